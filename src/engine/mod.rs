@@ -1,0 +1,1 @@
+//! Plan and world in, trained parameters out, on dfdx tensors. Knows no source text.

@@ -1,0 +1,1 @@
+//! The oracle: exact answers on finite models in float64. Never estimates.

@@ -1,0 +1,161 @@
+//! Domains: the values a variable takes.
+
+/// A domain, flattened to scalar components in the order written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Domain {
+    pub shape: Shape,
+    pub components: Vec<Component>,
+    /// The values in the order of enumeration, where all components are finite and the domain is small enough to list
+    /// (`where` has left out what it leaves out).
+    pub finite: Option<FiniteDomain>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Shape {
+    Scalar,
+    Vector(usize),
+    Record(Vec<(String, Shape)>),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Component {
+    /// Where it stands in a record or vector: `x`, `p[2]`; empty for a scalar.
+    pub path: String,
+    pub kind: Kind,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
+    Integer {
+        lo: i64,
+        hi: i64,
+    },
+    Names(Vec<String>),
+    Bool,
+    /// Unbounded sides are infinite.
+    Real {
+        lo: f64,
+        hi: f64,
+    },
+}
+
+/// The values of a finite domain, each with a number `0..size`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FiniteDomain {
+    /// Lowest value and number of values of each component.
+    axes: Vec<(i64, usize)>,
+    /// With a filter: cell of the full box (last component fastest) → number, `u32::MAX` where left out; and the cells kept.
+    kept: Option<(Vec<u32>, Vec<u32>)>,
+    size: usize,
+}
+
+impl FiniteDomain {
+    /// The full box of finite components; `None` where one is real or the box exceeds 2^26 values.
+    pub fn of(components: &[Component]) -> Option<FiniteDomain> {
+        let mut axes = Vec::with_capacity(components.len());
+        let mut size = 1usize;
+        for component in components {
+            let (lo, count) = match &component.kind {
+                Kind::Integer { lo, hi } => (*lo, usize::try_from(hi.checked_sub(*lo)?.checked_add(1)?).ok()?),
+                Kind::Names(names) => (0, names.len()),
+                Kind::Bool => (0, 2),
+                Kind::Real { .. } => return None,
+            };
+            axes.push((lo, count));
+            size = size.checked_mul(count).filter(|&n| n <= 1 << 26)?;
+        }
+        Some(FiniteDomain { axes, kept: None, size })
+    }
+
+    /// Leaves out the values for which `keep` is false.
+    pub fn filtered(mut self, mut keep: impl FnMut(&[f64]) -> bool) -> FiniteDomain {
+        let mut numbers = vec![u32::MAX; self.size];
+        let mut cells = Vec::new();
+        let mut value = vec![0.0; self.axes.len()];
+        for (cell, number) in numbers.iter_mut().enumerate() {
+            self.decode(cell, &mut value);
+            if keep(&value) {
+                *number = cells.len() as u32;
+                cells.push(cell as u32);
+            }
+        }
+        self.size = cells.len();
+        self.kept = Some((numbers, cells));
+        self
+    }
+
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Writes the components of value number `number`.
+    pub fn value(&self, number: usize, out: &mut [f64]) {
+        let cell = self.kept.as_ref().map_or(number, |(_, cells)| cells[number] as usize);
+        self.decode(cell, out);
+    }
+
+    /// The number of a value; `None` where it is outside the domain or not whole.
+    pub fn number(&self, value: &[f64]) -> Option<usize> {
+        let mut cell = 0;
+        for (&v, &(lo, count)) in value.iter().zip(&self.axes) {
+            let offset = v - lo as f64;
+            if !(offset >= 0.0 && offset < count as f64 && offset.fract() == 0.0) {
+                return None;
+            }
+            cell = cell * count + offset as usize;
+        }
+        match &self.kept {
+            None => Some(cell),
+            Some((numbers, _)) => Some(numbers[cell]).filter(|&n| n != u32::MAX).map(|n| n as usize),
+        }
+    }
+
+    fn decode(&self, mut cell: usize, out: &mut [f64]) {
+        for (slot, &(lo, count)) in out.iter_mut().zip(&self.axes).rev() {
+            *slot = (lo + (cell % count) as i64) as f64;
+            cell /= count;
+        }
+    }
+}
+
+impl Domain {
+    /// Number of scalar components.
+    pub fn width(&self) -> usize {
+        self.components.len()
+    }
+
+    pub fn is_finite(&self) -> bool {
+        self.finite.is_some()
+    }
+
+    /// A value in the words of the model: `3`, `right`, `{ y: 1, x: 2 }`, `[0.1, 0.2]`.
+    pub fn show(&self, value: &[f64]) -> String {
+        let mut at = 0;
+        self.show_shape(&self.shape, value, &mut at)
+    }
+
+    fn show_shape(&self, shape: &Shape, value: &[f64], at: &mut usize) -> String {
+        let mut next = || {
+            let shown = show_scalar(&self.components[*at].kind, value[*at]);
+            *at += 1;
+            shown
+        };
+        match shape {
+            Shape::Scalar => next(),
+            Shape::Vector(n) => format!("[{}]", (0..*n).map(|_| next()).collect::<Vec<_>>().join(", ")),
+            Shape::Record(fields) => {
+                let fields: Vec<String> =
+                    fields.iter().map(|(name, shape)| format!("{name}: {}", self.show_shape(shape, value, at))).collect();
+                format!("{{ {} }}", fields.join(", "))
+            }
+        }
+    }
+}
+
+fn show_scalar(kind: &Kind, value: f64) -> String {
+    match kind {
+        Kind::Names(names) if value >= 0.0 && value.fract() == 0.0 && (value as usize) < names.len() => names[value as usize].clone(),
+        Kind::Bool if value == 0.0 || value == 1.0 => (value == 1.0).to_string(),
+        Kind::Integer { .. } | Kind::Names(_) | Kind::Bool | Kind::Real { .. } => value.to_string(),
+    }
+}

@@ -1,0 +1,167 @@
+//! Conditional distributions with parameters, and the networks inside them.
+
+use super::{Distribution, EnvironmentId, KernelId, VariableId};
+use crate::expr::ExprId;
+use crate::source::Span;
+
+/// `kernel NAME(OUTPUTS | GIVENS) = DISTRIBUTION`
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    pub name: String,
+    pub outputs: Vec<Formal>,
+    pub givens: Vec<Formal>,
+    /// Over the outputs jointly; where there are several, a `Record` with a part for each.
+    pub distribution: Distribution<LayerId>,
+    pub span: Span,
+}
+
+/// `data NAME(a | s) from "x.csv"`: a kernel known by its samples alone.
+#[derive(Clone, Debug)]
+pub struct Data {
+    pub name: String,
+    pub outputs: Vec<Formal>,
+    pub givens: Vec<Formal>,
+    /// As written; relative to the model file.
+    pub path: String,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub struct Formal {
+    pub name: String,
+    pub variable: FormalVariable,
+    pub length: FormalLength,
+    /// Admits `none`.
+    pub optional: bool,
+    pub span: Span,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FormalVariable {
+    Variable(VariableId),
+    /// A reward of an environment, as an output of a world kernel.
+    Reward(EnvironmentId, u32),
+    /// The end of the episode, as an output of a world kernel.
+    End,
+    /// The time `t`.
+    Time,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FormalLength {
+    One,
+    /// `o[K]`
+    Window(usize),
+    /// `x[..]`
+    Sequence,
+}
+
+/// The kernels an environment offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum EnvironmentKernel {
+    Initial,
+    Transition,
+    Observation,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LayerId(pub u32);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ParameterId(pub u32);
+
+/// All layers of a model's kernels, and the parameters they use. Layers stand after the layers they read.
+#[derive(Clone, Debug, Default)]
+pub struct Network {
+    pub layers: Vec<Layer>,
+    pub parameters: Vec<Parameter>,
+}
+
+/// A trainable matrix or table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameter {
+    /// A stable, readable name: `pi.logits.mlp.0.weight`, `body.mlp.1.bias`.
+    pub name: String,
+    pub rows: usize,
+    pub columns: usize,
+}
+
+/// One layer: a vector of `width` numbers per row of a batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Layer {
+    pub op: LayerOp,
+    pub width: usize,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum LayerOp {
+    /// A formal of `kernel` (outputs first, then givens): one-hot per finite component with one more column for `none` where it is optional,
+    /// raw where it is real, the steps of a window side by side. The time is `t / T`.
+    Formal {
+        kernel: KernelId,
+        formal: u32,
+    },
+    /// Scalar expressions of formals ([`super::Input::Formal`]), params and constants, one per column.
+    Scalars(Vec<ExprId>),
+    /// Side by side.
+    Concat(Vec<LayerId>),
+    /// A row per joint value of the finite formals read (one more for `none` where a formal is optional; `t` has T rows).
+    Table {
+        kernel: KernelId,
+        formals: Vec<u32>,
+        weight: ParameterId,
+    },
+    Linear {
+        input: LayerId,
+        weight: ParameterId,
+        bias: ParameterId,
+    },
+    /// `hidden` and `activation`; weights and biases in the order of the layers. The width of the last is the layer's own.
+    Mlp {
+        input: LayerId,
+        activation: Activation,
+        weights: Vec<(ParameterId, ParameterId)>,
+    },
+    /// `per(o, net)`: the block of columns `o · width ..` of `heads` (as many blocks as the option has values).
+    Per {
+        kernel: KernelId,
+        formal: u32,
+        heads: LayerId,
+    },
+    /// The last state of a gated recurrent unit over a sequence formal (`backward`: from the horizon back).
+    Gru {
+        kernel: KernelId,
+        formal: u32,
+        backward: bool,
+        parameters: Vec<ParameterId>,
+    },
+    /// `noise(n)`: standard normal draws.
+    Noise,
+    /// Element by element; an input of width 1 is repeated.
+    Unary(crate::expr::UnaryOp, LayerId),
+    Binary(crate::expr::BinaryOp, LayerId, LayerId),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    Tanh,
+    Relu,
+    Sigmoid,
+    Softplus,
+}
+
+impl Kernel {
+    /// Outputs, then givens: what [`LayerOp::Formal`] counts.
+    pub fn formals(&self) -> impl Iterator<Item = &Formal> {
+        self.outputs.iter().chain(&self.givens)
+    }
+}
+
+impl Network {
+    pub fn layer(&self, id: LayerId) -> &Layer {
+        &self.layers[id.0 as usize]
+    }
+    pub fn parameter(&self, id: ParameterId) -> &Parameter {
+        &self.parameters[id.0 as usize]
+    }
+}

@@ -1,0 +1,175 @@
+//! What a model file means: variables, domains, kernels, environments and the four lists of factors of each bound.
+//! Contains no tensors and never samples.
+
+mod distribution;
+mod domain;
+mod factor;
+mod kernel;
+mod settings;
+
+pub use distribution::{Distribution, Scores};
+pub use domain::{Component, Domain, FiniteDomain, Kind, Shape};
+pub use factor::{Block, Bound, Factor, FactorRef, Index, KernelRef, Likelihood, LikelihoodForm, Target, TargetVariable, Value};
+pub use kernel::{
+    Activation, Data, EnvironmentKernel, Formal, FormalLength, FormalVariable, Kernel, Layer, LayerId, LayerOp, Network, Parameter,
+    ParameterId,
+};
+pub use settings::{Claim, ClaimRelation, Expectation, Objective, Setting, SettingValue};
+
+use crate::diagnostic::Diagnostic;
+use crate::expr::{ExprId, Graph};
+use crate::source::{Source, Span};
+use crate::syntax::ast;
+pub use crate::syntax::ast::Role;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct VariableId(pub u32);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EnvironmentId(pub u32);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KernelId(pub u32);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DataId(pub u32);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BoundId(pub u32);
+
+/// A checked model. Every id in it is valid, every factor has a kernel, every `param` a value.
+#[derive(Clone, Debug)]
+pub struct Model {
+    pub name: String,
+    pub params: Vec<Param>,
+    pub horizon: Horizon,
+    pub variables: Vec<Variable>,
+    pub environments: Vec<Environment>,
+    pub data: Vec<Data>,
+    pub kernels: Vec<Kernel>,
+    /// All networks of all kernels: one graph, so that kernels which use the same `net` share its parameters.
+    pub network: Network,
+    pub bounds: Vec<Bound>,
+    /// `maximize … over …` in the order written; one entry over all kernels where the file has one bound.
+    pub objectives: Vec<Objective>,
+    pub settings: Vec<Setting>,
+    pub expectations: Vec<Expectation>,
+    /// Scalar expressions of environments and factors.
+    pub graph: Graph,
+    /// What [`crate::expr::InputId`] stands for.
+    pub inputs: Vec<Input>,
+    pub warnings: Vec<Diagnostic>,
+    pub sources: Vec<Source>,
+}
+
+/// `param α = 0.5`, after `--set`.
+#[derive(Clone, Debug)]
+pub struct Param {
+    pub name: String,
+    pub value: f64,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub struct Horizon {
+    pub name: String,
+    pub value: usize,
+    pub span: Span,
+}
+
+/// A variable of the trajectory, one value per time step.
+#[derive(Clone, Debug)]
+pub struct Variable {
+    pub name: String,
+    pub role: Role,
+    pub domain: Domain,
+    /// The environment it is declared in.
+    pub environment: Option<EnvironmentId>,
+    pub span: Span,
+}
+
+/// A scalar read by an expression: component `component` of `variable` at `index`, or a formal of a kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Input {
+    Variable {
+        variable: VariableId,
+        component: u32,
+        index: Index,
+    },
+    /// Reward `reward` of `environment` at time `index`.
+    Reward {
+        environment: EnvironmentId,
+        reward: u32,
+        index: Index,
+    },
+    /// Component `component` of formal `formal` (outputs first, then givens) of the kernel in whose network the expression stands.
+    Formal {
+        kernel: KernelId,
+        formal: u32,
+        component: u32,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub struct Environment {
+    pub name: String,
+    pub hidden: bool,
+    pub state: VariableId,
+    pub action: VariableId,
+    pub observation: Option<VariableId>,
+    pub rewards: Vec<Reward>,
+    pub dynamics: Dynamics,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub enum Dynamics {
+    /// Written in the language.
+    Written {
+        /// of `s[1]`
+        initial: Distribution<Vec<ExprId>>,
+        /// of `s[t+1]` given `s[t]`, `a[t]`
+        transition: Distribution<Vec<ExprId>>,
+        /// of `x[t]` given `s[t]`
+        observation: Option<Distribution<Vec<ExprId>>>,
+        /// `end when`: over `s[t]`; absent where episodes last to the horizon.
+        end: Option<ExprId>,
+    },
+    /// `gymnasium("CartPole-v1")`
+    External { system: String, arguments: Vec<(Option<String>, SettingValue)> },
+}
+
+#[derive(Clone, Debug)]
+pub struct Reward {
+    pub name: String,
+    pub bounds: Option<(f64, f64)>,
+    /// Over `s[t]`, `a[t]`, `s[t+1]`; absent in an external environment.
+    pub value: Option<ExprId>,
+    pub span: Span,
+}
+
+impl Model {
+    pub fn variable(&self, id: VariableId) -> &Variable {
+        &self.variables[id.0 as usize]
+    }
+    pub fn environment(&self, id: EnvironmentId) -> &Environment {
+        &self.environments[id.0 as usize]
+    }
+    pub fn kernel(&self, id: KernelId) -> &Kernel {
+        &self.kernels[id.0 as usize]
+    }
+    pub fn bound(&self, id: BoundId) -> &Bound {
+        &self.bounds[id.0 as usize]
+    }
+    /// Values of all params, indexed by [`crate::expr::ParamId`].
+    pub fn param_values(&self) -> Vec<f64> {
+        self.params.iter().map(|p| p.value).collect()
+    }
+    /// The value of a key of `infer`, after `--set infer.KEY=VALUE`.
+    pub fn setting(&self, key: &str) -> Option<&Setting> {
+        self.settings.iter().find(|s| s.key == key)
+    }
+}
+
+/// `--set NAME=VALUE` (a `param` or the horizon) and `--set infer.KEY=VALUE`: names and the text of an expression.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    pub params: Vec<(String, ast::Expr)>,
+    pub settings: Vec<(String, ast::Expr)>,
+}

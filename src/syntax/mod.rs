@@ -1,0 +1,3 @@
+//! Text in, tree out, and back. Knows no probability.
+
+pub mod ast;

@@ -1,0 +1,1 @@
+//! Environments to sample from: tables, and compiled expressions over columns.
