@@ -1,7 +1,11 @@
 //! The text of a model file, and places in it. A word that every layer uses.
 
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// The largest file that is read as a model, in bytes.
+pub const LARGEST: usize = 4 << 20;
 
 /// A named text. `path` is where files it names (`environment … from "x.rlenv"`) are looked for.
 #[derive(Clone, Debug)]
@@ -23,6 +27,25 @@ impl Source {
         Source { name: path.display().to_string(), path: Some(path.to_owned()), text: text.into() }
     }
 
+    /// The text of a file: at most [`LARGEST`] bytes of UTF-8.
+    pub fn read(path: &Path) -> Result<Source, ReadError> {
+        let name = path.display().to_string();
+        let opened = std::fs::File::open(path).and_then(|file| Ok((file.metadata()?.is_dir(), file)));
+        let file = match opened {
+            Ok((true, _)) => return Err(ReadError::Folder { name }),
+            Ok((false, file)) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(ReadError::Missing { name }),
+            Err(error) => return Err(ReadError::Unreadable { name, error }),
+        };
+        let text = read_text(file, &name)?;
+        Ok(Source { name, path: Some(path.to_owned()), text })
+    }
+
+    /// The text of a stream that is not a file, such as standard input.
+    pub fn read_stream(name: &str, stream: impl Read) -> Result<Source, ReadError> {
+        Ok(Source::new(name, read_text(stream, name)?))
+    }
+
     /// The folder that relative names in this file start from.
     pub fn folder(&self) -> &Path {
         self.path.as_deref().and_then(Path::parent).unwrap_or(Path::new(""))
@@ -41,5 +64,80 @@ impl Span {
     /// The smallest span that holds both.
     pub fn to(self, end: Span) -> Span {
         Span { file: self.file, start: self.start.min(end.start), end: self.end.max(end.end) }
+    }
+}
+
+/// Why there is no text to parse.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error("there is no file `{name}`")]
+    Missing { name: String },
+    #[error("`{name}` is a folder, not a model file")]
+    Folder { name: String },
+    #[error("cannot read `{name}`: {error}")]
+    Unreadable { name: String, error: io::Error },
+    #[error("`{name}` is larger than {} MiB: it is not read as a model", LARGEST >> 20)]
+    TooLarge { name: String },
+    #[error("`{name}` is not a text file: byte {at} (line {line}) is {what}")]
+    NotText { name: String, at: usize, line: usize, what: &'static str },
+}
+
+impl ReadError {
+    /// The content is at fault, not the path that was given.
+    pub fn is_content(&self) -> bool {
+        match self {
+            ReadError::TooLarge { .. } | ReadError::NotText { .. } => true,
+            ReadError::Missing { .. } | ReadError::Folder { .. } | ReadError::Unreadable { .. } => false,
+        }
+    }
+}
+
+fn read_text(stream: impl Read, name: &str) -> Result<Arc<str>, ReadError> {
+    let mut bytes = Vec::new();
+    // One byte more than is allowed shows that there is more; an endless stream ends here too.
+    let read = stream.take(LARGEST as u64 + 1).read_to_end(&mut bytes);
+    read.map_err(|error| ReadError::Unreadable { name: name.to_owned(), error })?;
+    let not_text = |at: usize, what: &'static str| {
+        let line = 1 + bytes[..at].iter().filter(|&&byte| byte == b'\n').count();
+        ReadError::NotText { name: name.to_owned(), at, line, what }
+    };
+    if let Some(at) = bytes.iter().position(|&byte| byte == 0) {
+        return Err(not_text(at, "zero"));
+    }
+    if bytes.len() > LARGEST {
+        return Err(ReadError::TooLarge { name: name.to_owned() });
+    }
+    match std::str::from_utf8(&bytes) {
+        Ok(text) => Ok(text.into()),
+        Err(error) => Err(not_text(error.valid_up_to(), "not UTF-8")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stream(bytes: &[u8]) -> Result<String, String> {
+        Source::read_stream("m", bytes).map(|source| source.text.to_string()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn text_is_read_and_anything_else_is_named() {
+        assert_eq!(stream("α\n".as_bytes()), Ok("α\n".to_owned()));
+        assert_eq!(stream(b"ab\ncd\xff"), Err("`m` is not a text file: byte 5 (line 2) is not UTF-8".to_owned()));
+        assert_eq!(stream(b"\x7fELF\0"), Err("`m` is not a text file: byte 4 (line 1) is zero".to_owned()));
+        assert_eq!(stream(&vec![b'#'; LARGEST + 1]), Err("`m` is larger than 4 MiB: it is not read as a model".to_owned()));
+        assert!(stream(&vec![b'#'; LARGEST]).is_ok());
+    }
+
+    #[test]
+    fn an_endless_stream_ends() {
+        assert!(matches!(Source::read_stream("m", io::repeat(b' ')), Err(ReadError::TooLarge { .. })));
+    }
+
+    #[test]
+    fn a_folder_is_not_a_model() {
+        assert!(matches!(Source::read(Path::new("src")), Err(ReadError::Folder { .. })));
+        assert!(matches!(Source::read(Path::new("no/such")), Err(ReadError::Missing { .. })));
     }
 }
