@@ -96,7 +96,7 @@ impl Graph {
         &self.tables[id.0 as usize]
     }
 
-    /// The node, made if it is new. [`Graph::fold`]-ing constructors are below; this one stores what it is given.
+    /// The node, made if it is new. [`Graph::unary`] and its siblings fold; this one stores what it is given.
     pub fn intern(&mut self, node: Node) -> ExprId {
         if let Some(&id) = self.interned.get(&node) {
             return id;

@@ -4,6 +4,9 @@
 //! is a hash-consed graph of scalars, so that equal expressions are computed once. Truth values are 0 and 1, names of a domain
 //! are counted from 0.
 
+mod evaluate;
+mod fold;
 mod graph;
+mod operation;
 
 pub use graph::{BinaryOp, ExprId, Graph, InputId, Node, ParamId, TableId, UnaryOp};
