@@ -130,9 +130,23 @@ pub enum Dynamics {
         observation: Option<Distribution<Vec<ExprId>>>,
         /// `end when`: over `s[t]`; absent where episodes last to the horizon.
         end: Option<ExprId>,
+        places: Box<DynamicsPlaces>,
     },
     /// `gymnasium("CartPole-v1")`
     External { system: String, arguments: Vec<(Option<String>, SettingValue)> },
+}
+
+/// Where the parts of written dynamics stand, for messages.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DynamicsPlaces {
+    /// The factor `s[1] ~ …`
+    pub initial: Span,
+    /// The factor `s[t+1] ~ …`
+    pub transition: Span,
+    /// The factor `x[t] ~ …`
+    pub observation: Option<Span>,
+    /// `end when …`
+    pub end: Option<Span>,
 }
 
 #[derive(Clone, Debug)]
