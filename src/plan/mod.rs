@@ -1,1 +1,213 @@
-//! Derivation in, Plan out: for each term its estimator and why, which networks, what is downstream of what. Allocates no tensors.
+//! Model and Derivation in, Plan out: for each term its estimator and why, what is downstream of what, and the settings of the run.
+//! Allocates no tensors, never samples.
+
+mod keys;
+mod networks;
+mod print;
+mod prior;
+mod refuse;
+mod settings;
+mod terms;
+
+pub use keys::{KEYS, Key, KeyDefault, KeyKind, OPTIMIZERS, OptimizerKey};
+pub use networks::{kernel_parameters, parameters_of};
+pub use settings::{Baseline, Optimizer, Precision, Schedule, Settings};
+pub use terms::{Estimator, Prior, Quantity, Term};
+
+use crate::bound::{BoundDerivation, Derivation};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::expr::Graph;
+use crate::model::{Distribution, EnvironmentId, FactorRef, Index, KernelId, LayerId, Model, ParameterId, Role, Scores, Value, VariableId};
+use crate::source::Span;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// How a model is trained: everything the engine needs besides the world.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub model: Arc<Model>,
+    pub derivation: BoundDerivation,
+    pub settings: Settings,
+    pub environment: EnvironmentId,
+    pub policy: Policy,
+    /// The terms of the bound, in the derivation's order.
+    pub terms: Vec<Term>,
+    /// The model's expressions and those made for this plan: what the terms' expressions stand in.
+    pub graph: Graph,
+    /// Parameters that the bound's gradient moves.
+    pub trained: BTreeSet<ParameterId>,
+    /// Parameters of the baseline that its own fit moves: those the bound's gradient does not.
+    pub fitted: BTreeSet<ParameterId>,
+    /// What the reader of a result has to know: each choice that biases the gradient.
+    pub remarks: Vec<String>,
+}
+
+/// The factor of the posterior whose draws are scored.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    pub factor: FactorRef,
+    pub kernel: KernelId,
+    /// The variable it draws, and its number of values.
+    pub action: VariableId,
+    pub actions: usize,
+    /// Its logits, one per action.
+    pub logits: LayerId,
+    /// What the kernel's givens read at `t`, in their order.
+    pub reads: Vec<Read>,
+}
+
+/// What a given of a kernel reads at step `t`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// The value of a state, observation or action at `t`.
+    Variable(VariableId),
+    Time,
+}
+
+/// Decides how each term of the bound and of its gradient is estimated. What this version cannot train is refused, all at once, each
+/// with its place.
+pub fn plan(model: &Model, derivation: &Derivation) -> Result<Plan, Diagnostics> {
+    let mut errors = Vec::new();
+    let settings = match settings::read(model) {
+        Ok(settings) => Some(settings),
+        Err(found) => {
+            errors.extend(found);
+            None
+        }
+    };
+    errors.extend(refuse::constructs(model, derivation));
+    let planned = match (settings, derivation.bounds.first()) {
+        (Some(settings), Some(bound)) if errors.is_empty() => assemble(model, bound, settings),
+        _ => Err(errors),
+    };
+    planned.map_err(|list| Diagnostics { list, sources: model.sources.clone() })
+}
+
+fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings) -> Result<Plan, Vec<Diagnostic>> {
+    let bound = model.bound(derivation.bound);
+    let [score] = derivation.gradient.scores.as_slice() else {
+        let message = match derivation.gradient.scores.len() {
+            0 => "the posterior has no kernel with parameters, so there is nothing to train".to_string(),
+            n => format!("{n} factors of the posterior have parameters; this version trains one, the policy's"),
+        };
+        return Err(vec![refused(bound.span, message)]);
+    };
+    let policy = policy(model, bound, score.factor, score.kernel)?;
+    let environment = model
+        .variable(policy.action)
+        .environment
+        .ok_or_else(|| vec![refused(model.variable(policy.action).span, "this version trains actions of an environment only")])?;
+    if let Baseline::Network { kernel, arguments, .. } = &settings.baseline {
+        let span = model.setting("baseline").map_or(bound.span, |s| s.span);
+        let reads = reads(model, arguments, span, "the baseline")?;
+        debug_assert_eq!(reads.len(), model.kernel(*kernel).givens.len());
+    }
+    let mut graph = model.graph.clone();
+    let terms = terms::terms(model, bound, derivation, score, &settings, environment, &mut graph)?;
+    let moved: BTreeSet<ParameterId> = match model.objectives.as_slice() {
+        [objective] if !objective.over.is_empty() => objective.over.iter().flat_map(|&kernel| kernel_parameters(model, kernel)).collect(),
+        _ => model.kernels.iter().enumerate().flat_map(|(k, _)| kernel_parameters(model, KernelId(k as u32))).collect(),
+    };
+    let mut used = parameters_of(&model.network, policy.logits);
+    for term in &terms {
+        if let Quantity::Kl { prior: Prior::Kernel { logits, .. } } = &term.quantity {
+            used.extend(parameters_of(&model.network, *logits));
+        }
+    }
+    let trained: BTreeSet<ParameterId> = used.intersection(&moved).copied().collect();
+    let fitted = match &settings.baseline {
+        Baseline::Network { layer, .. } => parameters_of(&model.network, *layer).difference(&used).copied().collect(),
+        Baseline::None | Baseline::LeaveOneOut => BTreeSet::new(),
+    };
+    let remarks = remarks(derivation, &settings);
+    let model = Arc::new(model.clone());
+    Ok(Plan { model, derivation: derivation.clone(), settings, environment, policy, terms, graph, trained, fitted, remarks })
+}
+
+fn policy(model: &Model, bound: &crate::model::Bound, at: FactorRef, kernel: KernelId) -> Result<Policy, Vec<Diagnostic>> {
+    let factor = bound.factor(at);
+    let [crate::model::Target::Variable { variable: crate::model::TargetVariable::Variable(action), index: Index::Step(0) }] =
+        factor.targets.as_slice()
+    else {
+        return Err(vec![refused(factor.span, "this version trains a kernel that draws one variable at every `t`")]);
+    };
+    let variable = model.variable(*action);
+    if variable.role != Role::Action {
+        return Err(vec![refused(factor.span, format!("`{}` is not an action; this version trains policies only", variable.name))]);
+    }
+    let Some(domain) = &variable.domain.finite else {
+        let message = format!("the action `{}` is continuous; this version trains policies over finite actions", variable.name);
+        return Err(vec![refused(variable.span, message)]);
+    };
+    let logits = kernel_logits(model, kernel, domain.size())?;
+    let name = &model.kernel(kernel).name;
+    let reads = reads(model, &factor.arguments, factor.span, &format!("`{name}`"))?;
+    Ok(Policy { factor: at, kernel, action: *action, actions: domain.size(), logits, reads })
+}
+
+/// The logits of a kernel over `actions` values.
+fn kernel_logits(model: &Model, kernel: KernelId, actions: usize) -> Result<LayerId, Vec<Diagnostic>> {
+    let kernel = model.kernel(kernel);
+    match &kernel.distribution {
+        Distribution::Categorical(Scores::Logits(layer)) => {
+            debug_assert_eq!(model.network.layer(*layer).width, actions);
+            Ok(*layer)
+        }
+        Distribution::Record(parts) if parts.len() == 1 && matches!(parts[0], Distribution::Categorical(Scores::Logits(_))) => {
+            match &parts[0] {
+                Distribution::Categorical(Scores::Logits(layer)) => Ok(*layer),
+                _ => Err(Vec::new()),
+            }
+        }
+        _ => {
+            let message =
+                format!("`{}` is not `Categorical(logits = …)`, the only kernel over actions that this version trains", kernel.name);
+            Err(vec![refused(kernel.span, message)])
+        }
+    }
+}
+
+/// What the arguments of a kernel read; anything but a variable at `t` and the time is refused.
+fn reads(model: &Model, arguments: &[Value], span: Span, who: &str) -> Result<Vec<Read>, Vec<Diagnostic>> {
+    let read = |value: &Value| match value {
+        Value::Variable { variable, index: Index::Step(0) } => Ok(Read::Variable(*variable)),
+        Value::Time => Ok(Read::Time),
+        Value::Variable { variable, .. } => Err(format!("reads `{}` at another time than `t`", model.variable(*variable).name)),
+        Value::Reward { .. } => Err("reads a reward".to_string()),
+        Value::Window { variable, .. } => Err(format!("reads a window of `{}`", model.variable(*variable).name)),
+        Value::Past { variable, .. } => Err(format!("reads the past of `{}`", model.variable(*variable).name)),
+        Value::Future { variable, .. } => Err(format!("reads the future of `{}`", model.variable(*variable).name)),
+        Value::Expression(_) => Err("reads an expression".to_string()),
+        Value::Absent => Err("reads `none`".to_string()),
+    };
+    let mut found = Vec::with_capacity(arguments.len());
+    for value in arguments {
+        found.push(read(value).map_err(|what| {
+            let message = format!("{who} {what}; this version trains kernels that read variables at `t` and the time");
+            vec![refused(span, message)]
+        })?);
+    }
+    Ok(found)
+}
+
+fn remarks(derivation: &BoundDerivation, settings: &Settings) -> Vec<String> {
+    let mut remarks: Vec<String> = derivation.gradient.remarks.iter().map(|remark| remark.0.clone()).collect();
+    if !settings.kl_to_go {
+        remarks.push("kl_to_go = false: a draw is not credited with later action terms; the gradient is biased".into());
+    }
+    if settings.lambda < 1.0 {
+        remarks.push(format!("lambda = {}: credit bootstraps from a learned value; the gradient is biased", settings.lambda));
+    }
+    if settings.discount < 1.0 {
+        remarks.push(format!("discount = {}: credit fades with time; the gradient is biased", settings.discount));
+    }
+    if settings.clip_norm.is_some() {
+        remarks.push("clip_norm: long gradients are scaled down; their mean is biased".into());
+    }
+    remarks
+}
+
+/// The refusal of a construct that is understood and not yet trained.
+fn refused(span: Span, message: impl Into<String>) -> Diagnostic {
+    Diagnostic::error("not-run", span, message)
+}

@@ -1,0 +1,101 @@
+//! A plan as text, for `rlppl plan`.
+
+use super::{Baseline, Estimator, KEYS, Plan, Precision};
+use std::fmt;
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let policy = self.model.kernel(self.policy.kernel);
+        writeln!(f, "plan of `{}`", self.model.name)?;
+        writeln!(f)?;
+        writeln!(f, "terms of the bound")?;
+        let width = self.terms.iter().map(|term| term.name.chars().count()).max().unwrap_or(0);
+        for term in &self.terms {
+            let sign = if term.sign < 0.0 { '-' } else { '+' };
+            let steps = if term.live { "live steps of " } else { "" };
+            let estimator = match term.estimator {
+                Estimator::Sampled => "mean over trajectories",
+                Estimator::ClosedForm => "closed form",
+                Estimator::Counted => "counted",
+            };
+            writeln!(f, "  {sign} {:width$}  {steps}t = {}..{}: {estimator}, since {}", term.name, term.from, term.to, term.why)?;
+        }
+        writeln!(f)?;
+        writeln!(f, "gradient")?;
+        writeln!(f, "  score of `{}`, at each draw credited with", policy.name)?;
+        for term in &self.terms {
+            match term.credit {
+                Some(0) => writeln!(f, "    {:width$}  from `t` on", term.name)?,
+                Some(offset) if offset > 0 => writeln!(f, "    {:width$}  from `t+{offset}` on", term.name)?,
+                Some(offset) => writeln!(f, "    {:width$}  from `t{offset}` on", term.name)?,
+                None => {}
+            }
+        }
+        for term in self.terms.iter().filter(|term| term.pathwise) {
+            writeln!(f, "  pathwise through {}", term.name)?;
+        }
+        let baseline = match &self.settings.baseline {
+            Baseline::None => "none".to_string(),
+            Baseline::LeaveOneOut => "the mean credit of the other live trajectories at the same `t`".to_string(),
+            Baseline::Network { kernel, .. } => {
+                let count: usize = self.fitted.iter().map(|&id| size(self, id)).sum();
+                let givens: Vec<&str> = self.model.kernel(*kernel).givens.iter().map(|given| given.name.as_str()).collect();
+                format!("a network of {}, fitted to earlier batches, {count} parameters of its own", givens.join(", "))
+            }
+        };
+        writeln!(f, "  baseline: {baseline}")?;
+        for remark in &self.remarks {
+            writeln!(f, "  remark: {remark}")?;
+        }
+        writeln!(f)?;
+        let count: usize = self.trained.iter().map(|&id| size(self, id)).sum();
+        writeln!(f, "parameters ({count} trained)")?;
+        for &id in self.trained.union(&self.fitted) {
+            let parameter = self.model.network.parameter(id);
+            writeln!(f, "  {}  {} x {}", parameter.name, parameter.rows, parameter.columns)?;
+        }
+        writeln!(f)?;
+        writeln!(f, "settings")?;
+        let width = KEYS.iter().map(|key| key.name.len()).max().unwrap_or(0);
+        for key in KEYS.iter().filter(|key| key.run) {
+            let from = if self.model.setting(key.name).is_some() { "" } else { "  (default)" };
+            writeln!(f, "  {:width$} = {}{from}", key.name, self.setting(key.name))?;
+        }
+        Ok(())
+    }
+}
+
+fn size(plan: &Plan, id: crate::model::ParameterId) -> usize {
+    let parameter = plan.model.network.parameter(id);
+    parameter.rows * parameter.columns
+}
+
+impl Plan {
+    /// The value of a key of the table, as text.
+    fn setting(&self, key: &str) -> String {
+        let settings = &self.settings;
+        match key {
+            "trajectories" => settings.trajectories.to_string(),
+            "steps" => settings.steps.to_string(),
+            "optimizer" => settings.optimizer.to_string(),
+            "clip_norm" => settings.clip_norm.map_or("none".into(), |norm| norm.to_string()),
+            "baseline" => match settings.baseline {
+                Baseline::None => "none".into(),
+                Baseline::LeaveOneOut => "leave_one_out".into(),
+                Baseline::Network { .. } => "a network".into(),
+            },
+            "lambda" => settings.lambda.to_string(),
+            "discount" => settings.discount.to_string(),
+            "kl_to_go" => settings.kl_to_go.to_string(),
+            "precision" => match settings.precision {
+                Precision::F32 => "f32".into(),
+                Precision::F64 => "f64".into(),
+            },
+            "threads" => settings.threads.map_or("the machine's".into(), |threads| threads.to_string()),
+            "seed" => settings.seed.to_string(),
+            "shards" => settings.shards.to_string(),
+            "log_every" => settings.log_every.to_string(),
+            _ => "not run".into(),
+        }
+    }
+}

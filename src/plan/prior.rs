@@ -1,0 +1,113 @@
+//! The log-probabilities that a distribution in place gives to every value of a finite domain, as scalar expressions.
+
+use crate::expr::{BinaryOp, ExprId, Graph, UnaryOp};
+use crate::model::{Distribution, FiniteDomain, Scores};
+
+/// One expression per value of `domain`, in nats, in the order of enumeration; else what cannot be listed, in words.
+pub fn log_probabilities(
+    graph: &mut Graph,
+    distribution: &Distribution<Vec<ExprId>>,
+    domain: &FiniteDomain,
+) -> Result<Vec<ExprId>, &'static str> {
+    let probabilities = probabilities(graph, distribution, domain)?;
+    Ok(probabilities.into_iter().map(|p| graph.unary(UnaryOp::Log, p)).collect())
+}
+
+fn probabilities(graph: &mut Graph, distribution: &Distribution<Vec<ExprId>>, domain: &FiniteDomain) -> Result<Vec<ExprId>, &'static str> {
+    let size = domain.size();
+    match distribution {
+        Distribution::Uniform => Ok(vec![graph.constant(1.0 / size as f64); size]),
+        Distribution::UniformOver(values) => {
+            let share = graph.constant(1.0 / values.len() as f64);
+            let parts: Vec<_> = values.iter().map(|value| (share, indicators(graph, value, domain))).collect();
+            Ok(weighted(graph, &parts, size))
+        }
+        Distribution::Delta(value) => Ok(indicators(graph, value, domain)),
+        Distribution::Categorical(Scores::Probs(probs)) => Ok(probs.clone()),
+        Distribution::Categorical(Scores::Logits(logits)) => {
+            let exps: Vec<ExprId> = logits.iter().map(|&logit| graph.unary(UnaryOp::Exp, logit)).collect();
+            let total = sum(graph, &exps);
+            Ok(exps.into_iter().map(|e| graph.binary(BinaryOp::Divide, e, total)).collect())
+        }
+        Distribution::Bernoulli(scores) => {
+            let one = match scores {
+                Scores::Probs(probs) => probs[0],
+                Scores::Logits(logits) => graph.unary(UnaryOp::Sigmoid, logits[0]),
+            };
+            let unit = graph.constant(1.0);
+            Ok(vec![graph.binary(BinaryOp::Subtract, unit, one), one])
+        }
+        Distribution::Mixture(parts) => {
+            let mut listed = Vec::with_capacity(parts.len());
+            for (weight, part) in parts {
+                listed.push((weight[0], probabilities(graph, part, domain)?));
+            }
+            Ok(weighted(graph, &listed, size))
+        }
+        Distribution::If { condition, then, otherwise } => {
+            let then = probabilities(graph, then, domain)?;
+            let otherwise = probabilities(graph, otherwise, domain)?;
+            Ok(then.into_iter().zip(otherwise).map(|(a, b)| graph.if_(condition[0], a, b)).collect())
+        }
+        Distribution::Record(_) => Err("a record of independent parts"),
+        Distribution::Sticky { .. } => Err("a `Sticky` draw"),
+        Distribution::UniformBox { .. } | Distribution::Normal { .. } | Distribution::TanhNormal { .. } | Distribution::Beta { .. } => {
+            Err("a density over real numbers")
+        }
+        Distribution::Implicit(_) => Err("an `Implicit` draw"),
+    }
+}
+
+/// For each value of the domain, whether all of `components` are equal to it.
+fn indicators(graph: &mut Graph, components: &[ExprId], domain: &FiniteDomain) -> Vec<ExprId> {
+    let mut value = vec![0.0; components.len()];
+    (0..domain.size())
+        .map(|number| {
+            domain.value(number, &mut value);
+            let mut all = graph.constant(1.0);
+            for (&component, &wanted) in components.iter().zip(&value) {
+                let wanted = graph.constant(wanted);
+                let equal = graph.binary(BinaryOp::Equal, component, wanted);
+                all = graph.binary(BinaryOp::And, all, equal);
+            }
+            all
+        })
+        .collect()
+}
+
+fn weighted(graph: &mut Graph, parts: &[(ExprId, Vec<ExprId>)], size: usize) -> Vec<ExprId> {
+    (0..size)
+        .map(|value| {
+            let terms: Vec<ExprId> = parts.iter().map(|(weight, part)| graph.binary(BinaryOp::Multiply, *weight, part[value])).collect();
+            sum(graph, &terms)
+        })
+        .collect()
+}
+
+fn sum(graph: &mut Graph, terms: &[ExprId]) -> ExprId {
+    let mut total = graph.constant(0.0);
+    for &term in terms {
+        total = graph.binary(BinaryOp::Add, total, term);
+    }
+    total
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Component, Kind};
+
+    #[test]
+    fn a_mixture_of_point_and_uniform_sums_to_one() {
+        let mut graph = Graph::default();
+        let component = Component { path: String::new(), kind: Kind::Integer { lo: 0, hi: 3 } };
+        let domain = FiniteDomain::of(&[component]).unwrap();
+        let (two, share, rest) = (graph.constant(2.0), graph.constant(0.25), graph.constant(0.75));
+        let mixture = Distribution::Mixture(vec![(vec![share], Distribution::Delta(vec![two])), (vec![rest], Distribution::Uniform)]);
+        let logs = log_probabilities(&mut graph, &mixture, &domain).unwrap();
+        let probabilities: Vec<f64> = logs.iter().map(|&id| graph.as_constant(id).unwrap().exp()).collect();
+        for (got, wanted) in probabilities.iter().zip([0.1875, 0.1875, 0.4375, 0.1875]) {
+            assert!((got - wanted).abs() < 1e-15, "{probabilities:?}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Constructs that the language has and this version does not train, each refused in one sentence with its place.
+
+use super::refused;
+use crate::bound::Derivation;
+use crate::diagnostic::Diagnostic;
+use crate::model::{Block, Bound, Distribution, Dynamics, Factor, KernelRef, LikelihoodForm, Model, Role, Target};
+
+/// All such constructs that the model's bounds use.
+pub fn constructs(model: &Model, derivation: &Derivation) -> Vec<Diagnostic> {
+    let mut errors = Vec::new();
+    if let [_, second, ..] = derivation.bounds.as_slice() {
+        let bound = model.bound(second.bound);
+        errors.push(refused(bound.span, "this version trains one bound; this file has several"));
+    }
+    if let [_, second, ..] = model.objectives.as_slice() {
+        errors.push(refused(second.span, "this version maximises one bound; alternating between several is not yet run"));
+    }
+    for environment in &model.environments {
+        if let Dynamics::External { system, .. } = &environment.dynamics {
+            let message = format!("`{}` is an environment of {system}, which this version does not run", environment.name);
+            errors.push(refused(environment.span, message));
+        }
+    }
+    for derived in &derivation.bounds {
+        let bound = model.bound(derived.bound);
+        for block in [Block::Prior, Block::Posterior, Block::Auxiliary] {
+            errors.extend(bound.factors(block).iter().filter_map(|factor| factor_refusal(model, factor, block)));
+        }
+        errors.extend(density_refusals(bound));
+    }
+    errors
+}
+
+fn factor_refusal(model: &Model, factor: &Factor, block: Block) -> Option<Diagnostic> {
+    let message = match &factor.kernel {
+        KernelRef::Previous(kernel) => {
+            format!("`previous {}` belongs to rounds, which this version does not run", model.kernel(*kernel).name)
+        }
+        KernelRef::Data(data) => {
+            format!("`{}` is known by samples alone, which this version does not train from", model.data[data.0 as usize].name)
+        }
+        KernelRef::Learned(_) | KernelRef::Environment(..) | KernelRef::InPlace(_) => target_refusal(model, factor, block)?,
+    };
+    Some(refused(factor.span, message))
+}
+
+fn target_refusal(model: &Model, factor: &Factor, block: Block) -> Option<String> {
+    use crate::model::TargetVariable;
+    factor.targets.iter().find_map(|target| match target {
+        Target::Weights(kernel) => {
+            Some(format!("a distribution over the weights of `{}` is not yet trained by this version", model.kernel(*kernel).name))
+        }
+        Target::Variable { variable: TargetVariable::Reward(..) | TargetVariable::End, .. } => {
+            Some("a learned model of rewards or of the end is not yet trained by this version".to_string())
+        }
+        Target::Variable { variable: TargetVariable::Variable(variable), .. } => {
+            let variable = model.variable(*variable);
+            match variable.role {
+                Role::Option => Some(format!("`{}` is an option; this version does not train options", variable.name)),
+                Role::State | Role::Observation if !matches!(factor.kernel, KernelRef::Environment(..)) => Some(format!(
+                    "`{}` is drawn by a kernel other than the environment's; learned worlds are not yet trained by this version",
+                    variable.name
+                )),
+                Role::Action if block == Block::Posterior && in_place(&factor.kernel) => {
+                    Some(format!("`{}` is drawn from a distribution in place, so there is nothing to train", variable.name))
+                }
+                Role::State | Role::Observation | Role::Action => None,
+            }
+        }
+    })
+}
+
+fn in_place(kernel: &KernelRef) -> bool {
+    match kernel {
+        KernelRef::InPlace(distribution) => !matches!(distribution, Distribution::Implicit(_)),
+        KernelRef::Learned(_) | KernelRef::Previous(_) | KernelRef::Environment(..) | KernelRef::Data(_) => false,
+    }
+}
+
+fn density_refusals(bound: &Bound) -> impl Iterator<Item = Diagnostic> + '_ {
+    bound.likelihood.iter().filter_map(|likelihood| match likelihood.form {
+        LikelihoodForm::Density { .. } => {
+            let message = format!("the likelihood of `{}` is a density; this version trains `exp(…)` likelihoods", likelihood.name);
+            Some(refused(likelihood.span, message))
+        }
+        LikelihoodForm::Exponential { .. } => None,
+    })
+}
