@@ -1,1 +1,58 @@
-//! A run's directory: metrics, checkpoints, summary. Recomputes nothing.
+//! A run's directory: the model as run, metrics, parameters, checkpoint, summary. Recomputes nothing.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `model.rlmodel` | the model with its overrides and seed written in, and beside it the `.rlenv` files it names |
+//! | `metrics.jsonl` | a line per logged step: what training did, the same for equal runs |
+//! | `timings.jsonl` | a line per logged step: how long it took |
+//! | `parameters.safetensors` | the trained parameters |
+//! | `checkpoint.safetensors` | all that going on to the same bits needs |
+//! | `summary.json` | the numbers of the whole run |
+
+mod as_run;
+mod atomic;
+mod folder;
+mod log;
+
+pub use as_run::as_run;
+pub use atomic::write_atomic;
+pub use folder::{CHECKPOINT, Folder, METRICS, MODEL, Occupied, PARAMETERS, SUMMARY, TIMINGS};
+pub use log::Log;
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a run's directory could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    #[error("cannot write `{}`: {}", path.display(), reason(error))]
+    Write { path: PathBuf, error: io::Error },
+    #[error("cannot read `{}`: {}", path.display(), reason(error))]
+    Read { path: PathBuf, error: io::Error },
+    #[error("`{}` is not empty", path.display())]
+    Occupied { path: PathBuf },
+    #[error("`{}` holds files that are not a run's: they are not overwritten", path.display())]
+    Foreign { path: PathBuf },
+    #[error("`{}` is not the folder of a run: it has no `{MODEL}`", path.display())]
+    NotARun { path: PathBuf },
+}
+
+impl ReportError {
+    /// The path that was given is at fault, not the disk.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            ReportError::Write { .. } | ReportError::Read { .. } => false,
+            ReportError::Occupied { .. } | ReportError::Foreign { .. } | ReportError::NotARun { .. } => true,
+        }
+    }
+}
+
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::StorageFull => "the disk is full".to_owned(),
+        io::ErrorKind::QuotaExceeded => "the disk quota is used up".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        _ => error.to_string(),
+    }
+}

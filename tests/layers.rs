@@ -1,0 +1,192 @@
+//! The architecture, held: which layer may import which, which crate belongs to which layer, and that only the program prints.
+//! `ARCHITECTURE.md` says the same in words.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Each layer, and the layers it may import: data flows from left to right.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("source", &[]),
+    ("diagnostic", &["source"]),
+    ("syntax", &["source", "diagnostic"]),
+    ("expr", &[]),
+    ("model", &["source", "diagnostic", "syntax", "expr"]),
+    ("finite", &["source", "diagnostic", "syntax", "expr", "model"]),
+    ("bound", &["source", "diagnostic", "syntax", "expr", "model", "finite"]),
+    ("exact", &["source", "diagnostic", "syntax", "expr", "model", "finite", "bound"]),
+    ("world", &["source", "diagnostic", "syntax", "expr", "model", "finite"]),
+    ("plan", &["source", "diagnostic", "syntax", "expr", "model", "finite", "bound", "world"]),
+    ("engine", &["source", "diagnostic", "expr", "model", "finite", "bound", "exact", "world", "plan"]),
+    ("report", &["source", "diagnostic", "syntax", "expr", "model", "finite", "bound", "exact", "world", "plan", "engine"]),
+    ("cli", &["source", "diagnostic", "syntax", "expr", "model", "finite", "bound", "exact", "world", "plan", "engine", "report"]),
+];
+
+/// Crates that only these layers may name.
+const CRATES: &[(&str, &[&str])] = &[
+    ("pest", &["syntax"]),
+    ("pest_derive", &["syntax"]),
+    ("annotate_snippets", &["diagnostic"]),
+    ("dfdx", &["engine"]),
+    ("gemm", &["engine"]),
+    ("rand", &["world", "engine"]),
+    ("rand_xoshiro", &["world", "engine"]),
+    ("safetensors", &["engine"]),
+    ("tempfile", &["report"]),
+    ("clap", &["cli"]),
+    ("indicatif", &["cli"]),
+    ("ctrlc", &["cli"]),
+    ("mimalloc", &[]),
+];
+
+#[test]
+fn a_layer_imports_only_what_stands_to_its_left() {
+    for file in sources() {
+        let Some(&(layer, allowed)) = LAYERS.iter().find(|(layer, _)| *layer == file.layer) else {
+            assert!(["lib", "main"].contains(&file.layer.as_str()), "{} is in no layer: give it a row in LAYERS", file.path.display());
+            continue;
+        };
+        for import in file.imports() {
+            let known = LAYERS.iter().any(|(name, _)| *name == import);
+            assert!(
+                !known || import == layer || allowed.contains(&import.as_str()),
+                "{}: `{layer}` may not import `crate::{import}`",
+                file.path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn every_layer_is_there_and_left_of_what_imports_it() {
+    let found: BTreeSet<String> = sources().into_iter().map(|file| file.layer).collect();
+    for (position, (layer, allowed)) in LAYERS.iter().enumerate() {
+        assert!(found.contains(*layer), "there is no src/{layer}");
+        for import in *allowed {
+            assert!(LAYERS[..position].iter().any(|(left, _)| left == import), "`{import}` stands to the right of `{layer}`");
+        }
+    }
+}
+
+#[test]
+fn a_crate_is_named_only_by_its_layer() {
+    for file in sources() {
+        for (name, layers) in CRATES {
+            let names_it = file.code.match_indices(&format!("{name}::")).any(|(at, _)| is_word_start(&file.code, at));
+            let allowed = layers.contains(&file.layer.as_str()) || file.is_test_code() || (file.layer == "main" && *name == "mimalloc");
+            assert!(!names_it || allowed, "{}: `{name}` belongs to {layers:?}", file.path.display());
+        }
+    }
+}
+
+#[test]
+fn only_the_program_prints() {
+    for file in sources() {
+        for name in ["println!", "print!", "eprintln!", "eprint!", "dbg!"] {
+            let prints = file.code.match_indices(name).any(|(at, _)| is_word_start(&file.code, at));
+            // The program itself prints through `cli::console`, which knows about closed pipes and full disks.
+            assert!(!prints, "{}: `{name}`", file.path.display());
+        }
+        let writes = file.code.contains("stdout()") || file.code.contains("stderr()");
+        assert!(!writes || file.layer == "cli", "{}: only `cli` writes to standard output or error", file.path.display());
+    }
+}
+
+#[test]
+fn nothing_is_left_undone_or_allowed() {
+    for file in sources() {
+        for name in ["todo!", "unimplemented!", "#[allow(", "#![allow("] {
+            assert!(!file.code.contains(name), "{}: `{name}`", file.path.display());
+        }
+    }
+}
+
+struct SourceFile {
+    path: PathBuf,
+    /// The first part of its path under `src`.
+    layer: String,
+    /// Without comments, and without the module of its tests.
+    code: String,
+}
+
+impl SourceFile {
+    /// The layers named after `crate::`, also in a group: `use crate::{model::Model, expr}`.
+    fn imports(&self) -> BTreeSet<String> {
+        let after = self.code.match_indices("crate::").filter(|(at, _)| is_word_start(&self.code, *at));
+        after.flat_map(|(at, found)| heads(&self.code[at + found.len()..])).collect()
+    }
+
+    /// A file that holds nothing but tests.
+    fn is_test_code(&self) -> bool {
+        self.path.file_stem().is_some_and(|stem| stem == "tests") || self.path.components().any(|part| part.as_os_str() == "tests")
+    }
+}
+
+/// The first names of a path or of a group of paths.
+fn heads(path: &str) -> Vec<String> {
+    let Some(group) = path.strip_prefix('{') else {
+        return vec![word(path)];
+    };
+    let (mut depth, mut names, mut start) = (0, Vec::new(), 0);
+    for (at, character) in group.char_indices() {
+        match character {
+            '{' => depth += 1,
+            '}' if depth == 0 => {
+                names.push(word(group[start..at].trim()));
+                break;
+            }
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                names.push(word(group[start..at].trim()));
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    names.retain(|name| !name.is_empty());
+    names
+}
+
+fn word(text: &str) -> String {
+    text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+}
+
+fn is_word_start(text: &str, at: usize) -> bool {
+    !text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '$')
+}
+
+fn sources() -> Vec<SourceFile> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    collect(&root, &root, &mut files);
+    assert!(files.len() > 20, "the sources are not where they are looked for");
+    files
+}
+
+fn collect(root: &Path, folder: &Path, files: &mut Vec<SourceFile>) {
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder).expect("a folder of sources").map(|entry| entry.expect("an entry").path()).collect();
+    paths.sort();
+    for path in paths {
+        if path.is_dir() {
+            collect(root, &path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let inside = path.strip_prefix(root).expect("below the root");
+            let first = inside.iter().next().expect("a file has a name").to_string_lossy();
+            let text = fs::read_to_string(&path).expect("a source file");
+            files.push(SourceFile { layer: first.trim_end_matches(".rs").to_owned(), code: code(&text), path });
+        }
+    }
+}
+
+/// What the compiler reads: no comments (their links may point anywhere), no tests (they may use what they like).
+fn code(text: &str) -> String {
+    let before_tests = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(text);
+    before_tests.lines().map(|line| line.split("//").next().unwrap_or("")).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_scanner_sees_what_it_should() {
+    assert_eq!(heads("model::{Model, Kernel};"), ["model"]);
+    assert_eq!(heads("{expr::{ExprId, Graph}, source, model as m};"), ["expr", "source", "model"]);
+    assert_eq!(code("use crate::a; // crate::b\n#[cfg(test)]\nmod tests {\n use crate::c; }"), "use crate::a; \n");
+}
