@@ -188,5 +188,5 @@ fn code(text: &str) -> String {
 fn the_scanner_sees_what_it_should() {
     assert_eq!(heads("model::{Model, Kernel};"), ["model"]);
     assert_eq!(heads("{expr::{ExprId, Graph}, source, model as m};"), ["expr", "source", "model"]);
-    assert_eq!(code("use crate::a; // crate::b\n#[cfg(test)]\nmod tests {\n use crate::c; }"), "use crate::a; \n");
+    assert_eq!(code("use crate::a; // crate::b\n#[cfg(test)]\nmod tests {\n use crate::c; }"), "use crate::a; ");
 }
