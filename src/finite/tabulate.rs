@@ -15,7 +15,7 @@ use std::ops::Range;
 /// is none (its probabilities do not sum to 1, a value is outside the domain), or that the environment changes with `t`.
 pub fn tabulate(model: &Model, environment: EnvironmentId) -> Result<Environment, NotFinite> {
     let it = model.environment(environment);
-    let Dynamics::Written { initial, transition, observation, end } = &it.dynamics else {
+    let Dynamics::Written { initial, transition, observation, end, .. } = &it.dynamics else {
         return Err(NotFinite(format!("`{}` is not written in the language: its transitions cannot be listed", it.name)));
     };
     let states = finite_domain(model, it.state)?.size();

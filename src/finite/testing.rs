@@ -132,7 +132,7 @@ impl Builder {
                 action: ACTION,
                 observation: None,
                 rewards: vec![Reward { name: "r".to_owned(), bounds: None, value: Some(reward), span }],
-                dynamics: Dynamics::Written { initial, transition, observation: None, end },
+                dynamics: Dynamics::Written { initial, transition, observation: None, end, places: Box::default() },
                 span,
             }],
             data: vec![],
