@@ -116,10 +116,13 @@ pub enum LayerOp {
         weight: ParameterId,
         bias: ParameterId,
     },
-    /// `hidden` and `activation`; weights and biases in the order of the layers. The width of the last is the layer's own.
+    /// `hidden` and `activation`; weights (inputs × outputs) and biases in the order of the layers. The width of the last is the layer's own.
+    /// Where the network ends in a width that its surroundings ask for, the last layer is affine (`last` is `None`); where it ends in
+    /// its last hidden layer, as the body of another network does, that one is activated too.
     Mlp {
         input: LayerId,
         activation: Activation,
+        last: Option<Activation>,
         weights: Vec<(ParameterId, ParameterId)>,
     },
     /// `per(o, net)`: the block of columns `o · width ..` of `heads` (as many blocks as the option has values).
