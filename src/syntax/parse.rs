@@ -1,0 +1,261 @@
+//! Source text in, tree out, or every syntax error at once.
+
+use super::ast::{self, EnvironmentFile};
+use super::build::{self, Builder, Include};
+use super::grammar::{Grammar, Rule};
+use super::scan::{DEPTH_LIMIT, Scan, scan};
+use super::words;
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::source::{Source, Span};
+use pest::Parser;
+use pest::iterators::Pair;
+use std::fs;
+use std::path::PathBuf;
+
+/// A longer text is no model that somebody wrote.
+pub const SIZE_LIMIT: usize = 4 << 20;
+
+/// After so many syntax errors the rest says little.
+const ERROR_LIMIT: usize = 20;
+
+/// Up to this depth the stack of a test thread (2 MiB) is large enough.
+const SHALLOW: usize = 24;
+
+/// The tree of a model file and of the `.rlenv` files that it names.
+///
+/// No expression in it is deeper than [`DEPTH_LIMIT`], so that passes over it may recurse.
+///
+/// # Errors
+/// All syntax errors, in order of their places; also `.rlenv` files that cannot be read.
+///
+/// ```
+/// use rlppl::{source::Source, syntax};
+/// let file = syntax::parse(&Source::new("line.rlmodel", "model line  horizon T = 3"))?;
+/// assert_eq!(file.items.len(), 2);
+/// # Ok::<(), rlppl::diagnostic::Diagnostics>(())
+/// ```
+pub fn parse(source: &Source) -> Result<ast::File, Diagnostics> {
+    let mut sources = vec![source.clone()];
+    let mut diagnostics = Vec::new();
+    let reading = {
+        let folder = source.folder();
+        let mut include = |path: &str, at: Span| match load(folder.join(path)) {
+            Err(why) => {
+                diagnostics.push(cannot_read(path, at, &why));
+                None
+            }
+            Ok(included) => {
+                let file = sources.len() as u32;
+                let reading = read_environment(&included.text, file);
+                sources.push(Source { name: folder.join(path).display().to_string(), ..included });
+                diagnostics.extend(reading.diagnostics);
+                reading.tree
+            }
+        };
+        read(&source.text, 0, Rule::file, &mut include, |builder, node| {
+            let items = builder.items(node);
+            if items.is_empty() && builder.diagnostics.is_empty() {
+                builder.diagnostics.push(empty(0, "model"));
+            }
+            items
+        })
+    };
+    diagnostics.extend(reading.diagnostics);
+    match reading.tree {
+        Some(items) if diagnostics.is_empty() => Ok(ast::File { items, comments: reading.comments, sources }),
+        _ => Err(in_order(diagnostics, sources)),
+    }
+}
+
+/// The tree of an `.rlenv` file by itself, for the formatter.
+///
+/// # Errors
+/// All its syntax errors.
+pub fn parse_environment_file(source: &Source) -> Result<EnvironmentFile, Diagnostics> {
+    let reading = read_environment(&source.text, 0);
+    match reading.tree {
+        Some(file) if reading.diagnostics.is_empty() => Ok(file),
+        _ => Err(in_order(reading.diagnostics, vec![source.clone()])),
+    }
+}
+
+/// The VALUE of `--set NAME=VALUE`; `name` is how diagnostics call the text.
+///
+/// # Errors
+/// A syntax error.
+pub fn parse_expr(text: &str, name: &str) -> Result<ast::Expr, Diagnostics> {
+    let reading = read(text, 0, Rule::lone_expr, &mut |_, _| None, |builder, node| builder.lone_expr(node));
+    match reading.tree {
+        Some(expr) if reading.diagnostics.is_empty() => Ok(expr),
+        _ => Err(in_order(reading.diagnostics, vec![Source::new(name, text)])),
+    }
+}
+
+/// What came of one text; there may be a tree besides errors: that of the statements around them.
+struct Reading<T> {
+    tree: Option<T>,
+    comments: Vec<ast::Comment>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+fn read_environment(text: &str, file: u32) -> Reading<EnvironmentFile> {
+    let reading = read(text, file, Rule::rlenv, &mut |_, _| None, |builder, node| {
+        let tree = builder.environment_file(node);
+        if tree.params.is_empty() && tree.lets.is_empty() && tree.body.is_empty() && builder.diagnostics.is_empty() {
+            builder.diagnostics.push(empty(file, "environment"));
+        }
+        tree
+    });
+    let tree = reading.tree.map(|tree| EnvironmentFile { comments: reading.comments.clone(), ..tree });
+    Reading { tree, comments: reading.comments, diagnostics: reading.diagnostics }
+}
+
+fn read<T: Send>(
+    text: &str,
+    file: u32,
+    rule: Rule,
+    include: &mut Include<'_>,
+    build: impl Fn(&mut Builder<'_>, Pair<'_, Rule>) -> T + Send,
+) -> Reading<T> {
+    let refused = |diagnostic| Reading { tree: None, comments: Vec::new(), diagnostics: vec![diagnostic] };
+    if let Some(diagnostic) = not_a_model(text, file) {
+        return refused(diagnostic);
+    }
+    let first = scan(text);
+    if let Some(place) = &first.too_deep {
+        return refused(too_deep(words::span(file, place)));
+    }
+    let comments = build::comments(text, &first, file);
+    let deep = first.depth > SHALLOW;
+    let work = move || read_statements(text, file, rule, first, include, build);
+    let (tree, diagnostics) = if deep { on_large_stack(work) } else { work() };
+    Reading { tree, comments, diagnostics }
+}
+
+/// Parses; where a statement is broken, says so, takes it out of the text and parses again.
+fn read_statements<T>(
+    text: &str,
+    file: u32,
+    rule: Rule,
+    mut scanned: Scan,
+    include: &mut Include<'_>,
+    build: impl Fn(&mut Builder<'_>, Pair<'_, Rule>) -> T,
+) -> (Option<T>, Vec<Diagnostic>) {
+    let mut diagnostics = Vec::new();
+    let mut mended = text.to_owned();
+    for slip in scanned.slips.iter().take(ERROR_LIMIT) {
+        diagnostics.push(words::slip(text, slip, file));
+        words::mend(&mut mended, words::mend_slip(text, &scanned, slip));
+    }
+    if !diagnostics.is_empty() {
+        scanned = scan(&mended);
+    }
+    // each error costs a parse: in a long text, look for fewer
+    let most = ERROR_LIMIT.min(1 + SIZE_LIMIT / text.len().max(1));
+    while diagnostics.len() < ERROR_LIMIT {
+        match Grammar::parse(rule, &mended) {
+            Ok(mut pairs) => {
+                let node = pairs.next().expect("pest: the rule that was asked for");
+                let mut builder = Builder { text: &mended, file, diagnostics, include };
+                let tree = build(&mut builder, node);
+                return (Some(tree), builder.diagnostics);
+            }
+            Err(error) => {
+                let (diagnostic, mend) = words::explain(&mended, &scanned, &error, file);
+                diagnostics.push(diagnostic);
+                if diagnostics.len() >= most || !words::mend(&mut mended, mend) {
+                    break;
+                }
+                scanned = scan(&mended);
+            }
+        }
+    }
+    (None, diagnostics)
+}
+
+fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(64 << 20).spawn_scoped(scope, work);
+        let thread = thread.expect("the system gives a thread");
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn load(path: PathBuf) -> Result<Source, String> {
+    let reason = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => format!("there is no file `{}`", path.display()),
+        std::io::ErrorKind::IsADirectory => format!("`{}` is a folder", path.display()),
+        _ => format!("`{}`: {error}", path.display()),
+    };
+    let length = fs::metadata(&path).map_err(reason)?.len();
+    if length > SIZE_LIMIT as u64 {
+        return Err(format!("`{}` is {length} bytes long; the limit is {SIZE_LIMIT}", path.display()));
+    }
+    let bytes = fs::read(&path).map_err(reason)?;
+    let text = String::from_utf8(bytes).map_err(|_| format!("`{}` is not a text file in UTF-8", path.display()))?;
+    Ok(Source::at(&path, text))
+}
+
+fn in_order(mut list: Vec<Diagnostic>, sources: Vec<Source>) -> Diagnostics {
+    list.sort_by_key(|diagnostic| diagnostic.labels.first().map(|label| label.span));
+    Diagnostics { list, sources }
+}
+
+fn not_a_model(text: &str, file: u32) -> Option<Diagnostic> {
+    let here = |start: usize, end: usize| words::span(file, &(start..end));
+    if text.len() > SIZE_LIMIT {
+        let message = format!("this text is {} bytes long; the limit is {SIZE_LIMIT}", text.len());
+        return Some(Diagnostic::error("not-a-model", here(0, 0), message));
+    }
+    let control = |b: &u8| *b < b' ' && !matches!(*b, b'\n' | b'\r' | b'\t') || *b == 0x7f;
+    let at = text.bytes().position(|b| control(&b))?;
+    let message = "this is not a text file: it holds control characters";
+    Some(Diagnostic::error("not-a-model", here(at, at + 1), message).here(format!("the byte {:#04x}", text.as_bytes()[at])))
+}
+
+fn empty(file: u32, what: &str) -> Diagnostic {
+    let message = format!("this file is empty: it states no {what}");
+    let hint = match what {
+        "model" => "begin with `model NAME`, a `horizon` and an `environment`",
+        _ => "begin with the variables: `state s : 0..9`",
+    };
+    Diagnostic::error("empty-file", words::span(file, &(0..0)), message).hint(hint)
+}
+
+fn too_deep(span: Span) -> Diagnostic {
+    Diagnostic::error("too-deep", span, format!("brackets and `if`s nest more than {DEPTH_LIMIT} deep"))
+        .here("this one is too deep")
+        .hint("name parts of it with `let`")
+}
+
+fn cannot_read(path: &str, at: Span, why: &str) -> Diagnostic {
+    let diagnostic = Diagnostic::error("cannot-read", at, format!("cannot read the environment file: {why}"));
+    if path.ends_with(".rlenv") {
+        diagnostic.hint("relative names start from the model file's folder")
+    } else {
+        diagnostic.hint("environment files end with `.rlenv`")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn every_model_parses() {
+        for folder in ["models", "tests/models"] {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                let source = Source::at(&path, fs::read_to_string(&path).unwrap());
+                let failed = match path.extension().and_then(|e| e.to_str()) {
+                    Some("rlmodel") => parse(&source).err(),
+                    Some("rlenv") => parse_environment_file(&source).err(),
+                    _ => continue,
+                };
+                assert!(failed.is_none(), "{}: {}", path.display(), failed.unwrap());
+            }
+        }
+        assert!(Path::new("tests/models/everything.rlmodel").exists());
+    }
+}
