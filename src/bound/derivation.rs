@@ -1,10 +1,12 @@
 //! What a derivation is: the steps from `log p(R̂)` to the bound, the bound's terms, and its gradient.
 
+use super::notation::Notation;
 use crate::model::{BoundId, FactorRef, Index, KernelId, VariableId};
 
 /// One derivation per bound of the model, in the order written.
 #[derive(Clone, Debug)]
 pub struct Derivation {
+    pub model: String,
     pub bounds: Vec<BoundDerivation>,
 }
 
@@ -12,8 +14,12 @@ pub struct Derivation {
 #[derive(Clone, Debug)]
 pub struct BoundDerivation {
     pub bound: BoundId,
+    /// As in `bound NAME { … }`; absent where the file has bare blocks.
+    pub name: Option<String>,
     /// From the evidence to `terms`.
     pub steps: Vec<Step>,
+    /// Every term that stood on the way; [`Change`] counts them.
+    pub drafts: Vec<Term>,
     /// The terms of `L`, in nats, in the order they are printed.
     pub terms: Vec<Term>,
     /// Pairs (prior or auxiliary, posterior) that left the bound; the posterior's score stays in the gradient.
@@ -21,11 +27,17 @@ pub struct BoundDerivation {
     /// `≥` where L is a lower bound, `≈` where a classifier makes it an estimate.
     pub relation: Relation,
     pub gradient: Gradient,
+    /// How factors, exponents and kernels are written.
+    pub notation: Notation,
 }
 
 /// The index of a term in [`BoundDerivation::terms`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TermId(pub u32);
+
+/// The index of a term in [`BoundDerivation::drafts`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DraftId(pub u32);
 
 /// `sign · Σ_times E_q[kind]`
 #[derive(Clone, Debug, PartialEq)]
@@ -57,45 +69,58 @@ pub enum TermKind {
     Entropy { q: FactorRef },
     /// `log n`, once for each draw of `q`: a uniform prior over n values.
     LogCount { q: FactorRef, count: u64 },
-    /// `log p(x | ·) − log q(x | ·)`, estimated at the drawn x; `why` it is not a KL.
-    LogRatio { p: FactorRef, q: FactorRef, why: String },
+    /// `log p(x | ·) − log q(x | ·)`, estimated at the drawn x.
+    LogRatio { p: FactorRef, q: FactorRef },
     /// The same where one density is unknown: a classifier's logit.
     DensityRatio { p: FactorRef, q: FactorRef },
     /// A value that no parameter moves; `name` says what it is.
     Constant { name: String, of: Box<TermKind> },
 }
 
-/// The times of a sum, both included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Times {
-    pub from: Index,
-    pub to: Index,
+/// A fixed time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Moment {
+    /// `1 + k`
+    First(i32),
+    /// `T + k`
+    Last(i32),
 }
 
-/// One line of the derivation: `before  relation  after  by rule`.
-#[derive(Clone, Debug)]
+/// The times `t` of a sum, both included; for factors, the `t` of the posterior's (else of the prior's) own writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Times {
+    pub from: Moment,
+    pub to: Moment,
+}
+
+/// One line of the derivation.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Step {
     pub rule: Rule,
     pub relation: Relation,
-    pub before: Form,
-    pub after: Form,
-    /// Which of `after`'s terms the rule made or changed.
-    pub changed: Vec<usize>,
+    pub change: Change,
     /// A sentence where the rule leaves something to say (why a pair stays a log-ratio, what a constant is).
     pub note: Option<String>,
 }
 
-/// The shapes an expression takes on the way.
+/// What a step changes.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Form {
+pub enum Change {
+    /// The whole expression takes another shape.
+    Shape { before: Shape, after: Shape },
+    /// In the sum, `added` take the place of the first of `removed`. After `split`, nothing is removed.
+    Terms { removed: Vec<DraftId>, added: Vec<DraftId> },
+}
+
+/// The shapes an expression takes before it is a sum of terms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
     /// `log p(R̂)`
     Evidence,
     /// `log E_q[Π P / Π Q · exp ΣΛ]`
     LogExpectation,
     /// `E_q[log (Π P / Π Q · exp ΣΛ)]`
     ExpectationOfLog,
-    /// `E_q[Σ terms]`
-    Sum(Vec<Term>),
 }
 
 /// The named laws of a derivation; `src/bound/rules` has a file for each.
@@ -121,22 +146,24 @@ pub enum Relation {
 }
 
 /// `∇L = E_q[Σ_i ∇log q_i · (Σ_{k downstream of i} f_k − b_i) + Σ_k ∇f_k]`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Gradient {
-    /// One per posterior factor whose kernel has parameters.
+    /// The kernels whose parameters move when this bound is maximised.
+    pub over: Vec<KernelId>,
+    /// One per posterior factor whose kernel has parameters that move.
     pub scores: Vec<Score>,
-    /// Terms that the parameters of `kernels` enter directly.
+    /// Terms that the moving parameters enter directly.
     pub pathwise: Vec<Pathwise>,
     pub remarks: Vec<Remark>,
 }
 
 /// `∇log q_i` and what it is credited with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Score {
     pub factor: FactorRef,
     pub kernel: KernelId,
     pub credit: Vec<Credit>,
-    /// What a baseline may read: all that is sampled before the factor's own draw, of its Markov state (with the time `t`).
+    /// What a baseline may read besides the time `t`: what the draw cannot influence, at the times the factor itself reads or at its own.
     pub baseline_reads: Vec<(VariableId, Index)>,
 }
 
@@ -146,22 +173,92 @@ pub struct Credit {
     pub from: Downstream,
 }
 
-/// Which summands `f_k` of a term are downstream of the draw at `t`.
+/// Which summands `f_k` of a term are downstream of the draw of a factor at its `t`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Downstream {
     /// Those with index `k ≥ t + offset`: 0 for rewards, 1 for an analytic KL (it reads its conditions only), `−K` for a window
     /// that looks K steps ahead.
     Offset(i32),
-    /// All of them: the term stands at the end of the trajectory, or the draw at its beginning.
+    /// All of them: the term stands at the end of the trajectory or reads all of its future, or the draw stands at the beginning.
     All,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pathwise {
     pub term: TermId,
+    /// Of `Gradient::over`, those whose parameters the term contains.
     pub kernels: Vec<KernelId>,
 }
 
 /// What the reader of a gradient has to know: a bias, an unknown constant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remark(pub String);
+
+impl Sign {
+    pub fn factor(self) -> f64 {
+        match self {
+            Sign::Plus => 1.0,
+            Sign::Minus => -1.0,
+        }
+    }
+}
+
+impl Moment {
+    /// The time it is, for a horizon `T`. May lie outside `1..T+1` when the horizon is short.
+    pub fn at(self, horizon: usize) -> i64 {
+        match self {
+            Moment::First(k) => 1 + i64::from(k),
+            Moment::Last(k) => horizon as i64 + i64::from(k),
+        }
+    }
+
+    pub fn shifted(self, by: i32) -> Moment {
+        match self {
+            Moment::First(k) => Moment::First(k + by),
+            Moment::Last(k) => Moment::Last(k + by),
+        }
+    }
+}
+
+impl Times {
+    pub fn once(at: Moment) -> Times {
+        Times { from: at, to: at }
+    }
+
+    pub fn is_once(&self) -> bool {
+        self.from == self.to
+    }
+
+    /// The times, for a horizon `T`; empty where the horizon is too short for any.
+    pub fn range(&self, horizon: usize) -> std::ops::RangeInclusive<i64> {
+        self.from.at(horizon)..=self.to.at(horizon)
+    }
+}
+
+impl Rule {
+    pub const ALL: [Rule; 9] = [
+        Rule::Importance,
+        Rule::Jensen,
+        Rule::Split,
+        Rule::Cancel,
+        Rule::Pair,
+        Rule::Entropy,
+        Rule::LogRatio,
+        Rule::DensityRatio,
+        Rule::Constant,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Rule::Importance => "importance",
+            Rule::Jensen => "jensen",
+            Rule::Split => "split",
+            Rule::Cancel => "cancel",
+            Rule::Pair => "pair",
+            Rule::Entropy => "entropy",
+            Rule::LogRatio => "log_ratio",
+            Rule::DensityRatio => "density_ratio",
+            Rule::Constant => "constant",
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! What is known of a factor's density: whether it can be evaluated, and with what it has a Kullback–Leibler divergence in closed form.
+
+use super::influence::gather;
+use crate::model::{
+    Distribution, Dynamics, EnvironmentKernel, Factor, KernelId, KernelRef, LayerId, LayerOp, Model, ParameterId, Target, TargetVariable,
+};
+use std::collections::BTreeSet;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Density {
+    Known,
+    /// It can be sampled, its density cannot be used: why.
+    Unknown(String),
+    /// It has atoms on a continuous domain, so no density with respect to a common measure: why.
+    Singular(String),
+}
+
+pub fn density(model: &Model, factor: &Factor) -> Density {
+    match &factor.kernel {
+        KernelRef::Learned(kernel) | KernelRef::Previous(kernel) => {
+            let kernel = model.kernel(*kernel);
+            match atoms(&kernel.distribution) {
+                Some(Atom::Implicit) => Density::Unknown(format!("`{}` is implicit: it can be sampled, its density is unknown", kernel.name)),
+                Some(Atom::Point) if !is_finite(model, factor) => Density::Singular(format!("`{}` has point masses on a continuous domain", kernel.name)),
+                Some(Atom::Point) | None => Density::Known,
+            }
+        }
+        KernelRef::Data(data) => Density::Unknown(format!("`{}` is known by its samples alone", model.data[data.0 as usize].name)),
+        KernelRef::Environment(id, which) => {
+            let environment = model.environment(*id);
+            if environment.hidden {
+                return Density::Unknown(format!("`{}` is hidden: it can be sampled, its density is unknown", environment.name));
+            }
+            match environment_distribution(model, factor) {
+                None => Density::Unknown(format!("`{}` is an outside program: it can be sampled, its density is unknown", environment.name)),
+                Some(distribution) if atoms(distribution).is_some() && !is_finite(model, factor) => {
+                    let what = match which {
+                        EnvironmentKernel::Initial => "start",
+                        EnvironmentKernel::Transition => "transition",
+                        EnvironmentKernel::Observation => "observation",
+                    };
+                    Density::Singular(format!("the {what} of `{}` has point masses on a continuous domain", environment.name))
+                }
+                Some(_) => Density::Known,
+            }
+        }
+        KernelRef::InPlace(distribution) => match atoms(distribution) {
+            Some(_) if !is_finite(model, factor) => Density::Singular("a point mass on a continuous domain has no density".to_owned()),
+            Some(_) | None => Density::Known,
+        },
+    }
+}
+
+/// Why `KL(q ‖ p)` has no closed form; `Ok` where it has one.
+pub fn closed_form(model: &Model, q: &Factor, p: &Factor) -> Result<(), String> {
+    if is_finite(model, q) {
+        return Ok(());
+    }
+    let (Some(q), Some(p)) = (family(model, q), family(model, p)) else {
+        return Err("their densities are not both known".to_owned());
+    };
+    q.divergence(&p)
+}
+
+/// The number of values, where the factor is uniform over a finite domain.
+pub fn uniform_count(model: &Model, factor: &Factor) -> Option<u64> {
+    let KernelRef::InPlace(Distribution::Uniform) = factor.kernel else { return None };
+    let [Target::Variable { variable: TargetVariable::Variable(id), .. }] = factor.targets[..] else { return None };
+    model.variable(id).domain.finite.as_ref().map(|domain| domain.size() as u64)
+}
+
+/// Whether all that the factor draws has finitely many values.
+pub fn is_finite(model: &Model, factor: &Factor) -> bool {
+    factor.targets.iter().all(|target| match target {
+        Target::Variable { variable: TargetVariable::Variable(id), .. } => model.variable(*id).domain.is_finite(),
+        Target::Variable { variable: TargetVariable::End, .. } => true,
+        // a reward is a function of what else is drawn, or takes values of the environment's own
+        Target::Variable { variable: TargetVariable::Reward(..), .. } => factor.targets.len() > 1,
+        Target::Weights(_) => false,
+    })
+}
+
+/// The parameters of a kernel, those of its nets included.
+pub fn parameters(model: &Model, kernel: KernelId) -> BTreeSet<ParameterId> {
+    let mut waiting: Vec<LayerId> = Vec::new();
+    gather(&model.kernel(kernel).distribution, &mut |layer: &LayerId| waiting.push(*layer));
+    let (mut seen, mut parameters) = (BTreeSet::new(), BTreeSet::new());
+    while let Some(layer) = waiting.pop() {
+        if !seen.insert(layer) {
+            continue;
+        }
+        match &model.network.layer(layer).op {
+            LayerOp::Formal { .. } | LayerOp::Scalars(_) | LayerOp::Noise => {}
+            LayerOp::Concat(inputs) => waiting.extend(inputs),
+            LayerOp::Table { weight, .. } => {
+                parameters.insert(*weight);
+            }
+            LayerOp::Linear { input, weight, bias } => {
+                parameters.extend([*weight, *bias]);
+                waiting.push(*input);
+            }
+            LayerOp::Mlp { input, weights, .. } => {
+                parameters.extend(weights.iter().flat_map(|(weight, bias)| [*weight, *bias]));
+                waiting.push(*input);
+            }
+            LayerOp::Per { heads, .. } => waiting.push(*heads),
+            LayerOp::Gru { parameters: own, .. } => parameters.extend(own),
+            LayerOp::Unary(_, input) => waiting.push(*input),
+            LayerOp::Binary(_, left, right) => waiting.extend([*left, *right]),
+        }
+    }
+    parameters
+}
+
+/// The distribution an environment kernel stands for, where it is written in the language.
+pub fn environment_distribution<'a>(model: &'a Model, factor: &Factor) -> Option<&'a Distribution<Vec<crate::expr::ExprId>>> {
+    let KernelRef::Environment(id, which) = factor.kernel else { return None };
+    match (&model.environment(id).dynamics, which) {
+        (Dynamics::Written { initial, .. }, EnvironmentKernel::Initial) => Some(initial),
+        (Dynamics::Written { transition, .. }, EnvironmentKernel::Transition) => Some(transition),
+        (Dynamics::Written { observation, .. }, EnvironmentKernel::Observation) => observation.as_ref(),
+        (Dynamics::External { .. }, _) => None,
+    }
+}
+
+enum Atom {
+    Point,
+    Implicit,
+}
+
+fn atoms<A>(distribution: &Distribution<A>) -> Option<Atom> {
+    match distribution {
+        Distribution::Delta(_) | Distribution::UniformOver(_) | Distribution::Sticky { .. } => Some(Atom::Point),
+        Distribution::Implicit(_) => Some(Atom::Implicit),
+        Distribution::Uniform
+        | Distribution::UniformBox { .. }
+        | Distribution::Categorical(_)
+        | Distribution::Bernoulli(_)
+        | Distribution::Normal { .. }
+        | Distribution::TanhNormal { .. }
+        | Distribution::Beta { .. } => None,
+        Distribution::Mixture(parts) => parts.iter().find_map(|(_, part)| atoms(part)),
+        Distribution::If { then, otherwise, .. } => atoms(then).or_else(|| atoms(otherwise)),
+        Distribution::Record(parts) => parts.iter().find_map(atoms),
+    }
+}
+
+/// Families of continuous distributions, as far as closed forms need them apart.
+#[derive(Debug)]
+enum Family {
+    Uniform,
+    Normal,
+    TanhNormal,
+    Beta,
+    Record(Vec<Family>),
+    Other(&'static str),
+}
+
+fn family(model: &Model, factor: &Factor) -> Option<Family> {
+    match &factor.kernel {
+        KernelRef::Learned(kernel) | KernelRef::Previous(kernel) => Some(family_of(&model.kernel(*kernel).distribution)),
+        KernelRef::InPlace(distribution) => Some(family_of(distribution)),
+        KernelRef::Environment(..) => environment_distribution(model, factor).map(family_of),
+        KernelRef::Data(_) => None,
+    }
+}
+
+fn family_of<A>(distribution: &Distribution<A>) -> Family {
+    match distribution {
+        Distribution::Uniform | Distribution::UniformBox { .. } => Family::Uniform,
+        Distribution::Normal { .. } => Family::Normal,
+        Distribution::TanhNormal { .. } => Family::TanhNormal,
+        Distribution::Beta { .. } => Family::Beta,
+        Distribution::Record(parts) => Family::Record(parts.iter().map(family_of).collect()),
+        Distribution::Mixture(_) => Family::Other("Mixture"),
+        Distribution::If { .. } => Family::Other("if … then … else"),
+        Distribution::UniformOver(_) => Family::Other("Uniform over points"),
+        Distribution::Delta(_) => Family::Other("Delta"),
+        Distribution::Categorical(_) => Family::Other("Categorical"),
+        Distribution::Bernoulli(_) => Family::Other("Bernoulli"),
+        Distribution::Sticky { .. } => Family::Other("Sticky"),
+        Distribution::Implicit(_) => Family::Other("Implicit"),
+    }
+}
+
+impl Family {
+    fn divergence(&self, p: &Family) -> Result<(), String> {
+        match (self, p) {
+            (Family::Normal, Family::Normal) | (Family::TanhNormal, Family::TanhNormal) | (Family::Beta, Family::Beta) => Ok(()),
+            // the entropy of a Beta or of a uniform has a closed form, and the prior is constant on its support
+            (Family::Beta | Family::Uniform, Family::Uniform) => Ok(()),
+            (Family::Record(q), Family::Record(p)) if q.len() == p.len() => q.iter().zip(p).try_for_each(|(q, p)| q.divergence(p)),
+            _ => Err(format!("KL({} ‖ {}) has no closed form", self.name(), p.name())),
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Family::Uniform => "Uniform",
+            Family::Normal => "Normal",
+            Family::TanhNormal => "TanhNormal",
+            Family::Beta => "Beta",
+            Family::Record(_) => "a record",
+            Family::Other(name) => name,
+        }
+    }
+}
