@@ -49,7 +49,7 @@ enum Delay {
     Any,
 }
 
-/// What the draw of one factor can influence: for each variable the earliest time relative to the factor's `t`.
+/// What the draw of a factor can influence: for each variable the earliest time relative to the factor's `t`.
 pub struct Reach<'a> {
     influence: &'a Influence,
     earliest: Vec<Option<Earliest>>,
@@ -94,11 +94,11 @@ impl Influence {
         node
     }
 
-    /// What the draw of `factor` at its `t` is, and all that reads it directly or through others.
-    pub fn from<'a>(&'a self, factor: &Factor) -> Reach<'a> {
+    /// What the draws of `factors` at their `t` are, and all that reads them directly or through others.
+    pub fn from<'a, 'f>(&'a self, factors: impl IntoIterator<Item = &'f Factor>) -> Reach<'a> {
         let mut reach = Reach { influence: self, earliest: vec![None; self.readers.len()], once: true };
         let mut waiting = Vec::new();
-        for target in &factor.targets {
+        for target in factors.into_iter().flat_map(|factor| &factor.targets) {
             let (drawn, when) = drawn(*target);
             let start = match when {
                 When::Step(k) => {

@@ -1,0 +1,107 @@
+//! JSON with a versioned schema, documented in `docs/bound-json.md`.
+
+use super::formula;
+use super::text::plain;
+use crate::bound::derivation::{BoundDerivation, Change, Derivation, Downstream, Moment, Relation, Sign, Term, TermKind, Times};
+use serde_json::{json, Value};
+
+/// Grows when a field changes its meaning or goes; new fields may come without it.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// The whole derivation: bounds, terms, steps and gradients, formulas as text.
+pub fn json(derivation: &Derivation) -> Value {
+    json!({
+        "schema": SCHEMA_VERSION,
+        "model": derivation.model,
+        "bounds": derivation.bounds.iter().map(bound).collect::<Vec<_>>(),
+    })
+}
+
+fn bound(bound: &BoundDerivation) -> Value {
+    let density = |at| plain(&bound.notation.density(at).at("t", 0));
+    let gradient = &bound.gradient;
+    let kernels = |ids: &[crate::model::KernelId]| ids.iter().map(|id| bound.notation.kernel(*id).to_owned()).collect::<Vec<_>>();
+    let scores = gradient.scores.iter().map(|score| {
+        let credit = score.credit.iter().map(|credit| match credit.from {
+            Downstream::Offset(offset) => json!({ "term": credit.term.0 + 1, "from": "offset", "offset": offset }),
+            Downstream::All => json!({ "term": credit.term.0 + 1, "from": "all" }),
+        });
+        json!({
+            "factor": density(score.factor),
+            "kernel": bound.notation.kernel(score.kernel),
+            "credit": credit.collect::<Vec<_>>(),
+            "baseline_reads": plain(&formula::baseline(bound, score)),
+        })
+    });
+    json!({
+        "name": bound.name,
+        "relation": relation(bound.relation),
+        "formula": plain(&formula::bound(bound)),
+        "terms": bound.terms.iter().map(|of| term(bound, of)).collect::<Vec<_>>(),
+        "cancelled": bound.cancelled.iter().map(|(_, q)| density(*q)).collect::<Vec<_>>(),
+        "steps": bound.steps.iter().map(|step| {
+            let (before, after) = formula::step(bound, step);
+            let changes = match step.change {
+                Change::Shape { .. } => "expression",
+                Change::Terms { .. } => "terms",
+            };
+            json!({
+                "rule": step.rule.name(),
+                "relation": relation(step.relation),
+                "changes": changes,
+                "before": plain(&before),
+                "after": plain(&after),
+                "note": step.note,
+            })
+        }).collect::<Vec<_>>(),
+        "gradient": {
+            "formula": plain(&formula::gradient(bound)),
+            "over": kernels(&gradient.over),
+            "scores": scores.collect::<Vec<_>>(),
+            "pathwise": gradient.pathwise.iter().map(|path| json!({ "term": path.term.0 + 1, "kernels": kernels(&path.kernels) })).collect::<Vec<_>>(),
+            "remarks": gradient.remarks.iter().map(|remark| remark.0.clone()).collect::<Vec<_>>(),
+        },
+    })
+}
+
+fn term(bound: &BoundDerivation, term: &Term) -> Value {
+    let (_, math) = formula::term(bound, term);
+    json!({
+        "kind": kind(&term.kind),
+        "sign": match term.sign { Sign::Plus => 1, Sign::Minus => -1 },
+        "formula": plain(&math),
+        "times": times(term.times),
+        "live": term.live,
+    })
+}
+
+fn kind(kind: &TermKind) -> &'static str {
+    match kind {
+        TermKind::Exponent { .. } => "exponent",
+        TermKind::LogDensity { .. } => "log_density",
+        TermKind::LogFactor { .. } => "log_factor",
+        TermKind::Kl { .. } => "kl",
+        TermKind::Entropy { .. } => "entropy",
+        TermKind::LogCount { .. } => "log_count",
+        TermKind::LogRatio { .. } => "log_ratio",
+        TermKind::DensityRatio { .. } => "density_ratio",
+        TermKind::Constant { .. } => "constant",
+    }
+}
+
+fn times(times: Times) -> Value {
+    let moment = |moment| match moment {
+        Moment::First(k) => (1 + k).to_string(),
+        Moment::Last(0) => "T".to_owned(),
+        Moment::Last(k) => format!("T{k:+}"),
+    };
+    json!({ "from": moment(times.from), "to": moment(times.to) })
+}
+
+fn relation(relation: Relation) -> &'static str {
+    match relation {
+        Relation::Equal => "=",
+        Relation::AtLeast => ">=",
+        Relation::Approximately => "~",
+    }
+}

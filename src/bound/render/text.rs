@@ -1,0 +1,230 @@
+//! Text with Unicode mathematics.
+
+use super::formula;
+use super::Detail;
+use crate::bound::derivation::{BoundDerivation, Change, Derivation, Relation, Sign, TermKind};
+use crate::bound::math::Math;
+use std::fmt::Write as _;
+
+/// The whole derivation as text: the bound, its terms, what cancelled, the gradient, and (with [`Detail::Steps`]) every step.
+pub fn text(derivation: &Derivation, detail: Detail) -> String {
+    let mut out = String::new();
+    for (number, bound) in derivation.bounds.iter().enumerate() {
+        if number > 0 {
+            out.push('\n');
+        }
+        write_bound(&mut out, &derivation.model, bound, detail);
+    }
+    out
+}
+
+fn write_bound(out: &mut String, model: &str, bound: &BoundDerivation, detail: Detail) {
+    let title = match &bound.name {
+        Some(name) => format!("bound {name} of {model}"),
+        None => format!("bound of {model}"),
+    };
+    line(out, &title);
+    line(out, "");
+    line(out, &format!("  {}", plain(&formula::bound(bound))));
+    line(out, "");
+
+    line(out, "terms, in nats");
+    for (number, term) in bound.terms.iter().enumerate() {
+        let (sign, math) = formula::term(bound, term);
+        let constant = match &term.kind {
+            TermKind::Constant { name, .. } => format!("    (a constant: {name})"),
+            _ => String::new(),
+        };
+        line(out, &format!("  {}. {} {}{constant}", number + 1, sign_text(sign), plain(&math)));
+    }
+    if !bound.cancelled.is_empty() {
+        line(out, "");
+        line(out, "cancelled, with the same kernel and arguments in prior and posterior");
+        for (_, q) in &bound.cancelled {
+            line(out, &format!("  {}", plain(&bound.notation.density(*q).at("t", 0))));
+        }
+    }
+    let notes: Vec<(&str, &str)> = bound.steps.iter().filter_map(|step| Some((step.rule.name(), step.note.as_deref()?))).collect();
+    if !notes.is_empty() {
+        line(out, "");
+        line(out, "because");
+        for (rule, note) in notes {
+            line(out, &format!("  {rule}: {note}"));
+        }
+    }
+    if detail == Detail::Steps {
+        line(out, "");
+        write_steps(out, bound);
+    }
+    line(out, "");
+    write_gradient(out, bound);
+}
+
+fn write_steps(out: &mut String, bound: &BoundDerivation) {
+    line(out, "derivation (the changed terms stand between « and »)");
+    for (number, step) in bound.steps.iter().enumerate() {
+        let (before, after) = formula::step(bound, step);
+        let relation = match step.relation {
+            Relation::Equal => "=",
+            Relation::AtLeast => "≥",
+            Relation::Approximately => "≈",
+        };
+        let label = format!("{:>4}. {:<13}", number + 1, step.rule.name());
+        match &step.change {
+            Change::Terms { removed, .. } if !removed.is_empty() => {
+                line(out, &format!("{label} «{}» {relation} «{}»", plain(&before), plain(&after)));
+            }
+            Change::Terms { .. } | Change::Shape { .. } => line(out, &format!("{label} {} {relation} {}", plain(&before), plain(&after))),
+        }
+    }
+}
+
+fn write_gradient(out: &mut String, bound: &BoundDerivation) {
+    let gradient = &bound.gradient;
+    line(out, "gradient");
+    line(out, &format!("  {}", plain(&formula::gradient(bound))));
+    for score in &gradient.scores {
+        let density = plain(&bound.notation.density(score.factor).at("t", 0));
+        line(out, &format!("  b of {density} may read {}; it is fitted before the batch", plain(&formula::baseline(bound, score))));
+        if bound.cancelled.iter().any(|(_, q)| *q == score.factor) {
+            line(out, &format!("  {density} cancelled in the bound; its score stays"));
+        }
+    }
+    for remark in &gradient.remarks {
+        line(out, &format!("  note: {}", remark.0));
+    }
+}
+
+fn sign_text(sign: Sign) -> &'static str {
+    match sign {
+        Sign::Plus => "+",
+        Sign::Minus => "−",
+    }
+}
+
+fn line(out: &mut String, text: &str) {
+    writeln!(out, "{text}").expect("a string can be written to");
+}
+
+/// A formula on one line.
+pub fn plain(math: &Math) -> String {
+    let mut out = String::new();
+    write(&mut out, math);
+    out
+}
+
+fn write(out: &mut String, math: &Math) {
+    match math {
+        Math::Row(parts) => parts.iter().for_each(|part| write(out, part)),
+        Math::Name(text) | Math::Number(text) | Math::Word(text) => out.push_str(text),
+        Math::Operator(name) => {
+            out.push_str(name);
+            // a function that takes its argument without brackets
+            if *name == "log" || *name == "exp" {
+                out.push(' ');
+            }
+        }
+        Math::Sign(sign) => {
+            out.push(' ');
+            out.push_str(sign);
+            out.push(' ');
+        }
+        Math::Mark(",") => out.push_str(", "),
+        Math::Mark(mark) => out.push_str(mark),
+        Math::Indexed { base, index } => {
+            write(out, base);
+            out.push('[');
+            for (number, part) in index.iter().enumerate() {
+                if number > 0 {
+                    out.push_str(", ");
+                }
+                write(out, part);
+            }
+            out.push(']');
+        }
+        Math::Time(_) => write(out, &math.at("t", 0)),
+        Math::Span(from, to) => {
+            from.iter().for_each(|part| write(out, part));
+            out.push_str("..");
+            to.iter().for_each(|part| write(out, part));
+        }
+        Math::Sum { under, over, body } => {
+            out.push_str("Σ_{");
+            write_limits(out, under, over.as_deref());
+            out.push_str("} ");
+            write(out, body);
+        }
+        Math::Expectation(body) => {
+            out.push_str("E_q[ ");
+            write(out, body);
+            out.push_str(" ]");
+        }
+        Math::Round(body) => {
+            let inner = plain(body);
+            // `log p( … )` would read as a product: a bracket closes up to what it belongs to
+            while out.ends_with(' ') && (out.ends_with("log ") || out.ends_with("exp ")) {
+                out.pop();
+            }
+            let roomy = inner.contains("Σ") || body_is_sum(body);
+            out.push_str(if roomy { "( " } else { "(" });
+            out.push_str(&inner);
+            out.push_str(if roomy { " )" } else { ")" });
+        }
+        Math::Square(body) => {
+            out.push('[');
+            write(out, body);
+            out.push(']');
+        }
+        Math::Fraction(above, below) => {
+            write(out, above);
+            out.push_str(" / ");
+            write(out, below);
+        }
+        Math::Power(base, exponent) => {
+            write(out, base);
+            out.push('^');
+            let exponent = plain(exponent);
+            if exponent.chars().all(char::is_alphanumeric) {
+                out.push_str(&exponent);
+            } else {
+                out.push('(');
+                out.push_str(&exponent);
+                out.push(')');
+            }
+        }
+        Math::Under(base, below) => match &**below {
+            Math::Word(word) => {
+                out.push_str(word);
+                out.push(' ');
+                write(out, base);
+            }
+            below => {
+                write(out, base);
+                out.push_str("_{");
+                write(out, below);
+                out.push_str("} ");
+            }
+        },
+        Math::Marked(body) => {
+            out.push('«');
+            write(out, body);
+            out.push('»');
+        }
+    }
+}
+
+/// `t=1..T, live`
+fn write_limits(out: &mut String, under: &Math, over: Option<&Math>) {
+    let Math::Row(parts) = under else { return write(out, under) };
+    let (start, rest) = parts.split_at(parts.len().min(3));
+    start.iter().for_each(|part| write(out, part));
+    if let Some(over) = over {
+        out.push_str("..");
+        write(out, over);
+    }
+    rest.iter().for_each(|part| write(out, part));
+}
+
+fn body_is_sum(body: &Math) -> bool {
+    matches!(body, Math::Row(parts) if parts.iter().any(|part| matches!(part, Math::Sign("+" | "−"))))
+}
