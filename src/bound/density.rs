@@ -20,8 +20,12 @@ pub fn density(model: &Model, factor: &Factor) -> Density {
         KernelRef::Learned(kernel) | KernelRef::Previous(kernel) => {
             let kernel = model.kernel(*kernel);
             match atoms(&kernel.distribution) {
-                Some(Atom::Implicit) => Density::Unknown(format!("`{}` is implicit: it can be sampled, its density is unknown", kernel.name)),
-                Some(Atom::Point) if !is_finite(model, factor) => Density::Singular(format!("`{}` has point masses on a continuous domain", kernel.name)),
+                Some(Atom::Implicit) => {
+                    Density::Unknown(format!("`{}` is implicit: it can be sampled, its density is unknown", kernel.name))
+                }
+                Some(Atom::Point) if !is_finite(model, factor) => {
+                    Density::Singular(format!("`{}` has point masses on a continuous domain", kernel.name))
+                }
                 Some(Atom::Point) | None => Density::Known,
             }
         }
@@ -32,7 +36,9 @@ pub fn density(model: &Model, factor: &Factor) -> Density {
                 return Density::Unknown(format!("`{}` is hidden: it can be sampled, its density is unknown", environment.name));
             }
             match environment_distribution(model, factor) {
-                None => Density::Unknown(format!("`{}` is an outside program: it can be sampled, its density is unknown", environment.name)),
+                None => {
+                    Density::Unknown(format!("`{}` is an outside program: it can be sampled, its density is unknown", environment.name))
+                }
                 Some(distribution) if atoms(distribution).is_some() && !is_finite(model, factor) => {
                     let what = match which {
                         EnvironmentKernel::Initial => "start",

@@ -1,9 +1,9 @@
 //! The gradient of a bound: which terms each score is credited with, and which terms move directly.
 
-use super::derivation::{Credit, Gradient, Pathwise, Remark, Score, Term, TermId, TermKind};
 use super::density::parameters;
-use super::influence::{drawn, factor_reads, term_reads, widest, Drawn, Read, When};
-use super::rules::{kernels_of, Work};
+use super::derivation::{Credit, Gradient, Pathwise, Remark, Score, Term, TermId, TermKind};
+use super::influence::{Drawn, Read, When, drawn, factor_reads, term_reads, widest};
+use super::rules::{Work, kernels_of};
 use crate::model::{Block, Bound, FactorRef, Index, KernelId, KernelRef, Model, SettingValue, TargetVariable};
 use std::collections::BTreeSet;
 
@@ -39,8 +39,11 @@ pub fn gradient(work: &Work, terms: &[Term]) -> Gradient {
         if parameters_in.is_empty() {
             continue;
         }
-        let kernels: Vec<KernelId> =
-            moving.iter().filter(|(_, own)| own.iter().any(|parameter| parameters_in.contains(parameter))).map(|(kernel, _)| *kernel).collect();
+        let kernels: Vec<KernelId> = moving
+            .iter()
+            .filter(|(_, own)| own.iter().any(|parameter| parameters_in.contains(parameter)))
+            .map(|(kernel, _)| *kernel)
+            .collect();
         if !kernels.is_empty() {
             gradient.pathwise.push(Pathwise { term: TermId(number as u32), kernels });
         }
@@ -102,7 +105,9 @@ fn remarks(model: &Model, terms: &[Term]) -> Vec<Remark> {
     let mut say = |text: &str| remarks.push(Remark(text.to_owned()));
     let value = |key: &str| model.setting(key).map(|setting| &setting.value);
     if value("kl_to_go") == Some(&SettingValue::Truth(false)) {
-        say("kl_to_go = false drops the later KL and entropy terms from the credit of an action: the gradient is biased, except where the policy equals its prior");
+        say(
+            "kl_to_go = false drops the later KL and entropy terms from the credit of an action: the gradient is biased, except where the policy equals its prior",
+        );
     }
     if matches!(value("lambda"), Some(SettingValue::Number(lambda)) if *lambda < 1.0) {
         say("lambda < 1 puts learned values in the place of later terms: the gradient is biased as far as they are wrong");
@@ -119,7 +124,9 @@ fn remarks(model: &Model, terms: &[Term]) -> Vec<Remark> {
     for term in terms {
         match &term.kind {
             TermKind::DensityRatio { .. } => {
-                say("the logit of a classifier stands for the log-ratio of densities: bound and gradient are estimates, exact for the optimal classifier");
+                say(
+                    "the logit of a classifier stands for the log-ratio of densities: bound and gradient are estimates, exact for the optimal classifier",
+                );
             }
             TermKind::Constant { name, of } if matches!(**of, TermKind::LogFactor { .. }) => {
                 say(&format!("the bound is printed up to {name}, a constant that is not known"));

@@ -4,7 +4,8 @@ use super::derivation::{Downstream, Moment, Term, TermKind};
 use super::time::lead;
 use crate::expr::ExprId;
 use crate::model::{
-    Bound, Distribution, Dynamics, Factor, Index, Input, KernelId, KernelRef, LikelihoodForm, Model, Role, Scores, Target, TargetVariable, Value,
+    Bound, Distribution, Dynamics, Factor, Index, Input, KernelId, KernelRef, LikelihoodForm, Model, Role, Scores, Target, TargetVariable,
+    Value,
 };
 use std::collections::HashMap;
 
@@ -348,7 +349,13 @@ fn expression_reads(model: &Model, bound: &Bound, expressions: &[ExprId], reads:
 }
 
 /// A reward is read as drawn where the posterior draws it; else it is a function of the state, the action and the next state.
-fn reward_reads(model: &Model, bound: &Bound, (environment, reward): (crate::model::EnvironmentId, u32), index: Index, reads: &mut Vec<Read>) {
+fn reward_reads(
+    model: &Model,
+    bound: &Bound,
+    (environment, reward): (crate::model::EnvironmentId, u32),
+    index: Index,
+    reads: &mut Vec<Read>,
+) {
     let variable = TargetVariable::Reward(environment, reward);
     let is_drawn = |target: &Target| matches!(target, Target::Variable { variable: v, .. } if *v == variable);
     if bound.posterior.iter().any(|factor| factor.targets.iter().any(is_drawn)) {
@@ -387,7 +394,9 @@ pub fn gather<A>(distribution: &Distribution<A>, visit: &mut impl FnMut(&A)) {
         }
         Distribution::UniformOver(values) => values.iter().for_each(visit),
         Distribution::Delta(a) | Distribution::Implicit(a) => visit(a),
-        Distribution::Categorical(Scores::Logits(a) | Scores::Probs(a)) | Distribution::Bernoulli(Scores::Logits(a) | Scores::Probs(a)) => visit(a),
+        Distribution::Categorical(Scores::Logits(a) | Scores::Probs(a)) | Distribution::Bernoulli(Scores::Logits(a) | Scores::Probs(a)) => {
+            visit(a)
+        }
         Distribution::Mixture(parts) => {
             for (weight, part) in parts {
                 visit(weight);

@@ -17,12 +17,19 @@ pub enum Math {
     /// A mark without space: `,` `·` `~`.
     Mark(&'static str),
     /// `s[t+1]`
-    Indexed { base: Box<Math>, index: Vec<Math> },
+    Indexed {
+        base: Box<Math>,
+        index: Vec<Math>,
+    },
     /// A time relative to `t`.
     Time(Index),
     /// `from..to`; an open end is absent.
     Span(Option<Box<Math>>, Option<Box<Math>>),
-    Sum { under: Box<Math>, over: Option<Box<Math>>, body: Box<Math> },
+    Sum {
+        under: Box<Math>,
+        over: Option<Box<Math>>,
+        body: Box<Math>,
+    },
     /// `E_q[body]`
     Expectation(Box<Math>),
     Round(Box<Math>),

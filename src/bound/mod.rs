@@ -11,14 +11,14 @@ mod rules;
 mod time;
 
 pub use derivation::{
-    BoundDerivation, Change, Credit, Derivation, Downstream, DraftId, Gradient, Moment, Pathwise, Relation, Remark, Rule, Score, Shape, Sign, Step,
-    Term, TermId, TermKind, Times,
+    BoundDerivation, Change, Credit, Derivation, Downstream, DraftId, Gradient, Moment, Pathwise, Relation, Remark, Rule, Score, Shape,
+    Sign, Step, Term, TermId, TermKind, Times,
 };
 pub use math::Math;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::model::{BoundId, Model};
-use density::{density, Density};
+use density::{Density, density};
 use influence::Influence;
 use rules::{Piece, Work};
 
@@ -60,7 +60,8 @@ pub fn derive(model: &Model) -> Result<Derivation, Diagnostics> {
 
 fn derive_bound(model: &Model, id: BoundId, mistakes: &mut Vec<Diagnostic>) -> BoundDerivation {
     let bound = model.bound(id);
-    let mut over: Vec<_> = model.objectives.iter().filter(|objective| objective.bound == id).flat_map(|objective| objective.over.clone()).collect();
+    let mut over: Vec<_> =
+        model.objectives.iter().filter(|objective| objective.bound == id).flat_map(|objective| objective.over.clone()).collect();
     over.sort_unstable();
     over.dedup();
     let influence = Influence::of(model, bound);

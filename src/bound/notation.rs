@@ -1,12 +1,12 @@
 //! How the factors of a bound are written: kernels by their names, `·` for what is averaged over, times relative to `t`.
 
-use super::influence::{drawn, Drawn, Read, When};
+use super::influence::{Drawn, Read, When, drawn};
 use super::math::Math;
 use super::time::lead;
 use crate::expr::{BinaryOp, ExprId, Node, UnaryOp};
 use crate::model::{
-    Block, Bound, Distribution, EnvironmentKernel, Factor, FactorRef, Index, Input, KernelId, KernelRef, LikelihoodForm, Model, Scores, Target,
-    TargetVariable, Value, VariableId,
+    Block, Bound, Distribution, EnvironmentKernel, Factor, FactorRef, Index, Input, KernelId, KernelRef, LikelihoodForm, Model, Scores,
+    Target, TargetVariable, Value, VariableId,
 };
 use crate::syntax::ast;
 
@@ -383,9 +383,7 @@ fn graph_math(model: &Model, expr: ExprId, budget: &mut u32) -> Math {
         },
         Node::Unary(UnaryOp::Negate, x) => Math::row([Math::Mark("−"), grouped(model, *x, budget)]),
         Node::Unary(op, x) => call(unary_name(*op), vec![graph_math(model, *x, budget)]),
-        Node::Binary(BinaryOp::Power, x, y) => {
-            Math::Power(Box::new(grouped(model, *x, budget)), Box::new(graph_math(model, *y, budget)))
-        }
+        Node::Binary(BinaryOp::Power, x, y) => Math::Power(Box::new(grouped(model, *x, budget)), Box::new(graph_math(model, *y, budget))),
         Node::Binary(op, x, y) => match binary_sign(*op) {
             Ok(sign) => Math::row([grouped(model, *x, budget), sign, grouped(model, *y, budget)]),
             Err(name) => call(name, vec![graph_math(model, *x, budget), graph_math(model, *y, budget)]),
@@ -408,11 +406,7 @@ fn grouped(model: &Model, expr: ExprId, budget: &mut u32) -> Math {
 }
 
 fn number(value: f64) -> Math {
-    if value < 0.0 {
-        Math::row([Math::Mark("−"), Math::Number((-value).to_string())])
-    } else {
-        Math::Number(value.to_string())
-    }
+    if value < 0.0 { Math::row([Math::Mark("−"), Math::Number((-value).to_string())]) } else { Math::Number(value.to_string()) }
 }
 
 fn unary_name(op: UnaryOp) -> &'static str {

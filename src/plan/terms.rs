@@ -1,7 +1,7 @@
 //! For each term of the bound: what a sampled step gives to it, how it is estimated, and which draws it credits.
 
 use super::{Baseline, Read, Settings, kernel_logits, prior, reads, refused};
-use crate::bound::{BoundDerivation, Downstream, Score, Sign, TermId, TermKind};
+use crate::bound::{BoundDerivation, Downstream, Moment, Score, Sign, TermId, TermKind};
 use crate::diagnostic::Diagnostic;
 use crate::expr::{ExprId, Graph};
 use crate::model::{Bound, EnvironmentId, Index, Input, KernelId, KernelRef, LayerId, LikelihoodForm, Model, VariableId};
@@ -108,13 +108,8 @@ pub fn terms(
     if errors.is_empty() { Ok(terms) } else { Err(errors) }
 }
 
-fn step(index: Index, horizon: usize) -> usize {
-    let at = match index {
-        Index::First => 1,
-        Index::Step(k) => 1 + i64::from(k),
-        Index::Last(k) => horizon as i64 + i64::from(k),
-    };
-    at.clamp(1, horizon as i64) as usize
+fn step(at: Moment, horizon: usize) -> usize {
+    at.at(horizon).clamp(1, horizon as i64) as usize
 }
 
 fn estimator(quantity: &Quantity) -> (Estimator, String) {

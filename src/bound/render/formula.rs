@@ -42,7 +42,9 @@ pub fn gradient(derivation: &BoundDerivation) -> Math {
         while at < score.credit.len() {
             let first = score.credit[at];
             let of = |credit: Credit| &derivation.terms[credit.term.0 as usize];
-            let alike = |credit: &&Credit| credit.from == first.from && of(**credit).times == of(first).times && of(**credit).live == of(first).live;
+            let alike = |credit: &&Credit| {
+                credit.from == first.from && of(**credit).times == of(first).times && of(**credit).live == of(first).live
+            };
             let run = score.credit[at..].iter().take_while(alike).count();
             inside.push(credited(derivation, &score.credit[at..at + run], own));
             at += run;
@@ -106,9 +108,7 @@ fn shape(shape: Shape) -> Math {
     match shape {
         Shape::Evidence => evidence(),
         Shape::LogExpectation => Math::row([Math::Operator("log"), Math::Expectation(Box::new(weight))]),
-        Shape::ExpectationOfLog => {
-            Math::Expectation(Box::new(Math::row([Math::Operator("log"), Math::Round(Box::new(weight))])))
-        }
+        Shape::ExpectationOfLog => Math::Expectation(Box::new(Math::row([Math::Operator("log"), Math::Round(Box::new(weight))]))),
     }
 }
 
@@ -150,11 +150,7 @@ fn credited(derivation: &BoundDerivation, credits: &[Credit], own: Option<(Times
         Downstream::Offset(offset) if !once => {
             let from = Math::Time(Index::Step(offset)).at("t", 0);
             // a window that reaches back stops at the first time there is
-            let from = if offset < 0 {
-                Math::call(Math::Operator("max"), vec![moment(first.times.from), from])
-            } else {
-                from
-            };
+            let from = if offset < 0 { Math::call(Math::Operator("max"), vec![moment(first.times.from), from]) } else { from };
             group(derivation, &terms, |inner| summed(&first.times, first.live, "k", Some(from.clone()), inner), "k", 0)
         }
         Downstream::Offset(_) | Downstream::All => {

@@ -3,7 +3,7 @@
 use super::formula;
 use super::text::plain;
 use crate::bound::derivation::{BoundDerivation, Change, Derivation, Downstream, Moment, Relation, Sign, Term, TermKind, Times};
-use serde_json::{json, Value};
+use serde_json::{Value, json};
 
 /// Grows when a field changes its meaning or goes; new fields may come without it.
 pub const SCHEMA_VERSION: u32 = 1;

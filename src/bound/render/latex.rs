@@ -1,7 +1,7 @@
 //! LaTeX, for the `amsmath` package: a fragment to paste into a paper.
 
-use super::formula;
 use super::Detail;
+use super::formula;
 use crate::bound::derivation::Derivation;
 use crate::bound::math::Math;
 
@@ -59,11 +59,7 @@ fn show(math: &Math) -> String {
         Math::Expectation(body) => format!("\\mathbb{{E}}_q\\Bigl[ {} \\Bigr]", show(body)),
         Math::Round(body) => {
             let inner = show(body);
-            if inner.contains("\\sum") || inner.contains("\\frac") {
-                format!("\\Bigl( {inner} \\Bigr)")
-            } else {
-                format!("({inner})")
-            }
+            if inner.contains("\\sum") || inner.contains("\\frac") { format!("\\Bigl( {inner} \\Bigr)") } else { format!("({inner})") }
         }
         Math::Square(body) => format!("[{}]", show(body)),
         Math::Fraction(above, below) => format!("\\frac{{{}}}{{{}}}", show(above), show(below)),
@@ -87,7 +83,10 @@ fn identifier(name: &str) -> String {
     let mut letters = name.chars();
     match (letters.next(), letters.next()) {
         (Some(letter), None) if letter.is_ascii_alphabetic() => name.to_owned(),
-        _ => format!("\\mathrm{{{}}}", name.chars().map(|c| greek(&c.to_string()).unwrap_or_else(|| escape(&c.to_string()))).collect::<String>()),
+        _ => format!(
+            "\\mathrm{{{}}}",
+            name.chars().map(|c| greek(&c.to_string()).unwrap_or_else(|| escape(&c.to_string()))).collect::<String>()
+        ),
     }
 }
 

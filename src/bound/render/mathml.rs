@@ -1,7 +1,7 @@
 //! MathML Core: a fragment of HTML that browsers show as it is.
 
-use super::formula;
 use super::Detail;
+use super::formula;
 use crate::bound::derivation::Derivation;
 use crate::bound::math::Math;
 
@@ -53,7 +53,9 @@ fn show(math: &Math) -> String {
             let over = over.as_deref().map(show).unwrap_or_default();
             format!("<munderover><mo>∑</mo><mrow>{}</mrow><mrow>{over}</mrow></munderover>{}", show(under), show(body))
         }
-        Math::Expectation(body) => format!("<msub><mi mathvariant=\"normal\">E</mi><mi>q</mi></msub><mrow><mo>[</mo>{}<mo>]</mo></mrow>", show(body)),
+        Math::Expectation(body) => {
+            format!("<msub><mi mathvariant=\"normal\">E</mi><mi>q</mi></msub><mrow><mo>[</mo>{}<mo>]</mo></mrow>", show(body))
+        }
         Math::Round(body) => format!("<mrow><mo>(</mo>{}<mo>)</mo></mrow>", show(body)),
         Math::Square(body) => format!("<mrow><mo>[</mo>{}<mo>]</mo></mrow>", show(body)),
         Math::Fraction(above, below) => format!("<mfrac><mrow>{}</mrow><mrow>{}</mrow></mfrac>", show(above), show(below)),

@@ -6,7 +6,7 @@ mod latex;
 mod mathml;
 mod text;
 
-pub use json::{json, SCHEMA_VERSION};
+pub use json::{SCHEMA_VERSION, json};
 pub use latex::latex;
 pub use mathml::mathml;
 pub use text::{plain, text};

@@ -1,7 +1,7 @@
 //! Text with Unicode mathematics.
 
-use super::formula;
 use super::Detail;
+use super::formula;
 use crate::bound::derivation::{BoundDerivation, Change, Derivation, Relation, Sign, TermKind};
 use crate::bound::math::Math;
 use std::fmt::Write as _;

@@ -1,5 +1,5 @@
 use super::Work;
-use crate::bound::density::{density, Density};
+use crate::bound::density::{Density, density};
 use crate::bound::derivation::{Change, Relation, Rule, Shape, Step};
 use crate::model::{Bound, Distribution, Factor, KernelRef, Model, Scores};
 
@@ -13,7 +13,12 @@ pub fn importance(work: &mut Work) {
         None => (Relation::Equal, None),
         Some(_) => (Relation::AtLeast, Some("the posterior may leave out what the prior can reach".to_owned())),
     };
-    work.steps.push(Step { rule: Rule::Importance, relation, change: Change::Shape { before: Shape::Evidence, after: Shape::LogExpectation }, note });
+    work.steps.push(Step {
+        rule: Rule::Importance,
+        relation,
+        change: Change::Shape { before: Shape::Evidence, after: Shape::LogExpectation },
+        note,
+    });
 }
 
 /// Whether a factor of the posterior is the prior's own, or positive everywhere.

@@ -21,8 +21,8 @@ pub use log_ratio::log_ratio;
 pub use pair::pair;
 pub use split::split;
 
-use super::derivation::{Change, DraftId, Relation, Rule, Step, Term, Times};
 use super::density::parameters;
+use super::derivation::{Change, DraftId, Relation, Rule, Step, Term, Times};
 use super::influence::{Influence, Reach};
 use super::time::can_end;
 use crate::model::{Bound, Factor, FactorRef, KernelId, KernelRef, Model, ParameterId};
@@ -63,7 +63,19 @@ impl<'a> Work<'a> {
         let moves = |factor: &&Factor| kernel_moves(model, &moving, &factor.kernel);
         let moved = influence.from(bound.posterior.iter().filter(moves));
         let can_end = can_end(model, bound);
-        Work { model, bound, influence, moved, over, moving, can_end, steps: Vec::new(), drafts: Vec::new(), slots: Vec::new(), slot_of: Vec::new() }
+        Work {
+            model,
+            bound,
+            influence,
+            moved,
+            over,
+            moving,
+            can_end,
+            steps: Vec::new(),
+            drafts: Vec::new(),
+            slots: Vec::new(),
+            slot_of: Vec::new(),
+        }
     }
 
     /// Whether a kernel has parameters that move.

@@ -1,5 +1,5 @@
 use super::{Piece, Work};
-use crate::bound::density::{closed_form, density, Density};
+use crate::bound::density::{Density, closed_form, density};
 use crate::bound::derivation::{DraftId, Relation, Rule, Sign, Term, TermKind};
 use crate::bound::influence::{factor_reads, shifted};
 use crate::bound::time::lead;

@@ -1,6 +1,6 @@
 use super::{Piece, Work};
 use crate::bound::derivation::{Relation, Rule, Sign, Term, TermKind, Times};
-use crate::bound::influence::{drawn, Drawn};
+use crate::bound::influence::{Drawn, drawn};
 use crate::bound::time::{coverage, intersect, lead, likelihood_times, stops_at_end};
 use crate::model::{Block, Factor, FactorRef};
 use std::collections::HashMap;
@@ -49,7 +49,8 @@ pub fn split(work: &mut Work) -> Vec<Piece> {
     lonely.extend(alone.filter(|factor| !in_stretch.contains(factor)));
 
     let live = |factor: &Factor| work.can_end && stops_at_end(work.model, factor);
-    let own_times = |factor: &Factor, covered: Times| Times { from: covered.from.shifted(-lead(factor)), to: covered.to.shifted(-lead(factor)) };
+    let own_times =
+        |factor: &Factor, covered: Times| Times { from: covered.from.shifted(-lead(factor)), to: covered.to.shifted(-lead(factor)) };
     let first_pair = terms.len();
     for &(p_ref, q_ref, shared) in &stretches {
         let (p, q) = (work.bound.factor(p_ref), work.bound.factor(q_ref));
