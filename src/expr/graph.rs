@@ -107,6 +107,11 @@ impl Graph {
         id
     }
 
+    /// The node, if the graph has it.
+    pub fn find(&self, node: &Node) -> Option<ExprId> {
+        self.interned.get(node).copied()
+    }
+
     pub fn intern_table(&mut self, values: Vec<f64>) -> TableId {
         let same = |known: &Vec<f64>| known.len() == values.len() && known.iter().zip(&values).all(|(a, b)| a.to_bits() == b.to_bits());
         let position = self.tables.iter().position(same).unwrap_or_else(|| {

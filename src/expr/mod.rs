@@ -4,9 +4,19 @@
 //! is a hash-consed graph of scalars, so that equal expressions are computed once. Truth values are 0 and 1, names of a domain
 //! are counted from 0.
 
+mod compile;
+mod copy;
+mod elementary;
 mod evaluate;
 mod fold;
 mod graph;
+mod interval;
 mod operation;
+mod program;
+mod real;
+#[cfg(test)]
+mod testing;
 
 pub use graph::{BinaryOp, ExprId, Graph, InputId, Node, ParamId, TableId, UnaryOp};
+pub use program::{Column, Program, Scratch};
+pub use real::Real;
