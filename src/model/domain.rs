@@ -88,6 +88,11 @@ impl FiniteDomain {
         self.size
     }
 
+    /// Number of components of a value.
+    pub fn width(&self) -> usize {
+        self.axes.len()
+    }
+
     /// Writes the components of value number `number`.
     pub fn value(&self, number: usize, out: &mut [f64]) {
         let cell = self.kept.as_ref().map_or(number, |(_, cells)| cells[number] as usize);

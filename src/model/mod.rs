@@ -6,6 +6,7 @@ mod domain;
 mod factor;
 mod kernel;
 mod settings;
+mod verify;
 
 pub use distribution::{Distribution, Scores};
 pub use domain::{Component, Domain, FiniteDomain, Kind, Shape};

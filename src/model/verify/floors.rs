@@ -1,0 +1,123 @@
+//! A learned density over a real variable has a scale that stays away from 0: else the bound has no maximum.
+
+use super::likelihood::component_between;
+use crate::diagnostic::Diagnostic;
+use crate::expr::{ExprId, Graph, InputId};
+use crate::model::{Activation, Distribution, FormalVariable, Input, Kernel, LayerId, LayerOp, Model};
+
+const EVERYTHING: (f64, f64) = (f64::NEG_INFINITY, f64::INFINITY);
+
+pub fn faults(model: &Model) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for kernel in &model.kernels {
+        scales(&kernel.distribution, &mut |what, layer| found.extend(fault(model, kernel, what, layer)));
+    }
+    found
+}
+
+/// Every scale within a distribution, and what it is called.
+fn scales(distribution: &Distribution<LayerId>, visit: &mut dyn FnMut(&'static str, LayerId)) {
+    match distribution {
+        Distribution::Normal { sd, .. } | Distribution::TanhNormal { sd, .. } => visit("sd", *sd),
+        Distribution::Beta { a, b } => {
+            visit("a", *a);
+            visit("b", *b);
+        }
+        Distribution::Mixture(parts) => parts.iter().for_each(|(_, part)| scales(part, visit)),
+        Distribution::If { then, otherwise, .. } => {
+            scales(then, visit);
+            scales(otherwise, visit);
+        }
+        Distribution::Record(parts) => parts.iter().for_each(|part| scales(part, visit)),
+        Distribution::Sticky { fresh, .. } => scales(fresh, visit),
+        Distribution::Uniform | Distribution::UniformBox { .. } | Distribution::UniformOver(_) | Distribution::Delta(_) => {}
+        Distribution::Categorical(_) | Distribution::Bernoulli(_) | Distribution::Implicit(_) => {}
+    }
+}
+
+fn fault(model: &Model, kernel: &Kernel, what: &'static str, layer: LayerId) -> Option<Diagnostic> {
+    let lowest = Layers { model, graph: Graph::default() }.between(layer).0;
+    let span = model.network.layer(layer).span;
+    let span = if span.end > span.start { span } else { kernel.span };
+    let name = &kernel.name;
+    if lowest > 0.0 {
+        return None;
+    }
+    if lowest < 0.0 {
+        return Some(
+            Diagnostic::error("not-positive", span, format!("`{what}` of `{name}` can be negative"))
+                .hint(format!("pass it through `softplus` and add a floor: `{what} = 0.01 + softplus(…)`")),
+        );
+    }
+    Some(
+        Diagnostic::warning("no-floor", span, format!("`{what}` of `{name}` can come as near to 0 as it likes"))
+            .here("its density has no upper bound, and neither has the objective")
+            .hint(format!("add a floor: `{what} = 0.01 + …`")),
+    )
+}
+
+/// The arithmetic of layers as an expression whose inputs are the layers that are none.
+struct Layers<'m> {
+    model: &'m Model,
+    graph: Graph,
+}
+
+impl Layers<'_> {
+    /// Where all numbers of a layer lie.
+    fn between(&mut self, layer: LayerId) -> (f64, f64) {
+        let expr = self.expression(layer);
+        self.graph.interval(expr, &[], &|input| self.leaf(LayerId(input.0)), (1.0, 1.0))
+    }
+
+    fn expression(&mut self, layer: LayerId) -> ExprId {
+        match &self.model.network.layer(layer).op {
+            LayerOp::Unary(op, x) => {
+                let x = self.expression(*x);
+                self.graph.unary(*op, x)
+            }
+            LayerOp::Binary(op, x, y) => {
+                let (x, y) = (self.expression(*x), self.expression(*y));
+                self.graph.binary(*op, x, y)
+            }
+            LayerOp::Per { heads, .. } => self.expression(*heads),
+            LayerOp::Formal { .. } | LayerOp::Scalars(_) | LayerOp::Concat(_) | LayerOp::Table { .. } | LayerOp::Linear { .. } => {
+                self.graph.input(InputId(layer.0))
+            }
+            LayerOp::Mlp { .. } | LayerOp::Gru { .. } | LayerOp::Noise => self.graph.input(InputId(layer.0)),
+        }
+    }
+
+    /// Where the numbers of a layer lie that is no arithmetic.
+    fn leaf(&self, layer: LayerId) -> (f64, f64) {
+        match &self.model.network.layer(layer).op {
+            LayerOp::Scalars(all) => {
+                let (params, steps) = (self.model.param_values(), (1.0, self.model.horizon.value as f64));
+                let of = |&expr: &ExprId| self.model.graph.interval(expr, &params, &|input| self.scalar(input), steps);
+                all.iter().map(of).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))).unwrap_or(EVERYTHING)
+            }
+            LayerOp::Mlp { last: Some(activation), .. } => match activation {
+                Activation::Tanh => (-1.0, 1.0),
+                Activation::Relu | Activation::Softplus => (0.0, f64::INFINITY),
+                Activation::Sigmoid => (0.0, 1.0),
+            },
+            LayerOp::Gru { .. } => (-1.0, 1.0),
+            LayerOp::Formal { .. } | LayerOp::Concat(_) | LayerOp::Table { .. } | LayerOp::Linear { .. } | LayerOp::Mlp { .. } => {
+                EVERYTHING
+            }
+            LayerOp::Per { .. } | LayerOp::Noise | LayerOp::Unary(..) | LayerOp::Binary(..) => EVERYTHING,
+        }
+    }
+
+    fn scalar(&self, input: InputId) -> (f64, f64) {
+        match self.model.inputs[input.0 as usize] {
+            Input::Formal { kernel, formal, component } => {
+                match self.model.kernel(kernel).formals().nth(formal as usize).map(|formal| formal.variable) {
+                    Some(FormalVariable::Variable(variable)) => component_between(self.model, variable, component),
+                    Some(FormalVariable::Reward(..) | FormalVariable::End | FormalVariable::Time) | None => EVERYTHING,
+                }
+            }
+            Input::Variable { variable, component, .. } => component_between(self.model, variable, component),
+            Input::Reward { .. } => EVERYTHING,
+        }
+    }
+}

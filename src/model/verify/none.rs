@@ -1,0 +1,131 @@
+//! No kernel and no exponent meets `none` unless it says so: an index may not leave the trajectory, and after the end of an
+//! episode there are no actions, options and observations.
+
+use super::times::{self, Read, ReadKind, Steps, horizon, lifetime};
+use super::words;
+use crate::diagnostic::Diagnostic;
+use crate::model::{Bound, Dynamics, Factor, Formal, FormalLength, Index, KernelRef, LikelihoodForm, Model, Role, TargetVariable};
+use crate::source::Span;
+
+pub fn faults(model: &Model, bound: &Bound) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for factor in bound.posterior.iter().chain(&bound.prior).chain(&bound.auxiliary) {
+        for read in times::reads(model, factor) {
+            let formal = formal_of(model, factor, &read);
+            if formal.is_some_and(|formal| formal.optional || formal.length == FormalLength::Sequence) {
+                continue;
+            }
+            if let Some(when) = leaves_trajectory(model, &read, times::stands(model, factor)).or_else(|| beyond_end(model, &read, true)) {
+                found.push(meets_none(model, factor, &read, formal, &when));
+            }
+        }
+    }
+    for likelihood in &bound.likelihood {
+        let stands = times::likelihood_stands(model, likelihood);
+        for read in times::likelihood_reads(model, likelihood) {
+            let (formal, what) = match &likelihood.form {
+                LikelihoodForm::Exponential { .. } => (None, "the exponent"),
+                LikelihoodForm::Density { kernel, .. } => (read.argument.and_then(|at| formal(model, kernel, at)), "the factor"),
+            };
+            if formal.is_some_and(|formal| formal.optional || formal.length == FormalLength::Sequence) {
+                continue;
+            }
+            // what is drawn at the first step, before an episode can end
+            let once = read.from == Index::First && read.to == Index::First;
+            let ended = if once { None } else { beyond_end(model, &read, false) };
+            if let Some(when) = leaves_trajectory(model, &read, stands).or(ended) {
+                found.push(exponent_meets_none(model, likelihood.span, what, &read, &when));
+            }
+        }
+    }
+    found
+}
+
+/// The formal that an argument is given to.
+fn formal_of<'m>(model: &'m Model, factor: &Factor, read: &Read) -> Option<&'m Formal> {
+    let (KernelRef::Learned(id) | KernelRef::Previous(id)) = factor.kernel else {
+        return match factor.kernel {
+            KernelRef::Data(id) => model.data[id.0 as usize].givens.get(read.argument?),
+            KernelRef::Learned(_) | KernelRef::Previous(_) | KernelRef::Environment(..) | KernelRef::InPlace(_) => None,
+        };
+    };
+    model.kernel(id).givens.get(read.argument?)
+}
+
+/// A formal of a kernel by its place among outputs, then givens.
+fn formal<'m>(model: &'m Model, kernel: &KernelRef, at: usize) -> Option<&'m Formal> {
+    match kernel {
+        KernelRef::Learned(id) | KernelRef::Previous(id) => model.kernel(*id).formals().nth(at),
+        KernelRef::Data(id) => {
+            let data = &model.data[id.0 as usize];
+            data.outputs.iter().chain(&data.givens).nth(at)
+        }
+        KernelRef::Environment(..) | KernelRef::InPlace(_) => None,
+    }
+}
+
+/// `at t = 1` where the index is before the trajectory, `at t = T` where it is after it.
+fn leaves_trajectory(model: &Model, read: &Read, stands: Steps) -> Option<String> {
+    if stands.is_empty() || read.kind == ReadKind::Sequence {
+        return None;
+    }
+    let (horizon, lifetime) = (horizon(model), lifetime(model, read.variable));
+    let show = |t: i64, step: i64| {
+        format!("at t = {} it is `{}[{}]`", words::step(model, t), words::name(model, read.variable), words::step(model, step))
+    };
+    let (first, last) = (read.steps(horizon, stands.from), read.steps(horizon, stands.to));
+    if first.from < lifetime.from {
+        Some(show(stands.from, first.from))
+    } else if last.to > lifetime.to {
+        Some(show(stands.to, last.to))
+    } else {
+        None
+    }
+}
+
+/// Whether the episode may have ended where the variable is read. A factor that stands stops with the episode, so that only what
+/// it reads ahead can be missing; an exponent goes on to the horizon.
+fn beyond_end(model: &Model, read: &Read, stops_with_the_episode: bool) -> Option<String> {
+    let TargetVariable::Variable(id) = read.variable else { return None };
+    let ends =
+        model.environments.iter().find(|e| matches!(e.dynamics, Dynamics::Written { end: Some(_), .. } | Dynamics::External { .. }))?;
+    match model.variable(id).role {
+        Role::State => return None,
+        Role::Action | Role::Option | Role::Observation => {}
+    }
+    let ahead = match read.to {
+        Index::Step(k) => k > 0,
+        Index::Last(_) => true,
+        Index::First => false,
+    };
+    (ahead || !stops_with_the_episode).then(|| format!("it is `none` once the episode of `{}` has ended", ends.name))
+}
+
+fn meets_none(model: &Model, factor: &Factor, read: &Read, formal: Option<&Formal>, when: &str) -> Diagnostic {
+    let written = words::read(model, read);
+    let kernel = words::kernel(model, &factor.kernel, factor.span);
+    let place = words::find(model, factor.span, &written);
+    let message = format!("`{kernel}` can meet `none` in `{written}`");
+    let fault = Diagnostic::error("meets-none", place, message).here(when);
+    match formal {
+        Some(formal) => fault
+            .also(formal.span, format!("`{}` does not admit `none`", formal.name))
+            .hint(format!("write `{}?` in the kernel if it can do without, or begin with a factor of its own at `[1]`", formal.name)),
+        None => fault.hint("only a kernel with an optional formal, as in `last: o?`, can read `none`; or use another index"),
+    }
+}
+
+fn exponent_meets_none(model: &Model, span: Span, what: &str, read: &Read, when: &str) -> Diagnostic {
+    let written = words::read(model, read);
+    let place = words::find(model, span, &written);
+    let hint = match read.variable {
+        TargetVariable::Reward(..) => format!("a reward exists for t in 1..{}: use another index", model.horizon.name),
+        TargetVariable::Variable(id) if model.variable(id).role == Role::State => {
+            format!("a state exists for t in 1..{}+1: use another index", model.horizon.name)
+        }
+        TargetVariable::Variable(_) | TargetVariable::End => {
+            "put it into a reward: rewards are 0 after the end, and the likelihood goes on to the horizon".to_owned()
+        }
+    };
+    Diagnostic::error("meets-none", place, format!("{what} can read `none` in `{written}`")).here(when).hint(hint)
+}

@@ -1,0 +1,452 @@
+//! The posterior draws nothing to which the prior gives no mass: there the bound would be minus infinity.
+
+use super::generated::block_name;
+use super::law::{Atoms, Law};
+use super::probabilities::witness;
+use super::space::{BATCH, Evaluator, Space};
+use super::times::{arguments, drawn};
+use super::words;
+use crate::diagnostic::Diagnostic;
+use crate::expr::{ExprId, InputId};
+use crate::model::{
+    Block, Bound, Component, Distribution, Domain, Dynamics, EnvironmentKernel, Factor, Index, Input, KernelRef, Kind, LayerId, Model,
+    Target, TargetVariable, Value, VariableId,
+};
+
+pub fn faults(model: &Model, bound: &Bound) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for q in &bound.posterior {
+        for (place, target) in q.targets.iter().enumerate() {
+            let Target::Variable { variable: TargetVariable::Variable(variable), index } = *target else { continue };
+            for block in [Block::Prior, Block::Auxiliary] {
+                for p in bound.factors(block) {
+                    if let Some(p_place) = p.targets.iter().position(|t| meets(model, *t, variable, index))
+                        && !(p.kernel == q.kernel && p.arguments == q.arguments)
+                    {
+                        let pair = Pair { variable, index, q: Side::of(model, q, place), p: Side::of(model, p, p_place), block };
+                        found.extend(pair.fault(model));
+                    }
+                }
+            }
+        }
+    }
+    found
+}
+
+fn meets(model: &Model, target: Target, wanted: VariableId, at: Index) -> bool {
+    match target {
+        Target::Variable { variable: TargetVariable::Variable(variable), index } if variable == wanted => {
+            let id = TargetVariable::Variable(variable);
+            !drawn(model, id, index).and(drawn(model, id, at)).is_empty()
+        }
+        Target::Variable { .. } | Target::Weights(_) => false,
+    }
+}
+
+/// The two factors of one variable.
+struct Pair<'m> {
+    variable: VariableId,
+    index: Index,
+    q: Side<'m>,
+    p: Side<'m>,
+    block: Block,
+}
+
+struct Side<'m> {
+    factor: &'m Factor,
+    law: Knowledge<'m>,
+}
+
+/// What is known of a factor's distribution.
+enum Knowledge<'m> {
+    Written(&'m Distribution<Vec<ExprId>>),
+    Learned(&'m Distribution<LayerId>),
+    /// An environment that can only be sampled.
+    Hidden,
+    Samples,
+}
+
+/// Where a learned distribution has mass in one component.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Spread {
+    /// On every real number.
+    Reals,
+    /// On every value of the declared domain.
+    Everything,
+    /// On single values that only a run knows.
+    Points,
+}
+
+impl<'m> Side<'m> {
+    fn of(model: &'m Model, factor: &'m Factor, place: usize) -> Side<'m> {
+        let law = match &factor.kernel {
+            KernelRef::InPlace(distribution) => Knowledge::Written(distribution),
+            KernelRef::Learned(id) | KernelRef::Previous(id) => match &model.kernel(*id).distribution {
+                Distribution::Record(parts) if factor.targets.len() > 1 => parts.get(place).map_or(Knowledge::Samples, Knowledge::Learned),
+                distribution => Knowledge::Learned(distribution),
+            },
+            KernelRef::Data(_) => Knowledge::Samples,
+            KernelRef::Environment(id, part) => {
+                let environment = model.environment(*id);
+                match &environment.dynamics {
+                    Dynamics::Written { initial, transition, observation, .. } if !environment.hidden => match part {
+                        EnvironmentKernel::Initial => Knowledge::Written(initial),
+                        EnvironmentKernel::Transition => Knowledge::Written(transition),
+                        EnvironmentKernel::Observation => observation.as_ref().map_or(Knowledge::Samples, Knowledge::Written),
+                    },
+                    Dynamics::Written { .. } | Dynamics::External { .. } => Knowledge::Hidden,
+                }
+            }
+        };
+        Side { factor, law }
+    }
+
+    /// What an input of the distribution stands for in the factor.
+    fn rename(&self, model: &Model, input: InputId) -> Option<Input> {
+        let read = model.inputs[input.0 as usize];
+        let (KernelRef::Environment(id, part), Input::Variable { variable, component, index: Index::Step(0) }) =
+            (&self.factor.kernel, read)
+        else {
+            return Some(read);
+        };
+        let environment = model.environment(*id);
+        let formals: &[VariableId] = match part {
+            EnvironmentKernel::Initial => &[],
+            EnvironmentKernel::Transition => &[environment.state, environment.action],
+            EnvironmentKernel::Observation => &[environment.state],
+        };
+        match self.factor.arguments.get(formals.iter().position(|formal| *formal == variable)?)? {
+            Value::Variable { variable, index } => Some(Input::Variable { variable: *variable, component, index: *index }),
+            Value::Reward { .. } | Value::Time | Value::Window { .. } | Value::Past { .. } | Value::Future { .. } => None,
+            Value::Expression(_) | Value::Absent => None,
+        }
+    }
+
+    /// `end when` of the environment whose transition or observation this is: nothing is drawn where it holds.
+    fn end(&self, model: &Model) -> Option<ExprId> {
+        let KernelRef::Environment(id, EnvironmentKernel::Transition | EnvironmentKernel::Observation) = self.factor.kernel else {
+            return None;
+        };
+        match model.environment(id).dynamics {
+            Dynamics::Written { end, .. } => end,
+            Dynamics::External { .. } => None,
+        }
+    }
+
+    fn name(&self, model: &Model) -> String {
+        words::kernel(model, &self.factor.kernel, self.factor.span)
+    }
+}
+
+impl Pair<'_> {
+    fn fault(&self, model: &Model) -> Option<Diagnostic> {
+        let domain = &model.variable(self.variable).domain;
+        match (&self.p.law, &self.q.law) {
+            (Knowledge::Samples, _) | (_, Knowledge::Samples) => None,
+            (Knowledge::Hidden, _) => Some(self.unknown(model, &self.p)),
+            (Knowledge::Learned(p), Knowledge::Learned(q)) => self.spreads(model, &spreads(p, domain), &spreads(q, domain)),
+            (Knowledge::Learned(p), Knowledge::Hidden | Knowledge::Written(_)) => {
+                let points = spreads(p, domain).iter().any(|spread| *spread == Spread::Points);
+                points.then(|| self.outside(model, "", "its values are known only when it runs"))
+            }
+            (Knowledge::Written(p), Knowledge::Hidden) => {
+                let everywhere = matches!(p, Distribution::Uniform | Distribution::Normal { .. });
+                (!everywhere).then(|| self.unknown(model, &self.q))
+            }
+            (Knowledge::Written(p), Knowledge::Learned(q)) => self.compare(model, p, Reaches::Learned(spreads(q, domain))),
+            (Knowledge::Written(p), Knowledge::Written(q)) => self.compare(model, p, Reaches::Written(q)),
+        }
+    }
+
+    /// Both learned: only the kinds of the distributions tell.
+    fn spreads(&self, model: &Model, p: &[Spread], q: &[Spread]) -> Option<Diagnostic> {
+        let domain = &model.variable(self.variable).domain;
+        for (component, (p, q)) in domain.components.iter().zip(p.iter().zip(q)) {
+            match (p, q) {
+                (Spread::Points, _) => return Some(self.outside(model, "", "a `Delta` of a network has mass on one value")),
+                (Spread::Everything, Spread::Reals) => {
+                    if let Some(value) = beyond(component) {
+                        return Some(self.outside(model, "", &self.shown(model, component, value)));
+                    }
+                }
+                (Spread::Reals | Spread::Everything, Spread::Reals | Spread::Everything | Spread::Points) => {}
+            }
+        }
+        None
+    }
+
+    fn compare(&self, model: &Model, p: &Distribution<Vec<ExprId>>, q: Reaches<'_>) -> Option<Diagnostic> {
+        let domain = &model.variable(self.variable).domain;
+        if matches!((p, &q), (Distribution::Uniform, Reaches::Learned(_))) && domain.is_finite() {
+            return None;
+        }
+        let ends = [self.p.end(model), self.q.end(model)];
+        let (p_roots, q_roots) = (arguments(p), q.roots());
+        let mut roots: Vec<ExprId> = p_roots.iter().chain(&q_roots).copied().chain(ends.into_iter().flatten()).collect();
+        roots.sort_unstable();
+        roots.dedup();
+        let p_inputs = model.graph.inputs_of(&[p_roots, ends[0].into_iter().collect()].concat());
+        let q_inputs = model.graph.inputs_of(&[q_roots, ends[1].into_iter().collect()].concat());
+        let rename = |input: InputId| match (p_inputs.binary_search(&input).is_ok(), q_inputs.binary_search(&input).is_ok()) {
+            // the same expression under two sets of arguments
+            (true, true) => self.p.rename(model, input).filter(|renamed| self.q.rename(model, input).as_ref() == Some(renamed)),
+            (true, false) => self.p.rename(model, input),
+            (false, _) => self.q.rename(model, input),
+        };
+        let space = Space::renamed(model, &roots, &rename)?;
+        let column = |id: ExprId| roots.binary_search(&id).expect("support: every argument is a root");
+        let p_law = Law::of(p, domain, &column)?;
+        let q_law = match &q {
+            Reaches::Written(q) => Some(Law::of(q, domain, &column)?),
+            Reaches::Learned(_) => None,
+        };
+        let params = model.param_values();
+        let mut seen = Seen::default();
+        let mut evaluator = Evaluator::new(model, &params, &roots);
+        for first in (0..space.rows()).step_by(BATCH) {
+            let inputs = space.columns(first, BATCH.min(space.rows() - first));
+            let values = evaluator.run(&inputs);
+            for row in 0..inputs.time.len() {
+                let ended = ends.iter().flatten().any(|&end| values[column(end)][row] != 0.0);
+                if ended || p_law.fault(values, row).is_some() || q_law.as_ref().is_some_and(|q| q.fault(values, row).is_some()) {
+                    continue;
+                }
+                let one = Row { domain, columns: values, row };
+                let stray = match (&q_law, &q) {
+                    (Some(q), _) => one.written(&p_law, q, &mut seen),
+                    (None, Reaches::Learned(q)) => one.learned(&p_law, q, &mut seen),
+                    (None, Reaches::Written(_)) => None,
+                };
+                if let Some(stray) = stray {
+                    let what = match stray {
+                        Stray::Value(value) => {
+                            format!("`{}` = {}", words::at(model, TargetVariable::Variable(self.variable), self.index), domain.show(&value))
+                        }
+                        Stray::Component(at, value) => self.shown(model, &domain.components[at], value),
+                    };
+                    return Some(self.outside(model, &space.show(model, first + row), &what));
+                }
+            }
+        }
+        None
+    }
+
+    fn shown(&self, model: &Model, component: &Component, value: f64) -> String {
+        let variable = words::at(model, TargetVariable::Variable(self.variable), self.index);
+        let dot = if component.path.is_empty() || component.path.starts_with('[') { "" } else { "." };
+        format!("`{variable}{dot}{}` = {value}", component.path)
+    }
+
+    fn outside(&self, model: &Model, at: &str, what: &str) -> Diagnostic {
+        let name = words::at(model, TargetVariable::Variable(self.variable), self.index);
+        let (p, q) = (self.p.name(model), self.q.name(model));
+        let block = block_name(self.block);
+        let hint = match (&self.p.law, &self.q.law) {
+            (_, Knowledge::Learned(q)) if is_normal(q) => {
+                "`TanhNormal(mean =, sd =)` stays within the declared bounds; or give the prior a `Normal`".to_owned()
+            }
+            (Knowledge::Written(_), _) if matches!(self.p.factor.kernel, KernelRef::Environment(..)) => {
+                format!("use `{p}` in the posterior as well, or a prior with mass on every value that `{q}` can draw")
+            }
+            _ => format!("give the {block} mass on every value that `{q}` can draw, as `Uniform` does, or restrict the posterior"),
+        };
+        Diagnostic::error(
+            "outside-support",
+            self.q.factor.span,
+            format!("the posterior can draw a `{name}` to which the {block} gives no mass"),
+        )
+        .here(format!("drawn by `{q}`"))
+        .also(self.p.factor.span, format!("no mass there under `{p}`"))
+        .witness(witness(at, what))
+        .hint(hint)
+    }
+
+    fn unknown(&self, model: &Model, hidden: &Side<'_>) -> Diagnostic {
+        let name = words::at(model, TargetVariable::Variable(self.variable), self.index);
+        let environment = hidden.name(model);
+        let message = format!("the density of `{environment}` is unknown: the bound through `{name}` is an estimate");
+        Diagnostic::warning("unknown-density", hidden.factor.span, message)
+            .also(if std::ptr::eq(hidden, &raw const self.p) { self.q.factor.span } else { self.p.factor.span }, "compared with this factor")
+            .hint("a classifier estimates the ratio of the two densities from samples; whether the posterior stays where the prior has mass cannot be checked")
+    }
+}
+
+enum Reaches<'m> {
+    Written(&'m Distribution<Vec<ExprId>>),
+    Learned(Vec<Spread>),
+}
+
+impl Reaches<'_> {
+    fn roots(&self) -> Vec<ExprId> {
+        match self {
+            Reaches::Written(distribution) => arguments(distribution),
+            Reaches::Learned(_) => Vec::new(),
+        }
+    }
+}
+
+/// What the posterior draws and the prior does not.
+enum Stray {
+    Value(Vec<f64>),
+    /// One component and a value of it.
+    Component(usize, f64),
+}
+
+/// Buffers reused from row to row.
+#[derive(Default)]
+struct Seen {
+    p: Atoms,
+    q: Atoms,
+}
+
+struct Row<'a> {
+    domain: &'a Domain,
+    columns: &'a [Vec<f64>],
+    row: usize,
+}
+
+impl Row<'_> {
+    fn written(&self, p: &Law, q: &Law, seen: &mut Seen) -> Option<Stray> {
+        let width = self.domain.width();
+        seen.p.clear();
+        seen.q.clear();
+        let p_listed = p.atoms(self.columns, self.row, &mut seen.p);
+        let q_listed = q.atoms(self.columns, self.row, &mut seen.q);
+        if p_listed {
+            if !q_listed {
+                let ranges = self.ranges(q);
+                let spread = |range: &Option<(f64, f64)>| range.is_some_and(|(lo, hi)| lo < hi);
+                let at = ranges.iter().position(spread)?;
+                return ranges[at].map(|range| Stray::Component(at, off(&self.column_of(&seen.p, at), range)));
+            }
+            let near = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-9 * a.abs().max(1.0));
+            return seen.q.iter(width).find(|q| !seen.p.iter(width).any(|p| near(p, q))).map(|q| Stray::Value(q.to_vec()));
+        }
+        let p_ranges = self.ranges(p);
+        let q_ranges = self.ranges(q);
+        p_ranges.iter().zip(&q_ranges).enumerate().find_map(|(at, pair)| match pair {
+            (Some(p), Some(q)) => stray(*p, *q).map(|value| Stray::Component(at, value)),
+            (Some(_), None) | (None, _) => None,
+        })
+    }
+
+    fn learned(&self, p: &Law, q: &[Spread], seen: &mut Seen) -> Option<Stray> {
+        seen.p.clear();
+        let listed = p.atoms(self.columns, self.row, &mut seen.p);
+        if let Some(finite) = &self.domain.finite {
+            let mut numbers: Vec<usize> = seen.p.iter(self.domain.width()).filter_map(|value| finite.number(value)).collect();
+            if !listed || numbers.len() < finite.size() || q.contains(&Spread::Points) {
+                numbers.sort_unstable();
+                numbers.dedup();
+                let missing = (0..finite.size()).find(|number| numbers.binary_search(number).is_err())?;
+                let mut value = vec![0.0; self.domain.width()];
+                finite.value(missing, &mut value);
+                return (listed && !q.contains(&Spread::Points)).then_some(Stray::Value(value));
+            }
+            return None;
+        }
+        let ranges = if listed { vec![None; self.domain.width()] } else { self.ranges(p) };
+        self.domain.components.iter().zip(q).enumerate().find_map(|(at, (component, spread))| {
+            let Kind::Real { lo, hi } = component.kind else { return None };
+            let q = match spread {
+                Spread::Reals => (f64::NEG_INFINITY, f64::INFINITY),
+                Spread::Everything => (lo, hi),
+                Spread::Points => return None,
+            };
+            match ranges[at] {
+                Some(p) => stray(p, q).map(|value| Stray::Component(at, value)),
+                None if listed => Some(Stray::Component(at, off(&self.column_of(&seen.p, at), q))),
+                None => None,
+            }
+        })
+    }
+
+    fn ranges(&self, law: &Law) -> Vec<Option<(f64, f64)>> {
+        let mut ranges = Vec::new();
+        law.reach(self.columns, self.row, &self.domain.components, &mut ranges);
+        ranges
+    }
+
+    fn column_of(&self, atoms: &Atoms, component: usize) -> Vec<f64> {
+        atoms.iter(self.domain.width()).map(|value| value[component]).collect()
+    }
+}
+
+/// A value of `q` outside `p`.
+fn stray(p: (f64, f64), q: (f64, f64)) -> Option<f64> {
+    let step = if (p.1 - p.0).is_finite() && p.1 > p.0 { 0.5 * (p.1 - p.0) } else { 1.0 };
+    if q.1 > p.1 {
+        Some(q.1.min(p.1 + step))
+    } else if q.0 < p.0 {
+        Some(q.0.max(p.0 - step))
+    } else {
+        None
+    }
+}
+
+/// A value within `range` that is none of `values`.
+fn off(values: &[f64], (lo, hi): (f64, f64)) -> f64 {
+    let middle = match (lo.is_finite(), hi.is_finite()) {
+        (true, true) => 0.5 * (lo + hi),
+        (true, false) => lo + 1.0,
+        (false, true) => hi - 1.0,
+        (false, false) => 0.0,
+    };
+    let step = if (hi - lo).is_finite() { 0.1 * (hi - lo) } else { 1.0 };
+    (0..).map(|n| middle + f64::from(n) * step).find(|value| !values.contains(value)).unwrap_or(middle)
+}
+
+/// A value outside the declared bounds of a component.
+fn beyond(component: &Component) -> Option<f64> {
+    match component.kind {
+        Kind::Real { lo, hi } => stray((lo, hi), (f64::NEG_INFINITY, f64::INFINITY)).filter(|value| value.is_finite()),
+        Kind::Integer { .. } | Kind::Names(_) | Kind::Bool => None,
+    }
+}
+
+fn is_normal(distribution: &Distribution<LayerId>) -> bool {
+    matches!(distribution, Distribution::Normal { .. })
+}
+
+/// Where a learned distribution has mass, per component.
+fn spreads(distribution: &Distribution<LayerId>, domain: &Domain) -> Vec<Spread> {
+    let count = domain.width();
+    match distribution {
+        Distribution::Record(parts) => {
+            let crate::model::Shape::Record(fields) = &domain.shape else { return vec![Spread::Everything; count] };
+            let mut found = Vec::with_capacity(count);
+            for (part, (name, shape)) in parts.iter().zip(fields) {
+                let own =
+                    |c: &&Component| c.path == *name || c.path.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with(['.', '[']));
+                let components: Vec<Component> = domain.components.iter().filter(own).cloned().collect();
+                found.extend(spreads(part, &Domain { shape: shape.clone(), components, finite: None }));
+            }
+            found.resize(count, Spread::Everything);
+            found
+        }
+        _ => vec![spread(distribution); count],
+    }
+}
+
+fn spread(distribution: &Distribution<LayerId>) -> Spread {
+    match distribution {
+        Distribution::Uniform | Distribution::Categorical(_) | Distribution::Bernoulli(_) => Spread::Everything,
+        Distribution::TanhNormal { .. } | Distribution::Beta { .. } | Distribution::Implicit(_) => Spread::Everything,
+        Distribution::Normal { .. } => Spread::Reals,
+        Distribution::UniformBox { .. } | Distribution::UniformOver(_) | Distribution::Delta(_) => Spread::Points,
+        Distribution::Mixture(parts) => widest(parts.iter().map(|(_, part)| spread(part))),
+        Distribution::If { then, otherwise, .. } => widest([spread(then), spread(otherwise)].into_iter()),
+        Distribution::Record(parts) => widest(parts.iter().map(spread)),
+        Distribution::Sticky { fresh, .. } => spread(fresh),
+    }
+}
+
+fn widest(mut all: impl Iterator<Item = Spread> + Clone) -> Spread {
+    if all.clone().any(|s| s == Spread::Reals) {
+        Spread::Reals
+    } else if all.any(|s| s == Spread::Everything) {
+        Spread::Everything
+    } else {
+        Spread::Points
+    }
+}
