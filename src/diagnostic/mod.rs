@@ -1,5 +1,11 @@
 //! What is told to the author of a model: where, what, why and how to mend it. A word that every layer uses.
 
+mod json;
+mod render;
+
+pub use json::render_json;
+pub use render::{Color, render};
+
 use crate::source::{Source, Span};
 use std::fmt;
 
@@ -78,14 +84,18 @@ impl Diagnostics {
     pub fn has_errors(&self) -> bool {
         self.list.iter().any(|d| d.severity == Severity::Error)
     }
+
+    /// In order of place, those without a place first; at one place as they were found.
+    pub fn in_order(&self) -> impl Iterator<Item = &Diagnostic> {
+        let mut list: Vec<&Diagnostic> = self.list.iter().collect();
+        list.sort_by_key(|diagnostic| diagnostic.labels.first().map(|label| (label.span.file, label.span.start)));
+        list.into_iter()
+    }
 }
 
 impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for diagnostic in &self.list {
-            writeln!(f, "{}", diagnostic.message)?;
-        }
-        Ok(())
+        f.write_str(&render(self, Color::Plain))
     }
 }
 

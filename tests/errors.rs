@@ -1,0 +1,57 @@
+//! Bad files and what the compiler says of them: every `tests/errors/**/*.rlmodel` has its rendered diagnostics as a snapshot beside it.
+//!
+//! To add one, write the file, run `INSTA_UPDATE=always cargo test --test errors`, and read the snapshot.
+
+use rlppl::diagnostic::Diagnostics;
+use rlppl::source::Source;
+use rlppl::syntax;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+#[test]
+fn bad_files_are_refused_in_words() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/errors");
+    let mut files = Vec::new();
+    collect(&root, &mut files);
+    files.sort();
+    let failed: Vec<&PathBuf> = files.iter().filter(|path| std::panic::catch_unwind(|| compare(path)).is_err()).collect();
+    assert!(failed.is_empty(), "other diagnostics than before: {failed:#?}");
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("the folder can be read") {
+        let path = entry.expect("the folder can be read").path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rlmodel") {
+            files.push(path);
+        }
+    }
+}
+
+fn compare(path: &Path) {
+    let folder = path.parent().expect("a file has a folder");
+    let source = Source::at(path, fs::read_to_string(path).expect("the file is text"));
+    let diagnostics = diagnose(&source);
+    assert!(!diagnostics.list.is_empty(), "{}: nothing is wrong with it", path.display());
+    // without folders, the snapshots are the same on every machine
+    let mut diagnostics = diagnostics;
+    let short = |text: &str| text.replace(&format!("{}/", folder.display()), "");
+    for source in &mut diagnostics.sources {
+        source.name = short(&source.name);
+    }
+    let rendered = short(&diagnostics.to_string());
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path(folder);
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    let stem = path.file_stem().expect("a file has a name").to_string_lossy().into_owned();
+    settings.bind(|| insta::assert_snapshot!(stem, rendered));
+}
+
+fn diagnose(source: &Source) -> Diagnostics {
+    match syntax::parse(source) {
+        Err(diagnostics) => diagnostics,
+        Ok(file) => Diagnostics { list: Vec::new(), sources: file.sources },
+    }
+}
