@@ -162,7 +162,11 @@ fn read_statements<T>(
             }
             Err(error) => {
                 let (diagnostic, mend) = words::explain(&mended, &scanned, &error, file);
-                diagnostics.push(diagnostic);
+                // a second error at the same place is a consequence of the first
+                let place = diagnostic.labels[0].span.start;
+                if diagnostics.iter().all(|other: &Diagnostic| other.labels[0].span.start != place) {
+                    diagnostics.push(diagnostic);
+                }
                 if diagnostics.len() >= most || !words::mend(&mut mended, mend) {
                     break;
                 }

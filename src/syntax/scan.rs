@@ -178,10 +178,32 @@ impl Scan {
             }
         }
         let end = match self.tokens[last].kind {
-            TokenKind::Open => self.tokens[last].partner.unwrap_or(last),
+            TokenKind::Open => self.tokens[last].partner.unwrap_or_else(|| self.last_of_unclosed(text, last)),
             TokenKind::Close | TokenKind::Word | TokenKind::Number | TokenKind::Text | TokenKind::Mark => last,
         };
-        self.tokens[first].range.start..self.tokens[end].range.end
+        self.tokens[first].range.start..self.tokens[self.last_on_line(text, end)].range.end
+    }
+
+    /// Where a bracket is never closed, its statement probably ends before the next one that begins a line.
+    fn last_of_unclosed(&self, text: &str, open: usize) -> usize {
+        let next = (open + 1..self.tokens.len()).find(|&at| self.tokens[at].begins && self.begins_line(text, at));
+        next.unwrap_or(self.tokens.len()) - 1
+    }
+
+    /// Statements on one line have `;` between them: what follows without one belongs to the same mistake.
+    fn last_on_line(&self, text: &str, end: usize) -> usize {
+        let mut last = end;
+        while let Some(next) = self.sibling_after(last)
+            && !self.begins_line(text, next)
+            && !is(text, &self.tokens[next], ";")
+        {
+            last = self.tokens[next].partner.unwrap_or(next);
+        }
+        last
+    }
+
+    pub fn begins_line(&self, text: &str, at: usize) -> bool {
+        at.checked_sub(1).is_none_or(|before| text[self.tokens[before].range.end..self.tokens[at].range.start].contains('\n'))
     }
 
     fn outermost_in_block(&self, text: &str, token: usize) -> usize {
@@ -203,7 +225,7 @@ impl Scan {
         is(text, &self.tokens[open], "{") && open > 0 && heads_block(text, &self.tokens[open - 1])
     }
 
-    fn sibling_before(&self, at: usize) -> Option<usize> {
+    pub fn sibling_before(&self, at: usize) -> Option<usize> {
         let before = at.checked_sub(1)?;
         match self.tokens[before].kind {
             TokenKind::Close => Some(self.tokens[before].partner.unwrap_or(before)),
@@ -391,10 +413,13 @@ fn nest(text: &str, scan: &mut Scan) {
             }
             TokenKind::Word | TokenKind::Number | TokenKind::Text | TokenKind::Mark => {
                 scan.tokens[at].inside = stack.last().map(|&(open, _)| open);
-                let after_operand =
-                    previous.is_none_or(|before| ends_operand(text, &scan.tokens[before]) || scan.tokens[before].kind == TokenKind::Open);
+                let before = previous.map(|before| &scan.tokens[before]);
+                let after_operand = before.is_none_or(|before| ends_operand(text, before) || before.kind == TokenKind::Open);
+                let after = before.map_or("", |before| &text[before.range.clone()]);
+                // a word such as `let` begins a statement even where the one before broke off
+                let starts = RESERVED.contains(&word) && !matches!(word, "bool" | "real" | "end") && !matches!(after, "." | "hidden" | ",");
                 let can_begin = scan.tokens[at].kind == TokenKind::Word && !JOINING_WORDS.contains(&word);
-                scan.tokens[at].begins = can_begin && after_operand;
+                scan.tokens[at].begins = can_begin && (after_operand || starts);
                 if scan.tokens[at].begins || word == "," || word == ";" {
                     ifs -= ifs_here;
                     ifs_here = 0;

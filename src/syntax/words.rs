@@ -26,8 +26,10 @@ pub fn explain(text: &str, scan: &Scan, error: &Error<Rule>, file: u32) -> (Diag
         ErrorVariant::CustomError { .. } => &[],
     };
     let spot = Spot::new(text, scan, place, file);
-    let diagnostic = spot.diagnose(expected);
-    (diagnostic, spot.mend(expected))
+    match spot.broken_off(expected) {
+        Some(found) => found,
+        None => (spot.diagnose(expected), spot.mend(expected)),
+    }
 }
 
 /// Changes the text; `false` where nothing changed.
@@ -91,10 +93,10 @@ impl<'a> Spot<'a> {
             Some(_) => format!("found `{}`", short(word)),
             None => "but the text ends here".to_owned(),
         };
-        let mut diagnostic = Diagnostic::error("syntax", self.span(), format!("expected {}, {found}", list(expected)));
+        let mut diagnostic = Diagnostic::error("syntax", self.span(), format!("expected {}, {found}", self.list(expected)));
         if let Some(open) = self.scan.open_at(self.place)
             && (has(Rule::close_paren) || has(Rule::close_bracket) || has(Rule::close_brace))
-            && (self.found.is_none_or(|token| token.begins || token.kind == TokenKind::Close) || open.partner.is_none())
+            && (self.found.is_none() || open.partner.is_none())
         {
             let bracket = &self.text[open.range.clone()];
             diagnostic = diagnostic.also(span(self.file, &open.range), format!("this `{bracket}` is still open"));
@@ -103,6 +105,26 @@ impl<'a> Spot<'a> {
             Some(hint) => diagnostic.hint(hint),
             None => diagnostic,
         }
+    }
+
+    /// `s[1] ~` and on the next line `r[t] = 0`: the grammar goes on to `s[1] ~ r[t]` and stumbles over the `=`.
+    fn broken_off(&self, expected: &[Rule]) -> Option<(Diagnostic, Mend)> {
+        if !matches!(self.word(), "=" | "~") || !expected.contains(&Rule::infix) {
+            return None;
+        }
+        let mut at = self.scan.token_at(self.place)?;
+        while !self.scan.begins_line(self.text, at) {
+            at = self.scan.sibling_before(at)?;
+        }
+        let before = self.scan.tokens.get(at.checked_sub(1)?)?;
+        if before.kind != TokenKind::Mark || before.range.end > self.place {
+            return None;
+        }
+        let word = &self.text[before.range.clone()];
+        let diagnostic = Diagnostic::error("syntax", span(self.file, &before.range), format!("expected an expression after `{word}`"))
+            .here("the line ends here, and another statement begins");
+        let start = self.scan.statement(self.text, at - 1).start;
+        Some((diagnostic, Mend::Blank(start..before.range.end)))
     }
 
     /// Slips that deserve their own sentence.
@@ -114,6 +136,9 @@ impl<'a> Spot<'a> {
         if self.missing_brace(expected) {
             let open = self.scan.open_at(self.place)?;
             return Some(error(format!("a `}}` is missing before `{word}`")).also(span(self.file, &open.range), "this `{` is still open"));
+        }
+        if token.kind == TokenKind::Close && token.partner.is_none() && self.scan.open_at(self.place).is_none() {
+            return Some(error(format!("this `{word}` closes nothing")));
         }
         if word == "=" && has(Rule::tilde) && !has(Rule::equals) {
             return Some(
@@ -189,7 +214,20 @@ impl<'a> Spot<'a> {
 
     fn hint(&self, expected: &[Rule]) -> Option<String> {
         let has = |rule| expected.contains(&rule);
-        let (word, token) = (self.word(), self.found?);
+        let word = self.word();
+        if has(Rule::k_else) {
+            return Some("every `if … then …` has an `else`, because it is a value".to_owned());
+        }
+        if has(Rule::k_within) {
+            return Some("an equality says how near is near enough: `= 3 within 1e-9`".to_owned());
+        }
+        let token = self.found?;
+        if word == ":" && has(Rule::equals) {
+            return Some("a value is given with `=`".to_owned());
+        }
+        if matches!(word, "reward" | "end") && has(Rule::item) {
+            return Some(format!("`{word}` stands inside an environment"));
+        }
         if word == "==" && has(Rule::equals) {
             return Some("`=` defines, `==` compares".to_owned());
         }
@@ -198,9 +236,6 @@ impl<'a> Spot<'a> {
         }
         if word == "else" && has(Rule::k_then) {
             return Some("a condition is written `if … then … else …`".to_owned());
-        }
-        if has(Rule::k_else) {
-            return Some("every `if … then …` has an `else`, because it is a value".to_owned());
         }
         if word == "=" && (has(Rule::reward) || has(Rule::env_item)) {
             return Some("a reward is declared by `reward r in [-1, 0]` and defined by `r[t] = …`".to_owned());
@@ -211,6 +246,8 @@ impl<'a> Spot<'a> {
         }
         let begin = |rule| match rule {
             Rule::item => RESERVED[..].to_vec(),
+            // `stat s : 0..9` begins like a factor
+            Rule::open_bracket if token.kind == TokenKind::Word => vec!["state", "action", "option", "observation", "reward"],
             Rule::env_item => vec!["state", "action", "option", "observation", "reward", "let", "end when"],
             Rule::block | Rule::block_kind => vec!["prior", "likelihood", "posterior", "auxiliary"],
             _ => Vec::new(),
@@ -224,6 +261,29 @@ impl<'a> Spot<'a> {
                 .min_by_key(|known| strsim::damerau_levenshtein(word, known))
         });
         slip.map(|known| format!("did you mean `{known}`?"))
+    }
+
+    /// `a factor such as … or `}``
+    fn list(&self, expected: &[Rule]) -> String {
+        let mut ordered = expected.to_vec();
+        ordered.sort_by_key(|rule| order(*rule));
+        let telling: Vec<Rule> = ordered.iter().copied().filter(|rule| !goes_without_saying(*rule, expected)).collect();
+        let mut words: Vec<&str> = Vec::new();
+        for rule in if telling.is_empty() { ordered } else { telling } {
+            let phrase = match rule {
+                Rule::open_bracket if self.before.is_some_and(|before| &self.text[before.range.clone()] == "in") => phrase(Rule::interval),
+                Rule::open_bracket => phrase(Rule::index),
+                rule => phrase(rule),
+            };
+            if !phrase.is_empty() && !words.contains(&phrase) {
+                words.push(phrase);
+            }
+        }
+        match words.split_last() {
+            None => "something else".to_owned(),
+            Some((last, [])) => (*last).to_owned(),
+            Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        }
     }
 
     /// A word that begins an item stands where a block is still open.
@@ -296,43 +356,27 @@ fn short(text: &str) -> String {
     }
 }
 
-/// `a factor such as … or `}``
-fn list(expected: &[Rule]) -> String {
-    let mut words: Vec<&str> = Vec::new();
-    let after_operand = expected.contains(&Rule::infix);
-    let only_operator = after_operand && expected.iter().all(|rule| goes_on(*rule));
-    let mut ordered = expected.to_vec();
-    ordered.sort_by_key(|rule| order(*rule));
-    for rule in ordered {
-        if after_operand && !only_operator && goes_on(rule) {
-            continue;
-        }
-        let phrase = phrase(rule);
-        if !phrase.is_empty() && !words.contains(&phrase) {
-            words.push(phrase);
-        }
-    }
-    if words.is_empty() {
-        return "something else".to_owned();
-    }
-    let last = words.len() - 1;
-    match last {
-        0 => words[0].to_owned(),
-        _ => format!("{} or {}", words[..last].join(", "), words[last]),
-    }
-}
-
-/// What may follow any operand and is not worth saying if something else can stand there too.
-fn goes_on(rule: Rule) -> bool {
+/// What may stand there too, but tells less than the rest: an expression can always go on with an operator.
+fn goes_without_saying(rule: Rule, expected: &[Rule]) -> bool {
     use Rule::*;
-    matches!(rule, infix | call | index | field | open_paren | open_bracket | colon | bar | dots | prefix)
+    let has = |rule| expected.contains(&rule);
+    let closes = has(close_paren) || has(close_bracket) || has(close_brace);
+    match rule {
+        infix | call | index | field | open_paren | colon | bar | dots | prefix if has(infix) => true,
+        open_bracket if has(infix) => true,
+        colon | optional | open_bracket => closes || has(k_from),
+        k_in | k_where => true,
+        let_ | param | k_let | k_param => has(env_item),
+        _ => false,
+    }
 }
 
 fn order(rule: Rule) -> u8 {
     use Rule::*;
     match rule {
         item | env_item | factor | setting | claim | block => 0,
-        close_paren | close_bracket | close_brace | EOI => 2,
+        comma => 2,
+        close_paren | close_bracket | close_brace | EOI => 3,
         _ => 1,
     }
 }
@@ -346,7 +390,7 @@ fn phrase(rule: Rule) -> &'static str {
         env_item | variable | reward | end_when | define | role => "a line of an environment such as `s[t+1] ~ …` or `reward r in [-1, 0]`",
         factor | target => "a factor such as `a[t] ~ pi(s[t])`",
         weights => "`weights(…)`",
-        block | block_kind => "`prior`, `likelihood`, `posterior` or `auxiliary`",
+        block | block_kind => "a block such as `prior { … }`",
         setting => "a setting such as `steps = 300`",
         settings => "settings in brackets such as `(slip = 0.1)`",
         maximize => "`maximize`",
@@ -360,7 +404,7 @@ fn phrase(rule: Rule) -> &'static str {
         bound => "`bound`",
         infer => "`infer`",
         expect => "`expect`",
-        expr | operand | atom | postfix | number | previous | array | record | group | prefix | cond | lone_expr => "an expression",
+        expr | operand | atom | postfix | number | previous | array | record | group | prefix | cond | k_if | lone_expr => "an expression",
         infix => "an operator",
         call => "arguments in brackets",
         argument | arguments | named => "an argument",
@@ -406,7 +450,6 @@ fn phrase(rule: Rule) -> &'static str {
         k_from => "`from`",
         k_hidden => "`hidden`",
         k_horizon => "`horizon`",
-        k_if => "`if`",
         k_in => "`in`",
         k_infer => "`infer`",
         k_kernel => "`kernel`",
