@@ -1,0 +1,397 @@
+//! Runs a [`NetworkPlan`] forward and backward on plain slices, without a tape.
+//!
+//! Rows go through all steps in blocks of [`BLOCK`], so that a block's activations stay in the processor's second cache. All
+//! buffers belong to an [`Activations`] or a [`Scratch`] and are reused; after the first pass nothing is allocated.
+
+use super::elementwise::{self, Side, Wide};
+use super::features::{Column, Load};
+use super::float::Float;
+use super::kernels::{self, View, Write};
+use super::network::{NetworkPlan, Op, Part, PartSource, Slot, Step};
+use super::scalars::Leaf;
+use crate::model::Activation;
+use std::ops::Range;
+
+/// Rows that go through a network together.
+pub const BLOCK: usize = 128;
+
+/// Values of one input for a batch.
+#[derive(Clone, Copy, Debug)]
+pub enum Feed<'a, E> {
+    /// A number per row; the size of the domain stands for `none`.
+    Finite(&'a [u32]),
+    /// Structure of arrays: component `c` of row `i` is `columns[c * stride + i]`.
+    Real { columns: &'a [E], stride: usize },
+}
+
+/// What a forward pass leaves behind for the backward pass: the inputs' features and every layer's values, row-major.
+#[derive(Clone, Debug, Default)]
+pub struct Activations<E> {
+    columns: Vec<Vec<u32>>,
+    slots: Vec<Vec<E>>,
+    values: Vec<f64>,
+}
+
+/// Gradients of one block of rows.
+#[derive(Clone, Debug, Default)]
+pub struct Scratch<E> {
+    slots: Vec<Vec<E>>,
+}
+
+impl<E: Float> Activations<E> {
+    /// Room for `rows` rows.
+    pub fn new(plan: &NetworkPlan, rows: usize) -> Activations<E> {
+        let mut activations = Activations { columns: vec![], slots: vec![], values: vec![] };
+        activations.reserve(plan, rows);
+        activations
+    }
+
+    /// Makes room for `rows` rows, keeping what is there.
+    pub fn reserve(&mut self, plan: &NetworkPlan, rows: usize) {
+        self.columns.resize_with(plan.columns.len(), Vec::new);
+        self.slots.resize_with(plan.slots.len(), Vec::new);
+        for column in &mut self.columns {
+            column.resize(column.len().max(rows), 0);
+        }
+        for (slot, spec) in self.slots.iter_mut().zip(&plan.slots) {
+            slot.resize(slot.len().max(rows * spec.width), E::ZERO);
+        }
+    }
+
+    /// Root `output` at `rows`, row-major.
+    pub fn output(&self, plan: &NetworkPlan, output: usize, rows: Range<usize>) -> &[E] {
+        let width = plan.width(output);
+        &self.slots[plan.outputs[output].0][rows.start * width..rows.end * width]
+    }
+}
+
+impl NetworkPlan {
+    /// Computes all roots at `rows` and keeps every layer's values there. `inputs` are those of [`NetworkPlan::inputs`], `rows.len()`
+    /// values each; `parameters` is the flat vector.
+    pub fn forward<E: Float>(&self, parameters: &[E], inputs: &[Feed<E>], rows: Range<usize>, activations: &mut Activations<E>) {
+        activations.reserve(self, rows.end);
+        self.load(inputs, rows.clone(), activations);
+        let mut start = rows.start;
+        while start < rows.end {
+            let block = start..rows.end.min(start + BLOCK);
+            for step in &self.steps {
+                self.step(step, parameters, block.clone(), activations);
+            }
+            start = block.end;
+        }
+    }
+
+    /// Adds to `gradient` (flat) the gradient of `Σ_roots Σ_rows output_gradient · output`, from the values that
+    /// [`NetworkPlan::forward`] left at `rows`. `output_gradients` has a slice per root, row-major over `rows`; an empty one stands
+    /// for zeros.
+    pub fn backward<E: Float>(
+        &self,
+        parameters: &[E],
+        activations: &Activations<E>,
+        rows: Range<usize>,
+        output_gradients: &[&[E]],
+        scratch: &mut Scratch<E>,
+        gradient: &mut [E],
+    ) {
+        scratch.slots.resize_with(self.slots.len(), Vec::new);
+        for (slot, spec) in scratch.slots.iter_mut().zip(&self.slots) {
+            slot.resize(if spec.trained { BLOCK * spec.width } else { 0 }, E::ZERO);
+        }
+        let mut start = rows.start;
+        while start < rows.end {
+            let block = start..rows.end.min(start + BLOCK);
+            self.seed(output_gradients, block.start - rows.start..block.end - rows.start, scratch);
+            for step in self.steps.iter().rev().filter(|step| self.slots[step.out.0].trained) {
+                self.step_back(step, parameters, activations, block.clone(), scratch, gradient);
+            }
+            start = block.end;
+        }
+    }
+
+    fn width_of(&self, slot: Slot) -> usize {
+        self.slots[slot.0].width
+    }
+
+    fn load<E: Float>(&self, inputs: &[Feed<E>], rows: Range<usize>, activations: &mut Activations<E>) {
+        assert_eq!(inputs.len(), self.inputs.len(), "forward: one input for each that the plan asks for");
+        for (column, out) in self.columns.iter().zip(&mut activations.columns) {
+            load_column(column, inputs, &mut out[rows.clone()]);
+        }
+        for (load, slot) in &self.loads {
+            let width = self.width_of(*slot);
+            let out = &mut activations.slots[slot.0][rows.start * width..rows.end * width];
+            load_slot(load, inputs, width, out, &mut activations.values);
+        }
+    }
+
+    /// The roots' gradients of a block, zero where a root has none. Roots that share a slot add up.
+    fn seed<E: Float>(&self, output_gradients: &[&[E]], rows: Range<usize>, scratch: &mut Scratch<E>) {
+        for (at, (slot, from)) in self.outputs.iter().zip(output_gradients).enumerate() {
+            let width = self.width_of(*slot);
+            if !self.slots[slot.0].trained {
+                continue;
+            }
+            let into = &mut scratch.slots[slot.0][..rows.len() * width];
+            let shared = self.outputs[..at].contains(slot);
+            match (from.is_empty(), shared) {
+                (true, true) => {}
+                (true, false) => into.fill(E::ZERO),
+                (false, true) => kernels::add(into, &from[rows.start * width..rows.end * width]),
+                (false, false) => into.copy_from_slice(&from[rows.start * width..rows.end * width]),
+            }
+        }
+    }
+
+    fn step<E: Float>(&self, step: &Step, parameters: &[E], rows: Range<usize>, activations: &mut Activations<E>) {
+        let width = self.width_of(step.out);
+        let mut buffer = std::mem::take(&mut activations.slots[step.out.0]);
+        let out = &mut buffer[rows.start * width..rows.end * width];
+        let (slots, columns) = (&activations.slots, &activations.columns);
+        let read = |slot: Slot| slot_rows(slots, slot, self.width_of(slot), &rows);
+        match &step.op {
+            Op::Affine { parts, weight, bias, activation } => {
+                kernels::fill_rows(out, &parameters[bias.clone()]);
+                for part in parts {
+                    let weights = &parameters[part_rows(part, weight, width)];
+                    match part.source {
+                        PartSource::OneHot { column } => kernels::add_gathered(out, weights, &columns[column][rows.clone()], width),
+                        PartSource::Dense(slot) => add_product(out, read(slot), weights, part.width, width),
+                    }
+                }
+                activate(*activation, out);
+            }
+            Op::Rows { column, table } => {
+                out.fill(E::ZERO);
+                kernels::add_gathered(out, &parameters[table.clone()], &columns[*column][rows], width);
+            }
+            Op::Block { column, heads } => {
+                let blocks = read(*heads).chunks_exact(self.width_of(*heads));
+                for ((out, heads), &o) in out.chunks_exact_mut(width).zip(blocks).zip(&columns[*column][rows.clone()]) {
+                    out.copy_from_slice(&heads[o as usize * width..(o as usize + 1) * width]);
+                }
+            }
+            Op::Concat { parts } => parts.iter().for_each(|part| match part.source {
+                PartSource::OneHot { column } => {
+                    for (out, &index) in out.chunks_exact_mut(width).zip(&columns[column][rows.clone()]) {
+                        out[part.at..part.at + part.width].fill(E::ZERO);
+                        out[part.at + index as usize] = E::ONE;
+                    }
+                }
+                PartSource::Dense(slot) => {
+                    for (out, x) in out.chunks_exact_mut(width).zip(read(slot).chunks_exact(part.width)) {
+                        out[part.at..part.at + part.width].copy_from_slice(x);
+                    }
+                }
+            }),
+            Op::Unary(op, x) => elementwise::unary(*op, read(*x), out),
+            Op::Binary(op, x, y) => {
+                elementwise::binary(*op, Wide::new(read(*x), self.width_of(*x)), Wide::new(read(*y), self.width_of(*y)), out, width)
+            }
+        }
+        activations.slots[step.out.0] = buffer;
+    }
+
+    fn step_back<E: Float>(
+        &self,
+        step: &Step,
+        parameters: &[E],
+        activations: &Activations<E>,
+        rows: Range<usize>,
+        scratch: &mut Scratch<E>,
+        gradient: &mut [E],
+    ) {
+        let width = self.width_of(step.out);
+        let mut dy = std::mem::take(&mut scratch.slots[step.out.0]);
+        let dz = &mut dy[..rows.len() * width];
+        let read = |slot: Slot| slot_rows(&activations.slots, slot, self.width_of(slot), &rows);
+        match &step.op {
+            Op::Affine { parts, weight, bias, activation } => {
+                activate_back(*activation, dz, read(step.out));
+                kernels::add_column_sums(&mut gradient[bias.clone()], dz);
+                let mut first = step.first.iter();
+                for part in parts {
+                    let weights = part_rows(part, weight, width);
+                    match part.source {
+                        PartSource::OneHot { column } => {
+                            kernels::add_scattered(&mut gradient[weights], dz, &activations.columns[column][rows.clone()], width);
+                        }
+                        PartSource::Dense(slot) => {
+                            let x = read(slot);
+                            add_weight_gradient(&mut gradient[weights.clone()], x, dz, part.width, width);
+                            let write = write(first.next());
+                            if self.slots[slot.0].trained {
+                                let dx = &mut scratch.slots[slot.0][..rows.len() * part.width];
+                                let w = View::new(&parameters[weights], part.width, width);
+                                kernels::product(View::new(dz, rows.len(), width), w.transposed(), dx, write);
+                            }
+                        }
+                    }
+                }
+            }
+            Op::Rows { column, table } => {
+                kernels::add_scattered(&mut gradient[table.clone()], dz, &activations.columns[*column][rows.clone()], width);
+            }
+            Op::Block { column, heads } => {
+                let heads_width = self.width_of(*heads);
+                let dx = &mut scratch.slots[heads.0][..rows.len() * heads_width];
+                if write(step.first.first()) == Write::Store {
+                    dx.fill(E::ZERO);
+                }
+                for ((dz, dx), &o) in
+                    dz.chunks_exact(width).zip(dx.chunks_exact_mut(heads_width)).zip(&activations.columns[*column][rows.clone()])
+                {
+                    kernels::add(&mut dx[o as usize * width..(o as usize + 1) * width], dz);
+                }
+            }
+            Op::Concat { parts } => {
+                let mut first = step.first.iter();
+                for part in parts {
+                    if let PartSource::Dense(slot) = part.source {
+                        let write = write(first.next());
+                        if self.slots[slot.0].trained {
+                            let dx = &mut scratch.slots[slot.0][..rows.len() * part.width];
+                            for (dz, dx) in dz.chunks_exact(width).zip(dx.chunks_exact_mut(part.width)) {
+                                elementwise::write(write, dx, &dz[part.at..part.at + part.width]);
+                            }
+                        }
+                    }
+                }
+            }
+            Op::Unary(op, x) => {
+                let (x_slot, x) = (x.0, read(*x));
+                let dx = &mut scratch.slots[x_slot][..x.len()];
+                elementwise::unary_back(*op, x, dz, dx, write(step.first.first()));
+            }
+            Op::Binary(op, left, right) => {
+                let (x, y) = (Wide::new(read(*left), self.width_of(*left)), Wide::new(read(*right), self.width_of(*right)));
+                for (slot, side, first) in [(*left, Side::Left, step.first.first()), (*right, Side::Right, step.first.get(1))] {
+                    if self.slots[slot.0].trained {
+                        let d = &mut scratch.slots[slot.0][..rows.len() * self.width_of(slot)];
+                        if write(first) == Write::Store {
+                            d.fill(E::ZERO);
+                        }
+                        elementwise::add_binary_back((*op, side), x, y, Wide::new(dz, width), d);
+                    }
+                }
+            }
+        }
+        scratch.slots[step.out.0] = dy;
+    }
+}
+
+/// Rows of a slot of `width` numbers a row.
+fn slot_rows<'a, E>(slots: &'a [Vec<E>], slot: Slot, width: usize, rows: &Range<usize>) -> &'a [E] {
+    &slots[slot.0][rows.start * width..rows.end * width]
+}
+
+/// The range of a weight that a part of its input meets.
+fn part_rows(part: &Part, weight: &Range<usize>, width: usize) -> Range<usize> {
+    weight.start + part.at * width..weight.start + (part.at + part.width) * width
+}
+
+fn write(first: Option<&bool>) -> Write {
+    if first == Some(&true) { Write::Store } else { Write::Add }
+}
+
+/// Few inputs go row by row: the blocked product would spend its time packing.
+fn few(inputs: usize, width: usize) -> bool {
+    inputs <= 8 && width >= 16
+}
+
+fn add_product<E: Float>(out: &mut [E], x: &[E], weights: &[E], inputs: usize, width: usize) {
+    let rows = out.len() / width;
+    if few(inputs, width) || (rows < 4 && width >= 16) {
+        kernels::add_product_of_few(out, x, weights, inputs);
+    } else {
+        kernels::product(View::new(x, rows, inputs), View::new(weights, inputs, width), out, Write::Add);
+    }
+}
+
+fn add_weight_gradient<E: Float>(gradient: &mut [E], x: &[E], dz: &[E], inputs: usize, width: usize) {
+    if few(inputs, width) {
+        kernels::add_outer_of_few(gradient, x, dz, inputs);
+    } else {
+        let rows = dz.len() / width;
+        kernels::product(View::new(x, rows, inputs).transposed(), View::new(dz, rows, width), gradient, Write::Add);
+    }
+}
+
+fn activate<E: Float>(activation: Option<Activation>, y: &mut [E]) {
+    match activation {
+        None => {}
+        Some(Activation::Tanh) => kernels::tanh(y),
+        Some(Activation::Relu) => kernels::relu(y),
+        Some(Activation::Sigmoid) => kernels::sigmoid(y),
+        Some(Activation::Softplus) => kernels::softplus(y),
+    }
+}
+
+fn activate_back<E: Float>(activation: Option<Activation>, dy: &mut [E], y: &[E]) {
+    match activation {
+        None => {}
+        Some(Activation::Tanh) => kernels::tanh_derivative(dy, y),
+        Some(Activation::Relu) => kernels::relu_derivative(dy, y),
+        Some(Activation::Sigmoid) => kernels::sigmoid_derivative(dy, y),
+        Some(Activation::Softplus) => kernels::softplus_derivative(dy, y),
+    }
+}
+
+fn load_column<E: Float>(column: &Column, inputs: &[Feed<E>], out: &mut [u32]) {
+    match column {
+        Column::Number { input } => out.copy_from_slice(&numbers(&inputs[*input])[..out.len()]),
+        Column::Decoded { input, decode } => {
+            out.iter_mut().zip(numbers(&inputs[*input])).for_each(|(out, &number)| *out = decode[number as usize]);
+        }
+        Column::Joint { inputs: parts } => {
+            out.fill(0);
+            for &(input, size) in parts {
+                out.iter_mut().zip(numbers(&inputs[input])).for_each(|(out, &number)| *out = *out * size as u32 + number);
+            }
+        }
+        Column::Cell { input, component, lo, count } => {
+            let values = component_of(&inputs[*input], *component);
+            for (out, &value) in out.iter_mut().zip(values) {
+                *out = (value.as_f64() - *lo as f64).clamp(0.0, (*count - 1) as f64) as u32;
+            }
+        }
+    }
+}
+
+fn load_slot<E: Float>(load: &Load, inputs: &[Feed<E>], width: usize, out: &mut [E], values: &mut Vec<f64>) {
+    match load {
+        Load::Real { input, from } => {
+            for c in 0..width {
+                let column = component_of(&inputs[*input], from + c);
+                out[c..].iter_mut().step_by(width).zip(column).for_each(|(out, &value)| *out = value);
+            }
+        }
+        Load::Time { input, horizon } => {
+            for (out, &t) in out.iter_mut().zip(numbers(&inputs[*input])) {
+                *out = E::of(f64::from(t + 1) / *horizon as f64);
+            }
+        }
+        Load::Scalars(program) => {
+            for (row, out) in out.chunks_exact_mut(width).enumerate() {
+                let leaf = |leaf: &Leaf| match leaf {
+                    Leaf::Decoded { input, decode } => decode[numbers(&inputs[*input])[row] as usize],
+                    Leaf::Real { input, component } => component_of(&inputs[*input], *component)[row].as_f64(),
+                };
+                program.run(leaf, values, |at, value| out[at] = E::of(value));
+            }
+        }
+    }
+}
+
+fn numbers<'a, E>(input: &Feed<'a, E>) -> &'a [u32] {
+    match input {
+        Feed::Finite(numbers) => numbers,
+        Feed::Real { .. } => panic!("forward: this input is finite: the plan's `inputs` say so"),
+    }
+}
+
+fn component_of<'a, E>(input: &Feed<'a, E>, component: usize) -> &'a [E] {
+    match input {
+        Feed::Real { columns, stride } => &columns[component * stride..],
+        Feed::Finite(_) => panic!("forward: this input is real: the plan's `inputs` say so"),
+    }
+}

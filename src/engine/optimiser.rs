@@ -1,0 +1,123 @@
+//! Optimiser steps over the flat vector of parameters: Adam, SGD with momentum, RMSprop; and clipping.
+//!
+//! The formulas are those of dfdx's `AdamConfig`, `SgdConfig` and `RMSpropConfig` (a test holds them equal), fused into one vectorised
+//! loop. They descend: the gradient is that of a loss.
+
+use super::float::Float;
+use super::kernels::{self, AdamStep};
+use super::parameters::Layout;
+use crate::model::ParameterId;
+use std::ops::Range;
+
+/// Which rule, with everything but its rate.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum OptimiserConfig {
+    /// Kingma and Ba (2015).
+    Adam { beta1: f64, beta2: f64, epsilon: f64 },
+    /// `v ← momentum · v + g`, `x ← x − rate · v`.
+    Sgd { momentum: f64 },
+    /// Tieleman and Hinton (2012); `s ← decay · s + (1 − decay) · g²` from `s = 1`, `x ← x − rate · g / √(s + ε)`.
+    RmsProp { decay: f64, epsilon: f64 },
+}
+
+/// A rule and its memory, for some of the parameters.
+#[derive(Clone, Debug)]
+pub struct Optimiser<E> {
+    config: OptimiserConfig,
+    /// The ranges of the flat vector that move, merged.
+    moving: Vec<Range<usize>>,
+    first: Vec<E>,
+    second: Vec<E>,
+    steps: u64,
+}
+
+/// The memory of an optimiser, as a checkpoint keeps it: step count and the two moments (empty where the rule has none).
+#[derive(Clone, Debug, PartialEq)]
+pub struct OptimiserState<E> {
+    pub steps: u64,
+    pub first: Vec<E>,
+    pub second: Vec<E>,
+}
+
+impl<E: Float> Optimiser<E> {
+    /// Moves the parameters `ids` and no other.
+    pub fn new(config: OptimiserConfig, layout: &Layout, ids: impl IntoIterator<Item = ParameterId>) -> Optimiser<E> {
+        let mut ranges: Vec<Range<usize>> = ids.into_iter().map(|id| layout.range(id)).collect();
+        ranges.sort_by_key(|range| range.start);
+        ranges.dedup();
+        let mut moving: Vec<Range<usize>> = Vec::new();
+        for range in ranges {
+            match moving.last_mut() {
+                Some(last) if last.end == range.start => last.end = range.end,
+                _ => moving.push(range),
+            }
+        }
+        let count = moving.iter().map(|range| range.len()).sum();
+        let (first, second) = match config {
+            OptimiserConfig::Adam { .. } => (vec![E::ZERO; count], vec![E::ZERO; count]),
+            OptimiserConfig::Sgd { .. } => (vec![E::ZERO; count], vec![]),
+            OptimiserConfig::RmsProp { .. } => (vec![], vec![E::ONE; count]),
+        };
+        Optimiser { config, moving, first, second, steps: 0 }
+    }
+
+    /// One step down `gradient` (flat, of all parameters).
+    pub fn step(&mut self, values: &mut [E], gradient: &[E], rate: f64) {
+        self.steps += 1;
+        let mut at = 0;
+        for range in &self.moving {
+            let (values, gradient) = (&mut values[range.clone()], &gradient[range.clone()]);
+            let own = at..at + range.len();
+            match self.config {
+                OptimiserConfig::Adam { beta1, beta2, epsilon } => {
+                    let t = self.steps.min(i32::MAX as u64) as i32;
+                    let step = AdamStep {
+                        rate: E::of(rate),
+                        beta1: E::of(beta1),
+                        beta2: E::of(beta2),
+                        epsilon: E::of(epsilon),
+                        unbias1: E::of(1.0 / (1.0 - beta1.powi(t))),
+                        unbias2: E::of(1.0 / (1.0 - beta2.powi(t))),
+                    };
+                    kernels::adam(values, &mut self.first[own.clone()], &mut self.second[own.clone()], gradient, &step);
+                }
+                OptimiserConfig::Sgd { momentum } => {
+                    kernels::sgd(values, &mut self.first[own.clone()], gradient, (E::of(rate), E::of(momentum)));
+                }
+                OptimiserConfig::RmsProp { decay, epsilon } => {
+                    let factors = (E::of(rate), E::of(decay), E::of(epsilon));
+                    kernels::rmsprop(values, &mut self.second[own.clone()], gradient, factors);
+                }
+            }
+            at = own.end;
+        }
+    }
+
+    pub fn state(&self) -> OptimiserState<E> {
+        OptimiserState { steps: self.steps, first: self.first.clone(), second: self.second.clone() }
+    }
+
+    /// Goes on from a state; `false`, and nothing is changed, where it belongs to another rule or other parameters.
+    #[must_use]
+    pub fn restore(&mut self, state: OptimiserState<E>) -> bool {
+        let fits = state.first.len() == self.first.len() && state.second.len() == self.second.len();
+        if fits {
+            (self.steps, self.first, self.second) = (state.steps, state.first, state.second);
+        }
+        fits
+    }
+}
+
+/// Scales the gradient so that its Euclidean norm is at most `largest`; returns the norm before. A norm that is not finite is left.
+pub fn clip_global_norm<E: Float>(gradient: &mut [E], largest: f64) -> f64 {
+    let norm = global_norm(gradient);
+    if norm.is_finite() && norm > largest {
+        kernels::scale(gradient, E::of(largest / norm));
+    }
+    norm
+}
+
+/// The Euclidean norm.
+pub fn global_norm<E: Float>(gradient: &[E]) -> f64 {
+    kernels::sum_of_squares(gradient).sqrt()
+}

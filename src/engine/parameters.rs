@@ -1,0 +1,191 @@
+//! The trainable numbers of a model's networks: one flat vector, a range of it for every parameter.
+//!
+//! A gradient is a flat vector of the same layout. Initial values depend on the seed and the parameter's name alone, so that
+//! adding a network to a model leaves the others as they were:
+//!
+//! - a weight of a layer (`inputs × outputs`): orthogonal rows or columns (Saxe et al. 2014), √2 long where another layer follows,
+//!   1 at the end of a network;
+//! - the last weight below `Categorical(logits = …)` and `Bernoulli(logits = …)`: 0.01 long, so that the first policy is nearly
+//!   uniform (Andrychowicz et al. 2021, §3.2);
+//! - biases and tables: 0.
+
+use super::float::Float;
+use super::initial;
+use super::tensor::Leaf;
+use crate::model::{Model, Network, ParameterId};
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Where each parameter stands in the flat vector.
+#[derive(Debug, PartialEq)]
+pub struct Layout {
+    names: Vec<String>,
+    shapes: Vec<(usize, usize)>,
+    /// One more than there are parameters; the last is the total.
+    starts: Vec<usize>,
+}
+
+impl Layout {
+    pub fn of(network: &Network) -> Layout {
+        let mut starts = vec![0];
+        for parameter in &network.parameters {
+            starts.push(starts[starts.len() - 1] + parameter.rows * parameter.columns);
+        }
+        Layout {
+            names: network.parameters.iter().map(|p| p.name.clone()).collect(),
+            shapes: network.parameters.iter().map(|p| (p.rows, p.columns)).collect(),
+            starts,
+        }
+    }
+
+    /// Number of trainable numbers.
+    pub fn len(&self) -> usize {
+        self.starts[self.names.len()]
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub fn range(&self, id: ParameterId) -> Range<usize> {
+        self.starts[id.0 as usize]..self.starts[id.0 as usize + 1]
+    }
+
+    pub fn name(&self, id: ParameterId) -> &str {
+        &self.names[id.0 as usize]
+    }
+
+    /// Rows and columns.
+    pub fn shape(&self, id: ParameterId) -> (usize, usize) {
+        self.shapes[id.0 as usize]
+    }
+
+    pub fn ids(&self) -> impl Iterator<Item = ParameterId> + '_ {
+        (0..self.names.len() as u32).map(ParameterId)
+    }
+
+    /// The parameter that holds number `at` of the flat vector.
+    pub fn parameter_at(&self, at: usize) -> ParameterId {
+        ParameterId((self.starts.partition_point(|&start| start <= at) - 1) as u32)
+    }
+}
+
+/// All trainable numbers of a model. Cheap to clone for reading; a clone is the same leaf of the tape, [`Parameters::frozen`] is not.
+#[derive(Clone, Debug)]
+pub struct Parameters<E: Float> {
+    layout: Arc<Layout>,
+    values: Arc<Vec<E>>,
+    leaf: Leaf<E>,
+}
+
+impl<E: Float> Parameters<E> {
+    /// Initial values, by the scheme above.
+    pub fn initial(model: &Model, seed: u64) -> Parameters<E> {
+        let layout = Layout::of(&model.network);
+        let values = initial::values(model, seed).into_iter().map(E::of).collect();
+        Parameters::from_values(Arc::new(layout), values)
+    }
+
+    fn from_values(layout: Arc<Layout>, values: Vec<E>) -> Parameters<E> {
+        let leaf = Leaf::new(values.len());
+        Parameters { layout, values: Arc::new(values), leaf }
+    }
+
+    pub fn layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
+
+    /// The flat vector.
+    pub fn values(&self) -> &[E] {
+        &self.values
+    }
+
+    pub(super) fn shared_values(&self) -> Arc<Vec<E>> {
+        self.values.clone()
+    }
+
+    pub(super) fn leaf(&self) -> &Leaf<E> {
+        &self.leaf
+    }
+
+    /// The flat vector, to be changed. Copies it where a clone still reads it.
+    pub fn values_mut(&mut self) -> &mut [E] {
+        let values: &mut Vec<E> = Arc::make_mut(&mut self.values);
+        values
+    }
+
+    /// One parameter, row-major.
+    pub fn get(&self, id: ParameterId) -> &[E] {
+        &self.values[self.layout.range(id)]
+    }
+
+    /// A copy that takes no part in later changes and gets no gradient: `previous`.
+    pub fn frozen(&self) -> Parameters<E> {
+        Parameters::from_values(self.layout.clone(), self.values.to_vec())
+    }
+
+    pub fn to_f64(&self) -> Parameters<f64> {
+        Parameters::from_values(self.layout.clone(), self.values.iter().map(|v| v.as_f64()).collect())
+    }
+
+    /// A gradient of zeros.
+    pub fn zero_gradient(&self) -> Vec<E> {
+        vec![E::ZERO; self.values.len()]
+    }
+
+    /// The bytes of a safetensors file: one tensor per parameter, under its name, of shape rows × columns.
+    pub fn to_safetensors(&self) -> Result<Vec<u8>, FileError> {
+        let bytes: Vec<Vec<u8>> = self
+            .layout
+            .ids()
+            .map(|id| {
+                let mut bytes = Vec::with_capacity(self.get(id).len() * size_of::<E>());
+                self.get(id).iter().for_each(|v| v.write_le(&mut bytes));
+                bytes
+            })
+            .collect();
+        let views = self.layout.ids().zip(&bytes).map(|(id, bytes)| {
+            let (rows, columns) = self.layout.shape(id);
+            Ok((self.layout.name(id), safetensors::tensor::TensorView::new(E::SAFETENSORS, vec![rows, columns], bytes)?))
+        });
+        let views = views.collect::<Result<Vec<_>, safetensors::SafeTensorError>>().map_err(unwritable)?;
+        safetensors::serialize(views, None).map_err(unwritable)
+    }
+
+    /// Reads what [`Parameters::to_safetensors`] wrote, in either precision. All parameters of the model must be there, with their
+    /// shapes; other tensors of the file are left alone. On an error nothing has changed.
+    pub fn load_safetensors(&mut self, bytes: &[u8]) -> Result<(), FileError> {
+        let file = safetensors::SafeTensors::deserialize(bytes).map_err(unreadable)?;
+        let by_name: HashMap<&str, safetensors::tensor::TensorView> = file.iter().collect();
+        let mut values = Vec::with_capacity(self.values.len());
+        for id in self.layout.ids() {
+            let name = self.layout.name(id);
+            let (rows, columns) = self.layout.shape(id);
+            let tensor = by_name.get(name).ok_or_else(|| FileError(format!("the file has no tensor `{name}`")))?;
+            if tensor.shape() != [rows, columns] {
+                return Err(FileError(format!("`{name}` is {rows} × {columns} in the model and {:?} in the file", tensor.shape())));
+            }
+            match tensor.dtype() {
+                safetensors::Dtype::F32 => values.extend(tensor.data().chunks_exact(4).map(|b| E::of(f32::read_le(b).as_f64()))),
+                safetensors::Dtype::F64 => values.extend(tensor.data().chunks_exact(8).map(|b| E::of(f64::read_le(b)))),
+                other => return Err(FileError(format!("`{name}` is of type {other:?} in the file; it can be F32 or F64"))),
+            }
+        }
+        self.values = Arc::new(values);
+        Ok(())
+    }
+}
+
+/// A file of parameters that cannot be read or written, in one sentence.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct FileError(pub String);
+
+fn unwritable(error: safetensors::SafeTensorError) -> FileError {
+    FileError(format!("the parameters cannot be written as safetensors: {error}"))
+}
+
+fn unreadable(error: safetensors::SafeTensorError) -> FileError {
+    FileError(format!("this is not a safetensors file: {error}"))
+}
