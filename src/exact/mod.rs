@@ -1,1 +1,105 @@
 //! The oracle: exact answers on finite models in float64. Never estimates.
+
+mod best;
+mod build;
+mod compile;
+mod environments;
+mod evidence;
+mod listing;
+mod memory;
+mod place;
+mod policy;
+mod read;
+mod term;
+mod trellis;
+
+pub use policy::Evaluation;
+
+use crate::finite::{KernelTables, NotFinite};
+use crate::model::{BoundId, Model};
+use compile::{Scope, compile};
+use environments::Environments;
+use trellis::Trellis;
+
+/// The exact answers for one bound, in nats.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exact {
+    /// `log p(R̂) = log E_P[exp ΣΛ]`, at the given tables where the prior or the likelihood reads learned kernels.
+    pub log_evidence: f64,
+    /// `max L`: the best bound of any time-dependent policy (learned kernels of actions and options that may read all that is drawn before) which
+    /// keeps the posterior's other factors and the prior.
+    pub best_bound: f64,
+    /// The posterior with the given tables.
+    pub evaluation: Option<Evaluation>,
+    /// `log p(R̂) − L` in parts, where there is an evaluation.
+    pub gap: Option<Gap>,
+}
+
+/// `log p(R̂) − L(q)`, in parts that are each at least 0 (up to rounding) and sum to it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Gap {
+    /// `log p(R̂) − max L`: the posterior keeps the dynamics. 0 where the start and the transitions are deterministic.
+    pub dynamics: f64,
+    /// `max L − L` less `auxiliary`: what the family of policies cannot reach, and what the optimisation has not.
+    pub family_and_optimisation: f64,
+    /// What the reverse model of auxiliary variables loses; 0 where there are none.
+    pub auxiliary: f64,
+}
+
+/// The exact answers for a bound whose variables are finite. With `policy` (a table for each learned kernel in use) also `L`, its gradient
+/// and the posterior's marginals. Cost: non-zero transitions times T, times the values of what else a step remembers.
+///
+/// # Errors
+/// One sentence that names the variable that is not finite, the kernel without a table, or the construct the oracle does not take.
+pub fn exact(model: &Model, bound: BoundId, policy: Option<&KernelTables>) -> Result<Exact, NotFinite> {
+    let environments = Environments::new(model);
+    let written = model.bound(bound);
+    let mut trellis = compile(&environments, written, policy, Scope::Prior)?;
+    let log_evidence = number(evidence::log_evidence(&mut trellis)?, "the evidence", &trellis)?;
+    let best_bound = number(best::best_bound(&mut trellis)?, "the best bound", &trellis)?;
+    drop(trellis);
+    let Some(tables) = policy else {
+        return Ok(Exact { log_evidence, best_bound, evaluation: None, gap: None });
+    };
+    let evaluation = evaluate_with(&environments, bound, tables)?;
+    let gap = written.auxiliary.is_empty().then_some(Gap {
+        dynamics: log_evidence - best_bound,
+        family_and_optimisation: best_bound - evaluation.bound,
+        auxiliary: 0.0,
+    });
+    Ok(Exact { log_evidence, best_bound, evaluation: Some(evaluation), gap })
+}
+
+/// Only `L`, its gradient and the marginals, at many tables one after the other: what an ascent needs.
+pub struct Evaluator<'m> {
+    environments: Environments<'m>,
+    bound: BoundId,
+}
+
+impl<'m> Evaluator<'m> {
+    pub fn new(model: &'m Model, bound: BoundId) -> Evaluator<'m> {
+        Evaluator { environments: Environments::new(model), bound }
+    }
+
+    /// # Errors
+    /// As [`exact`].
+    pub fn evaluate(&self, tables: &KernelTables) -> Result<Evaluation, NotFinite> {
+        evaluate_with(&self.environments, self.bound, tables)
+    }
+}
+
+fn evaluate_with(environments: &Environments<'_>, bound: BoundId, tables: &KernelTables) -> Result<Evaluation, NotFinite> {
+    let mut trellis = compile(environments, environments.model.bound(bound), Some(tables), Scope::Posterior)?;
+    let evaluation = policy::evaluate(&mut trellis, tables)?;
+    number(evaluation.bound, "the bound", &trellis)?;
+    Ok(evaluation)
+}
+
+/// Refuses what is not a number, naming a term that is none.
+fn number(value: f64, what: &str, trellis: &Trellis<'_>) -> Result<f64, NotFinite> {
+    if !value.is_nan() {
+        return Ok(value);
+    }
+    let name = trellis.undefined().map_or_else(|| "a term".to_owned(), |name| format!("`{name}`"));
+    Err(NotFinite(format!("{what} is not a number: {name} is none somewhere, or reads `none`")))
+}

@@ -47,7 +47,7 @@ impl<'m> Masses<'m> {
     ) -> Result<Masses<'m>, NotFinite> {
         let finite = domain.finite.as_ref().ok_or_else(|| super::not_finite(name, domain))?;
         let mut roots = Vec::new();
-        gather(distribution, name, &mut roots)?;
+        arguments(distribution, name, &mut roots)?;
         Ok(Masses { domain, finite, distribution, columns: Columns::new(model, &roots) })
     }
 
@@ -205,7 +205,7 @@ impl<'m> Masses<'m> {
             | Distribution::TanhNormal { .. }
             | Distribution::Beta { .. }
             | Distribution::Sticky { .. }
-            | Distribution::Implicit(_) => Vec::new(), // `gather` has refused them
+            | Distribution::Implicit(_) => Vec::new(), // `arguments` has refused them
         }
     }
 }
@@ -247,7 +247,7 @@ fn width(shape: &Shape) -> usize {
 }
 
 /// Lists all arguments, and refuses what has no finite support.
-fn gather(distribution: &Distribution<Vec<ExprId>>, name: &str, roots: &mut Vec<ExprId>) -> Result<(), NotFinite> {
+pub fn arguments(distribution: &Distribution<Vec<ExprId>>, name: &str, roots: &mut Vec<ExprId>) -> Result<(), NotFinite> {
     let refuse = |what: &str| Err(NotFinite(format!("`{name}` is drawn from {what}, whose values cannot be listed")));
     match distribution {
         Distribution::Uniform => {}
@@ -258,17 +258,17 @@ fn gather(distribution: &Distribution<Vec<ExprId>>, name: &str, roots: &mut Vec<
         Distribution::Mixture(parts) => {
             for (weight, part) in parts {
                 roots.extend(weight);
-                gather(part, name, roots)?;
+                arguments(part, name, roots)?;
             }
         }
         Distribution::If { condition, then, otherwise } => {
             roots.extend(condition);
-            gather(then, name, roots)?;
-            gather(otherwise, name, roots)?;
+            arguments(then, name, roots)?;
+            arguments(otherwise, name, roots)?;
         }
         Distribution::Record(parts) => {
             for part in parts {
-                gather(part, name, roots)?;
+                arguments(part, name, roots)?;
             }
         }
         Distribution::UniformBox { .. } => return refuse("a `Uniform` between bounds"),

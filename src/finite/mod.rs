@@ -11,7 +11,7 @@ pub(crate) mod testing;
 
 pub use conditions::{Axis, Conditions};
 pub use kernels::{KernelTable, KernelTables};
-pub use masses::{BadMass, Masses};
+pub use masses::{BadMass, Masses, arguments};
 pub use tables::{Environment, NotFinite, Sparse};
 pub use tabulate::tabulate;
 

@@ -1,0 +1,228 @@
+//! From the factor lists of a bound to a trellis.
+
+use super::build::Build;
+use super::environments::{Environments, entry_points};
+use super::listing::{Listing, groups, list};
+use super::memory::Memory;
+use super::place::{Place, Placed, drawing_order, place, place_likelihood, refuse, state_factors};
+use super::read::{Expression, Need, Points};
+use super::term::{Sum, Term};
+use super::trellis::{Dynamics, Level, Trellis};
+use crate::finite::{Environment, KernelTables, Masses, NotFinite};
+use crate::model::{Bound, EnvironmentKernel, Factor, KernelRef, LikelihoodForm, Model, Role, Target, TargetVariable, VariableId};
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+/// Which variables stand on the trellis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// All that the posterior draws: what `L` is a sum over.
+    Posterior,
+    /// Those of the prior, without the auxiliary ones: what the evidence and the best bound are sums over. The learned kernels of the
+    /// posterior's steps are left open.
+    Prior,
+}
+
+/// Compiles a bound.
+///
+/// # Errors
+/// One sentence, naming what the oracle does not evaluate or what is not finite.
+pub(super) fn compile<'m>(
+    environments: &Environments<'m>,
+    bound: &'m Bound,
+    tables: Option<&'m KernelTables>,
+    scope: Scope,
+) -> Result<Trellis<'m>, NotFinite> {
+    let model = environments.model;
+    let horizon = model.horizon.value;
+    let left_out = match scope {
+        Scope::Posterior => BTreeSet::new(),
+        Scope::Prior => variables_of(&bound.auxiliary),
+    };
+    let auxiliary = bound.auxiliary.iter().filter(|_| scope == Scope::Posterior);
+    let prior = place(model, bound.prior.iter().chain(auxiliary), &left_out)?;
+    let posterior = place(model, &bound.posterior, &left_out)?;
+    let state = only_state(model, &posterior)?;
+    let (p, q) = (state_factors(model, state, &prior)?, state_factors(model, state, &posterior)?);
+    let (prior_table, table) = (environments.table(p.environment)?, environments.table(q.environment)?);
+    if (table.states, table.actions, &table.ended) != (prior_table.states, prior_table.actions, &prior_table.ended) {
+        return refuse("a prior and a posterior whose environments end in different states");
+    }
+
+    let is_step = |placed: &&Placed<'m>| !placed.targets.contains(&state);
+    let step_p: Vec<&Placed> = prior.iter().filter(is_step).collect();
+    let step_q: Vec<&Placed> = posterior.iter().filter(is_step).collect();
+    let variables = drawing_order(model, &step_q)?;
+    if let Some(stray) = step_p.iter().flat_map(|placed| &placed.targets).find(|target| !variables.contains(target)) {
+        return refuse(&format!("`{}`, which the posterior does not draw", model.variable(*stray).name));
+    }
+    let is_open = |placed: &Placed| scope == Scope::Prior && is_policy(model, placed);
+
+    let mut needs: Vec<Need> = Vec::new();
+    let mut exponents = Vec::new();
+    for likelihood in &bound.likelihood {
+        let (place, standing, reads) = place_likelihood(model, likelihood)?;
+        if place != Place::Entry {
+            needs.extend(&reads);
+        }
+        exponents.push((likelihood, place, standing, reads));
+    }
+    for placed in step_p.iter().chain(step_q.iter().filter(|placed| !is_open(placed))) {
+        needs.extend(placed.needs(model)?);
+    }
+    needs.sort_unstable();
+    needs.dedup();
+
+    let listing = Listing::new(environments, variables, q.action, &step_p, &step_q)?;
+    let mut choices = list(&listing, &table);
+    let memory = Memory::new(model, &needs, table.states)?;
+    memory.link(state, &mut choices);
+    let at_choices = Rc::new(memory.choice_points(state, &choices, &needs));
+    let at_nodes = Rc::new(memory.node_points(state, table.states, &needs));
+    let steps = 1..=horizon;
+
+    let build = Build { environments, tables, state, at_choices: &at_choices };
+    let mut levels = Vec::new();
+    for (level, &variable) in choices.variables.iter().enumerate() {
+        let mut terms = vec![];
+        let mut free = vec![];
+        for placed in step_q.iter().filter(|placed| placed.targets.contains(&variable)) {
+            if is_policy(model, placed) {
+                free.push(placed.standing.slices.clone());
+            }
+            // a joint draw counts once, at its last variable
+            let last = choices.variables.iter().rev().find(|v| placed.targets.contains(v));
+            if !is_open(placed) && last == Some(&variable) {
+                terms.push(build.factor(placed)?);
+            }
+        }
+        terms.extend(listing.presence(level, &at_choices));
+        let (first, parent) = groups(&choices, level);
+        levels.push(Level { sum: Sum::new(terms, at_choices.clone(), steps.clone())?, free, first, parent });
+    }
+    let mut terms = step_p.iter().map(|placed| build.factor(placed)).collect::<Result<Vec<_>, _>>()?;
+    terms.extend((0..levels.len()).flat_map(|level| listing.presence(level, &at_choices)));
+    let prior_sum = Sum::new(terms, at_choices.clone(), steps.clone())?;
+
+    let likelihoods = |wanted: Place, points: &Rc<Points>| -> Result<Vec<Term<'m>>, NotFinite> {
+        let here = exponents.iter().filter(|(_, place, ..)| *place == wanted);
+        here.map(|(likelihood, _, standing, _)| build.likelihood(likelihood, standing, points)).collect()
+    };
+    let likelihood = sparse_sum(likelihoods(Place::Choice, &at_choices)?, &at_choices, steps.clone())?;
+    let arrival = sparse_sum(likelihoods(Place::Arrival, &at_nodes)?, &at_nodes, 2..=horizon + 1)?;
+    let same = p.environment == q.environment && p.initial.kernel == q.initial.kernel;
+    let mut dynamics = Vec::new();
+    for side in if same { vec![&q] } else { vec![&p, &q] } {
+        let table = environments.table(side.environment)?;
+        let mut terms = Vec::new();
+        let mut points = Points::empty();
+        for (likelihood, _, standing, reads) in exponents.iter().filter(|(_, place, ..)| *place == Place::Entry) {
+            if points.count == 0 {
+                points = entry_points(state, side.action, &table);
+            }
+            for need in reads {
+                if let Need::Reward(environment, reward, index) = *need {
+                    let values = environments.reward(environment, reward, side.environment)?;
+                    points.rewards.insert((environment, reward, index), Rc::new(values));
+                }
+            }
+            if let LikelihoodForm::Exponential { value, .. } = &likelihood.form {
+                terms.push(Term::Exponent(Expression::new(model, &likelihood.name, *value, standing.clone())?));
+            }
+        }
+        let initial = initial(environments, state, side.initial)?;
+        dynamics.push(Dynamics {
+            initial,
+            likelihood: Sum::new(terms, Rc::new(points), steps.clone())?,
+            expected_likelihood: vec![],
+            table,
+        });
+    }
+
+    Ok(Trellis {
+        horizon,
+        states: table.states,
+        memories: memory.count,
+        first_memory: memory.first,
+        log_ratio: (p.environment != q.environment).then(|| log_ratio(&prior_table, &table)),
+        dynamics,
+        prior: prior_sum,
+        levels,
+        likelihood,
+        arrival,
+        choices,
+    })
+}
+
+/// A learned kernel that draws actions or options: what the best bound is over.
+pub(super) fn is_policy(model: &Model, placed: &Placed<'_>) -> bool {
+    let chosen = |variable: &VariableId| matches!(model.variable(*variable).role, Role::Action | Role::Option);
+    matches!(placed.factor.kernel, KernelRef::Learned(_)) && placed.targets.iter().all(chosen)
+}
+
+fn sparse_sum<'m>(terms: Vec<Term<'m>>, points: &Rc<Points>, slices: std::ops::RangeInclusive<usize>) -> Result<Sum<'m>, NotFinite> {
+    let points = if terms.is_empty() { Rc::new(Points::empty()) } else { points.clone() };
+    Sum::new(terms, points, slices)
+}
+
+fn variables_of(factors: &[Factor]) -> BTreeSet<VariableId> {
+    let targets = factors.iter().flat_map(|factor| &factor.targets);
+    targets
+        .filter_map(|target| match target {
+            Target::Variable { variable: TargetVariable::Variable(variable), .. } => Some(*variable),
+            Target::Variable { .. } | Target::Weights(_) => None,
+        })
+        .collect()
+}
+
+fn only_state(model: &Model, posterior: &[Placed<'_>]) -> Result<VariableId, NotFinite> {
+    let states: BTreeSet<VariableId> = posterior
+        .iter()
+        .flat_map(|placed| placed.targets.iter().copied())
+        .filter(|variable| model.variable(*variable).role == Role::State)
+        .collect();
+    match states.iter().collect::<Vec<_>>()[..] {
+        [state] => Ok(*state),
+        [] => refuse("a bound without a state"),
+        _ => refuse("a bound with more than one state"),
+    }
+}
+
+/// The distribution of `s[1]`, by state.
+fn initial<'m>(environments: &Environments<'m>, state: VariableId, factor: &'m Factor) -> Result<Vec<f64>, NotFinite> {
+    let model = environments.model;
+    let variable = model.variable(state);
+    let states = crate::finite::finite_domain(model, state)?.size();
+    let mut initial = vec![0.0; states];
+    match &factor.kernel {
+        KernelRef::Environment(environment, EnvironmentKernel::Initial) => {
+            let table = environments.table(*environment)?;
+            table.initial.row(0).for_each(|(s, p)| initial[s] += p);
+        }
+        KernelRef::InPlace(distribution) => {
+            let mut masses = Masses::new(model, &variable.name, &variable.domain, distribution)?;
+            if masses.inputs().next().is_some() {
+                return refuse(&format!("a start `{}[1]` that reads a variable", variable.name));
+            }
+            masses
+                .list(0..1, 1.0, &|_, _, out| out.fill(f64::NAN), &|_| false, |_, s, p| initial[s] += p)
+                .map_err(|bad| NotFinite(format!("the start `{}[1]`: {}", variable.name, bad.what)))?;
+        }
+        KernelRef::Learned(_) | KernelRef::Previous(_) | KernelRef::Data(_) | KernelRef::Environment(..) => {
+            return refuse(&format!("a start `{}[1]` that is learned", variable.name));
+        }
+    }
+    Ok(initial)
+}
+
+/// `log p(s'|s,a) − log q(s'|s,a)` at each entry of `q`.
+fn log_ratio(p: &Environment, q: &Environment) -> Vec<f64> {
+    let mut of = vec![0.0; q.states];
+    let mut ratios = Vec::with_capacity(q.transition.column.len());
+    for row in 0..q.transition.rows() {
+        p.transition.row(row).for_each(|(next, probability)| of[next] = probability);
+        ratios.extend(q.transition.row(row).map(|(next, probability)| of[next].ln() - probability.ln()));
+        p.transition.row(row).for_each(|(next, _)| of[next] = 0.0);
+    }
+    ratios
+}

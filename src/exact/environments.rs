@@ -1,0 +1,70 @@
+//! The tables of a model's environments, each made once, and the points at their entries.
+
+use super::place::refuse;
+use super::read::{Expression, NONE, Points, Standing};
+use crate::finite::{Environment, NotFinite, tabulate};
+use crate::model::{EnvironmentId, Index, Model, VariableId};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+pub(super) struct Environments<'m> {
+    pub model: &'m Model,
+    known: RefCell<BTreeMap<EnvironmentId, Rc<Environment>>>,
+}
+
+impl<'m> Environments<'m> {
+    pub fn new(model: &'m Model) -> Environments<'m> {
+        Environments { model, known: RefCell::default() }
+    }
+
+    pub fn table(&self, environment: EnvironmentId) -> Result<Rc<Environment>, NotFinite> {
+        if let Some(table) = self.known.borrow().get(&environment) {
+            return Ok(table.clone());
+        }
+        let table = Rc::new(tabulate(self.model, environment)?);
+        self.known.borrow_mut().insert(environment, table.clone());
+        Ok(table)
+    }
+
+    /// A reward of `environment` at each entry of the transitions of `other`; 0 from an ended state.
+    pub fn reward(&self, environment: EnvironmentId, reward: u32, other: EnvironmentId) -> Result<Vec<f64>, NotFinite> {
+        let table = self.table(other)?;
+        if environment == other {
+            return Ok(table.rewards[reward as usize].clone());
+        }
+        let it = self.model.environment(environment);
+        let written = &it.rewards[reward as usize];
+        let Some(value) = written.value else {
+            return refuse("the reward of an environment that is not written in the language");
+        };
+        let horizon = self.model.horizon.value;
+        let expression = Expression::new(self.model, &written.name, value, Standing::of(Index::Step(0), horizon, horizon))?;
+        let points = entry_points(it.state, it.action, &table);
+        let mut values = vec![0.0; points.count];
+        expression.add(1, &points, &mut values);
+        for (value, &action) in values.iter_mut().zip(points.numbers[&(it.action, Index::Step(0))].iter()) {
+            if action == NONE {
+                *value = 0.0;
+            }
+        }
+        Ok(values)
+    }
+}
+
+/// `s[t]`, `a[t]` and `s[t+1]` at each entry of a transition table; no action where the episode is over.
+pub(super) fn entry_points(state: VariableId, action: VariableId, table: &Environment) -> Points {
+    let entries = table.transition.column.len();
+    let (mut from, mut with) = (Vec::with_capacity(entries), Vec::with_capacity(entries));
+    for row in 0..table.transition.rows() {
+        let (s, a) = (row / table.actions, row % table.actions);
+        let end = table.transition.start[row + 1];
+        from.resize(end, s as u32);
+        with.resize(end, if table.ended[s] { NONE } else { a as u32 });
+    }
+    let mut points = Points { count: entries, ..Points::empty() };
+    points.numbers.insert((state, Index::Step(0)), Rc::new(from));
+    points.numbers.insert((action, Index::Step(0)), Rc::new(with));
+    points.numbers.insert((state, Index::Step(1)), Rc::new(table.transition.column.clone()));
+    points
+}

@@ -1,0 +1,142 @@
+//! What a node remembers beside its state: values of earlier steps that some term reads.
+
+use super::place::refuse;
+use super::read::{NONE, Need, Points};
+use super::trellis::Choices;
+use crate::finite::{NotFinite, finite_domain};
+use crate::model::{Index, Model, VariableId};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// Mixed-radix numbers, a digit per slot; the highest value of a digit is `none`.
+pub(super) struct Memory {
+    slots: Vec<Slot>,
+    pub count: usize,
+    /// Nothing remembered yet.
+    pub first: usize,
+}
+
+struct Slot {
+    variable: VariableId,
+    /// `Step(-k)`: the value k steps ago; `First`: that of the first step.
+    index: Index,
+    values: usize,
+    stride: usize,
+}
+
+impl Memory {
+    /// # Errors
+    /// Where what is remembered makes more than 2^26 nodes: how many.
+    pub fn new(model: &Model, needs: &[Need], states: usize) -> Result<Memory, NotFinite> {
+        let mut wanted = std::collections::BTreeSet::new();
+        for need in needs {
+            match *need {
+                Need::Variable(variable, Index::Step(k)) if k < 0 => wanted.extend((k..0).map(|k| (variable, Index::Step(k)))),
+                Need::Variable(variable, Index::Step(k)) if k > 0 => {
+                    return refuse(&format!("a factor that looks ahead to `{}`", model.variable(variable).name));
+                }
+                Need::Variable(variable, Index::First) => drop(wanted.insert((variable, Index::First))),
+                Need::Variable(variable, Index::Last(_)) => {
+                    return refuse(&format!("a factor that reads the last `{}`", model.variable(variable).name));
+                }
+                Need::Reward(..) => return refuse("a factor that reads a reward"),
+                Need::Variable(_, Index::Step(_)) => {}
+            }
+        }
+        let mut slots = Vec::new();
+        let mut count = 1usize;
+        for (variable, index) in wanted {
+            let values = finite_domain(model, variable)?.size();
+            slots.push(Slot { variable, index, values, stride: count });
+            count = count.saturating_mul(values + 1);
+            if count.saturating_mul(states) > 1 << 26 {
+                let what: Vec<String> = slots.iter().map(|slot| model.variable(slot.variable).name.clone()).collect();
+                return Err(NotFinite(format!(
+                    "remembering earlier values of {} beside {states} states needs more than 2^26 nodes a step: too many to sum over",
+                    what.join(", ")
+                )));
+            }
+        }
+        Ok(Memory { first: count - 1, slots, count })
+    }
+
+    fn get(&self, memory: usize, slot: &Slot) -> u32 {
+        let digit = memory / slot.stride % (slot.values + 1);
+        if digit == slot.values { NONE } else { digit as u32 }
+    }
+
+    /// Fills in where each choice leads.
+    pub fn link(&self, state: VariableId, choices: &mut Choices) {
+        if self.count == 1 {
+            return;
+        }
+        let mut next = Vec::with_capacity(self.count * choices.count());
+        for memory in 0..self.count {
+            for choice in 0..choices.count() {
+                let mut after = 0;
+                for slot in &self.slots {
+                    let kept = match slot.index {
+                        Index::Step(-1) => choices.current(state, slot.variable, choice),
+                        Index::Step(k) => self
+                            .slots
+                            .iter()
+                            .find(|s| s.variable == slot.variable && s.index == Index::Step(k + 1))
+                            .map_or(NONE, |s| self.get(memory, s)),
+                        Index::First | Index::Last(_) => self.since_first(memory, slot, choices.current(state, slot.variable, choice)),
+                    };
+                    after += slot.stride * if kept == NONE { slot.values } else { kept as usize };
+                }
+                next.push(after as u32);
+            }
+        }
+        choices.next = next;
+    }
+
+    /// The value of the first step; at that step itself, the current one.
+    fn since_first(&self, memory: usize, slot: &Slot, current: u32) -> u32 {
+        match self.get(memory, slot) {
+            NONE => current,
+            first => first,
+        }
+    }
+
+    /// What can be read at `memory · choices + choice`.
+    pub fn choice_points(&self, state: VariableId, choices: &Choices, needs: &[Need]) -> Points {
+        let count = choices.count();
+        let mut points = Points { count: self.count * count, ..Points::empty() };
+        for variable in choices.variables.iter().copied().chain([state]) {
+            let column = (0..points.count).map(|point| choices.current(state, variable, point % count)).collect();
+            points.numbers.insert((variable, Index::Step(0)), Rc::new(column));
+        }
+        for slot in self.read_slots(needs) {
+            let value = |point: usize| match slot.index {
+                Index::First => self.since_first(point / count, slot, choices.current(state, slot.variable, point % count)),
+                Index::Step(_) | Index::Last(_) => self.get(point / count, slot),
+            };
+            points.numbers.insert((slot.variable, slot.index), Rc::new((0..points.count).map(value).collect()));
+        }
+        points
+    }
+
+    /// What can be read at `memory · states + state`.
+    pub fn node_points(&self, state: VariableId, states: usize, needs: &[Need]) -> Points {
+        let mut points = Points { count: self.count * states, ..Points::empty() };
+        let column = (0..points.count).map(|point| (point % states) as u32).collect();
+        points.numbers.insert((state, Index::Step(0)), Rc::new(column));
+        for slot in self.read_slots(needs) {
+            let column = (0..points.count).map(|point| self.get(point / states, slot)).collect();
+            points.numbers.insert((slot.variable, slot.index), Rc::new(column));
+        }
+        points
+    }
+
+    fn read_slots<'a>(&'a self, needs: &'a [Need]) -> impl Iterator<Item = &'a Slot> {
+        self.slots.iter().filter(|slot| needs.contains(&Need::Variable(slot.variable, slot.index)))
+    }
+}
+
+impl Points {
+    pub fn empty() -> Points {
+        Points { count: 0, numbers: BTreeMap::new(), rewards: BTreeMap::new() }
+    }
+}

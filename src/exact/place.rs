@@ -1,0 +1,261 @@
+//! Factors and likelihoods, each with the steps it stands at and what it reads relative to them.
+
+use super::read::{Need, Standing};
+use crate::finite::NotFinite;
+use crate::finite::columns::Columns;
+use crate::model::{
+    EnvironmentId, EnvironmentKernel, Factor, Index, Input, KernelRef, Likelihood, LikelihoodForm, Model, Role, Target, TargetVariable,
+    Value, VariableId,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A factor of the trajectory.
+#[derive(Clone)]
+pub(super) struct Placed<'m> {
+    pub factor: &'m Factor,
+    pub targets: Vec<VariableId>,
+    pub standing: Standing,
+}
+
+/// Where a likelihood is evaluated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// It reads what is known when the step's variables are drawn.
+    Choice,
+    /// It reads the reward or the next state, the state and the action.
+    Entry,
+    /// It reads the next state and what is remembered.
+    Arrival,
+}
+
+/// The factors of a block, without those of `left_out`.
+///
+/// # Errors
+/// A target that the oracle does not sum over.
+pub(super) fn place<'m>(
+    model: &'m Model,
+    factors: impl IntoIterator<Item = &'m Factor>,
+    left_out: &BTreeSet<VariableId>,
+) -> Result<Vec<Placed<'m>>, NotFinite> {
+    let horizon = model.horizon.value;
+    let mut list = Vec::new();
+    for factor in factors {
+        let mut targets = Vec::new();
+        let mut at = None;
+        for target in &factor.targets {
+            let (variable, index) = match *target {
+                Target::Variable { variable: TargetVariable::Variable(variable), index } => (variable, index),
+                Target::Variable { variable: TargetVariable::Reward(..) | TargetVariable::End, .. } => {
+                    return refuse("a kernel that draws a reward or the end of the episode");
+                }
+                Target::Weights(kernel) => return refuse(&format!("`weights({})`", model.kernel(kernel).name)),
+            };
+            if at.is_some_and(|at| at != index) {
+                return refuse("a factor whose targets stand at different times");
+            }
+            at = Some(index);
+            targets.push(variable);
+        }
+        let Some(index) = at else { continue };
+        if targets.iter().all(|variable| left_out.contains(variable)) {
+            continue;
+        }
+        if targets.iter().any(|variable| left_out.contains(variable)) {
+            return refuse("a factor that draws an auxiliary variable together with another");
+        }
+        let state = model.variable(targets[0]).role == Role::State;
+        let last = if state { horizon + 1 } else { horizon };
+        list.push(Placed { factor, targets, standing: Standing::of(index, horizon, last) });
+    }
+    Ok(list)
+}
+
+impl Placed<'_> {
+    /// What the factor conditions on.
+    pub fn needs(&self, model: &Model) -> Result<Vec<Need>, NotFinite> {
+        let mut needs = Vec::new();
+        for argument in &self.factor.arguments {
+            value_needs(model, argument, &self.standing, &mut needs)?;
+        }
+        if let KernelRef::InPlace(distribution) = &self.factor.kernel {
+            let mut roots = Vec::new();
+            crate::finite::arguments(distribution, "a factor's variable", &mut roots)?;
+            input_needs(model, &roots, &self.standing, &mut needs);
+        }
+        needs.sort_unstable();
+        needs.dedup();
+        Ok(needs)
+    }
+}
+
+/// What a likelihood reads, where it is evaluated, and the slices at which it stands there.
+pub(super) fn place_likelihood(model: &Model, likelihood: &Likelihood) -> Result<(Place, Standing, Vec<Need>), NotFinite> {
+    let horizon = model.horizon.value;
+    let standing = Standing::of(likelihood.index, horizon, horizon);
+    let needs_at = |standing: &Standing| -> Result<Vec<Need>, NotFinite> {
+        let mut needs = Vec::new();
+        match &likelihood.form {
+            LikelihoodForm::Exponential { value, .. } => input_needs(model, &[*value], standing, &mut needs),
+            LikelihoodForm::Density { values, givens, .. } => {
+                for value in values.iter().chain(givens) {
+                    value_needs(model, value, standing, &mut needs)?;
+                }
+            }
+        }
+        needs.sort_unstable();
+        needs.dedup();
+        Ok(needs)
+    };
+    let needs = needs_at(&standing)?;
+    let name = &likelihood.name;
+    let ahead = |need: &Need| match need {
+        Need::Variable(_, Index::Step(k)) => *k > 0,
+        Need::Variable(_, Index::First) => false,
+        Need::Variable(_, Index::Last(_)) | Need::Reward(..) => true,
+    };
+    if !needs.iter().any(ahead) {
+        return Ok((Place::Choice, standing, needs));
+    }
+    let at_entry = |need: &Need| match need {
+        Need::Variable(variable, index) => match model.variable(*variable).role {
+            Role::State => matches!(index, Index::Step(0 | 1)),
+            Role::Action => *index == Index::Step(0),
+            Role::Option | Role::Observation => false,
+        },
+        Need::Reward(_, _, index) => *index == Index::Step(0),
+    };
+    if matches!(likelihood.form, LikelihoodForm::Exponential { .. }) && needs.iter().all(at_entry) {
+        return Ok((Place::Entry, standing, needs));
+    }
+    let later = standing.later();
+    let needs = needs_at(&later)?;
+    let at_arrival = |need: &Need| match need {
+        Need::Variable(variable, Index::Step(k)) => *k < 0 || (*k == 0 && model.variable(*variable).role == Role::State),
+        Need::Variable(_, Index::First) => true,
+        Need::Variable(_, Index::Last(_)) | Need::Reward(..) => false,
+    };
+    if needs.iter().all(at_arrival) {
+        return Ok((Place::Arrival, later, needs));
+    }
+    refuse(&format!("what `{name}` reads together: a reward with a variable that is not the state or action, or what is drawn later"))
+}
+
+fn value_needs(model: &Model, value: &Value, standing: &Standing, needs: &mut Vec<Need>) -> Result<(), NotFinite> {
+    let horizon = model.horizon.value;
+    match value {
+        Value::Variable { variable, index } => needs.push(Need::Variable(*variable, standing.relative(*index, horizon))),
+        Value::Window { variable, from, to } => {
+            for index in window(*from, *to)? {
+                needs.push(Need::Variable(*variable, standing.relative(index, horizon)));
+            }
+        }
+        Value::Expression(components) => input_needs(model, components, standing, needs),
+        Value::Time | Value::Absent => {}
+        Value::Reward { .. } => return refuse("a kernel that reads a reward"),
+        Value::Past { .. } => return refuse("a kernel that reads all of the past"),
+        Value::Future { .. } => return refuse("a kernel that reads all of the future"),
+    }
+    Ok(())
+}
+
+/// The indices of a window.
+pub(super) fn window(from: Index, to: Index) -> Result<Vec<Index>, NotFinite> {
+    match (from, to) {
+        (Index::Step(from), Index::Step(to)) => Ok((from..=to).map(Index::Step).collect()),
+        (Index::First | Index::Last(_) | Index::Step(_), Index::First | Index::Last(_) | Index::Step(_)) => {
+            refuse("a window that does not move with `t`")
+        }
+    }
+}
+
+pub(super) fn input_needs(model: &Model, roots: &[crate::expr::ExprId], standing: &Standing, needs: &mut Vec<Need>) {
+    let horizon = model.horizon.value;
+    needs.extend(Columns::new(model, roots).inputs().filter_map(|input| match input {
+        Input::Variable { variable, index, .. } => Some(Need::Variable(variable, standing.relative(index, horizon))),
+        Input::Reward { environment, reward, index } => Some(Need::Reward(environment, reward, standing.relative(index, horizon))),
+        Input::Formal { .. } => None,
+    }));
+}
+
+/// The step's variables in an order in which the posterior can draw them.
+pub(super) fn drawing_order(model: &Model, step: &[&Placed<'_>]) -> Result<Vec<VariableId>, NotFinite> {
+    let mut waits: BTreeMap<VariableId, BTreeSet<VariableId>> = BTreeMap::new();
+    let mut written = Vec::new();
+    for placed in step {
+        let needs = placed.needs(model)?;
+        for &target in &placed.targets {
+            if !written.contains(&target) {
+                written.push(target);
+            }
+            let waits = waits.entry(target).or_default();
+            waits.extend(needs.iter().filter_map(|need| match need {
+                Need::Variable(variable, Index::Step(0)) if model.variable(*variable).role != Role::State => Some(*variable),
+                Need::Variable(..) | Need::Reward(..) => None,
+            }));
+        }
+    }
+    // what is left out is not waited for
+    waits.values_mut().for_each(|waits| waits.retain(|variable| written.contains(variable)));
+    let mut order: Vec<VariableId> = Vec::new();
+    while order.len() < written.len() {
+        let ready = |variable: &&VariableId| !order.contains(variable) && waits[variable].iter().all(|w| order.contains(w));
+        let Some(&next) = written.iter().find(ready) else {
+            return refuse("a posterior whose variables of a step wait for each other");
+        };
+        order.push(next);
+    }
+    Ok(order)
+}
+
+/// The state's factors of a side: `s[1] ~ …`, and the environment of `s[t+1] ~ …` with the action it reads.
+pub(super) struct StateFactors<'m> {
+    pub initial: &'m Factor,
+    pub environment: EnvironmentId,
+    pub action: VariableId,
+}
+
+pub(super) fn state_factors<'m>(model: &'m Model, state: VariableId, placed: &[Placed<'m>]) -> Result<StateFactors<'m>, NotFinite> {
+    let name = &model.variable(state).name;
+    let mut initial = None;
+    let mut transition = None;
+    for it in placed.iter().filter(|it| it.targets.contains(&state)) {
+        if it.targets.len() > 1 {
+            return refuse(&format!("`{name}` drawn together with another variable"));
+        }
+        if *it.standing.slices.end() <= 1 { initial = Some(it) } else { transition = Some(it) }
+    }
+    let (Some(initial), Some(transition)) = (initial, transition) else {
+        return refuse(&format!("a bound without factors of `{name}[1]` and `{name}[t+1]`"));
+    };
+    let environment = match &transition.factor.kernel {
+        KernelRef::Environment(environment, EnvironmentKernel::Transition) => *environment,
+        KernelRef::Learned(kernel) | KernelRef::Previous(kernel) => {
+            return refuse(&format!("the learned transitions `{}`", model.kernel(*kernel).name));
+        }
+        KernelRef::Environment(..) | KernelRef::Data(_) | KernelRef::InPlace(_) => {
+            return refuse(&format!("a factor of `{name}[t+1]` that is not an environment's transition"));
+        }
+    };
+    let horizon = model.horizon.value;
+    let reads: Vec<Option<(VariableId, Index)>> = transition
+        .factor
+        .arguments
+        .iter()
+        .map(|argument| match argument {
+            Value::Variable { variable, index } => Some((*variable, transition.standing.relative(*index, horizon))),
+            _ => None,
+        })
+        .collect();
+    match reads[..] {
+        [Some((from, Index::Step(-1))), Some((action, Index::Step(-1)))]
+            if from == state && model.variable(action).role == Role::Action && transition.standing.slices == (2..=horizon + 1) =>
+        {
+            Ok(StateFactors { initial: initial.factor, environment, action })
+        }
+        _ => refuse(&format!("a transition of `{name}` that reads anything but `{name}[t]` and the action at `t`")),
+    }
+}
+
+pub(super) fn refuse<T>(what: &str) -> Result<T, NotFinite> {
+    Err(NotFinite(format!("the exact oracle does not take {what} yet")))
+}

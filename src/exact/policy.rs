@@ -1,0 +1,236 @@
+//! `L(q)` and `∇L(q)` of given tables: a forward pass of the node probabilities, a backward pass of the values.
+
+use super::best::start;
+use super::term::{Sum, Term};
+use super::trellis::Trellis;
+use crate::finite::{KernelTable, KernelTables, NotFinite};
+use std::collections::BTreeMap;
+
+/// What the posterior with the given tables is worth.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluation {
+    /// `L(q)`, nats.
+    pub bound: f64,
+    /// `E_q[Σ_t r[t]]`, all rewards of the posterior's environment.
+    pub expected_return: f64,
+    /// `E_q[ΣΛ]`, nats.
+    pub expected_log_likelihood: f64,
+    /// `E_q[Σ log Q − Σ log P]`, nats: what the bound pays, `bound = expected_log_likelihood − kl`.
+    pub kl: f64,
+    /// The probability of each state at each step, row `t − 1` for `s[t]`, `t = 1..T+1`.
+    pub occupancy: Vec<Vec<f64>>,
+    /// `V_t(s)`, the part of the bound from step `t` on given `s[t]`, nats, row `t − 1`; averaged over what else is remembered, and
+    /// 0 where that has no probability. Row `T` is 0, or what a likelihood gives to the last state.
+    pub value: Vec<Vec<f64>>,
+    /// `∂L/∂logit` of every entry of the tables in use, a table per kernel as its log-probabilities are: the logits are unnormalised
+    /// log-probabilities of each condition, so that each row sums to 0.
+    pub gradient: BTreeMap<crate::model::KernelId, Vec<f64>>,
+}
+
+/// Evaluates the posterior; the trellis was compiled with tables and over all that the posterior draws.
+pub(super) fn evaluate(trellis: &mut Trellis<'_>, tables: &KernelTables) -> Result<Evaluation, NotFinite> {
+    let (states, horizon, nodes) = (trellis.states, trellis.horizon, trellis.nodes());
+    if nodes.saturating_mul(horizon + 1) > 1 << 28 {
+        return Err(NotFinite(format!("{nodes} nodes at each of {horizon} steps are too many to keep")));
+    }
+    let rows = trellis.dynamics[0].table.transition.rows();
+    let count = trellis.choices.count();
+    let points = trellis.memories * count;
+
+    // forward: the probability of each node
+    let mut visits = vec![0.0; nodes * (horizon + 1)];
+    let q = trellis.posterior_dynamics();
+    visits[trellis.first_memory * states..][..states].copy_from_slice(&trellis.dynamics[q].initial);
+    let mut log_q = vec![0.0; points];
+    let mut flow = vec![0.0; trellis.memories * rows];
+    let rewards = expected_rewards(trellis);
+    let (mut expected_return, mut expected_log_likelihood) = (0.0, 0.0);
+    for t in 1..=horizon {
+        sum_levels(trellis, t, &mut log_q)?;
+        let likelihood = trellis.likelihood.at(t)?;
+        let (here, after) = visits[(t - 1) * nodes..].split_at_mut(nodes);
+        flow.fill(0.0);
+        for at in 0..points {
+            let node = at / count * states + trellis.choices.state[at % count] as usize;
+            let weight = here[node] * log_q[at].exp();
+            if weight != 0.0 {
+                let next = if trellis.choices.next.is_empty() { at / count } else { trellis.choices.next[at] as usize };
+                flow[next * rows + trellis.choices.row[at % count] as usize] += weight;
+                expected_log_likelihood += weight * likelihood.get(at).copied().unwrap_or(0.0);
+            }
+        }
+        let dynamics = &mut trellis.dynamics[q];
+        let likelihood = dynamics.likelihood.at(t)?;
+        let sparse = &dynamics.table.transition;
+        let after = &mut after[..nodes];
+        for (row, &weight) in flow.iter().enumerate().filter(|(_, weight)| **weight != 0.0) {
+            let (memory, row) = (row / rows, row % rows);
+            expected_return += weight * rewards[row];
+            let entries = sparse.start[row]..sparse.start[row + 1];
+            for entry in entries {
+                let weight = weight * sparse.probability[entry];
+                after[memory * states + sparse.column[entry] as usize] += weight;
+                expected_log_likelihood += weight * likelihood.get(entry).copied().unwrap_or(0.0);
+            }
+        }
+        if !trellis.arrival.terms.is_empty() {
+            let arrival = trellis.arrival.at(t + 1)?;
+            expected_log_likelihood += after.iter().zip(arrival).filter(|(w, _)| **w != 0.0).map(|(w, term)| w * term).sum::<f64>();
+        }
+    }
+
+    // backward: the values, and the gradient of the log-probabilities
+    let mut gradient: BTreeMap<_, Vec<f64>> = used(trellis).map(|id| (id, vec![0.0; tables.current[&id].log_probability.len()])).collect();
+    let mut value = vec![0.0; nodes];
+    let mut ahead = vec![0.0; trellis.memories * rows];
+    let mut values = vec![Vec::new(); horizon + 1];
+    let mut credit = vec![0.0; points];
+    let mut weight = vec![0.0; points];
+    for t in (1..=horizon).rev() {
+        if !trellis.arrival.terms.is_empty() {
+            trellis.arrive(t + 1, &mut value)?;
+            direct(&trellis.arrival, t + 1, &visits[t * nodes..(t + 1) * nodes], &mut gradient);
+        }
+        values[t] = marginal(&value, &visits[t * nodes..(t + 1) * nodes], states);
+        expectations(trellis, t, &value, &mut ahead)?;
+        sum_levels(trellis, t, &mut log_q)?;
+        let log_p = trellis.prior.at(t)?;
+        let likelihood = trellis.likelihood.at(t)?;
+        let here = &visits[(t - 1) * nodes..t * nodes];
+        value.fill(0.0);
+        for at in 0..points {
+            let node = at / count * states + trellis.choices.state[at % count] as usize;
+            let q = log_q[at].exp();
+            weight[at] = here[node] * q;
+            if q != 0.0 {
+                let next = if trellis.choices.next.is_empty() { at / count } else { trellis.choices.next[at] as usize };
+                let row = next * rows + trellis.choices.row[at % count] as usize;
+                credit[at] = log_p[at] - log_q[at] + ahead[row] + likelihood.get(at).copied().unwrap_or(0.0);
+                value[node] += q * credit[at];
+            }
+        }
+        direct(&trellis.prior, t, &weight, &mut gradient);
+        direct(&trellis.likelihood, t, &weight, &mut gradient);
+        for at in 0..points {
+            // the value of the node as a baseline: it cancels in exact arithmetic
+            let node = at / count * states + trellis.choices.state[at % count] as usize;
+            weight[at] = if weight[at] != 0.0 { weight[at] * (credit[at] - value[node]) } else { 0.0 };
+        }
+        for level in &trellis.levels {
+            direct(&level.sum, t, &weight, &mut gradient);
+        }
+    }
+    values[0] = marginal(&value, &visits[..nodes], states);
+    for (id, gradient) in &mut gradient {
+        through_softmax(&tables.current[id], gradient);
+    }
+    let bound = start(trellis, &value)?;
+    let occupancy = visits.chunks(nodes).map(|visits| sum_memories(visits, states)).collect();
+    Ok(Evaluation {
+        bound,
+        expected_return,
+        expected_log_likelihood,
+        kl: expected_log_likelihood - bound,
+        occupancy,
+        value: values,
+        gradient,
+    })
+}
+
+/// `E_q[Λ_t + log p(s'|·) − log q(s'|·) + value(memory, s')]` of every row of the posterior's table, at `memory · rows + row`.
+pub(super) fn expectations(trellis: &mut Trellis<'_>, t: usize, value: &[f64], out: &mut [f64]) -> Result<(), NotFinite> {
+    let states = trellis.states;
+    let at = trellis.posterior_dynamics();
+    let dynamics = &mut trellis.dynamics[at];
+    let sparse = &dynamics.table.transition;
+    let rows = sparse.rows();
+    if !(dynamics.likelihood.is_stationary() && dynamics.expected_likelihood.len() == rows) {
+        let likelihood = dynamics.likelihood.at(t)?;
+        let term = |entry: usize| {
+            likelihood.get(entry).copied().unwrap_or(0.0) + trellis.log_ratio.as_ref().map_or(0.0, |log_ratio| log_ratio[entry])
+        };
+        let row = |row: usize| (sparse.start[row]..sparse.start[row + 1]).map(|entry| sparse.probability[entry] * term(entry)).sum::<f64>();
+        dynamics.expected_likelihood.clear();
+        dynamics.expected_likelihood.extend((0..rows).map(row));
+    }
+    for (value, out) in value.chunks(states).zip(out.chunks_mut(rows)) {
+        for (row, out) in out.iter_mut().enumerate() {
+            let entries = sparse.start[row]..sparse.start[row + 1];
+            let next = sparse.column[entries.clone()].iter().zip(&sparse.probability[entries]);
+            *out = dynamics.expected_likelihood[row] + next.map(|(&next, p)| p * value[next as usize]).sum::<f64>();
+        }
+    }
+    Ok(())
+}
+
+fn sum_levels(trellis: &mut Trellis<'_>, t: usize, out: &mut [f64]) -> Result<(), NotFinite> {
+    out.fill(0.0);
+    for level in &mut trellis.levels {
+        out.iter_mut().zip(level.sum.at(t)?).for_each(|(out, term)| *out += term);
+    }
+    Ok(())
+}
+
+/// Adds to each entry of the current tables that `sum` reads the weight of the points which read it.
+fn direct(sum: &Sum<'_>, slice: usize, weight: &[f64], gradient: &mut BTreeMap<crate::model::KernelId, Vec<f64>>) {
+    for term in &sum.terms {
+        let Term::Lookup(lookup) = term else { continue };
+        let Some(gradient) = gradient.get_mut(&lookup.kernel).filter(|_| !lookup.previous && lookup.standing.slices.contains(&slice))
+        else {
+            continue;
+        };
+        for (point, &weight) in weight.iter().enumerate() {
+            if weight != 0.0
+                && let Some(entry) = lookup.entry(point, slice)
+            {
+                gradient[entry] += weight;
+            }
+        }
+    }
+}
+
+/// The current kernels that the bound reads.
+fn used<'a>(trellis: &'a Trellis<'_>) -> impl Iterator<Item = crate::model::KernelId> + 'a {
+    let sums = trellis.levels.iter().map(|level| &level.sum).chain([&trellis.prior, &trellis.likelihood, &trellis.arrival]);
+    sums.flat_map(|sum| &sum.terms).filter_map(|term| match term {
+        Term::Lookup(lookup) if !lookup.previous => Some(lookup.kernel),
+        Term::Lookup(_) | Term::Exponent(_) | Term::InPlace(_) | Term::Fixed { .. } | Term::Presence { .. } => None,
+    })
+}
+
+/// From `∂L/∂log q(o|c)` to `∂L/∂logit`: `g_o − q(o|c) Σ g`.
+fn through_softmax(table: &KernelTable, gradient: &mut [f64]) {
+    for (row, log_q) in gradient.chunks_mut(table.outcomes).zip(table.log_probability.chunks(table.outcomes)) {
+        let sum: f64 = row.iter().sum();
+        row.iter_mut().zip(log_q).for_each(|(g, log_q)| *g -= log_q.exp() * sum);
+    }
+}
+
+/// The mean reward of each row of the posterior's table, all rewards of its environment together.
+fn expected_rewards(trellis: &Trellis<'_>) -> Vec<f64> {
+    let table = &trellis.dynamics[trellis.posterior_dynamics()].table;
+    let sparse = &table.transition;
+    let of_entry = |entry: usize| sparse.probability[entry] * table.rewards.iter().map(|reward| reward[entry]).sum::<f64>();
+    (0..sparse.rows()).map(|row| (sparse.start[row]..sparse.start[row + 1]).map(of_entry).sum()).collect()
+}
+
+fn sum_memories(visits: &[f64], states: usize) -> Vec<f64> {
+    let mut sum = vec![0.0; states];
+    visits.chunks(states).for_each(|visits| sum.iter_mut().zip(visits).for_each(|(sum, v)| *sum += v));
+    sum
+}
+
+/// The mean value of each state over what is remembered.
+fn marginal(value: &[f64], visits: &[f64], states: usize) -> Vec<f64> {
+    if value.len() == states {
+        return value.to_vec();
+    }
+    let weights = sum_memories(visits, states);
+    let mut mean = vec![0.0; states];
+    for (value, visits) in value.chunks(states).zip(visits.chunks(states)) {
+        for (s, (value, visits)) in value.iter().zip(visits).enumerate().filter(|(_, (_, visits))| **visits != 0.0) {
+            mean[s] += value * visits / weights[s];
+        }
+    }
+    mean
+}

@@ -1,0 +1,108 @@
+//! The trajectory of a finite bound as a trellis: nodes at each step, choices between them, and the terms that weigh both.
+//!
+//! A *node* is a state and what is remembered of the steps before it (`memory · states + state`). At a live node the step's variables are
+//! drawn in the order of the posterior: a *choice* is one joint value of them. A choice leads to a row of a transition table, and the next
+//! state to the next node. What is kept of the bound is where each of its terms is evaluated: at a choice, at an entry of the transition
+//! table, or at the node it arrives in.
+
+use super::term::Sum;
+use crate::finite::{Environment, NotFinite};
+use crate::model::VariableId;
+use std::ops::RangeInclusive;
+use std::rc::Rc;
+
+pub(super) struct Trellis<'m> {
+    pub horizon: usize,
+    pub states: usize,
+    /// How many values the memory has beside the state; 1 where nothing is remembered.
+    pub memories: usize,
+    /// The memory before the first step.
+    pub first_memory: usize,
+    pub choices: Choices,
+    /// The prior's dynamics, then the posterior's where they differ.
+    pub dynamics: Vec<Dynamics<'m>>,
+    /// `log p` of the step's variables, at `memory · choices + choice`.
+    pub prior: Sum<'m>,
+    /// The posterior's factors of the step's variables, in the order they are drawn.
+    pub levels: Vec<Level<'m>>,
+    /// Likelihood at a choice.
+    pub likelihood: Sum<'m>,
+    /// Likelihood at the node where a step arrives, which is that of slice t + 1.
+    pub arrival: Sum<'m>,
+    /// By entry of the posterior's table: `log p(s'|s,a) − log q(s'|s,a)`; absent where the two are the same.
+    pub log_ratio: Option<Vec<f64>>,
+}
+
+/// `s[1]` and `s[t+1]` of one side.
+pub(super) struct Dynamics<'m> {
+    /// By state.
+    pub initial: Vec<f64>,
+    pub table: Rc<Environment>,
+    /// Likelihood at an entry of the table.
+    pub likelihood: Sum<'m>,
+    /// By row, what the posterior expects of the likelihood (and the log-ratio) in one step; filled when it is first needed.
+    pub expected_likelihood: Vec<f64>,
+}
+
+/// The choices at each state, sorted by the variables in the order they are drawn.
+pub(super) struct Choices {
+    pub variables: Vec<VariableId>,
+    /// The choices of state `s` are `start[s]..start[s + 1]`.
+    pub start: Vec<usize>,
+    /// By variable: the number of its value in each choice.
+    pub value: Vec<Vec<u32>>,
+    pub state: Vec<u32>,
+    /// The row of the transition table.
+    pub row: Vec<u32>,
+    /// By `memory · choices + choice`, the memory at the next step; empty where nothing is remembered.
+    pub next: Vec<u32>,
+}
+
+/// One variable of the step, in the posterior.
+pub(super) struct Level<'m> {
+    /// `log q` of its factors, and where it is drawn at all.
+    pub sum: Sum<'m>,
+    /// The slices at which a learned kernel draws it: the best bound is over these.
+    pub free: Vec<RangeInclusive<usize>>,
+    /// Groups of choices that agree on the variables through this one: the first choice of each, and the group it belongs to one level up (at the
+    /// first level, the state).
+    pub first: Vec<u32>,
+    pub parent: Vec<u32>,
+}
+
+impl Level<'_> {
+    pub fn is_free(&self, slice: usize) -> bool {
+        self.free.iter().any(|slices| slices.contains(&slice))
+    }
+}
+
+impl<'m> Trellis<'m> {
+    pub fn prior_dynamics(&self) -> usize {
+        0
+    }
+
+    pub fn posterior_dynamics(&self) -> usize {
+        self.dynamics.len() - 1
+    }
+
+    /// Nodes at one step.
+    pub fn nodes(&self) -> usize {
+        self.memories * self.states
+    }
+
+    /// Adds the arrival terms of slice `slice` (from 2) to the values of its nodes.
+    pub fn arrive(&mut self, slice: usize, values: &mut [f64]) -> Result<(), NotFinite> {
+        if !self.arrival.terms.is_empty() {
+            let arrival = self.arrival.at(slice)?;
+            values.iter_mut().zip(arrival).for_each(|(value, term)| *value += term);
+        }
+        Ok(())
+    }
+
+    /// The name of a term that is not a number somewhere.
+    pub fn undefined(&self) -> Option<String> {
+        let of_dynamics = self.dynamics.iter().map(|dynamics| &dynamics.likelihood);
+        let sums = of_dynamics.chain([&self.prior, &self.likelihood, &self.arrival]).chain(self.levels.iter().map(|level| &level.sum));
+        sums.flat_map(|sum| (1..=self.horizon + 1).map(move |slice| sum.undefined(slice))).flatten().next().map(str::to_owned)
+    }
+}
