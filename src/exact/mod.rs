@@ -11,6 +11,8 @@ mod place;
 mod policy;
 mod read;
 mod term;
+#[cfg(test)]
+mod tests;
 mod trellis;
 
 pub use policy::Evaluation;

@@ -1,0 +1,111 @@
+//! The oracle against known numbers, finite differences and itself.
+
+use super::{Evaluator, exact};
+use crate::finite::testing::{POLICY, chain, tabular};
+use crate::finite::{KernelTable, KernelTables};
+use crate::model::{BoundId, Model};
+
+const BOUND: BoundId = BoundId(0);
+
+fn uniform(model: &Model) -> KernelTables {
+    let domain = |variable: usize| model.variables[variable].domain.finite.as_ref().map_or(0, |finite| finite.size());
+    KernelTables { current: [(POLICY, KernelTable::uniform(domain(0), domain(1)))].into(), ..KernelTables::default() }
+}
+
+/// Uniform numbers in [0, 1): splitmix64.
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// A distribution with some zeros.
+    fn distribution(&mut self, n: usize) -> Vec<f64> {
+        let mut weights: Vec<f64> = (0..n).map(|_| (self.next() - 0.3).max(0.0)).collect();
+        weights[(self.next() * n as f64) as usize] += 0.1;
+        let sum: f64 = weights.iter().sum();
+        weights.iter().map(|w| w / sum).collect()
+    }
+}
+
+fn random_model(seed: u64, states: usize, actions: usize, horizon: usize) -> Model {
+    let mut numbers = Numbers(seed);
+    let initial = numbers.distribution(states);
+    let transition: Vec<f64> = (0..states * actions).flat_map(|_| numbers.distribution(states)).collect();
+    let reward: Vec<f64> = (0..transition.len()).map(|_| -2.0 * numbers.next()).collect();
+    let ended: Vec<bool> = (0..states).map(|s| s == states - 1).collect();
+    tabular(&initial, &transition, &reward, &ended, actions, horizon)
+}
+
+fn softmax_tables(logits: &[f64], outcomes: usize) -> KernelTables {
+    let mut log_probability = logits.to_vec();
+    for row in log_probability.chunks_mut(outcomes) {
+        let norm = super::evidence::log_sum_exp(row);
+        row.iter_mut().for_each(|l| *l -= norm);
+    }
+    let table = KernelTable { conditions: logits.len() / outcomes, outcomes, log_probability };
+    KernelTables { current: [(POLICY, table)].into(), ..KernelTables::default() }
+}
+
+#[test]
+fn the_reference_table_of_the_chain() {
+    let known = [
+        (1.0, 20, -14.404088256970361, -15.355586650384566, -19.757722673342457),
+        (0.5, 30, -9.462771936797834, -10.014131327979023, -14.388085717545579),
+    ];
+    for (alpha, horizon, log_evidence, best_bound, bound) in known {
+        let model = chain(alpha, horizon);
+        let answers = exact(&model, BOUND, Some(&uniform(&model))).unwrap();
+        let evaluation = answers.evaluation.unwrap();
+        assert!((answers.log_evidence - log_evidence).abs() < 1e-9, "{}", answers.log_evidence);
+        assert!((answers.best_bound - best_bound).abs() < 1e-9, "{}", answers.best_bound);
+        assert!((evaluation.bound - bound).abs() < 1e-9, "{}", evaluation.bound);
+        assert!(evaluation.kl.abs() < 1e-12, "a uniform policy is the prior: {}", evaluation.kl);
+        assert!((evaluation.bound - alpha * evaluation.expected_return).abs() < 1e-9);
+        assert!(evaluation.occupancy.iter().all(|row| (row.iter().sum::<f64>() - 1.0).abs() < 1e-12));
+    }
+}
+
+#[test]
+fn the_gradient_is_that_of_finite_differences() {
+    for seed in 0..8 {
+        let (states, actions) = (5, 3);
+        let model = random_model(seed, states, actions, 6);
+        let evaluator = Evaluator::new(&model, BOUND);
+        let mut numbers = Numbers(seed + 100);
+        let logits: Vec<f64> = (0..states * actions).map(|_| 4.0 * numbers.next() - 2.0).collect();
+        let gradient = evaluator.evaluate(&softmax_tables(&logits, actions)).unwrap().gradient[&POLICY].clone();
+        let bound = |logits: &[f64]| evaluator.evaluate(&softmax_tables(logits, actions)).unwrap().bound;
+        for at in 0..logits.len() {
+            let step = 1e-5;
+            let (mut up, mut down) = (logits.clone(), logits.clone());
+            up[at] += step;
+            down[at] -= step;
+            let difference = (bound(&up) - bound(&down)) / (2.0 * step);
+            assert!((difference - gradient[at]).abs() < 1e-6, "seed {seed}, entry {at}: {difference} against {}", gradient[at]);
+        }
+        assert!(gradient.iter().any(|g| g.abs() > 1e-3), "a gradient that is not everywhere 0");
+    }
+}
+
+#[test]
+fn the_bound_is_below_the_best_and_the_best_below_the_evidence() {
+    for seed in 0..20 {
+        let model = random_model(seed, 4, 2, 5);
+        let mut numbers = Numbers(seed + 7);
+        let logits: Vec<f64> = (0..8).map(|_| 6.0 * numbers.next() - 3.0).collect();
+        let gap = exact(&model, BOUND, Some(&softmax_tables(&logits, 2))).unwrap().gap.unwrap();
+        assert!(gap.dynamics > 0.0 && gap.family_and_optimisation > 0.0, "{gap:?}");
+    }
+}
+
+#[test]
+fn a_bound_without_a_policy_has_its_two_numbers() {
+    let answers = exact(&chain(1.0, 20), BOUND, None).unwrap();
+    assert!((answers.log_evidence + 14.404088256970361).abs() < 1e-9 && answers.evaluation.is_none());
+}
