@@ -31,6 +31,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("gemm", &["engine"]),
     ("rand", &["world", "engine"]),
     ("rand_xoshiro", &["world", "engine"]),
+    ("rand_distr", &["world"]),
+    ("pulp", &["expr", "engine"]),
     ("safetensors", &["engine"]),
     ("tempfile", &["report"]),
     ("clap", &["cli"]),

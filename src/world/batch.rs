@@ -1,0 +1,332 @@
+//! Many trajectories of one world, step by step.
+
+use super::columns::{Columns, Given, Work};
+use super::tables::Tables;
+use super::{Kind, World};
+use crate::expr::Real;
+use rand::Rng;
+
+/// `rows` trajectories at the same time `t`. All buffers are made at the start.
+///
+/// Rows that have ended are absorbed: their state repeats and their rewards are 0. [`Batch::compact`] moves them behind the live ones, where
+/// they cost nothing; [`Batch::origin`] then says which trajectory stands in a row.
+#[derive(Clone, Debug)]
+pub struct Batch<E> {
+    rows: usize,
+    /// Rows `0..front` are worked on; those behind have ended.
+    front: usize,
+    /// How many of `0..front` have ended.
+    ended_in_front: usize,
+    time: usize,
+    origin: Vec<u32>,
+    body: Body<E>,
+    /// Pairs of rows that change places.
+    swaps: Vec<(u32, u32)>,
+}
+
+/// The actions of rows `0..front`.
+#[derive(Clone, Copy, Debug)]
+pub enum Actions<'a, E> {
+    /// Numbers of a finite action, one for each row.
+    Numbers(&'a [u32]),
+    /// Component `c` of row `i` at `c · stride + i`.
+    Columns { values: &'a [E], stride: usize },
+}
+
+#[derive(Clone, Debug)]
+enum Body<E> {
+    Numbers {
+        states: Vec<u32>,
+        observations: Vec<u32>,
+        rewards: Vec<E>,
+        ended: Vec<E>,
+    },
+    /// Two frames, the present one and the one to be written.
+    Frames {
+        now: Vec<E>,
+        next: Vec<E>,
+        actions: Vec<E>,
+        work: Box<Work<E>>,
+    },
+}
+
+impl<E: Real> Batch<E> {
+    /// Call [`Batch::reset`] before the first step.
+    pub fn new(world: &World<E>, rows: usize) -> Batch<E> {
+        let body = match &world.kind {
+            Kind::Tables(tables) => Body::Numbers {
+                states: vec![0; rows],
+                observations: vec![0; if tables.observes() { rows } else { 0 }],
+                rewards: vec![E::ZERO; rows * tables.rewards()],
+                ended: vec![E::ZERO; rows],
+            },
+            Kind::Columns(columns) => Body::Frames {
+                now: vec![E::ZERO; rows * columns.layout.width()],
+                next: vec![E::ZERO; rows * columns.layout.width()],
+                actions: vec![E::ZERO; rows * columns.actions],
+                work: Box::new(columns.work(rows)),
+            },
+        };
+        Batch { rows, front: rows, ended_in_front: 0, time: 1, origin: (0..rows as u32).collect(), body, swaps: Vec::with_capacity(rows) }
+    }
+
+    /// Starts all rows anew at `t = 1`, in their original order.
+    pub fn reset<R: Rng + ?Sized>(&mut self, world: &World<E>, rng: &mut R) {
+        self.front = self.rows;
+        self.time = 1;
+        self.origin.iter_mut().zip(0..).for_each(|(origin, row)| *origin = row);
+        match (&world.kind, &mut self.body) {
+            (Kind::Tables(tables), Body::Numbers { states, observations, rewards, ended }) => {
+                states.iter_mut().for_each(|state| *state = tables.start(rng));
+                observations.iter_mut().zip(&*states).for_each(|(seen, &state)| *seen = tables.observe(state, rng));
+                rewards.fill(E::ZERO);
+                ended.iter_mut().zip(&*states).for_each(|(ended, &state)| *ended = truth(tables.ended(state)));
+            }
+            (Kind::Columns(columns), Body::Frames { now, work, .. }) => columns.start(self.rows, self.rows, now, work, rng),
+            (Kind::Tables(_), Body::Frames { .. }) | (Kind::Columns(_), Body::Numbers { .. }) => unlike(),
+        }
+        self.ended_in_front = self.count_ended();
+    }
+
+    /// Moves the rows in front by one step: `s[t+1]`, the rewards `r[t]`, whether it has ended, and the observation `x[t+1]`.
+    ///
+    /// # Panics
+    /// If `actions` has fewer than [`Batch::front`] rows, numbers outside the domain, or is not of the kind that the world's action is.
+    pub fn step<R: Rng + ?Sized>(&mut self, world: &World<E>, actions: Actions<'_, E>, rng: &mut R) {
+        match (&world.kind, &mut self.body) {
+            (Kind::Tables(tables), Body::Numbers { states, observations, rewards, ended }) => {
+                let Actions::Numbers(numbers) = actions else { unlike() };
+                step_tables(tables, self.front, self.rows, numbers, (states, rewards, ended), rng);
+                let seen = observations.iter_mut().zip(&*states).zip(&*ended).take(self.front).filter(|(_, ended)| **ended == E::ZERO);
+                seen.for_each(|((seen, &state), _)| *seen = tables.observe(state, rng));
+            }
+            (Kind::Columns(columns), Body::Frames { now, next, actions: columns_of_actions, work }) => {
+                fill_actions(columns, actions, self.front, self.rows, columns_of_actions);
+                let given = Given {
+                    state: now,
+                    actions: columns_of_actions,
+                    time: E::from_u32(self.time as u32),
+                    rows: self.front,
+                    capacity: self.rows,
+                };
+                columns.step(given, next, work, rng);
+                if self.ended_in_front > 0 {
+                    absorb(columns, self.front, self.rows, now, next);
+                }
+                let rewards = columns.layout.state + columns.layout.observation..columns.layout.end();
+                rewards.for_each(|column| next[column * self.rows..][self.front..self.rows].fill(E::ZERO));
+                std::mem::swap(now, next);
+            }
+            (Kind::Tables(_), Body::Frames { .. }) | (Kind::Columns(_), Body::Numbers { .. }) => unlike(),
+        }
+        self.time += 1;
+        self.ended_in_front = self.count_ended();
+    }
+
+    /// Swaps the rows that have ended behind those that have not, with all that can be read of them. Costs nothing in steps in which no row
+    /// ended. A row's place changes, so read what is stored by row before, or by [`Batch::origin`] after.
+    pub fn compact(&mut self, world: &World<E>) {
+        if self.ended_in_front == 0 {
+            return;
+        }
+        self.swaps.clear();
+        let Batch { rows, front, swaps, body, origin, .. } = self;
+        let (rows, all) = (*rows, *front);
+        let ended = match &*body {
+            Body::Numbers { ended, .. } => &ended[..all],
+            Body::Frames { now, .. } => &now[now.len() - rows..][..all],
+        };
+        for (row, _) in ended.iter().enumerate().rev().filter(|(_, ended)| **ended != E::ZERO) {
+            *front -= 1;
+            swaps.push((row as u32, *front as u32));
+        }
+        swap_rows(origin, swaps);
+        match (&world.kind, body) {
+            (Kind::Tables(_), Body::Numbers { states, observations, rewards, ended }) => {
+                swap_rows(states, swaps);
+                if !observations.is_empty() {
+                    swap_rows(observations, swaps);
+                }
+                rewards.chunks_exact_mut(rows).for_each(|column| swap_rows(column, swaps));
+                swap_rows(ended, swaps);
+            }
+            (Kind::Columns(_), Body::Frames { now, next, .. }) => {
+                for (now, next) in now.chunks_exact_mut(rows).zip(next.chunks_exact_mut(rows)) {
+                    swap_rows(now, swaps);
+                    // both frames, since rows behind the front are written no more
+                    next[*front..all].copy_from_slice(&now[*front..all]);
+                }
+            }
+            (Kind::Tables(_), Body::Frames { .. }) | (Kind::Columns(_), Body::Numbers { .. }) => unlike(),
+        }
+        self.ended_in_front = 0;
+    }
+
+    /// All rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Rows that a step works on: after [`Batch::compact`] exactly those that live, as rows `0..front`.
+    pub fn front(&self) -> usize {
+        self.front
+    }
+
+    /// Rows that have not ended.
+    pub fn live(&self) -> usize {
+        self.front - self.ended_in_front
+    }
+
+    /// `t` of the present state, from 1.
+    pub fn time(&self) -> usize {
+        self.time
+    }
+
+    /// Which trajectory, `0..rows`, stands in each row.
+    pub fn origin(&self) -> &[u32] {
+        &self.origin
+    }
+
+    /// 1 in rows whose present state has ended, else 0.
+    pub fn ended(&self) -> &[E] {
+        match &self.body {
+            Body::Numbers { ended, .. } => ended,
+            Body::Frames { now, .. } => &now[now.len() - self.rows..],
+        }
+    }
+
+    /// Reward `reward` of the last step, in every row.
+    pub fn reward(&self, world: &World<E>, reward: usize) -> &[E] {
+        match (&self.body, &world.kind) {
+            (Body::Numbers { rewards, .. }, _) => &rewards[reward * self.rows..][..self.rows],
+            (Body::Frames { now, .. }, Kind::Columns(columns)) => {
+                &now[(columns.layout.state + columns.layout.observation + reward) * self.rows..][..self.rows]
+            }
+            (Body::Frames { .. }, Kind::Tables(_)) => unlike(),
+        }
+    }
+
+    /// The number of the present state in every row, where the world is finite.
+    pub fn state_numbers(&self) -> Option<&[u32]> {
+        match &self.body {
+            Body::Numbers { states, .. } => Some(states),
+            Body::Frames { .. } => None,
+        }
+    }
+
+    /// The number of the present observation, where the world is finite and has observations.
+    pub fn observation_numbers(&self) -> Option<&[u32]> {
+        match &self.body {
+            Body::Numbers { observations, .. } if !observations.is_empty() => Some(observations),
+            Body::Numbers { .. } | Body::Frames { .. } => None,
+        }
+    }
+
+    /// Writes component `component` of the present state of rows `0..out.len()`.
+    pub fn read_state(&self, world: &World<E>, component: usize, out: &mut [E]) {
+        match &self.body {
+            Body::Numbers { states, .. } => look_up(&world.state_values[component], states, out),
+            Body::Frames { now, .. } => out.copy_from_slice(&now[component * self.rows..][..out.len()]),
+        }
+    }
+
+    /// Writes component `component` of the present observation of rows `0..out.len()`.
+    pub fn read_observation(&self, world: &World<E>, component: usize, out: &mut [E]) {
+        match &self.body {
+            Body::Numbers { observations, .. } => look_up(&world.observation_values[component], observations, out),
+            Body::Frames { now, .. } => out.copy_from_slice(&now[(world.state_width() + component) * self.rows..][..out.len()]),
+        }
+    }
+
+    /// The columns of the present state, where the world is not finite: component `c` of row `i` at `c · rows + i`.
+    pub fn state_columns(&self, world: &World<E>) -> Option<&[E]> {
+        match &self.body {
+            Body::Numbers { .. } => None,
+            Body::Frames { now, .. } => Some(&now[..world.state_width() * self.rows]),
+        }
+    }
+
+    /// The columns of the present observation, where the world is not finite.
+    pub fn observation_columns(&self, world: &World<E>) -> Option<&[E]> {
+        match &self.body {
+            Body::Numbers { .. } => None,
+            Body::Frames { now, .. } => Some(&now[world.state_width() * self.rows..][..world.observation_width() * self.rows]),
+        }
+    }
+
+    fn count_ended(&self) -> usize {
+        // ends are 0 or 1: their sum is exact in either type up to 2^24 rows
+        let sum = self.ended()[..self.front].iter().fold(0u32, |sum, &ended| sum + u32::from(ended != E::ZERO));
+        sum as usize
+    }
+}
+
+fn step_tables<E: Real, R: Rng + ?Sized>(
+    tables: &Tables<E>,
+    front: usize,
+    rows: usize,
+    numbers: &[u32],
+    (states, rewards, ended): (&mut [u32], &mut [E], &mut [E]),
+    rng: &mut R,
+) {
+    for row in 0..front {
+        assert!((numbers[row] as usize) < tables.actions, "world: the action is in its domain");
+        // an ended state has one successor, itself, with reward 0
+        let (next, entry) = tables.step(states[row], numbers[row], rng);
+        states[row] = next;
+        ended[row] = truth(tables.ended(next));
+        for reward in 0..tables.rewards() {
+            rewards[reward * rows + row] = tables.reward(reward, entry);
+        }
+    }
+    rewards.chunks_exact_mut(rows).for_each(|column| column[front..].fill(E::ZERO));
+}
+
+fn fill_actions<E: Real>(columns: &Columns<E>, actions: Actions<'_, E>, front: usize, rows: usize, out: &mut [E]) {
+    match (actions, &columns.action_table) {
+        (Actions::Numbers(numbers), Some(table)) => {
+            for (column, table) in out.chunks_exact_mut(rows).zip(table) {
+                look_up(table, numbers, &mut column[..front]);
+            }
+        }
+        (Actions::Columns { values, stride }, _) => {
+            for (c, column) in out.chunks_exact_mut(rows).enumerate() {
+                column[..front].copy_from_slice(&values[c * stride..][..front]);
+            }
+        }
+        (Actions::Numbers(_), None) => unlike(),
+    }
+}
+
+/// Rows that had ended before the step keep their state and observation, with rewards 0.
+fn absorb<E: Real>(columns: &Columns<E>, front: usize, rows: usize, now: &[E], next: &mut [E]) {
+    let layout = columns.layout;
+    let ended = &now[layout.end() * rows..][..front];
+    for column in 0..layout.width() {
+        let is_reward = (layout.state + layout.observation..layout.end()).contains(&column);
+        let (now, next) = (&now[column * rows..][..front], &mut next[column * rows..][..front]);
+        for ((next, &now), &ended) in next.iter_mut().zip(now).zip(ended) {
+            if ended != E::ZERO {
+                *next = if is_reward { E::ZERO } else { now };
+            }
+        }
+    }
+}
+
+fn look_up<E: Real>(table: &[E], numbers: &[u32], out: &mut [E]) {
+    out.iter_mut().zip(numbers).for_each(|(out, &number)| *out = table[number as usize]);
+}
+
+fn truth<E: Real>(holds: bool) -> E {
+    if holds { E::ONE } else { E::ZERO }
+}
+
+#[cold]
+fn unlike() -> ! {
+    panic!("world: the batch and the actions are of this world's kind")
+}
+
+/// Makes the swaps of [`Batch::compact`] in one column.
+fn swap_rows<T>(column: &mut [T], swaps: &[(u32, u32)]) {
+    swaps.iter().for_each(|&(a, b)| column.swap(a as usize, b as usize));
+}

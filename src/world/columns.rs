@@ -1,0 +1,315 @@
+//! An environment as two compiled programs over columns: one that starts rows, one that moves them a step.
+
+use super::WorldError;
+use super::arguments::map_arguments;
+use super::sample::{Leaf, Sampler, component_tables};
+use crate::expr::{BinaryOp, Column, ExprId, InputId, Node, Program, Real, Scratch};
+use crate::model::{Distribution, Domain, Dynamics, Environment, Index, Input, Model, VariableId};
+use rand::Rng;
+
+/// What stands in the columns of a frame: the state, the observation of it, the rewards that led to it, and whether it has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Layout {
+    pub state: usize,
+    pub observation: usize,
+    pub rewards: usize,
+}
+
+impl Layout {
+    pub fn end(&self) -> usize {
+        self.state + self.observation + self.rewards
+    }
+    pub fn width(&self) -> usize {
+        self.end() + 1
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Columns<E> {
+    pub layout: Layout,
+    pub actions: usize,
+    /// Where the action is finite, component `c` of action number `n` is `action_table[c][n]`.
+    pub action_table: Option<Vec<Vec<E>>>,
+    start: Phase<E>,
+    step: Phase<E>,
+}
+
+/// A program whose outputs are a frame, and the draws it reads.
+#[derive(Clone, Debug)]
+struct Phase<E> {
+    leaves: Vec<Leaf>,
+    uniforms: usize,
+    betas: Vec<Program<E>>,
+    program: Program<E>,
+}
+
+/// Working memory of one batch.
+#[derive(Clone, Debug)]
+pub(super) struct Work<E> {
+    start: PhaseScratch<E>,
+    step: PhaseScratch<E>,
+    noise: Noise<E>,
+}
+
+#[derive(Clone, Debug)]
+struct PhaseScratch<E> {
+    program: Scratch<E>,
+    betas: Vec<Scratch<E>>,
+}
+
+#[derive(Clone, Debug)]
+struct Noise<E> {
+    uniforms: Vec<E>,
+    betas: Vec<E>,
+    /// a and b of one Beta
+    arguments: Vec<E>,
+}
+
+/// What a step starts from: component `c` of row `i` stands at `c · capacity + i`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Given<'a, E> {
+    pub state: &'a [E],
+    pub actions: &'a [E],
+    pub time: E,
+    /// Rows that are worked on.
+    pub rows: usize,
+    pub capacity: usize,
+}
+
+impl<E: Real> Columns<E> {
+    pub fn compile(model: &Model, environment: &Environment) -> Result<Columns<E>, WorldError> {
+        let Dynamics::Written { initial, transition, observation, end, .. } = &environment.dynamics else {
+            return Err(WorldError(format!("sampling `{}`, which is not written in the language,", environment.name)));
+        };
+        let state = &model.variable(environment.state).domain;
+        let action = &model.variable(environment.action).domain;
+        let seen = environment.observation.map(|variable| &model.variable(variable).domain);
+        let layout =
+            Layout { state: state.width(), observation: seen.map_or(0, |domain| domain.width()), rewards: environment.rewards.len() };
+
+        let mut start = Builder::new(model, environment);
+        start.draw_state(initial)?;
+        start.observe(observation.as_ref(), seen)?;
+        let zero = start.zero();
+        start.outputs.resize(layout.end(), zero);
+        start.end(*end)?;
+
+        let mut step = Builder::new(model, environment);
+        step.here = (0..layout.state).map(|c| step.sampler.leaf(Leaf::State(c as u32))).collect();
+        step.draw_state(transition)?;
+        let next_time = step.next_time();
+        for reward in &environment.rewards {
+            let Some(value) = reward.value else {
+                return Err(WorldError(format!("the reward `{}`, which is not written in the language,", reward.name)));
+            };
+            let time = step.sampler.graph.time();
+            let value = step.copy(&[value], time)?[0];
+            step.rewards.push(value);
+        }
+        // from here on `s[t]` is the state that was reached
+        step.here = step.there.clone();
+        step.time = Some(next_time);
+        step.observe(observation.as_ref(), seen)?;
+        step.outputs.append(&mut step.rewards);
+        step.end(*end)?;
+
+        let numbers =
+            |values| component_tables(values, action.width()).into_iter().map(|t| t.into_iter().map(E::from_f64).collect()).collect();
+        Ok(Columns {
+            layout,
+            actions: action.width(),
+            action_table: action.finite.as_ref().map(numbers),
+            start: start.finish(),
+            step: step.finish(),
+        })
+    }
+
+    pub fn work(&self, capacity: usize) -> Work<E> {
+        let betas = self.start.betas.len().max(self.step.betas.len());
+        Work {
+            start: self.start.scratch(),
+            step: self.step.scratch(),
+            noise: Noise {
+                uniforms: vec![E::ZERO; capacity * self.start.uniforms.max(self.step.uniforms)],
+                betas: vec![E::ZERO; capacity * betas],
+                arguments: vec![E::ZERO; if betas > 0 { 2 * capacity } else { 0 }],
+            },
+        }
+    }
+
+    /// Writes the first frame.
+    pub fn start<R: Rng + ?Sized>(&self, rows: usize, capacity: usize, frame: &mut [E], work: &mut Work<E>, rng: &mut R) {
+        let given = Given { state: &[], actions: &[], time: E::ONE, rows, capacity };
+        self.start.run(given, frame, &mut work.start, &mut work.noise, rng);
+    }
+
+    /// Writes the frame that follows.
+    pub fn step<R: Rng + ?Sized>(&self, given: Given<'_, E>, frame: &mut [E], work: &mut Work<E>, rng: &mut R) {
+        self.step.run(given, frame, &mut work.step, &mut work.noise, rng);
+    }
+}
+
+impl<E: Real> Phase<E> {
+    fn scratch(&self) -> PhaseScratch<E> {
+        PhaseScratch { program: self.program.scratch(), betas: self.betas.iter().map(Program::scratch).collect() }
+    }
+
+    fn run<R: Rng + ?Sized>(&self, given: Given<'_, E>, frame: &mut [E], scratch: &mut PhaseScratch<E>, noise: &mut Noise<E>, rng: &mut R) {
+        let Given { time, rows, capacity, .. } = given;
+        for column in noise.uniforms.chunks_exact_mut(capacity).take(self.uniforms) {
+            column[..rows].iter_mut().for_each(|u| *u = E::unit(rng.next_u64()));
+        }
+        let Noise { uniforms, betas, arguments } = noise;
+        for (k, program) in self.betas.iter().enumerate() {
+            let inputs = |input: InputId| self.column(input, given, uniforms, betas);
+            program.run(&inputs, Column::Same(time), rows, arguments, capacity, &mut scratch.betas[k]);
+            let (a, b) = arguments.split_at(capacity);
+            let column = &mut betas[k * capacity..][..rows];
+            column.iter_mut().zip(a).zip(b).for_each(|((drawn, &a), &b)| *drawn = beta(a, b, rng));
+        }
+        let inputs = |input: InputId| self.column(input, given, uniforms, betas);
+        self.program.run(&inputs, Column::Same(time), rows, frame, capacity, &mut scratch.program);
+    }
+
+    fn column<'a>(&self, input: InputId, given: Given<'a, E>, uniforms: &'a [E], betas: &'a [E]) -> Column<'a, E> {
+        let (columns, at) = match self.leaves[input.0 as usize] {
+            Leaf::State(at) => (given.state, at),
+            Leaf::Action(at) => (given.actions, at),
+            Leaf::Uniform(at) => (uniforms, at),
+            Leaf::Beta(at) => (betas, at),
+        };
+        Column::Each(&columns[at as usize * given.capacity..][..given.capacity])
+    }
+}
+
+/// NaN where the parameters are not positive: the row is then seen to be wrong, or is of a branch that is not taken.
+fn beta<E: Real, R: Rng + ?Sized>(a: E, b: E, rng: &mut R) -> E {
+    match rand_distr::Beta::new(a.to_f64(), b.to_f64()) {
+        Ok(distribution) => E::from_f64(rand_distr::Distribution::sample(&distribution, rng)),
+        Err(_) => E::NAN,
+    }
+}
+
+/// Copies the expressions of an environment into the graph of a phase.
+struct Builder<'m> {
+    model: &'m Model,
+    environment: &'m Environment,
+    params: Vec<f64>,
+    sampler: Sampler,
+    /// What `s[t]` and `s[t+1]` stand for; empty where there is none.
+    here: Vec<ExprId>,
+    there: Vec<ExprId>,
+    /// What `t` stands for, where it is not the time of the run.
+    time: Option<ExprId>,
+    rewards: Vec<ExprId>,
+    outputs: Vec<ExprId>,
+}
+
+impl<'m> Builder<'m> {
+    fn new(model: &'m Model, environment: &'m Environment) -> Builder<'m> {
+        Builder {
+            model,
+            environment,
+            params: model.param_values(),
+            sampler: Sampler::default(),
+            here: Vec::new(),
+            there: Vec::new(),
+            time: None,
+            rewards: Vec::new(),
+            outputs: Vec::new(),
+        }
+    }
+
+    fn zero(&mut self) -> ExprId {
+        self.sampler.graph.constant(0.0)
+    }
+
+    fn next_time(&mut self) -> ExprId {
+        let (time, one) = (self.sampler.graph.time(), self.sampler.graph.constant(1.0));
+        self.sampler.graph.binary(BinaryOp::Add, time, one)
+    }
+
+    fn draw_state(&mut self, distribution: &Distribution<Vec<ExprId>>) -> Result<(), WorldError> {
+        let domain = &self.model.variable(self.environment.state).domain;
+        self.there = self.draw(distribution, domain)?;
+        if self.here.is_empty() {
+            self.here = self.there.clone();
+        }
+        self.outputs.extend(&self.there);
+        Ok(())
+    }
+
+    fn observe(&mut self, distribution: Option<&Distribution<Vec<ExprId>>>, domain: Option<&Domain>) -> Result<(), WorldError> {
+        if let (Some(distribution), Some(domain)) = (distribution, domain) {
+            let seen = self.draw(distribution, domain)?;
+            self.outputs.extend(seen);
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, end: Option<ExprId>) -> Result<(), WorldError> {
+        let end = match end {
+            Some(end) => {
+                let time = self.time.unwrap_or_else(|| self.sampler.graph.time());
+                let end = self.copy(&[end], time)?[0];
+                let zero = self.zero();
+                self.sampler.graph.binary(BinaryOp::NotEqual, end, zero)
+            }
+            None => self.zero(),
+        };
+        self.outputs.push(end);
+        Ok(())
+    }
+
+    fn draw(&mut self, distribution: &Distribution<Vec<ExprId>>, domain: &Domain) -> Result<Vec<ExprId>, WorldError> {
+        let time = self.time.unwrap_or_else(|| self.sampler.graph.time());
+        let copied = map_arguments(distribution, &mut |arguments| self.copy(arguments, time))?;
+        self.sampler.draw(&copied, domain)
+    }
+
+    /// Copies expressions of the model, with what the states and the time stand for.
+    fn copy(&mut self, roots: &[ExprId], time: ExprId) -> Result<Vec<ExprId>, WorldError> {
+        let mut values = Vec::new();
+        for input in self.model.graph.inputs_of(roots) {
+            let value = self.input(self.model.inputs[input.0 as usize])?;
+            values.push((input, value));
+        }
+        let params = &self.params;
+        Ok(self.model.graph.copy_into(roots, &mut self.sampler.graph, &mut |graph, leaf| match leaf {
+            Node::Param(param) => Some(graph.constant(params[param.0 as usize])),
+            Node::Input(input) => values.iter().find(|(known, _)| known == input).map(|(_, value)| *value),
+            Node::Time => Some(time),
+            _ => None,
+        }))
+    }
+
+    fn input(&mut self, input: Input) -> Result<ExprId, WorldError> {
+        let known = match input {
+            Input::Variable { variable, component, index } => self.variable(variable, component, index),
+            Input::Reward { .. } | Input::Formal { .. } => None,
+        };
+        known.ok_or_else(|| WorldError(format!("what `{}` reads beside s[t], a[t] and s[t+1]", self.environment.name)))
+    }
+
+    fn variable(&mut self, variable: VariableId, component: u32, index: Index) -> Option<ExprId> {
+        let at = component as usize;
+        if variable == self.environment.state {
+            return match index {
+                Index::Step(0) | Index::First => self.here.get(at).copied(),
+                Index::Step(1) => self.there.get(at).copied(),
+                Index::Step(_) | Index::Last(_) => None,
+            };
+        }
+        (variable == self.environment.action && index == Index::Step(0)).then(|| self.sampler.leaf(Leaf::Action(component)))
+    }
+
+    fn finish<E: Real>(self) -> Phase<E> {
+        let Sampler { graph, leaves, uniforms, betas } = self.sampler;
+        Phase {
+            leaves,
+            uniforms: uniforms as usize,
+            betas: betas.iter().map(|&(a, b)| Program::compile(&graph, &[a, b], &[])).collect(),
+            program: Program::compile(&graph, &self.outputs, &[]),
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! A draw from a distribution as an expression of uniform noise, so that one compiled program draws and moves many rows at once.
+//!
+//! Branches that exclude each other read the same noise. Only a Beta has no such expression: it becomes a leaf that is drawn before the
+//! program runs, from parameters that are expressions themselves.
+
+use super::WorldError;
+use crate::expr::{BinaryOp, ExprId, Graph, InputId, UnaryOp};
+use crate::model::{Component, Distribution, Domain, FiniteDomain, Kind, Scores, Shape};
+
+/// Domains with more values than this are not drawn from by adding up probabilities.
+const MANY: usize = 4096;
+
+/// What a leaf of a world's program reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Leaf {
+    State(u32),
+    Action(u32),
+    /// Uniform in [0, 1), independent for each row, step and number.
+    Uniform(u32),
+    /// The draw of [`Sampler::betas`] of this number.
+    Beta(u32),
+}
+
+/// Builds the expressions of draws in a graph of its own.
+#[derive(Default)]
+pub(super) struct Sampler {
+    pub graph: Graph,
+    /// Indexed by [`InputId`].
+    pub leaves: Vec<Leaf>,
+    /// How many independent uniform numbers a row takes in a step.
+    pub uniforms: u32,
+    /// The parameters (a, b) of each Beta; they may read earlier draws.
+    pub betas: Vec<(ExprId, ExprId)>,
+}
+
+/// The part of a domain that a distribution is over.
+#[derive(Clone, Copy)]
+struct Part<'d> {
+    shape: &'d Shape,
+    components: &'d [Component],
+    /// The values, where this is the whole domain and they can be listed.
+    finite: Option<&'d FiniteDomain>,
+}
+
+type Drawn = Result<Vec<ExprId>, WorldError>;
+
+impl Sampler {
+    pub fn leaf(&mut self, leaf: Leaf) -> ExprId {
+        let position = self.leaves.iter().position(|&known| known == leaf).unwrap_or_else(|| {
+            self.leaves.push(leaf);
+            self.leaves.len() - 1
+        });
+        self.graph.input(InputId(position as u32))
+    }
+
+    /// A draw from `distribution` over `domain`, an expression per component. The distribution's arguments are nodes of [`Sampler::graph`].
+    ///
+    /// # Errors
+    /// Where the distribution cannot be sampled in an environment.
+    pub fn draw(&mut self, distribution: &Distribution<Vec<ExprId>>, domain: &Domain) -> Drawn {
+        let part = Part { shape: &domain.shape, components: &domain.components, finite: domain.finite.as_ref() };
+        let drawn = self.draw_part(distribution, part)?;
+        if drawn.len() != domain.width() {
+            return Err(WorldError(format!("a draw has {} components where its domain has {}", drawn.len(), domain.width())));
+        }
+        Ok(drawn)
+    }
+
+    fn draw_part(&mut self, distribution: &Distribution<Vec<ExprId>>, part: Part<'_>) -> Drawn {
+        let width = part.components.len();
+        match distribution {
+            Distribution::Delta(value) => Ok(value.clone()),
+            Distribution::Uniform => self.uniform(part),
+            Distribution::UniformBox { lo, hi } => Ok((0..width)
+                .map(|i| {
+                    let size = self.graph.binary(BinaryOp::Subtract, hi[i], lo[i]);
+                    let u = self.uniform_leaf();
+                    let offset = self.graph.binary(BinaryOp::Multiply, size, u);
+                    self.graph.binary(BinaryOp::Add, lo[i], offset)
+                })
+                .collect()),
+            Distribution::UniformOver(values) => {
+                let index = self.uniform_index(values.len());
+                Ok((0..width)
+                    .map(|i| {
+                        let items: Vec<ExprId> = values.iter().map(|value| value[i]).collect();
+                        self.graph.choose(items, index)
+                    })
+                    .collect())
+            }
+            Distribution::Categorical(scores) => {
+                let weights = match scores {
+                    Scores::Probs(probs) => probs.clone(),
+                    Scores::Logits(logits) => self.exponentials(logits),
+                };
+                let index = self.categorical_index(&weights);
+                self.value_of(part, index)
+            }
+            Distribution::Bernoulli(scores) => {
+                let p = match scores {
+                    Scores::Probs(probs) => probs[0],
+                    Scores::Logits(logits) => self.graph.unary(UnaryOp::Sigmoid, logits[0]),
+                };
+                let u = self.uniform_leaf();
+                let index = self.graph.binary(BinaryOp::Less, u, p);
+                self.value_of(part, index)
+            }
+            Distribution::Normal { mean, sd } => Ok(self.normals(mean, sd)),
+            Distribution::TanhNormal { mean, sd } => {
+                let normals = self.normals(mean, sd);
+                part.components.iter().zip(normals).map(|(component, z)| self.squashed(component, z)).collect()
+            }
+            Distribution::Beta { a, b } => Ok(a
+                .iter()
+                .zip(b)
+                .map(|(&a, &b)| {
+                    self.betas.push((a, b));
+                    self.leaf(Leaf::Beta(self.betas.len() as u32 - 1))
+                })
+                .collect()),
+            Distribution::Mixture(parts) => {
+                let weights: Vec<ExprId> = parts.iter().map(|(weight, _)| weight[0]).collect();
+                let index = self.categorical_index(&weights);
+                let draws = self.excluding(parts.iter().map(|(_, part)| part), part)?;
+                Ok((0..width)
+                    .map(|i| {
+                        let last = draws[draws.len() - 1][i];
+                        draws.iter().enumerate().rev().skip(1).fold(last, |others, (k, draw)| {
+                            let k = self.graph.constant(k as f64);
+                            let here = self.graph.binary(BinaryOp::Equal, index, k);
+                            self.graph.if_(here, draw[i], others)
+                        })
+                    })
+                    .collect())
+            }
+            Distribution::If { condition, then, otherwise } => {
+                let draws = self.excluding([&**then, &**otherwise].into_iter(), part)?;
+                Ok((0..width).map(|i| self.graph.if_(condition[0], draws[0][i], draws[1][i])).collect())
+            }
+            Distribution::Record(parts) => {
+                let mut drawn = Vec::with_capacity(width);
+                for (part, distribution) in fields(part).into_iter().zip(parts) {
+                    drawn.extend(self.draw_part(distribution, part)?);
+                }
+                Ok(drawn)
+            }
+            Distribution::Sticky { .. } => Err(unsampled("Sticky")),
+            Distribution::Implicit(_) => Err(unsampled("Implicit")),
+        }
+    }
+
+    /// Draws of which only one is used: they may read the same noise.
+    fn excluding<'a>(
+        &mut self,
+        distributions: impl Iterator<Item = &'a Distribution<Vec<ExprId>>>,
+        part: Part<'_>,
+    ) -> Result<Vec<Vec<ExprId>>, WorldError> {
+        let first = self.uniforms;
+        let mut most = first;
+        let mut draws = Vec::new();
+        for distribution in distributions {
+            self.uniforms = first;
+            draws.push(self.draw_part(distribution, part)?);
+            most = most.max(self.uniforms);
+        }
+        self.uniforms = most;
+        Ok(draws)
+    }
+
+    fn uniform_leaf(&mut self) -> ExprId {
+        self.uniforms += 1;
+        self.leaf(Leaf::Uniform(self.uniforms - 1))
+    }
+
+    /// A whole number below `count`, all equally likely.
+    fn uniform_index(&mut self, count: usize) -> ExprId {
+        let u = self.uniform_leaf();
+        let count = self.graph.constant(count as f64);
+        let scaled = self.graph.binary(BinaryOp::Multiply, u, count);
+        self.graph.unary(UnaryOp::Floor, scaled)
+    }
+
+    /// Over all values, or between the bounds, component by component.
+    fn uniform(&mut self, part: Part<'_>) -> Drawn {
+        if let Some(finite) = part.finite {
+            let index = self.uniform_index(finite.size());
+            return self.value_of(part, index);
+        }
+        let mut drawn = Vec::with_capacity(part.components.len());
+        for component in part.components {
+            drawn.push(match component.kind {
+                Kind::Real { lo, hi } => {
+                    if !(lo.is_finite() && hi.is_finite()) {
+                        return Err(WorldError(format!("`Uniform` over {}, which has no bounds", shown(component))));
+                    }
+                    let (lo, size, u) = (self.graph.constant(lo), self.graph.constant(hi - lo), self.uniform_leaf());
+                    let offset = self.graph.binary(BinaryOp::Multiply, size, u);
+                    self.graph.binary(BinaryOp::Add, lo, offset)
+                }
+                Kind::Integer { .. } | Kind::Names(_) | Kind::Bool => {
+                    let values = listed(std::slice::from_ref(component))?;
+                    let index = self.uniform_index(values.size());
+                    let part = Part { shape: &Shape::Scalar, components: std::slice::from_ref(component), finite: Some(&values) };
+                    self.value_of(part, index)?[0]
+                }
+            });
+        }
+        Ok(drawn)
+    }
+
+    /// The components of value number `index` of a finite domain.
+    fn value_of(&mut self, part: Part<'_>, index: ExprId) -> Drawn {
+        let made;
+        let values = match part.finite {
+            Some(values) => values,
+            None => {
+                made = listed(part.components)?;
+                &made
+            }
+        };
+        Ok(component_tables(values, part.components.len())
+            .into_iter()
+            .map(|table| {
+                // consecutive values, as in `0..9`, need no table
+                if table.windows(2).all(|pair| pair[1] == pair[0] + 1.0) && !table.is_empty() {
+                    let first = self.graph.constant(table[0]);
+                    return self.graph.binary(BinaryOp::Add, index, first);
+                }
+                let table = self.graph.intern_table(table);
+                self.graph.lookup(table, index)
+            })
+            .collect())
+    }
+
+    /// How many of the sums `w₀, w₀ + w₁, …` (without the last) are at most `u Σ w`: index k with probability `w_k / Σ w`.
+    fn categorical_index(&mut self, weights: &[ExprId]) -> ExprId {
+        let mut sums = Vec::with_capacity(weights.len());
+        let mut sum = self.graph.constant(0.0);
+        for &weight in weights {
+            sum = self.graph.binary(BinaryOp::Add, sum, weight);
+            sums.push(sum);
+        }
+        let u = self.uniform_leaf();
+        let height = self.graph.binary(BinaryOp::Multiply, u, sum);
+        let zero = self.graph.constant(0.0);
+        sums[..weights.len() - 1].iter().fold(zero, |index, &sum| {
+            let passed = self.graph.binary(BinaryOp::LessEqual, sum, height);
+            self.graph.binary(BinaryOp::Add, index, passed)
+        })
+    }
+
+    /// exp(l − max l)
+    fn exponentials(&mut self, logits: &[ExprId]) -> Vec<ExprId> {
+        let largest = logits.iter().copied().reduce(|a, b| self.graph.binary(BinaryOp::Max, a, b)).expect("check: a domain has values");
+        logits
+            .iter()
+            .map(|&logit| {
+                let relative = self.graph.binary(BinaryOp::Subtract, logit, largest);
+                self.graph.unary(UnaryOp::Exp, relative)
+            })
+            .collect()
+    }
+
+    /// Box and Muller (1958): two independent standard normals from two uniforms, √(−2 log(1 − u)) · (cos, sin)(2πv).
+    fn normals(&mut self, mean: &[ExprId], sd: &[ExprId]) -> Vec<ExprId> {
+        let mut drawn = Vec::with_capacity(mean.len());
+        for pair in mean.iter().zip(sd).collect::<Vec<_>>().chunks(2) {
+            let (u, v) = (self.uniform_leaf(), self.uniform_leaf());
+            let g = &mut self.graph;
+            let (one, minus_two, turn) = (g.constant(1.0), g.constant(-2.0), g.constant(std::f64::consts::TAU));
+            let rest = g.binary(BinaryOp::Subtract, one, u);
+            let log = g.unary(UnaryOp::Log, rest);
+            let square = g.binary(BinaryOp::Multiply, minus_two, log);
+            let radius = g.unary(UnaryOp::Sqrt, square);
+            let angle = g.binary(BinaryOp::Multiply, turn, v);
+            for ((mean, sd), side) in pair.iter().zip([UnaryOp::Cos, UnaryOp::Sin]) {
+                let side = g.unary(side, angle);
+                let z = g.binary(BinaryOp::Multiply, radius, side);
+                let offset = g.binary(BinaryOp::Multiply, **sd, z);
+                drawn.push(g.binary(BinaryOp::Add, **mean, offset));
+            }
+        }
+        drawn
+    }
+
+    /// tanh z, scaled from (−1, 1) to the declared bounds.
+    fn squashed(&mut self, component: &Component, z: ExprId) -> Result<ExprId, WorldError> {
+        let Kind::Real { lo, hi } = component.kind else {
+            return Err(WorldError(format!("`TanhNormal` over {}, which is not real", shown(component))));
+        };
+        if !(lo.is_finite() && hi.is_finite()) {
+            return Err(WorldError(format!("`TanhNormal` over {}, which has no bounds", shown(component))));
+        }
+        let g = &mut self.graph;
+        let (middle, half) = (g.constant((lo + hi) / 2.0), g.constant((hi - lo) / 2.0));
+        let tanh = g.unary(UnaryOp::Tanh, z);
+        let offset = g.binary(BinaryOp::Multiply, half, tanh);
+        Ok(g.binary(BinaryOp::Add, middle, offset))
+    }
+}
+
+/// Component `c` of each value: `tables[c][number]`.
+pub(super) fn component_tables(values: &FiniteDomain, width: usize) -> Vec<Vec<f64>> {
+    let mut tables = vec![Vec::with_capacity(values.size()); width];
+    let mut value = vec![0.0; width];
+    for number in 0..values.size() {
+        values.value(number, &mut value);
+        tables.iter_mut().zip(&value).for_each(|(table, &v)| table.push(v));
+    }
+    tables
+}
+
+/// The fields of a record, or the components of a vector.
+fn fields(part: Part<'_>) -> Vec<Part<'_>> {
+    let mut at = 0;
+    let mut next = |shape| {
+        let width = width(shape);
+        at += width;
+        Part { shape, components: &part.components[at - width..at], finite: None }
+    };
+    match part.shape {
+        Shape::Scalar => vec![part],
+        Shape::Vector(n) => (0..*n).map(|_| next(&Shape::Scalar)).collect(),
+        Shape::Record(fields) => fields.iter().map(|(_, shape)| next(shape)).collect(),
+    }
+}
+
+fn width(shape: &Shape) -> usize {
+    match shape {
+        Shape::Scalar => 1,
+        Shape::Vector(n) => *n,
+        Shape::Record(fields) => fields.iter().map(|(_, shape)| width(shape)).sum(),
+    }
+}
+
+fn listed(components: &[Component]) -> Result<FiniteDomain, WorldError> {
+    let values = FiniteDomain::of(components).filter(|values| values.size() <= MANY);
+    values.ok_or_else(|| {
+        WorldError(format!("drawing {} from more than {MANY} values, or from real ones, by their probabilities", shown(&components[0])))
+    })
+}
+
+fn shown(component: &Component) -> String {
+    if component.path.is_empty() { "a variable".to_owned() } else { format!("component `{}`", component.path) }
+}
+
+fn unsampled(name: &str) -> WorldError {
+    WorldError(format!("`{name}` in an environment"))
+}
