@@ -57,3 +57,43 @@ pub enum Scores<A> {
     Logits(A),
     Probs(A),
 }
+
+impl<A> Distribution<A> {
+    /// Visits every argument, in the order written.
+    pub fn for_each(&self, visit: &mut dyn FnMut(&A)) {
+        match self {
+            Distribution::Uniform => {}
+            Distribution::UniformBox { lo: a, hi: b }
+            | Distribution::Normal { mean: a, sd: b }
+            | Distribution::TanhNormal { mean: a, sd: b } => {
+                visit(a);
+                visit(b);
+            }
+            Distribution::Beta { a, b } => {
+                visit(a);
+                visit(b);
+            }
+            Distribution::UniformOver(values) => values.iter().for_each(visit),
+            Distribution::Delta(value) | Distribution::Implicit(value) => visit(value),
+            Distribution::Categorical(scores) | Distribution::Bernoulli(scores) => match scores {
+                Scores::Logits(scores) | Scores::Probs(scores) => visit(scores),
+            },
+            Distribution::Mixture(parts) => {
+                for (weight, part) in parts {
+                    visit(weight);
+                    part.for_each(visit);
+                }
+            }
+            Distribution::If { condition, then, otherwise } => {
+                visit(condition);
+                then.for_each(visit);
+                otherwise.for_each(visit);
+            }
+            Distribution::Record(parts) => parts.iter().for_each(|part| part.for_each(visit)),
+            Distribution::Sticky { last: _, keep, fresh } => {
+                visit(keep);
+                fresh.for_each(visit);
+            }
+        }
+    }
+}

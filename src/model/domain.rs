@@ -164,3 +164,56 @@ fn show_scalar(kind: &Kind, value: f64) -> String {
         Kind::Integer { .. } | Kind::Names(_) | Kind::Bool | Kind::Real { .. } => value.to_string(),
     }
 }
+
+impl Domain {
+    /// A real number.
+    pub fn real(lo: f64, hi: f64) -> Domain {
+        Domain::scalar(Kind::Real { lo, hi })
+    }
+
+    /// A truth value.
+    pub fn truth() -> Domain {
+        Domain::scalar(Kind::Bool)
+    }
+
+    fn scalar(kind: Kind) -> Domain {
+        let components = vec![Component { path: String::new(), kind }];
+        let finite = FiniteDomain::of(&components);
+        Domain { shape: Shape::Scalar, components, finite }
+    }
+
+    /// The domain of field number `field` of a record (the domain itself where it is none), without what `where` leaves out.
+    pub fn field(&self, field: usize) -> Domain {
+        let Shape::Record(fields) = &self.shape else { return self.clone() };
+        let before: usize = fields[..field].iter().map(|(_, shape)| shape.width()).sum();
+        let shape = fields[field].1.clone();
+        let components = self.components[before..before + shape.width()].to_vec();
+        let finite = FiniteDomain::of(&components);
+        Domain { shape, components, finite }
+    }
+}
+
+impl Shape {
+    /// Number of scalar components.
+    pub fn width(&self) -> usize {
+        match self {
+            Shape::Scalar => 1,
+            Shape::Vector(length) => *length,
+            Shape::Record(fields) => fields.iter().map(|(_, shape)| shape.width()).sum(),
+        }
+    }
+}
+
+impl Kind {
+    /// Columns of the component as the input of a network: one-hot where it is finite, its value where it is real, and one more
+    /// (1 where the value is `none`) where the formal is optional.
+    pub fn columns(&self, optional: bool) -> usize {
+        let of_value = match self {
+            Kind::Integer { lo, hi } => (hi - lo + 1) as usize,
+            Kind::Names(names) => names.len(),
+            Kind::Bool => 2,
+            Kind::Real { .. } => 1,
+        };
+        of_value + usize::from(optional)
+    }
+}

@@ -1,6 +1,6 @@
 //! Conditional distributions with parameters, and the networks inside them.
 
-use super::{Distribution, EnvironmentId, KernelId, VariableId};
+use super::{Distribution, Domain, EnvironmentId, KernelId, VariableId};
 use crate::expr::ExprId;
 use crate::source::Span;
 
@@ -79,7 +79,7 @@ pub struct Network {
 /// A trainable matrix or table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameter {
-    /// A stable, readable name: `pi.logits.mlp.0.weight`, `body.mlp.1.bias`.
+    /// A stable, readable name: `pi.logits.0.weight`, `body.1.bias`. A net's parameters carry its name, whichever kernel uses it.
     pub name: String,
     pub rows: usize,
     pub columns: usize,
@@ -132,6 +132,8 @@ pub enum LayerOp {
         heads: LayerId,
     },
     /// The last state of a gated recurrent unit over a sequence formal (`backward`: from the horizon back).
+    /// Parameters, `x · W` like all: input (columns × 3 widths), recurrent (width × 3 widths) and their biases, for the gates reset,
+    /// update and new in this order (Cho 2014).
     Gru {
         kernel: KernelId,
         formal: u32,
@@ -157,6 +159,19 @@ impl Kernel {
     /// Outputs, then givens: what [`LayerOp::Formal`] counts.
     pub fn formals(&self) -> impl Iterator<Item = &Formal> {
         self.outputs.iter().chain(&self.givens)
+    }
+}
+
+impl Formal {
+    /// Columns of the formal as the input of a network; `domain` is that of its variable, and absent for the time. `None` for a
+    /// sequence, which has no fixed width.
+    pub fn columns(&self, domain: Option<&Domain>) -> Option<usize> {
+        let step = domain.map_or(1, |domain| domain.components.iter().map(|component| component.kind.columns(self.optional)).sum());
+        match self.length {
+            FormalLength::One => Some(step),
+            FormalLength::Window(steps) => Some(step * steps),
+            FormalLength::Sequence => None,
+        }
     }
 }
 

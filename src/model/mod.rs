@@ -1,13 +1,16 @@
 //! What a model file means: variables, domains, kernels, environments and the four lists of factors of each bound.
 //! Contains no tensors and never samples.
 
+mod check;
 mod distribution;
 mod domain;
 mod factor;
 mod kernel;
+mod lower;
 mod settings;
 mod verify;
 
+pub use check::check;
 pub use distribution::{Distribution, Scores};
 pub use domain::{Component, Domain, FiniteDomain, Kind, Shape};
 pub use factor::{Block, Bound, Factor, FactorRef, Index, KernelRef, Likelihood, LikelihoodForm, Target, TargetVariable, Value};

@@ -1,0 +1,23 @@
+//! The tree of a file in, its meaning out: every mistake found at once.
+
+use super::{Model, Overrides, lower, verify};
+use crate::diagnostic::{Diagnostics, Severity};
+use crate::syntax::ast;
+
+/// What the file means, or all that is wrong with it: names, types, domains, widths and indices (found while it is lowered), and then
+/// what only the whole shows (each variable generated once, support, likelihoods that exceed 1). Warnings stay with the model.
+pub fn check(file: &ast::File, overrides: &Overrides) -> Result<Model, Diagnostics> {
+    let (model, mut list) = lower::lower(file, overrides);
+    list.extend(verify::unused(file));
+    if let Some(model) = &model {
+        list.extend(verify::verify(model));
+    }
+    list.sort_by_key(|found| found.labels.first().map(|label| label.span));
+    match model {
+        Some(mut model) if list.iter().all(|found| found.severity == Severity::Warning) => {
+            model.warnings = list;
+            Ok(model)
+        }
+        _ => Err(Diagnostics { list, sources: file.sources.clone() }),
+    }
+}

@@ -1,0 +1,66 @@
+//! The built-in names: functions, networks, distributions.
+
+use crate::expr::{BinaryOp, UnaryOp};
+
+/// A function of numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Function {
+    /// One argument, element by element.
+    Unary(UnaryOp),
+    /// Two arguments, element by element.
+    Binary(BinaryOp),
+    /// One or more arguments, element by element; of a single array, its least or greatest item.
+    Fold(BinaryOp),
+    Clamp,
+    Sum,
+}
+
+pub const FUNCTIONS: [(&str, Function); 19] = [
+    ("min", Function::Fold(BinaryOp::Min)),
+    ("max", Function::Fold(BinaryOp::Max)),
+    ("clamp", Function::Clamp),
+    ("abs", Function::Unary(UnaryOp::Abs)),
+    ("sign", Function::Unary(UnaryOp::Sign)),
+    ("mod", Function::Binary(BinaryOp::Modulo)),
+    ("floor", Function::Unary(UnaryOp::Floor)),
+    ("round", Function::Unary(UnaryOp::Round)),
+    ("exp", Function::Unary(UnaryOp::Exp)),
+    ("log", Function::Unary(UnaryOp::Log)),
+    ("sqrt", Function::Unary(UnaryOp::Sqrt)),
+    ("sin", Function::Unary(UnaryOp::Sin)),
+    ("cos", Function::Unary(UnaryOp::Cos)),
+    ("tan", Function::Unary(UnaryOp::Tan)),
+    ("tanh", Function::Unary(UnaryOp::Tanh)),
+    ("atan2", Function::Binary(BinaryOp::Atan2)),
+    ("sum", Function::Sum),
+    ("sigmoid", Function::Unary(UnaryOp::Sigmoid)),
+    ("softplus", Function::Unary(UnaryOp::Softplus)),
+];
+
+pub const NETWORKS: [&str; 6] = ["linear", "mlp", "table", "per", "gru", "noise"];
+
+pub const DISTRIBUTIONS: [&str; 10] =
+    ["Uniform", "Delta", "Categorical", "Bernoulli", "Normal", "TanhNormal", "Beta", "Mixture", "Sticky", "Implicit"];
+
+pub fn function(name: &str) -> Option<Function> {
+    FUNCTIONS.iter().find(|(known, _)| *known == name).map(|(_, function)| *function)
+}
+
+/// Why a name cannot be declared.
+pub fn reserved(name: &str) -> Option<&'static str> {
+    if matches!(name, "true" | "false" | "none") {
+        Some("a value of the language")
+    } else if name == "t" {
+        Some("the time")
+    } else if function(name).is_some() {
+        Some("a function of the language")
+    } else if NETWORKS.contains(&name) {
+        Some("a network of the language")
+    } else if DISTRIBUTIONS.contains(&name) {
+        Some("a distribution of the language")
+    } else if name == "weights" {
+        Some("how a prior over parameters is written")
+    } else {
+        None
+    }
+}
