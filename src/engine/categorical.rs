@@ -155,3 +155,90 @@ fn row_divergence<E: Float>(log_p: &[E], log_q: &[E]) -> E {
     }
     kl
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{assert_gradient, numbers};
+    use super::*;
+
+    const ROWS: usize = 5;
+
+    fn log_p(logits: &[f64], outcomes: usize) -> Vec<f64> {
+        let mut out = vec![0.0; logits.len()];
+        log_probabilities(logits, outcomes, &mut out);
+        out
+    }
+
+    #[test]
+    fn score_gradients_are_differences() {
+        for outcomes in [1, 2, 3, 7] {
+            let logits: Vec<f64> = numbers(ROWS * outcomes, 1).iter().map(|x| 3.0 * x).collect();
+            let actions: Vec<u32> = (0..ROWS).map(|row| (row * 3 % outcomes) as u32).collect();
+            let (w, v) = (numbers(ROWS, 2), numbers(ROWS, 3));
+            let value = |logits: &[f64]| {
+                let (mut a, mut h) = (vec![0.0; ROWS], vec![0.0; ROWS]);
+                log_prob_and_entropy(&log_p(logits, outcomes), outcomes, &actions, &mut a, &mut h);
+                (0..ROWS).map(|row| w[row] * a[row] + v[row] * h[row]).sum()
+            };
+            let mut gradient = vec![0.0; logits.len()];
+            add_score_gradient(&log_p(&logits, outcomes), outcomes, &actions, (&w, &v), &mut gradient);
+            assert_gradient(&logits, &gradient, value);
+        }
+    }
+
+    #[test]
+    fn divergence_gradients_are_differences() {
+        let outcomes = 3;
+        let (p, q, w) = (numbers(ROWS * outcomes, 1), numbers(ROWS * outcomes, 2), numbers(ROWS, 3));
+        let value = |p: &[f64], q: &[f64]| {
+            let mut kl = vec![0.0; ROWS];
+            divergence(&log_p(p, outcomes), &log_p(q, outcomes), outcomes, &mut kl);
+            assert!(kl.iter().all(|&kl| kl > 0.0));
+            kl.iter().zip(&w).map(|(kl, w)| kl * w).sum()
+        };
+        let (log_p, log_q) = (log_p(&p, outcomes), log_p(&q, outcomes));
+        let (mut first, mut second) = (vec![0.0; p.len()], vec![0.0; p.len()]);
+        add_divergence_gradient(&log_p, &log_q, outcomes, &w, &mut first);
+        add_divergence_gradient_of_second(&log_p, &log_q, outcomes, &w, &mut second);
+        assert_gradient(&p, &first, |p| value(p, &q));
+        assert_gradient(&q, &second, |q| value(&p, q));
+    }
+
+    #[test]
+    fn impossible_outcomes_and_large_logits_are_safe() {
+        let logits = [0.0, f64::NEG_INFINITY, 0.0, 1e4, -1e4, 1e4];
+        let log_p = log_p(&logits, 3);
+        assert!((log_p[0] + 2f64.ln()).abs() < 1e-12 && log_p[1] == f64::NEG_INFINITY && (log_p[3] + 2f64.ln()).abs() < 1e-12);
+        let (mut a, mut h) = ([0.0; 2], [0.0; 2]);
+        log_prob_and_entropy(&log_p, 3, &[0, 2], &mut a, &mut h);
+        assert!(h.iter().all(|h| (h - 2f64.ln()).abs() < 1e-12));
+        let mut gradient = [0.0; 6];
+        add_score_gradient(&log_p, 3, &[0, 2], (&[1.0, 1.0], &[1.0, 1.0]), &mut gradient);
+        assert!(gradient.iter().all(|g| g.is_finite()) && gradient[1] == 0.0);
+        let mut kl = [0.0; 2];
+        divergence(&log_p, &[-3f64.ln(); 6], 3, &mut kl);
+        assert!(kl.iter().all(|kl| (kl - 1.5f64.ln()).abs() < 1e-12));
+        divergence(&[-3f64.ln(); 6], &log_p, 3, &mut kl);
+        assert_eq!(kl[0], f64::INFINITY);
+    }
+
+    #[test]
+    fn draws_have_the_probabilities() {
+        for logits in [vec![0.3, -0.5], vec![0.3, f64::NEG_INFINITY, -0.5, 1.0, f64::NEG_INFINITY]] {
+            let outcomes = logits.len();
+            let log_p = log_p(&logits, outcomes);
+            // uniforms on a grid: frequencies are exact to the grid's width
+            let n = 10_000;
+            let uniforms: Vec<f64> = (0..n).map(|i| (f64::from(i) + 0.5) / f64::from(n)).collect();
+            let mut actions = vec![0; uniforms.len()];
+            sample(&logits.repeat(uniforms.len()), outcomes, &uniforms, &mut actions);
+            for (j, l) in log_p.iter().enumerate() {
+                let frequency = actions.iter().filter(|&&a| a as usize == j).count() as f64 / f64::from(n);
+                assert!((frequency - l.exp()).abs() <= 1.5 / f64::from(n), "outcome {j}: {frequency}");
+            }
+            let mut best = [9];
+            greedy(&logits, outcomes, &mut best);
+            assert_eq!(best[0], if outcomes == 2 { 0 } else { 3 });
+        }
+    }
+}

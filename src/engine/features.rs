@@ -47,7 +47,7 @@ pub(super) fn of_formal(
     let declared = formal_of(model, kernel, formal);
     let mut features = Vec::new();
     for step in 0..steps(declared)? {
-        let domain = match domain_of(model, declared) {
+        let domain = match values_of_formal(model, declared) {
             Values::Domain(domain) => domain,
             Values::Time => {
                 let horizon = model.horizon.value;
@@ -126,7 +126,7 @@ pub(super) fn joint(
     let mut inputs = Vec::new();
     for &formal in formals {
         let declared = formal_of(model, kernel, formal);
-        let size = match domain_of(model, declared) {
+        let size = match values_of_formal(model, declared) {
             Values::Domain(domain) => domain.finite.as_ref().map(|finite| finite.size()),
             Values::Time => Some(model.horizon.value),
             Values::Truth => Some(2),
@@ -160,7 +160,7 @@ pub(super) fn scalars(
         }
         verify_present(declared)?;
         let source = source(kernel, formal);
-        Ok(match domain_of(model, declared) {
+        Ok(match values_of_formal(model, declared) {
             Values::Domain(Domain { finite: Some(finite), components, .. }) => {
                 let mut value = vec![0.0; components.len()];
                 let decode = (0..finite.size()).map(|number| {
@@ -196,7 +196,7 @@ pub(super) enum Values<'a> {
     Number,
 }
 
-pub(super) fn domain_of<'a>(model: &'a Model, formal: &Formal) -> Values<'a> {
+pub(super) fn values_of_formal<'a>(model: &'a Model, formal: &Formal) -> Values<'a> {
     match formal.variable {
         FormalVariable::Variable(variable) => Values::Domain(&model.variable(variable).domain),
         FormalVariable::Reward(..) => Values::Number,

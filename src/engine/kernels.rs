@@ -153,6 +153,19 @@ dispatch! {
         sums.iter().sum::<f64>() + rest.iter().map(|&x| x.as_f64() * x.as_f64()).sum::<f64>()
     }
 
+    /// Whether no number is NaN or infinite.
+    pub fn all_finite<E>(x: &[E]) -> bool {
+        // 0 · x is 0 for every finite x and NaN for every other
+        let (eights, rest) = x.as_chunks::<8>();
+        let mut sums = [E::ZERO; 8];
+        for eight in eights {
+            for (sum, &x) in sums.iter_mut().zip(eight) {
+                *sum += E::ZERO * x;
+            }
+        }
+        sums.iter().chain(rest).all(|x| x.is_finite())
+    }
+
     /// `sums += Σ_rows rows`
     pub fn add_column_sums<E>(sums: &mut [E], rows: &[E]) {
         for row in rows.chunks_exact(sums.len()) {

@@ -16,6 +16,7 @@ mod nodes;
 mod optimiser;
 mod parameters;
 mod scalars;
+mod tabulate;
 mod tensor;
 
 #[cfg(test)]
@@ -27,5 +28,6 @@ pub use evaluate::{Activations, BLOCK, Feed, Scratch};
 pub use float::Float;
 pub use network::{InputKind, InputSpec, NetworkPlan, Unsupported};
 pub use optimiser::{Optimiser, OptimiserConfig, OptimiserState, clip_global_norm, global_norm};
-pub use parameters::{FileError, Layout, Parameters};
+pub use parameters::{FileError, Layout, NotFinite, Parameters, verify_finite};
+pub use tabulate::{logits_gradient, logits_of, pull_back, tabulate};
 pub use tensor::{Matrix, Tape, shape_of, values_of};

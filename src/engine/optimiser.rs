@@ -121,3 +121,100 @@ pub fn clip_global_norm<E: Float>(gradient: &mut [E], largest: f64) -> f64 {
 pub fn global_norm<E: Float>(gradient: &[E]) -> f64 {
     kernels::sum_of_squares(gradient).sqrt()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{mlp_policy, numbers};
+    use super::*;
+    use dfdx::optim::{AdamConfig, Momentum, RMSpropConfig, SgdConfig};
+    use dfdx::tensor::{Cpu, Gradients, Tensor, TensorFromVec};
+
+    const COUNT: usize = 37;
+    const RATE: f64 = 0.01;
+
+    /// Twenty steps of both, along gradients that change.
+    fn assert_same(config: OptimiserConfig, mut theirs: impl FnMut(i32, &mut Tensor<(usize,), f64, Cpu>, &Gradients<f64, Cpu>)) {
+        let (model, _, _) = mlp_policy(2, &[3], 2);
+        let layout = Layout::of(&model.network);
+        assert_eq!(layout.len(), 17);
+        let mut own = Optimiser::<f64>::new(config, &layout, layout.ids());
+        let mut x = numbers(COUNT, 1)[..17].to_vec();
+        let cpu = Cpu::default();
+        let mut tensor: Tensor<(usize,), f64, Cpu> = cpu.tensor_from_vec(x.clone(), (17,));
+        for t in 1..=20 {
+            let g = &numbers(17, t as u64 + 10);
+            own.step(&mut x, g, RATE);
+            let mut gradients = Gradients::leaky();
+            gradients.get_or_alloc_mut(&tensor).expect("allocated").copy_from_slice(g);
+            theirs(t, &mut tensor, &gradients);
+            for (a, b) in x.iter().zip(tensor.as_vec()) {
+                assert!((a - b).abs() < 1e-14, "step {t}: {a} and {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn adam_is_dfdx_adam() {
+        let (mut m, mut v) = (Gradients::leaky(), Gradients::leaky());
+        let config = AdamConfig { lr: RATE, ..AdamConfig::default() };
+        assert_same(OptimiserConfig::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }, |t, x, g| {
+            let (m, v) = (m.get_or_alloc_mut(x).expect("m"), v.get_or_alloc_mut(x).expect("v"));
+            let g = g.clone().get_or_alloc_mut(x).expect("g").clone();
+            config.try_update(t, x, m, v, &g).expect("updated");
+        });
+    }
+
+    #[test]
+    fn sgd_is_dfdx_sgd() {
+        let mut velocity = Gradients::leaky();
+        let config = SgdConfig { lr: RATE, momentum: Some(Momentum::Classic(0.9)), weight_decay: None };
+        assert_same(OptimiserConfig::Sgd { momentum: 0.9 }, |_, x, g| {
+            let g = g.clone().get_or_alloc_mut(x).expect("g").clone();
+            config.try_update(x, velocity.get_or_alloc_mut(x).expect("v"), &g).expect("updated");
+        });
+    }
+
+    #[test]
+    fn rmsprop_is_dfdx_rmsprop() {
+        let (mut momentum, mut square, mut mean) = (Gradients::leaky(), Gradients::leaky(), Gradients::leaky());
+        let config = RMSpropConfig { lr: RATE, alpha: 0.9, ..RMSpropConfig::default() };
+        assert_same(OptimiserConfig::RmsProp { decay: 0.9, epsilon: 1e-8 }, |t, x, g| {
+            let g = g.clone().get_or_alloc_mut(x).expect("g").clone();
+            let square = square.get_or_alloc_mut(x).expect("s");
+            if t == 1 {
+                square.fill(1.0); // as dfdx's own optimiser starts
+            }
+            let (momentum, mean) = (momentum.get_or_alloc_mut(x).expect("m"), mean.get_or_alloc_mut(x).expect("a"));
+            config.try_update(x, momentum, square, mean, &g).expect("updated");
+        });
+    }
+
+    #[test]
+    fn only_its_own_parameters_move_and_a_state_goes_on() {
+        let (model, _, _) = mlp_policy(2, &[3], 2);
+        let layout = Layout::of(&model.network);
+        let adam = OptimiserConfig::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+        let ids = [ParameterId(3), ParameterId(0)];
+        let mut one = Optimiser::<f32>::new(adam, &layout, ids);
+        let gradient: Vec<f32> = numbers(17, 2).iter().map(|&g| g as f32).collect();
+        let mut x = vec![0.0f32; 17];
+        one.step(&mut x, &gradient, 0.1);
+        assert_eq!(x.iter().filter(|x| **x != 0.0).count(), 6 + 2);
+        let mut two = Optimiser::<f32>::new(adam, &layout, ids);
+        assert!(two.restore(one.state()));
+        let mut y = x.clone();
+        one.step(&mut x, &gradient, 0.1);
+        two.step(&mut y, &gradient, 0.1);
+        assert_eq!(x, y);
+        assert!(!Optimiser::<f32>::new(adam, &layout, layout.ids()).restore(one.state()));
+    }
+
+    #[test]
+    fn clipping_keeps_the_direction() {
+        let mut gradient = vec![3.0f32, 4.0];
+        assert_eq!(clip_global_norm(&mut gradient, 10.0), 5.0);
+        assert_eq!(gradient, [3.0, 4.0]);
+        assert_eq!(clip_global_norm(&mut gradient, 1.0), 5.0);
+        assert!((gradient[0] - 0.6).abs() < 1e-6 && (gradient[1] - 0.8).abs() < 1e-6);
+    }
+}

@@ -11,6 +11,7 @@
 
 use super::float::Float;
 use super::initial;
+use super::kernels;
 use super::tensor::Leaf;
 use crate::model::{Model, Network, ParameterId};
 use std::collections::HashMap;
@@ -177,6 +178,46 @@ impl<E: Float> Parameters<E> {
     }
 }
 
+impl Layout {
+    /// Holds that a flat vector (`what`: the gradient, the parameters) has neither NaN nor infinity.
+    ///
+    /// # Errors
+    /// The first number that is one, by the parameter it belongs to.
+    pub fn verify_finite<E: Float>(&self, what: &str, values: &[E]) -> Result<(), NotFinite> {
+        if kernels::all_finite(values) {
+            return Ok(());
+        }
+        for id in self.ids() {
+            verify_finite(&format!("{what} of `{}`", self.name(id)), self.shape(id).1, &values[self.range(id)])?;
+        }
+        Ok(())
+    }
+}
+
+/// Holds that a row-major tensor has neither NaN nor infinity.
+///
+/// # Errors
+/// The first number that is one.
+pub fn verify_finite<E: Float>(tensor: &str, columns: usize, values: &[E]) -> Result<(), NotFinite> {
+    if kernels::all_finite(values) {
+        return Ok(());
+    }
+    match values.iter().position(|v| !v.is_finite()) {
+        None => Ok(()),
+        Some(at) => Err(NotFinite { tensor: tensor.to_owned(), row: at / columns, column: at % columns, value: values[at].as_f64() }),
+    }
+}
+
+/// A NaN or an infinity where there must be none.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("the {tensor} is {value} in row {row}, column {column}")]
+pub struct NotFinite {
+    pub tensor: String,
+    pub row: usize,
+    pub column: usize,
+    pub value: f64,
+}
+
 /// A file of parameters that cannot be read or written, in one sentence.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -188,4 +229,85 @@ fn unwritable(error: safetensors::SafeTensorError) -> FileError {
 
 fn unreadable(error: safetensors::SafeTensorError) -> FileError {
     FileError(format!("this is not a safetensors file: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::*;
+    use crate::model::{Activation, FormalVariable, LayerOp};
+
+    #[test]
+    fn files_keep_every_bit() {
+        let (model, _, _) = mlp_policy(3, &[5], 2);
+        let saved = Parameters::<f32>::initial(&model, 1);
+        let bytes = saved.to_safetensors().expect("written");
+        let mut loaded = Parameters::<f32>::initial(&model, 2);
+        assert_ne!(loaded.values(), saved.values());
+        loaded.load_safetensors(&bytes).expect("read");
+        assert_eq!(loaded.values(), saved.values());
+        // in the other precision, and back
+        let mut wide = Parameters::<f64>::initial(&model, 2);
+        wide.load_safetensors(&bytes).expect("read");
+        assert_eq!(wide.values(), saved.to_f64().values());
+        loaded.load_safetensors(&wide.to_safetensors().expect("written")).expect("read");
+        assert_eq!(loaded.values(), saved.values());
+    }
+
+    #[test]
+    fn other_files_are_refused_and_change_nothing() {
+        let (model, _, _) = mlp_policy(3, &[5], 2);
+        let mut parameters = Parameters::<f32>::initial(&model, 1);
+        let before = parameters.values().to_vec();
+        let refused = |parameters: &mut Parameters<f32>, bytes: &[u8]| parameters.load_safetensors(bytes).expect_err("refused").0;
+        let bytes = parameters.to_safetensors().expect("written");
+        assert!(refused(&mut parameters, &bytes[..bytes.len() - 3]).starts_with("this is not a safetensors file"));
+        assert!(refused(&mut parameters, b"").starts_with("this is not a safetensors file"));
+        let (wider, _, _) = mlp_policy(3, &[6], 2);
+        let bytes = Parameters::<f32>::initial(&wider, 1).to_safetensors().expect("written");
+        assert_eq!(refused(&mut parameters, &bytes), "`pi.0.weight` is 3 × 5 in the model and [3, 6] in the file");
+        let bytes = Parameters::<f32>::initial(&empty_model(1), 1).to_safetensors().expect("written");
+        assert_eq!(refused(&mut parameters, &bytes), "the file has no tensor `pi.0.weight`");
+        assert_eq!(parameters.values(), before);
+    }
+
+    #[test]
+    fn initial_values_follow_the_scheme() {
+        let (mut model, pi, _) = mlp_policy(4, &[64, 16], 3);
+        let weight = model.add_parameter("table", 7, 3);
+        model.add_layer(LayerOp::Table { kernel: pi, formals: vec![0], weight }, 3);
+        let parameters = Parameters::<f64>::initial(&model, 9);
+        let length = |v: &[f64]| v.iter().map(|x| x * x).sum::<f64>().sqrt();
+        let (first, second, last) = (parameters.get(ParameterId(0)), parameters.get(ParameterId(2)), parameters.get(ParameterId(4)));
+        for row in first.chunks_exact(64) {
+            assert!((length(row) - 2f64.sqrt()).abs() < 1e-12);
+        }
+        let column = |j: usize| second.iter().skip(j).step_by(16).copied().collect::<Vec<f64>>();
+        assert!((length(&column(3)) - 2f64.sqrt()).abs() < 1e-12);
+        let across: f64 = column(3).iter().zip(column(7)).map(|(a, b)| a * b).sum();
+        assert!(across.abs() < 1e-12, "orthogonal columns");
+        assert!((length(last) - 0.01 * 3f64.sqrt()).abs() < 1e-12, "three columns of logits");
+        assert!(parameters.get(ParameterId(1)).iter().chain(parameters.get(weight)).all(|&x| x == 0.0));
+        // a further network leaves the others as they are
+        let x = model.add_variable("x", &[real()]);
+        let other = model.add_kernel("other", x, &[formal(FormalVariable::Variable(x))]);
+        let x = model.add_layer(LayerOp::Formal { kernel: other, formal: 1 }, 1);
+        model.add_mlp("other", x, &[3], Activation::Tanh, None);
+        let more = Parameters::<f64>::initial(&model, 9);
+        assert_eq!(&more.values()[..parameters.values().len()], parameters.values());
+    }
+
+    #[test]
+    fn what_is_not_finite_is_named() {
+        let (model, _, _) = mlp_policy(3, &[5], 2);
+        let layout = Layout::of(&model.network);
+        let mut gradient = vec![0.0f32; layout.len()];
+        assert_eq!(layout.verify_finite("gradient", &gradient), Ok(()));
+        gradient[15 + 5 + 7] = f32::NAN;
+        let error = layout.verify_finite("gradient", &gradient).expect_err("NaN");
+        assert_eq!(error.to_string(), "the gradient of `pi.1.weight` is NaN in row 3, column 1");
+        assert_eq!(layout.name(layout.parameter_at(27)), "pi.1.weight");
+        gradient[27] = f32::NEG_INFINITY;
+        assert!(layout.verify_finite("gradient", &gradient).is_err());
+    }
 }

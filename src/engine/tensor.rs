@@ -77,7 +77,7 @@ impl<E: Float> Tape<E> {
     }
 
     /// Runs the tape back from `Σ weights · values` and adds the gradient of `leaf` to `gradient`. Returns the weighted sum.
-    pub fn backward(mut self, terms: Vec<(Matrix<E>, Vec<E>)>, leaf: &Leaf<E>, gradient: &mut [E]) -> f64 {
+    pub(super) fn backward_to(mut self, terms: Vec<(Matrix<E>, Vec<E>)>, leaf: &Leaf<E>, gradient: &mut [E]) -> f64 {
         let sum = terms.iter().map(|(values, weights)| dot(&values_of(values), weights)).sum();
         let objective: Tensor<Rank0, E, Cpu> = self.device.tensor_from_vec(vec![E::of(sum)], ());
         self.record(move |flow| {
