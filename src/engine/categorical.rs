@@ -20,6 +20,13 @@ pub fn log_prob_and_entropy<E: Float>(log_p: &[E], outcomes: usize, actions: &[u
     }
 }
 
+/// `H(p) = −Σ p log p` of every row.
+pub fn entropies<E: Float>(log_p: &[E], outcomes: usize, out: &mut [E]) {
+    for (log_p, out) in log_p.chunks_exact(outcomes).zip(out) {
+        *out = row_entropy(log_p);
+    }
+}
+
 /// Adds to `logits_gradient` the gradient of `Σ_rows w_log_prob · log p(action) + w_entropy · H(p)`:
 /// `∂ log p(a) / ∂z_j = [j = a] − p_j` and `∂H / ∂z_j = −p_j (log p_j + H)`.
 pub fn add_score_gradient<E: Float>(

@@ -3,31 +3,49 @@
 //! The tensor core: [`Parameters`] hold all trainable numbers as one flat vector; a [`NetworkPlan`] is some layers of a model
 //! compiled to steps, run [forward](NetworkPlan::forward) and [backward](NetworkPlan::backward) over [`Activations`];
 //! [`categorical`] turns logits into log-probabilities, entropies and divergences.
+//!
+//! Training: [`infer`] rolls out shards of a batch with the policy, credits each draw with the terms downstream of it, and moves the
+//! parameters along the gradient; [`evaluate`] plays fixed parameters; [`gradient_estimate`] is one batch's gradient, for tests.
 
 pub mod categorical;
+mod credit;
+mod crew;
 mod elementwise;
 mod evaluate;
+mod evaluate_policy;
+mod expressions;
 mod features;
 mod float;
 mod initial;
 pub mod kernels;
 mod network;
 mod nodes;
+mod objective;
 mod optimiser;
 mod parameters;
+mod rollout;
+mod run;
 mod scalars;
+mod stage;
 mod tabulate;
 mod tensor;
+mod train;
 
 #[cfg(test)]
 mod evaluate_tests;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod train_tests;
 
 pub use evaluate::{Activations, BLOCK, Feed, Scratch};
+pub use evaluate_policy::evaluate;
+pub use expressions::Number;
 pub use float::Float;
 pub use network::{InputKind, InputSpec, NetworkPlan, Unsupported};
 pub use optimiser::{Optimiser, OptimiserConfig, OptimiserState, clip_global_norm, global_norm};
 pub use parameters::{FileError, Layout, NotFinite, Parameters, verify_finite};
 pub use tabulate::{logits_gradient, logits_of, pull_back, tabulate};
+pub use run::{Checkpoint, EngineError, Evaluation, Metrics, Observer, Run};
 pub use tensor::{Matrix, Tape, shape_of, values_of};
+pub use train::{gradient_estimate, infer, resume};

@@ -142,7 +142,6 @@ pub const OPTIMIZERS: &[OptimizerKey] = &[
             ("rate", 0.001, "step size (Tieleman & Hinton 2012)"),
             ("decay", 0.9, "decay of the squared gradient's mean"),
             ("epsilon", 1e-8, "added to the mean before its root is taken"),
-            ("momentum", 0.0, "decay of the velocity"),
         ],
     },
 ];

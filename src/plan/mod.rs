@@ -30,6 +30,8 @@ pub struct Plan {
     pub settings: Settings,
     pub environment: EnvironmentId,
     pub policy: Policy,
+    /// What the baseline's network reads at `t`; empty where it is none.
+    pub baseline_reads: Vec<Read>,
     /// The terms of the bound, in the derivation's order.
     pub terms: Vec<Term>,
     /// The model's expressions and those made for this plan: what the terms' expressions stand in.
@@ -97,11 +99,13 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings) -> 
         .variable(policy.action)
         .environment
         .ok_or_else(|| vec![refused(model.variable(policy.action).span, "this version trains actions of an environment only")])?;
-    if let Baseline::Network { kernel, arguments, .. } = &settings.baseline {
-        let span = model.setting("baseline").map_or(bound.span, |s| s.span);
-        let reads = reads(model, arguments, span, "the baseline")?;
-        debug_assert_eq!(reads.len(), model.kernel(*kernel).givens.len());
-    }
+    let baseline_reads = match &settings.baseline {
+        Baseline::Network { arguments, .. } => {
+            let span = model.setting("baseline").map_or(bound.span, |s| s.span);
+            reads(model, arguments, span, "the baseline")?
+        }
+        Baseline::None | Baseline::LeaveOneOut => Vec::new(),
+    };
     let mut graph = model.graph.clone();
     let terms = terms::terms(model, bound, derivation, score, &settings, environment, &mut graph)?;
     let moved: BTreeSet<ParameterId> = match model.objectives.as_slice() {
@@ -121,7 +125,19 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings) -> 
     };
     let remarks = remarks(derivation, &settings);
     let model = Arc::new(model.clone());
-    Ok(Plan { model, derivation: derivation.clone(), settings, environment, policy, terms, graph, trained, fitted, remarks })
+    Ok(Plan {
+        model,
+        derivation: derivation.clone(),
+        settings,
+        environment,
+        policy,
+        baseline_reads,
+        terms,
+        graph,
+        trained,
+        fitted,
+        remarks,
+    })
 }
 
 fn policy(model: &Model, bound: &crate::model::Bound, at: FactorRef, kernel: KernelId) -> Result<Policy, Vec<Diagnostic>> {

@@ -42,7 +42,7 @@ pub struct Schedule {
 pub enum Optimizer {
     Adam { rate: Schedule, beta1: f64, beta2: f64, epsilon: f64 },
     Sgd { rate: Schedule, momentum: f64 },
-    RmsProp { rate: Schedule, decay: f64, epsilon: f64, momentum: f64 },
+    RmsProp { rate: Schedule, decay: f64, epsilon: f64 },
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -118,8 +118,8 @@ impl fmt::Display for Optimizer {
                 write!(f, "adam(rate = {rate}, beta1 = {beta1}, beta2 = {beta2}, epsilon = {epsilon})")
             }
             Optimizer::Sgd { rate, momentum } => write!(f, "sgd(rate = {rate}, momentum = {momentum})"),
-            Optimizer::RmsProp { rate, decay, epsilon, momentum } => {
-                write!(f, "rmsprop(rate = {rate}, decay = {decay}, epsilon = {epsilon}, momentum = {momentum})")
+            Optimizer::RmsProp { rate, decay, epsilon } => {
+                write!(f, "rmsprop(rate = {rate}, decay = {decay}, epsilon = {epsilon})")
             }
         }
     }
@@ -274,12 +274,7 @@ impl Reader<'_> {
                 epsilon: value("epsilon").from,
             },
             "sgd" => Optimizer::Sgd { rate: value("rate"), momentum: value("momentum").from },
-            _ => Optimizer::RmsProp {
-                rate: value("rate"),
-                decay: value("decay").from,
-                epsilon: value("epsilon").from,
-                momentum: value("momentum").from,
-            },
+            _ => Optimizer::RmsProp { rate: value("rate"), decay: value("decay").from, epsilon: value("epsilon").from },
         }
     }
 

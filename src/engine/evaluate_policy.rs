@@ -1,0 +1,80 @@
+//! Returns and bounds of fixed parameters, by rolling whole trajectories out.
+
+use super::crew::with_crew;
+use super::expressions::Number;
+use super::kernels;
+use super::parameters::Parameters;
+use super::rollout::{Choice, Keep, Rollout};
+use super::run::{EngineError, Evaluation};
+use super::stage::Stage;
+use super::train::{EVALUATION, threads};
+use crate::plan::{Plan, Precision};
+use std::sync::{Mutex, PoisonError};
+
+/// Trajectories of a shard of an evaluation.
+const SHARD: usize = 64;
+
+/// Rolls `episodes` trajectories out with `parameters`; `greedy` takes the most probable action. The bound is that of the policy as it is
+/// played only where `greedy` is false.
+///
+/// # Errors
+/// A construct that cannot run.
+pub fn evaluate(plan: &Plan, parameters: &Parameters<f64>, episodes: usize, greedy: bool, seed: u64) -> Result<Evaluation, EngineError> {
+    let evaluator = Evaluator { episodes, choice: if greedy { Choice::Greedy } else { Choice::Sampled }, seed };
+    match plan.settings.precision {
+        Precision::F32 => {
+            let mut narrow = Parameters::<f32>::initial(&plan.model, 0);
+            narrow.values_mut().iter_mut().zip(parameters.values()).for_each(|(mine, &theirs)| *mine = theirs as f32);
+            Ok(evaluator.run(&Stage::new(plan)?, &narrow))
+        }
+        Precision::F64 => Ok(evaluator.run(&Stage::new(plan)?, parameters)),
+    }
+}
+
+/// Trajectories that a run's summary is estimated from.
+pub(super) fn episodes_after_training(plan: &Plan) -> usize {
+    plan.settings.trajectories.max(256)
+}
+
+/// How to evaluate.
+pub(super) struct Evaluator {
+    pub episodes: usize,
+    pub choice: Choice,
+    pub seed: u64,
+}
+
+impl Evaluator {
+    pub fn run<E: Number>(&self, stage: &Stage<E>, parameters: &Parameters<E>) -> Evaluation {
+        let shards: Vec<Mutex<Rollout<E>>> =
+            (0..self.episodes.div_ceil(SHARD)).map(|k| Mutex::new(Rollout::new(stage, SHARD.min(self.episodes - k * SHARD)))).collect();
+        let work = |_: (), at: usize| {
+            kernels::flush_denormals();
+            let stream = [self.seed, EVALUATION, at as u64];
+            let mut rollout = shards[at].lock().unwrap_or_else(PoisonError::into_inner);
+            rollout.run(stage, parameters.values(), stream, self.choice, Keep::Nothing);
+        };
+        with_crew(threads(stage.plan), shards.len(), (), &work, |crew| crew.run(()));
+        let (mut bounds, mut returns, mut lengths) = (Vec::new(), Vec::new(), Vec::new());
+        let mut terms = vec![0.0; stage.terms.len()];
+        for shard in shards {
+            let totals = shard.into_inner().unwrap_or_else(PoisonError::into_inner).totals;
+            bounds.extend(totals.bound);
+            returns.extend(totals.returns);
+            lengths.extend(totals.lengths);
+            terms.iter_mut().zip(totals.terms).for_each(|(sum, term)| *sum += term);
+        }
+        terms.iter_mut().for_each(|term| *term /= self.episodes.max(1) as f64);
+        let (bound, bound_se) = mean_and_error(&bounds);
+        let (expected_return, return_se) = mean_and_error(&returns);
+        let env_steps = lengths.iter().map(|&length| u64::from(length)).sum();
+        Evaluation { episodes: self.episodes, expected_return, return_se, bound, bound_se, terms, lengths, env_steps }
+    }
+}
+
+/// The sample mean and its standard error; NaN of nothing, and an error of NaN of one sample.
+fn mean_and_error(samples: &[f64]) -> (f64, f64) {
+    let n = samples.len() as f64;
+    let mean = samples.iter().sum::<f64>() / n;
+    let variance = samples.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / (n - 1.0);
+    (mean, (variance / n).sqrt())
+}

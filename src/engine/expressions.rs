@@ -1,0 +1,187 @@
+//! Expressions of a plan over columns of rows: the exponents of the likelihood, and the log-probabilities of a prior.
+
+use super::float::Float;
+use crate::expr::{Column, ExprId, InputId, Node, Program, Real, Scratch};
+use crate::model::{EnvironmentId, Index, Input, Model, VariableId};
+use crate::plan::{Plan, Prior, Quantity};
+use crate::world::{Batch, World};
+use std::ops::Range;
+
+/// Both what networks and what expressions compute with: `f32` or `f64`.
+pub trait Number: Float + Real {}
+impl Number for f32 {}
+impl Number for f64 {}
+
+/// Which column an input of an expression reads.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Place {
+    State(usize),
+    NextState(usize),
+    Observation(usize),
+    Action(usize),
+    Reward(usize),
+}
+
+/// Compiled expressions; threads share them, each with [`Values`] of its own.
+pub(super) struct Expressions<E> {
+    program: Program<E>,
+    /// Per input of the graph, which of `reads` it is.
+    columns: Vec<Option<usize>>,
+    /// The columns that are read, each once.
+    reads: Vec<Place>,
+    /// Component `c` of action number `n` is `action_values[c][n]`.
+    action_values: Vec<Vec<E>>,
+    pub reads_time: bool,
+}
+
+/// The columns that expressions read, and what they computed: output `k` of row `i` at `k · stride + i`.
+pub(super) struct Values<E> {
+    columns: Vec<Vec<E>>,
+    scratch: Scratch<E>,
+    out: Vec<E>,
+    stride: usize,
+}
+
+impl<E: Number> Expressions<E> {
+    /// The exponents of the plan's terms, in their order.
+    pub fn exponents(plan: &Plan) -> Expressions<E> {
+        let exponent = |term: &crate::plan::Term| match term.quantity {
+            Quantity::Exponent(value) => Some(value),
+            Quantity::Entropy | Quantity::Kl { .. } | Quantity::LogCount(_) => None,
+        };
+        Expressions::compile(plan, &plan.terms.iter().filter_map(exponent).collect::<Vec<_>>())
+    }
+
+    /// The log-probability of each action under the plan's prior, where a term needs it as an expression.
+    pub fn log_prior(plan: &Plan) -> Option<Expressions<E>> {
+        plan.terms.iter().find_map(|term| match &term.quantity {
+            Quantity::Kl { prior: Prior::Expressions(logs) } => Some(Expressions::compile(plan, logs)),
+            Quantity::Kl { prior: Prior::Kernel { .. } } | Quantity::Exponent(_) | Quantity::Entropy | Quantity::LogCount(_) => None,
+        })
+    }
+
+    fn compile(plan: &Plan, roots: &[ExprId]) -> Expressions<E> {
+        let (model, graph) = (&plan.model, &plan.graph);
+        let mut columns = vec![None; model.inputs.len()];
+        let mut reads: Vec<Place> = Vec::new();
+        for id in graph.inputs_of(roots) {
+            let Some(place) = place(model, plan.environment, plan.policy.action, model.inputs[id.0 as usize]) else { continue };
+            let at = reads.iter().position(|&known| known == place).unwrap_or_else(|| {
+                reads.push(place);
+                reads.len() - 1
+            });
+            columns[id.0 as usize] = Some(at);
+        }
+        let action = &model.variable(plan.policy.action).domain;
+        let mut action_values = vec![Vec::new(); action.width()];
+        let mut value = vec![0.0; action.width()];
+        for number in 0..plan.policy.actions {
+            if let Some(finite) = &action.finite {
+                finite.value(number, &mut value);
+            }
+            action_values.iter_mut().zip(&value).for_each(|(column, &v)| column.push(Float::of(v)));
+        }
+        Expressions {
+            program: Program::compile(graph, roots, &model.param_values()),
+            columns,
+            reads_time: graph.reach(roots).into_iter().any(|id| matches!(graph.node(id), Node::Time)),
+            reads,
+            action_values,
+        }
+    }
+
+    /// Number of outputs.
+    pub fn width(&self) -> usize {
+        self.program.width()
+    }
+
+    /// Room for `rows` rows.
+    pub fn values(&self, rows: usize) -> Values<E> {
+        Values {
+            columns: self.reads.iter().map(|_| vec![<E as Float>::ZERO; rows]).collect(),
+            scratch: self.program.scratch(),
+            out: vec![<E as Float>::ZERO; rows * self.width()],
+            stride: rows,
+        }
+    }
+
+    /// Reads what stands before a step: `s[t]` and `x[t]` of rows `0..rows`.
+    pub fn read_before(&self, world: &World<E>, batch: &Batch<E>, rows: usize, values: &mut Values<E>) {
+        for (place, column) in self.reads.iter().zip(&mut values.columns) {
+            match *place {
+                Place::State(component) => batch.read_state(world, component, &mut column[..rows]),
+                Place::Observation(component) => batch.read_observation(world, component, &mut column[..rows]),
+                Place::NextState(_) | Place::Action(_) | Place::Reward(_) => {}
+            }
+        }
+    }
+
+    /// Reads what a step has made: `a[t]`, `r[t]` and `s[t+1]`.
+    pub fn read_after(&self, world: &World<E>, batch: &Batch<E>, actions: &[u32], values: &mut Values<E>) {
+        let rows = actions.len();
+        for (place, column) in self.reads.iter().zip(&mut values.columns) {
+            let column = &mut column[..rows];
+            match *place {
+                Place::NextState(component) => batch.read_state(world, component, column),
+                Place::Reward(reward) => column.copy_from_slice(&batch.reward(world, reward)[..rows]),
+                Place::Action(component) => {
+                    let table = &self.action_values[component];
+                    column.iter_mut().zip(actions).for_each(|(value, &action)| *value = table[action as usize]);
+                }
+                Place::State(_) | Place::Observation(_) => {}
+            }
+        }
+    }
+
+    /// Reads what an absorbed step would: the present state as both `s[t]` and `s[t+1]`, rewards 0.
+    pub fn read_absorbed(&self, world: &World<E>, batch: &Batch<E>, rows: usize, values: &mut Values<E>) {
+        for (place, column) in self.reads.iter().zip(&mut values.columns) {
+            match *place {
+                Place::State(component) | Place::NextState(component) => batch.read_state(world, component, &mut column[..rows]),
+                Place::Reward(_) => column[..rows].fill(<E as Float>::ZERO),
+                // the checks refuse an exponent that reads these after an end
+                Place::Observation(_) | Place::Action(_) => column[..rows].fill(Float::of(f64::NAN)),
+            }
+        }
+    }
+
+    /// Computes `rows` at time `t`; output `k` of the first of them is then [`Values::output`]`(k)[0]`.
+    pub fn run(&self, t: usize, rows: Range<usize>, values: &mut Values<E>) {
+        if self.width() == 0 {
+            return;
+        }
+        let Values { columns, scratch, out, stride } = values;
+        let input = |id: InputId| match self.columns.get(id.0 as usize).copied().flatten() {
+            Some(at) => Column::Each(&columns[at][rows.clone()]),
+            // the plan refuses what an expression reads elsewhere
+            None => Column::Same(Float::of(f64::NAN)),
+        };
+        self.program.run(&input, Column::Same(Float::of(t as f64)), rows.len(), out, *stride, scratch);
+    }
+}
+
+impl<E> Values<E> {
+    pub fn output(&self, k: usize) -> &[E] {
+        &self.out[k * self.stride..(k + 1) * self.stride]
+    }
+}
+
+fn place(model: &Model, environment: EnvironmentId, action: VariableId, input: Input) -> Option<Place> {
+    let of = model.environment(environment);
+    match input {
+        Input::Variable { variable, component, index } => {
+            let component = component as usize;
+            match index {
+                Index::Step(0) | Index::Last(0) if variable == of.state => Some(Place::State(component)),
+                Index::Step(1) | Index::Last(1) if variable == of.state => Some(Place::NextState(component)),
+                Index::Step(0) | Index::Last(0) if Some(variable) == of.observation => Some(Place::Observation(component)),
+                Index::Step(0) | Index::Last(0) if variable == action => Some(Place::Action(component)),
+                Index::First | Index::Step(_) | Index::Last(_) => None,
+            }
+        }
+        Input::Reward { environment: at, reward, index: Index::Step(0) | Index::Last(0) } if at == environment => {
+            Some(Place::Reward(reward as usize))
+        }
+        Input::Reward { .. } | Input::Formal { .. } => None,
+    }
+}

@@ -1,0 +1,111 @@
+//! What a run tells while it goes, what it leaves, and why it may stop.
+
+use super::optimiser::OptimiserState;
+use super::parameters::Parameters;
+use std::ops::ControlFlow;
+
+/// Follows a run.
+pub trait Observer {
+    /// Called at every logged step, and at the last. `Break` ends the run there: it is left whole, with a checkpoint to go on from.
+    fn step(&mut self, metrics: &Metrics) -> ControlFlow<()>;
+
+    /// Asked after every gradient step: whether to end the run there.
+    fn interrupted(&self) -> bool {
+        false
+    }
+}
+
+/// An observer that looks away.
+impl Observer for () {
+    fn step(&mut self, _: &Metrics) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+/// The batch of one gradient step; means over its trajectories, in nats where nothing else is said.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Metrics {
+    /// Gradient steps done, this one included.
+    pub step: u64,
+    /// The terms of the bound with their signs, in the plan's order; they sum to `bound`.
+    pub terms: Vec<f64>,
+    pub bound: f64,
+    /// Sum of the rewards of a trajectory.
+    pub expected_return: f64,
+    /// Of the policy, per live step.
+    pub entropy: f64,
+    /// Euclidean norm of the bound's gradient, before clipping.
+    pub gradient_norm: f64,
+    /// Mean squared error of the learned baseline, where there is one.
+    pub baseline_error: Option<f64>,
+    /// Live steps of the environment so far.
+    pub env_steps: u64,
+    /// Since the run (or what was resumed of it) began.
+    pub wall_seconds: f64,
+}
+
+/// What a run leaves.
+#[derive(Clone, Debug)]
+pub struct Run {
+    pub parameters: Parameters<f64>,
+    /// Gradient steps done.
+    pub steps: u64,
+    /// The observer ended the run before its last step.
+    pub interrupted: bool,
+    /// Of the final parameters, from trajectories of their own.
+    pub evaluation: Evaluation,
+    /// Live steps of the environment during training.
+    pub env_steps: u64,
+    pub wall_seconds: f64,
+    pub checkpoint: Checkpoint,
+}
+
+/// Sample means over whole trajectories with their standard errors.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluation {
+    pub episodes: usize,
+    pub expected_return: f64,
+    pub return_se: f64,
+    pub bound: f64,
+    pub bound_se: f64,
+    /// The terms of the bound with their signs, in the plan's order.
+    pub terms: Vec<f64>,
+    /// Live steps of each trajectory.
+    pub lengths: Vec<u32>,
+    pub env_steps: u64,
+}
+
+/// All that resuming to the same bits needs: the random streams follow from the seed and the step.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    pub step: u64,
+    pub env_steps: u64,
+    pub parameters: Parameters<f64>,
+    /// Of the bound's gradient.
+    pub optimiser: OptimiserState<f64>,
+    /// Of the baseline's fit.
+    pub fit: OptimiserState<f64>,
+}
+
+/// Why a run failed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum EngineError {
+    /// A NaN or an infinity.
+    #[error("step {step}: {what} of {place} is not finite; the parameters of step {} are kept", step - 1)]
+    NotFinite {
+        /// The gradient step, counted from 1.
+        step: u64,
+        /// `the value`, `the gradient`, …
+        what: String,
+        /// The term of the bound or the tensor.
+        place: String,
+        /// Of the last good step.
+        kept: Box<Parameters<f64>>,
+    },
+    /// What the plan admits and this version cannot run, in one sentence.
+    #[error("{0}")]
+    Unsupported(String),
+    /// A checkpoint of another model or of other settings.
+    #[error("this checkpoint does not fit the model: {0}")]
+    Checkpoint(String),
+}
