@@ -1,8 +1,10 @@
 //! The oracle: exact answers on finite models in float64. Never estimates.
 
+mod ascend;
 mod best;
 mod build;
 mod compile;
+mod enumerate;
 mod environments;
 mod evidence;
 mod listing;
@@ -13,8 +15,11 @@ mod read;
 mod term;
 #[cfg(test)]
 mod tests;
+mod trajectory;
 mod trellis;
 
+pub use ascend::{Ascent, ascend};
+pub use enumerate::{Enumeration, enumerate};
 pub use policy::Evaluation;
 
 use crate::finite::{KernelTables, NotFinite};

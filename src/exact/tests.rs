@@ -109,3 +109,27 @@ fn a_bound_without_a_policy_has_its_two_numbers() {
     let answers = exact(&chain(1.0, 20), BOUND, None).unwrap();
     assert!((answers.log_evidence + 14.404088256970361).abs() < 1e-9 && answers.evaluation.is_none());
 }
+
+#[test]
+fn ascent_finds_the_best_policy_that_is_the_same_at_every_step() {
+    for (alpha, horizon, best) in [(1.0, 20, -15.379671186355804), (0.5, 30, -10.026126222675932)] {
+        let model = chain(alpha, horizon);
+        let found = super::ascend(&model, BOUND, &uniform(&model), &[POLICY], 500).unwrap();
+        assert!((found.evaluation.bound - best).abs() < 1e-9, "{} after {}", found.evaluation.bound, found.iterations);
+    }
+}
+
+#[test]
+fn enumeration_of_whole_trajectories_agrees() {
+    for seed in 0..6 {
+        let model = random_model(seed, 3, 2, 4);
+        let mut numbers = Numbers(seed + 50);
+        let logits: Vec<f64> = (0..6).map(|_| 4.0 * numbers.next() - 2.0).collect();
+        let tables = softmax_tables(&logits, 2);
+        let judge = super::enumerate(&model, BOUND, &tables, 1_000_000).unwrap();
+        let answers = exact(&model, BOUND, Some(&tables)).unwrap();
+        assert!((judge.mass - 1.0).abs() < 1e-12 && judge.trajectories > 50);
+        assert!((judge.log_evidence - answers.log_evidence).abs() < 1e-12);
+        assert!((judge.bound - answers.evaluation.unwrap().bound).abs() < 1e-12);
+    }
+}
