@@ -133,3 +133,134 @@ fn enumeration_of_whole_trajectories_agrees() {
         assert!((judge.bound - answers.evaluation.unwrap().bound).abs() < 1e-12);
     }
 }
+
+/// A model from its text, its learned kernels at random.
+fn read(text: &str) -> Model {
+    let source = crate::source::Source::new("test", text);
+    let file = crate::syntax::parse(&source).unwrap_or_else(|errors| panic!("{errors}"));
+    crate::model::check(&file, &crate::model::Overrides::default()).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+fn random_logits(model: &Model, seed: u64) -> KernelTables {
+    let mut numbers = Numbers(seed);
+    let mut tables = KernelTables::default();
+    for at in 0..model.kernels.len() {
+        let id = crate::model::KernelId(at as u32);
+        let Ok(numbering) = crate::finite::Conditions::of(model, id) else { continue };
+        let mut random = || {
+            let outcomes = numbering.outcomes();
+            let logits: Vec<f64> = (0..numbering.count() * outcomes).map(|_| 3.0 * numbers.next() - 1.5).collect();
+            softmax_tables(&logits, outcomes).current[&POLICY].clone()
+        };
+        tables.current.insert(id, random());
+        tables.previous.insert(id, random());
+    }
+    tables
+}
+
+/// The oracle, the sum over whole trajectories and finite differences agree.
+fn agree(text: &str) {
+    let model = read(text);
+    let tables = random_logits(&model, 3);
+    let judge = super::enumerate(&model, BOUND, &tables, 10_000_000).unwrap();
+    let answers = exact(&model, BOUND, Some(&tables)).unwrap();
+    let evaluation = answers.evaluation.unwrap();
+    assert!((judge.mass - 1.0).abs() < 1e-11, "{judge:?}");
+    assert!((judge.log_evidence - answers.log_evidence).abs() < 1e-11, "{judge:?} {}", answers.log_evidence);
+    assert!((judge.bound - evaluation.bound).abs() < 1e-11, "{judge:?} {}", evaluation.bound);
+    assert!(evaluation.bound <= answers.best_bound + 1e-11 && answers.best_bound <= answers.log_evidence + 1e-11, "{}", answers.best_bound);
+    let evaluator = Evaluator::new(&model, BOUND);
+    for (id, gradient) in &evaluation.gradient {
+        let mut largest = 0.0f64;
+        for at in (0..gradient.len()).step_by(1 + gradient.len() / 40) {
+            let bound = |step: f64| {
+                let mut moved = tables.clone();
+                let table = moved.current.get_mut(id).unwrap();
+                table.log_probability[at] += step;
+                table.log_probability = softmax_tables(&table.log_probability, table.outcomes).current[&POLICY].log_probability.clone();
+                evaluator.evaluate(&moved).unwrap().bound
+            };
+            let difference = (bound(1e-5) - bound(-1e-5)) / 2e-5;
+            assert!((difference - gradient[at]).abs() < 1e-6, "{}, {at}: {difference}, {}", model.kernel(*id).name, gradient[at]);
+            largest = largest.max(difference.abs());
+        }
+        assert!(largest > 1e-4, "{} has no gradient to compare", model.kernel(*id).name);
+    }
+}
+
+const WALK: &str = "
+model walk
+param alpha = 0.7
+horizon T = 4
+environment walk {
+  state  s : 0..3
+  action a : { left, right }
+  reward r in [-2, 0]
+  s[1]   ~ Categorical(probs = [0.5, 0.3, 0.2, 0])
+  s[t+1] ~ Mixture(0.8: Delta(clamp(s[t] + (if a[t] == right then 1 else -1), 0, 3)), 0.2: Delta(s[t]))
+  r[t]   = if s[t+1] == 3 then 0 else -1 - 0.3 * s[t]
+  end when s[t] == 3
+}
+";
+
+/// The blocks around the factors of the action, and exponents.
+fn walk(kernels: &str, prior: &str, posterior: &str, likelihood: &str, rest: &str) -> String {
+    format!(
+        "{WALK}{kernels}
+        prior {{ s[1] ~ walk.initial; {prior}; s[t+1] ~ walk.transition(s[t], a[t]) }}
+        likelihood {{ {likelihood} }}
+        posterior {{ s[1] ~ walk.initial; {posterior}; s[t+1] ~ walk.transition(s[t], a[t]) }}
+        {rest}"
+    )
+}
+
+#[test]
+fn policies_of_the_time() {
+    agree(&walk(
+        "kernel pi(a | s, t) = Categorical(logits = table(s, t))",
+        "a[t] ~ Uniform",
+        "a[t] ~ pi(s[t], t)",
+        "R[t] ~ exp(alpha * r[t])",
+        "",
+    ));
+}
+
+#[test]
+fn the_best_bound_is_reached_by_ascent_over_policies_of_the_time() {
+    let model = read(&walk(
+        "kernel pi(a | s, t) = Categorical(logits = table(s, t))",
+        "a[t] ~ Uniform",
+        "a[t] ~ pi(s[t], t)",
+        "R[t] ~ exp(alpha * r[t])",
+        "",
+    ));
+    let found = super::ascend(&model, BOUND, &random_logits(&model, 1), &[POLICY], 500).unwrap();
+    let best = exact(&model, BOUND, None).unwrap().best_bound;
+    assert!((found.evaluation.bound - best).abs() < 1e-9, "{} {best}", found.evaluation.bound);
+}
+
+#[test]
+fn exponents_that_change_with_the_time_and_stand_at_one_step() {
+    agree(&walk(
+        "kernel pi(a | s) = Categorical(logits = table(s))",
+        "a[t] ~ Uniform",
+        "a[t] ~ pi(s[t])",
+        "R[t] ~ exp(alpha * r[t] / t); G[T] ~ exp(-0.5 * abs(s[T+1] - 2)); F[1] ~ exp(-0.1 * s[1]); S[t] ~ exp(-0.01 * t * s[t])",
+        "",
+    ));
+}
+
+#[test]
+fn a_prior_that_is_the_frozen_policy_or_a_written_distribution() {
+    let pi = "kernel pi(a | s) = Categorical(logits = table(s))";
+    agree(&walk(pi, "a[t] ~ previous pi(s[t])", "a[t] ~ pi(s[t])", "R[t] ~ exp(alpha * r[t])", ""));
+    let written = "a[t] ~ Categorical(probs = [0.25 + 0.1 * s[t], 0.75 - 0.1 * s[t]])";
+    agree(&walk(pi, written, "a[t] ~ pi(s[t])", "R[t] ~ exp(alpha * r[t])", ""));
+}
+
+#[test]
+fn a_kernel_of_the_prior_that_moves_with_the_policy() {
+    let kernels = "kernel pi(a | s) = Categorical(logits = table(s))  kernel p(a | s) = Categorical(logits = table(s))";
+    agree(&walk(kernels, "a[t] ~ p(s[t])", "a[t] ~ pi(s[t])", "R[t] ~ exp(alpha * r[t])", ""));
+    agree(&walk("kernel pi(a | s) = Categorical(logits = table(s))", "a[t] ~ pi(s[t])", "a[t] ~ pi(s[t])", "R[t] ~ exp(alpha * r[t])", ""));
+}

@@ -1,7 +1,7 @@
 //! Distributions with finite support, written in scalar expressions, as weighted values at many points.
 
 use super::NotFinite;
-use super::columns::{BLOCK, Columns};
+use super::columns::{BLOCK, Columns, Fill};
 use crate::expr::ExprId;
 use crate::model::{Component, Distribution, Domain, FiniteDomain, Input, Kind, Model, Scores, Shape};
 use std::ops::Range;
@@ -65,7 +65,7 @@ impl<'m> Masses<'m> {
         &mut self,
         range: Range<usize>,
         t: f64,
-        fill: &dyn Fn(Input, Range<usize>, &mut [f64]),
+        fill: Fill<'_>,
         skip: &dyn Fn(usize) -> bool,
         mut visit: impl FnMut(usize, usize, f64),
     ) -> Result<(), BadMass> {
