@@ -45,7 +45,7 @@ pub use float::Float;
 pub use network::{InputKind, InputSpec, NetworkPlan, Unsupported};
 pub use optimiser::{Optimiser, OptimiserConfig, OptimiserState, clip_global_norm, global_norm};
 pub use parameters::{FileError, Layout, NotFinite, Parameters, verify_finite};
-pub use tabulate::{logits_gradient, logits_of, pull_back, tabulate};
 pub use run::{Checkpoint, EngineError, Evaluation, Metrics, Observer, Run};
+pub use tabulate::{logits_gradient, logits_of, pull_back, tabulate};
 pub use tensor::{Matrix, Tape, shape_of, values_of};
 pub use train::{gradient_estimate, infer, resume};

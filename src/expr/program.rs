@@ -5,11 +5,12 @@
 
 use super::compile::{self, Instruction, Register, Ternary};
 use super::{BinaryOp, ExprId, Graph, InputId, Real, UnaryOp};
+use std::cell::Cell;
 
 /// Rows that are worked on together: a register of them is 512 bytes in `f32`.
 pub(super) const BLOCK: usize = 128;
 /// Rows of a block are filled up to a multiple of this.
-const LANES: usize = 32;
+pub(super) const LANES: usize = 32;
 
 /// Compiled expressions. Immutable: threads share it, each with a [`Scratch`] of its own.
 #[derive(Clone, Debug)]
@@ -23,10 +24,13 @@ pub struct Program<E> {
 }
 
 /// The registers of a run; made once, by [`Program::scratch`], for one program.
-#[derive(Clone, Debug)]
 pub struct Scratch<E> {
-    registers: Vec<Vec<E>>,
+    registers: Vec<Values<E>>,
 }
+
+/// A register. Aligned, so that no vector of it lies across two lines of the cache; of cells, since a target may be an operand.
+#[repr(align(64))]
+struct Values<E>([Cell<E>; BLOCK]);
 
 /// The values of an input: one for each row, or one for all.
 #[derive(Clone, Copy, Debug)]
@@ -42,10 +46,8 @@ impl<E: Real> Program<E> {
     }
 
     pub fn scratch(&self) -> Scratch<E> {
-        let mut registers = vec![vec![E::ZERO; BLOCK]; self.registers];
-        for (register, &constant) in registers.iter_mut().zip(&self.constants) {
-            register.fill(constant);
-        }
+        let constants = self.constants.iter().copied().chain(std::iter::repeat(E::ZERO));
+        let registers = constants.take(self.registers).map(|value| Values(std::array::from_fn(|_| Cell::new(value)))).collect();
         Scratch { registers }
     }
 
@@ -69,18 +71,7 @@ impl<E: Real> Program<E> {
         scratch: &mut Scratch<E>,
     ) {
         assert_eq!(scratch.registers.len(), self.registers, "program: the scratch was made for this program");
-        pulp::Arch::new().dispatch(
-            #[inline(always)]
-            || {
-                for start in (0..rows).step_by(BLOCK) {
-                    let count = BLOCK.min(rows - start);
-                    self.execute(inputs, time, start, count, &mut scratch.registers);
-                    for (k, register) in self.outputs.iter().enumerate() {
-                        out[k * stride + start..][..count].copy_from_slice(&scratch.registers[register.0 as usize][..count]);
-                    }
-                }
-            },
-        );
+        pulp::Arch::new().dispatch(Run { program: self, inputs, time, rows, out, stride, registers: &scratch.registers });
     }
 
     /// Runs the instructions on rows `start..start + count`.
@@ -91,14 +82,12 @@ impl<E: Real> Program<E> {
         time: Column<'a, E>,
         start: usize,
         count: usize,
-        registers: &mut [Vec<E>],
+        registers: &[Values<E>],
     ) {
         let filled = count.next_multiple_of(LANES);
+        let r = |register: Register| &registers[register.0 as usize].0[..filled];
         for instruction in &self.instructions {
-            // the target is never an operand: `compile` frees operands after it has chosen the target
-            let mut target = std::mem::take(&mut registers[instruction.target().0 as usize]);
-            let d = &mut target[..filled];
-            let r = |register: Register| &registers[register.0 as usize][..filled];
+            let d = r(instruction.target());
             match *instruction {
                 Instruction::Input { input, .. } => read(d, inputs(input), start, count),
                 Instruction::Time { .. } => read(d, time, start, count),
@@ -106,51 +95,66 @@ impl<E: Real> Program<E> {
                 Instruction::Square { x, .. } => map1(d, r(x), |x| x * x),
                 Instruction::Binary { op, x, y, .. } => binary(op, d, r(x), r(y)),
                 Instruction::Ternary { op, x, y, z, .. } => ternary(op, d, r(x), r(y), r(z)),
-                Instruction::SinCos { cos, x, .. } => {
-                    let mut second = std::mem::take(&mut registers[cos.0 as usize]);
-                    E::sin_cos(d, &mut second[..filled], &registers[x.0 as usize][..filled]);
-                    registers[cos.0 as usize] = second;
-                }
+                Instruction::SinCos { cos, x, .. } => sin_cos(d, r(cos), r(x)),
                 Instruction::Lookup { table, index, .. } => {
                     let table = &self.tables[table as usize][..];
                     map1(d, r(index), |index| entry(table, index));
                 }
-                Instruction::Nothing { .. } => d.fill(E::NAN),
+                Instruction::Nothing { .. } => d.iter().for_each(|d| d.set(E::NAN)),
                 Instruction::Pick { item, index, position, .. } => {
                     let position = E::from_u32(position);
-                    for ((d, &item), &index) in d.iter_mut().zip(r(item)).zip(r(index)) {
-                        *d = if index == position { item } else { *d };
-                    }
+                    map3(d, d, r(item), r(index), |d, item, index| if index == position { item } else { d });
                 }
             }
-            registers[instruction.target().0 as usize] = target;
+        }
+    }
+}
+
+/// One run, in a form that is compiled once for each set of vector instructions. (A closure is not: its call is not inlined.)
+struct Run<'r, 'a, E> {
+    program: &'r Program<E>,
+    inputs: &'r dyn Fn(InputId) -> Column<'a, E>,
+    time: Column<'a, E>,
+    rows: usize,
+    out: &'r mut [E],
+    stride: usize,
+    registers: &'r [Values<E>],
+}
+
+impl<E: Real> pulp::NullaryFnOnce for Run<'_, '_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        for start in (0..self.rows).step_by(BLOCK) {
+            let count = BLOCK.min(self.rows - start);
+            self.program.execute(self.inputs, self.time, start, count, self.registers);
+            for (k, register) in self.program.outputs.iter().enumerate() {
+                let values = &self.registers[register.0 as usize].0[..count];
+                self.out[k * self.stride + start..][..count].iter_mut().zip(values).for_each(|(out, value)| *out = value.get());
+            }
         }
     }
 }
 
 /// Copies a block of an input. Lanes behind the last row keep what they had: their results are not read.
 #[inline(always)]
-fn read<E: Real>(d: &mut [E], column: Column<'_, E>, start: usize, count: usize) {
+fn read<E: Real>(d: &[Cell<E>], column: Column<'_, E>, start: usize, count: usize) {
     match column {
-        Column::Each(values) => d[..count].copy_from_slice(&values[start..start + count]),
-        Column::Same(value) => d.fill(value),
+        Column::Each(values) => d.iter().zip(&values[start..start + count]).for_each(|(d, &value)| d.set(value)),
+        Column::Same(value) => d.iter().for_each(|d| d.set(value)),
     }
 }
 
 #[inline(always)]
-fn unary<E: Real>(op: UnaryOp, d: &mut [E], x: &[E]) {
+fn unary<E: Real>(op: UnaryOp, d: &[Cell<E>], x: &[Cell<E>]) {
     match op {
         UnaryOp::Negate => map1(d, x, |x| -x),
         UnaryOp::Not => map1(d, x, |x| truth(x == E::ZERO)),
         UnaryOp::Abs => map1(d, x, |x| x.abs()),
         UnaryOp::Sign => map1(d, x, |x| {
-            if x > E::ZERO {
-                E::ONE
-            } else if x < E::ZERO {
-                -E::ONE
-            } else {
-                x
-            }
+            let positive = if x > E::ZERO { E::ONE } else { x };
+            if x < E::ZERO { -E::ONE } else { positive }
         }),
         UnaryOp::Floor => map1(d, x, |x| x.floor()),
         UnaryOp::Round => map1(d, x, |x| {
@@ -172,7 +176,7 @@ fn unary<E: Real>(op: UnaryOp, d: &mut [E], x: &[E]) {
 }
 
 #[inline(always)]
-fn binary<E: Real>(op: BinaryOp, d: &mut [E], x: &[E], y: &[E]) {
+fn binary<E: Real>(op: BinaryOp, d: &[Cell<E>], x: &[Cell<E>], y: &[Cell<E>]) {
     match op {
         BinaryOp::Add => map2(d, x, y, |x, y| x + y),
         BinaryOp::Subtract => map2(d, x, y, |x, y| x - y),
@@ -194,7 +198,7 @@ fn binary<E: Real>(op: BinaryOp, d: &mut [E], x: &[E], y: &[E]) {
 }
 
 #[inline(always)]
-fn ternary<E: Real>(op: Ternary, d: &mut [E], x: &[E], y: &[E], z: &[E]) {
+fn ternary<E: Real>(op: Ternary, d: &[Cell<E>], x: &[Cell<E>], y: &[Cell<E>], z: &[Cell<E>]) {
     match op {
         Ternary::If => map3(d, x, y, z, |x, y, z| if x != E::ZERO { y } else { z }),
         Ternary::MultiplyAdd => map3(d, x, y, z, |x, y, z| x.multiply_add(y, z)),
@@ -216,35 +220,65 @@ fn entry<E: Real>(table: &[E], index: E) -> E {
     if whole { table.get(at).copied().unwrap_or(E::NAN) } else { E::NAN }
 }
 
+// Operands are read into a value of their own before anything is stored: a target may be an operand, and the loops vectorise.
+
 #[inline(always)]
-fn map1<E: Real>(d: &mut [E], x: &[E], f: impl Fn(E) -> E) {
-    let (d, x) = (d.as_chunks_mut::<LANES>().0, x.as_chunks::<LANES>().0);
-    for (d, x) in d.iter_mut().zip(x) {
-        for i in 0..LANES {
-            d[i] = f(x[i]);
-        }
+fn sin_cos<E: Real>(sin: &[Cell<E>], cos: &[Cell<E>], x: &[Cell<E>]) {
+    let (sin, cos, x) = (sin.as_chunks::<LANES>().0, cos.as_chunks::<LANES>().0, x.as_chunks::<LANES>().0);
+    for ((sin, cos), x) in sin.iter().zip(cos).zip(x) {
+        let (mut s, mut c) = ([E::ZERO; LANES], [E::ZERO; LANES]);
+        E::sin_cos(&mut s, &mut c, &load(x));
+        store(sin, s);
+        store(cos, c);
     }
 }
 
 #[inline(always)]
-fn map2<E: Real>(d: &mut [E], x: &[E], y: &[E], f: impl Fn(E, E) -> E) {
-    let (d, x, y) = (d.as_chunks_mut::<LANES>().0, x.as_chunks::<LANES>().0, y.as_chunks::<LANES>().0);
-    for ((d, x), y) in d.iter_mut().zip(x).zip(y) {
-        for i in 0..LANES {
-            d[i] = f(x[i], y[i]);
+fn map1<E: Real>(d: &[Cell<E>], x: &[Cell<E>], f: impl Fn(E) -> E) {
+    for (d, x) in d.as_chunks::<LANES>().0.iter().zip(x.as_chunks::<LANES>().0) {
+        let mut lanes = load(x);
+        for lane in &mut lanes {
+            *lane = f(*lane);
         }
+        store(d, lanes);
     }
 }
 
 #[inline(always)]
-fn map3<E: Real>(d: &mut [E], x: &[E], y: &[E], z: &[E], f: impl Fn(E, E, E) -> E) {
-    let (d, x) = (d.as_chunks_mut::<LANES>().0, x.as_chunks::<LANES>().0);
+fn map2<E: Real>(d: &[Cell<E>], x: &[Cell<E>], y: &[Cell<E>], f: impl Fn(E, E) -> E) {
+    let (d, x, y) = (d.as_chunks::<LANES>().0, x.as_chunks::<LANES>().0, y.as_chunks::<LANES>().0);
+    for ((d, x), y) in d.iter().zip(x).zip(y) {
+        let mut lanes = [E::ZERO; LANES];
+        for i in 0..LANES {
+            lanes[i] = f(x[i].get(), y[i].get());
+        }
+        store(d, lanes);
+    }
+}
+
+#[inline(always)]
+fn map3<E: Real>(d: &[Cell<E>], x: &[Cell<E>], y: &[Cell<E>], z: &[Cell<E>], f: impl Fn(E, E, E) -> E) {
+    let (d, x) = (d.as_chunks::<LANES>().0, x.as_chunks::<LANES>().0);
     let (y, z) = (y.as_chunks::<LANES>().0, z.as_chunks::<LANES>().0);
-    for (((d, x), y), z) in d.iter_mut().zip(x).zip(y).zip(z) {
+    for (((d, x), y), z) in d.iter().zip(x).zip(y).zip(z) {
+        let mut lanes = [E::ZERO; LANES];
         for i in 0..LANES {
-            d[i] = f(x[i], y[i], z[i]);
+            lanes[i] = f(x[i].get(), y[i].get(), z[i].get());
         }
+        store(d, lanes);
     }
+}
+
+#[inline(always)]
+fn load<E: Real>(x: &[Cell<E>; LANES]) -> [E; LANES] {
+    let mut lanes = [E::ZERO; LANES];
+    lanes.iter_mut().zip(x).for_each(|(lane, x)| *lane = x.get());
+    lanes
+}
+
+#[inline(always)]
+fn store<E: Real>(d: &[Cell<E>; LANES], lanes: [E; LANES]) {
+    d.iter().zip(lanes).for_each(|(d, lane)| d.set(lane));
 }
 
 #[cfg(test)]

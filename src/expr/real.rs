@@ -2,6 +2,7 @@
 //! [`super::Graph::evaluate`] computes.
 
 use super::elementary;
+use super::program::LANES;
 use std::fmt::Debug;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
@@ -49,8 +50,8 @@ pub trait Real:
     fn power(self, exponent: Self) -> Self;
     fn modulo(self, divisor: Self) -> Self;
     fn atan2(self, x: Self) -> Self;
-    /// Sines and cosines of a column.
-    fn sin_cos(sin: &mut [Self], cos: &mut [Self], x: &[Self]);
+    /// Sines and cosines of a few numbers.
+    fn sin_cos(sin: &mut [Self; LANES], cos: &mut [Self; LANES], x: &[Self; LANES]);
 }
 
 impl Real for f32 {
@@ -140,23 +141,14 @@ impl Real for f32 {
         f32::atan2(self, x)
     }
     #[inline(always)]
-    fn sin_cos(sin: &mut [f32], cos: &mut [f32], x: &[f32]) {
-        const LANES: usize = 32;
-        let (sin, cos, x) = (sin.as_chunks_mut::<LANES>(), cos.as_chunks_mut::<LANES>(), x.as_chunks::<LANES>());
-        for ((sin, cos), x) in sin.0.iter_mut().zip(cos.0).zip(x.0) {
-            for i in 0..LANES {
-                (sin[i], cos[i]) = elementary::sin_cos(x[i]);
-            }
-            let mut large = 0;
-            for x in x {
-                large |= u32::from(f32::abs(*x) > elementary::SIN_COS_LIMIT);
-            }
-            if large != 0 {
-                (0..LANES).for_each(|i| (sin[i], cos[i]) = x[i].sin_cos());
-            }
+    fn sin_cos(sin: &mut [f32; LANES], cos: &mut [f32; LANES], x: &[f32; LANES]) {
+        let mut large = 0;
+        for i in 0..LANES {
+            (sin[i], cos[i]) = elementary::sin_cos(x[i]);
+            large |= u32::from(f32::abs(x[i]) > elementary::SIN_COS_LIMIT);
         }
-        for ((sin, cos), x) in sin.1.iter_mut().zip(cos.1).zip(x.1) {
-            (*sin, *cos) = x.sin_cos();
+        if large != 0 {
+            (0..LANES).for_each(|i| (sin[i], cos[i]) = x[i].sin_cos());
         }
     }
 }
@@ -244,7 +236,7 @@ impl Real for f64 {
         f64::atan2(self, x)
     }
     #[inline(always)]
-    fn sin_cos(sin: &mut [f64], cos: &mut [f64], x: &[f64]) {
+    fn sin_cos(sin: &mut [f64; LANES], cos: &mut [f64; LANES], x: &[f64; LANES]) {
         for ((sin, cos), x) in sin.iter_mut().zip(cos).zip(x) {
             (*sin, *cos) = (x.sin(), x.cos());
         }

@@ -1,6 +1,6 @@
 //! Many trajectories of one world, step by step.
 
-use super::columns::{Columns, Given, Work};
+use super::columns::{Columns, Given, Numbered, Work};
 use super::tables::Tables;
 use super::{Kind, World};
 use crate::expr::Real;
@@ -10,7 +10,6 @@ use rand::Rng;
 ///
 /// Rows that have ended are absorbed: their state repeats and their rewards are 0. [`Batch::compact`] moves them behind the live ones, where
 /// they cost nothing; [`Batch::origin`] then says which trajectory stands in a row.
-#[derive(Clone, Debug)]
 pub struct Batch<E> {
     rows: usize,
     /// Rows `0..front` are worked on; those behind have ended.
@@ -33,7 +32,6 @@ pub enum Actions<'a, E> {
     Columns { values: &'a [E], stride: usize },
 }
 
-#[derive(Clone, Debug)]
 enum Body<E> {
     Numbers {
         states: Vec<u32>,
@@ -255,9 +253,7 @@ impl<E: Real> Batch<E> {
     }
 
     fn count_ended(&self) -> usize {
-        // ends are 0 or 1: their sum is exact in either type up to 2^24 rows
-        let sum = self.ended()[..self.front].iter().fold(0u32, |sum, &ended| sum + u32::from(ended != E::ZERO));
-        sum as usize
+        self.ended()[..self.front].iter().filter(|ended| **ended != E::ZERO).count()
     }
 }
 
@@ -283,10 +279,16 @@ fn step_tables<E: Real, R: Rng + ?Sized>(
 }
 
 fn fill_actions<E: Real>(columns: &Columns<E>, actions: Actions<'_, E>, front: usize, rows: usize, out: &mut [E]) {
-    match (actions, &columns.action_table) {
-        (Actions::Numbers(numbers), Some(table)) => {
-            for (column, table) in out.chunks_exact_mut(rows).zip(table) {
-                look_up(table, numbers, &mut column[..front]);
+    match (actions, &columns.numbered_actions) {
+        (Actions::Numbers(numbers), Some(components)) => {
+            for (column, component) in out.chunks_exact_mut(rows).zip(components) {
+                let column = &mut column[..front];
+                match component {
+                    Numbered::Consecutive(first) => {
+                        column.iter_mut().zip(&numbers[..front]).for_each(|(out, &number)| *out = *first + E::from_u32(number));
+                    }
+                    Numbered::Listed(values) => look_up(values, numbers, column),
+                }
             }
         }
         (Actions::Columns { values, stride }, _) => {

@@ -28,10 +28,18 @@ impl Layout {
 pub(super) struct Columns<E> {
     pub layout: Layout,
     pub actions: usize,
-    /// Where the action is finite, component `c` of action number `n` is `action_table[c][n]`.
-    pub action_table: Option<Vec<Vec<E>>>,
+    /// The components of a numbered action, where the action is finite.
+    pub numbered_actions: Option<Vec<Numbered<E>>>,
     start: Phase<E>,
     step: Phase<E>,
+}
+
+/// A component of the values of a finite domain, by their numbers.
+#[derive(Clone, Debug)]
+pub(super) enum Numbered<E> {
+    /// The first value; the others follow one by one.
+    Consecutive(E),
+    Listed(Vec<E>),
 }
 
 /// A program whose outputs are a frame, and the draws it reads.
@@ -44,14 +52,12 @@ struct Phase<E> {
 }
 
 /// Working memory of one batch.
-#[derive(Clone, Debug)]
 pub(super) struct Work<E> {
     start: PhaseScratch<E>,
     step: PhaseScratch<E>,
     noise: Noise<E>,
 }
 
-#[derive(Clone, Debug)]
 struct PhaseScratch<E> {
     program: Scratch<E>,
     betas: Vec<Scratch<E>>,
@@ -113,12 +119,11 @@ impl<E: Real> Columns<E> {
         step.outputs.append(&mut step.rewards);
         step.end(*end)?;
 
-        let numbers =
-            |values| component_tables(values, action.width()).into_iter().map(|t| t.into_iter().map(E::from_f64).collect()).collect();
+        let numbered = |values| component_tables(values, action.width()).into_iter().map(Numbered::new).collect();
         Ok(Columns {
             layout,
             actions: action.width(),
-            action_table: action.finite.as_ref().map(numbers),
+            numbered_actions: action.finite.as_ref().map(numbered),
             start: start.finish(),
             step: step.finish(),
         })
@@ -146,6 +151,15 @@ impl<E: Real> Columns<E> {
     /// Writes the frame that follows.
     pub fn step<R: Rng + ?Sized>(&self, given: Given<'_, E>, frame: &mut [E], work: &mut Work<E>, rng: &mut R) {
         self.step.run(given, frame, &mut work.step, &mut work.noise, rng);
+    }
+}
+
+impl<E: Real> Numbered<E> {
+    fn new(values: Vec<f64>) -> Numbered<E> {
+        match values.first() {
+            Some(&first) if values.windows(2).all(|pair| pair[1] == pair[0] + 1.0) => Numbered::Consecutive(E::from_f64(first)),
+            Some(_) | None => Numbered::Listed(values.into_iter().map(E::from_f64).collect()),
+        }
     }
 }
 
