@@ -7,24 +7,47 @@ use super::float::Float;
 
 /// `log softmax(logits)`, row by row.
 pub fn log_probabilities<E: Float>(logits: &[E], outcomes: usize, out: &mut [E]) {
-    for (z, out) in logits.chunks_exact(outcomes).zip(out.chunks_exact_mut(outcomes)) {
-        log_softmax(z, out);
-    }
+    vectorised(
+        outcomes,
+        #[inline(always)]
+        |n| {
+            for (z, out) in logits.chunks(ROWS * n).zip(out.chunks_mut(ROWS * n)) {
+                let (mut largest, mut total) = ([E::NEG_INFINITY; ROWS], [E::ZERO; ROWS]);
+                for (largest, z) in largest.iter_mut().zip(z.chunks_exact(n)) {
+                    z.iter().for_each(|&z| *largest = largest.max(z));
+                }
+                for ((&largest, total), z) in largest.iter().zip(&mut total).zip(z.chunks_exact(n)) {
+                    z.iter().for_each(|&z| *total += (z - largest).exp());
+                }
+                total.iter_mut().for_each(|total| *total = total.ln());
+                let rows = z.chunks_exact(n).zip(out.chunks_exact_mut(n));
+                for ((&largest, &log_total), (z, out)) in largest.iter().zip(&total).zip(rows) {
+                    out.iter_mut().zip(z).for_each(|(out, &z)| *out = z - largest - log_total);
+                }
+            }
+        },
+    );
 }
 
 /// `log p(action)` and `H(p) = −Σ p log p` of every row.
 pub fn log_prob_and_entropy<E: Float>(log_p: &[E], outcomes: usize, actions: &[u32], log_prob: &mut [E], entropy: &mut [E]) {
-    for (row, log_p) in log_p.chunks_exact(outcomes).enumerate() {
-        log_prob[row] = log_p[actions[row] as usize];
-        entropy[row] = row_entropy(log_p);
+    for ((log_p, &action), log_prob) in log_p.chunks_exact(outcomes).zip(actions).zip(log_prob) {
+        *log_prob = log_p[action as usize];
     }
+    entropies(log_p, outcomes, entropy);
 }
 
 /// `H(p) = −Σ p log p` of every row.
 pub fn entropies<E: Float>(log_p: &[E], outcomes: usize, out: &mut [E]) {
-    for (log_p, out) in log_p.chunks_exact(outcomes).zip(out) {
-        *out = row_entropy(log_p);
-    }
+    vectorised(
+        outcomes,
+        #[inline(always)]
+        |n| {
+            for (log_p, out) in log_p.chunks_exact(n).zip(out.iter_mut()) {
+                *out = row_entropy(log_p);
+            }
+        },
+    );
 }
 
 /// Adds to `logits_gradient` the gradient of `Σ_rows w_log_prob · log p(action) + w_entropy · H(p)`:
@@ -36,80 +59,88 @@ pub fn add_score_gradient<E: Float>(
     (w_log_prob, w_entropy): (&[E], &[E]),
     logits_gradient: &mut [E],
 ) {
-    for (row, (log_p, dz)) in log_p.chunks_exact(outcomes).zip(logits_gradient.chunks_exact_mut(outcomes)).enumerate() {
-        let (w, v) = (w_log_prob[row], w_entropy[row]);
-        let entropy = row_entropy(log_p);
-        for (&l, dz) in log_p.iter().zip(dz.iter_mut()) {
-            let p = l.exp();
-            if p > E::ZERO {
-                *dz -= p * (w + v * (l + entropy));
+    vectorised(
+        outcomes,
+        #[inline(always)]
+        |n| {
+            let rows = log_p.chunks_exact(n).zip(logits_gradient.chunks_exact_mut(n));
+            for (((log_p, dz), &w), &v) in rows.zip(w_log_prob).zip(w_entropy) {
+                let entropy = row_entropy(log_p);
+                for (&l, dz) in log_p.iter().zip(dz) {
+                    let p = l.exp();
+                    *dz -= if p > E::ZERO { p * (w + v * (l + entropy)) } else { E::ZERO };
+                }
             }
-        }
-        dz[actions[row] as usize] += w;
+        },
+    );
+    for ((dz, &action), &w) in logits_gradient.chunks_exact_mut(outcomes).zip(actions).zip(w_log_prob) {
+        dz[action as usize] += w;
     }
 }
 
 /// `KL(p ‖ q) = Σ p (log p − log q)` of every row; +∞ where `q` rules out what `p` does not.
 pub fn divergence<E: Float>(log_p: &[E], log_q: &[E], outcomes: usize, out: &mut [E]) {
-    for ((log_p, log_q), out) in log_p.chunks_exact(outcomes).zip(log_q.chunks_exact(outcomes)).zip(out) {
-        *out = row_divergence(log_p, log_q);
-    }
+    vectorised(
+        outcomes,
+        #[inline(always)]
+        |n| {
+            for ((log_p, log_q), out) in log_p.chunks_exact(n).zip(log_q.chunks_exact(n)).zip(out.iter_mut()) {
+                *out = row_divergence(log_p, log_q);
+            }
+        },
+    );
 }
 
 /// Adds to `logits_gradient` (of `p`) the gradient of `Σ_rows w · KL(p ‖ q)`: `∂KL / ∂z_j = p_j (log p_j − log q_j − KL)`.
 pub fn add_divergence_gradient<E: Float>(log_p: &[E], log_q: &[E], outcomes: usize, w: &[E], logits_gradient: &mut [E]) {
-    let rows = log_p.chunks_exact(outcomes).zip(log_q.chunks_exact(outcomes));
-    for (((log_p, log_q), dz), &w) in rows.zip(logits_gradient.chunks_exact_mut(outcomes)).zip(w) {
-        let kl = row_divergence(log_p, log_q);
-        for ((&l, &m), dz) in log_p.iter().zip(log_q).zip(dz) {
-            let p = l.exp();
-            if p > E::ZERO {
-                *dz += w * p * (l - m - kl);
+    vectorised(
+        outcomes,
+        #[inline(always)]
+        |n| {
+            let rows = log_p.chunks_exact(n).zip(log_q.chunks_exact(n));
+            for (((log_p, log_q), dz), &w) in rows.zip(logits_gradient.chunks_exact_mut(n)).zip(w) {
+                let kl = row_divergence(log_p, log_q);
+                for ((&l, &m), dz) in log_p.iter().zip(log_q).zip(dz) {
+                    let p = l.exp();
+                    *dz += if p > E::ZERO { w * p * (l - m - kl) } else { E::ZERO };
+                }
             }
-        }
-    }
+        },
+    );
 }
 
 /// Adds to `logits_gradient` (of `q`) the gradient of `Σ_rows w · KL(p ‖ q)`: `∂KL / ∂z_j = q_j − p_j`.
 pub fn add_divergence_gradient_of_second<E: Float>(log_p: &[E], log_q: &[E], outcomes: usize, w: &[E], logits_gradient: &mut [E]) {
-    let rows = log_p.chunks_exact(outcomes).zip(log_q.chunks_exact(outcomes));
-    for (((log_p, log_q), dz), &w) in rows.zip(logits_gradient.chunks_exact_mut(outcomes)).zip(w) {
-        for ((&l, &m), dz) in log_p.iter().zip(log_q).zip(dz) {
-            *dz += w * (m.exp() - l.exp());
-        }
-    }
+    vectorised(
+        outcomes,
+        #[inline(always)]
+        |n| {
+            let rows = log_p.chunks_exact(n).zip(log_q.chunks_exact(n));
+            for (((log_p, log_q), dz), &w) in rows.zip(logits_gradient.chunks_exact_mut(n)).zip(w) {
+                for ((&l, &m), dz) in log_p.iter().zip(log_q).zip(dz) {
+                    *dz += w * (m.exp() - l.exp());
+                }
+            }
+        },
+    );
 }
 
 /// Draws an outcome per row by inversion; `uniforms` are in `[0, 1)`.
 pub fn sample<E: Float>(logits: &[E], outcomes: usize, uniforms: &[E], actions: &mut [u32]) {
-    if outcomes == 2 {
-        // P(1) = 1 / (1 + exp(z₀ − z₁)); u < P(1), without a division
-        for ((z, &u), action) in logits.chunks_exact(2).zip(uniforms).zip(actions) {
-            *action = u32::from(u * (E::ONE + (z[0] - z[1]).exp()) < E::ONE);
-        }
-        return;
-    }
-    for ((z, &u), action) in logits.chunks_exact(outcomes).zip(uniforms).zip(actions) {
-        let largest = row_max(z);
-        let mut total = E::ZERO;
-        for &z in z {
-            total += (z - largest).exp();
-        }
-        let mut left = u * total;
-        // rounding may leave a remainder after the last outcome: then the last possible one is drawn
-        let mut drawn = 0;
-        for (j, &z) in z.iter().enumerate() {
-            let weight = (z - largest).exp();
-            if weight > E::ZERO {
-                drawn = j;
-                if left < weight {
-                    break;
-                }
-                left -= weight;
+    vectorised(
+        outcomes,
+        #[inline(always)]
+        |n| {
+            let rows = logits.chunks_exact(n).zip(uniforms).zip(actions.iter_mut());
+            if n == 2 {
+                // P(1) = 1 / (1 + exp(z₀ − z₁)), and u < P(1) without a division
+                let one = E::of(1.0);
+                rows.for_each(|((z, &u), action)| *action = u32::from(u * (one + (z[0] - z[1]).exp()) < one));
+            } else {
+                rows.for_each(|((z, &u), action)| *action = row_sample(z, u));
             }
-        }
-        *action = drawn as u32;
-    }
+        },
+    );
 }
 
 /// The most probable outcome of every row, the first of equals.
@@ -125,42 +156,64 @@ pub fn greedy<E: Float>(logits: &[E], outcomes: usize, actions: &mut [u32]) {
     }
 }
 
-fn log_softmax<E: Float>(z: &[E], out: &mut [E]) {
-    let largest = row_max(z);
-    let mut total = E::ZERO;
-    for &z in z {
-        total += (z - largest).exp();
-    }
-    let log_total = total.ln();
-    for (&z, out) in z.iter().zip(out) {
-        *out = z - largest - log_total;
-    }
+/// Rows that pass through a step of [`log_probabilities`] together.
+const ROWS: usize = 64;
+
+/// Runs the body with vector instructions. For few outcomes their number is a constant inside, so that loops over rows vectorise.
+#[inline(always)]
+fn vectorised(outcomes: usize, mut body: impl FnMut(usize)) {
+    pulp::Arch::new().dispatch(
+        #[inline(always)]
+        || match outcomes {
+            2 => body(2),
+            3 => body(3),
+            4 => body(4),
+            n => body(n),
+        },
+    );
 }
 
-fn row_max<E: Float>(z: &[E]) -> E {
-    z.iter().fold(E::NEG_INFINITY, |largest, &z| largest.max(z))
-}
-
+#[inline(always)]
 fn row_entropy<E: Float>(log_p: &[E]) -> E {
     let mut entropy = E::ZERO;
     for &l in log_p {
         let p = l.exp();
-        if p > E::ZERO {
-            entropy -= p * l;
-        }
+        entropy -= if p > E::ZERO { p * l } else { E::ZERO };
     }
     entropy
 }
 
+#[inline(always)]
 fn row_divergence<E: Float>(log_p: &[E], log_q: &[E]) -> E {
     let mut kl = E::ZERO;
     for (&l, &m) in log_p.iter().zip(log_q) {
         let p = l.exp();
-        if p > E::ZERO {
-            kl += p * (l - m);
-        }
+        kl += if p > E::ZERO { p * (l - m) } else { E::ZERO };
     }
     kl
+}
+
+#[inline(always)]
+fn row_sample<E: Float>(z: &[E], u: E) -> u32 {
+    let largest = z.iter().fold(E::NEG_INFINITY, |largest, &z| largest.max(z));
+    let mut total = E::ZERO;
+    for &z in z {
+        total += (z - largest).exp();
+    }
+    let mut left = u * total;
+    // rounding may leave a remainder after the last outcome: then the last possible one is drawn
+    let mut drawn = 0;
+    for (j, &z) in z.iter().enumerate() {
+        let weight = (z - largest).exp();
+        if weight > E::ZERO {
+            drawn = j;
+            if left < weight {
+                break;
+            }
+            left -= weight;
+        }
+    }
+    drawn as u32
 }
 
 #[cfg(test)]

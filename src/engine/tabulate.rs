@@ -3,10 +3,9 @@
 
 use super::categorical;
 use super::evaluate::{Activations, Feed, Scratch};
-use super::features::{Values, steps, values_of_formal};
-use super::network::{NetworkPlan, Unsupported};
+use super::network::{InputSpec, NetworkPlan, Unsupported};
 use super::parameters::Parameters;
-use crate::finite::KernelTable;
+use crate::finite::{Axis, Conditions, KernelTable};
 use crate::model::{Distribution, KernelId, LayerId, Model, Scores};
 
 /// Conditions that go through the network together.
@@ -85,54 +84,38 @@ struct Table {
     plan: NetworkPlan,
     conditions: usize,
     outcomes: usize,
-    /// For each input of the plan: number of conditions that share a value in a row, and number of its values.
-    digits: Vec<(usize, usize)>,
+    /// For each input of the plan, the axis of the table that feeds it.
+    axes: Vec<Axis>,
 }
 
 impl Table {
     fn of(model: &Model, kernel: KernelId) -> Result<Table, Unsupported> {
         let logits = logits_of(model, kernel)?;
         let plan = NetworkPlan::compile(model, &[logits], |_, formal| formal)?;
-        let outcomes = plan.width(0);
+        let conditions = Conditions::of(model, kernel).map_err(|not_finite| Unsupported(not_finite.to_string()))?;
         let declared = model.kernel(kernel);
-        // givens from the last, which turns fastest
-        let mut places = Vec::new();
-        let mut conditions = 1usize;
-        for (at, given) in declared.givens.iter().enumerate().rev() {
-            let size = match values_of_formal(model, given) {
-                Values::Domain(domain) => domain.finite.as_ref().map(|finite| finite.size()),
-                Values::Time => Some(model.horizon.value),
-                Values::Truth => Some(2),
-                Values::Number => None,
-            };
-            let not_finite = || Unsupported(format!("kernel `{}` has no table: `{}` is not finite", declared.name, given.name));
-            let size = size.ok_or_else(not_finite)? + usize::from(given.optional);
-            let formal = (declared.outputs.len() + at) as u32;
-            for step in (0..steps(given)?).rev() {
-                places.push(((formal, step), (conditions, size)));
-                let larger = conditions.checked_mul(size).filter(|n| n.checked_mul(outcomes).is_some_and(|n| n <= LARGEST));
-                conditions = larger.ok_or_else(|| {
-                    Unsupported(format!("the table of kernel `{}` would have more than {LARGEST} entries", declared.name))
-                })?;
-            }
+        let (count, outcomes) = (conditions.count(), plan.width(0));
+        if count.checked_mul(outcomes).is_none_or(|entries| entries > LARGEST) {
+            return Err(Unsupported(format!("the table of kernel `{}` would have more than {LARGEST} entries", declared.name)));
         }
-        let digit = |input: &super::network::InputSpec| {
-            let place = places.iter().find(|(at, _)| *at == (input.source, input.step));
-            place.map(|(_, digit)| *digit).ok_or_else(|| Unsupported(format!("kernel `{}` reads its own output", declared.name)))
+        let axis = |input: &InputSpec| {
+            let found =
+                conditions.axes.iter().find(|axis| (declared.outputs.len() + axis.given, axis.step) == (input.source as usize, input.step));
+            found.copied().ok_or_else(|| Unsupported(format!("the network of kernel `{}` reads its own output", declared.name)))
         };
-        let digits = plan.inputs().iter().map(digit).collect::<Result<_, _>>()?;
-        Ok(Table { plan, conditions, outcomes, digits })
+        let axes = plan.inputs().iter().map(axis).collect::<Result<_, _>>()?;
+        Ok(Table { plan, conditions: count, outcomes, axes })
     }
 
     /// Runs the network at all conditions and calls `visit` with the plan, its activations, the number of rows and the first condition.
     fn for_each_chunk(&mut self, parameters: &Parameters<f64>, mut visit: impl FnMut(&NetworkPlan, &Activations<f64>, usize, usize)) {
         let mut activations = Activations::new(&self.plan, CHUNK.min(self.conditions));
-        let mut numbers: Vec<Vec<u32>> = vec![vec![]; self.digits.len()];
+        let mut numbers: Vec<Vec<u32>> = vec![vec![]; self.axes.len()];
         for start in (0..self.conditions).step_by(CHUNK) {
             let rows = CHUNK.min(self.conditions - start);
-            for (numbers, (shared, size)) in numbers.iter_mut().zip(&self.digits) {
+            for (numbers, axis) in numbers.iter_mut().zip(&self.axes) {
                 numbers.clear();
-                numbers.extend((start..start + rows).map(|condition| (condition / shared % size) as u32));
+                numbers.extend((start..start + rows).map(|condition| (condition / axis.stride % axis.size) as u32));
             }
             let feeds: Vec<Feed<f64>> = numbers.iter().map(|numbers| Feed::Finite(numbers)).collect();
             self.plan.forward(parameters.values(), &feeds, 0..rows, &mut activations);
@@ -203,6 +186,6 @@ mod tests {
     fn what_has_no_table_is_refused() {
         let (model, pi, _) = mlp_policy(2, &[3], 2);
         let refused = tabulate(&model, &Parameters::initial(&model, 0), pi).expect_err("real");
-        assert_eq!(refused.0, "kernel `pi` has no table: `x` is not finite");
+        assert_eq!(refused.0, "`s` is a real number: its values cannot be listed");
     }
 }
