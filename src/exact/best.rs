@@ -3,7 +3,7 @@
 //! The policy may read all that the posterior has drawn so far. The prior stays as it is, also where it shares the kernel.
 
 use super::evidence::log_sum_exp;
-use super::policy::expectations;
+use super::policy::{add_unless_impossible, expectations};
 use super::trellis::Trellis;
 use crate::finite::NotFinite;
 
@@ -25,7 +25,7 @@ pub(super) fn best_bound(trellis: &mut Trellis<'_>) -> Result<f64, NotFinite> {
         for level in &mut trellis.levels {
             let terms = level.sum.at(t)?;
             if !level.free.iter().any(|slices| slices.contains(&t)) {
-                log_q.iter_mut().zip(terms).for_each(|(sum, term)| *sum += term);
+                add_unless_impossible(&mut log_q, terms);
             }
         }
         let log_p = trellis.prior.at(t)?;
@@ -33,7 +33,8 @@ pub(super) fn best_bound(trellis: &mut Trellis<'_>) -> Result<f64, NotFinite> {
         for memory in 0..memories {
             let leaf = |choice: usize| {
                 let at = memory * count + choice;
-                if log_p[at] == f64::NEG_INFINITY && log_q[at] == f64::NEG_INFINITY {
+                // the prior cannot go there: whatever follows, which may mean nothing
+                if log_p[at] == f64::NEG_INFINITY {
                     return f64::NEG_INFINITY;
                 }
                 let next = if trellis.choices.next.is_empty() { memory } else { trellis.choices.next[at] as usize };

@@ -52,7 +52,8 @@ pub(super) fn evaluate(trellis: &mut Trellis<'_>, tables: &KernelTables) -> Resu
         flow.fill(0.0);
         for at in 0..points {
             let node = at / count * states + trellis.choices.state[at % count] as usize;
-            let weight = here[node] * log_q[at].exp();
+            // a node that is not reached may have no policy
+            let weight = if here[node] == 0.0 { 0.0 } else { here[node] * log_q[at].exp() };
             if weight != 0.0 {
                 let next = if trellis.choices.next.is_empty() { at / count } else { trellis.choices.next[at] as usize };
                 flow[next * rows + trellis.choices.row[at % count] as usize] += weight;
@@ -101,7 +102,7 @@ pub(super) fn evaluate(trellis: &mut Trellis<'_>, tables: &KernelTables) -> Resu
         for at in 0..points {
             let node = at / count * states + trellis.choices.state[at % count] as usize;
             let q = log_q[at].exp();
-            weight[at] = here[node] * q;
+            weight[at] = if here[node] == 0.0 { 0.0 } else { here[node] * q };
             if q != 0.0 {
                 let next = if trellis.choices.next.is_empty() { at / count } else { trellis.choices.next[at] as usize };
                 let row = next * rows + trellis.choices.row[at % count] as usize;
@@ -163,12 +164,19 @@ pub(super) fn expectations(trellis: &mut Trellis<'_>, t: usize, value: &[f64], o
     Ok(())
 }
 
+/// `log q` of every choice. What the posterior cannot draw stays so, whatever the later variables would read there.
 fn sum_levels(trellis: &mut Trellis<'_>, t: usize, out: &mut [f64]) -> Result<(), NotFinite> {
     out.fill(0.0);
     for level in &mut trellis.levels {
-        out.iter_mut().zip(level.sum.at(t)?).for_each(|(out, term)| *out += term);
+        add_unless_impossible(out, level.sum.at(t)?);
     }
     Ok(())
+}
+
+pub(super) fn add_unless_impossible(out: &mut [f64], terms: &[f64]) {
+    for (out, term) in out.iter_mut().zip(terms) {
+        *out = if *out == f64::NEG_INFINITY { *out } else { *out + term };
+    }
 }
 
 /// Adds to each entry of the current tables that `sum` reads the weight of the points which read it.

@@ -172,7 +172,7 @@ fn agree(text: &str) {
     let evaluator = Evaluator::new(&model, BOUND);
     for (id, gradient) in &evaluation.gradient {
         let mut largest = 0.0f64;
-        for at in (0..gradient.len()).step_by(1 + gradient.len() / 40) {
+        for at in (0..gradient.len()).step_by(1 + gradient.len() / 12) {
             let bound = |step: f64| {
                 let mut moved = tables.clone();
                 let table = moved.current.get_mut(id).unwrap();
@@ -191,7 +191,7 @@ fn agree(text: &str) {
 const WALK: &str = "
 model walk
 param alpha = 0.7
-horizon T = 4
+horizon T = 3
 environment walk {
   state  s : 0..3
   action a : { left, right }
@@ -263,4 +263,73 @@ fn a_kernel_of_the_prior_that_moves_with_the_policy() {
     let kernels = "kernel pi(a | s) = Categorical(logits = table(s))  kernel p(a | s) = Categorical(logits = table(s))";
     agree(&walk(kernels, "a[t] ~ p(s[t])", "a[t] ~ pi(s[t])", "R[t] ~ exp(alpha * r[t])", ""));
     agree(&walk("kernel pi(a | s) = Categorical(logits = table(s))", "a[t] ~ pi(s[t])", "a[t] ~ pi(s[t])", "R[t] ~ exp(alpha * r[t])", ""));
+}
+
+#[test]
+fn policies_of_an_observation() {
+    let text = WALK.replace("  reward r", "  observation x : 0..2\n  x[t] ~ Mixture(0.7: Delta(min(s[t], 2)), 0.3: Delta(1))\n  reward r");
+    let blocks = "kernel pi(a | x, t) = Categorical(logits = table(x, t))
+        prior { s[1] ~ walk.initial; x[t] ~ walk.observation(s[t]); a[t] ~ Uniform; s[t+1] ~ walk.transition(s[t], a[t]) }
+        likelihood { R[t] ~ exp(alpha * r[t]) }
+        posterior { s[1] ~ walk.initial; x[t] ~ walk.observation(s[t]); a[t] ~ pi(x[t], t); s[t+1] ~ walk.transition(s[t], a[t]) }";
+    agree(&format!("{text}{blocks}"));
+}
+
+#[test]
+fn a_prior_and_a_posterior_with_dynamics_of_their_own() {
+    let kernels = "environment other {
+          state  z : 0..3
+          action b : { left, right }
+          reward w in [-2, 0]
+          z[1]   ~ Uniform
+          z[t+1] ~ Mixture(0.5: Delta(clamp(z[t] + (if b[t] == right then 1 else -1), 0, 3)), 0.25: Delta(z[t]), 0.25: Delta(max(z[t] - 1, 0)))
+          w[t]   = -1
+          end when z[t] == 3
+        }
+        kernel pi(a | s) = Categorical(logits = table(s))
+        prior { s[1] ~ other.initial; a[t] ~ Uniform; s[t+1] ~ other.transition(s[t], a[t]) }
+        likelihood { R[t] ~ exp(alpha * r[t]) }
+        posterior { s[1] ~ walk.initial; a[t] ~ pi(s[t]); s[t+1] ~ walk.transition(s[t], a[t]) }";
+    agree(&format!("{WALK}{kernels}"));
+}
+
+#[test]
+fn options_that_cancel() {
+    agree(&walk(
+        "option o : 2
+         kernel pick(o | s, last: o?) = Sticky(last, keep = 0.5, fresh = Categorical(logits = table(s)))
+         kernel pi(a | s, o) = Categorical(logits = table(s, o))",
+        "o[t] ~ pick(s[t], o[t-1]); a[t] ~ Uniform",
+        "o[t] ~ pick(s[t], o[t-1]); a[t] ~ pi(s[t], o[t])",
+        "R[t] ~ exp(alpha * r[t])",
+        "",
+    ));
+}
+
+#[test]
+fn options_with_a_reverse_model_that_looks_back() {
+    agree(&walk(
+        "option o : 2
+         kernel pick(o | s, last: o?) = Categorical(logits = table(s, last))
+         kernel back(o | s, a, last: o?) = Categorical(logits = table(s, a, last))
+         kernel pi(a | s, o) = Categorical(logits = table(s, o))",
+        "a[t] ~ Uniform",
+        "o[t] ~ pick(s[t], o[t-1]); a[t] ~ pi(s[t], o[t])",
+        "R[t] ~ exp(alpha * r[t])",
+        "auxiliary { o[t] ~ back(s[t], a[t], o[t-1]) }",
+    ));
+}
+
+#[test]
+fn one_option_for_the_whole_trajectory_decoded_from_its_end() {
+    agree(&walk(
+        "option o : 2
+         kernel pick(o | s) = Categorical(logits = table(s))
+         kernel decoder(o | s, goal: s) = Categorical(logits = table(s, goal))
+         kernel pi(a | s, o) = Categorical(logits = table(s, o))",
+        "o[1] ~ Uniform; a[t] ~ pi(s[t], o[1])",
+        "o[1] ~ pick(s[1]); a[t] ~ pi(s[t], o[1])",
+        "H[T] ~ decoder(o[1] | s[1], s[T+1])",
+        "",
+    ));
 }
