@@ -8,7 +8,7 @@ use super::features::{Column, Load};
 use super::float::Float;
 use super::kernels::{self, View, Write};
 use super::network::{NetworkPlan, Op, Part, PartSource, Slot, Step};
-use super::scalars::Leaf;
+use super::scalars::Workspace;
 use crate::model::Activation;
 use std::ops::Range;
 
@@ -20,7 +20,7 @@ pub const BLOCK: usize = 128;
 pub enum Feed<'a, E> {
     /// A number per row; the size of the domain stands for `none`.
     Finite(&'a [u32]),
-    /// Structure of arrays: component `c` of row `i` is `columns[c * stride + i]`.
+    /// Structure of arrays: component `c` of row `i` is `columns[c * stride + i]`; NaN stands for `none`.
     Real { columns: &'a [E], stride: usize },
 }
 
@@ -29,7 +29,8 @@ pub enum Feed<'a, E> {
 pub struct Activations<E> {
     columns: Vec<Vec<u32>>,
     slots: Vec<Vec<E>>,
-    values: Vec<f64>,
+    /// One for each load.
+    workspaces: Vec<Workspace<E>>,
 }
 
 /// Gradients of one block of rows.
@@ -41,7 +42,7 @@ pub struct Scratch<E> {
 impl<E: Float> Activations<E> {
     /// Room for `rows` rows.
     pub fn new(plan: &NetworkPlan, rows: usize) -> Activations<E> {
-        let mut activations = Activations { columns: vec![], slots: vec![], values: vec![] };
+        let mut activations = Activations { columns: vec![], slots: vec![], workspaces: vec![] };
         activations.reserve(plan, rows);
         activations
     }
@@ -50,6 +51,7 @@ impl<E: Float> Activations<E> {
     pub fn reserve(&mut self, plan: &NetworkPlan, rows: usize) {
         self.columns.resize_with(plan.columns.len(), Vec::new);
         self.slots.resize_with(plan.slots.len(), Vec::new);
+        self.workspaces.resize_with(plan.loads.len(), Workspace::default);
         for column in &mut self.columns {
             column.resize(column.len().max(rows), 0);
         }
@@ -117,10 +119,10 @@ impl NetworkPlan {
         for (column, out) in self.columns.iter().zip(&mut activations.columns) {
             load_column(column, inputs, &mut out[rows.clone()]);
         }
-        for (load, slot) in &self.loads {
+        for ((load, slot), work) in self.loads.iter().zip(&mut activations.workspaces) {
             let width = self.width_of(*slot);
             let out = &mut activations.slots[slot.0][rows.start * width..rows.end * width];
-            load_slot(load, inputs, width, out, &mut activations.values);
+            load_slot(load, inputs, width, out, work);
         }
     }
 
@@ -336,62 +338,63 @@ fn activate_back<E: Float>(activation: Option<Activation>, dy: &mut [E], y: &[E]
     }
 }
 
-fn load_column<E: Float>(column: &Column, inputs: &[Feed<E>], out: &mut [u32]) {
+fn load_column<E: Float>(column: &Column, feeds: &[Feed<E>], out: &mut [u32]) {
     match column {
-        Column::Number { input } => out.copy_from_slice(&numbers(&inputs[*input])[..out.len()]),
+        Column::Number { input } => out.copy_from_slice(&feeds[*input].numbers()[..out.len()]),
         Column::Decoded { input, decode } => {
-            out.iter_mut().zip(numbers(&inputs[*input])).for_each(|(out, &number)| *out = decode[number as usize]);
+            out.iter_mut().zip(feeds[*input].numbers()).for_each(|(out, &number)| *out = decode[number as usize]);
         }
-        Column::Joint { inputs: parts } => {
+        Column::Joint { inputs } => {
             out.fill(0);
-            for &(input, size) in parts {
-                out.iter_mut().zip(numbers(&inputs[input])).for_each(|(out, &number)| *out = *out * size as u32 + number);
+            for &(input, size) in inputs {
+                out.iter_mut().zip(feeds[input].numbers()).for_each(|(out, &number)| *out = *out * size as u32 + number);
             }
         }
-        Column::Cell { input, component, lo, count } => {
-            let values = component_of(&inputs[*input], *component);
-            for (out, &value) in out.iter_mut().zip(values) {
-                *out = (value.as_f64() - *lo as f64).clamp(0.0, (*count - 1) as f64) as u32;
+        Column::Cell { input, component, lo, count, optional } => {
+            let last = (*count - 1) as f64;
+            for (out, &value) in out.iter_mut().zip(feeds[*input].component(*component)) {
+                let cell = value.as_f64() - *lo as f64;
+                *out = if *optional && cell.is_nan() { *count as u32 } else { cell.clamp(0.0, last) as u32 };
             }
         }
     }
 }
 
-fn load_slot<E: Float>(load: &Load, inputs: &[Feed<E>], width: usize, out: &mut [E], values: &mut Vec<f64>) {
+fn load_slot<E: Float>(load: &Load, feeds: &[Feed<E>], width: usize, out: &mut [E], work: &mut Workspace<E>) {
     match load {
         Load::Real { input, from } => {
             for c in 0..width {
-                let column = component_of(&inputs[*input], from + c);
+                let column = feeds[*input].component(from + c);
                 out[c..].iter_mut().step_by(width).zip(column).for_each(|(out, &value)| *out = value);
             }
         }
+        Load::RealOrNone { input, component } => {
+            for (out, &value) in out.chunks_exact_mut(2).zip(feeds[*input].component(*component)) {
+                let none = value.as_f64().is_nan();
+                (out[0], out[1]) = if none { (E::ZERO, E::of(1.0)) } else { (value, E::ZERO) };
+            }
+        }
         Load::Time { input, horizon } => {
-            for (out, &t) in out.iter_mut().zip(numbers(&inputs[*input])) {
+            for (out, &t) in out.iter_mut().zip(feeds[*input].numbers()) {
                 *out = E::of(f64::from(t + 1) / *horizon as f64);
             }
         }
-        Load::Scalars(program) => {
-            for (row, out) in out.chunks_exact_mut(width).enumerate() {
-                let leaf = |leaf: &Leaf| match leaf {
-                    Leaf::Decoded { input, decode } => decode[numbers(&inputs[*input])[row] as usize],
-                    Leaf::Real { input, component } => component_of(&inputs[*input], *component)[row].as_f64(),
-                };
-                program.run(leaf, values, |at, value| out[at] = E::of(value));
-            }
+        Load::Scalars(program) => program.run(feeds, out, work),
+    }
+}
+
+impl<'a, E> Feed<'a, E> {
+    pub(super) fn numbers(&self) -> &'a [u32] {
+        match self {
+            Feed::Finite(numbers) => numbers,
+            Feed::Real { .. } => panic!("forward: this input is finite: the plan's `inputs` say so"),
         }
     }
-}
 
-fn numbers<'a, E>(input: &Feed<'a, E>) -> &'a [u32] {
-    match input {
-        Feed::Finite(numbers) => numbers,
-        Feed::Real { .. } => panic!("forward: this input is finite: the plan's `inputs` say so"),
-    }
-}
-
-fn component_of<'a, E>(input: &Feed<'a, E>, component: usize) -> &'a [E] {
-    match input {
-        Feed::Real { columns, stride } => &columns[component * stride..],
-        Feed::Finite(_) => panic!("forward: this input is real: the plan's `inputs` say so"),
+    pub(super) fn component(&self, component: usize) -> &'a [E] {
+        match self {
+            Feed::Real { columns, stride } => &columns[component * stride..],
+            Feed::Finite(_) => panic!("forward: this input is real: the plan's `inputs` say so"),
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! From the formals of a kernel to what a network reads: indices of one-hot columns, and columns of numbers.
 
 use super::network::{InputKind, InputSpec, NetworkPlan, Unsupported, unsupported};
-use super::scalars::Program;
+use super::scalars::{Leaf, Program};
 use crate::expr::ExprId;
 use crate::model::{Domain, Formal, FormalLength, FormalVariable, KernelId, Kind, Model};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ pub(super) enum Column {
     /// The joint number of several inputs of these sizes, the last one fastest.
     Joint { inputs: Vec<(usize, usize)> },
     /// A finite component of a domain that is not finite: its value less `lo`, below `count`.
-    Cell { input: usize, component: usize, lo: i64, count: usize },
+    Cell { input: usize, component: usize, lo: i64, count: usize, optional: bool },
 }
 
 /// Numbers per row, computed from the inputs.
@@ -24,6 +24,8 @@ pub(super) enum Column {
 pub(super) enum Load {
     /// Components `from..from + width` of a real input.
     Real { input: usize, from: usize },
+    /// A real component that may be `none`: its value and 0, or 0 and 1.
+    RealOrNone { input: usize, component: usize },
     /// `t / T`
     Time { input: usize, horizon: usize },
     /// Scalar expressions.
@@ -62,9 +64,8 @@ pub(super) fn of_formal(
                 continue;
             }
             Values::Number => {
-                verify_present(declared)?;
                 let input = input(plan, source(kernel, formal), step, InputKind::Real { components: 1 });
-                features.push(Feature::Dense { load: Load::Real { input, from: 0 }, width: 1 });
+                features.push(real(input, 0, 1, declared.optional));
                 continue;
             }
         };
@@ -90,21 +91,20 @@ pub(super) fn of_formal(
                 }
             }
             None => {
-                verify_present(declared)?;
-                let components = domain.components.len();
+                let (components, optional) = (domain.components.len(), declared.optional);
                 let input = input(plan, source(kernel, formal), step, InputKind::Real { components });
                 let mut from = 0;
                 while from < components {
                     match finite_kind(&domain.components[from].kind) {
                         Some((lo, count)) => {
-                            let column = column(plan, Column::Cell { input, component: from, lo, count });
-                            features.push(Feature::OneHot { column, width: count });
+                            let column = column(plan, Column::Cell { input, component: from, lo, count, optional });
+                            features.push(Feature::OneHot { column, width: count + usize::from(optional) });
                             from += 1;
                         }
                         None => {
-                            let rest = &domain.components[from..];
-                            let width = rest.iter().take_while(|c| finite_kind(&c.kind).is_none()).count();
-                            features.push(Feature::Dense { load: Load::Real { input, from }, width });
+                            let reals = domain.components[from..].iter().take_while(|c| finite_kind(&c.kind).is_none()).count();
+                            let width = if optional { 1 } else { reals };
+                            features.push(real(input, from, width, optional));
                             from += width;
                         }
                     }
@@ -113,6 +113,14 @@ pub(super) fn of_formal(
         }
     }
     Ok(features)
+}
+
+fn real(input: usize, from: usize, width: usize, optional: bool) -> Feature {
+    if optional {
+        Feature::Dense { load: Load::RealOrNone { input, component: from }, width: 2 }
+    } else {
+        Feature::Dense { load: Load::Real { input, from }, width }
+    }
 }
 
 /// The column of the joint number of finite formals (a value more where one may be `none`), and how many values it has.
@@ -158,7 +166,9 @@ pub(super) fn scalars(
         if !matches!(declared.length, FormalLength::One) {
             return Err(unsupported("an expression over a window"));
         }
-        verify_present(declared)?;
+        if declared.optional {
+            return Err(unsupported(&format!("an expression over `{}`, which may be `none`,", declared.name)));
+        }
         let source = source(kernel, formal);
         Ok(match values_of_formal(model, declared) {
             Values::Domain(Domain { finite: Some(finite), components, .. }) => {
@@ -168,20 +178,18 @@ pub(super) fn scalars(
                     value[component as usize]
                 });
                 let decode = decode.collect();
-                super::scalars::Leaf::Decoded { input: input(plan, source, 0, InputKind::Finite { size: finite.size() }), decode }
+                Leaf::Decoded { input: input(plan, source, 0, InputKind::Finite { size: finite.size() }), decode }
             }
             Values::Domain(Domain { finite: None, components, .. }) => {
                 let kind = InputKind::Real { components: components.len() };
-                super::scalars::Leaf::Real { input: input(plan, source, 0, kind), component: component as usize }
+                Leaf::Real { input: input(plan, source, 0, kind), component: component as usize }
             }
             Values::Time => {
                 let decode = (1..=model.horizon.value).map(|t| t as f64).collect();
-                super::scalars::Leaf::Decoded { input: input(plan, source, 0, InputKind::Finite { size: model.horizon.value }), decode }
+                Leaf::Decoded { input: input(plan, source, 0, InputKind::Finite { size: model.horizon.value }), decode }
             }
-            Values::Truth => {
-                super::scalars::Leaf::Decoded { input: input(plan, source, 0, InputKind::Finite { size: 2 }), decode: vec![0.0, 1.0] }
-            }
-            Values::Number => super::scalars::Leaf::Real { input: input(plan, source, 0, InputKind::Real { components: 1 }), component: 0 },
+            Values::Truth => Leaf::Decoded { input: input(plan, source, 0, InputKind::Finite { size: 2 }), decode: vec![0.0, 1.0] },
+            Values::Number => Leaf::Real { input: input(plan, source, 0, InputKind::Real { components: 1 }), component: 0 },
         })
     })?;
     Ok(Load::Scalars(program))
@@ -225,13 +233,6 @@ fn finite_kind(kind: &Kind) -> Option<(i64, usize)> {
         Kind::Bool => Some((0, 2)),
         Kind::Real { .. } => None,
     }
-}
-
-fn verify_present(formal: &Formal) -> Result<(), Unsupported> {
-    if !formal.optional {
-        return Ok(());
-    }
-    Err(unsupported(&format!("a network over `{}`, which is not finite and may be `none`,", formal.name)))
 }
 
 fn input(plan: &mut NetworkPlan, source: u32, step: usize, kind: InputKind) -> usize {

@@ -2,7 +2,8 @@
 //!
 //! Elementary functions are those of [`Real`]: in `f32` free of branches, so that loops vectorise, in `f64` the library's.
 
-use crate::expr::Real;
+use super::scalars::{Program, ProgramRun};
+use crate::expr::{Column, Real};
 use dfdx::dtypes::Dtype;
 use std::ops::Neg;
 
@@ -33,6 +34,8 @@ pub trait Float: sealed::Sealed + Dtype + Neg<Output = Self> + std::fmt::Display
     fn tanh(self) -> Self;
     /// `log(1 + exp(self))`, without overflow.
     fn softplus(self) -> Self;
+    /// Runs an expression program in this precision.
+    fn run_program(program: &Program, run: ProgramRun<Self>);
     /// Appends the little-endian bytes.
     fn write_le(self, bytes: &mut Vec<u8>);
     /// Reads little-endian bytes of `size_of::<Self>()`.
@@ -40,7 +43,7 @@ pub trait Float: sealed::Sealed + Dtype + Neg<Output = Self> + std::fmt::Display
 }
 
 macro_rules! float {
-    ($type:ident, $safetensors:ident) => {
+    ($type:ident, $safetensors:ident, $program:ident) => {
         impl Float for $type {
             const ZERO: Self = 0.0;
             const NEG_INFINITY: Self = $type::NEG_INFINITY;
@@ -94,6 +97,11 @@ macro_rules! float {
             fn softplus(self) -> Self {
                 Real::softplus(self)
             }
+            fn run_program(program: &Program, run: ProgramRun<Self>) {
+                let program = &program.$program;
+                let scratch = run.scratch.get_or_insert_with(|| program.scratch());
+                program.run(run.leaves, Column::Same($type::NAN), run.rows, run.out, run.rows, scratch);
+            }
             fn write_le(self, bytes: &mut Vec<u8>) {
                 bytes.extend_from_slice(&self.to_le_bytes());
             }
@@ -105,5 +113,5 @@ macro_rules! float {
         }
     };
 }
-float!(f32, F32);
-float!(f64, F64);
+float!(f32, F32, single);
+float!(f64, F64, double);

@@ -35,7 +35,7 @@ pub struct InputSpec {
 pub enum InputKind {
     /// Numbers `0..size` of a finite domain; `size` itself stands for `none`. The time `t` is `t − 1` of `0..T`.
     Finite { size: usize },
-    /// The components of a domain that is not finite, as numbers.
+    /// The components of a domain that is not finite, as numbers; NaN stands for `none`.
     Real { components: usize },
 }
 

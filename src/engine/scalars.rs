@@ -1,29 +1,23 @@
-//! Scalar expressions of a network's inputs, run row by row in `f64`. They read no parameter, so no gradient passes through them.
+//! Scalar expressions of a network's inputs, as compiled programs over columns. They read no parameter, so no gradient passes through
+//! them.
 
+use super::evaluate::Feed;
+use super::float::Float;
 use super::network::{Unsupported, unsupported};
-use crate::expr::{BinaryOp, ExprId, Node, UnaryOp};
+use crate::expr::{self, Column, ExprId, InputId, Node};
 use crate::model::{Input, KernelId, Model};
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// Instructions; each writes the value of its own place.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Program {
-    instructions: Vec<Instruction>,
-    /// The places of the results.
-    results: Vec<usize>,
+/// Expressions, one result each, in both precisions.
+#[derive(Clone, Debug)]
+pub struct Program {
+    values: Vec<ExprId>,
+    leaves: Vec<(InputId, Leaf)>,
+    pub(super) single: Arc<expr::Program<f32>>,
+    pub(super) double: Arc<expr::Program<f64>>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
-enum Instruction {
-    Constant(f64),
-    Leaf(Leaf),
-    Unary(UnaryOp, usize),
-    Binary(BinaryOp, usize, usize),
-    If(usize, usize, usize),
-    Lookup(Vec<f64>, usize),
-    Choose(Vec<usize>, usize),
-}
-
-/// A component of an input.
+/// A component of an input of the network.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Leaf {
     /// `decode[number]`
@@ -37,6 +31,41 @@ pub(super) enum Leaf {
     },
 }
 
+/// Columns of a run, made in the first one and reused; a clone begins anew.
+#[derive(Default)]
+pub(super) struct Workspace<E> {
+    leaves: Vec<Vec<E>>,
+    out: Vec<E>,
+    /// Never locked: the mutex lets threads share activations that one of them has filled.
+    scratch: Mutex<Option<expr::Scratch<E>>>,
+}
+
+impl<E> Clone for Workspace<E> {
+    fn clone(&self) -> Self {
+        Workspace { leaves: vec![], out: vec![], scratch: Mutex::new(None) }
+    }
+}
+
+impl<E> std::fmt::Debug for Workspace<E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str("Workspace")
+    }
+}
+
+/// A run of a program, as [`Float::run_program`] passes it on.
+pub struct ProgramRun<'a, E> {
+    pub(super) leaves: &'a dyn Fn(InputId) -> Column<'a, E>,
+    pub(super) rows: usize,
+    pub(super) out: &'a mut [E],
+    pub(super) scratch: &'a mut Option<expr::Scratch<E>>,
+}
+
+impl PartialEq for Program {
+    fn eq(&self, other: &Program) -> bool {
+        self.values == other.values && self.leaves == other.leaves
+    }
+}
+
 impl Program {
     /// `leaf` gives the component of a kernel's formal that an expression reads.
     pub fn compile(
@@ -44,54 +73,46 @@ impl Program {
         values: &[ExprId],
         mut leaf: impl FnMut(KernelId, u32, u32) -> Result<Leaf, Unsupported>,
     ) -> Result<Program, Unsupported> {
+        let graph = &model.graph;
+        if graph.reach(values).into_iter().any(|id| matches!(graph.node(id), Node::Time)) {
+            return Err(unsupported("a network that reads `t` past its kernel's givens"));
+        }
+        let mut leaves = Vec::new();
+        for input in graph.inputs_of(values) {
+            match model.inputs[input.0 as usize] {
+                Input::Formal { kernel, formal, component } => leaves.push((input, leaf(kernel, formal, component)?)),
+                Input::Variable { .. } | Input::Reward { .. } => {
+                    return Err(unsupported("a network that reads a variable past its kernel's givens"));
+                }
+            }
+        }
         let params = model.param_values();
-        let reached = model.graph.reach(values);
-        let place = |id: &ExprId| reached.binary_search(id).expect("expr: `reach` lists every operand");
-        let mut instructions = Vec::with_capacity(reached.len());
-        for id in &reached {
-            instructions.push(match model.graph.node(*id) {
-                Node::Constant(bits) => Instruction::Constant(f64::from_bits(*bits)),
-                Node::Param(param) => Instruction::Constant(params[param.0 as usize]),
-                Node::Input(input) => match model.inputs[input.0 as usize] {
-                    Input::Formal { kernel, formal, component } => Instruction::Leaf(leaf(kernel, formal, component)?),
-                    Input::Variable { .. } | Input::Reward { .. } => {
-                        return Err(unsupported("a network that reads a variable past its kernel's givens"));
-                    }
-                },
-                Node::Time => return Err(unsupported("a network that reads `t` past its kernel's givens")),
-                Node::Unary(op, x) => Instruction::Unary(*op, place(x)),
-                Node::Binary(op, x, y) => Instruction::Binary(*op, place(x), place(y)),
-                Node::If(condition, then, otherwise) => Instruction::If(place(condition), place(then), place(otherwise)),
-                Node::Lookup(table, index) => Instruction::Lookup(model.graph.table(*table).to_vec(), place(index)),
-                Node::Choose(items, index) => Instruction::Choose(items.iter().map(place).collect(), place(index)),
-            });
-        }
-        Ok(Program { instructions, results: values.iter().map(place).collect() })
+        let single = Arc::new(expr::Program::compile(graph, values, &params));
+        let double = Arc::new(expr::Program::compile(graph, values, &params));
+        Ok(Program { values: values.to_vec(), leaves, single, double })
     }
 
-    /// The results of one row. `leaf` gives the value of a leaf; `values` is scratch space.
-    pub fn run(&self, leaf: impl Fn(&Leaf) -> f64, values: &mut Vec<f64>, mut result: impl FnMut(usize, f64)) {
-        values.clear();
-        for instruction in &self.instructions {
-            let value = match instruction {
-                Instruction::Constant(value) => *value,
-                Instruction::Leaf(at) => leaf(at),
-                Instruction::Unary(op, x) => op.apply(values[*x]),
-                Instruction::Binary(op, x, y) => op.apply(values[*x], values[*y]),
-                Instruction::If(condition, then, otherwise) => values[if values[*condition] != 0.0 { *then } else { *otherwise }],
-                Instruction::Lookup(table, index) => at(values[*index]).and_then(|i| table.get(i)).copied().unwrap_or(f64::NAN),
-                Instruction::Choose(items, index) => at(values[*index]).and_then(|i| items.get(i)).map_or(f64::NAN, |&item| values[item]),
-            };
-            values.push(value);
+    /// Computes the results of all rows of `out`, row-major.
+    pub fn run<E: Float>(&self, feeds: &[Feed<E>], out: &mut [E], work: &mut Workspace<E>) {
+        let width = self.values.len();
+        let rows = out.len() / width;
+        work.leaves.resize_with(self.leaves.len(), Vec::new);
+        for ((_, leaf), column) in self.leaves.iter().zip(&mut work.leaves) {
+            column.clear();
+            match leaf {
+                Leaf::Decoded { input, decode } => {
+                    column.extend(feeds[*input].numbers()[..rows].iter().map(|&number| E::of(decode[number as usize])));
+                }
+                Leaf::Real { input, component } => column.extend_from_slice(&feeds[*input].component(*component)[..rows]),
+            }
         }
-        for (at, place) in self.results.iter().enumerate() {
-            result(at, values[*place]);
+        work.out.resize(width * rows, E::ZERO);
+        let place = |id: InputId| self.leaves.iter().position(|(leaf, _)| *leaf == id).expect("scalars: `inputs_of` lists every input");
+        let leaves = |id: InputId| Column::Each(&work.leaves[place(id)][..]);
+        let scratch = work.scratch.get_mut().unwrap_or_else(PoisonError::into_inner);
+        E::run_program(self, ProgramRun { leaves: &leaves, rows, out: &mut work.out, scratch });
+        for (row, out) in out.chunks_exact_mut(width).enumerate() {
+            out.iter_mut().enumerate().for_each(|(k, out)| *out = work.out[k * rows + row]);
         }
     }
-}
-
-/// The index, where it is a whole number that is not negative.
-fn at(index: f64) -> Option<usize> {
-    let whole = index as usize; // saturates; NaN gives 0
-    (whole as f64 == index).then_some(whole)
 }
