@@ -8,9 +8,12 @@ use crate::syntax::ast;
 /// what only the whole shows (each variable generated once, support, likelihoods that exceed 1). Warnings stay with the model.
 pub fn check(file: &ast::File, overrides: &Overrides) -> Result<Model, Diagnostics> {
     let (model, mut list) = lower::lower(file, overrides);
-    list.extend(verify::unused(file));
     if let Some(model) = &model {
         list.extend(verify::verify(model));
+    }
+    // beside a mistake an unused name is often its consequence
+    if list.iter().all(|found| found.severity == Severity::Warning) {
+        list.extend(verify::unused(file));
     }
     list.sort_by_key(|found| found.labels.first().map(|label| label.span));
     match model {

@@ -135,7 +135,8 @@ impl<'a> Lowering<'a> {
                         Some(Timed::Reward(environment, reward)) => TargetVariable::Reward(environment, reward),
                         None => {
                             if self.find(FILE, &name.text).is_some() {
-                                self.error("type", name.span, format!("`{}` is no variable", name.text));
+                                let told = Diagnostic::error("type", name.span, format!("`{}` is no variable", name.text));
+                                self.report(told.hint("a factor draws a state, an action, an option or an observation"));
                             } else {
                                 let known = self.variable_names();
                                 self.unknown(&name.text, name.span, "variable", &known);
@@ -159,7 +160,7 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    fn variable_names(&self) -> Vec<String> {
+    pub fn variable_names(&self) -> Vec<String> {
         let mut known: Vec<String> = self.variables.iter().map(|slot| slot.name.clone()).collect();
         known.extend(self.environments.iter().flat_map(|slot| slot.rewards.iter().map(|reward| reward.name.clone())));
         known
@@ -258,7 +259,7 @@ impl<'a> Lowering<'a> {
                     "observation" => EnvironmentKernel::Observation,
                     _ => {
                         let known = ["initial", "transition", "observation"].map(str::to_owned);
-                        self.unknown(&field.text, field.span, "kernel of an environment", &known);
+                        self.unknown(&field.text, field.span, "environment kernel", &known);
                         return Right::Mistake;
                     }
                 };

@@ -58,7 +58,10 @@ impl Lowering<'_> {
                 let told = Diagnostic::error("unknown-name", function.span, format!("unknown function `{name}`"));
                 self.report(match near {
                     Some(near) => told.hint(format!("did you mean `{near}`?")),
-                    None => told,
+                    None => {
+                        let known: Vec<&str> = FUNCTIONS.iter().map(|(name, _)| *name).collect();
+                        told.hint(format!("functions are {}", known.join(", ")))
+                    }
                 });
                 arguments.iter().for_each(|argument| {
                     self.lower(&argument.value, scope);

@@ -52,7 +52,11 @@ impl Lowering<'_> {
             return None;
         };
         if !number.is_finite() {
-            self.report(Diagnostic::error("constant", span, format!("{what} is {}, not a finite number", show_number(number))));
+            self.report(Diagnostic::error(
+                "constant",
+                span,
+                format!("{what} must be a finite number, and this is {}", show_number(number)),
+            ));
             return None;
         }
         Some(number)

@@ -372,7 +372,9 @@ impl Lowering<'_> {
         let probs = arguments.iter().any(|argument| matches!(&argument.label, Some(ArgumentLabel::Named(name)) if name.text == "probs"));
         let logits = arguments.iter().any(|argument| matches!(&argument.label, Some(ArgumentLabel::Named(name)) if name.text == "logits"));
         if probs == logits {
-            self.check_names(name, arguments, &["logits", "probs"]);
+            if !self.check_names(name, arguments, &["logits", "probs"]) {
+                return None;
+            }
             let told = Diagnostic::error("argument", span, format!("`{name}` takes either `logits` or `probs`"));
             self.report(told.hint(format!("write `{name}(logits = …)` or `{name}(probs = …)`")));
             return None;
@@ -416,7 +418,11 @@ impl Lowering<'_> {
     }
 
     fn wrong_domain<A>(&mut self, span: Span, name: &str, wanted: &str, domain: &Domain) -> Option<A> {
-        self.error("distribution", span, format!("`{name}` needs {wanted}, and this one is {}", describe_domain(domain)));
+        let told = Diagnostic::error("distribution", span, format!("`{name}` needs {wanted}, and this one is {}", describe_domain(domain)));
+        self.report(told.hint(match domain.is_finite() {
+            true => "over values that can be counted stand `Categorical(logits = …)`, `Uniform` and `Delta(…)`",
+            false => "over real numbers stand `Normal(mean = …, sd = …)`, `TanhNormal`, `Beta`, `Uniform` and `Delta(…)`",
+        }));
         None
     }
 
@@ -461,7 +467,7 @@ impl Lowering<'_> {
                 });
                 if !known.contains(&name.text.as_str()) {
                     let known: Vec<String> = known.iter().map(|name| (*name).to_owned()).collect();
-                    self.unknown(&name.text, name.span, &format!("argument of `{function}`"), &known);
+                    self.unknown(&name.text, name.span, &format!("argument for `{function}`:"), &known);
                     good = false;
                 } else if let Some(first) = first {
                     self.report(

@@ -38,7 +38,8 @@ impl Lowering<'_> {
         let (low, high) = (self.constant(lo, scope, "a bound"), self.constant(hi, scope, "a bound"));
         let (low, high) = low.zip(high)?;
         if low > high {
-            self.error("domain", lo.span.to(hi.span), format!("no number lies between {low} and {high}"));
+            let told = Diagnostic::error("domain", lo.span.to(hi.span), format!("no number lies between {low} and {high}"));
+            self.report(told.hint("the lower bound stands first"));
             return None;
         }
         Some((low, high))
@@ -70,7 +71,8 @@ impl Lowering<'_> {
                     (self.constant_integer(lo, &scope, "the end of a range"), self.constant_integer(hi, &scope, "the end of a range"));
                 let (lo, hi) = low.zip(high)?;
                 if lo > hi {
-                    self.error("domain", written.span, format!("the range {lo}..{hi} has no values"));
+                    let told = Diagnostic::error("domain", written.span, format!("the range {lo}..{hi} has no values"));
+                    self.report(told.hint("the lowest value stands first"));
                     return None;
                 }
                 if hi.saturating_sub(lo) >= MOST_VALUES {
@@ -120,7 +122,9 @@ impl Lowering<'_> {
                 let (lows, highs) = (self.bound_per_component(lo, width, scope), self.bound_per_component(hi, width, scope));
                 let (lows, highs) = lows.zip(highs)?;
                 if let Some((low, high)) = lows.iter().zip(&highs).find(|(low, high)| low >= high) {
-                    self.error("domain", lo.span.to(hi.span), format!("the lower bound {low} is not below the upper bound {high}"));
+                    let message = format!("the lower bound {low} is not below the upper bound {high}");
+                    let told = Diagnostic::error("domain", lo.span.to(hi.span), message);
+                    self.report(told.hint("the lower bound stands first"));
                     return None;
                 }
                 (lows, highs)

@@ -187,7 +187,8 @@ impl<'a> Lowering<'a> {
     }
 
     fn twice(&mut self, what: &str, span: Span, first: Span) {
-        self.report(Diagnostic::error("duplicate-name", span, format!("`{what}` stands twice")).also(first, "the first is here"));
+        let told = Diagnostic::error("duplicate-name", span, format!("`{what}` stands twice")).also(first, "the first is here");
+        self.report(told.hint("keep one; cases are told apart with `if … then … else …`, chances with `Mixture(w: …, …)`"));
     }
 
     fn body_factor(&mut self, id: EnvironmentId, factor: &'a ast::Factor, body: &mut Body<'a>) {
@@ -292,7 +293,8 @@ impl<'a> Lowering<'a> {
         let target = target?;
         let Some(factor) = factor else {
             let (name, span) = (self.slot(id).name.clone(), self.slot(id).written.name.span);
-            self.error("environment", span, format!("the environment `{name}` lacks {what}"));
+            let told = Diagnostic::error("environment", span, format!("the environment `{name}` lacks {what}"));
+            self.report(told.hint("an environment says how its state begins and how the next one follows: `s[1] ~ …` and `s[t+1] ~ …`"));
             return None;
         };
         let domain = self.variables[target.0 as usize].domain.clone();

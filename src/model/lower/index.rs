@@ -33,6 +33,15 @@ impl Lowering<'_> {
             self.report(told.hint(format!("write `{name}`: the factor that uses the kernel says at which step it is read")));
             return Value::Poison;
         }
+        if let ExprKind::Name(name) = &base.kind
+            && scope.local(name).is_none()
+            && self.find(scope.unit, name).is_none()
+            && self.reads_the_time(at, scope)
+        {
+            let known = self.variable_names();
+            self.unknown(name, base.span, "variable", &known);
+            return Value::Poison;
+        }
         let value = self.lower(base, scope);
         let mut places = Vec::with_capacity(at.len());
         for at in at {

@@ -237,10 +237,17 @@ impl Lowering<'_> {
                     return self.kernel_slot(net.kernel).formal(at).map(|formal| (at, formal.clone()));
                 }
                 Some(Signal::Value(_) | Signal::Layer(_)) => {}
-                None => {
-                    self.lower(&argument.value, &net.scope);
-                }
+                None if self.lower(&argument.value, &net.scope).is_poisoned() => return None,
+                None => {}
             }
+        }
+        if let ExprKind::Index { base, .. } = &argument.value.kind
+            && let ExprKind::Name(input) = &base.kind
+            && matches!(net.signal(input), Some(Signal::Formal(_)))
+        {
+            let told = Diagnostic::error("index", span, format!("inside a kernel `{input}` has no index"));
+            self.report(told.hint(format!("write `{input}`: the factor that uses the kernel says at which step it is read")));
+            return None;
         }
         let told = Diagnostic::error("network", span, format!("`{name}` reads a given of the kernel as it is"));
         self.report(told.hint("name the given, without operations on it"));

@@ -229,7 +229,7 @@ impl<'a> Lowering<'a> {
 
     pub fn duplicate(&mut self, name: &ast::Name, first: Span) {
         let told = Diagnostic::error("duplicate-name", name.span, format!("`{}` is declared twice", name.text));
-        self.report(told.also(first, "first declared here"));
+        self.report(told.also(first, "first declared here").hint("remove or rename one of the two"));
     }
 
     /// `--set` of a name that is no param.

@@ -81,7 +81,15 @@ impl Lowering<'_> {
             (Shape::Vector(_) | Shape::Record(_), _) => {
                 let (wanted, found) = (describe_shape(shape), value.describe(&self.names));
                 let code = if matches!((shape, value), (Shape::Vector(_), Value::Array(_))) { "width" } else { "type" };
-                self.error(code, span, format!("expected {wanted}, found {found}"));
+                let told = Diagnostic::error(code, span, format!("expected {wanted}, found {found}"));
+                let missing = match (shape, value) {
+                    (Shape::Record(fields), Value::Record(_)) => fields.iter().find(|(name, _)| value.field(name).is_none()),
+                    _ => None,
+                };
+                self.report(match missing {
+                    Some((name, _)) => told.hint(format!("the field `{name}` is missing")),
+                    None => told,
+                });
                 false
             }
         }

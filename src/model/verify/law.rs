@@ -157,6 +157,32 @@ impl Law {
         }
     }
 
+    /// Calls `visit` with each column that counts at `row`: not those of parts that are not chosen or have no weight.
+    pub fn used(&self, columns: &[Vec<f64>], row: usize, visit: &mut dyn FnMut(usize)) {
+        let at = |column: usize| columns[column][row];
+        match &self.kind {
+            LawKind::Equal(_) | LawKind::Bounds | LawKind::Implicit => {}
+            LawKind::Probabilities(_, all) | LawKind::Logits(_, all) => all.iter().copied().for_each(visit),
+            LawKind::Bernoulli { probability } => visit(*probability),
+            LawKind::Atoms(values) => values.iter().flatten().copied().for_each(visit),
+            LawKind::Mixture(parts) => {
+                for (weight, part) in parts {
+                    visit(*weight);
+                    if at(*weight) > 0.0 {
+                        part.used(columns, row, visit);
+                    }
+                }
+            }
+            LawKind::If(condition, then, otherwise) => {
+                visit(*condition);
+                (if at(*condition) != 0.0 { then } else { otherwise }).used(columns, row, visit);
+            }
+            LawKind::Record(parts) => parts.iter().for_each(|part| part.used(columns, row, visit)),
+            LawKind::Box { lo: a, hi: b } | LawKind::Normal { mean: a, sd: b } => a.iter().chain(b).copied().for_each(visit),
+            LawKind::TanhNormal { mean: a, sd: b } | LawKind::Beta { a, b } => a.iter().chain(b).copied().for_each(visit),
+        }
+    }
+
     /// Collects the values with mass at `row`; false where some of the mass has a density.
     pub fn atoms(&self, columns: &[Vec<f64>], row: usize, found: &mut Atoms) -> bool {
         let at = |column: usize| columns[column][row];
@@ -329,4 +355,78 @@ fn show_outcome(domain: &FiniteDomain, outcome: usize) -> String {
     let mut value = vec![0.0; domain.width()];
     domain.value(outcome, &mut value);
     value.iter().map(f64::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expr::{ExprId, Graph};
+
+    fn scalar(kind: Kind) -> Domain {
+        let components = vec![Component { path: String::new(), kind }];
+        Domain { shape: Shape::Scalar, finite: FiniteDomain::of(&components), components }
+    }
+
+    /// The law of a distribution whose arguments are constants, and its one row.
+    fn constant(
+        distribution: impl Fn(&mut dyn FnMut(f64) -> Vec<ExprId>) -> Distribution<Vec<ExprId>>,
+        domain: &Domain,
+    ) -> (Law, Vec<Vec<f64>>) {
+        let mut graph = Graph::default();
+        let distribution = distribution(&mut |value| vec![graph.constant(value)]);
+        let law = Law::of(&distribution, domain, &|id| id.0 as usize).expect("the shapes fit");
+        (law, graph.nodes().iter().enumerate().map(|(id, _)| vec![graph.as_constant(ExprId(id as u32)).unwrap_or(0.0)]).collect())
+    }
+
+    #[test]
+    fn weights_are_probabilities() {
+        let domain = scalar(Kind::Integer { lo: 0, hi: 3 });
+        let mixture = |weights: [f64; 2]| {
+            constant(
+                |c| Distribution::Mixture(weights.iter().zip([1.0, 7.0]).map(|(&w, v)| (c(w), Distribution::Delta(c(v)))).collect()),
+                &domain,
+            )
+        };
+        let fault = |weights| {
+            let (law, columns) = mixture(weights);
+            law.fault(&columns, 0)
+        };
+        assert_eq!(fault([0.25, 0.75]), None);
+        assert_eq!(fault([0.5, 0.75]), Some(Fault::WeightsSum(1.25)));
+        assert_eq!(fault([-0.5, 1.5]), Some(Fault::NegativeWeight { part: 0, value: -0.5 }));
+    }
+
+    #[test]
+    fn a_part_without_weight_has_no_mass() {
+        let domain = scalar(Kind::Integer { lo: 0, hi: 3 });
+        let (law, columns) = constant(
+            |c| Distribution::Mixture(vec![(c(1.0), Distribution::Delta(c(2.0))), (c(0.0), Distribution::Delta(c(9.0)))]),
+            &domain,
+        );
+        let mut atoms = Atoms::default();
+        assert!(law.atoms(&columns, 0, &mut atoms));
+        assert_eq!((atoms.count, &atoms.values[..]), (1, &[2.0][..]));
+    }
+
+    #[test]
+    fn independent_parts_multiply() {
+        let field = |lo, hi| Component { path: String::new(), kind: Kind::Integer { lo, hi } };
+        let components = vec![field(0, 1), field(5, 7)];
+        let shape = Shape::Record(vec![("x".into(), Shape::Scalar), ("y".into(), Shape::Scalar)]);
+        let domain = Domain { shape, finite: FiniteDomain::of(&components), components };
+        let (law, columns) = constant(|c| Distribution::Record(vec![Distribution::Uniform, Distribution::Delta(c(6.0))]), &domain);
+        let mut atoms = Atoms::default();
+        assert!(law.atoms(&columns, 0, &mut atoms));
+        assert_eq!(atoms.iter(2).collect::<Vec<_>>(), [[0.0, 6.0], [1.0, 6.0]]);
+    }
+
+    #[test]
+    fn a_density_has_a_range_and_no_atoms() {
+        let domain = scalar(Kind::Real { lo: -2.0, hi: 2.0 });
+        let (law, columns) = constant(|c| Distribution::TanhNormal { mean: c(0.0), sd: c(1.0) }, &domain);
+        let (mut atoms, mut reach) = (Atoms::default(), Vec::new());
+        assert!(!law.atoms(&columns, 0, &mut atoms));
+        law.reach(&columns, 0, &domain.components, &mut reach);
+        assert_eq!(reach, [Some((-2.0, 2.0))]);
+    }
 }

@@ -69,6 +69,10 @@ fn shifted(model: &Model, written: &ast::Expr, text: &str, hi: f64) -> String {
         }
     }
     if hi.is_finite() {
+        let text = match written.kind {
+            ast::ExprKind::If { .. } => format!("({text})"),
+            _ => text.to_owned(),
+        };
         format!("subtract its maximum, which moves the evidence by a constant: `exp({text} - {})`", show(hi))
     } else {
         "an event's probability is at most 1: bound the exponent with `min(0, …)`".to_owned()

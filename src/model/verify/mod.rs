@@ -2,8 +2,9 @@
 //!
 //! Each file is one condition of the language reference: each variable [`generated`] once, [`coverage`] by the prior, an
 //! [`order`] of sampling, no [`none`] read, [`support`], [`likelihood`]s that are probabilities, [`probabilities`] and [`rewards`]
-//! at every state and action, [`floors`] under learned scales, and what is [`unused`].
+//! at every state and action ([`arrays`] included), [`floors`] under learned scales, and what is [`unused`].
 
+mod arrays;
 mod coverage;
 mod floors;
 mod generated;
@@ -12,6 +13,7 @@ mod likelihood;
 mod none;
 mod order;
 mod probabilities;
+mod reach;
 mod rewards;
 mod space;
 mod support;
@@ -70,4 +72,114 @@ fn missing_blocks(bound: &Bound) -> Vec<Diagnostic> {
         found.push(missing("posterior", "the factors that are sampled, such as `a[t] ~ pi(s[t])`"));
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::{Overrides, check};
+    use crate::source::Source;
+    use crate::syntax::parse;
+
+    /// The codes of all that is said of a model.
+    fn codes(text: &str) -> Vec<&'static str> {
+        let file = parse(&Source::new("test", text)).expect("the text is a model file");
+        let list = check(&file, &Overrides::default()).map_or_else(|refused| refused.list, |model| model.warnings);
+        list.iter().map(|found| found.code.0).collect()
+    }
+
+    /// A walk of `steps` steps over `0..9` with an option, whose posterior and auxiliary factors of the option are given.
+    fn walk(steps: usize, posterior: &str, auxiliary: &str) -> String {
+        format!(
+            "model walk
+             horizon T = {steps}
+             environment line {{
+               state s : 0..9
+               action a : {{ left, right }}
+               reward r in [-1, 0]
+               s[1] ~ Delta(0)
+               s[t+1] ~ Delta(clamp(s[t] + (if a[t] == right then 1 else -1), 0, 9))
+               r[t] = if s[t+1] == 9 then 0 else -1
+               end when s[t] == 9
+             }}
+             option o : 2
+             kernel pi(a | s, o) = Categorical(logits = table(s, o))
+             kernel first(o | s) = Categorical(logits = table(s))
+             kernel pick(o | s, last: o?) = Sticky(last, keep = 0.5, fresh = Categorical(logits = table(s)))
+             kernel back(o | last: o?, next: o?) = Categorical(logits = table(last, next))
+             prior {{ s[1] ~ line.initial; a[t] ~ Uniform; s[t+1] ~ line.transition(s[t], a[t]) }}
+             likelihood {{ R[t] ~ exp(r[t]) }}
+             posterior {{ s[1] ~ line.initial; {posterior}; a[t] ~ pi(s[t], o[t]); s[t+1] ~ line.transition(s[t], a[t]) }}
+             auxiliary {{ {auxiliary} }}"
+        )
+    }
+
+    const PICK: &str = "o[t] ~ pick(s[t], o[t-1])";
+
+    fn wrong(steps: usize, posterior: &str, auxiliary: &str) -> Vec<&'static str> {
+        codes(&walk(steps, posterior, auxiliary)).into_iter().filter(|code| *code != "unused").collect()
+    }
+
+    #[test]
+    fn a_reverse_model_looks_back_or_ahead_and_not_both() {
+        for steps in [2, 3, 30, 5000] {
+            assert_eq!(wrong(steps, PICK, "o[t] ~ back(o[t-1], none)"), [""; 0], "{steps} steps back");
+            assert_eq!(wrong(steps, PICK, "o[t] ~ back(none, o[t+1])"), [""; 0], "{steps} steps ahead");
+            assert_eq!(wrong(steps, PICK, "o[t] ~ back(o[t-1], o[t+1])"), ["cyclic"], "{steps} steps both ways");
+        }
+        // with one step there is no other option to look at
+        assert_eq!(wrong(1, PICK, "o[t] ~ back(o[t-1], o[t+1])"), [""; 0]);
+    }
+
+    #[test]
+    fn the_first_step_and_the_later_ones_are_all_steps() {
+        let apart = "o[1] ~ first(s[1]); o[t+1] ~ pick(s[t+1], o[t])";
+        for steps in [1, 2, 30] {
+            assert_eq!(wrong(steps, apart, "o[t] ~ back(none, o[t+1])"), [""; 0], "{steps} steps");
+        }
+        assert_eq!(wrong(30, "o[t+1] ~ pick(s[t+1], o[t])", "o[t+1] ~ back(none, none)"), ["not-generated"]);
+        assert_eq!(wrong(30, "o[1] ~ first(s[1]); o[t] ~ first(s[t])", "o[t] ~ back(none, none)"), ["generated-twice"]);
+    }
+
+    #[test]
+    fn what_looks_ahead_may_meet_the_end() {
+        let model = walk(30, PICK, "o[t] ~ back(none, o[t+1])").replace("next: o?", "next: o").replace("back(none", "back(o[1]");
+        assert!(codes(&model).contains(&"meets-none"));
+    }
+
+    #[test]
+    fn an_index_is_guarded_by_the_branch_it_stands_in() {
+        let map = |value: &str| {
+            walk(30, PICK, "o[t] ~ back(none, none)").replace("Delta(clamp(s[t] + (if a[t] == right then 1 else -1), 0, 9))", value)
+        };
+        let wrong = |value| codes(&map(value)).into_iter().filter(|code| *code != "unused").collect::<Vec<_>>();
+        assert_eq!(wrong("Delta(if s[t] > 0 and [0, 1, 2, 3, 4, 5, 6, 7, 8][s[t] - 1] < 5 then s[t] else 0)"), [""; 0]);
+        assert_eq!(wrong("Delta(if [0, 1, 2, 3, 4, 5, 6, 7, 8][s[t] - 1] < 5 then s[t] else 0)"), ["not-a-number"]);
+        // only in the state that ends the episode
+        assert_eq!(wrong("Delta([1, 2, 3, 4, 5, 6, 7, 8, 9][s[t]])"), [""; 0]);
+    }
+
+    #[test]
+    fn a_million_states_and_actions_are_looked_at() {
+        let grid = |x: &str| {
+            format!(
+                "model grid
+                 horizon T = 3
+                 environment grid {{
+                   state s : {{ x: 0..499, y: 0..499 }}
+                   action a : {{ left, right, up, down }}
+                   reward r in [-1, 0]
+                   s[1] ~ Delta({{ x: 0, y: 0 }})
+                   s[t+1] ~ Mixture(0.9: Delta({{ x: {x}, y: clamp(s[t].y + [0, 0, 1, -1][a[t]], 0, 499) }}), 0.1: Delta(s[t]))
+                   r[t] = if s[t+1].x == 499 then 0 else -1
+                 }}
+                 kernel pi(a | s) = Categorical(logits = linear(s))
+                 prior {{ s[1] ~ grid.initial; a[t] ~ Uniform; s[t+1] ~ grid.transition(s[t], a[t]) }}
+                 likelihood {{ R[t] ~ exp(r[t]) }}
+                 posterior {{ s[1] ~ grid.initial; a[t] ~ pi(s[t]); s[t+1] ~ grid.transition(s[t], a[t]) }}"
+            )
+        };
+        assert_eq!(codes(&grid("clamp(s[t].x + [-1, 1, 0, 0][a[t]], 0, 499)")), [""; 0]);
+        // one step too far at x = 499 alone
+        assert_eq!(codes(&grid("max(s[t].x + [-1, 1, 0, 0][a[t]], 0)")), ["leaves-domain"]);
+    }
 }

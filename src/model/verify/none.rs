@@ -71,7 +71,12 @@ fn leaves_trajectory(model: &Model, read: &Read, stands: Steps) -> Option<String
     }
     let (horizon, lifetime) = (horizon(model), lifetime(model, read.variable));
     let show = |t: i64, step: i64| {
-        format!("at t = {} it is `{}[{}]`", words::step(model, t), words::name(model, read.variable), words::step(model, step))
+        format!(
+            "at t = {} it is `{}[{}]`, which is `none`",
+            words::step(model, t),
+            words::name(model, read.variable),
+            words::step(model, step)
+        )
     };
     let (first, last) = (read.steps(horizon, stands.from), read.steps(horizon, stands.to));
     if first.from < lifetime.from {
@@ -108,10 +113,20 @@ fn meets_none(model: &Model, factor: &Factor, read: &Read, formal: Option<&Forma
     let message = format!("`{kernel}` can meet `none` in `{written}`");
     let fault = Diagnostic::error("meets-none", place, message).here(when);
     match formal {
-        Some(formal) => fault
-            .also(formal.span, format!("`{}` does not admit `none`", formal.name))
-            .hint(format!("write `{}?` in the kernel if it can do without, or begin with a factor of its own at `[1]`", formal.name)),
+        Some(formal) => fault.also(formal.span, format!("`{}` does not admit `none`", formal.name)).hint(format!(
+            "write `{}?` in the kernel if it can do without, or give the {} a factor of its own",
+            written_formal(formal),
+            if matches!(read.from, Index::Step(k) if k < 0) { "first step" } else { "last step" }
+        )),
         None => fault.hint("only a kernel with an optional formal, as in `last: o?`, can read `none`; or use another index"),
+    }
+}
+
+/// The formal up to its `?`.
+fn written_formal(formal: &Formal) -> String {
+    match formal.length {
+        FormalLength::One | FormalLength::Sequence => formal.name.clone(),
+        FormalLength::Window(length) => format!("{}[{length}]", formal.name),
     }
 }
 

@@ -180,6 +180,7 @@ fn expand_rewards(model: &Model, factors: &[Factor], reads: Vec<Read>) -> Vec<Re
 
 fn cyclic(model: &Model, bound: &Bound, block: Block, cycle: &Cycle) -> Diagnostic {
     let factors = bound.factors(block);
+    let cycle = &from_the_past(factors, cycle);
     let inner = cycle.0.iter().all(|&(position, _)| is_repeated(&factors[position]));
     let base = cycle.0.iter().map(|&(_, t)| t).min().unwrap_or(1);
     let show = |(position, t): Draw| {
@@ -200,7 +201,7 @@ fn cyclic(model: &Model, bound: &Bound, block: Block, cycle: &Cycle) -> Diagnost
     };
     let message = match chain.len() {
         2 => format!("{what}: {} reads itself", chain[0]),
-        _ => format!("{what}: {}", chain.join(" reads ")),
+        _ => format!("{what}: {} reads {}", chain[0], chain[1..].join(", which reads ")),
     };
     let mut fault = Diagnostic::error("cyclic", first.span, message);
     let mut shown = vec![cycle.0[0].0];
@@ -219,10 +220,22 @@ fn cyclic(model: &Model, bound: &Bound, block: Block, cycle: &Cycle) -> Diagnost
             format!("a reverse model may look back (`{name}[..t-1]`) or ahead (`{name}[t+1..]`), not both")
         }
         Block::Prior | Block::Posterior => {
-            format!("let a factor of the cycle read an earlier step, so that `{}` can be sampled in order of time", block_name(block))
+            format!("let a factor of the cycle read an earlier step, so that the {} can be sampled in order of time", block_name(block))
         }
     };
     fault.hint(hint)
+}
+
+/// The cycle from its earliest draw on: the one that reads ahead, which is most often the mistake.
+fn from_the_past(factors: &[Factor], cycle: &Cycle) -> Cycle {
+    let step = |&(position, t): &Draw| match factors[position].targets.first() {
+        Some(Target::Variable { index, .. }) => at(*index, i64::MAX / 2, t),
+        Some(Target::Weights(_)) | None => t,
+    };
+    let first = (0..cycle.0.len()).min_by_key(|&at| step(&cycle.0[at])).unwrap_or(0);
+    let mut draws = cycle.0.clone();
+    draws.rotate_left(first);
+    Cycle(draws)
 }
 
 fn is_repeated(factor: &Factor) -> bool {

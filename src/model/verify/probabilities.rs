@@ -1,11 +1,12 @@
 //! Distributions of environments and in place are distributions over their variable's domain, wherever they can be met: weights
 //! and probabilities are not negative and sum to 1, scales are positive, arrays are read inside, and values lie in the domain.
 
+use super::arrays::Arrays;
 use super::law::{Atoms, Fault, Law};
 use super::space::{BATCH, Columns, Evaluator, Space};
 use super::words;
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::expr::{BinaryOp, ExprId, Node, UnaryOp};
+use crate::expr::{BinaryOp, ExprId, Graph, Node, UnaryOp};
 use crate::model::{Bound, Distribution, Dynamics, Environment, Index, Input, KernelRef, Model, Target, TargetVariable, VariableId};
 use crate::source::Span;
 
@@ -61,9 +62,22 @@ fn faults_of(model: &Model, subject: &Subject<'_>) -> Vec<Diagnostic> {
     let (mut wrong, mut outside): (Option<Diagnostic>, Option<Diagnostic>) = (None, None);
     let mut atoms = Atoms::default();
     let mut evaluator = Evaluator::new(model, &params, &roots);
+    let mut arrays = Arrays::of(model, &params, &roots);
     for first in (0..space.rows()).step_by(BATCH) {
         let inputs = space.columns(first, BATCH.min(space.rows() - first));
         let values = evaluator.run(&inputs);
+        let stray = arrays.as_mut().and_then(|arrays| {
+            // the columns that count, row by row, are only asked for where some look-up fails
+            let used = std::cell::OnceCell::new();
+            let used =
+                |root: ExprId, row: usize| used.get_or_init(|| used_columns(&law, values, subject.end.map(column)))[column(root)][row];
+            arrays.outside(model, &inputs, &used, &roots)
+        });
+        if let (Some((row, lookup)), None) = (stray, &wrong) {
+            let cause = cause_of_nan(model, &params, lookup, &inputs, row);
+            let fault = Fault::NotANumber(0);
+            wrong = Some(not_a_distribution(model, subject, &fault, cause.as_deref(), &space.show(model, first + row)));
+        }
         for row in 0..inputs.time.len() {
             if subject.end.is_some_and(|end| values[column(end)][row] != 0.0) {
                 continue;
@@ -96,6 +110,22 @@ fn faults_of(model: &Model, subject: &Subject<'_>) -> Vec<Diagnostic> {
         found.iter_mut().for_each(|fault| fault.severity = Severity::Warning);
     }
     found
+}
+
+/// For each column, the rows at which it counts: always the end, and what the law uses where the episode goes on.
+fn used_columns(law: &Law, values: &[Vec<f64>], end: Option<usize>) -> Vec<Vec<bool>> {
+    let rows = values.first().map_or(0, Vec::len);
+    let mut used = vec![vec![false; rows]; values.len()];
+    for row in 0..rows {
+        if let Some(end) = end {
+            used[end][row] = true;
+            if values[end][row] != 0.0 {
+                continue;
+            }
+        }
+        law.used(values, row, &mut |column| used[column][row] = true);
+    }
+    used
 }
 
 fn lies_outside(domain: &crate::model::Domain, value: &[f64]) -> bool {
@@ -149,7 +179,11 @@ pub fn cause_of_nan(model: &Model, params: &[f64], root: ExprId, inputs: &Column
         }
     }
     match graph.node(at) {
-        Node::Lookup(table, index) => Some(out_of_range(value(*index), graph.table(*table).len())),
+        Node::Lookup(table, index) => match graph.node(*index) {
+            // a place in a table of several dimensions, or -1 where an index leaves its own
+            Node::If(inside, ..) if value(*index) == -1.0 => outside_dimension(graph, *inside, &value),
+            _ => Some(out_of_range(value(*index), graph.table(*table).len())),
+        },
         Node::Choose(items, index) => Some(out_of_range(value(*index), items.len())),
         Node::Unary(UnaryOp::Log, x) => Some(format!("log of {}", value(*x))),
         Node::Unary(UnaryOp::Sqrt, x) => Some(format!("sqrt of {}", value(*x))),
@@ -157,6 +191,18 @@ pub fn cause_of_nan(model: &Model, params: &[f64], root: ExprId, inputs: &Column
         Node::Binary(BinaryOp::Power, x, y) => Some(format!("{} ^ {}", value(*x), value(*y))),
         Node::Binary(BinaryOp::Modulo, x, y) => Some(format!("mod({}, {})", value(*x), value(*y))),
         Node::Constant(_) | Node::Param(_) | Node::Input(_) | Node::Time | Node::Unary(..) | Node::Binary(..) | Node::If(..) => None,
+    }
+}
+
+/// The comparison that fails among those that hold where all indices are inside.
+fn outside_dimension(graph: &Graph, inside: ExprId, value: &dyn Fn(ExprId) -> f64) -> Option<String> {
+    match graph.node(inside) {
+        Node::Binary(BinaryOp::And, a, b) => outside_dimension(graph, *a, value).or_else(|| outside_dimension(graph, *b, value)),
+        Node::Binary(BinaryOp::LessEqual, _, index) if value(inside) == 0.0 => {
+            Some(format!("the index is {} in an array, which counts from 0", value(*index)))
+        }
+        Node::Binary(BinaryOp::Less, index, count) if value(inside) == 0.0 => Some(out_of_range(value(*index), value(*count) as usize)),
+        _ => None,
     }
 }
 
@@ -175,7 +221,8 @@ pub fn witness(at: &str, what: &str) -> String {
 
 /// As many digits as a reader needs: `1.1` for 1.1000000000000001.
 pub fn round(value: f64) -> f64 {
-    format!("{value:.9}").parse().unwrap_or(value)
+    // −0 is 0
+    format!("{value:.9}").parse().unwrap_or(value) + 0.0
 }
 
 fn not_a_distribution(model: &Model, subject: &Subject<'_>, fault: &Fault, cause: Option<&str>, at: &str) -> Diagnostic {
@@ -215,7 +262,7 @@ fn not_a_distribution(model: &Model, subject: &Subject<'_>, fault: &Fault, cause
             (
                 "negative-probability",
                 format!("a probability of `{written}` is negative"),
-                format!("the probability of {outcome} is {}", round(*value)),
+                format!("the probability of {written} = {outcome} is {}", round(*value)),
                 "`probs` lists one probability per value, at least 0; `logits` takes any numbers",
             )
         }
@@ -244,13 +291,18 @@ fn not_a_distribution(model: &Model, subject: &Subject<'_>, fault: &Fault, cause
 fn leaves_domain(model: &Model, subject: &Subject<'_>, value: &[f64], at: &str) -> Diagnostic {
     let written = words::at(model, TargetVariable::Variable(subject.variable), subject.index);
     let variable = model.variable(subject.variable);
-    let what = words::outside(&variable.domain, value).unwrap_or_else(|| "outside the domain".to_owned());
-    let shown = match variable.domain.width() {
-        1 => what,
-        _ => format!("{} would be {}: {what}", written, variable.domain.show(value)),
+    let filtered = words::outside_components(&variable.domain, value).is_none();
+    let what = words::outside(&variable.domain, value).unwrap_or_default();
+    let shown = variable.domain.show(value);
+    let shown =
+        if variable.domain.width() == 1 || filtered { format!("{written} = {what}") } else { format!("{written} = {shown}: {what}") };
+    let hint = if filtered {
+        "stay where the value would be left out: `if … then … else s[t]`".replace('s', &variable.name)
+    } else {
+        format!("keep it inside with `clamp(…, lo, hi)`, or widen the domain of `{}`", variable.name)
     };
     Diagnostic::error("leaves-domain", subject.place, format!("`{written}` can leave the domain of `{}`", variable.name))
         .also(variable.span, format!("the values of `{}` are declared here", variable.name))
         .witness(witness(at, &shown))
-        .hint(format!("keep it inside with `clamp(…, lo, hi)`, or widen the domain of `{}`", variable.name))
+        .hint(hint)
 }

@@ -1,5 +1,6 @@
 //! Rewards are numbers and keep the bounds they declare, at every state, action and next state of an environment.
 
+use super::arrays::Arrays;
 use super::law::{Atoms, Law};
 use super::probabilities::{cause_of_nan, reads_unbounded, round, witness};
 use super::space::{BATCH, Columns, Evaluator, Space};
@@ -38,6 +39,7 @@ fn fault(model: &Model, environment: &Environment, reward: &Reward) -> Option<Di
     let excess = |r: f64| if r.is_finite() { (lo - r).max(r - hi) } else { f64::INFINITY };
     let mut atoms = Atoms::default();
     let (mut evaluator, mut paid) = (Evaluator::new(model, &params, &roots), Evaluator::new(model, &params, &[value]));
+    let mut arrays = Arrays::of(model, &params, &[value]);
     for first in (0..space.rows()).step_by(BATCH) {
         let inputs = space.columns(first, BATCH.min(space.rows() - first));
         let values = evaluator.run(&inputs);
@@ -45,7 +47,10 @@ fn fault(model: &Model, environment: &Environment, reward: &Reward) -> Option<Di
         // rows of (state, action, next state): the next states with mass
         let (rows, next_values) = successors(&law, values, inputs.time.len(), !next.is_empty(), &live, &mut atoms);
         let joint = join(&inputs, &rows, &next, &next_values, domain.width());
+        let stray = arrays.as_mut().and_then(|arrays| arrays.outside(model, &joint, &|_, _| true, &[value]));
         for (row, &r) in paid.run(&joint)[0].iter().enumerate() {
+            let stray = stray.filter(|(stray, _)| *stray == row).map(|(_, lookup)| lookup);
+            let r = if stray.is_some() { f64::NAN } else { r };
             if fits(r) || worst.as_ref().is_some_and(|(known, _)| *known >= excess(r)) {
                 continue;
             }
@@ -54,7 +59,7 @@ fn fault(model: &Model, environment: &Environment, reward: &Reward) -> Option<Di
                 let next_value = &next_values[row * domain.width()..(row + 1) * domain.width()];
                 at = format!("{at}, {}[t+1] = {}", model.variable(environment.state).name, domain.show(next_value));
             }
-            let cause = if r.is_nan() { cause_of_nan(model, &params, value, &joint, row) } else { None };
+            let cause = if r.is_nan() { cause_of_nan(model, &params, stray.unwrap_or(value), &joint, row) } else { None };
             worst = Some((excess(r), outside(reward, r, cause.as_deref(), &at, (lo, hi))));
         }
     }
@@ -133,7 +138,10 @@ fn outside(reward: &Reward, r: f64, cause: Option<&str>, at: &str, (lo, hi): (f6
             .hint(format!("declare `reward {name} in [{}, {}]`, or `clamp` its value", lo.min(round(r)), hi.max(round(r))));
     }
     let what = cause.map_or_else(|| format!("{name} = {r}"), str::to_owned);
-    Diagnostic::error("not-a-number", reward.span, format!("reward `{name}` is not a finite number"))
-        .witness(witness(at, &what))
-        .hint("guard the operation with `if … then … else …`")
+    Diagnostic::error("not-a-number", reward.span, format!("reward `{name}` is not a finite number")).witness(witness(at, &what)).hint(
+        match cause {
+            Some(cause) if cause.contains("index") => "keep the index inside the array, with `clamp` or `mod`, say",
+            _ => "guard the operation with `if … then … else …`",
+        },
+    )
 }

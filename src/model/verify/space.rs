@@ -17,7 +17,7 @@ pub struct Space {
     total: usize,
     stride: usize,
     /// Where each input is found: axis and component.
-    places: BTreeMap<InputId, (usize, usize)>,
+    places: Vec<(InputId, usize, usize)>,
     time: Option<usize>,
 }
 
@@ -70,7 +70,7 @@ impl Space {
         Some(Space {
             total,
             stride: total.div_ceil(MOST_ROWS).max(1),
-            places: reads.into_iter().map(|(input, what, component)| (input, (place(what), component))).collect(),
+            places: reads.into_iter().map(|(input, what, component)| (input, place(what), component)).collect(),
             time: time.then(|| place(What::Time)),
             axes,
         })
@@ -80,27 +80,21 @@ impl Space {
         self.total.div_ceil(self.stride)
     }
 
-    /// Whether real components are among what is read: then the rows are corners only.
-    pub fn is_sampled(&self) -> bool {
-        self.axes.iter().any(|axis| matches!(axis.values, Values::Listed(_)) && axis.read != What::Time)
-    }
-
     /// Columns of inputs, and of the time, for rows `first..first + count`.
     pub fn columns(&self, first: usize, count: usize) -> Columns {
-        let mut inputs: BTreeMap<InputId, Vec<f64>> = self.places.keys().map(|&input| (input, vec![0.0; count])).collect();
+        let mut columns: Vec<Vec<f64>> = self.places.iter().map(|_| vec![0.0; count]).collect();
         let mut time = vec![1.0; count];
-        let widths: Vec<usize> = self.axes.iter().map(|axis| axis.values.width()).collect();
-        let mut values: Vec<Vec<f64>> = widths.iter().map(|&width| vec![0.0; width]).collect();
+        let mut values = self.one_row();
         for row in 0..count {
             self.decode(first + row, &mut values);
-            for (input, column) in &mut inputs {
-                let (axis, component) = self.places[input];
+            for (column, &(_, axis, component)) in columns.iter_mut().zip(&self.places) {
                 column[row] = values[axis][component];
             }
             if let Some(axis) = self.time {
                 time[row] = values[axis][0];
             }
         }
+        let inputs = self.places.iter().map(|&(input, ..)| input).zip(columns).collect();
         Columns { inputs, time }
     }
 
@@ -115,7 +109,7 @@ impl Space {
     }
 
     fn show_with(&self, model: &Model, row: usize, indexed: &dyn Fn(Index) -> bool) -> String {
-        let mut values: Vec<Vec<f64>> = self.axes.iter().map(|axis| vec![0.0; axis.values.width()]).collect();
+        let mut values = self.one_row();
         self.decode(row, &mut values);
         let parts = self.axes.iter().zip(&values).map(|(axis, value)| match axis.read {
             What::Variable(id, index) if !indexed(index) => {
@@ -128,6 +122,10 @@ impl Space {
             What::Time => format!("t = {}", value[0]),
         });
         parts.collect::<Vec<_>>().join(", ")
+    }
+
+    fn one_row(&self) -> Vec<Vec<f64>> {
+        self.axes.iter().map(|axis| vec![0.0; axis.values.width()]).collect()
     }
 
     fn decode(&self, row: usize, values: &mut [Vec<f64>]) {

@@ -124,27 +124,29 @@ pub fn find(model: &Model, span: Span, wanted: &str) -> Span {
 
 /// What is wrong with a value of a variable: `10 is outside 0..9`; nothing where it lies in the domain.
 pub fn outside(domain: &Domain, value: &[f64]) -> Option<String> {
-    for (component, &v) in domain.components.iter().zip(value) {
-        let name = if component.path.is_empty() { String::new() } else { format!("{} = ", component.path) };
-        match &component.kind {
-            _ if v.is_nan() => return Some(format!("{name}not a number")),
-            Kind::Integer { .. } | Kind::Names(_) | Kind::Bool if v.fract() != 0.0 => {
-                return Some(format!("{name}{v} is not a whole number"));
-            }
-            Kind::Integer { lo, hi } if v < *lo as f64 || v > *hi as f64 => return Some(format!("{name}{v} is outside {lo}..{hi}")),
+    outside_components(domain, value).or_else(|| {
+        let finite = domain.finite.as_ref()?;
+        finite.number(value).is_none().then(|| format!("{} is left out by the domain's `where`", domain.show(value)))
+    })
+}
+
+/// The same, `where` aside.
+pub fn outside_components(domain: &Domain, value: &[f64]) -> Option<String> {
+    domain.components.iter().zip(value).find_map(|(component, &v)| {
+        let what = match &component.kind {
+            _ if v.is_nan() => "not a number".to_owned(),
+            Kind::Integer { .. } | Kind::Names(_) | Kind::Bool if v.fract() != 0.0 => format!("{v} is not a whole number"),
+            Kind::Integer { lo, hi } if v < *lo as f64 || v > *hi as f64 => format!("{v} is outside {lo}..{hi}"),
             Kind::Names(names) if v < 0.0 || v >= names.len() as f64 => {
-                return Some(format!("{name}{v} is none of the {} names {{ {} }}, counted from 0", names.len(), names.join(", ")));
+                format!("{v} is none of the {} names {{ {} }}, counted from 0", names.len(), names.join(", "))
             }
-            Kind::Bool if v != 0.0 && v != 1.0 => return Some(format!("{name}{v} is neither false nor true")),
-            Kind::Real { .. } if v.is_infinite() => return Some(format!("{name}{v} is not finite")),
-            Kind::Real { lo, hi } if v < lo - slack(*lo) || v > hi + slack(*hi) => {
-                return Some(format!("{name}{v} is outside [{lo}, {hi}]"));
-            }
-            Kind::Integer { .. } | Kind::Names(_) | Kind::Bool | Kind::Real { .. } => {}
-        }
-    }
-    let finite = domain.finite.as_ref()?;
-    finite.number(value).is_none().then(|| format!("{} is left out of the domain by its `where`", domain.show(value)))
+            Kind::Bool if v != 0.0 && v != 1.0 => format!("{v} is neither false nor true"),
+            Kind::Real { .. } if v.is_infinite() => format!("{v} is not finite"),
+            Kind::Real { lo, hi } if v < lo - slack(*lo) || v > hi + slack(*hi) => format!("{v} is outside [{lo}, {hi}]"),
+            Kind::Integer { .. } | Kind::Names(_) | Kind::Bool | Kind::Real { .. } => return None,
+        };
+        Some(if component.path.is_empty() { what } else { format!("{} = {what}", component.path) })
+    })
 }
 
 /// Rounding may carry a real over its bound by this much.
