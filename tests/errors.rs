@@ -2,7 +2,10 @@
 //!
 //! To add one, write the file, run `INSTA_UPDATE=always cargo test --test errors`, and read the snapshot.
 
+use rlppl::bound::derive;
 use rlppl::diagnostic::Diagnostics;
+use rlppl::model::{self, Overrides};
+use rlppl::plan::plan;
 use rlppl::source::Source;
 use rlppl::syntax;
 use std::fs;
@@ -49,9 +52,16 @@ fn compare(path: &Path) {
     settings.bind(|| insta::assert_snapshot!(stem, rendered));
 }
 
+/// What the first stage that has something to say says of a file: errors, else the warnings of a model.
 fn diagnose(source: &Source) -> Diagnostics {
-    match syntax::parse(source) {
-        Err(diagnostics) => diagnostics,
-        Ok(file) => Diagnostics { list: Vec::new(), sources: file.sources },
-    }
+    let told = |result: Result<Diagnostics, Diagnostics>| result.unwrap_or_else(|diagnostics| diagnostics);
+    told(syntax::parse(source).and_then(|file| {
+        let model = model::check(&file, &Overrides::default())?;
+        if !model.warnings.is_empty() {
+            return Ok(Diagnostics { list: model.warnings, sources: model.sources });
+        }
+        let derivation = derive(&model)?;
+        plan(&model, &derivation)?;
+        Ok(Diagnostics { list: Vec::new(), sources: model.sources })
+    }))
 }
