@@ -74,7 +74,8 @@ fn snippet<'a>(diagnostic: &'a Diagnostic, file: u32, source: &'a Source) -> Sni
 
 /// The bytes of a label, moved onto characters of the text should they not be.
 pub fn bytes(text: &str, label: &Label) -> Range<usize> {
-    let start = text.floor_char_boundary(label.span.start as usize);
-    let end = text.ceil_char_boundary(label.span.end as usize).max(start);
+    let on_character = |at: u32| (0..=(at as usize).min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    let start = on_character(label.span.start);
+    let end = on_character(label.span.end).max(start);
     start..end
 }
