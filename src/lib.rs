@@ -1,4 +1,52 @@
 //! rlppl: reinforcement learning as variational inference, from a model file of factors.
+//!
+//! A `.rlmodel` file states a prior over trajectories, a likelihood of their going well, and a family of posteriors, as lists of factors. From
+//! these, and from nothing else, follow the variational bound, its gradient, and so the algorithm. The language is described in
+//! `docs/language.md`, the program in [`cli`].
+//!
+//! # The pipeline
+//!
+//! Data flows one way, and each stage is one function:
+//!
+//! | stage | in | out |
+//! |---|---|---|
+//! | [`parse`] | a [`Source`] | an [`ast::File`] |
+//! | [`check`] | the tree, [`Overrides`] | a [`Model`]: variables, kernels, environments, factors |
+//! | [`derive`] | the model | a [`Derivation`]: the bound, step by step, and its gradient |
+//! | [`plan`](fn@plan) | model, derivation | a [`Plan`]: an estimator for each term |
+//! | [`infer`] | the plan, an [`Observer`] | a [`Run`]: trained parameters |
+//! | [`exact`](fn@exact) | a finite model, which bound, a policy | an [`Exact`]: evidence, best bound, the policy's bound |
+//!
+//! All that is wrong with a file is found at once, as [`Diagnostics`] that [`render`](diagnostic::render) with the lines they point at.
+//!
+//! ```
+//! use rlppl::{BoundId, Overrides, Source, check, derive, exact, infer, parse, plan};
+//!
+//! let text = "
+//!     model walk
+//!     horizon T = 5
+//!     environment line {
+//!       state s : 0..4; action a : { left, right }; reward r in [-1, 0]
+//!       s[1]   ~ Delta(0)
+//!       s[t+1] ~ Delta(clamp(s[t] + 2 * a[t] - 1, 0, 4))
+//!       r[t]   = if s[t+1] == 4 then 0 else -1
+//!     }
+//!     kernel pi(a | s) = Categorical(logits = table(s))
+//!     prior      { s[1] ~ line.initial; a[t] ~ Uniform;  s[t+1] ~ line.transition(s[t], a[t]) }
+//!     likelihood { R[t] ~ exp(r[t]) }
+//!     posterior  { s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ line.transition(s[t], a[t]) }
+//!     infer      { trajectories = 32; steps = 20; optimizer = adam(rate = 0.1) }
+//! ";
+//! let file = parse(&Source::new("walk.rlmodel", text))?;
+//! let model = check(&file, &Overrides::default())?;
+//! let derivation = derive(&model)?;
+//! println!("{derivation}");
+//!
+//! let run = infer(&plan(&model, &derivation)?, &mut ())?;
+//! let best = exact(&model, BoundId(0), None)?.best_bound;
+//! assert!(run.evaluation.bound < best + 4.0 * run.evaluation.bound_se);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod bound;
 pub mod cli;
@@ -13,3 +61,13 @@ pub mod report;
 pub mod source;
 pub mod syntax;
 pub mod world;
+
+pub use bound::{Derivation, derive};
+pub use diagnostic::Diagnostics;
+pub use engine::{EngineError, Observer, Parameters, Run, infer};
+pub use exact::{Exact, exact};
+pub use finite::NotFinite;
+pub use model::{BoundId, Model, Overrides, check};
+pub use plan::{Plan, plan};
+pub use source::Source;
+pub use syntax::{ast, parse};

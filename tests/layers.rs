@@ -75,7 +75,7 @@ fn a_crate_is_named_only_by_its_layer() {
     for file in sources() {
         for (name, layers) in CRATES {
             let names_it = file.code.match_indices(&format!("{name}::")).any(|(at, _)| is_word_start(&file.code, at));
-            let allowed = layers.contains(&file.layer.as_str()) || file.is_test_code() || (file.layer == "main" && *name == "mimalloc");
+            let allowed = layers.contains(&file.layer.as_str()) || (file.layer == "main" && *name == "mimalloc");
             assert!(!names_it || allowed, "{}: `{name}` belongs to {layers:?}", file.path.display());
         }
     }
@@ -116,11 +116,6 @@ impl SourceFile {
     fn imports(&self) -> BTreeSet<String> {
         let after = self.code.match_indices("crate::").filter(|(at, _)| is_word_start(&self.code, *at));
         after.flat_map(|(at, found)| heads(&self.code[at + found.len()..])).collect()
-    }
-
-    /// A file that holds nothing but tests.
-    fn is_test_code(&self) -> bool {
-        self.path.file_stem().is_some_and(|stem| stem == "tests") || self.path.components().any(|part| part.as_os_str() == "tests")
     }
 }
 
@@ -171,13 +166,18 @@ fn collect(root: &Path, folder: &Path, files: &mut Vec<SourceFile>) {
     for path in paths {
         if path.is_dir() {
             collect(root, &path, files);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+        } else if path.extension().is_some_and(|extension| extension == "rs") && !is_test_code(&path) {
             let inside = path.strip_prefix(root).expect("below the root");
             let first = inside.iter().next().expect("a file has a name").to_string_lossy();
             let text = fs::read_to_string(&path).expect("a source file");
             files.push(SourceFile { layer: first.trim_end_matches(".rs").to_owned(), code: code(&text), path });
         }
     }
+}
+
+/// A file that holds nothing but tests, or what they share: `tests.rs`, `train_tests.rs`, `testing.rs`.
+fn is_test_code(path: &Path) -> bool {
+    path.file_stem().and_then(|stem| stem.to_str()).is_some_and(|stem| stem == "testing" || stem == "tests" || stem.ends_with("_tests"))
 }
 
 /// What the compiler reads: no comments (their links may point anywhere), no tests (they may use what they like).

@@ -8,6 +8,7 @@
 //! parameters along the gradient; [`evaluate`] plays fixed parameters; [`gradient_estimate`] is one batch's gradient, for tests.
 
 pub mod categorical;
+mod checkpoint;
 mod credit;
 mod crew;
 mod elementwise;
@@ -27,6 +28,7 @@ mod rollout;
 mod run;
 mod scalars;
 mod stage;
+mod tables;
 mod tabulate;
 mod tensor;
 mod train;
@@ -46,6 +48,7 @@ pub use network::{InputKind, InputSpec, NetworkPlan, Unsupported};
 pub use optimiser::{Optimiser, OptimiserConfig, OptimiserState, clip_global_norm, global_norm};
 pub use parameters::{FileError, Layout, NotFinite, Parameters, verify_finite};
 pub use run::{Checkpoint, EngineError, Evaluation, Metrics, Observer, Run};
+pub use tables::kernel_tables;
 pub use tabulate::{logits_gradient, logits_of, pull_back, tabulate};
 pub use tensor::{Matrix, Tape, shape_of, values_of};
 pub use train::{gradient_estimate, infer, resume};

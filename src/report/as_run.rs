@@ -3,7 +3,7 @@
 use super::MODEL;
 use crate::source::Span;
 use crate::syntax::ast;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// The files that run the model again as it was run, as (name, text): `model.rlmodel`, in the author's own layout, with each of `overrides`
@@ -12,7 +12,12 @@ pub fn as_run(file: &ast::File, overrides: &[(String, String)]) -> Vec<(String, 
     let mut edits = Edits::default();
     let mut files = environment_files(file, &mut edits);
     let mut added = Vec::new();
-    for (name, value) in overrides {
+    // The last override of a name is the one that counts.
+    let last: BTreeMap<&str, usize> = overrides.iter().enumerate().map(|(at, (name, _))| (name.as_str(), at)).collect();
+    for (at, (name, value)) in overrides.iter().enumerate() {
+        if last[name.as_str()] != at {
+            continue;
+        }
         match overridden(file, name) {
             Some(span) => edits.replace(span, value.clone()),
             None => added.extend(name.strip_prefix("infer.").map(|key| format!("{key} = {value}"))),
@@ -109,8 +114,6 @@ struct Edits {
 
 impl Edits {
     fn replace(&mut self, span: Span, by: String) {
-        // The last override of a name is the one that counts.
-        self.list.retain(|(start, end, _)| (*start, *end) != (span.start as usize, span.end as usize));
         self.list.push((span.start as usize, span.end as usize, by));
     }
 
@@ -128,5 +131,55 @@ impl Edits {
             from = *end;
         }
         done + &text[from..]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::Source;
+    use crate::syntax::parse;
+
+    fn model(text: &str, overrides: &[(&str, &str)]) -> String {
+        let file = parse(&Source::new("m", text)).unwrap_or_else(|found| panic!("{found}"));
+        let overrides: Vec<_> = overrides.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        let files = as_run(&file, &overrides);
+        assert_eq!((files.len(), files[0].0.as_str()), (1, MODEL));
+        let again = parse(&Source::new("m", files[0].1.as_str())).unwrap_or_else(|found| panic!("{found}: {}", files[0].1));
+        assert_eq!(as_run(&again, &overrides)[0].1, files[0].1, "written twice is written once");
+        files[0].1.clone()
+    }
+
+    #[test]
+    fn values_are_replaced_where_they_stand() {
+        let text = "param alpha = 0.5 in [0, 1] # hot\nhorizon T = 30\ninfer { steps = 3 }\n";
+        let overrides = [("alpha", "1 / 4"), ("T", "5"), ("infer.steps", "7"), ("alpha", "1 / 8")];
+        assert_eq!(model(text, &overrides), "param alpha = 1 / 8 in [0, 1] # hot\nhorizon T = 5\ninfer { steps = 7 }\n");
+    }
+
+    #[test]
+    fn a_key_that_is_not_there_is_added() {
+        let seed = [("infer.seed", "2"), ("infer.seed", "3")];
+        assert_eq!(model("infer {\n  steps = 3 # few\n}\n", &seed), "infer {\n  steps = 3 # few\n  seed = 3\n}\n");
+        assert_eq!(model("infer { steps = 3 }", &seed), "infer { steps = 3; seed = 3 }");
+        assert_eq!(model("infer {}", &seed), "infer {seed = 3}");
+        assert_eq!(model("horizon T = 3", &seed), "horizon T = 3\n\ninfer {\n  seed = 3\n}\n");
+    }
+
+    #[test]
+    fn environment_files_come_along() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::create_dir(folder.path().join("worlds")).expect("a folder");
+        std::fs::write(folder.path().join("worlds/a.rlenv"), "state s : 0..1").expect("written");
+        std::fs::write(folder.path().join("a.rlenv"), "state s : 0..2").expect("written");
+        let text = "environment x from \"worlds/a.rlenv\"\nenvironment y from \"a.rlenv\"\n";
+        let file = parse(&Source::at(&folder.path().join("m.rlmodel"), text)).unwrap_or_else(|found| panic!("{found}"));
+        let files = as_run(&file, &[]);
+        let expected = [
+            (MODEL, "environment x from \"a.rlenv\"\nenvironment y from \"a-2.rlenv\"\n"),
+            ("a.rlenv", "state s : 0..1"),
+            ("a-2.rlenv", "state s : 0..2"),
+        ];
+        assert_eq!(files, expected.map(|(name, text)| (name.to_owned(), text.to_owned())));
     }
 }

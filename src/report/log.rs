@@ -18,6 +18,10 @@ impl Log {
         Ok(Log { lines: kept.map(str::to_owned).collect() })
     }
 
+    pub fn last(&self) -> Option<serde_json::Value> {
+        self.lines.last().and_then(|line| serde_json::from_str(line).ok())
+    }
+
     pub fn push(&mut self, record: &impl Serialize) {
         self.lines.push(serde_json::to_string(record).expect("report: a record is plain data with string keys"));
     }

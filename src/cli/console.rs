@@ -1,0 +1,52 @@
+//! What is printed, and where: results on standard output, everything else on standard error.
+
+use super::Failure;
+use crate::diagnostic::{Color, Diagnostics, render};
+use std::io::{self, IsTerminal, Write};
+
+/// Prints a result and whatever of it is still buffered. A reader that has gone away ends the program quietly.
+pub fn result(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::Closed,
+        io::ErrorKind::StorageFull => Failure::Run("cannot write to standard output: the disk is full".to_owned()),
+        _ => Failure::Run(format!("cannot write to standard output: {error}")),
+    })
+}
+
+/// Prints `value` as JSON, indented, with float64 at full precision.
+pub fn json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).expect("cli: a result is plain data with string keys");
+    result(&format!("{text}\n"))
+}
+
+/// Prints a line on standard error.
+pub fn note(text: &str) {
+    // Where standard error is closed there is nobody to tell.
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Prints `error: …` on standard error.
+pub fn error(text: &str) {
+    let (bold_red, bold, reset) = if colours() { ("\x1b[1;31m", "\x1b[1m", "\x1b[0m") } else { ("", "", "") };
+    note(&format!("{bold_red}error{reset}{bold}:{reset} {text}"));
+}
+
+/// Prints diagnostics with the lines they point at, on standard error.
+pub fn diagnostics(diagnostics: &Diagnostics) {
+    if !diagnostics.list.is_empty() {
+        let color = if colours() { Color::Ansi } else { Color::Plain };
+        note(render(diagnostics, color).trim_end_matches('\n'));
+    }
+}
+
+/// Standard error is a terminal that shows colours, and nobody asked for none (<https://no-color.org>).
+pub fn colours() -> bool {
+    let asked_for_none = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    !asked_for_none && std::env::var_os("TERM").is_none_or(|term| term != "dumb") && is_live()
+}
+
+/// Standard error is a terminal, where a line may change in place.
+pub fn is_live() -> bool {
+    io::stderr().is_terminal()
+}

@@ -1,0 +1,117 @@
+//! `rlppl eval`: rolls a trained policy out.
+
+use super::progress::uncertain;
+use super::{Failure, Format, console, exact, input};
+use crate::bound;
+use crate::engine::{self, Evaluation, Parameters};
+use crate::model::Model;
+use crate::plan::{self, Plan};
+use crate::report::{ExactSummary, Folder, MODEL, PARAMETERS};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// Roll a trained policy out.
+///
+/// Prints its return and its bound with their standard errors, and on finite models the exact numbers.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  rlppl eval runs/cartpole-0
+  rlppl eval runs/cartpole-0 --greedy --episodes 100
+  rlppl eval runs/reinforce-0 --format json")]
+pub struct Arguments {
+    /// The folder of a run
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+    /// Trajectories to sample
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(2..))]
+    episodes: u32,
+    /// Take the most probable action instead of sampling; the bound is then not told, since a greedy policy is not the posterior
+    #[arg(long)]
+    greedy: bool,
+    /// Seed of the trajectories [default: one more than the run's]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let trained = open(&arguments.run)?;
+    // Trajectories that training has not seen.
+    let seed = arguments.seed.unwrap_or_else(|| trained.plan.settings.seed.wrapping_add(1));
+    let evaluation = engine::evaluate(&trained.plan, &trained.parameters, arguments.episodes as usize, arguments.greedy, seed);
+    let evaluation = evaluation.map_err(|error| Failure::Run(error.to_string()))?;
+    let exact = if arguments.greedy { None } else { exact::of_policy(&trained.plan.model, &trained.parameters) };
+    let result = Rollout {
+        model: trained.plan.model.name.clone(),
+        bound: evaluation.bound,
+        bound_se: evaluation.bound_se,
+        expected_return: evaluation.expected_return,
+        return_se: evaluation.return_se,
+        episodes: evaluation.episodes,
+        env_steps: evaluation.env_steps,
+        greedy: arguments.greedy,
+        seed,
+        version: env!("CARGO_PKG_VERSION"),
+        exact,
+    };
+    match arguments.format {
+        Format::Text => console::result(&print(&result, &evaluation)),
+        Format::Json => console::json(&result),
+    }
+}
+
+/// A run as it was left.
+pub struct Trained {
+    pub plan: Plan,
+    pub parameters: Parameters<f64>,
+}
+
+/// Reads a run's model and its parameters.
+pub fn open(path: &Path) -> Result<Trained, Failure> {
+    let folder = Folder::open(path).map_err(|error| Failure::Usage(error.to_string()))?;
+    let model = input::load_with(&folder.file(MODEL), &Vec::new())?.model;
+    let derivation = bound::derive(&model).map_err(Failure::Model)?;
+    let plan = plan::plan(&model, &derivation).map_err(Failure::Model)?;
+    let parameters = parameters(&folder, &plan.model)?;
+    Ok(Trained { plan, parameters })
+}
+
+/// The trained parameters of a run, for a model with the same networks.
+pub fn parameters(folder: &Folder, model: &Model) -> Result<Parameters<f64>, Failure> {
+    let bytes = folder.read(PARAMETERS).map_err(|error| Failure::Wrong(error.to_string()))?;
+    let mut parameters = Parameters::initial(model, 0);
+    let loaded = parameters.load_safetensors(&bytes);
+    loaded.map_err(|error| Failure::Wrong(format!("`{}`: {error}", folder.file(PARAMETERS).display())))?;
+    Ok(parameters)
+}
+
+#[derive(Serialize)]
+struct Rollout {
+    model: String,
+    bound: f64,
+    bound_se: f64,
+    expected_return: f64,
+    return_se: f64,
+    episodes: usize,
+    /// Live steps.
+    env_steps: u64,
+    greedy: bool,
+    seed: u64,
+    version: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exact: Option<ExactSummary>,
+}
+
+fn print(result: &Rollout, evaluation: &Evaluation) -> String {
+    let acting = if result.greedy { "greedy" } else { "sampled" };
+    let length = result.env_steps as f64 / evaluation.episodes.max(1) as f64;
+    let mut text = format!("{}, {acting}: {} episodes of {length:.1} live steps on average\n", result.model, result.episodes);
+    text += &format!("{:<17}{:>21}  nats, estimated from trajectories\n", "bound", uncertain(result.bound, result.bound_se));
+    text += &format!("{:<17}{:>21}  estimated from trajectories\n", "expected return", uncertain(result.expected_return, result.return_se));
+    if let Some(exact) = &result.exact {
+        text += &exact::print(exact);
+    }
+    text
+}

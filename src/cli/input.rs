@@ -1,0 +1,107 @@
+//! From the arguments of a command to a checked model.
+
+use super::{Failure, console};
+use crate::diagnostic::Diagnostics;
+use crate::model::{self, Model, Overrides};
+use crate::source::{ReadError, Source};
+use crate::syntax::{self, ast};
+use std::path::{Path, PathBuf};
+
+/// A model file and what the command line changes in it.
+#[derive(clap::Args, Debug)]
+pub struct ModelArguments {
+    /// The model file; `-` reads standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub set: SetArguments,
+}
+
+#[derive(clap::Args, Debug, Default)]
+pub struct SetArguments {
+    /// Give a `param` or the horizon another value (`alpha=1`), or a key of `infer` (`infer.steps=500`); may be repeated
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// A model as it was read, and as it is meant.
+pub struct Loaded {
+    pub file: ast::File,
+    pub model: Model,
+}
+
+/// What `--set` says: names, and the text of their values.
+pub type Sets = Vec<(String, String)>;
+
+/// Reads, parses and checks; warnings go to standard error.
+pub fn load(arguments: &ModelArguments) -> Result<Loaded, Failure> {
+    load_with(&arguments.file, &sets(&arguments.set)?)
+}
+
+pub fn load_with(path: &Path, sets: &Sets) -> Result<Loaded, Failure> {
+    let file = parse(&read(path)?)?;
+    let model = check(&file, sets)?;
+    console::diagnostics(&Diagnostics { list: model.warnings.clone(), sources: model.sources.clone() });
+    Ok(Loaded { file, model })
+}
+
+/// The text of a file, or of standard input for `-`.
+pub fn read(path: &Path) -> Result<Source, Failure> {
+    let source = if is_stdin(path) { Source::read_stream("<stdin>", std::io::stdin().lock()) } else { Source::read(path) };
+    source.map_err(|error| refused(path, error))
+}
+
+pub fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+fn refused(path: &Path, error: ReadError) -> Failure {
+    if error.is_content() {
+        return Failure::Wrong(error.to_string());
+    }
+    match nearest(path) {
+        Some(near) => Failure::Usage(format!("{error}\nhint: did you mean `{}`?", near.display())),
+        None => Failure::Usage(error.to_string()),
+    }
+}
+
+/// A file beside `path` whose name is nearly the one asked for.
+fn nearest(path: &Path) -> Option<PathBuf> {
+    let folder = path.parent()?;
+    let name = path.file_name()?.to_str()?;
+    let listed = std::fs::read_dir(if folder.as_os_str().is_empty() { Path::new(".") } else { folder }).ok()?;
+    let names = listed.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).filter(|near| near.ends_with(".rlmodel"));
+    let close = names.map(|near| (strsim::damerau_levenshtein(name, &near), near)).filter(|(distance, _)| (1..=3).contains(distance));
+    close.min().map(|(_, near)| folder.join(near))
+}
+
+pub fn parse(source: &Source) -> Result<ast::File, Failure> {
+    syntax::parse(source).map_err(Failure::Model)
+}
+
+/// Checks a file under `sets`.
+pub fn check(file: &ast::File, sets: &Sets) -> Result<Model, Failure> {
+    model::check(file, &overrides(sets)?).map_err(Failure::Model)
+}
+
+/// Splits `NAME=VALUE`.
+pub fn sets(arguments: &SetArguments) -> Result<Sets, Failure> {
+    let split = arguments.set.iter().map(|set| match set.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() && !value.trim().is_empty() => Ok((name.trim().to_owned(), value.trim().to_owned())),
+        _ => Err(Failure::Usage(format!("`--set {set}` has to be `--set NAME=VALUE`, such as `--set alpha=1` or `--set infer.steps=500`"))),
+    });
+    split.collect()
+}
+
+/// The values are expressions of the language.
+pub fn overrides(sets: &Sets) -> Result<Overrides, Failure> {
+    let mut overrides = Overrides::default();
+    for (name, value) in sets {
+        let expr = syntax::parse_expr(value, &format!("--set {name}")).map_err(Failure::UsageAt)?;
+        match name.strip_prefix("infer.") {
+            Some(key) => overrides.settings.push((key.to_owned(), expr)),
+            None => overrides.params.push((name.clone(), expr)),
+        }
+    }
+    Ok(overrides)
+}

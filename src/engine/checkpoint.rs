@@ -1,0 +1,105 @@
+//! A checkpoint as bytes: the parameters under their own names, the rest under names with a slash, which no parameter has.
+
+use super::optimiser::OptimiserState;
+use super::parameters::{FileError, Parameters};
+use super::run::Checkpoint;
+use crate::model::Model;
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensorError, SafeTensors};
+
+const COUNTS: &str = "checkpoint/counts";
+const MOMENTS: [&str; 4] = ["optimiser/first", "optimiser/second", "fit/first", "fit/second"];
+
+impl Checkpoint {
+    /// The bytes of a safetensors file; equal checkpoints have equal bytes. Its parameters read as those of
+    /// [`Parameters::to_safetensors`].
+    ///
+    /// # Errors
+    /// What the format cannot hold.
+    pub fn to_safetensors(&self) -> Result<Vec<u8>, FileError> {
+        let parameters = self.parameters.to_safetensors()?;
+        let parameters = SafeTensors::deserialize(&parameters).map_err(unwritable)?;
+        let counts = [self.step, self.env_steps, self.optimiser.steps, self.fit.steps];
+        let counts: Vec<u8> = counts.iter().flat_map(|count| count.to_le_bytes()).collect();
+        let moments = [&self.optimiser.first, &self.optimiser.second, &self.fit.first, &self.fit.second];
+        let moments = moments.map(|values| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
+        let mut views: Vec<(String, TensorView<'_>)> = parameters.tensors();
+        views.push((COUNTS.to_owned(), TensorView::new(Dtype::U64, vec![counts.len() / 8], &counts).map_err(unwritable)?));
+        for (name, bytes) in MOMENTS.iter().zip(&moments) {
+            views.push(((*name).to_owned(), TensorView::new(Dtype::F64, vec![bytes.len() / 8], bytes).map_err(unwritable)?));
+        }
+        safetensors::serialize(views, None).map_err(unwritable)
+    }
+
+    /// Reads what [`Checkpoint::to_safetensors`] wrote, for a model with the same networks.
+    ///
+    /// # Errors
+    /// What is missing or of another shape.
+    pub fn from_safetensors(model: &Model, bytes: &[u8]) -> Result<Checkpoint, FileError> {
+        let mut parameters = Parameters::initial(model, 0);
+        parameters.load_safetensors(bytes)?;
+        let file = SafeTensors::deserialize(bytes).map_err(unreadable)?;
+        let words = |name: &str, dtype: Dtype| {
+            let tensor = file.tensor(name).map_err(|_| FileError(format!("the file is no checkpoint: it has no tensor `{name}`")))?;
+            if tensor.dtype() != dtype {
+                return Err(FileError(format!("`{name}` is of type {:?} in the file, not {dtype:?}", tensor.dtype())));
+            }
+            let words = tensor.data().chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().expect("a chunk of 8 bytes")));
+            Ok(words.collect::<Vec<u64>>())
+        };
+        let counts = words(COUNTS, Dtype::U64)?;
+        let [step, env_steps, optimiser_steps, fit_steps] = counts[..] else {
+            return Err(FileError(format!("`{COUNTS}` holds {} numbers in the file, not 4", counts.len())));
+        };
+        let moments = |at: usize| Ok(words(MOMENTS[at], Dtype::F64)?.into_iter().map(f64::from_bits).collect());
+        let optimiser = OptimiserState { steps: optimiser_steps, first: moments(0)?, second: moments(1)? };
+        let fit = OptimiserState { steps: fit_steps, first: moments(2)?, second: moments(3)? };
+        Ok(Checkpoint { step, env_steps, parameters, optimiser, fit })
+    }
+}
+
+fn unwritable(error: SafeTensorError) -> FileError {
+    FileError(format!("the checkpoint cannot be written as safetensors: {error}"))
+}
+
+fn unreadable(error: SafeTensorError) -> FileError {
+    FileError(format!("the file is not in the format of safetensors: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{self, Overrides};
+    use crate::source::Source;
+    use crate::syntax;
+
+    #[test]
+    fn a_checkpoint_comes_back_as_it_was() {
+        let text = "horizon T = 3
+            environment line {
+              state s : 0..2; action a : { left, right }; reward r in [-1, 0]
+              s[1] ~ Delta(0); s[t+1] ~ Delta(clamp(s[t] + 2 * a[t] - 1, 0, 2)); r[t] = -1
+            }
+            kernel pi(a | s) = Categorical(logits = table(s))
+            prior      { s[1] ~ line.initial; a[t] ~ Uniform;  s[t+1] ~ line.transition(s[t], a[t]) }
+            likelihood { R[t] ~ exp(r[t]) }
+            posterior  { s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ line.transition(s[t], a[t]) }";
+        let file = syntax::parse(&Source::new("m", text)).unwrap_or_else(|found| panic!("{found}"));
+        let model = model::check(&file, &Overrides::default()).unwrap_or_else(|found| panic!("{found}"));
+        let mut parameters = Parameters::<f64>::initial(&model, 1);
+        parameters.values_mut().iter_mut().zip(1..).for_each(|(value, n)| *value = 1.0 / f64::from(n));
+        let optimiser = OptimiserState { steps: 7, first: vec![0.1, -0.0], second: vec![f64::MIN_POSITIVE] };
+        let fit = OptimiserState { steps: 0, first: vec![], second: vec![] };
+        let kept = Checkpoint { step: 5, env_steps: u64::MAX, parameters, optimiser, fit };
+        let bytes = kept.to_safetensors().expect("bytes");
+        let back = Checkpoint::from_safetensors(&model, &bytes).expect("a checkpoint");
+        assert_eq!((back.step, back.env_steps), (kept.step, kept.env_steps));
+        assert_eq!((&back.optimiser, &back.fit), (&kept.optimiser, &kept.fit));
+        assert_eq!(back.parameters.values(), kept.parameters.values());
+        assert_eq!(back.to_safetensors().expect("bytes"), bytes);
+
+        let parameters = kept.parameters.to_safetensors().expect("bytes");
+        let error = Checkpoint::from_safetensors(&model, &parameters).expect_err("parameters alone are no checkpoint");
+        assert!(error.to_string().contains("no checkpoint"), "{error}");
+    }
+}

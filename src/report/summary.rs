@@ -1,0 +1,57 @@
+//! The numbers of a whole run.
+
+use serde::{Deserialize, Serialize};
+
+/// `summary.json`; `eval --format json` uses the same names. Bounds and evidence are in nats.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    pub model: String,
+    /// Of the final parameters, estimated from trajectories of their own.
+    pub bound: f64,
+    pub bound_se: f64,
+    pub expected_return: f64,
+    pub return_se: f64,
+    /// Gradient steps done.
+    pub steps: u64,
+    /// Live steps of the environment.
+    pub env_steps: u64,
+    pub wall_seconds: f64,
+    pub seed: u64,
+    /// Of rlppl.
+    pub version: String,
+    /// Where the model is finite: what `rlppl exact --policy` says of the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exact: Option<ExactSummary>,
+}
+
+/// The oracle's numbers, in nats but for the return; float64.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ExactSummary {
+    /// `log p(R̂)`
+    pub log_evidence: f64,
+    /// The greatest bound of any policy that may depend on the time and keeps the posterior's other factors.
+    pub best_bound: f64,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicySummary>,
+}
+
+/// The oracle's numbers of one policy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PolicySummary {
+    /// `L(q)`
+    pub bound: f64,
+    pub expected_return: f64,
+    /// `KL(q ‖ p)` of trajectories.
+    pub kl: f64,
+    pub gap: Option<Gap>,
+}
+
+/// The parts of `log p(R̂) − L(q)`, each at least 0. Where the best policy of the family is not sought, `family` is absent and `optimisation`
+/// holds both.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Gap {
+    pub dynamics: f64,
+    pub family: Option<f64>,
+    pub optimisation: f64,
+    pub auxiliary: f64,
+}

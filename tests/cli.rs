@@ -1,0 +1,512 @@
+//! The program from outside: what it prints where, its exit codes, what it does with bad input, and the folder of a run.
+
+use assert_cmd::Command;
+use std::fs;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// A walk along a line of five cells.
+const WALK: &str = "# A walk along a line.
+model walk
+
+param alpha = 1 in [0, 10]
+horizon T = 5
+
+environment line {
+  state s : 0..4
+  action a : { left, right }
+  reward r in [-1, 0]
+
+  s[1] ~ Delta(0)
+  s[t+1] ~ Delta(clamp(s[t] + 2 * a[t] - 1, 0, 4))
+  r[t] = if s[t+1] == 4 then 0 else -1
+}
+
+kernel pi(a | s) = Categorical(logits = table(s))
+
+prior { s[1] ~ line.initial; a[t] ~ Uniform; s[t+1] ~ line.transition(s[t], a[t]) }
+likelihood { R[t] ~ exp(alpha * r[t]) }
+posterior { s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ line.transition(s[t], a[t]) }
+
+infer { trajectories = 32; steps = 20; optimizer = adam(rate = 0.1) }
+";
+
+fn rlppl() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rlppl"));
+    command.env_remove("NO_COLOR");
+    command
+}
+
+/// A folder with `walk.rlmodel` in it.
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::write(folder.path().join("walk.rlmodel"), WALK).expect("written");
+    folder
+}
+
+struct Outcome {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+/// Runs the program in `folder`.
+fn run(folder: &Path, arguments: &[&str]) -> Outcome {
+    run_with(folder, arguments, "")
+}
+
+fn run_with(folder: &Path, arguments: &[&str], stdin: &str) -> Outcome {
+    let output = rlppl().current_dir(folder).args(arguments).write_stdin(stdin).output().expect("the program starts");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8");
+    let (out, err) = (text(output.stdout), text(output.stderr));
+    assert!(!err.contains("panicked"), "{err}");
+    Outcome { code: output.status.code().expect("no signal ended it"), out, err }
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = path.as_ref();
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+// ── arguments ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+#[test]
+fn help_names_every_command_and_each_has_examples() {
+    let folder = folder();
+    let help = run(folder.path(), &["--help"]);
+    assert_eq!(help.code, 0);
+    for command in ["check", "bound", "plan", "exact", "infer", "eval", "test", "fmt"] {
+        assert!(help.out.contains(&format!("\n  {command} ")), "{}", help.out);
+        let help = run(folder.path(), &[command, "--help"]);
+        assert!(help.code == 0 && help.out.contains("Examples:"), "{}", help.out);
+    }
+    assert!(run(folder.path(), &["--version"]).out.starts_with("rlppl "));
+}
+
+#[test]
+fn wrong_usage_exits_with_2_and_prints_no_result() {
+    let folder = folder();
+    for arguments in [
+        &[][..],
+        &["chekc"],
+        &["check"],
+        &["check", "--deny", "nothing", "walk.rlmodel"],
+        &["check", "no.rlmodel"],
+        &["check", "."],
+        &["bound", "walk.rlmodel", "--set", "alpha"],
+        &["bound", "walk.rlmodel", "--set", "alpha=)"],
+        &["infer"],
+        &["infer", "walk.rlmodel", "--threads", "0"],
+        &["infer", "walk.rlmodel", "--overwrite"],
+        &["infer", "--resume", "no-run"],
+        &["infer", "--resume", "walk.rlmodel"],
+        &["eval", "no-run"],
+        &["exact", "walk.rlmodel", "--policy", "no-run"],
+    ] {
+        let outcome = run(folder.path(), arguments);
+        assert_eq!((outcome.code, outcome.out.as_str()), (2, ""), "{arguments:?}: {}", outcome.err);
+        assert!(!outcome.err.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_misspelt_file_is_met_with_the_nearest() {
+    let folder = folder();
+    let outcome = run(folder.path(), &["check", "wlak.rlmodel"]);
+    assert!(
+        outcome.err.contains("there is no file `wlak.rlmodel`") && outcome.err.contains("did you mean `walk.rlmodel`?"),
+        "{}",
+        outcome.err
+    );
+}
+
+// ── input ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+#[test]
+fn what_is_no_model_is_refused_with_1_in_words() {
+    let folder = folder();
+    let deep = format!("model m let x = {}1{}", "(".repeat(100_000), ")".repeat(100_000));
+    for (name, bytes, word) in [
+        ("empty", b"".to_vec(), ""),
+        ("blank", b" \n# nothing\n".to_vec(), ""),
+        ("binary", [0x7f, b'E', b'L', b'F', 0, 1, 2].to_vec(), "not a text file"),
+        ("latin", b"model caf\xe9".to_vec(), "not UTF-8"),
+        ("large", vec![b' '; 10 << 20], "larger than 4 MiB"),
+        ("deep", deep.into_bytes(), "deep"),
+        ("wrong", b"model".to_vec(), ""),
+    ] {
+        fs::write(folder.path().join(name), bytes).expect("written");
+        for command in ["check", "bound", "infer", "exact", "test", "fmt"] {
+            let outcome = run(folder.path(), &[command, name]);
+            assert_eq!(outcome.code, 1, "{command} {name}: {}", outcome.err);
+            assert!(outcome.err.contains("error") && outcome.err.contains(word), "{command} {name}: {}", outcome.err);
+        }
+    }
+    assert!(!folder.path().join("runs").exists(), "what does not run leaves nothing behind");
+}
+
+#[cfg(unix)]
+#[test]
+fn an_unreadable_file_is_wrong_usage() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = folder();
+    let path = folder.path().join("walk.rlmodel");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).expect("permissions");
+    if fs::File::open(&path).is_ok() {
+        return; // the superuser reads everything
+    }
+    let outcome = run(folder.path(), &["check", "walk.rlmodel"]);
+    assert!(outcome.code == 2 && outcome.err.contains("cannot read"), "{}", outcome.err);
+}
+
+#[test]
+fn a_dash_reads_standard_input() {
+    let folder = folder();
+    let outcome = run_with(folder.path(), &["bound", "-"], WALK);
+    assert_eq!((outcome.code, outcome.out), (0, run(folder.path(), &["bound", "walk.rlmodel"]).out));
+}
+
+#[test]
+fn a_param_has_to_be_a_number_within_its_bounds() {
+    let folder = folder();
+    for value in ["0/0", "1/0", "11", "nan"] {
+        let outcome = run(folder.path(), &["bound", "walk.rlmodel", "--set", &format!("alpha={value}")]);
+        assert!((1..=2).contains(&outcome.code) && outcome.out.is_empty(), "{value}: {}{}", outcome.out, outcome.err);
+        assert!(outcome.err.contains("alpha"), "{value}: {}", outcome.err);
+    }
+    let outcome = run(folder.path(), &["bound", "walk.rlmodel", "--set", "alpa=1"]);
+    assert!((1..=2).contains(&outcome.code) && outcome.err.contains("alpha"), "{}", outcome.err);
+}
+
+// ── check ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+#[test]
+fn check_tells_mistakes_with_their_places() {
+    let folder = folder();
+    let outcome = run(folder.path(), &["check", "walk.rlmodel"]);
+    assert_eq!((outcome.code, outcome.out.as_str(), outcome.err.as_str()), (0, "walk.rlmodel: no mistakes\n", ""));
+
+    fs::write(folder.path().join("bad.rlmodel"), WALK.replace("~ pi(s[t])", "~ po(s[t])")).expect("written");
+    let outcome = run(folder.path(), &["check", "walk.rlmodel", "bad.rlmodel"]);
+    assert_eq!(outcome.code, 1);
+    assert!(outcome.err.contains("bad.rlmodel:21:") && outcome.err.contains("did you mean `pi`?"), "{}", outcome.err);
+
+    let outcome = run(folder.path(), &["check", "--format", "json", "walk.rlmodel", "bad.rlmodel"]);
+    let list = json(&outcome.out);
+    let errors: Vec<_> = list.as_array().expect("a list").iter().filter(|told| told["severity"] == "error").collect();
+    assert_eq!((outcome.code, errors.len()), (1, 1), "{list}");
+    assert_eq!((errors[0]["file"].as_str(), errors[0]["start"]["line"].as_u64()), (Some("bad.rlmodel"), Some(21)), "{list}");
+}
+
+#[test]
+fn warnings_count_where_they_are_denied() {
+    let folder = folder();
+    fs::write(folder.path().join("unused.rlmodel"), WALK.replace("horizon", "param unused = 1\nhorizon")).expect("written");
+    let outcome = run(folder.path(), &["check", "unused.rlmodel"]);
+    assert!(outcome.code == 0 && outcome.err.contains("warning") && outcome.out.contains("1 warning"), "{}", outcome.err);
+    assert_eq!(run(folder.path(), &["check", "--deny", "warnings", "unused.rlmodel"]).code, 1);
+    assert_eq!(run(folder.path(), &["check", "--deny", "warnings", "walk.rlmodel"]).code, 0);
+}
+
+// ── output ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+#[test]
+fn colours_are_for_terminals() {
+    let folder = folder();
+    assert!(!run(folder.path(), &["check", "no.rlmodel"]).err.contains('\x1b'));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_under_standard_output_exits_with_3() {
+    let folder = folder();
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("/dev/full");
+    let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_rlppl"));
+    let output = program.current_dir(folder.path()).args(["bound", "walk.rlmodel"]).stdout(full).output().expect("the program starts");
+    assert_eq!(output.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("the disk is full"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reader_that_has_gone_away_ends_it_quietly() {
+    let folder = folder();
+    let mut program = std::process::Command::new("sh");
+    let script = format!("({} bound walk.rlmodel; echo \"code $?\" >&2) | true", env!("CARGO_BIN_EXE_rlppl"));
+    let output = program.current_dir(folder.path()).args(["-c", &script]).output().expect("a shell");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "code 0\n");
+}
+
+#[test]
+fn bound_prints_text_json_and_mathematics() {
+    let folder = folder();
+    let text = run(folder.path(), &["bound", "walk.rlmodel"]).out;
+    assert!(text.contains("H(pi(·|s[t]))") && text.contains("log 2"), "{text}");
+    assert!(run(folder.path(), &["bound", "walk.rlmodel", "--steps"]).out.len() > text.len());
+    assert_eq!(json(&run(folder.path(), &["bound", "walk.rlmodel", "--format", "json"]).out)["model"], "walk");
+    assert!(run(folder.path(), &["bound", "walk.rlmodel", "--format", "latex"]).out.contains('\\'));
+}
+
+#[test]
+fn a_snapshot_of_the_bound_notices_a_change() {
+    let folder = folder();
+    let saved = run(folder.path(), &["bound", "walk.rlmodel", "--save"]);
+    assert_eq!((saved.code, saved.out.as_str()), (0, "walk.rlmodel.bound.snap\n"));
+    assert_eq!(run(folder.path(), &["bound", "walk.rlmodel", "--check"]).code, 0);
+    assert!(run(folder.path(), &["test", "walk.rlmodel"]).out.contains("bound.snap"));
+
+    fs::write(folder.path().join("walk.rlmodel"), WALK.replace("left, right }", "left, right, stay }").replace("2 * a[t] - 1", "a[t] - 1"))
+        .expect("written");
+    let changed = run(folder.path(), &["bound", "walk.rlmodel", "--check"]);
+    assert!(changed.code == 1 && changed.out.contains("log 2") && changed.out.contains("log 3"), "{}", changed.out);
+    let tested = run(folder.path(), &["test", "walk.rlmodel"]);
+    assert!(tested.code == 1 && tested.out.contains("FAILED"), "{}", tested.out);
+}
+
+#[test]
+fn plan_says_how_each_term_is_estimated() {
+    let folder = folder();
+    let outcome = run(folder.path(), &["plan", "walk.rlmodel"]);
+    assert!(outcome.code == 0 && outcome.out.contains("trajectories") && outcome.out.contains("32"), "{}{}", outcome.out, outcome.err);
+}
+
+// ── fmt ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+#[test]
+fn fmt_lays_out_in_place_and_keeps_comments() {
+    let folder = folder();
+    let path = folder.path().join("walk.rlmodel");
+    let checked = run(folder.path(), &["fmt", "--check", "walk.rlmodel"]);
+    assert!(checked.code == 1 && checked.out.contains("--- walk.rlmodel"), "{}", checked.out);
+    assert_eq!(read(&path), WALK, "--check changes nothing");
+
+    assert_eq!(run(folder.path(), &["fmt", "walk.rlmodel"]).code, 0);
+    let laid_out = read(&path);
+    assert!(laid_out.starts_with("# A walk along a line.\nmodel walk\n"), "{laid_out}");
+    assert_eq!(run(folder.path(), &["fmt", "--check", "walk.rlmodel"]).code, 0);
+    assert_eq!(run_with(folder.path(), &["fmt", "-"], WALK).out, laid_out);
+}
+
+#[test]
+fn fmt_leaves_a_file_with_mistakes_and_formats_the_others() {
+    let folder = folder();
+    fs::write(folder.path().join("bad.rlmodel"), "model m  horizon = ").expect("written");
+    let outcome = run(folder.path(), &["fmt", "bad.rlmodel", "walk.rlmodel"]);
+    assert_eq!((outcome.code, read(folder.path().join("bad.rlmodel"))), (1, "model m  horizon = ".to_owned()));
+    assert_ne!(read(folder.path().join("walk.rlmodel")), WALK);
+}
+
+// ── exact ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+#[test]
+fn exact_tells_the_evidence_and_the_best_bound() {
+    let folder = folder();
+    let outcome = run(folder.path(), &["exact", "walk.rlmodel", "--format", "json"]);
+    let exact = json(&outcome.out);
+    // 16 of 32 action sequences end each walk somewhere; the walk is deterministic, so the best bound is the evidence.
+    let evidence = exact["log_evidence"].as_f64().expect("a number");
+    assert!((evidence - log_evidence_by_enumeration()).abs() < 1e-12, "{exact}");
+    assert!((evidence - exact["best_bound"].as_f64().expect("a number")).abs() < 1e-12, "{exact}");
+    assert!(exact.get("bound").is_none());
+}
+
+/// `log p(R̂)` of WALK, by all 2⁵ action sequences.
+fn log_evidence_by_enumeration() -> f64 {
+    let weight = |actions: u32| {
+        let step = |(s, reward): (i64, i64), t: u32| {
+            let next = (s + 2 * i64::from(actions >> t & 1) - 1).clamp(0, 4);
+            (next, reward - i64::from(next != 4))
+        };
+        ((0..5).fold((0, 0), step).1 as f64).exp()
+    };
+    ((0..32).map(weight).sum::<f64>() / 32.0).ln()
+}
+
+#[test]
+fn exact_names_the_variable_that_makes_a_model_continuous() {
+    let folder = folder();
+    let continuous = WALK
+        .replace("state s : 0..4", "state s : real")
+        .replace("table(s)", "linear(s)")
+        .replace("clamp(s[t] + 2 * a[t] - 1, 0, 4)", "s[t] + 2 * a[t] - 1");
+    fs::write(folder.path().join("real.rlmodel"), continuous).expect("written");
+    let outcome = run(folder.path(), &["exact", "real.rlmodel"]);
+    assert!(outcome.code == 1 && outcome.err.contains("`s`"), "{}{}", outcome.out, outcome.err);
+}
+
+// ── infer, eval, test ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const FILES: [&str; 6] =
+    ["checkpoint.safetensors", "metrics.jsonl", "model.rlmodel", "parameters.safetensors", "summary.json", "timings.jsonl"];
+/// The files that are equal for equal runs.
+const EQUAL: [&str; 4] = ["checkpoint.safetensors", "metrics.jsonl", "model.rlmodel", "parameters.safetensors"];
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut names: Vec<String> = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+fn assert_equal_runs(one: &Path, other: &Path) {
+    for name in EQUAL {
+        assert!(fs::read(one.join(name)).expect(name) == fs::read(other.join(name)).expect(name), "{name} differs");
+    }
+}
+
+fn infer(folder: &Path, arguments: &[&str]) -> Outcome {
+    let outcome = run(folder, &[&["infer"], arguments].concat());
+    assert_eq!(outcome.code, 0, "{}", outcome.err);
+    outcome
+}
+
+#[test]
+fn infer_leaves_a_folder_that_runs_again_to_the_same_files() {
+    let folder = folder();
+    let outcome = infer(folder.path(), &["walk.rlmodel", "--seed", "3", "--set", "alpha=2", "--set", "infer.steps=10", "--threads", "1"]);
+    let first = folder.path().join("runs/walk-3");
+    assert!(outcome.out.contains("runs/walk-3") && outcome.err.contains("step"), "{}{}", outcome.out, outcome.err);
+    assert_eq!(names(&first), FILES);
+    let model = read(first.join("model.rlmodel"));
+    assert!(model.contains("alpha = 2 in") && model.contains("steps = 10;") && model.contains("seed = 3"), "{model}");
+    assert_eq!(read(first.join("metrics.jsonl")).lines().count(), 10);
+
+    infer(folder.path(), &["runs/walk-3/model.rlmodel", "--threads", "2", "--quiet"]);
+    assert_equal_runs(&first, &folder.path().join("runs/walk-3-2"));
+
+    let summary = json(&read(first.join("summary.json")));
+    for name in ["bound", "bound_se", "expected_return", "return_se", "env_steps", "wall_seconds", "seed"] {
+        assert!(summary[name].is_number(), "{name}: {summary}");
+    }
+    for name in ["log_evidence", "best_bound", "bound", "expected_return", "kl"] {
+        assert!(summary["exact"][name].is_number(), "{name}: {summary}");
+    }
+    assert!(summary["exact"]["gap"]["dynamics"].is_number() && summary["version"].is_string(), "{summary}");
+}
+
+#[test]
+fn another_seed_is_another_run() {
+    let folder = folder();
+    infer(folder.path(), &["walk.rlmodel", "--seed", "1", "--quiet"]);
+    infer(folder.path(), &["walk.rlmodel", "--seed", "2", "--quiet"]);
+    let metrics = |seed: u64| read(folder.path().join(format!("runs/walk-{seed}/metrics.jsonl")));
+    assert_ne!(metrics(1), metrics(2));
+}
+
+#[test]
+fn an_occupied_folder_is_refused_unless_it_may_be_overwritten() {
+    let folder = folder();
+    let quiet = ["walk.rlmodel", "--out", "mine", "--quiet"];
+    assert_eq!(infer(folder.path(), &quiet).err, "");
+    let refused = run(folder.path(), &[&["infer"], &quiet[..]].concat());
+    assert!(refused.code == 2 && refused.err.contains("--overwrite"), "{}", refused.err);
+    infer(folder.path(), &[&quiet[..], &["--overwrite"]].concat());
+
+    fs::write(folder.path().join("mine/thesis.tex"), "").expect("written");
+    assert_eq!(run(folder.path(), &[&["infer"], &quiet[..], &["--overwrite"]].concat()).code, 2);
+    assert!(folder.path().join("mine/thesis.tex").exists());
+}
+
+#[test]
+fn a_run_that_goes_on_comes_to_the_same_bits() {
+    let folder = folder();
+    infer(folder.path(), &["walk.rlmodel", "--out", "whole", "--set", "infer.steps=30", "--set", "infer.log_every=1", "--quiet"]);
+    infer(folder.path(), &["walk.rlmodel", "--out", "parts", "--set", "infer.steps=12", "--set", "infer.log_every=1", "--quiet"]);
+    infer(folder.path(), &["--resume", "parts", "--set", "infer.steps=30", "--quiet"]);
+    assert_equal_runs(&folder.path().join("whole"), &folder.path().join("parts"));
+
+    let refused = run(folder.path(), &["infer", "--resume", "parts", "--set", "alpha=3"]);
+    assert!(refused.code == 2 && refused.err.contains("alpha"), "{}", refused.err);
+}
+
+#[test]
+fn a_damaged_checkpoint_is_told_and_left_alone() {
+    let folder = folder();
+    infer(folder.path(), &["walk.rlmodel", "--out", "mine", "--quiet"]);
+    fs::write(folder.path().join("mine/checkpoint.safetensors"), "nonsense").expect("written");
+    let outcome = run(folder.path(), &["infer", "--resume", "mine", "--quiet"]);
+    assert!(outcome.code == 1 && outcome.err.contains("checkpoint.safetensors"), "{}", outcome.err);
+    fs::write(folder.path().join("mine/parameters.safetensors"), "nonsense").expect("written");
+    let outcome = run(folder.path(), &["eval", "mine"]);
+    assert!(outcome.code == 1 && outcome.err.contains("parameters.safetensors"), "{}", outcome.err);
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_leaves_a_checkpoint() {
+    let folder = folder();
+    let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_rlppl"));
+    program.current_dir(folder.path()).args(["infer", "walk.rlmodel", "--out", "mine", "--set", "infer.steps=100000000"]);
+    let child = program.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().expect("the program starts");
+    let started: PathBuf = folder.path().join("mine/model.rlmodel");
+    while !started.exists() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let signalled = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
+    assert!(signalled.success());
+    let output = child.wait_with_output().expect("it ends");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(130), "{told}");
+    assert!(told.contains("rlppl infer --resume mine"), "{told}");
+    let left = names(&folder.path().join("mine"));
+    assert!(left.contains(&"checkpoint.safetensors".to_owned()) && left.iter().all(|name| FILES.contains(&name.as_str())), "{left:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_is_full_exits_with_3_and_leaves_no_half_file() {
+    let folder = folder();
+    // A limit on the size of files stands for the disk: the model fits, the metrics do not.
+    let script = format!(
+        "trap '' XFSZ; ulimit -f 4; exec {} infer walk.rlmodel --out mine --set infer.steps=200 --set infer.log_every=1 --quiet",
+        env!("CARGO_BIN_EXE_rlppl")
+    );
+    let output = std::process::Command::new("sh").current_dir(folder.path()).args(["-c", &script]).output().expect("a shell");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{told}");
+    assert!(told.contains("cannot write `mine/metrics.jsonl`"), "{told}");
+    assert_eq!(names(&folder.path().join("mine")), ["model.rlmodel"]);
+}
+
+#[test]
+fn eval_rolls_the_trained_policy_out() {
+    let folder = folder();
+    infer(folder.path(), &["walk.rlmodel", "--out", "mine", "--set", "infer.steps=200", "--quiet"]);
+    let outcome = run(folder.path(), &["eval", "mine", "--episodes", "200", "--format", "json"]);
+    let sampled = json(&outcome.out);
+    assert_eq!((outcome.code, sampled["episodes"].as_u64(), sampled["env_steps"].as_u64()), (0, Some(200), Some(1000)), "{sampled}");
+    let (bound, se) = (sampled["bound"].as_f64().expect("a number"), sampled["bound_se"].as_f64().expect("a number"));
+    assert!((bound - sampled["exact"]["bound"].as_f64().expect("a number")).abs() < 4.0 * se + 1e-12, "{sampled}");
+
+    let greedy = json(&run(folder.path(), &["eval", "mine", "--greedy", "--episodes", "10", "--format", "json"]).out);
+    assert_eq!(greedy["expected_return"].as_f64(), Some(-3.0), "{greedy}");
+    let again = run(folder.path(), &["eval", "mine", "--episodes", "200", "--format", "json"]);
+    assert_eq!(json(&again.out), sampled, "the same seed, the same numbers");
+}
+
+#[test]
+fn test_holds_a_file_to_its_claims() {
+    let folder = folder();
+    let evidence = log_evidence_by_enumeration();
+    let claims = format!("{WALK}expect {{ log_evidence = {evidence} within 1e-9; bound >= -100 }}\n");
+    fs::write(folder.path().join("walk.rlmodel"), &claims).expect("written");
+    let outcome = run(folder.path(), &["test", "walk.rlmodel"]);
+    assert!(
+        outcome.code == 0 && outcome.out.ends_with("2 passed, 0 failed, 1 skipped (claims about training: add --infer)\n"),
+        "{}",
+        outcome.out
+    );
+    let outcome = run(folder.path(), &["test", "--infer", "walk.rlmodel"]);
+    assert!(outcome.code == 0 && outcome.out.ends_with("3 passed, 0 failed, 0 skipped\n"), "{}", outcome.out);
+
+    fs::write(folder.path().join("wrong.rlmodel"), format!("{WALK}expect (alpha = 2) {{ log_evidence = {evidence} within 1e-9 }}\n"))
+        .expect("written");
+    let outcome = run(folder.path(), &["test", "walk.rlmodel", "wrong.rlmodel", "--format", "json"]);
+    let told = json(&outcome.out);
+    assert_eq!((outcome.code, told["passed"].as_u64(), told["failed"].as_u64()), (1, Some(3), Some(1)), "{told}");
+}
