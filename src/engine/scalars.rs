@@ -68,7 +68,7 @@ impl PartialEq for Program {
 
 impl Program {
     /// `leaf` gives the component of a kernel's formal that an expression reads.
-    pub fn compile(
+    pub(super) fn compile(
         model: &Model,
         values: &[ExprId],
         mut leaf: impl FnMut(KernelId, u32, u32) -> Result<Leaf, Unsupported>,
@@ -93,7 +93,7 @@ impl Program {
     }
 
     /// Computes the results of all rows of `out`, row-major.
-    pub fn run<E: Float>(&self, feeds: &[Feed<E>], out: &mut [E], work: &mut Workspace<E>) {
+    pub(super) fn run<E: Float>(&self, feeds: &[Feed<E>], out: &mut [E], work: &mut Workspace<E>) {
         let width = self.values.len();
         let rows = out.len() / width;
         work.leaves.resize_with(self.leaves.len(), Vec::new);
