@@ -1,0 +1,121 @@
+//! The environments under `models/` against Gymnasium 1.4 (its classic control in float64, its FrozenLake's table of transitions):
+//! reference numbers made once by stepping it from the same state.
+
+use rand::SeedableRng;
+use rand_xoshiro::Xoshiro256PlusPlus;
+use rlppl::finite::{self, Environment};
+use rlppl::model::{EnvironmentId, Model, Overrides, check};
+use rlppl::source::Source;
+use rlppl::syntax::parse;
+use rlppl::world::{Actions, Batch, World};
+use std::path::Path;
+
+const FIRST: EnvironmentId = EnvironmentId(0);
+
+fn text(file: &str) -> String {
+    std::fs::read_to_string(Path::new("models").join(file)).unwrap()
+}
+
+fn model(name: &str, text: String) -> Model {
+    let file = parse(&Source::at(&Path::new("models").join(name), text)).unwrap_or_else(|found| panic!("{name}: {found}"));
+    check(&file, &Overrides::default()).unwrap_or_else(|found| panic!("{name}: {found}"))
+}
+
+/// The text of a model or an environment with another start.
+fn starting(text: &str, at: &str) -> String {
+    let (before, rest) = text.split_once("s[1]   ~ Uniform(").unwrap();
+    let (_, after) = rest.split_once('\n').unwrap();
+    format!("{before}s[1]   ~ Delta({at})\n{after}")
+}
+
+/// States from the first on, in `f64`, until the end; actions by the number of the step and the state.
+fn roll(model: &Model, action: impl Fn(usize, &[f64]) -> u32) -> (Vec<Vec<f64>>, Vec<f64>, f64) {
+    let world = World::<f64>::compile(model, FIRST).unwrap();
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(0);
+    let mut batch = Batch::new(&world, 1);
+    batch.reset(&world, &mut rng);
+    let read = |batch: &Batch<f64>| -> Vec<f64> { batch.state_columns(&world).unwrap().to_vec() };
+    let (mut states, mut sum) = (vec![read(&batch)], 0.0);
+    for step in 0..500 {
+        let chosen = action(step, states.last().unwrap());
+        batch.step(&world, Actions::Numbers(&[chosen]), &mut rng);
+        states.push(read(&batch));
+        sum += batch.reward(&world, 0)[0];
+        if batch.live() == 0 {
+            break;
+        }
+    }
+    let seen = batch.observation_columns(&world).unwrap().to_vec();
+    (states, seen, sum)
+}
+
+fn close(found: &[f64], wanted: &[f64], within: f64) {
+    assert_eq!(found.len(), wanted.len());
+    for (found, wanted) in found.iter().zip(wanted) {
+        assert!((found - wanted).abs() <= within, "{found}, not {wanted}");
+    }
+}
+
+#[test]
+fn cartpole_moves_as_gymnasium_does() {
+    let text = starting(&text("cartpole.rlmodel"), "{ x: 0.01, v: -0.02, θ: 0.03, ω: 0.04 }");
+    let (states, _, sum) = roll(&model("cartpole.rlmodel", text), |step, _| [1, 1, 0, 1, 0, 0, 1][step % 7]);
+    assert_eq!((states.len() - 1, sum), (21, 21.0));
+    close(&states[1], &[0.009600000000000001, 0.17467919574755525, 0.030799999999999998, -0.2430687179600081], 1e-12);
+    close(&states[10], &[0.05649316485946018, 0.36901517137137, -0.032849498377435594, -0.5184785912499668], 1e-12);
+    close(&states[21], &[0.16604113858534789, 0.5789960715179743, -0.212139995134798, -1.1621319433574029], 1e-11);
+}
+
+#[test]
+fn acrobot_moves_as_gymnasium_does() {
+    let environment = starting(&text("acrobot.rlenv"), "[0.05, -0.03, 0.02, -0.06]");
+    let text = text("acrobot.rlmodel").replace("from \"acrobot.rlenv\"", &format!("{{\n{environment}\n}}"));
+    // with the second link, against it: swings up in 74 steps
+    let (states, seen, sum) = roll(&model("acrobot.rlmodel", text), |_, s| if s[3] > 0.0 { 2 } else { 0 });
+    assert_eq!((states.len() - 1, sum), (74, -73.0));
+    // Gymnasium keeps what it has integrated in float32 between steps
+    close(&states[1], &[0.06039541362863624, -0.06804440608484441, 0.08051610630161557, -0.3119807206380278], 1e-12);
+    close(&states[20], &[0.3267579047174298, -0.9307142061587995, -0.9755158050877627, 0.12233945417228675], 1e-9);
+    close(&states[74], &[2.040584916139111, 1.6711800076593526, 0.8526108338687238, -2.599883242932044], 1e-7);
+    let x = [-0.4526977837085724, 0.8916640281677246, -0.10021517425775528, 0.9949657917022705, 0.8526108264923096, -2.5998833179473877];
+    close(&seen, &x, 1e-6);
+}
+
+/// The probability of a reward of 1 within `steps`, if every step takes the best action, or a random one.
+fn success(tables: &Environment, steps: usize) -> (f64, f64) {
+    let start = tables.initial.row(0).next().unwrap().0;
+    let (mut best, mut random) = (vec![0.0; tables.states], vec![0.0; tables.states]);
+    for _ in 0..steps {
+        let value = |of: &[f64], s: usize, a: usize| -> f64 {
+            let row = s * tables.actions + a;
+            (tables.transition.start[row]..tables.transition.start[row + 1])
+                .map(|e| tables.transition.probability[e] * (tables.rewards[0][e] + of[tables.transition.column[e] as usize]))
+                .sum()
+        };
+        let actions = 0..tables.actions;
+        best = (0..tables.states).map(|s| actions.clone().map(|a| value(&best, s, a)).fold(f64::MIN, f64::max)).collect();
+        random = (0..tables.states).map(|s| actions.clone().map(|a| value(&random, s, a)).sum::<f64>() / tables.actions as f64).collect();
+    }
+    (best[start], random[start])
+}
+
+#[test]
+fn frozen_lakes_have_the_transitions_of_gymnasium() {
+    for (file, best, random) in [
+        ("frozenlake.rlmodel", 0.7441902878292689, 0.01393979595917145),
+        ("frozenlake8x8.rlmodel", 0.9132201502016288, 0.0019013954948230456),
+    ] {
+        let model = model(file, text(file));
+        let found = success(&finite::tabulate(&model, FIRST).unwrap(), model.horizon.value);
+        close(&[found.0, found.1], &[best, random], 1e-12);
+        assert!(World::<f32>::compile(&model, FIRST).unwrap().is_finite());
+    }
+}
+
+#[test]
+fn four_rooms_have_their_walls() {
+    let model = model("four_rooms.rlmodel", text("four_rooms.rlmodel"));
+    let tables = finite::tabulate(&model, FIRST).unwrap();
+    assert_eq!((tables.states, tables.actions), (104, 4));
+    assert_eq!(tables.ended.iter().filter(|&&ended| ended).count(), 1);
+}
