@@ -10,14 +10,14 @@
 //!
 //! | stage | in | out |
 //! |---|---|---|
-//! | [`parse`] | a [`Source`] | an [`ast::File`] |
-//! | [`check`] | the tree, [`Overrides`] | a [`Model`]: variables, kernels, environments, factors |
-//! | [`derive`] | the model | a [`Derivation`]: the bound, step by step, and its gradient |
+//! | [`parse`](fn@parse) | a [`Source`] | an [`ast::File`] |
+//! | [`check`](fn@check) | the tree, [`Overrides`] | a [`Model`]: variables, kernels, environments, factors |
+//! | [`derive`](fn@derive) | the model | a [`Derivation`]: the bound, step by step, and its gradient |
 //! | [`plan`](fn@plan) | model, derivation | a [`Plan`]: an estimator for each term |
-//! | [`infer`] | the plan, an [`Observer`] | a [`Run`]: trained parameters |
+//! | [`infer`](fn@infer) | the plan, an [`Observer`] | a [`Run`]: trained parameters |
 //! | [`exact`](fn@exact) | a finite model, which bound, a policy | an [`Exact`]: evidence, best bound, the policy's bound |
 //!
-//! All that is wrong with a file is found at once, as [`Diagnostics`] that [`render`](diagnostic::render) with the lines they point at.
+//! All that is wrong with a file is found at once, as [`Diagnostics`] that [`render`](fn@diagnostic::render) with the lines they point at.
 //!
 //! ```
 //! use rlppl::{BoundId, Overrides, Source, check, derive, exact, infer, parse, plan};

@@ -25,9 +25,11 @@ Examples:
   rlppl infer models/cartpole.rlmodel --out runs/mine --overwrite
   rlppl infer --resume runs/mine
 
-Ctrl-C ends the run after the current step, leaves a checkpoint, and exits with 130. The folder holds model.rlmodel
-(as run: running it again gives the same files), metrics.jsonl, timings.jsonl, parameters.safetensors,
-checkpoint.safetensors and summary.json.")]
+Ctrl-C ends the run after the current step, leaves a checkpoint, and exits with 130.
+
+The folder holds model.rlmodel (as run: running it again gives the same files),
+metrics.jsonl, timings.jsonl, parameters.safetensors, checkpoint.safetensors and
+summary.json.")]
 pub struct Arguments {
     /// The model file; `-` reads standard input
     #[arg(value_name = "FILE", required_unless_present = "resume")]

@@ -31,16 +31,21 @@ struct Arguments {
 
 const AFTER_HELP: &str = "\
 Examples:
-  rlppl check models/*.rlmodel              every mistake, with its place and how to mend it
-  rlppl bound models/reinforce.rlmodel      the bound that follows from the factors
-  rlppl exact models/reinforce.rlmodel      the exact optimum of a finite model
-  rlppl infer models/reinforce.rlmodel      train, and say how far from the optimum it ended
-  rlppl eval runs/reinforce-1 --greedy      roll the trained policy out
+  rlppl check models/*.rlmodel            every mistake, and how to mend it
+  rlppl bound models/reinforce.rlmodel    the bound that follows from the factors
+  rlppl exact models/reinforce.rlmodel    the exact optimum of a finite model
+  rlppl infer models/reinforce.rlmodel    train, and say how far it is from the optimum
+  rlppl eval runs/reinforce-0 --greedy    roll the trained policy out
 
-A model file `-` is read from standard input. Results go to standard output, progress and diagnostics to
-standard error. NO_COLOR=1 turns colours off.
+The model file `-` is standard input. Results go to standard output, progress and
+diagnostics to standard error. NO_COLOR=1 turns colours off.
 
-Exit status: 0 done, 1 the model or the data is wrong, 2 wrong usage, 3 the run failed, 130 interrupted.";
+Exit status:
+  0    done
+  1    the model or the data is wrong
+  2    wrong usage
+  3    the run failed
+  130  interrupted: a checkpoint is left";
 
 #[derive(Subcommand, Debug)]
 enum Command {
