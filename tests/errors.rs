@@ -21,6 +21,20 @@ fn bad_files_are_refused_in_words() {
     assert!(failed.is_empty(), "other diagnostics than before: {failed:#?}");
 }
 
+#[test]
+fn good_models_are_accepted_in_silence() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+    let mut files = Vec::new();
+    collect(&root, &mut files);
+    assert!(!files.is_empty(), "{} has no models", root.display());
+    for path in files {
+        let source = Source::at(&path, fs::read_to_string(&path).expect("the file is text"));
+        let told = syntax::parse(&source).and_then(|file| model::check(&file, &Overrides::default()));
+        let told = told.map_or_else(|refused| refused, |model| Diagnostics { list: model.warnings, sources: model.sources });
+        assert!(told.list.is_empty(), "{}:\n{told}", path.display());
+    }
+}
+
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("the folder can be read") {
         let path = entry.expect("the folder can be read").path();

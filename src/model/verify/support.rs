@@ -136,7 +136,7 @@ impl Pair<'_> {
             (Knowledge::Hidden, _) => Some(self.unknown(model, &self.p)),
             (Knowledge::Learned(p), Knowledge::Learned(q)) => self.spreads(model, &spreads(p, domain), &spreads(q, domain)),
             (Knowledge::Learned(p), Knowledge::Hidden | Knowledge::Written(_)) => {
-                let points = spreads(p, domain).iter().any(|spread| *spread == Spread::Points);
+                let points = spreads(p, domain).contains(&Spread::Points);
                 points.then(|| self.outside(model, "", "its values are known only when it runs"))
             }
             (Knowledge::Written(p), Knowledge::Hidden) => {
