@@ -78,11 +78,14 @@ pub fn advantages<E: Float>(
     }
 }
 
-/// Sums and counts of the credit at each `t`, from which the leave-one-out means follow.
+/// Sums and counts of the credit at each `t`, and of what ended trajectories go on to give in a step: from these the leave-one-out
+/// means follow.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StepSums {
     pub sum: Vec<f64>,
     pub count: Vec<f64>,
+    pub rest_sum: f64,
+    pub rest_count: f64,
 }
 
 impl StepSums {
@@ -90,6 +93,15 @@ impl StepSums {
         for list in [&mut self.sum, &mut self.count] {
             list.clear();
             list.resize(horizon, 0.0);
+        }
+        (self.rest_sum, self.rest_count) = (0.0, 0.0);
+    }
+
+    /// Adds what each trajectory gives in a step after its end; NaN stands for one that did not end.
+    pub fn add_rests(&mut self, rests: &[f64]) {
+        for &rest in rests.iter().filter(|rest| !rest.is_nan()) {
+            self.rest_sum += rest;
+            self.rest_count += 1.0;
         }
     }
 
@@ -104,20 +116,41 @@ impl StepSums {
         for (mine, theirs) in [(&mut self.sum, &other.sum), (&mut self.count, &other.count)] {
             mine.iter_mut().zip(theirs).for_each(|(a, b)| *a += b);
         }
+        self.rest_sum += other.rest_sum;
+        self.rest_count += other.rest_count;
     }
 }
 
+/// What a trajectory gives in each step after its end, on average; NaN where it lives to the horizon.
+pub fn rests<E: Float>(after: &[E], lengths: &[u32], horizon: usize, out: &mut Vec<f64>) {
+    out.clear();
+    out.extend(after.iter().zip(lengths).map(|(after, &length)| {
+        let steps = horizon as f64 - f64::from(length);
+        if steps > 0.0 { after.as_f64() / steps } else { f64::NAN }
+    }));
+}
+
 /// Writes `G` less the mean `G` of the other trajectories that are live at the same `t`; unbiased, since that mean does not read the
-/// draw. Where no other is live the baseline is 0.
-pub fn leave_one_out<E: Float>(rows: &Rows, credit: &[E], all: &StepSums, advantage: &mut [E]) {
+/// draw. Where no other is live, the others give their `rests` until the horizon.
+pub fn leave_one_out<E: Float>(rows: &Rows, credit: &[E], rests: &[f64], all: &StepSums, advantage: &mut [E]) {
+    let horizon = all.count.len();
     for (t, bounds) in rows.starts.windows(2).enumerate() {
         let others = all.count[t] - 1.0;
         for row in bounds[0]..bounds[1] {
             let own = credit[row].as_f64();
-            let mean = if others > 0.0 { (all.sum[t] - own) / others } else { 0.0 };
+            let mean = if others > 0.0 {
+                (all.sum[t] - own) / others
+            } else {
+                rest_of_others(rests[rows.trajectory[row] as usize], all) * (horizon - t) as f64
+            };
             advantage[row] = E::of(own - mean);
         }
     }
+}
+
+fn rest_of_others(own: f64, all: &StepSums) -> f64 {
+    let (sum, count) = if own.is_nan() { (all.rest_sum, all.rest_count) } else { (all.rest_sum - own, all.rest_count - 1.0) };
+    if count > 0.0 { sum / count } else { 0.0 }
 }
 
 impl Rows {
@@ -192,8 +225,12 @@ mod tests {
         let mut sums = StepSums::default();
         sums.clear(3);
         sums.add_rows(&rows(), &credit);
+        let mut rest = Vec::new();
+        rests(&[100.0, -4.0], &[3, 1], 3, &mut rest);
+        sums.add_rests(&rest);
         let mut advantage = [0.0; 4];
-        leave_one_out(&rows(), &credit, &sums, &mut advantage);
-        assert_eq!(advantage, [3.0 - 5.0, 5.0 - 3.0, 7.0, 11.0]);
+        leave_one_out(&rows(), &credit, &rest, &sums, &mut advantage);
+        // alone at t = 2 and t = 3, the first is compared with the -2 a step that the second gives after its end
+        assert_eq!(advantage, [3.0 - 5.0, 5.0 - 3.0, 7.0 + 4.0, 11.0 + 2.0]);
     }
 }

@@ -5,7 +5,7 @@
 //! [`categorical`] turns logits into log-probabilities, entropies and divergences.
 //!
 //! Training: [`infer`] rolls out shards of a batch with the policy, credits each draw with the terms downstream of it, and moves the
-//! parameters along the gradient; [`evaluate`] plays fixed parameters; [`gradient_estimate`] is one batch's gradient, for tests.
+//! parameters along the gradient; [`evaluate`] plays fixed parameters; [`gradient_estimates`] are those of single batches, to be held against the oracle.
 
 pub mod categorical;
 mod checkpoint;
@@ -51,4 +51,4 @@ pub use run::{Checkpoint, EngineError, Evaluation, Metrics, Observer, Run};
 pub use tables::kernel_tables;
 pub use tabulate::{logits_gradient, logits_of, pull_back, tabulate};
 pub use tensor::{Matrix, Tape, shape_of, values_of};
-pub use train::{gradient_estimate, infer, resume};
+pub use train::{gradient_estimates, infer, resume};

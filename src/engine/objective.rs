@@ -25,6 +25,8 @@ pub(super) struct Objective<E> {
     credit: Vec<E>,
     advantage: Vec<E>,
     target: Vec<E>,
+    /// Per trajectory, what a step after its end gives.
+    rests: Vec<f64>,
     carry: Carry<E>,
 }
 
@@ -38,6 +40,7 @@ impl<E: Number> Objective<E> {
             credit: Vec::new(),
             advantage: Vec::new(),
             target: Vec::new(),
+            rests: Vec::new(),
             carry: Carry::default(),
         }
     }
@@ -57,6 +60,8 @@ impl<E: Number> Objective<E> {
                 credit::to_go(&rollout.rows, &given, discount, &mut self.carry, &mut self.credit);
                 self.sums.clear(stage.horizon);
                 self.sums.add_rows(&rollout.rows, &self.credit);
+                credit::rests(&rollout.after, &rollout.totals.lengths, stage.horizon, &mut self.rests);
+                self.sums.add_rests(&self.rests);
             }
             Baseline::Network { .. } => {
                 let network = stage.baseline.as_ref().map(|wired| &wired.network);
@@ -84,7 +89,7 @@ impl<E: Number> Objective<E> {
             return;
         }
         if stage.plan.settings.baseline == Baseline::LeaveOneOut {
-            credit::leave_one_out(&rollout.rows, &self.credit, all, &mut self.advantage);
+            credit::leave_one_out(&rollout.rows, &self.credit, &self.rests, all, &mut self.advantage);
         }
         self.policy_gradient(stage, parameters, rollout, 1.0 / trajectories as f64);
         self.baseline_gradient(stage, parameters, rollout, 1.0 / trajectories as f64);

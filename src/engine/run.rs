@@ -56,6 +56,8 @@ pub struct Run {
     pub evaluation: Evaluation,
     /// Live steps of the environment during training.
     pub env_steps: u64,
+    /// Of the gradient steps, without the evaluation after them.
+    pub training_seconds: f64,
     pub wall_seconds: f64,
     pub checkpoint: Checkpoint,
 }

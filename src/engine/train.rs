@@ -1,7 +1,7 @@
 //! Training: rollouts and gradients over a fixed number of shards, summed in the shards' order, and optimiser steps.
 
 use super::credit::StepSums;
-use super::crew::with_crew;
+use super::crew::{Crew, with_crew};
 use super::evaluate_policy::{self, Evaluator};
 use super::expressions::Number;
 use super::float::Float;
@@ -13,7 +13,7 @@ use super::rollout::{Choice, Keep, Rollout};
 use super::run::{Checkpoint, EngineError, Metrics, Observer, Run};
 use super::stage::Stage;
 use crate::plan::{self, Baseline, Plan, Precision};
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
@@ -44,22 +44,27 @@ fn infer_from(plan: &Plan, checkpoint: Option<&Checkpoint>, run: &mut dyn Observ
     }
 }
 
-/// The estimated gradient of `L` from one batch at `parameters`, flat, in the layout of the parameters: what a training step would
-/// ascend, before clipping.
-pub fn gradient_estimate(plan: &Plan, parameters: &Parameters<f64>, batch: u64) -> Result<Vec<f64>, EngineError> {
+/// Estimated gradients of `L` at `parameters`, one from each of the batches numbered `batches`, flat, in the layout of the parameters:
+/// what a training step would ascend, before clipping.
+///
+/// # Errors
+/// A construct that cannot run.
+pub fn gradient_estimates(plan: &Plan, parameters: &Parameters<f64>, batches: Range<u64>) -> Result<Vec<Vec<f64>>, EngineError> {
     let stage = Stage::<f64>::new(plan)?;
     let shared = Shared::new(&stage, parameters.clone());
-    let mut gradient = parameters.zero_gradient();
-    with_crew(threads(plan), shared.shards.len(), Job::Assess { step: 0 }, &|job, shard| shared.work(job, shard), |crew| {
-        crew.run(Job::Assess { step: batch });
+    let estimate = |crew: &Crew<Job>, step| {
+        crew.run(Job::Assess { step });
         shared.sum_credit();
         crew.run(Job::Differentiate);
+        let mut gradient = parameters.zero_gradient();
         for shard in &shared.shards {
             kernels::add(&mut gradient, &locked(shard).objective.gradient);
         }
-    });
-    gradient.iter_mut().for_each(|g| *g = -*g);
-    Ok(gradient)
+        gradient.iter_mut().for_each(|g| *g = -*g);
+        gradient
+    };
+    let work = |job, shard| shared.work(job, shard);
+    Ok(with_crew(threads(plan), shared.shards.len(), Job::Differentiate, &work, |crew| batches.map(|step| estimate(crew, step)).collect()))
 }
 
 /// What the threads of a run share.
@@ -173,6 +178,7 @@ fn train<E: Number>(plan: &Plan, checkpoint: Option<&Checkpoint>, run: &mut dyn 
         lead.restore(checkpoint, &mut parameters)?;
     }
     let shared = Shared::new(&stage, parameters);
+    lead.start = Instant::now();
     let interrupted = with_crew(threads(plan), shared.shards.len(), Job::Differentiate, &|job, at| shared.work(job, at), |crew| {
         while lead.step < plan.settings.steps {
             let step = lead.step;
@@ -192,6 +198,7 @@ fn train<E: Number>(plan: &Plan, checkpoint: Option<&Checkpoint>, run: &mut dyn 
         }
         Ok(false)
     })?;
+    let training_seconds = lead.start.elapsed().as_secs_f64();
     let parameters = shared.parameters.into_inner().unwrap_or_else(PoisonError::into_inner);
     let episodes = evaluate_policy::episodes_after_training(plan);
     let evaluator = Evaluator { episodes, choice: Choice::Sampled, seed: plan.settings.seed };
@@ -201,6 +208,7 @@ fn train<E: Number>(plan: &Plan, checkpoint: Option<&Checkpoint>, run: &mut dyn 
         steps: lead.step,
         interrupted,
         env_steps: lead.env_steps,
+        training_seconds,
         wall_seconds: start.elapsed().as_secs_f64(),
         checkpoint: lead.checkpoint(&parameters),
         parameters: parameters.to_f64(),

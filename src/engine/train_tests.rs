@@ -1,51 +1,238 @@
-//! Training as a whole, on models built by hand.
+//! Training as a whole: each estimator of the gradient against the oracle, and what a run promises about bits and failures.
 
-use super::Run;
-use super::train::infer;
+use super::train::{gradient_estimates, infer, resume};
+use super::{Checkpoint, EngineError, Metrics, Observer, Parameters, Run, evaluate, pull_back, tabulate};
 use crate::bound::derive;
-use crate::finite::testing::{POLICY, chain};
-use crate::model::{BoundId, Layer, LayerOp, Model, Objective, Parameter, ParameterId, Setting, SettingValue};
+use crate::exact;
+use crate::finite::KernelTables;
+use crate::model::{BoundId, Model, Overrides, check};
 use crate::plan::{Plan, plan};
-use crate::source::Span;
-use crate::syntax::ast;
+use crate::source::Source;
+use crate::syntax::{parse, parse_expr};
+use std::ops::ControlFlow;
 
-/// The chain with `pi(a | s) = Categorical(logits = table(s))`.
-fn chain_with_table(settings: &[(&str, SettingValue)]) -> Model {
-    let mut model = chain(0.5, 30);
-    model.network.parameters.push(Parameter { name: "pi.table".into(), rows: 10, columns: 2 });
-    model.network.layers[0] =
-        Layer { op: LayerOp::Table { kernel: POLICY, formals: vec![1], weight: ParameterId(0) }, width: 2, span: Span::default() };
-    model.objectives = vec![Objective { bound: BoundId(0), over: vec![POLICY], span: Span::default() }];
-    for (key, value) in settings {
-        set(&mut model, key, value.clone());
+/// A short slippery chain that ends at the right, with `policy` and the prior of its actions. The bound pays for lateness, place and time.
+fn chain(policy: &str, prior: &str, infer: &str) -> String {
+    format!(
+        "model chain
+         param alpha = 0.7
+         horizon T = 6
+         environment chain {{
+           state s : 0..4
+           action a : {{ left, stay, right }}
+           reward r in [-1, 0]
+           s[1]   ~ Categorical(probs = [0.5, 0.2, 0.2, 0, 0.1])
+           s[t+1] ~ Mixture(0.8: Delta(clamp(s[t] + a[t] - 1, 0, 4)), 0.2: Delta(s[t]))
+           r[t]   = if s[t+1] == 4 then 0 else -1
+           end when s[t] == 4
+         }}
+         {policy}
+         prior      {{ s[1] ~ chain.initial; a[t] ~ {prior}; s[t+1] ~ chain.transition(s[t], a[t]) }}
+         likelihood {{ R[t] ~ exp(alpha * r[t] - 0.1 * s[t] - 0.05 * t); H[T] ~ exp(-0.3 * abs(s[T+1] - 2)) }}
+         posterior  {{ s[1] ~ chain.initial; a[t] ~ pi(s[t]); s[t+1] ~ chain.transition(s[t], a[t]) }}
+         infer      {{ {infer} }}"
+    )
+}
+
+const TABLE: &str = "kernel pi(a | s) = Categorical(logits = table(s))";
+const MLP: &str = "kernel pi(a | s) = Categorical(logits = mlp(s, hidden = [7]))";
+
+fn checked(text: &str, settings: &[(&str, &str)]) -> Model {
+    let file = parse(&Source::new("test", text)).unwrap_or_else(|errors| panic!("{errors}"));
+    let set = |(key, value): &(&str, &str)| (key.to_string(), parse_expr(value, "value").unwrap());
+    let overrides = Overrides { params: vec![], settings: settings.iter().map(set).collect() };
+    check(&file, &overrides).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+fn planned(text: &str, settings: &[(&str, &str)]) -> Plan {
+    let model = checked(text, settings);
+    let derivation = derive(&model).unwrap_or_else(|errors| panic!("{errors}"));
+    plan(&model, &derivation).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+/// Parameters away from the uniform policy, where dropping terms shows.
+fn random_parameters(model: &Model) -> Parameters<f64> {
+    let mut parameters = Parameters::<f64>::initial(model, 3);
+    let noise = super::testing::numbers(parameters.values().len(), 11);
+    parameters.values_mut().iter_mut().zip(noise).for_each(|(value, noise)| *value += 1.2 * noise);
+    parameters
+}
+
+/// `∇L` of the oracle, flat.
+fn exact_gradient(plan: &Plan, parameters: &Parameters<f64>) -> Vec<f64> {
+    let model = &plan.model;
+    let kernels: Vec<_> = (0..model.kernels.len() as u32).map(crate::model::KernelId).collect();
+    let mut tables = KernelTables::default();
+    for &kernel in kernels.iter().filter(|&&kernel| tabulate(model, parameters, kernel).is_ok()) {
+        tables.current.insert(kernel, tabulate(model, parameters, kernel).unwrap());
     }
-    model
+    let evaluation = exact::Evaluator::new(model, BoundId(0)).evaluate(&tables).unwrap();
+    let mut gradient = parameters.zero_gradient();
+    for (kernel, of_logits) in &evaluation.gradient {
+        let part = pull_back(model, parameters, *kernel, of_logits).unwrap();
+        gradient.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+    }
+    gradient
 }
 
-fn set(model: &mut Model, key: &str, value: SettingValue) {
-    let written = ast::Expr { kind: ast::ExprKind::Name("value".into()), span: Span::default() };
-    model.settings.retain(|setting| setting.key != key);
-    model.settings.push(Setting { key: key.into(), value, written, span: Span::default() });
+/// The z-scores of the estimator's mean over `batches` batches against the oracle, one for each trained number that the estimate moves.
+fn z_scores(plan: &Plan, batches: u64) -> Vec<f64> {
+    let parameters = random_parameters(&plan.model);
+    let exact = exact_gradient(plan, &parameters);
+    let (mut sum, mut squares) = (vec![0.0; exact.len()], vec![0.0; exact.len()]);
+    for estimate in gradient_estimates(plan, &parameters, 0..batches).unwrap() {
+        for (at, g) in estimate.into_iter().enumerate() {
+            sum[at] += g;
+            squares[at] += g * g;
+        }
+    }
+    let n = batches as f64;
+    let trained = plan.trained.iter().flat_map(|&id| parameters.layout().range(id));
+    trained
+        .filter_map(|at| {
+            let mean = sum[at] / n;
+            let error = ((squares[at] / n - mean * mean).max(0.0) / (n - 1.0)).sqrt();
+            if error == 0.0 {
+                assert!((mean - exact[at]).abs() < 1e-12, "number {at} is always {mean}, and exactly {}", exact[at]);
+                return None;
+            }
+            Some((mean - exact[at]) / error)
+        })
+        .collect()
 }
 
-fn adam(rate: f64) -> SettingValue {
-    SettingValue::Call { function: "adam".into(), arguments: vec![(Some("rate".into()), SettingValue::Number(rate))] }
-}
-
-fn planned(model: &Model) -> Plan {
-    plan(model, &derive(model).unwrap()).unwrap_or_else(|errors| panic!("{errors}"))
-}
-
-fn trained(model: &Model) -> Run {
-    infer(&planned(model), &mut ()).unwrap()
+fn worst(z: &[f64]) -> f64 {
+    z.iter().fold(0.0, |worst, z| worst.max(z.abs()))
 }
 
 #[test]
-fn the_chain_is_learned() {
-    let model = chain_with_table(&[("steps", SettingValue::Number(400.0)), ("optimizer", adam(0.05))]);
-    let run = trained(&model);
-    let evaluation = run.evaluation;
-    eprintln!("bound {} ± {}, {} env steps in {:.3} s", evaluation.bound, evaluation.bound_se, run.env_steps, run.wall_seconds);
-    // the best stationary policy reaches -10.026126222675932
-    assert!((evaluation.bound + 10.026126222675932).abs() < 4.0 * evaluation.bound_se + 0.05, "{evaluation:?}");
+fn every_estimator_is_unbiased() {
+    let priors =
+        ["Uniform", "Categorical(probs = [0.2, 0.3, 0.5])", "Categorical(probs = if s[t] == 0 then [0.2, 0.3, 0.5] else [0.6, 0.3, 0.1])"];
+    for (policy, prior) in [(TABLE, priors[0]), (MLP, priors[0]), (TABLE, priors[1]), (TABLE, priors[2])] {
+        for baseline in ["none", "leave_one_out", "table(s, t)", "mlp(s, hidden = [5])"] {
+            let text = chain(policy, prior, &format!("trajectories = 32; shards = 3; threads = 1; precision = f64; baseline = {baseline}"));
+            let z = z_scores(&planned(&text, &[]), 400);
+            // the largest of n standard normals exceeds 4 with probability below n · 6.4e-5
+            assert!(worst(&z) < 4.0, "{policy}, prior {prior}, baseline {baseline}: {z:?}");
+        }
+    }
+}
+
+#[test]
+fn a_prior_with_parameters_is_trained_without_bias() {
+    let kernels = "kernel pi(a | s) = Categorical(logits = table(s))
+                   kernel habit(a | s) = Categorical(logits = linear(s))";
+    let text = chain(kernels, "habit(s[t])", "trajectories = 32; threads = 1; precision = f64");
+    let z = z_scores(&planned(&text, &[]), 600);
+    assert!(z.len() > 15, "both kernels have parameters: {z:?}");
+    assert!(worst(&z) < 4.0, "{z:?}");
+}
+
+#[test]
+fn dropping_the_kl_to_go_is_biased_away_from_the_uniform_policy() {
+    let text = chain(TABLE, "Uniform", "trajectories = 32; threads = 1; precision = f64; kl_to_go = false");
+    let z = z_scores(&planned(&text, &[]), 400);
+    assert!(worst(&z) > 6.0, "{z:?}");
+}
+
+#[test]
+fn the_sampled_bound_and_return_are_those_of_the_oracle() {
+    for prior in ["Uniform", "Categorical(probs = [0.2, 0.3, 0.5])"] {
+        let plan = planned(&chain(TABLE, prior, "precision = f64"), &[]);
+        let parameters = random_parameters(&plan.model);
+        let mut tables = KernelTables::default();
+        tables.current.insert(plan.policy.kernel, tabulate(&plan.model, &parameters, plan.policy.kernel).unwrap());
+        let exact = exact::Evaluator::new(&plan.model, BoundId(0)).evaluate(&tables).unwrap();
+        let sampled = evaluate(&plan, &parameters, 20_000, false, 5).unwrap();
+        assert!((sampled.bound - exact.bound).abs() < 4.0 * sampled.bound_se, "{sampled:?} {}", exact.bound);
+        assert!((sampled.expected_return - exact.expected_return).abs() < 4.0 * sampled.return_se, "{}", exact.expected_return);
+    }
+}
+
+#[test]
+fn a_learned_baseline_lowers_the_error_of_its_predictions() {
+    let text =
+        chain(TABLE, "Uniform", "trajectories = 64; steps = 300; log_every = 1; optimizer = adam(rate = 0.02); baseline = table(s, t)");
+    let mut log = Log::default();
+    infer(&planned(&text, &[]), &mut log).unwrap();
+    let error = |at: usize| log.0[at].baseline_error.unwrap();
+    assert!(error(299) < 0.5 * error(0), "{} at first, {} at last", error(0), error(299));
+}
+
+#[derive(Default)]
+struct Log(Vec<Metrics>);
+
+impl Observer for Log {
+    fn step(&mut self, metrics: &Metrics) -> ControlFlow<()> {
+        self.0.push(metrics.clone());
+        ControlFlow::Continue(())
+    }
+}
+
+/// Ends the run after some logged steps.
+struct Until(u64);
+
+impl Observer for Until {
+    fn step(&mut self, metrics: &Metrics) -> ControlFlow<()> {
+        if metrics.step == self.0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
+
+fn bits(run: &Run) -> Vec<u64> {
+    run.parameters.values().iter().map(|v| v.to_bits()).collect()
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bits_on_any_number_of_threads_and_after_a_resumption() {
+    for infer_block in
+        ["baseline = mlp(s, hidden = [8])", "baseline = leave_one_out; precision = f64", "baseline = none; optimizer = rmsprop"]
+    {
+        let text = chain(MLP, "Uniform", &format!("trajectories = 40; shards = 4; steps = 30; log_every = 1; {infer_block}"));
+        let one = infer(&planned(&text, &[("threads", "1")]), &mut ()).unwrap();
+        for threads in ["2", "3"] {
+            let plan = planned(&text, &[("threads", threads)]);
+            assert_eq!(bits(&infer(&plan, &mut ()).unwrap()), bits(&one), "{threads} threads, {infer_block}");
+        }
+        let plan = planned(&text, &[]);
+        let half = infer(&plan, &mut Until(13)).unwrap();
+        assert!(half.interrupted && half.steps == 13);
+        let written = half.checkpoint.to_safetensors().unwrap();
+        let whole = resume(&plan, &Checkpoint::from_safetensors(&plan.model, &written).unwrap(), &mut ()).unwrap();
+        assert_eq!(bits(&whole), bits(&one), "resumed, {infer_block}");
+        assert_eq!(whole.env_steps, one.env_steps);
+        assert_eq!(whole.evaluation, one.evaluation);
+    }
+}
+
+#[test]
+fn a_step_that_explodes_stops_the_run_and_keeps_what_was_good() {
+    let text = chain(MLP, "Uniform", "trajectories = 8; steps = 50; optimizer = sgd(rate = 1e39)");
+    match infer(&planned(&text, &[]), &mut ()) {
+        Err(EngineError::NotFinite { step, place, kept, .. }) => {
+            assert!(step >= 1 && place.contains('`'), "step {step}, {place}");
+            assert!(kept.values().iter().all(|v| v.is_finite()));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_term_that_is_not_finite_is_named() {
+    let text = chain(TABLE, "Uniform", "trajectories = 8; steps = 5").replace("- 0.05 * t", "+ min(0, log(s[t]))");
+    match infer(&planned(&text, &[]), &mut ()) {
+        Err(EngineError::NotFinite { step: 1, place, .. }) => assert_eq!(place, "the term `R`"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_checkpoint_of_another_model_is_refused() {
+    let settings = "trajectories = 8; steps = 2";
+    let run = infer(&planned(&chain(MLP, "Uniform", settings), &[]), &mut ()).unwrap();
+    let other = planned(&chain(TABLE, "Uniform", settings), &[]);
+    assert!(matches!(resume(&other, &run.checkpoint, &mut ()), Err(EngineError::Checkpoint(_))));
+    let written = run.checkpoint.to_safetensors().unwrap();
+    assert!(Checkpoint::from_safetensors(&other.model, &written).is_err());
+    assert!(Checkpoint::from_safetensors(&other.model, b"no checkpoint").is_err());
 }

@@ -8,6 +8,8 @@ mod prior;
 mod refuse;
 mod settings;
 mod terms;
+#[cfg(test)]
+mod tests;
 
 pub use keys::{KEYS, Key, KeyDefault, KeyKind, OPTIMIZERS, OptimizerKey};
 pub use networks::{kernel_parameters, parameters_of};

@@ -1,0 +1,108 @@
+//! What a plan decides and what it refuses.
+
+use super::{Baseline, Estimator, Optimizer, Plan, Schedule, plan};
+use crate::bound::derive;
+use crate::diagnostic::Diagnostics;
+use crate::model::{Overrides, check};
+use crate::source::Source;
+use crate::syntax::parse;
+
+fn planned(infer: &str) -> Result<Plan, Diagnostics> {
+    planned_with("kernel pi(a | s) = Categorical(logits = table(s))", "a[t] ~ Uniform", "a[t] ~ pi(s[t])", infer)
+}
+
+fn planned_with(kernels: &str, prior: &str, posterior: &str, infer: &str) -> Result<Plan, Diagnostics> {
+    let text = format!(
+        "model walk
+         param alpha = 1
+         horizon T = 9
+         environment walk {{
+           state s : 0..3
+           action a : {{ left, right }}
+           reward r in [-1, 0]
+           s[1]   ~ Delta(0)
+           s[t+1] ~ Delta(clamp(s[t] + (if a[t] == right then 1 else -1), 0, 3))
+           r[t]   = if s[t+1] == 3 then 0 else -1
+           end when s[t] == 3
+         }}
+         {kernels}
+         prior      {{ s[1] ~ walk.initial; {prior}; s[t+1] ~ walk.transition(s[t], a[t]) }}
+         likelihood {{ R[t] ~ exp(alpha * r[t]) }}
+         posterior  {{ s[1] ~ walk.initial; {posterior}; s[t+1] ~ walk.transition(s[t], a[t]) }}
+         infer      {{ {infer} }}"
+    );
+    let file = parse(&Source::new("walk", text)).unwrap_or_else(|errors| panic!("{errors}"));
+    let model = check(&file, &Overrides::default()).unwrap_or_else(|errors| panic!("{errors}"));
+    plan(&model, &derive(&model).unwrap_or_else(|errors| panic!("{errors}")))
+}
+
+/// The messages and hints of a plan that is refused.
+fn refusals(infer: &str) -> String {
+    told(planned(infer))
+}
+
+fn told(planned: Result<Plan, Diagnostics>) -> String {
+    let errors = planned.expect_err("the plan is refused");
+    errors.list.iter().map(|d| format!("{} {}\n", d.message, d.hints.join(" "))).collect()
+}
+
+#[test]
+fn defaults_hold_where_nothing_is_set() {
+    let settings = planned("").unwrap().settings;
+    assert_eq!((settings.trajectories, settings.steps, settings.shards, settings.log_every), (64, 1000, 2, 1));
+    assert_eq!((settings.lambda, settings.discount, settings.kl_to_go), (1.0, 1.0, true));
+    assert_eq!(settings.baseline, Baseline::LeaveOneOut);
+    let adam = Optimizer::Adam { rate: Schedule::constant(0.001), beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+    assert_eq!(settings.optimizer, adam);
+}
+
+#[test]
+fn a_rate_may_move_over_the_steps() {
+    let settings = planned("steps = 11; optimizer = sgd(rate = ramp(from = 1, to = 0))").unwrap().settings;
+    let Optimizer::Sgd { rate, .. } = settings.optimizer else { panic!("{:?}", settings.optimizer) };
+    assert_eq!((rate.at(0, 11), rate.at(5, 11), rate.at(10, 11)), (1.0, 0.5, 0.0));
+}
+
+#[test]
+fn rewards_count_from_the_draw_on_and_action_terms_from_the_next() {
+    let plan = planned("").unwrap();
+    let credits: Vec<(&str, Option<i32>, Estimator)> = plan.terms.iter().map(|t| (&*t.name, t.credit, t.estimator)).collect();
+    let wanted =
+        [("R", Some(0), Estimator::Sampled), ("H(pi)", Some(1), Estimator::ClosedForm), ("log_count(pi)", Some(1), Estimator::Counted)];
+    for term in wanted {
+        assert!(credits.contains(&term), "{term:?} of {credits:?}");
+    }
+    let dropped = planned("kl_to_go = false").unwrap();
+    assert!(dropped.terms.iter().all(|t| t.credit.is_some() == (t.name == "R")));
+    assert!(dropped.remarks.iter().any(|remark| remark.contains("biased")));
+}
+
+#[test]
+fn what_is_wrong_with_the_settings_is_told_at_once() {
+    let told = refusals("trajectorys = 3; steps = -1; precision = f16; rounds = 2; optimizer = adm(rate = 1); lambda = 0.9");
+    for wanted in [
+        "unknown key `trajectorys` of `infer` did you mean `trajectories`?",
+        "`steps` is a whole number, at least 0, not -1",
+        "`precision` is `f32` or `f64`",
+        "`rounds` (outer iterations that move `previous`) is not yet run by this version",
+        "unknown optimiser `adm` did you mean `adam`?",
+        "`lambda` below 1 bootstraps from a learned value",
+    ] {
+        assert!(told.contains(wanted), "{wanted}\nin\n{told}");
+    }
+}
+
+#[test]
+fn a_prior_of_the_last_round_is_refused() {
+    let kernel = "kernel pi(a | s) = Categorical(logits = table(s))";
+    let told = told(planned_with(kernel, "a[t] ~ previous pi(s[t])", "a[t] ~ pi(s[t])", ""));
+    assert!(told.contains("`previous pi` belongs to rounds, which this version does not run"), "{told}");
+}
+
+#[test]
+fn a_plan_prints_its_terms_its_credit_and_its_settings() {
+    let printed = planned("trajectories = 8").unwrap().to_string();
+    for wanted in ["score of `pi`", "from `t+1` on", "baseline: the mean credit", "trajectories = 8\n", "(default)"] {
+        assert!(printed.contains(wanted), "{wanted}\nin\n{printed}");
+    }
+}
