@@ -60,6 +60,7 @@ pub mod plan;
 pub mod report;
 pub mod source;
 pub mod syntax;
+pub mod verify;
 pub mod world;
 
 pub use bound::{Derivation, derive};

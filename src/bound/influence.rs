@@ -322,6 +322,9 @@ fn value_reads(model: &Model, bound: &Bound, value: &Value, reads: &mut Vec<Read
     let mut push = |variable, when| reads.push(Read { what: Drawn::Variable(TargetVariable::Variable(variable)), when });
     match value {
         Value::Variable { variable, index } => push(*variable, when(*index)),
+        Value::Window { variable, from: Index::Step(from), to: Index::Step(to) } => {
+            (*from..=*to).for_each(|k| push(*variable, When::Step(k)))
+        }
         Value::Window { variable, from, to } => {
             push(*variable, when(*from));
             push(*variable, when(*to));

@@ -3,12 +3,12 @@
 mod density;
 mod derivation;
 mod gradient;
-mod influence;
+pub(crate) mod influence;
 mod math;
 pub mod notation;
 pub mod render;
 mod rules;
-mod time;
+pub(crate) mod time;
 
 pub use derivation::{
     BoundDerivation, Change, Credit, Derivation, Downstream, DraftId, Gradient, Moment, Pathwise, Relation, Remark, Rule, Score, Shape,

@@ -1,0 +1,193 @@
+//! The probabilities of factors on a trajectory. Learned kernels are tables of random logits: what holds for every table holds for every network.
+
+use super::space::{ABSENT, Assignment, Space};
+use crate::finite::{BadMass, Masses, NotFinite};
+use crate::model::{
+    DataId, EnvironmentKernel, Factor, FormalLength, FormalVariable, Input, KernelId, KernelRef, Target, TargetVariable, Value,
+};
+use rand::{RngExt, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use std::collections::HashMap;
+
+/// Whose table a row of logits stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Table {
+    Current(KernelId),
+    Previous(KernelId),
+    Data(DataId),
+}
+
+/// The rows of all tables that have been met.
+pub struct Laws {
+    seed: u64,
+    rows: HashMap<(Table, Vec<u32>), usize>,
+    pub tables: Vec<Row>,
+}
+
+/// The probabilities of one kernel at one value of its givens.
+pub struct Row {
+    pub table: Table,
+    pub probability: Vec<f64>,
+    /// Where its logits stand in a vector of all logits.
+    pub offset: usize,
+}
+
+/// A distribution over the joint outcomes of a factor's targets, the last target fastest.
+pub struct Law {
+    pub probability: Vec<f64>,
+    /// The row of logits it comes from.
+    pub row: Option<usize>,
+}
+
+impl Laws {
+    pub fn random(seed: u64) -> Laws {
+        Laws { seed, rows: HashMap::new(), tables: Vec::new() }
+    }
+
+    /// Number of logits in all rows met.
+    pub fn width(&self) -> usize {
+        self.tables.last().map_or(0, |row| row.offset + row.probability.len())
+    }
+
+    /// The law of a factor's draws at its `t`, given the values on the trajectory.
+    ///
+    /// # Errors
+    /// A distribution that has no list of values, in one sentence.
+    pub fn law(&mut self, space: &Space, factor: &Factor, t: usize, values: &Assignment) -> Result<Law, NotFinite> {
+        let targets: Vec<TargetVariable> = factor
+            .targets
+            .iter()
+            .filter_map(|target| match target {
+                Target::Variable { variable, .. } => Some(*variable),
+                Target::Weights(_) => None,
+            })
+            .collect();
+        let outcomes = targets.iter().map(|variable| space.size(*variable)).product();
+        self.kernel_law(space, &factor.kernel, &factor.arguments, outcomes, targets[0], t, values)
+    }
+
+    /// The same of a kernel that is not a factor's: a density of the likelihood.
+    #[expect(clippy::too_many_arguments, reason = "a kernel, its place and its surroundings")]
+    pub fn kernel_law(
+        &mut self,
+        space: &Space,
+        kernel: &KernelRef,
+        arguments: &[Value],
+        outcomes: usize,
+        target: TargetVariable,
+        t: usize,
+        values: &Assignment,
+    ) -> Result<Law, NotFinite> {
+        let (table, formals) = match kernel {
+            KernelRef::Learned(id) => (Table::Current(*id), &space.model.kernel(*id).givens),
+            KernelRef::Previous(id) => (Table::Previous(*id), &space.model.kernel(*id).givens),
+            KernelRef::Data(id) => (Table::Data(*id), &space.model.data[id.0 as usize].givens),
+            KernelRef::Environment(id, which) => return environment_law(space, *id, *which, arguments, t, values),
+            KernelRef::InPlace(distribution) => {
+                let TargetVariable::Variable(id) = target else {
+                    return Err(NotFinite("a distribution in place of an end or a reward cannot be listed".to_owned()));
+                };
+                let variable = space.model.variable(id);
+                let mut masses = Masses::new(space.model, &variable.name, &variable.domain, distribution)?;
+                let mut probability = vec![0.0; outcomes];
+                let fill = |input: Input, _: std::ops::Range<usize>, column: &mut [f64]| column.fill(space.input(input, t, values));
+                let listed = masses.list(0..1, t as f64, &fill, &|_| false, |_, number, p| probability[number] += p);
+                listed.map_err(|BadMass { what, .. }| NotFinite(format!("the distribution of `{}`: {what}", variable.name)))?;
+                return Ok(Law { probability, row: None });
+            }
+        };
+        let mut key = Vec::new();
+        for (formal, argument) in formals.iter().zip(arguments) {
+            match formal.length {
+                FormalLength::One => key.push(argument_number(space, formal.variable, argument, t, values)),
+                FormalLength::Window(_) | FormalLength::Sequence => sequence_numbers(space, argument, t, values, &mut key),
+            }
+        }
+        let row = self.row(table, key, outcomes);
+        Ok(Law { probability: self.tables[row].probability.clone(), row: Some(row) })
+    }
+
+    fn row(&mut self, table: Table, key: Vec<u32>, outcomes: usize) -> usize {
+        let next = self.tables.len();
+        let offset = self.width();
+        let mut seed = self.seed;
+        // a row's logits depend on its table and condition alone, not on the order in which rows are met
+        let mut mix = |value: u64| seed = (seed ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+        let (kind, id) = match table {
+            Table::Current(id) => (1, id.0),
+            Table::Previous(id) => (2, id.0),
+            Table::Data(id) => (3, id.0),
+        };
+        mix(kind);
+        mix(u64::from(id) + 1);
+        key.iter().for_each(|value| mix(u64::from(*value) + 1));
+        *self.rows.entry((table, key)).or_insert_with(|| {
+            let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
+            let weights: Vec<f64> = (0..outcomes).map(|_| (3.0 * rng.random::<f64>() - 1.5).exp()).collect();
+            let sum: f64 = weights.iter().sum();
+            self.tables.push(Row { table, probability: weights.iter().map(|w| w / sum).collect(), offset });
+            next
+        })
+    }
+}
+
+fn environment_law(
+    space: &Space,
+    id: crate::model::EnvironmentId,
+    which: EnvironmentKernel,
+    arguments: &[Value],
+    t: usize,
+    values: &Assignment,
+) -> Result<Law, NotFinite> {
+    let environment = &space.environments[&id];
+    let declared = space.model.environment(id);
+    let number = |at: usize, variable| argument_number(space, FormalVariable::Variable(variable), &arguments[at], t, values);
+    let (rows, row) = match which {
+        EnvironmentKernel::Initial => (&environment.initial, 0),
+        EnvironmentKernel::Transition => {
+            let (s, a) = (number(0, declared.state), number(1, declared.action));
+            // after the end no action is drawn, and every action stays
+            let a = if a == ABSENT { 0 } else { a };
+            (&environment.transition, s as usize * environment.actions + a as usize)
+        }
+        EnvironmentKernel::Observation => {
+            let observation = environment.observation.as_ref();
+            let observation = observation.ok_or_else(|| NotFinite(format!("`{}` has no observations", declared.name)))?;
+            (observation, number(0, declared.state) as usize)
+        }
+    };
+    let outcomes = match which {
+        EnvironmentKernel::Initial | EnvironmentKernel::Transition => environment.states,
+        EnvironmentKernel::Observation => declared.observation.map_or(0, |id| space.size(TargetVariable::Variable(id))),
+    };
+    let mut probability = vec![0.0; outcomes];
+    rows.row(row).for_each(|(value, p)| probability[value] += p);
+    Ok(Law { probability, row: None })
+}
+
+fn argument_number(space: &Space, formal: FormalVariable, argument: &Value, t: usize, values: &Assignment) -> u32 {
+    match argument {
+        Value::Variable { variable, index } => space.number(TargetVariable::Variable(*variable), space.time(*index, t), values),
+        Value::Time => t as u32 - 1,
+        Value::Expression(parts) => {
+            let FormalVariable::Variable(id) = formal else { return ABSENT };
+            let value: Vec<f64> = parts.iter().map(|part| space.value(*part, t, values)).collect();
+            let number = space.model.variable(id).domain.finite.as_ref().and_then(|domain| domain.number(&value));
+            number.map_or(ABSENT, |number| number as u32)
+        }
+        Value::Reward { .. } | Value::Window { .. } | Value::Past { .. } | Value::Future { .. } | Value::Absent => ABSENT,
+    }
+}
+
+/// The steps of a window or a sequence, one after the other; outside the trajectory `none`.
+fn sequence_numbers(space: &Space, argument: &Value, t: usize, values: &Assignment, key: &mut Vec<u32>) {
+    let (variable, from, to) = match argument {
+        Value::Window { variable, from, to } => (variable, space.time(*from, t), space.time(*to, t)),
+        Value::Past { variable, to } => (variable, 1, space.time(*to, t)),
+        Value::Future { variable, from } => (variable, space.time(*from, t), space.horizon as i64 + 1),
+        Value::Variable { .. } | Value::Reward { .. } | Value::Time | Value::Expression(_) | Value::Absent => return key.push(ABSENT),
+    };
+    key.extend((from..=to).map(|time| space.number(TargetVariable::Variable(*variable), time, values)));
+    // sequences of different lengths are different conditions
+    key.push(to.max(from - 1).abs_diff(from) as u32);
+}
