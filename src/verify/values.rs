@@ -5,7 +5,7 @@ use super::space::{Assignment, Instance, Space};
 use super::trajectories::outcome;
 use crate::bound::{BoundDerivation, Term, TermKind};
 use crate::finite::NotFinite;
-use crate::model::{FactorRef, LikelihoodForm, Target, TargetVariable, Value};
+use crate::model::{FactorRef, LikelihoodForm, TargetVariable, Value};
 
 /// The value of a term's summand at `t`, without the term's sign, in nats.
 ///
@@ -113,16 +113,4 @@ pub fn event(
     let Some(first) = first else { return Ok(None) };
     let law = laws.kernel_law(space, kernel, givens, outcomes, first, t, values)?;
     Ok(Some((law, outcome)))
-}
-
-/// Whether two factors draw the same targets in the same order, so that their outcomes are counted alike.
-pub fn same_outcomes(space: &Space, p: FactorRef, q: FactorRef) -> bool {
-    let variables = |factor: FactorRef| -> Vec<Option<TargetVariable>> {
-        let of = |target: &Target| match target {
-            Target::Variable { variable, .. } => Some(*variable),
-            Target::Weights(_) => None,
-        };
-        space.bound.factor(factor).targets.iter().map(of).collect()
-    };
-    variables(p) == variables(q)
 }
