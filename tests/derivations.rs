@@ -32,7 +32,15 @@ fn steps_and_gradients_hold_on_random_models() {
     }
     assert!(verified >= MODELS * 9 / 10, "only {verified} of {MODELS} models were small enough");
     let all = ["importance", "jensen", "split", "cancel", "pair", "entropy", "log_ratio", "density_ratio", "constant"];
-    assert_eq!(rules.into_iter().collect::<Vec<_>>(), { let mut all = all.to_vec(); all.sort_unstable(); all }, "every rule is tried");
+    assert_eq!(
+        rules.into_iter().collect::<Vec<_>>(),
+        {
+            let mut all = all.to_vec();
+            all.sort_unstable();
+            all
+        },
+        "every rule is tried"
+    );
 }
 
 /// Each mutant breaks the derivations of some random models in one way; every one that changes anything must be caught.
@@ -120,7 +128,8 @@ fn broken_credit_is_caught() {
         }),
     ];
     for (name, mutate) in mutants {
-        let (changed, caught) = trial(mutate, |result| result.estimators.iter().any(|estimator| estimator.name == "derived credit" && !estimator.holds()));
+        let (changed, caught) =
+            trial(mutate, |result| result.estimators.iter().any(|estimator| estimator.name == "derived credit" && !estimator.holds()));
         assert!(changed >= 3, "{name}: only {changed} random models have it");
         // a trap may do no harm where what it drops happens to be constant
         assert!(caught * 2 > changed, "{name}: {caught} of {changed} caught");
@@ -201,7 +210,6 @@ fn random_model(seed: u64) -> String {
     let mut pick = |n: u64| rng.random_range(0..n);
     let states = 2 + pick(2);
     let actions = 2 + pick(2);
-    let horizon = 1 + pick(3);
     let ends = pick(2) == 0;
     let observed = pick(4) == 0;
     let options = pick(8);
@@ -209,6 +217,9 @@ fn random_model(seed: u64) -> String {
     let prior_of_action = pick(5);
     let timed = pick(3) == 0;
     let hidden = pick(4) == 0;
+    // some thousand trajectories at the most
+    let branches = states * actions * if observed { 2 } else { 1 } * if options <= 4 { 2 } else { 1 };
+    let horizon = 1 + pick(if branches <= 12 { 3 } else { 2 });
     let mut number = |lo: f64, hi: f64| lo + (hi - lo) * rng.random::<f64>();
     let mut law = |n: u64| {
         let weights: Vec<f64> = (0..n).map(|_| number(0.1, 1.0)).collect();
@@ -288,6 +299,8 @@ fn random_model(seed: u64) -> String {
     let (formals, arguments) = (formals.join(", "), arguments.join(", "));
     writeln!(kernels, "kernel pi(a | {formals}) = Categorical(logits = table({formals}))").expect("a string");
     let policy = format!("pi({arguments})");
+    // what only the auxiliary block generates may not stand in the prior
+    let prior_of_action = if auxiliary.is_empty() { prior_of_action } else { prior_of_action % 2 * 4 };
     let action_prior = match prior_of_action {
         0 | 1 => "Uniform".to_owned(),
         2 => format!("previous {policy}"),
@@ -307,9 +320,11 @@ fn random_model(seed: u64) -> String {
     };
     let seen = if observed { "  x[t] ~ mdp.observation(s[t])\n" } else { "" };
     text.push_str(&kernels);
-    writeln!(text, "prior {{\n  s[1] ~ mdp.initial\n{option_prior}{seen}  a[t] ~ {action_prior}\n  s[t+1] ~ {state_prior}\n}}").expect("a string");
+    writeln!(text, "prior {{\n  s[1] ~ mdp.initial\n{option_prior}{seen}  a[t] ~ {action_prior}\n  s[t+1] ~ {state_prior}\n}}")
+        .expect("a string");
     writeln!(text, "likelihood {{\n  R[t] ~ exp(alpha * r[t])\n{extra}}}").expect("a string");
-    writeln!(text, "posterior {{\n  s[1] ~ mdp.initial\n{option_posterior}{seen}  a[t] ~ {policy}\n  s[t+1] ~ {state_posterior}\n}}").expect("a string");
+    writeln!(text, "posterior {{\n  s[1] ~ mdp.initial\n{option_posterior}{seen}  a[t] ~ {policy}\n  s[t+1] ~ {state_posterior}\n}}")
+        .expect("a string");
     text.push_str(auxiliary);
     text
 }

@@ -14,7 +14,8 @@ fn the_page_of_laws_is_made_from_the_rules() {
          `Q` the posterior's factors; `q` is the posterior itself. This page is made from the comments of `src/bound/rules`.\n",
     );
     for rule in Rule::ALL {
-        let source = fs::read_to_string(root.join("src/bound/rules").join(format!("{}.rs", rule.name()))).expect("every rule has a file of its name");
+        let source = fs::read_to_string(root.join("src/bound/rules").join(format!("{}.rs", rule.name())))
+            .expect("every rule has a file of its name");
         let law: Vec<&str> = source
             .lines()
             .skip_while(|line| !line.starts_with("///"))

@@ -68,41 +68,45 @@ pub fn exact(
     Ok(gradient)
 }
 
-/// The derived estimator's mean and variance.
-pub fn estimator(
+/// Mean and variance of the derived estimator under several rules of credit.
+pub fn estimators(
     space: &Space,
     laws: &mut Laws,
     derivation: &BoundDerivation,
-    credits: Credits,
+    credits: &[Credits],
     moving: &dyn Fn(Table) -> bool,
     trajectories: &Trajectories,
-) -> Result<Moments, NotFinite> {
-    let mut mean: Gradient = Vec::new();
-    let mut square = 0.0;
+) -> Result<Vec<Moments>, NotFinite> {
+    let mut moments: Vec<Moments> = credits.iter().map(|_| Moments { mean: Vec::new(), variance: 0.0 }).collect();
     for (values, probability) in trajectories.iter() {
-        let one = estimate(space, laws, derivation, credits, moving, values)?;
-        mean.resize(mean.len().max(one.len()), 0.0);
-        for (mean, value) in mean.iter_mut().zip(&one) {
-            *mean += probability * value;
-            square += probability * value * value;
+        let summands = summands(space, laws, derivation, values)?;
+        let mut direct = Vec::new();
+        for pathwise in &derivation.gradient.pathwise {
+            let term = &derivation.terms[pathwise.term.0 as usize];
+            for t in term.times.range(space.horizon) {
+                add_direct(space, laws, derivation, &term.kind, term.sign.factor(), t as usize, values, moving, &mut direct)?;
+            }
+        }
+        for (moments, credits) in moments.iter_mut().zip(credits) {
+            let mut one = direct.clone();
+            add_scores(space, laws, derivation, *credits, &summands, moving, values, &mut one)?;
+            moments.mean.resize(moments.mean.len().max(one.len()), 0.0);
+            for (mean, value) in moments.mean.iter_mut().zip(&one) {
+                *mean += probability * value;
+                moments.variance += probability * value * value;
+            }
         }
     }
-    mean.resize(laws.width(), 0.0);
-    let variance = square - mean.iter().map(|m| m * m).sum::<f64>();
-    Ok(Moments { mean, variance })
+    for moments in &mut moments {
+        moments.mean.resize(laws.width(), 0.0);
+        moments.variance -= moments.mean.iter().map(|m| m * m).sum::<f64>();
+    }
+    Ok(moments)
 }
 
-/// The estimate from one trajectory.
-fn estimate(
-    space: &Space,
-    laws: &mut Laws,
-    derivation: &BoundDerivation,
-    credits: Credits,
-    moving: &dyn Fn(Table) -> bool,
-    values: &Assignment,
-) -> Result<Gradient, NotFinite> {
-    // every summand of every term, once
-    let mut summands: Vec<Vec<(i64, f64)>> = Vec::with_capacity(derivation.terms.len());
+/// Every summand of every term on one trajectory, with its sign: (time, value).
+fn summands(space: &Space, laws: &mut Laws, derivation: &BoundDerivation, values: &Assignment) -> Result<Vec<Vec<(i64, f64)>>, NotFinite> {
+    let mut summands = Vec::with_capacity(derivation.terms.len());
     for term in &derivation.terms {
         let mut of_term = Vec::new();
         for t in term.times.range(space.horizon) {
@@ -110,10 +114,23 @@ fn estimate(
         }
         summands.push(of_term);
     }
-    let mut gradient = Vec::new();
+    Ok(summands)
+}
+
+/// `Σ_i ∇log q_i · credit_i` on one trajectory.
+#[expect(clippy::too_many_arguments, reason = "a trajectory, its summands and its surroundings")]
+fn add_scores(
+    space: &Space,
+    laws: &mut Laws,
+    derivation: &BoundDerivation,
+    credits: Credits,
+    summands: &[Vec<(i64, f64)>],
+    moving: &dyn Fn(Table) -> bool,
+    values: &Assignment,
+    gradient: &mut Gradient,
+) -> Result<(), NotFinite> {
     for score in &derivation.gradient.scores {
-        let factor = space.bound.factor(score.factor);
-        for t in space.times(factor) {
+        for t in space.times(space.bound.factor(score.factor)) {
             let Some((row, outcome)) = score_row(space, laws, Instance { factor: score.factor, t }, values)? else { continue };
             let mut credit = 0.0;
             if credits == Credits::Everything {
@@ -132,16 +149,10 @@ fn estimate(
                     credit += summands[downstream.term.0 as usize].iter().filter(|(k, _)| *k >= from).map(|(_, value)| value).sum::<f64>();
                 }
             }
-            add_score(laws, moving, &mut gradient, row, outcome, credit);
+            add_score(laws, moving, gradient, row, outcome, credit);
         }
     }
-    for pathwise in &derivation.gradient.pathwise {
-        let term = &derivation.terms[pathwise.term.0 as usize];
-        for t in term.times.range(space.horizon) {
-            add_direct(space, laws, derivation, &term.kind, term.sign.factor(), t as usize, values, moving, &mut gradient)?;
-        }
-    }
-    Ok(gradient)
+    Ok(())
 }
 
 /// `∇f_k`: closed forms, and log-densities other than the posterior's own.

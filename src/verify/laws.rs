@@ -3,7 +3,8 @@
 use super::space::{ABSENT, Assignment, Space};
 use crate::finite::{BadMass, Masses, NotFinite};
 use crate::model::{
-    DataId, EnvironmentKernel, Factor, FormalLength, FormalVariable, Input, KernelId, KernelRef, Target, TargetVariable, Value,
+    DataId, Distribution, EnvironmentKernel, Factor, FormalLength, FormalVariable, Input, KernelId, KernelRef, Target, TargetVariable,
+    Value,
 };
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -83,6 +84,9 @@ impl Laws {
             KernelRef::Previous(id) => (Table::Previous(*id), &space.model.kernel(*id).givens),
             KernelRef::Data(id) => (Table::Data(*id), &space.model.data[id.0 as usize].givens),
             KernelRef::Environment(id, which) => return environment_law(space, *id, *which, arguments, t, values),
+            KernelRef::InPlace(Distribution::Uniform) => {
+                return Ok(Law { probability: vec![1.0 / outcomes as f64; outcomes], row: None });
+            }
             KernelRef::InPlace(distribution) => {
                 let TargetVariable::Variable(id) = target else {
                     return Err(NotFinite("a distribution in place of an end or a reward cannot be listed".to_owned()));

@@ -251,13 +251,13 @@ fn estimators(
     if divergences {
         tried.push(("kl_to_go = false", Credits::WithoutDivergences, false));
     }
-    let mut checked = Vec::with_capacity(tried.len());
-    for (name, credits, claims_unbiased) in tried {
-        let moments = gradient::estimator(space, laws, derivation, credits, &moving, drawn)?;
+    let credits: Vec<Credits> = tried.iter().map(|(_, credits, _)| *credits).collect();
+    let moments = gradient::estimators(space, laws, derivation, &credits, &moving, drawn)?;
+    let checked = tried.into_iter().zip(moments).map(|((name, _, claims_unbiased), moments)| {
         let bias = moments.mean.iter().zip(&exact).fold(0.0, |bias: f64, (mean, exact)| bias.max((mean - exact).abs()));
-        checked.push(CheckedEstimator { name, claims_unbiased, bias, scale, variance: moments.variance, logits: exact.len() });
-    }
-    Ok(checked)
+        CheckedEstimator { name, claims_unbiased, bias, scale, variance: moments.variance, logits: exact.len() }
+    });
+    Ok(checked.collect())
 }
 
 fn log_sum_exp(logs: impl Iterator<Item = f64> + Clone) -> f64 {

@@ -22,8 +22,8 @@ pub struct Space<'m> {
     pub environments: HashMap<EnvironmentId, Environment>,
     params: Vec<f64>,
     slots: HashMap<(TargetVariable, usize), usize>,
-    /// State variables and when they end an episode.
-    ends: Vec<(VariableId, ExprId)>,
+    /// State variables that can end an episode, and at which of their values they do.
+    ends: Vec<(VariableId, Vec<bool>)>,
 }
 
 /// One factor at one time of its own `t`.
@@ -55,10 +55,8 @@ impl<'m> Space<'m> {
                 let last = match variable {
                     TargetVariable::Variable(id) => {
                         finite_domain(model, id)?;
-                        if let Some(end) = end_condition(model, id) {
-                            if !ends.contains(&(id, end)) {
-                                ends.push((id, end));
-                            }
+                        if ends.iter().all(|(known, _)| *known != id) {
+                            ends.extend(ended_values(model, id)?.map(|ended| (id, ended)));
                         }
                         horizon + usize::from(model.variable(id).role == Role::State)
                     }
@@ -109,9 +107,9 @@ impl<'m> Space<'m> {
 
     /// Whether the episode has ended before the step `time` begins.
     pub fn ended(&self, time: i64, values: &Assignment) -> bool {
-        let by_state = self.ends.iter().any(|(variable, condition)| {
-            let known = self.number(TargetVariable::Variable(*variable), time, values) != ABSENT;
-            known && self.value(*condition, time.max(0) as usize, values) != 0.0
+        let by_state = self.ends.iter().any(|(variable, ended)| {
+            let number = self.number(TargetVariable::Variable(*variable), time, values);
+            number != ABSENT && ended[number as usize]
         });
         by_state || (1..time).any(|earlier| self.number(TargetVariable::End, earlier, values) == 1)
     }
@@ -265,10 +263,13 @@ impl<'m> Space<'m> {
     }
 }
 
-fn end_condition(model: &Model, variable: VariableId) -> Option<ExprId> {
-    let environment = model.variable(variable).environment?;
+/// At which values of a state the episode has ended; `None` where it never does.
+fn ended_values(model: &Model, variable: VariableId) -> Result<Option<Vec<bool>>, NotFinite> {
+    let Some(environment) = model.variable(variable).environment else { return Ok(None) };
     match &model.environment(environment).dynamics {
-        Dynamics::Written { end, .. } if model.environment(environment).state == variable => *end,
-        Dynamics::Written { .. } | Dynamics::External { .. } => None,
+        Dynamics::Written { end: Some(_), .. } if model.environment(environment).state == variable => {
+            Ok(Some(tabulate(model, environment)?.ended))
+        }
+        Dynamics::Written { .. } | Dynamics::External { .. } => Ok(None),
     }
 }
