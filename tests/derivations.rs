@@ -138,8 +138,12 @@ fn broken_credit_is_caught() {
 
 fn trial(mutate: fn(&mut BoundDerivation) -> bool, is_caught: fn(&Verified) -> bool) -> (u32, u32) {
     let (mut changed, mut caught) = (0, 0);
-    for seed in 0..60 {
+    for seed in 0..120 {
         let model = model(&random_model(seed));
+        // a single step leaves no room for most mistakes of time
+        if model.horizon.value == 1 || changed >= 8 {
+            continue;
+        }
         for bound in &mut derive(&model).expect("a random model has known densities").bounds {
             if mutate(bound) {
                 if let Ok(result) = verify(&model, bound, seed) {

@@ -12,6 +12,7 @@ mod input;
 mod plan;
 mod progress;
 mod test;
+mod verify;
 
 use crate::diagnostic::Diagnostics;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -34,6 +35,7 @@ Examples:
   rlppl check models/*.rlmodel            every mistake, and how to mend it
   rlppl bound models/reinforce.rlmodel    the bound that follows from the factors
   rlppl exact models/reinforce.rlmodel    the exact optimum of a finite model
+  rlppl verify models/reinforce.rlmodel   hold the derivation against every trajectory
   rlppl infer models/reinforce.rlmodel    train, and say how far it is from the optimum
   rlppl eval runs/reinforce-0 --greedy    roll the trained policy out
 
@@ -53,6 +55,7 @@ enum Command {
     Bound(bound::Arguments),
     Plan(plan::Arguments),
     Exact(exact::Arguments),
+    Verify(verify::Arguments),
     Infer(infer::Arguments),
     Eval(eval::Arguments),
     Test(test::Arguments),
@@ -96,6 +99,7 @@ pub fn main() -> ExitCode {
         Command::Bound(arguments) => bound::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Exact(arguments) => exact::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
         Command::Infer(arguments) => infer::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
