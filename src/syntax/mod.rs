@@ -9,7 +9,7 @@ mod scan;
 mod taste;
 mod words;
 
-pub use parse::{SIZE_LIMIT, parse, parse_environment_file, parse_expr};
+pub use parse::{parse, parse_environment_file, parse_expr};
 pub use print::{WIDTH, expr_to_string, print, print_environment_file};
 pub use scan::{DEPTH_LIMIT, RESERVED};
 pub use taste::taste;

@@ -6,14 +6,9 @@ use super::grammar::{Grammar, Rule};
 use super::scan::{DEPTH_LIMIT, Scan, scan};
 use super::words;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::source::{Source, Span};
+use crate::source::{LARGEST, Source, Span};
 use pest::Parser;
 use pest::iterators::Pair;
-use std::fs;
-use std::path::PathBuf;
-
-/// A longer text is no model that somebody wrote.
-pub const SIZE_LIMIT: usize = 4 << 20;
 
 /// After so many syntax errors the rest says little.
 const ERROR_LIMIT: usize = 20;
@@ -39,15 +34,15 @@ pub fn parse(source: &Source) -> Result<ast::File, Diagnostics> {
     let mut diagnostics = Vec::new();
     let reading = {
         let folder = source.folder();
-        let mut include = |path: &str, at: Span| match load(folder.join(path)) {
+        let mut include = |path: &str, at: Span| match Source::read(&folder.join(path)) {
             Err(why) => {
-                diagnostics.push(cannot_read(path, at, &why));
+                diagnostics.push(cannot_read(path, at, &why.to_string()));
                 None
             }
             Ok(included) => {
                 let file = sources.len() as u32;
                 let reading = read_environment(&included.text, file);
-                sources.push(Source { name: folder.join(path).display().to_string(), ..included });
+                sources.push(included);
                 diagnostics.extend(reading.diagnostics);
                 reading.tree
             }
@@ -151,7 +146,7 @@ fn read_statements<T>(
         scanned = scan(&mended);
     }
     // each error costs a parse: in a long text, look for fewer
-    let most = ERROR_LIMIT.min(1 + SIZE_LIMIT / text.len().max(1));
+    let most = ERROR_LIMIT.min(1 + LARGEST / text.len().max(1));
     while diagnostics.len() < ERROR_LIMIT {
         match Grammar::parse(rule, &mended) {
             Ok(mut pairs) => {
@@ -185,21 +180,6 @@ fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     })
 }
 
-fn load(path: PathBuf) -> Result<Source, String> {
-    let reason = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::NotFound => format!("there is no file `{}`", path.display()),
-        std::io::ErrorKind::IsADirectory => format!("`{}` is a folder", path.display()),
-        _ => format!("`{}`: {error}", path.display()),
-    };
-    let length = fs::metadata(&path).map_err(reason)?.len();
-    if length > SIZE_LIMIT as u64 {
-        return Err(format!("`{}` is {length} bytes long; the limit is {SIZE_LIMIT}", path.display()));
-    }
-    let bytes = fs::read(&path).map_err(reason)?;
-    let text = String::from_utf8(bytes).map_err(|_| format!("`{}` is not a text file in UTF-8", path.display()))?;
-    Ok(Source::at(&path, text))
-}
-
 fn in_order(mut list: Vec<Diagnostic>, sources: Vec<Source>) -> Diagnostics {
     list.sort_by_key(|diagnostic| diagnostic.labels.first().map(|label| label.span));
     Diagnostics { list, sources }
@@ -207,8 +187,8 @@ fn in_order(mut list: Vec<Diagnostic>, sources: Vec<Source>) -> Diagnostics {
 
 fn not_a_model(text: &str, file: u32) -> Option<Diagnostic> {
     let here = |start: usize, end: usize| words::span(file, &(start..end));
-    if text.len() > SIZE_LIMIT {
-        let message = format!("this text is {} bytes long; the limit is {SIZE_LIMIT}", text.len());
+    if text.len() > LARGEST {
+        let message = format!("this text is {} bytes long; the limit is {LARGEST}", text.len());
         return Some(Diagnostic::error("not-a-model", here(0, 0), message));
     }
     let control = |b: &u8| *b < b' ' && !matches!(*b, b'\n' | b'\r' | b'\t') || *b == 0x7f;
@@ -242,24 +222,4 @@ fn cannot_read(path: &str, at: Span, why: &str) -> Diagnostic {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::path::Path;
-
-    #[test]
-    fn every_model_parses() {
-        for folder in ["models", "tests/models"] {
-            for entry in fs::read_dir(folder).unwrap() {
-                let path = entry.unwrap().path();
-                let source = Source::at(&path, fs::read_to_string(&path).unwrap());
-                let failed = match path.extension().and_then(|e| e.to_str()) {
-                    Some("rlmodel") => parse(&source).err(),
-                    Some("rlenv") => parse_environment_file(&source).err(),
-                    _ => continue,
-                };
-                assert!(failed.is_none(), "{}: {}", path.display(), failed.unwrap());
-            }
-        }
-        assert!(Path::new("tests/models/everything.rlmodel").exists());
-    }
-}
+mod tests;

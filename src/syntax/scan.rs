@@ -433,8 +433,10 @@ fn nest(text: &str, scan: &mut Scan) {
         }
         let depth = stack.len() + ifs;
         scan.depth = scan.depth.max(depth);
-        if depth > DEPTH_LIMIT && scan.too_deep.is_none() {
+        if depth > DEPTH_LIMIT {
+            // such a text is refused: no need to look at the rest
             scan.too_deep = Some(scan.tokens[at].range.clone());
+            return;
         }
     }
 }

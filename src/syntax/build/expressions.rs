@@ -55,7 +55,9 @@ impl Builder<'_> {
     /// A node above parts of this depth.
     fn node(&mut self, span: Span, depth: usize, kind: ExprKind) -> Built {
         if depth >= DEPTH_LIMIT {
-            self.say(too_deep(span));
+            if self.diagnostics.iter().all(|other| other.code.0 != "too-deep") {
+                self.say(too_deep(span));
+            }
             return leaf(span);
         }
         Built { expr: Expr { kind, span }, depth: depth + 1 }

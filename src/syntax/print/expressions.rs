@@ -302,18 +302,19 @@ impl<'a> Expressions<'a, '_> {
             return arena.text(format!("{open}{close}"));
         }
         let gaps = items.windows(2).map(|pair| (pair[0].0.end, pair[1].0.start));
-        let mut broken = gaps.clone().any(|(end, start)| self.margin.lines(end, start) > 0);
+        let broken = gaps.clone().any(|(end, start)| self.margin.lines(end, start) > 0);
         let dense = matches!(fill, Fill::Dense)
             && !gaps.into_iter().any(|(end, start)| self.margin.has_comments(Span { start: end, end: start, ..span }));
         let last = items.len() - 1;
         let ends: Vec<u32> = items.iter().skip(1).map(|item| item.0.start).chain([span.end]).collect();
+        let mut commented = false;
         let mut doc = arena.nil();
         for (at, ((item_span, item), next)) in items.into_iter().zip(ends).enumerate() {
             doc = doc.append(item).append(if at < last { "," } else { "" });
             let comments = self.margin.take(item_span.end, next);
+            commented |= !comments.is_empty();
             let mut own_line = arena.nil();
             for comment in &comments {
-                broken = true;
                 let text = arena.text(format!("#{}", comment.text));
                 if self.margin.lines(item_span.end, comment.span.start) == 0 {
                     doc = doc.append("  ").append(text);
@@ -330,12 +331,12 @@ impl<'a> Expressions<'a, '_> {
                 };
             }
         }
-        if matches!(fill, Fill::Hug) && !broken {
+        if matches!(fill, Fill::Hug) && !commented {
             return arena.text(open).append(doc).append(close);
         }
         let pad = || if open == "{" { arena.line() } else { arena.line_() };
         let inner = pad().append(doc).nest(2).append(pad());
-        let inner = if broken && !dense || broken && self.margin.has_comments(span) { inner.append(self.break_here()) } else { inner };
+        let inner = if commented || broken && !dense { inner.append(self.break_here()) } else { inner };
         arena.text(open).append(inner).append(close).group()
     }
 }

@@ -92,8 +92,10 @@ fn expressions_have_no_more_brackets_than_they_need() {
     }
 }
 
+const CASES: u32 = 64;
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Wherever an author breaks lines and writes comments, nothing is lost.
     #[test]
