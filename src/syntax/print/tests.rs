@@ -99,7 +99,7 @@ proptest! {
 
     /// Wherever an author breaks lines and writes comments, nothing is lost.
     #[test]
-    fn line_breaks_and_comments_anywhere(choice in 0usize..16, gaps in proptest::collection::vec(0u8..24, 200)) {
+    fn line_breaks_and_comments_anywhere(choice in 0usize..64, gaps in proptest::collection::vec(0u8..24, 200)) {
         let models = models();
         let (_, text) = &models[choice % models.len()];
         if let Some(text) = spread(text, &gaps) {
@@ -109,7 +109,7 @@ proptest! {
 
     /// Any text is refused or kept; neither panics.
     #[test]
-    fn mutilated_models(choice in 0usize..16, changes in proptest::collection::vec((0usize..4000, 0u8..4, 0usize..4000), 1..4)) {
+    fn mutilated_models(choice in 0usize..64, changes in proptest::collection::vec((0usize..4000, 0u8..4, 0usize..4000), 1..4)) {
         let models = models();
         let (_, text) = &models[choice % models.len()];
         let text = mutilate(text, &changes);
