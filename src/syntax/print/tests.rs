@@ -20,7 +20,7 @@ fn the_models_keep_their_trees() {
             assert_eq!(tree(&file), tree(&file_again), "{path}");
             assert_eq!(print_environment_file(&file_again, &again), printed, "{path}");
         } else {
-            hold_laws(&text).expect(&path);
+            hold_laws(&path, &text).expect(&path);
         }
     }
 }
@@ -46,7 +46,7 @@ fn layouts() {
         let file = parse(&Source::new("m", text)).unwrap_or_else(|e| panic!("{text}: {e}"));
         let printed = print(&file);
         assert!(printed == wanted || text.starts_with("expect"), "{text}\nprinted:\n{printed}\nwanted:\n{wanted}");
-        hold_laws(text).expect(text);
+        hold_laws("m", text).expect(text);
     }
 }
 
@@ -54,7 +54,7 @@ fn layouts() {
 fn long_lists_cost_no_stack() {
     let numbers = vec!["1"; 100_000].join(", ");
     let names = vec!["f(x)"; 20_000].join(", ");
-    hold_laws(&format!("let x = [{numbers}]\nlet y = [{names}]")).expect("a long list");
+    hold_laws("m", &format!("let x = [{numbers}]\nlet y = [{names}]")).expect("a long list");
 }
 
 #[test]
@@ -101,9 +101,9 @@ proptest! {
     #[test]
     fn line_breaks_and_comments_anywhere(choice in 0usize..64, gaps in proptest::collection::vec(0u8..24, 200)) {
         let models = models();
-        let (_, text) = &models[choice % models.len()];
-        if let Some(text) = spread(text, &gaps) {
-            hold_laws(&text).map_err(TestCaseError::fail)?;
+        let (path, text) = &models[choice % models.len()];
+        if let Some(text) = spread(path, text, &gaps) {
+            hold_laws(path, &text).map_err(TestCaseError::fail)?;
         }
     }
 
@@ -111,10 +111,10 @@ proptest! {
     #[test]
     fn mutilated_models(choice in 0usize..64, changes in proptest::collection::vec((0usize..4000, 0u8..4, 0usize..4000), 1..4)) {
         let models = models();
-        let (_, text) = &models[choice % models.len()];
+        let (path, text) = &models[choice % models.len()];
         let text = mutilate(text, &changes);
-        if parse(&Source::new("m", text.clone())).is_ok() {
-            hold_laws(&text).map_err(TestCaseError::fail)?;
+        if parse_at(path, &text).is_ok() {
+            hold_laws(path, &text).map_err(TestCaseError::fail)?;
         }
     }
 
@@ -125,14 +125,14 @@ proptest! {
         if !file.items.is_empty() {
             let again = parse(&Source::new("m", printed.clone())).map_err(|e| TestCaseError::fail(format!("{printed}\n{e}")))?;
             prop_assert_eq!(tree(&file.items), tree(&again.items), "{}", printed);
-            hold_laws(&printed).map_err(TestCaseError::fail)?;
+            hold_laws("m", &printed).map_err(TestCaseError::fail)?;
         }
     }
 }
 
 /// Prints, parses, prints: the trees and the comments agree, the texts agree.
-fn hold_laws(text: &str) -> Result<(), String> {
-    let parse = |text: &str| parse(&Source::at(std::path::Path::new("tests/models/m.rlmodel"), text));
+fn hold_laws(path: &str, text: &str) -> Result<(), String> {
+    let parse = |text: &str| parse_at(path, text);
     let file = parse(text).map_err(|e| format!("{text}\n{e}"))?;
     let printed = print(&file);
     let again = parse(&printed).map_err(|e| format!("{text}\nprinted as\n{printed}\n{e}"))?;
@@ -154,6 +154,11 @@ fn hold_laws(text: &str) -> Result<(), String> {
     }
     let long = printed.lines().find(|line| line.ends_with(' '));
     long.map_or(Ok(()), |line| Err(format!("white space ends the line {line:?}")))
+}
+
+/// As if the text stood in this file: others that it names are looked for beside it.
+fn parse_at(path: &str, text: &str) -> Result<File, crate::diagnostic::Diagnostics> {
+    parse(&Source::at(std::path::Path::new(path), text))
 }
 
 /// A tree without its places.
@@ -185,7 +190,7 @@ fn models() -> Vec<(String, String)> {
 }
 
 /// Line breaks, blank lines and comments at the gaps between words; `None` for a file that is no model.
-fn spread(text: &str, gaps: &[u8]) -> Option<String> {
+fn spread(path: &str, text: &str, gaps: &[u8]) -> Option<String> {
     let scan = scan(text);
     let mut out = String::new();
     let mut end = 0;
@@ -207,7 +212,7 @@ fn spread(text: &str, gaps: &[u8]) -> Option<String> {
         end = token.range.end;
     }
     out.push_str(&text[end..]);
-    parse(&Source::at(std::path::Path::new("tests/models/m.rlmodel"), out.clone())).is_ok().then_some(out)
+    parse_at(path, &out).is_ok().then_some(out)
 }
 
 fn mutilate(text: &str, changes: &[(usize, u8, usize)]) -> String {
