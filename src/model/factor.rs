@@ -73,7 +73,8 @@ pub enum KernelRef {
     Previous(KernelId),
     Environment(EnvironmentId, EnvironmentKernel),
     Data(DataId),
-    /// A distribution in place over the target's domain.
+    /// A distribution in place over the target's domain; of `weights(K)`, over each weight. There a `Normal` without arguments
+    /// (empty vectors) is the learned mean field: a mean and a standard deviation per weight.
     InPlace(Distribution<Vec<ExprId>>),
 }
 

@@ -41,8 +41,9 @@ pub enum SettingValue {
         at_least: bool,
         value: f64,
     },
-    /// `baseline = mlp(s, hidden = [64, 64])`: a network over variables of the trajectory at `t`. It stands in the model's network as the
-    /// body of an auxiliary kernel whose givens are read at `arguments`.
+    /// `baseline = mlp(s, hidden = [64, 64])`: a network over variables of the trajectory at `t` (`s'` is the state at `t+1`), of width 1.
+    /// It stands in the model's network as the body `Delta(layer)` of a kernel without outputs, called `infer.KEY`, whose givens are
+    /// read at `arguments`.
     Network {
         kernel: KernelId,
         layer: LayerId,

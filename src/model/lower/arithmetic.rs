@@ -95,7 +95,12 @@ impl Lowering<'_> {
     /// Arithmetic: arrays of equal length element by element, a number with each element.
     pub fn arithmetic(&mut self, op: BinaryOp, left: &Value, right: &Value, span: Span) -> Value {
         match (left, right) {
-            (Value::Poison, _) | (_, Value::Poison) => Value::Poison,
+            (Value::Poison, other) | (other, Value::Poison) => {
+                if matches!(other, Value::Scalar(..)) {
+                    self.numeric(other, span);
+                }
+                Value::Poison
+            }
             (Value::Record(_), _) | (_, Value::Record(_)) => self.no_records(span),
             (Value::Array(a), Value::Array(b)) => {
                 if a.len() != b.len() {
@@ -246,25 +251,28 @@ impl Lowering<'_> {
                     Some(id) => (id, Type::Number),
                     None => return Value::Poison,
                 },
-                Value::Array(_) | Value::Record(_) | Value::Poison => return self.unlike(&items[0], item, span),
+                Value::Array(_) | Value::Record(_) | Value::Poison => return self.unlike(items, span),
             };
             kind = Some(match (kind, found) {
                 (None, found) => found,
                 (Some(known), found) if known == found => known,
                 (Some(Type::Number | Type::Name(_)), Type::Number | Type::Name(_)) => Type::Number,
-                (Some(_), _) => return self.unlike(&items[0], item, span),
+                (Some(_), _) => return self.unlike(items, span),
             });
             ids.push(id);
         }
         Value::Scalar(join(self, ids), kind.unwrap_or(Type::Number))
     }
 
-    fn unlike(&mut self, first: &Value, other: &Value, span: Span) -> Value {
-        let (first, mut other) = (first.describe(&self.names), other.describe(&self.names));
-        if first == other {
-            other = "another of another form".to_owned();
+    fn unlike(&mut self, items: &[Value], span: Span) -> Value {
+        let mut forms: Vec<String> = Vec::new();
+        for item in items {
+            let form = item.describe(&self.names);
+            if !forms.contains(&form) {
+                forms.push(form);
+            }
         }
-        self.error("type", span, format!("the parts differ: {first} and {other}"));
+        self.error("type", span, format!("the parts differ: {}", forms.join(", ")));
         Value::Poison
     }
 }

@@ -108,6 +108,7 @@ impl<'a> Lowering<'a> {
         match written {
             ast::Target::Weights { kernel, .. } => match self.meaning(FILE, &kernel.text) {
                 Some(Meaning::Kernel(id)) => Some(Target::Weights(id)),
+                Some(Meaning::Mistake) => None,
                 Some(_) => {
                     self.error("type", kernel.span, format!("`{}` is no kernel: it has no weights", kernel.text));
                     None
@@ -134,6 +135,9 @@ impl<'a> Lowering<'a> {
                         Some(Timed::Variable(id)) => TargetVariable::Variable(id),
                         Some(Timed::Reward(environment, reward)) => TargetVariable::Reward(environment, reward),
                         None => {
+                            if matches!(self.meaning(FILE, &name.text), Some(Meaning::Mistake)) {
+                                return None;
+                            }
                             if self.find(FILE, &name.text).is_some() {
                                 let told = Diagnostic::error("type", name.span, format!("`{}` is no variable", name.text));
                                 self.report(told.hint("a factor draws a state, an action, an option or an observation"));
@@ -175,6 +179,7 @@ impl<'a> Lowering<'a> {
         match &expr.kind {
             ExprKind::Previous { kernel, arguments } => match self.meaning(FILE, &kernel.text) {
                 Some(Meaning::Kernel(id)) => Right::Kernel(KernelRef::Previous(id), &kernel.text, arguments),
+                Some(Meaning::Mistake) => Right::Mistake,
                 Some(_) => {
                     let told = Diagnostic::error(
                         "kernel",
@@ -215,6 +220,7 @@ impl<'a> Lowering<'a> {
             ExprKind::Name(name) => match self.meaning(FILE, name) {
                 Some(Meaning::Kernel(id)) => Right::Kernel(KernelRef::Learned(id), name, arguments),
                 Some(Meaning::Data(id)) => Right::Kernel(KernelRef::Data(id), name, arguments),
+                Some(Meaning::Mistake) => Right::Mistake,
                 Some(Meaning::Environment(_)) => {
                     let told = Diagnostic::error("kernel", function.span, format!("`{name}` is an environment, not a kernel"));
                     self.report(told.hint(format!("say which: `{name}.initial`, `{name}.transition(…)` or `{name}.observation(…)`")));
@@ -234,6 +240,7 @@ impl<'a> Lowering<'a> {
                 let environment = match &base.kind {
                     ExprKind::Name(name) => match self.meaning(FILE, name) {
                         Some(Meaning::Environment(id)) => id,
+                        Some(Meaning::Mistake) => return Right::Mistake,
                         Some(_) => return Right::InPlace,
                         None => {
                             let known: Vec<String> = self.environments.iter().map(|slot| slot.name.clone()).collect();

@@ -10,8 +10,8 @@ use crate::source::Span;
 use crate::syntax::ast::{self, ArgumentLabel, ExprKind};
 
 /// Nodes of the graph, and results of functions that are kept: beyond these a model is refused.
-const MOST_NODES: usize = 4_000_000;
-const MOST_CALLS: usize = 1_000_000;
+const MOST_NODES: usize = 2_000_000;
+const MOST_CALLS: usize = 200_000;
 
 impl Lowering<'_> {
     pub fn call(
@@ -53,6 +53,7 @@ impl Lowering<'_> {
         match self.find(scope.unit, name) {
             None => {
                 let mut known: Vec<String> = FUNCTIONS.iter().map(|(name, _)| (*name).to_owned()).collect();
+                known.extend(NETWORKS.iter().map(|name| (*name).to_owned()));
                 known.extend(self.visible(&Scope::of(scope.unit)));
                 let near = super::scope::nearest(name, &known).map(str::to_owned);
                 let told = Diagnostic::error("unknown-name", function.span, format!("unknown function `{name}`"));
@@ -91,6 +92,7 @@ impl Lowering<'_> {
                     self.report(told.hint(format!("an index stands in brackets: `{name}[t]`")));
                     Value::Poison
                 }
+                Meaning::Mistake => Value::Poison,
                 Meaning::Param(..) | Meaning::Horizon(_) | Meaning::Environment(_) | Meaning::Bound => {
                     self.error("type", function.span, format!("`{name}` is no function"));
                     Value::Poison

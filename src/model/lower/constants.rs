@@ -63,12 +63,22 @@ impl Lowering<'_> {
     }
 
     /// The value of a node that reads constants and params only.
-    pub fn evaluate(&self, id: ExprId) -> Option<f64> {
+    pub fn evaluate(&mut self, id: ExprId) -> Option<f64> {
         if let Some(value) = self.graph.as_constant(id) {
             return Some(value);
         }
-        let known = |id: ExprId| !matches!(self.graph.node(id), Node::Input(_) | Node::Time);
-        self.graph.reach(&[id]).into_iter().all(known).then(|| self.graph.evaluate(id, &self.param_values(), &|_| f64::NAN, f64::NAN))
+        self.is_known(id).then(|| self.graph.evaluate(id, &self.param_values(), &|_| f64::NAN, f64::NAN))
+    }
+
+    /// Whether a node reads neither inputs nor the time; found once a node, since nodes stand after what they read.
+    fn is_known(&mut self, id: ExprId) -> bool {
+        while self.known.len() <= id.0 as usize {
+            let at = ExprId(self.known.len() as u32);
+            let mut known = !matches!(self.graph.node(at), Node::Input(_) | Node::Time);
+            self.graph.operands(at, |operand| known &= self.known[operand.0 as usize]);
+            self.known.push(known);
+        }
+        self.known[id.0 as usize]
     }
 
     pub fn param_values(&self) -> Vec<f64> {

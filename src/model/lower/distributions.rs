@@ -5,7 +5,7 @@ use super::Lowering;
 use super::functions::DISTRIBUTIONS;
 use super::scope::{Meaning, Scope, nearest};
 use super::shapes::{Fit, describe_domain};
-use super::value::Value;
+use super::value::{Type, Value};
 use crate::diagnostic::Diagnostic;
 use crate::expr::ExprId;
 use crate::model::{Distribution, Domain, Kind, Scores, Shape};
@@ -157,26 +157,39 @@ impl Lowering<'_> {
 
     /// Where a value stands for a distribution: its own mistakes first.
     fn not_a_distribution<S: Site>(&mut self, site: &S, expr: &ast::Expr) {
-        let told = self.diagnostics.len();
-        if !matches!(expr.kind, ExprKind::Previous { .. } | ExprKind::Field { .. } | ExprKind::Call { .. }) {
+        let unit = site.scope().unit;
+        let head = match &expr.kind {
+            ExprKind::Call { function, .. } => &function.kind,
+            other => other,
+        };
+        let kernel = match head {
+            ExprKind::Name(name) => matches!(self.meaning(unit, name), Some(Meaning::Kernel(_) | Meaning::Data(_))),
+            ExprKind::Field { base, .. } => {
+                matches!(&base.kind, ExprKind::Name(name) if matches!(self.meaning(unit, name), Some(Meaning::Environment(_))))
+            }
+            ExprKind::Previous { .. } => true,
+            ExprKind::Number { .. }
+            | ExprKind::Text(_)
+            | ExprKind::Unary { .. }
+            | ExprKind::Binary { .. }
+            | ExprKind::If { .. }
+            | ExprKind::Call { .. }
+            | ExprKind::Index { .. }
+            | ExprKind::Array(_)
+            | ExprKind::Record(_) => false,
+        };
+        let mut clean = true;
+        if !kernel {
+            let told = self.diagnostics.len();
             let scope = site.scope().clone();
-            self.lower(expr, &scope);
+            clean = !self.lower(expr, &scope).is_poisoned() && self.diagnostics.len() == told;
         }
-        if self.diagnostics.len() == told {
+        if clean {
             let told = Diagnostic::error("distribution", expr.span, "a distribution is expected here");
-            self.report(match expr.kind {
-                ExprKind::Previous { .. } | ExprKind::Field { .. } | ExprKind::Call { .. } => {
-                    told.hint("a kernel stands alone to the right of `~`; it cannot be a part of a distribution")
-                }
-                ExprKind::Number { .. }
-                | ExprKind::Text(_)
-                | ExprKind::Name(_)
-                | ExprKind::Unary { .. }
-                | ExprKind::Binary { .. }
-                | ExprKind::If { .. }
-                | ExprKind::Index { .. }
-                | ExprKind::Array(_)
-                | ExprKind::Record(_) => told.hint("a value that is certain is `Delta(…)`"),
+            self.report(if kernel {
+                told.hint("a kernel stands alone to the right of `~`; it cannot be a part of a distribution")
+            } else {
+                told.hint("a value that is certain is `Delta(…)`")
             });
         }
     }
@@ -256,8 +269,7 @@ impl Lowering<'_> {
                 }
                 let [mean, sd] = self.arguments(name, span, arguments, ["mean", "sd"], Positional::None)?;
                 let mean = site.argument(self, mean, Want::PerComponent(domain), &join(path, "mean"));
-                let sd_span = sd.span;
-                self.check_positive(site, sd, "sd", sd_span);
+                self.check_known(site, sd, "sd", Range::Positive);
                 let sd = site.argument(self, sd, Want::PerComponent(domain), &join(path, "sd"));
                 let (mean, sd) = mean.zip(sd)?;
                 Some(if bounded { Distribution::TanhNormal { mean, sd } } else { Distribution::Normal { mean, sd } })
@@ -267,8 +279,8 @@ impl Lowering<'_> {
                     return None;
                 }
                 let [a, b] = self.arguments(name, span, arguments, ["a", "b"], Positional::None)?;
-                self.check_positive(site, a, "a", a.span);
-                self.check_positive(site, b, "b", b.span);
+                self.check_known(site, a, "a", Range::Positive);
+                self.check_known(site, b, "b", Range::Positive);
                 let a = site.argument(self, a, Want::PerComponent(domain), &join(path, "a"));
                 let b = site.argument(self, b, Want::PerComponent(domain), &join(path, "b"));
                 let (a, b) = a.zip(b)?;
@@ -281,6 +293,7 @@ impl Lowering<'_> {
                     return self.wrong_domain(span, name, "a finite domain", domain);
                 }
                 let last = site.last(self, last, domain);
+                self.check_known(site, keep, "keep", Range::Probability);
                 let keep = site.argument(self, keep, Want::Number, &join(path, "keep"));
                 let fresh = self.distribution(site, fresh, domain, &join(path, "fresh"));
                 Some(Distribution::Sticky { last: last?, keep: keep?, fresh: Box::new(fresh?) })
@@ -381,6 +394,9 @@ impl Lowering<'_> {
         }
         let key = if probs { "probs" } else { "logits" };
         let [scores] = self.arguments(name, span, arguments, [key], Positional::None)?;
+        if probs && matches!(want, Want::Number) {
+            self.check_known(site, scores, "probs", Range::Probability);
+        }
         let scores = site.argument(self, scores, want, &join(path, key))?;
         Some(if probs { Scores::Probs(scores) } else { Scores::Logits(scores) })
     }
@@ -441,19 +457,34 @@ impl Lowering<'_> {
         true
     }
 
-    /// A constant that has to be above 0.
-    fn check_positive<S: Site>(&mut self, site: &S, expr: &ast::Expr, what: &str, span: Span) {
-        let (ExprKind::Number { .. } | ExprKind::Unary { .. } | ExprKind::Name(_)) = &expr.kind else { return };
+    /// Holds an argument that is a constant or a param to its range.
+    fn check_known<S: Site>(&mut self, site: &S, expr: &ast::Expr, what: &str, range: Range) {
         let scope = site.scope().clone();
-        if matches!(&expr.kind, ExprKind::Name(name) if !matches!(self.meaning(scope.unit, name), Some(Meaning::Param(..))) || scope.local(name).is_some())
-        {
+        let known = match &expr.kind {
+            ExprKind::Number { .. } => true,
+            ExprKind::Unary { operand, .. } => matches!(operand.kind, ExprKind::Number { .. }),
+            ExprKind::Name(name) => scope.local(name).is_none() && matches!(self.meaning(scope.unit, name), Some(Meaning::Param(..))),
+            ExprKind::Text(_)
+            | ExprKind::Previous { .. }
+            | ExprKind::Binary { .. }
+            | ExprKind::If { .. }
+            | ExprKind::Call { .. }
+            | ExprKind::Index { .. }
+            | ExprKind::Field { .. }
+            | ExprKind::Array(_)
+            | ExprKind::Record(_) => false,
+        };
+        if !known {
             return;
         }
-        let Value::Scalar(id, _) = self.lower(expr, &scope) else { return };
-        if let Some(value) = self.evaluate(id)
-            && value <= 0.0
-        {
-            self.error("argument", span, format!("`{what}` must be above 0, not {value}"));
+        let Value::Scalar(id, Type::Number) = self.lower(expr, &scope) else { return };
+        let Some(value) = self.evaluate(id) else { return };
+        let (holds, wanted) = match range {
+            Range::Positive => (value > 0.0, "above 0"),
+            Range::Probability => ((0.0..=1.0).contains(&value), "between 0 and 1"),
+        };
+        if !holds {
+            self.error("argument", expr.span, format!("`{what}` must be {wanted}, not {value}"));
         }
     }
 
@@ -526,6 +557,13 @@ impl Lowering<'_> {
         let mut list = found.into_iter().flatten();
         Some(std::array::from_fn(|_| list.next().expect("arguments: none is missing")))
     }
+}
+
+/// What an argument that is known has to be.
+#[derive(Clone, Copy)]
+enum Range {
+    Positive,
+    Probability,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

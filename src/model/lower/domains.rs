@@ -7,6 +7,7 @@ use crate::diagnostic::Diagnostic;
 use crate::expr::InputId;
 use crate::model::{Component, Domain, FiniteDomain, Index, Input, Kind, Shape, VariableId};
 use crate::syntax::ast::{self, DomainKind};
+use std::collections::HashMap;
 
 /// Components of a vector.
 const LONGEST_VECTOR: usize = 65_536;
@@ -86,11 +87,12 @@ impl Lowering<'_> {
                 Kind::Integer { lo: 0, hi: count as i64 - 1 }
             }
             DomainKind::Names(names) => {
-                for (at, name) in names.iter().enumerate() {
+                let mut firsts = HashMap::new();
+                for name in names {
                     if matches!(name.text.as_str(), "true" | "false" | "none" | "t") {
                         self.error("reserved", name.span, format!("`{}` is a word of the language and cannot be a value", name.text));
-                    } else if let Some(first) = names[..at].iter().find(|first| first.text == name.text) {
-                        self.duplicate(name, first.span);
+                    } else if let Some(first) = firsts.insert(&name.text, name.span) {
+                        self.duplicate(name, first);
                     }
                 }
                 Kind::Names(names.iter().map(|name| name.text.clone()).collect())
@@ -157,9 +159,10 @@ impl Lowering<'_> {
     fn record_shape(&mut self, fields: &[(ast::Name, ast::Domain)], unit: UnitId, path: &str, out: &mut Vec<Component>) -> Option<Shape> {
         let mut shapes = Vec::with_capacity(fields.len());
         let mut good = true;
-        for (at, (name, domain)) in fields.iter().enumerate() {
-            if let Some((first, _)) = fields[..at].iter().find(|(first, _)| first.text == name.text) {
-                self.duplicate(name, first.span);
+        let mut firsts = HashMap::new();
+        for (name, domain) in fields {
+            if let Some(first) = firsts.insert(&name.text, name.span) {
+                self.duplicate(name, first);
                 good = false;
                 continue;
             }

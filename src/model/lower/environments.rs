@@ -80,7 +80,7 @@ impl<'a> Lowering<'a> {
     /// A system from outside: its declared spaces are checked against the real ones when it starts.
     fn external(&mut self, id: EnvironmentId, system: &ast::Name, arguments: &[ast::Argument]) -> Option<Dynamics> {
         if system.text != "gymnasium" {
-            self.unknown(&system.text, system.span, "kind of environment", &["gymnasium".to_owned()]);
+            self.unknown(&system.text, system.span, "environment", &["gymnasium".to_owned()]);
             return None;
         }
         for item in self.slot(id).body {
@@ -211,6 +211,7 @@ impl<'a> Lowering<'a> {
                 self.report(told.hint(format!("write `{}[t] = …`; what is random about it is drawn into the state", name.text)));
                 return;
             }
+            Some(Meaning::Mistake) => return,
             Some(_) => return self.error("environment", name.span, format!("`{}` is no variable", name.text)),
             None => {
                 let known = self.visible(&scope);
@@ -255,6 +256,7 @@ impl<'a> Lowering<'a> {
         let scope = Scope::of(unit);
         let reward = match self.meaning(unit, &name.text) {
             Some(Meaning::Reward(environment, reward)) if environment == id => reward as usize,
+            Some(Meaning::Mistake) => return,
             Some(Meaning::Variable(_)) => {
                 let told = Diagnostic::error("environment", span, format!("`{}` is drawn, not set", name.text));
                 return self.report(told.hint(format!("write `{}[…] ~ Delta(…)`", name.text)));

@@ -6,9 +6,13 @@ use super::value::Value;
 use crate::diagnostic::Diagnostic;
 use crate::expr::{BinaryOp, UnaryOp};
 use crate::syntax::ast::{self, BinaryOperator, ExprKind, UnaryOperator};
+use std::collections::HashMap;
 
 /// Nesting of expressions, functions that are called inside included.
-const DEEPEST: usize = 400;
+pub const DEEPEST: usize = 400;
+/// Nesting and number of parts of an array or a record.
+const DEEPEST_VALUE: usize = 64;
+const LARGEST_VALUE: usize = 4_000_000;
 
 impl Lowering<'_> {
     /// The value of an expression; [`Value::Poison`] where it has a mistake (which is then told).
@@ -59,20 +63,35 @@ impl Lowering<'_> {
             ExprKind::Call { function, arguments, givens } => self.call(expr, function, arguments, givens.as_deref(), scope),
             ExprKind::Index { base, at } => self.index(expr, base, at, scope),
             ExprKind::Field { base, field } => self.lower_field(base, field, scope),
-            ExprKind::Array(items) => Value::array(items.iter().map(|item| self.lower(item, scope)).collect()),
+            ExprKind::Array(items) => {
+                let value = Value::array(items.iter().map(|item| self.lower(item, scope)).collect());
+                self.bounded(value, expr)
+            }
             ExprKind::Record(fields) => {
                 let mut values: Vec<(String, Value)> = Vec::with_capacity(fields.len());
-                for (at, (name, value)) in fields.iter().enumerate() {
-                    if let Some((first, _)) = fields[..at].iter().find(|(first, _)| first.text == name.text) {
-                        self.duplicate(name, first.span);
+                let mut firsts = HashMap::new();
+                for (name, value) in fields {
+                    if let Some(first) = firsts.insert(&name.text, name.span) {
+                        self.duplicate(name, first);
                         continue;
                     }
                     let value = self.lower(value, scope);
                     values.push((name.text.clone(), value));
                 }
-                Value::record(values)
+                self.bounded(Value::record(values), expr)
             }
         }
+    }
+
+    /// The value, unless definitions have made it too deep or too large to work with.
+    fn bounded(&mut self, value: Value, expr: &ast::Expr) -> Value {
+        let mut left = LARGEST_VALUE;
+        if value.fits(DEEPEST_VALUE, &mut left) {
+            return value;
+        }
+        let message = format!("a value has at most {LARGEST_VALUE} parts, nested at most {DEEPEST_VALUE} deep");
+        self.error("size", expr.span, message);
+        Value::Poison
     }
 
     fn lower_binary(&mut self, expr: &ast::Expr, operator: BinaryOperator, left: &ast::Expr, right: &ast::Expr, scope: &Scope) -> Value {

@@ -75,6 +75,11 @@ impl Lowering<'_> {
             self.report(told.hint("`?` and `[…]` stand at givens only"));
             good = false;
         }
+        if variable == Some(FormalVariable::End) && !output {
+            let told = Diagnostic::error("kernel", written.span, "`end` is no given: a kernel that is used has not ended");
+            self.report(told.hint("`end` stands among the outputs of a world: `kernel world(s', r, end | s, a)`"));
+            good = false;
+        }
         if variable == Some(FormalVariable::Time) && (output || written.optional || written.length.is_some()) {
             self.error("kernel", written.span, "the time `t` is a given, and always known");
             good = false;
@@ -99,6 +104,7 @@ impl Lowering<'_> {
         match self.meaning(FILE, bare) {
             Some(Meaning::Variable(variable)) => Some(FormalVariable::Variable(variable)),
             Some(Meaning::Reward(environment, reward)) => Some(FormalVariable::Reward(environment, reward)),
+            Some(Meaning::Mistake) => None,
             Some(_) => {
                 let told = Diagnostic::error("kernel", of.span, format!("`{bare}` is no variable"));
                 self.report(told.hint("a formal takes the domain of the variable of its name; rename one with `last: o`"));

@@ -25,12 +25,10 @@ impl Lowering<'_> {
             return self.read(name, timed, at, expr.span, scope);
         }
         if let ExprKind::Name(name) = &base.kind
-            && matches!(scope.local(name), Some(Local::Opaque(_)) | Some(Local::Value(_)))
-            && self.reads_the_time(at, scope)
-            && self.timed(name, &Scope::of(scope.unit)).is_some()
+            && self.is_given_at_a_time(name, at, scope)
         {
-            let told = Diagnostic::error("index", expr.span, format!("inside a kernel `{name}` has no index"));
-            self.report(told.hint(format!("write `{name}`: the factor that uses the kernel says at which step it is read")));
+            let told = Diagnostic::error("index", expr.span, format!("`{name}` is one value here, and has no step"));
+            self.report(told.hint(format!("write `{name}`: where the kernel is used says at which step it is read")));
             return Value::Poison;
         }
         if let ExprKind::Name(name) = &base.kind
@@ -81,7 +79,8 @@ impl Lowering<'_> {
             | Meaning::Kernel(_)
             | Meaning::Net(_)
             | Meaning::Data(_)
-            | Meaning::Bound => None,
+            | Meaning::Bound
+            | Meaning::Mistake => None,
         }
     }
 
@@ -91,6 +90,21 @@ impl Lowering<'_> {
             At::One(index) | At::Through(index) | At::From(index) => time(index),
             At::Between(from, to) => time(from) || time(to),
         })
+    }
+
+    /// `s[t]` where `s` is a given of the kernel.
+    fn is_given_at_a_time(&self, name: &str, at: &[At], scope: &Scope) -> bool {
+        let is_array = match scope.local(name) {
+            None => return false,
+            Some(Local::Value(value)) => matches!(value, Value::Array(_)),
+            Some(Local::Opaque(_)) => false,
+        };
+        let time = |expr: &ast::Expr| mentions(expr, "t") && !(is_array && scope.local("t").is_some());
+        let reads_time = at.iter().any(|at| match at {
+            At::One(index) | At::Through(index) | At::From(index) => time(index),
+            At::Between(from, to) => time(from) || time(to),
+        });
+        reads_time && self.timed(name, &Scope::of(scope.unit)).is_some()
     }
 
     /// `s[t]`, with more indices for its components: `s[t, 0]`.
@@ -185,11 +199,14 @@ impl Lowering<'_> {
                 self.report(told.hint("steps run from 1 to T; the last state is at T+1"));
             }
             _ => {
-                let told = Diagnostic::error("index", expr.span, "an index is `1`, `t`, `t+k`, `t-k`, `T` or `T+1`, with a whole number k");
-                self.report(if whole { told } else { told.here(format!("this is {}", show_number(shift))) });
+                self.no_index(expr.span);
             }
         }
         None
+    }
+
+    fn no_index(&mut self, span: Span) {
+        self.error("index", span, "an index is `1`, `t`, `t+k`, `t-k`, `T` or `T+1`, with a whole number k");
     }
 
     /// An index as `time · t + last · T + constant`.
@@ -220,6 +237,10 @@ impl Lowering<'_> {
             | ExprKind::Field { .. }
             | ExprKind::Array(_)
             | ExprKind::Record(_) => {
+                if mentions(expr, "t") && scope.local("t").is_none() {
+                    self.no_index(expr.span);
+                    return None;
+                }
                 let constant = self.constant(expr, scope, "an index of time")?;
                 Some(Affine { time: 0.0, last: 0.0, constant })
             }

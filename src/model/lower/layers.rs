@@ -30,7 +30,7 @@ impl Lowering<'_> {
                 let input = self.input_layers(net, name, arguments, &[], span);
                 let (input, width) = (input?, self.demanded(name, width, span)?);
                 let owner = net.next_name();
-                let (weight, bias) = self.affine_parameters(&owner, input, width, span)?;
+                let (weight, bias) = self.affine_parameters(&owner, input, width, net.place(span))?;
                 Some(self.push_layer(LayerOp::Linear { input, weight, bias }, width, span))
             }
             "mlp" => self.mlp(net, arguments, width, span),
@@ -162,7 +162,7 @@ impl Lowering<'_> {
         let mut rows = self.network.layer(input).width;
         for &width in &widths {
             let owner = net.next_name();
-            weights.push(self.affine_of(&owner, rows, width, span)?);
+            weights.push(self.affine_of(&owner, rows, width, net.place(span))?);
             rows = width;
         }
         Some(self.push_layer(LayerOp::Mlp { input, activation, last, weights }, rows, span))
@@ -303,7 +303,7 @@ impl Lowering<'_> {
             self.error("argument", span, "`table` has no input");
             return None;
         }
-        let weight = self.parameter(&format!("{}.table", net.next_name()), rows, width, span)?;
+        let weight = self.parameter(&format!("{}.table", net.next_name()), rows, width, net.place(span))?;
         Some(self.push_layer(LayerOp::Table { kernel: net.kernel, formals: places, weight }, width, span))
     }
 
@@ -369,7 +369,7 @@ impl Lowering<'_> {
         let owner = net.next_name();
         let mut parameters = Vec::with_capacity(4);
         for (part, rows) in [("input", columns), ("recurrent", hidden), ("bias", 1), ("recurrent_bias", 1)] {
-            parameters.push(self.parameter(&format!("{owner}.{part}"), rows, 3 * hidden, span)?);
+            parameters.push(self.parameter(&format!("{owner}.{part}"), rows, 3 * hidden, net.place(span))?);
         }
         // which way it runs follows from the factors that use the kernel
         Some(self.push_layer(LayerOp::Gru { kernel: net.kernel, formal: at, backward: false, parameters }, hidden, span))

@@ -61,7 +61,11 @@ pub(super) struct Lowering<'a> {
     file: &'a ast::File,
     overrides: &'a Overrides,
     diagnostics: Vec<Diagnostic>,
+    /// The places that diagnostics stand at.
+    told: HashMap<Span, Vec<usize>>,
     graph: Graph,
+    /// Of the first nodes of the graph, whether they are known before the run.
+    known: Vec<bool>,
     inputs: Vec<Input>,
     input_ids: HashMap<Input, InputId>,
     /// The lists of value names, each once.
@@ -162,7 +166,9 @@ impl<'a> Lowering<'a> {
             file,
             overrides,
             diagnostics: Vec::new(),
+            told: HashMap::new(),
             graph: Graph::default(),
+            known: Vec::new(),
             inputs: Vec::new(),
             input_ids: HashMap::new(),
             names: Vec::new(),
@@ -190,7 +196,9 @@ impl<'a> Lowering<'a> {
 
     /// Keeps a diagnostic, once: a function with a mistake may be used many times.
     fn report(&mut self, diagnostic: Diagnostic) {
-        if !self.diagnostics.contains(&diagnostic) {
+        let here = self.told.entry(diagnostic.labels[0].span).or_default();
+        if !here.iter().any(|at| self.diagnostics[*at] == diagnostic) {
+            here.push(self.diagnostics.len());
             self.diagnostics.push(diagnostic);
         }
     }

@@ -213,10 +213,16 @@ impl<'a> Lowering<'a> {
         if let Some(why) = functions::reserved(&name.text) {
             let told = Diagnostic::error("reserved", name.span, format!("`{}` is {why} and cannot be declared", name.text));
             self.report(told.hint("choose another name"));
+            self.define_inside(unit, name, Meaning::Mistake);
             return;
         }
-        match self.units[unit.0].definitions.get(&name.text).map(|first| first.span) {
-            Some(first) => self.duplicate(name, first),
+        match self.units[unit.0].definitions.get_mut(&name.text) {
+            Some(first) => {
+                // which of the two is meant, nobody knows
+                first.meaning = Meaning::Mistake;
+                let first = first.span;
+                self.duplicate(name, first);
+            }
             None => self.define_inside(unit, name, meaning),
         }
     }

@@ -3,7 +3,7 @@
 
 use super::Lowering;
 use super::distributions::Want;
-use super::expressions::arithmetic_op;
+use super::expressions::{DEEPEST, arithmetic_op};
 use super::functions::{self, Function, NETWORKS};
 use super::index::walk;
 use super::scope::{FILE, Local, Meaning, Scope, nearest};
@@ -32,6 +32,8 @@ pub struct NetScope {
     pub noise: bool,
     /// Nets whose bodies this is inside.
     nets: Vec<String>,
+    /// Where the outermost of them is used.
+    used: Option<Span>,
 }
 
 pub struct Binding {
@@ -52,7 +54,7 @@ pub enum Signal {
 impl NetScope {
     pub fn new(kernel: KernelId, scope: Scope, bindings: Vec<Binding>, owner: &str) -> NetScope {
         let (path, nets) = (String::new(), Vec::new());
-        NetScope { kernel, scope, bindings, owner: owner.to_owned(), path, count: Cell::new(0), noise: false, nets }
+        NetScope { kernel, scope, bindings, owner: owner.to_owned(), path, count: Cell::new(0), noise: false, nets, used: None }
     }
 
     /// Begins an argument of the distribution.
@@ -63,6 +65,11 @@ impl NetScope {
 
     pub fn signal(&self, name: &str) -> Option<&Signal> {
         self.bindings.iter().find(|binding| binding.name == name).map(|binding| &binding.signal)
+    }
+
+    /// Where the author of a kernel brought in what stands at `span`, maybe inside a net.
+    pub fn place(&self, span: Span) -> Span {
+        self.used.unwrap_or(span)
     }
 
     /// The name of the next layer's parameters: `pi.logits.0`.
@@ -194,7 +201,7 @@ impl Lowering<'_> {
 
     /// What an expression is to a network.
     pub fn signal(&mut self, net: &NetScope, expr: &ast::Expr, width: Option<usize>) -> Option<Signal> {
-        if self.depth >= 400 {
+        if self.depth >= DEEPEST {
             self.error("depth", expr.span, "networks are nested too deep here");
             return None;
         }
@@ -368,6 +375,7 @@ impl Lowering<'_> {
         inner.noise = net.noise;
         inner.nets = net.nets.clone();
         inner.nets.push(name.clone());
+        inner.used = net.used.or(Some(span));
         self.layer(&inner, &declared.value, width)
     }
 

@@ -10,11 +10,14 @@ use crate::model::{DataId, EnvironmentId, KernelId, VariableId};
 use crate::source::Span;
 use crate::syntax::ast;
 use indexmap::IndexMap;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct UnitId(pub usize);
+
+/// Unknown names whose nearest known name is looked for.
+const MOST_SEARCHES: usize = 200;
 
 /// The model file's own names.
 pub const FILE: UnitId = UnitId(0);
@@ -46,6 +49,8 @@ pub enum Meaning<'a> {
     Net(&'a ast::Net),
     Data(DataId),
     Bound,
+    /// Declared twice, or with a name that cannot be declared: this has been told, and uses of the name raise nothing further.
+    Mistake,
 }
 
 /// Where a param's value comes from.
@@ -135,7 +140,8 @@ impl<'a> Lowering<'a> {
             | Meaning::Kernel(_)
             | Meaning::Net(_)
             | Meaning::Data(_)
-            | Meaning::Bound => Value::Poison,
+            | Meaning::Bound
+            | Meaning::Mistake => Value::Poison,
         };
         self.units[unit.0].definitions[index].state = State::Done(value.clone());
         value
@@ -168,6 +174,7 @@ impl<'a> Lowering<'a> {
         };
         let meaning = self.units[unit.0].definitions[index].meaning;
         let problem = match meaning {
+            Meaning::Mistake => return Value::Poison,
             Meaning::Param(..) | Meaning::Horizon(_) => return self.definition(unit, index, span),
             Meaning::Let(definition) if definition.formals.is_none() => return self.definition(unit, index, span),
             Meaning::Let(definition) => {
@@ -238,8 +245,11 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// All names an expression may use, for the nearest to a misspelt one.
+    /// All names an expression may use, for the nearest to a misspelt one; none where the file has had its share of them.
     pub fn visible(&self, scope: &Scope) -> Vec<String> {
+        if self.diagnostics.len() >= MOST_SEARCHES {
+            return Vec::new();
+        }
         let mut names: Vec<String> = scope.locals.iter().map(|(name, _)| name.clone()).collect();
         let mut at = Some(scope.unit);
         while let Some(unit) = at {
@@ -250,13 +260,21 @@ impl<'a> Lowering<'a> {
             names.extend(values);
             at = unit.parent;
         }
+        let mut seen = HashSet::new();
+        names.retain(|name| seen.insert(name.clone()));
         names
     }
 
-    /// Tells of an unknown name, with the nearest known one.
+    /// Tells of an unknown name, with the nearest known one; `what` is its kind, or its kind of its owner: ``argument of `mlp` ``.
     pub fn unknown(&mut self, name: &str, span: Span, what: &str, known: &[String]) {
-        let told = Diagnostic::error("unknown-name", span, format!("unknown {what} `{name}`"));
-        self.report(match nearest(name, known) {
+        let message = match what.split_once(" of ") {
+            Some((what, owner)) => format!("unknown {what} `{name}` of {owner}"),
+            None => format!("unknown {what} `{name}`"),
+        };
+        let told = Diagnostic::error("unknown-name", span, message);
+        // the search is for people; nobody reads that many
+        let near = if self.diagnostics.len() < MOST_SEARCHES { nearest(name, known) } else { None };
+        self.report(match near {
             Some(near) => told.hint(format!("did you mean `{near}`?")),
             None if known.is_empty() || known.len() > 12 => told,
             None => told.hint(format!("known: {}", known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))),
@@ -266,7 +284,13 @@ impl<'a> Lowering<'a> {
 
 /// The known name that a misspelt one most resembles.
 pub fn nearest<'k>(name: &str, known: &'k [String]) -> Option<&'k str> {
-    let most = (name.chars().count() / 3).max(1);
+    // a name of one letter resembles every other
+    let most = match name.chars().count() {
+        0 | 1 => 0,
+        2..=5 => 1,
+        6..=8 => 2,
+        more => more / 3,
+    };
     let distance =
         |known: &str| strsim::damerau_levenshtein(name, known).min(if name.eq_ignore_ascii_case(known) { 0 } else { usize::MAX });
     known

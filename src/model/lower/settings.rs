@@ -49,8 +49,6 @@ impl<'a> Lowering<'a> {
         let overrides = self.overrides;
         for (key, value, span) in settings {
             if overrides.settings.iter().any(|(name, _)| *name == key.text) {
-                // what is overridden still has to be right
-                self.setting(&key.text, value, span);
                 continue;
             }
             let setting = self.setting(&key.text, value, span);
@@ -102,6 +100,7 @@ impl<'a> Lowering<'a> {
         for kernel in &written.over {
             over.push(match self.meaning(FILE, &kernel.text) {
                 Some(Meaning::Kernel(id)) => Some(id),
+                Some(Meaning::Mistake) => None,
                 Some(_) => {
                     self.error("objective", kernel.span, format!("`{}` is no kernel: it has no parameters to move", kernel.text));
                     None
@@ -144,7 +143,8 @@ impl<'a> Lowering<'a> {
                     | Meaning::Kernel(_)
                     | Meaning::Net(_)
                     | Meaning::Data(_)
-                    | Meaning::Bound,
+                    | Meaning::Bound
+                    | Meaning::Mistake,
                 )
                 | None => Some(SettingValue::Word(name.clone())),
             },

@@ -72,6 +72,19 @@ impl Value {
         }
     }
 
+    /// Whether the value is nested at most `depth` deep and has at most `left` parts, which are counted down.
+    pub fn fits(&self, depth: usize, left: &mut usize) -> bool {
+        if depth == 0 || *left == 0 {
+            return false;
+        }
+        *left -= 1;
+        match self {
+            Value::Scalar(..) | Value::Enumerator(_) | Value::Poison => true,
+            Value::Array(items) => items.iter().all(|item| item.fits(depth - 1, left)),
+            Value::Record(fields) => fields.iter().all(|(_, value)| value.fits(depth - 1, left)),
+        }
+    }
+
     /// In words: `a number`, `an array of 3`.
     pub fn describe(&self, names: &[Vec<String>]) -> String {
         match self {
