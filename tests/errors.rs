@@ -3,7 +3,7 @@
 //! To add one, write the file, run `INSTA_UPDATE=always cargo test --test errors`, and read the snapshot.
 
 use rlppl::bound::derive;
-use rlppl::diagnostic::Diagnostics;
+use rlppl::diagnostic::{Diagnostic, Diagnostics, Severity};
 use rlppl::model::{self, Overrides};
 use rlppl::plan::plan;
 use rlppl::source::Source;
@@ -31,7 +31,9 @@ fn good_models_are_accepted_in_silence() {
         let source = Source::at(&path, fs::read_to_string(&path).expect("the file is text"));
         let told = syntax::parse(&source).and_then(|file| model::check(&file, &Overrides::default()));
         let told = told.map_or_else(|refused| refused, |model| Diagnostics { list: model.warnings, sources: model.sources });
-        assert!(told.list.is_empty(), "{}:\n{told}", path.display());
+        // a hidden environment's density is unknown by the author's own word: the warning says what follows
+        let expected = |diagnostic: &Diagnostic| diagnostic.severity == Severity::Warning && diagnostic.code.0 == "unknown-density";
+        assert!(told.list.iter().all(expected), "{}:\n{told}", path.display());
     }
 }
 

@@ -15,11 +15,15 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("finite", &["source", "diagnostic", "syntax", "expr", "model"]),
     ("bound", &["source", "diagnostic", "syntax", "expr", "model", "finite"]),
     ("exact", &["source", "diagnostic", "syntax", "expr", "model", "finite", "bound"]),
+    ("verify", &["source", "diagnostic", "syntax", "expr", "model", "finite", "bound"]),
     ("world", &["source", "diagnostic", "syntax", "expr", "model", "finite"]),
     ("plan", &["source", "diagnostic", "syntax", "expr", "model", "finite", "bound", "world"]),
     ("engine", &["source", "diagnostic", "expr", "model", "finite", "bound", "exact", "world", "plan"]),
     ("report", &["source", "diagnostic", "syntax", "expr", "model", "finite", "bound", "exact", "world", "plan", "engine"]),
-    ("cli", &["source", "diagnostic", "syntax", "expr", "model", "finite", "bound", "exact", "world", "plan", "engine", "report"]),
+    (
+        "cli",
+        &["source", "diagnostic", "syntax", "expr", "model", "finite", "bound", "exact", "world", "plan", "engine", "report", "verify"],
+    ),
 ];
 
 /// Crates that only these layers may name.
@@ -29,8 +33,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("annotate_snippets", &["diagnostic"]),
     ("dfdx", &["engine"]),
     ("gemm", &["engine"]),
-    ("rand", &["world", "engine"]),
-    ("rand_xoshiro", &["world", "engine"]),
+    ("rand", &["verify", "world", "engine"]),
+    ("rand_xoshiro", &["verify", "world", "engine"]),
     ("rand_distr", &["world"]),
     ("pulp", &["expr", "engine"]),
     ("safetensors", &["engine"]),

@@ -44,8 +44,8 @@ pub struct Influence {
 #[derive(Clone, Copy, Debug)]
 enum Delay {
     Steps(i32),
-    /// Read by all times once it is drawn at time 1.
-    FromFirst,
+    /// Read at `[1]` by all times: the earliest of them lies this much after time 1.
+    FromFirst(i32),
     /// Read from any distance.
     Any,
 }
@@ -75,7 +75,8 @@ impl Influence {
                 for read in &reads {
                     let delay = match (read.when, offset) {
                         (When::Step(k) | When::Through(k), When::Step(own)) => Delay::Steps(own - k),
-                        (When::Fixed(Moment::First(_)), _) => Delay::FromFirst,
+                        (When::Fixed(Moment::First(_)), When::Step(own)) => Delay::FromFirst(own.max(0)),
+                        (When::Fixed(Moment::First(_)), _) => Delay::FromFirst(0),
                         (When::Step(_) | When::Through(_) | When::From(_) | When::Fixed(_), _) => Delay::Any,
                     };
                     let source = influence.node(read.what);
@@ -122,8 +123,14 @@ impl Influence {
                     (Earliest::Always, _) | (_, Delay::Any) => Earliest::Always,
                     (Earliest::At(d), Delay::Steps(k)) => Earliest::At(d + k),
                     // only a draw at time 1 is read as `[1]`; a later draw of the same variable is not
-                    (Earliest::At(d), Delay::FromFirst) if d <= 0 => Earliest::Always,
-                    (Earliest::At(_), Delay::FromFirst) => continue,
+                    (Earliest::At(d), Delay::FromFirst(later)) if d <= 0 => {
+                        if reach.once {
+                            Earliest::At(later)
+                        } else {
+                            Earliest::Always
+                        }
+                    }
+                    (Earliest::At(_), Delay::FromFirst(_)) => continue,
                 };
                 if reach.earliest[reader].is_none_or(|known| via < known) {
                     budget = budget.saturating_sub(1);

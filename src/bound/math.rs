@@ -96,7 +96,7 @@ impl Math {
 fn time(index: Index, symbol: &str, shift: i32) -> Math {
     let offset = |base: &str, k: i32| match k {
         0 => Math::name(base),
-        k => Math::row([Math::name(base), Math::Mark(if k > 0 { "+" } else { "−" }), Math::Number(k.unsigned_abs().to_string())]),
+        k => Math::row([Math::name(base), Math::Mark(if k > 0 { "+" } else { "-" }), Math::Number(k.unsigned_abs().to_string())]),
     };
     match index {
         Index::First => Math::Number("1".to_owned()),

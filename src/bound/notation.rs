@@ -143,6 +143,11 @@ fn distribution_name(model: &Model, distribution: &Distribution<Vec<ExprId>>) ->
         [value] => from_graph(model, value),
         _ => Math::Square(Box::new(Math::list(values.iter().map(|value| from_graph(model, *value)).collect()))),
     };
+    // `weights(world) ~ Normal`: the learned mean field has no arguments of its own
+    let is_learned = matches!(distribution, Distribution::Normal { mean, .. } if mean.is_empty());
+    if is_learned {
+        return ("Normal", Vec::new());
+    }
     let named = |name: &str, value: &Vec<ExprId>| Math::row([Math::Word(name.to_owned()), Math::Mark("="), vector(value)]);
     match distribution {
         Distribution::Uniform => ("Uniform", Vec::new()),

@@ -58,7 +58,15 @@ pub fn gradient(derivation: &BoundDerivation) -> Math {
     }
     for pathwise in &gradient.pathwise {
         let of = &derivation.terms[pathwise.term.0 as usize];
-        let inner = Math::row([Math::Mark("∇"), body(derivation, of, "t", 0)]);
+        let moving = match &of.kind {
+            // of a ratio only the part above moves: the score below has mean zero
+            TermKind::LogRatio { p, q } => {
+                let density = at_shift(derivation.notation.density(*p), derivation.notation.shift(*p, *q));
+                Math::row([Math::Operator("log"), density]).at("t", 0)
+            }
+            _ => body(derivation, of, "t", 0),
+        };
+        let inner = Math::row([Math::Mark("∇"), moving]);
         parts.push((of.sign, summed(&of.times, of.live, "t", None, inner)));
     }
     let left = match &gradient.over[..] {
@@ -99,12 +107,9 @@ pub fn relation(relation: Relation) -> Math {
 
 fn shape(shape: Shape) -> Math {
     let big = |letter: &str| Math::row([Math::Mark("Π"), Math::name(letter)]);
-    let weight = Math::row([
-        Math::Fraction(Box::new(big("P")), Box::new(big("Q"))),
-        Math::Mark("·"),
-        Math::Operator("exp"),
-        Math::Round(Box::new(Math::row([Math::Mark("Σ"), Math::name("Λ")]))),
-    ]);
+    let likelihood = [Math::Operator("exp"), Math::Round(Box::new(Math::row([Math::Mark("Σ"), Math::name("Λ")])))];
+    let above = Math::row([big("P"), Math::Mark("·")].into_iter().chain(likelihood));
+    let weight = Math::Fraction(Box::new(above), Box::new(big("Q")));
     match shape {
         Shape::Evidence => evidence(),
         Shape::LogExpectation => Math::row([Math::Operator("log"), Math::Expectation(Box::new(weight))]),

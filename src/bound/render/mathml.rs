@@ -38,6 +38,7 @@ fn show(math: &Math) -> String {
         Math::Word(text) => format!("<mtext>{}</mtext>", escape(text)),
         Math::Operator(name) => format!("<mi mathvariant=\"normal\">{}</mi><mspace width=\"0.17em\"/>", escape(name)),
         Math::Sign(sign) => format!("<mo>{}</mo>", escape(sign)),
+        Math::Mark("-") => "<mo>−</mo>".to_owned(),
         Math::Mark(mark @ ("," | "·" | "|" | "=" | "+" | "−" | "/" | "∇" | "Π" | "Σ" | ".")) => format!("<mo>{mark}</mo>"),
         Math::Mark(mark) => format!("<mtext>{}</mtext>", escape(mark)),
         Math::Indexed { base, index } => {

@@ -165,7 +165,7 @@ fn write(out: &mut String, math: &Math) {
             while out.ends_with(' ') && (out.ends_with("log ") || out.ends_with("exp ")) {
                 out.pop();
             }
-            let roomy = inner.contains("Σ") || body_is_sum(body);
+            let roomy = inner.contains("Σ_") || body_is_sum(body);
             out.push_str(if roomy { "( " } else { "(" });
             out.push_str(&inner);
             out.push_str(if roomy { " )" } else { ")" });

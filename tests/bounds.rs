@@ -1,0 +1,112 @@
+//! The derived bound of every model: the snapshot beside the model, as `rlppl bound --save` writes it, and the formulas of the papers.
+
+use rlppl::bound::render::{Detail, latex, mathml, text};
+use rlppl::bound::{Derivation, derive};
+use rlppl::model::{Overrides, check};
+use rlppl::source::Source;
+use rlppl::syntax::parse;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// How a crate that uses the library keeps a bound: as text, reviewed.
+#[test]
+fn a_bound_as_a_reviewed_snapshot() {
+    let derivation = derivation("reinforce");
+    insta::assert_snapshot!(derivation.to_string());
+}
+
+/// `rlppl bound FILE --check` for every model.
+#[test]
+fn every_bound_is_the_one_beside_its_model() {
+    let mut models = 0;
+    for entry in fs::read_dir(folder()).expect("models/ can be read") {
+        let path = entry.expect("models/ can be read").path();
+        if path.extension().is_none_or(|extension| extension != "rlmodel") {
+            continue;
+        }
+        let name = path.file_stem().and_then(|stem| stem.to_str()).expect("model names are text");
+        let beside = folder().join(format!("{name}.rlmodel.bound.snap"));
+        let kept =
+            fs::read_to_string(&beside).unwrap_or_else(|_| panic!("no bound beside {name}: rlppl bound models/{name}.rlmodel --save"));
+        assert_eq!(kept, text(&derivation(name), Detail::Steps), "the bound of {name} has changed: rlppl bound --check shows how");
+        models += 1;
+    }
+    assert!(models >= 16, "only {models} models");
+}
+
+/// The table of language.md, §6, term by term.
+#[test]
+fn bounds_are_those_of_the_papers() {
+    let expected = [
+        ("reinforce", 0, "log p(R̂) ≥ L = E_q[ Σ_{t=1..T} alpha·r[t] + Σ_{t=1..T, live} ( H(pi(·|s[t])) − log 2 ) ]"),
+        ("stable_iteration", 0, "log p(R̂) ≥ L = E_q[ Σ_{t=1..T} alpha·r[t] − Σ_{t=1..T, live} KL(pi(·|s[t]) ‖ previous pi(·|s[t])) ]"),
+        ("options_original", 0, "log p(R̂) ≥ L = E_q[ Σ_{t=1..T} alpha·r[t] + Σ_{t=1..T, live} ( H(pi(·|s[t], o[t])) − log 2 ) ]"),
+        (
+            "options_look_back",
+            0,
+            "log p(R̂) ≥ L = E_q[ Σ_{t=1..T} alpha·r[t] + Σ_{t=1..T, live} ( log back(o[t]|o[t-1], s[t], a[t], s[t+1]) / pick(o[t]|s[t], o[t-1]) + H(pi(·|s[t], o[t])) − log 2 ) ]",
+        ),
+        (
+            "options_look_ahead",
+            0,
+            "log p(R̂) ≥ L = E_q[ Σ_{t=1..T} alpha·r[t] + Σ_{t=1..T, live} ( log back(o[t]|o[t+1], s[t], a[t]) / pick(o[t]|s[t], o[t-1]) + H(pi(·|s[t], o[t])) − log 2 ) ]",
+        ),
+        (
+            "options_window",
+            0,
+            "log p(R̂) ≥ L = E_q[ Σ_{t=1..T} alpha·r[t] + Σ_{t=1..T, live} ( log back(o[t]|o[t+1..t+2], s[t-2..t+2], a[t-2..t+2]) / pick(o[t]|s[t], o[t-1]) + H(pi(·|s[t], o[t])) − log 4 ) ]",
+        ),
+        ("vic", 0, "log p(R̂) ≥ L = E_q[ log decoder(o[1]|s[1], s[T+1]) + H(pick(·|s[1])) − log 8 ]"),
+        (
+            "empowerment",
+            0,
+            "log p(R̂) ≥ L = E_q[ Σ_{t=1..T} ( log decoder(a[t]|a[..t-1], s[1], s[T+1]) + H(source(·|s[1], a[..t-1])) − log 5 ) ]",
+        ),
+        (
+            "model_learning",
+            0,
+            "log p(R̂) ≥ L = E_q[ Σ_{t=1..T} alpha·r[t] + Σ_{t=1..T, live} ( H(pi(·|s[t])) − log 2 − KL(line.transition(·|s[t], a[t]) ‖ world(·|s[t], a[t])) ) ]",
+        ),
+        (
+            "learning_from_model",
+            1,
+            "log p(R̂) ≈ L = E_q[ Σ_{t=1..T} alpha·r[t] + Σ_{t=1..T, live} ( H(pi(·|s[t])) − log 2 + logit(line.transition(s[t+1]|s[t], a[t]) / world(s[t+1]|s[t], a[t])) ) ]",
+        ),
+        ("imitation", 0, "log p(R̂) ≈ L = E_q[ Σ_{t=1..T} alpha·r[t] + Σ_{t=1..T, live} logit(expert(a[t]|s[t]) / pi(a[t]|s[t])) ]"),
+        (
+            "bayesian_model",
+            0,
+            "log p(R̂) ≥ L = E_q[ Σ_{t=1..T} alpha·r[t] − KL(Normal ‖ Normal(mean=0, sd=1)) + Σ_{t=1..T, live} ( H(pi(·|s[t])) − log 2 − KL(line.transition(·|s[t], a[t]) ‖ world(·|s[t], a[t])) ) ]",
+        ),
+    ];
+    let mut wrong = Vec::new();
+    for (name, bound, formula) in expected {
+        let printed = text(&derivation(name), Detail::Bound);
+        let formulas: Vec<&str> = printed.lines().map(str::trim).filter(|line| line.starts_with("log p(R̂)")).collect();
+        if formulas[bound] != formula {
+            wrong.push(format!("{name}\n  printed  {}\n  expected {formula}", formulas[bound]));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_derivation_prints_the_same_bytes_twice() {
+    for name in ["options_window", "learning_from_model"] {
+        let (one, two) = (derivation(name), derivation(name));
+        assert_eq!(text(&one, Detail::Steps), text(&two, Detail::Steps));
+        assert_eq!(latex(&one, Detail::Steps), latex(&two, Detail::Steps));
+        assert_eq!(mathml(&one, Detail::Steps), mathml(&two, Detail::Steps));
+    }
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("models")
+}
+
+fn derivation(name: &str) -> Derivation {
+    let path = folder().join(format!("{name}.rlmodel"));
+    let source = Source::read(&path).expect("the model can be read");
+    let model = parse(&source).and_then(|file| check(&file, &Overrides::default())).unwrap_or_else(|found| panic!("{found}"));
+    derive(&model).unwrap_or_else(|found| panic!("{found}"))
+}
