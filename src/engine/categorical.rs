@@ -4,6 +4,7 @@
 //! contributes 0 to entropies and divergences and gets gradient 0. The largest logit is subtracted before `exp`, so nothing overflows.
 
 use super::float::Float;
+use super::kernels::Inlined;
 
 /// `log softmax(logits)`, row by row.
 pub fn log_probabilities<E: Float>(logits: &[E], outcomes: usize, out: &mut [E]) {
@@ -162,7 +163,7 @@ const ROWS: usize = 64;
 /// Runs the body with vector instructions. For few outcomes their number is a constant inside, so that loops over rows vectorise.
 #[inline(always)]
 fn vectorised(outcomes: usize, mut body: impl FnMut(usize)) {
-    pulp::Arch::new().dispatch(
+    pulp::Arch::new().dispatch(Inlined(
         #[inline(always)]
         || match outcomes {
             2 => body(2),
@@ -170,7 +171,7 @@ fn vectorised(outcomes: usize, mut body: impl FnMut(usize)) {
             4 => body(4),
             n => body(n),
         },
-    );
+    ));
 }
 
 #[inline(always)]

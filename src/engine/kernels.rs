@@ -13,9 +13,22 @@ macro_rules! vectorised {
         pub fn $name<$E: Float>($($a: $t),*) $(-> $r)? {
             #[inline(always)]
             fn body<$E: Float>($($a: $t),*) $(-> $r)? $body
-            pulp::Arch::new().dispatch(#[inline(always)] move || body($($a),*))
+            pulp::Arch::new().dispatch(Inlined(#[inline(always)] move || body($($a),*)))
         }
     )* };
+}
+
+/// A loop to be compiled for the instruction set that `pulp` finds. A bare closure is called through a shim, which is compiled for the
+/// baseline, and then a multiply-add is a call of the library's.
+pub(super) struct Inlined<F>(pub F);
+
+impl<R, F: FnMut() -> R> pulp::NullaryFnOnce for Inlined<F> {
+    type Output = R;
+
+    #[inline(always)]
+    fn call(mut self) -> R {
+        (self.0)()
+    }
 }
 
 /// Numbers below 1e-38 slow a product by 200 times: every worker thread calls this before it computes.
