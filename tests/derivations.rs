@@ -145,11 +145,11 @@ fn trial(mutate: fn(&mut BoundDerivation) -> bool, is_caught: fn(&Verified) -> b
             continue;
         }
         for bound in &mut derive(&model).expect("a random model has known densities").bounds {
-            if mutate(bound) {
-                if let Ok(result) = verify(&model, bound, seed) {
-                    changed += 1;
-                    caught += u32::from(is_caught(&result));
-                }
+            if mutate(bound)
+                && let Ok(result) = verify(&model, bound, seed)
+            {
+                changed += 1;
+                caught += u32::from(is_caught(&result));
             }
         }
     }

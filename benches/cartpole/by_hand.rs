@@ -151,9 +151,9 @@ impl Worker {
                 let p1 = 1.0 / (1.0 + (z[0] - z[1]).exp());
                 let (p, weight) = ([1.0 - p1, p1], (self.advantage[start + row] - mean) * scale);
                 let entropy = -p[0] * p[0].max(1e-30).ln() - p[1] * p[1].max(1e-30).ln();
-                for j in 0..2 {
-                    let score = f32::from(u8::from(self.drawn[start + row] as usize == j)) - p[j];
-                    let bonus = -p[j] * (p[j].max(1e-30).ln() + entropy) * 0.01 / rows as f32;
+                for (j, p) in p.into_iter().enumerate() {
+                    let score = f32::from(u8::from(self.drawn[start + row] as usize == j)) - p;
+                    let bonus = -p * (p.max(1e-30).ln() + entropy) * 0.01 / rows as f32;
                     self.back[0][row * 2 + j] = -(weight * score + bonus);
                 }
             }
@@ -287,7 +287,7 @@ vectorised! {
             let x = v.clamp(-7.905_311, 7.905_311);
             let s = x * x;
             let mut p = -2.760_768_5e-16f32;
-            for c in [2.000_187_9e-13, -8.604_672e-11, 5.122_297e-8, 1.485_722_4e-5, 6.372_619_3e-4, 4.893_524_6e-3] {
+            for c in [2.000_188e-13, -8.604_672e-11, 5.122_297e-8, 1.485_722_4e-5, 6.372_619_3e-4, 4.893_524_6e-3] {
                 p = p.mul_add(s, c);
             }
             let mut q = 1.198_258_4e-6f32;

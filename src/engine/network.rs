@@ -118,10 +118,8 @@ impl NetworkPlan {
                 operands(&model.network.layers[at].op, |layer| needed[layer.0 as usize] = true);
             }
         }
-        for at in 0..needed.len() {
-            if needed[at] {
-                compiler.layer(LayerId(at as u32))?;
-            }
+        for (at, _) in needed.iter().enumerate().filter(|(_, needed)| **needed) {
+            compiler.layer(LayerId(at as u32))?;
         }
         for root in roots {
             let slot = compiler.dense(*root);

@@ -141,7 +141,7 @@ impl<E: Float> Parameters<E> {
             .layout
             .ids()
             .map(|id| {
-                let mut bytes = Vec::with_capacity(self.get(id).len() * size_of::<E>());
+                let mut bytes = Vec::with_capacity(std::mem::size_of_val(self.get(id)));
                 self.get(id).iter().for_each(|v| v.write_le(&mut bytes));
                 bytes
             })

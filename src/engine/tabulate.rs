@@ -162,8 +162,8 @@ mod tests {
         let hidden: Vec<f64> = hidden.collect();
         let z = [0, 1].map(|a| (0..5).map(|k| hidden[k] * values[50 + 2 * k + a]).sum::<f64>() + values[60 + a]);
         let log_total = (z[0].exp() + z[1].exp()).ln();
-        for a in 0..2 {
-            assert!((table.row(condition)[a] - (z[a] - log_total)).abs() < 1e-12);
+        for (log_probability, z) in table.row(condition).iter().zip(z) {
+            assert!((log_probability - (z - log_total)).abs() < 1e-12);
         }
     }
 

@@ -43,10 +43,10 @@ impl<'m> Space<'m> {
         let horizon = model.horizon.value;
         let all = [Block::Prior, Block::Posterior, Block::Auxiliary].into_iter().flat_map(|block| bound.factors(block));
         for factor in all {
-            if let crate::model::KernelRef::Environment(id, _) = factor.kernel {
-                if let std::collections::hash_map::Entry::Vacant(place) = environments.entry(id) {
-                    place.insert(tabulate(model, id)?);
-                }
+            if let crate::model::KernelRef::Environment(id, _) = factor.kernel
+                && let std::collections::hash_map::Entry::Vacant(place) = environments.entry(id)
+            {
+                place.insert(tabulate(model, id)?);
             }
             for target in &factor.targets {
                 let Target::Variable { variable, .. } = *target else {
@@ -207,11 +207,11 @@ impl<'m> Space<'m> {
             for read in reads {
                 let Drawn::Variable(variable) = read.what else { continue };
                 for time in self.read_times(read.when, instance.t) {
-                    if let Some(&source) = draws.get(&(variable, time)) {
-                        if source != reader {
-                            readers[source].push(reader);
-                            waits[reader] += 1;
-                        }
+                    if let Some(&source) = draws.get(&(variable, time))
+                        && source != reader
+                    {
+                        readers[source].push(reader);
+                        waits[reader] += 1;
                     }
                 }
             }

@@ -140,10 +140,7 @@ impl<'a> Lowering<'a> {
             Some(_) => Some(self.part(id, body.observation, observation, &[now(state)], &format!("the observation `{x}[t] ~ …`"))),
             None => None,
         };
-        let end = match body.end {
-            Some((condition, span)) => Some(self.end_condition(id, condition, span, now(state))),
-            None => None,
-        };
+        let end = body.end.map(|(condition, span)| self.end_condition(id, condition, span, now(state)));
         let mut rewards = Vec::new();
         for (at, definition) in body.rewards.iter().enumerate() {
             rewards.push(self.reward(id, at, *definition, &[now(state), now(action), next]));
