@@ -24,8 +24,8 @@ fn model(name: &str, text: String) -> Model {
 /// The text of a model or an environment with another start.
 fn starting(text: &str, at: &str) -> String {
     let (before, rest) = text.split_once("s[1]   ~ Uniform(").unwrap();
-    let (_, after) = rest.split_once('\n').unwrap();
-    format!("{before}s[1]   ~ Delta({at})\n{after}")
+    let (_, after) = rest.split_once("s[t+1]").unwrap();
+    format!("{before}s[1]   ~ Delta({at})\ns[t+1]{after}")
 }
 
 /// States from the first on, in `f64`, until the end; actions by the number of the step and the state.
