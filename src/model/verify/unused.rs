@@ -35,10 +35,8 @@ struct Mentions<'a> {
 
 impl<'a> Mentions<'a> {
     fn missing(&self, kind: &str, name: &Name) -> Option<Diagnostic> {
-        (!self.names.contains(name.text.as_str()) && !name.text.starts_with('_')).then(|| {
-            Diagnostic::warning("unused", name.span, format!("{kind} `{}` is never used", name.text))
-                .hint("remove it, or begin its name with `_`")
-        })
+        (!self.names.contains(name.text.as_str()))
+            .then(|| Diagnostic::warning("unused", name.span, format!("{kind} `{}` is never used", name.text)).hint("remove it, or use it"))
     }
 
     fn item(&mut self, item: &'a Item) {
