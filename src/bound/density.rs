@@ -1,10 +1,6 @@
 //! What is known of a factor's density: whether it can be evaluated, and with what it has a Kullback–Leibler divergence in closed form.
 
-use super::influence::gather;
-use crate::model::{
-    Distribution, Dynamics, EnvironmentKernel, Factor, KernelId, KernelRef, LayerId, LayerOp, Model, ParameterId, Target, TargetVariable,
-};
-use std::collections::BTreeSet;
+use crate::model::{Distribution, Dynamics, EnvironmentKernel, Factor, KernelRef, Model, Target, TargetVariable};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Density {
@@ -84,38 +80,6 @@ pub fn is_finite(model: &Model, factor: &Factor) -> bool {
         Target::Variable { variable: TargetVariable::Reward(..), .. } => factor.targets.len() > 1,
         Target::Weights(_) => false,
     })
-}
-
-/// The parameters of a kernel, those of its nets included.
-pub fn parameters(model: &Model, kernel: KernelId) -> BTreeSet<ParameterId> {
-    let mut waiting: Vec<LayerId> = Vec::new();
-    gather(&model.kernel(kernel).distribution, &mut |layer: &LayerId| waiting.push(*layer));
-    let (mut seen, mut parameters) = (BTreeSet::new(), BTreeSet::new());
-    while let Some(layer) = waiting.pop() {
-        if !seen.insert(layer) {
-            continue;
-        }
-        match &model.network.layer(layer).op {
-            LayerOp::Formal { .. } | LayerOp::Scalars(_) | LayerOp::Noise => {}
-            LayerOp::Concat(inputs) => waiting.extend(inputs),
-            LayerOp::Table { weight, .. } => {
-                parameters.insert(*weight);
-            }
-            LayerOp::Linear { input, weight, bias } => {
-                parameters.extend([*weight, *bias]);
-                waiting.push(*input);
-            }
-            LayerOp::Mlp { input, weights, .. } => {
-                parameters.extend(weights.iter().flat_map(|(weight, bias)| [*weight, *bias]));
-                waiting.push(*input);
-            }
-            LayerOp::Per { heads, .. } => waiting.push(*heads),
-            LayerOp::Gru { parameters: own, .. } => parameters.extend(own),
-            LayerOp::Unary(_, input) => waiting.push(*input),
-            LayerOp::Binary(_, left, right) => waiting.extend([*left, *right]),
-        }
-    }
-    parameters
 }
 
 /// The distribution an environment kernel stands for, where it is written in the language.

@@ -1,10 +1,9 @@
 //! The gradient of a bound: which terms each score is credited with, and which terms move directly.
 
-use super::density::parameters;
 use super::derivation::{Credit, Gradient, Pathwise, Remark, Score, Term, TermId, TermKind};
 use super::influence::{Drawn, Read, When, drawn, factor_reads, term_reads, widest};
 use super::rules::{Work, kernels_of};
-use crate::model::{Block, Bound, FactorRef, Index, KernelId, KernelRef, Model, SettingValue, TargetVariable};
+use crate::model::{Block, Bound, FactorRef, Index, KernelId, KernelRef, Model, SettingValue, TargetVariable, kernel_parameters};
 use std::collections::BTreeSet;
 
 /// `∇L = E_q[Σ_i ∇log q_i · (Σ_{k downstream of i} f_k − b_i) + Σ_k ∇f_k]`
@@ -32,10 +31,10 @@ pub fn gradient(work: &Work, terms: &[Term]) -> Gradient {
         let factor = FactorRef { block: Block::Posterior, at: at as u32 };
         gradient.scores.push(Score { factor, kernel, credit, baseline_reads: baseline_reads(work, factor, &given) });
     }
-    let moving: Vec<(KernelId, BTreeSet<_>)> = work.over.iter().map(|kernel| (*kernel, parameters(work.model, *kernel))).collect();
+    let moving: Vec<(KernelId, BTreeSet<_>)> = work.over.iter().map(|kernel| (*kernel, kernel_parameters(work.model, *kernel))).collect();
     for (number, term) in terms.iter().enumerate() {
         let in_term: Vec<KernelId> = direct_kernels(work.bound, &term.kind);
-        let parameters_in: BTreeSet<_> = in_term.iter().flat_map(|kernel| parameters(work.model, *kernel)).collect();
+        let parameters_in: BTreeSet<_> = in_term.iter().flat_map(|kernel| kernel_parameters(work.model, *kernel)).collect();
         if parameters_in.is_empty() {
             continue;
         }

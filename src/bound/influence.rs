@@ -4,8 +4,7 @@ use super::derivation::{Downstream, Moment, Term, TermKind};
 use super::time::lead;
 use crate::expr::ExprId;
 use crate::model::{
-    Bound, Distribution, Dynamics, Factor, Index, Input, KernelId, KernelRef, LikelihoodForm, Model, Role, Scores, Target, TargetVariable,
-    Value,
+    Bound, Distribution, Dynamics, Factor, Index, Input, KernelId, KernelRef, LikelihoodForm, Model, Role, Target, TargetVariable, Value,
 };
 use std::collections::HashMap;
 
@@ -387,41 +386,6 @@ fn reward_reads(
 /// All scalar expressions in a distribution's arguments.
 pub fn distribution_expressions(distribution: &Distribution<Vec<ExprId>>) -> Vec<ExprId> {
     let mut expressions = Vec::new();
-    gather(distribution, &mut |argument: &Vec<ExprId>| expressions.extend(argument));
+    distribution.for_each(&mut |argument: &Vec<ExprId>| expressions.extend(argument));
     expressions
-}
-
-/// Visits each argument of a distribution.
-pub fn gather<A>(distribution: &Distribution<A>, visit: &mut impl FnMut(&A)) {
-    match distribution {
-        Distribution::Uniform => {}
-        Distribution::UniformBox { lo: a, hi: b }
-        | Distribution::Normal { mean: a, sd: b }
-        | Distribution::TanhNormal { mean: a, sd: b }
-        | Distribution::Beta { a, b } => {
-            visit(a);
-            visit(b);
-        }
-        Distribution::UniformOver(values) => values.iter().for_each(visit),
-        Distribution::Delta(a) | Distribution::Implicit(a) => visit(a),
-        Distribution::Categorical(Scores::Logits(a) | Scores::Probs(a)) | Distribution::Bernoulli(Scores::Logits(a) | Scores::Probs(a)) => {
-            visit(a)
-        }
-        Distribution::Mixture(parts) => {
-            for (weight, part) in parts {
-                visit(weight);
-                gather(part, visit);
-            }
-        }
-        Distribution::If { condition, then, otherwise } => {
-            visit(condition);
-            gather(then, visit);
-            gather(otherwise, visit);
-        }
-        Distribution::Record(parts) => parts.iter().for_each(|part| gather(part, visit)),
-        Distribution::Sticky { keep, fresh, .. } => {
-            visit(keep);
-            gather(fresh, visit);
-        }
-    }
 }

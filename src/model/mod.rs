@@ -7,6 +7,7 @@ mod domain;
 mod factor;
 mod kernel;
 mod lower;
+mod parameters;
 mod settings;
 mod verify;
 
@@ -18,6 +19,7 @@ pub use kernel::{
     Activation, Data, EnvironmentKernel, Formal, FormalLength, FormalVariable, Kernel, Layer, LayerId, LayerOp, Network, Parameter,
     ParameterId,
 };
+pub use parameters::{kernel_parameters, parameters_of};
 pub use settings::{Claim, ClaimRelation, Expectation, Objective, Setting, SettingValue};
 
 use crate::diagnostic::Diagnostic;

@@ -2,7 +2,6 @@
 //! Allocates no tensors, never samples.
 
 mod keys;
-mod networks;
 mod print;
 mod prior;
 mod refuse;
@@ -12,14 +11,16 @@ mod terms;
 mod tests;
 
 pub use keys::{KEYS, Key, KeyDefault, KeyKind, OPTIMIZERS, OptimizerKey};
-pub use networks::{kernel_parameters, parameters_of};
 pub use settings::{Baseline, Optimizer, Precision, Schedule, Settings};
 pub use terms::{Estimator, Prior, Quantity, Term};
 
 use crate::bound::{BoundDerivation, Derivation};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::expr::Graph;
-use crate::model::{Distribution, EnvironmentId, FactorRef, Index, KernelId, LayerId, Model, ParameterId, Role, Scores, Value, VariableId};
+use crate::model::{
+    Distribution, EnvironmentId, FactorRef, Index, KernelId, LayerId, Model, ParameterId, Role, Scores, Value, VariableId,
+    kernel_parameters, parameters_of,
+};
 use crate::source::Span;
 use std::collections::BTreeSet;
 use std::sync::Arc;

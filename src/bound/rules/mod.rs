@@ -21,11 +21,10 @@ pub use log_ratio::log_ratio;
 pub use pair::pair;
 pub use split::split;
 
-use super::density::parameters;
 use super::derivation::{Change, DraftId, Relation, Rule, Step, Term, Times};
 use super::influence::{Influence, Reach};
 use super::time::can_end;
-use crate::model::{Bound, Factor, FactorRef, KernelId, KernelRef, Model, ParameterId};
+use crate::model::{Bound, Factor, FactorRef, KernelId, KernelRef, Model, ParameterId, kernel_parameters};
 use std::collections::BTreeSet;
 
 /// A derivation at work: the sum as it stands, and the steps that led to it.
@@ -59,7 +58,7 @@ pub struct Piece {
 
 impl<'a> Work<'a> {
     pub fn new(model: &'a Model, bound: &'a Bound, influence: &'a Influence, over: Vec<KernelId>) -> Work<'a> {
-        let moving: BTreeSet<ParameterId> = over.iter().flat_map(|kernel| parameters(model, *kernel)).collect();
+        let moving: BTreeSet<ParameterId> = over.iter().flat_map(|kernel| kernel_parameters(model, *kernel)).collect();
         let moves = |factor: &&Factor| kernel_moves(model, &moving, &factor.kernel);
         let moved = influence.from(bound.posterior.iter().filter(moves));
         let can_end = can_end(model, bound);
@@ -119,7 +118,7 @@ impl<'a> Work<'a> {
 
 fn kernel_moves(model: &Model, moving: &BTreeSet<ParameterId>, kernel: &KernelRef) -> bool {
     match kernel {
-        KernelRef::Learned(kernel) => parameters(model, *kernel).iter().any(|parameter| moving.contains(parameter)),
+        KernelRef::Learned(kernel) => kernel_parameters(model, *kernel).iter().any(|parameter| moving.contains(parameter)),
         KernelRef::Previous(_) | KernelRef::Environment(..) | KernelRef::Data(_) | KernelRef::InPlace(_) => false,
     }
 }
