@@ -35,7 +35,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("gemm", &["engine"]),
     ("rand", &["verify", "world", "engine"]),
     ("rand_xoshiro", &["verify", "world", "engine"]),
-    ("rand_distr", &["world"]),
+    ("rand_distr", &["world", "engine"]),
     ("pulp", &["expr", "engine"]),
     ("safetensors", &["engine"]),
     ("tempfile", &["report"]),

@@ -40,6 +40,8 @@ pub struct Carry<E> {
     advantage: Vec<E>,
     value: Vec<E>,
     next_before: Vec<E>,
+    /// Of later steps.
+    ahead: Vec<E>,
 }
 
 /// Writes `G` of every row.
@@ -75,6 +77,38 @@ pub fn advantages<E: Float>(
         carry.next_before[at] = given.before[row];
         advantage[row] = total;
         target[row] = total + values[row];
+    }
+}
+
+/// Writes `A_t = Σ_{k = t}^{t + n − 1} γ^{k−t} (ρ_k + γ V_{k+1} − V_k)` of every row, the advantage over `n` steps (Mnih et al. 2016), and
+/// what the value is to be fitted to.
+pub fn n_step_advantages<E: Float>(
+    rows: &Rows,
+    given: &Given<E>,
+    values: &[E],
+    (discount, steps): (E, usize),
+    carry: &mut Carry<E>,
+    advantage: &mut [E],
+    target: &mut [E],
+) {
+    let discounts = Discounts { discount, lambda: E::ONE };
+    advantages(rows, given, values, discounts, carry, advantage, target);
+    // with S the sum to the end, which `advantage` now holds, the first n terms of it are S_t − γⁿ S_{t+n}
+    let trajectories = given.after.len();
+    let faded = (0..steps.min(rows.starts.len())).fold(E::ONE, |product, _| product * discount);
+    carry.ahead.clear();
+    carry.ahead.resize(trajectories * steps.min(rows.starts.len()), E::ZERO);
+    for (t, bounds) in rows.starts.windows(2).enumerate().rev() {
+        for row in bounds[0]..bounds[1] {
+            let at = t % steps * trajectories + rows.trajectory[row] as usize;
+            // until overwritten the place holds S of the step t + n of the same trajectory
+            let later = carry.ahead.get(at).copied().unwrap_or(E::ZERO);
+            if let Some(place) = carry.ahead.get_mut(at) {
+                *place = advantage[row];
+            }
+            advantage[row] -= faded * later;
+            target[row] = advantage[row] + values[row];
+        }
     }
 }
 
@@ -217,6 +251,34 @@ mod tests {
         let discounts = Discounts { discount: 1.0, lambda: 0.0 };
         advantages(&rows(), &given, &values, discounts, &mut Carry::default(), &mut advantage, &mut target);
         assert_eq!(advantage[0], 1.0 + 0.125 + values[2] - values[0]);
+    }
+
+    #[test]
+    fn the_advantage_over_n_steps_bootstraps_there() {
+        let given = Given { here: &[1.0, 10.0, 2.0, 4.0], before: &[0.5, 0.25, 0.125, 0.0625], after: &[100.0, 1000.0] };
+        let values = [3.0, 5.0, 7.0, 11.0];
+        let run = |steps: usize, discount: f64| {
+            let (mut advantage, mut target) = ([0.0; 4], [0.0; 4]);
+            n_step_advantages(&rows(), &given, &values, (discount, steps), &mut Carry::default(), &mut advantage, &mut target);
+            for row in 0..4 {
+                assert!((target[row] - advantage[row] - values[row]).abs() < 1e-12);
+            }
+            advantage
+        };
+        // the first trajectory lives at rows 0, 2 and 3; what its end gives is part of the last step
+        let (g, v) = ([1.0 + 0.125, 2.0 + 0.0625, 4.0 + 100.0], [3.0, 7.0, 11.0]);
+        for discount in [1.0, 0.5] {
+            let one = run(1, discount);
+            assert_eq!([one[0], one[2], one[3]], [g[0] + discount * v[1] - v[0], g[1] + discount * v[2] - v[1], g[2] - v[2]]);
+            let two = run(2, discount);
+            assert!((two[0] - (g[0] + discount * g[1] + discount * discount * v[2] - v[0])).abs() < 1e-12, "{two:?}");
+            assert!((two[2] - (g[1] + discount * g[2] - v[1])).abs() < 1e-12, "{two:?}");
+            assert!((run(3, discount)[0] - (g[0] + discount * g[1] + discount * discount * g[2] - v[0])).abs() < 1e-12);
+        }
+        let (mut whole, mut target) = ([0.0; 4], [0.0; 4]);
+        let discounts = Discounts { discount: 1.0, lambda: 1.0 };
+        advantages(&rows(), &given, &values, discounts, &mut Carry::default(), &mut whole, &mut target);
+        assert_eq!(run(1000, 1.0), whole);
     }
 
     #[test]

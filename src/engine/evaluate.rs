@@ -73,6 +73,11 @@ impl NetworkPlan {
     pub fn forward<E: Float>(&self, parameters: &[E], inputs: &[Feed<E>], rows: Range<usize>, activations: &mut Activations<E>) {
         activations.reserve(self, rows.end);
         self.load(inputs, rows.clone(), activations);
+        self.recompute(parameters, rows, activations);
+    }
+
+    /// As [`NetworkPlan::forward`], with the inputs that are in `activations` already.
+    pub fn recompute<E: Float>(&self, parameters: &[E], rows: Range<usize>, activations: &mut Activations<E>) {
         let mut start = rows.start;
         while start < rows.end {
             let block = start..rows.end.min(start + BLOCK);
@@ -80,6 +85,20 @@ impl NetworkPlan {
                 self.step(step, parameters, block.clone(), activations);
             }
             start = block.end;
+        }
+    }
+
+    /// Copies the inputs of the rows `of` from one set of activations to the first rows of another, to be [recomputed](Self::recompute).
+    pub fn gather<E: Float>(&self, from: &Activations<E>, of: &[u32], into: &mut Activations<E>) {
+        into.reserve(self, of.len());
+        for (from, into) in from.columns.iter().zip(&mut into.columns) {
+            into.iter_mut().zip(of).for_each(|(into, &row)| *into = from[row as usize]);
+        }
+        for (_, slot) in &self.loads {
+            let width = self.width_of(*slot);
+            for (into, &row) in into.slots[slot.0].chunks_exact_mut(width).zip(of) {
+                into.copy_from_slice(&from.slots[slot.0][row as usize * width..][..width]);
+            }
         }
     }
 

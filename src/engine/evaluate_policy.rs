@@ -4,10 +4,12 @@ use super::crew::with_crew;
 use super::expressions::Number;
 use super::kernels;
 use super::parameters::Parameters;
-use super::rollout::{Choice, Keep, Rollout};
+use super::family::Choice;
+use super::rollout::{Keep, Point, Rollout};
 use super::run::{EngineError, Evaluation};
 use super::stage::Stage;
-use super::train::{EVALUATION, threads};
+use super::shards::EVALUATION;
+use super::train::threads;
 use crate::plan::{Plan, Precision};
 use std::sync::{Mutex, PoisonError};
 
@@ -51,7 +53,8 @@ impl Evaluator {
             kernels::flush_denormals();
             let stream = [self.seed, EVALUATION, at as u64];
             let mut rollout = shards[at].lock().unwrap_or_else(PoisonError::into_inner);
-            rollout.run(stage, parameters.values(), stream, self.choice, Keep::Nothing);
+            let point = Point { present: parameters.values(), previous: None };
+            rollout.run(stage, point, stream, self.choice, Keep::Nothing);
         };
         with_crew(threads(stage.plan), shards.len(), (), &work, |crew| crew.run(()));
         let (mut bounds, mut returns, mut lengths) = (Vec::new(), Vec::new(), Vec::new());

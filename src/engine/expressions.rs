@@ -1,10 +1,10 @@
-//! Expressions of a plan over columns of rows: the exponents of the likelihood, and the log-probabilities of a prior.
+//! Expressions of a plan over columns of rows: the exponents of the likelihood, and the numbers or the log-density of a prior.
 
 use super::float::Float;
 use crate::expr::{Column, ExprId, InputId, Node, Program, Real, Scratch};
 use crate::model::{EnvironmentId, Index, Input, Model, VariableId};
-use crate::plan::{Plan, Prior, Quantity};
-use crate::world::{Batch, World};
+use crate::plan::{Plan, Quantity};
+use crate::world::{Actions, Batch, World};
 use std::ops::Range;
 
 /// Both what networks and what expressions compute with: `f32` or `f64`.
@@ -43,24 +43,16 @@ pub(super) struct Values<E> {
 }
 
 impl<E: Number> Expressions<E> {
-    /// The exponents of the plan's terms, in their order.
-    pub fn exponents(plan: &Plan) -> Expressions<E> {
-        let exponent = |term: &crate::plan::Term| match term.quantity {
-            Quantity::Exponent(value) => Some(value),
+    /// What is sampled for the plan's terms, in their order: exponents, and the log-priors of log-ratios.
+    pub fn sampled(plan: &Plan) -> Expressions<E> {
+        let sampled = |term: &crate::plan::Term| match term.quantity {
+            Quantity::Exponent(value) | Quantity::LogRatio { log_prior: value } => Some(value),
             Quantity::Entropy | Quantity::Kl { .. } | Quantity::LogCount(_) => None,
         };
-        Expressions::compile(plan, &plan.terms.iter().filter_map(exponent).collect::<Vec<_>>())
+        Expressions::compile(plan, &plan.terms.iter().filter_map(sampled).collect::<Vec<_>>())
     }
 
-    /// The log-probability of each action under the plan's prior, where a term needs it as an expression.
-    pub fn log_prior(plan: &Plan) -> Option<Expressions<E>> {
-        plan.terms.iter().find_map(|term| match &term.quantity {
-            Quantity::Kl { prior: Prior::Expressions(logs) } => Some(Expressions::compile(plan, logs)),
-            Quantity::Kl { prior: Prior::Kernel { .. } } | Quantity::Exponent(_) | Quantity::Entropy | Quantity::LogCount(_) => None,
-        })
-    }
-
-    fn compile(plan: &Plan, roots: &[ExprId]) -> Expressions<E> {
+    pub fn compile(plan: &Plan, roots: &[ExprId]) -> Expressions<E> {
         let (model, graph) = (&plan.model, &plan.graph);
         let mut columns = vec![None; model.inputs.len()];
         let mut reads: Vec<Place> = Vec::new();
@@ -75,7 +67,7 @@ impl<E: Number> Expressions<E> {
         let action = &model.variable(plan.policy.action).domain;
         let mut action_values = vec![Vec::new(); action.width()];
         let mut value = vec![0.0; action.width()];
-        for number in 0..plan.policy.actions {
+        for number in 0..action.finite.as_ref().map_or(0, |finite| finite.size()) {
             if let Some(finite) = &action.finite {
                 finite.value(number, &mut value);
             }
@@ -117,17 +109,19 @@ impl<E: Number> Expressions<E> {
     }
 
     /// Reads what a step has made: `a[t]`, `r[t]` and `s[t+1]`.
-    pub fn read_after(&self, world: &World<E>, batch: &Batch<E>, actions: &[u32], values: &mut Values<E>) {
-        let rows = actions.len();
+    pub fn read_after(&self, world: &World<E>, batch: &Batch<E>, actions: Actions<E>, rows: usize, values: &mut Values<E>) {
         for (place, column) in self.reads.iter().zip(&mut values.columns) {
             let column = &mut column[..rows];
             match *place {
                 Place::NextState(component) => batch.read_state(world, component, column),
                 Place::Reward(reward) => column.copy_from_slice(&batch.reward(world, reward)[..rows]),
-                Place::Action(component) => {
-                    let table = &self.action_values[component];
-                    column.iter_mut().zip(actions).for_each(|(value, &action)| *value = table[action as usize]);
-                }
+                Place::Action(component) => match actions {
+                    Actions::Numbers(numbers) => {
+                        let table = &self.action_values[component];
+                        column.iter_mut().zip(numbers).for_each(|(value, &action)| *value = table[action as usize]);
+                    }
+                    Actions::Columns { values, stride } => column.copy_from_slice(&values[component * stride..][..rows]),
+                },
                 Place::State(_) | Place::Observation(_) => {}
             }
         }

@@ -1,4 +1,4 @@
-//! Fused nodes of the tape: a whole network, a categorical head, a divergence, a squared error.
+//! Fused nodes of the tape: a whole network, a categorical or normal head, a divergence, a squared error.
 //!
 //! A node's values are computed on plain slices; what it records is one backward operation. Write a loss as terms
 //! `Σ_rows weight · value` and hand them to [`Tape::backward`].
@@ -6,7 +6,9 @@
 use super::categorical;
 use super::evaluate::{Activations, Scratch};
 use super::float::Float;
+use super::kernels;
 use super::network::NetworkPlan;
+use super::normal;
 use super::parameters::Parameters;
 use super::tensor::{Matrix, Tape, values_of};
 use std::ops::Range;
@@ -63,6 +65,46 @@ impl<E: Float> Tape<E> {
             let w = flow.take(&output);
             categorical::add_divergence_gradient(&log_p, &log_q, outcomes, &w, flow.of(&first));
             categorical::add_divergence_gradient_of_second(&log_p, &log_q, outcomes, &w, flow.of(&second));
+        });
+        kl
+    }
+
+    /// `log N(x)` and the entropy of independent normals, one number a row each; `x` is row-major.
+    pub fn normal(&mut self, (mean, sd): (&Matrix<E>, &Matrix<E>), x: Vec<E>) -> (Matrix<E>, Matrix<E>) {
+        let width = columns_of(mean);
+        let (means, sds) = (values_of(mean), values_of(sd));
+        let rows = means.len() / width;
+        let (mut log_prob, mut entropy) = (vec![E::ZERO; rows], vec![E::ZERO; rows]);
+        normal::log_densities((&means, &sds), width, &x, &mut log_prob);
+        normal::entropies(&sds, width, &mut entropy);
+        let (log_prob, entropy) = (self.constant(log_prob, 1), self.constant(entropy, 1));
+        let (to_mean, to_sd, outputs) = (mean.clone(), sd.clone(), (log_prob.clone(), entropy.clone()));
+        self.record(move |flow| {
+            let weights = (flow.take(&outputs.0), flow.take(&outputs.1));
+            let (mut d_mean, mut d_sd) = (vec![E::ZERO; means.len()], vec![E::ZERO; means.len()]);
+            normal::add_score_gradient((&means, &sds), width, &x, (&weights.0, &weights.1), (&mut d_mean, &mut d_sd));
+            kernels::add(flow.of(&to_mean), &d_mean);
+            kernels::add(flow.of(&to_sd), &d_sd);
+        });
+        (log_prob, entropy)
+    }
+
+    /// `KL(N(q) ‖ N(p))` of means and deviations, one number a row. Gradient flows to both.
+    pub fn normal_divergence(&mut self, q: (&Matrix<E>, &Matrix<E>), p: (&Matrix<E>, &Matrix<E>)) -> Matrix<E> {
+        let width = columns_of(q.0);
+        let [mean_q, sd_q, mean_p, sd_p] = [q.0, q.1, p.0, p.1].map(values_of);
+        let mut kl = vec![E::ZERO; mean_q.len() / width];
+        normal::divergences((&mean_q, &sd_q), (&mean_p, &sd_p), width, &mut kl);
+        let kl = self.constant(kl, 1);
+        let (to, output) = ([q.0, q.1, p.0, p.1].map(Matrix::clone), kl.clone());
+        self.record(move |flow| {
+            let w = flow.take(&output);
+            let (q, p) = ((&mean_q[..], &sd_q[..]), (&mean_p[..], &sd_p[..]));
+            let mut d: [Vec<E>; 4] = std::array::from_fn(|_| vec![E::ZERO; q.0.len()]);
+            let [mean_q, sd_q, mean_p, sd_p] = &mut d;
+            normal::add_divergence_gradient(q, p, width, &w, (mean_q, sd_q));
+            normal::add_divergence_gradient_of_second(q, p, width, &w, (mean_p, sd_p));
+            to.iter().zip(&d).for_each(|(to, d)| kernels::add(flow.of(to), d));
         });
         kl
     }

@@ -2,46 +2,112 @@
 //!
 //! `∇L = E_q[ Σ_t ∇log π(a_t|·) · A_t + Σ_t ∇H_t − … ]`, the score-function part with credit and baseline (see [`super::credit`]), and
 //! the pathwise part of entropies and divergences in closed form. What optimisers get is the gradient of `−L`.
+//!
+//! Where a batch is used again, a draw is weighed by the ratio `ρ = π(a|·) / π_b(a|·)` of the present policy to the one that drew it, and
+//! `L` becomes the surrogate `E_b[Σ_t ρ_t A_t + …]` (Schulman et al. 2015, eq. 14), with `clip_ratio` that of Schulman et al. (2017, eq. 7).
 
 use super::credit::{self, Carry, Discounts, Given, StepSums};
+use super::evaluate::Activations;
 use super::expressions::Number;
+use super::family::Draws;
 use super::float::Float;
 use super::parameters::Parameters;
 use super::rollout::Rollout;
-use super::stage::{Source, Stage};
-use super::tensor::Tape;
+use super::stage::{Anchor, Source, Stage};
+use super::tensor::{Tape, values_of};
 use crate::plan::Baseline;
+use rand::Rng;
+use rand::seq::SliceRandom;
+use std::sync::Arc;
 
 /// What a shard gives to a gradient step.
 pub(super) struct Objective<E> {
-    /// The gradient of `−L`, flat.
+    /// The gradient of `−L` and of the baseline's squared error, flat.
     pub gradient: Vec<E>,
-    /// The gradient of the baseline's squared error, flat.
-    pub fit: Vec<E>,
-    /// Sum over rows of the baseline's squared error.
-    pub error: f64,
+    /// Of the rows of the last gradient.
+    pub told: Told,
     /// Sums of the credit at each `t`, of this shard.
     pub sums: StepSums,
     credit: Vec<E>,
-    advantage: Vec<E>,
+    pub advantage: Vec<E>,
     target: Vec<E>,
+    /// `t` of each row.
+    times: Vec<u32>,
     /// Per trajectory, what a step after its end gives.
     rests: Vec<f64>,
     carry: Carry<E>,
+    /// The rows in the order in which minibatches take them.
+    order: Vec<u32>,
+    part: Part<E>,
+}
+
+/// Sums over the rows of a gradient.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Told {
+    /// Of the baseline's squared error.
+    pub error: f64,
+    /// Of `KL(π ‖ π_b)`, in nats, where the settings ask for it.
+    pub divergence: f64,
+    pub rows: usize,
+}
+
+/// What a gradient is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Aim {
+    Policy,
+    Baseline,
+    Both,
+}
+
+/// How the rows of a gradient are weighed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Weighing {
+    pub aim: Aim,
+    /// What a row counts: one over the trajectories of the batch, times its rows over those of the gradient.
+    pub share: f64,
+    /// The parameters have moved since the rows were drawn.
+    pub moved: bool,
+}
+
+/// The rows of a gradient.
+struct Sample<'a, E> {
+    network: &'a Arc<Activations<E>>,
+    draws: &'a Draws<E>,
+    policy: &'a [E],
+    anchor: &'a [E],
+    log_prob: &'a [E],
+    advantage: &'a [E],
+    target: &'a [E],
+    times: &'a [u32],
+}
+
+/// The rows of a minibatch, gathered.
+#[derive(Default)]
+struct Part<E> {
+    network: Arc<Activations<E>>,
+    draws: Draws<E>,
+    policy: Vec<E>,
+    anchor: Vec<E>,
+    log_prob: Vec<E>,
+    advantage: Vec<E>,
+    target: Vec<E>,
+    times: Vec<u32>,
 }
 
 impl<E: Number> Objective<E> {
     pub fn new(parameters: &Parameters<E>) -> Objective<E> {
         Objective {
             gradient: parameters.zero_gradient(),
-            fit: parameters.zero_gradient(),
-            error: 0.0,
+            told: Told::default(),
             sums: StepSums::default(),
             credit: Vec::new(),
             advantage: Vec::new(),
             target: Vec::new(),
+            times: Vec::new(),
             rests: Vec::new(),
             carry: Carry::default(),
+            order: Vec::new(),
+            part: Part::default(),
         }
     }
 
@@ -50,6 +116,10 @@ impl<E: Number> Objective<E> {
         let rows = rollout.rows.len();
         for list in [&mut self.credit, &mut self.advantage, &mut self.target] {
             list.resize(rows, <E as Float>::ZERO);
+        }
+        self.times.clear();
+        for (t, bounds) in rollout.rows.starts.windows(2).enumerate() {
+            self.times.resize(bounds[1], t as u32 + 1);
         }
         let settings = &stage.plan.settings;
         let given = Given { here: &rollout.here, before: &rollout.before, after: &rollout.after };
@@ -64,79 +134,179 @@ impl<E: Number> Objective<E> {
                 self.sums.add_rests(&self.rests);
             }
             Baseline::Network { .. } => {
-                let network = stage.baseline.as_ref().map(|wired| &wired.network);
-                let values = network.map_or(&[][..], |network| rollout.baseline.output(network, 0, 0..rows));
-                let discounts = Discounts { discount, lambda: Float::of(settings.lambda) };
+                let root = stage.learning.value.expect("stage: a baseline that is a network has a root");
+                let values = rollout.network.output(&stage.learning.network, root, 0..rows);
                 let Objective { carry, advantage, target, .. } = self;
-                credit::advantages(&rollout.rows, &given, values, discounts, carry, advantage, target);
+                match settings.n_step {
+                    Some(steps) => {
+                        credit::n_step_advantages(&rollout.rows, &given, values, (discount, steps), carry, advantage, target);
+                    }
+                    None => {
+                        let discounts = Discounts { discount, lambda: Float::of(settings.lambda) };
+                        credit::advantages(&rollout.rows, &given, values, discounts, carry, advantage, target);
+                    }
+                }
             }
         }
     }
 
-    /// The gradients, divided by `trajectories` (of the whole batch); `all` are the sums of credit over all shards.
-    pub fn differentiate(
+    /// The advantage of each row where it needs the sums of credit over all shards.
+    pub fn compare(&mut self, stage: &Stage<E>, rollout: &Rollout<E>, all: &StepSums) {
+        if stage.plan.settings.baseline == Baseline::LeaveOneOut {
+            credit::leave_one_out(&rollout.rows, &self.credit, &self.rests, all, &mut self.advantage);
+        }
+    }
+
+    /// The gradient from all rows, as the network computed them last.
+    pub fn differentiate(&mut self, stage: &Stage<E>, parameters: &Parameters<E>, rollout: &Rollout<E>, weighing: Weighing) {
+        self.gradient.fill(<E as Float>::ZERO);
+        let sample = Sample {
+            network: &rollout.network,
+            draws: &rollout.draws,
+            policy: &rollout.policy,
+            anchor: &rollout.anchor,
+            log_prob: &rollout.log_prob,
+            advantage: &self.advantage,
+            target: &self.target,
+            times: &self.times,
+        };
+        self.told = sample.add_gradient(stage, parameters, weighing, &mut self.gradient);
+    }
+
+    /// Puts the rows in a new order, in which the minibatches of a pass take them.
+    pub fn shuffle(&mut self, random: &mut impl Rng) {
+        self.order.clear();
+        self.order.extend(0..self.times.len() as u32);
+        self.order.shuffle(random);
+    }
+
+    /// The gradient from the rows of minibatch `part` of `parts`.
+    pub fn differentiate_part(
         &mut self,
         stage: &Stage<E>,
         parameters: &Parameters<E>,
         rollout: &Rollout<E>,
-        all: &StepSums,
-        trajectories: usize,
+        weighing: Weighing,
+        (part, parts): (usize, usize),
     ) {
         self.gradient.fill(<E as Float>::ZERO);
-        self.fit.fill(<E as Float>::ZERO);
-        self.error = 0.0;
-        if rollout.rows.is_empty() {
-            return;
-        }
-        if stage.plan.settings.baseline == Baseline::LeaveOneOut {
-            credit::leave_one_out(&rollout.rows, &self.credit, &self.rests, all, &mut self.advantage);
-        }
-        self.policy_gradient(stage, parameters, rollout, 1.0 / trajectories as f64);
-        self.baseline_gradient(stage, parameters, rollout, 1.0 / trajectories as f64);
-    }
-
-    fn policy_gradient(&mut self, stage: &Stage<E>, parameters: &Parameters<E>, rollout: &Rollout<E>, share: f64) {
-        let rows = 0..rollout.rows.len();
-        let mut tape = Tape::default();
-        let logits = tape.network(&stage.policy.network, parameters, &rollout.policy, rows.clone()).remove(0);
-        let (log_prob, entropy) = tape.categorical(&logits, rollout.drawn.as_slice().into());
-        let down: E = Float::of(-share);
-        let mut weighted = vec![(log_prob, self.advantage.iter().map(|&advantage| down * advantage).collect())];
-        for term in stage.terms.iter().filter(|term| term.pathwise) {
-            let weights = weights(term.sign, (term.from, term.to), &rollout.rows.starts, share);
-            match term.source {
-                Source::Entropy => weighted.push((entropy.clone(), weights)),
-                Source::Divergence => {
-                    let other = match &stage.prior {
-                        Some(prior) => tape.network(&prior.network, parameters, &rollout.prior, rows.clone()).remove(0),
-                        None => tape.constant(rollout.log_prior.clone(), stage.actions),
-                    };
-                    weighted.push((tape.divergence(&logits, &other), weights));
-                }
-                // no parameter enters an exponent or a count
-                Source::Exponent(_) | Source::LogCount(_) => {}
-            }
-        }
-        tape.backward(weighted, parameters, &mut self.gradient);
-    }
-
-    fn baseline_gradient(&mut self, stage: &Stage<E>, parameters: &Parameters<E>, rollout: &Rollout<E>, share: f64) {
-        let Some(wired) = &stage.baseline else { return };
-        let rows = rollout.rows.len();
-        let mut tape = Tape::default();
-        let value = tape.network(&wired.network, parameters, &rollout.baseline, 0..rows).remove(0);
-        let squares = tape.squared_error(&value, &self.target);
-        let sum = tape.backward(vec![(squares, vec![Float::of(share); rows])], parameters, &mut self.fit);
-        self.error = 2.0 * sum / share;
+        let rows = &self.order[part_of(self.order.len(), part, parts)];
+        let width = stage.family.numbers();
+        let mine = &mut self.part;
+        let network = Arc::get_mut(&mut mine.network).expect("objective: the tape of the last gradient is gone");
+        stage.learning.network.gather(&rollout.network, rows, network);
+        stage.learning.network.recompute(parameters.values(), 0..rows.len(), network);
+        mine.draws.gather(&rollout.draws, rows, width / 2);
+        gather(&rollout.policy, rows, width, &mut mine.policy);
+        gather(&rollout.anchor, rows, width, &mut mine.anchor);
+        gather(&rollout.log_prob, rows, 1, &mut mine.log_prob);
+        gather(&self.advantage, rows, 1, &mut mine.advantage);
+        gather(&self.target, rows, 1, &mut mine.target);
+        gather(&self.times, rows, 1, &mut mine.times);
+        let sample = Sample {
+            network: &mine.network,
+            draws: &mine.draws,
+            policy: &mine.policy,
+            anchor: &mine.anchor,
+            log_prob: &mine.log_prob,
+            advantage: &mine.advantage,
+            target: &mine.target,
+            times: &mine.times,
+        };
+        self.told = sample.add_gradient(stage, parameters, weighing, &mut self.gradient);
     }
 }
 
-/// The weight of each row in `−sign · Σ_{t = from..to} / N`.
-fn weights<E: Number>(sign: f64, (from, to): (usize, usize), starts: &[usize], share: f64) -> Vec<E> {
-    let mut weights = Vec::with_capacity(starts[starts.len() - 1]);
-    for (t, bounds) in starts.windows(2).enumerate() {
-        let weight = if (from..=to).contains(&(t + 1)) { -sign * share } else { 0.0 };
-        weights.resize(bounds[1], Float::of(weight));
+/// The rows of part `part` of `parts`.
+pub(super) fn part_of(rows: usize, part: usize, parts: usize) -> std::ops::Range<usize> {
+    part * rows / parts..(part + 1) * rows / parts
+}
+
+impl<E: Number> Sample<'_, E> {
+    fn add_gradient(&self, stage: &Stage<E>, parameters: &Parameters<E>, weighing: Weighing, gradient: &mut [E]) -> Told {
+        let rows = self.times.len();
+        let mut told = Told { rows, ..Told::default() };
+        if rows == 0 {
+            return told;
+        }
+        let wired = &stage.learning;
+        let mut tape = Tape::default();
+        let roots = tape.network(&wired.network, parameters, self.network, 0..rows);
+        let mut weighted = Vec::new();
+        if weighing.aim != Aim::Baseline {
+            let policy = &roots[wired.policy.clone()];
+            let (log_prob, entropy) = stage.family.score(&mut tape, policy, self.draws);
+            let weights = self.score_weights(&values_of(&log_prob), stage.plan.settings.clip_ratio, weighing);
+            weighted.push((log_prob, weights));
+            for term in stage.terms.iter().filter(|term| term.pathwise) {
+                let weights = self.weights(term.sign, term.from as u32..=term.to as u32, weighing.share);
+                match term.source {
+                    Source::Entropy => weighted.push((entropy.clone(), weights)),
+                    Source::Divergence => {
+                        let prior = match stage.anchor {
+                            Anchor::Present => roots[wired.prior.clone()].to_vec(),
+                            Anchor::None | Anchor::PreviousPolicy | Anchor::Previous(_) | Anchor::Expressions(_) => {
+                                stage.family.frozen(&tape, self.anchor)
+                            }
+                        };
+                        weighted.push((stage.family.divergence(&mut tape, policy, &prior), weights));
+                    }
+                    // no parameter enters an exponent, a count, or the log-density of a prior without parameters
+                    Source::Exponent(_) | Source::LogRatio(_) | Source::LogCount(_) => {}
+                }
+            }
+            if stage.plan.settings.kl_target.is_some() {
+                told.divergence = self.divergence(stage);
+            }
+        }
+        if let Some(root) = wired.value.filter(|_| weighing.aim != Aim::Policy) {
+            let value = &roots[root];
+            told.error = values_of(value).iter().zip(self.target).map(|(v, g)| (v.as_f64() - g.as_f64()).powi(2)).sum();
+            let squares = tape.squared_error(value, self.target);
+            let weight = if stage.plan.shared { stage.plan.settings.baseline_weight } else { 1.0 };
+            weighted.push((squares, vec![Float::of(weight * weighing.share); rows]));
+        }
+        tape.backward(weighted, parameters, gradient);
+        told
     }
-    weights
+
+    /// The weight of each `log π(a)`: `−A`, times the ratio where the policy has moved; 0 where that is clipped.
+    fn score_weights(&self, log_prob: &[E], clip_ratio: Option<f64>, weighing: Weighing) -> Vec<E> {
+        let down: E = Float::of(-weighing.share);
+        if !weighing.moved {
+            return self.advantage.iter().map(|&advantage| down * advantage).collect();
+        }
+        let clip = clip_ratio.unwrap_or(f64::INFINITY);
+        let (low, high): (E, E) = (Float::of(1.0 - clip), Float::of(1.0 + clip));
+        let rows = log_prob.iter().zip(self.log_prob).zip(self.advantage);
+        rows.map(|((&present, &then), &advantage)| {
+            let ratio = Float::exp(present - then);
+            let clipped = if advantage > <E as Float>::ZERO { ratio > high } else { ratio < low };
+            if clipped { <E as Float>::ZERO } else { down * ratio * advantage }
+        })
+        .collect()
+    }
+
+    /// The weight of each row in `−sign · Σ_{t of times} share`.
+    fn weights(&self, sign: f64, times: std::ops::RangeInclusive<u32>, share: f64) -> Vec<E> {
+        let weight: E = Float::of(-sign * share);
+        self.times.iter().map(|t| if times.contains(t) { weight } else { <E as Float>::ZERO }).collect()
+    }
+
+    /// `Σ KL(π ‖ π_b)` over the rows.
+    fn divergence(&self, stage: &Stage<E>) -> f64 {
+        let rows = 0..self.times.len();
+        let mut present = vec![<E as Float>::ZERO; self.policy.len()];
+        stage.family.describe(stage.learning.outputs(self.network, &stage.learning.policy, &rows), &mut present);
+        let mut divergences = vec![<E as Float>::ZERO; rows.len()];
+        stage.family.divergences(&present, self.policy, &mut divergences);
+        divergences.iter().map(|kl| kl.as_f64()).sum()
+    }
+}
+
+fn gather<T: Copy>(from: &[T], rows: &[u32], width: usize, into: &mut Vec<T>) {
+    into.clear();
+    if !from.is_empty() {
+        into.extend(rows.iter().flat_map(|&row| &from[row as usize * width..(row as usize + 1) * width]));
+    }
 }

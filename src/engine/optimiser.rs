@@ -93,6 +93,15 @@ impl<E: Float> Optimiser<E> {
         }
     }
 
+    /// Scales the part of `gradient` that this rule moves along so that its Euclidean norm is at most `largest`; returns the norm before.
+    pub fn clip(&self, gradient: &mut [E], largest: Option<f64>) -> f64 {
+        let norm = self.moving.iter().map(|range| kernels::sum_of_squares(&gradient[range.clone()])).sum::<f64>().sqrt();
+        if let Some(largest) = largest.filter(|&largest| norm.is_finite() && norm > largest) {
+            self.moving.iter().for_each(|range| kernels::scale(&mut gradient[range.clone()], E::of(largest / norm)));
+        }
+        norm
+    }
+
     pub fn state(&self) -> OptimiserState<E> {
         OptimiserState { steps: self.steps, first: self.first.clone(), second: self.second.clone() }
     }

@@ -3,25 +3,17 @@
 //! Trajectories start at `s[1]` and run to the horizon or the end. Rows that have ended cost nothing: only live rows go through the
 //! networks and are kept, all of `t = 1` first, then all of `t = 2`, …
 
-use super::categorical;
 use super::credit::Rows;
 use super::evaluate::Activations;
 use super::expressions::{Number, Values};
+use super::family::{Choice, Draws};
 use super::float::Float;
-use super::stage::{Credit, Feeds, Source, Stage};
-use crate::world::{Actions, Batch};
+use super::stage::{Anchor, Credit, Feeds, Source, Stage, Wired};
+use crate::world::Batch;
 use rand::SeedableRng;
-use rand::rand_core::Rng as _;
 use rand_xoshiro::Xoshiro256PlusPlus;
+use std::ops::Range;
 use std::sync::Arc;
-
-/// How actions are chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Choice {
-    Sampled,
-    /// The most probable action.
-    Greedy,
-}
 
 /// Whether rows are kept for a gradient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,24 +22,34 @@ pub(super) enum Keep {
     Nothing,
 }
 
+/// The parameters a rollout reads.
+#[derive(Clone, Copy)]
+pub(super) struct Point<'a, E> {
+    pub present: &'a [E],
+    /// Those of the beginning of the round; `None` where they are the present ones.
+    pub previous: Option<&'a [E]>,
+}
+
 /// The trajectories of a shard and all buffers of their rollout, which are made once.
 pub(super) struct Rollout<E> {
     batch: Batch<E>,
     pub rows: Rows,
-    pub drawn: Vec<u32>,
+    pub draws: Draws<E>,
     /// What each row gives to the terms credited to its own draw, and to those credited to earlier draws only.
     pub here: Vec<E>,
     pub before: Vec<E>,
     /// Per trajectory, what its steps after the end give to credited terms.
     pub after: Vec<E>,
-    /// Log-probabilities of the prior, a row for each row, where it is an expression.
-    pub log_prior: Vec<E>,
-    pub policy: Arc<Activations<E>>,
-    pub prior: Arc<Activations<E>>,
-    pub baseline: Arc<Activations<E>>,
+    /// The policy's numbers, and those of a prior without present parameters, a row for each row.
+    pub policy: Vec<E>,
+    pub anchor: Vec<E>,
+    /// `log π` of each draw, of a squashed normal before `tanh`.
+    pub log_prob: Vec<E>,
+    pub network: Arc<Activations<E>>,
     pub totals: Totals,
     exponents: Values<E>,
-    prior_values: Option<Values<E>>,
+    anchor_values: Option<Values<E>>,
+    previous: Activations<E>,
     feeds: Feeds<E>,
     work: Work<E>,
 }
@@ -67,38 +69,43 @@ pub(super) struct Totals {
 /// Columns of one step.
 struct Work<E> {
     uniforms: Vec<E>,
-    log_p: Vec<E>,
-    log_q: Vec<E>,
+    values: Vec<E>,
     entropy: Vec<E>,
     divergence: Vec<E>,
+    prior: Vec<E>,
+    actions: Vec<E>,
     origin: Vec<u32>,
 }
 
 impl<E: Number> Rollout<E> {
     pub fn new(stage: &Stage<E>, trajectories: usize) -> Rollout<E> {
         let column = || vec![<E as Float>::ZERO; trajectories];
-        let matrix = || vec![<E as Float>::ZERO; trajectories * stage.actions];
         Rollout {
             batch: Batch::new(&stage.world, trajectories),
             rows: Rows::default(),
-            drawn: Vec::new(),
+            draws: Draws::default(),
             here: Vec::new(),
             before: Vec::new(),
             after: column(),
-            log_prior: Vec::new(),
-            policy: Arc::new(Activations::new(&stage.policy.network, trajectories)),
-            prior: Arc::new(Activations::default()),
-            baseline: Arc::new(Activations::default()),
+            policy: Vec::new(),
+            anchor: Vec::new(),
+            log_prob: Vec::new(),
+            network: Arc::new(Activations::default()),
             totals: Totals::default(),
             exponents: stage.exponents.values(trajectories),
-            prior_values: stage.log_prior.as_ref().map(|expressions| expressions.values(trajectories)),
+            anchor_values: match &stage.anchor {
+                Anchor::Expressions(expressions) => Some(expressions.values(trajectories)),
+                Anchor::None | Anchor::Present | Anchor::PreviousPolicy | Anchor::Previous(_) => None,
+            },
+            previous: Activations::default(),
             feeds: Feeds::default(),
             work: Work {
-                uniforms: column(),
-                log_p: matrix(),
-                log_q: matrix(),
+                uniforms: Vec::with_capacity(trajectories),
+                values: column(),
                 entropy: column(),
                 divergence: column(),
+                prior: Vec::new(),
+                actions: Vec::new(),
                 origin: vec![0; trajectories],
             },
         }
@@ -109,7 +116,7 @@ impl<E: Number> Rollout<E> {
     }
 
     /// Rolls all trajectories out anew; `stream` names the random numbers.
-    pub fn run(&mut self, stage: &Stage<E>, parameters: &[E], stream: [u64; 3], choice: Choice, keep: Keep) {
+    pub fn run(&mut self, stage: &Stage<E>, point: Point<E>, stream: [u64; 3], choice: Choice, keep: Keep) {
         let mut random = generator(stream);
         self.clear(stage);
         self.batch.reset(&stage.world, &mut random);
@@ -120,17 +127,13 @@ impl<E: Number> Rollout<E> {
             if self.batch.front() == 0 {
                 break;
             }
-            self.step(stage, parameters, &mut random, t, (choice, keep));
+            self.step(stage, point, &mut random, t, (choice, keep));
         }
     }
 
     fn clear(&mut self, stage: &Stage<E>) {
         let trajectories = self.trajectories();
-        self.rows.clear();
-        self.drawn.clear();
-        self.here.clear();
-        self.before.clear();
-        self.log_prior.clear();
+        self.clear_rows();
         self.after.fill(<E as Float>::ZERO);
         let totals = &mut self.totals;
         totals.terms.clear();
@@ -144,13 +147,18 @@ impl<E: Number> Rollout<E> {
         totals.lengths.resize(trajectories, 0);
     }
 
+    fn clear_rows(&mut self) {
+        self.rows.clear();
+        self.draws.clear();
+        let lists = [&mut self.here, &mut self.before, &mut self.policy, &mut self.anchor, &mut self.log_prob];
+        lists.into_iter().for_each(Vec::clear);
+    }
+
     /// Moves the live rows by the step `t`.
-    fn step(&mut self, stage: &Stage<E>, parameters: &[E], random: &mut Xoshiro256PlusPlus, t: usize, (choice, keep): (Choice, Keep)) {
+    fn step(&mut self, stage: &Stage<E>, point: Point<E>, random: &mut Xoshiro256PlusPlus, t: usize, (choice, keep): (Choice, Keep)) {
         let live = self.batch.front();
         if keep == Keep::Nothing {
-            self.rows.clear();
-            [&mut self.here, &mut self.before, &mut self.log_prior].into_iter().for_each(Vec::clear);
-            self.drawn.clear();
+            self.clear_rows();
         }
         let first = self.rows.len();
         let rows = first..first + live;
@@ -158,88 +166,95 @@ impl<E: Number> Rollout<E> {
         self.rows.trajectory.extend_from_slice(&self.work.origin[..live]);
         self.rows.close_step();
 
-        let Rollout { batch, feeds, policy, prior, baseline, .. } = self;
-        for (wired, activations, needed) in [
-            (Some(&stage.policy), policy, true),
-            (stage.prior.as_ref(), prior, true),
-            (stage.baseline.as_ref(), baseline, keep == Keep::Rows),
-        ] {
-            if let Some(wired) = wired.filter(|_| needed) {
-                let activations = Arc::get_mut(activations).expect("rollout: the tape of the last gradient is gone");
-                wired.feed(&stage.world, batch, live, feeds, |inputs| {
-                    wired.network.forward(parameters, inputs, rows.clone(), activations);
-                });
-            }
-        }
-        self.draw(stage, random, rows.clone(), choice);
-        self.divergences(stage, t, rows.clone());
+        let wired = if keep == Keep::Rows { &stage.learning } else { &stage.acting };
+        let network = Arc::get_mut(&mut self.network).expect("rollout: the tape of the last gradient is gone");
+        wired.feed(&stage.world, &self.batch, live, &mut self.feeds, |inputs| {
+            wired.network.forward(point.present, inputs, rows.clone(), network);
+        });
+        let width = stage.family.numbers();
+        let grown = |list: &mut Vec<E>, width: usize| list.resize((first + live) * width, <E as Float>::ZERO);
+        grown(&mut self.policy, width);
+        grown(&mut self.log_prob, 1);
+        stage.family.describe(wired.outputs(&self.network, &wired.policy, &rows), &mut self.policy[first * width..]);
+        let policy = &self.policy[first * width..];
+        stage.family.draw(policy, choice, random, &mut self.work.uniforms, &mut self.draws);
+        stage.family.log_probs(policy, &self.draws, rows.clone(), &mut self.log_prob[first..]);
+        stage.family.entropies(policy, &mut self.work.entropy[..live]);
+        self.divergences(stage, point, t, rows.clone(), wired);
 
         stage.exponents.read_before(&stage.world, &self.batch, live, &mut self.exponents);
-        self.batch.step(&stage.world, Actions::Numbers(&self.drawn[rows.clone()]), random);
-        stage.exponents.read_after(&stage.world, &self.batch, &self.drawn[rows], &mut self.exponents);
+        let actions = stage.family.actions(&self.draws, rows.clone(), &mut self.work.actions);
+        self.batch.step(&stage.world, actions, random);
+        stage.exponents.read_after(&stage.world, &self.batch, actions, live, &mut self.exponents);
         stage.exponents.run(t, 0..live, &mut self.exponents);
-        self.collect(stage, t, live);
+        self.collect(stage, t, rows);
         self.batch.compact(&stage.world);
         self.absorb(stage, t, self.batch.front()..live);
     }
 
-    /// Chooses an action for each row, and leaves the policy's log-probabilities and entropies.
-    fn draw(&mut self, stage: &Stage<E>, random: &mut Xoshiro256PlusPlus, rows: std::ops::Range<usize>, choice: Choice) {
-        let (live, actions) = (rows.len(), stage.actions);
-        let logits = self.policy.output(&stage.policy.network, 0, rows.clone());
-        self.drawn.resize(rows.end, 0);
-        let drawn = &mut self.drawn[rows];
-        match choice {
-            Choice::Sampled => {
-                let uniforms = &mut self.work.uniforms[..live];
-                uniforms.iter_mut().for_each(|u| *u = E::unit(random.next_u64()));
-                categorical::sample(logits, actions, uniforms, drawn);
-            }
-            Choice::Greedy => categorical::greedy(logits, actions, drawn),
-        }
-        let log_p = &mut self.work.log_p[..live * actions];
-        categorical::log_probabilities(logits, actions, log_p);
-        categorical::entropies(log_p, actions, &mut self.work.entropy[..live]);
-    }
-
     /// `KL(π ‖ p)` of each row, where the bound has that term.
-    fn divergences(&mut self, stage: &Stage<E>, t: usize, rows: std::ops::Range<usize>) {
-        let (live, actions) = (rows.len(), stage.actions);
-        if let (Some(expressions), Some(values)) = (&stage.log_prior, &mut self.prior_values) {
-            expressions.read_before(&stage.world, &self.batch, live, values);
-            expressions.run(t, 0..live, values);
-            for row in 0..live {
-                for action in 0..actions {
-                    self.work.log_q[row * actions + action] = values.output(action)[row];
-                }
+    fn divergences(&mut self, stage: &Stage<E>, point: Point<E>, t: usize, rows: Range<usize>, wired: &Wired) {
+        let live = rows.len();
+        let width = stage.family.numbers();
+        let first = self.anchor.len();
+        let Rollout { batch, feeds, anchor, work, previous, policy, .. } = self;
+        let policy = &policy[rows.start * width..rows.end * width];
+        let prior = match (&stage.anchor, point.previous) {
+            (Anchor::None, _) => return,
+            (Anchor::Present, _) => {
+                work.prior.resize(live * width, <E as Float>::ZERO);
+                stage.family.describe(wired.outputs(&self.network, &wired.prior, &rows), &mut work.prior);
+                &work.prior[..]
             }
-            self.log_prior.extend_from_slice(&self.work.log_q[..live * actions]);
-        } else if let Some(prior) = &stage.prior {
-            let logits = self.prior.output(&prior.network, 0, rows);
-            categorical::log_probabilities(logits, actions, &mut self.work.log_q[..live * actions]);
-        } else {
-            return;
-        }
-        let Work { log_p, log_q, divergence, .. } = &mut self.work;
-        categorical::divergence(&log_p[..live * actions], &log_q[..live * actions], actions, &mut divergence[..live]);
+            (Anchor::PreviousPolicy, None) => {
+                anchor.extend_from_slice(policy);
+                &anchor[first..]
+            }
+            (Anchor::PreviousPolicy, Some(_)) | (Anchor::Previous(_), _) => {
+                let wired = if let Anchor::Previous(wired) = &stage.anchor { wired } else { &stage.acting };
+                wired.feed(&stage.world, batch, live, feeds, |inputs| {
+                    wired.network.forward(point.previous.unwrap_or(point.present), inputs, 0..live, previous);
+                });
+                anchor.resize(first + live * width, <E as Float>::ZERO);
+                stage.family.describe(wired.outputs(previous, &wired.policy, &(0..live)), &mut anchor[first..]);
+                &anchor[first..]
+            }
+            (Anchor::Expressions(expressions), _) => {
+                let Some(values) = &mut self.anchor_values else { return };
+                expressions.read_before(&stage.world, batch, live, values);
+                expressions.run(t, 0..live, values);
+                anchor.resize(first + live * width, <E as Float>::ZERO);
+                for (row, out) in anchor[first..].chunks_exact_mut(width).enumerate() {
+                    out.iter_mut().enumerate().for_each(|(number, out)| *out = values.output(number)[row]);
+                }
+                &anchor[first..]
+            }
+        };
+        stage.family.divergences(policy, prior, &mut work.divergence[..live]);
     }
 
     /// Adds up what the rows of a step gave.
-    fn collect(&mut self, stage: &Stage<E>, t: usize, live: usize) {
-        let first = self.here.len();
-        self.here.resize(first + live, <E as Float>::ZERO);
-        self.before.resize(first + live, <E as Float>::ZERO);
-        let origin = &self.work.origin[..live];
-        let entropy = &self.work.entropy[..live];
+    fn collect(&mut self, stage: &Stage<E>, t: usize, rows: Range<usize>) {
+        let (first, live) = (rows.start, rows.len());
+        self.here.resize(rows.end, <E as Float>::ZERO);
+        self.before.resize(rows.end, <E as Float>::ZERO);
+        let Work { origin, entropy, divergence, values: scratch, .. } = &mut self.work;
+        let (origin, entropy) = (&origin[..live], &entropy[..live]);
         self.totals.entropy += entropy.iter().map(|h| h.as_f64()).sum::<f64>();
         for (k, term) in stage.terms.iter().enumerate().filter(|(_, term)| (term.from..=term.to).contains(&t)) {
             let values = match term.source {
                 Source::Exponent(at) => &self.exponents.output(at)[..live],
+                Source::LogRatio(at) => {
+                    let log_q = self.log_prob[first..].iter().enumerate().map(|(k, &l)| l + stage.family.log_squash(&self.draws, first + k));
+                    let values = scratch.iter_mut().zip(&self.exponents.output(at)[..live]).zip(log_q);
+                    values.for_each(|((value, &log_p), log_q)| *value = log_p - log_q);
+                    &scratch[..live]
+                }
                 Source::Entropy => entropy,
-                Source::Divergence => &self.work.divergence[..live],
+                Source::Divergence => &divergence[..live],
                 Source::LogCount(value) => {
-                    self.work.uniforms[..live].fill(Float::of(value));
-                    &self.work.uniforms[..live]
+                    scratch[..live].fill(Float::of(value));
+                    &scratch[..live]
                 }
             };
             let sign: E = Float::of(term.sign);

@@ -22,10 +22,10 @@ impl Observer for () {
     }
 }
 
-/// The batch of one gradient step; means over its trajectories, in nats where nothing else is said.
+/// A batch as it was sampled; means over its trajectories, in nats where nothing else is said.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Metrics {
-    /// Gradient steps done, this one included.
+    /// Batches done, this one included.
     pub step: u64,
     /// The terms of the bound with their signs, in the plan's order; they sum to `bound`.
     pub terms: Vec<f64>,
@@ -34,7 +34,7 @@ pub struct Metrics {
     pub expected_return: f64,
     /// Of the policy, per live step.
     pub entropy: f64,
-    /// Euclidean norm of the bound's gradient, before clipping.
+    /// Euclidean norm of the batch's first gradient, before clipping.
     pub gradient_norm: f64,
     /// Mean squared error of the learned baseline, where there is one.
     pub baseline_error: Option<f64>,
@@ -48,7 +48,7 @@ pub struct Metrics {
 #[derive(Clone, Debug)]
 pub struct Run {
     pub parameters: Parameters<f64>,
-    /// Gradient steps done.
+    /// Batches done.
     pub steps: u64,
     /// The observer ended the run before its last step.
     pub interrupted: bool,
@@ -83,6 +83,8 @@ pub struct Checkpoint {
     pub step: u64,
     pub env_steps: u64,
     pub parameters: Parameters<f64>,
+    /// The parameters at the beginning of the round, flat; empty where they have not moved since.
+    pub previous: Vec<f64>,
     /// Of the bound's gradient.
     pub optimiser: OptimiserState<f64>,
     /// Of the baseline's fit.

@@ -1,27 +1,43 @@
 //! What all shards of a run share and none changes: the world, the networks and expressions of a plan, compiled.
 
-use super::evaluate;
+use super::evaluate::{self, Activations};
 use super::expressions::{Expressions, Number};
+use super::family::Family;
 use super::network::{InputKind, NetworkPlan};
 use super::run::EngineError;
 use crate::model::{FiniteDomain, KernelId, LayerId};
-use crate::plan::{Baseline, Plan, Prior, Quantity, Read};
+use crate::plan::{Baseline, Copy, Plan, Prior, Quantity, Read};
 use crate::world::{Batch, World};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A plan made ready to run in one precision.
 pub(super) struct Stage<'a, E> {
     pub plan: &'a Plan,
     pub world: World<E>,
-    pub policy: Wired,
-    /// Logits of the prior of a KL, where it is a kernel with parameters.
-    pub prior: Option<Wired>,
-    pub baseline: Option<Wired>,
+    pub family: Family,
+    /// What acting needs: the policy, and the prior of a KL where that is a kernel with the present parameters.
+    pub acting: Wired,
+    /// What learning needs: the same, and the baseline. What two of them compute alike is computed once.
+    pub learning: Wired,
+    pub anchor: Anchor<E>,
     pub exponents: Expressions<E>,
-    pub log_prior: Option<Expressions<E>>,
     pub terms: Vec<Term>,
     pub horizon: usize,
-    pub actions: usize,
+}
+
+/// What a policy's divergence is taken from.
+pub(super) enum Anchor<E> {
+    /// The bound has no such term.
+    None,
+    /// A kernel with the present parameters: [`Wired::prior`].
+    Present,
+    /// The policy at the beginning of the round.
+    PreviousPolicy,
+    /// Another kernel at the beginning of the round.
+    Previous(Wired),
+    /// The rows of numbers, as expressions.
+    Expressions(Expressions<E>),
 }
 
 /// What a row gives to a term, and where that is credited.
@@ -39,6 +55,8 @@ pub(super) struct Term {
 pub(super) enum Source {
     /// Output of [`Stage::exponents`].
     Exponent(usize),
+    /// `log p(a) − log π(a)`, `log p(a)` an output of [`Stage::exponents`].
+    LogRatio(usize),
     Entropy,
     Divergence,
     LogCount(f64),
@@ -54,13 +72,24 @@ pub(super) enum Credit {
     Nowhere,
 }
 
-/// A network and where its inputs come from.
+/// A network of several kernels and where its inputs come from.
 pub(super) struct Wired {
     pub network: Arc<NetworkPlan>,
+    /// The roots of the policy, of the prior and of the baseline.
+    pub policy: Range<usize>,
+    pub prior: Range<usize>,
+    pub value: Option<usize>,
     feeds: Vec<(Feed, InputKind)>,
     /// The state's and the observation's numbers, where a world that does not number them feeds a network that needs them.
     state: Option<FiniteDomain>,
     observation: Option<FiniteDomain>,
+}
+
+/// Layers of a kernel, and what its givens read.
+struct Part<'a> {
+    kernel: KernelId,
+    layers: Vec<LayerId>,
+    reads: &'a [Read],
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -89,22 +118,32 @@ impl<'a, E: Number> Stage<'a, E> {
     pub fn new(plan: &'a Plan) -> Result<Stage<'a, E>, EngineError> {
         let model = &plan.model;
         let world = World::compile(model, plan.environment).map_err(|error| EngineError::Unsupported(error.to_string()))?;
-        let policy = Wired::new(plan, plan.policy.kernel, plan.policy.logits, &plan.policy.reads)?;
+        let policy = &plan.policy;
+        let acting = Part { kernel: policy.kernel, layers: policy.head.layers(), reads: &policy.reads };
         let mut prior = None;
-        let mut exponents = 0;
+        let mut anchor = Anchor::None;
+        let mut outputs = 0..;
         let mut terms = Vec::with_capacity(plan.terms.len());
         for term in &plan.terms {
             let source = match &term.quantity {
-                Quantity::Exponent(_) => {
-                    exponents += 1;
-                    Source::Exponent(exponents - 1)
-                }
+                Quantity::Exponent(_) => Source::Exponent(outputs.next().unwrap_or(0)),
+                Quantity::LogRatio { .. } => Source::LogRatio(outputs.next().unwrap_or(0)),
                 Quantity::Entropy => Source::Entropy,
                 Quantity::LogCount(value) => Source::LogCount(*value),
-                Quantity::Kl { prior: of } => {
-                    if let Prior::Kernel { kernel, logits, reads } = of {
-                        prior = Some(Wired::new(plan, *kernel, *logits, reads)?);
-                    }
+                Quantity::Kl { prior: Prior::Expressions(numbers) } => {
+                    anchor = Anchor::Expressions(Expressions::compile(plan, numbers));
+                    Source::Divergence
+                }
+                Quantity::Kl { prior: Prior::Kernel { of, kernel, head, reads } } => {
+                    let part = Part { kernel: *kernel, layers: head.layers(), reads };
+                    anchor = match of {
+                        Copy::Present => {
+                            prior = Some(part);
+                            Anchor::Present
+                        }
+                        Copy::Previous if (*kernel, reads) == (policy.kernel, &policy.reads) => Anchor::PreviousPolicy,
+                        Copy::Previous => Anchor::Previous(Wired::new(plan, &part, None, None)?),
+                    };
                     Source::Divergence
                 }
             };
@@ -117,51 +156,87 @@ impl<'a, E: Number> Stage<'a, E> {
             terms.push(Term { source, sign: term.sign, from: term.from, to: term.to, credit, pathwise: term.pathwise });
         }
         let baseline = match &plan.settings.baseline {
-            Baseline::Network { kernel, layer, .. } => Some(Wired::new(plan, *kernel, *layer, &plan.baseline_reads)?),
+            Baseline::Network { kernel, layer, .. } => Some(Part { kernel: *kernel, layers: vec![*layer], reads: &plan.baseline_reads }),
             Baseline::None | Baseline::LeaveOneOut => None,
         };
-        let (exponents, log_prior) = (Expressions::exponents(plan), Expressions::log_prior(plan));
-        let (horizon, actions) = (model.horizon.value, plan.policy.actions);
-        Ok(Stage { plan, world, policy, prior, baseline, exponents, log_prior, terms, horizon, actions })
+        Ok(Stage {
+            plan,
+            world,
+            family: Family::of(&policy.head),
+            learning: Wired::new(plan, &acting, prior.as_ref(), baseline.as_ref())?,
+            acting: Wired::new(plan, &acting, prior.as_ref(), None)?,
+            anchor,
+            exponents: Expressions::sampled(plan),
+            terms,
+            horizon: model.horizon.value,
+        })
     }
 }
 
 impl Wired {
-    fn new(plan: &Plan, kernel: KernelId, layer: LayerId, reads: &[Read]) -> Result<Wired, EngineError> {
+    fn new(plan: &Plan, policy: &Part, prior: Option<&Part>, baseline: Option<&Part>) -> Result<Wired, EngineError> {
         let model = &plan.model;
         let environment = model.environment(plan.environment);
-        let outputs = model.kernel(kernel).outputs.len() as u32;
-        let refused =
-            |what: &str| EngineError::Unsupported(format!("`{}` {what}, which this version does not run", model.kernel(kernel).name));
+        let refused = |kernel: KernelId, what: &str| {
+            EngineError::Unsupported(format!("`{}` {what}, which this version does not run", model.kernel(kernel).name))
+        };
         let feed = |read: &Read| match *read {
             Read::Time => Some(Feed::Time),
             Read::Variable(variable) if variable == environment.state => Some(Feed::State),
             Read::Variable(variable) if Some(variable) == environment.observation => Some(Feed::Observation),
             Read::Variable(_) => None,
         };
-        let known: Option<Vec<Feed>> = reads.iter().map(feed).collect();
-        let known = known.ok_or_else(|| refused("reads what its environment does not draw before it"))?;
+        let parts: Vec<&Part> = [Some(policy), prior, baseline].into_iter().flatten().collect();
+        let mut known: Vec<(KernelId, Vec<Feed>)> = Vec::new();
+        for part in &parts {
+            let feeds: Option<Vec<Feed>> = part.reads.iter().map(feed).collect();
+            let feeds = feeds.ok_or_else(|| refused(part.kernel, "reads what its environment does not draw before it"))?;
+            if known.iter().any(|(kernel, other)| *kernel == part.kernel && *other != feeds) {
+                return Err(refused(part.kernel, "stands in prior and posterior with other arguments"));
+            }
+            known.push((part.kernel, feeds));
+        }
         const ELSEWHERE: u32 = u32::MAX;
-        let source = |of: KernelId, formal: u32| match formal.checked_sub(outputs).and_then(|given| known.get(given as usize)) {
-            Some(&feed) if of == kernel => feed as u32,
-            Some(_) | None => ELSEWHERE,
+        let source = |of: KernelId, formal: u32| {
+            let given = formal.checked_sub(model.kernel(of).outputs.len() as u32);
+            let feeds = known.iter().find(|(kernel, _)| *kernel == of).map(|(_, feeds)| feeds);
+            match given.zip(feeds).and_then(|(given, feeds)| feeds.get(given as usize)) {
+                Some(&feed) => feed as u32,
+                None => ELSEWHERE,
+            }
         };
-        let network = NetworkPlan::compile(model, &[layer], source).map_err(|error| EngineError::Unsupported(error.to_string()))?;
+        let roots: Vec<LayerId> = parts.iter().flat_map(|part| part.layers.iter().copied()).collect();
+        let network = NetworkPlan::compile(model, &roots, source).map_err(|error| EngineError::Unsupported(error.to_string()))?;
         let feeds = network.inputs().iter().map(|spec| {
             let feed = [Feed::State, Feed::Observation, Feed::Time].into_iter().find(|&feed| feed as u32 == spec.source);
-            feed.map(|feed| (feed, spec.kind)).ok_or_else(|| refused("has a network that reads what is not among its givens"))
+            feed.map(|feed| (feed, spec.kind))
+                .ok_or_else(|| refused(policy.kernel, "or its baseline has a network that reads what is not among its givens"))
         });
         let feeds = feeds.collect::<Result<Vec<_>, _>>()?;
         if feeds.len() > MOST_INPUTS {
-            return Err(refused("has a network of more than 8 inputs"));
+            return Err(refused(policy.kernel, "and its baseline have networks of more than 8 inputs"));
         }
         let numbers = |variable| model.variable(variable).domain.finite.clone();
+        let before_prior = policy.layers.len();
+        let before_value = before_prior + prior.map_or(0, |part| part.layers.len());
         Ok(Wired {
             network: Arc::new(network),
+            policy: 0..before_prior,
+            prior: before_prior..before_value,
+            value: baseline.map(|_| before_value),
             feeds,
             state: numbers(environment.state),
             observation: environment.observation.and_then(numbers),
         })
+    }
+
+    /// What the roots of the policy or of the prior computed at `rows`: at most two.
+    pub fn outputs<'a, E: Number>(&self, network: &'a Activations<E>, roots: &Range<usize>, rows: &Range<usize>) -> [&'a [E]; 2] {
+        let output = |at: usize| {
+            let root = roots.start + at;
+            if root < roots.end { network.output(&self.network, root, rows.clone()) } else { &[] }
+        };
+        [output(0), output(1)]
     }
 
     /// Calls `run` with the network's inputs at rows `0..rows` of the present step.

@@ -34,6 +34,8 @@ pub enum KeyKind {
     Optimizer,
     /// A network over variables at `t`, or one of these words.
     NetworkOr(&'static [&'static str]),
+    /// One of [`UPDATES`] with named arguments.
+    Update,
     /// Belongs to machinery that is not run yet.
     Later,
 }
@@ -48,9 +50,9 @@ pub enum KeyDefault {
     Derived(&'static str),
 }
 
-/// An optimiser and its arguments, each with its meaning and default.
+/// A word and its named arguments, each with its default and meaning.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct OptimizerKey {
+pub struct Choice {
     pub name: &'static str,
     pub arguments: &'static [(&'static str, f64, &'static str)],
 }
@@ -66,12 +68,48 @@ const fn later(name: &'static str, meaning: &'static str) -> Key {
 /// All keys, in the order they are printed.
 pub const KEYS: &[Key] = &[
     key("trajectories", KeyKind::Count { least: 1 }, KeyDefault::Number(64.0), "trajectories sampled for each gradient step"),
-    key("steps", KeyKind::Count { least: 0 }, KeyDefault::Number(1000.0), "gradient steps"),
+    key(
+        "steps",
+        KeyKind::Count { least: 0 },
+        KeyDefault::Derived("1000, or 1 where `rounds` is set"),
+        "batches of trajectories, in each round; a batch is one gradient step unless `epochs` or `minibatch` make it more",
+    ),
+    key("rounds", KeyKind::Count { least: 1 }, KeyDefault::Number(1.0), "outer iterations: each begins by moving `previous` to the present parameters"),
+    key(
+        "epochs",
+        KeyKind::Count { least: 1 },
+        KeyDefault::Number(1.0),
+        "passes over a batch; after the first gradient its draws are weighed by the ratio of the present policy to the one that drew them",
+    ),
+    key(
+        "minibatch",
+        KeyKind::Count { least: 1 },
+        KeyDefault::Derived("the whole batch"),
+        "live steps for each gradient within a pass, drawn without replacement",
+    ),
+    key(
+        "clip_ratio",
+        KeyKind::Positive,
+        KeyDefault::Derived("no clipping"),
+        "a draw whose ratio has left [1 − clip_ratio, 1 + clip_ratio] in the direction of its advantage has no gradient (Schulman 2017, eq. 7)",
+    ),
+    key(
+        "kl_target",
+        KeyKind::Positive,
+        KeyDefault::Derived("no target"),
+        "nats a live step; the passes over a batch end where KL(policy ‖ the one that drew it) exceeds it",
+    ),
+    key(
+        "update",
+        KeyKind::Update,
+        KeyDefault::Word("gradient"),
+        "how a batch moves the policy: optimiser steps, or a natural-gradient step with a line search (Schulman 2015)",
+    ),
     key(
         "optimizer",
         KeyKind::Optimizer,
         KeyDefault::Word("adam"),
-        "how a gradient moves the parameters; `rate` may be `ramp(from = …, to = …)` over the steps",
+        "how a gradient moves the parameters; `rate` may be `ramp(from = …, to = …)` over the batches",
     ),
     key(
         "clip_norm",
@@ -86,10 +124,22 @@ pub const KEYS: &[Key] = &[
         "what is subtracted from a draw's credit: a network fitted to earlier batches, the mean credit of the other trajectories at the same `t`, or nothing",
     ),
     key(
+        "baseline_weight",
+        KeyKind::Number { lo: 0.0, hi: f64::MAX },
+        KeyDefault::Number(1.0),
+        "weight of the baseline's squared error (halved) beside the bound, where its network shares a `net` with the policy and moves it",
+    ),
+    key(
         "lambda",
         KeyKind::Number { lo: 0.0, hi: 1.0 },
         KeyDefault::Number(1.0),
         "λ of generalised advantage estimation (Schulman 2016); below 1 it biases the gradient and needs a network as baseline",
+    ),
+    key(
+        "n_step",
+        KeyKind::Count { least: 1 },
+        KeyDefault::Derived("to the end"),
+        "steps of credit before the learned value takes the place of the rest (Mnih 2016); it biases the gradient and needs a network as baseline",
     ),
     key(
         "discount",
@@ -113,11 +163,6 @@ pub const KEYS: &[Key] = &[
         "parts of a batch, each with its own random stream; the result depends on it",
     ),
     key("log_every", KeyKind::Count { least: 1 }, KeyDefault::Derived("steps / 1000"), "gradient steps between two lines of metrics"),
-    later("rounds", "outer iterations that move `previous`"),
-    later("epochs", "passes over a batch by importance weights"),
-    later("minibatch", "trajectories for each gradient within a pass"),
-    later("clip_ratio", "bound on the importance ratio (PPO)"),
-    later("update", "how the policy moves in a round"),
     later("ratio", "the classifier network of a density ratio"),
     later("normalize", "rescaling of advantages or observations"),
     later("until", "stops the run when a quantity reaches a threshold"),
@@ -125,8 +170,8 @@ pub const KEYS: &[Key] = &[
 ];
 
 /// The optimisers, with the update of the paper or manual named.
-pub const OPTIMIZERS: &[OptimizerKey] = &[
-    OptimizerKey {
+pub const OPTIMIZERS: &[Choice] = &[
+    Choice {
         name: "adam",
         arguments: &[
             ("rate", 0.001, "step size (Kingma & Ba 2015)"),
@@ -135,13 +180,26 @@ pub const OPTIMIZERS: &[OptimizerKey] = &[
             ("epsilon", 1e-8, "added to the root of the second moment"),
         ],
     },
-    OptimizerKey { name: "sgd", arguments: &[("rate", 0.01, "step size"), ("momentum", 0.0, "decay of the velocity")] },
-    OptimizerKey {
+    Choice { name: "sgd", arguments: &[("rate", 0.01, "step size"), ("momentum", 0.0, "decay of the velocity")] },
+    Choice {
         name: "rmsprop",
         arguments: &[
             ("rate", 0.001, "step size (Tieleman & Hinton 2012)"),
             ("decay", 0.9, "decay of the squared gradient's mean"),
             ("epsilon", 1e-8, "added to the mean before its root is taken"),
+        ],
+    },
+];
+
+/// How a batch moves the policy.
+pub const UPDATES: &[Choice] = &[
+    Choice { name: "gradient", arguments: &[] },
+    Choice {
+        name: "trust_region",
+        arguments: &[
+            ("kl", 0.01, "radius: nats a live step"),
+            ("damping", 0.01, "added to the diagonal of the Fisher matrix"),
+            ("iterations", 10.0, "of conjugate gradients"),
         ],
     },
 ];
@@ -176,6 +234,7 @@ mod tests {
                 (KeyKind::Truth, KeyDefault::Truth(_)) => true,
                 (KeyKind::Word(words) | KeyKind::NetworkOr(words), KeyDefault::Word(word)) => words.contains(&word),
                 (KeyKind::Optimizer, KeyDefault::Word(word)) => OPTIMIZERS.iter().any(|o| o.name == word),
+                (KeyKind::Update, KeyDefault::Word(word)) => UPDATES.iter().any(|u| u.name == word),
                 _ => false,
             };
             assert!(fits, "{}", key.name);

@@ -1,6 +1,7 @@
 //! Model and Derivation in, Plan out: for each term its estimator and why, what is downstream of what, and the settings of the run.
 //! Allocates no tensors, never samples.
 
+mod head;
 mod keys;
 mod print;
 mod prior;
@@ -10,16 +11,16 @@ mod terms;
 #[cfg(test)]
 mod tests;
 
-pub use keys::{KEYS, Key, KeyDefault, KeyKind, OPTIMIZERS, OptimizerKey};
-pub use settings::{Baseline, Optimizer, Precision, Schedule, Settings};
-pub use terms::{Estimator, Prior, Quantity, Term};
+pub use head::Head;
+pub use keys::{Choice, KEYS, Key, KeyDefault, KeyKind, OPTIMIZERS, UPDATES};
+pub use settings::{Baseline, Optimizer, Precision, Schedule, Settings, Update};
+pub use terms::{Copy, Estimator, Prior, Quantity, Term};
 
 use crate::bound::{BoundDerivation, Derivation};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::expr::Graph;
 use crate::model::{
-    Distribution, EnvironmentId, FactorRef, Index, KernelId, LayerId, Model, ParameterId, Role, Scores, Value, VariableId,
-    kernel_parameters, parameters_of,
+    EnvironmentId, FactorRef, Index, KernelId, Model, ParameterId, Role, Value, VariableId, kernel_parameters, parameters_of,
 };
 use crate::source::Span;
 use std::collections::BTreeSet;
@@ -43,6 +44,8 @@ pub struct Plan {
     pub trained: BTreeSet<ParameterId>,
     /// Parameters of the baseline that its own fit moves: those the bound's gradient does not.
     pub fitted: BTreeSet<ParameterId>,
+    /// The baseline's network shares parameters with what is trained, and its fit moves them too.
+    pub shared: bool,
     /// What the reader of a result has to know: each choice that biases the gradient.
     pub remarks: Vec<String>,
 }
@@ -52,11 +55,9 @@ pub struct Plan {
 pub struct Policy {
     pub factor: FactorRef,
     pub kernel: KernelId,
-    /// The variable it draws, and its number of values.
+    /// The variable it draws.
     pub action: VariableId,
-    pub actions: usize,
-    /// Its logits, one per action.
-    pub logits: LayerId,
+    pub head: Head,
     /// What the kernel's givens read at `t`, in their order.
     pub reads: Vec<Read>,
 }
@@ -109,25 +110,30 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings) -> 
         }
         Baseline::None | Baseline::LeaveOneOut => Vec::new(),
     };
-    let mut graph = model.graph.clone();
-    let terms = terms::terms(model, bound, derivation, score, &settings, environment, &mut graph)?;
+    let mut scalars = terms::Scalars { graph: model.graph.clone(), inputs: model.inputs.clone() };
+    let terms = terms::terms(model, bound, derivation, score, &settings, (&policy, environment), &mut scalars)?;
     let moved: BTreeSet<ParameterId> = match model.objectives.as_slice() {
         [objective] if !objective.over.is_empty() => objective.over.iter().flat_map(|&kernel| kernel_parameters(model, kernel)).collect(),
         _ => model.kernels.iter().enumerate().flat_map(|(k, _)| kernel_parameters(model, KernelId(k as u32))).collect(),
     };
-    let mut used = parameters_of(&model.network, policy.logits);
+    let of_head = |head: &Head| head.layers().into_iter().flat_map(|layer| parameters_of(&model.network, layer)).collect::<BTreeSet<_>>();
+    let mut used = of_head(&policy.head);
     for term in &terms {
-        if let Quantity::Kl { prior: Prior::Kernel { logits, .. } } = &term.quantity {
-            used.extend(parameters_of(&model.network, *logits));
+        if let Quantity::Kl { prior: Prior::Kernel { of: Copy::Present, head, .. } } = &term.quantity {
+            used.extend(of_head(head));
         }
     }
     let trained: BTreeSet<ParameterId> = used.intersection(&moved).copied().collect();
-    let fitted = match &settings.baseline {
-        Baseline::Network { layer, .. } => parameters_of(&model.network, *layer).difference(&used).copied().collect(),
+    let read_by_baseline = match &settings.baseline {
+        Baseline::Network { layer, .. } => parameters_of(&model.network, *layer),
         Baseline::None | Baseline::LeaveOneOut => BTreeSet::new(),
     };
-    let remarks = remarks(derivation, &settings);
-    let model = Arc::new(model.clone());
+    let fitted = read_by_baseline.difference(&used).copied().collect();
+    let shared = !read_by_baseline.is_disjoint(&trained);
+    verify_rounds(model, &terms, &settings)?;
+    let remarks = remarks(derivation, &settings, shared);
+    let terms::Scalars { graph, inputs } = scalars;
+    let model = Arc::new(Model { inputs, ..model.clone() });
     Ok(Plan {
         model,
         derivation: derivation.clone(),
@@ -139,6 +145,7 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings) -> 
         graph,
         trained,
         fitted,
+        shared,
         remarks,
     })
 }
@@ -154,35 +161,34 @@ fn policy(model: &Model, bound: &crate::model::Bound, at: FactorRef, kernel: Ker
     if variable.role != Role::Action {
         return Err(vec![refused(factor.span, format!("`{}` is not an action; this version trains policies only", variable.name))]);
     }
-    let Some(domain) = &variable.domain.finite else {
-        let message = format!("the action `{}` is continuous; this version trains policies over finite actions", variable.name);
-        return Err(vec![refused(variable.span, message)]);
-    };
-    let logits = kernel_logits(model, kernel, domain.size())?;
+    let head = kernel_head(model, kernel, *action)?;
     let name = &model.kernel(kernel).name;
     let reads = reads(model, &factor.arguments, factor.span, &format!("`{name}`"))?;
-    Ok(Policy { factor: at, kernel, action: *action, actions: domain.size(), logits, reads })
+    Ok(Policy { factor: at, kernel, action: *action, head, reads })
 }
 
-/// The logits of a kernel over `actions` values.
-fn kernel_logits(model: &Model, kernel: KernelId, actions: usize) -> Result<LayerId, Vec<Diagnostic>> {
+/// The head of a kernel over the action.
+fn kernel_head(model: &Model, kernel: KernelId, action: VariableId) -> Result<Head, Vec<Diagnostic>> {
     let kernel = model.kernel(kernel);
-    match &kernel.distribution {
-        Distribution::Categorical(Scores::Logits(layer)) => {
-            debug_assert_eq!(model.network.layer(*layer).width, actions);
-            Ok(*layer)
+    head::head(model, &kernel.distribution, action).map_err(|what| {
+        let message = format!(
+            "`{}` is {what}; this version trains `Categorical(logits = …)`, `Normal` and `TanhNormal` over actions",
+            kernel.name
+        );
+        vec![refused(kernel.span, message)]
+    })
+}
+
+/// `rounds` move `previous`, so a model without it has none.
+fn verify_rounds(model: &Model, terms: &[Term], settings: &Settings) -> Result<(), Vec<Diagnostic>> {
+    let previous = |term: &Term| matches!(&term.quantity, Quantity::Kl { prior: Prior::Kernel { of: Copy::Previous, .. } });
+    match model.setting("rounds") {
+        Some(setting) if settings.rounds > 1 && !terms.iter().any(previous) => {
+            let message = "`rounds` move `previous`, and no prior of this model reads it";
+            let error = Diagnostic::error("bad-setting", setting.span, message);
+            Err(vec![error.hint("write `steps` for the number of batches, or the prior `a[t] ~ previous pi(s[t])`")])
         }
-        Distribution::Record(parts) if parts.len() == 1 && matches!(parts[0], Distribution::Categorical(Scores::Logits(_))) => {
-            match &parts[0] {
-                Distribution::Categorical(Scores::Logits(layer)) => Ok(*layer),
-                _ => Err(Vec::new()),
-            }
-        }
-        _ => {
-            let message =
-                format!("`{}` is not `Categorical(logits = …)`, the only kernel over actions that this version trains", kernel.name);
-            Err(vec![refused(kernel.span, message)])
-        }
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -209,7 +215,7 @@ fn reads(model: &Model, arguments: &[Value], span: Span, who: &str) -> Result<Ve
     Ok(found)
 }
 
-fn remarks(derivation: &BoundDerivation, settings: &Settings) -> Vec<String> {
+fn remarks(derivation: &BoundDerivation, settings: &Settings, shared: bool) -> Vec<String> {
     let mut remarks: Vec<String> = derivation.gradient.remarks.iter().map(|remark| remark.0.clone()).collect();
     if !settings.kl_to_go {
         remarks.push("kl_to_go = false: a draw is not credited with later action terms; the gradient is biased".into());
@@ -219,6 +225,22 @@ fn remarks(derivation: &BoundDerivation, settings: &Settings) -> Vec<String> {
     }
     if settings.discount < 1.0 {
         remarks.push(format!("discount = {}: credit fades with time; the gradient is biased", settings.discount));
+    }
+    if let Some(steps) = settings.n_step {
+        remarks.push(format!("n_step = {steps}: credit bootstraps from a learned value; the gradient is biased"));
+    }
+    if shared && settings.baseline_weight > 0.0 {
+        let weight = settings.baseline_weight;
+        remarks.push(format!("the baseline shares a `net` with the policy: its fit moves it too, with weight {weight}; the gradient is biased"));
+    }
+    if settings.reuses_batches() {
+        remarks.push(
+            "a batch is used again: the ratios of earlier draws are left out of a draw's weight; biased as the policy leaves the one that drew"
+                .into(),
+        );
+    }
+    if let Some(clip) = settings.clip_ratio {
+        remarks.push(format!("clip_ratio = {clip}: draws whose ratio has left the range have no gradient; biased"));
     }
     if settings.clip_norm.is_some() {
         remarks.push("clip_norm: long gradients are scaled down; their mean is biased".into());

@@ -76,7 +76,13 @@ impl Plan {
         let settings = &self.settings;
         match key {
             "trajectories" => settings.trajectories.to_string(),
-            "steps" => settings.steps.to_string(),
+            "steps" => settings.steps_in_round().to_string(),
+            "rounds" => settings.rounds.to_string(),
+            "epochs" => settings.epochs.to_string(),
+            "minibatch" => settings.minibatch.map_or("the whole batch".into(), |rows| rows.to_string()),
+            "clip_ratio" => settings.clip_ratio.map_or("none".into(), |ratio| ratio.to_string()),
+            "kl_target" => settings.kl_target.map_or("none".into(), |kl| kl.to_string()),
+            "update" => settings.update.to_string(),
             "optimizer" => settings.optimizer.to_string(),
             "clip_norm" => settings.clip_norm.map_or("none".into(), |norm| norm.to_string()),
             "baseline" => match settings.baseline {
@@ -84,6 +90,8 @@ impl Plan {
                 Baseline::LeaveOneOut => "leave_one_out".into(),
                 Baseline::Network { .. } => "a network".into(),
             },
+            "baseline_weight" => settings.baseline_weight.to_string(),
+            "n_step" => settings.n_step.map_or("to the end".into(), |steps| steps.to_string()),
             "lambda" => settings.lambda.to_string(),
             "discount" => settings.discount.to_string(),
             "kl_to_go" => settings.kl_to_go.to_string(),

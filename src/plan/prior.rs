@@ -1,10 +1,77 @@
-//! The log-probabilities that a distribution in place gives to every value of a finite domain, as scalar expressions.
+//! A distribution in place as scalar expressions: the numbers that a policy's divergence from it is computed from, or its log-density.
 
+use super::Head;
 use crate::expr::{BinaryOp, ExprId, Graph, UnaryOp};
-use crate::model::{Distribution, FiniteDomain, Scores};
+use crate::model::{Distribution, Domain, FiniteDomain, Kind, Scores};
+
+/// The numbers of the distribution in the family of `head`: a log-probability for each value, or means and then standard deviations;
+/// else what it is, in words.
+pub fn numbers(
+    graph: &mut Graph,
+    distribution: &Distribution<Vec<ExprId>>,
+    domain: &Domain,
+    head: &Head,
+) -> Result<Vec<ExprId>, &'static str> {
+    match (head, distribution, &domain.finite) {
+        (Head::Categorical { .. }, distribution, Some(finite)) => log_probabilities(graph, distribution, finite),
+        (Head::Normal { .. }, Distribution::Normal { mean, sd }, _) | (Head::TanhNormal { .. }, Distribution::TanhNormal { mean, sd }, _) => {
+            Ok(mean.iter().chain(sd).copied().collect())
+        }
+        (Head::Categorical { .. } | Head::Normal { .. } | Head::TanhNormal { .. }, _, _) => Err("of another family"),
+    }
+}
+
+/// `log p(action)` over a real domain, in nats; within the support, which the checks hold. Else what it is, in words.
+pub fn log_density(
+    graph: &mut Graph,
+    distribution: &Distribution<Vec<ExprId>>,
+    domain: &Domain,
+    action: &[ExprId],
+) -> Result<ExprId, &'static str> {
+    let mut logs = Vec::with_capacity(action.len());
+    match distribution {
+        Distribution::Uniform => {
+            for component in &domain.components {
+                let Kind::Real { lo, hi } = component.kind else { return Err("a uniform over more than real numbers") };
+                logs.push(graph.constant(-(hi - lo).ln()));
+            }
+        }
+        Distribution::UniformBox { lo, hi } => {
+            for (&lo, &hi) in lo.iter().zip(hi) {
+                let width = graph.binary(BinaryOp::Subtract, hi, lo);
+                let log = graph.unary(UnaryOp::Log, width);
+                logs.push(graph.unary(UnaryOp::Negate, log));
+            }
+        }
+        Distribution::Normal { mean, sd } => {
+            let (half, constant) = (graph.constant(-0.5), graph.constant(-0.5 * (2.0 * std::f64::consts::PI).ln()));
+            for ((&x, &mean), &sd) in action.iter().zip(mean).zip(sd) {
+                let z = graph.binary(BinaryOp::Subtract, x, mean);
+                let z = graph.binary(BinaryOp::Divide, z, sd);
+                let square = graph.binary(BinaryOp::Multiply, z, z);
+                let exponent = graph.binary(BinaryOp::Multiply, half, square);
+                let log_sd = graph.unary(UnaryOp::Log, sd);
+                let log = graph.binary(BinaryOp::Subtract, exponent, log_sd);
+                logs.push(graph.binary(BinaryOp::Add, log, constant));
+            }
+        }
+        Distribution::UniformOver(_)
+        | Distribution::Delta(_)
+        | Distribution::Categorical(_)
+        | Distribution::Bernoulli(_)
+        | Distribution::Sticky { .. }
+        | Distribution::Implicit(_) => return Err("without a density"),
+        Distribution::TanhNormal { .. } => return Err("`TanhNormal`"),
+        Distribution::Beta { .. } => return Err("`Beta`"),
+        Distribution::Mixture(_) => return Err("`Mixture`"),
+        Distribution::If { .. } => return Err("`if … then … else`"),
+        Distribution::Record(_) => return Err("a record of independent parts"),
+    }
+    Ok(sum(graph, &logs))
+}
 
 /// One expression per value of `domain`, in nats, in the order of enumeration; else what cannot be listed, in words.
-pub fn log_probabilities(
+fn log_probabilities(
     graph: &mut Graph,
     distribution: &Distribution<Vec<ExprId>>,
     domain: &FiniteDomain,

@@ -33,13 +33,10 @@ pub fn constructs(model: &Model, derivation: &Derivation) -> Vec<Diagnostic> {
 
 fn factor_refusal(model: &Model, factor: &Factor, block: Block) -> Option<Diagnostic> {
     let message = match &factor.kernel {
-        KernelRef::Previous(kernel) => {
-            format!("`previous {}` belongs to rounds, which this version does not run", model.kernel(*kernel).name)
-        }
         KernelRef::Data(data) => {
             format!("`{}` is known by samples alone, which this version does not train from", model.data[data.0 as usize].name)
         }
-        KernelRef::Learned(_) | KernelRef::Environment(..) | KernelRef::InPlace(_) => target_refusal(model, factor, block)?,
+        KernelRef::Learned(_) | KernelRef::Previous(_) | KernelRef::Environment(..) | KernelRef::InPlace(_) => target_refusal(model, factor, block)?,
     };
     Some(refused(factor.span, message))
 }

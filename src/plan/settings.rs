@@ -1,6 +1,6 @@
 //! The settings of a run, read from the keys of `infer` by the table in [`super::keys`]. All that is wrong is found at once.
 
-use super::keys::{KEYS, Key, KeyDefault, KeyKind, OPTIMIZERS, OptimizerKey, key_named};
+use super::keys::{Choice, KEYS, Key, KeyDefault, KeyKind, OPTIMIZERS, UPDATES, key_named};
 use crate::diagnostic::Diagnostic;
 use crate::model::{KernelId, LayerId, Model, Setting, SettingValue, Value};
 use crate::source::Span;
@@ -9,12 +9,26 @@ use std::fmt;
 /// Every key of `infer` that this version runs, with its default where the file says nothing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
+    /// In each batch.
     pub trajectories: usize,
+    /// Batches of the whole run: those of a round times the rounds.
     pub steps: u64,
+    pub rounds: u64,
+    /// Passes over a batch.
+    pub epochs: u64,
+    /// Live steps of each gradient; `None`: all of the batch.
+    pub minibatch: Option<usize>,
+    pub clip_ratio: Option<f64>,
+    /// Nats a live step.
+    pub kl_target: Option<f64>,
+    pub update: Update,
     pub optimizer: Optimizer,
     pub clip_norm: Option<f64>,
     pub baseline: Baseline,
+    pub baseline_weight: f64,
     pub lambda: f64,
+    /// `None`: to the end of the trajectory.
+    pub n_step: Option<usize>,
     pub discount: f64,
     pub kl_to_go: bool,
     pub precision: Precision,
@@ -31,7 +45,17 @@ pub enum Precision {
     F64,
 }
 
-/// A number that moves linearly from the first gradient step to the last.
+/// How a batch moves the policy.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Update {
+    /// Optimiser steps along the gradient.
+    Gradient,
+    /// A natural-gradient step with a line search (Schulman et al. 2015): `kl` in nats a live step, `damping` of the Fisher matrix,
+    /// `iterations` of conjugate gradients.
+    TrustRegion { kl: f64, damping: f64, iterations: usize },
+}
+
+/// A number that moves linearly from the first batch to the last.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Schedule {
     pub from: f64,
@@ -64,14 +88,24 @@ pub fn read(model: &Model) -> Result<Settings, Vec<Diagnostic>> {
         reader.verify_known(setting);
     }
     let trajectories = reader.count("trajectories").unwrap_or(1) as usize;
-    let steps = reader.count("steps").unwrap_or(0);
+    let rounds = reader.count("rounds").unwrap_or(1);
+    let in_round = reader.count("steps").unwrap_or(if model.setting("rounds").is_some() { 1 } else { 1000 });
+    let steps = in_round.saturating_mul(rounds);
     let settings = Settings {
         trajectories,
         steps,
+        rounds,
+        epochs: reader.count("epochs").unwrap_or(1),
+        minibatch: reader.count("minibatch").map(|n| n as usize),
+        clip_ratio: reader.number("clip_ratio"),
+        kl_target: reader.number("kl_target"),
+        update: reader.update("update"),
         optimizer: reader.optimizer("optimizer"),
         clip_norm: reader.number("clip_norm"),
         baseline: reader.baseline("baseline"),
+        baseline_weight: reader.number("baseline_weight").unwrap_or(1.0),
         lambda: reader.number("lambda").unwrap_or(1.0),
+        n_step: reader.count("n_step").map(|n| n as usize),
         discount: reader.number("discount").unwrap_or(1.0),
         kl_to_go: reader.truth("kl_to_go"),
         precision: if reader.word("precision") == "f64" { Precision::F64 } else { Precision::F32 },
@@ -81,14 +115,20 @@ pub fn read(model: &Model) -> Result<Settings, Vec<Diagnostic>> {
         shards: reader.count("shards").map_or((trajectories / 32).clamp(2, 16), |n| n as usize).min(trajectories),
         log_every: reader.count("log_every").unwrap_or(steps / 1000).max(1),
     };
-    if settings.lambda < 1.0 && !matches!(settings.baseline, Baseline::Network { .. }) {
-        let span = model.setting("lambda").map_or(Span::default(), |s| s.span);
-        reader.errors.push(
-            Diagnostic::error("bad-setting", span, "`lambda` below 1 bootstraps from a learned value, and `baseline` is not a network")
-                .hint("write a network, as in `baseline = mlp(s, hidden = [64])`, or leave `lambda` at 1"),
-        );
-    }
+    reader.verify_together(&settings);
     if reader.errors.is_empty() { Ok(settings) } else { Err(reader.errors) }
+}
+
+impl Settings {
+    /// Batches of a round.
+    pub fn steps_in_round(&self) -> u64 {
+        self.steps / self.rounds.max(1)
+    }
+
+    /// A batch gives more than one gradient, so that draws are weighed by ratios.
+    pub fn reuses_batches(&self) -> bool {
+        self.epochs > 1 || self.minibatch.is_some()
+    }
 }
 
 impl Schedule {
@@ -96,7 +136,7 @@ impl Schedule {
         Schedule { from: value, to: value }
     }
 
-    /// The value at gradient step `step` (from 0) of `steps`.
+    /// The value at batch `step` (from 0) of `steps`.
     pub fn at(self, step: u64, steps: u64) -> f64 {
         if steps <= 1 || self.from == self.to {
             return self.from;
@@ -108,6 +148,17 @@ impl Schedule {
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.from == self.to { write!(f, "{}", self.from) } else { write!(f, "ramp(from = {}, to = {})", self.from, self.to) }
+    }
+}
+
+impl fmt::Display for Update {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Update::Gradient => f.write_str("gradient"),
+            Update::TrustRegion { kl, damping, iterations } => {
+                write!(f, "trust_region(kl = {kl}, damping = {damping}, iterations = {iterations})")
+            }
+        }
     }
 }
 
@@ -149,6 +200,37 @@ impl Reader<'_> {
         }
     }
 
+    /// Settings that make sense only beside others.
+    fn verify_together(&mut self, settings: &Settings) {
+        let learned = matches!(settings.baseline, Baseline::Network { .. });
+        let network = "write a network, as in `baseline = mlp(s, hidden = [64])`, or leave it away";
+        if settings.lambda < 1.0 && !learned {
+            self.alone("lambda", "`lambda` below 1 bootstraps from a learned value, and `baseline` is not a network", network);
+        }
+        if settings.n_step.is_some() && !learned {
+            self.alone("n_step", "`n_step` bootstraps from a learned value, and `baseline` is not a network", network);
+        }
+        let reuse = "set `epochs` above 1 or a `minibatch`";
+        if settings.clip_ratio.is_some() && !settings.reuses_batches() {
+            self.alone("clip_ratio", "`clip_ratio` clips nothing: each batch gives one gradient, at which all ratios are 1", reuse);
+        }
+        if settings.kl_target.is_some() && !settings.reuses_batches() {
+            self.alone("kl_target", "`kl_target` ends nothing: each batch gives one gradient", reuse);
+        }
+        if let Update::TrustRegion { .. } = settings.update {
+            for key in ["clip_ratio", "kl_target"] {
+                if self.model.setting(key).is_some() {
+                    self.alone(key, &format!("`{key}` belongs to optimiser steps, and `update` is a trust region"), "leave one of them away");
+                }
+            }
+        }
+    }
+
+    fn alone(&mut self, key: &str, message: &str, hint: &str) {
+        let span = self.model.setting(key).map_or(Span::default(), |setting| setting.span);
+        self.errors.push(Diagnostic::error("bad-setting", span, message).hint(hint));
+    }
+
     /// The table's row of a key this module reads.
     fn key(&self, name: &str) -> &'static Key {
         key_named(name).expect("plan: settings read only keys of the table")
@@ -175,7 +257,7 @@ impl Reader<'_> {
             KeyKind::Count { least } => value.fract() == 0.0 && value >= least as f64 && value < 2f64.powi(53),
             KeyKind::Number { lo, hi } => (lo..=hi).contains(&value),
             KeyKind::Positive => value > 0.0 && value.is_finite(),
-            KeyKind::Truth | KeyKind::Word(_) | KeyKind::Optimizer | KeyKind::NetworkOr(_) | KeyKind::Later => false,
+            KeyKind::Truth | KeyKind::Word(_) | KeyKind::Optimizer | KeyKind::NetworkOr(_) | KeyKind::Update | KeyKind::Later => false,
         };
         if !fits {
             self.wrong(setting.span, format!("`{name}` is {}, not {value}", wanted(key.kind)));
@@ -240,32 +322,10 @@ impl Reader<'_> {
     }
 
     fn optimizer(&mut self, name: &str) -> Optimizer {
-        let key = self.key(name);
-        let default = key.default.to_string();
-        let no_arguments = Vec::new();
-        let (function, arguments, span) = match self.model.setting(name).map(|s| (&s.value, s.span)) {
-            None => (default.as_str(), &no_arguments, Span::default()),
-            Some((SettingValue::Word(word), span)) => (word.as_str(), &no_arguments, span),
-            Some((SettingValue::Call { function, arguments }, span)) => (function.as_str(), arguments, span),
-            Some((_, span)) => {
-                self.wrong(span, format!("`{name}` is {}", wanted(key.kind)));
-                (default.as_str(), &no_arguments, span)
-            }
-        };
-        let Some(known) = OPTIMIZERS.iter().find(|known| known.name == function) else {
-            let names = listed(OPTIMIZERS.iter().map(|o| o.name));
-            let error = Diagnostic::error("bad-setting", span, format!("unknown optimiser `{function}`"));
-            self.errors.push(match nearest(function, OPTIMIZERS.iter().map(|o| o.name)) {
-                Some(near) => error.hint(format!("did you mean `{near}`?")),
-                None => error.hint(format!("the optimisers are {names}")),
-            });
+        let Some((known, values)) = self.choice(name, OPTIMIZERS, "optimiser") else {
             return Optimizer::Sgd { rate: Schedule::constant(0.0), momentum: 0.0 };
         };
-        let values = self.optimizer_arguments(known, arguments, span);
-        let value = |argument: &str| {
-            let at = known.arguments.iter().position(|(name, ..)| *name == argument).expect("plan: arguments are of the table");
-            values[at]
-        };
+        let value = |argument: &str| values[place(known, argument)];
         match known.name {
             "adam" => Optimizer::Adam {
                 rate: value("rate"),
@@ -278,18 +338,54 @@ impl Reader<'_> {
         }
     }
 
+    fn update(&mut self, name: &str) -> Update {
+        let Some((known, values)) = self.choice(name, UPDATES, "update") else { return Update::Gradient };
+        let value = |argument: &str| values[place(known, argument)].from;
+        match known.name {
+            "trust_region" => Update::TrustRegion { kl: value("kl"), damping: value("damping"), iterations: value("iterations") as usize },
+            _ => Update::Gradient,
+        }
+    }
+
+    /// The word of a key among `known`, and the values of its arguments in the table's order.
+    fn choice(&mut self, name: &str, known: &'static [Choice], what: &str) -> Option<(&'static Choice, Vec<Schedule>)> {
+        let key = self.key(name);
+        let default = key.default.to_string();
+        let no_arguments = Vec::new();
+        let (function, arguments, span) = match self.model.setting(name).map(|s| (&s.value, s.span)) {
+            None => (default.as_str(), &no_arguments, Span::default()),
+            Some((SettingValue::Word(word), span)) => (word.as_str(), &no_arguments, span),
+            Some((SettingValue::Call { function, arguments }, span)) => (function.as_str(), arguments, span),
+            Some((_, span)) => {
+                self.wrong(span, format!("`{name}` is {}", wanted(key.kind)));
+                return None;
+            }
+        };
+        let Some(choice) = known.iter().find(|choice| choice.name == function) else {
+            let error = Diagnostic::error("bad-setting", span, format!("unknown {what} `{function}`"));
+            self.errors.push(match nearest(function, known.iter().map(|choice| choice.name)) {
+                Some(near) => error.hint(format!("did you mean `{near}`?")),
+                None => error.hint(format!("the {what}s are {}", listed(known.iter().map(|choice| choice.name)))),
+            });
+            return None;
+        };
+        let values = self.arguments(choice, arguments, span);
+        Some((choice, values))
+    }
+
     /// One value per argument of the table, in its order.
-    fn optimizer_arguments(&mut self, known: &OptimizerKey, given: &[(Option<String>, SettingValue)], span: Span) -> Vec<Schedule> {
+    fn arguments(&mut self, known: &Choice, given: &[(Option<String>, SettingValue)], span: Span) -> Vec<Schedule> {
         let mut values: Vec<Schedule> = known.arguments.iter().map(|&(_, default, _)| Schedule::constant(default)).collect();
         for (name, value) in given {
             let Some(name) = name else {
-                self.wrong(span, format!("the arguments of `{}` have names: `{}(rate = 0.01)`", known.name, known.name));
+                let first = known.arguments.first().map_or("", |(name, ..)| name);
+                self.wrong(span, format!("the arguments of `{}` have names: `{}({first} = …)`", known.name, known.name));
                 continue;
             };
             let Some(at) = known.arguments.iter().position(|(known, ..)| known == name) else {
                 let names = listed(known.arguments.iter().map(|(name, ..)| *name));
                 let error = Diagnostic::error("bad-setting", span, format!("`{}` has no argument `{name}`", known.name));
-                self.errors.push(error.hint(format!("its arguments are {names}")));
+                self.errors.push(error.hint(if names.is_empty() { "it has none".into() } else { format!("its arguments are {names}") }));
                 continue;
             };
             let schedule = match value {
@@ -299,7 +395,9 @@ impl Reader<'_> {
             };
             let fits = |value: f64| match name.as_str() {
                 "rate" => (0.0..f64::INFINITY).contains(&value),
-                "epsilon" => value > 0.0 && value.is_finite(),
+                "epsilon" | "kl" => value > 0.0 && value.is_finite(),
+                "damping" => (0.0..f64::INFINITY).contains(&value),
+                "iterations" => value.fract() == 0.0 && (1.0..1e6).contains(&value),
                 _ => (0.0..1.0).contains(&value),
             };
             match schedule.filter(|s| fits(s.from) && fits(s.to)) {
@@ -307,7 +405,9 @@ impl Reader<'_> {
                 None => {
                     let wanted = match name.as_str() {
                         "rate" => "a number that is not negative, or `ramp(from = …, to = …)`",
-                        "epsilon" => "a number greater than 0",
+                        "epsilon" | "kl" => "a number greater than 0",
+                        "damping" => "a number that is not negative",
+                        "iterations" => "a whole number, at least 1",
                         _ => "a number of [0, 1)",
                     };
                     self.wrong(span, format!("`{name}` of `{}` is {wanted}", known.name));
@@ -316,6 +416,10 @@ impl Reader<'_> {
         }
         values
     }
+}
+
+fn place(choice: &Choice, argument: &str) -> usize {
+    choice.arguments.iter().position(|(name, ..)| *name == argument).expect("plan: arguments are of the table")
 }
 
 fn ramp(arguments: &[(Option<String>, SettingValue)]) -> Option<Schedule> {
@@ -331,6 +435,7 @@ fn ramp(arguments: &[(Option<String>, SettingValue)]) -> Option<Schedule> {
 fn wanted(kind: KeyKind) -> String {
     match kind {
         KeyKind::Count { least } => format!("a whole number, at least {least}"),
+        KeyKind::Number { lo, hi } if hi == f64::MAX => format!("a number, at least {lo}"),
         KeyKind::Number { lo, hi } => format!("a number of [{lo}, {hi}]"),
         KeyKind::Positive => "a number greater than 0".into(),
         KeyKind::Truth => "`true` or `false`".into(),
@@ -339,6 +444,7 @@ fn wanted(kind: KeyKind) -> String {
         KeyKind::NetworkOr(words) => {
             format!("a network, as `mlp(s, hidden = [64])`, or {}", listed(words.iter().copied()).replace(" and ", " or "))
         }
+        KeyKind::Update => "an update, as `trust_region(kl = 0.01)`".into(),
         KeyKind::Later => "not yet run".into(),
     }
 }

@@ -1,10 +1,10 @@
 //! For each term of the bound: what a sampled step gives to it, how it is estimated, and which draws it credits.
 
-use super::{Baseline, Read, Settings, kernel_logits, prior, reads, refused};
+use super::{Baseline, Head, Policy, Read, Settings, kernel_head, prior, reads, refused};
 use crate::bound::{BoundDerivation, Downstream, Moment, Score, Sign, TermId, TermKind};
 use crate::diagnostic::Diagnostic;
-use crate::expr::{ExprId, Graph};
-use crate::model::{Bound, EnvironmentId, Index, Input, KernelId, KernelRef, LayerId, LikelihoodForm, Model, VariableId};
+use crate::expr::{ExprId, Graph, InputId, Node};
+use crate::model::{Bound, EnvironmentId, FactorRef, Index, Input, KernelId, KernelRef, LikelihoodForm, Model};
 use crate::source::Span;
 
 /// One term of the bound, in nats: `sign · Σ_{t = from..to} quantity(t)`, over live steps only where `live`.
@@ -37,6 +37,8 @@ pub enum Quantity {
     Entropy,
     /// `KL(π ‖ p)` at `t`.
     Kl { prior: Prior },
+    /// `log p(a) − log π(a)` at the drawn action: `log_prior` is an expression of it, and of what stands before it.
+    LogRatio { log_prior: ExprId },
     /// `log n`: a constant per live step.
     LogCount(f64),
 }
@@ -44,13 +46,29 @@ pub enum Quantity {
 /// The prior of a KL.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Prior {
-    /// The log-probability of each action, as expressions over variables at `t`.
+    /// The numbers of its distribution as expressions over variables at `t`: a log-probability for each action, or the means and then
+    /// the standard deviations of a normal.
     Expressions(Vec<ExprId>),
     Kernel {
+        of: Copy,
         kernel: KernelId,
-        logits: LayerId,
+        head: Head,
         reads: Vec<Read>,
     },
+}
+
+/// Which parameters a kernel of the prior has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Copy {
+    Present,
+    /// `previous`: those at the beginning of the round.
+    Previous,
+}
+
+/// Scalar expressions and what their inputs stand for: the model's, and those made for the plan.
+pub struct Scalars {
+    pub graph: Graph,
+    pub inputs: Vec<Input>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,14 +88,15 @@ pub fn terms(
     derivation: &BoundDerivation,
     score: &Score,
     settings: &Settings,
-    environment: EnvironmentId,
-    graph: &mut Graph,
+    (policy, environment): (&Policy, EnvironmentId),
+    scalars: &mut Scalars,
 ) -> Result<Vec<Term>, Vec<Diagnostic>> {
+    let planner = Planner { model, bound, policy, environment };
     let mut terms = Vec::with_capacity(derivation.terms.len());
     let mut errors = Vec::new();
     for (at, term) in derivation.terms.iter().enumerate() {
         let id = TermId(at as u32);
-        match quantity(model, bound, &term.kind, environment, graph) {
+        match planner.quantity(&term.kind, scalars) {
             Ok((name, quantity)) => {
                 let (estimator, why) = estimator(&quantity);
                 let offset = score.credit.iter().find(|credit| credit.term == id).map(|credit| match credit.from {
@@ -116,133 +135,162 @@ fn estimator(quantity: &Quantity) -> (Estimator, String) {
     match quantity {
         Quantity::Exponent(_) => (Estimator::Sampled, "it reads what the environment draws".into()),
         Quantity::Entropy => (Estimator::ClosedForm, "the actions are finite and it reads only what the policy conditions on".into()),
-        Quantity::Kl { .. } => (Estimator::ClosedForm, "the actions are finite and both sides condition on what is drawn before".into()),
+        Quantity::Kl { .. } => (Estimator::ClosedForm, "both sides have one family and condition on what is drawn before".into()),
+        Quantity::LogRatio { .. } => (Estimator::Sampled, "the divergence has no closed form".into()),
         Quantity::LogCount(_) => (Estimator::Counted, "a constant at every live step".into()),
     }
 }
 
-/// A term's name and quantity; what this version does not train is refused.
-fn quantity(
-    model: &Model,
-    bound: &Bound,
-    kind: &TermKind,
+struct Planner<'a> {
+    model: &'a Model,
+    bound: &'a Bound,
+    policy: &'a Policy,
     environment: EnvironmentId,
-    graph: &mut Graph,
-) -> Result<(String, Quantity), Vec<Diagnostic>> {
-    match kind {
-        TermKind::Exponent { likelihood } => {
-            let likelihood = &bound.likelihood[*likelihood as usize];
-            let LikelihoodForm::Exponential { value, .. } = &likelihood.form else {
-                return Err(vec![refused(likelihood.span, "this version trains `exp(…)` likelihoods")]);
-            };
-            let what = format!("the exponent of `{}`", likelihood.name);
-            verify_inputs(model, environment, graph, &[*value], true, likelihood.span, &what)?;
-            Ok((likelihood.name.clone(), Quantity::Exponent(*value)))
-        }
-        TermKind::Entropy { q } => Ok((format!("H({})", kernel_name(model, bound, *q)), Quantity::Entropy)),
-        TermKind::LogCount { q, count } => {
-            Ok((format!("log_count({})", kernel_name(model, bound, *q)), Quantity::LogCount((*count as f64).ln())))
-        }
-        TermKind::Kl { q, p } => {
-            let (posterior, factor) = (bound.factor(*q), bound.factor(*p));
-            let [crate::model::Target::Variable { variable: crate::model::TargetVariable::Variable(action), .. }] =
-                posterior.targets.as_slice()
-            else {
-                return Err(vec![refused(posterior.span, "this version trains a KL between draws of one action")]);
-            };
-            let prior = prior_of(model, &factor.kernel, &factor.arguments, factor.span, *action, environment, graph)?;
-            Ok((format!("KL({})", kernel_name(model, bound, *q)), Quantity::Kl { prior }))
-        }
-        TermKind::Constant { name, of } => {
-            let (_, quantity) = quantity(model, bound, of, environment, graph)?;
-            Ok((name.clone(), quantity))
-        }
-        TermKind::LogDensity { likelihood } => {
-            let likelihood = &bound.likelihood[*likelihood as usize];
-            Err(vec![refused(likelihood.span, "this version trains `exp(…)` likelihoods, not densities")])
-        }
-        TermKind::LogFactor { factor } => Err(vec![refused(
-            bound.factor(*factor).span,
-            "this version trains pairs of a prior's and a posterior's factor; this one has no partner",
-        )]),
-        TermKind::LogRatio { q, .. } => {
-            Err(vec![refused(bound.factor(*q).span, "this version does not estimate the log-ratio of this draw by samples")])
-        }
-        TermKind::DensityRatio { q, .. } => {
-            Err(vec![refused(bound.factor(*q).span, "this version does not estimate density ratios by a classifier")])
-        }
-    }
 }
 
-fn prior_of(
-    model: &Model,
-    kernel: &KernelRef,
-    arguments: &[crate::model::Value],
-    span: Span,
-    action: VariableId,
-    environment: EnvironmentId,
-    graph: &mut Graph,
-) -> Result<Prior, Vec<Diagnostic>> {
-    let variable = model.variable(action);
-    let Some(domain) = &variable.domain.finite else {
-        return Err(vec![refused(span, format!("the action `{}` is continuous; this version trains finite actions", variable.name))]);
-    };
-    match kernel {
-        KernelRef::InPlace(distribution) => {
-            let logs = prior::log_probabilities(graph, distribution, domain).map_err(|what| {
-                vec![refused(span, format!("the prior of `{}` is {what}, which this version does not train with", variable.name))]
-            })?;
-            verify_inputs(model, environment, graph, &logs, false, span, &format!("the prior of `{}`", variable.name))?;
-            Ok(Prior::Expressions(logs))
-        }
-        KernelRef::Learned(kernel) => {
-            let logits = kernel_logits(model, *kernel, domain.size())?;
-            let reads = reads(model, arguments, span, &format!("`{}`", model.kernel(*kernel).name))?;
-            Ok(Prior::Kernel { kernel: *kernel, logits, reads })
-        }
-        KernelRef::Previous(_) | KernelRef::Environment(..) | KernelRef::Data(_) => {
-            Err(vec![refused(span, "this version does not train with this prior of the action")])
+impl Planner<'_> {
+    /// A term's name and quantity; what this version does not train is refused.
+    fn quantity(&self, kind: &TermKind, scalars: &mut Scalars) -> Result<(String, Quantity), Vec<Diagnostic>> {
+        let bound = self.bound;
+        match kind {
+            TermKind::Exponent { likelihood } => {
+                let likelihood = &bound.likelihood[*likelihood as usize];
+                let LikelihoodForm::Exponential { value, .. } = &likelihood.form else {
+                    return Err(vec![refused(likelihood.span, "this version trains `exp(…)` likelihoods")]);
+                };
+                let what = format!("the exponent of `{}`", likelihood.name);
+                self.verify_inputs(scalars, &[*value], Drawn::Yes, likelihood.span, &what)?;
+                Ok((likelihood.name.clone(), Quantity::Exponent(*value)))
+            }
+            TermKind::Entropy { q } => Ok((format!("H({})", self.kernel_name(*q)), Quantity::Entropy)),
+            TermKind::LogCount { q, count } => {
+                Ok((format!("log_count({})", self.kernel_name(*q)), Quantity::LogCount((*count as f64).ln())))
+            }
+            TermKind::Kl { q, p } => Ok((format!("KL({})", self.kernel_name(*q)), Quantity::Kl { prior: self.prior(*p, scalars)? })),
+            TermKind::LogRatio { p, q } => {
+                Ok((format!("log_ratio({})", self.kernel_name(*q)), Quantity::LogRatio { log_prior: self.log_prior(*p, scalars)? }))
+            }
+            TermKind::Constant { name, of } => {
+                let (_, quantity) = self.quantity(of, scalars)?;
+                Ok((name.clone(), quantity))
+            }
+            TermKind::LogDensity { likelihood } => {
+                let likelihood = &bound.likelihood[*likelihood as usize];
+                Err(vec![refused(likelihood.span, "this version trains `exp(…)` likelihoods, not densities")])
+            }
+            TermKind::LogFactor { factor } => Err(vec![refused(
+                bound.factor(*factor).span,
+                "this version trains pairs of a prior's and a posterior's factor; this one has no partner",
+            )]),
+            TermKind::DensityRatio { q, .. } => {
+                Err(vec![refused(bound.factor(*q).span, "this version does not estimate density ratios by a classifier")])
+            }
         }
     }
-}
 
-/// Expressions read the state, observation (and where `drawn`, the next state, action and rewards) of the step they stand at.
-fn verify_inputs(
-    model: &Model,
-    environment: EnvironmentId,
-    graph: &Graph,
-    roots: &[ExprId],
-    drawn: bool,
-    span: Span,
-    what: &str,
-) -> Result<(), Vec<Diagnostic>> {
-    let of = model.environment(environment);
-    for input in graph.inputs_of(roots) {
-        let fits = match model.inputs[input.0 as usize] {
-            Input::Variable { variable, index, .. } => match index {
-                Index::Step(0) | Index::Last(0) => {
-                    variable == of.state || Some(variable) == of.observation || (drawn && variable == of.action)
-                }
-                Index::Step(1) | Index::Last(1) => drawn && variable == of.state,
-                Index::First | Index::Step(_) | Index::Last(_) => false,
-            },
-            Input::Reward { index, .. } => drawn && matches!(index, Index::Step(0) | Index::Last(0)),
-            Input::Formal { .. } => false,
+    /// What the policy's divergence is taken from.
+    fn prior(&self, p: FactorRef, scalars: &mut Scalars) -> Result<Prior, Vec<Diagnostic>> {
+        let factor = self.bound.factor(p);
+        let name = &self.model.variable(self.policy.action).name;
+        let unlike = |what: &str| {
+            let message = format!("the prior of `{name}` is {what}, which this version does not train this policy with");
+            vec![refused(factor.span, message)]
         };
-        if !fits {
-            let message = format!("{what} reads a variable at another step than its own, which this version does not train");
-            return Err(vec![refused(span, message)]);
+        let kernel = |kernel: KernelId, of: Copy| {
+            let head = kernel_head(self.model, kernel, self.policy.action)?;
+            if !head.is_like(&self.policy.head) {
+                return Err(unlike("of another family"));
+            }
+            let reads = reads(self.model, &factor.arguments, factor.span, &format!("`{}`", self.model.kernel(kernel).name))?;
+            Ok(Prior::Kernel { of, kernel, head, reads })
+        };
+        match &factor.kernel {
+            KernelRef::InPlace(distribution) => {
+                let domain = &self.model.variable(self.policy.action).domain;
+                let numbers = prior::numbers(&mut scalars.graph, distribution, domain, &self.policy.head).map_err(unlike)?;
+                self.verify_inputs(scalars, &numbers, Drawn::No, factor.span, &format!("the prior of `{name}`"))?;
+                Ok(Prior::Expressions(numbers))
+            }
+            KernelRef::Learned(id) => kernel(*id, Copy::Present),
+            KernelRef::Previous(id) => kernel(*id, Copy::Previous),
+            KernelRef::Environment(..) | KernelRef::Data(_) => Err(unlike("known by its samples")),
         }
     }
-    Ok(())
+
+    /// The log-density of the prior at the drawn action.
+    fn log_prior(&self, p: FactorRef, scalars: &mut Scalars) -> Result<ExprId, Vec<Diagnostic>> {
+        let factor = self.bound.factor(p);
+        let variable = self.model.variable(self.policy.action);
+        let unlike = |what: &str| {
+            let message = format!("the prior of `{}` is {what}, whose log-ratio this version does not estimate by samples", variable.name);
+            vec![refused(factor.span, message)]
+        };
+        match &factor.kernel {
+            KernelRef::InPlace(distribution) => {
+                let action: Vec<ExprId> = (0..variable.domain.width() as u32)
+                    .map(|component| {
+                        let input = Input::Variable { variable: self.policy.action, component, index: Index::Step(0) };
+                        scalars.input(input)
+                    })
+                    .collect();
+                let log = prior::log_density(&mut scalars.graph, distribution, &variable.domain, &action).map_err(unlike)?;
+                self.verify_inputs(scalars, &[log], Drawn::Yes, factor.span, &format!("the prior of `{}`", variable.name))?;
+                Ok(log)
+            }
+            KernelRef::Learned(_) | KernelRef::Previous(_) => Err(unlike("a kernel of another family")),
+            KernelRef::Environment(..) | KernelRef::Data(_) => Err(unlike("known by its samples")),
+        }
+    }
+
+    /// Expressions read the state, observation (and where `drawn`, the next state, action and rewards) of the step they stand at.
+    fn verify_inputs(&self, scalars: &Scalars, roots: &[ExprId], drawn: Drawn, span: Span, what: &str) -> Result<(), Vec<Diagnostic>> {
+        let of = self.model.environment(self.environment);
+        let drawn = drawn == Drawn::Yes;
+        for input in scalars.graph.inputs_of(roots) {
+            let fits = match scalars.inputs[input.0 as usize] {
+                Input::Variable { variable, index, .. } => match index {
+                    Index::Step(0) | Index::Last(0) => {
+                        variable == of.state || Some(variable) == of.observation || (drawn && variable == of.action)
+                    }
+                    Index::Step(1) | Index::Last(1) => drawn && variable == of.state,
+                    Index::First | Index::Step(_) | Index::Last(_) => false,
+                },
+                Input::Reward { index, .. } => drawn && matches!(index, Index::Step(0) | Index::Last(0)),
+                Input::Formal { .. } => false,
+            };
+            if !fits {
+                let message = format!("{what} reads a variable at another step than its own, which this version does not train");
+                return Err(vec![refused(span, message)]);
+            }
+        }
+        Ok(())
+    }
+
+    fn kernel_name(&self, factor: FactorRef) -> String {
+        let model = self.model;
+        match &self.bound.factor(factor).kernel {
+            KernelRef::Learned(kernel) | KernelRef::Previous(kernel) => model.kernel(*kernel).name.clone(),
+            KernelRef::Environment(environment, _) => model.environment(*environment).name.clone(),
+            KernelRef::Data(data) => model.data[data.0 as usize].name.clone(),
+            KernelRef::InPlace(_) => "in place".into(),
+        }
+    }
 }
 
-fn kernel_name(model: &Model, bound: &Bound, factor: crate::model::FactorRef) -> String {
-    match &bound.factor(factor).kernel {
-        KernelRef::Learned(kernel) | KernelRef::Previous(kernel) => model.kernel(*kernel).name.clone(),
-        KernelRef::Environment(environment, _) => model.environment(*environment).name.clone(),
-        KernelRef::Data(data) => model.data[data.0 as usize].name.clone(),
-        KernelRef::InPlace(_) => "in place".into(),
+/// Whether an expression stands after the step's draws.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Drawn {
+    Yes,
+    No,
+}
+
+impl Scalars {
+    fn input(&mut self, input: Input) -> ExprId {
+        let at = self.inputs.iter().position(|known| *known == input).unwrap_or_else(|| {
+            self.inputs.push(input);
+            self.inputs.len() - 1
+        });
+        self.graph.intern(Node::Input(InputId(at as u32)))
     }
 }
 

@@ -79,12 +79,12 @@ fn rewards_count_from_the_draw_on_and_action_terms_from_the_next() {
 
 #[test]
 fn what_is_wrong_with_the_settings_is_told_at_once() {
-    let told = refusals("trajectorys = 3; steps = -1; precision = f16; rounds = 2; optimizer = adm(rate = 1); lambda = 0.9");
+    let told = refusals("trajectorys = 3; steps = -1; precision = f16; options = 2; optimizer = adm(rate = 1); lambda = 0.9");
     for wanted in [
         "unknown key `trajectorys` of `infer` did you mean `trajectories`?",
         "`steps` is a whole number, at least 0, not -1",
         "`precision` is `f32` or `f64`",
-        "`rounds` (outer iterations that move `previous`) is not yet run by this version",
+        "`options` (how sampled options are marginalised in the gradient) is not yet run by this version",
         "unknown optimiser `adm` did you mean `adam`?",
         "`lambda` below 1 bootstraps from a learned value",
     ] {
@@ -93,16 +93,36 @@ fn what_is_wrong_with_the_settings_is_told_at_once() {
 }
 
 #[test]
-fn a_prior_of_the_last_round_is_refused() {
+fn a_prior_of_the_last_round_is_run_in_rounds() {
     let kernel = "kernel pi(a | s) = Categorical(logits = table(s))";
-    let told = told(planned_with(kernel, "a[t] ~ previous pi(s[t])", "a[t] ~ pi(s[t])", ""));
-    assert!(told.contains("`previous pi` belongs to rounds, which this version does not run"), "{told}");
+    let stable = |infer| planned_with(kernel, "a[t] ~ previous pi(s[t])", "a[t] ~ pi(s[t])", infer);
+    let settings = stable("rounds = 7").unwrap().settings;
+    assert_eq!((settings.rounds, settings.steps, settings.steps_in_round()), (7, 7, 1));
+    let settings = stable("rounds = 7; steps = 3").unwrap().settings;
+    assert_eq!((settings.steps, settings.steps_in_round()), (21, 3));
+    let told = refusals("rounds = 7");
+    assert!(told.contains("`rounds` move `previous`, and no prior of this model reads it"), "{told}");
+}
+
+#[test]
+fn a_setting_that_would_do_nothing_is_refused() {
+    for (infer, wanted) in [
+        ("clip_ratio = 0.2", "`clip_ratio` clips nothing"),
+        ("kl_target = 0.01", "`kl_target` ends nothing"),
+        ("n_step = 5", "`n_step` bootstraps from a learned value"),
+        ("epochs = 4; clip_ratio = 0.2; update = trust_region", "`clip_ratio` belongs to optimiser steps"),
+        ("update = trust_regions(kl = 1)", "did you mean `trust_region`?"),
+        ("update = trust_region(kl = 0)", "`kl` of `trust_region` is a number greater than 0"),
+    ] {
+        let told = refusals(infer);
+        assert!(told.contains(wanted), "{wanted}\nin\n{told}");
+    }
 }
 
 #[test]
 fn a_plan_prints_its_terms_its_credit_and_its_settings() {
     let printed = planned("trajectories = 8").unwrap().to_string();
-    for wanted in ["score of `pi`", "from `t+1` on", "baseline: the mean credit", "trajectories = 8\n", "(default)"] {
+    for wanted in ["score of `pi`", "from `t+1` on", "baseline: the mean credit", "trajectories    = 8\n", "(default)"] {
         assert!(printed.contains(wanted), "{wanted}\nin\n{printed}");
     }
 }

@@ -1,0 +1,231 @@
+//! The family of the action's distribution: draws, densities, entropies and divergences of a batch of rows.
+//!
+//! A row of *numbers* describes one distribution: log-probabilities of a categorical, means and then standard deviations of a normal.
+//! A squashed normal is drawn, compared and differentiated before `tanh`; only its actions and its density know of it.
+
+use super::categorical;
+use super::expressions::Number;
+use super::float::Float;
+use super::normal;
+use super::tensor::{Matrix, Tape};
+use crate::plan::Head;
+use crate::world::Actions;
+use rand::Rng;
+use rand_distr::{Distribution, StandardNormal};
+use std::ops::Range;
+
+#[derive(Clone, Debug)]
+pub(super) enum Family {
+    Categorical {
+        outcomes: usize,
+    },
+    Normal {
+        width: usize,
+        /// Lowest and highest action of each component, where it is squashed.
+        bounds: Option<Vec<(f64, f64)>>,
+    },
+}
+
+/// How actions are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Choice {
+    Sampled,
+    /// The most probable action; the mean of a normal.
+    Greedy,
+}
+
+/// Draws of a batch: numbers of values, or reals (before squashing), row-major. One of them is empty.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Draws<E> {
+    pub numbers: Vec<u32>,
+    pub reals: Vec<E>,
+}
+
+impl Family {
+    pub fn of(head: &Head) -> Family {
+        match head {
+            Head::Categorical { outcomes, .. } => Family::Categorical { outcomes: *outcomes },
+            Head::Normal { width, .. } => Family::Normal { width: *width, bounds: None },
+            Head::TanhNormal { bounds, .. } => Family::Normal { width: bounds.len(), bounds: Some(bounds.clone()) },
+        }
+    }
+
+    /// Numbers a row.
+    pub fn numbers(&self) -> usize {
+        match self {
+            Family::Categorical { outcomes } => *outcomes,
+            Family::Normal { width, .. } => 2 * width,
+        }
+    }
+
+    /// Writes the rows of numbers from what a network computed: logits and nothing, or means and deviations.
+    pub fn describe<E: Number>(&self, roots: [&[E]; 2], out: &mut [E]) {
+        match self {
+            Family::Categorical { outcomes } => categorical::log_probabilities(roots[0], *outcomes, out),
+            Family::Normal { width, .. } => {
+                for (root, from) in [(roots[0], 0), (roots[1], *width)] {
+                    for (out, root) in out.chunks_exact_mut(2 * width).zip(root.chunks_exact(*width)) {
+                        out[from..from + width].copy_from_slice(root);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Draws an action for each row of numbers and appends it to `draws`.
+    pub fn draw<E: Number>(&self, rows: &[E], choice: Choice, random: &mut impl Rng, uniforms: &mut Vec<E>, draws: &mut Draws<E>) {
+        match self {
+            Family::Categorical { outcomes } => {
+                let count = rows.len() / outcomes;
+                let first = draws.numbers.len();
+                draws.numbers.resize(first + count, 0);
+                let drawn = &mut draws.numbers[first..];
+                match choice {
+                    Choice::Sampled => {
+                        uniforms.clear();
+                        uniforms.extend((0..count).map(|_| E::unit(random.next_u64())));
+                        categorical::sample(rows, *outcomes, uniforms, drawn);
+                    }
+                    Choice::Greedy => categorical::greedy(rows, *outcomes, drawn),
+                }
+            }
+            Family::Normal { width, .. } => {
+                for row in rows.chunks_exact(2 * width) {
+                    let (mean, sd) = row.split_at(*width);
+                    for (&mean, &sd) in mean.iter().zip(sd) {
+                        draws.reals.push(match choice {
+                            Choice::Sampled => mean + sd * Float::of(StandardNormal.sample(random)),
+                            Choice::Greedy => mean,
+                        });
+                    }
+                }
+            }
+        }
+    }
+
+    /// The actions of the draws `rows`, as the world takes them; `columns` is room for reals.
+    pub fn actions<'a, E: Number>(&self, draws: &'a Draws<E>, rows: Range<usize>, columns: &'a mut Vec<E>) -> Actions<'a, E> {
+        match self {
+            Family::Categorical { .. } => Actions::Numbers(&draws.numbers[rows]),
+            Family::Normal { width, bounds } => {
+                let count = rows.len();
+                columns.resize(count * width, <E as Float>::ZERO);
+                for component in 0..*width {
+                    let reals = draws.reals[rows.start * width..rows.end * width].iter().skip(component).step_by(*width);
+                    let column = &mut columns[component * count..(component + 1) * count];
+                    match bounds.as_ref().map(|bounds| bounds[component]) {
+                        None => column.iter_mut().zip(reals).for_each(|(action, &u)| *action = u),
+                        Some((lo, hi)) => {
+                            let (middle, half): (E, E) = (Float::of(0.5 * (lo + hi)), Float::of(0.5 * (hi - lo)));
+                            column.iter_mut().zip(reals).for_each(|(action, &u)| *action = middle + half * Float::tanh(u));
+                        }
+                    }
+                }
+                Actions::Columns { values: columns, stride: count }
+            }
+        }
+    }
+
+    /// `log q` of the draws `drawn` under their rows of numbers; of a squashed normal before `tanh`.
+    pub fn log_probs<E: Number>(&self, rows: &[E], draws: &Draws<E>, drawn: Range<usize>, out: &mut [E]) {
+        match self {
+            Family::Categorical { outcomes } => {
+                for ((row, &action), out) in rows.chunks_exact(*outcomes).zip(&draws.numbers[drawn]).zip(out) {
+                    *out = row[action as usize];
+                }
+            }
+            Family::Normal { width, .. } => {
+                let reals = &draws.reals[drawn.start * width..drawn.end * width];
+                for ((row, x), out) in rows.chunks_exact(2 * width).zip(reals.chunks_exact(*width)).zip(out) {
+                    normal::log_densities(row.split_at(*width), *width, x, std::slice::from_mut(out));
+                }
+            }
+        }
+    }
+
+    /// What squashing adds to `log q` of a draw: `−log |da/du|`, 0 where nothing is squashed.
+    pub fn log_squash<E: Number>(&self, draws: &Draws<E>, row: usize) -> E {
+        match self {
+            Family::Categorical { .. } | Family::Normal { bounds: None, .. } => <E as Float>::ZERO,
+            Family::Normal { width, bounds: Some(bounds) } => {
+                let mut sum = <E as Float>::ZERO;
+                for (&u, &(lo, hi)) in draws.reals[row * width..(row + 1) * width].iter().zip(bounds) {
+                    sum -= normal::log_slope_of_tanh(u) + Float::of((0.5 * (hi - lo)).ln());
+                }
+                sum
+            }
+        }
+    }
+
+    /// The entropy of every row of numbers; of a squashed normal before `tanh`.
+    pub fn entropies<E: Number>(&self, rows: &[E], out: &mut [E]) {
+        match self {
+            Family::Categorical { outcomes } => categorical::entropies(rows, *outcomes, out),
+            Family::Normal { width, .. } => {
+                for (row, out) in rows.chunks_exact(2 * width).zip(out) {
+                    normal::entropies(&row[*width..], *width, std::slice::from_mut(out));
+                }
+            }
+        }
+    }
+
+    /// `KL(q ‖ p)` of every pair of rows of numbers.
+    pub fn divergences<E: Number>(&self, q: &[E], p: &[E], out: &mut [E]) {
+        match self {
+            Family::Categorical { outcomes } => categorical::divergence(q, p, *outcomes, out),
+            Family::Normal { width, .. } => {
+                for ((q, p), out) in q.chunks_exact(2 * width).zip(p.chunks_exact(2 * width)).zip(out) {
+                    normal::divergences(q.split_at(*width), p.split_at(*width), *width, std::slice::from_mut(out));
+                }
+            }
+        }
+    }
+
+    /// `log q` of the draws and the entropies, on the tape; `roots` are what a network computed.
+    pub fn score<E: Number>(&self, tape: &mut Tape<E>, roots: &[Matrix<E>], draws: &Draws<E>) -> (Matrix<E>, Matrix<E>) {
+        match self {
+            Family::Categorical { .. } => tape.categorical(&roots[0], draws.numbers.as_slice().into()),
+            Family::Normal { .. } => tape.normal((&roots[0], &roots[1]), draws.reals.clone()),
+        }
+    }
+
+    /// `KL(q ‖ p)` on the tape; gradient flows to both.
+    pub fn divergence<E: Number>(&self, tape: &mut Tape<E>, q: &[Matrix<E>], p: &[Matrix<E>]) -> Matrix<E> {
+        match self {
+            Family::Categorical { .. } => tape.divergence(&q[0], &p[0]),
+            Family::Normal { .. } => tape.normal_divergence((&q[0], &q[1]), (&p[0], &p[1])),
+        }
+    }
+
+    /// Rows of numbers as tensors that no gradient passes.
+    pub fn frozen<E: Number>(&self, tape: &Tape<E>, rows: &[E]) -> Vec<Matrix<E>> {
+        match self {
+            Family::Categorical { outcomes } => vec![tape.constant(rows.to_vec(), *outcomes)],
+            Family::Normal { width, .. } => [0, *width]
+                .into_iter()
+                .map(|from| {
+                    let part = rows.chunks_exact(2 * width).flat_map(|row| row[from..from + width].iter().copied());
+                    tape.constant(part.collect(), *width)
+                })
+                .collect(),
+        }
+    }
+}
+
+impl<E: Copy> Draws<E> {
+    pub fn clear(&mut self) {
+        self.numbers.clear();
+        self.reals.clear();
+    }
+
+    /// The draws of the rows `of`, in their order.
+    pub fn gather(&mut self, from: &Draws<E>, of: &[u32], width: usize) {
+        self.clear();
+        if !from.numbers.is_empty() {
+            self.numbers.extend(of.iter().map(|&row| from.numbers[row as usize]));
+        }
+        if !from.reals.is_empty() {
+            self.reals.extend(of.iter().flat_map(|&row| &from.reals[row as usize * width..(row as usize + 1) * width]));
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! How a kernel over the action is computed: which layers of the network give the numbers of its distribution.
+
+use crate::model::{Distribution, Kind, LayerId, Model, Scores, VariableId};
+
+/// The family of a distribution over the action and the layers of its numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Head {
+    /// Logits, one per value.
+    Categorical { logits: LayerId, outcomes: usize },
+    /// Independent per component.
+    Normal { mean: LayerId, sd: LayerId, width: usize },
+    /// `tanh` of a normal, scaled to `bounds`, a pair for each component.
+    TanhNormal { mean: LayerId, sd: LayerId, bounds: Vec<(f64, f64)> },
+}
+
+impl Head {
+    /// The layers, in the order in which a network computes them.
+    pub fn layers(&self) -> Vec<LayerId> {
+        match self {
+            Head::Categorical { logits, .. } => vec![*logits],
+            Head::Normal { mean, sd, .. } | Head::TanhNormal { mean, sd, .. } => vec![*mean, *sd],
+        }
+    }
+
+    /// Both are of one family over the same values, so that their divergence has a closed form here.
+    pub fn is_like(&self, other: &Head) -> bool {
+        match (self, other) {
+            (Head::Categorical { outcomes: a, .. }, Head::Categorical { outcomes: b, .. })
+            | (Head::Normal { width: a, .. }, Head::Normal { width: b, .. }) => a == b,
+            (Head::TanhNormal { bounds: a, .. }, Head::TanhNormal { bounds: b, .. }) => a == b,
+            (Head::Categorical { .. } | Head::Normal { .. } | Head::TanhNormal { .. }, _) => false,
+        }
+    }
+}
+
+/// The head of a kernel's distribution over `action`; else what it is, in words.
+pub fn head(model: &Model, distribution: &Distribution<LayerId>, action: VariableId) -> Result<Head, String> {
+    let domain = &model.variable(action).domain;
+    let width = |layer: LayerId| model.network.layer(layer).width;
+    let normal = |mean: LayerId, sd: LayerId| {
+        let components = domain.width();
+        if (width(mean), width(sd)) == (components, components) {
+            Ok(components)
+        } else {
+            Err(format!("a normal with {} means and {} deviations over {components} components", width(mean), width(sd)))
+        }
+    };
+    match distribution {
+        Distribution::Categorical(Scores::Logits(logits)) => Ok(Head::Categorical { logits: *logits, outcomes: width(*logits) }),
+        Distribution::Normal { mean, sd } => Ok(Head::Normal { mean: *mean, sd: *sd, width: normal(*mean, *sd)? }),
+        Distribution::TanhNormal { mean, sd } => {
+            normal(*mean, *sd)?;
+            let bounds = domain.components.iter().map(|component| match component.kind {
+                Kind::Real { lo, hi } => (lo, hi),
+                Kind::Integer { lo, hi } => (lo as f64, hi as f64),
+                Kind::Names(_) | Kind::Bool => (0.0, 1.0),
+            });
+            Ok(Head::TanhNormal { mean: *mean, sd: *sd, bounds: bounds.collect() })
+        }
+        Distribution::Record(parts) => match &parts[..] {
+            [only] => head(model, only, action),
+            _ => Err("a record of independent parts".into()),
+        },
+        Distribution::Categorical(Scores::Probs(_)) => Err("`Categorical(probs = …)`".into()),
+        Distribution::Bernoulli(_) => Err("`Bernoulli`".into()),
+        Distribution::Uniform | Distribution::UniformBox { .. } | Distribution::UniformOver(_) => Err("`Uniform`".into()),
+        Distribution::Delta(_) => Err("`Delta`".into()),
+        Distribution::Beta { .. } => Err("`Beta`".into()),
+        Distribution::Mixture(_) => Err("`Mixture`".into()),
+        Distribution::If { .. } => Err("`if … then … else`".into()),
+        Distribution::Sticky { .. } => Err("`Sticky`".into()),
+        Distribution::Implicit(_) => Err("`Implicit`".into()),
+    }
+}
