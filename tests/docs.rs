@@ -9,10 +9,14 @@ fn the_reference_lists_every_key_of_infer_with_its_default() {
     let reference = read("docs/language.md");
     for key in KEYS.iter().filter(|key| key.run) {
         let words = match key.kind {
-            KeyKind::Word(words) | KeyKind::NetworkOr(words) => format!(" ({})", words.join(", ")),
-            KeyKind::Count { .. } | KeyKind::Number { .. } | KeyKind::Positive | KeyKind::Truth | KeyKind::Optimizer | KeyKind::Later => {
-                String::new()
-            }
+            KeyKind::Word(words) | KeyKind::Words(words) | KeyKind::NetworkOr(words) => format!(" ({})", words.join(", ")),
+            KeyKind::Count { .. }
+            | KeyKind::Number { .. }
+            | KeyKind::Positive
+            | KeyKind::Truth
+            | KeyKind::Optimizer
+            | KeyKind::Update
+            | KeyKind::Later => String::new(),
         };
         let row = format!("| `{}` | {} | {}{words} |", key.name, key.default, key.meaning);
         assert!(reference.contains(&row), "docs/language.md, section 12, has to hold the row\n{row}");

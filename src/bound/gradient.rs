@@ -117,7 +117,13 @@ fn remarks(model: &Model, terms: &[Term]) -> Vec<Remark> {
     if value("clip_ratio").is_some() {
         say("clip_ratio drops the gradient of steps whose importance weight has left the clipping range: biased after the first epoch");
     }
-    if matches!(value("normalize"), Some(SettingValue::Word(what)) if what == "advantages") {
+    let advantages = SettingValue::Word("advantages".into());
+    let scaled = match value("normalize") {
+        Some(SettingValue::List(what)) => what.contains(&advantages),
+        Some(what) => *what == advantages,
+        None => false,
+    };
+    if scaled {
         say("normalize = advantages rescales the credit of each batch: the direction is biased by its own sample");
     }
     for term in terms {

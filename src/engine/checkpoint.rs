@@ -8,7 +8,8 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
 const COUNTS: &str = "checkpoint/counts";
-const MOMENTS: [&str; 5] = ["optimiser/first", "optimiser/second", "fit/first", "fit/second", "previous/parameters"];
+const LISTS: [&str; 7] =
+    ["optimiser/first", "optimiser/second", "fit/first", "fit/second", "previous/parameters", "normalize/inputs", "normalize/returns"];
 
 impl Checkpoint {
     /// The bytes of a safetensors file; equal checkpoints have equal bytes. Its parameters read as those of
@@ -21,11 +22,12 @@ impl Checkpoint {
         let parameters = SafeTensors::deserialize(&parameters).map_err(unwritable)?;
         let counts = [self.step, self.env_steps, self.optimiser.steps, self.fit.steps];
         let counts: Vec<u8> = counts.iter().flat_map(|count| count.to_le_bytes()).collect();
-        let moments = [&self.optimiser.first, &self.optimiser.second, &self.fit.first, &self.fit.second, &self.previous];
-        let moments = moments.map(|values| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
+        let Checkpoint { optimiser, fit, previous, inputs, returns, .. } = self;
+        let lists = [&optimiser.first, &optimiser.second, &fit.first, &fit.second, previous, inputs, returns];
+        let lists = lists.map(|values| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
         let mut views: Vec<(String, TensorView<'_>)> = parameters.tensors();
         views.push((COUNTS.to_owned(), TensorView::new(Dtype::U64, vec![counts.len() / 8], &counts).map_err(unwritable)?));
-        for (name, bytes) in MOMENTS.iter().zip(&moments) {
+        for (name, bytes) in LISTS.iter().zip(&lists) {
             views.push(((*name).to_owned(), TensorView::new(Dtype::F64, vec![bytes.len() / 8], bytes).map_err(unwritable)?));
         }
         safetensors::serialize(views, None).map_err(unwritable)
@@ -51,10 +53,11 @@ impl Checkpoint {
         let [step, env_steps, optimiser_steps, fit_steps] = counts[..] else {
             return Err(FileError(format!("`{COUNTS}` holds {} numbers in the file, not 4", counts.len())));
         };
-        let moments = |at: usize| Ok(words(MOMENTS[at], Dtype::F64)?.into_iter().map(f64::from_bits).collect());
-        let optimiser = OptimiserState { steps: optimiser_steps, first: moments(0)?, second: moments(1)? };
-        let fit = OptimiserState { steps: fit_steps, first: moments(2)?, second: moments(3)? };
-        Ok(Checkpoint { step, env_steps, parameters, previous: moments(4)?, optimiser, fit })
+        let list = |at: usize| Ok(words(LISTS[at], Dtype::F64)?.into_iter().map(f64::from_bits).collect());
+        let optimiser = OptimiserState { steps: optimiser_steps, first: list(0)?, second: list(1)? };
+        let fit = OptimiserState { steps: fit_steps, first: list(2)?, second: list(3)? };
+        let (previous, inputs, returns) = (list(4)?, list(5)?, list(6)?);
+        Ok(Checkpoint { step, env_steps, parameters, previous, optimiser, fit, inputs, returns })
     }
 }
 
@@ -90,11 +93,21 @@ mod tests {
         parameters.values_mut().iter_mut().zip(1..).for_each(|(value, n)| *value = 1.0 / f64::from(n));
         let optimiser = OptimiserState { steps: 7, first: vec![0.1, -0.0], second: vec![f64::MIN_POSITIVE] };
         let fit = OptimiserState { steps: 0, first: vec![], second: vec![] };
-        let kept = Checkpoint { step: 5, env_steps: u64::MAX, parameters, previous: vec![0.5, 0.25], optimiser, fit };
+        let kept = Checkpoint {
+            step: 5,
+            env_steps: u64::MAX,
+            parameters,
+            previous: vec![0.5, 0.25],
+            optimiser,
+            fit,
+            inputs: vec![2.0],
+            returns: vec![],
+        };
         let bytes = kept.to_safetensors().expect("bytes");
         let back = Checkpoint::from_safetensors(&model, &bytes).expect("a checkpoint");
         assert_eq!((back.step, back.env_steps), (kept.step, kept.env_steps));
         assert_eq!((&back.optimiser, &back.fit, &back.previous), (&kept.optimiser, &kept.fit, &kept.previous));
+        assert_eq!((&back.inputs, &back.returns), (&kept.inputs, &kept.returns));
         assert_eq!(back.parameters.values(), kept.parameters.values());
         assert_eq!(back.to_safetensors().expect("bytes"), bytes);
 

@@ -202,10 +202,6 @@ impl Rows {
     pub fn len(&self) -> usize {
         self.trajectory.len()
     }
-
-    pub fn is_empty(&self) -> bool {
-        self.trajectory.is_empty()
-    }
 }
 
 impl<E: Float> Carry<E> {

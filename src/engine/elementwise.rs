@@ -47,6 +47,24 @@ pub(super) fn unary_back<E: Float>(op: UnaryOp, x: &[E], dy: &[E], dx: &mut [E],
     }
 }
 
+/// `dz = op'(x) dx`
+pub(super) fn unary_along<E: Float>(op: UnaryOp, x: &[E], dx: &[E], dz: &mut [E]) {
+    for ((dz, x), dx) in dz.iter_mut().zip(x).zip(dx) {
+        *dz = E::of(unary_derivative(op, x.as_f64()) * dx.as_f64());
+    }
+}
+
+/// `dz = ∂op/∂x dx + ∂op/∂y dy`
+pub(super) fn binary_along<E: Float>(op: BinaryOp, (x, y): (Wide<E>, Wide<E>), (dx, dy): (Wide<E>, Wide<E>), dz: &mut [E], width: usize) {
+    for (at, dz) in dz.iter_mut().enumerate() {
+        let (row, column) = (at / width, at % width);
+        let (left, right) = binary_derivative(op, x.at(row, column), y.at(row, column));
+        // an operand that does not move may have an infinite slope
+        let part = |slope: f64, d: f64| if d == 0.0 { 0.0 } else { slope * d };
+        *dz = E::of(part(left, dx.at(row, column)) + part(right, dy.at(row, column)));
+    }
+}
+
 pub(super) fn binary<E: Float>(op: BinaryOp, x: Wide<E>, y: Wide<E>, out: &mut [E], width: usize) {
     for (at, out) in out.iter_mut().enumerate() {
         let (row, column) = (at / width, at % width);

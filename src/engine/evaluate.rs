@@ -65,6 +65,16 @@ impl<E: Float> Activations<E> {
         let width = plan.width(output);
         &self.slots[plan.outputs[output].0][rows.start * width..rows.end * width]
     }
+
+    /// A slot's values at `rows`, row-major.
+    pub(super) fn rows_of(&self, plan: &NetworkPlan, slot: Slot, rows: &Range<usize>) -> &[E] {
+        slot_rows(&self.slots, slot, plan.slots[slot.0].width, rows)
+    }
+
+    /// A column of indices at `rows`.
+    pub(super) fn column(&self, column: usize, rows: &Range<usize>) -> &[u32] {
+        &self.columns[column][rows.clone()]
+    }
 }
 
 impl NetworkPlan {
@@ -319,7 +329,7 @@ fn few(inputs: usize, width: usize) -> bool {
     inputs <= 8 && width >= 16
 }
 
-fn add_product<E: Float>(out: &mut [E], x: &[E], weights: &[E], inputs: usize, width: usize) {
+pub(super) fn add_product<E: Float>(out: &mut [E], x: &[E], weights: &[E], inputs: usize, width: usize) {
     let rows = out.len() / width;
     if few(inputs, width) || (rows < 4 && width >= 16) {
         kernels::add_product_of_few(out, x, weights, inputs);
@@ -347,7 +357,7 @@ fn activate<E: Float>(activation: Option<Activation>, y: &mut [E]) {
     }
 }
 
-fn activate_back<E: Float>(activation: Option<Activation>, dy: &mut [E], y: &[E]) {
+pub(super) fn activate_back<E: Float>(activation: Option<Activation>, dy: &mut [E], y: &[E]) {
     match activation {
         None => {}
         Some(Activation::Tanh) => kernels::tanh_derivative(dy, y),

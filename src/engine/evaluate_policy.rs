@@ -2,13 +2,13 @@
 
 use super::crew::with_crew;
 use super::expressions::Number;
+use super::family::Choice;
 use super::kernels;
 use super::parameters::Parameters;
-use super::family::Choice;
 use super::rollout::{Keep, Point, Rollout};
 use super::run::{EngineError, Evaluation};
-use super::stage::Stage;
 use super::shards::EVALUATION;
+use super::stage::Stage;
 use super::train::threads;
 use crate::plan::{Plan, Precision};
 use std::sync::{Mutex, PoisonError};

@@ -181,6 +181,29 @@ impl Family {
         }
     }
 
+    /// The Fisher metric of each row of numbers applied to the tangents of what the network computed: `p ∘ (t − p·t)` of logits,
+    /// `t / sd²` of means and `2 t / sd²` of deviations.
+    pub fn metric<'a, E: Number>(&self, rows: &[E], tangent: impl Fn(usize) -> &'a [E], out: &mut [Vec<E>; 2]) {
+        match self {
+            Family::Categorical { outcomes } => {
+                out[0].clear();
+                for (log_p, t) in rows.chunks_exact(*outcomes).zip(tangent(0).chunks_exact(*outcomes)) {
+                    let mut mean = <E as Float>::ZERO;
+                    log_p.iter().zip(t).for_each(|(&l, &t)| mean += Float::exp(l) * t);
+                    out[0].extend(log_p.iter().zip(t).map(|(&l, &t)| Float::exp(l) * (t - mean)));
+                }
+            }
+            Family::Normal { width, .. } => {
+                for (root, factor) in [(0, 1.0), (1, 2.0)] {
+                    out[root].clear();
+                    for (row, t) in rows.chunks_exact(2 * width).zip(tangent(root).chunks_exact(*width)) {
+                        out[root].extend(row[*width..].iter().zip(t).map(|(&sd, &t)| <E as Float>::of(factor) * t / (sd * sd)));
+                    }
+                }
+            }
+        }
+    }
+
     /// `log q` of the draws and the entropies, on the tape; `roots` are what a network computed.
     pub fn score<E: Number>(&self, tape: &mut Tape<E>, roots: &[Matrix<E>], draws: &Draws<E>) -> (Matrix<E>, Matrix<E>) {
         match self {

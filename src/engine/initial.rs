@@ -63,6 +63,7 @@ fn lengths(model: &Model) -> Vec<Option<f64>> {
 fn score_layers(distribution: &Distribution<LayerId>) -> Vec<LayerId> {
     match distribution {
         Distribution::Categorical(Scores::Logits(layer)) | Distribution::Bernoulli(Scores::Logits(layer)) => vec![*layer],
+        Distribution::Normal { mean, .. } | Distribution::TanhNormal { mean, .. } => vec![*mean],
         Distribution::Mixture(parts) => parts.iter().flat_map(|(_, part)| score_layers(part)).collect(),
         Distribution::Record(parts) => parts.iter().flat_map(score_layers).collect(),
         Distribution::If { then, otherwise, .. } => [score_layers(then), score_layers(otherwise)].concat(),
@@ -73,8 +74,6 @@ fn score_layers(distribution: &Distribution<LayerId>) -> Vec<LayerId> {
         | Distribution::UniformBox { .. }
         | Distribution::UniformOver(_)
         | Distribution::Delta(_)
-        | Distribution::Normal { .. }
-        | Distribution::TanhNormal { .. }
         | Distribution::Beta { .. }
         | Distribution::Implicit(_) => vec![],
     }

@@ -3,12 +3,14 @@
 use super::crew::Crew;
 use super::expressions::Number;
 use super::float::Float;
-use super::objective::{Aim, Told, Weighing};
+use super::moments::Moments;
+use super::objective::{Aim, ReturnScale, Told, Weighing};
 use super::optimiser::{Optimiser, OptimiserConfig, OptimiserState};
 use super::parameters::Parameters;
 use super::run::{Checkpoint, EngineError, Metrics};
 use super::shards::{Job, Shared, locked, read, write};
-use crate::plan::{self, Baseline, Plan};
+use super::trust_region::TrustRegion;
+use crate::plan::{self, Baseline, Plan, Update};
 use std::time::Instant;
 
 pub(super) struct Lead<'a, E: Float> {
@@ -24,6 +26,9 @@ pub(super) struct Lead<'a, E: Float> {
     /// Of the last batch: the norm of its first gradient, and the baseline's error then.
     norm: f64,
     error: f64,
+    /// Of the inputs and of the returns, where they are normalised.
+    inputs: Moments,
+    returns: Moments,
     pub start: Instant,
 }
 
@@ -40,6 +45,8 @@ impl<'a, E: Number> Lead<'a, E> {
             env_steps: 0,
             norm: 0.0,
             error: 0.0,
+            inputs: Moments::new(plan.normalizers.iter().map(|n| parameters.layout().range(n.mean).len()).sum()),
+            returns: Moments::new(1),
             start: Instant::now(),
         }
     }
@@ -48,34 +55,89 @@ impl<'a, E: Number> Lead<'a, E> {
     pub fn batch(&mut self, crew: &Crew<Job>, shared: &Shared<E>) -> Result<(), EngineError> {
         let settings = &self.plan.settings;
         if self.step.is_multiple_of(settings.steps_in_round()) {
-            write(&shared.previous).moved = false;
+            self.begin_round(shared);
         }
-        let once = !settings.reuses_batches();
-        if once && settings.baseline != Baseline::LeaveOneOut {
-            crew.run(Job::All { step: self.step, weighing: shared.whole(Aim::Both) });
-        } else {
-            crew.run(Job::Assess { step: self.step });
-            if settings.baseline == Baseline::LeaveOneOut {
-                shared.sum_credit();
-                crew.run(Job::Compare);
+        match settings.update {
+            Update::Gradient if !settings.reuses_batches() && !settings.normalize.advantages => self.one_gradient(crew, shared)?,
+            Update::Gradient => {
+                self.assess(crew, shared);
+                self.passes(crew, shared, Aim::Both)?;
             }
-            if once {
-                crew.run(Job::Differentiate { weighing: shared.whole(Aim::Both) });
+            Update::TrustRegion { kl, damping, iterations } => {
+                self.assess(crew, shared);
+                crew.run(Job::Differentiate { weighing: shared.whole(Aim::Policy) });
+                shared.sum_gradients(&mut self.gradient);
+                self.norm = self.verified_norm(shared)?;
+                shared.leave_previous(read(&shared.parameters).values());
+                TrustRegion { kl, damping, iterations }.step(crew, shared, &self.optimiser, &mut self.gradient);
+                if !self.plan.fitted.is_empty() {
+                    self.passes(crew, shared, Aim::Baseline)?;
+                }
             }
         }
+        self.observe(shared);
         self.env_steps += shared.rows() as u64;
-        if once {
-            let told = shared.sum_gradients(&mut self.gradient);
-            (self.norm, self.error) = (self.update(shared)?, told.error);
-        } else {
-            self.passes(crew, shared)?;
-        }
         self.step += 1;
         Ok(())
     }
 
+    /// The present parameters become the previous ones; what networks see is normalised by what was seen before.
+    fn begin_round(&self, shared: &Shared<E>) {
+        write(&shared.previous).moved = false;
+        if self.step > 0 && self.plan.settings.normalize.observations {
+            shared.stage.learning.normalise(&self.inputs, write(&shared.parameters).values_mut());
+        }
+    }
+
+    /// Adds the batch to the running moments.
+    fn observe(&mut self, shared: &Shared<E>) {
+        let normalize = self.plan.settings.normalize;
+        for shard in &shared.shards {
+            let shard = locked(shard);
+            if normalize.observations {
+                self.inputs.add(&shard.rollout.inputs);
+            }
+            if normalize.returns {
+                self.returns.add(&shard.objective.returns);
+            }
+        }
+        if normalize.returns {
+            *write(&shared.returns) = self.return_scale();
+        }
+    }
+
+    fn return_scale(&self) -> ReturnScale {
+        ReturnScale { mean: self.returns.mean(0), deviation: self.returns.deviation(0) }
+    }
+
+    /// Samples a batch and finds the advantage of each row.
+    fn assess(&mut self, crew: &Crew<Job>, shared: &Shared<E>) {
+        crew.run(Job::Assess { step: self.step });
+        if self.plan.settings.baseline == Baseline::LeaveOneOut {
+            shared.sum_credit();
+            crew.run(Job::Compare);
+        }
+        if self.plan.settings.normalize.advantages {
+            crew.run(Job::Scale { factor: 1.0 / shared.advantage_size() });
+        }
+    }
+
+    /// One gradient step from a new batch.
+    fn one_gradient(&mut self, crew: &Crew<Job>, shared: &Shared<E>) -> Result<(), EngineError> {
+        let weighing = shared.whole(Aim::Both);
+        if self.plan.settings.baseline == Baseline::LeaveOneOut {
+            self.assess(crew, shared);
+            crew.run(Job::Differentiate { weighing });
+        } else {
+            crew.run(Job::All { step: self.step, weighing });
+        }
+        self.error = shared.sum_gradients(&mut self.gradient).error;
+        self.norm = self.update(shared, Aim::Both)?;
+        Ok(())
+    }
+
     /// Passes over a batch that has been assessed, until its policy has gone too far.
-    fn passes(&mut self, crew: &Crew<Job>, shared: &Shared<E>) -> Result<(), EngineError> {
+    fn passes(&mut self, crew: &Crew<Job>, shared: &Shared<E>, aim: Aim) -> Result<(), EngineError> {
         let settings = &self.plan.settings;
         let rows = shared.rows();
         let parts = settings.minibatch.map_or(1, |size| rows.div_ceil(size)).max(1);
@@ -83,53 +145,65 @@ impl<'a, E: Number> Lead<'a, E> {
             crew.run(Job::Shuffle { step: self.step, epoch });
             for part in 0..parts {
                 let first = epoch == 0 && part == 0;
-                let told = self.gradient_of_part(crew, shared, (part, parts), first);
+                let told = self.gradient_of_part(crew, shared, (part, parts), (aim, first));
                 if let Some(target) = settings.kl_target
                     && told.divergence > target * told.rows as f64
                 {
                     return Ok(());
                 }
-                let norm = self.update(shared)?;
+                let norm = self.update(shared, aim)?;
                 if first {
-                    (self.norm, self.error) = (norm, told.error * rows as f64 / told.rows.max(1) as f64);
+                    self.error = told.error * rows as f64 / told.rows.max(1) as f64;
+                    self.norm = if aim == Aim::Both { norm } else { self.norm };
                 }
             }
         }
         Ok(())
     }
 
-    fn gradient_of_part(&mut self, crew: &Crew<Job>, shared: &Shared<E>, (part, parts): (usize, usize), first: bool) -> Told {
+    fn gradient_of_part(&mut self, crew: &Crew<Job>, shared: &Shared<E>, (part, parts): (usize, usize), (aim, first): (Aim, bool)) -> Told {
         if first && parts == 1 {
-            // as the rollout left the network
-            crew.run(Job::Differentiate { weighing: shared.whole(Aim::Both) });
+            // as the network was computed last
+            crew.run(Job::Differentiate { weighing: shared.whole(aim) });
         } else {
             let rows = shared.rows() as f64 / shared.rows_of_part(part, parts).max(1) as f64;
             let share = rows / self.plan.settings.trajectories as f64;
-            crew.run(Job::Part { part, parts, weighing: Weighing { aim: Aim::Both, share, moved: !first } });
+            crew.run(Job::Part { part, parts, weighing: Weighing { aim, share, moved: !first } });
         }
         shared.sum_gradients(&mut self.gradient)
     }
 
+    /// The norm of the policy's gradient.
+    fn verified_norm(&self, shared: &Shared<E>) -> Result<f64, EngineError> {
+        let norm = self.optimiser.norm(&self.gradient);
+        if norm.is_finite() { Ok(norm) } else { Err(self.not_finite(shared, &read(&shared.parameters), "the gradient")) }
+    }
+
+    fn not_finite(&self, shared: &Shared<E>, parameters: &Parameters<E>, what: &str) -> EngineError {
+        let (what, place) = blame(shared, parameters, &self.gradient, what);
+        EngineError::NotFinite { step: self.step + 1, what, place, kept: Box::new(parameters.to_f64()) }
+    }
+
     /// Moves the parameters by the gradient; returns the norm of the policy's part before clipping.
-    fn update(&mut self, shared: &Shared<E>) -> Result<f64, EngineError> {
+    fn update(&mut self, shared: &Shared<E>, aim: Aim) -> Result<f64, EngineError> {
         let mut parameters = write(&shared.parameters);
         let settings = &self.plan.settings;
-        let mut norm = 0.0;
-        for (optimiser, what) in [(&self.optimiser, "the gradient"), (&self.fit, "the baseline's gradient")] {
-            let length = optimiser.clip(&mut self.gradient, settings.clip_norm);
-            if !length.is_finite() {
-                let (what, place) = blame(shared, &parameters, &self.gradient, what);
-                return Err(EngineError::NotFinite { step: self.step + 1, what, place, kept: Box::new(parameters.to_f64()) });
-            }
-            if what == "the gradient" {
-                norm = length;
-            }
-        }
-        self.good.copy_from_slice(parameters.values());
-        shared.leave_previous(&self.good);
         let rate = rate(settings.optimizer).at(self.step, settings.steps);
-        self.optimiser.step(parameters.values_mut(), &self.gradient, rate);
-        if !self.plan.fitted.is_empty() {
+        self.good.copy_from_slice(parameters.values());
+        let mut norm = 0.0;
+        if aim != Aim::Baseline {
+            norm = self.optimiser.clip(&mut self.gradient, settings.clip_norm);
+            if !norm.is_finite() {
+                return Err(self.not_finite(shared, &parameters, "the gradient"));
+            }
+            shared.leave_previous(&self.good);
+            self.optimiser.step(parameters.values_mut(), &self.gradient, rate);
+        }
+        if aim != Aim::Policy && !self.plan.fitted.is_empty() {
+            if !self.fit.clip(&mut self.gradient, settings.clip_norm).is_finite() {
+                parameters.values_mut().copy_from_slice(&self.good);
+                return Err(self.not_finite(shared, &parameters, "the baseline's gradient"));
+            }
             self.fit.step(parameters.values_mut(), &self.gradient, rate);
         }
         if !super::kernels::all_finite(parameters.values()) {
@@ -177,6 +251,8 @@ impl<'a, E: Number> Lead<'a, E> {
             previous: if previous.moved { previous.values.iter().map(|v| v.as_f64()).collect() } else { Vec::new() },
             optimiser: widened(self.optimiser.state()),
             fit: widened(self.fit.state()),
+            inputs: self.inputs.to_numbers(),
+            returns: self.returns.to_numbers(),
         }
     }
 
@@ -187,7 +263,9 @@ impl<'a, E: Number> Lead<'a, E> {
         let fits = values.len() == parameters.values().len()
             && (checkpoint.previous.is_empty() || checkpoint.previous.len() == values.len())
             && self.optimiser.restore(narrowed(&checkpoint.optimiser))
-            && self.fit.restore(narrowed(&checkpoint.fit));
+            && self.fit.restore(narrowed(&checkpoint.fit))
+            && self.inputs.restore(&checkpoint.inputs)
+            && self.returns.restore(&checkpoint.returns);
         if !fits {
             return Err(EngineError::Checkpoint("its parameters or its optimiser are not those of this model".into()));
         }
@@ -199,6 +277,9 @@ impl<'a, E: Number> Lead<'a, E> {
         previous.moved = !checkpoint.previous.is_empty();
         previous.values.iter_mut().zip(&checkpoint.previous).for_each(|(mine, &theirs)| *mine = Float::of(theirs));
         (self.step, self.env_steps) = (checkpoint.step, checkpoint.env_steps);
+        if self.plan.settings.normalize.returns {
+            *write(&shared.returns) = self.return_scale();
+        }
         Ok(())
     }
 }

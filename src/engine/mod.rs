@@ -21,6 +21,7 @@ mod float;
 mod initial;
 pub mod kernels;
 mod lead;
+mod moments;
 mod network;
 mod nodes;
 mod normal;
@@ -34,8 +35,11 @@ mod shards;
 mod stage;
 mod tables;
 mod tabulate;
+mod tangent;
 mod tensor;
 mod train;
+mod trust_region;
+mod wired;
 
 #[cfg(test)]
 mod evaluate_tests;

@@ -11,6 +11,8 @@ use super::evaluate::Activations;
 use super::expressions::Number;
 use super::family::Draws;
 use super::float::Float;
+use super::kernels;
+use super::moments::Sums;
 use super::parameters::Parameters;
 use super::rollout::Rollout;
 use super::stage::{Anchor, Source, Stage};
@@ -31,6 +33,10 @@ pub(super) struct Objective<E> {
     credit: Vec<E>,
     pub advantage: Vec<E>,
     target: Vec<E>,
+    /// What the baseline's network said, in nats.
+    values: Vec<E>,
+    /// Of what the baseline is fitted to, in nats.
+    pub returns: Sums,
     /// `t` of each row.
     times: Vec<u32>,
     /// Per trajectory, what a step after its end gives.
@@ -48,7 +54,16 @@ pub(super) struct Told {
     pub error: f64,
     /// Of `KL(π ‖ π_b)`, in nats, where the settings ask for it.
     pub divergence: f64,
+    /// Of the surrogate of `L`, where a trust region asks for it.
+    pub surrogate: f64,
     pub rows: usize,
+}
+
+/// How the baseline's network says a value: in deviations from the mean of what it was fitted to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct ReturnScale {
+    pub mean: f64,
+    pub deviation: f64,
 }
 
 /// What a gradient is of.
@@ -103,6 +118,8 @@ impl<E: Number> Objective<E> {
             credit: Vec::new(),
             advantage: Vec::new(),
             target: Vec::new(),
+            values: Vec::new(),
+            returns: Sums::default(),
             times: Vec::new(),
             rests: Vec::new(),
             carry: Carry::default(),
@@ -112,7 +129,7 @@ impl<E: Number> Objective<E> {
     }
 
     /// The credit of each row; after it the advantage, except with a leave-one-out baseline, which needs the sums of all shards.
-    pub fn assess(&mut self, stage: &Stage<E>, rollout: &Rollout<E>) {
+    pub fn assess(&mut self, stage: &Stage<E>, rollout: &Rollout<E>, scale: ReturnScale) {
         let rows = rollout.rows.len();
         for list in [&mut self.credit, &mut self.advantage, &mut self.target] {
             list.resize(rows, <E as Float>::ZERO);
@@ -136,7 +153,14 @@ impl<E: Number> Objective<E> {
             Baseline::Network { .. } => {
                 let root = stage.learning.value.expect("stage: a baseline that is a network has a root");
                 let values = rollout.network.output(&stage.learning.network, root, 0..rows);
-                let Objective { carry, advantage, target, .. } = self;
+                let Objective { carry, advantage, target, values: rescaled, .. } = self;
+                let values = if scale.is_one() {
+                    values
+                } else {
+                    rescaled.clear();
+                    rescaled.extend(values.iter().map(|&v| scale.value_of(v)));
+                    &rescaled[..]
+                };
                 match settings.n_step {
                     Some(steps) => {
                         credit::n_step_advantages(&rollout.rows, &given, values, (discount, steps), carry, advantage, target);
@@ -146,8 +170,24 @@ impl<E: Number> Objective<E> {
                         credit::advantages(&rollout.rows, &given, values, discounts, carry, advantage, target);
                     }
                 }
+                self.returns.clear(1);
+                if settings.normalize.returns {
+                    self.returns.add(0, target.iter().map(|g| g.as_f64()));
+                    self.returns.count = rows as f64;
+                    target.iter_mut().for_each(|g| *g = scale.prediction_of(*g));
+                }
             }
         }
+    }
+
+    /// `Σ A²` over the rows.
+    pub fn squared_advantages(&self) -> f64 {
+        kernels::sum_of_squares(&self.advantage)
+    }
+
+    /// `A` times `factor`.
+    pub fn scale_advantages(&mut self, factor: f64) {
+        kernels::scale(&mut self.advantage, Float::of(factor));
     }
 
     /// The advantage of each row where it needs the sums of credit over all shards.
@@ -155,6 +195,11 @@ impl<E: Number> Objective<E> {
         if stage.plan.settings.baseline == Baseline::LeaveOneOut {
             credit::leave_one_out(&rollout.rows, &self.credit, &self.rests, all, &mut self.advantage);
         }
+    }
+
+    /// `t` of each row.
+    pub fn times(&self) -> &[u32] {
+        &self.times
     }
 
     /// The gradient from all rows, as the network computed them last.
@@ -217,6 +262,22 @@ impl<E: Number> Objective<E> {
     }
 }
 
+impl ReturnScale {
+    pub const ONE: ReturnScale = ReturnScale { mean: 0.0, deviation: 1.0 };
+
+    fn is_one(&self) -> bool {
+        *self == ReturnScale::ONE
+    }
+
+    fn value_of<E: Number>(&self, prediction: E) -> E {
+        Float::of(Float::as_f64(prediction).mul_add(self.deviation, self.mean))
+    }
+
+    fn prediction_of<E: Number>(&self, value: E) -> E {
+        Float::of((Float::as_f64(value) - self.mean) / self.deviation)
+    }
+}
+
 /// The rows of part `part` of `parts`.
 pub(super) fn part_of(rows: usize, part: usize, parts: usize) -> std::ops::Range<usize> {
     part * rows / parts..(part + 1) * rows / parts
@@ -261,7 +322,7 @@ impl<E: Number> Sample<'_, E> {
         }
         if let Some(root) = wired.value.filter(|_| weighing.aim != Aim::Policy) {
             let value = &roots[root];
-            told.error = values_of(value).iter().zip(self.target).map(|(v, g)| (v.as_f64() - g.as_f64()).powi(2)).sum();
+            told.error = values_of(value).iter().zip(self.target).map(|(&v, &g)| Float::as_f64(v - g).powi(2)).sum();
             let squares = tape.squared_error(value, self.target);
             let weight = if stage.plan.shared { stage.plan.settings.baseline_weight } else { 1.0 };
             weighted.push((squares, vec![Float::of(weight * weighing.share); rows]));

@@ -95,11 +95,26 @@ impl<E: Float> Optimiser<E> {
 
     /// Scales the part of `gradient` that this rule moves along so that its Euclidean norm is at most `largest`; returns the norm before.
     pub fn clip(&self, gradient: &mut [E], largest: Option<f64>) -> f64 {
-        let norm = self.moving.iter().map(|range| kernels::sum_of_squares(&gradient[range.clone()])).sum::<f64>().sqrt();
+        let norm = self.norm(gradient);
         if let Some(largest) = largest.filter(|&largest| norm.is_finite() && norm > largest) {
             self.moving.iter().for_each(|range| kernels::scale(&mut gradient[range.clone()], E::of(largest / norm)));
         }
         norm
+    }
+
+    /// The Euclidean norm of the part of `gradient` that this rule moves along.
+    pub fn norm(&self, gradient: &[E]) -> f64 {
+        self.moving.iter().map(|range| kernels::sum_of_squares(&gradient[range.clone()])).sum::<f64>().sqrt()
+    }
+
+    /// Makes `gradient` 0 where this rule does not move.
+    pub fn keep_moving(&self, gradient: &mut [E]) {
+        let mut from = 0;
+        for range in &self.moving {
+            gradient[from..range.start].fill(E::ZERO);
+            from = range.end;
+        }
+        gradient[from..].fill(E::ZERO);
     }
 
     pub fn state(&self) -> OptimiserState<E> {

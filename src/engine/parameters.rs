@@ -5,8 +5,8 @@
 //!
 //! - a weight of a layer (`inputs × outputs`): orthogonal rows or columns (Saxe et al. 2014), √2 long where another layer follows,
 //!   1 at the end of a network;
-//! - the last weight below `Categorical(logits = …)` and `Bernoulli(logits = …)`: 0.01 long, so that the first policy is nearly
-//!   uniform (Andrychowicz et al. 2021, §3.2);
+//! - the last weight below logits, and below the mean of a normal: 0.01 long, so that the first policy is nearly uniform, or centred
+//!   (Andrychowicz et al. 2021, §3.2);
 //! - biases and tables: 0.
 
 use super::float::Float;

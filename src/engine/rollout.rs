@@ -8,7 +8,9 @@ use super::evaluate::Activations;
 use super::expressions::{Number, Values};
 use super::family::{Choice, Draws};
 use super::float::Float;
-use super::stage::{Anchor, Credit, Feeds, Source, Stage, Wired};
+use super::moments::Sums;
+use super::stage::{Anchor, Credit, Source, Stage};
+use super::wired::{Feeds, Wired};
 use crate::world::Batch;
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -47,6 +49,8 @@ pub(super) struct Rollout<E> {
     pub log_prob: Vec<E>,
     pub network: Arc<Activations<E>>,
     pub totals: Totals,
+    /// Of the inputs that are normalised, over the rows kept.
+    pub inputs: Sums,
     exponents: Values<E>,
     anchor_values: Option<Values<E>>,
     previous: Activations<E>,
@@ -92,6 +96,7 @@ impl<E: Number> Rollout<E> {
             log_prob: Vec::new(),
             network: Arc::new(Activations::default()),
             totals: Totals::default(),
+            inputs: Sums::default(),
             exponents: stage.exponents.values(trajectories),
             anchor_values: match &stage.anchor {
                 Anchor::Expressions(expressions) => Some(expressions.values(trajectories)),
@@ -136,6 +141,7 @@ impl<E: Number> Rollout<E> {
         self.clear_rows();
         self.after.fill(<E as Float>::ZERO);
         let totals = &mut self.totals;
+        self.inputs.clear(stage.learning.scaled_components());
         totals.terms.clear();
         totals.terms.resize(stage.terms.len(), 0.0);
         totals.entropy = 0.0;
@@ -168,9 +174,12 @@ impl<E: Number> Rollout<E> {
 
         let wired = if keep == Keep::Rows { &stage.learning } else { &stage.acting };
         let network = Arc::get_mut(&mut self.network).expect("rollout: the tape of the last gradient is gone");
-        wired.feed(&stage.world, &self.batch, live, &mut self.feeds, |inputs| {
+        wired.feed(point.present, (&stage.world, &self.batch), live, &mut self.feeds, |inputs| {
             wired.network.forward(point.present, inputs, rows.clone(), network);
         });
+        if keep == Keep::Rows && stage.learning.scaled_components() > 0 {
+            wired.observe(&stage.world, &self.batch, live, &mut self.inputs);
+        }
         let width = stage.family.numbers();
         let grown = |list: &mut Vec<E>, width: usize| list.resize((first + live) * width, <E as Float>::ZERO);
         grown(&mut self.policy, width);
@@ -212,8 +221,9 @@ impl<E: Number> Rollout<E> {
             }
             (Anchor::PreviousPolicy, Some(_)) | (Anchor::Previous(_), _) => {
                 let wired = if let Anchor::Previous(wired) = &stage.anchor { wired } else { &stage.acting };
-                wired.feed(&stage.world, batch, live, feeds, |inputs| {
-                    wired.network.forward(point.previous.unwrap_or(point.present), inputs, 0..live, previous);
+                let parameters = point.previous.unwrap_or(point.present);
+                wired.feed(parameters, (&stage.world, batch), live, feeds, |inputs| {
+                    wired.network.forward(parameters, inputs, 0..live, previous);
                 });
                 anchor.resize(first + live * width, <E as Float>::ZERO);
                 stage.family.describe(wired.outputs(previous, &wired.policy, &(0..live)), &mut anchor[first..]);
@@ -245,7 +255,8 @@ impl<E: Number> Rollout<E> {
             let values = match term.source {
                 Source::Exponent(at) => &self.exponents.output(at)[..live],
                 Source::LogRatio(at) => {
-                    let log_q = self.log_prob[first..].iter().enumerate().map(|(k, &l)| l + stage.family.log_squash(&self.draws, first + k));
+                    let log_q =
+                        self.log_prob[first..].iter().enumerate().map(|(k, &l)| l + stage.family.log_squash(&self.draws, first + k));
                     let values = scratch.iter_mut().zip(&self.exponents.output(at)[..live]).zip(log_q);
                     values.for_each(|((value, &log_p), log_q)| *value = log_p - log_q);
                     &scratch[..live]

@@ -36,7 +36,7 @@ pub struct Metrics {
     pub entropy: f64,
     /// Euclidean norm of the batch's first gradient, before clipping.
     pub gradient_norm: f64,
-    /// Mean squared error of the learned baseline, where there is one.
+    /// Mean squared error of the learned baseline, where there is one; in the units it is fitted in.
     pub baseline_error: Option<f64>,
     /// Live steps of the environment so far.
     pub env_steps: u64,
@@ -89,6 +89,9 @@ pub struct Checkpoint {
     pub optimiser: OptimiserState<f64>,
     /// Of the baseline's fit.
     pub fit: OptimiserState<f64>,
+    /// Count, means and spreads of normalised inputs and of returns.
+    pub inputs: Vec<f64>,
+    pub returns: Vec<f64>,
 }
 
 /// Why a run failed.

@@ -5,10 +5,11 @@ use super::expressions::Number;
 use super::family::Choice;
 use super::float::Float;
 use super::kernels;
-use super::objective::{Aim, Objective, Told, Weighing, part_of};
+use super::objective::{Aim, Objective, ReturnScale, Told, Weighing, part_of};
 use super::parameters::Parameters;
 use super::rollout::{Keep, Point, Rollout, generator};
 use super::stage::Stage;
+use super::trust_region::Trial;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Streams of random numbers, by what they are for.
@@ -22,6 +23,10 @@ pub(super) struct Shared<'a, E: Float> {
     pub parameters: RwLock<Parameters<E>>,
     pub previous: RwLock<Previous<E>>,
     pub shards: Vec<Mutex<Shard<E>>>,
+    /// What a curvature is applied to, flat.
+    pub direction: RwLock<Vec<E>>,
+    /// How values are said in this batch.
+    pub returns: RwLock<ReturnScale>,
     /// Over all shards.
     sums: RwLock<StepSums>,
 }
@@ -36,6 +41,7 @@ pub(super) struct Previous<E> {
 pub(super) struct Shard<E> {
     pub rollout: Rollout<E>,
     pub objective: Objective<E>,
+    pub trial: Trial<E>,
 }
 
 #[derive(Clone, Copy)]
@@ -44,6 +50,8 @@ pub(super) enum Job {
     Assess { step: u64 },
     /// Compare the credit with that of the other shards.
     Compare,
+    /// Multiply the advantages.
+    Scale { factor: f64 },
     /// The gradient from all rows, as the rollout computed them.
     Differentiate { weighing: Weighing },
     /// All of these, where no shard needs what the others found.
@@ -52,6 +60,10 @@ pub(super) enum Job {
     Shuffle { step: u64, epoch: u64 },
     /// The gradient from a minibatch, at the present parameters.
     Part { part: usize, parts: usize, weighing: Weighing },
+    /// The Fisher matrix of the policy times [`Shared::direction`].
+    Curvature,
+    /// What the rows say of the present parameters.
+    Try,
 }
 
 impl<'a, E: Number> Shared<'a, E> {
@@ -60,30 +72,54 @@ impl<'a, E: Number> Shared<'a, E> {
         let (all, shards) = (settings.trajectories, settings.shards);
         let shards = (0..shards).map(|k| {
             let trajectories = part_of(all, k, shards).len();
-            Mutex::new(Shard { rollout: Rollout::new(stage, trajectories), objective: Objective::new(&parameters) })
+            Mutex::new(Shard {
+                rollout: Rollout::new(stage, trajectories),
+                objective: Objective::new(&parameters),
+                trial: Trial::default(),
+            })
         });
         let shards = shards.collect();
         let mut sums = StepSums::default();
         sums.clear(stage.horizon);
         let previous = RwLock::new(Previous { values: parameters.values().to_vec(), moved: false });
-        Shared { stage, parameters: RwLock::new(parameters), previous, shards, sums: RwLock::new(sums) }
+        Shared {
+            stage,
+            parameters: RwLock::new(parameters),
+            previous,
+            shards,
+            direction: RwLock::default(),
+            returns: RwLock::new(ReturnScale::ONE),
+            sums: RwLock::new(sums),
+        }
     }
 
     pub fn work(&self, job: Job, at: usize) {
         kernels::flush_denormals();
         let mut shard = locked(&self.shards[at]);
-        let Shard { rollout, objective } = &mut *shard;
         let (stage, parameters) = (self.stage, read(&self.parameters));
+        match job {
+            Job::Curvature => return shard.curve(stage, &parameters, &read(&self.direction)),
+            Job::Try => return shard.try_out(stage, &parameters),
+            Job::Assess { .. }
+            | Job::Compare
+            | Job::Scale { .. }
+            | Job::Differentiate { .. }
+            | Job::All { .. }
+            | Job::Shuffle { .. }
+            | Job::Part { .. } => {}
+        }
+        let Shard { rollout, objective, .. } = &mut *shard;
         let seed = stage.plan.settings.seed;
         if let Job::Assess { step } | Job::All { step, .. } = job {
             let previous = read(&self.previous);
             let point = Point { present: parameters.values(), previous: previous.moved.then_some(&previous.values[..]) };
             rollout.run(stage, point, [seed, TRAINING, step << 16 | at as u64], Choice::Sampled, Keep::Rows);
-            objective.assess(stage, rollout);
+            objective.assess(stage, rollout, *read(&self.returns));
         }
         match job {
-            Job::Assess { .. } => {}
+            Job::Assess { .. } | Job::Curvature | Job::Try => {}
             Job::Compare => objective.compare(stage, rollout, &read(&self.sums)),
+            Job::Scale { factor } => objective.scale_advantages(factor),
             Job::Differentiate { weighing } | Job::All { weighing, .. } => objective.differentiate(stage, &parameters, rollout, weighing),
             Job::Shuffle { step, epoch } => objective.shuffle(&mut generator([seed, SHUFFLING + epoch, step << 16 | at as u64])),
             Job::Part { part, parts, weighing } => objective.differentiate_part(stage, &parameters, rollout, weighing, (part, parts)),
@@ -101,15 +137,31 @@ impl<'a, E: Number> Shared<'a, E> {
 
     /// Adds up the gradients of all shards, in their order, and what they tell.
     pub fn sum_gradients(&self, gradient: &mut [E]) -> Told {
-        let mut all = Told::default();
         gradient.fill(<E as Float>::ZERO);
         for shard in &self.shards {
-            let shard = locked(shard);
-            kernels::add(gradient, &shard.objective.gradient);
-            let told = shard.objective.told;
-            all = Told { error: all.error + told.error, divergence: all.divergence + told.divergence, rows: all.rows + told.rows };
+            kernels::add(gradient, &locked(shard).objective.gradient);
+        }
+        self.sum_told()
+    }
+
+    /// Adds up what the last job of all shards told, in their order.
+    pub fn sum_told(&self) -> Told {
+        let mut all = Told::default();
+        for shard in &self.shards {
+            let told = locked(shard).objective.told;
+            all.error += told.error;
+            all.divergence += told.divergence;
+            all.surrogate += told.surrogate;
+            all.rows += told.rows;
         }
         all
+    }
+
+    /// The root mean square of the batch's advantages; 1 where all are 0.
+    pub fn advantage_size(&self) -> f64 {
+        let squares: f64 = self.shards.iter().map(|shard| locked(shard).objective.squared_advantages()).sum();
+        let mean = squares / self.rows().max(1) as f64;
+        if mean > 0.0 && mean.is_finite() { mean.sqrt() } else { 1.0 }
     }
 
     /// Live steps of the batch.

@@ -30,6 +30,8 @@ pub enum SettingValue {
     /// A bare word: `enumerate`, `f64`, `observations`.
     Word(String),
     Text(String),
+    /// `[observations, returns]`
+    List(Vec<SettingValue>),
     /// `adam(rate = 0.003)`, `ramp(from = 1, to = 0)`: a word and its named arguments.
     Call {
         function: String,

@@ -30,6 +30,8 @@ pub enum KeyKind {
     Positive,
     Truth,
     Word(&'static [&'static str]),
+    /// One of these words, or several in brackets.
+    Words(&'static [&'static str]),
     /// One of [`OPTIMIZERS`] with named arguments.
     Optimizer,
     /// A network over variables at `t`, or one of these words.
@@ -74,7 +76,12 @@ pub const KEYS: &[Key] = &[
         KeyDefault::Derived("1000, or 1 where `rounds` is set"),
         "batches of trajectories, in each round; a batch is one gradient step unless `epochs` or `minibatch` make it more",
     ),
-    key("rounds", KeyKind::Count { least: 1 }, KeyDefault::Number(1.0), "outer iterations: each begins by moving `previous` to the present parameters"),
+    key(
+        "rounds",
+        KeyKind::Count { least: 1 },
+        KeyDefault::Number(1.0),
+        "outer iterations: each begins by moving `previous` to the present parameters",
+    ),
     key(
         "epochs",
         KeyKind::Count { least: 1 },
@@ -153,6 +160,12 @@ pub const KEYS: &[Key] = &[
         KeyDefault::Truth(true),
         "credit a draw with the later action terms (KL, entropy, log n); without them the gradient is biased",
     ),
+    key(
+        "normalize",
+        KeyKind::Words(&["observations", "returns", "advantages"]),
+        KeyDefault::Derived("nothing"),
+        "what is rescaled: real inputs of networks by their running mean and deviation (kept with the parameters), what the baseline is fitted to likewise, or the advantages of a batch by their root mean square",
+    ),
     key("precision", KeyKind::Word(&["f32", "f64"]), KeyDefault::Word("f32"), "floating-point numbers of networks and environments"),
     key("threads", KeyKind::Count { least: 1 }, KeyDefault::Derived("the machine's"), "worker threads; the result does not depend on it"),
     key("seed", KeyKind::Count { least: 0 }, KeyDefault::Number(0.0), "seed of all random streams"),
@@ -164,7 +177,6 @@ pub const KEYS: &[Key] = &[
     ),
     key("log_every", KeyKind::Count { least: 1 }, KeyDefault::Derived("steps / 1000"), "gradient steps between two lines of metrics"),
     later("ratio", "the classifier network of a density ratio"),
-    later("normalize", "rescaling of advantages or observations"),
     later("until", "stops the run when a quantity reaches a threshold"),
     later("options", "how sampled options are marginalised in the gradient"),
 ];

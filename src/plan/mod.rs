@@ -13,14 +13,15 @@ mod tests;
 
 pub use head::Head;
 pub use keys::{Choice, KEYS, Key, KeyDefault, KeyKind, OPTIMIZERS, UPDATES};
-pub use settings::{Baseline, Optimizer, Precision, Schedule, Settings, Update};
+pub use settings::{Baseline, Normalize, Optimizer, Precision, Schedule, Settings, Update};
 pub use terms::{Copy, Estimator, Prior, Quantity, Term};
 
 use crate::bound::{BoundDerivation, Derivation};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::expr::Graph;
 use crate::model::{
-    EnvironmentId, FactorRef, Index, KernelId, Model, ParameterId, Role, Value, VariableId, kernel_parameters, parameters_of,
+    EnvironmentId, FactorRef, Index, KernelId, Kind, Model, Parameter, ParameterId, Role, Value, VariableId, kernel_parameters,
+    parameters_of,
 };
 use crate::source::Span;
 use std::collections::BTreeSet;
@@ -46,8 +47,20 @@ pub struct Plan {
     pub fitted: BTreeSet<ParameterId>,
     /// The baseline's network shares parameters with what is trained, and its fit moves them too.
     pub shared: bool,
+    /// The variables whose real components networks see normalised.
+    pub normalizers: Vec<Normalizer>,
     /// What the reader of a result has to know: each choice that biases the gradient.
     pub remarks: Vec<String>,
+}
+
+/// How the components of a variable are normalised: by parameters that no gradient moves.
+#[derive(Clone, Copy, Debug)]
+pub struct Normalizer {
+    pub variable: VariableId,
+    /// One number per component; 0 and 1 before anything was seen.
+    pub mean: ParameterId,
+    /// The logarithm of the standard deviation.
+    pub log_deviation: ParameterId,
 }
 
 /// The factor of the posterior whose draws are scored.
@@ -131,11 +144,17 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings) -> 
     let fitted = read_by_baseline.difference(&used).copied().collect();
     let shared = !read_by_baseline.is_disjoint(&trained);
     verify_rounds(model, &terms, &settings)?;
+    if let (true, Update::TrustRegion { .. }, Some(setting)) = (shared, settings.update, model.setting("baseline")) {
+        let message = "a trust region bounds how far the policy moves, and this baseline shares a `net` with it, which its fit would move";
+        let error = Diagnostic::error("bad-setting", setting.span, message);
+        return Err(vec![error.hint("give the baseline a network of its own")]);
+    }
     let remarks = remarks(derivation, &settings, shared);
     let terms::Scalars { graph, inputs } = scalars;
-    let model = Arc::new(Model { inputs, ..model.clone() });
+    let mut model = Model { inputs, ..model.clone() };
+    let normalizers = if settings.normalize.observations { normalizers(&mut model, environment)? } else { Vec::new() };
     Ok(Plan {
-        model,
+        model: Arc::new(model),
         derivation: derivation.clone(),
         settings,
         environment,
@@ -146,6 +165,7 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings) -> 
         trained,
         fitted,
         shared,
+        normalizers,
         remarks,
     })
 }
@@ -171,12 +191,35 @@ fn policy(model: &Model, bound: &crate::model::Bound, at: FactorRef, kernel: Ker
 fn kernel_head(model: &Model, kernel: KernelId, action: VariableId) -> Result<Head, Vec<Diagnostic>> {
     let kernel = model.kernel(kernel);
     head::head(model, &kernel.distribution, action).map_err(|what| {
-        let message = format!(
-            "`{}` is {what}; this version trains `Categorical(logits = …)`, `Normal` and `TanhNormal` over actions",
-            kernel.name
-        );
+        let message =
+            format!("`{}` is {what}; this version trains `Categorical(logits = …)`, `Normal` and `TanhNormal` over actions", kernel.name);
         vec![refused(kernel.span, message)]
     })
+}
+
+/// Parameters for the mean and the deviation of the state and the observation, where they are real.
+fn normalizers(model: &mut Model, environment: EnvironmentId) -> Result<Vec<Normalizer>, Vec<Diagnostic>> {
+    let environment = model.environment(environment);
+    let mut found = Vec::new();
+    for variable in [Some(environment.state), environment.observation].into_iter().flatten() {
+        let (name, domain) = (model.variable(variable).name.clone(), &model.variable(variable).domain);
+        let columns = domain.width();
+        if !domain.components.iter().any(|component| matches!(component.kind, Kind::Real { .. })) {
+            continue;
+        }
+        let mut parameter = |what: &str| {
+            model.network.parameters.push(Parameter { name: format!("normalize.{name}.{what}"), rows: 1, columns });
+            ParameterId(model.network.parameters.len() as u32 - 1)
+        };
+        found.push(Normalizer { variable, mean: parameter("mean"), log_deviation: parameter("log_deviation") });
+    }
+    match (found.is_empty(), model.setting("normalize")) {
+        (true, Some(setting)) => {
+            let message = "there are no observations to normalise: no component of the state or observation is real";
+            Err(vec![Diagnostic::error("bad-setting", setting.span, message)])
+        }
+        (true | false, _) => Ok(found),
+    }
 }
 
 /// `rounds` move `previous`, so a model without it has none.
@@ -231,7 +274,9 @@ fn remarks(derivation: &BoundDerivation, settings: &Settings, shared: bool) -> V
     }
     if shared && settings.baseline_weight > 0.0 {
         let weight = settings.baseline_weight;
-        remarks.push(format!("the baseline shares a `net` with the policy: its fit moves it too, with weight {weight}; the gradient is biased"));
+        remarks.push(format!(
+            "the baseline shares a `net` with the policy: its fit moves it too, with weight {weight}; the gradient is biased"
+        ));
     }
     if settings.reuses_batches() {
         remarks.push(

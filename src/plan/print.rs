@@ -95,6 +95,15 @@ impl Plan {
             "lambda" => settings.lambda.to_string(),
             "discount" => settings.discount.to_string(),
             "kl_to_go" => settings.kl_to_go.to_string(),
+            "normalize" => {
+                let all = [
+                    ("observations", settings.normalize.observations),
+                    ("returns", settings.normalize.returns),
+                    ("advantages", settings.normalize.advantages),
+                ];
+                let named: Vec<&str> = all.iter().filter(|(_, on)| *on).map(|(name, _)| *name).collect();
+                if named.is_empty() { "nothing".into() } else { format!("[{}]", named.join(", ")) }
+            }
             "precision" => match settings.precision {
                 Precision::F32 => "f32".into(),
                 Precision::F64 => "f64".into(),

@@ -36,7 +36,9 @@ fn factor_refusal(model: &Model, factor: &Factor, block: Block) -> Option<Diagno
         KernelRef::Data(data) => {
             format!("`{}` is known by samples alone, which this version does not train from", model.data[data.0 as usize].name)
         }
-        KernelRef::Learned(_) | KernelRef::Previous(_) | KernelRef::Environment(..) | KernelRef::InPlace(_) => target_refusal(model, factor, block)?,
+        KernelRef::Learned(_) | KernelRef::Previous(_) | KernelRef::Environment(..) | KernelRef::InPlace(_) => {
+            target_refusal(model, factor, block)?
+        }
     };
     Some(refused(factor.span, message))
 }

@@ -31,6 +31,7 @@ pub struct Settings {
     pub n_step: Option<usize>,
     pub discount: f64,
     pub kl_to_go: bool,
+    pub normalize: Normalize,
     pub precision: Precision,
     /// `None`: as many as the machine has.
     pub threads: Option<usize>,
@@ -43,6 +44,16 @@ pub struct Settings {
 pub enum Precision {
     F32,
     F64,
+}
+
+/// What is rescaled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Normalize {
+    /// Real inputs of networks.
+    pub observations: bool,
+    /// What the baseline is fitted to.
+    pub returns: bool,
+    pub advantages: bool,
 }
 
 /// How a batch moves the policy.
@@ -108,6 +119,7 @@ pub fn read(model: &Model) -> Result<Settings, Vec<Diagnostic>> {
         n_step: reader.count("n_step").map(|n| n as usize),
         discount: reader.number("discount").unwrap_or(1.0),
         kl_to_go: reader.truth("kl_to_go"),
+        normalize: reader.normalize("normalize"),
         precision: if reader.word("precision") == "f64" { Precision::F64 } else { Precision::F32 },
         threads: reader.count("threads").map(|n| n as usize),
         seed: reader.count("seed").unwrap_or(0),
@@ -210,6 +222,9 @@ impl Reader<'_> {
         if settings.n_step.is_some() && !learned {
             self.alone("n_step", "`n_step` bootstraps from a learned value, and `baseline` is not a network", network);
         }
+        if settings.normalize.returns && !learned {
+            self.alone("normalize", "`returns` are rescaled for a learned value, and `baseline` is not a network", network);
+        }
         let reuse = "set `epochs` above 1 or a `minibatch`";
         if settings.clip_ratio.is_some() && !settings.reuses_batches() {
             self.alone("clip_ratio", "`clip_ratio` clips nothing: each batch gives one gradient, at which all ratios are 1", reuse);
@@ -220,7 +235,11 @@ impl Reader<'_> {
         if let Update::TrustRegion { .. } = settings.update {
             for key in ["clip_ratio", "kl_target"] {
                 if self.model.setting(key).is_some() {
-                    self.alone(key, &format!("`{key}` belongs to optimiser steps, and `update` is a trust region"), "leave one of them away");
+                    self.alone(
+                        key,
+                        &format!("`{key}` belongs to optimiser steps, and `update` is a trust region"),
+                        "leave one of them away",
+                    );
                 }
             }
         }
@@ -257,7 +276,13 @@ impl Reader<'_> {
             KeyKind::Count { least } => value.fract() == 0.0 && value >= least as f64 && value < 2f64.powi(53),
             KeyKind::Number { lo, hi } => (lo..=hi).contains(&value),
             KeyKind::Positive => value > 0.0 && value.is_finite(),
-            KeyKind::Truth | KeyKind::Word(_) | KeyKind::Optimizer | KeyKind::NetworkOr(_) | KeyKind::Update | KeyKind::Later => false,
+            KeyKind::Truth
+            | KeyKind::Word(_)
+            | KeyKind::Words(_)
+            | KeyKind::Optimizer
+            | KeyKind::NetworkOr(_)
+            | KeyKind::Update
+            | KeyKind::Later => false,
         };
         if !fits {
             self.wrong(setting.span, format!("`{name}` is {}, not {value}", wanted(key.kind)));
@@ -296,6 +321,25 @@ impl Reader<'_> {
         }
     }
 
+    fn normalize(&mut self, name: &str) -> Normalize {
+        let key = self.key(name);
+        let mut found = Normalize::default();
+        let Some(setting) = self.model.setting(name) else { return found };
+        let words = match &setting.value {
+            SettingValue::List(words) => &words[..],
+            word => std::slice::from_ref(word),
+        };
+        for word in words {
+            match word {
+                SettingValue::Word(word) if word == "observations" => found.observations = true,
+                SettingValue::Word(word) if word == "returns" => found.returns = true,
+                SettingValue::Word(word) if word == "advantages" => found.advantages = true,
+                _ => self.wrong(setting.span, format!("`{name}` is {}", wanted(key.kind))),
+            }
+        }
+        found
+    }
+
     fn baseline(&mut self, name: &str) -> Baseline {
         let key = self.key(name);
         let Some(setting) = self.model.setting(name) else { return Baseline::LeaveOneOut };
@@ -312,6 +356,7 @@ impl Reader<'_> {
             SettingValue::Word(_)
             | SettingValue::Number(_)
             | SettingValue::Truth(_)
+            | SettingValue::List(_)
             | SettingValue::Text(_)
             | SettingValue::Call { .. }
             | SettingValue::Threshold { .. } => {
@@ -440,6 +485,7 @@ fn wanted(kind: KeyKind) -> String {
         KeyKind::Positive => "a number greater than 0".into(),
         KeyKind::Truth => "`true` or `false`".into(),
         KeyKind::Word(words) => listed(words.iter().copied()).replace(" and ", " or "),
+        KeyKind::Words(words) => format!("one or more of {}, as `[{}]`", listed(words.iter().copied()), words[..2].join(", ")),
         KeyKind::Optimizer => "an optimiser, as `adam(rate = 0.003)`".into(),
         KeyKind::NetworkOr(words) => {
             format!("a network, as `mlp(s, hidden = [64])`, or {}", listed(words.iter().copied()).replace(" and ", " or "))

@@ -103,6 +103,7 @@ impl<'a> Lowering<'a> {
                     SettingValue::Number(_)
                     | SettingValue::Truth(_)
                     | SettingValue::Word(_)
+                    | SettingValue::List(_)
                     | SettingValue::Call { .. }
                     | SettingValue::Threshold { .. }
                     | SettingValue::Network { .. } => {}

@@ -180,6 +180,10 @@ impl<'a> Lowering<'a> {
                 let value = self.constant(right, &scope, "a threshold")?;
                 Some(SettingValue::Threshold { quantity: quantity.clone(), at_least: *operator == BinaryOperator::GreaterEqual, value })
             }
+            ExprKind::Array(items) => {
+                let items: Vec<Option<SettingValue>> = items.iter().map(|item| self.setting_value(item)).collect();
+                items.into_iter().collect::<Option<Vec<_>>>().map(SettingValue::List)
+            }
             ExprKind::Number { .. }
             | ExprKind::Previous { .. }
             | ExprKind::Unary { .. }
@@ -188,7 +192,6 @@ impl<'a> Lowering<'a> {
             | ExprKind::Call { .. }
             | ExprKind::Index { .. }
             | ExprKind::Field { .. }
-            | ExprKind::Array(_)
             | ExprKind::Record(_) => self.constant(expr, &scope, "a setting").map(SettingValue::Number),
         }
     }
