@@ -3,8 +3,8 @@
 //! The policy may read all that the posterior has drawn so far. The prior stays as it is, also where it shares the kernel.
 
 use super::evidence::log_sum_exp;
-use super::policy::{add_unless_impossible, expectations};
-use super::trellis::Trellis;
+use super::policy::expectations;
+use super::trellis::{Trellis, add_unless_impossible};
 use crate::finite::NotFinite;
 
 /// The best bound in nats.
@@ -17,6 +17,7 @@ pub(super) fn best_bound(trellis: &mut Trellis<'_>) -> Result<f64, NotFinite> {
     let mut buffers: Vec<Vec<f64>> = trellis.levels.iter().map(|level| vec![0.0; level.first.len()]).collect();
     let mut members = Vec::new();
     let mut log_q = vec![0.0; memories * count];
+    let mut weight = vec![0.0; memories * count];
     for t in (1..=horizon).rev() {
         trellis.arrive(t + 1, &mut value)?;
         expectations(trellis, t, &value, &mut ahead)?;
@@ -28,18 +29,17 @@ pub(super) fn best_bound(trellis: &mut Trellis<'_>) -> Result<f64, NotFinite> {
                 add_unless_impossible(&mut log_q, terms);
             }
         }
-        let log_p = trellis.prior.at(t)?;
-        let likelihood = trellis.likelihood.at(t)?;
+        trellis.weigh(t, &mut weight)?;
         for memory in 0..memories {
             let leaf = |choice: usize| {
                 let at = memory * count + choice;
                 // the prior cannot go there: whatever follows, which may mean nothing
-                if log_p[at] == f64::NEG_INFINITY {
+                if weight[at] == f64::NEG_INFINITY {
                     return f64::NEG_INFINITY;
                 }
                 let next = if trellis.choices.next.is_empty() { memory } else { trellis.choices.next[at] as usize };
                 let row = next * rows + trellis.choices.row[choice] as usize;
-                log_p[at] - log_q[at] + ahead[row] + likelihood.get(at).copied().unwrap_or(0.0)
+                weight[at] - log_q[at] + ahead[row]
             };
             let last = trellis.levels.len() - 1;
             buffers[last].iter_mut().enumerate().for_each(|(choice, value)| *value = leaf(choice));

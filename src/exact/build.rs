@@ -1,5 +1,6 @@
 //! The terms of a bound's factors and likelihoods at the points of a trellis.
 
+use super::delay::{Delayed, Moment};
 use super::environments::Environments;
 use super::place::{Placed, refuse, window};
 use super::read::{Expression, NONE, Points, Standing, UNDEFINED};
@@ -13,6 +14,7 @@ pub(super) struct Build<'m, 'b> {
     pub tables: Option<&'m KernelTables>,
     pub state: VariableId,
     pub at_choices: &'b Rc<Points>,
+    pub at_nodes: &'b Rc<Points>,
 }
 
 /// What a kernel's given or output is at each point.
@@ -23,12 +25,21 @@ enum Column {
 }
 
 impl<'m> Build<'m, '_> {
-    /// `log` of a factor of the step's variables.
-    pub fn factor(&self, placed: &Placed<'m>) -> Result<Term<'m>, NotFinite> {
+    /// The points at which terms are evaluated at a moment.
+    pub fn points(&self, moment: Moment) -> &Rc<Points> {
+        match moment {
+            Moment::Choice => self.at_choices,
+            Moment::Arrival => self.at_nodes,
+        }
+    }
+
+    /// `log` of a factor of a step's variables.
+    pub fn factor(&self, placed: &Placed<'m>, delayed: &Delayed) -> Result<Term<'m>, NotFinite> {
         let model = self.environments.model;
-        let points = self.at_choices;
-        let standing = placed.standing.clone();
-        let outcome = |target: &VariableId| points.numbers[&(*target, Index::Step(0))].clone();
+        let horizon = model.horizon.value;
+        let points = self.points(delayed.moment);
+        let standing = delayed.standing.clone();
+        let outcome = |target: &VariableId| points.numbers[&(*target, standing.relative(placed.index, horizon))].clone();
         match &placed.factor.kernel {
             KernelRef::Learned(kernel) | KernelRef::Previous(kernel) => {
                 let previous = matches!(placed.factor.kernel, KernelRef::Previous(_));
@@ -37,17 +48,15 @@ impl<'m> Build<'m, '_> {
             }
             KernelRef::InPlace(distribution) => match placed.targets[..] {
                 [target] => {
-                    for need in placed.needs(model)? {
-                        if !points.has(need) {
-                            return refuse(&format!("what the distribution of `{}` reads", model.variable(target).name));
-                        }
+                    if delayed.needs.iter().any(|need| !points.has(*need)) {
+                        return refuse(&format!("what the distribution of `{}` reads", model.variable(target).name));
                     }
-                    InPlace::new(model, target, distribution, standing, outcome(&target)).map(Term::InPlace)
+                    let outcome = outcome(&target);
+                    InPlace::new(model, target, distribution, standing, outcome).map(Term::InPlace)
                 }
                 _ => refuse("one distribution in place over several variables"),
             },
             KernelRef::Environment(environment, EnvironmentKernel::Observation) => {
-                let horizon = model.horizon.value;
                 let own_state = match placed.factor.arguments[..] {
                     [Value::Variable { variable, index }] => variable == self.state && standing.relative(index, horizon) == Index::Step(0),
                     _ => false,
@@ -63,7 +72,8 @@ impl<'m> Build<'m, '_> {
                     NONE => 0.0,
                     x => table.row(s as usize).find(|(value, _)| *value == x as usize).map_or(f64::NEG_INFINITY, |(_, p)| p.ln()),
                 };
-                let values = outcome(&self.state).iter().zip(outcome(target).iter()).map(log_probability).collect();
+                let states = &points.numbers[&(self.state, Index::Step(0))];
+                let values = states.iter().zip(outcome(target).iter()).map(log_probability).collect();
                 Ok(Term::Fixed { standing, values })
             }
             KernelRef::Environment(_, EnvironmentKernel::Initial | EnvironmentKernel::Transition) => {
@@ -77,7 +87,8 @@ impl<'m> Build<'m, '_> {
     }
 
     /// `log` of a likelihood that is not evaluated at entries of a transition table.
-    pub fn likelihood(&self, likelihood: &'m Likelihood, standing: &Standing, points: &Points) -> Result<Term<'m>, NotFinite> {
+    pub fn likelihood(&self, likelihood: &'m Likelihood, delayed: &Delayed) -> Result<Term<'m>, NotFinite> {
+        let (standing, points) = (&delayed.standing, self.points(delayed.moment));
         match &likelihood.form {
             LikelihoodForm::Exponential { value, .. } => {
                 Expression::new(self.environments.model, &likelihood.name, *value, standing.clone()).map(Term::Exponent)
@@ -180,8 +191,10 @@ impl<'m> Build<'m, '_> {
     ) -> Result<Column, NotFinite> {
         let model = self.environments.model;
         let horizon = model.horizon.value;
+        let none = || Column::Numbers(Rc::new(vec![NONE; points.count]));
         let read = |variable: VariableId, index: Index| match points.numbers.get(&(variable, standing.relative(index, horizon))) {
             Some(numbers) => Ok(Column::Numbers(numbers.clone())),
+            None if standing.is_past_the_end(model, variable, standing.relative(index, horizon)) => Ok(none()),
             None => refuse(&format!("a kept factor that reads `{}` here", model.variable(variable).name)),
         };
         match value {
@@ -191,7 +204,7 @@ impl<'m> Build<'m, '_> {
                 None => refuse("a window shorter than its kernel's given"),
             },
             Value::Time => Ok(Column::Time),
-            Value::Absent => Ok(Column::Numbers(Rc::new(vec![NONE; points.count]))),
+            Value::Absent => Ok(none()),
             Value::Expression(components) => {
                 let Some(formal) = formal else {
                     return refuse("an expression as an argument that is not a variable's");

@@ -1,13 +1,14 @@
 //! From the factor lists of a bound to a trellis.
 
 use super::build::Build;
+use super::delay::{Delayed, Moment};
 use super::environments::{Environments, entry_points};
 use super::listing::{Listing, groups, list};
 use super::memory::Memory;
 use super::place::{Place, Placed, drawing_order, place, place_likelihood, refuse, state_factors};
 use super::read::{Expression, Need, Points};
 use super::term::{Sum, Term};
-use super::trellis::{Dynamics, Level, Trellis};
+use super::trellis::{Dynamics, Level, Part, Trellis};
 use crate::finite::{Environment, KernelTables, Masses, NotFinite};
 use crate::model::{Bound, EnvironmentKernel, Factor, KernelRef, LikelihoodForm, Model, Role, Target, TargetVariable, VariableId};
 use std::collections::BTreeSet;
@@ -39,8 +40,11 @@ pub(super) fn compile<'m>(
         Scope::Posterior => BTreeSet::new(),
         Scope::Prior => variables_of(&bound.auxiliary),
     };
-    let auxiliary = bound.auxiliary.iter().filter(|_| scope == Scope::Posterior);
-    let prior = place(model, bound.prior.iter().chain(auxiliary), &left_out)?;
+    let auxiliary = match scope {
+        Scope::Posterior => place(model, &bound.auxiliary, &left_out)?,
+        Scope::Prior => vec![],
+    };
+    let prior = place(model, &bound.prior, &left_out)?;
     let posterior = place(model, &bound.posterior, &left_out)?;
     let state = only_state(model, &posterior)?;
     let (p, q) = (state_factors(model, state, &prior)?, state_factors(model, state, &posterior)?);
@@ -53,35 +57,44 @@ pub(super) fn compile<'m>(
     let step_p: Vec<&Placed> = prior.iter().filter(is_step).collect();
     let step_q: Vec<&Placed> = posterior.iter().filter(is_step).collect();
     let variables = drawing_order(model, &step_q)?;
-    if let Some(stray) = step_p.iter().flat_map(|placed| &placed.targets).find(|target| !variables.contains(target)) {
+    let mut targets = step_p.iter().copied().chain(&auxiliary).flat_map(|placed| &placed.targets);
+    if let Some(stray) = targets.find(|target| !variables.contains(target)) {
         return refuse(&format!("`{}`, which the posterior does not draw", model.variable(*stray).name));
     }
     let is_open = |placed: &Placed| scope == Scope::Prior && is_policy(model, placed);
 
-    let mut needs: Vec<Need> = Vec::new();
-    let mut exponents = Vec::new();
-    for likelihood in &bound.likelihood {
-        let (place, standing, reads) = place_likelihood(model, likelihood)?;
-        if place != Place::Entry {
-            needs.extend(&reads);
+    let delayed = |placed: &[&'_ Placed<'m>]| -> Result<Vec<(Placed<'m>, Delayed)>, NotFinite> {
+        let mut list = Vec::new();
+        for placed in placed {
+            list.extend(placed.delayed(model)?.into_iter().map(|delayed| ((*placed).clone(), delayed)));
         }
-        exponents.push((likelihood, place, standing, reads));
+        Ok(list)
+    };
+    let delayed_p = delayed(&step_p)?;
+    let delayed_auxiliary = delayed(&auxiliary.iter().collect::<Vec<_>>())?;
+    let likelihoods = bound.likelihood.iter().map(|it| Ok((it, place_likelihood(model, it)?))).collect::<Result<Vec<_>, NotFinite>>()?;
+    let mut needs: Vec<Need> = Vec::new();
+    for (_, place) in &likelihoods {
+        if let Place::Slices(delayed) = place {
+            needs.extend(delayed.iter().flat_map(|delayed| &delayed.needs));
+        }
     }
-    for placed in step_p.iter().chain(step_q.iter().filter(|placed| !is_open(placed))) {
-        needs.extend(placed.needs(model)?);
+    needs.extend(delayed_p.iter().chain(&delayed_auxiliary).flat_map(|(_, delayed)| &delayed.needs));
+    for placed in step_q.iter().filter(|placed| !is_open(placed)) {
+        needs.extend(placed.drawn(model)?.iter().flat_map(|delayed| &delayed.needs));
     }
     needs.sort_unstable();
     needs.dedup();
 
     let listing = Listing::new(environments, variables, q.action, &step_p, &step_q)?;
     let mut choices = list(&listing, &table);
-    let memory = Memory::new(model, &needs, table.states)?;
+    let memory = Memory::new(model, &needs, table.states, choices.count())?;
     memory.link(state, &mut choices);
     let at_choices = Rc::new(memory.choice_points(state, &choices, &needs));
     let at_nodes = Rc::new(memory.node_points(state, table.states, &needs));
     let steps = 1..=horizon;
 
-    let build = Build { environments, tables, state, at_choices: &at_choices };
+    let build = Build { environments, tables, state, at_choices: &at_choices, at_nodes: &at_nodes };
     let mut levels = Vec::new();
     for (level, &variable) in choices.variables.iter().enumerate() {
         let mut terms = vec![];
@@ -93,34 +106,51 @@ pub(super) fn compile<'m>(
             // a joint draw counts once, at its last variable
             let last = choices.variables.iter().rev().find(|v| placed.targets.contains(v));
             if !is_open(placed) && last == Some(&variable) {
-                terms.push(build.factor(placed)?);
+                for delayed in placed.drawn(model)? {
+                    terms.push(build.factor(placed, &delayed)?);
+                }
             }
         }
         terms.extend(listing.presence(level, &at_choices));
         let (first, parent) = groups(&choices, level);
         levels.push(Level { sum: Sum::new(terms, at_choices.clone(), steps.clone())?, free, first, parent });
     }
-    let mut terms = step_p.iter().map(|placed| build.factor(placed)).collect::<Result<Vec<_>, _>>()?;
-    terms.extend((0..levels.len()).flat_map(|level| listing.presence(level, &at_choices)));
-    let prior_sum = Sum::new(terms, at_choices.clone(), steps.clone())?;
-
-    let likelihoods = |wanted: Place, points: &Rc<Points>| -> Result<Vec<Term<'m>>, NotFinite> {
-        let here = exponents.iter().filter(|(_, place, ..)| *place == wanted);
-        here.map(|(likelihood, _, standing, _)| build.likelihood(likelihood, standing, points)).collect()
+    let part = |terms: Vec<(Moment, Term<'m>)>| -> Result<Part<'m>, NotFinite> {
+        let (choice, arrival): (Vec<_>, Vec<_>) = terms.into_iter().partition(|(moment, _)| *moment == Moment::Choice);
+        let sum = |terms: Vec<(Moment, Term<'m>)>, points: &Rc<Points>, slices| {
+            let points = if terms.is_empty() { Rc::new(Points::empty()) } else { points.clone() };
+            Sum::new(terms.into_iter().map(|(_, term)| term).collect(), points, slices)
+        };
+        Ok(Part { choice: sum(choice, &at_choices, 1..=horizon)?, arrival: sum(arrival, &at_nodes, 2..=horizon + 1)? })
     };
-    let likelihood = sparse_sum(likelihoods(Place::Choice, &at_choices)?, &at_choices, steps.clone())?;
-    let arrival = sparse_sum(likelihoods(Place::Arrival, &at_nodes)?, &at_nodes, 2..=horizon + 1)?;
+    let factors = |list: &[(Placed<'m>, Delayed)]| -> Result<Vec<(Moment, Term<'m>)>, NotFinite> {
+        list.iter().map(|(placed, delayed)| Ok((delayed.moment, build.factor(placed, delayed)?))).collect()
+    };
+    let mut terms = factors(&delayed_p)?;
+    terms.extend((0..levels.len()).filter_map(|level| listing.presence(level, &at_choices)).map(|term| (Moment::Choice, term)));
+    let prior = part(terms)?;
+    let auxiliary = part(factors(&delayed_auxiliary)?)?;
+    let mut terms = Vec::new();
+    for (likelihood, place) in &likelihoods {
+        if let Place::Slices(delayed) = place {
+            for delayed in delayed {
+                terms.push((delayed.moment, build.likelihood(likelihood, delayed)?));
+            }
+        }
+    }
+    let likelihood = part(terms)?;
     let same = p.environment == q.environment && p.initial.kernel == q.initial.kernel;
     let mut dynamics = Vec::new();
     for side in if same { vec![&q] } else { vec![&p, &q] } {
         let table = environments.table(side.environment)?;
         let mut terms = Vec::new();
         let mut points = Points::empty();
-        for (likelihood, _, standing, reads) in exponents.iter().filter(|(_, place, ..)| *place == Place::Entry) {
+        for (likelihood, place) in &likelihoods {
+            let Place::Entry { standing, needs } = place else { continue };
             if points.count == 0 {
                 points = entry_points(state, side.action, &table);
             }
-            for need in reads {
+            for need in needs {
                 if let Need::Reward(environment, reward, index) = *need {
                     let values = environments.reward(environment, reward, side.environment)?;
                     points.rewards.insert((environment, reward, index), Rc::new(values));
@@ -146,10 +176,10 @@ pub(super) fn compile<'m>(
         first_memory: memory.first,
         log_ratio: (p.environment != q.environment).then(|| log_ratio(&prior_table, &table)),
         dynamics,
-        prior: prior_sum,
-        levels,
+        prior,
+        auxiliary,
         likelihood,
-        arrival,
+        levels,
         choices,
     })
 }
@@ -158,11 +188,6 @@ pub(super) fn compile<'m>(
 pub(super) fn is_policy(model: &Model, placed: &Placed<'_>) -> bool {
     let chosen = |variable: &VariableId| matches!(model.variable(*variable).role, Role::Action | Role::Option);
     matches!(placed.factor.kernel, KernelRef::Learned(_)) && placed.targets.iter().all(chosen)
-}
-
-fn sparse_sum<'m>(terms: Vec<Term<'m>>, points: &Rc<Points>, slices: std::ops::RangeInclusive<usize>) -> Result<Sum<'m>, NotFinite> {
-    let points = if terms.is_empty() { Rc::new(Points::empty()) } else { points.clone() };
-    Sum::new(terms, points, slices)
 }
 
 fn variables_of(factors: &[Factor]) -> BTreeSet<VariableId> {

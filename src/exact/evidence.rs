@@ -10,6 +10,9 @@ pub(super) fn log_evidence(trellis: &mut Trellis<'_>) -> Result<f64, NotFinite> 
     let rows = trellis.dynamics[prior].table.transition.rows();
     let mut beta = vec![0.0; trellis.nodes()];
     let mut ahead = vec![0.0; memories * rows];
+    let count = trellis.choices.count();
+    let mut weight = vec![0.0; memories * count];
+    let mut values = Vec::new();
     for t in (1..=horizon).rev() {
         trellis.arrive(t + 1, &mut beta)?;
         let dynamics = &mut trellis.dynamics[prior];
@@ -18,21 +21,18 @@ pub(super) fn log_evidence(trellis: &mut Trellis<'_>) -> Result<f64, NotFinite> 
             let next = &beta[memory * states..(memory + 1) * states];
             log_expectations(&dynamics.table, likelihood, next, &mut ahead[memory * rows..(memory + 1) * rows]);
         }
-        let log_p = trellis.prior.at(t)?;
-        let likelihood = trellis.likelihood.at(t)?;
-        let count = trellis.choices.count();
-        let mut values = Vec::new();
+        trellis.weigh(t, &mut weight)?;
         for memory in 0..memories {
             for state in 0..states {
                 values.clear();
                 for choice in trellis.choices.start[state]..trellis.choices.start[state + 1] {
                     let at = memory * count + choice;
-                    if log_p[at] == f64::NEG_INFINITY {
+                    if weight[at] == f64::NEG_INFINITY {
                         continue;
                     }
                     let next = if trellis.choices.next.is_empty() { memory } else { trellis.choices.next[at] as usize };
                     let row = next * rows + trellis.choices.row[choice] as usize;
-                    values.push(log_p[at] + ahead[row] + likelihood.get(at).copied().unwrap_or(0.0));
+                    values.push(weight[at] + ahead[row]);
                 }
                 beta[memory * states + state] = log_sum_exp(&values);
             }

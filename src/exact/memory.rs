@@ -24,38 +24,37 @@ struct Slot {
     stride: usize,
 }
 
+/// Points of a step that are summed over at the most, 2^25: several numbers are kept for each.
+const LARGEST: f64 = 33_554_432.0;
+
 impl Memory {
     /// # Errors
-    /// Where what is remembered makes more than 2^26 nodes: how many.
-    pub fn new(model: &Model, needs: &[Need], states: usize) -> Result<Memory, NotFinite> {
+    /// Where what is remembered makes more than 2^25 points to sum over at a step: how many.
+    pub fn new(model: &Model, needs: &[Need], states: usize, choices: usize) -> Result<Memory, NotFinite> {
         let mut wanted = std::collections::BTreeSet::new();
         for need in needs {
             match *need {
-                Need::Variable(variable, Index::Step(k)) if k < 0 => wanted.extend((k..0).map(|k| (variable, Index::Step(k)))),
-                Need::Variable(variable, Index::Step(k)) if k > 0 => {
-                    return refuse(&format!("a factor that looks ahead to `{}`", model.variable(variable).name));
-                }
+                Need::Variable(variable, Index::Step(k)) => wanted.extend((k..0).map(|k| (variable, Index::Step(k)))),
                 Need::Variable(variable, Index::First) => drop(wanted.insert((variable, Index::First))),
                 Need::Variable(variable, Index::Last(_)) => {
                     return refuse(&format!("a factor that reads the last `{}`", model.variable(variable).name));
                 }
                 Need::Reward(..) => return refuse("a factor that reads a reward"),
-                Need::Variable(_, Index::Step(_)) => {}
             }
         }
         let mut slots = Vec::new();
-        let mut count = 1usize;
+        let (mut count, mut points) = (1usize, choices as f64);
         for (variable, index) in wanted {
             let values = finite_domain(model, variable)?.size();
             slots.push(Slot { variable, index, values, stride: count });
             count = count.saturating_mul(values + 1);
-            if count.saturating_mul(states) > 1 << 26 {
-                let what: Vec<String> = slots.iter().map(|slot| model.variable(slot.variable).name.clone()).collect();
-                return Err(NotFinite(format!(
-                    "remembering earlier values of {} beside {states} states needs more than 2^26 nodes a step: too many to sum over",
-                    what.join(", ")
-                )));
-            }
+            points *= (values + 1) as f64;
+        }
+        if points > LARGEST {
+            return Err(NotFinite(format!(
+                "remembering {} beside {states} states makes {points:.1e} points to sum over at a step, more than {LARGEST:.1e}",
+                names(model, &slots)
+            )));
         }
         Ok(Memory { first: count - 1, slots, count })
     }
@@ -133,6 +132,23 @@ impl Memory {
     fn read_slots<'a>(&'a self, needs: &'a [Need]) -> impl Iterator<Item = &'a Slot> {
         self.slots.iter().filter(|slot| needs.contains(&Need::Variable(slot.variable, slot.index)))
     }
+}
+
+/// What is remembered, for messages. The oldest value of a variable comes first in the order of slots.
+fn names(model: &Model, slots: &[Slot]) -> String {
+    let mut names = Vec::new();
+    for (at, slot) in slots.iter().enumerate() {
+        let name = &model.variable(slot.variable).name;
+        let follows = at > 0 && slots[at - 1].variable == slot.variable && matches!(slots[at - 1].index, Index::Step(_));
+        match slot.index {
+            Index::First => names.push(format!("`{name}[1]`")),
+            Index::Step(_) if follows => {}
+            Index::Step(-1) => names.push(format!("`{name}[t-1]`")),
+            Index::Step(k) => names.push(format!("`{name}[t{k}..t-1]`")),
+            Index::Last(k) => names.push(format!("`{name}[T+{k}]`")),
+        }
+    }
+    names.join(", ")
 }
 
 impl Points {

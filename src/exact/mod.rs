@@ -4,10 +4,13 @@ mod ascend;
 mod best;
 mod build;
 mod compile;
+mod delay;
 mod enumerate;
 mod environments;
 mod evidence;
 mod listing;
+#[cfg(test)]
+mod look_ahead_tests;
 mod memory;
 mod place;
 mod policy;

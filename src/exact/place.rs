@@ -1,5 +1,6 @@
 //! Factors and likelihoods, each with the steps it stands at and what it reads relative to them.
 
+use super::delay::{Delayed, delay};
 use super::read::{Need, Standing};
 use crate::finite::NotFinite;
 use crate::finite::columns::Columns;
@@ -14,18 +15,18 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct Placed<'m> {
     pub factor: &'m Factor,
     pub targets: Vec<VariableId>,
+    /// Of the targets, as written.
+    pub index: Index,
     pub standing: Standing,
 }
 
 /// Where a likelihood is evaluated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) enum Place {
-    /// It reads what is known when the step's variables are drawn.
-    Choice,
-    /// It reads the reward or the next state, the state and the action.
-    Entry,
-    /// It reads the next state and what is remembered.
-    Arrival,
+    /// At entries of the transition table: it reads the reward or the next state, the state and the action.
+    Entry { standing: Standing, needs: Vec<Need> },
+    /// At choices and nodes, as soon as all it reads is known.
+    Slices(Vec<Delayed>),
 }
 
 /// The factors of a block, without those of `left_out`.
@@ -65,31 +66,58 @@ pub(super) fn place<'m>(
         }
         let state = model.variable(targets[0]).role == Role::State;
         let last = if state { horizon + 1 } else { horizon };
-        list.push(Placed { factor, targets, standing: Standing::of(index, horizon, last) });
+        list.push(Placed { factor, targets, index, standing: Standing::of(index, horizon, last) });
     }
     Ok(list)
 }
 
 impl Placed<'_> {
     /// What the factor conditions on.
-    pub fn needs(&self, model: &Model) -> Result<Vec<Need>, NotFinite> {
+    pub fn conditions(&self, model: &Model) -> Result<Vec<Need>, NotFinite> {
+        self.conditions_at(model, &self.standing)
+    }
+
+    fn conditions_at(&self, model: &Model, standing: &Standing) -> Result<Vec<Need>, NotFinite> {
         let mut needs = Vec::new();
         for argument in &self.factor.arguments {
-            value_needs(model, argument, &self.standing, &mut needs)?;
+            value_needs(model, argument, standing, &mut needs)?;
         }
         if let KernelRef::InPlace(distribution) = &self.factor.kernel {
             let mut roots = Vec::new();
             crate::finite::arguments(distribution, "a factor's variable", &mut roots)?;
-            input_needs(model, &roots, &self.standing, &mut needs);
+            input_needs(model, &roots, standing, &mut needs);
         }
         needs.sort_unstable();
         needs.dedup();
         Ok(needs)
     }
+
+    /// When the factor can be evaluated.
+    pub fn delayed(&self, model: &Model) -> Result<Vec<Delayed>, NotFinite> {
+        let horizon = model.horizon.value;
+        delay(model, &self.standing, &|standing| {
+            let mut needs = self.conditions_at(model, standing)?;
+            needs.extend(self.targets.iter().map(|&target| Need::Variable(target, standing.relative(self.index, horizon))));
+            Ok(needs)
+        })
+    }
+
+    /// As [`Placed::delayed`], for a factor by which the posterior draws.
+    ///
+    /// # Errors
+    /// Where it would have to wait.
+    pub fn drawn(&self, model: &Model) -> Result<Vec<Delayed>, NotFinite> {
+        let delayed = self.delayed(model)?;
+        if delayed.iter().all(|delayed| delayed.standing.shift == self.standing.shift) {
+            return Ok(delayed);
+        }
+        let names: Vec<&str> = self.targets.iter().map(|target| model.variable(*target).name.as_str()).collect();
+        refuse(&format!("a posterior that draws `{}` after it has looked ahead", names.join("`, `")))
+    }
 }
 
-/// What a likelihood reads, where it is evaluated, and the slices at which it stands there.
-pub(super) fn place_likelihood(model: &Model, likelihood: &Likelihood) -> Result<(Place, Standing, Vec<Need>), NotFinite> {
+/// Where a likelihood is evaluated.
+pub(super) fn place_likelihood(model: &Model, likelihood: &Likelihood) -> Result<Place, NotFinite> {
     let horizon = model.horizon.value;
     let standing = Standing::of(likelihood.index, horizon, horizon);
     let needs_at = |standing: &Standing| -> Result<Vec<Need>, NotFinite> {
@@ -107,15 +135,11 @@ pub(super) fn place_likelihood(model: &Model, likelihood: &Likelihood) -> Result
         Ok(needs)
     };
     let needs = needs_at(&standing)?;
-    let name = &likelihood.name;
-    let ahead = |need: &Need| match need {
+    let waits = |need: &Need| match need {
         Need::Variable(_, Index::Step(k)) => *k > 0,
         Need::Variable(_, Index::First) => false,
         Need::Variable(_, Index::Last(_)) | Need::Reward(..) => true,
     };
-    if !needs.iter().any(ahead) {
-        return Ok((Place::Choice, standing, needs));
-    }
     let at_entry = |need: &Need| match need {
         Need::Variable(variable, index) => match model.variable(*variable).role {
             Role::State => matches!(index, Index::Step(0 | 1)),
@@ -124,20 +148,15 @@ pub(super) fn place_likelihood(model: &Model, likelihood: &Likelihood) -> Result
         },
         Need::Reward(_, _, index) => *index == Index::Step(0),
     };
-    if matches!(likelihood.form, LikelihoodForm::Exponential { .. }) && needs.iter().all(at_entry) {
-        return Ok((Place::Entry, standing, needs));
+    let exponent = matches!(likelihood.form, LikelihoodForm::Exponential { .. });
+    if exponent && needs.iter().any(waits) && needs.iter().all(at_entry) {
+        return Ok(Place::Entry { standing, needs });
     }
-    let later = standing.later();
-    let needs = needs_at(&later)?;
-    let at_arrival = |need: &Need| match need {
-        Need::Variable(variable, Index::Step(k)) => *k < 0 || (*k == 0 && model.variable(*variable).role == Role::State),
-        Need::Variable(_, Index::First) => true,
-        Need::Variable(_, Index::Last(_)) | Need::Reward(..) => false,
-    };
-    if needs.iter().all(at_arrival) {
-        return Ok((Place::Arrival, later, needs));
+    if needs.iter().any(|need| matches!(need, Need::Reward(..))) {
+        let name = &likelihood.name;
+        return refuse(&format!("what `{name}` reads together: a reward with anything but the state, the action and the next state"));
     }
-    refuse(&format!("what `{name}` reads together: a reward with a variable that is not the state or action, or what is drawn later"))
+    Ok(Place::Slices(delay(model, &standing, &needs_at)?))
 }
 
 fn value_needs(model: &Model, value: &Value, standing: &Standing, needs: &mut Vec<Need>) -> Result<(), NotFinite> {
@@ -182,7 +201,7 @@ pub(super) fn drawing_order(model: &Model, step: &[&Placed<'_>]) -> Result<Vec<V
     let mut waits: BTreeMap<VariableId, BTreeSet<VariableId>> = BTreeMap::new();
     let mut written = Vec::new();
     for placed in step {
-        let needs = placed.needs(model)?;
+        let needs = placed.conditions(model)?;
         for &target in &placed.targets {
             if !written.contains(&target) {
                 written.push(target);

@@ -2,7 +2,7 @@
 
 use super::best::start;
 use super::term::{Sum, Term};
-use super::trellis::Trellis;
+use super::trellis::{Trellis, add_unless_impossible};
 use crate::finite::{KernelTable, KernelTables, NotFinite};
 use std::collections::BTreeMap;
 
@@ -47,7 +47,7 @@ pub(super) fn evaluate(trellis: &mut Trellis<'_>, tables: &KernelTables) -> Resu
     let (mut expected_return, mut expected_log_likelihood) = (0.0, 0.0);
     for t in 1..=horizon {
         sum_levels(trellis, t, &mut log_q)?;
-        let likelihood = trellis.likelihood.at(t)?;
+        let likelihood = trellis.likelihood.choice.at(t)?;
         let (here, after) = visits[(t - 1) * nodes..].split_at_mut(nodes);
         flow.fill(0.0);
         for at in 0..points {
@@ -74,10 +74,8 @@ pub(super) fn evaluate(trellis: &mut Trellis<'_>, tables: &KernelTables) -> Resu
                 expected_log_likelihood += weight * likelihood.get(entry).copied().unwrap_or(0.0);
             }
         }
-        if !trellis.arrival.terms.is_empty() {
-            let arrival = trellis.arrival.at(t + 1)?;
-            expected_log_likelihood += after.iter().zip(arrival).filter(|(w, _)| **w != 0.0).map(|(w, term)| w * term).sum::<f64>();
-        }
+        let arrival = trellis.likelihood.arrival.at(t + 1)?;
+        expected_log_likelihood += after.iter().zip(arrival).filter(|(w, _)| **w != 0.0).map(|(w, term)| w * term).sum::<f64>();
     }
 
     // backward: the values, and the gradient of the log-probabilities
@@ -86,17 +84,17 @@ pub(super) fn evaluate(trellis: &mut Trellis<'_>, tables: &KernelTables) -> Resu
     let mut ahead = vec![0.0; trellis.memories * rows];
     let mut values = vec![Vec::new(); horizon + 1];
     let mut credit = vec![0.0; points];
+    let mut log_p = vec![0.0; points];
     let mut weight = vec![0.0; points];
     for t in (1..=horizon).rev() {
-        if !trellis.arrival.terms.is_empty() {
-            trellis.arrive(t + 1, &mut value)?;
-            direct(&trellis.arrival, t + 1, &visits[t * nodes..(t + 1) * nodes], &mut gradient);
+        trellis.arrive(t + 1, &mut value)?;
+        for part in trellis.parts() {
+            direct(&part.arrival, t + 1, &visits[t * nodes..(t + 1) * nodes], &mut gradient);
         }
         values[t] = marginal(&value, &visits[t * nodes..(t + 1) * nodes], states);
         expectations(trellis, t, &value, &mut ahead)?;
         sum_levels(trellis, t, &mut log_q)?;
-        let log_p = trellis.prior.at(t)?;
-        let likelihood = trellis.likelihood.at(t)?;
+        trellis.weigh(t, &mut log_p)?;
         let here = &visits[(t - 1) * nodes..t * nodes];
         value.fill(0.0);
         for at in 0..points {
@@ -106,12 +104,13 @@ pub(super) fn evaluate(trellis: &mut Trellis<'_>, tables: &KernelTables) -> Resu
             if q != 0.0 {
                 let next = if trellis.choices.next.is_empty() { at / count } else { trellis.choices.next[at] as usize };
                 let row = next * rows + trellis.choices.row[at % count] as usize;
-                credit[at] = log_p[at] - log_q[at] + ahead[row] + likelihood.get(at).copied().unwrap_or(0.0);
+                credit[at] = log_p[at] - log_q[at] + ahead[row];
                 value[node] += q * credit[at];
             }
         }
-        direct(&trellis.prior, t, &weight, &mut gradient);
-        direct(&trellis.likelihood, t, &weight, &mut gradient);
+        for part in trellis.parts() {
+            direct(&part.choice, t, &weight, &mut gradient);
+        }
         for at in 0..points {
             // the value of the node as a baseline: it cancels in exact arithmetic
             let node = at / count * states + trellis.choices.state[at % count] as usize;
@@ -173,12 +172,6 @@ fn sum_levels(trellis: &mut Trellis<'_>, t: usize, out: &mut [f64]) -> Result<()
     Ok(())
 }
 
-pub(super) fn add_unless_impossible(out: &mut [f64], terms: &[f64]) {
-    for (out, term) in out.iter_mut().zip(terms) {
-        *out = if *out == f64::NEG_INFINITY { *out } else { *out + term };
-    }
-}
-
 /// Adds to each entry of the current tables that `sum` reads the weight of the points which read it.
 fn direct(sum: &Sum<'_>, slice: usize, weight: &[f64], gradient: &mut BTreeMap<crate::model::KernelId, Vec<f64>>) {
     for term in &sum.terms {
@@ -199,8 +192,7 @@ fn direct(sum: &Sum<'_>, slice: usize, weight: &[f64], gradient: &mut BTreeMap<c
 
 /// The current kernels that the bound reads.
 fn used<'a>(trellis: &'a Trellis<'_>) -> impl Iterator<Item = crate::model::KernelId> + 'a {
-    let sums = trellis.levels.iter().map(|level| &level.sum).chain([&trellis.prior, &trellis.likelihood, &trellis.arrival]);
-    sums.flat_map(|sum| &sum.terms).filter_map(|term| match term {
+    trellis.sums().flat_map(|sum| &sum.terms).filter_map(|term| match term {
         Term::Lookup(lookup) if !lookup.previous => Some(lookup.kernel),
         Term::Lookup(_) | Term::Exponent(_) | Term::InPlace(_) | Term::Fixed { .. } | Term::Presence { .. } => None,
     })

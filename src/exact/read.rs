@@ -3,7 +3,7 @@
 use crate::expr::ExprId;
 use crate::finite::NotFinite;
 use crate::finite::columns::{Columns, blocks, listed};
-use crate::model::{EnvironmentId, Index, Input, Model, VariableId};
+use crate::model::{EnvironmentId, Index, Input, Model, Role, VariableId};
 use std::collections::BTreeMap;
 use std::ops::{Range, RangeInclusive};
 use std::rc::Rc;
@@ -49,15 +49,24 @@ impl Standing {
         }
     }
 
-    /// The same term, evaluated one slice later.
-    pub fn later(&self) -> Standing {
-        Standing { slices: self.slices.start() + 1..=self.slices.end() + 1, shift: self.shift + 1 }
+    /// `variable` at `index`, relative to the slice, lies past the end of the trajectory wherever the term stands.
+    pub fn is_past_the_end(&self, model: &Model, variable: VariableId, index: Index) -> bool {
+        match index {
+            Index::Step(k) => *self.slices.start() as i64 + i64::from(k) > last_slice(model, variable) as i64,
+            Index::First | Index::Last(_) => false,
+        }
     }
 
     /// The file's `t` at a slice.
     pub fn time(&self, slice: usize) -> f64 {
         slice as f64 - f64::from(self.shift)
     }
+}
+
+/// The last slice at which a variable has a value: the state alone has one after the last step.
+pub(super) fn last_slice(model: &Model, variable: VariableId) -> usize {
+    let horizon = model.horizon.value;
+    if model.variable(variable).role == Role::State { horizon + 1 } else { horizon }
 }
 
 /// One thing that a term reads, its index relative to the slice.

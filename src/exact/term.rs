@@ -183,6 +183,8 @@ pub(super) struct Sum<'m> {
     timed: Vec<usize>,
     stationary: Vec<f64>,
     values: Vec<f64>,
+    /// The slice that `values` are of.
+    latest: Option<usize>,
 }
 
 impl<'m> Sum<'m> {
@@ -198,7 +200,7 @@ impl<'m> Sum<'m> {
             }
         }
         let values = if timed.is_empty() { Vec::new() } else { stationary.clone() };
-        Ok(Sum { terms, points, timed, stationary, values })
+        Ok(Sum { terms, points, timed, stationary, values, latest: None })
     }
 
     /// The values at a slice, by point.
@@ -206,6 +208,11 @@ impl<'m> Sum<'m> {
         if self.timed.is_empty() {
             return Ok(&self.stationary);
         }
+        let stands_as = |term: &Term<'_>, other: usize| !term.reads_time() && term.stands_at(slice) == term.stands_at(other);
+        if self.latest.is_some_and(|other| self.timed.iter().all(|&at| stands_as(&self.terms[at], other))) {
+            return Ok(&self.values);
+        }
+        self.latest = Some(slice);
         self.values.copy_from_slice(&self.stationary);
         for &at in &self.timed {
             if self.terms[at].stands_at(slice) {

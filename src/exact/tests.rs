@@ -5,7 +5,7 @@ use crate::finite::testing::{POLICY, chain, tabular};
 use crate::finite::{KernelTable, KernelTables};
 use crate::model::{BoundId, Model};
 
-const BOUND: BoundId = BoundId(0);
+pub(super) const BOUND: BoundId = BoundId(0);
 
 fn uniform(model: &Model) -> KernelTables {
     let domain = |variable: usize| model.variables[variable].domain.finite.as_ref().map_or(0, |finite| finite.size());
@@ -135,13 +135,13 @@ fn enumeration_of_whole_trajectories_agrees() {
 }
 
 /// A model from its text, its learned kernels at random.
-fn read(text: &str) -> Model {
+pub(super) fn read(text: &str) -> Model {
     let source = crate::source::Source::new("test", text);
     let file = crate::syntax::parse(&source).unwrap_or_else(|errors| panic!("{errors}"));
     crate::model::check(&file, &crate::model::Overrides::default()).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
-fn random_logits(model: &Model, seed: u64) -> KernelTables {
+pub(super) fn random_logits(model: &Model, seed: u64) -> KernelTables {
     let mut numbers = Numbers(seed);
     let mut tables = KernelTables::default();
     for at in 0..model.kernels.len() {
@@ -159,7 +159,7 @@ fn random_logits(model: &Model, seed: u64) -> KernelTables {
 }
 
 /// The oracle, the sum over whole trajectories and finite differences agree.
-fn agree(text: &str) {
+pub(super) fn agree(text: &str) {
     let model = read(text);
     let tables = random_logits(&model, 3);
     let judge = super::enumerate(&model, BOUND, &tables, 10_000_000).unwrap();
@@ -204,7 +204,7 @@ environment walk {
 ";
 
 /// The blocks around the factors of the action, and exponents.
-fn walk(kernels: &str, prior: &str, posterior: &str, likelihood: &str, rest: &str) -> String {
+pub(super) fn walk(kernels: &str, prior: &str, posterior: &str, likelihood: &str, rest: &str) -> String {
     format!(
         "{WALK}{kernels}
         prior {{ s[1] ~ walk.initial; {prior}; s[t+1] ~ walk.transition(s[t], a[t]) }}

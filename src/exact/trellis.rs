@@ -21,16 +21,24 @@ pub(super) struct Trellis<'m> {
     pub choices: Choices,
     /// The prior's dynamics, then the posterior's where they differ.
     pub dynamics: Vec<Dynamics<'m>>,
-    /// `log p` of the step's variables, at `memory · choices + choice`.
-    pub prior: Sum<'m>,
+    /// `log p` of the step's variables.
+    pub prior: Part<'m>,
+    /// `log q̃` of the reverse model.
+    pub auxiliary: Part<'m>,
+    /// Likelihood that is not at an entry of a transition table.
+    pub likelihood: Part<'m>,
     /// The posterior's factors of the step's variables, in the order they are drawn.
     pub levels: Vec<Level<'m>>,
-    /// Likelihood at a choice.
-    pub likelihood: Sum<'m>,
-    /// Likelihood at the node where a step arrives, which is that of slice t + 1.
-    pub arrival: Sum<'m>,
     /// By entry of the posterior's table: `log p(s'|s,a) − log q(s'|s,a)`; absent where the two are the same.
     pub log_ratio: Option<Vec<f64>>,
+}
+
+/// The terms of a block, each where all that it reads is known. What has no terms has no points either.
+pub(super) struct Part<'m> {
+    /// At `memory · choices + choice`.
+    pub choice: Sum<'m>,
+    /// At the node where a step arrives, which is that of slice t + 1.
+    pub arrival: Sum<'m>,
 }
 
 /// `s[1]` and `s[t+1]` of one side.
@@ -92,17 +100,40 @@ impl<'m> Trellis<'m> {
 
     /// Adds the arrival terms of slice `slice` (from 2) to the values of its nodes.
     pub fn arrive(&mut self, slice: usize, values: &mut [f64]) -> Result<(), NotFinite> {
-        if !self.arrival.terms.is_empty() {
-            let arrival = self.arrival.at(slice)?;
-            values.iter_mut().zip(arrival).for_each(|(value, term)| *value += term);
+        for part in [&mut self.prior, &mut self.auxiliary, &mut self.likelihood] {
+            add_unless_impossible(values, part.arrival.at(slice)?);
         }
         Ok(())
     }
 
+    /// `Λ_t + log p + log q̃` at every choice of slice `slice`; −∞ where the prior cannot go, whatever follows.
+    pub fn weigh(&mut self, slice: usize, out: &mut [f64]) -> Result<(), NotFinite> {
+        out.fill(0.0);
+        for part in [&mut self.prior, &mut self.auxiliary, &mut self.likelihood] {
+            add_unless_impossible(out, part.choice.at(slice)?);
+        }
+        Ok(())
+    }
+
+    pub fn parts(&self) -> [&Part<'m>; 3] {
+        [&self.prior, &self.auxiliary, &self.likelihood]
+    }
+
+    /// All that stands at choices or nodes.
+    pub fn sums(&self) -> impl Iterator<Item = &Sum<'m>> {
+        self.parts().into_iter().flat_map(|part| [&part.choice, &part.arrival]).chain(self.levels.iter().map(|level| &level.sum))
+    }
+
     /// The name of a term that is not a number somewhere.
     pub fn undefined(&self) -> Option<String> {
-        let of_dynamics = self.dynamics.iter().map(|dynamics| &dynamics.likelihood);
-        let sums = of_dynamics.chain([&self.prior, &self.likelihood, &self.arrival]).chain(self.levels.iter().map(|level| &level.sum));
+        let sums = self.dynamics.iter().map(|dynamics| &dynamics.likelihood).chain(self.sums());
         sums.flat_map(|sum| (1..=self.horizon + 1).map(move |slice| sum.undefined(slice))).flatten().next().map(str::to_owned)
+    }
+}
+
+/// Adds, but leaves −∞ as it is.
+pub(super) fn add_unless_impossible(out: &mut [f64], terms: &[f64]) {
+    for (out, term) in out.iter_mut().zip(terms) {
+        *out = if *out == f64::NEG_INFINITY { *out } else { *out + term };
     }
 }
