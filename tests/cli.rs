@@ -457,6 +457,106 @@ fn ctrl_c_leaves_a_checkpoint() {
     assert!(left.contains(&"checkpoint.safetensors".to_owned()) && left.iter().all(|name| FILES.contains(&name.as_str())), "{left:?}");
 }
 
+#[test]
+fn several_seeds_have_a_folder_each_and_a_table() {
+    let folder = folder();
+    let outcome = infer(folder.path(), &["walk.rlmodel", "--seeds", "1..3", "--quiet"]);
+    assert_eq!(outcome.err, "");
+    infer(folder.path(), &["walk.rlmodel", "--seed", "2", "--out", "alone", "--quiet"]);
+    assert_equal_runs(&folder.path().join("runs/walk-2"), &folder.path().join("alone"));
+
+    let table: Vec<Vec<&str>> =
+        outcome.out.lines().skip(1).map(|line| line.split("  ").filter(|cell| !cell.is_empty()).collect()).collect();
+    assert_eq!(outcome.out.lines().next(), Some("walk: 3 of 3 seeds done; bounds in nats"));
+    let names: Vec<&str> = table.iter().map(|row| row[0].trim()).collect();
+    assert_eq!(names, ["seed", "1", "2", "3", "median", "min", "max"], "{}", outcome.out);
+    let exact = |seed: u64| -> f64 {
+        let summary = json(&read(folder.path().join(format!("runs/walk-{seed}/summary.json"))));
+        summary["exact"]["bound"].as_f64().expect("a number")
+    };
+    let mut sorted = [1, 2, 3].map(exact);
+    sorted.sort_by(f64::total_cmp);
+    let column: Vec<&str> = table.iter().map(|row| row[3].trim()).collect();
+    assert_eq!(column[4..], [sorted[1], sorted[0], sorted[2]].map(|bound| format!("{bound:.4}")), "{}", outcome.out);
+    assert!(sorted[0] < sorted[2], "the seeds came to different ends");
+}
+
+#[test]
+fn several_seeds_as_json_hold_every_run() {
+    let folder = folder();
+    let told = json(&infer(folder.path(), &["walk.rlmodel", "--seeds", "7,4", "--out", "mine", "--quiet", "--format", "json"]).out);
+    let runs = told["runs"].as_array().expect("a list");
+    assert_eq!(
+        runs.iter().map(|run| (run["seed"].as_u64(), run["folder"].as_str())).collect::<Vec<_>>(),
+        [(Some(7), Some("mine/7")), (Some(4), Some("mine/4"))]
+    );
+    assert_eq!((&told["failed"], &told["not_done"]), (&serde_json::json!([]), &serde_json::json!([])));
+    let bound = |of: &serde_json::Value| of["bound"].as_f64().expect("a number");
+    assert_eq!(bound(&told["median"]), (bound(&runs[0]) + bound(&runs[1])) / 2.0);
+    assert_eq!(bound(&told["min"]), bound(&runs[0]).min(bound(&runs[1])));
+    assert!(told["max"]["exact_bound"].is_number() && told["max"]["wall_seconds"].is_number(), "{told}");
+}
+
+#[test]
+fn seeds_that_cannot_be_are_refused_before_anything_runs() {
+    let folder = folder();
+    for (arguments, told) in [
+        (&["--seeds", "1..3", "--seed", "1"][..], "cannot be used with"),
+        (&["--seeds", "3..1"], "`3..1` is empty"),
+        (&["--seeds", ""], "is not a seed"),
+        (&["--seeds", "1,1"], "named twice"),
+        (&["--seeds", "1..3", "--resume", "mine"], "cannot be used with"),
+    ] {
+        let refused = run(folder.path(), &[&["infer", "walk.rlmodel"], arguments].concat());
+        assert!(refused.code == 2 && refused.err.contains(told), "{arguments:?}: {}", refused.err);
+    }
+    infer(folder.path(), &["walk.rlmodel", "--out", "mine/2", "--quiet"]);
+    let refused = run(folder.path(), &["infer", "walk.rlmodel", "--seeds", "1..2", "--out", "mine", "--quiet"]);
+    assert!(refused.code == 2 && refused.err.contains("`mine/2` is not empty"), "{}", refused.err);
+    assert_eq!(names(&folder.path().join("mine")), ["2"]);
+    infer(folder.path(), &["walk.rlmodel", "--seeds", "1..2", "--out", "mine", "--quiet", "--overwrite"]);
+}
+
+/// One start in 741 lies below 0, where the reward is no number.
+#[test]
+fn a_seed_that_fails_does_not_hide_the_others() {
+    let folder = folder();
+    let text = WALK
+        .replace("state s : 0..4", "state s : real")
+        .replace("s[1] ~ Delta(0)", "s[1] ~ Normal(mean = 3, sd = 1)")
+        .replace("clamp(s[t] + 2 * a[t] - 1, 0, 4)", "s[t]")
+        .replace("reward r in [-1, 0]", "reward r")
+        .replace("if s[t+1] == 4 then 0 else -1", "-sqrt(s[t])")
+        .replace("table(s)", "linear(s)");
+    fs::write(folder.path().join("rare.rlmodel"), text).expect("written");
+    let outcome = run(folder.path(), &["infer", "rare.rlmodel", "--seeds", "1..8", "--quiet", "--format", "json"]);
+    let told = json(&outcome.out);
+    let (runs, failed) = (told["runs"].as_array().expect("a list"), told["failed"].as_array().expect("a list"));
+    assert!(outcome.code == 3 && !runs.is_empty() && !failed.is_empty() && runs.len() + failed.len() == 8, "{}", outcome.out);
+    let seed = failed[0]["seed"].as_u64().expect("a number");
+    assert!(outcome.err.contains(&format!("seed {seed}: step")) && outcome.err.contains("not finite"), "{}", outcome.err);
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_stops_all_seeds() {
+    let folder = folder();
+    let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_rlppl"));
+    program.current_dir(folder.path()).args(["infer", "walk.rlmodel", "--seeds", "1..3", "--set", "infer.steps=100000000", "--quiet"]);
+    let child = program.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().expect("the program starts");
+    while !folder.path().join("runs/walk-1/model.rlmodel").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let signalled = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
+    assert!(signalled.success());
+    let output = child.wait_with_output().expect("it ends");
+    let (out, told) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(130), "{told}");
+    assert!(told.contains("rlppl infer --resume runs/walk-1") && told.contains("seed 2 and those after it"), "{told}");
+    assert!(out.starts_with("walk: 0 of 3 seeds done"), "{out}");
+    assert_eq!(names(&folder.path().join("runs")), ["walk-1"]);
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_disk_that_is_full_exits_with_3_and_leaves_no_half_file() {

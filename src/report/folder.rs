@@ -42,25 +42,31 @@ impl Folder {
 
     /// The folder `path`, made where it is missing.
     pub fn at(path: &Path, occupied: Occupied) -> Result<Folder, ReportError> {
-        if path.exists() && !path.is_dir() {
-            return Err(ReportError::Foreign { path: path.to_owned() });
-        }
+        Folder::verify_free(path, occupied)?;
         make_folder(path)?;
         let folder = Folder { path: path.to_owned() };
+        for name in folder.names()? {
+            let path = folder.path.join(name);
+            std::fs::remove_file(&path).map_err(|error| ReportError::Write { path, error })?;
+        }
+        Ok(folder)
+    }
+
+    /// Whether [`Folder::at`] may take `path`; changes nothing.
+    pub fn verify_free(path: &Path, occupied: Occupied) -> Result<(), ReportError> {
+        if !path.exists() {
+            return Ok(());
+        }
+        let folder = Folder { path: path.to_owned() };
+        if !path.is_dir() {
+            return Err(ReportError::Foreign { path: folder.path });
+        }
         let names = folder.names()?;
         match occupied {
-            _ if names.is_empty() => Ok(folder),
+            _ if names.is_empty() => Ok(()),
             Occupied::Refuse => Err(ReportError::Occupied { path: folder.path }),
-            Occupied::Overwrite => {
-                if !names.iter().all(|name| is_of_a_run(name)) {
-                    return Err(ReportError::Foreign { path: folder.path });
-                }
-                for name in names {
-                    let path = folder.path.join(name);
-                    std::fs::remove_file(&path).map_err(|error| ReportError::Write { path, error })?;
-                }
-                Ok(folder)
-            }
+            Occupied::Overwrite if names.iter().all(|name| is_of_a_run(name)) => Ok(()),
+            Occupied::Overwrite => Err(ReportError::Foreign { path: folder.path }),
         }
     }
 

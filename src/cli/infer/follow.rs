@@ -1,0 +1,124 @@
+//! What is kept and shown of a run while it goes.
+
+use super::start::failed;
+use crate::cli::progress::Progress;
+use crate::cli::{Failure, console};
+use crate::engine::{self, Checkpoint, Metrics, Observer, Parameters};
+use crate::plan::Plan;
+use crate::report::{CHECKPOINT, Folder, Log, METRICS, PARAMETERS, TIMINGS};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Shows how a run goes and logs it.
+pub struct Follower<'a> {
+    plan: &'a Plan,
+    folder: &'a Folder,
+    pub progress: Progress,
+    metrics: Log,
+    timings: Log,
+    env_steps_before: u64,
+    pub seconds_before: f64,
+}
+
+impl<'a> Follower<'a> {
+    pub fn new(plan: &'a Plan, folder: &'a Folder, from: Option<&Checkpoint>, quiet: bool) -> Result<Follower<'a>, Failure> {
+        let earlier = |name| match from {
+            Some(checkpoint) if folder.file(name).exists() => Log::read(folder, name, checkpoint.step).map_err(failed),
+            _ => Ok(Log::default()),
+        };
+        let (metrics, timings) = (earlier(METRICS)?, earlier(TIMINGS)?);
+        let seconds_before = timings.last().and_then(|line| line.get("wall_seconds")?.as_f64()).unwrap_or(0.0);
+        let progress = Progress::new(plan.settings.steps, from.map_or(0, |checkpoint| checkpoint.step), quiet);
+        let env_steps_before = from.map_or(0, |checkpoint| checkpoint.env_steps);
+        Ok(Follower { plan, folder, progress, metrics, timings, env_steps_before, seconds_before })
+    }
+
+    /// Writes all that has to be kept of a run that ends here.
+    pub fn keep(&self, checkpoint: &Checkpoint) -> Result<(), Failure> {
+        self.keep_log()?;
+        self.keep_parameters(&checkpoint.parameters)?;
+        self.write(CHECKPOINT, checkpoint.to_safetensors())
+    }
+
+    pub fn keep_log(&self) -> Result<(), Failure> {
+        self.metrics.write(self.folder, METRICS).map_err(failed)?;
+        self.timings.write(self.folder, TIMINGS).map_err(failed)
+    }
+
+    pub fn keep_parameters(&self, parameters: &Parameters<f64>) -> Result<(), Failure> {
+        self.write(PARAMETERS, parameters.to_safetensors())
+    }
+
+    fn write(&self, name: &str, bytes: Result<Vec<u8>, engine::FileError>) -> Result<(), Failure> {
+        let bytes = bytes.map_err(|error| Failure::Run(error.to_string()))?;
+        self.folder.write(name, &bytes).map_err(failed)
+    }
+}
+
+/// A line of `metrics.jsonl`.
+#[derive(Serialize)]
+struct MetricsLine<'a> {
+    step: u64,
+    bound: f64,
+    terms: Map<String, Value>,
+    expected_return: f64,
+    entropy: f64,
+    gradient_norm: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    baseline_error: &'a Option<f64>,
+    env_steps: u64,
+}
+
+/// A line of `timings.jsonl`.
+#[derive(Serialize)]
+struct TimingsLine {
+    step: u64,
+    wall_seconds: f64,
+    env_steps_per_second: f64,
+}
+
+impl Observer for Follower<'_> {
+    fn step(&mut self, metrics: &Metrics) -> ControlFlow<()> {
+        let rate = (metrics.env_steps - self.env_steps_before) as f64 / metrics.wall_seconds.max(1e-9);
+        let names = self.plan.terms.iter().map(|term| term.name.clone());
+        self.metrics.push(&MetricsLine {
+            step: metrics.step,
+            bound: metrics.bound,
+            terms: names.zip(metrics.terms.iter().map(|&value| value.into())).collect(),
+            expected_return: metrics.expected_return,
+            entropy: metrics.entropy,
+            gradient_norm: metrics.gradient_norm,
+            baseline_error: &metrics.baseline_error,
+            env_steps: metrics.env_steps,
+        });
+        let wall_seconds = self.seconds_before + metrics.wall_seconds;
+        self.timings.push(&TimingsLine { step: metrics.step, wall_seconds, env_steps_per_second: rate });
+        self.progress.show(metrics, rate);
+        ControlFlow::Continue(())
+    }
+
+    fn interrupted(&self) -> bool {
+        interrupted()
+    }
+}
+
+/// Ctrl-C was pressed.
+pub fn interrupted() -> bool {
+    INTERRUPTED.load(Ordering::Relaxed)
+}
+
+/// Watches Ctrl-C: the first asks the run to end after its step; a second one ends the program at once.
+pub fn listen() {
+    let handler = || {
+        if INTERRUPTED.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    };
+    if ctrlc::set_handler(handler).is_err() {
+        console::note("Ctrl-C will end the run without a checkpoint: the signal could not be watched");
+    }
+}

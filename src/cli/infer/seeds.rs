@@ -1,0 +1,254 @@
+//! Several seeds in one command: a run each, one after the other, and what they come to together.
+
+use super::start::{self, Start};
+use super::train::Done;
+use super::{Arguments, follow};
+use crate::cli::progress::{short, uncertain};
+use crate::cli::{Failure, Format, console};
+use crate::plan::Plan;
+use crate::report::Folder;
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// The seeds of `--seeds` in the order given, each once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seeds(Vec<u64>);
+
+/// Seeds of one command.
+const MOST: usize = 10_000;
+/// A model file holds whole numbers below this exactly.
+const END: u64 = 1 << 53;
+
+impl Seeds {
+    /// Reads `1..5`, both ends included, `1,4,7`, and lists of both: `1..3,7`.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn parse(text: &str) -> Result<Seeds, String> {
+        let mut seeds = Vec::new();
+        for part in text.split(',') {
+            let (from, to) = match part.split_once("..") {
+                Some((from, to)) => (number(from)?, number(to)?),
+                None => number(part).map(|seed| (seed, seed))?,
+            };
+            if from > to {
+                return Err(format!("`{part}` is empty: a range goes from its least seed to its greatest, as `{to}..{from}`"));
+            }
+            if to - from >= MOST as u64 || seeds.len() + (to - from) as usize >= MOST {
+                return Err(format!("more than {MOST} seeds"));
+            }
+            seeds.extend(from..=to);
+        }
+        let mut sorted = seeds.clone();
+        sorted.sort_unstable();
+        match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(format!("seed {} is named twice", pair[0])),
+            None => Ok(Seeds(seeds)),
+        }
+    }
+}
+
+fn number(text: &str) -> Result<u64, String> {
+    let seed = text.trim().parse().ok().filter(|&seed| seed < END);
+    seed.ok_or_else(|| format!("`{text}` is not a seed: write whole numbers, as `1..5` or `1,4,7`"))
+}
+
+/// What became of the runs.
+#[derive(Debug, Serialize)]
+struct Outcome {
+    model: String,
+    runs: Vec<Done>,
+    failed: Vec<Failed>,
+    /// Seeds whose run was interrupted or never begun.
+    not_done: Vec<u64>,
+    /// Of each number apart, over the runs that came to their end; absent where none did.
+    median: Option<Numbers>,
+    min: Option<Numbers>,
+    max: Option<Numbers>,
+}
+
+#[derive(Debug, Serialize)]
+struct Failed {
+    seed: u64,
+    error: String,
+}
+
+/// The numbers that runs are compared by.
+#[derive(Debug, Serialize)]
+struct Numbers {
+    /// Estimated from trajectories, nats.
+    bound: f64,
+    expected_return: f64,
+    /// Of the oracle, nats, where the model is finite.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exact_bound: Option<f64>,
+    env_steps: f64,
+    wall_seconds: f64,
+}
+
+/// Trains with each seed and prints the table. All folders are looked at before the first run begins.
+pub fn run(arguments: &Arguments, Seeds(seeds): &Seeds, start: &Start, mut plan: Plan) -> Result<(), Failure> {
+    let out = |seed: u64| -> Option<PathBuf> { arguments.out.as_ref().map(|out| out.join(seed.to_string())) };
+    for path in seeds.iter().filter_map(|&seed| out(seed)) {
+        Folder::verify_free(&path, arguments.occupied()).map_err(start::taken)?;
+    }
+    let (mut runs, mut failed, mut stopped) = (Vec::new(), Vec::new(), None);
+    for (at, &seed) in seeds.iter().enumerate() {
+        if follow::interrupted() {
+            stopped = Some((at, "interrupted".to_owned()));
+            break;
+        }
+        if !arguments.quiet {
+            console::note(&format!("seed {seed}"));
+        }
+        plan.settings.seed = seed;
+        match super::one(arguments, out(seed).as_deref(), start, &plan) {
+            Ok(done) => runs.push(done),
+            Err(Failure::Run(error) | Failure::Wrong(error) | Failure::Usage(error)) => {
+                console::error(&format!("seed {seed}: {error}"));
+                failed.push(Failed { seed, error });
+            }
+            Err(Failure::Interrupted(told)) => {
+                stopped = Some((at, format!("seed {seed}: {told}")));
+                break;
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    let not_done = stopped.as_ref().map_or(Vec::new(), |(at, _)| seeds[*at..].to_vec());
+    let outcome = outcome(plan.model.name.clone(), runs, failed, not_done);
+    match arguments.format {
+        Format::Text => console::result(&outcome.print())?,
+        Format::Json => console::json(&outcome)?,
+    }
+    match stopped {
+        Some((at, told)) => Err(Failure::Interrupted(match seeds.get(at + 1) {
+            Some(next) => format!("{told}; seed {next} and those after it were not begun"),
+            None => told,
+        })),
+        None if outcome.failed.is_empty() => Ok(()),
+        None => Err(Failure::Told(3)),
+    }
+}
+
+fn outcome(model: String, runs: Vec<Done>, failed: Vec<Failed>, not_done: Vec<u64>) -> Outcome {
+    let numbers: Vec<Numbers> = runs.iter().map(Numbers::of).collect();
+    let (median, min, max) =
+        (over(&numbers, median), over(&numbers, |sorted| sorted[0]), over(&numbers, |sorted| sorted[sorted.len() - 1]));
+    Outcome { model, runs, failed, not_done, median, min, max }
+}
+
+/// One statistic of each number apart; none of no runs.
+fn over(runs: &[Numbers], statistic: impl Fn(&[f64]) -> f64) -> Option<Numbers> {
+    let of = |number: fn(&Numbers) -> Option<f64>| {
+        let mut values: Vec<f64> = runs.iter().filter_map(number).collect();
+        values.sort_by(f64::total_cmp);
+        (!values.is_empty()).then(|| statistic(&values))
+    };
+    Some(Numbers {
+        bound: of(|run| Some(run.bound))?,
+        expected_return: of(|run| Some(run.expected_return))?,
+        exact_bound: of(|run| run.exact_bound),
+        env_steps: of(|run| Some(run.env_steps))?,
+        wall_seconds: of(|run| Some(run.wall_seconds))?,
+    })
+}
+
+/// The middle value, or the mean of the two in the middle.
+fn median(sorted: &[f64]) -> f64 {
+    let middle = sorted.len() / 2;
+    if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 }
+}
+
+impl Numbers {
+    fn of(Done { summary, .. }: &Done) -> Numbers {
+        Numbers {
+            bound: summary.bound,
+            expected_return: summary.expected_return,
+            exact_bound: summary.exact.as_ref().and_then(|exact| exact.policy.as_ref()).map(|policy| policy.bound),
+            env_steps: summary.env_steps as f64,
+            wall_seconds: summary.wall_seconds,
+        }
+    }
+
+    fn cells(&self, name: &str, bound: String, expected_return: String, folder: &str) -> [String; 7] {
+        let exact = self.exact_bound.map_or("–".to_owned(), |bound| format!("{bound:.4}"));
+        let (steps, seconds) = (short(self.env_steps), format!("{:.2}", self.wall_seconds));
+        [name.to_owned(), bound, expected_return, exact, steps, seconds, folder.to_owned()]
+    }
+}
+
+impl Outcome {
+    /// A row for each seed, and below them the median and the spread from the least to the greatest.
+    fn print(&self) -> String {
+        let header = ["seed", "bound", "expected return", "exact bound", "env steps", "seconds", "folder"].map(str::to_owned);
+        let mut rows = vec![header];
+        for done in &self.runs {
+            let summary = &done.summary;
+            let bound = uncertain(summary.bound, summary.bound_se);
+            let expected_return = uncertain(summary.expected_return, summary.return_se);
+            rows.push(Numbers::of(done).cells(&summary.seed.to_string(), bound, expected_return, &done.folder));
+        }
+        for Failed { seed, .. } in &self.failed {
+            rows.push([seed.to_string(), "failed".to_owned(), "–".into(), "–".into(), "–".into(), "–".into(), String::new()]);
+        }
+        for (name, numbers) in [("median", &self.median), ("min", &self.min), ("max", &self.max)] {
+            if let Some(n) = numbers {
+                rows.push(n.cells(name, format!("{:.4}", n.bound), format!("{:.4}", n.expected_return), ""));
+            }
+        }
+        let (done, all) = (self.runs.len(), self.runs.len() + self.failed.len() + self.not_done.len());
+        format!("{}: {done} of {all} seeds done; bounds in nats\n{}", self.model, aligned(&rows))
+    }
+}
+
+/// Columns two spaces apart, numbers to the right, the last to the left.
+fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
+    let widths: [usize; N] = std::array::from_fn(|at| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0));
+    let mut text = String::new();
+    for row in rows {
+        let cells = row.iter().zip(widths).enumerate();
+        let line: String = cells.map(|(at, (cell, width))| if at + 1 == N { cell.clone() } else { format!("{cell:>width$}  ") }).collect();
+        text += line.trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_and_lists_are_seeds() {
+        assert_eq!(Seeds::parse("1..5"), Ok(Seeds(vec![1, 2, 3, 4, 5])));
+        assert_eq!(Seeds::parse("1,4,7"), Ok(Seeds(vec![1, 4, 7])));
+        assert_eq!(Seeds::parse("8, 1..3"), Ok(Seeds(vec![8, 1, 2, 3])));
+        assert_eq!(Seeds::parse("6..6"), Ok(Seeds(vec![6])));
+    }
+
+    #[test]
+    fn what_is_no_list_of_seeds_is_refused_in_words() {
+        for (text, told) in [
+            ("", "`` is not a seed"),
+            ("1,", "`` is not a seed"),
+            ("1..", "`` is not a seed"),
+            ("a", "`a` is not a seed"),
+            ("-1", "`-1` is not a seed"),
+            ("1.5", "`1.5` is not a seed"),
+            ("9007199254740992", "is not a seed"),
+            ("5..1", "`5..1` is empty: a range goes from its least seed to its greatest, as `1..5`"),
+            ("1..3,2", "seed 2 is named twice"),
+            ("0..9007199254740991", "more than 10000 seeds"),
+            ("1..9999,10000,10001", "more than 10000 seeds"),
+        ] {
+            let refused = Seeds::parse(text).expect_err(text);
+            assert!(refused.contains(told), "{text}: {refused}");
+        }
+    }
+
+    #[test]
+    fn the_median_of_an_even_number_lies_between() {
+        assert_eq!((median(&[1.0, 2.0, 9.0]), median(&[1.0, 2.0, 4.0, 9.0]), median(&[3.0])), (2.0, 3.0, 3.0));
+    }
+}

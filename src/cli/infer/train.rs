@@ -1,0 +1,77 @@
+//! One run, from its plan to its summary.
+
+use super::Arguments;
+use super::follow::Follower;
+use super::start::failed;
+use crate::cli::progress::{short, uncertain};
+use crate::cli::{Failure, exact};
+use crate::engine::{self, Checkpoint, EngineError, Run};
+use crate::plan::Plan;
+use crate::report::{Folder, SUMMARY, Summary};
+use serde::Serialize;
+
+/// Trains `plan`, from a checkpoint where there is one, and leaves all that is kept of the run in `folder`.
+pub fn train(arguments: &Arguments, plan: &Plan, folder: &Folder, from: Option<&Checkpoint>) -> Result<Summary, Failure> {
+    let mut follower = Follower::new(plan, folder, from, arguments.quiet)?;
+    let outcome = match from {
+        None => engine::infer(plan, &mut follower),
+        Some(checkpoint) => engine::resume(plan, checkpoint, &mut follower),
+    };
+    follower.progress.end();
+    let run = match outcome {
+        Ok(run) => run,
+        // The optimiser's moments may be spoilt as well, so that there is nothing to go on from; the parameters are kept.
+        Err(error) => {
+            if let EngineError::NotFinite { kept, .. } = &error {
+                follower.keep_log()?;
+                follower.keep_parameters(kept)?;
+            }
+            return Err(Failure::Run(error.to_string()));
+        }
+    };
+    follower.keep(&run.checkpoint)?;
+    if run.interrupted {
+        let (done, all, path) = (run.steps, plan.settings.steps, folder.path().display());
+        return Err(Failure::Interrupted(format!("interrupted after step {done} of {all}; `rlppl infer --resume {path}` goes on")));
+    }
+    let summary = summary(plan, &run, follower.seconds_before);
+    let text = serde_json::to_string_pretty(&summary).expect("infer: a summary is plain data") + "\n";
+    folder.write(SUMMARY, text.as_bytes()).map_err(failed)?;
+    Ok(summary)
+}
+
+fn summary(plan: &Plan, run: &Run, seconds_before: f64) -> Summary {
+    Summary {
+        model: plan.model.name.clone(),
+        bound: run.evaluation.bound,
+        bound_se: run.evaluation.bound_se,
+        expected_return: run.evaluation.expected_return,
+        return_se: run.evaluation.return_se,
+        steps: run.steps,
+        env_steps: run.env_steps,
+        wall_seconds: seconds_before + run.wall_seconds,
+        seed: plan.settings.seed,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        exact: exact::of_policy(&plan.model, &run.parameters),
+    }
+}
+
+/// A summary and where its run is kept.
+#[derive(Debug, Serialize)]
+pub struct Done {
+    #[serde(flatten)]
+    pub summary: Summary,
+    pub folder: String,
+}
+
+pub fn print(Done { summary, folder }: &Done) -> String {
+    let Summary { model, steps, env_steps, wall_seconds, seed, .. } = summary;
+    let mut text = format!("{model}, seed {seed}: {steps} steps, {} environment steps, {wall_seconds:.2} s\n", short(*env_steps as f64));
+    text += &format!("{:<17}{:>21}  nats, estimated from trajectories\n", "bound", uncertain(summary.bound, summary.bound_se));
+    text +=
+        &format!("{:<17}{:>21}  estimated from trajectories\n", "expected return", uncertain(summary.expected_return, summary.return_se));
+    if let Some(exact) = &summary.exact {
+        text += &exact::print(exact);
+    }
+    text + &format!("{:<17}{folder}\n", "folder")
+}
