@@ -2,14 +2,14 @@
 
 use super::optimiser::OptimiserState;
 use super::parameters::{FileError, Parameters};
-use super::run::Checkpoint;
+use super::run::{Checkpoint, Rounds};
 use crate::model::Model;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
 const COUNTS: &str = "checkpoint/counts";
-const LISTS: [&str; 7] =
-    ["optimiser/first", "optimiser/second", "fit/first", "fit/second", "previous/parameters", "normalize/inputs", "normalize/returns"];
+const LISTS: [&str; 8] =
+    ["optimiser/first", "optimiser/second", "fit/first", "fit/second", "previous/parameters", "normalize/inputs", "normalize/returns", "rounds/judged"];
 
 impl Checkpoint {
     /// The bytes of a safetensors file; equal checkpoints have equal bytes. Its parameters read as those of
@@ -22,8 +22,9 @@ impl Checkpoint {
         let parameters = SafeTensors::deserialize(&parameters).map_err(unwritable)?;
         let counts = [self.step, self.env_steps, self.optimiser.steps, self.fit.steps];
         let counts: Vec<u8> = counts.iter().flat_map(|count| count.to_le_bytes()).collect();
-        let Checkpoint { optimiser, fit, previous, inputs, returns, .. } = self;
-        let lists = [&optimiser.first, &optimiser.second, &fit.first, &fit.second, previous, inputs, returns];
+        let Checkpoint { optimiser, fit, previous, inputs, returns, rounds, .. } = self;
+        let rounds = vec![rounds.done as f64, rounds.fell as f64, rounds.largest_shortfall];
+        let lists = [&optimiser.first, &optimiser.second, &fit.first, &fit.second, previous, inputs, returns, &rounds];
         let lists = lists.map(|values| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
         let mut views: Vec<(String, TensorView<'_>)> = parameters.tensors();
         views.push((COUNTS.to_owned(), TensorView::new(Dtype::U64, vec![counts.len() / 8], &counts).map_err(unwritable)?));
@@ -53,11 +54,15 @@ impl Checkpoint {
         let [step, env_steps, optimiser_steps, fit_steps] = counts[..] else {
             return Err(FileError(format!("`{COUNTS}` holds {} numbers in the file, not 4", counts.len())));
         };
-        let list = |at: usize| Ok(words(LISTS[at], Dtype::F64)?.into_iter().map(f64::from_bits).collect());
+        let list = |at: usize| -> Result<Vec<f64>, FileError> { Ok(words(LISTS[at], Dtype::F64)?.into_iter().map(f64::from_bits).collect()) };
         let optimiser = OptimiserState { steps: optimiser_steps, first: list(0)?, second: list(1)? };
         let fit = OptimiserState { steps: fit_steps, first: list(2)?, second: list(3)? };
-        let (previous, inputs, returns) = (list(4)?, list(5)?, list(6)?);
-        Ok(Checkpoint { step, env_steps, parameters, previous, optimiser, fit, inputs, returns })
+        let (previous, inputs, returns, judged) = (list(4)?, list(5)?, list(6)?, list(7)?);
+        let [done, fell, largest_shortfall] = judged[..] else {
+            return Err(FileError(format!("`{}` holds {} numbers in the file, not 3", LISTS[7], judged.len())));
+        };
+        let rounds = Rounds { done: done as u64, fell: fell as u64, largest_shortfall };
+        Ok(Checkpoint { step, env_steps, parameters, previous, optimiser, fit, inputs, returns, rounds })
     }
 }
 
@@ -102,12 +107,13 @@ mod tests {
             fit,
             inputs: vec![2.0],
             returns: vec![],
+            rounds: Rounds { done: 3, fell: 1, largest_shortfall: 0.125 },
         };
         let bytes = kept.to_safetensors().expect("bytes");
         let back = Checkpoint::from_safetensors(&model, &bytes).expect("a checkpoint");
         assert_eq!((back.step, back.env_steps), (kept.step, kept.env_steps));
         assert_eq!((&back.optimiser, &back.fit, &back.previous), (&kept.optimiser, &kept.fit, &kept.previous));
-        assert_eq!((&back.inputs, &back.returns), (&kept.inputs, &kept.returns));
+        assert_eq!((&back.inputs, &back.returns, back.rounds), (&kept.inputs, &kept.returns, kept.rounds));
         assert_eq!(back.parameters.values(), kept.parameters.values());
         assert_eq!(back.to_safetensors().expect("bytes"), bytes);
 

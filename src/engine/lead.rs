@@ -1,14 +1,16 @@
 //! What the leading thread of a run keeps: optimisers, counts, and how a batch moves the parameters.
 
 use super::crew::Crew;
+use super::exact_update::improve;
 use super::expressions::Number;
 use super::float::Float;
+use super::improvement::Judge;
 use super::moments::Moments;
 use super::objective::{Aim, ReturnScale, Told, Weighing};
 use super::optimiser::{Optimiser, OptimiserConfig, OptimiserState};
 use super::parameters::Parameters;
-use super::run::{Checkpoint, EngineError, Metrics};
-use super::shards::{Job, Shared, locked, read, write};
+use super::run::{Checkpoint, EngineError, Improvement, Metrics, Rounds};
+use super::shards::{Job, Previous, Shared, locked, read, write};
 use super::trust_region::TrustRegion;
 use crate::plan::{self, Baseline, Plan, Update};
 use std::time::Instant;
@@ -29,6 +31,8 @@ pub(super) struct Lead<'a, E: Float> {
     /// Of the inputs and of the returns, where they are normalised.
     inputs: Moments,
     returns: Moments,
+    judge: Option<Judge<'a>>,
+    improvement: Option<Improvement>,
     pub start: Instant,
 }
 
@@ -47,6 +51,8 @@ impl<'a, E: Number> Lead<'a, E> {
             error: 0.0,
             inputs: Moments::new(plan.normalizers.iter().map(|n| parameters.layout().range(n.mean).len()).sum()),
             returns: Moments::new(1),
+            judge: Judge::new(plan, &parameters.to_f64()),
+            improvement: None,
             start: Instant::now(),
         }
     }
@@ -63,6 +69,15 @@ impl<'a, E: Number> Lead<'a, E> {
                 self.assess(crew, shared);
                 self.passes(crew, shared, Aim::Both)?;
             }
+            // the batch tells how it goes; what moves is exact
+            Update::Exact { iterations } => {
+                crew.run(Job::Assess { step: self.step });
+                let present = read(&shared.parameters).to_f64();
+                let improved = improve(self.plan, &present, iterations).map_err(|error| EngineError::Unsupported(error.to_string()))?;
+                let mut parameters = write(&shared.parameters);
+                shared.leave_previous(parameters.values());
+                parameters.values_mut().iter_mut().zip(improved.values()).for_each(|(mine, &best)| *mine = Float::of(best));
+            }
             Update::TrustRegion { kl, damping, iterations } => {
                 self.assess(crew, shared);
                 crew.run(Job::Differentiate { weighing: shared.whole(Aim::Policy) });
@@ -76,6 +91,7 @@ impl<'a, E: Number> Lead<'a, E> {
             }
         }
         self.observe(shared);
+        self.improvement = if (self.step + 1).is_multiple_of(settings.steps_in_round()) { self.judge(shared) } else { None };
         self.env_steps += shared.rows() as u64;
         self.step += 1;
         Ok(())
@@ -87,6 +103,13 @@ impl<'a, E: Number> Lead<'a, E> {
         if self.step > 0 && self.plan.settings.normalize.observations {
             shared.stage.learning.normalise(&self.inputs, write(&shared.parameters).values_mut());
         }
+    }
+
+    /// What the round that ends here was worth.
+    fn judge(&mut self, shared: &Shared<E>) -> Option<Improvement> {
+        let judge = self.judge.as_mut()?;
+        let present = read(&shared.parameters).to_f64();
+        judge.round(&present, &shared.previous_parameters(&present))
     }
 
     /// Adds the batch to the running moments.
@@ -215,6 +238,11 @@ impl<'a, E: Number> Lead<'a, E> {
         Ok(norm)
     }
 
+    /// The rounds that the oracle has judged.
+    pub fn rounds(&self) -> Option<Rounds> {
+        self.judge.as_ref().map(|judge| judge.rounds)
+    }
+
     pub fn metrics(&self, shared: &Shared<E>) -> Metrics {
         let mut terms = vec![0.0; self.plan.terms.len()];
         let (mut returns, mut entropy, mut rows) = (0.0, 0.0, 0);
@@ -237,6 +265,7 @@ impl<'a, E: Number> Lead<'a, E> {
             entropy: per_row(entropy),
             gradient_norm: self.norm,
             baseline_error: self.plan.settings.has_learned_baseline().then(|| per_row(self.error)),
+            improvement: self.improvement,
             env_steps: self.env_steps,
             wall_seconds: self.start.elapsed().as_secs_f64(),
         }
@@ -253,6 +282,7 @@ impl<'a, E: Number> Lead<'a, E> {
             fit: widened(self.fit.state()),
             inputs: self.inputs.to_numbers(),
             returns: self.returns.to_numbers(),
+            rounds: self.rounds().unwrap_or_default(),
         }
     }
 
@@ -277,6 +307,8 @@ impl<'a, E: Number> Lead<'a, E> {
         previous.moved = !checkpoint.previous.is_empty();
         previous.values.iter_mut().zip(&checkpoint.previous).for_each(|(mine, &theirs)| *mine = Float::of(theirs));
         (self.step, self.env_steps) = (checkpoint.step, checkpoint.env_steps);
+        let at_round = if previous.moved { previous_values(&parameters.to_f64(), &previous) } else { parameters.to_f64() };
+        self.judge = Judge::new(self.plan, &at_round).map(|judge| judge.after(checkpoint.rounds));
         if self.plan.settings.normalize.returns {
             *write(&shared.returns) = self.return_scale();
         }
@@ -284,7 +316,19 @@ impl<'a, E: Number> Lead<'a, E> {
     }
 }
 
+/// The parameters at the beginning of a round, in the layout of the present ones.
+fn previous_values<E: Number>(present: &Parameters<f64>, previous: &Previous<E>) -> Parameters<f64> {
+    let mut parameters = present.frozen();
+    parameters.values_mut().iter_mut().zip(&previous.values).for_each(|(value, &then)| *value = then.as_f64());
+    parameters
+}
+
 impl<E: Number> Shared<'_, E> {
+    fn previous_parameters(&self, present: &Parameters<f64>) -> Parameters<f64> {
+        let previous = read(&self.previous);
+        if previous.moved { previous_values(present, &previous) } else { present.frozen() }
+    }
+
     /// Keeps the parameters at the beginning of the round, before they move.
     fn leave_previous(&self, present: &[E]) {
         let mut previous = write(&self.previous);

@@ -49,6 +49,8 @@ pub(super) struct Rollout<E> {
     pub log_prob: Vec<E>,
     pub network: Arc<Activations<E>>,
     pub totals: Totals,
+    /// By term.
+    absorbed: Vec<E>,
     /// Of the inputs that are normalised, over the rows kept.
     pub inputs: Sums,
     exponents: Values<E>,
@@ -96,6 +98,7 @@ impl<E: Number> Rollout<E> {
             log_prob: Vec::new(),
             network: Arc::new(Activations::default()),
             totals: Totals::default(),
+            absorbed: Vec::new(),
             inputs: Sums::default(),
             exponents: stage.exponents.values(trajectories),
             anchor_values: match &stage.anchor {
@@ -125,6 +128,7 @@ impl<E: Number> Rollout<E> {
         let mut random = generator(stream);
         self.clear(stage);
         self.batch.reset(&stage.world, &mut random);
+        self.value_absorbed_steps(stage);
         let all = self.batch.front();
         self.batch.compact(&stage.world);
         self.absorb(stage, 0, self.batch.front()..all);
@@ -133,6 +137,22 @@ impl<E: Number> Rollout<E> {
                 break;
             }
             self.step(stage, point, &mut random, t, (choice, keep));
+        }
+    }
+
+    /// What an absorbed step gives to each term that is credited relative to it.
+    fn value_absorbed_steps(&mut self, stage: &Stage<E>) {
+        self.absorbed.clear();
+        self.absorbed.resize(stage.terms.len(), <E as Float>::ZERO);
+        if self.trajectories() == 0 || !stage.terms.iter().any(|term| term.relative) {
+            return;
+        }
+        stage.exponents.read_absorbed(&stage.world, &self.batch, 1, &mut self.exponents);
+        stage.exponents.run(1, 0..1, &mut self.exponents);
+        for (value, term) in self.absorbed.iter_mut().zip(&stage.terms) {
+            if let (true, Source::Exponent(at)) = (term.relative, term.source) {
+                *value = self.exponents.output(at)[0];
+            }
         }
     }
 
@@ -275,7 +295,8 @@ impl<E: Number> Rollout<E> {
                 Credit::Nowhere => None,
             };
             if let Some(credit) = credit {
-                credit.iter_mut().zip(values).for_each(|(credit, &value)| *credit += sign * value);
+                let absorbed = self.absorbed[k];
+                credit.iter_mut().zip(values).for_each(|(credit, &value)| *credit += sign * (value - absorbed));
             }
             let mut total = 0.0;
             for (&value, &trajectory) in values.iter().zip(origin) {
@@ -322,7 +343,7 @@ impl<E: Number> Rollout<E> {
                     let value = term.sign * value.as_f64();
                     self.totals.terms[k] += value * count;
                     self.totals.bound[trajectory as usize] += value * count;
-                    if term.credit != Credit::Nowhere {
+                    if term.credit != Credit::Nowhere && !term.relative {
                         self.after[trajectory as usize] += E::of(value * faded);
                     }
                 }

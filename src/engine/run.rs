@@ -38,10 +38,35 @@ pub struct Metrics {
     pub gradient_norm: f64,
     /// Mean squared error of the learned baseline, where there is one; in the units it is fitted in.
     pub baseline_error: Option<f64>,
+    /// By the oracle, at the last batch of a round.
+    pub improvement: Option<Improvement>,
     /// Live steps of the environment so far.
     pub env_steps: u64,
     /// Since the run (or what was resumed of it) began.
     pub wall_seconds: f64,
+}
+
+/// What a round was worth, exactly.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Improvement {
+    /// Of the policy it ended with.
+    pub expected_return: f64,
+    /// What it added to `E_q[ΣΛ]`, nats.
+    pub gain: f64,
+    /// `KL(π_j ‖ π_{j−1})` of trajectories, nats.
+    pub kl: f64,
+    /// By how much `gain` is less than `kl`, which the maximum of the round's bound does not fall short of; nats.
+    pub shortfall: f64,
+}
+
+/// The rounds that were judged by the oracle.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Rounds {
+    pub done: u64,
+    /// Rounds after which `E_q[ΣΛ]` was less than before.
+    pub fell: u64,
+    /// Nats.
+    pub largest_shortfall: f64,
 }
 
 /// What a run leaves.
@@ -54,6 +79,8 @@ pub struct Run {
     pub interrupted: bool,
     /// Of the final parameters, from trajectories of their own.
     pub evaluation: Evaluation,
+    /// On a finite model whose prior is the policy of the last round.
+    pub rounds: Option<Rounds>,
     /// Live steps of the environment during training.
     pub env_steps: u64,
     /// Of the gradient steps, without the evaluation after them.
@@ -92,6 +119,7 @@ pub struct Checkpoint {
     /// Count, means and spreads of normalised inputs and of returns.
     pub inputs: Vec<f64>,
     pub returns: Vec<f64>,
+    pub rounds: Rounds,
 }
 
 /// Why a run failed.

@@ -4,6 +4,8 @@ use super::expressions::{Expressions, Number};
 use super::family::Family;
 use super::run::EngineError;
 use super::wired::{Part, Wired};
+use crate::expr::{ExprId, Node};
+use crate::model::Input;
 use crate::plan::{Baseline, Copy, Plan, Prior, Quantity};
 use crate::world::World;
 
@@ -44,6 +46,9 @@ pub(super) struct Term {
     pub from: usize,
     pub to: usize,
     pub credit: Credit,
+    /// Credit counts what a step gives beyond an absorbed one: the exponent reads rewards alone, so that what an absorbed step gives is
+    /// the same at every step, whatever is drawn, and has no covariance with any score.
+    pub relative: bool,
     pub pathwise: bool,
 }
 
@@ -109,7 +114,12 @@ impl<'a, E: Number> Stage<'a, E> {
                 Some(offset) if offset >= 1 => Credit::Before,
                 Some(_) => Credit::Here,
             };
-            terms.push(Term { source, sign: term.sign, from: term.from, to: term.to, credit, pathwise: term.pathwise });
+            let relative = match term.quantity {
+                Quantity::Exponent(value) => reads_rewards_alone(plan, value),
+                Quantity::LogRatio { .. } | Quantity::Entropy | Quantity::LogCount(_) | Quantity::Kl { .. } => false,
+            };
+            let (sign, from, to, pathwise) = (term.sign, term.from, term.to, term.pathwise);
+            terms.push(Term { source, sign, from, to, credit, relative, pathwise });
         }
         let baseline = match &plan.settings.baseline {
             Baseline::Network { kernel, layer, .. } => Some(Part { kernel: *kernel, layers: vec![*layer], reads: &plan.baseline_reads }),
@@ -127,4 +137,10 @@ impl<'a, E: Number> Stage<'a, E> {
             horizon: model.horizon.value,
         })
     }
+}
+
+fn reads_rewards_alone(plan: &Plan, exponent: ExprId) -> bool {
+    let reads_time = plan.graph.reach(&[exponent]).into_iter().any(|id| matches!(plan.graph.node(id), Node::Time));
+    let mut inputs = plan.graph.inputs_of(&[exponent]).into_iter();
+    !reads_time && inputs.all(|input| matches!(plan.model.inputs[input.0 as usize], Input::Reward { .. }))
 }

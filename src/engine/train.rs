@@ -96,6 +96,7 @@ fn train<E: Number>(plan: &Plan, checkpoint: Option<&Checkpoint>, run: &mut dyn 
     let evaluation = evaluator.run(&stage, &parameters);
     Ok(Run {
         evaluation,
+        rounds: lead.rounds(),
         steps: lead.step,
         interrupted,
         env_steps: lead.env_steps,

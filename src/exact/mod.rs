@@ -8,6 +8,7 @@ mod delay;
 mod enumerate;
 mod environments;
 mod evidence;
+mod improve;
 mod listing;
 #[cfg(test)]
 mod look_ahead_tests;
@@ -23,6 +24,7 @@ mod trellis;
 
 pub use ascend::{Ascent, ascend};
 pub use enumerate::{Enumeration, enumerate};
+pub use improve::best_policy;
 pub use policy::Evaluation;
 
 use crate::finite::{KernelTables, NotFinite};

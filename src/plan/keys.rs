@@ -110,7 +110,7 @@ pub const KEYS: &[Key] = &[
         "update",
         KeyKind::Update,
         KeyDefault::Word("gradient"),
-        "how a batch moves the policy: optimiser steps, or a natural-gradient step with a line search (Schulman 2015)",
+        "how a batch moves the policy: optimiser steps, a natural-gradient step with a line search (Schulman 2015), or, on a finite model, to the maximum of the exact bound",
     ),
     key(
         "optimizer",
@@ -214,6 +214,7 @@ pub const UPDATES: &[Choice] = &[
             ("iterations", 10.0, "of conjugate gradients"),
         ],
     },
+    Choice { name: "exact", arguments: &[("iterations", 1000.0, "of the ascent in a round, where the maximum has no closed form")] },
 ];
 
 impl fmt::Display for KeyDefault {

@@ -64,6 +64,8 @@ pub enum Update {
     /// A natural-gradient step with a line search (Schulman et al. 2015): `kl` in nats a live step, `damping` of the Fisher matrix,
     /// `iterations` of conjugate gradients.
     TrustRegion { kl: f64, damping: f64, iterations: usize },
+    /// To the maximum of the exact bound of a finite model, in at most `iterations` steps of an ascent where it has no closed form.
+    Exact { iterations: u64 },
 }
 
 /// A number that moves linearly from the first batch to the last.
@@ -167,6 +169,7 @@ impl fmt::Display for Update {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Update::Gradient => f.write_str("gradient"),
+            Update::Exact { iterations } => write!(f, "exact(iterations = {iterations})"),
             Update::TrustRegion { kl, damping, iterations } => {
                 write!(f, "trust_region(kl = {kl}, damping = {damping}, iterations = {iterations})")
             }
@@ -187,6 +190,23 @@ impl fmt::Display for Optimizer {
         }
     }
 }
+
+/// What an update without samples does not read.
+const UNUSED_BY_EXACT: [&str; 13] = [
+    "clip_ratio",
+    "kl_target",
+    "epochs",
+    "minibatch",
+    "optimizer",
+    "clip_norm",
+    "baseline",
+    "baseline_weight",
+    "lambda",
+    "n_step",
+    "discount",
+    "kl_to_go",
+    "normalize",
+];
 
 struct Reader<'a> {
     model: &'a Model,
@@ -232,16 +252,17 @@ impl Reader<'_> {
         if settings.kl_target.is_some() && !settings.reuses_batches() {
             self.alone("kl_target", "`kl_target` ends nothing: each batch gives one gradient", reuse);
         }
-        if let Update::TrustRegion { .. } = settings.update {
-            for key in ["clip_ratio", "kl_target"] {
-                if self.model.setting(key).is_some() {
-                    self.alone(
-                        key,
-                        &format!("`{key}` belongs to optimiser steps, and `update` is a trust region"),
-                        "leave one of them away",
-                    );
-                }
-            }
+        let unused: &[&str] = match settings.update {
+            Update::Gradient => &[],
+            Update::TrustRegion { .. } => &["clip_ratio", "kl_target"],
+            Update::Exact { .. } => &UNUSED_BY_EXACT,
+        };
+        for key in unused.iter().filter(|key| self.model.setting(key).is_some()) {
+            let message = format!("`{key}` belongs to optimiser steps, and `update` is `{}`", settings.update);
+            self.alone(key, &message, "leave one of them away");
+        }
+        if matches!(settings.update, Update::Exact { .. }) && settings.precision == Precision::F32 {
+            self.alone("update", "an exact update is kept in float64, and `precision` is f32", "write `precision = f64`");
         }
     }
 
@@ -388,6 +409,7 @@ impl Reader<'_> {
         let value = |argument: &str| values[place(known, argument)].from;
         match known.name {
             "trust_region" => Update::TrustRegion { kl: value("kl"), damping: value("damping"), iterations: value("iterations") as usize },
+            "exact" => Update::Exact { iterations: value("iterations") as u64 },
             _ => Update::Gradient,
         }
     }
