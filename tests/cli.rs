@@ -327,6 +327,48 @@ fn log_evidence_by_enumeration() -> f64 {
 }
 
 #[test]
+fn exact_finds_the_best_of_the_family_and_tells_the_gap_in_four_parts() {
+    let folder = folder();
+    let outcome = run(folder.path(), &["exact", "walk.rlmodel", "--optimise", "--format", "json"]);
+    let family_bound = number(&json(&outcome.out)["family_bound"]);
+    assert!(json(&outcome.out).get("bound").is_none(), "{}", outcome.out);
+
+    success(&run(folder.path(), &["infer", "walk.rlmodel", "--out", "mine", "--quiet"]));
+    let outcome = run(folder.path(), &["exact", "walk.rlmodel", "--policy", "mine", "--optimise", "--format", "json"]);
+    let exact = json(&outcome.out);
+    let part = |name: &str| number(&exact["gap"][name]);
+    assert!((number(&exact["family_bound"]) - family_bound).abs() < 1e-9, "{exact}");
+    // the walk is deterministic, its horizon is not the policy's to know, and there is no reverse model
+    assert!(part("dynamics").abs() < 1e-12 && part("family") > 1e-3 && part("auxiliary") == 0.0, "{exact}");
+    assert!((part("family") - (number(&exact["best_bound"]) - family_bound)).abs() < 1e-9, "{exact}");
+    assert!(part("optimisation") > 0.0 && (part("optimisation") - (family_bound - number(&exact["bound"]))).abs() < 1e-9, "{exact}");
+
+    let outcome = run(folder.path(), &["exact", "walk.rlmodel", "--policy", "mine", "--optimise"]);
+    for part in ["dynamics", "family", "optimisation", "auxiliary"] {
+        let line = outcome.out.lines().find(|line| line.trim_start().starts_with(&format!("{part} ")) && line.starts_with(' '));
+        assert!(line.is_some_and(|line| line.contains("what ")), "{part} and its meaning: {}", outcome.out);
+    }
+}
+
+fn number(value: &serde_json::Value) -> f64 {
+    value.as_f64().unwrap_or_else(|| panic!("{value} is not a number"))
+}
+
+fn success(outcome: &Outcome) {
+    assert_eq!(outcome.code, 0, "{}{}", outcome.out, outcome.err);
+}
+
+#[test]
+fn a_file_may_claim_the_best_of_its_family() {
+    let folder = folder();
+    for (claim, code) in [("family_bound = -4.7755387 within 1e-6", 0), ("family_bound >= -4.77", 1)] {
+        fs::write(folder.path().join("claims.rlmodel"), format!("{WALK}expect {{ {claim} }}")).expect("written");
+        let outcome = run(folder.path(), &["test", "claims.rlmodel"]);
+        assert_eq!(outcome.code, code, "{}{}", outcome.out, outcome.err);
+    }
+}
+
+#[test]
 fn exact_names_the_variable_that_makes_a_model_continuous() {
     let folder = folder();
     let continuous = WALK

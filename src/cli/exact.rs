@@ -3,7 +3,7 @@
 use super::{Failure, Format, console, eval, input};
 use crate::engine::{self, Parameters};
 use crate::exact;
-use crate::finite::{KernelTables, NotFinite};
+use crate::finite::KernelTables;
 use crate::model::{BoundId, Model};
 use crate::report::{ExactSummary, Folder, Gap, PolicySummary};
 use std::path::PathBuf;
@@ -11,19 +11,25 @@ use std::path::PathBuf;
 /// Compute the exact answers of a finite model.
 ///
 /// Prints the log-evidence and the best bound of any policy that may depend on the time; with `--policy` also the bound of a trained
-/// policy, its expected return, and how far it is from the evidence and why. All by sums over sparse tables in float64, in nats.
+/// policy, its expected return, and how far it is from the evidence and why; with `--optimise` the best that the model's own kernels can
+/// reach. All by sums over sparse tables in float64, in nats.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
   rlppl exact models/reinforce.rlmodel
   rlppl exact models/reinforce.rlmodel --set alpha=1 --set T=20
-  rlppl exact models/reinforce.rlmodel --policy runs/reinforce-0 --format json")]
+  rlppl exact models/reinforce.rlmodel --optimise
+  rlppl exact models/reinforce.rlmodel --policy runs/reinforce-0 --optimise --format json")]
 pub struct Arguments {
     #[command(flatten)]
     model: input::ModelArguments,
     /// Evaluate the policy of a run
     #[arg(long, value_name = "RUN")]
     policy: Option<PathBuf>,
+    /// Find the best parameters of the model's own kernels, by ascent on the exact gradient from the initial parameters of some seeds (and
+    /// from those of the run)
+    #[arg(long)]
+    optimise: bool,
     /// Of which bound, where the file has several
     #[arg(long, value_name = "NAME")]
     bound: Option<String>,
@@ -34,16 +40,15 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let model = input::load(&arguments.model)?.model;
     let bound = bound(&model, arguments.bound.as_deref())?;
-    let tables = match &arguments.policy {
+    let parameters = match &arguments.policy {
         None => None,
         Some(path) => {
             let folder = Folder::open(path).map_err(|error| Failure::Usage(error.to_string()))?;
-            let parameters = eval::parameters(&folder, &model)?;
-            Some(tables(&model, bound, &parameters).map_err(|error| Failure::Wrong(error.to_string()))?)
+            Some(eval::parameters(&folder, &model)?)
         }
     };
-    let exact = exact::exact(&model, bound, tables.as_ref()).map_err(|error| Failure::Wrong(error.to_string()))?;
-    let result = summary(&exact);
+    let question = Question { model: &model, bound, parameters: parameters.as_ref() };
+    let result = if arguments.optimise { question.with_optimum() } else { question.answers() }.map_err(Failure::Wrong)?;
     match arguments.format {
         Format::Text => console::result(&print(&result)),
         Format::Json => console::json(&result),
@@ -65,35 +70,81 @@ fn bound(model: &Model, name: Option<&str>) -> Result<BoundId, Failure> {
 const ONLY: BoundId = BoundId(0);
 
 /// The oracle's numbers of a model.
-pub fn of_model(model: &Model) -> Result<ExactSummary, NotFinite> {
-    exact::exact(model, ONLY, None).map(|exact| summary(&exact))
+pub fn of_model(model: &Model) -> Result<ExactSummary, String> {
+    Question { model, bound: ONLY, parameters: None }.answers()
+}
+
+/// The oracle's numbers of a model, and the best of its family.
+pub fn of_family(model: &Model) -> Result<ExactSummary, String> {
+    Question { model, bound: ONLY, parameters: None }.with_optimum()
 }
 
 /// The oracle's numbers of a trained policy; none where the model is not finite.
 pub fn of_policy(model: &Model, parameters: &Parameters<f64>) -> Option<ExactSummary> {
-    let tables = tables(model, ONLY, parameters).ok()?;
-    exact::exact(model, ONLY, Some(&tables)).ok().map(|exact| summary(&exact))
+    Question { model, bound: ONLY, parameters: Some(parameters) }.answers().ok()
 }
 
-/// After a round's last step `previous pi` is `pi` itself.
-fn tables(model: &Model, bound: BoundId, parameters: &Parameters<f64>) -> Result<KernelTables, engine::Unsupported> {
-    engine::kernel_tables(model, bound, parameters, parameters)
+/// Seeds whose initial parameters an ascent begins from.
+const SEEDS: u64 = 4;
+/// Steps of each ascent.
+const ITERATIONS: u64 = 1000;
+
+/// What is asked of the oracle. A failure is one sentence.
+struct Question<'a> {
+    model: &'a Model,
+    bound: BoundId,
+    /// Those of a run.
+    parameters: Option<&'a Parameters<f64>>,
 }
 
-fn summary(exact: &exact::Exact) -> ExactSummary {
-    let gap = exact.gap.as_ref().map(|gap| Gap {
+impl Question<'_> {
+    fn answers(&self) -> Result<ExactSummary, String> {
+        // after a round's last step `previous pi` is `pi` itself
+        let tables = self.parameters.map(|own| engine::kernel_tables(self.model, self.bound, own, own)).transpose();
+        let tables = tables.map_err(|error| error.to_string())?;
+        self.about(tables.as_ref(), None)
+    }
+
+    fn with_optimum(&self) -> Result<ExactSummary, String> {
+        let initial = Parameters::initial(self.model, 0);
+        let previous = self.parameters.unwrap_or(&initial);
+        let starts = engine::starts(self.model, SEEDS, self.parameters);
+        let optimum = engine::optimise(self.model, self.bound, &starts, previous, ITERATIONS).map_err(|error| error.to_string())?;
+        if let Some(own) = self.parameters {
+            let tables = engine::kernel_tables(self.model, self.bound, own, own).map_err(|error| error.to_string())?;
+            return self.about(Some(&tables), Some(&optimum));
+        }
+        // where the evidence moves with the parameters, it is that of the best ones
+        let summary = self.about(Some(&optimum.tables), Some(&optimum))?;
+        Ok(ExactSummary { policy: None, ..summary })
+    }
+
+    fn about(&self, tables: Option<&KernelTables>, optimum: Option<&engine::Optimum>) -> Result<ExactSummary, String> {
+        let exact = exact::exact(self.model, self.bound, tables).map_err(|error| error.to_string())?;
+        let gap = tables.map(|tables| engine::gap(self.model, self.bound, &exact, tables, optimum)).transpose();
+        let gap = gap.map_err(|error| error.to_string())?.flatten();
+        let policy = exact.evaluation.as_ref().map(|evaluation| PolicySummary {
+            bound: evaluation.bound,
+            expected_return: evaluation.expected_return,
+            kl: evaluation.kl,
+            gap: gap.as_ref().map(parts),
+        });
+        let (log_evidence, best_bound) = (exact.log_evidence, exact.best_bound);
+        Ok(ExactSummary { log_evidence, best_bound, family_bound: optimum.map(|optimum| optimum.bound), policy })
+    }
+}
+
+fn parts(gap: &engine::Gap) -> Gap {
+    let uncertain = |part: engine::Part| Some(part.standard_error).filter(|se| *se > 0.0);
+    Gap {
         dynamics: gap.dynamics,
-        family: None,
-        optimisation: gap.family_and_optimisation,
-        auxiliary: gap.auxiliary,
-    });
-    let policy = exact.evaluation.as_ref().map(|evaluation| PolicySummary {
-        bound: evaluation.bound,
-        expected_return: evaluation.expected_return,
-        kl: evaluation.kl,
-        gap,
-    });
-    ExactSummary { log_evidence: exact.log_evidence, best_bound: exact.best_bound, policy }
+        family: gap.family.map(|family| family.value),
+        optimisation: gap.optimisation.value,
+        auxiliary: gap.auxiliary.value,
+        family_se: gap.family.and_then(uncertain),
+        optimisation_se: uncertain(gap.optimisation),
+        auxiliary_se: uncertain(gap.auxiliary),
+    }
 }
 
 /// Float64 at full precision: each number is the shortest that reads back to the same bits.
@@ -102,15 +153,29 @@ pub fn print(exact: &ExactSummary) -> String {
     let mut line = |name: &str, value: f64, what: &str| text += &format!("{name:<17} {:>20}  {what}\n", value.to_string());
     line("log evidence", exact.log_evidence, "log p(R̂), nats");
     line("best bound", exact.best_bound, "of any policy that may depend on t");
+    if let Some(family_bound) = exact.family_bound {
+        line("family bound", family_bound, "the best that was found of the model's own kernels");
+    }
     if let Some(policy) = &exact.policy {
         line("bound", policy.bound, "of this policy, exact");
         line("expected return", policy.expected_return, "exact");
         line("KL from the prior", policy.kl, "of trajectories, nats");
         if let Some(gap) = &policy.gap {
+            let drawn =
+                |what: &str, se: Option<f64>| se.map_or(what.to_owned(), |se| format!("{what} (± {se:.1e}, from drawn trajectories)"));
             line("gap", exact.log_evidence - policy.bound, "log evidence − bound, which is");
-            line("  dynamics", gap.dynamics, "the posterior keeps the world's chance");
-            line("  policy", gap.optimisation + gap.family.unwrap_or(0.0), "what its family cannot reach, and what training has not");
-            line("  auxiliary", gap.auxiliary, "what the reverse model loses");
+            line("  dynamics", gap.dynamics, "what the world's chance costs, since the posterior keeps it");
+            match gap.family {
+                Some(family) => {
+                    line("  family", family, &drawn("what no parameters of its kernels would win", gap.family_se));
+                    line("  optimisation", gap.optimisation, &drawn("what better parameters would win", gap.optimisation_se));
+                }
+                None => {
+                    let what = "what no parameters of its kernels would win, and what better ones would";
+                    line("  policy", gap.optimisation, &drawn(what, gap.optimisation_se));
+                }
+            }
+            line("  auxiliary", gap.auxiliary, &drawn("what the exact reverse model would win", gap.auxiliary_se));
         }
     }
     text

@@ -142,9 +142,10 @@ impl Tested<'_> {
             Err(found) => return self.mistakes(&Failure::Model(found)),
         };
         let (trained, known): (Vec<&Claim>, Vec<&Claim>) =
-            expectation.claims.iter().partition(|claim| !["log_evidence", "best_bound"].contains(&claim.quantity.as_str()));
+            expectation.claims.iter().partition(|claim| !["log_evidence", "best_bound", FAMILY_BOUND].contains(&claim.quantity.as_str()));
         if !known.is_empty() {
-            let exact = exact::of_model(&model).map_err(|error| error.to_string());
+            let sought = known.iter().any(|claim| claim.quantity == FAMILY_BOUND);
+            let exact = if sought { exact::of_family(&model) } else { exact::of_model(&model) };
             for claim in known {
                 self.claim(claim, exact.as_ref().map(Numbers::of_exact).map_err(String::clone))?;
             }
@@ -187,6 +188,9 @@ impl Tested<'_> {
     }
 }
 
+/// Sought by ascent, where a claim is about it.
+const FAMILY_BOUND: &str = "family_bound";
+
 /// The numbers that claims are about.
 #[derive(Clone, Default)]
 struct Numbers {
@@ -207,6 +211,7 @@ impl Numbers {
         let value = match quantity {
             "log_evidence" => self.exact.as_ref().map(|exact| exact.log_evidence),
             "best_bound" => self.exact.as_ref().map(|exact| exact.best_bound),
+            FAMILY_BOUND => self.exact.as_ref().and_then(|exact| exact.family_bound),
             "bound" => policy.map(|policy| policy.bound).or(self.bound),
             "expected_return" => policy.map(|policy| policy.expected_return).or(self.expected_return),
             "kl" => policy.map(|policy| policy.kl),

@@ -6,6 +6,9 @@
 //!
 //! Training: [`infer`] rolls out shards of a batch with the policy, credits each draw with the terms downstream of it, and moves the
 //! parameters along the gradient; [`evaluate`] plays fixed parameters; [`gradient_estimates`] are those of single batches, to be held against the oracle.
+//!
+//! With the oracle of finite models: [`kernel_tables`] is what it takes as a policy, [`optimise`] finds the best that the parameters can
+//! reach, [`gap`] tells how far a policy is from the evidence, and why.
 
 pub mod categorical;
 mod checkpoint;
@@ -20,6 +23,8 @@ mod family;
 mod features;
 mod float;
 mod improvement;
+mod gap;
+mod head;
 mod initial;
 pub mod kernels;
 mod lead;
@@ -28,6 +33,7 @@ mod network;
 mod nodes;
 mod normal;
 mod objective;
+mod optimise;
 mod optimiser;
 mod parameters;
 mod rollout;
@@ -46,6 +52,8 @@ mod wired;
 #[cfg(test)]
 mod evaluate_tests;
 #[cfg(test)]
+mod optimise_tests;
+#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod train_tests;
@@ -54,7 +62,9 @@ pub use evaluate::{Activations, BLOCK, Feed, Scratch};
 pub use evaluate_policy::evaluate;
 pub use expressions::Number;
 pub use float::Float;
+pub use gap::{Gap, Part, gap};
 pub use network::{InputKind, InputSpec, NetworkPlan, Unsupported};
+pub use optimise::{Optimum, optimise, starts};
 pub use optimiser::{Optimiser, OptimiserConfig, OptimiserState, clip_global_norm, global_norm};
 pub use parameters::{FileError, Layout, NotFinite, Parameters, verify_finite};
 pub use run::{Checkpoint, EngineError, Evaluation, Improvement, Metrics, Observer, Rounds, Run};

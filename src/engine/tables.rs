@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 /// A table for each learned kernel that `bound` uses. Copies of the last round, `previous pi`, have the parameters of `previous`.
 ///
 /// # Errors
-/// One sentence, where a variable of a kernel is not finite or its distribution is not `Categorical(logits = …)`.
+/// As [`tabulate`].
 pub fn kernel_tables(
     model: &Model,
     bound: BoundId,

@@ -1,8 +1,8 @@
 //! A learned kernel over finite variables as a table, and gradients of the table back to the parameters: what joins the networks to
 //! the oracle.
 
-use super::categorical;
 use super::evaluate::{Activations, Feed, Scratch};
+use super::head::{Head, Rows, cannot_run, head};
 use super::network::{InputSpec, NetworkPlan, Unsupported};
 use super::parameters::Parameters;
 use crate::finite::{Axis, Conditions, KernelTable};
@@ -17,32 +17,42 @@ const LARGEST: usize = 1 << 28;
 /// `log q(outcome | condition)` of `kernel` at every condition, numbered as [`KernelTable`] says.
 ///
 /// # Errors
-/// One sentence, where a variable of the kernel is not finite or its distribution is not `Categorical(logits = …)`.
+/// One sentence, where a variable of the kernel is not finite or its distribution is none of `Categorical(logits = …)`,
+/// `Bernoulli(logits = …)`, `Sticky` and `Uniform`.
 pub fn tabulate(model: &Model, parameters: &Parameters<f64>, kernel: KernelId) -> Result<KernelTable, Unsupported> {
-    let mut table = Table::of(model, kernel)?;
+    let table = Table::of(model, kernel)?;
     let mut log_probability = vec![0.0; table.conditions * table.outcomes];
-    let outcomes = table.outcomes;
-    table.for_each_chunk(parameters, |plan, activations, rows, start| {
-        let out = &mut log_probability[start * outcomes..(start + rows) * outcomes];
-        categorical::log_probabilities(activations.output(plan, 0, 0..rows), outcomes, out);
+    table.for_each_chunk(parameters, |_, rows| {
+        let (from, to) = (rows.range.start * rows.outcomes, rows.range.end * rows.outcomes);
+        table.head.log_probabilities(rows, &mut log_probability[from..to]);
     });
-    Ok(KernelTable { conditions: table.conditions, outcomes, log_probability })
+    Ok(KernelTable { conditions: table.conditions, outcomes: table.outcomes, log_probability })
 }
 
-/// The gradient of the parameters (flat), from that of the logits at every condition (conditions × outcomes).
+/// The gradient of the parameters (flat), from that of the log-probabilities at every condition (conditions × outcomes), which may be
+/// that of free logits: in each row `g − q Σ g` has the same effect as `g`.
 ///
 /// # Errors
 /// As [`tabulate`].
-pub fn pull_back(model: &Model, parameters: &Parameters<f64>, kernel: KernelId, logits_gradient: &[f64]) -> Result<Vec<f64>, Unsupported> {
-    let mut table = Table::of(model, kernel)?;
-    let mut gradient = parameters.zero_gradient();
+pub fn pull_back(model: &Model, parameters: &Parameters<f64>, kernel: KernelId, gradient: &[f64]) -> Result<Vec<f64>, Unsupported> {
+    let table = Table::of(model, kernel)?;
+    let mut of_parameters = parameters.zero_gradient();
     let mut scratch = Scratch::default();
-    let outcomes = table.outcomes;
-    table.for_each_chunk(parameters, |plan, activations, rows, start| {
-        let of_outputs = [&logits_gradient[start * outcomes..(start + rows) * outcomes]];
-        plan.backward(parameters.values(), activations, 0..rows, &of_outputs, &mut scratch, &mut gradient);
+    let mut log_q = Vec::new();
+    let mut of_roots: Vec<Vec<f64>> = vec![vec![]; table.plan.outputs()];
+    table.for_each_chunk(parameters, |activations, rows| {
+        log_q.resize(rows.range.len() * rows.outcomes, 0.0);
+        table.head.log_probabilities(rows, &mut log_q);
+        for (of_root, root) in of_roots.iter_mut().zip(&rows.roots) {
+            of_root.clear();
+            of_root.resize(root.len(), 0.0);
+        }
+        let gradient = &gradient[rows.range.start * rows.outcomes..rows.range.end * rows.outcomes];
+        table.head.pull_back(rows, &log_q, gradient, &mut of_roots);
+        let of_outputs: Vec<&[f64]> = of_roots.iter().map(Vec::as_slice).collect();
+        table.plan.backward(parameters.values(), activations, 0..rows.range.len(), &of_outputs, &mut scratch, &mut of_parameters);
     });
-    Ok(gradient)
+    Ok(of_parameters)
 }
 
 /// The gradient of the logits, from that of the log-probabilities taken as free numbers: `∂/∂z_j = g_j − p_j Σ g`.
@@ -61,27 +71,15 @@ pub fn logits_gradient(table: &KernelTable, gradient: &[f64]) -> Vec<f64> {
 /// Where its distribution is another one.
 pub fn logits_of(model: &Model, kernel: KernelId) -> Result<LayerId, Unsupported> {
     let kernel = model.kernel(kernel);
-    let written = match &kernel.distribution {
-        Distribution::Categorical(Scores::Logits(layer)) => return Ok(*layer),
-        Distribution::Categorical(Scores::Probs(_)) => "Categorical(probs = …)",
-        Distribution::Bernoulli(_) => "Bernoulli",
-        Distribution::Uniform | Distribution::UniformBox { .. } | Distribution::UniformOver(_) => "Uniform",
-        Distribution::Delta(_) => "Delta",
-        Distribution::Normal { .. } => "Normal",
-        Distribution::TanhNormal { .. } => "TanhNormal",
-        Distribution::Beta { .. } => "Beta",
-        Distribution::Mixture(_) => "Mixture",
-        Distribution::If { .. } => "if … then … else …",
-        Distribution::Record(_) => "a kernel of several outputs",
-        Distribution::Sticky { .. } => "Sticky",
-        Distribution::Implicit(_) => "Implicit",
+    let Distribution::Categorical(Scores::Logits(layer)) = &kernel.distribution else {
+        return Err(cannot_run(kernel, &kernel.distribution, "`Categorical(logits = …)`"));
     };
-    let name = &kernel.name;
-    Err(Unsupported(format!("kernel `{name}`: {written} is understood but cannot run yet; `Categorical(logits = …)` can")))
+    Ok(*layer)
 }
 
 struct Table {
     plan: NetworkPlan,
+    head: Head,
     conditions: usize,
     outcomes: usize,
     /// For each input of the plan, the axis of the table that feeds it.
@@ -90,11 +88,11 @@ struct Table {
 
 impl Table {
     fn of(model: &Model, kernel: KernelId) -> Result<Table, Unsupported> {
-        let logits = logits_of(model, kernel)?;
-        let plan = NetworkPlan::compile(model, &[logits], |_, formal| formal)?;
-        let conditions = Conditions::of(model, kernel).map_err(|not_finite| Unsupported(not_finite.to_string()))?;
         let declared = model.kernel(kernel);
-        let (count, outcomes) = (conditions.count(), plan.width(0));
+        let conditions = Conditions::of(model, kernel).map_err(|not_finite| Unsupported(not_finite.to_string()))?;
+        let (head, roots) = head(declared, &conditions)?;
+        let plan = NetworkPlan::compile(model, &roots, |_, formal| formal)?;
+        let (count, outcomes) = (conditions.count(), conditions.outcomes());
         if count.checked_mul(outcomes).is_none_or(|entries| entries > LARGEST) {
             return Err(Unsupported(format!("the table of kernel `{}` would have more than {LARGEST} entries", declared.name)));
         }
@@ -104,11 +102,11 @@ impl Table {
             found.copied().ok_or_else(|| Unsupported(format!("the network of kernel `{}` reads its own output", declared.name)))
         };
         let axes = plan.inputs().iter().map(axis).collect::<Result<_, _>>()?;
-        Ok(Table { plan, conditions: count, outcomes, axes })
+        Ok(Table { plan, head, conditions: count, outcomes, axes })
     }
 
-    /// Runs the network at all conditions and calls `visit` with the plan, its activations, the number of rows and the first condition.
-    fn for_each_chunk(&mut self, parameters: &Parameters<f64>, mut visit: impl FnMut(&NetworkPlan, &Activations<f64>, usize, usize)) {
+    /// Runs the network at all conditions and calls `visit` with its activations and what they hold of the roots.
+    fn for_each_chunk(&self, parameters: &Parameters<f64>, mut visit: impl FnMut(&Activations<f64>, &Rows<'_>)) {
         let mut activations = Activations::new(&self.plan, CHUNK.min(self.conditions));
         let mut numbers: Vec<Vec<u32>> = vec![vec![]; self.axes.len()];
         for start in (0..self.conditions).step_by(CHUNK) {
@@ -119,7 +117,8 @@ impl Table {
             }
             let feeds: Vec<Feed<f64>> = numbers.iter().map(|numbers| Feed::Finite(numbers)).collect();
             self.plan.forward(parameters.values(), &feeds, 0..rows, &mut activations);
-            visit(&self.plan, &activations, rows, start);
+            let roots = (0..self.plan.outputs()).map(|root| activations.output(&self.plan, root, 0..rows)).collect();
+            visit(&activations, &Rows { range: start..start + rows, outcomes: self.outcomes, roots });
         }
     }
 }
@@ -180,6 +179,65 @@ mod tests {
         let table = tabulate(&model, &at, pi).expect("finite");
         let gradient = pull_back(&model, &at, pi, &logits_gradient(&table, &weights)).expect("finite");
         assert_gradient(&values, &gradient, value);
+    }
+
+    /// `pick(a | s, last: a?) = Sticky(last, keep = sigmoid(linear(s)), fresh = Categorical(logits = linear(s)))`
+    fn sticky() -> (Model, KernelId) {
+        let mut model = empty_model(3);
+        let s = model.add_variable("s", &[integers(4)]);
+        let a = model.add_variable("a", &[integers(3)]);
+        let last = Formal { optional: true, ..formal(FormalVariable::Variable(a)) };
+        let pick = model.add_kernel("pick", a, &[formal(FormalVariable::Variable(s)), last]);
+        let x = model.add_layer(LayerOp::Formal { kernel: pick, formal: 1 }, 4);
+        let keep = model.add_linear("keep", x, 1);
+        let keep = model.add_layer(LayerOp::Unary(crate::expr::UnaryOp::Sigmoid, keep), 1);
+        let logits = model.add_linear("fresh", x, 3);
+        let fresh = Box::new(Distribution::Categorical(Scores::Logits(logits)));
+        model.kernels[pick.0 as usize].distribution = Distribution::Sticky { last: 2, keep, fresh };
+        (model, pick)
+    }
+
+    #[test]
+    fn options_that_stay() {
+        let (model, pick) = sticky();
+        let values = numbers(4 + 1 + 12 + 3, 5);
+        let table = tabulate(&model, &parameters(&model, &values), pick).expect("finite");
+        assert_eq!((table.conditions, table.outcomes), (16, 3));
+        let s = 2;
+        let keep = 1.0 / (1.0 + (-values[s] - values[4]).exp());
+        let z = [0, 1, 2].map(|o| (values[5 + 3 * s + o] + values[17 + o]).exp());
+        let total: f64 = z.iter().sum();
+        let fresh = z.map(|z| z / total);
+        for (o, &f) in fresh.iter().enumerate() {
+            for last in 0..4 {
+                let expected = if last == 3 { f } else { (1.0 - keep) * f + if o == last { keep } else { 0.0 } };
+                assert!((table.row(4 * s + last)[o] - expected.ln()).abs() < 1e-12, "{o} after {last}");
+            }
+        }
+
+        let weights = numbers(16 * 3, 8);
+        let value = |values: &[f64]| {
+            let table = tabulate(&model, &parameters(&model, values), pick).expect("finite");
+            table.log_probability.iter().zip(&weights).map(|(l, w)| l * w).sum()
+        };
+        let at = parameters(&model, &values);
+        for weights in [weights.clone(), logits_gradient(&table, &weights)] {
+            assert_gradient(&values, &pull_back(&model, &at, pick, &weights).expect("finite"), value);
+        }
+    }
+
+    #[test]
+    fn truth_values() {
+        let (mut model, pi) = model();
+        let logits = logits_of(&model, pi).expect("it has some");
+        let one = model.add_linear("one", logits, 1);
+        model.kernels[pi.0 as usize].distribution = Distribution::Bernoulli(Scores::Logits(one));
+        let values = numbers(9 * 5 + 5 + 5 * 2 + 2 + 2 + 1, 3);
+        let weights = numbers(54 * 2, 8);
+        let at = |values: &[f64]| tabulate(&model, &parameters(&model, values), pi).expect("finite");
+        assert!(at(&values).log_probability.chunks(2).all(|row| (row[0].exp() + row[1].exp() - 1.0).abs() < 1e-12));
+        let value = |values: &[f64]| at(values).log_probability.iter().zip(&weights).map(|(l, w)| l * w).sum();
+        assert_gradient(&values, &pull_back(&model, &parameters(&model, &values), pi, &weights).expect("finite"), value);
     }
 
     #[test]

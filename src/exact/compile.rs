@@ -38,7 +38,7 @@ pub(super) fn compile<'m>(
     let horizon = model.horizon.value;
     let left_out = match scope {
         Scope::Posterior => BTreeSet::new(),
-        Scope::Prior => variables_of(&bound.auxiliary),
+        Scope::Prior => auxiliary_variables(bound),
     };
     let auxiliary = match scope {
         Scope::Posterior => place(model, &bound.auxiliary, &left_out)?,
@@ -190,8 +190,8 @@ pub(super) fn is_policy(model: &Model, placed: &Placed<'_>) -> bool {
     matches!(placed.factor.kernel, KernelRef::Learned(_)) && placed.targets.iter().all(chosen)
 }
 
-fn variables_of(factors: &[Factor]) -> BTreeSet<VariableId> {
-    let targets = factors.iter().flat_map(|factor| &factor.targets);
+pub(super) fn auxiliary_variables(bound: &Bound) -> BTreeSet<VariableId> {
+    let targets = bound.auxiliary.iter().flat_map(|factor| &factor.targets);
     targets
         .filter_map(|target| match target {
             Target::Variable { variable: TargetVariable::Variable(variable), .. } => Some(*variable),

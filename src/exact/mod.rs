@@ -12,10 +12,14 @@ mod improve;
 mod listing;
 #[cfg(test)]
 mod look_ahead_tests;
+mod maximise;
 mod memory;
 mod place;
 mod policy;
 mod read;
+mod reverse;
+#[cfg(test)]
+mod reverse_tests;
 mod term;
 #[cfg(test)]
 mod tests;
@@ -25,7 +29,9 @@ mod trellis;
 pub use ascend::{Ascent, ascend};
 pub use enumerate::{Enumeration, enumerate};
 pub use improve::best_policy;
+pub use maximise::{Maximum, Slope, maximise};
 pub use policy::Evaluation;
+pub use reverse::ReverseModel;
 
 use crate::finite::{KernelTables, NotFinite};
 use crate::model::{BoundId, Model};
@@ -43,7 +49,8 @@ pub struct Exact {
     pub best_bound: f64,
     /// The posterior with the given tables.
     pub evaluation: Option<Evaluation>,
-    /// `log p(R̂) − L` in parts, where there is an evaluation.
+    /// `log p(R̂) − L` in parts, where there is an evaluation; absent where there are auxiliary variables and more than [`PATHS`] trajectories of
+    /// all else, over which `auxiliary` would have to be summed ([`crate::engine::gap`] estimates it).
     pub gap: Option<Gap>,
 }
 
@@ -52,11 +59,14 @@ pub struct Exact {
 pub struct Gap {
     /// `log p(R̂) − max L`: the posterior keeps the dynamics. 0 where the start and the transitions are deterministic.
     pub dynamics: f64,
-    /// `max L − L` less `auxiliary`: what the family of policies cannot reach, and what the optimisation has not.
+    /// `max L − M(q)`, `M` the bound with the exact reverse model: what the family of policies cannot reach, and what the optimisation has not.
     pub family_and_optimisation: f64,
-    /// What the reverse model of auxiliary variables loses; 0 where there are none.
+    /// `M(q) − L(q) = E_q KL(q(o|x) ‖ q̃(o|x))`: what the reverse model of auxiliary variables `o` loses; 0 where there are none.
     pub auxiliary: f64,
 }
+
+/// Trajectories that are listed at the most, to compare a reverse model with the exact one.
+pub const PATHS: usize = 20_000;
 
 /// The exact answers for a bound whose variables are finite. With `policy` (a table for each learned kernel in use) also `L`, its gradient
 /// and the posterior's marginals. Cost: non-zero transitions times T, times the values of what else a step remembers.
@@ -74,10 +84,14 @@ pub fn exact(model: &Model, bound: BoundId, policy: Option<&KernelTables>) -> Re
         return Ok(Exact { log_evidence, best_bound, evaluation: None, gap: None });
     };
     let evaluation = evaluate_with(&environments, bound, tables)?;
-    let gap = written.auxiliary.is_empty().then_some(Gap {
+    let auxiliary = match written.auxiliary.is_empty() {
+        true => Some(0.0),
+        false => ReverseModel::new(model, bound, tables)?.divergence(PATHS)?,
+    };
+    let gap = auxiliary.map(|auxiliary| Gap {
         dynamics: log_evidence - best_bound,
-        family_and_optimisation: best_bound - evaluation.bound,
-        auxiliary: 0.0,
+        family_and_optimisation: best_bound - evaluation.bound - auxiliary,
+        auxiliary,
     });
     Ok(Exact { log_evidence, best_bound, evaluation: Some(evaluation), gap })
 }

@@ -31,6 +31,9 @@ pub struct ExactSummary {
     pub log_evidence: f64,
     /// The greatest bound of any policy that may depend on the time and keeps the posterior's other factors.
     pub best_bound: f64,
+    /// The greatest bound that the parameters of the model's own kernels were found to reach, where it was sought.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub family_bound: Option<f64>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub policy: Option<PolicySummary>,
 }
@@ -46,12 +49,18 @@ pub struct PolicySummary {
     pub gap: Option<Gap>,
 }
 
-/// The parts of `log p(R̂) − L(q)`, each at least 0. Where the best policy of the family is not sought, `family` is absent and `optimisation`
-/// holds both.
+/// The parts of `log p(R̂) − L(q)`, each at least 0. Where the best policy of the family is not sought, or the evidence moves with its parameters,
+/// `family` is absent and `optimisation` holds both. Standard errors are there where trajectories were drawn, being too many to list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Gap {
     pub dynamics: f64,
     pub family: Option<f64>,
     pub optimisation: f64,
     pub auxiliary: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub family_se: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub optimisation_se: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auxiliary_se: Option<f64>,
 }

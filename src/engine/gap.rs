@@ -1,0 +1,95 @@
+//! `log p(R̂) − L(q)` in its four parts. All are the oracle's numbers, but for what the reverse model loses on trajectories too many to list:
+//! that is the mean of exact numbers over drawn ones.
+
+use super::optimise::Optimum;
+use crate::exact::{self, Exact, ReverseModel};
+use crate::finite::{KernelTables, NotFinite};
+use crate::model::{BoundId, Model};
+use rand::{RngExt, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+/// Trajectories drawn where there are too many to list.
+const DRAWN: usize = 10_000;
+/// Their seed.
+const SEED: u64 = 0;
+/// What differs by less than this, relative to its size, is the same number.
+const SAME: f64 = 1e-9;
+
+/// Parts that are each at least 0 (up to rounding and standard errors) and sum to `log p(R̂) − L(q)`, nats. With `M(θ)` the bound with the exact
+/// reverse model `q_θ(o|x)` in the place of `q̃`:
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Gap {
+    /// `log p(R̂) − max L`
+    pub dynamics: f64,
+    /// `max L − sup_θ M`; absent where nobody sought the supremum, or where `log p(R̂)` and `max L` move with the parameters that it is over: then
+    /// `optimisation` holds both.
+    pub family: Option<Part>,
+    /// `sup_θ M − M(θ)`, or `max L − M(θ)`
+    pub optimisation: Part,
+    /// `M(θ) − L = E_q KL(q(o|x) ‖ q̃(o|x))`
+    pub auxiliary: Part,
+}
+
+/// A number in nats.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Part {
+    pub value: f64,
+    /// 0 where the number is exact.
+    pub standard_error: f64,
+}
+
+/// The gap of a policy whose exact answers and tables these are; `None` where they have no evaluation. `M` of the optimum stands for its
+/// supremum; where there is a reverse model that is a number below it, since the ascent raised `L`.
+///
+/// # Errors
+/// As [`exact::exact`].
+pub fn gap(
+    model: &Model,
+    bound: BoundId,
+    answers: &Exact,
+    tables: &KernelTables,
+    optimum: Option<&Optimum>,
+) -> Result<Option<Gap>, NotFinite> {
+    let Some(evaluation) = &answers.evaluation else { return Ok(None) };
+    let dynamics = answers.log_evidence - answers.best_bound;
+    let auxiliary = auxiliary(model, bound, answers, tables)?;
+    let reached = Part { value: evaluation.bound + auxiliary.value, ..auxiliary };
+    let together = Gap { dynamics, family: None, optimisation: exactly(answers.best_bound).less(reached), auxiliary };
+    let Some(optimum) = optimum else { return Ok(Some(together)) };
+    let there = exact::exact(model, bound, Some(&optimum.tables))?;
+    if differs(there.log_evidence, answers.log_evidence) || differs(there.best_bound, answers.best_bound) {
+        return Ok(Some(together));
+    }
+    let lost = self::auxiliary(model, bound, &there, &optimum.tables)?;
+    let highest = Part { value: optimum.bound + lost.value, ..lost };
+    let (highest, optimisation) = if highest.value > reached.value { (highest, highest.less(reached)) } else { (reached, exactly(0.0)) };
+    Ok(Some(Gap { family: Some(exactly(answers.best_bound).less(highest)), optimisation, ..together }))
+}
+
+impl Part {
+    /// The standard error is that of a difference of independent numbers.
+    fn less(self, other: Part) -> Part {
+        Part { value: self.value - other.value, standard_error: self.standard_error.hypot(other.standard_error) }
+    }
+}
+
+fn exactly(value: f64) -> Part {
+    Part { value, standard_error: 0.0 }
+}
+
+fn differs(one: f64, other: f64) -> bool {
+    (one - other).abs() > SAME * (1.0 + one.abs())
+}
+
+/// `E_q KL(q(o|x) ‖ q̃(o|x))`
+fn auxiliary(model: &Model, bound: BoundId, answers: &Exact, tables: &KernelTables) -> Result<Part, NotFinite> {
+    if let Some(gap) = &answers.gap {
+        return Ok(exactly(gap.auxiliary));
+    }
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(SEED);
+    let drawn = ReverseModel::new(model, bound, tables)?.draw(DRAWN, &mut || random.random())?;
+    let count = drawn.len() as f64;
+    let mean = drawn.iter().sum::<f64>() / count;
+    let variance = drawn.iter().map(|divergence| (divergence - mean).powi(2)).sum::<f64>() / (count - 1.0);
+    Ok(Part { value: mean, standard_error: (variance / count).sqrt() })
+}

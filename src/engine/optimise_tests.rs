@@ -1,0 +1,155 @@
+//! The best of a family against known numbers, and the parts of the gap.
+
+use super::{Gap, Parameters, gap, kernel_tables, optimise, starts};
+use crate::exact::exact;
+use crate::model::{BoundId, Model, Overrides, check};
+use crate::source::Source;
+use crate::syntax::parse;
+
+const BOUND: BoundId = BoundId(0);
+
+fn read(text: &str) -> Model {
+    let file = parse(&Source::new("test", text)).unwrap_or_else(|errors| panic!("{errors}"));
+    check(&file, &Overrides::default()).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+/// The chain of the language reference with some network as its policy.
+fn chain(alpha: f64, horizon: usize, network: &str) -> Model {
+    read(&format!(
+        "model chain
+         horizon T = {horizon}
+         environment chain {{
+           state  s : 0..9
+           action a : {{ left, right }}
+           reward r in [-1, 0]
+           s[1]   ~ Delta(0)
+           s[t+1] ~ Mixture(0.9: Delta(clamp(s[t] + (if a[t] == right then 1 else -1), 0, 9)), 0.1: Delta(s[t]))
+           r[t]   = if s[t+1] == 9 then 0 else -1
+           end when s[t] == 9
+         }}
+         kernel pi(a | s) = Categorical(logits = {network})
+         prior      {{ s[1] ~ chain.initial; a[t] ~ Uniform;  s[t+1] ~ chain.transition(s[t], a[t]) }}
+         likelihood {{ R[t] ~ exp({alpha} * r[t]) }}
+         posterior  {{ s[1] ~ chain.initial; a[t] ~ pi(s[t]); s[t+1] ~ chain.transition(s[t], a[t]) }}"
+    ))
+}
+
+#[test]
+fn a_table_of_the_state_reaches_the_best_policy_that_is_the_same_at_every_step() {
+    for (alpha, horizon, best) in [(0.5, 30, -10.026126222675932), (1.0, 20, -15.379671186355804)] {
+        let model = chain(alpha, horizon, "table(s)");
+        let previous = Parameters::initial(&model, 0);
+        let found = optimise(&model, BOUND, &starts(&model, 2, None), &previous, 500).unwrap();
+        assert!((found.bound - best).abs() < 1e-9, "{} after {}", found.bound, found.iterations);
+    }
+}
+
+#[test]
+fn a_network_of_the_state_comes_close() {
+    let model = chain(0.5, 30, "mlp(s, hidden = [16])");
+    let found = optimise(&model, BOUND, &starts(&model, 1, None), &Parameters::initial(&model, 0), 500).unwrap();
+    assert!((found.bound - -10.026126222675932).abs() < 1e-6, "{} after {}", found.bound, found.iterations);
+}
+
+#[test]
+fn a_family_of_one_policy_has_nothing_to_optimise() {
+    let model = chain(0.5, 30, "0 * table(s)");
+    let initial = Parameters::initial(&model, 0);
+    let found = optimise(&model, BOUND, &starts(&model, 2, None), &initial, 50).unwrap();
+    let (answers, parts) = told(&model, &initial, &found);
+    assert!((answers - -14.388085717545579).abs() < 1e-9);
+    assert!(parts.optimisation.value.abs() < 1e-12 && parts.family.unwrap().value > 4.0, "{parts:?}");
+}
+
+#[test]
+fn the_parts_of_an_untrained_policy() {
+    let model = chain(0.5, 30, "table(s)");
+    let initial = Parameters::initial(&model, 0);
+    let found = optimise(&model, BOUND, &starts(&model, 1, None), &initial, 500).unwrap();
+    let (bound, parts) = told(&model, &initial, &found);
+    let evidence = -9.462771936797834;
+    assert!((parts.dynamics - (evidence - -10.014131327979023)).abs() < 1e-9, "{parts:?}");
+    assert!((parts.family.unwrap().value - (-10.014131327979023 - -10.026126222675932)).abs() < 1e-9, "{parts:?}");
+    assert!((parts.optimisation.value - (-10.026126222675932 - -14.388085717545579)).abs() < 1e-9, "{parts:?}");
+    assert_eq!(parts.auxiliary.value, 0.0);
+    assert!((sum(&parts) - (evidence - bound)).abs() < 1e-9);
+}
+
+/// `L` and the parts of its gap.
+fn told(model: &Model, parameters: &Parameters<f64>, optimum: &super::Optimum) -> (f64, Gap) {
+    let tables = kernel_tables(model, BOUND, parameters, parameters).unwrap();
+    let answers = exact(model, BOUND, Some(&tables)).unwrap();
+    let parts = gap(model, BOUND, &answers, &tables, Some(optimum)).unwrap().unwrap();
+    (answers.evaluation.unwrap().bound, parts)
+}
+
+fn sum(parts: &Gap) -> f64 {
+    parts.dynamics + parts.family.map_or(0.0, |family| family.value) + parts.optimisation.value + parts.auxiliary.value
+}
+
+/// A short corridor whose options stay, with a reverse model that looks ahead.
+fn options(horizon: usize) -> Model {
+    read(&format!(
+        "model options
+         horizon T = {horizon}
+         environment corridor {{
+           state  s : 0..3
+           action a : {{ left, right }}
+           reward r in [-1, 0]
+           s[1]   ~ Delta(0)
+           s[t+1] ~ Mixture(0.8: Delta(clamp(s[t] + 2 * a[t] - 1, 0, 3)), 0.2: Delta(s[t]))
+           r[t]   = if s[t+1] == 3 then 0 else -1
+           end when s[t] == 3
+         }}
+         option o : 2
+         kernel pi(a | s, o)             = Categorical(logits = table(s, o))
+         kernel pick(o | s, last: o?)    = Sticky(last, keep = 0.6, fresh = Categorical(logits = table(s)))
+         kernel back(o | next: o?, s, a) = Categorical(logits = linear(next, s, a))
+         prior      {{ s[1] ~ corridor.initial; a[t] ~ Uniform; s[t+1] ~ corridor.transition(s[t], a[t]) }}
+         likelihood {{ R[t] ~ exp(r[t]) }}
+         posterior  {{ s[1] ~ corridor.initial; o[t] ~ pick(s[t], o[t-1]); a[t] ~ pi(s[t], o[t]); s[t+1] ~ corridor.transition(s[t], a[t]) }}
+         auxiliary  {{ o[t] ~ back(o[t+1], s[t], a[t]) }}"
+    ))
+}
+
+#[test]
+fn all_parts_with_options() {
+    for (horizon, listed) in [(4, true), (16, false)] {
+        let model = options(horizon);
+        let current = starts(&model, 2, None).pop().unwrap();
+        let found = optimise(&model, BOUND, &starts(&model, 1, Some(&current)), &current, 60).unwrap();
+        let (bound, parts) = told(&model, &current, &found);
+        let all = [parts.family.unwrap(), parts.optimisation, parts.auxiliary];
+        assert!(found.bound > bound && parts.dynamics > 0.0);
+        assert!(all.iter().all(|part| part.value >= -4.0 * part.standard_error - 1e-12), "{parts:?}");
+        assert!(parts.auxiliary.value > 1e-3 && (parts.auxiliary.standard_error == 0.0) == listed, "{parts:?}");
+        let tables = kernel_tables(&model, BOUND, &current, &current).unwrap();
+        let evidence = exact(&model, BOUND, Some(&tables)).unwrap().log_evidence;
+        assert!((sum(&parts) - (evidence - bound)).abs() < 1e-9, "{parts:?}");
+    }
+}
+
+/// The decoder is the likelihood: with other parameters the evidence is another one, and the two parts are told as one.
+#[test]
+fn where_the_evidence_moves_family_and_optimisation_are_one_number() {
+    let model = read(
+        "model vic
+         horizon T = 3
+         environment room { state s : 0..3; action a : { left, right }
+           s[1] ~ Delta(1)
+           s[t+1] ~ Delta(clamp(s[t] + 2 * a[t] - 1, 0, 3))
+         }
+         option o : 2
+         kernel pick(o | s)             = Categorical(logits = table(s))
+         kernel pi(a | s, o)            = Categorical(logits = table(s, o))
+         kernel decoder(o | s, goal: s) = Categorical(logits = table(goal))
+         prior      { s[1] ~ room.initial; o[1] ~ Uniform; a[t] ~ pi(s[t], o[1]); s[t+1] ~ room.transition(s[t], a[t]) }
+         likelihood { H[T] ~ decoder(o[1] | s[1], s[T+1]) }
+         posterior  { s[1] ~ room.initial; o[1] ~ pick(s[1]); a[t] ~ pi(s[t], o[1]); s[t+1] ~ room.transition(s[t], a[t]) }",
+    );
+    let initial = Parameters::initial(&model, 0);
+    let found = optimise(&model, BOUND, &starts(&model, 3, None), &initial, 300).unwrap();
+    // two ends, told apart: L + log 2 is at most log 2
+    assert!(found.bound > -0.01 && found.bound <= 1e-9, "{}", found.bound);
+    assert_eq!(told(&model, &initial, &found).1.family, None);
+}
