@@ -55,6 +55,7 @@ pub mod engine;
 pub mod exact;
 pub mod expr;
 pub mod finite;
+pub mod graph;
 pub mod model;
 pub mod plan;
 pub mod report;

@@ -79,7 +79,7 @@ fn help_names_every_command_and_each_has_examples() {
     let folder = folder();
     let help = run(folder.path(), &["--help"]);
     assert_eq!(help.code, 0);
-    for command in ["check", "bound", "plan", "exact", "infer", "eval", "test", "fmt"] {
+    for command in ["check", "bound", "graph", "plan", "exact", "infer", "eval", "test", "fmt", "completions"] {
         assert!(help.out.contains(&format!("\n  {command} ")), "{}", help.out);
         let help = run(folder.path(), &[command, "--help"]);
         assert!(help.code == 0 && help.out.contains("Examples:"), "{}", help.out);
@@ -265,6 +265,40 @@ fn a_snapshot_of_the_bound_notices_a_change() {
     assert!(changed.code == 1 && changed.out.contains("log 2") && changed.out.contains("log 3"), "{}", changed.out);
     let tested = run(folder.path(), &["test", "walk.rlmodel"]);
     assert!(tested.code == 1 && tested.out.contains("FAILED"), "{}", tested.out);
+}
+
+#[test]
+fn graph_draws_dot_and_svg_of_all_bounds_or_of_one() {
+    let folder = folder();
+    let dot = run(folder.path(), &["graph", "walk.rlmodel"]);
+    assert!(dot.code == 0 && dot.out.starts_with("digraph") && dot.out.contains("label=\"t = 1..T\""), "{}{}", dot.out, dot.err);
+    let svg = run(folder.path(), &["graph", "walk.rlmodel", "--format", "svg"]);
+    assert!(svg.code == 0 && svg.out.starts_with("<svg") && svg.out.contains("line.transition"), "{}{}", svg.out, svg.err);
+    assert_eq!(run(folder.path(), &["graph", "walk.rlmodel", "--format", "svg"]).out, svg.out);
+    let nameless = run(folder.path(), &["graph", "walk.rlmodel", "--bound", "fit"]);
+    assert!(nameless.code == 2 && nameless.out.is_empty() && nameless.err.contains("leave `--bound` out"), "{}", nameless.err);
+
+    let (head, blocks) = WALK.split_once("prior {").expect("a prior");
+    let (blocks, _) = blocks.split_once("infer").expect("settings");
+    let two = format!(
+        "{head}bound one {{ prior {{{blocks} }}\nbound two {{ prior {{{blocks} }}\ninfer {{ maximize one over pi; maximize two over pi }}\n"
+    );
+    fs::write(folder.path().join("two.rlmodel"), two).expect("written");
+    let both = run(folder.path(), &["graph", "two.rlmodel"]);
+    assert!(both.out.contains("walk: one") && both.out.contains("walk: two"), "{}{}", both.out, both.err);
+    let second = run(folder.path(), &["graph", "two.rlmodel", "--bound", "two"]);
+    assert!(second.code == 0 && !second.out.contains("walk: one") && second.out.contains("walk: two"), "{}{}", second.out, second.err);
+    let unknown = run(folder.path(), &["graph", "two.rlmodel", "--bound", "three"]);
+    assert!(unknown.code == 2 && unknown.err.contains("one, two"), "{}", unknown.err);
+}
+
+#[test]
+fn completions_know_the_commands() {
+    let folder = folder();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = run(folder.path(), &["completions", shell]);
+        assert!(script.code == 0 && script.out.contains("rlppl") && script.out.contains("verify"), "{shell}: {}", script.err);
+    }
 }
 
 #[test]

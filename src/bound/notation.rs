@@ -114,6 +114,12 @@ fn factor_notation(model: &Model, factor: &Factor) -> FactorNotation {
     }
 }
 
+/// What a factor draws from: `pi`, `previous pi`, `Normal(mean=0, sd=1)`.
+pub fn law_name(model: &Model, kernel: &KernelRef) -> Math {
+    let (name, settings) = kernel_name(model, kernel);
+    if settings.is_empty() { name } else { Math::call(name, settings) }
+}
+
 fn kernel_name(model: &Model, kernel: &KernelRef) -> (Math, Vec<Math>) {
     match kernel {
         KernelRef::Learned(id) => (Math::name(&model.kernel(*id).name), Vec::new()),

@@ -55,14 +55,18 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
-fn bound(model: &Model, name: Option<&str>) -> Result<BoundId, Failure> {
+/// The bound that `--bound` names; the only one where it is absent.
+pub fn bound(model: &Model, name: Option<&str>) -> Result<BoundId, Failure> {
     let names: Vec<&str> = model.bounds.iter().filter_map(|bound| bound.name.as_deref()).collect();
     let found = match name {
         None if model.bounds.len() == 1 => Some(0),
         None => None,
         Some(name) => model.bounds.iter().position(|bound| bound.name.as_deref() == Some(name)),
     };
-    let of = || Failure::Usage(format!("say of which bound: `--bound NAME`, NAME one of {}", names.join(", ")));
+    let of = || match names[..] {
+        [] => Failure::Usage("the only bound of this file has no name: leave `--bound` out".to_owned()),
+        _ => Failure::Usage(format!("say of which bound: `--bound NAME`, NAME one of {}", names.join(", "))),
+    };
     found.map(|at| BoundId(at as u32)).ok_or_else(of)
 }
 

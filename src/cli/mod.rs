@@ -2,11 +2,13 @@
 
 mod bound;
 mod check;
+mod completions;
 mod console;
 mod difference;
 mod eval;
 mod exact;
 mod fmt;
+mod graph;
 mod infer;
 mod input;
 mod plan;
@@ -34,6 +36,7 @@ const AFTER_HELP: &str = "\
 Examples:
   rlppl check models/*.rlmodel            every mistake, and how to mend it
   rlppl bound models/reinforce.rlmodel    the bound that follows from the factors
+  rlppl graph models/reinforce.rlmodel    its factor graph, for Graphviz
   rlppl exact models/reinforce.rlmodel    the exact optimum of a finite model
   rlppl verify models/reinforce.rlmodel   hold the derivation against every trajectory
   rlppl infer models/reinforce.rlmodel    train, and say how far it is from the optimum
@@ -53,6 +56,7 @@ Exit status:
 enum Command {
     Check(check::Arguments),
     Bound(bound::Arguments),
+    Graph(graph::Arguments),
     Plan(plan::Arguments),
     Exact(exact::Arguments),
     Verify(verify::Arguments),
@@ -60,6 +64,7 @@ enum Command {
     Eval(eval::Arguments),
     Test(test::Arguments),
     Fmt(fmt::Arguments),
+    Completions(completions::Arguments),
 }
 
 /// How a result is printed.
@@ -97,6 +102,7 @@ pub fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
         Command::Bound(arguments) => bound::run(&arguments),
+        Command::Graph(arguments) => graph::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Exact(arguments) => exact::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
@@ -104,6 +110,7 @@ pub fn main() -> ExitCode {
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Fmt(arguments) => fmt::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
