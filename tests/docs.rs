@@ -9,7 +9,9 @@ fn the_reference_lists_every_key_of_infer_with_its_default() {
     let reference = read("docs/language.md");
     for key in KEYS.iter().filter(|key| key.run) {
         let words = match key.kind {
-            KeyKind::Word(words) | KeyKind::Words(words) | KeyKind::NetworkOr(words) => format!(" ({})", words.join(", ")),
+            KeyKind::Word(words) | KeyKind::Words(words) | KeyKind::NetworkOr(words) | KeyKind::Threshold(words) => {
+                format!(" ({})", words.join(", "))
+            }
             KeyKind::Count { .. }
             | KeyKind::Number { .. }
             | KeyKind::Positive

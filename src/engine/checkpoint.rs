@@ -11,6 +11,8 @@ const COUNTS: &str = "checkpoint/counts";
 const LISTS: [&str; 8] =
     ["optimiser/first", "optimiser/second", "fit/first", "fit/second", "previous/parameters", "normalize/inputs", "normalize/returns", "rounds/judged"];
 
+const RECENT: &str = "until/recent";
+
 impl Checkpoint {
     /// The bytes of a safetensors file; equal checkpoints have equal bytes. Its parameters read as those of
     /// [`Parameters::to_safetensors`].
@@ -31,6 +33,8 @@ impl Checkpoint {
         for (name, bytes) in LISTS.iter().zip(&lists) {
             views.push(((*name).to_owned(), TensorView::new(Dtype::F64, vec![bytes.len() / 8], bytes).map_err(unwritable)?));
         }
+        let recent: Vec<u8> = self.recent.iter().flat_map(|value| value.to_le_bytes()).collect();
+        views.push((RECENT.to_owned(), TensorView::new(Dtype::F64, vec![self.recent.len()], &recent).map_err(unwritable)?));
         safetensors::serialize(views, None).map_err(unwritable)
     }
 
@@ -62,7 +66,8 @@ impl Checkpoint {
             return Err(FileError(format!("`{}` holds {} numbers in the file, not 3", LISTS[7], judged.len())));
         };
         let rounds = Rounds { done: done as u64, fell: fell as u64, largest_shortfall };
-        Ok(Checkpoint { step, env_steps, parameters, previous, optimiser, fit, inputs, returns, rounds })
+        let recent = words(RECENT, Dtype::F64)?.into_iter().map(f64::from_bits).collect();
+        Ok(Checkpoint { step, env_steps, parameters, previous, optimiser, fit, recent, inputs, returns, rounds })
     }
 }
 
@@ -105,6 +110,7 @@ mod tests {
             previous: vec![0.5, 0.25],
             optimiser,
             fit,
+            recent: vec![475.0],
             inputs: vec![2.0],
             returns: vec![],
             rounds: Rounds { done: 3, fell: 1, largest_shortfall: 0.125 },
@@ -114,6 +120,7 @@ mod tests {
         assert_eq!((back.step, back.env_steps), (kept.step, kept.env_steps));
         assert_eq!((&back.optimiser, &back.fit, &back.previous), (&kept.optimiser, &kept.fit, &kept.previous));
         assert_eq!((&back.inputs, &back.returns, back.rounds), (&kept.inputs, &kept.returns, kept.rounds));
+        assert_eq!(back.recent, kept.recent);
         assert_eq!(back.parameters.values(), kept.parameters.values());
         assert_eq!(back.to_safetensors().expect("bytes"), bytes);
 

@@ -12,6 +12,7 @@ use super::parameters::Parameters;
 use super::run::{Checkpoint, EngineError, Improvement, Metrics, Rounds};
 use super::shards::{Job, Previous, Shared, locked, read, write};
 use super::trust_region::TrustRegion;
+use super::watch::Watch;
 use crate::plan::{self, Baseline, Plan, Update};
 use std::time::Instant;
 
@@ -33,6 +34,8 @@ pub(super) struct Lead<'a, E: Float> {
     returns: Moments,
     judge: Option<Judge<'a>>,
     improvement: Option<Improvement>,
+    /// Whether the run has come to its early end.
+    pub watch: Watch,
     pub start: Instant,
 }
 
@@ -53,6 +56,7 @@ impl<'a, E: Number> Lead<'a, E> {
             returns: Moments::new(1),
             judge: Judge::new(plan, &parameters.to_f64()),
             improvement: None,
+            watch: Watch::new(plan.settings.until),
             start: Instant::now(),
         }
     }
@@ -94,6 +98,10 @@ impl<'a, E: Number> Lead<'a, E> {
         self.improvement = if (self.step + 1).is_multiple_of(settings.steps_in_round()) { self.judge(shared) } else { None };
         self.env_steps += shared.rows() as u64;
         self.step += 1;
+        if self.plan.settings.until.is_some() {
+            let metrics = self.metrics(shared);
+            self.watch.observe(&metrics);
+        }
         Ok(())
     }
 
@@ -280,6 +288,7 @@ impl<'a, E: Number> Lead<'a, E> {
             previous: if previous.moved { previous.values.iter().map(|v| v.as_f64()).collect() } else { Vec::new() },
             optimiser: widened(self.optimiser.state()),
             fit: widened(self.fit.state()),
+            recent: self.watch.recent(),
             inputs: self.inputs.to_numbers(),
             returns: self.returns.to_numbers(),
             rounds: self.rounds().unwrap_or_default(),
@@ -298,6 +307,9 @@ impl<'a, E: Number> Lead<'a, E> {
             && self.returns.restore(&checkpoint.returns);
         if !fits {
             return Err(EngineError::Checkpoint("its parameters or its optimiser are not those of this model".into()));
+        }
+        if !self.watch.restore(&checkpoint.recent) {
+            return Err(EngineError::Checkpoint("it was watched by another `until`".into()));
         }
         if checkpoint.step > self.plan.settings.steps {
             let message = format!("it is of step {}, and the run has {} steps", checkpoint.step, self.plan.settings.steps);

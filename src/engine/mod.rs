@@ -47,6 +47,7 @@ mod tangent;
 mod tensor;
 mod train;
 mod trust_region;
+mod watch;
 mod wired;
 
 #[cfg(test)]
@@ -67,7 +68,7 @@ pub use network::{InputKind, InputSpec, NetworkPlan, Unsupported};
 pub use optimise::{Optimum, optimise, starts};
 pub use optimiser::{Optimiser, OptimiserConfig, OptimiserState, clip_global_norm, global_norm};
 pub use parameters::{FileError, Layout, NotFinite, Parameters, verify_finite};
-pub use run::{Checkpoint, EngineError, Evaluation, Improvement, Metrics, Observer, Rounds, Run};
+pub use run::{Checkpoint, EngineError, Evaluation, Improvement, Metrics, Observer, Rounds, Run, Stopped};
 pub use tables::kernel_tables;
 pub use tabulate::{logits_gradient, logits_of, pull_back, tabulate};
 pub use tensor::{Matrix, Tape, shape_of, values_of};

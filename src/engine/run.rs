@@ -75,8 +75,7 @@ pub struct Run {
     pub parameters: Parameters<f64>,
     /// Batches done.
     pub steps: u64,
-    /// The observer ended the run before its last step.
-    pub interrupted: bool,
+    pub stopped: Stopped,
     /// Of the final parameters, from trajectories of their own.
     pub evaluation: Evaluation,
     /// On a finite model whose prior is the policy of the last round.
@@ -87,6 +86,17 @@ pub struct Run {
     pub training_seconds: f64,
     pub wall_seconds: f64,
     pub checkpoint: Checkpoint,
+}
+
+/// Why a run took no further step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// All batches are done.
+    Steps,
+    /// The threshold of `until` was reached.
+    Until,
+    /// The observer ended the run before its end.
+    Interrupted,
 }
 
 /// Sample means over whole trajectories with their standard errors.
@@ -116,6 +126,8 @@ pub struct Checkpoint {
     pub optimiser: OptimiserState<f64>,
     /// Of the baseline's fit.
     pub fit: OptimiserState<f64>,
+    /// What `until` watches, in the last batches; empty where there is none.
+    pub recent: Vec<f64>,
     /// Count, means and spreads of normalised inputs and of returns.
     pub inputs: Vec<f64>,
     pub returns: Vec<f64>,

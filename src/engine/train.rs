@@ -8,7 +8,7 @@ use super::kernels;
 use super::lead::Lead;
 use super::objective::Aim;
 use super::parameters::Parameters;
-use super::run::{Checkpoint, EngineError, Observer, Run};
+use super::run::{Checkpoint, EngineError, Observer, Run, Stopped};
 use super::shards::{Job, Shared};
 use super::stage::Stage;
 use crate::plan::{Plan, Precision};
@@ -77,16 +77,22 @@ fn train<E: Number>(plan: &Plan, checkpoint: Option<&Checkpoint>, run: &mut dyn 
         lead.restore(checkpoint, &shared)?;
     }
     lead.start = Instant::now();
-    let interrupted = with_crew(threads(plan), shared.shards.len(), Job::Compare, &|job, at| shared.work(job, at), |crew| {
-        while lead.step < plan.settings.steps {
+    let stopped = with_crew(threads(plan), shared.shards.len(), Job::Compare, &|job, at| shared.work(job, at), |crew| {
+        let ended = |lead: &Lead<E>| match lead.watch.reached() {
+            true => Some(Stopped::Until),
+            false => (lead.step == plan.settings.steps).then_some(Stopped::Steps),
+        };
+        loop {
+            if let Some(stopped) = ended(&lead) {
+                return Ok(stopped);
+            }
             lead.batch(crew, &shared)?;
-            let last = lead.step == plan.settings.steps;
-            let logged = lead.step.is_multiple_of(plan.settings.log_every) || last;
+            let last = ended(&lead);
+            let logged = lead.step.is_multiple_of(plan.settings.log_every) || last.is_some();
             if logged && run.step(&lead.metrics(&shared)) == ControlFlow::Break(()) || run.interrupted() {
-                return Ok(!last);
+                return Ok(last.unwrap_or(Stopped::Interrupted));
             }
         }
-        Ok(false)
     })?;
     let training_seconds = lead.start.elapsed().as_secs_f64();
     let checkpoint = lead.checkpoint(&shared);
@@ -98,7 +104,7 @@ fn train<E: Number>(plan: &Plan, checkpoint: Option<&Checkpoint>, run: &mut dyn 
         evaluation,
         rounds: lead.rounds(),
         steps: lead.step,
-        interrupted,
+        stopped,
         env_steps: lead.env_steps,
         training_seconds,
         wall_seconds: start.elapsed().as_secs_f64(),

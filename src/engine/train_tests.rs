@@ -1,7 +1,7 @@
 //! Training as a whole: each estimator of the gradient against the oracle, and what a run promises about bits and failures.
 
 use super::train::{gradient_estimates, infer, resume};
-use super::{Checkpoint, EngineError, Metrics, Observer, Parameters, Run, evaluate, pull_back, tabulate};
+use super::{Checkpoint, EngineError, Metrics, Observer, Parameters, Run, Stopped, evaluate, pull_back, tabulate};
 use crate::bound::derive;
 use crate::exact;
 use crate::finite::KernelTables;
@@ -196,7 +196,7 @@ fn the_same_seed_gives_the_same_bits_on_any_number_of_threads_and_after_a_resump
         }
         let plan = planned(&text, &[]);
         let half = infer(&plan, &mut Until(13)).unwrap();
-        assert!(half.interrupted && half.steps == 13);
+        assert!(half.stopped == Stopped::Interrupted && half.steps == 13);
         let written = half.checkpoint.to_safetensors().unwrap();
         let whole = resume(&plan, &Checkpoint::from_safetensors(&plan.model, &written).unwrap(), &mut ()).unwrap();
         assert_eq!(bits(&whole), bits(&one), "resumed, {infer_block}");

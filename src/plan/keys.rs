@@ -1,6 +1,7 @@
 //! The keys of `infer`: one table with each key's meaning, kind and default. The reference, `rlppl plan` and the reader of settings
 //! all read this table.
 
+use super::until::WATCHED;
 use std::fmt;
 
 /// One key of `infer`.
@@ -38,6 +39,8 @@ pub enum KeyKind {
     NetworkOr(&'static [&'static str]),
     /// One of [`UPDATES`] with named arguments.
     Update,
+    /// A threshold of one of these quantities.
+    Threshold(&'static [&'static str]),
     /// Belongs to machinery that is not run yet.
     Later,
 }
@@ -176,8 +179,13 @@ pub const KEYS: &[Key] = &[
         "parts of a batch, each with its own random stream; the result depends on it",
     ),
     key("log_every", KeyKind::Count { least: 1 }, KeyDefault::Derived("steps / 1000"), "gradient steps between two lines of metrics"),
+    key(
+        "until",
+        KeyKind::Threshold(WATCHED),
+        KeyDefault::Derived("to the last step"),
+        "ends the run once the mean over the last batches, together at least 100 trajectories, reaches a threshold, as `expected_return >= 475`",
+    ),
     later("ratio", "the classifier network of a density ratio"),
-    later("until", "stops the run when a quantity reaches a threshold"),
     later("options", "how sampled options are marginalised in the gradient"),
 ];
 

@@ -10,11 +10,13 @@ mod settings;
 mod terms;
 #[cfg(test)]
 mod tests;
+mod until;
 
 pub use head::Head;
 pub use keys::{Choice, KEYS, Key, KeyDefault, KeyKind, OPTIMIZERS, UPDATES};
 pub use settings::{Baseline, Normalize, Optimizer, Precision, Schedule, Settings, Update};
 pub use terms::{Copy, Estimator, Prior, Quantity, Term};
+pub use until::{Relation, Until, WATCHED, Watched};
 
 use crate::bound::{BoundDerivation, Derivation};
 use crate::diagnostic::{Diagnostic, Diagnostics};

@@ -112,6 +112,7 @@ impl Plan {
             "seed" => settings.seed.to_string(),
             "shards" => settings.shards.to_string(),
             "log_every" => settings.log_every.to_string(),
+            "until" => settings.until.map_or("the last step".into(), |until| format!("{until}, in the mean of {} batches", until.batches)),
             _ => "not run".into(),
         }
     }

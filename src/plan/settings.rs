@@ -1,6 +1,7 @@
 //! The settings of a run, read from the keys of `infer` by the table in [`super::keys`]. All that is wrong is found at once.
 
 use super::keys::{Choice, KEYS, Key, KeyDefault, KeyKind, OPTIMIZERS, UPDATES, key_named};
+use super::until::{self, Until};
 use crate::diagnostic::Diagnostic;
 use crate::model::{KernelId, LayerId, Model, Setting, SettingValue, Value};
 use crate::source::Span;
@@ -38,6 +39,8 @@ pub struct Settings {
     pub seed: u64,
     pub shards: usize,
     pub log_every: u64,
+    /// Ends the run before its last step.
+    pub until: Option<Until>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +107,10 @@ pub fn read(model: &Model) -> Result<Settings, Vec<Diagnostic>> {
     let rounds = reader.count("rounds").unwrap_or(1);
     let in_round = reader.count("steps").unwrap_or(if model.setting("rounds").is_some() { 1 } else { 1000 });
     let steps = in_round.saturating_mul(rounds);
+    let until = until::read(model.setting("until"), trajectories).unwrap_or_else(|error| {
+        reader.errors.push(error);
+        None
+    });
     let settings = Settings {
         trajectories,
         steps,
@@ -128,6 +135,7 @@ pub fn read(model: &Model) -> Result<Settings, Vec<Diagnostic>> {
         // a function of the model alone: the same bits on any machine
         shards: reader.count("shards").map_or((trajectories / 32).clamp(2, 16), |n| n as usize).min(trajectories),
         log_every: reader.count("log_every").unwrap_or(steps / 1000).max(1),
+        until,
     };
     reader.verify_together(&settings);
     if reader.errors.is_empty() { Ok(settings) } else { Err(reader.errors) }
@@ -303,6 +311,7 @@ impl Reader<'_> {
             | KeyKind::Optimizer
             | KeyKind::NetworkOr(_)
             | KeyKind::Update
+            | KeyKind::Threshold(_)
             | KeyKind::Later => false,
         };
         if !fits {
@@ -513,6 +522,7 @@ fn wanted(kind: KeyKind) -> String {
             format!("a network, as `mlp(s, hidden = [64])`, or {}", listed(words.iter().copied()).replace(" and ", " or "))
         }
         KeyKind::Update => "an update, as `trust_region(kl = 0.01)`".into(),
+        KeyKind::Threshold(words) => format!("a threshold of {}", listed(words.iter().copied()).replace(" and ", " or ")),
         KeyKind::Later => "not yet run".into(),
     }
 }

@@ -11,8 +11,10 @@ pub struct Summary {
     pub bound_se: f64,
     pub expected_return: f64,
     pub return_se: f64,
-    /// Gradient steps done.
+    /// Batches done.
     pub steps: u64,
+    /// Why there were no more.
+    pub stopped: End,
     /// Live steps of the environment.
     pub env_steps: u64,
     pub wall_seconds: f64,
@@ -22,6 +24,16 @@ pub struct Summary {
     /// Where the model is finite: what `rlppl exact --policy` says of the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exact: Option<ExactSummary>,
+}
+
+/// Why a run came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum End {
+    /// All its steps are done.
+    Steps,
+    /// The threshold of `until` was reached before.
+    Until,
 }
 
 /// The oracle's numbers, in nats but for the return; float64.

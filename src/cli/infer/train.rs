@@ -5,9 +5,9 @@ use super::follow::Follower;
 use super::start::failed;
 use crate::cli::progress::{short, uncertain};
 use crate::cli::{Failure, exact};
-use crate::engine::{self, Checkpoint, EngineError, Run};
+use crate::engine::{self, Checkpoint, EngineError, Run, Stopped};
 use crate::plan::Plan;
-use crate::report::{Folder, SUMMARY, Summary};
+use crate::report::{End, Folder, SUMMARY, Summary};
 use serde::Serialize;
 
 /// Trains `plan`, from a checkpoint where there is one, and leaves all that is kept of the run in `folder`.
@@ -30,17 +30,23 @@ pub fn train(arguments: &Arguments, plan: &Plan, folder: &Folder, from: Option<&
         }
     };
     follower.keep(&run.checkpoint)?;
-    if run.interrupted {
-        let (done, all, path) = (run.steps, plan.settings.steps, folder.path().display());
-        return Err(Failure::Interrupted(format!("interrupted after step {done} of {all}; `rlppl infer --resume {path}` goes on")));
-    }
-    let summary = summary(plan, &run, follower.seconds_before);
+    let end = match run.stopped {
+        Stopped::Steps => End::Steps,
+        Stopped::Until => End::Until,
+        Stopped::Interrupted => return Err(interrupted(plan, &run, folder)),
+    };
+    let summary = summary(plan, &run, end, follower.seconds_before);
     let text = serde_json::to_string_pretty(&summary).expect("infer: a summary is plain data") + "\n";
     folder.write(SUMMARY, text.as_bytes()).map_err(failed)?;
     Ok(summary)
 }
 
-fn summary(plan: &Plan, run: &Run, seconds_before: f64) -> Summary {
+fn interrupted(plan: &Plan, run: &Run, folder: &Folder) -> Failure {
+    let (done, all, path) = (run.steps, plan.settings.steps, folder.path().display());
+    Failure::Interrupted(format!("interrupted after step {done} of {all}; `rlppl infer --resume {path}` goes on"))
+}
+
+fn summary(plan: &Plan, run: &Run, stopped: End, seconds_before: f64) -> Summary {
     Summary {
         model: plan.model.name.clone(),
         bound: run.evaluation.bound,
@@ -48,6 +54,7 @@ fn summary(plan: &Plan, run: &Run, seconds_before: f64) -> Summary {
         expected_return: run.evaluation.expected_return,
         return_se: run.evaluation.return_se,
         steps: run.steps,
+        stopped,
         env_steps: run.env_steps,
         wall_seconds: seconds_before + run.wall_seconds,
         seed: plan.settings.seed,
@@ -66,7 +73,12 @@ pub struct Done {
 
 pub fn print(Done { summary, folder }: &Done) -> String {
     let Summary { model, steps, env_steps, wall_seconds, seed, .. } = summary;
-    let mut text = format!("{model}, seed {seed}: {steps} steps, {} environment steps, {wall_seconds:.2} s\n", short(*env_steps as f64));
+    let stopped = match summary.stopped {
+        End::Steps => "",
+        End::Until => " (until its threshold)",
+    };
+    let mut text =
+        format!("{model}, seed {seed}: {steps} steps{stopped}, {} environment steps, {wall_seconds:.2} s\n", short(*env_steps as f64));
     text += &format!("{:<17}{:>21}  nats, estimated from trajectories\n", "bound", uncertain(summary.bound, summary.bound_se));
     text +=
         &format!("{:<17}{:>21}  estimated from trajectories\n", "expected return", uncertain(summary.expected_return, summary.return_se));
