@@ -1,8 +1,8 @@
 //! The derived bound of every model: the snapshot beside the model, as `rlppl bound --save` writes it, and the formulas of the papers.
 
-use rlppl::bound::render::{Detail, latex, mathml, text};
+use rlppl::bound::render::{Detail, json, latex, mathml, text};
 use rlppl::bound::{Derivation, derive};
-use rlppl::model::{Overrides, check};
+use rlppl::model::{Model, Overrides, check};
 use rlppl::source::Source;
 use rlppl::syntax::parse;
 use std::fs;
@@ -90,6 +90,51 @@ fn bounds_are_those_of_the_papers() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// The means and standard deviations of drawn weights have a gradient of their own: through every term and score that reads the draw, and through the
+/// divergence from the prior.
+#[test]
+fn drawn_weights_have_a_pathwise_gradient() {
+    let text = fs::read_to_string(folder().join("bayesian_model.rlmodel")).expect("the model can be read");
+    let field = |text: &str| {
+        let derivation = derive(&model(text)).unwrap_or_else(|found| panic!("{found}"));
+        json(&derivation)["bounds"][0]["gradient"].clone()
+    };
+    let weights = |scores: serde_json::Value, through: serde_json::Value| {
+        serde_json::json!([{
+            "factor": "weights(world)", "kernel": "world", "parameters": { "mean": 50, "sd": 50 }, "estimator": "pathwise",
+            "scores": scores, "through": through, "closed_form": 2,
+        }])
+    };
+    // the learned model in the prior: term 5, KL(line.transition ‖ world), reads the drawn weights
+    let gradient = field(&text);
+    assert_eq!(gradient["mean_fields"], weights(serde_json::json!([]), serde_json::json!([5])));
+    assert!(!gradient["formula"].as_str().expect("a formula").contains("∇KL"), "pi enters no divergence directly");
+    assert_eq!(
+        gradient["formulas"][1],
+        "∇_{mean(weights(world)), sd(weights(world))} L = E_q[ −Σ_{t=1..T, live} ∇KL(line.transition(·|s[t], a[t]) ‖ world(·|s[t], a[t])) − ∇KL(Normal ‖ Normal(mean=0, sd=1)) ]"
+    );
+    assert_eq!(gradient["formulas"][2], "weights(world) = mean(weights(world)) + sd(weights(world))·ε, ε ~ Normal(0, 1)");
+    // in the posterior, what it draws is scored: the score passes through the drawn weights too
+    let (real, learned) = ("s[t+1]         ~ line.transition(s[t], a[t])", "s[t+1]         ~ world(s[t], a[t])");
+    let dreaming = text.replace(real, "DREAM").replace(learned, real).replace("DREAM", learned);
+    let gradient = field(&dreaming);
+    assert_eq!(gradient["mean_fields"], weights(serde_json::json!(["world(s[t+1]|s[t], a[t])"]), serde_json::json!([5])));
+    assert!(gradient["formulas"][1].as_str().expect("a formula").contains("∇log world(s[t+1]|s[t], a[t]) · ( "));
+    // a given distribution has nothing that moves
+    let given = text.replace("weights(world) ~ Normal\n", "weights(world) ~ Normal(mean = 0, sd = 0.1)\n");
+    assert_eq!(field(&given)["mean_fields"], serde_json::json!([]));
+}
+
+/// The parameters of drawn weights stand in print as they do in the derivation.
+#[test]
+fn drawn_weights_are_printed_in_every_format() {
+    let derivation = derivation("bayesian_model");
+    let (latex, mathml) = (latex(&derivation, Detail::Bound), mathml(&derivation, Detail::Bound));
+    assert!(latex.contains(r"\operatorname{mean} (\text{weights} (\mathrm{world}))"), "{latex}");
+    assert!(latex.contains(r"\sim "), "{latex}");
+    assert_eq!(mathml.matches("<p>").count(), 4, "the bound, two gradients and the draw of the weights");
+}
+
 #[test]
 fn a_derivation_prints_the_same_bytes_twice() {
     for name in ["options_window", "learning_from_model"] {
@@ -105,8 +150,14 @@ fn folder() -> PathBuf {
 }
 
 fn derivation(name: &str) -> Derivation {
-    let path = folder().join(format!("{name}.rlmodel"));
-    let source = Source::read(&path).expect("the model can be read");
-    let model = parse(&source).and_then(|file| check(&file, &Overrides::default())).unwrap_or_else(|found| panic!("{found}"));
-    derive(&model).unwrap_or_else(|found| panic!("{found}"))
+    let source = Source::read(&folder().join(format!("{name}.rlmodel"))).expect("the model can be read");
+    derive(&checked(&source)).unwrap_or_else(|found| panic!("{found}"))
+}
+
+fn model(text: &str) -> Model {
+    checked(&Source::new("test", text))
+}
+
+fn checked(source: &Source) -> Model {
+    parse(source).and_then(|file| check(&file, &Overrides::default())).unwrap_or_else(|found| panic!("{found}"))
 }

@@ -3,7 +3,7 @@
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rlppl::bound::{BoundDerivation, Downstream, Sign, TermKind, derive};
-use rlppl::model::{Model, Overrides, check};
+use rlppl::model::{Block, Model, Overrides, check};
 use rlppl::source::Source;
 use rlppl::syntax::parse;
 use rlppl::verify::{Unverified, Verified, verify};
@@ -65,11 +65,18 @@ fn broken_rules_are_caught() {
                 _ => None,
             })
         }),
-        ("log n counted at every step, ended or not", |bound| {
+        ("T log n, a constant, where an episode can end", |bound| {
+            // the environment's transition goes on after the end: counted with it, log n is counted at every step
+            let split = bound.drafts.iter().find_map(|term| match term.kind {
+                TermKind::LogFactor { factor } if factor.block == Block::Posterior && !term.live && !term.times.is_once() => Some(factor),
+                _ => None,
+            });
+            let Some(unstopped) = split else { return false };
             let mut changed = false;
-            for term in bound.drafts.iter_mut().filter(|term| matches!(term.kind, TermKind::LogCount { .. }) && term.live) {
-                if let TermKind::LogCount { q, count } = term.kind {
-                    term.kind = TermKind::Constant { name: "T log n".to_owned(), of: Box::new(TermKind::LogCount { q, count: count * 2 }) };
+            for term in bound.drafts.iter_mut().filter(|term| term.live) {
+                if let TermKind::LogCount { count, .. } = term.kind {
+                    let of = Box::new(TermKind::LogCount { q: unstopped, count });
+                    (term.kind, term.live) = (TermKind::Constant { name: "T log n".to_owned(), of }, false);
                     changed = true;
                 }
             }
@@ -93,7 +100,17 @@ fn broken_rules_are_caught() {
 #[test]
 fn broken_credit_is_caught() {
     type Mutation = fn(&mut BoundDerivation) -> bool;
-    let mutants: [(&str, Mutation); 4] = [
+    let mutants: [(&str, Mutation); 5] = [
+        ("log n of live steps credited to nobody, as if it were a constant", |bound| {
+            let counts: Vec<bool> = bound.terms.iter().map(|term| matches!(term.kind, TermKind::LogCount { .. }) && term.live).collect();
+            let mut changed = false;
+            for score in &mut bound.gradient.scores {
+                let before = score.credit.len();
+                score.credit.retain(|credit| !counts[credit.term.0 as usize]);
+                changed |= score.credit.len() < before;
+            }
+            changed
+        }),
         ("the score of a cancelled factor dropped", |bound| {
             let cancelled: Vec<_> = bound.cancelled.iter().map(|(_, q)| *q).collect();
             let before = bound.gradient.scores.len();
@@ -134,6 +151,46 @@ fn broken_credit_is_caught() {
         // a trap may do no harm where what it drops happens to be constant
         assert!(caught * 2 > changed, "{name}: {caught} of {changed} caught");
     }
+}
+
+/// What `check` refuses, because the bound would not be one: each with the model that is sound in its place.
+#[test]
+fn what_would_be_no_bound_is_refused() {
+    let text = |prior: &str, auxiliary: &str| {
+        format!(
+            "model trap
+             horizon T = 3
+             environment line {{
+               state s : 0..2; action a : {{ left, right }}; reward r in [-1, 0]
+               s[1] ~ Delta(0); s[t+1] ~ Delta(clamp(s[t] + 2 * a[t] - 1, 0, 2)); r[t] = if s[t+1] == 2 then 0 else -1
+             }}
+             option o : 2
+             kernel pick(o | s) = Categorical(logits = table(s))
+             kernel pi(a | s, o) = Categorical(logits = table(s, o))
+             kernel back(o | s, a) = Categorical(logits = table(s, a))
+             prior      {{ s[1] ~ line.initial; {prior}; s[t+1] ~ line.transition(s[t], a[t]) }}
+             likelihood {{ R[t] ~ exp(r[t]) }}
+             posterior  {{ s[1] ~ line.initial; o[t] ~ pick(s[t]); a[t] ~ pi(s[t], o[t]); s[t+1] ~ line.transition(s[t], a[t]) }}
+             {auxiliary}"
+        )
+    };
+    let codes = |text: &str| match parse(&Source::new("trap", text)).and_then(|file| check(&file, &Overrides::default())) {
+        Ok(_) => Vec::new(),
+        Err(refused) => refused.list.iter().map(|diagnostic| diagnostic.code.0).collect(),
+    };
+    let reverse = "auxiliary { o[t] ~ back(s[t], a[t]) }";
+    let no_code: [&str; 0] = [];
+    // a variable of the posterior with a factor in the prior, in the auxiliary block, in neither, in both
+    assert_eq!(
+        codes(&text("o[t] ~ Uniform; a[t] ~ Uniform", "").replace("kernel back(o | s, a) = Categorical(logits = table(s, a))", "")),
+        no_code
+    );
+    assert_eq!(codes(&text("a[t] ~ Uniform", reverse)), no_code);
+    assert_eq!(codes(&text("a[t] ~ Uniform", "")), ["no-prior"]);
+    assert_eq!(codes(&text("o[t] ~ Uniform; a[t] ~ Uniform", reverse)).len(), 1);
+    // a posterior where the prior has no mass: `right` alone; both values again
+    assert_eq!(codes(&text("a[t] ~ Uniform(over = [right])", reverse)), ["outside-support"]);
+    assert_eq!(codes(&text("a[t] ~ Uniform(over = [left, right])", reverse)), no_code);
 }
 
 fn trial(mutate: fn(&mut BoundDerivation) -> bool, is_caught: fn(&Verified) -> bool) -> (u32, u32) {

@@ -2,6 +2,7 @@
 
 use super::notation::Notation;
 use crate::model::{BoundId, FactorRef, Index, KernelId, VariableId};
+use std::collections::BTreeSet;
 
 /// One derivation per bound of the model, in the order written.
 #[derive(Clone, Debug)]
@@ -154,6 +155,9 @@ pub struct Gradient {
     pub scores: Vec<Score>,
     /// Terms that the moving parameters enter directly.
     pub pathwise: Vec<Pathwise>,
+    /// One per kernel of `over` whose parameters are drawn: there the means and standard deviations of the draw move in their place.
+    pub mean_fields: Vec<MeanField>,
+    pub drawn: Peers,
     pub remarks: Vec<Remark>,
 }
 
@@ -163,8 +167,26 @@ pub struct Score {
     pub factor: FactorRef,
     pub kernel: KernelId,
     pub credit: Vec<Credit>,
-    /// What a baseline may read besides the time `t`: what the draw cannot influence, at the times the factor itself reads or at its own.
-    pub baseline_reads: Vec<(VariableId, Index)>,
+    pub baseline: BaselineReads,
+}
+
+/// What a baseline may read besides the time `t`: what the draw cannot influence, at the times the factor itself reads or at its own. Kept as a rule, not
+/// as a list, which would be as long as the bound for each of its scores: see [`Gradient::baseline_reads`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct BaselineReads {
+    /// Of what the factor conditions on.
+    pub given: Vec<(VariableId, Index)>,
+    /// The index of the draw, at which the other variables of [`Peers`] may be read, too.
+    pub at: Option<Index>,
+    /// All but these, which the draw influences there.
+    pub except: BTreeSet<VariableId>,
+}
+
+/// The variables that the posterior draws: at every step, and at one alone.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Peers {
+    pub each_step: BTreeSet<VariableId>,
+    pub once: BTreeSet<VariableId>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,9 +212,46 @@ pub struct Pathwise {
     pub kernels: Vec<KernelId>,
 }
 
+/// `weights(K) ~ Normal` of the posterior: `w = mean + sd·ε`, `ε ~ Normal(0, 1)`, drawn once a run, a mean and a standard deviation for each weight.
+///
+/// Its gradient is pathwise, by this reparameterisation (Kingma & Welling 2014; Blundell et al. 2015, eq. 3):
+/// `∇L = E_ε[Σ_i ∇log q_i · (Σ_{k downstream of i} f_k − b_i) + Σ_k ∇f_k] − ∇KL(q(w) ‖ p(w))`, where ∇ of `log q_i` and `f_k` passes through `w`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MeanField {
+    pub factor: FactorRef,
+    /// Whose parameters are drawn.
+    pub kernel: KernelId,
+    /// How many there are: twice as many numbers move.
+    pub weights: usize,
+    /// The factors of `Gradient::scores` that read the drawn weights: their scores pass through them, with their credit.
+    pub scores: Vec<FactorRef>,
+    /// The terms that read the drawn weights: pathwise through them.
+    pub through: Vec<TermId>,
+    /// The divergence from the prior of the weights, where it has a closed form in the means and standard deviations.
+    pub divergence: Option<TermId>,
+}
+
 /// What the reader of a gradient has to know: a bias, an unknown constant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remark(pub String);
+
+impl Gradient {
+    /// What the baseline of one of the scores may read besides `t`, in order.
+    pub fn baseline_reads(&self, score: &Score) -> Vec<(VariableId, Index)> {
+        let BaselineReads { given, at, except } = &score.baseline;
+        let peers = at.iter().flat_map(|at| {
+            let drawn = match at {
+                Index::Step(_) => &self.drawn.each_step,
+                Index::First | Index::Last(_) => &self.drawn.once,
+            };
+            drawn.difference(except).map(|id| (*id, *at))
+        });
+        let mut reads: Vec<_> = given.iter().copied().chain(peers).collect();
+        reads.sort_unstable();
+        reads.dedup();
+        reads
+    }
+}
 
 impl Sign {
     pub fn factor(self) -> f64 {

@@ -1,54 +1,116 @@
 //! The gradient of a bound: which terms each score is credited with, and which terms move directly.
 
-use super::derivation::{Credit, Gradient, Pathwise, Remark, Score, Term, TermId, TermKind};
-use super::influence::{Drawn, Read, When, drawn, factor_reads, term_reads, widest};
+use super::derivation::{
+    BaselineReads, Credit, Downstream, Gradient, MeanField, Moment, Pathwise, Peers, Remark, Score, Term, TermId, TermKind,
+};
+use super::influence::{Drawn, Reach, Read, Scope, When, drawn, factor_reads, term_reads, widest};
 use super::rules::{Work, kernels_of};
-use crate::model::{Block, Bound, FactorRef, Index, KernelId, KernelRef, Model, SettingValue, TargetVariable, kernel_parameters};
-use std::collections::BTreeSet;
+use crate::model::{
+    Block, Bound, Distribution, Factor, FactorRef, Index, KernelId, KernelRef, Model, ParameterId, SettingValue, Target, TargetVariable,
+    VariableId, kernel_parameters,
+};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// `∇L = E_q[Σ_i ∇log q_i · (Σ_{k downstream of i} f_k − b_i) + Σ_k ∇f_k]`
 ///
 /// A term that reads nothing the draw `i` can influence has no covariance with its score, and is left out of its credit. The factors that cancelled
 /// in the bound are still drawn from, so their scores stand here.
 pub fn gradient(work: &Work, terms: &[Term]) -> Gradient {
-    let reads: Vec<Vec<Read>> = terms.iter().map(|term| term_reads(work.model, work.bound, term)).collect();
-    let mut gradient = Gradient { over: work.over.clone(), ..Gradient::default() };
+    let readers = readers(work.scope, terms);
+    let mut gradient = Gradient { over: work.over.clone(), drawn: peers(work.bound), ..Gradient::default() };
     for (at, factor) in work.bound.posterior.iter().enumerate() {
         let KernelRef::Learned(kernel) = factor.kernel else { continue };
         if !work.moves(&factor.kernel) {
             continue;
         }
         let reach = work.influence.from([factor]);
-        let credited = terms.iter().zip(&reads).enumerate().filter_map(|(number, (term, reads))| {
-            if matches!(term.kind, TermKind::Constant { .. }) {
-                return None;
+        // only terms that read what is influenced are looked at: a bound of many factors is not gone through once for each of them
+        let mut credited: BTreeMap<TermId, Downstream> = BTreeMap::new();
+        for (term, read) in reach.influenced().filter_map(|drawn| readers.get(&drawn)).flatten() {
+            if let Some(from) = widest([reach.downstream(*read), credited.get(term).copied()]) {
+                credited.insert(*term, from);
             }
-            let from = widest(reads.iter().map(|read| reach.downstream(*read)))?;
-            Some(Credit { term: TermId(number as u32), from })
-        });
-        let credit = credited.collect();
-        let given = factor_reads(work.model, work.bound, factor);
+        }
+        let credit = credited.into_iter().map(|(term, from)| Credit { term, from }).collect();
+        let baseline = baseline_reads(work.scope, factor, &reach);
         let factor = FactorRef { block: Block::Posterior, at: at as u32 };
-        gradient.scores.push(Score { factor, kernel, credit, baseline_reads: baseline_reads(work, factor, &given) });
+        gradient.scores.push(Score { factor, kernel, credit, baseline });
     }
-    let moving: Vec<(KernelId, BTreeSet<_>)> = work.over.iter().map(|kernel| (*kernel, kernel_parameters(work.model, *kernel))).collect();
+    let mut movers: BTreeMap<ParameterId, Vec<KernelId>> = BTreeMap::new();
+    for kernel in &work.over {
+        kernel_parameters(work.model, *kernel).into_iter().for_each(|parameter| movers.entry(parameter).or_default().push(*kernel));
+    }
     for (number, term) in terms.iter().enumerate() {
-        let in_term: Vec<KernelId> = direct_kernels(work.bound, &term.kind);
-        let parameters_in: BTreeSet<_> = in_term.iter().flat_map(|kernel| kernel_parameters(work.model, *kernel)).collect();
-        if parameters_in.is_empty() {
-            continue;
-        }
-        let kernels: Vec<KernelId> = moving
-            .iter()
-            .filter(|(_, own)| own.iter().any(|parameter| parameters_in.contains(parameter)))
-            .map(|(kernel, _)| *kernel)
-            .collect();
+        let parameters = direct_kernels(work.bound, &term.kind).into_iter().flat_map(|kernel| kernel_parameters(work.model, kernel));
+        let kernels: BTreeSet<KernelId> = parameters.filter_map(|parameter| movers.get(&parameter)).flatten().copied().collect();
         if !kernels.is_empty() {
-            gradient.pathwise.push(Pathwise { term: TermId(number as u32), kernels });
+            gradient.pathwise.push(Pathwise { term: TermId(number as u32), kernels: kernels.into_iter().collect() });
         }
     }
+    gradient.mean_fields = mean_fields(work, terms, &gradient.scores);
     gradient.remarks = remarks(work.model, terms);
     gradient
+}
+
+/// The terms that read each thing drawn; constants are credited to nobody.
+fn readers(scope: &Scope, terms: &[Term]) -> HashMap<Drawn, Vec<(TermId, Read)>> {
+    let mut readers: HashMap<Drawn, Vec<(TermId, Read)>> = HashMap::new();
+    for (number, term) in terms.iter().enumerate().filter(|(_, term)| !matches!(term.kind, TermKind::Constant { .. })) {
+        for read in term_reads(scope, term) {
+            readers.entry(read.what).or_default().push((TermId(number as u32), read));
+        }
+    }
+    readers
+}
+
+/// The learned distributions over weights that move. Everything that reads the drawn weights moves with them: what is pathwise in the weights is
+/// pathwise in means and standard deviations, by the chain rule.
+fn mean_fields(work: &Work, terms: &[Term], scores: &[Score]) -> Vec<MeanField> {
+    let learned = work.bound.posterior.iter().enumerate().filter_map(|(at, factor)| match (&factor.targets[..], &factor.kernel) {
+        ([Target::Weights(kernel)], KernelRef::InPlace(Distribution::Normal { mean, .. })) if mean.is_empty() => {
+            Some((FactorRef { block: Block::Posterior, at: at as u32 }, *kernel))
+        }
+        _ => None,
+    });
+    let moved = learned.filter_map(|(factor, kernel)| {
+        let drawn: BTreeSet<ParameterId> = kernel_parameters(work.model, kernel);
+        if drawn.is_disjoint(&work.moving) {
+            return None;
+        }
+        let reads_draw = |kernel: KernelId| !kernel_parameters(work.model, kernel).is_disjoint(&drawn);
+        let of_weights = |kind: &TermKind| match kind {
+            TermKind::Kl { q, .. } | TermKind::LogRatio { q, .. } => *q == factor,
+            TermKind::LogFactor { factor: own } => *own == factor,
+            TermKind::Exponent { .. }
+            | TermKind::LogDensity { .. }
+            | TermKind::Entropy { .. }
+            | TermKind::LogCount { .. }
+            | TermKind::DensityRatio { .. }
+            | TermKind::Constant { .. } => false,
+        };
+        let ids = |wanted: &dyn Fn(&TermKind) -> bool| -> Vec<TermId> {
+            (0..terms.len() as u32).map(TermId).filter(|id| wanted(&terms[id.0 as usize].kind)).collect()
+        };
+        let is_closed = |kind: &TermKind| of_weights(kind) && matches!(kind, TermKind::Kl { .. });
+        let is_through = |kind: &TermKind| {
+            // a ratio without closed form is evaluated at the drawn weights
+            direct_kernels(work.bound, kind).into_iter().any(reads_draw) || of_weights(kind) && !is_closed(kind)
+        };
+        Some(MeanField {
+            factor,
+            kernel,
+            weights: drawn.iter().map(|id| weight_count(work.model, *id)).sum(),
+            scores: scores.iter().filter(|score| reads_draw(score.kernel)).map(|score| score.factor).collect(),
+            through: ids(&is_through),
+            divergence: ids(&is_closed).first().copied(),
+        })
+    });
+    moved.collect()
+}
+
+fn weight_count(model: &Model, id: ParameterId) -> usize {
+    let parameter = &model.network.parameters[id.0 as usize];
+    parameter.rows * parameter.columns
 }
 
 /// The learned kernels whose parameters the gradient passes through where a term contains them. `∇log q` at the draw has mean zero and is left out; a
@@ -72,30 +134,42 @@ fn direct_kernels(bound: &Bound, kind: &TermKind) -> Vec<KernelId> {
 }
 
 /// A baseline may read what the draw cannot influence: the conditions of the factor, and the other variables at its own time that come before it.
-fn baseline_reads(work: &Work, factor: FactorRef, given: &[Read]) -> Vec<(crate::model::VariableId, Index)> {
-    let q = work.bound.factor(factor);
-    let reach = work.influence.from([q]);
-    let own = drawn(q.targets[0]);
-    let same_time = work.bound.posterior.iter().flat_map(|factor| &factor.targets).filter_map(|target| match (drawn(*target), own.1) {
-        ((what @ Drawn::Variable(TargetVariable::Variable(_)), When::Step(_)), When::Step(_)) => Some(Read { what, when: own.1 }),
-        ((what @ Drawn::Variable(TargetVariable::Variable(_)), When::Fixed(_)), When::Fixed(_)) => Some(Read { what, when: own.1 }),
-        _ => None,
-    });
-    let mut allowed: Vec<_> = given.iter().copied().chain(same_time).filter(|read| !reach.influences(*read)).filter_map(index_of).collect();
-    allowed.sort_unstable();
-    allowed.dedup();
-    allowed
+fn baseline_reads(scope: &Scope, factor: &Factor, reach: &Reach) -> BaselineReads {
+    let when = drawn(factor.targets[0]).1;
+    let given = factor_reads(scope, factor).into_iter().filter(|read| !reach.influences(*read)).filter_map(index_of).collect();
+    let variable = |drawn| match drawn {
+        Drawn::Variable(TargetVariable::Variable(id)) if reach.influences(Read { what: drawn, when }) => Some(id),
+        Drawn::Variable(_) | Drawn::Weights(_) => None,
+    };
+    BaselineReads { given, at: index_at(when), except: reach.influenced().filter_map(variable).collect() }
 }
 
-fn index_of(read: Read) -> Option<(crate::model::VariableId, Index)> {
+/// The variables that the posterior draws at every step, and those at one.
+fn peers(bound: &Bound) -> Peers {
+    let mut peers = Peers::default();
+    for target in bound.posterior.iter().flat_map(|factor| &factor.targets) {
+        if let (Drawn::Variable(TargetVariable::Variable(id)), when) = drawn(*target) {
+            match when {
+                When::Fixed(_) => peers.once.insert(id),
+                When::Step(_) | When::Through(_) | When::From(_) => peers.each_step.insert(id),
+            };
+        }
+    }
+    peers
+}
+
+fn index_of(read: Read) -> Option<(VariableId, Index)> {
     let Drawn::Variable(TargetVariable::Variable(id)) = read.what else { return None };
-    let index = match read.when {
-        When::Step(k) | When::Through(k) => Index::Step(k),
-        When::Fixed(super::derivation::Moment::First(0)) => Index::First,
-        When::Fixed(super::derivation::Moment::Last(k)) => Index::Last(k),
-        When::Fixed(super::derivation::Moment::First(_)) | When::From(_) => return None,
-    };
-    Some((id, index))
+    Some((id, index_at(read.when)?))
+}
+
+fn index_at(when: When) -> Option<Index> {
+    match when {
+        When::Step(k) | When::Through(k) => Some(Index::Step(k)),
+        When::Fixed(Moment::First(0)) => Some(Index::First),
+        When::Fixed(Moment::Last(k)) => Some(Index::Last(k)),
+        When::Fixed(Moment::First(_)) | When::From(_) => None,
+    }
 }
 
 /// What biases the gradient by choice of the settings, and what a classifier or an unknown constant leaves open.

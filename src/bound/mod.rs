@@ -11,16 +11,17 @@ mod rules;
 pub(crate) mod time;
 
 pub use derivation::{
-    BoundDerivation, Change, Credit, Derivation, Downstream, DraftId, Gradient, Moment, Pathwise, Relation, Remark, Rule, Score, Shape,
-    Sign, Step, Term, TermId, TermKind, Times,
+    BaselineReads, BoundDerivation, Change, Credit, Derivation, Downstream, DraftId, Gradient, MeanField, Moment, Pathwise, Peers,
+    Relation, Remark, Rule, Score, Shape, Sign, Step, Term, TermId, TermKind, Times,
 };
 pub use math::Math;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::model::{BoundId, Model};
+use crate::model::{BoundId, KernelId, Model};
 use density::{Density, density};
-use influence::Influence;
+use influence::{Influence, Scope};
 use rules::{Piece, Work};
+use std::collections::BTreeSet;
 
 /// Derives the variational bound of each of the model's bounds, and its gradient, from the factors alone.
 ///
@@ -50,7 +51,11 @@ use rules::{Piece, Work};
 /// ```
 pub fn derive(model: &Model) -> Result<Derivation, Diagnostics> {
     let mut mistakes = Vec::new();
-    let bounds = (0..model.bounds.len()).map(|number| derive_bound(model, BoundId(number as u32), &mut mistakes)).collect();
+    let mut over = vec![BTreeSet::new(); model.bounds.len()];
+    model.objectives.iter().for_each(|objective| over[objective.bound.0 as usize].extend(&objective.over));
+    let names = notation::Names::of(model);
+    let each = over.into_iter().enumerate();
+    let bounds = each.map(|(number, over)| derive_bound(model, BoundId(number as u32), over, &names, &mut mistakes)).collect();
     if mistakes.is_empty() {
         Ok(Derivation { model: model.name.clone(), bounds })
     } else {
@@ -58,14 +63,17 @@ pub fn derive(model: &Model) -> Result<Derivation, Diagnostics> {
     }
 }
 
-fn derive_bound(model: &Model, id: BoundId, mistakes: &mut Vec<Diagnostic>) -> BoundDerivation {
+fn derive_bound(
+    model: &Model,
+    id: BoundId,
+    over: BTreeSet<KernelId>,
+    names: &notation::Names,
+    mistakes: &mut Vec<Diagnostic>,
+) -> BoundDerivation {
     let bound = model.bound(id);
-    let mut over: Vec<_> =
-        model.objectives.iter().filter(|objective| objective.bound == id).flat_map(|objective| objective.over.clone()).collect();
-    over.sort_unstable();
-    over.dedup();
-    let influence = Influence::of(model, bound);
-    let mut work = Work::new(model, bound, &influence, over);
+    let scope = Scope::of(model, bound);
+    let influence = Influence::of(&scope);
+    let mut work = Work::new(&scope, &influence, over.into_iter().collect());
 
     rules::importance(&mut work);
     rules::jensen(&mut work);
@@ -92,7 +100,7 @@ fn derive_bound(model: &Model, id: BoundId, mistakes: &mut Vec<Diagnostic>) -> B
         cancelled,
         relation: if estimated { Relation::Approximately } else { Relation::AtLeast },
         gradient,
-        notation: notation::Notation::of(model, bound),
+        notation: notation::Notation::of(model, bound, names),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::model::{
     Target, TargetVariable, Value, VariableId,
 };
 use crate::syntax::ast;
+use std::sync::Arc;
 
 /// The writing of one bound's factors and exponents.
 #[derive(Clone, Debug)]
@@ -18,8 +19,23 @@ pub struct Notation {
     auxiliary: Vec<FactorNotation>,
     /// Exponents, and densities of the likelihood.
     pub likelihood: Vec<Math>,
-    kernels: Vec<String>,
-    variables: Vec<String>,
+    names: Names,
+}
+
+/// The names of kernels and variables, shared by all bounds of a model.
+#[derive(Clone, Debug)]
+pub struct Names {
+    kernels: Arc<[String]>,
+    variables: Arc<[String]>,
+}
+
+impl Names {
+    pub fn of(model: &Model) -> Names {
+        Names {
+            kernels: model.kernels.iter().map(|kernel| kernel.name.clone()).collect(),
+            variables: model.variables.iter().map(|variable| variable.name.clone()).collect(),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -33,7 +49,7 @@ struct FactorNotation {
 }
 
 impl Notation {
-    pub fn of(model: &Model, bound: &Bound) -> Notation {
+    pub fn of(model: &Model, bound: &Bound, names: &Names) -> Notation {
         let factors = |factors: &[Factor]| factors.iter().map(|factor| factor_notation(model, factor)).collect();
         let likelihood = bound.likelihood.iter().map(|likelihood| match &likelihood.form {
             LikelihoodForm::Exponential { written, .. } => from_ast(&model.horizon.name, written),
@@ -50,8 +66,7 @@ impl Notation {
             posterior: factors(&bound.posterior),
             auxiliary: factors(&bound.auxiliary),
             likelihood: likelihood.collect(),
-            kernels: model.kernels.iter().map(|kernel| kernel.name.clone()).collect(),
-            variables: model.variables.iter().map(|variable| variable.name.clone()).collect(),
+            names: names.clone(),
         }
     }
 
@@ -72,6 +87,11 @@ impl Notation {
         conditional(factor.kernel.clone(), factor.draw.clone(), givens)
     }
 
+    /// `a[t]`, `weights(world)`: what a factor draws.
+    pub fn draw(&self, at: FactorRef) -> Math {
+        self.factor(at).draw.clone()
+    }
+
     /// `pi(·|s[t])`; a distribution that conditions on nothing is its name alone.
     pub fn distribution(&self, at: FactorRef) -> Math {
         let factor = self.factor(at);
@@ -88,12 +108,12 @@ impl Notation {
     }
 
     pub fn kernel(&self, id: KernelId) -> &str {
-        &self.kernels[id.0 as usize]
+        &self.names.kernels[id.0 as usize]
     }
 
     /// `s[t]`
     pub fn variable(&self, (id, index): (VariableId, Index)) -> Math {
-        Math::at_index(Math::name(&self.variables[id.0 as usize]), index)
+        Math::at_index(Math::name(&self.names.variables[id.0 as usize]), index)
     }
 }
 

@@ -5,11 +5,13 @@
 //! [`categorical`] turns logits into log-probabilities, entropies and divergences.
 //!
 //! Training: [`infer`] rolls out shards of a batch with the policy, credits each draw with the terms downstream of it, and moves the
-//! parameters along the gradient; [`evaluate`] plays fixed parameters; [`gradient_estimates`] are those of single batches, to be held against the oracle.
+//! parameters along the gradient; [`evaluate`] plays fixed parameters; [`gradient_estimates`] are those of single batches, to be held against the
+//! oracle, as [`assess`] does.
 //!
 //! With the oracle of finite models: [`kernel_tables`] is what it takes as a policy, [`optimise`] finds the best that the parameters can
 //! reach, [`gap`] tells how far a policy is from the evidence, and why.
 
+mod assess;
 pub mod categorical;
 mod checkpoint;
 mod credit;
@@ -59,6 +61,7 @@ mod testing;
 #[cfg(test)]
 mod train_tests;
 
+pub use assess::{Assessment, BATCHES, FALSE_ALARM, RESOLUTION, TRAJECTORIES, assess, exact_gradient, random_parameters};
 pub use evaluate::{Activations, BLOCK, Feed, Scratch};
 pub use evaluate_policy::evaluate;
 pub use expressions::Number;

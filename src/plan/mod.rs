@@ -1,6 +1,7 @@
 //! Model and Derivation in, Plan out: for each term its estimator and why, what is downstream of what, and the settings of the run.
 //! Allocates no tensors, never samples.
 
+mod estimators;
 mod head;
 mod keys;
 mod print;
@@ -12,6 +13,7 @@ mod terms;
 mod tests;
 mod until;
 
+pub use estimators::{Alternative, alternatives};
 pub use head::Head;
 pub use keys::{Choice, KEYS, Key, KeyDefault, KeyKind, OPTIMIZERS, UPDATES};
 pub use settings::{Baseline, Normalize, Optimizer, Precision, Schedule, Settings, Update};

@@ -1,6 +1,6 @@
 //! The trajectories of a small finite model: what is drawn when, and what each expression is worth on one of them.
 
-use crate::bound::influence::{Drawn, Read, When, drawn, factor_reads};
+use crate::bound::influence::{Drawn, Read, Scope, When, drawn, factor_reads};
 use crate::bound::time::{coverage, lead};
 use crate::expr::ExprId;
 use crate::finite::{Environment, NotFinite, finite_domain, tabulate};
@@ -186,9 +186,10 @@ impl<'m> Space<'m> {
         }
         let mut readers: Vec<Vec<usize>> = vec![Vec::new(); instances.len()];
         let mut waits = vec![0usize; instances.len()];
+        let scope = Scope::of(self.model, self.bound);
         for (reader, instance) in instances.iter().enumerate() {
             let factor = self.bound.factor(instance.factor);
-            let mut reads = factor_reads(self.model, self.bound, factor);
+            let mut reads = factor_reads(&scope, factor);
             // whether it is live, and what an absorbed state repeats
             let own = self.first_time(factor, instance.t);
             for &(variable, _) in &self.ends {

@@ -1,10 +1,10 @@
 //! The formulas of a derivation, as trees.
 
 use crate::bound::derivation::{
-    BoundDerivation, Change, Credit, Downstream, DraftId, Moment, Relation, Shape, Sign, Step, Term, TermKind, Times,
+    BoundDerivation, Change, Credit, Downstream, DraftId, Moment, Relation, Score, Shape, Sign, Step, Term, TermId, TermKind, Times,
 };
 use crate::bound::math::Math;
-use crate::model::{Index, KernelId};
+use crate::model::{FactorRef, Index, KernelId};
 
 /// `log p(R̂) ≥ L = E_q[ … ]`
 pub fn bound(derivation: &BoundDerivation) -> Math {
@@ -27,57 +27,93 @@ pub fn step(derivation: &BoundDerivation, step: &Step) -> (Math, Math) {
     }
 }
 
-/// `∇L = E_q[ Σ_t ∇log q · ( … − b ) + … ]`
-pub fn gradient(derivation: &BoundDerivation) -> Math {
+/// The gradient in each group of parameters: `∇L = E_q[ Σ_t ∇log q · ( … − b ) + … ]` of the kernels', then that of each learned distribution over
+/// weights with the reparameterisation that it passes through.
+pub fn gradients(derivation: &BoundDerivation) -> Vec<Math> {
     let gradient = &derivation.gradient;
-    let mut parts: Vec<(Sign, Math)> = Vec::new();
-    for score in &gradient.scores {
-        let factor = score.factor;
-        let own = times_of_score(derivation, score.factor);
-        let density = derivation.notation.density(factor).at("t", 0);
-        let nabla = Math::row([Math::Mark("∇"), Math::Operator("log"), density]);
-        let mut inside: Vec<(Sign, Math)> = Vec::new();
-        // neighbours that run over the same times share a sum
-        let mut at = 0;
-        while at < score.credit.len() {
-            let first = score.credit[at];
-            let of = |credit: Credit| &derivation.terms[credit.term.0 as usize];
-            let alike = |credit: &&Credit| {
-                credit.from == first.from && of(**credit).times == of(first).times && of(**credit).live == of(first).live
-            };
-            let run = score.credit[at..].iter().take_while(alike).count();
-            inside.push(credited(derivation, &score.credit[at..at + run], own));
-            at += run;
-        }
-        inside.push((Sign::Minus, Math::name("b")));
-        let credit = signed(inside);
-        let body = Math::row([nabla, Math::Sign("·"), Math::Round(Box::new(credit))]);
-        let live = own.is_some_and(|(_, live)| live);
-        let times = own.map_or(Times { from: Moment::First(0), to: Moment::Last(0) }, |(times, _)| times);
-        parts.push((Sign::Plus, if times.is_once() { body } else { summed(&times, live, "t", None, body) }));
+    let is_drawn = |kernel: &KernelId| gradient.mean_fields.iter().any(|field| field.kernel == *kernel);
+    let own: Vec<KernelId> = gradient.over.iter().copied().filter(|kernel| !is_drawn(kernel)).collect();
+    let mut formulas = Vec::new();
+    if gradient.mean_fields.is_empty() || !own.is_empty() {
+        let scores = gradient.scores.iter().filter(|score| !is_drawn(&score.kernel)).map(|score| scored(derivation, score));
+        let direct = gradient.pathwise.iter().filter(|pathwise| !pathwise.kernels.iter().all(is_drawn));
+        let parts = scores.chain(direct.map(|pathwise| moving(derivation, pathwise.term))).collect();
+        let names = own.iter().map(|kernel| kernel_name(derivation, *kernel)).collect();
+        formulas.push(ascent(derivation, names, parts));
     }
-    for pathwise in &gradient.pathwise {
-        let of = &derivation.terms[pathwise.term.0 as usize];
-        let moving = match &of.kind {
-            // of a ratio only the part above moves: the score below has mean zero
-            TermKind::LogRatio { p, q } => {
-                let density = at_shift(derivation.notation.density(*p), derivation.notation.shift(*p, *q));
-                Math::row([Math::Operator("log"), density]).at("t", 0)
-            }
-            _ => body(derivation, of, "t", 0),
-        };
-        let inner = Math::row([Math::Mark("∇"), moving]);
-        parts.push((of.sign, summed(&of.times, of.live, "t", None, inner)));
+    for field in &gradient.mean_fields {
+        let scores = gradient.scores.iter().filter(|score| field.scores.contains(&score.factor)).map(|score| scored(derivation, score));
+        let through = field.through.iter().chain(&field.divergence).map(|term| moving(derivation, *term));
+        let weights = || derivation.notation.draw(field.factor);
+        let of_weights = |what: &'static str| Math::call(Math::Operator(what), vec![weights()]);
+        formulas.push(ascent(derivation, vec![of_weights("mean"), of_weights("sd")], scores.chain(through).collect()));
+        let noise = Math::call(Math::Word("Normal".to_owned()), ["0", "1"].map(|number| Math::Number(number.to_owned())).to_vec());
+        formulas.push(Math::row([
+            weights(),
+            Math::Sign("="),
+            of_weights("mean"),
+            Math::Sign("+"),
+            of_weights("sd"),
+            Math::Mark("·"),
+            Math::name("ε"),
+            Math::Mark(","),
+            Math::name("ε"),
+            Math::Sign("~"),
+            noise,
+        ]));
     }
-    let left = match &gradient.over[..] {
-        [] => Math::row([Math::Mark("∇"), Math::name("L")]),
-        over => {
-            let names = Math::list(over.iter().map(|kernel| kernel_name(derivation, *kernel)).collect());
-            Math::row([Math::Under(Box::new(Math::Mark("∇")), Box::new(names)), Math::name("L")])
-        }
+    formulas
+}
+
+/// `∇_{names} L = E_q[ parts ]`
+fn ascent(derivation: &BoundDerivation, names: Vec<Math>, parts: Vec<(Sign, Math)>) -> Math {
+    let nabla = match names[..] {
+        [] => Math::Mark("∇"),
+        _ => Math::Under(Box::new(Math::Mark("∇")), Box::new(Math::list(names))),
     };
     let right = if parts.is_empty() { Math::Number("0".to_owned()) } else { Math::Expectation(Box::new(signed(parts))) };
-    Math::row([left, Math::Sign(if derivation.relation == Relation::Approximately { "≈" } else { "=" }), right])
+    let relation = Math::Sign(if derivation.relation == Relation::Approximately { "≈" } else { "=" });
+    Math::row([nabla, Math::name("L"), relation, right])
+}
+
+/// `Σ_t ∇log q · ( … − b )`
+fn scored(derivation: &BoundDerivation, score: &Score) -> (Sign, Math) {
+    let own = times_of_score(derivation, score.factor);
+    let density = derivation.notation.density(score.factor).at("t", 0);
+    let nabla = Math::row([Math::Mark("∇"), Math::Operator("log"), density]);
+    let mut inside: Vec<(Sign, Math)> = Vec::new();
+    // neighbours that run over the same times share a sum
+    let mut at = 0;
+    while at < score.credit.len() {
+        let first = score.credit[at];
+        let of = |credit: Credit| &derivation.terms[credit.term.0 as usize];
+        let alike =
+            |credit: &&Credit| credit.from == first.from && of(**credit).times == of(first).times && of(**credit).live == of(first).live;
+        let run = score.credit[at..].iter().take_while(alike).count();
+        inside.push(credited(derivation, &score.credit[at..at + run], own));
+        at += run;
+    }
+    inside.push((Sign::Minus, Math::name("b")));
+    let body = Math::row([nabla, Math::Sign("·"), Math::Round(Box::new(signed(inside)))]);
+    let live = own.is_some_and(|(_, live)| live);
+    let times = own.map_or(Times { from: Moment::First(0), to: Moment::Last(0) }, |(times, _)| times);
+    (Sign::Plus, if times.is_once() { body } else { summed(&times, live, "t", None, body) })
+}
+
+/// `Σ_t ∇f`
+fn moving(derivation: &BoundDerivation, term: TermId) -> (Sign, Math) {
+    let of = &derivation.terms[term.0 as usize];
+    let of_weights = |factor: FactorRef| derivation.gradient.mean_fields.iter().any(|field| field.factor == factor);
+    let moving = match &of.kind {
+        // of a ratio only the part above moves: the score below has mean zero; a ratio of weights moves with the weights
+        TermKind::LogRatio { p, q } if !of_weights(*q) => {
+            let density = at_shift(derivation.notation.density(*p), derivation.notation.shift(*p, *q));
+            Math::row([Math::Operator("log"), density]).at("t", 0)
+        }
+        _ => body(derivation, of, "t", 0),
+    };
+    let inner = Math::row([Math::Mark("∇"), moving]);
+    (of.sign, summed(&of.times, of.live, "t", None, inner))
 }
 
 pub fn kernel_name(derivation: &BoundDerivation, kernel: KernelId) -> Math {
@@ -85,8 +121,9 @@ pub fn kernel_name(derivation: &BoundDerivation, kernel: KernelId) -> Math {
 }
 
 /// What a baseline may read: `s[t], t`.
-pub fn baseline(derivation: &BoundDerivation, score: &crate::bound::derivation::Score) -> Math {
-    let mut reads: Vec<Math> = score.baseline_reads.iter().map(|read| derivation.notation.variable(*read).at("t", 0)).collect();
+pub fn baseline(derivation: &BoundDerivation, score: &Score) -> Math {
+    let mut reads: Vec<Math> =
+        derivation.gradient.baseline_reads(score).iter().map(|read| derivation.notation.variable(*read).at("t", 0)).collect();
     if times_of_score(derivation, score.factor).is_none_or(|(times, _)| !times.is_once()) {
         reads.push(Math::name("t"));
     }
@@ -165,7 +202,7 @@ fn credited(derivation: &BoundDerivation, credits: &[Credit], own: Option<(Times
 }
 
 /// When a scored factor is drawn, and whether it stops at the end.
-fn times_of_score(derivation: &BoundDerivation, factor: crate::model::FactorRef) -> Option<(Times, bool)> {
+fn times_of_score(derivation: &BoundDerivation, factor: FactorRef) -> Option<(Times, bool)> {
     let split = derivation.drafts.iter().find(|term| matches!(term.kind, TermKind::LogFactor { factor: known } if known == factor))?;
     Some((split.times, split.live))
 }

@@ -20,6 +20,7 @@ pub fn json(derivation: &Derivation) -> Value {
 fn bound(bound: &BoundDerivation) -> Value {
     let density = |at| plain(&bound.notation.density(at).at("t", 0));
     let gradient = &bound.gradient;
+    let formulas: Vec<String> = formula::gradients(bound).iter().map(plain).collect();
     let kernels = |ids: &[crate::model::KernelId]| ids.iter().map(|id| bound.notation.kernel(*id).to_owned()).collect::<Vec<_>>();
     let scores = gradient.scores.iter().map(|score| {
         let credit = score.credit.iter().map(|credit| match credit.from {
@@ -55,10 +56,20 @@ fn bound(bound: &BoundDerivation) -> Value {
             })
         }).collect::<Vec<_>>(),
         "gradient": {
-            "formula": plain(&formula::gradient(bound)),
+            "formula": formulas.first(),
+            "formulas": formulas,
             "over": kernels(&gradient.over),
             "scores": scores.collect::<Vec<_>>(),
             "pathwise": gradient.pathwise.iter().map(|path| json!({ "term": path.term.0 + 1, "kernels": kernels(&path.kernels) })).collect::<Vec<_>>(),
+            "mean_fields": gradient.mean_fields.iter().map(|field| json!({
+                "factor": plain(&bound.notation.draw(field.factor)),
+                "kernel": bound.notation.kernel(field.kernel),
+                "parameters": { "mean": field.weights, "sd": field.weights },
+                "estimator": "pathwise",
+                "scores": field.scores.iter().map(|factor| density(*factor)).collect::<Vec<_>>(),
+                "through": field.through.iter().map(|term| term.0 + 1).collect::<Vec<_>>(),
+                "closed_form": field.divergence.map(|term| term.0 + 1),
+            })).collect::<Vec<_>>(),
             "remarks": gradient.remarks.iter().map(|remark| remark.0.clone()).collect::<Vec<_>>(),
         },
     })

@@ -31,8 +31,9 @@ pub fn latex(derivation: &Derivation, detail: Detail) -> String {
             out.push_str("\\end{align*}\n");
         }
         out.push_str("\\begin{gather*}\n");
-        out.push_str(&format!("  {} \\\\\n", show(&formula::bound(bound))));
-        out.push_str(&format!("  {}\n", show(&formula::gradient(bound))));
+        let formulas: Vec<String> =
+            std::iter::once(formula::bound(bound)).chain(formula::gradients(bound)).map(|math| show(&math)).collect();
+        out.push_str(&format!("  {}\n", formulas.join(" \\\\\n  ")));
         out.push_str("\\end{gather*}\n");
     }
     out
@@ -147,6 +148,7 @@ fn mark(sign: &str) -> &str {
         "≤" => "\\le ",
         "≠" => "\\ne ",
         "≈" => "\\approx ",
+        "~" => "\\sim ",
         "‖" => "\\,\\|\\,",
         "·" => "\\cdot ",
         "∇" => "\\nabla ",

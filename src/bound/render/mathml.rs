@@ -21,7 +21,10 @@ pub fn mathml(derivation: &Derivation, detail: Detail) -> String {
             }
             out.push_str("</ol>\n");
         }
-        out.push_str(&format!("<p>{}</p>\n<p>{}</p>\n</section>\n", display(&formula::bound(bound)), display(&formula::gradient(bound))));
+        for formula in std::iter::once(formula::bound(bound)).chain(formula::gradients(bound)) {
+            out.push_str(&format!("<p>{}</p>\n", display(&formula)));
+        }
+        out.push_str("</section>\n");
     }
     out
 }

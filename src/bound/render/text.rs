@@ -2,7 +2,7 @@
 
 use super::Detail;
 use super::formula;
-use crate::bound::derivation::{BoundDerivation, Change, Derivation, Relation, Sign, TermKind};
+use crate::bound::derivation::{BoundDerivation, Change, Derivation, MeanField, Relation, Sign, TermId, TermKind};
 use crate::bound::math::Math;
 use std::fmt::Write as _;
 
@@ -82,7 +82,9 @@ fn write_steps(out: &mut String, bound: &BoundDerivation) {
 fn write_gradient(out: &mut String, bound: &BoundDerivation) {
     let gradient = &bound.gradient;
     line(out, "gradient");
-    line(out, &format!("  {}", plain(&formula::gradient(bound))));
+    for formula in formula::gradients(bound) {
+        line(out, &format!("  {}", plain(&formula)));
+    }
     for score in &gradient.scores {
         let density = plain(&bound.notation.density(score.factor).at("t", 0));
         line(out, &format!("  b of {density} may read {}; it is fitted before the batch", plain(&formula::baseline(bound, score))));
@@ -90,9 +92,34 @@ fn write_gradient(out: &mut String, bound: &BoundDerivation) {
             line(out, &format!("  {density} cancelled in the bound; its score stays"));
         }
     }
+    for field in &gradient.mean_fields {
+        line(out, &format!("  {}", path(bound, field)));
+    }
     for remark in &gradient.remarks {
         line(out, &format!("  note: {}", remark.0));
     }
+}
+
+/// How the means and standard deviations of drawn weights get their gradient.
+fn path(bound: &BoundDerivation, field: &MeanField) -> String {
+    let weights = plain(&bound.notation.draw(field.factor));
+    let terms = |ids: &[TermId]| ids.iter().map(|id| (id.0 + 1).to_string()).collect::<Vec<_>>().join(", ");
+    let mut text = format!("a mean and an sd for each of the {} numbers of {weights} move", field.weights);
+    if !field.through.is_empty() {
+        text.push_str(&format!(": pathwise through the drawn weights in {}", counted("term", &field.through, &terms(&field.through))));
+    }
+    if !field.scores.is_empty() {
+        let densities: Vec<String> = field.scores.iter().map(|factor| plain(&bound.notation.density(*factor).at("t", 0))).collect();
+        text.push_str(&format!(", in the {} of {}", counted("score", &field.scores, ""), densities.join(", ")));
+    }
+    if let Some(divergence) = field.divergence {
+        text.push_str(&format!(", in closed form in term {}", divergence.0 + 1));
+    }
+    text
+}
+
+fn counted<T>(word: &str, items: &[T], names: &str) -> String {
+    format!("{word}{} {names}", if items.len() == 1 { "" } else { "s" }).trim_end().to_owned()
 }
 
 fn sign_text(sign: Sign) -> &'static str {

@@ -19,7 +19,7 @@ pub fn constant(work: &mut Work, at: DraftId, name: String) -> bool {
 
 fn is_fixed(work: &Work, at: DraftId) -> bool {
     let term = work.term(at);
-    let reads = term_reads(work.model, work.bound, term);
+    let reads = term_reads(work.scope, term);
     !work.over.is_empty()
         && !kernels_of(work.bound, &term.kind).into_iter().any(|kernel| work.moves(kernel))
         && reads.iter().all(|read| work.moved.downstream(*read).is_none())

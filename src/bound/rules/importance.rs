@@ -1,14 +1,19 @@
 use super::Work;
 use crate::bound::density::{Density, density};
 use crate::bound::derivation::{Change, Relation, Rule, Shape, Step};
-use crate::model::{Bound, Distribution, Factor, KernelRef, Model, Scores};
+use crate::model::{Distribution, Factor, KernelRef, Model, Scores, Target};
+use std::collections::HashMap;
 
 /// log p(R̂) = log E_q[ Π P / Π Q · exp ΣΛ ]
 ///
 /// Averaging over the posterior instead of the prior, with the ratio of the two as weight. An equality where the posterior reaches
 /// wherever the prior and the likelihood have mass; where it may not, the right side is the smaller one (≥).
 pub fn importance(work: &mut Work) {
-    let short = work.bound.posterior.iter().find(|q| !reaches(work.model, work.bound, q));
+    let mut others: HashMap<Target, Vec<&Factor>> = HashMap::new();
+    for p in work.bound.prior.iter().chain(&work.bound.auxiliary) {
+        others.entry(p.targets[0]).or_default().push(p);
+    }
+    let short = work.bound.posterior.iter().find(|q| !reaches(work.model, others.get(&q.targets[0]).map_or(&[], Vec::as_slice), q));
     let (relation, note) = match short {
         None => (Relation::Equal, None),
         Some(_) => (Relation::AtLeast, Some("the posterior may leave out what the prior can reach".to_owned())),
@@ -22,9 +27,9 @@ pub fn importance(work: &mut Work) {
 }
 
 /// Whether a factor of the posterior is the prior's own, or positive everywhere.
-fn reaches(model: &Model, bound: &Bound, q: &Factor) -> bool {
-    let same = |p: &&Factor| p.targets == q.targets && p.kernel == q.kernel && p.arguments == q.arguments;
-    if bound.prior.iter().chain(&bound.auxiliary).any(|p| same(&p)) {
+fn reaches(model: &Model, partners: &[&Factor], q: &Factor) -> bool {
+    let same = |p: &Factor| p.targets == q.targets && p.kernel == q.kernel && p.arguments == q.arguments;
+    if partners.iter().any(|p| same(p)) {
         return true;
     }
     if density(model, q) != Density::Known {

@@ -22,7 +22,7 @@ pub use pair::pair;
 pub use split::split;
 
 use super::derivation::{Change, DraftId, Relation, Rule, Step, Term, Times};
-use super::influence::{Influence, Reach};
+use super::influence::{Influence, Reach, Scope};
 use super::time::can_end;
 use crate::model::{Bound, Factor, FactorRef, KernelId, KernelRef, Model, ParameterId, kernel_parameters};
 use std::collections::BTreeSet;
@@ -31,12 +31,13 @@ use std::collections::BTreeSet;
 pub struct Work<'a> {
     pub model: &'a Model,
     pub bound: &'a Bound,
+    pub scope: &'a Scope<'a>,
     pub influence: &'a Influence,
     /// What the draws of the factors with moving parameters can influence.
     pub moved: Reach<'a>,
     /// The kernels whose parameters move when this bound is maximised, and those parameters.
     pub over: Vec<KernelId>,
-    moving: BTreeSet<ParameterId>,
+    pub moving: BTreeSet<ParameterId>,
     pub can_end: bool,
     pub steps: Vec<Step>,
     pub drafts: Vec<Term>,
@@ -57,7 +58,8 @@ pub struct Piece {
 }
 
 impl<'a> Work<'a> {
-    pub fn new(model: &'a Model, bound: &'a Bound, influence: &'a Influence, over: Vec<KernelId>) -> Work<'a> {
+    pub fn new(scope: &'a Scope<'a>, influence: &'a Influence, over: Vec<KernelId>) -> Work<'a> {
+        let (model, bound) = (scope.model, scope.bound);
         let moving: BTreeSet<ParameterId> = over.iter().flat_map(|kernel| kernel_parameters(model, *kernel)).collect();
         let moves = |factor: &&Factor| kernel_moves(model, &moving, &factor.kernel);
         let moved = influence.from(bound.posterior.iter().filter(moves));
@@ -65,6 +67,7 @@ impl<'a> Work<'a> {
         Work {
             model,
             bound,
+            scope,
             influence,
             moved,
             over,

@@ -19,7 +19,7 @@ pub fn pair(work: &mut Work, piece: &Piece) -> Result<DraftId, String> {
     }
     let reach = work.influence.from([q]);
     let shift = lead(q) - lead(p);
-    let after = factor_reads(work.model, work.bound, p).into_iter().map(|read| shifted(read, shift)).find(|read| reach.influences(*read));
+    let after = factor_reads(work.scope, p).into_iter().map(|read| shifted(read, shift)).find(|read| reach.influences(*read));
     if let Some(read) = after {
         let notation = crate::bound::notation::read_name(work.model, read);
         return Err(format!("the {} reads {notation}, which the draw itself influences", block_name(piece)));

@@ -1,0 +1,59 @@
+//! The estimators that a model's gradient can be had by: every baseline with nothing that biases, and the one bias that the literature is used to.
+
+use super::{Baseline, Plan, Quantity, plan};
+use crate::bound::Derivation;
+use crate::diagnostic::Diagnostics;
+use crate::model::Model;
+
+/// A plan whose gradient is estimated in one particular way.
+#[derive(Clone, Debug)]
+pub struct Alternative {
+    /// As `infer` would say it: `baseline = leave_one_out`.
+    pub name: &'static str,
+    /// Whether theory says that the estimate is unbiased.
+    pub claims_unbiased: bool,
+    pub plan: Plan,
+}
+
+/// Plans of the same model and bound: without a baseline, with the leave-one-out mean, with the file's own network where it has one, each with the
+/// exact credit; and `kl_to_go = false`, which drops the later divergences (biased, except where the policy equals its prior). Of the file's
+/// `infer` only the network of the baseline counts: what else biases (`lambda`, `discount`) is left at the value that does not.
+///
+/// # Errors
+/// As [`plan`].
+pub fn alternatives(model: &Model, derivation: &Derivation) -> Result<Vec<Alternative>, Diagnostics> {
+    let mut model = model.clone();
+    model.settings.retain(|setting| setting.key == "baseline");
+    let written = plan(&model, derivation)?;
+    let unbiased = |name, plan| Alternative { name, claims_unbiased: true, plan };
+    let mut found = vec![
+        unbiased("baseline = none", with_baseline(&written, Baseline::None)),
+        unbiased("baseline = leave_one_out", with_baseline(&written, Baseline::LeaveOneOut)),
+    ];
+    if written.settings.has_learned_baseline() {
+        found.push(unbiased("baseline = a network", written.clone()));
+    }
+    if let Some(plan) = without_kl_to_go(with_baseline(&written, Baseline::LeaveOneOut)) {
+        found.push(Alternative { name: "kl_to_go = false", claims_unbiased: false, plan });
+    }
+    Ok(found)
+}
+
+fn with_baseline(plan: &Plan, baseline: Baseline) -> Plan {
+    let mut plan = plan.clone();
+    plan.settings.baseline = baseline;
+    plan.baseline_reads = Vec::new();
+    plan.fitted.clear();
+    plan.shared = false;
+    plan
+}
+
+/// `None` where there is no later action term to drop.
+fn without_kl_to_go(mut plan: Plan) -> Option<Plan> {
+    plan.settings.kl_to_go = false;
+    let mut dropped = false;
+    for term in plan.terms.iter_mut().filter(|term| !matches!(term.quantity, Quantity::Exponent(_))) {
+        dropped |= term.credit.take().is_some();
+    }
+    dropped.then_some(plan)
+}
