@@ -8,8 +8,16 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
 const COUNTS: &str = "checkpoint/counts";
-const LISTS: [&str; 8] =
-    ["optimiser/first", "optimiser/second", "fit/first", "fit/second", "previous/parameters", "normalize/inputs", "normalize/returns", "rounds/judged"];
+const LISTS: [&str; 8] = [
+    "optimiser/first",
+    "optimiser/second",
+    "fit/first",
+    "fit/second",
+    "previous/parameters",
+    "normalize/inputs",
+    "normalize/returns",
+    "rounds/judged",
+];
 
 const RECENT: &str = "until/recent";
 
@@ -58,7 +66,8 @@ impl Checkpoint {
         let [step, env_steps, optimiser_steps, fit_steps] = counts[..] else {
             return Err(FileError(format!("`{COUNTS}` holds {} numbers in the file, not 4", counts.len())));
         };
-        let list = |at: usize| -> Result<Vec<f64>, FileError> { Ok(words(LISTS[at], Dtype::F64)?.into_iter().map(f64::from_bits).collect()) };
+        let list =
+            |at: usize| -> Result<Vec<f64>, FileError> { Ok(words(LISTS[at], Dtype::F64)?.into_iter().map(f64::from_bits).collect()) };
         let optimiser = OptimiserState { steps: optimiser_steps, first: list(0)?, second: list(1)? };
         let fit = OptimiserState { steps: fit_steps, first: list(2)?, second: list(3)? };
         let (previous, inputs, returns, judged) = (list(4)?, list(5)?, list(6)?, list(7)?);

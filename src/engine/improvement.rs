@@ -29,12 +29,8 @@ impl<'a> Judge<'a> {
         if !plan.terms.iter().any(previous) {
             return None;
         }
-        let mut judge = Judge {
-            plan,
-            evaluator: Evaluator::new(&plan.model, plan.derivation.bound),
-            before: 0.0,
-            rounds: Rounds::default(),
-        };
+        let mut judge =
+            Judge { plan, evaluator: Evaluator::new(&plan.model, plan.derivation.bound), before: 0.0, rounds: Rounds::default() };
         judge.before = judge.evaluate(start, start)?.expected_log_likelihood;
         Some(judge)
     }

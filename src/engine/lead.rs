@@ -319,7 +319,8 @@ impl<'a, E: Number> Lead<'a, E> {
         previous.moved = !checkpoint.previous.is_empty();
         previous.values.iter_mut().zip(&checkpoint.previous).for_each(|(mine, &theirs)| *mine = Float::of(theirs));
         (self.step, self.env_steps) = (checkpoint.step, checkpoint.env_steps);
-        let at_round = if previous.moved { previous_values(&parameters.to_f64(), &previous) } else { parameters.to_f64() };
+        let within = !checkpoint.step.is_multiple_of(self.plan.settings.steps_in_round());
+        let at_round = if within && previous.moved { previous_values(&parameters.to_f64(), &previous) } else { parameters.to_f64() };
         self.judge = Judge::new(self.plan, &at_round).map(|judge| judge.after(checkpoint.rounds));
         if self.plan.settings.normalize.returns {
             *write(&shared.returns) = self.return_scale();

@@ -206,6 +206,104 @@ fn the_same_seed_gives_the_same_bits_on_any_number_of_threads_and_after_a_resump
 }
 
 #[test]
+fn rounds_and_passes_give_the_same_bits_on_any_number_of_threads_and_after_a_resumption() {
+    let cases = [
+        ("previous pi(s[t])", "rounds = 10; steps = 3; epochs = 2; minibatch = 50; clip_ratio = 0.2; baseline = mlp(s, t, hidden = [8])"),
+        ("previous pi(s[t])", "rounds = 30; update = trust_region(kl = 0.02); baseline = table(s, t); epochs = 2; normalize = returns"),
+        ("Uniform", "steps = 30; n_step = 2; baseline = mlp(s, hidden = [8]); normalize = [returns, advantages]"),
+        ("Uniform", "steps = 30; epochs = 3; kl_target = 0.001"),
+    ];
+    for (prior, infer_block) in cases {
+        let text = chain(MLP, prior, &format!("trajectories = 40; shards = 4; log_every = 1; {infer_block}"));
+        let one = infer(&planned(&text, &[("threads", "1")]), &mut ()).unwrap();
+        let plan = planned(&text, &[("threads", "2")]);
+        assert_eq!(bits(&infer(&plan, &mut ()).unwrap()), bits(&one), "two threads, {infer_block}");
+        let half = infer(&plan, &mut Until(13)).unwrap();
+        let written = half.checkpoint.to_safetensors().unwrap();
+        let whole = resume(&plan, &Checkpoint::from_safetensors(&plan.model, &written).unwrap(), &mut ()).unwrap();
+        assert_eq!(bits(&whole), bits(&one), "resumed, {infer_block}");
+        assert_eq!((whole.evaluation, whole.rounds), (one.evaluation, one.rounds), "{infer_block}");
+    }
+}
+
+/// The stable iteration without samples: no round falls, and each keeps the promise of the theorem.
+#[test]
+fn exact_rounds_never_fall() {
+    let stationary = "kernel pi(a | s) = Categorical(logits = table(s))";
+    let in_time = "kernel pi(a | s, t) = Categorical(logits = table(s, t))";
+    let mut gains = Vec::new();
+    for (policy, reads) in [(stationary, "s[t]"), (MLP, "s[t]"), (in_time, "s[t], t")] {
+        let infer_block = "rounds = 6; update = exact(iterations = 60); precision = f64; trajectories = 4; log_every = 1";
+        let text = chain(policy, &format!("previous pi({reads})"), infer_block).replace("~ pi(s[t])", &format!("~ pi({reads})"));
+        let mut log = Log::default();
+        let run = infer(&planned(&text, &[]), &mut log).unwrap();
+        let rounds = run.rounds.unwrap();
+        assert_eq!((rounds.done, rounds.fell), (6, 0), "{policy}");
+        assert!(rounds.largest_shortfall < 1e-9, "{policy}: {rounds:?}");
+        let gained: f64 = log.0.iter().map(|batch| batch.improvement.unwrap().gain).sum();
+        assert!(gained > 0.1, "{policy}: {gained}");
+        gains.push(gained);
+    }
+    assert!(gains[2] >= gains[0], "a policy that sees the time can do no worse: {gains:?}");
+}
+
+/// The batch's policy is left by no more than the radius, and the bound of the round rises.
+#[test]
+fn a_trust_region_step_improves_within_its_radius() {
+    let settings = "trajectories = 400; rounds = 12; update = trust_region(kl = 0.01); log_every = 1; precision = f64";
+    let mut log = Log::default();
+    infer(&planned(&chain(MLP, "previous pi(s[t])", settings), &[]), &mut log).unwrap();
+    let improvements: Vec<_> = log.0.iter().map(|batch| batch.improvement.unwrap()).collect();
+    for (batch, improvement) in log.0.iter().zip(&improvements) {
+        // the mean over the batch's states times its live steps is at most what a trajectory's six steps can hold
+        assert!(improvement.kl <= 0.01 * 6.0 * 1.2, "step {}: {improvement:?}", batch.step);
+    }
+    let gained: f64 = improvements.iter().map(|improvement| improvement.gain).sum();
+    assert!(gained > 0.3, "{gained}");
+}
+
+/// One normal draw, rewarded by `−(a − ½)²`: `L = −α ((m − ½)² + σ²) − KL(N(m, σ) ‖ N(0, 1))`.
+#[test]
+fn the_gradient_of_a_normal_policy_is_that_of_its_bound() {
+    let text = "model aim
+        param alpha = 0.8
+        horizon T = 1
+        environment aim {
+          state s : 0..1; action a : real; reward r
+          s[1] ~ Delta(0); s[t+1] ~ Delta(1); r[t] = -(a[t] - 0.5) ^ 2
+        }
+        kernel pi(a | s) = Normal(mean = table(s), sd = softplus(table(s)) + 0.1)
+        prior      { s[1] ~ aim.initial; a[t] ~ PRIOR;    s[t+1] ~ aim.transition(s[t], a[t]) }
+        likelihood { R[t] ~ exp(alpha * r[t]) }
+        posterior  { s[1] ~ aim.initial; a[t] ~ pi(s[t]); s[t+1] ~ aim.transition(s[t], a[t]) }
+        infer      { trajectories = 64; precision = f64; threads = 1 }";
+    let plan = planned(&text.replace("PRIOR", "Normal(mean = 0, sd = 1)"), &[]);
+    let mut parameters = Parameters::<f64>::initial(&plan.model, 0);
+    // rows of the two states, mean first
+    parameters.values_mut().copy_from_slice(&[0.3, 0.0, 0.4, 0.0]);
+    let bound = |at: &[f64]| {
+        let (m, sd) = (at[0], (1.0 + at[2].exp()).ln() + 0.1);
+        -0.8 * ((m - 0.5) * (m - 0.5) + sd * sd) - (0.5 * (sd * sd + m * m) - 0.5 - sd.ln())
+    };
+    let exact: Vec<f64> = (0..4)
+        .map(|k| {
+            let at = |h: f64| parameters.values().iter().enumerate().map(|(i, x)| x + if i == k { h } else { 0.0 }).collect::<Vec<f64>>();
+            (bound(&at(1e-5)) - bound(&at(-1e-5))) / 2e-5
+        })
+        .collect();
+    let batches = 400;
+    let estimates = gradient_estimates(&plan, &parameters, 0..batches).unwrap();
+    for k in [0, 2] {
+        let mean = estimates.iter().map(|g| g[k]).sum::<f64>() / batches as f64;
+        let variance = estimates.iter().map(|g| (g[k] - mean).powi(2)).sum::<f64>() / (batches as f64 - 1.0);
+        let z = (mean - exact[k]) / (variance / batches as f64).sqrt();
+        assert!(z.abs() < 4.0 && variance > 0.0, "number {k}: {mean} and {}, z = {z}", exact[k]);
+    }
+    let sampled = evaluate(&plan, &parameters, 20_000, false, 3).unwrap();
+    assert!((sampled.bound - bound(parameters.values())).abs() < 4.0 * sampled.bound_se, "{sampled:?}");
+}
+
+#[test]
 fn a_step_that_explodes_stops_the_run_and_keeps_what_was_good() {
     let text = chain(MLP, "Uniform", "trajectories = 8; steps = 50; optimizer = sgd(rate = 1e39)");
     match infer(&planned(&text, &[]), &mut ()) {

@@ -1,7 +1,7 @@
 //! From the factors of a bound, as they are written, to the nodes and edges of its graph.
 
 use super::{FactorGraph, FactorNode, Kind, NodeId, Part, Place, VariableNode};
-use crate::bound::notation::{Notation, law_name};
+use crate::bound::notation::{Names, Notation, law_name};
 use crate::bound::render::plain;
 use crate::expr::ExprId;
 use crate::model::{
@@ -20,7 +20,7 @@ const SPELT_OUT: i32 = 5;
 pub fn factor_graph(model: &Model, bound: BoundId) -> FactorGraph {
     let bound = model.bound(bound);
     let mut draft = Draft { model, bound, nodes: BTreeMap::new(), factors: Vec::new() };
-    let notation = Notation::of(model, bound);
+    let notation = Notation::of(model, bound, &Names::of(model));
     let mut shared = BTreeSet::new();
     for (block, part) in [(Block::Prior, Part::Prior), (Block::Auxiliary, Part::Auxiliary), (Block::Posterior, Part::Posterior)] {
         for (at, factor) in bound.factors(block).iter().enumerate() {
