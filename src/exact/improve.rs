@@ -24,7 +24,7 @@ pub fn best_policy(model: &Model, bound: BoundId, tables: &KernelTables, kernel:
     if trellis.memories > 1 || drawn.memories > 1 {
         return Ok(None);
     }
-    let (states, horizon) = (trellis.states, trellis.horizon);
+    let horizon = trellis.horizon;
     let mut value = vec![0.0; trellis.nodes()];
     let mut ahead = vec![0.0; trellis.dynamics[0].table.transition.rows()];
     let mut weight = vec![0.0; trellis.choices.count()];
@@ -34,7 +34,7 @@ pub fn best_policy(model: &Model, bound: BoundId, tables: &KernelTables, kernel:
         trellis.arrive(t + 1, &mut value)?;
         expectations(&mut trellis, t, &value, &mut ahead)?;
         trellis.weigh(t, &mut weight)?;
-        for state in 0..states {
+        for (state, value) in value.iter_mut().enumerate() {
             let choices = trellis.choices.start[state]..trellis.choices.start[state + 1];
             let soft: Vec<f64> = choices
                 .clone()
@@ -43,10 +43,10 @@ pub fn best_policy(model: &Model, bound: BoundId, tables: &KernelTables, kernel:
                     weight => weight + ahead[trellis.choices.row[choice] as usize],
                 })
                 .collect();
-            value[state] = log_sum_exp(&soft);
+            *value = log_sum_exp(&soft);
             for (choice, soft) in choices.zip(soft) {
-                let Some(entry) = lookup.entry(choice, t).filter(|_| value[state] > f64::NEG_INFINITY) else { continue };
-                let log_policy = soft - value[state];
+                let Some(entry) = lookup.entry(choice, t).filter(|_| *value > f64::NEG_INFINITY) else { continue };
+                let log_policy = soft - *value;
                 // one entry for several steps or states: the table does not tell them apart
                 if written[entry] && (table.log_probability[entry] - log_policy).abs() > 1e-12 {
                     return Ok(None);
