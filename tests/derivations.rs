@@ -66,12 +66,12 @@ fn broken_rules_are_caught() {
             })
         }),
         ("T log n, a constant, where an episode can end", |bound| {
-            // the environment's transition goes on after the end: counted with it, log n is counted at every step
-            let split = bound.drafts.iter().find_map(|term| match term.kind {
-                TermKind::LogFactor { factor } if factor.block == Block::Posterior && !term.live && !term.times.is_once() => Some(factor),
+            // nothing stops s[1]: counted by it, log n is counted at every step
+            let first = bound.drafts.iter().find_map(|term| match term.kind {
+                TermKind::LogFactor { factor } if factor.block == Block::Posterior && !term.live && term.times.is_once() => Some(factor),
                 _ => None,
             });
-            let Some(unstopped) = split else { return false };
+            let Some(unstopped) = first else { return false };
             let mut changed = false;
             for term in bound.drafts.iter_mut().filter(|term| term.live) {
                 if let TermKind::LogCount { count, .. } = term.kind {

@@ -66,7 +66,8 @@ fn close(found: &[f64], wanted: &[f64], within: f64) {
 
 #[test]
 fn cartpole_moves_as_gymnasium_does() {
-    let text = starting(&text("cartpole.rlmodel"), "{ x: 0.01, v: -0.02, θ: 0.03, ω: 0.04 }");
+    let environment = starting(&text("cartpole.rlenv"), "{ x: 0.01, v: -0.02, θ: 0.03, ω: 0.04 }");
+    let text = text("cartpole.rlmodel").replace("from \"cartpole.rlenv\"", &format!("{{\n{environment}\n}}"));
     let (states, _, sum) = roll(&model("cartpole.rlmodel", text), |step, _| Action::Number([1, 1, 0, 1, 0, 0, 1][step % 7]));
     assert_eq!((states.len() - 1, sum), (21, 21.0));
     close(&states[1], &[0.009600000000000001, 0.17467919574755525, 0.030799999999999998, -0.2430687179600081], 1e-12);

@@ -466,6 +466,6 @@ fn phrase(rule: Rule) -> &'static str {
         k_weights => "`weights`",
         k_when => "`when`",
         k_within => "`within`",
-        semicolon | WHITESPACE | COMMENT | BOM | file | rlenv | letter | reserved => "",
+        semicolon | WHITESPACE | BOM | file | rlenv | letter | reserved => "",
     }
 }
