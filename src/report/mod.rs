@@ -19,7 +19,7 @@ pub use as_run::as_run;
 pub use atomic::write_atomic;
 pub use folder::{CHECKPOINT, Folder, METRICS, MODEL, Occupied, PARAMETERS, SUMMARY, TIMINGS};
 pub use log::Log;
-pub use summary::{End, ExactSummary, Gap, PolicySummary, Summary};
+pub use summary::{End, ExactSummary, Gap, PolicySummary, RoundsSummary, Summary};
 
 use std::io;
 use std::path::PathBuf;

@@ -21,9 +21,22 @@ pub struct Summary {
     pub seed: u64,
     /// Of rlppl.
     pub version: String,
+    /// Where the model is finite and its prior is the policy of the last round.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rounds: Option<RoundsSummary>,
     /// Where the model is finite: what `rlppl exact --policy` says of the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exact: Option<ExactSummary>,
+}
+
+/// What the oracle says of the rounds of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RoundsSummary {
+    pub done: u64,
+    /// Rounds after which the expected log-likelihood was less than before.
+    pub fell: u64,
+    /// By how much a round's gain in expected log-likelihood was at most less than its KL, which its maximum is not; nats.
+    pub largest_shortfall: f64,
 }
 
 /// Why a run came to its end.

@@ -70,7 +70,19 @@ struct MetricsLine<'a> {
     gradient_norm: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     baseline_error: &'a Option<f64>,
+    /// Of the round that ends here, by the oracle.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    round: Option<RoundLine>,
     env_steps: u64,
+}
+
+/// What a round was worth: `gain` of expected log-likelihood, and by how much it falls short of `kl`; nats.
+#[derive(Serialize)]
+struct RoundLine {
+    expected_return: f64,
+    gain: f64,
+    kl: f64,
+    shortfall: f64,
 }
 
 /// A line of `timings.jsonl`.
@@ -93,6 +105,12 @@ impl Observer for Follower<'_> {
             entropy: metrics.entropy,
             gradient_norm: metrics.gradient_norm,
             baseline_error: &metrics.baseline_error,
+            round: metrics.improvement.map(|round| RoundLine {
+                expected_return: round.expected_return,
+                gain: round.gain,
+                kl: round.kl,
+                shortfall: round.shortfall,
+            }),
             env_steps: metrics.env_steps,
         });
         let wall_seconds = self.seconds_before + metrics.wall_seconds;

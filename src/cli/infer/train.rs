@@ -7,7 +7,7 @@ use crate::cli::progress::{short, uncertain};
 use crate::cli::{Failure, exact};
 use crate::engine::{self, Checkpoint, EngineError, Run, Stopped};
 use crate::plan::Plan;
-use crate::report::{End, Folder, SUMMARY, Summary};
+use crate::report::{End, Folder, RoundsSummary, SUMMARY, Summary};
 use serde::Serialize;
 
 /// Trains `plan`, from a checkpoint where there is one, and leaves all that is kept of the run in `folder`.
@@ -59,6 +59,11 @@ fn summary(plan: &Plan, run: &Run, stopped: End, seconds_before: f64) -> Summary
         wall_seconds: seconds_before + run.wall_seconds,
         seed: plan.settings.seed,
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        rounds: run.rounds.map(|rounds| RoundsSummary {
+            done: rounds.done,
+            fell: rounds.fell,
+            largest_shortfall: rounds.largest_shortfall,
+        }),
         exact: exact::of_policy(&plan.model, &run.parameters),
     }
 }
@@ -82,6 +87,10 @@ pub fn print(Done { summary, folder }: &Done) -> String {
     text += &format!("{:<17}{:>21}  nats, estimated from trajectories\n", "bound", uncertain(summary.bound, summary.bound_se));
     text +=
         &format!("{:<17}{:>21}  estimated from trajectories\n", "expected return", uncertain(summary.expected_return, summary.return_se));
+    if let Some(rounds) = &summary.rounds {
+        let (done, fell, shortfall) = (rounds.done, rounds.fell, rounds.largest_shortfall);
+        text += &format!("{:<17}{done:>21}  of which {fell} fell; largest shortfall {shortfall:.4} nats, exact\n", "rounds");
+    }
     if let Some(exact) = &summary.exact {
         text += &exact::print(exact);
     }
