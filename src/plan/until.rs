@@ -10,7 +10,7 @@ pub struct Until {
     pub quantity: Watched,
     pub relation: Relation,
     pub value: f64,
-    /// How many batches the mean is over: as many as hold [`TRAJECTORIES`].
+    /// How many batches the mean is over: as many as hold 100 trajectories.
     pub batches: usize,
 }
 
