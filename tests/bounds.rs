@@ -145,6 +145,29 @@ fn a_derivation_prints_the_same_bytes_twice() {
     }
 }
 
+/// Formulas are broken into lines; what one line opens another closes.
+#[test]
+fn every_environment_bracket_and_element_that_is_opened_is_closed() {
+    for entry in fs::read_dir(folder()).expect("models/ can be read") {
+        let path = entry.expect("models/ can be read").path();
+        if path.extension().is_none_or(|extension| extension != "rlmodel") {
+            continue;
+        }
+        let derivation = derivation(path.file_stem().and_then(|stem| stem.to_str()).expect("model names are text"));
+        let (paper, page) = (latex(&derivation, Detail::Steps), mathml(&derivation, Detail::Steps));
+        for (open, close) in [("{", "}"), ("(", ")"), ("[", "]"), ("\\Bigl(", "\\Bigr)"), ("\\Bigl[", "\\Bigr]"), ("\\begin", "\\end")] {
+            assert_eq!(paper.matches(open).count(), paper.matches(close).count(), "{}: {open} {close}", path.display());
+        }
+        for element in
+            ["section", "ol", "li", "math", "mtable", "mtr", "mtd", "mrow", "msub", "mo", "mi", "mn", "mtext", "mfrac", "munderover"]
+        {
+            let opened = page.matches(&format!("<{element}>")).count() + page.matches(&format!("<{element} ")).count();
+            assert!(opened > 0 || ["mtext", "mfrac"].contains(&element), "{}: no <{element}>", path.display());
+            assert_eq!(opened, page.matches(&format!("</{element}>")).count(), "{}: <{element}>", path.display());
+        }
+    }
+}
+
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("models")
 }

@@ -37,8 +37,6 @@ pub enum Math {
     Fraction(Box<Math>, Box<Math>),
     Power(Box<Math>, Box<Math>),
     Under(Box<Math>, Box<Math>),
-    /// A changed part of a step.
-    Marked(Box<Math>),
 }
 
 impl Math {
@@ -87,7 +85,6 @@ impl Math {
             Math::Fraction(above, below) => Math::Fraction(again(above), again(below)),
             Math::Power(base, exponent) => Math::Power(again(base), again(exponent)),
             Math::Under(base, below) => Math::Under(again(base), again(below)),
-            Math::Marked(body) => Math::Marked(again(body)),
         }
     }
 }

@@ -2,10 +2,18 @@
 
 use super::Detail;
 use super::formula;
+use super::greek::GREEK;
+use super::lines::{Line, Piece, Size, lines, size};
 use crate::bound::derivation::Derivation;
 use crate::bound::math::Math;
 
-/// The bound and its gradient in an `align*`, with [`Detail::Steps`] the derivation before them.
+/// What a line of an article holds, in em: 345 points at a size of 10.
+const WIDTH: f64 = 33.0;
+/// What the list of steps takes off it.
+const LIST: f64 = 2.5;
+
+/// The bound and its gradient, broken into lines of an article, with [`Detail::Steps`] the numbered steps before them: what a step
+/// changes, and what it puts in its place.
 pub fn latex(derivation: &Derivation, detail: Detail) -> String {
     let mut out = format!("% {}; needs \\usepackage{{amsmath,amssymb}}\n", derivation.model);
     for bound in &derivation.bounds {
@@ -13,30 +21,49 @@ pub fn latex(derivation: &Derivation, detail: Detail) -> String {
             out.push_str(&format!("\\paragraph{{{}}}\n", escape(name)));
         }
         if detail == Detail::Steps {
-            out.push_str("\\begin{align*}\n");
-            let last = bound.steps.len().saturating_sub(1);
-            for (number, step) in bound.steps.iter().enumerate() {
+            out.push_str("\\begin{enumerate}\n");
+            for step in &bound.steps {
                 let (before, after) = formula::step(bound, step);
-                let relation = formula::relation(step.relation);
-                let end = if number == last { "" } else { "\\\\" };
-                out.push_str(&format!(
-                    "  {} &{} {} && \\text{{({}. {})}}{end}\n",
-                    show(&before),
-                    show(&relation),
-                    show(&after),
-                    number + 1,
-                    escape(step.rule.name())
-                ));
+                let rows = lines(&Math::row([before, formula::relation(step.relation), after]), WIDTH - LIST);
+                out.push_str(&format!("\\item {}\n{}", escape(step.rule.name()), display(&rows)));
             }
-            out.push_str("\\end{align*}\n");
+            out.push_str("\\end{enumerate}\n");
         }
-        out.push_str("\\begin{gather*}\n");
-        let formulas: Vec<String> =
-            std::iter::once(formula::bound(bound)).chain(formula::gradients(bound)).map(|math| show(&math)).collect();
-        out.push_str(&format!("  {}\n", formulas.join(" \\\\\n  ")));
-        out.push_str("\\end{gather*}\n");
+        let formulas = std::iter::once(formula::bound(bound)).chain(formula::gradients(bound));
+        let rows: Vec<Line> = formulas.flat_map(|formula| lines(&formula, WIDTH)).collect();
+        out.push_str(&display(&rows));
     }
     out
+}
+
+/// Lines under each other, aligned at their left ends.
+fn display(rows: &[Line]) -> String {
+    let rows: Vec<String> = rows.iter().map(|row| format!("  &{}{}", "\\quad ".repeat(row.indent), line(row))).collect();
+    format!("\\begin{{align*}}\n{}\n\\end{{align*}}\n", rows.join(" \\\\\n"))
+}
+
+fn line(row: &Line) -> String {
+    let pieces = row.pieces.iter().map(|piece| match piece {
+        Piece::Math(math) => show(math),
+        Piece::Sum { under, over } => sum(under, over.as_ref()),
+        Piece::OpenExpectation => "\\mathbb{E}_q\\Bigl[".to_owned(),
+        Piece::CloseExpectation => "\\Bigr]".to_owned(),
+        Piece::Open(Size::Text) => "(".to_owned(),
+        Piece::Close(Size::Text) => ")".to_owned(),
+        Piece::Open(Size::Display) => "\\Bigl(".to_owned(),
+        Piece::Close(Size::Display) => "\\Bigr)".to_owned(),
+    });
+    let mut text = pieces.collect::<Vec<_>>().join(" ");
+    // a sign at the beginning of a line stands between operands all the same
+    if let Some(Piece::Math(Math::Sign(_))) = row.pieces.first() {
+        text.insert_str(0, "{} ");
+    }
+    text
+}
+
+fn sum(under: &Math, over: Option<&Math>) -> String {
+    let over = over.map(|over| format!("^{{{}}}", show(over))).unwrap_or_default();
+    format!("\\sum_{{{}}}{over}", show(under))
 }
 
 fn show(math: &Math) -> String {
@@ -53,15 +80,12 @@ fn show(math: &Math) -> String {
             let end = |part: &Option<Box<Math>>| part.as_deref().map(show).unwrap_or_default();
             format!("{}{{:}}{}", end(from), end(to))
         }
-        Math::Sum { under, over, body } => {
-            let over = over.as_deref().map(|over| format!("^{{{}}}", show(over))).unwrap_or_default();
-            format!("\\sum_{{{}}}{over} {}", show(under), show(body))
-        }
+        Math::Sum { under, over, body } => format!("{} {}", sum(under, over.as_deref()), show(body)),
         Math::Expectation(body) => format!("\\mathbb{{E}}_q\\Bigl[ {} \\Bigr]", show(body)),
-        Math::Round(body) => {
-            let inner = show(body);
-            if inner.contains("\\sum") || inner.contains("\\frac") { format!("\\Bigl( {inner} \\Bigr)") } else { format!("({inner})") }
-        }
+        Math::Round(body) => match size(body) {
+            Size::Text => format!("({})", show(body)),
+            Size::Display => format!("\\Bigl( {} \\Bigr)", show(body)),
+        },
         Math::Square(body) => format!("[{}]", show(body)),
         Math::Fraction(above, below) => format!("\\frac{{{}}}{{{}}}", show(above), show(below)),
         Math::Power(base, exponent) => format!("{{{}}}^{{{}}}", show(base), show(exponent)),
@@ -69,7 +93,6 @@ fn show(math: &Math) -> String {
             Math::Word(word) => format!("{{{}}}_{{\\text{{{}}}}}", show(base), escape(word)),
             below => format!("{}_{{{}}}", show(base), show(below)),
         },
-        Math::Marked(body) => format!("\\boxed{{{}}}", show(body)),
     }
 }
 
@@ -90,43 +113,6 @@ fn identifier(name: &str) -> String {
         ),
     }
 }
-
-/// Names and letters of the Greek alphabet, as TeX knows them.
-const GREEK: [(&str, &str); 33] = [
-    ("alpha", "α"),
-    ("beta", "β"),
-    ("gamma", "γ"),
-    ("delta", "δ"),
-    ("epsilon", "ε"),
-    ("zeta", "ζ"),
-    ("eta", "η"),
-    ("theta", "θ"),
-    ("iota", "ι"),
-    ("kappa", "κ"),
-    ("lambda", "λ"),
-    ("mu", "μ"),
-    ("nu", "ν"),
-    ("xi", "ξ"),
-    ("pi", "π"),
-    ("rho", "ρ"),
-    ("sigma", "σ"),
-    ("tau", "τ"),
-    ("upsilon", "υ"),
-    ("phi", "φ"),
-    ("chi", "χ"),
-    ("psi", "ψ"),
-    ("omega", "ω"),
-    ("Gamma", "Γ"),
-    ("Delta", "Δ"),
-    ("Theta", "Θ"),
-    ("Lambda", "Λ"),
-    ("Xi", "Ξ"),
-    ("Pi", "Π"),
-    ("Sigma", "Σ"),
-    ("Phi", "Φ"),
-    ("Psi", "Ψ"),
-    ("Omega", "Ω"),
-];
 
 fn greek(name: &str) -> Option<String> {
     GREEK.iter().find(|(word, letter)| *word == name || *letter == name).map(|(word, _)| format!("\\{word} ").trim_end().to_owned() + "{}")

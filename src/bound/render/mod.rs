@@ -1,8 +1,10 @@
 //! A derivation in print: text with Unicode mathematics, LaTeX, MathML and JSON. Every printer prints the same formulas.
 
 mod formula;
+mod greek;
 mod json;
 mod latex;
+mod lines;
 mod mathml;
 mod text;
 

@@ -232,11 +232,6 @@ fn write(out: &mut String, math: &Math) {
                 out.push_str("} ");
             }
         },
-        Math::Marked(body) => {
-            out.push('«');
-            write(out, body);
-            out.push('»');
-        }
     }
 }
 
