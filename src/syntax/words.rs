@@ -404,7 +404,8 @@ fn phrase(rule: Rule) -> &'static str {
         bound => "`bound`",
         infer => "`infer`",
         expect => "`expect`",
-        expr | operand | atom | postfix | number | previous | array | record | group | prefix | cond | k_if | lone_expr => "an expression",
+        expr | operand | atom | postfix | number | previous | array | record | group | prefix | cond | k_if | lone_expr | threshold
+        | quantity => "an expression",
         infix => "an operator",
         call => "arguments in brackets",
         argument | arguments | named => "an argument",

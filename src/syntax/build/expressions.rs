@@ -20,6 +20,19 @@ impl Builder<'_> {
         self.built(node).expr
     }
 
+    /// The value of a key: an expression, or a threshold, which is one but for the name of its quantity.
+    pub fn setting_value(&mut self, node: Node<'_>) -> Expr {
+        if node.as_rule() != Rule::threshold {
+            return self.expr(node);
+        }
+        let mut parts = Parts::of(node);
+        let quantity = self.name(parts.must());
+        let operator = operators::binary_operator(parts.must().as_str());
+        let value = self.built(parts.must());
+        let quantity = Built { expr: Expr { kind: ExprKind::Name(quantity.text), span: quantity.span }, depth: 0 };
+        self.binary(operator, quantity, value).expr
+    }
+
     fn built(&mut self, node: Node<'_>) -> Built {
         let span = self.span(&node);
         let mut pieces = Vec::new();

@@ -161,7 +161,7 @@ impl Builder<'_> {
     pub fn setting(&mut self, node: Node<'_>) -> Setting {
         let span = self.span(&node);
         let mut parts = Parts::of(node);
-        Setting { key: self.name(parts.must()), value: self.expr(parts.must()), span }
+        Setting { key: self.name(parts.must()), value: self.setting_value(parts.must()), span }
     }
 
     pub fn settings(&mut self, node: Option<Node<'_>>) -> Vec<Setting> {

@@ -28,7 +28,7 @@ pub struct Builder<'a> {
 impl Builder<'_> {
     /// The only expression of a text, of `rule lone_expr`.
     pub fn lone_expr(&mut self, node: Node<'_>) -> Expr {
-        self.expr(Parts::of(node).must())
+        self.setting_value(Parts::of(node).must())
     }
 
     fn say(&mut self, diagnostic: Diagnostic) {

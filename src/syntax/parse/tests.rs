@@ -36,6 +36,20 @@ fn shape(text: &str) -> String {
     write(&parse_expr(text, "test").unwrap())
 }
 
+/// `bound` begins a statement elsewhere.
+#[test]
+fn the_bound_may_have_a_threshold() {
+    assert_eq!(shape("bound >= -5 / 2"), "(bound GreaterEqual ((Minus 5) Divide 2))");
+    let text = "infer {\n  until = bound <= 3\n  steps = 3\n}\n";
+    let file = parse(&Source::new("test", text)).unwrap_or_else(|found| panic!("{found}"));
+    let Some(Item::Infer(infer)) = file.items.first() else { panic!("{:?}", file.items) };
+    assert_eq!(infer.settings.iter().map(|setting| expr_to_string(&setting.value)).collect::<Vec<_>>(), ["bound <= 3", "3"]);
+    let printed = print(&file);
+    assert_eq!(print(&parse(&Source::new("test", printed.as_str())).unwrap()), printed);
+    assert!(parse(&Source::new("test", "infer { steps = bound }")).is_err());
+    assert!(parse(&Source::new("test", "infer { steps = 1 + bound >= 3 }")).is_err());
+}
+
 #[test]
 fn precedence_is_the_usual_one() {
     for (text, wanted) in [
