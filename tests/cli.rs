@@ -500,6 +500,38 @@ fn a_run_that_goes_on_comes_to_the_same_bits() {
 }
 
 #[test]
+fn a_schedule_is_kept_with_the_run_and_ends_where_the_model_is_meant() {
+    let folder = folder();
+    let set = ["--set", "alpha = ramp(from = 0.5, to = 2)", "--quiet"];
+    infer(folder.path(), &[&["walk.rlmodel", "--out", "first"], &set[..]].concat());
+    assert!(read(folder.path().join("first/model.rlmodel")).contains("param alpha = ramp(from = 0.5, to = 2) in [0, 10]"));
+    infer(folder.path(), &["first/model.rlmodel", "--out", "second", "--quiet"]);
+    assert_equal_runs(&folder.path().join("first"), &folder.path().join("second"));
+
+    let exact = |set: &str| json(&run(folder.path(), &["exact", "walk.rlmodel", "--set", set, "--format", "json"]).out);
+    let summary = json(&read(folder.path().join("first/summary.json")));
+    assert_eq!(summary["exact"]["log_evidence"], exact("alpha=2")["log_evidence"]);
+    assert_eq!(exact("alpha = ramp(from = 0.5, to = 2)"), exact("alpha=2"));
+    let plan = run(folder.path(), &["plan", "walk.rlmodel", "--set", "alpha = ramp(from = 0.5, to = 2)"]);
+    assert!(plan.out.contains("exact numbers and the evaluation at the end are those of alpha = 2"), "{}{}", plan.out, plan.err);
+}
+
+#[test]
+fn a_run_says_why_it_stopped() {
+    let folder = folder();
+    let early = infer(folder.path(), &["walk.rlmodel", "--out", "early", "--set", "infer.until = entropy <= 1", "--quiet"]);
+    let stopped = |run: &str| {
+        let summary = json(&read(folder.path().join(run).join("summary.json")));
+        (summary["stopped"].as_str().expect("a word").to_owned(), summary["steps"].as_u64())
+    };
+    // 4 batches of 32 are the first to hold 100 trajectories
+    assert_eq!(stopped("early"), ("until".to_owned(), Some(4)));
+    assert!(early.out.starts_with("walk, seed 0: 4 steps (until its threshold)"), "{}", early.out);
+    infer(folder.path(), &["walk.rlmodel", "--out", "whole", "--set", "infer.until = entropy <= 0", "--quiet"]);
+    assert_eq!(stopped("whole"), ("steps".to_owned(), Some(20)));
+}
+
+#[test]
 fn a_damaged_checkpoint_is_told_and_left_alone() {
     let folder = folder();
     infer(folder.path(), &["walk.rlmodel", "--out", "mine", "--quiet"]);

@@ -1,9 +1,9 @@
 //! Expressions of a plan over columns of rows: the exponents of the likelihood, and the numbers or the log-density of a prior.
 
 use super::float::Float;
-use crate::expr::{Column, ExprId, InputId, Node, Program, Real, Scratch};
+use crate::expr::{Column, ExprId, Graph, InputId, Node, Program, Real, Scratch};
 use crate::model::{EnvironmentId, Index, Input, Model, VariableId};
-use crate::plan::{Plan, Quantity};
+use crate::plan::{Plan, Quantity, Schedule};
 use crate::world::{Actions, Batch, World};
 use std::ops::Range;
 
@@ -25,8 +25,9 @@ enum Place {
 /// Compiled expressions; threads share them, each with [`Values`] of its own.
 pub(super) struct Expressions<E> {
     program: Program<E>,
-    /// Per input of the graph, which of `reads` it is.
+    /// Per input of the graph, which of `reads` it is. Behind the model's inputs stand the schedules.
     columns: Vec<Option<usize>>,
+    schedules: Vec<Schedule>,
     /// The columns that are read, each once.
     reads: Vec<Place>,
     /// Component `c` of action number `n` is `action_values[c][n]`.
@@ -37,6 +38,8 @@ pub(super) struct Expressions<E> {
 /// The columns that expressions read, and what they computed: output `k` of row `i` at `k · stride + i`.
 pub(super) struct Values<E> {
     columns: Vec<Vec<E>>,
+    /// The present value of each schedule.
+    schedules: Vec<E>,
     scratch: Scratch<E>,
     out: Vec<E>,
     stride: usize,
@@ -64,6 +67,15 @@ impl<E: Number> Expressions<E> {
             });
             columns[id.0 as usize] = Some(at);
         }
+        let first_schedule = model.inputs.len() as u32;
+        let mut moving = Graph::default();
+        let moving_roots = graph.copy_into(roots, &mut moving, &mut |target, leaf| match leaf {
+            Node::Param(param) => {
+                let at = plan.schedules.iter().position(|(scheduled, _)| scheduled == param)?;
+                Some(target.input(InputId(first_schedule + at as u32)))
+            }
+            _ => None,
+        });
         let action = &model.variable(plan.policy.action).domain;
         let mut action_values = vec![Vec::new(); action.width()];
         let mut value = vec![0.0; action.width()];
@@ -74,8 +86,9 @@ impl<E: Number> Expressions<E> {
             action_values.iter_mut().zip(&value).for_each(|(column, &v)| column.push(Float::of(v)));
         }
         Expressions {
-            program: Program::compile(graph, roots, &model.param_values()),
+            program: Program::compile(&moving, &moving_roots, &model.param_values()),
             columns,
+            schedules: plan.schedules.iter().map(|(_, schedule)| *schedule).collect(),
             reads_time: graph.reach(roots).into_iter().any(|id| matches!(graph.node(id), Node::Time)),
             reads,
             action_values,
@@ -87,14 +100,20 @@ impl<E: Number> Expressions<E> {
         self.program.width()
     }
 
-    /// Room for `rows` rows.
+    /// Room for `rows` rows; schedules have their last values.
     pub fn values(&self, rows: usize) -> Values<E> {
         Values {
             columns: self.reads.iter().map(|_| vec![<E as Float>::ZERO; rows]).collect(),
+            schedules: self.schedules.iter().map(|schedule| Float::of(schedule.to)).collect(),
             scratch: self.program.scratch(),
             out: vec![<E as Float>::ZERO; rows * self.width()],
             stride: rows,
         }
+    }
+
+    /// Moves the schedules to batch `batch` (from 0) of `batches`.
+    pub fn move_schedules(&self, batch: u64, batches: u64, values: &mut Values<E>) {
+        values.schedules.iter_mut().zip(&self.schedules).for_each(|(value, schedule)| *value = Float::of(schedule.at(batch, batches)));
     }
 
     /// Reads what stands before a step: `s[t]` and `x[t]` of rows `0..rows`.
@@ -144,11 +163,12 @@ impl<E: Number> Expressions<E> {
         if self.width() == 0 {
             return;
         }
-        let Values { columns, scratch, out, stride } = values;
-        let input = |id: InputId| match self.columns.get(id.0 as usize).copied().flatten() {
-            Some(at) => Column::Each(&columns[at][rows.clone()]),
+        let Values { columns, schedules, scratch, out, stride } = values;
+        let input = |InputId(id)| match self.columns.get(id as usize) {
+            Some(Some(at)) => Column::Each(&columns[*at][rows.clone()]),
             // the plan refuses what an expression reads elsewhere
-            None => Column::Same(Float::of(f64::NAN)),
+            Some(None) => Column::Same(Float::of(f64::NAN)),
+            None => Column::Same(schedules[id as usize - self.columns.len()]),
         };
         self.program.run(&input, Column::Same(Float::of(t as f64)), rows.len(), out, *stride, scratch);
     }

@@ -22,11 +22,12 @@ pub(super) struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    /// `start` is the policy that the next round begins with. None where no prior is a policy of the last round, or the model is not finite.
+    /// `start` is the policy that the next round begins with. None where no prior is a policy of the last round, where the
+    /// bound itself moves by a schedule, or where the model is not finite.
     pub fn new(plan: &'a Plan, start: &Parameters<f64>) -> Option<Judge<'a>> {
         let previous =
             |term: &crate::plan::Term| matches!(&term.quantity, Quantity::Kl { prior: Prior::Kernel { of: Copy::Previous, .. } });
-        if !plan.terms.iter().any(previous) {
+        if !plan.terms.iter().any(previous) || !plan.schedules.is_empty() {
             return None;
         }
         let mut judge =

@@ -57,6 +57,8 @@ mod evaluate_tests;
 #[cfg(test)]
 mod optimise_tests;
 #[cfg(test)]
+mod schedule_tests;
+#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod train_tests;

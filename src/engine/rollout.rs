@@ -123,6 +123,11 @@ impl<E: Number> Rollout<E> {
         self.batch.rows()
     }
 
+    /// Moves what is scheduled to batch `batch`, counted from 0; before, it stands at its end.
+    pub fn move_schedules(&mut self, stage: &Stage<E>, batch: u64) {
+        stage.exponents.move_schedules(batch, stage.plan.settings.steps, &mut self.exponents);
+    }
+
     /// Rolls all trajectories out anew; `stream` names the random numbers.
     pub fn run(&mut self, stage: &Stage<E>, point: Point<E>, stream: [u64; 3], choice: Choice, keep: Keep) {
         let mut random = generator(stream);

@@ -113,6 +113,7 @@ impl<'a, E: Number> Shared<'a, E> {
         if let Job::Assess { step } | Job::All { step, .. } = job {
             let previous = read(&self.previous);
             let point = Point { present: parameters.values(), previous: previous.moved.then_some(&previous.values[..]) };
+            rollout.move_schedules(stage, step);
             rollout.run(stage, point, [seed, TRAINING, step << 16 | at as u64], Choice::Sampled, Keep::Rows);
             objective.assess(stage, rollout, *read(&self.returns));
         }

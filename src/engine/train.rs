@@ -40,11 +40,13 @@ fn infer_from(plan: &Plan, checkpoint: Option<&Checkpoint>, run: &mut dyn Observ
 }
 
 /// Estimated gradients of `L` at `parameters`, one from each of the batches numbered `batches`, flat, in the layout of the parameters:
-/// what the first gradient step of a batch would ascend, before clipping, and without the baseline's fit. `previous` are the same parameters.
+/// what the first gradient step of a batch would ascend, before clipping, and without the baseline's fit. `previous` are the same parameters, and
+/// schedules stand at their end.
 ///
 /// # Errors
 /// A construct that cannot run.
 pub fn gradient_estimates(plan: &Plan, parameters: &Parameters<f64>, batches: Range<u64>) -> Result<Vec<Vec<f64>>, EngineError> {
+    let plan = &plan.settled();
     let stage = Stage::<f64>::new(plan)?;
     let shared = Shared::new(&stage, parameters.clone());
     let estimate = |crew: &Crew<Job>, step| {

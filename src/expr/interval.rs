@@ -10,17 +10,17 @@ const EVERYTHING: Interval = (f64::NEG_INFINITY, f64::INFINITY);
 const TRUTH: Interval = (0.0, 1.0);
 
 impl Graph {
-    /// An interval that holds the value of `expr` for all inputs within `inputs` and times within `t`, as far as the value is a number:
+    /// An interval that holds the value of `expr` for all params within `params`, inputs within `inputs` and times within `t`, as far as the value is a number:
     /// a NaN (the logarithm of a negative number, an index outside) is in no interval. Sound, to the rounding of the library's elementary
     /// functions, and not always tight: two mentions of an input count as two inputs, except in a square.
-    pub fn interval(&self, expr: ExprId, params: &[f64], inputs: &dyn Fn(InputId) -> Interval, t: Interval) -> Interval {
+    pub fn interval(&self, expr: ExprId, params: &[Interval], inputs: &dyn Fn(InputId) -> Interval, t: Interval) -> Interval {
         let mut ranges = vec![Range { interval: EVERYTHING, nan: true }; expr.0 as usize + 1];
         let known = |interval: Interval| Range { interval, nan: false };
         for id in self.reach(&[expr]) {
             let of = |id: &ExprId| ranges[id.0 as usize];
             let range = match self.node(id) {
                 Node::Constant(bits) => constant(f64::from_bits(*bits)),
-                Node::Param(param) => constant(params[param.0 as usize]),
+                Node::Param(param) => known(params[param.0 as usize]),
                 Node::Input(input) => known(inputs(*input)),
                 Node::Time => known(t),
                 Node::Unary(op, x) => unary(*op, of(x)),
@@ -258,13 +258,16 @@ mod tests {
         fn every_value_lies_in_its_interval(
             recipe in proptest::collection::vec(any::<(u8, u8, u8, u8)>(), 1..30),
             ends in proptest::array::uniform3((-3.0f64..3.0, -3.0f64..3.0)),
+            (least, middle, greatest) in (-2.0f64..2.0, 0.0f64..=1.0, -2.0f64..2.0),
             parts in proptest::collection::vec(proptest::array::uniform3(0.0f64..=1.0), 20),
         ) {
             let (g, pool) = grow(&recipe);
             // whole ends as often as not
             let ends = ends.map(|(a, b)| if a > 0.0 { (a.min(b), a.max(b)) } else { (a.min(b).floor(), a.max(b).ceil()) });
+            let params = (least.min(greatest), least.max(greatest));
+            let param = params.0 + middle * (params.1 - params.0);
             for &root in &pool {
-                let (lo, hi) = g.interval(root, &[0.75], &|input| ends[input.0 as usize], (1.0, 3.0));
+                let (lo, hi) = g.interval(root, &[params], &|input| ends[input.0 as usize], (1.0, 3.0));
                 prop_assert!(lo <= hi);
                 for part in &parts {
                     let at = |input: InputId| {
@@ -272,7 +275,7 @@ mod tests {
                         // the ends themselves are of interest
                         if part < 0.2 { lo } else if part > 0.8 { hi } else { lo + part * (hi - lo) }
                     };
-                    let value = g.evaluate(root, &[0.75], &at, 2.0);
+                    let value = g.evaluate(root, &[param], &at, 2.0);
                     let slack = 1e-12 * (1.0 + value.abs());
                     let within = value.is_nan() || value == lo || value == hi || (lo - slack <= value && value <= hi + slack);
                     prop_assert!(within, "{:?}: {value} outside {lo}..{hi}", g.node(root));

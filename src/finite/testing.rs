@@ -122,7 +122,7 @@ impl Builder {
         };
         Model {
             name: "test".to_owned(),
-            params: vec![Param { name: "alpha".to_owned(), value: self.alpha, span }],
+            params: vec![Param { name: "alpha".to_owned(), value: self.alpha, from: None, span }],
             horizon: Horizon { name: "T".to_owned(), value: self.horizon, span },
             variables: vec![variable("s", Role::State, self.states), variable("a", Role::Action, self.actions)],
             environments: vec![Environment {

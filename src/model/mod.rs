@@ -64,11 +64,14 @@ pub struct Model {
     pub sources: Vec<Source>,
 }
 
-/// `param α = 0.5`, after `--set`.
+/// `param α = 0.5` or `param α = ramp(from = 0.1, to = 0.5)`, after `--set`.
 #[derive(Clone, Debug)]
 pub struct Param {
     pub name: String,
+    /// Of a schedule, the last: what the model means once it is trained.
     pub value: f64,
+    /// Of a schedule, the value at the first batch of training.
+    pub from: Option<f64>,
     pub span: Span,
 }
 
@@ -180,6 +183,10 @@ impl Model {
     /// Values of all params, indexed by [`crate::expr::ParamId`].
     pub fn param_values(&self) -> Vec<f64> {
         self.params.iter().map(|p| p.value).collect()
+    }
+    /// From the least to the greatest value of each param: one number, but for schedules.
+    pub fn param_ranges(&self) -> Vec<(f64, f64)> {
+        self.params.iter().map(|p| p.from.map_or((p.value, p.value), |from| (p.value.min(from), p.value.max(from)))).collect()
     }
     /// The value of a key of `infer`, after `--set infer.KEY=VALUE`.
     pub fn setting(&self, key: &str) -> Option<&Setting> {

@@ -7,6 +7,7 @@ mod keys;
 mod print;
 mod prior;
 mod refuse;
+mod schedules;
 mod settings;
 mod terms;
 #[cfg(test)]
@@ -22,7 +23,7 @@ pub use until::{Relation, Until, WATCHED, Watched};
 
 use crate::bound::{BoundDerivation, Derivation};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::expr::Graph;
+use crate::expr::{Graph, ParamId};
 use crate::model::{
     EnvironmentId, FactorRef, Index, KernelId, Kind, Model, Parameter, ParameterId, Role, Value, VariableId, kernel_parameters,
     parameters_of,
@@ -53,7 +54,9 @@ pub struct Plan {
     pub shared: bool,
     /// The variables whose real components networks see normalised.
     pub normalizers: Vec<Normalizer>,
-    /// What the reader of a result has to know: each choice that biases the gradient.
+    /// The params that move over the batches, and how.
+    pub schedules: Vec<(ParamId, Schedule)>,
+    /// What the reader of a result has to know: each choice that biases the gradient, each param that moves.
     pub remarks: Vec<String>,
 }
 
@@ -153,7 +156,9 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings) -> 
         let error = Diagnostic::error("bad-setting", setting.span, message);
         return Err(vec![error.hint("give the baseline a network of its own")]);
     }
-    let remarks = remarks(derivation, &settings, shared);
+    let schedules = schedules::schedules(model, &settings)?;
+    let mut remarks = remarks(derivation, &settings, shared);
+    remarks.extend(schedules::remarks(model, &schedules));
     let terms::Scalars { graph, inputs } = scalars;
     let mut model = Model { inputs, ..model.clone() };
     let normalizers = if settings.normalize.observations { normalizers(&mut model, environment)? } else { Vec::new() };
@@ -170,8 +175,16 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings) -> 
         fitted,
         shared,
         normalizers,
+        schedules,
         remarks,
     })
+}
+
+impl Plan {
+    /// The plan of the bound that training ends with: each schedule at its last value.
+    pub fn settled(&self) -> Plan {
+        Plan { schedules: Vec::new(), ..self.clone() }
+    }
 }
 
 fn policy(model: &Model, bound: &crate::model::Bound, at: FactorRef, kernel: KernelId) -> Result<Policy, Vec<Diagnostic>> {

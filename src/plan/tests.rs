@@ -12,9 +12,13 @@ fn planned(infer: &str) -> Result<Plan, Diagnostics> {
 }
 
 fn planned_with(kernels: &str, prior: &str, posterior: &str, infer: &str) -> Result<Plan, Diagnostics> {
+    planned_at("1", kernels, (prior, posterior), infer)
+}
+
+fn planned_at(alpha: &str, kernels: &str, (prior, posterior): (&str, &str), infer: &str) -> Result<Plan, Diagnostics> {
     let text = format!(
         "model walk
-         param alpha = 1
+         param alpha = {alpha}
          horizon T = 9
          environment walk {{
            state s : 0..3
@@ -117,6 +121,30 @@ fn a_setting_that_would_do_nothing_is_refused() {
         let told = refusals(infer);
         assert!(told.contains(wanted), "{wanted}\nin\n{told}");
     }
+}
+
+#[test]
+fn a_threshold_is_watched_over_a_hundred_trajectories() {
+    let until = |infer: &str| planned(infer).unwrap().settings.until.map(|until| (until.to_string(), until.batches));
+    assert_eq!(until("until = bound >= -5 / 2; trajectories = 32"), Some(("bound >= -2.5".to_string(), 4)));
+    assert_eq!(until("until = entropy <= 0.1; trajectories = 500"), Some(("entropy <= 0.1".to_string(), 1)));
+    assert_eq!(until(""), None);
+}
+
+#[test]
+fn a_param_that_moves_is_told_of() {
+    let kernel = "kernel pi(a | s) = Categorical(logits = table(s))";
+    let moving = |infer| planned_at("ramp(from = 0.25, to = 1)", kernel, ("a[t] ~ previous pi(s[t])", "a[t] ~ pi(s[t])"), infer);
+    let plan = moving("rounds = 2").unwrap();
+    assert_eq!(plan.schedules.iter().map(|(_, schedule)| *schedule).collect::<Vec<_>>(), [Schedule { from: 0.25, to: 1.0 }]);
+    assert!(
+        plan.remarks.iter().any(|remark| remark.starts_with("alpha = ramp(from = 0.25, to = 1) over the batches")),
+        "{:?}",
+        plan.remarks
+    );
+    assert!(plan.settled().schedules.is_empty());
+    let told = told(moving("rounds = 2; update = exact; precision = f64"));
+    assert!(told.contains("`alpha` moves while training goes, and an exact update is that of its last value"), "{told}");
 }
 
 #[test]

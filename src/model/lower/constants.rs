@@ -45,9 +45,11 @@ impl Lowering<'_> {
             Value::Scalar(..) | Value::Array(_) | Value::Record(_) | Value::Enumerator(_) => self.numeric(value, span)?,
         };
         let Some(number) = self.evaluate(id) else {
-            let reads = self.reads(&[id]);
-            let why =
-                reads.first().map_or_else(|| "it reads the time `t`".to_owned(), |input| format!("it reads `{}`", self.show_input(input)));
+            let why = match (self.reads(&[id]).first(), self.schedule_read_by(id)) {
+                (Some(input), _) => format!("it reads `{}`", self.show_input(input)),
+                (None, Some(param)) => format!("it reads `{param}`, which moves while training goes"),
+                (None, None) => "it reads the time `t`".to_owned(),
+            };
             self.report(Diagnostic::error("constant", span, format!("{what} must be known before the run")).here(why));
             return None;
         };
@@ -70,15 +72,26 @@ impl Lowering<'_> {
         self.is_known(id).then(|| self.graph.evaluate(id, &self.param_values(), &|_| f64::NAN, f64::NAN))
     }
 
-    /// Whether a node reads neither inputs nor the time; found once a node, since nodes stand after what they read.
+    /// Whether a node reads no inputs, no schedule and not the time; found once a node, since nodes stand after what they read.
     fn is_known(&mut self, id: ExprId) -> bool {
         while self.known.len() <= id.0 as usize {
             let at = ExprId(self.known.len() as u32);
-            let mut known = !matches!(self.graph.node(at), Node::Input(_) | Node::Time);
+            let mut known = match self.graph.node(at) {
+                Node::Input(_) | Node::Time => false,
+                Node::Param(param) => self.params[param.0 as usize].from.is_none(),
+                _ => true,
+            };
             self.graph.operands(at, |operand| known &= self.known[operand.0 as usize]);
             self.known.push(known);
         }
         self.known[id.0 as usize]
+    }
+
+    fn schedule_read_by(&self, id: ExprId) -> Option<&str> {
+        self.graph.reach(&[id]).into_iter().find_map(|id| match self.graph.node(id) {
+            Node::Param(param) => Some(&self.params[param.0 as usize]).filter(|param| param.from.is_some()).map(|param| &*param.name),
+            _ => None,
+        })
     }
 
     pub fn param_values(&self) -> Vec<f64> {

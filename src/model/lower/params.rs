@@ -8,7 +8,7 @@ use crate::diagnostic::Diagnostic;
 use crate::expr::ParamId;
 use crate::model::{Horizon, Param};
 use crate::source::Span;
-use crate::syntax::ast;
+use crate::syntax::ast::{self, ArgumentLabel, ExprKind};
 
 /// The longest horizon.
 const LONGEST: f64 = 1e9;
@@ -36,13 +36,13 @@ impl<'a> Lowering<'a> {
         let name = &param.name.text;
         let what = format!("param `{name}`");
         let value = match given {
-            Given::Written => self.constant(&param.value, &Scope::of(unit), &what),
-            Given::Here(value) => self.constant(value, &Scope::of(FILE), &what),
-            Given::Override(value) => self.overridden(name, value, &what, param.span),
+            Given::Written => self.first_and_last(&param.value, &Scope::of(unit), &what),
+            Given::Here(value) => self.first_and_last(value, &Scope::of(FILE), &what),
+            Given::Override(value) => self.overridden(name, param.span, |lowering| lowering.first_and_last(value, &Scope::of(FILE), &what)),
         };
         // bounds are checked also where the value failed: their own mistakes count
         let bounds = self.param_bounds(unit, param);
-        let Some(value) = value else { return Value::Poison };
+        let Some((first, last)) = value else { return Value::Poison };
         let place = match given {
             Given::Written => param.value.span,
             Given::Here(value) => value.span,
@@ -50,7 +50,8 @@ impl<'a> Lowering<'a> {
         };
         match bounds {
             Some(Some((lo, hi, whole))) => {
-                if !(lo..=hi).contains(&value) || (whole && value.fract() != 0.0) {
+                let outside = |value: &f64| !(lo..=hi).contains(value) || (whole && value.fract() != 0.0);
+                if let Some(value) = [first, last].into_iter().find(outside) {
                     let range = if whole { format!("{lo}..{hi}") } else { format!("[{lo}, {hi}]") };
                     self.error("param", place, format!("param `{name}` is {}, outside {range}", show_number(value)));
                     return Value::Poison;
@@ -60,8 +61,29 @@ impl<'a> Lowering<'a> {
             None => return Value::Poison,
         }
         let prefix = self.environments.iter().find(|slot| slot.unit == unit).map(|slot| format!("{}.", slot.name)).unwrap_or_default();
-        self.params.push(Param { name: format!("{prefix}{name}"), value, span: param.span });
+        let from = (first != last).then_some(first);
+        self.params.push(Param { name: format!("{prefix}{name}"), value: last, from, span: param.span });
         Value::number(self.graph.param(ParamId(self.params.len() as u32 - 1)))
+    }
+
+    /// A number, which is both, or a schedule `ramp(from = …, to = …)`.
+    fn first_and_last(&mut self, written: &ast::Expr, scope: &Scope, what: &str) -> Option<(f64, f64)> {
+        let ExprKind::Call { function, arguments, givens: None } = &written.kind else {
+            return self.constant(written, scope, what).map(|value| (value, value));
+        };
+        if !matches!(&function.kind, ExprKind::Name(name) if name == "ramp") || self.meaning(scope.unit, "ramp").is_some() {
+            return self.constant(written, scope, what).map(|value| (value, value));
+        }
+        let named = |wanted: &str| {
+            let found = |argument: &&ast::Argument| matches!(&argument.label, Some(ArgumentLabel::Named(name)) if name.text == wanted);
+            arguments.iter().find(found)
+        };
+        let (Some(from), Some(to), 2) = (named("from"), named("to"), arguments.len()) else {
+            let told = Diagnostic::error("argument", written.span, "a schedule goes from one number to another");
+            self.report(told.hint("write `ramp(from = 0.1, to = 1)`"));
+            return None;
+        };
+        self.constant(&from.value, scope, what).zip(self.constant(&to.value, scope, what))
     }
 
     /// `Some(None)` where there are none, `None` where they have a mistake.
@@ -82,9 +104,9 @@ impl<'a> Lowering<'a> {
     }
 
     /// A value of `--set`, whose text is not in the file: what is wrong with it is told at the place it overrides.
-    pub fn overridden(&mut self, name: &str, value: &ast::Expr, what: &str, place: Span) -> Option<f64> {
+    fn overridden<T>(&mut self, name: &str, place: Span, lower: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
         let told = self.diagnostics.len();
-        let result = self.constant(value, &Scope::of(FILE), what);
+        let result = lower(self);
         for diagnostic in &mut self.diagnostics[told..] {
             diagnostic.message = format!("--set {name}=…: {}", diagnostic.message);
             diagnostic.labels.truncate(1);
@@ -98,7 +120,7 @@ impl<'a> Lowering<'a> {
         let (name, span) = (name.clone(), definition.span);
         let over = self.overrides.params.iter().rev().find(|(key, _)| *key == name);
         let (value, place) = match over {
-            Some((_, value)) => (self.overridden(&name, value, "the horizon", span), span),
+            Some((_, value)) => (self.overridden(&name, span, |lowering| lowering.constant(value, &Scope::of(FILE), "the horizon")), span),
             None => (self.constant(written, &Scope::of(FILE), "the horizon"), written.span),
         };
         let Some(value) = value else { return Value::Poison };

@@ -91,7 +91,7 @@ impl Layers<'_> {
     fn leaf(&self, layer: LayerId) -> (f64, f64) {
         match &self.model.network.layer(layer).op {
             LayerOp::Scalars(all) => {
-                let (params, steps) = (self.model.param_values(), (1.0, self.model.horizon.value as f64));
+                let (params, steps) = (self.model.param_ranges(), (1.0, self.model.horizon.value as f64));
                 let of = |&expr: &ExprId| self.model.graph.interval(expr, &params, &|input| self.scalar(input), steps);
                 all.iter().map(of).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))).unwrap_or(EVERYTHING)
             }

@@ -24,7 +24,7 @@ pub fn faults(model: &Model, bound: &Bound) -> Vec<Diagnostic> {
 }
 
 fn exponent(model: &Model, likelihood: &Likelihood, value: ExprId, written: &ast::Expr) -> Option<Diagnostic> {
-    let params = model.param_values();
+    let params = model.param_ranges();
     let steps = (1.0, model.horizon.value as f64);
     let (lo, hi) = model.graph.interval(value, &params, &|input| leaf(model, &params, input), steps);
     if hi <= TOLERANCE {
@@ -40,7 +40,7 @@ fn exponent(model: &Model, likelihood: &Likelihood, value: ExprId, written: &ast
     }
     let mut fault = Diagnostic::error("likelihood-exceeds-one", at, format!("the likelihood `{}` can exceed 1", likelihood.name))
         .here(format!("lies between {} and {}, and must not exceed 0", show(lo), show(hi)));
-    if let Some(witness) = highest(model, &params, value) {
+    if let Some(witness) = highest(model, value) {
         fault = fault.witness(witness);
     }
     Some(fault.hint(shifted(model, written, text, hi)))
@@ -52,7 +52,7 @@ fn shifted(model: &Model, written: &ast::Expr, text: &str, hi: f64) -> String {
         let ast::ExprKind::Index { base, .. } = &expr.kind else { return None };
         let ast::ExprKind::Name(name) = &base.kind else { return None };
         let reward = model.environments.iter().flat_map(|e| e.rewards.iter().map(move |r| (e, r))).find(|(_, r)| r.name == *name)?;
-        Some(paid_between(model, &model.param_values(), reward.0, reward.1))
+        Some(paid_between(model, &model.param_ranges(), reward.0, reward.1))
     };
     if let ast::ExprKind::Binary { operator: ast::BinaryOperator::Multiply, left, right } = &written.kind {
         for (factor, reward, reward_first) in [(left, right, false), (right, left, true)] {
@@ -79,12 +79,16 @@ fn shifted(model: &Model, written: &ast::Expr, text: &str, hi: f64) -> String {
     }
 }
 
-/// The joint value, among all or the corners, at which the exponent is highest: `r[t] = 1: the exponent is 0.5`.
-fn highest(model: &Model, params: &[f64], value: ExprId) -> Option<String> {
+/// The joint value, among all or the corners, at which the exponent is highest: `r[t] = 1: the exponent is 0.5`. Of a schedule both ends count.
+fn highest(model: &Model, value: ExprId) -> Option<String> {
     const MOST: usize = 1 << 14;
     let space = Space::of(model, &[value])?;
     let columns = space.columns(0, space.rows().min(MOST));
-    let at = |row: usize| model.graph.evaluate(value, params, &|input| columns.inputs[&input][row], columns.time[row]);
+    let last = model.param_values();
+    let first: Vec<f64> = model.params.iter().map(|param| param.from.unwrap_or(param.value)).collect();
+    let with = |params: &[f64], row: usize| model.graph.evaluate(value, params, &|input| columns.inputs[&input][row], columns.time[row]);
+    // the greater of two numbers, and the other of a NaN
+    let at = |row: usize| with(&first, row).max(with(&last, row));
     let (row, exponent) =
         (0..columns.time.len()).map(|row| (row, at(row))).filter(|(_, e)| e.is_finite()).max_by(|a, b| a.1.total_cmp(&b.1))?;
     let shown = space.show_indexed(model, row);
@@ -93,7 +97,7 @@ fn highest(model: &Model, params: &[f64], value: ExprId) -> Option<String> {
 }
 
 /// Where a leaf lies, by what is declared.
-fn leaf(model: &Model, params: &[f64], input: InputId) -> (f64, f64) {
+fn leaf(model: &Model, params: &[(f64, f64)], input: InputId) -> (f64, f64) {
     match model.inputs[input.0 as usize] {
         Input::Variable { variable, component, .. } => component_between(model, variable, component),
         Input::Reward { environment, reward, .. } => {
@@ -118,7 +122,7 @@ pub fn component_between(model: &Model, variable: VariableId, component: u32) ->
 }
 
 /// The declared bounds, or those of the reward's expression; with 0 where episodes end, which is what is paid after the end.
-pub fn paid_between(model: &Model, params: &[f64], environment: &Environment, reward: &crate::model::Reward) -> (f64, f64) {
+pub fn paid_between(model: &Model, params: &[(f64, f64)], environment: &Environment, reward: &crate::model::Reward) -> (f64, f64) {
     let (lo, hi) = match (reward.bounds, reward.value) {
         (Some(bounds), _) => bounds,
         (None, Some(value)) => {
@@ -138,7 +142,7 @@ pub fn paid_between(model: &Model, params: &[f64], environment: &Environment, re
 }
 
 /// A leaf of the exponent of which no bounds are known.
-fn unknown_leaf(model: &Model, params: &[f64], value: ExprId) -> Option<String> {
+fn unknown_leaf(model: &Model, params: &[(f64, f64)], value: ExprId) -> Option<String> {
     model.graph.inputs_of(&[value]).into_iter().find_map(|input| {
         let (lo, hi) = leaf(model, params, input);
         (lo.is_infinite() || hi.is_infinite()).then(|| match model.inputs[input.0 as usize] {

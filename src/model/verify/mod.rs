@@ -2,7 +2,8 @@
 //!
 //! Each file is one condition of the language reference: each variable [`generated`] once, [`coverage`] by the prior, an
 //! [`order`] of sampling, no [`none`] read, [`support`], [`likelihood`]s that are probabilities, [`probabilities`] and [`rewards`]
-//! at every state and action ([`arrays`] included), [`floors`] under learned scales, and what is [`unused`].
+//! at every state and action ([`arrays`] included), [`floors`] under learned scales, [`schedules`] where they may be read, and what is
+//! [`unused`].
 
 mod arrays;
 mod coverage;
@@ -15,6 +16,7 @@ mod order;
 mod probabilities;
 mod reach;
 mod rewards;
+mod schedules;
 mod space;
 mod support;
 mod times;
@@ -31,6 +33,7 @@ pub(super) fn verify(model: &Model) -> Vec<Diagnostic> {
     let mut found = probabilities::environment_faults(model);
     found.extend(rewards::faults(model));
     found.extend(floors::faults(model));
+    found.extend(schedules::faults(model));
     for bound in &model.bounds {
         found.extend(faults_of_bound(model, bound));
     }
