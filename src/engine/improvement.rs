@@ -7,7 +7,7 @@ use super::parameters::Parameters;
 use super::run::{Improvement, Rounds};
 use super::tables::kernel_tables;
 use crate::exact::Evaluator;
-use crate::plan::{Copy, Plan, Prior, Quantity};
+use crate::plan::{Plan, Term};
 
 /// Differences of nats below this are rounding.
 const ROUNDING: f64 = 1e-9;
@@ -25,9 +25,7 @@ impl<'a> Judge<'a> {
     /// `start` is the policy that the next round begins with. None where no prior is a policy of the last round, where the
     /// bound itself moves by a schedule, or where the model is not finite.
     pub fn new(plan: &'a Plan, start: &Parameters<f64>) -> Option<Judge<'a>> {
-        let previous =
-            |term: &crate::plan::Term| matches!(&term.quantity, Quantity::Kl { prior: Prior::Kernel { of: Copy::Previous, .. } });
-        if !plan.terms.iter().any(previous) || !plan.schedules.is_empty() {
+        if !plan.terms.iter().any(Term::reads_previous) || !plan.schedules.is_empty() {
             return None;
         }
         let mut judge =

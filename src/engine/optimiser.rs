@@ -132,20 +132,6 @@ impl<E: Float> Optimiser<E> {
     }
 }
 
-/// Scales the gradient so that its Euclidean norm is at most `largest`; returns the norm before. A norm that is not finite is left.
-pub fn clip_global_norm<E: Float>(gradient: &mut [E], largest: f64) -> f64 {
-    let norm = global_norm(gradient);
-    if norm.is_finite() && norm > largest {
-        kernels::scale(gradient, E::of(largest / norm));
-    }
-    norm
-}
-
-/// The Euclidean norm.
-pub fn global_norm<E: Float>(gradient: &[E]) -> f64 {
-    kernels::sum_of_squares(gradient).sqrt()
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::testing::{mlp_policy, numbers};
@@ -234,11 +220,18 @@ mod tests {
     }
 
     #[test]
-    fn clipping_keeps_the_direction() {
-        let mut gradient = vec![3.0f32, 4.0];
-        assert_eq!(clip_global_norm(&mut gradient, 10.0), 5.0);
-        assert_eq!(gradient, [3.0, 4.0]);
-        assert_eq!(clip_global_norm(&mut gradient, 1.0), 5.0);
-        assert!((gradient[0] - 0.6).abs() < 1e-6 && (gradient[1] - 0.8).abs() < 1e-6);
+    fn clipping_keeps_the_direction_of_what_moves() {
+        let (model, _, _) = mlp_policy(1, &[1], 1);
+        let layout = Layout::of(&model.network);
+        // two weights and two biases; the first weight and its bias move
+        let optimiser = Optimiser::<f32>::new(OptimiserConfig::Sgd { momentum: 0.0 }, &layout, layout.ids().take(2));
+        let mut gradient = vec![3.0f32, 4.0, 100.0, 100.0];
+        assert_eq!(optimiser.clip(&mut gradient, None), 5.0);
+        assert_eq!(optimiser.clip(&mut gradient, Some(10.0)), 5.0);
+        assert_eq!(gradient, [3.0, 4.0, 100.0, 100.0]);
+        assert_eq!(optimiser.clip(&mut gradient, Some(1.0)), 5.0);
+        assert!((gradient[0] - 0.6).abs() < 1e-6 && (gradient[1] - 0.8).abs() < 1e-6 && gradient[2..] == [100.0, 100.0]);
+        optimiser.keep_moving(&mut gradient);
+        assert_eq!(gradient[2..], [0.0, 0.0]);
     }
 }

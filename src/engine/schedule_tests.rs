@@ -1,13 +1,13 @@
 //! What changes in the course of a run: params that are schedules, and the threshold that ends it.
 
+use super::testing::{After, Log};
 use super::train::{gradient_estimates, infer, resume};
-use super::{Checkpoint, Metrics, Observer, Parameters, Run, Stopped, evaluate};
+use super::{Checkpoint, Metrics, Parameters, Run, Stopped, evaluate};
 use crate::bound::derive;
 use crate::model::{Overrides, check};
 use crate::plan::{Plan, plan};
 use crate::source::Source;
 use crate::syntax::parse;
-use std::ops::ControlFlow;
 
 /// A short slippery walk whose exponent is linear in alpha.
 fn walk(alpha: &str, infer: &str) -> Plan {
@@ -33,25 +33,6 @@ fn walk(alpha: &str, infer: &str) -> Plan {
     let file = parse(&Source::new("walk", text)).unwrap_or_else(|errors| panic!("{errors}"));
     let model = check(&file, &Overrides::default()).unwrap_or_else(|errors| panic!("{errors}"));
     plan(&model, &derive(&model).unwrap_or_else(|errors| panic!("{errors}"))).unwrap_or_else(|errors| panic!("{errors}"))
-}
-
-#[derive(Default)]
-struct Log(Vec<Metrics>);
-
-impl Observer for Log {
-    fn step(&mut self, metrics: &Metrics) -> ControlFlow<()> {
-        self.0.push(metrics.clone());
-        ControlFlow::Continue(())
-    }
-}
-
-/// Ends the run after a step.
-struct After(u64);
-
-impl Observer for After {
-    fn step(&mut self, metrics: &Metrics) -> ControlFlow<()> {
-        if metrics.step == self.0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    }
 }
 
 fn logged(plan: &Plan) -> (Run, Vec<Metrics>) {

@@ -6,7 +6,7 @@ use super::run::EngineError;
 use super::wired::{Part, Wired};
 use crate::expr::{ExprId, Node};
 use crate::model::Input;
-use crate::plan::{Baseline, Copy, Plan, Prior, Quantity};
+use crate::plan::{Baseline, Plan, Prior, Quantity, Version};
 use crate::world::World;
 
 /// A plan made ready to run in one precision.
@@ -98,12 +98,12 @@ impl<'a, E: Number> Stage<'a, E> {
                 Quantity::Kl { prior: Prior::Kernel { of, kernel, head, reads } } => {
                     let part = Part { kernel: *kernel, layers: head.layers(), reads };
                     anchor = match of {
-                        Copy::Present => {
+                        Version::Present => {
                             prior = Some(part);
                             Anchor::Present
                         }
-                        Copy::Previous if (*kernel, reads) == (policy.kernel, &policy.reads) => Anchor::PreviousPolicy,
-                        Copy::Previous => Anchor::Previous(Wired::new(plan, &part, None, None)?),
+                        Version::Previous if (*kernel, reads) == (policy.kernel, &policy.reads) => Anchor::PreviousPolicy,
+                        Version::Previous => Anchor::Previous(Wired::new(plan, &part, None, None)?),
                     };
                     Source::Divergence
                 }

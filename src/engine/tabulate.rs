@@ -55,16 +55,6 @@ pub fn pull_back(model: &Model, parameters: &Parameters<f64>, kernel: KernelId, 
     Ok(of_parameters)
 }
 
-/// The gradient of the logits, from that of the log-probabilities taken as free numbers: `∂/∂z_j = g_j − p_j Σ g`.
-pub fn logits_gradient(table: &KernelTable, gradient: &[f64]) -> Vec<f64> {
-    let rows = table.log_probability.chunks_exact(table.outcomes).zip(gradient.chunks_exact(table.outcomes));
-    rows.flat_map(|(log_p, g)| {
-        let total: f64 = g.iter().sum();
-        log_p.iter().zip(g).map(move |(l, g)| g - l.exp() * total)
-    })
-    .collect()
-}
-
 /// The logits of a kernel.
 ///
 /// # Errors
@@ -147,6 +137,16 @@ mod tests {
         let mut parameters = Parameters::initial(model, 0);
         parameters.values_mut().copy_from_slice(values);
         parameters
+    }
+
+    /// The gradient of the logits, from that of the log-probabilities taken as free numbers: `∂/∂z_j = g_j − p_j Σ g`.
+    fn logits_gradient(table: &KernelTable, gradient: &[f64]) -> Vec<f64> {
+        let rows = table.log_probability.chunks_exact(table.outcomes).zip(gradient.chunks_exact(table.outcomes));
+        rows.flat_map(|(log_p, g)| {
+            let total: f64 = g.iter().sum();
+            log_p.iter().zip(g).map(move |(l, g)| g - l.exp() * total)
+        })
+        .collect()
     }
 
     #[test]

@@ -1,8 +1,10 @@
-//! Models built by hand for the tests of the tensor core.
+//! Models built by hand for the tests of the tensor core, and observers for those of training.
 
+use super::run::{Metrics, Observer};
 use crate::expr::Graph;
 use crate::model::*;
 use crate::source::Span;
+use std::ops::ControlFlow;
 
 /// A model that has nothing yet but a horizon.
 pub fn empty_model(horizon: usize) -> Model {
@@ -125,5 +127,25 @@ pub fn assert_gradient(x: &[f64], gradient: &[f64], f: impl Fn(&[f64]) -> f64) {
         };
         let difference = (shifted(h) - shifted(-h)) / (2.0 * h);
         assert!((difference - g).abs() < 1e-7 * (1.0 + g.abs()), "number {at}: gradient {g}, difference {difference}");
+    }
+}
+
+/// Keeps what a run tells.
+#[derive(Default)]
+pub struct Log(pub Vec<Metrics>);
+
+impl Observer for Log {
+    fn step(&mut self, metrics: &Metrics) -> ControlFlow<()> {
+        self.0.push(metrics.clone());
+        ControlFlow::Continue(())
+    }
+}
+
+/// Ends the run after a step.
+pub struct After(pub u64);
+
+impl Observer for After {
+    fn step(&mut self, metrics: &Metrics) -> ControlFlow<()> {
+        if metrics.step == self.0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }

@@ -40,8 +40,8 @@ fn infer_from(plan: &Plan, checkpoint: Option<&Checkpoint>, run: &mut dyn Observ
 }
 
 /// Estimated gradients of `L` at `parameters`, one from each of the batches numbered `batches`, flat, in the layout of the parameters:
-/// what the first gradient step of a batch would ascend, before clipping, and without the baseline's fit. `previous` are the same parameters, and
-/// schedules stand at their end.
+/// what the first gradient step of a batch would ascend, before clipping, and without the baseline's fit or the
+/// rescaling of advantages. `previous` are the same parameters, and schedules stand at their end.
 ///
 /// # Errors
 /// A construct that cannot run.

@@ -1,7 +1,9 @@
 //! Training as a whole: each estimator of the gradient against the oracle, and what a run promises about bits and failures.
 
+use super::assess::exact_gradient;
+use super::testing::{After, Log};
 use super::train::{gradient_estimates, infer, resume};
-use super::{Checkpoint, EngineError, Metrics, Observer, Parameters, Run, Stopped, evaluate, pull_back, tabulate};
+use super::{Checkpoint, EngineError, Parameters, Run, Stopped, evaluate, tabulate};
 use crate::bound::derive;
 use crate::exact;
 use crate::finite::KernelTables;
@@ -9,7 +11,6 @@ use crate::model::{BoundId, Model, Overrides, check};
 use crate::plan::{Plan, plan};
 use crate::source::Source;
 use crate::syntax::{parse, parse_expr};
-use std::ops::ControlFlow;
 
 /// A short slippery chain that ends at the right, with `policy` and the prior of its actions. The bound pays for lateness, place and time.
 fn chain(policy: &str, prior: &str, infer: &str) -> String {
@@ -58,27 +59,10 @@ fn random_parameters(model: &Model) -> Parameters<f64> {
     parameters
 }
 
-/// `∇L` of the oracle, flat.
-fn exact_gradient(plan: &Plan, parameters: &Parameters<f64>) -> Vec<f64> {
-    let model = &plan.model;
-    let kernels: Vec<_> = (0..model.kernels.len() as u32).map(crate::model::KernelId).collect();
-    let mut tables = KernelTables::default();
-    for &kernel in kernels.iter().filter(|&&kernel| tabulate(model, parameters, kernel).is_ok()) {
-        tables.current.insert(kernel, tabulate(model, parameters, kernel).unwrap());
-    }
-    let evaluation = exact::Evaluator::new(model, BoundId(0)).evaluate(&tables).unwrap();
-    let mut gradient = parameters.zero_gradient();
-    for (kernel, of_logits) in &evaluation.gradient {
-        let part = pull_back(model, parameters, *kernel, of_logits).unwrap();
-        gradient.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
-    }
-    gradient
-}
-
 /// The z-scores of the estimator's mean over `batches` batches against the oracle, one for each trained number that the estimate moves.
 fn z_scores(plan: &Plan, batches: u64) -> Vec<f64> {
     let parameters = random_parameters(&plan.model);
-    let exact = exact_gradient(plan, &parameters);
+    let exact = exact_gradient(plan, &parameters).unwrap();
     let (mut sum, mut squares) = (vec![0.0; exact.len()], vec![0.0; exact.len()]);
     for estimate in gradient_estimates(plan, &parameters, 0..batches).unwrap() {
         for (at, g) in estimate.into_iter().enumerate() {
@@ -160,25 +144,6 @@ fn a_learned_baseline_lowers_the_error_of_its_predictions() {
     assert!(error(299) < 0.5 * error(0), "{} at first, {} at last", error(0), error(299));
 }
 
-#[derive(Default)]
-struct Log(Vec<Metrics>);
-
-impl Observer for Log {
-    fn step(&mut self, metrics: &Metrics) -> ControlFlow<()> {
-        self.0.push(metrics.clone());
-        ControlFlow::Continue(())
-    }
-}
-
-/// Ends the run after some logged steps.
-struct Until(u64);
-
-impl Observer for Until {
-    fn step(&mut self, metrics: &Metrics) -> ControlFlow<()> {
-        if metrics.step == self.0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    }
-}
-
 fn bits(run: &Run) -> Vec<u64> {
     run.parameters.values().iter().map(|v| v.to_bits()).collect()
 }
@@ -195,7 +160,7 @@ fn the_same_seed_gives_the_same_bits_on_any_number_of_threads_and_after_a_resump
             assert_eq!(bits(&infer(&plan, &mut ()).unwrap()), bits(&one), "{threads} threads, {infer_block}");
         }
         let plan = planned(&text, &[]);
-        let half = infer(&plan, &mut Until(13)).unwrap();
+        let half = infer(&plan, &mut After(13)).unwrap();
         assert!(half.stopped == Stopped::Interrupted && half.steps == 13);
         let written = half.checkpoint.to_safetensors().unwrap();
         let whole = resume(&plan, &Checkpoint::from_safetensors(&plan.model, &written).unwrap(), &mut ()).unwrap();
@@ -218,7 +183,7 @@ fn rounds_and_passes_give_the_same_bits_on_any_number_of_threads_and_after_a_res
         let one = infer(&planned(&text, &[("threads", "1")]), &mut ()).unwrap();
         let plan = planned(&text, &[("threads", "2")]);
         assert_eq!(bits(&infer(&plan, &mut ()).unwrap()), bits(&one), "two threads, {infer_block}");
-        let half = infer(&plan, &mut Until(13)).unwrap();
+        let half = infer(&plan, &mut After(13)).unwrap();
         let written = half.checkpoint.to_safetensors().unwrap();
         let whole = resume(&plan, &Checkpoint::from_safetensors(&plan.model, &written).unwrap(), &mut ()).unwrap();
         assert_eq!(bits(&whole), bits(&one), "resumed, {infer_block}");

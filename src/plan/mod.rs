@@ -12,13 +12,14 @@ mod settings;
 mod terms;
 #[cfg(test)]
 mod tests;
+mod together;
 mod until;
 
 pub use estimators::{Alternative, alternatives};
 pub use head::Head;
 pub use keys::{Choice, KEYS, Key, KeyDefault, KeyKind, OPTIMIZERS, UPDATES};
 pub use settings::{Baseline, Normalize, Optimizer, Precision, Schedule, Settings, Update};
-pub use terms::{Copy, Estimator, Prior, Quantity, Term};
+pub use terms::{Estimator, Prior, Quantity, Term, Version};
 pub use until::{Relation, Until, WATCHED, Watched};
 
 use crate::bound::{BoundDerivation, Derivation};
@@ -139,7 +140,7 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings) -> 
     let of_head = |head: &Head| head.layers().into_iter().flat_map(|layer| parameters_of(&model.network, layer)).collect::<BTreeSet<_>>();
     let mut used = of_head(&policy.head);
     for term in &terms {
-        if let Quantity::Kl { prior: Prior::Kernel { of: Copy::Present, head, .. } } = &term.quantity {
+        if let Quantity::Kl { prior: Prior::Kernel { of: Version::Present, head, .. } } = &term.quantity {
             used.extend(of_head(head));
         }
     }
@@ -151,6 +152,9 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings) -> 
     let fitted = read_by_baseline.difference(&used).copied().collect();
     let shared = !read_by_baseline.is_disjoint(&trained);
     verify_rounds(model, &terms, &settings)?;
+    if let Some(error) = together::unshared(model, shared) {
+        return Err(vec![error]);
+    }
     if let (true, Update::TrustRegion { .. }, Some(setting)) = (shared, settings.update, model.setting("baseline")) {
         let message = "a trust region bounds how far the policy moves, and this baseline shares a `net` with it, which its fit would move";
         let error = Diagnostic::error("bad-setting", setting.span, message);
@@ -241,9 +245,8 @@ fn normalizers(model: &mut Model, environment: EnvironmentId) -> Result<Vec<Norm
 
 /// `rounds` move `previous`, so a model without it has none.
 fn verify_rounds(model: &Model, terms: &[Term], settings: &Settings) -> Result<(), Vec<Diagnostic>> {
-    let previous = |term: &Term| matches!(&term.quantity, Quantity::Kl { prior: Prior::Kernel { of: Copy::Previous, .. } });
     match model.setting("rounds") {
-        Some(setting) if settings.rounds > 1 && !terms.iter().any(previous) => {
+        Some(setting) if settings.rounds > 1 && !terms.iter().any(Term::reads_previous) => {
             let message = "`rounds` move `previous`, and no prior of this model reads it";
             let error = Diagnostic::error("bad-setting", setting.span, message);
             Err(vec![error.hint("write `steps` for the number of batches, or the prior `a[t] ~ previous pi(s[t])`")])
@@ -295,7 +298,7 @@ fn remarks(derivation: &BoundDerivation, settings: &Settings, shared: bool) -> V
             "the baseline shares a `net` with the policy: its fit moves it too, with weight {weight}; the gradient is biased"
         ));
     }
-    if settings.reuses_batches() {
+    if settings.update == Update::Gradient && settings.reuses_batches() {
         remarks.push(
             "a batch is used again: the ratios of earlier draws are left out of a draw's weight; biased as the policy leaves the one that drew"
                 .into(),

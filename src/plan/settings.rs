@@ -1,6 +1,7 @@
 //! The settings of a run, read from the keys of `infer` by the table in [`super::keys`]. All that is wrong is found at once.
 
 use super::keys::{Choice, KEYS, Key, KeyDefault, KeyKind, OPTIMIZERS, UPDATES, key_named};
+use super::together;
 use super::until::{self, Until};
 use crate::diagnostic::Diagnostic;
 use crate::model::{KernelId, LayerId, Model, Setting, SettingValue, Value};
@@ -137,7 +138,7 @@ pub fn read(model: &Model) -> Result<Settings, Vec<Diagnostic>> {
         log_every: reader.count("log_every").unwrap_or(steps / 1000).max(1),
         until,
     };
-    reader.verify_together(&settings);
+    reader.errors.extend(together::faults(model, &settings));
     if reader.errors.is_empty() { Ok(settings) } else { Err(reader.errors) }
 }
 
@@ -199,23 +200,6 @@ impl fmt::Display for Optimizer {
     }
 }
 
-/// What an update without samples does not read.
-const UNUSED_BY_EXACT: [&str; 13] = [
-    "clip_ratio",
-    "kl_target",
-    "epochs",
-    "minibatch",
-    "optimizer",
-    "clip_norm",
-    "baseline",
-    "baseline_weight",
-    "lambda",
-    "n_step",
-    "discount",
-    "kl_to_go",
-    "normalize",
-];
-
 struct Reader<'a> {
     model: &'a Model,
     errors: Vec<Diagnostic>,
@@ -238,45 +222,6 @@ impl Reader<'_> {
             }
             Some(_) => {}
         }
-    }
-
-    /// Settings that make sense only beside others.
-    fn verify_together(&mut self, settings: &Settings) {
-        let learned = matches!(settings.baseline, Baseline::Network { .. });
-        let network = "write a network, as in `baseline = mlp(s, hidden = [64])`, or leave it away";
-        if settings.lambda < 1.0 && !learned {
-            self.alone("lambda", "`lambda` below 1 bootstraps from a learned value, and `baseline` is not a network", network);
-        }
-        if settings.n_step.is_some() && !learned {
-            self.alone("n_step", "`n_step` bootstraps from a learned value, and `baseline` is not a network", network);
-        }
-        if settings.normalize.returns && !learned {
-            self.alone("normalize", "`returns` are rescaled for a learned value, and `baseline` is not a network", network);
-        }
-        let reuse = "set `epochs` above 1 or a `minibatch`";
-        if settings.clip_ratio.is_some() && !settings.reuses_batches() {
-            self.alone("clip_ratio", "`clip_ratio` clips nothing: each batch gives one gradient, at which all ratios are 1", reuse);
-        }
-        if settings.kl_target.is_some() && !settings.reuses_batches() {
-            self.alone("kl_target", "`kl_target` ends nothing: each batch gives one gradient", reuse);
-        }
-        let unused: &[&str] = match settings.update {
-            Update::Gradient => &[],
-            Update::TrustRegion { .. } => &["clip_ratio", "kl_target"],
-            Update::Exact { .. } => &UNUSED_BY_EXACT,
-        };
-        for key in unused.iter().filter(|key| self.model.setting(key).is_some()) {
-            let message = format!("`{key}` belongs to optimiser steps, and `update` is `{}`", settings.update);
-            self.alone(key, &message, "leave one of them away");
-        }
-        if matches!(settings.update, Update::Exact { .. }) && settings.precision == Precision::F32 {
-            self.alone("update", "an exact update is kept in float64, and `precision` is f32", "write `precision = f64`");
-        }
-    }
-
-    fn alone(&mut self, key: &str, message: &str, hint: &str) {
-        let span = self.model.setting(key).map_or(Span::default(), |setting| setting.span);
-        self.errors.push(Diagnostic::error("bad-setting", span, message).hint(hint));
     }
 
     /// The table's row of a key this module reads.

@@ -50,7 +50,7 @@ pub enum Prior {
     /// the standard deviations of a normal.
     Expressions(Vec<ExprId>),
     Kernel {
-        of: Copy,
+        of: Version,
         kernel: KernelId,
         head: Head,
         reads: Vec<Read>,
@@ -59,7 +59,7 @@ pub enum Prior {
 
 /// Which parameters a kernel of the prior has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Copy {
+pub enum Version {
     Present,
     /// `previous`: those at the beginning of the round.
     Previous,
@@ -141,6 +141,13 @@ fn estimator(quantity: &Quantity) -> (Estimator, String) {
     }
 }
 
+impl Term {
+    /// A divergence from a kernel of the last round.
+    pub fn reads_previous(&self) -> bool {
+        matches!(&self.quantity, Quantity::Kl { prior: Prior::Kernel { of: Version::Previous, .. } })
+    }
+}
+
 struct Planner<'a> {
     model: &'a Model,
     bound: &'a Bound,
@@ -196,7 +203,7 @@ impl Planner<'_> {
             let message = format!("the prior of `{name}` is {what}, which this version does not train this policy with");
             vec![refused(factor.span, message)]
         };
-        let kernel = |kernel: KernelId, of: Copy| {
+        let kernel = |kernel: KernelId, of: Version| {
             let head = kernel_head(self.model, kernel, self.policy.action)?;
             if !head.is_like(&self.policy.head) {
                 return Err(unlike("of another family"));
@@ -211,8 +218,8 @@ impl Planner<'_> {
                 self.verify_inputs(scalars, &numbers, Drawn::No, factor.span, &format!("the prior of `{name}`"))?;
                 Ok(Prior::Expressions(numbers))
             }
-            KernelRef::Learned(id) => kernel(*id, Copy::Present),
-            KernelRef::Previous(id) => kernel(*id, Copy::Previous),
+            KernelRef::Learned(id) => kernel(*id, Version::Present),
+            KernelRef::Previous(id) => kernel(*id, Version::Previous),
             KernelRef::Environment(..) | KernelRef::Data(_) => Err(unlike("known by its samples")),
         }
     }

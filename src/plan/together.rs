@@ -1,0 +1,104 @@
+//! Settings that make sense only beside others: what would be accepted and do nothing is refused.
+
+use super::settings::{Baseline, Precision, Settings, Update};
+use crate::diagnostic::Diagnostic;
+use crate::model::Model;
+use crate::source::Span;
+
+/// All such settings.
+pub fn faults(model: &Model, settings: &Settings) -> Vec<Diagnostic> {
+    let mut told = Told { model, errors: Vec::new() };
+    of_learned_values(settings, &mut told);
+    of_batches(settings, &mut told);
+    of_the_update(settings, &mut told);
+    told.errors
+}
+
+/// A baseline that shares nothing with the policy has no weight beside it.
+pub fn unshared(model: &Model, shared: bool) -> Option<Diagnostic> {
+    let setting = model.setting("baseline_weight").filter(|_| !shared)?;
+    let message = "`baseline_weight` weighs nothing: no baseline shares a `net` with the policy, so that each moves parameters of its own";
+    Some(Diagnostic::error("bad-setting", setting.span, message).hint("leave it away, or build both on one `net`"))
+}
+
+fn of_learned_values(settings: &Settings, told: &mut Told) {
+    let network = "write a network, as in `baseline = mlp(s, hidden = [64])`, or leave it away";
+    if !is_learned(settings) {
+        if settings.lambda < 1.0 {
+            told.error("lambda", "`lambda` below 1 bootstraps from a learned value, and `baseline` is not a network", network);
+        }
+        if settings.n_step.is_some() {
+            told.error("n_step", "`n_step` bootstraps from a learned value, and `baseline` is not a network", network);
+        }
+        if settings.normalize.returns {
+            told.error("normalize", "`returns` are rescaled for a learned value, and `baseline` is not a network", network);
+        }
+    }
+    if settings.n_step.is_some() && settings.lambda < 1.0 {
+        told.error("lambda", "`lambda` and `n_step` are two ways to end the credit of a draw", "leave one of them away");
+    }
+}
+
+fn of_batches(settings: &Settings, told: &mut Told) {
+    let reuse = "set `epochs` above 1 or a `minibatch`";
+    if settings.clip_ratio.is_some() && !settings.reuses_batches() {
+        told.error("clip_ratio", "`clip_ratio` clips nothing: each batch gives one gradient, at which all ratios are 1", reuse);
+    }
+    if settings.kl_target.is_some() && !settings.reuses_batches() {
+        told.error("kl_target", "`kl_target` ends nothing: each batch gives one gradient", reuse);
+    }
+}
+
+fn of_the_update(settings: &Settings, told: &mut Told) {
+    let unused: &[&str] = match settings.update {
+        Update::Gradient => &[],
+        // optimiser steps are those of the baseline's fit
+        Update::TrustRegion { .. } if is_learned(settings) => &["clip_ratio", "kl_target"],
+        Update::TrustRegion { .. } => &["clip_ratio", "kl_target", "epochs", "minibatch", "optimizer", "clip_norm"],
+        Update::Exact { .. } => &UNUSED_BY_EXACT,
+    };
+    for key in unused {
+        let message = format!("`{key}` belongs to optimiser steps, and `update` is `{}`", settings.update);
+        told.error(key, &message, "leave one of them away");
+    }
+    if matches!(settings.update, Update::Exact { .. }) && settings.precision == Precision::F32 {
+        let span = told.model.setting("update").map_or(Span::default(), |setting| setting.span);
+        let message = "an exact update is kept in float64, and `precision` is f32";
+        told.errors.push(Diagnostic::error("bad-setting", span, message).hint("write `precision = f64`"));
+    }
+}
+
+/// What an update without samples does not read.
+const UNUSED_BY_EXACT: [&str; 13] = [
+    "clip_ratio",
+    "kl_target",
+    "epochs",
+    "minibatch",
+    "optimizer",
+    "clip_norm",
+    "baseline",
+    "baseline_weight",
+    "lambda",
+    "n_step",
+    "discount",
+    "kl_to_go",
+    "normalize",
+];
+
+fn is_learned(settings: &Settings) -> bool {
+    matches!(settings.baseline, Baseline::Network { .. })
+}
+
+struct Told<'a> {
+    model: &'a Model,
+    errors: Vec<Diagnostic>,
+}
+
+impl Told<'_> {
+    /// Says so of a key, where the file has it.
+    fn error(&mut self, key: &str, message: &str, hint: &str) {
+        if let Some(setting) = self.model.setting(key) {
+            self.errors.push(Diagnostic::error("bad-setting", setting.span, message).hint(hint));
+        }
+    }
+}
