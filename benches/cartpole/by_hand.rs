@@ -1,11 +1,10 @@
-//! The reference: REINFORCE on CartPole with a 4-64-64-2 tanh policy, written by hand for this one problem. Plain slices, no tape, no
-//! compiler; structure-of-arrays environments that restart when they end; a data-parallel gradient and Adam, replicated on every thread.
+//! The reference: REINFORCE on CartPole with a 4-64-64-2 tanh policy, and PPO with a value beside the two logits, written by hand for this
+//! one problem. Plain slices, no tape, no compiler; structure-of-arrays environments that restart when they end; a data-parallel gradient and Adam, replicated on every thread.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex};
 use std::time::Instant;
 
-const SIZES: [usize; 4] = [4, 64, 64, 2];
 /// Rows that go through the network together and stay in the second-level cache.
 const BLOCK: usize = 128;
 
@@ -14,11 +13,23 @@ const BLOCK: usize = 128;
 pub enum Task {
     Rollout,
     Training,
+    /// Four passes over each batch, in minibatches of so many rows of all threads.
+    Proximal {
+        minibatch: usize,
+    },
 }
+
+/// Passes of [`Task::Proximal`].
+const EPOCHS: usize = 4;
+const CLIP: f32 = 0.2;
+const DISCOUNT: f32 = 0.99;
+const LAMBDA: f32 = 0.95;
 
 /// Environment steps per second of `threads` threads, each with `environments` environments for `steps` steps a batch.
 pub fn steps_per_second(task: Task, threads: usize, environments: usize, steps: usize, batches: usize) -> f64 {
-    let parameters: usize = SIZES.windows(2).map(|s| s[0] * s[1] + s[1]).sum();
+    let outputs = if matches!(task, Task::Proximal { .. }) { 3 } else { 2 };
+    let sizes = [4, 64, 64, outputs];
+    let parameters: usize = sizes.windows(2).map(|s| s[0] * s[1] + s[1]).sum();
     let gradients: Vec<Mutex<Vec<f32>>> = (0..threads).map(|_| Mutex::new(vec![0.0; parameters])).collect();
     let (barrier, arrived) = (Barrier::new(threads), AtomicUsize::new(0));
     let start = Instant::now();
@@ -27,13 +38,9 @@ pub fn steps_per_second(task: Task, threads: usize, environments: usize, steps: 
             let (gradients, barrier, arrived) = (&gradients, &barrier, &arrived);
             scope.spawn(move || {
                 flush_denormals();
-                let mut worker = Worker::new(environments, steps, id as u64 + 1);
-                for batch in 0..batches {
-                    worker.rollout();
-                    if task == Task::Rollout {
-                        continue;
-                    }
-                    worker.gradient();
+                let mut worker = Worker::new(sizes, environments, steps, id as u64 + 1);
+                let mut updates = 0;
+                let mut together = |worker: &mut Worker| {
                     gradients[id].lock().unwrap().copy_from_slice(&worker.gradient);
                     barrier.wait();
                     worker.gradient.fill(0.0);
@@ -41,7 +48,30 @@ pub fn steps_per_second(task: Task, threads: usize, environments: usize, steps: 
                         worker.gradient.iter_mut().zip(theirs.lock().unwrap().iter()).for_each(|(sum, g)| *sum += g / threads as f32);
                     }
                     barrier.wait();
-                    worker.update(batch as i32 + 1);
+                    updates += 1;
+                    worker.update(updates);
+                };
+                for _ in 0..batches {
+                    worker.rollout();
+                    match task {
+                        Task::Rollout => {}
+                        Task::Training => {
+                            worker.gradient();
+                            together(&mut worker);
+                        }
+                        Task::Proximal { minibatch } => {
+                            worker.advantages();
+                            let rows = environments * steps;
+                            let size = (minibatch / threads).clamp(1, rows);
+                            for _ in 0..EPOCHS {
+                                worker.shuffle();
+                                for from in (0..rows).step_by(size) {
+                                    worker.proximal_gradient(from..rows.min(from + size));
+                                    together(&mut worker);
+                                }
+                            }
+                        }
+                    }
                 }
                 arrived.fetch_add(1, Ordering::SeqCst);
             });
@@ -51,6 +81,7 @@ pub fn steps_per_second(task: Task, threads: usize, environments: usize, steps: 
 }
 
 struct Worker {
+    sizes: [usize; 4],
     environments: usize,
     steps: usize,
     state: [Vec<f32>; 4],
@@ -60,6 +91,12 @@ struct Worker {
     drawn: Vec<u8>,
     ended: Vec<f32>,
     advantage: Vec<f32>,
+    /// Of the value and of the draw, where the task is PPO.
+    value: Vec<f32>,
+    target: Vec<f32>,
+    log_prob: Vec<f32>,
+    order: Vec<u32>,
+    gathered: Vec<f32>,
     /// Weights and biases, layer by layer.
     theta: Vec<f32>,
     first: Vec<f32>,
@@ -70,10 +107,10 @@ struct Worker {
 }
 
 impl Worker {
-    fn new(environments: usize, steps: usize, seed: u64) -> Worker {
+    fn new(sizes: [usize; 4], environments: usize, steps: usize, seed: u64) -> Worker {
         let mut random = Random(seed * 7 + 1, seed + 99);
         let mut theta = Vec::new();
-        for pair in SIZES.windows(2) {
+        for pair in sizes.windows(2) {
             let bound = (1.0 / pair[0] as f32).sqrt();
             let mut same = Random(pair[0] as u64, 3); // every thread starts from the same weights
             theta.extend((0..pair[0] * pair[1]).map(|_| (same.unit() * 2.0 - 1.0) * bound));
@@ -82,6 +119,7 @@ impl Worker {
         let (rows, n) = (environments * steps, theta.len());
         let state = std::array::from_fn(|_| (0..environments).map(|_| random.unit() * 0.1 - 0.05).collect());
         Worker {
+            sizes,
             environments,
             steps,
             state,
@@ -91,11 +129,16 @@ impl Worker {
             drawn: vec![0; rows],
             ended: vec![0.0; rows],
             advantage: vec![0.0; rows],
+            value: vec![0.0; rows + environments],
+            target: vec![0.0; rows],
+            log_prob: vec![0.0; rows],
+            order: (0..rows as u32).collect(),
+            gathered: vec![0.0; BLOCK * 4],
             theta,
             first: vec![0.0; n],
             second: vec![0.0; n],
             gradient: vec![0.0; n],
-            activations: std::array::from_fn(|l| vec![0.0; BLOCK.max(environments) * SIZES[l + 1]]),
+            activations: std::array::from_fn(|l| vec![0.0; BLOCK.max(environments) * sizes[l + 1]]),
             back: std::array::from_fn(|_| vec![0.0; BLOCK * 64]),
         }
     }
@@ -110,9 +153,16 @@ impl Worker {
             }
             for start in (0..n).step_by(BLOCK) {
                 let count = BLOCK.min(n - start);
-                forward(&self.theta, &observed[start * 4..(start + count) * 4], count, &mut self.activations);
-                for (a, z) in self.drawn[rows.start + start..][..count].iter_mut().zip(self.activations[2].chunks_exact(2)) {
+                forward((&self.sizes, &self.theta), &observed[start * 4..(start + count) * 4], count, &mut self.activations);
+                let logits = self.activations[2].chunks_exact(self.sizes[3]);
+                for (a, z) in self.drawn[rows.start + start..][..count].iter_mut().zip(logits) {
                     *a = (self.random.unit() * (1.0 + (z[0] - z[1]).exp()) < 1.0) as u8;
+                }
+                if self.sizes[3] == 3 {
+                    for (row, z) in (rows.start + start..).zip(self.activations[2].chunks_exact(3).take(count)) {
+                        self.value[row] = z[2];
+                        self.log_prob[row] = -(1.0 + (z[1 - self.drawn[row] as usize] - z[self.drawn[row] as usize]).exp()).ln();
+                    }
                 }
             }
             let [x, v, angle, spin] = &mut self.state;
@@ -134,7 +184,7 @@ impl Worker {
         let mut to_go = vec![0.0f32; n];
         for t in (0..self.steps).rev() {
             for (i, to_go) in to_go.iter_mut().enumerate() {
-                *to_go = 1.0 + 0.99 * *to_go * (1.0 - self.ended[t * n + i]);
+                *to_go = 1.0 + DISCOUNT * *to_go * (1.0 - self.ended[t * n + i]);
                 self.advantage[t * n + i] = *to_go;
             }
         }
@@ -145,7 +195,7 @@ impl Worker {
         for start in (0..rows).step_by(BLOCK) {
             let count = BLOCK.min(rows - start);
             let observed = &self.observed[start * 4..(start + count) * 4];
-            forward(&self.theta, observed, count, &mut self.activations);
+            forward((&self.sizes, &self.theta), observed, count, &mut self.activations);
             for row in 0..count {
                 let z = &self.activations[2][row * 2..row * 2 + 2];
                 let p1 = 1.0 / (1.0 + (z[0] - z[1]).exp());
@@ -157,7 +207,64 @@ impl Worker {
                     self.back[0][row * 2 + j] = -(weight * score + bonus);
                 }
             }
-            backward(&self.theta, observed, count, &self.activations, &mut self.back, &mut self.gradient);
+            backward((&self.sizes, &self.theta), observed, count, &self.activations, &mut self.back, &mut self.gradient);
+        }
+    }
+
+    /// Generalised advantage estimation, brought to mean 0 and deviation 1; the value after the last step stands for the rest.
+    fn advantages(&mut self) {
+        let (n, rows) = (self.environments, self.environments * self.steps);
+        let mut carry = vec![0.0f32; n];
+        for t in (0..self.steps).rev() {
+            for (i, carry) in carry.iter_mut().enumerate() {
+                let (at, goes_on) = (t * n + i, 1.0 - self.ended[t * n + i]);
+                let surprise = 1.0 + DISCOUNT * self.value[at + n] * goes_on - self.value[at];
+                *carry = surprise + DISCOUNT * LAMBDA * *carry * goes_on;
+                self.advantage[at] = *carry;
+                self.target[at] = *carry + self.value[at];
+            }
+        }
+        let mean = self.advantage.iter().sum::<f32>() / rows as f32;
+        let variance = self.advantage.iter().map(|a| (a - mean) * (a - mean)).sum::<f32>() / rows as f32;
+        let scale = 1.0 / (variance.sqrt() + 1e-6);
+        self.advantage.iter_mut().for_each(|a| *a = (*a - mean) * scale);
+    }
+
+    fn shuffle(&mut self) {
+        for last in (1..self.order.len()).rev() {
+            self.order.swap(last, ((self.random.unit() * (last + 1) as f32) as usize).min(last));
+        }
+    }
+
+    /// The gradient of the clipped surrogate, the value's squared error and the entropy, of some rows in their shuffled order.
+    fn proximal_gradient(&mut self, rows: std::ops::Range<usize>) {
+        self.gradient.fill(0.0);
+        let share = 1.0 / rows.len() as f32;
+        for from in rows.clone().step_by(BLOCK) {
+            let block = from..rows.end.min(from + BLOCK);
+            let count = block.len();
+            for (into, &row) in self.gathered.chunks_exact_mut(4).zip(&self.order[block.clone()]) {
+                into.copy_from_slice(&self.observed[row as usize * 4..row as usize * 4 + 4]);
+            }
+            let gathered = &self.gathered[..count * 4];
+            forward((&self.sizes, &self.theta), gathered, count, &mut self.activations);
+            let logits = self.activations[2].chunks_exact(3).zip(self.back[0].chunks_exact_mut(3));
+            for ((z, back), &row) in logits.zip(&self.order[block.clone()]) {
+                let row = row as usize;
+                let (p1, drawn) = (1.0 / (1.0 + (z[0] - z[1]).exp()), self.drawn[row] as usize);
+                let p = [1.0 - p1, p1];
+                let ratio = (p[drawn].max(1e-30).ln() - self.log_prob[row]).exp();
+                let advantage = self.advantage[row];
+                let clipped = if advantage > 0.0 { ratio > 1.0 + CLIP } else { ratio < 1.0 - CLIP };
+                let weight = if clipped { 0.0 } else { ratio * advantage * share };
+                let entropy = -p[0] * p[0].max(1e-30).ln() - p[1] * p[1].max(1e-30).ln();
+                for (j, p) in p.into_iter().enumerate() {
+                    let score = f32::from(u8::from(drawn == j)) - p;
+                    back[j] = -(weight * score - p * (p.max(1e-30).ln() + entropy) * 0.01 * share);
+                }
+                back[2] = 0.5 * (z[2] - self.target[row]) * share;
+            }
+            backward((&self.sizes, &self.theta), gathered, count, &self.activations, &mut self.back, &mut self.gradient);
         }
     }
 
@@ -173,15 +280,15 @@ impl Worker {
 }
 
 /// Start of the weight and of the bias of a layer.
-fn place(layer: usize) -> (usize, usize) {
-    let before: usize = SIZES.windows(2).take(layer).map(|s| s[0] * s[1] + s[1]).sum();
-    (before, before + SIZES[layer] * SIZES[layer + 1])
+fn place(sizes: &[usize; 4], layer: usize) -> (usize, usize) {
+    let before: usize = sizes.windows(2).take(layer).map(|s| s[0] * s[1] + s[1]).sum();
+    (before, before + sizes[layer] * sizes[layer + 1])
 }
 
-fn forward(theta: &[f32], x: &[f32], rows: usize, activations: &mut [Vec<f32>; 3]) {
+fn forward((sizes, theta): (&[usize; 4], &[f32]), x: &[f32], rows: usize, activations: &mut [Vec<f32>; 3]) {
     for layer in 0..3 {
-        let (inputs, outputs) = (SIZES[layer], SIZES[layer + 1]);
-        let (weight, bias) = place(layer);
+        let (inputs, outputs) = (sizes[layer], sizes[layer + 1]);
+        let (weight, bias) = place(sizes, layer);
         let (before, rest) = activations.split_at_mut(layer);
         let input = if layer == 0 { x } else { &before[layer - 1][..rows * inputs] };
         let out = &mut rest[0][..rows * outputs];
@@ -199,10 +306,17 @@ fn forward(theta: &[f32], x: &[f32], rows: usize, activations: &mut [Vec<f32>; 3
 }
 
 /// `back[0]` holds the gradient of the last layer's output.
-fn backward(theta: &[f32], x: &[f32], rows: usize, activations: &[Vec<f32>; 3], back: &mut [Vec<f32>; 2], gradient: &mut [f32]) {
+fn backward(
+    (sizes, theta): (&[usize; 4], &[f32]),
+    x: &[f32],
+    rows: usize,
+    activations: &[Vec<f32>; 3],
+    back: &mut [Vec<f32>; 2],
+    gradient: &mut [f32],
+) {
     for layer in (0..3).rev() {
-        let (inputs, outputs) = (SIZES[layer], SIZES[layer + 1]);
-        let (weight, bias) = place(layer);
+        let (inputs, outputs) = (sizes[layer], sizes[layer + 1]);
+        let (weight, bias) = place(sizes, layer);
         let [here, next] = back;
         let dz = &mut here[..rows * outputs];
         if layer < 2 {

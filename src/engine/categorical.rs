@@ -12,18 +12,33 @@ pub fn log_probabilities<E: Float>(logits: &[E], outcomes: usize, out: &mut [E])
         outcomes,
         #[inline(always)]
         |n| {
-            for (z, out) in logits.chunks(ROWS * n).zip(out.chunks_mut(ROWS * n)) {
-                let (mut largest, mut total) = ([E::NEG_INFINITY; ROWS], [E::ZERO; ROWS]);
-                for (largest, z) in largest.iter_mut().zip(z.chunks_exact(n)) {
-                    z.iter().for_each(|&z| *largest = largest.max(z));
+            for (z, out) in logits.chunks_exact(n).zip(out.chunks_exact_mut(n)) {
+                let mut largest = E::NEG_INFINITY;
+                for &z in z {
+                    largest = largest.max(z);
                 }
-                for ((&largest, total), z) in largest.iter().zip(&mut total).zip(z.chunks_exact(n)) {
-                    z.iter().for_each(|&z| *total += (z - largest).exp());
+                for (out, &z) in out.iter_mut().zip(z) {
+                    *out = z - largest;
                 }
-                total.iter_mut().for_each(|total| *total = total.ln());
-                let rows = z.chunks_exact(n).zip(out.chunks_exact_mut(n));
-                for ((&largest, &log_total), (z, out)) in largest.iter().zip(&total).zip(rows) {
-                    out.iter_mut().zip(z).for_each(|(out, &z)| *out = z - largest - log_total);
+            }
+            let mut totals = [E::ZERO; BUFFER];
+            let mut buffer = Buffer::new(n);
+            for out in out.chunks_mut(buffer.len()) {
+                let weights = buffer.exp(out);
+                let totals = &mut totals[..weights.len() / n];
+                for (total, weights) in totals.iter_mut().zip(weights.chunks_exact(n)) {
+                    *total = E::ZERO;
+                    for &weight in weights {
+                        *total += weight;
+                    }
+                }
+                for total in totals.iter_mut() {
+                    *total = total.ln();
+                }
+                for (out, &log_total) in out.chunks_exact_mut(n).zip(totals.iter()) {
+                    for out in out {
+                        *out -= log_total;
+                    }
                 }
             }
         },
@@ -44,8 +59,12 @@ pub fn entropies<E: Float>(log_p: &[E], outcomes: usize, out: &mut [E]) {
         outcomes,
         #[inline(always)]
         |n| {
-            for (log_p, out) in log_p.chunks_exact(n).zip(out.iter_mut()) {
-                *out = row_entropy(log_p);
+            let mut buffer = Buffer::new(n);
+            for (log_p, out) in log_p.chunks(buffer.len()).zip(out.chunks_mut(buffer.rows)) {
+                let p = buffer.exp(log_p);
+                for ((log_p, p), out) in log_p.chunks_exact(n).zip(p.chunks_exact(n)).zip(out) {
+                    *out = row_entropy(log_p, p);
+                }
             }
         },
     );
@@ -64,12 +83,17 @@ pub fn add_score_gradient<E: Float>(
         outcomes,
         #[inline(always)]
         |n| {
-            let rows = log_p.chunks_exact(n).zip(logits_gradient.chunks_exact_mut(n));
-            for (((log_p, dz), &w), &v) in rows.zip(w_log_prob).zip(w_entropy) {
-                let entropy = row_entropy(log_p);
-                for (&l, dz) in log_p.iter().zip(dz) {
-                    let p = l.exp();
-                    *dz -= if p > E::ZERO { p * (w + v * (l + entropy)) } else { E::ZERO };
+            let mut buffer = Buffer::new(n);
+            let rows = buffer.rows;
+            let weights = w_log_prob.chunks(rows).zip(w_entropy.chunks(rows));
+            for ((log_p, dz), (w, v)) in log_p.chunks(rows * n).zip(logits_gradient.chunks_mut(rows * n)).zip(weights) {
+                let p = buffer.exp(log_p);
+                let rows = log_p.chunks_exact(n).zip(p.chunks_exact(n)).zip(dz.chunks_exact_mut(n));
+                for (((log_p, p), dz), (&w, &v)) in rows.zip(w.iter().zip(v)) {
+                    let entropy = row_entropy(log_p, p);
+                    for ((&l, &p), dz) in log_p.iter().zip(p).zip(dz) {
+                        *dz -= if p > E::ZERO { p * (w + v * (l + entropy)) } else { E::ZERO };
+                    }
                 }
             }
         },
@@ -85,8 +109,14 @@ pub fn divergence<E: Float>(log_p: &[E], log_q: &[E], outcomes: usize, out: &mut
         outcomes,
         #[inline(always)]
         |n| {
-            for ((log_p, log_q), out) in log_p.chunks_exact(n).zip(log_q.chunks_exact(n)).zip(out.iter_mut()) {
-                *out = row_divergence(log_p, log_q);
+            let mut buffer = Buffer::new(n);
+            let (rows, size) = (buffer.rows, buffer.len());
+            for ((log_p, log_q), out) in log_p.chunks(size).zip(log_q.chunks(size)).zip(out.chunks_mut(rows)) {
+                let p = buffer.exp(log_p);
+                let rows = log_p.chunks_exact(n).zip(p.chunks_exact(n)).zip(log_q.chunks_exact(n));
+                for (((log_p, p), log_q), out) in rows.zip(out) {
+                    *out = row_divergence(log_p, p, log_q);
+                }
             }
         },
     );
@@ -98,12 +128,17 @@ pub fn add_divergence_gradient<E: Float>(log_p: &[E], log_q: &[E], outcomes: usi
         outcomes,
         #[inline(always)]
         |n| {
-            let rows = log_p.chunks_exact(n).zip(log_q.chunks_exact(n));
-            for (((log_p, log_q), dz), &w) in rows.zip(logits_gradient.chunks_exact_mut(n)).zip(w) {
-                let kl = row_divergence(log_p, log_q);
-                for ((&l, &m), dz) in log_p.iter().zip(log_q).zip(dz) {
-                    let p = l.exp();
-                    *dz += if p > E::ZERO { w * p * (l - m - kl) } else { E::ZERO };
+            let mut buffer = Buffer::new(n);
+            let (rows, size) = (buffer.rows, buffer.len());
+            let blocks = log_p.chunks(size).zip(log_q.chunks(size)).zip(logits_gradient.chunks_mut(size));
+            for (((log_p, log_q), dz), w) in blocks.zip(w.chunks(rows)) {
+                let p = buffer.exp(log_p);
+                let rows = log_p.chunks_exact(n).zip(p.chunks_exact(n)).zip(log_q.chunks_exact(n));
+                for ((((log_p, p), log_q), dz), &w) in rows.zip(dz.chunks_exact_mut(n)).zip(w) {
+                    let kl = row_divergence(log_p, p, log_q);
+                    for (((&l, &p), &m), dz) in log_p.iter().zip(p).zip(log_q).zip(dz) {
+                        *dz += if p > E::ZERO { w * p * (l - m - kl) } else { E::ZERO };
+                    }
                 }
             }
         },
@@ -116,29 +151,50 @@ pub fn add_divergence_gradient_of_second<E: Float>(log_p: &[E], log_q: &[E], out
         outcomes,
         #[inline(always)]
         |n| {
-            let rows = log_p.chunks_exact(n).zip(log_q.chunks_exact(n));
-            for (((log_p, log_q), dz), &w) in rows.zip(logits_gradient.chunks_exact_mut(n)).zip(w) {
-                for ((&l, &m), dz) in log_p.iter().zip(log_q).zip(dz) {
-                    *dz += w * (m.exp() - l.exp());
+            let mut buffer = Buffer::new(n);
+            let (rows, size) = (buffer.rows, buffer.len());
+            let blocks = log_p.chunks(size).zip(log_q.chunks(size)).zip(logits_gradient.chunks_mut(size));
+            for (((log_p, log_q), dz), w) in blocks.zip(w.chunks(rows)) {
+                let difference = buffer.map(log_q.iter().zip(log_p).map(
+                    #[inline(always)]
+                    |(&m, &l)| m.exp() - l.exp(),
+                ));
+                for ((difference, dz), &w) in difference.chunks_exact(n).zip(dz.chunks_exact_mut(n)).zip(w) {
+                    for (&difference, dz) in difference.iter().zip(dz) {
+                        *dz += w * difference;
+                    }
                 }
             }
         },
     );
 }
 
-/// Draws an outcome per row by inversion; `uniforms` are in `[0, 1)`.
-pub fn sample<E: Float>(logits: &[E], outcomes: usize, uniforms: &[E], actions: &mut [u32]) {
+/// Draws an outcome per row of log-probabilities by inversion; `uniforms` are in `[0, 1)`.
+pub fn sample<E: Float>(log_p: &[E], outcomes: usize, uniforms: &[E], actions: &mut [u32]) {
     vectorised(
         outcomes,
         #[inline(always)]
         |n| {
-            let rows = logits.chunks_exact(n).zip(uniforms).zip(actions.iter_mut());
             if n == 2 {
-                // P(1) = 1 / (1 + exp(z₀ − z₁)), and u < P(1) without a division
+                // P(1) = 1 / (1 + exp(l₀ − l₁)), and u < P(1) without a division
                 let one = E::of(1.0);
-                rows.for_each(|((z, &u), action)| *action = u32::from(u * (one + (z[0] - z[1]).exp()) < one));
-            } else {
-                rows.for_each(|((z, &u), action)| *action = row_sample(z, u));
+                for ((l, &u), action) in log_p.chunks_exact(2).zip(uniforms).zip(actions.iter_mut()) {
+                    *action = u32::from(u * (one + (l[0] - l[1]).exp()) < one);
+                }
+                return;
+            }
+            let mut buffer = Buffer::new(n);
+            let (rows, size) = (buffer.rows, buffer.len());
+            for ((log_p, u), actions) in log_p.chunks(size).zip(uniforms.chunks(rows)).zip(actions.chunks_mut(rows)) {
+                let p = buffer.exp(log_p);
+                for ((p, &u), action) in p.chunks_exact(n).zip(u).zip(actions) {
+                    let (mut sum, mut passed) = (E::ZERO, 0);
+                    for &p in p {
+                        sum += p;
+                        passed += usize::from(sum <= u);
+                    }
+                    *action = if passed < n { passed } else { last_possible(p) } as u32;
+                }
             }
         },
     );
@@ -157,8 +213,49 @@ pub fn greedy<E: Float>(logits: &[E], outcomes: usize, actions: &mut [u32]) {
     }
 }
 
-/// Rows that pass through a step of [`log_probabilities`] together.
-const ROWS: usize = 64;
+/// Numbers that are exponentiated together, in one vectorised loop.
+const BUFFER: usize = 256;
+
+/// Room for some whole rows.
+struct Buffer<E> {
+    rows: usize,
+    few: [E; BUFFER],
+    /// A row that is longer.
+    many: Vec<E>,
+    outcomes: usize,
+}
+
+impl<E: Float> Buffer<E> {
+    #[inline(always)]
+    fn new(outcomes: usize) -> Buffer<E> {
+        let many = if outcomes > BUFFER { vec![E::ZERO; outcomes] } else { Vec::new() };
+        Buffer { rows: (BUFFER / outcomes).max(1), few: [E::ZERO; BUFFER], many, outcomes }
+    }
+
+    /// Numbers that fit.
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.rows * self.outcomes
+    }
+
+    #[inline(always)]
+    fn exp(&mut self, values: &[E]) -> &[E] {
+        self.map(values.iter().map(
+            #[inline(always)]
+            |value| value.exp(),
+        ))
+    }
+
+    #[inline(always)]
+    fn map(&mut self, values: impl ExactSizeIterator<Item = E>) -> &[E] {
+        let count = values.len();
+        let into = if self.many.is_empty() { &mut self.few[..count] } else { &mut self.many[..count] };
+        for (into, value) in into.iter_mut().zip(values) {
+            *into = value;
+        }
+        into
+    }
+}
 
 /// Runs the body with vector instructions. For few outcomes their number is a constant inside, so that loops over rows vectorise.
 #[inline(always)]
@@ -175,46 +272,26 @@ fn vectorised(outcomes: usize, mut body: impl FnMut(usize)) {
 }
 
 #[inline(always)]
-fn row_entropy<E: Float>(log_p: &[E]) -> E {
+fn row_entropy<E: Float>(log_p: &[E], p: &[E]) -> E {
     let mut entropy = E::ZERO;
-    for &l in log_p {
-        let p = l.exp();
+    for (&l, &p) in log_p.iter().zip(p) {
         entropy -= if p > E::ZERO { p * l } else { E::ZERO };
     }
     entropy
 }
 
 #[inline(always)]
-fn row_divergence<E: Float>(log_p: &[E], log_q: &[E]) -> E {
+fn row_divergence<E: Float>(log_p: &[E], p: &[E], log_q: &[E]) -> E {
     let mut kl = E::ZERO;
-    for (&l, &m) in log_p.iter().zip(log_q) {
-        let p = l.exp();
+    for ((&l, &p), &m) in log_p.iter().zip(p).zip(log_q) {
         kl += if p > E::ZERO { p * (l - m) } else { E::ZERO };
     }
     kl
 }
 
-#[inline(always)]
-fn row_sample<E: Float>(z: &[E], u: E) -> u32 {
-    let largest = z.iter().fold(E::NEG_INFINITY, |largest, &z| largest.max(z));
-    let mut total = E::ZERO;
-    for &z in z {
-        total += (z - largest).exp();
-    }
-    let mut left = u * total;
-    // rounding may leave a remainder after the last outcome: then the last possible one is drawn
-    let mut drawn = 0;
-    for (j, &z) in z.iter().enumerate() {
-        let weight = (z - largest).exp();
-        if weight > E::ZERO {
-            drawn = j;
-            if left < weight {
-                break;
-            }
-            left -= weight;
-        }
-    }
-    drawn as u32
+/// What is drawn where rounding leaves a remainder after the last outcome.
+fn last_possible<E: Float>(p: &[E]) -> usize {
+    p.iter().rposition(|&p| p > E::ZERO).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -285,21 +362,23 @@ mod tests {
 
     #[test]
     fn draws_have_the_probabilities() {
-        for logits in [vec![0.3, -0.5], vec![0.3, f64::NEG_INFINITY, -0.5, 1.0, f64::NEG_INFINITY]] {
+        let many: Vec<f64> = numbers(150, 7);
+        for logits in [vec![0.3, -0.5], vec![0.3, f64::NEG_INFINITY, -0.5, 1.0, f64::NEG_INFINITY], many] {
             let outcomes = logits.len();
             let log_p = log_p(&logits, outcomes);
             // uniforms on a grid: frequencies are exact to the grid's width
             let n = 10_000;
             let uniforms: Vec<f64> = (0..n).map(|i| (f64::from(i) + 0.5) / f64::from(n)).collect();
             let mut actions = vec![0; uniforms.len()];
-            sample(&logits.repeat(uniforms.len()), outcomes, &uniforms, &mut actions);
+            sample(&log_p.repeat(uniforms.len()), outcomes, &uniforms, &mut actions);
             for (j, l) in log_p.iter().enumerate() {
                 let frequency = actions.iter().filter(|&&a| a as usize == j).count() as f64 / f64::from(n);
                 assert!((frequency - l.exp()).abs() <= 1.5 / f64::from(n), "outcome {j}: {frequency}");
             }
             let mut best = [9];
             greedy(&logits, outcomes, &mut best);
-            assert_eq!(best[0], if outcomes == 2 { 0 } else { 3 });
+            let best = best[0] as usize;
+            assert!(logits.iter().enumerate().all(|(j, &z)| z < logits[best] || j >= best));
         }
     }
 }
