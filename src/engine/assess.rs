@@ -6,6 +6,7 @@ use super::tables::kernel_tables;
 use super::tabulate::{pull_back, tabulate};
 use super::train::gradient_estimates;
 use crate::exact::Evaluator;
+use crate::finite::KernelTable;
 use crate::plan::Plan;
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -22,7 +23,7 @@ pub const FALSE_ALARM: f64 = 1e-4;
 const OFTEN: f64 = 30.0;
 /// Of the largest number of the exact gradient: smaller biases are not told from rare events that no batch has met.
 pub const RESOLUTION: f64 = 1e-3;
-/// No action is rarer than this part of the uniform's at random parameters, so that trajectories go everywhere.
+/// Nothing drawn is rarer than this part of what it is at initial parameters, so that trajectories go everywhere.
 const RAREST: f64 = 0.125;
 
 /// A gradient estimator against the exact gradient, at one set of parameters. A component is a trained number, or a fixed random combination of those
@@ -109,7 +110,7 @@ pub fn exact_gradient(plan: &Plan, parameters: &Parameters<f64>) -> Result<Vec<f
 }
 
 /// Initial values with noise in −c..c added to each: away from the uniform policy, where a dropped divergence shows. `c` is the largest of 1, ½, ¼, …
-/// that leaves every action its chance.
+/// that leaves every option and action its chance.
 ///
 /// # Errors
 /// One sentence: the policy has no table.
@@ -117,17 +118,26 @@ pub fn random_parameters(plan: &Plan, seed: u64) -> Result<Parameters<f64>, Engi
     let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
     let initial = Parameters::<f64>::initial(&plan.model, seed);
     let noise: Vec<f64> = initial.values().iter().map(|_| 2.0 * random.random::<f64>() - 1.0).collect();
+    let plain = tables(plan, &initial)?;
     let mut size = 1.0;
     loop {
         let mut parameters = initial.clone();
         parameters.values_mut().iter_mut().zip(&noise).for_each(|(value, noise)| *value += size * noise);
-        let policy = tabulate(&plan.model, &parameters, plan.policy.kernel).map_err(|error| EngineError::Unsupported(error.to_string()))?;
-        let least = (RAREST / policy.outcomes as f64).ln();
-        if size < 1e-3 || policy.log_probability.iter().all(|&log_p| log_p >= least) {
+        let noisy = tables(plan, &parameters)?;
+        let likely = |(table, least): (&KernelTable, &KernelTable)| {
+            table.log_probability.iter().zip(&least.log_probability).all(|(log_p, least)| *log_p >= least + RAREST.ln())
+        };
+        if size < 1e-3 || noisy.iter().zip(&plain).all(likely) {
             return Ok(parameters);
         }
         size *= 0.5;
     }
+}
+
+/// Those of the kernels that are drawn from.
+fn tables(plan: &Plan, parameters: &Parameters<f64>) -> Result<Vec<KernelTable>, EngineError> {
+    let tables = plan.draws().map(|draw| tabulate(&plan.model, parameters, draw.kernel));
+    tables.collect::<Result<_, _>>().map_err(|error| EngineError::Unsupported(error.to_string()))
 }
 
 /// Components to test, each a list of (number, weight), and how many numbers none of them covers. Chosen by the pilot alone, so that the choice biases
@@ -188,7 +198,7 @@ mod tests {
     use super::*;
     use crate::bound::derive;
     use crate::model::{Overrides, check};
-    use crate::plan::{Alternative, alternatives};
+    use crate::plan::{Alternative, Credited, alternatives};
     use crate::source::Source;
     use crate::syntax::parse;
 
@@ -239,6 +249,85 @@ mod tests {
         assert!(found.holds(), "{found:?}");
     }
 
+    /// A shorter chain with two options: what draws them, what their reverse model is.
+    fn with_options(kernels: &str, prior: &str, posterior: &str, rest: &str) -> Vec<Alternative> {
+        let text = format!(
+            "model chain
+             param alpha = 0.7
+             horizon T = 4
+             environment chain {{
+               state s : 0..2
+               action a : {{ stay, right }}
+               reward r in [-1, 0]
+               s[1]   ~ Categorical(probs = [0.7, 0.3, 0])
+               s[t+1] ~ Mixture(0.8: Delta(clamp(s[t] + a[t], 0, 2)), 0.2: Delta(s[t]))
+               r[t]   = if s[t+1] == 2 then 0 else -1
+               end when s[t] == 2
+             }}
+             option o : 2
+             {kernels}
+             prior      {{ s[1] ~ chain.initial; {prior}; s[t+1] ~ chain.transition(s[t], a[t]) }}
+             posterior  {{ s[1] ~ chain.initial; {posterior}; s[t+1] ~ chain.transition(s[t], a[t]) }}
+             {rest}
+             infer      {{ trajectories = 8; threads = 1 }}"
+        );
+        tried(&text)
+    }
+
+    #[test]
+    fn gradients_with_options_are_unbiased() {
+        let pick = "kernel pi(a | s, o) = Categorical(logits = table(s, o))
+            kernel pick(o | s, last: o?) = Sticky(last, keep = sigmoid(linear(s)), fresh = Categorical(logits = table(s, last)))";
+        let draws = "o[t] ~ pick(s[t], o[t-1]); a[t] ~ pi(s[t], o[t])";
+        let returns = "likelihood { R[t] ~ exp(alpha * r[t]) }";
+        let with = |kernel: &str| format!("{pick}\n{kernel}");
+        let back = with("kernel back(o | last: o?, s, a?, next: s) = Categorical(logits = mlp(last, s, a, next, hidden = [3]))");
+        let ahead = with("kernel back(o | next: o?, s, a?) = Categorical(logits = table(next, s, a))");
+        let window = with("kernel back(o | next: o[2]?, s[3]?, a[3]?) = Categorical(logits = mlp(next, s, a, hidden = [3]))");
+        let other = with("kernel other(o | s, last: o?) = Sticky(last, keep = 0.4, fresh = Categorical(logits = linear(s)))");
+        let once = "kernel pick(o | s) = Categorical(logits = table(s))
+            kernel pi(a | s, o, t) = Categorical(logits = table(s, o, t))
+            kernel decoder(o | s, goal: s) = Categorical(logits = table(s, goal))";
+        let models = [
+            ("none", with_options(pick, &format!("{}; a[t] ~ Uniform", "o[t] ~ pick(s[t], o[t-1])"), draws, returns)),
+            ("uniform", with_options(pick, "o[t] ~ Uniform; a[t] ~ Uniform", draws, returns)),
+            (
+                "look back",
+                with_options(&back, "a[t] ~ Uniform", draws, &format!("{returns} auxiliary {{ o[t] ~ back(o[t-1], s[t], a[t], s[t+1]) }}")),
+            ),
+            (
+                "look ahead",
+                with_options(&ahead, "a[t] ~ Uniform", draws, &format!("{returns} auxiliary {{ o[t] ~ back(o[t+1], s[t], a[t]) }}")),
+            ),
+            (
+                "window",
+                with_options(
+                    &window,
+                    "a[t] ~ Uniform",
+                    draws,
+                    &format!("{returns} auxiliary {{ o[t] ~ back(o[t+1..t+2], s[t-1..t+1], a[t-1..t+1]) }}"),
+                ),
+            ),
+            ("learned prior", with_options(&other, "o[t] ~ other(s[t], o[t-1]); a[t] ~ Uniform", draws, returns)),
+            (
+                "drawn once, decoded from the end",
+                with_options(
+                    once,
+                    "o[1] ~ Uniform; a[t] ~ pi(s[t], o[1], t)",
+                    "o[1] ~ pick(s[1]); a[t] ~ pi(s[t], o[1], t)",
+                    "likelihood { H[T] ~ decoder(o[1] | s[1], s[T+1]) }",
+                ),
+            ),
+        ];
+        for (model, tried) in models {
+            for Alternative { name, claims_unbiased, plan } in tried.iter().filter(|one| one.claims_unbiased) {
+                let found = assess(plan, &random_parameters(plan, 5).unwrap()).unwrap();
+                assert!(*claims_unbiased && found.holds(), "{model}, {name}: {found:?}");
+                assert!(found.components > 5 && found.variance > 0.0, "{model}, {name}: {found:?}");
+            }
+        }
+    }
+
     /// Each broken estimator of the bound is told from the true one.
     #[test]
     fn wrong_estimators_are_caught() {
@@ -251,13 +340,21 @@ mod tests {
         assert!(broken(&|_| {}).holds());
         let wrong = [
             ("no pathwise part", broken(&|term| term.pathwise = false)),
-            ("rewards credited one step late", broken(&|term| term.credit = term.credit.map(|k| k + 1))),
+            ("rewards credited one step late", broken(&|term| term.credit = later(&term.credit))),
             ("the wrong sign", broken(&|term| term.sign = -term.sign)),
             ("a term that stops early", broken(&|term| term.to = 4)),
         ];
         for (name, found) in wrong {
             assert!(!found.holds(), "{name}: {found:?}");
         }
+    }
+
+    fn later(credit: &[Option<Credited>]) -> Vec<Option<Credited>> {
+        let later = |credited: &Option<Credited>| match credited {
+            Some(Credited::From(offset)) => Some(Credited::From(offset + 1)),
+            whole @ (Some(Credited::All) | None) => *whole,
+        };
+        credit.iter().map(later).collect()
     }
 
     #[test]

@@ -82,20 +82,28 @@ impl NetworkPlan {
     /// values each; `parameters` is the flat vector.
     pub fn forward<E: Float>(&self, parameters: &[E], inputs: &[Feed<E>], rows: Range<usize>, activations: &mut Activations<E>) {
         activations.reserve(self, rows.end);
-        self.load(inputs, rows.clone(), activations);
+        self.load(inputs, rows.clone(), None, activations);
         self.recompute(parameters, rows, activations);
+    }
+
+    /// As [`NetworkPlan::forward`], but only what belongs to one pass of a network that is [staged](NetworkPlan::staged). Inputs of later passes
+    /// are not read.
+    pub fn forward_pass<E: Float>(
+        &self,
+        pass: usize,
+        parameters: &[E],
+        inputs: &[Feed<E>],
+        rows: Range<usize>,
+        activations: &mut Activations<E>,
+    ) {
+        activations.reserve(self, rows.end);
+        self.load(inputs, rows.clone(), Some(pass), activations);
+        self.compute(parameters, rows, Some(pass), activations);
     }
 
     /// As [`NetworkPlan::forward`], with the inputs that are in `activations` already.
     pub fn recompute<E: Float>(&self, parameters: &[E], rows: Range<usize>, activations: &mut Activations<E>) {
-        let mut start = rows.start;
-        while start < rows.end {
-            let block = start..rows.end.min(start + BLOCK);
-            for step in &self.steps {
-                self.step(step, parameters, block.clone(), activations);
-            }
-            start = block.end;
-        }
+        self.compute(parameters, rows, None, activations);
     }
 
     /// Copies the inputs of the rows `of` from one set of activations to the first rows of another, to be [recomputed](Self::recompute).
@@ -139,16 +147,35 @@ impl NetworkPlan {
         }
     }
 
+    fn compute<E: Float>(&self, parameters: &[E], rows: Range<usize>, pass: Option<usize>, activations: &mut Activations<E>) {
+        let mut start = rows.start;
+        while start < rows.end {
+            let block = start..rows.end.min(start + BLOCK);
+            for (step, &stage) in self.steps.iter().zip(&self.stages.steps) {
+                if pass.is_none_or(|pass| pass == stage) {
+                    self.step(step, parameters, block.clone(), activations);
+                }
+            }
+            start = block.end;
+        }
+    }
+
     fn width_of(&self, slot: Slot) -> usize {
         self.slots[slot.0].width
     }
 
-    fn load<E: Float>(&self, inputs: &[Feed<E>], rows: Range<usize>, activations: &mut Activations<E>) {
+    fn load<E: Float>(&self, inputs: &[Feed<E>], rows: Range<usize>, pass: Option<usize>, activations: &mut Activations<E>) {
         assert_eq!(inputs.len(), self.inputs.len(), "forward: one input for each that the plan asks for");
-        for (column, out) in self.columns.iter().zip(&mut activations.columns) {
-            load_column(column, inputs, &mut out[rows.clone()]);
+        let is_due = |stage: usize| pass.is_none_or(|pass| pass == stage);
+        for ((column, out), &stage) in self.columns.iter().zip(&mut activations.columns).zip(&self.stages.columns) {
+            if is_due(stage) {
+                load_column(column, inputs, &mut out[rows.clone()]);
+            }
         }
-        for ((load, slot), work) in self.loads.iter().zip(&mut activations.workspaces) {
+        for (((load, slot), work), &stage) in self.loads.iter().zip(&mut activations.workspaces).zip(&self.stages.loads) {
+            if !is_due(stage) {
+                continue;
+            }
             let width = self.width_of(*slot);
             let out = &mut activations.slots[slot.0][rows.start * width..rows.end * width];
             load_slot(load, inputs, width, out, work);

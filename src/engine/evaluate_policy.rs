@@ -54,7 +54,9 @@ impl Evaluator {
             let stream = [self.seed, EVALUATION, at as u64];
             let mut rollout = shards[at].lock().unwrap_or_else(PoisonError::into_inner);
             let point = Point { present: parameters.values(), previous: None };
-            rollout.run(stage, point, stream, self.choice, Keep::Nothing);
+            // densities read whole trajectories
+            let keep = if stage.densities.is_empty() { Keep::Nothing } else { Keep::Rows };
+            rollout.run(stage, point, stream, self.choice, keep);
         };
         with_crew(threads(stage.plan), shards.len(), (), &work, |crew| crew.run(()));
         let (mut bounds, mut returns, mut lengths) = (Vec::new(), Vec::new(), Vec::new());

@@ -50,7 +50,7 @@ impl<E: Number> Expressions<E> {
     pub fn sampled(plan: &Plan) -> Expressions<E> {
         let sampled = |term: &crate::plan::Term| match term.quantity {
             Quantity::Exponent(value) | Quantity::LogRatio { log_prior: value } => Some(value),
-            Quantity::Entropy | Quantity::Kl { .. } | Quantity::LogCount(_) => None,
+            Quantity::Entropy { .. } | Quantity::Kl { .. } | Quantity::LogCount(_) | Quantity::Density { .. } => None,
         };
         Expressions::compile(plan, &plan.terms.iter().filter_map(sampled).collect::<Vec<_>>())
     }
@@ -60,7 +60,7 @@ impl<E: Number> Expressions<E> {
         let mut columns = vec![None; model.inputs.len()];
         let mut reads: Vec<Place> = Vec::new();
         for id in graph.inputs_of(roots) {
-            let Some(place) = place(model, plan.environment, plan.policy.action, model.inputs[id.0 as usize]) else { continue };
+            let Some(place) = place(model, plan.environment, plan.policy.variable, model.inputs[id.0 as usize]) else { continue };
             let at = reads.iter().position(|&known| known == place).unwrap_or_else(|| {
                 reads.push(place);
                 reads.len() - 1
@@ -76,7 +76,7 @@ impl<E: Number> Expressions<E> {
             }
             _ => None,
         });
-        let action = &model.variable(plan.policy.action).domain;
+        let action = &model.variable(plan.policy.variable).domain;
         let mut action_values = vec![Vec::new(); action.width()];
         let mut value = vec![0.0; action.width()];
         for number in 0..action.finite.as_ref().map_or(0, |finite| finite.size()) {

@@ -7,6 +7,7 @@ use super::categorical;
 use super::expressions::Number;
 use super::float::Float;
 use super::normal;
+use super::sticky;
 use super::tensor::{Matrix, Tape};
 use crate::plan::Head;
 use crate::world::Actions;
@@ -17,6 +18,10 @@ use std::ops::Range;
 #[derive(Clone, Debug)]
 pub(super) enum Family {
     Categorical {
+        outcomes: usize,
+    },
+    /// Stays where it was with some probability; its numbers are those of a categorical.
+    Sticky {
         outcomes: usize,
     },
     Normal {
@@ -45,6 +50,7 @@ impl Family {
     pub fn of(head: &Head) -> Family {
         match head {
             Head::Categorical { outcomes, .. } => Family::Categorical { outcomes: *outcomes },
+            Head::Sticky { outcomes, .. } => Family::Sticky { outcomes: *outcomes },
             Head::Normal { width, .. } => Family::Normal { width: *width, bounds: None },
             Head::TanhNormal { bounds, .. } => Family::Normal { width: bounds.len(), bounds: Some(bounds.clone()) },
         }
@@ -53,14 +59,18 @@ impl Family {
     /// Numbers a row.
     pub fn numbers(&self) -> usize {
         match self {
-            Family::Categorical { outcomes } => *outcomes,
+            Family::Categorical { outcomes } | Family::Sticky { outcomes } => *outcomes,
             Family::Normal { width, .. } => 2 * width,
         }
     }
 
-    /// Writes the rows of numbers from what a network computed: logits and nothing, or means and deviations.
-    pub fn describe<E: Number>(&self, roots: [&[E]; 2], out: &mut [E]) {
+    /// Writes the rows of numbers from what a network computed: logits and nothing, logits and probabilities to stay at `last`, or means and
+    /// deviations.
+    pub fn describe<E: Number>(&self, roots: [&[E]; 2], last: &[u32], out: &mut [E]) {
         match self {
+            Family::Sticky { outcomes } => {
+                sticky::log_probabilities(sticky::Rows { fresh: roots[0], keep: roots[1], last, outcomes: *outcomes }, out);
+            }
             Family::Categorical { outcomes } => categorical::log_probabilities(roots[0], *outcomes, out),
             Family::Normal { width, .. } => {
                 for (root, from) in [(roots[0], 0), (roots[1], *width)] {
@@ -75,7 +85,7 @@ impl Family {
     /// Draws an action for each row of numbers and appends it to `draws`.
     pub fn draw<E: Number>(&self, rows: &[E], choice: Choice, random: &mut impl Rng, uniforms: &mut Vec<E>, draws: &mut Draws<E>) {
         match self {
-            Family::Categorical { outcomes } => {
+            Family::Categorical { outcomes } | Family::Sticky { outcomes } => {
                 let count = rows.len() / outcomes;
                 let first = draws.numbers.len();
                 draws.numbers.resize(first + count, 0);
@@ -106,7 +116,7 @@ impl Family {
     /// The actions of the draws `rows`, as the world takes them; `columns` is room for reals.
     pub fn actions<'a, E: Number>(&self, draws: &'a Draws<E>, rows: Range<usize>, columns: &'a mut Vec<E>) -> Actions<'a, E> {
         match self {
-            Family::Categorical { .. } => Actions::Numbers(&draws.numbers[rows]),
+            Family::Categorical { .. } | Family::Sticky { .. } => Actions::Numbers(&draws.numbers[rows]),
             Family::Normal { width, bounds } => {
                 let count = rows.len();
                 columns.resize(count * width, <E as Float>::ZERO);
@@ -129,7 +139,7 @@ impl Family {
     /// `log q` of the draws `drawn` under their rows of numbers; of a squashed normal before `tanh`.
     pub fn log_probs<E: Number>(&self, rows: &[E], draws: &Draws<E>, drawn: Range<usize>, out: &mut [E]) {
         match self {
-            Family::Categorical { outcomes } => {
+            Family::Categorical { outcomes } | Family::Sticky { outcomes } => {
                 for ((row, &action), out) in rows.chunks_exact(*outcomes).zip(&draws.numbers[drawn]).zip(out) {
                     *out = row[action as usize];
                 }
@@ -146,7 +156,7 @@ impl Family {
     /// What squashing adds to `log q` of a draw: `−log |da/du|`, 0 where nothing is squashed.
     pub fn log_squash<E: Number>(&self, draws: &Draws<E>, row: usize) -> E {
         match self {
-            Family::Categorical { .. } | Family::Normal { bounds: None, .. } => <E as Float>::ZERO,
+            Family::Categorical { .. } | Family::Sticky { .. } | Family::Normal { bounds: None, .. } => <E as Float>::ZERO,
             Family::Normal { width, bounds: Some(bounds) } => {
                 let mut sum = <E as Float>::ZERO;
                 for (&u, &(lo, hi)) in draws.reals[row * width..(row + 1) * width].iter().zip(bounds) {
@@ -160,7 +170,7 @@ impl Family {
     /// The entropy of every row of numbers; of a squashed normal before `tanh`.
     pub fn entropies<E: Number>(&self, rows: &[E], out: &mut [E]) {
         match self {
-            Family::Categorical { outcomes } => categorical::entropies(rows, *outcomes, out),
+            Family::Categorical { outcomes } | Family::Sticky { outcomes } => categorical::entropies(rows, *outcomes, out),
             Family::Normal { width, .. } => {
                 for (row, out) in rows.chunks_exact(2 * width).zip(out) {
                     normal::entropies(&row[*width..], *width, std::slice::from_mut(out));
@@ -172,7 +182,7 @@ impl Family {
     /// `KL(q ‖ p)` of every pair of rows of numbers.
     pub fn divergences<E: Number>(&self, q: &[E], p: &[E], out: &mut [E]) {
         match self {
-            Family::Categorical { outcomes } => categorical::divergence(q, p, *outcomes, out),
+            Family::Categorical { outcomes } | Family::Sticky { outcomes } => categorical::divergence(q, p, *outcomes, out),
             Family::Normal { width, .. } => {
                 for ((q, p), out) in q.chunks_exact(2 * width).zip(p.chunks_exact(2 * width)).zip(out) {
                     normal::divergences(q.split_at(*width), p.split_at(*width), *width, std::slice::from_mut(out));
@@ -185,7 +195,8 @@ impl Family {
     /// `t / sd²` of means and `2 t / sd²` of deviations.
     pub fn metric<'a, E: Number>(&self, rows: &[E], tangent: impl Fn(usize) -> &'a [E], out: &mut [Vec<E>; 2]) {
         match self {
-            Family::Categorical { outcomes } => {
+            // the plan takes no natural gradient of what stays
+            Family::Categorical { outcomes } | Family::Sticky { outcomes } => {
                 out[0].clear();
                 for (log_p, t) in rows.chunks_exact(*outcomes).zip(tangent(0).chunks_exact(*outcomes)) {
                     let mut mean = <E as Float>::ZERO;
@@ -205,8 +216,9 @@ impl Family {
     }
 
     /// `log q` of the draws and the entropies, on the tape; `roots` are what a network computed.
-    pub fn score<E: Number>(&self, tape: &mut Tape<E>, roots: &[Matrix<E>], draws: &Draws<E>) -> (Matrix<E>, Matrix<E>) {
+    pub fn score<E: Number>(&self, tape: &mut Tape<E>, roots: &[Matrix<E>], last: &[u32], draws: &Draws<E>) -> (Matrix<E>, Matrix<E>) {
         match self {
+            Family::Sticky { .. } => tape.sticky((&roots[0], &roots[1]), last.into(), draws.numbers.as_slice().into()),
             Family::Categorical { .. } => tape.categorical(&roots[0], draws.numbers.as_slice().into()),
             Family::Normal { .. } => tape.normal((&roots[0], &roots[1]), draws.reals.clone()),
         }
@@ -215,7 +227,8 @@ impl Family {
     /// `KL(q ‖ p)` on the tape; gradient flows to both.
     pub fn divergence<E: Number>(&self, tape: &mut Tape<E>, q: &[Matrix<E>], p: &[Matrix<E>]) -> Matrix<E> {
         match self {
-            Family::Categorical { .. } => tape.divergence(&q[0], &p[0]),
+            // the plan samples divergences of what stays
+            Family::Categorical { .. } | Family::Sticky { .. } => tape.divergence(&q[0], &p[0]),
             Family::Normal { .. } => tape.normal_divergence((&q[0], &q[1]), (&p[0], &p[1])),
         }
     }
@@ -223,7 +236,7 @@ impl Family {
     /// Rows of numbers as tensors that no gradient passes.
     pub fn frozen<E: Number>(&self, tape: &Tape<E>, rows: &[E]) -> Vec<Matrix<E>> {
         match self {
-            Family::Categorical { outcomes } => vec![tape.constant(rows.to_vec(), *outcomes)],
+            Family::Categorical { outcomes } | Family::Sticky { outcomes } => vec![tape.constant(rows.to_vec(), *outcomes)],
             Family::Normal { width, .. } => [0, *width]
                 .into_iter()
                 .map(|from| {

@@ -32,6 +32,26 @@ pub(super) enum Load {
     Scalars(Program),
 }
 
+impl Column {
+    /// The inputs it is computed from.
+    pub fn inputs(&self) -> Vec<usize> {
+        match self {
+            Column::Number { input } | Column::Decoded { input, .. } | Column::Cell { input, .. } => vec![*input],
+            Column::Joint { inputs } => inputs.iter().map(|(input, _)| *input).collect(),
+        }
+    }
+}
+
+impl Load {
+    /// The inputs they are computed from.
+    pub fn inputs(&self) -> Vec<usize> {
+        match self {
+            Load::Real { input, .. } | Load::RealOrNone { input, .. } | Load::Time { input, .. } => vec![*input],
+            Load::Scalars(program) => program.inputs(),
+        }
+    }
+}
+
 /// What a formal contributes to a layer.
 pub(super) enum Feature {
     OneHot { column: usize, width: usize },

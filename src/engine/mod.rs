@@ -11,11 +11,13 @@
 //! With the oracle of finite models: [`kernel_tables`] is what it takes as a policy, [`optimise`] finds the best that the parameters can
 //! reach, [`gap`] tells how far a policy is from the evidence, and why.
 
+mod advantage;
 mod assess;
 pub mod categorical;
 mod checkpoint;
 mod credit;
 mod crew;
+mod density;
 mod elementwise;
 mod evaluate;
 mod evaluate_policy;
@@ -30,6 +32,7 @@ mod improvement;
 mod initial;
 pub mod kernels;
 mod lead;
+mod ledger;
 mod moments;
 mod network;
 mod nodes;
@@ -37,16 +40,19 @@ mod normal;
 mod objective;
 mod optimise;
 mod optimiser;
+mod options;
 mod parameters;
 mod rollout;
 mod run;
 mod scalars;
 mod shards;
 mod stage;
+mod sticky;
 mod tables;
 mod tabulate;
 mod tangent;
 mod tensor;
+mod trace;
 mod train;
 mod trust_region;
 mod watch;

@@ -19,6 +19,16 @@ pub struct NetworkPlan {
     pub(super) steps: Vec<Step>,
     pub(super) slots: Vec<SlotSpec>,
     pub(super) outputs: Vec<Slot>,
+    pub(super) stages: Stages,
+}
+
+/// Of columns, loads and steps, the first pass that has all they read: where some inputs are drawn from what others led to, a network runs in
+/// several passes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stages {
+    pub columns: Vec<usize>,
+    pub loads: Vec<usize>,
+    pub steps: Vec<usize>,
 }
 
 /// What a caller feeds at one place of [`super::evaluate::Feed`]s.
@@ -109,7 +119,15 @@ impl NetworkPlan {
     /// One sentence about the first construct that cannot run yet, or whose widths do not fit.
     pub fn compile(model: &Model, roots: &[LayerId], source: impl Fn(KernelId, u32) -> u32) -> Result<NetworkPlan, Unsupported> {
         let layout = Layout::of(&model.network);
-        let plan = NetworkPlan { inputs: vec![], columns: vec![], loads: vec![], steps: vec![], slots: vec![], outputs: vec![] };
+        let plan = NetworkPlan {
+            inputs: vec![],
+            columns: vec![],
+            loads: vec![],
+            steps: vec![],
+            slots: vec![],
+            outputs: vec![],
+            stages: Stages::default(),
+        };
         let mut compiler = Compiler { model, layout, source: &source, plan, layers: vec![None; model.network.layers.len()] };
         let mut needed = vec![false; model.network.layers.len()];
         roots.iter().for_each(|root| needed[root.0 as usize] = true);
@@ -126,7 +144,26 @@ impl NetworkPlan {
             compiler.plan.outputs.push(slot);
         }
         compiler.plan.order_gradients();
-        Ok(compiler.plan)
+        Ok(compiler.plan.staged(|_| 0))
+    }
+
+    /// The same, run in passes: `pass` says in which one an input of a source is there.
+    #[must_use]
+    pub fn staged(mut self, pass: impl Fn(u32) -> usize) -> NetworkPlan {
+        let of_inputs = |inputs: Vec<usize>| inputs.into_iter().map(|input| pass(self.inputs[input].source)).max().unwrap_or(0);
+        let columns: Vec<usize> = self.columns.iter().map(|column| of_inputs(column.inputs())).collect();
+        let loads: Vec<usize> = self.loads.iter().map(|(load, _)| of_inputs(load.inputs())).collect();
+        let mut slots = vec![0; self.slots.len()];
+        self.loads.iter().zip(&loads).for_each(|((_, slot), &pass)| slots[slot.0] = pass);
+        let mut steps = Vec::with_capacity(self.steps.len());
+        for step in &self.steps {
+            let of_columns = step.op.columns().map(|column| columns[column]);
+            let pass = step.op.slots().map(|slot| slots[slot.0]).chain(of_columns).max().unwrap_or(0);
+            slots[step.out.0] = pass;
+            steps.push(pass);
+        }
+        self.stages = Stages { columns, loads, steps };
+        self
     }
 
     /// What to feed, in this order.
@@ -155,6 +192,20 @@ impl NetworkPlan {
 }
 
 impl Op {
+    /// The columns of indices it reads.
+    pub fn columns(&self) -> impl Iterator<Item = usize> + '_ {
+        let (parts, own): (&[Part], Option<usize>) = match self {
+            Op::Affine { parts, .. } | Op::Concat { parts } => (parts, None),
+            Op::Rows { column, .. } | Op::Block { column, .. } => (&[], Some(*column)),
+            Op::Unary(..) | Op::Binary(..) => (&[], None),
+        };
+        let of_parts = parts.iter().filter_map(|part| match part.source {
+            PartSource::OneHot { column } => Some(column),
+            PartSource::Dense(_) => None,
+        });
+        of_parts.chain(own)
+    }
+
     /// The slots it reads, in the order in which it passes gradient back.
     pub fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
         let (parts, rest): (&[Part], [Option<Slot>; 2]) = match self {

@@ -10,6 +10,7 @@ use super::kernels;
 use super::network::NetworkPlan;
 use super::normal;
 use super::parameters::Parameters;
+use super::sticky;
 use super::tensor::{Matrix, Tape, values_of};
 use std::ops::Range;
 use std::sync::Arc;
@@ -67,6 +68,26 @@ impl<E: Float> Tape<E> {
             categorical::add_divergence_gradient_of_second(&log_p, &log_q, outcomes, &w, flow.of(&second));
         });
         kl
+    }
+
+    /// `log m(drawn)` and the entropy of the sticky head over logits and probabilities to stay at `last`, one number a row each.
+    pub fn sticky(&mut self, (fresh, keep): (&Matrix<E>, &Matrix<E>), last: Arc<[u32]>, drawn: Arc<[u32]>) -> (Matrix<E>, Matrix<E>) {
+        let (logits, keeps, outcomes) = (values_of(fresh), values_of(keep), columns_of(fresh));
+        let mut log_m = vec![E::ZERO; logits.len()];
+        sticky::log_probabilities(sticky::Rows { fresh: &logits, keep: &keeps, last: &last, outcomes }, &mut log_m);
+        let (mut log_prob, mut entropy) = (vec![E::ZERO; drawn.len()], vec![E::ZERO; drawn.len()]);
+        categorical::log_prob_and_entropy(&log_m, outcomes, &drawn, &mut log_prob, &mut entropy);
+        let (log_prob, entropy) = (self.constant(log_prob, 1), self.constant(entropy, 1));
+        let (to_fresh, to_keep, outputs) = (fresh.clone(), keep.clone(), (log_prob.clone(), entropy.clone()));
+        self.record(move |flow| {
+            let weights = (flow.take(&outputs.0), flow.take(&outputs.1));
+            let (mut d_fresh, mut d_keep) = (vec![E::ZERO; logits.len()], vec![E::ZERO; keeps.len()]);
+            let rows = sticky::Rows { fresh: &logits, keep: &keeps, last: &last, outcomes };
+            sticky::add_score_gradient(rows, &log_m, &drawn, (&weights.0, &weights.1), (&mut d_fresh, &mut d_keep));
+            kernels::add(flow.of(&to_fresh), &d_fresh);
+            kernels::add(flow.of(&to_keep), &d_keep);
+        });
+        (log_prob, entropy)
     }
 
     /// `log N(x)` and the entropy of independent normals, one number a row each; `x` is row-major.

@@ -6,18 +6,21 @@
 //! Where a batch is used again, a draw is weighed by the ratio `ρ = π(a|·) / π_b(a|·)` of the present policy to the one that drew it, and
 //! `L` becomes the surrogate `E_b[Σ_t ρ_t A_t + …]` (Schulman et al. 2015, eq. 14), with `clip_ratio` that of Schulman et al. (2017, eq. 7).
 
-use super::credit::{self, Carry, Discounts, Given, StepSums};
+use super::advantage::Advantages;
+use super::credit::{Given, StepSums};
+use super::density::DensityRows;
 use super::evaluate::Activations;
 use super::expressions::Number;
 use super::family::Draws;
 use super::float::Float;
 use super::kernels;
 use super::moments::Sums;
+use super::options::OptionRows;
 use super::parameters::Parameters;
 use super::rollout::Rollout;
 use super::stage::{Anchor, Source, Stage};
-use super::tensor::{Tape, values_of};
-use crate::plan::Baseline;
+use super::tensor::{Matrix, Tape, values_of};
+use crate::plan::Version;
 use rand::Rng;
 use rand::seq::SliceRandom;
 use std::sync::Arc;
@@ -28,20 +31,14 @@ pub(super) struct Objective<E> {
     pub gradient: Vec<E>,
     /// Of the rows of the last gradient.
     pub told: Told,
-    /// Sums of the credit at each `t`, of this shard.
-    pub sums: StepSums,
-    credit: Vec<E>,
-    pub advantage: Vec<E>,
-    target: Vec<E>,
+    /// By draw; the action's are the last.
+    pub draws: Vec<Advantages<E>>,
     /// What the baseline's network said, in nats.
     values: Vec<E>,
     /// Of what the baseline is fitted to, in nats.
     pub returns: Sums,
     /// `t` of each row.
     times: Vec<u32>,
-    /// Per trajectory, what a step after its end gives.
-    rests: Vec<f64>,
-    carry: Carry<E>,
     /// The rows in the order in which minibatches take them.
     order: Vec<u32>,
     part: Part<E>,
@@ -94,6 +91,10 @@ struct Sample<'a, E> {
     advantage: &'a [E],
     target: &'a [E],
     times: &'a [u32],
+    /// What is drawn beside the action, and what whole trajectories give.
+    options: &'a [OptionRows<E>],
+    of_options: &'a [Advantages<E>],
+    densities: &'a [DensityRows<E>],
 }
 
 /// The rows of a minibatch, gathered.
@@ -110,90 +111,69 @@ struct Part<E> {
 }
 
 impl<E: Number> Objective<E> {
-    pub fn new(parameters: &Parameters<E>) -> Objective<E> {
+    pub fn new(stage: &Stage<E>, parameters: &Parameters<E>) -> Objective<E> {
         Objective {
             gradient: parameters.zero_gradient(),
             told: Told::default(),
-            sums: StepSums::default(),
-            credit: Vec::new(),
-            advantage: Vec::new(),
-            target: Vec::new(),
+            draws: (0..stage.draws()).map(|_| Advantages::new()).collect(),
             values: Vec::new(),
             returns: Sums::default(),
             times: Vec::new(),
-            rests: Vec::new(),
-            carry: Carry::default(),
             order: Vec::new(),
             part: Part::default(),
         }
     }
 
-    /// The credit of each row; after it the advantage, except with a leave-one-out baseline, which needs the sums of all shards.
+    /// The credit of each row of each draw; after it the advantage, except with a leave-one-out baseline, which needs the sums of all shards.
     pub fn assess(&mut self, stage: &Stage<E>, rollout: &Rollout<E>, scale: ReturnScale) {
         let rows = rollout.rows.len();
-        for list in [&mut self.credit, &mut self.advantage, &mut self.target] {
-            list.resize(rows, <E as Float>::ZERO);
-        }
         self.times.clear();
         for (t, bounds) in rollout.rows.starts.windows(2).enumerate() {
             self.times.resize(bounds[1], t as u32 + 1);
         }
         let settings = &stage.plan.settings;
-        let given = Given { here: &rollout.here, before: &rollout.before, after: &rollout.after };
-        let discount = Float::of(settings.discount);
-        match &settings.baseline {
-            Baseline::None => credit::to_go(&rollout.rows, &given, discount, &mut self.carry, &mut self.advantage),
-            Baseline::LeaveOneOut => {
-                credit::to_go(&rollout.rows, &given, discount, &mut self.carry, &mut self.credit);
-                self.sums.clear(stage.horizon);
-                self.sums.add_rows(&rollout.rows, &self.credit);
-                credit::rests(&rollout.after, &rollout.totals.lengths, stage.horizon, &mut self.rests);
-                self.sums.add_rests(&self.rests);
-            }
-            Baseline::Network { .. } => {
-                let root = stage.learning.value.expect("stage: a baseline that is a network has a root");
-                let values = rollout.network.output(&stage.learning.network, root, 0..rows);
-                let Objective { carry, advantage, target, values: rescaled, .. } = self;
-                let values = if scale.is_one() {
-                    values
-                } else {
-                    rescaled.clear();
-                    rescaled.extend(values.iter().map(|&v| scale.value_of(v)));
-                    &rescaled[..]
-                };
-                match settings.n_step {
-                    Some(steps) => {
-                        credit::n_step_advantages(&rollout.rows, &given, values, (discount, steps), carry, advantage, target);
-                    }
-                    None => {
-                        let discounts = Discounts { discount, lambda: Float::of(settings.lambda) };
-                        credit::advantages(&rollout.rows, &given, values, discounts, carry, advantage, target);
-                    }
-                }
-                self.returns.clear(1);
-                if settings.normalize.returns {
-                    self.returns.add(0, target.iter().map(|g| g.as_f64()));
-                    self.returns.count = rows as f64;
-                    target.iter_mut().for_each(|g| *g = scale.prediction_of(*g));
-                }
-            }
+        let mut values: &[E] = match stage.learning.value {
+            Some(root) => rollout.network.output(&stage.learning.network, root, 0..rows),
+            None => &[],
+        };
+        if !scale.is_one() {
+            self.values.clear();
+            self.values.extend(values.iter().map(|&v| scale.value_of(v)));
+            values = &self.values;
         }
+        for (number, draw) in self.draws.iter_mut().enumerate() {
+            let here = if stage.keeps_ledger() { &rollout.ledger.given[number] } else { &rollout.here };
+            let given = Given { here, before: &rollout.before, after: &rollout.after };
+            draw.assess(settings, &rollout.rows, &given, (&rollout.totals.lengths, stage.horizon), values);
+        }
+        self.returns.clear(1);
+        if settings.normalize.returns {
+            let target = &mut self.draws[0].target;
+            self.returns.add(0, target.iter().map(|g| g.as_f64()));
+            self.returns.count = rows as f64;
+            target.iter_mut().for_each(|g| *g = scale.prediction_of(*g));
+        }
+    }
+
+    /// That of the action's draws.
+    pub fn advantage(&self) -> &[E] {
+        &self.draws[self.draws.len() - 1].advantage
     }
 
     /// `Σ A²` over the rows.
     pub fn squared_advantages(&self) -> f64 {
-        kernels::sum_of_squares(&self.advantage)
+        kernels::sum_of_squares(self.advantage())
     }
 
     /// `A` times `factor`.
     pub fn scale_advantages(&mut self, factor: f64) {
-        kernels::scale(&mut self.advantage, Float::of(factor));
+        self.draws.iter_mut().for_each(|draw| kernels::scale(&mut draw.advantage, Float::of(factor)));
     }
 
     /// The advantage of each row where it needs the sums of credit over all shards.
-    pub fn compare(&mut self, stage: &Stage<E>, rollout: &Rollout<E>, all: &StepSums) {
-        if stage.plan.settings.baseline == Baseline::LeaveOneOut {
-            credit::leave_one_out(&rollout.rows, &self.credit, &self.rests, all, &mut self.advantage);
+    pub fn compare(&mut self, stage: &Stage<E>, rollout: &Rollout<E>, all: &[StepSums]) {
+        for (draw, all) in self.draws.iter_mut().zip(all) {
+            draw.compare(&stage.plan.settings, &rollout.rows, all);
         }
     }
 
@@ -205,15 +185,20 @@ impl<E: Number> Objective<E> {
     /// The gradient from all rows, as the network computed them last.
     pub fn differentiate(&mut self, stage: &Stage<E>, parameters: &Parameters<E>, rollout: &Rollout<E>, weighing: Weighing) {
         self.gradient.fill(<E as Float>::ZERO);
+        let (action, of_options) = self.draws.split_last().expect("objective: the action is drawn");
         let sample = Sample {
             network: &rollout.network,
             draws: &rollout.draws,
             policy: &rollout.policy,
             anchor: &rollout.anchor,
             log_prob: &rollout.log_prob,
-            advantage: &self.advantage,
-            target: &self.target,
+            advantage: &action.advantage,
+            // a learned value is that of what is to come before the first draw of a step
+            target: &self.draws[0].target,
             times: &self.times,
+            options: &rollout.options,
+            of_options,
+            densities: &rollout.densities,
         };
         self.told = sample.add_gradient(stage, parameters, weighing, &mut self.gradient);
     }
@@ -245,8 +230,8 @@ impl<E: Number> Objective<E> {
         gather(&rollout.policy, rows, width, &mut mine.policy);
         gather(&rollout.anchor, rows, width, &mut mine.anchor);
         gather(&rollout.log_prob, rows, 1, &mut mine.log_prob);
-        gather(&self.advantage, rows, 1, &mut mine.advantage);
-        gather(&self.target, rows, 1, &mut mine.target);
+        gather(&self.draws[self.draws.len() - 1].advantage, rows, 1, &mut mine.advantage);
+        gather(&self.draws[0].target, rows, 1, &mut mine.target);
         gather(&self.times, rows, 1, &mut mine.times);
         let sample = Sample {
             network: &mine.network,
@@ -257,6 +242,10 @@ impl<E: Number> Objective<E> {
             advantage: &mine.advantage,
             target: &mine.target,
             times: &mine.times,
+            // the plan takes no minibatches where there are any
+            options: &[],
+            of_options: &[],
+            densities: &[],
         };
         self.told = sample.add_gradient(stage, parameters, weighing, &mut self.gradient);
     }
@@ -296,7 +285,7 @@ impl<E: Number> Sample<'_, E> {
         let mut weighted = Vec::new();
         if weighing.aim != Aim::Baseline {
             let policy = &roots[wired.policy.clone()];
-            let (log_prob, entropy) = stage.family.score(&mut tape, policy, self.draws);
+            let (log_prob, entropy) = stage.family.score(&mut tape, policy, &[], self.draws);
             let weights = self.score_weights(&values_of(&log_prob), stage.plan.settings.clip_ratio, weighing);
             weighted.push((log_prob, weights));
             for term in stage.terms.iter().filter(|term| term.pathwise) {
@@ -312,10 +301,12 @@ impl<E: Number> Sample<'_, E> {
                         };
                         weighted.push((stage.family.divergence(&mut tape, policy, &prior), weights));
                     }
-                    // no parameter enters an exponent, a count, or the log-density of a prior without parameters
-                    Source::Exponent(_) | Source::LogRatio(_) | Source::LogCount(_) => {}
+                    // no parameter enters an exponent, a count, or the log-density of a prior without parameters; others stand below
+                    Source::Exponent(_) | Source::LogRatio(_) | Source::LogCount(_) | Source::OptionEntropy(_) | Source::Density(_) => {}
                 }
             }
+            self.weigh_options(stage, &mut tape, &roots, weighing.share, &mut weighted);
+            self.weigh_densities(stage, &mut tape, parameters, weighing.share, &mut weighted);
             if stage.plan.settings.kl_target.is_some() {
                 told.divergence = self.divergence(stage);
             }
@@ -329,6 +320,47 @@ impl<E: Number> Sample<'_, E> {
         }
         tape.backward(weighted, parameters, gradient);
         told
+    }
+
+    /// The scores of the options' draws and the gradients of their entropies.
+    fn weigh_options(
+        &self,
+        stage: &Stage<E>,
+        tape: &mut Tape<E>,
+        roots: &[Matrix<E>],
+        share: f64,
+        weighted: &mut Vec<(Matrix<E>, Vec<E>)>,
+    ) {
+        let down: E = Float::of(-share);
+        for (number, ((option, rows), of)) in stage.options.iter().zip(self.options).zip(self.of_options).enumerate() {
+            let roots = &roots[stage.learning.options[number].clone()];
+            let (log_prob, entropy) = option.family.score(tape, roots, &rows.last, &rows.draws);
+            let weight = |(&t, &advantage): (&u32, &E)| if option.once && t > 1 { <E as Float>::ZERO } else { down * advantage };
+            weighted.push((log_prob, self.times.iter().zip(&of.advantage).map(weight).collect()));
+            for term in stage.terms.iter().filter(|term| term.pathwise && term.source == Source::OptionEntropy(number)) {
+                weighted.push((entropy.clone(), self.weights(term.sign, term.from as u32..=term.to as u32, share)));
+            }
+        }
+    }
+
+    /// The gradients of densities in their own parameters.
+    fn weigh_densities(
+        &self,
+        stage: &Stage<E>,
+        tape: &mut Tape<E>,
+        parameters: &Parameters<E>,
+        share: f64,
+        weighted: &mut Vec<(Matrix<E>, Vec<E>)>,
+    ) {
+        for (density, rows) in stage.densities.iter().zip(self.densities) {
+            let term = &stage.terms[density.term];
+            if !term.pathwise || density.version != Version::Present || rows.points.is_empty() {
+                continue;
+            }
+            let roots = tape.network(&density.network, parameters, &rows.network, 0..rows.points.len());
+            let (log_prob, _) = density.family.score(tape, &roots, &rows.last, &rows.draws);
+            weighted.push((log_prob, vec![Float::of(-term.sign * share); rows.points.len()]));
+        }
     }
 
     /// The weight of each `log π(a)`: `−A`, times the ratio where the policy has moved; 0 where that is clipped.
@@ -358,7 +390,7 @@ impl<E: Number> Sample<'_, E> {
     fn divergence(&self, stage: &Stage<E>) -> f64 {
         let rows = 0..self.times.len();
         let mut present = vec![<E as Float>::ZERO; self.policy.len()];
-        stage.family.describe(stage.learning.outputs(self.network, &stage.learning.policy, &rows), &mut present);
+        stage.family.describe(stage.learning.outputs(self.network, &stage.learning.policy, &rows), &[], &mut present);
         let mut divergences = vec![<E as Float>::ZERO; rows.len()];
         stage.family.divergences(&present, self.policy, &mut divergences);
         divergences.iter().map(|kl| kl.as_f64()).sum()

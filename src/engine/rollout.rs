@@ -4,12 +4,16 @@
 //! networks and are kept, all of `t = 1` first, then all of `t = 2`, …
 
 use super::credit::Rows;
+use super::density::{DensityRows, Trajectories};
 use super::evaluate::Activations;
 use super::expressions::{Number, Values};
 use super::family::{Choice, Draws};
 use super::float::Float;
+use super::ledger::Ledger;
 use super::moments::Sums;
+use super::options::{OptionRows, Outputs};
 use super::stage::{Anchor, Credit, Source, Stage};
+use super::trace::Trace;
 use super::wired::{Feeds, Wired};
 use crate::world::Batch;
 use rand::SeedableRng;
@@ -48,7 +52,11 @@ pub(super) struct Rollout<E> {
     /// `log π` of each draw, of a squashed normal before `tanh`.
     pub log_prob: Vec<E>,
     pub network: Arc<Activations<E>>,
+    pub options: Vec<OptionRows<E>>,
+    pub densities: Vec<DensityRows<E>>,
+    pub ledger: Ledger<E>,
     pub totals: Totals,
+    trace: Trace<E>,
     /// By term.
     absorbed: Vec<E>,
     /// Of the inputs that are normalised, over the rows kept.
@@ -97,7 +105,11 @@ impl<E: Number> Rollout<E> {
             anchor: Vec::new(),
             log_prob: Vec::new(),
             network: Arc::new(Activations::default()),
+            options: stage.options.iter().map(|_| OptionRows::new(trajectories)).collect(),
+            densities: stage.densities.iter().map(|_| DensityRows::default()).collect(),
+            ledger: Ledger::default(),
             totals: Totals::default(),
+            trace: Trace::default(),
             absorbed: Vec::new(),
             inputs: Sums::default(),
             exponents: stage.exponents.values(trajectories),
@@ -106,7 +118,7 @@ impl<E: Number> Rollout<E> {
                 Anchor::None | Anchor::Present | Anchor::PreviousPolicy | Anchor::Previous(_) => None,
             },
             previous: Activations::default(),
-            feeds: Feeds::default(),
+            feeds: Feeds::of_options(stage.options.len()),
             work: Work {
                 uniforms: Vec::with_capacity(trajectories),
                 values: column(),
@@ -143,6 +155,34 @@ impl<E: Number> Rollout<E> {
             }
             self.step(stage, point, &mut random, t, (choice, keep));
         }
+        if stage.keeps_ledger() && keep == Keep::Rows {
+            self.evaluate_densities(stage, point);
+            self.ledger.credit(&stage.terms, stage.draws(), self.rows.len(), &self.totals.lengths, &self.trace);
+        }
+    }
+
+    /// What whole trajectories give to the densities of the bound.
+    fn evaluate_densities(&mut self, stage: &Stage<E>, point: Point<E>) {
+        let Rollout { rows, totals, trace, draws, options, densities, ledger, .. } = self;
+        let lengths = totals.lengths.clone();
+        let on = Trajectories { rows, lengths: &lengths, horizon: stage.horizon, trace, actions: &draws.numbers, options };
+        for (density, out) in stage.densities.iter().zip(densities) {
+            out.evaluate(density, point, &on);
+            let sign = stage.terms[density.term].sign;
+            for (&(t, trajectory), &log_p) in out.points.iter().zip(&out.log_prob) {
+                let log_q = match density.less {
+                    None => <E as Float>::ZERO,
+                    Some(draw) => {
+                        let row = trace.row(t as usize, trajectory as usize);
+                        options.get(draw).map_or_else(|| self.log_prob[row], |option| option.log_prob[row])
+                    }
+                };
+                let value = <E as Float>::of(sign) * (log_p - log_q);
+                ledger.add(density.term, t as usize, trajectory, value);
+                totals.terms[density.term] += value.as_f64();
+                totals.bound[trajectory as usize] += value.as_f64();
+            }
+        }
     }
 
     /// What an absorbed step gives to each term that is credited relative to it.
@@ -176,6 +216,10 @@ impl<E: Number> Rollout<E> {
         }
         totals.lengths.clear();
         totals.lengths.resize(trajectories, 0);
+        if stage.keeps_ledger() {
+            self.ledger.clear(stage.terms.len());
+            self.trace.clear(stage.horizon, trajectories);
+        }
     }
 
     fn clear_rows(&mut self) {
@@ -183,6 +227,7 @@ impl<E: Number> Rollout<E> {
         self.draws.clear();
         let lists = [&mut self.here, &mut self.before, &mut self.policy, &mut self.anchor, &mut self.log_prob];
         lists.into_iter().for_each(Vec::clear);
+        self.options.iter_mut().for_each(OptionRows::clear);
     }
 
     /// Moves the live rows by the step `t`.
@@ -198,10 +243,17 @@ impl<E: Number> Rollout<E> {
         self.rows.close_step();
 
         let wired = if keep == Keep::Rows { &stage.learning } else { &stage.acting };
-        let network = Arc::get_mut(&mut self.network).expect("rollout: the tape of the last gradient is gone");
-        wired.feed(point.present, (&stage.world, &self.batch), live, &mut self.feeds, |inputs| {
-            wired.network.forward(point.present, inputs, rows.clone(), network);
-        });
+        if stage.keeps_ledger() && keep == Keep::Rows {
+            self.trace.record(stage, &self.batch, (t, first), &self.work.origin[..live]);
+        }
+        if stage.options.is_empty() {
+            let network = Arc::get_mut(&mut self.network).expect("rollout: the tape of the last gradient is gone");
+            wired.feed(point.present, (&stage.world, &self.batch), live, &mut self.feeds, |inputs| {
+                wired.network.forward(point.present, inputs, rows.clone(), network);
+            });
+        } else {
+            self.draw_options(stage, point, wired, random, rows.clone(), (t, choice));
+        }
         if keep == Keep::Rows && stage.learning.scaled_components() > 0 {
             wired.observe(&stage.world, &self.batch, live, &mut self.inputs);
         }
@@ -209,7 +261,7 @@ impl<E: Number> Rollout<E> {
         let grown = |list: &mut Vec<E>, width: usize| list.resize((first + live) * width, <E as Float>::ZERO);
         grown(&mut self.policy, width);
         grown(&mut self.log_prob, 1);
-        stage.family.describe(wired.outputs(&self.network, &wired.policy, &rows), &mut self.policy[first * width..]);
+        stage.family.describe(wired.outputs(&self.network, &wired.policy, &rows), &[], &mut self.policy[first * width..]);
         let policy = &self.policy[first * width..];
         stage.family.draw(policy, choice, random, &mut self.work.uniforms, &mut self.draws);
         stage.family.log_probs(policy, &self.draws, rows.clone(), &mut self.log_prob[first..]);
@@ -219,11 +271,44 @@ impl<E: Number> Rollout<E> {
         stage.exponents.read_before(&stage.world, &self.batch, live, &mut self.exponents);
         let actions = stage.family.actions(&self.draws, rows.clone(), &mut self.work.actions);
         self.batch.step(&stage.world, actions, random);
+        if stage.keeps_ledger() && keep == Keep::Rows {
+            self.trace.record_next(stage, &self.batch, &self.work.origin[..live]);
+        }
         stage.exponents.read_after(&stage.world, &self.batch, actions, live, &mut self.exponents);
         stage.exponents.run(t, 0..live, &mut self.exponents);
-        self.collect(stage, t, rows);
+        self.collect(stage, t, rows, keep);
         self.batch.compact(&stage.world);
         self.absorb(stage, t, self.batch.front()..live);
+    }
+
+    /// Draws each option in turn, each from what the network makes of the draws before it; then computes the rest of the network.
+    fn draw_options(
+        &mut self,
+        stage: &Stage<E>,
+        point: Point<E>,
+        wired: &Wired,
+        random: &mut Xoshiro256PlusPlus,
+        rows: Range<usize>,
+        (t, choice): (usize, Choice),
+    ) {
+        let live = rows.len();
+        let origin = &self.work.origin[..live];
+        for ((option, own), last) in stage.options.iter().zip(&self.options).zip(&mut self.feeds.last) {
+            own.read_last(option, t, origin, last);
+        }
+        self.feeds.drawn.iter_mut().for_each(Vec::clear);
+        for pass in 0..stage.draws() {
+            let network = Arc::get_mut(&mut self.network).expect("rollout: the tape of the last gradient is gone");
+            wired.feed(point.present, (&stage.world, &self.batch), live, &mut self.feeds, |inputs| {
+                wired.network.forward_pass(pass, point.present, inputs, rows.clone(), network);
+            });
+            if let Some(option) = stage.options.get(pass) {
+                let outputs = Outputs { wired, network: &self.network, rows: rows.clone() };
+                let Feeds { drawn, last, .. } = &mut self.feeds;
+                let buffers = (&mut self.work.uniforms, &mut drawn[pass]);
+                self.options[pass].draw((option, pass), outputs, (t, choice), (origin, last), random, buffers);
+            }
+        }
     }
 
     /// `KL(π ‖ p)` of each row, where the bound has that term.
@@ -237,7 +322,7 @@ impl<E: Number> Rollout<E> {
             (Anchor::None, _) => return,
             (Anchor::Present, _) => {
                 work.prior.resize(live * width, <E as Float>::ZERO);
-                stage.family.describe(wired.outputs(&self.network, &wired.prior, &rows), &mut work.prior);
+                stage.family.describe(wired.outputs(&self.network, &wired.prior, &rows), &[], &mut work.prior);
                 &work.prior[..]
             }
             (Anchor::PreviousPolicy, None) => {
@@ -251,7 +336,7 @@ impl<E: Number> Rollout<E> {
                     wired.network.forward(parameters, inputs, 0..live, previous);
                 });
                 anchor.resize(first + live * width, <E as Float>::ZERO);
-                stage.family.describe(wired.outputs(previous, &wired.policy, &(0..live)), &mut anchor[first..]);
+                stage.family.describe(wired.outputs(previous, &wired.policy, &(0..live)), &[], &mut anchor[first..]);
                 &anchor[first..]
             }
             (Anchor::Expressions(expressions), _) => {
@@ -269,7 +354,7 @@ impl<E: Number> Rollout<E> {
     }
 
     /// Adds up what the rows of a step gave.
-    fn collect(&mut self, stage: &Stage<E>, t: usize, rows: Range<usize>) {
+    fn collect(&mut self, stage: &Stage<E>, t: usize, rows: Range<usize>, keep: Keep) {
         let (first, live) = (rows.start, rows.len());
         self.here.resize(rows.end, <E as Float>::ZERO);
         self.before.resize(rows.end, <E as Float>::ZERO);
@@ -287,6 +372,14 @@ impl<E: Number> Rollout<E> {
                     &scratch[..live]
                 }
                 Source::Entropy => entropy,
+                Source::OptionEntropy(option) => {
+                    let numbers = &self.options[option].numbers;
+                    let width = numbers.len() / rows.end;
+                    stage.options[option].family.entropies(&numbers[first * width..], &mut scratch[..live]);
+                    &scratch[..live]
+                }
+                // evaluated when the trajectories are whole
+                Source::Density(_) => continue,
                 Source::Divergence => &divergence[..live],
                 Source::LogCount(value) => {
                     scratch[..live].fill(Float::of(value));
@@ -294,7 +387,15 @@ impl<E: Number> Rollout<E> {
                 }
             };
             let sign: E = Float::of(term.sign);
+            let keeps_ledger = stage.keeps_ledger();
+            if keeps_ledger && keep == Keep::Rows {
+                let absorbed = self.absorbed[k];
+                for (&value, &trajectory) in values.iter().zip(origin) {
+                    self.ledger.add(k, t, trajectory, sign * (value - absorbed));
+                }
+            }
             let credit = match term.credit {
+                Credit::Here | Credit::Before if keeps_ledger => None,
                 Credit::Here => Some(&mut self.here[first..]),
                 Credit::Before => Some(&mut self.before[first..]),
                 Credit::Nowhere => None,
@@ -348,7 +449,8 @@ impl<E: Number> Rollout<E> {
                     let value = term.sign * value.as_f64();
                     self.totals.terms[k] += value * count;
                     self.totals.bound[trajectory as usize] += value * count;
-                    if term.credit != Credit::Nowhere && !term.relative {
+                    let credited = term.credits.iter().any(Option::is_some);
+                    if credited && !term.relative {
                         self.after[trajectory as usize] += E::of(value * faded);
                     }
                 }

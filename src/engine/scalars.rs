@@ -67,6 +67,14 @@ impl PartialEq for Program {
 }
 
 impl Program {
+    /// The inputs it is computed from.
+    pub(super) fn inputs(&self) -> Vec<usize> {
+        let input = |(_, leaf): &(InputId, Leaf)| match leaf {
+            Leaf::Decoded { input, .. } | Leaf::Real { input, .. } => *input,
+        };
+        self.leaves.iter().map(input).collect()
+    }
+
     /// `leaf` gives the component of a kernel's formal that an expression reads.
     pub(super) fn compile(
         model: &Model,

@@ -27,8 +27,8 @@ pub(super) struct Shared<'a, E: Float> {
     pub direction: RwLock<Vec<E>>,
     /// How values are said in this batch.
     pub returns: RwLock<ReturnScale>,
-    /// Over all shards.
-    sums: RwLock<StepSums>,
+    /// Over all shards, by draw.
+    sums: RwLock<Vec<StepSums>>,
 }
 
 /// The parameters at the beginning of the round.
@@ -74,13 +74,12 @@ impl<'a, E: Number> Shared<'a, E> {
             let trajectories = part_of(all, k, shards).len();
             Mutex::new(Shard {
                 rollout: Rollout::new(stage, trajectories),
-                objective: Objective::new(&parameters),
+                objective: Objective::new(stage, &parameters),
                 trial: Trial::default(),
             })
         });
         let shards = shards.collect();
-        let mut sums = StepSums::default();
-        sums.clear(stage.horizon);
+        let sums = vec![StepSums::default(); stage.draws()];
         let previous = RwLock::new(Previous { values: parameters.values().to_vec(), moved: false });
         Shared {
             stage,
@@ -130,9 +129,10 @@ impl<'a, E: Number> Shared<'a, E> {
     /// Adds up the credit of all shards, in their order.
     pub fn sum_credit(&self) {
         let mut sums = write(&self.sums);
-        sums.clear(self.stage.horizon);
+        sums.iter_mut().for_each(|sums| sums.clear(self.stage.horizon));
         for shard in &self.shards {
-            sums.add(&locked(shard).objective.sums);
+            let shard = locked(shard);
+            sums.iter_mut().zip(&shard.objective.draws).for_each(|(sums, draw)| sums.add(&draw.sums));
         }
     }
 

@@ -1,12 +1,15 @@
 //! What all shards of a run share and none changes: the world, the networks and expressions of a plan, compiled.
 
+use super::density::Density;
 use super::expressions::{Expressions, Number};
 use super::family::Family;
+use super::options::OptionDraw;
 use super::run::EngineError;
+use super::trace::Variable;
 use super::wired::{Part, Wired};
 use crate::expr::{ExprId, Node};
-use crate::model::Input;
-use crate::plan::{Baseline, Plan, Prior, Quantity, Version};
+use crate::model::{FiniteDomain, Input};
+use crate::plan::{Baseline, Credited, Plan, Prior, Quantity, Version};
 use crate::world::World;
 
 /// A plan made ready to run in one precision.
@@ -14,6 +17,8 @@ pub(super) struct Stage<'a, E> {
     pub plan: &'a Plan,
     pub world: World<E>,
     pub family: Family,
+    pub options: Vec<OptionDraw>,
+    pub densities: Vec<Density>,
     /// What acting needs: the policy, and the prior of a KL where that is a kernel with the present parameters.
     pub acting: Wired,
     /// What learning needs: the same, and the baseline. What two of them compute alike is computed once.
@@ -46,6 +51,8 @@ pub(super) struct Term {
     pub from: usize,
     pub to: usize,
     pub credit: Credit,
+    /// By draw.
+    pub credits: Vec<Option<Credited>>,
     /// Credit counts what a step gives beyond an absorbed one: the exponent reads rewards alone, so that what an absorbed step gives is
     /// the same at every step, whatever is drawn, and has no covariance with any score.
     pub relative: bool,
@@ -59,11 +66,14 @@ pub(super) enum Source {
     /// `log p(a) − log π(a)`, `log p(a)` an output of [`Stage::exponents`].
     LogRatio(usize),
     Entropy,
+    OptionEntropy(usize),
     Divergence,
     LogCount(f64),
+    /// One of [`Stage::densities`].
+    Density(usize),
 }
 
-/// Which draws a row's value is credited to.
+/// Which draws a row's value is credited to, where only actions are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Credit {
     /// That of the same step and earlier ones.
@@ -80,16 +90,20 @@ impl<'a, E: Number> Stage<'a, E> {
         let model = &plan.model;
         let world = World::compile(model, plan.environment).map_err(|error| EngineError::Unsupported(error.to_string()))?;
         let policy = &plan.policy;
+        let options: Vec<Part> =
+            plan.options.iter().map(|draw| Part { kernel: draw.kernel, layers: draw.head.layers(), reads: &draw.reads }).collect();
         let acting = Part { kernel: policy.kernel, layers: policy.head.layers(), reads: &policy.reads };
         let mut prior = None;
         let mut anchor = Anchor::None;
-        let mut outputs = 0..;
+        let (mut outputs, mut densities) = (0.., 0..);
         let mut terms = Vec::with_capacity(plan.terms.len());
         for term in &plan.terms {
             let source = match &term.quantity {
                 Quantity::Exponent(_) => Source::Exponent(outputs.next().unwrap_or(0)),
                 Quantity::LogRatio { .. } => Source::LogRatio(outputs.next().unwrap_or(0)),
-                Quantity::Entropy => Source::Entropy,
+                Quantity::Entropy { draw } if *draw < plan.options.len() => Source::OptionEntropy(*draw),
+                Quantity::Entropy { .. } => Source::Entropy,
+                Quantity::Density { .. } => Source::Density(densities.next().unwrap_or(0)),
                 Quantity::LogCount(value) => Source::LogCount(*value),
                 Quantity::Kl { prior: Prior::Expressions(numbers) } => {
                     anchor = Anchor::Expressions(Expressions::compile(plan, numbers));
@@ -103,23 +117,27 @@ impl<'a, E: Number> Stage<'a, E> {
                             Anchor::Present
                         }
                         Version::Previous if (*kernel, reads) == (policy.kernel, &policy.reads) => Anchor::PreviousPolicy,
-                        Version::Previous => Anchor::Previous(Wired::new(plan, &part, None, None)?),
+                        Version::Previous => Anchor::Previous(Wired::new(plan, &[], &part, None, None)?),
                     };
                     Source::Divergence
                 }
             };
-            let credit = match term.credit {
+            let credit = match term.credit.last().copied().flatten() {
                 None => Credit::Nowhere,
                 // a draw may be credited with a term that it does not move: E[∇log q · f] = 0 there
-                Some(offset) if offset >= 1 => Credit::Before,
-                Some(_) => Credit::Here,
+                Some(Credited::From(offset)) if offset >= 1 => Credit::Before,
+                Some(Credited::From(_) | Credited::All) => Credit::Here,
             };
             let relative = match term.quantity {
                 Quantity::Exponent(value) => reads_rewards_alone(plan, value),
-                Quantity::LogRatio { .. } | Quantity::Entropy | Quantity::LogCount(_) | Quantity::Kl { .. } => false,
+                Quantity::LogRatio { .. }
+                | Quantity::Entropy { .. }
+                | Quantity::LogCount(_)
+                | Quantity::Kl { .. }
+                | Quantity::Density { .. } => false,
             };
             let (sign, from, to, pathwise) = (term.sign, term.from, term.to, term.pathwise);
-            terms.push(Term { source, sign, from, to, credit, relative, pathwise });
+            terms.push(Term { source, sign, from, to, credit, credits: term.credit.clone(), relative, pathwise });
         }
         let baseline = match &plan.settings.baseline {
             Baseline::Network { kernel, layer, .. } => Some(Part { kernel: *kernel, layers: vec![*layer], reads: &plan.baseline_reads }),
@@ -129,13 +147,39 @@ impl<'a, E: Number> Stage<'a, E> {
             plan,
             world,
             family: Family::of(&policy.head),
-            learning: Wired::new(plan, &acting, prior.as_ref(), baseline.as_ref())?,
-            acting: Wired::new(plan, &acting, prior.as_ref(), None)?,
+            learning: Wired::new(plan, &options, &acting, prior.as_ref(), baseline.as_ref())?,
+            acting: Wired::new(plan, &options, &acting, prior.as_ref(), None)?,
+            options: plan.options.iter().map(|draw| OptionDraw::new(plan, draw)).collect::<Result<_, _>>()?,
+            densities: Density::all(plan)?,
             anchor,
             exponents: Expressions::sampled(plan),
             terms,
             horizon: model.horizon.value,
         })
+    }
+}
+
+impl<E> Stage<'_, E> {
+    /// More is drawn than actions, or more is read than steps: what draws are credited with is kept in a ledger.
+    pub fn keeps_ledger(&self) -> bool {
+        !self.options.is_empty() || !self.densities.is_empty()
+    }
+
+    /// Options, and the action.
+    pub fn draws(&self) -> usize {
+        self.options.len() + 1
+    }
+
+    pub fn finite_domain(&self, variable: Variable) -> Option<&FiniteDomain> {
+        let model = &self.plan.model;
+        let environment = model.environment(self.plan.environment);
+        let variable = match variable {
+            Variable::State => environment.state,
+            Variable::Observation => environment.observation?,
+            Variable::Action => self.plan.policy.variable,
+            Variable::Option(option) => self.plan.options[option].variable,
+        };
+        model.variable(variable).domain.finite.as_ref()
     }
 }
 

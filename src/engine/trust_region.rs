@@ -161,9 +161,9 @@ impl<E: Number> Shard<E> {
         for (list, width) in [(&mut trial.present, stage.family.numbers()), (&mut trial.log_prob, 1), (&mut trial.column, 1)] {
             list.resize(rows.len() * width, <E as Float>::ZERO);
         }
-        stage.family.describe(wired.outputs(&rollout.network, &wired.policy, &rows), &mut trial.present);
+        stage.family.describe(wired.outputs(&rollout.network, &wired.policy, &rows), &[], &mut trial.present);
         stage.family.log_probs(&trial.present, &rollout.draws, rows.clone(), &mut trial.log_prob);
-        let weighed = trial.log_prob.iter().zip(&rollout.log_prob).zip(&objective.advantage);
+        let weighed = trial.log_prob.iter().zip(&rollout.log_prob).zip(objective.advantage());
         let mut surrogate: f64 = weighed.map(|((&now, &then), &advantage)| (now - then).as_f64().exp() * advantage.as_f64()).sum();
         for term in stage.terms.iter().filter(|term| term.pathwise) {
             match term.source {
@@ -171,14 +171,16 @@ impl<E: Number> Shard<E> {
                 Source::Divergence => match stage.anchor {
                     Anchor::Present => {
                         let mut prior = vec![<E as Float>::ZERO; trial.present.len()];
-                        stage.family.describe(wired.outputs(&rollout.network, &wired.prior, &rows), &mut prior);
+                        stage.family.describe(wired.outputs(&rollout.network, &wired.prior, &rows), &[], &mut prior);
                         stage.family.divergences(&trial.present, &prior, &mut trial.column);
                     }
                     Anchor::None | Anchor::PreviousPolicy | Anchor::Previous(_) | Anchor::Expressions(_) => {
                         stage.family.divergences(&trial.present, &rollout.anchor, &mut trial.column);
                     }
                 },
-                Source::Exponent(_) | Source::LogRatio(_) | Source::LogCount(_) => continue,
+                Source::Exponent(_) | Source::LogRatio(_) | Source::LogCount(_) | Source::OptionEntropy(_) | Source::Density(_) => {
+                    continue;
+                }
             }
             let counted = trial.column.iter().zip(objective.times()).filter(|(_, t)| (term.from..=term.to).contains(&(**t as usize)));
             surrogate += term.sign * counted.map(|(value, _)| value.as_f64()).sum::<f64>();

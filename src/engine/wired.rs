@@ -16,6 +16,8 @@ use std::sync::Arc;
 /// A network of several kernels and where its inputs come from.
 pub(super) struct Wired {
     pub network: Arc<NetworkPlan>,
+    /// The roots of each option, in the order of the draws.
+    pub options: Vec<Range<usize>>,
     /// The roots of the policy, of the prior and of the baseline.
     pub policy: Range<usize>,
     pub prior: Range<usize>,
@@ -46,6 +48,41 @@ enum Feed {
     State,
     Observation,
     Time,
+    /// What an option drew in this step, or at `t = 1` where it is drawn once.
+    Drawn(usize),
+    /// What it drew in the step before.
+    Last(usize),
+}
+
+impl Feed {
+    /// A number of its own.
+    fn code(self) -> u32 {
+        match self {
+            Feed::State => 0,
+            Feed::Observation => 1,
+            Feed::Time => 2,
+            Feed::Drawn(option) => 3 + 2 * option as u32,
+            Feed::Last(option) => 4 + 2 * option as u32,
+        }
+    }
+
+    fn of(code: u32) -> Feed {
+        match code {
+            0 => Feed::State,
+            1 => Feed::Observation,
+            2 => Feed::Time,
+            code if code % 2 == 1 => Feed::Drawn((code as usize - 3) / 2),
+            code => Feed::Last((code as usize - 4) / 2),
+        }
+    }
+
+    /// The pass of a network in which it is there: a pass for each option, and one for the action.
+    fn pass(self) -> usize {
+        match self {
+            Feed::State | Feed::Observation | Feed::Time | Feed::Last(_) => 0,
+            Feed::Drawn(option) => option + 1,
+        }
+    }
 }
 
 /// Numbers that a network reads and the batch does not keep; buffers made once.
@@ -58,6 +95,9 @@ pub(super) struct Feeds<E> {
     components: Vec<f64>,
     scaled_state: Vec<E>,
     scaled_observation: Vec<E>,
+    /// By option.
+    pub drawn: Vec<Vec<u32>>,
+    pub last: Vec<Vec<u32>>,
 }
 
 /// A normalised input is kept within so many deviations.
@@ -69,19 +109,23 @@ const MOST_INPUTS: usize = 8;
 impl Wired {
     /// # Errors
     /// A network that cannot run, in one sentence.
-    pub fn new(plan: &Plan, policy: &Part, prior: Option<&Part>, baseline: Option<&Part>) -> Result<Wired, EngineError> {
+    pub fn new(plan: &Plan, options: &[Part], policy: &Part, prior: Option<&Part>, baseline: Option<&Part>) -> Result<Wired, EngineError> {
         let model = &plan.model;
         let environment = model.environment(plan.environment);
         let refused = |kernel: KernelId, what: &str| {
             EngineError::Unsupported(format!("`{}` {what}, which this version does not run", model.kernel(kernel).name))
         };
+        let option = |variable, once| plan.options.iter().position(|draw| draw.variable == variable && draw.once == once);
         let feed = |read: &Read| match *read {
             Read::Time => Some(Feed::Time),
             Read::Variable(variable) if variable == environment.state => Some(Feed::State),
             Read::Variable(variable) if Some(variable) == environment.observation => Some(Feed::Observation),
-            Read::Variable(_) => None,
+            Read::Variable(variable) => option(variable, false).map(Feed::Drawn),
+            Read::First(variable) => option(variable, true).map(Feed::Drawn),
+            Read::Step(variable, -1) => option(variable, false).map(Feed::Last),
+            Read::Step(..) | Read::Last(..) | Read::Window(..) | Read::Past(..) | Read::Future(..) => None,
         };
-        let parts: Vec<&Part> = [Some(policy), prior, baseline].into_iter().flatten().collect();
+        let parts: Vec<&Part> = options.iter().chain([policy]).chain(prior).chain(baseline).collect();
         let mut known: Vec<(KernelId, Vec<Feed>)> = Vec::new();
         for part in &parts {
             let feeds: Option<Vec<Feed>> = part.reads.iter().map(feed).collect();
@@ -96,15 +140,16 @@ impl Wired {
             let given = formal.checked_sub(model.kernel(of).outputs.len() as u32);
             let feeds = known.iter().find(|(kernel, _)| *kernel == of).map(|(_, feeds)| feeds);
             match given.zip(feeds).and_then(|(given, feeds)| feeds.get(given as usize)) {
-                Some(&feed) => feed as u32,
+                Some(&feed) => feed.code(),
                 None => ELSEWHERE,
             }
         };
         let layout = Layout::of(&model.network);
         let roots: Vec<LayerId> = parts.iter().flat_map(|part| part.layers.iter().copied()).collect();
         let network = NetworkPlan::compile(model, &roots, source).map_err(|error| EngineError::Unsupported(error.to_string()))?;
+        let network = network.staged(|source| if source == ELSEWHERE { 0 } else { Feed::of(source).pass() });
         let feeds = network.inputs().iter().map(|spec| {
-            let feed = [Feed::State, Feed::Observation, Feed::Time].into_iter().find(|&feed| feed as u32 == spec.source);
+            let feed = (spec.source != ELSEWHERE).then(|| Feed::of(spec.source));
             feed.map(|feed| (feed, spec.kind))
                 .ok_or_else(|| refused(policy.kernel, "or its baseline has a network that reads what is not among its givens"))
         });
@@ -118,11 +163,18 @@ impl Wired {
             let scaled = Scaled { mean: range(normalizer.mean), log_deviation: range(normalizer.log_deviation) };
             (if normalizer.variable == environment.state { Feed::State } else { Feed::Observation }, scaled)
         };
-        let before_prior = policy.layers.len();
+        let mut before_policy = 0;
+        let mut of_options = Vec::with_capacity(options.len());
+        for part in options {
+            of_options.push(before_policy..before_policy + part.layers.len());
+            before_policy += part.layers.len();
+        }
+        let before_prior = before_policy + policy.layers.len();
         let before_value = before_prior + prior.map_or(0, |part| part.layers.len());
         Ok(Wired {
             network: Arc::new(network),
-            policy: 0..before_prior,
+            options: of_options,
+            policy: before_policy..before_prior,
             prior: before_prior..before_value,
             value: baseline.map(|_| before_value),
             feeds,
@@ -188,6 +240,9 @@ impl Wired {
         for (input, &(feed, kind)) in inputs.iter_mut().zip(&self.feeds) {
             *input = match (feed, kind) {
                 (Feed::Time, _) => evaluate::Feed::Finite(&feeds.time[..rows]),
+                // empty before it is drawn: no pass reads it then
+                (Feed::Drawn(option), _) => evaluate::Feed::Finite(&feeds.drawn[option]),
+                (Feed::Last(option), _) => evaluate::Feed::Finite(&feeds.last[option]),
                 (Feed::State, InputKind::Finite { .. }) => {
                     evaluate::Feed::Finite(batch.state_numbers().map_or(&feeds.state[..], |numbers| &numbers[..rows]))
                 }
@@ -226,7 +281,7 @@ impl Wired {
                     let Feeds { observation, column, components, .. } = feeds;
                     number(&self.observation, world.observation_width(), rows, read, (observation, column, components));
                 }
-                (Feed::State | Feed::Observation, _) => {}
+                (Feed::State | Feed::Observation | Feed::Drawn(_) | Feed::Last(_), _) => {}
             }
         }
     }
@@ -237,9 +292,15 @@ fn columns<'a, E: Number>(feed: Feed, world: &World<E>, batch: &'a Batch<E>) -> 
     let columns = match feed {
         Feed::State => batch.state_columns(world),
         Feed::Observation => batch.observation_columns(world),
-        Feed::Time => None,
+        Feed::Time | Feed::Drawn(_) | Feed::Last(_) => None,
     };
     columns.unwrap_or(&[])
+}
+
+impl<E: Default> Feeds<E> {
+    pub fn of_options(count: usize) -> Feeds<E> {
+        Feeds { drawn: vec![Vec::new(); count], last: vec![Vec::new(); count], ..Feeds::default() }
+    }
 }
 
 impl<E> Feeds<E> {
@@ -270,16 +331,26 @@ fn number<E: Number>(
     (numbers, column, components): (&mut Vec<u32>, &mut Vec<E>, &mut Vec<f64>),
 ) {
     column.resize(rows * width, <E as Float>::ZERO);
-    components.resize(width, 0.0);
     for (component, column) in column.chunks_exact_mut(rows.max(1)).enumerate().take(width) {
         read(component, column);
     }
+    number_all(domain.as_ref(), width, rows, (column, components, numbers));
+}
+
+/// The numbers of values, from columns of their components.
+pub(super) fn number_all<E: Number>(
+    domain: Option<&FiniteDomain>,
+    width: usize,
+    rows: usize,
+    (column, components, numbers): (&[E], &mut Vec<f64>, &mut Vec<u32>),
+) {
+    components.resize(width, 0.0);
     numbers.clear();
     for row in 0..rows {
         for (component, value) in components.iter_mut().enumerate() {
             *value = Float::as_f64(column[component * rows + row]);
         }
-        let number = domain.as_ref().and_then(|domain| domain.number(components).or(domain.size().checked_sub(1)));
+        let number = domain.and_then(|domain| domain.number(components).or(domain.size().checked_sub(1)));
         numbers.push(number.unwrap_or(0) as u32);
     }
 }

@@ -1,6 +1,6 @@
 //! The estimators that a model's gradient can be had by: every baseline with nothing that biases, and the one bias that the literature is used to.
 
-use super::{Baseline, Plan, Quantity, plan};
+use super::{Baseline, Plan, plan};
 use crate::bound::Derivation;
 use crate::diagnostic::Diagnostics;
 use crate::model::Model;
@@ -52,8 +52,9 @@ fn with_baseline(plan: &Plan, baseline: Baseline) -> Plan {
 fn without_kl_to_go(mut plan: Plan) -> Option<Plan> {
     plan.settings.kl_to_go = false;
     let mut dropped = false;
-    for term in plan.terms.iter_mut().filter(|term| !matches!(term.quantity, Quantity::Exponent(_))) {
-        dropped |= term.credit.take().is_some();
+    // what the settings say to leave out is left out of the plan
+    for term in plan.terms.iter_mut().filter(|term| term.of_action) {
+        term.credit.iter_mut().for_each(|credit| dropped |= credit.take().is_some());
     }
     dropped.then_some(plan)
 }

@@ -1,12 +1,14 @@
-//! How a kernel over the action is computed: which layers of the network give the numbers of its distribution.
+//! How a kernel over an action or an option is computed: which layers of the network give the numbers of its distribution.
 
 use crate::model::{Distribution, Kind, LayerId, Model, Scores, VariableId};
 
-/// The family of a distribution over the action and the layers of its numbers.
+/// The family of a distribution and the layers of its numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Head {
     /// Logits, one per value.
     Categorical { logits: LayerId, outcomes: usize },
+    /// Stays at the kernel's given number `last` with probability `keep`, else draws afresh from the logits.
+    Sticky { last: usize, keep: LayerId, fresh: LayerId, outcomes: usize },
     /// Independent per component.
     Normal { mean: LayerId, sd: LayerId, width: usize },
     /// `tanh` of a normal, scaled to `bounds`, a pair for each component.
@@ -18,7 +20,16 @@ impl Head {
     pub fn layers(&self) -> Vec<LayerId> {
         match self {
             Head::Categorical { logits, .. } => vec![*logits],
+            Head::Sticky { keep, fresh, .. } => vec![*fresh, *keep],
             Head::Normal { mean, sd, .. } | Head::TanhNormal { mean, sd, .. } => vec![*mean, *sd],
+        }
+    }
+
+    /// Over finitely many values.
+    pub fn is_finite(&self) -> bool {
+        match self {
+            Head::Categorical { .. } | Head::Sticky { .. } => true,
+            Head::Normal { .. } | Head::TanhNormal { .. } => false,
         }
     }
 
@@ -28,13 +39,13 @@ impl Head {
             (Head::Categorical { outcomes: a, .. }, Head::Categorical { outcomes: b, .. })
             | (Head::Normal { width: a, .. }, Head::Normal { width: b, .. }) => a == b,
             (Head::TanhNormal { bounds: a, .. }, Head::TanhNormal { bounds: b, .. }) => a == b,
-            (Head::Categorical { .. } | Head::Normal { .. } | Head::TanhNormal { .. }, _) => false,
+            (Head::Categorical { .. } | Head::Sticky { .. } | Head::Normal { .. } | Head::TanhNormal { .. }, _) => false,
         }
     }
 }
 
-/// The head of a kernel's distribution over `action`; else what it is, in words.
-pub fn head(model: &Model, distribution: &Distribution<LayerId>, action: VariableId) -> Result<Head, String> {
+/// The head of the distribution over `action` of a kernel with so many outputs; else what it is, in words.
+pub fn head(model: &Model, outputs: usize, distribution: &Distribution<LayerId>, action: VariableId) -> Result<Head, String> {
     let domain = &model.variable(action).domain;
     let width = |layer: LayerId| model.network.layer(layer).width;
     let normal = |mean: LayerId, sd: LayerId| {
@@ -58,7 +69,7 @@ pub fn head(model: &Model, distribution: &Distribution<LayerId>, action: Variabl
             Ok(Head::TanhNormal { mean: *mean, sd: *sd, bounds: bounds.collect() })
         }
         Distribution::Record(parts) => match &parts[..] {
-            [only] => head(model, only, action),
+            [only] => head(model, outputs, only, action),
             _ => Err("a record of independent parts".into()),
         },
         Distribution::Categorical(Scores::Probs(_)) => Err("`Categorical(probs = …)`".into()),
@@ -68,7 +79,12 @@ pub fn head(model: &Model, distribution: &Distribution<LayerId>, action: Variabl
         Distribution::Beta { .. } => Err("`Beta`".into()),
         Distribution::Mixture(_) => Err("`Mixture`".into()),
         Distribution::If { .. } => Err("`if … then … else`".into()),
-        Distribution::Sticky { .. } => Err("`Sticky`".into()),
+        Distribution::Sticky { last, keep, fresh } => match **fresh {
+            Distribution::Categorical(Scores::Logits(fresh)) => {
+                Ok(Head::Sticky { last: *last as usize - outputs, keep: *keep, fresh, outcomes: width(fresh) })
+            }
+            _ => Err("`Sticky` around another distribution than `Categorical(logits = …)`".into()),
+        },
         Distribution::Implicit(_) => Err("`Implicit`".into()),
     }
 }

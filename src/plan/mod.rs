@@ -1,6 +1,7 @@
 //! Model and Derivation in, Plan out: for each term its estimator and why, what is downstream of what, and the settings of the run.
 //! Allocates no tensors, never samples.
 
+mod draw;
 mod estimators;
 mod head;
 mod keys;
@@ -15,20 +16,18 @@ mod tests;
 mod together;
 mod until;
 
+pub use draw::{Credited, Draw, Read};
 pub use estimators::{Alternative, alternatives};
 pub use head::Head;
 pub use keys::{Choice, KEYS, Key, KeyDefault, KeyKind, OPTIMIZERS, UPDATES};
 pub use settings::{Baseline, Normalize, Optimizer, Precision, Schedule, Settings, Update};
-pub use terms::{Estimator, Prior, Quantity, Term, Version};
+pub use terms::{Density, Estimator, Prior, Quantity, Term, Version};
 pub use until::{Relation, Until, WATCHED, Watched};
 
 use crate::bound::{BoundDerivation, Derivation};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::expr::{Graph, ParamId};
-use crate::model::{
-    EnvironmentId, FactorRef, Index, KernelId, Kind, Model, Parameter, ParameterId, Role, Value, VariableId, kernel_parameters,
-    parameters_of,
-};
+use crate::model::{EnvironmentId, KernelId, Kind, Model, Parameter, ParameterId, VariableId, kernel_parameters, parameters_of};
 use crate::source::Span;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -40,7 +39,10 @@ pub struct Plan {
     pub derivation: BoundDerivation,
     pub settings: Settings,
     pub environment: EnvironmentId,
-    pub policy: Policy,
+    /// What a step draws before the action, in this order.
+    pub options: Vec<Draw>,
+    /// What draws the action; as a draw its number is that of the options.
+    pub policy: Draw,
     /// What the baseline's network reads at `t`; empty where it is none.
     pub baseline_reads: Vec<Read>,
     /// The terms of the bound, in the derivation's order.
@@ -71,26 +73,6 @@ pub struct Normalizer {
     pub log_deviation: ParameterId,
 }
 
-/// The factor of the posterior whose draws are scored.
-#[derive(Clone, Debug)]
-pub struct Policy {
-    pub factor: FactorRef,
-    pub kernel: KernelId,
-    /// The variable it draws.
-    pub action: VariableId,
-    pub head: Head,
-    /// What the kernel's givens read at `t`, in their order.
-    pub reads: Vec<Read>,
-}
-
-/// What a given of a kernel reads at step `t`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Read {
-    /// The value of a state, observation or action at `t`.
-    Variable(VariableId),
-    Time,
-}
-
 /// Decides how each term of the bound and of its gradient is estimated. What this version cannot train is refused, all at once, each
 /// with its place.
 pub fn plan(model: &Model, derivation: &Derivation) -> Result<Plan, Diagnostics> {
@@ -112,36 +94,44 @@ pub fn plan(model: &Model, derivation: &Derivation) -> Result<Plan, Diagnostics>
 
 fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings) -> Result<Plan, Vec<Diagnostic>> {
     let bound = model.bound(derivation.bound);
-    let [score] = derivation.gradient.scores.as_slice() else {
-        let message = match derivation.gradient.scores.len() {
-            0 => "the posterior has no kernel with parameters, so there is nothing to train".to_string(),
-            n => format!("{n} factors of the posterior have parameters; this version trains one, the policy's"),
-        };
-        return Err(vec![refused(bound.span, message)]);
-    };
-    let policy = policy(model, bound, score.factor, score.kernel)?;
+    let draws = draw::draws(model, bound, derivation)?;
+    let policy = &draws[draws.len() - 1].0;
     let environment = model
-        .variable(policy.action)
+        .variable(policy.variable)
         .environment
-        .ok_or_else(|| vec![refused(model.variable(policy.action).span, "this version trains actions of an environment only")])?;
+        .ok_or_else(|| vec![refused(model.variable(policy.variable).span, "this version trains actions of an environment only")])?;
     let baseline_reads = match &settings.baseline {
         Baseline::Network { arguments, .. } => {
             let span = model.setting("baseline").map_or(bound.span, |s| s.span);
-            reads(model, arguments, span, "the baseline")?
+            let reads = draw::reads(model, arguments, span, "the baseline")?;
+            let of = model.environment(environment);
+            let seen = |variable| variable == of.state || Some(variable) == of.observation;
+            if !reads.iter().all(|read| matches!(read, Read::Time) || matches!(read, Read::Variable(variable) if seen(*variable))) {
+                let message = "this version's baselines read the state, the observation and the time at `t`";
+                return Err(vec![refused(span, message)]);
+            }
+            reads
         }
         Baseline::None | Baseline::LeaveOneOut => Vec::new(),
     };
     let mut scalars = terms::Scalars { graph: model.graph.clone(), inputs: model.inputs.clone() };
-    let terms = terms::terms(model, bound, derivation, score, &settings, (&policy, environment), &mut scalars)?;
+    let terms = terms::terms(model, bound, derivation, &draws, &settings, environment, &mut scalars)?;
     let moved: BTreeSet<ParameterId> = match model.objectives.as_slice() {
         [objective] if !objective.over.is_empty() => objective.over.iter().flat_map(|&kernel| kernel_parameters(model, kernel)).collect(),
         _ => model.kernels.iter().enumerate().flat_map(|(k, _)| kernel_parameters(model, KernelId(k as u32))).collect(),
     };
     let of_head = |head: &Head| head.layers().into_iter().flat_map(|layer| parameters_of(&model.network, layer)).collect::<BTreeSet<_>>();
-    let mut used = of_head(&policy.head);
+    let mut used: BTreeSet<ParameterId> = draws.iter().flat_map(|(draw, _)| of_head(&draw.head)).collect();
     for term in &terms {
-        if let Quantity::Kl { prior: Prior::Kernel { of: Version::Present, head, .. } } = &term.quantity {
-            used.extend(of_head(head));
+        match &term.quantity {
+            Quantity::Kl { prior: Prior::Kernel { of: Version::Present, head, .. } }
+            | Quantity::Density { density: Density { of: Version::Present, head, .. }, .. } => used.extend(of_head(head)),
+            Quantity::Kl { .. }
+            | Quantity::Density { .. }
+            | Quantity::Exponent(_)
+            | Quantity::Entropy { .. }
+            | Quantity::LogRatio { .. }
+            | Quantity::LogCount(_) => {}
         }
     }
     let trained: BTreeSet<ParameterId> = used.intersection(&moved).copied().collect();
@@ -160,6 +150,12 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings) -> 
         let error = Diagnostic::error("bad-setting", setting.span, message);
         return Err(vec![error.hint("give the baseline a network of its own")]);
     }
+    let mut draws: Vec<Draw> = draws.into_iter().map(|(draw, _)| draw).collect();
+    let policy = draws.pop().expect("draws: the action's is the last");
+    let beyond = !draws.is_empty() || terms.iter().any(|term| matches!(term.quantity, Quantity::Density { .. }));
+    if beyond && let Some(error) = together::beyond_policies(model, &settings) {
+        return Err(vec![error]);
+    }
     let schedules = schedules::schedules(model, &settings)?;
     let mut remarks = remarks(derivation, &settings, shared);
     remarks.extend(schedules::remarks(model, &schedules));
@@ -171,6 +167,7 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings) -> 
         derivation: derivation.clone(),
         settings,
         environment,
+        options: draws,
         policy,
         baseline_reads,
         terms,
@@ -185,37 +182,15 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings) -> 
 }
 
 impl Plan {
+    /// What a step draws: the options, then the action.
+    pub fn draws(&self) -> impl Iterator<Item = &Draw> {
+        self.options.iter().chain([&self.policy])
+    }
+
     /// The plan of the bound that training ends with: each schedule at its last value.
     pub fn settled(&self) -> Plan {
         Plan { schedules: Vec::new(), ..self.clone() }
     }
-}
-
-fn policy(model: &Model, bound: &crate::model::Bound, at: FactorRef, kernel: KernelId) -> Result<Policy, Vec<Diagnostic>> {
-    let factor = bound.factor(at);
-    let [crate::model::Target::Variable { variable: crate::model::TargetVariable::Variable(action), index: Index::Step(0) }] =
-        factor.targets.as_slice()
-    else {
-        return Err(vec![refused(factor.span, "this version trains a kernel that draws one variable at every `t`")]);
-    };
-    let variable = model.variable(*action);
-    if variable.role != Role::Action {
-        return Err(vec![refused(factor.span, format!("`{}` is not an action; this version trains policies only", variable.name))]);
-    }
-    let head = kernel_head(model, kernel, *action)?;
-    let name = &model.kernel(kernel).name;
-    let reads = reads(model, &factor.arguments, factor.span, &format!("`{name}`"))?;
-    Ok(Policy { factor: at, kernel, action: *action, head, reads })
-}
-
-/// The head of a kernel over the action.
-fn kernel_head(model: &Model, kernel: KernelId, action: VariableId) -> Result<Head, Vec<Diagnostic>> {
-    let kernel = model.kernel(kernel);
-    head::head(model, &kernel.distribution, action).map_err(|what| {
-        let message =
-            format!("`{}` is {what}; this version trains `Categorical(logits = …)`, `Normal` and `TanhNormal` over actions", kernel.name);
-        vec![refused(kernel.span, message)]
-    })
 }
 
 /// Parameters for the mean and the deviation of the state and the observation, where they are real.
@@ -253,29 +228,6 @@ fn verify_rounds(model: &Model, terms: &[Term], settings: &Settings) -> Result<(
         }
         Some(_) | None => Ok(()),
     }
-}
-
-/// What the arguments of a kernel read; anything but a variable at `t` and the time is refused.
-fn reads(model: &Model, arguments: &[Value], span: Span, who: &str) -> Result<Vec<Read>, Vec<Diagnostic>> {
-    let read = |value: &Value| match value {
-        Value::Variable { variable, index: Index::Step(0) } => Ok(Read::Variable(*variable)),
-        Value::Time => Ok(Read::Time),
-        Value::Variable { variable, .. } => Err(format!("reads `{}` at another time than `t`", model.variable(*variable).name)),
-        Value::Reward { .. } => Err("reads a reward".to_string()),
-        Value::Window { variable, .. } => Err(format!("reads a window of `{}`", model.variable(*variable).name)),
-        Value::Past { variable, .. } => Err(format!("reads the past of `{}`", model.variable(*variable).name)),
-        Value::Future { variable, .. } => Err(format!("reads the future of `{}`", model.variable(*variable).name)),
-        Value::Expression(_) => Err("reads an expression".to_string()),
-        Value::Absent => Err("reads `none`".to_string()),
-    };
-    let mut found = Vec::with_capacity(arguments.len());
-    for value in arguments {
-        found.push(read(value).map_err(|what| {
-            let message = format!("{who} {what}; this version trains kernels that read variables at `t` and the time");
-            vec![refused(span, message)]
-        })?);
-    }
-    Ok(found)
 }
 
 fn remarks(derivation: &BoundDerivation, settings: &Settings, shared: bool) -> Vec<String> {

@@ -1,11 +1,10 @@
 //! A plan as text, for `rlppl plan`.
 
-use super::{Baseline, Estimator, KEYS, Plan, Precision};
+use super::{Baseline, Credited, Estimator, KEYS, Plan, Precision};
 use std::fmt;
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let policy = self.model.kernel(self.policy.kernel);
         writeln!(f, "plan of `{}`", self.model.name)?;
         writeln!(f)?;
         writeln!(f, "terms of the bound")?;
@@ -22,13 +21,15 @@ impl fmt::Display for Plan {
         }
         writeln!(f)?;
         writeln!(f, "gradient")?;
-        writeln!(f, "  score of `{}`, at each draw credited with", policy.name)?;
-        for term in &self.terms {
-            match term.credit {
-                Some(0) => writeln!(f, "    {:width$}  from `t` on", term.name)?,
-                Some(offset) if offset > 0 => writeln!(f, "    {:width$}  from `t+{offset}` on", term.name)?,
-                Some(offset) => writeln!(f, "    {:width$}  from `t{offset}` on", term.name)?,
-                None => {}
+        for (number, draw) in self.draws().enumerate() {
+            writeln!(f, "  score of `{}`, at each draw credited with", self.model.kernel(draw.kernel).name)?;
+            for term in &self.terms {
+                match term.credit[number] {
+                    Some(Credited::All) => writeln!(f, "    {:width$}  whole", term.name)?,
+                    Some(Credited::From(0)) => writeln!(f, "    {:width$}  from `t` on", term.name)?,
+                    Some(Credited::From(offset)) => writeln!(f, "    {:width$}  from `t{offset:+}` on", term.name)?,
+                    None => {}
+                }
             }
         }
         for term in self.terms.iter().filter(|term| term.pathwise) {

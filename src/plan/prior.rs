@@ -13,10 +13,10 @@ pub fn numbers(
     head: &Head,
 ) -> Result<Vec<ExprId>, &'static str> {
     match (head, distribution, &domain.finite) {
-        (Head::Categorical { .. }, distribution, Some(finite)) => log_probabilities(graph, distribution, finite),
+        (Head::Categorical { .. } | Head::Sticky { .. }, distribution, Some(finite)) => log_probabilities(graph, distribution, finite),
         (Head::Normal { .. }, Distribution::Normal { mean, sd }, _)
         | (Head::TanhNormal { .. }, Distribution::TanhNormal { mean, sd }, _) => Ok(mean.iter().chain(sd).copied().collect()),
-        (Head::Categorical { .. } | Head::Normal { .. } | Head::TanhNormal { .. }, _, _) => Err("of another family"),
+        (Head::Categorical { .. } | Head::Sticky { .. } | Head::Normal { .. } | Head::TanhNormal { .. }, _, _) => Err("of another family"),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::refused;
 use crate::bound::Derivation;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Block, Bound, Distribution, Dynamics, Factor, KernelRef, LikelihoodForm, Model, Role, Target};
+use crate::model::{Block, Distribution, Dynamics, Factor, KernelRef, Model, Role, Target};
 
 /// All such constructs that the model's bounds use.
 pub fn constructs(model: &Model, derivation: &Derivation) -> Vec<Diagnostic> {
@@ -26,7 +26,6 @@ pub fn constructs(model: &Model, derivation: &Derivation) -> Vec<Diagnostic> {
         for block in [Block::Prior, Block::Posterior, Block::Auxiliary] {
             errors.extend(bound.factors(block).iter().filter_map(|factor| factor_refusal(model, factor, block)));
         }
-        errors.extend(density_refusals(bound));
     }
     errors
 }
@@ -55,15 +54,14 @@ fn target_refusal(model: &Model, factor: &Factor, block: Block) -> Option<String
         Target::Variable { variable: TargetVariable::Variable(variable), .. } => {
             let variable = model.variable(*variable);
             match variable.role {
-                Role::Option => Some(format!("`{}` is an option; this version does not train options", variable.name)),
                 Role::State | Role::Observation if !matches!(factor.kernel, KernelRef::Environment(..)) => Some(format!(
                     "`{}` is drawn by a kernel other than the environment's; learned worlds are not yet trained by this version",
                     variable.name
                 )),
-                Role::Action if block == Block::Posterior && in_place(&factor.kernel) => {
+                Role::Action | Role::Option if block == Block::Posterior && in_place(&factor.kernel) => {
                     Some(format!("`{}` is drawn from a distribution in place, so there is nothing to train", variable.name))
                 }
-                Role::State | Role::Observation | Role::Action => None,
+                Role::State | Role::Observation | Role::Action | Role::Option => None,
             }
         }
     })
@@ -74,14 +72,4 @@ fn in_place(kernel: &KernelRef) -> bool {
         KernelRef::InPlace(distribution) => !matches!(distribution, Distribution::Implicit(_)),
         KernelRef::Learned(_) | KernelRef::Previous(_) | KernelRef::Environment(..) | KernelRef::Data(_) => false,
     }
-}
-
-fn density_refusals(bound: &Bound) -> impl Iterator<Item = Diagnostic> + '_ {
-    bound.likelihood.iter().filter_map(|likelihood| match likelihood.form {
-        LikelihoodForm::Density { .. } => {
-            let message = format!("the likelihood of `{}` is a density; this version trains `exp(…)` likelihoods", likelihood.name);
-            Some(refused(likelihood.span, message))
-        }
-        LikelihoodForm::Exponential { .. } => None,
-    })
 }

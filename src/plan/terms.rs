@@ -1,10 +1,13 @@
 //! For each term of the bound: what a sampled step gives to it, how it is estimated, and which draws it credits.
 
-use super::{Baseline, Head, Policy, Read, Settings, kernel_head, prior, reads, refused};
-use crate::bound::{BoundDerivation, Downstream, Moment, Score, Sign, TermId, TermKind};
+use super::draw::{Credited, Draw, Read, is_uniform, kernel_head, learned, reads};
+use super::{Baseline, Head, Settings, prior, refused};
+use crate::bound::{BoundDerivation, Moment, Score, Sign, TermId, TermKind};
 use crate::diagnostic::Diagnostic;
 use crate::expr::{ExprId, Graph, InputId, Node};
-use crate::model::{Bound, EnvironmentId, FactorRef, Index, Input, KernelId, KernelRef, LikelihoodForm, Model};
+use crate::model::{
+    Bound, EnvironmentId, FactorRef, Index, Input, KernelId, KernelRef, LikelihoodForm, Model, Target, TargetVariable, Value,
+};
 use crate::source::Span;
 
 /// One term of the bound, in nats: `sign · Σ_{t = from..to} quantity(t)`, over live steps only where `live`.
@@ -22,10 +25,12 @@ pub struct Term {
     pub estimator: Estimator,
     /// Why that estimator, in one clause.
     pub why: String,
-    /// The draw at `t` is credited with the summands `k ≥ t + offset`; `None`: with none of them.
-    pub credit: Option<i32>,
+    /// By draw, what one at `t` is credited with; `None`: with no summand.
+    pub credit: Vec<Option<Credited>>,
     /// The trained parameters enter the term itself.
     pub pathwise: bool,
+    /// It is of the factors of the action alone: what `kl_to_go = false` credits nobody with.
+    pub of_action: bool,
 }
 
 /// What a step of a trajectory gives to a term.
@@ -33,12 +38,14 @@ pub struct Term {
 pub enum Quantity {
     /// An expression over the state, the next state, the action, the observation, the rewards and the time.
     Exponent(ExprId),
-    /// `H(π(·|·))` at `t`.
-    Entropy,
+    /// That of one of the draws, by its number, at `t`.
+    Entropy { draw: usize },
     /// `KL(π ‖ p)` at `t`.
     Kl { prior: Prior },
     /// `log p(a) − log π(a)` at the drawn action: `log_prior` is an expression of it, and of what stands before it.
     LogRatio { log_prior: ExprId },
+    /// `log p(x|·)` of a kernel at what was drawn, less `log q(x|·)` of the draw of that number.
+    Density { density: Density, less: Option<usize> },
     /// `log n`: a constant per live step.
     LogCount(f64),
 }
@@ -55,6 +62,18 @@ pub enum Prior {
         head: Head,
         reads: Vec<Read>,
     },
+}
+
+/// A kernel evaluated at what a whole trajectory holds: a reverse model, a decoder.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Density {
+    pub of: Version,
+    pub kernel: KernelId,
+    pub head: Head,
+    /// Of what value.
+    pub target: Read,
+    pub reads: Vec<Read>,
+    pub span: Span,
 }
 
 /// Which parameters a kernel of the prior has.
@@ -86,12 +105,12 @@ pub fn terms(
     model: &Model,
     bound: &Bound,
     derivation: &BoundDerivation,
-    score: &Score,
+    draws: &[(Draw, &Score)],
     settings: &Settings,
-    (policy, environment): (&Policy, EnvironmentId),
+    environment: EnvironmentId,
     scalars: &mut Scalars,
 ) -> Result<Vec<Term>, Vec<Diagnostic>> {
-    let planner = Planner { model, bound, policy, environment };
+    let planner = Planner { model, bound, draws, policy: &draws[draws.len() - 1].0, environment };
     let mut terms = Vec::with_capacity(derivation.terms.len());
     let mut errors = Vec::new();
     for (at, term) in derivation.terms.iter().enumerate() {
@@ -99,25 +118,37 @@ pub fn terms(
         match planner.quantity(&term.kind, scalars) {
             Ok((name, quantity)) => {
                 let (estimator, why) = estimator(&quantity);
-                let offset = score.credit.iter().find(|credit| credit.term == id).map(|credit| match credit.from {
-                    Downstream::Offset(offset) => offset,
-                    Downstream::All => 0,
+                let of_action = planner.is_of_action(&term.kind);
+                let sign = match term.sign {
+                    Sign::Plus => 1.0,
+                    Sign::Minus => -1.0,
+                };
+                let sampled_divergence = matches!((&term.kind, &quantity), (TermKind::Kl { .. }, Quantity::Density { .. }));
+                let credit = draws.iter().enumerate().map(|(draw, (_, score))| {
+                    let derived = score.credit.iter().find(|credit| credit.term == id).map(Credited::of);
+                    // sampled where the bound has a closed form, a divergence reads its own draw too
+                    let credit = match (&quantity, derived) {
+                        (Quantity::Density { less: Some(own), .. }, None) if *own == draw => Some(Credited::From(0)),
+                        (Quantity::Density { less: Some(own), .. }, Some(Credited::From(offset))) if *own == draw => {
+                            Some(Credited::From(offset.min(0)))
+                        }
+                        (_, derived) => derived,
+                    };
+                    credit.filter(|_| settings.kl_to_go || !of_action)
                 });
-                let action_term = !matches!(quantity, Quantity::Exponent(_));
+                let credit = credit.collect();
                 terms.push(Term {
                     id,
                     name,
-                    sign: match term.sign {
-                        Sign::Plus => 1.0,
-                        Sign::Minus => -1.0,
-                    },
+                    sign: if sampled_divergence { -sign } else { sign },
                     quantity,
                     from: step(term.times.from, model.horizon.value),
                     to: step(term.times.to, model.horizon.value),
                     live: term.live,
                     estimator,
                     why,
-                    credit: offset.filter(|_| settings.kl_to_go || !action_term),
+                    credit,
+                    of_action,
                     pathwise: derivation.gradient.pathwise.iter().any(|pathwise| pathwise.term == id),
                 });
             }
@@ -134,9 +165,11 @@ fn step(at: Moment, horizon: usize) -> usize {
 fn estimator(quantity: &Quantity) -> (Estimator, String) {
     match quantity {
         Quantity::Exponent(_) => (Estimator::Sampled, "it reads what the environment draws".into()),
-        Quantity::Entropy => (Estimator::ClosedForm, "the actions are finite and it reads only what the policy conditions on".into()),
+        Quantity::Entropy { .. } => (Estimator::ClosedForm, "it is over finite values and reads only what the draw conditions on".into()),
         Quantity::Kl { .. } => (Estimator::ClosedForm, "both sides have one family and condition on what is drawn before".into()),
         Quantity::LogRatio { .. } => (Estimator::Sampled, "the divergence has no closed form".into()),
+        Quantity::Density { less: Some(_), .. } => (Estimator::Sampled, "a log-ratio at what was drawn".into()),
+        Quantity::Density { less: None, .. } => (Estimator::Sampled, "it reads what was drawn".into()),
         Quantity::LogCount(_) => (Estimator::Counted, "a constant at every live step".into()),
     }
 }
@@ -144,14 +177,24 @@ fn estimator(quantity: &Quantity) -> (Estimator, String) {
 impl Term {
     /// A divergence from a kernel of the last round.
     pub fn reads_previous(&self) -> bool {
-        matches!(&self.quantity, Quantity::Kl { prior: Prior::Kernel { of: Version::Previous, .. } })
+        match &self.quantity {
+            Quantity::Kl { prior: Prior::Kernel { of, .. } } | Quantity::Density { density: Density { of, .. }, .. } => {
+                *of == Version::Previous
+            }
+            Quantity::Kl { prior: Prior::Expressions(_) }
+            | Quantity::Exponent(_)
+            | Quantity::Entropy { .. }
+            | Quantity::LogRatio { .. }
+            | Quantity::LogCount(_) => false,
+        }
     }
 }
 
 struct Planner<'a> {
     model: &'a Model,
     bound: &'a Bound,
-    policy: &'a Policy,
+    draws: &'a [(Draw, &'a Score)],
+    policy: &'a Draw,
     environment: EnvironmentId,
 }
 
@@ -169,13 +212,28 @@ impl Planner<'_> {
                 self.verify_inputs(scalars, &[*value], Drawn::Yes, likelihood.span, &what)?;
                 Ok((likelihood.name.clone(), Quantity::Exponent(*value)))
             }
-            TermKind::Entropy { q } => Ok((format!("H({})", self.kernel_name(*q)), Quantity::Entropy)),
+            TermKind::Entropy { q } => {
+                let name = format!("H({})", self.kernel_name(*q));
+                Ok((name, Quantity::Entropy { draw: self.draw(*q)? }))
+            }
             TermKind::LogCount { q, count } => {
                 Ok((format!("log_count({})", self.kernel_name(*q)), Quantity::LogCount((*count as f64).ln())))
             }
-            TermKind::Kl { q, p } => Ok((format!("KL({})", self.kernel_name(*q)), Quantity::Kl { prior: self.prior(*p, scalars)? })),
+            TermKind::Kl { q, p } if *q == self.policy.factor => {
+                Ok((format!("KL({})", self.kernel_name(*q)), Quantity::Kl { prior: self.prior(*p, scalars)? }))
+            }
+            // sampled: −KL(q ‖ p) = E_q[log p − log q]
+            TermKind::Kl { q, p } => {
+                let quantity = Quantity::Density { density: self.factor_density(*p)?, less: Some(self.draw(*q)?) };
+                Ok((format!("log_ratio({})", self.kernel_name(*q)), quantity))
+            }
             TermKind::LogRatio { p, q } => {
-                Ok((format!("log_ratio({})", self.kernel_name(*q)), Quantity::LogRatio { log_prior: self.log_prior(*p, scalars)? }))
+                let name = format!("log_ratio({})", self.kernel_name(*q));
+                match learned(&bound.factor(*p).kernel) {
+                    Some(_) => Ok((name, Quantity::Density { density: self.factor_density(*p)?, less: Some(self.draw(*q)?) })),
+                    None if *q == self.policy.factor => Ok((name, Quantity::LogRatio { log_prior: self.log_prior(*p, scalars)? })),
+                    None => Err(self.unlike(*p)),
+                }
             }
             TermKind::Constant { name, of } => {
                 let (_, quantity) = self.quantity(of, scalars)?;
@@ -183,7 +241,15 @@ impl Planner<'_> {
             }
             TermKind::LogDensity { likelihood } => {
                 let likelihood = &bound.likelihood[*likelihood as usize];
-                Err(vec![refused(likelihood.span, "this version trains `exp(…)` likelihoods, not densities")])
+                let LikelihoodForm::Density { kernel, values, givens } = &likelihood.form else {
+                    return Err(vec![refused(likelihood.span, "an exponent stands where a density does")]);
+                };
+                let [value @ Value::Variable { .. }] = values.as_slice() else {
+                    let message = "this version trains likelihoods that are densities of one variable";
+                    return Err(vec![refused(likelihood.span, message)]);
+                };
+                let density = self.density(kernel, value, givens, likelihood.span)?;
+                Ok((likelihood.name.clone(), Quantity::Density { density, less: None }))
             }
             TermKind::LogFactor { factor } => Err(vec![refused(
                 bound.factor(*factor).span,
@@ -195,16 +261,71 @@ impl Planner<'_> {
         }
     }
 
+    /// Whether a term is of the action's factors alone: what `kl_to_go` leaves out.
+    fn is_of_action(&self, kind: &TermKind) -> bool {
+        match kind {
+            TermKind::Kl { q, .. }
+            | TermKind::Entropy { q }
+            | TermKind::LogCount { q, .. }
+            | TermKind::LogRatio { q, .. }
+            | TermKind::DensityRatio { q, .. } => *q == self.policy.factor,
+            TermKind::Constant { of, .. } => self.is_of_action(of),
+            TermKind::Exponent { .. } | TermKind::LogDensity { .. } | TermKind::LogFactor { .. } => false,
+        }
+    }
+
+    /// The number of the draw of a factor.
+    fn draw(&self, factor: FactorRef) -> Result<usize, Vec<Diagnostic>> {
+        let found = self.draws.iter().position(|(draw, _)| draw.factor == factor);
+        found.ok_or_else(|| vec![refused(self.bound.factor(factor).span, "this version trains the factors of options and of the action")])
+    }
+
+    fn unlike(&self, p: FactorRef) -> Vec<Diagnostic> {
+        let message = "this version trains options with a prior or a reverse model that is uniform or a learned kernel";
+        vec![refused(self.bound.factor(p).span, message)]
+    }
+
+    /// The density of a factor that is a learned kernel.
+    fn factor_density(&self, p: FactorRef) -> Result<Density, Vec<Diagnostic>> {
+        let factor = self.bound.factor(p);
+        let [Target::Variable { variable: TargetVariable::Variable(variable), index }] = factor.targets.as_slice() else {
+            return Err(self.unlike(p));
+        };
+        if let KernelRef::InPlace(distribution) = &factor.kernel
+            && !is_uniform(distribution)
+        {
+            return Err(self.unlike(p));
+        }
+        self.density(&factor.kernel, &Value::Variable { variable: *variable, index: *index }, &factor.arguments, factor.span)
+    }
+
+    fn density(&self, kernel: &KernelRef, value: &Value, givens: &[Value], span: Span) -> Result<Density, Vec<Diagnostic>> {
+        let Some((kernel, of)) = learned(kernel) else {
+            return Err(vec![refused(span, "this version trains with densities of learned kernels")]);
+        };
+        let name = format!("`{}`", self.model.kernel(kernel).name);
+        let Value::Variable { variable, .. } = value else {
+            return Err(vec![refused(span, format!("{name} gives the density of more than one value, which this version does not train"))]);
+        };
+        let head = kernel_head(self.model, kernel, *variable)?;
+        if !head.is_finite() {
+            let message = format!("{name} is over real numbers; this version trains reverse models and decoders over finite ones");
+            return Err(vec![refused(span, message)]);
+        }
+        let target = reads(self.model, std::slice::from_ref(value), span, &name)?.swap_remove(0);
+        Ok(Density { of, kernel, head, target, reads: reads(self.model, givens, span, &name)?, span })
+    }
+
     /// What the policy's divergence is taken from.
     fn prior(&self, p: FactorRef, scalars: &mut Scalars) -> Result<Prior, Vec<Diagnostic>> {
         let factor = self.bound.factor(p);
-        let name = &self.model.variable(self.policy.action).name;
+        let name = &self.model.variable(self.policy.variable).name;
         let unlike = |what: &str| {
             let message = format!("the prior of `{name}` is {what}, which this version does not train this policy with");
             vec![refused(factor.span, message)]
         };
         let kernel = |kernel: KernelId, of: Version| {
-            let head = kernel_head(self.model, kernel, self.policy.action)?;
+            let head = kernel_head(self.model, kernel, self.policy.variable)?;
             if !head.is_like(&self.policy.head) {
                 return Err(unlike("of another family"));
             }
@@ -213,7 +334,7 @@ impl Planner<'_> {
         };
         match &factor.kernel {
             KernelRef::InPlace(distribution) => {
-                let domain = &self.model.variable(self.policy.action).domain;
+                let domain = &self.model.variable(self.policy.variable).domain;
                 let numbers = prior::numbers(&mut scalars.graph, distribution, domain, &self.policy.head).map_err(unlike)?;
                 self.verify_inputs(scalars, &numbers, Drawn::No, factor.span, &format!("the prior of `{name}`"))?;
                 Ok(Prior::Expressions(numbers))
@@ -227,7 +348,7 @@ impl Planner<'_> {
     /// The log-density of the prior at the drawn action.
     fn log_prior(&self, p: FactorRef, scalars: &mut Scalars) -> Result<ExprId, Vec<Diagnostic>> {
         let factor = self.bound.factor(p);
-        let variable = self.model.variable(self.policy.action);
+        let variable = self.model.variable(self.policy.variable);
         let unlike = |what: &str| {
             let message = format!("the prior of `{}` is {what}, whose log-ratio this version does not estimate by samples", variable.name);
             vec![refused(factor.span, message)]
@@ -236,7 +357,7 @@ impl Planner<'_> {
             KernelRef::InPlace(distribution) => {
                 let action: Vec<ExprId> = (0..variable.domain.width() as u32)
                     .map(|component| {
-                        let input = Input::Variable { variable: self.policy.action, component, index: Index::Step(0) };
+                        let input = Input::Variable { variable: self.policy.variable, component, index: Index::Step(0) };
                         scalars.input(input)
                     })
                     .collect();
@@ -257,7 +378,7 @@ impl Planner<'_> {
             let fits = match scalars.inputs[input.0 as usize] {
                 Input::Variable { variable, index, .. } => match index {
                     Index::Step(0) | Index::Last(0) => {
-                        variable == of.state || Some(variable) == of.observation || (drawn && variable == of.action)
+                        variable == of.state || Some(variable) == of.observation || (drawn && variable == self.policy.variable)
                     }
                     Index::Step(1) | Index::Last(1) => drawn && variable == of.state,
                     Index::First | Index::Step(_) | Index::Last(_) => false,

@@ -1,6 +1,6 @@
 //! What a plan decides and what it refuses.
 
-use super::{Baseline, Estimator, Optimizer, Plan, Schedule, plan};
+use super::{Baseline, Credited, Estimator, Optimizer, Plan, Schedule, plan};
 use crate::bound::derive;
 use crate::diagnostic::Diagnostics;
 use crate::model::{Overrides, check};
@@ -70,14 +70,15 @@ fn a_rate_may_move_over_the_steps() {
 #[test]
 fn rewards_count_from_the_draw_on_and_action_terms_from_the_next() {
     let plan = planned("").unwrap();
-    let credits: Vec<(&str, Option<i32>, Estimator)> = plan.terms.iter().map(|t| (&*t.name, t.credit, t.estimator)).collect();
+    let credits: Vec<_> = plan.terms.iter().map(|t| (&*t.name, t.credit[0], t.estimator)).collect();
+    let from = |offset| Some(Credited::From(offset));
     let wanted =
-        [("R", Some(0), Estimator::Sampled), ("H(pi)", Some(1), Estimator::ClosedForm), ("log_count(pi)", Some(1), Estimator::Counted)];
+        [("R", from(0), Estimator::Sampled), ("H(pi)", from(1), Estimator::ClosedForm), ("log_count(pi)", from(1), Estimator::Counted)];
     for term in wanted {
         assert!(credits.contains(&term), "{term:?} of {credits:?}");
     }
     let dropped = planned("kl_to_go = false").unwrap();
-    assert!(dropped.terms.iter().all(|t| t.credit.is_some() == (t.name == "R")));
+    assert!(dropped.terms.iter().all(|t| t.credit[0].is_some() == (t.name == "R")));
     assert!(dropped.remarks.iter().any(|remark| remark.contains("biased")));
 }
 

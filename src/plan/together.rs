@@ -21,6 +21,22 @@ pub fn unshared(model: &Model, shared: bool) -> Option<Diagnostic> {
     Some(Diagnostic::error("bad-setting", setting.span, message).hint("leave it away, or build both on one `net`"))
 }
 
+/// What is not run with options, reverse models and decoders.
+pub fn beyond_policies(model: &Model, settings: &Settings) -> Option<Diagnostic> {
+    let one_gradient = "this version takes one gradient of each batch where there are options or densities of a whole trajectory";
+    let refusal = |key, message: &str| model.setting(key).map(|setting| super::refused(setting.span, message));
+    if settings.update != Update::Gradient {
+        return refusal("update", one_gradient);
+    }
+    if settings.reuses_batches() {
+        return ["epochs", "minibatch"].into_iter().find_map(|key| refusal(key, one_gradient));
+    }
+    if settings.normalize.advantages {
+        return refusal("normalize", "this version does not rescale the advantages of several draws");
+    }
+    None
+}
+
 fn of_learned_values(settings: &Settings, told: &mut Told) {
     let network = "write a network, as in `baseline = mlp(s, hidden = [64])`, or leave it away";
     if !is_learned(settings) {

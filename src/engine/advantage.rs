@@ -1,0 +1,60 @@
+//! What the draws of one kind are worth: the credit of each row, less what it is compared with.
+
+use super::credit::{self, Carry, Discounts, Given, Rows, StepSums};
+use super::expressions::Number;
+use super::float::Float;
+use crate::plan::{Baseline, Settings};
+
+/// Of one shard; each list has an entry for each row.
+pub(super) struct Advantages<E> {
+    pub advantage: Vec<E>,
+    /// What a learned value is to be fitted to, in nats.
+    pub target: Vec<E>,
+    /// Sums of the credit at each `t`.
+    pub sums: StepSums,
+    credit: Vec<E>,
+    /// Per trajectory, what a step after its end gives.
+    rests: Vec<f64>,
+    carry: Carry<E>,
+}
+
+impl<E: Number> Advantages<E> {
+    pub fn new() -> Advantages<E> {
+        let carry = Carry::default();
+        Advantages { advantage: vec![], target: vec![], sums: StepSums::default(), credit: vec![], rests: vec![], carry }
+    }
+
+    /// The credit of each row; after it the advantage, except with a leave-one-out baseline, which needs the sums of all shards. `values` are
+    /// those of a learned baseline.
+    pub fn assess(&mut self, settings: &Settings, rows: &Rows, given: &Given<E>, (lengths, horizon): (&[u32], usize), values: &[E]) {
+        let Advantages { advantage, target, sums, credit, rests, carry } = self;
+        for list in [&mut *advantage, &mut *target, &mut *credit] {
+            list.resize(rows.len(), <E as Float>::ZERO);
+        }
+        let discount = Float::of(settings.discount);
+        match (&settings.baseline, settings.n_step) {
+            (Baseline::None, _) => credit::to_go(rows, given, discount, carry, advantage),
+            (Baseline::LeaveOneOut, _) => {
+                credit::to_go(rows, given, discount, carry, credit);
+                sums.clear(horizon);
+                sums.add_rows(rows, credit);
+                credit::rests(given.after, lengths, horizon, rests);
+                sums.add_rests(rests);
+            }
+            (Baseline::Network { .. }, Some(steps)) => {
+                credit::n_step_advantages(rows, given, values, (discount, steps), carry, advantage, target);
+            }
+            (Baseline::Network { .. }, None) => {
+                let discounts = Discounts { discount, lambda: Float::of(settings.lambda) };
+                credit::advantages(rows, given, values, discounts, carry, advantage, target);
+            }
+        }
+    }
+
+    /// The advantage of each row where it needs the sums of credit over all shards.
+    pub fn compare(&mut self, settings: &Settings, rows: &Rows, all: &StepSums) {
+        if settings.baseline == Baseline::LeaveOneOut {
+            credit::leave_one_out(rows, &self.credit, &self.rests, all, &mut self.advantage);
+        }
+    }
+}

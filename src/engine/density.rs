@@ -1,0 +1,202 @@
+//! Kernels evaluated at what whole trajectories held: reverse models of options and decoders. Their log-densities are terms of the bound, and
+//! gradient passes into their own parameters.
+
+use super::credit::Rows;
+use super::evaluate::{self, Activations};
+use super::expressions::Number;
+use super::family::{Draws, Family};
+use super::float::Float;
+use super::network::{InputKind, NetworkPlan};
+use super::options::OptionRows;
+use super::rollout::Point;
+use super::run::EngineError;
+use super::trace::{Trace, Variable, When};
+use crate::plan::{self, Head, Plan, Quantity, Read, Version};
+use std::sync::Arc;
+
+/// A density of a bound, compiled.
+pub(super) struct Density {
+    pub network: Arc<NetworkPlan>,
+    pub family: Family,
+    pub version: Version,
+    /// The term it is of, and the draw whose `log q` it is less.
+    pub term: usize,
+    pub less: Option<usize>,
+    inputs: Vec<(Source, InputKind)>,
+    target: (Variable, When),
+    /// What a sticky head stays at.
+    last: Option<(Variable, When)>,
+    from: usize,
+    to: usize,
+    live: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Source {
+    Time,
+    Trajectory(Variable, When),
+}
+
+/// What a density was in a batch: a row for each point at which the term counts.
+#[derive(Default)]
+pub(super) struct DensityRows<E> {
+    /// Step and trajectory.
+    pub points: Vec<(u32, u32)>,
+    pub network: Arc<Activations<E>>,
+    pub draws: Draws<E>,
+    pub last: Vec<u32>,
+    pub log_prob: Vec<E>,
+    numbers: Vec<E>,
+    indices: Vec<Vec<u32>>,
+    columns: Vec<Vec<E>>,
+}
+
+/// The trajectories of a shard.
+pub(super) struct Trajectories<'a, E> {
+    pub rows: &'a Rows,
+    pub lengths: &'a [u32],
+    pub horizon: usize,
+    pub trace: &'a Trace<E>,
+    pub actions: &'a [u32],
+    pub options: &'a [OptionRows<E>],
+}
+
+impl Density {
+    /// The densities of a plan's terms, in their order.
+    ///
+    /// # Errors
+    /// One sentence, where a network cannot run.
+    pub fn all(plan: &Plan) -> Result<Vec<Density>, EngineError> {
+        let density = |(term, planned): (usize, &plan::Term)| match &planned.quantity {
+            Quantity::Density { density, less } => Some(Density::new(plan, (term, planned), density, *less)),
+            Quantity::Exponent(_) | Quantity::Entropy { .. } | Quantity::Kl { .. } | Quantity::LogRatio { .. } | Quantity::LogCount(_) => {
+                None
+            }
+        };
+        plan.terms.iter().enumerate().filter_map(density).collect()
+    }
+
+    fn new(plan: &Plan, (term, planned): (usize, &plan::Term), of: &plan::Density, less: Option<usize>) -> Result<Density, EngineError> {
+        let model = &plan.model;
+        let kernel = model.kernel(of.kernel);
+        let refused = |what: &str| EngineError::Unsupported(format!("`{}` {what}, which this version does not run", kernel.name));
+        let network =
+            NetworkPlan::compile(model, &of.head.layers(), |_, formal| formal).map_err(|e| EngineError::Unsupported(e.to_string()))?;
+        let source = |read: Read, step| match read {
+            Read::Time => Ok(Source::Time),
+            _ => {
+                let (variable, when) = Variable::read(plan, read, step).ok_or_else(|| refused("reads what is not of the trajectory"))?;
+                Ok(Source::Trajectory(variable, when))
+            }
+        };
+        let given = |formal: u32| {
+            let at = (formal as usize).checked_sub(kernel.outputs.len());
+            at.and_then(|at| of.reads.get(at)).copied().ok_or_else(|| refused("has a network that reads its own output"))
+        };
+        let inputs = network.inputs().iter().map(|spec| Ok((source(given(spec.source)?, spec.step)?, spec.kind)));
+        let inputs = inputs.collect::<Result<Vec<_>, EngineError>>()?;
+        let real = |&(source, kind): &(Source, InputKind)| {
+            matches!((source, kind), (Source::Trajectory(Variable::Action, _), InputKind::Real { .. }))
+        };
+        if inputs.iter().any(real) {
+            return Err(refused("reads real actions"));
+        }
+        let target = Variable::read(plan, of.target, 0).ok_or_else(|| refused("gives the density of what is not of the trajectory"))?;
+        let last = match of.head {
+            Head::Sticky { last, .. } => Variable::read(plan, of.reads[last], 0),
+            Head::Categorical { .. } | Head::Normal { .. } | Head::TanhNormal { .. } => None,
+        };
+        let (from, to, live) = (planned.from, planned.to, planned.live);
+        let family = Family::of(&of.head);
+        Ok(Density { network: Arc::new(network), family, version: of.of, term, less, inputs, target, last, from, to, live })
+    }
+}
+
+impl<E: Number> DensityRows<E> {
+    /// Evaluates the density at all its points.
+    pub fn evaluate(&mut self, of: &Density, point: Point<E>, on: &Trajectories<E>) {
+        self.list_points(of, on);
+        self.points.retain(|&(t, trajectory)| {
+            let of_trajectory = (trajectory as usize, on.lengths[trajectory as usize] as usize, on.horizon);
+            on.trace.has(of.target, t as usize, of_trajectory)
+        });
+        let count = self.points.len();
+        self.draws.clear();
+        self.last.clear();
+        if count == 0 {
+            self.log_prob.clear();
+            return;
+        }
+        let parameters = match of.version {
+            Version::Present => point.present,
+            Version::Previous => point.previous.unwrap_or(point.present),
+        };
+        let DensityRows { points, network, draws, last, log_prob, numbers, indices, columns } = self;
+        let drawn = |variable| match variable {
+            Variable::Option(option) => on.options[option].draws.numbers.as_slice(),
+            Variable::Action | Variable::State | Variable::Observation => on.actions,
+        };
+        let here = |&(t, trajectory): &(u32, u32)| {
+            let trajectory = trajectory as usize;
+            (t as usize, (trajectory, on.lengths[trajectory] as usize, on.horizon))
+        };
+        indices.resize_with(of.inputs.len(), Vec::new);
+        columns.resize_with(of.inputs.len(), Vec::new);
+        for ((indices, columns), &(source, kind)) in indices.iter_mut().zip(columns.iter_mut()).zip(&of.inputs) {
+            indices.clear();
+            match (source, kind) {
+                (Source::Time, _) => indices.extend(points.iter().map(|&(t, _)| t - 1)),
+                (Source::Trajectory(variable, when), InputKind::Finite { size }) => indices
+                    .extend(points.iter().map(here).map(|(t, of)| on.trace.number((variable, when), t, of, drawn).unwrap_or(size as u32))),
+                (Source::Trajectory(variable, when), InputKind::Real { components }) => {
+                    columns.clear();
+                    columns.resize(components * count, Float::of(f64::NAN));
+                    for (row, (t, of)) in points.iter().map(here).enumerate() {
+                        let values = on.trace.reals((variable, when), t, of, components).unwrap_or(&[]);
+                        values.iter().enumerate().for_each(|(component, &value)| columns[component * count + row] = value);
+                    }
+                }
+            }
+        }
+        let feeds: Vec<evaluate::Feed<E>> = indices
+            .iter()
+            .zip(&*columns)
+            .zip(&of.inputs)
+            .map(|((indices, columns), (_, kind))| match kind {
+                InputKind::Finite { .. } => evaluate::Feed::Finite(indices),
+                InputKind::Real { .. } => evaluate::Feed::Real { columns, stride: count },
+            })
+            .collect();
+        let network = Arc::get_mut(network).expect("density: the tape of the last gradient is gone");
+        of.network.forward(parameters, &feeds, 0..count, network);
+        let number = |what: (Variable, When)| points.iter().map(here).map(move |(t, of)| on.trace.number(what, t, of, drawn));
+        draws.numbers.extend(number(of.target).map(|target| target.expect("density: its points have a target")));
+        let outcomes = of.family.numbers();
+        match of.last {
+            Some(at) => last.extend(number(at).map(|last| last.unwrap_or(outcomes as u32))),
+            None => last.resize(count, outcomes as u32),
+        }
+        numbers.resize(count * outcomes, <E as Float>::ZERO);
+        log_prob.resize(count, <E as Float>::ZERO);
+        let roots = [0, 1].map(|root| if root < of.network.outputs() { network.output(&of.network, root, 0..count) } else { &[] });
+        of.family.describe(roots, last, numbers);
+        of.family.log_probs(numbers, draws, 0..count, log_prob);
+    }
+
+    /// Live rows in their order; where the term goes on after an end, all steps of all trajectories that have a target there.
+    fn list_points(&mut self, of: &Density, on: &Trajectories<E>) {
+        self.points.clear();
+        for (t, bounds) in (1u32..).zip(on.rows.starts.windows(2)) {
+            if (of.from..=of.to).contains(&(t as usize)) {
+                self.points.extend(on.rows.trajectory[bounds[0]..bounds[1]].iter().map(|&trajectory| (t, trajectory)));
+            }
+        }
+        if of.live {
+            return;
+        }
+        for t in of.from..=of.to {
+            let ended = (0u32..).zip(on.lengths).filter(|(_, length)| t > **length as usize);
+            self.points.extend(ended.map(|(trajectory, _)| (t as u32, trajectory)));
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! What each row of a batch gives to each term, and from that what the draws of each kind are credited with.
+
+use super::expressions::Number;
+use super::float::Float;
+use super::stage::Term;
+use super::trace::Trace;
+use crate::plan::Credited;
+
+#[derive(Default)]
+pub(super) struct Ledger<E> {
+    /// By term, a list of entries: step, trajectory and value with its sign.
+    entries: Vec<Vec<(u32, u32, E)>>,
+    /// By draw and row, what is downstream of it first.
+    pub given: Vec<Vec<E>>,
+}
+
+impl<E: Number> Ledger<E> {
+    pub fn clear(&mut self, terms: usize) {
+        self.entries.resize_with(terms, Vec::new);
+        self.entries.iter_mut().for_each(Vec::clear);
+    }
+
+    pub fn add(&mut self, term: usize, t: usize, trajectory: u32, value: E) {
+        self.entries[term].push((t as u32, trajectory, value));
+    }
+
+    /// Credits the draws of `rows` rows: a summand at `k` counts at the last row whose draw it is downstream of, since a row is credited with
+    /// all that counts at later rows.
+    pub fn credit(&mut self, terms: &[Term], draws: usize, rows: usize, lengths: &[u32], trace: &Trace<E>) {
+        self.given.resize_with(draws, Vec::new);
+        for (draw, given) in self.given.iter_mut().enumerate() {
+            given.clear();
+            given.resize(rows, <E as Float>::ZERO);
+            for (term, entries) in terms.iter().zip(&self.entries) {
+                let Some(credited) = term.credits[draw] else { continue };
+                for &(t, trajectory, value) in entries {
+                    let length = i64::from(lengths[trajectory as usize]);
+                    let at = match credited {
+                        Credited::From(offset) => (i64::from(t) - i64::from(offset)).min(length),
+                        Credited::All => length,
+                    };
+                    if at >= 1 {
+                        given[trace.row(at as usize, trajectory as usize)] += value;
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! What whole trajectories held, as kernels read it afterwards: any variable at any time.
+
+use super::expressions::Number;
+use super::float::Float;
+use super::stage::Stage;
+use super::wired::number_all;
+use crate::model::VariableId;
+use crate::plan::{Plan, Read};
+use crate::world::Batch;
+
+/// A variable of a trajectory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Variable {
+    State,
+    Observation,
+    Action,
+    Option(usize),
+}
+
+/// When a variable is read from a point `t`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum When {
+    After(i32),
+    At(usize),
+}
+
+/// Of one shard: states and observations by row, and where a trajectory's rows are.
+#[derive(Default)]
+pub(super) struct Trace<E> {
+    state: Recorded<E>,
+    observation: Recorded<E>,
+    /// Per trajectory, the state that its last step led to.
+    last_state: Recorded<E>,
+    /// The row of step `t` of a trajectory, at `(t − 1) · trajectories + trajectory`.
+    row: Vec<u32>,
+    trajectories: usize,
+}
+
+/// Numbers of a finite variable, or the components of one that is not, row-major.
+#[derive(Default)]
+struct Recorded<E> {
+    numbers: Vec<u32>,
+    reals: Vec<E>,
+    column: Vec<E>,
+    components: Vec<f64>,
+    step: Vec<u32>,
+}
+
+impl Variable {
+    pub fn of(plan: &Plan, variable: VariableId) -> Option<Variable> {
+        let environment = plan.model.environment(plan.environment);
+        if variable == environment.state {
+            Some(Variable::State)
+        } else if Some(variable) == environment.observation {
+            Some(Variable::Observation)
+        } else if variable == plan.policy.variable {
+            Some(Variable::Action)
+        } else {
+            plan.options.iter().position(|option| option.variable == variable).map(Variable::Option)
+        }
+    }
+
+    /// What a read at step `step` of its window means; `None` for the time, or what is not of the trajectory.
+    pub fn read(plan: &Plan, read: Read, step: usize) -> Option<(Variable, When)> {
+        let (variable, when) = match read {
+            Read::Variable(variable) => (variable, When::After(0)),
+            Read::Step(variable, offset) => (variable, When::After(offset)),
+            Read::Window(variable, from, _) => (variable, When::After(from + step as i32)),
+            Read::First(variable) => (variable, When::At(1)),
+            Read::Last(variable, offset) => (variable, When::At((plan.model.horizon.value as i64 + i64::from(offset)) as usize)),
+            Read::Time | Read::Past(..) | Read::Future(..) => return None,
+        };
+        Some((Variable::of(plan, variable)?, when))
+    }
+}
+
+impl When {
+    fn from(self, t: usize) -> i64 {
+        match self {
+            When::After(offset) => t as i64 + i64::from(offset),
+            When::At(time) => time as i64,
+        }
+    }
+}
+
+impl<E: Number> Trace<E> {
+    pub fn clear(&mut self, horizon: usize, trajectories: usize) {
+        for recorded in [&mut self.state, &mut self.observation] {
+            recorded.numbers.clear();
+            recorded.reals.clear();
+        }
+        self.trajectories = trajectories;
+        self.row.resize(horizon * trajectories, 0);
+    }
+
+    /// The live rows of step `t`, of which the first is row `first`, before the step.
+    pub fn record(&mut self, stage: &Stage<E>, batch: &Batch<E>, (t, first): (usize, usize), origin: &[u32]) {
+        for (row, &trajectory) in (first..).zip(origin) {
+            self.row[(t - 1) * self.trajectories + trajectory as usize] = row as u32;
+        }
+        self.state.append(stage, Variable::State, batch, origin.len());
+        if stage.plan.model.environment(stage.plan.environment).observation.is_some() {
+            self.observation.append(stage, Variable::Observation, batch, origin.len());
+        }
+    }
+
+    /// The states that a step led to.
+    pub fn record_next(&mut self, stage: &Stage<E>, batch: &Batch<E>, origin: &[u32]) {
+        let Trace { last_state, trajectories, .. } = self;
+        let count = origin.len();
+        last_state.read(stage, Variable::State, batch, count);
+        let width = stage.world.state_width();
+        if last_state.is_finite(stage, Variable::State) {
+            last_state.numbers.resize(*trajectories, 0);
+            origin.iter().zip(&last_state.step).for_each(|(&trajectory, &number)| last_state.numbers[trajectory as usize] = number);
+        } else {
+            last_state.reals.resize(*trajectories * width, <E as Float>::ZERO);
+            for (row, &trajectory) in origin.iter().enumerate() {
+                for component in 0..width {
+                    last_state.reals[trajectory as usize * width + component] = last_state.column[component * count + row];
+                }
+            }
+        }
+    }
+
+    /// The row of step `t` of a trajectory that lived then.
+    pub fn row(&self, t: usize, trajectory: usize) -> usize {
+        self.row[(t - 1) * self.trajectories + trajectory] as usize
+    }
+
+    /// Where a variable stands when read from `t` of a trajectory that lived `length` of `horizon` steps; `None` where there is none.
+    fn place(&self, variable: Variable, when: When, t: usize, (trajectory, length, horizon): (usize, usize, usize)) -> Option<Place> {
+        let time = when.from(t);
+        if time < 1 {
+            return None;
+        }
+        let time = time as usize;
+        if time <= length {
+            return Some(Place::Row(self.row(time, trajectory)));
+        }
+        // an absorbed state repeats; nothing else goes on
+        (variable == Variable::State && time <= horizon + 1 && length > 0).then_some(Place::End(trajectory))
+    }
+
+    /// Whether a variable has a value there.
+    pub fn has(&self, (variable, when): (Variable, When), t: usize, of: (usize, usize, usize)) -> bool {
+        self.place(variable, when, t, of).is_some()
+    }
+
+    /// The number of a finite variable; `drawn` has those of the actions and options by row.
+    pub fn number<'a>(
+        &self,
+        (variable, when): (Variable, When),
+        t: usize,
+        of: (usize, usize, usize),
+        drawn: impl Fn(Variable) -> &'a [u32],
+    ) -> Option<u32> {
+        Some(match (self.place(variable, when, t, of)?, variable) {
+            (Place::Row(row), Variable::State) => self.state.numbers[row],
+            (Place::Row(row), Variable::Observation) => self.observation.numbers[row],
+            (Place::Row(row), Variable::Action | Variable::Option(_)) => drawn(variable)[row],
+            (Place::End(trajectory), _) => self.last_state.numbers[trajectory],
+        })
+    }
+
+    /// The components of a state or observation that is not finite.
+    pub fn reals(&self, (variable, when): (Variable, When), t: usize, of: (usize, usize, usize), width: usize) -> Option<&[E]> {
+        let (list, at) = match (self.place(variable, when, t, of)?, variable) {
+            (Place::Row(row), Variable::State) => (&self.state.reals, row),
+            (Place::Row(row), Variable::Observation) => (&self.observation.reals, row),
+            (Place::Row(_), Variable::Action | Variable::Option(_)) => return None,
+            (Place::End(trajectory), _) => (&self.last_state.reals, trajectory),
+        };
+        list.get(at * width..(at + 1) * width)
+    }
+}
+
+enum Place {
+    Row(usize),
+    /// After the last step of a trajectory.
+    End(usize),
+}
+
+impl<E: Number> Recorded<E> {
+    fn is_finite(&self, stage: &Stage<E>, variable: Variable) -> bool {
+        stage.finite_domain(variable).is_some()
+    }
+
+    /// The present values of rows `0..rows`: numbers to `step`, or columns.
+    fn read(&mut self, stage: &Stage<E>, variable: Variable, batch: &Batch<E>, rows: usize) {
+        let world = &stage.world;
+        let numbered = if variable == Variable::State { batch.state_numbers() } else { batch.observation_numbers() };
+        if let Some(numbers) = numbered {
+            self.step.clear();
+            self.step.extend_from_slice(&numbers[..rows]);
+            return;
+        }
+        let width = if variable == Variable::State { world.state_width() } else { world.observation_width() };
+        self.column.resize(rows * width, <E as Float>::ZERO);
+        for (component, column) in self.column.chunks_exact_mut(rows.max(1)).enumerate().take(width) {
+            if variable == Variable::State {
+                batch.read_state(world, component, column);
+            } else {
+                batch.read_observation(world, component, column);
+            }
+        }
+        if let Some(domain) = stage.finite_domain(variable) {
+            number_all(Some(domain), width, rows, (&self.column, &mut self.components, &mut self.step));
+        }
+    }
+
+    fn append(&mut self, stage: &Stage<E>, variable: Variable, batch: &Batch<E>, rows: usize) {
+        self.read(stage, variable, batch, rows);
+        if self.is_finite(stage, variable) {
+            self.numbers.extend_from_slice(&self.step);
+            return;
+        }
+        let width = self.column.len() / rows.max(1);
+        for row in 0..rows {
+            self.reals.extend((0..width).map(|component| self.column[component * rows + row]));
+        }
+    }
+}

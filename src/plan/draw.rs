@@ -1,0 +1,208 @@
+//! What a step of the posterior draws from learned kernels: options first, then the action; and what a kernel reads there.
+
+use super::{Head, head, refused};
+use crate::bound::{BoundDerivation, Credit, Score};
+use crate::diagnostic::Diagnostic;
+use crate::model::{
+    Block, Bound, Distribution, Factor, FactorRef, Index, KernelId, KernelRef, Model, Role, Target, TargetVariable, Value, VariableId,
+};
+use crate::source::Span;
+
+/// A factor of the posterior whose draws are scored.
+#[derive(Clone, Debug)]
+pub struct Draw {
+    pub factor: FactorRef,
+    pub kernel: KernelId,
+    /// What it draws.
+    pub variable: VariableId,
+    /// Drawn at `t = 1` and kept, else at every live `t`.
+    pub once: bool,
+    pub head: Head,
+    /// What the kernel's givens read at `t`, in their order.
+    pub reads: Vec<Read>,
+}
+
+/// What a given of a kernel reads at step `t`. Where the time has no such variable it is `none`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// The value of a variable at `t`.
+    Variable(VariableId),
+    Time,
+    /// At `t + offset`, the offset not 0.
+    Step(VariableId, i32),
+    /// At 1.
+    First(VariableId),
+    /// At `T + offset`.
+    Last(VariableId, i32),
+    /// From `t + from` to `t + to`, both included.
+    Window(VariableId, i32, i32),
+    /// From 1 to `t + to`.
+    Past(VariableId, i32),
+    /// From `t + from` to `T`.
+    Future(VariableId, i32),
+}
+
+/// The draws of a bound, in an order in which each reads what is drawn before it; the action's is the last.
+pub(super) fn draws<'d>(model: &Model, bound: &Bound, derivation: &'d BoundDerivation) -> Result<Vec<(Draw, &'d Score)>, Vec<Diagnostic>> {
+    if derivation.gradient.scores.is_empty() {
+        return Err(vec![refused(bound.span, "the posterior has no kernel with parameters, so there is nothing to train")]);
+    }
+    let mut errors = Vec::new();
+    let (mut options, mut actions) = (Vec::new(), Vec::new());
+    for (at, factor) in bound.posterior.iter().enumerate() {
+        let Some((variable, role)) = drawn(model, factor) else { continue };
+        let at = FactorRef { block: Block::Posterior, at: at as u32 };
+        let Some(score) = derivation.gradient.scores.iter().find(|score| score.factor == at) else {
+            let name = &model.variable(variable).name;
+            errors.push(refused(
+                factor.span,
+                format!("`{name}` is drawn from what is not trained; this version trains all that it draws from"),
+            ));
+            continue;
+        };
+        match draw(model, factor, score, variable) {
+            Ok(draw) if role == Role::Option => options.push((draw, score)),
+            Ok(draw) => actions.push((draw, score)),
+            Err(found) => errors.extend(found),
+        }
+    }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let [action] = <[_; 1]>::try_from(actions).map_err(|actions: Vec<_>| {
+        vec![refused(bound.span, format!("{} factors of the posterior draw actions; this version trains one", actions.len()))]
+    })?;
+    let mut ordered: Vec<(Draw, &Score)> = Vec::with_capacity(options.len() + 1);
+    while !options.is_empty() {
+        let waits = |draw: &Draw| draw.reads.iter().any(|read| options.iter().any(|(other, _)| reads_now(read, other)));
+        let Some(next) = options.iter().position(|(draw, _)| !waits(draw)) else {
+            return Err(vec![refused(bound.span, "an option reads what is drawn after it, which this version does not train")]);
+        };
+        ordered.push(options.remove(next));
+    }
+    for (draw, _) in &ordered {
+        if draw.reads.contains(&Read::Variable(action.0.variable)) {
+            let span = bound.factor(draw.factor).span;
+            return Err(vec![refused(span, "an option reads the action of its own step, which this version does not train")]);
+        }
+    }
+    ordered.push(action);
+    Ok(ordered)
+}
+
+/// A kernel's read of what `draw` draws in the same step.
+fn reads_now(read: &Read, draw: &Draw) -> bool {
+    *read == Read::Variable(draw.variable) || draw.once && *read == Read::First(draw.variable)
+}
+
+/// The option or action that a factor draws.
+fn drawn(model: &Model, factor: &Factor) -> Option<(VariableId, Role)> {
+    factor.targets.iter().find_map(|target| match target {
+        Target::Variable { variable: TargetVariable::Variable(variable), .. } => match model.variable(*variable).role {
+            role @ (Role::Option | Role::Action) => Some((*variable, role)),
+            Role::State | Role::Observation => None,
+        },
+        Target::Variable { variable: TargetVariable::Reward(..) | TargetVariable::End, .. } | Target::Weights(_) => None,
+    })
+}
+
+fn draw(model: &Model, factor: &Factor, score: &Score, variable: VariableId) -> Result<Draw, Vec<Diagnostic>> {
+    let name = &model.variable(variable).name;
+    let once = match factor.targets.as_slice() {
+        [Target::Variable { index: Index::Step(0), .. }] => false,
+        [Target::Variable { index: Index::First, .. }] if model.variable(variable).role == Role::Option => true,
+        _ => {
+            let message = format!("`{name}` is drawn with others, or at another index than `[t]` or an option's `[1]`");
+            return Err(vec![refused(factor.span, format!("{message}, which this version does not train"))]);
+        }
+    };
+    let head = kernel_head(model, score.kernel, variable)?;
+    let mut reads = reads(model, &factor.arguments, factor.span, &format!("`{}`", model.kernel(score.kernel).name))?;
+    for read in &mut reads {
+        // what is drawn at 1 reads its own step there
+        if let (true, Read::First(of)) = (once, *read) {
+            *read = if model.variable(of).role == Role::Option { Read::First(of) } else { Read::Variable(of) };
+        }
+
+        let fits = match read {
+            Read::Variable(_) | Read::Time => true,
+            Read::Step(of, offset) => *offset == -1 && model.variable(*of).role == Role::Option,
+            // only what is drawn once is kept
+            Read::First(of) => model.variable(*of).role == Role::Option,
+            Read::Last(..) | Read::Window(..) | Read::Past(..) | Read::Future(..) => false,
+        };
+        if !fits {
+            let message = format!("the kernel that draws `{name}` reads another time than `t`, an option's `t-1` or `[1]`");
+            return Err(vec![refused(factor.span, format!("{message}, which this version does not train"))]);
+        }
+    }
+    Ok(Draw { factor: score.factor, kernel: score.kernel, variable, once, head, reads })
+}
+
+/// The head of a kernel over a variable.
+pub(super) fn kernel_head(model: &Model, kernel: KernelId, variable: VariableId) -> Result<Head, Vec<Diagnostic>> {
+    let kernel = model.kernel(kernel);
+    head::head(model, kernel.outputs.len(), &kernel.distribution, variable).map_err(|what| {
+        let can = "`Categorical(logits = …)`, `Sticky`, `Normal` and `TanhNormal`";
+        vec![refused(kernel.span, format!("`{}` is {what}; this version trains {can}", kernel.name))]
+    })
+}
+
+/// What the arguments of a kernel read.
+pub(super) fn reads(model: &Model, arguments: &[Value], span: Span, who: &str) -> Result<Vec<Read>, Vec<Diagnostic>> {
+    let read = |value: &Value| match value {
+        Value::Variable { variable, index } => Ok(match index {
+            Index::Step(0) => Read::Variable(*variable),
+            Index::Step(offset) => Read::Step(*variable, *offset),
+            Index::First => Read::First(*variable),
+            Index::Last(offset) => Read::Last(*variable, *offset),
+        }),
+        Value::Time => Ok(Read::Time),
+        Value::Window { variable, from: Index::Step(from), to: Index::Step(to) } => Ok(Read::Window(*variable, *from, *to)),
+        Value::Past { variable, to: Index::Step(to) } => Ok(Read::Past(*variable, *to)),
+        Value::Future { variable, from: Index::Step(from) } => Ok(Read::Future(*variable, *from)),
+        Value::Window { variable, .. } | Value::Past { variable, .. } | Value::Future { variable, .. } => {
+            Err(format!("reads `{}` from or to a fixed time", model.variable(*variable).name))
+        }
+        Value::Reward { .. } => Err("reads a reward".to_string()),
+        Value::Expression(_) => Err("reads an expression".to_string()),
+        Value::Absent => Err("reads `none`".to_string()),
+    };
+    let mut found = Vec::with_capacity(arguments.len());
+    for value in arguments {
+        let refusal = |what| vec![refused(span, format!("{who} {what}; this version trains kernels that read variables and the time"))];
+        found.push(read(value).map_err(refusal)?);
+    }
+    Ok(found)
+}
+
+/// The kernel of a factor that is learned or a copy of the last round.
+pub(super) fn learned(kernel: &KernelRef) -> Option<(KernelId, super::Version)> {
+    match kernel {
+        KernelRef::Learned(kernel) => Some((*kernel, super::Version::Present)),
+        KernelRef::Previous(kernel) => Some((*kernel, super::Version::Previous)),
+        KernelRef::Environment(..) | KernelRef::Data(_) | KernelRef::InPlace(_) => None,
+    }
+}
+
+/// Whether a distribution in place is the uniform one.
+pub(super) fn is_uniform<A>(distribution: &Distribution<A>) -> bool {
+    matches!(distribution, Distribution::Uniform)
+}
+
+/// The summands of a term that a draw at `t` is credited with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credited {
+    /// Those of `k ≥ t + offset`.
+    From(i32),
+    All,
+}
+
+impl Credited {
+    pub(super) fn of(credit: &Credit) -> Credited {
+        match credit.from {
+            crate::bound::Downstream::Offset(offset) => Credited::From(offset),
+            crate::bound::Downstream::All => Credited::All,
+        }
+    }
+}
