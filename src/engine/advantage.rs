@@ -12,7 +12,7 @@ pub(super) struct Advantages<E> {
     pub target: Vec<E>,
     /// Sums of the credit at each `t`.
     pub sums: StepSums,
-    credit: Vec<E>,
+    pub credit: Vec<E>,
     /// Per trajectory, what a step after its end gives.
     rests: Vec<f64>,
     carry: Carry<E>,
@@ -49,6 +49,25 @@ impl<E: Number> Advantages<E> {
                 credit::advantages(rows, given, values, discounts, carry, advantage, target);
             }
         }
+    }
+
+    /// As [`Advantages::assess`], with the credit that stands in `credit` already, that of each row to the end.
+    pub fn assess_credit(&mut self, settings: &Settings, rows: &Rows, after: &[E], (lengths, horizon): (&[u32], usize), values: &[E]) {
+        let Advantages { advantage, target, sums, credit, rests, .. } = self;
+        advantage.clear();
+        target.clear();
+        match &settings.baseline {
+            Baseline::None => advantage.extend_from_slice(credit),
+            Baseline::LeaveOneOut => {
+                advantage.resize(rows.len(), <E as Float>::ZERO);
+                sums.clear(horizon);
+                sums.add_rows(rows, credit);
+                credit::rests(after, lengths, horizon, rests);
+                sums.add_rests(rests);
+            }
+            Baseline::Network { .. } => advantage.extend(credit.iter().zip(values).map(|(&credit, &value)| credit - value)),
+        }
+        target.extend_from_slice(credit);
     }
 
     /// The advantage of each row where it needs the sums of credit over all shards.

@@ -201,6 +201,7 @@ mod tests {
     use crate::plan::{Alternative, Credited, alternatives};
     use crate::source::Source;
     use crate::syntax::parse;
+    use std::collections::BTreeMap;
 
     /// A short slippery chain that ends at the right.
     const CHAIN: &str = "
@@ -320,11 +321,17 @@ mod tests {
             ),
         ];
         for (model, tried) in models {
+            let mut variances = BTreeMap::new();
             for Alternative { name, claims_unbiased, plan } in tried.iter().filter(|one| one.claims_unbiased) {
                 let found = assess(plan, &random_parameters(plan, 5).unwrap()).unwrap();
                 assert!(*claims_unbiased && found.holds(), "{model}, {name}: {found:?}");
                 assert!(found.components > 5 && found.variance > 0.0, "{model}, {name}: {found:?}");
+                variances.insert(*name, found.variance);
             }
+            // summed out, options vary less; a window of them is not summed over
+            let (sampled, enumerated) = (variances["baseline = leave_one_out"], variances.get("options = enumerate"));
+            assert_eq!(enumerated.is_none(), model == "window", "{model}");
+            assert!(enumerated.is_none_or(|enumerated| *enumerated < sampled), "{model}: {variances:?}");
         }
     }
 

@@ -23,7 +23,7 @@ pub(super) struct Density {
     pub term: usize,
     pub less: Option<usize>,
     inputs: Vec<(Source, InputKind)>,
-    target: (Variable, When),
+    pub target: (Variable, When),
     /// What a sticky head stays at.
     last: Option<(Variable, When)>,
     from: usize,
@@ -46,7 +46,8 @@ pub(super) struct DensityRows<E> {
     pub draws: Draws<E>,
     pub last: Vec<u32>,
     pub log_prob: Vec<E>,
-    numbers: Vec<E>,
+    /// Log-probabilities of all values.
+    pub numbers: Vec<E>,
     indices: Vec<Vec<u32>>,
     columns: Vec<Vec<E>>,
 }
@@ -59,6 +60,16 @@ pub(super) struct Trajectories<'a, E> {
     pub trace: &'a Trace<E>,
     pub actions: &'a [u32],
     pub options: &'a [OptionRows<E>],
+}
+
+impl<'a, E> Trajectories<'a, E> {
+    /// The numbers of what was drawn, by row.
+    pub fn drawn(&self, variable: Variable) -> &'a [u32] {
+        match variable {
+            Variable::Option(option) => &self.options[option].draws.numbers,
+            Variable::Action | Variable::State | Variable::Observation => self.actions,
+        }
+    }
 }
 
 impl Density {
@@ -77,6 +88,22 @@ impl Density {
     }
 
     fn new(plan: &Plan, (term, planned): (usize, &plan::Term), of: &plan::Density, less: Option<usize>) -> Result<Density, EngineError> {
+        let (from, to, live) = (planned.from, planned.to, planned.live);
+        Ok(Density { term, less, from, to, live, ..Density::compile(plan, of)? })
+    }
+
+    /// What a draw is drawn from, at every live step; of no term.
+    ///
+    /// # Errors
+    /// One sentence, where a network cannot run.
+    pub fn of_draw(plan: &Plan, draw: &plan::Draw) -> Result<Density, EngineError> {
+        let target = if draw.once { Read::First(draw.variable) } else { Read::Variable(draw.variable) };
+        let (kernel, head, reads) = (draw.kernel, draw.head.clone(), draw.reads.clone());
+        let span = plan.model.kernel(kernel).span;
+        Density::compile(plan, &plan::Density { of: Version::Present, kernel, head, target, reads, span })
+    }
+
+    fn compile(plan: &Plan, of: &plan::Density) -> Result<Density, EngineError> {
         let model = &plan.model;
         let kernel = model.kernel(of.kernel);
         let refused = |what: &str| EngineError::Unsupported(format!("`{}` {what}, which this version does not run", kernel.name));
@@ -106,9 +133,28 @@ impl Density {
             Head::Sticky { last, .. } => Variable::read(plan, of.reads[last], 0),
             Head::Categorical { .. } | Head::Normal { .. } | Head::TanhNormal { .. } => None,
         };
-        let (from, to, live) = (planned.from, planned.to, planned.live);
         let family = Family::of(&of.head);
-        Ok(Density { network: Arc::new(network), family, version: of.of, term, less, inputs, target, last, from, to, live })
+        let (network, to) = (Arc::new(network), plan.model.horizon.value);
+        Ok(Density { network, family, version: of.of, term: usize::MAX, less: None, inputs, target, last, from: 1, to, live: true })
+    }
+
+    /// Whether the term counts at step `t`.
+    pub fn counts_at(&self, t: usize) -> bool {
+        (self.from..=self.to).contains(&t)
+    }
+
+    /// Steps after the end at which it counts.
+    pub fn after_end(&self, length: usize) -> std::ops::RangeInclusive<usize> {
+        if self.live { 1..=0 } else { self.from.max(length + 1)..=self.to }
+    }
+
+    /// All that it reads of trajectories, its target included.
+    pub fn reads(&self) -> impl Iterator<Item = (Variable, When)> + '_ {
+        let inputs = self.inputs.iter().filter_map(|(source, _)| match source {
+            Source::Trajectory(variable, when) => Some((*variable, *when)),
+            Source::Time => None,
+        });
+        inputs.chain([self.target]).chain(self.last)
     }
 }
 
@@ -120,6 +166,18 @@ impl<E: Number> DensityRows<E> {
             let of_trajectory = (trajectory as usize, on.lengths[trajectory as usize] as usize, on.horizon);
             on.trace.has(of.target, t as usize, of_trajectory)
         });
+        let drawn = |variable| on.drawn(variable);
+        self.evaluate_at(of, point, on, |_, what, t, of_trajectory| on.trace.number(what, t, of_trajectory, drawn));
+    }
+
+    /// Evaluates the density at the points that stand in `points`; `number` is the value of a finite variable as a point reads it.
+    pub fn evaluate_at(
+        &mut self,
+        of: &Density,
+        point: Point<E>,
+        on: &Trajectories<E>,
+        number: impl Fn(usize, (Variable, When), usize, (usize, usize, usize)) -> Option<u32>,
+    ) {
         let count = self.points.len();
         self.draws.clear();
         self.last.clear();
@@ -132,10 +190,6 @@ impl<E: Number> DensityRows<E> {
             Version::Previous => point.previous.unwrap_or(point.present),
         };
         let DensityRows { points, network, draws, last, log_prob, numbers, indices, columns } = self;
-        let drawn = |variable| match variable {
-            Variable::Option(option) => on.options[option].draws.numbers.as_slice(),
-            Variable::Action | Variable::State | Variable::Observation => on.actions,
-        };
         let here = |&(t, trajectory): &(u32, u32)| {
             let trajectory = trajectory as usize;
             (t as usize, (trajectory, on.lengths[trajectory] as usize, on.horizon))
@@ -146,8 +200,10 @@ impl<E: Number> DensityRows<E> {
             indices.clear();
             match (source, kind) {
                 (Source::Time, _) => indices.extend(points.iter().map(|&(t, _)| t - 1)),
-                (Source::Trajectory(variable, when), InputKind::Finite { size }) => indices
-                    .extend(points.iter().map(here).map(|(t, of)| on.trace.number((variable, when), t, of, drawn).unwrap_or(size as u32))),
+                (Source::Trajectory(variable, when), InputKind::Finite { size }) => {
+                    let numbers = points.iter().map(here).enumerate();
+                    indices.extend(numbers.map(|(at, (t, of))| number(at, (variable, when), t, of).unwrap_or(size as u32)));
+                }
                 (Source::Trajectory(variable, when), InputKind::Real { components }) => {
                     columns.clear();
                     columns.resize(components * count, Float::of(f64::NAN));
@@ -169,11 +225,11 @@ impl<E: Number> DensityRows<E> {
             .collect();
         let network = Arc::get_mut(network).expect("density: the tape of the last gradient is gone");
         of.network.forward(parameters, &feeds, 0..count, network);
-        let number = |what: (Variable, When)| points.iter().map(here).map(move |(t, of)| on.trace.number(what, t, of, drawn));
-        draws.numbers.extend(number(of.target).map(|target| target.expect("density: its points have a target")));
+        let all = |what| points.iter().map(here).enumerate().map(|(at, (t, of))| number(at, what, t, of)).collect::<Vec<_>>();
+        draws.numbers.extend(all(of.target).into_iter().map(|target| target.expect("density: its points have a target")));
         let outcomes = of.family.numbers();
         match of.last {
-            Some(at) => last.extend(number(at).map(|last| last.unwrap_or(outcomes as u32))),
+            Some(at) => last.extend(all(at).into_iter().map(|last| last.unwrap_or(outcomes as u32))),
             None => last.resize(count, outcomes as u32),
         }
         numbers.resize(count * outcomes, <E as Float>::ZERO);
@@ -191,12 +247,8 @@ impl<E: Number> DensityRows<E> {
                 self.points.extend(on.rows.trajectory[bounds[0]..bounds[1]].iter().map(|&trajectory| (t, trajectory)));
             }
         }
-        if of.live {
-            return;
-        }
-        for t in of.from..=of.to {
-            let ended = (0u32..).zip(on.lengths).filter(|(_, length)| t > **length as usize);
-            self.points.extend(ended.map(|(trajectory, _)| (t as u32, trajectory)));
+        for (trajectory, &length) in (0u32..).zip(on.lengths) {
+            self.points.extend(of.after_end(length as usize).map(|t| (t as u32, trajectory)));
         }
     }
 }

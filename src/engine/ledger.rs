@@ -9,7 +9,7 @@ use crate::plan::Credited;
 #[derive(Default)]
 pub(super) struct Ledger<E> {
     /// By term, a list of entries: step, trajectory and value with its sign.
-    entries: Vec<Vec<(u32, u32, E)>>,
+    pub entries: Vec<Vec<(u32, u32, E)>>,
     /// By draw and row, what is downstream of it first.
     pub given: Vec<Vec<E>>,
 }

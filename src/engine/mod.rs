@@ -19,6 +19,7 @@ mod credit;
 mod crew;
 mod density;
 mod elementwise;
+mod enumerate;
 mod evaluate;
 mod evaluate_policy;
 mod exact_update;

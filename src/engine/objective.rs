@@ -9,6 +9,7 @@
 use super::advantage::Advantages;
 use super::credit::{Given, StepSums};
 use super::density::DensityRows;
+use super::enumerate::Enumeration;
 use super::evaluate::Activations;
 use super::expressions::Number;
 use super::family::Draws;
@@ -17,7 +18,7 @@ use super::kernels;
 use super::moments::Sums;
 use super::options::OptionRows;
 use super::parameters::Parameters;
-use super::rollout::Rollout;
+use super::rollout::{Point, Rollout};
 use super::stage::{Anchor, Source, Stage};
 use super::tensor::{Matrix, Tape, values_of};
 use crate::plan::Version;
@@ -33,6 +34,8 @@ pub(super) struct Objective<E> {
     pub told: Told,
     /// By draw; the action's are the last.
     pub draws: Vec<Advantages<E>>,
+    /// Where options are summed out: what all draws are then credited with stands in the first of `draws`.
+    enumeration: Option<Enumeration<E>>,
     /// What the baseline's network said, in nats.
     values: Vec<E>,
     /// Of what the baseline is fitted to, in nats.
@@ -95,6 +98,7 @@ struct Sample<'a, E> {
     options: &'a [OptionRows<E>],
     of_options: &'a [Advantages<E>],
     densities: &'a [DensityRows<E>],
+    enumeration: Option<&'a Enumeration<E>>,
 }
 
 /// The rows of a minibatch, gathered.
@@ -116,6 +120,7 @@ impl<E: Number> Objective<E> {
             gradient: parameters.zero_gradient(),
             told: Told::default(),
             draws: (0..stage.draws()).map(|_| Advantages::new()).collect(),
+            enumeration: stage.enumerator.as_ref().map(|_| Enumeration::default()),
             values: Vec::new(),
             returns: Sums::default(),
             times: Vec::new(),
@@ -125,7 +130,7 @@ impl<E: Number> Objective<E> {
     }
 
     /// The credit of each row of each draw; after it the advantage, except with a leave-one-out baseline, which needs the sums of all shards.
-    pub fn assess(&mut self, stage: &Stage<E>, rollout: &Rollout<E>, scale: ReturnScale) {
+    pub fn assess(&mut self, stage: &Stage<E>, rollout: &Rollout<E>, point: Point<E>, scale: ReturnScale) {
         let rows = rollout.rows.len();
         self.times.clear();
         for (t, bounds) in rollout.rows.starts.windows(2).enumerate() {
@@ -141,7 +146,15 @@ impl<E: Number> Objective<E> {
             self.values.extend(values.iter().map(|&v| scale.value_of(v)));
             values = &self.values;
         }
-        for (number, draw) in self.draws.iter_mut().enumerate() {
+        let mut sampled = 0..self.draws.len();
+        if let (Some(enumeration), Some(enumerator)) = (&mut self.enumeration, &stage.enumerator) {
+            let draw = &mut self.draws[0];
+            enumeration.assess(enumerator, stage, rollout, point, &mut draw.credit);
+            draw.assess_credit(settings, &rollout.rows, &rollout.after, (&rollout.totals.lengths, stage.horizon), values);
+            sampled = 0..0;
+        }
+        for number in sampled {
+            let draw = &mut self.draws[number];
             let here = if stage.keeps_ledger() { &rollout.ledger.given[number] } else { &rollout.here };
             let given = Given { here, before: &rollout.before, after: &rollout.after };
             draw.assess(settings, &rollout.rows, &given, (&rollout.totals.lengths, stage.horizon), values);
@@ -172,7 +185,9 @@ impl<E: Number> Objective<E> {
 
     /// The advantage of each row where it needs the sums of credit over all shards.
     pub fn compare(&mut self, stage: &Stage<E>, rollout: &Rollout<E>, all: &[StepSums]) {
-        for (draw, all) in self.draws.iter_mut().zip(all) {
+        // summed out, all draws of a step are credited alike
+        let credited = if self.enumeration.is_some() { 1 } else { self.draws.len() };
+        for (draw, all) in self.draws.iter_mut().zip(all).take(credited) {
             draw.compare(&stage.plan.settings, &rollout.rows, all);
         }
     }
@@ -199,6 +214,7 @@ impl<E: Number> Objective<E> {
             options: &rollout.options,
             of_options,
             densities: &rollout.densities,
+            enumeration: self.enumeration.as_ref(),
         };
         self.told = sample.add_gradient(stage, parameters, weighing, &mut self.gradient);
     }
@@ -246,6 +262,7 @@ impl<E: Number> Objective<E> {
             options: &[],
             of_options: &[],
             densities: &[],
+            enumeration: None,
         };
         self.told = sample.add_gradient(stage, parameters, weighing, &mut self.gradient);
     }
@@ -283,7 +300,12 @@ impl<E: Number> Sample<'_, E> {
         let mut tape = Tape::default();
         let roots = tape.network(&wired.network, parameters, self.network, 0..rows);
         let mut weighted = Vec::new();
-        if weighing.aim != Aim::Baseline {
+        if let (Some(enumeration), Some(enumerator)) = (self.enumeration, &stage.enumerator)
+            && weighing.aim != Aim::Baseline
+        {
+            let on = (&mut tape, parameters);
+            enumeration.weigh((enumerator, stage), on, &self.of_options[0], self.times, weighing.share, &mut weighted);
+        } else if weighing.aim != Aim::Baseline {
             let policy = &roots[wired.policy.clone()];
             let (log_prob, entropy) = stage.family.score(&mut tape, policy, &[], self.draws);
             let weights = self.score_weights(&values_of(&log_prob), stage.plan.settings.clip_ratio, weighing);

@@ -56,7 +56,7 @@ pub(super) struct Rollout<E> {
     pub densities: Vec<DensityRows<E>>,
     pub ledger: Ledger<E>,
     pub totals: Totals,
-    trace: Trace<E>,
+    pub trace: Trace<E>,
     /// By term.
     absorbed: Vec<E>,
     /// Of the inputs that are normalised, over the rows kept.

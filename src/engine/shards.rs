@@ -114,7 +114,7 @@ impl<'a, E: Number> Shared<'a, E> {
             let point = Point { present: parameters.values(), previous: previous.moved.then_some(&previous.values[..]) };
             rollout.move_schedules(stage, step);
             rollout.run(stage, point, [seed, TRAINING, step << 16 | at as u64], Choice::Sampled, Keep::Rows);
-            objective.assess(stage, rollout, *read(&self.returns));
+            objective.assess(stage, rollout, point, *read(&self.returns));
         }
         match job {
             Job::Assess { .. } | Job::Curvature | Job::Try => {}

@@ -1,6 +1,7 @@
 //! What all shards of a run share and none changes: the world, the networks and expressions of a plan, compiled.
 
 use super::density::Density;
+use super::enumerate::Enumerator;
 use super::expressions::{Expressions, Number};
 use super::family::Family;
 use super::options::OptionDraw;
@@ -9,7 +10,7 @@ use super::trace::Variable;
 use super::wired::{Part, Wired};
 use crate::expr::{ExprId, Node};
 use crate::model::{FiniteDomain, Input};
-use crate::plan::{Baseline, Credited, Plan, Prior, Quantity, Version};
+use crate::plan::{Baseline, Credited, OptionGradient, Plan, Prior, Quantity, Version};
 use crate::world::World;
 
 /// A plan made ready to run in one precision.
@@ -19,6 +20,8 @@ pub(super) struct Stage<'a, E> {
     pub family: Family,
     pub options: Vec<OptionDraw>,
     pub densities: Vec<Density>,
+    /// Where the gradient sums over the option.
+    pub enumerator: Option<Enumerator>,
     /// What acting needs: the policy, and the prior of a KL where that is a kernel with the present parameters.
     pub acting: Wired,
     /// What learning needs: the same, and the baseline. What two of them compute alike is computed once.
@@ -143,6 +146,11 @@ impl<'a, E: Number> Stage<'a, E> {
             Baseline::Network { kernel, layer, .. } => Some(Part { kernel: *kernel, layers: vec![*layer], reads: &plan.baseline_reads }),
             Baseline::None | Baseline::LeaveOneOut => None,
         };
+        let densities = Density::all(plan)?;
+        let enumerator = match plan.settings.options {
+            OptionGradient::Enumerated if !plan.options.is_empty() => Some(Enumerator::new(plan, &densities)?),
+            OptionGradient::Enumerated | OptionGradient::Sampled => None,
+        };
         Ok(Stage {
             plan,
             world,
@@ -150,7 +158,8 @@ impl<'a, E: Number> Stage<'a, E> {
             learning: Wired::new(plan, &options, &acting, prior.as_ref(), baseline.as_ref())?,
             acting: Wired::new(plan, &options, &acting, prior.as_ref(), None)?,
             options: plan.options.iter().map(|draw| OptionDraw::new(plan, draw)).collect::<Result<_, _>>()?,
-            densities: Density::all(plan)?,
+            densities,
+            enumerator,
             anchor,
             exponents: Expressions::sampled(plan),
             terms,

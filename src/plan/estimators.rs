@@ -1,6 +1,7 @@
 //! The estimators that a model's gradient can be had by: every baseline with nothing that biases, and the one bias that the literature is used to.
 
-use super::{Baseline, Plan, plan};
+use super::together::against_enumeration;
+use super::{Baseline, OptionGradient, Plan, plan};
 use crate::bound::Derivation;
 use crate::diagnostic::Diagnostics;
 use crate::model::Model;
@@ -32,6 +33,11 @@ pub fn alternatives(model: &Model, derivation: &Derivation) -> Result<Vec<Altern
     ];
     if written.settings.has_learned_baseline() {
         found.push(unbiased("baseline = a network", written.clone()));
+    }
+    if against_enumeration(&written.settings, &written.options, &written.terms).is_none() {
+        let mut plan = with_baseline(&written, Baseline::LeaveOneOut);
+        plan.settings.options = OptionGradient::Enumerated;
+        found.push(unbiased("options = enumerate", plan));
     }
     if let Some(plan) = without_kl_to_go(with_baseline(&written, Baseline::LeaveOneOut)) {
         found.push(Alternative { name: "kl_to_go = false", claims_unbiased: false, plan });

@@ -164,6 +164,12 @@ pub const KEYS: &[Key] = &[
         "credit a draw with the later action terms (KL, entropy, log n); without them the gradient is biased",
     ),
     key(
+        "options",
+        KeyKind::Word(&["sampled", "enumerate"]),
+        KeyDefault::Word("sampled"),
+        "how the gradient takes the option: as it was drawn, or in expectation over all that could have led to the drawn states and actions, which has less variance",
+    ),
+    key(
         "normalize",
         KeyKind::Words(&["observations", "returns", "advantages"]),
         KeyDefault::Derived("nothing"),
@@ -186,7 +192,6 @@ pub const KEYS: &[Key] = &[
         "ends the run once the mean over the last batches, together at least 100 trajectories, reaches a threshold, as `expected_return >= 475`",
     ),
     later("ratio", "the classifier network of a density ratio"),
-    later("options", "how sampled options are marginalised in the gradient"),
 ];
 
 /// The optimisers, with the update of the paper or manual named.

@@ -20,7 +20,7 @@ pub use draw::{Credited, Draw, Read};
 pub use estimators::{Alternative, alternatives};
 pub use head::Head;
 pub use keys::{Choice, KEYS, Key, KeyDefault, KeyKind, OPTIMIZERS, UPDATES};
-pub use settings::{Baseline, Normalize, Optimizer, Precision, Schedule, Settings, Update};
+pub use settings::{Baseline, Normalize, Optimizer, OptionGradient, Precision, Schedule, Settings, Update};
 pub use terms::{Density, Estimator, Prior, Quantity, Term, Version};
 pub use until::{Relation, Until, WATCHED, Watched};
 
@@ -155,6 +155,11 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings) -> 
     let beyond = !draws.is_empty() || terms.iter().any(|term| matches!(term.quantity, Quantity::Density { .. }));
     if beyond && let Some(error) = together::beyond_policies(model, &settings) {
         return Err(vec![error]);
+    }
+    if let (OptionGradient::Enumerated, Some(setting)) = (settings.options, model.setting("options"))
+        && let Some(message) = together::against_enumeration(&settings, &draws, &terms)
+    {
+        return Err(vec![Diagnostic::error("bad-setting", setting.span, message).hint("write `options = sampled`")]);
     }
     let schedules = schedules::schedules(model, &settings)?;
     let mut remarks = remarks(derivation, &settings, shared);

@@ -1,6 +1,6 @@
 //! A plan as text, for `rlppl plan`.
 
-use super::{Baseline, Credited, Estimator, KEYS, Plan, Precision};
+use super::{Baseline, Credited, Estimator, KEYS, OptionGradient, Plan, Precision};
 use std::fmt;
 
 impl fmt::Display for Plan {
@@ -95,6 +95,10 @@ impl Plan {
             "n_step" => settings.n_step.map_or("to the end".into(), |steps| steps.to_string()),
             "lambda" => settings.lambda.to_string(),
             "discount" => settings.discount.to_string(),
+            "options" => match settings.options {
+                OptionGradient::Sampled => "sampled".into(),
+                OptionGradient::Enumerated => "enumerate".into(),
+            },
             "kl_to_go" => settings.kl_to_go.to_string(),
             "normalize" => {
                 let all = [

@@ -33,6 +33,7 @@ pub struct Settings {
     pub n_step: Option<usize>,
     pub discount: f64,
     pub kl_to_go: bool,
+    pub options: OptionGradient,
     pub normalize: Normalize,
     pub precision: Precision,
     /// `None`: as many as the machine has.
@@ -129,6 +130,7 @@ pub fn read(model: &Model) -> Result<Settings, Vec<Diagnostic>> {
         n_step: reader.count("n_step").map(|n| n as usize),
         discount: reader.number("discount").unwrap_or(1.0),
         kl_to_go: reader.truth("kl_to_go"),
+        options: if reader.word("options") == "enumerate" { OptionGradient::Enumerated } else { OptionGradient::Sampled },
         normalize: reader.normalize("normalize"),
         precision: if reader.word("precision") == "f64" { Precision::F64 } else { Precision::F32 },
         threads: reader.count("threads").map(|n| n as usize),
@@ -140,6 +142,15 @@ pub fn read(model: &Model) -> Result<Settings, Vec<Diagnostic>> {
     };
     reader.errors.extend(together::faults(model, &settings));
     if reader.errors.is_empty() { Ok(settings) } else { Err(reader.errors) }
+}
+
+/// How the gradient takes the option of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OptionGradient {
+    /// As it was drawn.
+    Sampled,
+    /// In expectation over all that could have led to the drawn states and actions.
+    Enumerated,
 }
 
 impl Settings {

@@ -1,6 +1,8 @@
 //! Settings that make sense only beside others: what would be accepted and do nothing is refused.
 
+use super::draw::{Draw, Read};
 use super::settings::{Baseline, Precision, Settings, Update};
+use super::terms::{Quantity, Term};
 use crate::diagnostic::Diagnostic;
 use crate::model::Model;
 use crate::source::Span;
@@ -35,6 +37,31 @@ pub fn beyond_policies(model: &Model, settings: &Settings) -> Option<Diagnostic>
         return refusal("normalize", "this version does not rescale the advantages of several draws");
     }
     None
+}
+
+/// Why `options = enumerate` cannot run.
+pub fn against_enumeration(settings: &Settings, options: &[Draw], terms: &[Term]) -> Option<&'static str> {
+    let reads_whole = |read: &Read| matches!(read, Read::Window(..) | Read::Past(..) | Read::Future(..));
+    match options {
+        [] => Some("`options = enumerate` sums over nothing: this model draws no option"),
+        [_, _, ..] => Some("`options = enumerate` sums over one option, and this model has several"),
+        [_] if !settings.kl_to_go || settings.discount < 1.0 || settings.lambda < 1.0 || settings.n_step.is_some() => {
+            Some("`options = enumerate` goes with whole credit: without `kl_to_go = false`, `discount`, `lambda` and `n_step`")
+        }
+        [option] => {
+            let is_option =
+                |read: &Read| matches!(read, Read::Window(of, ..) | Read::Past(of, _) | Read::Future(of, _) if *of == option.variable);
+            let refused = terms.iter().any(|term| match &term.quantity {
+                Quantity::Density { density, .. } => density.reads.iter().any(|read| reads_whole(read) && is_option(read)),
+                Quantity::Kl { .. } | Quantity::LogRatio { .. } => true,
+                Quantity::Exponent(_) | Quantity::Entropy { .. } | Quantity::LogCount(_) => false,
+            });
+            refused.then_some(
+                "`options = enumerate` sums over pairs of neighbouring options: no kernel may read a window of them, and the prior of actions \
+                 is uniform",
+            )
+        }
+    }
 }
 
 fn of_learned_values(settings: &Settings, told: &mut Told) {
