@@ -74,6 +74,8 @@ impl Enumerator {
         let ahead = densities.iter().map(|density| {
             let offsets = density.reads().filter_map(|(variable, when)| match (variable, when) {
                 (Variable::Option(_), When::After(offset)) => Some(offset),
+                // more than a pair
+                (Variable::Option(_), When::Past { .. } | When::Future { .. }) => Some(i32::MAX),
                 _ => None,
             });
             let (least, most) = offsets.fold((0, 0), |(least, most), offset| (least.min(offset), most.max(offset)));

@@ -6,6 +6,7 @@
 use super::elementwise::{self, Side, Wide};
 use super::features::{Column, Load};
 use super::float::Float;
+use super::gru;
 use super::kernels::{self, View, Write};
 use super::network::{NetworkPlan, Op, Part, PartSource, Slot, Step};
 use super::scalars::Workspace;
@@ -241,6 +242,15 @@ impl NetworkPlan {
                     }
                 }
             }),
+            Op::Gru { elements, weights } => {
+                let [input, recurrent, bias, recurrent_bias] = weights.clone().map(|range| &parameters[range]);
+                let weights = gru::Weights { input, recurrent, bias, recurrent_bias };
+                let (mut memory, mut present) = (gru::Memory::default(), Vec::new());
+                for (row, out) in out.chunks_exact_mut(width).enumerate() {
+                    present_elements(elements, |column| columns[column][rows.start + row], |slot| read(slot), row, &mut present);
+                    gru::forward(weights, &present, &mut memory, out);
+                }
+            }
             Op::Unary(op, x) => elementwise::unary(*op, read(*x), out),
             Op::Binary(op, x, y) => {
                 elementwise::binary(*op, Wide::new(read(*x), self.width_of(*x)), Wide::new(read(*y), self.width_of(*y)), out, width)
@@ -315,6 +325,21 @@ impl NetworkPlan {
                     }
                 }
             }
+            // its inputs are those of the kernel, which no gradient passes to
+            Op::Gru { elements, weights: ranges } => {
+                let [input, recurrent, bias, recurrent_bias] = ranges.clone().map(|range| &parameters[range]);
+                let weights = gru::Weights { input, recurrent, bias, recurrent_bias };
+                let (mut memory, mut present, mut out) = (gru::Memory::default(), Vec::new(), vec![E::ZERO; width]);
+                let mut sums = ranges.clone().map(|range| vec![E::ZERO; range.len()]);
+                for (row, d) in dz.chunks_exact_mut(width).enumerate() {
+                    let index = |column: usize| activations.columns[column][rows.start + row];
+                    present_elements(elements, index, read, row, &mut present);
+                    gru::forward(weights, &present, &mut memory, &mut out);
+                    let [input, recurrent, bias, recurrent_bias] = &mut sums;
+                    gru::backward(weights, &present, &mut memory, d, &mut gru::Gradients { input, recurrent, bias, recurrent_bias });
+                }
+                ranges.iter().zip(&sums).for_each(|(range, sum)| kernels::add(&mut gradient[range.clone()], sum));
+            }
             Op::Unary(op, x) => {
                 let (x_slot, x) = (x.0, read(*x));
                 let dx = &mut scratch.slots[x_slot][..x.len()];
@@ -334,6 +359,39 @@ impl NetworkPlan {
             }
         }
         scratch.slots[step.out.0] = dy;
+    }
+}
+
+/// The elements of a sequence that are there in a row of a block.
+fn present_elements<'a, E: Float>(
+    elements: &[Vec<Part>],
+    index: impl Fn(usize) -> u32,
+    read: impl Fn(Slot) -> &'a [E],
+    row: usize,
+    present: &mut Vec<gru::Element<E>>,
+) {
+    present.clear();
+    for parts in elements {
+        let mut element = Vec::with_capacity(parts.len());
+        let mut is_there = true;
+        for part in parts {
+            match part.source {
+                PartSource::OneHot { column } => {
+                    let index = index(column) as usize;
+                    is_there &= index < part.width;
+                    element.push((part.at + index, E::ONE));
+                }
+                PartSource::Dense(slot) => {
+                    for (at, &x) in read(slot)[row * part.width..(row + 1) * part.width].iter().enumerate() {
+                        is_there &= !x.as_f64().is_nan();
+                        element.push((part.at + at, x));
+                    }
+                }
+            }
+        }
+        if is_there {
+            present.push(element);
+        }
     }
 }
 

@@ -54,8 +54,7 @@ impl Evaluator {
             let stream = [self.seed, EVALUATION, at as u64];
             let mut rollout = shards[at].lock().unwrap_or_else(PoisonError::into_inner);
             let point = Point { present: parameters.values(), previous: None };
-            // densities read whole trajectories
-            let keep = if stage.densities.is_empty() { Keep::Nothing } else { Keep::Rows };
+            let keep = if stage.reads_trajectories() { Keep::Rows } else { Keep::Nothing };
             rollout.run(stage, point, stream, self.choice, keep);
         };
         with_crew(threads(stage.plan), shards.len(), (), &work, |crew| crew.run(()));

@@ -66,27 +66,57 @@ pub(super) fn of_formal(
     formal: u32,
     source: &dyn Fn(KernelId, u32) -> u32,
 ) -> Result<Vec<Feature>, Unsupported> {
-    let declared = formal_of(model, kernel, formal);
+    let steps = steps(formal_of(model, kernel, formal))?;
     let mut features = Vec::new();
-    for step in 0..steps(declared)? {
+    for step in 0..steps {
+        of_step(model, plan, (kernel, formal, step), source, &mut features)?;
+    }
+    Ok(features)
+}
+
+/// The features of each element of a sequence, from the earliest on; an element that is not there is `none`.
+pub(super) fn of_sequence(
+    model: &Model,
+    plan: &mut NetworkPlan,
+    kernel: KernelId,
+    formal: u32,
+    source: &dyn Fn(KernelId, u32) -> u32,
+) -> Result<Vec<Vec<Feature>>, Unsupported> {
+    let elements = (0..=model.horizon.value).map(|step| {
+        let mut features = Vec::new();
+        of_step(model, plan, (kernel, formal, step), source, &mut features)?;
+        Ok(features)
+    });
+    elements.collect()
+}
+
+fn of_step(
+    model: &Model,
+    plan: &mut NetworkPlan,
+    (kernel, formal, step): (KernelId, u32, usize),
+    source: &dyn Fn(KernelId, u32) -> u32,
+    features: &mut Vec<Feature>,
+) -> Result<(), Unsupported> {
+    let declared = formal_of(model, kernel, formal);
+    {
         let domain = match values_of_formal(model, declared) {
             Values::Domain(domain) => domain,
             Values::Time => {
                 let horizon = model.horizon.value;
                 let input = input(plan, source(kernel, formal), step, InputKind::Finite { size: horizon });
                 features.push(Feature::Dense { load: Load::Time { input, horizon }, width: 1 });
-                continue;
+                return Ok(());
             }
             Values::Truth => {
                 let input = input(plan, source(kernel, formal), step, InputKind::Finite { size: 2 });
                 let column = column(plan, Column::Number { input });
                 features.push(Feature::OneHot { column, width: 2 + usize::from(declared.optional) });
-                continue;
+                return Ok(());
             }
             Values::Number => {
                 let input = input(plan, source(kernel, formal), step, InputKind::Real { components: 1 });
                 features.push(real(input, 0, 1, declared.optional));
-                continue;
+                return Ok(());
             }
         };
         match &domain.finite {
@@ -132,7 +162,7 @@ pub(super) fn of_formal(
             }
         }
     }
-    Ok(features)
+    Ok(())
 }
 
 fn real(input: usize, from: usize, width: usize, optional: bool) -> Feature {

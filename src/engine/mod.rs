@@ -28,6 +28,7 @@ mod family;
 mod features;
 mod float;
 mod gap;
+mod gru;
 mod head;
 mod improvement;
 mod initial;

@@ -90,6 +90,11 @@ pub(super) enum Op {
     Concat {
         parts: Vec<Part>,
     },
+    /// A recurrent unit over the elements that are there, in this order; `weights` as [`super::gru::Weights`] lists them.
+    Gru {
+        elements: Vec<Vec<Part>>,
+        weights: [Range<usize>; 4],
+    },
     Unary(UnaryOp, Slot),
     Binary(BinaryOp, Slot, Slot),
 }
@@ -197,9 +202,9 @@ impl Op {
         let (parts, own): (&[Part], Option<usize>) = match self {
             Op::Affine { parts, .. } | Op::Concat { parts } => (parts, None),
             Op::Rows { column, .. } | Op::Block { column, .. } => (&[], Some(*column)),
-            Op::Unary(..) | Op::Binary(..) => (&[], None),
+            Op::Gru { .. } | Op::Unary(..) | Op::Binary(..) => (&[], None),
         };
-        let of_parts = parts.iter().filter_map(|part| match part.source {
+        let of_parts = parts.iter().chain(self.elements().iter().flatten()).filter_map(|part| match part.source {
             PartSource::OneHot { column } => Some(column),
             PartSource::Dense(_) => None,
         });
@@ -210,16 +215,22 @@ impl Op {
     pub fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
         let (parts, rest): (&[Part], [Option<Slot>; 2]) = match self {
             Op::Affine { parts, .. } | Op::Concat { parts } => (parts, [None, None]),
-            Op::Rows { .. } => (&[], [None, None]),
+            Op::Rows { .. } | Op::Gru { .. } => (&[], [None, None]),
             Op::Block { heads, .. } => (&[], [Some(*heads), None]),
             Op::Unary(_, x) => (&[], [Some(*x), None]),
             Op::Binary(_, x, y) => (&[], [Some(*x), Some(*y)]),
         };
-        let dense = parts.iter().filter_map(|part| match part.source {
+        let dense = parts.iter().chain(self.elements().iter().flatten()).filter_map(|part| match part.source {
             PartSource::Dense(slot) => Some(slot),
             PartSource::OneHot { .. } => None,
         });
         dense.chain(rest.into_iter().flatten())
+    }
+}
+
+impl Op {
+    fn elements(&self) -> &[Vec<Part>] {
+        if let Op::Gru { elements, .. } = self { elements } else { &[] }
     }
 }
 
@@ -279,7 +290,18 @@ impl Compiler<'_> {
                 let heads = self.dense(*heads);
                 whole(self.step(Op::Block { column, heads }, layer.width), layer.width)
             }
-            LayerOp::Gru { .. } => return Err(unsupported("a recurrent network (`gru`)")),
+            LayerOp::Gru { kernel, formal, backward, parameters } => {
+                let mut elements = Vec::new();
+                for features in features::of_sequence(model, &mut self.plan, *kernel, *formal, self.source)? {
+                    elements.push(self.side_by_side(features));
+                }
+                if *backward {
+                    elements.reverse();
+                }
+                let range = |at: usize| self.layout.range(parameters[at]);
+                let weights = [range(0), range(1), range(2), range(3)];
+                whole(self.step(Op::Gru { elements, weights }, layer.width), layer.width)
+            }
             LayerOp::Noise => return Err(unsupported("a network with `noise`")),
             LayerOp::Unary(op, input) => {
                 let input = self.dense(*input);
@@ -299,9 +321,14 @@ impl Compiler<'_> {
     }
 
     fn formal(&mut self, kernel: KernelId, formal: u32) -> Result<Vec<Part>, Unsupported> {
+        let features = features::of_formal(self.model, &mut self.plan, kernel, formal, self.source)?;
+        Ok(self.side_by_side(features))
+    }
+
+    fn side_by_side(&mut self, features: Vec<Feature>) -> Vec<Part> {
         let mut parts = Vec::new();
         let mut at = 0;
-        for feature in features::of_formal(self.model, &mut self.plan, kernel, formal, self.source)? {
+        for feature in features {
             let (width, source) = match feature {
                 Feature::OneHot { column, width } => (width, PartSource::OneHot { column }),
                 Feature::Dense { load, width } => (width, PartSource::Dense(self.load(load, width))),
@@ -309,7 +336,7 @@ impl Compiler<'_> {
             parts.push(Part { at, width, source });
             at += width;
         }
-        Ok(parts)
+        parts
     }
 
     fn affine(
@@ -368,7 +395,8 @@ impl Compiler<'_> {
         if let Some(same) = self.plan.steps.iter().find(|step| step.op == op) {
             return same.out;
         }
-        let trained = matches!(op, Op::Affine { .. } | Op::Rows { .. }) || op.slots().any(|slot| self.plan.slots[slot.0].trained);
+        let trained =
+            matches!(op, Op::Affine { .. } | Op::Rows { .. } | Op::Gru { .. }) || op.slots().any(|slot| self.plan.slots[slot.0].trained);
         let out = self.slot(width, trained);
         self.plan.steps.push(Step { op, out, first: vec![] });
         out

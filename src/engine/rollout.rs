@@ -13,7 +13,7 @@ use super::ledger::Ledger;
 use super::moments::Sums;
 use super::options::{OptionRows, Outputs};
 use super::stage::{Anchor, Credit, Source, Stage};
-use super::trace::Trace;
+use super::trace::{Trace, Variable};
 use super::wired::{Feeds, Wired};
 use crate::world::Batch;
 use rand::SeedableRng;
@@ -246,6 +246,7 @@ impl<E: Number> Rollout<E> {
         if stage.keeps_ledger() && keep == Keep::Rows {
             self.trace.record(stage, &self.batch, (t, first), &self.work.origin[..live]);
         }
+        self.read_earlier(stage, wired, t, live);
         if stage.options.is_empty() {
             let network = Arc::get_mut(&mut self.network).expect("rollout: the tape of the last gradient is gone");
             wired.feed(point.present, (&stage.world, &self.batch), live, &mut self.feeds, |inputs| {
@@ -279,6 +280,22 @@ impl<E: Number> Rollout<E> {
         self.collect(stage, t, rows, keep);
         self.batch.compact(&stage.world);
         self.absorb(stage, t, self.batch.front()..live);
+    }
+
+    /// What networks read of earlier steps.
+    fn read_earlier(&mut self, stage: &Stage<E>, wired: &Wired, t: usize, live: usize) {
+        self.feeds.traced.resize_with(wired.traced.len(), Vec::new);
+        let drawn = |variable| match variable {
+            Variable::Option(option) => &self.options[option].draws.numbers[..],
+            Variable::Action | Variable::State | Variable::Observation => &self.draws.numbers[..],
+        };
+        for (&(variable, when, size), numbers) in wired.traced.iter().zip(&mut self.feeds.traced) {
+            numbers.clear();
+            numbers.extend(self.work.origin[..live].iter().map(|&trajectory| {
+                let of = (trajectory as usize, t, stage.horizon);
+                self.trace.number((variable, when), t, of, drawn).unwrap_or(size as u32)
+            }));
+        }
     }
 
     /// Draws each option in turn, each from what the network makes of the draws before it; then computes the rest of the network.

@@ -171,7 +171,12 @@ impl<'a, E: Number> Stage<'a, E> {
 impl<E> Stage<'_, E> {
     /// More is drawn than actions, or more is read than steps: what draws are credited with is kept in a ledger.
     pub fn keeps_ledger(&self) -> bool {
-        !self.options.is_empty() || !self.densities.is_empty()
+        !self.options.is_empty() || self.reads_trajectories()
+    }
+
+    /// Networks read more of a trajectory than the present step.
+    pub fn reads_trajectories(&self) -> bool {
+        !self.densities.is_empty() || !self.learning.traced.is_empty()
     }
 
     /// Options, and the action.

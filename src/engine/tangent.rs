@@ -100,6 +100,7 @@ impl NetworkPlan {
                     }
                 }
             }
+            Op::Gru { .. } => unreachable!("plan: no trust region where networks read a sequence"),
             Op::Unary(op, x) => elementwise::unary_along(*op, value(*x), along(*x), dz),
             Op::Binary(op, x, y) => {
                 let wide = |slot: Slot, data| Wide::new(data, self.slots[slot.0].width);

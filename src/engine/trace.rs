@@ -22,6 +22,15 @@ pub(super) enum Variable {
 pub(super) enum When {
     After(i32),
     At(usize),
+    /// At a fixed time, where that is not later than `t + to`, or not earlier than `t + from`.
+    Past {
+        time: usize,
+        to: i32,
+    },
+    Future {
+        time: usize,
+        from: i32,
+    },
 }
 
 /// Of one shard: states and observations by row, and where a trajectory's rows are.
@@ -68,17 +77,24 @@ impl Variable {
             Read::Window(variable, from, _) => (variable, When::After(from + step as i32)),
             Read::First(variable) => (variable, When::At(1)),
             Read::Last(variable, offset) => (variable, When::At((plan.model.horizon.value as i64 + i64::from(offset)) as usize)),
-            Read::Time | Read::Past(..) | Read::Future(..) => return None,
+            Read::Past(variable, to) => (variable, When::Past { time: step + 1, to }),
+            Read::Future(variable, from) => (variable, When::Future { time: step + 1, from }),
+            Read::Time => return None,
         };
         Some((Variable::of(plan, variable)?, when))
     }
 }
 
 impl When {
+    /// The time it is read at from `t`; 0 where there is none.
     fn from(self, t: usize) -> i64 {
+        let after = |offset: i32| t as i64 + i64::from(offset);
         match self {
-            When::After(offset) => t as i64 + i64::from(offset),
+            When::After(offset) => after(offset),
             When::At(time) => time as i64,
+            When::Past { time, to } if time as i64 <= after(to) => time as i64,
+            When::Future { time, from } if time as i64 >= after(from) => time as i64,
+            When::Past { .. } | When::Future { .. } => 0,
         }
     }
 }

@@ -7,6 +7,7 @@ use super::moments::{Moments, Sums};
 use super::network::{InputKind, NetworkPlan};
 use super::parameters::Layout;
 use super::run::EngineError;
+use super::trace::{Variable, When};
 use crate::model::{FiniteDomain, KernelId, LayerId};
 use crate::plan::{Normalizer, Plan, Read};
 use crate::world::{Batch, World};
@@ -23,6 +24,8 @@ pub(super) struct Wired {
     pub prior: Range<usize>,
     pub value: Option<usize>,
     feeds: Vec<(Feed, InputKind)>,
+    /// What is read of earlier steps: each read, which step of it, and how many values there are.
+    pub traced: Vec<(Variable, When, usize)>,
     /// The state's and the observation's numbers, where a world that does not number them feeds a network that needs them.
     state: Option<FiniteDomain>,
     observation: Option<FiniteDomain>,
@@ -52,6 +55,8 @@ enum Feed {
     Drawn(usize),
     /// What it drew in the step before.
     Last(usize),
+    /// One of [`Wired::traced`].
+    Traced(usize),
 }
 
 impl Feed {
@@ -61,8 +66,9 @@ impl Feed {
             Feed::State => 0,
             Feed::Observation => 1,
             Feed::Time => 2,
-            Feed::Drawn(option) => 3 + 2 * option as u32,
-            Feed::Last(option) => 4 + 2 * option as u32,
+            Feed::Drawn(option) => 3 + 3 * option as u32,
+            Feed::Last(option) => 4 + 3 * option as u32,
+            Feed::Traced(at) => 5 + 3 * at as u32,
         }
     }
 
@@ -71,15 +77,21 @@ impl Feed {
             0 => Feed::State,
             1 => Feed::Observation,
             2 => Feed::Time,
-            code if code % 2 == 1 => Feed::Drawn((code as usize - 3) / 2),
-            code => Feed::Last((code as usize - 4) / 2),
+            code => {
+                let at = (code as usize - 3) / 3;
+                match code % 3 {
+                    0 => Feed::Drawn(at),
+                    1 => Feed::Last(at),
+                    _ => Feed::Traced(at),
+                }
+            }
         }
     }
 
     /// The pass of a network in which it is there: a pass for each option, and one for the action.
     fn pass(self) -> usize {
         match self {
-            Feed::State | Feed::Observation | Feed::Time | Feed::Last(_) => 0,
+            Feed::State | Feed::Observation | Feed::Time | Feed::Last(_) | Feed::Traced(_) => 0,
             Feed::Drawn(option) => option + 1,
         }
     }
@@ -98,13 +110,15 @@ pub(super) struct Feeds<E> {
     /// By option.
     pub drawn: Vec<Vec<u32>>,
     pub last: Vec<Vec<u32>>,
+    /// By entry of [`Wired::traced`].
+    pub traced: Vec<Vec<u32>>,
 }
 
 /// A normalised input is kept within so many deviations.
 const FARTHEST: f64 = 10.0;
 
 /// Inputs of a network are kept on the stack; a network with more is refused.
-const MOST_INPUTS: usize = 8;
+const MOST_INPUTS: usize = 256;
 
 impl Wired {
     /// # Errors
@@ -116,14 +130,23 @@ impl Wired {
             EngineError::Unsupported(format!("`{}` {what}, which this version does not run", model.kernel(kernel).name))
         };
         let option = |variable, once| plan.options.iter().position(|draw| draw.variable == variable && draw.once == once);
+        let earlier = std::cell::RefCell::new(Vec::new());
         let feed = |read: &Read| match *read {
             Read::Time => Some(Feed::Time),
             Read::Variable(variable) if variable == environment.state => Some(Feed::State),
             Read::Variable(variable) if Some(variable) == environment.observation => Some(Feed::Observation),
             Read::Variable(variable) => option(variable, false).map(Feed::Drawn),
-            Read::First(variable) => option(variable, true).map(Feed::Drawn),
-            Read::Step(variable, -1) => option(variable, false).map(Feed::Last),
-            Read::Step(..) | Read::Last(..) | Read::Window(..) | Read::Past(..) | Read::Future(..) => None,
+            Read::First(variable) if option(variable, true).is_some() => option(variable, true).map(Feed::Drawn),
+            Read::Step(variable, -1) if option(variable, false).is_some() => option(variable, false).map(Feed::Last),
+            Read::First(_) | Read::Step(..) | Read::Window(..) | Read::Past(..) => {
+                let reads = &mut *earlier.borrow_mut();
+                let at = reads.iter().position(|known| known == read).unwrap_or_else(|| {
+                    reads.push(*read);
+                    reads.len() - 1
+                });
+                Some(Feed::Traced(at))
+            }
+            Read::Last(..) | Read::Future(..) => None,
         };
         let parts: Vec<&Part> = options.iter().chain([policy]).chain(prior).chain(baseline).collect();
         let mut known: Vec<(KernelId, Vec<Feed>)> = Vec::new();
@@ -153,9 +176,21 @@ impl Wired {
             feed.map(|feed| (feed, spec.kind))
                 .ok_or_else(|| refused(policy.kernel, "or its baseline has a network that reads what is not among its givens"))
         });
-        let feeds = feeds.collect::<Result<Vec<_>, _>>()?;
+        let mut feeds = feeds.collect::<Result<Vec<_>, _>>()?;
+        // each step of a read is an input of its own
+        let mut traced = Vec::new();
+        for ((feed, kind), spec) in feeds.iter_mut().zip(network.inputs()) {
+            if let Feed::Traced(read) = feed {
+                let read = earlier.borrow()[*read];
+                let what =
+                    Variable::read(plan, read, spec.step).zip(if let InputKind::Finite { size } = kind { Some(*size) } else { None });
+                let ((variable, when), size) = what.ok_or_else(|| refused(policy.kernel, "reads earlier steps of what is not finite"))?;
+                *feed = Feed::Traced(traced.len());
+                traced.push((variable, when, size));
+            }
+        }
         if feeds.len() > MOST_INPUTS {
-            return Err(refused(policy.kernel, "and its baseline have networks of more than 8 inputs"));
+            return Err(refused(policy.kernel, "and its baseline have networks of more than 256 inputs"));
         }
         let numbers = |variable| model.variable(variable).domain.finite.clone();
         let scaled = |normalizer: &Normalizer| {
@@ -178,6 +213,7 @@ impl Wired {
             prior: before_prior..before_value,
             value: baseline.map(|_| before_value),
             feeds,
+            traced,
             state: numbers(environment.state),
             observation: environment.observation.and_then(numbers),
             scaled: plan.normalizers.iter().map(scaled).collect(),
@@ -243,6 +279,7 @@ impl Wired {
                 // empty before it is drawn: no pass reads it then
                 (Feed::Drawn(option), _) => evaluate::Feed::Finite(&feeds.drawn[option]),
                 (Feed::Last(option), _) => evaluate::Feed::Finite(&feeds.last[option]),
+                (Feed::Traced(at), _) => evaluate::Feed::Finite(&feeds.traced[at]),
                 (Feed::State, InputKind::Finite { .. }) => {
                     evaluate::Feed::Finite(batch.state_numbers().map_or(&feeds.state[..], |numbers| &numbers[..rows]))
                 }
@@ -281,7 +318,7 @@ impl Wired {
                     let Feeds { observation, column, components, .. } = feeds;
                     number(&self.observation, world.observation_width(), rows, read, (observation, column, components));
                 }
-                (Feed::State | Feed::Observation | Feed::Drawn(_) | Feed::Last(_), _) => {}
+                (Feed::State | Feed::Observation | Feed::Drawn(_) | Feed::Last(_) | Feed::Traced(_), _) => {}
             }
         }
     }
@@ -292,7 +329,7 @@ fn columns<'a, E: Number>(feed: Feed, world: &World<E>, batch: &'a Batch<E>) -> 
     let columns = match feed {
         Feed::State => batch.state_columns(world),
         Feed::Observation => batch.observation_columns(world),
-        Feed::Time | Feed::Drawn(_) | Feed::Last(_) => None,
+        Feed::Time | Feed::Drawn(_) | Feed::Last(_) | Feed::Traced(_) => None,
     };
     columns.unwrap_or(&[])
 }

@@ -124,16 +124,17 @@ fn draw(model: &Model, factor: &Factor, score: &Score, variable: VariableId) -> 
             *read = if model.variable(of).role == Role::Option { Read::First(of) } else { Read::Variable(of) };
         }
 
+        let seen = |of: &VariableId| matches!(model.variable(*of).role, Role::State | Role::Observation);
+        let before = |of: &VariableId, offset: i32| offset < i32::from(seen(of));
         let fits = match read {
             Read::Variable(_) | Read::Time => true,
-            Read::Step(of, offset) => *offset == -1 && model.variable(*of).role == Role::Option,
-            // only what is drawn once is kept
-            Read::First(of) => model.variable(*of).role == Role::Option,
-            Read::Last(..) | Read::Window(..) | Read::Past(..) | Read::Future(..) => false,
+            Read::Step(of, offset) | Read::Past(of, offset) | Read::Window(of, _, offset) => before(of, *offset),
+            Read::First(of) => model.variable(*of).role != Role::Action,
+            Read::Last(..) | Read::Future(..) => false,
         };
         if !fits {
-            let message = format!("the kernel that draws `{name}` reads another time than `t`, an option's `t-1` or `[1]`");
-            return Err(vec![refused(factor.span, format!("{message}, which this version does not train"))]);
+            let message = format!("the kernel that draws `{name}` reads what is drawn later, which this version does not train");
+            return Err(vec![refused(factor.span, message)]);
         }
     }
     Ok(Draw { factor: score.factor, kernel: score.kernel, variable, once, head, reads })

@@ -152,7 +152,9 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings) -> 
     }
     let mut draws: Vec<Draw> = draws.into_iter().map(|(draw, _)| draw).collect();
     let policy = draws.pop().expect("draws: the action's is the last");
-    let beyond = !draws.is_empty() || terms.iter().any(|term| matches!(term.quantity, Quantity::Density { .. }));
+    let beyond = !draws.is_empty()
+        || terms.iter().any(|term| matches!(term.quantity, Quantity::Density { .. }))
+        || !policy.reads.iter().all(|read| matches!(read, Read::Variable(_) | Read::Time));
     if beyond && let Some(error) = together::beyond_policies(model, &settings) {
         return Err(vec![error]);
     }

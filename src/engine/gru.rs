@@ -1,0 +1,164 @@
+//! The gated recurrent unit (Cho et al. 2014) over the elements of a sequence that are there: on plain slices, a row at a time.
+//!
+//! `r = σ(x W_r + b_r + h U_r + c_r)`, `u = σ(x W_u + b_u + h U_u + c_u)`, `n = tanh(x W_n + b_n + r (h U_n + c_n))`, `h ← (1 − u) n + u h`, from
+//! `h = 0`. The columns of `W`, `U`, `b` and `c` are those of the gates reset, update and new, in this order.
+
+use super::float::Float;
+
+/// The parameters, as slices of one width.
+#[derive(Clone, Copy)]
+pub struct Weights<'a, E> {
+    /// Columns × 3 widths.
+    pub input: &'a [E],
+    /// Width × 3 widths.
+    pub recurrent: &'a [E],
+    pub bias: &'a [E],
+    pub recurrent_bias: &'a [E],
+}
+
+/// Where gradients of the parameters are added.
+pub struct Gradients<'a, E> {
+    pub input: &'a mut [E],
+    pub recurrent: &'a mut [E],
+    pub bias: &'a mut [E],
+    pub recurrent_bias: &'a mut [E],
+}
+
+/// An element of a sequence: non-zero numbers and their columns.
+pub type Element<E> = Vec<(usize, E)>;
+
+/// Buffers of a row, made once.
+#[derive(Clone, Debug, Default)]
+pub struct Memory<E> {
+    /// By element: the state before it, the gates r, u and n, and the recurrent part of n.
+    before: Vec<E>,
+    gates: Vec<E>,
+    recurrent_new: Vec<E>,
+    from_input: Vec<E>,
+    from_state: Vec<E>,
+}
+
+/// The last state, to `out`; `memory` keeps what [`backward`] needs.
+pub fn forward<E: Float>(weights: Weights<E>, elements: &[Element<E>], memory: &mut Memory<E>, out: &mut [E]) {
+    let width = out.len();
+    let Memory { before, gates, recurrent_new, from_input, from_state } = memory;
+    before.clear();
+    gates.clear();
+    recurrent_new.clear();
+    out.fill(E::ZERO);
+    for element in elements {
+        from_input.clear();
+        from_input.extend_from_slice(weights.bias);
+        for &(column, x) in element {
+            add_scaled(from_input, &weights.input[column * 3 * width..][..3 * width], x);
+        }
+        from_state.clear();
+        from_state.extend_from_slice(weights.recurrent_bias);
+        for (row, &h) in out.iter().enumerate() {
+            add_scaled(from_state, &weights.recurrent[row * 3 * width..][..3 * width], h);
+        }
+        before.extend_from_slice(out);
+        recurrent_new.extend_from_slice(&from_state[2 * width..]);
+        let first = gates.len();
+        gates.extend((0..2 * width).map(|at| sigmoid(from_input[at] + from_state[at])));
+        for at in 0..width {
+            let new = (from_input[2 * width + at] + gates[first + at] * from_state[2 * width + at]).tanh();
+            gates.push(new);
+        }
+        for (at, h) in out.iter_mut().enumerate() {
+            let (u, n) = (gates[first + width + at], gates[first + 2 * width + at]);
+            *h = n + u * (*h - n);
+        }
+    }
+}
+
+/// Adds the gradients of the parameters, given that of the last state, `d`, which is used up; `memory` is that of the forward pass.
+pub fn backward<E: Float>(weights: Weights<E>, elements: &[Element<E>], memory: &mut Memory<E>, d: &mut [E], into: &mut Gradients<E>) {
+    let width = d.len();
+    let Memory { before, gates, recurrent_new, from_input, from_state } = memory;
+    from_input.resize(3 * width, E::ZERO);
+    from_state.resize(3 * width, E::ZERO);
+    for (at, element) in elements.iter().enumerate().rev() {
+        let before = &before[at * width..][..width];
+        let gates = &gates[at * 3 * width..][..3 * width];
+        let recurrent_new = &recurrent_new[at * width..][..width];
+        for k in 0..width {
+            let (r, u, n) = (gates[k], gates[width + k], gates[2 * width + k]);
+            let d_new = d[k] * (E::ONE - u) * (E::ONE - n * n);
+            from_input[k] = d_new * recurrent_new[k] * r * (E::ONE - r);
+            from_input[width + k] = d[k] * (before[k] - n) * u * (E::ONE - u);
+            from_input[2 * width + k] = d_new;
+            from_state[k] = from_input[k];
+            from_state[width + k] = from_input[width + k];
+            from_state[2 * width + k] = d_new * r;
+            d[k] *= u;
+        }
+        add_scaled(into.bias, from_input, E::ONE);
+        add_scaled(into.recurrent_bias, from_state, E::ONE);
+        for &(column, x) in element {
+            add_scaled(&mut into.input[column * 3 * width..][..3 * width], from_input, x);
+        }
+        for (row, &h) in before.iter().enumerate() {
+            let own = row * 3 * width..(row + 1) * 3 * width;
+            add_scaled(&mut into.recurrent[own.clone()], from_state, h);
+            for (&w, &g) in weights.recurrent[own].iter().zip(&*from_state) {
+                d[row] += w * g;
+            }
+        }
+    }
+}
+
+fn sigmoid<E: Float>(x: E) -> E {
+    E::ONE / (E::ONE + (E::ZERO - x).exp())
+}
+
+fn add_scaled<E: Float>(into: &mut [E], from: &[E], factor: E) {
+    for (into, &from) in into.iter_mut().zip(from) {
+        *into += factor * from;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{assert_gradient, numbers};
+    use super::*;
+
+    const WIDTH: usize = 3;
+    const COLUMNS: usize = 4;
+    const SIZES: [usize; 4] = [COLUMNS * 3 * WIDTH, WIDTH * 3 * WIDTH, 3 * WIDTH, 3 * WIDTH];
+
+    fn weights(parameters: &[f64]) -> Weights<'_, f64> {
+        let (input, rest) = parameters.split_at(SIZES[0]);
+        let (recurrent, rest) = rest.split_at(SIZES[1]);
+        let (bias, recurrent_bias) = rest.split_at(SIZES[2]);
+        Weights { input, recurrent, bias, recurrent_bias }
+    }
+
+    #[test]
+    fn gradients_are_differences() {
+        let parameters = numbers(SIZES.iter().sum(), 1);
+        let elements = vec![vec![(1, 1.0)], vec![(0, 0.5), (3, -2.0)], vec![(2, 1.0)]];
+        let weight = numbers(WIDTH, 2);
+        let value = |parameters: &[f64]| {
+            let mut out = vec![0.0; WIDTH];
+            forward(weights(parameters), &elements, &mut Memory::default(), &mut out);
+            out.iter().zip(&weight).map(|(h, w)| h * w).sum()
+        };
+        let (mut memory, mut out) = (Memory::default(), vec![0.0; WIDTH]);
+        forward(weights(&parameters), &elements, &mut memory, &mut out);
+        let mut gradient = vec![0.0; parameters.len()];
+        let (input, rest) = gradient.split_at_mut(SIZES[0]);
+        let (recurrent, rest) = rest.split_at_mut(SIZES[1]);
+        let (bias, recurrent_bias) = rest.split_at_mut(SIZES[2]);
+        let mut into = Gradients { input, recurrent, bias, recurrent_bias };
+        backward(weights(&parameters), &elements, &mut memory, &mut weight.clone(), &mut into);
+        assert_gradient(&parameters, &gradient, value);
+    }
+
+    #[test]
+    fn an_empty_sequence_leaves_the_state_at_zero() {
+        let mut out = vec![1.0; WIDTH];
+        forward(weights(&numbers(SIZES.iter().sum(), 1)), &[], &mut Memory::default(), &mut out);
+        assert_eq!(out, [0.0; WIDTH]);
+    }
+}
