@@ -1,7 +1,9 @@
 //! `M(q)`, the bound with the exact reverse model `q(o|x)` in the place of `q̃(o|x)`: the bound of the marginal `q(x)`, auxiliary variables `o`
 //! summed over. With `U(x, o)` all that the bound adds up but the posterior's factors and the reverse model,
 //!
-//!     M = E_q[U(x, o) − log q(x)],   ∇M = Σ_{x,o} ∇q(x, o) · (U(x, o) − log q(x)) + E_q ∇U,   since Σ_x q(x) ∇log q(x) = 0.
+//! ```text
+//! M = E_q[U(x, o) − log q(x)],   ∇M = Σ_{x,o} ∇q(x, o) · (U(x, o) − log q(x)) + E_q ∇U,   since Σ_x q(x) ∇log q(x) = 0.
+//! ```
 //!
 //! The forward filter lists all histories with what they say of `o`; a pass back through them collects the values
 //! `B(history, memory) = E_q[U to come − log q(x) | history, memory]`.
