@@ -19,6 +19,8 @@ use std::rc::Rc;
 pub(super) enum Scope {
     /// All that the posterior draws: what `L` is a sum over.
     Posterior,
+    /// As many, without the reverse model: what the bound with the exact one is a sum over.
+    Marginal,
     /// Those of the prior, without the auxiliary ones: what the evidence and the best bound are sums over. The learned kernels of the
     /// posterior's steps are left open.
     Prior,
@@ -37,12 +39,12 @@ pub(super) fn compile<'m>(
     let model = environments.model;
     let horizon = model.horizon.value;
     let left_out = match scope {
-        Scope::Posterior => BTreeSet::new(),
+        Scope::Posterior | Scope::Marginal => BTreeSet::new(),
         Scope::Prior => auxiliary_variables(bound),
     };
     let auxiliary = match scope {
         Scope::Posterior => place(model, &bound.auxiliary, &left_out)?,
-        Scope::Prior => vec![],
+        Scope::Marginal | Scope::Prior => vec![],
     };
     let prior = place(model, &bound.prior, &left_out)?;
     let posterior = place(model, &bound.posterior, &left_out)?;

@@ -12,6 +12,9 @@ mod improve;
 mod listing;
 #[cfg(test)]
 mod look_ahead_tests;
+mod marginal;
+#[cfg(test)]
+mod marginal_tests;
 mod maximise;
 mod memory;
 mod place;
@@ -29,6 +32,7 @@ mod trellis;
 pub use ascend::{Ascent, ascend};
 pub use enumerate::{Enumeration, enumerate};
 pub use improve::best_policy;
+pub use marginal::Marginal;
 pub use maximise::{Maximum, Slope, maximise};
 pub use policy::Evaluation;
 pub use reverse::ReverseModel;
@@ -65,7 +69,7 @@ pub struct Gap {
     pub auxiliary: f64,
 }
 
-/// Trajectories that are listed at the most, to compare a reverse model with the exact one.
+/// Trajectories that are listed at the most, to sum over the auxiliary variables of each.
 pub const PATHS: usize = 20_000;
 
 /// The exact answers for a bound whose variables are finite. With `policy` (a table for each learned kernel in use) also `L`, its gradient
@@ -96,7 +100,7 @@ pub fn exact(model: &Model, bound: BoundId, policy: Option<&KernelTables>) -> Re
     Ok(Exact { log_evidence, best_bound, evaluation: Some(evaluation), gap })
 }
 
-/// Only `L`, its gradient and the marginals, at many tables one after the other: what an ascent needs.
+/// Only `L` or `M` and their gradients, at many tables one after the other: what an ascent needs.
 pub struct Evaluator<'m> {
     environments: Environments<'m>,
     bound: BoundId,
@@ -111,6 +115,16 @@ impl<'m> Evaluator<'m> {
     /// As [`exact`].
     pub fn evaluate(&self, tables: &KernelTables) -> Result<Evaluation, NotFinite> {
         evaluate_with(&self.environments, self.bound, tables)
+    }
+
+    /// The bound with the exact reverse model, `None` where there are more than [`PATHS`] trajectories of all that is not auxiliary.
+    ///
+    /// # Errors
+    /// As [`exact`]; where the action is an auxiliary variable.
+    pub fn marginal(&self, tables: &KernelTables) -> Result<Option<Marginal>, NotFinite> {
+        let mut reverse = ReverseModel::over(&self.environments, self.bound, tables, Scope::Marginal)?;
+        let marginal = marginal::marginal(&mut reverse, tables, PATHS)?;
+        marginal.map(|found| number(found.bound, "the bound", &reverse.trellis).map(|_| found)).transpose()
     }
 }
 

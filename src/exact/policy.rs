@@ -173,7 +173,7 @@ fn sum_levels(trellis: &mut Trellis<'_>, t: usize, out: &mut [f64]) -> Result<()
 }
 
 /// Adds to each entry of the current tables that `sum` reads the weight of the points which read it.
-fn direct(sum: &Sum<'_>, slice: usize, weight: &[f64], gradient: &mut BTreeMap<crate::model::KernelId, Vec<f64>>) {
+pub(super) fn direct(sum: &Sum<'_>, slice: usize, weight: &[f64], gradient: &mut BTreeMap<crate::model::KernelId, Vec<f64>>) {
     for term in &sum.terms {
         let Term::Lookup(lookup) = term else { continue };
         let Some(gradient) = gradient.get_mut(&lookup.kernel).filter(|_| !lookup.previous && lookup.standing.slices.contains(&slice))
@@ -191,7 +191,7 @@ fn direct(sum: &Sum<'_>, slice: usize, weight: &[f64], gradient: &mut BTreeMap<c
 }
 
 /// The current kernels that the bound reads.
-fn used<'a>(trellis: &'a Trellis<'_>) -> impl Iterator<Item = crate::model::KernelId> + 'a {
+pub(super) fn used<'a>(trellis: &'a Trellis<'_>) -> impl Iterator<Item = crate::model::KernelId> + 'a {
     trellis.sums().flat_map(|sum| &sum.terms).filter_map(|term| match term {
         Term::Lookup(lookup) if !lookup.previous => Some(lookup.kernel),
         Term::Lookup(_) | Term::Exponent(_) | Term::InPlace(_) | Term::Fixed { .. } | Term::Presence { .. } => None,
@@ -199,7 +199,7 @@ fn used<'a>(trellis: &'a Trellis<'_>) -> impl Iterator<Item = crate::model::Kern
 }
 
 /// From `∂L/∂log q(o|c)` to `∂L/∂logit`: `g_o − q(o|c) Σ g`.
-fn through_softmax(table: &KernelTable, gradient: &mut [f64]) {
+pub(super) fn through_softmax(table: &KernelTable, gradient: &mut [f64]) {
     for (row, log_q) in gradient.chunks_mut(table.outcomes).zip(table.log_probability.chunks(table.outcomes)) {
         let sum: f64 = row.iter().sum();
         row.iter_mut().zip(log_q).for_each(|(g, log_q)| *g -= log_q.exp() * sum);
