@@ -1,6 +1,7 @@
 //! `L(q)` and `∇L(q)` of given tables: a forward pass of the node probabilities, a backward pass of the values.
 
 use super::best::start;
+use super::reach::Reach;
 use super::term::{Sum, Term};
 use super::trellis::{Trellis, add_unless_impossible};
 use crate::finite::{KernelTable, KernelTables, NotFinite};
@@ -92,7 +93,7 @@ pub(super) fn evaluate(trellis: &mut Trellis<'_>, tables: &KernelTables) -> Resu
             direct(&part.arrival, t + 1, &visits[t * nodes..(t + 1) * nodes], &mut gradient);
         }
         values[t] = marginal(&value, &visits[t * nodes..(t + 1) * nodes], states);
-        expectations(trellis, t, &value, &mut ahead)?;
+        expectations(trellis, None, t, &value, &mut ahead)?;
         sum_levels(trellis, t, &mut log_q)?;
         trellis.weigh(t, &mut log_p)?;
         let here = &visits[(t - 1) * nodes..t * nodes];
@@ -137,8 +138,15 @@ pub(super) fn evaluate(trellis: &mut Trellis<'_>, tables: &KernelTables) -> Resu
     })
 }
 
-/// `E_q[Λ_t + log p(s'|·) − log q(s'|·) + value(memory, s')]` of every row of the posterior's table, at `memory · rows + row`.
-pub(super) fn expectations(trellis: &mut Trellis<'_>, t: usize, value: &[f64], out: &mut [f64]) -> Result<(), NotFinite> {
+/// `E_q[Λ_t + log p(s'|·) − log q(s'|·) + value(memory, s')]` of every row of the posterior's table, at `memory · rows + row`; of those that are
+/// reached, where it is known which.
+pub(super) fn expectations(
+    trellis: &mut Trellis<'_>,
+    reach: Option<&Reach>,
+    t: usize,
+    value: &[f64],
+    out: &mut [f64],
+) -> Result<(), NotFinite> {
     let states = trellis.states;
     let at = trellis.posterior_dynamics();
     let dynamics = &mut trellis.dynamics[at];
@@ -153,12 +161,11 @@ pub(super) fn expectations(trellis: &mut Trellis<'_>, t: usize, value: &[f64], o
         dynamics.expected_likelihood.clear();
         dynamics.expected_likelihood.extend((0..rows).map(row));
     }
-    for (value, out) in value.chunks(states).zip(out.chunks_mut(rows)) {
-        for (row, out) in out.iter_mut().enumerate() {
-            let entries = sparse.start[row]..sparse.start[row + 1];
-            let next = sparse.column[entries.clone()].iter().zip(&sparse.probability[entries]);
-            *out = dynamics.expected_likelihood[row] + next.map(|(&next, p)| p * value[next as usize]).sum::<f64>();
-        }
+    let everywhere = vec![0; if reach.is_none() { rows } else { 0 }];
+    for (memory, (value, out)) in value.chunks(states).zip(out.chunks_mut(rows)).enumerate() {
+        let reached = reach.map_or(&everywhere[..], |reach| &reach.row[memory * rows..(memory + 1) * rows]);
+        dynamics.rows.sum(&sparse.probability, value, reached, t as u32, out);
+        out.iter_mut().zip(&dynamics.expected_likelihood).for_each(|(out, expected)| *out += expected);
     }
     Ok(())
 }
