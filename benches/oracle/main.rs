@@ -78,7 +78,7 @@ fn sparse(states: usize, actions: usize) {
             Box::new(|| (0..HORIZON).map(|_| by_hand::read_in_order(black_box(&matrix.probability), black_box(&matrix.column))).sum()),
         ),
         (
-            "reading in 32 lanes",
+            "reading in 16 lanes",
             Box::new(|| {
                 let reading = |_| by_hand::read(black_box(&matrix.probability)) + by_hand::read_columns(black_box(&matrix.column));
                 (0..HORIZON).map(reading).sum()

@@ -19,6 +19,7 @@ pub(super) fn best_bound(trellis: &mut Trellis<'_>) -> Result<f64, NotFinite> {
     let groups: Vec<Vec<u32>> = trellis.levels.iter().map(members).collect();
     let mut above: Vec<Vec<f64>> =
         trellis.levels[1..].iter().map(|level| vec![0.0; 1 + level.parent[level.parent.len() - 1] as usize]).collect();
+    let mut leaves = vec![0.0; count];
     let mut sums = LogSums::default();
     let mut log_q = vec![0.0; memories * count];
     // `log p − log q` of all that is kept
@@ -45,19 +46,16 @@ pub(super) fn best_bound(trellis: &mut Trellis<'_>) -> Result<f64, NotFinite> {
         let choices = &trellis.choices;
         for memory in 0..memories {
             let live = |state: usize| reach.node[memory * states + state] <= t as u32;
-            let leaf = |choice: usize| {
-                let weight = weight[memory * count + choice];
-                // the prior cannot go there: whatever follows, which may mean nothing
-                if weight == f64::NEG_INFINITY {
-                    return weight;
-                }
+            let weight = &weight[memory * count..(memory + 1) * count];
+            for ((choice, leaf), &weight) in leaves.iter_mut().enumerate().zip(weight) {
                 let (next, row) = choices.leads(memory, choice);
-                weight + ahead[next * rows + row]
-            };
+                // where the prior cannot go, whatever follows may mean nothing
+                *leaf = if weight == f64::NEG_INFINITY { weight } else { weight + ahead[next * rows + row] };
+            }
             for (at, level) in trellis.levels.iter().enumerate().rev() {
                 let (outer, inner) = above.split_at_mut(at);
                 let out = outer.last_mut().map_or(&mut value[memory * states..(memory + 1) * states], |outer| outer.as_mut_slice());
-                let inner = inner.first();
+                let inner = inner.first().unwrap_or(&leaves);
                 let free = level.is_free(t);
                 let log_q = level.sum.latest();
                 for (parent, bounds) in groups[at].windows(2).enumerate() {
@@ -65,13 +63,12 @@ pub(super) fn best_bound(trellis: &mut Trellis<'_>) -> Result<f64, NotFinite> {
                     if !live(choices.state[level.first[group.start] as usize] as usize) {
                         continue;
                     }
-                    let of = |group: usize| inner.map_or_else(|| leaf(group), |inner| inner[group]);
                     if free {
-                        sums.add(parent, group.map(of), out);
+                        sums.add(parent, &inner[group], out);
                     } else {
                         let q = |group: usize| log_q[memory * count + level.first[group] as usize].exp();
                         let terms = group.map(|group| (q(group), group)).filter(|(q, _)| *q != 0.0);
-                        out[parent] = terms.map(|(q, group)| q * of(group)).sum();
+                        out[parent] = terms.map(|(q, group)| q * inner[group]).sum();
                     }
                 }
                 sums.finish(out);

@@ -25,19 +25,29 @@ impl Rows {
 
     /// `out[row] = Σ weight(entry) · value(s')` at the rows whose `reached` is at most `slice`; `weight` is by entry of the table.
     pub fn sum(&self, weight: &[f64], value: &[f64], reached: &[u32], slice: u32, out: &mut [f64]) {
+        pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || self.sum_here(weight, value, reached, slice, out),
+        );
+    }
+
+    // counted loops: what iterators call is not inlined into a function for other instructions
+    #[inline(always)]
+    fn sum_here(&self, weight: &[f64], value: &[f64], reached: &[u32], slice: u32, out: &mut [f64]) {
         let sparse = &self.table.transition;
-        pulp::Arch::new().dispatch(|| {
-            for (((bounds, &first), &reached), out) in sparse.start.windows(2).zip(&self.first).zip(reached).zip(out) {
-                if reached > slice {
-                    continue;
-                }
-                let weight = &weight[bounds[0]..bounds[1]];
-                *out = match first {
-                    SCATTERED => scattered(weight, &sparse.column[bounds[0]..bounds[1]], value),
-                    first => consecutive(weight, &value[first as usize..][..weight.len()]),
-                };
+        let rows = out.len();
+        let (first, reached, start) = (&self.first[..rows], &reached[..rows], &sparse.start[..rows + 1]);
+        for row in 0..rows {
+            if reached[row] > slice {
+                continue;
             }
-        });
+            let (from, to) = (start[row], start[row + 1]);
+            let weight = &weight[from..to];
+            out[row] = match first[row] {
+                SCATTERED => scattered(weight, &sparse.column[from..to], value),
+                first => consecutive(weight, &value[first as usize..][..weight.len()]),
+            };
+        }
     }
 }
 
@@ -45,10 +55,17 @@ impl Rows {
 fn consecutive(weight: &[f64], value: &[f64]) -> f64 {
     let mut sums = [0.0; 32];
     let ((weights, weight), (values, value)) = (weight.as_chunks::<32>(), value.as_chunks::<32>());
-    for (weight, value) in weights.iter().zip(values) {
+    for at in 0..weights.len().min(values.len()) {
         for lane in 0..32 {
-            sums[lane] += weight[lane] * value[lane];
+            sums[lane] += weights[at][lane] * values[at][lane];
         }
+    }
+    let mut rest = 0.0;
+    for at in 0..weight.len().min(value.len()) {
+        rest += weight[at] * value[at];
+    }
+    if weights.is_empty() {
+        return rest;
     }
     let mut half = 16;
     while half > 0 {
@@ -57,7 +74,6 @@ fn consecutive(weight: &[f64], value: &[f64]) -> f64 {
         }
         half /= 2;
     }
-    let rest: f64 = weight.iter().zip(value).map(|(w, v)| w * v).sum();
     sums[0] + rest
 }
 
@@ -65,11 +81,14 @@ fn consecutive(weight: &[f64], value: &[f64]) -> f64 {
 fn scattered(weight: &[f64], column: &[u32], value: &[f64]) -> f64 {
     let mut sums = [0.0; 4];
     let ((weights, weight), (columns, column)) = (weight.as_chunks::<4>(), column.as_chunks::<4>());
-    for (weight, column) in weights.iter().zip(columns) {
+    for at in 0..weights.len().min(columns.len()) {
         for lane in 0..4 {
-            sums[lane] += weight[lane] * value[column[lane] as usize];
+            sums[lane] += weights[at][lane] * value[columns[at][lane] as usize];
         }
     }
-    let rest: f64 = weight.iter().zip(column).map(|(w, &c)| w * value[c as usize]).sum();
+    let mut rest = 0.0;
+    for at in 0..weight.len().min(column.len()) {
+        rest += weight[at] * value[column[at] as usize];
+    }
     (sums[0] + sums[1]) + (sums[2] + sums[3]) + rest
 }
