@@ -6,7 +6,9 @@ const LANES: usize = 16;
 pub fn read(numbers: &[f64]) -> f64 {
     let mut sums = [0.0; LANES];
     for numbers in numbers.as_chunks::<LANES>().0 {
-        sums.iter_mut().zip(numbers).for_each(|(sum, number)| *sum += number);
+        for lane in 0..LANES {
+            sums[lane] += numbers[lane];
+        }
     }
     sums.iter().sum()
 }
@@ -15,7 +17,9 @@ pub fn read(numbers: &[f64]) -> f64 {
 pub fn read_columns(columns: &[u32]) -> f64 {
     let mut sums = [0u32; LANES];
     for columns in columns.as_chunks::<LANES>().0 {
-        sums.iter_mut().zip(columns).for_each(|(sum, column)| *sum = sum.wrapping_add(*column));
+        for lane in 0..LANES {
+            sums[lane] = sums[lane].wrapping_add(columns[lane]);
+        }
     }
     sums.iter().map(|&sum| f64::from(sum)).sum()
 }

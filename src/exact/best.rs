@@ -2,7 +2,7 @@
 //! `V_t(z) = log Σ_a p(a|z) exp(E_q[Λ_t + log p(s'|·) − log q(s'|·) + V_{t+1}(z')])`, an expectation in place of the log-sum-exp for what is kept.
 //! The policy may read all that the posterior has drawn so far. The prior stays as it is, also where it shares the kernel.
 
-use super::exponentials::LogSums;
+use super::exponentials::log_sums;
 use super::policy::expectations;
 use super::reach::Reach;
 use super::trellis::{Level, Trellis, add_unless_impossible};
@@ -20,7 +20,6 @@ pub(super) fn best_bound(trellis: &mut Trellis<'_>) -> Result<f64, NotFinite> {
     let mut above: Vec<Vec<f64>> =
         trellis.levels[1..].iter().map(|level| vec![0.0; 1 + level.parent[level.parent.len() - 1] as usize]).collect();
     let mut leaves = vec![0.0; count];
-    let mut sums = LogSums::default();
     let mut log_q = vec![0.0; memories * count];
     // `log p − log q` of all that is kept
     let mut weight = vec![0.0; memories * count];
@@ -45,7 +44,8 @@ pub(super) fn best_bound(trellis: &mut Trellis<'_>) -> Result<f64, NotFinite> {
         }
         let choices = &trellis.choices;
         for memory in 0..memories {
-            let live = |state: usize| reach.node[memory * states + state] <= t as u32;
+            let nodes = memory * states..(memory + 1) * states;
+            let reached = &reach.node[nodes.clone()];
             let weight = &weight[memory * count..(memory + 1) * count];
             for ((choice, leaf), &weight) in leaves.iter_mut().enumerate().zip(weight) {
                 let (next, row) = choices.leads(memory, choice);
@@ -54,25 +54,23 @@ pub(super) fn best_bound(trellis: &mut Trellis<'_>) -> Result<f64, NotFinite> {
             }
             for (at, level) in trellis.levels.iter().enumerate().rev() {
                 let (outer, inner) = above.split_at_mut(at);
-                let out = outer.last_mut().map_or(&mut value[memory * states..(memory + 1) * states], |outer| outer.as_mut_slice());
+                let out = outer.last_mut().map_or(&mut value[nodes.clone()], |outer| outer.as_mut_slice());
                 let inner = inner.first().unwrap_or(&leaves);
-                let free = level.is_free(t);
-                let log_q = level.sum.latest();
-                for (parent, bounds) in groups[at].windows(2).enumerate() {
-                    let group = bounds[0] as usize..bounds[1] as usize;
-                    if !live(choices.state[level.first[group.start] as usize] as usize) {
-                        continue;
-                    }
-                    if free {
-                        sums.add(parent, &inner[group], out);
-                    } else {
-                        let q = |group: usize| log_q[memory * count + level.first[group] as usize].exp();
-                        let terms = group.map(|group| (q(group), group)).filter(|(q, _)| *q != 0.0);
-                        out[parent] = terms.map(|(q, group)| q * inner[group]).sum();
-                    }
+                if level.is_free(t) {
+                    log_sums(inner, &groups[at], out);
+                    continue;
                 }
-                sums.finish(out);
+                let log_q = &level.sum.latest()[memory * count..(memory + 1) * count];
+                for (out, bounds) in out.iter_mut().zip(groups[at].windows(2)) {
+                    let group = bounds[0] as usize..bounds[1] as usize;
+                    let first = &level.first[group.clone()];
+                    let terms = first.iter().zip(&inner[group]).map(|(&first, value)| (log_q[first as usize].exp(), value));
+                    *out = terms.filter(|(q, _)| *q != 0.0).map(|(q, value)| q * value).sum();
+                }
             }
+            // what is not reached must not set the scale of its neighbours, nor be a NaN
+            let apart = value[nodes].iter_mut().zip(reached).filter(|(_, first)| **first > t as u32);
+            apart.for_each(|(value, _)| *value = f64::NEG_INFINITY);
         }
     }
     start(trellis, &value)

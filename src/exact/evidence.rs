@@ -4,13 +4,10 @@
 //! and `c(u) = p(u|z) exp(m(s,a) − n(z))`, `m` and `n` the largest exponents, it is `β_t(z) = max β_{t+1} + n(z) + log Σ_u c(u) Σ_s' k(s'|s,a) w(z')`.
 //! Where that sum is so small that terms may have been lost in it, it is done again in logarithms.
 
-use super::exponentials::{exponentials, logarithms};
+use super::exponentials::{SAFE, exponentials, logarithms, peak};
 use super::reach::Reach;
 use super::trellis::{Choices, Dynamics, Trellis};
 use crate::finite::NotFinite;
-
-/// What is lost of a sum is below 1e−300 for each of its terms: nothing, beside this.
-const SAFE: f64 = 1e-270;
 
 /// The evidence in nats.
 pub(super) fn log_evidence(trellis: &mut Trellis<'_>) -> Result<f64, NotFinite> {
@@ -39,8 +36,7 @@ pub(super) fn log_evidence(trellis: &mut Trellis<'_>) -> Result<f64, NotFinite> 
             odds.set(&trellis.choices, &kernel);
         }
 
-        let peak = after.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let peak = if peak.is_finite() { peak } else { 0.0 };
+        let peak = peak(&after);
         exponentials(&after, peak, &mut scaled);
         let dynamics = &trellis.dynamics[side];
         for memory in 0..memories {
@@ -49,16 +45,22 @@ pub(super) fn log_evidence(trellis: &mut Trellis<'_>) -> Result<f64, NotFinite> 
         }
         let choices = &trellis.choices;
         again.clear();
-        for (node, beta) in beta.iter_mut().enumerate() {
-            let (memory, state) = (node / states, node % states);
-            *beta = 1.0;
-            if reach.node[node] <= t as u32 {
-                let product = |choice: usize| {
-                    let (next, row) = choices.leads(memory, choice);
-                    odds.factor[memory * count + choice] * sums[next * rows + row]
-                };
-                let sum = (choices.start[state]..choices.start[state + 1]).map(product).sum();
-                if sum >= SAFE { *beta = sum } else { again.push(node) }
+        for memory in 0..memories {
+            let nodes = memory * states..(memory + 1) * states;
+            let factor = &odds.factor[memory * count..(memory + 1) * count];
+            let product = |choice: usize| {
+                let (next, row) = choices.leads(memory, choice);
+                factor[choice] * sums[next * rows + row]
+            };
+            for ((state, beta), &first) in beta[nodes.clone()].iter_mut().enumerate().zip(&reach.node[nodes]) {
+                *beta = 1.0;
+                if first <= t as u32 {
+                    let mut sum = 0.0;
+                    for choice in choices.start[state]..choices.start[state + 1] {
+                        sum += product(choice);
+                    }
+                    if sum >= SAFE { *beta = sum } else { again.push(memory * states + state) }
+                }
             }
         }
         logarithms(&mut beta);

@@ -2,6 +2,8 @@
 //! bits on every machine: no fused multiply-add, no order of summation that follows the width of a vector. The loops are counted, since what
 //! iterators call is not inlined into a function for other instructions.
 
+#![expect(clippy::needless_range_loop, reason = "counted loops, see above")]
+
 use super::evidence::log_sum_exp;
 
 /// Below this [`exp`] is 0: e^−700 is about 1e−304.
@@ -9,95 +11,123 @@ const LOWEST: f64 = -700.0;
 
 /// `out = exp(x − shift)`, 0 below e^−700. A NaN stays.
 pub(super) fn exponentials(values: &[f64], shift: f64, out: &mut [f64]) {
-    pulp::Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            let count = values.len().min(out.len());
-            let (values, out) = (&values[..count], &mut out[..count]);
-            for at in 0..count {
-                out[at] = exp(values[at] - shift);
-            }
-        },
-    );
+    pulp::Arch::new().dispatch(Exponentials { values, shift, out });
 }
 
 /// The logarithms of numbers that are at least [`f64::MIN_POSITIVE`], in place. A NaN stays.
 pub(super) fn logarithms(values: &mut [f64]) {
-    pulp::Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            for at in 0..values.len() {
-                values[at] = log(values[at]);
+    pulp::Arch::new().dispatch(Logarithms(values));
+}
+
+struct Exponentials<'a> {
+    values: &'a [f64],
+    shift: f64,
+    out: &'a mut [f64],
+}
+
+impl pulp::NullaryFnOnce for Exponentials<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let count = self.values.len().min(self.out.len());
+        let (values, out) = (&self.values[..count], &mut self.out[..count]);
+        for at in 0..count {
+            out[at] = exp(values[at] - self.shift);
+        }
+    }
+}
+
+struct Logarithms<'a>(&'a mut [f64]);
+
+impl pulp::NullaryFnOnce for Logarithms<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        for at in 0..self.0.len() {
+            self.0[at] = log(self.0[at]);
+        }
+    }
+}
+
+/// The largest number, a NaN aside; 0 where there is none but −∞. Relative to +∞ every exponential is 0 or a NaN, and no sum is [`SAFE`].
+pub(super) fn peak(values: &[f64]) -> f64 {
+    let peak = pulp::Arch::new().dispatch(Peak(values));
+    if peak == f64::NEG_INFINITY { 0.0 } else { peak }
+}
+
+struct Peak<'a>(&'a [f64]);
+
+impl pulp::NullaryFnOnce for Peak<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn call(self) -> f64 {
+        let larger = |x: f64, y: f64| if x > y { x } else { y };
+        let mut highs = [f64::NEG_INFINITY; 16];
+        let (chunks, rest) = self.0.as_chunks::<16>();
+        for at in 0..chunks.len() {
+            for lane in 0..16 {
+                highs[lane] = larger(chunks[at][lane], highs[lane]);
             }
-        },
-    );
+        }
+        let mut high = f64::NEG_INFINITY;
+        for at in 0..rest.len() {
+            high = larger(rest[at], high);
+        }
+        for lane in 0..16 {
+            high = larger(highs[lane], high);
+        }
+        high
+    }
 }
 
-/// `log Σ exp` of many short lists, some hundred numbers at a time.
-#[derive(Default)]
-pub(super) struct LogSums {
-    values: Vec<f64>,
-    lists: Vec<List>,
-    sums: Vec<f64>,
-}
+/// What is lost of a sum of exponentials that are at most 1 is below 1e−300 for each of them: nothing, beside this.
+pub(super) const SAFE: f64 = 1e-270;
 
-#[derive(Clone, Copy)]
-struct List {
-    to: usize,
-    end: usize,
-    high: f64,
+/// `out[i] = log Σ exp` of the values from `bounds[i]` to `bounds[i + 1]`, some hundred at a time.
+pub(super) fn log_sums(values: &[f64], bounds: &[u32], out: &mut [f64]) {
+    let mut scratch = [0.0; BLOCK];
+    let mut from = 0;
+    while from < out.len() {
+        let first = bounds[from] as usize;
+        let many = bounds[from..=out.len()].partition_point(|&bound| bound as usize - first <= BLOCK);
+        let to = from + many - 1;
+        if to == from {
+            // one that is longer than a block
+            out[from] = log_sum_exp(&values[first..bounds[from + 1] as usize]);
+            from += 1;
+            continue;
+        }
+        let (bounds, out) = (&bounds[from..=to], &mut out[from..to]);
+        let values = &values[first..bounds[to - from] as usize];
+        let high = peak(values);
+        exponentials(values, high, &mut scratch);
+        let mut again = false;
+        for (out, bounds) in out.iter_mut().zip(bounds.windows(2)) {
+            let mut sum = 0.0;
+            for x in &scratch[bounds[0] as usize - first..bounds[1] as usize - first] {
+                sum += x;
+            }
+            *out = sum;
+            again |= sum < SAFE || sum.is_nan();
+        }
+        if again {
+            for (out, bounds) in out.iter_mut().zip(bounds.windows(2)) {
+                let values = &values[bounds[0] as usize - first..bounds[1] as usize - first];
+                *out = if *out >= SAFE { high + out.ln() } else { log_sum_exp(values) };
+            }
+        } else {
+            logarithms(out);
+            out.iter_mut().for_each(|out| *out += high);
+        }
+        from = to;
+    }
 }
 
 /// Numbers that are computed at once: they fit the first cache.
 const BLOCK: usize = 1024;
-
-impl LogSums {
-    /// Will write `log Σ exp` of a list to `out[to]`, at the latest at [`LogSums::finish`].
-    #[inline]
-    pub fn add(&mut self, to: usize, list: &[f64], out: &mut [f64]) {
-        let mut high = f64::NEG_INFINITY;
-        for &x in list {
-            high = if x > high { x } else { high };
-        }
-        if !high.is_finite() {
-            out[to] = log_sum_exp(list);
-            return;
-        }
-        if self.values.len() + list.len() > BLOCK {
-            self.finish(out);
-        }
-        self.values.extend(list.iter().map(|x| x - high));
-        self.lists.push(List { to, end: self.values.len(), high });
-    }
-
-    pub fn finish(&mut self, out: &mut [f64]) {
-        self.sums.resize(self.lists.len(), 0.0);
-        let (values, lists, sums) = (&mut self.values[..], &self.lists[..], &mut self.sums[..]);
-        pulp::Arch::new().dispatch(
-            #[inline(always)]
-            || {
-                for at in 0..values.len() {
-                    values[at] = exp(values[at]);
-                }
-                let mut from = 0;
-                for at in 0..lists.len().min(sums.len()) {
-                    let mut sum = 0.0;
-                    while from < lists[at].end {
-                        sum += values[from];
-                        from += 1;
-                    }
-                    sums[at] = sum;
-                }
-                for at in 0..sums.len() {
-                    sums[at] = log(sums[at]);
-                }
-            },
-        );
-        lists.iter().zip(sums).for_each(|(list, sum)| out[list.to] = list.high + *sum);
-        self.values.clear();
-        self.lists.clear();
-    }
-}
 
 /// 1.5 · 2⁵²: adding it rounds to a whole number, which then stands in the low bits.
 const ROUND: f64 = 6_755_399_441_055_744.0;
@@ -168,17 +198,28 @@ mod tests {
         let lists: Vec<Vec<f64>> = (0..3000)
             .map(|i| (0..i % 5).map(|j| if (i + j) % 11 == 0 { f64::NEG_INFINITY } else { f64::from(i * j % 17) - 900.0 }).collect())
             .collect();
-        let (mut sums, mut out) = (LogSums::default(), vec![0.0; lists.len()]);
-        lists.iter().enumerate().for_each(|(to, list)| sums.add(to, list, &mut out));
-        sums.finish(&mut out);
+        let values = lists.concat();
+        let mut bounds = vec![0];
+        lists.iter().for_each(|list| bounds.push(bounds[bounds.len() - 1] + list.len() as u32));
+        let mut out = vec![0.0; lists.len()];
+        log_sums(&values, &bounds, &mut out);
         for (list, sum) in lists.iter().zip(out) {
             let alone = log_sum_exp(list);
             assert!(alone == sum || (alone - sum).abs() < 1e-12, "{list:?}: {alone}, {sum}");
         }
-        let mut out = [0.0; 2];
-        sums.add(0, &[1.0, f64::NAN], &mut out);
-        sums.add(1, &[f64::INFINITY, 1.0], &mut out);
-        sums.finish(&mut out);
-        assert!(out[0].is_nan() && !out[1].is_finite(), "{out:?}");
+    }
+
+    #[test]
+    fn a_list_far_below_its_neighbours_keeps_its_sum() {
+        let values = [0.0, 1.0, -2000.0, -2001.0, f64::NEG_INFINITY, f64::NAN, 1.0, f64::INFINITY];
+        let mut out = [0.0; 5];
+        log_sums(&values, &[0, 2, 4, 5, 7, 8], &mut out);
+        let two = (1.0 + (-1.0f64).exp()).ln();
+        assert!((out[0] - 1.0 - two).abs() < 1e-15 && (out[1] + 2000.0 - two).abs() < 1e-12, "{out:?}");
+        assert!(out[2] == f64::NEG_INFINITY && out[3].is_nan() && !out[4].is_finite(), "{out:?}");
+        let long: Vec<f64> = (0..5000).map(|i| f64::from(i % 7)).collect();
+        let mut out = [0.0; 3];
+        log_sums(&long, &[0, 10, 4000, 5000], &mut out);
+        assert!((out[1] - log_sum_exp(&long[10..4000])).abs() < 1e-12 && (out[2] - log_sum_exp(&long[4000..])).abs() < 1e-12, "{out:?}");
     }
 }
