@@ -51,14 +51,17 @@ pub(super) fn evaluate(trellis: &mut Trellis<'_>, tables: &KernelTables) -> Resu
         let likelihood = trellis.likelihood.choice.at(t)?;
         let (here, after) = visits[(t - 1) * nodes..].split_at_mut(nodes);
         flow.fill(0.0);
-        for at in 0..points {
-            let node = at / count * states + trellis.choices.state[at % count] as usize;
-            // a node that is not reached may have no policy
-            let weight = if here[node] == 0.0 { 0.0 } else { here[node] * log_q[at].exp() };
-            if weight != 0.0 {
-                let next = if trellis.choices.next.is_empty() { at / count } else { trellis.choices.next[at] as usize };
-                flow[next * rows + trellis.choices.row[at % count] as usize] += weight;
-                expected_log_likelihood += weight * likelihood.get(at).copied().unwrap_or(0.0);
+        // a node that is not reached may have no policy
+        for (node, &visit) in here.iter().enumerate().filter(|(_, visit)| **visit != 0.0) {
+            let (memory, state) = (node / states, node % states);
+            for choice in trellis.choices.start[state]..trellis.choices.start[state + 1] {
+                let at = memory * count + choice;
+                let weight = visit * log_q[at].exp();
+                if weight != 0.0 {
+                    let (next, row) = trellis.choices.leads(memory, choice);
+                    flow[next * rows + row] += weight;
+                    expected_log_likelihood += weight * likelihood.get(at).copied().unwrap_or(0.0);
+                }
             }
         }
         let dynamics = &mut trellis.dynamics[q];
@@ -98,24 +101,31 @@ pub(super) fn evaluate(trellis: &mut Trellis<'_>, tables: &KernelTables) -> Resu
         trellis.weigh(t, &mut log_p)?;
         let here = &visits[(t - 1) * nodes..t * nodes];
         value.fill(0.0);
-        for at in 0..points {
-            let node = at / count * states + trellis.choices.state[at % count] as usize;
-            let q = log_q[at].exp();
-            weight[at] = if here[node] == 0.0 { 0.0 } else { here[node] * q };
-            if q != 0.0 {
-                let next = if trellis.choices.next.is_empty() { at / count } else { trellis.choices.next[at] as usize };
-                let row = next * rows + trellis.choices.row[at % count] as usize;
-                credit[at] = log_p[at] - log_q[at] + ahead[row];
-                value[node] += q * credit[at];
+        weight.fill(0.0);
+        // where something is remembered, what is not reached counts in no mean value either
+        let counts = |visit: f64| visit != 0.0 || trellis.memories == 1;
+        for (node, (value, &visit)) in value.iter_mut().zip(here).enumerate().filter(|(_, (_, visit))| counts(**visit)) {
+            let (memory, state) = (node / states, node % states);
+            for choice in trellis.choices.start[state]..trellis.choices.start[state + 1] {
+                let at = memory * count + choice;
+                let q = log_q[at].exp();
+                if q != 0.0 {
+                    let (next, row) = trellis.choices.leads(memory, choice);
+                    weight[at] = if visit == 0.0 { 0.0 } else { visit * q };
+                    credit[at] = log_p[at] - log_q[at] + ahead[next * rows + row];
+                    *value += q * credit[at];
+                }
             }
         }
         for part in trellis.parts() {
             direct(&part.choice, t, &weight, &mut gradient);
         }
-        for at in 0..points {
-            // the value of the node as a baseline: it cancels in exact arithmetic
-            let node = at / count * states + trellis.choices.state[at % count] as usize;
-            weight[at] = if weight[at] != 0.0 { weight[at] * (credit[at] - value[node]) } else { 0.0 };
+        // the value of the node as a baseline: it cancels in exact arithmetic
+        for (node, value) in value.iter().enumerate().filter(|(node, _)| here[*node] != 0.0) {
+            let (memory, state) = (node / states, node % states);
+            for at in memory * count + trellis.choices.start[state]..memory * count + trellis.choices.start[state + 1] {
+                weight[at] = if weight[at] != 0.0 { weight[at] * (credit[at] - value) } else { 0.0 };
+            }
         }
         for level in &trellis.levels {
             direct(&level.sum, t, &weight, &mut gradient);
