@@ -7,6 +7,7 @@ use super::listing::{Listing, groups, list};
 use super::memory::Memory;
 use super::place::{Place, Placed, drawing_order, place, place_likelihood, refuse, state_factors};
 use super::read::{Expression, Need, Points};
+use super::rows::Rows;
 use super::term::{Sum, Term};
 use super::trellis::{Dynamics, Level, Part, Trellis};
 use crate::finite::{Environment, KernelTables, Masses, NotFinite};
@@ -167,6 +168,7 @@ pub(super) fn compile<'m>(
             initial,
             likelihood: Sum::new(terms, Rc::new(points), steps.clone())?,
             expected_likelihood: vec![],
+            rows: Rows::new(table.clone()),
             table,
         });
     }

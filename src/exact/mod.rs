@@ -8,6 +8,7 @@ mod delay;
 mod enumerate;
 mod environments;
 mod evidence;
+mod exponentials;
 mod improve;
 mod listing;
 #[cfg(test)]
@@ -17,12 +18,15 @@ mod marginal;
 mod marginal_tests;
 mod maximise;
 mod memory;
+mod oracle;
 mod place;
 mod policy;
+mod reach;
 mod read;
 mod reverse;
 #[cfg(test)]
 mod reverse_tests;
+mod rows;
 mod term;
 #[cfg(test)]
 mod tests;
@@ -34,6 +38,7 @@ pub use enumerate::{Enumeration, enumerate};
 pub use improve::best_policy;
 pub use marginal::Marginal;
 pub use maximise::{Maximum, Slope, maximise};
+pub use oracle::Oracle;
 pub use policy::Evaluation;
 pub use reverse::ReverseModel;
 
@@ -80,10 +85,10 @@ pub const PATHS: usize = 20_000;
 pub fn exact(model: &Model, bound: BoundId, policy: Option<&KernelTables>) -> Result<Exact, NotFinite> {
     let environments = Environments::new(model);
     let written = model.bound(bound);
-    let mut trellis = compile(&environments, written, policy, Scope::Prior)?;
-    let log_evidence = number(evidence::log_evidence(&mut trellis)?, "the evidence", &trellis)?;
-    let best_bound = number(best::best_bound(&mut trellis)?, "the best bound", &trellis)?;
-    drop(trellis);
+    let (log_evidence, best_bound) = {
+        let mut oracle = Oracle::within(&environments, bound, policy)?;
+        (oracle.log_evidence()?, oracle.best_bound()?)
+    };
     let Some(tables) = policy else {
         return Ok(Exact { log_evidence, best_bound, evaluation: None, gap: None });
     };

@@ -5,6 +5,7 @@
 //! state to the next node. What is kept of the bound is where each of its terms is evaluated: at a choice, at an entry of the transition
 //! table, or at the node it arrives in.
 
+use super::rows::Rows;
 use super::term::Sum;
 use crate::finite::{Environment, NotFinite};
 use crate::model::VariableId;
@@ -46,6 +47,7 @@ pub(super) struct Dynamics<'m> {
     /// By state.
     pub initial: Vec<f64>,
     pub table: Rc<Environment>,
+    pub rows: Rows,
     /// Likelihood at an entry of the table.
     pub likelihood: Sum<'m>,
     /// By row, what the posterior expects of the likelihood (and the log-ratio) in one step; filled when it is first needed.
@@ -76,6 +78,15 @@ pub(super) struct Level<'m> {
     /// first level, the state).
     pub first: Vec<u32>,
     pub parent: Vec<u32>,
+}
+
+impl Choices {
+    /// The memory and the row that a choice leads to.
+    #[inline]
+    pub fn leads(&self, memory: usize, choice: usize) -> (usize, usize) {
+        let next = if self.next.is_empty() { memory } else { self.next[memory * self.row.len() + choice] as usize };
+        (next, self.row[choice] as usize)
+    }
 }
 
 impl Level<'_> {
@@ -113,6 +124,11 @@ impl<'m> Trellis<'m> {
             add_unless_impossible(out, part.choice.at(slice)?);
         }
         Ok(())
+    }
+
+    /// [`Trellis::weigh`] would give other numbers than the last time.
+    pub fn weighs_anew(&self, slice: usize) -> bool {
+        self.parts().into_iter().any(|part| part.choice.changes(slice))
     }
 
     pub fn parts(&self) -> [&Part<'m>; 3] {
