@@ -65,6 +65,8 @@ mod evaluate_tests;
 #[cfg(test)]
 mod optimise_tests;
 #[cfg(test)]
+mod options_tests;
+#[cfg(test)]
 mod schedule_tests;
 #[cfg(test)]
 mod testing;

@@ -78,6 +78,9 @@ impl Variable {
             Read::First(variable) => (variable, When::At(1)),
             Read::Last(variable, offset) => (variable, When::At((plan.model.horizon.value as i64 + i64::from(offset)) as usize)),
             Read::Past(variable, to) => (variable, When::Past { time: step + 1, to }),
+            Read::Whole(variable, to) if (step as i64) < plan.model.horizon.value as i64 + i64::from(to) => (variable, When::At(step + 1)),
+            // no time is that early
+            Read::Whole(variable, _) => (variable, When::Past { time: step + 1, to: i32::MIN }),
             Read::Future(variable, from) => (variable, When::Future { time: step + 1, from }),
             Read::Time => return None,
         };

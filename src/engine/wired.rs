@@ -146,7 +146,7 @@ impl Wired {
                 });
                 Some(Feed::Traced(at))
             }
-            Read::Last(..) | Read::Future(..) => None,
+            Read::Last(..) | Read::Future(..) | Read::Whole(..) => None,
         };
         let parts: Vec<&Part> = options.iter().chain([policy]).chain(prior).chain(baseline).collect();
         let mut known: Vec<(KernelId, Vec<Feed>)> = Vec::new();

@@ -40,6 +40,8 @@ pub enum Read {
     Past(VariableId, i32),
     /// From `t + from` to `T`.
     Future(VariableId, i32),
+    /// From 1 to `T + to`, from any `t`.
+    Whole(VariableId, i32),
 }
 
 /// The draws of a bound, in an order in which each reads what is drawn before it; the action's is the last.
@@ -130,7 +132,7 @@ fn draw(model: &Model, factor: &Factor, score: &Score, variable: VariableId) -> 
             Read::Variable(_) | Read::Time => true,
             Read::Step(of, offset) | Read::Past(of, offset) | Read::Window(of, _, offset) => before(of, *offset),
             Read::First(of) => model.variable(*of).role != Role::Action,
-            Read::Last(..) | Read::Future(..) => false,
+            Read::Last(..) | Read::Future(..) | Read::Whole(..) => false,
         };
         if !fits {
             let message = format!("the kernel that draws `{name}` reads what is drawn later, which this version does not train");
@@ -161,6 +163,7 @@ pub(super) fn reads(model: &Model, arguments: &[Value], span: Span, who: &str) -
         Value::Time => Ok(Read::Time),
         Value::Window { variable, from: Index::Step(from), to: Index::Step(to) } => Ok(Read::Window(*variable, *from, *to)),
         Value::Past { variable, to: Index::Step(to) } => Ok(Read::Past(*variable, *to)),
+        Value::Past { variable, to: Index::Last(to) } => Ok(Read::Whole(*variable, *to)),
         Value::Future { variable, from: Index::Step(from) } => Ok(Read::Future(*variable, *from)),
         Value::Window { variable, .. } | Value::Past { variable, .. } | Value::Future { variable, .. } => {
             Err(format!("reads `{}` from or to a fixed time", model.variable(*variable).name))

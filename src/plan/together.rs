@@ -41,7 +41,7 @@ pub fn beyond_policies(model: &Model, settings: &Settings) -> Option<Diagnostic>
 
 /// Why `options = enumerate` cannot run.
 pub fn against_enumeration(settings: &Settings, options: &[Draw], terms: &[Term]) -> Option<&'static str> {
-    let reads_whole = |read: &Read| matches!(read, Read::Window(..) | Read::Past(..) | Read::Future(..));
+    let reads_whole = |read: &Read| matches!(read, Read::Window(..) | Read::Past(..) | Read::Future(..) | Read::Whole(..));
     match options {
         [] => Some("`options = enumerate` sums over nothing: this model draws no option"),
         [_, _, ..] => Some("`options = enumerate` sums over one option, and this model has several"),
@@ -49,8 +49,7 @@ pub fn against_enumeration(settings: &Settings, options: &[Draw], terms: &[Term]
             Some("`options = enumerate` goes with whole credit: without `kl_to_go = false`, `discount`, `lambda` and `n_step`")
         }
         [option] => {
-            let is_option =
-                |read: &Read| matches!(read, Read::Window(of, ..) | Read::Past(of, _) | Read::Future(of, _) if *of == option.variable);
+            let is_option = |read: &Read| matches!(read, Read::Window(of, ..) | Read::Past(of, _) | Read::Future(of, _) | Read::Whole(of, _) if *of == option.variable);
             let refused = terms.iter().any(|term| match &term.quantity {
                 Quantity::Density { density, .. } => density.reads.iter().any(|read| reads_whole(read) && is_option(read)),
                 Quantity::Kl { .. } | Quantity::LogRatio { .. } => true,
