@@ -11,7 +11,9 @@ use super::options::OptionRows;
 use super::rollout::Point;
 use super::run::EngineError;
 use super::trace::{Trace, Variable, When};
-use crate::plan::{self, Head, Plan, Quantity, Read, Version};
+use crate::finite::{self, Sparse};
+use crate::model::EnvironmentKernel;
+use crate::plan::{self, Head, Less, Plan, Quantity, Read, Version};
 use std::sync::Arc;
 
 /// A density of a bound, compiled.
@@ -19,9 +21,11 @@ pub(super) struct Density {
     pub network: Arc<NetworkPlan>,
     pub family: Family,
     pub version: Version,
-    /// The term it is of, and the draw whose `log q` it is less.
+    /// The term it is of, and what it is compared with.
     pub term: usize,
-    pub less: Option<usize>,
+    pub less: Less,
+    /// The environment's, where it is compared with that.
+    known: Option<Known>,
     inputs: Vec<(Source, InputKind)>,
     pub target: (Variable, When),
     /// What a sticky head stays at.
@@ -87,9 +91,13 @@ impl Density {
         plan.terms.iter().enumerate().filter_map(density).collect()
     }
 
-    fn new(plan: &Plan, (term, planned): (usize, &plan::Term), of: &plan::Density, less: Option<usize>) -> Result<Density, EngineError> {
+    fn new(plan: &Plan, (term, planned): (usize, &plan::Term), of: &plan::Density, less: Less) -> Result<Density, EngineError> {
         let (from, to, live) = (planned.from, planned.to, planned.live);
-        Ok(Density { term, less, from, to, live, ..Density::compile(plan, of)? })
+        let known = match less {
+            Less::Environment(kernel) => Some(Known::new(plan, kernel)?),
+            Less::Nothing | Less::Draw(_) => None,
+        };
+        Ok(Density { term, less, known, from, to, live, ..Density::compile(plan, of)? })
     }
 
     /// What a draw is drawn from, at every live step; of no term.
@@ -135,7 +143,20 @@ impl Density {
         };
         let family = Family::of(&of.head);
         let (network, to) = (Arc::new(network), plan.model.horizon.value);
-        Ok(Density { network, family, version: of.of, term: usize::MAX, less: None, inputs, target, last, from: 1, to, live: true })
+        Ok(Density {
+            network,
+            family,
+            version: of.of,
+            term: usize::MAX,
+            less: Less::Nothing,
+            known: None,
+            inputs,
+            target,
+            last,
+            from: 1,
+            to,
+            live: true,
+        })
     }
 
     /// Whether the term counts at step `t`.
@@ -159,6 +180,22 @@ impl Density {
 }
 
 impl<E: Number> DensityRows<E> {
+    /// What the log-density at a point is compared with; `log_q` has that of the draws by row.
+    pub fn compared(&self, at: usize, of: &Density, on: &Trajectories<E>, log_q: impl Fn(usize, usize) -> E) -> E {
+        let (t, trajectory) = self.points[at];
+        let (t, trajectory) = (t as usize, trajectory as usize);
+        match of.less {
+            Less::Nothing => <E as Float>::ZERO,
+            Less::Draw(draw) => log_q(draw, on.trace.row(t, trajectory)),
+            Less::Environment(_) => {
+                let of_trajectory = (trajectory, on.lengths[trajectory] as usize, on.horizon);
+                let number = |variable, offset| on.trace.number((variable, When::After(offset)), t, of_trajectory, |v| on.drawn(v));
+                let known = of.known.as_ref().expect("density: what is known is tabulated");
+                Float::of(known.log_probability(number))
+            }
+        }
+    }
+
     /// Evaluates the density at all its points.
     pub fn evaluate(&mut self, of: &Density, point: Point<E>, on: &Trajectories<E>) {
         self.list_points(of, on);
@@ -226,7 +263,17 @@ impl<E: Number> DensityRows<E> {
         let network = Arc::get_mut(network).expect("density: the tape of the last gradient is gone");
         of.network.forward(parameters, &feeds, 0..count, network);
         let all = |what| points.iter().map(here).enumerate().map(|(at, (t, of))| number(at, what, t, of)).collect::<Vec<_>>();
-        draws.numbers.extend(all(of.target).into_iter().map(|target| target.expect("density: its points have a target")));
+        match of.family {
+            Family::Categorical { .. } | Family::Sticky { .. } => {
+                draws.numbers.extend(all(of.target).into_iter().map(|target| target.expect("density: its points have a target")));
+            }
+            Family::Normal { width, .. } => {
+                for (t, of_trajectory) in points.iter().map(here) {
+                    let target = on.trace.reals(of.target, t, of_trajectory, width);
+                    draws.reals.extend_from_slice(target.expect("density: its points have a target"));
+                }
+            }
+        }
         let outcomes = of.family.numbers();
         match of.last {
             Some(at) => last.extend(all(at).into_iter().map(|last| last.unwrap_or(outcomes as u32))),
@@ -250,5 +297,37 @@ impl<E: Number> DensityRows<E> {
         for (trajectory, &length) in (0u32..).zip(on.lengths) {
             self.points.extend(of.after_end(length as usize).map(|t| (t as u32, trajectory)));
         }
+    }
+}
+
+/// The log-probabilities of an environment's own kernel.
+struct Known {
+    table: Sparse,
+    actions: usize,
+    kernel: EnvironmentKernel,
+}
+
+impl Known {
+    fn new(plan: &Plan, kernel: EnvironmentKernel) -> Result<Known, EngineError> {
+        let tables = finite::tabulate(&plan.model, plan.environment).map_err(|error| EngineError::Unsupported(error.to_string()))?;
+        let table = match kernel {
+            EnvironmentKernel::Initial => tables.initial,
+            EnvironmentKernel::Transition => tables.transition,
+            EnvironmentKernel::Observation => tables.observation.unwrap_or_default(),
+        };
+        Ok(Known { table, actions: tables.actions, kernel })
+    }
+
+    /// At a point, of which `number` gives a variable at `t + offset`.
+    fn log_probability(&self, number: impl Fn(Variable, i32) -> Option<u32>) -> f64 {
+        let read = |variable, offset| number(variable, offset).map_or(0, |number| number as usize);
+        let (row, column) = match self.kernel {
+            EnvironmentKernel::Initial => (0, read(Variable::State, 0)),
+            EnvironmentKernel::Transition => {
+                (read(Variable::State, 0) * self.actions + read(Variable::Action, 0), read(Variable::State, 1))
+            }
+            EnvironmentKernel::Observation => (read(Variable::State, 0), read(Variable::Observation, 0)),
+        };
+        self.table.row(row).filter(|(to, _)| *to == column).map(|(_, p)| p).sum::<f64>().ln()
     }
 }

@@ -15,7 +15,7 @@ use super::run::EngineError;
 use super::stage::{Source, Stage};
 use super::tensor::{Matrix, Tape};
 use super::trace::{Variable, When};
-use crate::plan::{Plan, Version};
+use crate::plan::{Less, Plan, Version};
 
 /// What draws the option and the action, compiled to be evaluated at any option.
 pub(super) struct Enumerator {
@@ -212,7 +212,7 @@ impl<E: Number> Enumeration<E> {
                     self.given[pair] += sign * Float::as_f64(log_p);
                 }
             }
-            if let Some(less) = density.less {
+            if let Less::Draw(less) = density.less {
                 let log_q = if less == 0 { &self.option.log_prob } else { &self.action.log_prob };
                 for &(t, trajectory, _) in &rollout.ledger.entries[density.term] {
                     let row = rollout.trace.row(t as usize, trajectory as usize);

@@ -72,6 +72,8 @@ mod schedule_tests;
 mod testing;
 #[cfg(test)]
 mod train_tests;
+#[cfg(test)]
+mod world_tests;
 
 pub use assess::{Assessment, BATCHES, FALSE_ALARM, RESOLUTION, TRAJECTORIES, assess, exact_gradient, random_parameters};
 pub use evaluate::{Activations, BLOCK, Feed, Scratch};

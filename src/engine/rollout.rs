@@ -169,14 +169,10 @@ impl<E: Number> Rollout<E> {
         for (density, out) in stage.densities.iter().zip(densities) {
             out.evaluate(density, point, &on);
             let sign = stage.terms[density.term].sign;
-            for (&(t, trajectory), &log_p) in out.points.iter().zip(&out.log_prob) {
-                let log_q = match density.less {
-                    None => <E as Float>::ZERO,
-                    Some(draw) => {
-                        let row = trace.row(t as usize, trajectory as usize);
-                        options.get(draw).map_or_else(|| self.log_prob[row], |option| option.log_prob[row])
-                    }
-                };
+            for (at, (&(t, trajectory), &log_p)) in out.points.iter().zip(&out.log_prob).enumerate() {
+                let log_q = out.compared(at, density, &on, |draw, row| {
+                    options.get(draw).map_or_else(|| self.log_prob[row], |option| option.log_prob[row])
+                });
                 let value = <E as Float>::of(sign) * (log_p - log_q);
                 ledger.add(density.term, t as usize, trajectory, value);
                 totals.terms[density.term] += value.as_f64();

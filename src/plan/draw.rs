@@ -45,8 +45,12 @@ pub enum Read {
 }
 
 /// The draws of a bound, in an order in which each reads what is drawn before it; the action's is the last.
-pub(super) fn draws<'d>(model: &Model, bound: &Bound, derivation: &'d BoundDerivation) -> Result<Vec<(Draw, &'d Score)>, Vec<Diagnostic>> {
-    if derivation.gradient.scores.is_empty() {
+pub(super) fn draws<'d>(
+    model: &Model,
+    bound: &Bound,
+    derivation: &'d BoundDerivation,
+) -> Result<Vec<(Draw, Option<&'d Score>)>, Vec<Diagnostic>> {
+    if derivation.gradient.scores.is_empty() && derivation.gradient.pathwise.is_empty() {
         return Err(vec![refused(bound.span, "the posterior has no kernel with parameters, so there is nothing to train")]);
     }
     let mut errors = Vec::new();
@@ -54,15 +58,17 @@ pub(super) fn draws<'d>(model: &Model, bound: &Bound, derivation: &'d BoundDeriv
     for (at, factor) in bound.posterior.iter().enumerate() {
         let Some((variable, role)) = drawn(model, factor) else { continue };
         let at = FactorRef { block: Block::Posterior, at: at as u32 };
-        let Some(score) = derivation.gradient.scores.iter().find(|score| score.factor == at) else {
+        // what is not moved is drawn all the same
+        let score = derivation.gradient.scores.iter().find(|score| score.factor == at);
+        let KernelRef::Learned(kernel) = factor.kernel else {
             let name = &model.variable(variable).name;
             errors.push(refused(
                 factor.span,
-                format!("`{name}` is drawn from what is not trained; this version trains all that it draws from"),
+                format!("`{name}` is drawn from a fixed distribution; this version draws from learned kernels"),
             ));
             continue;
         };
-        match draw(model, factor, score, variable) {
+        match draw(model, factor, (at, kernel), variable) {
             Ok(draw) if role == Role::Option => options.push((draw, score)),
             Ok(draw) => actions.push((draw, score)),
             Err(found) => errors.extend(found),
@@ -74,7 +80,7 @@ pub(super) fn draws<'d>(model: &Model, bound: &Bound, derivation: &'d BoundDeriv
     let [action] = <[_; 1]>::try_from(actions).map_err(|actions: Vec<_>| {
         vec![refused(bound.span, format!("{} factors of the posterior draw actions; this version trains one", actions.len()))]
     })?;
-    let mut ordered: Vec<(Draw, &Score)> = Vec::with_capacity(options.len() + 1);
+    let mut ordered: Vec<(Draw, Option<&Score>)> = Vec::with_capacity(options.len() + 1);
     while !options.is_empty() {
         let waits = |draw: &Draw| draw.reads.iter().any(|read| options.iter().any(|(other, _)| reads_now(read, other)));
         let Some(next) = options.iter().position(|(draw, _)| !waits(draw)) else {
@@ -108,7 +114,7 @@ fn drawn(model: &Model, factor: &Factor) -> Option<(VariableId, Role)> {
     })
 }
 
-fn draw(model: &Model, factor: &Factor, score: &Score, variable: VariableId) -> Result<Draw, Vec<Diagnostic>> {
+fn draw(model: &Model, factor: &Factor, (at, kernel): (FactorRef, KernelId), variable: VariableId) -> Result<Draw, Vec<Diagnostic>> {
     let name = &model.variable(variable).name;
     let once = match factor.targets.as_slice() {
         [Target::Variable { index: Index::Step(0), .. }] => false,
@@ -118,8 +124,8 @@ fn draw(model: &Model, factor: &Factor, score: &Score, variable: VariableId) -> 
             return Err(vec![refused(factor.span, format!("{message}, which this version does not train"))]);
         }
     };
-    let head = kernel_head(model, score.kernel, variable)?;
-    let mut reads = reads(model, &factor.arguments, factor.span, &format!("`{}`", model.kernel(score.kernel).name))?;
+    let head = kernel_head(model, kernel, variable)?;
+    let mut reads = reads(model, &factor.arguments, factor.span, &format!("`{}`", model.kernel(kernel).name))?;
     for read in &mut reads {
         // what is drawn at 1 reads its own step there
         if let (true, Read::First(of)) = (once, *read) {
@@ -139,7 +145,7 @@ fn draw(model: &Model, factor: &Factor, score: &Score, variable: VariableId) -> 
             return Err(vec![refused(factor.span, message)]);
         }
     }
-    Ok(Draw { factor: score.factor, kernel: score.kernel, variable, once, head, reads })
+    Ok(Draw { factor: at, kernel, variable, once, head, reads })
 }
 
 /// The head of a kernel over a variable.

@@ -21,7 +21,7 @@ pub use estimators::{Alternative, alternatives};
 pub use head::Head;
 pub use keys::{Choice, KEYS, Key, KeyDefault, KeyKind, OPTIMIZERS, UPDATES};
 pub use settings::{Baseline, Normalize, Optimizer, OptionGradient, Precision, Schedule, Settings, Update};
-pub use terms::{Density, Estimator, Prior, Quantity, Term, Version};
+pub use terms::{Density, Estimator, Less, Prior, Quantity, Term, Version};
 pub use until::{Relation, Until, WATCHED, Watched};
 
 use crate::bound::{BoundDerivation, Derivation};

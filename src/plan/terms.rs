@@ -6,7 +6,8 @@ use crate::bound::{BoundDerivation, Moment, Score, Sign, TermId, TermKind};
 use crate::diagnostic::Diagnostic;
 use crate::expr::{ExprId, Graph, InputId, Node};
 use crate::model::{
-    Bound, EnvironmentId, FactorRef, Index, Input, KernelId, KernelRef, LikelihoodForm, Model, Target, TargetVariable, Value,
+    Bound, EnvironmentId, EnvironmentKernel, FactorRef, Index, Input, KernelId, KernelRef, LikelihoodForm, Model, Role, Target,
+    TargetVariable, Value,
 };
 use crate::source::Span;
 
@@ -44,8 +45,8 @@ pub enum Quantity {
     Kl { prior: Prior },
     /// `log p(a) − log π(a)` at the drawn action: `log_prior` is an expression of it, and of what stands before it.
     LogRatio { log_prior: ExprId },
-    /// `log p(x|·)` of a kernel at what was drawn, less `log q(x|·)` of the draw of that number.
-    Density { density: Density, less: Option<usize> },
+    /// `log p(x|·)` of a kernel at what was drawn, less a log-density there.
+    Density { density: Density, less: Less },
     /// `log n`: a constant per live step.
     LogCount(f64),
 }
@@ -74,6 +75,16 @@ pub struct Density {
     pub target: Read,
     pub reads: Vec<Read>,
     pub span: Span,
+}
+
+/// What a log-density is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Less {
+    Nothing,
+    /// `log q(x|·)` of the draw of that number.
+    Draw(usize),
+    /// That of the environment, which is finite.
+    Environment(EnvironmentKernel),
 }
 
 /// Which parameters a kernel of the prior has.
@@ -105,7 +116,7 @@ pub fn terms(
     model: &Model,
     bound: &Bound,
     derivation: &BoundDerivation,
-    draws: &[(Draw, &Score)],
+    draws: &[(Draw, Option<&Score>)],
     settings: &Settings,
     environment: EnvironmentId,
     scalars: &mut Scalars,
@@ -113,7 +124,7 @@ pub fn terms(
     let planner = Planner { model, bound, draws, policy: &draws[draws.len() - 1].0, environment };
     let mut terms = Vec::with_capacity(derivation.terms.len());
     let mut errors = Vec::new();
-    for (at, term) in derivation.terms.iter().enumerate() {
+    for (at, term) in derivation.terms.iter().enumerate().filter(|(_, term)| !is_unknown(bound, &term.kind)) {
         let id = TermId(at as u32);
         match planner.quantity(&term.kind, scalars) {
             Ok((name, quantity)) => {
@@ -125,11 +136,13 @@ pub fn terms(
                 };
                 let sampled_divergence = matches!((&term.kind, &quantity), (TermKind::Kl { .. }, Quantity::Density { .. }));
                 let credit = draws.iter().enumerate().map(|(draw, (_, score))| {
-                    let derived = score.credit.iter().find(|credit| credit.term == id).map(Credited::of);
+                    let derived = score.and_then(|score| score.credit.iter().find(|credit| credit.term == id)).map(Credited::of);
                     // sampled where the bound has a closed form, a divergence reads its own draw too
                     let credit = match (&quantity, derived) {
-                        (Quantity::Density { less: Some(own), .. }, None) if *own == draw => Some(Credited::From(0)),
-                        (Quantity::Density { less: Some(own), .. }, Some(Credited::From(offset))) if *own == draw => {
+                        (Quantity::Density { less: Less::Draw(own), .. }, None) if *own == draw && score.is_some() => {
+                            Some(Credited::From(0))
+                        }
+                        (Quantity::Density { less: Less::Draw(own), .. }, Some(Credited::From(offset))) if *own == draw => {
                             Some(Credited::From(offset.min(0)))
                         }
                         (_, derived) => derived,
@@ -158,6 +171,13 @@ pub fn terms(
     if errors.is_empty() { Ok(terms) } else { Err(errors) }
 }
 
+/// A constant that the bound is told up to: the density of what can only be sampled.
+fn is_unknown(bound: &Bound, kind: &TermKind) -> bool {
+    let TermKind::Constant { of, .. } = kind else { return false };
+    let TermKind::LogFactor { factor } = **of else { return false };
+    matches!(bound.factor(factor).kernel, KernelRef::Environment(..))
+}
+
 fn step(at: Moment, horizon: usize) -> usize {
     at.at(horizon).clamp(1, horizon as i64) as usize
 }
@@ -168,8 +188,10 @@ fn estimator(quantity: &Quantity) -> (Estimator, String) {
         Quantity::Entropy { .. } => (Estimator::ClosedForm, "it is over finite values and reads only what the draw conditions on".into()),
         Quantity::Kl { .. } => (Estimator::ClosedForm, "both sides have one family and condition on what is drawn before".into()),
         Quantity::LogRatio { .. } => (Estimator::Sampled, "the divergence has no closed form".into()),
-        Quantity::Density { less: Some(_), .. } => (Estimator::Sampled, "a log-ratio at what was drawn".into()),
-        Quantity::Density { less: None, .. } => (Estimator::Sampled, "it reads what was drawn".into()),
+        Quantity::Density { less: Less::Draw(_) | Less::Environment(_), .. } => {
+            (Estimator::Sampled, "a log-ratio at what was drawn".into())
+        }
+        Quantity::Density { less: Less::Nothing, .. } => (Estimator::Sampled, "it reads what was drawn".into()),
         Quantity::LogCount(_) => (Estimator::Counted, "a constant at every live step".into()),
     }
 }
@@ -193,7 +215,7 @@ impl Term {
 struct Planner<'a> {
     model: &'a Model,
     bound: &'a Bound,
-    draws: &'a [(Draw, &'a Score)],
+    draws: &'a [(Draw, Option<&'a Score>)],
     policy: &'a Draw,
     environment: EnvironmentId,
 }
@@ -224,16 +246,20 @@ impl Planner<'_> {
             }
             // sampled: −KL(q ‖ p) = E_q[log p − log q]
             TermKind::Kl { q, p } => {
-                let quantity = Quantity::Density { density: self.factor_density(*p)?, less: Some(self.draw(*q)?) };
+                let quantity = Quantity::Density { density: self.factor_density(*p)?, less: self.less(*q)? };
                 Ok((format!("log_ratio({})", self.kernel_name(*q)), quantity))
             }
             TermKind::LogRatio { p, q } => {
                 let name = format!("log_ratio({})", self.kernel_name(*q));
                 match learned(&bound.factor(*p).kernel) {
-                    Some(_) => Ok((name, Quantity::Density { density: self.factor_density(*p)?, less: Some(self.draw(*q)?) })),
+                    Some(_) => Ok((name, Quantity::Density { density: self.factor_density(*p)?, less: self.less(*q)? })),
                     None if *q == self.policy.factor => Ok((name, Quantity::LogRatio { log_prior: self.log_prior(*p, scalars)? })),
                     None => Err(self.unlike(*p)),
                 }
+            }
+            TermKind::LogFactor { factor } if learned(&bound.factor(*factor).kernel).is_some() => {
+                let name = format!("log {}", self.kernel_name(*factor));
+                Ok((name, Quantity::Density { density: self.factor_density(*factor)?, less: Less::Nothing }))
             }
             TermKind::Constant { name, of } => {
                 let (_, quantity) = self.quantity(of, scalars)?;
@@ -249,7 +275,7 @@ impl Planner<'_> {
                     return Err(vec![refused(likelihood.span, message)]);
                 };
                 let density = self.density(kernel, value, givens, likelihood.span)?;
-                Ok((likelihood.name.clone(), Quantity::Density { density, less: None }))
+                Ok((likelihood.name.clone(), Quantity::Density { density, less: Less::Nothing }))
             }
             TermKind::LogFactor { factor } => Err(vec![refused(
                 bound.factor(*factor).span,
@@ -280,6 +306,22 @@ impl Planner<'_> {
         found.ok_or_else(|| vec![refused(self.bound.factor(factor).span, "this version trains the factors of options and of the action")])
     }
 
+    /// What the density of the pair's other factor is compared with: that of a draw, or of the environment, whose density has to be known.
+    fn less(&self, q: FactorRef) -> Result<Less, Vec<Diagnostic>> {
+        let factor = self.bound.factor(q);
+        let KernelRef::Environment(environment, kernel) = &factor.kernel else { return Ok(Less::Draw(self.draw(q)?)) };
+        let environment = self.model.environment(*environment);
+        let finite = |variable| self.model.variable(variable).domain.finite.is_some();
+        if finite(environment.state) && finite(environment.action) {
+            return Ok(Less::Environment(*kernel));
+        }
+        let message = format!(
+            "this version compares a learned world with a finite environment, whose density it knows; `{}` is not",
+            environment.name
+        );
+        Err(vec![refused(factor.span, message).hint("declare it `hidden environment`: the bound is then told up to its entropy")])
+    }
+
     fn unlike(&self, p: FactorRef) -> Vec<Diagnostic> {
         let message = "this version trains options with a prior or a reverse model that is uniform or a learned kernel";
         vec![refused(self.bound.factor(p).span, message)]
@@ -308,7 +350,8 @@ impl Planner<'_> {
             return Err(vec![refused(span, format!("{name} gives the density of more than one value, which this version does not train"))]);
         };
         let head = kernel_head(self.model, kernel, *variable)?;
-        if !head.is_finite() {
+        let seen = matches!(self.model.variable(*variable).role, Role::State | Role::Observation);
+        if !head.is_finite() && !seen {
             let message = format!("{name} is over real numbers; this version trains reverse models and decoders over finite ones");
             return Err(vec![refused(span, message)]);
         }
