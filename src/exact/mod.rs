@@ -3,12 +3,16 @@
 mod ascend;
 mod best;
 mod build;
+mod capacity;
 mod compile;
 mod delay;
 mod enumerate;
 mod environments;
 mod evidence;
 mod improve;
+mod information;
+#[cfg(test)]
+mod information_tests;
 mod listing;
 #[cfg(test)]
 mod look_ahead_tests;
@@ -20,6 +24,7 @@ mod read;
 mod reverse;
 #[cfg(test)]
 mod reverse_tests;
+mod smooth;
 mod term;
 #[cfg(test)]
 mod tests;
@@ -27,11 +32,14 @@ mod trajectory;
 mod trellis;
 
 pub use ascend::{Ascent, ascend};
+pub use capacity::{Capacity, StartCapacity, WITHIN, capacity};
 pub use enumerate::{Enumeration, enumerate};
 pub use improve::best_policy;
+pub use information::{OptionInformation, OptionVisits, information};
 pub use maximise::{Maximum, Slope, maximise};
 pub use policy::Evaluation;
 pub use reverse::ReverseModel;
+pub use smooth::option_posterior;
 
 use crate::finite::{KernelTables, NotFinite};
 use crate::model::{BoundId, Model};

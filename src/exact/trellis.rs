@@ -5,6 +5,7 @@
 //! state to the next node. What is kept of the bound is where each of its terms is evaluated: at a choice, at an entry of the transition
 //! table, or at the node it arrives in.
 
+use super::read::Points;
 use super::term::Sum;
 use crate::finite::{Environment, NotFinite};
 use crate::model::VariableId;
@@ -31,6 +32,9 @@ pub(super) struct Trellis<'m> {
     pub levels: Vec<Level<'m>>,
     /// By entry of the posterior's table: `log p(s'|s,a) − log q(s'|s,a)`; absent where the two are the same.
     pub log_ratio: Option<Vec<f64>>,
+    /// What is known at choices and at nodes.
+    pub at_choices: Rc<Points>,
+    pub at_nodes: Rc<Points>,
 }
 
 /// The terms of a block, each where all that it reads is known. What has no terms has no points either.
@@ -96,6 +100,11 @@ impl<'m> Trellis<'m> {
     /// Nodes at one step.
     pub fn nodes(&self) -> usize {
         self.memories * self.states
+    }
+
+    /// The memory after the choice at `memory · choices + choice`.
+    pub fn leads_to(&self, at: usize) -> usize {
+        if self.choices.next.is_empty() { at / self.choices.count() } else { self.choices.next[at] as usize }
     }
 
     /// Adds the arrival terms of slice `slice` (from 2) to the values of its nodes.
