@@ -99,6 +99,18 @@ impl OptionVisits {
         (0..self.states()).flat_map(|state| self.at(state, o)).sum()
     }
 
+    /// Adds those of other episodes.
+    pub fn add(&mut self, other: &OptionVisits) {
+        let lists = [(&mut self.steps, &other.steps), (&mut self.starts, &other.starts), (&mut self.held, &other.held), (&mut self.ends, &other.ends)];
+        lists.into_iter().for_each(|(sum, list)| sum.iter_mut().zip(list).for_each(|(sum, count)| *sum += count));
+    }
+
+    /// Divides counts by a number of episodes.
+    pub fn divide(&mut self, episodes: f64) {
+        let lists = [&mut self.steps, &mut self.starts, &mut self.held, &mut self.ends];
+        lists.into_iter().flatten().for_each(|count| *count /= episodes);
+    }
+
     /// The mean length of a segment, in steps: from where any option begins to where it gives way or the episode ends.
     pub fn duration(&self) -> Option<f64> {
         ratio(self.live(), self.starts.iter().sum())
