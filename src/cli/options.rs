@@ -16,7 +16,7 @@ pub struct Told {
 
 /// The options of a trained policy by the oracle; nothing where the model is not finite.
 pub fn of_policy(model: &Model, bound: BoundId, parameters: &Parameters<f64>) -> Vec<Told> {
-    let Ok(tables) = engine::kernel_tables(model, bound, parameters, parameters) else { return vec![] };
+    let Ok(tables) = engine::posterior_tables(model, bound, parameters) else { return vec![] };
     let told = exact::information(model, bound, &tables).unwrap_or_default().into_iter();
     let told = told.map(|told| Told {
         option: told.option,
@@ -65,6 +65,9 @@ pub fn print(option: &OptionSummary, from: &str) -> String {
     }
     text
 }
+
+/// Columns of a page.
+const WIDTH: usize = 100;
 
 /// The maps of an option.
 #[derive(Serialize)]
@@ -115,11 +118,14 @@ pub fn print_maps(maps: &Maps) -> String {
     }
     text += "\n";
     text += &beside(&[("held most".to_owned(), maps.held_most.clone())]);
-    for value in &maps.values {
-        let title = |what: &str| format!("{name} = {}{what}", value.value);
-        let mut row = vec![(title(""), value.actions.clone())];
-        row.extend(value.ends.clone().map(|ends| ("ends".to_owned(), ends)));
-        text += &beside(&row);
+    let of_value = |value: &ValueMaps| {
+        let actions = (format!("{name} = {}", value.value), value.actions.clone());
+        [Some(actions), value.ends.clone().map(|ends| ("ends".to_owned(), ends))]
+    };
+    let width = |(title, map): &(String, Map)| 3 + map.iter().map(|row| row.chars().count()).fold(title.chars().count(), usize::max);
+    let of_values: usize = maps.values.first().map_or(1, |value| of_value(value).iter().flatten().map(width).sum());
+    for values in maps.values.chunks((WIDTH / of_values).max(1)) {
+        text += &beside(&values.iter().flat_map(of_value).flatten().collect::<Vec<_>>());
     }
     text
 }

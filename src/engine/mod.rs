@@ -83,7 +83,7 @@ pub use optimise::{Optimum, optimise, starts};
 pub use optimiser::{Optimiser, OptimiserConfig, OptimiserState};
 pub use parameters::{FileError, Layout, NotFinite, Parameters, verify_finite};
 pub use run::{Checkpoint, EngineError, Evaluation, Improvement, Metrics, Observer, OptionUse, Rounds, Run, Stopped};
-pub use tables::kernel_tables;
+pub use tables::{kernel_tables, posterior_tables};
 pub use tabulate::{logits_of, pull_back, tabulate};
 pub use tensor::{Matrix, Tape, shape_of, values_of};
 pub use train::{gradient_estimates, infer, resume};

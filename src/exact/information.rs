@@ -101,7 +101,12 @@ impl OptionVisits {
 
     /// Adds those of other episodes.
     pub fn add(&mut self, other: &OptionVisits) {
-        let lists = [(&mut self.steps, &other.steps), (&mut self.starts, &other.starts), (&mut self.held, &other.held), (&mut self.ends, &other.ends)];
+        let lists = [
+            (&mut self.steps, &other.steps),
+            (&mut self.starts, &other.starts),
+            (&mut self.held, &other.held),
+            (&mut self.ends, &other.ends),
+        ];
         lists.into_iter().for_each(|(sum, list)| sum.iter_mut().zip(list).for_each(|(sum, count)| *sum += count));
     }
 
@@ -162,7 +167,8 @@ impl Sums {
     fn add(&mut self, trellis: &Trellis<'_>, t: usize, weight: &[f64]) {
         let once = self.kept == Index::First;
         let numbers = &trellis.at_choices.numbers;
-        let (now, before) = (&numbers[&(self.option, if once { Index::First } else { Index::Step(0) })], &numbers[&(self.option, self.kept)]);
+        let (now, before) =
+            (&numbers[&(self.option, if once { Index::First } else { Index::Step(0) })], &numbers[&(self.option, self.kept)]);
         let table = &trellis.dynamics[0].table;
         let (values, actions) = (self.visits.values, self.visits.actions);
         self.step.fill(0.0);

@@ -109,7 +109,11 @@ fn judge(model: &Model, tables: &KernelTables, once: bool) -> OptionInformation 
         };
         let ends = sum(&|t, e| after(t, e) && e.options[t] != o) / sum(&|t, e| after(t, e));
         close(told.visits.ends_of(o).unwrap(), ends, "ends");
-        close(told.visits.duration_of(o).unwrap(), usage[o] / sum(&|t, e| e.options[t] == o && (t == 0 || e.options[t - 1] != o)), "of one");
+        close(
+            told.visits.duration_of(o).unwrap(),
+            usage[o] / sum(&|t, e| e.options[t] == o && (t == 0 || e.options[t - 1] != o)),
+            "of one",
+        );
         let there = sum(&|t, e| after(t, e) && e.states[t] == 1 && e.options[t] != o);
         close(told.visits.ends[2 + o], there, "ends in a state");
     }
@@ -137,7 +141,9 @@ fn kept(pick: &str) -> Model {
 
 #[test]
 fn options_drawn_at_each_step() {
-    for pick in ["kernel pick(o | s, last: o?) = Categorical(logits = table(s, last))", "kernel pick(o | s) = Categorical(logits = table(s))"] {
+    for pick in
+        ["kernel pick(o | s, last: o?) = Categorical(logits = table(s, last))", "kernel pick(o | s) = Categorical(logits = table(s))"]
+    {
         let model = kept(pick);
         for seed in 0..3 {
             let told = judge(&model, &random_logits(&model, seed), false);

@@ -154,8 +154,11 @@ mod tests {
 
     /// States in order: (3, 0), (3, 1), (3, 2), (4, 0), (4, 2).
     fn visits() -> OptionVisits {
-        let mut visits = OptionVisits { values: 2, actions: 3, steps: vec![0.0; 30], starts: vec![1.0; 2], held: vec![0.0; 10], ends: vec![0.0; 10] };
-        for (state, o, action, steps) in [(0, 0, 2, 0.5), (0, 0, 1, 0.2), (0, 1, 0, 0.3), (1, 1, 1, 2.0), (2, 0, 0, 0.1), (2, 1, 0, 0.2), (4, 0, 2, 1.0)] {
+        let mut visits =
+            OptionVisits { values: 2, actions: 3, steps: vec![0.0; 30], starts: vec![1.0; 2], held: vec![0.0; 10], ends: vec![0.0; 10] };
+        for (state, o, action, steps) in
+            [(0, 0, 2, 0.5), (0, 0, 1, 0.2), (0, 1, 0, 0.3), (1, 1, 1, 2.0), (2, 0, 0, 0.1), (2, 1, 0, 0.2), (4, 0, 2, 1.0)]
+        {
             visits.steps[(state * 2 + o) * 3 + action] = steps;
         }
         (visits.held[0], visits.ends[0], visits.held[2], visits.held[4], visits.ends[4]) = (0.5, 0.15, 0.2, 0.3, 0.3);
