@@ -106,7 +106,7 @@ mod tests {
              posterior  {{ s[1] ~ chain.initial; {draws}; s[t+1] ~ chain.transition(s[t], a[t]) }}
              infer      {{ threads = 2 }}"
         );
-        let model = check(&parse(&Source::new("test", &text)).unwrap(), &Overrides::default()).unwrap_or_else(|errors| panic!("{errors}"));
+        let model = check(&parse(&Source::new("test", text)).unwrap(), &Overrides::default()).unwrap_or_else(|errors| panic!("{errors}"));
         let derivation = derive(&model).unwrap();
         plan(&model, &derivation).unwrap_or_else(|errors| panic!("{errors}"))
     }

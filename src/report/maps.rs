@@ -70,14 +70,13 @@ impl Grid {
         self.draw(visits.values, held, |sums| largest(sums).map(|o| char::from_digit(o as u32, 36).unwrap_or('?')))
     }
 
-    /// How likely `o` gives way in each cell, in whole tenths, 9 from 0.9 on; a space where no step finds it held.
+    /// How likely `o` gives way in each cell, in tenths to the nearest, 9 from 0.85 on; a space where no step finds it held.
     pub fn ends(&self, visits: &OptionVisits, o: usize) -> Map {
         let counts = |state: usize, sums: &mut [f64]| {
             let at = state * visits.values + o;
             add(sums, &[visits.ends[at], visits.held[at]]);
         };
-        // what is a tenth but for rounding is that tenth
-        let tenths = |sums: &[f64]| (sums[1] > 0.0).then(|| (10.0 * sums[0] / sums[1] + 1e-9).floor().min(9.0) as u32);
+        let tenths = |sums: &[f64]| (sums[1] > 0.0).then(|| (10.0 * sums[0] / sums[1]).round().min(9.0) as u32);
         self.draw(2, counts, |sums| tenths(sums).and_then(|tenths| char::from_digit(tenths, 10)))
     }
 
