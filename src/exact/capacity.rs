@@ -32,8 +32,8 @@ pub struct StartCapacity {
 
 /// What the bounds of a capacity differ by at the most, nats.
 pub const WITHIN: f64 = 1e-9;
-/// Probabilities of a channel at the most, 2^24.
-const LARGEST: usize = 1 << 24;
+/// Probabilities of a channel at the most, 2^22.
+const LARGEST: usize = 1 << 22;
 /// Iterations at the most.
 const ITERATIONS: usize = 1_000_000;
 /// Probabilities that differ by less than this are the same but for rounding.
