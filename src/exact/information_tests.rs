@@ -102,18 +102,14 @@ fn judge(model: &Model, tables: &KernelTables, once: bool) -> OptionInformation 
     close(told.visits.live(), live, "live steps");
     close(told.visits.duration().unwrap(), live / segments, "duration");
     (0..2).for_each(|o| close(told.visits.of(o), usage[o], "usage"));
-    for o in 0..2 {
+    for (o, steps) in usage.into_iter().enumerate() {
         let after = |t: usize, e: &Episode| t > 0 && e.options[t - 1] == o;
         let sum = |counts: &dyn Fn(usize, &Episode) -> bool| -> f64 {
             episodes.iter().map(|e| e.probability * (0..e.options.len()).filter(|&t| counts(t, e)).count() as f64).sum()
         };
         let ends = sum(&|t, e| after(t, e) && e.options[t] != o) / sum(&|t, e| after(t, e));
         close(told.visits.ends_of(o).unwrap(), ends, "ends");
-        close(
-            told.visits.duration_of(o).unwrap(),
-            usage[o] / sum(&|t, e| e.options[t] == o && (t == 0 || e.options[t - 1] != o)),
-            "of one",
-        );
+        close(told.visits.duration_of(o).unwrap(), steps / sum(&|t, e| e.options[t] == o && (t == 0 || e.options[t - 1] != o)), "of one");
         let there = sum(&|t, e| after(t, e) && e.states[t] == 1 && e.options[t] != o);
         close(told.visits.ends[2 + o], there, "ends in a state");
     }
@@ -180,7 +176,8 @@ fn a_model_without_options_tells_nothing() {
 fn the_posterior_over_options_of_each_trajectory() {
     let model = kept("kernel pick(o | s, last: o?) = Categorical(logits = table(s, last))");
     let tables = random_logits(&model, 4);
-    let mut by_walk: BTreeMap<(Vec<usize>, Vec<usize>), Vec<[f64; 2]>> = BTreeMap::new();
+    type Walk = (Vec<usize>, Vec<usize>);
+    let mut by_walk: BTreeMap<Walk, Vec<[f64; 2]>> = BTreeMap::new();
     for Episode { probability, states, options, actions } in episodes(&model, &tables, false) {
         let rows = by_walk.entry((states, actions)).or_insert_with(|| vec![[0.0; 2]; options.len()]);
         options.iter().enumerate().for_each(|(t, &o)| rows[t][o] += probability);
