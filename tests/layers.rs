@@ -52,7 +52,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rand", &["verify", "world", "engine"]),
     ("rand_xoshiro", &["verify", "world", "engine"]),
     ("rand_distr", &["world", "engine"]),
-    ("pulp", &["expr", "engine"]),
+    ("pulp", &["expr", "exact", "engine"]),
     ("safetensors", &["engine"]),
     ("tempfile", &["report"]),
     ("clap", &["cli"]),

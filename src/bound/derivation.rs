@@ -78,6 +78,24 @@ pub enum TermKind {
     Constant { name: String, of: Box<TermKind> },
 }
 
+impl TermKind {
+    /// The name of a constant that is a density nobody knows, such as an environment's.
+    pub fn unknown_constant(&self) -> Option<&str> {
+        match self {
+            TermKind::Constant { name, of } if matches!(**of, TermKind::LogFactor { .. }) => Some(name),
+            TermKind::Constant { .. }
+            | TermKind::Exponent { .. }
+            | TermKind::LogDensity { .. }
+            | TermKind::LogFactor { .. }
+            | TermKind::Kl { .. }
+            | TermKind::Entropy { .. }
+            | TermKind::LogCount { .. }
+            | TermKind::LogRatio { .. }
+            | TermKind::DensityRatio { .. } => None,
+        }
+    }
+}
+
 /// A fixed time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Moment {

@@ -201,16 +201,13 @@ fn remarks(model: &Model, terms: &[Term]) -> Vec<Remark> {
         say("normalize = advantages rescales the credit of each batch: the direction is biased by its own sample");
     }
     for term in terms {
-        match &term.kind {
-            TermKind::DensityRatio { .. } => {
-                say(
-                    "the logit of a classifier stands for the log-ratio of densities: bound and gradient are estimates, exact for the optimal classifier",
-                );
-            }
-            TermKind::Constant { name, of } if matches!(**of, TermKind::LogFactor { .. }) => {
-                say(&format!("the bound is printed up to {name}, a constant that is not known"));
-            }
-            _ => {}
+        if matches!(term.kind, TermKind::DensityRatio { .. }) {
+            say(
+                "the logit of a classifier stands for the log-ratio of densities: bound and gradient are estimates, exact for the optimal classifier",
+            );
+        }
+        if let Some(name) = term.kind.unknown_constant() {
+            say(&format!("the bound is printed up to {name}, a constant that is not known"));
         }
     }
     remarks.dedup();

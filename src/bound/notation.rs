@@ -45,6 +45,7 @@ struct FactorNotation {
     givens: Vec<Math>,
     /// The arguments of a distribution in place: `mean = 0, sd = 1`.
     settings: Vec<Math>,
+    of_weights: bool,
     lead: i32,
 }
 
@@ -92,9 +93,12 @@ impl Notation {
         self.factor(at).draw.clone()
     }
 
-    /// `pi(·|s[t])`; a distribution that conditions on nothing is its name alone.
+    /// `pi(·|s[t])`; a distribution that conditions on nothing is its name alone, and one over weights says which they are.
     pub fn distribution(&self, at: FactorRef) -> Math {
         let factor = self.factor(at);
+        if factor.of_weights {
+            return self.density(at);
+        }
         match (factor.givens.is_empty(), factor.settings.is_empty()) {
             (true, true) => factor.kernel.clone(),
             (true, false) => Math::call(factor.kernel.clone(), factor.settings.clone()),
@@ -130,6 +134,7 @@ fn factor_notation(model: &Model, factor: &Factor) -> FactorNotation {
         kernel,
         givens: factor.arguments.iter().map(|value| value_name(model, value)).collect(),
         settings,
+        of_weights: factor.targets.iter().any(|target| matches!(target, Target::Weights(_))),
         lead: lead(factor),
     }
 }

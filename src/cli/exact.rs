@@ -13,9 +13,12 @@ use std::path::PathBuf;
 ///
 /// Prints the log-evidence and the best bound of any policy that may depend on the time; with `--policy` also the bound of a trained
 /// policy, its expected return, and how far it is from the evidence and why; with `--optimise` the best that the model's own kernels can
-/// reach (with a reverse model the family's part of the gap is told at most, since the ascent raises the bound itself). Of a trained policy
-/// with options: how they are used, and what they tell of action and state. With `--capacity`, of the environment alone: how much a sequence of
-/// T actions can tell of where it leads. All by sums over sparse tables in float64, in nats.
+/// reach, and with a reverse model also with the exact one in its place. Of a trained policy with
+/// options: how they are used, and what they tell of action and state. With `--capacity`, of the environment alone: how much a sequence of T
+/// actions can tell of where it leads. All by sums over sparse tables in float64, in nats.
+///
+/// With a reverse model and more than 20,000 trajectories of all that is not auxiliary, what the exact one would win is the mean over drawn
+/// trajectories, and the family's part of the gap is told at most.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -179,19 +182,19 @@ impl Question<'_> {
         let initial = Parameters::initial(self.model, 0);
         let previous = self.parameters.unwrap_or(&initial);
         let starts = engine::starts(self.model, SEEDS, self.parameters);
-        let optimum = engine::optimise(self.model, self.bound, &starts, previous, ITERATIONS).map_err(|error| error.to_string())?;
+        let reach = engine::reach(self.model, self.bound, &starts, previous, ITERATIONS).map_err(|error| error.to_string())?;
         if let Some(own) = self.parameters {
             let tables = engine::kernel_tables(self.model, self.bound, own, own).map_err(|error| error.to_string())?;
-            return self.about(Some(&tables), Some(&optimum));
+            return self.about(Some(&tables), Some(&reach));
         }
         // where the evidence moves with the parameters, it is that of the best ones
-        let summary = self.about(Some(&optimum.tables), Some(&optimum))?;
+        let summary = self.about(Some(&reach.bound.tables), Some(&reach))?;
         Ok(ExactSummary { policy: None, ..summary })
     }
 
-    fn about(&self, tables: Option<&KernelTables>, optimum: Option<&engine::Optimum>) -> Result<ExactSummary, String> {
+    fn about(&self, tables: Option<&KernelTables>, reach: Option<&engine::Reach>) -> Result<ExactSummary, String> {
         let exact = exact::exact(self.model, self.bound, tables).map_err(|error| error.to_string())?;
-        let gap = tables.map(|tables| engine::gap(self.model, self.bound, &exact, tables, optimum)).transpose();
+        let gap = tables.map(|tables| engine::gap(self.model, self.bound, &exact, tables, reach)).transpose();
         let gap = gap.map_err(|error| error.to_string())?.flatten();
         let policy = exact.evaluation.as_ref().map(|evaluation| PolicySummary {
             bound: evaluation.bound,
@@ -200,7 +203,9 @@ impl Question<'_> {
             gap: gap.as_ref().map(parts),
         });
         let (log_evidence, best_bound) = (exact.log_evidence, exact.best_bound);
-        Ok(ExactSummary { log_evidence, best_bound, family_bound: optimum.map(|optimum| optimum.bound), policy })
+        let family_bound = reach.map(|reach| reach.bound.bound);
+        let family_bound_exact_reverse = reach.and_then(|reach| reach.marginal.as_ref()).map(|optimum| optimum.bound);
+        Ok(ExactSummary { log_evidence, best_bound, family_bound, family_bound_exact_reverse, policy })
     }
 }
 
@@ -209,6 +214,7 @@ fn parts(gap: &engine::Gap) -> Gap {
     Gap {
         dynamics: gap.dynamics,
         family: gap.family.map(|family| family.value),
+        family_at_most: gap.supremum == engine::Supremum::OfBound,
         optimisation: gap.optimisation.value,
         auxiliary: gap.auxiliary.value,
         family_se: gap.family.and_then(uncertain),
@@ -226,6 +232,9 @@ pub fn print(exact: &ExactSummary) -> String {
     if let Some(family_bound) = exact.family_bound {
         line("family bound", family_bound, "the best that was found of the model's own kernels");
     }
+    if let Some(bound) = exact.family_bound_exact_reverse {
+        line("  exact reverse", bound, "the best that was found with the exact reverse model in the place of the model's own");
+    }
     if let Some(policy) = &exact.policy {
         line("bound", policy.bound, "of this policy, exact");
         line("expected return", policy.expected_return, "exact");
@@ -237,8 +246,7 @@ pub fn print(exact: &ExactSummary) -> String {
             line("  dynamics", gap.dynamics, "what the world's chance costs, since the posterior keeps it");
             match gap.family {
                 Some(family) => {
-                    // where there is a reverse model, the ascent raised L and not L with the exact one
-                    let (most, least) = if gap.auxiliary == 0.0 { ("", "") } else { (", at most", ", at least") };
+                    let (most, least) = if gap.family_at_most { (", at most", ", at least") } else { ("", "") };
                     let of_family = format!("what no parameters of its kernels would win{most}");
                     line("  family", family, &drawn(&of_family, gap.family_se));
                     line(

@@ -1,7 +1,7 @@
 //! A round without estimates: the policy moves to the maximum of its exact bound on a finite model.
 
 use super::network::Unsupported;
-use super::optimise::optimise;
+use super::optimise::{Objective, optimise};
 use super::parameters::Parameters;
 use super::tables::kernel_tables;
 use crate::exact::best_policy;
@@ -30,7 +30,7 @@ pub(super) fn improve(plan: &Plan, present: &Parameters<f64>, iterations: u64) -
             return Ok(improved);
         }
     }
-    Ok(optimise(model, bound, std::slice::from_ref(present), present, iterations)?.parameters)
+    Ok(optimise(model, bound, Objective::Bound, std::slice::from_ref(present), present, iterations)?.parameters)
 }
 
 /// The parameter that holds all logits of the policy, a row for each joint value of its givens in their order.

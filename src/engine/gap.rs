@@ -1,7 +1,7 @@
 //! `log p(R̂) − L(q)` in its four parts. All are the oracle's numbers, but for what the reverse model loses on trajectories too many to list:
 //! that is the mean of exact numbers over drawn ones.
 
-use super::optimise::Optimum;
+use super::optimise::Reach;
 use crate::exact::{self, Exact, ReverseModel};
 use crate::finite::{KernelTables, NotFinite};
 use crate::model::{BoundId, Model};
@@ -24,10 +24,22 @@ pub struct Gap {
     /// `max L − sup_θ M`; absent where nobody sought the supremum, or where `log p(R̂)` and `max L` move with the parameters that it is over: then
     /// `optimisation` holds both.
     pub family: Option<Part>,
+    /// What stands for `sup_θ M`.
+    pub supremum: Supremum,
     /// `sup_θ M − M(θ)`, or `max L − M(θ)`
     pub optimisation: Part,
     /// `M(θ) − L = E_q KL(q(o|x) ‖ q̃(o|x))`
     pub auxiliary: Part,
+}
+
+/// A number in the place of `sup_θ M`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Supremum {
+    /// The greatest `M` that ascents on it found.
+    OfMarginal,
+    /// `M` where ascents on `L` ended, since there are too many trajectories to ascend `M`: a number below, so that `family` is at most what is told,
+    /// and `optimisation` at least.
+    OfBound,
 }
 
 /// A number in nats.
@@ -38,32 +50,32 @@ pub struct Part {
     pub standard_error: f64,
 }
 
-/// The gap of a policy whose exact answers and tables these are; `None` where they have no evaluation. `M` of the optimum stands for its
-/// supremum; where there is a reverse model that is a number below it, since the ascent raised `L`.
+/// The gap of a policy whose exact answers and tables these are; `None` where they have no evaluation.
 ///
 /// # Errors
 /// As [`exact::exact`].
-pub fn gap(
-    model: &Model,
-    bound: BoundId,
-    answers: &Exact,
-    tables: &KernelTables,
-    optimum: Option<&Optimum>,
-) -> Result<Option<Gap>, NotFinite> {
+pub fn gap(model: &Model, bound: BoundId, answers: &Exact, tables: &KernelTables, reach: Option<&Reach>) -> Result<Option<Gap>, NotFinite> {
     let Some(evaluation) = &answers.evaluation else { return Ok(None) };
     let dynamics = answers.log_evidence - answers.best_bound;
     let auxiliary = auxiliary(model, bound, answers, tables)?;
     let reached = Part { value: evaluation.bound + auxiliary.value, ..auxiliary };
-    let together = Gap { dynamics, family: None, optimisation: exactly(answers.best_bound).less(reached), auxiliary };
-    let Some(optimum) = optimum else { return Ok(Some(together)) };
-    let there = exact::exact(model, bound, Some(&optimum.tables))?;
+    let optimisation = exactly(answers.best_bound).less(reached);
+    let together = Gap { dynamics, family: None, supremum: Supremum::OfMarginal, optimisation, auxiliary };
+    let Some(reach) = reach else { return Ok(Some(together)) };
+    let there = exact::exact(model, bound, Some(&reach.bound.tables))?;
     if differs(there.log_evidence, answers.log_evidence) || differs(there.best_bound, answers.best_bound) {
         return Ok(Some(together));
     }
-    let lost = self::auxiliary(model, bound, &there, &optimum.tables)?;
-    let highest = Part { value: optimum.bound + lost.value, ..lost };
+    let (supremum, highest) = match &reach.marginal {
+        Some(marginal) => (Supremum::OfMarginal, exactly(marginal.bound)),
+        None if model.bound(bound).auxiliary.is_empty() => (Supremum::OfMarginal, exactly(reach.bound.bound)),
+        None => {
+            let lost = self::auxiliary(model, bound, &there, &reach.bound.tables)?;
+            (Supremum::OfBound, Part { value: reach.bound.bound + lost.value, ..lost })
+        }
+    };
     let (highest, optimisation) = if highest.value > reached.value { (highest, highest.less(reached)) } else { (reached, exactly(0.0)) };
-    Ok(Some(Gap { family: Some(exactly(answers.best_bound).less(highest)), optimisation, ..together }))
+    Ok(Some(Gap { family: Some(exactly(answers.best_bound).less(highest)), supremum, optimisation, ..together }))
 }
 
 impl Part {

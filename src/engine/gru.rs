@@ -4,6 +4,7 @@
 //! `h = 0`. The columns of `W`, `U`, `b` and `c` are those of the gates reset, update and new, in this order.
 
 use super::float::Float;
+use super::kernels::Inlined;
 
 /// The parameters, as slices of one width.
 #[derive(Clone, Copy)]
@@ -40,6 +41,14 @@ pub struct Memory<E> {
 
 /// The last state, to `out`; `memory` keeps what [`backward`] needs.
 pub fn forward<E: Float>(weights: Weights<E>, elements: &[Element<E>], memory: &mut Memory<E>, out: &mut [E]) {
+    pulp::Arch::new().dispatch(Inlined(
+        #[inline(always)]
+        || run(weights, elements, memory, out),
+    ));
+}
+
+#[inline(always)]
+fn run<E: Float>(weights: Weights<E>, elements: &[Element<E>], memory: &mut Memory<E>, out: &mut [E]) {
     let width = out.len();
     let Memory { before, gates, recurrent_new, from_input, from_state } = memory;
     before.clear();
@@ -60,13 +69,16 @@ pub fn forward<E: Float>(weights: Weights<E>, elements: &[Element<E>], memory: &
         before.extend_from_slice(out);
         recurrent_new.extend_from_slice(&from_state[2 * width..]);
         let first = gates.len();
-        gates.extend((0..2 * width).map(|at| sigmoid(from_input[at] + from_state[at])));
-        for at in 0..width {
-            let new = (from_input[2 * width + at] + gates[first + at] * from_state[2 * width + at]).tanh();
-            gates.push(new);
+        gates.resize(first + 3 * width, E::ZERO);
+        let (opened, new) = gates[first..].split_at_mut(2 * width);
+        for ((gate, &x), &h) in opened.iter_mut().zip(&*from_input).zip(&*from_state) {
+            *gate = sigmoid(x + h);
         }
-        for (at, h) in out.iter_mut().enumerate() {
-            let (u, n) = (gates[first + width + at], gates[first + 2 * width + at]);
+        let (reset, update) = opened.split_at(width);
+        for (((new, &reset), &x), &h) in new.iter_mut().zip(reset).zip(&from_input[2 * width..]).zip(&from_state[2 * width..]) {
+            *new = (x + reset * h).tanh();
+        }
+        for ((h, &u), &n) in out.iter_mut().zip(update).zip(&*new) {
             *h = n + u * (*h - n);
         }
     }
@@ -74,6 +86,14 @@ pub fn forward<E: Float>(weights: Weights<E>, elements: &[Element<E>], memory: &
 
 /// Adds the gradients of the parameters, given that of the last state, `d`, which is used up; `memory` is that of the forward pass.
 pub fn backward<E: Float>(weights: Weights<E>, elements: &[Element<E>], memory: &mut Memory<E>, d: &mut [E], into: &mut Gradients<E>) {
+    pulp::Arch::new().dispatch(Inlined(
+        #[inline(always)]
+        || run_back(weights, elements, memory, d, into),
+    ));
+}
+
+#[inline(always)]
+fn run_back<E: Float>(weights: Weights<E>, elements: &[Element<E>], memory: &mut Memory<E>, d: &mut [E], into: &mut Gradients<E>) {
     let width = d.len();
     let Memory { before, gates, recurrent_new, from_input, from_state } = memory;
     from_input.resize(3 * width, E::ZERO);
@@ -101,21 +121,42 @@ pub fn backward<E: Float>(weights: Weights<E>, elements: &[Element<E>], memory: 
         for (row, &h) in before.iter().enumerate() {
             let own = row * 3 * width..(row + 1) * 3 * width;
             add_scaled(&mut into.recurrent[own.clone()], from_state, h);
-            for (&w, &g) in weights.recurrent[own].iter().zip(&*from_state) {
-                d[row] += w * g;
-            }
+            d[row] += dot(&weights.recurrent[own], from_state);
         }
     }
 }
 
+#[inline(always)]
 fn sigmoid<E: Float>(x: E) -> E {
     E::ONE / (E::ONE + (E::ZERO - x).exp())
 }
 
+#[inline(always)]
 fn add_scaled<E: Float>(into: &mut [E], from: &[E], factor: E) {
     for (into, &from) in into.iter_mut().zip(from) {
         *into += factor * from;
     }
+}
+
+/// In lanes, so that it vectorises.
+#[inline(always)]
+fn dot<E: Float>(a: &[E], b: &[E]) -> E {
+    const LANES: usize = 16;
+    let mut lanes = [E::ZERO; LANES];
+    let (a_lanes, b_lanes) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    let mut sum = E::ZERO;
+    for (&a, &b) in a_lanes.remainder().iter().zip(b_lanes.remainder()) {
+        sum += a * b;
+    }
+    for (a, b) in a_lanes.zip(b_lanes) {
+        for (lane, (&a, &b)) in lanes.iter_mut().zip(a.iter().zip(b)) {
+            *lane += a * b;
+        }
+    }
+    for lane in lanes {
+        sum += lane;
+    }
+    sum
 }
 
 #[cfg(test)]

@@ -1,16 +1,35 @@
-//! The best that a bound's own parameters can reach: the exact `L` of a finite model, raised over the parameters of its networks.
+//! The best that a bound's own parameters can reach: the exact `L` of a finite model, or `M`, raised over the parameters of its networks.
 
 use super::network::Unsupported;
 use super::parameters::Parameters;
 use super::tables::kernel_tables;
 use super::tabulate::pull_back;
-use crate::exact::{Evaluator, Slope, maximise};
-use crate::finite::KernelTables;
-use crate::model::{BoundId, KernelId, Model, ParameterId, kernel_parameters};
+use crate::exact::{Evaluator, PATHS, Slope, maximise};
+use crate::finite::{KernelTables, NotFinite};
+use crate::model::{BoundId, KernelId, KernelRef, LikelihoodForm, Model, ParameterId, kernel_parameters};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use std::collections::BTreeSet;
 use std::f64::consts::TAU;
+
+/// What an ascent raises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Objective {
+    /// `L`
+    Bound,
+    /// `M`, the bound with the exact reverse model in the place of the bound's own.
+    Marginal,
+}
+
+/// What the parameters of a bound can reach.
+#[derive(Clone, Debug)]
+pub struct Reach {
+    /// Of `L`.
+    pub bound: Optimum,
+    /// Of `M`: absent where there is no reverse model, so that `M` is `L`; where `M` would be a sum over more than [`PATHS`] trajectories; and where
+    /// the evidence moves with the parameters.
+    pub marginal: Option<Optimum>,
+}
 
 /// The best of some ascents.
 #[derive(Clone, Debug)]
@@ -18,7 +37,7 @@ pub struct Optimum {
     pub parameters: Parameters<f64>,
     /// The kernels at these parameters.
     pub tables: KernelTables,
-    /// `L`, nats.
+    /// `L` or `M`, nats.
     pub bound: f64,
     /// Ascents made.
     pub starts: usize,
@@ -26,20 +45,43 @@ pub struct Optimum {
     pub iterations: u64,
 }
 
-/// Raises the exact `L` from each start, over the parameters that `maximize … over …` moves (all, where the file does not say), by L-BFGS on
-/// the exact gradient pulled back through the networks, in float64; at most `iterations` steps each. The copies `previous pi` keep the
-/// parameters of `previous`. `L` is not concave: what is found is the best of these ascents. The same input gives the same bits.
+/// Raises `L`, and `M` where that is another number, from each start; `M` from the optimum of `L`, too, so that what is found of it is not below.
 ///
 /// # Errors
-/// One sentence, where the oracle or [`super::tabulate`] does not take the model, or there is no start.
-pub fn optimise(
+/// As [`optimise`].
+pub fn reach(
     model: &Model,
     bound: BoundId,
     starts: &[Parameters<f64>],
     previous: &Parameters<f64>,
     iterations: u64,
+) -> Result<Reach, Unsupported> {
+    let of_bound = optimise(model, bound, Objective::Bound, starts, previous, iterations)?;
+    let is_listed = || Evaluator::new(model, bound).marginal(&of_bound.tables).map(|found| found.is_some()).map_err(unsupported);
+    let marginal = if model.bound(bound).auxiliary.is_empty() || evidence_moves(model, bound) || !is_listed()? {
+        None
+    } else {
+        let starts: Vec<_> = starts.iter().chain([&of_bound.parameters]).cloned().collect();
+        Some(optimise(model, bound, Objective::Marginal, &starts, previous, iterations)?)
+    };
+    Ok(Reach { bound: of_bound, marginal })
+}
+
+/// Raises the exact objective from each start, over the parameters that `maximize … over …` moves (all, where the file does not say), by L-BFGS on
+/// the exact gradient pulled back through the networks, in float64; at most `iterations` steps each. The copies `previous pi` keep the
+/// parameters of `previous`. It is not concave: what is found is the best of these ascents. The same input gives the same bits.
+///
+/// # Errors
+/// One sentence, where the oracle or [`super::tabulate`] does not take the model, the trajectories of `M` are too many, or there is no start.
+pub fn optimise(
+    model: &Model,
+    bound: BoundId,
+    objective: Objective,
+    starts: &[Parameters<f64>],
+    previous: &Parameters<f64>,
+    iterations: u64,
 ) -> Result<Optimum, Unsupported> {
-    let family = Family { model, bound, previous, evaluator: Evaluator::new(model, bound), moved: moved(model, bound) };
+    let family = Family { model, bound, objective, previous, evaluator: Evaluator::new(model, bound), moved: moved(model, bound) };
     let mut best: Option<Optimum> = None;
     let mut used = 0;
     for start in starts {
@@ -79,6 +121,7 @@ pub fn starts(model: &Model, seeds: u64, current: Option<&Parameters<f64>>) -> V
 struct Family<'a> {
     model: &'a Model,
     bound: BoundId,
+    objective: Objective,
     previous: &'a Parameters<f64>,
     evaluator: Evaluator<'a>,
     moved: BTreeSet<ParameterId>,
@@ -106,14 +149,26 @@ impl Family<'_> {
     fn slope(&self, start: &Parameters<f64>, values: &[f64]) -> Result<Slope, Unsupported> {
         let parameters = self.at(start, values);
         let tables = kernel_tables(self.model, self.bound, &parameters, self.previous)?;
-        let evaluation = self.evaluator.evaluate(&tables).map_err(|not_finite| Unsupported(not_finite.to_string()))?;
+        let (value, of_tables) = match self.objective {
+            Objective::Bound => {
+                let found = self.evaluator.evaluate(&tables).map_err(unsupported)?;
+                (found.bound, found.gradient)
+            }
+            Objective::Marginal => {
+                let found = self.evaluator.marginal(&tables).map_err(unsupported)?;
+                let found = found.ok_or_else(|| {
+                    Unsupported(format!("the bound with the exact reverse model sums over more than {PATHS} trajectories"))
+                })?;
+                (found.bound, found.gradient)
+            }
+        };
         let mut gradient = parameters.zero_gradient();
-        for (&kernel, of_table) in &evaluation.gradient {
+        for (&kernel, of_table) in &of_tables {
             let part = pull_back(self.model, &parameters, kernel, of_table)?;
             gradient.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
         }
         let layout = parameters.layout();
-        Ok((evaluation.bound, self.moved.iter().flat_map(|&id| &gradient[layout.range(id)]).copied().collect()))
+        Ok((value, self.moved.iter().flat_map(|&id| &gradient[layout.range(id)]).copied().collect()))
     }
 }
 
@@ -123,6 +178,24 @@ fn moved(model: &Model, bound: BoundId) -> BTreeSet<ParameterId> {
     let all = (0..model.kernels.len() as u32).map(KernelId);
     let kernels: Vec<KernelId> = if over.is_empty() { all.collect() } else { over };
     kernels.into_iter().flat_map(|kernel| kernel_parameters(model, kernel)).collect()
+}
+
+/// The prior or the likelihood reads parameters that the ascent moves.
+fn evidence_moves(model: &Model, bound: BoundId) -> bool {
+    let moved = moved(model, bound);
+    let written = model.bound(bound);
+    let likelihoods = written.likelihood.iter().filter_map(|likelihood| match &likelihood.form {
+        LikelihoodForm::Density { kernel, .. } => Some(kernel),
+        LikelihoodForm::Exponential { .. } => None,
+    });
+    written.prior.iter().map(|factor| &factor.kernel).chain(likelihoods).any(|kernel| match kernel {
+        KernelRef::Learned(kernel) => kernel_parameters(model, *kernel).iter().any(|id| moved.contains(id)),
+        KernelRef::Previous(_) | KernelRef::Environment(..) | KernelRef::Data(_) | KernelRef::InPlace(_) => false,
+    })
+}
+
+fn unsupported(not_finite: NotFinite) -> Unsupported {
+    Unsupported(not_finite.to_string())
 }
 
 /// A standard normal draw (Box and Muller 1958).

@@ -3,6 +3,7 @@
 
 use super::categorical;
 use super::float::Float;
+use super::kernels::Inlined;
 
 /// What a network computed, and where each row stays; `keep` has one number a row.
 #[derive(Clone, Copy)]
@@ -16,12 +17,23 @@ pub struct Rows<'a, E> {
 /// `log m`, row by row.
 pub fn log_probabilities<E: Float>(rows: Rows<E>, out: &mut [E]) {
     categorical::log_probabilities(rows.fresh, rows.outcomes, out);
-    for ((&keep, &last), out) in rows.keep.iter().zip(rows.last).zip(out.chunks_exact_mut(rows.outcomes)) {
-        let Some(stays) = out.get(last as usize).map(|&log_f| keep + (E::ONE - keep) * log_f.exp()) else { continue };
-        let log_leave = (E::ONE - keep).ln();
-        out.iter_mut().for_each(|log_f| *log_f += log_leave);
-        out[last as usize] = stays.ln();
-    }
+    vectorised(
+        #[inline(always)]
+        || {
+            for ((&keep, &last), out) in rows.keep.iter().zip(rows.last).zip(out.chunks_exact_mut(rows.outcomes)) {
+                if last as usize >= rows.outcomes {
+                    continue;
+                }
+                let leave = E::ONE - keep;
+                let stays = keep + leave * out[last as usize].exp();
+                let log_leave = leave.ln();
+                for log_f in out.iter_mut() {
+                    *log_f += log_leave;
+                }
+                out[last as usize] = stays.ln();
+            }
+        },
+    );
 }
 
 /// Adds the gradient of `Σ_rows w_log_prob · log m(drawn) + w_entropy · H(m)`. With `g_j` that of `m_j`, `f = softmax(z)`:
@@ -34,28 +46,45 @@ pub fn add_score_gradient<E: Float>(
     (fresh_gradient, keep_gradient): (&mut [E], &mut [E]),
 ) {
     let n = rows.outcomes;
-    let mut log_f = vec![E::ZERO; rows.fresh.len()];
-    categorical::log_probabilities(rows.fresh, n, &mut log_f);
+    let mut f = vec![E::ZERO; rows.fresh.len()];
+    categorical::log_probabilities(rows.fresh, n, &mut f);
     let mut g = vec![E::ZERO; n];
-    for (row, (log_m, log_f)) in log_m.chunks_exact(n).zip(log_f.chunks_exact(n)).enumerate() {
-        let (w, v) = (w_log_prob[row], w_entropy[row]);
-        for (g, &log_m) in g.iter_mut().zip(log_m) {
-            // what cannot be drawn has no gradient
-            *g = if log_m > E::NEG_INFINITY { E::ZERO - v * (log_m + E::ONE) } else { E::ZERO };
-        }
-        if w != E::ZERO {
-            g[drawn[row] as usize] += w / log_m[drawn[row] as usize].exp();
-        }
-        let mean = log_f.iter().zip(&g).fold(E::ZERO, |sum, (&l, &g)| sum + l.exp() * g);
-        let stays = g.get(rows.last[row] as usize).copied();
-        let leave = if stays.is_some() { E::ONE - rows.keep[row] } else { E::ONE };
-        for ((into, &l), &g) in fresh_gradient[row * n..].iter_mut().zip(log_f).zip(&g) {
-            *into += leave * l.exp() * (g - mean);
-        }
-        if let Some(stays) = stays {
-            keep_gradient[row] += stays - mean;
-        }
-    }
+    vectorised(
+        #[inline(always)]
+        || {
+            for f in f.iter_mut() {
+                *f = f.exp();
+            }
+            for (row, (log_m, f)) in log_m.chunks_exact(n).zip(f.chunks_exact(n)).enumerate() {
+                let (w, v) = (w_log_prob[row], w_entropy[row]);
+                for (g, &log_m) in g.iter_mut().zip(log_m) {
+                    // what cannot be drawn has no gradient
+                    *g = if log_m > E::NEG_INFINITY { E::ZERO - v * (log_m + E::ONE) } else { E::ZERO };
+                }
+                if w != E::ZERO {
+                    g[drawn[row] as usize] += w / log_m[drawn[row] as usize].exp();
+                }
+                let mut mean = E::ZERO;
+                for (&f, &g) in f.iter().zip(&g) {
+                    mean += f * g;
+                }
+                let stays = (rows.last[row] as usize) < n;
+                let leave = if stays { E::ONE - rows.keep[row] } else { E::ONE };
+                for ((into, &f), &g) in fresh_gradient[row * n..].iter_mut().zip(f).zip(&g) {
+                    *into += leave * f * (g - mean);
+                }
+                if stays {
+                    keep_gradient[row] += g[rows.last[row] as usize] - mean;
+                }
+            }
+        },
+    );
+}
+
+/// Runs the body with the processor's vector and multiply-add instructions.
+#[inline(always)]
+fn vectorised(body: impl FnMut()) {
+    pulp::Arch::new().dispatch(Inlined(body));
 }
 
 #[cfg(test)]

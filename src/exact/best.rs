@@ -2,75 +2,86 @@
 //! `V_t(z) = log Σ_a p(a|z) exp(E_q[Λ_t + log p(s'|·) − log q(s'|·) + V_{t+1}(z')])`, an expectation in place of the log-sum-exp for what is kept.
 //! The policy may read all that the posterior has drawn so far. The prior stays as it is, also where it shares the kernel.
 
-use super::evidence::log_sum_exp;
+use super::exponentials::log_sums;
 use super::policy::expectations;
-use super::trellis::{Trellis, add_unless_impossible};
+use super::reach::Reach;
+use super::trellis::{Level, Trellis, add_unless_impossible};
 use crate::finite::NotFinite;
 
 /// The best bound in nats.
 pub(super) fn best_bound(trellis: &mut Trellis<'_>) -> Result<f64, NotFinite> {
     let (memories, states, horizon) = (trellis.memories, trellis.states, trellis.horizon);
+    let reach = Reach::new(trellis, trellis.posterior_dynamics());
     let rows = trellis.dynamics[0].table.transition.rows();
     let count = trellis.choices.count();
     let mut value = vec![0.0; trellis.nodes()];
     let mut ahead = vec![0.0; memories * rows];
-    let mut buffers: Vec<Vec<f64>> = trellis.levels.iter().map(|level| vec![0.0; level.first.len()]).collect();
-    let mut members = Vec::new();
+    let groups: Vec<Vec<u32>> = trellis.levels.iter().map(members).collect();
+    let mut above: Vec<Vec<f64>> =
+        trellis.levels[1..].iter().map(|level| vec![0.0; 1 + level.parent[level.parent.len() - 1] as usize]).collect();
+    let mut leaves = vec![0.0; count];
     let mut log_q = vec![0.0; memories * count];
+    // `log p − log q` of all that is kept
     let mut weight = vec![0.0; memories * count];
     for t in (1..=horizon).rev() {
         trellis.arrive(t + 1, &mut value)?;
-        expectations(trellis, t, &value, &mut ahead)?;
-        // what is kept of the posterior is subtracted at the choices
-        log_q.fill(0.0);
-        for level in &mut trellis.levels {
-            let terms = level.sum.at(t)?;
-            if !level.free.iter().any(|slices| slices.contains(&t)) {
-                add_unless_impossible(&mut log_q, terms);
-            }
-        }
-        trellis.weigh(t, &mut weight)?;
-        for memory in 0..memories {
-            let leaf = |choice: usize| {
-                let at = memory * count + choice;
-                // the prior cannot go there: whatever follows, which may mean nothing
-                if weight[at] == f64::NEG_INFINITY {
-                    return f64::NEG_INFINITY;
-                }
-                let next = if trellis.choices.next.is_empty() { memory } else { trellis.choices.next[at] as usize };
-                let row = next * rows + trellis.choices.row[choice] as usize;
-                weight[at] - log_q[at] + ahead[row]
-            };
-            let last = trellis.levels.len() - 1;
-            buffers[last].iter_mut().enumerate().for_each(|(choice, value)| *value = leaf(choice));
-            for (at, level) in trellis.levels.iter().enumerate().rev() {
+        expectations(trellis, Some(&reach), t, &value, &mut ahead)?;
+        if t == horizon
+            || trellis.weighs_anew(t)
+            || trellis.levels.iter().any(|level| level.sum.changes(t) || level.is_free(t) != level.is_free(t + 1))
+        {
+            log_q.fill(0.0);
+            for level in &mut trellis.levels {
                 let free = level.is_free(t);
-                let weights = level.sum.latest();
-                let (above, here) = buffers.split_at_mut(at);
-                let here = &here[0];
-                let out = above.last_mut().map_or(&mut value[memory * states..(memory + 1) * states], |above| above.as_mut_slice());
-                let mut group = 0;
-                while group < level.parent.len() {
-                    let parent = level.parent[group];
-                    members.clear();
-                    let mut expected = 0.0;
-                    while group < level.parent.len() && level.parent[group] == parent {
-                        if free {
-                            members.push(here[group]);
-                        } else {
-                            let weight = weights[memory * count + level.first[group] as usize].exp();
-                            if weight != 0.0 {
-                                expected += weight * here[group];
-                            }
-                        }
-                        group += 1;
-                    }
-                    out[parent as usize] = if free { log_sum_exp(&members) } else { expected };
+                let terms = level.sum.at(t)?;
+                if !free {
+                    add_unless_impossible(&mut log_q, terms);
                 }
             }
+            trellis.weigh(t, &mut weight)?;
+            let possible = weight.iter_mut().zip(&log_q).filter(|(weight, _)| **weight != f64::NEG_INFINITY);
+            possible.for_each(|(weight, log_q)| *weight -= log_q);
+        }
+        let choices = &trellis.choices;
+        for memory in 0..memories {
+            let nodes = memory * states..(memory + 1) * states;
+            let reached = &reach.node[nodes.clone()];
+            let weight = &weight[memory * count..(memory + 1) * count];
+            for ((choice, leaf), &weight) in leaves.iter_mut().enumerate().zip(weight) {
+                let (next, row) = choices.leads(memory, choice);
+                // where the prior cannot go, whatever follows may mean nothing
+                *leaf = if weight == f64::NEG_INFINITY { weight } else { weight + ahead[next * rows + row] };
+            }
+            for (at, level) in trellis.levels.iter().enumerate().rev() {
+                let (outer, inner) = above.split_at_mut(at);
+                let out = outer.last_mut().map_or(&mut value[nodes.clone()], |outer| outer.as_mut_slice());
+                let inner = inner.first().unwrap_or(&leaves);
+                if level.is_free(t) {
+                    log_sums(inner, &groups[at], out);
+                    continue;
+                }
+                let log_q = &level.sum.latest()[memory * count..(memory + 1) * count];
+                for (out, bounds) in out.iter_mut().zip(groups[at].windows(2)) {
+                    let group = bounds[0] as usize..bounds[1] as usize;
+                    let first = &level.first[group.clone()];
+                    let terms = first.iter().zip(&inner[group]).map(|(&first, value)| (log_q[first as usize].exp(), value));
+                    *out = terms.filter(|(q, _)| *q != 0.0).map(|(q, value)| q * value).sum();
+                }
+            }
+            // what is not reached must not set the scale of its neighbours, nor be a NaN
+            let apart = value[nodes].iter_mut().zip(reached).filter(|(_, first)| **first > t as u32);
+            apart.for_each(|(value, _)| *value = f64::NEG_INFINITY);
         }
     }
     start(trellis, &value)
+}
+
+/// The first group of each group one level up, and the end.
+fn members(level: &Level<'_>) -> Vec<u32> {
+    let mut first: Vec<u32> =
+        (0..level.parent.len()).filter(|&at| at == 0 || level.parent[at] != level.parent[at - 1]).map(|at| at as u32).collect();
+    first.push(level.parent.len() as u32);
+    first
 }
 
 /// `E_q[log p(s[1]) − log q(s[1]) + value(s[1])]`

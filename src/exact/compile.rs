@@ -7,6 +7,7 @@ use super::listing::{Listing, groups, list};
 use super::memory::Memory;
 use super::place::{Place, Placed, drawing_order, place, place_likelihood, refuse, state_factors};
 use super::read::{Expression, Need, Points};
+use super::rows::Rows;
 use super::term::{Sum, Term};
 use super::trellis::{Dynamics, Level, Part, Trellis};
 use crate::finite::{Environment, KernelTables, Masses, NotFinite};
@@ -19,6 +20,8 @@ use std::rc::Rc;
 pub(super) enum Scope {
     /// All that the posterior draws: what `L` is a sum over.
     Posterior,
+    /// As many, without the reverse model: what the bound with the exact one is a sum over.
+    Marginal,
     /// Those of the prior, without the auxiliary ones: what the evidence and the best bound are sums over. The learned kernels of the
     /// posterior's steps are left open.
     Prior,
@@ -39,17 +42,17 @@ pub(super) fn compile<'m>(
     let model = environments.model;
     let horizon = model.horizon.value;
     let left_out = match scope {
-        Scope::Posterior | Scope::Options => BTreeSet::new(),
+        Scope::Posterior | Scope::Marginal | Scope::Options => BTreeSet::new(),
         Scope::Prior => auxiliary_variables(bound),
     };
     let auxiliary = match scope {
         Scope::Posterior => place(model, &bound.auxiliary, &left_out)?,
-        Scope::Prior | Scope::Options => vec![],
+        Scope::Marginal | Scope::Prior | Scope::Options => vec![],
     };
     let posterior = place(model, &bound.posterior, &left_out)?;
     let state = only_state(model, &posterior)?;
     let (prior, likelihood) = match scope {
-        Scope::Posterior | Scope::Prior => (place(model, &bound.prior, &left_out)?, &bound.likelihood[..]),
+        Scope::Posterior | Scope::Marginal | Scope::Prior => (place(model, &bound.prior, &left_out)?, &bound.likelihood[..]),
         Scope::Options => (posterior.iter().filter(|placed| placed.targets.contains(&state)).cloned().collect(), &[][..]),
     };
     let (p, q) = (state_factors(model, state, &prior)?, state_factors(model, state, &posterior)?);
@@ -173,6 +176,7 @@ pub(super) fn compile<'m>(
             initial,
             likelihood: Sum::new(terms, Rc::new(points), steps.clone())?,
             expected_likelihood: vec![],
+            rows: Rows::new(table.clone()),
             table,
         });
     }

@@ -32,7 +32,7 @@ pub fn best_policy(model: &Model, bound: BoundId, tables: &KernelTables, kernel:
     let mut written = vec![false; table.log_probability.len()];
     for t in (1..=horizon).rev() {
         trellis.arrive(t + 1, &mut value)?;
-        expectations(&mut trellis, t, &value, &mut ahead)?;
+        expectations(&mut trellis, None, t, &value, &mut ahead)?;
         trellis.weigh(t, &mut weight)?;
         for (state, value) in value.iter_mut().enumerate() {
             let choices = trellis.choices.start[state]..trellis.choices.start[state + 1];

@@ -66,7 +66,8 @@ pub fn information(model: &Model, bound: BoundId, tables: &KernelTables) -> Resu
             let node = at / count * states + trellis.choices.state[at % count] as usize;
             // a node that is not reached may have no policy
             weight[at] = if here[node] == 0.0 { 0.0 } else { here[node] * log_q[at].exp() };
-            flow[trellis.leads_to(at) * rows + trellis.choices.row[at % count] as usize] += weight[at];
+            let (memory, row) = trellis.choices.leads(at / count, at % count);
+            flow[memory * rows + row] += weight[at];
         }
         sums.iter_mut().for_each(|sums| sums.add(&trellis, t, &weight));
         here.fill(0.0);

@@ -9,6 +9,7 @@ mod delay;
 mod enumerate;
 mod environments;
 mod evidence;
+mod exponentials;
 mod improve;
 mod information;
 #[cfg(test)]
@@ -16,14 +17,20 @@ mod information_tests;
 mod listing;
 #[cfg(test)]
 mod look_ahead_tests;
+mod marginal;
+#[cfg(test)]
+mod marginal_tests;
 mod maximise;
 mod memory;
+mod oracle;
 mod place;
 mod policy;
+mod reach;
 mod read;
 mod reverse;
 #[cfg(test)]
 mod reverse_tests;
+mod rows;
 mod smooth;
 mod term;
 #[cfg(test)]
@@ -36,7 +43,9 @@ pub use capacity::{Capacity, StartCapacity, WITHIN, capacity};
 pub use enumerate::{Enumeration, enumerate};
 pub use improve::best_policy;
 pub use information::{OptionInformation, OptionVisits, information};
+pub use marginal::Marginal;
 pub use maximise::{Maximum, Slope, maximise};
+pub use oracle::Oracle;
 pub use policy::Evaluation;
 pub use reverse::ReverseModel;
 pub use smooth::option_posterior;
@@ -73,7 +82,7 @@ pub struct Gap {
     pub auxiliary: f64,
 }
 
-/// Trajectories that are listed at the most, to compare a reverse model with the exact one.
+/// Trajectories that are listed at the most, to sum over the auxiliary variables of each.
 pub const PATHS: usize = 20_000;
 
 /// The exact answers for a bound whose variables are finite. With `policy` (a table for each learned kernel in use) also `L`, its gradient
@@ -84,10 +93,10 @@ pub const PATHS: usize = 20_000;
 pub fn exact(model: &Model, bound: BoundId, policy: Option<&KernelTables>) -> Result<Exact, NotFinite> {
     let environments = Environments::new(model);
     let written = model.bound(bound);
-    let mut trellis = compile(&environments, written, policy, Scope::Prior)?;
-    let log_evidence = number(evidence::log_evidence(&mut trellis)?, "the evidence", &trellis)?;
-    let best_bound = number(best::best_bound(&mut trellis)?, "the best bound", &trellis)?;
-    drop(trellis);
+    let (log_evidence, best_bound) = {
+        let mut oracle = Oracle::within(&environments, bound, policy)?;
+        (oracle.log_evidence()?, oracle.best_bound()?)
+    };
     let Some(tables) = policy else {
         return Ok(Exact { log_evidence, best_bound, evaluation: None, gap: None });
     };
@@ -104,7 +113,7 @@ pub fn exact(model: &Model, bound: BoundId, policy: Option<&KernelTables>) -> Re
     Ok(Exact { log_evidence, best_bound, evaluation: Some(evaluation), gap })
 }
 
-/// Only `L`, its gradient and the marginals, at many tables one after the other: what an ascent needs.
+/// Only `L` or `M` and their gradients, at many tables one after the other: what an ascent needs.
 pub struct Evaluator<'m> {
     environments: Environments<'m>,
     bound: BoundId,
@@ -119,6 +128,16 @@ impl<'m> Evaluator<'m> {
     /// As [`exact`].
     pub fn evaluate(&self, tables: &KernelTables) -> Result<Evaluation, NotFinite> {
         evaluate_with(&self.environments, self.bound, tables)
+    }
+
+    /// The bound with the exact reverse model, `None` where there are more than [`PATHS`] trajectories of all that is not auxiliary.
+    ///
+    /// # Errors
+    /// As [`exact`]; where the action is an auxiliary variable.
+    pub fn marginal(&self, tables: &KernelTables) -> Result<Option<Marginal>, NotFinite> {
+        let mut reverse = ReverseModel::over(&self.environments, self.bound, tables, Scope::Marginal)?;
+        let marginal = marginal::marginal(&mut reverse, tables, PATHS)?;
+        marginal.map(|found| number(found.bound, "the bound", &reverse.trellis).map(|_| found)).transpose()
     }
 }
 

@@ -1,6 +1,7 @@
 //! `L(q)` and `∇L(q)` of given tables: a forward pass of the node probabilities, a backward pass of the values.
 
 use super::best::start;
+use super::reach::Reach;
 use super::term::{Sum, Term};
 use super::trellis::{Trellis, add_unless_impossible};
 use crate::finite::{KernelTable, KernelTables, NotFinite};
@@ -50,14 +51,17 @@ pub(super) fn evaluate(trellis: &mut Trellis<'_>, tables: &KernelTables) -> Resu
         let likelihood = trellis.likelihood.choice.at(t)?;
         let (here, after) = visits[(t - 1) * nodes..].split_at_mut(nodes);
         flow.fill(0.0);
-        for at in 0..points {
-            let node = at / count * states + trellis.choices.state[at % count] as usize;
-            // a node that is not reached may have no policy
-            let weight = if here[node] == 0.0 { 0.0 } else { here[node] * log_q[at].exp() };
-            if weight != 0.0 {
-                let next = if trellis.choices.next.is_empty() { at / count } else { trellis.choices.next[at] as usize };
-                flow[next * rows + trellis.choices.row[at % count] as usize] += weight;
-                expected_log_likelihood += weight * likelihood.get(at).copied().unwrap_or(0.0);
+        // a node that is not reached may have no policy
+        for (node, &visit) in here.iter().enumerate().filter(|(_, visit)| **visit != 0.0) {
+            let (memory, state) = (node / states, node % states);
+            for choice in trellis.choices.start[state]..trellis.choices.start[state + 1] {
+                let at = memory * count + choice;
+                let weight = visit * log_q[at].exp();
+                if weight != 0.0 {
+                    let (next, row) = trellis.choices.leads(memory, choice);
+                    flow[next * rows + row] += weight;
+                    expected_log_likelihood += weight * likelihood.get(at).copied().unwrap_or(0.0);
+                }
             }
         }
         let dynamics = &mut trellis.dynamics[q];
@@ -92,29 +96,36 @@ pub(super) fn evaluate(trellis: &mut Trellis<'_>, tables: &KernelTables) -> Resu
             direct(&part.arrival, t + 1, &visits[t * nodes..(t + 1) * nodes], &mut gradient);
         }
         values[t] = marginal(&value, &visits[t * nodes..(t + 1) * nodes], states);
-        expectations(trellis, t, &value, &mut ahead)?;
+        expectations(trellis, None, t, &value, &mut ahead)?;
         sum_levels(trellis, t, &mut log_q)?;
         trellis.weigh(t, &mut log_p)?;
         let here = &visits[(t - 1) * nodes..t * nodes];
         value.fill(0.0);
-        for at in 0..points {
-            let node = at / count * states + trellis.choices.state[at % count] as usize;
-            let q = log_q[at].exp();
-            weight[at] = if here[node] == 0.0 { 0.0 } else { here[node] * q };
-            if q != 0.0 {
-                let next = if trellis.choices.next.is_empty() { at / count } else { trellis.choices.next[at] as usize };
-                let row = next * rows + trellis.choices.row[at % count] as usize;
-                credit[at] = log_p[at] - log_q[at] + ahead[row];
-                value[node] += q * credit[at];
+        weight.fill(0.0);
+        // where something is remembered, what is not reached counts in no mean value either
+        let counts = |visit: f64| visit != 0.0 || trellis.memories == 1;
+        for (node, (value, &visit)) in value.iter_mut().zip(here).enumerate().filter(|(_, (_, visit))| counts(**visit)) {
+            let (memory, state) = (node / states, node % states);
+            for choice in trellis.choices.start[state]..trellis.choices.start[state + 1] {
+                let at = memory * count + choice;
+                let q = log_q[at].exp();
+                if q != 0.0 {
+                    let (next, row) = trellis.choices.leads(memory, choice);
+                    weight[at] = if visit == 0.0 { 0.0 } else { visit * q };
+                    credit[at] = log_p[at] - log_q[at] + ahead[next * rows + row];
+                    *value += q * credit[at];
+                }
             }
         }
         for part in trellis.parts() {
             direct(&part.choice, t, &weight, &mut gradient);
         }
-        for at in 0..points {
-            // the value of the node as a baseline: it cancels in exact arithmetic
-            let node = at / count * states + trellis.choices.state[at % count] as usize;
-            weight[at] = if weight[at] != 0.0 { weight[at] * (credit[at] - value[node]) } else { 0.0 };
+        // the value of the node as a baseline: it cancels in exact arithmetic
+        for (node, value) in value.iter().enumerate().filter(|(node, _)| here[*node] != 0.0) {
+            let (memory, state) = (node / states, node % states);
+            for at in memory * count + trellis.choices.start[state]..memory * count + trellis.choices.start[state + 1] {
+                weight[at] = if weight[at] != 0.0 { weight[at] * (credit[at] - value) } else { 0.0 };
+            }
         }
         for level in &trellis.levels {
             direct(&level.sum, t, &weight, &mut gradient);
@@ -137,8 +148,15 @@ pub(super) fn evaluate(trellis: &mut Trellis<'_>, tables: &KernelTables) -> Resu
     })
 }
 
-/// `E_q[Λ_t + log p(s'|·) − log q(s'|·) + value(memory, s')]` of every row of the posterior's table, at `memory · rows + row`.
-pub(super) fn expectations(trellis: &mut Trellis<'_>, t: usize, value: &[f64], out: &mut [f64]) -> Result<(), NotFinite> {
+/// `E_q[Λ_t + log p(s'|·) − log q(s'|·) + value(memory, s')]` of every row of the posterior's table, at `memory · rows + row`; of those that are
+/// reached, where it is known which.
+pub(super) fn expectations(
+    trellis: &mut Trellis<'_>,
+    reach: Option<&Reach>,
+    t: usize,
+    value: &[f64],
+    out: &mut [f64],
+) -> Result<(), NotFinite> {
     let states = trellis.states;
     let at = trellis.posterior_dynamics();
     let dynamics = &mut trellis.dynamics[at];
@@ -153,12 +171,11 @@ pub(super) fn expectations(trellis: &mut Trellis<'_>, t: usize, value: &[f64], o
         dynamics.expected_likelihood.clear();
         dynamics.expected_likelihood.extend((0..rows).map(row));
     }
-    for (value, out) in value.chunks(states).zip(out.chunks_mut(rows)) {
-        for (row, out) in out.iter_mut().enumerate() {
-            let entries = sparse.start[row]..sparse.start[row + 1];
-            let next = sparse.column[entries.clone()].iter().zip(&sparse.probability[entries]);
-            *out = dynamics.expected_likelihood[row] + next.map(|(&next, p)| p * value[next as usize]).sum::<f64>();
-        }
+    let everywhere = vec![0; if reach.is_none() { rows } else { 0 }];
+    for (memory, (value, out)) in value.chunks(states).zip(out.chunks_mut(rows)).enumerate() {
+        let reached = reach.map_or(&everywhere[..], |reach| &reach.row[memory * rows..(memory + 1) * rows]);
+        dynamics.rows.sum(&sparse.probability, value, reached, t as u32, out);
+        out.iter_mut().zip(&dynamics.expected_likelihood).for_each(|(out, expected)| *out += expected);
     }
     Ok(())
 }
@@ -173,7 +190,7 @@ fn sum_levels(trellis: &mut Trellis<'_>, t: usize, out: &mut [f64]) -> Result<()
 }
 
 /// Adds to each entry of the current tables that `sum` reads the weight of the points which read it.
-fn direct(sum: &Sum<'_>, slice: usize, weight: &[f64], gradient: &mut BTreeMap<crate::model::KernelId, Vec<f64>>) {
+pub(super) fn direct(sum: &Sum<'_>, slice: usize, weight: &[f64], gradient: &mut BTreeMap<crate::model::KernelId, Vec<f64>>) {
     for term in &sum.terms {
         let Term::Lookup(lookup) = term else { continue };
         let Some(gradient) = gradient.get_mut(&lookup.kernel).filter(|_| !lookup.previous && lookup.standing.slices.contains(&slice))
@@ -191,7 +208,7 @@ fn direct(sum: &Sum<'_>, slice: usize, weight: &[f64], gradient: &mut BTreeMap<c
 }
 
 /// The current kernels that the bound reads.
-fn used<'a>(trellis: &'a Trellis<'_>) -> impl Iterator<Item = crate::model::KernelId> + 'a {
+pub(super) fn used<'a>(trellis: &'a Trellis<'_>) -> impl Iterator<Item = crate::model::KernelId> + 'a {
     trellis.sums().flat_map(|sum| &sum.terms).filter_map(|term| match term {
         Term::Lookup(lookup) if !lookup.previous => Some(lookup.kernel),
         Term::Lookup(_) | Term::Exponent(_) | Term::InPlace(_) | Term::Fixed { .. } | Term::Presence { .. } => None,
@@ -199,7 +216,7 @@ fn used<'a>(trellis: &'a Trellis<'_>) -> impl Iterator<Item = crate::model::Kern
 }
 
 /// From `∂L/∂log q(o|c)` to `∂L/∂logit`: `g_o − q(o|c) Σ g`.
-fn through_softmax(table: &KernelTable, gradient: &mut [f64]) {
+pub(super) fn through_softmax(table: &KernelTable, gradient: &mut [f64]) {
     for (row, log_q) in gradient.chunks_mut(table.outcomes).zip(table.log_probability.chunks(table.outcomes)) {
         let sum: f64 = row.iter().sum();
         row.iter_mut().zip(log_q).for_each(|(g, log_q)| *g -= log_q.exp() * sum);

@@ -11,47 +11,59 @@ use crate::model::{BoundId, Model};
 use std::collections::BTreeMap;
 
 pub struct ReverseModel<'m> {
-    trellis: Trellis<'m>,
+    pub(super) trellis: Trellis<'m>,
     /// By choice: which joint value, within its state, the variables have that are not auxiliary.
-    group: Vec<u32>,
-    log_q: Vec<f64>,
+    pub(super) group: Vec<u32>,
+    /// By `memory · choices + choice`, of the slice that was prepared last.
+    pub(super) log_q: Vec<f64>,
 }
 
 /// A trajectory so far, and what is known of its auxiliary variables.
 #[derive(Clone)]
-struct Path {
-    probability: f64,
-    state: usize,
+pub(super) struct Path {
+    pub probability: f64,
+    pub state: usize,
     /// `log q` of what was drawn in its steps, auxiliary variables summed over.
-    log_q: f64,
+    pub log_q: f64,
     /// By memory, in order.
-    hidden: BTreeMap<u32, Hidden>,
+    pub hidden: BTreeMap<u32, Hidden>,
 }
 
 /// The auxiliary variables that lead to a memory.
 #[derive(Clone, Copy, Default)]
-struct Hidden {
+pub(super) struct Hidden {
     /// `q(memory | x so far)`
-    weight: f64,
+    pub weight: f64,
     /// `weight · E[log q(x, o) − log q̃(o|x) | memory, x so far]`
     log_ratio: f64,
 }
 
 /// What a path does next.
-struct Step {
-    probability: f64,
-    row: usize,
-    log_q: f64,
-    hidden: BTreeMap<u32, Hidden>,
+pub(super) struct Step {
+    pub group: u32,
+    pub probability: f64,
+    pub row: usize,
+    pub log_q: f64,
+    pub hidden: BTreeMap<u32, Hidden>,
 }
 
 impl<'m> ReverseModel<'m> {
     /// # Errors
     /// As [`super::exact`]; where the action is an auxiliary variable.
     pub fn new(model: &'m Model, bound: BoundId, tables: &'m KernelTables) -> Result<ReverseModel<'m>, NotFinite> {
-        let environments = Environments::new(model);
-        let trellis = compile(&environments, model.bound(bound), Some(tables), Scope::Posterior)?;
-        let auxiliary = auxiliary_variables(model.bound(bound));
+        ReverseModel::over(&Environments::new(model), bound, tables, Scope::Posterior)
+    }
+
+    /// Over all that the posterior draws.
+    pub(super) fn over(
+        environments: &Environments<'m>,
+        bound: BoundId,
+        tables: &'m KernelTables,
+        scope: Scope,
+    ) -> Result<ReverseModel<'m>, NotFinite> {
+        let written = environments.model.bound(bound);
+        let trellis = compile(environments, written, Some(tables), scope)?;
+        let auxiliary = auxiliary_variables(written);
         let choices = &trellis.choices;
         let seen: Vec<usize> = (0..choices.variables.len()).filter(|&at| !auxiliary.contains(&choices.variables[at])).collect();
         let mut group = Vec::with_capacity(choices.count());
@@ -77,18 +89,7 @@ impl<'m> ReverseModel<'m> {
     pub fn divergence(&mut self, limit: usize) -> Result<Option<f64>, NotFinite> {
         let mut paths = self.starts();
         for t in 1..=self.trellis.horizon {
-            self.prepare(t)?;
-            let mut next = Vec::new();
-            for path in &paths {
-                for step in self.steps(path) {
-                    for (state, probability) in self.successors(step.row) {
-                        next.push(self.arrive(path.probability * step.probability * probability, state, &step));
-                    }
-                }
-                if next.len() > limit {
-                    return Ok(None);
-                }
-            }
+            let Some(next) = self.after(t, &paths, limit)? else { return Ok(None) };
             paths = next;
         }
         Ok(Some(paths.iter().map(|path| path.probability * path.divergence()).sum()))
@@ -116,7 +117,25 @@ impl<'m> ReverseModel<'m> {
         Ok(paths.iter().map(Path::divergence).collect())
     }
 
-    fn starts(&self) -> Vec<Path> {
+    /// All that goes on from `paths`, which have come to slice `t`: path by path, step by step, in the order of the successors; `None` where
+    /// that is more than `limit`.
+    pub(super) fn after(&mut self, t: usize, paths: &[Path], limit: usize) -> Result<Option<Vec<Path>>, NotFinite> {
+        self.prepare(t)?;
+        let mut next = Vec::new();
+        for path in paths {
+            for step in self.steps(path) {
+                for (state, probability) in self.successors(step.row) {
+                    next.push(self.arrive(path.probability * step.probability * probability, state, &step));
+                }
+            }
+            if next.len() > limit {
+                return Ok(None);
+            }
+        }
+        Ok(Some(next))
+    }
+
+    pub(super) fn starts(&self) -> Vec<Path> {
         let initial = &self.trellis.dynamics[self.trellis.posterior_dynamics()].initial;
         let hidden = BTreeMap::from([(self.trellis.first_memory as u32, Hidden { weight: 1.0, log_ratio: 0.0 })]);
         let start = |(state, &probability): (usize, &f64)| Path { probability, state, log_q: 0.0, hidden: hidden.clone() };
@@ -124,7 +143,7 @@ impl<'m> ReverseModel<'m> {
     }
 
     /// Evaluates the terms of slice `t` and of the nodes after it.
-    fn prepare(&mut self, t: usize) -> Result<(), NotFinite> {
+    pub(super) fn prepare(&mut self, t: usize) -> Result<(), NotFinite> {
         self.log_q.fill(0.0);
         for level in &mut self.trellis.levels {
             add_unless_impossible(&mut self.log_q, level.sum.at(t)?);
@@ -135,7 +154,7 @@ impl<'m> ReverseModel<'m> {
     }
 
     /// All that a path can do next, in the order of the choices, with the filter one step on.
-    fn steps(&self, path: &Path) -> Vec<Step> {
+    pub(super) fn steps(&self, path: &Path) -> Vec<Step> {
         let choices = &self.trellis.choices;
         let (from, to) = (choices.start[path.state], choices.start[path.state + 1]);
         let mut steps: BTreeMap<u32, Step> = BTreeMap::new();
@@ -147,8 +166,9 @@ impl<'m> ReverseModel<'m> {
                 if q == 0.0 {
                     continue;
                 }
-                let new = || Step { probability: 0.0, row: choices.row[choice] as usize, log_q: path.log_q, hidden: BTreeMap::new() };
-                let step = steps.entry(self.group[choice]).or_insert_with(new);
+                let (group, row) = (self.group[choice], choices.row[choice] as usize);
+                let new = || Step { group, probability: 0.0, row, log_q: path.log_q, hidden: BTreeMap::new() };
+                let step = steps.entry(group).or_insert_with(new);
                 let next = if choices.next.is_empty() { memory } else { choices.next[at] };
                 let after = step.hidden.entry(next).or_default();
                 let weight = hidden.weight * q;
@@ -157,7 +177,8 @@ impl<'m> ReverseModel<'m> {
                 after.log_ratio += q * hidden.log_ratio + weight * (log_q - latest(&self.trellis.auxiliary.choice, at));
             }
         }
-        let mut steps: Vec<Step> = steps.into_values().filter(|step| step.probability > 0.0).collect();
+        // what is not a number stays, to be told
+        let mut steps: Vec<Step> = steps.into_values().filter(|step| step.probability != 0.0).collect();
         for step in &mut steps {
             step.log_q += step.probability.ln();
             for hidden in step.hidden.values_mut() {

@@ -53,8 +53,8 @@ pub fn option_posterior(
             for choice in trellis.choices.start[state]..trellis.choices.start[state + 1] {
                 let at = memory * count + choice;
                 let probability = log_q[at].exp();
-                if probability > 0.0 && trellis.choices.row[choice] as usize == state * table.actions + action {
-                    let next = trellis.leads_to(at);
+                let (next, row) = trellis.choices.leads(memory, choice);
+                if probability > 0.0 && row == state * table.actions + action {
                     after[next] += filter * probability;
                     here.push(Edge { option: numbers[at], from: memory, next, filter, probability });
                 }

@@ -205,12 +205,8 @@ impl<'m> Sum<'m> {
 
     /// The values at a slice, by point.
     pub fn at(&mut self, slice: usize) -> Result<&[f64], NotFinite> {
-        if self.timed.is_empty() {
-            return Ok(&self.stationary);
-        }
-        let stands_as = |term: &Term<'_>, other: usize| !term.reads_time() && term.stands_at(slice) == term.stands_at(other);
-        if self.latest.is_some_and(|other| self.timed.iter().all(|&at| stands_as(&self.terms[at], other))) {
-            return Ok(&self.values);
+        if !self.changes(slice) {
+            return Ok(self.latest());
         }
         self.latest = Some(slice);
         self.values.copy_from_slice(&self.stationary);
@@ -220,6 +216,12 @@ impl<'m> Sum<'m> {
             }
         }
         Ok(&self.values)
+    }
+
+    /// The values at a slice are not those that [`Sum::latest`] has.
+    pub fn changes(&self, slice: usize) -> bool {
+        let stands_as = |term: &Term<'_>, other: usize| !term.reads_time() && term.stands_at(slice) == term.stands_at(other);
+        !self.timed.is_empty() && !self.latest.is_some_and(|other| self.timed.iter().all(|&at| stands_as(&self.terms[at], other)))
     }
 
     /// What [`Sum::at`] said last.

@@ -251,6 +251,34 @@ fn exponents_that_change_with_the_time_and_stand_at_one_step() {
 }
 
 #[test]
+fn nodes_that_are_hundreds_of_nats_apart() {
+    // seen from the end of the walk, whatever a row at its start leads to is below the smallest number
+    let posterior = "a[t] ~ pi(s[t])";
+    let pi = "kernel pi(a | s) = Categorical(logits = table(s))";
+    for (likelihood, start) in [("R[t] ~ exp(500 * r[t])", "Delta(0)"), ("R[t] ~ exp(300 * t * r[t] - 900 * s[t+1])", "Uniform")] {
+        let text = walk(pi, "a[t] ~ Uniform", posterior, likelihood, "").replace("Categorical(probs = [0.5, 0.3, 0.2, 0])", start);
+        let model = read(&text);
+        let tables = random_logits(&model, 3);
+        let judge = super::enumerate(&model, BOUND, &tables, 1_000_000).unwrap();
+        let answers = exact(&model, BOUND, Some(&tables)).unwrap();
+        assert!(judge.log_evidence < -700.0, "{judge:?}");
+        assert!((judge.log_evidence / answers.log_evidence - 1.0).abs() < 1e-13, "{judge:?} {}", answers.log_evidence);
+        assert!(answers.best_bound <= answers.log_evidence + 1e-9 && judge.bound <= answers.best_bound, "{judge:?} {}", answers.best_bound);
+    }
+}
+
+#[test]
+fn a_likelihood_of_where_a_step_leads_under_a_prior_of_the_state() {
+    agree(&walk(
+        "kernel pi(a | s) = Categorical(logits = table(s))",
+        "a[t] ~ Categorical(probs = if s[t] == 1 then [0.5, 0.5] else [0.3, 0.7])",
+        "a[t] ~ pi(s[t])",
+        "R[t] ~ exp(alpha * r[t] - 2 * s[t+1])",
+        "",
+    ));
+}
+
+#[test]
 fn a_prior_that_is_the_frozen_policy_or_a_written_distribution() {
     let pi = "kernel pi(a | s) = Categorical(logits = table(s))";
     agree(&walk(pi, "a[t] ~ previous pi(s[t])", "a[t] ~ pi(s[t])", "R[t] ~ exp(alpha * r[t])", ""));

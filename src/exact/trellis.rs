@@ -6,6 +6,7 @@
 //! table, or at the node it arrives in.
 
 use super::read::Points;
+use super::rows::Rows;
 use super::term::Sum;
 use crate::finite::{Environment, NotFinite};
 use crate::model::VariableId;
@@ -50,6 +51,7 @@ pub(super) struct Dynamics<'m> {
     /// By state.
     pub initial: Vec<f64>,
     pub table: Rc<Environment>,
+    pub rows: Rows,
     /// Likelihood at an entry of the table.
     pub likelihood: Sum<'m>,
     /// By row, what the posterior expects of the likelihood (and the log-ratio) in one step; filled when it is first needed.
@@ -82,6 +84,15 @@ pub(super) struct Level<'m> {
     pub parent: Vec<u32>,
 }
 
+impl Choices {
+    /// The memory and the row that a choice leads to.
+    #[inline]
+    pub fn leads(&self, memory: usize, choice: usize) -> (usize, usize) {
+        let next = if self.next.is_empty() { memory } else { self.next[memory * self.row.len() + choice] as usize };
+        (next, self.row[choice] as usize)
+    }
+}
+
 impl Level<'_> {
     pub fn is_free(&self, slice: usize) -> bool {
         self.free.iter().any(|slices| slices.contains(&slice))
@@ -102,11 +113,6 @@ impl<'m> Trellis<'m> {
         self.memories * self.states
     }
 
-    /// The memory after the choice at `memory · choices + choice`.
-    pub fn leads_to(&self, at: usize) -> usize {
-        if self.choices.next.is_empty() { at / self.choices.count() } else { self.choices.next[at] as usize }
-    }
-
     /// Adds the arrival terms of slice `slice` (from 2) to the values of its nodes.
     pub fn arrive(&mut self, slice: usize, values: &mut [f64]) -> Result<(), NotFinite> {
         for part in [&mut self.prior, &mut self.auxiliary, &mut self.likelihood] {
@@ -122,6 +128,11 @@ impl<'m> Trellis<'m> {
             add_unless_impossible(out, part.choice.at(slice)?);
         }
         Ok(())
+    }
+
+    /// [`Trellis::weigh`] would give other numbers than the last time.
+    pub fn weighs_anew(&self, slice: usize) -> bool {
+        self.parts().into_iter().any(|part| part.choice.changes(slice))
     }
 
     pub fn parts(&self) -> [&Part<'m>; 3] {

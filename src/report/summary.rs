@@ -59,6 +59,9 @@ pub struct ExactSummary {
     /// The greatest bound that the parameters of the model's own kernels were found to reach, where it was sought.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub family_bound: Option<f64>,
+    /// The same with the exact reverse model in the place of the model's own, where there is one and few enough trajectories to sum over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub family_bound_exact_reverse: Option<f64>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub policy: Option<PolicySummary>,
 }
@@ -75,11 +78,14 @@ pub struct PolicySummary {
 }
 
 /// The parts of `log p(R̂) − L(q)`, each at least 0. Where the best policy of the family is not sought, or the evidence moves with its parameters,
-/// `family` is absent and `optimisation` holds both. Standard errors are there where trajectories were drawn, being too many to list.
+/// `family` is absent and `optimisation` holds both. With a reverse model and too many trajectories to list, `family_at_most` says that `family` is an
+/// upper limit and `optimisation` a lower one. Standard errors are there where trajectories were drawn, being too many to list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Gap {
     pub dynamics: f64,
     pub family: Option<f64>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub family_at_most: bool,
     pub optimisation: f64,
     pub auxiliary: f64,
     #[serde(skip_serializing_if = "Option::is_none")]

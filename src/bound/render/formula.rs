@@ -27,6 +27,21 @@ pub fn step(derivation: &BoundDerivation, step: &Step) -> (Math, Math) {
     }
 }
 
+/// Which constant a step sets apart: the formula stays what it was.
+pub fn set_apart(derivation: &BoundDerivation, step: &Step) -> Option<String> {
+    let Change::Terms { added, .. } = &step.change else { return None };
+    let [added] = added[..] else { return None };
+    let TermKind::Constant { name, .. } = &derivation.drafts[added.0 as usize].kind else { return None };
+    Some(format!(" is set apart as a constant: {name}"))
+}
+
+/// What has to be known beside the formula of the bound: its constants that are not.
+pub fn known_up_to(derivation: &BoundDerivation) -> Option<String> {
+    let unknown = derivation.terms.iter().filter_map(|term| term.kind.unknown_constant());
+    let names: Vec<&str> = unknown.collect();
+    (!names.is_empty()).then(|| format!("known up to {}, which is not known and does not depend on what is maximised", names.join(" and ")))
+}
+
 /// The gradient in each group of parameters: `∇L = E_q[ Σ_t ∇log q · ( … − b ) + … ]` of the kernels', then that of each learned distribution over
 /// weights with the reparameterisation that it passes through.
 pub fn gradients(derivation: &BoundDerivation) -> Vec<Math> {

@@ -3,7 +3,7 @@
 use super::Detail;
 use super::formula;
 use super::greek::GREEK;
-use super::lines::{Line, Piece, Size, lines, size};
+use super::lines::{Line, Page, Piece, Size, lines, size};
 use crate::bound::derivation::Derivation;
 use crate::bound::math::Math;
 
@@ -24,13 +24,18 @@ pub fn latex(derivation: &Derivation, detail: Detail) -> String {
             out.push_str("\\begin{enumerate}\n");
             for step in &bound.steps {
                 let (before, after) = formula::step(bound, step);
-                let rows = lines(&Math::row([before, formula::relation(step.relation), after]), WIDTH - LIST);
+                let told = match formula::set_apart(bound, step) {
+                    Some(words) => Math::row([before, Math::Word(words)]),
+                    None => Math::row([before, formula::relation(step.relation), after]),
+                };
+                let rows = lines(&told, Page::set(WIDTH - LIST));
                 out.push_str(&format!("\\item {}\n{}", escape(step.rule.name()), display(&rows)));
             }
             out.push_str("\\end{enumerate}\n");
         }
-        let formulas = std::iter::once(formula::bound(bound)).chain(formula::gradients(bound));
-        let rows: Vec<Line> = formulas.flat_map(|formula| lines(&formula, WIDTH)).collect();
+        let bounds = std::iter::once(formula::bound(bound)).chain(formula::known_up_to(bound).map(Math::Word));
+        let formulas = bounds.chain(formula::gradients(bound));
+        let rows: Vec<Line> = formulas.flat_map(|formula| lines(&formula, Page::set(WIDTH))).collect();
         out.push_str(&display(&rows));
     }
     out

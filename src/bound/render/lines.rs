@@ -39,12 +39,30 @@ struct Link {
     before: Option<usize>,
 }
 
-/// The lines of a formula; each at most `width` em wide where its signs allow that.
-pub fn lines(math: &Math, width: f64) -> Vec<Line> {
+/// What lines are set on. Widths are in one unit.
+#[derive(Clone, Copy)]
+pub struct Page {
+    pub width: f64,
+    /// One level of [`Line::indent`].
+    pub indent: f64,
+    /// A left side of at most so much stays with what follows, where that is broken anyway.
+    pub short: f64,
+    pub piece: fn(&Piece) -> f64,
+}
+
+impl Page {
+    /// Of a paper or a browser, in em.
+    pub fn set(width: f64) -> Page {
+        Page { width, indent: 1.0, short: 10.0, piece: piece_width }
+    }
+}
+
+/// The lines of a formula; each fits on the page where its signs allow that.
+pub fn lines(math: &Math, page: Page) -> Vec<Line> {
     let mut links = Vec::new();
     flatten(math, 0, &mut links);
     let mut lines = Vec::new();
-    broken(&links, 0, 0, width, &mut lines);
+    page.broken(&links, 0, (0, 1), &mut lines);
     lines
 }
 
@@ -114,31 +132,31 @@ pub fn size(body: &Math) -> Size {
     }
 }
 
-/// A left side of at most so many em stays with what follows, where that is broken anyway.
-const SHORT: f64 = 10.0;
-
-/// Breaks at the outermost signs from `depth` on, fills lines with what lies between, and breaks what is still too long further in.
-fn broken(links: &[Link], depth: usize, indent: usize, width: f64, lines: &mut Vec<Line>) {
-    let total = |links: &[Link]| links.iter().map(|link| piece_width(&link.piece)).sum::<f64>();
-    let outermost = links.iter().skip(1).filter_map(|link| link.before).filter(|before| *before >= depth).min();
-    let (false, Some(outermost)) = (total(links) + indent as f64 <= width, outermost) else {
-        lines.push(Line { indent, pieces: links.iter().map(|link| link.piece.clone()).collect() });
-        return;
-    };
-    let cuts = (1..links.len()).filter(|at| links[*at].before == Some(outermost)).chain([links.len()]);
-    let (mut start, mut end, mut own) = (0, 0, indent);
-    for cut in cuts {
-        let fits = total(&links[start..cut]) + own as f64 <= width;
-        let breaks_anyway = total(&links[end..cut]) + own as f64 + 1.0 > width;
-        let stays = outermost == 0 && total(&links[start..end]) <= SHORT && breaks_anyway;
-        if end > start && !fits && !stays {
-            broken(&links[start..end], outermost + 1, own, width, lines);
-            start = end;
-            own = indent + 1;
+impl Page {
+    /// Breaks at the outermost signs from `depth` on, fills lines with what lies between, and breaks what is still too long further in. The first
+    /// line stands at `indent`, those after it at `rest`.
+    fn broken(&self, links: &[Link], depth: usize, (indent, rest): (usize, usize), lines: &mut Vec<Line>) {
+        let total = |links: &[Link]| links.iter().map(|link| (self.piece)(&link.piece)).sum::<f64>();
+        let fits = |links: &[Link], indent: usize| total(links) + indent as f64 * self.indent <= self.width;
+        let outermost = links.iter().skip(1).filter_map(|link| link.before).filter(|before| *before >= depth).min();
+        let (false, Some(outermost)) = (fits(links, indent), outermost) else {
+            lines.push(Line { indent, pieces: links.iter().map(|link| link.piece.clone()).collect() });
+            return;
+        };
+        let cuts = (1..links.len()).filter(|at| links[*at].before == Some(outermost)).chain([links.len()]);
+        let (mut start, mut end, mut own) = (0, 0, indent);
+        for cut in cuts {
+            let stays = outermost == 0 && total(&links[start..end]) <= self.short && !fits(&links[end..cut], own + 1);
+            if end > start && !fits(&links[start..cut], own) && !stays {
+                self.broken(&links[start..end], outermost + 1, (own, rest + 1), lines);
+                start = end;
+                own = rest;
+            }
+            end = cut;
         }
-        end = cut;
+        let after = if start == 0 { rest } else { rest + 1 };
+        self.broken(&links[start..end], outermost + 1, (own, after), lines);
     }
-    broken(&links[start..end], outermost + 1, own, width, lines);
 }
 
 fn piece_width(piece: &Piece) -> f64 {
@@ -190,12 +208,16 @@ mod tests {
         let sum = |left: &str| Math::row([Math::name(left), Math::Sign("="), term("three"), Math::Sign("+"), inner.clone()]);
         let starts = |lines: &[Line]| lines.iter().map(|line| line.pieces[0].clone()).collect::<Vec<_>>();
         let (name, sign) = (|name| Piece::Math(Math::name(name)), |sign| Piece::Math(Math::Sign(sign)));
-        assert_eq!(lines(&sum("L"), 100.0).len(), 1);
-        assert_eq!(starts(&lines(&sum("a long left side"), 20.0)), [name("a long left side"), sign("=")]);
+        assert_eq!(lines(&sum("L"), Page::set(100.0)).len(), 1);
+        assert_eq!(starts(&lines(&sum("a long left side"), Page::set(20.0))), [name("a long left side"), sign("=")]);
         // the right side does not fit on a line of its own: a short left side stays with it
-        assert_eq!(starts(&lines(&sum("L"), 14.0)), [name("L"), sign("+")]);
-        let three = lines(&sum("L"), 8.0);
+        assert_eq!(starts(&lines(&sum("L"), Page::set(14.0))), [name("L"), sign("+")]);
+        let three = lines(&sum("L"), Page::set(8.0));
         assert_eq!(starts(&three), [name("L"), sign("+"), sign("−")]);
-        assert_eq!(three.iter().map(|line| line.indent).collect::<Vec<_>>(), [0, 1, 2]);
+        let indents = |lines: &[Line]| lines.iter().map(|line| line.indent).collect::<Vec<_>>();
+        assert_eq!(indents(&three), [0, 1, 2]);
+        // what goes on with the first summand stands deeper than the second
+        let first = Math::row([inner.clone(), Math::Sign("+"), term("three")]);
+        assert_eq!(indents(&lines(&first, Page::set(6.0))), [0, 2, 1]);
     }
 }

@@ -3,7 +3,7 @@
 use super::Detail;
 use super::formula;
 use super::greek::GREEK;
-use super::lines::{Line, Piece, Size, lines, size};
+use super::lines::{Line, Page, Piece, Size, lines, size};
 use crate::bound::derivation::Derivation;
 use crate::bound::math::Math;
 
@@ -22,15 +22,19 @@ pub fn mathml(derivation: &Derivation, detail: Detail) -> String {
             out.push_str("<ol>\n");
             for step in &bound.steps {
                 let (before, after) = formula::step(bound, step);
-                let after = Math::row([formula::relation(step.relation), after]);
-                let before: String = lines(&before, WIDTH).iter().map(|line| row(line, "")).collect();
-                let after: String = lines(&after, WIDTH).iter().map(|line| row(line, " class=\"changed\"")).collect();
+                let after = match formula::set_apart(bound, step) {
+                    Some(words) => Math::Word(words),
+                    None => Math::row([formula::relation(step.relation), after]),
+                };
+                let before: String = lines(&before, Page::set(WIDTH)).iter().map(|line| row(line, "")).collect();
+                let after: String = lines(&after, Page::set(WIDTH)).iter().map(|line| row(line, " class=\"changed\"")).collect();
                 out.push_str(&format!("<li><code>{}</code>\n{}</li>\n", step.rule.name(), display(&(before + &after))));
             }
             out.push_str("</ol>\n");
         }
-        let formulas = std::iter::once(formula::bound(bound)).chain(formula::gradients(bound));
-        let rows = formulas.flat_map(|formula| lines(&formula, WIDTH));
+        let bounds = std::iter::once(formula::bound(bound)).chain(formula::known_up_to(bound).map(Math::Word));
+        let formulas = bounds.chain(formula::gradients(bound));
+        let rows = formulas.flat_map(|formula| lines(&formula, Page::set(WIDTH)));
         out.push_str(&display(&rows.map(|line| row(&line, "")).collect::<String>()));
         out.push_str("</section>\n");
     }

@@ -2,11 +2,16 @@
 
 use super::Detail;
 use super::formula;
-use crate::bound::derivation::{BoundDerivation, Change, Derivation, MeanField, Relation, Sign, TermId, TermKind};
+use super::lines::{Page, Piece, lines};
+use crate::bound::derivation::{BoundDerivation, Change, Derivation, MeanField, Sign, TermId, TermKind};
 use crate::bound::math::Math;
 use std::fmt::Write as _;
 
-/// The whole derivation as text: the bound, its terms, what cancelled, the gradient, and (with [`Detail::Steps`]) every step.
+/// Columns of a line, where the signs of its formula allow that.
+const WIDTH: usize = 100;
+
+/// The whole derivation as text: the bound, its terms, what cancelled, the gradient, and (with [`Detail::Steps`]) every step. Long formulas are
+/// broken before their signs.
 pub fn text(derivation: &Derivation, detail: Detail) -> String {
     let mut out = String::new();
     for (number, bound) in derivation.bounds.iter().enumerate() {
@@ -25,7 +30,10 @@ fn write_bound(out: &mut String, model: &str, bound: &BoundDerivation, detail: D
     };
     line(out, &title);
     line(out, "");
-    line(out, &format!("  {}", plain(&formula::bound(bound))));
+    display(out, "  ", &formula::bound(bound), "");
+    if let Some(what) = formula::known_up_to(bound) {
+        line(out, &format!("  {what}"));
+    }
     line(out, "");
 
     line(out, "terms, in nats");
@@ -35,7 +43,7 @@ fn write_bound(out: &mut String, model: &str, bound: &BoundDerivation, detail: D
             TermKind::Constant { name, .. } => format!("    (a constant: {name})"),
             _ => String::new(),
         };
-        line(out, &format!("  {}. {} {}{constant}", number + 1, sign_text(sign), plain(&math)));
+        display(out, &format!("  {}. {} ", number + 1, sign_text(sign)), &math, &constant);
     }
     if !bound.cancelled.is_empty() {
         line(out, "");
@@ -64,18 +72,16 @@ fn write_steps(out: &mut String, bound: &BoundDerivation) {
     line(out, "derivation (the changed terms stand between « and »)");
     for (number, step) in bound.steps.iter().enumerate() {
         let (before, after) = formula::step(bound, step);
-        let relation = match step.relation {
-            Relation::Equal => "=",
-            Relation::AtLeast => "≥",
-            Relation::Approximately => "≈",
+        let label = format!("{:>4}. {:<13} ", number + 1, step.rule.name());
+        let changed = |formula: Math| match &step.change {
+            Change::Terms { removed, .. } if !removed.is_empty() => Math::row([Math::Mark("«"), formula, Math::Mark("»")]),
+            Change::Terms { .. } | Change::Shape { .. } => formula,
         };
-        let label = format!("{:>4}. {:<13}", number + 1, step.rule.name());
-        match &step.change {
-            Change::Terms { removed, .. } if !removed.is_empty() => {
-                line(out, &format!("{label} «{}» {relation} «{}»", plain(&before), plain(&after)));
-            }
-            Change::Terms { .. } | Change::Shape { .. } => line(out, &format!("{label} {} {relation} {}", plain(&before), plain(&after))),
-        }
+        let told = match formula::set_apart(bound, step) {
+            Some(words) => Math::row([changed(before), Math::Word(words)]),
+            None => Math::row([changed(before), formula::relation(step.relation), changed(after)]),
+        };
+        display(out, &label, &told, "");
     }
 }
 
@@ -83,7 +89,7 @@ fn write_gradient(out: &mut String, bound: &BoundDerivation) {
     let gradient = &bound.gradient;
     line(out, "gradient");
     for formula in formula::gradients(bound) {
-        line(out, &format!("  {}", plain(&formula)));
+        display(out, "  ", &formula, "");
     }
     for score in &gradient.scores {
         let density = plain(&bound.notation.density(score.factor).at("t", 0));
@@ -133,6 +139,48 @@ fn line(out: &mut String, text: &str) {
     writeln!(out, "{text}").expect("a string can be written to");
 }
 
+/// A formula after `label` and before `remark`, in lines under each other where one is too long.
+fn display(out: &mut String, label: &str, math: &Math, remark: &str) {
+    let left = columns(label);
+    let page = Page { width: (WIDTH - left) as f64, indent: INDENT as f64, short: 24.0, piece: |piece| columns(&show(piece)) as f64 };
+    let rows = lines(math, page);
+    for (number, row) in rows.iter().enumerate() {
+        let mut text = String::new();
+        row.pieces.iter().for_each(|piece| put(&mut text, piece));
+        let before = if number == 0 { label.to_owned() } else { " ".repeat(left + INDENT * row.indent) };
+        let after = if number + 1 == rows.len() { remark } else { "" };
+        // a sign at the beginning of a line has no space before it
+        line(out, &format!("{before}{}{after}", text.trim()));
+    }
+}
+
+/// Of one level of a broken formula.
+const INDENT: usize = 4;
+
+fn columns(text: &str) -> usize {
+    text.chars().count()
+}
+
+fn show(piece: &Piece) -> String {
+    let mut out = String::new();
+    put(&mut out, piece);
+    out
+}
+
+fn put(out: &mut String, piece: &Piece) {
+    match piece {
+        Piece::Math(math) => write(out, math),
+        Piece::Sum { under, over } => write_sum(out, under, over.as_ref()),
+        Piece::OpenExpectation => out.push_str("E_q[ "),
+        Piece::CloseExpectation => out.push_str(" ]"),
+        Piece::Open(_) => {
+            close_up(out);
+            out.push_str("( ");
+        }
+        Piece::Close(_) => out.push_str(" )"),
+    }
+}
+
 /// A formula on one line.
 pub fn plain(math: &Math) -> String {
     let mut out = String::new();
@@ -176,9 +224,7 @@ fn write(out: &mut String, math: &Math) {
             to.iter().for_each(|part| write(out, part));
         }
         Math::Sum { under, over, body } => {
-            out.push_str("Σ_{");
-            write_limits(out, under, over.as_deref());
-            out.push_str("} ");
+            write_sum(out, under, over.as_deref());
             write(out, body);
         }
         Math::Expectation(body) => {
@@ -188,10 +234,7 @@ fn write(out: &mut String, math: &Math) {
         }
         Math::Round(body) => {
             let inner = plain(body);
-            // `log p( … )` would read as a product: a bracket closes up to what it belongs to
-            while out.ends_with(' ') && (out.ends_with("log ") || out.ends_with("exp ")) {
-                out.pop();
-            }
+            close_up(out);
             let roomy = inner.contains("Σ_") || body_is_sum(body);
             out.push_str(if roomy { "( " } else { "(" });
             out.push_str(&inner);
@@ -233,6 +276,19 @@ fn write(out: &mut String, math: &Math) {
             }
         },
     }
+}
+
+/// `log p( … )` would read as a product: a bracket closes up to what it belongs to.
+fn close_up(out: &mut String) {
+    while out.ends_with(' ') && (out.ends_with("log ") || out.ends_with("exp ")) {
+        out.pop();
+    }
+}
+
+fn write_sum(out: &mut String, under: &Math, over: Option<&Math>) {
+    out.push_str("Σ_{");
+    write_limits(out, under, over);
+    out.push_str("} ");
 }
 
 /// `t=1..T, live`
