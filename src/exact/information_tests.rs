@@ -135,6 +135,18 @@ fn kept(pick: &str) -> Model {
     )
 }
 
+fn drawn_once() -> Model {
+    read(&walk(
+        "option o : 2
+         kernel pick(o | s) = Categorical(logits = table(s))
+         kernel pi(a | s, o) = Categorical(logits = table(s, o))",
+        "o[1] ~ Uniform; a[t] ~ Uniform",
+        "o[1] ~ pick(s[1]); a[t] ~ pi(s[t], o[1])",
+        "R[t] ~ exp(alpha * r[t])",
+        "",
+    ))
+}
+
 #[test]
 fn options_drawn_at_each_step() {
     for pick in
@@ -150,15 +162,7 @@ fn options_drawn_at_each_step() {
 
 #[test]
 fn options_drawn_once() {
-    let model = read(&walk(
-        "option o : 2
-         kernel pick(o | s) = Categorical(logits = table(s))
-         kernel pi(a | s, o) = Categorical(logits = table(s, o))",
-        "o[1] ~ Uniform; a[t] ~ Uniform",
-        "o[1] ~ pick(s[1]); a[t] ~ pi(s[t], o[1])",
-        "R[t] ~ exp(alpha * r[t])",
-        "",
-    ));
+    let model = drawn_once();
     for seed in 0..3 {
         let told = judge(&model, &random_logits(&model, seed), true);
         assert!(told.end.unwrap() > 0.01 && told.visits.ends.iter().all(|&ends| ends == 0.0), "{told:?}");
@@ -174,20 +178,22 @@ fn a_model_without_options_tells_nothing() {
 /// `q(o[t] | s, a)` of every trajectory, from the list of all.
 #[test]
 fn the_posterior_over_options_of_each_trajectory() {
-    let model = kept("kernel pick(o | s, last: o?) = Categorical(logits = table(s, last))");
-    let tables = random_logits(&model, 4);
-    type Walk = (Vec<usize>, Vec<usize>);
-    let mut by_walk: BTreeMap<Walk, Vec<[f64; 2]>> = BTreeMap::new();
-    for Episode { probability, states, options, actions } in episodes(&model, &tables, false) {
-        let rows = by_walk.entry((states, actions)).or_insert_with(|| vec![[0.0; 2]; options.len()]);
-        options.iter().enumerate().for_each(|(t, &o)| rows[t][o] += probability);
-    }
-    assert!(by_walk.len() > 50);
-    for ((states, actions), rows) in by_walk {
-        let found = option_posterior(&model, BOUND, &tables, variable(&model, Role::Option), (&states, &actions)).unwrap().unwrap();
-        assert_eq!(found.len(), rows.len());
-        for (found, row) in found.iter().zip(rows) {
-            (0..2).for_each(|o| close(found[o], row[o] / (row[0] + row[1]), "q(o | s, a)"));
+    let stepwise = kept("kernel pick(o | s, last: o?) = Categorical(logits = table(s, last))");
+    for (model, once) in [(stepwise, false), (drawn_once(), true)] {
+        let tables = random_logits(&model, 4);
+        type Walk = (Vec<usize>, Vec<usize>);
+        let mut by_walk: BTreeMap<Walk, Vec<[f64; 2]>> = BTreeMap::new();
+        for Episode { probability, states, options, actions } in episodes(&model, &tables, once) {
+            let rows = by_walk.entry((states, actions)).or_insert_with(|| vec![[0.0; 2]; options.len()]);
+            options.iter().enumerate().for_each(|(t, &o)| rows[t][o] += probability);
+        }
+        assert!(by_walk.len() > 50);
+        for ((states, actions), rows) in by_walk {
+            let found = option_posterior(&model, BOUND, &tables, variable(&model, Role::Option), (&states, &actions)).unwrap().unwrap();
+            assert_eq!(found.len(), rows.len());
+            for (found, row) in found.iter().zip(rows) {
+                (0..2).for_each(|o| close(found[o], row[o] / (row[0] + row[1]), "q(o | s, a)"));
+            }
         }
     }
 }
