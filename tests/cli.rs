@@ -697,6 +697,74 @@ fn eval_rolls_the_trained_policy_out() {
     assert_eq!(json(&again.out), sampled, "the same seed, the same numbers");
 }
 
+/// Two options that are kept with probability 0.6, in a room of two rows with a wall.
+const OPTIONS: &str = "model rooms
+horizon T = 4
+environment room {
+  state s : { y: 0..1, x: 0..2 } where not (y == 1 and x == 1)
+  action a : { left, right }
+  s[1]   ~ Delta({ y: 0, x: 0 })
+  s[t+1] ~ Delta(if s[t].y == 0 then { y: 0, x: clamp(s[t].x + 2 * a[t] - 1, 0, 2) } else s[t])
+}
+option o : 2
+kernel pick(o | s, last: o?) = Sticky(last, keep = 0.6, fresh = Categorical(logits = table(s)))
+kernel pi(a | s, o) = Categorical(logits = table(s, o))
+prior { s[1] ~ room.initial; o[t] ~ pick(s[t], o[t-1]); a[t] ~ Uniform; s[t+1] ~ room.transition(s[t], a[t]) }
+likelihood { H[T] ~ exp(s[T+1].x - 2) }
+posterior { s[1] ~ room.initial; o[t] ~ pick(s[t], o[t-1]); a[t] ~ pi(s[t], o[t]); s[t+1] ~ room.transition(s[t], a[t]) }
+infer { trajectories = 32; steps = 1; optimizer = adam(rate = 0) }
+";
+
+#[test]
+fn options_are_told_by_tables_and_maps() {
+    let folder = folder();
+    fs::write(folder.path().join("rooms.rlmodel"), OPTIONS).expect("written");
+    success(&run(folder.path(), &["infer", "rooms.rlmodel", "--out", "mine", "--quiet"]));
+    let told = json(&run(folder.path(), &["eval", "mine", "--episodes", "2000", "--maps", "--format", "json"]).out);
+    let (sampled, exact) = (&told["options"][0], &told["options"][0]["exact"]);
+    // uniform kernels: an option ends with probability 0.4 / 2, 1 + 3 · 0.2 segments in 4 steps
+    for (option, within) in [(exact, 1e-12), (sampled, 0.1)] {
+        assert!((number(&option["duration"]) - 4.0 / 1.6).abs() < within, "{told}");
+        for value in option["values"].as_array().expect("a list") {
+            assert!((number(&value["usage"]) - 0.5).abs() < within && (number(&value["ends"]) - 0.2).abs() < within, "{told}");
+        }
+    }
+    assert!(number(&exact["action_information"]).abs() < 1e-12 && sampled.get("action_information").is_none(), "{told}");
+    let maps = &sampled["maps"];
+    assert!(maps["exact"] == true && maps["held_most"].as_array().expect("rows").len() == 2, "{told}");
+    assert_eq!(maps["values"][1]["ends"], serde_json::json!(["222", " # "]), "{told}");
+
+    let text = run(folder.path(), &["eval", "mine", "--maps"]).out;
+    for part in [
+        "option o             usage   duration     ends  exact",
+        "I(o; a | s)",
+        "maps of o, exact: held most",
+        "o = 0   ends   o = 1   ends",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let exactly = json(&run(folder.path(), &["exact", "rooms.rlmodel", "--policy", "mine", "--format", "json"]).out);
+    assert_eq!(exactly["options"][0], *exact);
+
+    infer(folder.path(), &["walk.rlmodel", "--out", "none", "--quiet"]);
+    let refused = run(folder.path(), &["eval", "none", "--maps"]);
+    assert!(refused.code == 1 && refused.err.contains("this model has none"), "{}", refused.err);
+}
+
+#[test]
+fn exact_tells_the_channel_capacity() {
+    let folder = folder();
+    for (horizon, ends) in [("T=1", 2.0f64), ("T=2", 3.0), ("T=4", 5.0)] {
+        // from the left wall of a walk of five cells, two ends after one step, 0 1 2 after two, and so on
+        let told = json(&run(folder.path(), &["exact", "walk.rlmodel", "--capacity", "--set", horizon, "--format", "json"]).out);
+        assert!((number(&told["mean"]) - ends.ln()).abs() < 1e-9, "{told}");
+        assert!(told["starts"][0]["state"] == "0" && told["starts"][0]["probability"] == 1.0, "{told}");
+    }
+    let text = run(folder.path(), &["exact", "walk.rlmodel", "--capacity"]).out;
+    assert!(text.starts_with("channel capacity  max I(a[1..5]; s[6] | s[1]), nats"), "{text}");
+    assert_eq!(run(folder.path(), &["exact", "walk.rlmodel", "--capacity", "--optimise"]).code, 2);
+}
+
 #[test]
 fn test_holds_a_file_to_its_claims() {
     let folder = folder();

@@ -1,23 +1,27 @@
 //! `rlppl eval`: rolls a trained policy out.
 
 use super::progress::uncertain;
-use super::{Failure, Format, console, exact, input};
+use super::{Failure, Format, console, exact, input, options};
 use crate::bound;
 use crate::engine::{self, Evaluation, Parameters};
 use crate::model::Model;
 use crate::plan::{self, Plan};
-use crate::report::{ExactSummary, Folder, MODEL, PARAMETERS};
+use crate::report::{ExactSummary, Folder, MODEL, OptionSummary, PARAMETERS};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 /// Roll a trained policy out.
 ///
-/// Prints its return and its bound with their standard errors, and on finite models the exact numbers.
+/// Prints its return and its bound with their standard errors, and on finite models the exact numbers. With options also how much of the live
+/// steps each is held, for how many at a time, and how likely it is to give way at the next (`ends`); on finite models exactly, with what the
+/// options tell of action and state (mutual information, nats).
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
   rlppl eval runs/cartpole-0
   rlppl eval runs/cartpole-0 --greedy --episodes 100
+  rlppl eval runs/options_original-0
+  rlppl eval runs/options_window-0 --maps
   rlppl eval runs/reinforce-0 --format json")]
 pub struct Arguments {
     /// The folder of a run
@@ -32,17 +36,41 @@ pub struct Arguments {
     /// Seed of the trajectories [default: one more than the run's]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Draw maps of the options in a grid world (a state with integer components `y` and `x`): which is held most at each cell, the most
+    /// probable action of each, and where it ends; walls are `#`, what is never reached is blank
+    #[arg(long)]
+    maps: bool,
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let trained = open(&arguments.run)?;
+    let plan = &trained.plan;
+    let grid = match arguments.maps {
+        false => None,
+        true if plan.options.is_empty() => return Err(Failure::Wrong("`--maps` draws options, and this model has none".to_owned())),
+        true => Some(options::grid(&plan.model, plan.environment).map_err(Failure::Wrong)?),
+    };
     // Trajectories that training has not seen.
     let seed = arguments.seed.unwrap_or_else(|| trained.plan.settings.seed.wrapping_add(1));
     let evaluation = engine::evaluate(&trained.plan, &trained.parameters, arguments.episodes as usize, arguments.greedy, seed);
     let evaluation = evaluation.map_err(|error| Failure::Run(error.to_string()))?;
     let exact = if arguments.greedy { None } else { exact::of_policy(&trained.plan.model, &trained.parameters) };
+    let told = if arguments.greedy { vec![] } else { options::of_policy(&plan.model, plan.derivation.bound, &trained.parameters) };
+    let used: Vec<Used> = evaluation
+        .options
+        .iter()
+        .map(|used| {
+            let told = told.iter().find(|told| told.option == used.option);
+            let sampled = options::of_use(&plan.model, used);
+            let maps = grid.as_ref().map(|grid| match told {
+                Some(told) => options::maps(grid, &told.summary, &told.visits),
+                None => options::maps(grid, &sampled, &used.visits),
+            });
+            Used { sampled, exact: told.map(|told| told.summary.clone()), maps }
+        })
+        .collect();
     let result = Rollout {
         model: trained.plan.model.name.clone(),
         bound: evaluation.bound,
@@ -55,6 +83,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         seed,
         version: env!("CARGO_PKG_VERSION"),
         exact,
+        options: used,
     };
     match arguments.format {
         Format::Text => console::result(&print(&result, &evaluation)),
@@ -102,6 +131,20 @@ struct Rollout {
     version: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     exact: Option<ExactSummary>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    options: Vec<Used>,
+}
+
+/// An option.
+#[derive(Serialize)]
+struct Used {
+    #[serde(flatten)]
+    sampled: OptionSummary,
+    /// Where the model is finite.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exact: Option<OptionSummary>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    maps: Option<options::Maps>,
 }
 
 fn print(result: &Rollout, evaluation: &Evaluation) -> String {
@@ -112,6 +155,11 @@ fn print(result: &Rollout, evaluation: &Evaluation) -> String {
     text += &format!("{:<17}{:>21}  estimated from trajectories\n", "expected return", uncertain(result.expected_return, result.return_se));
     if let Some(exact) = &result.exact {
         text += &exact::print(exact);
+    }
+    for option in &result.options {
+        text += &options::print(&option.sampled, "estimated from trajectories");
+        text += &option.exact.as_ref().map_or(String::new(), |exact| options::print(exact, "exact"));
+        text += &option.maps.as_ref().map_or(String::new(), options::print_maps);
     }
     text
 }

@@ -1,18 +1,21 @@
 //! `rlppl exact`: the exact answers of a finite model.
 
-use super::{Failure, Format, console, eval, input};
+use super::{Failure, Format, console, eval, input, options};
 use crate::engine::{self, Parameters};
 use crate::exact;
-use crate::finite::KernelTables;
+use crate::finite::{KernelTables, finite_domain};
 use crate::model::{BoundId, Model};
-use crate::report::{ExactSummary, Folder, Gap, PolicySummary};
+use crate::report::{ExactSummary, Folder, Gap, OptionSummary, PolicySummary};
+use serde::Serialize;
 use std::path::PathBuf;
 
 /// Compute the exact answers of a finite model.
 ///
 /// Prints the log-evidence and the best bound of any policy that may depend on the time; with `--policy` also the bound of a trained
 /// policy, its expected return, and how far it is from the evidence and why; with `--optimise` the best that the model's own kernels can
-/// reach, and with a reverse model also with the exact one in its place. All by sums over sparse tables in float64, in nats.
+/// reach, and with a reverse model also with the exact one in its place. Of a trained policy with
+/// options: how they are used, and what they tell of action and state. With `--capacity`, of the environment alone: how much a sequence of T
+/// actions can tell of where it leads. All by sums over sparse tables in float64, in nats.
 ///
 /// With a reverse model and more than 20,000 trajectories of all that is not auxiliary, what the exact one would win is the mean over drawn
 /// trajectories, and the family's part of the gap is told at most.
@@ -22,6 +25,7 @@ Examples:
   rlppl exact models/reinforce.rlmodel
   rlppl exact models/reinforce.rlmodel --set alpha=1 --set T=20
   rlppl exact models/reinforce.rlmodel --optimise
+  rlppl exact models/empowerment.rlmodel --capacity --set T=3
   rlppl exact models/reinforce.rlmodel --policy runs/reinforce-0 --optimise --format json")]
 pub struct Arguments {
     #[command(flatten)]
@@ -33,6 +37,10 @@ pub struct Arguments {
     /// from those of the run)
     #[arg(long)]
     optimise: bool,
+    /// Instead, the channel capacity max I(a[1..T]; s[T+1] | s[1]) of the posterior's environment from each start, over sequences of actions
+    /// chosen in advance, by Blahut–Arimoto to 1e-9
+    #[arg(long, conflicts_with_all = ["policy", "optimise"])]
+    capacity: bool,
     /// Of which bound, where the file has several
     #[arg(long, value_name = "NAME")]
     bound: Option<String>,
@@ -43,6 +51,9 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let model = input::load(&arguments.model)?.model;
     let bound = bound(&model, arguments.bound.as_deref())?;
+    if arguments.capacity {
+        return tell_capacity(&model, bound, arguments.format);
+    }
     let parameters = match &arguments.policy {
         None => None,
         Some(path) => {
@@ -52,10 +63,65 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     let question = Question { model: &model, bound, parameters: parameters.as_ref() };
     let result = if arguments.optimise { question.with_optimum() } else { question.answers() }.map_err(Failure::Wrong)?;
+    let told = parameters.map_or(vec![], |parameters| options::of_policy(&model, bound, &parameters));
+    let options: Vec<OptionSummary> = told.into_iter().map(|told| told.summary).collect();
     match arguments.format {
-        Format::Text => console::result(&print(&result)),
-        Format::Json => console::json(&result),
+        Format::Text => {
+            let tables: String = options.iter().map(|option| options::print(option, "exact")).collect();
+            console::result(&(print(&result) + &tables))
+        }
+        Format::Json => console::json(&Answers { exact: result, options }),
     }
+}
+
+/// What is printed.
+#[derive(Serialize)]
+struct Answers {
+    #[serde(flatten)]
+    exact: ExactSummary,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    options: Vec<OptionSummary>,
+}
+
+/// The capacity of the environment, nats.
+#[derive(Serialize)]
+struct CapacityAnswers {
+    /// Actions of a sequence.
+    length: usize,
+    starts: Vec<StartAnswers>,
+    mean: f64,
+}
+
+#[derive(Serialize)]
+struct StartAnswers {
+    state: String,
+    probability: f64,
+    capacity: f64,
+}
+
+fn tell_capacity(model: &Model, bound: BoundId, format: Format) -> Result<(), Failure> {
+    let wrong = |error: crate::finite::NotFinite| Failure::Wrong(error.to_string());
+    let found = exact::capacity(model, bound).map_err(wrong)?;
+    let (state, action) = (model.variable(found.state), model.variable(found.action));
+    let finite = finite_domain(model, found.state).map_err(wrong)?;
+    let mut value = vec![0.0; state.domain.width()];
+    let mut starts = vec![];
+    for start in &found.starts {
+        finite.value(start.state, &mut value);
+        starts.push(StartAnswers { state: state.domain.show(&value), probability: start.probability, capacity: start.capacity });
+    }
+    if format == Format::Json {
+        return console::json(&CapacityAnswers { length: found.length, starts, mean: found.mean });
+    }
+    let (s, a, end) = (&state.name, &action.name, found.length + 1);
+    let mut text = format!("channel capacity  max I({a}[1..{}]; {s}[{end}] | {s}[1]), nats, within {:e}\n", found.length, exact::WITHIN);
+    let width = starts.iter().map(|start| start.state.chars().count()).chain([5]).max().unwrap_or(5);
+    text += &format!("{:<width$}  {:>22}  {:>22}\n", format!("{s}[1]"), "probability", "capacity");
+    for start in &starts {
+        text += &format!("{:<width$}  {:>22}  {:>22}\n", start.state, start.probability.to_string(), start.capacity.to_string());
+    }
+    text += &format!("{:<width$}  {:>22}  {:>22}\n", "mean", "", found.mean.to_string());
+    console::result(&text)
 }
 
 /// The bound that `--bound` names; the only one where it is absent.

@@ -11,6 +11,7 @@ mod fmt;
 mod graph;
 mod infer;
 mod input;
+mod options;
 mod plan;
 mod progress;
 mod test;

@@ -6,9 +6,10 @@ use super::family::Choice;
 use super::kernels;
 use super::parameters::Parameters;
 use super::rollout::{Keep, Point, Rollout};
-use super::run::{EngineError, Evaluation};
+use super::run::{EngineError, Evaluation, OptionUse};
 use super::shards::EVALUATION;
 use super::stage::Stage;
+use super::tally::Tally;
 use super::train::threads;
 use crate::plan::{Plan, Precision};
 use std::sync::{Mutex, PoisonError};
@@ -55,13 +56,17 @@ impl Evaluator {
             let mut rollout = shards[at].lock().unwrap_or_else(PoisonError::into_inner);
             let point = Point { present: parameters.values(), previous: None };
             let keep = if stage.reads_trajectories() { Keep::Rows } else { Keep::Nothing };
+            rollout.tally = (!stage.options.is_empty()).then(|| Tally::new(stage));
             rollout.run(stage, point, stream, self.choice, keep);
         };
         with_crew(threads(stage.plan), shards.len(), (), &work, |crew| crew.run(()));
         let (mut bounds, mut returns, mut lengths) = (Vec::new(), Vec::new(), Vec::new());
         let mut terms = vec![0.0; stage.terms.len()];
+        let mut tally = Tally::new(stage);
         for shard in shards {
-            let totals = shard.into_inner().unwrap_or_else(PoisonError::into_inner).totals;
+            let rollout = shard.into_inner().unwrap_or_else(PoisonError::into_inner);
+            rollout.tally.into_iter().for_each(|counts| tally.merge(counts));
+            let totals = rollout.totals;
             bounds.extend(totals.bound);
             returns.extend(totals.returns);
             lengths.extend(totals.lengths);
@@ -71,7 +76,12 @@ impl Evaluator {
         let (bound, bound_se) = mean_and_error(&bounds);
         let (expected_return, return_se) = mean_and_error(&returns);
         let env_steps = lengths.iter().map(|&length| u64::from(length)).sum();
-        Evaluation { episodes: self.episodes, expected_return, return_se, bound, bound_se, terms, lengths, env_steps }
+        let options = stage.plan.options.iter().zip(tally.visits).map(|(draw, mut visits)| {
+            visits.divide(self.episodes.max(1) as f64);
+            OptionUse { option: draw.variable, once: draw.once, visits }
+        });
+        let options = options.collect();
+        Evaluation { episodes: self.episodes, expected_return, return_se, bound, bound_se, terms, lengths, env_steps, options }
     }
 }
 

@@ -56,6 +56,14 @@ impl Family {
         }
     }
 
+    /// How many values a draw has, where they are finite.
+    pub fn outcomes(&self) -> Option<usize> {
+        match self {
+            Family::Categorical { outcomes } | Family::Sticky { outcomes } => Some(*outcomes),
+            Family::Normal { .. } => None,
+        }
+    }
+
     /// Numbers a row.
     pub fn numbers(&self) -> usize {
         match self {

@@ -13,6 +13,7 @@ use super::ledger::Ledger;
 use super::moments::Sums;
 use super::options::{OptionRows, Outputs};
 use super::stage::{Anchor, Credit, Source, Stage};
+use super::tally::Tally;
 use super::trace::{Trace, Variable};
 use super::wired::{Feeds, Wired};
 use crate::world::Batch;
@@ -57,6 +58,8 @@ pub(super) struct Rollout<E> {
     pub ledger: Ledger<E>,
     pub totals: Totals,
     pub trace: Trace<E>,
+    /// Counts what options are used for, where that is asked.
+    pub tally: Option<Tally<E>>,
     /// By term.
     absorbed: Vec<E>,
     /// Of the inputs that are normalised, over the rows kept.
@@ -110,6 +113,7 @@ impl<E: Number> Rollout<E> {
             ledger: Ledger::default(),
             totals: Totals::default(),
             trace: Trace::default(),
+            tally: None,
             absorbed: Vec::new(),
             inputs: Sums::default(),
             exponents: stage.exponents.values(trajectories),
@@ -265,6 +269,9 @@ impl<E: Number> Rollout<E> {
         stage.family.entropies(policy, &mut self.work.entropy[..live]);
         self.divergences(stage, point, t, rows.clone(), wired);
 
+        if let Some(tally) = &mut self.tally {
+            tally.add(stage, &self.batch, (t, rows.clone()), (&self.options, &self.feeds.last), &self.draws);
+        }
         stage.exponents.read_before(&stage.world, &self.batch, live, &mut self.exponents);
         let actions = stage.family.actions(&self.draws, rows.clone(), &mut self.work.actions);
         self.batch.step(&stage.world, actions, random);

@@ -2,6 +2,8 @@
 
 use super::optimiser::OptimiserState;
 use super::parameters::Parameters;
+use crate::exact::OptionVisits;
+use crate::model::VariableId;
 use std::ops::ControlFlow;
 
 /// Follows a run.
@@ -112,6 +114,18 @@ pub struct Evaluation {
     /// Live steps of each trajectory.
     pub lengths: Vec<u32>,
     pub env_steps: u64,
+    /// What each option was used for, in the order they are drawn.
+    pub options: Vec<OptionUse>,
+}
+
+/// An option in sampled trajectories.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OptionUse {
+    pub option: VariableId,
+    /// Drawn at `t = 1` and kept.
+    pub once: bool,
+    /// Means over the episodes; over one state in the place of all where those are not finite or too many, over one action where those are real.
+    pub visits: OptionVisits,
 }
 
 /// All that resuming to the same bits needs: the random streams follow from the seed and the step.

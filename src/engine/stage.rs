@@ -184,6 +184,11 @@ impl<E> Stage<'_, E> {
         self.options.len() + 1
     }
 
+    /// How many states there are, where they are finite.
+    pub fn states(&self) -> Option<usize> {
+        self.finite_domain(Variable::State).map(FiniteDomain::size)
+    }
+
     pub fn finite_domain(&self, variable: Variable) -> Option<&FiniteDomain> {
         let model = &self.plan.model;
         let environment = model.environment(self.plan.environment);

@@ -24,6 +24,20 @@ pub fn kernel_tables(
     Ok(KernelTables { current: of(used.current, parameters)?, previous: of(used.previous, previous)? })
 }
 
+/// Those of the posterior alone: by what is drawn.
+///
+/// # Errors
+/// As [`tabulate`].
+pub fn posterior_tables(model: &Model, bound: BoundId, parameters: &Parameters<f64>) -> Result<KernelTables, Unsupported> {
+    let learned = model.bound(bound).posterior.iter().filter_map(|factor| match factor.kernel {
+        KernelRef::Learned(kernel) => Some(kernel),
+        // the posterior as it is played has only present parameters
+        KernelRef::Previous(_) | KernelRef::Environment(..) | KernelRef::Data(_) | KernelRef::InPlace(_) => None,
+    });
+    let current = learned.map(|kernel| Ok((kernel, tabulate(model, parameters, kernel)?))).collect::<Result<_, Unsupported>>()?;
+    Ok(KernelTables { current, ..KernelTables::default() })
+}
+
 struct Used {
     current: BTreeSet<KernelId>,
     previous: BTreeSet<KernelId>,

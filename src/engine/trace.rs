@@ -194,6 +194,18 @@ impl<E: Number> Trace<E> {
     }
 }
 
+/// The states of a batch as they are now.
+#[derive(Default)]
+pub(super) struct Present<E>(Recorded<E>);
+
+impl<E: Number> Present<E> {
+    /// Numbers of the states of rows `0..rows`; of a finite state only.
+    pub fn state_numbers(&mut self, stage: &Stage<E>, batch: &Batch<E>, rows: usize) -> &[u32] {
+        self.0.read(stage, Variable::State, batch, rows);
+        &self.0.step
+    }
+}
+
 enum Place {
     Row(usize),
     /// After the last step of a trajectory.

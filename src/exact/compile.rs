@@ -11,8 +11,8 @@ use super::rows::Rows;
 use super::term::{Sum, Term};
 use super::trellis::{Dynamics, Level, Part, Trellis};
 use crate::finite::{Environment, KernelTables, Masses, NotFinite};
-use crate::model::{Bound, EnvironmentKernel, Factor, KernelRef, LikelihoodForm, Model, Role, Target, TargetVariable, VariableId};
-use std::collections::BTreeSet;
+use crate::model::{Bound, EnvironmentKernel, Factor, Index, KernelRef, LikelihoodForm, Model, Role, Target, TargetVariable, VariableId};
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 /// Which variables stand on the trellis.
@@ -25,6 +25,8 @@ pub(super) enum Scope {
     /// Those of the prior, without the auxiliary ones: what the evidence and the best bound are sums over. The learned kernels of the
     /// posterior's steps are left open.
     Prior,
+    /// The posterior alone, and at each step the option held: what is told of options is a sum over.
+    Options,
 }
 
 /// Compiles a bound.
@@ -40,16 +42,19 @@ pub(super) fn compile<'m>(
     let model = environments.model;
     let horizon = model.horizon.value;
     let left_out = match scope {
-        Scope::Posterior | Scope::Marginal => BTreeSet::new(),
+        Scope::Posterior | Scope::Marginal | Scope::Options => BTreeSet::new(),
         Scope::Prior => auxiliary_variables(bound),
     };
     let auxiliary = match scope {
         Scope::Posterior => place(model, &bound.auxiliary, &left_out)?,
-        Scope::Marginal | Scope::Prior => vec![],
+        Scope::Marginal | Scope::Prior | Scope::Options => vec![],
     };
-    let prior = place(model, &bound.prior, &left_out)?;
     let posterior = place(model, &bound.posterior, &left_out)?;
     let state = only_state(model, &posterior)?;
+    let (prior, likelihood) = match scope {
+        Scope::Posterior | Scope::Marginal | Scope::Prior => (place(model, &bound.prior, &left_out)?, &bound.likelihood[..]),
+        Scope::Options => (posterior.iter().filter(|placed| placed.targets.contains(&state)).cloned().collect(), &[][..]),
+    };
     let (p, q) = (state_factors(model, state, &prior)?, state_factors(model, state, &posterior)?);
     let (prior_table, table) = (environments.table(p.environment)?, environments.table(q.environment)?);
     if (table.states, table.actions, &table.ended) != (prior_table.states, prior_table.actions, &prior_table.ended) {
@@ -75,7 +80,7 @@ pub(super) fn compile<'m>(
     };
     let delayed_p = delayed(&step_p)?;
     let delayed_auxiliary = delayed(&auxiliary.iter().collect::<Vec<_>>())?;
-    let likelihoods = bound.likelihood.iter().map(|it| Ok((it, place_likelihood(model, it)?))).collect::<Result<Vec<_>, NotFinite>>()?;
+    let likelihoods = likelihood.iter().map(|it| Ok((it, place_likelihood(model, it)?))).collect::<Result<Vec<_>, NotFinite>>()?;
     let mut needs: Vec<Need> = Vec::new();
     for (_, place) in &likelihoods {
         if let Place::Slices(delayed) = place {
@@ -85,6 +90,9 @@ pub(super) fn compile<'m>(
     needs.extend(delayed_p.iter().chain(&delayed_auxiliary).flat_map(|(_, delayed)| &delayed.needs));
     for placed in step_q.iter().filter(|placed| !is_open(placed)) {
         needs.extend(placed.drawn(model)?.iter().flat_map(|delayed| &delayed.needs));
+    }
+    if scope == Scope::Options {
+        needs.extend(held(model, &posterior).into_iter().map(|(option, index)| Need::Variable(option, index)));
     }
     needs.sort_unstable();
     needs.dedup();
@@ -185,7 +193,22 @@ pub(super) fn compile<'m>(
         likelihood,
         levels,
         choices,
+        at_choices,
+        at_nodes,
     })
+}
+
+/// Each option of the posterior, and where the one that was held stands at the next step: `Step(-1)`, or `First` of one drawn once.
+pub(super) fn held(model: &Model, posterior: &[Placed<'_>]) -> Vec<(VariableId, Index)> {
+    let mut last: BTreeMap<VariableId, usize> = BTreeMap::new();
+    for placed in posterior {
+        for &target in placed.targets.iter().filter(|target| model.variable(**target).role == Role::Option) {
+            let slice = last.entry(target).or_default();
+            *slice = (*slice).max(*placed.standing.slices.end());
+        }
+    }
+    let once = |slice: usize| slice == 1 && model.horizon.value > 1;
+    last.into_iter().map(|(option, slice)| (option, if once(slice) { Index::First } else { Index::Step(-1) })).collect()
 }
 
 /// A learned kernel that draws actions or options: what the best bound is over.
@@ -204,7 +227,7 @@ pub(super) fn auxiliary_variables(bound: &Bound) -> BTreeSet<VariableId> {
         .collect()
 }
 
-fn only_state(model: &Model, posterior: &[Placed<'_>]) -> Result<VariableId, NotFinite> {
+pub(super) fn only_state(model: &Model, posterior: &[Placed<'_>]) -> Result<VariableId, NotFinite> {
     let states: BTreeSet<VariableId> = posterior
         .iter()
         .flat_map(|placed| placed.targets.iter().copied())
@@ -218,7 +241,7 @@ fn only_state(model: &Model, posterior: &[Placed<'_>]) -> Result<VariableId, Not
 }
 
 /// The distribution of `s[1]`, by state.
-fn initial<'m>(environments: &Environments<'m>, state: VariableId, factor: &'m Factor) -> Result<Vec<f64>, NotFinite> {
+pub(super) fn initial<'m>(environments: &Environments<'m>, state: VariableId, factor: &'m Factor) -> Result<Vec<f64>, NotFinite> {
     let model = environments.model;
     let variable = model.variable(state);
     let states = crate::finite::finite_domain(model, state)?.size();

@@ -3,6 +3,7 @@
 mod ascend;
 mod best;
 mod build;
+mod capacity;
 mod compile;
 mod delay;
 mod enumerate;
@@ -10,6 +11,9 @@ mod environments;
 mod evidence;
 mod exponentials;
 mod improve;
+mod information;
+#[cfg(test)]
+mod information_tests;
 mod listing;
 #[cfg(test)]
 mod look_ahead_tests;
@@ -27,6 +31,7 @@ mod reverse;
 #[cfg(test)]
 mod reverse_tests;
 mod rows;
+mod smooth;
 mod term;
 #[cfg(test)]
 mod tests;
@@ -34,13 +39,16 @@ mod trajectory;
 mod trellis;
 
 pub use ascend::{Ascent, ascend};
+pub use capacity::{Capacity, StartCapacity, WITHIN, capacity};
 pub use enumerate::{Enumeration, enumerate};
 pub use improve::best_policy;
+pub use information::{OptionInformation, OptionVisits, information};
 pub use marginal::Marginal;
 pub use maximise::{Maximum, Slope, maximise};
 pub use oracle::Oracle;
 pub use policy::Evaluation;
 pub use reverse::ReverseModel;
+pub use smooth::option_posterior;
 
 use crate::finite::{KernelTables, NotFinite};
 use crate::model::{BoundId, Model};

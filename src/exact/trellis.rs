@@ -5,6 +5,7 @@
 //! state to the next node. What is kept of the bound is where each of its terms is evaluated: at a choice, at an entry of the transition
 //! table, or at the node it arrives in.
 
+use super::read::Points;
 use super::rows::Rows;
 use super::term::Sum;
 use crate::finite::{Environment, NotFinite};
@@ -32,6 +33,9 @@ pub(super) struct Trellis<'m> {
     pub levels: Vec<Level<'m>>,
     /// By entry of the posterior's table: `log p(s'|s,a) − log q(s'|s,a)`; absent where the two are the same.
     pub log_ratio: Option<Vec<f64>>,
+    /// What is known at choices and at nodes.
+    pub at_choices: Rc<Points>,
+    pub at_nodes: Rc<Points>,
 }
 
 /// The terms of a block, each where all that it reads is known. What has no terms has no points either.

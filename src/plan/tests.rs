@@ -89,7 +89,7 @@ fn what_is_wrong_with_the_settings_is_told_at_once() {
         "unknown key `trajectorys` of `infer` did you mean `trajectories`?",
         "`steps` is a whole number, at least 0, not -1",
         "`precision` is `f32` or `f64`",
-        "`options` (how sampled options are marginalised in the gradient) is not yet run by this version",
+        "`options` is `sampled` or `enumerate`",
         "unknown optimiser `adm` did you mean `adam`?",
         "`lambda` below 1 bootstraps from a learned value",
     ] {

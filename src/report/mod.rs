@@ -13,12 +13,16 @@ mod as_run;
 mod atomic;
 mod folder;
 mod log;
+mod maps;
+mod options;
 mod summary;
 
 pub use as_run::as_run;
 pub use atomic::write_atomic;
 pub use folder::{CHECKPOINT, Folder, METRICS, MODEL, Occupied, PARAMETERS, SUMMARY, TIMINGS};
 pub use log::Log;
+pub use maps::{Grid, Map, beside};
+pub use options::{Information, OptionSummary, ValueSummary};
 pub use summary::{End, ExactSummary, Gap, PolicySummary, RoundsSummary, Summary};
 
 use std::io;
