@@ -25,10 +25,13 @@ struct Size {
     width: usize,
 }
 
+/// The usual size with one number changed.
+type Vary = fn(usize) -> Size;
+
 const USUAL: Size = Size { trajectories: 64, horizon: 200, width: 64 };
 
 fn main() {
-    let sizes: [(&str, [usize; 4], fn(usize) -> Size); 3] = [
+    let sizes: [(&str, [usize; 4], Vary); 3] = [
         ("trajectories", [32, 64, 128, 256], |trajectories| Size { trajectories, ..USUAL }),
         ("horizon", [100, 200, 400, 800], |horizon| Size { horizon, ..USUAL }),
         ("width", [32, 64, 128, 256], |width| Size { width, ..USUAL }),

@@ -165,8 +165,8 @@ impl Density {
     }
 
     /// Steps after the end at which it counts.
-    pub fn after_end(&self, length: usize) -> std::ops::RangeInclusive<usize> {
-        if self.live { 1..=0 } else { self.from.max(length + 1)..=self.to }
+    pub fn after_end(&self, length: usize) -> std::ops::Range<usize> {
+        if self.live { 0..0 } else { self.from.max(length + 1)..self.to + 1 }
     }
 
     /// All that it reads of trajectories, its target included.

@@ -216,8 +216,9 @@ impl<E: Number> Enumeration<E> {
                 let log_q = if less == 0 { &self.option.log_prob } else { &self.action.log_prob };
                 for &(t, trajectory, _) in &rollout.ledger.entries[density.term] {
                     let row = rollout.trace.row(t as usize, trajectory as usize);
-                    for pair in self.start[row]..self.start[row + 1] {
-                        self.given[pair] -= sign * Float::as_f64(log_q[pair]);
+                    let pairs = self.start[row]..self.start[row + 1];
+                    for (given, &log_q) in self.given[pairs.clone()].iter_mut().zip(&log_q[pairs]) {
+                        *given -= sign * Float::as_f64(log_q);
                     }
                 }
             }
@@ -285,8 +286,10 @@ impl<E: Number> Enumeration<E> {
         let mut scores = vec![<E as Float>::ZERO; self.first.len()];
         for (row, (&credit, &advantage)) in advantages.credit.iter().zip(&advantages.advantage).enumerate() {
             let baseline = Float::as_f64(credit - advantage);
-            for pair in self.start[row]..self.start[row + 1] {
-                scores[pair] = Float::of(-share * (self.credited[pair] - self.posterior[pair] * baseline));
+            let pairs = self.start[row]..self.start[row + 1];
+            let of_pairs = self.credited[pairs.clone()].iter().zip(&self.posterior[pairs.clone()]);
+            for (score, (credited, posterior)) in scores[pairs].iter_mut().zip(of_pairs) {
+                *score = Float::of(-share * (credited - posterior * baseline));
             }
         }
         for (rows, density, source) in [(&self.option, &of.option, Source::OptionEntropy(0)), (&self.action, &of.action, Source::Entropy)] {
@@ -299,10 +302,10 @@ impl<E: Number> Enumeration<E> {
             weighted.push((log_prob, own));
             for term in stage.terms.iter().filter(|term| term.pathwise && term.source == source) {
                 let mut weights = vec![<E as Float>::ZERO; self.first.len()];
-                for (row, &t) in times.iter().enumerate().filter(|(_, t)| (term.from..=term.to).contains(&(**t as usize))) {
-                    debug_assert!(t > 0);
-                    for pair in self.start[row]..self.start[row + 1] {
-                        weights[pair] = Float::of(-term.sign * share * self.posterior[pair]);
+                for (row, _) in times.iter().enumerate().filter(|(_, t)| (term.from..=term.to).contains(&(**t as usize))) {
+                    let pairs = self.start[row]..self.start[row + 1];
+                    for (weight, posterior) in weights[pairs.clone()].iter_mut().zip(&self.posterior[pairs]) {
+                        *weight = Float::of(-term.sign * share * posterior);
                     }
                 }
                 weighted.push((entropy.clone(), weights));
