@@ -5,7 +5,7 @@ use super::expressions::Number;
 use super::family::Choice;
 use super::kernels;
 use super::parameters::Parameters;
-use super::rollout::{Keep, Point, Rollout};
+use super::rollout::{Keep, Point, Rollout, Totals};
 use super::run::{EngineError, Evaluation, OptionUse};
 use super::shards::EVALUATION;
 use super::stage::Stage;
@@ -48,25 +48,25 @@ pub(super) struct Evaluator {
 
 impl Evaluator {
     pub fn run<E: Number>(&self, stage: &Stage<E>, parameters: &Parameters<E>) -> Evaluation {
-        let shards: Vec<Mutex<Rollout<E>>> =
-            (0..self.episodes.div_ceil(SHARD)).map(|k| Mutex::new(Rollout::new(stage, SHARD.min(self.episodes - k * SHARD)))).collect();
+        // a shard's buffers are dropped with it: only what it told is kept
+        let shards: Vec<Mutex<(Totals, Option<Tally<E>>)>> = (0..self.episodes.div_ceil(SHARD)).map(|_| Mutex::default()).collect();
         let work = |_: (), at: usize| {
             kernels::flush_denormals();
             let stream = [self.seed, EVALUATION, at as u64];
-            let mut rollout = shards[at].lock().unwrap_or_else(PoisonError::into_inner);
+            let mut rollout = Rollout::new(stage, SHARD.min(self.episodes - at * SHARD));
             let point = Point { present: parameters.values(), previous: None };
             let keep = if stage.reads_trajectories() { Keep::Rows } else { Keep::Nothing };
             rollout.tally = (!stage.options.is_empty()).then(|| Tally::new(stage));
             rollout.run(stage, point, stream, self.choice, keep);
+            *shards[at].lock().unwrap_or_else(PoisonError::into_inner) = (rollout.totals, rollout.tally);
         };
         with_crew(threads(stage.plan), shards.len(), (), &work, |crew| crew.run(()));
         let (mut bounds, mut returns, mut lengths) = (Vec::new(), Vec::new(), Vec::new());
         let mut terms = vec![0.0; stage.terms.len()];
         let mut tally = Tally::new(stage);
         for shard in shards {
-            let rollout = shard.into_inner().unwrap_or_else(PoisonError::into_inner);
-            rollout.tally.into_iter().for_each(|counts| tally.merge(counts));
-            let totals = rollout.totals;
+            let (totals, counts) = shard.into_inner().unwrap_or_else(PoisonError::into_inner);
+            counts.into_iter().for_each(|counts| tally.merge(counts));
             bounds.extend(totals.bound);
             returns.extend(totals.returns);
             lengths.extend(totals.lengths);
