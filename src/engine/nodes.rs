@@ -4,7 +4,7 @@
 //! `Σ_rows weight · value` and hand them to [`Tape::backward`].
 
 use super::categorical;
-use super::evaluate::{Activations, Scratch};
+use super::evaluate::Activations;
 use super::float::Float;
 use super::kernels;
 use super::network::NetworkPlan;
@@ -13,7 +13,7 @@ use super::parameters::Parameters;
 use super::sticky;
 use super::tensor::{Matrix, Tape, values_of};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 impl<E: Float> Tape<E> {
     /// The roots of a network as tensors, from activations that [`NetworkPlan::forward`] left at `rows` (those of a rollout, say). The
@@ -28,12 +28,13 @@ impl<E: Float> Tape<E> {
         let root = |root| self.constant(activations.output(plan, root, rows.clone()).to_vec(), plan.width(root));
         let roots: Vec<Matrix<E>> = (0..plan.outputs()).map(root).collect();
         let (plan, activations, outputs) = (plan.clone(), activations.clone(), roots.clone());
-        let (leaf, values) = (parameters.leaf().clone(), parameters.shared_values());
+        let (leaf, values, scratch) = (parameters.leaf().clone(), parameters.shared_values(), self.scratch());
         self.record(move |flow| {
             let gradients: Vec<Vec<E>> = outputs.iter().map(|output| flow.take(output)).collect();
             let gradients: Vec<&[E]> = gradients.iter().map(|gradient| &gradient[..]).collect();
             let into = flow.of_leaf(&leaf);
-            plan.backward(&values, &activations, rows, &gradients, &mut Scratch::default(), into);
+            let mut scratch = scratch.lock().unwrap_or_else(PoisonError::into_inner);
+            plan.backward(&values, &activations, rows, &gradients, &mut scratch, into);
         });
         roots
     }

@@ -10,7 +10,7 @@ use super::advantage::Advantages;
 use super::credit::{Given, StepSums};
 use super::density::DensityRows;
 use super::enumerate::Enumeration;
-use super::evaluate::Activations;
+use super::evaluate::{Activations, Scratch};
 use super::expressions::Number;
 use super::family::Draws;
 use super::float::Float;
@@ -24,7 +24,7 @@ use super::tensor::{Matrix, Tape, values_of};
 use crate::plan::Version;
 use rand::Rng;
 use rand::seq::SliceRandom;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// What a shard gives to a gradient step.
 pub(super) struct Objective<E> {
@@ -45,6 +45,7 @@ pub(super) struct Objective<E> {
     /// The rows in the order in which minibatches take them.
     order: Vec<u32>,
     part: Part<E>,
+    scratch: Arc<Mutex<Scratch<E>>>,
 }
 
 /// Sums over the rows of a gradient.
@@ -126,6 +127,7 @@ impl<E: Number> Objective<E> {
             times: Vec::new(),
             order: Vec::new(),
             part: Part::default(),
+            scratch: Arc::default(),
         }
     }
 
@@ -216,7 +218,7 @@ impl<E: Number> Objective<E> {
             densities: &rollout.densities,
             enumeration: self.enumeration.as_ref(),
         };
-        self.told = sample.add_gradient(stage, parameters, weighing, &mut self.gradient);
+        self.told = sample.add_gradient(stage, parameters, weighing, &self.scratch, &mut self.gradient);
     }
 
     /// Puts the rows in a new order, in which the minibatches of a pass take them.
@@ -243,7 +245,10 @@ impl<E: Number> Objective<E> {
         stage.learning.network.gather(&rollout.network, rows, network);
         stage.learning.network.recompute(parameters.values(), 0..rows.len(), network);
         mine.draws.gather(&rollout.draws, rows, width / 2);
-        gather(&rollout.policy, rows, width, &mut mine.policy);
+        // the policy that drew them is asked for by a target alone
+        if stage.plan.settings.kl_target.is_some() {
+            gather(&rollout.policy, rows, width, &mut mine.policy);
+        }
         gather(&rollout.anchor, rows, width, &mut mine.anchor);
         gather(&rollout.log_prob, rows, 1, &mut mine.log_prob);
         gather(&self.draws[self.draws.len() - 1].advantage, rows, 1, &mut mine.advantage);
@@ -264,7 +269,7 @@ impl<E: Number> Objective<E> {
             densities: &[],
             enumeration: None,
         };
-        self.told = sample.add_gradient(stage, parameters, weighing, &mut self.gradient);
+        self.told = sample.add_gradient(stage, parameters, weighing, &self.scratch, &mut self.gradient);
     }
 }
 
@@ -290,14 +295,21 @@ pub(super) fn part_of(rows: usize, part: usize, parts: usize) -> std::ops::Range
 }
 
 impl<E: Number> Sample<'_, E> {
-    fn add_gradient(&self, stage: &Stage<E>, parameters: &Parameters<E>, weighing: Weighing, gradient: &mut [E]) -> Told {
+    fn add_gradient(
+        &self,
+        stage: &Stage<E>,
+        parameters: &Parameters<E>,
+        weighing: Weighing,
+        scratch: &Arc<Mutex<Scratch<E>>>,
+        gradient: &mut [E],
+    ) -> Told {
         let rows = self.times.len();
         let mut told = Told { rows, ..Told::default() };
         if rows == 0 {
             return told;
         }
         let wired = &stage.learning;
-        let mut tape = Tape::default();
+        let mut tape = Tape::reusing(scratch);
         let roots = tape.network(&wired.network, parameters, self.network, 0..rows);
         let mut weighted = Vec::new();
         if let (Some(enumeration), Some(enumerator)) = (self.enumeration, &stage.enumerator)
@@ -393,13 +405,19 @@ impl<E: Number> Sample<'_, E> {
         }
         let clip = clip_ratio.unwrap_or(f64::INFINITY);
         let (low, high): (E, E) = (Float::of(1.0 - clip), Float::of(1.0 + clip));
-        let rows = log_prob.iter().zip(self.log_prob).zip(self.advantage);
-        rows.map(|((&present, &then), &advantage)| {
-            let ratio = Float::exp(present - then);
-            let clipped = if advantage > <E as Float>::ZERO { ratio > high } else { ratio < low };
-            if clipped { <E as Float>::ZERO } else { down * ratio * advantage }
-        })
-        .collect()
+        let mut weights = vec![<E as Float>::ZERO; log_prob.len()];
+        pulp::Arch::new().dispatch(kernels::Inlined(
+            #[inline(always)]
+            || {
+                let rows = weights.iter_mut().zip(log_prob).zip(self.log_prob).zip(self.advantage);
+                for (((weight, &present), &then), &advantage) in rows {
+                    let ratio = Float::exp(present - then);
+                    let clipped = if advantage > <E as Float>::ZERO { ratio > high } else { ratio < low };
+                    *weight = if clipped { <E as Float>::ZERO } else { down * ratio * advantage };
+                }
+            },
+        ));
+        weights
     }
 
     /// The weight of each row in `−sign · Σ_{t of times} share`.

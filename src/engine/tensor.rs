@@ -3,10 +3,12 @@
 //! A node's backward operation runs after those of all nodes recorded later. Shapes are the caller's promise, checked when a
 //! network is compiled; dfdx panics on a mismatch.
 
+use super::evaluate::Scratch;
 use super::float::Float;
 use dfdx::shapes::{HasShape as _, Rank0};
 use dfdx::tensor::{Cpu, Gradients, OwnedTape, PutTape, Tape as _, Tensor, TensorFromVec};
 use dfdx::tensor_ops::Backward;
+use std::sync::{Arc, Mutex};
 
 /// Rows × columns on the processor.
 pub type Matrix<E> = Tensor<(usize, usize), E, Cpu>;
@@ -53,15 +55,26 @@ fn slot<'a, S: dfdx::shapes::Shape, E: Float>(gradients: &'a mut Gradients<E, Cp
 pub struct Tape<E: Float> {
     device: Cpu,
     tape: OwnedTape<E, Cpu>,
+    /// Where networks run backward.
+    scratch: Arc<Mutex<Scratch<E>>>,
 }
 
 impl<E: Float> Default for Tape<E> {
     fn default() -> Self {
-        Tape { device: Cpu::default(), tape: OwnedTape::default() }
+        Tape::reusing(&Arc::default())
     }
 }
 
 impl<E: Float> Tape<E> {
+    /// A tape whose networks run backward in buffers that are kept from tape to tape.
+    pub fn reusing(scratch: &Arc<Mutex<Scratch<E>>>) -> Tape<E> {
+        Tape { device: Cpu::default(), tape: OwnedTape::default(), scratch: scratch.clone() }
+    }
+
+    pub(super) fn scratch(&self) -> Arc<Mutex<Scratch<E>>> {
+        self.scratch.clone()
+    }
+
     /// A tensor with a fresh identity: gradient that flows to it goes no further.
     pub fn constant(&self, values: Vec<E>, columns: usize) -> Matrix<E> {
         let rows = values.len() / columns;
