@@ -309,6 +309,15 @@ mod tests {
                     &format!("{returns} auxiliary {{ o[t] ~ back(o[t+1..t+2], s[t-1..t+1], a[t-1..t+1]) }}"),
                 ),
             ),
+            (
+                "kept for good",
+                with_options(
+                    &back.replace("keep = sigmoid(linear(s))", "keep = 1"),
+                    "a[t] ~ Uniform",
+                    draws,
+                    &format!("{returns} auxiliary {{ o[t] ~ back(o[t-1], s[t], a[t], s[t+1]) }}"),
+                ),
+            ),
             ("learned prior", with_options(&other, "o[t] ~ other(s[t], o[t-1]); a[t] ~ Uniform", draws, returns)),
             (
                 "drawn once, decoded from the end",

@@ -223,6 +223,10 @@ impl<E: Number> Enumeration<E> {
                 }
             }
         }
+        // what cannot happen gives nothing, be its log-ratio infinite
+        for (given, _) in self.given.iter_mut().zip(&self.potential).filter(|(_, potential)| **potential == 0.0) {
+            *given = 0.0;
+        }
     }
 
     /// The forward and the backward pass over one trajectory, whose last step is followed by `after`.
