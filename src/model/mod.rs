@@ -20,7 +20,7 @@ pub use kernel::{
     ParameterId,
 };
 pub use parameters::{kernel_parameters, parameters_of};
-pub use settings::{Claim, ClaimRelation, Expectation, Objective, Setting, SettingValue};
+pub use settings::{Claim, ClaimRelation, Expectation, Objective, QUANTITIES, Setting, SettingValue};
 
 use crate::diagnostic::Diagnostic;
 use crate::expr::{ExprId, Graph};

@@ -53,6 +53,10 @@ pub enum SettingValue {
     },
 }
 
+/// What a claim may be about.
+pub const QUANTITIES: [&str; 9] =
+    ["log_evidence", "best_bound", "family_bound", "bound", "expected_return", "kl", "dynamics", "optimisation", "auxiliary"];
+
 /// One `expect` block: the claims hold under these settings.
 #[derive(Clone, Debug)]
 pub struct Expectation {

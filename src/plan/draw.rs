@@ -141,7 +141,9 @@ fn draw(model: &Model, factor: &Factor, (at, kernel): (FactorRef, KernelId), var
             Read::Last(..) | Read::Future(..) | Read::Whole(..) => false,
         };
         if !fits {
-            let message = format!("the kernel that draws `{name}` reads what is drawn later, which this version does not train");
+            let message = format!(
+                "the kernel that draws `{name}` reads what is drawn later, or its own step in a window, which this version does not train"
+            );
             return Err(vec![refused(factor.span, message)]);
         }
     }

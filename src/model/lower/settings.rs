@@ -9,7 +9,7 @@ use super::{FormalSlot, KernelSlot, Lowering};
 use crate::diagnostic::Diagnostic;
 use crate::model::{
     BoundId, Claim, ClaimRelation, Distribution, Expectation, Formal, FormalLength, FormalVariable, Index, KernelId, Objective, Overrides,
-    Setting, SettingValue, Value,
+    QUANTITIES, Setting, SettingValue, Value,
 };
 use crate::source::Span;
 use crate::syntax::ast::{self, ArgumentLabel, BinaryOperator, ExprKind};
@@ -263,6 +263,10 @@ impl<'a> Lowering<'a> {
 
     fn claim(&mut self, written: &ast::Claim) -> Option<Claim> {
         let scope = Scope::of(FILE);
+        if !QUANTITIES.contains(&written.quantity.text.as_str()) {
+            self.unknown(&written.quantity.text, written.quantity.span, "quantity", &QUANTITIES.map(str::to_owned));
+            return None;
+        }
         let relation = match &written.relation {
             ast::ClaimRelation::Within { value, tolerance } => {
                 let (value, width) = (self.constant(value, &scope, "a claim"), self.constant(tolerance, &scope, "a tolerance"));
