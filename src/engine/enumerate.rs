@@ -60,39 +60,19 @@ struct Summed<E> {
 }
 
 impl Enumerator {
+    /// The plan has seen that options can be summed over pairs of neighbouring steps.
+    ///
     /// # Errors
-    /// One sentence, where options cannot be summed over pairs of neighbouring steps.
+    /// One sentence, where a network cannot run.
     pub fn new(plan: &Plan, densities: &[Density]) -> Result<Enumerator, EngineError> {
-        let [option] = plan.options.as_slice() else {
-            return Err(refused("options = enumerate sums over one option"));
-        };
-        let (once, outcomes) = (option.once, option.head.layers());
-        let outcomes = plan.model.network.layer(outcomes[0]).width;
-        if !plan.policy.head.is_finite() {
-            return Err(refused("options = enumerate needs finite actions"));
-        }
-        let ahead = densities.iter().map(|density| {
-            let offsets = density.reads().filter_map(|(variable, when)| match (variable, when) {
-                (Variable::Option(_), When::After(offset)) => Some(offset),
-                // more than a pair
-                (Variable::Option(_), When::Past { .. } | When::Future { .. }) => Some(i32::MAX),
-                _ => None,
-            });
-            let (least, most) = offsets.fold((0, 0), |(least, most), offset| (least.min(offset), most.max(offset)));
-            match (least, most) {
-                (-1 | 0, 0) => Ok(false),
-                (0, 1) => Ok(true),
-                _ => Err(refused("options = enumerate sums over pairs of neighbouring options, and a kernel reads a window of them")),
-            }
-        });
-        let ahead = ahead.collect::<Result<_, _>>()?;
+        let [option] = plan.options.as_slice() else { panic!("plan: options are summed out where there is one") };
+        let once = option.once;
+        let outcomes = plan.model.network.layer(option.head.layers()[0]).width;
+        let is_ahead = |(variable, when): (Variable, When)| matches!((variable, when), (Variable::Option(_), When::After(1)));
+        let ahead = densities.iter().map(|density| density.reads().any(is_ahead)).collect();
         let (option, action) = (Density::of_draw(plan, option)?, Density::of_draw(plan, &plan.policy)?);
         Ok(Enumerator { option, action, outcomes, once, ahead })
     }
-}
-
-fn refused(what: &str) -> EngineError {
-    EngineError::Unsupported(format!("{what}; leave it away, or write `options = sampled`"))
 }
 
 impl<E: Number> Enumeration<E> {

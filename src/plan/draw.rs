@@ -125,6 +125,9 @@ fn draw(model: &Model, factor: &Factor, (at, kernel): (FactorRef, KernelId), var
         }
     };
     let head = kernel_head(model, kernel, variable)?;
+    if model.variable(variable).role == Role::Option && !head.is_finite() {
+        return Err(vec![refused(factor.span, format!("`{name}` is a real option; this version trains finite ones"))]);
+    }
     let mut reads = reads(model, &factor.arguments, factor.span, &format!("`{}`", model.kernel(kernel).name))?;
     for read in &mut reads {
         // what is drawn at 1 reads its own step there

@@ -34,7 +34,7 @@ pub fn alternatives(model: &Model, derivation: &Derivation) -> Result<Vec<Altern
     if written.settings.has_learned_baseline() {
         found.push(unbiased("baseline = a network", written.clone()));
     }
-    if against_enumeration(&written.settings, &written.options, &written.terms).is_none() {
+    if against_enumeration(&written.settings, (&written.options, &written.policy), &written.terms).is_none() {
         let mut plan = with_baseline(&written, Baseline::LeaveOneOut);
         plan.settings.options = OptionGradient::Enumerated;
         found.push(unbiased("options = enumerate", plan));

@@ -159,7 +159,7 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings) -> 
         return Err(vec![error]);
     }
     if let (OptionGradient::Enumerated, Some(setting)) = (settings.options, model.setting("options"))
-        && let Some(message) = together::against_enumeration(&settings, &draws, &terms)
+        && let Some(message) = together::against_enumeration(&settings, (&draws, &policy), &terms)
     {
         return Err(vec![Diagnostic::error("bad-setting", setting.span, message).hint("write `options = sampled`")]);
     }

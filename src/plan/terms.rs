@@ -351,8 +351,15 @@ impl Planner<'_> {
         };
         let head = kernel_head(self.model, kernel, *variable)?;
         let seen = matches!(self.model.variable(*variable).role, Role::State | Role::Observation);
-        if !head.is_finite() && !seen {
-            let message = format!("{name} is over real numbers; this version trains reverse models and decoders over finite ones");
+        let fits = match head {
+            Head::Categorical { .. } | Head::Sticky { .. } => true,
+            // its density is that before the squashing
+            Head::TanhNormal { .. } => false,
+            Head::Normal { .. } => seen,
+        };
+        if !fits {
+            let message =
+                format!("{name} is over real numbers; this version trains densities over finite ones, and `Normal` ones of states");
             return Err(vec![refused(span, message)]);
         }
         let target = reads(self.model, std::slice::from_ref(value), span, &name)?.swap_remove(0);

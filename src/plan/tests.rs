@@ -161,3 +161,21 @@ fn a_plan_prints_its_terms_its_credit_and_its_settings() {
         assert!(printed.contains(wanted), "{wanted}\nin\n{printed}");
     }
 }
+
+#[test]
+fn what_options_cannot_be_trained_with_is_told() {
+    let pick = "option o : 2
+        kernel pick(o | s, last: o?) = Sticky(last, keep = 0.5, fresh = Categorical(logits = table(s)))";
+    let (prior, draws) = ("o[t] ~ pick(s[t], o[t-1]); a[t] ~ Uniform", "o[t] ~ pick(s[t], o[t-1]); a[t] ~ ");
+    let enumerated =
+        |policy: &str, action: &str| planned_with(&format!("{pick}\n{policy}"), prior, &format!("{draws}{action}"), "options = enumerate");
+    enumerated("kernel pi(a | s, o, last: o?) = Categorical(logits = table(s, o, last))", "pi(s[t], o[t], o[t-1])").unwrap();
+    let before = enumerated("kernel pi(a | s, o, before: o?) = Categorical(logits = table(s, o, before))", "pi(s[t], o[t], o[t-2])");
+    assert!(told(before).contains("pairs of neighbouring options"), "a sum over pairs has no option of two steps before");
+
+    let real = "option o : real
+        kernel pick(o | s) = Normal(mean = linear(s), sd = 1)
+        kernel pi(a | s, o) = Categorical(logits = linear(s, o))";
+    let real = planned_with(real, "o[t] ~ pick(s[t]); a[t] ~ Uniform", "o[t] ~ pick(s[t]); a[t] ~ pi(s[t], o[t])", "");
+    assert!(told(real).contains("`o` is a real option"));
+}

@@ -40,27 +40,49 @@ pub fn beyond_policies(model: &Model, settings: &Settings) -> Option<Diagnostic>
 }
 
 /// Why `options = enumerate` cannot run.
-pub fn against_enumeration(settings: &Settings, options: &[Draw], terms: &[Term]) -> Option<&'static str> {
-    let reads_whole = |read: &Read| matches!(read, Read::Window(..) | Read::Past(..) | Read::Future(..) | Read::Whole(..));
+pub fn against_enumeration(settings: &Settings, (options, policy): (&[Draw], &Draw), terms: &[Term]) -> Option<&'static str> {
     match options {
         [] => Some("`options = enumerate` sums over nothing: this model draws no option"),
         [_, _, ..] => Some("`options = enumerate` sums over one option, and this model has several"),
         [_] if !settings.kl_to_go || settings.discount < 1.0 || settings.lambda < 1.0 || settings.n_step.is_some() => {
             Some("`options = enumerate` goes with whole credit: without `kl_to_go = false`, `discount`, `lambda` and `n_step`")
         }
+        [_] if !policy.head.is_finite() => Some("`options = enumerate` sums with finite actions, and these are real"),
         [option] => {
-            let is_option = |read: &Read| matches!(read, Read::Window(of, ..) | Read::Past(of, _) | Read::Future(of, _) | Read::Whole(of, _) if *of == option.variable);
-            let refused = terms.iter().any(|term| match &term.quantity {
-                Quantity::Density { density, .. } => density.reads.iter().any(|read| reads_whole(read) && is_option(read)),
-                Quantity::Kl { .. } | Quantity::LogRatio { .. } => true,
-                Quantity::Exponent(_) | Quantity::Entropy { .. } | Quantity::LogCount(_) => false,
+            let of_terms = terms.iter().map(|term| match &term.quantity {
+                Quantity::Density { density, .. } => is_of_a_pair(&density.reads, option),
+                Quantity::Kl { .. } | Quantity::LogRatio { .. } => false,
+                Quantity::Exponent(_) | Quantity::Entropy { .. } | Quantity::LogCount(_) => true,
             });
-            refused.then_some(
-                "`options = enumerate` sums over pairs of neighbouring options: no kernel may read a window of them, and the prior of actions \
-                 is uniform",
+            let fits = [option, policy].into_iter().map(|draw| is_of_a_pair(&draw.reads, option)).chain(of_terms).all(|fits| fits);
+            (!fits).then_some(
+                "`options = enumerate` sums over pairs of neighbouring options: no kernel may read more of them, and the prior of actions is uniform",
             )
         }
     }
+}
+
+/// Whether a kernel reads the option at `t` and at one of its neighbours at the most.
+fn is_of_a_pair(reads: &[Read], option: &Draw) -> bool {
+    let mut neighbours = Vec::new();
+    for read in reads {
+        let (of, fits) = match *read {
+            Read::Time => continue,
+            Read::Variable(of) => (of, true),
+            Read::First(of) => (of, option.once),
+            Read::Step(of, offset) => {
+                if of == option.variable {
+                    neighbours.push(offset);
+                }
+                (of, offset.abs() == 1)
+            }
+            Read::Last(of, _) | Read::Window(of, ..) | Read::Past(of, _) | Read::Future(of, _) | Read::Whole(of, _) => (of, false),
+        };
+        if of == option.variable && !fits {
+            return false;
+        }
+    }
+    neighbours.windows(2).all(|pair| pair[0] == pair[1])
 }
 
 fn of_learned_values(settings: &Settings, told: &mut Told) {
