@@ -15,7 +15,7 @@ pub fn log_probabilities<E: Float>(logits: &[E], outcomes: usize, out: &mut [E])
             for (z, out) in logits.chunks_exact(n).zip(out.chunks_exact_mut(n)) {
                 let mut largest = E::NEG_INFINITY;
                 for &z in z {
-                    largest = largest.max(z);
+                    largest = if z > largest { z } else { largest };
                 }
                 for (out, &z) in out.iter_mut().zip(z) {
                     *out = z - largest;
@@ -259,7 +259,7 @@ impl<E: Float> Buffer<E> {
 
 /// Runs the body with vector instructions. For few outcomes their number is a constant inside, so that loops over rows vectorise.
 #[inline(always)]
-fn vectorised(outcomes: usize, mut body: impl FnMut(usize)) {
+pub(super) fn vectorised(outcomes: usize, mut body: impl FnMut(usize)) {
     pulp::Arch::new().dispatch(Inlined(
         #[inline(always)]
         || match outcomes {

@@ -3,7 +3,6 @@
 
 use super::categorical;
 use super::float::Float;
-use super::kernels::Inlined;
 
 /// What a network computed, and where each row stays; `keep` has one number a row.
 #[derive(Clone, Copy)]
@@ -14,23 +13,42 @@ pub struct Rows<'a, E> {
     pub outcomes: usize,
 }
 
+/// Rows that are worked on together.
+const BLOCK: usize = 64;
+
 /// `log m`, row by row.
 pub fn log_probabilities<E: Float>(rows: Rows<E>, out: &mut [E]) {
     categorical::log_probabilities(rows.fresh, rows.outcomes, out);
-    vectorised(
+    categorical::vectorised(
+        rows.outcomes,
         #[inline(always)]
-        || {
-            for ((&keep, &last), out) in rows.keep.iter().zip(rows.last).zip(out.chunks_exact_mut(rows.outcomes)) {
-                if last as usize >= rows.outcomes {
-                    continue;
+        |n| {
+            let blocks = rows.keep.chunks(BLOCK).zip(rows.last.chunks(BLOCK)).zip(out.chunks_mut(BLOCK * n));
+            for ((keep, last), out) in blocks {
+                // where nothing is held both are log 1
+                let (mut leave, mut stays) = ([E::ONE; BLOCK], [E::ZERO; BLOCK]);
+                for ((stays, &last), out) in stays.iter_mut().zip(last).zip(out.chunks_exact(n)) {
+                    *stays = if (last as usize) < n { out[last as usize] } else { E::ZERO };
                 }
-                let leave = E::ONE - keep;
-                let stays = keep + leave * out[last as usize].exp();
-                let log_leave = leave.ln();
-                for log_f in out.iter_mut() {
-                    *log_f += log_leave;
+                for stays in stays.iter_mut() {
+                    *stays = stays.exp();
                 }
-                out[last as usize] = stays.ln();
+                for (((leave, stays), &keep), &last) in leave.iter_mut().zip(stays.iter_mut()).zip(keep).zip(last) {
+                    *leave = if (last as usize) < n { E::ONE - keep } else { E::ONE };
+                    *stays = keep + *leave * *stays;
+                }
+                for (leave, stays) in leave.iter_mut().zip(stays.iter_mut()) {
+                    *leave = leave.ln();
+                    *stays = stays.ln();
+                }
+                for (((out, &last), &leave), &stays) in out.chunks_exact_mut(n).zip(last).zip(&leave).zip(&stays) {
+                    for log_f in out.iter_mut() {
+                        *log_f += leave;
+                    }
+                    if (last as usize) < n {
+                        out[last as usize] = stays;
+                    }
+                }
             }
         },
     );
@@ -45,46 +63,52 @@ pub fn add_score_gradient<E: Float>(
     (w_log_prob, w_entropy): (&[E], &[E]),
     (fresh_gradient, keep_gradient): (&mut [E], &mut [E]),
 ) {
-    let n = rows.outcomes;
     let mut f = vec![E::ZERO; rows.fresh.len()];
-    categorical::log_probabilities(rows.fresh, n, &mut f);
-    let mut g = vec![E::ZERO; n];
-    vectorised(
+    categorical::log_probabilities(rows.fresh, rows.outcomes, &mut f);
+    // of what was drawn, `w / m`
+    let mut of_drawn = vec![E::ZERO; drawn.len()];
+    let mut g = vec![E::ZERO; rows.fresh.len()];
+    categorical::vectorised(
+        rows.outcomes,
         #[inline(always)]
-        || {
+        |n| {
             for f in f.iter_mut() {
                 *f = f.exp();
             }
-            for (row, (log_m, f)) in log_m.chunks_exact(n).zip(f.chunks_exact(n)).enumerate() {
-                let (w, v) = (w_log_prob[row], w_entropy[row]);
+            for ((of_drawn, &drawn), log_m) in of_drawn.iter_mut().zip(drawn).zip(log_m.chunks_exact(n)) {
+                *of_drawn = E::ZERO - log_m[drawn as usize];
+            }
+            for (of_drawn, &w) in of_drawn.iter_mut().zip(w_log_prob) {
+                let inverse = of_drawn.exp();
+                *of_drawn = if w != E::ZERO { w * inverse } else { E::ZERO };
+            }
+            for ((g, log_m), &v) in g.chunks_exact_mut(n).zip(log_m.chunks_exact(n)).zip(w_entropy) {
                 for (g, &log_m) in g.iter_mut().zip(log_m) {
                     // what cannot be drawn has no gradient
                     *g = if log_m > E::NEG_INFINITY { E::ZERO - v * (log_m + E::ONE) } else { E::ZERO };
                 }
-                if w != E::ZERO {
-                    g[drawn[row] as usize] += w / log_m[drawn[row] as usize].exp();
-                }
+            }
+            for ((g, &drawn), &of_drawn) in g.chunks_exact_mut(n).zip(drawn).zip(&of_drawn) {
+                g[drawn as usize] += of_drawn;
+            }
+            let held = rows.keep.iter().zip(rows.last);
+            let into = fresh_gradient.chunks_exact_mut(n).zip(keep_gradient.iter_mut());
+            for (((f, g), (&keep, &last)), (into, keep_gradient)) in f.chunks_exact(n).zip(g.chunks_exact(n)).zip(held).zip(into) {
                 let mut mean = E::ZERO;
-                for (&f, &g) in f.iter().zip(&g) {
+                for (&f, &g) in f.iter().zip(g) {
                     mean += f * g;
                 }
-                let stays = (rows.last[row] as usize) < n;
-                let leave = if stays { E::ONE - rows.keep[row] } else { E::ONE };
-                for ((into, &f), &g) in fresh_gradient[row * n..].iter_mut().zip(f).zip(&g) {
+                let stays = (last as usize) < n;
+                let leave = if stays { E::ONE - keep } else { E::ONE };
+                for ((into, &f), &g) in into.iter_mut().zip(f).zip(g) {
                     *into += leave * f * (g - mean);
                 }
                 if stays {
-                    keep_gradient[row] += g[rows.last[row] as usize] - mean;
+                    *keep_gradient += g[last as usize] - mean;
                 }
             }
         },
     );
-}
-
-/// Runs the body with the processor's vector and multiply-add instructions.
-#[inline(always)]
-fn vectorised(body: impl FnMut()) {
-    pulp::Arch::new().dispatch(Inlined(body));
 }
 
 #[cfg(test)]
