@@ -21,6 +21,9 @@ const LISTS: [&str; 8] = [
 
 const RECENT: &str = "until/recent";
 
+/// What a checkpoint keeps of one bound, as tensors.
+type Tensors = Vec<(String, Dtype, Vec<u8>)>;
+
 impl Checkpoint {
     /// The bytes of a safetensors file; equal checkpoints have equal bytes. Its parameters read as those of
     /// [`Parameters::to_safetensors`].
@@ -30,20 +33,26 @@ impl Checkpoint {
     pub fn to_safetensors(&self) -> Result<Vec<u8>, FileError> {
         let parameters = self.parameters.to_safetensors()?;
         let parameters = SafeTensors::deserialize(&parameters).map_err(unwritable)?;
+        let mut own = self.tensors("");
+        own.extend(self.earlier.iter().enumerate().flat_map(|(turn, earlier)| earlier.tensors(&of_turn(turn))));
+        let mut views: Vec<(String, TensorView<'_>)> = parameters.tensors();
+        for (name, dtype, bytes) in &own {
+            views.push((name.clone(), TensorView::new(*dtype, vec![bytes.len() / 8], bytes).map_err(unwritable)?));
+        }
+        safetensors::serialize(views, None).map_err(unwritable)
+    }
+
+    /// All but the parameters.
+    fn tensors(&self, prefix: &str) -> Tensors {
         let counts = [self.step, self.env_steps, self.optimiser.steps, self.fit.steps];
-        let counts: Vec<u8> = counts.iter().flat_map(|count| count.to_le_bytes()).collect();
-        let Checkpoint { optimiser, fit, previous, inputs, returns, rounds, .. } = self;
+        let mut tensors = vec![(format!("{prefix}{COUNTS}"), Dtype::U64, counts.iter().flat_map(|count| count.to_le_bytes()).collect())];
+        let Checkpoint { optimiser, fit, previous, inputs, returns, rounds, recent, .. } = self;
         let rounds = vec![rounds.done as f64, rounds.fell as f64, rounds.largest_shortfall];
         let lists = [&optimiser.first, &optimiser.second, &fit.first, &fit.second, previous, inputs, returns, &rounds];
-        let lists = lists.map(|values| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
-        let mut views: Vec<(String, TensorView<'_>)> = parameters.tensors();
-        views.push((COUNTS.to_owned(), TensorView::new(Dtype::U64, vec![counts.len() / 8], &counts).map_err(unwritable)?));
-        for (name, bytes) in LISTS.iter().zip(&lists) {
-            views.push(((*name).to_owned(), TensorView::new(Dtype::F64, vec![bytes.len() / 8], bytes).map_err(unwritable)?));
+        for (name, values) in LISTS.iter().zip(lists).chain([(&RECENT, recent)]) {
+            tensors.push((format!("{prefix}{name}"), Dtype::F64, values.iter().flat_map(|value| value.to_le_bytes()).collect()));
         }
-        let recent: Vec<u8> = self.recent.iter().flat_map(|value| value.to_le_bytes()).collect();
-        views.push((RECENT.to_owned(), TensorView::new(Dtype::F64, vec![self.recent.len()], &recent).map_err(unwritable)?));
-        safetensors::serialize(views, None).map_err(unwritable)
+        tensors
     }
 
     /// Reads what [`Checkpoint::to_safetensors`] wrote, for a model with the same networks.
@@ -54,8 +63,15 @@ impl Checkpoint {
         let mut parameters = Parameters::initial(model, 0);
         parameters.load_safetensors(bytes)?;
         let file = SafeTensors::deserialize(bytes).map_err(unreadable)?;
+        let has = |turn: &usize| file.tensor(&format!("{}{COUNTS}", of_turn(*turn))).is_ok();
+        let earlier = (0..).take_while(has).map(|turn| Checkpoint::read(&file, &of_turn(turn), &parameters)).collect::<Result<_, _>>()?;
+        Ok(Checkpoint { earlier, ..Checkpoint::read(&file, "", &parameters)? })
+    }
+
+    fn read(file: &SafeTensors<'_>, prefix: &str, parameters: &Parameters<f64>) -> Result<Checkpoint, FileError> {
         let words = |name: &str, dtype: Dtype| {
-            let tensor = file.tensor(name).map_err(|_| FileError(format!("the file is no checkpoint: it has no tensor `{name}`")))?;
+            let name = format!("{prefix}{name}");
+            let tensor = file.tensor(&name).map_err(|_| FileError(format!("the file is no checkpoint: it has no tensor `{name}`")))?;
             if tensor.dtype() != dtype {
                 return Err(FileError(format!("`{name}` is of type {:?} in the file, not {dtype:?}", tensor.dtype())));
             }
@@ -64,7 +80,7 @@ impl Checkpoint {
         };
         let counts = words(COUNTS, Dtype::U64)?;
         let [step, env_steps, optimiser_steps, fit_steps] = counts[..] else {
-            return Err(FileError(format!("`{COUNTS}` holds {} numbers in the file, not 4", counts.len())));
+            return Err(FileError(format!("`{prefix}{COUNTS}` holds {} numbers in the file, not 4", counts.len())));
         };
         let list =
             |at: usize| -> Result<Vec<f64>, FileError> { Ok(words(LISTS[at], Dtype::F64)?.into_iter().map(f64::from_bits).collect()) };
@@ -72,12 +88,18 @@ impl Checkpoint {
         let fit = OptimiserState { steps: fit_steps, first: list(2)?, second: list(3)? };
         let (previous, inputs, returns, judged) = (list(4)?, list(5)?, list(6)?, list(7)?);
         let [done, fell, largest_shortfall] = judged[..] else {
-            return Err(FileError(format!("`{}` holds {} numbers in the file, not 3", LISTS[7], judged.len())));
+            return Err(FileError(format!("`{prefix}{}` holds {} numbers in the file, not 3", LISTS[7], judged.len())));
         };
         let rounds = Rounds { done: done as u64, fell: fell as u64, largest_shortfall };
         let recent = words(RECENT, Dtype::F64)?.into_iter().map(f64::from_bits).collect();
-        Ok(Checkpoint { step, env_steps, parameters, previous, optimiser, fit, recent, inputs, returns, rounds })
+        let (parameters, earlier) = (parameters.clone(), Vec::new());
+        Ok(Checkpoint { step, env_steps, parameters, previous, optimiser, fit, recent, inputs, returns, rounds, earlier })
     }
+}
+
+/// How the names begin of what is kept of an earlier bound.
+fn of_turn(turn: usize) -> String {
+    format!("turn{}/", turn + 1)
 }
 
 fn unwritable(error: SafeTensorError) -> FileError {
@@ -123,13 +145,16 @@ mod tests {
             inputs: vec![2.0],
             returns: vec![],
             rounds: Rounds { done: 3, fell: 1, largest_shortfall: 0.125 },
+            earlier: vec![],
         };
+        let kept = Checkpoint { earlier: vec![Checkpoint { step: 2, ..kept.clone() }], ..kept };
         let bytes = kept.to_safetensors().expect("bytes");
         let back = Checkpoint::from_safetensors(&model, &bytes).expect("a checkpoint");
         assert_eq!((back.step, back.env_steps), (kept.step, kept.env_steps));
         assert_eq!((&back.optimiser, &back.fit, &back.previous), (&kept.optimiser, &kept.fit, &kept.previous));
         assert_eq!((&back.inputs, &back.returns, back.rounds), (&kept.inputs, &kept.returns, kept.rounds));
         assert_eq!(back.recent, kept.recent);
+        assert_eq!((back.earlier.len(), back.earlier[0].step, &back.earlier[0].previous), (1, 2, &kept.previous));
         assert_eq!(back.parameters.values(), kept.parameters.values());
         assert_eq!(back.to_safetensors().expect("bytes"), bytes);
 

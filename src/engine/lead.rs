@@ -1,6 +1,5 @@
 //! What the leading thread of a run keeps: optimisers, counts, and how a batch moves the parameters.
 
-use super::crew::Crew;
 use super::exact_update::improve;
 use super::expressions::Number;
 use super::float::Float;
@@ -10,7 +9,7 @@ use super::objective::{Aim, ReturnScale, Told, Weighing};
 use super::optimiser::{Optimiser, OptimiserConfig, OptimiserState};
 use super::parameters::Parameters;
 use super::run::{Checkpoint, EngineError, Improvement, Metrics, Rounds};
-use super::shards::{Job, Previous, Shared, locked, read, write};
+use super::shards::{Hands, Job, Previous, Shared, locked, read, write};
 use super::trust_region::TrustRegion;
 use super::watch::Watch;
 use crate::plan::{self, Baseline, Plan, Update};
@@ -62,7 +61,7 @@ impl<'a, E: Number> Lead<'a, E> {
     }
 
     /// Samples a batch and moves the parameters by it.
-    pub fn batch(&mut self, crew: &Crew<Job>, shared: &Shared<E>) -> Result<(), EngineError> {
+    pub fn batch(&mut self, crew: Hands, shared: &Shared<E>) -> Result<(), EngineError> {
         let settings = &self.plan.settings;
         if self.step.is_multiple_of(settings.steps_in_round()) {
             self.begin_round(shared);
@@ -142,7 +141,7 @@ impl<'a, E: Number> Lead<'a, E> {
     }
 
     /// Samples a batch and finds the advantage of each row.
-    fn assess(&mut self, crew: &Crew<Job>, shared: &Shared<E>) {
+    fn assess(&mut self, crew: Hands, shared: &Shared<E>) {
         crew.run(Job::Assess { step: self.step });
         if self.plan.settings.baseline == Baseline::LeaveOneOut {
             shared.sum_credit();
@@ -154,7 +153,7 @@ impl<'a, E: Number> Lead<'a, E> {
     }
 
     /// One gradient step from a new batch.
-    fn one_gradient(&mut self, crew: &Crew<Job>, shared: &Shared<E>) -> Result<(), EngineError> {
+    fn one_gradient(&mut self, crew: Hands, shared: &Shared<E>) -> Result<(), EngineError> {
         let weighing = shared.whole(Aim::Both);
         if self.plan.settings.baseline == Baseline::LeaveOneOut {
             self.assess(crew, shared);
@@ -168,7 +167,7 @@ impl<'a, E: Number> Lead<'a, E> {
     }
 
     /// Passes over a batch that has been assessed, until its policy has gone too far.
-    fn passes(&mut self, crew: &Crew<Job>, shared: &Shared<E>, aim: Aim) -> Result<(), EngineError> {
+    fn passes(&mut self, crew: Hands, shared: &Shared<E>, aim: Aim) -> Result<(), EngineError> {
         let settings = &self.plan.settings;
         let rows = shared.rows();
         let parts = settings.minibatch.map_or(1, |size| rows.div_ceil(size)).max(1);
@@ -192,7 +191,7 @@ impl<'a, E: Number> Lead<'a, E> {
         Ok(())
     }
 
-    fn gradient_of_part(&mut self, crew: &Crew<Job>, shared: &Shared<E>, (part, parts): (usize, usize), (aim, first): (Aim, bool)) -> Told {
+    fn gradient_of_part(&mut self, crew: Hands, shared: &Shared<E>, (part, parts): (usize, usize), (aim, first): (Aim, bool)) -> Told {
         if first && parts == 1 {
             // as the network was computed last
             crew.run(Job::Differentiate { weighing: shared.whole(aim) });
@@ -275,6 +274,7 @@ impl<'a, E: Number> Lead<'a, E> {
             baseline_error: self.plan.settings.has_learned_baseline().then(|| per_row(self.error)),
             improvement: self.improvement,
             env_steps: self.env_steps,
+            earlier: Vec::new(),
             wall_seconds: self.start.elapsed().as_secs_f64(),
         }
     }
@@ -292,6 +292,7 @@ impl<'a, E: Number> Lead<'a, E> {
             inputs: self.inputs.to_numbers(),
             returns: self.returns.to_numbers(),
             rounds: self.rounds().unwrap_or_default(),
+            earlier: Vec::new(),
         }
     }
 

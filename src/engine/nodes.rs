@@ -73,9 +73,10 @@ impl<E: Float> Tape<E> {
 
     /// `log m(drawn)` and the entropy of the sticky head over logits and probabilities to stay at `last`, one number a row each.
     pub fn sticky(&mut self, (fresh, keep): (&Matrix<E>, &Matrix<E>), last: Arc<[u32]>, drawn: Arc<[u32]>) -> (Matrix<E>, Matrix<E>) {
-        let (logits, keeps, outcomes) = (values_of(fresh), values_of(keep), columns_of(fresh));
-        let mut log_m = vec![E::ZERO; logits.len()];
-        sticky::log_probabilities(sticky::Rows { fresh: &logits, keep: &keeps, last: &last, outcomes }, &mut log_m);
+        let (logits, keeps) = (values_of(fresh), values_of(keep));
+        let (log_f, outcomes) = self.log_probabilities(fresh);
+        let mut log_m = log_f.to_vec();
+        sticky::persist(sticky::Rows { fresh: &logits, keep: &keeps, last: &last, outcomes }, &mut log_m);
         let (mut log_prob, mut entropy) = (vec![E::ZERO; drawn.len()], vec![E::ZERO; drawn.len()]);
         categorical::log_prob_and_entropy(&log_m, outcomes, &drawn, &mut log_prob, &mut entropy);
         let (log_prob, entropy) = (self.constant(log_prob, 1), self.constant(entropy, 1));
@@ -84,7 +85,7 @@ impl<E: Float> Tape<E> {
             let weights = (flow.take(&outputs.0), flow.take(&outputs.1));
             let (mut d_fresh, mut d_keep) = (vec![E::ZERO; logits.len()], vec![E::ZERO; keeps.len()]);
             let rows = sticky::Rows { fresh: &logits, keep: &keeps, last: &last, outcomes };
-            sticky::add_score_gradient(rows, &log_m, &drawn, (&weights.0, &weights.1), (&mut d_fresh, &mut d_keep));
+            sticky::add_score_gradient(rows, (&log_f, &log_m), &drawn, (&weights.0, &weights.1), (&mut d_fresh, &mut d_keep));
             kernels::add(flow.of(&to_fresh), &d_fresh);
             kernels::add(flow.of(&to_keep), &d_keep);
         });

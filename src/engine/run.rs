@@ -3,7 +3,7 @@
 use super::optimiser::OptimiserState;
 use super::parameters::Parameters;
 use crate::exact::OptionVisits;
-use crate::model::VariableId;
+use crate::model::{BoundId, VariableId};
 use std::ops::ControlFlow;
 
 /// Follows a run.
@@ -44,6 +44,8 @@ pub struct Metrics {
     pub improvement: Option<Improvement>,
     /// Live steps of the environment so far.
     pub env_steps: u64,
+    /// Of the bounds that the step took before this one.
+    pub earlier: Vec<Metrics>,
     /// Since the run (or what was resumed of it) began.
     pub wall_seconds: f64,
 }
@@ -80,6 +82,8 @@ pub struct Run {
     pub stopped: Stopped,
     /// Of the final parameters, from trajectories of their own.
     pub evaluation: Evaluation,
+    /// The same of the file's other bounds.
+    pub others: Vec<(BoundId, Evaluation)>,
     /// On a finite model whose prior is the policy of the last round.
     pub rounds: Option<Rounds>,
     /// Live steps of the environment during training.
@@ -146,6 +150,8 @@ pub struct Checkpoint {
     pub inputs: Vec<f64>,
     pub returns: Vec<f64>,
     pub rounds: Rounds,
+    /// Of the bounds that a step takes before this one.
+    pub earlier: Vec<Checkpoint>,
 }
 
 /// Why a run failed.

@@ -1,6 +1,7 @@
 //! The shards of a batch, and the jobs that threads do on them. What a shard computes depends on the job and on the shard alone.
 
 use super::credit::StepSums;
+use super::crew::Crew;
 use super::expressions::Number;
 use super::family::Choice;
 use super::float::Float;
@@ -10,17 +11,31 @@ use super::parameters::Parameters;
 use super::rollout::{Keep, Point, Rollout, generator};
 use super::stage::Stage;
 use super::trust_region::Trial;
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Streams of random numbers, by what they are for.
 const TRAINING: u64 = 1;
 pub(super) const EVALUATION: u64 = 2;
 const SHUFFLING: u64 = 3;
 
-/// What the threads of a run share.
+/// A crew that works for one of the bounds of a run, by its place among the turns.
+#[derive(Clone, Copy)]
+pub(super) struct Hands<'c, 'w> {
+    pub crew: &'c Crew<'w, (usize, Job)>,
+    pub turn: usize,
+}
+
+impl Hands<'_, '_> {
+    /// Runs `job` on every shard and returns when all are done.
+    pub fn run(&self, job: Job) {
+        self.crew.run((self.turn, job));
+    }
+}
+
+/// What the threads of a run share of one bound; the parameters are those of all bounds.
 pub(super) struct Shared<'a, E: Float> {
     pub stage: &'a Stage<'a, E>,
-    pub parameters: RwLock<Parameters<E>>,
+    pub parameters: Arc<RwLock<Parameters<E>>>,
     pub previous: RwLock<Previous<E>>,
     pub shards: Vec<Mutex<Shard<E>>>,
     /// What a curvature is applied to, flat.
@@ -67,11 +82,12 @@ pub(super) enum Job {
 }
 
 impl<'a, E: Number> Shared<'a, E> {
-    pub fn new(stage: &'a Stage<'a, E>, parameters: Parameters<E>) -> Shared<'a, E> {
+    pub fn new(stage: &'a Stage<'a, E>, all: Arc<RwLock<Parameters<E>>>) -> Shared<'a, E> {
+        let parameters = read(&all);
         let settings = &stage.plan.settings;
-        let (all, shards) = (settings.trajectories, settings.shards);
+        let (trajectories, shards) = (settings.trajectories, settings.shards);
         let shards = (0..shards).map(|k| {
-            let trajectories = part_of(all, k, shards).len();
+            let trajectories = part_of(trajectories, k, shards).len();
             Mutex::new(Shard {
                 rollout: Rollout::new(stage, trajectories),
                 objective: Objective::new(stage, &parameters),
@@ -81,9 +97,10 @@ impl<'a, E: Number> Shared<'a, E> {
         let shards = shards.collect();
         let sums = vec![StepSums::default(); stage.draws()];
         let previous = RwLock::new(Previous { values: parameters.values().to_vec(), moved: false });
+        drop(parameters);
         Shared {
             stage,
-            parameters: RwLock::new(parameters),
+            parameters: all,
             previous,
             shards,
             direction: RwLock::default(),
@@ -113,7 +130,7 @@ impl<'a, E: Number> Shared<'a, E> {
             let previous = read(&self.previous);
             let point = Point { present: parameters.values(), previous: previous.moved.then_some(&previous.values[..]) };
             rollout.move_schedules(stage, step);
-            rollout.run(stage, point, [seed, TRAINING, step << 16 | at as u64], Choice::Sampled, Keep::Rows);
+            rollout.run(stage, point, [seed, TRAINING | stage.plan.number << 8, step << 16 | at as u64], Choice::Sampled, Keep::Rows);
             objective.assess(stage, rollout, point, *read(&self.returns));
         }
         match job {

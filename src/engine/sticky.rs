@@ -19,6 +19,11 @@ const BLOCK: usize = 64;
 /// `log m`, row by row.
 pub fn log_probabilities<E: Float>(rows: Rows<E>, out: &mut [E]) {
     categorical::log_probabilities(rows.fresh, rows.outcomes, out);
+    persist(rows, out);
+}
+
+/// Turns `log softmax(z)` into `log m`.
+pub fn persist<E: Float>(rows: Rows<E>, out: &mut [E]) {
     categorical::vectorised(
         rows.outcomes,
         #[inline(always)]
@@ -56,15 +61,15 @@ pub fn log_probabilities<E: Float>(rows: Rows<E>, out: &mut [E]) {
 
 /// Adds the gradient of `Σ_rows w_log_prob · log m(drawn) + w_entropy · H(m)`. With `g_j` that of `m_j`, `f = softmax(z)`:
 /// `∂/∂z_i = (1 − k) f_i (g_i − Σ_j f_j g_j)` and `∂/∂k = g_last − Σ_j f_j g_j`.
+/// `log_f` is `log softmax(z)`.
 pub fn add_score_gradient<E: Float>(
     rows: Rows<E>,
-    log_m: &[E],
+    (log_f, log_m): (&[E], &[E]),
     drawn: &[u32],
     (w_log_prob, w_entropy): (&[E], &[E]),
     (fresh_gradient, keep_gradient): (&mut [E], &mut [E]),
 ) {
     let mut f = vec![E::ZERO; rows.fresh.len()];
-    categorical::log_probabilities(rows.fresh, rows.outcomes, &mut f);
     // of what was drawn, `w / m`
     let mut of_drawn = vec![E::ZERO; drawn.len()];
     let mut g = vec![E::ZERO; rows.fresh.len()];
@@ -72,8 +77,8 @@ pub fn add_score_gradient<E: Float>(
         rows.outcomes,
         #[inline(always)]
         |n| {
-            for f in f.iter_mut() {
-                *f = f.exp();
+            for (f, log_f) in f.iter_mut().zip(log_f) {
+                *f = log_f.exp();
             }
             for ((of_drawn, &drawn), log_m) in of_drawn.iter_mut().zip(drawn).zip(log_m.chunks_exact(n)) {
                 *of_drawn = E::ZERO - log_m[drawn as usize];
@@ -149,7 +154,9 @@ mod tests {
         let rows = Rows { fresh: &fresh, keep: &keep, last: &LAST, outcomes: N };
         log_probabilities(rows, &mut log_m);
         let (mut of_fresh, mut of_keep) = (vec![0.0; ROWS * N], vec![0.0; ROWS]);
-        add_score_gradient(rows, &log_m, &DRAWN, weights, (&mut of_fresh, &mut of_keep));
+        let mut log_f = vec![0.0; ROWS * N];
+        categorical::log_probabilities(&fresh, N, &mut log_f);
+        add_score_gradient(rows, (&log_f, &log_m), &DRAWN, weights, (&mut of_fresh, &mut of_keep));
         assert_gradient(&fresh, &of_fresh, |fresh| value(fresh, &keep, weights));
         assert_gradient(&keep, &of_keep, |keep| value(&fresh, keep, weights));
     }

@@ -1,6 +1,6 @@
 //! Training: batches over a fixed number of shards, whose gradients are summed in the shards' order, until the run's last batch.
 
-use super::crew::{Crew, with_crew};
+use super::crew::with_crew;
 use super::evaluate_policy::{self, Evaluator};
 use super::expressions::Number;
 use super::family::Choice;
@@ -8,12 +8,12 @@ use super::kernels;
 use super::lead::Lead;
 use super::objective::Aim;
 use super::parameters::Parameters;
-use super::run::{Checkpoint, EngineError, Observer, Run, Stopped};
-use super::shards::{Job, Shared};
+use super::run::{Checkpoint, EngineError, Metrics, Observer, Run, Stopped};
+use super::shards::{Hands, Job, Shared, read};
 use super::stage::Stage;
 use crate::plan::{Plan, Precision};
 use std::ops::{ControlFlow, Range};
-use std::sync::PoisonError;
+use std::sync::{Arc, RwLock};
 use std::time::Instant;
 
 /// Trains a plan from its seed.
@@ -48,8 +48,8 @@ fn infer_from(plan: &Plan, checkpoint: Option<&Checkpoint>, run: &mut dyn Observ
 pub fn gradient_estimates(plan: &Plan, parameters: &Parameters<f64>, batches: Range<u64>) -> Result<Vec<Vec<f64>>, EngineError> {
     let plan = &plan.settled();
     let stage = Stage::<f64>::new(plan)?;
-    let shared = Shared::new(&stage, parameters.clone());
-    let estimate = |crew: &Crew<Job>, step| {
+    let shared = Shared::new(&stage, Arc::new(RwLock::new(parameters.clone())));
+    let estimate = |crew: Hands, step| {
         crew.run(Job::Assess { step });
         shared.sum_credit();
         crew.run(Job::Compare);
@@ -59,8 +59,10 @@ pub fn gradient_estimates(plan: &Plan, parameters: &Parameters<f64>, batches: Ra
         gradient.iter_mut().for_each(|g| *g = -*g);
         gradient
     };
-    let work = |job, shard| shared.work(job, shard);
-    Ok(with_crew(threads(plan), shared.shards.len(), Job::Compare, &work, |crew| batches.map(|step| estimate(crew, step)).collect()))
+    let work = |(_, job): (usize, Job), shard| shared.work(job, shard);
+    Ok(with_crew(threads(plan), shared.shards.len(), (0, Job::Compare), &work, |crew| {
+        batches.map(|step| estimate(Hands { crew, turn: 0 }, step)).collect()
+    }))
 }
 
 /// Threads that work on a run.
@@ -68,49 +70,103 @@ pub(super) fn threads(plan: &Plan) -> usize {
     plan.settings.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
+/// A bound of a run in training.
+struct Turn<'a, E: Number> {
+    plan: &'a Plan,
+    lead: Lead<'a, E>,
+    shared: &'a Shared<'a, E>,
+}
+
 fn train<E: Number>(plan: &Plan, checkpoint: Option<&Checkpoint>, run: &mut dyn Observer) -> Result<Run, EngineError> {
     kernels::flush_denormals();
     let start = Instant::now();
-    let stage = Stage::<E>::new(plan)?;
-    let parameters = Parameters::<E>::initial(&plan.model, plan.settings.seed);
-    let mut lead = Lead::new(plan, &parameters);
-    let shared = Shared::new(&stage, parameters);
+    let plans: Vec<&Plan> = plan.turns().collect();
+    let stages = plans.iter().map(|plan| Stage::<E>::new(plan)).collect::<Result<Vec<_>, _>>()?;
+    let initial = Parameters::<E>::initial(&plan.model, plan.settings.seed);
+    let parameters = Arc::new(RwLock::new(initial.clone()));
+    let shared: Vec<Shared<E>> = stages.iter().map(|stage| Shared::new(stage, Arc::clone(&parameters))).collect();
+    let turn = |(&plan, shared)| Turn { plan, lead: Lead::new(plan, &initial), shared };
+    let mut turns: Vec<Turn<E>> = plans.iter().zip(&shared).map(turn).collect();
     if let Some(checkpoint) = checkpoint {
-        lead.restore(checkpoint, &shared)?;
+        restore(&mut turns, checkpoint)?;
     }
-    lead.start = Instant::now();
-    let stopped = with_crew(threads(plan), shared.shards.len(), Job::Compare, &|job, at| shared.work(job, at), |crew| {
+    let begun = Instant::now();
+    turns.iter_mut().for_each(|turn| turn.lead.start = begun);
+    let work = |(turn, job): (usize, Job), at| shared[turn].work(job, at);
+    let stopped = with_crew(threads(plan), plan.settings.shards, (0, Job::Compare), &work, |crew| {
         let ended = |lead: &Lead<E>| match lead.watch.reached() {
             true => Some(Stopped::Until),
-            false => (lead.step == plan.settings.steps).then_some(Stopped::Steps),
+            false => (lead.step >= plan.settings.steps).then_some(Stopped::Steps),
         };
         loop {
-            if let Some(stopped) = ended(&lead) {
+            if let Some(stopped) = ended(last_of(&turns)) {
                 return Ok(stopped);
             }
-            lead.batch(crew, &shared)?;
-            let last = ended(&lead);
-            let logged = lead.step.is_multiple_of(plan.settings.log_every) || last.is_some();
-            if logged && run.step(&lead.metrics(&shared)) == ControlFlow::Break(()) || run.interrupted() {
+            for (at, turn) in turns.iter_mut().enumerate() {
+                for _ in 0..turn.plan.per_turn {
+                    turn.lead.batch(Hands { crew, turn: at }, turn.shared)?;
+                }
+            }
+            let lead = last_of(&turns);
+            let last = ended(lead);
+            let logged = (lead.step / plan.per_turn).is_multiple_of(plan.settings.log_every) || last.is_some();
+            if logged && run.step(&metrics(&turns)) == ControlFlow::Break(()) || run.interrupted() {
                 return Ok(last.unwrap_or(Stopped::Interrupted));
             }
         }
     })?;
-    let training_seconds = lead.start.elapsed().as_secs_f64();
-    let checkpoint = lead.checkpoint(&shared);
-    let parameters = shared.parameters.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let episodes = evaluate_policy::episodes_after_training(plan);
-    let evaluator = Evaluator { episodes, choice: Choice::Sampled, seed: plan.settings.seed };
-    let evaluation = evaluator.run(&stage, &parameters);
+    let training_seconds = begun.elapsed().as_secs_f64();
+    let checkpoint = checkpoint_of(&turns);
+    let (steps, rounds, env_steps) = (last_of(&turns).step, last_of(&turns).rounds(), env_steps(&turns));
+    let parameters = read(&parameters);
+    let evaluated = |stage: &Stage<E>| {
+        let episodes = evaluate_policy::episodes_after_training(stage.plan);
+        Evaluator { episodes, choice: Choice::Sampled, seed: plan.settings.seed }.run(stage, &parameters)
+    };
+    let told = |stage: &Stage<E>| (stage.plan.derivation.bound, evaluated(stage));
+    let (last, earlier) = stages.split_last().expect("train: a run has a bound");
+    let mut others: Vec<_> = earlier.iter().map(told).collect();
+    for watched in &plan.watched {
+        others.push(told(&Stage::new(watched)?));
+    }
     Ok(Run {
-        evaluation,
-        rounds: lead.rounds(),
-        steps: lead.step,
+        evaluation: evaluated(last),
+        others,
+        rounds,
+        steps,
         stopped,
-        env_steps: lead.env_steps,
+        env_steps,
         training_seconds,
         wall_seconds: start.elapsed().as_secs_f64(),
         checkpoint,
         parameters: parameters.to_f64(),
     })
+}
+
+fn last_of<'t, 'a, E: Number>(turns: &'t [Turn<'a, E>]) -> &'t Lead<'a, E> {
+    &turns.last().expect("train: a run has a bound").lead
+}
+
+fn env_steps<E: Number>(turns: &[Turn<E>]) -> u64 {
+    turns.iter().map(|turn| turn.lead.env_steps).sum()
+}
+
+fn metrics<E: Number>(turns: &[Turn<E>]) -> Metrics {
+    let (last, earlier) = turns.split_last().expect("train: a run has a bound");
+    let earlier = earlier.iter().map(|turn| turn.lead.metrics(turn.shared)).collect();
+    Metrics { earlier, env_steps: env_steps(turns), ..last.lead.metrics(last.shared) }
+}
+
+fn checkpoint_of<E: Number>(turns: &[Turn<E>]) -> Checkpoint {
+    let (last, earlier) = turns.split_last().expect("train: a run has a bound");
+    let earlier = earlier.iter().map(|turn| turn.lead.checkpoint(turn.shared)).collect();
+    Checkpoint { earlier, ..last.lead.checkpoint(last.shared) }
+}
+
+fn restore<E: Number>(turns: &mut [Turn<E>], checkpoint: &Checkpoint) -> Result<(), EngineError> {
+    if checkpoint.earlier.len() + 1 != turns.len() {
+        return Err(EngineError::Checkpoint("it is of a file with other bounds".into()));
+    }
+    let kept = checkpoint.earlier.iter().chain([checkpoint]);
+    turns.iter_mut().zip(kept).try_for_each(|(turn, kept)| turn.lead.restore(kept, turn.shared))
 }

@@ -5,14 +5,13 @@
 //! computes, weighed by the metric of the family and passed back. It is also the curvature of `KL(π ‖ previous π)`, so that where the bound
 //! has that term the step `x` itself is the maximum of its quadratic model, and no longer step is tried.
 
-use super::crew::Crew;
 use super::evaluate::Scratch;
 use super::expressions::Number;
 use super::float::Float;
 use super::objective::Told;
 use super::optimiser::Optimiser;
 use super::parameters::Parameters;
-use super::shards::{Job, Shard, Shared, read, write};
+use super::shards::{Hands, Job, Shard, Shared, read, write};
 use super::stage::{Anchor, Source, Stage};
 use super::tangent::Tangents;
 use argmin::core::{Error, Executor, Operator, State};
@@ -44,7 +43,7 @@ pub(super) struct Trial<E> {
 
 impl TrustRegion {
     /// Moves the parameters that `optimiser` moves by the batch, of whose `−∇L` `gradient` is the flat vector. Where no step helps they stay.
-    pub fn step<E: Number>(&self, crew: &Crew<Job>, shared: &Shared<E>, optimiser: &Optimiser<E>, gradient: &mut [E]) {
+    pub fn step<E: Number>(&self, crew: Hands, shared: &Shared<E>, optimiser: &Optimiser<E>, gradient: &mut [E]) {
         let start = read(&shared.parameters).values().to_vec();
         let before = surrogate(crew, shared);
         if before.rows == 0 {
@@ -92,7 +91,7 @@ impl TrustRegion {
 
 /// `F + damping` as an operator on the parameters that move.
 struct Curvature<'a, 'b, E: Float> {
-    crew: &'a Crew<'b, Job>,
+    crew: Hands<'a, 'b>,
     shared: &'a Shared<'a, E>,
     optimiser: &'a Optimiser<E>,
     damping: f64,
@@ -124,7 +123,7 @@ impl<E: Number> Operator for Curvature<'_, '_, E> {
 }
 
 /// What the batch says of the present parameters: the surrogate of `L` and the divergence, summed over its rows.
-fn surrogate<E: Number>(crew: &Crew<Job>, shared: &Shared<E>) -> Told {
+fn surrogate<E: Number>(crew: Hands, shared: &Shared<E>) -> Told {
     crew.run(Job::Try);
     shared.sum_told()
 }

@@ -10,6 +10,8 @@ pub struct Objective {
     pub bound: BoundId,
     /// The kernels whose parameters move (shared nets included).
     pub over: Vec<KernelId>,
+    /// Keys of `infer` that are others for this bound.
+    pub settings: Vec<Setting>,
     pub span: Span,
 }
 
@@ -60,6 +62,8 @@ pub const QUANTITIES: [&str; 9] =
 /// One `expect` block: the claims hold under these settings.
 #[derive(Clone, Debug)]
 pub struct Expectation {
+    /// Of which bound; `None`: of the one that is maximised last.
+    pub bound: Option<BoundId>,
     /// Params (and `infer.KEY`s) it fixes, as overrides.
     pub overrides: super::Overrides,
     pub claims: Vec<Claim>,

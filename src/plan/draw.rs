@@ -50,7 +50,8 @@ pub(super) fn draws<'d>(
     bound: &Bound,
     derivation: &'d BoundDerivation,
 ) -> Result<Vec<(Draw, Option<&'d Score>)>, Vec<Diagnostic>> {
-    if derivation.gradient.scores.is_empty() && derivation.gradient.pathwise.is_empty() {
+    let maximised = model.objectives.iter().any(|objective| objective.bound == derivation.bound);
+    if maximised && derivation.gradient.scores.is_empty() && derivation.gradient.pathwise.is_empty() {
         return Err(vec![refused(bound.span, "the posterior has no kernel with parameters, so there is nothing to train")]);
     }
     let mut errors = Vec::new();

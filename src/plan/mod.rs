@@ -14,6 +14,7 @@ mod terms;
 #[cfg(test)]
 mod tests;
 mod together;
+mod turns;
 mod until;
 
 pub use draw::{Credited, Draw, Read};
@@ -37,6 +38,14 @@ use std::sync::Arc;
 pub struct Plan {
     pub model: Arc<Model>,
     pub derivation: BoundDerivation,
+    /// The bounds that a step takes before this one, in their order; one that is maximised in two ways stands there twice.
+    pub earlier: Vec<Plan>,
+    /// The bounds that nothing maximises: they are evaluated when all is trained.
+    pub watched: Vec<Plan>,
+    /// Which of the plans of its file this is; 0 is the one that holds the others.
+    pub number: u64,
+    /// Gradient steps that it takes in its turn.
+    pub per_turn: u64,
     pub settings: Settings,
     pub environment: EnvironmentId,
     /// What a step draws before the action, in this order.
@@ -85,16 +94,20 @@ pub fn plan(model: &Model, derivation: &Derivation) -> Result<Plan, Diagnostics>
         }
     };
     errors.extend(refuse::constructs(model, derivation));
-    let planned = match (settings, derivation.bounds.first()) {
-        (Some(settings), Some(bound)) if errors.is_empty() => assemble(model, bound, settings),
+    let planned = match settings {
+        Some(settings) if errors.is_empty() => turns::turns(model, derivation, &settings),
         _ => Err(errors),
     };
     planned.map_err(|list| Diagnostics { list, sources: model.sources.clone() })
 }
 
-fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings) -> Result<Plan, Vec<Diagnostic>> {
+/// The plan of one bound; `over` are the kernels that it moves.
+fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, over: &[KernelId]) -> Result<Plan, Vec<Diagnostic>> {
     let bound = model.bound(derivation.bound);
     let draws = draw::draws(model, bound, derivation)?;
+    // where no draw is scored there is no credit to compare
+    let scored = draws.iter().any(|(_, score)| score.is_some());
+    let settings = if scored { settings } else { Settings { baseline: Baseline::None, options: OptionGradient::Sampled, ..settings } };
     let policy = &draws[draws.len() - 1].0;
     let environment = model
         .variable(policy.variable)
@@ -116,10 +129,7 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings) -> 
     };
     let mut scalars = terms::Scalars { graph: model.graph.clone(), inputs: model.inputs.clone() };
     let terms = terms::terms(model, bound, derivation, &draws, &settings, environment, &mut scalars)?;
-    let moved: BTreeSet<ParameterId> = match model.objectives.as_slice() {
-        [objective] if !objective.over.is_empty() => objective.over.iter().flat_map(|&kernel| kernel_parameters(model, kernel)).collect(),
-        _ => model.kernels.iter().enumerate().flat_map(|(k, _)| kernel_parameters(model, KernelId(k as u32))).collect(),
-    };
+    let moved: BTreeSet<ParameterId> = over.iter().flat_map(|&kernel| kernel_parameters(model, kernel)).collect();
     let of_head = |head: &Head| head.layers().into_iter().flat_map(|layer| parameters_of(&model.network, layer)).collect::<BTreeSet<_>>();
     let mut used: BTreeSet<ParameterId> = draws.iter().flat_map(|(draw, _)| of_head(&draw.head)).collect();
     for term in &terms {
@@ -172,6 +182,10 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings) -> 
     Ok(Plan {
         model: Arc::new(model),
         derivation: derivation.clone(),
+        earlier: Vec::new(),
+        watched: Vec::new(),
+        number: 0,
+        per_turn: 1,
         settings,
         environment,
         options: draws,
@@ -192,6 +206,11 @@ impl Plan {
     /// What a step draws: the options, then the action.
     pub fn draws(&self) -> impl Iterator<Item = &Draw> {
         self.options.iter().chain([&self.policy])
+    }
+
+    /// The plans of the bounds that are maximised, in the order in which a step takes them.
+    pub fn turns(&self) -> impl Iterator<Item = &Plan> {
+        self.earlier.iter().chain([self])
     }
 
     /// The plan of the bound that training ends with: each schedule at its last value.

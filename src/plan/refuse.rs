@@ -8,13 +8,6 @@ use crate::model::{Block, Distribution, Dynamics, Factor, KernelRef, Model, Role
 /// All such constructs that the model's bounds use.
 pub fn constructs(model: &Model, derivation: &Derivation) -> Vec<Diagnostic> {
     let mut errors = Vec::new();
-    if let [_, second, ..] = derivation.bounds.as_slice() {
-        let bound = model.bound(second.bound);
-        errors.push(refused(bound.span, "this version trains one bound; this file has several"));
-    }
-    if let [_, second, ..] = model.objectives.as_slice() {
-        errors.push(refused(second.span, "this version maximises one bound; alternating between several is not yet run"));
-    }
     for environment in &model.environments {
         if let Dynamics::External { system, .. } = &environment.dynamics {
             let message = format!("`{}` is an environment of {system}, which this version does not run", environment.name);

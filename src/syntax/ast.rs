@@ -272,6 +272,7 @@ pub struct Infer {
 pub struct Objective {
     pub bound: Name,
     pub over: Vec<Name>,
+    pub settings: Vec<Setting>,
     pub span: Span,
 }
 
@@ -285,6 +286,8 @@ pub struct Setting {
 
 #[derive(Clone, Debug)]
 pub struct Expect {
+    /// Of which bound.
+    pub bound: Option<Name>,
     pub settings: Vec<Setting>,
     pub claims: Vec<Claim>,
     pub span: Span,

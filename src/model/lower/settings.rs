@@ -81,19 +81,17 @@ impl<'a> Lowering<'a> {
             self.report(told.hint("write `maximize BOUND over KERNEL` in `infer`, a line for each"));
         } else if let [bound] = self.bounds.as_slice() {
             let over = (0..self.kernels.len() as u32).map(KernelId).filter(|id| self.kernel_slot(*id).written.is_some()).collect();
-            self.objectives = vec![Objective { bound: BoundId(0), over, span: bound.span }];
+            self.objectives = vec![Objective { bound: BoundId(0), over, settings: Vec::new(), span: bound.span }];
         }
     }
 
-    fn objective(&mut self, written: &ast::Objective) -> Option<Objective> {
-        let bound = self.bounds.iter().position(|bound| bound.name.as_deref() == Some(&written.bound.text));
-        if bound.is_none() {
-            let known: Vec<String> = self.bounds.iter().filter_map(|bound| bound.name.clone()).collect();
-            if known.is_empty() {
-                let told = Diagnostic::error("objective", written.bound.span, "the file has one bound, without a name, and maximises it");
-                self.report(told.hint("leave the line out, or name the bound: `bound NAME { … }`"));
-            } else {
-                self.unknown(&written.bound.text, written.bound.span, "bound", &known);
+    fn objective(&mut self, written: &'a ast::Objective) -> Option<Objective> {
+        let bound = self.bound_named(&written.bound, "leave the line out, or name the bound: `bound NAME { … }`");
+        let mut settings: Vec<Setting> = Vec::with_capacity(written.settings.len());
+        for (at, setting) in written.settings.iter().enumerate() {
+            match written.settings[..at].iter().find(|first| first.key.text == setting.key.text) {
+                Some(first) => self.duplicate(&setting.key, first.key.span),
+                None => settings.extend(self.setting(&setting.key.text, &setting.value, setting.span)),
             }
         }
         let mut over = Vec::with_capacity(written.over.len());
@@ -113,7 +111,21 @@ impl<'a> Lowering<'a> {
             });
         }
         let over = over.into_iter().collect::<Option<Vec<_>>>()?;
-        Some(Objective { bound: BoundId(bound? as u32), over, span: written.span })
+        Some(Objective { bound: bound?, over, settings, span: written.span })
+    }
+
+    fn bound_named(&mut self, name: &ast::Name, hint: &str) -> Option<BoundId> {
+        let found = self.bounds.iter().position(|bound| bound.name.as_deref() == Some(&name.text));
+        if found.is_none() {
+            let known: Vec<String> = self.bounds.iter().filter_map(|bound| bound.name.clone()).collect();
+            if known.is_empty() {
+                let told = Diagnostic::error("objective", name.span, "the file has one bound, without a name, and maximises it");
+                self.report(told.hint(hint));
+            } else {
+                self.unknown(&name.text, name.span, "bound", &known);
+            }
+        }
+        found.map(|at| BoundId(at as u32))
     }
 
     fn setting(&mut self, key: &str, value: &ast::Expr, span: Span) -> Option<Setting> {
@@ -243,6 +255,13 @@ impl<'a> Lowering<'a> {
         let file = self.file;
         for item in &file.items {
             let ast::Item::Expect(expect) = item else { continue };
+            let bound = match &expect.bound {
+                None => None,
+                Some(name) => match self.bound_named(name, "leave the name out: the claims are about that bound") {
+                    None => continue,
+                    found => found,
+                },
+            };
             let known = self.settable();
             let mut overrides = Overrides::default();
             for (at, setting) in expect.settings.iter().enumerate() {
@@ -256,7 +275,7 @@ impl<'a> Lowering<'a> {
             }
             let claims: Vec<Option<Claim>> = expect.claims.iter().map(|claim| self.claim(claim)).collect();
             if let Some(claims) = claims.into_iter().collect::<Option<Vec<_>>>() {
-                self.expectations.push(Expectation { overrides, claims, span: expect.span });
+                self.expectations.push(Expectation { bound, overrides, claims, span: expect.span });
             }
         }
     }

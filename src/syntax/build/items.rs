@@ -150,7 +150,12 @@ impl Builder<'_> {
                 Rule::maximize => {
                     let span = self.span(&part);
                     let mut parts = Parts::of(part);
-                    objectives.push(Objective { bound: self.name(parts.must()), over: self.names(parts), span });
+                    let (bound, mut over) = (self.name(parts.must()), Vec::new());
+                    while let Some(name) = parts.next_if(Rule::name) {
+                        over.push(self.name(name));
+                    }
+                    let settings = parts.next_if(Rule::settings);
+                    objectives.push(Objective { bound, over, settings: self.settings(settings), span });
                 }
                 _ => settings.push(self.setting(part)),
             }
@@ -171,8 +176,9 @@ impl Builder<'_> {
     fn expect(&mut self, node: Node<'_>) -> Expect {
         let span = self.span(&node);
         let mut parts = Parts::of(node);
+        let bound = parts.next_if(Rule::name).map(|name| self.name(name));
         let settings = parts.next_if(Rule::settings);
-        Expect { settings: self.settings(settings), claims: parts.map(|claim| self.claim(claim)).collect(), span }
+        Expect { bound, settings: self.settings(settings), claims: parts.map(|claim| self.claim(claim)).collect(), span }
     }
 
     fn claim(&mut self, node: Node<'_>) -> Claim {

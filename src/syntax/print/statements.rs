@@ -93,7 +93,14 @@ impl<'a> Statements<'a, '_> {
             Statement::Block(block) => self.block(block),
             Statement::Objective(objective) => {
                 let over = objective.over.iter().map(|name| name.text.as_str()).collect::<Vec<_>>().join(", ");
-                self.alone(format!("maximize {} over {over}", objective.bound.text))
+                let line = format!("maximize {} over {over}", objective.bound.text);
+                match objective.settings.last() {
+                    None => self.alone(line),
+                    Some(last) => {
+                        let settings = self.expressions().settings(&objective.settings, last.span.end);
+                        self.row(Family::Alone, vec![line], "", settings)
+                    }
+                }
             }
             Statement::Setting(setting) => self.row(Family::Setting, vec![setting.key.text.clone()], "=", self.expr(&setting.value)),
             Statement::Claim(claim) => self.claim(claim),
@@ -232,12 +239,15 @@ impl<'a> Statements<'a, '_> {
 
     fn expect<'t>(self, expect: &'t Expect) -> Parts<'t> {
         let claims = expect.claims.iter().map(Statement::Claim);
-        let word_end = expect.span.start + "expect".len() as u32;
+        let (head, head_end) = match &expect.bound {
+            Some(bound) => (format!("expect {}", bound.text), bound.span.end),
+            None => ("expect".to_owned(), expect.span.start + "expect".len() as u32),
+        };
         let Some(last) = expect.settings.last() else {
-            return self.braces(Family::Alone, "expect".to_owned(), claims, word_end);
+            return self.braces(Family::Alone, head, claims, head_end);
         };
         let Parts { row, .. } =
-            self.row(Family::Alone, vec!["expect".to_owned()], "", self.expressions().settings(&expect.settings, last.span.end));
+            self.row(Family::Alone, vec![head], "", self.expressions().settings(&expect.settings, last.span.end));
         Parts { row, body: Some(Body { statements: claims.collect(), header_end: last.span.end }) }
     }
 

@@ -1,0 +1,82 @@
+//! The plans of a file's bounds: those that `maximize` names, in turns, and those that are only evaluated.
+
+use super::{Plan, Settings, assemble, settings};
+use crate::bound::{BoundDerivation, Derivation};
+use crate::diagnostic::Diagnostic;
+use crate::model::{BoundId, Model, Objective, Setting, SettingValue};
+
+/// Keys that a run has once.
+const OF_THE_RUN: [&str; 9] = ["rounds", "precision", "threads", "seed", "shards", "log_every", "until", "normalize", "ratio"];
+
+/// The plan of the bound that is maximised last, which holds those of the others.
+pub(super) fn turns(model: &Model, derivation: &Derivation, run: &Settings) -> Result<Plan, Vec<Diagnostic>> {
+    let mut errors = Vec::new();
+    let mut planned = Vec::new();
+    let several = derivation.bounds.len() > 1;
+    if let (true, Some(setting)) = (several && run.normalize != super::Normalize::default(), model.setting("normalize")) {
+        errors.push(super::refused(setting.span, "this version rescales nothing where a file has several bounds"));
+    }
+    for objective in &model.objectives {
+        match turn(model, derived(derivation, objective.bound), run, objective) {
+            Ok(plan) => planned.push(plan),
+            Err(found) => errors.extend(found),
+        }
+    }
+    let mut watched = Vec::new();
+    for bound in &derivation.bounds {
+        if !model.objectives.iter().any(|objective| objective.bound == bound.bound) {
+            match assemble(model, bound, run.clone(), &[]) {
+                Ok(plan) => watched.push(plan),
+                Err(found) => errors.extend(found),
+            }
+        }
+    }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let last = planned.pop().expect("plan: a checked model maximises a bound");
+    planned.iter_mut().zip(1..).for_each(|(plan, number)| plan.number = number);
+    let mut plan = Plan { earlier: planned, watched, ..last };
+    // a shard of every bound has a trajectory
+    let shards = plan.turns().map(|plan| plan.settings.shards.min(plan.settings.trajectories)).min().unwrap_or(1);
+    plan.settings.shards = shards;
+    plan.earlier.iter_mut().for_each(|plan| plan.settings.shards = shards);
+    Ok(plan)
+}
+
+fn derived(derivation: &Derivation, bound: BoundId) -> &BoundDerivation {
+    let found = derivation.bounds.iter().find(|derived| derived.bound == bound);
+    found.expect("plan: every bound of a checked model is derived")
+}
+
+/// The plan of one objective, with what it sets for itself.
+fn turn(model: &Model, derivation: &BoundDerivation, run: &Settings, objective: &Objective) -> Result<Plan, Vec<Diagnostic>> {
+    if objective.settings.is_empty() {
+        return assemble(model, derivation, run.clone(), &objective.over);
+    }
+    let wrong = |setting: &Setting| {
+        let told = Diagnostic::error("bad-setting", setting.span, format!("`{}` is the whole run's, not one bound's", setting.key));
+        told.hint("write it as a line of its own in `infer`")
+    };
+    let errors: Vec<Diagnostic> =
+        objective.settings.iter().filter(|setting| OF_THE_RUN.contains(&setting.key.as_str())).map(wrong).collect();
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let per_turn = match objective.settings.iter().find(|setting| setting.key == "steps") {
+        None => 1,
+        Some(Setting { value: SettingValue::Number(steps), .. }) if steps.fract() == 0.0 && (1.0..1e6).contains(steps) => *steps as u64,
+        Some(setting) => {
+            let message = "`steps` of a bound are the gradient steps of its turn: a whole number, at least 1";
+            return Err(vec![Diagnostic::error("bad-setting", setting.span, message)]);
+        }
+    };
+    let own = |key: &str| key != "steps" && objective.settings.iter().any(|setting| setting.key == key);
+    let kept = model.settings.iter().filter(|setting| !own(&setting.key));
+    let added = objective.settings.iter().filter(|setting| setting.key != "steps");
+    let model = Model { settings: kept.chain(added).cloned().collect(), ..model.clone() };
+    let read = settings::read(&model)?;
+    let steps = run.steps.saturating_mul(per_turn);
+    let settings = Settings { steps, shards: run.shards, log_every: run.log_every, ..read };
+    Ok(Plan { per_turn, ..assemble(&model, derivation, settings, &objective.over)? })
+}
