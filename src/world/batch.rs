@@ -32,6 +32,9 @@ pub enum Actions<'a, E> {
     Columns { values: &'a [E], stride: usize },
 }
 
+/// The next states of rows `0..front`, laid out as actions are.
+pub type NextStates<'a, E> = Actions<'a, E>;
+
 enum Body<E> {
     Numbers {
         states: Vec<u32>,
@@ -44,6 +47,8 @@ enum Body<E> {
         now: Vec<E>,
         next: Vec<E>,
         actions: Vec<E>,
+        /// What another model draws.
+        told: Vec<E>,
         work: Box<Work<E>>,
     },
 }
@@ -62,6 +67,7 @@ impl<E: Real> Batch<E> {
                 now: vec![E::ZERO; rows * columns.layout.width()],
                 next: vec![E::ZERO; rows * columns.layout.width()],
                 actions: vec![E::ZERO; rows * columns.actions],
+                told: Vec::new(),
                 work: Box::new(columns.work(rows)),
             },
         };
@@ -98,27 +104,48 @@ impl<E: Real> Batch<E> {
                 let seen = observations.iter_mut().zip(&*states).zip(&*ended).take(self.front).filter(|(_, ended)| **ended == E::ZERO);
                 seen.for_each(|((seen, &state), _)| *seen = tables.observe(state, rng));
             }
-            (Kind::Columns(columns), Body::Frames { now, next, actions: columns_of_actions, work }) => {
-                fill_actions(columns, actions, self.front, self.rows, columns_of_actions);
-                let given = Given {
-                    state: now,
-                    actions: columns_of_actions,
-                    time: E::from_u32(self.time as u32),
-                    rows: self.front,
-                    capacity: self.rows,
-                };
-                columns.step(given, next, work, rng);
-                if self.ended_in_front > 0 {
-                    absorb(columns, self.front, self.rows, now, next);
-                }
-                let rewards = columns.layout.state + columns.layout.observation..columns.layout.end();
-                rewards.for_each(|column| next[column * self.rows..][self.front..self.rows].fill(E::ZERO));
-                std::mem::swap(now, next);
-            }
+            (Kind::Columns(_), Body::Frames { .. }) => self.step_columns(world, actions, None, rng),
             (Kind::Tables(_), Body::Frames { .. }) | (Kind::Columns(_), Body::Numbers { .. }) => unlike(),
         }
         self.time += 1;
         self.ended_in_front = self.count_ended();
+    }
+
+    /// As [`Batch::step`], with next states that another model has drawn; the rewards, the end and the observation are the environment's.
+    ///
+    /// # Panics
+    /// As [`Batch::step`], and where the world is not one of [`World::followed`].
+    pub fn follow<R: Rng + ?Sized>(&mut self, world: &World<E>, actions: Actions<'_, E>, next: NextStates<'_, E>, rng: &mut R) {
+        self.step_columns(world, actions, Some(next), rng);
+        self.time += 1;
+        self.ended_in_front = self.count_ended();
+    }
+
+    fn step_columns<R: Rng + ?Sized>(&mut self, world: &World<E>, actions: Actions<'_, E>, states: Option<NextStates<'_, E>>, rng: &mut R) {
+        let (Kind::Columns(columns), Body::Frames { now, next, actions: columns_of_actions, told, work }) = (&world.kind, &mut self.body)
+        else {
+            unlike()
+        };
+        fill(&columns.numbered_actions, actions, self.front, self.rows, columns_of_actions);
+        if let Some(states) = states {
+            told.resize(columns.layout.state * self.rows, E::ZERO);
+            fill(&columns.numbered_states, states, self.front, self.rows, told);
+        }
+        let given = Given {
+            state: now,
+            actions: columns_of_actions,
+            next: told,
+            time: E::from_u32(self.time as u32),
+            rows: self.front,
+            capacity: self.rows,
+        };
+        columns.step(given, next, work, rng);
+        if self.ended_in_front > 0 {
+            absorb(columns, self.front, self.rows, now, next);
+        }
+        let rewards = columns.layout.state + columns.layout.observation..columns.layout.end();
+        rewards.for_each(|column| next[column * self.rows..][self.front..self.rows].fill(E::ZERO));
+        std::mem::swap(now, next);
     }
 
     /// Swaps the rows that have ended behind those that have not, with all that can be read of them. Costs nothing in steps in which no row
@@ -278,18 +305,12 @@ fn step_tables<E: Real, R: Rng + ?Sized>(
     rewards.chunks_exact_mut(rows).for_each(|column| column[front..].fill(E::ZERO));
 }
 
-fn fill_actions<E: Real>(columns: &Columns<E>, actions: Actions<'_, E>, front: usize, rows: usize, out: &mut [E]) {
-    match (actions, &columns.numbered_actions) {
+/// Writes the components of what is drawn.
+fn fill<E: Real>(numbered: &Option<Vec<Numbered<E>>>, drawn: Actions<'_, E>, front: usize, rows: usize, out: &mut [E]) {
+    match (drawn, numbered) {
         (Actions::Numbers(numbers), Some(components)) => {
-            for (column, component) in out.chunks_exact_mut(rows).zip(components) {
-                let column = &mut column[..front];
-                match component {
-                    Numbered::Consecutive(first) => {
-                        column.iter_mut().zip(&numbers[..front]).for_each(|(out, &number)| *out = *first + E::from_u32(number));
-                    }
-                    Numbered::Listed(values) => look_up(values, numbers, column),
-                }
-            }
+            let columns = out.chunks_exact_mut(rows).zip(components);
+            columns.for_each(|(column, component)| component.fill(&numbers[..front], &mut column[..front]));
         }
         (Actions::Columns { values, stride }, _) => {
             for (c, column) in out.chunks_exact_mut(rows).enumerate() {

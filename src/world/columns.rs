@@ -30,8 +30,19 @@ pub(super) struct Columns<E> {
     pub actions: usize,
     /// The components of a numbered action, where the action is finite.
     pub numbered_actions: Option<Vec<Numbered<E>>>,
+    /// The components of a numbered state, where the state is finite.
+    pub numbered_states: Option<Vec<Numbered<E>>>,
     start: Phase<E>,
     step: Phase<E>,
+}
+
+/// Who draws the next states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moved {
+    /// The environment's own transitions.
+    Itself,
+    /// Another model: a step is told them, and adds rewards, the observation and the end.
+    ByAnother,
 }
 
 /// A component of the values of a finite domain, by their numbers.
@@ -76,6 +87,8 @@ struct Noise<E> {
 pub(super) struct Given<'a, E> {
     pub state: &'a [E],
     pub actions: &'a [E],
+    /// Where another model draws them.
+    pub next: &'a [E],
     pub time: E,
     /// Rows that are worked on.
     pub rows: usize,
@@ -83,7 +96,7 @@ pub(super) struct Given<'a, E> {
 }
 
 impl<E: Real> Columns<E> {
-    pub fn compile(model: &Model, environment: &Environment) -> Result<Columns<E>, WorldError> {
+    pub fn compile(model: &Model, environment: &Environment, moved: Moved) -> Result<Columns<E>, WorldError> {
         let Dynamics::Written { initial, transition, observation, end, .. } = &environment.dynamics else {
             return Err(WorldError(format!("sampling `{}`, which is not written in the language,", environment.name)));
         };
@@ -102,7 +115,10 @@ impl<E: Real> Columns<E> {
 
         let mut step = Builder::new(model, environment);
         step.here = (0..layout.state).map(|c| step.sampler.leaf(Leaf::State(c as u32))).collect();
-        step.draw_state(transition)?;
+        match moved {
+            Moved::Itself => step.draw_state(transition)?,
+            Moved::ByAnother => step.follow_state(layout.state),
+        }
         let next_time = step.next_time();
         for reward in &environment.rewards {
             let Some(value) = reward.value else {
@@ -119,11 +135,12 @@ impl<E: Real> Columns<E> {
         step.outputs.append(&mut step.rewards);
         step.end(*end)?;
 
-        let numbered = |values| component_tables(values, action.width()).into_iter().map(Numbered::new).collect();
+        let numbered = |values, width| component_tables(values, width).into_iter().map(Numbered::new).collect();
         Ok(Columns {
             layout,
             actions: action.width(),
-            numbered_actions: action.finite.as_ref().map(numbered),
+            numbered_actions: action.finite.as_ref().map(|values| numbered(values, action.width())),
+            numbered_states: state.finite.as_ref().map(|values| numbered(values, state.width())),
             start: start.finish(),
             step: step.finish(),
         })
@@ -144,7 +161,7 @@ impl<E: Real> Columns<E> {
 
     /// Writes the first frame.
     pub fn start<R: Rng + ?Sized>(&self, rows: usize, capacity: usize, frame: &mut [E], work: &mut Work<E>, rng: &mut R) {
-        let given = Given { state: &[], actions: &[], time: E::ONE, rows, capacity };
+        let given = Given { state: &[], actions: &[], next: &[], time: E::ONE, rows, capacity };
         self.start.run(given, frame, &mut work.start, &mut work.noise, rng);
     }
 
@@ -155,6 +172,16 @@ impl<E: Real> Columns<E> {
 }
 
 impl<E: Real> Numbered<E> {
+    /// Writes the component of each number.
+    pub fn fill(&self, numbers: &[u32], column: &mut [E]) {
+        match self {
+            Numbered::Consecutive(first) => {
+                column.iter_mut().zip(numbers).for_each(|(out, &number)| *out = *first + E::from_u32(number));
+            }
+            Numbered::Listed(values) => column.iter_mut().zip(numbers).for_each(|(out, &number)| *out = values[number as usize]),
+        }
+    }
+
     fn new(values: Vec<f64>) -> Numbered<E> {
         match values.first() {
             Some(&first) if values.windows(2).all(|pair| pair[1] == pair[0] + 1.0) => Numbered::Consecutive(E::from_f64(first)),
@@ -189,6 +216,7 @@ impl<E: Real> Phase<E> {
         let (columns, at) = match self.leaves[input.0 as usize] {
             Leaf::State(at) => (given.state, at),
             Leaf::Action(at) => (given.actions, at),
+            Leaf::Next(at) => (given.next, at),
             Leaf::Uniform(at) => (uniforms, at),
             Leaf::Beta(at) => (betas, at),
         };
@@ -251,6 +279,12 @@ impl<'m> Builder<'m> {
         }
         self.outputs.extend(&self.there);
         Ok(())
+    }
+
+    /// The next state is told.
+    fn follow_state(&mut self, width: usize) {
+        self.there = (0..width).map(|component| self.sampler.leaf(Leaf::Next(component as u32))).collect();
+        self.outputs.extend(&self.there);
     }
 
     fn observe(&mut self, distribution: Option<&Distribution<Vec<ExprId>>>, domain: Option<&Domain>) -> Result<(), WorldError> {

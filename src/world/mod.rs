@@ -13,7 +13,9 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use batch::{Actions, Batch};
+pub use batch::{Actions, Batch, NextStates};
+
+use columns::Moved;
 
 use crate::expr::Real;
 use crate::finite;
@@ -66,7 +68,19 @@ impl<E: Real> World<E> {
                 actions,
             });
         }
-        let columns = columns::Columns::compile(model, written)?;
+        let columns = columns::Columns::compile(model, written, Moved::Itself)?;
+        Ok(World { kind: Kind::Columns(Box::new(columns)), state_values: Vec::new(), observation_values: Vec::new(), actions })
+    }
+
+    /// An environment whose next states another model draws, step by step with [`Batch::follow`]: it starts as the environment does, and has its
+    /// rewards, its end and its observations. Nothing of it knows the environment's transitions.
+    ///
+    /// # Errors
+    /// As [`World::compile`].
+    pub fn followed(model: &Model, environment: EnvironmentId) -> Result<World<E>, WorldError> {
+        let written = model.environment(environment);
+        let columns = columns::Columns::compile(model, written, Moved::ByAnother)?;
+        let actions = model.variable(written.action).domain.width();
         Ok(World { kind: Kind::Columns(Box::new(columns)), state_values: Vec::new(), observation_values: Vec::new(), actions })
     }
 

@@ -15,6 +15,8 @@ const MANY: usize = 4096;
 pub(super) enum Leaf {
     State(u32),
     Action(u32),
+    /// The next state, where another model draws it.
+    Next(u32),
     /// Uniform in [0, 1), independent for each row, step and number.
     Uniform(u32),
     /// The draw of [`Sampler::betas`] of this number.

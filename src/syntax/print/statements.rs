@@ -246,8 +246,7 @@ impl<'a> Statements<'a, '_> {
         let Some(last) = expect.settings.last() else {
             return self.braces(Family::Alone, head, claims, head_end);
         };
-        let Parts { row, .. } =
-            self.row(Family::Alone, vec![head], "", self.expressions().settings(&expect.settings, last.span.end));
+        let Parts { row, .. } = self.row(Family::Alone, vec![head], "", self.expressions().settings(&expect.settings, last.span.end));
         Parts { row, body: Some(Body { statements: claims.collect(), header_end: last.span.end }) }
     }
 

@@ -400,7 +400,7 @@ fn item() -> BoxedStrategy<Item> {
         (name(), proptest::collection::vec(block.clone(), 0..3)).prop_map(move |(name, blocks)| Item::Bound { name, blocks, span }),
         block.prop_map(Item::Block),
         settings().prop_map(move |settings| Item::Infer(Infer { objectives: Vec::new(), settings, span })),
-        (settings(), claims).prop_map(move |(settings, claims)| Item::Expect(Expect { settings, claims, span })),
+        (settings(), claims).prop_map(move |(settings, claims)| Item::Expect(Expect { bound: None, settings, claims, span })),
     ]
     .boxed()
 }
