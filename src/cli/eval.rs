@@ -56,7 +56,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let seed = arguments.seed.unwrap_or_else(|| trained.plan.settings.seed.wrapping_add(1));
     let evaluation = engine::evaluate(&trained.plan, &trained.parameters, arguments.episodes as usize, arguments.greedy, seed);
     let evaluation = evaluation.map_err(|error| Failure::Run(error.to_string()))?;
-    let exact = if arguments.greedy { None } else { exact::of_policy(&trained.plan.model, &trained.parameters) };
+    let exact = if arguments.greedy { None } else { exact::of_policy(&trained.plan.model, plan.derivation.bound, &trained.parameters) };
     let told = if arguments.greedy { vec![] } else { options::of_policy(&plan.model, plan.derivation.bound, &trained.parameters) };
     let used: Vec<Used> = evaluation
         .options

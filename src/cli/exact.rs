@@ -139,22 +139,19 @@ pub fn bound(model: &Model, name: Option<&str>) -> Result<BoundId, Failure> {
     found.map(|at| BoundId(at as u32)).ok_or_else(of)
 }
 
-/// The only bound of a file that is trained.
-const ONLY: BoundId = BoundId(0);
-
 /// The oracle's numbers of a model.
-pub fn of_model(model: &Model) -> Result<ExactSummary, String> {
-    Question { model, bound: ONLY, parameters: None }.answers()
+pub fn of_model(model: &Model, bound: BoundId) -> Result<ExactSummary, String> {
+    Question { model, bound, parameters: None }.answers()
 }
 
 /// The oracle's numbers of a model, and the best of its family.
-pub fn of_family(model: &Model) -> Result<ExactSummary, String> {
-    Question { model, bound: ONLY, parameters: None }.with_optimum()
+pub fn of_family(model: &Model, bound: BoundId) -> Result<ExactSummary, String> {
+    Question { model, bound, parameters: None }.with_optimum()
 }
 
 /// The oracle's numbers of a trained policy; none where the model is not finite.
-pub fn of_policy(model: &Model, parameters: &Parameters<f64>) -> Option<ExactSummary> {
-    Question { model, bound: ONLY, parameters: Some(parameters) }.answers().ok()
+pub fn of_policy(model: &Model, bound: BoundId, parameters: &Parameters<f64>) -> Option<ExactSummary> {
+    Question { model, bound, parameters: Some(parameters) }.answers().ok()
 }
 
 /// Seeds whose initial parameters an ascent begins from.

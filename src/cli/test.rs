@@ -3,7 +3,7 @@
 use super::bound::{snapshot, snapshot_path};
 use super::difference::difference;
 use super::{Failure, Format, console, exact, input};
-use crate::model::{Claim, ClaimRelation, Expectation, Model};
+use crate::model::{BoundId, Claim, ClaimRelation, Expectation, Model};
 use crate::report::{ExactSummary, Gap};
 use crate::syntax::ast;
 use crate::{bound, engine, model, plan};
@@ -145,7 +145,8 @@ impl Tested<'_> {
             expectation.claims.iter().partition(|claim| !["log_evidence", "best_bound", FAMILY_BOUND].contains(&claim.quantity.as_str()));
         if !known.is_empty() {
             let sought = known.iter().any(|claim| claim.quantity == FAMILY_BOUND);
-            let exact = if sought { exact::of_family(&model) } else { exact::of_model(&model) };
+            let bound = expectation.bound.unwrap_or_else(|| last_objective(&model));
+            let exact = if sought { exact::of_family(&model, bound) } else { exact::of_model(&model, bound) };
             for claim in known {
                 self.claim(claim, exact.as_ref().map(Numbers::of_exact).map_err(String::clone))?;
             }
@@ -156,7 +157,7 @@ impl Tested<'_> {
         if !self.arguments.infer {
             return trained.iter().try_for_each(|claim| self.tell(written(claim), Outcome::Skipped, None, None));
         }
-        let numbers = train(&model)?;
+        let numbers = train(&model, expectation.bound.unwrap_or_else(|| last_objective(&model)))?;
         trained.iter().try_for_each(|claim| self.claim(claim, numbers.clone()))
     }
 
@@ -224,8 +225,13 @@ impl Numbers {
     }
 }
 
+/// The bound that is maximised last.
+fn last_objective(model: &Model) -> BoundId {
+    model.objectives.last().map_or(BoundId(0), |objective| objective.bound)
+}
+
 /// Trains without a folder. What cannot be trained is a failed claim, not the end of the tests.
-fn train(model: &Model) -> Result<Result<Numbers, String>, Failure> {
+fn train(model: &Model, bound: BoundId) -> Result<Result<Numbers, String>, Failure> {
     let told = |found| {
         Failure::Model(found).tell();
         "the model cannot be trained".to_owned()
@@ -238,8 +244,10 @@ fn train(model: &Model) -> Result<Result<Numbers, String>, Failure> {
         Ok(run) => run,
         Err(error) => return Ok(Err(error.to_string())),
     };
-    let exact = exact::of_policy(model, &run.parameters);
-    Ok(Ok(Numbers { bound: Some(run.evaluation.bound), expected_return: Some(run.evaluation.expected_return), exact }))
+    let exact = exact::of_policy(model, bound, &run.parameters);
+    let other = run.others.iter().find(|(of, _)| *of == bound && bound != plan.derivation.bound);
+    let evaluation = other.map_or(&run.evaluation, |(_, evaluation)| evaluation);
+    Ok(Ok(Numbers { bound: Some(evaluation.bound), expected_return: Some(evaluation.expected_return), exact }))
 }
 
 /// NaN holds to no claim.

@@ -8,7 +8,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
 const COUNTS: &str = "checkpoint/counts";
-const LISTS: [&str; 8] = [
+const LISTS: [&str; 11] = [
     "optimiser/first",
     "optimiser/second",
     "fit/first",
@@ -17,6 +17,9 @@ const LISTS: [&str; 8] = [
     "normalize/inputs",
     "normalize/returns",
     "rounds/judged",
+    "classifier/first",
+    "classifier/second",
+    "replay/transitions",
 ];
 
 const RECENT: &str = "until/recent";
@@ -44,11 +47,12 @@ impl Checkpoint {
 
     /// All but the parameters.
     fn tensors(&self, prefix: &str) -> Tensors {
-        let counts = [self.step, self.env_steps, self.optimiser.steps, self.fit.steps];
+        let counts = [self.step, self.env_steps, self.optimiser.steps, self.fit.steps, self.classifier.steps];
         let mut tensors = vec![(format!("{prefix}{COUNTS}"), Dtype::U64, counts.iter().flat_map(|count| count.to_le_bytes()).collect())];
-        let Checkpoint { optimiser, fit, previous, inputs, returns, rounds, recent, .. } = self;
+        let Checkpoint { optimiser, fit, previous, inputs, returns, rounds, recent, classifier, replay, .. } = self;
         let rounds = vec![rounds.done as f64, rounds.fell as f64, rounds.largest_shortfall];
         let lists = [&optimiser.first, &optimiser.second, &fit.first, &fit.second, previous, inputs, returns, &rounds];
+        let lists = lists.into_iter().chain([&classifier.first, &classifier.second, replay]);
         for (name, values) in LISTS.iter().zip(lists).chain([(&RECENT, recent)]) {
             tensors.push((format!("{prefix}{name}"), Dtype::F64, values.iter().flat_map(|value| value.to_le_bytes()).collect()));
         }
@@ -79,8 +83,8 @@ impl Checkpoint {
             Ok(words.collect::<Vec<u64>>())
         };
         let counts = words(COUNTS, Dtype::U64)?;
-        let [step, env_steps, optimiser_steps, fit_steps] = counts[..] else {
-            return Err(FileError(format!("`{prefix}{COUNTS}` holds {} numbers in the file, not 4", counts.len())));
+        let [step, env_steps, optimiser_steps, fit_steps, classifier_steps] = counts[..] else {
+            return Err(FileError(format!("`{prefix}{COUNTS}` holds {} numbers in the file, not 5", counts.len())));
         };
         let list =
             |at: usize| -> Result<Vec<f64>, FileError> { Ok(words(LISTS[at], Dtype::F64)?.into_iter().map(f64::from_bits).collect()) };
@@ -90,10 +94,12 @@ impl Checkpoint {
         let [done, fell, largest_shortfall] = judged[..] else {
             return Err(FileError(format!("`{prefix}{}` holds {} numbers in the file, not 3", LISTS[7], judged.len())));
         };
+        let classifier = OptimiserState { steps: classifier_steps, first: list(8)?, second: list(9)? };
+        let replay = list(10)?;
         let rounds = Rounds { done: done as u64, fell: fell as u64, largest_shortfall };
         let recent = words(RECENT, Dtype::F64)?.into_iter().map(f64::from_bits).collect();
         let (parameters, earlier) = (parameters.clone(), Vec::new());
-        Ok(Checkpoint { step, env_steps, parameters, previous, optimiser, fit, recent, inputs, returns, rounds, earlier })
+        Ok(Checkpoint { step, env_steps, parameters, previous, optimiser, fit, recent, inputs, returns, rounds, classifier, replay, earlier })
     }
 }
 
@@ -145,6 +151,8 @@ mod tests {
             inputs: vec![2.0],
             returns: vec![],
             rounds: Rounds { done: 3, fell: 1, largest_shortfall: 0.125 },
+            classifier: OptimiserState { steps: 3, first: vec![0.5], second: vec![] },
+            replay: vec![1.0, 2.0],
             earlier: vec![],
         };
         let kept = Checkpoint { earlier: vec![Checkpoint { step: 2, ..kept.clone() }], ..kept };
@@ -153,6 +161,7 @@ mod tests {
         assert_eq!((back.step, back.env_steps), (kept.step, kept.env_steps));
         assert_eq!((&back.optimiser, &back.fit, &back.previous), (&kept.optimiser, &kept.fit, &kept.previous));
         assert_eq!((&back.inputs, &back.returns, back.rounds), (&kept.inputs, &kept.returns, kept.rounds));
+        assert_eq!((&back.classifier, &back.replay), (&kept.classifier, &kept.replay));
         assert_eq!(back.recent, kept.recent);
         assert_eq!((back.earlier.len(), back.earlier[0].step, &back.earlier[0].previous), (1, 2, &kept.previous));
         assert_eq!(back.parameters.values(), kept.parameters.values());

@@ -1,16 +1,15 @@
 //! Kernels evaluated at what whole trajectories held: reverse models of options and decoders. Their log-densities are terms of the bound, and
 //! gradient passes into their own parameters.
 
-use super::credit::Rows;
-use super::evaluate::{self, Activations};
+use super::evaluate::Activations;
 use super::expressions::Number;
 use super::family::{Draws, Family};
 use super::float::Float;
-use super::network::{InputKind, NetworkPlan};
-use super::options::OptionRows;
+use super::network::NetworkPlan;
+use super::points::{Columns, Inputs, Trajectories};
 use super::rollout::Point;
 use super::run::EngineError;
-use super::trace::{Trace, Variable, When};
+use super::trace::{Variable, When};
 use crate::finite::{self, Sparse};
 use crate::model::EnvironmentKernel;
 use crate::plan::{self, Head, Less, Plan, Quantity, Read, Version};
@@ -26,19 +25,13 @@ pub(super) struct Density {
     pub less: Less,
     /// The environment's, where it is compared with that.
     known: Option<Known>,
-    inputs: Vec<(Source, InputKind)>,
+    pub inputs: Inputs,
     pub target: (Variable, When),
     /// What a sticky head stays at.
     last: Option<(Variable, When)>,
     from: usize,
     to: usize,
     live: bool,
-}
-
-#[derive(Clone, Copy)]
-enum Source {
-    Time,
-    Trajectory(Variable, When),
 }
 
 /// What a density was in a batch: a row for each point at which the term counts.
@@ -52,28 +45,7 @@ pub(super) struct DensityRows<E> {
     pub log_prob: Vec<E>,
     /// Log-probabilities of all values.
     pub numbers: Vec<E>,
-    indices: Vec<Vec<u32>>,
-    columns: Vec<Vec<E>>,
-}
-
-/// The trajectories of a shard.
-pub(super) struct Trajectories<'a, E> {
-    pub rows: &'a Rows,
-    pub lengths: &'a [u32],
-    pub horizon: usize,
-    pub trace: &'a Trace<E>,
-    pub actions: &'a [u32],
-    pub options: &'a [OptionRows<E>],
-}
-
-impl<'a, E> Trajectories<'a, E> {
-    /// The numbers of what was drawn, by row.
-    pub fn drawn(&self, variable: Variable) -> &'a [u32] {
-        match variable {
-            Variable::Option(option) => &self.options[option].draws.numbers,
-            Variable::Action | Variable::State | Variable::Observation => self.actions,
-        }
-    }
+    columns: Columns<E>,
 }
 
 impl Density {
@@ -84,9 +56,12 @@ impl Density {
     pub fn all(plan: &Plan) -> Result<Vec<Density>, EngineError> {
         let density = |(term, planned): (usize, &plan::Term)| match &planned.quantity {
             Quantity::Density { density, less } => Some(Density::new(plan, (term, planned), density, *less)),
-            Quantity::Exponent(_) | Quantity::Entropy { .. } | Quantity::Kl { .. } | Quantity::LogRatio { .. } | Quantity::LogCount(_) => {
-                None
-            }
+            Quantity::Exponent(_)
+            | Quantity::Entropy { .. }
+            | Quantity::Kl { .. }
+            | Quantity::LogRatio { .. }
+            | Quantity::Ratio(_)
+            | Quantity::LogCount(_) => None,
         };
         plan.terms.iter().enumerate().filter_map(density).collect()
     }
@@ -117,25 +92,7 @@ impl Density {
         let refused = |what: &str| EngineError::Unsupported(format!("`{}` {what}, which this version does not run", kernel.name));
         let network =
             NetworkPlan::compile(model, &of.head.layers(), |_, formal| formal).map_err(|e| EngineError::Unsupported(e.to_string()))?;
-        let source = |read: Read, step| match read {
-            Read::Time => Ok(Source::Time),
-            _ => {
-                let (variable, when) = Variable::read(plan, read, step).ok_or_else(|| refused("reads what is not of the trajectory"))?;
-                Ok(Source::Trajectory(variable, when))
-            }
-        };
-        let given = |formal: u32| {
-            let at = (formal as usize).checked_sub(kernel.outputs.len());
-            at.and_then(|at| of.reads.get(at)).copied().ok_or_else(|| refused("has a network that reads its own output"))
-        };
-        let inputs = network.inputs().iter().map(|spec| Ok((source(given(spec.source)?, spec.step)?, spec.kind)));
-        let inputs = inputs.collect::<Result<Vec<_>, EngineError>>()?;
-        let real = |&(source, kind): &(Source, InputKind)| {
-            matches!((source, kind), (Source::Trajectory(Variable::Action, _), InputKind::Real { .. }))
-        };
-        if inputs.iter().any(real) {
-            return Err(refused("reads real actions"));
-        }
+        let inputs = Inputs::new(plan, &network, kernel, &of.reads)?;
         let target = Variable::read(plan, of.target, 0).ok_or_else(|| refused("gives the density of what is not of the trajectory"))?;
         let last = match of.head {
             Head::Sticky { last, .. } => Variable::read(plan, of.reads[last], 0),
@@ -171,11 +128,7 @@ impl Density {
 
     /// All that it reads of trajectories, its target included.
     pub fn reads(&self) -> impl Iterator<Item = (Variable, When)> + '_ {
-        let inputs = self.inputs.iter().filter_map(|(source, _)| match source {
-            Source::Trajectory(variable, when) => Some((*variable, *when)),
-            Source::Time => None,
-        });
-        inputs.chain([self.target]).chain(self.last)
+        self.inputs.reads().chain([self.target]).chain(self.last)
     }
 }
 
@@ -226,40 +179,10 @@ impl<E: Number> DensityRows<E> {
             Version::Present => point.present,
             Version::Previous => point.previous.unwrap_or(point.present),
         };
-        let DensityRows { points, network, draws, last, log_prob, numbers, indices, columns } = self;
-        let here = |&(t, trajectory): &(u32, u32)| {
-            let trajectory = trajectory as usize;
-            (t as usize, (trajectory, on.lengths[trajectory] as usize, on.horizon))
-        };
-        indices.resize_with(of.inputs.len(), Vec::new);
-        columns.resize_with(of.inputs.len(), Vec::new);
-        for ((indices, columns), &(source, kind)) in indices.iter_mut().zip(columns.iter_mut()).zip(&of.inputs) {
-            indices.clear();
-            match (source, kind) {
-                (Source::Time, _) => indices.extend(points.iter().map(|&(t, _)| t - 1)),
-                (Source::Trajectory(variable, when), InputKind::Finite { size }) => {
-                    let numbers = points.iter().map(here).enumerate();
-                    indices.extend(numbers.map(|(at, (t, of))| number(at, (variable, when), t, of).unwrap_or(size as u32)));
-                }
-                (Source::Trajectory(variable, when), InputKind::Real { components }) => {
-                    columns.clear();
-                    columns.resize(components * count, Float::of(f64::NAN));
-                    for (row, (t, of)) in points.iter().map(here).enumerate() {
-                        let values = on.trace.reals((variable, when), t, of, components).unwrap_or(&[]);
-                        values.iter().enumerate().for_each(|(component, &value)| columns[component * count + row] = value);
-                    }
-                }
-            }
-        }
-        let feeds: Vec<evaluate::Feed<E>> = indices
-            .iter()
-            .zip(&*columns)
-            .zip(&of.inputs)
-            .map(|((indices, columns), (_, kind))| match kind {
-                InputKind::Finite { .. } => evaluate::Feed::Finite(indices),
-                InputKind::Real { .. } => evaluate::Feed::Real { columns, stride: count },
-            })
-            .collect();
+        let DensityRows { points, network, draws, last, log_prob, numbers, columns } = self;
+        let here = |point: &(u32, u32)| on.place(point);
+        columns.gather(&of.inputs, points, on, &number);
+        let feeds = columns.feeds(&of.inputs, count);
         let network = Arc::get_mut(network).expect("density: the tape of the last gradient is gone");
         of.network.forward(parameters, &feeds, 0..count, network);
         let all = |what| points.iter().map(here).enumerate().map(|(at, (t, of))| number(at, what, t, of)).collect::<Vec<_>>();

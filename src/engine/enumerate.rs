@@ -6,7 +6,8 @@
 //! `β_{t−1}(i) = Σ_j w_t β_t(j)`, `B_{t−1}(i) = Σ_j w_t (f_t β_t(j) + B_t(j))`, `α_t(j) = Σ_i α_{t−1}(i) w_t`, `Z = Σ_j α_T(j)`.
 
 use super::advantage::Advantages;
-use super::density::{Density, DensityRows, Trajectories};
+use super::density::{Density, DensityRows};
+use super::points::Trajectories;
 use super::expressions::Number;
 use super::float::Float;
 use super::parameters::Parameters;
@@ -174,7 +175,7 @@ impl<E: Number> Enumeration<E> {
             let entropies = match term.source {
                 Source::Entropy => Some(&self.action_entropy),
                 Source::OptionEntropy(_) => Some(&self.option_entropy),
-                Source::Density(_) => continue,
+                Source::Density(_) | Source::Ratio => continue,
                 Source::Exponent(_) | Source::LogRatio(_) | Source::Divergence | Source::LogCount(_) => None,
             };
             for &(t, trajectory, value) in entries {

@@ -50,7 +50,7 @@ impl<E: Number> Expressions<E> {
     pub fn sampled(plan: &Plan) -> Expressions<E> {
         let sampled = |term: &crate::plan::Term| match term.quantity {
             Quantity::Exponent(value) | Quantity::LogRatio { log_prior: value } => Some(value),
-            Quantity::Entropy { .. } | Quantity::Kl { .. } | Quantity::LogCount(_) | Quantity::Density { .. } => None,
+            Quantity::Entropy { .. } | Quantity::Kl { .. } | Quantity::LogCount(_) | Quantity::Density { .. } | Quantity::Ratio(_) => None,
         };
         Expressions::compile(plan, &plan.terms.iter().filter_map(sampled).collect::<Vec<_>>())
     }

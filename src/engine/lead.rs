@@ -1,5 +1,6 @@
 //! What the leading thread of a run keeps: optimisers, counts, and how a batch moves the parameters.
 
+use super::classify::Classified;
 use super::exact_update::improve;
 use super::expressions::Number;
 use super::float::Float;
@@ -20,6 +21,9 @@ pub(super) struct Lead<'a, E: Float> {
     /// Of the bound's gradient, and of the baseline's fit where that moves parameters of its own.
     optimiser: Optimiser<E>,
     fit: Optimiser<E>,
+    /// Of the classifier, and what its last step told.
+    classifier: Optimiser<E>,
+    classified: Option<Classified>,
     gradient: Vec<E>,
     good: Vec<E>,
     /// Batches done.
@@ -45,6 +49,8 @@ impl<'a, E: Number> Lead<'a, E> {
             plan,
             optimiser: Optimiser::new(config, parameters.layout(), plan.trained.iter().copied()),
             fit: Optimiser::new(config, parameters.layout(), plan.fitted.iter().copied()),
+            classifier: Optimiser::new(config, parameters.layout(), plan.classified.iter().copied()),
+            classified: None,
             gradient: parameters.zero_gradient(),
             good: parameters.values().to_vec(),
             step: 0,
@@ -65,6 +71,9 @@ impl<'a, E: Number> Lead<'a, E> {
         let settings = &self.plan.settings;
         if self.step.is_multiple_of(settings.steps_in_round()) {
             self.begin_round(shared);
+        }
+        if shared.replay.is_some() {
+            self.classify(crew, shared)?;
         }
         match settings.update {
             Update::Gradient if !settings.reuses_batches() && !settings.normalize.advantages => self.one_gradient(crew, shared)?,
@@ -101,6 +110,25 @@ impl<'a, E: Number> Lead<'a, E> {
             let metrics = self.metrics(shared);
             self.watch.observe(&metrics);
         }
+        Ok(())
+    }
+
+    /// Some steps of the classifier.
+    fn classify(&mut self, crew: Hands, shared: &Shared<E>) -> Result<(), EngineError> {
+        let settings = &self.plan.settings;
+        let rate = rate(settings.optimizer).at(self.step, settings.steps);
+        let mut all = Classified::default();
+        for k in 0..settings.ratio_steps {
+            crew.run(Job::Classify { step: self.step * settings.ratio_steps + k });
+            shared.sum_gradients(&mut self.gradient);
+            let mut parameters = write(&shared.parameters);
+            if !self.classifier.norm(&self.gradient).is_finite() {
+                return Err(self.not_finite(shared, &parameters, "the classifier's gradient"));
+            }
+            self.classifier.step(parameters.values_mut(), &self.gradient, rate);
+            all.add(&shared.sum_classified());
+        }
+        self.classified = (all.pairs > 0).then_some(all);
         Ok(())
     }
 
@@ -274,6 +302,8 @@ impl<'a, E: Number> Lead<'a, E> {
             baseline_error: self.plan.settings.has_learned_baseline().then(|| per_row(self.error)),
             improvement: self.improvement,
             env_steps: self.env_steps,
+            imagined_steps: 0,
+            classified: self.classified,
             earlier: Vec::new(),
             wall_seconds: self.start.elapsed().as_secs_f64(),
         }
@@ -292,6 +322,8 @@ impl<'a, E: Number> Lead<'a, E> {
             inputs: self.inputs.to_numbers(),
             returns: self.returns.to_numbers(),
             rounds: self.rounds().unwrap_or_default(),
+            classifier: widened(self.classifier.state()),
+            replay: Vec::new(),
             earlier: Vec::new(),
         }
     }
@@ -304,6 +336,7 @@ impl<'a, E: Number> Lead<'a, E> {
             && (checkpoint.previous.is_empty() || checkpoint.previous.len() == values.len())
             && self.optimiser.restore(narrowed(&checkpoint.optimiser))
             && self.fit.restore(narrowed(&checkpoint.fit))
+            && self.classifier.restore(narrowed(&checkpoint.classifier))
             && self.inputs.restore(&checkpoint.inputs)
             && self.returns.restore(&checkpoint.returns);
         if !fits {

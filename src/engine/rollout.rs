@@ -4,14 +4,17 @@
 //! networks and are kept, all of `t = 1` first, then all of `t = 2`, …
 
 use super::credit::Rows;
-use super::density::{DensityRows, Trajectories};
+use super::density::DensityRows;
 use super::evaluate::Activations;
 use super::expressions::{Number, Values};
 use super::family::{Choice, Draws};
 use super::float::Float;
+use super::imagine::Imagined;
 use super::ledger::Ledger;
 use super::moments::Sums;
 use super::options::{OptionRows, Outputs};
+use super::points::Trajectories;
+use super::ratio::RatioRows;
 use super::stage::{Anchor, Credit, Source, Stage};
 use super::tally::Tally;
 use super::trace::{Trace, Variable};
@@ -55,6 +58,8 @@ pub(super) struct Rollout<E> {
     pub network: Arc<Activations<E>>,
     pub options: Vec<OptionRows<E>>,
     pub densities: Vec<DensityRows<E>>,
+    pub ratio: RatioRows<E>,
+    imagined: Imagined<E>,
     pub ledger: Ledger<E>,
     pub totals: Totals,
     pub trace: Trace<E>,
@@ -110,6 +115,8 @@ impl<E: Number> Rollout<E> {
             network: Arc::new(Activations::default()),
             options: stage.options.iter().map(|_| OptionRows::new(trajectories)).collect(),
             densities: stage.densities.iter().map(|_| DensityRows::default()).collect(),
+            ratio: RatioRows::default(),
+            imagined: Imagined::default(),
             ledger: Ledger::default(),
             totals: Totals::default(),
             trace: Trace::default(),
@@ -135,7 +142,8 @@ impl<E: Number> Rollout<E> {
         }
     }
 
-    pub fn trajectories(&self) -> usize {
+    /// How many trajectories it rolls out.
+    pub fn size(&self) -> usize {
         self.batch.rows()
     }
 
@@ -165,11 +173,27 @@ impl<E: Number> Rollout<E> {
         }
     }
 
-    /// What whole trajectories give to the densities of the bound.
+    /// The trajectories of the last run, where they were recorded.
+    pub fn trajectories(&self, stage: &Stage<E>) -> Trajectories<'_, E> {
+        let Rollout { rows, totals, trace, draws, options, .. } = self;
+        Trajectories { rows, lengths: &totals.lengths, horizon: stage.horizon, trace, actions: &draws.numbers, options }
+    }
+
+    /// What whole trajectories give to the densities of the bound, and to its density ratio.
     fn evaluate_densities(&mut self, stage: &Stage<E>, point: Point<E>) {
-        let Rollout { rows, totals, trace, draws, options, densities, ledger, .. } = self;
+        let Rollout { rows, totals, trace, draws, options, densities, ledger, ratio, .. } = self;
         let lengths = totals.lengths.clone();
         let on = Trajectories { rows, lengths: &lengths, horizon: stage.horizon, trace, actions: &draws.numbers, options };
+        if let Some(of) = &stage.ratio {
+            ratio.evaluate(of, point.present, &on);
+            let sign = stage.terms[of.term].sign;
+            for (&(t, trajectory), &logit) in ratio.points.iter().zip(ratio.logits(of)) {
+                let value = <E as Float>::of(sign) * logit;
+                ledger.add(of.term, t as usize, trajectory, value);
+                totals.terms[of.term] += value.as_f64();
+                totals.bound[trajectory as usize] += value.as_f64();
+            }
+        }
         for (density, out) in stage.densities.iter().zip(densities) {
             out.evaluate(density, point, &on);
             let sign = stage.terms[density.term].sign;
@@ -189,7 +213,7 @@ impl<E: Number> Rollout<E> {
     fn value_absorbed_steps(&mut self, stage: &Stage<E>) {
         self.absorbed.clear();
         self.absorbed.resize(stage.terms.len(), <E as Float>::ZERO);
-        if self.trajectories() == 0 || !stage.terms.iter().any(|term| term.relative) {
+        if self.size() == 0 || !stage.terms.iter().any(|term| term.relative) {
             return;
         }
         stage.exponents.read_absorbed(&stage.world, &self.batch, 1, &mut self.exponents);
@@ -202,7 +226,7 @@ impl<E: Number> Rollout<E> {
     }
 
     fn clear(&mut self, stage: &Stage<E>) {
-        let trajectories = self.trajectories();
+        let trajectories = self.size();
         self.clear_rows();
         self.after.fill(<E as Float>::ZERO);
         let totals = &mut self.totals;
@@ -274,7 +298,13 @@ impl<E: Number> Rollout<E> {
         }
         stage.exponents.read_before(&stage.world, &self.batch, live, &mut self.exponents);
         let actions = stage.family.actions(&self.draws, rows.clone(), &mut self.work.actions);
-        self.batch.step(&stage.world, actions, random);
+        match &stage.imagination {
+            None => self.batch.step(&stage.world, actions, random),
+            Some(imagination) => {
+                let on = (&stage.world, &mut self.batch);
+                imagination.step(on, (point.present, actions), &mut self.feeds, &mut self.imagined, random);
+            }
+        }
         if stage.keeps_ledger() && keep == Keep::Rows {
             self.trace.record_next(stage, &self.batch, &self.work.origin[..live]);
         }
@@ -399,7 +429,7 @@ impl<E: Number> Rollout<E> {
                     &scratch[..live]
                 }
                 // evaluated when the trajectories are whole
-                Source::Density(_) => continue,
+                Source::Density(_) | Source::Ratio => continue,
                 Source::Divergence => &divergence[..live],
                 Source::LogCount(value) => {
                     scratch[..live].fill(Float::of(value));

@@ -1,5 +1,6 @@
 //! What a run tells while it goes, what it leaves, and why it may stop.
 
+use super::classify::Classified;
 use super::optimiser::OptimiserState;
 use super::parameters::Parameters;
 use crate::exact::OptionVisits;
@@ -44,6 +45,10 @@ pub struct Metrics {
     pub improvement: Option<Improvement>,
     /// Live steps of the environment so far.
     pub env_steps: u64,
+    /// Live steps of learned models in the environment's place so far.
+    pub imagined_steps: u64,
+    /// What the classifier of a density ratio told before this batch.
+    pub classified: Option<Classified>,
     /// Of the bounds that the step took before this one.
     pub earlier: Vec<Metrics>,
     /// Since the run (or what was resumed of it) began.
@@ -86,8 +91,11 @@ pub struct Run {
     pub others: Vec<(BoundId, Evaluation)>,
     /// On a finite model whose prior is the policy of the last round.
     pub rounds: Option<Rounds>,
-    /// Live steps of the environment during training.
+    /// Live steps of the environment during training, and of learned models in its place.
     pub env_steps: u64,
+    pub imagined_steps: u64,
+    /// What the classifier told last.
+    pub classified: Option<Classified>,
     /// Of the gradient steps, without the evaluation after them.
     pub training_seconds: f64,
     pub wall_seconds: f64,
@@ -150,6 +158,10 @@ pub struct Checkpoint {
     pub inputs: Vec<f64>,
     pub returns: Vec<f64>,
     pub rounds: Rounds,
+    /// Of the classifier.
+    pub classifier: OptimiserState<f64>,
+    /// The transitions that are kept, as numbers.
+    pub replay: Vec<f64>,
     /// Of the bounds that a step takes before this one.
     pub earlier: Vec<Checkpoint>,
 }

@@ -1,5 +1,6 @@
 //! The shards of a batch, and the jobs that threads do on them. What a shard computes depends on the job and on the shard alone.
 
+use super::classify::{Classified, Classifying};
 use super::credit::StepSums;
 use super::crew::Crew;
 use super::expressions::Number;
@@ -8,6 +9,7 @@ use super::float::Float;
 use super::kernels;
 use super::objective::{Aim, Objective, ReturnScale, Told, Weighing, part_of};
 use super::parameters::Parameters;
+use super::replay::Replay;
 use super::rollout::{Keep, Point, Rollout, generator};
 use super::stage::Stage;
 use super::trust_region::Trial;
@@ -17,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 const TRAINING: u64 = 1;
 pub(super) const EVALUATION: u64 = 2;
 const SHUFFLING: u64 = 3;
+const CLASSIFYING: u64 = 64;
 
 /// A crew that works for one of the bounds of a run, by its place among the turns.
 #[derive(Clone, Copy)]
@@ -42,6 +45,8 @@ pub(super) struct Shared<'a, E: Float> {
     pub direction: RwLock<Vec<E>>,
     /// How values are said in this batch.
     pub returns: RwLock<ReturnScale>,
+    /// Real transitions, where a classifier tells them from imagined ones.
+    pub replay: Option<Arc<RwLock<Replay<E>>>>,
     /// Over all shards, by draw.
     sums: RwLock<Vec<StepSums>>,
 }
@@ -57,6 +62,8 @@ pub(super) struct Shard<E> {
     pub rollout: Rollout<E>,
     pub objective: Objective<E>,
     pub trial: Trial<E>,
+    pub classifying: Classifying<E>,
+    pub classified: Classified,
 }
 
 #[derive(Clone, Copy)]
@@ -79,6 +86,8 @@ pub(super) enum Job {
     Curvature,
     /// What the rows say of the present parameters.
     Try,
+    /// The gradient of a step of the classifier, counted from the run's first.
+    Classify { step: u64 },
 }
 
 impl<'a, E: Number> Shared<'a, E> {
@@ -92,6 +101,8 @@ impl<'a, E: Number> Shared<'a, E> {
                 rollout: Rollout::new(stage, trajectories),
                 objective: Objective::new(stage, &parameters),
                 trial: Trial::default(),
+                classifying: Classifying::default(),
+                classified: Classified::default(),
             })
         });
         let shards = shards.collect();
@@ -105,6 +116,7 @@ impl<'a, E: Number> Shared<'a, E> {
             shards,
             direction: RwLock::default(),
             returns: RwLock::new(ReturnScale::ONE),
+            replay: None,
             sums: RwLock::new(sums),
         }
     }
@@ -116,6 +128,7 @@ impl<'a, E: Number> Shared<'a, E> {
         match job {
             Job::Curvature => return shard.curve(stage, &parameters, &read(&self.direction)),
             Job::Try => return shard.try_out(stage, &parameters),
+            Job::Classify { step } => return self.classify(&mut shard, &parameters, (step, at)),
             Job::Assess { .. }
             | Job::Compare
             | Job::Scale { .. }
@@ -134,13 +147,37 @@ impl<'a, E: Number> Shared<'a, E> {
             objective.assess(stage, rollout, point, *read(&self.returns));
         }
         match job {
-            Job::Assess { .. } | Job::Curvature | Job::Try => {}
+            Job::Assess { .. } | Job::Curvature | Job::Try | Job::Classify { .. } => {}
             Job::Compare => objective.compare(stage, rollout, &read(&self.sums)),
             Job::Scale { factor } => objective.scale_advantages(factor),
             Job::Differentiate { weighing } | Job::All { weighing, .. } => objective.differentiate(stage, &parameters, rollout, weighing),
             Job::Shuffle { step, epoch } => objective.shuffle(&mut generator([seed, SHUFFLING + epoch, step << 16 | at as u64])),
             Job::Part { part, parts, weighing } => objective.differentiate_part(stage, &parameters, rollout, weighing, (part, parts)),
         }
+    }
+
+    /// Adds the transitions of the last batch to `replay`, in the shards' order.
+    pub fn keep_transitions(&self, replay: &mut Replay<E>) {
+        self.shards.iter().for_each(|shard| replay.append(self.stage, &locked(shard).rollout));
+    }
+
+    /// A shard's part of the pairs of a step of the classifier.
+    fn classify(&self, shard: &mut Shard<E>, parameters: &Parameters<E>, (step, at): (u64, usize)) {
+        let settings = &self.stage.plan.settings;
+        let (Some(ratio), Some(model), Some(replay)) = (&self.stage.ratio, &self.stage.model, &self.replay) else { return };
+        let gradient = &mut shard.objective.gradient;
+        gradient.fill(<E as Float>::ZERO);
+        let pairs = part_of(settings.ratio_batch, at, self.shards.len()).len();
+        let (on, share) = ((parameters.values(), &*read(replay)), 1.0 / settings.ratio_batch as f64);
+        let mut random = generator([settings.seed, CLASSIFYING | self.stage.plan.number << 8, step << 16 | at as u64]);
+        shard.classified = shard.classifying.add_gradient((ratio, model), on, (pairs, share), &mut random, gradient);
+    }
+
+    /// Adds up what a step of the classifier told, in the shards' order.
+    pub fn sum_classified(&self) -> Classified {
+        let mut all = Classified::default();
+        self.shards.iter().for_each(|shard| all.add(&locked(shard).classified));
+        all
     }
 
     /// Adds up the credit of all shards, in their order.

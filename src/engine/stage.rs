@@ -4,7 +4,9 @@ use super::density::Density;
 use super::enumerate::Enumerator;
 use super::expressions::{Expressions, Number};
 use super::family::Family;
+use super::imagine::Imagination;
 use super::options::OptionDraw;
+use super::ratio::Ratio;
 use super::run::EngineError;
 use super::trace::Variable;
 use super::wired::{Part, Wired};
@@ -20,6 +22,12 @@ pub(super) struct Stage<'a, E> {
     pub family: Family,
     pub options: Vec<OptionDraw>,
     pub densities: Vec<Density>,
+    /// Where a learned model draws the next states: what draws them in a rollout, and at kept transitions.
+    pub imagination: Option<Imagination>,
+    pub model: Option<Density>,
+    pub ratio: Option<Ratio>,
+    /// Its real transitions are kept.
+    pub collects: bool,
     /// Where the gradient sums over the option.
     pub enumerator: Option<Enumerator>,
     /// What acting needs: the policy, and the prior of a KL where that is a kernel with the present parameters.
@@ -74,6 +82,8 @@ pub(super) enum Source {
     LogCount(f64),
     /// One of [`Stage::densities`].
     Density(usize),
+    /// That of [`Stage::ratio`].
+    Ratio,
 }
 
 /// Which draws a row's value is credited to, where only actions are drawn.
@@ -91,7 +101,11 @@ impl<'a, E: Number> Stage<'a, E> {
     /// Where the environment cannot be sampled or a network cannot run, in one sentence.
     pub fn new(plan: &'a Plan) -> Result<Stage<'a, E>, EngineError> {
         let model = &plan.model;
-        let world = World::compile(model, plan.environment).map_err(|error| EngineError::Unsupported(error.to_string()))?;
+        let world = match plan.transition {
+            None => World::compile(model, plan.environment),
+            Some(_) => World::followed(model, plan.environment),
+        };
+        let world = world.map_err(|error| EngineError::Unsupported(error.to_string()))?;
         let policy = &plan.policy;
         let options: Vec<Part> =
             plan.options.iter().map(|draw| Part { kernel: draw.kernel, layers: draw.head.layers(), reads: &draw.reads }).collect();
@@ -107,6 +121,7 @@ impl<'a, E: Number> Stage<'a, E> {
                 Quantity::Entropy { draw } if *draw < plan.options.len() => Source::OptionEntropy(*draw),
                 Quantity::Entropy { .. } => Source::Entropy,
                 Quantity::Density { .. } => Source::Density(densities.next().unwrap_or(0)),
+                Quantity::Ratio(_) => Source::Ratio,
                 Quantity::LogCount(value) => Source::LogCount(*value),
                 Quantity::Kl { prior: Prior::Expressions(numbers) } => {
                     anchor = Anchor::Expressions(Expressions::compile(plan, numbers));
@@ -137,6 +152,7 @@ impl<'a, E: Number> Stage<'a, E> {
                 | Quantity::Entropy { .. }
                 | Quantity::LogCount(_)
                 | Quantity::Kl { .. }
+                | Quantity::Ratio(_)
                 | Quantity::Density { .. } => false,
             };
             let (sign, from, to, pathwise) = (term.sign, term.from, term.to, term.pathwise);
@@ -159,6 +175,10 @@ impl<'a, E: Number> Stage<'a, E> {
             acting: Wired::new(plan, &options, &acting, prior.as_ref(), None)?,
             options: plan.options.iter().map(|draw| OptionDraw::new(plan, draw)).collect::<Result<_, _>>()?,
             densities,
+            imagination: plan.transition.as_ref().map(|draw| Imagination::new(plan, draw)).transpose()?,
+            model: plan.transition.as_ref().map(|draw| Density::of_draw(plan, draw)).transpose()?,
+            ratio: Ratio::of(plan)?,
+            collects: false,
             enumerator,
             anchor,
             exponents: Expressions::sampled(plan),
@@ -176,7 +196,7 @@ impl<E> Stage<'_, E> {
 
     /// Networks read more of a trajectory than the present step.
     pub fn reads_trajectories(&self) -> bool {
-        !self.densities.is_empty() || !self.learning.traced.is_empty()
+        self.collects || self.ratio.is_some() || !self.densities.is_empty() || !self.learning.traced.is_empty()
     }
 
     /// Options, and the action.

@@ -8,10 +8,11 @@ use super::kernels;
 use super::lead::Lead;
 use super::objective::Aim;
 use super::parameters::Parameters;
+use super::replay::Replay;
 use super::run::{Checkpoint, EngineError, Metrics, Observer, Run, Stopped};
-use super::shards::{Hands, Job, Shared, read};
+use super::shards::{Hands, Job, Shared, read, write};
 use super::stage::Stage;
-use crate::plan::{Plan, Precision};
+use crate::plan::{Plan, Precision, RatioOf};
 use std::ops::{ControlFlow, Range};
 use std::sync::{Arc, RwLock};
 use std::time::Instant;
@@ -81,14 +82,23 @@ fn train<E: Number>(plan: &Plan, checkpoint: Option<&Checkpoint>, run: &mut dyn 
     kernels::flush_denormals();
     let start = Instant::now();
     let plans: Vec<&Plan> = plan.turns().collect();
-    let stages = plans.iter().map(|plan| Stage::<E>::new(plan)).collect::<Result<Vec<_>, _>>()?;
+    let mut stages = plans.iter().map(|plan| Stage::<E>::new(plan)).collect::<Result<Vec<_>, _>>()?;
+    let tells_apart = |stage: &Stage<E>| stage.ratio.as_ref().is_some_and(|ratio| ratio.of == RatioOf::Transition);
+    if stages.iter().any(tells_apart) {
+        stages.iter_mut().for_each(|stage| stage.collects = stage.imagination.is_none());
+    }
+    let last = stages.last().expect("train: a run has a bound");
+    let replay = stages.iter().any(tells_apart).then(|| Arc::new(RwLock::new(Replay::new(last, plan.settings.replay))));
     let initial = Parameters::<E>::initial(&plan.model, plan.settings.seed);
     let parameters = Arc::new(RwLock::new(initial.clone()));
-    let shared: Vec<Shared<E>> = stages.iter().map(|stage| Shared::new(stage, Arc::clone(&parameters))).collect();
+    let mut shared: Vec<Shared<E>> = stages.iter().map(|stage| Shared::new(stage, Arc::clone(&parameters))).collect();
+    for shared in shared.iter_mut().filter(|shared| tells_apart(shared.stage)) {
+        shared.replay.clone_from(&replay);
+    }
     let turn = |(&plan, shared)| Turn { plan, lead: Lead::new(plan, &initial), shared };
     let mut turns: Vec<Turn<E>> = plans.iter().zip(&shared).map(turn).collect();
     if let Some(checkpoint) = checkpoint {
-        restore(&mut turns, checkpoint)?;
+        restore(&mut turns, checkpoint, replay.as_deref())?;
     }
     let begun = Instant::now();
     turns.iter_mut().for_each(|turn| turn.lead.start = begun);
@@ -105,6 +115,9 @@ fn train<E: Number>(plan: &Plan, checkpoint: Option<&Checkpoint>, run: &mut dyn 
             for (at, turn) in turns.iter_mut().enumerate() {
                 for _ in 0..turn.plan.per_turn {
                     turn.lead.batch(Hands { crew, turn: at }, turn.shared)?;
+                    if let Some(replay) = replay.as_ref().filter(|_| turn.shared.stage.collects) {
+                        turn.shared.keep_transitions(&mut write(replay));
+                    }
                 }
             }
             let lead = last_of(&turns);
@@ -116,8 +129,9 @@ fn train<E: Number>(plan: &Plan, checkpoint: Option<&Checkpoint>, run: &mut dyn 
         }
     })?;
     let training_seconds = begun.elapsed().as_secs_f64();
-    let checkpoint = checkpoint_of(&turns);
-    let (steps, rounds, env_steps) = (last_of(&turns).step, last_of(&turns).rounds(), env_steps(&turns));
+    let checkpoint = checkpoint_of(&turns, replay.as_deref());
+    let last_metrics = metrics(&turns);
+    let (steps, rounds) = (last_of(&turns).step, last_of(&turns).rounds());
     let parameters = read(&parameters);
     let evaluated = |stage: &Stage<E>| {
         let episodes = evaluate_policy::episodes_after_training(stage.plan);
@@ -135,7 +149,9 @@ fn train<E: Number>(plan: &Plan, checkpoint: Option<&Checkpoint>, run: &mut dyn 
         rounds,
         steps,
         stopped,
-        env_steps,
+        env_steps: last_metrics.env_steps,
+        imagined_steps: last_metrics.imagined_steps,
+        classified: last_metrics.classified,
         training_seconds,
         wall_seconds: start.elapsed().as_secs_f64(),
         checkpoint,
@@ -147,25 +163,31 @@ fn last_of<'t, 'a, E: Number>(turns: &'t [Turn<'a, E>]) -> &'t Lead<'a, E> {
     &turns.last().expect("train: a run has a bound").lead
 }
 
-fn env_steps<E: Number>(turns: &[Turn<E>]) -> u64 {
-    turns.iter().map(|turn| turn.lead.env_steps).sum()
+/// Live steps so far: of environments, or of models in their place.
+fn live_steps<E: Number>(turns: &[Turn<E>], imagined: bool) -> u64 {
+    turns.iter().filter(|turn| turn.plan.transition.is_some() == imagined).map(|turn| turn.lead.env_steps).sum()
 }
 
 fn metrics<E: Number>(turns: &[Turn<E>]) -> Metrics {
     let (last, earlier) = turns.split_last().expect("train: a run has a bound");
     let earlier = earlier.iter().map(|turn| turn.lead.metrics(turn.shared)).collect();
-    Metrics { earlier, env_steps: env_steps(turns), ..last.lead.metrics(last.shared) }
+    let (env_steps, imagined_steps) = (live_steps(turns, false), live_steps(turns, true));
+    Metrics { earlier, env_steps, imagined_steps, ..last.lead.metrics(last.shared) }
 }
 
-fn checkpoint_of<E: Number>(turns: &[Turn<E>]) -> Checkpoint {
+fn checkpoint_of<E: Number>(turns: &[Turn<E>], replay: Option<&RwLock<Replay<E>>>) -> Checkpoint {
     let (last, earlier) = turns.split_last().expect("train: a run has a bound");
     let earlier = earlier.iter().map(|turn| turn.lead.checkpoint(turn.shared)).collect();
-    Checkpoint { earlier, ..last.lead.checkpoint(last.shared) }
+    let replay = replay.map_or(Vec::new(), |replay| read(replay).to_numbers());
+    Checkpoint { earlier, replay, ..last.lead.checkpoint(last.shared) }
 }
 
-fn restore<E: Number>(turns: &mut [Turn<E>], checkpoint: &Checkpoint) -> Result<(), EngineError> {
+fn restore<E: Number>(turns: &mut [Turn<E>], checkpoint: &Checkpoint, replay: Option<&RwLock<Replay<E>>>) -> Result<(), EngineError> {
     if checkpoint.earlier.len() + 1 != turns.len() {
         return Err(EngineError::Checkpoint("it is of a file with other bounds".into()));
+    }
+    if replay.is_some_and(|replay| !write(replay).restore(&checkpoint.replay)) {
+        return Err(EngineError::Checkpoint("its transitions are not those of this model".into()));
     }
     let kept = checkpoint.earlier.iter().chain([checkpoint]);
     turns.iter_mut().zip(kept).try_for_each(|(turn, kept)| turn.lead.restore(kept, turn.shared))

@@ -136,7 +136,7 @@ fn has_divergence<E>(stage: &Stage<E>) -> bool {
 impl<E: Number> Shard<E> {
     /// `Σ_rows Jᵀ M J direction`, with the network as its rows were computed last, into the shard's gradient.
     pub fn curve(&mut self, stage: &Stage<E>, parameters: &Parameters<E>, direction: &[E]) {
-        let Shard { rollout, objective, trial } = self;
+        let Shard { rollout, objective, trial, .. } = self;
         let rows = 0..rollout.rows.len();
         objective.gradient.fill(<E as Float>::ZERO);
         objective.told = Told { rows: rows.len(), ..Told::default() };
@@ -152,7 +152,7 @@ impl<E: Number> Shard<E> {
 
     /// The surrogate `Σ ρ A + …` and `Σ KL(π ‖ π_b)` at the present parameters, for which the network is computed anew.
     pub fn try_out(&mut self, stage: &Stage<E>, parameters: &Parameters<E>) {
-        let Shard { rollout, objective, trial } = self;
+        let Shard { rollout, objective, trial, .. } = self;
         let rows = 0..rollout.rows.len();
         let wired = &stage.learning;
         let network = Arc::get_mut(&mut rollout.network).expect("trust region: the tape of the last gradient is gone");
@@ -177,7 +177,7 @@ impl<E: Number> Shard<E> {
                         stage.family.divergences(&trial.present, &rollout.anchor, &mut trial.column);
                     }
                 },
-                Source::Exponent(_) | Source::LogRatio(_) | Source::LogCount(_) | Source::OptionEntropy(_) | Source::Density(_) => {
+                Source::Exponent(_) | Source::LogRatio(_) | Source::LogCount(_) | Source::OptionEntropy(_) | Source::Density(_) | Source::Ratio => {
                     continue;
                 }
             }

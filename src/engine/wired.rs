@@ -10,7 +10,7 @@ use super::run::EngineError;
 use super::trace::{Variable, When};
 use crate::model::{FiniteDomain, KernelId, LayerId};
 use crate::plan::{Normalizer, Plan, Read};
-use crate::world::{Batch, World};
+use crate::world::{Actions, Batch, World};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -51,6 +51,8 @@ enum Feed {
     State,
     Observation,
     Time,
+    /// What was done in this step.
+    Action,
     /// What an option drew in this step, or at `t = 1` where it is drawn once.
     Drawn(usize),
     /// What it drew in the step before.
@@ -66,9 +68,10 @@ impl Feed {
             Feed::State => 0,
             Feed::Observation => 1,
             Feed::Time => 2,
-            Feed::Drawn(option) => 3 + 3 * option as u32,
-            Feed::Last(option) => 4 + 3 * option as u32,
-            Feed::Traced(at) => 5 + 3 * at as u32,
+            Feed::Action => 3,
+            Feed::Drawn(option) => 4 + 3 * option as u32,
+            Feed::Last(option) => 5 + 3 * option as u32,
+            Feed::Traced(at) => 6 + 3 * at as u32,
         }
     }
 
@@ -77,9 +80,10 @@ impl Feed {
             0 => Feed::State,
             1 => Feed::Observation,
             2 => Feed::Time,
+            3 => Feed::Action,
             code => {
-                let at = (code as usize - 3) / 3;
-                match code % 3 {
+                let at = (code as usize - 4) / 3;
+                match (code - 4) % 3 {
                     0 => Feed::Drawn(at),
                     1 => Feed::Last(at),
                     _ => Feed::Traced(at),
@@ -91,7 +95,7 @@ impl Feed {
     /// The pass of a network in which it is there: a pass for each option, and one for the action.
     fn pass(self) -> usize {
         match self {
-            Feed::State | Feed::Observation | Feed::Time | Feed::Last(_) | Feed::Traced(_) => 0,
+            Feed::State | Feed::Observation | Feed::Time | Feed::Action | Feed::Last(_) | Feed::Traced(_) => 0,
             Feed::Drawn(option) => option + 1,
         }
     }
@@ -107,6 +111,8 @@ pub(super) struct Feeds<E> {
     components: Vec<f64>,
     scaled_state: Vec<E>,
     scaled_observation: Vec<E>,
+    actions: Vec<u32>,
+    action_columns: Vec<E>,
     /// By option.
     pub drawn: Vec<Vec<u32>>,
     pub last: Vec<Vec<u32>>,
@@ -135,6 +141,7 @@ impl Wired {
             Read::Time => Some(Feed::Time),
             Read::Variable(variable) if variable == environment.state => Some(Feed::State),
             Read::Variable(variable) if Some(variable) == environment.observation => Some(Feed::Observation),
+            Read::Variable(variable) if variable == environment.action => Some(Feed::Action),
             Read::Variable(variable) => option(variable, false).map(Feed::Drawn),
             Read::First(variable) if option(variable, true).is_some() => option(variable, true).map(Feed::Drawn),
             Read::Step(variable, -1) if option(variable, false).is_some() => option(variable, false).map(Feed::Last),
@@ -280,6 +287,8 @@ impl Wired {
                 (Feed::Drawn(option), _) => evaluate::Feed::Finite(&feeds.drawn[option]),
                 (Feed::Last(option), _) => evaluate::Feed::Finite(&feeds.last[option]),
                 (Feed::Traced(at), _) => evaluate::Feed::Finite(&feeds.traced[at]),
+                (Feed::Action, InputKind::Finite { .. }) => evaluate::Feed::Finite(&feeds.actions),
+                (Feed::Action, InputKind::Real { .. }) => evaluate::Feed::Real { columns: &feeds.action_columns, stride: rows },
                 (Feed::State, InputKind::Finite { .. }) => {
                     evaluate::Feed::Finite(batch.state_numbers().map_or(&feeds.state[..], |numbers| &numbers[..rows]))
                 }
@@ -318,7 +327,7 @@ impl Wired {
                     let Feeds { observation, column, components, .. } = feeds;
                     number(&self.observation, world.observation_width(), rows, read, (observation, column, components));
                 }
-                (Feed::State | Feed::Observation | Feed::Drawn(_) | Feed::Last(_) | Feed::Traced(_), _) => {}
+                (Feed::State | Feed::Observation | Feed::Action | Feed::Drawn(_) | Feed::Last(_) | Feed::Traced(_), _) => {}
             }
         }
     }
@@ -329,7 +338,7 @@ fn columns<'a, E: Number>(feed: Feed, world: &World<E>, batch: &'a Batch<E>) -> 
     let columns = match feed {
         Feed::State => batch.state_columns(world),
         Feed::Observation => batch.observation_columns(world),
-        Feed::Time | Feed::Drawn(_) | Feed::Last(_) | Feed::Traced(_) => None,
+        Feed::Time | Feed::Action | Feed::Drawn(_) | Feed::Last(_) | Feed::Traced(_) => None,
     };
     columns.unwrap_or(&[])
 }
@@ -337,6 +346,20 @@ fn columns<'a, E: Number>(feed: Feed, world: &World<E>, batch: &'a Batch<E>) -> 
 impl<E: Default> Feeds<E> {
     pub fn of_options(count: usize) -> Feeds<E> {
         Feeds { drawn: vec![Vec::new(); count], last: vec![Vec::new(); count], ..Feeds::default() }
+    }
+}
+
+impl<E: Copy> Feeds<E> {
+    /// The actions of a step, for networks that read them.
+    pub fn take_actions(&mut self, actions: Actions<E>, rows: usize) {
+        self.actions.clear();
+        self.action_columns.clear();
+        match actions {
+            Actions::Numbers(numbers) => self.actions.extend_from_slice(&numbers[..rows]),
+            Actions::Columns { values, stride } => {
+                values.chunks_exact(stride.max(1)).for_each(|column| self.action_columns.extend_from_slice(&column[..rows]));
+            }
+        }
     }
 }
 

@@ -99,6 +99,46 @@ pub(super) fn draws<'d>(
     Ok(ordered)
 }
 
+/// What draws the next state, where that is a learned kernel.
+pub(super) fn transition(model: &Model, bound: &Bound, derivation: &BoundDerivation) -> Result<Option<Draw>, Vec<Diagnostic>> {
+    for (at, factor) in bound.posterior.iter().enumerate() {
+        let [Target::Variable { variable: TargetVariable::Variable(variable), index }] = factor.targets.as_slice() else { continue };
+        let name = &model.variable(*variable).name;
+        if model.variable(*variable).role != Role::State || matches!(factor.kernel, KernelRef::Environment(..)) {
+            continue;
+        }
+        let at = FactorRef { block: Block::Posterior, at: at as u32 };
+        let refuse = |message: String| Err(vec![refused(factor.span, message)]);
+        let KernelRef::Learned(kernel) = factor.kernel else {
+            return refuse(format!("`{name}` is drawn from a distribution in place; this version imagines states from learned kernels"));
+        };
+        if *index != Index::Step(1) {
+            return refuse(format!("`{name}` starts from a learned kernel; this version imagines from the environment's own starts"));
+        }
+        if derivation.gradient.scores.iter().any(|score| score.factor == at) {
+            let of = &model.kernel(kernel).name;
+            let message = format!("this bound moves `{of}`, from which it draws; this version learns from a model that another bound teaches");
+            let told = refused(factor.span, message);
+            return Err(vec![told.hint("name the bounds, and write `maximize BOUND over KERNEL`, a line for each, in `infer`")]);
+        }
+        let head = kernel_head(model, kernel, *variable)?;
+        if matches!(head, Head::TanhNormal { .. } | Head::Sticky { .. }) {
+            return refuse(format!("`{name}` is imagined by a `TanhNormal` or `Sticky`; this version imagines by `Categorical` and `Normal` models"));
+        }
+        let reads = reads(model, &factor.arguments, factor.span, &format!("`{}`", model.kernel(kernel).name))?;
+        let of_step = |read: &Read| match read {
+            Read::Time => true,
+            Read::Variable(of) => matches!(model.variable(*of).role, Role::State | Role::Action),
+            _ => false,
+        };
+        if !reads.iter().all(of_step) {
+            return refuse(format!("a model that imagines `{name}` reads the state, the action and the time at `t` in this version"));
+        }
+        return Ok(Some(Draw { factor: at, kernel, variable: *variable, once: false, head, reads }));
+    }
+    Ok(None)
+}
+
 /// A kernel's read of what `draw` draws in the same step.
 fn reads_now(read: &Read, draw: &Draw) -> bool {
     *read == Read::Variable(draw.variable) || draw.once && *read == Read::First(draw.variable)

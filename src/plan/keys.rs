@@ -11,8 +11,6 @@ pub struct Key {
     pub meaning: &'static str,
     pub kind: KeyKind,
     pub default: KeyDefault,
-    /// Whether this version has the machinery; setting a key that is not run is refused.
-    pub run: bool,
 }
 
 /// What values a key takes.
@@ -41,8 +39,6 @@ pub enum KeyKind {
     Update,
     /// A threshold of one of these quantities.
     Threshold(&'static [&'static str]),
-    /// Belongs to machinery that is not run yet.
-    Later,
 }
 
 /// What holds where the key is not set.
@@ -63,11 +59,7 @@ pub struct Choice {
 }
 
 const fn key(name: &'static str, kind: KeyKind, default: KeyDefault, meaning: &'static str) -> Key {
-    Key { name, meaning, kind, default, run: true }
-}
-
-const fn later(name: &'static str, meaning: &'static str) -> Key {
-    Key { name, meaning, kind: KeyKind::Later, default: KeyDefault::Derived("not set"), run: false }
+    Key { name, meaning, kind, default }
 }
 
 /// All keys, in the order they are printed.
@@ -191,7 +183,15 @@ pub const KEYS: &[Key] = &[
         KeyDefault::Derived("to the last step"),
         "ends the run once the mean over the last batches, together at least 100 trajectories, reaches a threshold, as `expected_return >= 475`",
     ),
-    later("ratio", "the classifier network of a density ratio"),
+    key(
+        "ratio",
+        KeyKind::NetworkOr(&[]),
+        KeyDefault::Derived("none"),
+        "the classifier of a density ratio, as `mlp(s, a, s', hidden = [64, 64])`: its logit is the logarithm of the ratio; trained on real draws against those of the model",
+    ),
+    key("ratio_steps", KeyKind::Count { least: 1 }, KeyDefault::Number(1.0), "gradient steps of the classifier before each batch of the bound that needs it"),
+    key("ratio_batch", KeyKind::Count { least: 1 }, KeyDefault::Number(256.0), "real draws of each of these steps, each beside one of the model"),
+    key("replay", KeyKind::Count { least: 1 }, KeyDefault::Number(100_000.0), "real transitions that are kept for the classifier: the last ones"),
 ];
 
 /// The optimisers, with the update of the paper or manual named.

@@ -21,8 +21,8 @@ pub use draw::{Credited, Draw, Read};
 pub use estimators::{Alternative, alternatives};
 pub use head::Head;
 pub use keys::{Choice, KEYS, Key, KeyDefault, KeyKind, OPTIMIZERS, UPDATES};
-pub use settings::{Baseline, Normalize, Optimizer, OptionGradient, Precision, Schedule, Settings, Update};
-pub use terms::{Density, Estimator, Less, Prior, Quantity, Term, Version};
+pub use settings::{Baseline, Classifier, Normalize, Optimizer, OptionGradient, Precision, Schedule, Settings, Update};
+pub use terms::{Density, Estimator, Less, Prior, Quantity, Ratio, RatioOf, Term, Version};
 pub use until::{Relation, Until, WATCHED, Watched};
 
 use crate::bound::{BoundDerivation, Derivation};
@@ -52,6 +52,8 @@ pub struct Plan {
     pub options: Vec<Draw>,
     /// What draws the action; as a draw its number is that of the options.
     pub policy: Draw,
+    /// What draws the next state, where that is a learned model in the place of the environment. No gradient passes through its draws.
+    pub transition: Option<Draw>,
     /// What the baseline's network reads at `t`; empty where it is none.
     pub baseline_reads: Vec<Read>,
     /// The terms of the bound, in the derivation's order.
@@ -62,6 +64,8 @@ pub struct Plan {
     pub trained: BTreeSet<ParameterId>,
     /// Parameters of the baseline that its own fit moves: those the bound's gradient does not.
     pub fitted: BTreeSet<ParameterId>,
+    /// Parameters of the classifier.
+    pub classified: BTreeSet<ParameterId>,
     /// The baseline's network shares parameters with what is trained, and its fit moves them too.
     pub shared: bool,
     /// The variables whose real components networks see normalised.
@@ -109,6 +113,7 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
     let scored = draws.iter().any(|(_, score)| score.is_some());
     let settings = if scored { settings } else { Settings { baseline: Baseline::None, options: OptionGradient::Sampled, ..settings } };
     let policy = &draws[draws.len() - 1].0;
+    let transition = draw::transition(model, bound, derivation)?;
     let environment = model
         .variable(policy.variable)
         .environment
@@ -128,7 +133,8 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
         Baseline::None | Baseline::LeaveOneOut => Vec::new(),
     };
     let mut scalars = terms::Scalars { graph: model.graph.clone(), inputs: model.inputs.clone() };
-    let terms = terms::terms(model, bound, derivation, &draws, &settings, environment, &mut scalars)?;
+    let given = terms::Given { model, bound, draws: &draws, transition: transition.as_ref(), environment, ratio: settings.ratio.as_ref() };
+    let terms = terms::terms(&given, derivation, &settings, &mut scalars)?;
     let moved: BTreeSet<ParameterId> = over.iter().flat_map(|&kernel| kernel_parameters(model, kernel)).collect();
     let of_head = |head: &Head| head.layers().into_iter().flat_map(|layer| parameters_of(&model.network, layer)).collect::<BTreeSet<_>>();
     let mut used: BTreeSet<ParameterId> = draws.iter().flat_map(|(draw, _)| of_head(&draw.head)).collect();
@@ -138,6 +144,7 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
             | Quantity::Density { density: Density { of: Version::Present, head, .. }, .. } => used.extend(of_head(head)),
             Quantity::Kl { .. }
             | Quantity::Density { .. }
+            | Quantity::Ratio(_)
             | Quantity::Exponent(_)
             | Quantity::Entropy { .. }
             | Quantity::LogRatio { .. }
@@ -145,6 +152,7 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
         }
     }
     let trained: BTreeSet<ParameterId> = used.intersection(&moved).copied().collect();
+    let classified = ratio_parameters(model, &terms, &used)?;
     let read_by_baseline = match &settings.baseline {
         Baseline::Network { layer, .. } => parameters_of(&model.network, *layer),
         Baseline::None | Baseline::LeaveOneOut => BTreeSet::new(),
@@ -163,7 +171,7 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
     let mut draws: Vec<Draw> = draws.into_iter().map(|(draw, _)| draw).collect();
     let policy = draws.pop().expect("draws: the action's is the last");
     let beyond = !draws.is_empty()
-        || terms.iter().any(|term| matches!(term.quantity, Quantity::Density { .. }))
+        || terms.iter().any(|term| matches!(term.quantity, Quantity::Density { .. } | Quantity::Ratio(_)))
         || !policy.reads.iter().all(|read| matches!(read, Read::Variable(_) | Read::Time));
     if beyond && let Some(error) = together::beyond_policies(model, &settings) {
         return Err(vec![error]);
@@ -190,11 +198,13 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
         environment,
         options: draws,
         policy,
+        transition,
         baseline_reads,
         terms,
         graph,
         trained,
         fitted,
+        classified,
         shared,
         normalizers,
         schedules,
@@ -206,6 +216,21 @@ impl Plan {
     /// What a step draws: the options, then the action.
     pub fn draws(&self) -> impl Iterator<Item = &Draw> {
         self.options.iter().chain([&self.policy])
+    }
+
+    /// The density ratio of the bound that a classifier estimates.
+    pub fn ratio(&self) -> Option<&Ratio> {
+        self.terms.iter().find_map(|term| if let Quantity::Ratio(ratio) = &term.quantity { Some(ratio) } else { None })
+    }
+
+    /// Its classifier needs real transitions.
+    pub fn tells_transitions_apart(&self) -> bool {
+        self.ratio().is_some_and(|ratio| ratio.of == RatioOf::Transition)
+    }
+
+    /// It is rolled out in the environment itself.
+    pub fn is_real(&self) -> bool {
+        self.transition.is_none()
     }
 
     /// The plans of the bounds that are maximised, in the order in which a step takes them.
@@ -241,6 +266,19 @@ fn normalizers(model: &mut Model, environment: EnvironmentId) -> Result<Vec<Norm
             Err(vec![Diagnostic::error("bad-setting", setting.span, message)])
         }
         (true | false, _) => Ok(found),
+    }
+}
+
+/// Those of the classifier, which shares none with what is trained or told apart.
+fn ratio_parameters(model: &Model, terms: &[Term], used: &BTreeSet<ParameterId>) -> Result<BTreeSet<ParameterId>, Vec<Diagnostic>> {
+    let ratios = terms.iter().filter_map(|term| if let Quantity::Ratio(ratio) = &term.quantity { Some(ratio) } else { None });
+    let own: BTreeSet<ParameterId> = ratios.flat_map(|ratio| parameters_of(&model.network, ratio.layer)).collect();
+    match model.setting("ratio") {
+        Some(setting) if !own.is_disjoint(used) => {
+            let error = Diagnostic::error("bad-setting", setting.span, "the classifier shares a `net` with the policy or the model");
+            Err(vec![error.hint("give it a network of its own: what it tells apart would move with it")])
+        }
+        Some(_) | None => Ok(own),
     }
 }
 

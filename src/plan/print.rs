@@ -58,7 +58,7 @@ impl fmt::Display for Plan {
         writeln!(f)?;
         writeln!(f, "settings")?;
         let width = KEYS.iter().map(|key| key.name.len()).max().unwrap_or(0);
-        for key in KEYS.iter().filter(|key| key.run) {
+        for key in KEYS {
             let from = if self.model.setting(key.name).is_some() { "" } else { "  (default)" };
             writeln!(f, "  {:width$} = {}{from}", key.name, self.setting(key.name))?;
         }
@@ -99,6 +99,10 @@ impl Plan {
                 OptionGradient::Sampled => "sampled".into(),
                 OptionGradient::Enumerated => "enumerate".into(),
             },
+            "ratio" => if settings.ratio.is_some() { "a network".into() } else { "none".into() },
+            "ratio_steps" => settings.ratio_steps.to_string(),
+            "ratio_batch" => settings.ratio_batch.to_string(),
+            "replay" => settings.replay.to_string(),
             "kl_to_go" => settings.kl_to_go.to_string(),
             "normalize" => {
                 let all = [

@@ -47,11 +47,8 @@ fn target_refusal(model: &Model, factor: &Factor, block: Block) -> Option<String
         Target::Variable { variable: TargetVariable::Variable(variable), .. } => {
             let variable = model.variable(*variable);
             match variable.role {
-                Role::State | Role::Observation if block == Block::Posterior && !matches!(factor.kernel, KernelRef::Environment(..)) => {
-                    Some(format!(
-                        "`{}` is drawn by a kernel other than the environment's; this version learns worlds from the real one, in the prior",
-                        variable.name
-                    ))
+                Role::Observation if block == Block::Posterior && !matches!(factor.kernel, KernelRef::Environment(..)) => {
+                    Some(format!("`{}` is an observation drawn by a kernel other than the environment's", variable.name))
                 }
                 Role::Action | Role::Option if block == Block::Posterior && in_place(&factor.kernel) => {
                     Some(format!("`{}` is drawn from a distribution in place, so there is nothing to train", variable.name))

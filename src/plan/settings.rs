@@ -34,6 +34,13 @@ pub struct Settings {
     pub discount: f64,
     pub kl_to_go: bool,
     pub options: OptionGradient,
+    pub ratio: Option<Classifier>,
+    /// Gradient steps of the classifier before each batch.
+    pub ratio_steps: u64,
+    /// Pairs of a real draw and one of the model in each of them.
+    pub ratio_batch: usize,
+    /// Real transitions that are kept.
+    pub replay: usize,
     pub normalize: Normalize,
     pub precision: Precision,
     /// `None`: as many as the machine has.
@@ -43,6 +50,14 @@ pub struct Settings {
     pub log_every: u64,
     /// Ends the run before its last step.
     pub until: Option<Until>,
+}
+
+/// The network whose logit stands for a log-ratio of densities.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Classifier {
+    pub kernel: KernelId,
+    pub layer: LayerId,
+    pub arguments: Vec<Value>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,6 +146,10 @@ pub fn read(model: &Model) -> Result<Settings, Vec<Diagnostic>> {
         discount: reader.number("discount").unwrap_or(1.0),
         kl_to_go: reader.truth("kl_to_go"),
         options: if reader.word("options") == "enumerate" { OptionGradient::Enumerated } else { OptionGradient::Sampled },
+        ratio: reader.classifier("ratio"),
+        ratio_steps: reader.count("ratio_steps").unwrap_or(1),
+        ratio_batch: reader.count("ratio_batch").unwrap_or(1) as usize,
+        replay: reader.count("replay").unwrap_or(1) as usize,
         normalize: reader.normalize("normalize"),
         precision: if reader.word("precision") == "f64" { Precision::F64 } else { Precision::F32 },
         threads: reader.count("threads").map(|n| n as usize),
@@ -227,10 +246,6 @@ impl Reader<'_> {
                     None => error.hint(format!("the keys are {}", listed(KEYS.iter().map(|key| key.name)))),
                 });
             }
-            Some(key) if !key.run => {
-                let message = format!("`{}` ({}) is not yet run by this version", key.name, key.meaning);
-                self.errors.push(Diagnostic::error("not-run", setting.span, message));
-            }
             Some(_) => {}
         }
     }
@@ -267,8 +282,7 @@ impl Reader<'_> {
             | KeyKind::Optimizer
             | KeyKind::NetworkOr(_)
             | KeyKind::Update
-            | KeyKind::Threshold(_)
-            | KeyKind::Later => false,
+            | KeyKind::Threshold(_) => false,
         };
         if !fits {
             self.wrong(setting.span, format!("`{name}` is {}, not {value}", wanted(key.kind)));
@@ -350,6 +364,19 @@ impl Reader<'_> {
                 Baseline::LeaveOneOut
             }
         }
+    }
+
+    fn classifier(&mut self, name: &str) -> Option<Classifier> {
+        let setting = self.model.setting(name)?;
+        let SettingValue::Network { kernel, layer, arguments } = &setting.value else {
+            self.wrong(setting.span, format!("`{name}` is {}", wanted(self.key(name).kind)));
+            return None;
+        };
+        let width = self.model.network.layer(*layer).width;
+        if width != 1 {
+            self.wrong(setting.span, format!("a classifier's logit is one number, and this network computes {width}"));
+        }
+        Some(Classifier { kernel: *kernel, layer: *layer, arguments: arguments.clone() })
     }
 
     fn optimizer(&mut self, name: &str) -> Optimizer {
@@ -479,7 +506,6 @@ fn wanted(kind: KeyKind) -> String {
         }
         KeyKind::Update => "an update, as `trust_region(kl = 0.01)`".into(),
         KeyKind::Threshold(words) => format!("a threshold of {}", listed(words.iter().copied()).replace(" and ", " or ")),
-        KeyKind::Later => "not yet run".into(),
     }
 }
 

@@ -1,12 +1,12 @@
 //! For each term of the bound: what a sampled step gives to it, how it is estimated, and which draws it credits.
 
 use super::draw::{Credited, Draw, Read, is_uniform, kernel_head, learned, reads};
-use super::{Baseline, Head, Settings, prior, refused};
+use super::{Baseline, Classifier, Head, Settings, prior, refused};
 use crate::bound::{BoundDerivation, Moment, Score, Sign, TermId, TermKind};
 use crate::diagnostic::Diagnostic;
 use crate::expr::{ExprId, Graph, InputId, Node};
 use crate::model::{
-    Bound, EnvironmentId, EnvironmentKernel, FactorRef, Index, Input, KernelId, KernelRef, LikelihoodForm, Model, Role, Target,
+    Bound, DataId, EnvironmentId, EnvironmentKernel, FactorRef, Index, Input, KernelId, KernelRef, LayerId, LikelihoodForm, Model, Role, Target,
     TargetVariable, Value,
 };
 use crate::source::Span;
@@ -47,8 +47,29 @@ pub enum Quantity {
     LogRatio { log_prior: ExprId },
     /// `log p(x|·)` of a kernel at what was drawn, less a log-density there.
     Density { density: Density, less: Less },
+    /// The logit of a classifier in the place of `log p − log q` at what was drawn.
+    Ratio(Ratio),
     /// `log n`: a constant per live step.
     LogCount(f64),
+}
+
+/// A classifier that tells real draws from those of a model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ratio {
+    pub kernel: KernelId,
+    pub layer: LayerId,
+    pub reads: Vec<Read>,
+    pub of: RatioOf,
+    pub span: Span,
+}
+
+/// What is told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RatioOf {
+    /// The environment's next states from the model's, each pair from the same state and action.
+    Transition,
+    /// Recorded actions from the policy's, each with the state it was taken in.
+    Action(DataId),
 }
 
 /// The prior of a KL.
@@ -111,17 +132,26 @@ pub enum Estimator {
     Counted,
 }
 
+/// What the terms of a bound are planned from.
+#[derive(Clone, Copy)]
+pub struct Given<'a> {
+    pub model: &'a Model,
+    pub bound: &'a Bound,
+    pub draws: &'a [(Draw, Option<&'a Score>)],
+    pub transition: Option<&'a Draw>,
+    pub environment: EnvironmentId,
+    pub ratio: Option<&'a Classifier>,
+}
+
 /// The plan of every term, in the derivation's order.
 pub fn terms(
-    model: &Model,
-    bound: &Bound,
+    given: &Given,
     derivation: &BoundDerivation,
-    draws: &[(Draw, Option<&Score>)],
     settings: &Settings,
-    environment: EnvironmentId,
     scalars: &mut Scalars,
 ) -> Result<Vec<Term>, Vec<Diagnostic>> {
-    let planner = Planner { model, bound, draws, policy: &draws[draws.len() - 1].0, environment };
+    let Given { model, bound, draws, .. } = *given;
+    let planner = Planner { given: *given, model, bound, draws, policy: &draws[draws.len() - 1].0, environment: given.environment };
     let mut terms = Vec::with_capacity(derivation.terms.len());
     let mut errors = Vec::new();
     for (at, term) in derivation.terms.iter().enumerate().filter(|(_, term)| !is_unknown(bound, &term.kind)) {
@@ -134,7 +164,11 @@ pub fn terms(
                     Sign::Plus => 1.0,
                     Sign::Minus => -1.0,
                 };
-                let sampled_divergence = matches!((&term.kind, &quantity), (TermKind::Kl { .. }, Quantity::Density { .. }));
+                // E_q[log p − log q] where the density is the prior's; of an imagined state it is the posterior's own
+                let sampled_divergence = matches!((&term.kind, &quantity), (TermKind::Kl { q, .. }, Quantity::Density { .. })
+                    if given.transition.is_none_or(|draw| draw.factor != *q));
+                let own_log_ratio = matches!((&term.kind, &quantity), (TermKind::LogRatio { q, .. }, Quantity::Density { .. })
+                    if given.transition.is_some_and(|draw| draw.factor == *q));
                 let credit = draws.iter().enumerate().map(|(draw, (_, score))| {
                     let derived = score.and_then(|score| score.credit.iter().find(|credit| credit.term == id)).map(Credited::of);
                     // sampled where the bound has a closed form, a divergence reads its own draw too
@@ -153,7 +187,7 @@ pub fn terms(
                 terms.push(Term {
                     id,
                     name,
-                    sign: if sampled_divergence { -sign } else { sign },
+                    sign: if sampled_divergence || own_log_ratio { -sign } else { sign },
                     quantity,
                     from: step(term.times.from, model.horizon.value),
                     to: step(term.times.to, model.horizon.value),
@@ -192,6 +226,7 @@ fn estimator(quantity: &Quantity) -> (Estimator, String) {
             (Estimator::Sampled, "a log-ratio at what was drawn".into())
         }
         Quantity::Density { less: Less::Nothing, .. } => (Estimator::Sampled, "it reads what was drawn".into()),
+        Quantity::Ratio(_) => (Estimator::Sampled, "a classifier's logit at what was drawn".into()),
         Quantity::LogCount(_) => (Estimator::Counted, "a constant at every live step".into()),
     }
 }
@@ -204,6 +239,7 @@ impl Term {
                 *of == Version::Previous
             }
             Quantity::Kl { prior: Prior::Expressions(_) }
+            | Quantity::Ratio(_)
             | Quantity::Exponent(_)
             | Quantity::Entropy { .. }
             | Quantity::LogRatio { .. }
@@ -213,6 +249,7 @@ impl Term {
 }
 
 struct Planner<'a> {
+    given: Given<'a>,
     model: &'a Model,
     bound: &'a Bound,
     draws: &'a [(Draw, Option<&'a Score>)],
@@ -243,6 +280,10 @@ impl Planner<'_> {
             }
             TermKind::Kl { q, p } if *q == self.policy.factor => {
                 Ok((format!("KL({})", self.kernel_name(*q)), Quantity::Kl { prior: self.prior(*p, scalars)? }))
+            }
+            TermKind::Kl { q, p } | TermKind::LogRatio { p, q } if self.given.transition.is_some_and(|draw| draw.factor == *q) => {
+                let quantity = Quantity::Density { density: self.factor_density(*q)?, less: self.known(*p)? };
+                Ok((format!("log_ratio({})", self.kernel_name(*q)), quantity))
             }
             // sampled: −KL(q ‖ p) = E_q[log p − log q]
             TermKind::Kl { q, p } => {
@@ -281,8 +322,8 @@ impl Planner<'_> {
                 bound.factor(*factor).span,
                 "this version trains pairs of a prior's and a posterior's factor; this one has no partner",
             )]),
-            TermKind::DensityRatio { q, .. } => {
-                Err(vec![refused(bound.factor(*q).span, "this version does not estimate density ratios by a classifier")])
+            TermKind::DensityRatio { q, p } => {
+                Ok((format!("logit({} / {})", self.kernel_name(*p), self.kernel_name(*q)), Quantity::Ratio(self.ratio(*p, *q)?)))
             }
         }
     }
@@ -306,10 +347,54 @@ impl Planner<'_> {
         found.ok_or_else(|| vec![refused(self.bound.factor(factor).span, "this version trains the factors of options and of the action")])
     }
 
+    /// The classifier of the ratio of two factors.
+    fn ratio(&self, p: FactorRef, q: FactorRef) -> Result<Ratio, Vec<Diagnostic>> {
+        let (prior, span) = (self.bound.factor(p), self.bound.factor(q).span);
+        let of = match &prior.kernel {
+            KernelRef::Environment(_, EnvironmentKernel::Transition) if self.given.transition.is_some_and(|draw| draw.factor == q) => {
+                RatioOf::Transition
+            }
+            KernelRef::Data(data) if q == self.policy.factor => RatioOf::Action(*data),
+            _ => {
+                let message = "this version estimates two ratios by a classifier: of an environment's transitions and a learned model's, \
+                               and of recorded actions and the policy's";
+                return Err(vec![refused(span, message)]);
+            }
+        };
+        let Some(classifier) = self.given.ratio else {
+            let read = if of == RatioOf::Transition { "s, a, s'" } else { "s, a" };
+            let told = Diagnostic::error("bad-setting", span, "the ratio of two densities is estimated by a classifier, and `infer` has none");
+            return Err(vec![told.hint(format!("write `ratio = mlp({read}, hidden = [64, 64])` in `infer`"))]);
+        };
+        let span = self.model.setting("ratio").map_or(span, |setting| setting.span);
+        let reads = reads(self.model, &classifier.arguments, span, "the classifier")?;
+        let (state, action) = (self.model.environment(self.environment).state, self.policy.variable);
+        let told_apart = match of {
+            RatioOf::Transition => Read::Step(state, 1),
+            RatioOf::Action(_) => Read::Variable(action),
+        };
+        let fits = |read: &Read| {
+            let here = matches!(read, Read::Variable(of) if [state, action].contains(of)) || *read == Read::Time && of == RatioOf::Transition;
+            here || *read == told_apart
+        };
+        if !reads.contains(&told_apart) || !reads.iter().all(fits) {
+            let (must, may) = match of {
+                RatioOf::Transition => ("the next state", "the state, the action and the time"),
+                RatioOf::Action(_) => ("the action", "the state"),
+            };
+            return Err(vec![refused(span, format!("this classifier reads {must}, and beside it no more than {may}"))]);
+        }
+        Ok(Ratio { kernel: classifier.kernel, layer: classifier.layer, reads, of, span })
+    }
+
     /// What the density of the pair's other factor is compared with: that of a draw, or of the environment, whose density has to be known.
     fn less(&self, q: FactorRef) -> Result<Less, Vec<Diagnostic>> {
+        if matches!(self.bound.factor(q).kernel, KernelRef::Environment(..)) { self.known(q) } else { Ok(Less::Draw(self.draw(q)?)) }
+    }
+
+    fn known(&self, q: FactorRef) -> Result<Less, Vec<Diagnostic>> {
         let factor = self.bound.factor(q);
-        let KernelRef::Environment(environment, kernel) = &factor.kernel else { return Ok(Less::Draw(self.draw(q)?)) };
+        let KernelRef::Environment(environment, kernel) = &factor.kernel else { return Err(self.unlike(q)) };
         let environment = self.model.environment(*environment);
         let finite = |variable| self.model.variable(variable).domain.finite.is_some();
         if finite(environment.state) && finite(environment.action) {

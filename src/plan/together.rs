@@ -51,7 +51,7 @@ pub fn against_enumeration(settings: &Settings, (options, policy): (&[Draw], &Dr
         [option] => {
             let of_terms = terms.iter().map(|term| match &term.quantity {
                 Quantity::Density { density, .. } => is_of_a_pair(&density.reads, option),
-                Quantity::Kl { .. } | Quantity::LogRatio { .. } => false,
+                Quantity::Kl { .. } | Quantity::LogRatio { .. } | Quantity::Ratio(_) => false,
                 Quantity::Exponent(_) | Quantity::Entropy { .. } | Quantity::LogCount(_) => true,
             });
             let fits = [option, policy].into_iter().map(|draw| is_of_a_pair(&draw.reads, option)).chain(of_terms).all(|fits| fits);

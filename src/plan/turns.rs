@@ -4,6 +4,7 @@ use super::{Plan, Settings, assemble, settings};
 use crate::bound::{BoundDerivation, Derivation};
 use crate::diagnostic::Diagnostic;
 use crate::model::{BoundId, Model, Objective, Setting, SettingValue};
+use std::collections::BTreeSet;
 
 /// Keys that a run has once.
 const OF_THE_RUN: [&str; 9] = ["rounds", "precision", "threads", "seed", "shards", "log_every", "until", "normalize", "ratio"];
@@ -34,6 +35,10 @@ pub(super) fn turns(model: &Model, derivation: &Derivation, run: &Settings) -> R
     if !errors.is_empty() {
         return Err(errors);
     }
+    verify_ratio(model, &planned, &watched)?;
+    if let (Some(imagined), false) = (planned.iter().find(|plan| plan.tells_transitions_apart()), planned.iter().any(Plan::is_real)) {
+        planned.insert(0, scout(imagined));
+    }
     let last = planned.pop().expect("plan: a checked model maximises a bound");
     planned.iter_mut().zip(1..).for_each(|(plan, number)| plan.number = number);
     let mut plan = Plan { earlier: planned, watched, ..last };
@@ -42,6 +47,36 @@ pub(super) fn turns(model: &Model, derivation: &Derivation, run: &Settings) -> R
     plan.settings.shards = shards;
     plan.earlier.iter_mut().for_each(|plan| plan.settings.shards = shards);
     Ok(plan)
+}
+
+/// The policy in the real environment, so that there are real transitions to learn from; nothing moves by it.
+fn scout(imagined: &Plan) -> Plan {
+    let settings = Settings { baseline: super::Baseline::None, ..imagined.settings.clone() };
+    let nothing = BTreeSet::new;
+    Plan {
+        transition: None,
+        terms: Vec::new(),
+        trained: nothing(),
+        fitted: nothing(),
+        classified: nothing(),
+        remarks: Vec::new(),
+        settings,
+        ..imagined.clone()
+    }
+}
+
+/// A classifier that tells nothing apart is refused.
+fn verify_ratio(model: &Model, planned: &[Plan], watched: &[Plan]) -> Result<(), Vec<Diagnostic>> {
+    let has_ratio = planned.iter().chain(watched).any(|plan| plan.ratio().is_some());
+    let keys = ["ratio", "ratio_steps", "ratio_batch", "replay"].iter().filter_map(|key| model.setting(key));
+    let errors: Vec<Diagnostic> = keys
+        .filter(|_| !has_ratio)
+        .map(|setting| {
+            let message = format!("`{}` belongs to the classifier of a density ratio, and no bound of this file has one", setting.key);
+            Diagnostic::error("bad-setting", setting.span, message).hint("leave it away")
+        })
+        .collect();
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 
 fn derived(derivation: &Derivation, bound: BoundId) -> &BoundDerivation {

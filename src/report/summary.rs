@@ -17,6 +17,9 @@ pub struct Summary {
     pub stopped: End,
     /// Live steps of the environment.
     pub env_steps: u64,
+    /// Live steps of learned models in its place.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub imagined_steps: u64,
     pub wall_seconds: f64,
     pub seed: u64,
     /// Of rlppl.
@@ -27,6 +30,38 @@ pub struct Summary {
     /// Where the model is finite: what `rlppl exact --policy` says of the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exact: Option<ExactSummary>,
+    /// The file's other bounds at the final parameters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<OtherBound>,
+    /// Where a classifier estimates a ratio of densities.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classifier: Option<ClassifierSummary>,
+}
+
+/// A bound of a file with several, beside the one that is maximised last.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OtherBound {
+    pub name: String,
+    pub bound: f64,
+    pub bound_se: f64,
+    pub expected_return: f64,
+    pub return_se: f64,
+    /// Where it is finite.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exact: Option<ExactSummary>,
+}
+
+/// What a classifier told at the last batch.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClassifierSummary {
+    /// Mean logistic loss, nats; `log 2` where nothing can be told apart.
+    pub loss: f64,
+    /// The share of its logits beyond ±10: there it has no examples of one side.
+    pub saturated: f64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What the oracle says of the rounds of a run.

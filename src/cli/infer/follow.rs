@@ -74,6 +74,29 @@ struct MetricsLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     round: Option<RoundLine>,
     env_steps: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    imagined_steps: Option<u64>,
+    /// Of the bounds that the step took before this one, by name.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    earlier: Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    classifier: Option<ClassifierLine>,
+}
+
+/// Another bound of the step.
+#[derive(Serialize)]
+struct TurnLine {
+    bound: f64,
+    terms: Map<String, Value>,
+    expected_return: f64,
+    gradient_norm: f64,
+}
+
+/// What the classifier of a density ratio told before the batch.
+#[derive(Serialize)]
+struct ClassifierLine {
+    loss: f64,
+    saturated: f64,
 }
 
 /// What a round was worth: `gain` of expected log-likelihood, and by how much it falls short of `kl`; nats.
@@ -96,11 +119,21 @@ struct TimingsLine {
 impl Observer for Follower<'_> {
     fn step(&mut self, metrics: &Metrics) -> ControlFlow<()> {
         let rate = (metrics.env_steps - self.env_steps_before) as f64 / metrics.wall_seconds.max(1e-9);
-        let names = self.plan.terms.iter().map(|term| term.name.clone());
+        let terms = |plan: &Plan, metrics: &Metrics| -> Map<String, Value> {
+            plan.terms.iter().map(|term| term.name.clone()).zip(metrics.terms.iter().map(|&value| value.into())).collect()
+        };
+        let turn = |(plan, metrics): (&Plan, &Metrics)| {
+            let name = plan.model.bound(plan.derivation.bound).name.clone().unwrap_or_default();
+            let (bound, expected_return, gradient_norm) = (metrics.bound, metrics.expected_return, metrics.gradient_norm);
+            let line = TurnLine { bound, terms: terms(plan, metrics), expected_return, gradient_norm };
+            (name, serde_json::to_value(line).unwrap_or_default())
+        };
+        // what only collects transitions has no bound
+        let told = self.plan.earlier.iter().zip(&metrics.earlier).filter(|(plan, _)| !plan.terms.is_empty());
         self.metrics.push(&MetricsLine {
             step: metrics.step,
             bound: metrics.bound,
-            terms: names.zip(metrics.terms.iter().map(|&value| value.into())).collect(),
+            terms: terms(self.plan, metrics),
             expected_return: metrics.expected_return,
             entropy: metrics.entropy,
             gradient_norm: metrics.gradient_norm,
@@ -112,6 +145,9 @@ impl Observer for Follower<'_> {
                 shortfall: round.shortfall,
             }),
             env_steps: metrics.env_steps,
+            imagined_steps: Some(metrics.imagined_steps).filter(|&steps| steps > 0),
+            earlier: told.map(turn).collect(),
+            classifier: metrics.classified.map(|told| ClassifierLine { loss: told.loss, saturated: told.saturated }),
         });
         let wall_seconds = self.seconds_before + metrics.wall_seconds;
         self.timings.push(&TimingsLine { step: metrics.step, wall_seconds, env_steps_per_second: rate });

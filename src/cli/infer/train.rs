@@ -5,9 +5,10 @@ use super::follow::Follower;
 use super::start::failed;
 use crate::cli::progress::{short, uncertain};
 use crate::cli::{Failure, exact};
-use crate::engine::{self, Checkpoint, EngineError, Run, Stopped};
+use crate::engine::{self, Checkpoint, EngineError, Evaluation, Run, Stopped};
+use crate::model::BoundId;
 use crate::plan::Plan;
-use crate::report::{End, Folder, RoundsSummary, SUMMARY, Summary};
+use crate::report::{ClassifierSummary, End, Folder, OtherBound, RoundsSummary, SUMMARY, Summary};
 use serde::Serialize;
 
 /// Trains `plan`, from a checkpoint where there is one, and leaves all that is kept of the run in `folder`.
@@ -56,6 +57,7 @@ fn summary(plan: &Plan, run: &Run, stopped: End, seconds_before: f64) -> Summary
         steps: run.steps,
         stopped,
         env_steps: run.env_steps,
+        imagined_steps: run.imagined_steps,
         wall_seconds: seconds_before + run.wall_seconds,
         seed: plan.settings.seed,
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -64,7 +66,20 @@ fn summary(plan: &Plan, run: &Run, stopped: End, seconds_before: f64) -> Summary
             fell: rounds.fell,
             largest_shortfall: rounds.largest_shortfall,
         }),
-        exact: exact::of_policy(&plan.model, &run.parameters),
+        exact: exact::of_policy(&plan.model, plan.derivation.bound, &run.parameters),
+        others: run.others.iter().map(|(bound, evaluation)| other(plan, run, *bound, evaluation)).collect(),
+        classifier: run.classified.map(|told| ClassifierSummary { loss: told.loss, saturated: told.saturated }),
+    }
+}
+
+fn other(plan: &Plan, run: &Run, bound: BoundId, evaluation: &Evaluation) -> OtherBound {
+    OtherBound {
+        name: plan.model.bound(bound).name.clone().unwrap_or_default(),
+        bound: evaluation.bound,
+        bound_se: evaluation.bound_se,
+        expected_return: evaluation.expected_return,
+        return_se: evaluation.return_se,
+        exact: exact::of_policy(&plan.model, bound, &run.parameters),
     }
 }
 
@@ -82,8 +97,12 @@ pub fn print(Done { summary, folder }: &Done) -> String {
         End::Steps => "",
         End::Until => " (until its threshold)",
     };
-    let mut text =
-        format!("{model}, seed {seed}: {steps} steps{stopped}, {} environment steps, {wall_seconds:.2} s\n", short(*env_steps as f64));
+    let imagined = match summary.imagined_steps {
+        0 => String::new(),
+        count => format!(" and {} imagined ones", short(count as f64)),
+    };
+    let env_steps = short(*env_steps as f64);
+    let mut text = format!("{model}, seed {seed}: {steps} steps{stopped}, {env_steps} environment steps{imagined}, {wall_seconds:.2} s\n");
     text += &format!("{:<17}{:>21}  nats, estimated from trajectories\n", "bound", uncertain(summary.bound, summary.bound_se));
     text +=
         &format!("{:<17}{:>21}  estimated from trajectories\n", "expected return", uncertain(summary.expected_return, summary.return_se));
@@ -93,6 +112,20 @@ pub fn print(Done { summary, folder }: &Done) -> String {
     }
     if let Some(exact) = &summary.exact {
         text += &exact::print(exact);
+    }
+    if let Some(ClassifierSummary { loss, saturated }) = summary.classifier {
+        let warning = if saturated > 0.01 { ": the model goes where real transitions do not, or the reverse" } else { "" };
+        text += &format!("{:<17}{loss:>21.4}  nats, its last loss (log 2 where nothing can be told apart)\n", "classifier");
+        text += &format!("{:<17}{:>20.1}%  of its logits beyond ±10{warning}\n", "saturated", 100.0 * saturated);
+    }
+    for other in &summary.others {
+        text += &format!("bound {}\n", other.name);
+        text += &format!("{:<17}{:>21}  nats, estimated from trajectories\n", "  bound", uncertain(other.bound, other.bound_se));
+        let returns = uncertain(other.expected_return, other.return_se);
+        text += &format!("{:<17}{returns:>21}  estimated from trajectories\n", "  expected return");
+        if let Some(exact) = &other.exact {
+            text += &exact::print(exact).lines().map(|line| format!("  {line}\n")).collect::<String>();
+        }
     }
     text + &format!("{:<17}{folder}\n", "folder")
 }

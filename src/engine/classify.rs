@@ -1,0 +1,111 @@
+//! A gradient step of a classifier: real draws against those of the model, from the same conditions, by the logistic loss.
+
+use super::density::Density;
+use super::evaluate::{Activations, Scratch};
+use super::expressions::Number;
+use super::family::{Choice, Draws};
+use super::float::Float;
+use super::points::Columns;
+use super::ratio::Ratio;
+use super::replay::Replay;
+use rand::{Rng, RngExt};
+
+/// What tells pairs apart, with its buffers.
+#[derive(Default)]
+pub(super) struct Classifying<E> {
+    rows: Vec<u32>,
+    model: Columns<E>,
+    of_model: Activations<E>,
+    numbers: Vec<E>,
+    uniforms: Vec<E>,
+    drawn: Draws<E>,
+    last: Vec<u32>,
+    columns: Columns<E>,
+    sides: [Activations<E>; 2],
+    of_logits: Vec<E>,
+    scratch: Scratch<E>,
+}
+
+/// What a step told of the classifier.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Classified {
+    /// The mean logistic loss, nats; `log 2` where nothing can be told apart.
+    pub loss: f64,
+    /// The share of logits beyond ±[`SATURATED`].
+    pub saturated: f64,
+    pub pairs: usize,
+}
+
+/// Logits beyond it are told by a classifier that has no examples of one side there.
+pub const SATURATED: f64 = 10.0;
+
+impl Classified {
+    pub fn add(&mut self, other: &Classified) {
+        let (mine, theirs) = (self.pairs as f64, other.pairs as f64);
+        let all = (mine + theirs).max(1.0);
+        self.loss = (self.loss * mine + other.loss * theirs) / all;
+        self.saturated = (self.saturated * mine + other.saturated * theirs) / all;
+        self.pairs += other.pairs;
+    }
+}
+
+impl<E: Number> Classifying<E> {
+    /// Adds the gradient of the loss of `pairs` transitions of the replay, each beside one of `model` from the same state and action; a pair
+    /// weighs `share`.
+    pub fn add_gradient(
+        &mut self,
+        (ratio, model): (&Ratio, &Density),
+        (parameters, replay): (&[E], &Replay<E>),
+        (pairs, share): (usize, f64),
+        random: &mut impl Rng,
+        gradient: &mut [E],
+    ) -> Classified {
+        let kept = replay.len();
+        if kept == 0 || pairs == 0 {
+            return Classified::default();
+        }
+        self.rows.clear();
+        self.rows.extend((0..pairs).map(|_| random.random_range(0..kept as u32)));
+        self.imagine(model, (parameters, replay), random);
+        let mut told = Classified { pairs, ..Classified::default() };
+        for (side, real) in [(0, true), (1, false)] {
+            let next = if real { None } else { Some(&self.drawn) };
+            replay.gather(&ratio.inputs, &self.rows, next, &mut self.columns);
+            let network = &mut self.sides[side];
+            ratio.network.forward(parameters, &self.columns.feeds(&ratio.inputs, pairs), 0..pairs, network);
+            let sign = if real { 1.0 } else { -1.0 };
+            self.of_logits.clear();
+            for &logit in network.output(&ratio.network, 0, 0..pairs) {
+                let logit = Float::as_f64(logit);
+                told.loss += softplus(-sign * logit) / (2 * pairs) as f64;
+                told.saturated += if logit.abs() > SATURATED { 0.5 / pairs as f64 } else { 0.0 };
+                // the slope of softplus(−z) is −σ(−z)
+                self.of_logits.push(Float::of(-sign * share * 0.5 * sigmoid(-sign * logit)));
+            }
+            ratio.network.backward(parameters, network, 0..pairs, &[&self.of_logits], &mut self.scratch, gradient);
+        }
+        told
+    }
+
+    /// Draws a next state from the model at each of `rows`.
+    fn imagine(&mut self, model: &Density, (parameters, replay): (&[E], &Replay<E>), random: &mut impl Rng) {
+        let count = self.rows.len();
+        replay.gather(&model.inputs, &self.rows, None, &mut self.model);
+        model.network.forward(parameters, &self.model.feeds(&model.inputs, count), 0..count, &mut self.of_model);
+        let root = |at| if at < model.network.outputs() { self.of_model.output(&model.network, at, 0..count) } else { &[] };
+        self.numbers.resize(count * model.family.numbers(), <E as Float>::ZERO);
+        self.last.resize(count, 0);
+        model.family.describe([root(0), root(1)], &self.last, &mut self.numbers);
+        self.drawn.clear();
+        model.family.draw(&self.numbers, Choice::Sampled, random, &mut self.uniforms, &mut self.drawn);
+    }
+}
+
+/// `log(1 + e^z)`
+fn softplus(z: f64) -> f64 {
+    z.max(0.0) + (-z.abs()).exp().ln_1p()
+}
+
+fn sigmoid(z: f64) -> f64 {
+    1.0 / (1.0 + (-z).exp())
+}

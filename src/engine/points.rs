@@ -1,0 +1,141 @@
+//! Networks at points of whole trajectories: what each of their inputs reads there, gathered into columns.
+
+use super::credit::Rows;
+use super::evaluate::Feed;
+use super::expressions::Number;
+use super::float::Float;
+use super::network::{InputKind, NetworkPlan};
+use super::options::OptionRows;
+use super::run::EngineError;
+use super::trace::{Trace, Variable, When};
+use crate::model::Kernel;
+use crate::plan::{Plan, Read};
+
+/// What the inputs of a network read, in their order.
+pub(super) struct Inputs(pub Vec<(Source, InputKind)>);
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Source {
+    Time,
+    Trajectory(Variable, When),
+}
+
+/// The inputs of some points: numbers of finite ones, columns of components of the others.
+#[derive(Default)]
+pub(super) struct Columns<E> {
+    pub indices: Vec<Vec<u32>>,
+    pub reals: Vec<Vec<E>>,
+}
+
+/// The trajectories of a shard.
+pub(super) struct Trajectories<'a, E> {
+    pub rows: &'a Rows,
+    pub lengths: &'a [u32],
+    pub horizon: usize,
+    pub trace: &'a Trace<E>,
+    pub actions: &'a [u32],
+    pub options: &'a [OptionRows<E>],
+}
+
+impl<'a, E> Trajectories<'a, E> {
+    /// The numbers of what was drawn, by row.
+    pub fn drawn(&self, variable: Variable) -> &'a [u32] {
+        match variable {
+            Variable::Option(option) => &self.options[option].draws.numbers,
+            Variable::Action | Variable::State | Variable::Observation => self.actions,
+        }
+    }
+
+    /// A point's step, and the trajectory it is of with its length and the horizon.
+    pub fn place(&self, &(t, trajectory): &(u32, u32)) -> (usize, (usize, usize, usize)) {
+        let trajectory = trajectory as usize;
+        (t as usize, (trajectory, self.lengths[trajectory] as usize, self.horizon))
+    }
+}
+
+impl Inputs {
+    /// Those of a network of `kernel`, whose givens read `reads`.
+    ///
+    /// # Errors
+    /// One sentence, where one reads what is not of the trajectory, or a real action.
+    pub fn new(plan: &Plan, network: &NetworkPlan, kernel: &Kernel, reads: &[Read]) -> Result<Inputs, EngineError> {
+        let refused = |what: &str| EngineError::Unsupported(format!("`{}` {what}, which this version does not run", kernel.name));
+        let source = |read: Read, step| match read {
+            Read::Time => Ok(Source::Time),
+            _ => {
+                let (variable, when) = Variable::read(plan, read, step).ok_or_else(|| refused("reads what is not of the trajectory"))?;
+                Ok(Source::Trajectory(variable, when))
+            }
+        };
+        let given = |formal: u32| {
+            let at = (formal as usize).checked_sub(kernel.outputs.len());
+            at.and_then(|at| reads.get(at)).copied().ok_or_else(|| refused("has a network that reads its own output"))
+        };
+        let inputs = network.inputs().iter().map(|spec| Ok((source(given(spec.source)?, spec.step)?, spec.kind)));
+        let inputs = inputs.collect::<Result<Vec<_>, EngineError>>()?;
+        let real = |&(source, kind): &(Source, InputKind)| {
+            matches!((source, kind), (Source::Trajectory(Variable::Action, _), InputKind::Real { .. }))
+        };
+        if inputs.iter().any(real) {
+            return Err(refused("reads real actions"));
+        }
+        Ok(Inputs(inputs))
+    }
+
+    /// All that is read of trajectories.
+    pub fn reads(&self) -> impl Iterator<Item = (Variable, When)> + '_ {
+        self.0.iter().filter_map(|(source, _)| match source {
+            Source::Trajectory(variable, when) => Some((*variable, *when)),
+            Source::Time => None,
+        })
+    }
+}
+
+impl<E: Number> Columns<E> {
+    /// Gathers the inputs of points; `number` is the value of a finite variable as a point reads it.
+    pub fn gather(
+        &mut self,
+        inputs: &Inputs,
+        points: &[(u32, u32)],
+        on: &Trajectories<E>,
+        number: impl Fn(usize, (Variable, When), usize, (usize, usize, usize)) -> Option<u32>,
+    ) {
+        self.clear(inputs);
+        let count = points.len();
+        for ((indices, reals), &(source, kind)) in self.indices.iter_mut().zip(self.reals.iter_mut()).zip(&inputs.0) {
+            match (source, kind) {
+                (Source::Time, _) => indices.extend(points.iter().map(|&(t, _)| t - 1)),
+                (Source::Trajectory(variable, when), InputKind::Finite { size }) => {
+                    let numbers = points.iter().map(|point| on.place(point)).enumerate();
+                    indices.extend(numbers.map(|(at, (t, of))| number(at, (variable, when), t, of).unwrap_or(size as u32)));
+                }
+                (Source::Trajectory(variable, when), InputKind::Real { components }) => {
+                    reals.resize(components * count, Float::of(f64::NAN));
+                    for (row, (t, of)) in points.iter().map(|point| on.place(point)).enumerate() {
+                        let values = on.trace.reals((variable, when), t, of, components).unwrap_or(&[]);
+                        values.iter().enumerate().for_each(|(component, &value)| reals[component * count + row] = value);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Empty columns for the inputs of a network.
+    pub fn clear(&mut self, inputs: &Inputs) {
+        self.indices.resize_with(inputs.0.len(), Vec::new);
+        self.reals.resize_with(inputs.0.len(), Vec::new);
+        self.indices.iter_mut().for_each(Vec::clear);
+        self.reals.iter_mut().for_each(Vec::clear);
+    }
+
+    /// As a network is fed with `count` points.
+    pub fn feeds(&self, inputs: &Inputs, count: usize) -> Vec<Feed<'_, E>> {
+        let columns = self.indices.iter().zip(&self.reals).zip(&inputs.0);
+        columns
+            .map(|((indices, columns), (_, kind))| match kind {
+                InputKind::Finite { .. } => Feed::Finite(indices),
+                InputKind::Real { .. } => Feed::Real { columns, stride: count },
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,65 @@
+//! The classifier of a density ratio: its logit stands for `log p − log q` at what was drawn (Sugiyama, Suzuki and Kanamori 2012).
+
+use super::evaluate::Activations;
+use super::expressions::Number;
+use super::network::NetworkPlan;
+use super::points::{Columns, Inputs, Trajectories};
+use super::run::EngineError;
+use crate::plan::{Plan, Quantity, RatioOf};
+
+/// A classifier, compiled.
+pub(super) struct Ratio {
+    pub network: NetworkPlan,
+    pub inputs: Inputs,
+    pub of: RatioOf,
+    /// The term it is of.
+    pub term: usize,
+    from: usize,
+    to: usize,
+}
+
+/// What it said of a batch: a row for each live step at which the term counts.
+#[derive(Default)]
+pub(super) struct RatioRows<E> {
+    /// Step and trajectory.
+    pub points: Vec<(u32, u32)>,
+    columns: Columns<E>,
+    network: Activations<E>,
+}
+
+impl Ratio {
+    /// That of a plan, where it has one.
+    ///
+    /// # Errors
+    /// One sentence, where its network cannot run.
+    pub fn of(plan: &Plan) -> Result<Option<Ratio>, EngineError> {
+        for (term, planned) in plan.terms.iter().enumerate() {
+            let Quantity::Ratio(ratio) = &planned.quantity else { continue };
+            let compiled = NetworkPlan::compile(&plan.model, &[ratio.layer], |_, formal| formal);
+            let network = compiled.map_err(|error| EngineError::Unsupported(error.to_string()))?;
+            let inputs = Inputs::new(plan, &network, plan.model.kernel(ratio.kernel), &ratio.reads)?;
+            return Ok(Some(Ratio { network, inputs, of: ratio.of, term, from: planned.from, to: planned.to }));
+        }
+        Ok(None)
+    }
+}
+
+impl<E: Number> RatioRows<E> {
+    /// The logits at all live steps.
+    pub fn evaluate(&mut self, of: &Ratio, parameters: &[E], on: &Trajectories<E>) {
+        self.points.clear();
+        for (t, bounds) in (1u32..).zip(on.rows.starts.windows(2)) {
+            if (of.from..=of.to).contains(&(t as usize)) {
+                self.points.extend(on.rows.trajectory[bounds[0]..bounds[1]].iter().map(|&trajectory| (t, trajectory)));
+            }
+        }
+        self.columns.gather(&of.inputs, &self.points, on, |_, what, t, of| on.trace.number(what, t, of, |variable| on.drawn(variable)));
+        let count = self.points.len();
+        of.network.forward(parameters, &self.columns.feeds(&of.inputs, count), 0..count, &mut self.network);
+    }
+
+    /// In the order of the points.
+    pub fn logits(&self, of: &Ratio) -> &[E] {
+        self.network.output(&of.network, 0, 0..self.points.len())
+    }
+}

@@ -1,0 +1,167 @@
+//! Real transitions as they were seen, kept for a classifier: the last ones.
+
+use super::expressions::Number;
+use super::family::Draws;
+use super::float::Float;
+use super::network::InputKind;
+use super::points::{Columns, Inputs, Source};
+use super::rollout::Rollout;
+use super::stage::Stage;
+use super::trace::{Variable, When};
+
+/// A ring of transitions `(s, a, s')` with their times.
+pub(super) struct Replay<E> {
+    capacity: usize,
+    /// Where the next one is written.
+    at: usize,
+    times: Vec<u32>,
+    states: Values<E>,
+    actions: Values<E>,
+    nexts: Values<E>,
+}
+
+/// Values of a variable, one after another: numbers of a finite one, else components.
+struct Values<E> {
+    width: usize,
+    numbers: Vec<u32>,
+    reals: Vec<E>,
+}
+
+impl<E: Number> Replay<E> {
+    /// Empty.
+    pub fn new(stage: &Stage<E>, capacity: usize) -> Replay<E> {
+        let values = |finite: bool, width: usize| Values { width: if finite { 0 } else { width }, numbers: Vec::new(), reals: Vec::new() };
+        let states = || values(stage.finite_domain(Variable::State).is_some(), stage.world.state_width());
+        let actions = values(stage.finite_domain(Variable::Action).is_some(), stage.world.action_width());
+        Replay { capacity, at: 0, times: Vec::new(), states: states(), actions, nexts: states() }
+    }
+
+    pub fn len(&self) -> usize {
+        self.times.len()
+    }
+
+    /// Adds all transitions of a shard's batch, in the order of its rows.
+    pub fn append(&mut self, stage: &Stage<E>, rollout: &Rollout<E>) {
+        let on = rollout.trajectories(stage);
+        for (t, bounds) in (1u32..).zip(on.rows.starts.windows(2)) {
+            for row in bounds[0]..bounds[1] {
+                let (at, of) = on.place(&(t, on.rows.trajectory[row]));
+                let room = self.room(t);
+                for (values, when) in [(&mut self.states, 0), (&mut self.nexts, 1)] {
+                    let what = (Variable::State, When::After(when));
+                    if values.width == 0 {
+                        let number = on.trace.number(what, at, of, |variable| on.drawn(variable));
+                        values.write_number(room, number.expect("replay: a live step leads to a state"));
+                    } else {
+                        values.write_reals(room, on.trace.reals(what, at, of, values.width).expect("replay: a live step leads to a state"));
+                    }
+                }
+                if self.actions.width == 0 {
+                    self.actions.write_number(room, rollout.draws.numbers[row]);
+                } else {
+                    let width = self.actions.width;
+                    self.actions.write_reals(room, &rollout.draws.reals[row * width..(row + 1) * width]);
+                }
+            }
+        }
+    }
+
+    /// Where the next transition stands.
+    fn room(&mut self, t: u32) -> usize {
+        let room = self.at;
+        if room == self.times.len() {
+            self.times.push(t);
+        } else {
+            self.times[room] = t;
+        }
+        self.at = (room + 1) % self.capacity;
+        room
+    }
+
+    /// The inputs of a network at the transitions `of`; `next` are next states in the place of the real ones.
+    pub fn gather(&self, inputs: &Inputs, of: &[u32], next: Option<&Draws<E>>, columns: &mut Columns<E>) {
+        columns.clear(inputs);
+        let rows = of.iter().map(|&row| row as usize);
+        for ((indices, reals), &(source, kind)) in columns.indices.iter_mut().zip(columns.reals.iter_mut()).zip(&inputs.0) {
+            let values = match source {
+                Source::Time => {
+                    indices.extend(rows.clone().map(|row| self.times[row] - 1));
+                    continue;
+                }
+                Source::Trajectory(Variable::State, When::After(0)) => &self.states,
+                Source::Trajectory(Variable::State, _) => &self.nexts,
+                Source::Trajectory(..) => &self.actions,
+            };
+            let told = next.filter(|_| matches!(source, Source::Trajectory(Variable::State, When::After(1))));
+            match kind {
+                InputKind::Finite { .. } => match told {
+                    Some(draws) => indices.extend_from_slice(&draws.numbers),
+                    None => indices.extend(rows.clone().map(|row| values.numbers[row])),
+                },
+                InputKind::Real { components } => {
+                    reals.resize(components * of.len(), <E as Float>::ZERO);
+                    for (at, row) in rows.clone().enumerate() {
+                        let value = match told {
+                            Some(draws) => &draws.reals[at * components..(at + 1) * components],
+                            None => &values.reals[row * components..(row + 1) * components],
+                        };
+                        value.iter().enumerate().for_each(|(component, &value)| reals[component * of.len() + at] = value);
+                    }
+                }
+            }
+        }
+    }
+
+    /// All that resuming needs, as plain numbers.
+    pub fn to_numbers(&self) -> Vec<f64> {
+        let mut numbers = vec![self.at as f64, self.times.len() as f64];
+        numbers.extend(self.times.iter().map(|&t| f64::from(t)));
+        for values in [&self.states, &self.actions, &self.nexts] {
+            numbers.extend(values.numbers.iter().map(|&number| f64::from(number)));
+            numbers.extend(values.reals.iter().map(|&real| Float::as_f64(real)));
+        }
+        numbers
+    }
+
+    /// Reads what [`Replay::to_numbers`] wrote; `false` where it does not fit.
+    pub fn restore(&mut self, numbers: &[f64]) -> bool {
+        let mut rest = numbers.iter().copied();
+        let (Some(at), Some(len)) = (rest.next(), rest.next()) else { return false };
+        let (at, len) = (at as usize, len as usize);
+        let per_row = |values: &Values<E>| values.width.max(1);
+        let wanted = len * (1 + [&self.states, &self.actions, &self.nexts].map(per_row).iter().sum::<usize>());
+        if len > self.capacity || at > len || rest.len() != wanted {
+            return false;
+        }
+        self.at = at;
+        self.times = rest.by_ref().take(len).map(|t| t as u32).collect();
+        for values in [&mut self.states, &mut self.actions, &mut self.nexts] {
+            let count = len * values.width.max(1);
+            let mut own = rest.by_ref().take(count);
+            if values.width == 0 {
+                values.numbers = own.map(|number| number as u32).collect();
+            } else {
+                values.reals = own.by_ref().map(Float::of).collect();
+            }
+        }
+        true
+    }
+}
+
+impl<E: Copy> Values<E> {
+    fn write_number(&mut self, room: usize, number: u32) {
+        if room == self.numbers.len() {
+            self.numbers.push(number);
+        } else {
+            self.numbers[room] = number;
+        }
+    }
+
+    fn write_reals(&mut self, room: usize, reals: &[E]) {
+        if room * self.width == self.reals.len() {
+            self.reals.extend_from_slice(reals);
+        } else {
+            self.reals[room * self.width..(room + 1) * self.width].copy_from_slice(reals);
+        }
+    }
+}
