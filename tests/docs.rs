@@ -12,12 +12,9 @@ fn the_reference_lists_every_key_of_infer_with_its_default() {
             KeyKind::Word(words) | KeyKind::Words(words) | KeyKind::NetworkOr(words) | KeyKind::Threshold(words) => {
                 format!(" ({})", words.join(", "))
             }
-            KeyKind::Count { .. }
-            | KeyKind::Number { .. }
-            | KeyKind::Positive
-            | KeyKind::Truth
-            | KeyKind::Optimizer
-            | KeyKind::Update => String::new(),
+            KeyKind::Count { .. } | KeyKind::Number { .. } | KeyKind::Positive | KeyKind::Truth | KeyKind::Optimizer | KeyKind::Update => {
+                String::new()
+            }
         };
         let row = format!("| `{}` | {} | {}{words} |", key.name, key.default, key.meaning);
         assert!(reference.contains(&row), "docs/language.md, section 12, has to hold the row\n{row}");

@@ -99,7 +99,21 @@ impl Checkpoint {
         let rounds = Rounds { done: done as u64, fell: fell as u64, largest_shortfall };
         let recent = words(RECENT, Dtype::F64)?.into_iter().map(f64::from_bits).collect();
         let (parameters, earlier) = (parameters.clone(), Vec::new());
-        Ok(Checkpoint { step, env_steps, parameters, previous, optimiser, fit, recent, inputs, returns, rounds, classifier, replay, earlier })
+        Ok(Checkpoint {
+            step,
+            env_steps,
+            parameters,
+            previous,
+            optimiser,
+            fit,
+            recent,
+            inputs,
+            returns,
+            rounds,
+            classifier,
+            replay,
+            earlier,
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! A gradient step of a classifier: real draws against those of the model, from the same conditions, by the logistic loss.
 
+use super::calibration::Judged;
 use super::density::Density;
 use super::evaluate::{Activations, Scratch};
 use super::expressions::Number;
@@ -8,6 +9,7 @@ use super::float::Float;
 use super::points::Columns;
 use super::ratio::Ratio;
 use super::replay::Replay;
+use super::stage::Stage;
 use rand::{Rng, RngExt};
 
 /// What tells pairs apart, with its buffers.
@@ -85,6 +87,34 @@ impl<E: Number> Classifying<E> {
             ratio.network.backward(parameters, network, 0..pairs, &[&self.of_logits], &mut self.scratch, gradient);
         }
         told
+    }
+
+    /// What the classifier says of every kept transition, and of one of the model beside each.
+    pub fn judge(&mut self, stage: &Stage<E>, (parameters, replay): (&[E], &Replay<E>), random: &mut impl Rng) -> Vec<Judged> {
+        let (Some(ratio), Some(model)) = (&stage.ratio, &stage.model) else { return vec![] };
+        self.rows.clear();
+        self.rows.extend(0..replay.len() as u32);
+        self.imagine(model, (parameters, replay), random);
+        let (count, width) = (self.rows.len(), stage.world.state_width());
+        let mut judged = Vec::with_capacity(2 * count);
+        for (side, next) in [(0, replay.nexts()), (1, self.drawn.clone())] {
+            replay.gather(&ratio.inputs, &self.rows, Some(&next), &mut self.columns);
+            let network = &mut self.sides[side];
+            ratio.network.forward(parameters, &self.columns.feeds(&ratio.inputs, count), 0..count, network);
+            let mut log_q = vec![<E as Float>::ZERO; count];
+            model.family.log_probs(&self.numbers, &next, 0..count, &mut log_q);
+            for (of, (logit, log_q)) in network.output(&ratio.network, 0, 0..count).iter().zip(log_q).enumerate() {
+                let reals = next.reals.get(of * width..(of + 1) * width).unwrap_or(&[]);
+                judged.push(Judged {
+                    logit: Float::as_f64(*logit),
+                    log_q: Float::as_f64(log_q),
+                    of,
+                    numbers: replay.numbers(of, next.numbers.get(of)),
+                    next: reals.iter().map(|&x| Float::as_f64(x)).collect(),
+                });
+            }
+        }
+        judged
     }
 
     /// Draws a next state from the model at each of `rows`.

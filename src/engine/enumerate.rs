@@ -7,10 +7,10 @@
 
 use super::advantage::Advantages;
 use super::density::{Density, DensityRows};
-use super::points::Trajectories;
 use super::expressions::Number;
 use super::float::Float;
 use super::parameters::Parameters;
+use super::points::Trajectories;
 use super::rollout::{Point, Rollout};
 use super::run::EngineError;
 use super::stage::{Source, Stage};

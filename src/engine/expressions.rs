@@ -146,6 +146,24 @@ impl<E: Number> Expressions<E> {
         }
     }
 
+    /// The components of a finite action.
+    pub fn action_components(&self, number: u32) -> Vec<E> {
+        self.action_values.iter().map(|values| values[number as usize]).collect()
+    }
+
+    /// Reads one transition, of a state that is not finite, into the first row.
+    pub fn read_transition(&self, (state, action, next): (&[E], &[E], &[E]), values: &mut Values<E>) {
+        for (place, column) in self.reads.iter().zip(&mut values.columns) {
+            column[0] = match *place {
+                Place::State(component) => state[component],
+                Place::NextState(component) => next[component],
+                Place::Action(component) => action[component],
+                // a transition reads neither
+                Place::Observation(_) | Place::Reward(_) => Float::of(f64::NAN),
+            };
+        }
+    }
+
     /// Reads what an absorbed step would: the present state as both `s[t]` and `s[t+1]`, rewards 0.
     pub fn read_absorbed(&self, world: &World<E>, batch: &Batch<E>, rows: usize, values: &mut Values<E>) {
         for (place, column) in self.reads.iter().zip(&mut values.columns) {

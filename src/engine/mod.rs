@@ -13,6 +13,7 @@
 
 mod advantage;
 mod assess;
+mod calibration;
 pub mod categorical;
 mod checkpoint;
 mod classify;
@@ -82,6 +83,8 @@ mod train_tests;
 mod world_tests;
 
 pub use assess::{Assessment, BATCHES, FALSE_ALARM, RESOLUTION, TRAJECTORIES, assess, exact_gradient, random_parameters};
+pub use calibration::Calibration;
+pub use classify::{Classified, SATURATED};
 pub use evaluate::{Activations, BLOCK, Feed, Scratch};
 pub use evaluate_policy::evaluate;
 pub use expressions::Number;

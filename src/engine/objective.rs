@@ -336,7 +336,12 @@ impl<E: Number> Sample<'_, E> {
                         weighted.push((stage.family.divergence(&mut tape, policy, &prior), weights));
                     }
                     // no parameter enters an exponent, a count, or the log-density of a prior without parameters; others stand below
-                    Source::Exponent(_) | Source::LogRatio(_) | Source::LogCount(_) | Source::OptionEntropy(_) | Source::Density(_) | Source::Ratio => {}
+                    Source::Exponent(_)
+                    | Source::LogRatio(_)
+                    | Source::LogCount(_)
+                    | Source::OptionEntropy(_)
+                    | Source::Density(_)
+                    | Source::Ratio => {}
                 }
             }
             self.weigh_options(stage, &mut tape, &roots, weighing.share, &mut weighted);

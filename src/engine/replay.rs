@@ -1,6 +1,6 @@
 //! Real transitions as they were seen, kept for a classifier: the last ones.
 
-use super::expressions::Number;
+use super::expressions::{Expressions, Number};
 use super::family::Draws;
 use super::float::Float;
 use super::network::InputKind;
@@ -110,6 +110,33 @@ impl<E: Number> Replay<E> {
                 }
             }
         }
+    }
+
+    /// All next states, in the order in which they stand.
+    pub fn nexts(&self) -> Draws<E> {
+        Draws { numbers: self.nexts.numbers.clone(), reals: self.nexts.reals.clone() }
+    }
+
+    /// The numbers of a state, an action and a next state; 0 where they are real.
+    pub fn numbers(&self, row: usize, next: Option<&u32>) -> [usize; 3] {
+        let number = |values: &Values<E>| values.numbers.get(row).map_or(0, |&number| number as usize);
+        [number(&self.states), number(&self.actions), next.map_or(0, |&number| number as usize)]
+    }
+
+    /// `t` of a transition.
+    pub fn time(&self, row: usize) -> u32 {
+        self.times[row]
+    }
+
+    /// Reads a transition into the columns of expressions, with `next` as the state it led to.
+    pub fn read(&self, row: usize, next: &[f64], expressions: &Expressions<E>, values: &mut super::expressions::Values<E>) {
+        let of = |values: &Values<E>| values.reals.get(row * values.width..(row + 1) * values.width).unwrap_or(&[]).to_vec();
+        let next: Vec<E> = next.iter().map(|&x| Float::of(x)).collect();
+        let action = match self.actions.numbers.get(row) {
+            Some(&number) => expressions.action_components(number),
+            None => of(&self.actions),
+        };
+        expressions.read_transition((&of(&self.states), &action, &next), values);
     }
 
     /// All that resuming needs, as plain numbers.

@@ -1,5 +1,6 @@
 //! What a run tells while it goes, what it leaves, and why it may stop.
 
+use super::calibration::Calibration;
 use super::classify::Classified;
 use super::optimiser::OptimiserState;
 use super::parameters::Parameters;
@@ -94,8 +95,9 @@ pub struct Run {
     /// Live steps of the environment during training, and of learned models in its place.
     pub env_steps: u64,
     pub imagined_steps: u64,
-    /// What the classifier told last.
+    /// What the classifier told last, and how good it is.
     pub classified: Option<Classified>,
+    pub calibration: Option<Calibration>,
     /// Of the gradient steps, without the evaluation after them.
     pub training_seconds: f64,
     pub wall_seconds: f64,

@@ -20,6 +20,7 @@ const TRAINING: u64 = 1;
 pub(super) const EVALUATION: u64 = 2;
 const SHUFFLING: u64 = 3;
 const CLASSIFYING: u64 = 64;
+pub(super) const CALIBRATION: u64 = 65;
 
 /// A crew that works for one of the bounds of a run, by its place among the turns.
 #[derive(Clone, Copy)]

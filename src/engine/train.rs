@@ -1,5 +1,6 @@
 //! Training: batches over a fixed number of shards, whose gradients are summed in the shards' order, until the run's last batch.
 
+use super::calibration::calibrate;
 use super::crew::with_crew;
 use super::evaluate_policy::{self, Evaluator};
 use super::expressions::Number;
@@ -139,12 +140,17 @@ fn train<E: Number>(plan: &Plan, checkpoint: Option<&Checkpoint>, run: &mut dyn 
     };
     let told = |stage: &Stage<E>| (stage.plan.derivation.bound, evaluated(stage));
     let (last, earlier) = stages.split_last().expect("train: a run has a bound");
-    let mut others: Vec<_> = earlier.iter().map(told).collect();
+    let evaluation = evaluated(last);
+    // what only collects transitions has no bound
+    let mut others: Vec<_> = earlier.iter().filter(|stage| !stage.terms.is_empty()).map(told).collect();
     for watched in &plan.watched {
         others.push(told(&Stage::new(watched)?));
     }
+    let parameters = parameters.to_f64();
+    let calibration = calibrate(plan, &parameters, evaluate_policy::episodes_after_training(plan))?;
     Ok(Run {
-        evaluation: evaluated(last),
+        calibration,
+        evaluation,
         others,
         rounds,
         steps,
@@ -155,7 +161,7 @@ fn train<E: Number>(plan: &Plan, checkpoint: Option<&Checkpoint>, run: &mut dyn 
         training_seconds,
         wall_seconds: start.elapsed().as_secs_f64(),
         checkpoint,
-        parameters: parameters.to_f64(),
+        parameters,
     })
 }
 

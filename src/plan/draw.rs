@@ -117,13 +117,16 @@ pub(super) fn transition(model: &Model, bound: &Bound, derivation: &BoundDerivat
         }
         if derivation.gradient.scores.iter().any(|score| score.factor == at) {
             let of = &model.kernel(kernel).name;
-            let message = format!("this bound moves `{of}`, from which it draws; this version learns from a model that another bound teaches");
+            let message =
+                format!("this bound moves `{of}`, from which it draws; this version learns from a model that another bound teaches");
             let told = refused(factor.span, message);
             return Err(vec![told.hint("name the bounds, and write `maximize BOUND over KERNEL`, a line for each, in `infer`")]);
         }
         let head = kernel_head(model, kernel, *variable)?;
         if matches!(head, Head::TanhNormal { .. } | Head::Sticky { .. }) {
-            return refuse(format!("`{name}` is imagined by a `TanhNormal` or `Sticky`; this version imagines by `Categorical` and `Normal` models"));
+            return refuse(format!(
+                "`{name}` is imagined by a `TanhNormal` or `Sticky`; this version imagines by `Categorical` and `Normal` models"
+            ));
         }
         let reads = reads(model, &factor.arguments, factor.span, &format!("`{}`", model.kernel(kernel).name))?;
         let of_step = |read: &Read| match read {

@@ -189,9 +189,24 @@ pub const KEYS: &[Key] = &[
         KeyDefault::Derived("none"),
         "the classifier of a density ratio, as `mlp(s, a, s', hidden = [64, 64])`: its logit is the logarithm of the ratio; trained on real draws against those of the model",
     ),
-    key("ratio_steps", KeyKind::Count { least: 1 }, KeyDefault::Number(1.0), "gradient steps of the classifier before each batch of the bound that needs it"),
-    key("ratio_batch", KeyKind::Count { least: 1 }, KeyDefault::Number(256.0), "real draws of each of these steps, each beside one of the model"),
-    key("replay", KeyKind::Count { least: 1 }, KeyDefault::Number(100_000.0), "real transitions that are kept for the classifier: the last ones"),
+    key(
+        "ratio_steps",
+        KeyKind::Count { least: 1 },
+        KeyDefault::Number(1.0),
+        "gradient steps of the classifier before each batch of the bound that needs it",
+    ),
+    key(
+        "ratio_batch",
+        KeyKind::Count { least: 1 },
+        KeyDefault::Number(256.0),
+        "real draws of each of these steps, each beside one of the model",
+    ),
+    key(
+        "replay",
+        KeyKind::Count { least: 1 },
+        KeyDefault::Number(100_000.0),
+        "real transitions that are kept for the classifier: the last ones",
+    ),
 ];
 
 /// The optimisers, with the update of the paper or manual named.

@@ -27,7 +27,7 @@ pub use until::{Relation, Until, WATCHED, Watched};
 
 use crate::bound::{BoundDerivation, Derivation};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::expr::{Graph, ParamId};
+use crate::expr::{ExprId, Graph, ParamId};
 use crate::model::{EnvironmentId, KernelId, Kind, Model, Parameter, ParameterId, VariableId, kernel_parameters, parameters_of};
 use crate::source::Span;
 use std::collections::BTreeSet;
@@ -58,6 +58,8 @@ pub struct Plan {
     pub baseline_reads: Vec<Read>,
     /// The terms of the bound, in the derivation's order.
     pub terms: Vec<Term>,
+    /// `log p(s[t+1] | s[t], a[t])` of the environment at real states, as an expression: nothing learns from it, a classifier is judged by it.
+    pub log_transition: Option<ExprId>,
     /// The model's expressions and those made for this plan: what the terms' expressions stand in.
     pub graph: Graph,
     /// Parameters that the bound's gradient moves.
@@ -184,6 +186,8 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
     let schedules = schedules::schedules(model, &settings)?;
     let mut remarks = remarks(derivation, &settings, shared);
     remarks.extend(schedules::remarks(model, &schedules));
+    let judged = terms.iter().any(|term| matches!(term.quantity, Quantity::Ratio(Ratio { of: RatioOf::Transition, .. })));
+    let log_transition = if judged { scalars.log_transition(model, environment) } else { None };
     let terms::Scalars { graph, inputs } = scalars;
     let mut model = Model { inputs, ..model.clone() };
     let normalizers = if settings.normalize.observations { normalizers(&mut model, environment)? } else { Vec::new() };
@@ -201,6 +205,7 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
         transition,
         baseline_reads,
         terms,
+        log_transition,
         graph,
         trained,
         fitted,

@@ -99,7 +99,13 @@ impl Plan {
                 OptionGradient::Sampled => "sampled".into(),
                 OptionGradient::Enumerated => "enumerate".into(),
             },
-            "ratio" => if settings.ratio.is_some() { "a network".into() } else { "none".into() },
+            "ratio" => {
+                if settings.ratio.is_some() {
+                    "a network".into()
+                } else {
+                    "none".into()
+                }
+            }
             "ratio_steps" => settings.ratio_steps.to_string(),
             "ratio_batch" => settings.ratio_batch.to_string(),
             "replay" => settings.replay.to_string(),

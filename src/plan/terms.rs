@@ -6,8 +6,8 @@ use crate::bound::{BoundDerivation, Moment, Score, Sign, TermId, TermKind};
 use crate::diagnostic::Diagnostic;
 use crate::expr::{ExprId, Graph, InputId, Node};
 use crate::model::{
-    Bound, DataId, EnvironmentId, EnvironmentKernel, FactorRef, Index, Input, KernelId, KernelRef, LayerId, LikelihoodForm, Model, Role, Target,
-    TargetVariable, Value,
+    Bound, DataId, Dynamics, EnvironmentId, EnvironmentKernel, FactorRef, Index, Input, KernelId, KernelRef, LayerId, LikelihoodForm,
+    Model, Role, Target, TargetVariable, Value,
 };
 use crate::source::Span;
 
@@ -363,7 +363,8 @@ impl Planner<'_> {
         };
         let Some(classifier) = self.given.ratio else {
             let read = if of == RatioOf::Transition { "s, a, s'" } else { "s, a" };
-            let told = Diagnostic::error("bad-setting", span, "the ratio of two densities is estimated by a classifier, and `infer` has none");
+            let told =
+                Diagnostic::error("bad-setting", span, "the ratio of two densities is estimated by a classifier, and `infer` has none");
             return Err(vec![told.hint(format!("write `ratio = mlp({read}, hidden = [64, 64])` in `infer`"))]);
         };
         let span = self.model.setting("ratio").map_or(span, |setting| setting.span);
@@ -374,7 +375,8 @@ impl Planner<'_> {
             RatioOf::Action(_) => Read::Variable(action),
         };
         let fits = |read: &Read| {
-            let here = matches!(read, Read::Variable(of) if [state, action].contains(of)) || *read == Read::Time && of == RatioOf::Transition;
+            let here =
+                matches!(read, Read::Variable(of) if [state, action].contains(of)) || *read == Read::Time && of == RatioOf::Transition;
             here || *read == told_apart
         };
         if !reads.contains(&told_apart) || !reads.iter().all(fits) {
@@ -548,6 +550,17 @@ enum Drawn {
 }
 
 impl Scalars {
+    /// The log-density of an environment's transitions, where it can be written.
+    pub fn log_transition(&mut self, model: &Model, environment: EnvironmentId) -> Option<ExprId> {
+        let environment = model.environment(environment);
+        let Dynamics::Written { transition, .. } = &environment.dynamics else { return None };
+        let domain = &model.variable(environment.state).domain;
+        let next = (0..domain.width() as u32)
+            .map(|component| self.input(Input::Variable { variable: environment.state, component, index: Index::Step(1) }));
+        let next: Vec<ExprId> = next.collect();
+        if domain.finite.is_some() { None } else { prior::log_density(&mut self.graph, transition, domain, &next).ok() }
+    }
+
     fn input(&mut self, input: Input) -> ExprId {
         let at = self.inputs.iter().position(|known| *known == input).unwrap_or_else(|| {
             self.inputs.push(input);

@@ -37,7 +37,8 @@ pub(super) fn turns(model: &Model, derivation: &Derivation, run: &Settings) -> R
     }
     verify_ratio(model, &planned, &watched)?;
     if let (Some(imagined), false) = (planned.iter().find(|plan| plan.tells_transitions_apart()), planned.iter().any(Plan::is_real)) {
-        planned.insert(0, scout(imagined));
+        let scout = imagined.scout();
+        planned.insert(0, scout);
     }
     let last = planned.pop().expect("plan: a checked model maximises a bound");
     planned.iter_mut().zip(1..).for_each(|(plan, number)| plan.number = number);
@@ -49,19 +50,23 @@ pub(super) fn turns(model: &Model, derivation: &Derivation, run: &Settings) -> R
     Ok(plan)
 }
 
-/// The policy in the real environment, so that there are real transitions to learn from; nothing moves by it.
-fn scout(imagined: &Plan) -> Plan {
-    let settings = Settings { baseline: super::Baseline::None, ..imagined.settings.clone() };
-    let nothing = BTreeSet::new;
-    Plan {
-        transition: None,
-        terms: Vec::new(),
-        trained: nothing(),
-        fitted: nothing(),
-        classified: nothing(),
-        remarks: Vec::new(),
-        settings,
-        ..imagined.clone()
+impl Plan {
+    /// Its policy in the environment itself, so that there are real transitions; nothing moves by it.
+    pub fn scout(&self) -> Plan {
+        let settings = Settings { baseline: super::Baseline::None, ..self.settings.clone() };
+        let nothing = BTreeSet::new;
+        Plan {
+            transition: None,
+            terms: Vec::new(),
+            trained: nothing(),
+            fitted: nothing(),
+            classified: nothing(),
+            remarks: Vec::new(),
+            earlier: Vec::new(),
+            watched: Vec::new(),
+            settings,
+            ..self.clone()
+        }
     }
 }
 

@@ -23,7 +23,7 @@ pub use folder::{CHECKPOINT, Folder, METRICS, MODEL, Occupied, PARAMETERS, SUMMA
 pub use log::Log;
 pub use maps::{Grid, Map, beside};
 pub use options::{Information, OptionSummary, ValueSummary};
-pub use summary::{End, ExactSummary, Gap, PolicySummary, ClassifierSummary, OtherBound, RoundsSummary, Summary};
+pub use summary::{ClassifierSummary, End, ExactSummary, Gap, OtherBound, PolicySummary, RoundsSummary, Summary};
 
 use std::io;
 use std::path::PathBuf;

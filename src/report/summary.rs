@@ -58,6 +58,9 @@ pub struct ClassifierSummary {
     pub loss: f64,
     /// The share of its logits beyond ±10: there it has no examples of one side.
     pub saturated: f64,
+    /// The mean of `|logit − log p/q|` over real and imagined pairs, nats, where both densities are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<f64>,
 }
 
 fn is_zero(count: &u64) -> bool {

@@ -68,7 +68,11 @@ fn summary(plan: &Plan, run: &Run, stopped: End, seconds_before: f64) -> Summary
         }),
         exact: exact::of_policy(&plan.model, plan.derivation.bound, &run.parameters),
         others: run.others.iter().map(|(bound, evaluation)| other(plan, run, *bound, evaluation)).collect(),
-        classifier: run.classified.map(|told| ClassifierSummary { loss: told.loss, saturated: told.saturated }),
+        classifier: run.classified.map(|told| ClassifierSummary {
+            loss: told.loss,
+            saturated: told.saturated,
+            error: run.calibration.map(|found| found.error),
+        }),
     }
 }
 
@@ -113,10 +117,16 @@ pub fn print(Done { summary, folder }: &Done) -> String {
     if let Some(exact) = &summary.exact {
         text += &exact::print(exact);
     }
-    if let Some(ClassifierSummary { loss, saturated }) = summary.classifier {
+    if let Some(ClassifierSummary { loss, saturated, error }) = summary.classifier {
         let warning = if saturated > 0.01 { ": the model goes where real transitions do not, or the reverse" } else { "" };
         text += &format!("{:<17}{loss:>21.4}  nats, its last loss (log 2 where nothing can be told apart)\n", "classifier");
-        text += &format!("{:<17}{:>20.1}%  of its logits beyond ±10{warning}\n", "saturated", 100.0 * saturated);
+        if let Some(error) = error {
+            text += &format!(
+                "{:<17}{error:>21.4}  nats, mean |logit − log-ratio| over real and imagined pairs, both densities being known\n",
+                "  error"
+            );
+        }
+        text += &format!("{:<17}{:>20.1}%  of its logits beyond ±10{warning}\n", "  saturated", 100.0 * saturated);
     }
     for other in &summary.others {
         text += &format!("bound {}\n", other.name);

@@ -1,0 +1,92 @@
+//! How good a classifier is: its logit against the log-ratio of densities that it stands for, where both are known.
+
+use super::classify::Classifying;
+use super::expressions::Expressions;
+use super::family::Choice;
+use super::parameters::Parameters;
+use super::replay::Replay;
+use super::rollout::{Keep, Point, Rollout, generator};
+use super::run::EngineError;
+use super::shards::CALIBRATION;
+use super::stage::Stage;
+use crate::finite;
+use crate::plan::Plan;
+
+/// Over real pairs and imagined ones, each from the states and actions that the policy meets in the environment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Calibration {
+    /// The mean of `|logit − log p/q|`, nats.
+    pub error: f64,
+    /// Real transitions, each beside an imagined one.
+    pub pairs: usize,
+}
+
+/// Judges the classifier of a plan, from `trajectories` of the policy in the environment; `None` where the plan has none, or where the density of
+/// the environment's transitions cannot be written. Nothing learns from it.
+///
+/// # Errors
+/// A construct that cannot run.
+pub fn calibrate(plan: &Plan, parameters: &Parameters<f64>, trajectories: usize) -> Result<Option<Calibration>, EngineError> {
+    if !plan.tells_transitions_apart() {
+        return Ok(None);
+    }
+    let finite = plan.model.variable(plan.model.environment(plan.environment).state).domain.finite.is_some();
+    if !finite && plan.log_transition.is_none() {
+        return Ok(None);
+    }
+    let stage = Stage::<f64>::new(plan)?;
+    let scout = plan.scout();
+    let mut real = Stage::<f64>::new(&scout)?;
+    real.collects = true;
+    let mut rollout = Rollout::new(&real, trajectories);
+    let stream = |part| [plan.settings.seed, CALIBRATION, part];
+    let point = Point { present: parameters.values(), previous: None };
+    rollout.run(&real, point, stream(0), Choice::Sampled, Keep::Rows);
+    let mut replay = Replay::new(&real, rollout.rows.len().max(1));
+    replay.append(&real, &rollout);
+    let pairs = replay.len();
+    if pairs == 0 {
+        return Ok(None);
+    }
+    let mut classifying = Classifying::default();
+    let mut random = generator(stream(1));
+    let judged = classifying.judge(&stage, (parameters.values(), &replay), &mut random);
+    let exact = if finite { in_tables(plan, &judged)? } else { in_expressions(plan, &replay, &judged) };
+    let error = judged.iter().zip(exact).map(|(row, log_p)| (row.logit - (log_p - row.log_q)).abs()).sum::<f64>() / judged.len() as f64;
+    Ok(Some(Calibration { error, pairs }))
+}
+
+/// What a classifier says of a transition.
+pub(super) struct Judged {
+    pub logit: f64,
+    /// `log q` of the model.
+    pub log_q: f64,
+    /// Which transition of the replay it is of.
+    pub of: usize,
+    /// State, action and next state, where they are finite.
+    pub numbers: [usize; 3],
+    /// The components of the next state, where they are real.
+    pub next: Vec<f64>,
+}
+
+fn in_tables(plan: &Plan, judged: &[Judged]) -> Result<Vec<f64>, EngineError> {
+    let tables = finite::tabulate(&plan.model, plan.environment).map_err(|error| EngineError::Unsupported(error.to_string()))?;
+    let log_p = |row: &Judged| {
+        let [state, action, next] = row.numbers;
+        let found = tables.transition.row(state * tables.actions + action).filter(|(to, _)| *to == next);
+        found.map(|(_, p)| p).sum::<f64>().ln()
+    };
+    Ok(judged.iter().map(log_p).collect())
+}
+
+fn in_expressions(plan: &Plan, replay: &Replay<f64>, judged: &[Judged]) -> Vec<f64> {
+    let Some(log_transition) = plan.log_transition else { return vec![] };
+    let expressions = Expressions::<f64>::compile(plan, &[log_transition]);
+    let mut values = expressions.values(1);
+    let log_p = |row: &Judged| {
+        replay.read(row.of, &row.next, &expressions, &mut values);
+        expressions.run(replay.time(row.of) as usize, 0..1, &mut values);
+        values.output(0)[0]
+    };
+    judged.iter().map(log_p).collect()
+}
