@@ -53,6 +53,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rand_xoshiro", &["verify", "world", "engine"]),
     ("rand_distr", &["world", "engine"]),
     ("pulp", &["expr", "exact", "engine"]),
+    ("csv", &["plan", "report"]),
     ("safetensors", &["engine"]),
     ("tempfile", &["report"]),
     ("clap", &["cli"]),

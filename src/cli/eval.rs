@@ -6,7 +6,7 @@ use crate::bound;
 use crate::engine::{self, Evaluation, Parameters};
 use crate::model::Model;
 use crate::plan::{self, Plan};
-use crate::report::{ExactSummary, Folder, MODEL, OptionSummary, PARAMETERS};
+use crate::report::{self, ExactSummary, Folder, MODEL, OptionSummary, PARAMETERS};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 Examples:
   rlppl eval runs/cartpole-0
   rlppl eval runs/cartpole-0 --greedy --episodes 100
+  rlppl eval runs/cartpole-0 --episodes 5 --record expert.csv
   rlppl eval runs/options_original-0
   rlppl eval runs/options_window-0 --maps
   rlppl eval runs/reinforce-0 --format json")]
@@ -40,6 +41,9 @@ pub struct Arguments {
     /// probable action of each, and where it ends; walls are `#`, what is never reached is blank
     #[arg(long)]
     maps: bool,
+    /// Write the steps of the episodes to a CSV file, for a `data` declaration of another model
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
@@ -56,6 +60,13 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let seed = arguments.seed.unwrap_or_else(|| trained.plan.settings.seed.wrapping_add(1));
     let evaluation = engine::evaluate(&trained.plan, &trained.parameters, arguments.episodes as usize, arguments.greedy, seed);
     let evaluation = evaluation.map_err(|error| Failure::Run(error.to_string()))?;
+    if let Some(path) = &arguments.record {
+        let steps = engine::record(plan, &trained.parameters, arguments.episodes as usize, arguments.greedy, seed);
+        let steps = steps.map_err(|error| Failure::Run(error.to_string()))?;
+        let on = (plan.model.environment(plan.environment).state, plan.policy.variable);
+        let bytes = report::csv_of(&plan.model, on, &steps).map_err(Failure::Run)?;
+        report::write_atomic(path, &bytes).map_err(|error| Failure::Run(error.to_string()))?;
+    }
     let exact = if arguments.greedy { None } else { exact::of_policy(&trained.plan.model, plan.derivation.bound, &trained.parameters) };
     let told = if arguments.greedy { vec![] } else { options::of_policy(&plan.model, plan.derivation.bound, &trained.parameters) };
     let used: Vec<Used> = evaluation

@@ -6,8 +6,9 @@ use super::evaluate::{Activations, Scratch};
 use super::expressions::Number;
 use super::family::{Choice, Draws};
 use super::float::Float;
-use super::points::Columns;
+use super::points::{Columns, Trajectories};
 use super::ratio::Ratio;
+use super::recorded::Recorded;
 use super::replay::Replay;
 use super::stage::Stage;
 use rand::{Rng, RngExt};
@@ -70,23 +71,70 @@ impl<E: Number> Classifying<E> {
         self.rows.extend((0..pairs).map(|_| random.random_range(0..kept as u32)));
         self.imagine(model, (parameters, replay), random);
         let mut told = Classified { pairs, ..Classified::default() };
-        for (side, real) in [(0, true), (1, false)] {
+        for real in [true, false] {
             let next = if real { None } else { Some(&self.drawn) };
             replay.gather(&ratio.inputs, &self.rows, next, &mut self.columns);
-            let network = &mut self.sides[side];
-            ratio.network.forward(parameters, &self.columns.feeds(&ratio.inputs, pairs), 0..pairs, network);
-            let sign = if real { 1.0 } else { -1.0 };
-            self.of_logits.clear();
-            for &logit in network.output(&ratio.network, 0, 0..pairs) {
-                let logit = Float::as_f64(logit);
-                told.loss += softplus(-sign * logit) / (2 * pairs) as f64;
-                told.saturated += if logit.abs() > SATURATED { 0.5 / pairs as f64 } else { 0.0 };
-                // the slope of softplus(−z) is −σ(−z)
-                self.of_logits.push(Float::of(-sign * share * 0.5 * sigmoid(-sign * logit)));
-            }
-            ratio.network.backward(parameters, network, 0..pairs, &[&self.of_logits], &mut self.scratch, gradient);
+            self.add_side(ratio, parameters, (real, pairs, share), &mut told, gradient);
         }
         told
+    }
+
+    /// Adds the gradient of the loss of `pairs` recorded steps, each beside one of the policy's last batch, steps after an end among both.
+    pub fn add_gradient_of_actions(
+        &mut self,
+        ratio: &Ratio,
+        (parameters, records): (&[E], &Recorded<E>),
+        on: &Trajectories<E>,
+        (pairs, share): (usize, f64),
+        random: &mut impl Rng,
+        gradient: &mut [E],
+    ) -> Classified {
+        let trajectories = on.lengths.len();
+        if on.rows.len() == 0 || pairs == 0 {
+            return Classified::default();
+        }
+        let mut told = Classified { pairs, ..Classified::default() };
+        self.rows.clear();
+        self.rows.extend((0..pairs).map(|_| records.any(on.horizon, random)));
+        records.gather(&ratio.inputs, &self.rows, &mut self.columns);
+        self.add_side(ratio, parameters, (true, pairs, share), &mut told, gradient);
+
+        let mut points = Vec::with_capacity(pairs);
+        let mut absorbed = 0;
+        for _ in 0..pairs {
+            let (trajectory, t) = (random.random_range(0..trajectories), random.random_range(1..=on.horizon));
+            match t <= on.lengths[trajectory] as usize {
+                true => points.push((t as u32, trajectory as u32)),
+                false => absorbed += 1,
+            }
+        }
+        self.columns.gather(&ratio.inputs, &points, on, |_, what, t, of| on.trace.number(what, t, of, |variable| on.drawn(variable)));
+        (0..absorbed).for_each(|more| self.columns.append_none(&ratio.inputs, points.len() + more));
+        self.add_side(ratio, parameters, (false, pairs, share), &mut told, gradient);
+        told
+    }
+
+    /// The loss of one side, whose inputs stand in the columns.
+    fn add_side(
+        &mut self,
+        ratio: &Ratio,
+        parameters: &[E],
+        (real, pairs, share): (bool, usize, f64),
+        told: &mut Classified,
+        gradient: &mut [E],
+    ) {
+        let network = &mut self.sides[usize::from(!real)];
+        ratio.network.forward(parameters, &self.columns.feeds(&ratio.inputs, pairs), 0..pairs, network);
+        let sign = if real { 1.0 } else { -1.0 };
+        self.of_logits.clear();
+        for &logit in network.output(&ratio.network, 0, 0..pairs) {
+            let logit = Float::as_f64(logit);
+            told.loss += softplus(-sign * logit) / (2 * pairs) as f64;
+            told.saturated += if logit.abs() > SATURATED { 0.5 / pairs as f64 } else { 0.0 };
+            // the slope of softplus(−z) is −σ(−z)
+            self.of_logits.push(Float::of(-sign * share * 0.5 * sigmoid(-sign * logit)));
+        }
+        ratio.network.backward(parameters, network, 0..pairs, &[&self.of_logits], &mut self.scratch, gradient);
     }
 
     /// What the classifier says of every kept transition, and of one of the model beside each.

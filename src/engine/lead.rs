@@ -72,7 +72,7 @@ impl<'a, E: Number> Lead<'a, E> {
         if self.step.is_multiple_of(settings.steps_in_round()) {
             self.begin_round(shared);
         }
-        if shared.replay.is_some() {
+        if shared.stage.ratio.is_some() {
             self.classify(crew, shared)?;
         }
         match settings.update {

@@ -120,6 +120,19 @@ impl<E: Number> Columns<E> {
         }
     }
 
+    /// Adds a point behind `count` others at which all inputs are `none`.
+    pub fn append_none(&mut self, inputs: &Inputs, count: usize) {
+        for ((indices, reals), (_, kind)) in self.indices.iter_mut().zip(self.reals.iter_mut()).zip(&inputs.0) {
+            match *kind {
+                InputKind::Finite { size } => indices.push(size as u32),
+                InputKind::Real { components } => {
+                    // a column grows at its end: from the last to the first
+                    (1..=components).rev().for_each(|component| reals.insert(component * count, Float::of(f64::NAN)));
+                }
+            }
+        }
+    }
+
     /// Empty columns for the inputs of a network.
     pub fn clear(&mut self, inputs: &Inputs) {
         self.indices.resize_with(inputs.0.len(), Vec::new);

@@ -23,6 +23,8 @@ pub(super) struct Ratio {
 pub(super) struct RatioRows<E> {
     /// Step and trajectory.
     pub points: Vec<(u32, u32)>,
+    /// Trajectories that have ended, with the steps after that: all of them have one logit, which stands behind those of the points.
+    pub absorbed: Vec<(u32, u32)>,
     columns: Columns<E>,
     network: Activations<E>,
 }
@@ -45,7 +47,8 @@ impl Ratio {
 }
 
 impl<E: Number> RatioRows<E> {
-    /// The logits at all live steps.
+    /// The logits at all live steps. A classifier of actions also sees the steps after an end, at which there is neither a state nor an action: so
+    /// does what it learned from.
     pub fn evaluate(&mut self, of: &Ratio, parameters: &[E], on: &Trajectories<E>) {
         self.points.clear();
         for (t, bounds) in (1u32..).zip(on.rows.starts.windows(2)) {
@@ -54,12 +57,24 @@ impl<E: Number> RatioRows<E> {
             }
         }
         self.columns.gather(&of.inputs, &self.points, on, |_, what, t, of| on.trace.number(what, t, of, |variable| on.drawn(variable)));
-        let count = self.points.len();
+        let mut count = self.points.len();
+        self.absorbed.clear();
+        if let RatioOf::Action(_) = of.of {
+            let after = |&length: &u32| (of.to as u32).saturating_sub(length.max(of.from as u32 - 1));
+            self.absorbed.extend((0u32..).zip(on.lengths.iter().map(after)).filter(|(_, steps)| *steps > 0));
+            self.columns.append_none(&of.inputs, count);
+            count += 1;
+        }
         of.network.forward(parameters, &self.columns.feeds(&of.inputs, count), 0..count, &mut self.network);
     }
 
     /// In the order of the points.
     pub fn logits(&self, of: &Ratio) -> &[E] {
         self.network.output(&of.network, 0, 0..self.points.len())
+    }
+
+    /// That of each step after an end.
+    pub fn logit_of_absorbed(&self, of: &Ratio) -> E {
+        self.network.output(&of.network, 0, self.points.len()..self.points.len() + 1)[0]
     }
 }

@@ -193,6 +193,14 @@ impl<E: Number> Rollout<E> {
                 totals.terms[of.term] += value.as_f64();
                 totals.bound[trajectory as usize] += value.as_f64();
             }
+            let discount = stage.plan.settings.discount;
+            for &(trajectory, steps) in &ratio.absorbed {
+                let logit = ratio.logit_of_absorbed(of).as_f64() * sign;
+                let faded: f64 = if discount == 1.0 { f64::from(steps) } else { (1..=steps).map(|k| discount.powi(k as i32)).sum() };
+                ledger.add(of.term, lengths[trajectory as usize] as usize + 1, trajectory, <E as Float>::of(logit * faded));
+                totals.terms[of.term] += logit * f64::from(steps);
+                totals.bound[trajectory as usize] += logit * f64::from(steps);
+            }
         }
         for (density, out) in stage.densities.iter().zip(densities) {
             out.evaluate(density, point, &on);

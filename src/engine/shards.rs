@@ -165,13 +165,23 @@ impl<'a, E: Number> Shared<'a, E> {
     /// A shard's part of the pairs of a step of the classifier.
     fn classify(&self, shard: &mut Shard<E>, parameters: &Parameters<E>, (step, at): (u64, usize)) {
         let settings = &self.stage.plan.settings;
-        let (Some(ratio), Some(model), Some(replay)) = (&self.stage.ratio, &self.stage.model, &self.replay) else { return };
-        let gradient = &mut shard.objective.gradient;
+        let Some(ratio) = &self.stage.ratio else { return };
+        let Shard { rollout, objective, classifying, classified, .. } = shard;
+        let gradient = &mut objective.gradient;
         gradient.fill(<E as Float>::ZERO);
         let pairs = part_of(settings.ratio_batch, at, self.shards.len()).len();
-        let (on, share) = ((parameters.values(), &*read(replay)), 1.0 / settings.ratio_batch as f64);
+        let weighed = (pairs, 1.0 / settings.ratio_batch as f64);
         let mut random = generator([settings.seed, CLASSIFYING | self.stage.plan.number << 8, step << 16 | at as u64]);
-        shard.classified = shard.classifying.add_gradient((ratio, model), on, (pairs, share), &mut random, gradient);
+        *classified = match (&self.stage.model, &self.replay, &self.stage.recorded) {
+            (Some(model), Some(replay), _) => {
+                classifying.add_gradient((ratio, model), (parameters.values(), &read(replay)), weighed, &mut random, gradient)
+            }
+            (_, _, Some(recorded)) => {
+                let on = rollout.trajectories(self.stage);
+                classifying.add_gradient_of_actions(ratio, (parameters.values(), recorded), &on, weighed, &mut random, gradient)
+            }
+            _ => Classified::default(),
+        };
     }
 
     /// Adds up what a step of the classifier told, in the shards' order.

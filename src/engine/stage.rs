@@ -7,6 +7,7 @@ use super::family::Family;
 use super::imagine::Imagination;
 use super::options::OptionDraw;
 use super::ratio::Ratio;
+use super::recorded::Recorded;
 use super::run::EngineError;
 use super::trace::Variable;
 use super::wired::{Part, Wired};
@@ -26,6 +27,7 @@ pub(super) struct Stage<'a, E> {
     pub imagination: Option<Imagination>,
     pub model: Option<Density>,
     pub ratio: Option<Ratio>,
+    pub recorded: Option<Recorded<E>>,
     /// Its real transitions are kept.
     pub collects: bool,
     /// Where the gradient sums over the option.
@@ -178,6 +180,7 @@ impl<'a, E: Number> Stage<'a, E> {
             imagination: plan.transition.as_ref().map(|draw| Imagination::new(plan, draw)).transpose()?,
             model: plan.transition.as_ref().map(|draw| Density::of_draw(plan, draw)).transpose()?,
             ratio: Ratio::of(plan)?,
+            recorded: Recorded::of(plan),
             collects: false,
             enumerator,
             anchor,

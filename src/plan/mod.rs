@@ -7,6 +7,7 @@ mod head;
 mod keys;
 mod print;
 mod prior;
+mod records;
 mod refuse;
 mod schedules;
 mod settings;
@@ -21,6 +22,7 @@ pub use draw::{Credited, Draw, Read};
 pub use estimators::{Alternative, alternatives};
 pub use head::Head;
 pub use keys::{Choice, KEYS, Key, KeyDefault, KeyKind, OPTIMIZERS, UPDATES};
+pub use records::Records;
 pub use settings::{Baseline, Classifier, Normalize, Optimizer, OptionGradient, Precision, Schedule, Settings, Update};
 pub use terms::{Density, Estimator, Less, Prior, Quantity, Ratio, RatioOf, Term, Version};
 pub use until::{Relation, Until, WATCHED, Watched};
@@ -58,6 +60,8 @@ pub struct Plan {
     pub baseline_reads: Vec<Read>,
     /// The terms of the bound, in the derivation's order.
     pub terms: Vec<Term>,
+    /// What a classifier tells the policy's steps from.
+    pub records: Option<Arc<Records>>,
     /// `log p(s[t+1] | s[t], a[t])` of the environment at real states, as an expression: nothing learns from it, a classifier is judged by it.
     pub log_transition: Option<ExprId>,
     /// The model's expressions and those made for this plan: what the terms' expressions stand in.
@@ -186,6 +190,12 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
     let schedules = schedules::schedules(model, &settings)?;
     let mut remarks = remarks(derivation, &settings, shared);
     remarks.extend(schedules::remarks(model, &schedules));
+    let recorded = terms.iter().find_map(|term| match term.quantity {
+        Quantity::Ratio(Ratio { of: RatioOf::Action(data), .. }) => Some(data),
+        _ => None,
+    });
+    let on = (model.environment(environment).state, policy.variable);
+    let records = recorded.map(|data| records::read(model, data, on)).transpose().map_err(|error| vec![error])?.map(Arc::new);
     let judged = terms.iter().any(|term| matches!(term.quantity, Quantity::Ratio(Ratio { of: RatioOf::Transition, .. })));
     let log_transition = if judged { scalars.log_transition(model, environment) } else { None };
     let terms::Scalars { graph, inputs } = scalars;
@@ -205,6 +215,7 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
         transition,
         baseline_reads,
         terms,
+        records,
         log_transition,
         graph,
         trained,

@@ -25,10 +25,10 @@ pub fn constructs(model: &Model, derivation: &Derivation) -> Vec<Diagnostic> {
 
 fn factor_refusal(model: &Model, factor: &Factor, block: Block) -> Option<Diagnostic> {
     let message = match &factor.kernel {
-        KernelRef::Data(data) => {
-            format!("`{}` is known by samples alone, which this version does not train from", model.data[data.0 as usize].name)
+        KernelRef::Data(data) if block != Block::Prior => {
+            format!("`{}` is known by samples alone, and this version learns from such in the prior", model.data[data.0 as usize].name)
         }
-        KernelRef::Learned(_) | KernelRef::Previous(_) | KernelRef::Environment(..) | KernelRef::InPlace(_) => {
+        KernelRef::Data(_) | KernelRef::Learned(_) | KernelRef::Previous(_) | KernelRef::Environment(..) | KernelRef::InPlace(_) => {
             target_refusal(model, factor, block)?
         }
     };

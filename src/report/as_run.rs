@@ -7,10 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// The files that run the model again as it was run, as (name, text): `model.rlmodel`, in the author's own layout, with each of `overrides`
-/// (`alpha`, `infer.steps`, … and the text of its value) in the place of what it overrides, and the `.rlenv` files it names.
+/// (`alpha`, `infer.steps`, … and the text of its value) in the place of what it overrides, the `.rlenv` files it names, and its recorded data.
 pub fn as_run(file: &ast::File, overrides: &[(String, String)]) -> Vec<(String, String)> {
     let mut edits = Edits::default();
     let mut files = environment_files(file, &mut edits);
+    files.extend(data_files(file, &mut edits));
     let mut added = Vec::new();
     // The last override of a name is the one that counts.
     let last: BTreeMap<&str, usize> = overrides.iter().enumerate().map(|(at, (name, _))| (name.as_str(), at)).collect();
@@ -90,6 +91,23 @@ fn environment_files(file: &ast::File, edits: &mut Edits) -> Vec<(String, String
         }
     }
     files.into_iter().map(|(index, name)| (name, file.sources[index as usize].text.to_string())).collect()
+}
+
+/// The files of recorded data, each under a name of its own beside the model, and the names in the model changed to these.
+fn data_files(file: &ast::File, edits: &mut Edits) -> Vec<(String, String)> {
+    let folder = file.sources[0].path.as_ref().and_then(|path| path.parent()).unwrap_or(Path::new(""));
+    let mut files: Vec<(String, String)> = Vec::new();
+    for item in &file.items {
+        let ast::Item::Data(data) = item else { continue };
+        // what cannot be read is told by who reads it
+        let Ok(text) = std::fs::read_to_string(folder.join(&data.path.text)) else { continue };
+        let name = format!("{}.csv", data.name.text);
+        if name != data.path.text {
+            edits.replace(data.path.span, format!("\"{name}\""));
+        }
+        files.push((name, text));
+    }
+    files
 }
 
 /// The number of the source that an included environment was read from.

@@ -114,7 +114,10 @@ impl Folder {
 }
 
 fn is_of_a_run(name: &str) -> bool {
-    [MODEL, METRICS, TIMINGS, PARAMETERS, CHECKPOINT, SUMMARY].contains(&name) || name.ends_with(".rlenv") || name.starts_with(".rlppl-")
+    [MODEL, METRICS, TIMINGS, PARAMETERS, CHECKPOINT, SUMMARY].contains(&name)
+        || name.ends_with(".rlenv")
+        || name.ends_with(".csv")
+        || name.starts_with(".rlppl-")
 }
 
 fn make_folder(path: &Path) -> Result<(), ReportError> {

@@ -11,6 +11,7 @@
 
 mod as_run;
 mod atomic;
+mod episodes;
 mod folder;
 mod log;
 mod maps;
@@ -19,6 +20,7 @@ mod summary;
 
 pub use as_run::as_run;
 pub use atomic::write_atomic;
+pub use episodes::csv_of;
 pub use folder::{CHECKPOINT, Folder, METRICS, MODEL, Occupied, PARAMETERS, SUMMARY, TIMINGS};
 pub use log::Log;
 pub use maps::{Grid, Map, beside};

@@ -222,7 +222,9 @@ impl<'a> Lowering<'a> {
         let mut arguments = Vec::new();
         for (name, span) in names {
             let bare = name.trim_end_matches('\'');
-            let formal = |variable| Formal { name: name.clone(), variable, length: FormalLength::One, optional: false, span };
+            // after an end nothing is done, and a classifier of recorded actions sees that
+            let optional = key == "ratio" && !self.data.is_empty();
+            let formal = |variable| Formal { name: name.clone(), variable, length: FormalLength::One, optional, span };
             match self.meaning(FILE, bare) {
                 Some(Meaning::Variable(variable)) => {
                     let index = Index::Step(i32::from(bare != name));
