@@ -76,6 +76,7 @@ impl<'a, E: Number> Lead<'a, E> {
             self.classify(crew, shared)?;
         }
         match settings.update {
+            Update::Gradient if settings.refits > 0 => self.refit(crew, shared)?,
             Update::Gradient if !settings.reuses_batches() && !settings.normalize.advantages => self.one_gradient(crew, shared)?,
             Update::Gradient => {
                 self.assess(crew, shared);
@@ -109,6 +110,21 @@ impl<'a, E: Number> Lead<'a, E> {
         if self.plan.settings.until.is_some() {
             let metrics = self.metrics(shared);
             self.watch.observe(&metrics);
+        }
+        Ok(())
+    }
+
+    /// A batch whose transitions are kept, and steps of the model from all that are.
+    fn refit(&mut self, crew: Hands, shared: &Shared<E>) -> Result<(), EngineError> {
+        let refits = self.plan.settings.refits;
+        crew.run(Job::Assess { step: self.step });
+        if let Some(replay) = &shared.replay {
+            shared.keep_transitions(&mut write(replay));
+        }
+        for k in 0..refits {
+            crew.run(Job::Refit { step: self.step * refits + k });
+            shared.sum_gradients(&mut self.gradient);
+            self.norm = self.update(shared, Aim::Policy)?;
         }
         Ok(())
     }

@@ -51,6 +51,7 @@ mod points;
 mod ratio;
 mod record;
 mod recorded;
+mod refit;
 mod replay;
 mod rollout;
 mod run;

@@ -117,6 +117,15 @@ impl<E: Number> Replay<E> {
         Draws { numbers: self.nexts.numbers.clone(), reals: self.nexts.reals.clone() }
     }
 
+    /// The next states of the transitions `of`.
+    pub fn nexts_of(&self, of: &[u32], into: &mut Draws<E>) {
+        into.clear();
+        match self.nexts.width {
+            0 => into.numbers.extend(of.iter().map(|&row| self.nexts.numbers[row as usize])),
+            width => into.reals.extend(of.iter().flat_map(|&row| &self.nexts.reals[row as usize * width..(row as usize + 1) * width])),
+        }
+    }
+
     /// The numbers of a state, an action and a next state; 0 where they are real.
     pub fn numbers(&self, row: usize, next: Option<&u32>) -> [usize; 3] {
         let number = |values: &Values<E>| values.numbers.get(row).map_or(0, |&number| number as usize);

@@ -9,6 +9,7 @@ use super::float::Float;
 use super::kernels;
 use super::objective::{Aim, Objective, ReturnScale, Told, Weighing, part_of};
 use super::parameters::Parameters;
+use super::refit::Refitting;
 use super::replay::Replay;
 use super::rollout::{Keep, Point, Rollout, generator};
 use super::stage::Stage;
@@ -21,6 +22,7 @@ pub(super) const EVALUATION: u64 = 2;
 const SHUFFLING: u64 = 3;
 const CLASSIFYING: u64 = 64;
 pub(super) const CALIBRATION: u64 = 65;
+const REFITTING: u64 = 66;
 
 /// A crew that works for one of the bounds of a run, by its place among the turns.
 #[derive(Clone, Copy)]
@@ -65,6 +67,7 @@ pub(super) struct Shard<E> {
     pub trial: Trial<E>,
     pub classifying: Classifying<E>,
     pub classified: Classified,
+    pub refitting: Refitting<E>,
 }
 
 #[derive(Clone, Copy)]
@@ -89,6 +92,8 @@ pub(super) enum Job {
     Try,
     /// The gradient of a step of the classifier, counted from the run's first.
     Classify { step: u64 },
+    /// The gradient of a model from kept transitions, likewise.
+    Refit { step: u64 },
 }
 
 impl<'a, E: Number> Shared<'a, E> {
@@ -104,6 +109,7 @@ impl<'a, E: Number> Shared<'a, E> {
                 trial: Trial::default(),
                 classifying: Classifying::default(),
                 classified: Classified::default(),
+                refitting: Refitting::default(),
             })
         });
         let shards = shards.collect();
@@ -130,6 +136,7 @@ impl<'a, E: Number> Shared<'a, E> {
             Job::Curvature => return shard.curve(stage, &parameters, &read(&self.direction)),
             Job::Try => return shard.try_out(stage, &parameters),
             Job::Classify { step } => return self.classify(&mut shard, &parameters, (step, at)),
+            Job::Refit { step } => return self.refit(&mut shard, &parameters, (step, at)),
             Job::Assess { .. }
             | Job::Compare
             | Job::Scale { .. }
@@ -148,7 +155,7 @@ impl<'a, E: Number> Shared<'a, E> {
             objective.assess(stage, rollout, point, *read(&self.returns));
         }
         match job {
-            Job::Assess { .. } | Job::Curvature | Job::Try | Job::Classify { .. } => {}
+            Job::Assess { .. } | Job::Curvature | Job::Try | Job::Classify { .. } | Job::Refit { .. } => {}
             Job::Compare => objective.compare(stage, rollout, &read(&self.sums)),
             Job::Scale { factor } => objective.scale_advantages(factor),
             Job::Differentiate { weighing } | Job::All { weighing, .. } => objective.differentiate(stage, &parameters, rollout, weighing),
@@ -182,6 +189,18 @@ impl<'a, E: Number> Shared<'a, E> {
             }
             _ => Classified::default(),
         };
+    }
+
+    /// A shard's part of the transitions of a step of a model.
+    fn refit(&self, shard: &mut Shard<E>, parameters: &Parameters<E>, (step, at): (u64, usize)) {
+        let settings = &self.stage.plan.settings;
+        let (Some(model), Some(replay)) = (self.stage.densities.first(), &self.replay) else { return };
+        let gradient = &mut shard.objective.gradient;
+        gradient.fill(<E as Float>::ZERO);
+        let count = part_of(settings.refit_batch, at, self.shards.len()).len();
+        let (on, weighed) = ((parameters, &*read(replay)), (count, 1.0 / settings.refit_batch as f64));
+        let mut random = generator([settings.seed, REFITTING | self.stage.plan.number << 8, step << 16 | at as u64]);
+        shard.refitting.add_gradient(model, on, weighed, &mut random, gradient);
     }
 
     /// Adds up what a step of the classifier told, in the shards' order.

@@ -85,15 +85,16 @@ fn train<E: Number>(plan: &Plan, checkpoint: Option<&Checkpoint>, run: &mut dyn 
     let plans: Vec<&Plan> = plan.turns().collect();
     let mut stages = plans.iter().map(|plan| Stage::<E>::new(plan)).collect::<Result<Vec<_>, _>>()?;
     let tells_apart = |stage: &Stage<E>| stage.ratio.as_ref().is_some_and(|ratio| ratio.of == RatioOf::Transition);
-    if stages.iter().any(tells_apart) {
+    let refits = |stage: &Stage<E>| stage.plan.settings.refits > 0;
+    if stages.iter().any(|stage| tells_apart(stage) || refits(stage)) {
         stages.iter_mut().for_each(|stage| stage.collects = stage.imagination.is_none());
     }
     let last = stages.last().expect("train: a run has a bound");
-    let replay = stages.iter().any(tells_apart).then(|| Arc::new(RwLock::new(Replay::new(last, plan.settings.replay))));
+    let replay = stages.iter().any(|stage| stage.collects).then(|| Arc::new(RwLock::new(Replay::new(last, plan.settings.replay))));
     let initial = Parameters::<E>::initial(&plan.model, plan.settings.seed);
     let parameters = Arc::new(RwLock::new(initial.clone()));
     let mut shared: Vec<Shared<E>> = stages.iter().map(|stage| Shared::new(stage, Arc::clone(&parameters))).collect();
-    for shared in shared.iter_mut().filter(|shared| tells_apart(shared.stage)) {
+    for shared in shared.iter_mut().filter(|shared| tells_apart(shared.stage) || refits(shared.stage)) {
         shared.replay.clone_from(&replay);
     }
     let turn = |(&plan, shared)| Turn { plan, lead: Lead::new(plan, &initial), shared };
@@ -116,7 +117,7 @@ fn train<E: Number>(plan: &Plan, checkpoint: Option<&Checkpoint>, run: &mut dyn 
             for (at, turn) in turns.iter_mut().enumerate() {
                 for _ in 0..turn.plan.per_turn {
                     turn.lead.batch(Hands { crew, turn: at }, turn.shared)?;
-                    if let Some(replay) = replay.as_ref().filter(|_| turn.shared.stage.collects) {
+                    if let Some(replay) = replay.as_ref().filter(|_| turn.shared.stage.collects && turn.plan.settings.refits == 0) {
                         turn.shared.keep_transitions(&mut write(replay));
                     }
                 }

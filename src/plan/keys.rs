@@ -205,8 +205,15 @@ pub const KEYS: &[Key] = &[
         "replay",
         KeyKind::Count { least: 1 },
         KeyDefault::Number(100_000.0),
-        "real transitions that are kept for the classifier: the last ones",
+        "real transitions that are kept for the classifier and for `refits`: the last ones",
     ),
+    key(
+        "refits",
+        KeyKind::Count { least: 0 },
+        KeyDefault::Number(0.0),
+        "gradient steps of a model of the world from kept transitions after each batch, in the place of one from the batch",
+    ),
+    key("refit_batch", KeyKind::Count { least: 1 }, KeyDefault::Number(256.0), "transitions of each of these steps"),
 ];
 
 /// The optimisers, with the update of the paper or manual named.

@@ -182,6 +182,9 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
     if beyond && let Some(error) = together::beyond_policies(model, &settings) {
         return Err(vec![error]);
     }
+    if let (true, Some(error)) = (settings.refits > 0, together::against_refits(model, scored, &settings, &terms)) {
+        return Err(vec![error]);
+    }
     if let (OptionGradient::Enumerated, Some(setting)) = (settings.options, model.setting("options"))
         && let Some(message) = together::against_enumeration(&settings, (&draws, &policy), &terms)
     {
@@ -320,6 +323,9 @@ fn remarks(derivation: &BoundDerivation, settings: &Settings, shared: bool) -> V
     }
     if settings.discount < 1.0 {
         remarks.push(format!("discount = {}: credit fades with time; the gradient is biased", settings.discount));
+    }
+    if settings.refits > 0 {
+        remarks.push("refits: the model learns from kept transitions, of states that earlier policies met".into());
     }
     if let Some(steps) = settings.n_step {
         remarks.push(format!("n_step = {steps}: credit bootstraps from a learned value; the gradient is biased"));

@@ -109,6 +109,8 @@ impl Plan {
             "ratio_steps" => settings.ratio_steps.to_string(),
             "ratio_batch" => settings.ratio_batch.to_string(),
             "replay" => settings.replay.to_string(),
+            "refits" => settings.refits.to_string(),
+            "refit_batch" => settings.refit_batch.to_string(),
             "kl_to_go" => settings.kl_to_go.to_string(),
             "normalize" => {
                 let all = [

@@ -41,6 +41,9 @@ pub struct Settings {
     pub ratio_batch: usize,
     /// Real transitions that are kept.
     pub replay: usize,
+    /// Gradient steps from kept transitions after each batch; 0: one from the batch.
+    pub refits: u64,
+    pub refit_batch: usize,
     pub normalize: Normalize,
     pub precision: Precision,
     /// `None`: as many as the machine has.
@@ -150,6 +153,8 @@ pub fn read(model: &Model) -> Result<Settings, Vec<Diagnostic>> {
         ratio_steps: reader.count("ratio_steps").unwrap_or(1),
         ratio_batch: reader.count("ratio_batch").unwrap_or(1) as usize,
         replay: reader.count("replay").unwrap_or(1) as usize,
+        refits: reader.count("refits").unwrap_or(0),
+        refit_batch: reader.count("refit_batch").unwrap_or(1) as usize,
         normalize: reader.normalize("normalize"),
         precision: if reader.word("precision") == "f64" { Precision::F64 } else { Precision::F32 },
         threads: reader.count("threads").map(|n| n as usize),

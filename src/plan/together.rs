@@ -62,6 +62,28 @@ pub fn against_enumeration(settings: &Settings, (options, policy): (&[Draw], &Dr
     }
 }
 
+/// Why a bound cannot learn from kept transitions.
+pub fn against_refits(model: &Model, scored: bool, settings: &Settings, terms: &[Term]) -> Option<Diagnostic> {
+    let of_transition = |term: &&Term| match &term.quantity {
+        Quantity::Density { density, .. } => matches!(density.target, Read::Step(_, 1)),
+        _ => false,
+    };
+    let span = model.setting("refits").map_or(Span::default(), |setting| setting.span);
+    let wrong = |message: &str, hint: &str| Some(Diagnostic::error("bad-setting", span, message).hint(hint));
+    if scored {
+        let hint = "move the model alone: `maximize BOUND over MODEL (refits = …)`";
+        return wrong("`refits` teach a model from transitions that other policies met, and this bound moves the policy too", hint);
+    }
+    if settings.update != Update::Gradient {
+        return wrong("`refits` are optimiser steps, and `update` is another", "leave one of them away");
+    }
+    let densities = terms.iter().filter(|term| matches!(term.quantity, Quantity::Density { .. })).count();
+    if densities != 1 || terms.iter().find(of_transition).is_none_or(|term| !term.pathwise) {
+        return wrong("`refits` teach a model of transitions, and this bound has none to teach", "leave it away");
+    }
+    None
+}
+
 /// Whether a kernel reads the option at `t` and at one of its neighbours at the most.
 fn is_of_a_pair(reads: &[Read], option: &Draw) -> bool {
     let mut neighbours = Vec::new();

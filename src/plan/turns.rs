@@ -73,7 +73,9 @@ impl Plan {
 /// A classifier that tells nothing apart is refused.
 fn verify_ratio(model: &Model, planned: &[Plan], watched: &[Plan]) -> Result<(), Vec<Diagnostic>> {
     let has_ratio = planned.iter().chain(watched).any(|plan| plan.ratio().is_some());
-    let keys = ["ratio", "ratio_steps", "ratio_batch", "replay"].iter().filter_map(|key| model.setting(key));
+    let refits = planned.iter().any(|plan| plan.settings.refits > 0);
+    let keys =
+        ["ratio", "ratio_steps", "ratio_batch"].iter().chain(["replay"].iter().filter(|_| !refits)).filter_map(|key| model.setting(key));
     let errors: Vec<Diagnostic> = keys
         .filter(|_| !has_ratio)
         .map(|setting| {

@@ -1,0 +1,52 @@
+//! A gradient step of a model of the world from kept transitions: maximum likelihood.
+
+use super::density::Density;
+use super::evaluate::{Activations, Scratch};
+use super::expressions::Number;
+use super::family::Draws;
+use super::float::Float;
+use super::parameters::Parameters;
+use super::points::Columns;
+use super::replay::Replay;
+use super::tensor::Tape;
+use rand::{Rng, RngExt};
+use std::sync::{Arc, Mutex};
+
+/// Buffers of a shard.
+#[derive(Default)]
+pub(super) struct Refitting<E> {
+    rows: Vec<u32>,
+    columns: Columns<E>,
+    network: Arc<Activations<E>>,
+    drawn: Draws<E>,
+    last: Vec<u32>,
+    scratch: Arc<Mutex<Scratch<E>>>,
+}
+
+impl<E: Number> Refitting<E> {
+    /// Adds the gradient of `−Σ weight · log p(s'|s, a)` over `count` transitions of the replay.
+    pub fn add_gradient(
+        &mut self,
+        model: &Density,
+        (parameters, replay): (&Parameters<E>, &Replay<E>),
+        (count, weight): (usize, f64),
+        random: &mut impl Rng,
+        gradient: &mut [E],
+    ) {
+        let kept = replay.len();
+        if kept == 0 || count == 0 {
+            return;
+        }
+        self.rows.clear();
+        self.rows.extend((0..count).map(|_| random.random_range(0..kept as u32)));
+        replay.gather(&model.inputs, &self.rows, None, &mut self.columns);
+        replay.nexts_of(&self.rows, &mut self.drawn);
+        let network = Arc::get_mut(&mut self.network).expect("refit: the tape of the last gradient is gone");
+        model.network.forward(parameters.values(), &self.columns.feeds(&model.inputs, count), 0..count, network);
+        self.last.resize(count, 0);
+        let mut tape = Tape::reusing(&self.scratch);
+        let roots = tape.network(&model.network, parameters, &self.network, 0..count);
+        let (log_prob, _) = model.family.score(&mut tape, &roots, &self.last, &self.drawn);
+        tape.backward(vec![(log_prob, vec![Float::of(-weight); count])], parameters, gradient);
+    }
+}
