@@ -58,6 +58,9 @@ impl Evaluator {
             let keep = if stage.reads_trajectories() { Keep::Rows } else { Keep::Nothing };
             rollout.tally = (!stage.options.is_empty()).then(|| Tally::new(stage));
             rollout.run(stage, point, stream, self.choice, keep);
+            if keep == Keep::Rows {
+                rollout.value(stage, point);
+            }
             *shards[at].lock().unwrap_or_else(PoisonError::into_inner) = (rollout.totals, rollout.tally);
         };
         with_crew(threads(stage.plan), shards.len(), (), &work, |crew| crew.run(()));

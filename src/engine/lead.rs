@@ -72,14 +72,15 @@ impl<'a, E: Number> Lead<'a, E> {
         if self.step.is_multiple_of(settings.steps_in_round()) {
             self.begin_round(shared);
         }
-        if shared.stage.ratio.is_some() {
+        // imagined steps are told from real ones before the batch, the policy's actions from recorded ones in it
+        if shared.replay.is_some() && shared.stage.ratio.is_some() {
             self.classify(crew, shared)?;
         }
         match settings.update {
             Update::Gradient if settings.refits > 0 => self.refit(crew, shared)?,
             Update::Gradient if !settings.reuses_batches() && !settings.normalize.advantages => self.one_gradient(crew, shared)?,
             Update::Gradient => {
-                self.assess(crew, shared);
+                self.assess(crew, shared)?;
                 self.passes(crew, shared, Aim::Both)?;
             }
             // the batch tells how it goes; what moves is exact
@@ -92,7 +93,7 @@ impl<'a, E: Number> Lead<'a, E> {
                 parameters.values_mut().iter_mut().zip(improved.values()).for_each(|(mine, &best)| *mine = Float::of(best));
             }
             Update::TrustRegion { kl, damping, iterations } => {
-                self.assess(crew, shared);
+                self.assess(crew, shared)?;
                 crew.run(Job::Differentiate { weighing: shared.whole(Aim::Policy) });
                 shared.sum_gradients(&mut self.gradient);
                 self.norm = self.verified_norm(shared)?;
@@ -185,8 +186,14 @@ impl<'a, E: Number> Lead<'a, E> {
     }
 
     /// Samples a batch and finds the advantage of each row.
-    fn assess(&mut self, crew: Hands, shared: &Shared<E>) {
-        crew.run(Job::Assess { step: self.step });
+    fn assess(&mut self, crew: Hands, shared: &Shared<E>) -> Result<(), EngineError> {
+        if shared.stage.recorded.is_some() {
+            crew.run(Job::RollOut { step: self.step });
+            self.classify(crew, shared)?;
+            crew.run(Job::Value);
+        } else {
+            crew.run(Job::Assess { step: self.step });
+        }
         if self.plan.settings.baseline == Baseline::LeaveOneOut {
             shared.sum_credit();
             crew.run(Job::Compare);
@@ -194,13 +201,14 @@ impl<'a, E: Number> Lead<'a, E> {
         if self.plan.settings.normalize.advantages {
             crew.run(Job::Scale { factor: 1.0 / shared.advantage_size() });
         }
+        Ok(())
     }
 
     /// One gradient step from a new batch.
     fn one_gradient(&mut self, crew: Hands, shared: &Shared<E>) -> Result<(), EngineError> {
         let weighing = shared.whole(Aim::Both);
-        if self.plan.settings.baseline == Baseline::LeaveOneOut {
-            self.assess(crew, shared);
+        if self.plan.settings.baseline == Baseline::LeaveOneOut || shared.stage.recorded.is_some() {
+            self.assess(crew, shared)?;
             crew.run(Job::Differentiate { weighing });
         } else {
             crew.run(Job::All { step: self.step, weighing });

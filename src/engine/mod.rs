@@ -71,6 +71,8 @@ mod watch;
 mod wired;
 
 #[cfg(test)]
+mod dream_tests;
+#[cfg(test)]
 mod evaluate_tests;
 #[cfg(test)]
 mod optimise_tests;

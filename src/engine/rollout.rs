@@ -152,7 +152,8 @@ impl<E: Number> Rollout<E> {
         stage.exponents.move_schedules(batch, stage.plan.settings.steps, &mut self.exponents);
     }
 
-    /// Rolls all trajectories out anew; `stream` names the random numbers.
+    /// Rolls all trajectories out anew; `stream` names the random numbers. What whole trajectories give to the bound is added by
+    /// [`Rollout::value`].
     pub fn run(&mut self, stage: &Stage<E>, point: Point<E>, stream: [u64; 3], choice: Choice, keep: Keep) {
         let mut random = generator(stream);
         self.clear(stage);
@@ -167,7 +168,11 @@ impl<E: Number> Rollout<E> {
             }
             self.step(stage, point, &mut random, t, (choice, keep));
         }
-        if stage.keeps_ledger() && keep == Keep::Rows {
+    }
+
+    /// Adds what whole trajectories give, and credits the draws with it, where rows were kept for that.
+    pub fn value(&mut self, stage: &Stage<E>, point: Point<E>) {
+        if stage.keeps_ledger() {
             self.evaluate_densities(stage, point);
             self.ledger.credit(&stage.terms, stage.draws(), self.rows.len(), &self.totals.lengths, &self.trace);
         }

@@ -73,27 +73,52 @@ pub(super) struct Shard<E> {
 #[derive(Clone, Copy)]
 pub(super) enum Job {
     /// Roll out and find each row's credit.
-    Assess { step: u64 },
+    Assess {
+        step: u64,
+    },
+    /// The first half of that, and the second.
+    RollOut {
+        step: u64,
+    },
+    Value,
     /// Compare the credit with that of the other shards.
     Compare,
     /// Multiply the advantages.
-    Scale { factor: f64 },
+    Scale {
+        factor: f64,
+    },
     /// The gradient from all rows, as the rollout computed them.
-    Differentiate { weighing: Weighing },
+    Differentiate {
+        weighing: Weighing,
+    },
     /// All of these, where no shard needs what the others found.
-    All { step: u64, weighing: Weighing },
+    All {
+        step: u64,
+        weighing: Weighing,
+    },
     /// Put the rows in the order of a pass over the batch.
-    Shuffle { step: u64, epoch: u64 },
+    Shuffle {
+        step: u64,
+        epoch: u64,
+    },
     /// The gradient from a minibatch, at the present parameters.
-    Part { part: usize, parts: usize, weighing: Weighing },
+    Part {
+        part: usize,
+        parts: usize,
+        weighing: Weighing,
+    },
     /// The Fisher matrix of the policy times [`Shared::direction`].
     Curvature,
     /// What the rows say of the present parameters.
     Try,
     /// The gradient of a step of the classifier, counted from the run's first.
-    Classify { step: u64 },
+    Classify {
+        step: u64,
+    },
     /// The gradient of a model from kept transitions, likewise.
-    Refit { step: u64 },
+    Refit {
+        step: u64,
+    },
 }
 
 impl<'a, E: Number> Shared<'a, E> {
@@ -138,6 +163,8 @@ impl<'a, E: Number> Shared<'a, E> {
             Job::Classify { step } => return self.classify(&mut shard, &parameters, (step, at)),
             Job::Refit { step } => return self.refit(&mut shard, &parameters, (step, at)),
             Job::Assess { .. }
+            | Job::RollOut { .. }
+            | Job::Value
             | Job::Compare
             | Job::Scale { .. }
             | Job::Differentiate { .. }
@@ -147,15 +174,24 @@ impl<'a, E: Number> Shared<'a, E> {
         }
         let Shard { rollout, objective, .. } = &mut *shard;
         let seed = stage.plan.settings.seed;
-        if let Job::Assess { step } | Job::All { step, .. } = job {
-            let previous = read(&self.previous);
-            let point = Point { present: parameters.values(), previous: previous.moved.then_some(&previous.values[..]) };
+        let previous = read(&self.previous);
+        let point = Point { present: parameters.values(), previous: previous.moved.then_some(&previous.values[..]) };
+        if let Job::Assess { step } | Job::RollOut { step } | Job::All { step, .. } = job {
             rollout.move_schedules(stage, step);
             rollout.run(stage, point, [seed, TRAINING | stage.plan.number << 8, step << 16 | at as u64], Choice::Sampled, Keep::Rows);
+        }
+        if let Job::Assess { .. } | Job::Value | Job::All { .. } = job {
+            rollout.value(stage, point);
             objective.assess(stage, rollout, point, *read(&self.returns));
         }
         match job {
-            Job::Assess { .. } | Job::Curvature | Job::Try | Job::Classify { .. } | Job::Refit { .. } => {}
+            Job::Assess { .. }
+            | Job::RollOut { .. }
+            | Job::Value
+            | Job::Curvature
+            | Job::Try
+            | Job::Classify { .. }
+            | Job::Refit { .. } => {}
             Job::Compare => objective.compare(stage, rollout, &read(&self.sums)),
             Job::Scale { factor } => objective.scale_advantages(factor),
             Job::Differentiate { weighing } | Job::All { weighing, .. } => objective.differentiate(stage, &parameters, rollout, weighing),

@@ -1,0 +1,250 @@
+//! Learning from a model: several bounds in turns, imagined steps, classifiers of density ratios, recorded episodes.
+
+use super::testing::{After, Log};
+use super::train::{infer, resume};
+use super::{Checkpoint, Parameters, Run, Stopped, evaluate, tabulate};
+use crate::bound::derive;
+use crate::exact;
+use crate::model::{BoundId, KernelId, Model, Overrides, check};
+use crate::plan::{Plan, plan};
+use crate::source::Source;
+use crate::syntax::parse;
+
+fn checked(source: &Source) -> Model {
+    let file = parse(source).unwrap_or_else(|errors| panic!("{errors}"));
+    check(&file, &Overrides::default()).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+fn planned(text: &str) -> Plan {
+    let model = checked(&Source::new("test", text));
+    plan(&model, &derive(&model).unwrap_or_else(|errors| panic!("{errors}"))).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+/// A chain of four cells in which a step goes astray with probability 0.2; `world` are the logits of a model of it.
+fn chain(world: &str, infer: &str) -> String {
+    let bound = |name: &str, prior: &str, posterior: &str| {
+        format!(
+            "bound {name} {{
+               prior      {{ s[1] ~ chain.initial; {prior} }}
+               likelihood {{ R[t] ~ exp(0.3 * r[t]) }}
+               posterior  {{ s[1] ~ chain.initial; a[t] ~ pi(s[t]); s[t+1] ~ {posterior}(s[t], a[t]) }}
+             }}\n"
+        )
+    };
+    format!(
+        "model chain
+         horizon T = 6
+         hidden environment chain {{
+           state  s : 0..3
+           action a : {{ left, right }}
+           reward r in [-1, 0]
+           s[1]   ~ Uniform(over = [0, 1, 2])
+           s[t+1] ~ Mixture(0.8: Delta(clamp(s[t] + (if a[t] == right then 1 else -1), 0, 3)), 0.2: Uniform)
+           r[t]   = if s[t+1] == 3 then 0 else -1
+           end when s[t] == 3
+         }}
+         kernel pi(a | s)        = Categorical(logits = table(s))
+         kernel world(s' | s, a) = Categorical(logits = {world})
+         let meant(s, a)         = clamp(s + (if a == right then 1 else -1), 0, 3)
+         let just(s, a, n)       = if meant(s, a) == n then log(0.85) else log(0.05)
+         let wrong(s, a, n)      = if meant(s, a) == n then log(0.4) else log(0.2)
+         {}{}{}{}
+         infer {{ {infer} }}",
+        bound("fit", "a[t] ~ pi(s[t]); s[t+1] ~ world(s[t], a[t])", "chain.transition"),
+        bound("dream", "a[t] ~ Uniform; s[t+1] ~ chain.transition(s[t], a[t])", "world"),
+        bound("alone", "a[t] ~ Uniform; s[t+1] ~ world(s[t], a[t])", "world"),
+        bound("truth", "a[t] ~ Uniform; s[t+1] ~ chain.transition(s[t], a[t])", "chain.transition"),
+    )
+}
+
+const JUST: &str = "[just(s, a, 0), just(s, a, 1), just(s, a, 2), just(s, a, 3)]";
+const WRONG: &str = "[wrong(s, a, 0), wrong(s, a, 1), wrong(s, a, 2), wrong(s, a, 3)]";
+
+fn bits(run: &Run) -> Vec<u64> {
+    run.parameters.values().iter().map(|v| v.to_bits()).collect()
+}
+
+/// The oracle's bound of a policy in the environment itself.
+fn exact_bound(plan: &Plan, parameters: &Parameters<f64>) -> f64 {
+    let truth = plan.model.bounds.iter().position(|bound| bound.name.as_deref() == Some("truth")).unwrap();
+    let tables = super::kernel_tables(&plan.model, BoundId(truth as u32), parameters, parameters).unwrap();
+    exact::Evaluator::new(&plan.model, BoundId(truth as u32)).evaluate(&tables).unwrap().bound
+}
+
+#[test]
+fn steps_of_a_model_that_is_the_world_are_those_of_the_world() {
+    let plan = planned(&chain(JUST, "maximize alone over pi; steps = 1; trajectories = 8; precision = f64"));
+    let mut parameters = Parameters::<f64>::initial(&plan.model, 0);
+    parameters.values_mut().iter_mut().zip([0.5, -0.5, 0.2, 0.9, -0.3, 0.1]).for_each(|(value, logit)| *value = logit);
+    let imagined = evaluate(&plan, &parameters, 40_000, false, 5).unwrap();
+    let exact = exact_bound(&plan, &parameters);
+    assert!((imagined.bound - exact).abs() < 4.0 * imagined.bound_se, "{} ± {}, {exact}", imagined.bound, imagined.bound_se);
+}
+
+#[test]
+fn a_classifier_finds_nothing_where_the_model_is_the_world() {
+    let plan = planned(&chain(
+        JUST,
+        "maximize dream over pi; ratio = table(s, a, s'); ratio_batch = 1024; steps = 400; optimizer = adam(rate = ramp(from = 0.05, to = 0))",
+    ));
+    let run = infer(&plan, &mut ()).unwrap();
+    let calibration = run.calibration.unwrap();
+    // the exact log-ratio is 0 everywhere
+    assert!(calibration.error < 0.05 && calibration.pairs > 500, "{calibration:?}");
+    let term = plan.terms.iter().position(|term| term.name.starts_with("logit")).unwrap();
+    assert!(run.evaluation.terms[term].abs() < 0.1, "{}", run.evaluation.terms[term]);
+    assert!((run.classified.unwrap().loss - 2f64.ln()).abs() < 0.01);
+}
+
+#[test]
+fn a_classifier_learns_the_log_ratio_of_a_wrong_model() {
+    for ratio in ["table(s, a, s')", "mlp(s, a, s', hidden = [32])"] {
+        let plan = planned(&chain(
+            WRONG,
+            &format!(
+                "maximize dream over pi; ratio = {ratio}; ratio_batch = 1024; steps = 600; optimizer = adam(rate = ramp(from = 0.03, to = 0))"
+            ),
+        ));
+        let run = infer(&plan, &mut ()).unwrap();
+        let error = run.calibration.unwrap().error;
+        assert!(error < 0.05, "{ratio}: {error}");
+        // real steps are collected by the policy itself, and counted
+        assert!(run.env_steps > 10_000 && run.imagined_steps > 10_000, "{} and {}", run.env_steps, run.imagined_steps);
+    }
+}
+
+#[test]
+fn a_model_is_learned_and_a_policy_from_it_in_turns() {
+    let plan = planned(&chain(
+        "table(s, a)",
+        "maximize fit over world
+         maximize dream over pi
+         ratio = table(s, a, s'); trajectories = 128; steps = 500; optimizer = adam(rate = ramp(from = 0.05, to = 0)); seed = 2",
+    ));
+    let uniform = exact_bound(&plan, &Parameters::initial(&plan.model, 0));
+    let run = infer(&plan, &mut ()).unwrap();
+    let (reached, best) = (exact_bound(&plan, &run.parameters), exact::exact(&plan.model, BoundId(3), None).unwrap().best_bound);
+    assert!(reached > uniform + 0.9 * (best - uniform), "{reached}, from {uniform}, best {best}");
+    let truth = run.others.iter().find(|(bound, _)| *bound == BoundId(3)).unwrap();
+    assert!((truth.1.bound - reached).abs() < 5.0 * truth.1.bound_se, "{truth:?} {reached}");
+}
+
+#[test]
+fn turns_give_the_same_bits_on_any_number_of_threads_and_after_a_resumption() {
+    let settings = "ratio = mlp(s, a, s', hidden = [4]); shards = 4; steps = 24; log_every = 1";
+    let turns = [
+        "maximize fit over world (trajectories = 9, refits = 3); maximize dream over pi (steps = 2, trajectories = 16, baseline = table(s))",
+        "maximize dream over pi; maximize fit over world",
+        "maximize dream over pi",
+    ];
+    for turn in turns {
+        let with = |threads: usize| planned(&chain("table(s, a)", &format!("{turn}; {settings}; threads = {threads}")));
+        let plan = with(1);
+        let one = infer(&plan, &mut ()).unwrap();
+        assert_eq!(bits(&infer(&with(2), &mut ()).unwrap()), bits(&one), "two threads, {turn}");
+        let half = infer(&plan, &mut After(11)).unwrap();
+        assert_eq!(half.stopped, Stopped::Interrupted);
+        let written = half.checkpoint.to_safetensors().unwrap();
+        let whole = resume(&plan, &Checkpoint::from_safetensors(&plan.model, &written).unwrap(), &mut ()).unwrap();
+        assert_eq!(bits(&whole), bits(&one), "resumed, {turn}");
+        assert_eq!((whole.env_steps, whole.imagined_steps), (one.env_steps, one.imagined_steps), "{turn}");
+    }
+}
+
+/// The environment can only be sampled: its density cannot even be written down here, and all of learning runs.
+#[test]
+fn nothing_on_the_way_of_learning_reads_the_density_of_the_environment() {
+    let text = "model drift
+         horizon T = 5
+         hidden environment line {
+           state  s : real
+           action a : { left, right }
+           reward r in [-1, 0]
+           s[1]   ~ Normal(mean = 0, sd = 1)
+           s[t+1] ~ Mixture(0.5: Normal(mean = 0.9 * s[t] + (if a[t] == right then 0.5 else -0.5), sd = 0.3), 0.5: Normal(mean = 0, sd = 0.5))
+           r[t]   = -min(1, abs(s[t+1]))
+         }
+         kernel pi(a | s)        = Categorical(logits = mlp(s, hidden = [8]))
+         kernel world(s' | s, a) = Normal(mean = linear(s, a), sd = 0.05 + softplus(linear(s, a)))
+         bound fit {
+           prior      { s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ world(s[t], a[t]) }
+           posterior  { s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ line.transition(s[t], a[t]) }
+         }
+         bound dream {
+           prior      { s[1] ~ line.initial; a[t] ~ Uniform; s[t+1] ~ line.transition(s[t], a[t]) }
+           likelihood { R[t] ~ exp(r[t]) }
+           posterior  { s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ world(s[t], a[t]) }
+         }
+         infer { maximize fit over world (refits = 5); maximize dream over pi; ratio = mlp(s, a, s', hidden = [32]); steps = 300; optimizer = adam(rate = 0.01) }";
+    let plan = planned(text);
+    assert_eq!(plan.log_transition, None);
+    let mut log = Log::default();
+    let run = infer(&plan, &mut log).unwrap();
+    assert_eq!(run.calibration, None, "what is not known is not told");
+    let (first, last) = (&log.0[0].earlier[0], &log.0[log.0.len() - 1].earlier[0]);
+    assert!(last.bound > first.bound + 1.0, "the likelihood of real steps: {} to {}", first.bound, last.bound);
+    let told: Vec<f64> = log.0[200..].iter().filter_map(|batch| batch.classified).map(|told| told.loss).collect();
+    let loss = told.iter().sum::<f64>() / told.len() as f64;
+    // a batch of 256 pairs is within 0.01 or so; a hundred of them within 0.001
+    assert!(loss < 2f64.ln() - 0.003, "one normal is told from two: {loss}");
+}
+
+#[test]
+fn recorded_episodes_are_imitated() {
+    let folder = tempfile::tempdir().unwrap();
+    let header = "model chain
+         horizon T = 8
+         environment chain {
+           state  s : 0..3
+           action a : { left, right }
+           reward r in [-1, 0]
+           s[1]   ~ Uniform(over = [0, 1, 2])
+           s[t+1] ~ Mixture(0.9: Delta(clamp(s[t] + (if a[t] == right then 1 else -1), 0, 3)), 0.1: Uniform)
+           r[t]   = if s[t+1] == 3 then 0 else -1
+           end when s[t] == 3
+         }
+         data expert(a | s) from \"expert.csv\"
+         kernel pi(a | s) = Categorical(logits = table(s))
+         prior      { s[1] ~ chain.initial; a[t] ~ expert(s[t]); s[t+1] ~ chain.transition(s[t], a[t]) }
+         likelihood { R[t] ~ exp(0 * r[t]) }
+         posterior  { s[1] ~ chain.initial; a[t] ~ pi(s[t]); s[t+1] ~ chain.transition(s[t], a[t]) }
+         infer { ratio = table(s, a); trajectories = 64; shards = 4; steps = 300; optimizer = adam(rate = ramp(from = 0.05, to = 0)) }";
+    // one that goes right, but at cell 1 half the time left; two episodes
+    let steps = ["0,0,right", "0,1,right", "0,2,right", "1,1,left", "1,0,right", "1,1,right", "1,2,right"];
+    std::fs::write(folder.path().join("expert.csv"), format!("episode,s,a\n{}\n", steps.join("\n"))).unwrap();
+    let model = checked(&Source::at(&folder.path().join("m.rlmodel"), header));
+    let plan = plan(&model, &derive(&model).unwrap()).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(plan.records.as_ref().unwrap().starts, [0, 3, 7]);
+    let run = infer(&plan, &mut ()).unwrap();
+    let policy = tabulate(&plan.model, &run.parameters, KernelId(0)).unwrap();
+    let right = |state: usize| policy.row(state)[1].exp();
+    assert!(right(0) > 0.9 && right(2) > 0.9, "{} and {}", right(0), right(2));
+    assert!((0.3..0.97).contains(&right(1)), "as the records are of two minds there: {}", right(1));
+    let half = infer(&plan, &mut After(70)).unwrap();
+    let written = half.checkpoint.to_safetensors().unwrap();
+    let whole = resume(&plan, &Checkpoint::from_safetensors(&plan.model, &written).unwrap(), &mut ()).unwrap();
+    assert_eq!(bits(&whole), bits(&run), "resumed");
+}
+
+#[test]
+fn what_is_wrong_with_records_is_told_with_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models/imitation.rlmodel")).unwrap();
+    let source = Source::at(&folder.path().join("m.rlmodel"), text);
+    let model = checked(&source);
+    let derivation = derive(&model).unwrap();
+    let cases = [
+        ("s,a\n0,right\n9,left\n", "line 3: `s` cannot be `9`"),
+        ("s,a\n0,up\n", "line 2: `a` cannot be `up`"),
+        ("s,b\n0,left\n", "has no column `a`"),
+        ("s,a\n", "records nothing"),
+        ("s,a\n0,left,1\n", "line"),
+    ];
+    for (file, wanted) in cases {
+        std::fs::write(folder.path().join("expert.csv"), file).unwrap();
+        let told = plan(&model, &derivation).expect_err("the file is wrong").to_string();
+        assert!(told.contains(wanted), "{file:?} gives {told}");
+    }
+    std::fs::remove_file(folder.path().join("expert.csv")).unwrap();
+    assert!(plan(&model, &derivation).expect_err("there is no file").to_string().contains("cannot be read"));
+}
