@@ -14,16 +14,24 @@ pub struct Told {
     pub visits: OptionVisits,
 }
 
-/// The options of a trained policy by the oracle; nothing where the model is not finite.
+/// The options of a trained policy by the oracle; nothing where it cannot tell.
 pub fn of_policy(model: &Model, bound: BoundId, parameters: &Parameters<f64>) -> Vec<Told> {
-    let Ok(tables) = engine::posterior_tables(model, bound, parameters) else { return vec![] };
-    let told = exact::information(model, bound, &tables).unwrap_or_default().into_iter();
+    exactly(model, bound, parameters).unwrap_or_default()
+}
+
+/// The options of a trained policy by the oracle.
+///
+/// # Errors
+/// One sentence: what is not finite, or too much to sum over.
+pub fn exactly(model: &Model, bound: BoundId, parameters: &Parameters<f64>) -> Result<Vec<Told>, String> {
+    let tables = engine::posterior_tables(model, bound, parameters).map_err(|error| error.to_string())?;
+    let told = exact::information(model, bound, &tables).map_err(|error| error.to_string())?.into_iter();
     let told = told.map(|told| Told {
         option: told.option,
         summary: summary(model, told.option, told.once, &told.visits, Some(Information::of(&told))),
         visits: told.visits,
     });
-    told.collect()
+    Ok(told.collect())
 }
 
 /// An option in sampled trajectories.
