@@ -55,6 +55,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("pulp", &["expr", "exact", "engine"]),
     ("safetensors", &["engine"]),
     ("tempfile", &["report"]),
+    ("maud", &["report"]),
+    ("plotters", &["report"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("indicatif", &["cli"]),

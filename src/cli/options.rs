@@ -4,7 +4,7 @@ use crate::engine::{self, OptionUse, Parameters};
 use crate::exact::{self, OptionVisits};
 use crate::finite::{finite_domain, tabulate};
 use crate::model::{BoundId, EnvironmentId, Model, VariableId};
-use crate::report::{Grid, Information, Map, OptionSummary, beside};
+use crate::report::{Grid, Information, Map, OptionSummary, beside, without_noise};
 use serde::Serialize;
 
 /// An option, by the oracle.
@@ -64,7 +64,9 @@ pub fn print(option: &OptionSummary, from: &str) -> String {
     text += &format!("  {:<15}{:>9}{:>11}\n", "all", "", number(option.duration));
     if let Some(information) = &option.information {
         let name = &option.option;
-        let mut line = |what: String, value: f64, meaning: &str| text += &format!("  {what:<15} {:>20}  {meaning}\n", value.to_string());
+        let mut line = |what: String, value: f64, meaning: &str| {
+            text += &format!("  {what:<15} {:>20}  {meaning}\n", without_noise(value).to_string())
+        };
         line(format!("I({name}; a | s)"), information.action_information, "nats, mean over live steps, exact");
         line(format!("I({name}; s, a)"), information.state_action_information, "nats, mean over live steps, exact");
         if let Some(end) = information.end_information {

@@ -1,6 +1,6 @@
 //! `rlppl report`: one page of several runs.
 
-use super::{Failure, console, eval, input, options};
+use super::{Failure, console, eval, exact as oracle, input, options};
 use crate::bound::{self, render};
 use crate::model::Model;
 use crate::plan::{self, Plan};
@@ -109,7 +109,10 @@ fn shown(path: &Path) -> Result<ShownRun, Failure> {
     tell_what_is_missing(&mut run, &folder);
     if folder.file(PARAMETERS).exists() {
         match eval::parameters(&folder, &model) {
-            Ok(parameters) => of_policy(&mut run, &plan, &parameters)?,
+            Ok(parameters) => {
+                exact_numbers(&mut run, &model, &parameters);
+                of_policy(&mut run, &plan, &parameters)?;
+            }
             Err(Failure::Wrong(error)) => {
                 run.notes.push(format!("what its policy does is not shown, since its parameters cannot be read: {error}."))
             }
@@ -175,6 +178,14 @@ fn tell_what_is_missing(run: &mut ShownRun, folder: &Folder) {
     if !folder.file(PARAMETERS).exists() {
         run.notes.push("it has left no parameters, so that what its policy does is not shown.".to_owned());
     }
+}
+
+/// Those of the summary; where it has none, the oracle is asked again, and says why.
+fn exact_numbers(run: &mut ShownRun, model: &Model, parameters: &engine::Parameters<f64>) {
+    let Some(summary) = run.summary.as_mut().filter(|summary| summary.exact.is_none()) else { return };
+    let told = oracle::of_policy(model, parameters);
+    summary.exact = told.summary;
+    run.notes.extend(told.why_none.map(|why| format!("there are no exact numbers: {why}.")));
 }
 
 /// Options by the oracle and from sampled trajectories; without options, where a policy goes in a grid.

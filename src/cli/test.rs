@@ -238,7 +238,7 @@ fn train(model: &Model) -> Result<Result<Numbers, String>, Failure> {
         Ok(run) => run,
         Err(error) => return Ok(Err(error.to_string())),
     };
-    let exact = exact::of_policy(model, &run.parameters);
+    let exact = exact::of_policy(model, &run.parameters).summary;
     Ok(Ok(Numbers { bound: Some(run.evaluation.bound), expected_return: Some(run.evaluation.expected_return), exact }))
 }
 

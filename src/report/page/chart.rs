@@ -22,6 +22,8 @@ pub struct Chart {
     pub id: String,
     /// What a reader who does not see it is told.
     pub title: String,
+    /// Where the axis of environment steps begins.
+    pub from: f64,
     /// By number of the series.
     pub curves: Vec<(usize, Vec<(f64, f64)>)>,
     /// Where the curves stand behind it.
@@ -47,7 +49,7 @@ impl Chart {
         let least = drawn.iter().map(|point| point.1).filter(|&y| y > 0.0).reduce(f64::min);
         let heights = drawn.iter().map(|point| point.1).chain(self.levels.iter().map(|level| level.1).filter(|&y| is_drawn(y)));
         let (lowest, highest) = heights.fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), y| (lo.min(y), hi.max(y)));
-        let x = 0.0..if furthest > 0.0 { furthest } else { 1.0 };
+        let x = self.from..if furthest > self.from { furthest } else { self.from + 1.0 };
         let drawing = match (self.scale, least) {
             (Scale::Logarithmic, Some(least)) if highest > DECADES * least && lowest >= 0.0 => {
                 self.paint(x, (least / 1.2..highest * 1.2).log_scale(), &|y| power(*y))
@@ -84,12 +86,12 @@ impl Chart {
                 .y_label_area_size(130)
                 .build_cartesian_2d(x.clone(), y)?;
             let font = ("sans-serif", 30).into_font();
-            let x_step = x.end / 5.0;
+            let x_step = (x.end - x.start) / 5.0;
             let mut mesh = chart.configure_mesh();
             mesh.max_light_lines(0).bold_line_style(ink::GRID).axis_style(ink::AXIS).label_style(font).x_labels(6).y_labels(6);
             mesh.x_label_formatter(&|x| tick(*x, x_step)).y_label_formatter(&label).draw()?;
             for &(ink, y) in self.levels.iter().filter(|level| is_drawn(level.1)) {
-                chart.draw_series(LineSeries::new([(0.0, y), (x.end, y)], ink.stroke_width(3)))?;
+                chart.draw_series(LineSeries::new([(x.start, y), (x.end, y)], ink.stroke_width(3)))?;
             }
             let behind = if self.spread.is_some() { 0.35 } else { 1.0 };
             for (number, points) in &self.curves {

@@ -25,7 +25,12 @@ pub fn curves(section: &Section) -> Markup {
     html! {
         h3 { "Curves" }
         (legend(section, &levels))
-        div.figures { @for name in others { (quantity(section, name, &levels)) } }
+        div.figures {
+            @for name in others {
+                (quantity(section, name, &levels))
+                @if name == "bound" { (last_half(section, &levels)) }
+            }
+        }
         @if !terms.is_empty() {
             h4 { "Terms of the bound" }
             div.figures { @for name in terms { (quantity(section, name, &[])) } }
@@ -123,21 +128,21 @@ fn levels(runs: &[&ShownRun]) -> Vec<(&'static str, RGBColor, f64)> {
     best.into_iter().chain(evidence).collect()
 }
 
-fn quantity(section: &Section, name: &str, levels: &[(&'static str, RGBColor, f64)]) -> Markup {
+/// A number of the log as the runs of a section have it.
+fn of_runs(section: &Section, name: &str) -> Vec<(usize, Vec<(f64, f64)>)> {
     let of_run = |(at, run): (usize, &&ShownRun)| Some((at, thin(run.curves.of.get(name)?, POINTS)));
-    let curves: Vec<(usize, Vec<(f64, f64)>)> = section.runs.iter().enumerate().filter_map(of_run).collect();
-    let many = curves.len() >= MANY;
-    let spread = many.then(|| curves::spread(&curves.iter().map(|(_, curve)| curve.clone()).collect::<Vec<_>>(), POINTS)).flatten();
+    section.runs.iter().enumerate().filter_map(of_run).collect()
+}
+
+fn quantity(section: &Section, name: &str, levels: &[(&'static str, RGBColor, f64)]) -> Markup {
     let (title, unit) = meaning(name);
     let scale = if ["gradient_norm", "baseline_error"].contains(&name) { Scale::Logarithmic } else { Scale::Linear };
-    let levels = if name == "bound" { levels.iter().map(|(_, ink, value)| (*ink, *value)).collect() } else { vec![] };
     let chart = Chart {
         id: format!("{}-{}", section.id, word(name)),
         title: format!("{title} over environment steps of the runs of {}", section.title),
-        curves,
-        spread,
-        levels,
+        levels: if name == "bound" { levels.iter().map(|(_, ink, value)| (*ink, *value)).collect() } else { vec![] },
         scale,
+        ..together(of_runs(section, name))
     };
     let unit = if unit.is_empty() { String::new() } else { format!(", {unit}") };
     html! {
@@ -149,6 +154,34 @@ fn quantity(section: &Section, name: &str, levels: &[(&'static str, RGBColor, f6
             }
         }
     }
+}
+
+/// The bound where it has left its beginning behind, which may be so low that nothing of what follows is seen beside it.
+fn last_half(section: &Section, levels: &[(&'static str, RGBColor, f64)]) -> Markup {
+    let mut curves = of_runs(section, "bound");
+    let furthest = curves.iter().flat_map(|(_, curve)| curve).map(|point| point.0).fold(0.0, f64::max);
+    curves.iter_mut().for_each(|(_, curve)| curve.retain(|point| point.0 >= furthest / 2.0));
+    let chart = Chart {
+        id: format!("{}-last-half", section.id),
+        title: format!("Bound in the last half of the environment steps of the runs of {}", section.title),
+        levels: levels.iter().filter(|level| level.1 == ink::BEST).map(|(_, ink, value)| (*ink, *value)).collect(),
+        from: furthest / 2.0,
+        ..together(curves)
+    };
+    // of fewer points there is nothing more to see
+    let enough = chart.curves.iter().any(|(_, curve)| curve.len() > 5);
+    html! {
+        @if let Some(drawing) = chart.draw().filter(|_| enough) {
+            figure { figcaption { "Bound, nats: the last half" } (drawing) }
+        }
+    }
+}
+
+/// Curves in common axes, with their spread where they are many.
+fn together(curves: Vec<(usize, Vec<(f64, f64)>)>) -> Chart {
+    let all = || curves.iter().map(|(_, curve)| curve.clone()).collect::<Vec<_>>();
+    let spread = if curves.len() >= MANY { curves::spread(&all(), POINTS) } else { None };
+    Chart { curves, spread, ..Chart::default() }
 }
 
 /// What a number of the log is, and its unit.

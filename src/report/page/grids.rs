@@ -49,18 +49,18 @@ pub fn option(run: &ShownRun, option: &ShownOption) -> Markup {
                 (most(&cells, &id("most"), &format!("Which {name} is held most, of {}", run.name)))
             }
             @for (o, value) in option.sampled.values.iter().enumerate() {
-                @if let Some(cells) = cells.get(o) {
+                @if let Some(cells) = cells.get(o) { div.pair {
                     figure {
                         figcaption { (name) " = " (value.value) }
                         (actions(grid, cells, o, &id(&format!("actions-{o}")), &format!("Policy of {name} = {}, of {}", value.value, run.name)))
                     }
                     @if !option.sampled.once {
                         figure {
-                            figcaption { "ends of " (name) " = " (value.value) }
+                            figcaption { "ends" }
                             (ends(cells, &id(&format!("ends-{o}")), &format!("Where {name} = {} ends, of {}", value.value, run.name)))
                         }
                     }
-                }
+                } }
             }
         }
     }
@@ -97,7 +97,12 @@ fn actions(grid: &Grid, cells: &Cells, ink: usize, id: &str, title: &str) -> Mar
 fn ends(cells: &Cells, id: &str, title: &str) -> Markup {
     let mark = |cell: &Cell| {
         let ending = cell.ending()?;
-        Some(Mark { sign: format!("{:.0}", 100.0 * ending), shade: ending, ink: 1, told: format!("it ends with probability {ending:.4}") })
+        Some(Mark {
+            sign: format!("{:.0}", 100.0 * ending),
+            shade: ending.sqrt(),
+            ink: 1,
+            told: format!("it ends with probability {ending:.4}"),
+        })
     };
     draw(cells, |row, column| cells[row][column].as_ref().and_then(mark), id, title)
 }

@@ -133,19 +133,22 @@ fn bounds(section: &Section) -> Markup {
     }
 }
 
-/// Each text once, with the runs it is of.
+/// The text of the first of all runs that have the same settings, and which these are: they differ in their seeds alone.
 fn texts(section: &Section) -> Markup {
-    let mut texts: IndexMap<&[(String, String)], Vec<&str>> = IndexMap::new();
+    let mut alike: Vec<(&ShownRun, Vec<&str>)> = vec![];
     for run in &section.runs {
-        texts.entry(&run.files).or_default().push(&run.name);
+        match alike.iter_mut().find(|(first, _)| first.settings == run.settings) {
+            Some((_, names)) => names.push(&run.name),
+            None => alike.push((run, vec![&run.name])),
+        }
     }
-    let alone = texts.len() == 1;
     html! {
-        h3 { "Model" }
-        @for (files, runs) in &texts {
-            @for (name, text) in *files {
-                details open[alone && files.len() == 1] {
-                    summary { code { (name) } @if !alone { " of " (runs.join(", ")) } }
+        h3 { "Model as run" }
+        @for (first, names) in &alike {
+            @for (name, text) in &first.files {
+                details {
+                    summary { code { (name) } " of " (names.join(", ")) }
+                    @if names.len() > 1 { p.caption { "That of " (first.name) "; the others’ has their own seed." } }
                     pre tabindex="0" { code { (text) } }
                 }
             }

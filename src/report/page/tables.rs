@@ -18,9 +18,9 @@ pub fn runs(sections: &[Section]) -> Markup {
                 thead {
                     tr {
                         th scope="col" { "run" }
-                        @if named { th scope="col" { "model" } }
+                        @if named { th.text scope="col" { "model" } }
                         th scope="col" { "seed" }
-                        @if settings { th scope="col" { "settings that differ" } }
+                        @if settings { th.text scope="col" { "settings that differ" } }
                         th scope="col" { "batches" }
                         th scope="col" { "environment steps" }
                         th scope="col" { "seconds" }
