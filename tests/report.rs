@@ -199,8 +199,13 @@ fn the_page_needs_nothing_else_and_says_what_its_figures_show() {
 fn policies_and_options_are_drawn_as_maps() {
     let folder = folder();
     infer(folder.path(), "grid.rlmodel", "plain", &[]);
-    infer(folder.path(), "rooms.rlmodel", "held", &[]);
-    let (_, html) = page(folder.path(), &["plain", "held"]);
+    infer(folder.path(), "rooms.rlmodel", "held & <b>", &[]);
+    let (_, html) = page(folder.path(), &["plain", "held & <b>"]);
+    for map in all(&html, "svg.map") {
+        let id = map.value().attr("aria-labelledby").expect("a name");
+        assert!(!id.contains(' ') && all(&html, &format!("[id='{id}']")).len() == 1, "{id}");
+    }
+    assert!(all(&html, "b").is_empty());
     let maps = all(&html, "svg.map");
     // one of the policy; held most, and for each of two values actions and ends
     assert_eq!(maps.len(), 1 + 1 + 2 * 2);
@@ -211,14 +216,14 @@ fn policies_and_options_are_drawn_as_maps() {
     let titles = |map: &ElementRef| -> Vec<String> { map.select(&Selector::parse("g > title").expect("a selector")).map(words).collect() };
     let told = titles(&maps[0]);
     assert!(
-        told[0].starts_with("y 0 , x 0 : right with probability 0.9") && told.last().expect("a cell").ends_with("the episode ends"),
+        told[0].starts_with("y 0, x 0: right with probability 0.9") && told.last().expect("a cell").ends_with("the episode ends"),
         "{told:?}"
     );
     assert_eq!(maps[0].select(&Selector::parse(".wall").expect("a selector")).count(), 1);
     assert!(signs(&maps[2]).contains('→') && signs(&maps[1]).chars().all(|sign| "01".contains(sign)), "{}", signs(&maps[1]));
 
     // the numbers are those of `eval`
-    let eval = run(folder.path(), &["eval", "held", "--format", "json"]);
+    let eval = run(folder.path(), &["eval", "held & <b>", "--format", "json"]);
     let eval: serde_json::Value = serde_json::from_str(&eval.out).expect("JSON");
     let (sampled, told) = (&eval["options"][0], numbers(&html));
     for option in [sampled, &sampled["exact"]] {
@@ -233,7 +238,7 @@ fn policies_and_options_are_drawn_as_maps() {
     let together = all(&html, "[aria-labelledby=together] svg.chart");
     assert_eq!(together.len(), 1);
     infer(folder.path(), "grid.rlmodel", "longer", &["--set", "T=7"]);
-    let (_, html) = page(folder.path(), &["longer", "held"]);
+    let (_, html) = page(folder.path(), &["longer", "held & <b>"]);
     assert!(all(&html, "[aria-labelledby=together]").is_empty());
 }
 

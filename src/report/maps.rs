@@ -102,14 +102,18 @@ impl Grid {
         Some(Grid { cell, ended: table.ended.clone(), rows, columns, y, x: leftmost, actions: names, signs })
     }
 
-    /// Option `o` in each cell.
+    /// Option `o` in each cell; no live step anywhere where `visits` are of all states together.
     pub fn cells(&self, visits: &OptionVisits, o: usize) -> Cells {
         let mut cells: Cells = vec![vec![None; self.columns]; self.rows];
+        let apart = visits.states() == self.cell.len();
         for (state, &(row, column)) in self.cell.iter().enumerate() {
             let (y, x) = (self.y.0 + self.y.1 * row as i64, self.x + column as i64);
             let none = || Cell { y, x, ended: true, steps: vec![0.0; visits.actions], held: 0.0, ends: 0.0 };
             let cell = cells[row][column].get_or_insert_with(none);
             cell.ended &= self.ended[state];
+            if !apart {
+                continue;
+            }
             cell.steps.iter_mut().zip(visits.at(state, o)).for_each(|(sum, steps)| *sum += steps);
             cell.held += visits.held[state * visits.values + o];
             cell.ends += visits.ends[state * visits.values + o];
@@ -125,10 +129,10 @@ impl Grid {
     /// The option held most in each cell, a digit (and then letters); a space where there is no live step.
     pub fn held_most(&self, visits: &OptionVisits) -> Map {
         let most = held_most(&(0..visits.values).map(|o| self.cells(visits, o)).collect::<Vec<_>>());
-        let sign = |most: &Option<Option<(usize, f64)>>| match most {
-            None => '#',
-            Some(None) => ' ',
-            Some(Some((o, _))) => digit(*o),
+        let sign = |most: &Most| match most {
+            Most::Wall => '#',
+            Most::Nothing => ' ',
+            Most::Option { o, .. } => digit(*o),
         };
         most.iter().map(|row| row.iter().map(sign).collect()).collect()
     }
@@ -140,13 +144,24 @@ impl Grid {
     }
 }
 
-/// The option held most in each cell and its share of the live steps there, of the cells of each; the outer none where there is no state, the inner one
-/// where there is no live step.
-pub fn held_most(options: &[Cells]) -> Vec<Vec<Option<Option<(usize, f64)>>>> {
+/// What a cell is held by.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Most {
+    /// There is no state.
+    Wall,
+    /// There is no live step.
+    Nothing,
+    /// An option, and its share of the live steps there.
+    Option { o: usize, share: f64 },
+}
+
+/// The option held most in each cell, of the cells of each option.
+pub fn held_most(options: &[Cells]) -> Vec<Vec<Most>> {
     let Some(first) = options.first() else { return vec![] };
     let most = |row: usize, column: usize| {
         let visits: Option<Vec<f64>> = options.iter().map(|cells| cells[row][column].as_ref().map(Cell::visits)).collect();
-        visits.map(|visits| largest(&visits).map(|o| (o, visits[o] / visits.iter().sum::<f64>())))
+        let Some(visits) = visits else { return Most::Wall };
+        largest(&visits).map_or(Most::Nothing, |o| Most::Option { o, share: visits[o] / visits.iter().sum::<f64>() })
     };
     first.iter().enumerate().map(|(row, cells)| (0..cells.len()).map(|column| most(row, column)).collect()).collect()
 }
@@ -248,6 +263,8 @@ mod tests {
         assert_eq!((corner.y, corner.x, corner.ended, corner.action(), corner.ending()), (3, 0, false, Some(2), Some(0.3)));
         assert!((corner.visits() - 0.7).abs() < 1e-12 && cells[1][1].is_none());
         assert_eq!(grid(1).cells(&visits(), 0)[0][0].as_ref().unwrap().y, 4);
+        let together = OptionVisits { steps: vec![1.0; 6], held: vec![1.0; 2], ends: vec![0.0; 2], ..visits() };
+        assert_eq!(down.held_most(&together), ["   ", " # "], "counts of all states together tell of none");
         let side = beside(&[("one".to_owned(), down.actions(&visits(), 0)), ("two".to_owned(), down.ends(&visits(), 0))]);
         assert_eq!(side, "  one   two\n  → ↑   309\n   #→    #\n");
     }

@@ -1,42 +1,43 @@
 //! Maps of grid worlds, as drawings in SVG.
 
-use super::super::maps::{Cell, Cells, Grid, digit, held_most};
+use super::super::maps::{Cell, Cells, Grid, Most, digit, held_most};
 use super::{Section, ShownOption, ShownRun, figures, ink};
 use maud::{Markup, html};
 
 /// Side of a cell.
 const SIDE: usize = 40;
+/// Cells of a map that is drawn.
+const LARGEST: usize = 10_000;
 
 /// Policies without options: the most probable action of each cell.
 pub fn policies(section: &Section) -> Markup {
-    let shown = |run: &ShownRun| Some((run.grid.as_ref()?.cells(run.visits.as_ref()?, 0), run.grid.as_ref()?.signs.clone()));
-    let maps: Vec<(usize, &ShownRun, Cells, Vec<char>)> =
-        section.runs.iter().enumerate().filter_map(|(at, run)| shown(run).map(|(cells, signs)| (at, *run, cells, signs))).collect();
+    let map = |(at, run): (usize, &&ShownRun)| {
+        let (grid, visits) = (run.grid.as_ref()?, run.visits.as_ref()?);
+        let (id, title) = (format!("{}-policy-{at}", section.id), format!("Policy of {}", run.name));
+        Some(html! {
+            figure {
+                figcaption { (figures::swatch(at)) (run.name) }
+                (actions(grid, &grid.cells(visits, 0), at, &id, &title))
+            }
+        })
+    };
+    let maps: Vec<Markup> = section.runs.iter().enumerate().filter_map(map).collect();
     html! {
         @if !maps.is_empty() {
             h3 { "Policy" }
             p.caption { "The most probable action of each cell, exact; the darker, the more live steps of an episode are spent there. " (marks()) }
-            div.maps {
-                @for (at, run, cells, _) in &maps {
-                    @if let Some(grid) = &run.grid {
-                        figure {
-                            figcaption { (figures::swatch(*at)) (run.name) }
-                            (actions(grid, cells, *at, &format!("{}-policy-{at}", section.id), &format!("Policy of {}", run.name)))
-                        }
-                    }
-                }
-            }
+            div.maps { @for map in &maps { (map) } }
         }
     }
 }
 
-/// Which value is held most where; of each value its most probable action, and where it ends.
-pub fn option(run: &ShownRun, option: &ShownOption) -> Markup {
+/// Which value is held most where; of each value its most probable action, and where it ends. `id` stands for the run, unique on the page.
+pub fn option(id: &str, run: &ShownRun, option: &ShownOption) -> Markup {
     let Some(grid) = &run.grid else { return html! {} };
     let name = &option.sampled.option;
     let cells: Vec<Cells> = (0..option.visits.values).map(|o| grid.cells(&option.visits, o)).collect();
     let from = if option.exact.is_some() { "exact" } else { "from sampled trajectories" };
-    let id = |what: &str| format!("{}-{name}-{what}", run.name);
+    let id = |what: &str| format!("{id}-{name}-{what}");
     html! {
         p.caption {
             "Maps, " (from) ": held most at each cell, the darker the greater its share; then of each value the most probable action, the darker the more live steps are spent there with it"
@@ -111,7 +112,7 @@ fn most(options: &[Cells], id: &str, title: &str) -> Markup {
     let Some(cells) = options.first() else { return html! {} };
     let found = held_most(options);
     let mark = |row: usize, column: usize| {
-        let (o, share) = found[row][column].flatten()?;
+        let Most::Option { o, share } = found[row][column] else { return None };
         Some(Mark {
             sign: digit(o).to_string(),
             shade: share,
@@ -124,6 +125,9 @@ fn most(options: &[Cells], id: &str, title: &str) -> Markup {
 
 fn draw(cells: &Cells, mark: impl Fn(usize, usize) -> Option<Mark>, id: &str, title: &str) -> Markup {
     let (rows, columns) = (cells.len(), cells.first().map_or(0, Vec::len));
+    if rows * columns > LARGEST {
+        return html! { p { "A grid of " (rows) " × " (columns) " cells is too large to be drawn." } };
+    }
     let (height, width) = (rows * SIDE, columns * SIDE);
     let of = |row: usize, column: usize| {
         let (x, y) = (column * SIDE, row * SIDE);

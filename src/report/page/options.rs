@@ -23,7 +23,7 @@ pub fn options(section: &Section) -> Markup {
                     details open[at == 0] {
                         summary { (figures::swatch(at)) (run.name) }
                         (usage(option))
-                        (grids::option(run, option))
+                        (grids::option(&format!("{}-run-{at}", section.id), run, option))
                     }
                 }
             }
