@@ -14,6 +14,9 @@ use std::path::{Path, PathBuf};
 /// Writes one HTML file that needs no other and no network: a table of the runs; bound, return and all else that was logged, over environment steps, the
 /// runs of one model in the same axes; the exact numbers of finite models; what options are used for; maps of policies and options in grid worlds; and
 /// each model's text with its bound and its gradient. A run that was interrupted is shown as far as it came. The same runs give the same bytes.
+///
+/// Runs of one model are those with the same declarations and factors, whatever its params, horizon and `infer` block say; what differs there is told in the
+/// table. Different models have a section each, and their returns stand in one figure where environment and horizon are the same.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:

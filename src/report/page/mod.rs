@@ -28,11 +28,11 @@ pub struct ShownRun {
     pub seed: u64,
     /// Batches that were asked for.
     pub planned: u64,
-    /// As [`super::settings`].
+    /// As [`settings`](fn@super::settings).
     pub settings: IndexMap<String, String>,
-    /// As [`super::form`].
+    /// As [`form`](super::form).
     pub form: String,
-    /// As [`super::surroundings`].
+    /// As [`surroundings`](super::surroundings).
     pub surroundings: String,
     /// Name and text of the model file as run, and of the environments beside it.
     pub files: Vec<(String, String)>,
