@@ -9,8 +9,8 @@ use plotters::style::RGBColor;
 
 /// Points of a curve.
 const POINTS: usize = 250;
-/// From this many runs on, their median and quartiles are drawn as well.
-pub const MANY: usize = 7;
+/// From this many runs on that differ in their seeds alone, their median and quartiles are drawn as well.
+const MANY: usize = 7;
 
 /// The curves of one model's runs: bound and return first, then what else was logged, then the terms of the bound.
 pub fn curves(section: &Section) -> Markup {
@@ -99,7 +99,7 @@ fn legend(section: &Section, levels: &[(&'static str, RGBColor, f64)]) -> Markup
     html! {
         ul.legend {
             @for (at, run) in section.runs.iter().enumerate() { li { (swatch(at)) (run.name) } }
-            @if section.runs.len() >= MANY { li { (line(ink::MEDIAN, "swatch")) "median, between the quartiles" } }
+            @if has_spread(section) { li { (line(ink::MEDIAN, "swatch")) "median, between the quartiles" } }
             @for (name, ink, value) in levels { li { (line(*ink, "swatch")) (name) " " (super::number::number(*value)) } }
         }
     }
@@ -142,7 +142,7 @@ fn quantity(section: &Section, name: &str, levels: &[(&'static str, RGBColor, f6
         title: format!("{title} over environment steps of the runs of {}", section.title),
         levels: if name == "bound" { levels.iter().map(|(_, ink, value)| (*ink, *value)).collect() } else { vec![] },
         scale,
-        ..together(of_runs(section, name))
+        ..together(section, of_runs(section, name))
     };
     let unit = if unit.is_empty() { String::new() } else { format!(", {unit}") };
     html! {
@@ -166,7 +166,7 @@ fn last_half(section: &Section, levels: &[(&'static str, RGBColor, f64)]) -> Mar
         title: format!("Bound in the last half of the environment steps of the runs of {}", section.title),
         levels: levels.iter().filter(|level| level.1 == ink::BEST).map(|(_, ink, value)| (*ink, *value)).collect(),
         from: furthest / 2.0,
-        ..together(curves)
+        ..together(section, curves)
     };
     // of fewer points there is nothing more to see
     let enough = chart.curves.iter().any(|(_, curve)| curve.len() > 5);
@@ -178,10 +178,14 @@ fn last_half(section: &Section, levels: &[(&'static str, RGBColor, f64)]) -> Mar
 }
 
 /// Curves in common axes, with their spread where they are many.
-fn together(curves: Vec<(usize, Vec<(f64, f64)>)>) -> Chart {
+fn together(section: &Section, curves: Vec<(usize, Vec<(f64, f64)>)>) -> Chart {
     let all = || curves.iter().map(|(_, curve)| curve.clone()).collect::<Vec<_>>();
-    let spread = if curves.len() >= MANY { curves::spread(&all(), POINTS) } else { None };
+    let spread = if has_spread(section) { curves::spread(&all(), POINTS) } else { None };
     Chart { curves, spread, ..Chart::default() }
+}
+
+fn has_spread(section: &Section) -> bool {
+    section.runs.len() >= MANY && section.is_repeated()
 }
 
 /// What a number of the log is, and its unit.

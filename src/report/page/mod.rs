@@ -15,6 +15,7 @@ mod tables;
 use super::curves::Curves;
 use super::maps::Grid;
 use super::options::OptionSummary;
+use super::settings::differing;
 use super::summary::Summary;
 use crate::exact::OptionVisits;
 use indexmap::IndexMap;
@@ -64,6 +65,18 @@ struct Section<'a> {
     /// The model's, with a number where another model has the same.
     title: String,
     runs: Vec<&'a ShownRun>,
+}
+
+impl Section<'_> {
+    /// The settings in which its runs differ.
+    fn differing(&self) -> Vec<String> {
+        differing(self.runs.iter().map(|run| &run.settings))
+    }
+
+    /// Its runs differ in nothing but their seeds, so that their medians mean something.
+    fn is_repeated(&self) -> bool {
+        self.runs.len() > 1 && self.differing().is_empty()
+    }
 }
 
 /// The page of `runs`, in their order. The same runs give the same bytes.

@@ -1,16 +1,15 @@
 //! The numbers of the runs.
 
 use super::super::curves::quantile;
-use super::super::settings::differing;
 use super::super::summary::{Gap, PolicySummary, Summary};
 use super::number::{count, difference, number, seconds, uncertain};
 use super::{Section, ShownRun, figures};
 use maud::{Markup, html};
 
-/// A row for each run; of several runs of one model also the median.
+/// A row for each run; of runs that differ in their seeds alone also the median.
 pub fn runs(sections: &[Section]) -> Markup {
     let named = sections.len() > 1;
-    let differs: Vec<Vec<String>> = sections.iter().map(|section| differing(section.runs.iter().map(|run| &run.settings))).collect();
+    let differs: Vec<Vec<String>> = sections.iter().map(Section::differing).collect();
     let settings = differs.iter().any(|names| !names.is_empty());
     html! {
         div.wide tabindex="0" role="group" aria-label="Runs" {
@@ -40,7 +39,7 @@ pub fn runs(sections: &[Section]) -> Markup {
                                 (done(run))
                             }
                         }
-                        @if section.runs.len() > 1 { (medians(section, usize::from(named) + usize::from(settings))) }
+                        @if section.is_repeated() { (medians(section, usize::from(named) + usize::from(settings))) }
                     }
                 }
             }
@@ -160,7 +159,7 @@ pub fn exact(section: &Section) -> Markup {
                             }
                         }
                     }
-                    @if runs.len() > 1 {
+                    @if section.is_repeated() {
                         tr.median {
                             th scope="row" { "median" }
                             td {} td {}
