@@ -79,7 +79,7 @@ fn help_names_every_command_and_each_has_examples() {
     let folder = folder();
     let help = run(folder.path(), &["--help"]);
     assert_eq!(help.code, 0);
-    for command in ["check", "bound", "graph", "plan", "exact", "infer", "eval", "test", "fmt", "completions"] {
+    for command in ["check", "bound", "graph", "plan", "exact", "infer", "eval", "report", "test", "fmt", "completions"] {
         assert!(help.out.contains(&format!("\n  {command} ")), "{}", help.out);
         let help = run(folder.path(), &[command, "--help"]);
         assert!(help.code == 0 && help.out.contains("Examples:"), "{}", help.out);
@@ -748,7 +748,89 @@ fn options_are_told_by_tables_and_maps() {
 
     infer(folder.path(), &["walk.rlmodel", "--out", "none", "--quiet"]);
     let refused = run(folder.path(), &["eval", "none", "--maps"]);
-    assert!(refused.code == 1 && refused.err.contains("this model has none"), "{}", refused.err);
+    assert!(refused.code == 1 && refused.err.contains("this model has none: leave it out"), "{}", refused.err);
+}
+
+/// Two options along the walk, with `back` for a reverse model.
+fn walk_with_options(back: &str, reads: &str) -> String {
+    WALK.replace(
+        "kernel pi(a | s) = Categorical(logits = table(s))",
+        &format!(
+            "option o : 2
+kernel pick(o | s, last: o?) = Sticky(last, keep = 0.6, fresh = Categorical(logits = table(s)))
+kernel pi(a | s, o) = Categorical(logits = table(s, o))
+kernel {back}"
+        ),
+    )
+    .replace("a[t] ~ pi(s[t]);", "o[t] ~ pick(s[t], o[t-1]); a[t] ~ pi(s[t], o[t]);")
+    .replace("\ninfer", &format!("\nauxiliary {{ o[t] ~ back({reads}) }}\n\ninfer"))
+    .replace("steps = 20", "steps = 2")
+}
+
+#[test]
+fn a_reverse_model_without_a_table_is_named_where_exact_numbers_would_be() {
+    let folder = folder();
+    let back = "back(o | last: o?, ahead: a[..]) = Categorical(logits = mlp(last, gru(ahead, hidden = 4), hidden = [4]))";
+    fs::write(folder.path().join("ahead.rlmodel"), walk_with_options(back, "o[t-1], a[t..]")).expect("written");
+    let why = "`back` conditions on the sequence `ahead`: it has no table";
+    let trained = run(folder.path(), &["infer", "ahead.rlmodel", "--out", "mine", "--quiet"]);
+    assert!(trained.out.contains(&format!("exact numbers                     –  {why}\n")), "{}", trained.out);
+    let seeds = run(folder.path(), &["infer", "ahead.rlmodel", "--out", "seeds", "--seeds", "1..2", "--quiet"]);
+    assert!(seeds.out.ends_with(&format!("\nno exact bounds: {why}\n")), "{}", seeds.out);
+    let eval = run(folder.path(), &["eval", "mine"]);
+    assert!(eval.out.contains(&format!("exact numbers                     –  {why}\n")), "{}", eval.out);
+    let refused = run(folder.path(), &["exact", "ahead.rlmodel", "--policy", "mine"]);
+    let hint = format!("{why}\nhint: `rlppl eval mine` tells how the options are used");
+    assert!(refused.code == 1 && refused.err.contains(&hint), "{}", refused.err);
+    // of a real state nothing is missing
+    let real = WALK.replace("state s : 0..4", "state s : real").replace("table(s)", "mlp(s, hidden = [4])");
+    fs::write(folder.path().join("real.rlmodel"), real).expect("written");
+    let real = run(folder.path(), &["infer", "real.rlmodel", "--out", "real", "--quiet"]);
+    assert!(real.code == 0 && !real.out.contains("exact"), "{}{}", real.out, real.err);
+}
+
+#[test]
+fn maps_of_what_is_no_grid_say_what_to_do() {
+    let folder = folder();
+    let model = walk_with_options("back(o | s, a) = Categorical(logits = table(s, a))", "s[t], a[t]");
+    fs::write(folder.path().join("held.rlmodel"), model).expect("written");
+    success(&run(folder.path(), &["infer", "held.rlmodel", "--out", "mine", "--quiet"]));
+    let refused = run(folder.path(), &["eval", "mine", "--maps"]);
+    assert!(
+        refused.code == 1 && refused.err.contains("to draw maps of: leave `--maps` out, or give the state such components"),
+        "{}",
+        refused.err
+    );
+}
+
+#[test]
+fn rounding_noise_is_0_in_text_and_kept_in_json() {
+    let folder = folder();
+    // options that act alike: nothing but noise is told of the action
+    let steps =
+        OPTIONS.replace("infer { trajectories = 32; steps = 1", "infer { trajectories = 32; steps = 3").replace("rate = 0", "rate = 0.1");
+    let alike = steps.replace("pi(a | s, o) = Categorical(logits = table(s, o))", "pi(a | s, o) = Categorical(logits = table(s))");
+    fs::write(folder.path().join("alike.rlmodel"), alike).expect("written");
+    success(&run(folder.path(), &["infer", "alike.rlmodel", "--out", "mine", "--quiet"]));
+    let text = run(folder.path(), &["eval", "mine"]).out;
+    for name in ["I(o; a | s)", "  auxiliary", "  dynamics"] {
+        let line = text.lines().find(|line| line.contains(name)).unwrap_or_else(|| panic!("{name}: {text}"));
+        let value = line.split("  ").map(str::trim).filter(|part| !part.is_empty()).nth(1).unwrap_or_default();
+        assert!(value == "0" || value.parse::<f64>().is_ok_and(|value| value.abs() >= 1e-12), "{line}");
+    }
+    assert!(text.lines().any(|line| line.contains("I(o; a | s)") && line.contains(" 0  ")), "{text}");
+}
+
+#[test]
+fn a_folder_in_the_place_of_a_model_is_met_with_the_model_in_it() {
+    let folder = folder();
+    infer(folder.path(), &["walk.rlmodel", "--out", "mine", "--quiet"]);
+    let outcome = run(folder.path(), &["plan", "mine"]);
+    let model = Path::new("mine").join("model.rlmodel");
+    assert!(outcome.code == 2 && outcome.err.contains(&format!("did you mean `{}`?", model.display())), "{}", outcome.err);
+    fs::write(folder.path().join("other.rlmodel"), WALK).expect("written");
+    let outcome = run(folder.path(), &["check", "."]);
+    assert!(outcome.code == 2 && outcome.err.contains("it holds 2 model files, such as"), "{}", outcome.err);
 }
 
 #[test]

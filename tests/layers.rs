@@ -56,6 +56,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("csv", &["plan", "report"]),
     ("safetensors", &["engine"]),
     ("tempfile", &["report"]),
+    ("maud", &["report"]),
+    ("plotters", &["report"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("indicatif", &["cli"]),

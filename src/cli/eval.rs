@@ -53,8 +53,18 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let plan = &trained.plan;
     let grid = match arguments.maps {
         false => None,
-        true if plan.options.is_empty() => return Err(Failure::Wrong("`--maps` draws options, and this model has none".to_owned())),
-        true => Some(options::grid(&plan.model, plan.environment).map_err(Failure::Wrong)?),
+        true if plan.options.is_empty() => {
+            let run = arguments.run.display();
+            let text = format!(
+                "`--maps` draws options, and this model has none: leave it out; `rlppl report {run}` draws policies in grid worlds"
+            );
+            return Err(Failure::Wrong(text));
+        }
+        true => {
+            let what_to_do = "leave `--maps` out, or give the state such components, as `state s : { y: 0..4, x: 0..4 }`";
+            let grid = options::grid(&plan.model, plan.environment);
+            Some(grid.map_err(|error| Failure::Wrong(format!("{error}: {what_to_do}")))?)
+        }
     };
     // Trajectories that training has not seen.
     let seed = arguments.seed.unwrap_or_else(|| trained.plan.settings.seed.wrapping_add(1));
@@ -67,7 +77,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         let bytes = report::csv_of(&plan.model, on, &steps).map_err(Failure::Run)?;
         report::write_atomic(path, &bytes).map_err(|error| Failure::Run(error.to_string()))?;
     }
-    let exact = if arguments.greedy { None } else { exact::of_policy(&trained.plan.model, plan.derivation.bound, &trained.parameters) };
+    let exact = match arguments.greedy {
+        true => exact::OfPolicy::default(),
+        false => exact::of_policy(&trained.plan.model, plan.derivation.bound, &trained.parameters),
+    };
     let told = if arguments.greedy { vec![] } else { options::of_policy(&plan.model, plan.derivation.bound, &trained.parameters) };
     let used: Vec<Used> = evaluation
         .options
@@ -93,11 +106,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         greedy: arguments.greedy,
         seed,
         version: env!("CARGO_PKG_VERSION"),
-        exact,
+        exact: exact.summary,
         options: used,
     };
     match arguments.format {
-        Format::Text => console::result(&print(&result, &evaluation)),
+        Format::Text => console::result(&print(&result, exact.why_none.as_deref(), &evaluation)),
         Format::Json => console::json(&result),
     }
 }
@@ -158,7 +171,7 @@ struct Used {
     maps: Option<options::Maps>,
 }
 
-fn print(result: &Rollout, evaluation: &Evaluation) -> String {
+fn print(result: &Rollout, why_not_exact: Option<&str>, evaluation: &Evaluation) -> String {
     let acting = if result.greedy { "greedy" } else { "sampled" };
     let length = result.env_steps as f64 / evaluation.episodes.max(1) as f64;
     let mut text = format!("{}, {acting}: {} episodes of {length:.1} live steps on average\n", result.model, result.episodes);
@@ -167,6 +180,7 @@ fn print(result: &Rollout, evaluation: &Evaluation) -> String {
     if let Some(exact) = &result.exact {
         text += &exact::print(exact);
     }
+    text += &why_not_exact.map_or(String::new(), exact::print_why_none);
     for option in &result.options {
         text += &options::print(&option.sampled, "estimated from trajectories");
         text += &option.exact.as_ref().map_or(String::new(), |exact| options::print(exact, "exact"));

@@ -4,10 +4,10 @@ use super::{Failure, Format, console, eval, input, options};
 use crate::engine::{self, Parameters};
 use crate::exact;
 use crate::finite::{KernelTables, finite_domain};
-use crate::model::{BoundId, Model};
-use crate::report::{ExactSummary, Folder, Gap, OptionSummary, PolicySummary};
+use crate::model::{BoundId, Model, Role};
+use crate::report::{ExactSummary, Folder, Gap, OptionSummary, PolicySummary, without_noise};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Compute the exact answers of a finite model.
 ///
@@ -62,7 +62,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
     };
     let question = Question { model: &model, bound, parameters: parameters.as_ref() };
-    let result = if arguments.optimise { question.with_optimum() } else { question.answers() }.map_err(Failure::Wrong)?;
+    let result = if arguments.optimise { question.with_optimum() } else { question.answers() };
+    let result = result.map_err(|error| Failure::Wrong(where_to_look(error, &model, arguments.policy.as_deref())))?;
     let told = parameters.map_or(vec![], |parameters| options::of_policy(&model, bound, &parameters));
     let options: Vec<OptionSummary> = told.into_iter().map(|told| told.summary).collect();
     match arguments.format {
@@ -71,6 +72,19 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             console::result(&(print(&result) + &tables))
         }
         Format::Json => console::json(&Answers { exact: result, options }),
+    }
+}
+
+/// `eval` reads the posterior alone, so that it tells of options where the oracle cannot take all of the model.
+fn where_to_look(error: String, model: &Model, policy: Option<&Path>) -> String {
+    match policy {
+        Some(run) if model.variables.iter().any(|variable| variable.role == Role::Option) => {
+            format!(
+                "{error}\nhint: `rlppl eval {}` tells how the options are used, and estimates the bound from trajectories",
+                run.display()
+            )
+        }
+        _ => error,
     }
 }
 
@@ -149,9 +163,25 @@ pub fn of_family(model: &Model, bound: BoundId) -> Result<ExactSummary, String> 
     Question { model, bound, parameters: None }.with_optimum()
 }
 
-/// The oracle's numbers of a trained policy; none where the model is not finite.
-pub fn of_policy(model: &Model, bound: BoundId, parameters: &Parameters<f64>) -> Option<ExactSummary> {
-    Question { model, bound, parameters: Some(parameters) }.answers().ok()
+/// The oracle's numbers of a trained policy.
+#[derive(Default)]
+pub struct OfPolicy {
+    pub summary: Option<ExactSummary>,
+    /// One sentence, where there are no numbers although all variables are finite: a table that is too large, or that there is none of.
+    pub why_none: Option<String>,
+}
+
+/// Of a model with a real variable there is nothing to tell.
+pub fn of_policy(model: &Model, bound: BoundId, parameters: &Parameters<f64>) -> OfPolicy {
+    let is_finite = model.variables.iter().all(|variable| variable.domain.finite.is_some());
+    match (Question { model, bound, parameters: Some(parameters) }).answers() {
+        Ok(summary) => OfPolicy { summary: Some(summary), why_none: None },
+        Err(why) => OfPolicy { summary: None, why_none: Some(why).filter(|_| is_finite) },
+    }
+}
+
+pub fn print_why_none(why: &str) -> String {
+    format!("exact numbers                     –  {why}\n")
 }
 
 /// Seeds whose initial parameters an ascent begins from.
@@ -220,10 +250,10 @@ fn parts(gap: &engine::Gap) -> Gap {
     }
 }
 
-/// Float64 at full precision: each number is the shortest that reads back to the same bits.
+/// Float64 at full precision: each number is the shortest that reads back to the same bits; rounding noise is 0.
 pub fn print(exact: &ExactSummary) -> String {
     let mut text = String::new();
-    let mut line = |name: &str, value: f64, what: &str| text += &format!("{name:<17} {:>20}  {what}\n", value.to_string());
+    let mut line = |name: &str, value: f64, what: &str| text += &format!("{name:<17} {:>20}  {what}\n", without_noise(value).to_string());
     line("log evidence", exact.log_evidence, "log p(R̂), nats");
     line("best bound", exact.best_bound, "of any policy that may depend on t");
     if let Some(family_bound) = exact.family_bound {

@@ -3,6 +3,7 @@
 use super::{Failure, console};
 use crate::diagnostic::Diagnostics;
 use crate::model::{self, Model, Overrides};
+use crate::report::MODEL;
 use crate::source::{ReadError, Source};
 use crate::syntax::{self, ast};
 use std::path::{Path, PathBuf};
@@ -59,10 +60,31 @@ fn refused(path: &Path, error: ReadError) -> Failure {
     if error.is_content() {
         return Failure::Wrong(error.to_string());
     }
-    match nearest(path) {
-        Some(near) => Failure::Usage(format!("{error}\nhint: did you mean `{}`?", near.display())),
+    match if path.is_dir() { inside(path) } else { nearest(path).map(|near| vec![near]) } {
+        Some(near) if near.len() == 1 => Failure::Usage(format!("{error}\nhint: did you mean `{}`?", near[0].display())),
+        Some(near) => {
+            let all = path.join("*.rlmodel");
+            Failure::Usage(format!(
+                "{error}\nhint: it holds {} model files, such as `{}`: `{}`",
+                near.len(),
+                near[0].display(),
+                all.display()
+            ))
+        }
         None => Failure::Usage(error.to_string()),
     }
+}
+
+/// The model of a run where `folder` is that of a run, else all model files in it; `None` where there are none.
+fn inside(folder: &Path) -> Option<Vec<PathBuf>> {
+    let of_run = folder.join(MODEL);
+    if of_run.is_file() {
+        return Some(vec![of_run]);
+    }
+    let paths = std::fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut models: Vec<PathBuf> = paths.filter(|path| path.extension().is_some_and(|extension| extension == "rlmodel")).collect();
+    models.sort();
+    Some(models).filter(|models| !models.is_empty())
 }
 
 /// A file beside `path` whose name is nearly the one asked for.

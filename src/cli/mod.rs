@@ -14,6 +14,7 @@ mod input;
 mod options;
 mod plan;
 mod progress;
+mod report;
 mod test;
 mod verify;
 
@@ -42,6 +43,7 @@ Examples:
   rlppl verify models/reinforce.rlmodel   hold the derivation against every trajectory
   rlppl infer models/reinforce.rlmodel    train, and say how far it is from the optimum
   rlppl eval runs/reinforce-0 --greedy    roll the trained policy out
+  rlppl report runs/reinforce-0           draw runs on one page
 
 The model file `-` is standard input. Results go to standard output, progress and
 diagnostics to standard error. NO_COLOR=1 turns colours off.
@@ -63,6 +65,7 @@ enum Command {
     Verify(verify::Arguments),
     Infer(infer::Arguments),
     Eval(eval::Arguments),
+    Report(report::Arguments),
     Test(test::Arguments),
     Fmt(fmt::Arguments),
     Completions(completions::Arguments),
@@ -109,6 +112,7 @@ pub fn main() -> ExitCode {
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Infer(arguments) => infer::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Fmt(arguments) => fmt::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),

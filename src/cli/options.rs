@@ -4,7 +4,7 @@ use crate::engine::{self, OptionUse, Parameters};
 use crate::exact::{self, OptionVisits};
 use crate::finite::{finite_domain, tabulate};
 use crate::model::{BoundId, EnvironmentId, Model, VariableId};
-use crate::report::{Grid, Information, Map, OptionSummary, beside};
+use crate::report::{Grid, Information, Map, OptionSummary, beside, without_noise};
 use serde::Serialize;
 
 /// An option, by the oracle.
@@ -14,16 +14,24 @@ pub struct Told {
     pub visits: OptionVisits,
 }
 
-/// The options of a trained policy by the oracle; nothing where the model is not finite.
+/// The options of a trained policy by the oracle; nothing where it cannot tell.
 pub fn of_policy(model: &Model, bound: BoundId, parameters: &Parameters<f64>) -> Vec<Told> {
-    let Ok(tables) = engine::posterior_tables(model, bound, parameters) else { return vec![] };
-    let told = exact::information(model, bound, &tables).unwrap_or_default().into_iter();
+    exactly(model, bound, parameters).unwrap_or_default()
+}
+
+/// The options of a trained policy by the oracle.
+///
+/// # Errors
+/// One sentence: what is not finite, or too much to sum over.
+pub fn exactly(model: &Model, bound: BoundId, parameters: &Parameters<f64>) -> Result<Vec<Told>, String> {
+    let tables = engine::posterior_tables(model, bound, parameters).map_err(|error| error.to_string())?;
+    let told = exact::information(model, bound, &tables).map_err(|error| error.to_string())?.into_iter();
     let told = told.map(|told| Told {
         option: told.option,
         summary: summary(model, told.option, told.once, &told.visits, Some(Information::of(&told))),
         visits: told.visits,
     });
-    told.collect()
+    Ok(told.collect())
 }
 
 /// An option in sampled trajectories.
@@ -56,7 +64,9 @@ pub fn print(option: &OptionSummary, from: &str) -> String {
     text += &format!("  {:<15}{:>9}{:>11}\n", "all", "", number(option.duration));
     if let Some(information) = &option.information {
         let name = &option.option;
-        let mut line = |what: String, value: f64, meaning: &str| text += &format!("  {what:<15} {:>20}  {meaning}\n", value.to_string());
+        let mut line = |what: String, value: f64, meaning: &str| {
+            text += &format!("  {what:<15} {:>20}  {meaning}\n", without_noise(value).to_string())
+        };
         line(format!("I({name}; a | s)"), information.action_information, "nats, mean over live steps, exact");
         line(format!("I({name}; s, a)"), information.state_action_information, "nats, mean over live steps, exact");
         if let Some(end) = information.end_information {

@@ -244,7 +244,7 @@ fn train(model: &Model, bound: BoundId) -> Result<Result<Numbers, String>, Failu
         Ok(run) => run,
         Err(error) => return Ok(Err(error.to_string())),
     };
-    let exact = exact::of_policy(model, bound, &run.parameters);
+    let exact = exact::of_policy(model, bound, &run.parameters).summary;
     let other = run.others.iter().find(|(of, _)| *of == bound && bound != plan.derivation.bound);
     let evaluation = other.map_or(&run.evaluation, |(_, evaluation)| evaluation);
     Ok(Ok(Numbers { bound: Some(evaluation.bound), expected_return: Some(evaluation.expected_return), exact }))

@@ -51,6 +51,37 @@ pub fn information(model: &Model, bound: BoundId, tables: &KernelTables) -> Resu
     }
     let mut trellis = compile(&environments, model.bound(bound), Some(tables), Scope::Options)?;
     let mut sums = options.iter().map(|&option| Sums::new(model, &trellis, option)).collect::<Result<Vec<_>, _>>()?;
+    let last = forward(&mut trellis, |trellis, t, weight| sums.iter_mut().for_each(|sums| sums.add(trellis, t, weight)))?;
+    Ok(sums.into_iter().map(|sums| sums.finish(&trellis, &last)).collect())
+}
+
+/// Expected numbers of live steps at each state and action, told as of an option with one value that is always held.
+///
+/// # Errors
+/// As [`information`].
+pub fn visits(model: &Model, bound: BoundId, tables: &KernelTables) -> Result<OptionVisits, NotFinite> {
+    let environments = Environments::new(model);
+    let mut trellis = compile(&environments, model.bound(bound), Some(tables), Scope::Options)?;
+    let mut visits = OptionVisits::none(trellis.states, 1, trellis.dynamics[0].table.actions);
+    forward(&mut trellis, |trellis, t, weight| {
+        for (at, &weight) in weight.iter().enumerate() {
+            let choice = at % trellis.choices.count();
+            let (state, row) = (trellis.choices.state[choice] as usize, trellis.choices.row[choice] as usize);
+            if trellis.dynamics[0].table.ended[state] {
+                continue;
+            }
+            visits.steps[state * visits.actions + row % visits.actions] += weight;
+            match t {
+                1 => visits.starts[0] += weight,
+                _ => visits.held[state] += weight,
+            }
+        }
+    })?;
+    Ok(visits)
+}
+
+/// Goes forward under `q` and tells `each` step `t` and the probability of each choice at each memory; returns that of each node at `T + 1`.
+fn forward(trellis: &mut Trellis<'_>, mut each: impl FnMut(&Trellis<'_>, usize, &[f64])) -> Result<Vec<f64>, NotFinite> {
     let (states, memories, horizon) = (trellis.states, trellis.memories, trellis.horizon);
     let (rows, count) = (trellis.dynamics[0].table.transition.rows(), trellis.choices.count());
     let mut here = vec![0.0; trellis.nodes()];
@@ -69,7 +100,7 @@ pub fn information(model: &Model, bound: BoundId, tables: &KernelTables) -> Resu
             let (memory, row) = trellis.choices.leads(at / count, at % count);
             flow[memory * rows + row] += weight[at];
         }
-        sums.iter_mut().for_each(|sums| sums.add(&trellis, t, &weight));
+        each(trellis, t, &weight);
         here.fill(0.0);
         for (at, &weight) in flow.iter().enumerate().filter(|(_, weight)| **weight != 0.0) {
             for (next, probability) in trellis.dynamics[0].table.transition.row(at % rows) {
@@ -77,10 +108,22 @@ pub fn information(model: &Model, bound: BoundId, tables: &KernelTables) -> Resu
             }
         }
     }
-    Ok(sums.into_iter().map(|sums| sums.finish(&trellis, &here)).collect())
+    Ok(here)
 }
 
 impl OptionVisits {
+    /// No step yet.
+    pub fn none(states: usize, values: usize, actions: usize) -> OptionVisits {
+        OptionVisits {
+            values,
+            actions,
+            steps: vec![0.0; states * values * actions],
+            starts: vec![0.0; values],
+            held: vec![0.0; states * values],
+            ends: vec![0.0; states * values],
+        }
+    }
+
     pub fn states(&self) -> usize {
         self.held.len() / self.values.max(1)
     }
@@ -153,14 +196,7 @@ impl Sums {
     fn new(model: &Model, trellis: &Trellis<'_>, (option, kept): (VariableId, Index)) -> Result<Sums, NotFinite> {
         let values = finite_domain(model, option)?.size();
         let (states, actions) = (trellis.states, trellis.dynamics[0].table.actions);
-        let visits = OptionVisits {
-            values,
-            actions,
-            steps: vec![0.0; states * values * actions],
-            starts: vec![0.0; values],
-            held: vec![0.0; states * values],
-            ends: vec![0.0; states * values],
-        };
+        let visits = OptionVisits::none(states, values, actions);
         Ok(Sums { option, kept, step: vec![0.0; visits.steps.len()], visits, action: 0.0, state_action: 0.0 })
     }
 

@@ -2,7 +2,7 @@
 
 use super::tests::{BOUND, random_logits, read, walk};
 use super::trajectory::Trajectory;
-use super::{OptionInformation, information, option_posterior};
+use super::{OptionInformation, information, option_posterior, visits};
 use crate::finite::{KernelTables, finite_domain};
 use crate::model::{Model, Role, VariableId};
 use std::collections::BTreeMap;
@@ -74,6 +74,11 @@ fn close(one: f64, other: f64, what: &str) {
 fn judge(model: &Model, tables: &KernelTables, once: bool) -> OptionInformation {
     let episodes = episodes(model, tables, once);
     let [told] = &information(model, BOUND, tables).unwrap()[..] else { panic!("one option") };
+    let together = visits(model, BOUND, tables).unwrap();
+    for (state, of_state) in told.visits.steps.chunks(told.visits.values * told.visits.actions).enumerate() {
+        let sum = |a: usize| of_state.iter().skip(a).step_by(told.visits.actions).sum::<f64>();
+        (0..told.visits.actions).for_each(|a| close(together.at(state, 0)[a], sum(a), "steps of all options"));
+    }
     let (mut live, mut segments, mut of_action, mut of_both) = (0.0, 0.0, 0.0, 0.0);
     let mut usage = [0.0; 2];
     for t in 0..model.horizon.value {

@@ -42,7 +42,7 @@ pub use ascend::{Ascent, ascend};
 pub use capacity::{Capacity, StartCapacity, WITHIN, capacity};
 pub use enumerate::{Enumeration, enumerate};
 pub use improve::best_policy;
-pub use information::{OptionInformation, OptionVisits, information};
+pub use information::{OptionInformation, OptionVisits, information, visits};
 pub use marginal::Marginal;
 pub use maximise::{Maximum, Slope, maximise};
 pub use oracle::Oracle;

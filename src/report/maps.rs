@@ -1,4 +1,4 @@
-//! Maps of a grid world, a character a cell: where an option goes, where it is held, where it gives way.
+//! Maps of a grid world: where a policy or an option goes, where it is held, where it gives way. As numbers a cell, and as characters.
 
 use crate::exact::OptionVisits;
 use crate::finite::Environment;
@@ -11,11 +11,53 @@ pub type Map = Vec<String>;
 pub struct Grid {
     /// By state: row and column.
     cell: Vec<(usize, usize)>,
+    /// By state: the episode is over.
+    ended: Vec<bool>,
     rows: usize,
     columns: usize,
-    /// By action: how it is drawn.
-    signs: Vec<char>,
+    /// Of the top row, and what a row further down adds.
+    y: (i64, i64),
+    /// Of the first column.
+    x: i64,
+    /// By action: its name, and how it is drawn.
+    pub actions: Vec<String>,
+    pub signs: Vec<char>,
 }
+
+/// One option in one cell: expected numbers of live steps of an episode, summed over the states of the cell.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cell {
+    pub y: i64,
+    pub x: i64,
+    /// Every state of it ends the episode.
+    pub ended: bool,
+    /// By action.
+    pub steps: Vec<f64>,
+    /// That find the option held.
+    pub held: f64,
+    /// Of these, at which it gives way.
+    pub ends: f64,
+}
+
+impl Cell {
+    /// Live steps with the option.
+    pub fn visits(&self) -> f64 {
+        self.steps.iter().sum()
+    }
+
+    /// The most probable action; none where the option is never held.
+    pub fn action(&self) -> Option<usize> {
+        largest(&self.steps)
+    }
+
+    /// How likely the option gives way; none where no step finds it held.
+    pub fn ending(&self) -> Option<f64> {
+        (self.held > 0.0).then(|| self.ends / self.held)
+    }
+}
+
+/// Rows of cells; none where there is no state.
+pub type Cells = Vec<Vec<Option<Cell>>>;
 
 impl Grid {
     /// `None` where the state has no such components. Rows go down the page as `y` grows, unless the action `up` lets it grow.
@@ -51,44 +93,88 @@ impl Grid {
             let row = |state: usize| table.transition.row(state * table.actions + up).map(move |(next, p)| (state, next, p));
             (0..table.states).flat_map(row).map(|(state, next, p)| p * (cell[next].0 as f64 - cell[state].0 as f64)).sum()
         };
+        let mut y = (lowest, 1);
         if names.iter().position(|name| name == "up").is_some_and(|up| climbs(up) > 0.0) {
             cell.iter_mut().for_each(|(row, _)| *row = rows - 1 - *row);
+            y = (lowest + rows as i64 - 1, -1);
         }
-        Some(Grid { cell, rows, columns, signs: names.iter().map(|name| sign(name)).collect() })
+        let signs = names.iter().map(|name| sign(name)).collect();
+        Some(Grid { cell, ended: table.ended.clone(), rows, columns, y, x: leftmost, actions: names, signs })
+    }
+
+    /// Option `o` in each cell; no live step anywhere where `visits` are of all states together.
+    pub fn cells(&self, visits: &OptionVisits, o: usize) -> Cells {
+        let mut cells: Cells = vec![vec![None; self.columns]; self.rows];
+        let apart = visits.states() == self.cell.len();
+        for (state, &(row, column)) in self.cell.iter().enumerate() {
+            let (y, x) = (self.y.0 + self.y.1 * row as i64, self.x + column as i64);
+            let none = || Cell { y, x, ended: true, steps: vec![0.0; visits.actions], held: 0.0, ends: 0.0 };
+            let cell = cells[row][column].get_or_insert_with(none);
+            cell.ended &= self.ended[state];
+            if !apart {
+                continue;
+            }
+            cell.steps.iter_mut().zip(visits.at(state, o)).for_each(|(sum, steps)| *sum += steps);
+            cell.held += visits.held[state * visits.values + o];
+            cell.ends += visits.ends[state * visits.values + o];
+        }
+        cells
     }
 
     /// The most probable action of option `o` in each cell; a space where it is never held.
     pub fn actions(&self, visits: &OptionVisits, o: usize) -> Map {
-        self.draw(visits.actions, |state, sums| add(sums, visits.at(state, o)), |sums| largest(sums).map(|action| self.signs[action]))
+        draw(&self.cells(visits, o), |cell| cell.action().map(|action| self.signs[action]))
     }
 
     /// The option held most in each cell, a digit (and then letters); a space where there is no live step.
     pub fn held_most(&self, visits: &OptionVisits) -> Map {
-        let held = |state: usize, sums: &mut [f64]| {
-            sums.iter_mut().enumerate().for_each(|(o, sum)| *sum += visits.at(state, o).iter().sum::<f64>());
+        let most = held_most(&(0..visits.values).map(|o| self.cells(visits, o)).collect::<Vec<_>>());
+        let sign = |most: &Most| match most {
+            Most::Wall => '#',
+            Most::Nothing => ' ',
+            Most::Option { o, .. } => digit(*o),
         };
-        self.draw(visits.values, held, |sums| largest(sums).map(|o| char::from_digit(o as u32, 36).unwrap_or('?')))
+        most.iter().map(|row| row.iter().map(sign).collect()).collect()
     }
 
     /// How likely `o` gives way in each cell, in tenths to the nearest, 9 from 0.85 on; a space where no step finds it held.
     pub fn ends(&self, visits: &OptionVisits, o: usize) -> Map {
-        let counts = |state: usize, sums: &mut [f64]| {
-            let at = state * visits.values + o;
-            add(sums, &[visits.ends[at], visits.held[at]]);
-        };
-        let tenths = |sums: &[f64]| (sums[1] > 0.0).then(|| (10.0 * sums[0] / sums[1]).round().min(9.0) as u32);
-        self.draw(2, counts, |sums| tenths(sums).and_then(|tenths| char::from_digit(tenths, 10)))
+        let tenths = |cell: &Cell| char::from_digit((10.0 * cell.ending()?).round().min(9.0) as u32, 10);
+        draw(&self.cells(visits, o), tenths)
     }
+}
 
-    /// A character for the sums over the states of each cell; `#` where there is no state.
-    fn draw(&self, width: usize, add: impl Fn(usize, &mut [f64]), character: impl Fn(&[f64]) -> Option<char>) -> Map {
-        let mut sums: Vec<Option<Vec<f64>>> = vec![None; self.rows * self.columns];
-        for (state, &(row, column)) in self.cell.iter().enumerate() {
-            add(state, sums[row * self.columns + column].get_or_insert_with(|| vec![0.0; width]));
-        }
-        let cell = |sums: &Option<Vec<f64>>| sums.as_ref().map_or('#', |sums| character(sums).unwrap_or(' '));
-        sums.chunks(self.columns).map(|row| row.iter().map(cell).collect()).collect()
-    }
+/// What a cell is held by.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Most {
+    /// There is no state.
+    Wall,
+    /// There is no live step.
+    Nothing,
+    /// An option, and its share of the live steps there.
+    Option { o: usize, share: f64 },
+}
+
+/// The option held most in each cell, of the cells of each option.
+pub fn held_most(options: &[Cells]) -> Vec<Vec<Most>> {
+    let Some(first) = options.first() else { return vec![] };
+    let most = |row: usize, column: usize| {
+        let visits: Option<Vec<f64>> = options.iter().map(|cells| cells[row][column].as_ref().map(Cell::visits)).collect();
+        let Some(visits) = visits else { return Most::Wall };
+        largest(&visits).map_or(Most::Nothing, |o| Most::Option { o, share: visits[o] / visits.iter().sum::<f64>() })
+    };
+    first.iter().enumerate().map(|(row, cells)| (0..cells.len()).map(|column| most(row, column)).collect()).collect()
+}
+
+/// The sign of an option: a digit, and then letters.
+pub fn digit(o: usize) -> char {
+    char::from_digit(o as u32, 36).unwrap_or('?')
+}
+
+/// A character for each cell; `#` where there is no state.
+fn draw(cells: &Cells, character: impl Fn(&Cell) -> Option<char>) -> Map {
+    let sign = |cell: &Option<Cell>| cell.as_ref().map_or('#', |cell| character(cell).unwrap_or(' '));
+    cells.iter().map(|row| row.iter().map(sign).collect()).collect()
 }
 
 /// Maps beside each other, each under its title.
@@ -113,10 +199,6 @@ fn sign(action: &str) -> char {
         "stay" => '·',
         _ => action.chars().next().unwrap_or('?'),
     }
-}
-
-fn add(sums: &mut [f64], numbers: &[f64]) {
-    sums.iter_mut().zip(numbers).for_each(|(sum, number)| *sum += number);
 }
 
 /// The first of the largest, where any is positive.
@@ -176,6 +258,13 @@ mod tests {
         assert_eq!(down.held_most(&visits()), ["011", " #0"]);
         assert_eq!(down.ends(&visits(), 0), ["309", " # "]);
         assert_eq!(grid(1).held_most(&visits()), [" #0", "011"], "up lets y grow");
+        let cells = down.cells(&visits(), 0);
+        let corner = cells[0][0].as_ref().unwrap();
+        assert_eq!((corner.y, corner.x, corner.ended, corner.action(), corner.ending()), (3, 0, false, Some(2), Some(0.3)));
+        assert!((corner.visits() - 0.7).abs() < 1e-12 && cells[1][1].is_none());
+        assert_eq!(grid(1).cells(&visits(), 0)[0][0].as_ref().unwrap().y, 4);
+        let together = OptionVisits { steps: vec![1.0; 6], held: vec![1.0; 2], ends: vec![0.0; 2], ..visits() };
+        assert_eq!(down.held_most(&together), ["   ", " # "], "counts of all states together tell of none");
         let side = beside(&[("one".to_owned(), down.actions(&visits(), 0)), ("two".to_owned(), down.ends(&visits(), 0))]);
         assert_eq!(side, "  one   two\n  → ↑   309\n   #→    #\n");
     }

@@ -8,23 +8,33 @@
 //! | `parameters.safetensors` | the trained parameters |
 //! | `checkpoint.safetensors` | all that going on to the same bits needs |
 //! | `summary.json` | the numbers of the whole run |
+//!
+//! [`page()`] shows several of them side by side.
 
 mod as_run;
 mod atomic;
+mod curves;
 mod episodes;
 mod folder;
 mod log;
 mod maps;
+mod noise;
 mod options;
+mod page;
+mod settings;
 mod summary;
 
 pub use as_run::as_run;
 pub use atomic::write_atomic;
+pub use curves::Curves;
 pub use episodes::csv_of;
 pub use folder::{CHECKPOINT, Folder, METRICS, MODEL, Occupied, PARAMETERS, SUMMARY, TIMINGS};
 pub use log::Log;
 pub use maps::{Grid, Map, beside};
+pub use noise::without_noise;
 pub use options::{Information, OptionSummary, ValueSummary};
+pub use page::{ShownOption, ShownRun, page};
+pub use settings::{form, settings, surroundings};
 pub use summary::{ClassifierSummary, End, ExactSummary, Gap, OtherBound, PolicySummary, RoundsSummary, Summary};
 
 use std::io;

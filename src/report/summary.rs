@@ -1,15 +1,19 @@
 //! The numbers of a whole run.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// `summary.json`; `eval --format json` uses the same names. Bounds and evidence are in nats.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     pub model: String,
     /// Of the final parameters, estimated from trajectories of their own.
+    #[serde(deserialize_with = "nan_for_null")]
     pub bound: f64,
+    #[serde(deserialize_with = "nan_for_null")]
     pub bound_se: f64,
+    #[serde(deserialize_with = "nan_for_null")]
     pub expected_return: f64,
+    #[serde(deserialize_with = "nan_for_null")]
     pub return_se: f64,
     /// Batches done.
     pub steps: u64,
@@ -91,8 +95,10 @@ pub enum End {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ExactSummary {
     /// `log p(R̂)`
+    #[serde(deserialize_with = "nan_for_null")]
     pub log_evidence: f64,
     /// The greatest bound of any policy that may depend on the time and keeps the posterior's other factors.
+    #[serde(deserialize_with = "nan_for_null")]
     pub best_bound: f64,
     /// The greatest bound that the parameters of the model's own kernels were found to reach, where it was sought.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -108,9 +114,12 @@ pub struct ExactSummary {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PolicySummary {
     /// `L(q)`
+    #[serde(deserialize_with = "nan_for_null")]
     pub bound: f64,
+    #[serde(deserialize_with = "nan_for_null")]
     pub expected_return: f64,
     /// `KL(q ‖ p)` of trajectories.
+    #[serde(deserialize_with = "nan_for_null")]
     pub kl: f64,
     pub gap: Option<Gap>,
 }
@@ -132,4 +141,9 @@ pub struct Gap {
     pub optimisation_se: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auxiliary_se: Option<f64>,
+}
+
+/// JSON has no number that is not finite: it is written as `null`.
+fn nan_for_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }

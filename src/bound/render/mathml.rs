@@ -4,7 +4,7 @@ use super::Detail;
 use super::formula;
 use super::greek::GREEK;
 use super::lines::{Line, Page, Piece, Size, lines, size};
-use crate::bound::derivation::Derivation;
+use crate::bound::derivation::{BoundDerivation, Derivation};
 use crate::bound::math::Math;
 
 /// Of a line, in em: browsers break no formulas.
@@ -32,13 +32,18 @@ pub fn mathml(derivation: &Derivation, detail: Detail) -> String {
             }
             out.push_str("</ol>\n");
         }
-        let bounds = std::iter::once(formula::bound(bound)).chain(formula::known_up_to(bound).map(Math::Word));
-        let formulas = bounds.chain(formula::gradients(bound));
-        let rows = formulas.flat_map(|formula| lines(&formula, Page::set(WIDTH)));
-        out.push_str(&display(&rows.map(|line| row(&line, "")).collect::<String>()));
+        out.push_str(&mathml_formulas(bound));
         out.push_str("</section>\n");
     }
     out
+}
+
+/// A bound and its gradient, as one `<math>` without a heading.
+pub fn mathml_formulas(bound: &BoundDerivation) -> String {
+    let bounds = std::iter::once(formula::bound(bound)).chain(formula::known_up_to(bound).map(Math::Word));
+    let formulas = bounds.chain(formula::gradients(bound));
+    let rows = formulas.flat_map(|formula| lines(&formula, Page::set(WIDTH)));
+    display(&rows.map(|line| row(&line, "")).collect::<String>())
 }
 
 fn display(rows: &str) -> String {

@@ -10,7 +10,7 @@ mod text;
 
 pub use json::{SCHEMA_VERSION, json};
 pub use latex::latex;
-pub use mathml::mathml;
+pub use mathml::{mathml, mathml_formulas};
 pub use text::{plain, text};
 
 use super::derivation::Derivation;

@@ -97,8 +97,7 @@ fn one(arguments: &Arguments, out: Option<&Path>, start: &Start, plan: &Plan) ->
     };
     let written = start::write_model(&folder, start, plan);
     written.inspect_err(|_| folder.remove_if_empty())?;
-    let summary = train::train(arguments, plan, &folder, from.as_ref())?;
-    Ok(Done { summary, folder: folder.path().display().to_string() })
+    train::train(arguments, plan, &folder, from.as_ref())
 }
 
 impl Arguments {

@@ -198,7 +198,10 @@ impl Outcome {
             }
         }
         let (done, all) = (self.runs.len(), self.runs.len() + self.failed.len() + self.not_done.len());
-        format!("{}: {done} of {all} seeds done; bounds in nats\n{}", self.model, aligned(&rows))
+        // the reason lies in the model, so that all runs have the same
+        let why = self.runs.iter().find_map(|done| done.why_not_exact.as_ref());
+        let why = why.map_or(String::new(), |why| format!("no exact bounds: {why}\n"));
+        format!("{}: {done} of {all} seeds done; bounds in nats\n{}{why}", self.model, aligned(&rows))
     }
 }
 

@@ -8,11 +8,11 @@ use crate::cli::{Failure, exact};
 use crate::engine::{self, Checkpoint, EngineError, Evaluation, Run, Stopped};
 use crate::model::BoundId;
 use crate::plan::Plan;
-use crate::report::{ClassifierSummary, End, Folder, OtherBound, RoundsSummary, SUMMARY, Summary};
+use crate::report::{ClassifierSummary, End, ExactSummary, Folder, OtherBound, RoundsSummary, SUMMARY, Summary};
 use serde::Serialize;
 
 /// Trains `plan`, from a checkpoint where there is one, and leaves all that is kept of the run in `folder`.
-pub fn train(arguments: &Arguments, plan: &Plan, folder: &Folder, from: Option<&Checkpoint>) -> Result<Summary, Failure> {
+pub fn train(arguments: &Arguments, plan: &Plan, folder: &Folder, from: Option<&Checkpoint>) -> Result<Done, Failure> {
     let mut follower = Follower::new(plan, folder, from, arguments.quiet)?;
     let outcome = match from {
         None => engine::infer(plan, &mut follower),
@@ -36,10 +36,11 @@ pub fn train(arguments: &Arguments, plan: &Plan, folder: &Folder, from: Option<&
         Stopped::Until => End::Until,
         Stopped::Interrupted => return Err(interrupted(plan, &run, folder)),
     };
-    let summary = summary(plan, &run, end, follower.seconds_before);
+    let exact = exact::of_policy(&plan.model, plan.derivation.bound, &run.parameters);
+    let summary = summary(plan, &run, end, follower.seconds_before, exact.summary);
     let text = serde_json::to_string_pretty(&summary).expect("infer: a summary is plain data") + "\n";
     folder.write(SUMMARY, text.as_bytes()).map_err(failed)?;
-    Ok(summary)
+    Ok(Done { summary, folder: folder.path().display().to_string(), why_not_exact: exact.why_none })
 }
 
 fn interrupted(plan: &Plan, run: &Run, folder: &Folder) -> Failure {
@@ -47,7 +48,7 @@ fn interrupted(plan: &Plan, run: &Run, folder: &Folder) -> Failure {
     Failure::Interrupted(format!("interrupted after step {done} of {all}; `rlppl infer --resume {path}` goes on"))
 }
 
-fn summary(plan: &Plan, run: &Run, stopped: End, seconds_before: f64) -> Summary {
+fn summary(plan: &Plan, run: &Run, stopped: End, seconds_before: f64, exact: Option<ExactSummary>) -> Summary {
     Summary {
         model: plan.model.name.clone(),
         bound: run.evaluation.bound,
@@ -66,7 +67,7 @@ fn summary(plan: &Plan, run: &Run, stopped: End, seconds_before: f64) -> Summary
             fell: rounds.fell,
             largest_shortfall: rounds.largest_shortfall,
         }),
-        exact: exact::of_policy(&plan.model, plan.derivation.bound, &run.parameters),
+        exact,
         others: run.others.iter().map(|(bound, evaluation)| other(plan, run, *bound, evaluation)).collect(),
         classifier: run.classified.map(|told| ClassifierSummary {
             loss: told.loss,
@@ -83,7 +84,7 @@ fn other(plan: &Plan, run: &Run, bound: BoundId, evaluation: &Evaluation) -> Oth
         bound_se: evaluation.bound_se,
         expected_return: evaluation.expected_return,
         return_se: evaluation.return_se,
-        exact: exact::of_policy(&plan.model, bound, &run.parameters),
+        exact: exact::of_policy(&plan.model, bound, &run.parameters).summary,
     }
 }
 
@@ -93,9 +94,12 @@ pub struct Done {
     #[serde(flatten)]
     pub summary: Summary,
     pub folder: String,
+    /// Of a finite model: one sentence.
+    #[serde(skip)]
+    pub why_not_exact: Option<String>,
 }
 
-pub fn print(Done { summary, folder }: &Done) -> String {
+pub fn print(Done { summary, folder, why_not_exact }: &Done) -> String {
     let Summary { model, steps, env_steps, wall_seconds, seed, .. } = summary;
     let stopped = match summary.stopped {
         End::Steps => "",
@@ -117,6 +121,7 @@ pub fn print(Done { summary, folder }: &Done) -> String {
     if let Some(exact) = &summary.exact {
         text += &exact::print(exact);
     }
+    text += &why_not_exact.as_deref().map_or(String::new(), exact::print_why_none);
     if let Some(ClassifierSummary { loss, saturated, error }) = summary.classifier {
         let warning = if saturated > 0.01 { ": the model goes where real transitions do not, or the reverse" } else { "" };
         text += &format!("{:<17}{loss:>21.4}  nats, its last loss (log 2 where nothing can be told apart)\n", "classifier");
