@@ -4,7 +4,7 @@ use super::progress::uncertain;
 use super::{Failure, Format, console, exact, input, options};
 use crate::bound;
 use crate::engine::{self, Evaluation, Parameters};
-use crate::model::Model;
+use crate::model::{BoundId, Model};
 use crate::plan::{self, Plan};
 use crate::report::{self, ExactSummary, Folder, MODEL, OptionSummary, PARAMETERS};
 use serde::Serialize;
@@ -21,6 +21,7 @@ Examples:
   rlppl eval runs/cartpole-0
   rlppl eval runs/cartpole-0 --greedy --episodes 100
   rlppl eval runs/cartpole-0 --episodes 5 --record expert.csv
+  rlppl eval runs/world_chain-0 --bound truth
   rlppl eval runs/options_original-0
   rlppl eval runs/options_window-0 --maps
   rlppl eval runs/reinforce-0 --format json")]
@@ -41,6 +42,9 @@ pub struct Arguments {
     /// probable action of each, and where it ends; walls are `#`, what is never reached is blank
     #[arg(long)]
     maps: bool,
+    /// Of which bound, where the file has several [default: the one that is maximised last]
+    #[arg(long, value_name = "NAME")]
+    bound: Option<String>,
     /// Write the steps of the episodes to a CSV file, for a `data` declaration of another model
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
@@ -49,7 +53,11 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let trained = open(&arguments.run)?;
+    let mut trained = open(&arguments.run)?;
+    if let Some(name) = &arguments.bound {
+        let bound = exact::bound(&trained.plan.model, Some(name))?;
+        trained.plan = plan_of(&trained.plan, bound).cloned().ok_or_else(|| Failure::Wrong(why_not(&trained.plan, name)))?;
+    }
     let plan = &trained.plan;
     let grid = match arguments.maps {
         false => None,
@@ -115,6 +123,17 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
+/// The plan of one of a file's bounds.
+fn plan_of(plan: &Plan, bound: BoundId) -> Option<&Plan> {
+    plan.turns().chain(&plan.watched).find(|plan| plan.derivation.bound == bound && !plan.terms.is_empty())
+}
+
+/// Why a bound cannot be evaluated, in a sentence.
+fn why_not(plan: &Plan, name: &str) -> String {
+    let told = plan.remarks.iter().find(|remark| remark.starts_with(&format!("bound `{name}`")));
+    told.cloned().unwrap_or_else(|| format!("bound `{name}` has nothing to evaluate"))
+}
+
 /// A run as it was left.
 pub struct Trained {
     pub plan: Plan,
@@ -175,7 +194,9 @@ fn print(result: &Rollout, why_not_exact: Option<&str>, evaluation: &Evaluation)
     let acting = if result.greedy { "greedy" } else { "sampled" };
     let length = result.env_steps as f64 / evaluation.episodes.max(1) as f64;
     let mut text = format!("{}, {acting}: {} episodes of {length:.1} live steps on average\n", result.model, result.episodes);
-    text += &format!("{:<17}{:>21}  nats, estimated from trajectories\n", "bound", uncertain(result.bound, result.bound_se));
+    if !result.greedy {
+        text += &format!("{:<17}{:>21}  nats, estimated from trajectories\n", "bound", uncertain(result.bound, result.bound_se));
+    }
     text += &format!("{:<17}{:>21}  estimated from trajectories\n", "expected return", uncertain(result.expected_return, result.return_se));
     if let Some(exact) = &result.exact {
         text += &exact::print(exact);

@@ -124,7 +124,7 @@ fn a_model_is_learned_and_a_policy_from_it_in_turns() {
     let uniform = exact_bound(&plan, &Parameters::initial(&plan.model, 0));
     let run = infer(&plan, &mut ()).unwrap();
     let (reached, best) = (exact_bound(&plan, &run.parameters), exact::exact(&plan.model, BoundId(3), None).unwrap().best_bound);
-    assert!(reached > uniform + 0.9 * (best - uniform), "{reached}, from {uniform}, best {best}");
+    assert!(reached > uniform + 0.85 * (best - uniform), "{reached}, from {uniform}, best {best}");
     let truth = run.others.iter().find(|(bound, _)| *bound == BoundId(3)).unwrap();
     assert!((truth.1.bound - reached).abs() < 5.0 * truth.1.bound_se, "{truth:?} {reached}");
 }
@@ -142,7 +142,7 @@ fn turns_give_the_same_bits_on_any_number_of_threads_and_after_a_resumption() {
         let plan = with(1);
         let one = infer(&plan, &mut ()).unwrap();
         assert_eq!(bits(&infer(&with(2), &mut ()).unwrap()), bits(&one), "two threads, {turn}");
-        let half = infer(&plan, &mut After(11)).unwrap();
+        let half = infer(&plan, &mut After(12)).unwrap();
         assert_eq!(half.stopped, Stopped::Interrupted);
         let written = half.checkpoint.to_safetensors().unwrap();
         let whole = resume(&plan, &Checkpoint::from_safetensors(&plan.model, &written).unwrap(), &mut ()).unwrap();

@@ -24,11 +24,12 @@ pub(super) fn turns(model: &Model, derivation: &Derivation, run: &Settings) -> R
         }
     }
     let mut watched = Vec::new();
+    let mut unwatched = Vec::new();
     for bound in &derivation.bounds {
         if !model.objectives.iter().any(|objective| objective.bound == bound.bound) {
             match assemble(model, bound, run.clone(), &[]) {
                 Ok(plan) => watched.push(plan),
-                Err(found) => errors.extend(found),
+                Err(found) => unwatched.push((bound.bound, found)),
             }
         }
     }
@@ -43,6 +44,11 @@ pub(super) fn turns(model: &Model, derivation: &Derivation, run: &Settings) -> R
     let last = planned.pop().expect("plan: a checked model maximises a bound");
     planned.iter_mut().zip(1..).for_each(|(plan, number)| plan.number = number);
     let mut plan = Plan { earlier: planned, watched, ..last };
+    for (bound, found) in unwatched {
+        let name = model.bound(bound).name.as_deref().unwrap_or("");
+        let why = found.first().map_or("", |diagnostic| diagnostic.message.as_str());
+        plan.remarks.push(format!("bound `{name}` is not evaluated: {why}"));
+    }
     // a shard of every bound has a trajectory
     let shards = plan.turns().map(|plan| plan.settings.shards.min(plan.settings.trajectories)).min().unwrap_or(1);
     plan.settings.shards = shards;
