@@ -416,6 +416,11 @@ fn graph_math(model: &Model, expr: ExprId, budget: &mut u32) -> Math {
             Input::Formal { kernel, formal, .. } => {
                 Math::name(model.kernel(kernel).formals().nth(formal as usize).map_or("", |formal| formal.name.as_str()))
             }
+            Input::Gain(gain) => {
+                let gain = model.gain(gain);
+                let values = gain.reads().map(|value| value_name(model, value));
+                call("gain", [Math::name(&model.kernel(gain.kernel).name)].into_iter().chain(values).collect())
+            }
         },
         Node::Unary(UnaryOp::Negate, x) => Math::row([Math::Mark("−"), grouped(model, *x, budget)]),
         Node::Unary(op, x) => call(unary_name(*op), vec![graph_math(model, *x, budget)]),

@@ -26,7 +26,7 @@ pub(super) struct Density {
     pub less: Less,
     /// The environment's, where it is compared with that.
     known: Option<Known>,
-    inputs: Vec<(Source, InputKind)>,
+    pub inputs: Vec<(Source, InputKind)>,
     pub target: (Variable, When),
     /// What a sticky head stays at.
     last: Option<(Variable, When)>,
@@ -36,7 +36,7 @@ pub(super) struct Density {
 }
 
 #[derive(Clone, Copy)]
-enum Source {
+pub(super) enum Source {
     Time,
     Trajectory(Variable, When),
 }
@@ -84,9 +84,12 @@ impl Density {
     pub fn all(plan: &Plan) -> Result<Vec<Density>, EngineError> {
         let density = |(term, planned): (usize, &plan::Term)| match &planned.quantity {
             Quantity::Density { density, less } => Some(Density::new(plan, (term, planned), density, *less)),
-            Quantity::Exponent(_) | Quantity::Entropy { .. } | Quantity::Kl { .. } | Quantity::LogRatio { .. } | Quantity::LogCount(_) => {
-                None
-            }
+            Quantity::Exponent(_)
+            | Quantity::Entropy { .. }
+            | Quantity::Kl { .. }
+            | Quantity::LogRatio { .. }
+            | Quantity::WeightDivergence { .. }
+            | Quantity::LogCount(_) => None,
         };
         plan.terms.iter().enumerate().filter_map(density).collect()
     }
@@ -111,7 +114,11 @@ impl Density {
         Density::compile(plan, &plan::Density { of: Version::Present, kernel, head, target, reads, span })
     }
 
-    fn compile(plan: &Plan, of: &plan::Density) -> Result<Density, EngineError> {
+    /// A density of no term.
+    ///
+    /// # Errors
+    /// One sentence, where a network cannot run.
+    pub fn compile(plan: &Plan, of: &plan::Density) -> Result<Density, EngineError> {
         let model = &plan.model;
         let kernel = model.kernel(of.kernel);
         let refused = |what: &str| EngineError::Unsupported(format!("`{}` {what}, which this version does not run", kernel.name));

@@ -27,6 +27,7 @@ mod expressions;
 mod family;
 mod features;
 mod float;
+mod gain;
 mod gap;
 mod gru;
 mod head;
@@ -59,10 +60,13 @@ mod trace;
 mod train;
 mod trust_region;
 mod watch;
+mod weights;
 mod wired;
 
 #[cfg(test)]
 mod evaluate_tests;
+#[cfg(test)]
+mod gain_tests;
 #[cfg(test)]
 mod optimise_tests;
 #[cfg(test)]
@@ -73,6 +77,8 @@ mod schedule_tests;
 mod testing;
 #[cfg(test)]
 mod train_tests;
+#[cfg(test)]
+mod weights_tests;
 #[cfg(test)]
 mod world_tests;
 

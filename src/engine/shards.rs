@@ -4,6 +4,7 @@ use super::credit::StepSums;
 use super::expressions::Number;
 use super::family::Choice;
 use super::float::Float;
+use super::gain::Frozen;
 use super::kernels;
 use super::objective::{Aim, Objective, ReturnScale, Told, Weighing, part_of};
 use super::parameters::Parameters;
@@ -16,6 +17,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockW
 const TRAINING: u64 = 1;
 pub(super) const EVALUATION: u64 = 2;
 const SHUFFLING: u64 = 3;
+/// Behind all passes of [`SHUFFLING`].
+pub(super) const WEIGHTS: u64 = 1 << 32;
+/// Behind the two of [`WEIGHTS`].
+pub(super) const GAINS: u64 = WEIGHTS + 2;
 
 /// What the threads of a run share.
 pub(super) struct Shared<'a, E: Float> {
@@ -25,6 +30,8 @@ pub(super) struct Shared<'a, E: Float> {
     pub shards: Vec<Mutex<Shard<E>>>,
     /// What a curvature is applied to, flat.
     pub direction: RwLock<Vec<E>>,
+    /// What gains are computed from in this batch.
+    pub frozen: RwLock<Frozen<E>>,
     /// How values are said in this batch.
     pub returns: RwLock<ReturnScale>,
     /// Over all shards, by draw.
@@ -60,6 +67,8 @@ pub(super) enum Job {
     Shuffle { step: u64, epoch: u64 },
     /// The gradient from a minibatch, at the present parameters.
     Part { part: usize, parts: usize, weighing: Weighing },
+    /// The gradient of the densities alone, at the present parameters.
+    Mirror { weighing: Weighing },
     /// The Fisher matrix of the policy times [`Shared::direction`].
     Curvature,
     /// What the rows say of the present parameters.
@@ -87,6 +96,7 @@ impl<'a, E: Number> Shared<'a, E> {
             previous,
             shards,
             direction: RwLock::default(),
+            frozen: RwLock::default(),
             returns: RwLock::new(ReturnScale::ONE),
             sums: RwLock::new(sums),
         }
@@ -105,13 +115,14 @@ impl<'a, E: Number> Shared<'a, E> {
             | Job::Differentiate { .. }
             | Job::All { .. }
             | Job::Shuffle { .. }
+            | Job::Mirror { .. }
             | Job::Part { .. } => {}
         }
         let Shard { rollout, objective, .. } = &mut *shard;
         let seed = stage.plan.settings.seed;
         if let Job::Assess { step } | Job::All { step, .. } = job {
             let previous = read(&self.previous);
-            let point = Point { present: parameters.values(), previous: previous.moved.then_some(&previous.values[..]) };
+            let point = Point { present: parameters.values(), previous: previous.moved.then_some(&previous.values[..]), frozen: &read(&self.frozen) };
             rollout.move_schedules(stage, step);
             rollout.run(stage, point, [seed, TRAINING, step << 16 | at as u64], Choice::Sampled, Keep::Rows);
             objective.assess(stage, rollout, point, *read(&self.returns));
@@ -122,6 +133,10 @@ impl<'a, E: Number> Shared<'a, E> {
             Job::Scale { factor } => objective.scale_advantages(factor),
             Job::Differentiate { weighing } | Job::All { weighing, .. } => objective.differentiate(stage, &parameters, rollout, weighing),
             Job::Shuffle { step, epoch } => objective.shuffle(&mut generator([seed, SHUFFLING + epoch, step << 16 | at as u64])),
+            Job::Mirror { weighing } => {
+                rollout.revalue_densities(stage, Point { present: parameters.values(), previous: None, frozen: &read(&self.frozen) });
+                objective.differentiate_densities(stage, &parameters, rollout, weighing);
+            }
             Job::Part { part, parts, weighing } => objective.differentiate_part(stage, &parameters, rollout, weighing, (part, parts)),
         }
     }

@@ -178,7 +178,12 @@ impl<E: Number> Shard<E> {
                         stage.family.divergences(&trial.present, &rollout.anchor, &mut trial.column);
                     }
                 },
-                Source::Exponent(_) | Source::LogRatio(_) | Source::LogCount(_) | Source::OptionEntropy(_) | Source::Density(_) => {
+                Source::Exponent(_)
+                | Source::LogRatio(_)
+                | Source::LogCount(_)
+                | Source::OptionEntropy(_)
+                | Source::WeightDivergence
+                | Source::Density(_) => {
                     continue;
                 }
             }

@@ -3,6 +3,7 @@
 
 mod draw;
 mod estimators;
+mod gain;
 mod head;
 mod keys;
 mod print;
@@ -15,14 +16,17 @@ mod terms;
 mod tests;
 mod together;
 mod until;
+mod weights;
 
 pub use draw::{Credited, Draw, Read};
 pub use estimators::{Alternative, alternatives};
+pub use gain::Gain;
 pub use head::Head;
 pub use keys::{Choice, KEYS, Key, KeyDefault, KeyKind, OPTIMIZERS, UPDATES};
 pub use settings::{Baseline, Normalize, Optimizer, OptionGradient, Precision, Schedule, Settings, Update};
 pub use terms::{Density, Estimator, Less, Prior, Quantity, Term, Version};
 pub use until::{Relation, Until, WATCHED, Watched};
+pub use weights::MeanField;
 
 use crate::bound::{BoundDerivation, Derivation};
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -55,6 +59,10 @@ pub struct Plan {
     pub fitted: BTreeSet<ParameterId>,
     /// The baseline's network shares parameters with what is trained, and its fit moves them too.
     pub shared: bool,
+    /// The kernels whose weights are drawn, anew for each batch.
+    pub weights: Vec<MeanField>,
+    /// What exponents read of their movement.
+    pub gains: Vec<Gain>,
     /// The variables whose real components networks see normalised.
     pub normalizers: Vec<Normalizer>,
     /// The params that move over the batches, and how.
@@ -93,6 +101,9 @@ pub fn plan(model: &Model, derivation: &Derivation) -> Result<Plan, Diagnostics>
 }
 
 fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings) -> Result<Plan, Vec<Diagnostic>> {
+    let mut with_deviations = model.clone();
+    let mut weights = weights::mean_fields(&mut with_deviations, model.bound(derivation.bound), derivation, &settings)?;
+    let model = &with_deviations;
     let bound = model.bound(derivation.bound);
     let draws = draw::draws(model, bound, derivation)?;
     let policy = &draws[draws.len() - 1].0;
@@ -115,7 +126,9 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings) -> 
         Baseline::None | Baseline::LeaveOneOut => Vec::new(),
     };
     let mut scalars = terms::Scalars { graph: model.graph.clone(), inputs: model.inputs.clone() };
-    let terms = terms::terms(model, bound, derivation, &draws, &settings, environment, &mut scalars)?;
+    let planner = terms::Planner { model, bound, draws: &draws, policy, environment };
+    let terms = terms::terms(&planner, derivation, &settings, &mut scalars)?;
+    let gains = gain::gains(&planner, &weights)?;
     let moved: BTreeSet<ParameterId> = match model.objectives.as_slice() {
         [objective] if !objective.over.is_empty() => objective.over.iter().flat_map(|&kernel| kernel_parameters(model, kernel)).collect(),
         _ => model.kernels.iter().enumerate().flat_map(|(k, _)| kernel_parameters(model, KernelId(k as u32))).collect(),
@@ -131,14 +144,26 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings) -> 
             | Quantity::Exponent(_)
             | Quantity::Entropy { .. }
             | Quantity::LogRatio { .. }
+            | Quantity::WeightDivergence { .. }
             | Quantity::LogCount(_) => {}
         }
     }
-    let trained: BTreeSet<ParameterId> = used.intersection(&moved).copied().collect();
+    let mut trained: BTreeSet<ParameterId> = used.intersection(&moved).copied().collect();
+    let moving = weights.iter().filter(|field| field.moves);
+    trained.extend(moving.flat_map(|field| &field.parameters).filter(|(mean, _)| used.contains(mean)).map(|(_, log_sd)| *log_sd));
     let read_by_baseline = match &settings.baseline {
         Baseline::Network { layer, .. } => parameters_of(&model.network, *layer),
         Baseline::None | Baseline::LeaveOneOut => BTreeSet::new(),
     };
+    let mut elsewhere: BTreeSet<ParameterId> = draws.iter().flat_map(|(draw, _)| of_head(&draw.head)).chain(read_by_baseline.iter().copied()).collect();
+    for term in &terms {
+        if let Quantity::Kl { prior: Prior::Kernel { head, .. } } = &term.quantity {
+            elsewhere.extend(of_head(head));
+        }
+    }
+    if settings.options == OptionGradient::Sampled {
+        weights::note_mirrors(&mut weights, &elsewhere);
+    }
     let fitted = read_by_baseline.difference(&used).copied().collect();
     let shared = !read_by_baseline.is_disjoint(&trained);
     verify_rounds(model, &terms, &settings)?;
@@ -166,6 +191,7 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings) -> 
     let schedules = schedules::schedules(model, &settings)?;
     let mut remarks = remarks(derivation, &settings, shared);
     remarks.extend(schedules::remarks(model, &schedules));
+    remarks.extend(weights.iter().map(|field| weights::remark(model, field, &settings)));
     let terms::Scalars { graph, inputs } = scalars;
     let mut model = Model { inputs, ..model.clone() };
     let normalizers = if settings.normalize.observations { normalizers(&mut model, environment)? } else { Vec::new() };
@@ -183,6 +209,8 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings) -> 
         fitted,
         shared,
         normalizers,
+        weights,
+        gains,
         schedules,
         remarks,
     })
@@ -211,7 +239,7 @@ fn normalizers(model: &mut Model, environment: EnvironmentId) -> Result<Vec<Norm
             continue;
         }
         let mut parameter = |what: &str| {
-            model.network.parameters.push(Parameter { name: format!("normalize.{name}.{what}"), rows: 1, columns });
+            model.network.parameters.push(Parameter { name: format!("normalize.{name}.{what}"), rows: 1, columns, start: 0.0 });
             ParameterId(model.network.parameters.len() as u32 - 1)
         };
         found.push(Normalizer { variable, mean: parameter("mean"), log_deviation: parameter("log_deviation") });

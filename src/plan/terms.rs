@@ -47,6 +47,8 @@ pub enum Quantity {
     LogRatio { log_prior: ExprId },
     /// `log p(x|·)` of a kernel at what was drawn, less a log-density there.
     Density { density: Density, less: Less },
+    /// `KL(q(w) ‖ p(w))` of the mean field of that factor: once for all trajectories of a run, so that each has its share of it.
+    WeightDivergence { of: FactorRef },
     /// `log n`: a constant per live step.
     LogCount(f64),
 }
@@ -112,16 +114,13 @@ pub enum Estimator {
 }
 
 /// The plan of every term, in the derivation's order.
-pub fn terms(
-    model: &Model,
-    bound: &Bound,
+pub(super) fn terms(
+    planner: &Planner,
     derivation: &BoundDerivation,
-    draws: &[(Draw, Option<&Score>)],
     settings: &Settings,
-    environment: EnvironmentId,
     scalars: &mut Scalars,
 ) -> Result<Vec<Term>, Vec<Diagnostic>> {
-    let planner = Planner { model, bound, draws, policy: &draws[draws.len() - 1].0, environment };
+    let Planner { model, bound, draws, .. } = *planner;
     let mut terms = Vec::with_capacity(derivation.terms.len());
     let mut errors = Vec::new();
     for (at, term) in derivation.terms.iter().enumerate().filter(|(_, term)| !is_unknown(bound, &term.kind)) {
@@ -192,6 +191,9 @@ fn estimator(quantity: &Quantity) -> (Estimator, String) {
             (Estimator::Sampled, "a log-ratio at what was drawn".into())
         }
         Quantity::Density { less: Less::Nothing, .. } => (Estimator::Sampled, "it reads what was drawn".into()),
+        Quantity::WeightDivergence { .. } => {
+            (Estimator::ClosedForm, "both sides are normals; each trajectory of the run bears its share".into())
+        }
         Quantity::LogCount(_) => (Estimator::Counted, "a constant at every live step".into()),
     }
 }
@@ -207,17 +209,18 @@ impl Term {
             | Quantity::Exponent(_)
             | Quantity::Entropy { .. }
             | Quantity::LogRatio { .. }
+            | Quantity::WeightDivergence { .. }
             | Quantity::LogCount(_) => false,
         }
     }
 }
 
-struct Planner<'a> {
-    model: &'a Model,
-    bound: &'a Bound,
-    draws: &'a [(Draw, Option<&'a Score>)],
-    policy: &'a Draw,
-    environment: EnvironmentId,
+pub(super) struct Planner<'a> {
+    pub model: &'a Model,
+    pub bound: &'a Bound,
+    pub draws: &'a [(Draw, Option<&'a Score>)],
+    pub policy: &'a Draw,
+    pub environment: EnvironmentId,
 }
 
 impl Planner<'_> {
@@ -243,6 +246,9 @@ impl Planner<'_> {
             }
             TermKind::Kl { q, p } if *q == self.policy.factor => {
                 Ok((format!("KL({})", self.kernel_name(*q)), Quantity::Kl { prior: self.prior(*p, scalars)? }))
+            }
+            TermKind::Kl { q, .. } if let [Target::Weights(kernel)] = bound.factor(*q).targets[..] => {
+                Ok((format!("KL(weights({}))", self.model.kernel(kernel).name), Quantity::WeightDivergence { of: *q }))
             }
             // sampled: −KL(q ‖ p) = E_q[log p − log q]
             TermKind::Kl { q, p } => {
@@ -341,7 +347,7 @@ impl Planner<'_> {
         self.density(&factor.kernel, &Value::Variable { variable: *variable, index: *index }, &factor.arguments, factor.span)
     }
 
-    fn density(&self, kernel: &KernelRef, value: &Value, givens: &[Value], span: Span) -> Result<Density, Vec<Diagnostic>> {
+    pub fn density(&self, kernel: &KernelRef, value: &Value, givens: &[Value], span: Span) -> Result<Density, Vec<Diagnostic>> {
         let Some((kernel, of)) = learned(kernel) else {
             return Err(vec![refused(span, "this version trains with densities of learned kernels")]);
         };
@@ -434,6 +440,8 @@ impl Planner<'_> {
                     Index::First | Index::Step(_) | Index::Last(_) => false,
                 },
                 Input::Reward { index, .. } => drawn && matches!(index, Index::Step(0) | Index::Last(0)),
+                // what it reads, it says itself
+                Input::Gain(_) => drawn,
                 Input::Formal { .. } => false,
             };
             if !fits {

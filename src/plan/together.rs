@@ -52,7 +52,7 @@ pub fn against_enumeration(settings: &Settings, (options, policy): (&[Draw], &Dr
             let of_terms = terms.iter().map(|term| match &term.quantity {
                 Quantity::Density { density, .. } => is_of_a_pair(&density.reads, option),
                 Quantity::Kl { .. } | Quantity::LogRatio { .. } => false,
-                Quantity::Exponent(_) | Quantity::Entropy { .. } | Quantity::LogCount(_) => true,
+                Quantity::Exponent(_) | Quantity::Entropy { .. } | Quantity::WeightDivergence { .. } | Quantity::LogCount(_) => true,
             });
             let fits = [option, policy].into_iter().map(|draw| is_of_a_pair(&draw.reads, option)).chain(of_terms).all(|fits| fits);
             (!fits).then_some(
