@@ -122,7 +122,11 @@ impl<'a, E: Number> Shared<'a, E> {
         let seed = stage.plan.settings.seed;
         if let Job::Assess { step } | Job::All { step, .. } = job {
             let previous = read(&self.previous);
-            let point = Point { present: parameters.values(), previous: previous.moved.then_some(&previous.values[..]), frozen: &read(&self.frozen) };
+            let point = Point {
+                present: parameters.values(),
+                previous: previous.moved.then_some(&previous.values[..]),
+                frozen: &read(&self.frozen),
+            };
             rollout.move_schedules(stage, step);
             rollout.run(stage, point, [seed, TRAINING, step << 16 | at as u64], Choice::Sampled, Keep::Rows);
             objective.assess(stage, rollout, point, *read(&self.returns));

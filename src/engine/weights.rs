@@ -12,9 +12,9 @@
 //! The divergence from the prior has both derivatives in closed form. The weights are drawn once for the whole run, so the bound of all its `N`
 //! trajectories holds `KL(q(w) ‖ p(w))` once, and what is told and ascended, the bound a trajectory, holds `KL / N` (eq. 8 there, with equal shares).
 
+use super::crew::Crew;
 use super::expressions::Number;
 use super::float::Float;
-use super::crew::Crew;
 use super::objective::Aim;
 use super::parameters::Layout;
 use super::rollout::generator;

@@ -40,7 +40,9 @@ impl Model {
     pub fn depends_on_the_run(&self, bound: &Bound) -> Option<String> {
         let gain = self.gain(*self.gains_of(bound).first()?);
         let name = &self.kernel(gain.kernel).name;
-        Some(format!("a bound with `gain({name}, …)` depends on the run, which moves the weights of `{name}`: it has no table of exact numbers"))
+        Some(format!(
+            "a bound with `gain({name}, …)` depends on the run, which moves the weights of `{name}`: it has no table of exact numbers"
+        ))
     }
 }
 

@@ -155,7 +155,8 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings) -> 
         Baseline::Network { layer, .. } => parameters_of(&model.network, *layer),
         Baseline::None | Baseline::LeaveOneOut => BTreeSet::new(),
     };
-    let mut elsewhere: BTreeSet<ParameterId> = draws.iter().flat_map(|(draw, _)| of_head(&draw.head)).chain(read_by_baseline.iter().copied()).collect();
+    let mut elsewhere: BTreeSet<ParameterId> =
+        draws.iter().flat_map(|(draw, _)| of_head(&draw.head)).chain(read_by_baseline.iter().copied()).collect();
     for term in &terms {
         if let Quantity::Kl { prior: Prior::Kernel { head, .. } } = &term.quantity {
             elsewhere.extend(of_head(head));

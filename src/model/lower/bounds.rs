@@ -375,7 +375,9 @@ impl<'a> Lowering<'a> {
     pub fn check_timeless(&mut self, ids: &[ExprId], span: Span) -> bool {
         let step = self.reads(ids).into_iter().find(|input| match input {
             Input::Variable { index, .. } | Input::Reward { index, .. } => matches!(index, Index::Step(_)),
-            Input::Gain(gain) => self.gains[gain.0 as usize].reads().any(|value| matches!(value, crate::model::Value::Variable { index: Index::Step(_), .. })),
+            Input::Gain(gain) => self.gains[gain.0 as usize]
+                .reads()
+                .any(|value| matches!(value, crate::model::Value::Variable { index: Index::Step(_), .. })),
             Input::Formal { .. } => false,
         });
         let what = match step {

@@ -9,7 +9,8 @@ use crate::model::{Gain, GainId, Input, KernelId, KernelRef};
 use crate::source::Span;
 use crate::syntax::ast::{self, ArgumentLabel, ExprKind};
 
-const EXAMPLE: &str = "write `gain(world, s[t], a[t], s[t+1], at_most = 1)`: the kernel, what it reads, what it draws, and the most nats it counts for";
+const EXAMPLE: &str =
+    "write `gain(world, s[t], a[t], s[t+1], at_most = 1)`: the kernel, what it reads, what it draws, and the most nats it counts for";
 
 impl Lowering<'_> {
     pub fn gain(&mut self, expr: &ast::Expr, arguments: &[ast::Argument]) -> Value {
@@ -30,7 +31,8 @@ impl Lowering<'_> {
         let signature = self.signature(&KernelRef::Learned(kernel));
         let count = signature.givens.len() + signature.outputs.len();
         if values.len() != count {
-            let formals: Vec<&str> = signature.givens.iter().chain(&signature.outputs).flatten().map(|formal| formal.name.as_str()).collect();
+            let formals: Vec<&str> =
+                signature.givens.iter().chain(&signature.outputs).flatten().map(|formal| formal.name.as_str()).collect();
             let message = format!("`gain` of `{name}` takes {count} values after the kernel, not {}", values.len());
             let told = Diagnostic::error("arity", expr.span, message);
             self.report(told.hint(format!("what `{name}` reads and then what it draws: {}", formals.join(", "))));
@@ -63,7 +65,8 @@ impl Lowering<'_> {
             found = Some(&argument.value);
         }
         let Some(value) = found else {
-            let told = Diagnostic::error("argument", span, "`gain` needs its greatest value, `at_most = …` nats: a likelihood may not exceed 1");
+            let told =
+                Diagnostic::error("argument", span, "`gain` needs its greatest value, `at_most = …` nats: a likelihood may not exceed 1");
             self.report(told.hint(EXAMPLE));
             return None;
         };

@@ -29,8 +29,8 @@ mod tests;
 mod value;
 
 use super::{
-    Bound, Data, Distribution, Domain, Environment, EnvironmentId, Expectation, Formal, Gain, Horizon, Input, Kernel, KernelId, LayerId, Model,
-    Network, Objective, Overrides, Param, ParameterId, Role, Setting, VariableId,
+    Bound, Data, Distribution, Domain, Environment, EnvironmentId, Expectation, Formal, Gain, Horizon, Input, Kernel, KernelId, LayerId,
+    Model, Network, Objective, Overrides, Param, ParameterId, Role, Setting, VariableId,
 };
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::expr::{ExprId, Graph, InputId};
