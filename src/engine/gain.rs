@@ -1,13 +1,13 @@
-//! The information gain of a transition: how far a mean field moves that sees one more (Houthooft et al. 2016, VIME).
+//! The information gain of a transition: how far a mean field moves that sees one more (VIME: Houthooft et al. 2016, section 2.5).
 //!
 //! With `φ` the means and deviations and `ℓ(φ) = E_{w ~ q_φ}[log p(s'|s, a, w)]`, one step of second order from the present `φ` on
 //! `KL(q_φ' ‖ q_φ) − ℓ(φ')` goes by `Δ = H⁻¹ ∇ℓ`, with `H` the Hessian of the divergence at `φ' = φ`: its own gradient is zero there, and the
-//! Hessian of `ℓ` is left out (eq. 15 and 16 there, λ = 1). To second order the divergence of that step is
+//! Hessian of `ℓ` is left out; the length of the step, λ there, is 1. To second order the divergence of that step is
 //!
 //! `KL ≈ ½ Δᵀ H Δ = ½ ∇ℓᵀ H⁻¹ ∇ℓ`
 //!
 //! For normals `H` is diagonal: `1/sd²` for a mean, and 2 for `log sd`, since `KL = −δ + (e^{2δ} − 1)/2 = δ² + …` where `log sd` moves by `δ`
-//! (eq. 17 there is the same in other coordinates). So
+//! (there the same in the coordinate ρ of `sd = log(1 + exp(ρ))`). So
 //!
 //! `gain = ½ Σ_w (sd² (∂ℓ/∂mean)² + ½ (∂ℓ/∂log sd)²)`, `∂ℓ/∂mean = E[g]`, `∂ℓ/∂log sd = sd·E[g·ε]`, `g = ∂log p/∂w` at `w = mean + sd·ε`.
 //!
@@ -41,11 +41,12 @@ pub(super) struct Gain {
     at_most: f64,
 }
 
-/// A mean field at the beginning of a batch: draws of it, and their noise, in the order of [`super::weights::Weights::places`].
+/// Mean fields at the beginning of a batch: draws of all weights, and their noise.
 #[derive(Default)]
 pub(super) struct Frozen<E> {
+    /// Flat vectors with a draw in the place of the means.
     draws: Vec<Vec<E>>,
-    /// By place in the flat vector, that of the mean.
+    /// ε, where the mean stands in the flat vector.
     noise: Vec<Vec<E>>,
     /// The flat vector that the draws were made from.
     values: Vec<E>,

@@ -2,7 +2,8 @@
 
 use super::gain::{Frozen, Gain, GainRows, Transition};
 use super::stage::Stage;
-use super::train::{gradient_estimates, infer};
+use super::testing::After;
+use super::train::{gradient_estimates, infer, resume};
 use super::{Parameters, Run, evaluate};
 use crate::bound::derive;
 use crate::model::{Overrides, check};
@@ -132,7 +133,7 @@ fn after_the_end_nothing_is_gained() {
 }
 
 #[test]
-fn the_bits_are_the_same_on_any_number_of_threads() {
+fn the_bits_are_the_same_on_any_number_of_threads_and_after_a_resumption() {
     let bits = |threads: u64, world: &str| {
         let infer_block = format!("trajectories = 20; shards = 4; steps = 10; threads = {threads}");
         let run = infer(&line("end when s[t] == 3", 1.0, world, &infer_block), &mut ()).unwrap();
@@ -140,5 +141,9 @@ fn the_bits_are_the_same_on_any_number_of_threads() {
     };
     for world in ["table(s, a)", "mlp(s, a, hidden = [3])"] {
         assert_eq!(bits(1, world), bits(2, world), "{world}");
+        let plan = line("end when s[t] == 3", 1.0, world, "trajectories = 20; shards = 4; steps = 10; log_every = 1");
+        let half = infer(&plan, &mut After(4)).unwrap();
+        let whole = resume(&plan, &half.checkpoint, &mut ()).unwrap();
+        assert_eq!(whole.parameters.values(), infer(&plan, &mut ()).unwrap().parameters.values(), "resumed, {world}");
     }
 }

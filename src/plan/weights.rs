@@ -24,7 +24,7 @@ pub struct MeanField {
     pub prior_sd: f64,
     /// The bound's gradient moves it; else it is drawn from all the same.
     pub moves: bool,
-    /// Nothing that is drawn depends on the weights, and they enter densities of whole trajectories alone.
+    /// It moves, nothing that is drawn depends on the weights, and they enter densities of whole trajectories alone.
     pub mirrors: bool,
 }
 
@@ -56,6 +56,10 @@ pub(super) fn mean_fields(
             let message =
                 format!("`{name}` shares a `net` with `{}`, so that its weights would be drawn twice", model.kernel(other.kernel).name);
             errors.push(refused(factor.span, message).hint("draw the weights of one of them, or give each a network of its own"));
+            continue;
+        }
+        if drawn.is_empty() {
+            errors.push(refused(factor.span, format!("`{name}` has no weights, so there is nothing to train")));
             continue;
         }
         let mut parameters = Vec::with_capacity(drawn.len());
@@ -123,10 +127,10 @@ pub(super) fn remark(model: &Model, field: &MeanField, settings: &Settings) -> S
     format!("the weights of `{name}` are drawn once a run: a trajectory bears 1/{all} of their divergence, the run having so many")
 }
 
-/// Notes which fields enter densities of whole trajectories alone: `elsewhere` are the parameters that anything else reads.
+/// Notes which fields move and enter densities of whole trajectories alone: `elsewhere` are the parameters that anything else reads.
 pub(super) fn note_mirrors(fields: &mut [MeanField], elsewhere: &BTreeSet<ParameterId>) {
     for field in fields {
-        field.mirrors = !field.parameters.iter().any(|(mean, _)| elsewhere.contains(mean));
+        field.mirrors = field.moves && !field.parameters.iter().any(|(mean, _)| elsewhere.contains(mean));
     }
 }
 
