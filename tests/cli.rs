@@ -697,6 +697,36 @@ fn eval_rolls_the_trained_policy_out() {
     assert_eq!(json(&again.out), sampled, "the same seed, the same numbers");
 }
 
+#[test]
+fn drawn_weights_and_a_gain_are_trained_evaluated_and_in_no_table() {
+    let folder = folder();
+    let bayesian = WALK
+        .replace(
+            "prior {",
+            "kernel world(s' | s, a) = Categorical(logits = table(s, a))\n\nprior { weights(world) ~ Normal(mean = 0, sd = 1);",
+        )
+        .replacen("s[t+1] ~ line.transition", "s[t+1] ~ world", 1)
+        .replace("exp(alpha * r[t])", "exp(alpha * r[t] + gain(world, s[t], a[t], s[t+1], at_most = 1) - 1)")
+        .replace("posterior {", "posterior { weights(world) ~ Normal;")
+        .replace("Delta(clamp(s[t] + 2 * a[t] - 1, 0, 4))", "Mixture(0.9: Delta(clamp(s[t] + 2 * a[t] - 1, 0, 4)), 0.1: Delta(s[t]))");
+    fs::write(folder.path().join("walk.rlmodel"), bayesian).expect("written");
+    for command in ["exact", "verify"] {
+        let outcome = run(folder.path(), &[command, "walk.rlmodel"]);
+        assert!(outcome.code != 0 && outcome.err.contains("depends on the run"), "{command}: {}{}", outcome.out, outcome.err);
+    }
+    infer(folder.path(), &["walk.rlmodel", "--out", "whole", "--quiet", "--set", "infer.trajectories=8", "--threads", "2"]);
+    infer(folder.path(), &["walk.rlmodel", "--out", "again", "--quiet", "--set", "infer.trajectories=8", "--threads", "1"]);
+    assert_equal_runs(&folder.path().join("whole"), &folder.path().join("again"));
+    let parameters = fs::read(folder.path().join("whole/parameters.safetensors")).expect("written");
+    let header = String::from_utf8_lossy(&parameters);
+    for name in ["\"world.logits.0.table\"", "\"world.logits.0.table.log_sd\""] {
+        assert!(header.contains(name), "no {name}");
+    }
+    let outcome = run(folder.path(), &["eval", "whole", "--episodes", "64", "--format", "json"]);
+    let sampled = json(&outcome.out);
+    assert!(outcome.code == 0 && sampled["bound"].as_f64().is_some_and(f64::is_finite), "{}{}", outcome.out, outcome.err);
+}
+
 /// Two options that are kept with probability 0.6, in a room of two rows with a wall.
 const OPTIONS: &str = "model rooms
 horizon T = 4

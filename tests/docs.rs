@@ -36,7 +36,7 @@ fn the_reference_lists_the_optimisers() {
 
 #[test]
 fn links_between_pages_lead_somewhere() {
-    for page in ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "docs/language.md", "docs/options.md"] {
+    for page in ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "docs/language.md", "docs/options.md", "docs/worlds.md"] {
         let text = read(page);
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(Path::new(page).parent().expect("a page has a folder"));
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {

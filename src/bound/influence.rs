@@ -380,6 +380,8 @@ fn expression_reads(scope: &Scope, expressions: &[ExprId], reads: &mut Vec<Read>
             }
             Input::Reward { environment, reward, index } => reward_reads(scope, (environment, reward), index, reads),
             Input::Formal { .. } => {}
+            // of the mean field, not of the drawn weights: what it is frozen at nothing draws
+            Input::Gain(gain) => scope.model.gain(gain).reads().for_each(|value| value_reads(scope, value, reads)),
         }
     }
 }

@@ -262,7 +262,11 @@ pub fn draw_name(model: &Model, factor: &Factor) -> String {
 fn from_ast(horizon: &str, expr: &ast::Expr) -> Math {
     let again = |expr: &ast::Expr| from_ast(horizon, expr);
     let boxed = |expr: &ast::Expr| Box::new(from_ast(horizon, expr));
-    let arguments = |arguments: &[ast::Argument]| arguments.iter().map(|argument| again(&argument.value)).collect::<Vec<_>>();
+    let argument = |argument: &ast::Argument| match &argument.label {
+        Some(ast::ArgumentLabel::Named(name)) => Math::row([Math::Word(name.text.clone()), Math::Mark("="), again(&argument.value)]),
+        Some(ast::ArgumentLabel::Weight(_)) | None => again(&argument.value),
+    };
+    let arguments = |arguments: &[ast::Argument]| arguments.iter().map(argument).collect::<Vec<_>>();
     if let Some(index) = time_index(horizon, expr) {
         return Math::Time(index);
     }
@@ -415,6 +419,12 @@ fn graph_math(model: &Model, expr: ExprId, budget: &mut u32) -> Math {
             }
             Input::Formal { kernel, formal, .. } => {
                 Math::name(model.kernel(kernel).formals().nth(formal as usize).map_or("", |formal| formal.name.as_str()))
+            }
+            Input::Gain(gain) => {
+                let gain = model.gain(gain);
+                let values = gain.reads().map(|value| value_name(model, value));
+                let at_most = Math::row([Math::Word("at_most".to_owned()), Math::Mark("="), number(gain.at_most)]);
+                call("gain", [Math::name(&model.kernel(gain.kernel).name)].into_iter().chain(values).chain([at_most]).collect())
             }
         },
         Node::Unary(UnaryOp::Negate, x) => Math::row([Math::Mark("−"), grouped(model, *x, budget)]),

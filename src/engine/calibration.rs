@@ -3,6 +3,7 @@
 use super::classify::Classifying;
 use super::expressions::Expressions;
 use super::family::Choice;
+use super::gain::Frozen;
 use super::parameters::Parameters;
 use super::replay::Replay;
 use super::rollout::{Keep, Point, Rollout, generator};
@@ -40,7 +41,8 @@ pub fn calibrate(plan: &Plan, parameters: &Parameters<f64>, trajectories: usize)
     real.collects = true;
     let mut rollout = Rollout::new(&real, trajectories);
     let stream = |part| [plan.settings.seed, CALIBRATION, part];
-    let point = Point { present: parameters.values(), previous: None };
+    let frozen = Frozen::at(&real, parameters.values(), (plan.settings.seed, 0));
+    let point = Point { present: parameters.values(), previous: None, frozen: &frozen };
     rollout.run(&real, point, stream(0), Choice::Sampled, Keep::Rows);
     let mut replay = Replay::new(&real, rollout.rows.len().max(1));
     replay.append(&real, &rollout);

@@ -61,6 +61,7 @@ impl Density {
             | Quantity::Kl { .. }
             | Quantity::LogRatio { .. }
             | Quantity::Ratio(_)
+            | Quantity::WeightDivergence { .. }
             | Quantity::LogCount(_) => None,
         };
         plan.terms.iter().enumerate().filter_map(density).collect()
@@ -86,7 +87,11 @@ impl Density {
         Density::compile(plan, &plan::Density { of: Version::Present, kernel, head, target, reads, span })
     }
 
-    fn compile(plan: &Plan, of: &plan::Density) -> Result<Density, EngineError> {
+    /// A density of no term.
+    ///
+    /// # Errors
+    /// One sentence, where a network cannot run.
+    pub fn compile(plan: &Plan, of: &plan::Density) -> Result<Density, EngineError> {
         let model = &plan.model;
         let kernel = model.kernel(of.kernel);
         let refused = |what: &str| EngineError::Unsupported(format!("`{}` {what}, which this version does not run", kernel.name));

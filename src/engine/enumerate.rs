@@ -175,7 +175,7 @@ impl<E: Number> Enumeration<E> {
             let entropies = match term.source {
                 Source::Entropy => Some(&self.action_entropy),
                 Source::OptionEntropy(_) => Some(&self.option_entropy),
-                Source::Density(_) | Source::Ratio => continue,
+                Source::Density(_) | Source::Ratio | Source::WeightDivergence => continue,
                 Source::Exponent(_) | Source::LogRatio(_) | Source::Divergence | Source::LogCount(_) => None,
             };
             for &(t, trajectory, value) in entries {

@@ -3,11 +3,12 @@
 use super::crew::with_crew;
 use super::expressions::Number;
 use super::family::Choice;
+use super::gain::Frozen;
 use super::kernels;
 use super::parameters::Parameters;
 use super::rollout::{Keep, Point, Rollout, Totals};
 use super::run::{EngineError, Evaluation, OptionUse};
-use super::shards::EVALUATION;
+use super::shards::{EVALUATION, WEIGHTS};
 use super::stage::Stage;
 use super::tally::Tally;
 use super::train::threads;
@@ -16,9 +17,12 @@ use std::sync::{Mutex, PoisonError};
 
 /// Trajectories of a shard of an evaluation.
 const SHARD: usize = 64;
+/// The same where weights are drawn: each shard has a draw of its own.
+const SHARD_OF_A_DRAW: usize = 8;
 
 /// Rolls `episodes` trajectories out with `parameters`; `greedy` takes the most probable action. The bound is that of the policy as it is
-/// played only where `greedy` is false.
+/// played only where `greedy` is false. Weights that have a mean field are drawn anew for every eight trajectories, and standard errors count
+/// draws, not trajectories; `greedy` takes their means.
 ///
 /// # Errors
 /// A construct that cannot run.
@@ -49,12 +53,19 @@ pub(super) struct Evaluator {
 impl Evaluator {
     pub fn run<E: Number>(&self, stage: &Stage<E>, parameters: &Parameters<E>) -> Evaluation {
         // a shard's buffers are dropped with it: only what it told is kept
-        let shards: Vec<Mutex<(Totals, Option<Tally<E>>)>> = (0..self.episodes.div_ceil(SHARD)).map(|_| Mutex::default()).collect();
+        let draws = !stage.weights.is_empty() && self.choice == Choice::Sampled;
+        let size = if draws { SHARD_OF_A_DRAW } else { SHARD };
+        let shards: Vec<Mutex<(Totals, Option<Tally<E>>)>> = (0..self.episodes.div_ceil(size)).map(|_| Mutex::default()).collect();
+        let frozen = Frozen::at(stage, parameters.values(), (self.seed, u64::MAX));
         let work = |_: (), at: usize| {
             kernels::flush_denormals();
             let stream = [self.seed, EVALUATION, at as u64];
-            let mut rollout = Rollout::new(stage, SHARD.min(self.episodes - at * SHARD));
-            let point = Point { present: parameters.values(), previous: None };
+            let mut rollout = Rollout::new(stage, size.min(self.episodes - at * size));
+            let mut own = if draws { parameters.values().to_vec() } else { Vec::new() };
+            if draws {
+                stage.weights.draw([self.seed, WEIGHTS + 1, at as u64], &mut own);
+            }
+            let point = Point { present: if draws { &own } else { parameters.values() }, previous: None, frozen: &frozen };
             let keep = if stage.reads_trajectories() { Keep::Rows } else { Keep::Nothing };
             rollout.tally = (!stage.options.is_empty()).then(|| Tally::new(stage));
             rollout.run(stage, point, stream, self.choice, keep);
@@ -76,8 +87,14 @@ impl Evaluator {
             terms.iter_mut().zip(totals.terms).for_each(|(sum, term)| *sum += term);
         }
         terms.iter_mut().for_each(|term| *term /= self.episodes.max(1) as f64);
-        let (bound, bound_se) = mean_and_error(&bounds);
-        let (expected_return, return_se) = mean_and_error(&returns);
+        for (term, share) in stage.weights.shares(parameters.values()) {
+            let share = stage.terms[term].sign * share;
+            terms[term] += share;
+            bounds.iter_mut().for_each(|bound| *bound += share);
+        }
+        let together = if draws { size } else { 1 };
+        let (bound, bound_se) = mean_and_error(&bounds, together);
+        let (expected_return, return_se) = mean_and_error(&returns, together);
         let env_steps = lengths.iter().map(|&length| u64::from(length)).sum();
         let options = stage.plan.options.iter().zip(tally.visits).map(|(draw, mut visits)| {
             visits.divide(self.episodes.max(1) as f64);
@@ -88,10 +105,12 @@ impl Evaluator {
     }
 }
 
-/// The sample mean and its standard error; NaN of nothing, and an error of NaN of one sample.
-fn mean_and_error(samples: &[f64]) -> (f64, f64) {
+/// The sample mean and its standard error, where `together` neighbours are not independent; NaN of nothing, and an error of NaN of one group.
+fn mean_and_error(samples: &[f64], together: usize) -> (f64, f64) {
     let n = samples.len() as f64;
+    let groups = samples.len().div_ceil(together) as f64;
     let mean = samples.iter().sum::<f64>() / n;
-    let variance = samples.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / (n - 1.0);
+    let deviations = samples.chunks(together).map(|group| group.iter().map(|x| x - mean).sum::<f64>());
+    let variance = deviations.map(|sum| sum * sum).sum::<f64>() / (groups - 1.0) * (groups / n);
     (mean, (variance / n).sqrt())
 }

@@ -2,7 +2,7 @@
 
 use super::float::Float;
 use crate::expr::{Column, ExprId, Graph, InputId, Node, Program, Real, Scratch};
-use crate::model::{EnvironmentId, Index, Input, Model, VariableId};
+use crate::model::{Index, Input};
 use crate::plan::{Plan, Quantity, Schedule};
 use crate::world::{Actions, Batch, World};
 use std::ops::Range;
@@ -20,6 +20,8 @@ enum Place {
     Observation(usize),
     Action(usize),
     Reward(usize),
+    /// One of the plan's gains.
+    Gain(usize),
 }
 
 /// Compiled expressions; threads share them, each with [`Values`] of its own.
@@ -50,7 +52,12 @@ impl<E: Number> Expressions<E> {
     pub fn sampled(plan: &Plan) -> Expressions<E> {
         let sampled = |term: &crate::plan::Term| match term.quantity {
             Quantity::Exponent(value) | Quantity::LogRatio { log_prior: value } => Some(value),
-            Quantity::Entropy { .. } | Quantity::Kl { .. } | Quantity::LogCount(_) | Quantity::Density { .. } | Quantity::Ratio(_) => None,
+            Quantity::Entropy { .. }
+            | Quantity::Kl { .. }
+            | Quantity::LogCount(_)
+            | Quantity::WeightDivergence { .. }
+            | Quantity::Ratio(_)
+            | Quantity::Density { .. } => None,
         };
         Expressions::compile(plan, &plan.terms.iter().filter_map(sampled).collect::<Vec<_>>())
     }
@@ -60,7 +67,7 @@ impl<E: Number> Expressions<E> {
         let mut columns = vec![None; model.inputs.len()];
         let mut reads: Vec<Place> = Vec::new();
         for id in graph.inputs_of(roots) {
-            let Some(place) = place(model, plan.environment, plan.policy.variable, model.inputs[id.0 as usize]) else { continue };
+            let Some(place) = place(plan, model.inputs[id.0 as usize]) else { continue };
             let at = reads.iter().position(|&known| known == place).unwrap_or_else(|| {
                 reads.push(place);
                 reads.len() - 1
@@ -122,7 +129,7 @@ impl<E: Number> Expressions<E> {
             match *place {
                 Place::State(component) => batch.read_state(world, component, &mut column[..rows]),
                 Place::Observation(component) => batch.read_observation(world, component, &mut column[..rows]),
-                Place::NextState(_) | Place::Action(_) | Place::Reward(_) => {}
+                Place::NextState(_) | Place::Action(_) | Place::Reward(_) | Place::Gain(_) => {}
             }
         }
     }
@@ -141,7 +148,8 @@ impl<E: Number> Expressions<E> {
                     }
                     Actions::Columns { values, stride } => column.copy_from_slice(&values[component * stride..][..rows]),
                 },
-                Place::State(_) | Place::Observation(_) => {}
+                // read before the step, or put beside it
+                Place::State(_) | Place::Observation(_) | Place::Gain(_) => {}
             }
         }
     }
@@ -158,18 +166,24 @@ impl<E: Number> Expressions<E> {
                 Place::State(component) => state[component],
                 Place::NextState(component) => next[component],
                 Place::Action(component) => action[component],
-                // a transition reads neither
-                Place::Observation(_) | Place::Reward(_) => Float::of(f64::NAN),
+                // a transition reads none of these
+                Place::Observation(_) | Place::Reward(_) | Place::Gain(_) => Float::of(f64::NAN),
             };
         }
     }
 
-    /// Reads what an absorbed step would: the present state as both `s[t]` and `s[t+1]`, rewards 0.
+    /// What one of the plan's gains is for the rows of a step.
+    pub fn put_gain(&self, gain: usize, of_rows: &[E], values: &mut Values<E>) {
+        let columns = self.reads.iter().zip(&mut values.columns).filter(|(place, _)| **place == Place::Gain(gain));
+        columns.for_each(|(_, column)| column[..of_rows.len()].copy_from_slice(of_rows));
+    }
+
+    /// Reads what an absorbed step would: the present state as both `s[t]` and `s[t+1]`, rewards and gains 0.
     pub fn read_absorbed(&self, world: &World<E>, batch: &Batch<E>, rows: usize, values: &mut Values<E>) {
         for (place, column) in self.reads.iter().zip(&mut values.columns) {
             match *place {
                 Place::State(component) | Place::NextState(component) => batch.read_state(world, component, &mut column[..rows]),
-                Place::Reward(_) => column[..rows].fill(<E as Float>::ZERO),
+                Place::Reward(_) | Place::Gain(_) => column[..rows].fill(<E as Float>::ZERO),
                 // the checks refuse an exponent that reads these after an end
                 Place::Observation(_) | Place::Action(_) => column[..rows].fill(Float::of(f64::NAN)),
             }
@@ -198,8 +212,9 @@ impl<E> Values<E> {
     }
 }
 
-fn place(model: &Model, environment: EnvironmentId, action: VariableId, input: Input) -> Option<Place> {
-    let of = model.environment(environment);
+fn place(plan: &Plan, input: Input) -> Option<Place> {
+    let (environment, action) = (plan.environment, plan.policy.variable);
+    let of = plan.model.environment(environment);
     match input {
         Input::Variable { variable, component, index } => {
             let component = component as usize;
@@ -214,6 +229,7 @@ fn place(model: &Model, environment: EnvironmentId, action: VariableId, input: I
         Input::Reward { environment: at, reward, index: Index::Step(0) | Index::Last(0) } if at == environment => {
             Some(Place::Reward(reward as usize))
         }
+        Input::Gain(id) => plan.gains.iter().position(|gain| gain.id == id).map(Place::Gain),
         Input::Reward { .. } | Input::Formal { .. } => None,
     }
 }

@@ -12,7 +12,7 @@ pub fn values(model: &Model, seed: u64) -> Vec<f64> {
     for (parameter, length) in model.network.parameters.iter().zip(lengths) {
         let count = parameter.rows * parameter.columns;
         match length {
-            None => values.resize(values.len() + count, 0.0),
+            None => values.resize(values.len() + count, parameter.start),
             Some(length) => {
                 let mut random = Xoshiro256PlusPlus::seed_from_u64(seed ^ hash(&parameter.name));
                 values.extend(orthogonal(parameter.rows, parameter.columns, length, &mut random));

@@ -4,15 +4,17 @@ use super::classify::Classified;
 use super::exact_update::improve;
 use super::expressions::Number;
 use super::float::Float;
+use super::gain::Frozen;
 use super::improvement::Judge;
 use super::moments::Moments;
 use super::objective::{Aim, ReturnScale, Told, Weighing};
 use super::optimiser::{Optimiser, OptimiserConfig, OptimiserState};
 use super::parameters::Parameters;
 use super::run::{Checkpoint, EngineError, Improvement, Metrics, Rounds};
-use super::shards::{Hands, Job, Previous, Shared, locked, read, write};
+use super::shards::{Hands, Job, Previous, Shared, WEIGHTS, locked, read, write};
 use super::trust_region::TrustRegion;
 use super::watch::Watch;
+use super::weights::Drawn;
 use crate::plan::{self, Baseline, Plan, Update};
 use std::time::Instant;
 
@@ -26,6 +28,9 @@ pub(super) struct Lead<'a, E: Float> {
     classified: Option<Classified>,
     gradient: Vec<E>,
     good: Vec<E>,
+    /// The weights of the batch, where there is one, and what its divergences were: each by its term, the share of a trajectory.
+    drawn: Drawn<E>,
+    divergences: Vec<(usize, f64)>,
     /// Batches done.
     pub step: u64,
     pub env_steps: u64,
@@ -53,6 +58,8 @@ impl<'a, E: Number> Lead<'a, E> {
             classified: None,
             gradient: parameters.zero_gradient(),
             good: parameters.values().to_vec(),
+            drawn: Drawn::default(),
+            divergences: Vec::new(),
             step: 0,
             env_steps: 0,
             norm: 0.0,
@@ -76,6 +83,7 @@ impl<'a, E: Number> Lead<'a, E> {
         if shared.replay.is_some() && shared.stage.ratio.is_some() {
             self.classify(crew, shared)?;
         }
+        self.draw(shared);
         match settings.update {
             Update::Gradient if settings.refits > 0 => self.refit(crew, shared)?,
             Update::Gradient if !settings.reuses_batches() && !settings.normalize.advantages => self.one_gradient(crew, shared)?,
@@ -157,6 +165,18 @@ impl<'a, E: Number> Lead<'a, E> {
         }
     }
 
+    /// Draws the weights of this batch, where they are drawn.
+    fn draw(&mut self, shared: &Shared<E>) {
+        let weights = &shared.stage.weights;
+        if weights.is_empty() {
+            return;
+        }
+        let mut parameters = write(&shared.parameters);
+        self.divergences = weights.shares(parameters.values()).collect();
+        *write(&shared.frozen) = Frozen::at(shared.stage, parameters.values(), (self.plan.settings.seed, self.step));
+        self.drawn = weights.draw([self.plan.settings.seed, WEIGHTS, self.step], parameters.values_mut());
+    }
+
     /// What the round that ends here was worth.
     fn judge(&mut self, shared: &Shared<E>) -> Option<Improvement> {
         let judge = self.judge.as_mut()?;
@@ -214,6 +234,7 @@ impl<'a, E: Number> Lead<'a, E> {
             crew.run(Job::All { step: self.step, weighing });
         }
         self.error = shared.sum_gradients(&mut self.gradient).error;
+        shared.mirror(crew, &mut self.drawn);
         self.norm = self.update(shared, Aim::Both)?;
         Ok(())
     }
@@ -271,6 +292,7 @@ impl<'a, E: Number> Lead<'a, E> {
         let mut parameters = write(&shared.parameters);
         let settings = &self.plan.settings;
         let rate = rate(settings.optimizer).at(self.step, settings.steps);
+        shared.stage.weights.settle(std::mem::take(&mut self.drawn), parameters.values_mut(), &mut self.gradient);
         self.good.copy_from_slice(parameters.values());
         let mut norm = 0.0;
         if aim != Aim::Baseline {
@@ -315,6 +337,7 @@ impl<'a, E: Number> Lead<'a, E> {
         }
         let trajectories = self.plan.settings.trajectories as f64;
         terms.iter_mut().for_each(|term| *term /= trajectories);
+        self.divergences.iter().for_each(|&(term, share)| terms[term] += self.plan.terms[term].sign * share);
         let per_row = |sum: f64| if rows == 0 { 0.0 } else { sum / rows as f64 };
         Metrics {
             step: self.step,

@@ -29,6 +29,7 @@ mod expressions;
 mod family;
 mod features;
 mod float;
+mod gain;
 mod gap;
 mod gru;
 mod head;
@@ -68,12 +69,15 @@ mod trace;
 mod train;
 mod trust_region;
 mod watch;
+mod weights;
 mod wired;
 
 #[cfg(test)]
 mod dream_tests;
 #[cfg(test)]
 mod evaluate_tests;
+#[cfg(test)]
+mod gain_tests;
 #[cfg(test)]
 mod optimise_tests;
 #[cfg(test)]
@@ -84,6 +88,8 @@ mod schedule_tests;
 mod testing;
 #[cfg(test)]
 mod train_tests;
+#[cfg(test)]
+mod weights_tests;
 #[cfg(test)]
 mod world_tests;
 

@@ -221,6 +221,17 @@ impl<E: Number> Objective<E> {
         self.told = sample.add_gradient(stage, parameters, weighing, &self.scratch, &mut self.gradient);
     }
 
+    /// The gradient of the densities alone, as they were computed last.
+    pub fn differentiate_densities(&mut self, stage: &Stage<E>, parameters: &Parameters<E>, rollout: &Rollout<E>, weighing: Weighing) {
+        self.gradient.fill(<E as Float>::ZERO);
+        let mut tape = Tape::reusing(&self.scratch);
+        let mut weighted = Vec::new();
+        weigh_densities(&rollout.densities, stage, (&mut tape, parameters), weighing.share, &mut weighted);
+        if !weighted.is_empty() {
+            tape.backward(weighted, parameters, &mut self.gradient);
+        }
+    }
+
     /// Puts the rows in a new order, in which the minibatches of a pass take them.
     pub fn shuffle(&mut self, random: &mut impl Rng) {
         self.order.clear();
@@ -335,17 +346,19 @@ impl<E: Number> Sample<'_, E> {
                         };
                         weighted.push((stage.family.divergence(&mut tape, policy, &prior), weights));
                     }
-                    // no parameter enters an exponent, a count, or the log-density of a prior without parameters; others stand below
+                    // no parameter enters an exponent, a count, or the log-density of a prior without parameters; others stand below,
+                    // the divergence of weights beside the batch
                     Source::Exponent(_)
                     | Source::LogRatio(_)
                     | Source::LogCount(_)
                     | Source::OptionEntropy(_)
+                    | Source::WeightDivergence
                     | Source::Density(_)
                     | Source::Ratio => {}
                 }
             }
             self.weigh_options(stage, &mut tape, &roots, weighing.share, &mut weighted);
-            self.weigh_densities(stage, &mut tape, parameters, weighing.share, &mut weighted);
+            weigh_densities(self.densities, stage, (&mut tape, parameters), weighing.share, &mut weighted);
             if stage.plan.settings.kl_target.is_some() {
                 told.divergence = self.divergence(stage);
             }
@@ -379,26 +392,6 @@ impl<E: Number> Sample<'_, E> {
             for term in stage.terms.iter().filter(|term| term.pathwise && term.source == Source::OptionEntropy(number)) {
                 weighted.push((entropy.clone(), self.weights(term.sign, term.from as u32..=term.to as u32, share)));
             }
-        }
-    }
-
-    /// The gradients of densities in their own parameters.
-    fn weigh_densities(
-        &self,
-        stage: &Stage<E>,
-        tape: &mut Tape<E>,
-        parameters: &Parameters<E>,
-        share: f64,
-        weighted: &mut Vec<(Matrix<E>, Vec<E>)>,
-    ) {
-        for (density, rows) in stage.densities.iter().zip(self.densities) {
-            let term = &stage.terms[density.term];
-            if !term.pathwise || density.version != Version::Present || rows.points.is_empty() {
-                continue;
-            }
-            let roots = tape.network(&density.network, parameters, &rows.network, 0..rows.points.len());
-            let (log_prob, _) = density.family.score(tape, &roots, &rows.last, &rows.draws);
-            weighted.push((log_prob, vec![Float::of(-term.sign * share); rows.points.len()]));
         }
     }
 
@@ -439,6 +432,25 @@ impl<E: Number> Sample<'_, E> {
         let mut divergences = vec![<E as Float>::ZERO; rows.len()];
         stage.family.divergences(&present, self.policy, &mut divergences);
         divergences.iter().map(|kl| kl.as_f64()).sum()
+    }
+}
+
+/// The gradients of densities in their own parameters.
+fn weigh_densities<E: Number>(
+    densities: &[DensityRows<E>],
+    stage: &Stage<E>,
+    (tape, parameters): (&mut Tape<E>, &Parameters<E>),
+    share: f64,
+    weighted: &mut Vec<(Matrix<E>, Vec<E>)>,
+) {
+    for (density, rows) in stage.densities.iter().zip(densities) {
+        let term = &stage.terms[density.term];
+        if !term.pathwise || density.version != Version::Present || rows.points.is_empty() {
+            continue;
+        }
+        let roots = tape.network(&density.network, parameters, &rows.network, 0..rows.points.len());
+        let (log_prob, _) = density.family.score(tape, &roots, &rows.last, &rows.draws);
+        weighted.push((log_prob, vec![Float::of(-term.sign * share); rows.points.len()]));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Episodes of a trained policy, step by step, for what learns from recorded ones.
 
 use super::family::Choice;
+use super::gain::Frozen;
 use super::parameters::Parameters;
 use super::rollout::{Keep, Point, Rollout};
 use super::run::EngineError;
@@ -40,7 +41,8 @@ pub fn record(
     stage.collects = true;
     let mut rollout = Rollout::new(&stage, episodes);
     let choice = if greedy { Choice::Greedy } else { Choice::Sampled };
-    let point = Point { present: parameters.values(), previous: None };
+    let frozen = Frozen::at(&stage, parameters.values(), (plan.settings.seed, 0));
+    let point = Point { present: parameters.values(), previous: None, frozen: &frozen };
     rollout.run(&stage, point, [seed, EVALUATION, 0], choice, Keep::Rows);
     let on = rollout.trajectories(&stage);
     let width = stage.world.state_width();

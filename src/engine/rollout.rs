@@ -9,6 +9,7 @@ use super::evaluate::Activations;
 use super::expressions::{Number, Values};
 use super::family::{Choice, Draws};
 use super::float::Float;
+use super::gain::{Frozen, GainRows, Transitions};
 use super::imagine::Imagined;
 use super::ledger::Ledger;
 use super::moments::Sums;
@@ -38,6 +39,8 @@ pub(super) struct Point<'a, E> {
     pub present: &'a [E],
     /// Those of the beginning of the round; `None` where they are the present ones.
     pub previous: Option<&'a [E]>,
+    /// What gains are computed from.
+    pub frozen: &'a Frozen<E>,
 }
 
 /// The trajectories of a shard and all buffers of their rollout, which are made once.
@@ -60,6 +63,7 @@ pub(super) struct Rollout<E> {
     pub densities: Vec<DensityRows<E>>,
     pub ratio: RatioRows<E>,
     imagined: Imagined<E>,
+    gains: Vec<GainRows<E>>,
     pub ledger: Ledger<E>,
     pub totals: Totals,
     pub trace: Trace<E>,
@@ -117,6 +121,7 @@ impl<E: Number> Rollout<E> {
             densities: stage.densities.iter().map(|_| DensityRows::default()).collect(),
             ratio: RatioRows::default(),
             imagined: Imagined::default(),
+            gains: stage.gains.iter().map(|_| GainRows::default()).collect(),
             ledger: Ledger::default(),
             totals: Totals::default(),
             trace: Trace::default(),
@@ -157,6 +162,7 @@ impl<E: Number> Rollout<E> {
     pub fn run(&mut self, stage: &Stage<E>, point: Point<E>, stream: [u64; 3], choice: Choice, keep: Keep) {
         let mut random = generator(stream);
         self.clear(stage);
+        self.gains.iter_mut().for_each(GainRows::clear);
         self.batch.reset(&stage.world, &mut random);
         self.value_absorbed_steps(stage);
         let all = self.batch.front();
@@ -219,6 +225,27 @@ impl<E: Number> Rollout<E> {
                 totals.terms[density.term] += value.as_f64();
                 totals.bound[trajectory as usize] += value.as_f64();
             }
+        }
+    }
+
+    /// Evaluates the densities anew at `point`; what the trajectories gave stays.
+    pub fn revalue_densities(&mut self, stage: &Stage<E>, point: Point<E>) {
+        let Rollout { rows, totals, trace, draws, options, densities, .. } = self;
+        let on = Trajectories { rows, lengths: &totals.lengths, horizon: stage.horizon, trace, actions: &draws.numbers, options };
+        stage.densities.iter().zip(densities).for_each(|(density, out)| out.evaluate(density, point, &on));
+    }
+
+    /// The gains of the rows of a step, which has been made.
+    fn evaluate_gains(&mut self, stage: &Stage<E>, frozen: &Frozen<E>, t: usize, live: usize) {
+        let Rollout { trace, draws, options, gains, work, exponents, .. } = self;
+        let drawn = |variable| match variable {
+            Variable::Option(option) => &options[option].draws.numbers[..],
+            Variable::Action | Variable::State | Variable::Observation => &draws.numbers[..],
+        };
+        let rows = Transitions { trace, origin: &work.origin[..live], t, horizon: stage.horizon, drawn: &drawn };
+        for (at, (gain, own)) in stage.gains.iter().zip(gains).enumerate() {
+            own.evaluate(gain, frozen, &rows);
+            stage.exponents.put_gain(at, &own.values, exponents);
         }
     }
 
@@ -322,6 +349,9 @@ impl<E: Number> Rollout<E> {
             self.trace.record_next(stage, &self.batch, &self.work.origin[..live]);
         }
         stage.exponents.read_after(&stage.world, &self.batch, actions, live, &mut self.exponents);
+        if !stage.gains.is_empty() {
+            self.evaluate_gains(stage, point.frozen, t, live);
+        }
         stage.exponents.run(t, 0..live, &mut self.exponents);
         self.collect(stage, t, rows, keep);
         self.batch.compact(&stage.world);
@@ -441,8 +471,8 @@ impl<E: Number> Rollout<E> {
                     stage.options[option].family.entropies(&numbers[first * width..], &mut scratch[..live]);
                     &scratch[..live]
                 }
-                // evaluated when the trajectories are whole
-                Source::Density(_) | Source::Ratio => continue,
+                // evaluated when the trajectories are whole, or of no trajectory
+                Source::Density(_) | Source::Ratio | Source::WeightDivergence => continue,
                 Source::Divergence => &divergence[..live],
                 Source::LogCount(value) => {
                     scratch[..live].fill(Float::of(value));

@@ -89,7 +89,7 @@ impl Program {
         for input in graph.inputs_of(values) {
             match model.inputs[input.0 as usize] {
                 Input::Formal { kernel, formal, component } => leaves.push((input, leaf(kernel, formal, component)?)),
-                Input::Variable { .. } | Input::Reward { .. } => {
+                Input::Variable { .. } | Input::Reward { .. } | Input::Gain(_) => {
                     return Err(unsupported("a network that reads a variable past its kernel's givens"));
                 }
             }

@@ -6,6 +6,7 @@ use super::crew::Crew;
 use super::expressions::Number;
 use super::family::Choice;
 use super::float::Float;
+use super::gain::Frozen;
 use super::kernels;
 use super::objective::{Aim, Objective, ReturnScale, Told, Weighing, part_of};
 use super::parameters::Parameters;
@@ -20,9 +21,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 const TRAINING: u64 = 1;
 pub(super) const EVALUATION: u64 = 2;
 const SHUFFLING: u64 = 3;
-const CLASSIFYING: u64 = 64;
-pub(super) const CALIBRATION: u64 = 65;
-const REFITTING: u64 = 66;
+/// Behind all passes of [`SHUFFLING`].
+pub(super) const WEIGHTS: u64 = 1 << 32;
+/// Behind those of [`WEIGHTS`] and of gains.
+const CLASSIFYING: u64 = 1 << 33;
+pub(super) const CALIBRATION: u64 = CLASSIFYING + 1;
+const REFITTING: u64 = CLASSIFYING + 2;
+/// Behind the two of [`WEIGHTS`].
+pub(super) const GAINS: u64 = WEIGHTS + 2;
 
 /// A crew that works for one of the bounds of a run, by its place among the turns.
 #[derive(Clone, Copy)]
@@ -46,6 +52,8 @@ pub(super) struct Shared<'a, E: Float> {
     pub shards: Vec<Mutex<Shard<E>>>,
     /// What a curvature is applied to, flat.
     pub direction: RwLock<Vec<E>>,
+    /// What gains are computed from in this batch.
+    pub frozen: RwLock<Frozen<E>>,
     /// How values are said in this batch.
     pub returns: RwLock<ReturnScale>,
     /// Real transitions, where a classifier tells them from imagined ones.
@@ -107,6 +115,10 @@ pub(super) enum Job {
         parts: usize,
         weighing: Weighing,
     },
+    /// The gradient of the densities alone, at the present parameters.
+    Mirror {
+        weighing: Weighing,
+    },
     /// The Fisher matrix of the policy times [`Shared::direction`].
     Curvature,
     /// What the rows say of the present parameters.
@@ -147,6 +159,7 @@ impl<'a, E: Number> Shared<'a, E> {
             previous,
             shards,
             direction: RwLock::default(),
+            frozen: RwLock::default(),
             returns: RwLock::new(ReturnScale::ONE),
             replay: None,
             sums: RwLock::new(sums),
@@ -170,12 +183,14 @@ impl<'a, E: Number> Shared<'a, E> {
             | Job::Differentiate { .. }
             | Job::All { .. }
             | Job::Shuffle { .. }
+            | Job::Mirror { .. }
             | Job::Part { .. } => {}
         }
         let Shard { rollout, objective, .. } = &mut *shard;
         let seed = stage.plan.settings.seed;
         let previous = read(&self.previous);
-        let point = Point { present: parameters.values(), previous: previous.moved.then_some(&previous.values[..]) };
+        let frozen = read(&self.frozen);
+        let point = Point { present: parameters.values(), previous: previous.moved.then_some(&previous.values[..]), frozen: &frozen };
         if let Job::Assess { step } | Job::RollOut { step } | Job::All { step, .. } = job {
             rollout.move_schedules(stage, step);
             rollout.run(stage, point, [seed, TRAINING | stage.plan.number << 8, step << 16 | at as u64], Choice::Sampled, Keep::Rows);
@@ -196,6 +211,10 @@ impl<'a, E: Number> Shared<'a, E> {
             Job::Scale { factor } => objective.scale_advantages(factor),
             Job::Differentiate { weighing } | Job::All { weighing, .. } => objective.differentiate(stage, &parameters, rollout, weighing),
             Job::Shuffle { step, epoch } => objective.shuffle(&mut generator([seed, SHUFFLING + epoch, step << 16 | at as u64])),
+            Job::Mirror { weighing } => {
+                rollout.revalue_densities(stage, Point { present: parameters.values(), previous: None, frozen: &read(&self.frozen) });
+                objective.differentiate_densities(stage, &parameters, rollout, weighing);
+            }
             Job::Part { part, parts, weighing } => objective.differentiate_part(stage, &parameters, rollout, weighing, (part, parts)),
         }
     }

@@ -4,12 +4,14 @@ use super::density::Density;
 use super::enumerate::Enumerator;
 use super::expressions::{Expressions, Number};
 use super::family::Family;
+use super::gain::Gain;
 use super::imagine::Imagination;
 use super::options::OptionDraw;
 use super::ratio::Ratio;
 use super::recorded::Recorded;
 use super::run::EngineError;
 use super::trace::Variable;
+use super::weights::Weights;
 use super::wired::{Part, Wired};
 use crate::expr::{ExprId, Node};
 use crate::model::{FiniteDomain, Input};
@@ -40,6 +42,8 @@ pub(super) struct Stage<'a, E> {
     pub exponents: Expressions<E>,
     pub terms: Vec<Term>,
     pub horizon: usize,
+    pub weights: Weights,
+    pub gains: Vec<Gain>,
 }
 
 /// What a policy's divergence is taken from.
@@ -66,7 +70,7 @@ pub(super) struct Term {
     pub credit: Credit,
     /// By draw.
     pub credits: Vec<Option<Credited>>,
-    /// Credit counts what a step gives beyond an absorbed one: the exponent reads rewards alone, so that what an absorbed step gives is
+    /// Credit counts what a step gives beyond an absorbed one: the exponent reads rewards and gains alone, so that what an absorbed step gives is
     /// the same at every step, whatever is drawn, and has no covariance with any score.
     pub relative: bool,
     pub pathwise: bool,
@@ -81,6 +85,8 @@ pub(super) enum Source {
     Entropy,
     OptionEntropy(usize),
     Divergence,
+    /// Of [`Stage::weights`], not of a step.
+    WeightDivergence,
     LogCount(f64),
     /// One of [`Stage::densities`].
     Density(usize),
@@ -124,6 +130,7 @@ impl<'a, E: Number> Stage<'a, E> {
                 Quantity::Entropy { .. } => Source::Entropy,
                 Quantity::Density { .. } => Source::Density(densities.next().unwrap_or(0)),
                 Quantity::Ratio(_) => Source::Ratio,
+                Quantity::WeightDivergence { .. } => Source::WeightDivergence,
                 Quantity::LogCount(value) => Source::LogCount(*value),
                 Quantity::Kl { prior: Prior::Expressions(numbers) } => {
                     anchor = Anchor::Expressions(Expressions::compile(plan, numbers));
@@ -152,6 +159,7 @@ impl<'a, E: Number> Stage<'a, E> {
                 Quantity::Exponent(value) => reads_rewards_alone(plan, value),
                 Quantity::LogRatio { .. }
                 | Quantity::Entropy { .. }
+                | Quantity::WeightDivergence { .. }
                 | Quantity::LogCount(_)
                 | Quantity::Kl { .. }
                 | Quantity::Ratio(_)
@@ -187,6 +195,8 @@ impl<'a, E: Number> Stage<'a, E> {
             exponents: Expressions::sampled(plan),
             terms,
             horizon: model.horizon.value,
+            weights: Weights::of(plan),
+            gains: Gain::all(plan)?,
         })
     }
 }
@@ -199,7 +209,7 @@ impl<E> Stage<'_, E> {
 
     /// Networks read more of a trajectory than the present step.
     pub fn reads_trajectories(&self) -> bool {
-        self.collects || self.ratio.is_some() || !self.densities.is_empty() || !self.learning.traced.is_empty()
+        self.collects || self.ratio.is_some() || !self.densities.is_empty() || !self.gains.is_empty() || !self.learning.traced.is_empty()
     }
 
     /// Options, and the action.
@@ -228,5 +238,5 @@ impl<E> Stage<'_, E> {
 fn reads_rewards_alone(plan: &Plan, exponent: ExprId) -> bool {
     let reads_time = plan.graph.reach(&[exponent]).into_iter().any(|id| matches!(plan.graph.node(id), Node::Time));
     let mut inputs = plan.graph.inputs_of(&[exponent]).into_iter();
-    !reads_time && inputs.all(|input| matches!(plan.model.inputs[input.0 as usize], Input::Reward { .. }))
+    !reads_time && inputs.all(|input| matches!(plan.model.inputs[input.0 as usize], Input::Reward { .. } | Input::Gain(_)))
 }

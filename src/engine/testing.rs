@@ -23,6 +23,7 @@ pub fn empty_model(horizon: usize) -> Model {
         expectations: vec![],
         graph: Graph::default(),
         inputs: vec![],
+        gains: vec![],
         warnings: vec![],
         sources: vec![],
     }
@@ -58,7 +59,7 @@ impl Model {
     }
 
     pub fn add_parameter(&mut self, name: &str, rows: usize, columns: usize) -> ParameterId {
-        self.network.parameters.push(Parameter { name: name.into(), rows, columns });
+        self.network.parameters.push(Parameter { name: name.into(), rows, columns, start: 0.0 });
         ParameterId(self.network.parameters.len() as u32 - 1)
     }
 

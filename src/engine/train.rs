@@ -5,13 +5,14 @@ use super::crew::with_crew;
 use super::evaluate_policy::{self, Evaluator};
 use super::expressions::Number;
 use super::family::Choice;
+use super::gain::Frozen;
 use super::kernels;
 use super::lead::Lead;
 use super::objective::Aim;
 use super::parameters::Parameters;
 use super::replay::Replay;
 use super::run::{Checkpoint, EngineError, Metrics, Observer, Run, Stopped};
-use super::shards::{Hands, Job, Shared, read, write};
+use super::shards::{Hands, Job, Shared, WEIGHTS, read, write};
 use super::stage::Stage;
 use crate::plan::{Plan, Precision, RatioOf};
 use std::ops::{ControlFlow, Range};
@@ -52,12 +53,16 @@ pub fn gradient_estimates(plan: &Plan, parameters: &Parameters<f64>, batches: Ra
     let stage = Stage::<f64>::new(plan)?;
     let shared = Shared::new(&stage, Arc::new(RwLock::new(parameters.clone())));
     let estimate = |crew: Hands, step| {
+        *write(&shared.frozen) = Frozen::at(&stage, parameters.values(), (plan.settings.seed, step));
+        let mut drawn = stage.weights.draw([plan.settings.seed, WEIGHTS, step], write(&shared.parameters).values_mut());
         crew.run(Job::Assess { step });
         shared.sum_credit();
         crew.run(Job::Compare);
         crew.run(Job::Differentiate { weighing: shared.whole(Aim::Policy) });
         let mut gradient = parameters.zero_gradient();
         shared.sum_gradients(&mut gradient);
+        shared.mirror(crew, &mut drawn);
+        stage.weights.settle(drawn, write(&shared.parameters).values_mut(), &mut gradient);
         gradient.iter_mut().for_each(|g| *g = -*g);
         gradient
     };

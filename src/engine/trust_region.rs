@@ -181,6 +181,7 @@ impl<E: Number> Shard<E> {
                 | Source::LogRatio(_)
                 | Source::LogCount(_)
                 | Source::OptionEntropy(_)
+                | Source::WeightDivergence
                 | Source::Density(_)
                 | Source::Ratio => {
                     continue;

@@ -40,6 +40,9 @@ pub(super) fn compile<'m>(
     scope: Scope,
 ) -> Result<Trellis<'m>, NotFinite> {
     let model = environments.model;
+    if let Some(sentence) = model.depends_on_the_run(bound) {
+        return Err(NotFinite(sentence));
+    }
     let horizon = model.horizon.value;
     let left_out = match scope {
         Scope::Posterior | Scope::Marginal | Scope::Options => BTreeSet::new(),

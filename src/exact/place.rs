@@ -192,7 +192,7 @@ pub(super) fn input_needs(model: &Model, roots: &[crate::expr::ExprId], standing
     needs.extend(Columns::new(model, roots).inputs().filter_map(|input| match input {
         Input::Variable { variable, index, .. } => Some(Need::Variable(variable, standing.relative(index, horizon))),
         Input::Reward { environment, reward, index } => Some(Need::Reward(environment, reward, standing.relative(index, horizon))),
-        Input::Formal { .. } => None,
+        Input::Formal { .. } | Input::Gain(_) => None,
     }));
 }
 

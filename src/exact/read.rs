@@ -164,6 +164,6 @@ pub(super) fn fill(
                 None => out.fill(f64::NAN),
             }
         }
-        Input::Formal { .. } => out.fill(f64::NAN),
+        Input::Formal { .. } | Input::Gain(_) => out.fill(f64::NAN),
     }
 }

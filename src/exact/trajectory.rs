@@ -247,7 +247,7 @@ impl<'m> Trajectory<'m> {
                     (Err(_), _) | (_, None) => f64::NAN,
                 }
             }
-            Input::Formal { .. } => f64::NAN,
+            Input::Formal { .. } | Input::Gain(_) => f64::NAN,
         }
     }
 }

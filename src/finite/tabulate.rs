@@ -157,7 +157,7 @@ impl Points<'_> {
             Input::Variable { variable, index, .. } => {
                 (variable == it.state && matches!(index, Index::Step(0 | 1))) || (variable == it.action && index == Index::Step(0))
             }
-            Input::Reward { .. } | Input::Formal { .. } => false,
+            Input::Reward { .. } | Input::Formal { .. } | Input::Gain(_) => false,
         };
         if own {
             return Ok(());

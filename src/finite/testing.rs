@@ -167,6 +167,7 @@ impl Builder {
                 read(STATE, 0, Index::Step(1)),
                 Input::Reward { environment: ENVIRONMENT, reward: 0, index: Index::Step(0) },
             ],
+            gains: vec![],
             warnings: vec![],
             sources: vec![],
         }

@@ -206,6 +206,10 @@ impl Draft<'_> {
                 Input::Reward { environment, reward, index } => reads.insert((Row::Reward(environment, reward), place(index))),
                 // of a kernel's own network: the factor's arguments say what it is
                 Input::Formal { .. } => false,
+                Input::Gain(gain) => {
+                    self.model.gain(gain).reads().for_each(|value| self.value_reads(value, reads));
+                    false
+                }
             };
         }
     }

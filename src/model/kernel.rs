@@ -83,6 +83,8 @@ pub struct Parameter {
     pub name: String,
     pub rows: usize,
     pub columns: usize,
+    /// What its numbers begin with, where the scheme of its layer says nothing else: 0 for biases and tables.
+    pub start: f64,
 }
 
 /// One layer: a vector of `width` numbers per row of a batch.

@@ -5,6 +5,7 @@ mod check;
 mod distribution;
 mod domain;
 mod factor;
+mod gain;
 mod kernel;
 mod lower;
 mod parameters;
@@ -15,6 +16,7 @@ pub use check::check;
 pub use distribution::{Distribution, Scores};
 pub use domain::{Component, Domain, FiniteDomain, Kind, Shape};
 pub use factor::{Block, Bound, Factor, FactorRef, Index, KernelRef, Likelihood, LikelihoodForm, Target, TargetVariable, Value};
+pub use gain::{Gain, GainId};
 pub use kernel::{
     Activation, Data, EnvironmentKernel, Formal, FormalLength, FormalVariable, Kernel, Layer, LayerId, LayerOp, Network, Parameter,
     ParameterId,
@@ -60,6 +62,8 @@ pub struct Model {
     pub graph: Graph,
     /// What [`crate::expr::InputId`] stands for.
     pub inputs: Vec<Input>,
+    /// The information gains that exponents read.
+    pub gains: Vec<Gain>,
     pub warnings: Vec<Diagnostic>,
     pub sources: Vec<Source>,
 }
@@ -113,6 +117,8 @@ pub enum Input {
         formal: u32,
         component: u32,
     },
+    /// The information gain of a transition.
+    Gain(GainId),
 }
 
 #[derive(Clone, Debug)]
@@ -179,6 +185,9 @@ impl Model {
     }
     pub fn bound(&self, id: BoundId) -> &Bound {
         &self.bounds[id.0 as usize]
+    }
+    pub fn gain(&self, id: GainId) -> &Gain {
+        &self.gains[id.0 as usize]
     }
     /// Values of all params, indexed by [`crate::expr::ParamId`].
     pub fn param_values(&self) -> Vec<f64> {

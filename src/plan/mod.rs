@@ -3,6 +3,7 @@
 
 mod draw;
 mod estimators;
+mod gain;
 mod head;
 mod keys;
 mod print;
@@ -17,15 +18,18 @@ mod tests;
 mod together;
 mod turns;
 mod until;
+mod weights;
 
 pub use draw::{Credited, Draw, Read};
 pub use estimators::{Alternative, alternatives};
+pub use gain::Gain;
 pub use head::Head;
 pub use keys::{Choice, KEYS, Key, KeyDefault, KeyKind, OPTIMIZERS, UPDATES};
 pub use records::Records;
 pub use settings::{Baseline, Classifier, Normalize, Optimizer, OptionGradient, Precision, Schedule, Settings, Update};
 pub use terms::{Density, Estimator, Less, Prior, Quantity, Ratio, RatioOf, Term, Version};
 pub use until::{Relation, Until, WATCHED, Watched};
+pub use weights::MeanField;
 
 use crate::bound::{BoundDerivation, Derivation};
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -74,6 +78,10 @@ pub struct Plan {
     pub classified: BTreeSet<ParameterId>,
     /// The baseline's network shares parameters with what is trained, and its fit moves them too.
     pub shared: bool,
+    /// The kernels whose weights are drawn, anew for each batch.
+    pub weights: Vec<MeanField>,
+    /// What exponents read of their movement.
+    pub gains: Vec<Gain>,
     /// The variables whose real components networks see normalised.
     pub normalizers: Vec<Normalizer>,
     /// The params that move over the batches, and how.
@@ -113,6 +121,9 @@ pub fn plan(model: &Model, derivation: &Derivation) -> Result<Plan, Diagnostics>
 
 /// The plan of one bound; `over` are the kernels that it moves.
 fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, over: &[KernelId]) -> Result<Plan, Vec<Diagnostic>> {
+    let mut with_deviations = model.clone();
+    let mut weights = weights::mean_fields(&mut with_deviations, model.bound(derivation.bound), derivation, &settings)?;
+    let model = &with_deviations;
     let bound = model.bound(derivation.bound);
     let draws = draw::draws(model, bound, derivation)?;
     // where no draw is scored there is no credit to compare
@@ -139,8 +150,10 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
         Baseline::None | Baseline::LeaveOneOut => Vec::new(),
     };
     let mut scalars = terms::Scalars { graph: model.graph.clone(), inputs: model.inputs.clone() };
-    let given = terms::Given { model, bound, draws: &draws, transition: transition.as_ref(), environment, ratio: settings.ratio.as_ref() };
-    let terms = terms::terms(&given, derivation, &settings, &mut scalars)?;
+    let ratio = settings.ratio.as_ref();
+    let planner = terms::Planner { model, bound, draws: &draws, policy, environment, transition: transition.as_ref(), ratio };
+    let terms = terms::terms(&planner, derivation, &settings, &mut scalars)?;
+    let gains = gain::gains(&planner, &weights)?;
     let moved: BTreeSet<ParameterId> = over.iter().flat_map(|&kernel| kernel_parameters(model, kernel)).collect();
     let of_head = |head: &Head| head.layers().into_iter().flat_map(|layer| parameters_of(&model.network, layer)).collect::<BTreeSet<_>>();
     let mut used: BTreeSet<ParameterId> = draws.iter().flat_map(|(draw, _)| of_head(&draw.head)).collect();
@@ -154,15 +167,28 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
             | Quantity::Exponent(_)
             | Quantity::Entropy { .. }
             | Quantity::LogRatio { .. }
+            | Quantity::WeightDivergence { .. }
             | Quantity::LogCount(_) => {}
         }
     }
-    let trained: BTreeSet<ParameterId> = used.intersection(&moved).copied().collect();
+    let mut trained: BTreeSet<ParameterId> = used.intersection(&moved).copied().collect();
+    let moving = weights.iter().filter(|field| field.moves);
+    trained.extend(moving.flat_map(|field| &field.parameters).filter(|(mean, _)| used.contains(mean)).map(|(_, log_sd)| *log_sd));
     let classified = ratio_parameters(model, &terms, &used)?;
     let read_by_baseline = match &settings.baseline {
         Baseline::Network { layer, .. } => parameters_of(&model.network, *layer),
         Baseline::None | Baseline::LeaveOneOut => BTreeSet::new(),
     };
+    let mut elsewhere: BTreeSet<ParameterId> =
+        draws.iter().flat_map(|(draw, _)| of_head(&draw.head)).chain(read_by_baseline.iter().copied()).collect();
+    for term in &terms {
+        if let Quantity::Kl { prior: Prior::Kernel { head, .. } } = &term.quantity {
+            elsewhere.extend(of_head(head));
+        }
+    }
+    if settings.options == OptionGradient::Sampled {
+        weights::note_mirrors(&mut weights, &elsewhere);
+    }
     let fitted = read_by_baseline.difference(&used).copied().collect();
     let shared = !read_by_baseline.is_disjoint(&trained);
     verify_rounds(model, &terms, &settings)?;
@@ -182,7 +208,7 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
     if beyond && let Some(error) = together::beyond_policies(model, &settings) {
         return Err(vec![error]);
     }
-    if let (true, Some(error)) = (settings.refits > 0, together::against_refits(model, scored, &settings, &terms)) {
+    if let (true, Some(error)) = (settings.refits > 0, together::against_refits(model, scored, !weights.is_empty(), &settings, &terms)) {
         return Err(vec![error]);
     }
     if let (OptionGradient::Enumerated, Some(setting)) = (settings.options, model.setting("options"))
@@ -201,6 +227,7 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
     let records = recorded.map(|data| records::read(model, data, on)).transpose().map_err(|error| vec![error])?.map(Arc::new);
     let judged = terms.iter().any(|term| matches!(term.quantity, Quantity::Ratio(Ratio { of: RatioOf::Transition, .. })));
     let log_transition = if judged { scalars.log_transition(model, environment) } else { None };
+    remarks.extend(weights.iter().map(|field| weights::remark(model, field, &settings)));
     let terms::Scalars { graph, inputs } = scalars;
     let mut model = Model { inputs, ..model.clone() };
     let normalizers = if settings.normalize.observations { normalizers(&mut model, environment)? } else { Vec::new() };
@@ -226,6 +253,8 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
         classified,
         shared,
         normalizers,
+        weights,
+        gains,
         schedules,
         remarks,
     })
@@ -274,7 +303,7 @@ fn normalizers(model: &mut Model, environment: EnvironmentId) -> Result<Vec<Norm
             continue;
         }
         let mut parameter = |what: &str| {
-            model.network.parameters.push(Parameter { name: format!("normalize.{name}.{what}"), rows: 1, columns });
+            model.network.parameters.push(Parameter { name: format!("normalize.{name}.{what}"), rows: 1, columns, start: 0.0 });
             ParameterId(model.network.parameters.len() as u32 - 1)
         };
         found.push(Normalizer { variable, mean: parameter("mean"), log_deviation: parameter("log_deviation") });

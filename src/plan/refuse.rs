@@ -38,9 +38,8 @@ fn factor_refusal(model: &Model, factor: &Factor, block: Block) -> Option<Diagno
 fn target_refusal(model: &Model, factor: &Factor, block: Block) -> Option<String> {
     use crate::model::TargetVariable;
     factor.targets.iter().find_map(|target| match target {
-        Target::Weights(kernel) => {
-            Some(format!("a distribution over the weights of `{}` is not yet trained by this version", model.kernel(*kernel).name))
-        }
+        // what of it does not run, the mean field says
+        Target::Weights(_) => None,
         Target::Variable { variable: TargetVariable::Reward(..) | TargetVariable::End, .. } => {
             Some("a learned model of rewards or of the end is not yet trained by this version".to_string())
         }

@@ -49,6 +49,8 @@ pub enum Quantity {
     Density { density: Density, less: Less },
     /// The logit of a classifier in the place of `log p − log q` at what was drawn.
     Ratio(Ratio),
+    /// `KL(q(w) ‖ p(w))` of the mean field of that factor: once for all trajectories of a run, so that each has its share of it.
+    WeightDivergence { of: FactorRef },
     /// `log n`: a constant per live step.
     LogCount(f64),
 }
@@ -132,26 +134,14 @@ pub enum Estimator {
     Counted,
 }
 
-/// What the terms of a bound are planned from.
-#[derive(Clone, Copy)]
-pub struct Given<'a> {
-    pub model: &'a Model,
-    pub bound: &'a Bound,
-    pub draws: &'a [(Draw, Option<&'a Score>)],
-    pub transition: Option<&'a Draw>,
-    pub environment: EnvironmentId,
-    pub ratio: Option<&'a Classifier>,
-}
-
 /// The plan of every term, in the derivation's order.
-pub fn terms(
-    given: &Given,
+pub(super) fn terms(
+    planner: &Planner,
     derivation: &BoundDerivation,
     settings: &Settings,
     scalars: &mut Scalars,
 ) -> Result<Vec<Term>, Vec<Diagnostic>> {
-    let Given { model, bound, draws, .. } = *given;
-    let planner = Planner { given: *given, model, bound, draws, policy: &draws[draws.len() - 1].0, environment: given.environment };
+    let Planner { model, bound, draws, .. } = *planner;
     let mut terms = Vec::with_capacity(derivation.terms.len());
     let mut errors = Vec::new();
     for (at, term) in derivation.terms.iter().enumerate().filter(|(_, term)| !is_unknown(bound, &term.kind)) {
@@ -166,9 +156,9 @@ pub fn terms(
                 };
                 // E_q[log p − log q] where the density is the prior's; of an imagined state it is the posterior's own
                 let sampled_divergence = matches!((&term.kind, &quantity), (TermKind::Kl { q, .. }, Quantity::Density { .. })
-                    if given.transition.is_none_or(|draw| draw.factor != *q));
+                    if planner.transition.is_none_or(|draw| draw.factor != *q));
                 let own_log_ratio = matches!((&term.kind, &quantity), (TermKind::LogRatio { q, .. }, Quantity::Density { .. })
-                    if given.transition.is_some_and(|draw| draw.factor == *q));
+                    if planner.transition.is_some_and(|draw| draw.factor == *q));
                 let credit = draws.iter().enumerate().map(|(draw, (_, score))| {
                     let derived = score.and_then(|score| score.credit.iter().find(|credit| credit.term == id)).map(Credited::of);
                     // sampled where the bound has a closed form, a divergence reads its own draw too
@@ -227,6 +217,9 @@ fn estimator(quantity: &Quantity) -> (Estimator, String) {
         }
         Quantity::Density { less: Less::Nothing, .. } => (Estimator::Sampled, "it reads what was drawn".into()),
         Quantity::Ratio(_) => (Estimator::Sampled, "a classifier's logit at what was drawn".into()),
+        Quantity::WeightDivergence { .. } => {
+            (Estimator::ClosedForm, "both sides are normals; each trajectory of the run bears its share".into())
+        }
         Quantity::LogCount(_) => (Estimator::Counted, "a constant at every live step".into()),
     }
 }
@@ -243,18 +236,23 @@ impl Term {
             | Quantity::Exponent(_)
             | Quantity::Entropy { .. }
             | Quantity::LogRatio { .. }
+            | Quantity::WeightDivergence { .. }
             | Quantity::LogCount(_) => false,
         }
     }
 }
 
-struct Planner<'a> {
-    given: Given<'a>,
-    model: &'a Model,
-    bound: &'a Bound,
-    draws: &'a [(Draw, Option<&'a Score>)],
-    policy: &'a Draw,
-    environment: EnvironmentId,
+/// What the terms of a bound are planned from.
+#[derive(Clone, Copy)]
+pub(super) struct Planner<'a> {
+    pub model: &'a Model,
+    pub bound: &'a Bound,
+    pub draws: &'a [(Draw, Option<&'a Score>)],
+    pub policy: &'a Draw,
+    pub environment: EnvironmentId,
+    /// What draws the next state, where that is a learned model.
+    pub transition: Option<&'a Draw>,
+    pub ratio: Option<&'a Classifier>,
 }
 
 impl Planner<'_> {
@@ -281,7 +279,10 @@ impl Planner<'_> {
             TermKind::Kl { q, p } if *q == self.policy.factor => {
                 Ok((format!("KL({})", self.kernel_name(*q)), Quantity::Kl { prior: self.prior(*p, scalars)? }))
             }
-            TermKind::Kl { q, p } | TermKind::LogRatio { p, q } if self.given.transition.is_some_and(|draw| draw.factor == *q) => {
+            TermKind::Kl { q, .. } if let [Target::Weights(kernel)] = bound.factor(*q).targets[..] => {
+                Ok((format!("KL(weights({}))", self.model.kernel(kernel).name), Quantity::WeightDivergence { of: *q }))
+            }
+            TermKind::Kl { q, p } | TermKind::LogRatio { p, q } if self.transition.is_some_and(|draw| draw.factor == *q) => {
                 let quantity = Quantity::Density { density: self.factor_density(*q)?, less: self.known(*p)? };
                 Ok((format!("log_ratio({})", self.kernel_name(*q)), quantity))
             }
@@ -351,7 +352,7 @@ impl Planner<'_> {
     fn ratio(&self, p: FactorRef, q: FactorRef) -> Result<Ratio, Vec<Diagnostic>> {
         let (prior, span) = (self.bound.factor(p), self.bound.factor(q).span);
         let of = match &prior.kernel {
-            KernelRef::Environment(_, EnvironmentKernel::Transition) if self.given.transition.is_some_and(|draw| draw.factor == q) => {
+            KernelRef::Environment(_, EnvironmentKernel::Transition) if self.transition.is_some_and(|draw| draw.factor == q) => {
                 RatioOf::Transition
             }
             KernelRef::Data(data) if q == self.policy.factor => RatioOf::Action(*data),
@@ -361,7 +362,7 @@ impl Planner<'_> {
                 return Err(vec![refused(span, message)]);
             }
         };
-        let Some(classifier) = self.given.ratio else {
+        let Some(classifier) = self.ratio else {
             let read = if of == RatioOf::Transition { "s, a, s'" } else { "s, a" };
             let told =
                 Diagnostic::error("bad-setting", span, "the ratio of two densities is estimated by a classifier, and `infer` has none");
@@ -428,7 +429,7 @@ impl Planner<'_> {
         self.density(&factor.kernel, &Value::Variable { variable: *variable, index: *index }, &factor.arguments, factor.span)
     }
 
-    fn density(&self, kernel: &KernelRef, value: &Value, givens: &[Value], span: Span) -> Result<Density, Vec<Diagnostic>> {
+    pub fn density(&self, kernel: &KernelRef, value: &Value, givens: &[Value], span: Span) -> Result<Density, Vec<Diagnostic>> {
         let Some((kernel, of)) = learned(kernel) else {
             return Err(vec![refused(span, "this version trains with densities of learned kernels")]);
         };
@@ -521,6 +522,8 @@ impl Planner<'_> {
                     Index::First | Index::Step(_) | Index::Last(_) => false,
                 },
                 Input::Reward { index, .. } => drawn && matches!(index, Index::Step(0) | Index::Last(0)),
+                // what it reads, it says itself
+                Input::Gain(_) => drawn,
                 Input::Formal { .. } => false,
             };
             if !fits {

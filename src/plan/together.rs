@@ -52,7 +52,7 @@ pub fn against_enumeration(settings: &Settings, (options, policy): (&[Draw], &Dr
             let of_terms = terms.iter().map(|term| match &term.quantity {
                 Quantity::Density { density, .. } => is_of_a_pair(&density.reads, option),
                 Quantity::Kl { .. } | Quantity::LogRatio { .. } | Quantity::Ratio(_) => false,
-                Quantity::Exponent(_) | Quantity::Entropy { .. } | Quantity::LogCount(_) => true,
+                Quantity::Exponent(_) | Quantity::Entropy { .. } | Quantity::WeightDivergence { .. } | Quantity::LogCount(_) => true,
             });
             let fits = [option, policy].into_iter().map(|draw| is_of_a_pair(&draw.reads, option)).chain(of_terms).all(|fits| fits);
             (!fits).then_some(
@@ -63,7 +63,7 @@ pub fn against_enumeration(settings: &Settings, (options, policy): (&[Draw], &Dr
 }
 
 /// Why a bound cannot learn from kept transitions.
-pub fn against_refits(model: &Model, scored: bool, settings: &Settings, terms: &[Term]) -> Option<Diagnostic> {
+pub fn against_refits(model: &Model, scored: bool, drawn: bool, settings: &Settings, terms: &[Term]) -> Option<Diagnostic> {
     let of_transition = |term: &&Term| match &term.quantity {
         Quantity::Density { density, .. } => matches!(density.target, Read::Step(_, 1)),
         _ => false,
@@ -73,6 +73,9 @@ pub fn against_refits(model: &Model, scored: bool, settings: &Settings, terms: &
     if scored {
         let hint = "move the model alone: `maximize BOUND over MODEL (refits = …)`";
         return wrong("`refits` teach a model from transitions that other policies met, and this bound moves the policy too", hint);
+    }
+    if drawn {
+        return wrong("weights are drawn once for each batch, and `refits` take several steps", "leave it away");
     }
     if settings.update != Update::Gradient {
         return wrong("`refits` are optimiser steps, and `update` is another", "leave one of them away");

@@ -13,6 +13,13 @@ const OF_THE_RUN: [&str; 9] = ["rounds", "precision", "threads", "seed", "shards
 pub(super) fn turns(model: &Model, derivation: &Derivation, run: &Settings) -> Result<Plan, Vec<Diagnostic>> {
     let mut errors = Vec::new();
     let mut planned = Vec::new();
+    // all plans have the same parameters
+    let mut with_deviations = model.clone();
+    for bound in &derivation.bounds {
+        // what is wrong is told with the plan of the bound
+        let _ = super::weights::mean_fields(&mut with_deviations, model.bound(bound.bound), bound, run);
+    }
+    let model = &with_deviations;
     let several = derivation.bounds.len() > 1;
     if let (true, Some(setting)) = (several && run.normalize != super::Normalize::default(), model.setting("normalize")) {
         errors.push(super::refused(setting.span, "this version rescales nothing where a file has several bounds"));

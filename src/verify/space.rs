@@ -37,6 +37,9 @@ impl<'m> Space<'m> {
     /// # Errors
     /// What keeps the trajectories from being listed, in one sentence.
     pub fn of(model: &'m Model, bound: &'m Bound) -> Result<Space<'m>, NotFinite> {
+        if let Some(sentence) = model.depends_on_the_run(bound) {
+            return Err(NotFinite(sentence));
+        }
         let mut slots = HashMap::new();
         let mut environments = HashMap::new();
         let mut ends = Vec::new();
@@ -140,7 +143,7 @@ impl<'m> Space<'m> {
                 self.component(variable, component as usize, self.number(TargetVariable::Variable(variable), self.time(index, t), values))
             }
             Input::Reward { environment, reward, index } => self.reward(environment, reward as usize, self.time(index, t), values),
-            Input::Formal { .. } => f64::NAN,
+            Input::Formal { .. } | Input::Gain(_) => f64::NAN,
         }
     }
 

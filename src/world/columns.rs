@@ -334,7 +334,7 @@ impl<'m> Builder<'m> {
     fn input(&mut self, input: Input) -> Result<ExprId, WorldError> {
         let known = match input {
             Input::Variable { variable, component, index } => self.variable(variable, component, index),
-            Input::Reward { .. } | Input::Formal { .. } => None,
+            Input::Reward { .. } | Input::Formal { .. } | Input::Gain(_) => None,
         };
         known.ok_or_else(|| WorldError(format!("what `{}` reads beside s[t], a[t] and s[t+1]", self.environment.name)))
     }

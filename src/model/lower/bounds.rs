@@ -170,7 +170,7 @@ impl<'a> Lowering<'a> {
         known
     }
 
-    fn kernel_names(&self) -> Vec<String> {
+    pub fn kernel_names(&self) -> Vec<String> {
         self.kernels.iter().map(|slot| slot.name.clone()).chain(self.data.iter().map(|slot| slot.name.clone())).collect()
     }
 
@@ -375,6 +375,9 @@ impl<'a> Lowering<'a> {
     pub fn check_timeless(&mut self, ids: &[ExprId], span: Span) -> bool {
         let step = self.reads(ids).into_iter().find(|input| match input {
             Input::Variable { index, .. } | Input::Reward { index, .. } => matches!(index, Index::Step(_)),
+            Input::Gain(gain) => self.gains[gain.0 as usize]
+                .reads()
+                .any(|value| matches!(value, crate::model::Value::Variable { index: Index::Step(_), .. })),
             Input::Formal { .. } => false,
         });
         let what = match step {
@@ -431,7 +434,9 @@ impl<'a> Lowering<'a> {
                         self.error("arity", expr.span, format!("`exp` takes 1 argument, not {}", arguments.len()));
                         return None;
                     };
+                    self.in_exponent = true;
                     let lowered = self.lower(value, &Scope::of(FILE));
+                    self.in_exponent = false;
                     let exponent = self.numeric(&lowered, value.span)?;
                     if fixed && !self.check_timeless(&[exponent], value.span) {
                         return None;

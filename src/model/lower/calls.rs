@@ -1,7 +1,7 @@
 //! Calls: functions of the language, and `let`s with arguments, whose bodies are lowered at the place of the call.
 
 use super::Lowering;
-use super::functions::{self, DISTRIBUTIONS, FUNCTIONS, Function, NETWORKS};
+use super::functions::{self, DISTRIBUTIONS, FUNCTIONS, Function, GAIN, NETWORKS};
 use super::scope::{Local, Meaning, Scope, UnitId};
 use super::value::Value;
 use crate::diagnostic::Diagnostic;
@@ -42,6 +42,9 @@ impl Lowering<'_> {
             self.report(told.hint("networks stand in kernels and nets: `kernel pi(a | s) = Categorical(logits = mlp(s, hidden = [64]))`"));
             return Value::Poison;
         }
+        if name == GAIN {
+            return self.gain(expr, arguments);
+        }
         if let Some(known) = functions::function(name) {
             let Some(values) = self.positional(name, arguments, scope) else { return Value::Poison };
             return self.apply(name, known, &values, arguments, expr.span);
@@ -53,7 +56,7 @@ impl Lowering<'_> {
         match self.find(scope.unit, name) {
             None => {
                 let mut known: Vec<String> = FUNCTIONS.iter().map(|(name, _)| (*name).to_owned()).collect();
-                known.extend(NETWORKS.iter().map(|name| (*name).to_owned()));
+                known.extend(NETWORKS.iter().chain([&GAIN]).map(|name| (*name).to_owned()));
                 known.extend(self.visible(&Scope::of(scope.unit)));
                 let near = super::scope::nearest(name, &known).map(str::to_owned);
                 let told = Diagnostic::error("unknown-name", function.span, format!("unknown function `{name}`"));

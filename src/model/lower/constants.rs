@@ -120,6 +120,7 @@ impl Lowering<'_> {
                 format!("{}{}", self.environments[environment.0 as usize].rewards[reward as usize].name, show_index(index))
             }
             Input::Formal { kernel, formal, .. } => self.kernels[kernel.0 as usize].formal_name(formal).to_owned(),
+            Input::Gain(gain) => format!("gain({}, …)", self.kernel_slot(self.gains[gain.0 as usize].kernel).name),
         }
     }
 }

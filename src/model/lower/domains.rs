@@ -216,7 +216,7 @@ impl Lowering<'_> {
             .iter()
             .map(|input| match input {
                 Input::Variable { variable: of, component, .. } if *of == variable => *component as usize,
-                Input::Variable { .. } | Input::Reward { .. } | Input::Formal { .. } => 0,
+                Input::Variable { .. } | Input::Reward { .. } | Input::Formal { .. } | Input::Gain(_) => 0,
             })
             .collect();
         let params = self.param_values();

@@ -342,7 +342,7 @@ impl<'a> Lowering<'a> {
             let read = match input {
                 Input::Variable { variable, index, .. } => Some((Timed::Variable(variable), index)),
                 Input::Reward { environment, reward, index } => Some((Timed::Reward(environment, reward), index)),
-                Input::Formal { .. } => None,
+                Input::Formal { .. } | Input::Gain(_) => None,
             };
             if allowed.contains(&read) && read.is_some() {
                 continue;

@@ -37,6 +37,9 @@ pub const FUNCTIONS: [(&str, Function); 19] = [
     ("softplus", Function::Unary(UnaryOp::Softplus)),
 ];
 
+/// The information gain of a transition: not a function of numbers alone, since its first argument is a kernel.
+pub const GAIN: &str = "gain";
+
 pub const NETWORKS: [&str; 6] = ["linear", "mlp", "table", "per", "gru", "noise"];
 
 pub const DISTRIBUTIONS: [&str; 10] =
@@ -58,6 +61,8 @@ pub fn reserved(name: &str) -> Option<&'static str> {
         Some("a network of the language")
     } else if DISTRIBUTIONS.contains(&name) {
         Some("a distribution of the language")
+    } else if name == GAIN {
+        Some("the information gain of a transition")
     } else if name == "weights" {
         Some("how a prior over parameters is written")
     } else {

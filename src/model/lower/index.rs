@@ -339,7 +339,7 @@ impl Lowering<'_> {
                 Input::Variable { variable, component, .. } => {
                     self.variables[variable.0 as usize].domain.as_ref().map(|domain| domain.components[component as usize].kind.clone())
                 }
-                Input::Reward { .. } | Input::Formal { .. } => None,
+                Input::Reward { .. } | Input::Formal { .. } | Input::Gain(_) => None,
             },
             Node::Constant(bits) => return (0.0..size as f64).contains(&f64::from_bits(*bits)),
             Node::Param(_) | Node::Time | Node::Unary(..) | Node::Binary(..) | Node::If(..) | Node::Lookup(..) | Node::Choose(..) => None,

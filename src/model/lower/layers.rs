@@ -423,7 +423,7 @@ impl Lowering<'_> {
             return Some(id);
         }
         let id = ParameterId(self.network.parameters.len() as u32);
-        self.network.parameters.push(Parameter { name: name.to_owned(), rows, columns });
+        self.network.parameters.push(Parameter { name: name.to_owned(), rows, columns, start: 0.0 });
         self.parameters.insert(name.to_owned(), (id, span));
         Some(id)
     }

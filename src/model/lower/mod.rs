@@ -14,6 +14,7 @@ mod environments;
 mod expressions;
 mod formals;
 mod functions;
+mod gains;
 mod index;
 mod kernels;
 mod layers;
@@ -28,8 +29,8 @@ mod tests;
 mod value;
 
 use super::{
-    Bound, Data, Distribution, Domain, Environment, EnvironmentId, Expectation, Formal, Horizon, Input, Kernel, KernelId, LayerId, Model,
-    Network, Objective, Overrides, Param, ParameterId, Role, Setting, VariableId,
+    Bound, Data, Distribution, Domain, Environment, EnvironmentId, Expectation, Formal, Gain, Horizon, Input, Kernel, KernelId, LayerId,
+    Model, Network, Objective, Overrides, Param, ParameterId, Role, Setting, VariableId,
 };
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::expr::{ExprId, Graph, InputId};
@@ -68,6 +69,9 @@ pub(super) struct Lowering<'a> {
     known: Vec<bool>,
     inputs: Vec<Input>,
     input_ids: HashMap<Input, InputId>,
+    gains: Vec<Gain>,
+    /// The exponent of a likelihood is being lowered.
+    in_exponent: bool,
     /// The lists of value names, each once.
     names: Vec<Vec<String>>,
     units: Vec<Unit<'a>>,
@@ -171,6 +175,8 @@ impl<'a> Lowering<'a> {
             known: Vec::new(),
             inputs: Vec::new(),
             input_ids: HashMap::new(),
+            gains: Vec::new(),
+            in_exponent: false,
             names: Vec::new(),
             units: vec![Unit::default()],
             model_name: None,
@@ -256,6 +262,7 @@ impl<'a> Lowering<'a> {
             expectations: self.expectations,
             graph: self.graph,
             inputs: self.inputs,
+            gains: self.gains,
             warnings: Vec::new(),
             sources: self.file.sources.clone(),
         };

@@ -117,7 +117,7 @@ impl Layers<'_> {
                 }
             }
             Input::Variable { variable, component, .. } => component_between(self.model, variable, component),
-            Input::Reward { .. } => EVERYTHING,
+            Input::Reward { .. } | Input::Gain(_) => EVERYTHING,
         }
     }
 }

@@ -108,6 +108,7 @@ fn leaf(model: &Model, params: &[(f64, f64)], input: InputId) -> (f64, f64) {
             Some(crate::model::FormalVariable::Variable(variable)) => component_between(model, variable, component),
             _ => (f64::NEG_INFINITY, f64::INFINITY),
         },
+        Input::Gain(gain) => (0.0, model.gain(gain).at_most),
     }
 }
 
@@ -128,7 +129,7 @@ pub fn paid_between(model: &Model, params: &[(f64, f64)], environment: &Environm
         (None, Some(value)) => {
             let inner = |input: InputId| match model.inputs[input.0 as usize] {
                 Input::Variable { variable, component, .. } => component_between(model, variable, component),
-                Input::Reward { .. } | Input::Formal { .. } => (f64::NEG_INFINITY, f64::INFINITY),
+                Input::Reward { .. } | Input::Formal { .. } | Input::Gain(_) => (f64::NEG_INFINITY, f64::INFINITY),
             };
             model.graph.interval(value, params, &inner, (1.0, model.horizon.value as f64))
         }
@@ -149,6 +150,7 @@ fn unknown_leaf(model: &Model, params: &[(f64, f64)], value: ExprId) -> Option<S
             Input::Variable { variable, .. } => model.variable(variable).name.clone(),
             Input::Reward { environment, reward, .. } => words::name(model, TargetVariable::Reward(environment, reward)).to_owned(),
             Input::Formal { kernel, .. } => model.kernel(kernel).name.clone(),
+            Input::Gain(gain) => format!("gain({}, …)", model.kernel(model.gain(gain).kernel).name),
         })
     })
 }

@@ -2,12 +2,13 @@
 //!
 //! Each file is one condition of the language reference: each variable [`generated`] once, [`coverage`] by the prior, an
 //! [`order`] of sampling, no [`none`] read, [`support`], [`likelihood`]s that are probabilities, [`probabilities`] and [`rewards`]
-//! at every state and action ([`arrays`] included), [`floors`] under learned scales, [`schedules`] where they may be read, and what is
+//! at every state and action ([`arrays`] included), [`floors`] under learned scales, [`gains`] of mean fields alone, [`schedules`] where they may be read, and what is
 //! [`unused`].
 
 mod arrays;
 mod coverage;
 mod floors;
+mod gains;
 mod generated;
 mod law;
 mod likelihood;
@@ -52,6 +53,7 @@ fn faults_of_bound(model: &Model, bound: &Bound) -> Vec<Diagnostic> {
     found.extend(order::faults(model, bound));
     found.extend(none::faults(model, bound));
     found.extend(likelihood::faults(model, bound));
+    found.extend(gains::faults(model, bound));
     let in_place = probabilities::faults(model, bound);
     // where a distribution is none, its support says nothing
     if in_place.iter().all(|fault| fault.severity == Severity::Warning) {

@@ -32,7 +32,7 @@ pub fn faults(model: &Model, bound: &Bound) -> Vec<Diagnostic> {
             }
             // what is drawn at the first step, before an episode can end
             let once = read.from == Index::First && read.to == Index::First;
-            let ended = if once { None } else { beyond_end(model, &read, false) };
+            let ended = if once || read.kind == ReadKind::Gain { None } else { beyond_end(model, &read, false) };
             if let Some(when) = leaves_trajectory(model, &read, stands).or(ended) {
                 found.push(exponent_meets_none(model, likelihood.span, what, &read, &when));
             }

@@ -144,6 +144,7 @@ pub fn reads_unbounded(model: &Model, roots: &[ExprId]) -> bool {
         }
         Input::Reward { environment, reward, .. } => model.environment(environment).rewards[reward as usize].bounds.is_none(),
         Input::Formal { .. } => true,
+        Input::Gain(_) => false,
     })
 }
 

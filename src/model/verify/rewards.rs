@@ -78,7 +78,7 @@ fn next_state(model: &Model, environment: &Environment, value: ExprId) -> Vec<(I
             Input::Variable { variable, component, index: Index::Step(1) } if variable == environment.state => {
                 Some((input, component as usize))
             }
-            Input::Variable { .. } | Input::Reward { .. } | Input::Formal { .. } => None,
+            Input::Variable { .. } | Input::Reward { .. } | Input::Formal { .. } | Input::Gain(_) => None,
         })
         .collect()
 }

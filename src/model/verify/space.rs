@@ -40,7 +40,7 @@ enum Values {
 }
 
 impl Space {
-    /// `None` where the expressions read formals of a kernel.
+    /// `None` where the expressions read formals of a kernel, or a gain.
     pub fn of(model: &Model, roots: &[ExprId]) -> Option<Space> {
         Space::renamed(model, roots, &|input| Some(model.inputs[input.0 as usize]))
     }
@@ -53,7 +53,8 @@ impl Space {
             let (what, component) = match rename(input)? {
                 Input::Variable { variable, component, index } => (What::Variable(variable, index), component as usize),
                 Input::Reward { environment, reward, index } => (What::Reward(TargetVariable::Reward(environment, reward), index), 0),
-                Input::Formal { .. } => return None,
+                // of a kernel's network, or of a whole run
+                Input::Formal { .. } | Input::Gain(_) => return None,
             };
             if !keys.contains(&what) {
                 keys.push(what);

@@ -43,6 +43,8 @@ pub enum ReadKind {
     Window,
     /// `..t-1` or `t+1..`: as long as it happens to be.
     Sequence,
+    /// What a gain reads, which is 0 after the end of an episode, whatever that is.
+    Gain,
 }
 
 impl Read {
@@ -176,6 +178,15 @@ fn expressions(model: &Model, roots: &[ExprId], argument: Option<usize>, found: 
             Input::Variable { variable, index, .. } => (TargetVariable::Variable(variable), index),
             Input::Reward { environment, reward, index } => (TargetVariable::Reward(environment, reward), index),
             Input::Formal { .. } => continue,
+            Input::Gain(gain) => {
+                let first = found.len();
+                let gain = model.gain(gain);
+                values(model, &gain.givens, 0, found);
+                values(model, &gain.outputs, 0, found);
+                let whole = |read: &&mut Read| matches!(read.kind, ReadKind::One);
+                found[first..].iter_mut().filter(whole).for_each(|read| (read.argument, read.kind) = (argument, ReadKind::Gain));
+                continue;
+            }
         };
         let read = Read { variable, from: index, to: index, argument, kind: ReadKind::One };
         if !found.contains(&read) {

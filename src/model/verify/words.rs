@@ -42,7 +42,7 @@ pub fn target(model: &Model, target: Target) -> String {
 /// `s[t]`, `o[t+1..t+2]`, `x[..t-1]`
 pub fn read(model: &Model, read: &Read) -> String {
     match read.kind {
-        ReadKind::One => at(model, read.variable, read.from),
+        ReadKind::One | ReadKind::Gain => at(model, read.variable, read.from),
         ReadKind::Window => format!("{}[{}..{}]", name(model, read.variable), index(model, read.from), index(model, read.to)),
         ReadKind::Sequence if read.from == Index::First => format!("{}[..{}]", name(model, read.variable), index(model, read.to)),
         ReadKind::Sequence => format!("{}[{}..]", name(model, read.variable), index(model, read.from)),
