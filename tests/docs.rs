@@ -10,7 +10,11 @@ fn the_reference_lists_every_key_of_infer_with_its_default() {
     for key in KEYS {
         let words = match key.kind {
             KeyKind::Word(words) | KeyKind::Words(words) | KeyKind::NetworkOr(words) | KeyKind::Threshold(words) => {
-                format!(" ({})", words.join(", "))
+                if words.is_empty() {
+                    String::new()
+                } else {
+                    format!(" ({})", words.join(", "))
+                }
             }
             KeyKind::Count { .. } | KeyKind::Number { .. } | KeyKind::Positive | KeyKind::Truth | KeyKind::Optimizer | KeyKind::Update => {
                 String::new()

@@ -89,12 +89,17 @@ fn verify_ratio(model: &Model, planned: &[Plan], watched: &[Plan]) -> Result<(),
     let refits = planned.iter().any(|plan| plan.settings.refits > 0);
     let keys =
         ["ratio", "ratio_steps", "ratio_batch"].iter().chain(["replay"].iter().filter(|_| !refits)).filter_map(|key| model.setting(key));
+    let idle = model.setting("refit_batch").filter(|_| !refits).map(|setting| {
+        let told = Diagnostic::error("bad-setting", setting.span, "`refit_batch` belongs to `refits`, and no bound of this file has any");
+        told.hint("leave it away")
+    });
     let errors: Vec<Diagnostic> = keys
         .filter(|_| !has_ratio)
         .map(|setting| {
             let message = format!("`{}` belongs to the classifier of a density ratio, and no bound of this file has one", setting.key);
             Diagnostic::error("bad-setting", setting.span, message).hint("leave it away")
         })
+        .chain(idle)
         .collect();
     if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
