@@ -52,6 +52,8 @@ pub struct Plan {
     pub number: u64,
     /// Gradient steps that it takes in its turn.
     pub per_turn: u64,
+    /// Keys of `infer` that the bound has for itself.
+    pub own_settings: Vec<String>,
     pub settings: Settings,
     pub environment: EnvironmentId,
     /// What a step draws before the action, in this order.
@@ -238,6 +240,7 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
         watched: Vec::new(),
         number: 0,
         per_turn: 1,
+        own_settings: Vec::new(),
         settings,
         environment,
         options: draws,

@@ -1,27 +1,55 @@
 //! A plan as text, for `rlppl plan`.
 
-use super::{Baseline, Credited, Estimator, KEYS, OptionGradient, Plan, Precision};
+use super::{Baseline, Credited, Estimator, KEYS, OptionGradient, Plan, Precision, RatioOf};
+use std::collections::BTreeSet;
 use std::fmt;
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "plan of `{}`", self.model.name)?;
-        writeln!(f)?;
-        writeln!(f, "terms of the bound")?;
-        let width = self.terms.iter().map(|term| term.name.chars().count()).max().unwrap_or(0);
-        for term in &self.terms {
-            let sign = if term.sign < 0.0 { '-' } else { '+' };
-            let steps = if term.live { "live steps of " } else { "" };
-            let estimator = match term.estimator {
-                Estimator::Sampled => "mean over trajectories",
-                Estimator::ClosedForm => "closed form",
-                Estimator::Counted => "counted",
-            };
-            writeln!(f, "  {sign} {:width$}  {steps}t = {}..{}: {estimator}, since {}", term.name, term.from, term.to, term.why)?;
+        let several = self.model.bounds.len() > 1;
+        for plan in self.turns() {
+            if several {
+                let steps = if plan.per_turn == 1 { "one step".to_owned() } else { format!("{} steps", plan.per_turn) };
+                let name = plan.model.bound(plan.derivation.bound).name.as_deref().unwrap_or("");
+                match plan.terms.is_empty() {
+                    true => writeln!(f, "\nthe policy in the environment, for the real transitions of a classifier")?,
+                    false => writeln!(f, "\nbound `{name}`, {steps} in a turn")?,
+                }
+            }
+            for key in &plan.own_settings {
+                writeln!(f, "  {key} = {}", plan.setting(key))?;
+            }
+            plan.write_bound(f)?;
         }
+        for plan in &self.watched {
+            writeln!(f, "\nbound `{}`, evaluated after training", plan.model.bound(plan.derivation.bound).name.as_deref().unwrap_or(""))?;
+            plan.write_terms(f)?;
+        }
+        writeln!(f)?;
+        writeln!(f, "settings{}", if several { ", where a bound has none of its own" } else { "" })?;
+        let width = KEYS.iter().map(|key| key.name.len()).max().unwrap_or(0);
+        for key in KEYS {
+            let from = if self.model.setting(key.name).is_some() { "" } else { "  (default)" };
+            writeln!(f, "  {:width$} = {}{from}", key.name, self.setting(key.name))?;
+        }
+        Ok(())
+    }
+}
+
+impl Plan {
+    fn write_bound(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_terms(f)?;
+        if self.terms.is_empty() {
+            return Ok(());
+        }
+        let width = self.width();
         writeln!(f)?;
         writeln!(f, "gradient")?;
         for (number, draw) in self.draws().enumerate() {
+            if self.terms.iter().all(|term| term.credit[number].is_none()) {
+                continue;
+            }
             writeln!(f, "  score of `{}`, at each draw credited with", self.model.kernel(draw.kernel).name)?;
             for term in &self.terms {
                 match term.credit[number] {
@@ -35,34 +63,73 @@ impl fmt::Display for Plan {
         for term in self.terms.iter().filter(|term| term.pathwise) {
             writeln!(f, "  pathwise through {}", term.name)?;
         }
+        let givens = |kernel| {
+            let names: Vec<&str> = self.model.kernel(kernel).givens.iter().map(|given| given.name.as_str()).collect();
+            names.join(", ")
+        };
         let baseline = match &self.settings.baseline {
             Baseline::None => "none".to_string(),
             Baseline::LeaveOneOut => "the mean credit of the other live trajectories at the same `t`".to_string(),
             Baseline::Network { kernel, .. } => {
                 let count: usize = self.fitted.iter().map(|&id| size(self, id)).sum();
-                let givens: Vec<&str> = self.model.kernel(*kernel).givens.iter().map(|given| given.name.as_str()).collect();
-                format!("a network of {}, fitted to earlier batches, {count} parameters of its own", givens.join(", "))
+                format!("a network of {}, fitted to earlier batches, {count} parameters of its own", givens(*kernel))
             }
         };
         writeln!(f, "  baseline: {baseline}")?;
+        if let Some(ratio) = self.ratio() {
+            let count: usize = self.classified.iter().map(|&id| size(self, id)).sum();
+            let (steps, pairs) = (self.settings.ratio_steps, self.settings.ratio_batch);
+            let apart = match ratio.of {
+                RatioOf::Transition => "real transitions from the model's",
+                RatioOf::Action(_) => "recorded actions from the policy's",
+            };
+            let each = if steps == 1 { "one step".to_owned() } else { format!("{steps} steps") };
+            writeln!(
+                f,
+                "  classifier: a network of {}, {count} parameters, {each} of {pairs} pairs a batch, {apart}",
+                givens(ratio.kernel)
+            )?;
+        }
         for remark in &self.remarks {
             writeln!(f, "  remark: {remark}")?;
         }
         writeln!(f)?;
         let count: usize = self.trained.iter().map(|&id| size(self, id)).sum();
         writeln!(f, "parameters ({count} trained)")?;
-        for &id in self.trained.union(&self.fitted) {
+        for &id in self.trained.iter().chain(&self.fitted).chain(&self.classified).collect::<BTreeSet<_>>() {
             let parameter = self.model.network.parameter(id);
             writeln!(f, "  {}  {} x {}", parameter.name, parameter.rows, parameter.columns)?;
         }
+        Ok(())
+    }
+
+    fn write_terms(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(draw) = &self.transition {
+            let (state, kernel) = (&self.model.variable(draw.variable).name, &self.model.kernel(draw.kernel).name);
+            writeln!(f, "\n`{state}[t+1]` is imagined by `{kernel}`; rewards and the end are the environment's")?;
+        }
+        if self.terms.is_empty() {
+            return Ok(());
+        }
         writeln!(f)?;
-        writeln!(f, "settings")?;
-        let width = KEYS.iter().map(|key| key.name.len()).max().unwrap_or(0);
-        for key in KEYS {
-            let from = if self.model.setting(key.name).is_some() { "" } else { "  (default)" };
-            writeln!(f, "  {:width$} = {}{from}", key.name, self.setting(key.name))?;
+        writeln!(f, "terms of the bound")?;
+        let width = self.width();
+        for term in &self.terms {
+            let sign = if term.sign < 0.0 { '-' } else { '+' };
+            let steps = if term.live { "live steps of " } else { "" };
+            let estimator = match term.estimator {
+                Estimator::Sampled => "mean over trajectories",
+                Estimator::ClosedForm => "closed form",
+                Estimator::Counted => "counted",
+            };
+            writeln!(f, "  {sign} {:width$}  {steps}t = {}..{}: {estimator}, since {}", term.name, term.from, term.to, term.why)?;
         }
         Ok(())
+    }
+
+    /// Of the longest name of a term.
+    fn width(&self) -> usize {
+        self.terms.iter().map(|term| term.name.chars().count()).max().unwrap_or(0)
     }
 }
 

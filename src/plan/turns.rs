@@ -138,5 +138,6 @@ fn turn(model: &Model, derivation: &BoundDerivation, run: &Settings, objective: 
     let read = settings::read(&model)?;
     let steps = run.steps.saturating_mul(per_turn);
     let settings = Settings { steps, shards: run.shards, log_every: run.log_every, ..read };
-    Ok(Plan { per_turn, ..assemble(&model, derivation, settings, &objective.over)? })
+    let own_settings = objective.settings.iter().map(|setting| setting.key.clone()).filter(|key| key != "steps").collect();
+    Ok(Plan { per_turn, own_settings, ..assemble(&model, derivation, settings, &objective.over)? })
 }
