@@ -274,6 +274,11 @@ impl Plan {
         self.terms.iter().find_map(|term| if let Quantity::Ratio(ratio) = &term.quantity { Some(ratio) } else { None })
     }
 
+    /// The term that it is.
+    pub fn ratio_term(&self) -> Option<usize> {
+        self.terms.iter().position(|term| matches!(term.quantity, Quantity::Ratio(_)))
+    }
+
     /// Its classifier needs real transitions.
     pub fn tells_transitions_apart(&self) -> bool {
         self.ratio().is_some_and(|ratio| ratio.of == RatioOf::Transition)

@@ -48,6 +48,9 @@ pub(super) fn turns(model: &Model, derivation: &Derivation, run: &Settings) -> R
         let scout = imagined.scout();
         planned.insert(0, scout);
     }
+    if let (true, Some(setting)) = (planned.iter().any(|plan| !plan.is_real()) && run.normalize.observations, model.setting("normalize")) {
+        return Err(vec![super::refused(setting.span, "this version does not normalise what a learned model imagines")]);
+    }
     let last = planned.pop().expect("plan: a checked model maximises a bound");
     planned.iter_mut().zip(1..).for_each(|(plan, number)| plan.number = number);
     let mut plan = Plan { earlier: planned, watched, ..last };

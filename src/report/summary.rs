@@ -15,6 +15,9 @@ pub struct Summary {
     pub expected_return: f64,
     #[serde(deserialize_with = "nan_for_null")]
     pub return_se: f64,
+    /// Both of these are of trajectories that a learned model imagines.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub imagined: bool,
     /// Batches done.
     pub steps: u64,
     /// Why there were no more.
@@ -60,6 +63,9 @@ pub struct OtherBound {
 pub struct ClassifierSummary {
     /// Mean logistic loss, nats; `log 2` where nothing can be told apart.
     pub loss: f64,
+    /// What its logits are of the bound, nats a trajectory.
+    #[serde(default)]
+    pub correction: f64,
     /// The share of its logits beyond ±10: there it has no examples of one side.
     pub saturated: f64,
     /// The mean of `|logit − log p/q|` over real and imagined pairs, nats, where both densities are known.

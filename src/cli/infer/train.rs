@@ -55,6 +55,7 @@ fn summary(plan: &Plan, run: &Run, stopped: End, seconds_before: f64, exact: Opt
         bound_se: run.evaluation.bound_se,
         expected_return: run.evaluation.expected_return,
         return_se: run.evaluation.return_se,
+        imagined: !plan.is_real(),
         steps: run.steps,
         stopped,
         env_steps: run.env_steps,
@@ -71,6 +72,7 @@ fn summary(plan: &Plan, run: &Run, stopped: End, seconds_before: f64, exact: Opt
         others: run.others.iter().map(|(bound, evaluation)| other(plan, run, *bound, evaluation)).collect(),
         classifier: run.classified.map(|told| ClassifierSummary {
             loss: told.loss,
+            correction: plan.ratio_term().map_or(0.0, |at| run.evaluation.terms[at]),
             saturated: told.saturated,
             error: run.calibration.map(|found| found.error),
         }),
@@ -111,9 +113,10 @@ pub fn print(Done { summary, folder, why_not_exact }: &Done) -> String {
     };
     let env_steps = short(*env_steps as f64);
     let mut text = format!("{model}, seed {seed}: {steps} steps{stopped}, {env_steps} environment steps{imagined}, {wall_seconds:.2} s\n");
-    text += &format!("{:<17}{:>21}  nats, estimated from trajectories\n", "bound", uncertain(summary.bound, summary.bound_se));
-    text +=
-        &format!("{:<17}{:>21}  estimated from trajectories\n", "expected return", uncertain(summary.expected_return, summary.return_se));
+    let trajectories = if summary.imagined { "imagined trajectories" } else { "trajectories" };
+    text += &format!("{:<17}{:>21}  nats, estimated from {trajectories}\n", "bound", uncertain(summary.bound, summary.bound_se));
+    let returns = uncertain(summary.expected_return, summary.return_se);
+    text += &format!("{:<17}{returns:>21}  estimated from {trajectories}\n", "expected return");
     if let Some(rounds) = &summary.rounds {
         let (done, fell, shortfall) = (rounds.done, rounds.fell, rounds.largest_shortfall);
         text += &format!("{:<17}{done:>21}  of which {fell} fell; largest shortfall {shortfall:.4} nats, exact\n", "rounds");
@@ -122,9 +125,10 @@ pub fn print(Done { summary, folder, why_not_exact }: &Done) -> String {
         text += &exact::print(exact);
     }
     text += &why_not_exact.as_deref().map_or(String::new(), exact::print_why_none);
-    if let Some(ClassifierSummary { loss, saturated, error }) = summary.classifier {
+    if let Some(ClassifierSummary { loss, correction, saturated, error }) = summary.classifier {
         let warning = if saturated > 0.01 { ": the model goes where real transitions do not, or the reverse" } else { "" };
         text += &format!("{:<17}{loss:>21.4}  nats, its last loss (log 2 where nothing can be told apart)\n", "classifier");
+        text += &format!("{:<17}{correction:>21.4}  nats of the bound are its logits\n", "  correction");
         if let Some(error) = error {
             text += &format!(
                 "{:<17}{error:>21.4}  nats, mean |logit − log-ratio| over real and imagined pairs, both densities being known\n",
