@@ -2,6 +2,7 @@
 
 use super::{Failure, Format, console, input};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity, render_json};
+use crate::plan;
 use crate::source::{Source, Span};
 use crate::syntax;
 use clap::ValueEnum;
@@ -82,7 +83,11 @@ fn examine(path: &Path, sets: &input::Sets, pedantic: bool) -> Result<Diagnostic
     };
     let taste = if pedantic { syntax::taste(&file) } else { Vec::new() };
     let mut found = match input::check(&file, sets) {
-        Ok(model) => Diagnostics { list: model.warnings, sources: model.sources },
+        Ok(model) => {
+            let mut list = plan::wrong_settings(&model);
+            list.extend(model.warnings);
+            Diagnostics { list, sources: model.sources }
+        }
         Err(Failure::Model(found)) => found,
         Err(failure) => return Err(failure),
     };

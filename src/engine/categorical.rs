@@ -47,10 +47,15 @@ pub fn log_probabilities<E: Float>(logits: &[E], outcomes: usize, out: &mut [E])
 
 /// `log p(action)` and `H(p) = −Σ p log p` of every row.
 pub fn log_prob_and_entropy<E: Float>(log_p: &[E], outcomes: usize, actions: &[u32], log_prob: &mut [E], entropy: &mut [E]) {
-    for ((log_p, &action), log_prob) in log_p.chunks_exact(outcomes).zip(actions).zip(log_prob) {
+    log_probs(log_p, outcomes, actions, log_prob);
+    entropies(log_p, outcomes, entropy);
+}
+
+/// `log p(action)` of every row.
+pub fn log_probs<E: Float>(log_p: &[E], outcomes: usize, actions: &[u32], out: &mut [E]) {
+    for ((log_p, &action), log_prob) in log_p.chunks_exact(outcomes).zip(actions).zip(out) {
         *log_prob = log_p[action as usize];
     }
-    entropies(log_p, outcomes, entropy);
 }
 
 /// `H(p) = −Σ p log p` of every row.

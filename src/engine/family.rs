@@ -226,9 +226,20 @@ impl Family {
     /// `log q` of the draws and the entropies, on the tape; `roots` are what a network computed.
     pub fn score<E: Number>(&self, tape: &mut Tape<E>, roots: &[Matrix<E>], last: &[u32], draws: &Draws<E>) -> (Matrix<E>, Matrix<E>) {
         match self {
-            Family::Sticky { .. } => tape.sticky((&roots[0], &roots[1]), last.into(), draws.numbers.as_slice().into()),
+            Family::Sticky { .. } => {
+                let (log_prob, entropy) = tape.sticky((&roots[0], &roots[1]), last.into(), draws.numbers.as_slice().into(), true);
+                (log_prob, entropy.expect("family: an entropy that is wanted is computed"))
+            }
             Family::Categorical { .. } => tape.categorical(&roots[0], draws.numbers.as_slice().into()),
             Family::Normal { .. } => tape.normal((&roots[0], &roots[1]), draws.reals.clone()),
+        }
+    }
+
+    /// `log q` of the draws alone, on the tape.
+    pub fn score_of_draws<E: Number>(&self, tape: &mut Tape<E>, roots: &[Matrix<E>], last: &[u32], draws: &Draws<E>) -> Matrix<E> {
+        match self {
+            Family::Sticky { .. } => tape.sticky((&roots[0], &roots[1]), last.into(), draws.numbers.as_slice().into(), false).0,
+            Family::Categorical { .. } | Family::Normal { .. } => self.score(tape, roots, last, draws).0,
         }
     }
 

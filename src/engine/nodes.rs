@@ -71,18 +71,30 @@ impl<E: Float> Tape<E> {
         kl
     }
 
-    /// `log m(drawn)` and the entropy of the sticky head over logits and probabilities to stay at `last`, one number a row each.
-    pub fn sticky(&mut self, (fresh, keep): (&Matrix<E>, &Matrix<E>), last: Arc<[u32]>, drawn: Arc<[u32]>) -> (Matrix<E>, Matrix<E>) {
+    /// `log m(drawn)` of the sticky head over logits and probabilities to stay at `last`, and its entropy where that is `wanted`, one number a
+    /// row each.
+    pub fn sticky(
+        &mut self,
+        (fresh, keep): (&Matrix<E>, &Matrix<E>),
+        last: Arc<[u32]>,
+        drawn: Arc<[u32]>,
+        wanted: bool,
+    ) -> (Matrix<E>, Option<Matrix<E>>) {
         let (logits, keeps) = (values_of(fresh), values_of(keep));
         let (log_f, outcomes) = self.log_probabilities(fresh);
         let mut log_m = log_f.to_vec();
         sticky::persist(sticky::Rows { fresh: &logits, keep: &keeps, last: &last, outcomes }, &mut log_m);
-        let (mut log_prob, mut entropy) = (vec![E::ZERO; drawn.len()], vec![E::ZERO; drawn.len()]);
-        categorical::log_prob_and_entropy(&log_m, outcomes, &drawn, &mut log_prob, &mut entropy);
-        let (log_prob, entropy) = (self.constant(log_prob, 1), self.constant(entropy, 1));
+        let mut log_prob = vec![E::ZERO; drawn.len()];
+        categorical::log_probs(&log_m, outcomes, &drawn, &mut log_prob);
+        let entropy = wanted.then(|| {
+            let mut entropy = vec![E::ZERO; drawn.len()];
+            categorical::entropies(&log_m, outcomes, &mut entropy);
+            self.constant(entropy, 1)
+        });
+        let log_prob = self.constant(log_prob, 1);
         let (to_fresh, to_keep, outputs) = (fresh.clone(), keep.clone(), (log_prob.clone(), entropy.clone()));
         self.record(move |flow| {
-            let weights = (flow.take(&outputs.0), flow.take(&outputs.1));
+            let weights = (flow.take(&outputs.0), outputs.1.as_ref().map_or(Vec::new(), |entropy| flow.take(entropy)));
             let (mut d_fresh, mut d_keep) = (vec![E::ZERO; logits.len()], vec![E::ZERO; keeps.len()]);
             let rows = sticky::Rows { fresh: &logits, keep: &keeps, last: &last, outcomes };
             sticky::add_score_gradient(rows, (&log_f, &log_m), &drawn, (&weights.0, &weights.1), (&mut d_fresh, &mut d_keep));

@@ -386,12 +386,18 @@ impl<E: Number> Sample<'_, E> {
         let down: E = Float::of(-share);
         for (number, ((option, rows), of)) in stage.options.iter().zip(self.options).zip(self.of_options).enumerate() {
             let roots = &roots[stage.learning.options[number].clone()];
-            let (log_prob, entropy) = option.family.score(tape, roots, &rows.last, &rows.draws);
+            let entropies = stage.terms.iter().filter(|term| term.pathwise && term.source == Source::OptionEntropy(number));
+            let log_prob = if entropies.clone().count() == 0 {
+                option.family.score_of_draws(tape, roots, &rows.last, &rows.draws)
+            } else {
+                let (log_prob, entropy) = option.family.score(tape, roots, &rows.last, &rows.draws);
+                for term in entropies {
+                    weighted.push((entropy.clone(), self.weights(term.sign, term.from as u32..=term.to as u32, share)));
+                }
+                log_prob
+            };
             let weight = |(&t, &advantage): (&u32, &E)| if option.once && t > 1 { <E as Float>::ZERO } else { down * advantage };
             weighted.push((log_prob, self.times.iter().zip(&of.advantage).map(weight).collect()));
-            for term in stage.terms.iter().filter(|term| term.pathwise && term.source == Source::OptionEntropy(number)) {
-                weighted.push((entropy.clone(), self.weights(term.sign, term.from as u32..=term.to as u32, share)));
-            }
         }
     }
 
@@ -449,7 +455,7 @@ fn weigh_densities<E: Number>(
             continue;
         }
         let roots = tape.network(&density.network, parameters, &rows.network, 0..rows.points.len());
-        let (log_prob, _) = density.family.score(tape, &roots, &rows.last, &rows.draws);
+        let log_prob = density.family.score_of_draws(tape, &roots, &rows.last, &rows.draws);
         weighted.push((log_prob, vec![Float::of(-term.sign * share); rows.points.len()]));
     }
 }

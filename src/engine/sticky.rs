@@ -60,7 +60,7 @@ pub fn persist<E: Float>(rows: Rows<E>, out: &mut [E]) {
 }
 
 /// Adds the gradient of `Σ_rows w_log_prob · log m(drawn) + w_entropy · H(m)`. With `g_j` that of `m_j`, `f = softmax(z)`:
-/// `∂/∂z_i = (1 − k) f_i (g_i − Σ_j f_j g_j)` and `∂/∂k = g_last − Σ_j f_j g_j`.
+/// `∂/∂z_i = (1 − k) f_i (g_i − Σ_j f_j g_j)` and `∂/∂k = g_last − Σ_j f_j g_j`. `w_entropy` may be empty: all 0.
 /// `log_f` is `log softmax(z)`.
 pub fn add_score_gradient<E: Float>(
     rows: Rows<E>,
@@ -87,6 +87,7 @@ pub fn add_score_gradient<E: Float>(
                 let inverse = of_drawn.exp();
                 *of_drawn = if w != E::ZERO { w * inverse } else { E::ZERO };
             }
+            // nothing to do where no entropy is weighed
             for ((g, log_m), &v) in g.chunks_exact_mut(n).zip(log_m.chunks_exact(n)).zip(w_entropy) {
                 for (g, &log_m) in g.iter_mut().zip(log_m) {
                     // what cannot be drawn has no gradient

@@ -121,6 +121,11 @@ pub fn plan(model: &Model, derivation: &Derivation) -> Result<Plan, Diagnostics>
     planned.map_err(|list| Diagnostics { list, sources: model.sources.clone() })
 }
 
+/// All that is wrong with the keys of `infer` in themselves.
+pub fn wrong_settings(model: &Model) -> Vec<Diagnostic> {
+    settings::read(model).err().unwrap_or_default()
+}
+
 /// The plan of one bound; `over` are the kernels that it moves.
 fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, over: &[KernelId]) -> Result<Plan, Vec<Diagnostic>> {
     let mut with_deviations = model.clone();
