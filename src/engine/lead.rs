@@ -25,7 +25,7 @@ pub(super) struct Lead<'a, E: Float> {
     fit: Optimiser<E>,
     /// Of the classifier, and what its last step told.
     classifier: Optimiser<E>,
-    classified: Option<Classified>,
+    pub classified: Option<Classified>,
     gradient: Vec<E>,
     good: Vec<E>,
     /// The weights of the batch, where there is one, and what its divergences were: each by its term, the share of a trajectory.

@@ -153,7 +153,9 @@ fn train<E: Number>(plan: &Plan, checkpoint: Option<&Checkpoint>, run: &mut dyn 
         others.push(told(&Stage::new(watched)?));
     }
     let parameters = parameters.to_f64();
-    let calibration = calibrate(plan, &parameters, evaluate_policy::episodes_after_training(plan))?;
+    let judged = plan.turns().find(|plan| plan.tells_transitions_apart());
+    let calibration =
+        judged.map(|plan| calibrate(plan, &parameters, evaluate_policy::episodes_after_training(plan))).transpose()?.flatten();
     Ok(Run {
         calibration,
         evaluation,
@@ -184,7 +186,8 @@ fn metrics<E: Number>(turns: &[Turn<E>]) -> Metrics {
     let (last, earlier) = turns.split_last().expect("train: a run has a bound");
     let earlier = earlier.iter().map(|turn| turn.lead.metrics(turn.shared)).collect();
     let (env_steps, imagined_steps) = (live_steps(turns, false), live_steps(turns, true));
-    Metrics { earlier, env_steps, imagined_steps, ..last.lead.metrics(last.shared) }
+    let classified = turns.iter().find_map(|turn| turn.lead.classified);
+    Metrics { earlier, env_steps, imagined_steps, classified, ..last.lead.metrics(last.shared) }
 }
 
 fn checkpoint_of<E: Number>(turns: &[Turn<E>], replay: Option<&RwLock<Replay<E>>>) -> Checkpoint {

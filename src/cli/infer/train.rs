@@ -72,11 +72,18 @@ fn summary(plan: &Plan, run: &Run, stopped: End, seconds_before: f64, exact: Opt
         others: run.others.iter().map(|(bound, evaluation)| other(plan, run, *bound, evaluation)).collect(),
         classifier: run.classified.map(|told| ClassifierSummary {
             loss: told.loss,
-            correction: plan.ratio_term().map_or(0.0, |at| run.evaluation.terms[at]),
+            correction: correction(plan, run),
             saturated: told.saturated,
             error: run.calibration.map(|found| found.error),
         }),
     }
+}
+
+/// The logits of the bound that has a classifier, nats a trajectory.
+fn correction(plan: &Plan, run: &Run) -> f64 {
+    let Some((of, at)) = plan.turns().find_map(|plan| Some((plan.derivation.bound, plan.ratio_term()?))) else { return 0.0 };
+    let other = run.others.iter().find(|(bound, _)| *bound == of && of != plan.derivation.bound);
+    other.map_or(&run.evaluation, |(_, evaluation)| evaluation).terms[at]
 }
 
 fn other(plan: &Plan, run: &Run, bound: BoundId, evaluation: &Evaluation) -> OtherBound {
