@@ -242,16 +242,12 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn verify_known(&mut self, setting: &Setting) {
-        match key_named(&setting.key) {
-            None => {
-                let hint = nearest(&setting.key, KEYS.iter().map(|key| key.name));
-                let error = Diagnostic::error("unknown-setting", setting.span, format!("unknown key `{}` of `infer`", setting.key));
-                self.errors.push(match hint {
-                    Some(name) => error.hint(format!("did you mean `{name}`?")),
-                    None => error.hint(format!("the keys are {}", listed(KEYS.iter().map(|key| key.name)))),
-                });
-            }
-            Some(_) => {}
+        if key_named(&setting.key).is_none() {
+            let error = Diagnostic::error("unknown-setting", setting.span, format!("unknown key `{}` of `infer`", setting.key));
+            self.errors.push(match nearest(&setting.key, KEYS.iter().map(|key| key.name)) {
+                Some(name) => error.hint(format!("did you mean `{name}`?")),
+                None => error.hint(format!("the keys are {}", listed(KEYS.iter().map(|key| key.name)))),
+            });
         }
     }
 
