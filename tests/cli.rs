@@ -438,7 +438,7 @@ fn a_run_tells_how_far_its_model_is_from_the_world_a_step() {
     let arguments = ["infer", &path, "--quiet", "--out", "run", "--set", "infer.steps=60", "--format", "json"];
     let outcome = run(folder.path(), &arguments);
     assert_eq!(outcome.code, 0, "{}", outcome.err);
-    let summary: serde_json::Value = serde_json::from_str(&read(&folder.path().join("run/summary.json"))).unwrap();
+    let summary: serde_json::Value = serde_json::from_str(&read(folder.path().join("run/summary.json"))).unwrap();
     let per_step = summary["exact"]["kl_per_step"].as_f64().expect("a number");
     assert!(per_step > 0.0 && per_step < 1.0, "{per_step}");
     let told = run(folder.path(), &["exact", &path, "--policy", "run"]);
