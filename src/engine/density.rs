@@ -5,6 +5,7 @@ use super::evaluate::Activations;
 use super::expressions::Number;
 use super::family::{Draws, Family};
 use super::float::Float;
+use super::mixture::Shape;
 use super::network::NetworkPlan;
 use super::points::{Columns, Inputs, Trajectories};
 use super::rollout::Point;
@@ -101,7 +102,7 @@ impl Density {
         let target = Variable::read(plan, of.target, 0).ok_or_else(|| refused("gives the density of what is not of the trajectory"))?;
         let last = match of.head {
             Head::Sticky { last, .. } => Variable::read(plan, of.reads[last], 0),
-            Head::Categorical { .. } | Head::Normal { .. } | Head::TanhNormal { .. } => None,
+            Head::Categorical { .. } | Head::Normal { .. } | Head::TanhNormal { .. } | Head::Mixture { .. } => None,
         };
         let family = Family::of(&of.head);
         let (network, to) = (Arc::new(network), plan.model.horizon.value);
@@ -195,7 +196,7 @@ impl<E: Number> DensityRows<E> {
             Family::Categorical { .. } | Family::Sticky { .. } => {
                 draws.numbers.extend(all(of.target).into_iter().map(|target| target.expect("density: its points have a target")));
             }
-            Family::Normal { width, .. } => {
+            Family::Normal { width, .. } | Family::Mixture(Shape { width, .. }) => {
                 for (t, of_trajectory) in points.iter().map(here) {
                     let target = on.trace.reals(of.target, t, of_trajectory, width);
                     draws.reals.extend_from_slice(target.expect("density: its points have a target"));
@@ -209,8 +210,7 @@ impl<E: Number> DensityRows<E> {
         }
         numbers.resize(count * outcomes, <E as Float>::ZERO);
         log_prob.resize(count, <E as Float>::ZERO);
-        let roots = [0, 1].map(|root| if root < of.network.outputs() { network.output(&of.network, root, 0..count) } else { &[] });
-        of.family.describe(roots, last, numbers);
+        of.family.describe(|root| network.output(&of.network, root, 0..count), last, numbers);
         of.family.log_probs(numbers, draws, 0..count, log_prob);
     }
 

@@ -1,11 +1,13 @@
 //! The family of the action's distribution: draws, densities, entropies and divergences of a batch of rows.
 //!
-//! A row of *numbers* describes one distribution: log-probabilities of a categorical, means and then standard deviations of a normal.
+//! A row of *numbers* describes one distribution: log-probabilities of a categorical, means and then standard deviations of a normal, those of each part
+//! of a mixture behind the logarithms of its weights.
 //! A squashed normal is drawn, compared and differentiated before `tanh`; only its actions and its density know of it.
 
 use super::categorical;
 use super::expressions::Number;
 use super::float::Float;
+use super::mixture;
 use super::normal;
 use super::sticky;
 use super::tensor::{Matrix, Tape};
@@ -29,7 +31,12 @@ pub(super) enum Family {
         /// Lowest and highest action of each component, where it is squashed.
         bounds: Option<Vec<(f64, f64)>>,
     },
+    /// Of normals. States are drawn from it, never actions or options: its entropy has no closed form.
+    Mixture(mixture::Shape),
 }
+
+/// What the plan holds.
+const OF_STATES: &str = "plan: a mixture is of states, of which no entropy or divergence is asked";
 
 /// How actions are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +60,7 @@ impl Family {
             Head::Sticky { outcomes, .. } => Family::Sticky { outcomes: *outcomes },
             Head::Normal { width, .. } => Family::Normal { width: *width, bounds: None },
             Head::TanhNormal { bounds, .. } => Family::Normal { width: bounds.len(), bounds: Some(bounds.clone()) },
+            Head::Mixture { weights, width, .. } => Family::Mixture(mixture::Shape { parts: weights.len(), width: *width }),
         }
     }
 
@@ -60,7 +68,7 @@ impl Family {
     pub fn outcomes(&self) -> Option<usize> {
         match self {
             Family::Categorical { outcomes } | Family::Sticky { outcomes } => Some(*outcomes),
-            Family::Normal { .. } => None,
+            Family::Normal { .. } | Family::Mixture(_) => None,
         }
     }
 
@@ -69,24 +77,26 @@ impl Family {
         match self {
             Family::Categorical { outcomes } | Family::Sticky { outcomes } => *outcomes,
             Family::Normal { width, .. } => 2 * width,
+            Family::Mixture(shape) => shape.numbers(),
         }
     }
 
-    /// Writes the rows of numbers from what a network computed: logits and nothing, logits and probabilities to stay at `last`, or means and
-    /// deviations.
-    pub fn describe<E: Number>(&self, roots: [&[E]; 2], last: &[u32], out: &mut [E]) {
+    /// Writes the rows of numbers from what a network computed, root by root: logits, logits and probabilities to stay at `last`, means and deviations,
+    /// or the weights, means and deviations of parts.
+    pub fn describe<'a, E: Number>(&self, root: impl Fn(usize) -> &'a [E], last: &[u32], out: &mut [E]) {
         match self {
             Family::Sticky { outcomes } => {
-                sticky::log_probabilities(sticky::Rows { fresh: roots[0], keep: roots[1], last, outcomes: *outcomes }, out);
+                sticky::log_probabilities(sticky::Rows { fresh: root(0), keep: root(1), last, outcomes: *outcomes }, out);
             }
-            Family::Categorical { outcomes } => categorical::log_probabilities(roots[0], *outcomes, out),
+            Family::Categorical { outcomes } => categorical::log_probabilities(root(0), *outcomes, out),
             Family::Normal { width, .. } => {
-                for (root, from) in [(roots[0], 0), (roots[1], *width)] {
+                for (root, from) in [(root(0), 0), (root(1), *width)] {
                     for (out, root) in out.chunks_exact_mut(2 * width).zip(root.chunks_exact(*width)) {
                         out[from..from + width].copy_from_slice(root);
                     }
                 }
             }
+            Family::Mixture(shape) => mixture::describe(*shape, root, out),
         }
     }
 
@@ -118,6 +128,10 @@ impl Family {
                     }
                 }
             }
+            Family::Mixture(shape) => match choice {
+                Choice::Sampled => mixture::draw(*shape, rows, random, &mut draws.reals),
+                Choice::Greedy => mixture::greedy(*shape, rows, &mut draws.reals),
+            },
         }
     }
 
@@ -125,19 +139,19 @@ impl Family {
     pub fn actions<'a, E: Number>(&self, draws: &'a Draws<E>, rows: Range<usize>, columns: &'a mut Vec<E>) -> Actions<'a, E> {
         match self {
             Family::Categorical { .. } | Family::Sticky { .. } => Actions::Numbers(&draws.numbers[rows]),
-            Family::Normal { width, bounds } => {
+            Family::Mixture(mixture::Shape { width, .. }) | Family::Normal { width, bounds: None } => {
                 let count = rows.len();
                 columns.resize(count * width, <E as Float>::ZERO);
-                for component in 0..*width {
-                    let reals = draws.reals[rows.start * width..rows.end * width].iter().skip(component).step_by(*width);
-                    let column = &mut columns[component * count..(component + 1) * count];
-                    match bounds.as_ref().map(|bounds| bounds[component]) {
-                        None => column.iter_mut().zip(reals).for_each(|(action, &u)| *action = u),
-                        Some((lo, hi)) => {
-                            let (middle, half): (E, E) = (Float::of(0.5 * (lo + hi)), Float::of(0.5 * (hi - lo)));
-                            column.iter_mut().zip(reals).for_each(|(action, &u)| *action = middle + half * Float::tanh(u));
-                        }
-                    }
+                turn(&draws.reals[rows.start * width..rows.end * width], *width, columns);
+                Actions::Columns { values: columns, stride: count }
+            }
+            Family::Normal { width, bounds: Some(bounds) } => {
+                let count = rows.len();
+                columns.resize(count * width, <E as Float>::ZERO);
+                turn(&draws.reals[rows.start * width..rows.end * width], *width, columns);
+                for (column, (lo, hi)) in columns.chunks_exact_mut(count.max(1)).zip(bounds) {
+                    let (middle, half): (E, E) = (Float::of(0.5 * (lo + hi)), Float::of(0.5 * (hi - lo)));
+                    column.iter_mut().for_each(|action| *action = middle + half * Float::tanh(*action));
                 }
                 Actions::Columns { values: columns, stride: count }
             }
@@ -158,13 +172,18 @@ impl Family {
                     normal::log_densities(row.split_at(*width), *width, x, std::slice::from_mut(out));
                 }
             }
+            Family::Mixture(shape) => {
+                mixture::log_densities(*shape, rows, &draws.reals[drawn.start * shape.width..drawn.end * shape.width], out);
+            }
         }
     }
 
     /// What squashing adds to `log q` of a draw: `−log |da/du|`, 0 where nothing is squashed.
     pub fn log_squash<E: Number>(&self, draws: &Draws<E>, row: usize) -> E {
         match self {
-            Family::Categorical { .. } | Family::Sticky { .. } | Family::Normal { bounds: None, .. } => <E as Float>::ZERO,
+            Family::Categorical { .. } | Family::Sticky { .. } | Family::Normal { bounds: None, .. } | Family::Mixture(_) => {
+                <E as Float>::ZERO
+            }
             Family::Normal { width, bounds: Some(bounds) } => {
                 let mut sum = <E as Float>::ZERO;
                 for (&u, &(lo, hi)) in draws.reals[row * width..(row + 1) * width].iter().zip(bounds) {
@@ -184,6 +203,7 @@ impl Family {
                     normal::entropies(&row[*width..], *width, std::slice::from_mut(out));
                 }
             }
+            Family::Mixture(_) => panic!("{OF_STATES}"),
         }
     }
 
@@ -196,6 +216,7 @@ impl Family {
                     normal::divergences(q.split_at(*width), p.split_at(*width), *width, std::slice::from_mut(out));
                 }
             }
+            Family::Mixture(_) => panic!("{OF_STATES}"),
         }
     }
 
@@ -220,6 +241,7 @@ impl Family {
                     }
                 }
             }
+            Family::Mixture(_) => panic!("{OF_STATES}"),
         }
     }
 
@@ -229,6 +251,15 @@ impl Family {
             Family::Sticky { .. } => tape.sticky((&roots[0], &roots[1]), last.into(), draws.numbers.as_slice().into()),
             Family::Categorical { .. } => tape.categorical(&roots[0], draws.numbers.as_slice().into()),
             Family::Normal { .. } => tape.normal((&roots[0], &roots[1]), draws.reals.clone()),
+            Family::Mixture(_) => panic!("{OF_STATES}"),
+        }
+    }
+
+    /// `log p` of the draws, on the tape.
+    pub fn log_density<E: Number>(&self, tape: &mut Tape<E>, roots: &[Matrix<E>], last: &[u32], draws: &Draws<E>) -> Matrix<E> {
+        match self {
+            Family::Mixture(shape) => tape.mixture(*shape, roots, draws.reals.clone()),
+            Family::Categorical { .. } | Family::Sticky { .. } | Family::Normal { .. } => self.score(tape, roots, last, draws).0,
         }
     }
 
@@ -238,6 +269,7 @@ impl Family {
             // the plan samples divergences of what stays
             Family::Categorical { .. } | Family::Sticky { .. } => tape.divergence(&q[0], &p[0]),
             Family::Normal { .. } => tape.normal_divergence((&q[0], &q[1]), (&p[0], &p[1])),
+            Family::Mixture(_) => panic!("{OF_STATES}"),
         }
     }
 
@@ -252,7 +284,15 @@ impl Family {
                     tape.constant(part.collect(), *width)
                 })
                 .collect(),
+            Family::Mixture(_) => panic!("{OF_STATES}"),
         }
+    }
+}
+
+/// Rows of `width` components as columns.
+fn turn<E: Copy>(rows: &[E], width: usize, columns: &mut [E]) {
+    for (component, column) in columns.chunks_exact_mut((rows.len() / width).max(1)).enumerate() {
+        column.iter_mut().zip(rows.iter().skip(component).step_by(width)).for_each(|(to, &from)| *to = from);
     }
 }
 

@@ -39,6 +39,7 @@ mod initial;
 pub mod kernels;
 mod lead;
 mod ledger;
+mod mixture;
 mod moments;
 mod network;
 mod nodes;
@@ -78,6 +79,8 @@ mod dream_tests;
 mod evaluate_tests;
 #[cfg(test)]
 mod gain_tests;
+#[cfg(test)]
+mod model_tests;
 #[cfg(test)]
 mod optimise_tests;
 #[cfg(test)]

@@ -7,6 +7,7 @@ use super::categorical;
 use super::evaluate::Activations;
 use super::float::Float;
 use super::kernels;
+use super::mixture;
 use super::network::NetworkPlan;
 use super::normal;
 use super::parameters::Parameters;
@@ -110,6 +111,28 @@ impl<E: Float> Tape<E> {
             kernels::add(flow.of(&to_sd), &d_sd);
         });
         (log_prob, entropy)
+    }
+
+    /// `log p(x)` of the mixture of normals whose weights, means and deviations are `roots`, one number a row; `x` is row-major.
+    pub fn mixture(&mut self, shape: mixture::Shape, roots: &[Matrix<E>], x: Vec<E>) -> Matrix<E> {
+        let values: Vec<Vec<E>> = roots.iter().map(values_of).collect();
+        let mut rows = vec![E::ZERO; values[0].len() * shape.numbers()];
+        mixture::describe(shape, |root| &values[root][..], &mut rows);
+        let mut log_prob = vec![E::ZERO; values[0].len()];
+        mixture::log_densities(shape, &rows, &x, &mut log_prob);
+        let log_prob = self.constant(log_prob, 1);
+        let (to, output) = (roots.to_vec(), log_prob.clone());
+        self.record(move |flow| {
+            let factors = flow.take(&output);
+            let mut totals = vec![E::ZERO; factors.len()];
+            values[..shape.parts].iter().for_each(|weights| kernels::add(&mut totals, weights));
+            let mut gradient: Vec<Vec<E>> = values.iter().map(|values| vec![E::ZERO; values.len()]).collect();
+            let (of_weights, rest) = gradient.split_at_mut(shape.parts);
+            let (of_means, of_sds) = rest.split_at_mut(shape.parts);
+            mixture::add_score_gradient(shape, (&rows, &totals), &x, &factors, (of_weights, of_means, of_sds));
+            to.iter().zip(&gradient).for_each(|(to, d)| kernels::add(flow.of(to), d));
+        });
+        log_prob
     }
 
     /// `KL(N(q) ‖ N(p))` of means and deviations, one number a row. Gradient flows to both.

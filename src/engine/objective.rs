@@ -449,7 +449,7 @@ fn weigh_densities<E: Number>(
             continue;
         }
         let roots = tape.network(&density.network, parameters, &rows.network, 0..rows.points.len());
-        let (log_prob, _) = density.family.score(tape, &roots, &rows.last, &rows.draws);
+        let log_prob = density.family.log_density(tape, &roots, &rows.last, &rows.draws);
         weighted.push((log_prob, vec![Float::of(-term.sign * share); rows.points.len()]));
     }
 }

@@ -125,7 +125,7 @@ pub(super) fn transition(model: &Model, bound: &Bound, derivation: &BoundDerivat
         let head = kernel_head(model, kernel, *variable)?;
         if matches!(head, Head::TanhNormal { .. } | Head::Sticky { .. }) {
             return refuse(format!(
-                "`{name}` is imagined by a `TanhNormal` or `Sticky`; this version imagines by `Categorical` and `Normal` models"
+                "`{name}` is imagined by a `TanhNormal` or `Sticky`; this version imagines by `Categorical`, `Normal` and `Mixture` models"
             ));
         }
         let reads = reads(model, &factor.arguments, factor.span, &format!("`{}`", model.kernel(kernel).name))?;
@@ -169,6 +169,10 @@ fn draw(model: &Model, factor: &Factor, (at, kernel): (FactorRef, KernelId), var
         }
     };
     let head = kernel_head(model, kernel, variable)?;
+    if let Head::Mixture { .. } = head {
+        let message = format!("`{name}` is drawn from a `Mixture`, whose entropy has no closed form; this version draws states from such");
+        return Err(vec![refused(model.kernel(kernel).span, message)]);
+    }
     if model.variable(variable).role == Role::Option && !head.is_finite() {
         return Err(vec![refused(factor.span, format!("`{name}` is a real option; this version trains finite ones"))]);
     }
@@ -201,7 +205,7 @@ fn draw(model: &Model, factor: &Factor, (at, kernel): (FactorRef, KernelId), var
 pub(super) fn kernel_head(model: &Model, kernel: KernelId, variable: VariableId) -> Result<Head, Vec<Diagnostic>> {
     let kernel = model.kernel(kernel);
     head::head(model, kernel.outputs.len(), &kernel.distribution, variable).map_err(|what| {
-        let can = "`Categorical(logits = …)`, `Sticky`, `Normal` and `TanhNormal`";
+        let can = "`Categorical(logits = …)`, `Sticky`, `Normal`, `TanhNormal` and mixtures of `Normal`s";
         vec![refused(kernel.span, format!("`{}` is {what}; this version trains {can}", kernel.name))]
     })
 }

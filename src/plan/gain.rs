@@ -31,8 +31,10 @@ fn gain(planner: &Planner, id: GainId, fields: &[MeanField]) -> Result<Gain, Vec
     let field = fields.iter().position(|field| field.kernel == of.kernel).ok_or_else(|| refusal("is of no mean field"))?;
     let [output] = of.outputs.as_slice() else { return Err(refusal("is of several values")) };
     let density = planner.density(&KernelRef::Learned(of.kernel), output, &of.givens, of.span)?;
-    if let Head::Sticky { .. } = density.head {
-        return Err(refusal("is of a `Sticky` draw"));
+    match density.head {
+        Head::Categorical { .. } | Head::Normal { .. } | Head::TanhNormal { .. } => {}
+        Head::Sticky { .. } => return Err(refusal("is of a `Sticky` draw")),
+        Head::Mixture { .. } => return Err(refusal("is of a `Mixture`")),
     }
     if density.reads.iter().chain([&density.target]).any(|read| !is_past(planner, read)) {
         return Err(refusal("reads what is drawn after its step"));

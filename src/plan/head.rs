@@ -13,6 +13,8 @@ pub enum Head {
     Normal { mean: LayerId, sd: LayerId, width: usize },
     /// `tanh` of a normal, scaled to `bounds`, a pair for each component.
     TanhNormal { mean: LayerId, sd: LayerId, bounds: Vec<(f64, f64)> },
+    /// A normal for each weight; weights count relative to their sum.
+    Mixture { weights: Vec<LayerId>, means: Vec<LayerId>, sds: Vec<LayerId>, width: usize },
 }
 
 impl Head {
@@ -22,6 +24,7 @@ impl Head {
             Head::Categorical { logits, .. } => vec![*logits],
             Head::Sticky { keep, fresh, .. } => vec![*fresh, *keep],
             Head::Normal { mean, sd, .. } | Head::TanhNormal { mean, sd, .. } => vec![*mean, *sd],
+            Head::Mixture { weights, means, sds, .. } => [&weights[..], means, sds].concat(),
         }
     }
 
@@ -29,7 +32,7 @@ impl Head {
     pub fn is_finite(&self) -> bool {
         match self {
             Head::Categorical { .. } | Head::Sticky { .. } => true,
-            Head::Normal { .. } | Head::TanhNormal { .. } => false,
+            Head::Normal { .. } | Head::TanhNormal { .. } | Head::Mixture { .. } => false,
         }
     }
 
@@ -39,7 +42,9 @@ impl Head {
             (Head::Categorical { outcomes: a, .. }, Head::Categorical { outcomes: b, .. })
             | (Head::Normal { width: a, .. }, Head::Normal { width: b, .. }) => a == b,
             (Head::TanhNormal { bounds: a, .. }, Head::TanhNormal { bounds: b, .. }) => a == b,
-            (Head::Categorical { .. } | Head::Sticky { .. } | Head::Normal { .. } | Head::TanhNormal { .. }, _) => false,
+            (Head::Categorical { .. } | Head::Sticky { .. } | Head::Normal { .. } | Head::TanhNormal { .. } | Head::Mixture { .. }, _) => {
+                false
+            }
         }
     }
 }
@@ -77,7 +82,19 @@ pub fn head(model: &Model, outputs: usize, distribution: &Distribution<LayerId>,
         Distribution::Uniform | Distribution::UniformBox { .. } | Distribution::UniformOver(_) => Err("`Uniform`".into()),
         Distribution::Delta(_) => Err("`Delta`".into()),
         Distribution::Beta { .. } => Err("`Beta`".into()),
-        Distribution::Mixture(_) => Err("`Mixture`".into()),
+        Distribution::Mixture(parts) => {
+            let (mut weights, mut means, mut sds) = (Vec::new(), Vec::new(), Vec::new());
+            for (weight, part) in parts {
+                let Distribution::Normal { mean, sd } = part else {
+                    return Err("a `Mixture` of other parts than `Normal(mean = …, sd = …)`".into());
+                };
+                normal(*mean, *sd)?;
+                weights.push(*weight);
+                means.push(*mean);
+                sds.push(*sd);
+            }
+            Ok(Head::Mixture { weights, means, sds, width: domain.width() })
+        }
         Distribution::If { .. } => Err("`if … then … else`".into()),
         Distribution::Sticky { last, keep, fresh } => match **fresh {
             Distribution::Categorical(Scores::Logits(fresh)) => {

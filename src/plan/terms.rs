@@ -443,11 +443,12 @@ impl Planner<'_> {
             Head::Categorical { .. } | Head::Sticky { .. } => true,
             // its density is that before the squashing
             Head::TanhNormal { .. } => false,
-            Head::Normal { .. } => seen,
+            Head::Normal { .. } | Head::Mixture { .. } => seen,
         };
         if !fits {
-            let message =
-                format!("{name} is over real numbers; this version trains densities over finite ones, and `Normal` ones of states");
+            let message = format!(
+                "{name} is over real numbers; this version trains densities over finite ones, and of states `Normal` ones and their mixtures"
+            );
             return Err(vec![refused(span, message)]);
         }
         let target = reads(self.model, std::slice::from_ref(value), span, &name)?.swap_remove(0);

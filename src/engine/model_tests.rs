@@ -1,0 +1,156 @@
+//! What a model of a world may be: mixtures.
+
+use super::testing::After;
+use super::train::{infer, resume};
+use super::{Checkpoint, Run, evaluate};
+use crate::bound::derive;
+use crate::model::{Overrides, check};
+use crate::plan::{Plan, plan};
+use crate::source::Source;
+use crate::syntax::parse;
+
+fn try_plan(text: &str) -> Result<Plan, String> {
+    let file = parse(&Source::new("test", text)).map_err(|errors| errors.to_string())?;
+    let model = check(&file, &Overrides::default()).map_err(|errors| errors.to_string())?;
+    let derivation = derive(&model).map_err(|errors| errors.to_string())?;
+    plan(&model, &derivation).map_err(|errors| errors.iter().map(|told| told.message.clone()).collect::<Vec<_>>().join("\n"))
+}
+
+fn planned(text: &str) -> Plan {
+    try_plan(text).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+fn bits(run: &Run) -> Vec<u64> {
+    run.parameters.values().iter().map(|v| v.to_bits()).collect()
+}
+
+/// A real line on which a step goes to one of two places, nearer to one end or to the other as the action says; `world` is a model of it.
+fn fork(world: &str, infer: &str) -> String {
+    format!(
+        "model fork
+         horizon T = 5
+         hidden environment line {{
+           state  s : real
+           action a : {{ left, right }}
+           reward r in [-1, 0]
+           s[1]   ~ Normal(mean = 0, sd = 1)
+           s[t+1] ~ Mixture(0.3: Normal(mean = 0.5 * s[t] - 1, sd = 0.3), 0.7: Normal(mean = 0.5 * s[t] + 1, sd = 0.2))
+           r[t]   = -min(1, abs(s[t+1]))
+         }}
+         kernel pi(a | s) = Categorical(logits = linear(s))
+         net share(s)     = sigmoid(linear(s))
+         kernel world(s' | s, a) = {world}
+         bound fit {{
+           prior      {{ s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ world(s[t], a[t]) }}
+           posterior  {{ s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ line.transition(s[t], a[t]) }}
+         }}
+         bound dream {{
+           prior      {{ s[1] ~ line.initial; a[t] ~ Uniform; s[t+1] ~ line.transition(s[t], a[t]) }}
+           likelihood {{ R[t] ~ exp(r[t]) }}
+           posterior  {{ s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ world(s[t], a[t]) }}
+         }}
+         infer {{ {infer} }}"
+    )
+}
+
+/// `E[log p]` of a step of the fork, by the midpoint rule.
+fn real_log_likelihood() -> f64 {
+    let normal = |x: f64, mean: f64, sd: f64| (-0.5 * ((x - mean) / sd).powi(2)).exp() / (sd * (2.0 * std::f64::consts::PI).sqrt());
+    let (n, step) = (60_000, 1e-4);
+    let density = |i: i32| {
+        let x = -3.0 + (f64::from(i) + 0.5) * step;
+        0.3 * normal(x, -1.0, 0.3) + 0.7 * normal(x, 1.0, 0.2)
+    };
+    (0..n).map(density).map(|p| if p > 0.0 { p * p.ln() * step } else { 0.0 }).sum()
+}
+
+/// Nats a step that a trained model lacks of the real one, with the standard error.
+fn lacks(world: &str, settings: &str) -> (f64, f64) {
+    let plan = planned(&fork(world, &format!("maximize fit over world; threads = 1; {settings}")));
+    let run = infer(&plan, &mut ()).unwrap();
+    let played = evaluate(&plan, &run.parameters, 4000, false, 3).unwrap();
+    (real_log_likelihood() - played.bound / 5.0, played.bound_se / 5.0)
+}
+
+const TWO: &str = "Normal(mean = linear(s), sd = 0.01 + softplus(linear(s)))";
+const SETTINGS: &str = "trajectories = 64; steps = 600; optimizer = adam(rate = ramp(from = 0.05, to = 0))";
+
+#[test]
+fn a_mixture_learns_a_world_of_two_minds_and_a_normal_does_not() {
+    let constant = format!("Mixture(0.3: {TWO}, 0.7: {TWO})");
+    let learned = format!("Mixture(share(s): {TWO}, 1 - share(s): {TWO})");
+    for world in [&constant, &learned] {
+        let (lost, se) = lacks(world, SETTINGS);
+        assert!(lost.abs() < 0.02 + 4.0 * se, "{world}: {lost} ± {se}");
+        assert!(se < 0.01, "{se}");
+    }
+    let (lost, _) = lacks(TWO, SETTINGS);
+    // log sd of all less the two parts' own and the entropy of which
+    assert!(lost > 0.3, "{lost}");
+}
+
+#[test]
+fn a_mixture_is_refitted_from_kept_transitions() {
+    let world = format!("Mixture(softplus(linear(s)): {TWO}, softplus(linear(s)): {TWO})");
+    let few = "trajectories = 64; steps = 30; optimizer = adam(rate = ramp(from = 0.05, to = 0))";
+    let (once, _) = lacks(&world, few);
+    let (again, se) = lacks(&world, &few.replace("steps = 30", "refits = 20; steps = 30"));
+    assert!(again < 0.05 + 4.0 * se && again < once - 0.1, "{once} then {again} ± {se}");
+}
+
+/// The density of the environment is known here, so that the classifier can be judged: a mixture that imitates a normal.
+#[test]
+fn a_classifier_tells_a_mixture_from_the_world() {
+    let plan = planned(
+        "model drift
+         horizon T = 5
+         hidden environment line {
+           state  s : real
+           action a : { left, right }
+           reward r in [-1, 0]
+           s[1]   ~ Normal(mean = 0, sd = 1)
+           s[t+1] ~ Normal(mean = 0.5 * s[t], sd = 0.5)
+           r[t]   = -min(1, abs(s[t+1]))
+         }
+         kernel pi(a | s)        = Categorical(logits = linear(s))
+         kernel world(s' | s, a) = Mixture(0.5: Normal(mean = 0.5 * s - 0.4, sd = 0.4), 0.5: Normal(mean = 0.5 * s + 0.4, sd = 0.4))
+         prior      { s[1] ~ line.initial; a[t] ~ Uniform; s[t+1] ~ line.transition(s[t], a[t]) }
+         likelihood { R[t] ~ exp(r[t]) }
+         posterior  { s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ world(s[t], a[t]) }
+         infer { ratio = mlp(s, s', hidden = [32]); ratio_batch = 1024; steps = 500; optimizer = adam(rate = ramp(from = 0.02, to = 0)) }",
+    );
+    let calibration = infer(&plan, &mut ()).unwrap().calibration.unwrap();
+    assert!(calibration.error < 0.06 && calibration.pairs > 100, "{calibration:?}");
+}
+
+#[test]
+fn runs_with_mixtures_have_the_same_bits_on_any_number_of_threads_and_after_a_resumption() {
+    let world = format!("Mixture(share(s): {TWO}, 1 - share(s): {TWO})");
+    let settings = "ratio = mlp(s, a, s', hidden = [4]); shards = 4; steps = 16; trajectories = 16; log_every = 1";
+    let with = |threads: usize| {
+        planned(&fork(&world, &format!("maximize fit over world (refits = 2); maximize dream over pi; {settings}; threads = {threads}")))
+    };
+    let plan = with(1);
+    let one = infer(&plan, &mut ()).unwrap();
+    assert_eq!(bits(&infer(&with(2), &mut ()).unwrap()), bits(&one));
+    let half = infer(&plan, &mut After(7)).unwrap();
+    let written = half.checkpoint.to_safetensors().unwrap();
+    let whole = resume(&plan, &Checkpoint::from_safetensors(&plan.model, &written).unwrap(), &mut ()).unwrap();
+    assert_eq!(bits(&whole), bits(&one), "resumed");
+}
+
+#[test]
+fn what_a_model_may_not_be_is_said_in_a_sentence() {
+    let cases = [
+        (
+            "Mixture(0.5: Normal(mean = s, sd = 1), 0.5: Uniform(lo = -1, hi = 1))",
+            "a `Mixture` of other parts than `Normal(mean = …, sd = …)`",
+        ),
+        ("Mixture(0.5: Normal(mean = s, sd = 1), 0.6: Normal(mean = s, sd = 2))", "sum to 1"),
+        ("if s > 0 then Normal(mean = s, sd = 1) else Normal(mean = s, sd = 2)", "`if … then … else`"),
+    ];
+    for (world, wanted) in cases {
+        let told = try_plan(&fork(world, "maximize dream over pi; ratio = mlp(s, a, s', hidden = [4])")).expect_err(world);
+        assert!(told.contains(wanted), "{world}: {told}");
+    }
+}
