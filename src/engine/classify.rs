@@ -169,6 +169,7 @@ impl<E: Number> Classifying<E> {
     fn imagine(&mut self, model: &Density, (parameters, replay): (&[E], &Replay<E>), random: &mut impl Rng) {
         let count = self.rows.len();
         replay.gather(&model.inputs, &self.rows, None, &mut self.model);
+        model.network.draw_noise(0..count, random, &mut self.of_model);
         model.network.forward(parameters, &self.model.feeds(&model.inputs, count), 0..count, &mut self.of_model);
         self.numbers.resize(count * model.family.numbers(), <E as Float>::ZERO);
         self.last.resize(count, 0);

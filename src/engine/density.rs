@@ -102,7 +102,7 @@ impl Density {
         let target = Variable::read(plan, of.target, 0).ok_or_else(|| refused("gives the density of what is not of the trajectory"))?;
         let last = match of.head {
             Head::Sticky { last, .. } => Variable::read(plan, of.reads[last], 0),
-            Head::Categorical { .. } | Head::Normal { .. } | Head::TanhNormal { .. } | Head::Mixture { .. } => None,
+            Head::Categorical { .. } | Head::Normal { .. } | Head::TanhNormal { .. } | Head::Mixture { .. } | Head::Implicit { .. } => None,
         };
         let family = Family::of(&of.head);
         let (network, to) = (Arc::new(network), plan.model.horizon.value);
@@ -196,7 +196,7 @@ impl<E: Number> DensityRows<E> {
             Family::Categorical { .. } | Family::Sticky { .. } => {
                 draws.numbers.extend(all(of.target).into_iter().map(|target| target.expect("density: its points have a target")));
             }
-            Family::Normal { width, .. } | Family::Mixture(Shape { width, .. }) => {
+            Family::Normal { width, .. } | Family::Mixture(Shape { width, .. }) | Family::Implicit { width } => {
                 for (t, of_trajectory) in points.iter().map(here) {
                     let target = on.trace.reals(of.target, t, of_trajectory, width);
                     draws.reals.extend_from_slice(target.expect("density: its points have a target"));

@@ -33,10 +33,16 @@ pub(super) enum Family {
     },
     /// Of normals. States are drawn from it, never actions or options: its entropy has no closed form.
     Mixture(mixture::Shape),
+    /// Its numbers are the draw itself: a network has made it from noise. Only states are drawn from it, too.
+    Implicit {
+        width: usize,
+    },
 }
 
 /// What the plan holds.
-const OF_STATES: &str = "plan: a mixture is of states, of which no entropy or divergence is asked";
+const OF_STATES: &str = "plan: mixtures and what is implicit are of states, of which no entropy or divergence is asked";
+
+const WITHOUT_DENSITY: &str = "plan: what is implicit is drawn from, and its density is asked of nobody";
 
 /// How actions are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +66,7 @@ impl Family {
             Head::Sticky { outcomes, .. } => Family::Sticky { outcomes: *outcomes },
             Head::Normal { width, .. } => Family::Normal { width: *width, bounds: None },
             Head::TanhNormal { bounds, .. } => Family::Normal { width: bounds.len(), bounds: Some(bounds.clone()) },
+            Head::Implicit { width, .. } => Family::Implicit { width: *width },
             Head::Mixture { weights, width, .. } => Family::Mixture(mixture::Shape { parts: weights.len(), width: *width }),
         }
     }
@@ -68,7 +75,7 @@ impl Family {
     pub fn outcomes(&self) -> Option<usize> {
         match self {
             Family::Categorical { outcomes } | Family::Sticky { outcomes } => Some(*outcomes),
-            Family::Normal { .. } | Family::Mixture(_) => None,
+            Family::Normal { .. } | Family::Mixture(_) | Family::Implicit { .. } => None,
         }
     }
 
@@ -78,6 +85,7 @@ impl Family {
             Family::Categorical { outcomes } | Family::Sticky { outcomes } => *outcomes,
             Family::Normal { width, .. } => 2 * width,
             Family::Mixture(shape) => shape.numbers(),
+            Family::Implicit { width } => *width,
         }
     }
 
@@ -97,6 +105,7 @@ impl Family {
                 }
             }
             Family::Mixture(shape) => mixture::describe(*shape, root, out),
+            Family::Implicit { .. } => out.copy_from_slice(root(0)),
         }
     }
 
@@ -132,6 +141,7 @@ impl Family {
                 Choice::Sampled => mixture::draw(*shape, rows, random, &mut draws.reals),
                 Choice::Greedy => mixture::greedy(*shape, rows, &mut draws.reals),
             },
+            Family::Implicit { .. } => draws.reals.extend_from_slice(rows),
         }
     }
 
@@ -139,7 +149,7 @@ impl Family {
     pub fn actions<'a, E: Number>(&self, draws: &'a Draws<E>, rows: Range<usize>, columns: &'a mut Vec<E>) -> Actions<'a, E> {
         match self {
             Family::Categorical { .. } | Family::Sticky { .. } => Actions::Numbers(&draws.numbers[rows]),
-            Family::Mixture(mixture::Shape { width, .. }) | Family::Normal { width, bounds: None } => {
+            Family::Mixture(mixture::Shape { width, .. }) | Family::Implicit { width } | Family::Normal { width, bounds: None } => {
                 let count = rows.len();
                 columns.resize(count * width, <E as Float>::ZERO);
                 turn(&draws.reals[rows.start * width..rows.end * width], *width, columns);
@@ -175,15 +185,18 @@ impl Family {
             Family::Mixture(shape) => {
                 mixture::log_densities(*shape, rows, &draws.reals[drawn.start * shape.width..drawn.end * shape.width], out);
             }
+            Family::Implicit { .. } => panic!("{WITHOUT_DENSITY}"),
         }
     }
 
     /// What squashing adds to `log q` of a draw: `−log |da/du|`, 0 where nothing is squashed.
     pub fn log_squash<E: Number>(&self, draws: &Draws<E>, row: usize) -> E {
         match self {
-            Family::Categorical { .. } | Family::Sticky { .. } | Family::Normal { bounds: None, .. } | Family::Mixture(_) => {
-                <E as Float>::ZERO
-            }
+            Family::Categorical { .. }
+            | Family::Sticky { .. }
+            | Family::Normal { bounds: None, .. }
+            | Family::Mixture(_)
+            | Family::Implicit { .. } => <E as Float>::ZERO,
             Family::Normal { width, bounds: Some(bounds) } => {
                 let mut sum = <E as Float>::ZERO;
                 for (&u, &(lo, hi)) in draws.reals[row * width..(row + 1) * width].iter().zip(bounds) {
@@ -203,7 +216,7 @@ impl Family {
                     normal::entropies(&row[*width..], *width, std::slice::from_mut(out));
                 }
             }
-            Family::Mixture(_) => panic!("{OF_STATES}"),
+            Family::Mixture(_) | Family::Implicit { .. } => panic!("{OF_STATES}"),
         }
     }
 
@@ -216,7 +229,7 @@ impl Family {
                     normal::divergences(q.split_at(*width), p.split_at(*width), *width, std::slice::from_mut(out));
                 }
             }
-            Family::Mixture(_) => panic!("{OF_STATES}"),
+            Family::Mixture(_) | Family::Implicit { .. } => panic!("{OF_STATES}"),
         }
     }
 
@@ -241,7 +254,7 @@ impl Family {
                     }
                 }
             }
-            Family::Mixture(_) => panic!("{OF_STATES}"),
+            Family::Mixture(_) | Family::Implicit { .. } => panic!("{OF_STATES}"),
         }
     }
 
@@ -251,7 +264,7 @@ impl Family {
             Family::Sticky { .. } => tape.sticky((&roots[0], &roots[1]), last.into(), draws.numbers.as_slice().into()),
             Family::Categorical { .. } => tape.categorical(&roots[0], draws.numbers.as_slice().into()),
             Family::Normal { .. } => tape.normal((&roots[0], &roots[1]), draws.reals.clone()),
-            Family::Mixture(_) => panic!("{OF_STATES}"),
+            Family::Mixture(_) | Family::Implicit { .. } => panic!("{OF_STATES}"),
         }
     }
 
@@ -259,6 +272,7 @@ impl Family {
     pub fn log_density<E: Number>(&self, tape: &mut Tape<E>, roots: &[Matrix<E>], last: &[u32], draws: &Draws<E>) -> Matrix<E> {
         match self {
             Family::Mixture(shape) => tape.mixture(*shape, roots, draws.reals.clone()),
+            Family::Implicit { .. } => panic!("{WITHOUT_DENSITY}"),
             Family::Categorical { .. } | Family::Sticky { .. } | Family::Normal { .. } => self.score(tape, roots, last, draws).0,
         }
     }
@@ -269,7 +283,7 @@ impl Family {
             // the plan samples divergences of what stays
             Family::Categorical { .. } | Family::Sticky { .. } => tape.divergence(&q[0], &p[0]),
             Family::Normal { .. } => tape.normal_divergence((&q[0], &q[1]), (&p[0], &p[1])),
-            Family::Mixture(_) => panic!("{OF_STATES}"),
+            Family::Mixture(_) | Family::Implicit { .. } => panic!("{OF_STATES}"),
         }
     }
 
@@ -284,7 +298,7 @@ impl Family {
                     tape.constant(part.collect(), *width)
                 })
                 .collect(),
-            Family::Mixture(_) => panic!("{OF_STATES}"),
+            Family::Mixture(_) | Family::Implicit { .. } => panic!("{OF_STATES}"),
         }
     }
 }

@@ -265,7 +265,7 @@ impl<E: Number> Fresh<E> {
     fn count(&self, density: &Density) -> usize {
         match density.family {
             Family::Categorical { .. } | Family::Sticky { .. } => self.numbers.len(),
-            Family::Normal { width, .. } | Family::Mixture(Shape { width, .. }) => self.reals.len() / width,
+            Family::Normal { width, .. } | Family::Mixture(Shape { width, .. }) | Family::Implicit { width } => self.reals.len() / width,
         }
     }
 
@@ -285,7 +285,7 @@ impl<E: Number> Fresh<E> {
             Family::Categorical { .. } | Family::Sticky { .. } => {
                 self.numbers.push(rows.number(density.target, row).expect("gain: the step has been made"));
             }
-            Family::Normal { width, .. } | Family::Mixture(Shape { width, .. }) => {
+            Family::Normal { width, .. } | Family::Mixture(Shape { width, .. }) | Family::Implicit { width } => {
                 let target = rows.trace.reals(density.target, rows.t, rows.of(row), width);
                 self.reals.extend_from_slice(target.expect("gain: the step has been made"));
             }
@@ -327,7 +327,7 @@ impl<E: Number> Fresh<E> {
                 normal::add_score_gradient((root(0), root(1)), width, x, (&one, &none), (&mut of_mean, &mut of_sd));
                 vec![of_mean, of_sd]
             }
-            Family::Mixture(_) => panic!("plan: gains are of categoricals and normals"),
+            Family::Mixture(_) | Family::Implicit { .. } => panic!("plan: gains are of categoricals and normals"),
         }
     }
 }

@@ -1,8 +1,8 @@
-//! What a model of a world may be: mixtures.
+//! What a model of a world may be: mixtures, generators without a density, starts.
 
 use super::testing::After;
 use super::train::{infer, resume};
-use super::{Checkpoint, Run, evaluate};
+use super::{Checkpoint, Parameters, Run, evaluate};
 use crate::bound::derive;
 use crate::model::{Overrides, check};
 use crate::plan::{Plan, plan};
@@ -13,7 +13,7 @@ fn try_plan(text: &str) -> Result<Plan, String> {
     let file = parse(&Source::new("test", text)).map_err(|errors| errors.to_string())?;
     let model = check(&file, &Overrides::default()).map_err(|errors| errors.to_string())?;
     let derivation = derive(&model).map_err(|errors| errors.to_string())?;
-    plan(&model, &derivation).map_err(|errors| errors.iter().map(|told| told.message.clone()).collect::<Vec<_>>().join("\n"))
+    plan(&model, &derivation).map_err(|errors| errors.list.iter().map(|told| told.message.clone()).collect::<Vec<_>>().join("\n"))
 }
 
 fn planned(text: &str) -> Plan {
@@ -150,7 +150,165 @@ fn what_a_model_may_not_be_is_said_in_a_sentence() {
         ("if s > 0 then Normal(mean = s, sd = 1) else Normal(mean = s, sd = 2)", "`if … then … else`"),
     ];
     for (world, wanted) in cases {
-        let told = try_plan(&fork(world, "maximize dream over pi; ratio = mlp(s, a, s', hidden = [4])")).expect_err(world);
+        let told =
+            try_plan(&fork(world, "maximize dream over pi; ratio = mlp(s, a, s', hidden = [4])")).map(|_| "planned").expect_err(world);
         assert!(told.contains(wanted), "{world}: {told}");
     }
+}
+
+/// A line with drift, of which the model may be what it is itself; `known` is `hidden` or nothing.
+fn drift(known: &str, world: &str, infer: &str) -> String {
+    format!(
+        "model drift
+         horizon T = 5
+         {known} environment line {{
+           state  s : real
+           action a : {{ left, right }}
+           reward r in [-1, 0]
+           s[1]   ~ Normal(mean = 0, sd = 1)
+           s[t+1] ~ Normal(mean = 0.5 * s[t] + (if a[t] == right then 0.5 else -0.5), sd = 0.5)
+           r[t]   = -min(1, abs(s[t+1]))
+         }}
+         kernel pi(a | s)        = Categorical(logits = linear(s))
+         kernel dream(s' | s, a) = {world}
+         bound imagined {{
+           prior      {{ s[1] ~ line.initial; a[t] ~ Uniform; s[t+1] ~ line.transition(s[t], a[t]) }}
+           likelihood {{ R[t] ~ exp(r[t]) }}
+           posterior  {{ s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ dream(s[t], a[t]) }}
+         }}
+         bound truth {{
+           prior      {{ s[1] ~ line.initial; a[t] ~ Uniform; s[t+1] ~ line.transition(s[t], a[t]) }}
+           likelihood {{ R[t] ~ exp(r[t]) }}
+           posterior  {{ s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ line.transition(s[t], a[t]) }}
+         }}
+         infer {{ {infer} }}"
+    )
+}
+
+/// The world itself, told as a generator.
+const GENERATOR: &str = "Implicit(0.5 * s + (if a == right then 0.5 else -0.5) + 0.5 * noise(1))";
+
+/// The density of the environment is known, that of the model is not: a classifier estimates the bound, and finds nothing to correct.
+#[test]
+fn an_implicit_model_that_is_the_world_has_the_bound_of_the_world() {
+    for known in ["hidden", ""] {
+        let settings = "maximize imagined over pi; ratio = mlp(s, a, s', hidden = [16]); ratio_batch = 512; steps = 300; optimizer = adam(rate = ramp(from = 0.02, to = 0))";
+        let plan = planned(&drift(known, GENERATOR, settings));
+        let run = infer(&plan, &mut ()).unwrap();
+        assert_eq!(run.calibration, None, "the model's density is not known");
+        let (imagined, truth) = (&run.evaluation, &run.others[0].1);
+        let se = imagined.bound_se.hypot(truth.bound_se);
+        // a classifier that tells nothing apart is off by little at each of five steps
+        assert!((imagined.bound - truth.bound).abs() < 4.0 * se + 0.15, "{} {} ± {se}", imagined.bound, truth.bound);
+        assert!((run.classified.unwrap().loss - 2f64.ln()).abs() < 0.02, "{:?}", run.classified);
+    }
+}
+
+/// A generator too wide by half is told from the world, by as much as the divergence of its densities says.
+#[test]
+fn a_classifier_corrects_an_implicit_model() {
+    let settings = "maximize imagined over pi; ratio = mlp(s, a, s', hidden = [32]); ratio_batch = 1024; steps = 500; optimizer = adam(rate = ramp(from = 0.02, to = 0))";
+    let wide = GENERATOR.replace("0.5 * noise(1)", "0.75 * noise(1)");
+    let plan = planned(&drift("hidden", &wide, settings));
+    let run = infer(&plan, &mut ()).unwrap();
+    let term = plan.terms.iter().position(|term| term.name.starts_with("logit")).unwrap();
+    // five times E_q[log p − log q] = −KL(N(0, 0.75) ‖ N(0, 0.5))
+    let exact = -5.0 * ((0.5f64 / 0.75).ln() + 0.75 * 0.75 / (2.0 * 0.25) - 0.5);
+    let told = run.evaluation.terms[term];
+    assert!((told - exact).abs() < 0.15 * exact.abs(), "{told}, exactly {exact}");
+}
+
+#[test]
+fn noise_is_the_same_for_any_number_of_threads() {
+    let network = "Implicit(s + mlp(s, a, noise(3), hidden = [8]))";
+    let with = |threads: usize| {
+        let settings =
+            "maximize imagined over pi; ratio = mlp(s, a, s', hidden = [4]); shards = 4; trajectories = 16; steps = 12; log_every = 1";
+        planned(&drift("hidden", network, &format!("{settings}; threads = {threads}")))
+    };
+    let plan = with(1);
+    let one = infer(&plan, &mut ()).unwrap();
+    assert_eq!(bits(&infer(&with(2), &mut ()).unwrap()), bits(&one));
+    let half = infer(&plan, &mut After(5)).unwrap();
+    let written = half.checkpoint.to_safetensors().unwrap();
+    let whole = resume(&plan, &Checkpoint::from_safetensors(&plan.model, &written).unwrap(), &mut ()).unwrap();
+    assert_eq!(bits(&whole), bits(&one), "resumed");
+}
+
+#[test]
+fn an_implicit_model_is_not_trained() {
+    let network = "Implicit(s + mlp(s, a, noise(3), hidden = [8]))";
+    let settings = "maximize imagined over dream; ratio = mlp(s, a, s', hidden = [4])";
+    let told = try_plan(&drift("hidden", network, settings)).map(|_| "planned").expect_err("it has no density");
+    assert!(told.contains("`dream`, which is `Implicit`"), "{told}");
+}
+
+/// A finite line whose start is learned, of three cells the last of which ends the episode; `start` draws the first state of imagined rollouts.
+fn started(known: &str, settings: &str) -> String {
+    format!(
+        "model started
+         horizon T = 4
+         {known} environment line {{
+           state  s : 0..2
+           action a : {{ left, right }}
+           reward r in [-1, 0]
+           s[1]   ~ Categorical(probs = [0.5, 0.3, 0.2])
+           s[t+1] ~ Mixture(0.8: Delta(clamp(s[t] + (if a[t] == right then 1 else -1), 0, 2)), 0.2: Uniform)
+           r[t]   = if s[t+1] == 2 then 0 else -1
+           end when s[t] == 2
+         }}
+         kernel pi(a | s)        = Categorical(logits = table(s))
+         kernel world(s' | s, a) = Categorical(logits = table(s, a))
+         kernel start(s)         = Categorical(logits = linear(1))
+         bound fit {{
+           prior      {{ s[1] ~ start; a[t] ~ pi(s[t]); s[t+1] ~ world(s[t], a[t]) }}
+           posterior  {{ s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ line.transition(s[t], a[t]) }}
+         }}
+         bound dream {{
+           prior      {{ s[1] ~ line.initial; a[t] ~ Uniform; s[t+1] ~ world(s[t], a[t]) }}
+           likelihood {{ R[t] ~ exp(r[t]) }}
+           posterior  {{ s[1] ~ start; a[t] ~ pi(s[t]); s[t+1] ~ world(s[t], a[t]) }}
+         }}
+         infer {{ {settings} }}"
+    )
+}
+
+#[test]
+fn the_start_of_imagined_rollouts_is_weighed_against_the_environment() {
+    let plan = planned(&started("", "maximize dream over pi; steps = 1; precision = f64"));
+    let mut parameters = Parameters::<f64>::initial(&plan.model, 0);
+    parameters.values_mut().fill(0.0);
+    let imagined = evaluate(&plan, &parameters, 20_000, false, 5).unwrap();
+    let term = plan.terms.iter().position(|term| term.name.contains("start")).unwrap();
+    // all starts alike: −KL(Uniform ‖ initial), starts at the end among them
+    let exact: f64 = [0.5f64, 0.3, 0.2].iter().map(|p| (p.ln() + 3f64.ln()) / 3.0).sum();
+    let told = imagined.terms[term];
+    // the log-ratio of a draw has a deviation of 0.38
+    assert!((told - exact).abs() < 4.0 * 0.38 / 20_000f64.sqrt(), "{told}, exactly {exact}");
+}
+
+#[test]
+fn a_start_is_learned_from_real_episodes_and_dreamed_from() {
+    let settings = "maximize fit over world
+                    maximize fit over start
+                    maximize dream over pi
+                    trajectories = 128; steps = 300; optimizer = adam(rate = ramp(from = 0.1, to = 0))";
+    let plan = planned(&started("", settings));
+    let run = infer(&plan, &mut ()).unwrap();
+    let term = plan.terms.iter().position(|term| term.name.contains("start")).unwrap();
+    assert!(run.evaluation.terms[term].abs() < 0.05, "the starts are those of the environment: {}", run.evaluation.terms[term]);
+}
+
+#[test]
+fn a_start_that_cannot_be_weighed_is_refused() {
+    let told = try_plan(&started("hidden", "maximize dream over pi; ratio = table(s, a, s')"))
+        .map(|_| "planned")
+        .expect_err("a second classifier");
+    assert!(told.contains("two ratios by a classifier"), "{told}");
+    let alone = started("", "maximize dream over pi").replace(
+        "s[1] ~ start; a[t] ~ pi(s[t]); s[t+1] ~ world(s[t], a[t]) }\n         }\n         infer",
+        "s[1] ~ start; a[t] ~ pi(s[t]); s[t+1] ~ line.transition(s[t], a[t]) }\n         }\n         infer",
+    );
+    let told = try_plan(&alone).map(|_| "planned").expect_err("real steps from imagined starts");
+    assert!(told.contains("starts from a learned kernel"), "{told}");
 }

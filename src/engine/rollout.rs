@@ -62,6 +62,7 @@ pub(super) struct Rollout<E> {
     pub options: Vec<OptionRows<E>>,
     pub densities: Vec<DensityRows<E>>,
     pub ratio: RatioRows<E>,
+    imagined_start: Imagined<E>,
     imagined: Imagined<E>,
     gains: Vec<GainRows<E>>,
     pub ledger: Ledger<E>,
@@ -120,6 +121,7 @@ impl<E: Number> Rollout<E> {
             options: stage.options.iter().map(|_| OptionRows::new(trajectories)).collect(),
             densities: stage.densities.iter().map(|_| DensityRows::default()).collect(),
             ratio: RatioRows::default(),
+            imagined_start: Imagined::default(),
             imagined: Imagined::default(),
             gains: stage.gains.iter().map(|_| GainRows::default()).collect(),
             ledger: Ledger::default(),
@@ -163,7 +165,17 @@ impl<E: Number> Rollout<E> {
         let mut random = generator(stream);
         self.clear(stage);
         self.gains.iter_mut().for_each(GainRows::clear);
-        self.batch.reset(&stage.world, &mut random);
+        match &stage.start {
+            None => self.batch.reset(&stage.world, &mut random),
+            Some(start) => {
+                let on = (&stage.world, &mut self.batch);
+                start.begin(on, point.present, &mut self.feeds, &mut self.imagined_start, &mut random);
+            }
+        }
+        if stage.keeps_ledger() && keep == Keep::Rows {
+            // one that has ended at its start has no row
+            self.trace.record_next(stage, &self.batch, self.batch.origin());
+        }
         self.value_absorbed_steps(stage);
         let all = self.batch.front();
         self.batch.compact(&stage.world);

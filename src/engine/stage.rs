@@ -25,6 +25,8 @@ pub(super) struct Stage<'a, E> {
     pub family: Family,
     pub options: Vec<OptionDraw>,
     pub densities: Vec<Density>,
+    /// Where a learned model draws the first states.
+    pub start: Option<Imagination>,
     /// Where a learned model draws the next states: what draws them in a rollout, and at kept transitions.
     pub imagination: Option<Imagination>,
     pub model: Option<Density>,
@@ -111,7 +113,7 @@ impl<'a, E: Number> Stage<'a, E> {
         let model = &plan.model;
         let world = match plan.transition {
             None => World::compile(model, plan.environment),
-            Some(_) => World::followed(model, plan.environment),
+            Some(_) => World::followed(model, plan.environment, plan.start.is_some()),
         };
         let world = world.map_err(|error| EngineError::Unsupported(error.to_string()))?;
         let policy = &plan.policy;
@@ -185,6 +187,7 @@ impl<'a, E: Number> Stage<'a, E> {
             acting: Wired::new(plan, &options, &acting, prior.as_ref(), None)?,
             options: plan.options.iter().map(|draw| OptionDraw::new(plan, draw)).collect::<Result<_, _>>()?,
             densities,
+            start: plan.start.as_ref().map(|draw| Imagination::new(plan, draw)).transpose()?,
             imagination: plan.transition.as_ref().map(|draw| Imagination::new(plan, draw)).transpose()?,
             model: plan.transition.as_ref().map(|draw| Density::of_draw(plan, draw)).transpose()?,
             ratio: Ratio::of(plan)?,

@@ -38,7 +38,7 @@ pub(super) enum When {
 pub(super) struct Trace<E> {
     state: Recorded<E>,
     observation: Recorded<E>,
-    /// Per trajectory, the state that its last step led to.
+    /// Per trajectory, the state that its last step led to; that of its start where it has none.
     last_state: Recorded<E>,
     /// The row of step `t` of a trajectory, at `(t − 1) · trajectories + trajectory`.
     row: Vec<u32>,
@@ -123,7 +123,7 @@ impl<E: Number> Trace<E> {
         }
     }
 
-    /// The states that a step led to.
+    /// The states that a step led to, or those of the start.
     pub fn record_next(&mut self, stage: &Stage<E>, batch: &Batch<E>, origin: &[u32]) {
         let Trace { last_state, trajectories, .. } = self;
         let count = origin.len();
@@ -158,7 +158,7 @@ impl<E: Number> Trace<E> {
             return Some(Place::Row(self.row(time, trajectory)));
         }
         // an absorbed state repeats; nothing else goes on
-        (variable == Variable::State && time <= horizon + 1 && length > 0).then_some(Place::End(trajectory))
+        (variable == Variable::State && time <= horizon + 1).then_some(Place::End(trajectory))
     }
 
     /// Whether a variable has a value there.

@@ -99,12 +99,12 @@ pub(super) fn draws<'d>(
     Ok(ordered)
 }
 
-/// What draws the next state, where that is a learned kernel.
-pub(super) fn transition(model: &Model, bound: &Bound, derivation: &BoundDerivation) -> Result<Option<Draw>, Vec<Diagnostic>> {
+/// What draws the state at `wanted`, the first or the next, where that is a learned kernel.
+pub(super) fn imagined(model: &Model, bound: &Bound, derivation: &BoundDerivation, wanted: Index) -> Result<Option<Draw>, Vec<Diagnostic>> {
     for (at, factor) in bound.posterior.iter().enumerate() {
         let [Target::Variable { variable: TargetVariable::Variable(variable), index }] = factor.targets.as_slice() else { continue };
         let name = &model.variable(*variable).name;
-        if model.variable(*variable).role != Role::State || matches!(factor.kernel, KernelRef::Environment(..)) {
+        if model.variable(*variable).role != Role::State || *index != wanted || matches!(factor.kernel, KernelRef::Environment(..)) {
             continue;
         }
         let at = FactorRef { block: Block::Posterior, at: at as u32 };
@@ -112,11 +112,14 @@ pub(super) fn transition(model: &Model, bound: &Bound, derivation: &BoundDerivat
         let KernelRef::Learned(kernel) = factor.kernel else {
             return refuse(format!("`{name}` is drawn from a distribution in place; this version imagines states from learned kernels"));
         };
-        if *index != Index::Step(1) {
-            return refuse(format!("`{name}` starts from a learned kernel; this version imagines from the environment's own starts"));
-        }
         if derivation.gradient.scores.iter().any(|score| score.factor == at) {
             let of = &model.kernel(kernel).name;
+            if let Distribution::Implicit(_) = model.kernel(kernel).distribution {
+                let message =
+                    format!("this bound moves `{of}`, which is `Implicit`: this version draws from such a model, and does not train it");
+                let told = refused(factor.span, message);
+                return Err(vec![told.hint("name the bound, and write `maximize BOUND over` the other kernels in `infer`")]);
+            }
             let message =
                 format!("this bound moves `{of}`, from which it draws; this version learns from a model that another bound teaches");
             let told = refused(factor.span, message);
@@ -125,7 +128,7 @@ pub(super) fn transition(model: &Model, bound: &Bound, derivation: &BoundDerivat
         let head = kernel_head(model, kernel, *variable)?;
         if matches!(head, Head::TanhNormal { .. } | Head::Sticky { .. }) {
             return refuse(format!(
-                "`{name}` is imagined by a `TanhNormal` or `Sticky`; this version imagines by `Categorical`, `Normal` and `Mixture` models"
+                "`{name}` is imagined by a `TanhNormal` or `Sticky`; this version imagines by `Categorical`, `Normal`, `Mixture` and `Implicit` models"
             ));
         }
         let reads = reads(model, &factor.arguments, factor.span, &format!("`{}`", model.kernel(kernel).name))?;
@@ -137,7 +140,11 @@ pub(super) fn transition(model: &Model, bound: &Bound, derivation: &BoundDerivat
         if !reads.iter().all(of_step) {
             return refuse(format!("a model that imagines `{name}` reads the state, the action and the time at `t` in this version"));
         }
-        return Ok(Some(Draw { factor: at, kernel, variable: *variable, once: false, head, reads }));
+        if wanted == Index::First && !reads.is_empty() {
+            return refuse(format!("a kernel that draws the first `{name}` reads nothing in this version"));
+        }
+        let once = wanted == Index::First;
+        return Ok(Some(Draw { factor: at, kernel, variable: *variable, once, head, reads }));
     }
     Ok(None)
 }
@@ -169,8 +176,13 @@ fn draw(model: &Model, factor: &Factor, (at, kernel): (FactorRef, KernelId), var
         }
     };
     let head = kernel_head(model, kernel, variable)?;
-    if let Head::Mixture { .. } = head {
-        let message = format!("`{name}` is drawn from a `Mixture`, whose entropy has no closed form; this version draws states from such");
+    let only_of_states = match head {
+        Head::Mixture { .. } => Some("a `Mixture`, whose entropy has no closed form"),
+        Head::Implicit { .. } => Some("`Implicit`, which has no density"),
+        Head::Categorical { .. } | Head::Sticky { .. } | Head::Normal { .. } | Head::TanhNormal { .. } => None,
+    };
+    if let Some(what) = only_of_states {
+        let message = format!("`{name}` is drawn from {what}; this version draws states from such, not actions or options");
         return Err(vec![refused(model.kernel(kernel).span, message)]);
     }
     if model.variable(variable).role == Role::Option && !head.is_finite() {
@@ -205,7 +217,7 @@ fn draw(model: &Model, factor: &Factor, (at, kernel): (FactorRef, KernelId), var
 pub(super) fn kernel_head(model: &Model, kernel: KernelId, variable: VariableId) -> Result<Head, Vec<Diagnostic>> {
     let kernel = model.kernel(kernel);
     head::head(model, kernel.outputs.len(), &kernel.distribution, variable).map_err(|what| {
-        let can = "`Categorical(logits = …)`, `Sticky`, `Normal`, `TanhNormal` and mixtures of `Normal`s";
+        let can = "`Categorical(logits = …)`, `Sticky`, `Normal`, `TanhNormal`, mixtures of `Normal`s and, to draw from, `Implicit`";
         vec![refused(kernel.span, format!("`{}` is {what}; this version trains {can}", kernel.name))]
     })
 }

@@ -35,6 +35,7 @@ fn gain(planner: &Planner, id: GainId, fields: &[MeanField]) -> Result<Gain, Vec
         Head::Categorical { .. } | Head::Normal { .. } | Head::TanhNormal { .. } => {}
         Head::Sticky { .. } => return Err(refusal("is of a `Sticky` draw")),
         Head::Mixture { .. } => return Err(refusal("is of a `Mixture`")),
+        Head::Implicit { .. } => return Err(refusal("is of an `Implicit` draw")),
     }
     if density.reads.iter().chain([&density.target]).any(|read| !is_past(planner, read)) {
         return Err(refusal("reads what is drawn after its step"));

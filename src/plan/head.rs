@@ -15,6 +15,8 @@ pub enum Head {
     TanhNormal { mean: LayerId, sd: LayerId, bounds: Vec<(f64, f64)> },
     /// A normal for each weight; weights count relative to their sum.
     Mixture { weights: Vec<LayerId>, means: Vec<LayerId>, sds: Vec<LayerId>, width: usize },
+    /// What the layer computes from noise: drawn, and without a density.
+    Implicit { sample: LayerId, width: usize },
 }
 
 impl Head {
@@ -25,6 +27,7 @@ impl Head {
             Head::Sticky { keep, fresh, .. } => vec![*fresh, *keep],
             Head::Normal { mean, sd, .. } | Head::TanhNormal { mean, sd, .. } => vec![*mean, *sd],
             Head::Mixture { weights, means, sds, .. } => [&weights[..], means, sds].concat(),
+            Head::Implicit { sample, .. } => vec![*sample],
         }
     }
 
@@ -32,7 +35,7 @@ impl Head {
     pub fn is_finite(&self) -> bool {
         match self {
             Head::Categorical { .. } | Head::Sticky { .. } => true,
-            Head::Normal { .. } | Head::TanhNormal { .. } | Head::Mixture { .. } => false,
+            Head::Normal { .. } | Head::TanhNormal { .. } | Head::Mixture { .. } | Head::Implicit { .. } => false,
         }
     }
 
@@ -42,9 +45,8 @@ impl Head {
             (Head::Categorical { outcomes: a, .. }, Head::Categorical { outcomes: b, .. })
             | (Head::Normal { width: a, .. }, Head::Normal { width: b, .. }) => a == b,
             (Head::TanhNormal { bounds: a, .. }, Head::TanhNormal { bounds: b, .. }) => a == b,
-            (Head::Categorical { .. } | Head::Sticky { .. } | Head::Normal { .. } | Head::TanhNormal { .. } | Head::Mixture { .. }, _) => {
-                false
-            }
+            (Head::Categorical { .. } | Head::Sticky { .. } | Head::Normal { .. } | Head::TanhNormal { .. }, _)
+            | (Head::Mixture { .. } | Head::Implicit { .. }, _) => false,
         }
     }
 }
@@ -102,6 +104,9 @@ pub fn head(model: &Model, outputs: usize, distribution: &Distribution<LayerId>,
             }
             _ => Err("`Sticky` around another distribution than `Categorical(logits = …)`".into()),
         },
-        Distribution::Implicit(_) => Err("`Implicit`".into()),
+        Distribution::Implicit(sample) => match (width(*sample), domain.width()) {
+            (found, components) if found == components => Ok(Head::Implicit { sample: *sample, width: components }),
+            (found, components) => Err(format!("an `Implicit` of {found} numbers over {components} components")),
+        },
     }
 }

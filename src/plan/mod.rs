@@ -34,7 +34,7 @@ pub use weights::MeanField;
 use crate::bound::{BoundDerivation, Derivation};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::expr::{ExprId, Graph, ParamId};
-use crate::model::{EnvironmentId, KernelId, Kind, Model, Parameter, ParameterId, VariableId, kernel_parameters, parameters_of};
+use crate::model::{EnvironmentId, Index, KernelId, Kind, Model, Parameter, ParameterId, VariableId, kernel_parameters, parameters_of};
 use crate::source::Span;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -58,6 +58,8 @@ pub struct Plan {
     pub options: Vec<Draw>,
     /// What draws the action; as a draw its number is that of the options.
     pub policy: Draw,
+    /// What draws the first state, where that is a learned kernel; only where the next ones are imagined, too.
+    pub start: Option<Draw>,
     /// What draws the next state, where that is a learned model in the place of the environment. No gradient passes through its draws.
     pub transition: Option<Draw>,
     /// What the baseline's network reads at `t`; empty where it is none.
@@ -130,7 +132,15 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
     let scored = draws.iter().any(|(_, score)| score.is_some());
     let settings = if scored { settings } else { Settings { baseline: Baseline::None, options: OptionGradient::Sampled, ..settings } };
     let policy = &draws[draws.len() - 1].0;
-    let transition = draw::transition(model, bound, derivation)?;
+    let transition = draw::imagined(model, bound, derivation, Index::Step(1))?;
+    let start = draw::imagined(model, bound, derivation, Index::First)?;
+    if let (Some(start), None) = (&start, &transition) {
+        let (name, span) = (&model.variable(start.variable).name, bound.factor(start.factor).span);
+        let message = format!(
+            "`{name}` starts from a learned kernel and goes on as the environment does; this version imagines both, or the steps alone"
+        );
+        return Err(vec![refused(span, message)]);
+    }
     let environment = model
         .variable(policy.variable)
         .environment
@@ -151,7 +161,8 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
     };
     let mut scalars = terms::Scalars { graph: model.graph.clone(), inputs: model.inputs.clone() };
     let ratio = settings.ratio.as_ref();
-    let planner = terms::Planner { model, bound, draws: &draws, policy, environment, transition: transition.as_ref(), ratio };
+    let planner =
+        terms::Planner { model, bound, draws: &draws, policy, environment, start: start.as_ref(), transition: transition.as_ref(), ratio };
     let terms = terms::terms(&planner, derivation, &settings, &mut scalars)?;
     let gains = gain::gains(&planner, &weights)?;
     let moved: BTreeSet<ParameterId> = over.iter().flat_map(|&kernel| kernel_parameters(model, kernel)).collect();
@@ -242,6 +253,7 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
         environment,
         options: draws,
         policy,
+        start,
         transition,
         baseline_reads,
         terms,

@@ -156,9 +156,9 @@ pub(super) fn terms(
                 };
                 // E_q[log p − log q] where the density is the prior's; of an imagined state it is the posterior's own
                 let sampled_divergence = matches!((&term.kind, &quantity), (TermKind::Kl { q, .. }, Quantity::Density { .. })
-                    if planner.transition.is_none_or(|draw| draw.factor != *q));
+                    if !planner.is_imagined(*q));
                 let own_log_ratio = matches!((&term.kind, &quantity), (TermKind::LogRatio { q, .. }, Quantity::Density { .. })
-                    if planner.transition.is_some_and(|draw| draw.factor == *q));
+                    if planner.is_imagined(*q));
                 let credit = draws.iter().enumerate().map(|(draw, (_, score))| {
                     let derived = score.and_then(|score| score.credit.iter().find(|credit| credit.term == id)).map(Credited::of);
                     // sampled where the bound has a closed form, a divergence reads its own draw too
@@ -250,7 +250,8 @@ pub(super) struct Planner<'a> {
     pub draws: &'a [(Draw, Option<&'a Score>)],
     pub policy: &'a Draw,
     pub environment: EnvironmentId,
-    /// What draws the next state, where that is a learned model.
+    /// What draws the first state, and the next one, where that is a learned model.
+    pub start: Option<&'a Draw>,
     pub transition: Option<&'a Draw>,
     pub ratio: Option<&'a Classifier>,
 }
@@ -282,7 +283,7 @@ impl Planner<'_> {
             TermKind::Kl { q, .. } if let [Target::Weights(kernel)] = bound.factor(*q).targets[..] => {
                 Ok((format!("KL(weights({}))", self.model.kernel(kernel).name), Quantity::WeightDivergence { of: *q }))
             }
-            TermKind::Kl { q, p } | TermKind::LogRatio { p, q } if self.transition.is_some_and(|draw| draw.factor == *q) => {
+            TermKind::Kl { q, p } | TermKind::LogRatio { p, q } if self.is_imagined(*q) => {
                 let quantity = Quantity::Density { density: self.factor_density(*q)?, less: self.known(*p)? };
                 Ok((format!("log_ratio({})", self.kernel_name(*q)), quantity))
             }
@@ -340,6 +341,11 @@ impl Planner<'_> {
             TermKind::Constant { of, .. } => self.is_of_action(of),
             TermKind::Exponent { .. } | TermKind::LogDensity { .. } | TermKind::LogFactor { .. } => false,
         }
+    }
+
+    /// A learned model draws the state.
+    fn is_imagined(&self, factor: FactorRef) -> bool {
+        self.start.into_iter().chain(self.transition).any(|draw| draw.factor == factor)
     }
 
     /// The number of the draw of a factor.
@@ -443,6 +449,9 @@ impl Planner<'_> {
             Head::Categorical { .. } | Head::Sticky { .. } => true,
             // its density is that before the squashing
             Head::TanhNormal { .. } => false,
+            Head::Implicit { .. } => {
+                return Err(vec![refused(span, format!("{name} is `Implicit`: it is drawn from, and has no density to train with"))]);
+            }
             Head::Normal { .. } | Head::Mixture { .. } => seen,
         };
         if !fits {

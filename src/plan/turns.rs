@@ -69,6 +69,7 @@ impl Plan {
         let settings = Settings { baseline: super::Baseline::None, ..self.settings.clone() };
         let nothing = BTreeSet::new;
         Plan {
+            start: None,
             transition: None,
             terms: Vec::new(),
             trained: nothing(),

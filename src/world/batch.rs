@@ -86,9 +86,24 @@ impl<E: Real> Batch<E> {
                 rewards.fill(E::ZERO);
                 ended.iter_mut().zip(&*states).for_each(|(ended, &state)| *ended = truth(tables.ended(state)));
             }
-            (Kind::Columns(columns), Body::Frames { now, work, .. }) => columns.start(self.rows, self.rows, now, work, rng),
+            (Kind::Columns(columns), Body::Frames { now, work, .. }) => columns.start((self.rows, self.rows), &[], now, work, rng),
             (Kind::Tables(_), Body::Frames { .. }) | (Kind::Columns(_), Body::Numbers { .. }) => unlike(),
         }
+        self.ended_in_front = self.count_ended();
+    }
+
+    /// As [`Batch::reset`], with first states that another model has drawn, one for each row; the end and the observation are the environment's.
+    ///
+    /// # Panics
+    /// Where the world is not one of [`World::followed`] that is told its start.
+    pub fn begin<R: Rng + ?Sized>(&mut self, world: &World<E>, first: NextStates<'_, E>, rng: &mut R) {
+        let (Kind::Columns(columns), Body::Frames { now, told, work, .. }) = (&world.kind, &mut self.body) else { unlike() };
+        told.resize(columns.layout.state * self.rows, E::ZERO);
+        fill(&columns.numbered_states, first, self.rows, self.rows, told);
+        columns.start((self.rows, self.rows), told, now, work, rng);
+        self.front = self.rows;
+        self.time = 1;
+        self.origin.iter_mut().zip(0..).for_each(|(origin, row)| *origin = row);
         self.ended_in_front = self.count_ended();
     }
 

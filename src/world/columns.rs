@@ -36,12 +36,12 @@ pub(super) struct Columns<E> {
     step: Phase<E>,
 }
 
-/// Who draws the next states.
+/// Who draws the first states, or the next ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Moved {
-    /// The environment's own transitions.
+    /// The environment's own distribution.
     Itself,
-    /// Another model: a step is told them, and adds rewards, the observation and the end.
+    /// Another model: they are told, and rewards, the observation and the end are added.
     ByAnother,
 }
 
@@ -96,7 +96,7 @@ pub(super) struct Given<'a, E> {
 }
 
 impl<E: Real> Columns<E> {
-    pub fn compile(model: &Model, environment: &Environment, moved: Moved) -> Result<Columns<E>, WorldError> {
+    pub fn compile(model: &Model, environment: &Environment, started: Moved, moved: Moved) -> Result<Columns<E>, WorldError> {
         let Dynamics::Written { initial, transition, observation, end, .. } = &environment.dynamics else {
             return Err(WorldError(format!("sampling `{}`, which is not written in the language,", environment.name)));
         };
@@ -107,7 +107,10 @@ impl<E: Real> Columns<E> {
             Layout { state: state.width(), observation: seen.map_or(0, |domain| domain.width()), rewards: environment.rewards.len() };
 
         let mut start = Builder::new(model, environment);
-        start.draw_state(initial)?;
+        match started {
+            Moved::Itself => start.draw_state(initial)?,
+            Moved::ByAnother => start.follow_state(layout.state),
+        }
         start.observe(observation.as_ref(), seen)?;
         let zero = start.zero();
         start.outputs.resize(layout.end(), zero);
@@ -159,9 +162,9 @@ impl<E: Real> Columns<E> {
         }
     }
 
-    /// Writes the first frame.
-    pub fn start<R: Rng + ?Sized>(&self, rows: usize, capacity: usize, frame: &mut [E], work: &mut Work<E>, rng: &mut R) {
-        let given = Given { state: &[], actions: &[], next: &[], time: E::ONE, rows, capacity };
+    /// Writes the first frame; `told` are its states where another model draws them.
+    pub fn start<R: Rng + ?Sized>(&self, (rows, capacity): (usize, usize), told: &[E], frame: &mut [E], work: &mut Work<E>, rng: &mut R) {
+        let given = Given { state: &[], actions: &[], next: told, time: E::ONE, rows, capacity };
         self.start.run(given, frame, &mut work.start, &mut work.noise, rng);
     }
 
@@ -281,9 +284,12 @@ impl<'m> Builder<'m> {
         Ok(())
     }
 
-    /// The next state is told.
+    /// The state is told.
     fn follow_state(&mut self, width: usize) {
         self.there = (0..width).map(|component| self.sampler.leaf(Leaf::Next(component as u32))).collect();
+        if self.here.is_empty() {
+            self.here = self.there.clone();
+        }
         self.outputs.extend(&self.there);
     }
 
