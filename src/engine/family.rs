@@ -22,6 +22,10 @@ pub(super) enum Family {
     Categorical {
         outcomes: usize,
     },
+    /// A categorical of two outcomes, from one logit: whether an episode ends.
+    Bernoulli {
+        outcomes: usize,
+    },
     /// Stays where it was with some probability; its numbers are those of a categorical.
     Sticky {
         outcomes: usize,
@@ -63,6 +67,7 @@ impl Family {
     pub fn of(head: &Head) -> Family {
         match head {
             Head::Categorical { outcomes, .. } => Family::Categorical { outcomes: *outcomes },
+            Head::Bernoulli { .. } => Family::Bernoulli { outcomes: 2 },
             Head::Sticky { outcomes, .. } => Family::Sticky { outcomes: *outcomes },
             Head::Normal { width, .. } => Family::Normal { width: *width, bounds: None },
             Head::TanhNormal { bounds, .. } => Family::Normal { width: bounds.len(), bounds: Some(bounds.clone()) },
@@ -74,7 +79,7 @@ impl Family {
     /// How many values a draw has, where they are finite.
     pub fn outcomes(&self) -> Option<usize> {
         match self {
-            Family::Categorical { outcomes } | Family::Sticky { outcomes } => Some(*outcomes),
+            Family::Categorical { outcomes } | Family::Bernoulli { outcomes } | Family::Sticky { outcomes } => Some(*outcomes),
             Family::Normal { .. } | Family::Mixture(_) | Family::Implicit { .. } => None,
         }
     }
@@ -82,7 +87,7 @@ impl Family {
     /// Numbers a row.
     pub fn numbers(&self) -> usize {
         match self {
-            Family::Categorical { outcomes } | Family::Sticky { outcomes } => *outcomes,
+            Family::Categorical { outcomes } | Family::Bernoulli { outcomes } | Family::Sticky { outcomes } => *outcomes,
             Family::Normal { width, .. } => 2 * width,
             Family::Mixture(shape) => shape.numbers(),
             Family::Implicit { width } => *width,
@@ -97,6 +102,11 @@ impl Family {
                 sticky::log_probabilities(sticky::Rows { fresh: root(0), keep: root(1), last, outcomes: *outcomes }, out);
             }
             Family::Categorical { outcomes } => categorical::log_probabilities(root(0), *outcomes, out),
+            Family::Bernoulli { outcomes } => {
+                for (out, &z) in out.chunks_exact_mut(*outcomes).zip(root(0)) {
+                    (out[0], out[1]) = (-Float::softplus(z), -Float::softplus(-z));
+                }
+            }
             Family::Normal { width, .. } => {
                 for (root, from) in [(root(0), 0), (root(1), *width)] {
                     for (out, root) in out.chunks_exact_mut(2 * width).zip(root.chunks_exact(*width)) {
@@ -112,7 +122,7 @@ impl Family {
     /// Draws an action for each row of numbers and appends it to `draws`.
     pub fn draw<E: Number>(&self, rows: &[E], choice: Choice, random: &mut impl Rng, uniforms: &mut Vec<E>, draws: &mut Draws<E>) {
         match self {
-            Family::Categorical { outcomes } | Family::Sticky { outcomes } => {
+            Family::Categorical { outcomes } | Family::Bernoulli { outcomes } | Family::Sticky { outcomes } => {
                 let count = rows.len() / outcomes;
                 let first = draws.numbers.len();
                 draws.numbers.resize(first + count, 0);
@@ -148,7 +158,7 @@ impl Family {
     /// The actions of the draws `rows`, as the world takes them; `columns` is room for reals.
     pub fn actions<'a, E: Number>(&self, draws: &'a Draws<E>, rows: Range<usize>, columns: &'a mut Vec<E>) -> Actions<'a, E> {
         match self {
-            Family::Categorical { .. } | Family::Sticky { .. } => Actions::Numbers(&draws.numbers[rows]),
+            Family::Categorical { .. } | Family::Bernoulli { .. } | Family::Sticky { .. } => Actions::Numbers(&draws.numbers[rows]),
             Family::Mixture(mixture::Shape { width, .. }) | Family::Implicit { width } | Family::Normal { width, bounds: None } => {
                 let count = rows.len();
                 columns.resize(count * width, <E as Float>::ZERO);
@@ -171,7 +181,7 @@ impl Family {
     /// `log q` of the draws `drawn` under their rows of numbers; of a squashed normal before `tanh`.
     pub fn log_probs<E: Number>(&self, rows: &[E], draws: &Draws<E>, drawn: Range<usize>, out: &mut [E]) {
         match self {
-            Family::Categorical { outcomes } | Family::Sticky { outcomes } => {
+            Family::Categorical { outcomes } | Family::Bernoulli { outcomes } | Family::Sticky { outcomes } => {
                 for ((row, &action), out) in rows.chunks_exact(*outcomes).zip(&draws.numbers[drawn]).zip(out) {
                     *out = row[action as usize];
                 }
@@ -193,6 +203,7 @@ impl Family {
     pub fn log_squash<E: Number>(&self, draws: &Draws<E>, row: usize) -> E {
         match self {
             Family::Categorical { .. }
+            | Family::Bernoulli { .. }
             | Family::Sticky { .. }
             | Family::Normal { bounds: None, .. }
             | Family::Mixture(_)
@@ -210,7 +221,9 @@ impl Family {
     /// The entropy of every row of numbers; of a squashed normal before `tanh`.
     pub fn entropies<E: Number>(&self, rows: &[E], out: &mut [E]) {
         match self {
-            Family::Categorical { outcomes } | Family::Sticky { outcomes } => categorical::entropies(rows, *outcomes, out),
+            Family::Categorical { outcomes } | Family::Bernoulli { outcomes } | Family::Sticky { outcomes } => {
+                categorical::entropies(rows, *outcomes, out)
+            }
             Family::Normal { width, .. } => {
                 for (row, out) in rows.chunks_exact(2 * width).zip(out) {
                     normal::entropies(&row[*width..], *width, std::slice::from_mut(out));
@@ -223,7 +236,9 @@ impl Family {
     /// `KL(q ‖ p)` of every pair of rows of numbers.
     pub fn divergences<E: Number>(&self, q: &[E], p: &[E], out: &mut [E]) {
         match self {
-            Family::Categorical { outcomes } | Family::Sticky { outcomes } => categorical::divergence(q, p, *outcomes, out),
+            Family::Categorical { outcomes } | Family::Bernoulli { outcomes } | Family::Sticky { outcomes } => {
+                categorical::divergence(q, p, *outcomes, out)
+            }
             Family::Normal { width, .. } => {
                 for ((q, p), out) in q.chunks_exact(2 * width).zip(p.chunks_exact(2 * width)).zip(out) {
                     normal::divergences(q.split_at(*width), p.split_at(*width), *width, std::slice::from_mut(out));
@@ -238,7 +253,7 @@ impl Family {
     pub fn metric<'a, E: Number>(&self, rows: &[E], tangent: impl Fn(usize) -> &'a [E], out: &mut [Vec<E>; 2]) {
         match self {
             // the plan takes no natural gradient of what stays
-            Family::Categorical { outcomes } | Family::Sticky { outcomes } => {
+            Family::Categorical { outcomes } | Family::Bernoulli { outcomes } | Family::Sticky { outcomes } => {
                 out[0].clear();
                 for (log_p, t) in rows.chunks_exact(*outcomes).zip(tangent(0).chunks_exact(*outcomes)) {
                     let mut mean = <E as Float>::ZERO;
@@ -262,6 +277,7 @@ impl Family {
     pub fn score<E: Number>(&self, tape: &mut Tape<E>, roots: &[Matrix<E>], last: &[u32], draws: &Draws<E>) -> (Matrix<E>, Matrix<E>) {
         match self {
             Family::Sticky { .. } => tape.sticky((&roots[0], &roots[1]), last.into(), draws.numbers.as_slice().into()),
+            Family::Bernoulli { .. } => tape.bernoulli(&roots[0], draws.numbers.as_slice().into()),
             Family::Categorical { .. } => tape.categorical(&roots[0], draws.numbers.as_slice().into()),
             Family::Normal { .. } => tape.normal((&roots[0], &roots[1]), draws.reals.clone()),
             Family::Mixture(_) | Family::Implicit { .. } => panic!("{OF_STATES}"),
@@ -273,7 +289,9 @@ impl Family {
         match self {
             Family::Mixture(shape) => tape.mixture(*shape, roots, draws.reals.clone()),
             Family::Implicit { .. } => panic!("{WITHOUT_DENSITY}"),
-            Family::Categorical { .. } | Family::Sticky { .. } | Family::Normal { .. } => self.score(tape, roots, last, draws).0,
+            Family::Categorical { .. } | Family::Bernoulli { .. } | Family::Sticky { .. } | Family::Normal { .. } => {
+                self.score(tape, roots, last, draws).0
+            }
         }
     }
 
@@ -281,7 +299,7 @@ impl Family {
     pub fn divergence<E: Number>(&self, tape: &mut Tape<E>, q: &[Matrix<E>], p: &[Matrix<E>]) -> Matrix<E> {
         match self {
             // the plan samples divergences of what stays
-            Family::Categorical { .. } | Family::Sticky { .. } => tape.divergence(&q[0], &p[0]),
+            Family::Categorical { .. } | Family::Bernoulli { .. } | Family::Sticky { .. } => tape.divergence(&q[0], &p[0]),
             Family::Normal { .. } => tape.normal_divergence((&q[0], &q[1]), (&p[0], &p[1])),
             Family::Mixture(_) | Family::Implicit { .. } => panic!("{OF_STATES}"),
         }
@@ -290,7 +308,9 @@ impl Family {
     /// Rows of numbers as tensors that no gradient passes.
     pub fn frozen<E: Number>(&self, tape: &Tape<E>, rows: &[E]) -> Vec<Matrix<E>> {
         match self {
-            Family::Categorical { outcomes } | Family::Sticky { outcomes } => vec![tape.constant(rows.to_vec(), *outcomes)],
+            Family::Categorical { outcomes } | Family::Bernoulli { outcomes } | Family::Sticky { outcomes } => {
+                vec![tape.constant(rows.to_vec(), *outcomes)]
+            }
             Family::Normal { width, .. } => [0, *width]
                 .into_iter()
                 .map(|from| {

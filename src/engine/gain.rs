@@ -264,7 +264,7 @@ impl<E: Number> Fresh<E> {
 
     fn count(&self, density: &Density) -> usize {
         match density.family {
-            Family::Categorical { .. } | Family::Sticky { .. } => self.numbers.len(),
+            Family::Categorical { .. } | Family::Bernoulli { .. } | Family::Sticky { .. } => self.numbers.len(),
             Family::Normal { width, .. } | Family::Mixture(Shape { width, .. }) | Family::Implicit { width } => self.reals.len() / width,
         }
     }
@@ -282,7 +282,7 @@ impl<E: Number> Fresh<E> {
             }
         }
         match density.family {
-            Family::Categorical { .. } | Family::Sticky { .. } => {
+            Family::Categorical { .. } | Family::Bernoulli { .. } | Family::Sticky { .. } => {
                 self.numbers.push(rows.number(density.target, row).expect("gain: the step has been made"));
             }
             Family::Normal { width, .. } | Family::Mixture(Shape { width, .. }) | Family::Implicit { width } => {
@@ -327,7 +327,9 @@ impl<E: Number> Fresh<E> {
                 normal::add_score_gradient((root(0), root(1)), width, x, (&one, &none), (&mut of_mean, &mut of_sd));
                 vec![of_mean, of_sd]
             }
-            Family::Mixture(_) | Family::Implicit { .. } => panic!("plan: gains are of categoricals and normals"),
+            Family::Bernoulli { .. } | Family::Mixture(_) | Family::Implicit { .. } => {
+                panic!("plan: gains are of categoricals and normals")
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a model of a world may be: mixtures, generators without a density, starts.
+//! What a model of a world may be: mixtures, generators without a density, starts, predictions of rewards and ends.
 
 use super::testing::After;
 use super::train::{infer, resume};
@@ -311,4 +311,105 @@ fn a_start_that_cannot_be_weighed_is_refused() {
     );
     let told = try_plan(&alone).map(|_| "planned").expect_err("real steps from imagined starts");
     assert!(told.contains("starts from a learned kernel"), "{told}");
+}
+
+/// One step from one cell to one of two, of which the second pays and ends; `world` predicts all of it.
+fn predicted(known: &str, settings: &str) -> String {
+    format!(
+        "model predicted
+         horizon T = 1
+         {known} environment line {{
+           state  s : 0..2
+           action a : {{ wait, go }}
+           reward r in [0, 1]
+           s[1]   ~ Delta(0)
+           s[t+1] ~ Mixture(0.7: Delta(1), 0.3: Delta(2))
+           r[t]   = if s[t+1] == 2 then 1 else 0
+           end when s[t] == 2
+         }}
+         kernel pi(a | s) = Categorical(logits = table(s))
+         kernel world(s', r, end | s, a) = {{
+           s:   Categorical(logits = table(s, a)),
+           r:   Normal(mean = linear(s, a), sd = 0.01 + softplus(linear(s))),
+           end: Bernoulli(logits = linear(s, a))
+         }}
+         bound fit {{
+           prior     {{ s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1], r[t], end[t] ~ world(s[t], a[t]) }}
+           posterior {{ s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ line.transition(s[t], a[t]) }}
+         }}
+         infer {{ maximize fit over world; {settings} }}"
+    )
+}
+
+#[test]
+fn rewards_and_the_end_are_learned_beside_the_state() {
+    let settings = "trajectories = 256; steps = 400; optimizer = adam(rate = ramp(from = 0.1, to = 0))";
+    let plan = planned(&predicted("hidden", settings));
+    let run = infer(&plan, &mut ()).unwrap();
+    let episodes = 20_000;
+    let played = evaluate(&plan, &run.parameters, episodes, false, 3).unwrap();
+    let entropy = -(0.7 * 0.7f64.ln() + 0.3 * 0.3f64.ln());
+    // the variance of what pays 1 with probability 0.3 is 0.21
+    let of_normal = 0.5 * (2.0 * std::f64::consts::PI * std::f64::consts::E * 0.21).ln();
+    let one_se = 0.46 / (episodes as f64).sqrt();
+    for (name, wanted) in [("log world(s')", -entropy), ("log world(r)", -of_normal), ("log world(end)", -entropy)] {
+        let term = plan.terms.iter().position(|term| term.name == name).unwrap_or_else(|| panic!("no `{name}`"));
+        let told = played.terms[term];
+        assert!((told - wanted).abs() < 4.0 * one_se + 0.005, "{name}: {told}, at most {wanted}");
+    }
+}
+
+#[test]
+fn what_is_not_learned_of_rewards_and_the_end_is_refused() {
+    let beside_known = try_plan(&predicted("", "steps = 1")).map(|_| "planned").expect_err("a known environment");
+    assert!(beside_known.contains("beside a `hidden` environment"), "{beside_known}");
+    let refits = try_plan(&predicted("hidden", "refits = 3; steps = 1")).map(|_| "planned").expect_err("nothing keeps rewards");
+    assert!(refits.contains("`refits`"), "{refits}");
+    // prior and posterior change places
+    let imagined = predicted("hidden", "steps = 1").replace("over world", "over pi").replace("posterior {", "other {");
+    let imagined = imagined.replace("prior     {", "posterior {").replace("other {", "prior {");
+    let told = try_plan(&imagined).map(|_| "planned").expect_err("imagined rewards beside real ones");
+    assert!(told.contains("does not compare with the environment's own"), "{told}");
+}
+
+/// A model that is told, not learned: rewards of -0.3, and an end at one step in four, wherever its states are.
+#[test]
+fn imagined_rollouts_have_the_rewards_and_the_end_of_the_model() {
+    let model = |outcomes: &str, targets: &str, parts: &str| {
+        planned(&format!(
+            "model told
+             horizon T = 6
+             hidden environment line {{
+               state  s : real
+               action a : {{ left, right }}
+               reward r in [-1, 0]
+               s[1]   ~ Normal(mean = 0, sd = 1)
+               s[t+1] ~ Normal(mean = s[t], sd = 0.5)
+               r[t]   = -1
+               end when s[t] > 100
+             }}
+             kernel pi(a | s) = Categorical(logits = linear(s))
+             kernel world(s'{outcomes} | s, a) = {{ s: Normal(mean = s, sd = 0.5){parts} }}
+             prior      {{ s[1] ~ line.initial; a[t] ~ Uniform; s[t+1]{targets} ~ world(s[t], a[t]) }}
+             likelihood {{ R[t] ~ exp(r[t]) }}
+             posterior  {{ s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1]{targets} ~ world(s[t], a[t]) }}
+             infer {{ threads = 1 }}"
+        ))
+    };
+    let episodes = 20_000;
+    let told = |plan: &Plan| evaluate(plan, &Parameters::<f64>::initial(&plan.model, 0), episodes, false, 3).unwrap();
+    let paid = ", r: Normal(mean = -0.3, sd = 0.05)";
+    let ends = ", end: Bernoulli(logits = log(1/3))";
+    // the step t is lived with probability (3/4)^(t-1)
+    let steps: f64 = (0..6).map(|k| 0.75f64.powi(k)).sum();
+    let both = told(&model(", r, end", ", r[t], end[t]", &format!("{paid}{ends}")));
+    assert!((both.expected_return + 0.3 * steps).abs() < 4.0 * both.return_se, "{} ± {}", both.expected_return, both.return_se);
+    let length = both.lengths.iter().map(|&length| f64::from(length)).sum::<f64>() / episodes as f64;
+    assert!((length - steps).abs() < 4.0 * 2.0 / (episodes as f64).sqrt(), "{length} {steps}");
+    let turned = told(&model(", end, r", ", end[t], r[t]", &format!("{paid}{ends}")));
+    assert!((turned.expected_return + 0.3 * steps).abs() < 4.0 * turned.return_se, "{} ± {}", turned.expected_return, turned.return_se);
+    let end = told(&model(", end", ", end[t]", ends));
+    assert!((end.expected_return + steps).abs() < 4.0 * end.return_se, "{} ± {}", end.expected_return, end.return_se);
+    let reward = told(&model(", r", ", r[t]", paid));
+    assert!((reward.expected_return + 1.8).abs() < 4.0 * reward.return_se, "{} ± {}", reward.expected_return, reward.return_se);
 }

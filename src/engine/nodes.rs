@@ -55,6 +55,19 @@ impl<E: Float> Tape<E> {
         (log_prob, entropy)
     }
 
+    /// `log p(drawn)` and the entropy of two outcomes, the second with probability `sigmoid(logit)`, one number a row each: the softmax of 0 and the logit.
+    pub fn bernoulli(&mut self, logit: &Matrix<E>, drawn: Arc<[u32]>) -> (Matrix<E>, Matrix<E>) {
+        let both = values_of(logit).into_iter().flat_map(|z| [E::ZERO, z]).collect();
+        let both = self.constant(both, 2);
+        let (from, to) = (both.clone(), logit.clone());
+        // recorded before the softmax, it runs backward after it
+        self.record(move |flow| {
+            let gradient = flow.take(&from);
+            flow.of(&to).iter_mut().zip(gradient.chunks_exact(2)).for_each(|(to, pair)| *to += pair[1]);
+        });
+        self.categorical(&both, drawn)
+    }
+
     /// `KL(softmax(logits) ‖ softmax(other))`, one number a row. Gradient flows to both; make `other` a [`Tape::constant`] where it is
     /// frozen.
     pub fn divergence(&mut self, logits: &Matrix<E>, other: &Matrix<E>) -> Matrix<E> {

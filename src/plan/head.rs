@@ -1,12 +1,14 @@
 //! How a kernel over an action or an option is computed: which layers of the network give the numbers of its distribution.
 
-use crate::model::{Distribution, Kind, LayerId, Model, Scores, VariableId};
+use crate::model::{Distribution, Domain, Kind, LayerId, Model, Scores};
 
 /// The family of a distribution and the layers of its numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Head {
     /// Logits, one per value.
     Categorical { logits: LayerId, outcomes: usize },
+    /// The second of two values has probability `sigmoid` of a number.
+    Bernoulli { logit: LayerId },
     /// Stays at the kernel's given number `last` with probability `keep`, else draws afresh from the logits.
     Sticky { last: usize, keep: LayerId, fresh: LayerId, outcomes: usize },
     /// Independent per component.
@@ -24,6 +26,7 @@ impl Head {
     pub fn layers(&self) -> Vec<LayerId> {
         match self {
             Head::Categorical { logits, .. } => vec![*logits],
+            Head::Bernoulli { logit } => vec![*logit],
             Head::Sticky { keep, fresh, .. } => vec![*fresh, *keep],
             Head::Normal { mean, sd, .. } | Head::TanhNormal { mean, sd, .. } => vec![*mean, *sd],
             Head::Mixture { weights, means, sds, .. } => [&weights[..], means, sds].concat(),
@@ -34,7 +37,7 @@ impl Head {
     /// Over finitely many values.
     pub fn is_finite(&self) -> bool {
         match self {
-            Head::Categorical { .. } | Head::Sticky { .. } => true,
+            Head::Categorical { .. } | Head::Bernoulli { .. } | Head::Sticky { .. } => true,
             Head::Normal { .. } | Head::TanhNormal { .. } | Head::Mixture { .. } | Head::Implicit { .. } => false,
         }
     }
@@ -46,14 +49,22 @@ impl Head {
             | (Head::Normal { width: a, .. }, Head::Normal { width: b, .. }) => a == b,
             (Head::TanhNormal { bounds: a, .. }, Head::TanhNormal { bounds: b, .. }) => a == b,
             (Head::Categorical { .. } | Head::Sticky { .. } | Head::Normal { .. } | Head::TanhNormal { .. }, _)
+            | (Head::Bernoulli { .. }, _)
             | (Head::Mixture { .. } | Head::Implicit { .. }, _) => false,
         }
     }
 }
 
-/// The head of the distribution over `action` of a kernel with so many outputs; else what it is, in words.
-pub fn head(model: &Model, outputs: usize, distribution: &Distribution<LayerId>, action: VariableId) -> Result<Head, String> {
-    let domain = &model.variable(action).domain;
+/// The head of one of the parts of a kernel with so many outputs: over what an action is, or over whether the episode ends.
+pub fn part(model: &Model, outputs: usize, distribution: &Distribution<LayerId>, domain: &Domain) -> Result<Head, String> {
+    match distribution {
+        Distribution::Bernoulli(Scores::Logits(logit)) => Ok(Head::Bernoulli { logit: *logit }),
+        _ => head(model, outputs, distribution, domain),
+    }
+}
+
+/// The head of the distribution over `domain` of a kernel with so many outputs; else what it is, in words.
+pub fn head(model: &Model, outputs: usize, distribution: &Distribution<LayerId>, domain: &Domain) -> Result<Head, String> {
     let width = |layer: LayerId| model.network.layer(layer).width;
     let normal = |mean: LayerId, sd: LayerId| {
         let components = domain.width();
@@ -76,7 +87,7 @@ pub fn head(model: &Model, outputs: usize, distribution: &Distribution<LayerId>,
             Ok(Head::TanhNormal { mean: *mean, sd: *sd, bounds: bounds.collect() })
         }
         Distribution::Record(parts) => match &parts[..] {
-            [only] => head(model, outputs, only, action),
+            [only] => head(model, outputs, only, domain),
             _ => Err("a record of independent parts".into()),
         },
         Distribution::Categorical(Scores::Probs(_)) => Err("`Categorical(probs = …)`".into()),

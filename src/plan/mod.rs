@@ -6,6 +6,7 @@ mod estimators;
 mod gain;
 mod head;
 mod keys;
+mod parts;
 mod print;
 mod prior;
 mod records;
@@ -20,14 +21,14 @@ mod turns;
 mod until;
 mod weights;
 
-pub use draw::{Credited, Draw, Read};
+pub use draw::{Credited, Draw, Outcome, Read};
 pub use estimators::{Alternative, alternatives};
 pub use gain::Gain;
 pub use head::Head;
 pub use keys::{Choice, KEYS, Key, KeyDefault, KeyKind, OPTIMIZERS, UPDATES};
 pub use records::Records;
 pub use settings::{Baseline, Classifier, Normalize, Optimizer, OptionGradient, Precision, Schedule, Settings, Update};
-pub use terms::{Density, Estimator, Less, Prior, Quantity, Ratio, RatioOf, Term, Version};
+pub use terms::{Density, Estimator, Less, Prior, Quantity, Ratio, RatioOf, Subject, Term, Version};
 pub use until::{Relation, Until, WATCHED, Watched};
 pub use weights::MeanField;
 
@@ -62,6 +63,8 @@ pub struct Plan {
     pub start: Option<Draw>,
     /// What draws the next state, where that is a learned model in the place of the environment. No gradient passes through its draws.
     pub transition: Option<Draw>,
+    /// What that draws with the next state in the place of the environment's own rewards and end.
+    pub outcomes: Vec<Outcome>,
     /// What the baseline's network reads at `t`; empty where it is none.
     pub baseline_reads: Vec<Read>,
     /// The terms of the bound, in the derivation's order.
@@ -132,8 +135,9 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
     let scored = draws.iter().any(|(_, score)| score.is_some());
     let settings = if scored { settings } else { Settings { baseline: Baseline::None, options: OptionGradient::Sampled, ..settings } };
     let policy = &draws[draws.len() - 1].0;
-    let transition = draw::imagined(model, bound, derivation, Index::Step(1))?;
-    let start = draw::imagined(model, bound, derivation, Index::First)?;
+    let (transition, outcomes) = draw::imagined(model, bound, derivation, Index::Step(1))?.unzip();
+    let outcomes = outcomes.unwrap_or_default();
+    let start = draw::imagined(model, bound, derivation, Index::First)?.map(|(draw, _)| draw);
     if let (Some(start), None) = (&start, &transition) {
         let (name, span) = (&model.variable(start.variable).name, bound.factor(start.factor).span);
         let message = format!(
@@ -255,6 +259,7 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
         policy,
         start,
         transition,
+        outcomes,
         baseline_reads,
         terms,
         records,

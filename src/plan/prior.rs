@@ -17,7 +17,7 @@ pub fn numbers(
         (Head::Normal { .. }, Distribution::Normal { mean, sd }, _)
         | (Head::TanhNormal { .. }, Distribution::TanhNormal { mean, sd }, _) => Ok(mean.iter().chain(sd).copied().collect()),
         (Head::Categorical { .. } | Head::Sticky { .. } | Head::Normal { .. } | Head::TanhNormal { .. }, _, _)
-        | (Head::Mixture { .. } | Head::Implicit { .. }, _, _) => Err("of another family"),
+        | (Head::Bernoulli { .. } | Head::Mixture { .. } | Head::Implicit { .. }, _, _) => Err("of another family"),
     }
 }
 

@@ -71,6 +71,7 @@ impl Plan {
         Plan {
             start: None,
             transition: None,
+            outcomes: Vec::new(),
             terms: Vec::new(),
             trained: nothing(),
             fitted: nothing(),

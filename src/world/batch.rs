@@ -126,25 +126,41 @@ impl<E: Real> Batch<E> {
         self.ended_in_front = self.count_ended();
     }
 
-    /// As [`Batch::step`], with next states that another model has drawn; the rewards, the end and the observation are the environment's.
+    /// As [`Batch::step`], with next states that another model has drawn; the rewards, the end and the observation are the environment's, but for the columns
+    /// `told`, one after another, that [`World::followed`] was promised.
     ///
     /// # Panics
     /// As [`Batch::step`], and where the world is not one of [`World::followed`].
-    pub fn follow<R: Rng + ?Sized>(&mut self, world: &World<E>, actions: Actions<'_, E>, next: NextStates<'_, E>, rng: &mut R) {
-        self.step_columns(world, actions, Some(next), rng);
+    pub fn follow<R: Rng + ?Sized>(
+        &mut self,
+        world: &World<E>,
+        actions: Actions<'_, E>,
+        (next, told): (NextStates<'_, E>, &[E]),
+        rng: &mut R,
+    ) {
+        self.step_columns(world, actions, Some((next, told)), rng);
         self.time += 1;
         self.ended_in_front = self.count_ended();
     }
 
-    fn step_columns<R: Rng + ?Sized>(&mut self, world: &World<E>, actions: Actions<'_, E>, states: Option<NextStates<'_, E>>, rng: &mut R) {
+    fn step_columns<R: Rng + ?Sized>(
+        &mut self,
+        world: &World<E>,
+        actions: Actions<'_, E>,
+        drawn: Option<(NextStates<'_, E>, &[E])>,
+        rng: &mut R,
+    ) {
         let (Kind::Columns(columns), Body::Frames { now, next, actions: columns_of_actions, told, work }) = (&world.kind, &mut self.body)
         else {
             unlike()
         };
         fill(&columns.numbered_actions, actions, self.front, self.rows, columns_of_actions);
-        if let Some(states) = states {
-            told.resize(columns.layout.state * self.rows, E::ZERO);
-            fill(&columns.numbered_states, states, self.front, self.rows, told);
+        if let Some((states, outcomes)) = drawn {
+            told.resize((columns.layout.state + columns.told) * self.rows, E::ZERO);
+            let (of_states, of_outcomes) = told.split_at_mut(columns.layout.state * self.rows);
+            fill(&columns.numbered_states, states, self.front, self.rows, of_states);
+            let outcomes = Actions::Columns { values: outcomes, stride: self.front };
+            fill(&None, outcomes, self.front, self.rows, of_outcomes);
         }
         let given = Given {
             state: now,
