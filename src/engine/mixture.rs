@@ -86,15 +86,11 @@ fn log_sum<E: Float>(log_weights: &[E], joint: &mut [E]) -> E {
     greatest + sum.ln()
 }
 
-/// Adds to the gradients of weights, means and deviations, a list for each part, that of `Σ_rows factor · log p(x)`. With `r_k = w_k N_k / p` a mean and
-/// a deviation have `r_k` times what they have in a normal, and a weight has `(N_k / p − 1) / Σ w`; `totals` are the sums of the weights.
-pub fn add_score_gradient<E: Float>(
-    shape: Shape,
-    (rows, totals): (&[E], &[E]),
-    x: &[E],
-    factors: &[E],
-    (of_weights, of_means, of_sds): (&mut [Vec<E>], &mut [Vec<E>], &mut [Vec<E>]),
-) {
+/// Adds to the gradients of the roots, in the order of [`describe`], that of `Σ_rows factor · log p(x)`. With `r_k = w_k N_k / p` a mean and a deviation have
+/// `r_k` times what they have in a normal, and a weight has `(N_k / p − 1) / Σ w`; `totals` are the sums of the weights.
+pub fn add_score_gradient<E: Float>(shape: Shape, (rows, totals): (&[E], &[E]), x: &[E], factors: &[E], of_roots: &mut [Vec<E>]) {
+    let (of_weights, rest) = of_roots.split_at_mut(shape.parts);
+    let (of_means, of_sds) = rest.split_at_mut(shape.parts);
     let mut log_parts = vec![E::ZERO; shape.parts];
     let mut joint = vec![E::ZERO; shape.parts];
     let width = shape.width;
@@ -103,11 +99,12 @@ pub fn add_score_gradient<E: Float>(
         shape.log_parts((means, sds), x, &mut log_parts);
         joint.copy_from_slice(&log_parts);
         let log_p = log_sum(log_weights, &mut joint);
-        for part in 0..shape.parts {
-            of_weights[part][at] += factors[at] * ((log_parts[part] - log_p).exp() - E::of(1.0)) / totals[at];
+        let of_parts = of_weights.iter_mut().zip(&mut *of_means).zip(&mut *of_sds);
+        for (part, ((of_weight, of_mean), of_sd)) in of_parts.enumerate() {
+            of_weight[at] += factors[at] * ((log_parts[part] - log_p).exp() - E::of(1.0)) / totals[at];
             let share = [factors[at] * (joint[part] - log_p).exp()];
             let (of, own) = (shape.of_part(part), at * width..(at + 1) * width);
-            let into = (&mut of_means[part][own.clone()], &mut of_sds[part][own]);
+            let into = (&mut of_mean[own.clone()], &mut of_sd[own]);
             normal::add_score_gradient((&means[of.clone()], &sds[of]), width, x, (&share, &[E::ZERO]), into);
         }
     }
@@ -214,10 +211,8 @@ mod tests {
             log_p.iter().zip(&factors).map(|(l, f)| l * f).sum::<f64>()
         };
         let mut gradient: Vec<Vec<f64>> = lengths.iter().map(|&n| vec![0.0; n]).collect();
-        let (of_weights, rest) = gradient.split_at_mut(SHAPE.parts);
-        let (of_means, of_sds) = rest.split_at_mut(SHAPE.parts);
         let totals: Vec<f64> = (0..rows).map(|row| (0..SHAPE.parts).map(|part| all[part][row]).sum()).collect();
-        add_score_gradient(SHAPE, (&described(SHAPE, &all), &totals), &x, &factors, (of_weights, of_means, of_sds));
+        add_score_gradient(SHAPE, (&described(SHAPE, &all), &totals), &x, &factors, &mut gradient);
         assert_gradient(&flat, &gradient.concat(), value);
     }
 

@@ -140,9 +140,7 @@ impl<E: Float> Tape<E> {
             let mut totals = vec![E::ZERO; factors.len()];
             values[..shape.parts].iter().for_each(|weights| kernels::add(&mut totals, weights));
             let mut gradient: Vec<Vec<E>> = values.iter().map(|values| vec![E::ZERO; values.len()]).collect();
-            let (of_weights, rest) = gradient.split_at_mut(shape.parts);
-            let (of_means, of_sds) = rest.split_at_mut(shape.parts);
-            mixture::add_score_gradient(shape, (&rows, &totals), &x, &factors, (of_weights, of_means, of_sds));
+            mixture::add_score_gradient(shape, (&rows, &totals), &x, &factors, &mut gradient);
             to.iter().zip(&gradient).for_each(|(to, d)| kernels::add(flow.of(to), d));
         });
         log_prob
