@@ -17,7 +17,7 @@ pub use derivation::{
 pub use math::Math;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::model::{BoundId, KernelId, Model};
+use crate::model::{BoundId, KernelId, KernelRef, Model};
 use density::{Density, density};
 use influence::{Influence, Scope};
 use rules::{Piece, Work};
@@ -127,6 +127,8 @@ fn relate(work: &mut Work, piece: &Piece, mistakes: &mut Vec<Diagnostic>) {
         (Density::Singular(_), Density::Unknown(_) | Density::Singular(_)) | (Density::Unknown(_), Density::Singular(_)) => {
             rules::density_ratio(work, piece, why);
         }
+        // a learned generator can be drawn from wherever the other was: a classifier needs no more
+        (Density::Unknown(_), Density::Unknown(_)) if matches!(q.kernel, KernelRef::Learned(_)) => rules::density_ratio(work, piece, why),
         (Density::Unknown(p_why), Density::Unknown(q_why)) => {
             let message = format!("nothing is known of either density of {}", notation::draw_name(work.model, q));
             let mistake = Diagnostic::error("unknown-densities", q.span, message).here(q_why).also(p.span, p_why);

@@ -11,7 +11,7 @@ use super::run::EngineError;
 use super::shards::CALIBRATION;
 use super::stage::Stage;
 use crate::finite;
-use crate::plan::Plan;
+use crate::plan::{Head, Plan};
 
 /// Over real pairs and imagined ones, each from the states and actions that the policy meets in the environment.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,7 +23,7 @@ pub struct Calibration {
 }
 
 /// Judges the classifier of a plan, from `trajectories` of the policy in the environment; `None` where the plan has none, or where the density of
-/// the environment's transitions cannot be written. Nothing learns from it.
+/// the environment's transitions cannot be written, or the model has none. Nothing learns from it.
 ///
 /// # Errors
 /// A construct that cannot run.
@@ -32,7 +32,8 @@ pub fn calibrate(plan: &Plan, parameters: &Parameters<f64>, trajectories: usize)
         return Ok(None);
     }
     let finite = plan.model.variable(plan.model.environment(plan.environment).state).domain.finite.is_some();
-    if !finite && plan.log_transition.is_none() {
+    let model_has_density = plan.transition.as_ref().is_some_and(|draw| !matches!(draw.head, Head::Implicit { .. }));
+    if !model_has_density || !finite && plan.log_transition.is_none() {
         return Ok(None);
     }
     let stage = Stage::<f64>::new(plan)?;

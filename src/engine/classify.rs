@@ -169,11 +169,11 @@ impl<E: Number> Classifying<E> {
     fn imagine(&mut self, model: &Density, (parameters, replay): (&[E], &Replay<E>), random: &mut impl Rng) {
         let count = self.rows.len();
         replay.gather(&model.inputs, &self.rows, None, &mut self.model);
+        model.network.draw_noise(0..count, random, &mut self.of_model);
         model.network.forward(parameters, &self.model.feeds(&model.inputs, count), 0..count, &mut self.of_model);
-        let root = |at| if at < model.network.outputs() { self.of_model.output(&model.network, at, 0..count) } else { &[] };
         self.numbers.resize(count * model.family.numbers(), <E as Float>::ZERO);
         self.last.resize(count, 0);
-        model.family.describe([root(0), root(1)], &self.last, &mut self.numbers);
+        model.family.describe(|root| self.of_model.output(&model.network, root, 0..count), &self.last, &mut self.numbers);
         self.drawn.clear();
         model.family.draw(&self.numbers, Choice::Sampled, random, &mut self.uniforms, &mut self.drawn);
     }

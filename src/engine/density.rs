@@ -5,6 +5,7 @@ use super::evaluate::Activations;
 use super::expressions::Number;
 use super::family::{Draws, Family};
 use super::float::Float;
+use super::mixture::Shape;
 use super::network::NetworkPlan;
 use super::points::{Columns, Inputs, Trajectories};
 use super::rollout::Point;
@@ -12,7 +13,7 @@ use super::run::EngineError;
 use super::trace::{Variable, When};
 use crate::finite::{self, Sparse};
 use crate::model::EnvironmentKernel;
-use crate::plan::{self, Head, Less, Plan, Quantity, Read, Version};
+use crate::plan::{self, Head, Less, Plan, Quantity, Read, Subject, Version};
 use std::sync::Arc;
 
 /// A density of a bound, compiled.
@@ -81,7 +82,7 @@ impl Density {
     /// # Errors
     /// One sentence, where a network cannot run.
     pub fn of_draw(plan: &Plan, draw: &plan::Draw) -> Result<Density, EngineError> {
-        let target = if draw.once { Read::First(draw.variable) } else { Read::Variable(draw.variable) };
+        let target = Subject::Read(if draw.once { Read::First(draw.variable) } else { Read::Variable(draw.variable) });
         let (kernel, head, reads) = (draw.kernel, draw.head.clone(), draw.reads.clone());
         let span = plan.model.kernel(kernel).span;
         Density::compile(plan, &plan::Density { of: Version::Present, kernel, head, target, reads, span })
@@ -98,10 +99,21 @@ impl Density {
         let network =
             NetworkPlan::compile(model, &of.head.layers(), |_, formal| formal).map_err(|e| EngineError::Unsupported(e.to_string()))?;
         let inputs = Inputs::new(plan, &network, kernel, &of.reads)?;
-        let target = Variable::read(plan, of.target, 0).ok_or_else(|| refused("gives the density of what is not of the trajectory"))?;
+        let target = match of.target {
+            Subject::Read(read) => {
+                Variable::read(plan, read, 0).ok_or_else(|| refused("gives the density of what is not of the trajectory"))?
+            }
+            Subject::Reward(reward) => (Variable::Reward(reward), When::After(0)),
+            Subject::End => (Variable::End, When::After(0)),
+        };
         let last = match of.head {
             Head::Sticky { last, .. } => Variable::read(plan, of.reads[last], 0),
-            Head::Categorical { .. } | Head::Normal { .. } | Head::TanhNormal { .. } => None,
+            Head::Categorical { .. }
+            | Head::Bernoulli { .. }
+            | Head::Normal { .. }
+            | Head::TanhNormal { .. }
+            | Head::Mixture { .. }
+            | Head::Implicit { .. } => None,
         };
         let family = Family::of(&of.head);
         let (network, to) = (Arc::new(network), plan.model.horizon.value);
@@ -129,6 +141,11 @@ impl Density {
     /// Steps after the end at which it counts.
     pub fn after_end(&self, length: usize) -> std::ops::Range<usize> {
         if self.live { 0..0 } else { self.from.max(length + 1)..self.to + 1 }
+    }
+
+    /// It is of a reward or of the end, which trajectories are to keep.
+    pub fn is_of_outcome(&self) -> bool {
+        matches!(self.target.0, Variable::Reward(_) | Variable::End)
     }
 
     /// All that it reads of trajectories, its target included.
@@ -192,10 +209,10 @@ impl<E: Number> DensityRows<E> {
         of.network.forward(parameters, &feeds, 0..count, network);
         let all = |what| points.iter().map(here).enumerate().map(|(at, (t, of))| number(at, what, t, of)).collect::<Vec<_>>();
         match of.family {
-            Family::Categorical { .. } | Family::Sticky { .. } => {
+            Family::Categorical { .. } | Family::Bernoulli { .. } | Family::Sticky { .. } => {
                 draws.numbers.extend(all(of.target).into_iter().map(|target| target.expect("density: its points have a target")));
             }
-            Family::Normal { width, .. } => {
+            Family::Normal { width, .. } | Family::Mixture(Shape { width, .. }) | Family::Implicit { width } => {
                 for (t, of_trajectory) in points.iter().map(here) {
                     let target = on.trace.reals(of.target, t, of_trajectory, width);
                     draws.reals.extend_from_slice(target.expect("density: its points have a target"));
@@ -209,8 +226,7 @@ impl<E: Number> DensityRows<E> {
         }
         numbers.resize(count * outcomes, <E as Float>::ZERO);
         log_prob.resize(count, <E as Float>::ZERO);
-        let roots = [0, 1].map(|root| if root < of.network.outputs() { network.output(&of.network, root, 0..count) } else { &[] });
-        of.family.describe(roots, last, numbers);
+        of.family.describe(|root| network.output(&of.network, root, 0..count), last, numbers);
         of.family.log_probs(numbers, draws, 0..count, log_prob);
     }
 

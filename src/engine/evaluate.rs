@@ -11,6 +11,8 @@ use super::kernels::{self, View, Write};
 use super::network::{NetworkPlan, Op, Part, PartSource, Slot, Step};
 use super::scalars::Workspace;
 use crate::model::Activation;
+use rand::Rng;
+use rand_distr::{Distribution, StandardNormal};
 use std::ops::Range;
 
 /// Rows that go through a network together.
@@ -85,6 +87,18 @@ impl NetworkPlan {
         activations.reserve(self, rows.end);
         self.load(inputs, rows.clone(), None, activations);
         self.recompute(parameters, rows, activations);
+    }
+
+    /// Draws what `noise(n)` stands for at `rows`, for the forward pass that follows.
+    pub fn draw_noise<E: Float>(&self, rows: Range<usize>, random: &mut impl Rng, activations: &mut Activations<E>) {
+        activations.reserve(self, rows.end);
+        for (_, slot) in self.loads.iter().filter(|(load, _)| matches!(load, Load::Noise(_))) {
+            let width = self.width_of(*slot);
+            for out in &mut activations.slots[slot.0][rows.start * width..rows.end * width] {
+                let normal: f64 = StandardNormal.sample(random);
+                *out = E::of(normal);
+            }
+        }
     }
 
     /// As [`NetworkPlan::forward`], but only what belongs to one pass of a network that is [staged](NetworkPlan::staged). Inputs of later passes
@@ -494,6 +508,8 @@ fn load_slot<E: Float>(load: &Load, feeds: &[Feed<E>], width: usize, out: &mut [
             }
         }
         Load::Scalars(program) => program.run(feeds, out, work),
+        // drawn before the pass
+        Load::Noise(_) => {}
     }
 }
 

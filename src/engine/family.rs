@@ -1,11 +1,13 @@
 //! The family of the action's distribution: draws, densities, entropies and divergences of a batch of rows.
 //!
-//! A row of *numbers* describes one distribution: log-probabilities of a categorical, means and then standard deviations of a normal.
+//! A row of *numbers* describes one distribution: log-probabilities of a categorical, means and then standard deviations of a normal, those of each part
+//! of a mixture behind the logarithms of its weights.
 //! A squashed normal is drawn, compared and differentiated before `tanh`; only its actions and its density know of it.
 
 use super::categorical;
 use super::expressions::Number;
 use super::float::Float;
+use super::mixture;
 use super::normal;
 use super::sticky;
 use super::tensor::{Matrix, Tape};
@@ -20,6 +22,10 @@ pub(super) enum Family {
     Categorical {
         outcomes: usize,
     },
+    /// A categorical of two outcomes, from one logit: whether an episode ends.
+    Bernoulli {
+        outcomes: usize,
+    },
     /// Stays where it was with some probability; its numbers are those of a categorical.
     Sticky {
         outcomes: usize,
@@ -29,7 +35,18 @@ pub(super) enum Family {
         /// Lowest and highest action of each component, where it is squashed.
         bounds: Option<Vec<(f64, f64)>>,
     },
+    /// Of normals. States are drawn from it, never actions or options: its entropy has no closed form.
+    Mixture(mixture::Shape),
+    /// Its numbers are the draw itself: a network has made it from noise. Only states are drawn from it, too.
+    Implicit {
+        width: usize,
+    },
 }
+
+/// What the plan holds.
+const OF_STATES: &str = "plan: mixtures and what is implicit are of states, of which no entropy or divergence is asked";
+
+const WITHOUT_DENSITY: &str = "plan: what is implicit is drawn from, and its density is asked of nobody";
 
 /// How actions are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,50 +67,62 @@ impl Family {
     pub fn of(head: &Head) -> Family {
         match head {
             Head::Categorical { outcomes, .. } => Family::Categorical { outcomes: *outcomes },
+            Head::Bernoulli { .. } => Family::Bernoulli { outcomes: 2 },
             Head::Sticky { outcomes, .. } => Family::Sticky { outcomes: *outcomes },
             Head::Normal { width, .. } => Family::Normal { width: *width, bounds: None },
             Head::TanhNormal { bounds, .. } => Family::Normal { width: bounds.len(), bounds: Some(bounds.clone()) },
+            Head::Implicit { width, .. } => Family::Implicit { width: *width },
+            Head::Mixture { weights, width, .. } => Family::Mixture(mixture::Shape { parts: weights.len(), width: *width }),
         }
     }
 
     /// How many values a draw has, where they are finite.
     pub fn outcomes(&self) -> Option<usize> {
         match self {
-            Family::Categorical { outcomes } | Family::Sticky { outcomes } => Some(*outcomes),
-            Family::Normal { .. } => None,
+            Family::Categorical { outcomes } | Family::Bernoulli { outcomes } | Family::Sticky { outcomes } => Some(*outcomes),
+            Family::Normal { .. } | Family::Mixture(_) | Family::Implicit { .. } => None,
         }
     }
 
     /// Numbers a row.
     pub fn numbers(&self) -> usize {
         match self {
-            Family::Categorical { outcomes } | Family::Sticky { outcomes } => *outcomes,
+            Family::Categorical { outcomes } | Family::Bernoulli { outcomes } | Family::Sticky { outcomes } => *outcomes,
             Family::Normal { width, .. } => 2 * width,
+            Family::Mixture(shape) => shape.numbers(),
+            Family::Implicit { width } => *width,
         }
     }
 
-    /// Writes the rows of numbers from what a network computed: logits and nothing, logits and probabilities to stay at `last`, or means and
-    /// deviations.
-    pub fn describe<E: Number>(&self, roots: [&[E]; 2], last: &[u32], out: &mut [E]) {
+    /// Writes the rows of numbers from what a network computed, root by root: logits, logits and probabilities to stay at `last`, means and deviations,
+    /// or the weights, means and deviations of parts.
+    pub fn describe<'a, E: Number>(&self, root: impl Fn(usize) -> &'a [E], last: &[u32], out: &mut [E]) {
         match self {
             Family::Sticky { outcomes } => {
-                sticky::log_probabilities(sticky::Rows { fresh: roots[0], keep: roots[1], last, outcomes: *outcomes }, out);
+                sticky::log_probabilities(sticky::Rows { fresh: root(0), keep: root(1), last, outcomes: *outcomes }, out);
             }
-            Family::Categorical { outcomes } => categorical::log_probabilities(roots[0], *outcomes, out),
+            Family::Categorical { outcomes } => categorical::log_probabilities(root(0), *outcomes, out),
+            Family::Bernoulli { outcomes } => {
+                for (out, &z) in out.chunks_exact_mut(*outcomes).zip(root(0)) {
+                    (out[0], out[1]) = (-Float::softplus(z), -Float::softplus(-z));
+                }
+            }
             Family::Normal { width, .. } => {
-                for (root, from) in [(roots[0], 0), (roots[1], *width)] {
+                for (root, from) in [(root(0), 0), (root(1), *width)] {
                     for (out, root) in out.chunks_exact_mut(2 * width).zip(root.chunks_exact(*width)) {
                         out[from..from + width].copy_from_slice(root);
                     }
                 }
             }
+            Family::Mixture(shape) => mixture::describe(*shape, root, out),
+            Family::Implicit { .. } => out.copy_from_slice(root(0)),
         }
     }
 
     /// Draws an action for each row of numbers and appends it to `draws`.
     pub fn draw<E: Number>(&self, rows: &[E], choice: Choice, random: &mut impl Rng, uniforms: &mut Vec<E>, draws: &mut Draws<E>) {
         match self {
-            Family::Categorical { outcomes } | Family::Sticky { outcomes } => {
+            Family::Categorical { outcomes } | Family::Bernoulli { outcomes } | Family::Sticky { outcomes } => {
                 let count = rows.len() / outcomes;
                 let first = draws.numbers.len();
                 draws.numbers.resize(first + count, 0);
@@ -118,26 +147,31 @@ impl Family {
                     }
                 }
             }
+            Family::Mixture(shape) => match choice {
+                Choice::Sampled => mixture::draw(*shape, rows, random, &mut draws.reals),
+                Choice::Greedy => mixture::greedy(*shape, rows, &mut draws.reals),
+            },
+            Family::Implicit { .. } => draws.reals.extend_from_slice(rows),
         }
     }
 
     /// The actions of the draws `rows`, as the world takes them; `columns` is room for reals.
     pub fn actions<'a, E: Number>(&self, draws: &'a Draws<E>, rows: Range<usize>, columns: &'a mut Vec<E>) -> Actions<'a, E> {
         match self {
-            Family::Categorical { .. } | Family::Sticky { .. } => Actions::Numbers(&draws.numbers[rows]),
-            Family::Normal { width, bounds } => {
+            Family::Categorical { .. } | Family::Bernoulli { .. } | Family::Sticky { .. } => Actions::Numbers(&draws.numbers[rows]),
+            Family::Mixture(mixture::Shape { width, .. }) | Family::Implicit { width } | Family::Normal { width, bounds: None } => {
                 let count = rows.len();
                 columns.resize(count * width, <E as Float>::ZERO);
-                for component in 0..*width {
-                    let reals = draws.reals[rows.start * width..rows.end * width].iter().skip(component).step_by(*width);
-                    let column = &mut columns[component * count..(component + 1) * count];
-                    match bounds.as_ref().map(|bounds| bounds[component]) {
-                        None => column.iter_mut().zip(reals).for_each(|(action, &u)| *action = u),
-                        Some((lo, hi)) => {
-                            let (middle, half): (E, E) = (Float::of(0.5 * (lo + hi)), Float::of(0.5 * (hi - lo)));
-                            column.iter_mut().zip(reals).for_each(|(action, &u)| *action = middle + half * Float::tanh(u));
-                        }
-                    }
+                turn(&draws.reals[rows.start * width..rows.end * width], *width, columns);
+                Actions::Columns { values: columns, stride: count }
+            }
+            Family::Normal { width, bounds: Some(bounds) } => {
+                let count = rows.len();
+                columns.resize(count * width, <E as Float>::ZERO);
+                turn(&draws.reals[rows.start * width..rows.end * width], *width, columns);
+                for (column, (lo, hi)) in columns.chunks_exact_mut(count.max(1)).zip(bounds) {
+                    let (middle, half): (E, E) = (Float::of(0.5 * (lo + hi)), Float::of(0.5 * (hi - lo)));
+                    column.iter_mut().for_each(|action| *action = middle + half * Float::tanh(*action));
                 }
                 Actions::Columns { values: columns, stride: count }
             }
@@ -147,7 +181,7 @@ impl Family {
     /// `log q` of the draws `drawn` under their rows of numbers; of a squashed normal before `tanh`.
     pub fn log_probs<E: Number>(&self, rows: &[E], draws: &Draws<E>, drawn: Range<usize>, out: &mut [E]) {
         match self {
-            Family::Categorical { outcomes } | Family::Sticky { outcomes } => {
+            Family::Categorical { outcomes } | Family::Bernoulli { outcomes } | Family::Sticky { outcomes } => {
                 for ((row, &action), out) in rows.chunks_exact(*outcomes).zip(&draws.numbers[drawn]).zip(out) {
                     *out = row[action as usize];
                 }
@@ -158,13 +192,22 @@ impl Family {
                     normal::log_densities(row.split_at(*width), *width, x, std::slice::from_mut(out));
                 }
             }
+            Family::Mixture(shape) => {
+                mixture::log_densities(*shape, rows, &draws.reals[drawn.start * shape.width..drawn.end * shape.width], out);
+            }
+            Family::Implicit { .. } => panic!("{WITHOUT_DENSITY}"),
         }
     }
 
     /// What squashing adds to `log q` of a draw: `−log |da/du|`, 0 where nothing is squashed.
     pub fn log_squash<E: Number>(&self, draws: &Draws<E>, row: usize) -> E {
         match self {
-            Family::Categorical { .. } | Family::Sticky { .. } | Family::Normal { bounds: None, .. } => <E as Float>::ZERO,
+            Family::Categorical { .. }
+            | Family::Bernoulli { .. }
+            | Family::Sticky { .. }
+            | Family::Normal { bounds: None, .. }
+            | Family::Mixture(_)
+            | Family::Implicit { .. } => <E as Float>::ZERO,
             Family::Normal { width, bounds: Some(bounds) } => {
                 let mut sum = <E as Float>::ZERO;
                 for (&u, &(lo, hi)) in draws.reals[row * width..(row + 1) * width].iter().zip(bounds) {
@@ -178,24 +221,30 @@ impl Family {
     /// The entropy of every row of numbers; of a squashed normal before `tanh`.
     pub fn entropies<E: Number>(&self, rows: &[E], out: &mut [E]) {
         match self {
-            Family::Categorical { outcomes } | Family::Sticky { outcomes } => categorical::entropies(rows, *outcomes, out),
+            Family::Categorical { outcomes } | Family::Bernoulli { outcomes } | Family::Sticky { outcomes } => {
+                categorical::entropies(rows, *outcomes, out)
+            }
             Family::Normal { width, .. } => {
                 for (row, out) in rows.chunks_exact(2 * width).zip(out) {
                     normal::entropies(&row[*width..], *width, std::slice::from_mut(out));
                 }
             }
+            Family::Mixture(_) | Family::Implicit { .. } => panic!("{OF_STATES}"),
         }
     }
 
     /// `KL(q ‖ p)` of every pair of rows of numbers.
     pub fn divergences<E: Number>(&self, q: &[E], p: &[E], out: &mut [E]) {
         match self {
-            Family::Categorical { outcomes } | Family::Sticky { outcomes } => categorical::divergence(q, p, *outcomes, out),
+            Family::Categorical { outcomes } | Family::Bernoulli { outcomes } | Family::Sticky { outcomes } => {
+                categorical::divergence(q, p, *outcomes, out)
+            }
             Family::Normal { width, .. } => {
                 for ((q, p), out) in q.chunks_exact(2 * width).zip(p.chunks_exact(2 * width)).zip(out) {
                     normal::divergences(q.split_at(*width), p.split_at(*width), *width, std::slice::from_mut(out));
                 }
             }
+            Family::Mixture(_) | Family::Implicit { .. } => panic!("{OF_STATES}"),
         }
     }
 
@@ -204,7 +253,7 @@ impl Family {
     pub fn metric<'a, E: Number>(&self, rows: &[E], tangent: impl Fn(usize) -> &'a [E], out: &mut [Vec<E>; 2]) {
         match self {
             // the plan takes no natural gradient of what stays
-            Family::Categorical { outcomes } | Family::Sticky { outcomes } => {
+            Family::Categorical { outcomes } | Family::Bernoulli { outcomes } | Family::Sticky { outcomes } => {
                 out[0].clear();
                 for (log_p, t) in rows.chunks_exact(*outcomes).zip(tangent(0).chunks_exact(*outcomes)) {
                     let mut mean = <E as Float>::ZERO;
@@ -220,6 +269,7 @@ impl Family {
                     }
                 }
             }
+            Family::Mixture(_) | Family::Implicit { .. } => panic!("{OF_STATES}"),
         }
     }
 
@@ -230,16 +280,20 @@ impl Family {
                 let (log_prob, entropy) = tape.sticky((&roots[0], &roots[1]), last.into(), draws.numbers.as_slice().into(), true);
                 (log_prob, entropy.expect("family: an entropy that is wanted is computed"))
             }
+            Family::Bernoulli { .. } => tape.bernoulli(&roots[0], draws.numbers.as_slice().into()),
             Family::Categorical { .. } => tape.categorical(&roots[0], draws.numbers.as_slice().into()),
             Family::Normal { .. } => tape.normal((&roots[0], &roots[1]), draws.reals.clone()),
+            Family::Mixture(_) | Family::Implicit { .. } => panic!("{OF_STATES}"),
         }
     }
 
-    /// `log q` of the draws alone, on the tape.
-    pub fn score_of_draws<E: Number>(&self, tape: &mut Tape<E>, roots: &[Matrix<E>], last: &[u32], draws: &Draws<E>) -> Matrix<E> {
+    /// `log p` of the draws, on the tape.
+    pub fn log_density<E: Number>(&self, tape: &mut Tape<E>, roots: &[Matrix<E>], last: &[u32], draws: &Draws<E>) -> Matrix<E> {
         match self {
+            Family::Mixture(shape) => tape.mixture(*shape, roots, draws.reals.clone()),
+            Family::Implicit { .. } => panic!("{WITHOUT_DENSITY}"),
             Family::Sticky { .. } => tape.sticky((&roots[0], &roots[1]), last.into(), draws.numbers.as_slice().into(), false).0,
-            Family::Categorical { .. } | Family::Normal { .. } => self.score(tape, roots, last, draws).0,
+            Family::Categorical { .. } | Family::Bernoulli { .. } | Family::Normal { .. } => self.score(tape, roots, last, draws).0,
         }
     }
 
@@ -247,15 +301,18 @@ impl Family {
     pub fn divergence<E: Number>(&self, tape: &mut Tape<E>, q: &[Matrix<E>], p: &[Matrix<E>]) -> Matrix<E> {
         match self {
             // the plan samples divergences of what stays
-            Family::Categorical { .. } | Family::Sticky { .. } => tape.divergence(&q[0], &p[0]),
+            Family::Categorical { .. } | Family::Bernoulli { .. } | Family::Sticky { .. } => tape.divergence(&q[0], &p[0]),
             Family::Normal { .. } => tape.normal_divergence((&q[0], &q[1]), (&p[0], &p[1])),
+            Family::Mixture(_) | Family::Implicit { .. } => panic!("{OF_STATES}"),
         }
     }
 
     /// Rows of numbers as tensors that no gradient passes.
     pub fn frozen<E: Number>(&self, tape: &Tape<E>, rows: &[E]) -> Vec<Matrix<E>> {
         match self {
-            Family::Categorical { outcomes } | Family::Sticky { outcomes } => vec![tape.constant(rows.to_vec(), *outcomes)],
+            Family::Categorical { outcomes } | Family::Bernoulli { outcomes } | Family::Sticky { outcomes } => {
+                vec![tape.constant(rows.to_vec(), *outcomes)]
+            }
             Family::Normal { width, .. } => [0, *width]
                 .into_iter()
                 .map(|from| {
@@ -263,7 +320,15 @@ impl Family {
                     tape.constant(part.collect(), *width)
                 })
                 .collect(),
+            Family::Mixture(_) | Family::Implicit { .. } => panic!("{OF_STATES}"),
         }
+    }
+}
+
+/// Rows of `width` components as columns.
+fn turn<E: Copy>(rows: &[E], width: usize, columns: &mut [E]) {
+    for (component, column) in columns.chunks_exact_mut((rows.len() / width).max(1)).enumerate() {
+        column.iter_mut().zip(rows.iter().skip(component).step_by(width)).for_each(|(to, &from)| *to = from);
     }
 }
 

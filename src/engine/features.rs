@@ -3,7 +3,7 @@
 use super::network::{InputKind, InputSpec, NetworkPlan, Unsupported, unsupported};
 use super::scalars::{Leaf, Program};
 use crate::expr::ExprId;
-use crate::model::{Domain, Formal, FormalLength, FormalVariable, KernelId, Kind, Model};
+use crate::model::{Domain, Formal, FormalLength, FormalVariable, KernelId, Kind, LayerId, Model};
 use std::sync::Arc;
 
 /// An index per row, computed from the inputs.
@@ -30,6 +30,8 @@ pub(super) enum Load {
     Time { input: usize, horizon: usize },
     /// Scalar expressions.
     Scalars(Program),
+    /// Standard normals of that layer, which [`NetworkPlan::draw_noise`] has put there.
+    Noise(LayerId),
 }
 
 impl Column {
@@ -48,6 +50,7 @@ impl Load {
         match self {
             Load::Real { input, .. } | Load::RealOrNone { input, .. } | Load::Time { input, .. } => vec![*input],
             Load::Scalars(program) => program.inputs(),
+            Load::Noise(_) => vec![],
         }
     }
 }

@@ -20,6 +20,7 @@ use super::evaluate::{Activations, Feed, Scratch};
 use super::expressions::Number;
 use super::family::Family;
 use super::float::Float;
+use super::mixture::Shape;
 use super::network::InputKind;
 use super::normal;
 use super::parameters::Layout;
@@ -263,8 +264,8 @@ impl<E: Number> Fresh<E> {
 
     fn count(&self, density: &Density) -> usize {
         match density.family {
-            Family::Categorical { .. } | Family::Sticky { .. } => self.numbers.len(),
-            Family::Normal { width, .. } => self.reals.len() / width,
+            Family::Categorical { .. } | Family::Bernoulli { .. } | Family::Sticky { .. } => self.numbers.len(),
+            Family::Normal { width, .. } | Family::Mixture(Shape { width, .. }) | Family::Implicit { width } => self.reals.len() / width,
         }
     }
 
@@ -281,10 +282,10 @@ impl<E: Number> Fresh<E> {
             }
         }
         match density.family {
-            Family::Categorical { .. } | Family::Sticky { .. } => {
+            Family::Categorical { .. } | Family::Bernoulli { .. } | Family::Sticky { .. } => {
                 self.numbers.push(rows.number(density.target, row).expect("gain: the step has been made"));
             }
-            Family::Normal { width, .. } => {
+            Family::Normal { width, .. } | Family::Mixture(Shape { width, .. }) | Family::Implicit { width } => {
                 let target = rows.trace.reals(density.target, rows.t, rows.of(row), width);
                 self.reals.extend_from_slice(target.expect("gain: the step has been made"));
             }
@@ -325,6 +326,9 @@ impl<E: Number> Fresh<E> {
                 let x = &self.reals[row * width..(row + 1) * width];
                 normal::add_score_gradient((root(0), root(1)), width, x, (&one, &none), (&mut of_mean, &mut of_sd));
                 vec![of_mean, of_sd]
+            }
+            Family::Bernoulli { .. } | Family::Mixture(_) | Family::Implicit { .. } => {
+                panic!("plan: gains are of categoricals and normals")
             }
         }
     }

@@ -40,6 +40,7 @@ pub mod kernels;
 mod known_ratio;
 mod lead;
 mod ledger;
+mod mixture;
 mod moments;
 mod network;
 mod nodes;
@@ -79,6 +80,8 @@ mod dream_tests;
 mod evaluate_tests;
 #[cfg(test)]
 mod gain_tests;
+#[cfg(test)]
+mod model_tests;
 #[cfg(test)]
 mod optimise_tests;
 #[cfg(test)]

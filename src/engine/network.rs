@@ -302,7 +302,7 @@ impl Compiler<'_> {
                 let weights = [range(0), range(1), range(2), range(3)];
                 whole(self.step(Op::Gru { elements, weights }, layer.width), layer.width)
             }
-            LayerOp::Noise => return Err(unsupported("a network with `noise`")),
+            LayerOp::Noise => whole(self.load(features::Load::Noise(id), layer.width), layer.width),
             LayerOp::Unary(op, input) => {
                 let input = self.dense(*input);
                 whole(self.step(Op::Unary(*op, input), layer.width), layer.width)

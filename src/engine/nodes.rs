@@ -7,6 +7,7 @@ use super::categorical;
 use super::evaluate::Activations;
 use super::float::Float;
 use super::kernels;
+use super::mixture;
 use super::network::NetworkPlan;
 use super::normal;
 use super::parameters::Parameters;
@@ -52,6 +53,19 @@ impl<E: Float> Tape<E> {
             categorical::add_score_gradient(&log_p, outcomes, &actions, (&w, &v), flow.of(&from));
         });
         (log_prob, entropy)
+    }
+
+    /// `log p(drawn)` and the entropy of two outcomes, the second with probability `sigmoid(logit)`, one number a row each: the softmax of 0 and the logit.
+    pub fn bernoulli(&mut self, logit: &Matrix<E>, drawn: Arc<[u32]>) -> (Matrix<E>, Matrix<E>) {
+        let both = values_of(logit).into_iter().flat_map(|z| [E::ZERO, z]).collect();
+        let both = self.constant(both, 2);
+        let (from, to) = (both.clone(), logit.clone());
+        // recorded before the softmax, it runs backward after it
+        self.record(move |flow| {
+            let gradient = flow.take(&from);
+            flow.of(&to).iter_mut().zip(gradient.chunks_exact(2)).for_each(|(to, pair)| *to += pair[1]);
+        });
+        self.categorical(&both, drawn)
     }
 
     /// `KL(softmax(logits) ‖ softmax(other))`, one number a row. Gradient flows to both; make `other` a [`Tape::constant`] where it is
@@ -122,6 +136,26 @@ impl<E: Float> Tape<E> {
             kernels::add(flow.of(&to_sd), &d_sd);
         });
         (log_prob, entropy)
+    }
+
+    /// `log p(x)` of the mixture of normals whose weights, means and deviations are `roots`, one number a row; `x` is row-major.
+    pub fn mixture(&mut self, shape: mixture::Shape, roots: &[Matrix<E>], x: Vec<E>) -> Matrix<E> {
+        let values: Vec<Vec<E>> = roots.iter().map(values_of).collect();
+        let mut rows = vec![E::ZERO; values[0].len() * shape.numbers()];
+        mixture::describe(shape, |root| &values[root][..], &mut rows);
+        let mut log_prob = vec![E::ZERO; values[0].len()];
+        mixture::log_densities(shape, &rows, &x, &mut log_prob);
+        let log_prob = self.constant(log_prob, 1);
+        let (to, output) = (roots.to_vec(), log_prob.clone());
+        self.record(move |flow| {
+            let factors = flow.take(&output);
+            let mut totals = vec![E::ZERO; factors.len()];
+            values[..shape.parts].iter().for_each(|weights| kernels::add(&mut totals, weights));
+            let mut gradient: Vec<Vec<E>> = values.iter().map(|values| vec![E::ZERO; values.len()]).collect();
+            mixture::add_score_gradient(shape, (&rows, &totals), &x, &factors, &mut gradient);
+            to.iter().zip(&gradient).for_each(|(to, d)| kernels::add(flow.of(to), d));
+        });
+        log_prob
     }
 
     /// `KL(N(q) ‖ N(p))` of means and deviations, one number a row. Gradient flows to both.

@@ -388,7 +388,7 @@ impl<E: Number> Sample<'_, E> {
             let roots = &roots[stage.learning.options[number].clone()];
             let entropies = stage.terms.iter().filter(|term| term.pathwise && term.source == Source::OptionEntropy(number));
             let log_prob = if entropies.clone().count() == 0 {
-                option.family.score_of_draws(tape, roots, &rows.last, &rows.draws)
+                option.family.log_density(tape, roots, &rows.last, &rows.draws)
             } else {
                 let (log_prob, entropy) = option.family.score(tape, roots, &rows.last, &rows.draws);
                 for term in entropies {
@@ -455,7 +455,7 @@ fn weigh_densities<E: Number>(
             continue;
         }
         let roots = tape.network(&density.network, parameters, &rows.network, 0..rows.points.len());
-        let log_prob = density.family.score_of_draws(tape, &roots, &rows.last, &rows.draws);
+        let log_prob = density.family.log_density(tape, &roots, &rows.last, &rows.draws);
         weighted.push((log_prob, vec![Float::of(-term.sign * share); rows.points.len()]));
     }
 }

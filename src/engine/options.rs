@@ -48,7 +48,12 @@ impl OptionDraw {
                     || EngineError::Unsupported(format!("`{name}` stays at what is not an option of the step before, and cannot run yet"));
                 Some(option.ok_or_else(refusal)?)
             }
-            Head::Categorical { .. } | Head::Normal { .. } | Head::TanhNormal { .. } => None,
+            Head::Categorical { .. }
+            | Head::Bernoulli { .. }
+            | Head::Normal { .. }
+            | Head::TanhNormal { .. }
+            | Head::Mixture { .. }
+            | Head::Implicit { .. } => None,
         };
         Ok(OptionDraw { family: Family::of(&draw.head), once: draw.once, stays_at })
     }

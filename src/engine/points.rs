@@ -42,7 +42,7 @@ impl<'a, E> Trajectories<'a, E> {
     pub fn drawn(&self, variable: Variable) -> &'a [u32] {
         match variable {
             Variable::Option(option) => &self.options[option].draws.numbers,
-            Variable::Action | Variable::State | Variable::Observation => self.actions,
+            Variable::Action | Variable::State | Variable::Observation | Variable::Reward(_) | Variable::End => self.actions,
         }
     }
 

@@ -46,7 +46,7 @@ impl<E: Number> Refitting<E> {
         self.last.resize(count, 0);
         let mut tape = Tape::reusing(&self.scratch);
         let roots = tape.network(&model.network, parameters, &self.network, 0..count);
-        let log_prob = model.family.score_of_draws(&mut tape, &roots, &self.last, &self.drawn);
+        let log_prob = model.family.log_density(&mut tape, &roots, &self.last, &self.drawn);
         tape.backward(vec![(log_prob, vec![Float::of(-weight); count])], parameters, gradient);
     }
 }

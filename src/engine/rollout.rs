@@ -4,7 +4,7 @@
 //! networks and are kept, all of `t = 1` first, then all of `t = 2`, …
 
 use super::credit::Rows;
-use super::density::DensityRows;
+use super::density::{Density, DensityRows};
 use super::evaluate::Activations;
 use super::expressions::{Number, Values};
 use super::family::{Choice, Draws};
@@ -62,6 +62,7 @@ pub(super) struct Rollout<E> {
     pub options: Vec<OptionRows<E>>,
     pub densities: Vec<DensityRows<E>>,
     pub ratio: RatioRows<E>,
+    imagined_start: Imagined<E>,
     imagined: Imagined<E>,
     gains: Vec<GainRows<E>>,
     pub ledger: Ledger<E>,
@@ -120,6 +121,7 @@ impl<E: Number> Rollout<E> {
             options: stage.options.iter().map(|_| OptionRows::new(trajectories)).collect(),
             densities: stage.densities.iter().map(|_| DensityRows::default()).collect(),
             ratio: RatioRows::default(),
+            imagined_start: Imagined::default(),
             imagined: Imagined::default(),
             gains: stage.gains.iter().map(|_| GainRows::default()).collect(),
             ledger: Ledger::default(),
@@ -163,7 +165,17 @@ impl<E: Number> Rollout<E> {
         let mut random = generator(stream);
         self.clear(stage);
         self.gains.iter_mut().for_each(GainRows::clear);
-        self.batch.reset(&stage.world, &mut random);
+        match &stage.start {
+            None => self.batch.reset(&stage.world, &mut random),
+            Some(start) => {
+                let on = (&stage.world, &mut self.batch);
+                start.begin(on, point.present, &mut self.feeds, &mut self.imagined_start, &mut random);
+            }
+        }
+        if stage.keeps_ledger() && keep == Keep::Rows {
+            // one that has ended at its start has no row
+            self.trace.record_next(stage, &self.batch, self.batch.origin());
+        }
         self.value_absorbed_steps(stage);
         let all = self.batch.front();
         self.batch.compact(&stage.world);
@@ -240,7 +252,7 @@ impl<E: Number> Rollout<E> {
         let Rollout { trace, draws, options, gains, work, exponents, .. } = self;
         let drawn = |variable| match variable {
             Variable::Option(option) => &options[option].draws.numbers[..],
-            Variable::Action | Variable::State | Variable::Observation => &draws.numbers[..],
+            Variable::Action | Variable::State | Variable::Observation | Variable::Reward(_) | Variable::End => &draws.numbers[..],
         };
         let rows = Transitions { trace, origin: &work.origin[..live], t, horizon: stage.horizon, drawn: &drawn };
         for (at, (gain, own)) in stage.gains.iter().zip(gains).enumerate() {
@@ -347,6 +359,9 @@ impl<E: Number> Rollout<E> {
         }
         if stage.keeps_ledger() && keep == Keep::Rows {
             self.trace.record_next(stage, &self.batch, &self.work.origin[..live]);
+            if stage.densities.iter().any(Density::is_of_outcome) {
+                self.trace.record_outcomes(stage, &self.batch, live);
+            }
         }
         stage.exponents.read_after(&stage.world, &self.batch, actions, live, &mut self.exponents);
         if !stage.gains.is_empty() {
@@ -363,7 +378,7 @@ impl<E: Number> Rollout<E> {
         self.feeds.traced.resize_with(wired.traced.len(), Vec::new);
         let drawn = |variable| match variable {
             Variable::Option(option) => &self.options[option].draws.numbers[..],
-            Variable::Action | Variable::State | Variable::Observation => &self.draws.numbers[..],
+            Variable::Action | Variable::State | Variable::Observation | Variable::Reward(_) | Variable::End => &self.draws.numbers[..],
         };
         for (&(variable, when, size), numbers) in wired.traced.iter().zip(&mut self.feeds.traced) {
             numbers.clear();

@@ -15,8 +15,8 @@ use super::weights::Weights;
 use super::wired::{Part, Wired};
 use crate::expr::{ExprId, Node};
 use crate::model::{FiniteDomain, Input};
-use crate::plan::{Baseline, Credited, OptionGradient, Plan, Prior, Quantity, Version};
-use crate::world::World;
+use crate::plan::{Baseline, Credited, OptionGradient, Plan, Prior, Quantity, Subject, Version};
+use crate::world::{Told, World};
 
 /// A plan made ready to run in one precision.
 pub(super) struct Stage<'a, E> {
@@ -25,6 +25,8 @@ pub(super) struct Stage<'a, E> {
     pub family: Family,
     pub options: Vec<OptionDraw>,
     pub densities: Vec<Density>,
+    /// Where a learned model draws the first states.
+    pub start: Option<Imagination>,
     /// Where a learned model draws the next states: what draws them in a rollout, and at kept transitions.
     pub imagination: Option<Imagination>,
     pub model: Option<Density>,
@@ -111,7 +113,15 @@ impl<'a, E: Number> Stage<'a, E> {
         let model = &plan.model;
         let world = match plan.transition {
             None => World::compile(model, plan.environment),
-            Some(_) => World::followed(model, plan.environment),
+            Some(_) => {
+                let rewards = plan.outcomes.iter().filter_map(|outcome| match outcome.of {
+                    Subject::Reward(reward) => Some(reward),
+                    Subject::Read(_) | Subject::End => None,
+                });
+                let rewards: Vec<usize> = rewards.collect();
+                let told = Told { rewards: &rewards, end: rewards.len() < plan.outcomes.len() };
+                World::followed(model, plan.environment, plan.start.is_some(), told)
+            }
         };
         let world = world.map_err(|error| EngineError::Unsupported(error.to_string()))?;
         let policy = &plan.policy;
@@ -185,7 +195,8 @@ impl<'a, E: Number> Stage<'a, E> {
             acting: Wired::new(plan, &options, &acting, prior.as_ref(), None)?,
             options: plan.options.iter().map(|draw| OptionDraw::new(plan, draw)).collect::<Result<_, _>>()?,
             densities,
-            imagination: plan.transition.as_ref().map(|draw| Imagination::new(plan, draw)).transpose()?,
+            start: plan.start.as_ref().map(|draw| Imagination::new(plan, draw, &[])).transpose()?,
+            imagination: plan.transition.as_ref().map(|draw| Imagination::new(plan, draw, &plan.outcomes)).transpose()?,
             model: plan.transition.as_ref().map(|draw| Density::of_draw(plan, draw)).transpose()?,
             ratio: Ratio::of(plan)?,
             recorded: Recorded::of(plan),
@@ -228,6 +239,7 @@ impl<E> Stage<'_, E> {
         let variable = match variable {
             Variable::State => environment.state,
             Variable::Observation => environment.observation?,
+            Variable::Reward(_) | Variable::End => return None,
             Variable::Action => self.plan.policy.variable,
             Variable::Option(option) => self.plan.options[option].variable,
         };

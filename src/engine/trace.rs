@@ -15,6 +15,10 @@ pub(super) enum Variable {
     Observation,
     Action,
     Option(usize),
+    /// A reward of the step.
+    Reward(usize),
+    /// Whether the step has ended the episode.
+    End,
 }
 
 /// When a variable is read from a point `t`.
@@ -38,7 +42,10 @@ pub(super) enum When {
 pub(super) struct Trace<E> {
     state: Recorded<E>,
     observation: Recorded<E>,
-    /// Per trajectory, the state that its last step led to.
+    /// By row, each reward, and whether the step ended the episode; where they are asked for.
+    rewards: Vec<Vec<E>>,
+    ended: Vec<u32>,
+    /// Per trajectory, the state that its last step led to; that of its start where it has none.
     last_state: Recorded<E>,
     /// The row of step `t` of a trajectory, at `(t − 1) · trajectories + trajectory`.
     row: Vec<u32>,
@@ -108,6 +115,8 @@ impl<E: Number> Trace<E> {
             recorded.numbers.clear();
             recorded.reals.clear();
         }
+        self.rewards.iter_mut().for_each(Vec::clear);
+        self.ended.clear();
         self.trajectories = trajectories;
         self.row.resize(horizon * trajectories, 0);
     }
@@ -123,7 +132,7 @@ impl<E: Number> Trace<E> {
         }
     }
 
-    /// The states that a step led to.
+    /// The states that a step led to, or those of the start.
     pub fn record_next(&mut self, stage: &Stage<E>, batch: &Batch<E>, origin: &[u32]) {
         let Trace { last_state, trajectories, .. } = self;
         let count = origin.len();
@@ -142,6 +151,15 @@ impl<E: Number> Trace<E> {
         }
     }
 
+    /// The rewards of the first `rows` rows of a step, which has been made, and whether it ended their episodes.
+    pub fn record_outcomes(&mut self, stage: &Stage<E>, batch: &Batch<E>, rows: usize) {
+        self.rewards.resize_with(stage.world.rewards(), Vec::new);
+        for (reward, kept) in self.rewards.iter_mut().enumerate() {
+            kept.extend_from_slice(&batch.reward(&stage.world, reward)[..rows]);
+        }
+        self.ended.extend(batch.ended()[..rows].iter().map(|&ended| u32::from(ended != <E as Float>::ZERO)));
+    }
+
     /// The row of step `t` of a trajectory that lived then.
     pub fn row(&self, t: usize, trajectory: usize) -> usize {
         self.row[(t - 1) * self.trajectories + trajectory] as usize
@@ -158,7 +176,7 @@ impl<E: Number> Trace<E> {
             return Some(Place::Row(self.row(time, trajectory)));
         }
         // an absorbed state repeats; nothing else goes on
-        (variable == Variable::State && time <= horizon + 1 && length > 0).then_some(Place::End(trajectory))
+        (variable == Variable::State && time <= horizon + 1).then_some(Place::End(trajectory))
     }
 
     /// Whether a variable has a value there.
@@ -178,6 +196,8 @@ impl<E: Number> Trace<E> {
             (Place::Row(row), Variable::State) => self.state.numbers[row],
             (Place::Row(row), Variable::Observation) => self.observation.numbers[row],
             (Place::Row(row), Variable::Action | Variable::Option(_)) => drawn(variable)[row],
+            (Place::Row(row), Variable::End) => self.ended[row],
+            (Place::Row(_), Variable::Reward(_)) => return None,
             (Place::End(trajectory), _) => self.last_state.numbers[trajectory],
         })
     }
@@ -187,7 +207,8 @@ impl<E: Number> Trace<E> {
         let (list, at) = match (self.place(variable, when, t, of)?, variable) {
             (Place::Row(row), Variable::State) => (&self.state.reals, row),
             (Place::Row(row), Variable::Observation) => (&self.observation.reals, row),
-            (Place::Row(_), Variable::Action | Variable::Option(_)) => return None,
+            (Place::Row(row), Variable::Reward(reward)) => (&self.rewards[reward], row),
+            (Place::Row(_), Variable::Action | Variable::Option(_) | Variable::End) => return None,
             (Place::End(trajectory), _) => (&self.last_state.reals, trajectory),
         };
         list.get(at * width..(at + 1) * width)

@@ -256,13 +256,14 @@ impl Wired {
         }
     }
 
-    /// What the roots of the policy or of the prior computed at `rows`: at most two.
-    pub fn outputs<'a, E: Number>(&self, network: &'a Activations<E>, roots: &Range<usize>, rows: &Range<usize>) -> [&'a [E]; 2] {
-        let output = |at: usize| {
-            let root = roots.start + at;
-            if root < roots.end { network.output(&self.network, root, rows.clone()) } else { &[] }
-        };
-        [output(0), output(1)]
+    /// What each of the roots of the policy or of the prior computed at `rows`.
+    pub fn outputs<'a, E: Number>(
+        &self,
+        network: &'a Activations<E>,
+        roots: &Range<usize>,
+        rows: &Range<usize>,
+    ) -> impl Fn(usize) -> &'a [E] {
+        move |at| network.output(&self.network, roots.start + at, rows.clone())
     }
 
     /// Calls `run` with the network's inputs at rows `0..rows` of the present step, normalised as `parameters` say.

@@ -1,5 +1,7 @@
 //! What a step of the posterior draws from learned kernels: options first, then the action; and what a kernel reads there.
 
+use super::parts::{parts, predicts};
+use super::terms::Subject;
 use super::{Head, head, refused};
 use crate::bound::{BoundDerivation, Credit, Score};
 use crate::diagnostic::Diagnostic;
@@ -20,6 +22,13 @@ pub struct Draw {
     pub head: Head,
     /// What the kernel's givens read at `t`, in their order.
     pub reads: Vec<Read>,
+}
+
+/// A reward of a step, or whether it ends the episode, as a learned model draws it with the next state.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    pub of: Subject,
+    pub head: Head,
 }
 
 /// What a given of a kernel reads at step `t`. Where the time has no such variable it is `none`.
@@ -99,12 +108,21 @@ pub(super) fn draws<'d>(
     Ok(ordered)
 }
 
-/// What draws the next state, where that is a learned kernel.
-pub(super) fn transition(model: &Model, bound: &Bound, derivation: &BoundDerivation) -> Result<Option<Draw>, Vec<Diagnostic>> {
+/// What draws the state at `wanted`, the first or the next, where that is a learned kernel, and what else that draws.
+pub(super) fn imagined(
+    model: &Model,
+    bound: &Bound,
+    derivation: &BoundDerivation,
+    wanted: Index,
+) -> Result<Option<(Draw, Vec<Outcome>)>, Vec<Diagnostic>> {
     for (at, factor) in bound.posterior.iter().enumerate() {
-        let [Target::Variable { variable: TargetVariable::Variable(variable), index }] = factor.targets.as_slice() else { continue };
+        let state = factor.targets.iter().find_map(|target| match target {
+            Target::Variable { variable: TargetVariable::Variable(variable), index } => Some((variable, index)),
+            Target::Variable { .. } | Target::Weights(_) => None,
+        });
+        let Some((variable, index)) = state else { continue };
         let name = &model.variable(*variable).name;
-        if model.variable(*variable).role != Role::State || matches!(factor.kernel, KernelRef::Environment(..)) {
+        if model.variable(*variable).role != Role::State || *index != wanted || matches!(factor.kernel, KernelRef::Environment(..)) {
             continue;
         }
         let at = FactorRef { block: Block::Posterior, at: at as u32 };
@@ -112,20 +130,35 @@ pub(super) fn transition(model: &Model, bound: &Bound, derivation: &BoundDerivat
         let KernelRef::Learned(kernel) = factor.kernel else {
             return refuse(format!("`{name}` is drawn from a distribution in place; this version imagines states from learned kernels"));
         };
-        if *index != Index::Step(1) {
-            return refuse(format!("`{name}` starts from a learned kernel; this version imagines from the environment's own starts"));
-        }
         if derivation.gradient.scores.iter().any(|score| score.factor == at) {
             let of = &model.kernel(kernel).name;
+            if let Distribution::Implicit(_) = model.kernel(kernel).distribution {
+                let message =
+                    format!("this bound moves `{of}`, which is `Implicit`: this version draws from such a model, and does not train it");
+                let told = refused(factor.span, message);
+                return Err(vec![told.hint("name the bound, and write `maximize BOUND over` the other kernels in `infer`")]);
+            }
             let message =
                 format!("this bound moves `{of}`, from which it draws; this version learns from a model that another bound teaches");
             let told = refused(factor.span, message);
             return Err(vec![told.hint("name the bounds, and write `maximize BOUND over KERNEL`, a line for each, in `infer`")]);
         }
-        let head = kernel_head(model, kernel, *variable)?;
+        let (mut head, mut outcomes) = (None, Vec::new());
+        if predicts(factor) {
+            for part in parts(model, factor)? {
+                match part.density.target {
+                    Subject::Read(_) => head = Some(part.density.head),
+                    of @ (Subject::Reward(_) | Subject::End) => outcomes.push(Outcome { of, head: part.density.head }),
+                }
+            }
+        }
+        let head = match head {
+            Some(head) => head,
+            None => kernel_head(model, kernel, *variable)?,
+        };
         if matches!(head, Head::TanhNormal { .. } | Head::Sticky { .. }) {
             return refuse(format!(
-                "`{name}` is imagined by a `TanhNormal` or `Sticky`; this version imagines by `Categorical` and `Normal` models"
+                "`{name}` is imagined by a `TanhNormal` or `Sticky`; this version imagines by `Categorical`, `Normal`, `Mixture` and `Implicit` models"
             ));
         }
         let reads = reads(model, &factor.arguments, factor.span, &format!("`{}`", model.kernel(kernel).name))?;
@@ -137,7 +170,11 @@ pub(super) fn transition(model: &Model, bound: &Bound, derivation: &BoundDerivat
         if !reads.iter().all(of_step) {
             return refuse(format!("a model that imagines `{name}` reads the state, the action and the time at `t` in this version"));
         }
-        return Ok(Some(Draw { factor: at, kernel, variable: *variable, once: false, head, reads }));
+        if wanted == Index::First && !reads.is_empty() {
+            return refuse(format!("a kernel that draws the first `{name}` reads nothing in this version"));
+        }
+        let once = wanted == Index::First;
+        return Ok(Some((Draw { factor: at, kernel, variable: *variable, once, head, reads }, outcomes)));
     }
     Ok(None)
 }
@@ -169,6 +206,16 @@ fn draw(model: &Model, factor: &Factor, (at, kernel): (FactorRef, KernelId), var
         }
     };
     let head = kernel_head(model, kernel, variable)?;
+    let only_of_states = match head {
+        Head::Mixture { .. } => Some("a `Mixture`, whose entropy has no closed form"),
+        Head::Implicit { .. } => Some("`Implicit`, which has no density"),
+        Head::Bernoulli { .. } => Some("a `Bernoulli`, which this version takes for the end of an episode"),
+        Head::Categorical { .. } | Head::Sticky { .. } | Head::Normal { .. } | Head::TanhNormal { .. } => None,
+    };
+    if let Some(what) = only_of_states {
+        let message = format!("`{name}` is drawn from {what}; this version draws states from such, not actions or options");
+        return Err(vec![refused(model.kernel(kernel).span, message)]);
+    }
     if model.variable(variable).role == Role::Option && !head.is_finite() {
         return Err(vec![refused(factor.span, format!("`{name}` is a real option; this version trains finite ones"))]);
     }
@@ -200,8 +247,8 @@ fn draw(model: &Model, factor: &Factor, (at, kernel): (FactorRef, KernelId), var
 /// The head of a kernel over a variable.
 pub(super) fn kernel_head(model: &Model, kernel: KernelId, variable: VariableId) -> Result<Head, Vec<Diagnostic>> {
     let kernel = model.kernel(kernel);
-    head::head(model, kernel.outputs.len(), &kernel.distribution, variable).map_err(|what| {
-        let can = "`Categorical(logits = …)`, `Sticky`, `Normal` and `TanhNormal`";
+    head::head(model, kernel.outputs.len(), &kernel.distribution, &model.variable(variable).domain).map_err(|what| {
+        let can = "`Categorical(logits = …)`, `Sticky`, `Normal`, `TanhNormal`, mixtures of `Normal`s and, to draw from, `Implicit`";
         vec![refused(kernel.span, format!("`{}` is {what}; this version trains {can}", kernel.name))]
     })
 }

@@ -1,7 +1,7 @@
 //! Information gains that exponents read: of which mean field, at what values.
 
 use super::draw::Read;
-use super::terms::{Density, Planner};
+use super::terms::{Density, Planner, Subject};
 use super::weights::MeanField;
 use super::{Head, refused};
 use crate::diagnostic::Diagnostic;
@@ -31,10 +31,18 @@ fn gain(planner: &Planner, id: GainId, fields: &[MeanField]) -> Result<Gain, Vec
     let field = fields.iter().position(|field| field.kernel == of.kernel).ok_or_else(|| refusal("is of no mean field"))?;
     let [output] = of.outputs.as_slice() else { return Err(refusal("is of several values")) };
     let density = planner.density(&KernelRef::Learned(of.kernel), output, &of.givens, of.span)?;
-    if let Head::Sticky { .. } = density.head {
-        return Err(refusal("is of a `Sticky` draw"));
+    match density.head {
+        Head::Categorical { .. } | Head::Normal { .. } | Head::TanhNormal { .. } => {}
+        Head::Bernoulli { .. } => return Err(refusal("is of a `Bernoulli`")),
+        Head::Sticky { .. } => return Err(refusal("is of a `Sticky` draw")),
+        Head::Mixture { .. } => return Err(refusal("is of a `Mixture`")),
+        Head::Implicit { .. } => return Err(refusal("is of an `Implicit` draw")),
     }
-    if density.reads.iter().chain([&density.target]).any(|read| !is_past(planner, read)) {
+    let target = match &density.target {
+        Subject::Read(read) => Some(read),
+        Subject::Reward(_) | Subject::End => None,
+    };
+    if density.reads.iter().chain(target).any(|read| !is_past(planner, read)) {
         return Err(refusal("reads what is drawn after its step"));
     }
     Ok(Gain { id, field, density, at_most: of.at_most })

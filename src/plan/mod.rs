@@ -6,6 +6,7 @@ mod estimators;
 mod gain;
 mod head;
 mod keys;
+mod parts;
 mod print;
 mod prior;
 mod records;
@@ -20,21 +21,21 @@ mod turns;
 mod until;
 mod weights;
 
-pub use draw::{Credited, Draw, Read};
+pub use draw::{Credited, Draw, Outcome, Read};
 pub use estimators::{Alternative, alternatives};
 pub use gain::Gain;
 pub use head::Head;
 pub use keys::{Choice, KEYS, Key, KeyDefault, KeyKind, OPTIMIZERS, UPDATES};
 pub use records::Records;
 pub use settings::{Baseline, Classifier, Normalize, Optimizer, OptionGradient, Precision, Schedule, Settings, Update};
-pub use terms::{Density, Estimator, Less, Prior, Quantity, Ratio, RatioOf, Term, Version};
+pub use terms::{Density, Estimator, Less, Prior, Quantity, Ratio, RatioOf, Subject, Term, Version};
 pub use until::{Relation, Until, WATCHED, Watched};
 pub use weights::MeanField;
 
 use crate::bound::{BoundDerivation, Derivation};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::expr::{ExprId, Graph, ParamId};
-use crate::model::{EnvironmentId, KernelId, Kind, Model, Parameter, ParameterId, VariableId, kernel_parameters, parameters_of};
+use crate::model::{EnvironmentId, Index, KernelId, Kind, Model, Parameter, ParameterId, VariableId, kernel_parameters, parameters_of};
 use crate::source::Span;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -60,8 +61,12 @@ pub struct Plan {
     pub options: Vec<Draw>,
     /// What draws the action; as a draw its number is that of the options.
     pub policy: Draw,
+    /// What draws the first state, where that is a learned kernel; only where the next ones are imagined, too.
+    pub start: Option<Draw>,
     /// What draws the next state, where that is a learned model in the place of the environment. No gradient passes through its draws.
     pub transition: Option<Draw>,
+    /// What that draws with the next state in the place of the environment's own rewards and end.
+    pub outcomes: Vec<Outcome>,
     /// What the baseline's network reads at `t`; empty where it is none.
     pub baseline_reads: Vec<Read>,
     /// The terms of the bound, in the derivation's order.
@@ -137,7 +142,16 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
     let scored = draws.iter().any(|(_, score)| score.is_some());
     let settings = if scored { settings } else { Settings { baseline: Baseline::None, options: OptionGradient::Sampled, ..settings } };
     let policy = &draws[draws.len() - 1].0;
-    let transition = draw::transition(model, bound, derivation)?;
+    let (transition, outcomes) = draw::imagined(model, bound, derivation, Index::Step(1))?.unzip();
+    let outcomes = outcomes.unwrap_or_default();
+    let start = draw::imagined(model, bound, derivation, Index::First)?.map(|(draw, _)| draw);
+    if let (Some(start), None) = (&start, &transition) {
+        let (name, span) = (&model.variable(start.variable).name, bound.factor(start.factor).span);
+        let message = format!(
+            "`{name}` starts from a learned kernel and goes on as the environment does; this version imagines both, or the steps alone"
+        );
+        return Err(vec![refused(span, message)]);
+    }
     let environment = model
         .variable(policy.variable)
         .environment
@@ -158,7 +172,8 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
     };
     let mut scalars = terms::Scalars { graph: model.graph.clone(), inputs: model.inputs.clone() };
     let ratio = settings.ratio.as_ref();
-    let planner = terms::Planner { model, bound, draws: &draws, policy, environment, transition: transition.as_ref(), ratio };
+    let planner =
+        terms::Planner { model, bound, draws: &draws, policy, environment, start: start.as_ref(), transition: transition.as_ref(), ratio };
     let terms = terms::terms(&planner, derivation, &settings, &mut scalars)?;
     let gains = gain::gains(&planner, &weights)?;
     let moved: BTreeSet<ParameterId> = over.iter().flat_map(|&kernel| kernel_parameters(model, kernel)).collect();
@@ -250,7 +265,9 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
         environment,
         options: draws,
         policy,
+        start,
         transition,
+        outcomes,
         baseline_reads,
         terms,
         records,

@@ -16,7 +16,8 @@ pub fn numbers(
         (Head::Categorical { .. } | Head::Sticky { .. }, distribution, Some(finite)) => log_probabilities(graph, distribution, finite),
         (Head::Normal { .. }, Distribution::Normal { mean, sd }, _)
         | (Head::TanhNormal { .. }, Distribution::TanhNormal { mean, sd }, _) => Ok(mean.iter().chain(sd).copied().collect()),
-        (Head::Categorical { .. } | Head::Sticky { .. } | Head::Normal { .. } | Head::TanhNormal { .. }, _, _) => Err("of another family"),
+        (Head::Categorical { .. } | Head::Sticky { .. } | Head::Normal { .. } | Head::TanhNormal { .. }, _, _)
+        | (Head::Bernoulli { .. } | Head::Mixture { .. } | Head::Implicit { .. }, _, _) => Err("of another family"),
     }
 }
 

@@ -41,7 +41,12 @@ fn target_refusal(model: &Model, factor: &Factor, block: Block) -> Option<String
         // what of it does not run, the mean field says
         Target::Weights(_) => None,
         Target::Variable { variable: TargetVariable::Reward(..) | TargetVariable::End, .. } => {
-            Some("a learned model of rewards or of the end is not yet trained by this version".to_string())
+            let is_state = |target: &Target| match target {
+                Target::Variable { variable: TargetVariable::Variable(variable), .. } => model.variable(*variable).role == Role::State,
+                Target::Variable { .. } | Target::Weights(_) => false,
+            };
+            (block != Block::Prior && !factor.targets.iter().any(is_state))
+                .then(|| "this version draws rewards and the end of an episode with the next state, or not at all".to_string())
         }
         Target::Variable { variable: TargetVariable::Variable(variable), .. } => {
             let variable = model.variable(*variable);

@@ -1,6 +1,7 @@
 //! For each term of the bound: what a sampled step gives to it, how it is estimated, and which draws it credits.
 
 use super::draw::{Credited, Draw, Read, is_uniform, kernel_head, learned, reads};
+use super::parts::{parts, predicts};
 use super::{Baseline, Classifier, Head, Settings, prior, refused};
 use crate::bound::{BoundDerivation, Moment, Score, Sign, TermId, TermKind};
 use crate::diagnostic::Diagnostic;
@@ -94,10 +95,20 @@ pub struct Density {
     pub of: Version,
     pub kernel: KernelId,
     pub head: Head,
-    /// Of what value.
-    pub target: Read,
+    pub target: Subject,
     pub reads: Vec<Read>,
     pub span: Span,
+}
+
+/// What a density is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// A variable, as it is read from `t`.
+    Read(Read),
+    /// The environment's reward of that number at `t`.
+    Reward(usize),
+    /// Whether the step `t` ends the episode.
+    End,
 }
 
 /// What a log-density is compared with.
@@ -146,50 +157,52 @@ pub(super) fn terms(
     let mut errors = Vec::new();
     for (at, term) in derivation.terms.iter().enumerate().filter(|(_, term)| !is_unknown(bound, &term.kind)) {
         let id = TermId(at as u32);
-        match planner.quantity(&term.kind, scalars) {
-            Ok((name, quantity)) => {
-                let (estimator, why) = estimator(&quantity);
-                let of_action = planner.is_of_action(&term.kind);
-                let sign = match term.sign {
-                    Sign::Plus => 1.0,
-                    Sign::Minus => -1.0,
-                };
-                // E_q[log p − log q] where the density is the prior's; of an imagined state it is the posterior's own
-                let sampled_divergence = matches!((&term.kind, &quantity), (TermKind::Kl { q, .. }, Quantity::Density { .. })
-                    if planner.transition.is_none_or(|draw| draw.factor != *q));
-                let own_log_ratio = matches!((&term.kind, &quantity), (TermKind::LogRatio { q, .. }, Quantity::Density { .. })
-                    if planner.transition.is_some_and(|draw| draw.factor == *q));
-                let credit = draws.iter().enumerate().map(|(draw, (_, score))| {
-                    let derived = score.and_then(|score| score.credit.iter().find(|credit| credit.term == id)).map(Credited::of);
-                    // sampled where the bound has a closed form, a divergence reads its own draw too
-                    let credit = match (&quantity, derived) {
-                        (Quantity::Density { less: Less::Draw(own), .. }, None) if *own == draw && score.is_some() => {
-                            Some(Credited::From(0))
-                        }
-                        (Quantity::Density { less: Less::Draw(own), .. }, Some(Credited::From(offset))) if *own == draw => {
-                            Some(Credited::From(offset.min(0)))
-                        }
-                        (_, derived) => derived,
-                    };
-                    credit.filter(|_| settings.kl_to_go || !of_action)
-                });
-                let credit = credit.collect();
-                terms.push(Term {
-                    id,
-                    name,
-                    sign: if sampled_divergence || own_log_ratio { -sign } else { sign },
-                    quantity,
-                    from: step(term.times.from, model.horizon.value),
-                    to: step(term.times.to, model.horizon.value),
-                    live: term.live,
-                    estimator,
-                    why,
-                    credit,
-                    of_action,
-                    pathwise: derivation.gradient.pathwise.iter().any(|pathwise| pathwise.term == id),
-                });
+        let quantities = match planner.quantities(&term.kind, scalars) {
+            Ok(quantities) => quantities,
+            Err(found) => {
+                errors.extend(found);
+                continue;
             }
-            Err(found) => errors.extend(found),
+        };
+        for (name, quantity) in quantities {
+            let (estimator, why) = estimator(&quantity);
+            let of_action = planner.is_of_action(&term.kind);
+            let sign = match term.sign {
+                Sign::Plus => 1.0,
+                Sign::Minus => -1.0,
+            };
+            // E_q[log p − log q] where the density is the prior's; of an imagined state it is the posterior's own
+            let sampled_divergence = matches!((&term.kind, &quantity), (TermKind::Kl { q, .. }, Quantity::Density { .. })
+                    if !planner.is_imagined(*q));
+            let own_log_ratio = matches!((&term.kind, &quantity), (TermKind::LogRatio { q, .. }, Quantity::Density { .. })
+                    if planner.is_imagined(*q));
+            let credit = draws.iter().enumerate().map(|(draw, (_, score))| {
+                let derived = score.and_then(|score| score.credit.iter().find(|credit| credit.term == id)).map(Credited::of);
+                // sampled where the bound has a closed form, a divergence reads its own draw too
+                let credit = match (&quantity, derived) {
+                    (Quantity::Density { less: Less::Draw(own), .. }, None) if *own == draw && score.is_some() => Some(Credited::From(0)),
+                    (Quantity::Density { less: Less::Draw(own), .. }, Some(Credited::From(offset))) if *own == draw => {
+                        Some(Credited::From(offset.min(0)))
+                    }
+                    (_, derived) => derived,
+                };
+                credit.filter(|_| settings.kl_to_go || !of_action)
+            });
+            let credit = credit.collect();
+            terms.push(Term {
+                id,
+                name,
+                sign: if sampled_divergence || own_log_ratio { -sign } else { sign },
+                quantity,
+                from: step(term.times.from, model.horizon.value),
+                to: step(term.times.to, model.horizon.value),
+                live: term.live,
+                estimator,
+                why,
+                credit,
+                of_action,
+                pathwise: derivation.gradient.pathwise.iter().any(|pathwise| pathwise.term == id),
+            });
         }
     }
     if errors.is_empty() { Ok(terms) } else { Err(errors) }
@@ -250,12 +263,35 @@ pub(super) struct Planner<'a> {
     pub draws: &'a [(Draw, Option<&'a Score>)],
     pub policy: &'a Draw,
     pub environment: EnvironmentId,
-    /// What draws the next state, where that is a learned model.
+    /// What draws the first state, and the next one, where that is a learned model.
+    pub start: Option<&'a Draw>,
     pub transition: Option<&'a Draw>,
     pub ratio: Option<&'a Classifier>,
 }
 
 impl Planner<'_> {
+    /// A term's quantities with their names: one, or where a factor draws several independent values, one of each.
+    fn quantities(&self, kind: &TermKind, scalars: &mut Scalars) -> Result<Vec<(String, Quantity)>, Vec<Diagnostic>> {
+        match kind {
+            TermKind::LogFactor { factor } if predicts(self.bound.factor(*factor)) => {
+                let parts = parts(self.model, self.bound.factor(*factor))?.into_iter();
+                Ok(parts.map(|part| (part.name, Quantity::Density { density: part.density, less: Less::Nothing })).collect())
+            }
+            TermKind::Kl { p, q } | TermKind::LogRatio { p, q } | TermKind::DensityRatio { p, q } if predicts(self.bound.factor(*q)) => {
+                let name = self.kernel_name(*q);
+                let message =
+                    format!("`{name}` draws rewards or the end, too, which this version does not compare with the environment's own");
+                let told = refused(self.bound.factor(*p).span, message);
+                Err(vec![told.hint(format!("let `{name}` stand in the prior of this bound, too: its factors cancel"))])
+            }
+            TermKind::Kl { p, .. } | TermKind::LogRatio { p, .. } | TermKind::DensityRatio { p, .. } if predicts(self.bound.factor(*p)) => {
+                let message = "this version learns a model of rewards or the end beside a `hidden` environment";
+                Err(vec![refused(self.bound.factor(*p).span, message)])
+            }
+            _ => Ok(vec![self.quantity(kind, scalars)?]),
+        }
+    }
+
     /// A term's name and quantity; what this version does not train is refused.
     fn quantity(&self, kind: &TermKind, scalars: &mut Scalars) -> Result<(String, Quantity), Vec<Diagnostic>> {
         let bound = self.bound;
@@ -282,7 +318,7 @@ impl Planner<'_> {
             TermKind::Kl { q, .. } if let [Target::Weights(kernel)] = bound.factor(*q).targets[..] => {
                 Ok((format!("KL(weights({}))", self.model.kernel(kernel).name), Quantity::WeightDivergence { of: *q }))
             }
-            TermKind::Kl { q, p } | TermKind::LogRatio { p, q } if self.transition.is_some_and(|draw| draw.factor == *q) => {
+            TermKind::Kl { q, p } | TermKind::LogRatio { p, q } if self.is_imagined(*q) => {
                 let quantity = Quantity::Density { density: self.factor_density(*q)?, less: self.known(*p)? };
                 Ok((format!("log_ratio({})", self.kernel_name(*q)), quantity))
             }
@@ -340,6 +376,11 @@ impl Planner<'_> {
             TermKind::Constant { of, .. } => self.is_of_action(of),
             TermKind::Exponent { .. } | TermKind::LogDensity { .. } | TermKind::LogFactor { .. } => false,
         }
+    }
+
+    /// A learned model draws the state.
+    fn is_imagined(&self, factor: FactorRef) -> bool {
+        self.start.into_iter().chain(self.transition).any(|draw| draw.factor == factor)
     }
 
     /// The number of the draw of a factor.
@@ -440,17 +481,21 @@ impl Planner<'_> {
         let head = kernel_head(self.model, kernel, *variable)?;
         let seen = matches!(self.model.variable(*variable).role, Role::State | Role::Observation);
         let fits = match head {
-            Head::Categorical { .. } | Head::Sticky { .. } => true,
+            Head::Categorical { .. } | Head::Bernoulli { .. } | Head::Sticky { .. } => true,
             // its density is that before the squashing
             Head::TanhNormal { .. } => false,
-            Head::Normal { .. } => seen,
+            Head::Implicit { .. } => {
+                return Err(vec![refused(span, format!("{name} is `Implicit`: it is drawn from, and has no density to train with"))]);
+            }
+            Head::Normal { .. } | Head::Mixture { .. } => seen,
         };
         if !fits {
-            let message =
-                format!("{name} is over real numbers; this version trains densities over finite ones, and `Normal` ones of states");
+            let message = format!(
+                "{name} is over real numbers; this version trains densities over finite ones, and of states `Normal` ones and their mixtures"
+            );
             return Err(vec![refused(span, message)]);
         }
-        let target = reads(self.model, std::slice::from_ref(value), span, &name)?.swap_remove(0);
+        let target = Subject::Read(reads(self.model, std::slice::from_ref(value), span, &name)?.swap_remove(0));
         Ok(Density { of, kernel, head, target, reads: reads(self.model, givens, span, &name)?, span })
     }
 

@@ -2,7 +2,7 @@
 
 use super::draw::{Draw, Read};
 use super::settings::{Baseline, Precision, Settings, Update};
-use super::terms::{Quantity, Term};
+use super::terms::{Quantity, Subject, Term};
 use crate::diagnostic::Diagnostic;
 use crate::model::Model;
 use crate::source::Span;
@@ -65,7 +65,7 @@ pub fn against_enumeration(settings: &Settings, (options, policy): (&[Draw], &Dr
 /// Why a bound cannot learn from kept transitions.
 pub fn against_refits(model: &Model, scored: bool, drawn: bool, settings: &Settings, terms: &[Term]) -> Option<Diagnostic> {
     let of_transition = |term: &&Term| match &term.quantity {
-        Quantity::Density { density, .. } => matches!(density.target, Read::Step(_, 1)),
+        Quantity::Density { density, .. } => matches!(density.target, Subject::Read(Read::Step(_, 1))),
         _ => false,
     };
     let span = model.setting("refits").map_or(Span::default(), |setting| setting.span);
@@ -79,6 +79,16 @@ pub fn against_refits(model: &Model, scored: bool, drawn: bool, settings: &Setti
     }
     if settings.update != Update::Gradient {
         return wrong("`refits` are optimiser steps, and `update` is another", "leave one of them away");
+    }
+    let of_outcome = |term: &Term| match &term.quantity {
+        Quantity::Density { density, .. } => matches!(density.target, Subject::Reward(_) | Subject::End),
+        _ => false,
+    };
+    if terms.iter().any(of_outcome) {
+        return wrong(
+            "`refits` learn from states and actions that were kept, and this model predicts rewards or the end, too",
+            "leave it away",
+        );
     }
     let densities = terms.iter().filter(|term| matches!(term.quantity, Quantity::Density { .. })).count();
     if densities != 1 || terms.iter().find(of_transition).is_none_or(|term| !term.pathwise) {

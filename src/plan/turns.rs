@@ -72,7 +72,9 @@ impl Plan {
         let settings = Settings { baseline: super::Baseline::None, ..self.settings.clone() };
         let nothing = BTreeSet::new;
         Plan {
+            start: None,
             transition: None,
+            outcomes: Vec::new(),
             terms: Vec::new(),
             trained: nothing(),
             fitted: nothing(),

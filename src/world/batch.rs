@@ -86,9 +86,24 @@ impl<E: Real> Batch<E> {
                 rewards.fill(E::ZERO);
                 ended.iter_mut().zip(&*states).for_each(|(ended, &state)| *ended = truth(tables.ended(state)));
             }
-            (Kind::Columns(columns), Body::Frames { now, work, .. }) => columns.start(self.rows, self.rows, now, work, rng),
+            (Kind::Columns(columns), Body::Frames { now, work, .. }) => columns.start((self.rows, self.rows), &[], now, work, rng),
             (Kind::Tables(_), Body::Frames { .. }) | (Kind::Columns(_), Body::Numbers { .. }) => unlike(),
         }
+        self.ended_in_front = self.count_ended();
+    }
+
+    /// As [`Batch::reset`], with first states that another model has drawn, one for each row; the end and the observation are the environment's.
+    ///
+    /// # Panics
+    /// Where the world is not one of [`World::followed`] that is told its start.
+    pub fn begin<R: Rng + ?Sized>(&mut self, world: &World<E>, first: NextStates<'_, E>, rng: &mut R) {
+        let (Kind::Columns(columns), Body::Frames { now, told, work, .. }) = (&world.kind, &mut self.body) else { unlike() };
+        told.resize(columns.layout.state * self.rows, E::ZERO);
+        fill(&columns.numbered_states, first, self.rows, self.rows, told);
+        columns.start((self.rows, self.rows), told, now, work, rng);
+        self.front = self.rows;
+        self.time = 1;
+        self.origin.iter_mut().zip(0..).for_each(|(origin, row)| *origin = row);
         self.ended_in_front = self.count_ended();
     }
 
@@ -111,25 +126,41 @@ impl<E: Real> Batch<E> {
         self.ended_in_front = self.count_ended();
     }
 
-    /// As [`Batch::step`], with next states that another model has drawn; the rewards, the end and the observation are the environment's.
+    /// As [`Batch::step`], with next states that another model has drawn; the rewards, the end and the observation are the environment's, but for the columns
+    /// `told`, one after another, that [`World::followed`] was promised.
     ///
     /// # Panics
     /// As [`Batch::step`], and where the world is not one of [`World::followed`].
-    pub fn follow<R: Rng + ?Sized>(&mut self, world: &World<E>, actions: Actions<'_, E>, next: NextStates<'_, E>, rng: &mut R) {
-        self.step_columns(world, actions, Some(next), rng);
+    pub fn follow<R: Rng + ?Sized>(
+        &mut self,
+        world: &World<E>,
+        actions: Actions<'_, E>,
+        (next, told): (NextStates<'_, E>, &[E]),
+        rng: &mut R,
+    ) {
+        self.step_columns(world, actions, Some((next, told)), rng);
         self.time += 1;
         self.ended_in_front = self.count_ended();
     }
 
-    fn step_columns<R: Rng + ?Sized>(&mut self, world: &World<E>, actions: Actions<'_, E>, states: Option<NextStates<'_, E>>, rng: &mut R) {
+    fn step_columns<R: Rng + ?Sized>(
+        &mut self,
+        world: &World<E>,
+        actions: Actions<'_, E>,
+        drawn: Option<(NextStates<'_, E>, &[E])>,
+        rng: &mut R,
+    ) {
         let (Kind::Columns(columns), Body::Frames { now, next, actions: columns_of_actions, told, work }) = (&world.kind, &mut self.body)
         else {
             unlike()
         };
         fill(&columns.numbered_actions, actions, self.front, self.rows, columns_of_actions);
-        if let Some(states) = states {
-            told.resize(columns.layout.state * self.rows, E::ZERO);
-            fill(&columns.numbered_states, states, self.front, self.rows, told);
+        if let Some((states, outcomes)) = drawn {
+            told.resize((columns.layout.state + columns.told) * self.rows, E::ZERO);
+            let (of_states, of_outcomes) = told.split_at_mut(columns.layout.state * self.rows);
+            fill(&columns.numbered_states, states, self.front, self.rows, of_states);
+            let outcomes = Actions::Columns { values: outcomes, stride: self.front };
+            fill(&None, outcomes, self.front, self.rows, of_outcomes);
         }
         let given = Given {
             state: now,

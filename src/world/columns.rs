@@ -27,6 +27,8 @@ impl Layout {
 #[derive(Clone, Debug)]
 pub(super) struct Columns<E> {
     pub layout: Layout,
+    /// Columns that are told beside the next states.
+    pub told: usize,
     pub actions: usize,
     /// The components of a numbered action, where the action is finite.
     pub numbered_actions: Option<Vec<Numbered<E>>>,
@@ -36,13 +38,28 @@ pub(super) struct Columns<E> {
     step: Phase<E>,
 }
 
-/// Who draws the next states.
+/// Who draws the first states, or the next ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Moved {
-    /// The environment's own transitions.
+    /// The environment's own distribution.
     Itself,
-    /// Another model: a step is told them, and adds rewards, the observation and the end.
+    /// Another model: they are told, and rewards, the observation and the end are added.
     ByAnother,
+}
+
+/// What another model draws with the next states, in the place of the environment's own; it stands behind the components of the state, the rewards in their
+/// order, then the end.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Told<'a> {
+    pub rewards: &'a [usize],
+    pub end: bool,
+}
+
+impl Told<'_> {
+    /// How many columns that is.
+    pub fn width(&self) -> usize {
+        self.rewards.len() + usize::from(self.end)
+    }
 }
 
 /// A component of the values of a finite domain, by their numbers.
@@ -96,7 +113,7 @@ pub(super) struct Given<'a, E> {
 }
 
 impl<E: Real> Columns<E> {
-    pub fn compile(model: &Model, environment: &Environment, moved: Moved) -> Result<Columns<E>, WorldError> {
+    pub fn compile(model: &Model, environment: &Environment, started: Moved, moved: Moved, told: Told) -> Result<Columns<E>, WorldError> {
         let Dynamics::Written { initial, transition, observation, end, .. } = &environment.dynamics else {
             return Err(WorldError(format!("sampling `{}`, which is not written in the language,", environment.name)));
         };
@@ -107,7 +124,10 @@ impl<E: Real> Columns<E> {
             Layout { state: state.width(), observation: seen.map_or(0, |domain| domain.width()), rewards: environment.rewards.len() };
 
         let mut start = Builder::new(model, environment);
-        start.draw_state(initial)?;
+        match started {
+            Moved::Itself => start.draw_state(initial)?,
+            Moved::ByAnother => start.follow_state(layout.state),
+        }
         start.observe(observation.as_ref(), seen)?;
         let zero = start.zero();
         start.outputs.resize(layout.end(), zero);
@@ -120,7 +140,12 @@ impl<E: Real> Columns<E> {
             Moved::ByAnother => step.follow_state(layout.state),
         }
         let next_time = step.next_time();
-        for reward in &environment.rewards {
+        for (at, reward) in environment.rewards.iter().enumerate() {
+            if let Some(place) = told.rewards.iter().position(|told| *told == at) {
+                let drawn = step.sampler.leaf(Leaf::Next((layout.state + place) as u32));
+                step.rewards.push(drawn);
+                continue;
+            }
             let Some(value) = reward.value else {
                 return Err(WorldError(format!("the reward `{}`, which is not written in the language,", reward.name)));
             };
@@ -133,11 +158,17 @@ impl<E: Real> Columns<E> {
         step.time = Some(next_time);
         step.observe(observation.as_ref(), seen)?;
         step.outputs.append(&mut step.rewards);
-        step.end(*end)?;
+        if told.end {
+            let drawn = step.sampler.leaf(Leaf::Next((layout.state + told.rewards.len()) as u32));
+            step.outputs.push(drawn);
+        } else {
+            step.end(*end)?;
+        }
 
         let numbered = |values, width| component_tables(values, width).into_iter().map(Numbered::new).collect();
         Ok(Columns {
             layout,
+            told: told.width(),
             actions: action.width(),
             numbered_actions: action.finite.as_ref().map(|values| numbered(values, action.width())),
             numbered_states: state.finite.as_ref().map(|values| numbered(values, state.width())),
@@ -159,9 +190,9 @@ impl<E: Real> Columns<E> {
         }
     }
 
-    /// Writes the first frame.
-    pub fn start<R: Rng + ?Sized>(&self, rows: usize, capacity: usize, frame: &mut [E], work: &mut Work<E>, rng: &mut R) {
-        let given = Given { state: &[], actions: &[], next: &[], time: E::ONE, rows, capacity };
+    /// Writes the first frame; `told` are its states where another model draws them.
+    pub fn start<R: Rng + ?Sized>(&self, (rows, capacity): (usize, usize), told: &[E], frame: &mut [E], work: &mut Work<E>, rng: &mut R) {
+        let given = Given { state: &[], actions: &[], next: told, time: E::ONE, rows, capacity };
         self.start.run(given, frame, &mut work.start, &mut work.noise, rng);
     }
 
@@ -281,9 +312,12 @@ impl<'m> Builder<'m> {
         Ok(())
     }
 
-    /// The next state is told.
+    /// The state is told.
     fn follow_state(&mut self, width: usize) {
         self.there = (0..width).map(|component| self.sampler.leaf(Leaf::Next(component as u32))).collect();
+        if self.here.is_empty() {
+            self.here = self.there.clone();
+        }
         self.outputs.extend(&self.there);
     }
 

@@ -16,6 +16,7 @@ mod tests;
 pub use batch::{Actions, Batch, NextStates};
 
 use columns::Moved;
+pub use columns::Told;
 
 use crate::expr::Real;
 use crate::finite;
@@ -68,18 +69,20 @@ impl<E: Real> World<E> {
                 actions,
             });
         }
-        let columns = columns::Columns::compile(model, written, Moved::Itself)?;
+        let columns = columns::Columns::compile(model, written, Moved::Itself, Moved::Itself, Told::default())?;
         Ok(World { kind: Kind::Columns(Box::new(columns)), state_values: Vec::new(), observation_values: Vec::new(), actions })
     }
 
-    /// An environment whose next states another model draws, step by step with [`Batch::follow`]: it starts as the environment does, and has its
-    /// rewards, its end and its observations. Nothing of it knows the environment's transitions.
+    /// An environment whose next states another model draws, step by step with [`Batch::follow`]: it has the environment's rewards, its end and its
+    /// observations, but for what is `told` with them, and starts as the environment does, or, if `started`, where another model says, too, with [`Batch::begin`]. Nothing of it knows the
+    /// environment's transitions.
     ///
     /// # Errors
     /// As [`World::compile`].
-    pub fn followed(model: &Model, environment: EnvironmentId) -> Result<World<E>, WorldError> {
+    pub fn followed(model: &Model, environment: EnvironmentId, started: bool, told: Told) -> Result<World<E>, WorldError> {
+        let started = if started { Moved::ByAnother } else { Moved::Itself };
         let written = model.environment(environment);
-        let columns = columns::Columns::compile(model, written, Moved::ByAnother)?;
+        let columns = columns::Columns::compile(model, written, started, Moved::ByAnother, told)?;
         let actions = model.variable(written.action).domain.width();
         Ok(World { kind: Kind::Columns(Box::new(columns)), state_values: Vec::new(), observation_values: Vec::new(), actions })
     }

@@ -18,7 +18,14 @@ fn seeded(seed: u64) -> Xoshiro256PlusPlus {
 
 /// The columns, also of a finite environment.
 fn as_columns<E: Real>(model: &Model) -> World<E> {
-    let columns = Columns::compile(model, model.environment(ENVIRONMENT), super::columns::Moved::Itself).unwrap();
+    let columns = Columns::compile(
+        model,
+        model.environment(ENVIRONMENT),
+        super::columns::Moved::Itself,
+        super::columns::Moved::Itself,
+        super::Told::default(),
+    )
+    .unwrap();
     let world = World::<E>::compile(model, ENVIRONMENT).unwrap();
     World { kind: Kind::Columns(Box::new(columns)), ..world }
 }

@@ -36,7 +36,7 @@ fn scales(distribution: &Distribution<LayerId>, visit: &mut dyn FnMut(&'static s
 }
 
 fn fault(model: &Model, kernel: &Kernel, what: &'static str, layer: LayerId) -> Option<Diagnostic> {
-    let lowest = Layers { model, graph: Graph::default() }.between(layer).0;
+    let lowest = between(model, layer).0;
     let span = model.network.layer(layer).span;
     let span = if span.end > span.start { span } else { kernel.span };
     let name = &kernel.name;
@@ -54,6 +54,11 @@ fn fault(model: &Model, kernel: &Kernel, what: &'static str, layer: LayerId) -> 
             .here("its density has no upper bound, and neither has the objective")
             .hint(format!("add a floor: `{what} = 0.01 + …`")),
     )
+}
+
+/// Where all numbers of a layer lie.
+pub fn between(model: &Model, layer: LayerId) -> (f64, f64) {
+    Layers { model, graph: Graph::default() }.between(layer)
 }
 
 /// The arithmetic of layers as an expression whose inputs are the layers that are none.

@@ -2,7 +2,7 @@
 //!
 //! Each file is one condition of the language reference: each variable [`generated`] once, [`coverage`] by the prior, an
 //! [`order`] of sampling, no [`none`] read, [`support`], [`likelihood`]s that are probabilities, [`probabilities`] and [`rewards`]
-//! at every state and action ([`arrays`] included), [`floors`] under learned scales, [`gains`] of mean fields alone, [`schedules`] where they may be read, and what is
+//! at every state and action ([`arrays`] included), [`floors`] under learned scales, [`weights`] of mixtures, [`gains`] of mean fields alone, [`schedules`] where they may be read, and what is
 //! [`unused`].
 
 mod arrays;
@@ -22,6 +22,7 @@ mod space;
 mod support;
 mod times;
 mod unused;
+mod weights;
 mod words;
 
 use super::{Bound, Model};
@@ -34,6 +35,7 @@ pub(super) fn verify(model: &Model) -> Vec<Diagnostic> {
     let mut found = probabilities::environment_faults(model);
     found.extend(rewards::faults(model));
     found.extend(floors::faults(model));
+    found.extend(weights::faults(model));
     found.extend(schedules::faults(model));
     for bound in &model.bounds {
         found.extend(faults_of_bound(model, bound));

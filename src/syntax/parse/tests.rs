@@ -185,25 +185,3 @@ fn large_and_strange_texts_are_answered_at_once() {
     }
     assert!(start.elapsed().as_secs() < 30, "{:?}", start.elapsed());
 }
-
-#[test]
-fn parsing_is_linear() {
-    let statements = |n: usize| {
-        let kernels = (0..n).map(|i| format!("kernel k{i}(a | s, o) = Categorical(logits = per(o, linear(body(s))))\n"));
-        let factors = (0..n).map(|i| format!("  s{i}[t+1] ~ world(s[t], a[t] + 2 * {i})\n"));
-        format!("{}prior {{\n{}}}\n", kernels.collect::<String>(), factors.collect::<String>())
-    };
-    let seconds = |n: usize| {
-        let source = Source::new("m", statements(n));
-        (0..3)
-            .map(|_| {
-                let start = Instant::now();
-                parse(&source).unwrap();
-                start.elapsed().as_secs_f64()
-            })
-            .fold(f64::INFINITY, f64::min)
-    };
-    let (few, many) = (seconds(50), seconds(400));
-    // quadratic growth would be 64-fold
-    assert!(many < 30.0 * few, "{few} s, then {many} s");
-}
