@@ -35,6 +35,7 @@ fn cells(imagined: &str, prior: &str, infer: &str) -> String {
          kernel pi(a | s)        = Categorical(logits = linear({imagined}))
          kernel plain(a | s)     = Categorical(logits = table(s))
          kernel world(s' | s, a) = Categorical(logits = table(s, a))
+         kernel late(a | s, t)   = Categorical(logits = table(s, t))
          prior      {{ s[1] ~ cells.initial; a[t] ~ {prior}; s[t+1] ~ cells.transition(s[t], a[t]) }}
          likelihood {{ R[t] ~ exp(r[t]) }}
          posterior  {{ s[1] ~ cells.initial; a[t] ~ pi(s[t]); s[t+1] ~ cells.transition(s[t], a[t]) }}
@@ -253,7 +254,8 @@ fn what_cannot_be_imagined_is_told() {
         ("imagine(word, s, policy = plain, steps = 2)", "unknown kernel `word`"),
         ("imagine(world, s, policy = plan, steps = 2)", "unknown kernel `plan`"),
         ("imagine(plain, s, policy = plain, steps = 2)", "`plain` is no transition kernel: it does not draw the state alone"),
-        ("imagine(world, s, policy = world, steps = 2)", "`world` reads `a`, which an imagined step does not have"),
+        ("imagine(world, s, policy = world, steps = 2)", "`world` does not draw the action `a` alone"),
+        ("imagine(world, s, policy = late, steps = 2)", "`late` reads `t`, which an imagined step does not have"),
         ("imagine(world, s, policy = pi, steps = 2)", "write `policy = previous pi`"),
         ("imagine(world, s, policy = previous pi(s), steps = 2)", "what the policy reads follows from the rollout"),
         ("imagine(world, s, policy = plain, steps = 0)", "the number of imagined steps must be between 1 and 1000, not 0"),
