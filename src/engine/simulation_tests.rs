@@ -248,6 +248,24 @@ fn the_derivation_says_what_is_imagined() {
     assert!(moving.remarks.iter().any(|told| told == remark), "{:?}", moving.remarks);
 }
 
+/// Where the weights of the world are drawn, what is imagined depends on them: their gradient is not taken at a mirror image beside.
+#[test]
+fn a_world_of_drawn_weights_is_imagined() {
+    let text = |policy: &str| {
+        cells(&format!("imagine(world, s, policy = {policy}, steps = 1)"), "Uniform", "trajectories = 8; steps = 5")
+            .replace("prior      { s[1] ~ cells.initial;", "prior      { weights(world) ~ Normal(mean = 0, sd = 1); s[1] ~ cells.initial;")
+            .replace("s[t+1] ~ cells.transition(s[t], a[t]) }\n         likelihood", "s[t+1] ~ world(s[t], a[t]) }\n         likelihood")
+            .replace("posterior  { s[1]", "posterior  { weights(world) ~ Normal; s[1]")
+    };
+    let plan = planned(&text("plain"));
+    assert!(plan.weights.len() == 1 && !plan.weights[0].mirrors, "{:?}", plan.weights);
+    let remark = "pi imagines with world, which moves: how that moves what is imagined is left out; biased";
+    assert!(plan.remarks.iter().any(|told| told == remark), "{:?}", plan.remarks);
+    assert!(infer(&plan, &mut ()).unwrap().evaluation.bound.is_finite());
+    let alone = planned(&text("plain").replace("imagine(world, s, policy = plain, steps = 1)", "s"));
+    assert!(alone.weights[0].mirrors, "nothing that is drawn depends on them");
+}
+
 #[test]
 fn what_cannot_be_imagined_is_told() {
     let cases = [

@@ -158,7 +158,7 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
     let planner = terms::Planner { model, bound, draws: &draws, policy, environment, transition: transition.as_ref(), ratio };
     let terms = terms::terms(&planner, derivation, &settings, &mut scalars)?;
     let gains = gain::gains(&planner, &weights)?;
-    let simulations = simulation::simulations(model, bound, &settings)?;
+    let simulations = simulation::simulations(model, bound, &weights, &settings)?;
     let moved: BTreeSet<ParameterId> = over.iter().flat_map(|&kernel| kernel_parameters(model, kernel)).collect();
     let of_head = |head: &Head| head.layers().into_iter().flat_map(|layer| parameters_of(&model.network, layer)).collect::<BTreeSet<_>>();
     let mut used: BTreeSet<ParameterId> = draws.iter().flat_map(|(draw, _)| of_head(&draw.head)).collect();
@@ -191,6 +191,7 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
             elsewhere.extend(of_head(head));
         }
     }
+    elsewhere.extend(simulation::parameters(model, &simulations));
     if settings.options == OptionGradient::Sampled {
         weights::note_mirrors(&mut weights, &elsewhere);
     }
