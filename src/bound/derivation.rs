@@ -25,11 +25,21 @@ pub struct BoundDerivation {
     pub terms: Vec<Term>,
     /// Pairs (prior or auxiliary, posterior) that left the bound; the posterior's score stays in the gradient.
     pub cancelled: Vec<(FactorRef, FactorRef)>,
+    /// What kernels imagine before they draw: auxiliary variables with one factor in prior and posterior, which cancel.
+    pub imagined: Vec<Imagined>,
     /// `≥` where L is a lower bound, `≈` where a classifier makes it an estimate.
     pub relation: Relation,
     pub gradient: Gradient,
     /// How factors, exponents and kernels are written.
     pub notation: Notation,
+}
+
+/// A simulated rollout in a kernel of the bound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Imagined {
+    pub by: String,
+    /// As it is written: `imagine(world, s, policy = plain, steps = 3)`.
+    pub rollout: String,
 }
 
 /// The index of a term in [`BoundDerivation::terms`].

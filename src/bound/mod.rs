@@ -3,6 +3,7 @@
 mod density;
 mod derivation;
 mod gradient;
+mod imagined;
 pub(crate) mod influence;
 mod math;
 pub mod notation;
@@ -11,8 +12,8 @@ mod rules;
 pub(crate) mod time;
 
 pub use derivation::{
-    BaselineReads, BoundDerivation, Change, Credit, Derivation, Downstream, DraftId, Gradient, MeanField, Moment, Pathwise, Peers,
-    Relation, Remark, Rule, Score, Shape, Sign, Step, Term, TermId, TermKind, Times,
+    BaselineReads, BoundDerivation, Change, Credit, Derivation, Downstream, DraftId, Gradient, Imagined, MeanField, Moment, Pathwise,
+    Peers, Relation, Remark, Rule, Score, Shape, Sign, Step, Term, TermId, TermKind, Times,
 };
 pub use math::Math;
 
@@ -90,7 +91,9 @@ fn derive_bound(
 
     let terms: Vec<Term> = work.sum().map(|id| work.term(id).clone()).collect();
     let estimated = terms.iter().any(|term| matches!(term.kind, TermKind::DensityRatio { .. }));
-    let gradient = gradient::gradient(&work, &terms);
+    let mut gradient = gradient::gradient(&work, &terms);
+    let imagined = imagined::imagined(model, work.bound);
+    gradient.remarks.extend(imagined::remarks(model, work.bound, &gradient));
     BoundDerivation {
         bound: id,
         name: bound.name.clone(),
@@ -98,6 +101,7 @@ fn derive_bound(
         drafts: work.drafts,
         terms,
         cancelled,
+        imagined,
         relation: if estimated { Relation::Approximately } else { Relation::AtLeast },
         gradient,
         notation: notation::Notation::of(model, bound, names),

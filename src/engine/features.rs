@@ -93,6 +93,11 @@ pub(super) fn of_sequence(
     elements.collect()
 }
 
+/// The columns of a simulated rollout, as they are fed.
+pub(super) fn simulated(plan: &mut NetworkPlan, source: u32, width: usize) -> Load {
+    Load::Real { input: input(plan, source, 0, InputKind::Real { components: width }), from: 0 }
+}
+
 fn of_step(
     model: &Model,
     plan: &mut NetworkPlan,

@@ -45,6 +45,7 @@ fn lengths(model: &Model) -> Vec<Option<f64>> {
             | LayerOp::Table { .. }
             | LayerOp::Per { .. }
             | LayerOp::Noise
+            | LayerOp::Simulate(_)
             | LayerOp::Unary(..)
             | LayerOp::Binary(..) => {}
         }
@@ -91,6 +92,7 @@ fn last_weight(network: &Network, layer: LayerId) -> Option<ParameterId> {
         | LayerOp::Table { .. }
         | LayerOp::Gru { .. }
         | LayerOp::Noise
+        | LayerOp::Simulate(_)
         | LayerOp::Unary(..)
         | LayerOp::Binary(..) => None,
     }

@@ -60,6 +60,7 @@ mod rollout;
 mod run;
 mod scalars;
 mod shards;
+mod simulation;
 mod stage;
 mod sticky;
 mod tables;
@@ -88,6 +89,8 @@ mod optimise_tests;
 mod options_tests;
 #[cfg(test)]
 mod schedule_tests;
+#[cfg(test)]
+mod simulation_tests;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -7,7 +7,7 @@
 use super::features::{self, Feature};
 use super::parameters::Layout;
 use crate::expr::{BinaryOp, UnaryOp};
-use crate::model::{Activation, KernelId, LayerId, LayerOp, Model, ParameterId};
+use crate::model::{Activation, KernelId, LayerId, LayerOp, Model, ParameterId, Simulation};
 use std::ops::Range;
 
 /// A network that can run.
@@ -123,6 +123,20 @@ impl NetworkPlan {
     /// # Errors
     /// One sentence about the first construct that cannot run yet, or whose widths do not fit.
     pub fn compile(model: &Model, roots: &[LayerId], source: impl Fn(KernelId, u32) -> u32) -> Result<NetworkPlan, Unsupported> {
+        NetworkPlan::compile_acting(model, roots, source, |_| None)
+    }
+
+    /// The same of kernels where they act: `simulated` numbers what the caller will feed for a simulated rollout. Elsewhere nothing was
+    /// imagined, and a kernel that imagines does not run.
+    ///
+    /// # Errors
+    /// As [`NetworkPlan::compile`].
+    pub fn compile_acting(
+        model: &Model,
+        roots: &[LayerId],
+        source: impl Fn(KernelId, u32) -> u32,
+        simulated: impl Fn(LayerId) -> Option<u32>,
+    ) -> Result<NetworkPlan, Unsupported> {
         let layout = Layout::of(&model.network);
         let plan = NetworkPlan {
             inputs: vec![],
@@ -133,7 +147,8 @@ impl NetworkPlan {
             outputs: vec![],
             stages: Stages::default(),
         };
-        let mut compiler = Compiler { model, layout, source: &source, plan, layers: vec![None; model.network.layers.len()] };
+        let mut compiler =
+            Compiler { model, layout, source: &source, simulated: &simulated, plan, layers: vec![None; model.network.layers.len()] };
         let mut needed = vec![false; model.network.layers.len()];
         roots.iter().for_each(|root| needed[root.0 as usize] = true);
         for at in (0..needed.len()).rev() {
@@ -238,6 +253,7 @@ struct Compiler<'a> {
     model: &'a Model,
     layout: Layout,
     source: &'a dyn Fn(KernelId, u32) -> u32,
+    simulated: &'a dyn Fn(LayerId) -> Option<u32>,
     plan: NetworkPlan,
     layers: Vec<Option<Vec<Part>>>,
 }
@@ -301,6 +317,11 @@ impl Compiler<'_> {
                 let range = |at: usize| self.layout.range(parameters[at]);
                 let weights = [range(0), range(1), range(2), range(3)];
                 whole(self.step(Op::Gru { elements, weights }, layer.width), layer.width)
+            }
+            LayerOp::Simulate(simulation) => {
+                let source = (self.simulated)(id).ok_or_else(|| imagines(model, simulation))?;
+                let load = features::simulated(&mut self.plan, source, layer.width);
+                whole(self.load(load, layer.width), layer.width)
             }
             LayerOp::Noise => whole(self.load(features::Load::Noise(id), layer.width), layer.width),
             LayerOp::Unary(op, input) => {
@@ -423,7 +444,12 @@ fn whole(slot: Slot, width: usize) -> Vec<Part> {
 
 fn operands(op: &LayerOp, mut visit: impl FnMut(LayerId)) {
     match op {
-        LayerOp::Formal { .. } | LayerOp::Scalars(_) | LayerOp::Table { .. } | LayerOp::Gru { .. } | LayerOp::Noise => {}
+        LayerOp::Formal { .. }
+        | LayerOp::Scalars(_)
+        | LayerOp::Table { .. }
+        | LayerOp::Gru { .. }
+        | LayerOp::Noise
+        | LayerOp::Simulate(_) => {}
         LayerOp::Concat(layers) => layers.iter().copied().for_each(visit),
         LayerOp::Linear { input, .. } | LayerOp::Mlp { input, .. } | LayerOp::Unary(_, input) => visit(*input),
         LayerOp::Per { heads, .. } => visit(*heads),
@@ -438,6 +464,11 @@ pub struct Unsupported(pub String);
 
 pub(super) fn unsupported(construct: &str) -> Unsupported {
     Unsupported(format!("{construct} is understood but cannot run yet"))
+}
+
+fn imagines(model: &Model, simulation: &Simulation) -> Unsupported {
+    let name = &model.kernel(simulation.kernel).name;
+    Unsupported(format!("`{name}` imagines before it draws: its probabilities are known where it acts, and have no table"))
 }
 
 fn widths(what: &str, found: usize, needed: usize) -> Unsupported {

@@ -10,6 +10,7 @@ use super::options::OptionDraw;
 use super::ratio::Ratio;
 use super::recorded::Recorded;
 use super::run::EngineError;
+use super::simulation::Simulator;
 use super::trace::Variable;
 use super::weights::Weights;
 use super::wired::{Part, Wired};
@@ -30,6 +31,8 @@ pub(super) struct Stage<'a, E> {
     /// Where a learned model draws the next states: what draws them in a rollout, and at kept transitions.
     pub imagination: Option<Imagination>,
     pub model: Option<Density>,
+    /// What kernels imagine before they draw, in the plan's order.
+    pub simulators: Vec<Simulator>,
     pub ratio: Option<Ratio>,
     pub recorded: Option<Recorded<E>>,
     /// Its real transitions are kept.
@@ -198,6 +201,7 @@ impl<'a, E: Number> Stage<'a, E> {
             start: plan.start.as_ref().map(|draw| Imagination::new(plan, draw, &[])).transpose()?,
             imagination: plan.transition.as_ref().map(|draw| Imagination::new(plan, draw, &plan.outcomes)).transpose()?,
             model: plan.transition.as_ref().map(|draw| Density::of_draw(plan, draw)).transpose()?,
+            simulators: Simulator::all(plan)?,
             ratio: Ratio::of(plan)?,
             recorded: Recorded::of(plan),
             collects: false,

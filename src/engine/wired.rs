@@ -59,6 +59,8 @@ enum Feed {
     Last(usize),
     /// One of [`Wired::traced`].
     Traced(usize),
+    /// One of the plan's simulations.
+    Simulated(usize),
 }
 
 impl Feed {
@@ -69,9 +71,10 @@ impl Feed {
             Feed::Observation => 1,
             Feed::Time => 2,
             Feed::Action => 3,
-            Feed::Drawn(option) => 4 + 3 * option as u32,
-            Feed::Last(option) => 5 + 3 * option as u32,
-            Feed::Traced(at) => 6 + 3 * at as u32,
+            Feed::Drawn(option) => 4 + 4 * option as u32,
+            Feed::Last(option) => 5 + 4 * option as u32,
+            Feed::Traced(at) => 6 + 4 * at as u32,
+            Feed::Simulated(at) => 7 + 4 * at as u32,
         }
     }
 
@@ -82,11 +85,12 @@ impl Feed {
             2 => Feed::Time,
             3 => Feed::Action,
             code => {
-                let at = (code as usize - 4) / 3;
-                match (code - 4) % 3 {
+                let at = (code as usize - 4) / 4;
+                match (code - 4) % 4 {
                     0 => Feed::Drawn(at),
                     1 => Feed::Last(at),
-                    _ => Feed::Traced(at),
+                    2 => Feed::Traced(at),
+                    _ => Feed::Simulated(at),
                 }
             }
         }
@@ -95,7 +99,7 @@ impl Feed {
     /// The pass of a network in which it is there: a pass for each option, and one for the action.
     fn pass(self) -> usize {
         match self {
-            Feed::State | Feed::Observation | Feed::Time | Feed::Action | Feed::Last(_) | Feed::Traced(_) => 0,
+            Feed::State | Feed::Observation | Feed::Time | Feed::Action | Feed::Last(_) | Feed::Traced(_) | Feed::Simulated(_) => 0,
             Feed::Drawn(option) => option + 1,
         }
     }
@@ -118,6 +122,8 @@ pub(super) struct Feeds<E> {
     pub last: Vec<Vec<u32>>,
     /// By entry of [`Wired::traced`].
     pub traced: Vec<Vec<u32>>,
+    /// By simulation of the plan, the columns of its steps.
+    pub simulated: Vec<Vec<E>>,
 }
 
 /// A normalised input is kept within so many deviations.
@@ -174,9 +180,13 @@ impl Wired {
                 None => ELSEWHERE,
             }
         };
+        verify_starts(plan, &known)?;
         let layout = Layout::of(&model.network);
         let roots: Vec<LayerId> = parts.iter().flat_map(|part| part.layers.iter().copied()).collect();
-        let network = NetworkPlan::compile(model, &roots, source).map_err(|error| EngineError::Unsupported(error.to_string()))?;
+        let simulated =
+            |layer: LayerId| plan.simulations.iter().position(|known| known.layer == layer).map(|at| Feed::Simulated(at).code());
+        let network =
+            NetworkPlan::compile_acting(model, &roots, source, simulated).map_err(|error| EngineError::Unsupported(error.to_string()))?;
         let network = network.staged(|source| if source == ELSEWHERE { 0 } else { Feed::of(source).pass() });
         let feeds = network.inputs().iter().map(|spec| {
             let feed = (spec.source != ELSEWHERE).then(|| Feed::of(spec.source));
@@ -288,6 +298,7 @@ impl Wired {
                 (Feed::Drawn(option), _) => evaluate::Feed::Finite(&feeds.drawn[option]),
                 (Feed::Last(option), _) => evaluate::Feed::Finite(&feeds.last[option]),
                 (Feed::Traced(at), _) => evaluate::Feed::Finite(&feeds.traced[at]),
+                (Feed::Simulated(at), _) => evaluate::Feed::Real { columns: &feeds.simulated[at], stride: rows },
                 (Feed::Action, InputKind::Finite { .. }) => evaluate::Feed::Finite(&feeds.actions),
                 (Feed::Action, InputKind::Real { .. }) => evaluate::Feed::Real { columns: &feeds.action_columns, stride: rows },
                 (Feed::State, InputKind::Finite { .. }) => {
@@ -328,10 +339,26 @@ impl Wired {
                     let Feeds { observation, column, components, .. } = feeds;
                     number(&self.observation, world.observation_width(), rows, read, (observation, column, components));
                 }
-                (Feed::State | Feed::Observation | Feed::Action | Feed::Drawn(_) | Feed::Last(_) | Feed::Traced(_), _) => {}
+                (Feed::State | Feed::Observation | Feed::Action, _) => {}
+                (Feed::Drawn(_) | Feed::Last(_) | Feed::Traced(_) | Feed::Simulated(_), _) => {}
             }
         }
     }
+}
+
+/// A rollout starts at the present state.
+fn verify_starts(plan: &Plan, known: &[(KernelId, Vec<Feed>)]) -> Result<(), EngineError> {
+    let model = &plan.model;
+    for simulation in plan.simulations.iter().filter_map(|simulation| model.simulation(simulation.layer)) {
+        let kernel = model.kernel(simulation.kernel);
+        let given = simulation.formal as usize - kernel.outputs.len();
+        let of_kernel = known.iter().filter(|(of, _)| *of == simulation.kernel);
+        if of_kernel.clone().any(|(_, feeds)| feeds[given] != Feed::State) {
+            let message = format!("`{}` imagines from another state than that of its step, which this version does not run", kernel.name);
+            return Err(EngineError::Unsupported(message));
+        }
+    }
+    Ok(())
 }
 
 /// The columns of a real state or observation.
@@ -339,7 +366,7 @@ fn columns<'a, E: Number>(feed: Feed, world: &World<E>, batch: &'a Batch<E>) -> 
     let columns = match feed {
         Feed::State => batch.state_columns(world),
         Feed::Observation => batch.observation_columns(world),
-        Feed::Time | Feed::Action | Feed::Drawn(_) | Feed::Last(_) | Feed::Traced(_) => None,
+        Feed::Time | Feed::Action | Feed::Drawn(_) | Feed::Last(_) | Feed::Traced(_) | Feed::Simulated(_) => None,
     };
     columns.unwrap_or(&[])
 }

@@ -1,6 +1,6 @@
 //! Conditional distributions with parameters, and the networks inside them.
 
-use super::{Distribution, Domain, EnvironmentId, KernelId, VariableId};
+use super::{Distribution, Domain, EnvironmentId, KernelId, Simulation, VariableId};
 use crate::expr::ExprId;
 use crate::source::Span;
 
@@ -144,6 +144,8 @@ pub enum LayerOp {
     },
     /// `noise(n)`: standard normal draws.
     Noise,
+    /// `imagine(…)`: for each step of a rollout, the columns of its state and of the action that led there; finite components one-hot.
+    Simulate(Simulation),
     /// Element by element; an input of width 1 is repeated.
     Unary(crate::expr::UnaryOp, LayerId),
     Binary(crate::expr::BinaryOp, LayerId, LayerId),

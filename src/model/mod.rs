@@ -10,6 +10,7 @@ mod kernel;
 mod lower;
 mod parameters;
 mod settings;
+mod simulation;
 mod verify;
 
 pub use check::check;
@@ -21,8 +22,9 @@ pub use kernel::{
     Activation, Data, EnvironmentKernel, Formal, FormalLength, FormalVariable, Kernel, Layer, LayerId, LayerOp, Network, Parameter,
     ParameterId,
 };
-pub use parameters::{kernel_parameters, parameters_of};
+pub use parameters::{kernel_parameters, layers_of, parameters_of};
 pub use settings::{Claim, ClaimRelation, Expectation, Objective, QUANTITIES, Setting, SettingValue};
+pub use simulation::{Actor, Simulation};
 
 use crate::diagnostic::Diagnostic;
 use crate::expr::{ExprId, Graph};

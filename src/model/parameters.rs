@@ -1,30 +1,50 @@
-//! Which parameters a layer reads.
+//! Which layers and parameters a layer reads.
 
 use super::{KernelId, LayerId, LayerOp, Model, Network, ParameterId};
 use std::collections::BTreeSet;
 
-/// All parameters that the value of `layer` depends on.
+/// All parameters that the value of `layer` depends on; not those of the kernels that a simulated rollout draws from, through which no gradient passes.
 pub fn parameters_of(network: &Network, layer: LayerId) -> BTreeSet<ParameterId> {
     let mut found = BTreeSet::new();
-    let mut stack = vec![layer];
-    while let Some(layer) = stack.pop() {
+    for layer in layers_of(network, layer) {
         match &network.layer(layer).op {
-            LayerOp::Formal { .. } | LayerOp::Scalars(_) | LayerOp::Noise => {}
-            LayerOp::Concat(parts) => stack.extend(parts),
             LayerOp::Table { weight, .. } => {
                 found.insert(*weight);
             }
-            LayerOp::Linear { input, weight, bias } => {
-                stack.push(*input);
-                found.extend([*weight, *bias]);
-            }
-            LayerOp::Mlp { input, weights, .. } => {
-                stack.push(*input);
-                found.extend(weights.iter().flat_map(|&(weight, bias)| [weight, bias]));
-            }
-            LayerOp::Per { heads, .. } => stack.push(*heads),
+            LayerOp::Linear { weight, bias, .. } => found.extend([*weight, *bias]),
+            LayerOp::Mlp { weights, .. } => found.extend(weights.iter().flat_map(|&(weight, bias)| [weight, bias])),
             LayerOp::Gru { parameters, .. } => found.extend(parameters),
-            LayerOp::Unary(_, input) => stack.push(*input),
+            LayerOp::Formal { .. }
+            | LayerOp::Scalars(_)
+            | LayerOp::Noise
+            | LayerOp::Simulate(_)
+            | LayerOp::Concat(_)
+            | LayerOp::Per { .. }
+            | LayerOp::Unary(..)
+            | LayerOp::Binary(..) => {}
+        }
+    }
+    found
+}
+
+/// The layer itself and all that it is computed from, each once.
+pub fn layers_of(network: &Network, layer: LayerId) -> BTreeSet<LayerId> {
+    let mut found = BTreeSet::new();
+    let mut stack = vec![layer];
+    while let Some(layer) = stack.pop() {
+        if !found.insert(layer) {
+            continue;
+        }
+        match &network.layer(layer).op {
+            LayerOp::Formal { .. }
+            | LayerOp::Scalars(_)
+            | LayerOp::Noise
+            | LayerOp::Simulate(_)
+            | LayerOp::Table { .. }
+            | LayerOp::Gru { .. } => {}
+            LayerOp::Concat(parts) => stack.extend(parts),
+            LayerOp::Linear { input, .. } | LayerOp::Mlp { input, .. } | LayerOp::Unary(_, input) => stack.push(*input),
+            LayerOp::Per { heads, .. } => stack.push(*heads),
             LayerOp::Binary(_, left, right) => stack.extend([*left, *right]),
         }
     }

@@ -13,6 +13,7 @@ mod records;
 mod refuse;
 mod schedules;
 mod settings;
+mod simulation;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ pub use head::Head;
 pub use keys::{Choice, KEYS, Key, KeyDefault, KeyKind, OPTIMIZERS, UPDATES};
 pub use records::Records;
 pub use settings::{Baseline, Classifier, Normalize, Optimizer, OptionGradient, Precision, Schedule, Settings, Update};
+pub use simulation::Simulation;
 pub use terms::{Density, Estimator, Less, Prior, Quantity, Ratio, RatioOf, Subject, Term, Version};
 pub use until::{Relation, Until, WATCHED, Watched};
 pub use weights::MeanField;
@@ -67,6 +69,8 @@ pub struct Plan {
     pub transition: Option<Draw>,
     /// What that draws with the next state in the place of the environment's own rewards and end.
     pub outcomes: Vec<Outcome>,
+    /// What kernels imagine before they draw.
+    pub simulations: Vec<Simulation>,
     /// What the baseline's network reads at `t`; empty where it is none.
     pub baseline_reads: Vec<Read>,
     /// The terms of the bound, in the derivation's order.
@@ -176,6 +180,7 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
         terms::Planner { model, bound, draws: &draws, policy, environment, start: start.as_ref(), transition: transition.as_ref(), ratio };
     let terms = terms::terms(&planner, derivation, &settings, &mut scalars)?;
     let gains = gain::gains(&planner, &weights)?;
+    let simulations = simulation::simulations(model, bound, &weights, &settings)?;
     let moved: BTreeSet<ParameterId> = over.iter().flat_map(|&kernel| kernel_parameters(model, kernel)).collect();
     let of_head = |head: &Head| head.layers().into_iter().flat_map(|layer| parameters_of(&model.network, layer)).collect::<BTreeSet<_>>();
     let mut used: BTreeSet<ParameterId> = draws.iter().flat_map(|(draw, _)| of_head(&draw.head)).collect();
@@ -208,12 +213,13 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
             elsewhere.extend(of_head(head));
         }
     }
+    elsewhere.extend(simulation::parameters(model, &simulations));
     if settings.options == OptionGradient::Sampled {
         weights::note_mirrors(&mut weights, &elsewhere);
     }
     let fitted = read_by_baseline.difference(&used).copied().collect();
     let shared = !read_by_baseline.is_disjoint(&trained);
-    verify_rounds(model, &terms, &settings)?;
+    verify_rounds(model, &terms, &simulations, &settings)?;
     if let Some(error) = together::unshared(model, shared) {
         return Err(vec![error]);
     }
@@ -268,6 +274,7 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
         start,
         transition,
         outcomes,
+        simulations,
         baseline_reads,
         terms,
         records,
@@ -361,9 +368,10 @@ fn ratio_parameters(model: &Model, terms: &[Term], used: &BTreeSet<ParameterId>)
 }
 
 /// `rounds` move `previous`, so a model without it has none.
-fn verify_rounds(model: &Model, terms: &[Term], settings: &Settings) -> Result<(), Vec<Diagnostic>> {
+fn verify_rounds(model: &Model, terms: &[Term], simulations: &[Simulation], settings: &Settings) -> Result<(), Vec<Diagnostic>> {
+    let reads_previous = terms.iter().any(Term::reads_previous) || simulation::reads_previous(model, simulations);
     match model.setting("rounds") {
-        Some(setting) if settings.rounds > 1 && !terms.iter().any(Term::reads_previous) => {
+        Some(setting) if settings.rounds > 1 && !reads_previous => {
             let message = "`rounds` move `previous`, and no prior of this model reads it";
             let error = Diagnostic::error("bad-setting", setting.span, message);
             Err(vec![error.hint("write `steps` for the number of batches, or the prior `a[t] ~ previous pi(s[t])`")])

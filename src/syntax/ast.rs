@@ -334,7 +334,7 @@ pub enum ExprKind {
     Text(String),
     /// A name, also `true`, `false`, `t`, `none`, and `s'` with its prime.
     Name(String),
-    /// `previous pi(s[t])`
+    /// `previous pi(s[t])`; without arguments where a copy is named, as in `policy = previous pi`.
     Previous {
         kernel: Name,
         arguments: Vec<Argument>,

@@ -40,6 +40,7 @@ fn bound(bound: &BoundDerivation) -> Value {
         "formula": plain(&formula::bound(bound)),
         "terms": bound.terms.iter().map(|of| term(bound, of)).collect::<Vec<_>>(),
         "cancelled": bound.cancelled.iter().map(|(_, q)| density(*q)).collect::<Vec<_>>(),
+        "imagined": bound.imagined.iter().map(|of| json!({ "kernel": of.by, "rollout": of.rollout })).collect::<Vec<_>>(),
         "steps": bound.steps.iter().map(|step| {
             let (before, after) = formula::step(bound, step);
             let changes = match step.change {

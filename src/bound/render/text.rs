@@ -52,6 +52,13 @@ fn write_bound(out: &mut String, model: &str, bound: &BoundDerivation, detail: D
             line(out, &format!("  {}", plain(&bound.notation.density(*q).at("t", 0))));
         }
     }
+    if !bound.imagined.is_empty() {
+        line(out, "");
+        line(out, "imagined and cancelled, drawn alike in prior and posterior at each step");
+        for imagined in &bound.imagined {
+            line(out, &format!("  {} of {}", imagined.rollout, imagined.by));
+        }
+    }
     let notes: Vec<(&str, &str)> = bound.steps.iter().filter_map(|step| Some((step.rule.name(), step.note.as_deref()?))).collect();
     if !notes.is_empty() {
         line(out, "");

@@ -40,7 +40,7 @@ pub const FUNCTIONS: [(&str, Function); 19] = [
 /// The information gain of a transition: not a function of numbers alone, since its first argument is a kernel.
 pub const GAIN: &str = "gain";
 
-pub const NETWORKS: [&str; 6] = ["linear", "mlp", "table", "per", "gru", "noise"];
+pub const NETWORKS: [&str; 7] = ["linear", "mlp", "table", "per", "gru", "noise", "imagine"];
 
 pub const DISTRIBUTIONS: [&str; 10] =
     ["Uniform", "Delta", "Categorical", "Bernoulli", "Normal", "TanhNormal", "Beta", "Mixture", "Sticky", "Implicit"];

@@ -1,4 +1,4 @@
-//! The layers of the language, `linear`, `mlp`, `table`, `per`, `gru`, `noise`, and the parameters they make.
+//! The layers of the language, `linear`, `mlp`, `table`, `per`, `gru`, `noise` (`imagine` has a file of its own), and the parameters they make.
 
 use super::Lowering;
 use super::networks::{NetScope, Signal, flatten};
@@ -37,6 +37,7 @@ impl Lowering<'_> {
             "table" => self.table(net, arguments, width, span),
             "per" => self.per(net, arguments, width, span),
             "gru" => self.gru(net, arguments, width, span),
+            "imagine" => self.simulation(net, arguments, span),
             _ => self.noise(net, arguments, span),
         }
     }
@@ -225,8 +226,8 @@ impl Lowering<'_> {
         }
     }
 
-    /// A formal given by its bare name, for `table`, `per` and `gru`.
-    fn bare_formal(&mut self, net: &NetScope, name: &str, argument: &ast::Argument) -> Option<(u32, crate::model::Formal)> {
+    /// A formal given by its bare name, for `table`, `per`, `gru` and `imagine`.
+    pub fn bare_formal(&mut self, net: &NetScope, name: &str, argument: &ast::Argument) -> Option<(u32, crate::model::Formal)> {
         let span = argument.value.span;
         if argument.label.is_none()
             && let ExprKind::Name(input) = &argument.value.kind

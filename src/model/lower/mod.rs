@@ -24,6 +24,7 @@ mod params;
 mod scope;
 mod settings;
 mod shapes;
+mod simulations;
 #[cfg(test)]
 mod tests;
 mod value;

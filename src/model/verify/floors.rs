@@ -88,7 +88,7 @@ impl Layers<'_> {
             LayerOp::Formal { .. } | LayerOp::Scalars(_) | LayerOp::Concat(_) | LayerOp::Table { .. } | LayerOp::Linear { .. } => {
                 self.graph.input(InputId(layer.0))
             }
-            LayerOp::Mlp { .. } | LayerOp::Gru { .. } | LayerOp::Noise => self.graph.input(InputId(layer.0)),
+            LayerOp::Mlp { .. } | LayerOp::Gru { .. } | LayerOp::Noise | LayerOp::Simulate(_) => self.graph.input(InputId(layer.0)),
         }
     }
 
@@ -109,7 +109,7 @@ impl Layers<'_> {
             LayerOp::Formal { .. } | LayerOp::Concat(_) | LayerOp::Table { .. } | LayerOp::Linear { .. } | LayerOp::Mlp { .. } => {
                 EVERYTHING
             }
-            LayerOp::Per { .. } | LayerOp::Noise | LayerOp::Unary(..) | LayerOp::Binary(..) => EVERYTHING,
+            LayerOp::Per { .. } | LayerOp::Noise | LayerOp::Simulate(_) | LayerOp::Unary(..) | LayerOp::Binary(..) => EVERYTHING,
         }
     }
 

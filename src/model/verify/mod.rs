@@ -2,8 +2,8 @@
 //!
 //! Each file is one condition of the language reference: each variable [`generated`] once, [`coverage`] by the prior, an
 //! [`order`] of sampling, no [`none`] read, [`support`], [`likelihood`]s that are probabilities, [`probabilities`] and [`rewards`]
-//! at every state and action ([`arrays`] included), [`floors`] under learned scales, [`weights`] of mixtures, [`gains`] of mean fields alone, [`schedules`] where they may be read, and what is
-//! [`unused`].
+//! at every state and action ([`arrays`] included), [`floors`] under learned scales, [`weights`] of mixtures, [`gains`] of mean fields alone,
+//! [`schedules`] where they may be read, [`simulations`] that do not simulate in turn, and what is [`unused`].
 
 mod arrays;
 mod coverage;
@@ -18,6 +18,7 @@ mod probabilities;
 mod reach;
 mod rewards;
 mod schedules;
+mod simulations;
 mod space;
 mod support;
 mod times;
@@ -37,6 +38,7 @@ pub(super) fn verify(model: &Model) -> Vec<Diagnostic> {
     found.extend(floors::faults(model));
     found.extend(weights::faults(model));
     found.extend(schedules::faults(model));
+    found.extend(simulations::faults(model));
     for bound in &model.bounds {
         found.extend(faults_of_bound(model, bound));
     }

@@ -123,7 +123,7 @@ impl Builder<'_> {
             Rule::previous => {
                 let mut parts = Parts::of(node);
                 let kernel = self.name(parts.must());
-                let (arguments, givens, depth) = self.call(parts.must());
+                let (arguments, givens, depth) = parts.next_if(Rule::call).map_or((Vec::new(), None, 0), |call| self.call(call));
                 if givens.is_some() {
                     self.say(Diagnostic::error("syntax", span, "`previous` takes the givens of a kernel, without a bar"));
                 }

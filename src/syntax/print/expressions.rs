@@ -75,6 +75,7 @@ impl<'a> Expressions<'a, '_> {
         match &expr.kind {
             ExprKind::Number { text, .. } | ExprKind::Name(text) => arena.text(text.clone()),
             ExprKind::Text(text) => arena.text(format!("\"{text}\"")),
+            ExprKind::Previous { kernel, arguments } if arguments.is_empty() => arena.text(format!("previous {}", kernel.text)),
             ExprKind::Previous { kernel, arguments } => {
                 arena.text(format!("previous {}", kernel.text)).append(self.arguments(arguments, None, expr.span))
             }
