@@ -402,6 +402,63 @@ fn a_file_may_claim_the_best_of_its_family() {
     }
 }
 
+fn model(name: &str) -> String {
+    format!("{}/models/{name}.rlmodel", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn exact_takes_learned_models_of_the_world_and_says_whose_parameters_are_initial() {
+    let folder = folder();
+    let text = |arguments: &[&str]| {
+        let outcome = run(folder.path(), arguments);
+        assert_eq!(outcome.code, 0, "{}", outcome.err);
+        outcome.out
+    };
+    for name in ["learning_from_model", "invented"] {
+        let truth = text(&["exact", &model(name), "--bound", "truth"]);
+        let dream = text(&["exact", &model(name), "--bound", "dream"]);
+        let evidence = |out: &str| out.lines().find(|line| line.starts_with("log evidence")).map(str::to_owned);
+        assert!(evidence(&truth).is_some() && evidence(&truth) == evidence(&dream), "the prior is the world: {truth}{dream}");
+        // the world of `invented` has no parameters
+        assert_eq!(dream.contains("at the initial parameters of `world`"), name == "learning_from_model", "{dream}");
+        assert!(!truth.contains("initial"), "{truth}");
+    }
+    assert!(text(&["exact", &model("learning_from_model"), "--bound", "fit"]).contains("initial parameters of `pi`, `world`"));
+    // taught by its own bound, the model is the world
+    let fit = text(&["exact", &model("learning_from_model"), "--bound", "fit", "--optimise", "--format", "json"]);
+    let fit: serde_json::Value = serde_json::from_str(&fit).unwrap();
+    assert_eq!(fit["at_initial"], serde_json::json!(["pi"]), "{fit}");
+    assert!((fit["family_bound"].as_f64().unwrap() - fit["best_bound"].as_f64().unwrap()).abs() < 2.0, "{fit}");
+}
+
+#[test]
+fn a_run_tells_how_far_its_model_is_from_the_world_a_step() {
+    let folder = folder();
+    let path = model("model_learning");
+    let arguments = ["infer", &path, "--quiet", "--out", "run", "--set", "infer.steps=60", "--format", "json"];
+    let outcome = run(folder.path(), &arguments);
+    assert_eq!(outcome.code, 0, "{}", outcome.err);
+    let summary: serde_json::Value = serde_json::from_str(&read(folder.path().join("run/summary.json"))).unwrap();
+    let per_step = summary["exact"]["kl_per_step"].as_f64().expect("a number");
+    assert!(per_step > 0.0 && per_step < 1.0, "{per_step}");
+    let told = run(folder.path(), &["exact", &path, "--policy", "run"]);
+    assert!(told.code == 0 && told.out.contains(&format!("KL per step       {per_step:>20}")), "{}{}", told.out, told.err);
+}
+
+#[test]
+fn verify_samples_the_estimators_of_each_bound_of_a_file() {
+    let folder = folder();
+    let path = model("learning_from_model");
+    let arguments = ["verify", &path, "--tables", "1", "--set", "T=3", "--format", "json"];
+    let outcome = run(folder.path(), &arguments);
+    assert_eq!(outcome.code, 0, "{}{}", outcome.out, outcome.err);
+    let told: serde_json::Value = serde_json::from_str(&outcome.out).unwrap();
+    let estimators = told["sampled"]["estimators"].as_array().expect("a list");
+    let of = |bound: &str| estimators.iter().filter(|one| one["bound"] == bound).count();
+    assert_eq!((of("fit"), of("dream"), of("truth")), (1, 3, 0), "{told}");
+    assert!(estimators.iter().all(|one| one["largest_z"].is_f64() && one["holds"] == true), "{told}");
+}
+
 #[test]
 fn exact_names_the_variable_that_makes_a_model_continuous() {
     let folder = folder();

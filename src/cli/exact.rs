@@ -4,7 +4,7 @@ use super::{Failure, Format, console, eval, input, options};
 use crate::engine::{self, Parameters};
 use crate::exact;
 use crate::finite::{KernelTables, finite_domain};
-use crate::model::{BoundId, Model, Role};
+use crate::model::{BoundId, KernelId, Model, Role, kernel_parameters};
 use crate::report::{ExactSummary, Folder, Gap, OptionSummary, PolicySummary, without_noise};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,10 @@ use std::path::{Path, PathBuf};
 /// reach, and with a reverse model also with the exact one in its place. Of a trained policy with
 /// options: how they are used, and what they tell of action and state. With `--capacity`, of the environment alone: how much a sequence of T
 /// actions can tell of where it leads. All by sums over sparse tables in float64, in nats.
+///
+/// Where a learned model of the world stands in the prior or in the posterior, its transitions are summed over as they are, and a classifier's
+/// logit is the exact log-ratio: `KL per step` says how far the two sides' transitions are apart. What neither the run nor the optimum says
+/// of other kernels is taken at their initial parameters, and told.
 ///
 /// With a reverse model and more than 20,000 trajectories of all that is not auxiliary, what the exact one would win is the mean over drawn
 /// trajectories, and the family's part of the gap is told at most.
@@ -62,7 +66,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
     };
     let question = Question { model: &model, bound, parameters: parameters.as_ref() };
-    let result = if arguments.optimise { question.with_optimum() } else { question.answers() };
+    let result = match (arguments.optimise, &parameters) {
+        (true, _) => question.with_optimum(),
+        (false, Some(_)) => question.answers(),
+        (false, None) => question.at_initial(),
+    };
     let result = result.map_err(|error| Failure::Wrong(where_to_look(error, &model, arguments.policy.as_deref())))?;
     let told = parameters.map_or(vec![], |parameters| options::of_policy(&model, bound, &parameters));
     let options: Vec<OptionSummary> = told.into_iter().map(|told| told.summary).collect();
@@ -199,16 +207,43 @@ struct Question<'a> {
 
 impl Question<'_> {
     fn answers(&self) -> Result<ExactSummary, String> {
+        if self.parameters.is_none() {
+            return self.without_policy(None);
+        }
         // after a round's last step `previous pi` is `pi` itself
         let tables = self.parameters.map(|own| engine::kernel_tables(self.model, self.bound, own, own)).transpose();
         let tables = tables.map_err(|error| error.to_string())?;
         self.about(tables.as_ref(), None)
     }
 
+    /// What holds whatever the posterior's policies are; where other kernels matter, at their initial parameters.
+    fn at_initial(&self) -> Result<ExactSummary, String> {
+        let initial = Parameters::initial(self.model, 0);
+        let fixed = engine::fixed_kernels(self.model, self.bound);
+        let at_initial = fixed.into_iter().map(|kernel| self.model.kernel(kernel).name.clone()).collect();
+        Ok(ExactSummary { at_initial, ..self.without_policy(Some(&initial))? })
+    }
+
+    fn without_policy(&self, parameters: Option<&Parameters<f64>>) -> Result<ExactSummary, String> {
+        let told = |error: crate::finite::NotFinite| error.to_string();
+        let tables = engine::fixed_tables(self.model, self.bound, parameters).map_err(|error| error.to_string())?;
+        let mut oracle = exact::Oracle::new(self.model, self.bound, Some(&tables)).map_err(told)?;
+        let (log_evidence, best_bound) = (oracle.log_evidence().map_err(told)?, oracle.best_bound().map_err(told)?);
+        let nothing = ExactSummary {
+            log_evidence,
+            best_bound,
+            family_bound: None,
+            family_bound_exact_reverse: None,
+            at_initial: vec![],
+            policy: None,
+        };
+        Ok(nothing)
+    }
+
     fn with_optimum(&self) -> Result<ExactSummary, String> {
         let initial = Parameters::initial(self.model, 0);
         let previous = self.parameters.unwrap_or(&initial);
-        let starts = engine::starts(self.model, SEEDS, self.parameters);
+        let starts = engine::starts(self.model, self.bound, SEEDS, self.parameters);
         let reach = engine::reach(self.model, self.bound, &starts, previous, ITERATIONS).map_err(|error| error.to_string())?;
         if let Some(own) = self.parameters {
             let tables = engine::kernel_tables(self.model, self.bound, own, own).map_err(|error| error.to_string())?;
@@ -216,7 +251,11 @@ impl Question<'_> {
         }
         // where the evidence moves with the parameters, it is that of the best ones
         let summary = self.about(Some(&reach.bound.tables), Some(&reach))?;
-        Ok(ExactSummary { policy: None, ..summary })
+        let moved = engine::moved(self.model, self.bound);
+        let stays = |kernel: &KernelId| !kernel_parameters(self.model, *kernel).is_subset(&moved);
+        let fixed = engine::fixed_kernels(self.model, self.bound).into_iter().filter(stays);
+        let at_initial = fixed.map(|kernel| self.model.kernel(kernel).name.clone()).collect();
+        Ok(ExactSummary { policy: None, at_initial, ..summary })
     }
 
     fn about(&self, tables: Option<&KernelTables>, reach: Option<&engine::Reach>) -> Result<ExactSummary, String> {
@@ -227,12 +266,13 @@ impl Question<'_> {
             bound: evaluation.bound,
             expected_return: evaluation.expected_return,
             kl: evaluation.kl,
+            kl_per_step: evaluation.transition_kl.filter(|_| evaluation.live_steps > 0.0).map(|kl| kl / evaluation.live_steps),
             gap: gap.as_ref().map(parts),
         });
         let (log_evidence, best_bound) = (exact.log_evidence, exact.best_bound);
         let family_bound = reach.map(|reach| reach.bound.bound);
         let family_bound_exact_reverse = reach.and_then(|reach| reach.marginal.as_ref()).map(|optimum| optimum.bound);
-        Ok(ExactSummary { log_evidence, best_bound, family_bound, family_bound_exact_reverse, policy })
+        Ok(ExactSummary { log_evidence, best_bound, family_bound, family_bound_exact_reverse, at_initial: vec![], policy })
     }
 }
 
@@ -266,11 +306,18 @@ pub fn print(exact: &ExactSummary) -> String {
         line("bound", policy.bound, "of this policy, exact");
         line("expected return", policy.expected_return, "exact");
         line("KL from the prior", policy.kl, "of trajectories, nats");
+        if let Some(kl) = policy.kl_per_step {
+            line("KL per step", kl, "of the posterior's transitions from the prior's, each live step");
+        }
         if let Some(gap) = &policy.gap {
             let drawn =
                 |what: &str, se: Option<f64>| se.map_or(what.to_owned(), |se| format!("{what} (± {se:.1e}, from drawn trajectories)"));
             line("gap", exact.log_evidence - policy.bound, "log evidence − bound, which is");
-            line("  dynamics", gap.dynamics, "what the world's chance costs, since the posterior keeps it");
+            let dynamics = match policy.kl_per_step {
+                Some(_) => "what the posterior's transitions cost, which no policy changes",
+                None => "what the world's chance costs, since the posterior keeps it",
+            };
+            line("  dynamics", gap.dynamics, dynamics);
             match gap.family {
                 Some(family) => {
                     let (most, least) = if gap.family_at_most { (", at most", ", at least") } else { ("", "") };
@@ -289,6 +336,10 @@ pub fn print(exact: &ExactSummary) -> String {
             }
             line("  auxiliary", gap.auxiliary, &drawn("what the exact reverse model would win", gap.auxiliary_se));
         }
+    }
+    if !exact.at_initial.is_empty() {
+        let names: Vec<String> = exact.at_initial.iter().map(|name| format!("`{name}`")).collect();
+        text += &format!("at the initial parameters of {}; `--policy RUN` takes those of a run\n", names.join(", "));
     }
     text
 }

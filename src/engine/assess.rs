@@ -1,10 +1,12 @@
 //! The estimator that training runs, held against the oracle: its bias in standard errors, and its variance.
 
+use super::known_ratio::KnownRatio;
 use super::parameters::Parameters;
 use super::run::EngineError;
+use super::stage::Stage;
 use super::tables::kernel_tables;
 use super::tabulate::{pull_back, tabulate};
-use super::train::gradient_estimates;
+use super::train::estimates;
 use crate::exact::Evaluator;
 use crate::finite::KernelTable;
 use crate::plan::Plan;
@@ -54,19 +56,20 @@ impl Assessment {
 }
 
 /// Runs the estimator of `plan` over [`BATCHES`] batches of [`TRAJECTORIES`] trajectories at `parameters` and compares its mean with the oracle's
-/// gradient of the same bound.
+/// gradient of the same bound. In the place of a classifier stands the log-ratio that it estimates: the estimator is judged, not what it learned.
 ///
 /// # Errors
 /// One sentence: the model is not finite, or a construct cannot run.
 pub fn assess(plan: &Plan, parameters: &Parameters<f64>) -> Result<Assessment, EngineError> {
     let exact = exact_gradient(plan, parameters)?;
     let trained: Vec<usize> = plan.trained.iter().flat_map(|&id| parameters.layout().range(id)).collect();
-    let mut sampled = plan.clone();
+    let mut sampled = plan.settled();
     sampled.settings.trajectories = TRAJECTORIES;
     sampled.settings.shards = 2;
-    let pilot = gradient_estimates(&sampled, parameters, 0..PILOT)?;
+    let stage = with_known_ratio(&sampled, parameters)?;
+    let pilot = estimates(&stage, parameters, 0..PILOT);
     let (directions, untested) = directions(&trained, &pilot);
-    let estimates = gradient_estimates(&sampled, parameters, PILOT..PILOT + BATCHES)?;
+    let estimates = estimates(&stage, parameters, PILOT..PILOT + BATCHES);
 
     let scale = trained.iter().fold(0.0, |scale: f64, &at| scale.max(exact[at].abs()));
     let variance = trained.iter().map(|&at| Moments::of(estimates.iter().map(|estimate| estimate[at])).variance).sum();
@@ -90,6 +93,15 @@ pub fn assess(plan: &Plan, parameters: &Parameters<f64>) -> Result<Assessment, E
         }
     }
     Ok(assessment)
+}
+
+/// A plan made ready, with exact log-ratios where it has a classifier.
+fn with_known_ratio<'a>(plan: &'a Plan, parameters: &Parameters<f64>) -> Result<Stage<'a, f64>, EngineError> {
+    let mut stage = Stage::new(plan)?;
+    if let Some(ratio) = &mut stage.ratio {
+        ratio.known = KnownRatio::of(plan, parameters)?;
+    }
+    Ok(stage)
 }
 
 /// `∇L` of the oracle, flat, in the layout of the parameters.

@@ -1,12 +1,14 @@
 //! Learning from a model: several bounds in turns, imagined steps, classifiers of density ratios, recorded episodes.
 
+use super::known_ratio::KnownRatio;
+use super::stage::Stage;
 use super::testing::{After, Log};
-use super::train::{infer, resume};
-use super::{Checkpoint, Parameters, Run, Stopped, evaluate, tabulate};
+use super::train::{estimates, infer, resume};
+use super::{Checkpoint, Parameters, Run, Stopped, assess, evaluate, exact_gradient, random_parameters, tabulate};
 use crate::bound::derive;
 use crate::exact;
 use crate::model::{BoundId, KernelId, Model, Overrides, check};
-use crate::plan::{Plan, plan};
+use crate::plan::{Alternative, Plan, alternatives, plan};
 use crate::source::Source;
 use crate::syntax::parse;
 
@@ -247,4 +249,88 @@ fn what_is_wrong_with_records_is_told_with_its_line() {
     }
     std::fs::remove_file(folder.path().join("expert.csv")).unwrap();
     assert!(plan(&model, &derivation).expect_err("there is no file").to_string().contains("cannot be read"));
+}
+
+/// The estimators that `infer` may run, of each bound that is maximised.
+fn tried(text: &str) -> Vec<Alternative> {
+    let model = checked(&Source::new("test", text));
+    alternatives(&model, &derive(&model).unwrap_or_else(|errors| panic!("{errors}"))).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+#[test]
+fn the_estimators_of_a_model_and_of_a_policy_inside_it_are_unbiased() {
+    let turns = "maximize fit over world (refits = 3); maximize dream over pi; ratio = mlp(s, a, s', hidden = [4]); baseline = table(s)";
+    let tried = tried(&chain("table(s, a)", turns));
+    let names: Vec<(&str, &str)> = tried.iter().map(|one| (one.plan.derivation.name.as_deref().unwrap(), one.name)).collect();
+    let of_dream = ["baseline = none", "baseline = leave_one_out", "baseline = a network", "kl_to_go = false"];
+    let expected: Vec<(&str, &str)> =
+        [("fit", "baseline = none")].into_iter().chain(of_dream.into_iter().map(|name| ("dream", name))).collect();
+    assert_eq!(names, expected, "a fit draws nothing that is scored");
+    for Alternative { name, claims_unbiased, plan } in &tried {
+        let found = assess(plan, &random_parameters(plan, 5).unwrap()).unwrap();
+        assert!(found.holds() || !claims_unbiased, "{name}: {found:?}");
+        assert!(found.components > 3 && found.scale > 0.01, "{name}: {found:?}");
+    }
+}
+
+/// Batches whose mean gradients are compared.
+const BATCHES: u64 = 200;
+
+/// The mean of the estimates, with the exact log-ratio or with what the classifier says.
+fn mean_estimate(plan: &Plan, parameters: &Parameters<f64>, exact: bool) -> Vec<f64> {
+    let mut stage = Stage::<f64>::new(plan).unwrap();
+    if let Some(ratio) = stage.ratio.as_mut().filter(|_| exact) {
+        ratio.known = KnownRatio::of(plan, parameters).unwrap();
+    }
+    let mut mean = parameters.zero_gradient();
+    for estimate in estimates(&stage, parameters, 0..BATCHES) {
+        mean.iter_mut().zip(estimate).for_each(|(mean, value)| *mean += value / BATCHES as f64);
+    }
+    mean
+}
+
+const ALONE: &str = "trajectories = 32; threads = 1; ratio = table(s, a, s')";
+
+#[test]
+fn the_exact_ratio_and_what_it_credits_vanish_where_the_model_is_the_world() {
+    let plan = planned(&chain(JUST, &format!("maximize dream over pi; {ALONE}")));
+    let parameters = random_parameters(&plan, 1).unwrap();
+    let known = KnownRatio::of(&plan, &parameters).unwrap().unwrap();
+    for (state, action, next) in (0..3).flat_map(|s| (0..2).flat_map(move |a| (0..4).map(move |n| (s, a, n)))) {
+        assert!(known.at([state, action, next]).abs() < 1e-12, "{state} {action} {next}");
+    }
+    // `alone` is the same bound without the ratio: the same trajectories are credited with the same
+    let without = planned(&chain(JUST, "maximize alone over pi; trajectories = 32; threads = 1"));
+    let mut without = Plan { number: plan.number, ..without };
+    without.settings.shards = plan.settings.shards;
+    let (with, without) = (mean_estimate(&plan, &parameters, true), mean_estimate(&without, &parameters, false));
+    assert!(plan.trained.iter().flat_map(|&id| parameters.layout().range(id)).all(|at| (with[at] - without[at]).abs() < 1e-12));
+    assert!(with.iter().any(|g| g.abs() > 0.01));
+}
+
+#[test]
+fn without_the_ratio_a_policy_in_a_wrong_model_is_taught_something_else() {
+    let plan = planned(&chain(WRONG, &format!("maximize dream over pi; {ALONE}")));
+    let parameters = Parameters::<f64>::initial(&plan.model, 0);
+    let exact = exact_gradient(&plan, &parameters).unwrap();
+    let off = |estimate: &[f64]| exact.iter().zip(estimate).map(|(exact, estimate)| (exact - estimate).abs()).fold(0.0, f64::max);
+    let scale = exact.iter().fold(0.0f64, |scale, g| scale.max(g.abs()));
+    // an untrained table says 0 everywhere
+    let (known, untrained) = (mean_estimate(&plan, &parameters, true), mean_estimate(&plan, &parameters, false));
+    assert!(off(&untrained) > 0.2 * scale && off(&known) < 0.5 * off(&untrained), "{} and {} of {scale}", off(&known), off(&untrained));
+}
+
+#[test]
+fn exact_numbers_follow_a_learned_model() {
+    let plan = planned(&chain(
+        "table(s, a)",
+        "maximize fit over world; trajectories = 64; steps = 400; optimizer = adam(rate = ramp(from = 0.05, to = 0))",
+    ));
+    let per_step = |parameters: &Parameters<f64>| {
+        let tables = super::kernel_tables(&plan.model, BoundId(0), parameters, parameters).unwrap();
+        let found = exact::Evaluator::new(&plan.model, BoundId(0)).evaluate(&tables).unwrap();
+        found.transition_kl.unwrap() / found.live_steps
+    };
+    let (before, after) = (per_step(&Parameters::initial(&plan.model, 0)), per_step(&infer(&plan, &mut ()).unwrap().parameters));
+    assert!(before > 0.3 && after < 0.01, "{before} to {after} nats a step");
 }

@@ -50,12 +50,12 @@ pub struct Part {
     pub standard_error: f64,
 }
 
-/// The gap of a policy whose exact answers and tables these are; `None` where they have no evaluation.
+/// The gap of a policy whose exact answers and tables these are; `None` where they have no evaluation, or a bound of −∞: that has no parts.
 ///
 /// # Errors
 /// As [`exact::exact`].
 pub fn gap(model: &Model, bound: BoundId, answers: &Exact, tables: &KernelTables, reach: Option<&Reach>) -> Result<Option<Gap>, NotFinite> {
-    let Some(evaluation) = &answers.evaluation else { return Ok(None) };
+    let Some(evaluation) = answers.evaluation.as_ref().filter(|evaluation| evaluation.bound.is_finite()) else { return Ok(None) };
     let dynamics = answers.log_evidence - answers.best_bound;
     let auxiliary = auxiliary(model, bound, answers, tables)?;
     let reached = Part { value: evaluation.bound + auxiliary.value, ..auxiliary };

@@ -97,19 +97,24 @@ pub fn optimise(
     Ok(Optimum { iterations: used, ..best })
 }
 
-/// Where ascents may begin: the initial parameters of `seeds` seeds, and `current` where there are some. From the second seed on, what would
-/// begin at 0 (tables and biases) is drawn from a standard normal distribution: where options are alike, no gradient tells them apart.
-pub fn starts(model: &Model, seeds: u64, current: Option<&Parameters<f64>>) -> Vec<Parameters<f64>> {
+/// Where ascents on a bound may begin: the initial parameters of `seeds` seeds, and `current` where there are some. From the second seed on, what
+/// would begin at 0 (tables and biases) is drawn from a standard normal distribution: where options are alike, no gradient tells them apart. What the
+/// bound does not move is everywhere as it is in `current`, else as the first seed has it.
+pub fn starts(model: &Model, bound: BoundId, seeds: u64, current: Option<&Parameters<f64>>) -> Vec<Parameters<f64>> {
+    let moved = moved(model, bound);
+    let first = Parameters::initial(model, 0);
+    let held = current.unwrap_or(&first);
     let of_seed = |seed| {
         let mut parameters = Parameters::initial(model, seed);
-        if seed > 0 {
-            let layout = parameters.layout().clone();
-            let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
-            for id in layout.ids() {
-                let values = &mut parameters.values_mut()[layout.range(id)];
-                if values.iter().all(|&value| value == 0.0) {
-                    values.fill_with(|| normal(&mut random));
-                }
+        let layout = parameters.layout().clone();
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
+        for id in layout.ids() {
+            let values = &mut parameters.values_mut()[layout.range(id)];
+            if seed > 0 && values.iter().all(|&value| value == 0.0) {
+                values.fill_with(|| normal(&mut random));
+            }
+            if !moved.contains(&id) {
+                values.copy_from_slice(held.get(id));
             }
         }
         parameters
@@ -172,7 +177,8 @@ impl Family<'_> {
     }
 }
 
-fn moved(model: &Model, bound: BoundId) -> BTreeSet<ParameterId> {
+/// The parameters that `maximize … over …` moves by a bound: all, where the file does not say.
+pub fn moved(model: &Model, bound: BoundId) -> BTreeSet<ParameterId> {
     let objectives = model.objectives.iter().filter(|objective| objective.bound == bound);
     let over: Vec<KernelId> = objectives.flat_map(|objective| objective.over.iter().copied()).collect();
     let all = (0..model.kernels.len() as u32).map(KernelId);

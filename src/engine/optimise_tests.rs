@@ -1,6 +1,6 @@
 //! The best of a family against known numbers, and the parts of the gap.
 
-use super::{Gap, Objective, Parameters, Reach, Supremum, gap, kernel_tables, optimise, reach, starts};
+use super::{Gap, Objective, Parameters, Reach, Supremum, gap, kernel_tables, moved, optimise, reach, starts};
 use crate::exact::{Evaluator, exact};
 use crate::model::{BoundId, Model, Overrides, check};
 use crate::source::Source;
@@ -39,7 +39,7 @@ fn a_table_of_the_state_reaches_the_best_policy_that_is_the_same_at_every_step()
     for (alpha, horizon, best) in [(0.5, 30, -10.026126222675932), (1.0, 20, -15.379671186355804)] {
         let model = chain(alpha, horizon, "table(s)");
         let previous = Parameters::initial(&model, 0);
-        let found = optimise(&model, BOUND, Objective::Bound, &starts(&model, 2, None), &previous, 500).unwrap();
+        let found = optimise(&model, BOUND, Objective::Bound, &starts(&model, BOUND, 2, None), &previous, 500).unwrap();
         assert!((found.bound - best).abs() < 1e-9, "{} after {}", found.bound, found.iterations);
     }
 }
@@ -47,7 +47,7 @@ fn a_table_of_the_state_reaches_the_best_policy_that_is_the_same_at_every_step()
 #[test]
 fn a_network_of_the_state_comes_close() {
     let model = chain(0.5, 30, "mlp(s, hidden = [16])");
-    let found = optimise(&model, BOUND, Objective::Bound, &starts(&model, 1, None), &Parameters::initial(&model, 0), 500).unwrap();
+    let found = optimise(&model, BOUND, Objective::Bound, &starts(&model, BOUND, 1, None), &Parameters::initial(&model, 0), 500).unwrap();
     assert!((found.bound - -10.026126222675932).abs() < 1e-6, "{} after {}", found.bound, found.iterations);
 }
 
@@ -55,7 +55,7 @@ fn a_network_of_the_state_comes_close() {
 fn a_family_of_one_policy_has_nothing_to_optimise() {
     let model = chain(0.5, 30, "0 * table(s)");
     let initial = Parameters::initial(&model, 0);
-    let found = reach(&model, BOUND, &starts(&model, 2, None), &initial, 50).unwrap();
+    let found = reach(&model, BOUND, &starts(&model, BOUND, 2, None), &initial, 50).unwrap();
     let (answers, parts) = told(&model, &initial, &found);
     assert!((answers - -14.388085717545579).abs() < 1e-9);
     assert!(parts.optimisation.value.abs() < 1e-12 && parts.family.unwrap().value > 4.0, "{parts:?}");
@@ -65,7 +65,7 @@ fn a_family_of_one_policy_has_nothing_to_optimise() {
 fn the_parts_of_an_untrained_policy() {
     let model = chain(0.5, 30, "table(s)");
     let initial = Parameters::initial(&model, 0);
-    let found = reach(&model, BOUND, &starts(&model, 1, None), &initial, 500).unwrap();
+    let found = reach(&model, BOUND, &starts(&model, BOUND, 1, None), &initial, 500).unwrap();
     let (bound, parts) = told(&model, &initial, &found);
     let evidence = -9.462771936797834;
     assert!((parts.dynamics - (evidence - -10.014131327979023)).abs() < 1e-9, "{parts:?}");
@@ -116,8 +116,8 @@ fn options(horizon: usize) -> Model {
 fn all_parts_with_options() {
     for (horizon, listed) in [(4, true), (16, false)] {
         let model = options(horizon);
-        let current = starts(&model, 2, None).pop().unwrap();
-        let found = reach(&model, BOUND, &starts(&model, 1, Some(&current)), &current, 60).unwrap();
+        let current = starts(&model, BOUND, 2, None).pop().unwrap();
+        let found = reach(&model, BOUND, &starts(&model, BOUND, 1, Some(&current)), &current, 60).unwrap();
         let (bound, parts) = told(&model, &current, &found);
         let all = [parts.family.unwrap(), parts.optimisation, parts.auxiliary];
         assert!(found.bound.bound > bound && parts.dynamics > 0.0);
@@ -158,8 +158,8 @@ fn aliased() -> Model {
 #[test]
 fn the_bound_with_the_exact_reverse_model_is_raised_itself() {
     let model = aliased();
-    let initial = starts(&model, 2, None).pop().unwrap();
-    let found = reach(&model, BOUND, &starts(&model, 4, None), &initial, 500).unwrap();
+    let initial = starts(&model, BOUND, 2, None).pop().unwrap();
+    let found = reach(&model, BOUND, &starts(&model, BOUND, 4, None), &initial, 500).unwrap();
     let highest = found.marginal.as_ref().unwrap().bound;
     let there = Evaluator::new(&model, BOUND).marginal(&found.bound.tables).unwrap().unwrap().bound;
     let best = exact(&model, BOUND, Some(&found.bound.tables)).unwrap().best_bound;
@@ -177,7 +177,7 @@ fn the_bound_with_the_exact_reverse_model_is_raised_itself() {
 #[test]
 fn both_objectives_climb_along_their_gradients() {
     let model = options(3);
-    let at = starts(&model, 2, None).pop().unwrap();
+    let at = starts(&model, BOUND, 2, None).pop().unwrap();
     for objective in [Objective::Bound, Objective::Marginal] {
         let start = std::slice::from_ref(&at);
         let none = optimise(&model, BOUND, objective, start, &at, 0).unwrap();
@@ -207,8 +207,33 @@ fn where_the_evidence_moves_family_and_optimisation_are_one_number() {
          posterior  { s[1] ~ room.initial; o[1] ~ pick(s[1]); a[t] ~ pi(s[t], o[1]); s[t+1] ~ room.transition(s[t], a[t]) }",
     );
     let initial = Parameters::initial(&model, 0);
-    let found = reach(&model, BOUND, &starts(&model, 3, None), &initial, 300).unwrap();
+    let found = reach(&model, BOUND, &starts(&model, BOUND, 3, None), &initial, 300).unwrap();
     // two ends, told apart: L + log 2 is at most log 2
     assert!(found.bound.bound > -0.01 && found.bound.bound <= 1e-9, "{}", found.bound.bound);
     assert_eq!(told(&model, &initial, &found).1.family, None);
+}
+
+/// Where another bound teaches the model, every ascent on the policy is inside the same model.
+#[test]
+fn what_a_bound_does_not_move_stands_still_in_all_starts() {
+    let text =
+        std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models/learning_from_model.rlmodel")).unwrap();
+    let model = check(&parse(&Source::new("test", text)).unwrap(), &Overrides::default()).unwrap();
+    let (fit, dream) = (BoundId(0), BoundId(1));
+    let taught = reach(&model, fit, &starts(&model, fit, 1, None), &Parameters::initial(&model, 0), 200).unwrap();
+    let tables = taught.bound.tables;
+    let found = Evaluator::new(&model, fit).evaluate(&tables).unwrap();
+    assert!(found.transition_kl.unwrap() < 1e-6, "maximum likelihood of a table is the world: {:?}", found.transition_kl);
+    let all = starts(&model, dream, 3, Some(&taught.bound.parameters));
+    let moved = moved(&model, dream);
+    for start in &all {
+        let layout = start.layout().clone();
+        let held = layout.ids().filter(|id| !moved.contains(id));
+        held.for_each(|id| assert_eq!(start.get(id), taught.bound.parameters.get(id)));
+    }
+    assert!(all[1].values() != all[2].values());
+    // inside a model that is the world the best policy is the world's
+    let found = reach(&model, dream, &all, &taught.bound.parameters, 200).unwrap();
+    let truth = reach(&model, BoundId(2), &all, &taught.bound.parameters, 200).unwrap();
+    assert!((found.bound.bound - truth.bound.bound).abs() < 1e-4, "{} {}", found.bound.bound, truth.bound.bound);
 }

@@ -2,9 +2,12 @@
 
 use super::evaluate::Activations;
 use super::expressions::Number;
+use super::float::Float;
+use super::known_ratio::KnownRatio;
 use super::network::NetworkPlan;
 use super::points::{Columns, Inputs, Trajectories};
 use super::run::EngineError;
+use super::trace::{Variable, When};
 use crate::plan::{Plan, Quantity, RatioOf};
 
 /// A classifier, compiled.
@@ -16,6 +19,8 @@ pub(super) struct Ratio {
     pub term: usize,
     from: usize,
     to: usize,
+    /// Stands in the place of what the network says, where an estimator is verified.
+    pub known: Option<KnownRatio>,
 }
 
 /// What it said of a batch: a row for each live step at which the term counts.
@@ -27,6 +32,7 @@ pub(super) struct RatioRows<E> {
     pub absorbed: Vec<(u32, u32)>,
     columns: Columns<E>,
     network: Activations<E>,
+    known: Vec<E>,
 }
 
 impl Ratio {
@@ -40,7 +46,7 @@ impl Ratio {
             let compiled = NetworkPlan::compile(&plan.model, &[ratio.layer], |_, formal| formal);
             let network = compiled.map_err(|error| EngineError::Unsupported(error.to_string()))?;
             let inputs = Inputs::new(plan, &network, plan.model.kernel(ratio.kernel), &ratio.reads)?;
-            return Ok(Some(Ratio { network, inputs, of: ratio.of, term, from: planned.from, to: planned.to }));
+            return Ok(Some(Ratio { network, inputs, of: ratio.of, term, from: planned.from, to: planned.to, known: None }));
         }
         Ok(None)
     }
@@ -66,10 +72,23 @@ impl<E: Number> RatioRows<E> {
             count += 1;
         }
         of.network.forward(parameters, &self.columns.feeds(&of.inputs, count), 0..count, &mut self.network);
+        if let Some(known) = &of.known {
+            let reads = [(Variable::State, 0), (Variable::Action, 0), (Variable::State, 1)];
+            let number = |point, (variable, offset)| {
+                let (t, of_trajectory) = on.place(point);
+                let number = on.trace.number((variable, When::After(offset)), t, of_trajectory, |drawn| on.drawn(drawn));
+                number.expect("ratio: a live step has a state, an action and a next state")
+            };
+            self.known.clear();
+            self.known.extend(self.points.iter().map(|point| <E as Float>::of(known.at(reads.map(|read| number(point, read))))));
+        }
     }
 
     /// In the order of the points.
     pub fn logits(&self, of: &Ratio) -> &[E] {
+        if of.known.is_some() {
+            return &self.known;
+        }
         self.network.output(&of.network, 0, 0..self.points.len())
     }
 

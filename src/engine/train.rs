@@ -50,11 +50,16 @@ fn infer_from(plan: &Plan, checkpoint: Option<&Checkpoint>, run: &mut dyn Observ
 /// A construct that cannot run.
 pub fn gradient_estimates(plan: &Plan, parameters: &Parameters<f64>, batches: Range<u64>) -> Result<Vec<Vec<f64>>, EngineError> {
     let plan = &plan.settled();
-    let stage = Stage::<f64>::new(plan)?;
-    let shared = Shared::new(&stage, Arc::new(RwLock::new(parameters.clone())));
+    Ok(estimates(&Stage::new(plan)?, parameters, batches))
+}
+
+/// [`gradient_estimates`] of a stage that may have been altered.
+pub(super) fn estimates(stage: &Stage<f64>, parameters: &Parameters<f64>, batches: Range<u64>) -> Vec<Vec<f64>> {
+    let shared = Shared::new(stage, Arc::new(RwLock::new(parameters.clone())));
     let estimate = |crew: Hands, step| {
-        *write(&shared.frozen) = Frozen::at(&stage, parameters.values(), (plan.settings.seed, step));
-        let mut drawn = stage.weights.draw([plan.settings.seed, WEIGHTS, step], write(&shared.parameters).values_mut());
+        let seed = stage.plan.settings.seed;
+        *write(&shared.frozen) = Frozen::at(stage, parameters.values(), (seed, step));
+        let mut drawn = stage.weights.draw([seed, WEIGHTS, step], write(&shared.parameters).values_mut());
         crew.run(Job::Assess { step });
         shared.sum_credit();
         crew.run(Job::Compare);
@@ -67,9 +72,9 @@ pub fn gradient_estimates(plan: &Plan, parameters: &Parameters<f64>, batches: Ra
         gradient
     };
     let work = |(_, job): (usize, Job), shard| shared.work(job, shard);
-    Ok(with_crew(threads(plan), shared.shards.len(), (0, Job::Compare), &work, |crew| {
+    with_crew(threads(stage.plan), shared.shards.len(), (0, Job::Compare), &work, |crew| {
         batches.map(|step| estimate(Hands { crew, turn: 0 }, step)).collect()
-    }))
+    })
 }
 
 /// Threads that work on a run.

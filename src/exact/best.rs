@@ -73,7 +73,7 @@ pub(super) fn best_bound(trellis: &mut Trellis<'_>) -> Result<f64, NotFinite> {
             apart.for_each(|(value, _)| *value = f64::NEG_INFINITY);
         }
     }
-    start(trellis, &value)
+    Ok(start(trellis, &value))
 }
 
 /// The first group of each group one level up, and the end.
@@ -85,10 +85,14 @@ fn members(level: &Level<'_>) -> Vec<u32> {
 }
 
 /// `E_q[log p(s[1]) − log q(s[1]) + value(s[1])]`
-pub(super) fn start(trellis: &Trellis<'_>, value: &[f64]) -> Result<f64, NotFinite> {
-    let p = &trellis.dynamics[trellis.prior_dynamics()].initial;
-    let q = &trellis.dynamics[trellis.posterior_dynamics()].initial;
+pub(super) fn start(trellis: &Trellis<'_>, value: &[f64]) -> f64 {
+    started(trellis, value).map(|(_, q, worth)| q * worth).sum()
+}
+
+/// Where the posterior starts: the state, its probability, and `log p(s[1]) − log q(s[1]) + value(s[1])`.
+pub(super) fn started<'t>(trellis: &'t Trellis<'_>, value: &'t [f64]) -> impl Iterator<Item = (usize, f64, f64)> + 't {
+    let (p, q) = (&trellis.dynamics[trellis.prior_dynamics()], &trellis.dynamics[trellis.posterior_dynamics()]);
     let value = &value[trellis.first_memory * trellis.states..];
-    let terms = p.iter().zip(q).zip(value).filter(|((_, q), _)| **q > 0.0);
-    Ok(terms.map(|((p, q), value)| q * ((p / q).ln() + value)).sum())
+    let worth = |state: usize| p.log_initial[state] - q.log_initial[state] + value[state];
+    (0..trellis.states).filter(|&state| q.initial[state] > 0.0).map(move |state| (state, q.initial[state], worth(state)))
 }

@@ -5,8 +5,8 @@ use super::environments::Environments;
 use super::place::{Placed, refuse, window};
 use super::read::{Expression, NONE, Points, Standing, UNDEFINED};
 use super::term::{InPlace, Lookup, Sum, Term};
-use crate::finite::{Conditions, KernelTables, NotFinite, finite_domain};
-use crate::model::{EnvironmentKernel, FormalVariable, Index, KernelId, KernelRef, Likelihood, LikelihoodForm, Value, VariableId};
+use crate::finite::{Conditions, KernelTable, KernelTables, NotFinite, finite_domain};
+use crate::model::{EnvironmentKernel, FormalVariable, Index, KernelId, KernelRef, Likelihood, LikelihoodForm, Model, Value, VariableId};
 use std::rc::Rc;
 
 pub(super) struct Build<'m, 'b> {
@@ -22,6 +22,31 @@ enum Column {
     Numbers(Rc<Vec<u32>>),
     /// The number of `t − 1`.
     Time,
+}
+
+/// A kernel's name in messages, its table and how that is numbered.
+///
+/// # Errors
+/// One sentence: there is no table, or it is of another kernel.
+pub(super) fn table_of<'m>(
+    model: &Model,
+    tables: Option<&'m KernelTables>,
+    kernel: KernelId,
+    previous: bool,
+) -> Result<(String, &'m KernelTable, Conditions), NotFinite> {
+    let written = &model.kernel(kernel).name;
+    let name = if previous { format!("previous {written}") } else { written.clone() };
+    let table = tables.and_then(|tables| if previous { tables.previous.get(&kernel) } else { tables.current.get(&kernel) });
+    let Some(table) = table else {
+        return Err(NotFinite(format!("the bound depends on `{name}`, whose parameters are not given")));
+    };
+    let numbering = Conditions::of(model, kernel)?;
+    let (conditions, outcomes) = (numbering.count(), numbering.outcomes());
+    if (table.conditions, table.outcomes) != (conditions, outcomes) {
+        let size = format!("{} x {}", table.conditions, table.outcomes);
+        return Err(NotFinite(format!("the table of `{name}` is {size}, its kernel is {conditions} x {outcomes}")));
+    }
+    Ok((name, table, numbering))
 }
 
 impl<'m> Build<'m, '_> {
@@ -127,21 +152,7 @@ impl<'m> Build<'m, '_> {
     ) -> Result<Term<'m>, NotFinite> {
         let model = self.environments.model;
         let written = model.kernel(kernel);
-        let name = if previous { format!("previous {}", written.name) } else { written.name.clone() };
-        let table = self.tables.and_then(|tables| if previous { tables.previous.get(&kernel) } else { tables.current.get(&kernel) });
-        let Some(table) = table else {
-            return Err(NotFinite(format!("the bound depends on `{name}`, whose parameters are not given")));
-        };
-        let numbering = Conditions::of(model, kernel)?;
-        if (table.conditions, table.outcomes) != (numbering.count(), numbering.outcomes()) {
-            return Err(NotFinite(format!(
-                "the table of `{name}` is {} x {}, its kernel is {} x {}",
-                table.conditions,
-                table.outcomes,
-                numbering.count(),
-                numbering.outcomes()
-            )));
-        }
+        let (name, table, numbering) = table_of(model, self.tables, kernel, previous)?;
 
         let mut condition = vec![0u32; points.count];
         let mut time_stride = 0;

@@ -1,9 +1,10 @@
 //! The channel capacity of an environment: how much an open-loop sequence of actions can tell of where it leads.
 //! Blahut (1972), Arimoto (1972); Klyubin, Polani and Nehaniv (2005), "Empowerment".
 
-use super::compile::{initial, only_state};
+use super::compile::only_state;
 use super::environments::Environments;
-use super::place::{place, state_factors};
+use super::place::{Source, place, refuse, state_factors};
+use super::transitions::Start;
 use crate::finite::{Environment, NotFinite};
 use crate::model::{BoundId, Model, VariableId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,10 +49,12 @@ pub fn capacity(model: &Model, bound: BoundId) -> Result<Capacity, NotFinite> {
     let posterior = place(model, &model.bound(bound).posterior, &BTreeSet::new())?;
     let state = only_state(model, &posterior)?;
     let factors = state_factors(model, state, &posterior)?;
-    let table = environments.table(factors.environment)?;
+    let Source::Environment(environment) = factors.source else { return refuse("the capacity of a learned model of the world") };
+    let table = environments.table(environment)?;
     let length = model.horizon.value;
     let mut starts = vec![];
-    for (start, &probability) in initial(&environments, state, factors.initial)?.iter().enumerate().filter(|(_, p)| **p > 0.0) {
+    let first = Start::new(&environments, None, state, &factors)?;
+    for (start, &probability) in first.probability.iter().enumerate().filter(|(_, p)| **p > 0.0) {
         let capacity = of_channel(&channel(&table, start, length)?)?;
         starts.push(StartCapacity { state: start, probability, capacity });
     }

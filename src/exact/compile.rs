@@ -9,9 +9,10 @@ use super::place::{Place, Placed, drawing_order, place, place_likelihood, refuse
 use super::read::{Expression, Need, Points};
 use super::rows::Rows;
 use super::term::{Sum, Term};
-use super::trellis::{Dynamics, Level, Part, Trellis};
-use crate::finite::{Environment, KernelTables, Masses, NotFinite};
-use crate::model::{Bound, EnvironmentKernel, Factor, Index, KernelRef, LikelihoodForm, Model, Role, Target, TargetVariable, VariableId};
+use super::transitions::{Start, Transitions, log_ratio};
+use super::trellis::{Dynamics, Level, Pair, Part, Trellis};
+use crate::finite::{KernelTables, NotFinite};
+use crate::model::{Bound, Index, KernelRef, LikelihoodForm, Model, Role, Target, TargetVariable, VariableId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -59,7 +60,9 @@ pub(super) fn compile<'m>(
         Scope::Options => (posterior.iter().filter(|placed| placed.targets.contains(&state)).cloned().collect(), &[][..]),
     };
     let (p, q) = (state_factors(model, state, &prior)?, state_factors(model, state, &posterior)?);
-    let (prior_table, table) = (environments.table(p.environment)?, environments.table(q.environment)?);
+    let of_p = Transitions::new(environments, tables, state, &p)?;
+    let of_q = Transitions::new(environments, tables, state, &q)?;
+    let (prior_table, table) = (of_p.table.clone(), of_q.table.clone());
     if (table.states, table.actions, &table.ended) != (prior_table.states, prior_table.actions, &prior_table.ended) {
         return refuse("a prior and a posterior whose environments end in different states");
     }
@@ -153,20 +156,27 @@ pub(super) fn compile<'m>(
         }
     }
     let likelihood = part(terms)?;
-    let same = p.environment == q.environment && p.initial.kernel == q.initial.kernel;
+    let (moves, starts) = (p.source != q.source, p.initial.kernel != q.initial.kernel);
+    let start_p = Start::new(environments, tables, state, &p)?;
+    let start_q = Start::new(environments, tables, state, &q)?;
+    // what is the same on both sides moves by what is drawn alone
+    let transition = Pair { prior: of_p.entries(&table.transition).filter(|_| moves), posterior: of_q.entries(&table.transition) };
+    let start = Pair { prior: start_p.entries().filter(|_| starts), posterior: start_q.entries() };
+    let log_ratio = moves.then(|| log_ratio(&of_p, &of_q));
     let mut dynamics = Vec::new();
-    for side in if same { vec![&q] } else { vec![&p, &q] } {
-        let table = environments.table(side.environment)?;
+    let sides = if moves || starts { vec![(of_p, start_p), (of_q, start_q)] } else { vec![(of_q, start_q)] };
+    for (side, start) in sides {
+        let table = side.table.clone();
         let mut terms = Vec::new();
         let mut points = Points::empty();
         for (likelihood, place) in &likelihoods {
             let Place::Entry { standing, needs } = place else { continue };
             if points.count == 0 {
-                points = entry_points(state, side.action, &table);
+                points = entry_points(state, q.action, &table);
             }
             for need in needs {
                 if let Need::Reward(environment, reward, index) = *need {
-                    let values = environments.reward(environment, reward, side.environment)?;
+                    let values = side.reward(environments, environment, reward)?;
                     points.rewards.insert((environment, reward, index), Rc::new(values));
                 }
             }
@@ -174,9 +184,9 @@ pub(super) fn compile<'m>(
                 terms.push(Term::Exponent(Expression::new(model, &likelihood.name, *value, standing.clone())?));
             }
         }
-        let initial = initial(environments, state, side.initial)?;
         dynamics.push(Dynamics {
-            initial,
+            initial: start.probability,
+            log_initial: start.log_probability,
             likelihood: Sum::new(terms, Rc::new(points), steps.clone())?,
             expected_likelihood: vec![],
             rows: Rows::new(table.clone()),
@@ -189,7 +199,9 @@ pub(super) fn compile<'m>(
         states: table.states,
         memories: memory.count,
         first_memory: memory.first,
-        log_ratio: (p.environment != q.environment).then(|| log_ratio(&prior_table, &table)),
+        log_ratio,
+        transition,
+        start,
         dynamics,
         prior,
         auxiliary,
@@ -241,43 +253,4 @@ pub(super) fn only_state(model: &Model, posterior: &[Placed<'_>]) -> Result<Vari
         [] => refuse("a bound without a state"),
         _ => refuse("a bound with more than one state"),
     }
-}
-
-/// The distribution of `s[1]`, by state.
-pub(super) fn initial<'m>(environments: &Environments<'m>, state: VariableId, factor: &'m Factor) -> Result<Vec<f64>, NotFinite> {
-    let model = environments.model;
-    let variable = model.variable(state);
-    let states = crate::finite::finite_domain(model, state)?.size();
-    let mut initial = vec![0.0; states];
-    match &factor.kernel {
-        KernelRef::Environment(environment, EnvironmentKernel::Initial) => {
-            let table = environments.table(*environment)?;
-            table.initial.row(0).for_each(|(s, p)| initial[s] += p);
-        }
-        KernelRef::InPlace(distribution) => {
-            let mut masses = Masses::new(model, &variable.name, &variable.domain, distribution)?;
-            if masses.inputs().next().is_some() {
-                return refuse(&format!("a start `{}[1]` that reads a variable", variable.name));
-            }
-            masses
-                .list(0..1, 1.0, &|_, _, out| out.fill(f64::NAN), &|_| false, |_, s, p| initial[s] += p)
-                .map_err(|bad| NotFinite(format!("the start `{}[1]`: {}", variable.name, bad.what)))?;
-        }
-        KernelRef::Learned(_) | KernelRef::Previous(_) | KernelRef::Data(_) | KernelRef::Environment(..) => {
-            return refuse(&format!("a start `{}[1]` that is learned", variable.name));
-        }
-    }
-    Ok(initial)
-}
-
-/// `log p(s'|s,a) − log q(s'|s,a)` at each entry of `q`.
-fn log_ratio(p: &Environment, q: &Environment) -> Vec<f64> {
-    let mut of = vec![0.0; q.states];
-    let mut ratios = Vec::with_capacity(q.transition.column.len());
-    for row in 0..q.transition.rows() {
-        p.transition.row(row).for_each(|(next, probability)| of[next] = probability);
-        ratios.extend(q.transition.row(row).map(|(next, probability)| of[next].ln() - probability.ln()));
-        p.transition.row(row).for_each(|(next, _)| of[next] = 0.0);
-    }
-    ratios
 }

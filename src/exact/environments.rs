@@ -27,12 +27,21 @@ impl<'m> Environments<'m> {
         Ok(table)
     }
 
-    /// A reward of `environment` at each entry of the transitions of `other`; 0 from an ended state.
-    pub fn reward(&self, environment: EnvironmentId, reward: u32, other: EnvironmentId) -> Result<Vec<f64>, NotFinite> {
-        let table = self.table(other)?;
-        if environment == other {
-            return Ok(table.rewards[reward as usize].clone());
+    /// The environment that a state is declared in: its tables hold which states end an episode, whatever draws them.
+    pub fn home(&self, state: VariableId) -> Result<Rc<Environment>, NotFinite> {
+        self.table(self.own(state)?)
+    }
+
+    /// Which it is.
+    pub fn own(&self, state: VariableId) -> Result<EnvironmentId, NotFinite> {
+        match self.model.variable(state).environment {
+            Some(environment) => Ok(environment),
+            None => refuse("a state of no environment"),
         }
+    }
+
+    /// A reward of `environment` at each entry of other transitions; 0 from an ended state.
+    pub fn reward_at(&self, environment: EnvironmentId, reward: u32, table: &Environment) -> Result<Vec<f64>, NotFinite> {
         let it = self.model.environment(environment);
         let written = &it.rewards[reward as usize];
         let Some(value) = written.value else {
@@ -40,7 +49,7 @@ impl<'m> Environments<'m> {
         };
         let horizon = self.model.horizon.value;
         let expression = Expression::new(self.model, &written.name, value, Standing::of(Index::Step(0), horizon, horizon))?;
-        let points = entry_points(it.state, it.action, &table);
+        let points = entry_points(it.state, it.action, table);
         let mut values = vec![0.0; points.count];
         expression.add(1, &points, &mut values);
         for (value, &action) in values.iter_mut().zip(points.numbers[&(it.action, Index::Step(0))].iter()) {

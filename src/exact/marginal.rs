@@ -10,6 +10,7 @@
 
 use super::policy::{direct, through_softmax, used};
 use super::reverse::{Path, ReverseModel};
+use super::trellis::Pair;
 use crate::finite::{KernelTables, NotFinite};
 use crate::model::KernelId;
 use std::collections::BTreeMap;
@@ -46,17 +47,27 @@ pub(super) fn marginal(reverse: &mut ReverseModel<'_>, tables: &KernelTables, li
         for level in &reverse.trellis.levels {
             direct(&level.sum, t, &slice.credit, &mut gradient);
         }
+        let Pair { prior, posterior } = &reverse.trellis.transition;
+        if let Some(prior) = prior {
+            prior.add(slice.entry_visits.iter().copied().enumerate(), &mut gradient);
+        }
+        if let Some(posterior) = posterior {
+            posterior.add(slice.entry_credit.iter().copied().enumerate(), &mut gradient);
+        }
+    }
+    let prior = &reverse.trellis.dynamics[reverse.trellis.prior_dynamics()].log_initial;
+    let worth = |(path, value): (&Path, &Value)| prior[path.state] - path.probability.ln() + value.values().sum::<f64>();
+    let started = || histories[0].iter().zip(&value).map(|one| (one.0.state, one.0.probability, worth(one)));
+    if let Some(prior) = &reverse.trellis.start.prior {
+        prior.add(started().map(|(state, q, _)| (state, q)), &mut gradient);
+    }
+    if let Some(posterior) = &reverse.trellis.start.posterior {
+        posterior.add(started().map(|(state, q, worth)| (state, q * worth)), &mut gradient);
     }
     for (id, gradient) in &mut gradient {
         through_softmax(&tables.current[id], gradient);
     }
-
-    let prior = &reverse.trellis.dynamics[reverse.trellis.prior_dynamics()].initial;
-    let worth = |(path, value): (&Path, &Value)| {
-        let started = (prior[path.state] / path.probability).ln();
-        path.probability * (started + value.values().sum::<f64>())
-    };
-    Ok(Some(Marginal { bound: histories[0].iter().zip(&value).map(worth).sum(), gradient }))
+    Ok(Some(Marginal { bound: started().map(|(_, q, worth)| q * worth).sum(), gradient }))
 }
 
 /// `B` of a history, by memory.
@@ -80,6 +91,9 @@ struct Slice {
     arrivals: Vec<f64>,
     /// `visits` times what follows from the choice: the gradient of its `log q`.
     credit: Vec<f64>,
+    /// The same of the entries of the posterior's table.
+    entry_visits: Vec<f64>,
+    entry_credit: Vec<f64>,
 }
 
 impl Slice {
@@ -94,7 +108,16 @@ impl Slice {
         let dynamics = &mut trellis.dynamics[at];
         let mut entry = trellis.log_ratio.clone().unwrap_or_else(|| vec![0.0; dynamics.table.transition.column.len()]);
         entry.iter_mut().zip(dynamics.likelihood.at(t)?).for_each(|(sum, term)| *sum += term);
-        Ok(Slice { choice, arrival, entry, visits: vec![0.0; points], arrivals: vec![0.0; nodes], credit: vec![0.0; points] })
+        Ok(Slice {
+            choice,
+            arrival,
+            visits: vec![0.0; points],
+            arrivals: vec![0.0; nodes],
+            credit: vec![0.0; points],
+            entry_visits: vec![0.0; entry.len()],
+            entry_credit: vec![0.0; entry.len()],
+            entry,
+        })
     }
 
     /// The value of a path, from those of the paths that go on from it, which are next in `ahead`.
@@ -108,9 +131,12 @@ impl Slice {
                 let Some(value) = ahead.next() else { continue };
                 for (&memory, hidden) in &step.hidden {
                     let node = memory as usize * trellis.states + state;
-                    self.arrivals[node] += path.probability * step.probability * probability * hidden.weight;
-                    *expected.entry((step.group, memory)).or_default() +=
-                        probability * (self.entry[entry] + self.arrival[node] + value[&memory]);
+                    let visits = path.probability * step.probability * probability * hidden.weight;
+                    let follows = self.entry[entry] + self.arrival[node] + value[&memory];
+                    self.arrivals[node] += visits;
+                    self.entry_visits[entry] += visits;
+                    self.entry_credit[entry] += visits * follows;
+                    *expected.entry((step.group, memory)).or_default() += probability * follows;
                 }
             }
         }

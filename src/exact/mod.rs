@@ -36,6 +36,9 @@ mod term;
 #[cfg(test)]
 mod tests;
 mod trajectory;
+mod transitions;
+#[cfg(test)]
+mod transitions_tests;
 mod trellis;
 
 pub use ascend::{Ascent, ascend};
@@ -59,15 +62,15 @@ use trellis::Trellis;
 /// The exact answers for one bound, in nats.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Exact {
-    /// `log p(R̂) = log E_P[exp ΣΛ]`, at the given tables where the prior or the likelihood reads learned kernels.
+    /// `log p(R̂) = log E_P[exp ΣΛ]`, at the given tables where the prior (a learned model of the world among it) or the likelihood reads learned kernels.
     pub log_evidence: f64,
     /// `max L`: the best bound of any time-dependent policy (learned kernels of actions and options that may read all that is drawn before) which
-    /// keeps the posterior's other factors and the prior.
+    /// keeps the prior and the posterior's other factors: the environment's steps, or those of a learned model at its table.
     pub best_bound: f64,
     /// The posterior with the given tables.
     pub evaluation: Option<Evaluation>,
     /// `log p(R̂) − L` in parts, where there is an evaluation; absent where there are auxiliary variables and more than [`PATHS`] trajectories of
-    /// all else, over which `auxiliary` would have to be summed ([`crate::engine::gap`] estimates it).
+    /// all else, over which `auxiliary` would have to be summed ([`crate::engine::gap`] estimates it), and where `L` is −∞.
     pub gap: Option<Gap>,
 }
 
@@ -105,7 +108,7 @@ pub fn exact(model: &Model, bound: BoundId, policy: Option<&KernelTables>) -> Re
         true => Some(0.0),
         false => ReverseModel::new(model, bound, tables)?.divergence(PATHS)?,
     };
-    let gap = auxiliary.map(|auxiliary| Gap {
+    let gap = auxiliary.filter(|_| evaluation.bound.is_finite()).map(|auxiliary| Gap {
         dynamics: log_evidence - best_bound,
         family_and_optimisation: best_bound - evaluation.bound - auxiliary,
         auxiliary,

@@ -5,8 +5,8 @@ use super::read::{Need, Standing};
 use crate::finite::NotFinite;
 use crate::finite::columns::Columns;
 use crate::model::{
-    EnvironmentId, EnvironmentKernel, Factor, Index, Input, KernelRef, Likelihood, LikelihoodForm, Model, Role, Target, TargetVariable,
-    Value, VariableId,
+    EnvironmentId, EnvironmentKernel, Factor, Index, Input, KernelId, KernelRef, Likelihood, LikelihoodForm, Model, Role, Target,
+    TargetVariable, Value, VariableId,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -226,10 +226,22 @@ pub(super) fn drawing_order(model: &Model, step: &[&Placed<'_>]) -> Result<Vec<V
     Ok(order)
 }
 
-/// The state's factors of a side: `s[1] ~ …`, and the environment of `s[t+1] ~ …` with the action it reads.
+/// What draws `s[t+1]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    Environment(EnvironmentId),
+    /// A learned model in the place of an environment.
+    Kernel {
+        kernel: KernelId,
+        previous: bool,
+    },
+}
+
+/// The state's factors of a side: `s[1] ~ …`, and `s[t+1] ~ …` with what it is drawn from and the action of its step.
 pub(super) struct StateFactors<'m> {
     pub initial: &'m Factor,
-    pub environment: EnvironmentId,
+    pub transition: &'m Factor,
+    pub source: Source,
     pub action: VariableId,
 }
 
@@ -246,31 +258,39 @@ pub(super) fn state_factors<'m>(model: &'m Model, state: VariableId, placed: &[P
     let (Some(initial), Some(transition)) = (initial, transition) else {
         return refuse(&format!("a bound without factors of `{name}[1]` and `{name}[t+1]`"));
     };
-    let environment = match &transition.factor.kernel {
-        KernelRef::Environment(environment, EnvironmentKernel::Transition) => *environment,
-        KernelRef::Learned(kernel) | KernelRef::Previous(kernel) => {
-            return refuse(&format!("the learned transitions `{}`", model.kernel(*kernel).name));
-        }
+    let source = match &transition.factor.kernel {
+        KernelRef::Environment(environment, EnvironmentKernel::Transition) => Source::Environment(*environment),
+        KernelRef::Learned(kernel) => Source::Kernel { kernel: *kernel, previous: false },
+        KernelRef::Previous(kernel) => Source::Kernel { kernel: *kernel, previous: true },
         KernelRef::Environment(..) | KernelRef::Data(_) | KernelRef::InPlace(_) => {
-            return refuse(&format!("a factor of `{name}[t+1]` that is not an environment's transition"));
+            return refuse(&format!("a factor of `{name}[t+1]` that is neither an environment's transition nor a learned kernel"));
         }
     };
-    let horizon = model.horizon.value;
-    let reads: Vec<Option<(VariableId, Index)>> = transition
-        .factor
-        .arguments
-        .iter()
-        .map(|argument| match argument {
-            Value::Variable { variable, index } => Some((*variable, transition.standing.relative(*index, horizon))),
-            _ => None,
-        })
-        .collect();
-    match reads[..] {
-        [Some((from, Index::Step(-1))), Some((action, Index::Step(-1)))]
-            if from == state && model.variable(action).role == Role::Action && transition.standing.slices == (2..=horizon + 1) =>
-        {
-            Ok(StateFactors { initial: initial.factor, environment, action })
+    // where a model of the world does not read the action, it is that of the state's environment
+    let mut action = model.variable(state).environment.map(|own| model.environment(own).action);
+    let mut fits = transition.standing.slices == (2..=model.horizon.value + 1);
+    for argument in &transition.factor.arguments {
+        match argument {
+            Value::Variable { variable, index } => {
+                let of_step = *variable == state || model.variable(*variable).role == Role::Action;
+                fits &= of_step && transition.standing.relative(*index, model.horizon.value) == Index::Step(-1);
+                if *variable != state {
+                    action = Some(*variable);
+                }
+            }
+            Value::Absent => {}
+            Value::Reward { .. }
+            | Value::Time
+            | Value::Window { .. }
+            | Value::Past { .. }
+            | Value::Future { .. }
+            | Value::Expression(_) => {
+                fits = false;
+            }
         }
+    }
+    match action {
+        Some(action) if fits => Ok(StateFactors { initial: initial.factor, transition: transition.factor, source, action }),
         _ => refuse(&format!("a transition of `{name}` that reads anything but `{name}[t]` and the action at `t`")),
     }
 }

@@ -1,6 +1,6 @@
 //! `L(q)` and `∇L(q)` of given tables: a forward pass of the node probabilities, a backward pass of the values.
 
-use super::best::start;
+use super::best::{start, started};
 use super::reach::Reach;
 use super::term::{Sum, Term};
 use super::trellis::{Trellis, add_unless_impossible};
@@ -18,13 +18,17 @@ pub struct Evaluation {
     pub expected_log_likelihood: f64,
     /// `E_q[Σ log Q − Σ log P]`, nats: what the bound pays, `bound = expected_log_likelihood − kl`.
     pub kl: f64,
+    /// Steps before the end of an episode, expected.
+    pub live_steps: f64,
+    /// `E_q[Σ_t KL(q(s'|s,a) ‖ p(s'|s,a))]`, nats; absent where prior and posterior have the same transitions.
+    pub transition_kl: Option<f64>,
     /// The probability of each state at each step, row `t − 1` for `s[t]`, `t = 1..T+1`.
     pub occupancy: Vec<Vec<f64>>,
     /// `V_t(s)`, the part of the bound from step `t` on given `s[t]`, nats, row `t − 1`; averaged over what else is remembered, and
     /// 0 where that has no probability. Row `T` is 0, or what a likelihood gives to the last state.
     pub value: Vec<Vec<f64>>,
     /// `∂L/∂logit` of every entry of the tables in use, a table per kernel as its log-probabilities are: the logits are unnormalised
-    /// log-probabilities of each condition, so that each row sums to 0.
+    /// log-probabilities of each condition, so that each row sums to 0. Not a number where the bound is −∞.
     pub gradient: BTreeMap<crate::model::KernelId, Vec<f64>>,
 }
 
@@ -45,7 +49,9 @@ pub(super) fn evaluate(trellis: &mut Trellis<'_>, tables: &KernelTables) -> Resu
     let mut log_q = vec![0.0; points];
     let mut flow = vec![0.0; trellis.memories * rows];
     let rewards = expected_rewards(trellis);
+    let divergences = divergences(trellis);
     let (mut expected_return, mut expected_log_likelihood) = (0.0, 0.0);
+    let (mut live_steps, mut transition_kl) = (0.0, divergences.as_ref().map(|_| 0.0));
     for t in 1..=horizon {
         sum_levels(trellis, t, &mut log_q)?;
         let likelihood = trellis.likelihood.choice.at(t)?;
@@ -71,6 +77,12 @@ pub(super) fn evaluate(trellis: &mut Trellis<'_>, tables: &KernelTables) -> Resu
         for (row, &weight) in flow.iter().enumerate().filter(|(_, weight)| **weight != 0.0) {
             let (memory, row) = (row / rows, row % rows);
             expected_return += weight * rewards[row];
+            if !dynamics.table.ended[row / dynamics.table.actions] {
+                live_steps += weight;
+            }
+            if let (Some(sum), Some(divergences)) = (&mut transition_kl, &divergences) {
+                *sum += weight * divergences[row];
+            }
             let entries = sparse.start[row]..sparse.start[row + 1];
             for entry in entries {
                 let weight = weight * sparse.probability[entry];
@@ -84,7 +96,7 @@ pub(super) fn evaluate(trellis: &mut Trellis<'_>, tables: &KernelTables) -> Resu
 
     // backward: the values, and the gradient of the log-probabilities
     let mut gradient: BTreeMap<_, Vec<f64>> = used(trellis).map(|id| (id, vec![0.0; tables.current[&id].log_probability.len()])).collect();
-    let mut value = vec![0.0; nodes];
+    let (mut value, mut next_value) = (vec![0.0; nodes], vec![0.0; nodes]);
     let mut ahead = vec![0.0; trellis.memories * rows];
     let mut values = vec![Vec::new(); horizon + 1];
     let mut credit = vec![0.0; points];
@@ -100,6 +112,7 @@ pub(super) fn evaluate(trellis: &mut Trellis<'_>, tables: &KernelTables) -> Resu
         sum_levels(trellis, t, &mut log_q)?;
         trellis.weigh(t, &mut log_p)?;
         let here = &visits[(t - 1) * nodes..t * nodes];
+        next_value.copy_from_slice(&value);
         value.fill(0.0);
         weight.fill(0.0);
         // where something is remembered, what is not reached counts in no mean value either
@@ -120,6 +133,9 @@ pub(super) fn evaluate(trellis: &mut Trellis<'_>, tables: &KernelTables) -> Resu
         for part in trellis.parts() {
             direct(&part.choice, t, &weight, &mut gradient);
         }
+        if trellis.transition.kernels().next().is_some() {
+            transitions(trellis, &weight, (&next_value, &ahead), &mut gradient);
+        }
         // the value of the node as a baseline: it cancels in exact arithmetic
         for (node, value) in value.iter().enumerate().filter(|(node, _)| here[*node] != 0.0) {
             let (memory, state) = (node / states, node % states);
@@ -132,16 +148,27 @@ pub(super) fn evaluate(trellis: &mut Trellis<'_>, tables: &KernelTables) -> Resu
         }
     }
     values[0] = marginal(&value, &visits[..nodes], states);
+    let bound = start(trellis, &value);
+    if let Some(prior) = &trellis.start.prior {
+        prior.add(started(trellis, &value).map(|(state, q, _)| (state, q)), &mut gradient);
+    }
+    if let Some(posterior) = &trellis.start.posterior {
+        posterior.add(started(trellis, &value).map(|(state, q, worth)| (state, q * (worth - bound))), &mut gradient);
+    }
     for (id, gradient) in &mut gradient {
         through_softmax(&tables.current[id], gradient);
+        if bound == f64::NEG_INFINITY {
+            gradient.fill(f64::NAN);
+        }
     }
-    let bound = start(trellis, &value)?;
     let occupancy = visits.chunks(nodes).map(|visits| sum_memories(visits, states)).collect();
     Ok(Evaluation {
         bound,
         expected_return,
         expected_log_likelihood,
         kl: expected_log_likelihood - bound,
+        live_steps,
+        transition_kl,
         occupancy,
         value: values,
         gradient,
@@ -180,6 +207,51 @@ pub(super) fn expectations(
     Ok(())
 }
 
+/// Adds the gradient of the transitions' own log-probabilities: as the prior's they stand in the bound, as the posterior's they lead to what follows.
+/// `weight` is the probability of each choice; the values are those of the nodes after the step, and of its rows.
+fn transitions(
+    trellis: &Trellis<'_>,
+    weight: &[f64],
+    (value, ahead): (&[f64], &[f64]),
+    gradient: &mut BTreeMap<crate::model::KernelId, Vec<f64>>,
+) {
+    let dynamics = &trellis.dynamics[trellis.posterior_dynamics()];
+    let sparse = &dynamics.table.transition;
+    let (rows, count, states) = (sparse.rows(), trellis.choices.count(), trellis.states);
+    let likelihood = dynamics.likelihood.latest();
+    let mut flow = vec![0.0; trellis.memories * rows];
+    for (at, &weight) in weight.iter().enumerate().filter(|(_, weight)| **weight != 0.0) {
+        let (next, row) = trellis.choices.leads(at / count, at % count);
+        flow[next * rows + row] += weight;
+    }
+    let (mut visits, mut credit) = (vec![0.0; sparse.column.len()], vec![0.0; sparse.column.len()]);
+    for (at, &flow) in flow.iter().enumerate().filter(|(_, flow)| **flow != 0.0) {
+        let (memory, row) = (at / rows, at % rows);
+        for entry in sparse.start[row]..sparse.start[row + 1] {
+            let weight = flow * sparse.probability[entry];
+            let ratio = trellis.log_ratio.as_ref().map_or(0.0, |log_ratio| log_ratio[entry]);
+            let term = likelihood.get(entry).copied().unwrap_or(0.0) + ratio;
+            visits[entry] += weight;
+            // the mean of the row as a baseline: it cancels in exact arithmetic
+            credit[entry] += weight * (term + value[memory * states + sparse.column[entry] as usize] - ahead[at]);
+        }
+    }
+    if let Some(prior) = &trellis.transition.prior {
+        prior.add(visits.into_iter().enumerate(), gradient);
+    }
+    if let Some(posterior) = &trellis.transition.posterior {
+        posterior.add(credit.into_iter().enumerate(), gradient);
+    }
+}
+
+/// By row of the posterior's table, `KL(q(s'|row) ‖ p(s'|row))`, where the two sides move differently.
+fn divergences(trellis: &Trellis<'_>) -> Option<Vec<f64>> {
+    let log_ratio = trellis.log_ratio.as_ref()?;
+    let sparse = &trellis.dynamics[trellis.posterior_dynamics()].table.transition;
+    let of_row = |bounds: &[usize]| (bounds[0]..bounds[1]).map(|entry| -sparse.probability[entry] * log_ratio[entry]).sum();
+    Some(sparse.start.windows(2).map(of_row).collect())
+}
+
 /// `log q` of every choice. What the posterior cannot draw stays so, whatever the later variables would read there.
 fn sum_levels(trellis: &mut Trellis<'_>, t: usize, out: &mut [f64]) -> Result<(), NotFinite> {
     out.fill(0.0);
@@ -209,10 +281,11 @@ pub(super) fn direct(sum: &Sum<'_>, slice: usize, weight: &[f64], gradient: &mut
 
 /// The current kernels that the bound reads.
 pub(super) fn used<'a>(trellis: &'a Trellis<'_>) -> impl Iterator<Item = crate::model::KernelId> + 'a {
-    trellis.sums().flat_map(|sum| &sum.terms).filter_map(|term| match term {
+    let of_steps = trellis.sums().flat_map(|sum| &sum.terms).filter_map(|term| match term {
         Term::Lookup(lookup) if !lookup.previous => Some(lookup.kernel),
         Term::Lookup(_) | Term::Exponent(_) | Term::InPlace(_) | Term::Fixed { .. } | Term::Presence { .. } => None,
-    })
+    });
+    of_steps.chain(trellis.transition.kernels()).chain(trellis.start.kernels())
 }
 
 /// From `∂L/∂log q(o|c)` to `∂L/∂logit`: `g_o − q(o|c) Σ g`.

@@ -105,7 +105,10 @@ impl<'m> Trajectory<'m> {
         }
         let t = time as i64 - i64::from(shift);
         let first = |row: usize| outcomes.first().map_or(row, |&outcome| outcome);
+        // after an end the state repeats, and a learned model of it has stopped
+        let stopped = of == self.state && time > 1 && self.is_over(time - 1);
         match &factor.kernel {
+            KernelRef::Learned(_) | KernelRef::Previous(_) if stopped => Ok(0.0),
             KernelRef::Learned(kernel) => self.look_up(*kernel, false, &outcomes, &factor.arguments, t),
             KernelRef::Previous(kernel) => self.look_up(*kernel, true, &outcomes, &factor.arguments, t),
             KernelRef::Environment(environment, part) => {

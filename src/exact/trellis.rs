@@ -8,8 +8,9 @@
 use super::read::Points;
 use super::rows::Rows;
 use super::term::Sum;
+use super::transitions::Entries;
 use crate::finite::{Environment, NotFinite};
-use crate::model::VariableId;
+use crate::model::{KernelId, VariableId};
 use std::ops::RangeInclusive;
 use std::rc::Rc;
 
@@ -33,6 +34,9 @@ pub(super) struct Trellis<'m> {
     pub levels: Vec<Level<'m>>,
     /// By entry of the posterior's table: `log p(s'|s,a) − log q(s'|s,a)`; absent where the two are the same.
     pub log_ratio: Option<Vec<f64>>,
+    /// Where learned kernels draw states: those of transitions by entry of the posterior's table, those of `s[1]` by state.
+    pub transition: Pair,
+    pub start: Pair,
     /// What is known at choices and at nodes.
     pub at_choices: Rc<Points>,
     pub at_nodes: Rc<Points>,
@@ -46,10 +50,23 @@ pub(super) struct Part<'m> {
     pub arrival: Sum<'m>,
 }
 
+/// What moves with the learned kernels of a variable, on either side; absent where both sides share one, in the prior.
+pub(super) struct Pair {
+    pub prior: Option<Entries>,
+    pub posterior: Option<Entries>,
+}
+
+impl Pair {
+    pub fn kernels(&self) -> impl Iterator<Item = KernelId> {
+        [&self.prior, &self.posterior].into_iter().flatten().map(|entries| entries.kernel)
+    }
+}
+
 /// `s[1]` and `s[t+1]` of one side.
 pub(super) struct Dynamics<'m> {
     /// By state.
     pub initial: Vec<f64>,
+    pub log_initial: Vec<f64>,
     pub table: Rc<Environment>,
     pub rows: Rows,
     /// Likelihood at an entry of the table.

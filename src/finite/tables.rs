@@ -30,6 +30,13 @@ pub struct Environment {
 #[error("{0}")]
 pub struct NotFinite(pub String);
 
+impl Environment {
+    /// The same states, actions and ends, and nothing that depends on how one leads to the next.
+    pub fn without_transitions(&self) -> Environment {
+        Environment { transition: Sparse::default(), rewards: vec![], ..self.clone() }
+    }
+}
+
 impl Sparse {
     pub fn rows(&self) -> usize {
         self.start.len().saturating_sub(1)

@@ -16,21 +16,33 @@ pub struct Alternative {
     pub plan: Plan,
 }
 
-/// Plans of the same model and bound: without a baseline, with the leave-one-out mean, with the file's own network where it has one, each with the
-/// exact credit; and `kl_to_go = false`, which drops the later divergences (biased, except where the policy equals its prior). Of the file's
-/// `infer` only the network of the baseline counts: what else biases (`lambda`, `discount`) is left at the value that does not.
+/// Plans of the same model, for each bound that is maximised in turn: without a baseline, with the leave-one-out mean, with the file's own network
+/// where it has one, each with the exact credit; and `kl_to_go = false`, which drops the later divergences (biased, except where the policy equals
+/// its prior). Of the file's `infer` only the networks of the baseline and of the classifier count: what else biases (`lambda`, `discount`) is left
+/// at the value that does not.
 ///
 /// # Errors
 /// As [`plan`].
 pub fn alternatives(model: &Model, derivation: &Derivation) -> Result<Vec<Alternative>, Diagnostics> {
     let mut model = model.clone();
-    model.settings.retain(|setting| setting.key == "baseline");
-    let written = plan(&model, derivation)?;
+    model.settings.retain(|setting| ["baseline", "ratio"].contains(&setting.key.as_str()));
+    for objective in &mut model.objectives {
+        objective.settings.retain(|setting| setting.key == "baseline");
+    }
+    let planned = plan(&model, derivation)?;
+    // what only collects transitions has no bound
+    Ok(planned.turns().filter(|turn| !turn.terms.is_empty()).flat_map(of_bound).collect())
+}
+
+fn of_bound(turn: &Plan) -> Vec<Alternative> {
+    let written = Plan { earlier: Vec::new(), watched: Vec::new(), ..turn.clone() };
     let unbiased = |name, plan| Alternative { name, claims_unbiased: true, plan };
-    let mut found = vec![
-        unbiased("baseline = none", with_baseline(&written, Baseline::None)),
-        unbiased("baseline = leave_one_out", with_baseline(&written, Baseline::LeaveOneOut)),
-    ];
+    let mut found = vec![unbiased("baseline = none", with_baseline(&written, Baseline::None))];
+    // where no draw is scored there is no credit to compare
+    if !written.terms.iter().any(|term| term.credit.iter().any(Option::is_some)) {
+        return found;
+    }
+    found.push(unbiased("baseline = leave_one_out", with_baseline(&written, Baseline::LeaveOneOut)));
     if written.settings.has_learned_baseline() {
         found.push(unbiased("baseline = a network", written.clone()));
     }
@@ -42,7 +54,7 @@ pub fn alternatives(model: &Model, derivation: &Derivation) -> Result<Vec<Altern
     if let Some(plan) = without_kl_to_go(with_baseline(&written, Baseline::LeaveOneOut)) {
         found.push(Alternative { name: "kl_to_go = false", claims_unbiased: false, plan });
     }
-    Ok(found)
+    found
 }
 
 fn with_baseline(plan: &Plan, baseline: Baseline) -> Plan {

@@ -112,6 +112,9 @@ pub struct ExactSummary {
     /// The same with the exact reverse model in the place of the model's own, where there is one and few enough trajectories to sum over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub family_bound_exact_reverse: Option<f64>,
+    /// The kernels whose parameters matter to these numbers and are the initial ones, since neither a run nor the bound's own optimum gives others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub at_initial: Vec<String>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub policy: Option<PolicySummary>,
 }
@@ -127,6 +130,9 @@ pub struct PolicySummary {
     /// `KL(q ‖ p)` of trajectories.
     #[serde(deserialize_with = "nan_for_null")]
     pub kl: f64,
+    /// `KL(q(s'|s,a) ‖ p(s'|s,a))` of the posterior's transitions from the prior's, a live step, where the two differ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kl_per_step: Option<f64>,
     pub gap: Option<Gap>,
 }
 
