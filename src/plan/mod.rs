@@ -308,6 +308,12 @@ impl Plan {
         self.terms.iter().position(|term| matches!(term.quantity, Quantity::Ratio(_)))
     }
 
+    /// Its samples tell the bound up to a constant: the entropy of what can only be sampled.
+    pub fn lacks_a_constant(&self) -> bool {
+        let all = 0..self.derivation.terms.len() as u32;
+        all.into_iter().any(|at| !self.terms.iter().any(|term| term.id.0 == at))
+    }
+
     /// Its classifier needs real transitions.
     pub fn tells_transitions_apart(&self) -> bool {
         self.ratio().is_some_and(|ratio| ratio.of == RatioOf::Transition)

@@ -15,6 +15,9 @@ pub struct Summary {
     pub expected_return: f64,
     #[serde(deserialize_with = "nan_for_null")]
     pub return_se: f64,
+    /// `bound` is told up to the entropy of what can only be sampled.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub up_to_entropy: bool,
     /// Both of these are of trajectories that a learned model imagines.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub imagined: bool,
@@ -51,6 +54,8 @@ pub struct OtherBound {
     pub name: String,
     pub bound: f64,
     pub bound_se: f64,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub up_to_entropy: bool,
     pub expected_return: f64,
     pub return_se: f64,
     /// Where it is finite.

@@ -55,6 +55,7 @@ fn summary(plan: &Plan, run: &Run, stopped: End, seconds_before: f64, exact: Opt
         bound_se: run.evaluation.bound_se,
         expected_return: run.evaluation.expected_return,
         return_se: run.evaluation.return_se,
+        up_to_entropy: plan.lacks_a_constant(),
         imagined: !plan.is_real(),
         steps: run.steps,
         stopped,
@@ -79,6 +80,11 @@ fn summary(plan: &Plan, run: &Run, stopped: End, seconds_before: f64, exact: Opt
     }
 }
 
+/// What a sampled bound is told in.
+fn nats(up_to_entropy: bool) -> &'static str {
+    if up_to_entropy { "nats up to the entropy of the environment" } else { "nats" }
+}
+
 /// The logits of the bound that has a classifier, nats a trajectory.
 fn correction(plan: &Plan, run: &Run) -> f64 {
     let Some((of, at)) = plan.turns().find_map(|plan| Some((plan.derivation.bound, plan.ratio_term()?))) else { return 0.0 };
@@ -91,6 +97,7 @@ fn other(plan: &Plan, run: &Run, bound: BoundId, evaluation: &Evaluation) -> Oth
         name: plan.model.bound(bound).name.clone().unwrap_or_default(),
         bound: evaluation.bound,
         bound_se: evaluation.bound_se,
+        up_to_entropy: plan.turns().chain(&plan.watched).any(|plan| plan.derivation.bound == bound && plan.lacks_a_constant()),
         expected_return: evaluation.expected_return,
         return_se: evaluation.return_se,
         exact: exact::of_policy(&plan.model, bound, &run.parameters).summary,
@@ -121,7 +128,8 @@ pub fn print(Done { summary, folder, why_not_exact }: &Done) -> String {
     let env_steps = short(*env_steps as f64);
     let mut text = format!("{model}, seed {seed}: {steps} steps{stopped}, {env_steps} environment steps{imagined}, {wall_seconds:.2} s\n");
     let trajectories = if summary.imagined { "imagined trajectories" } else { "trajectories" };
-    text += &format!("{:<17}{:>21}  nats, estimated from {trajectories}\n", "bound", uncertain(summary.bound, summary.bound_se));
+    let (bound, of) = (uncertain(summary.bound, summary.bound_se), nats(summary.up_to_entropy));
+    text += &format!("{:<17}{bound:>21}  {of}, estimated from {trajectories}\n", "bound");
     let returns = uncertain(summary.expected_return, summary.return_se);
     text += &format!("{:<17}{returns:>21}  estimated from {trajectories}\n", "expected return");
     if let Some(rounds) = &summary.rounds {
@@ -146,7 +154,8 @@ pub fn print(Done { summary, folder, why_not_exact }: &Done) -> String {
     }
     for other in &summary.others {
         text += &format!("bound {}\n", other.name);
-        text += &format!("{:<17}{:>21}  nats, estimated from trajectories\n", "  bound", uncertain(other.bound, other.bound_se));
+        let (bound, of) = (uncertain(other.bound, other.bound_se), nats(other.up_to_entropy));
+        text += &format!("{:<17}{bound:>21}  {of}, estimated from trajectories\n", "  bound");
         let returns = uncertain(other.expected_return, other.return_se);
         text += &format!("{:<17}{returns:>21}  estimated from trajectories\n", "  expected return");
         if let Some(exact) = &other.exact {

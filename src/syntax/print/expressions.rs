@@ -19,6 +19,8 @@ pub struct Expressions<'a, 'm> {
 /// How tightly an expression holds together; [`crate::syntax::build`] reads it back the same way.
 fn strength(expr: &Expr) -> u8 {
     match &expr.kind {
+        // what stands in brackets behind it would be its arguments
+        ExprKind::Previous { arguments, .. } if arguments.is_empty() => 8,
         ExprKind::If { .. } => 0,
         ExprKind::Unary { operator: UnaryOperator::Not, .. } => 3,
         ExprKind::Unary { operator: UnaryOperator::Minus, .. } => 7,

@@ -60,6 +60,8 @@ fn long_lists_cost_no_stack() {
 #[test]
 fn expressions_have_no_more_brackets_than_they_need() {
     for text in [
+        "previous pi",
+        "(previous pi)(x)",
         "a - (b - c) - d",
         "a ^ b ^ c",
         "(a ^ b) ^ c",
