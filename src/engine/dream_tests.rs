@@ -334,3 +334,22 @@ fn exact_numbers_follow_a_learned_model() {
     let (before, after) = (per_step(&Parameters::initial(&plan.model, 0)), per_step(&infer(&plan, &mut ()).unwrap().parameters));
     assert!(before > 0.3 && after < 0.01, "{before} to {after} nats a step");
 }
+
+#[test]
+fn what_belongs_to_the_run_or_to_nobody_is_refused() {
+    let cases = [
+        ("maximize fit over world (seed = 1); maximize dream over pi", "`seed` is the whole run's"),
+        ("maximize fit over world (steps = 0); maximize dream over pi", "a whole number, at least 1"),
+        ("maximize fit over world (refit_batch = 3); maximize dream over pi", "`refit_batch` belongs to `refits`"),
+        ("maximize fit over world; maximize dream over pi (refits = 3)", "this bound moves the policy too"),
+        ("maximize fit over world; maximize dream over pi, world", "moves `world`, from which it draws"),
+        ("maximize fit over world; maximize truth over pi", "no bound that is maximised has one"),
+    ];
+    for (turns, wanted) in cases {
+        let source = Source::new("test", chain("table(s, a)", &format!("{turns}; ratio = table(s, a, s')")));
+        let model = checked(&source);
+        let planned = derive(&model).and_then(|derivation| plan(&model, &derivation).map(|_| ()));
+        let told = planned.expect_err(turns).to_string();
+        assert!(told.contains(wanted), "{turns} gives {told}");
+    }
+}

@@ -35,6 +35,10 @@ pub(super) fn turns(model: &Model, derivation: &Derivation, run: &Settings) -> R
     for bound in &derivation.bounds {
         if !model.objectives.iter().any(|objective| objective.bound == bound.bound) {
             match assemble(model, bound, run.clone(), &[]) {
+                Ok(plan) if plan.ratio().is_some() => {
+                    let message = "it has a density ratio, and only a bound that is maximised teaches its classifier";
+                    unwatched.push((bound.bound, vec![super::refused(model.bound(bound.bound).span, message)]));
+                }
                 Ok(plan) => watched.push(plan),
                 Err(found) => unwatched.push((bound.bound, found)),
             }
@@ -43,7 +47,7 @@ pub(super) fn turns(model: &Model, derivation: &Derivation, run: &Settings) -> R
     if !errors.is_empty() {
         return Err(errors);
     }
-    verify_ratio(model, &planned, &watched)?;
+    verify_ratio(model, &planned)?;
     if let (Some(imagined), false) = (planned.iter().find(|plan| plan.tells_transitions_apart()), planned.iter().any(Plan::is_real)) {
         let scout = imagined.scout();
         planned.insert(0, scout);
@@ -89,8 +93,8 @@ impl Plan {
 }
 
 /// A classifier that tells nothing apart is refused.
-fn verify_ratio(model: &Model, planned: &[Plan], watched: &[Plan]) -> Result<(), Vec<Diagnostic>> {
-    let has_ratio = planned.iter().chain(watched).any(|plan| plan.ratio().is_some());
+fn verify_ratio(model: &Model, planned: &[Plan]) -> Result<(), Vec<Diagnostic>> {
+    let has_ratio = planned.iter().any(|plan| plan.ratio().is_some());
     let refits = planned.iter().any(|plan| plan.settings.refits > 0);
     let keys =
         ["ratio", "ratio_steps", "ratio_batch"].iter().chain(["replay"].iter().filter(|_| !refits)).filter_map(|key| model.setting(key));
@@ -101,7 +105,7 @@ fn verify_ratio(model: &Model, planned: &[Plan], watched: &[Plan]) -> Result<(),
     let errors: Vec<Diagnostic> = keys
         .filter(|_| !has_ratio)
         .map(|setting| {
-            let message = format!("`{}` belongs to the classifier of a density ratio, and no bound of this file has one", setting.key);
+            let message = format!("`{}` belongs to the classifier of a density ratio, and no bound that is maximised has one", setting.key);
             Diagnostic::error("bad-setting", setting.span, message).hint("leave it away")
         })
         .chain(idle)
@@ -141,6 +145,10 @@ fn turn(model: &Model, derivation: &BoundDerivation, run: &Settings, objective: 
     let added = objective.settings.iter().filter(|setting| setting.key != "steps");
     let model = Model { settings: kept.chain(added).cloned().collect(), ..model.clone() };
     let read = settings::read(&model)?;
+    if let (Some(setting), 0) = (objective.settings.iter().find(|setting| setting.key == "refit_batch"), read.refits) {
+        let told = Diagnostic::error("bad-setting", setting.span, "`refit_batch` belongs to `refits`, and this bound has none");
+        return Err(vec![told.hint("write `refits = N` beside it, or leave it away")]);
+    }
     let steps = run.steps.saturating_mul(per_turn);
     let settings = Settings { steps, shards: run.shards, log_every: run.log_every, ..read };
     let own_settings = objective.settings.iter().map(|setting| setting.key.clone()).filter(|key| key != "steps").collect();

@@ -12,6 +12,12 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
 
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let existing = std::fs::canonicalize(path).ok();
+    // a device or a pipe is written to, never replaced
+    if existing.as_ref().is_some_and(|existing| !existing.is_file() && !existing.is_dir()) {
+        let mut file = std::fs::OpenOptions::new().write(true).open(path)?;
+        file.write_all(bytes)?;
+        return file.flush();
+    }
     let target = existing.as_deref().unwrap_or(path);
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
@@ -33,6 +39,14 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_device_is_written_to_and_stays() {
+        assert!(write_atomic(Path::new("/dev/null"), b"x").is_ok());
+        assert!(write_atomic(Path::new("/dev/full"), b"x").expect_err("it is full").to_string().contains("the disk is full"));
+        assert!(!Path::new("/dev/full").is_file() && !Path::new("/dev/null").is_file());
+    }
 
     #[test]
     fn a_file_is_replaced_whole() {
