@@ -2,7 +2,7 @@
 
 use super::known_ratio::KnownRatio;
 use super::stage::Stage;
-use super::testing::{After, Log};
+use super::testing::{After, Log, planned};
 use super::train::{estimates, infer, resume};
 use super::{Checkpoint, Parameters, Run, Stopped, assess, evaluate, exact_gradient, random_parameters, tabulate};
 use crate::bound::derive;
@@ -15,11 +15,6 @@ use crate::syntax::parse;
 fn checked(source: &Source) -> Model {
     let file = parse(source).unwrap_or_else(|errors| panic!("{errors}"));
     check(&file, &Overrides::default()).unwrap_or_else(|errors| panic!("{errors}"))
-}
-
-fn planned(text: &str) -> Plan {
-    let model = checked(&Source::new("test", text));
-    plan(&model, &derive(&model).unwrap_or_else(|errors| panic!("{errors}"))).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
 /// A chain of four cells in which a step goes astray with probability 0.2; `world` are the logits of a model of it.

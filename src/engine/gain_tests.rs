@@ -2,20 +2,10 @@
 
 use super::gain::{Frozen, Gain, GainRows, Transition};
 use super::stage::Stage;
-use super::testing::After;
+use super::testing::{After, planned};
 use super::train::{gradient_estimates, infer, resume};
 use super::{Parameters, Run, evaluate};
-use crate::bound::derive;
-use crate::model::{Overrides, check};
-use crate::plan::{Plan, plan};
-use crate::source::Source;
-use crate::syntax::parse;
-
-fn planned(text: &str) -> Plan {
-    let file = parse(&Source::new("test", text)).unwrap_or_else(|errors| panic!("{errors}"));
-    let model = check(&file, &Overrides::default()).unwrap_or_else(|errors| panic!("{errors}"));
-    plan(&model, &derive(&model).unwrap_or_else(|errors| panic!("{errors}"))).unwrap_or_else(|errors| panic!("{errors}"))
-}
+use crate::plan::Plan;
 
 fn line(end: &str, eta: f64, world: &str, infer: &str) -> Plan {
     planned(&format!(

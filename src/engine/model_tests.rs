@@ -1,24 +1,9 @@
 //! What a model of a world may be: mixtures, generators without a density, starts, predictions of rewards and ends.
 
-use super::testing::After;
+use super::testing::{After, planned, try_plan};
 use super::train::{infer, resume};
 use super::{Checkpoint, Parameters, Run, evaluate};
-use crate::bound::derive;
-use crate::model::{Overrides, check};
-use crate::plan::{Plan, plan};
-use crate::source::Source;
-use crate::syntax::parse;
-
-fn try_plan(text: &str) -> Result<Plan, String> {
-    let file = parse(&Source::new("test", text)).map_err(|errors| errors.to_string())?;
-    let model = check(&file, &Overrides::default()).map_err(|errors| errors.to_string())?;
-    let derivation = derive(&model).map_err(|errors| errors.to_string())?;
-    plan(&model, &derivation).map_err(|errors| errors.list.iter().map(|told| told.message.clone()).collect::<Vec<_>>().join("\n"))
-}
-
-fn planned(text: &str) -> Plan {
-    try_plan(text).unwrap_or_else(|errors| panic!("{errors}"))
-}
+use crate::plan::Plan;
 
 fn bits(run: &Run) -> Vec<u64> {
     run.parameters.values().iter().map(|v| v.to_bits()).collect()

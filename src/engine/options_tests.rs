@@ -1,14 +1,10 @@
 //! Training with options as a whole: what runs promise about bits, what is sampled against the oracle, and what a policy without memory cannot do.
 
-use super::testing::{After, Log};
+use super::testing::{After, Log, planned};
 use super::train::{infer, resume};
 use super::{Parameters, evaluate, kernel_tables, random_parameters};
-use crate::bound::derive;
 use crate::exact::Evaluator;
-use crate::model::{Overrides, check};
-use crate::plan::{Plan, plan};
-use crate::source::Source;
-use crate::syntax::parse;
+use crate::plan::Plan;
 
 /// Two ends, the goal between them, and two cells beside it that look alike. The policy sees `x[t]` and its option.
 fn aliased(reverse: &str, auxiliary: &str, prior: &str, infer: &str) -> Plan {
@@ -42,12 +38,6 @@ fn aliased(reverse: &str, auxiliary: &str, prior: &str, infer: &str) -> Plan {
 
 const BACK: &str = "kernel back(o | last: o?, s, a?, next: s) = Categorical(logits = mlp(last, s, a, next, hidden = [8]))";
 const LOOKS_BACK: &str = "auxiliary { o[t] ~ back(o[t-1], s[t], a[t], s[t+1]) }";
-
-fn planned(text: &str) -> Plan {
-    let file = parse(&Source::new("test", text)).unwrap_or_else(|errors| panic!("{errors}"));
-    let model = check(&file, &Overrides::default()).unwrap_or_else(|errors| panic!("{errors}"));
-    plan(&model, &derive(&model).unwrap_or_else(|errors| panic!("{errors}"))).unwrap_or_else(|errors| panic!("{errors}"))
-}
 
 fn exact_bound(plan: &Plan, parameters: &Parameters<f64>) -> f64 {
     let bound = plan.derivation.bound;

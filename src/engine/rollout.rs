@@ -16,7 +16,7 @@ use super::moments::Sums;
 use super::options::{OptionRows, Outputs};
 use super::points::Trajectories;
 use super::ratio::RatioRows;
-use super::simulation::Imagination;
+use super::simulation::Simulated;
 use super::stage::{Anchor, Credit, Source, Stage};
 use super::tally::Tally;
 use super::trace::{Trace, Variable};
@@ -65,7 +65,7 @@ pub(super) struct Rollout<E> {
     pub ratio: RatioRows<E>,
     imagined_start: Imagined<E>,
     imagined: Imagined<E>,
-    imagination: Imagination<E>,
+    simulated: Simulated<E>,
     gains: Vec<GainRows<E>>,
     pub ledger: Ledger<E>,
     pub totals: Totals,
@@ -125,7 +125,7 @@ impl<E: Number> Rollout<E> {
             ratio: RatioRows::default(),
             imagined_start: Imagined::default(),
             imagined: Imagined::default(),
-            imagination: Imagination::new(),
+            simulated: Simulated::new(),
             gains: stage.gains.iter().map(|_| GainRows::default()).collect(),
             ledger: Ledger::default(),
             totals: Totals::default(),
@@ -166,7 +166,7 @@ impl<E: Number> Rollout<E> {
     /// [`Rollout::value`].
     pub fn run(&mut self, stage: &Stage<E>, point: Point<E>, stream: [u64; 3], choice: Choice, keep: Keep) {
         let mut random = generator(stream);
-        self.imagination.begin(stream);
+        self.simulated.begin(stream);
         self.clear(stage);
         self.gains.iter_mut().for_each(GainRows::clear);
         match &stage.start {
@@ -327,7 +327,7 @@ impl<E: Number> Rollout<E> {
             self.trace.record(stage, &self.batch, (t, first), &self.work.origin[..live]);
         }
         self.read_earlier(stage, wired, t, live);
-        self.imagination.draw(&stage.simulators, point, (&stage.world, &self.batch), &mut self.feeds.simulated);
+        self.simulated.draw(&stage.simulators, point, (&stage.world, &self.batch), &mut self.feeds.simulated);
         if stage.options.is_empty() {
             let network = Arc::get_mut(&mut self.network).expect("rollout: the tape of the last gradient is gone");
             wired.feed(point.present, (&stage.world, &self.batch), live, &mut self.feeds, |inputs| {

@@ -20,7 +20,7 @@ const POLICY: usize = 0;
 const WORLD: usize = 1;
 
 /// Marks the stream of what is imagined beside a rollout's own.
-const IMAGINED: u64 = 1 << 63;
+const SIMULATED: u64 = 1 << 63;
 
 /// One simulated rollout, compiled.
 pub(super) struct Simulator {
@@ -50,7 +50,7 @@ enum Source {
 }
 
 /// Random numbers and buffers of a shard.
-pub(super) struct Imagination<E> {
+pub(super) struct Simulated<E> {
     random: Xoshiro256PlusPlus,
     state: Held<E>,
     action: Held<E>,
@@ -112,9 +112,9 @@ impl Drawer {
     }
 }
 
-impl<E: Number> Imagination<E> {
-    pub fn new() -> Imagination<E> {
-        Imagination {
+impl<E: Number> Simulated<E> {
+    pub fn new() -> Simulated<E> {
+        Simulated {
             random: generator([0; 3]),
             state: Held::default(),
             action: Held::default(),
@@ -130,7 +130,7 @@ impl<E: Number> Imagination<E> {
 
     /// Begins the rollout of the stream `of`.
     pub fn begin(&mut self, of: [u64; 3]) {
-        self.random = generator([of[0], of[1] ^ IMAGINED, of[2]]);
+        self.random = generator([of[0], of[1] ^ SIMULATED, of[2]]);
     }
 
     /// Draws all rollouts of the rows in front, and writes the columns of each to its part of `out`, column after column.
@@ -164,7 +164,7 @@ impl<E: Number> Imagination<E> {
     }
 
     fn read_start(&mut self, of: &Simulator, (world, batch): (&World<E>, &Batch<E>), rows: usize) {
-        let Imagination { state, components, .. } = self;
+        let Simulated { state, components, .. } = self;
         let width = world.state_width();
         state.numbers.clear();
         state.columns.clear();
@@ -184,7 +184,7 @@ impl<E: Number> Imagination<E> {
 
     /// A value for each row, to `drawn`.
     fn draw_from(&mut self, of: &Drawer, (at, which): (usize, usize), parameters: &[E], rows: usize) {
-        let Imagination { random, state, action, networks, numbers, uniforms, drawn, zeros, .. } = self;
+        let Simulated { random, state, action, networks, numbers, uniforms, drawn, zeros, .. } = self;
         let most = of.sources.iter().map(|source| if let Source::Nothing(width) = source { width * rows } else { 0 }).max().unwrap_or(0);
         zeros.resize(zeros.len().max(most), <E as Float>::ZERO);
         let feeds: Vec<Feed<E>> = of

@@ -1,25 +1,11 @@
 //! Policies that imagine: bound and gradient against a sum over all that can be imagined, bits, and what look-ahead is good for.
 
-use super::testing::{After, numbers};
+use super::testing::{After, numbers, planned, try_plan};
 use super::train::{gradient_estimates, infer, resume};
 use super::{Checkpoint, Parameters, Stopped, evaluate, tabulate};
-use crate::bound::derive;
-use crate::model::{BoundId, KernelId, Overrides, ParameterId, check};
-use crate::plan::{Plan, plan};
-use crate::source::Source;
-use crate::syntax::parse;
+use crate::model::{BoundId, KernelId, ParameterId};
+use crate::plan::Plan;
 use std::ops::Range;
-
-fn told(text: &str) -> Result<Plan, String> {
-    let file = parse(&Source::new("test", text)).map_err(|errors| errors.to_string())?;
-    let model = check(&file, &Overrides::default()).map_err(|errors| errors.to_string())?;
-    let derivation = derive(&model).map_err(|errors| errors.to_string())?;
-    plan(&model, &derivation).map_err(|errors| errors.to_string())
-}
-
-fn planned(text: &str) -> Plan {
-    told(text).unwrap_or_else(|errors| panic!("{errors}"))
-}
 
 /// Two cells and two steps: `right` changes the cell with probability 0.7, cell 1 costs 1.
 fn cells(imagined: &str, prior: &str, infer: &str) -> String {
@@ -286,10 +272,10 @@ fn what_cannot_be_imagined_is_told() {
         ("imagine(cells.transition, s, policy = plain, steps = 1)", "`imagine` draws from kernels of the file, given by their names"),
     ];
     for (imagined, wanted) in cases {
-        let told = told(&cells(imagined, "Uniform", "")).expect_err(imagined);
+        let told = try_plan(&cells(imagined, "Uniform", "")).expect_err(imagined);
         assert!(told.contains(wanted), "{imagined} gives {told}");
     }
     let baseline = format!("baseline = mlp({PLAIN}, hidden = [4])");
-    let told = told(&cells(PLAIN, "Uniform", &baseline)).expect_err("a baseline");
+    let told = try_plan(&cells(PLAIN, "Uniform", &baseline)).expect_err("a baseline");
     assert!(told.contains("`imagine` stands in the network of a kernel, not in one of `infer`"), "{told}");
 }

@@ -1,10 +1,25 @@
 //! Models built by hand for the tests of the tensor core, and observers for those of training.
 
 use super::run::{Metrics, Observer};
+use crate::bound::derive;
 use crate::expr::Graph;
 use crate::model::*;
-use crate::source::Span;
+use crate::plan::{Plan, plan};
+use crate::source::{Source, Span};
+use crate::syntax::parse;
 use std::ops::ControlFlow;
+
+/// The plan of a model's text; else what is wrong with it.
+pub fn try_plan(text: &str) -> Result<Plan, String> {
+    let file = parse(&Source::new("test", text)).map_err(|errors| errors.to_string())?;
+    let model = check(&file, &Overrides::default()).map_err(|errors| errors.to_string())?;
+    let derivation = derive(&model).map_err(|errors| errors.to_string())?;
+    plan(&model, &derivation).map_err(|errors| errors.list.iter().map(|told| told.message.clone()).collect::<Vec<_>>().join("\n"))
+}
+
+pub fn planned(text: &str) -> Plan {
+    try_plan(text).unwrap_or_else(|errors| panic!("{errors}"))
+}
 
 /// A model that has nothing yet but a horizon.
 pub fn empty_model(horizon: usize) -> Model {

@@ -1,19 +1,11 @@
 //! Learning a model of the world: the learned transitions against the real ones.
 
+use super::testing::planned;
 use super::train::infer;
 use super::{evaluate, tabulate};
-use crate::bound::derive;
 use crate::finite;
-use crate::model::{EnvironmentId, Overrides, check};
-use crate::plan::{Plan, plan};
-use crate::source::Source;
-use crate::syntax::parse;
-
-fn planned(text: &str) -> Plan {
-    let file = parse(&Source::new("test", text)).unwrap_or_else(|errors| panic!("{errors}"));
-    let model = check(&file, &Overrides::default()).unwrap_or_else(|errors| panic!("{errors}"));
-    plan(&model, &derive(&model).unwrap_or_else(|errors| panic!("{errors}"))).unwrap_or_else(|errors| panic!("{errors}"))
-}
+use crate::model::EnvironmentId;
+use crate::plan::Plan;
 
 fn line(hidden: &str, world: &str, blocks: &str) -> Plan {
     planned(&format!(

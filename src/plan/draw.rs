@@ -1,7 +1,7 @@
 //! What a step of the posterior draws from learned kernels: options first, then the action; and what a kernel reads there.
 
 use super::parts::{parts, predicts};
-use super::terms::Subject;
+use super::term::Subject;
 use super::{Head, head, refused};
 use crate::bound::{BoundDerivation, Credit, Score};
 use crate::diagnostic::Diagnostic;

@@ -1,7 +1,8 @@
 //! Information gains that exponents read: of which mean field, at what values.
 
 use super::draw::Read;
-use super::terms::{Density, Planner, Subject};
+use super::term::{Density, Subject};
+use super::terms::Planner;
 use super::weights::MeanField;
 use super::{Head, refused};
 use crate::diagnostic::Diagnostic;

@@ -14,6 +14,7 @@ mod refuse;
 mod schedules;
 mod settings;
 mod simulation;
+mod term;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -30,7 +31,7 @@ pub use keys::{Choice, KEYS, Key, KeyDefault, KeyKind, OPTIMIZERS, UPDATES};
 pub use records::Records;
 pub use settings::{Baseline, Classifier, Normalize, Optimizer, OptionGradient, Precision, Schedule, Settings, Update};
 pub use simulation::Simulation;
-pub use terms::{Density, Estimator, Less, Prior, Quantity, Ratio, RatioOf, Subject, Term, Version};
+pub use term::{Density, Estimator, Less, Prior, Quantity, Ratio, RatioOf, Subject, Term, Version};
 pub use until::{Relation, Until, WATCHED, Watched};
 pub use weights::MeanField;
 

@@ -1,7 +1,7 @@
 //! A kernel that draws several values: the independent parts of its distribution.
 
 use super::draw::{learned, reads};
-use super::terms::{Density, Subject};
+use super::term::{Density, Subject};
 use super::{Head, head, refused};
 use crate::diagnostic::Diagnostic;
 use crate::model::{Distribution, Domain, Factor, Index, Model, Target, TargetVariable, Value};

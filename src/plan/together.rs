@@ -2,7 +2,7 @@
 
 use super::draw::{Draw, Read};
 use super::settings::{Baseline, Precision, Settings, Update};
-use super::terms::{Quantity, Subject, Term};
+use super::term::{Quantity, Subject, Term};
 use crate::diagnostic::Diagnostic;
 use crate::model::Model;
 use crate::source::Span;
