@@ -6,30 +6,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// A walk along a line of five cells.
-const WALK: &str = "# A walk along a line.
-model walk
-
-param alpha = 1 in [0, 10]
-horizon T = 5
-
-environment line {
-  state s : 0..4
-  action a : { left, right }
-  reward r in [-1, 0]
-
-  s[1] ~ Delta(0)
-  s[t+1] ~ Delta(clamp(s[t] + 2 * a[t] - 1, 0, 4))
-  r[t] = if s[t+1] == 4 then 0 else -1
-}
-
-kernel pi(a | s) = Categorical(logits = table(s))
-
-prior { s[1] ~ line.initial; a[t] ~ Uniform; s[t+1] ~ line.transition(s[t], a[t]) }
-likelihood { R[t] ~ exp(alpha * r[t]) }
-posterior { s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ line.transition(s[t], a[t]) }
-
-infer { trajectories = 32; steps = 20; optimizer = adam(rate = 0.1) }
-";
+const WALK: &str = include_str!("texts/walk.rlmodel");
 
 fn rlppl() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rlppl"));

@@ -7,29 +7,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 /// A walk along a line of five cells.
-const WALK: &str = "model walk
-
-param alpha = 1 in [0, 10]
-horizon T = 5
-
-environment line {
-  state s : 0..4
-  action a : { left, right }
-  reward r in [-1, 0]
-
-  s[1] ~ Delta(0)
-  s[t+1] ~ Delta(clamp(s[t] + 2 * a[t] - 1, 0, 4))
-  r[t] = if s[t+1] == 4 then 0 else -1
-}
-
-kernel pi(a | s) = Categorical(logits = table(s))
-
-prior { s[1] ~ line.initial; a[t] ~ Uniform; s[t+1] ~ line.transition(s[t], a[t]) }
-likelihood { R[t] ~ exp(alpha * r[t]) }
-posterior { s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ line.transition(s[t], a[t]) }
-
-infer { trajectories = 32; steps = 20; optimizer = adam(rate = 0.1) }
-";
+const WALK: &str = include_str!("texts/walk.rlmodel");
 
 /// Two rows of three cells with a wall below in the middle; the way leads down on the right, where the episode ends.
 const GRID: &str = "model grid

@@ -145,12 +145,12 @@ impl<E: Number> Classifying<E> {
         self.imagine(model, (parameters, replay), random);
         let (count, width) = (self.rows.len(), stage.world.state_width());
         let mut judged = Vec::with_capacity(2 * count);
-        for (side, next) in [(0, replay.nexts()), (1, self.drawn.clone())] {
-            replay.gather(&ratio.inputs, &self.rows, Some(&next), &mut self.columns);
+        for (side, next) in [(0, replay.nexts()), (1, &self.drawn)] {
+            replay.gather(&ratio.inputs, &self.rows, Some(next), &mut self.columns);
             let network = &mut self.sides[side];
             ratio.network.forward(parameters, &self.columns.feeds(&ratio.inputs, count), 0..count, network);
             let mut log_q = vec![<E as Float>::ZERO; count];
-            model.family.log_probs(&self.numbers, &next, 0..count, &mut log_q);
+            model.family.log_probs(&self.numbers, next, 0..count, &mut log_q);
             for (of, (logit, log_q)) in network.output(&ratio.network, 0, 0..count).iter().zip(log_q).enumerate() {
                 let reals = next.reals.get(of * width..(of + 1) * width).unwrap_or(&[]);
                 judged.push(Judged {

@@ -3,6 +3,7 @@
 use super::credit::Rows;
 use super::evaluate::Feed;
 use super::expressions::Number;
+use super::family::Draws;
 use super::float::Float;
 use super::network::{InputKind, NetworkPlan};
 use super::options::OptionRows;
@@ -25,6 +26,26 @@ pub(super) enum Source {
 pub(super) struct Columns<E> {
     pub indices: Vec<Vec<u32>>,
     pub reals: Vec<Vec<E>>,
+}
+
+/// Appends the values of the rows `of` to an input: numbers of a finite variable, columns of components of another; `None` stands for `none`.
+pub(super) fn gather_values<E: Number>(
+    values: &Draws<E>,
+    kind: InputKind,
+    of: impl ExactSizeIterator<Item = Option<usize>>,
+    (indices, reals): (&mut Vec<u32>, &mut Vec<E>),
+) {
+    match kind {
+        InputKind::Finite { size } => indices.extend(of.map(|row| row.map_or(size as u32, |row| values.numbers[row]))),
+        InputKind::Real { components } => {
+            let count = of.len();
+            reals.resize(components * count, Float::of(f64::NAN));
+            for (at, row) in of.enumerate().filter_map(|(at, row)| Some((at, row?))) {
+                let value = &values.reals[row * components..(row + 1) * components];
+                value.iter().enumerate().for_each(|(component, &value)| reals[component * count + at] = value);
+            }
+        }
+    }
 }
 
 /// The trajectories of a shard.

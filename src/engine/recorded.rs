@@ -1,9 +1,9 @@
 //! Recorded steps as inputs of a classifier.
 
 use super::expressions::Number;
+use super::family::Draws;
 use super::float::Float;
-use super::network::InputKind;
-use super::points::{Columns, Inputs, Source};
+use super::points::{Columns, Inputs, Source, gather_values};
 use super::trace::Variable;
 use crate::model::Domain;
 use crate::plan::Plan;
@@ -11,17 +11,10 @@ use rand::{Rng, RngExt};
 
 /// The records of a plan, in the precision of a run.
 pub(super) struct Recorded<E> {
-    states: Values<E>,
-    actions: Values<E>,
+    states: Draws<E>,
+    actions: Draws<E>,
     /// The first step of each episode, and the number of all.
     starts: Vec<usize>,
-}
-
-/// Numbers of a finite variable, or components, row-major.
-struct Values<E> {
-    numbers: Vec<u32>,
-    reals: Vec<E>,
-    width: usize,
 }
 
 impl<E: Number> Recorded<E> {
@@ -30,7 +23,7 @@ impl<E: Number> Recorded<E> {
         let records = plan.records.as_ref()?;
         let domain = |variable| &plan.model.variable(variable).domain;
         let state = domain(plan.model.environment(plan.environment).state);
-        let (states, actions) = (Values::new(state, &records.states), Values::new(domain(plan.policy.variable), &records.actions));
+        let (states, actions) = (values(state, &records.states), values(domain(plan.policy.variable), &records.actions));
         Some(Recorded { states, actions, starts: records.starts.clone() })
     }
 
@@ -55,32 +48,20 @@ impl<E: Number> Recorded<E> {
                 Source::Trajectory(Variable::Action, _) => &self.actions,
                 Source::Trajectory(..) | Source::Time => &self.states,
             };
-            let kept = |row: u32| (row < self.none()).then_some(row as usize);
-            match kind {
-                InputKind::Finite { size } => {
-                    indices.extend(of.iter().map(|&row| kept(row).map_or(size as u32, |row| values.numbers[row])))
-                }
-                InputKind::Real { components } => {
-                    reals.resize(components * of.len(), Float::of(f64::NAN));
-                    for (at, row) in of.iter().enumerate().filter_map(|(at, &row)| kept(row).map(|row| (at, row))) {
-                        let value = &values.reals[row * values.width..(row + 1) * values.width];
-                        value.iter().enumerate().for_each(|(component, &value)| reals[component * of.len() + at] = value);
-                    }
-                }
-            }
+            let none = self.none();
+            let rows = of.iter().map(|&row| (row < none).then_some(row as usize));
+            gather_values(values, kind, rows, (indices, reals));
         }
     }
 }
 
-impl<E: Number> Values<E> {
-    fn new(domain: &Domain, components: &[f64]) -> Values<E> {
-        let width = domain.width();
-        match &domain.finite {
-            Some(finite) => {
-                let number = |value: &[f64]| finite.number(value).unwrap_or(0) as u32;
-                Values { numbers: components.chunks_exact(width).map(number).collect(), reals: vec![], width }
-            }
-            None => Values { numbers: vec![], reals: components.iter().map(|&x| Float::of(x)).collect(), width },
+/// From components, row-major.
+fn values<E: Number>(domain: &Domain, components: &[f64]) -> Draws<E> {
+    match &domain.finite {
+        Some(finite) => {
+            let number = |value: &[f64]| finite.number(value).unwrap_or(0) as u32;
+            Draws { numbers: components.chunks_exact(domain.width()).map(number).collect(), reals: vec![] }
         }
+        None => Draws { numbers: vec![], reals: components.iter().map(|&x| Float::of(x)).collect() },
     }
 }

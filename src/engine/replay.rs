@@ -3,8 +3,7 @@
 use super::expressions::{Expressions, Number};
 use super::family::Draws;
 use super::float::Float;
-use super::network::InputKind;
-use super::points::{Columns, Inputs, Source};
+use super::points::{Columns, Inputs, Source, gather_values};
 use super::rollout::Rollout;
 use super::stage::Stage;
 use super::trace::{Variable, When};
@@ -20,17 +19,17 @@ pub(super) struct Replay<E> {
     nexts: Values<E>,
 }
 
-/// Values of a variable, one after another: numbers of a finite one, else components.
+/// Values of a variable, one after another.
 struct Values<E> {
+    /// Components of a value; 0 where the variable is finite.
     width: usize,
-    numbers: Vec<u32>,
-    reals: Vec<E>,
+    all: Draws<E>,
 }
 
 impl<E: Number> Replay<E> {
     /// Empty.
     pub fn new(stage: &Stage<E>, capacity: usize) -> Replay<E> {
-        let values = |finite: bool, width: usize| Values { width: if finite { 0 } else { width }, numbers: Vec::new(), reals: Vec::new() };
+        let values = |finite: bool, width: usize| Values { width: if finite { 0 } else { width }, all: Draws::default() };
         let states = || values(stage.finite_domain(Variable::State).is_some(), stage.world.state_width());
         let actions = values(stage.finite_domain(Variable::Action).is_some(), stage.world.action_width());
         Replay { capacity, at: 0, times: Vec::new(), states: states(), actions, nexts: states() }
@@ -81,54 +80,38 @@ impl<E: Number> Replay<E> {
     /// The inputs of a network at the transitions `of`; `next` are next states in the place of the real ones.
     pub fn gather(&self, inputs: &Inputs, of: &[u32], next: Option<&Draws<E>>, columns: &mut Columns<E>) {
         columns.clear(inputs);
-        let rows = of.iter().map(|&row| row as usize);
+        let rows = || of.iter().map(|&row| row as usize);
         for ((indices, reals), &(source, kind)) in columns.indices.iter_mut().zip(columns.reals.iter_mut()).zip(&inputs.0) {
-            let values = match source {
-                Source::Time => {
-                    indices.extend(rows.clone().map(|row| self.times[row] - 1));
+            let values = match (source, next) {
+                (Source::Time, _) => {
+                    indices.extend(rows().map(|row| self.times[row] - 1));
                     continue;
                 }
-                Source::Trajectory(Variable::State, When::After(0)) => &self.states,
-                Source::Trajectory(Variable::State, _) => &self.nexts,
-                Source::Trajectory(..) => &self.actions,
-            };
-            let told = next.filter(|_| matches!(source, Source::Trajectory(Variable::State, When::After(1))));
-            match kind {
-                InputKind::Finite { .. } => match told {
-                    Some(draws) => indices.extend_from_slice(&draws.numbers),
-                    None => indices.extend(rows.clone().map(|row| values.numbers[row])),
-                },
-                InputKind::Real { components } => {
-                    reals.resize(components * of.len(), <E as Float>::ZERO);
-                    for (at, row) in rows.clone().enumerate() {
-                        let value = match told {
-                            Some(draws) => &draws.reals[at * components..(at + 1) * components],
-                            None => &values.reals[row * components..(row + 1) * components],
-                        };
-                        value.iter().enumerate().for_each(|(component, &value)| reals[component * of.len() + at] = value);
-                    }
+                (Source::Trajectory(Variable::State, When::After(1)), Some(told)) => {
+                    gather_values(told, kind, (0..of.len()).map(Some), (indices, reals));
+                    continue;
                 }
-            }
+                (Source::Trajectory(Variable::State, When::After(0)), _) => &self.states,
+                (Source::Trajectory(Variable::State, _), _) => &self.nexts,
+                (Source::Trajectory(..), _) => &self.actions,
+            };
+            gather_values(&values.all, kind, rows().map(Some), (indices, reals));
         }
     }
 
     /// All next states, in the order in which they stand.
-    pub fn nexts(&self) -> Draws<E> {
-        Draws { numbers: self.nexts.numbers.clone(), reals: self.nexts.reals.clone() }
+    pub fn nexts(&self) -> &Draws<E> {
+        &self.nexts.all
     }
 
     /// The next states of the transitions `of`.
     pub fn nexts_of(&self, of: &[u32], into: &mut Draws<E>) {
-        into.clear();
-        match self.nexts.width {
-            0 => into.numbers.extend(of.iter().map(|&row| self.nexts.numbers[row as usize])),
-            width => into.reals.extend(of.iter().flat_map(|&row| &self.nexts.reals[row as usize * width..(row as usize + 1) * width])),
-        }
+        into.gather(&self.nexts.all, of, self.nexts.width);
     }
 
     /// The numbers of a state, an action and a next state; 0 where they are real.
     pub fn numbers(&self, row: usize, next: Option<&u32>) -> [usize; 3] {
-        let number = |values: &Values<E>| values.numbers.get(row).map_or(0, |&number| number as usize);
+        let number = |values: &Values<E>| values.all.numbers.get(row).map_or(0, |&number| number as usize);
         [number(&self.states), number(&self.actions), next.map_or(0, |&number| number as usize)]
     }
 
@@ -139,9 +122,9 @@ impl<E: Number> Replay<E> {
 
     /// Reads a transition into the columns of expressions, with `next` as the state it led to.
     pub fn read(&self, row: usize, next: &[f64], expressions: &Expressions<E>, values: &mut super::expressions::Values<E>) {
-        let of = |values: &Values<E>| values.reals.get(row * values.width..(row + 1) * values.width).unwrap_or(&[]).to_vec();
+        let of = |values: &Values<E>| values.all.reals.get(row * values.width..(row + 1) * values.width).unwrap_or(&[]).to_vec();
         let next: Vec<E> = next.iter().map(|&x| Float::of(x)).collect();
-        let action = match self.actions.numbers.get(row) {
+        let action = match self.actions.all.numbers.get(row) {
             Some(&number) => expressions.action_components(number),
             None => of(&self.actions),
         };
@@ -153,8 +136,8 @@ impl<E: Number> Replay<E> {
         let mut numbers = vec![self.at as f64, self.times.len() as f64];
         numbers.extend(self.times.iter().map(|&t| f64::from(t)));
         for values in [&self.states, &self.actions, &self.nexts] {
-            numbers.extend(values.numbers.iter().map(|&number| f64::from(number)));
-            numbers.extend(values.reals.iter().map(|&real| Float::as_f64(real)));
+            numbers.extend(values.all.numbers.iter().map(|&number| f64::from(number)));
+            numbers.extend(values.all.reals.iter().map(|&real| Float::as_f64(real)));
         }
         numbers
     }
@@ -175,9 +158,9 @@ impl<E: Number> Replay<E> {
             let count = len * values.width.max(1);
             let mut own = rest.by_ref().take(count);
             if values.width == 0 {
-                values.numbers = own.map(|number| number as u32).collect();
+                values.all.numbers = own.map(|number| number as u32).collect();
             } else {
-                values.reals = own.by_ref().map(Float::of).collect();
+                values.all.reals = own.by_ref().map(Float::of).collect();
             }
         }
         true
@@ -186,18 +169,18 @@ impl<E: Number> Replay<E> {
 
 impl<E: Copy> Values<E> {
     fn write_number(&mut self, room: usize, number: u32) {
-        if room == self.numbers.len() {
-            self.numbers.push(number);
+        if room == self.all.numbers.len() {
+            self.all.numbers.push(number);
         } else {
-            self.numbers[room] = number;
+            self.all.numbers[room] = number;
         }
     }
 
     fn write_reals(&mut self, room: usize, reals: &[E]) {
-        if room * self.width == self.reals.len() {
-            self.reals.extend_from_slice(reals);
+        if room * self.width == self.all.reals.len() {
+            self.all.reals.extend_from_slice(reals);
         } else {
-            self.reals[room * self.width..(room + 1) * self.width].copy_from_slice(reals);
+            self.all.reals[room * self.width..(room + 1) * self.width].copy_from_slice(reals);
         }
     }
 }
