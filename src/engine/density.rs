@@ -2,7 +2,7 @@
 //! gradient passes into their own parameters.
 
 use super::evaluate::Activations;
-use super::expressions::Number;
+use super::expressions::{Expressions, Number};
 use super::family::{Draws, Family};
 use super::float::Float;
 use super::mixture::Shape;
@@ -26,6 +26,8 @@ pub(super) struct Density {
     pub less: Less,
     /// The environment's, where it is compared with that.
     known: Option<Known>,
+    /// The output of [`super::expressions::Expressions::sampled`] that it is compared with.
+    pub written: Option<usize>,
     pub inputs: Inputs,
     pub target: (Variable, When),
     /// What a sticky head stays at.
@@ -44,6 +46,8 @@ pub(super) struct DensityRows<E> {
     pub draws: Draws<E>,
     pub last: Vec<u32>,
     pub log_prob: Vec<E>,
+    /// By row, the expression that it is compared with.
+    pub written: Vec<E>,
     /// Log-probabilities of all values.
     pub numbers: Vec<E>,
     columns: Columns<E>,
@@ -72,9 +76,10 @@ impl Density {
         let (from, to, live) = (planned.from, planned.to, planned.live);
         let known = match less {
             Less::Environment(kernel) => Some(Known::new(plan, kernel)?),
-            Less::Nothing | Less::Draw(_) => None,
+            Less::Nothing | Less::Draw(_) | Less::Expression(_) => None,
         };
-        Ok(Density { term, less, known, from, to, live, ..Density::compile(plan, of)? })
+        let written = Expressions::<f64>::output_of(plan, term);
+        Ok(Density { term, less, known, written, from, to, live, ..Density::compile(plan, of)? })
     }
 
     /// What a draw is drawn from, at every live step; of no term.
@@ -124,6 +129,7 @@ impl Density {
             term: usize::MAX,
             less: Less::Nothing,
             known: None,
+            written: None,
             inputs,
             target,
             last,
@@ -155,13 +161,20 @@ impl Density {
 }
 
 impl<E: Number> DensityRows<E> {
-    /// What the log-density at a point is compared with; `log_q` has that of the draws by row.
-    pub fn compared(&self, at: usize, of: &Density, on: &Trajectories<E>, log_q: impl Fn(usize, usize) -> E) -> E {
+    /// What the log-density at a point is compared with; `log_q` has that of the draws by row, `written` that of an expression.
+    pub fn compared(
+        &self,
+        at: usize,
+        of: &Density,
+        on: &Trajectories<E>,
+        (log_q, written): (impl Fn(usize, usize) -> E, impl Fn(usize) -> E),
+    ) -> E {
         let (t, trajectory) = self.points[at];
         let (t, trajectory) = (t as usize, trajectory as usize);
         match of.less {
             Less::Nothing => <E as Float>::ZERO,
             Less::Draw(draw) => log_q(draw, on.trace.row(t, trajectory)),
+            Less::Expression(_) => written(on.trace.row(t, trajectory)),
             Less::Environment(_) => {
                 let of_trajectory = (trajectory, on.lengths[trajectory] as usize, on.horizon);
                 let number = |variable, offset| on.trace.number((variable, When::After(offset)), t, of_trajectory, |v| on.drawn(v));
@@ -201,7 +214,7 @@ impl<E: Number> DensityRows<E> {
             Version::Present => point.present,
             Version::Previous => point.previous.unwrap_or(point.present),
         };
-        let DensityRows { points, network, draws, last, log_prob, numbers, columns } = self;
+        let DensityRows { points, network, draws, last, log_prob, numbers, columns, .. } = self;
         let here = |point: &(u32, u32)| on.place(point);
         columns.gather(&of.inputs, points, on, &number);
         let feeds = columns.feeds(&of.inputs, count);

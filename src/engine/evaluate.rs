@@ -147,16 +147,32 @@ impl NetworkPlan {
         scratch: &mut Scratch<E>,
         gradient: &mut [E],
     ) {
+        self.backward_through((parameters, activations), rows, output_gradients, scratch, (gradient, &mut []));
+    }
+
+    /// As [`NetworkPlan::backward`]; where inputs are [followed](NetworkPlan::following), their gradients are added to `inputs`, laid out as
+    /// [`NetworkPlan::input_gradients`] makes them.
+    pub(super) fn backward_through<E: Float>(
+        &self,
+        (parameters, activations): (&[E], &Activations<E>),
+        rows: Range<usize>,
+        output_gradients: &[&[E]],
+        scratch: &mut Scratch<E>,
+        (gradient, inputs): (&mut [E], &mut [Vec<E>]),
+    ) {
         scratch.slots.resize_with(self.slots.len(), Vec::new);
         for (slot, spec) in scratch.slots.iter_mut().zip(&self.slots) {
-            slot.resize(if spec.trained { BLOCK * spec.width } else { 0 }, E::ZERO);
+            slot.resize(if spec.moves { BLOCK * spec.width } else { 0 }, E::ZERO);
         }
         let mut start = rows.start;
         while start < rows.end {
             let block = start..rows.end.min(start + BLOCK);
             self.seed(output_gradients, block.start - rows.start..block.end - rows.start, scratch);
-            for step in self.steps.iter().rev().filter(|step| self.slots[step.out.0].trained) {
+            for step in self.steps.iter().rev().filter(|step| self.slots[step.out.0].moves) {
                 self.step_back(step, parameters, activations, block.clone(), scratch, gradient);
+            }
+            if !inputs.is_empty() {
+                self.pass_to_inputs(activations, (block.clone(), &rows), &scratch.slots, inputs);
             }
             start = block.end;
         }
@@ -201,7 +217,7 @@ impl NetworkPlan {
     fn seed<E: Float>(&self, output_gradients: &[&[E]], rows: Range<usize>, scratch: &mut Scratch<E>) {
         for (at, (slot, from)) in self.outputs.iter().zip(output_gradients).enumerate() {
             let width = self.width_of(*slot);
-            if !self.slots[slot.0].trained {
+            if !self.slots[slot.0].moves {
                 continue;
             }
             let into = &mut scratch.slots[slot.0][..rows.len() * width];
@@ -301,7 +317,7 @@ impl NetworkPlan {
                             let x = read(slot);
                             add_weight_gradient(&mut gradient[weights.clone()], x, dz, part.width, width);
                             let write = write(first.next());
-                            if self.slots[slot.0].trained {
+                            if self.slots[slot.0].moves {
                                 let dx = &mut scratch.slots[slot.0][..rows.len() * part.width];
                                 let w = View::new(&parameters[weights], part.width, width);
                                 kernels::product(View::new(dz, rows.len(), width), w.transposed(), dx, write);
@@ -330,7 +346,7 @@ impl NetworkPlan {
                 for part in parts {
                     if let PartSource::Dense(slot) = part.source {
                         let write = write(first.next());
-                        if self.slots[slot.0].trained {
+                        if self.slots[slot.0].moves {
                             let dx = &mut scratch.slots[slot.0][..rows.len() * part.width];
                             for (dz, dx) in dz.chunks_exact(width).zip(dx.chunks_exact_mut(part.width)) {
                                 elementwise::write(write, dx, &dz[part.at..part.at + part.width]);
@@ -362,7 +378,7 @@ impl NetworkPlan {
             Op::Binary(op, left, right) => {
                 let (x, y) = (Wide::new(read(*left), self.width_of(*left)), Wide::new(read(*right), self.width_of(*right)));
                 for (slot, side, first) in [(*left, Side::Left, step.first.first()), (*right, Side::Right, step.first.get(1))] {
-                    if self.slots[slot.0].trained {
+                    if self.slots[slot.0].moves {
                         let d = &mut scratch.slots[slot.0][..rows.len() * self.width_of(slot)];
                         if write(first) == Write::Store {
                             d.fill(E::ZERO);

@@ -1,9 +1,9 @@
-//! Expressions of a plan over columns of rows: the exponents of the likelihood, and the numbers or the log-density of a prior.
+//! Expressions of a plan over columns of rows: the exponents of the likelihood, the numbers or the log-density of a prior, and derivatives of them.
 
 use super::float::Float;
 use crate::expr::{Column, ExprId, Graph, InputId, Node, Program, Real, Scratch};
 use crate::model::{Index, Input};
-use crate::plan::{Plan, Quantity, Schedule};
+use crate::plan::{Less, Plan, Quantity, Schedule, Term};
 use crate::world::{Actions, Batch, World};
 use std::ops::Range;
 
@@ -14,7 +14,7 @@ impl Number for f64 {}
 
 /// Which column an input of an expression reads.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Place {
+pub(super) enum Place {
     State(usize),
     NextState(usize),
     Observation(usize),
@@ -50,16 +50,13 @@ pub(super) struct Values<E> {
 impl<E: Number> Expressions<E> {
     /// What is sampled for the plan's terms, in their order: exponents, and the log-priors of log-ratios.
     pub fn sampled(plan: &Plan) -> Expressions<E> {
-        let sampled = |term: &crate::plan::Term| match term.quantity {
-            Quantity::Exponent(value) | Quantity::LogRatio { log_prior: value } => Some(value),
-            Quantity::Entropy { .. }
-            | Quantity::Kl { .. }
-            | Quantity::LogCount(_)
-            | Quantity::WeightDivergence { .. }
-            | Quantity::Ratio(_)
-            | Quantity::Density { .. } => None,
-        };
         Expressions::compile(plan, &plan.terms.iter().filter_map(sampled).collect::<Vec<_>>())
+    }
+
+    /// Which output of [`Expressions::sampled`] is of the term `at`.
+    pub fn output_of(plan: &Plan, at: usize) -> Option<usize> {
+        sampled(&plan.terms[at])?;
+        Some(plan.terms[..at].iter().filter_map(sampled).count())
     }
 
     pub fn compile(plan: &Plan, roots: &[ExprId]) -> Expressions<E> {
@@ -212,7 +209,23 @@ impl<E> Values<E> {
     }
 }
 
-fn place(plan: &Plan, input: Input) -> Option<Place> {
+/// What a step has to compute for a term.
+fn sampled(term: &Term) -> Option<ExprId> {
+    match term.quantity {
+        Quantity::Exponent(value) | Quantity::LogRatio { log_prior: value } | Quantity::Density { less: Less::Expression(value), .. } => {
+            Some(value)
+        }
+        Quantity::Entropy { .. }
+        | Quantity::Kl { .. }
+        | Quantity::LogCount(_)
+        | Quantity::WeightDivergence { .. }
+        | Quantity::Ratio(_)
+        | Quantity::Density { less: Less::Nothing | Less::Draw(_) | Less::Environment(_), .. } => None,
+    }
+}
+
+/// Where an input of an expression stands; `None` where the plan refuses it.
+pub(super) fn place(plan: &Plan, input: Input) -> Option<Place> {
     let (environment, action) = (plan.environment, plan.policy.variable);
     let of = plan.model.environment(environment);
     match input {

@@ -169,8 +169,8 @@ impl Family {
                 let count = rows.len();
                 columns.resize(count * width, <E as Float>::ZERO);
                 turn(&draws.reals[rows.start * width..rows.end * width], *width, columns);
-                for (column, (lo, hi)) in columns.chunks_exact_mut(count.max(1)).zip(bounds) {
-                    let (middle, half): (E, E) = (Float::of(0.5 * (lo + hi)), Float::of(0.5 * (hi - lo)));
+                for (column, &bounds) in columns.chunks_exact_mut(count.max(1)).zip(bounds) {
+                    let (middle, half) = squashing::<E>(bounds);
                     column.iter_mut().for_each(|action| *action = middle + half * Float::tanh(*action));
                 }
                 Actions::Columns { values: columns, stride: count }
@@ -325,6 +325,11 @@ impl Family {
     }
 }
 
+/// The middle and half the width of what `tanh` is scaled to.
+pub(super) fn squashing<E: Number>((lo, hi): (f64, f64)) -> (E, E) {
+    (Float::of(0.5 * (lo + hi)), Float::of(0.5 * (hi - lo)))
+}
+
 /// Rows of `width` components as columns.
 fn turn<E: Copy>(rows: &[E], width: usize, columns: &mut [E]) {
     for (component, column) in columns.chunks_exact_mut((rows.len() / width).max(1)).enumerate() {
@@ -336,6 +341,12 @@ impl<E: Copy> Draws<E> {
     pub fn clear(&mut self) {
         self.numbers.clear();
         self.reals.clear();
+    }
+
+    /// Leaves the first `rows` rows, of `width` reals each where they are real.
+    pub fn keep(&mut self, rows: usize, width: usize) {
+        self.numbers.truncate(rows);
+        self.reals.truncate(rows * width);
     }
 
     /// The draws of the rows `of`, in their order.

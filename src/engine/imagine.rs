@@ -10,23 +10,26 @@ use crate::plan::{Draw, Outcome, Plan, Subject};
 use crate::world::{Actions, Batch, World};
 use rand::Rng;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// What draws next states, or first ones.
 pub(super) struct Imagination {
-    wired: Wired,
-    family: Family,
+    pub wired: Wired,
+    pub family: Family,
     /// What is drawn beside: the rewards in their order, then the end; each with its roots.
-    outcomes: Vec<(Family, Range<usize>)>,
+    pub outcomes: Vec<(Family, Range<usize>)>,
 }
 
 /// Buffers of a shard.
 #[derive(Default)]
 pub(super) struct Imagined<E> {
-    network: Activations<E>,
+    /// Of the last step; where rows are kept, of all of them.
+    pub network: Arc<Activations<E>>,
     numbers: Vec<E>,
     uniforms: Vec<E>,
-    drawn: Draws<E>,
-    outcome: Draws<E>,
+    pub drawn: Draws<E>,
+    /// In the order of [`Imagination::outcomes`].
+    pub outcomes: Vec<Draws<E>>,
     /// Column by column.
     told: Vec<E>,
     last: Vec<u32>,
@@ -58,60 +61,62 @@ impl Imagination {
         into: &mut Imagined<E>,
         random: &mut impl Rng,
     ) {
-        let rows = batch.rows();
-        self.draw((world, batch), (parameters, rows), feeds, into, random);
+        let rows = 0..batch.rows();
+        self.draw((world, batch), (parameters, rows.clone()), feeds, into, random);
         let Imagined { drawn, columns, .. } = into;
-        batch.begin(world, self.family.actions(drawn, 0..rows, columns), random);
+        batch.begin(world, self.family.actions(drawn, rows, columns), random);
     }
 
-    /// Moves the rows in front by one step.
+    /// Moves the rows in front by one step; what was computed and drawn stands behind the first `kept` rows.
     pub fn step<E: Number>(
         &self,
         (world, batch): (&World<E>, &mut Batch<E>),
-        (parameters, actions): (&[E], Actions<E>),
+        (parameters, actions, kept): (&[E], Actions<E>, usize),
         feeds: &mut Feeds<E>,
         into: &mut Imagined<E>,
         random: &mut impl Rng,
     ) {
-        let rows = batch.front();
-        feeds.take_actions(actions, rows);
-        self.draw((world, batch), (parameters, rows), feeds, into, random);
-        self.draw_outcomes(rows, into, random);
+        let rows = kept..kept + batch.front();
+        feeds.take_actions(actions, rows.len());
+        self.draw((world, batch), (parameters, rows.clone()), feeds, into, random);
+        self.draw_outcomes(rows.clone(), into, random);
         let Imagined { drawn, columns, told, .. } = into;
-        batch.follow(world, actions, (self.family.actions(drawn, 0..rows, columns), told), random);
+        batch.follow(world, actions, (self.family.actions(drawn, rows, columns), told), random);
     }
 
     /// What is drawn beside the next states, from the same pass of the network.
-    fn draw_outcomes<E: Number>(&self, rows: usize, into: &mut Imagined<E>, random: &mut impl Rng) {
-        let Imagined { network, numbers, uniforms, outcome, last, told, .. } = into;
+    fn draw_outcomes<E: Number>(&self, rows: Range<usize>, into: &mut Imagined<E>, random: &mut impl Rng) {
+        let Imagined { network, numbers, uniforms, outcomes, last, told, .. } = into;
         told.clear();
-        for (family, roots) in &self.outcomes {
-            numbers.resize(rows * family.numbers(), <E as Float>::ZERO);
-            family.describe(self.wired.outputs(network, roots, &(0..rows)), last, numbers);
-            outcome.clear();
-            family.draw(numbers, Choice::Sampled, random, uniforms, outcome);
-            told.extend(outcome.numbers.iter().map(|&number| <E as Float>::of(f64::from(number))));
-            told.extend_from_slice(&outcome.reals);
+        outcomes.resize_with(self.outcomes.len(), Draws::default);
+        for ((family, roots), drawn) in self.outcomes.iter().zip(outcomes) {
+            numbers.resize(rows.len() * family.numbers(), <E as Float>::ZERO);
+            family.describe(self.wired.outputs(network, roots, &rows), last, numbers);
+            drawn.keep(rows.start, 1);
+            family.draw(numbers, Choice::Sampled, random, uniforms, drawn);
+            told.extend(drawn.numbers.iter().skip(rows.start).map(|&number| <E as Float>::of(f64::from(number))));
+            told.extend(drawn.reals.iter().skip(rows.start));
         }
     }
 
     fn draw<E: Number>(
         &self,
         (world, batch): (&World<E>, &Batch<E>),
-        (parameters, rows): (&[E], usize),
+        (parameters, rows): (&[E], Range<usize>),
         feeds: &mut Feeds<E>,
         into: &mut Imagined<E>,
         random: &mut impl Rng,
     ) {
         let Imagined { network, numbers, uniforms, drawn, last, .. } = into;
-        self.wired.network.draw_noise(0..rows, random, network);
-        self.wired.feed(parameters, (world, batch), rows, feeds, |inputs| {
-            self.wired.network.forward(parameters, inputs, 0..rows, network);
+        let network = Arc::get_mut(network).expect("imagine: the tape of the last gradient is gone");
+        self.wired.network.draw_noise(rows.clone(), random, network);
+        self.wired.feed(parameters, (world, batch), rows.len(), feeds, |inputs| {
+            self.wired.network.forward(parameters, inputs, rows.clone(), network);
         });
-        numbers.resize(rows * self.family.numbers(), <E as Float>::ZERO);
-        last.resize(rows, 0);
-        self.family.describe(self.wired.outputs(network, &self.wired.policy, &(0..rows)), last, numbers);
-        drawn.clear();
+        numbers.resize(rows.len() * self.family.numbers(), <E as Float>::ZERO);
+        last.resize(rows.len(), 0);
+        self.family.describe(self.wired.outputs(network, &self.wired.policy, &rows), last, numbers);
+        drawn.keep(rows.start, world.state_width());
         self.family.draw(numbers, Choice::Sampled, random, uniforms, drawn);
     }
 }

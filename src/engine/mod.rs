@@ -29,6 +29,7 @@ mod expressions;
 mod family;
 mod features;
 mod float;
+mod following;
 mod gain;
 mod gap;
 mod gru;
@@ -50,6 +51,7 @@ mod optimise;
 mod optimiser;
 mod options;
 mod parameters;
+mod pathwise;
 mod points;
 mod ratio;
 mod record;
@@ -87,6 +89,8 @@ mod model_tests;
 mod optimise_tests;
 #[cfg(test)]
 mod options_tests;
+#[cfg(test)]
+mod pathwise_tests;
 #[cfg(test)]
 mod schedule_tests;
 #[cfg(test)]

@@ -222,11 +222,11 @@ fn noise_is_the_same_for_any_number_of_threads() {
 }
 
 #[test]
-fn an_implicit_model_is_not_trained() {
+fn an_implicit_model_has_no_score() {
     let network = "Implicit(s + mlp(s, a, noise(3), hidden = [8]))";
     let settings = "maximize imagined over dream; ratio = mlp(s, a, s', hidden = [4])";
     let told = try_plan(&drift("hidden", network, settings)).map(|_| "planned").expect_err("it has no density");
-    assert!(told.contains("`dream`, which is `Implicit`"), "{told}");
+    assert!(told.contains("moves `dream`, from which it draws, and which is `Implicit`"), "{told}");
 }
 
 /// A finite line whose start is learned, of three cells the last of which ends the episode; `start` draws the first state of imagined rollouts.

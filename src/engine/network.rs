@@ -5,6 +5,7 @@
 //! follows: they are gathered rows of it, and a concatenation is a weight's blocks of rows.
 
 use super::features::{self, Feature};
+use super::following::Passage;
 use super::parameters::Layout;
 use crate::expr::{BinaryOp, UnaryOp};
 use crate::model::{Activation, KernelId, LayerId, LayerOp, Model, ParameterId, Simulation};
@@ -20,6 +21,8 @@ pub struct NetworkPlan {
     pub(super) slots: Vec<SlotSpec>,
     pub(super) outputs: Vec<Slot>,
     pub(super) stages: Stages,
+    /// To inputs that are followed.
+    pub(super) passages: Vec<Passage>,
 }
 
 /// Of columns, loads and steps, the first pass that has all they read: where some inputs are drawn from what others led to, a network runs in
@@ -49,6 +52,16 @@ pub enum InputKind {
     Real { components: usize },
 }
 
+impl InputSpec {
+    /// Components of a real input; 0 of a finite one.
+    pub fn components(&self) -> usize {
+        match self.kind {
+            InputKind::Real { components } => components,
+            InputKind::Finite { .. } => 0,
+        }
+    }
+}
+
 /// A buffer of `width` numbers a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slot(pub usize);
@@ -56,8 +69,8 @@ pub(super) struct Slot(pub usize);
 #[derive(Clone, Debug)]
 pub(super) struct SlotSpec {
     pub width: usize,
-    /// Depends on a parameter.
-    pub trained: bool,
+    /// Depends on a parameter, or on an input that is [followed](NetworkPlan::following).
+    pub moves: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -146,6 +159,7 @@ impl NetworkPlan {
             slots: vec![],
             outputs: vec![],
             stages: Stages::default(),
+            passages: vec![],
         };
         let mut compiler =
             Compiler { model, layout, source: &source, simulated: &simulated, plan, layers: vec![None; model.network.layers.len()] };
@@ -201,8 +215,14 @@ impl NetworkPlan {
         self.slots[self.outputs[output].0].width
     }
 
+    /// Another slot, which no gradient reaches.
+    pub(super) fn add_slot(&mut self, width: usize) -> Slot {
+        self.slots.push(SlotSpec { width, moves: false });
+        Slot(self.slots.len() - 1)
+    }
+
     /// Decides which step, backward, is the first to write each slot's gradient, so that no buffer is cleared in vain.
-    fn order_gradients(&mut self) {
+    pub(super) fn order_gradients(&mut self) {
         let mut written = vec![false; self.slots.len()];
         self.outputs.iter().for_each(|slot| written[slot.0] = true);
         for step in self.steps.iter_mut().rev() {
@@ -416,9 +436,9 @@ impl Compiler<'_> {
         if let Some(same) = self.plan.steps.iter().find(|step| step.op == op) {
             return same.out;
         }
-        let trained =
-            matches!(op, Op::Affine { .. } | Op::Rows { .. } | Op::Gru { .. }) || op.slots().any(|slot| self.plan.slots[slot.0].trained);
-        let out = self.slot(width, trained);
+        let moves =
+            matches!(op, Op::Affine { .. } | Op::Rows { .. } | Op::Gru { .. }) || op.slots().any(|slot| self.plan.slots[slot.0].moves);
+        let out = self.slot(width, moves);
         self.plan.steps.push(Step { op, out, first: vec![] });
         out
     }
@@ -432,8 +452,8 @@ impl Compiler<'_> {
         slot
     }
 
-    fn slot(&mut self, width: usize, trained: bool) -> Slot {
-        self.plan.slots.push(SlotSpec { width, trained });
+    fn slot(&mut self, width: usize, moves: bool) -> Slot {
+        self.plan.slots.push(SlotSpec { width, moves });
         Slot(self.plan.slots.len() - 1)
     }
 }

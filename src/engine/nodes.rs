@@ -40,6 +40,66 @@ impl<E: Float> Tape<E> {
         roots
     }
 
+    /// As [`Tape::network`], of a network whose inputs are [followed](NetworkPlan::following): gradient also goes on to the tensors that stand in the
+    /// place of inputs, each with a column for each component.
+    pub fn network_through(
+        &mut self,
+        plan: &Arc<NetworkPlan>,
+        parameters: &Parameters<E>,
+        (activations, rows): (&Arc<Activations<E>>, Range<usize>),
+        inputs: &[Option<&Matrix<E>>],
+    ) -> Vec<Matrix<E>> {
+        let root = |root| self.constant(activations.output(plan, root, rows.clone()).to_vec(), plan.width(root));
+        let roots: Vec<Matrix<E>> = (0..plan.outputs()).map(root).collect();
+        let inputs: Vec<(usize, Matrix<E>)> = inputs
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| plan.passes_to(*at))
+            .filter_map(|(at, input)| Some((at, (*input)?.clone())))
+            .collect();
+        let (plan, activations, outputs) = (plan.clone(), activations.clone(), roots.clone());
+        let (leaf, values, scratch) = (parameters.leaf().clone(), parameters.shared_values(), self.scratch());
+        self.record(move |flow| {
+            let gradients: Vec<Vec<E>> = outputs.iter().map(|output| flow.take(output)).collect();
+            let gradients: Vec<&[E]> = gradients.iter().map(|gradient| &gradient[..]).collect();
+            let mut passed = plan.input_gradients(rows.len());
+            let mut scratch = scratch.lock().unwrap_or_else(PoisonError::into_inner);
+            let into = (flow.of_leaf(&leaf), &mut passed[..]);
+            plan.backward_through((&values, &activations), rows.clone(), &gradients, &mut scratch, into);
+            for (at, tensor) in &inputs {
+                let width = columns_of(tensor);
+                for (component, column) in passed[*at].chunks_exact(rows.len()).enumerate() {
+                    flow.of(tensor)[component..].iter_mut().step_by(width).zip(column).for_each(|(into, &d)| *into += d);
+                }
+            }
+        });
+        roots
+    }
+
+    /// `x = mean + sd·ε` of independent normals, `x` row-major: gradient flows to both, and no parameter moves `ε`.
+    pub fn reparameterised(&mut self, (mean, sd): (&Matrix<E>, &Matrix<E>), x: &[E]) -> Matrix<E> {
+        let drawn = self.constant(x.to_vec(), columns_of(mean));
+        let noise: Vec<E> = x.iter().zip(values_of(mean)).zip(values_of(sd)).map(|((&x, mean), sd)| (x - mean) / sd).collect();
+        let (to_mean, to_sd, output) = (mean.clone(), sd.clone(), drawn.clone());
+        self.record(move |flow| {
+            let d = flow.take(&output);
+            kernels::add(flow.of(&to_mean), &d);
+            flow.of(&to_sd).iter_mut().zip(&d).zip(&noise).for_each(|((to, &d), &noise)| *to += d * noise);
+        });
+        drawn
+    }
+
+    /// A tensor whose gradient goes on to `from`, each number times its slope.
+    pub fn scaled(&mut self, from: &Matrix<E>, slopes: Vec<E>) -> Matrix<E> {
+        let scaled = self.constant(values_of(from), columns_of(from));
+        let (from, output) = (from.clone(), scaled.clone());
+        self.record(move |flow| {
+            let d = flow.take(&output);
+            flow.of(&from).iter_mut().zip(&d).zip(&slopes).for_each(|((to, &d), &slope)| *to += d * slope);
+        });
+        scaled
+    }
+
     /// `log p(action)` and the entropy of `softmax(logits)`, one number a row each.
     pub fn categorical(&mut self, logits: &Matrix<E>, actions: Arc<[u32]>) -> (Matrix<E>, Matrix<E>) {
         let (log_p, outcomes) = self.log_probabilities(logits);

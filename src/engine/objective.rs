@@ -18,6 +18,7 @@ use super::kernels;
 use super::moments::Sums;
 use super::options::OptionRows;
 use super::parameters::Parameters;
+use super::pathwise;
 use super::rollout::{Point, Rollout};
 use super::stage::{Anchor, Source, Stage};
 use super::tensor::{Matrix, Tape, values_of};
@@ -100,6 +101,8 @@ struct Sample<'a, E> {
     of_options: &'a [Advantages<E>],
     densities: &'a [DensityRows<E>],
     enumeration: Option<&'a Enumeration<E>>,
+    /// Whose rows they all are, where none is left out.
+    rollout: Option<&'a Rollout<E>>,
 }
 
 /// The rows of a minibatch, gathered.
@@ -217,6 +220,7 @@ impl<E: Number> Objective<E> {
             of_options,
             densities: &rollout.densities,
             enumeration: self.enumeration.as_ref(),
+            rollout: Some(rollout),
         };
         self.told = sample.add_gradient(stage, parameters, weighing, &self.scratch, &mut self.gradient);
     }
@@ -279,6 +283,7 @@ impl<E: Number> Objective<E> {
             of_options: &[],
             densities: &[],
             enumeration: None,
+            rollout: None,
         };
         self.told = sample.add_gradient(stage, parameters, weighing, &self.scratch, &mut self.gradient);
     }
@@ -321,9 +326,18 @@ impl<E: Number> Sample<'_, E> {
         }
         let wired = &stage.learning;
         let mut tape = Tape::reusing(scratch);
-        let roots = tape.network(&wired.network, parameters, self.network, 0..rows);
         let mut weighted = Vec::new();
-        if let (Some(enumeration), Some(enumerator)) = (self.enumeration, &stage.enumerator)
+        let through = stage.through.as_ref().zip(self.rollout);
+        // what goes through draws is on the tape step by step; the fit of a value is not a part of it
+        let is_needed = through.is_none() || wired.value.is_some() && weighing.aim != Aim::Policy;
+        let roots = if is_needed { tape.network(&wired.network, parameters, self.network, 0..rows) } else { Vec::new() };
+        if let Some((through, rollout)) = through
+            && weighing.aim != Aim::Baseline
+        {
+            let advantage = self.advantage;
+            let whole = pathwise::Trajectories { stage, through, parameters, rollout, advantage, share: weighing.share };
+            whole.weigh(&mut tape, &mut weighted);
+        } else if let (Some(enumeration), Some(enumerator)) = (self.enumeration, &stage.enumerator)
             && weighing.aim != Aim::Baseline
         {
             let on = (&mut tape, parameters);

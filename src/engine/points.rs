@@ -78,7 +78,7 @@ impl Inputs {
     /// Those of a network of `kernel`, whose givens read `reads`.
     ///
     /// # Errors
-    /// One sentence, where one reads what is not of the trajectory, or a real action.
+    /// One sentence, where one reads what is not of the trajectory.
     pub fn new(plan: &Plan, network: &NetworkPlan, kernel: &Kernel, reads: &[Read]) -> Result<Inputs, EngineError> {
         let refused = |what: &str| EngineError::Unsupported(format!("`{}` {what}, which this version does not run", kernel.name));
         let source = |read: Read, step| match read {
@@ -93,14 +93,18 @@ impl Inputs {
             at.and_then(|at| reads.get(at)).copied().ok_or_else(|| refused("has a network that reads its own output"))
         };
         let inputs = network.inputs().iter().map(|spec| Ok((source(given(spec.source)?, spec.step)?, spec.kind)));
-        let inputs = inputs.collect::<Result<Vec<_>, EngineError>>()?;
-        let real = |&(source, kind): &(Source, InputKind)| {
-            matches!((source, kind), (Source::Trajectory(Variable::Action, _), InputKind::Real { .. }))
+        Ok(Inputs(inputs.collect::<Result<_, EngineError>>()?))
+    }
+
+    /// By input, what a gradient goes on to: the state, the action and the next state of the point's own step.
+    pub fn through<'a, T>(&self, state: &'a T, action: Option<&'a T>, next: &'a T) -> Vec<Option<&'a T>> {
+        let of = |(source, _): &(Source, InputKind)| match *source {
+            Source::Trajectory(Variable::State, When::After(0)) => Some(state),
+            Source::Trajectory(Variable::State, When::After(1)) => Some(next),
+            Source::Trajectory(Variable::Action, _) => action,
+            Source::Trajectory(..) | Source::Time => None,
         };
-        if inputs.iter().any(real) {
-            return Err(refused("reads real actions"));
-        }
-        Ok(Inputs(inputs))
+        self.0.iter().map(of).collect()
     }
 
     /// All that is read of trajectories.

@@ -9,10 +9,13 @@ use super::points::{Columns, Inputs, Trajectories};
 use super::run::EngineError;
 use super::trace::{Variable, When};
 use crate::plan::{Plan, Quantity, RatioOf};
+use std::sync::Arc;
 
 /// A classifier, compiled.
 pub(super) struct Ratio {
     pub network: NetworkPlan,
+    /// The same where it stands in the bound, and where a gradient goes through its inputs.
+    pub through: Arc<NetworkPlan>,
     pub inputs: Inputs,
     pub of: RatioOf,
     /// The term it is of.
@@ -31,7 +34,7 @@ pub(super) struct RatioRows<E> {
     /// Trajectories that have ended, with the steps after that: all of them have one logit, which stands behind those of the points.
     pub absorbed: Vec<(u32, u32)>,
     columns: Columns<E>,
-    network: Activations<E>,
+    pub network: Arc<Activations<E>>,
     known: Vec<E>,
 }
 
@@ -46,7 +49,12 @@ impl Ratio {
             let compiled = NetworkPlan::compile(&plan.model, &[ratio.layer], |_, formal| formal);
             let network = compiled.map_err(|error| EngineError::Unsupported(error.to_string()))?;
             let inputs = Inputs::new(plan, &network, plan.model.kernel(ratio.kernel), &ratio.reads)?;
-            return Ok(Some(Ratio { network, inputs, of: ratio.of, term, from: planned.from, to: planned.to, known: None }));
+            let through = match plan.pathwise {
+                Some(_) => network.clone().following(&plan.model, |_| true).map_err(|error| EngineError::Unsupported(error.to_string()))?,
+                None => network.clone(),
+            };
+            let (through, of) = (Arc::new(through), ratio.of);
+            return Ok(Some(Ratio { network, through, inputs, of, term, from: planned.from, to: planned.to, known: None }));
         }
         Ok(None)
     }
@@ -71,7 +79,8 @@ impl<E: Number> RatioRows<E> {
             self.columns.append_none(&of.inputs, count);
             count += 1;
         }
-        of.network.forward(parameters, &self.columns.feeds(&of.inputs, count), 0..count, &mut self.network);
+        let network = Arc::get_mut(&mut self.network).expect("ratio: the tape of the last gradient is gone");
+        of.through.forward(parameters, &self.columns.feeds(&of.inputs, count), 0..count, network);
         if let Some(known) = &of.known {
             let reads = [(Variable::State, 0), (Variable::Action, 0), (Variable::State, 1)];
             let number = |point, (variable, offset)| {
@@ -89,11 +98,11 @@ impl<E: Number> RatioRows<E> {
         if of.known.is_some() {
             return &self.known;
         }
-        self.network.output(&of.network, 0, 0..self.points.len())
+        self.network.output(&of.through, 0, 0..self.points.len())
     }
 
     /// That of each step after an end.
     pub fn logit_of_absorbed(&self, of: &Ratio) -> E {
-        self.network.output(&of.network, 0, self.points.len()..self.points.len() + 1)[0]
+        self.network.output(&of.through, 0, self.points.len()..self.points.len() + 1)[0]
     }
 }

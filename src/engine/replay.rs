@@ -58,8 +58,8 @@ impl<E: Number> Replay<E> {
                 if self.actions.width == 0 {
                     self.actions.write_number(room, rollout.draws.numbers[row]);
                 } else {
-                    let width = self.actions.width;
-                    self.actions.write_reals(room, &rollout.draws.reals[row * width..(row + 1) * width]);
+                    let action = on.trace.reals((Variable::Action, When::After(0)), at, of, self.actions.width);
+                    self.actions.write_reals(room, action.expect("replay: a live step has an action"));
                 }
             }
         }

@@ -14,6 +14,7 @@ use super::imagine::Imagined;
 use super::ledger::Ledger;
 use super::moments::Sums;
 use super::options::{OptionRows, Outputs};
+use super::pathwise::SlopeRows;
 use super::points::Trajectories;
 use super::ratio::RatioRows;
 use super::simulation::Simulated;
@@ -63,8 +64,9 @@ pub(super) struct Rollout<E> {
     pub options: Vec<OptionRows<E>>,
     pub densities: Vec<DensityRows<E>>,
     pub ratio: RatioRows<E>,
-    imagined_start: Imagined<E>,
-    imagined: Imagined<E>,
+    pub imagined_start: Imagined<E>,
+    pub imagined: Imagined<E>,
+    pub slopes: SlopeRows<E>,
     simulated: Simulated<E>,
     gains: Vec<GainRows<E>>,
     pub ledger: Ledger<E>,
@@ -125,6 +127,7 @@ impl<E: Number> Rollout<E> {
             ratio: RatioRows::default(),
             imagined_start: Imagined::default(),
             imagined: Imagined::default(),
+            slopes: SlopeRows::default(),
             simulated: Simulated::new(),
             gains: stage.gains.iter().map(|_| GainRows::default()).collect(),
             ledger: Ledger::default(),
@@ -159,7 +162,11 @@ impl<E: Number> Rollout<E> {
 
     /// Moves what is scheduled to batch `batch`, counted from 0; before, it stands at its end.
     pub fn move_schedules(&mut self, stage: &Stage<E>, batch: u64) {
-        stage.exponents.move_schedules(batch, stage.plan.settings.steps, &mut self.exponents);
+        let batches = stage.plan.settings.steps;
+        stage.exponents.move_schedules(batch, batches, &mut self.exponents);
+        if let Some(through) = &stage.through {
+            self.slopes.move_schedules(through, batch, batches);
+        }
     }
 
     /// Rolls all trajectories out anew; `stream` names the random numbers. What whole trajectories give to the bound is added by
@@ -233,9 +240,11 @@ impl<E: Number> Rollout<E> {
             out.evaluate(density, point, &on);
             let sign = stage.terms[density.term].sign;
             for (at, (&(t, trajectory), &log_p)) in out.points.iter().zip(&out.log_prob).enumerate() {
-                let log_q = out.compared(at, density, &on, |draw, row| {
-                    options.get(draw).map_or_else(|| self.log_prob[row], |option| option.log_prob[row])
-                });
+                let of_draw = |draw: usize, row: usize| match options.get(draw) {
+                    Some(option) => option.log_prob[row],
+                    None => self.log_prob[row],
+                };
+                let log_q = out.compared(at, density, &on, (of_draw, |row: usize| out.written[row]));
                 let value = <E as Float>::of(sign) * (log_p - log_q);
                 ledger.add(density.term, t as usize, trajectory, value);
                 totals.terms[density.term] += value.as_f64();
@@ -308,6 +317,8 @@ impl<E: Number> Rollout<E> {
         let lists = [&mut self.here, &mut self.before, &mut self.policy, &mut self.anchor, &mut self.log_prob];
         lists.into_iter().for_each(Vec::clear);
         self.options.iter_mut().for_each(OptionRows::clear);
+        self.densities.iter_mut().for_each(|density| density.written.clear());
+        self.slopes.clear();
     }
 
     /// Moves the live rows by the step `t`.
@@ -354,25 +365,41 @@ impl<E: Number> Rollout<E> {
             tally.add(stage, &self.batch, (t, rows.clone()), (&self.options, &self.feeds.last), &self.draws);
         }
         stage.exponents.read_before(&stage.world, &self.batch, live, &mut self.exponents);
+        if let (Some(through), Keep::Rows) = (&stage.through, keep) {
+            let Rollout { batch, slopes, .. } = self;
+            slopes.read(through, batch.rows(), |expressions, values| expressions.read_before(&stage.world, batch, live, values));
+        }
         let actions = stage.family.actions(&self.draws, rows.clone(), &mut self.work.actions);
         match &stage.imagination {
             None => self.batch.step(&stage.world, actions, random),
             Some(imagination) => {
                 let on = (&stage.world, &mut self.batch);
-                imagination.step(on, (point.present, actions), &mut self.feeds, &mut self.imagined, random);
+                let kept = if stage.through.is_some() { first } else { 0 };
+                imagination.step(on, (point.present, actions, kept), &mut self.feeds, &mut self.imagined, random);
             }
         }
         if stage.keeps_ledger() && keep == Keep::Rows {
             self.trace.record_next(stage, &self.batch, &self.work.origin[..live]);
+            self.trace.record_actions(actions, live);
             if stage.densities.iter().any(Density::is_of_outcome) {
                 self.trace.record_outcomes(stage, &self.batch, live);
             }
         }
         stage.exponents.read_after(&stage.world, &self.batch, actions, live, &mut self.exponents);
+        if let (Some(through), Keep::Rows) = (&stage.through, keep) {
+            let Rollout { batch, slopes, .. } = self;
+            slopes.read(through, batch.rows(), |expressions, values| expressions.read_after(&stage.world, batch, actions, live, values));
+            slopes.add(through, t, live);
+        }
         if !stage.gains.is_empty() {
             self.evaluate_gains(stage, point.frozen, t, live);
         }
         stage.exponents.run(t, 0..live, &mut self.exponents);
+        for (density, rows) in stage.densities.iter().zip(&mut self.densities) {
+            if let Some(output) = density.written {
+                rows.written.extend_from_slice(&self.exponents.output(output)[..live]);
+            }
+        }
         self.collect(stage, t, rows, keep);
         self.batch.compact(&stage.world);
         self.absorb(stage, t, self.batch.front()..live);

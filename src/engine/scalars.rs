@@ -1,11 +1,13 @@
-//! Scalar expressions of a network's inputs, as compiled programs over columns. They read no parameter, so no gradient passes through
-//! them.
+//! Scalar expressions of a network's inputs, as compiled programs over columns. They read no parameter; where their inputs are followed, their
+//! slopes are expressions too.
 
 use super::evaluate::Feed;
 use super::float::Float;
+use super::following::Slope;
 use super::network::{Unsupported, unsupported};
 use crate::expr::{self, Column, ExprId, InputId, Node};
 use crate::model::{Input, KernelId, Model};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Expressions, one result each, in both precisions.
@@ -98,6 +100,33 @@ impl Program {
         let single = Arc::new(expr::Program::compile(graph, values, &params));
         let double = Arc::new(expr::Program::compile(graph, values, &params));
         Ok(Program { values: values.to_vec(), leaves, single, double })
+    }
+
+    /// The derivatives of the results in the real inputs that `follow` names, as a program of their own, and what each of them is; `None` where
+    /// all vanish.
+    pub(super) fn slopes(&self, model: &Model, follow: impl Fn(usize) -> bool) -> Result<Option<(Program, Vec<Slope>)>, Unsupported> {
+        let real = |leaf: &Leaf| match leaf {
+            Leaf::Real { input, component } if follow(*input) => Some((*input, *component)),
+            Leaf::Real { .. } | Leaf::Decoded { .. } => None,
+        };
+        let moved: BTreeSet<InputId> = self.leaves.iter().filter(|(_, leaf)| real(leaf).is_some()).map(|(id, _)| *id).collect();
+        let (mut graph, mut values, mut of) = (model.graph.clone(), Vec::new(), Vec::new());
+        for (column, &value) in self.values.iter().enumerate().filter(|_| !moved.is_empty()) {
+            let jumps = |_| Unsupported("an expression of a kernel jumps in what is drawn, through which no gradient passes".into());
+            for (id, slope) in graph.derivatives(value, &moved).map_err(jumps)? {
+                let leaf = self.leaves.iter().find(|(leaf, _)| *leaf == id).and_then(|(_, leaf)| real(leaf));
+                let (input, component) = leaf.expect("scalars: a derivative is in one of the leaves");
+                values.push(slope);
+                of.push(Slope { column, input, component });
+            }
+        }
+        if values.is_empty() {
+            return Ok(None);
+        }
+        let params = model.param_values();
+        let single = Arc::new(expr::Program::compile(&graph, &values, &params));
+        let double = Arc::new(expr::Program::compile(&graph, &values, &params));
+        Ok(Some((Program { values, leaves: self.leaves.clone(), single, double }, of)))
     }
 
     /// Computes the results of all rows of `out`, row-major.

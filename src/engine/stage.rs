@@ -7,6 +7,7 @@ use super::family::Family;
 use super::gain::Gain;
 use super::imagine::Imagination;
 use super::options::OptionDraw;
+use super::pathwise::Through;
 use super::ratio::Ratio;
 use super::recorded::Recorded;
 use super::run::EngineError;
@@ -49,6 +50,8 @@ pub(super) struct Stage<'a, E> {
     pub horizon: usize,
     pub weights: Weights,
     pub gains: Vec<Gain>,
+    /// Where the gradient goes through what is drawn.
+    pub through: Option<Through<E>>,
 }
 
 /// What a policy's divergence is taken from.
@@ -133,12 +136,13 @@ impl<'a, E: Number> Stage<'a, E> {
         let acting = Part { kernel: policy.kernel, layers: policy.head.layers(), reads: &policy.reads };
         let mut prior = None;
         let mut anchor = Anchor::None;
-        let (mut outputs, mut densities) = (0.., 0..);
+        let mut densities = 0..;
         let mut terms = Vec::with_capacity(plan.terms.len());
-        for term in &plan.terms {
+        for (at, term) in plan.terms.iter().enumerate() {
+            let output = Expressions::<E>::output_of(plan, at).unwrap_or(0);
             let source = match &term.quantity {
-                Quantity::Exponent(_) => Source::Exponent(outputs.next().unwrap_or(0)),
-                Quantity::LogRatio { .. } => Source::LogRatio(outputs.next().unwrap_or(0)),
+                Quantity::Exponent(_) => Source::Exponent(output),
+                Quantity::LogRatio { .. } => Source::LogRatio(output),
                 Quantity::Entropy { draw } if *draw < plan.options.len() => Source::OptionEntropy(*draw),
                 Quantity::Entropy { .. } => Source::Entropy,
                 Quantity::Density { .. } => Source::Density(densities.next().unwrap_or(0)),
@@ -212,6 +216,7 @@ impl<'a, E: Number> Stage<'a, E> {
             horizon: model.horizon.value,
             weights: Weights::of(plan),
             gains: Gain::all(plan)?,
+            through: Through::of(plan),
         })
     }
 }

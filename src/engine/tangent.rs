@@ -38,7 +38,7 @@ impl NetworkPlan {
         let mut start = rows.start;
         while start < rows.end {
             let block = start..rows.end.min(start + BLOCK);
-            for step in self.steps.iter().filter(|step| self.slots[step.out.0].trained) {
+            for step in self.steps.iter().filter(|step| self.slots[step.out.0].moves) {
                 self.step_along(step, (parameters, direction), activations, (block.clone(), rows.start), tangents);
             }
             start = block.end;
@@ -74,7 +74,7 @@ impl NetworkPlan {
                         }
                         PartSource::Dense(slot) => {
                             evaluate::add_product(dz, value(slot), &direction[of_part.clone()], part.width, width);
-                            if self.slots[slot.0].trained {
+                            if self.slots[slot.0].moves {
                                 evaluate::add_product(dz, along(slot), &parameters[of_part], part.width, width);
                             }
                         }

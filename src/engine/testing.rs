@@ -9,10 +9,15 @@ use crate::source::{Source, Span};
 use crate::syntax::parse;
 use std::ops::ControlFlow;
 
+/// A model's text, checked; else what is wrong with it.
+pub fn checked(text: &str) -> Result<Model, String> {
+    let file = parse(&Source::new("test", text)).map_err(|errors| errors.to_string())?;
+    check(&file, &Overrides::default()).map_err(|errors| errors.to_string())
+}
+
 /// The plan of a model's text; else what is wrong with it.
 pub fn try_plan(text: &str) -> Result<Plan, String> {
-    let file = parse(&Source::new("test", text)).map_err(|errors| errors.to_string())?;
-    let model = check(&file, &Overrides::default()).map_err(|errors| errors.to_string())?;
+    let model = checked(text)?;
     let derivation = derive(&model).map_err(|errors| errors.to_string())?;
     plan(&model, &derivation).map_err(|errors| errors.list.iter().map(|told| told.message.clone()).collect::<Vec<_>>().join("\n"))
 }

@@ -6,7 +6,7 @@ use super::stage::Stage;
 use super::wired::number_all;
 use crate::model::VariableId;
 use crate::plan::{Plan, Read};
-use crate::world::Batch;
+use crate::world::{Actions, Batch};
 
 /// A variable of a trajectory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,8 @@ pub(super) enum When {
 pub(super) struct Trace<E> {
     state: Recorded<E>,
     observation: Recorded<E>,
+    /// By row, the components of the action as the world takes them, where it is real.
+    actions: Vec<E>,
     /// By row, each reward, and whether the step ended the episode; where they are asked for.
     rewards: Vec<Vec<E>>,
     ended: Vec<u32>,
@@ -115,6 +117,7 @@ impl<E: Number> Trace<E> {
             recorded.numbers.clear();
             recorded.reals.clear();
         }
+        self.actions.clear();
         self.rewards.iter_mut().for_each(Vec::clear);
         self.ended.clear();
         self.trajectories = trajectories;
@@ -129,6 +132,14 @@ impl<E: Number> Trace<E> {
         self.state.append(stage, Variable::State, batch, origin.len());
         if stage.plan.model.environment(stage.plan.environment).observation.is_some() {
             self.observation.append(stage, Variable::Observation, batch, origin.len());
+        }
+    }
+
+    /// The actions of the first `rows` rows of a step; finite ones are known by their draws.
+    pub fn record_actions(&mut self, actions: Actions<E>, rows: usize) {
+        let Actions::Columns { values, stride } = actions else { return };
+        for row in 0..rows {
+            self.actions.extend(values.chunks_exact(stride).map(|column| column[row]));
         }
     }
 
@@ -202,13 +213,14 @@ impl<E: Number> Trace<E> {
         })
     }
 
-    /// The components of a state or observation that is not finite.
+    /// The components of what is not finite.
     pub fn reals(&self, (variable, when): (Variable, When), t: usize, of: (usize, usize, usize), width: usize) -> Option<&[E]> {
         let (list, at) = match (self.place(variable, when, t, of)?, variable) {
             (Place::Row(row), Variable::State) => (&self.state.reals, row),
             (Place::Row(row), Variable::Observation) => (&self.observation.reals, row),
             (Place::Row(row), Variable::Reward(reward)) => (&self.rewards[reward], row),
-            (Place::Row(_), Variable::Action | Variable::Option(_) | Variable::End) => return None,
+            (Place::Row(row), Variable::Action) => (&self.actions, row),
+            (Place::Row(_), Variable::Option(_) | Variable::End) => return None,
             (Place::End(trajectory), _) => (&self.last_state.reals, trajectory),
         };
         list.get(at * width..(at + 1) * width)

@@ -187,6 +187,12 @@ impl Wired {
             |layer: LayerId| plan.simulations.iter().position(|known| known.layer == layer).map(|at| Feed::Simulated(at).code());
         let network =
             NetworkPlan::compile_acting(model, &roots, source, simulated).map_err(|error| EngineError::Unsupported(error.to_string()))?;
+        let network = match plan.pathwise {
+            Some(_) => network
+                .following(model, |source| source != ELSEWHERE && matches!(Feed::of(source), Feed::State | Feed::Action))
+                .map_err(|error| EngineError::Unsupported(error.to_string()))?,
+            None => network,
+        };
         let network = network.staged(|source| if source == ELSEWHERE { 0 } else { Feed::of(source).pass() });
         let feeds = network.inputs().iter().map(|spec| {
             let feed = (spec.source != ELSEWHERE).then(|| Feed::of(spec.source));
@@ -235,6 +241,16 @@ impl Wired {
             observation: environment.observation.and_then(numbers),
             scaled: plan.normalizers.iter().map(scaled).collect(),
         })
+    }
+
+    /// By input, what a gradient goes on to.
+    pub fn through<'a, T>(&self, state: &'a T, action: Option<&'a T>) -> Vec<Option<&'a T>> {
+        let of = |(feed, _): &(Feed, InputKind)| match feed {
+            Feed::State => Some(state),
+            Feed::Action => action,
+            Feed::Observation | Feed::Time | Feed::Drawn(_) | Feed::Last(_) | Feed::Traced(_) | Feed::Simulated(_) => None,
+        };
+        self.feeds.iter().map(of).collect()
     }
 
     /// Components that are normalised.

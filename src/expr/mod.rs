@@ -6,6 +6,7 @@
 
 mod compile;
 mod copy;
+mod derivative;
 mod elementary;
 mod evaluate;
 mod fold;
@@ -17,6 +18,7 @@ mod real;
 #[cfg(test)]
 mod testing;
 
+pub use derivative::Jump;
 pub use graph::{BinaryOp, ExprId, Graph, InputId, Node, ParamId, TableId, UnaryOp};
 pub use program::{Column, Program, Scratch};
 pub use real::Real;

@@ -1,6 +1,7 @@
 //! What a step of the posterior draws from learned kernels: options first, then the action; and what a kernel reads there.
 
 use super::parts::{parts, predicts};
+use super::settings::{DrawGradient, Settings};
 use super::term::Subject;
 use super::{Head, head, refused};
 use crate::bound::{BoundDerivation, Credit, Score};
@@ -112,7 +113,7 @@ pub(super) fn draws<'d>(
 pub(super) fn imagined(
     model: &Model,
     bound: &Bound,
-    derivation: &BoundDerivation,
+    (derivation, settings): (&BoundDerivation, &Settings),
     wanted: Index,
 ) -> Result<Option<(Draw, Vec<Outcome>)>, Vec<Diagnostic>> {
     for (at, factor) in bound.posterior.iter().enumerate() {
@@ -130,18 +131,16 @@ pub(super) fn imagined(
         let KernelRef::Learned(kernel) = factor.kernel else {
             return refuse(format!("`{name}` is drawn from a distribution in place; this version imagines states from learned kernels"));
         };
-        if derivation.gradient.scores.iter().any(|score| score.factor == at) {
+        let moves = derivation.gradient.scores.iter().any(|score| score.factor == at);
+        if moves && settings.estimator == DrawGradient::Score {
             let of = &model.kernel(kernel).name;
-            if let Distribution::Implicit(_) = model.kernel(kernel).distribution {
-                let message =
-                    format!("this bound moves `{of}`, which is `Implicit`: this version draws from such a model, and does not train it");
-                let told = refused(factor.span, message);
-                return Err(vec![told.hint("name the bound, and write `maximize BOUND over` the other kernels in `infer`")]);
-            }
-            let message =
-                format!("this bound moves `{of}`, from which it draws; this version learns from a model that another bound teaches");
-            let told = refused(factor.span, message);
-            return Err(vec![told.hint("name the bounds, and write `maximize BOUND over KERNEL`, a line for each, in `infer`")]);
+            let how = match model.kernel(kernel).distribution {
+                Distribution::Implicit(_) => "and which is `Implicit`: it has no score",
+                _ => "and this version takes the scores of actions and options alone",
+            };
+            let told = refused(factor.span, format!("this bound moves `{of}`, from which it draws, {how}"));
+            let hint = "write `estimator = pathwise`, or `maximize BOUND over` the other kernels, and let another bound teach this one";
+            return Err(vec![told.hint(hint)]);
         }
         let (mut head, mut outcomes) = (None, Vec::new());
         if predicts(factor) {

@@ -162,6 +162,12 @@ pub const KEYS: &[Key] = &[
         "how the gradient takes the option: as it was drawn, or in expectation over all that could have led to the drawn states and actions, which has less variance",
     ),
     key(
+        "estimator",
+        KeyKind::Word(&["score", "pathwise"]),
+        KeyDefault::Word("score"),
+        "the gradient of a bound whose states a learned model draws: by the scores of the actions, or through real draws, as functions of what their kernels compute and of noise (Kingma & Welling 2014)",
+    ),
+    key(
         "normalize",
         KeyKind::Words(&["observations", "returns", "advantages"]),
         KeyDefault::Derived("nothing"),

@@ -7,6 +7,7 @@ mod gain;
 mod head;
 mod keys;
 mod parts;
+mod pathwise;
 mod print;
 mod prior;
 mod records;
@@ -28,8 +29,9 @@ pub use estimators::{Alternative, alternatives};
 pub use gain::Gain;
 pub use head::Head;
 pub use keys::{Choice, KEYS, Key, KeyDefault, KeyKind, OPTIMIZERS, UPDATES};
+pub use pathwise::{Pathwise, Slope};
 pub use records::Records;
-pub use settings::{Baseline, Classifier, Normalize, Optimizer, OptionGradient, Precision, Schedule, Settings, Update};
+pub use settings::{Baseline, Classifier, DrawGradient, Normalize, Optimizer, OptionGradient, Precision, Schedule, Settings, Update};
 pub use simulation::Simulation;
 pub use term::{Density, Estimator, Less, Prior, Quantity, Ratio, RatioOf, Subject, Term, Version};
 pub use until::{Relation, Until, WATCHED, Watched};
@@ -66,10 +68,12 @@ pub struct Plan {
     pub policy: Draw,
     /// What draws the first state, where that is a learned kernel; only where the next ones are imagined, too.
     pub start: Option<Draw>,
-    /// What draws the next state, where that is a learned model in the place of the environment. No gradient passes through its draws.
+    /// What draws the next state, where that is a learned model in the place of the environment.
     pub transition: Option<Draw>,
     /// What that draws with the next state in the place of the environment's own rewards and end.
     pub outcomes: Vec<Outcome>,
+    /// Where the gradient goes through what is drawn.
+    pub pathwise: Option<Pathwise>,
     /// What kernels imagine before they draw.
     pub simulations: Vec<Simulation>,
     /// What the baseline's network reads at `t`; empty where it is none.
@@ -142,14 +146,20 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
     let mut weights = weights::mean_fields(&mut with_deviations, model.bound(derivation.bound), derivation, &settings)?;
     let model = &with_deviations;
     let bound = model.bound(derivation.bound);
-    let draws = draw::draws(model, bound, derivation)?;
+    let mut draws = draw::draws(model, bound, derivation)?;
+    let (transition, outcomes) = draw::imagined(model, bound, (derivation, &settings), Index::Step(1))?.unzip();
+    let outcomes = outcomes.unwrap_or_default();
+    let start = draw::imagined(model, bound, (derivation, &settings), Index::First)?.map(|(draw, _)| draw);
+    let through = settings.estimator == DrawGradient::Pathwise && transition.is_some();
+    if let (true, Some((policy, score))) = (through, draws.last_mut())
+        && pathwise::is_reparameterised(&policy.head)
+    {
+        *score = None;
+    }
     // where no draw is scored there is no credit to compare
     let scored = draws.iter().any(|(_, score)| score.is_some());
     let settings = if scored { settings } else { Settings { baseline: Baseline::None, options: OptionGradient::Sampled, ..settings } };
     let policy = &draws[draws.len() - 1].0;
-    let (transition, outcomes) = draw::imagined(model, bound, derivation, Index::Step(1))?.unzip();
-    let outcomes = outcomes.unwrap_or_default();
-    let start = draw::imagined(model, bound, derivation, Index::First)?.map(|(draw, _)| draw);
     if let (Some(start), None) = (&start, &transition) {
         let (name, span) = (&model.variable(start.variable).name, bound.factor(start.factor).span);
         let message = format!(
@@ -182,9 +192,29 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
     let terms = terms::terms(&planner, derivation, &settings, &mut scalars)?;
     let gains = gain::gains(&planner, &weights)?;
     let simulations = simulation::simulations(model, bound, &weights, &settings)?;
+    let pathwise = match &transition {
+        Some(transition) if through => {
+            let options: Vec<Draw> = draws[..draws.len() - 1].iter().map(|(draw, _)| draw.clone()).collect();
+            let on = pathwise::Imagined {
+                model,
+                bound,
+                environment,
+                options: &options,
+                policy,
+                start: start.as_ref(),
+                transition,
+                outcomes: &outcomes,
+                simulates: !simulations.is_empty(),
+                gains: !gains.is_empty(),
+            };
+            Some(pathwise::pathwise(&on, &terms, &settings, &mut scalars)?)
+        }
+        Some(_) | None => None,
+    };
     let moved: BTreeSet<ParameterId> = over.iter().flat_map(|&kernel| kernel_parameters(model, kernel)).collect();
     let of_head = |head: &Head| head.layers().into_iter().flat_map(|layer| parameters_of(&model.network, layer)).collect::<BTreeSet<_>>();
-    let mut used: BTreeSet<ParameterId> = draws.iter().flat_map(|(draw, _)| of_head(&draw.head)).collect();
+    let imagined = start.iter().chain(&transition).map(|draw| &draw.head).chain(outcomes.iter().map(|outcome| &outcome.head));
+    let mut used: BTreeSet<ParameterId> = draws.iter().map(|(draw, _)| &draw.head).chain(imagined).flat_map(of_head).collect();
     for term in &terms {
         match &term.quantity {
             Quantity::Kl { prior: Prior::Kernel { of: Version::Present, head, .. } }
@@ -275,6 +305,7 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
         start,
         transition,
         outcomes,
+        pathwise,
         simulations,
         baseline_reads,
         terms,
@@ -297,6 +328,20 @@ impl Plan {
     /// What a step draws: the options, then the action.
     pub fn draws(&self) -> impl Iterator<Item = &Draw> {
         self.options.iter().chain([&self.policy])
+    }
+
+    /// How many rewards the model draws before the reward of that number.
+    pub fn outcomes_before(&self, reward: usize) -> usize {
+        let mut rewards: Vec<usize> = self
+            .outcomes
+            .iter()
+            .filter_map(|outcome| match outcome.of {
+                Subject::Reward(reward) => Some(reward),
+                Subject::Read(_) | Subject::End => None,
+            })
+            .collect();
+        rewards.retain(|&other| other < reward);
+        rewards.len()
     }
 
     /// The density ratio of the bound that a classifier estimates.

@@ -1,6 +1,6 @@
 //! A plan as text, for `rlppl plan`.
 
-use super::{Baseline, Credited, Estimator, KEYS, OptionGradient, Plan, Precision, RatioOf};
+use super::{Baseline, Credited, DrawGradient, Estimator, KEYS, OptionGradient, Plan, Precision, RatioOf};
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -165,6 +165,10 @@ impl Plan {
             "options" => match settings.options {
                 OptionGradient::Sampled => "sampled".into(),
                 OptionGradient::Enumerated => "enumerate".into(),
+            },
+            "estimator" => match settings.estimator {
+                DrawGradient::Score => "score".into(),
+                DrawGradient::Pathwise => "pathwise".into(),
             },
             "ratio" => {
                 if settings.ratio.is_some() {

@@ -65,7 +65,18 @@ pub fn log_density(
         Distribution::Beta { .. } => return Err("`Beta`"),
         Distribution::Mixture(_) => return Err("`Mixture`"),
         Distribution::If { .. } => return Err("`if … then … else`"),
-        Distribution::Record(_) => return Err("a record of independent parts"),
+        Distribution::Record(parts) => {
+            let mut rest = action;
+            for part in parts {
+                let width = match part {
+                    Distribution::Normal { mean: of, .. } | Distribution::UniformBox { lo: of, .. } => of.len(),
+                    _ => return Err("a record of other parts than `Normal` and `Uniform(lo = …, hi = …)`"),
+                };
+                let (own, others) = rest.split_at(width);
+                logs.push(log_density(graph, part, domain, own)?);
+                rest = others;
+            }
+        }
     }
     Ok(sum(graph, &logs))
 }

@@ -34,6 +34,7 @@ pub struct Settings {
     pub discount: f64,
     pub kl_to_go: bool,
     pub options: OptionGradient,
+    pub estimator: DrawGradient,
     pub ratio: Option<Classifier>,
     /// Gradient steps of the classifier before each batch.
     pub ratio_steps: u64,
@@ -149,6 +150,7 @@ pub fn read(model: &Model) -> Result<Settings, Vec<Diagnostic>> {
         discount: reader.number("discount").unwrap_or(1.0),
         kl_to_go: reader.truth("kl_to_go"),
         options: if reader.word("options") == "enumerate" { OptionGradient::Enumerated } else { OptionGradient::Sampled },
+        estimator: if reader.word("estimator") == "pathwise" { DrawGradient::Pathwise } else { DrawGradient::Score },
         ratio: reader.classifier("ratio"),
         ratio_steps: reader.count("ratio_steps").unwrap_or(1),
         ratio_batch: reader.count("ratio_batch").unwrap_or(1) as usize,
@@ -175,6 +177,15 @@ pub enum OptionGradient {
     Sampled,
     /// In expectation over all that could have led to the drawn states and actions.
     Enumerated,
+}
+
+/// How a bound is differentiated by what its real draws depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DrawGradient {
+    /// By `∇log q` of the draw.
+    Score,
+    /// Through the draw.
+    Pathwise,
 }
 
 impl Settings {

@@ -114,6 +114,8 @@ pub enum Less {
     Draw(usize),
     /// That of the environment, which is finite.
     Environment(EnvironmentKernel),
+    /// That of the environment's transitions, as an expression of a step.
+    Expression(ExprId),
 }
 
 /// Which parameters a kernel of the prior has.

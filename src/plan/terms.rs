@@ -99,7 +99,7 @@ fn estimator(quantity: &Quantity) -> (Estimator, String) {
         Quantity::Entropy { .. } => (Estimator::ClosedForm, "it is over finite values and reads only what the draw conditions on".into()),
         Quantity::Kl { .. } => (Estimator::ClosedForm, "both sides have one family and condition on what is drawn before".into()),
         Quantity::LogRatio { .. } => (Estimator::Sampled, "the divergence has no closed form".into()),
-        Quantity::Density { less: Less::Draw(_) | Less::Environment(_), .. } => {
+        Quantity::Density { less: Less::Draw(_) | Less::Environment(_) | Less::Expression(_), .. } => {
             (Estimator::Sampled, "a log-ratio at what was drawn".into())
         }
         Quantity::Density { less: Less::Nothing, .. } => (Estimator::Sampled, "it reads what was drawn".into()),
@@ -175,18 +175,18 @@ impl Planner<'_> {
                 Ok((format!("KL(weights({}))", self.model.kernel(kernel).name), Quantity::WeightDivergence { of: *q }))
             }
             TermKind::Kl { q, p } | TermKind::LogRatio { p, q } if self.is_imagined(*q) => {
-                let quantity = Quantity::Density { density: self.factor_density(*q)?, less: self.known(*p)? };
+                let quantity = Quantity::Density { density: self.factor_density(*q)?, less: self.known(*p, scalars)? };
                 Ok((format!("log_ratio({})", self.kernel_name(*q)), quantity))
             }
             // sampled: −KL(q ‖ p) = E_q[log p − log q]
             TermKind::Kl { q, p } => {
-                let quantity = Quantity::Density { density: self.factor_density(*p)?, less: self.less(*q)? };
+                let quantity = Quantity::Density { density: self.factor_density(*p)?, less: self.less(*q, scalars)? };
                 Ok((format!("log_ratio({})", self.kernel_name(*q)), quantity))
             }
             TermKind::LogRatio { p, q } => {
                 let name = format!("log_ratio({})", self.kernel_name(*q));
                 match learned(&bound.factor(*p).kernel) {
-                    Some(_) => Ok((name, Quantity::Density { density: self.factor_density(*p)?, less: self.less(*q)? })),
+                    Some(_) => Ok((name, Quantity::Density { density: self.factor_density(*p)?, less: self.less(*q, scalars)? })),
                     None if *q == self.policy.factor => Ok((name, Quantity::LogRatio { log_prior: self.log_prior(*p, scalars)? })),
                     None => Err(self.unlike(*p)),
                 }
@@ -288,20 +288,27 @@ impl Planner<'_> {
     }
 
     /// What the density of the pair's other factor is compared with: that of a draw, or of the environment, whose density has to be known.
-    fn less(&self, q: FactorRef) -> Result<Less, Vec<Diagnostic>> {
-        if matches!(self.bound.factor(q).kernel, KernelRef::Environment(..)) { self.known(q) } else { Ok(Less::Draw(self.draw(q)?)) }
+    fn less(&self, q: FactorRef, scalars: &mut Scalars) -> Result<Less, Vec<Diagnostic>> {
+        match self.bound.factor(q).kernel {
+            KernelRef::Environment(..) => self.known(q, scalars),
+            _ => Ok(Less::Draw(self.draw(q)?)),
+        }
     }
 
-    fn known(&self, q: FactorRef) -> Result<Less, Vec<Diagnostic>> {
+    fn known(&self, q: FactorRef, scalars: &mut Scalars) -> Result<Less, Vec<Diagnostic>> {
         let factor = self.bound.factor(q);
-        let KernelRef::Environment(environment, kernel) = &factor.kernel else { return Err(self.unlike(q)) };
-        let environment = self.model.environment(*environment);
+        let KernelRef::Environment(id, kernel) = &factor.kernel else { return Err(self.unlike(q)) };
+        let environment = self.model.environment(*id);
         let finite = |variable| self.model.variable(variable).domain.finite.is_some();
         if finite(environment.state) && finite(environment.action) {
             return Ok(Less::Environment(*kernel));
         }
+        if let (EnvironmentKernel::Transition, Some(density)) = (kernel, scalars.log_transition(self.model, *id)) {
+            return Ok(Less::Expression(density));
+        }
         let message = format!(
-            "this version compares a learned world with a finite environment, whose density it knows; `{}` is not",
+            "this version compares a learned world with an environment whose density it can write: a finite one, or `Normal` and `Uniform` \
+             transitions; `{}` has another",
             environment.name
         );
         Err(vec![refused(factor.span, message).hint("declare it `hidden environment`: the bound is then told up to its entropy")])

@@ -1,6 +1,6 @@
 //! The plans of a file's bounds: those that `maximize` names, in turns, and those that are only evaluated.
 
-use super::{Plan, Settings, assemble, settings};
+use super::{DrawGradient, Plan, Settings, assemble, settings};
 use crate::bound::{BoundDerivation, Derivation};
 use crate::diagnostic::Diagnostic;
 use crate::model::{BoundId, Model, Objective, Setting, SettingValue};
@@ -48,6 +48,7 @@ pub(super) fn turns(model: &Model, derivation: &Derivation, run: &Settings) -> R
         return Err(errors);
     }
     verify_ratio(model, &planned)?;
+    verify_estimator(model, &planned)?;
     if let (Some(imagined), false) = (planned.iter().find(|plan| plan.tells_transitions_apart()), planned.iter().any(Plan::is_real)) {
         let scout = imagined.scout();
         planned.insert(0, scout);
@@ -79,6 +80,7 @@ impl Plan {
             start: None,
             transition: None,
             outcomes: Vec::new(),
+            pathwise: None,
             terms: Vec::new(),
             trained: nothing(),
             fitted: nothing(),
@@ -111,6 +113,21 @@ fn verify_ratio(model: &Model, planned: &[Plan]) -> Result<(), Vec<Diagnostic>> 
         .chain(idle)
         .collect();
     if errors.is_empty() { Ok(()) } else { Err(errors) }
+}
+
+/// A gradient through draws of which there are none is refused.
+fn verify_estimator(model: &Model, planned: &[Plan]) -> Result<(), Vec<Diagnostic>> {
+    let asked = |plan: &&Plan| plan.settings.estimator == DrawGradient::Pathwise;
+    let own = |plan: &Plan| plan.own_settings.iter().any(|key| key == "estimator");
+    let idle = planned.iter().filter(asked).filter(|plan| plan.pathwise.is_none());
+    let lines = model.objectives.iter().flat_map(|objective| &objective.settings).chain(&model.settings);
+    let Some(setting) = lines.into_iter().find(|setting| setting.key == "estimator") else { return Ok(()) };
+    if idle.clone().any(own) || idle.count() > 0 && planned.iter().all(|plan| plan.pathwise.is_none()) {
+        let message = "`estimator = pathwise` goes through the states that a learned model draws, and this bound's are the environment's";
+        let told = Diagnostic::error("bad-setting", setting.span, message);
+        return Err(vec![told.hint("leave it away, or let a learned kernel draw `s[t+1]` in the posterior")]);
+    }
+    Ok(())
 }
 
 fn derived(derivation: &Derivation, bound: BoundId) -> &BoundDerivation {
