@@ -183,6 +183,10 @@ pub struct Gradient {
     pub scores: Vec<Score>,
     /// Terms that the moving parameters enter directly.
     pub pathwise: Vec<Pathwise>,
+    /// The posterior's factors through whose real draws the gradient passes, in the place of their scores.
+    pub reparameterised: Vec<Reparameterised>,
+    /// The terms that read what they draw, or hold their own densities: their gradient passes through the draws.
+    pub through: Vec<TermId>,
     /// One per kernel of `over` whose parameters are drawn: there the means and standard deviations of the draw move in their place.
     pub mean_fields: Vec<MeanField>,
     pub drawn: Peers,
@@ -196,6 +200,26 @@ pub struct Score {
     pub kernel: KernelId,
     pub credit: Vec<Credit>,
     pub baseline: BaselineReads,
+}
+
+/// A draw as a function of what its kernel computes and of noise that no parameter moves (Kingma & Welling 2014; Schulman et al. 2015, "Gradient
+/// estimation using stochastic computation graphs").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reparameterised {
+    pub factor: FactorRef,
+    pub kernel: KernelId,
+    pub form: NoiseForm,
+}
+
+/// How noise `ε` makes a draw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoiseForm {
+    /// `mean + sd·ε`
+    Normal,
+    /// `tanh(mean + sd·ε)`, scaled to the bounds of what is drawn.
+    TanhNormal,
+    /// The kernel's own function of `ε`; it has no density.
+    Implicit,
 }
 
 /// What a baseline may read besides the time `t`: what the draw cannot influence, at the times the factor itself reads or at its own. Kept as a rule, not

@@ -1,12 +1,12 @@
-//! The gradient of a bound: which terms each score is credited with, and which terms move directly.
+//! The gradient of a bound: which terms each score is credited with, which terms move directly, and which move through draws.
 
 use super::derivation::{
-    BaselineReads, Credit, Downstream, Gradient, MeanField, Moment, Pathwise, Peers, Remark, Score, Term, TermId, TermKind,
+    BaselineReads, Credit, Downstream, Gradient, MeanField, Moment, NoiseForm, Pathwise, Peers, Remark, Reparameterised, Score, Term, TermId, TermKind,
 };
 use super::influence::{Drawn, Reach, Read, Scope, When, drawn, factor_reads, term_reads, widest};
 use super::rules::{Work, kernels_of};
 use crate::model::{
-    Block, Bound, Distribution, Factor, FactorRef, Index, KernelId, KernelRef, Model, ParameterId, SettingValue, Target, TargetVariable,
+    Block, Bound, Distribution, Factor, FactorRef, Index, KernelId, KernelRef, Model, ParameterId, Role, Setting, SettingValue, Target, TargetVariable,
     VariableId, kernel_parameters,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -18,9 +18,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 pub fn gradient(work: &Work, terms: &[Term]) -> Gradient {
     let readers = readers(work.scope, terms);
     let mut gradient = Gradient { over: work.over.clone(), drawn: peers(work.bound), ..Gradient::default() };
+    let through = Through::of(work);
     for (at, factor) in work.bound.posterior.iter().enumerate() {
         let KernelRef::Learned(kernel) = factor.kernel else { continue };
-        if !work.moves(&factor.kernel) {
+        if !work.moves(&factor.kernel) && !through.moves(work.scope, factor) {
+            continue;
+        }
+        if let Some(form) = through.form(work.model, factor) {
+            let factor = FactorRef { block: Block::Posterior, at: at as u32 };
+            gradient.reparameterised.push(Reparameterised { factor, kernel, form });
             continue;
         }
         let reach = work.influence.from([factor]);
@@ -47,9 +53,87 @@ pub fn gradient(work: &Work, terms: &[Term]) -> Gradient {
             gradient.pathwise.push(Pathwise { term: TermId(number as u32), kernels: kernels.into_iter().collect() });
         }
     }
+    if let Some(reach) = &through.reach {
+        let reads_draw = |term: &Term| term_reads(work.scope, term).into_iter().any(|read| reach.downstream(read).is_some());
+        let moves = |(_, term): &(usize, &Term)| {
+            !matches!(term.kind, TermKind::Constant { .. } | TermKind::LogCount { .. }) && reads_draw(term)
+        };
+        gradient.through = terms.iter().enumerate().filter(moves).map(|(number, _)| TermId(number as u32)).collect();
+    }
     gradient.mean_fields = mean_fields(work, terms, &gradient.scores);
     gradient.remarks = remarks(work.model, terms);
     gradient
+}
+
+/// The real draws that a gradient may pass through, and what those that move can influence.
+struct Through<'a> {
+    /// Where the settings ask for it, or a kernel that moves has no density.
+    asked: bool,
+    /// Of those whose kernels move; absent where there are none.
+    reach: Option<Reach<'a>>,
+}
+
+impl<'a> Through<'a> {
+    fn of(work: &Work<'a>) -> Through<'a> {
+        let posterior = work.bound.posterior.iter();
+        let is_imagined = posterior.clone().any(|factor| draws_state(work.model, factor) && matches!(factor.kernel, KernelRef::Learned(_)));
+        let has_no_density = |factor: &Factor| noise_form(work.model, factor) == Some(NoiseForm::Implicit) && work.moves(&factor.kernel);
+        let asked = is_imagined && (is_asked(work) || posterior.clone().any(has_no_density));
+        let through = Through { asked, reach: None };
+        let moved: Vec<&Factor> =
+            posterior.filter(|factor| work.moves(&factor.kernel) && through.form(work.model, factor).is_some()).collect();
+        let reach = (!moved.is_empty()).then(|| work.influence.from(moved));
+        Through { reach, ..through }
+    }
+
+    fn form(&self, model: &Model, factor: &Factor) -> Option<NoiseForm> {
+        if self.asked { noise_form(model, factor) } else { None }
+    }
+
+    /// Whether a factor conditions on what moves through draws.
+    fn moves(&self, scope: &Scope, factor: &Factor) -> bool {
+        let Some(reach) = &self.reach else { return false };
+        factor_reads(scope, factor).into_iter().any(|read| reach.downstream(read).is_some())
+    }
+}
+
+/// Whether `estimator = pathwise` holds for an objective of the bound.
+fn is_asked(work: &Work) -> bool {
+    let of = |settings: &[Setting]| settings.iter().find(|setting| setting.key == "estimator").map(|setting| setting.value.clone());
+    let pathwise = SettingValue::Word("pathwise".into());
+    let own = work.model.objectives.iter().filter(|objective| std::ptr::eq(work.model.bound(objective.bound), work.bound));
+    own.map(|objective| of(&objective.settings).or_else(|| of(&work.model.settings))).any(|value| value == Some(pathwise.clone()))
+}
+
+fn draws_state(model: &Model, factor: &Factor) -> bool {
+    factor.targets.iter().any(|target| match target {
+        Target::Variable { variable: TargetVariable::Variable(id), .. } => model.variable(*id).role == Role::State,
+        Target::Variable { .. } | Target::Weights(_) => false,
+    })
+}
+
+/// How noise makes what a learned kernel draws of actions and states; `None` where it is not a smooth function of noise.
+fn noise_form(model: &Model, factor: &Factor) -> Option<NoiseForm> {
+    let KernelRef::Learned(kernel) = factor.kernel else { return None };
+    let drawn = |target: &Target| match target {
+        Target::Variable { variable: TargetVariable::Variable(id), .. } => matches!(model.variable(*id).role, Role::State | Role::Action),
+        Target::Variable { .. } => true,
+        Target::Weights(_) => false,
+    };
+    let form = |distribution: &Distribution<_>| match distribution {
+        Distribution::Normal { .. } => Some(NoiseForm::Normal),
+        Distribution::TanhNormal { .. } => Some(NoiseForm::TanhNormal),
+        Distribution::Implicit(_) => Some(NoiseForm::Implicit),
+        _ => None,
+    };
+    let form = match &model.kernel(kernel).distribution {
+        Distribution::Record(parts) => {
+            let forms: Option<BTreeSet<bool>> = parts.iter().map(|part| form(part).map(|form| form == NoiseForm::Normal)).collect();
+            (forms == Some(BTreeSet::from([true]))).then_some(NoiseForm::Normal)
+        }
+        one => form(one),
+    };
+    form.filter(|_| factor.targets.iter().all(drawn))
 }
 
 /// The terms that read each thing drawn; constants are credited to nobody.

@@ -270,14 +270,20 @@ impl ByHand {
 /// Actions are scored, states are not: the mean of many batches against the derivative of the bound as it is integrated by hand.
 #[test]
 fn scores_of_actions_move_states_and_are_moved_by_them() {
-    let plan = planned(&LINE.replace("INFER", ""));
+    for (over, numbers) in [("pi, world", 10), ("world", 6)] {
+        assert_integral(&LINE.replace("INFER", "").replace("over pi, world", &format!("over {over}")), numbers);
+    }
+}
+
+fn assert_integral(text: &str, moved: usize) {
+    let plan = planned(text);
     let mut parameters = Parameters::<f64>::initial(&plan.model, 3);
     let shifts = numbers(parameters.values().len(), 23);
     parameters.values_mut().iter_mut().zip(shifts).for_each(|(value, shift)| *value += 0.4 * shift);
     let estimates = gradient_estimates(&plan, &parameters, 0..1500).unwrap();
     let batches = estimates.len() as f64;
     let trained: Vec<usize> = plan.trained.iter().flat_map(|&id| parameters.layout().range(id)).collect();
-    assert_eq!(trained.len(), 10);
+    assert_eq!(trained.len(), moved);
     let h = 1e-4;
     for &at in &trained {
         let bound = |by: f64| {
@@ -348,5 +354,6 @@ fn what_no_gradient_passes_through_is_refused() {
     );
     told(&line.replace("s[t+1] ~ world(s[t], a[t])", "s[t+1] ~ line.transition(s[t], a[t])"), "this bound's are the environment's");
     told(&line.replace("a[t] ~ Uniform", "a[t] ~ previous pi(s[t])"), "a kernel of the last round");
+    told(&line.replace("over pi, world", "over pi"), "nothing that moves");
     told(&line.replace("estimator = pathwise;", ""), "this bound moves `world`, from which it draws");
 }

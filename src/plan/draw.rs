@@ -61,7 +61,8 @@ pub(super) fn draws<'d>(
     derivation: &'d BoundDerivation,
 ) -> Result<Vec<(Draw, Option<&'d Score>)>, Vec<Diagnostic>> {
     let maximised = model.objectives.iter().any(|objective| objective.bound == derivation.bound);
-    if maximised && derivation.gradient.scores.is_empty() && derivation.gradient.pathwise.is_empty() {
+    let gradient = &derivation.gradient;
+    if maximised && gradient.scores.is_empty() && gradient.pathwise.is_empty() && gradient.reparameterised.is_empty() {
         return Err(vec![refused(bound.span, "the posterior has no kernel with parameters, so there is nothing to train")]);
     }
     let mut errors = Vec::new();
@@ -131,7 +132,8 @@ pub(super) fn imagined(
         let KernelRef::Learned(kernel) = factor.kernel else {
             return refuse(format!("`{name}` is drawn from a distribution in place; this version imagines states from learned kernels"));
         };
-        let moves = derivation.gradient.scores.iter().any(|score| score.factor == at);
+        let gradient = &derivation.gradient;
+        let moves = gradient.scores.iter().any(|score| score.factor == at) || gradient.reparameterised.iter().any(|draw| draw.factor == at);
         if moves && settings.estimator == DrawGradient::Score {
             let of = &model.kernel(kernel).name;
             let how = match model.kernel(kernel).distribution {
@@ -141,6 +143,15 @@ pub(super) fn imagined(
             let told = refused(factor.span, format!("this bound moves `{of}`, from which it draws, {how}"));
             let hint = "write `estimator = pathwise`, or `maximize BOUND over` the other kernels, and let another bound teach this one";
             return Err(vec![told.hint(hint)]);
+        }
+        if gradient.scores.iter().any(|score| score.factor == at) {
+            let of = &model.kernel(kernel).name;
+            let what = match model.kernel(kernel).distribution {
+                Distribution::Mixture(_) => "is a `Mixture`, whose draw jumps from part to part",
+                _ => "draws from finitely many values",
+            };
+            let told = refused(factor.span, format!("this bound moves `{of}`, which {what}: no gradient passes through it"));
+            return Err(vec![told.hint("write `maximize BOUND over` the other kernels, and let another bound teach this one")]);
         }
         let (mut head, mut outcomes) = (None, Vec::new());
         if predicts(factor) {

@@ -146,16 +146,11 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
     let mut weights = weights::mean_fields(&mut with_deviations, model.bound(derivation.bound), derivation, &settings)?;
     let model = &with_deviations;
     let bound = model.bound(derivation.bound);
-    let mut draws = draw::draws(model, bound, derivation)?;
+    let draws = draw::draws(model, bound, derivation)?;
     let (transition, outcomes) = draw::imagined(model, bound, (derivation, &settings), Index::Step(1))?.unzip();
     let outcomes = outcomes.unwrap_or_default();
     let start = draw::imagined(model, bound, (derivation, &settings), Index::First)?.map(|(draw, _)| draw);
-    let through = settings.estimator == DrawGradient::Pathwise && transition.is_some();
-    if let (true, Some((policy, score))) = (through, draws.last_mut())
-        && pathwise::is_reparameterised(&policy.head)
-    {
-        *score = None;
-    }
+    let through = settings.estimator == DrawGradient::Pathwise && !derivation.gradient.reparameterised.is_empty();
     // where no draw is scored there is no credit to compare
     let scored = draws.iter().any(|(_, score)| score.is_some());
     let settings = if scored { settings } else { Settings { baseline: Baseline::None, options: OptionGradient::Sampled, ..settings } };

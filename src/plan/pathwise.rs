@@ -54,7 +54,7 @@ pub(super) fn pathwise(on: &Imagined, terms: &[Term], settings: &Settings, scala
     let mut errors = of_draws(on);
     errors.extend(of_terms(on, terms));
     errors.extend(of_settings(on.model, settings));
-    let action = is_reparameterised(&on.policy.head);
+    let action = !on.policy.head.is_finite();
     let (mut slopes, mut of_prior) = (Vec::new(), Vec::new());
     for (at, term) in terms.iter().enumerate() {
         let (values, found) = match &term.quantity {
@@ -85,14 +85,6 @@ pub(super) fn pathwise(on: &Imagined, terms: &[Term], settings: &Settings, scala
         }
     }
     if errors.is_empty() { Ok(Pathwise { action, slopes, of_prior }) } else { Err(errors) }
-}
-
-/// Whether a draw is a smooth function of what the kernel computes and of noise.
-pub(super) fn is_reparameterised(head: &Head) -> bool {
-    match head {
-        Head::Normal { .. } | Head::TanhNormal { .. } | Head::Implicit { .. } => true,
-        Head::Categorical { .. } | Head::Bernoulli { .. } | Head::Sticky { .. } | Head::Mixture { .. } => false,
-    }
 }
 
 fn of_draws(on: &Imagined) -> Vec<Diagnostic> {

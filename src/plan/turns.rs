@@ -123,9 +123,17 @@ fn verify_estimator(model: &Model, planned: &[Plan]) -> Result<(), Vec<Diagnosti
     let lines = model.objectives.iter().flat_map(|objective| &objective.settings).chain(&model.settings);
     let Some(setting) = lines.into_iter().find(|setting| setting.key == "estimator") else { return Ok(()) };
     if idle.clone().any(own) || idle.count() > 0 && planned.iter().all(|plan| plan.pathwise.is_none()) {
-        let message = "`estimator = pathwise` goes through the states that a learned model draws, and this bound's are the environment's";
-        let told = Diagnostic::error("bad-setting", setting.span, message);
-        return Err(vec![told.hint("leave it away, or let a learned kernel draw `s[t+1]` in the posterior")]);
+        let (message, hint) = match planned.iter().any(|plan| !plan.is_real()) {
+            true => (
+                "`estimator = pathwise` goes through real draws, and here nothing that moves is drawn so or stands before such a draw",
+                "leave it away, or let this bound move the model, or a real action's kernel",
+            ),
+            false => (
+                "`estimator = pathwise` goes through the states that a learned model draws, and this bound's are the environment's",
+                "leave it away, or let a learned kernel draw `s[t+1]` in the posterior",
+            ),
+        };
+        return Err(vec![Diagnostic::error("bad-setting", setting.span, message).hint(hint)]);
     }
     Ok(())
 }

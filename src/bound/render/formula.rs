@@ -1,7 +1,7 @@
 //! The formulas of a derivation, as trees.
 
 use crate::bound::derivation::{
-    BoundDerivation, Change, Credit, Downstream, DraftId, Moment, Relation, Score, Shape, Sign, Step, Term, TermId, TermKind, Times,
+    BoundDerivation, Change, Credit, Downstream, DraftId, Moment, NoiseForm, Relation, Reparameterised, Score, Shape, Sign, Step, Term, TermId, TermKind, Times,
 };
 use crate::bound::math::Math;
 use crate::model::{FactorRef, Index, KernelId};
@@ -51,33 +51,47 @@ pub fn gradients(derivation: &BoundDerivation) -> Vec<Math> {
     let mut formulas = Vec::new();
     if gradient.mean_fields.is_empty() || !own.is_empty() {
         let scores = gradient.scores.iter().filter(|score| !is_drawn(&score.kernel)).map(|score| scored(derivation, score));
-        let direct = gradient.pathwise.iter().filter(|pathwise| !pathwise.kernels.iter().all(is_drawn));
-        let parts = scores.chain(direct.map(|pathwise| moving(derivation, pathwise.term))).collect();
+        let direct = gradient.pathwise.iter().filter(|pathwise| !pathwise.kernels.iter().all(is_drawn)).map(|pathwise| pathwise.term);
+        let mut moved: Vec<TermId> = direct.chain(gradient.through.iter().copied()).collect();
+        moved.sort_unstable();
+        moved.dedup();
+        let parts = scores.chain(moved.into_iter().map(|term| moving(derivation, term))).collect();
         let names = own.iter().map(|kernel| kernel_name(derivation, *kernel)).collect();
         formulas.push(ascent(derivation, names, parts));
     }
+    formulas.extend(gradient.reparameterised.iter().map(|draw| made_of_noise(derivation, draw)));
     for field in &gradient.mean_fields {
         let scores = gradient.scores.iter().filter(|score| field.scores.contains(&score.factor)).map(|score| scored(derivation, score));
         let through = field.through.iter().chain(&field.divergence).map(|term| moving(derivation, *term));
         let weights = || derivation.notation.draw(field.factor);
         let of_weights = |what: &'static str| Math::call(Math::Operator(what), vec![weights()]);
         formulas.push(ascent(derivation, vec![of_weights("mean"), of_weights("sd")], scores.chain(through).collect()));
-        let noise = Math::call(Math::Word("Normal".to_owned()), ["0", "1"].map(|number| Math::Number(number.to_owned())).to_vec());
-        formulas.push(Math::row([
-            weights(),
-            Math::Sign("="),
-            of_weights("mean"),
-            Math::Sign("+"),
-            of_weights("sd"),
-            Math::Mark("·"),
-            Math::name("ε"),
-            Math::Mark(","),
-            Math::name("ε"),
-            Math::Sign("~"),
-            noise,
-        ]));
+        formulas.push(Math::row([weights(), Math::Sign("="), around(&of_weights), noise()]));
     }
     formulas
+}
+
+/// `mean(·) + sd(·)·ε`
+fn around(of: &dyn Fn(&'static str) -> Math) -> Math {
+    Math::row([of("mean"), Math::Sign("+"), of("sd"), Math::Mark("·"), Math::name("ε")])
+}
+
+/// `, ε ~ Normal(0, 1)`
+fn noise() -> Math {
+    let standard = Math::call(Math::Word("Normal".to_owned()), ["0", "1"].map(|number| Math::Number(number.to_owned())).to_vec());
+    Math::row([Math::Mark(","), Math::name("ε"), Math::Sign("~"), standard])
+}
+
+/// `s[t+1] = mean(world(·|s[t], a[t])) + sd(world(·|s[t], a[t]))·ε, ε ~ Normal(0, 1)`
+fn made_of_noise(derivation: &BoundDerivation, draw: &Reparameterised) -> Math {
+    let distribution = || derivation.notation.distribution(draw.factor);
+    let of = |what: &'static str| Math::call(Math::Operator(what), vec![distribution()]);
+    let made = match draw.form {
+        NoiseForm::Normal => around(&of),
+        NoiseForm::TanhNormal => Math::call(Math::Operator("tanh"), vec![around(&of)]),
+        NoiseForm::Implicit => Math::call(Math::Word("function".to_owned()), vec![distribution(), Math::name("ε")]),
+    };
+    Math::row([derivation.notation.draw(draw.factor), Math::Sign("="), made, noise()]).at("t", 0)
 }
 
 /// `∇_{names} L = E_q[ parts ]`
@@ -120,8 +134,8 @@ fn moving(derivation: &BoundDerivation, term: TermId) -> (Sign, Math) {
     let of = &derivation.terms[term.0 as usize];
     let of_weights = |factor: FactorRef| derivation.gradient.mean_fields.iter().any(|field| field.factor == factor);
     let moving = match &of.kind {
-        // of a ratio only the part above moves: the score below has mean zero; a ratio of weights moves with the weights
-        TermKind::LogRatio { p, q } if !of_weights(*q) => {
+        // of a ratio only the part above moves: the score below has mean zero, if the draw has one; a ratio of weights moves with the weights
+        TermKind::LogRatio { p, q } if !of_weights(*q) && !derivation.gradient.through.contains(&term) => {
             let density = at_shift(derivation.notation.density(*p), derivation.notation.shift(*p, *q));
             Math::row([Math::Operator("log"), density]).at("t", 0)
         }

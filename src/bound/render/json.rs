@@ -2,7 +2,7 @@
 
 use super::formula;
 use super::text::plain;
-use crate::bound::derivation::{BoundDerivation, Change, Derivation, Downstream, Moment, Relation, Sign, Term, TermKind, Times};
+use crate::bound::derivation::{BoundDerivation, Change, Derivation, Downstream, Moment, NoiseForm, Relation, Sign, Term, TermKind, Times};
 use serde_json::{Value, json};
 
 /// Grows when a field changes its meaning or goes; new fields may come without it.
@@ -62,6 +62,16 @@ fn bound(bound: &BoundDerivation) -> Value {
             "over": kernels(&gradient.over),
             "scores": scores.collect::<Vec<_>>(),
             "pathwise": gradient.pathwise.iter().map(|path| json!({ "term": path.term.0 + 1, "kernels": kernels(&path.kernels) })).collect::<Vec<_>>(),
+            "reparameterised": gradient.reparameterised.iter().map(|draw| json!({
+                "factor": density(draw.factor),
+                "kernel": bound.notation.kernel(draw.kernel),
+                "noise": match draw.form {
+                    NoiseForm::Normal => "normal",
+                    NoiseForm::TanhNormal => "tanh_normal",
+                    NoiseForm::Implicit => "implicit",
+                },
+            })).collect::<Vec<_>>(),
+            "through": gradient.through.iter().map(|term| term.0 + 1).collect::<Vec<_>>(),
             "mean_fields": gradient.mean_fields.iter().map(|field| json!({
                 "factor": plain(&bound.notation.draw(field.factor)),
                 "kernel": bound.notation.kernel(field.kernel),

@@ -3,7 +3,7 @@
 use super::Detail;
 use super::formula;
 use super::lines::{Page, Piece, lines};
-use crate::bound::derivation::{BoundDerivation, Change, Derivation, MeanField, Sign, TermId, TermKind};
+use crate::bound::derivation::{BoundDerivation, Change, Derivation, MeanField, NoiseForm, Sign, TermId, TermKind};
 use crate::bound::math::Math;
 use std::fmt::Write as _;
 
@@ -104,6 +104,11 @@ fn write_gradient(out: &mut String, bound: &BoundDerivation) {
         if bound.cancelled.iter().any(|(_, q)| *q == score.factor) {
             line(out, &format!("  {density} cancelled in the bound; its score stays"));
         }
+    }
+    for draw in &gradient.reparameterised {
+        let what = plain(&bound.notation.draw(draw.factor).at("t", 0));
+        let scaled = if draw.form == NoiseForm::TanhNormal { ", scaled to its bounds" } else { "" };
+        line(out, &format!("  ∇ passes through {what}{scaled}; no parameter moves ε"));
     }
     for field in &gradient.mean_fields {
         line(out, &format!("  {}", path(bound, field)));
