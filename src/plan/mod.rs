@@ -351,8 +351,9 @@ impl Plan {
 
     /// Its samples tell the bound up to a constant: the entropy of what can only be sampled.
     pub fn lacks_a_constant(&self) -> bool {
-        let all = 0..self.derivation.terms.len() as u32;
-        all.into_iter().any(|at| !self.terms.iter().any(|term| term.id.0 == at))
+        let mut all = 0..self.derivation.terms.len() as u32;
+        // a policy that is rolled out for its transitions alone tells no bound
+        !self.terms.is_empty() && all.any(|at| !self.terms.iter().any(|term| term.id.0 == at))
     }
 
     /// Its classifier needs real transitions.

@@ -1,6 +1,6 @@
 //! A plan as text, for `rlppl plan`.
 
-use super::{Baseline, Credited, DrawGradient, Estimator, KEYS, OptionGradient, Plan, Precision, RatioOf};
+use super::{Baseline, Credited, DrawGradient, Estimator, KEYS, OptionGradient, Plan, Precision, RatioOf, Subject};
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -60,8 +60,14 @@ impl Plan {
                 }
             }
         }
-        for term in self.terms.iter().filter(|term| term.pathwise) {
+        let through = &self.derivation.gradient.through;
+        for term in self.terms.iter().filter(|term| term.pathwise || self.pathwise.is_some() && through.contains(&term.id)) {
             writeln!(f, "  pathwise through {}", term.name)?;
+        }
+        if self.pathwise.is_some() {
+            let drawn = self.derivation.gradient.reparameterised.iter();
+            let kernels: Vec<String> = drawn.map(|draw| format!("`{}`", self.model.kernel(draw.kernel).name)).collect();
+            writeln!(f, "  and through the draws of {}, to the first step", kernels.join(" and "))?;
         }
         let givens = |kernel| {
             let names: Vec<&str> = self.model.kernel(kernel).givens.iter().map(|given| given.name.as_str()).collect();
@@ -106,7 +112,13 @@ impl Plan {
     fn write_terms(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(draw) = &self.transition {
             let (state, kernel) = (&self.model.variable(draw.variable).name, &self.model.kernel(draw.kernel).name);
-            writeln!(f, "\n`{state}[t+1]` is imagined by `{kernel}`; rewards and the end are the environment's")?;
+            let drawn = self.outcomes.iter().map(|outcome| match outcome.of {
+                Subject::Reward(reward) => format!("`{}[t]`", self.model.environment(self.environment).rewards[reward].name),
+                Subject::Read(_) | Subject::End => "`end[t]`".to_owned(),
+            });
+            let with: Vec<String> = drawn.collect();
+            let told = if with.is_empty() { "rewards and the end are".to_owned() } else { format!("so is {}, the rest is", with.join(", ")) };
+            writeln!(f, "\n`{state}[t+1]` is imagined by `{kernel}`; {told} the environment's")?;
         }
         if self.terms.is_empty() {
             return Ok(());

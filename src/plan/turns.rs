@@ -88,6 +88,7 @@ impl Plan {
             remarks: Vec::new(),
             earlier: Vec::new(),
             watched: Vec::new(),
+            own_settings: Vec::new(),
             settings,
             ..self.clone()
         }

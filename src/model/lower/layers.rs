@@ -317,11 +317,15 @@ impl Lowering<'_> {
         let formal = self.bare_formal(net, "per", choice);
         let width = self.demanded("per", width, span);
         let ((at, formal), width) = (formal?, width?);
-        let heads = match self.formal_domain(formal.variable).and_then(|domain| domain.finite) {
-            Some(finite) if formal.length == FormalLength::One && !formal.optional => finite.size(),
+        let count = match formal.variable {
+            FormalVariable::Time => self.horizon.as_ref().map(|horizon| horizon.value),
+            of => self.formal_domain(of).and_then(|domain| domain.finite).map(|finite| finite.size()),
+        };
+        let heads = match count {
+            Some(count) if formal.length == FormalLength::One && !formal.optional => count,
             Some(_) | None => {
                 let told = Diagnostic::error("network", choice.value.span, format!("`per` has a head per value of `{}`", formal.name));
-                self.report(told.hint("the given must be finite, a single value, and never `none`"));
+                self.report(told.hint("the given must be finite or the time `t`, a single value, and never `none`"));
                 return None;
             }
         };
