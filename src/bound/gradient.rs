@@ -1,13 +1,14 @@
 //! The gradient of a bound: which terms each score is credited with, which terms move directly, and which move through draws.
 
 use super::derivation::{
-    BaselineReads, Credit, Downstream, Gradient, MeanField, Moment, NoiseForm, Pathwise, Peers, Remark, Reparameterised, Score, Term, TermId, TermKind,
+    BaselineReads, Credit, Downstream, Gradient, MeanField, Moment, NoiseForm, Pathwise, Peers, Remark, Reparameterised, Score, Term,
+    TermId, TermKind,
 };
 use super::influence::{Drawn, Reach, Read, Scope, When, drawn, factor_reads, term_reads, widest};
 use super::rules::{Work, kernels_of};
 use crate::model::{
-    Block, Bound, Distribution, Factor, FactorRef, Index, KernelId, KernelRef, Model, ParameterId, Role, Setting, SettingValue, Target, TargetVariable,
-    VariableId, kernel_parameters,
+    Block, Bound, Distribution, Factor, FactorRef, Index, KernelId, KernelRef, Model, ParameterId, Role, Setting, SettingValue, Target,
+    TargetVariable, VariableId, kernel_parameters,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -55,9 +56,8 @@ pub fn gradient(work: &Work, terms: &[Term]) -> Gradient {
     }
     if let Some(reach) = &through.reach {
         let reads_draw = |term: &Term| term_reads(work.scope, term).into_iter().any(|read| reach.downstream(read).is_some());
-        let moves = |(_, term): &(usize, &Term)| {
-            !matches!(term.kind, TermKind::Constant { .. } | TermKind::LogCount { .. }) && reads_draw(term)
-        };
+        let moves =
+            |(_, term): &(usize, &Term)| !matches!(term.kind, TermKind::Constant { .. } | TermKind::LogCount { .. }) && reads_draw(term);
         gradient.through = terms.iter().enumerate().filter(moves).map(|(number, _)| TermId(number as u32)).collect();
     }
     gradient.mean_fields = mean_fields(work, terms, &gradient.scores);
@@ -124,7 +124,17 @@ fn noise_form(model: &Model, factor: &Factor) -> Option<NoiseForm> {
         Distribution::Normal { .. } => Some(NoiseForm::Normal),
         Distribution::TanhNormal { .. } => Some(NoiseForm::TanhNormal),
         Distribution::Implicit(_) => Some(NoiseForm::Implicit),
-        _ => None,
+        Distribution::Uniform
+        | Distribution::UniformBox { .. }
+        | Distribution::UniformOver(_)
+        | Distribution::Delta(_)
+        | Distribution::Categorical(_)
+        | Distribution::Bernoulli(_)
+        | Distribution::Beta { .. }
+        | Distribution::Mixture(_)
+        | Distribution::Sticky { .. }
+        | Distribution::If { .. }
+        | Distribution::Record(_) => None,
     };
     let form = match &model.kernel(kernel).distribution {
         Distribution::Record(parts) => {

@@ -12,8 +12,8 @@ mod rules;
 pub(crate) mod time;
 
 pub use derivation::{
-    BaselineReads, BoundDerivation, Change, Credit, Derivation, Downstream, DraftId, Gradient, Imagined, MeanField, Moment, NoiseForm, Pathwise,
-    Peers, Relation, Remark, Rule, Score, Shape, Sign, Step, Term, TermId, TermKind, Times,
+    BaselineReads, BoundDerivation, Change, Credit, Derivation, Downstream, DraftId, Gradient, Imagined, MeanField, Moment, NoiseForm,
+    Pathwise, Peers, Relation, Remark, Rule, Score, Shape, Sign, Step, Term, TermId, TermKind, Times,
 };
 pub use math::Math;
 

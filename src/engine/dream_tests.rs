@@ -7,7 +7,7 @@ use super::train::{estimates, infer, resume};
 use super::{Checkpoint, Parameters, Run, Stopped, assess, evaluate, exact_gradient, random_parameters, tabulate};
 use crate::bound::derive;
 use crate::exact;
-use crate::model::{BoundId, KernelId, Model, Overrides, check};
+use crate::model::{BoundId, KernelId, Model, Overrides, ParameterId, check};
 use crate::plan::{Alternative, Plan, alternatives, plan};
 use crate::source::Source;
 use crate::syntax::parse;
@@ -221,6 +221,51 @@ fn recorded_episodes_are_imitated() {
     let written = half.checkpoint.to_safetensors().unwrap();
     let whole = resume(&plan, &Checkpoint::from_safetensors(&plan.model, &written).unwrap(), &mut ()).unwrap();
     assert_eq!(bits(&whole), bits(&run), "resumed");
+}
+
+/// Where the first number of a parameter stands.
+fn place(plan: &Plan, parameters: &Parameters<f64>, name: &str) -> usize {
+    let at = plan.model.network.parameters.iter().position(|parameter| parameter.name == name).expect(name);
+    parameters.layout().range(ParameterId(at as u32)).start
+}
+
+/// A real action, imitated from what `record` tells of a policy whose numbers are known.
+#[test]
+fn recorded_real_actions_are_imitated() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = |data: &str, prior: &str, ratio: &str| {
+        format!(
+            "model line
+             horizon T = 8
+             environment line {{
+               state s : real; action a : real; reward r
+               s[1] ~ Normal(mean = 0, sd = 1); s[t+1] ~ Normal(mean = 0.9 * s[t] + 0.5 * a[t], sd = 0.3); r[t] = -s[t]^2
+             }}
+             {data}
+             kernel pi(a | s) = Normal(mean = linear(s), sd = 0.05 + softplus(linear(1)))
+             prior      {{ s[1] ~ line.initial; a[t] ~ {prior}; s[t+1] ~ line.transition(s[t], a[t]) }}
+             likelihood {{ R[t] ~ exp(0 * r[t]) }}
+             posterior  {{ s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ line.transition(s[t], a[t]) }}
+             infer {{ {ratio} trajectories = 128; shards = 2; steps = 800; optimizer = adam(rate = ramp(from = 0.01, to = 0)) }}"
+        )
+    };
+    let expert = planned(&text("", "Normal(mean = 0, sd = 1)", ""));
+    let mut parameters = Parameters::<f64>::initial(&expert.model, 0);
+    let [slope, shift] = ["pi.mean.0.weight", "pi.mean.0.bias"].map(|name| place(&expert, &parameters, name));
+    (parameters.values_mut()[slope], parameters.values_mut()[shift]) = (-0.8, 0.5);
+    let steps = super::record(&expert, &parameters, 200, false, 3).unwrap();
+    let rows: Vec<String> = steps.iter().map(|step| format!("{},{},{}", step.episode, step.state[0], step.action[0])).collect();
+    std::fs::write(folder.path().join("expert.csv"), format!("episode,s,a\n{}\n", rows.join("\n"))).unwrap();
+    let text = text(
+        "data expert(a | s) from \"expert.csv\"",
+        "expert(s[t])",
+        "ratio = mlp(s, a, hidden = [32]); ratio_batch = 512; ratio_steps = 3;",
+    );
+    let model = checked(&Source::at(&folder.path().join("m.rlmodel"), text));
+    let plan = plan(&model, &derive(&model).unwrap()).unwrap_or_else(|errors| panic!("{errors}"));
+    let run = infer(&plan, &mut ()).unwrap();
+    let told = ["pi.mean.0.weight", "pi.mean.0.bias"].map(|name| run.parameters.values()[place(&plan, &run.parameters, name)]);
+    assert!((told[0] + 0.8).abs() < 0.15 && (told[1] - 0.5).abs() < 0.15, "{told:?} of −0.8 and 0.5");
 }
 
 #[test]

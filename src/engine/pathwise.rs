@@ -163,7 +163,10 @@ impl<E: Number> Trajectories<'_, E> {
                 Source::Divergence => {
                     let prior = match &stage.anchor {
                         Anchor::Expressions(_) => self.prior(tape, state, rows.clone()),
-                        _ => roots[wired.prior.clone()].to_vec(),
+                        // the plan refuses the others here
+                        Anchor::Present | Anchor::None | Anchor::PreviousPolicy | Anchor::Previous(_) => {
+                            roots[wired.prior.clone()].to_vec()
+                        }
                     };
                     weighted.push((stage.family.divergence(tape, policy, &prior), weights(term.sign)));
                 }

@@ -1,5 +1,6 @@
 //! Gradients through draws: against differences of the bound with all noise held still, against a bound that is integrated by hand, and what they teach.
 
+use super::evaluate;
 use super::family::Choice;
 use super::gain::Frozen;
 use super::objective::{Aim, Objective, ReturnScale, Weighing};
@@ -7,7 +8,7 @@ use super::parameters::Parameters;
 use super::rollout::{Keep, Point, Rollout};
 use super::stage::Stage;
 use super::testing::{numbers, planned, try_plan};
-use super::train::gradient_estimates;
+use super::train::{gradient_estimates, infer};
 use crate::model::ParameterId;
 use crate::plan::Plan;
 
@@ -331,6 +332,84 @@ fn what_comes_later_is_faded() {
         // the noise stands still: no sampling error
         assert!((of_bias - exact).abs() < 1e-9, "{discount}: {of_bias}, {exact}");
     }
+}
+
+/// Two estimators of one gradient, by the score of a real action and through it: means agree, and draws that are followed say more.
+#[test]
+fn scores_and_draws_tell_the_same_gradient() {
+    let text = |estimator: &str| {
+        format!(
+            "model line
+             horizon T = 5
+             hidden environment line {{
+               state s : real; action a : real; reward r
+               s[1] ~ Normal(mean = 1, sd = 0.5); s[t+1] ~ Normal(mean = s[t], sd = 1); r[t] = -s[t+1]^2 - 0.2 * a[t]^2
+             }}
+             kernel pi(a | s)        = Normal(mean = linear(s), sd = 0.3 + softplus(linear(s)))
+             kernel world(s' | s, a) = Normal(mean = 0.8 * s + 0.6 * tanh(a), sd = 0.3)
+             prior      {{ s[1] ~ line.initial; a[t] ~ Normal(mean = 0.5 * s[t], sd = 1); s[t+1] ~ world(s[t], a[t]) }}
+             likelihood {{ R[t] ~ exp(r[t]) }}
+             posterior  {{ s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ world(s[t], a[t]) }}
+             infer      {{ estimator = {estimator}; precision = f64; threads = 1; trajectories = 64 }}"
+        )
+    };
+    let (scored, followed) = (planned(&text("score")), planned(&text("pathwise")));
+    let mut parameters = Parameters::<f64>::initial(&scored.model, 3);
+    let shifts = numbers(parameters.values().len(), 11);
+    parameters.values_mut().iter_mut().zip(shifts).for_each(|(value, shift)| *value += 0.3 * shift);
+    let moments = |plan: &Plan, batches: u64| {
+        let estimates = gradient_estimates(plan, &parameters, 0..batches).unwrap();
+        let count = estimates.len() as f64;
+        let trained: Vec<usize> = plan.trained.iter().flat_map(|&id| parameters.layout().range(id)).collect();
+        let of = |&at: &usize| {
+            let mean = estimates.iter().map(|estimate| estimate[at]).sum::<f64>() / count;
+            let variance = estimates.iter().map(|estimate| (estimate[at] - mean).powi(2)).sum::<f64>() / (count - 1.0);
+            (mean, variance, variance / count)
+        };
+        trained.iter().map(of).collect::<Vec<_>>()
+    };
+    let (scored, followed) = (moments(&scored, 4000), moments(&followed, 1000));
+    assert_eq!(scored.len(), 4);
+    for (at, (by_score, by_draw)) in scored.iter().zip(&followed).enumerate() {
+        let se = (by_score.2 + by_draw.2).sqrt();
+        // four numbers: one in a thousand such tests fails by chance
+        assert!((by_score.0 - by_draw.0).abs() < 3.7 * se, "number {at}: {} and {} ± {se}", by_score.0, by_draw.0);
+        assert!(by_draw.0.abs() > 5.0 * se, "number {at}: {} ± {se} says too little", by_draw.0);
+    }
+    let total = |moments: &[(f64, f64, f64)]| moments.iter().map(|(_, variance, _)| variance).sum::<f64>();
+    assert!(2.0 * total(&followed) < total(&scored), "{} of {}", total(&followed), total(&scored));
+}
+
+/// A world of one step that goes up seven times in ten: its generator learns that from a classifier alone.
+#[test]
+fn a_generator_learns_a_world_without_a_density() {
+    let plan = planned(
+        "model fork
+         horizon T = 1
+         hidden environment line {
+           state  s : real
+           action a : { left, right }
+           reward r in [0, 1]
+           s[1]   ~ Normal(mean = 0, sd = 0.5)
+           s[t+1] ~ Mixture(0.3: Normal(mean = s[t] - 1, sd = 0.3), 0.7: Normal(mean = s[t] + 1, sd = 0.3))
+           r[t]   = if s[t+1] > s[t] then 1 else 0
+         }
+         kernel pi(a | s)     = Categorical(logits = linear(1))
+         kernel world(s' | s) = Implicit(s + mlp(s, noise(2), hidden = [16, 16], activation = tanh))
+         bound learn {
+           prior     { s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ line.transition(s[t], a[t]) }
+           posterior { s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ world(s[t]) }
+         }
+         infer {
+           maximize learn over world
+           estimator = pathwise; ratio = mlp(s, s', hidden = [32, 32]); ratio_steps = 2; ratio_batch = 256; trajectories = 256; steps = 1500
+           optimizer = adam(rate = ramp(from = 0.005, to = 0), beta1 = 0.5)
+         }",
+    );
+    let run = infer(&plan, &mut ()).unwrap();
+    let told = evaluate(&plan, &run.parameters, 20_000, false, 5).unwrap();
+    assert!((told.expected_return - 0.7).abs() < 0.03, "up in {} ± {}", told.expected_return, told.return_se);
+    assert!(told.bound.abs() < 0.05, "−KL is estimated as {} ± {}", told.bound, told.bound_se);
 }
 
 #[test]

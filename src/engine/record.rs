@@ -25,7 +25,7 @@ pub struct RecordedStep {
 /// Rolls `episodes` out in the environment and tells every live step, episode by episode.
 ///
 /// # Errors
-/// A construct that cannot run; actions that are not finite.
+/// A construct that cannot run.
 pub fn record(
     plan: &Plan,
     parameters: &Parameters<f64>,
@@ -33,9 +33,6 @@ pub fn record(
     greedy: bool,
     seed: u64,
 ) -> Result<Vec<RecordedStep>, EngineError> {
-    let Some(actions) = plan.model.variable(plan.policy.variable).domain.finite.as_ref() else {
-        return Err(EngineError::Unsupported("this version records finite actions".to_owned()));
-    };
     let scout = plan.scout();
     let mut stage = Stage::<f64>::new(&scout)?;
     stage.collects = true;
@@ -45,22 +42,27 @@ pub fn record(
     let point = Point { present: parameters.values(), previous: None, frozen: &frozen };
     rollout.run(&stage, point, [seed, EVALUATION, 0], choice, Keep::Rows);
     let on = rollout.trajectories(&stage);
-    let width = stage.world.state_width();
     let mut steps = Vec::new();
     for episode in 0..episodes {
         for t in 1..=on.lengths[episode] as usize {
             let (_, of) = on.place(&(t as u32, episode as u32));
-            let what = (Variable::State, When::After(0));
-            let mut state = vec![0.0; width];
-            match stage.finite_domain(Variable::State) {
-                Some(finite) => {
-                    let number = on.trace.number(what, t, of, |variable| on.drawn(variable)).expect("record: a live step has a state");
-                    finite.value(number as usize, &mut state);
+            let components = |variable, width| {
+                let what = (variable, When::After(0));
+                let mut value = vec![0.0; width];
+                match stage.finite_domain(variable) {
+                    Some(finite) => {
+                        let number = on.trace.number(what, t, of, |variable| on.drawn(variable));
+                        finite.value(number.expect("record: a live step has a state and an action") as usize, &mut value);
+                    }
+                    None => {
+                        let reals = on.trace.reals(what, t, of, width);
+                        value.copy_from_slice(reals.expect("record: a live step has a state and an action"));
+                    }
                 }
-                None => state.copy_from_slice(on.trace.reals(what, t, of, width).expect("record: a live step has a state")),
-            }
-            let mut action = vec![0.0; stage.world.action_width()];
-            actions.value(rollout.draws.numbers[on.trace.row(t, episode)] as usize, &mut action);
+                value
+            };
+            let state = components(Variable::State, stage.world.state_width());
+            let action = components(Variable::Action, stage.world.action_width());
             steps.push(RecordedStep { episode, t, state, action });
         }
     }

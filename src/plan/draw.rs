@@ -136,9 +136,10 @@ pub(super) fn imagined(
         let moves = gradient.scores.iter().any(|score| score.factor == at) || gradient.reparameterised.iter().any(|draw| draw.factor == at);
         if moves && settings.estimator == DrawGradient::Score {
             let of = &model.kernel(kernel).name;
-            let how = match model.kernel(kernel).distribution {
-                Distribution::Implicit(_) => "and which is `Implicit`: it has no score",
-                _ => "and this version takes the scores of actions and options alone",
+            let how = if let Distribution::Implicit(_) = model.kernel(kernel).distribution {
+                "and which is `Implicit`: it has no score"
+            } else {
+                "and this version takes the scores of actions and options alone"
             };
             let told = refused(factor.span, format!("this bound moves `{of}`, from which it draws, {how}"));
             let hint = "write `estimator = pathwise`, or `maximize BOUND over` the other kernels, and let another bound teach this one";
@@ -146,9 +147,10 @@ pub(super) fn imagined(
         }
         if gradient.scores.iter().any(|score| score.factor == at) {
             let of = &model.kernel(kernel).name;
-            let what = match model.kernel(kernel).distribution {
-                Distribution::Mixture(_) => "is a `Mixture`, whose draw jumps from part to part",
-                _ => "draws from finitely many values",
+            let what = if let Distribution::Mixture(_) = model.kernel(kernel).distribution {
+                "is a `Mixture`, whose draw jumps from part to part"
+            } else {
+                "draws from finitely many values"
             };
             let told = refused(factor.span, format!("this bound moves `{of}`, which {what}: no gradient passes through it"));
             return Err(vec![told.hint("write `maximize BOUND over` the other kernels, and let another bound teach this one")]);

@@ -100,7 +100,8 @@ fn of_draws(on: &Imagined) -> Vec<Diagnostic> {
         let what = match draw.head {
             Head::Normal { .. } | Head::Implicit { .. } => continue,
             Head::Mixture { .. } => "a `Mixture`, whose draw jumps from part to part",
-            _ => "drawn from finitely many values",
+            Head::TanhNormal { .. } => "a `TanhNormal`, which this version does not imagine states with",
+            Head::Categorical { .. } | Head::Bernoulli { .. } | Head::Sticky { .. } => "drawn from finitely many values",
         };
         refuse(span(draw), format!("`{}` is {what}: no gradient passes through it", name(draw)));
     }

@@ -117,7 +117,8 @@ impl Plan {
                 Subject::Read(_) | Subject::End => "`end[t]`".to_owned(),
             });
             let with: Vec<String> = drawn.collect();
-            let told = if with.is_empty() { "rewards and the end are".to_owned() } else { format!("so is {}, the rest is", with.join(", ")) };
+            let told =
+                if with.is_empty() { "rewards and the end are".to_owned() } else { format!("so is {}, the rest is", with.join(", ")) };
             writeln!(f, "\n`{state}[t+1]` is imagined by `{kernel}`; {told} the environment's")?;
         }
         if self.terms.is_empty() {

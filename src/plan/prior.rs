@@ -70,7 +70,18 @@ pub fn log_density(
             for part in parts {
                 let width = match part {
                     Distribution::Normal { mean: of, .. } | Distribution::UniformBox { lo: of, .. } => of.len(),
-                    _ => return Err("a record of other parts than `Normal` and `Uniform(lo = …, hi = …)`"),
+                    Distribution::Uniform
+                    | Distribution::UniformOver(_)
+                    | Distribution::Delta(_)
+                    | Distribution::Categorical(_)
+                    | Distribution::Bernoulli(_)
+                    | Distribution::TanhNormal { .. }
+                    | Distribution::Beta { .. }
+                    | Distribution::Mixture(_)
+                    | Distribution::Record(_)
+                    | Distribution::Sticky { .. }
+                    | Distribution::If { .. }
+                    | Distribution::Implicit(_) => return Err("a record of other parts than `Normal` and `Uniform(lo = …, hi = …)`"),
                 };
                 let (own, others) = rest.split_at(width);
                 logs.push(log_density(graph, part, domain, own)?);

@@ -1,7 +1,8 @@
 //! The formulas of a derivation, as trees.
 
 use crate::bound::derivation::{
-    BoundDerivation, Change, Credit, Downstream, DraftId, Moment, NoiseForm, Relation, Reparameterised, Score, Shape, Sign, Step, Term, TermId, TermKind, Times,
+    BoundDerivation, Change, Credit, Downstream, DraftId, Moment, NoiseForm, Relation, Reparameterised, Score, Shape, Sign, Step, Term,
+    TermId, TermKind, Times,
 };
 use crate::bound::math::Math;
 use crate::model::{FactorRef, Index, KernelId};
