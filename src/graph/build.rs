@@ -5,8 +5,8 @@ use crate::bound::notation::{Names, Notation, law_name};
 use crate::bound::render::plain;
 use crate::expr::ExprId;
 use crate::model::{
-    Block, Bound, BoundId, EnvironmentId, Factor, FactorRef, Index, Input, KernelId, KernelRef, Likelihood, LikelihoodForm, Model, Role,
-    Target, TargetVariable, Value, VariableId,
+    Block, Bound, BoundId, Dynamics, EnvironmentId, Factor, FactorRef, Index, Input, KernelId, KernelRef, Likelihood, LikelihoodForm,
+    Model, Role, Target, TargetVariable, Value, VariableId,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ const SPELT_OUT: i32 = 5;
 
 /// The factor graph of one bound.
 ///
-/// A factor that prior (or auxiliary block) and posterior write alike is one node in both. Rewards that the posterior does not draw are
+/// A factor that prior (or auxiliary block) and posterior write alike is one node in both. Rewards and ends that the posterior does not draw are
 /// computed by a factor of their environment; they are there where something reads them.
 pub fn factor_graph(model: &Model, bound: BoundId) -> FactorGraph {
     let bound = model.bound(bound);
@@ -42,6 +42,7 @@ pub fn factor_graph(model: &Model, bound: BoundId) -> FactorGraph {
         draft.likelihood(number as u32, likelihood, plain(&notation.likelihood[number]));
     }
     draft.rewards();
+    draft.ends();
     draft.finish()
 }
 
@@ -132,6 +133,31 @@ impl Draft<'_> {
             let reads = inputs.into_iter().map(|(row, place)| (row, moved(place, at))).collect();
             let formula = format!("{}[{}], a function of the environment", of.rewards[reward as usize].name, at.index());
             self.add(format!("{} reward", of.name), formula, BTreeSet::from([Part::Environment]), reads, vec![(row, at)], Kind::Computed);
+        }
+    }
+
+    /// The environment's own end of the episode, where something reads or predicts it and the posterior does not draw it: a function of the state that
+    /// a step led to.
+    fn ends(&mut self) {
+        let is_end = |target: &Target| matches!(target, Target::Variable { variable: TargetVariable::End, .. });
+        let is_drawn = self.bound.posterior.iter().any(|factor| factor.targets.iter().any(is_end));
+        let of_bound = self.bound.posterior.iter().flat_map(|factor| &factor.targets).find_map(|target| match target {
+            Target::Variable { variable: TargetVariable::Variable(id), .. } => self.model.variable(*id).environment,
+            Target::Variable { .. } | Target::Weights(_) => None,
+        });
+        let (Some(environment), false) = (of_bound, is_drawn) else { return };
+        let of = self.model.environment(environment);
+        let mut inputs = BTreeSet::new();
+        match of.dynamics {
+            Dynamics::Written { end: Some(end), .. } => self.expression_reads(&[end], &mut inputs),
+            Dynamics::Written { end: None, .. } => {}
+            Dynamics::External { .. } => inputs.extend([(self.variable_row(of.state), Place::Step(0))]),
+        }
+        let ends: Vec<Key> = self.nodes.keys().copied().filter(|(row, _)| *row == Row::End).collect();
+        for (row, at) in ends {
+            let reads = inputs.iter().map(|(row, place)| (*row, moved(moved(*place, Place::Step(1)), at))).collect();
+            let formula = format!("end[{}], a function of the environment", at.index());
+            self.add(format!("{} end", of.name), formula, BTreeSet::from([Part::Environment]), reads, vec![(row, at)], Kind::Computed);
         }
     }
 

@@ -69,7 +69,7 @@ pub enum Kind {
     Drawn,
     /// It is drawn at another step, and read here.
     Elsewhere,
-    /// The environment computes it: a reward.
+    /// The environment computes it: a reward, or the end.
     Computed,
     /// An event of the likelihood, which is observed.
     Event,
