@@ -149,6 +149,11 @@ impl Density {
         if self.live { 0..0 } else { self.from.max(length + 1)..self.to + 1 }
     }
 
+    /// Its parameters learn from kept transitions, where they move: it is of what a step leads to.
+    pub fn is_of_step(&self) -> bool {
+        self.is_of_outcome() || self.target == (Variable::State, When::After(1))
+    }
+
     /// It is of a reward or of the end, which trajectories are to keep.
     pub fn is_of_outcome(&self) -> bool {
         matches!(self.target.0, Variable::Reward(_) | Variable::End)

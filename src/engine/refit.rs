@@ -24,10 +24,10 @@ pub(super) struct Refitting<E> {
 }
 
 impl<E: Number> Refitting<E> {
-    /// Adds the gradient of `−Σ weight · log p(s'|s, a)` over `count` transitions of the replay.
-    pub fn add_gradient(
+    /// Adds the gradient of `−Σ weight · log p(·|s, a)` of all `models` over `count` transitions of the replay.
+    pub fn add_gradient<'a>(
         &mut self,
-        model: &Density,
+        models: impl Iterator<Item = &'a Density>,
         (parameters, replay): (&Parameters<E>, &Replay<E>),
         (count, weight): (usize, f64),
         random: &mut impl Rng,
@@ -39,14 +39,16 @@ impl<E: Number> Refitting<E> {
         }
         self.rows.clear();
         self.rows.extend((0..count).map(|_| random.random_range(0..kept as u32)));
-        replay.gather(&model.inputs, &self.rows, None, &mut self.columns);
-        replay.nexts_of(&self.rows, &mut self.drawn);
-        let network = Arc::get_mut(&mut self.network).expect("refit: the tape of the last gradient is gone");
-        model.network.forward(parameters.values(), &self.columns.feeds(&model.inputs, count), 0..count, network);
         self.last.resize(count, 0);
-        let mut tape = Tape::reusing(&self.scratch);
-        let roots = tape.network(&model.network, parameters, &self.network, 0..count);
-        let log_prob = model.family.log_density(&mut tape, &roots, &self.last, &self.drawn);
-        tape.backward(vec![(log_prob, vec![Float::of(-weight); count])], parameters, gradient);
+        for model in models {
+            replay.gather(&model.inputs, &self.rows, None, &mut self.columns);
+            replay.outcomes_of(model.target.0, &self.rows, &mut self.drawn);
+            let network = Arc::get_mut(&mut self.network).expect("refit: the tape of the last gradient is gone");
+            model.network.forward(parameters.values(), &self.columns.feeds(&model.inputs, count), 0..count, network);
+            let mut tape = Tape::reusing(&self.scratch);
+            let roots = tape.network(&model.network, parameters, &self.network, 0..count);
+            let log_prob = model.family.log_density(&mut tape, &roots, &self.last, &self.drawn);
+            tape.backward(vec![(log_prob, vec![Float::of(-weight); count])], parameters, gradient);
+        }
     }
 }

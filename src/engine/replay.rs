@@ -1,4 +1,4 @@
-//! Real transitions as they were seen, kept for a classifier: the last ones.
+//! Real transitions as they were seen, kept for a classifier and for models: the last ones.
 
 use super::expressions::{Expressions, Number};
 use super::family::Draws;
@@ -8,7 +8,7 @@ use super::rollout::Rollout;
 use super::stage::Stage;
 use super::trace::{Variable, When};
 
-/// A ring of transitions `(s, a, s')` with their times.
+/// A ring of transitions `(s, a, s', r, end)` with their times.
 pub(super) struct Replay<E> {
     capacity: usize,
     /// Where the next one is written.
@@ -17,6 +17,9 @@ pub(super) struct Replay<E> {
     states: Values<E>,
     actions: Values<E>,
     nexts: Values<E>,
+    /// By reward.
+    rewards: Vec<Values<E>>,
+    ends: Values<E>,
 }
 
 /// Values of a variable, one after another.
@@ -32,7 +35,9 @@ impl<E: Number> Replay<E> {
         let values = |finite: bool, width: usize| Values { width: if finite { 0 } else { width }, all: Draws::default() };
         let states = || values(stage.finite_domain(Variable::State).is_some(), stage.world.state_width());
         let actions = values(stage.finite_domain(Variable::Action).is_some(), stage.world.action_width());
-        Replay { capacity, at: 0, times: Vec::new(), states: states(), actions, nexts: states() }
+        let rewards = (0..stage.world.rewards()).map(|_| values(false, 1)).collect();
+        let ends = values(true, 1);
+        Replay { capacity, at: 0, times: Vec::new(), states: states(), actions, nexts: states(), rewards, ends }
     }
 
     pub fn len(&self) -> usize {
@@ -61,6 +66,12 @@ impl<E: Number> Replay<E> {
                     let action = on.trace.reals((Variable::Action, When::After(0)), at, of, self.actions.width);
                     self.actions.write_reals(room, action.expect("replay: a live step has an action"));
                 }
+                for (reward, values) in self.rewards.iter_mut().enumerate() {
+                    let paid = on.trace.reals((Variable::Reward(reward), When::After(0)), at, of, 1);
+                    values.write_reals(room, paid.expect("replay: a live step has its rewards"));
+                }
+                let ended = on.trace.number((Variable::End, When::After(0)), at, of, |variable| on.drawn(variable));
+                self.ends.write_number(room, ended.expect("replay: a live step ends the episode or does not"));
             }
         }
     }
@@ -104,9 +115,18 @@ impl<E: Number> Replay<E> {
         &self.nexts.all
     }
 
-    /// The next states of the transitions `of`.
-    pub fn nexts_of(&self, of: &[u32], into: &mut Draws<E>) {
-        into.gather(&self.nexts.all, of, self.nexts.width);
+    /// What the transitions `of` led to, as a model of that variable predicts it.
+    pub fn outcomes_of(&self, what: Variable, of: &[u32], into: &mut Draws<E>) {
+        let values = match what {
+            Variable::Reward(reward) => &self.rewards[reward],
+            Variable::End => &self.ends,
+            Variable::State | Variable::Observation | Variable::Action | Variable::Option(_) => &self.nexts,
+        };
+        into.gather(&values.all, of, values.width);
+    }
+
+    fn lists(&self) -> impl Iterator<Item = &Values<E>> {
+        [&self.states, &self.actions, &self.nexts].into_iter().chain(&self.rewards).chain([&self.ends])
     }
 
     /// The numbers of a state, an action and a next state; 0 where they are real.
@@ -135,7 +155,7 @@ impl<E: Number> Replay<E> {
     pub fn to_numbers(&self) -> Vec<f64> {
         let mut numbers = vec![self.at as f64, self.times.len() as f64];
         numbers.extend(self.times.iter().map(|&t| f64::from(t)));
-        for values in [&self.states, &self.actions, &self.nexts] {
+        for values in self.lists() {
             numbers.extend(values.all.numbers.iter().map(|&number| f64::from(number)));
             numbers.extend(values.all.reals.iter().map(|&real| Float::as_f64(real)));
         }
@@ -148,13 +168,14 @@ impl<E: Number> Replay<E> {
         let (Some(at), Some(len)) = (rest.next(), rest.next()) else { return false };
         let (at, len) = (at as usize, len as usize);
         let per_row = |values: &Values<E>| values.width.max(1);
-        let wanted = len * (1 + [&self.states, &self.actions, &self.nexts].map(per_row).iter().sum::<usize>());
+        let wanted = len * (1 + self.lists().map(per_row).sum::<usize>());
         if len > self.capacity || at > len || rest.len() != wanted {
             return false;
         }
         self.at = at;
         self.times = rest.by_ref().take(len).map(|t| t as u32).collect();
-        for values in [&mut self.states, &mut self.actions, &mut self.nexts] {
+        let lists = [&mut self.states, &mut self.actions, &mut self.nexts].into_iter().chain(&mut self.rewards);
+        for values in lists.chain([&mut self.ends]) {
             let count = len * values.width.max(1);
             let mut own = rest.by_ref().take(count);
             if values.width == 0 {

@@ -381,7 +381,7 @@ impl<E: Number> Rollout<E> {
         if stage.keeps_ledger() && keep == Keep::Rows {
             self.trace.record_next(stage, &self.batch, &self.work.origin[..live]);
             self.trace.record_actions(actions, live);
-            if stage.densities.iter().any(Density::is_of_outcome) {
+            if stage.collects || stage.densities.iter().any(Density::is_of_outcome) {
                 self.trace.record_outcomes(stage, &self.batch, live);
             }
         }

@@ -249,13 +249,14 @@ impl<'a, E: Number> Shared<'a, E> {
     /// A shard's part of the transitions of a step of a model.
     fn refit(&self, shard: &mut Shard<E>, parameters: &Parameters<E>, (step, at): (u64, usize)) {
         let settings = &self.stage.plan.settings;
-        let (Some(model), Some(replay)) = (self.stage.densities.first(), &self.replay) else { return };
+        let Some(replay) = &self.replay else { return };
+        let models = self.stage.densities.iter().filter(|density| density.is_of_step() && self.stage.terms[density.term].pathwise);
         let gradient = &mut shard.objective.gradient;
         gradient.fill(<E as Float>::ZERO);
         let count = part_of(settings.refit_batch, at, self.shards.len()).len();
         let (on, weighed) = ((parameters, &*read(replay)), (count, 1.0 / settings.refit_batch as f64));
         let mut random = generator([settings.seed, REFITTING | self.stage.plan.number << 8, step << 16 | at as u64]);
-        shard.refitting.add_gradient(model, on, weighed, &mut random, gradient);
+        shard.refitting.add_gradient(models, on, weighed, &mut random, gradient);
     }
 
     /// Adds up what a step of the classifier told, in the shards' order.

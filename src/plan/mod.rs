@@ -262,7 +262,9 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
     if beyond && let Some(error) = together::beyond_policies(model, &settings) {
         return Err(vec![error]);
     }
-    if let (true, Some(error)) = (settings.refits > 0, together::against_refits(model, scored, !weights.is_empty(), &settings, &terms)) {
+    let moves = |density: &Density| !of_head(&density.head).is_disjoint(&trained);
+    let drawn = !weights.is_empty();
+    if let (true, Some(error)) = (settings.refits > 0, together::against_refits(model, (scored, drawn), &settings, &terms, moves)) {
         return Err(vec![error]);
     }
     if let (OptionGradient::Enumerated, Some(setting)) = (settings.options, model.setting("options"))

@@ -2,7 +2,7 @@
 
 use super::draw::{Draw, Read};
 use super::settings::{Baseline, Precision, Settings, Update};
-use super::term::{Quantity, Subject, Term};
+use super::term::{Density, Quantity, Subject, Term};
 use crate::diagnostic::Diagnostic;
 use crate::model::Model;
 use crate::source::Span;
@@ -63,11 +63,13 @@ pub fn against_enumeration(settings: &Settings, (options, policy): (&[Draw], &Dr
 }
 
 /// Why a bound cannot learn from kept transitions.
-pub fn against_refits(model: &Model, scored: bool, drawn: bool, settings: &Settings, terms: &[Term]) -> Option<Diagnostic> {
-    let of_transition = |term: &&Term| match &term.quantity {
-        Quantity::Density { density, .. } => matches!(density.target, Subject::Read(Read::Step(_, 1))),
-        _ => false,
-    };
+pub fn against_refits(
+    model: &Model,
+    (scored, drawn): (bool, bool),
+    settings: &Settings,
+    terms: &[Term],
+    moves: impl Fn(&Density) -> bool,
+) -> Option<Diagnostic> {
     let span = model.setting("refits").map_or(Span::default(), |setting| setting.span);
     let wrong = |message: &str, hint: &str| Some(Diagnostic::error("bad-setting", span, message).hint(hint));
     if scored {
@@ -80,19 +82,18 @@ pub fn against_refits(model: &Model, scored: bool, drawn: bool, settings: &Setti
     if settings.update != Update::Gradient {
         return wrong("`refits` are optimiser steps, and `update` is another", "leave one of them away");
     }
-    let of_outcome = |term: &Term| match &term.quantity {
-        Quantity::Density { density, .. } => matches!(density.target, Subject::Reward(_) | Subject::End),
-        _ => false,
-    };
-    if terms.iter().any(of_outcome) {
-        return wrong(
-            "`refits` learn from states and actions that were kept, and this model predicts rewards or the end, too",
-            "leave it away",
-        );
-    }
-    let densities = terms.iter().filter(|term| matches!(term.quantity, Quantity::Density { .. })).count();
-    if densities != 1 || terms.iter().find(of_transition).is_none_or(|term| !term.pathwise) {
+    let moved = terms.iter().filter_map(|term| match &term.quantity {
+        Quantity::Density { density, .. } if term.pathwise && moves(density) => Some(density.target),
+        _ => None,
+    });
+    let (of_steps, others): (Vec<Subject>, Vec<Subject>) =
+        moved.partition(|target| matches!(target, Subject::Read(Read::Step(_, 1)) | Subject::Reward(_) | Subject::End));
+    if of_steps.is_empty() {
         return wrong("`refits` teach a model of transitions, and this bound has none to teach", "leave it away");
+    }
+    if !others.is_empty() {
+        let hint = "move it by a line of its own, without `refits`: `maximize BOUND over KERNEL`";
+        return wrong("`refits` teach what a step leads to, and this bound also moves a kernel of another draw, such as the start", hint);
     }
     None
 }
