@@ -226,7 +226,7 @@ fn an_implicit_model_has_no_score() {
     let network = "Implicit(s + mlp(s, a, noise(3), hidden = [8]))";
     let settings = "maximize imagined over dream; ratio = mlp(s, a, s', hidden = [4])";
     let told = try_plan(&drift("hidden", network, settings)).map(|_| "planned").expect_err("it has no density");
-    assert!(told.contains("moves `dream`, from which it draws, and which is `Implicit`"), "{told}");
+    assert!(told.contains("moves `dream`, from which it draws, and it is `Implicit`"), "{told}");
 }
 
 /// A finite line whose start is learned, of three cells the last of which ends the episode; `start` draws the first state of imagined rollouts.

@@ -33,8 +33,10 @@ pub(super) struct Objective<E> {
     pub gradient: Vec<E>,
     /// Of the rows of the last gradient.
     pub told: Told,
-    /// By draw; the action's are the last.
+    /// By draw: options, the action, and the next state where its score is taken.
     pub draws: Vec<Advantages<E>>,
+    /// The action's place among them.
+    action: usize,
     /// Where options are summed out: what all draws are then credited with stands in the first of `draws`.
     enumeration: Option<Enumeration<E>>,
     /// What the baseline's network said, in nats.
@@ -99,6 +101,8 @@ struct Sample<'a, E> {
     /// What is drawn beside the action, and what whole trajectories give.
     options: &'a [OptionRows<E>],
     of_options: &'a [Advantages<E>],
+    /// Of the next states that a model draws, where their score is taken.
+    of_model: Option<&'a Advantages<E>>,
     densities: &'a [DensityRows<E>],
     enumeration: Option<&'a Enumeration<E>>,
     /// Whose rows they all are, where none is left out.
@@ -124,6 +128,7 @@ impl<E: Number> Objective<E> {
             gradient: parameters.zero_gradient(),
             told: Told::default(),
             draws: (0..stage.draws()).map(|_| Advantages::new()).collect(),
+            action: stage.options.len(),
             enumeration: stage.enumerator.as_ref().map(|_| Enumeration::default()),
             values: Vec::new(),
             returns: Sums::default(),
@@ -175,7 +180,7 @@ impl<E: Number> Objective<E> {
 
     /// That of the action's draws.
     pub fn advantage(&self) -> &[E] {
-        &self.draws[self.draws.len() - 1].advantage
+        &self.draws[self.action].advantage
     }
 
     /// `Σ A²` over the rows.
@@ -205,7 +210,7 @@ impl<E: Number> Objective<E> {
     /// The gradient from all rows, as the network computed them last.
     pub fn differentiate(&mut self, stage: &Stage<E>, parameters: &Parameters<E>, rollout: &Rollout<E>, weighing: Weighing) {
         self.gradient.fill(<E as Float>::ZERO);
-        let (action, of_options) = self.draws.split_last().expect("objective: the action is drawn");
+        let action = &self.draws[self.action];
         let sample = Sample {
             network: &rollout.network,
             draws: &rollout.draws,
@@ -217,7 +222,8 @@ impl<E: Number> Objective<E> {
             target: &self.draws[0].target,
             times: &self.times,
             options: &rollout.options,
-            of_options,
+            of_options: &self.draws[..self.action],
+            of_model: self.draws.get(self.action + 1),
             densities: &rollout.densities,
             enumeration: self.enumeration.as_ref(),
             rollout: Some(rollout),
@@ -266,7 +272,7 @@ impl<E: Number> Objective<E> {
         }
         gather(&rollout.anchor, rows, width, &mut mine.anchor);
         gather(&rollout.log_prob, rows, 1, &mut mine.log_prob);
-        gather(&self.draws[self.draws.len() - 1].advantage, rows, 1, &mut mine.advantage);
+        gather(&self.draws[self.action].advantage, rows, 1, &mut mine.advantage);
         gather(&self.draws[0].target, rows, 1, &mut mine.target);
         gather(&self.times, rows, 1, &mut mine.times);
         let sample = Sample {
@@ -281,6 +287,7 @@ impl<E: Number> Objective<E> {
             // the plan takes no minibatches where there are any
             options: &[],
             of_options: &[],
+            of_model: None,
             densities: &[],
             enumeration: None,
             rollout: None,
@@ -372,6 +379,7 @@ impl<E: Number> Sample<'_, E> {
                 }
             }
             self.weigh_options(stage, &mut tape, &roots, weighing.share, &mut weighted);
+            self.weigh_model(stage, (&mut tape, parameters), weighing.share, &mut weighted);
             weigh_densities(self.densities, stage, (&mut tape, parameters), weighing.share, &mut weighted);
             if stage.plan.settings.kl_target.is_some() {
                 told.divergence = self.divergence(stage);
@@ -413,6 +421,22 @@ impl<E: Number> Sample<'_, E> {
             let weight = |(&t, &advantage): (&u32, &E)| if option.once && t > 1 { <E as Float>::ZERO } else { down * advantage };
             weighted.push((log_prob, self.times.iter().zip(&of.advantage).map(weight).collect()));
         }
+    }
+
+    /// The scores of the next states that a model draws, one for each row.
+    fn weigh_model(
+        &self,
+        stage: &Stage<E>,
+        (tape, parameters): (&mut Tape<E>, &Parameters<E>),
+        share: f64,
+        weighted: &mut Vec<(Matrix<E>, Vec<E>)>,
+    ) {
+        let (Some(density), Some(of), Some(rollout)) = (&stage.scored_model, self.of_model, self.rollout) else { return };
+        let rows = &rollout.scored_model;
+        let roots = tape.network(&density.network, parameters, &rows.network, 0..rows.points.len());
+        let log_prob = density.family.log_density(tape, &roots, &rows.last, &rows.draws);
+        let down: E = Float::of(-share);
+        weighted.push((log_prob, of.advantage.iter().map(|&advantage| down * advantage).collect()));
     }
 
     /// The weight of each `log π(a)`: `−A`, times the ratio where the policy has moved; 0 where that is clipped.

@@ -268,11 +268,12 @@ impl ByHand {
     }
 }
 
-/// Actions are scored, states are not: the mean of many batches against the derivative of the bound as it is integrated by hand.
+/// Actions are scored, states are followed or scored, too: the mean of many batches against the derivative of the bound as it is integrated by hand.
 #[test]
 fn scores_of_actions_move_states_and_are_moved_by_them() {
-    for (over, numbers) in [("pi, world", 10), ("world", 6)] {
-        assert_integral(&LINE.replace("INFER", "").replace("over pi, world", &format!("over {over}")), numbers);
+    for (over, estimator, numbers) in [("pi, world", "pathwise", 10), ("world", "pathwise", 6), ("pi, world", "score", 10)] {
+        let text = LINE.replace("INFER", "").replace("over pi, world", &format!("over {over}"));
+        assert_integral(&text.replace("estimator = pathwise", &format!("estimator = {estimator}")), numbers);
     }
 }
 
@@ -434,5 +435,13 @@ fn what_no_gradient_passes_through_is_refused() {
     told(&line.replace("s[t+1] ~ world(s[t], a[t])", "s[t+1] ~ line.transition(s[t], a[t])"), "this bound's are the environment's");
     told(&line.replace("a[t] ~ Uniform", "a[t] ~ previous pi(s[t])"), "a kernel of the last round");
     told(&line.replace("over pi, world", "over pi"), "nothing that moves");
-    told(&line.replace("estimator = pathwise;", ""), "this bound moves `world`, from which it draws");
+    let record = line.replace(
+        "world(s' | s, a) = Normal(mean = linear(s, a), sd = 0.1 + softplus(linear(s)))",
+        "world(s', r | s, a) = { s: Normal(mean = linear(s, a), sd = 1), r: Normal(mean = linear(s), sd = 1) }",
+    );
+    let record = record
+        .replace("s[t+1] ~ line.transition(s[t], a[t])", "s[t+1], r[t] ~ world(s[t], a[t])")
+        .replace("; s[t+1] ~ world(s[t], a[t])", "; s[t+1], r[t] ~ world(s[t], a[t])");
+    assert!(try_plan(&record).is_ok());
+    told(&record.replace("estimator = pathwise;", ""), "takes the scores of states alone");
 }

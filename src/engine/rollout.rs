@@ -63,6 +63,8 @@ pub(super) struct Rollout<E> {
     pub network: Arc<Activations<E>>,
     pub options: Vec<OptionRows<E>>,
     pub densities: Vec<DensityRows<E>>,
+    /// Of the next states, where their score is taken.
+    pub scored_model: DensityRows<E>,
     pub ratio: RatioRows<E>,
     pub imagined_start: Imagined<E>,
     pub imagined: Imagined<E>,
@@ -124,6 +126,7 @@ impl<E: Number> Rollout<E> {
             network: Arc::new(Activations::default()),
             options: stage.options.iter().map(|_| OptionRows::new(trajectories)).collect(),
             densities: stage.densities.iter().map(|_| DensityRows::default()).collect(),
+            scored_model: DensityRows::default(),
             ratio: RatioRows::default(),
             imagined_start: Imagined::default(),
             imagined: Imagined::default(),
@@ -215,9 +218,12 @@ impl<E: Number> Rollout<E> {
 
     /// What whole trajectories give to the densities of the bound, and to its density ratio.
     fn evaluate_densities(&mut self, stage: &Stage<E>, point: Point<E>) {
-        let Rollout { rows, totals, trace, draws, options, densities, ledger, ratio, .. } = self;
+        let Rollout { rows, totals, trace, draws, options, densities, ledger, ratio, scored_model, .. } = self;
         let lengths = totals.lengths.clone();
         let on = Trajectories { rows, lengths: &lengths, horizon: stage.horizon, trace, actions: &draws.numbers, options };
+        if let Some(of) = &stage.scored_model {
+            scored_model.evaluate(of, point, &on);
+        }
         if let Some(of) = &stage.ratio {
             ratio.evaluate(of, point.present, &on);
             let sign = stage.terms[of.term].sign;
@@ -437,7 +443,8 @@ impl<E: Number> Rollout<E> {
             own.read_last(option, t, origin, last);
         }
         self.feeds.drawn.iter_mut().for_each(Vec::clear);
-        for pass in 0..stage.draws() {
+        // one for each option, one for the action
+        for pass in 0..=stage.options.len() {
             let network = Arc::get_mut(&mut self.network).expect("rollout: the tape of the last gradient is gone");
             wired.feed(point.present, (&stage.world, &self.batch), live, &mut self.feeds, |inputs| {
                 wired.network.forward_pass(pass, point.present, inputs, rows.clone(), network);

@@ -32,6 +32,8 @@ pub(super) struct Stage<'a, E> {
     /// Where a learned model draws the next states: what draws them in a rollout, and at kept transitions.
     pub imagination: Option<Imagination>,
     pub model: Option<Density>,
+    /// That of the next states, where their score is taken.
+    pub scored_model: Option<Density>,
     /// What kernels imagine before they draw, in the plan's order.
     pub simulators: Vec<Simulator>,
     pub ratio: Option<Ratio>,
@@ -166,7 +168,7 @@ impl<'a, E: Number> Stage<'a, E> {
                     Source::Divergence
                 }
             };
-            let credit = match term.credit.last().copied().flatten() {
+            let credit = match term.credit[plan.options.len()] {
                 None => Credit::Nowhere,
                 // a draw may be credited with a term that it does not move: E[∇log q · f] = 0 there
                 Some(Credited::From(offset)) if offset >= 1 => Credit::Before,
@@ -205,6 +207,7 @@ impl<'a, E: Number> Stage<'a, E> {
             start: plan.start.as_ref().map(|draw| Imagination::new(plan, draw, &[])).transpose()?,
             imagination: plan.transition.as_ref().map(|draw| Imagination::new(plan, draw, &plan.outcomes)).transpose()?,
             model: plan.transition.as_ref().map(|draw| Density::of_draw(plan, draw)).transpose()?,
+            scored_model: plan.scored_model.as_ref().map(|density| Density::compile(plan, density)).transpose()?,
             simulators: Simulator::all(plan)?,
             ratio: Ratio::of(plan)?,
             recorded: Recorded::of(plan),
@@ -229,12 +232,17 @@ impl<E> Stage<'_, E> {
 
     /// Networks read more of a trajectory than the present step.
     pub fn reads_trajectories(&self) -> bool {
-        self.collects || self.ratio.is_some() || !self.densities.is_empty() || !self.gains.is_empty() || !self.learning.traced.is_empty()
+        self.collects
+            || self.ratio.is_some()
+            || self.scored_model.is_some()
+            || !self.densities.is_empty()
+            || !self.gains.is_empty()
+            || !self.learning.traced.is_empty()
     }
 
-    /// Options, and the action.
+    /// Those that are credited: options, the action, and the next state where a model draws it and moves.
     pub fn draws(&self) -> usize {
-        self.options.len() + 1
+        self.options.len() + 1 + usize::from(self.scored_model.is_some())
     }
 
     /// How many states there are, where they are finite.

@@ -132,28 +132,9 @@ pub(super) fn imagined(
         let KernelRef::Learned(kernel) = factor.kernel else {
             return refuse(format!("`{name}` is drawn from a distribution in place; this version imagines states from learned kernels"));
         };
-        let gradient = &derivation.gradient;
-        let moves = gradient.scores.iter().any(|score| score.factor == at) || gradient.reparameterised.iter().any(|draw| draw.factor == at);
-        if moves && settings.estimator == DrawGradient::Score {
+        if let Some((what, hint)) = unmoved(model, derivation, settings, (factor, at, kernel)) {
             let of = &model.kernel(kernel).name;
-            let how = if let Distribution::Implicit(_) = model.kernel(kernel).distribution {
-                "and which is `Implicit`: it has no score"
-            } else {
-                "and this version takes the scores of actions and options alone"
-            };
-            let told = refused(factor.span, format!("this bound moves `{of}`, from which it draws, {how}"));
-            let hint = "write `estimator = pathwise`, or `maximize BOUND over` the other kernels, and let another bound teach this one";
-            return Err(vec![told.hint(hint)]);
-        }
-        if gradient.scores.iter().any(|score| score.factor == at) {
-            let of = &model.kernel(kernel).name;
-            let what = if let Distribution::Mixture(_) = model.kernel(kernel).distribution {
-                "is a `Mixture`, whose draw jumps from part to part"
-            } else {
-                "draws from finitely many values"
-            };
-            let told = refused(factor.span, format!("this bound moves `{of}`, which {what}: no gradient passes through it"));
-            return Err(vec![told.hint("write `maximize BOUND over` the other kernels, and let another bound teach this one")]);
+            return Err(vec![refused(factor.span, format!("this bound moves `{of}`, from which it draws, and {what}")).hint(hint)]);
         }
         let (mut head, mut outcomes) = (None, Vec::new());
         if predicts(factor) {
@@ -189,6 +170,36 @@ pub(super) fn imagined(
         return Ok(Some((Draw { factor: at, kernel, variable: *variable, once, head, reads }, outcomes)));
     }
     Ok(None)
+}
+
+/// Why a bound cannot move a model that it draws from, and what to do; `None` where it can, or does not.
+fn unmoved(
+    model: &Model,
+    derivation: &BoundDerivation,
+    settings: &Settings,
+    (factor, at, kernel): (&Factor, FactorRef, KernelId),
+) -> Option<(&'static str, &'static str)> {
+    let distribution = &model.kernel(kernel).distribution;
+    let through = derivation.gradient.reparameterised.iter().any(|draw| draw.factor == at);
+    if !through && !derivation.gradient.scores.iter().any(|score| score.factor == at) {
+        return None;
+    }
+    let by_draws = "write `estimator = pathwise`, or `maximize BOUND over` the other kernels, and let another bound teach this one";
+    let by_scores = "leave `estimator` away: the gradient is then taken by its score";
+    match settings.estimator {
+        DrawGradient::Score if through => Some(("it is `Implicit`: it has no density, and no score", by_draws)),
+        DrawGradient::Score if predicts(factor) => {
+            Some(("this version takes the scores of states alone, without rewards and ends", by_draws))
+        }
+        DrawGradient::Score if matches!(factor.targets[..], [Target::Variable { index: Index::First, .. }]) => {
+            Some(("this version takes the scores of actions, options and next states alone", by_draws))
+        }
+        DrawGradient::Pathwise if matches!(distribution, Distribution::Mixture(_)) && !through => {
+            Some(("it is a `Mixture`, whose draw jumps from part to part: no gradient passes through it", by_scores))
+        }
+        DrawGradient::Pathwise if !through => Some(("it draws from finitely many values: no gradient passes through it", by_scores)),
+        DrawGradient::Score | DrawGradient::Pathwise => None,
+    }
 }
 
 /// A kernel's read of what `draw` draws in the same step.
@@ -321,6 +332,14 @@ impl Credited {
         match credit.from {
             crate::bound::Downstream::Offset(offset) => Credited::From(offset),
             crate::bound::Downstream::All => Credited::All,
+        }
+    }
+
+    /// The same, and the summand at the draw's own step.
+    pub(super) fn at_its_own_step(self) -> Credited {
+        match self {
+            Credited::From(offset) => Credited::From(offset.min(0)),
+            Credited::All => Credited::All,
         }
     }
 }

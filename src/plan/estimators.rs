@@ -46,7 +46,8 @@ fn of_bound(turn: &Plan) -> Vec<Alternative> {
     if written.settings.has_learned_baseline() {
         found.push(unbiased("baseline = a network", written.clone()));
     }
-    if against_enumeration(&written.settings, (&written.options, &written.policy), &written.terms).is_none() {
+    if against_enumeration(&written.settings, (&written.options, &written.policy), &written.terms, written.scored_model.is_some()).is_none()
+    {
         let mut plan = with_baseline(&written, Baseline::LeaveOneOut);
         plan.settings.options = OptionGradient::Enumerated;
         found.push(unbiased("options = enumerate", plan));

@@ -72,6 +72,8 @@ pub struct Plan {
     pub transition: Option<Draw>,
     /// What that draws with the next state in the place of the environment's own rewards and end.
     pub outcomes: Vec<Outcome>,
+    /// The density of what that draws, where the bound moves it and takes its score; as a draw it stands behind the action.
+    pub scored_model: Option<Density>,
     /// Where the gradient goes through what is drawn.
     pub pathwise: Option<Pathwise>,
     /// What kernels imagine before they draw.
@@ -146,15 +148,18 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
     let mut weights = weights::mean_fields(&mut with_deviations, model.bound(derivation.bound), derivation, &settings)?;
     let model = &with_deviations;
     let bound = model.bound(derivation.bound);
-    let draws = draw::draws(model, bound, derivation)?;
+    let mut draws = draw::draws(model, bound, derivation)?;
     let (transition, outcomes) = draw::imagined(model, bound, (derivation, &settings), Index::Step(1))?.unzip();
     let outcomes = outcomes.unwrap_or_default();
     let start = draw::imagined(model, bound, (derivation, &settings), Index::First)?.map(|(draw, _)| draw);
     let through = settings.estimator == DrawGradient::Pathwise && !derivation.gradient.reparameterised.is_empty();
+    let model_score = transition.as_ref().and_then(|draw| derivation.gradient.scores.iter().find(|score| score.factor == draw.factor));
     // where no draw is scored there is no credit to compare
+    let policy = draws.len() - 1;
+    draws.extend(transition.clone().zip(model_score.map(Some)));
     let scored = draws.iter().any(|(_, score)| score.is_some());
     let settings = if scored { settings } else { Settings { baseline: Baseline::None, options: OptionGradient::Sampled, ..settings } };
-    let policy = &draws[draws.len() - 1].0;
+    let policy = &draws[policy].0;
     if let (Some(start), None) = (&start, &transition) {
         let (name, span) = (&model.variable(start.variable).name, bound.factor(start.factor).span);
         let message = format!(
@@ -185,11 +190,12 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
     let planner =
         terms::Planner { model, bound, draws: &draws, policy, environment, start: start.as_ref(), transition: transition.as_ref(), ratio };
     let terms = terms::terms(&planner, derivation, &settings, &mut scalars)?;
+    let scored_model = model_score.map(|score| planner.factor_density(score.factor)).transpose()?;
     let gains = gain::gains(&planner, &weights)?;
     let simulations = simulation::simulations(model, bound, &weights, &settings)?;
     let pathwise = match &transition {
         Some(transition) if through => {
-            let options: Vec<Draw> = draws[..draws.len() - 1].iter().map(|(draw, _)| draw.clone()).collect();
+            let options: Vec<Draw> = draws.iter().map(|(draw, _)| draw.clone()).take_while(|draw| draw.factor != policy.factor).collect();
             let on = pathwise::Imagined {
                 model,
                 bound,
@@ -255,8 +261,12 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
         return Err(vec![error.hint("give the baseline a network of its own")]);
     }
     let mut draws: Vec<Draw> = draws.into_iter().map(|(draw, _)| draw).collect();
-    let policy = draws.pop().expect("draws: the action's is the last");
+    if scored_model.is_some() {
+        draws.pop();
+    }
+    let policy = draws.pop().expect("draws: the action's stands behind the options");
     let beyond = !draws.is_empty()
+        || scored_model.is_some()
         || terms.iter().any(|term| matches!(term.quantity, Quantity::Density { .. } | Quantity::Ratio(_)))
         || !policy.reads.iter().all(|read| matches!(read, Read::Variable(_) | Read::Time));
     if beyond && let Some(error) = together::beyond_policies(model, &settings) {
@@ -268,7 +278,7 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
         return Err(vec![error]);
     }
     if let (OptionGradient::Enumerated, Some(setting)) = (settings.options, model.setting("options"))
-        && let Some(message) = together::against_enumeration(&settings, (&draws, &policy), &terms)
+        && let Some(message) = together::against_enumeration(&settings, (&draws, &policy), &terms, scored_model.is_some())
     {
         return Err(vec![Diagnostic::error("bad-setting", setting.span, message).hint("write `options = sampled`")]);
     }
@@ -302,6 +312,7 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
         start,
         transition,
         outcomes,
+        scored_model,
         pathwise,
         simulations,
         baseline_reads,

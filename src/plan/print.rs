@@ -46,7 +46,8 @@ impl Plan {
         let width = self.width();
         writeln!(f)?;
         writeln!(f, "gradient")?;
-        for (number, draw) in self.draws().enumerate() {
+        let model = self.transition.iter().filter(|_| self.scored_model.is_some());
+        for (number, draw) in self.draws().chain(model).enumerate() {
             if self.terms.iter().all(|term| term.credit[number].is_none()) {
                 continue;
             }

@@ -48,15 +48,20 @@ pub(super) fn terms(
             // E_q[log p − log q] where the density is the prior's; of an imagined state it is the posterior's own
             let sampled_divergence = matches!((&term.kind, &quantity), (TermKind::Kl { q, .. }, Quantity::Density { .. })
                     if !planner.is_imagined(*q));
+            let own = matches!(&term.kind, TermKind::Kl { q, .. } | TermKind::LogRatio { q, .. } if planner.is_imagined(*q));
             let own_log_ratio = matches!((&term.kind, &quantity), (TermKind::LogRatio { q, .. }, Quantity::Density { .. })
                     if planner.is_imagined(*q));
-            let credit = draws.iter().enumerate().map(|(draw, (_, score))| {
+            let credit = draws.iter().enumerate().map(|(draw, (drawn, score))| {
                 let derived = score.and_then(|score| score.credit.iter().find(|credit| credit.term == id)).map(Credited::of);
                 // sampled where the bound has a closed form, a divergence reads its own draw too
                 let credit = match (&quantity, derived) {
-                    (Quantity::Density { less: Less::Draw(own), .. }, None) if *own == draw && score.is_some() => Some(Credited::From(0)),
-                    (Quantity::Density { less: Less::Draw(own), .. }, Some(Credited::From(offset))) if *own == draw => {
-                        Some(Credited::From(offset.min(0)))
+                    (Quantity::Density { less: Less::Draw(own), .. }, derived) if *own == draw && score.is_some() => {
+                        Some(derived.map_or(Credited::From(0), Credited::at_its_own_step))
+                    }
+                    (Quantity::Density { density, less: Less::Environment(_) | Less::Expression(_) }, derived)
+                        if score.is_some() && (density.kernel, own) == (drawn.kernel, true) =>
+                    {
+                        Some(derived.map_or(Credited::From(0), Credited::at_its_own_step))
                     }
                     (_, derived) => derived,
                 };
@@ -75,7 +80,8 @@ pub(super) fn terms(
                 why,
                 credit,
                 of_action,
-                pathwise: derivation.gradient.pathwise.iter().any(|pathwise| pathwise.term == id),
+                // ∇log q of its own draw has mean zero
+                pathwise: !own && derivation.gradient.pathwise.iter().any(|pathwise| pathwise.term == id),
             });
         }
     }
@@ -320,7 +326,7 @@ impl Planner<'_> {
     }
 
     /// The density of a factor that is a learned kernel.
-    fn factor_density(&self, p: FactorRef) -> Result<Density, Vec<Diagnostic>> {
+    pub fn factor_density(&self, p: FactorRef) -> Result<Density, Vec<Diagnostic>> {
         let factor = self.bound.factor(p);
         let [Target::Variable { variable: TargetVariable::Variable(variable), index }] = factor.targets.as_slice() else {
             return Err(self.unlike(p));

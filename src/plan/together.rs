@@ -40,8 +40,16 @@ pub fn beyond_policies(model: &Model, settings: &Settings) -> Option<Diagnostic>
 }
 
 /// Why `options = enumerate` cannot run.
-pub fn against_enumeration(settings: &Settings, (options, policy): (&[Draw], &Draw), terms: &[Term]) -> Option<&'static str> {
+pub fn against_enumeration(
+    settings: &Settings,
+    (options, policy): (&[Draw], &Draw),
+    terms: &[Term],
+    moves_model: bool,
+) -> Option<&'static str> {
     match options {
+        _ if moves_model => {
+            Some("`options = enumerate` goes with states that this bound does not move, and it moves the model that draws them")
+        }
         [] => Some("`options = enumerate` sums over nothing: this model draws no option"),
         [_, _, ..] => Some("`options = enumerate` sums over one option, and this model has several"),
         [_] if !settings.kl_to_go || settings.discount < 1.0 || settings.lambda < 1.0 || settings.n_step.is_some() => {

@@ -80,6 +80,7 @@ impl Plan {
             start: None,
             transition: None,
             outcomes: Vec::new(),
+            scored_model: None,
             pathwise: None,
             terms: Vec::new(),
             trained: nothing(),
