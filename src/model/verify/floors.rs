@@ -61,6 +61,15 @@ pub fn between(model: &Model, layer: LayerId) -> (f64, f64) {
     Layers { model, graph: Graph::default() }.between(layer)
 }
 
+/// Where each number of a layer lies: of expressions one by one.
+pub fn each_between(model: &Model, layer: LayerId) -> Vec<(f64, f64)> {
+    let of = &model.network.layer(layer);
+    match &of.op {
+        LayerOp::Scalars(all) => Layers { model, graph: Graph::default() }.each_scalar(all),
+        _ => vec![between(model, layer); of.width],
+    }
+}
+
 /// The arithmetic of layers as an expression whose inputs are the layers that are none.
 struct Layers<'m> {
     model: &'m Model,
@@ -95,11 +104,7 @@ impl Layers<'_> {
     /// Where the numbers of a layer lie that is no arithmetic.
     fn leaf(&self, layer: LayerId) -> (f64, f64) {
         match &self.model.network.layer(layer).op {
-            LayerOp::Scalars(all) => {
-                let (params, steps) = (self.model.param_ranges(), (1.0, self.model.horizon.value as f64));
-                let of = |&expr: &ExprId| self.model.graph.interval(expr, &params, &|input| self.scalar(input), steps);
-                all.iter().map(of).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))).unwrap_or(EVERYTHING)
-            }
+            LayerOp::Scalars(all) => self.each_scalar(all).into_iter().reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))).unwrap_or(EVERYTHING),
             LayerOp::Mlp { last: Some(activation), .. } => match activation {
                 Activation::Tanh => (-1.0, 1.0),
                 Activation::Relu | Activation::Softplus => (0.0, f64::INFINITY),
@@ -111,6 +116,12 @@ impl Layers<'_> {
             }
             LayerOp::Per { .. } | LayerOp::Noise | LayerOp::Simulate(_) | LayerOp::Unary(..) | LayerOp::Binary(..) => EVERYTHING,
         }
+    }
+
+    fn each_scalar(&self, all: &[ExprId]) -> Vec<(f64, f64)> {
+        let (params, steps) = (self.model.param_ranges(), (1.0, self.model.horizon.value as f64));
+        let of = |&expr: &ExprId| self.model.graph.interval(expr, &params, &|input| self.scalar(input), steps);
+        all.iter().map(of).collect()
     }
 
     fn scalar(&self, input: InputId) -> (f64, f64) {

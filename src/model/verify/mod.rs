@@ -2,10 +2,11 @@
 //!
 //! Each file is one condition of the language reference: each variable [`generated`] once, [`coverage`] by the prior, an
 //! [`order`] of sampling, no [`none`] read, [`support`], [`likelihood`]s that are probabilities, [`probabilities`] and [`rewards`]
-//! at every state and action ([`arrays`] included), [`floors`] under learned scales, [`weights`] of mixtures, [`gains`] of mean fields alone,
+//! at every state and action ([`arrays`] included), [`floors`] under learned scales, [`chances`] in kernels, [`gains`] of mean fields alone,
 //! [`schedules`] where they may be read, [`simulations`] that do not simulate in turn, and what is [`unused`].
 
 mod arrays;
+mod chances;
 mod coverage;
 mod floors;
 mod gains;
@@ -23,7 +24,6 @@ mod space;
 mod support;
 mod times;
 mod unused;
-mod weights;
 mod words;
 
 use super::{Bound, Model};
@@ -36,7 +36,7 @@ pub(super) fn verify(model: &Model) -> Vec<Diagnostic> {
     let mut found = probabilities::environment_faults(model);
     found.extend(rewards::faults(model));
     found.extend(floors::faults(model));
-    found.extend(weights::faults(model));
+    found.extend(chances::faults(model));
     found.extend(schedules::faults(model));
     found.extend(simulations::faults(model));
     for bound in &model.bounds {
