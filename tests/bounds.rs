@@ -34,6 +34,16 @@ fn every_bound_is_the_one_beside_its_model() {
     assert!(models >= 16, "only {models} models");
 }
 
+/// What stands in no formula is told beside it, on every page.
+#[test]
+fn what_is_imagined_is_told() {
+    let derivation = derivation("imagining");
+    let rollout = "imagine(world, s, policy = plain, steps";
+    for page in [text(&derivation, Detail::Bound), latex(&derivation, Detail::Bound), mathml(&derivation, Detail::Bound)] {
+        assert!(page.contains(rollout), "{page}");
+    }
+}
+
 /// The table of language.md, §6, term by term.
 #[test]
 fn bounds_are_those_of_the_papers() {

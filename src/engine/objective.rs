@@ -107,6 +107,8 @@ struct Sample<'a, E> {
     enumeration: Option<&'a Enumeration<E>>,
     /// Whose rows they all are, where none is left out.
     rollout: Option<&'a Rollout<E>>,
+    /// The parameters at the beginning of the round; `None` where they are the present ones.
+    previous: Option<&'a [E]>,
 }
 
 /// The rows of a minibatch, gathered.
@@ -207,8 +209,14 @@ impl<E: Number> Objective<E> {
         &self.times
     }
 
-    /// The gradient from all rows, as the network computed them last.
-    pub fn differentiate(&mut self, stage: &Stage<E>, parameters: &Parameters<E>, rollout: &Rollout<E>, weighing: Weighing) {
+    /// The gradient from all rows, as the network computed them last; `previous` are the parameters at the beginning of the round, where they are others.
+    pub fn differentiate(
+        &mut self,
+        stage: &Stage<E>,
+        (parameters, previous): (&Parameters<E>, Option<&[E]>),
+        rollout: &Rollout<E>,
+        weighing: Weighing,
+    ) {
         self.gradient.fill(<E as Float>::ZERO);
         let action = &self.draws[self.action];
         let sample = Sample {
@@ -227,6 +235,7 @@ impl<E: Number> Objective<E> {
             densities: &rollout.densities,
             enumeration: self.enumeration.as_ref(),
             rollout: Some(rollout),
+            previous,
         };
         self.told = sample.add_gradient(stage, parameters, weighing, &self.scratch, &mut self.gradient);
     }
@@ -291,6 +300,7 @@ impl<E: Number> Objective<E> {
             densities: &[],
             enumeration: None,
             rollout: None,
+            previous: None,
         };
         self.told = sample.add_gradient(stage, parameters, weighing, &self.scratch, &mut self.gradient);
     }
@@ -341,8 +351,9 @@ impl<E: Number> Sample<'_, E> {
         if let Some((through, rollout)) = through
             && weighing.aim != Aim::Baseline
         {
-            let advantage = self.advantage;
-            let whole = pathwise::Trajectories { stage, through, parameters, rollout, advantage, share: weighing.share };
+            let previous = stage.previous_prior().map(|_| parameters.frozen_at(self.previous));
+            let (advantage, share) = (self.advantage, weighing.share);
+            let whole = pathwise::Trajectories { stage, through, parameters, previous: previous.as_ref(), rollout, advantage, share };
             whole.weigh(&mut tape, &mut weighted);
         } else if let (Some(enumeration), Some(enumerator)) = (self.enumeration, &stage.enumerator)
             && weighing.aim != Aim::Baseline

@@ -126,6 +126,11 @@ impl<E: Float> Parameters<E> {
         Parameters::from_values(self.layout.clone(), self.values.to_vec())
     }
 
+    /// The same with other numbers, where there are such.
+    pub fn frozen_at(&self, values: Option<&[E]>) -> Parameters<E> {
+        values.map_or_else(|| self.frozen(), |values| Parameters::from_values(self.layout.clone(), values.to_vec()))
+    }
+
     pub fn to_f64(&self) -> Parameters<f64> {
         Parameters::from_values(self.layout.clone(), self.values.iter().map(|v| v.as_f64()).collect())
     }

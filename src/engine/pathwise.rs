@@ -103,6 +103,8 @@ pub(super) struct Trajectories<'a, E: Float> {
     pub stage: &'a Stage<'a, E>,
     pub through: &'a Through<E>,
     pub parameters: &'a Parameters<E>,
+    /// Those of the last round, where the prior of the action is of it.
+    pub previous: Option<&'a Parameters<E>>,
     pub rollout: &'a Rollout<E>,
     /// Of each row; of no use where the gradient goes through the action.
     pub advantage: &'a [E],
@@ -163,10 +165,8 @@ impl<E: Number> Trajectories<'_, E> {
                 Source::Divergence => {
                     let prior = match &stage.anchor {
                         Anchor::Expressions(_) => self.prior(tape, state, rows.clone()),
-                        // the plan refuses the others here
-                        Anchor::Present | Anchor::None | Anchor::PreviousPolicy | Anchor::Previous(_) => {
-                            roots[wired.prior.clone()].to_vec()
-                        }
+                        Anchor::PreviousPolicy | Anchor::Previous(_) => self.previous_prior(tape, state, rows.clone()),
+                        Anchor::Present | Anchor::None => roots[wired.prior.clone()].to_vec(),
                     };
                     weighted.push((stage.family.divergence(tape, policy, &prior), weights(term.sign)));
                 }
@@ -196,6 +196,14 @@ impl<E: Number> Trajectories<'_, E> {
             tape.record(move |flow| super::kernels::add(flow.of(&of_plain), &flows));
         }
         Some(tape.scaled(&plain, slopes))
+    }
+
+    /// A prior of the last round, whose parameters stand still.
+    fn previous_prior(&self, tape: &mut Tape<E>, state: &Matrix<E>, rows: Range<usize>) -> Vec<Matrix<E>> {
+        let (wired, parameters) = self.stage.previous_prior().zip(self.previous).expect("pathwise: the prior is one of the last round");
+        let activations = (&self.rollout.previous, rows);
+        let roots = tape.network_through(&wired.network, parameters, activations, &wired.through(state, None));
+        roots[wired.policy.clone()].to_vec()
     }
 
     /// A prior in place, whose numbers may read the state.

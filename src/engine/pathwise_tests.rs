@@ -58,17 +58,20 @@ const WORLD: &str =
 struct Batch<'a> {
     stage: Stage<'a, f64>,
     rollout: Rollout<f64>,
+    /// The parameters at the beginning of the round.
+    previous: Vec<f64>,
 }
 
 impl<'a> Batch<'a> {
     fn of(plan: &'a Plan) -> Batch<'a> {
         let stage = Stage::new(plan).unwrap();
-        Batch { rollout: Rollout::new(&stage, plan.settings.trajectories), stage }
+        let previous = Parameters::<f64>::initial(&plan.model, 29).values().to_vec();
+        Batch { rollout: Rollout::new(&stage, plan.settings.trajectories), stage, previous }
     }
 
     fn run(&mut self, parameters: &Parameters<f64>) -> f64 {
         let frozen = Frozen::at(&self.stage, parameters.values(), (0, 0));
-        let point = Point { present: parameters.values(), previous: None, frozen: &frozen };
+        let point = Point { present: parameters.values(), previous: Some(&self.previous), frozen: &frozen };
         self.rollout.run(&self.stage, point, [3, 5, 7], Choice::Sampled, Keep::Rows);
         self.rollout.value(&self.stage, point);
         let bound = &self.rollout.totals.bound;
@@ -78,11 +81,16 @@ impl<'a> Batch<'a> {
     fn gradient(&mut self, parameters: &Parameters<f64>) -> Vec<f64> {
         self.run(parameters);
         let frozen = Frozen::at(&self.stage, parameters.values(), (0, 0));
-        let point = Point { present: parameters.values(), previous: None, frozen: &frozen };
+        let point = Point { present: parameters.values(), previous: Some(&self.previous), frozen: &frozen };
         let mut objective = Objective::new(&self.stage, parameters);
         objective.assess(&self.stage, &self.rollout, point, ReturnScale::ONE);
         let share = 1.0 / self.rollout.size() as f64;
-        objective.differentiate(&self.stage, parameters, &self.rollout, Weighing { aim: Aim::Both, share, moved: false });
+        objective.differentiate(
+            &self.stage,
+            (parameters, Some(&self.previous)),
+            &self.rollout,
+            Weighing { aim: Aim::Both, share, moved: false },
+        );
         objective.gradient.iter().map(|g| -g).collect()
     }
 }
@@ -149,6 +157,28 @@ fn through_a_world_that_another_bound_teaches() {
         }
         .text(),
     );
+}
+
+/// A prior of the last round, the policy's own copy or another kernel's: its parameters stand still, its state does not.
+#[test]
+fn through_a_prior_of_the_last_round() {
+    for prior in ["previous pi(s[t])", "previous habit(s[t])"] {
+        let kernels = format!(
+            "{WORLD}
+             kernel habit(a | s) = Normal(mean = linear(s), sd = 0.5 + softplus(linear(s)))
+             kernel pi(a | s) = Normal(mean = mlp(s, hidden = [4], activation = tanh), sd = 0.2 + softplus(linear(s)))"
+        );
+        let plane = Plane {
+            hidden: "hidden",
+            action: "real",
+            kernels: &kernels,
+            prior: &format!("{START}; a[t] ~ {prior}; s[t+1] ~ world(s[t], a[t])"),
+            posterior: &format!("{START}; a[t] ~ pi(s[t]); s[t+1] ~ world(s[t], a[t])"),
+            over: "pi, world",
+            infer: "",
+        };
+        assert_differences(&plane.text());
+    }
 }
 
 /// A generator without a density, by the slopes of a classifier's logit; prior and policy share a network.
@@ -433,7 +463,6 @@ fn what_no_gradient_passes_through_is_refused() {
         "jumps from part to part",
     );
     told(&line.replace("s[t+1] ~ world(s[t], a[t])", "s[t+1] ~ line.transition(s[t], a[t])"), "this bound's are the environment's");
-    told(&line.replace("a[t] ~ Uniform", "a[t] ~ previous pi(s[t])"), "a kernel of the last round");
     told(&line.replace("over pi, world", "over pi"), "nothing that moves");
     let record = line.replace(
         "world(s' | s, a) = Normal(mean = linear(s, a), sd = 0.1 + softplus(linear(s)))",

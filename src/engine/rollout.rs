@@ -82,7 +82,8 @@ pub(super) struct Rollout<E> {
     pub inputs: Sums,
     exponents: Values<E>,
     anchor_values: Option<Values<E>>,
-    previous: Activations<E>,
+    /// What a prior of the last round computed: of the last step, or where the gradient goes through draws, of all rows.
+    pub previous: Arc<Activations<E>>,
     feeds: Feeds<E>,
     work: Work<E>,
 }
@@ -144,7 +145,7 @@ impl<E: Number> Rollout<E> {
                 Anchor::Expressions(expressions) => Some(expressions.values(trajectories)),
                 Anchor::None | Anchor::Present | Anchor::PreviousPolicy | Anchor::Previous(_) => None,
             },
-            previous: Activations::default(),
+            previous: Arc::default(),
             feeds: Feeds::of_options(stage.options.len()),
             work: Work {
                 uniforms: Vec::with_capacity(trajectories),
@@ -472,18 +473,20 @@ impl<E: Number> Rollout<E> {
                 stage.family.describe(wired.outputs(&self.network, &wired.prior, &rows), &[], &mut work.prior);
                 &work.prior[..]
             }
-            (Anchor::PreviousPolicy, None) => {
+            (Anchor::PreviousPolicy, None) if stage.through.is_none() => {
                 anchor.extend_from_slice(policy);
                 &anchor[first..]
             }
-            (Anchor::PreviousPolicy, Some(_)) | (Anchor::Previous(_), _) => {
-                let wired = if let Anchor::Previous(wired) = &stage.anchor { wired } else { &stage.acting };
+            (Anchor::PreviousPolicy | Anchor::Previous(_), _) => {
+                let wired = stage.previous_prior().expect("rollout: the prior is one of the last round");
+                let at = if stage.through.is_some() { rows.clone() } else { 0..live };
+                let previous = Arc::get_mut(previous).expect("rollout: the tape of the last gradient is gone");
                 let parameters = point.previous.unwrap_or(point.present);
                 wired.feed(parameters, (&stage.world, batch), live, feeds, |inputs| {
-                    wired.network.forward(parameters, inputs, 0..live, previous);
+                    wired.network.forward(parameters, inputs, at.clone(), previous);
                 });
                 anchor.resize(first + live * width, <E as Float>::ZERO);
-                stage.family.describe(wired.outputs(previous, &wired.policy, &(0..live)), &[], &mut anchor[first..]);
+                stage.family.describe(wired.outputs(previous, &wired.policy, &at), &[], &mut anchor[first..]);
                 &anchor[first..]
             }
             (Anchor::Expressions(expressions), _) => {

@@ -209,7 +209,9 @@ impl<'a, E: Number> Shared<'a, E> {
             | Job::Refit { .. } => {}
             Job::Compare => objective.compare(stage, rollout, &read(&self.sums)),
             Job::Scale { factor } => objective.scale_advantages(factor),
-            Job::Differentiate { weighing } | Job::All { weighing, .. } => objective.differentiate(stage, &parameters, rollout, weighing),
+            Job::Differentiate { weighing } | Job::All { weighing, .. } => {
+                objective.differentiate(stage, (&parameters, point.previous), rollout, weighing);
+            }
             Job::Shuffle { step, epoch } => objective.shuffle(&mut generator([seed, SHUFFLING + epoch, step << 16 | at as u64])),
             Job::Mirror { weighing } => {
                 rollout.revalue_densities(stage, Point { present: parameters.values(), previous: None, frozen: &read(&self.frozen) });

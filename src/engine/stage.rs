@@ -225,6 +225,15 @@ impl<'a, E: Number> Stage<'a, E> {
 }
 
 impl<E> Stage<'_, E> {
+    /// The network of a prior that is a kernel of the last round.
+    pub fn previous_prior(&self) -> Option<&Wired> {
+        match &self.anchor {
+            Anchor::PreviousPolicy => Some(&self.acting),
+            Anchor::Previous(wired) => Some(wired),
+            Anchor::None | Anchor::Present | Anchor::Expressions(_) => None,
+        }
+    }
+
     /// More is drawn than actions, or more is read than steps: what draws are credited with is kept in a ledger.
     pub fn keeps_ledger(&self) -> bool {
         !self.options.is_empty() || self.reads_trajectories()

@@ -3,7 +3,7 @@
 
 use super::draw::{Draw, Outcome, Read};
 use super::settings::{Settings, Update};
-use super::term::{Less, Prior, Quantity, Subject, Term, Version};
+use super::term::{Less, Prior, Quantity, Subject, Term};
 use super::terms::Scalars;
 use super::{Head, refused};
 use crate::diagnostic::Diagnostic;
@@ -147,7 +147,6 @@ fn of_terms(on: &Imagined, terms: &[Term]) -> Vec<Diagnostic> {
     let mut errors = Vec::new();
     for term in terms {
         let what = match &term.quantity {
-            Quantity::Kl { prior: Prior::Kernel { of: Version::Previous, .. } } => "is taken from a kernel of the last round",
             Quantity::Density { less: Less::Expression(_), .. } => continue,
             Quantity::Density { .. } => "is a density of what is read of whole trajectories",
             Quantity::WeightDivergence { .. } => "is of weights that are drawn",

@@ -1,8 +1,8 @@
 //! The formulas of a derivation, as trees.
 
 use crate::bound::derivation::{
-    BoundDerivation, Change, Credit, Downstream, DraftId, Moment, NoiseForm, Relation, Reparameterised, Score, Shape, Sign, Step, Term,
-    TermId, TermKind, Times,
+    BoundDerivation, Change, Credit, Downstream, DraftId, Imagined, Moment, NoiseForm, Relation, Reparameterised, Score, Shape, Sign, Step,
+    Term, TermId, TermKind, Times,
 };
 use crate::bound::math::Math;
 use crate::model::{FactorRef, Index, KernelId};
@@ -41,6 +41,12 @@ pub fn known_up_to(derivation: &BoundDerivation) -> Option<String> {
     let unknown = derivation.terms.iter().filter_map(|term| term.kind.unknown_constant());
     let names: Vec<&str> = unknown.collect();
     (!names.is_empty()).then(|| format!("known up to {}, which is not known and does not depend on what is maximised", names.join(" and ")))
+}
+
+/// What kernels imagine before they draw, in words: it stands in no formula, since it is drawn alike on both sides.
+pub fn imagined(derivation: &BoundDerivation) -> impl Iterator<Item = String> + '_ {
+    let words = |imagined: &Imagined| format!("{} draws {} before it acts, alike in prior and posterior", imagined.by, imagined.rollout);
+    derivation.imagined.iter().map(words)
 }
 
 /// The gradient in each group of parameters: `∇L = E_q[ Σ_t ∇log q · ( … − b ) + … ]` of the kernels', then that of each learned distribution over
