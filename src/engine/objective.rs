@@ -37,6 +37,8 @@ pub(super) struct Objective<E> {
     pub draws: Vec<Advantages<E>>,
     /// The action's place among them.
     action: usize,
+    /// The first that is credited: a learned value is that of what is to come before it.
+    valued: usize,
     /// Where options are summed out: what all draws are then credited with stands in the first of `draws`.
     enumeration: Option<Enumeration<E>>,
     /// What the baseline's network said, in nats.
@@ -131,6 +133,7 @@ impl<E: Number> Objective<E> {
             told: Told::default(),
             draws: (0..stage.draws()).map(|_| Advantages::new()).collect(),
             action: stage.options.len(),
+            valued: (0..stage.draws()).find(|&draw| stage.terms.iter().any(|term| term.credits[draw].is_some())).unwrap_or(0),
             enumeration: stage.enumerator.as_ref().map(|_| Enumeration::default()),
             values: Vec::new(),
             returns: Sums::default(),
@@ -173,7 +176,7 @@ impl<E: Number> Objective<E> {
         }
         self.returns.clear(1);
         if settings.normalize.returns {
-            let target = &mut self.draws[0].target;
+            let target = &mut self.draws[self.valued].target;
             self.returns.add(0, target.iter().map(|g| g.as_f64()));
             self.returns.count = rows as f64;
             target.iter_mut().for_each(|g| *g = scale.prediction_of(*g));
@@ -226,8 +229,7 @@ impl<E: Number> Objective<E> {
             anchor: &rollout.anchor,
             log_prob: &rollout.log_prob,
             advantage: &action.advantage,
-            // a learned value is that of what is to come before the first draw of a step
-            target: &self.draws[0].target,
+            target: &self.draws[self.valued].target,
             times: &self.times,
             options: &rollout.options,
             of_options: &self.draws[..self.action],
@@ -282,7 +284,7 @@ impl<E: Number> Objective<E> {
         gather(&rollout.anchor, rows, width, &mut mine.anchor);
         gather(&rollout.log_prob, rows, 1, &mut mine.log_prob);
         gather(&self.draws[self.action].advantage, rows, 1, &mut mine.advantage);
-        gather(&self.draws[0].target, rows, 1, &mut mine.target);
+        gather(&self.draws[self.valued].target, rows, 1, &mut mine.target);
         gather(&self.times, rows, 1, &mut mine.times);
         let sample = Sample {
             network: &mine.network,

@@ -340,16 +340,7 @@ impl Plan {
 
     /// How many rewards the model draws before the reward of that number.
     pub fn outcomes_before(&self, reward: usize) -> usize {
-        let mut rewards: Vec<usize> = self
-            .outcomes
-            .iter()
-            .filter_map(|outcome| match outcome.of {
-                Subject::Reward(reward) => Some(reward),
-                Subject::Read(_) | Subject::End => None,
-            })
-            .collect();
-        rewards.retain(|&other| other < reward);
-        rewards.len()
+        self.outcomes.iter().filter(|outcome| matches!(outcome.of, Subject::Reward(other) if other < reward)).count()
     }
 
     /// The density ratio of the bound that a classifier estimates.

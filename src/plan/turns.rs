@@ -24,6 +24,7 @@ pub(super) fn turns(model: &Model, derivation: &Derivation, run: &Settings) -> R
     if let (true, Some(setting)) = (several && run.normalize != super::Normalize::default(), model.setting("normalize")) {
         errors.push(super::refused(setting.span, "this version rescales nothing where a file has several bounds"));
     }
+    errors.extend(two_estimators(model));
     for objective in &model.objectives {
         match turn(model, derived(derivation, objective.bound), run, objective) {
             Ok(plan) => planned.push(plan),
@@ -115,6 +116,23 @@ fn verify_ratio(model: &Model, planned: &[Plan]) -> Result<(), Vec<Diagnostic>> 
         .chain(idle)
         .collect();
     if errors.is_empty() { Ok(()) } else { Err(errors) }
+}
+
+/// A bound has one gradient, whichever of its kernels a line moves.
+fn two_estimators(model: &Model) -> Vec<Diagnostic> {
+    let key = |settings: &[Setting]| settings.iter().find(|setting| setting.key == "estimator").map(|setting| setting.value.clone());
+    let score = SettingValue::Word("score".into());
+    let of = |objective: &Objective| key(&objective.settings).or_else(|| key(&model.settings)).unwrap_or_else(|| score.clone());
+    let mut errors = Vec::new();
+    for (at, objective) in model.objectives.iter().enumerate() {
+        let others = model.objectives[..at].iter().filter(|other| other.bound == objective.bound);
+        if others.map(of).any(|other| other != of(objective)) {
+            let name = model.bound(objective.bound).name.as_deref().unwrap_or("");
+            let told = Diagnostic::error("bad-setting", objective.span, format!("bound `{name}` is maximised with two estimators"));
+            errors.push(told.hint("write one `estimator` for all its lines"));
+        }
+    }
+    errors
 }
 
 /// A gradient through draws of which there are none is refused.
