@@ -2,9 +2,9 @@
 
 use super::{Failure, Format, console, input};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity, render_json};
-use crate::plan;
 use crate::source::{Source, Span};
 use crate::syntax;
+use crate::{bound, plan};
 use clap::ValueEnum;
 use std::path::{Path, PathBuf};
 
@@ -84,7 +84,9 @@ fn examine(path: &Path, sets: &input::Sets, pedantic: bool) -> Result<Diagnostic
     let taste = if pedantic { syntax::taste(&file) } else { Vec::new() };
     let mut found = match input::check(&file, sets) {
         Ok(model) => {
-            let mut list = plan::wrong_settings(&model);
+            // records stand beside a file, and standard input has no place
+            let mut list = bound::derive(&model).map_or_else(|found| found.list, |derivation| plan::mistakes(&model, &derivation));
+            list.retain(|told| told.code.0 != "data" || source.path.is_some());
             list.extend(model.warnings);
             Diagnostics { list, sources: model.sources }
         }

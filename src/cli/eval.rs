@@ -1,6 +1,6 @@
 //! `rlppl eval`: rolls a trained policy out.
 
-use super::progress::uncertain;
+use super::progress::{nats, sampled, uncertain};
 use super::{Failure, Format, console, exact, input, options};
 use crate::bound;
 use crate::engine::{self, Evaluation, Parameters};
@@ -104,7 +104,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         })
         .collect();
     let result = Rollout {
-        model: trained.plan.model.name.clone(),
+        model: plan.model.name.clone(),
+        name: plan.model.bound(plan.derivation.bound).name.clone().filter(|_| plan.model.bounds.len() > 1),
+        up_to_entropy: plan.lacks_a_constant(),
+        imagined: !plan.is_real(),
         bound: evaluation.bound,
         bound_se: evaluation.bound_se,
         expected_return: evaluation.expected_return,
@@ -162,10 +165,19 @@ pub fn parameters(folder: &Folder, model: &Model) -> Result<Parameters<f64>, Fai
 #[derive(Serialize)]
 struct Rollout {
     model: String,
+    /// The bound's name, where the file has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
     bound: f64,
     bound_se: f64,
     expected_return: f64,
     return_se: f64,
+    /// The bound is told up to the entropy of what can only be sampled.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    up_to_entropy: bool,
+    /// By trajectories that a learned model draws.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    imagined: bool,
     episodes: usize,
     /// Live steps.
     env_steps: u64,
@@ -193,11 +205,15 @@ struct Used {
 fn print(result: &Rollout, why_not_exact: Option<&str>, evaluation: &Evaluation) -> String {
     let acting = if result.greedy { "greedy" } else { "sampled" };
     let length = result.env_steps as f64 / evaluation.episodes.max(1) as f64;
-    let mut text = format!("{}, {acting}: {} episodes of {length:.1} live steps on average\n", result.model, result.episodes);
+    let of = result.name.as_ref().map_or(String::new(), |name| format!(", bound `{name}`"));
+    let imagined = if result.imagined { "imagined " } else { "" };
+    let mut text = format!("{}{of}, {acting}: {} {imagined}episodes of {length:.1} live steps on average\n", result.model, result.episodes);
+    let (nats, trajectories) = (nats(result.up_to_entropy), sampled(result.imagined));
     if !result.greedy {
-        text += &format!("{:<17}{:>21}  nats, estimated from trajectories\n", "bound", uncertain(result.bound, result.bound_se));
+        text += &format!("{:<17}{:>21}  {nats}, estimated from {trajectories}\n", "bound", uncertain(result.bound, result.bound_se));
     }
-    text += &format!("{:<17}{:>21}  estimated from trajectories\n", "expected return", uncertain(result.expected_return, result.return_se));
+    let returns = uncertain(result.expected_return, result.return_se);
+    text += &format!("{:<17}{returns:>21}  estimated from {trajectories}\n", "expected return");
     if let Some(exact) = &result.exact {
         text += &exact::print(exact);
     }

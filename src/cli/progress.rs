@@ -79,6 +79,16 @@ pub fn short(number: f64) -> String {
     }
 }
 
+/// What an estimate comes from.
+pub fn sampled(imagined: bool) -> &'static str {
+    if imagined { "imagined trajectories" } else { "trajectories" }
+}
+
+/// What a sampled bound is told in.
+pub fn nats(up_to_entropy: bool) -> &'static str {
+    if up_to_entropy { "nats up to the entropy of the environment" } else { "nats" }
+}
+
 /// `-10.3087 ± 0.1868`
 pub fn uncertain(estimate: f64, standard_error: f64) -> String {
     format!("{estimate:.4} ± {standard_error:.4}")

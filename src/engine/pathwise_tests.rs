@@ -490,6 +490,17 @@ fn what_no_gradient_passes_through_is_refused() {
         .replace("; s[t+1] ~ world(s[t], a[t])", "; s[t+1], r[t] ~ world(s[t], a[t])");
     assert!(try_plan(&record).is_ok());
     told(&record.replace("estimator = pathwise;", ""), "takes the scores of states alone");
+    told(&line.replace("logits = linear(s))", "logits = linear(floor(s)))"), "what its network reads has `floor`");
+    told(&line.replace("= linear(s, a), sd", "= linear(s * (if s > 0 then 1 else 2), a), sd"), "what its network reads has a condition");
+    let real = line.replace("action a : { left, right }", "action a : real").replace("if a[t] == right then 0.5 else -0.5", "a[t]");
+    let real = real
+        .replace("Categorical(logits = linear(s))", "Normal(mean = linear(s), sd = 1)")
+        .replace("a[t] ~ Uniform", "a[t] ~ Normal(mean = 0, sd = 1)");
+    assert!(try_plan(&real).is_ok());
+    told(&real.replace("threads = 1", "baseline = mlp(s, hidden = [4]); lambda = 0.9"), "here no draw is scored");
+    let mixture = "Mixture(0.5: Normal(mean = linear(s, a), sd = 1), 0.5: Normal(mean = linear(s), sd = 1))";
+    let unmoved = real.replace("Normal(mean = linear(s, a), sd = 0.1 + softplus(linear(s)))", mixture).replace("over pi, world", "over pi");
+    told(&unmoved, "the gradient goes through what `world` reads, and on through what it draws, but it is a `Mixture`");
     let two = line.replace(
         "maximize dream over pi, world; estimator = pathwise",
         "maximize dream over pi; maximize dream over world (estimator = pathwise)",

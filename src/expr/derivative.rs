@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub enum Jump {
     /// A condition, a comparison or a truth value.
     Condition,
-    /// `floor`, `round`, `sign` or `%`.
+    /// `floor`, `round`, `sign` or `mod`.
     Step,
     /// The index of an array.
     Index,

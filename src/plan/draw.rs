@@ -134,7 +134,11 @@ pub(super) fn imagined(
         };
         if let Some((what, hint)) = unmoved(model, derivation, settings, (factor, at, kernel)) {
             let of = &model.kernel(kernel).name;
-            return Err(vec![refused(factor.span, format!("this bound moves `{of}`, from which it draws, and {what}")).hint(hint)]);
+            let moves = match derivation.gradient.over.contains(&kernel) {
+                true => format!("this bound moves `{of}`, from which it draws, and"),
+                false => format!("the gradient goes through what `{of}` reads, and on through what it draws, but"),
+            };
+            return Err(vec![refused(factor.span, format!("{moves} {what}")).hint(hint)]);
         }
         let (mut head, mut outcomes) = (None, Vec::new());
         if predicts(factor) {
@@ -196,6 +200,9 @@ fn unmoved(
         }
         DrawGradient::Pathwise if matches!(distribution, Distribution::Mixture(_)) && !through => {
             Some(("it is a `Mixture`, whose draw jumps from part to part: no gradient passes through it", by_scores))
+        }
+        DrawGradient::Pathwise if predicts(factor) && !through => {
+            Some(("a part of what it draws is no smooth function of noise, as a `Normal` is: no gradient passes through it", by_scores))
         }
         DrawGradient::Pathwise if !through => Some(("it draws from finitely many values: no gradient passes through it", by_scores)),
         DrawGradient::Score | DrawGradient::Pathwise => None,

@@ -137,9 +137,10 @@ pub fn plan(model: &Model, derivation: &Derivation) -> Result<Plan, Diagnostics>
     planned.map_err(|list| Diagnostics { list, sources: model.sources.clone() })
 }
 
-/// All that is wrong with the keys of `infer` in themselves.
-pub fn wrong_settings(model: &Model) -> Vec<Diagnostic> {
-    settings::read(model).err().unwrap_or_default()
+/// What is wrong with how a model is to be trained. That this version does not train it is no mistake of its author.
+pub fn mistakes(model: &Model, derivation: &Derivation) -> Vec<Diagnostic> {
+    let found = plan(model, derivation).err().map_or(Vec::new(), |found| found.list);
+    found.into_iter().filter(|told| told.code.0 != NOT_RUN).collect()
 }
 
 /// The plan of one bound; `over` are the kernels that it moves.
@@ -251,7 +252,6 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
     }
     let fitted = read_by_baseline.difference(&used).copied().collect();
     let shared = !read_by_baseline.is_disjoint(&trained);
-    verify_rounds(model, &terms, &simulations, &settings)?;
     if let Some(error) = together::unshared(model, shared) {
         return Err(vec![error]);
     }
@@ -283,7 +283,7 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
         return Err(vec![Diagnostic::error("bad-setting", setting.span, message).hint("write `options = sampled`")]);
     }
     let schedules = schedules::schedules(model, &settings)?;
-    let mut remarks = remarks(derivation, &settings, shared);
+    let mut remarks = remarks(derivation, &settings, (scored, shared));
     remarks.extend(schedules::remarks(model, &schedules));
     let recorded = terms.iter().find_map(|term| match term.quantity {
         Quantity::Ratio(Ratio { of: RatioOf::Action(data), .. }) => Some(data),
@@ -420,24 +420,12 @@ fn ratio_parameters(model: &Model, terms: &[Term], used: &BTreeSet<ParameterId>)
 }
 
 /// `rounds` move `previous`, so a model without it has none.
-fn verify_rounds(model: &Model, terms: &[Term], simulations: &[Simulation], settings: &Settings) -> Result<(), Vec<Diagnostic>> {
-    let reads_previous = terms.iter().any(Term::reads_previous) || simulation::reads_previous(model, simulations);
-    match model.setting("rounds") {
-        Some(setting) if settings.rounds > 1 && !reads_previous => {
-            let message = "`rounds` move `previous`, and no prior of this model reads it";
-            let error = Diagnostic::error("bad-setting", setting.span, message);
-            Err(vec![error.hint("write `steps` for the number of batches, or the prior `a[t] ~ previous pi(s[t])`")])
-        }
-        Some(_) | None => Ok(()),
-    }
-}
-
-fn remarks(derivation: &BoundDerivation, settings: &Settings, shared: bool) -> Vec<String> {
+fn remarks(derivation: &BoundDerivation, settings: &Settings, (scored, shared): (bool, bool)) -> Vec<String> {
     let mut remarks: Vec<String> = derivation.gradient.remarks.iter().map(|remark| remark.0.clone()).collect();
     if !settings.kl_to_go {
         remarks.push("kl_to_go = false: a draw is not credited with later action terms; the gradient is biased".into());
     }
-    if settings.lambda < 1.0 {
+    if settings.lambda < 1.0 && scored {
         remarks.push(format!("lambda = {}: credit bootstraps from a learned value; the gradient is biased", settings.lambda));
     }
     if settings.discount < 1.0 {
@@ -446,7 +434,7 @@ fn remarks(derivation: &BoundDerivation, settings: &Settings, shared: bool) -> V
     if settings.refits > 0 {
         remarks.push("refits: the model learns from kept transitions, of states that earlier policies met".into());
     }
-    if let Some(steps) = settings.n_step {
+    if let Some(steps) = settings.n_step.filter(|_| scored) {
         remarks.push(format!("n_step = {steps}: credit bootstraps from a learned value; the gradient is biased"));
     }
     if shared && settings.baseline_weight > 0.0 {
@@ -470,7 +458,10 @@ fn remarks(derivation: &BoundDerivation, settings: &Settings, shared: bool) -> V
     remarks
 }
 
+/// The code of what the language has and this version does not train.
+const NOT_RUN: &str = "not-run";
+
 /// The refusal of a construct that is understood and not yet trained.
 fn refused(span: Span, message: impl Into<String>) -> Diagnostic {
-    Diagnostic::error("not-run", span, message)
+    Diagnostic::error(NOT_RUN, span, message)
 }

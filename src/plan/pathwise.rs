@@ -8,7 +8,7 @@ use super::terms::Scalars;
 use super::{Head, refused};
 use crate::diagnostic::Diagnostic;
 use crate::expr::{ExprId, InputId, Jump, Node};
-use crate::model::{Bound, Dynamics, EnvironmentId, Input, Model, VariableId};
+use crate::model::{Bound, Dynamics, EnvironmentId, FormalVariable, Input, LayerId, LayerOp, Model, VariableId, layers_of};
 use crate::source::Span;
 use std::collections::BTreeSet;
 
@@ -54,6 +54,7 @@ pub(super) fn pathwise(on: &Imagined, terms: &[Term], settings: &Settings, scala
     let mut errors = of_draws(on);
     errors.extend(of_terms(on, terms));
     errors.extend(of_settings(on.model, settings));
+    errors.extend(of_networks(on, terms));
     let action = !on.policy.head.is_finite();
     let (mut slopes, mut of_prior) = (Vec::new(), Vec::new());
     for (at, term) in terms.iter().enumerate() {
@@ -163,6 +164,48 @@ fn of_terms(on: &Imagined, terms: &[Term]) -> Vec<Diagnostic> {
     errors
 }
 
+/// Expressions that networks read: of what the gradient goes through, none may jump.
+fn of_networks(on: &Imagined, terms: &[Term]) -> Vec<Diagnostic> {
+    let model = on.model;
+    let state = model.environment(on.environment).state;
+    let is_followed =
+        |variable: VariableId| (variable == state || variable == on.policy.variable) && model.variable(variable).domain.finite.is_none();
+    let drawn = on.start.into_iter().chain([on.policy, on.transition]).flat_map(|draw| draw.head.layers());
+    let beside = terms.iter().flat_map(|term| match &term.quantity {
+        Quantity::Kl { prior: Prior::Kernel { head, .. } } => head.layers(),
+        Quantity::Ratio(ratio) => vec![ratio.layer],
+        _ => Vec::new(),
+    });
+    let roots = drawn.chain(on.outcomes.iter().flat_map(|outcome| outcome.head.layers())).chain(beside);
+    let layers: BTreeSet<LayerId> = roots.flat_map(|root| layers_of(&model.network, root)).collect();
+    let mut errors = Vec::new();
+    let mut graph = model.graph.clone();
+    for layer in layers.into_iter().map(|layer| model.network.layer(layer)) {
+        let LayerOp::Scalars(values) = &layer.op else { continue };
+        let mut of = None;
+        let mut moved = BTreeSet::new();
+        for id in graph.inputs_of(values) {
+            let Input::Formal { kernel, formal, .. } = model.inputs[id.0 as usize] else { continue };
+            let kernel = model.kernel(kernel);
+            of = Some(kernel);
+            if let Some(FormalVariable::Variable(variable)) = kernel.formals().nth(formal as usize).map(|formal| formal.variable)
+                && is_followed(variable)
+            {
+                moved.insert(id);
+            }
+        }
+        let jump = values.iter().find_map(|&value| graph.derivatives(value, &moved).err());
+        if let (Some(jump), Some(kernel)) = (jump, of) {
+            let span = if layer.span.end > layer.span.start { layer.span } else { kernel.span };
+            let what = words(jump);
+            let told =
+                Diagnostic::error("pathwise", span, format!("no gradient passes through `{}`: what its network reads {what}", kernel.name));
+            errors.push(told.hint("write it without jumps, or take the gradient by scores: `estimator = score`"));
+        }
+    }
+    errors
+}
+
 fn of_settings(model: &Model, settings: &Settings) -> Vec<Diagnostic> {
     let mut errors = Vec::new();
     let mut refuse = |keys: &[&str], message: &str| {
@@ -219,7 +262,7 @@ fn of_expression(on: &Imagined, (value, action): (ExprId, bool), scalars: &mut S
 fn words(jump: Jump) -> &'static str {
     match jump {
         Jump::Condition => "has a condition on what is drawn",
-        Jump::Step => "has `floor`, `round`, `sign` or `%` of what is drawn",
+        Jump::Step => "has `floor`, `round`, `sign` or `mod` of what is drawn",
         Jump::Index => "has an array that what is drawn indexes",
     }
 }

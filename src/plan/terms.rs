@@ -262,7 +262,11 @@ impl Planner<'_> {
             _ => {
                 let message = "this version estimates two ratios by a classifier: of an environment's transitions and a learned model's, \
                                and of recorded actions and the policy's";
-                return Err(vec![refused(span, message)]);
+                let told = refused(span, message);
+                let is_model = matches!(self.bound.factor(q).kernel, KernelRef::Environment(..));
+                let hint = "the environment's entropy is a constant where this bound moves nothing that is drawn: `maximize BOUND over MODEL`, \
+                            of which no `net` is shared with the policy";
+                return Err(vec![if is_model { told.hint(hint) } else { told }]);
             }
         };
         let Some(classifier) = self.ratio else {

@@ -25,7 +25,7 @@ pub fn unshared(model: &Model, shared: bool) -> Option<Diagnostic> {
 
 /// What is not run with options, reverse models and decoders.
 pub fn beyond_policies(model: &Model, settings: &Settings) -> Option<Diagnostic> {
-    let one_gradient = "this version takes one gradient of each batch where there are options or densities of a whole trajectory";
+    let one_gradient = "this version takes one gradient of each batch where there are options, density ratios, densities of a whole trajectory, or a model that moves";
     let refusal = |key, message: &str| model.setting(key).map(|setting| super::refused(setting.span, message));
     if settings.update != Update::Gradient {
         return refusal("update", one_gradient);

@@ -50,6 +50,8 @@ pub(super) fn turns(model: &Model, derivation: &Derivation, run: &Settings) -> R
     }
     verify_ratio(model, &planned)?;
     verify_estimator(model, &planned)?;
+    verify_rounds(model, run, &planned)?;
+    verify_credit(model, &planned)?;
     if let (Some(imagined), false) = (planned.iter().find(|plan| plan.tells_transitions_apart()), planned.iter().any(Plan::is_real)) {
         let scout = imagined.scout();
         planned.insert(0, scout);
@@ -115,6 +117,35 @@ fn verify_ratio(model: &Model, planned: &[Plan]) -> Result<(), Vec<Diagnostic>> 
         })
         .chain(idle)
         .collect();
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
+}
+
+/// Rounds that move nothing are refused.
+fn verify_rounds(model: &Model, run: &Settings, planned: &[Plan]) -> Result<(), Vec<Diagnostic>> {
+    let reads_previous =
+        |plan: &Plan| plan.terms.iter().any(super::Term::reads_previous) || super::simulation::reads_previous(model, &plan.simulations);
+    match model.setting("rounds") {
+        Some(setting) if run.rounds > 1 && !planned.iter().any(reads_previous) => {
+            let message = "`rounds` move `previous`, and no prior of this model reads it";
+            let error = Diagnostic::error("bad-setting", setting.span, message);
+            Err(vec![error.hint("write `steps` for the number of batches, or the prior `a[t] ~ previous pi(s[t])`")])
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// What shapes the credit of draws is refused where no draw is credited.
+fn verify_credit(model: &Model, planned: &[Plan]) -> Result<(), Vec<Diagnostic>> {
+    const KEYS: [&str; 4] = ["baseline", "baseline_weight", "lambda", "n_step"];
+    let is_scored = |plan: &&Plan| plan.terms.iter().any(|term| term.credit.iter().any(Option::is_some));
+    let wrong = |setting: &Setting| {
+        let message = format!("`{}` shapes the credit of scored draws, and here no draw is scored", setting.key);
+        Diagnostic::error("bad-setting", setting.span, message).hint("leave it away")
+    };
+    let of_all = KEYS.iter().filter_map(|key| model.setting(key)).filter(|_| !planned.iter().any(|plan| is_scored(&plan)));
+    let own = model.objectives.iter().zip(planned).filter(|(_, plan)| !is_scored(plan));
+    let own = own.flat_map(|(objective, _)| &objective.settings).filter(|setting| KEYS.contains(&setting.key.as_str()));
+    let errors: Vec<Diagnostic> = of_all.chain(own).map(wrong).collect();
     if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 

@@ -56,6 +56,9 @@ pub struct OtherBound {
     pub bound_se: f64,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub up_to_entropy: bool,
+    /// By trajectories that a learned model draws.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub imagined: bool,
     pub expected_return: f64,
     pub return_se: f64,
     /// Where it is finite.

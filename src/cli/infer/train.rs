@@ -3,7 +3,7 @@
 use super::Arguments;
 use super::follow::Follower;
 use super::start::failed;
-use crate::cli::progress::{short, uncertain};
+use crate::cli::progress::{nats, sampled, short, uncertain};
 use crate::cli::{Failure, exact};
 use crate::engine::{self, Checkpoint, EngineError, Evaluation, Run, Stopped};
 use crate::model::BoundId;
@@ -80,11 +80,6 @@ fn summary(plan: &Plan, run: &Run, stopped: End, seconds_before: f64, exact: Opt
     }
 }
 
-/// What a sampled bound is told in.
-fn nats(up_to_entropy: bool) -> &'static str {
-    if up_to_entropy { "nats up to the entropy of the environment" } else { "nats" }
-}
-
 /// The logits of the bound that has a classifier, nats a trajectory.
 fn correction(plan: &Plan, run: &Run) -> f64 {
     let Some((of, at)) = plan.turns().find_map(|plan| Some((plan.derivation.bound, plan.ratio_term()?))) else { return 0.0 };
@@ -93,11 +88,13 @@ fn correction(plan: &Plan, run: &Run) -> f64 {
 }
 
 fn other(plan: &Plan, run: &Run, bound: BoundId, evaluation: &Evaluation) -> OtherBound {
+    let of_bound = || plan.turns().chain(&plan.watched).filter(|plan| plan.derivation.bound == bound && !plan.terms.is_empty());
     OtherBound {
         name: plan.model.bound(bound).name.clone().unwrap_or_default(),
         bound: evaluation.bound,
         bound_se: evaluation.bound_se,
-        up_to_entropy: plan.turns().chain(&plan.watched).any(|plan| plan.derivation.bound == bound && plan.lacks_a_constant()),
+        up_to_entropy: of_bound().any(Plan::lacks_a_constant),
+        imagined: of_bound().any(|plan| !plan.is_real()),
         expected_return: evaluation.expected_return,
         return_se: evaluation.return_se,
         exact: exact::of_policy(&plan.model, bound, &run.parameters).summary,
@@ -127,7 +124,7 @@ pub fn print(Done { summary, folder, why_not_exact }: &Done) -> String {
     };
     let env_steps = short(*env_steps as f64);
     let mut text = format!("{model}, seed {seed}: {steps} steps{stopped}, {env_steps} environment steps{imagined}, {wall_seconds:.2} s\n");
-    let trajectories = if summary.imagined { "imagined trajectories" } else { "trajectories" };
+    let trajectories = sampled(summary.imagined);
     let (bound, of) = (uncertain(summary.bound, summary.bound_se), nats(summary.up_to_entropy));
     text += &format!("{:<17}{bound:>21}  {of}, estimated from {trajectories}\n", "bound");
     let returns = uncertain(summary.expected_return, summary.return_se);
@@ -155,9 +152,10 @@ pub fn print(Done { summary, folder, why_not_exact }: &Done) -> String {
     for other in &summary.others {
         text += &format!("bound {}\n", other.name);
         let (bound, of) = (uncertain(other.bound, other.bound_se), nats(other.up_to_entropy));
-        text += &format!("{:<17}{bound:>21}  {of}, estimated from trajectories\n", "  bound");
+        let trajectories = sampled(other.imagined);
+        text += &format!("{:<17}{bound:>21}  {of}, estimated from {trajectories}\n", "  bound");
         let returns = uncertain(other.expected_return, other.return_se);
-        text += &format!("{:<17}{returns:>21}  estimated from trajectories\n", "  expected return");
+        text += &format!("{:<17}{returns:>21}  estimated from {trajectories}\n", "  expected return");
         if let Some(exact) = &other.exact {
             text += &exact::print(exact).lines().map(|line| format!("  {line}\n")).collect::<String>();
         }
