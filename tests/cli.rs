@@ -533,6 +533,47 @@ fn a_run_that_goes_on_comes_to_the_same_bits() {
     assert!(refused.code == 2 && refused.err.contains("alpha"), "{}", refused.err);
 }
 
+/// A run whose last bound is imagined: real steps are counted apart, before and after a resumption; `eval` says what it tells of which bound.
+#[test]
+fn an_imagined_bound_is_told_as_such() {
+    let folder = folder();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/two_ways.rlmodel");
+    fs::copy(source, folder.path().join("two_ways.rlmodel")).expect("copied");
+    let steps = |n: &str| ["--set".to_owned(), format!("infer.steps={n}"), "--set".to_owned(), "infer.log_every=1".to_owned()];
+    let few = steps("3");
+    let few: Vec<&str> = few.iter().map(String::as_str).collect();
+    let told = infer(folder.path(), &[&["two_ways.rlmodel", "--out", "run"], &few[..]].concat());
+    assert!(told.out.contains("estimated from imagined trajectories") && told.out.contains("up to the entropy"), "{}", told.out);
+    infer(folder.path(), &["--resume", "run", "--set", "infer.steps=6", "--quiet"]);
+    let timings = read(folder.path().join("run/timings.jsonl"));
+    assert_eq!(timings.lines().count(), 6);
+    for line in timings.lines() {
+        let rate = json(line)["env_steps_per_second"].as_f64().expect("a number");
+        assert!((1.0..1e9).contains(&rate), "{line}");
+    }
+    let eval = |bound: &str| run(folder.path(), &["eval", "run", "--bound", bound, "--episodes", "20"]).out;
+    let (dream, fit) = (eval("dream"), eval("fit"));
+    assert!(dream.contains("bound `dream`") && dream.contains("20 imagined episodes") && !dream.contains("up to"), "{dream}");
+    assert!(fit.contains("bound `fit`") && fit.contains("nats up to the entropy of the environment, estimated from trajectories"), "{fit}");
+}
+
+/// What is wrong in the parentheses of a bound is a mistake as anywhere else.
+#[test]
+fn check_reads_the_settings_of_single_bounds() {
+    let folder = folder();
+    let source = read(Path::new(env!("CARGO_MANIFEST_DIR")).join("models/world_pendulum.rlmodel"));
+    for (from, to, wanted) in [
+        ("estimator = pathwise", "estimater = pathwise", "estimater"),
+        ("estimator = pathwise", "estimator = pathwize", "pathwize"),
+        ("trajectories = 64", "trajectories = 0", "trajectories"),
+        ("= s + mlp(cos(s.θ)", "= s + mlp(floor(s.θ)", "no gradient passes through `world`: what its network reads has `floor`"),
+    ] {
+        fs::write(folder.path().join("m.rlmodel"), source.replace(from, to)).expect("written");
+        let told = run(folder.path(), &["check", "m.rlmodel"]);
+        assert!(told.code == 1 && told.err.contains(wanted), "{to}: {} {}{}", told.code, told.out, told.err);
+    }
+}
+
 #[test]
 fn a_schedule_is_kept_with_the_run_and_ends_where_the_model_is_meant() {
     let folder = folder();

@@ -33,8 +33,9 @@ impl Progress {
         Progress { steps, shown }
     }
 
-    pub fn show(&mut self, metrics: &Metrics, env_steps_per_second: f64) {
-        let rate = short(env_steps_per_second);
+    /// `steps_per_second` counts those of the environment and those that a model imagines.
+    pub fn show(&mut self, metrics: &Metrics, steps_per_second: f64) {
+        let rate = short(steps_per_second);
         let numbers =
             format!("bound {:.4}  return {:.3}  entropy {:.3}  {rate} steps/s", metrics.bound, metrics.expected_return, metrics.entropy);
         match &mut self.shown {

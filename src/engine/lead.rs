@@ -437,7 +437,9 @@ impl<E: Number> Shared<'_, E> {
 fn blame<E: Number>(shared: &Shared<E>, parameters: &Parameters<E>, gradient: &[E], what: &str) -> (String, String) {
     for (at, term) in shared.stage.plan.terms.iter().enumerate() {
         if shared.shards.iter().any(|shard| !locked(shard).rollout.totals.terms[at].is_finite()) {
-            return ("the value".into(), format!("the term `{}`", term.name));
+            let plan = shared.stage.plan;
+            let name = plan.model.bound(plan.derivation.bound).name.as_ref().map_or(String::new(), |name| format!(" of bound `{name}`"));
+            return ("the value".into(), format!("the term `{}`{name}", term.name));
         }
     }
     (what.into(), tensor_of(parameters, gradient))

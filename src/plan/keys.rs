@@ -165,7 +165,7 @@ pub const KEYS: &[Key] = &[
         "estimator",
         KeyKind::Word(&["score", "pathwise"]),
         KeyDefault::Word("score"),
-        "the gradient of a bound whose states a learned model draws: by the scores of the actions, or through real draws, as functions of what their kernels compute and of noise (Kingma & Welling 2014)",
+        "the gradient of a bound whose states a learned model draws: by the scores of what is drawn, or through real draws, as functions of what their kernels compute and of noise (Kingma & Welling 2014)",
     ),
     key(
         "normalize",

@@ -134,7 +134,17 @@ pub fn plan(model: &Model, derivation: &Derivation) -> Result<Plan, Diagnostics>
         Some(settings) if errors.is_empty() => turns::turns(model, derivation, &settings),
         _ => Err(errors),
     };
-    planned.map_err(|list| Diagnostics { list, sources: model.sources.clone() })
+    planned.map_err(|found| {
+        // several bounds may tell the same of what they share
+        let mut list: Vec<Diagnostic> = Vec::with_capacity(found.len());
+        for told in found {
+            let is_known = |known: &Diagnostic| known.message == told.message && known.labels.first() == told.labels.first();
+            if !list.iter().any(is_known) {
+                list.push(told);
+            }
+        }
+        Diagnostics { list, sources: model.sources.clone() }
+    })
 }
 
 /// What is wrong with how a model is to be trained. That this version does not train it is no mistake of its author.

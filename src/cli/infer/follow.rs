@@ -20,7 +20,8 @@ pub struct Follower<'a> {
     pub progress: Progress,
     metrics: Log,
     timings: Log,
-    env_steps_before: u64,
+    /// Steps in the environment, and in what a model imagines.
+    steps_before: (u64, u64),
     pub seconds_before: f64,
 }
 
@@ -33,8 +34,8 @@ impl<'a> Follower<'a> {
         let (metrics, timings) = (earlier(METRICS)?, earlier(TIMINGS)?);
         let seconds_before = timings.last().and_then(|line| line.get("wall_seconds")?.as_f64()).unwrap_or(0.0);
         let progress = Progress::new(plan.settings.steps, from.map_or(0, |checkpoint| checkpoint.step), quiet);
-        let env_steps_before = from.map_or(0, |checkpoint| checkpoint.env_steps);
-        Ok(Follower { plan, folder, progress, metrics, timings, env_steps_before, seconds_before })
+        let steps_before = from.map_or((0, 0), |checkpoint| steps_behind(plan, checkpoint));
+        Ok(Follower { plan, folder, progress, metrics, timings, steps_before, seconds_before })
     }
 
     /// Writes all that has to be kept of a run that ends here.
@@ -118,7 +119,9 @@ struct TimingsLine {
 
 impl Observer for Follower<'_> {
     fn step(&mut self, metrics: &Metrics) -> ControlFlow<()> {
-        let rate = (metrics.env_steps - self.env_steps_before) as f64 / metrics.wall_seconds.max(1e-9);
+        let per_second = |steps: u64, before: u64| steps.saturating_sub(before) as f64 / metrics.wall_seconds.max(1e-9);
+        let (real, imagined) =
+            (per_second(metrics.env_steps, self.steps_before.0), per_second(metrics.imagined_steps, self.steps_before.1));
         let terms = |plan: &Plan, metrics: &Metrics| -> Map<String, Value> {
             plan.terms.iter().map(|term| term.name.clone()).zip(metrics.terms.iter().map(|&value| value.into())).collect()
         };
@@ -150,14 +153,23 @@ impl Observer for Follower<'_> {
             classifier: metrics.classified.map(|told| ClassifierLine { loss: told.loss, saturated: told.saturated }),
         });
         let wall_seconds = self.seconds_before + metrics.wall_seconds;
-        self.timings.push(&TimingsLine { step: metrics.step, wall_seconds, env_steps_per_second: rate });
-        self.progress.show(metrics, rate);
+        self.timings.push(&TimingsLine { step: metrics.step, wall_seconds, env_steps_per_second: real });
+        self.progress.show(metrics, real + imagined);
         ControlFlow::Continue(())
     }
 
     fn interrupted(&self) -> bool {
         interrupted()
     }
+}
+
+/// The steps in the environment and in a model that a run has made when it goes on from a checkpoint.
+fn steps_behind(plan: &Plan, checkpoint: &Checkpoint) -> (u64, u64) {
+    let turns = plan.turns().zip(checkpoint.earlier.iter().chain([checkpoint]));
+    turns.fold((0, 0), |(real, imagined), (plan, kept)| match plan.is_real() {
+        true => (real + kept.env_steps, imagined),
+        false => (real, imagined + kept.env_steps),
+    })
 }
 
 /// Ctrl-C was pressed.
