@@ -557,6 +557,35 @@ fn an_imagined_bound_is_told_as_such() {
     assert!(fit.contains("bound `fit`") && fit.contains("nats up to the entropy of the environment, estimated from trajectories"), "{fit}");
 }
 
+/// Over a real state no list shows that a claim is wrong; the episodes that are sampled do.
+#[test]
+fn a_reward_outside_its_claim_is_told() {
+    let folder = folder();
+    let text = |claim: &str| {
+        format!(
+            "model m
+             horizon T = 5
+             environment line {{
+               state s : real; action a : {{ left, right }}; reward r in {claim}
+               s[1] ~ Normal(mean = 0, sd = 1); s[t+1] ~ Normal(mean = s[t], sd = 0.1); r[t] = -s[t]^2
+             }}
+             kernel pi(a | s) = Categorical(logits = linear(s))
+             prior      {{ s[1] ~ line.initial; a[t] ~ Uniform; s[t+1] ~ line.transition(s[t], a[t]) }}
+             likelihood {{ R[t] ~ exp(r[t]) }}
+             posterior  {{ s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ line.transition(s[t], a[t]) }}
+             infer      {{ steps = 2 }}"
+        )
+    };
+    fs::write(folder.path().join("m.rlmodel"), text("[-1, 0]")).expect("written");
+    let told = infer(folder.path(), &["m.rlmodel", "--out", "run", "--quiet"]);
+    assert!(told.err.contains("the reward `r` came to -") && told.err.contains("[-1, 0]"), "{}", told.err);
+    let eval = run(folder.path(), &["eval", "run"]);
+    assert!(eval.code == 0 && eval.err.contains("the reward `r` came to -"), "{}", eval.err);
+    fs::write(folder.path().join("m.rlmodel"), text("[-100, 0]")).expect("written");
+    let told = infer(folder.path(), &["m.rlmodel", "--out", "other", "--quiet"]);
+    assert!(!told.err.contains("came to"), "{}", told.err);
+}
+
 /// What is wrong in the parentheses of a bound is a mistake as anywhere else.
 #[test]
 fn check_reads_the_settings_of_single_bounds() {

@@ -1,10 +1,10 @@
 //! `rlppl eval`: rolls a trained policy out.
 
 use super::progress::{nats, sampled, uncertain};
-use super::{Failure, Format, console, exact, input, options};
+use super::{Failure, Format, console, exact, input, options, rewards};
 use crate::bound;
 use crate::engine::{self, Evaluation, Parameters};
-use crate::model::{BoundId, Model};
+use crate::model::Model;
 use crate::plan::{self, Plan};
 use crate::report::{self, ExactSummary, Folder, MODEL, OptionSummary, PARAMETERS};
 use serde::Serialize;
@@ -56,7 +56,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut trained = open(&arguments.run)?;
     if let Some(name) = &arguments.bound {
         let bound = exact::bound(&trained.plan.model, Some(name))?;
-        trained.plan = plan_of(&trained.plan, bound).cloned().ok_or_else(|| Failure::Wrong(why_not(&trained.plan, name)))?;
+        trained.plan = trained.plan.of_bound(bound).cloned().ok_or_else(|| Failure::Wrong(why_not(&trained.plan, name)))?;
     }
     let plan = &trained.plan;
     let grid = match arguments.maps {
@@ -78,6 +78,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let seed = arguments.seed.unwrap_or_else(|| trained.plan.settings.seed.wrapping_add(1));
     let evaluation = engine::evaluate(&trained.plan, &trained.parameters, arguments.episodes as usize, arguments.greedy, seed);
     let evaluation = evaluation.map_err(|error| Failure::Run(error.to_string()))?;
+    rewards::outside(plan, &evaluation).iter().for_each(|told| console::note(told));
     if let Some(path) = &arguments.record {
         let steps = engine::record(plan, &trained.parameters, arguments.episodes as usize, arguments.greedy, seed);
         let steps = steps.map_err(|error| Failure::Run(error.to_string()))?;
@@ -124,11 +125,6 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Format::Text => console::result(&print(&result, exact.why_none.as_deref(), &evaluation)),
         Format::Json => console::json(&result),
     }
-}
-
-/// The plan of one of a file's bounds.
-fn plan_of(plan: &Plan, bound: BoundId) -> Option<&Plan> {
-    plan.turns().chain(&plan.watched).find(|plan| plan.derivation.bound == bound && !plan.terms.is_empty())
 }
 
 /// Why a bound cannot be evaluated, in a sentence.

@@ -15,6 +15,7 @@ mod options;
 mod plan;
 mod progress;
 mod report;
+mod rewards;
 mod test;
 mod verify;
 

@@ -50,12 +50,25 @@ pub(super) struct Evaluator {
     pub seed: u64,
 }
 
+/// What some trajectories told.
+struct Shard<E> {
+    totals: Totals,
+    tally: Option<Tally<E>>,
+    extremes: Vec<(f64, f64)>,
+}
+
+impl<E> Default for Shard<E> {
+    fn default() -> Shard<E> {
+        Shard { totals: Totals::default(), tally: None, extremes: Vec::new() }
+    }
+}
+
 impl Evaluator {
     pub fn run<E: Number>(&self, stage: &Stage<E>, parameters: &Parameters<E>) -> Evaluation {
         // a shard's buffers are dropped with it: only what it told is kept
         let draws = !stage.weights.is_empty() && self.choice == Choice::Sampled;
         let size = if draws { SHARD_OF_A_DRAW } else { SHARD };
-        let shards: Vec<Mutex<(Totals, Option<Tally<E>>)>> = (0..self.episodes.div_ceil(size)).map(|_| Mutex::default()).collect();
+        let shards: Vec<Mutex<Shard<E>>> = (0..self.episodes.div_ceil(size)).map(|_| Mutex::default()).collect();
         let frozen = Frozen::at(stage, parameters.values(), (self.seed, u64::MAX));
         let work = |_: (), at: usize| {
             kernels::flush_denormals();
@@ -68,18 +81,22 @@ impl Evaluator {
             let point = Point { present: if draws { &own } else { parameters.values() }, previous: None, frozen: &frozen };
             let keep = if stage.reads_trajectories() { Keep::Rows } else { Keep::Nothing };
             rollout.tally = (!stage.options.is_empty()).then(|| Tally::new(stage));
+            rollout.extremes = Some(Vec::new());
             rollout.run(stage, point, stream, self.choice, keep);
             if keep == Keep::Rows {
                 rollout.value(stage, point);
             }
-            *shards[at].lock().unwrap_or_else(PoisonError::into_inner) = (rollout.totals, rollout.tally);
+            *shards[at].lock().unwrap_or_else(PoisonError::into_inner) =
+                Shard { totals: rollout.totals, tally: rollout.tally, extremes: rollout.extremes.unwrap_or_default() };
         };
         with_crew(threads(stage.plan), shards.len(), (), &work, |crew| crew.run(()));
         let (mut bounds, mut returns, mut lengths) = (Vec::new(), Vec::new(), Vec::new());
         let mut terms = vec![0.0; stage.terms.len()];
-        let mut tally = Tally::new(stage);
+        let (mut tally, mut rewards) = (Tally::new(stage), Vec::new());
         for shard in shards {
-            let (totals, counts) = shard.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let Shard { totals, tally: counts, extremes } = shard.into_inner().unwrap_or_else(PoisonError::into_inner);
+            rewards.resize(rewards.len().max(extremes.len()), (f64::INFINITY, f64::NEG_INFINITY));
+            rewards.iter_mut().zip(extremes).for_each(|(all, (least, greatest))| *all = (all.0.min(least), all.1.max(greatest)));
             counts.into_iter().for_each(|counts| tally.merge(counts));
             bounds.extend(totals.bound);
             returns.extend(totals.returns);
@@ -101,7 +118,7 @@ impl Evaluator {
             OptionUse { option: draw.variable, once: draw.once, visits }
         });
         let options = options.collect();
-        Evaluation { episodes: self.episodes, expected_return, return_se, bound, bound_se, terms, lengths, env_steps, options }
+        Evaluation { episodes: self.episodes, expected_return, return_se, bound, bound_se, terms, lengths, env_steps, rewards, options }
     }
 }
 

@@ -301,8 +301,14 @@ impl ByHand {
 /// Actions are scored, states are followed or scored, too: the mean of many batches against the derivative of the bound as it is integrated by hand.
 #[test]
 fn scores_of_actions_move_states_and_are_moved_by_them() {
-    for (over, estimator, numbers) in [("pi, world", "pathwise", 10), ("world", "pathwise", 6), ("pi, world", "score", 10)] {
-        let text = LINE.replace("INFER", "").replace("over pi, world", &format!("over {over}"));
+    let cases = [
+        ("pi, world", "pathwise", "", 10),
+        ("pi, world", "pathwise", "baseline = mlp(s, hidden = [4])", 10),
+        ("world", "pathwise", "", 6),
+        ("pi, world", "score", "", 10),
+    ];
+    for (over, estimator, more, numbers) in cases {
+        let text = LINE.replace("INFER", more).replace("over pi, world", &format!("over {over}"));
         assert_integral(&text.replace("estimator = pathwise", &format!("estimator = {estimator}")), numbers);
     }
 }

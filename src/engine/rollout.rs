@@ -76,6 +76,8 @@ pub(super) struct Rollout<E> {
     pub trace: Trace<E>,
     /// Counts what options are used for, where that is asked.
     pub tally: Option<Tally<E>>,
+    /// The least and the greatest of each reward of a live step, where that is asked.
+    pub extremes: Option<Vec<(f64, f64)>>,
     /// By term.
     absorbed: Vec<E>,
     /// Of the inputs that are normalised, over the rows kept.
@@ -138,6 +140,7 @@ impl<E: Number> Rollout<E> {
             totals: Totals::default(),
             trace: Trace::default(),
             tally: None,
+            extremes: None,
             absorbed: Vec::new(),
             inputs: Sums::default(),
             exponents: stage.exponents.values(trajectories),
@@ -565,6 +568,14 @@ impl<E: Number> Rollout<E> {
         for reward in 0..stage.world.rewards() {
             for (&value, &trajectory) in self.batch.reward(&stage.world, reward).iter().zip(origin) {
                 self.totals.returns[trajectory as usize] += value.as_f64();
+            }
+        }
+        if let Some(extremes) = &mut self.extremes {
+            extremes.resize(stage.world.rewards(), (f64::INFINITY, f64::NEG_INFINITY));
+            for (reward, (least, greatest)) in extremes.iter_mut().enumerate() {
+                for value in self.batch.reward(&stage.world, reward)[..live].iter().map(|value| value.as_f64()) {
+                    (*least, *greatest) = (least.min(value), greatest.max(value));
+                }
             }
         }
         for &trajectory in origin {

@@ -128,6 +128,8 @@ pub struct Evaluation {
     /// Live steps of each trajectory.
     pub lengths: Vec<u32>,
     pub env_steps: u64,
+    /// The least and the greatest of each reward.
+    pub rewards: Vec<(f64, f64)>,
     /// What each option was used for, in the order they are drawn.
     pub options: Vec<OptionUse>,
 }

@@ -40,7 +40,9 @@ pub use weights::MeanField;
 use crate::bound::{BoundDerivation, Derivation};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::expr::{ExprId, Graph, ParamId};
-use crate::model::{EnvironmentId, Index, KernelId, Kind, Model, Parameter, ParameterId, VariableId, kernel_parameters, parameters_of};
+use crate::model::{
+    BoundId, EnvironmentId, Index, KernelId, Kind, Model, Parameter, ParameterId, VariableId, kernel_parameters, parameters_of,
+};
 use crate::source::Span;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -383,6 +385,11 @@ impl Plan {
     /// The plans of the bounds that are maximised, in the order in which a step takes them.
     pub fn turns(&self) -> impl Iterator<Item = &Plan> {
         self.earlier.iter().chain([self])
+    }
+
+    /// The plan of one of the file's bounds, where it is maximised or evaluated.
+    pub fn of_bound(&self, bound: BoundId) -> Option<&Plan> {
+        self.turns().chain(&self.watched).find(|plan| plan.derivation.bound == bound && !plan.terms.is_empty())
     }
 
     /// The plan of the bound that training ends with: each schedule at its last value.

@@ -106,7 +106,7 @@ fn estimator(quantity: &Quantity) -> (Estimator, String) {
         Quantity::Kl { .. } => (Estimator::ClosedForm, "both sides have one family and condition on what is drawn before".into()),
         Quantity::LogRatio { .. } => (Estimator::Sampled, "the divergence has no closed form".into()),
         Quantity::Density { less: Less::Draw(_) | Less::Environment(_) | Less::Expression(_), .. } => {
-            (Estimator::Sampled, "a log-ratio at what was drawn".into())
+            (Estimator::Sampled, "a log-ratio at what was drawn, of which the divergence is the mean".into())
         }
         Quantity::Density { less: Less::Nothing, .. } => (Estimator::Sampled, "it reads what was drawn".into()),
         Quantity::Ratio(_) => (Estimator::Sampled, "a classifier's logit at what was drawn".into()),

@@ -4,7 +4,8 @@ use super::Arguments;
 use super::follow::Follower;
 use super::start::failed;
 use crate::cli::progress::{nats, sampled, short, uncertain};
-use crate::cli::{Failure, exact};
+use crate::cli::rewards::outside;
+use crate::cli::{Failure, console, exact};
 use crate::engine::{self, Checkpoint, EngineError, Evaluation, Run, Stopped};
 use crate::model::BoundId;
 use crate::plan::Plan;
@@ -36,6 +37,10 @@ pub fn train(arguments: &Arguments, plan: &Plan, folder: &Folder, from: Option<&
         Stopped::Until => End::Until,
         Stopped::Interrupted => return Err(interrupted(plan, &run, folder)),
     };
+    let others = run.others.iter().filter_map(|(bound, told)| Some((plan.of_bound(*bound)?, told)));
+    let mut told: Vec<String> = [(plan, &run.evaluation)].into_iter().chain(others).flat_map(|(plan, told)| outside(plan, told)).collect();
+    told.dedup();
+    told.iter().for_each(|told| console::note(told));
     let exact = exact::of_policy(&plan.model, plan.derivation.bound, &run.parameters);
     let summary = summary(plan, &run, end, follower.seconds_before, exact.summary);
     let text = serde_json::to_string_pretty(&summary).expect("infer: a summary is plain data") + "\n";
@@ -88,13 +93,13 @@ fn correction(plan: &Plan, run: &Run) -> f64 {
 }
 
 fn other(plan: &Plan, run: &Run, bound: BoundId, evaluation: &Evaluation) -> OtherBound {
-    let of_bound = || plan.turns().chain(&plan.watched).filter(|plan| plan.derivation.bound == bound && !plan.terms.is_empty());
+    let of_bound = plan.of_bound(bound);
     OtherBound {
         name: plan.model.bound(bound).name.clone().unwrap_or_default(),
         bound: evaluation.bound,
         bound_se: evaluation.bound_se,
-        up_to_entropy: of_bound().any(Plan::lacks_a_constant),
-        imagined: of_bound().any(|plan| !plan.is_real()),
+        up_to_entropy: of_bound.is_some_and(Plan::lacks_a_constant),
+        imagined: of_bound.is_some_and(|plan| !plan.is_real()),
         expected_return: evaluation.expected_return,
         return_se: evaluation.return_se,
         exact: exact::of_policy(&plan.model, bound, &run.parameters).summary,
