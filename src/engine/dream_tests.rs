@@ -131,7 +131,9 @@ fn turns_give_the_same_bits_on_any_number_of_threads_and_after_a_resumption() {
     let settings = "ratio = mlp(s, a, s', hidden = [4]); shards = 4; steps = 24; log_every = 1";
     let turns = [
         "maximize fit over world (trajectories = 9, refits = 3); maximize dream over pi (steps = 2, trajectories = 16, baseline = table(s))",
-        "maximize dream over pi; maximize fit over world",
+        // fewer trajectories than shards
+        "maximize fit over world (trajectories = 1, refits = 3); maximize dream over pi (trajectories = 16, baseline = table(s))",
+        "maximize dream over pi; maximize fit over world (trajectories = 2)",
         "maximize dream over pi",
     ];
     for turn in turns {

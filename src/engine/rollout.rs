@@ -300,7 +300,8 @@ impl<E: Number> Rollout<E> {
         }
     }
 
-    fn clear(&mut self, stage: &Stage<E>) {
+    /// Forgets the last run.
+    pub fn clear(&mut self, stage: &Stage<E>) {
         let trajectories = self.size();
         self.clear_rows();
         self.after.fill(<E as Float>::ZERO);

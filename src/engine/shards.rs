@@ -170,6 +170,11 @@ impl<'a, E: Number> Shared<'a, E> {
         kernels::flush_denormals();
         let mut shard = locked(&self.shards[at]);
         let (stage, parameters) = (self.stage, read(&self.parameters));
+        // another bound may have fewer trajectories than this run has shards
+        let rolls_out = !matches!(job, Job::Classify { .. } | Job::Refit { .. });
+        if rolls_out && shard.rollout.size() == 0 {
+            return shard.rest(stage);
+        }
         match job {
             Job::Curvature => return shard.curve(stage, &parameters, &read(&self.direction)),
             Job::Try => return shard.try_out(stage, &parameters),
@@ -320,6 +325,15 @@ impl<'a, E: Number> Shared<'a, E> {
     /// The weighing of a gradient from all rows, at the parameters that drew them.
     pub fn whole(&self, aim: Aim) -> Weighing {
         Weighing { aim, share: 1.0 / self.stage.plan.settings.trajectories as f64, moved: false }
+    }
+}
+
+impl<E: Number> Shard<E> {
+    /// What a shard without trajectories gives to any job on them.
+    fn rest(&mut self, stage: &Stage<E>) {
+        self.rollout.clear(stage);
+        self.objective.gradient.fill(<E as Float>::ZERO);
+        self.objective.told = Told::default();
     }
 }
 

@@ -67,8 +67,8 @@ pub(super) fn turns(model: &Model, derivation: &Derivation, run: &Settings) -> R
         let why = found.first().map_or("", |diagnostic| diagnostic.message.as_str());
         plan.remarks.push(format!("bound `{name}` is not evaluated: {why}"));
     }
-    // a shard of every bound has a trajectory
-    let shards = plan.turns().map(|plan| plan.settings.shards.min(plan.settings.trajectories)).min().unwrap_or(1);
+    // those of the bound that can use most; where another has fewer trajectories, some of its shards have none
+    let shards = plan.turns().map(|plan| plan.settings.shards.min(plan.settings.trajectories)).max().unwrap_or(1);
     plan.settings.shards = shards;
     plan.earlier.iter_mut().for_each(|plan| plan.settings.shards = shards);
     Ok(plan)
