@@ -557,6 +557,20 @@ fn an_imagined_bound_is_told_as_such() {
     assert!(fit.contains("bound `fit`") && fit.contains("nats up to the entropy of the environment, estimated from trajectories"), "{fit}");
 }
 
+/// Of a file of which one bound cannot be listed, another still can.
+#[test]
+fn verify_takes_one_bound_of_a_file() {
+    let folder = folder();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/predicted.rlmodel");
+    fs::copy(source, folder.path().join("m.rlmodel")).expect("copied");
+    let all = run(folder.path(), &["verify", "m.rlmodel"]);
+    assert!(all.code == 1 && all.err.contains("`--bound NAME` verifies one bound alone"), "{} {}", all.code, all.err);
+    let one = run(folder.path(), &["verify", "m.rlmodel", "--bound", "truth", "--set", "T=3"]);
+    assert!(one.code == 0 && one.out.contains("truth of predicted") && one.out.contains("all steps hold"), "{}{}", one.out, one.err);
+    let none = run(folder.path(), &["verify", "m.rlmodel", "--bound", "truht"]);
+    assert!(none.code == 2 && none.err.contains("fit, dream, truth"), "{} {}", none.code, none.err);
+}
+
 /// Over a real state no list shows that a claim is wrong; the episodes that are sampled do.
 #[test]
 fn a_reward_outside_its_claim_is_told() {

@@ -1,9 +1,9 @@
 //! `rlppl verify`: the derivation held against the truth.
 
-use super::{Failure, Format, console, input};
+use super::{Failure, Format, console, exact, input};
 use crate::bound::{self, BoundDerivation, Relation};
 use crate::engine::{self, Assessment, BATCHES, FALSE_ALARM, RESOLUTION};
-use crate::model::Model;
+use crate::model::{BoundId, Model};
 use crate::plan;
 use crate::verify::{self, CheckedEstimator, TRAJECTORIES, Unverified, Verified};
 use serde_json::json;
@@ -22,6 +22,7 @@ use std::fmt::Write as _;
 Examples:
   rlppl verify models/reinforce.rlmodel
   rlppl verify models/options_window.rlmodel --tables 10
+  rlppl verify models/predicted.rlmodel --bound truth
   rlppl verify models/vic.rlmodel --format json")]
 pub struct Arguments {
     #[command(flatten)]
@@ -29,6 +30,9 @@ pub struct Arguments {
     /// How many sets of random tables are tried
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     tables: u64,
+    /// Of which bound, where the file has several [default: all]
+    #[arg(long, value_name = "NAME")]
+    bound: Option<String>,
     /// Seed of the first set of tables, and of the parameters at which the estimator is sampled
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -48,9 +52,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let asked = loaded.model.horizon.value;
     let seeds = arguments.seed..arguments.seed.saturating_add(arguments.tables);
     let whole = loaded.model.clone();
+    let only = arguments.bound.as_deref().map(|name| exact::bound(&whole, Some(name))).transpose()?;
     let mut model = loaded.model;
     let held = loop {
-        match hold(&model, seeds.clone()) {
+        match hold(&model, only, seeds.clone()) {
             Ok(held) => break held,
             Err(Refused::Unverified(Unverified::TooLarge { horizon })) if horizon > 1 => {
                 // lists grow by a factor a step: long horizons come down fast
@@ -59,12 +64,15 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
                 sets.push((model.horizon.name.clone(), shorter.to_string()));
                 model = input::check(&loaded.file, &sets)?;
             }
-            Err(Refused::Unverified(error)) => return Err(Failure::Wrong(format!("`{}` cannot be verified: {error}", model.name))),
+            Err(Refused::Unverified(error)) => {
+                let several = if model.bounds.len() > 1 && only.is_none() { "; `--bound NAME` verifies one bound alone" } else { "" };
+                return Err(Failure::Wrong(format!("`{}` cannot be verified: {error}{several}", model.name)));
+            }
             Err(Refused::Underivable(failure)) => return Err(failure),
         }
     };
     let shortened = (model.horizon.value < asked).then_some(asked);
-    let sampled = sample(&whole, arguments.seed)?;
+    let sampled = sample(&whole, only, arguments.seed)?;
     match arguments.format {
         Format::Text => console::result(&text(&model, shortened, &held, &sampled))?,
         Format::Json => console::json(&as_json(&model, shortened, &held, &sampled))?,
@@ -101,7 +109,7 @@ impl Estimator {
     }
 }
 
-fn sample(model: &Model, seed: u64) -> Result<Sampled, Failure> {
+fn sample(model: &Model, only: Option<BoundId>, seed: u64) -> Result<Sampled, Failure> {
     let derivation = bound::derive(model).map_err(Failure::Model)?;
     let alternatives = match plan::alternatives(model, &derivation) {
         Ok(alternatives) => alternatives,
@@ -113,7 +121,11 @@ fn sample(model: &Model, seed: u64) -> Result<Sampled, Failure> {
         let bound = plan.derivation.name.clone();
         Estimator { bound, name, claims_unbiased, found: found.map_err(|refused| refused.to_string()) }
     };
-    let estimators: Vec<Estimator> = alternatives.into_iter().map(assess).collect();
+    let wanted = |alternative: &plan::Alternative| only.is_none_or(|bound| alternative.plan.derivation.bound == bound);
+    let estimators: Vec<Estimator> = alternatives.into_iter().filter(wanted).map(assess).collect();
+    if estimators.is_empty() {
+        return Ok(Sampled::Refused("nothing maximises this bound".into()));
+    }
     let refused = estimators.iter().map(|estimator| estimator.found.as_ref().err());
     // one sentence is enough where nothing can be sampled
     match refused.collect::<Option<Vec<_>>>().as_deref() {
@@ -127,9 +139,10 @@ enum Refused {
     Underivable(Failure),
 }
 
-fn hold(model: &Model, seeds: std::ops::Range<u64>) -> Result<Vec<Held>, Refused> {
+fn hold(model: &Model, only: Option<BoundId>, seeds: std::ops::Range<u64>) -> Result<Vec<Held>, Refused> {
     let derivation = bound::derive(model).map_err(|found| Refused::Underivable(Failure::Model(found)))?;
-    let held = derivation.bounds.into_iter().map(|derivation| {
+    let wanted = derivation.bounds.into_iter().filter(|derivation| only.is_none_or(|bound| derivation.bound == bound));
+    let held = wanted.map(|derivation| {
         let results = seeds.clone().map(|seed| verify::verify(model, &derivation, seed)).collect::<Result<_, _>>();
         results.map(|results| Held { derivation, results }).map_err(Refused::Unverified)
     });
@@ -181,7 +194,7 @@ fn text(model: &Model, shortened: Option<usize>, held: &[Held], sampled: &Sample
 fn write_sampled(out: &mut String, model: &Model, sampled: &Sampled) {
     let (horizon, estimators) = match sampled {
         Sampled::Refused(why) => {
-            writeln!(out, "the sampled estimator of ∇L is not run by this version: {why}").expect("a string");
+            writeln!(out, "the sampled estimator of ∇L is not run: {why}").expect("a string");
             return;
         }
         Sampled::At { horizon, estimators } => (horizon, estimators),
