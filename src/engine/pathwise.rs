@@ -31,7 +31,6 @@ struct Slopes<E> {
 }
 
 /// What they were at the rows of a rollout: a list for each derivative.
-#[derive(Default)]
 pub(super) struct SlopeRows<E> {
     terms: Vec<Vec<E>>,
     prior: Vec<Vec<E>>,
@@ -72,9 +71,15 @@ impl<E: Number> SlopeRows<E> {
         self.terms.iter_mut().chain(&mut self.prior).for_each(Vec::clear);
     }
 
+    /// Room for `rows` rows, where there are derivatives.
+    pub fn new(of: Option<&Through<E>>, rows: usize) -> SlopeRows<E> {
+        let values = of.map(|of| (of.terms.expressions.values(rows), of.prior.expressions.values(rows)));
+        SlopeRows { terms: Vec::new(), prior: Vec::new(), values }
+    }
+
     /// Reads what stands before a step, or what a step has made, as `fill` does it.
-    pub fn read(&mut self, of: &Through<E>, rows: usize, mut fill: impl FnMut(&Expressions<E>, &mut Values<E>)) {
-        let (terms, prior) = self.values.get_or_insert_with(|| (of.terms.expressions.values(rows), of.prior.expressions.values(rows)));
+    pub fn read(&mut self, of: &Through<E>, mut fill: impl FnMut(&Expressions<E>, &mut Values<E>)) {
+        let Some((terms, prior)) = &mut self.values else { return };
         fill(&of.terms.expressions, terms);
         fill(&of.prior.expressions, prior);
     }

@@ -466,6 +466,22 @@ fn draws_that_are_followed_give_the_same_bits_on_any_number_of_threads_and_after
     assert_eq!(bits(&whole), bits(&one), "resumed");
 }
 
+/// A param that moves over the batches: the first one has its first value, in the slopes as in the exponents.
+#[test]
+fn slopes_follow_a_schedule() {
+    let after_one = |eta: &str| {
+        let text =
+            LINE.replace("horizon T = 3", &format!("horizon T = 3\n param eta = {eta}")).replace("exp(0.5 * r[t])", "exp(eta * r[t])");
+        let plan =
+            planned(&text.replace("INFER", "steps = 3; optimizer = sgd(rate = 0.01)").replace("trajectories = 64", "trajectories = 8"));
+        infer(&plan, &mut After(1)).unwrap().parameters.values().to_vec()
+    };
+    let (moving, still) = (after_one("ramp(from = 0.5, to = 2)"), after_one("0.5"));
+    assert!(moving.iter().zip(&still).all(|(a, b)| (a - b).abs() < 1e-12), "{moving:?} {still:?}");
+    let other = after_one("2");
+    assert!(moving.iter().zip(&other).any(|(a, b)| (a - b).abs() > 1e-3));
+}
+
 #[test]
 fn what_no_gradient_passes_through_is_refused() {
     let told = |text: &str, needle: &str| {

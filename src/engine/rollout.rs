@@ -133,7 +133,7 @@ impl<E: Number> Rollout<E> {
             ratio: RatioRows::default(),
             imagined_start: Imagined::default(),
             imagined: Imagined::default(),
-            slopes: SlopeRows::default(),
+            slopes: SlopeRows::new(stage.through.as_ref(), trajectories),
             simulated: Simulated::new(),
             gains: stage.gains.iter().map(|_| GainRows::default()).collect(),
             ledger: Ledger::default(),
@@ -378,7 +378,7 @@ impl<E: Number> Rollout<E> {
         stage.exponents.read_before(&stage.world, &self.batch, live, &mut self.exponents);
         if let (Some(through), Keep::Rows) = (&stage.through, keep) {
             let Rollout { batch, slopes, .. } = self;
-            slopes.read(through, batch.rows(), |expressions, values| expressions.read_before(&stage.world, batch, live, values));
+            slopes.read(through, |expressions, values| expressions.read_before(&stage.world, batch, live, values));
         }
         let actions = stage.family.actions(&self.draws, rows.clone(), &mut self.work.actions);
         match &stage.imagination {
@@ -399,7 +399,7 @@ impl<E: Number> Rollout<E> {
         stage.exponents.read_after(&stage.world, &self.batch, actions, live, &mut self.exponents);
         if let (Some(through), Keep::Rows) = (&stage.through, keep) {
             let Rollout { batch, slopes, .. } = self;
-            slopes.read(through, batch.rows(), |expressions, values| expressions.read_after(&stage.world, batch, actions, live, values));
+            slopes.read(through, |expressions, values| expressions.read_after(&stage.world, batch, actions, live, values));
             slopes.add(through, t, live);
         }
         if !stage.gains.is_empty() {
