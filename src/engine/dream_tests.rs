@@ -375,6 +375,43 @@ fn options_in_a_model_that_moves_are_unbiased() {
     assert!(told.contains("it moves the model that draws them"), "{told}");
 }
 
+/// A start, a policy and dynamics of the posterior's own: the oracle's gradient of all three against differences of its bound.
+#[test]
+fn the_exact_gradient_of_a_start_of_its_own() {
+    let text = "model chain
+         horizon T = 3
+         environment chain {
+           state  s : 0..3
+           action a : { left, right }
+           reward r in [-1, 0]
+           s[1]   ~ Uniform
+           s[t+1] ~ Mixture(0.7: Delta(clamp(s[t] + (if a[t] == right then 1 else -1), 0, 3)), 0.3: Uniform)
+           r[t]   = if s[t+1] == 3 then 0 else -1
+           end when s[t] == 3
+         }
+         kernel start(s)         = Categorical(logits = linear(1))
+         kernel pi(a | s)        = Categorical(logits = table(s))
+         kernel world(s' | s, a) = Categorical(logits = table(s, a))
+         prior      { s[1] ~ chain.initial; a[t] ~ Uniform; s[t+1] ~ chain.transition(s[t], a[t]) }
+         likelihood { R[t] ~ exp(0.7 * r[t]) }
+         posterior  { s[1] ~ start; a[t] ~ pi(s[t]); s[t+1] ~ world(s[t], a[t]) }
+         infer      { maximize only over pi }";
+    let text = text
+        .replace("prior      {", "bound only { prior {")
+        .replace("world(s[t], a[t]) }\n         infer", "world(s[t], a[t]) } }\n         infer");
+    let plan = planned(&text);
+    let mut parameters = Parameters::<f64>::initial(&plan.model, 0);
+    let shifts = super::testing::numbers(parameters.values().len(), 7);
+    parameters.values_mut().copy_from_slice(&shifts);
+    let gradient = exact_gradient(&plan, &parameters).unwrap();
+    super::testing::assert_gradient(&shifts, &gradient, |values| {
+        let mut moved = parameters.clone();
+        moved.values_mut().copy_from_slice(values);
+        let tables = super::kernel_tables(&plan.model, BoundId(0), &moved, &moved).unwrap();
+        exact::Evaluator::new(&plan.model, BoundId(0)).evaluate(&tables).unwrap().bound
+    });
+}
+
 /// A posterior that may choose its own dynamics reaches the evidence, but for the start.
 #[test]
 fn policy_and_dynamics_together_reach_the_evidence() {

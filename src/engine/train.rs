@@ -11,9 +11,10 @@ use super::lead::Lead;
 use super::objective::Aim;
 use super::parameters::Parameters;
 use super::replay::Replay;
-use super::run::{Checkpoint, EngineError, Metrics, Observer, Run, Stopped};
+use super::run::{Checkpoint, EngineError, Evaluation, Metrics, Observer, Run, Stopped};
 use super::shards::{Hands, Job, Shared, WEIGHTS, read, write};
 use super::stage::Stage;
+use crate::model::BoundId;
 use crate::plan::{Plan, Precision, RatioOf};
 use std::ops::{ControlFlow, Range};
 use std::sync::{Arc, RwLock};
@@ -153,7 +154,14 @@ fn train<E: Number>(plan: &Plan, checkpoint: Option<&Checkpoint>, run: &mut dyn 
     let (last, earlier) = stages.split_last().expect("train: a run has a bound");
     let evaluation = evaluated(last);
     // what only collects transitions has no bound
-    let mut others: Vec<_> = earlier.iter().filter(|stage| !stage.terms.is_empty()).map(told).collect();
+    let mut others: Vec<(BoundId, Evaluation)> = Vec::new();
+    for stage in earlier.iter().filter(|stage| !stage.terms.is_empty()) {
+        // one that several lines maximise is told once
+        let of = stage.plan.derivation.bound;
+        if of != plan.derivation.bound && others.iter().all(|(bound, _)| *bound != of) {
+            others.push(told(stage));
+        }
+    }
     for watched in &plan.watched {
         others.push(told(&Stage::new(watched)?));
     }

@@ -3,7 +3,7 @@
 use argmin::core::{CostFunction, Error, Executor, Gradient, State};
 use argmin::solver::linesearch::MoreThuenteLineSearch;
 use argmin::solver::quasinewton::LBFGS;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 /// Where an ascent ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,6 +12,9 @@ pub struct Maximum {
     pub value: f64,
     pub iterations: u64,
 }
+
+/// Points of a line search, in the mean; one that goes on and on at the limit of precision is ended.
+const MOST_CALLS: u64 = 20;
 
 /// A function's value and gradient at a point.
 pub type Slope = (f64, Vec<f64>);
@@ -27,12 +30,13 @@ where
     let mut best = Maximum { value: function(&start)?.0, at: start, iterations: 0 };
     // the line search may stop short at the limit of precision: begin again there, with a fresh memory, until that too is of no use
     while best.iterations < iterations {
-        let problem = Problem { function, latest: RefCell::new(None) };
+        let left = iterations - best.iterations;
+        let problem = Problem { function, latest: RefCell::new(None), calls: Cell::new(left.saturating_mul(MOST_CALLS)) };
         // differences below 1e-13 are rounding
         let solver =
             LBFGS::new(MoreThuenteLineSearch::new(), 20).with_tolerance_grad(1e-10).and_then(|solver| solver.with_tolerance_cost(0.0));
         let Ok(solver) = solver else { break };
-        let (from, left) = (best.at.clone(), iterations - best.iterations);
+        let from = best.at.clone();
         let run = Executor::new(problem, solver).configure(|state| state.param(from).max_iters(left)).timer(false).run();
         let Ok(run) = run else { break };
         best.iterations += run.state().get_iter().max(1);
@@ -53,6 +57,8 @@ struct Problem<'a, E> {
     function: &'a dyn Fn(&[f64]) -> Result<Slope, E>,
     /// The value and the gradient are asked for one after the other at the same point.
     latest: RefCell<Option<(Vec<f64>, Slope)>>,
+    /// Points that may still be asked for.
+    calls: Cell<u64>,
 }
 
 impl<E: std::error::Error + Send + Sync + 'static> Problem<'_, E> {
@@ -61,7 +67,11 @@ impl<E: std::error::Error + Send + Sync + 'static> Problem<'_, E> {
         let known = latest.take().filter(|(known, _)| known == at);
         let (at, slope) = match known {
             Some(known) => known,
-            None => (at.to_vec(), (self.function)(at)?),
+            None => {
+                let left = self.calls.get().checked_sub(1).ok_or_else(|| Error::msg("the line search goes on and on"))?;
+                self.calls.set(left);
+                (at.to_vec(), (self.function)(at)?)
+            }
         };
         let result = read(&slope);
         *latest = Some((at, slope));

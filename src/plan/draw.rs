@@ -191,7 +191,10 @@ fn unmoved(
     let by_draws = "write `estimator = pathwise`, or `maximize BOUND over` the other kernels, and let another bound teach this one";
     let by_scores = "leave `estimator` away: the gradient is then taken by its score";
     match settings.estimator {
-        DrawGradient::Score if through => Some(("it is `Implicit`: it has no density, and no score", by_draws)),
+        DrawGradient::Score if through && matches!(distribution, Distribution::Implicit(_)) => {
+            Some(("it is `Implicit`: it has no density, and no score", by_draws))
+        }
+        DrawGradient::Score if through => Some(("another line takes the gradient of this bound through its draws", by_draws)),
         DrawGradient::Score if predicts(factor) => {
             Some(("this version takes the scores of states alone, without rewards and ends", by_draws))
         }

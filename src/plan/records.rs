@@ -64,7 +64,13 @@ pub fn read(model: &Model, id: DataId, (state, action): (VariableId, VariableId)
             };
             let Some(at) = header.iter().position(|column| column == name) else {
                 let has = header.iter().collect::<Vec<_>>().join(", ");
-                return Err(wrong(format!("`{shown}` has no column `{name}`")).hint(format!("its header has {has}")));
+                let told = wrong(format!("`{shown}` has no column `{name}`"));
+                let hint = if has.is_empty() {
+                    "it has no header: the first line names the columns".into()
+                } else {
+                    format!("its header has {has}")
+                };
+                return Err(told.hint(hint));
             };
             columns.push(Column { name, component, at });
         }

@@ -513,6 +513,7 @@ fn wanted(kind: KeyKind) -> String {
         KeyKind::Word(words) => listed(words.iter().copied()).replace(" and ", " or "),
         KeyKind::Words(words) => format!("one or more of {}, as `[{}]`", listed(words.iter().copied()), words[..2].join(", ")),
         KeyKind::Optimizer => "an optimiser, as `adam(rate = 0.003)`".into(),
+        KeyKind::NetworkOr([]) => "a network, as `mlp(s, a, s', hidden = [64])`".into(),
         KeyKind::NetworkOr(words) => {
             format!("a network, as `mlp(s, hidden = [64])`, or {}", listed(words.iter().copied()).replace(" and ", " or "))
         }

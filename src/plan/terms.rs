@@ -316,6 +316,10 @@ impl Planner<'_> {
         if let (EnvironmentKernel::Transition, Some(density)) = (kernel, scalars.log_transition(self.model, *id)) {
             return Ok(Less::Expression(density));
         }
+        if let EnvironmentKernel::Initial = kernel {
+            let message = format!("this version compares a learned start with that of a finite environment; `{}` is not", environment.name);
+            return Err(vec![refused(factor.span, message).hint("let the learned kernel stand in the prior, too: its factors cancel")]);
+        }
         let message = format!(
             "this version compares a learned world with an environment whose density it can write: a finite one, or `Normal` and `Uniform` \
              transitions; `{}` has another",

@@ -137,6 +137,10 @@ fn verify_rounds(model: &Model, run: &Settings, planned: &[Plan]) -> Result<(), 
 /// What shapes the credit of draws is refused where no draw is credited.
 fn verify_credit(model: &Model, planned: &[Plan]) -> Result<(), Vec<Diagnostic>> {
     const KEYS: [&str; 4] = ["baseline", "baseline_weight", "lambda", "n_step"];
+    // of a bound alone, also what draws that are followed have
+    let shapes = |setting: &&Setting, plan: &Plan| {
+        KEYS.contains(&setting.key.as_str()) || setting.key == "kl_to_go" || setting.key == "discount" && plan.pathwise.is_none()
+    };
     let is_scored = |plan: &&Plan| plan.terms.iter().any(|term| term.credit.iter().any(Option::is_some));
     let wrong = |setting: &Setting| {
         let message = format!("`{}` shapes the credit of scored draws, and here no draw is scored", setting.key);
@@ -144,8 +148,14 @@ fn verify_credit(model: &Model, planned: &[Plan]) -> Result<(), Vec<Diagnostic>>
     };
     let of_all = KEYS.iter().filter_map(|key| model.setting(key)).filter(|_| !planned.iter().any(|plan| is_scored(&plan)));
     let own = model.objectives.iter().zip(planned).filter(|(_, plan)| !is_scored(plan));
-    let own = own.flat_map(|(objective, _)| &objective.settings).filter(|setting| KEYS.contains(&setting.key.as_str()));
-    let errors: Vec<Diagnostic> = of_all.chain(own).map(wrong).collect();
+    let own = own.flat_map(|(objective, plan)| objective.settings.iter().filter(move |setting| shapes(setting, plan)));
+    let mut errors: Vec<Diagnostic> = of_all.chain(own).map(wrong).collect();
+    let untaught = model.objectives.iter().zip(planned).filter(|(_, plan)| plan.ratio().is_none());
+    let of_ratio = untaught.flat_map(|(objective, _)| &objective.settings).filter(|setting| setting.key.starts_with("ratio"));
+    errors.extend(of_ratio.map(|setting| {
+        let message = format!("`{}` belongs to the classifier of a density ratio, and this bound has none", setting.key);
+        Diagnostic::error("bad-setting", setting.span, message).hint("leave it away")
+    }));
     if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 
