@@ -120,6 +120,7 @@ vectorised! {
         }
     }
 
+
     /// `Σ x²`, in `f64` over eight partial sums, so that long sums keep their digits.
     pub fn sum_of_squares<E>(x: &[E]) -> f64 {
         let (eights, rest) = x.as_chunks::<8>();
@@ -292,6 +293,21 @@ pub struct AdamStep<E> {
     pub epsilon: E,
     pub unbias1: E,
     pub unbias2: E,
+}
+
+/// The least and the greatest number of a list that is not empty.
+pub fn extremes<E: Float>(values: &[E]) -> (E, E) {
+    let (mut least, mut greatest) = (values[0], values[0]);
+    pulp::Arch::new().dispatch(Inlined(
+        #[inline(always)]
+        || {
+            for &value in values {
+                least = if value < least { value } else { least };
+                greatest = if value > greatest { value } else { greatest };
+            }
+        },
+    ));
+    (least, greatest)
 }
 
 #[cfg(test)]

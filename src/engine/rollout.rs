@@ -11,6 +11,7 @@ use super::family::{Choice, Draws};
 use super::float::Float;
 use super::gain::{Frozen, GainRows, Transitions};
 use super::imagine::Imagined;
+use super::kernels;
 use super::ledger::Ledger;
 use super::moments::Sums;
 use super::options::{OptionRows, Outputs};
@@ -574,9 +575,9 @@ impl<E: Number> Rollout<E> {
         if let Some(extremes) = &mut self.extremes {
             extremes.resize(stage.world.rewards(), (f64::INFINITY, f64::NEG_INFINITY));
             for (reward, (least, greatest)) in extremes.iter_mut().enumerate() {
-                for value in self.batch.reward(&stage.world, reward)[..live].iter().map(|value| value.as_f64()) {
-                    (*least, *greatest) = (least.min(value), greatest.max(value));
-                }
+                let values = &self.batch.reward(&stage.world, reward)[..live];
+                let (low, high) = kernels::extremes(values);
+                (*least, *greatest) = (least.min(low.as_f64()), greatest.max(high.as_f64()));
             }
         }
         for &trajectory in origin {
