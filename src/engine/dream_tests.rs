@@ -2,9 +2,9 @@
 
 use super::known_ratio::KnownRatio;
 use super::stage::Stage;
-use super::testing::{After, Log, planned};
-use super::train::{estimates, infer, resume};
-use super::{Checkpoint, Parameters, Run, Stopped, assess, evaluate, exact_gradient, random_parameters, tabulate};
+use super::testing::{Log, bits, planned, resumed};
+use super::train::{estimates, infer};
+use super::{Parameters, assess, evaluate, exact_gradient, random_parameters, tabulate};
 use crate::bound::derive;
 use crate::exact;
 use crate::model::{BoundId, KernelId, Model, Overrides, ParameterId, check};
@@ -56,10 +56,6 @@ fn chain(world: &str, infer: &str) -> String {
 
 const JUST: &str = "[just(s, a, 0), just(s, a, 1), just(s, a, 2), just(s, a, 3)]";
 const WRONG: &str = "[wrong(s, a, 0), wrong(s, a, 1), wrong(s, a, 2), wrong(s, a, 3)]";
-
-fn bits(run: &Run) -> Vec<u64> {
-    run.parameters.values().iter().map(|v| v.to_bits()).collect()
-}
 
 /// The oracle's bound of a policy in the environment itself.
 fn exact_bound(plan: &Plan, parameters: &Parameters<f64>) -> f64 {
@@ -141,10 +137,7 @@ fn turns_give_the_same_bits_on_any_number_of_threads_and_after_a_resumption() {
         let plan = with(1);
         let one = infer(&plan, &mut ()).unwrap();
         assert_eq!(bits(&infer(&with(2), &mut ()).unwrap()), bits(&one), "two threads, {turn}");
-        let half = infer(&plan, &mut After(12)).unwrap();
-        assert_eq!(half.stopped, Stopped::Interrupted);
-        let written = half.checkpoint.to_safetensors().unwrap();
-        let whole = resume(&plan, &Checkpoint::from_safetensors(&plan.model, &written).unwrap(), &mut ()).unwrap();
+        let whole = resumed(&plan, 12);
         assert_eq!(bits(&whole), bits(&one), "resumed, {turn}");
         assert_eq!((whole.env_steps, whole.imagined_steps), (one.env_steps, one.imagined_steps), "{turn}");
     }
@@ -219,9 +212,7 @@ fn recorded_episodes_are_imitated() {
     let right = |state: usize| policy.row(state)[1].exp();
     assert!(right(0) > 0.9 && right(2) > 0.9, "{} and {}", right(0), right(2));
     assert!((0.3..0.97).contains(&right(1)), "as the records are of two minds there: {}", right(1));
-    let half = infer(&plan, &mut After(70)).unwrap();
-    let written = half.checkpoint.to_safetensors().unwrap();
-    let whole = resume(&plan, &Checkpoint::from_safetensors(&plan.model, &written).unwrap(), &mut ()).unwrap();
+    let whole = resumed(&plan, 70);
     assert_eq!(bits(&whole), bits(&run), "resumed");
 }
 

@@ -120,7 +120,6 @@ vectorised! {
         }
     }
 
-
     /// `Σ x²`, in `f64` over eight partial sums, so that long sums keep their digits.
     pub fn sum_of_squares<E>(x: &[E]) -> f64 {
         let (eights, rest) = x.as_chunks::<8>();

@@ -1,13 +1,9 @@
 //! What a model of a world may be: mixtures, generators without a density, starts, predictions of rewards and ends.
 
-use super::testing::{After, planned, try_plan};
-use super::train::{infer, resume};
-use super::{Checkpoint, Parameters, Run, evaluate};
+use super::testing::{bits, planned, resumed, try_plan};
+use super::train::infer;
+use super::{Parameters, evaluate};
 use crate::plan::Plan;
-
-fn bits(run: &Run) -> Vec<u64> {
-    run.parameters.values().iter().map(|v| v.to_bits()).collect()
-}
 
 /// A real line on which a step goes to one of two places, nearer to one end or to the other as the action says; `world` is a model of it.
 fn fork(world: &str, infer: &str) -> String {
@@ -118,9 +114,7 @@ fn runs_with_mixtures_have_the_same_bits_on_any_number_of_threads_and_after_a_re
     let plan = with(1);
     let one = infer(&plan, &mut ()).unwrap();
     assert_eq!(bits(&infer(&with(2), &mut ()).unwrap()), bits(&one));
-    let half = infer(&plan, &mut After(7)).unwrap();
-    let written = half.checkpoint.to_safetensors().unwrap();
-    let whole = resume(&plan, &Checkpoint::from_safetensors(&plan.model, &written).unwrap(), &mut ()).unwrap();
+    let whole = resumed(&plan, 7);
     assert_eq!(bits(&whole), bits(&one), "resumed");
 }
 
@@ -215,9 +209,7 @@ fn noise_is_the_same_for_any_number_of_threads() {
     let plan = with(1);
     let one = infer(&plan, &mut ()).unwrap();
     assert_eq!(bits(&infer(&with(2), &mut ()).unwrap()), bits(&one));
-    let half = infer(&plan, &mut After(5)).unwrap();
-    let written = half.checkpoint.to_safetensors().unwrap();
-    let whole = resume(&plan, &Checkpoint::from_safetensors(&plan.model, &written).unwrap(), &mut ()).unwrap();
+    let whole = resumed(&plan, 5);
     assert_eq!(bits(&whole), bits(&one), "resumed");
 }
 
@@ -292,9 +284,7 @@ fn kept_transitions_teach_the_world_and_not_its_start() {
     let text = |fit: &str| turns(fit).replace(dream, "s[1] ~ start; a[t] ~ Uniform");
     let plan = planned(&text("maximize fit over world (refits = 10); maximize fit over start"));
     let run = infer(&plan, &mut ()).unwrap();
-    let half = infer(&plan, &mut After(9)).unwrap();
-    let written = half.checkpoint.to_safetensors().unwrap();
-    let whole = resume(&plan, &Checkpoint::from_safetensors(&plan.model, &written).unwrap(), &mut ()).unwrap();
+    let whole = resumed(&plan, 9);
     assert_eq!(bits(&whole), bits(&run), "resumed");
     let told = try_plan(&text("maximize fit over world, start (refits = 10)")).map(|_| "planned").expect_err("a start is not kept");
     assert!(told.contains("also moves a kernel of another draw"), "{told}");

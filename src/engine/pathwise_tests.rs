@@ -1,14 +1,14 @@
 //! Gradients through draws: against differences of the bound with all noise held still, against a bound that is integrated by hand, and what they teach.
 
+use super::evaluate;
 use super::family::Choice;
 use super::gain::Frozen;
 use super::objective::{Aim, Objective, ReturnScale, Weighing};
 use super::parameters::Parameters;
 use super::rollout::{Keep, Point, Rollout};
 use super::stage::Stage;
-use super::testing::{After, numbers, planned, try_plan};
-use super::train::{gradient_estimates, infer, resume};
-use super::{Checkpoint, Run, evaluate};
+use super::testing::{After, bits, numbers, planned, resumed, try_plan};
+use super::train::{gradient_estimates, infer};
 use crate::model::ParameterId;
 use crate::plan::Plan;
 
@@ -456,13 +456,10 @@ fn draws_that_are_followed_give_the_same_bits_on_any_number_of_threads_and_after
             .replace("precision = f64; threads = 1; trajectories = 64; INFER", "trajectories = 16; shards = 4; steps = 12; discount = 0.9");
         planned(&text.replace("estimator = pathwise", &format!("estimator = pathwise; threads = {threads}")))
     };
-    let bits = |run: &Run| run.parameters.values().iter().map(|v| v.to_bits()).collect::<Vec<_>>();
     let plan = with(1);
     let one = infer(&plan, &mut ()).unwrap();
     assert_eq!(bits(&infer(&with(2), &mut ()).unwrap()), bits(&one));
-    let half = infer(&plan, &mut After(5)).unwrap();
-    let written = half.checkpoint.to_safetensors().unwrap();
-    let whole = resume(&plan, &Checkpoint::from_safetensors(&plan.model, &written).unwrap(), &mut ()).unwrap();
+    let whole = resumed(&plan, 5);
     assert_eq!(bits(&whole), bits(&one), "resumed");
 }
 

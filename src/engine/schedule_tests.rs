@@ -1,8 +1,8 @@
 //! What changes in the course of a run: params that are schedules, and the threshold that ends it.
 
-use super::testing::{After, Log};
+use super::testing::{Log, bits, resumed};
 use super::train::{gradient_estimates, infer, resume};
-use super::{Checkpoint, Metrics, Parameters, Run, Stopped, evaluate};
+use super::{Metrics, Parameters, Run, Stopped, evaluate};
 use crate::bound::derive;
 use crate::model::{Overrides, check};
 use crate::plan::{Plan, plan};
@@ -41,15 +41,7 @@ fn logged(plan: &Plan) -> (Run, Vec<Metrics>) {
     (run, log.0)
 }
 
-fn resumed(plan: &Plan, after: u64) -> Run {
-    let half = infer(plan, &mut After(after)).unwrap();
-    assert_eq!((half.stopped, half.steps), (Stopped::Interrupted, after));
-    let written = half.checkpoint.to_safetensors().unwrap();
-    resume(plan, &Checkpoint::from_safetensors(&plan.model, &written).unwrap(), &mut ()).unwrap()
-}
-
 fn assert_same(one: &Run, other: &Run) {
-    let bits = |run: &Run| run.parameters.values().iter().map(|v| v.to_bits()).collect::<Vec<_>>();
     assert_eq!((bits(one), &one.evaluation, one.steps, one.stopped), (bits(other), &other.evaluation, other.steps, other.stopped));
 }
 

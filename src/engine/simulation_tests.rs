@@ -1,8 +1,8 @@
 //! Policies that imagine: bound and gradient against a sum over all that can be imagined, bits, and what look-ahead is good for.
 
-use super::testing::{After, numbers, planned, try_plan};
-use super::train::{gradient_estimates, infer, resume};
-use super::{Checkpoint, Parameters, Stopped, evaluate, tabulate};
+use super::testing::{numbers, planned, resumed, try_plan};
+use super::train::{gradient_estimates, infer};
+use super::{Parameters, evaluate, tabulate};
 use crate::model::{BoundId, KernelId, ParameterId};
 use crate::plan::Plan;
 use std::ops::Range;
@@ -160,11 +160,7 @@ fn what_is_imagined_has_the_same_bits_on_any_number_of_threads_and_after_a_resum
         };
         let one = infer(&with(1), &mut ()).unwrap();
         assert_eq!(infer(&with(2), &mut ()).unwrap().parameters.values(), one.parameters.values(), "two threads, {imagined}, {steps}");
-        let half = infer(&with(1), &mut After(7)).unwrap();
-        assert_eq!(half.stopped, Stopped::Interrupted);
-        let written = half.checkpoint.to_safetensors().unwrap();
-        let back = Checkpoint::from_safetensors(&with(1).model, &written).unwrap();
-        let whole = resume(&with(1), &back, &mut ()).unwrap();
+        let whole = resumed(&with(1), 7);
         assert_eq!(whole.parameters.values(), one.parameters.values(), "resumed, {imagined}, {steps}");
     }
 }

@@ -1,6 +1,8 @@
 //! Models built by hand for the tests of the tensor core, and observers for those of training.
 
-use super::run::{Metrics, Observer};
+use super::Checkpoint;
+use super::run::{Metrics, Observer, Run, Stopped};
+use super::train::{infer, resume};
 use crate::bound::derive;
 use crate::expr::Graph;
 use crate::model::*;
@@ -169,4 +171,17 @@ impl Observer for After {
     fn step(&mut self, metrics: &Metrics) -> ControlFlow<()> {
         if metrics.step == self.0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
+}
+
+/// A run that is ended after a step, written, read back and taken up again.
+pub fn resumed(plan: &Plan, after: u64) -> Run {
+    let half = infer(plan, &mut After(after)).unwrap();
+    assert_eq!((half.stopped, half.steps), (Stopped::Interrupted, after));
+    let written = half.checkpoint.to_safetensors().unwrap();
+    resume(plan, &Checkpoint::from_safetensors(&plan.model, &written).unwrap(), &mut ()).unwrap()
+}
+
+/// The parameters of a run, to compare to the last bit.
+pub fn bits(run: &Run) -> Vec<u64> {
+    run.parameters.values().iter().map(|value| value.to_bits()).collect()
 }

@@ -1,9 +1,9 @@
 //! Training as a whole: each estimator of the gradient against the oracle, and what a run promises about bits and failures.
 
 use super::assess::exact_gradient;
-use super::testing::{After, Log};
+use super::testing::{Log, bits, resumed};
 use super::train::{gradient_estimates, infer, resume};
-use super::{Checkpoint, EngineError, Parameters, Run, Stopped, evaluate, tabulate};
+use super::{Checkpoint, EngineError, Parameters, evaluate, tabulate};
 use crate::bound::derive;
 use crate::exact;
 use crate::finite::KernelTables;
@@ -144,10 +144,6 @@ fn a_learned_baseline_lowers_the_error_of_its_predictions() {
     assert!(error(299) < 0.5 * error(0), "{} at first, {} at last", error(0), error(299));
 }
 
-fn bits(run: &Run) -> Vec<u64> {
-    run.parameters.values().iter().map(|v| v.to_bits()).collect()
-}
-
 #[test]
 fn the_same_seed_gives_the_same_bits_on_any_number_of_threads_and_after_a_resumption() {
     for infer_block in
@@ -160,10 +156,7 @@ fn the_same_seed_gives_the_same_bits_on_any_number_of_threads_and_after_a_resump
             assert_eq!(bits(&infer(&plan, &mut ()).unwrap()), bits(&one), "{threads} threads, {infer_block}");
         }
         let plan = planned(&text, &[]);
-        let half = infer(&plan, &mut After(13)).unwrap();
-        assert!(half.stopped == Stopped::Interrupted && half.steps == 13);
-        let written = half.checkpoint.to_safetensors().unwrap();
-        let whole = resume(&plan, &Checkpoint::from_safetensors(&plan.model, &written).unwrap(), &mut ()).unwrap();
+        let whole = resumed(&plan, 13);
         assert_eq!(bits(&whole), bits(&one), "resumed, {infer_block}");
         assert_eq!(whole.env_steps, one.env_steps);
         assert_eq!(whole.evaluation, one.evaluation);
@@ -183,9 +176,7 @@ fn rounds_and_passes_give_the_same_bits_on_any_number_of_threads_and_after_a_res
         let one = infer(&planned(&text, &[("threads", "1")]), &mut ()).unwrap();
         let plan = planned(&text, &[("threads", "2")]);
         assert_eq!(bits(&infer(&plan, &mut ()).unwrap()), bits(&one), "two threads, {infer_block}");
-        let half = infer(&plan, &mut After(13)).unwrap();
-        let written = half.checkpoint.to_safetensors().unwrap();
-        let whole = resume(&plan, &Checkpoint::from_safetensors(&plan.model, &written).unwrap(), &mut ()).unwrap();
+        let whole = resumed(&plan, 13);
         assert_eq!(bits(&whole), bits(&one), "resumed, {infer_block}");
         assert_eq!((whole.evaluation, whole.rounds), (one.evaluation, one.rounds), "{infer_block}");
     }

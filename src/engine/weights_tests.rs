@@ -2,9 +2,9 @@
 
 use super::shards::{Job, Shared, WEIGHTS, locked, write};
 use super::stage::Stage;
-use super::testing::{After, numbers};
-use super::train::{gradient_estimates, infer, resume};
-use super::{Checkpoint, Parameters, Run, Stopped, evaluate};
+use super::testing::{After, bits, numbers, resumed};
+use super::train::{gradient_estimates, infer};
+use super::{Parameters, Run, evaluate};
 use crate::bound::derive;
 use crate::diagnostic::Diagnostics;
 use crate::model::{Overrides, check};
@@ -187,7 +187,6 @@ fn a_share_of_the_divergence_stands_in_the_bound_that_is_told() {
 
 #[test]
 fn the_same_seed_gives_the_same_bits_on_any_number_of_threads_and_after_a_resumption() {
-    let bits = |run: &Run| run.parameters.values().iter().map(|value| value.to_bits()).collect::<Vec<u64>>();
     for also in ["", "precision = f64; baseline = mlp(s, hidden = [4]);"] {
         let infer_block = |threads: u64| format!("trajectories = 40; shards = 4; steps = 30; log_every = 1; {also} threads = {threads}");
         let plan = |threads| line("mlp(s, a, hidden = [4])", &infer_block(threads)).unwrap();
@@ -196,10 +195,7 @@ fn the_same_seed_gives_the_same_bits_on_any_number_of_threads_and_after_a_resump
         assert_eq!(bits(&two), bits(&one), "two threads, {also}");
         assert_eq!(two.evaluation, one.evaluation);
         let plan = plan(2);
-        let half = infer(&plan, &mut After(13)).unwrap();
-        assert!(half.stopped == Stopped::Interrupted && half.steps == 13);
-        let written = half.checkpoint.to_safetensors().unwrap();
-        let whole = resume(&plan, &Checkpoint::from_safetensors(&plan.model, &written).unwrap(), &mut ()).unwrap();
+        let whole = resumed(&plan, 13);
         assert_eq!(bits(&whole), bits(&one), "resumed, {also}");
         assert_eq!(whole.evaluation, one.evaluation);
     }

@@ -45,12 +45,13 @@ pub(super) fn terms(
                 Sign::Plus => 1.0,
                 Sign::Minus => -1.0,
             };
-            // E_q[log p − log q] where the density is the prior's; of an imagined state it is the posterior's own
-            let sampled_divergence = matches!((&term.kind, &quantity), (TermKind::Kl { q, .. }, Quantity::Density { .. })
-                    if !planner.is_imagined(*q));
             let own = matches!(&term.kind, TermKind::Kl { q, .. } | TermKind::LogRatio { q, .. } if planner.is_imagined(*q));
-            let own_log_ratio = matches!((&term.kind, &quantity), (TermKind::LogRatio { q, .. }, Quantity::Density { .. })
-                    if planner.is_imagined(*q));
+            // E_q[log p − log q]: the density is the prior's of a divergence, and of an imagined state the posterior's own
+            let against = match (&term.kind, &quantity) {
+                (TermKind::Kl { .. }, Quantity::Density { .. }) => !own,
+                (TermKind::LogRatio { .. }, Quantity::Density { .. }) => own,
+                _ => false,
+            };
             let credit = draws.iter().enumerate().map(|(draw, (drawn, score))| {
                 let derived = score.and_then(|score| score.credit.iter().find(|credit| credit.term == id)).map(Credited::of);
                 // sampled where the bound has a closed form, a divergence reads its own draw too
@@ -71,7 +72,7 @@ pub(super) fn terms(
             terms.push(Term {
                 id,
                 name,
-                sign: if sampled_divergence || own_log_ratio { -sign } else { sign },
+                sign: if against { -sign } else { sign },
                 quantity,
                 from: step(term.times.from, model.horizon.value),
                 to: step(term.times.to, model.horizon.value),
