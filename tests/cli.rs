@@ -159,6 +159,53 @@ fn a_param_has_to_be_a_number_within_its_bounds() {
     assert!((1..=2).contains(&outcome.code) && outcome.err.contains("alpha"), "{}", outcome.err);
 }
 
+#[test]
+fn what_is_wrong_with_set_is_shown_in_its_own_text() {
+    let folder = folder();
+    for command in ["check", "bound", "graph", "plan", "exact", "verify", "infer"] {
+        for (set, hint) in [
+            ("infer.gamma=0.99", "write `discount = 0.99`"),
+            ("infer.stepz=3", "did you mean `steps`?"),
+            ("alhpa=1", "did you mean `alpha`?"),
+            ("alpha=11", "outside [0, 10]"),
+            ("T=2.5", "a whole number"),
+        ] {
+            let outcome = run(folder.path(), &[command, "walk.rlmodel", "--set", set]);
+            assert_eq!(outcome.code, 1, "{command} --set {set}: {}", outcome.err);
+            let shown = outcome.err.contains(&format!("| {set}\n")) && !outcome.err.contains("walk.rlmodel:");
+            assert!(shown && outcome.err.contains(hint), "{command} --set {set}: {}", outcome.err);
+        }
+    }
+    let outcome = run(folder.path(), &["plan", "walk.rlmodel", "--set", "infer.steps=many"]);
+    assert!(outcome.code == 1 && outcome.err.contains("| infer.steps=many\n"), "{}", outcome.err);
+}
+
+#[test]
+fn set_takes_a_key_away() {
+    let folder = folder();
+    let sets = ["--set", "infer.update=exact", "--set", "infer.precision=f64", "--quiet"];
+    let refused = run(folder.path(), &[&["infer", "walk.rlmodel", "--out", "kept"], &sets[..]].concat());
+    assert!(refused.code == 1 && refused.err.contains("optimizer"), "{}", refused.err);
+    let taken = [&["walk.rlmodel", "--out", "taken", "--set", "infer.optimizer=default"], &sets[..]].concat();
+    infer(folder.path(), &taken);
+    // the model as it was run says so, too
+    infer(folder.path(), &["taken/model.rlmodel", "--out", "again", "--quiet"]);
+    let numbers = |run: &str| fs::read_to_string(folder.path().join(run).join("metrics.jsonl")).expect("a run has metrics");
+    assert_eq!(numbers("taken"), numbers("again"));
+}
+
+#[test]
+fn check_notes_what_infer_does_not_train_yet() {
+    let folder = folder();
+    let text = fs::read_to_string(folder.path().join("walk.rlmodel")).expect("the model is there");
+    let policy = text.replace("Categorical(logits = table(s))", "Bernoulli(logits = linear(s))");
+    fs::write(folder.path().join("coin.rlmodel"), policy).expect("a temporary folder can be written");
+    let outcome = run(folder.path(), &["check", "--deny", "warnings", "coin.rlmodel"]);
+    assert_eq!((outcome.code, outcome.out.as_str()), (0, "coin.rlmodel: no mistakes, 1 note\n"), "{}", outcome.err);
+    assert!(outcome.err.starts_with("note[not-run]: `infer` does not train this yet:"), "{}", outcome.err);
+    assert_eq!(run(folder.path(), &["infer", "coin.rlmodel", "--quiet"]).code, 1);
+}
+
 // ── check ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 #[test]

@@ -1,13 +1,16 @@
-//! Bad files and what the compiler says of them: every `tests/errors/**/*.rlmodel` has its rendered diagnostics as a snapshot beside it.
+//! Bad files and what the compiler says of them: every `tests/errors/**/*.rlmodel` has its rendered diagnostics as a snapshot beside it,
+//! and if they hold a hint, `NAME.followed`: how the file changes by following it. Then it passes.
 //!
-//! To add one, write the file, run `INSTA_UPDATE=always cargo test --test errors`, and read the snapshot.
+//! To add one, write the file, run `INSTA_UPDATE=always cargo test --test errors`, read the snapshot, and follow its hints.
+//! A `NAME.followed` holds changes, with an empty line between them: lines that go (`- `) and lines that come in their place (`+ `), at the
+//! end if none goes.
 
 use rlppl::bound::derive;
 use rlppl::diagnostic::{Diagnostic, Diagnostics, Severity};
 use rlppl::model::{self, Overrides};
-use rlppl::plan::plan;
+use rlppl::plan::mistakes;
 use rlppl::source::Source;
-use rlppl::syntax;
+use rlppl::syntax::{self, FOREIGN, Foreign, Place};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -34,6 +37,147 @@ fn good_models_are_accepted_in_silence() {
         // a hidden environment's density is unknown by the author's own word: the warning says what follows
         let expected = |diagnostic: &Diagnostic| diagnostic.severity == Severity::Warning && diagnostic.code.0 == "unknown-density";
         assert!(told.list.iter().all(expected), "{}:\n{told}", path.display());
+    }
+}
+
+/// Hints that say what to know, not what to change.
+const NOT_EDITS: &[&str] = &["warnings/hidden_environment"];
+
+#[test]
+fn hints_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/errors");
+    let mut files = Vec::new();
+    collect(&root, &mut files);
+    files.sort();
+    let mut wrong = Vec::new();
+    for path in files {
+        let name = path.strip_prefix(&root).expect("it was found there").with_extension("").to_string_lossy().into_owned();
+        let text = fs::read_to_string(&path).expect("the file is text");
+        let told = diagnose(&Source::at(&path, text.as_str()));
+        let has_hint = told.list.iter().any(|told| !told.hints.is_empty()) && !NOT_EDITS.contains(&name.as_str());
+        let Ok(changes) = fs::read_to_string(path.with_extension("followed")) else {
+            wrong.extend(has_hint.then(|| format!("{name}: there is no `{name}.followed`, and the hint stands untried")));
+            continue;
+        };
+        if !has_hint {
+            wrong.push(format!("{name}: there is no hint that `{name}.followed` could follow"));
+            continue;
+        }
+        let followed = Source::at(&path, follow(&text, &changes, &name));
+        // the files of mistakes in writing are no whole models
+        let left = match name.starts_with("syntax/") {
+            true => syntax::parse(&followed).err().unwrap_or_default(),
+            false => diagnose(&followed),
+        };
+        // another warning may come, the same may not
+        let bad = |left: &Diagnostic| match left.severity {
+            Severity::Error => true,
+            Severity::Warning => told.list.iter().any(|told| told.code == left.code),
+            Severity::Note => false,
+        };
+        if left.list.iter().any(bad) {
+            wrong.push(format!("{name}: the hint is followed, and it does not pass:\n{left}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A text after the changes of a `.followed` file.
+fn follow(text: &str, changes: &str, name: &str) -> String {
+    let mut text = format!("{text}\n");
+    for change in changes.split("\n\n") {
+        let run = |mark: &str| -> String {
+            let lines = change.lines().filter_map(|line| line.strip_prefix(mark));
+            lines.map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line))).collect()
+        };
+        let (old, new) = (run("-"), run("+"));
+        assert!(!old.is_empty() || !new.is_empty(), "{name}.followed: a line begins with `- ` or `+ `");
+        if old.is_empty() {
+            text.push_str(&new);
+        } else {
+            assert_eq!(text.matches(&old).count(), 1, "{name}.followed: the file holds these lines once:\n{old}");
+            text = text.replace(&old, &new);
+        }
+    }
+    text
+}
+
+/// What other tools' users are told to write is accepted where they are told to.
+#[test]
+fn our_words_for_those_of_other_tools_are_accepted() {
+    let mut wrong = Vec::new();
+    for row in FOREIGN.iter().filter(|row| !row.write.is_empty() && row.place != Place::Argument) {
+        let contexts = contexts(row.place);
+        let tries = contexts.iter().flat_map(|context| fillers(row.place).iter().map(move |filler| refusal(context, row, filler)));
+        let refusals: Vec<String> = tries.map_while(|refused| refused).collect();
+        if refusals.len() == contexts.len() * fillers(row.place).len() {
+            wrong.push(format!("`{}` for {:?}:\n{}", row.write, row.words, refusals.join("\n")));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Why a row's words are refused in a context, if they are.
+fn refusal(context: &str, row: &Foreign, filler: &str) -> Option<String> {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+    let written = row.write.replace('…', filler).replace("file.rlenv", &models.join("four_rooms.rlenv").to_string_lossy());
+    // a key that the context sets is set by the row alone
+    let key = written.split(" = ").next().unwrap_or("");
+    let kept = context.lines().filter(|line| row.place != Place::Key || !line.trim_start().starts_with(&format!("{key} =")));
+    let text = kept.map(|line| line.replace("HERE", &written)).collect::<Vec<_>>().join("\n");
+    let source = Source::new("m", text);
+    let found = match row.place {
+        Place::Item => syntax::parse(&source).err().unwrap_or_default(),
+        Place::Value | Place::Function | Place::Distribution | Place::Domain | Place::DataFile | Place::Key | Place::Argument => {
+            diagnose(&source)
+        }
+    };
+    found.has_errors().then(|| found.to_string())
+}
+
+fn fillers(place: Place) -> &'static [&'static str] {
+    match place {
+        Place::Item => &["s[1] ~ Delta(0)", "prior { a[t] ~ Uniform }", "a[t] ~ Uniform", "Uniform", "steps = 3", "0..3"],
+        Place::Distribution => &["1", "0.5", "Uniform", "[0.5, 0.5]"],
+        Place::Value | Place::Function | Place::Domain | Place::DataFile | Place::Key | Place::Argument => &[""],
+    }
+}
+
+/// Models in which `HERE` is the place.
+fn contexts(place: Place) -> Vec<String> {
+    let small = |state: &str, start: &str, extra: &str, kernel: &str, policy: &str, infer: &str| {
+        format!(
+            "model m\nhorizon T = 3\n{extra}\nenvironment e {{\n  state s : {state}\n  action a : {{ left, right }}\n  reward r in [-1, 0]\n\
+             s[1] ~ {start}\n  s[t+1] ~ Delta(s[t])\n  r[t] = if a[t] == left then 0 else -1\n}}\n{kernel}\n\
+             prior {{ s[1] ~ e.initial; a[t] ~ Uniform; s[t+1] ~ e.transition(s[t], a[t]) }}\nlikelihood {{ R[t] ~ exp(r[t]) }}\n\
+             posterior {{ s[1] ~ e.initial; a[t] ~ {policy}; s[t+1] ~ e.transition(s[t], a[t]) }}\ninfer {{\n{infer}\n}}"
+        )
+    };
+    let pi = |logits: &str| format!("kernel pi(a | s) = Categorical(logits = {logits})");
+    match place {
+        Place::Item => vec!["HERE".into(), "environment e {\nHERE\n}".into(), "bound b {\nHERE\n}".into()],
+        Place::Value => vec![small("0..3", "Uniform", "let x = if HERE then 1 else 0", &pi("x * linear(s)"), "pi(s[t])", "steps = 3")],
+        Place::Function => vec![
+            small("0..3", "Uniform", "let f(x, y, lo, hi) = HERE", &pi("f(1, 1, 0, 1) * linear(s)"), "pi(s[t])", "steps = 3"),
+            small("0..3", "Uniform", "", &pi("HERE"), "pi(s[t])", "steps = 3"),
+            small("0..3", "Uniform", "", "kernel pi(a | past: s[..]) = Categorical(logits = HERE)", "pi(s[..t])", "steps = 3"),
+        ],
+        Place::Distribution => ["0..3", "real", "real in [-1, 1]", "bool"]
+            .map(|state| small(state, "HERE", "", &pi("linear(s)"), "pi(s[t])", "steps = 3"))
+            .to_vec(),
+        Place::Domain => ["Uniform", "Normal(mean = 0, sd = 1)"]
+            .map(|start| small("HERE", start, "", &pi("linear(s)"), "pi(s[t])", "steps = 3"))
+            .to_vec(),
+        Place::Key => {
+            let shared = "net body(s) = mlp(s, hidden = [8])\nkernel pi(a | s) = Categorical(logits = linear(body(s)))";
+            let mut found: Vec<String> = ["HERE", "HERE\nbaseline = linear(body(s))", "HERE\nbaseline = linear(body(s))\nepochs = 4"]
+                .map(|infer| small("real", "Normal(mean = 0, sd = 1)", "", shared, "pi(s[t])", infer))
+                .to_vec();
+            let imitation = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("models/learning_from_model.rlmodel"));
+            found.push(imitation.expect("there is such a model").replace("infer {", "infer {\nHERE\n"));
+            found
+        }
+        Place::DataFile | Place::Argument => Vec::new(),
     }
 }
 
@@ -77,7 +221,6 @@ fn diagnose(source: &Source) -> Diagnostics {
             return Ok(Diagnostics { list: model.warnings, sources: model.sources });
         }
         let derivation = derive(&model)?;
-        plan(&model, &derivation)?;
-        Ok(Diagnostics { list: Vec::new(), sources: model.sources })
+        Ok(Diagnostics { list: mistakes(&model, &derivation), sources: model.sources })
     }))
 }

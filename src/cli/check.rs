@@ -62,7 +62,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             console::result(&(render_json(&found) + "\n"))?;
         }
     }
-    let denied = |found: &Diagnostics| found.has_errors() || (arguments.deny.is_some() && !found.list.is_empty());
+    let wrong = |severity| severity == Severity::Error || (arguments.deny.is_some() && severity == Severity::Warning);
+    let denied = |found: &Diagnostics| found.list.iter().any(|told| wrong(told.severity));
     match usage {
         Some(code) => Err(Failure::Told(code)),
         None if all.iter().any(|(_, found)| denied(found)) => Err(Failure::Told(1)),
@@ -97,14 +98,17 @@ fn examine(path: &Path, sets: &input::Sets, pedantic: bool) -> Result<Diagnostic
     Ok(found)
 }
 
-/// `no mistakes`, `2 errors, 1 warning`
+/// `no mistakes`, `2 errors, 1 warning`, `no mistakes, 1 note`
 fn tally(found: &Diagnostics) -> String {
     let count = |severity| found.list.iter().filter(|diagnostic| diagnostic.severity == severity).count();
-    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-    let words = [(errors, "error"), (warnings, "warning")];
-    let said: Vec<String> =
-        words.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}{}", if *n == 1 { "" } else { "s" })).collect();
-    if said.is_empty() { "no mistakes".to_owned() } else { said.join(", ") }
+    let named = |n: usize, word: &str| (n > 0).then(|| format!("{n} {word}{}", if n == 1 { "" } else { "s" }));
+    let mistakes = [named(count(Severity::Error), "error"), named(count(Severity::Warning), "warning")];
+    let mut said: Vec<String> = mistakes.into_iter().flatten().collect();
+    if said.is_empty() {
+        said.push("no mistakes".to_owned());
+    }
+    said.extend(named(count(Severity::Note), "note"));
+    said.join(", ")
 }
 
 /// What is wrong with a file as a whole: its text cannot be shown.

@@ -3,8 +3,9 @@
 use super::{Failure, console};
 use crate::diagnostic::Diagnostics;
 use crate::model::{self, Model, Overrides};
+use crate::plan;
 use crate::report::MODEL;
-use crate::source::{ReadError, Source};
+use crate::source::{ReadError, Source, Span};
 use crate::syntax::{self, ast};
 use std::path::{Path, PathBuf};
 
@@ -20,7 +21,7 @@ pub struct ModelArguments {
 
 #[derive(clap::Args, Debug, Default)]
 pub struct SetArguments {
-    /// Give a `param` or the horizon another value (`alpha=1`), or a key of `infer` (`infer.steps=500`); may be repeated
+    /// Give a `param` or the horizon another value (`alpha=1`), or a key of `infer` (`infer.steps=500`; `infer.steps=default` takes it away); may be repeated
     #[arg(long = "set", value_name = "NAME=VALUE")]
     pub set: Vec<String>,
 }
@@ -103,7 +104,12 @@ pub fn parse(source: &Source) -> Result<ast::File, Failure> {
 
 /// Checks a file under `sets`.
 pub fn check(file: &ast::File, sets: &Sets) -> Result<Model, Failure> {
-    model::check(file, &overrides(sets)?).map_err(Failure::Model)
+    if sets.is_empty() {
+        return model::check(file, &Overrides::default()).map_err(Failure::Model);
+    }
+    let mut file = file.clone();
+    let overrides = overrides(sets, &mut file.sources)?;
+    model::check(&file, &overrides).map_err(Failure::Model)
 }
 
 /// Splits `NAME=VALUE`.
@@ -115,15 +121,19 @@ pub fn sets(arguments: &SetArguments) -> Result<Sets, Failure> {
     split.collect()
 }
 
-/// The values are expressions of the language.
-pub fn overrides(sets: &Sets) -> Result<Overrides, Failure> {
+/// The values are expressions of the language. A key that there is not is refused by every command, also by those that read no keys.
+pub fn overrides(sets: &Sets, sources: &mut Vec<Source>) -> Result<Overrides, Failure> {
     let mut overrides = Overrides::default();
+    let mut unknown = Vec::new();
     for (name, value) in sets {
-        let expr = syntax::parse_expr(value, &format!("--set {name}")).map_err(Failure::UsageAt)?;
+        let expr = syntax::parse_set(name, value, sources).map_err(Failure::UsageAt)?;
         match name.strip_prefix("infer.") {
-            Some(key) => overrides.settings.push((key.to_owned(), expr)),
+            Some(key) => {
+                unknown.extend(plan::unknown_key(key, Span { start: 0, ..expr.span }));
+                overrides.settings.push((key.to_owned(), expr));
+            }
             None => overrides.params.push((name.clone(), expr)),
         }
     }
-    Ok(overrides)
+    if unknown.is_empty() { Ok(overrides) } else { Err(Failure::Model(Diagnostics { list: unknown, sources: sources.clone() })) }
 }

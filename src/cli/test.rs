@@ -135,7 +135,8 @@ impl Tested<'_> {
     fn expectation(&mut self, file: &ast::File, expectation: &Expectation) -> Result<(), Failure> {
         let mut overrides = expectation.overrides.clone();
         if let Some(seed) = self.arguments.seed {
-            overrides.settings.extend(input::overrides(&vec![("infer.seed".to_owned(), seed.to_string())])?.settings);
+            let seed = vec![("infer.seed".to_owned(), seed.to_string())];
+            overrides.settings.extend(input::overrides(&seed, &mut file.sources.clone())?.settings);
         }
         let model = match model::check(file, &overrides) {
             Ok(model) => model,

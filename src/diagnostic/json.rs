@@ -23,6 +23,7 @@ pub fn render_json(diagnostics: &Diagnostics) -> String {
                 severity: match diagnostic.severity {
                     Severity::Error => "error",
                     Severity::Warning => "warning",
+                    Severity::Note => "note",
                 },
                 message: &diagnostic.message,
                 place: diagnostic.labels.first().map(|label| place(label, &diagnostics.sources)),

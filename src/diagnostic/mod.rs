@@ -17,6 +17,8 @@ pub struct Code(pub &'static str);
 pub enum Severity {
     Error,
     Warning,
+    /// Nothing is wrong: something is good to know.
+    Note,
 }
 
 /// A place, and what is to be said of it there (possibly nothing).

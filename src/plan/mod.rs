@@ -31,14 +31,16 @@ pub use head::Head;
 pub use keys::{Choice, KEYS, Key, KeyDefault, KeyKind, OPTIMIZERS, UPDATES};
 pub use pathwise::{Pathwise, Slope};
 pub use records::Records;
-pub use settings::{Baseline, Classifier, DrawGradient, Normalize, Optimizer, OptionGradient, Precision, Schedule, Settings, Update};
+pub use settings::{
+    Baseline, Classifier, DrawGradient, Normalize, Optimizer, OptionGradient, Precision, Schedule, Settings, Update, unknown_key,
+};
 pub use simulation::Simulation;
 pub use term::{Density, Estimator, Less, Prior, Quantity, Ratio, RatioOf, Subject, Term, Version};
 pub use until::{Relation, Until, WATCHED, Watched};
 pub use weights::MeanField;
 
 use crate::bound::{BoundDerivation, Derivation};
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::expr::{ExprId, Graph, ParamId};
 use crate::model::{
     BoundId, EnvironmentId, Index, KernelId, Kind, Model, Parameter, ParameterId, VariableId, kernel_parameters, parameters_of,
@@ -149,10 +151,14 @@ pub fn plan(model: &Model, derivation: &Derivation) -> Result<Plan, Diagnostics>
     })
 }
 
-/// What is wrong with how a model is to be trained. That this version does not train it is no mistake of its author.
+/// What is wrong with how a model is to be trained. That this version does not train it is no mistake of its author, and is a note.
 pub fn mistakes(model: &Model, derivation: &Derivation) -> Vec<Diagnostic> {
     let found = plan(model, derivation).err().map_or(Vec::new(), |found| found.list);
-    found.into_iter().filter(|told| told.code.0 != NOT_RUN).collect()
+    let note = |told: Diagnostic| match told.code.0 {
+        NOT_RUN => Diagnostic { severity: Severity::Note, message: format!("`infer` does not train this yet: {}", told.message), ..told },
+        _ => told,
+    };
+    found.into_iter().map(note).collect()
 }
 
 /// The plan of one bound; `over` are the kernels that it moves.

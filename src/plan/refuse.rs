@@ -10,7 +10,7 @@ pub fn constructs(model: &Model, derivation: &Derivation) -> Vec<Diagnostic> {
     let mut errors = Vec::new();
     for environment in &model.environments {
         if let Dynamics::External { system, .. } = &environment.dynamics {
-            let message = format!("`{}` is an environment of {system}, which this version does not run", environment.name);
+            let message = format!("`{}` is `{system}` of Gymnasium, which this version does not run", environment.name);
             errors.push(refused(environment.span, message));
         }
     }

@@ -4,8 +4,9 @@ use super::keys::{Choice, KEYS, Key, KeyDefault, KeyKind, OPTIMIZERS, UPDATES, k
 use super::together;
 use super::until::{self, Until};
 use crate::diagnostic::Diagnostic;
-use crate::model::{KernelId, LayerId, Model, Setting, SettingValue, Value};
+use crate::model::{KernelId, LayerId, Model, SettingValue, Value};
 use crate::source::Span;
+use crate::syntax::{Place, our_argument, ours};
 use std::fmt;
 
 /// Every key of `infer` that this version runs, with its default where the file says nothing.
@@ -122,7 +123,7 @@ pub enum Baseline {
 pub fn read(model: &Model) -> Result<Settings, Vec<Diagnostic>> {
     let mut reader = Reader { model, errors: Vec::new() };
     for setting in &model.settings {
-        reader.verify_known(setting);
+        reader.errors.extend(unknown_key(&setting.key, setting.span));
     }
     let trajectories = reader.count("trajectories").unwrap_or(1) as usize;
     let rounds = reader.count("rounds").unwrap_or(1);
@@ -246,22 +247,23 @@ impl fmt::Display for Optimizer {
     }
 }
 
+/// What is wrong with a key of `infer` that there is not, in a file or after `--set`.
+pub fn unknown_key(key: &str, span: Span) -> Option<Diagnostic> {
+    if key_named(key).is_some() {
+        return None;
+    }
+    let error = Diagnostic::error("unknown-setting", span, format!("unknown key `{key}` of `infer`"));
+    let near = nearest(key, KEYS.iter().map(|key| key.name)).map(|name| format!("did you mean `{name}`?"));
+    let list = || format!("the keys are {}", listed(KEYS.iter().map(|key| key.name)));
+    Some(error.hint(ours(Place::Key, key).or(near).unwrap_or_else(list)))
+}
+
 struct Reader<'a> {
     model: &'a Model,
     errors: Vec<Diagnostic>,
 }
 
 impl Reader<'_> {
-    fn verify_known(&mut self, setting: &Setting) {
-        if key_named(&setting.key).is_none() {
-            let error = Diagnostic::error("unknown-setting", setting.span, format!("unknown key `{}` of `infer`", setting.key));
-            self.errors.push(match nearest(&setting.key, KEYS.iter().map(|key| key.name)) {
-                Some(name) => error.hint(format!("did you mean `{name}`?")),
-                None => error.hint(format!("the keys are {}", listed(KEYS.iter().map(|key| key.name)))),
-            });
-        }
-    }
-
     /// The table's row of a key this module reads.
     fn key(&self, name: &str) -> &'static Key {
         key_named(name).expect("plan: settings read only keys of the table")
@@ -434,7 +436,7 @@ impl Reader<'_> {
         };
         let Some(choice) = known.iter().find(|choice| choice.name == function) else {
             let error = Diagnostic::error("bad-setting", span, format!("unknown {what} `{function}`"));
-            self.errors.push(match nearest(function, known.iter().map(|choice| choice.name)) {
+            self.errors.push(match nearest(&function.to_lowercase(), known.iter().map(|choice| choice.name)) {
                 Some(near) => error.hint(format!("did you mean `{near}`?")),
                 None => error.hint(format!("the {what}s are {}", listed(known.iter().map(|choice| choice.name)))),
             });
@@ -454,9 +456,14 @@ impl Reader<'_> {
                 continue;
             };
             let Some(at) = known.arguments.iter().position(|(known, ..)| known == name) else {
-                let names = listed(known.arguments.iter().map(|(name, ..)| *name));
+                let names = known.arguments.iter().map(|(name, ..)| *name);
                 let error = Diagnostic::error("bad-setting", span, format!("`{}` has no argument `{name}`", known.name));
-                self.errors.push(error.hint(if names.is_empty() { "it has none".into() } else { format!("its arguments are {names}") }));
+                let owned: Vec<String> = names.clone().map(str::to_owned).collect();
+                self.errors.push(match our_argument(name, &owned).or(nearest(name, names.clone())) {
+                    Some(ours) => error.hint(format!("write `{ours} = …`")),
+                    None if owned.is_empty() => error.hint(format!("it has none: write `{}`", known.name)),
+                    None => error.hint(format!("its arguments are {}", listed(names))),
+                });
                 continue;
             };
             let schedule = match value {

@@ -86,6 +86,23 @@ pub fn parse_expr(text: &str, name: &str) -> Result<ast::Expr, Diagnostics> {
     }
 }
 
+/// The value of `NAME=VALUE` as the command line gives it. `sources` gains that text, so that what is found wrong with it later points there.
+///
+/// # Errors
+/// A syntax error.
+pub fn parse_set(name: &str, value: &str, sources: &mut Vec<Source>) -> Result<ast::Expr, Diagnostics> {
+    let shown = format!("{name}={value}");
+    let file = sources.len() as u32;
+    sources.push(Source::new("--set", shown.as_str()));
+    // the value alone is an expression: the name before it is blank
+    let text = format!("{}{value}", " ".repeat(shown.len() - value.len()));
+    let reading = read(&text, file, Rule::lone_expr, &mut |_, _| None, |builder, node| builder.lone_expr(node));
+    match reading.tree {
+        Some(expr) if reading.diagnostics.is_empty() => Ok(expr),
+        _ => Err(in_order(reading.diagnostics, sources.clone())),
+    }
+}
+
 /// What came of one text; there may be a tree besides errors: that of the statements around them.
 struct Reading<T> {
     tree: Option<T>,
@@ -113,7 +130,7 @@ fn read<T: Send>(
     build: impl Fn(&mut Builder<'_>, Pair<'_, Rule>) -> T + Send,
 ) -> Reading<T> {
     let refused = |diagnostic| Reading { tree: None, comments: Vec::new(), diagnostics: vec![diagnostic] };
-    if let Some(diagnostic) = not_a_model(text, file) {
+    if let Some(diagnostic) = not_a_model(text, file, rule) {
         return refused(diagnostic);
     }
     let first = scan(text);
@@ -185,16 +202,26 @@ fn in_order(mut list: Vec<Diagnostic>, sources: Vec<Source>) -> Diagnostics {
     Diagnostics { list, sources }
 }
 
-fn not_a_model(text: &str, file: u32) -> Option<Diagnostic> {
+fn not_a_model(text: &str, file: u32, rule: Rule) -> Option<Diagnostic> {
     let here = |start: usize, end: usize| words::span(file, &(start..end));
     if text.len() > LARGEST {
         let message = format!("this text is {} bytes long; the limit is {LARGEST}", text.len());
         return Some(Diagnostic::error("not-a-model", here(0, 0), message));
     }
     let control = |b: &u8| *b < b' ' && !matches!(*b, b'\n' | b'\r' | b'\t') || *b == 0x7f;
-    let at = text.bytes().position(|b| control(&b))?;
-    let message = "this is not a text file: it holds control characters";
-    Some(Diagnostic::error("not-a-model", here(at, at + 1), message).here(format!("the byte {:#04x}", text.as_bytes()[at])))
+    if let Some(at) = text.bytes().position(|b| control(&b)) {
+        let message = "this is not a text file: it holds control characters";
+        return Some(Diagnostic::error("not-a-model", here(at, at + 1), message).here(format!("the byte {:#04x}", text.as_bytes()[at])));
+    }
+    // a value may begin so, a file never does
+    let start = text.find(|c: char| !c.is_whitespace() && c != '\u{feff}').filter(|_| rule != Rule::lone_expr)?;
+    let of = match text[start..].chars().next()? {
+        '{' | '[' => "JSON",
+        '<' => "XML or HTML",
+        _ => return None,
+    };
+    let told = Diagnostic::error("not-a-model", here(start, start + 1), format!("this is no model: it begins like {of}"));
+    Some(told.hint("a model begins with `model NAME`; in the folder of a run it is `model.rlmodel`"))
 }
 
 fn empty(file: u32, what: &str) -> Diagnostic {

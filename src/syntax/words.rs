@@ -1,5 +1,6 @@
 //! Syntax errors in words: what could stand there, and what probably was meant. Also how to take an error out of the text, to find the next one.
 
+use super::foreign::{Place, ours};
 use super::grammar::Rule;
 use super::scan::{ITEM_WORDS, RESERVED, Scan, Slip, SlipKind, Token, TokenKind};
 use crate::diagnostic::Diagnostic;
@@ -152,6 +153,9 @@ impl<'a> Spot<'a> {
                     .hint("`=` defines a kernel, a `let`, a setting; `~` says how a variable is drawn, and stands in factors"),
             );
         }
+        if word == "?" && has(Rule::infix) {
+            return Some(error("there is no `… ? … : …`".to_owned()).hint("write `if … then … else …`"));
+        }
         if word == "=" && has(Rule::infix) && !has(Rule::equals) {
             return Some(error("`=` does not stand in an expression".to_owned()).hint("compare with `==`"));
         }
@@ -222,6 +226,15 @@ impl<'a> Spot<'a> {
             return Some("an equality says how near is near enough: `= 3 within 1e-9`".to_owned());
         }
         let token = self.found?;
+        if let Some(ours) = self.foreign(expected) {
+            return Some(ours);
+        }
+        if word == "="
+            && let Some((_, example)) =
+                self.before.and_then(|before| NAMED.iter().find(|(item, _)| *item == &self.text[before.range.clone()]))
+        {
+            return Some(format!("it has a name: `{example}`"));
+        }
         if word == ":" && has(Rule::equals) {
             return Some("a value is given with `=`".to_owned());
         }
@@ -261,6 +274,17 @@ impl<'a> Spot<'a> {
                 .min_by_key(|known| strsim::damerau_levenshtein(word, known))
         });
         slip.map(|known| format!("did you mean `{known}`?"))
+    }
+
+    /// Where a statement begins, the word of another tool for it: the word found, or the one before, which was taken for a name.
+    fn foreign(&self, expected: &[Rule]) -> Option<String> {
+        let starts = [Rule::item, Rule::env_item, Rule::block, Rule::block_kind];
+        let begun = match expected.iter().any(|rule| starts.contains(rule)) {
+            true => self.found,
+            false => self.before.filter(|before| before.begins && expected.contains(&Rule::open_bracket)),
+        };
+        let begun = begun.filter(|token| token.kind == TokenKind::Word)?;
+        ours(Place::Item, &self.text[begun.range.clone()])
     }
 
     /// `a factor such as … or `}``
@@ -307,6 +331,16 @@ impl<'a> Spot<'a> {
         at.map_or(Mend::Nothing, |at| Mend::Blank(self.scan.statement(self.text, at)))
     }
 }
+
+/// Items that have names, each with an example.
+const NAMED: [(&str, &str); 6] = [
+    ("horizon", "horizon T = 30"),
+    ("param", "param alpha = 0.5"),
+    ("let", "let x = 1"),
+    ("environment", "environment chain { … }"),
+    ("kernel", "kernel pi(a | s) = Categorical(logits = table(s))"),
+    ("net", "net body(s) = mlp(s, hidden = [64])"),
+];
 
 /// What to say of a slip that needs no grammar.
 pub fn slip(text: &str, slip: &Slip, file: u32) -> Diagnostic {

@@ -14,6 +14,7 @@ use crate::model::{
 };
 use crate::source::Span;
 use crate::syntax::ast::{self, At, BlockKind, ExprKind};
+use crate::syntax::{Place, ours};
 
 /// What stands to the right of `~`.
 enum Right<'e> {
@@ -69,6 +70,7 @@ impl<'a> Lowering<'a> {
                 let told = Diagnostic::error("duplicate-name", block.span, format!("the block `{}` stands twice", block_name(block.kind)));
                 self.report(told.also(first.span, "the first is here").hint("write all its factors in one block"));
             }
+            self.verify_not_empty(block);
             for factor in &block.factors {
                 match block.kind {
                     BlockKind::Likelihood => {
@@ -82,6 +84,21 @@ impl<'a> Lowering<'a> {
             }
         }
         self.bounds.push(bound);
+    }
+
+    /// Without a prior or a posterior there is no bound, and that is said of the whole; the other blocks may be absent.
+    fn verify_not_empty(&mut self, block: &ast::Block) {
+        let (message, example) = match block.kind {
+            BlockKind::Prior | BlockKind::Posterior => return,
+            BlockKind::Likelihood => {
+                ("the likelihood has no factors: nothing rewards the posterior for anything but to be as the prior", "R[t] ~ exp(r[t])")
+            }
+            BlockKind::Auxiliary => ("the auxiliary block has no factors", "o[t] ~ back(s[t], o[t+1])"),
+        };
+        if block.factors.is_empty() {
+            let told = Diagnostic::warning("empty-block", block.span, message);
+            self.report(told.hint(format!("add a factor, such as `{example}`, or remove the block")));
+        }
     }
 
     fn factor(&mut self, written: &'a ast::Factor, block: BlockKind) -> Option<Factor> {
@@ -232,7 +249,7 @@ impl<'a> Lowering<'a> {
                 None => {
                     let mut known = self.kernel_names();
                     known.extend(DISTRIBUTIONS.iter().map(|name| (*name).to_owned()));
-                    self.unknown(name, function.span, "kernel or distribution", &known);
+                    self.unknown_word(name, function.span, "kernel or distribution", &known, ours(Place::Distribution, name));
                     Right::Mistake
                 }
             },
@@ -396,13 +413,13 @@ impl<'a> Lowering<'a> {
             return None;
         };
         let scope = Scope::of(FILE);
-        if self.find(FILE, &name.text).is_some() {
-            let told = Diagnostic::error(
-                "likelihood",
-                name.span,
-                format!("`{}` is declared: a likelihood factor names an event of its own", name.text),
-            );
-            self.report(told.hint("choose a new name, such as `R[t] ~ exp(…)`"));
+        if let Some((unit, at)) = self.find(FILE, &name.text) {
+            let declared = self.units[unit.0].definitions[at].span;
+            let message = format!("`{}` is declared: a likelihood factor names an event of its own", name.text);
+            let told = Diagnostic::error("likelihood", name.span, message).also(declared, "declared here");
+            let free = ["R", "O", "G"].into_iter().find(|free| self.find(FILE, free).is_none());
+            let free = free.map_or_else(|| format!("{}_event", name.text), str::to_owned);
+            self.report(told.hint(format!("give the event a name of its own, such as `{free}[t] ~ exp(…)`, or rename what is declared")));
         }
         if let Some(first) = before.iter().find(|first| first.name == name.text) {
             self.duplicate(name, first.span);

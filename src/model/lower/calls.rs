@@ -8,6 +8,7 @@ use crate::diagnostic::Diagnostic;
 use crate::expr::BinaryOp;
 use crate::source::Span;
 use crate::syntax::ast::{self, ArgumentLabel, ExprKind};
+use crate::syntax::{Place, ours};
 
 /// Nodes of the graph, and results of functions that are kept: beyond these a model is refused.
 const MOST_NODES: usize = 2_000_000;
@@ -60,9 +61,10 @@ impl Lowering<'_> {
                 known.extend(self.visible(&Scope::of(scope.unit)));
                 let near = super::scope::nearest(name, &known).map(str::to_owned);
                 let told = Diagnostic::error("unknown-name", function.span, format!("unknown function `{name}`"));
-                self.report(match near {
-                    Some(near) => told.hint(format!("did you mean `{near}`?")),
-                    None => {
+                self.report(match (ours(Place::Function, name), near) {
+                    (Some(ours), _) => told.hint(ours),
+                    (None, Some(near)) => told.hint(format!("did you mean `{near}`?")),
+                    (None, None) => {
                         let known: Vec<&str> = FUNCTIONS.iter().map(|(name, _)| *name).collect();
                         told.hint(format!("functions are {}", known.join(", ")))
                     }

@@ -11,6 +11,7 @@ use crate::expr::ExprId;
 use crate::model::{Distribution, Domain, Kind, Scores, Shape};
 use crate::source::Span;
 use crate::syntax::ast::{self, ArgumentLabel, ExprKind};
+use crate::syntax::{Place, our_argument, ours};
 
 /// What an argument has to be.
 #[derive(Clone, Copy, Debug)]
@@ -322,11 +323,11 @@ impl Lowering<'_> {
         if kernel || value {
             self.not_a_distribution(site, expr);
         } else if nearest(name, &known).is_some() || name.starts_with(char::is_uppercase) {
-            self.unknown(name, expr.span, "distribution", &known);
+            self.unknown_word(name, expr.span, "distribution", &known, ours(Place::Distribution, name));
         } else {
             let mut known = known;
             known.extend(self.visible(site.scope()));
-            self.unknown(name, expr.span, "distribution or kernel", &known);
+            self.unknown_word(name, expr.span, "distribution or kernel", &known, ours(Place::Distribution, name));
         }
     }
 
@@ -498,7 +499,8 @@ impl Lowering<'_> {
                 });
                 if !known.contains(&name.text.as_str()) {
                     let known: Vec<String> = known.iter().map(|name| (*name).to_owned()).collect();
-                    self.unknown(&name.text, name.span, &format!("argument for `{function}`:"), &known);
+                    let ours = our_argument(&name.text, &known).map(|ours| format!("write `{ours} = …`"));
+                    self.unknown_word(&name.text, name.span, &format!("argument of `{function}`"), &known, ours);
                     good = false;
                 } else if let Some(first) = first {
                     self.report(

@@ -6,7 +6,8 @@ use super::value::Value;
 use crate::diagnostic::Diagnostic;
 use crate::expr::InputId;
 use crate::model::{Component, Domain, FiniteDomain, Index, Input, Kind, Shape, VariableId};
-use crate::syntax::ast::{self, DomainKind};
+use crate::syntax::ast::{self, DomainKind, ExprKind};
+use crate::syntax::{Place, ours};
 use std::collections::HashMap;
 
 /// Components of a vector.
@@ -83,6 +84,10 @@ impl Lowering<'_> {
                 Kind::Integer { lo, hi }
             }
             DomainKind::Count(count) => {
+                if let Some(told) = self.foreign_domain(count, unit) {
+                    self.report(told);
+                    return None;
+                }
                 let count = self.constant_count(count, &scope, "the number of values", MOST_VALUES as usize)?;
                 Kind::Integer { lo: 0, hi: count as i64 - 1 }
             }
@@ -103,6 +108,17 @@ impl Lowering<'_> {
         };
         out.push(Component { path: path.to_owned(), kind });
         Some(Shape::Scalar)
+    }
+
+    /// `Discrete(10)`, `int`: where a number of values is expected, what other tools call a domain.
+    fn foreign_domain(&self, count: &ast::Expr, unit: UnitId) -> Option<Diagnostic> {
+        let head = match &count.kind {
+            ExprKind::Call { function, .. } => function,
+            _ => count,
+        };
+        let ExprKind::Name(name) = &head.kind else { return None };
+        let ours = ours(Place::Domain, name).filter(|_| self.find(unit, name).is_none())?;
+        Some(Diagnostic::error("unknown-name", count.span, format!("unknown domain `{name}`")).hint(ours))
     }
 
     fn real_shape(

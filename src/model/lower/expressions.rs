@@ -2,7 +2,7 @@
 
 use super::Lowering;
 use super::scope::{Meaning, Scope};
-use super::value::Value;
+use super::value::{Type, Value};
 use crate::diagnostic::Diagnostic;
 use crate::expr::{BinaryOp, UnaryOp};
 use crate::syntax::ast::{self, BinaryOperator, ExprKind, UnaryOperator};
@@ -102,7 +102,13 @@ impl Lowering<'_> {
             | BinaryOperator::Less
             | BinaryOperator::LessEqual
             | BinaryOperator::Greater
-            | BinaryOperator::GreaterEqual => self.compare(operator, &a, &b, expr.span),
+            | BinaryOperator::GreaterEqual => {
+                if let Some(told) = quoted_value((left, &a), (right, &b)).or_else(|| quoted_value((right, &b), (left, &a))) {
+                    self.report(told);
+                    return Value::Poison;
+                }
+                self.compare(operator, &a, &b, expr.span)
+            }
             BinaryOperator::And | BinaryOperator::Or => {
                 let (op, what) = if operator == BinaryOperator::And {
                     (BinaryOp::And, "an operand of `and`")
@@ -172,4 +178,13 @@ pub fn arithmetic_op(operator: BinaryOperator) -> Option<BinaryOp> {
         | BinaryOperator::And
         | BinaryOperator::Or => None,
     }
+}
+
+/// `a[t] == "right"`: a text beside one of a domain's names.
+fn quoted_value((text, _): (&ast::Expr, &Value), (_, other): (&ast::Expr, &Value)) -> Option<Diagnostic> {
+    let ExprKind::Text(word) = &text.kind else { return None };
+    matches!(other, Value::Scalar(_, Type::Name(_))).then(|| {
+        let message = format!("a text is no value of a domain: `\"{word}\"` stands in quotes");
+        Diagnostic::error("type", text.span, message).hint(format!("the names of values stand without quotes: `{word}`"))
+    })
 }

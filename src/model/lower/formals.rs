@@ -5,7 +5,7 @@ use super::value::Value;
 use super::{FormalSlot, Lowering, functions};
 use crate::diagnostic::Diagnostic;
 use crate::model::{Data, Domain, Formal, FormalLength, FormalVariable, Input, KernelId};
-use crate::syntax::ast;
+use crate::syntax::{Place, ast, ours};
 
 /// Steps of a window.
 const LONGEST_WINDOW: usize = 10_000;
@@ -34,6 +34,10 @@ impl Lowering<'_> {
             let formals = |slots: &[FormalSlot]| slots.iter().map(|slot| slot.formal.clone()).collect::<Option<Vec<Formal>>>();
             let parts = formals(&slot.outputs).zip(formals(&slot.givens));
             let (name, path, span) = (slot.name.clone(), slot.written.path.text.clone(), slot.written.span);
+            let at_path = slot.written.path.span;
+            if let Some(ours) = path.rsplit_once('.').and_then(|(_, ending)| ours(Place::DataFile, ending)) {
+                self.report(Diagnostic::error("data", at_path, format!("`{path}` is no file of records")).hint(ours));
+            }
             self.data[at].lowered = parts.map(|(outputs, givens)| Data { name, outputs, givens, path, span });
         }
     }

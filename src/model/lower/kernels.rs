@@ -130,3 +130,22 @@ impl Lowering<'_> {
         Some(Distribution::Record(lowered.into_iter().collect::<Option<Vec<_>>>()?))
     }
 }
+
+/// Several names without a bar, and one distribution: the bar before what is read was forgotten. Told where the kernel is declared, so that
+/// nothing is told of its uses.
+pub fn without_bar(written: &ast::Kernel) -> Option<Diagnostic> {
+    let head = &written.head;
+    let is_record = matches!(written.distribution.kind, ExprKind::Record(_));
+    if is_record || head.outputs.len() < 2 || !head.givens.is_empty() {
+        return None;
+    }
+    let names: Vec<&str> = head.outputs.iter().map(|formal| formal.name.text.as_str()).collect();
+    let (name, list) = (&written.name.text, names.join(", "));
+    let told = Diagnostic::error("kernel", head.span, format!("`{name}({list})` draws all of `{list}`, and has one distribution"));
+    let parts: Vec<String> = names.iter().map(|name| format!("{name}: …")).collect();
+    let told = told.also(written.distribution.span, "the distribution");
+    Some(
+        told.hint(format!("what a kernel reads stands behind a bar: `{name}({} | {})`", names[0], names[1..].join(", ")))
+            .hint(format!("if it draws them all, write `{{ {} }}`", parts.join(", "))),
+    )
+}

@@ -8,6 +8,7 @@ use crate::expr::{BinaryOp, ExprId, Node, UnaryOp};
 use crate::model::{Activation, FormalLength, FormalVariable, Input, Kind, Layer, LayerId, LayerOp, Parameter, ParameterId};
 use crate::source::Span;
 use crate::syntax::ast::{self, ArgumentLabel, ExprKind};
+use crate::syntax::our_argument;
 
 /// Units of one layer, and entries of one parameter.
 const WIDEST: usize = 1 << 20;
@@ -62,7 +63,8 @@ impl Lowering<'_> {
                 Some(ArgumentLabel::Named(key)) if settings.contains(&key.text.as_str()) => {}
                 Some(ArgumentLabel::Named(key)) => {
                     let known: Vec<String> = settings.iter().map(|key| (*key).to_owned()).collect();
-                    self.unknown(&key.text, key.span, &format!("argument of `{name}`"), &known);
+                    let ours = our_argument(&key.text, &known).map(|ours| format!("write `{ours} = …`"));
+                    self.unknown_word(&key.text, key.span, &format!("argument of `{name}`"), &known, ours);
                     layers.push(None);
                 }
                 Some(ArgumentLabel::Weight(weight)) => {

@@ -1,5 +1,7 @@
 //! What a file declares: every name gets its place before anything is lowered, so that order does not matter.
 
+use super::kernels::without_bar;
+use super::params::place_of_set;
 use super::scope::{Definition, FILE, Given, Meaning, State, Unit, UnitId, nearest};
 use super::value::NamesId;
 use super::{DataSlot, EnvironmentSlot, KernelSlot, Lowering, RewardSlot, VariableSlot, functions};
@@ -36,6 +38,11 @@ impl<'a> Lowering<'a> {
                 }
                 ast::Item::Net(net) => self.define(FILE, &net.name, Meaning::Net(net)),
                 ast::Item::Kernel(kernel) => {
+                    if let Some(told) = without_bar(kernel) {
+                        self.report(told);
+                        self.define(FILE, &kernel.name, Meaning::Mistake);
+                        continue;
+                    }
                     self.define(FILE, &kernel.name, Meaning::Kernel(KernelId(self.kernels.len() as u32)));
                     self.kernels.push(KernelSlot {
                         name: kernel.name.text.clone(),
@@ -241,9 +248,10 @@ impl<'a> Lowering<'a> {
     /// `--set` of a name that is no param.
     fn check_overrides(&mut self) {
         let known = self.settable();
-        for (name, _) in &self.overrides.params {
+        for (name, value) in &self.overrides.params {
             if !known.contains(name) {
-                let told = Diagnostic::error("unknown-name", Span::default(), format!("--set {name}=…: the model has no param `{name}`"));
+                let place = place_of_set(value).map_or(Span::default(), |span| Span { start: 0, ..span });
+                let told = Diagnostic::error("unknown-name", place, format!("--set {name}=…: the model has no param `{name}`"));
                 let near = nearest(name, &known).map(|near| format!("did you mean `{near}`?"));
                 let list = (!known.is_empty())
                     .then(|| format!("it has {}", known.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ")));

@@ -10,9 +10,10 @@ use super::scope::{FILE, Local, Meaning, Scope, nearest};
 use super::value::Value;
 use crate::diagnostic::Diagnostic;
 use crate::expr::{BinaryOp, ExprId, UnaryOp};
-use crate::model::{Input, KernelId, LayerId, LayerOp, Shape};
+use crate::model::{FormalVariable, Input, KernelId, Kind, LayerId, LayerOp, Role, Shape};
 use crate::source::Span;
 use crate::syntax::ast::{self, ExprKind, UnaryOperator};
+use crate::syntax::{Place, ours};
 use std::cell::Cell;
 
 /// What an expression of a network sees, and where its parameters belong.
@@ -125,14 +126,34 @@ impl Lowering<'_> {
                 self.error("network", expr.span, "a condition is no network");
                 return None;
             }
-            Want::Value(_) => {
+            Want::Value(domain) => {
                 let told = Diagnostic::error("network", expr.span, "a network's output is no value of a domain");
-                self.report(told.hint("a learned value that is drawn without a density is `Implicit(…)`"));
+                let bounded = |kind: &Kind| matches!(kind, Kind::Real { lo, hi } if lo.is_finite() && hi.is_finite());
+                let drawn = match domain.components.iter().all(|component| bounded(&component.kind)) {
+                    _ if domain.is_finite() => "what is learned is drawn: `Categorical(logits = …)`",
+                    true => "what is learned is drawn: `TanhNormal(mean = …, sd = 0.1)`",
+                    false => "what is learned is drawn: `Normal(mean = …, sd = 0.1)`",
+                };
+                self.report(match domain.is_finite() || self.draws_a_decision(net.kernel) {
+                    true => told.hint(drawn),
+                    // only a decision needs a density: a world may do without
+                    false => told.hint(format!("{drawn}, or without a density `Implicit(…)`")),
+                });
                 return None;
             }
         };
         let layer = self.layer(net, expr, Some(width))?;
         self.widened(layer, width, expr.span)
+    }
+
+    /// Whether the kernel draws an action or an option, whose probability every bound needs.
+    fn draws_a_decision(&self, kernel: KernelId) -> bool {
+        self.kernel_slot(kernel).outputs.iter().any(|slot| match slot.formal.as_ref().map(|formal| formal.variable) {
+            Some(FormalVariable::Variable(variable)) => {
+                matches!(self.variables[variable.0 as usize].role, Role::Action | Role::Option)
+            }
+            Some(FormalVariable::Reward(..) | FormalVariable::End | FormalVariable::Time) | None => false,
+        })
     }
 
     /// `mean = { x: linear(s), v: linear(s) }`: a layer per field, in the order of the domain.
@@ -294,9 +315,10 @@ impl Lowering<'_> {
                 known.extend(functions::FUNCTIONS.iter().map(|(name, _)| (*name).to_owned()));
                 let near = nearest(name, &known).map(str::to_owned);
                 let told = Diagnostic::error("unknown-name", expr.span, format!("unknown function `{name}`"));
-                self.report(match near {
-                    Some(near) => told.hint(format!("did you mean `{near}`?")),
-                    None => told,
+                self.report(match (ours(Place::Function, name), near) {
+                    (Some(ours), _) => told.hint(ours),
+                    (None, Some(near)) => told.hint(format!("did you mean `{near}`?")),
+                    (None, None) => told.hint(format!("known: {}", known.join(", "))),
                 });
             }
             return None;

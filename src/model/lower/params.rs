@@ -38,7 +38,9 @@ impl<'a> Lowering<'a> {
         let value = match given {
             Given::Written => self.first_and_last(&param.value, &Scope::of(unit), &what),
             Given::Here(value) => self.first_and_last(value, &Scope::of(FILE), &what),
-            Given::Override(value) => self.overridden(name, param.span, |lowering| lowering.first_and_last(value, &Scope::of(FILE), &what)),
+            Given::Override(value) => {
+                self.overridden(name, value, param.span, |lowering| lowering.first_and_last(value, &Scope::of(FILE), &what))
+            }
         };
         // bounds are checked also where the value failed: their own mistakes count
         let bounds = self.param_bounds(unit, param);
@@ -46,7 +48,7 @@ impl<'a> Lowering<'a> {
         let place = match given {
             Given::Written => param.value.span,
             Given::Here(value) => value.span,
-            Given::Override(_) => param.span,
+            Given::Override(value) => place_of_set(value).unwrap_or(param.span),
         };
         match bounds {
             Some(Some((lo, hi, whole))) => {
@@ -103,14 +105,16 @@ impl<'a> Lowering<'a> {
         Some(Some((low, high, whole)))
     }
 
-    /// A value of `--set`, whose text is not in the file: what is wrong with it is told at the place it overrides.
-    fn overridden<T>(&mut self, name: &str, place: Span, lower: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
+    /// A value of `--set`: what is wrong with it is told at its text if that is a source, else at `place`, which it overrides.
+    fn overridden<T>(&mut self, name: &str, value: &ast::Expr, place: Span, lower: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
         let told = self.diagnostics.len();
         let result = lower(self);
         for diagnostic in &mut self.diagnostics[told..] {
             diagnostic.message = format!("--set {name}=…: {}", diagnostic.message);
-            diagnostic.labels.truncate(1);
-            diagnostic.labels[0].span = place;
+            if place_of_set(value).is_none() {
+                diagnostic.labels.truncate(1);
+                diagnostic.labels[0].span = place;
+            }
         }
         result
     }
@@ -120,7 +124,10 @@ impl<'a> Lowering<'a> {
         let (name, span) = (name.clone(), definition.span);
         let over = self.overrides.params.iter().rev().find(|(key, _)| *key == name);
         let (value, place) = match over {
-            Some((_, value)) => (self.overridden(&name, span, |lowering| lowering.constant(value, &Scope::of(FILE), "the horizon")), span),
+            Some((_, value)) => {
+                let lower = |lowering: &mut Self| lowering.constant(value, &Scope::of(FILE), "the horizon");
+                (self.overridden(&name, value, span, lower), place_of_set(value).unwrap_or(span))
+            }
             None => (self.constant(written, &Scope::of(FILE), "the horizon"), written.span),
         };
         let Some(value) = value else { return Value::Poison };
@@ -131,4 +138,9 @@ impl<'a> Lowering<'a> {
         self.horizon = Some(Horizon { name, value: value as usize, span });
         Value::number(self.graph.constant(value))
     }
+}
+
+/// Where an override is written, if its text is one of the sources; the text of the model is the first of them.
+pub fn place_of_set(value: &ast::Expr) -> Option<Span> {
+    (value.span.file > 0).then_some(value.span)
 }

@@ -8,7 +8,7 @@ use super::value::{Enumerator, NamesId, Value};
 use crate::diagnostic::Diagnostic;
 use crate::model::{DataId, EnvironmentId, KernelId, VariableId};
 use crate::source::Span;
-use crate::syntax::ast;
+use crate::syntax::{Place, ast, ours};
 use indexmap::IndexMap;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -187,7 +187,10 @@ impl<'a> Lowering<'a> {
             Meaning::Variable(_) => (
                 "index",
                 format!("`{name}` has a value at each step"),
-                format!("say at which: `{name}[t]`, or declare it as a given of the kernel"),
+                match scope.locals.is_empty() {
+                    true => format!("say at which: `{name}[t]`"),
+                    false => format!("add `{name}` to what the head reads, and give it where the kernel is used"),
+                },
             ),
             Meaning::Reward(..) => ("index", format!("`{name}` has a value at each step"), format!("say at which: `{name}[t]`")),
             Meaning::Environment(_) => (
@@ -237,7 +240,8 @@ impl<'a> Lowering<'a> {
         let candidates = self.enumerators_of(scope.unit, name);
         match candidates.as_slice() {
             [] => {
-                self.unknown(name, span, "name", &self.visible(scope));
+                let known = self.visible(scope);
+                self.unknown_word(name, span, "name", &known, ours(Place::Value, name));
                 Value::Poison
             }
             [(list, position)] => Value::Scalar(self.graph.constant(*position as f64), super::value::Type::Name(*list)),
@@ -267,6 +271,11 @@ impl<'a> Lowering<'a> {
 
     /// Tells of an unknown name, with the nearest known one; `what` is its kind, or its kind of its owner: ``argument of `mlp` ``.
     pub fn unknown(&mut self, name: &str, span: Span, what: &str, known: &[String]) {
+        self.unknown_word(name, span, what, known, None);
+    }
+
+    /// An unknown name for which other tools may have a word of their own: `ours` says how it is written here.
+    pub fn unknown_word(&mut self, name: &str, span: Span, what: &str, known: &[String], ours: Option<String>) {
         let message = match what.split_once(" of ") {
             Some((what, owner)) => format!("unknown {what} `{name}` of {owner}"),
             None => format!("unknown {what} `{name}`"),
@@ -274,10 +283,11 @@ impl<'a> Lowering<'a> {
         let told = Diagnostic::error("unknown-name", span, message);
         // the search is for people; nobody reads that many
         let near = if self.diagnostics.len() < MOST_SEARCHES { nearest(name, known) } else { None };
-        self.report(match near {
-            Some(near) => told.hint(format!("did you mean `{near}`?")),
-            None if known.is_empty() || known.len() > 12 => told,
-            None => told.hint(format!("known: {}", known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))),
+        self.report(match (ours, near) {
+            (Some(ours), _) => told.hint(ours),
+            (None, Some(near)) => told.hint(format!("did you mean `{near}`?")),
+            (None, None) if known.is_empty() || known.len() > 12 => told,
+            (None, None) => told.hint(format!("known: {}", known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))),
         });
     }
 }

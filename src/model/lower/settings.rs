@@ -4,6 +4,7 @@ use super::constants::show_number;
 use super::distributions::Want;
 use super::functions;
 use super::networks::NetScope;
+use super::params::place_of_set;
 use super::scope::{FILE, Meaning, Scope};
 use super::{FormalSlot, KernelSlot, Lowering};
 use crate::diagnostic::Diagnostic;
@@ -58,14 +59,9 @@ impl<'a> Lowering<'a> {
             if overrides.settings[at + 1..].iter().any(|(later, _)| later == key) {
                 continue;
             }
-            let place = first.unwrap_or_default();
-            let told = self.diagnostics.len();
+            // with the key, which stands before the value
+            let place = place_of_set(value).map_or(first.unwrap_or_default(), |span| Span { start: 0, ..span });
             let setting = self.setting(key, value, place);
-            for diagnostic in &mut self.diagnostics[told..] {
-                diagnostic.message = format!("--set infer.{key}=…: {}", diagnostic.message);
-                diagnostic.labels.truncate(1);
-                diagnostic.labels[0].span = place;
-            }
             self.settings.extend(setting);
         }
     }
@@ -95,7 +91,12 @@ impl<'a> Lowering<'a> {
             }
         }
         let mut over = Vec::with_capacity(written.over.len());
-        for kernel in &written.over {
+        for (at, kernel) in written.over.iter().enumerate() {
+            if let Some(first) = written.over[..at].iter().find(|first| first.text == kernel.text) {
+                let told = Diagnostic::error("duplicate-name", kernel.span, format!("`{}` stands twice after `over`", kernel.text));
+                self.report(told.also(first.span, "the first is here").hint("remove one of the two"));
+                continue;
+            }
             over.push(match self.meaning(FILE, &kernel.text) {
                 Some(Meaning::Kernel(id)) => Some(id),
                 Some(Meaning::Mistake) => None,
@@ -128,7 +129,11 @@ impl<'a> Lowering<'a> {
         found.map(|at| BoundId(at as u32))
     }
 
+    /// `None` also for `KEY = default`, which says what the absence of the key says.
     fn setting(&mut self, key: &str, value: &ast::Expr, span: Span) -> Option<Setting> {
+        if matches!(&value.kind, ExprKind::Name(name) if name == "default" && self.meaning(FILE, name).is_none()) {
+            return None;
+        }
         let lowered = if self.has_network(value) { self.network_setting(key, value) } else { self.setting_value(value) };
         Some(Setting { key: key.to_owned(), value: lowered?, written: value.clone(), span })
     }

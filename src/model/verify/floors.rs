@@ -2,17 +2,36 @@
 
 use super::likelihood::component_between;
 use crate::diagnostic::Diagnostic;
-use crate::expr::{ExprId, Graph, InputId};
-use crate::model::{Activation, Distribution, FormalVariable, Input, Kernel, LayerId, LayerOp, Model};
+use crate::expr::{BinaryOp, ExprId, Graph, InputId, UnaryOp};
+use crate::model::{
+    Activation, Distribution, Factor, FormalVariable, Input, Kernel, KernelId, KernelRef, LayerId, LayerOp, Likelihood, LikelihoodForm,
+    Model,
+};
 
 const EVERYTHING: (f64, f64) = (f64::NEG_INFINITY, f64::INFINITY);
 
 pub fn faults(model: &Model) -> Vec<Diagnostic> {
     let mut found = Vec::new();
-    for kernel in &model.kernels {
-        scales(&kernel.distribution, &mut |what, layer| found.extend(fault(model, kernel, what, layer)));
+    for (at, kernel) in model.kernels.iter().enumerate() {
+        let rewarded = is_rewarded(model, KernelId(at as u32));
+        scales(&kernel.distribution, &mut |what, layer| found.extend(fault(model, kernel, rewarded, (what, layer))));
     }
     found
+}
+
+/// Whether a bound gains by a high density of the kernel: it stands in a prior, an auxiliary or a likelihood, where the posterior draws
+/// from something else. A density of the posterior alone is paid for: its logarithm stands in the bound with a minus.
+fn is_rewarded(model: &Model, kernel: KernelId) -> bool {
+    model.bounds.iter().any(|bound| {
+        let cancels =
+            |p: &Factor| bound.posterior.iter().any(|q| (&q.targets, &q.kernel, &q.arguments) == (&p.targets, &p.kernel, &p.arguments));
+        let gives = |p: &Factor| p.kernel == KernelRef::Learned(kernel) && !cancels(p);
+        let judges = |likelihood: &Likelihood| match &likelihood.form {
+            LikelihoodForm::Density { kernel: judge, .. } => *judge == KernelRef::Learned(kernel),
+            LikelihoodForm::Exponential { .. } => false,
+        };
+        bound.prior.iter().chain(&bound.auxiliary).any(gives) || bound.likelihood.iter().any(judges)
+    })
 }
 
 /// Every scale within a distribution, and what it is called.
@@ -35,7 +54,7 @@ fn scales(distribution: &Distribution<LayerId>, visit: &mut dyn FnMut(&'static s
     }
 }
 
-fn fault(model: &Model, kernel: &Kernel, what: &'static str, layer: LayerId) -> Option<Diagnostic> {
+fn fault(model: &Model, kernel: &Kernel, rewarded: bool, (what, layer): (&'static str, LayerId)) -> Option<Diagnostic> {
     let lowest = between(model, layer).0;
     let span = model.network.layer(layer).span;
     let span = if span.end > span.start { span } else { kernel.span };
@@ -49,11 +68,29 @@ fn fault(model: &Model, kernel: &Kernel, what: &'static str, layer: LayerId) -> 
                 .hint(format!("pass it through `softplus` and add a floor: `{what} = 0.01 + softplus(…)`")),
         );
     }
+    let (message, why) = match (rewarded, never_zero(model, layer)) {
+        (false, true) => return None,
+        (true, _) => ("can come as near to 0 as it likes", "its density has no upper bound, and neither has the objective"),
+        (false, false) => ("can be 0", "a density is none there"),
+    };
     Some(
-        Diagnostic::warning("no-floor", span, format!("`{what}` of `{name}` can come as near to 0 as it likes"))
-            .here("its density has no upper bound, and neither has the objective")
+        Diagnostic::warning("no-floor", span, format!("`{what}` of `{name}` {message}"))
+            .here(why)
             .hint(format!("add a floor: `{what} = 0.01 + …`")),
     )
+}
+
+/// Whether a layer that is not negative is above 0, too: by the function it ends with.
+fn never_zero(model: &Model, layer: LayerId) -> bool {
+    let part = |layer: &LayerId| never_zero(model, *layer);
+    match &model.network.layer(layer).op {
+        LayerOp::Unary(UnaryOp::Exp | UnaryOp::Sigmoid | UnaryOp::Softplus, _) => true,
+        LayerOp::Mlp { last: Some(Activation::Sigmoid | Activation::Softplus), .. } => true,
+        LayerOp::Binary(BinaryOp::Add | BinaryOp::Max, x, y) => part(x) || part(y),
+        LayerOp::Binary(BinaryOp::Multiply | BinaryOp::Divide | BinaryOp::Min, x, y) => part(x) && part(y),
+        LayerOp::Per { heads, .. } => part(heads),
+        _ => between(model, layer).0 > 0.0,
+    }
 }
 
 /// Where all numbers of a layer lie.

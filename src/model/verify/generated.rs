@@ -4,7 +4,7 @@
 use super::times::{self, Read, Steps, drawn, horizon, lifetime};
 use super::words;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Block, Bound, Dynamics, Index, KernelRef, Model, Role, Target, TargetVariable};
+use crate::model::{Block, Bound, Dynamics, Factor, Index, KernelRef, Model, Role, Target, TargetVariable};
 use crate::source::Span;
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ pub fn faults(model: &Model, bound: &Bound) -> Vec<Diagnostic> {
     let mut found: Vec<Diagnostic> = draws.iter().filter_map(|(&variable, draws)| generated_twice(model, variable, draws)).collect();
     let mut missing: BTreeMap<TargetVariable, Diagnostic> = BTreeMap::new();
     for usage in usages(model, bound) {
-        if let Some(fault) = not_generated(model, &draws, &usage) {
+        if let Some(fault) = not_generated(model, bound, &draws, &usage) {
             missing.entry(usage.variable).or_insert(fault);
         }
     }
@@ -124,7 +124,7 @@ fn generated_twice(model: &Model, variable: TargetVariable, draws: &[Draw]) -> O
     None
 }
 
-fn not_generated(model: &Model, draws: &Draws, usage: &Usage) -> Option<Diagnostic> {
+fn not_generated(model: &Model, bound: &Bound, draws: &Draws, usage: &Usage) -> Option<Diagnostic> {
     let variable = usage.variable;
     let given = draws.get(&variable).map_or(&[][..], Vec::as_slice);
     if given.is_empty() && matches!(variable, TargetVariable::Reward(..) | TargetVariable::End) {
@@ -135,7 +135,13 @@ fn not_generated(model: &Model, draws: &Draws, usage: &Usage) -> Option<Diagnost
     let written = &usage.written;
     let (message, hint) = if given.is_empty() {
         let message = format!("`{written}` is used, but the posterior does not generate `{name}`");
-        (message, format!("add `{}` to `posterior`", suggestion(model, variable, false)))
+        let is_drawn = |factor: &Factor| {
+            let is_it = |target: &Target| matches!(target, Target::Variable { variable: drawn, .. } if *drawn == variable);
+            factor.targets.iter().any(is_it)
+        };
+        let judged = bound.prior.iter().chain(&bound.auxiliary).any(is_drawn);
+        let too = if judged { "" } else { ", and another factor of it to `prior` or, a reverse model, to `auxiliary`" };
+        (message, format!("add `{}` to `posterior`{too}", suggestion(model, variable, false)))
     } else {
         let has: Vec<String> = given.iter().map(|draw| format!("`{}`", words::steps(model, variable, draw.steps))).collect();
         let gap = words::steps(model, variable, gap);

@@ -138,6 +138,10 @@ fn exponent_meets_none(model: &Model, span: Span, what: &str, read: &Read, when:
         TargetVariable::Variable(id) if model.variable(id).role == Role::State => {
             format!("a state exists for t in 1..{}+1: use another index", model.horizon.name)
         }
+        // not an end is in its way: there is no such step
+        TargetVariable::Variable(id) if !matches!(read.to, Index::Step(..=0) | Index::First) => {
+            format!("`{}` exists for t in 1..{}: use another index", model.variable(id).name, model.horizon.name)
+        }
         TargetVariable::Variable(_) | TargetVariable::End => {
             "put it into a reward: rewards are 0 after the end, and the likelihood goes on to the horizon".to_owned()
         }

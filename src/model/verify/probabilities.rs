@@ -298,7 +298,9 @@ fn leaves_domain(model: &Model, subject: &Subject<'_>, value: &[f64], at: &str) 
     let shown =
         if variable.domain.width() == 1 || filtered { format!("{written} = {what}") } else { format!("{written} = {shown}: {what}") };
     let hint = if filtered {
-        "stay where the value would be left out: `if … then … else s[t]`".replace('s', &variable.name)
+        format!("stay where the value would be left out: `if … then … else {}[t]`", variable.name)
+    } else if value.iter().any(|value| value.fract() != 0.0) && variable.domain.is_finite() {
+        "round it: `floor(…)` or `round(…)`".to_owned()
     } else {
         format!("keep it inside with `clamp(…, lo, hi)`, or widen the domain of `{}`", variable.name)
     };
