@@ -167,7 +167,7 @@ fn of_the_update(settings: &Settings, told: &mut Told) {
     };
     for key in unused {
         let message = format!("`{key}` belongs to optimiser steps, and `update` is `{}`", settings.update);
-        told.error(key, &message, "leave one of them away");
+        told.error(key, &message, &format!("leave one of them away, here or by `--set infer.{key}=default`"));
     }
     if matches!(settings.update, Update::Exact { .. }) && settings.precision == Precision::F32 {
         let span = told.model.setting("update").map_or(Span::default(), |setting| setting.span);

@@ -253,7 +253,10 @@ impl Lowering<'_> {
             return None;
         }
         let told = Diagnostic::error("network", span, format!("`{name}` reads a given of the kernel as it is"));
-        self.report(told.hint("name the given, without operations on it"));
+        self.report(told.hint(match &argument.value.kind {
+            ExprKind::Name(input) if input == "t" => "declare the time among the givens: `kernel pi(a | s, t)`",
+            _ => "name the given, without operations on it",
+        }));
         None
     }
 

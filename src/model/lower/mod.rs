@@ -65,6 +65,8 @@ pub(super) struct Lowering<'a> {
     diagnostics: Vec<Diagnostic>,
     /// The places that diagnostics stand at.
     told: HashMap<Span, Vec<usize>>,
+    /// The diagnostic of each unknown name, by its message.
+    unknowns: HashMap<String, usize>,
     graph: Graph,
     /// Of the first nodes of the graph, whether they are known before the run.
     known: Vec<bool>,
@@ -172,6 +174,7 @@ impl<'a> Lowering<'a> {
             overrides,
             diagnostics: Vec::new(),
             told: HashMap::new(),
+            unknowns: HashMap::new(),
             graph: Graph::default(),
             known: Vec::new(),
             inputs: Vec::new(),

@@ -5,7 +5,7 @@
 
 use super::Lowering;
 use super::value::{Enumerator, NamesId, Value};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Label};
 use crate::model::{DataId, EnvironmentId, KernelId, VariableId};
 use crate::source::Span;
 use crate::syntax::{Place, ast, ours};
@@ -18,6 +18,9 @@ pub struct UnitId(pub usize);
 
 /// Unknown names whose nearest known name is looked for.
 const MOST_SEARCHES: usize = 200;
+
+/// Places of one unknown name that are told.
+const MOST_PLACES: usize = 6;
 
 /// The model file's own names.
 pub const FILE: UnitId = UnitId(0);
@@ -280,6 +283,16 @@ impl<'a> Lowering<'a> {
             Some((what, owner)) => format!("unknown {what} `{name}` of {owner}"),
             None => format!("unknown {what} `{name}`"),
         };
+        // one cause, one message: with the other places of the name
+        if let Some(first) = self.unknowns.get(&message).and_then(|at| self.diagnostics.get_mut(*at))
+            && first.message == message
+        {
+            if first.labels.len() < MOST_PLACES && first.labels.iter().all(|label| label.span != span) {
+                first.labels.push(Label { span, text: "and here".to_owned() });
+            }
+            return;
+        }
+        self.unknowns.insert(message.clone(), self.diagnostics.len());
         let told = Diagnostic::error("unknown-name", span, message);
         // the search is for people; nobody reads that many
         let near = if self.diagnostics.len() < MOST_SEARCHES { nearest(name, known) } else { None };
