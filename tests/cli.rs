@@ -484,6 +484,17 @@ fn verify_samples_the_estimators_of_each_bound_of_a_file() {
 }
 
 #[test]
+fn an_exponent_at_one_step_is_trained_and_verified() {
+    let folder = folder();
+    let path = format!("{}/tests/cases/printed_sum.rlmodel", env!("CARGO_MANIFEST_DIR"));
+    let outcome = run(folder.path(), &["verify", &path, "--tables", "1", "--format", "json"]);
+    assert_eq!(outcome.code, 0, "{}{}", outcome.out, outcome.err);
+    let told: serde_json::Value = serde_json::from_str(&outcome.out).unwrap();
+    let estimators = told["sampled"]["estimators"].as_array().expect("a list");
+    assert!(estimators.len() > 1 && estimators.iter().all(|one| one["largest_z"].is_f64() && one["holds"] == true), "{told}");
+}
+
+#[test]
 fn exact_names_the_variable_that_makes_a_model_continuous() {
     let folder = folder();
     let continuous = WALK

@@ -1,5 +1,7 @@
 //! Every derivation is held against the list of all trajectories: on random finite models, and with rules deliberately broken.
 
+mod reader;
+
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rlppl::bound::{BoundDerivation, Downstream, Sign, TermKind, derive};
@@ -41,6 +43,18 @@ fn steps_and_gradients_hold_on_random_models() {
         },
         "every rule is tried"
     );
+}
+
+/// What is printed of random models is what is meant.
+#[test]
+fn printed_formulas_of_random_models_are_read_back() {
+    let mut valued = 0;
+    for seed in 0..MODELS {
+        let text = random_model(seed);
+        let read = reader::read_back(&model(&text), seed, 2).unwrap_or_else(|why| panic!("model {seed}: {why}\n{text}"));
+        valued += read.valued;
+    }
+    assert!(valued as u64 >= 10 * MODELS, "only {valued} formulas had a value");
 }
 
 /// Each mutant breaks the derivations of some random models in one way; every one that changes anything must be caught.

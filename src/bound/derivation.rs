@@ -325,8 +325,8 @@ impl Moment {
 
     pub fn shifted(self, by: i32) -> Moment {
         match self {
-            Moment::First(k) => Moment::First(k + by),
-            Moment::Last(k) => Moment::Last(k + by),
+            Moment::First(k) => Moment::First(k.saturating_add(by)),
+            Moment::Last(k) => Moment::Last(k.saturating_add(by)),
         }
     }
 }

@@ -106,7 +106,7 @@ impl Influence {
                 let reader = influence.node(drawn);
                 for read in &reads {
                     let delay = match (read.when, offset) {
-                        (When::Step(k) | When::Through(k), When::Step(own)) => Delay::Steps(own - k),
+                        (When::Step(k) | When::Through(k), When::Step(own)) => Delay::Steps(own.saturating_sub(k)),
                         (When::Fixed(Moment::First(_)), When::Step(own)) => Delay::FromFirst(own.max(0)),
                         (When::Fixed(Moment::First(_)), _) => Delay::FromFirst(0),
                         (When::Step(_) | When::Through(_) | When::From(_) | When::Fixed(_), _) => Delay::Any,
@@ -156,7 +156,7 @@ impl Influence {
             for &(reader, delay) in &self.readers[node] {
                 let via = match (from, delay) {
                     (Earliest::Always, _) | (_, Delay::Any) => Earliest::Always,
-                    (Earliest::At(d), Delay::Steps(k)) => Earliest::At(d + k),
+                    (Earliest::At(d), Delay::Steps(k)) => Earliest::At(d.saturating_add(k)),
                     // only a draw at time 1 is read as `[1]`; a later draw of the same variable is not
                     (Earliest::At(d), Delay::FromFirst(later)) if d <= 0 => {
                         if reach.once {
@@ -254,6 +254,9 @@ pub fn term_reads(scope: &Scope, term: &Term) -> Vec<Read> {
     if term.live {
         liveness_reads(scope, &term.kind, &mut reads);
     }
+    if term.times.is_once() {
+        reads = reads.into_iter().filter_map(|read| read_at(read, term.times.from)).collect();
+    }
     reads.sort_unstable();
     reads.dedup();
     reads
@@ -292,7 +295,7 @@ fn kind_reads(scope: &Scope, kind: &TermKind, reads: &mut Vec<Read>) {
 
 fn pair_reads(scope: &Scope, p: crate::model::FactorRef, q: crate::model::FactorRef) -> Vec<Read> {
     let (p, q) = (scope.bound.factor(p), scope.bound.factor(q));
-    let shift = lead(q) - lead(p);
+    let shift = lead(q).saturating_sub(lead(p));
     let mut reads = factor_reads(scope, q);
     reads.extend(factor_reads(scope, p).into_iter().map(|read| shifted(read, shift)));
     reads
@@ -302,11 +305,22 @@ fn pair_reads(scope: &Scope, p: crate::model::FactorRef, q: crate::model::Factor
 pub fn shifted(read: Read, by: i32) -> Read {
     let when = match read.when {
         When::Fixed(moment) => When::Fixed(moment),
-        When::Step(k) => When::Step(k + by),
-        When::Through(k) => When::Through(k + by),
-        When::From(k) => When::From(k + by),
+        When::Step(k) => When::Step(k.saturating_add(by)),
+        When::Through(k) => When::Through(k.saturating_add(by)),
+        When::From(k) => When::From(k.saturating_add(by)),
     };
     Read { when, ..read }
+}
+
+/// The same read by what stands at one time alone; `None` where that lies before the first time,
+/// where `none` is read.
+pub fn read_at(read: Read, now: Moment) -> Option<Read> {
+    let is_there = |k: i32| now.shifted(k) >= Moment::First(0);
+    match read.when {
+        When::Step(k) => is_there(k).then(|| Read { when: When::Fixed(now.shifted(k)), ..read }),
+        When::Through(k) => is_there(k).then_some(read),
+        When::Fixed(_) | When::From(_) => Some(read),
+    }
 }
 
 fn target_read(target: Target) -> Read {
@@ -329,7 +343,7 @@ fn liveness_reads(scope: &Scope, kind: &TermKind, reads: &mut Vec<Read>) {
         Target::Variable { .. } | Target::Weights(_) => 0,
     };
     let at = match target_read(scope.bound.factor(q).targets[0]).when {
-        When::Step(k) => When::Step(k - back),
+        When::Step(k) => When::Step(k.saturating_sub(back)),
         When::Fixed(Moment::First(k)) => When::Fixed(Moment::First((k - back).max(0))),
         When::Fixed(Moment::Last(k)) => When::Fixed(Moment::Last(k - back)),
         When::Through(k) => When::Through(k),
@@ -338,7 +352,7 @@ fn liveness_reads(scope: &Scope, kind: &TermKind, reads: &mut Vec<Read>) {
     for variable in &scope.ends {
         let when = match (variable, at) {
             // an end at `t` stops what comes after it
-            (TargetVariable::End, When::Step(k)) => When::Through(k - 1),
+            (TargetVariable::End, When::Step(k)) => When::Through(k.saturating_sub(1)),
             (TargetVariable::End | TargetVariable::Variable(_) | TargetVariable::Reward(..), _) => at,
         };
         reads.push(Read { what: Drawn::Variable(*variable), when });
@@ -396,7 +410,7 @@ fn reward_reads(scope: &Scope, (environment, reward): (crate::model::Environment
     let environment = scope.model.environment(environment);
     let next = match index {
         Index::First => When::Fixed(Moment::First(1)),
-        Index::Step(k) => When::Step(k + 1),
+        Index::Step(k) => When::Step(k.saturating_add(1)),
         Index::Last(k) => When::Fixed(Moment::Last(k + 1)),
     };
     let variable = |id| Drawn::Variable(TargetVariable::Variable(id));

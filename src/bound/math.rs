@@ -1,6 +1,46 @@
-//! Formulas as trees: what the printers of text, LaTeX and MathML share. Times inside are relative to `t` until [`Math::at`] fixes them.
+//! Formulas as trees: what the printers of text, LaTeX and MathML share. Times inside are relative
+//! to `t` until [`Math::at`] fixes them.
 
+use super::derivation::Moment;
 use crate::model::Index;
+
+/// What the `t` inside a formula is where it is printed.
+#[derive(Clone, Copy, Debug)]
+pub enum Clock<'a> {
+    /// `symbol + later`, where a sum or the reader runs over `symbol`.
+    Runs { symbol: &'a str, later: i64 },
+    /// One step alone, `1 + k`.
+    First(i64),
+    /// One step alone, `T + k`.
+    Last(i64),
+}
+
+impl Clock<'static> {
+    /// `t` itself.
+    pub const T: Clock<'static> = Clock::Runs { symbol: "t", later: 0 };
+}
+
+impl<'a> Clock<'a> {
+    pub fn runs(symbol: &'a str) -> Clock<'a> {
+        Clock::Runs { symbol, later: 0 }
+    }
+
+    pub fn stands(at: Moment) -> Clock<'a> {
+        match at {
+            Moment::First(k) => Clock::First(i64::from(k)),
+            Moment::Last(k) => Clock::Last(i64::from(k)),
+        }
+    }
+
+    pub fn later(self, by: i32) -> Clock<'a> {
+        let by = i64::from(by);
+        match self {
+            Clock::Runs { symbol, later } => Clock::Runs { symbol, later: later + by },
+            Clock::First(k) => Clock::First(k + by),
+            Clock::Last(k) => Clock::Last(k + by),
+        }
+    }
+}
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Math {
@@ -67,37 +107,62 @@ impl Math {
         Math::Row(row)
     }
 
-    /// The same formula with time `t` written `symbol` and moved by `shift`.
-    pub fn at(&self, symbol: &str, shift: i32) -> Math {
-        let again = |math: &Math| Box::new(math.at(symbol, shift));
+    /// The same formula with the time `t` of `clock`. What is read before the first step is `none`.
+    pub fn at(&self, clock: Clock) -> Math {
+        let again = |math: &Math| Box::new(math.at(clock));
         match self {
-            Math::Time(index) => time(*index, symbol, shift),
+            Math::Time(index) => time(*index, clock),
             Math::Name(_) | Math::Number(_) | Math::Word(_) | Math::Operator(_) | Math::Sign(_) | Math::Mark(_) => self.clone(),
-            Math::Row(parts) => Math::Row(parts.iter().map(|part| part.at(symbol, shift)).collect()),
-            Math::Indexed { base, index } => {
-                Math::Indexed { base: again(base), index: index.iter().map(|part| part.at(symbol, shift)).collect() }
+            Math::Row(parts) => {
+                let place = |at: usize| operand(parts, at, parts[at].at(clock));
+                Math::Row((0..parts.len()).map(place).collect())
             }
+            Math::Indexed { index, .. } if is_before_the_first(index, clock) => Math::Word("none".to_owned()),
+            Math::Indexed { base, index } => Math::Indexed { base: again(base), index: index.iter().map(|part| part.at(clock)).collect() },
             Math::Span(from, to) => Math::Span(from.as_deref().map(again), to.as_deref().map(again)),
             Math::Sum { under, over, body } => Math::Sum { under: again(under), over: over.as_deref().map(again), body: again(body) },
             Math::Expectation(body) => Math::Expectation(again(body)),
             Math::Round(body) => Math::Round(again(body)),
             Math::Square(body) => Math::Square(again(body)),
             Math::Fraction(above, below) => Math::Fraction(again(above), again(below)),
-            Math::Power(base, exponent) => Math::Power(again(base), again(exponent)),
+            Math::Power(base, exponent) => Math::Power(Box::new(bracketed(base, base.at(clock))), again(exponent)),
             Math::Under(base, below) => Math::Under(again(base), again(below)),
         }
     }
 }
 
+/// An item of a row: a time beside an operator, `2·t`, has brackets where it has become a sum.
+fn operand(row: &[Math], at: usize, math: Math) -> Math {
+    let is_operator = |neighbour: Option<&Math>| matches!(neighbour, Some(Math::Sign(_) | Math::Mark("·" | "/" | "−")));
+    let beside = is_operator(at.checked_sub(1).and_then(|before| row.get(before))) || is_operator(row.get(at + 1));
+    if beside { bracketed(&row[at], math) } else { math }
+}
+
+fn bracketed(of: &Math, math: Math) -> Math {
+    match (of, &math) {
+        (Math::Time(_), Math::Row(_)) => Math::Round(Box::new(math)),
+        _ => math,
+    }
+}
+
+fn is_before_the_first(index: &[Math], clock: Clock) -> bool {
+    match (index, clock) {
+        ([Math::Time(Index::Step(k))], Clock::First(now)) => now + i64::from(*k) < 0,
+        _ => false,
+    }
+}
+
 /// `t+1`, `1`, `T`, `T+1`
-fn time(index: Index, symbol: &str, shift: i32) -> Math {
-    let offset = |base: &str, k: i32| match k {
+fn time(index: Index, clock: Clock) -> Math {
+    let offset = |base: &str, k: i64| match k {
         0 => Math::name(base),
         k => Math::row([Math::name(base), Math::Mark(if k > 0 { "+" } else { "-" }), Math::Number(k.unsigned_abs().to_string())]),
     };
-    match index {
-        Index::First => Math::Number("1".to_owned()),
-        Index::Step(k) => offset(symbol, k + shift),
-        Index::Last(k) => offset("T", k),
+    match (index, clock) {
+        (Index::First, _) => Math::Number("1".to_owned()),
+        (Index::Last(k), _) => offset("T", i64::from(k)),
+        (Index::Step(k), Clock::Runs { symbol, later }) => offset(symbol, i64::from(k) + later),
+        (Index::Step(k), Clock::First(now)) => Math::Number((1 + now + i64::from(k)).to_string()),
+        (Index::Step(k), Clock::Last(now)) => offset("T", now + i64::from(k)),
     }
 }

@@ -18,7 +18,7 @@ pub use derivation::{
 pub use math::Math;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::model::{BoundId, KernelId, KernelRef, Model};
+use crate::model::{BoundId, KernelId, KernelRef, Model, kernel_parameters};
 use density::{Density, density};
 use influence::{Influence, Scope};
 use rules::{Piece, Work};
@@ -53,7 +53,11 @@ use std::collections::BTreeSet;
 pub fn derive(model: &Model) -> Result<Derivation, Diagnostics> {
     let mut mistakes = Vec::new();
     let mut over = vec![BTreeSet::new(); model.bounds.len()];
-    model.objectives.iter().for_each(|objective| over[objective.bound.0 as usize].extend(&objective.over));
+    // a kernel without parameters does not move
+    let moves = |kernel: &&KernelId| !kernel_parameters(model, **kernel).is_empty();
+    for objective in &model.objectives {
+        over[objective.bound.0 as usize].extend(objective.over.iter().filter(moves));
+    }
     let names = notation::Names::of(model);
     let each = over.into_iter().enumerate();
     let bounds = each.map(|(number, over)| derive_bound(model, BoundId(number as u32), over, &names, &mut mistakes)).collect();

@@ -1,8 +1,9 @@
 //! How the factors of a bound are written: kernels by their names, `·` for what is averaged over, times relative to `t`.
 
+use super::derivation::Sign;
 use super::influence::{Drawn, Read, When, drawn};
-use super::math::Math;
-use super::time::lead;
+use super::math::{Clock, Math};
+use super::time::{lead, step_of_draw};
 use crate::expr::{BinaryOp, ExprId, Node, UnaryOp};
 use crate::model::{
     Block, Bound, Distribution, EnvironmentKernel, Factor, FactorRef, Index, Input, KernelId, KernelRef, LikelihoodForm, Model, Scores,
@@ -18,8 +19,46 @@ pub struct Notation {
     posterior: Vec<FactorNotation>,
     auxiliary: Vec<FactorNotation>,
     /// Exponents, and densities of the likelihood.
-    pub likelihood: Vec<Math>,
+    pub likelihood: Vec<Written>,
     names: Names,
+}
+
+/// A summand as it is printed: its sign, and what stands behind it.
+#[derive(Clone, Debug)]
+pub struct Written {
+    pub sign: Sign,
+    pub math: Math,
+    pub binds: Binds,
+}
+
+/// How tightly a summand holds together, from loosest to tightest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Binds {
+    /// `a < b`, `not a`: a sum around it needs brackets.
+    Comparison,
+    Sum,
+    Product,
+    Whole,
+}
+
+impl Written {
+    pub fn whole(math: Math) -> Written {
+        Written { sign: Sign::Plus, math, binds: Binds::Whole }
+    }
+
+    /// By itself, with its sign.
+    pub fn alone(&self) -> Math {
+        match self.sign {
+            Sign::Plus => self.math.clone(),
+            Sign::Minus => Math::row([Math::Mark("−"), self.math.clone()]),
+        }
+    }
+
+    /// The formula behind a sign: in brackets where it would fall apart there.
+    pub fn part(self, least: Binds) -> (Sign, Math) {
+        let math = if self.binds < least { Math::Round(Box::new(self.math)) } else { self.math };
+        (self.sign, math)
+    }
 }
 
 /// The names of kernels and variables, shared by all bounds of a model.
@@ -47,19 +86,21 @@ struct FactorNotation {
     settings: Vec<Math>,
     of_weights: bool,
     lead: i32,
+    /// How much later than the factor's own `t` the step lies that its draw belongs to.
+    step: i32,
 }
 
 impl Notation {
     pub fn of(model: &Model, bound: &Bound, names: &Names) -> Notation {
         let factors = |factors: &[Factor]| factors.iter().map(|factor| factor_notation(model, factor)).collect();
         let likelihood = bound.likelihood.iter().map(|likelihood| match &likelihood.form {
-            LikelihoodForm::Exponential { written, .. } => from_ast(&model.horizon.name, written),
+            LikelihoodForm::Exponential { written, .. } => exponent(&model.horizon.name, written),
             LikelihoodForm::Density { kernel, values, givens } => {
                 let (name, settings) = kernel_name(model, kernel);
                 let values = values.iter().map(|value| value_name(model, value)).collect();
                 let mut givens: Vec<Math> = givens.iter().map(|value| value_name(model, value)).collect();
                 givens.extend(settings);
-                conditional(name, Math::list(values), givens)
+                Written::whole(conditional(name, Math::list(values), givens))
             }
         });
         Notation {
@@ -108,7 +149,12 @@ impl Notation {
 
     /// How much later (in `t`) a factor of prior or auxiliary is written than the posterior's it stands against.
     pub fn shift(&self, p: FactorRef, q: FactorRef) -> i32 {
-        self.factor(q).lead - self.factor(p).lead
+        self.factor(q).lead.saturating_sub(self.factor(p).lead)
+    }
+
+    /// How much later than a factor's own `t` the step lies that its draw belongs to: formulas count steps.
+    pub fn step(&self, at: FactorRef) -> i32 {
+        self.factor(at).step
     }
 
     pub fn kernel(&self, id: KernelId) -> &str {
@@ -136,6 +182,7 @@ fn factor_notation(model: &Model, factor: &Factor) -> FactorNotation {
         settings,
         of_weights: factor.targets.iter().any(|target| matches!(target, Target::Weights(_))),
         lead: lead(factor),
+        step: step_of_draw(model, factor),
     }
 }
 
@@ -243,13 +290,13 @@ pub fn read_name(model: &Model, read: Read) -> String {
     };
     let index = |index| Math::Time(index);
     let at = match read.when {
-        When::Fixed(super::derivation::Moment::First(k)) => Math::Number((1 + k).to_string()),
+        When::Fixed(super::derivation::Moment::First(k)) => Math::Number((1 + i64::from(k)).to_string()),
         When::Fixed(super::derivation::Moment::Last(k)) => index(Index::Last(k)),
         When::Step(k) => index(Index::Step(k)),
         When::Through(k) => Math::Span(None, Some(Box::new(index(Index::Step(k))))),
         When::From(k) => Math::Span(Some(Box::new(index(Index::Step(k)))), None),
     };
-    super::render::plain(&Math::Indexed { base: Box::new(name), index: vec![at] }.at("t", 0))
+    super::render::plain(&Math::Indexed { base: Box::new(name), index: vec![at] }.at(Clock::T))
 }
 
 /// `s[t+1]`, for messages: what a factor draws first.
@@ -258,7 +305,39 @@ pub fn draw_name(model: &Model, factor: &Factor) -> String {
     read_name(model, Read { what, when })
 }
 
-/// An exponent as it was written.
+/// An exponent as it was written; a leading minus is its sign.
+fn exponent(horizon: &str, written: &ast::Expr) -> Written {
+    if let Some(positive) = negated(written) {
+        let binds = binds(&positive);
+        let math = from_ast(horizon, &positive);
+        let math = if binds < Binds::Product { Math::Round(Box::new(math)) } else { math };
+        return Written { sign: Sign::Minus, math, binds: binds.max(Binds::Product) };
+    }
+    Written { sign: Sign::Plus, math: from_ast(horizon, written), binds: binds(written) }
+}
+
+/// What stands behind the minus with which a product begins: `a * b` of `-a * b`.
+fn negated(expr: &ast::Expr) -> Option<ast::Expr> {
+    match &expr.kind {
+        ast::ExprKind::Unary { operator: ast::UnaryOperator::Minus, operand } => Some((**operand).clone()),
+        ast::ExprKind::Binary { operator: operator @ (ast::BinaryOperator::Multiply | ast::BinaryOperator::Divide), left, right } => {
+            let kind = ast::ExprKind::Binary { operator: *operator, left: Box::new(negated(left)?), right: right.clone() };
+            Some(ast::Expr { kind, span: expr.span })
+        }
+        _ => None,
+    }
+}
+
+fn binds(expr: &ast::Expr) -> Binds {
+    match strength(expr) {
+        0..=4 => Binds::Comparison,
+        5 => Binds::Sum,
+        6 => Binds::Product,
+        _ => Binds::Whole,
+    }
+}
+
+/// An expression as it was written.
 fn from_ast(horizon: &str, expr: &ast::Expr) -> Math {
     let again = |expr: &ast::Expr| from_ast(horizon, expr);
     let boxed = |expr: &ast::Expr| Box::new(from_ast(horizon, expr));
@@ -278,16 +357,20 @@ fn from_ast(horizon: &str, expr: &ast::Expr) -> Math {
             let name = Math::Under(Box::new(Math::name(&kernel.text)), Box::new(Math::Word("previous".to_owned())));
             Math::call(name, arguments(given))
         }
-        ast::ExprKind::Unary { operator: ast::UnaryOperator::Minus, operand } => Math::row([Math::Mark("−"), wrapped(horizon, operand, 6)]),
+        ast::ExprKind::Unary { operator: ast::UnaryOperator::Minus, operand } => Math::row([Math::Mark("−"), wrapped(horizon, operand, 8)]),
         ast::ExprKind::Unary { operator: ast::UnaryOperator::Not, operand } => {
             Math::row([Math::Word("not".to_owned()), Math::Mark(" "), wrapped(horizon, operand, 3)])
         }
         ast::ExprKind::Binary { operator: ast::BinaryOperator::Power, left, right } => {
-            Math::Power(Box::new(wrapped(horizon, left, 8)), boxed(right))
+            Math::Power(Box::new(wrapped(horizon, left, 9)), boxed(right))
         }
         ast::ExprKind::Binary { operator, left, right } => {
             let (own, sign) = operator_sign(*operator);
-            Math::row([wrapped(horizon, left, own), sign, wrapped(horizon, right, own + 1)])
+            // comparisons do not chain; a minus stands at the beginning of a term alone
+            let (left_own, right_own) = if own == COMPARISON { (own + 1, own + 1) } else { (own, own + 1) };
+            let is_minus = matches!(right.kind, ast::ExprKind::Unary { operator: ast::UnaryOperator::Minus, .. });
+            let right_own = if is_minus && own > COMPARISON { ATOM } else { right_own };
+            Math::row([wrapped(horizon, left, left_own), sign, wrapped(horizon, right, right_own)])
         }
         ast::ExprKind::If { condition, then, otherwise } => {
             let word = |text: &str| Math::Word(text.to_owned());
@@ -334,14 +417,31 @@ fn from_ast(horizon: &str, expr: &ast::Expr) -> Math {
 
 /// In brackets where the operand binds less than `own`.
 fn wrapped(horizon: &str, expr: &ast::Expr, own: u8) -> Math {
-    let binds = match &expr.kind {
-        ast::ExprKind::Binary { operator: ast::BinaryOperator::Power, .. } => 7,
-        ast::ExprKind::Binary { operator, .. } => operator_sign(*operator).0,
-        ast::ExprKind::Unary { .. } => 6,
-        _ => 9,
-    };
     let math = from_ast(horizon, expr);
-    if binds < own { Math::Round(Box::new(math)) } else { math }
+    if strength(expr) < own { Math::Round(Box::new(math)) } else { math }
+}
+
+const COMPARISON: u8 = 4;
+const ATOM: u8 = 9;
+
+/// How tightly a written expression holds together.
+fn strength(expr: &ast::Expr) -> u8 {
+    match &expr.kind {
+        ast::ExprKind::Binary { operator, .. } => operator_sign(*operator).0,
+        ast::ExprKind::Unary { operator: ast::UnaryOperator::Not, .. } => 3,
+        ast::ExprKind::Unary { operator: ast::UnaryOperator::Minus, .. } => 7,
+        // `if` is printed in brackets
+        ast::ExprKind::If { .. }
+        | ast::ExprKind::Number { .. }
+        | ast::ExprKind::Text(_)
+        | ast::ExprKind::Name(_)
+        | ast::ExprKind::Previous { .. }
+        | ast::ExprKind::Call { .. }
+        | ast::ExprKind::Index { .. }
+        | ast::ExprKind::Field { .. }
+        | ast::ExprKind::Array(_)
+        | ast::ExprKind::Record(_) => ATOM,
+    }
 }
 
 fn operator_sign(operator: ast::BinaryOperator) -> (u8, Math) {
@@ -349,17 +449,17 @@ fn operator_sign(operator: ast::BinaryOperator) -> (u8, Math) {
     match operator {
         Op::Or => (1, Math::Sign("or")),
         Op::And => (2, Math::Sign("and")),
-        Op::Equal => (3, Math::Sign("=")),
-        Op::NotEqual => (3, Math::Sign("≠")),
-        Op::Less => (3, Math::Sign("<")),
-        Op::LessEqual => (3, Math::Sign("≤")),
-        Op::Greater => (3, Math::Sign(">")),
-        Op::GreaterEqual => (3, Math::Sign("≥")),
-        Op::Add => (4, Math::Sign("+")),
-        Op::Subtract => (4, Math::Sign("−")),
-        Op::Multiply => (5, Math::Mark("·")),
-        Op::Divide => (5, Math::Mark("/")),
-        Op::Power => (7, Math::Mark("^")),
+        Op::Equal => (COMPARISON, Math::Sign("=")),
+        Op::NotEqual => (COMPARISON, Math::Sign("≠")),
+        Op::Less => (COMPARISON, Math::Sign("<")),
+        Op::LessEqual => (COMPARISON, Math::Sign("≤")),
+        Op::Greater => (COMPARISON, Math::Sign(">")),
+        Op::GreaterEqual => (COMPARISON, Math::Sign("≥")),
+        Op::Add => (5, Math::Sign("+")),
+        Op::Subtract => (5, Math::Sign("−")),
+        Op::Multiply => (6, Math::Mark("·")),
+        Op::Divide => (6, Math::Mark("/")),
+        Op::Power => (8, Math::Mark("^")),
     }
 }
 
@@ -447,6 +547,8 @@ fn grouped(model: &Model, expr: ExprId, budget: &mut u32) -> Math {
     let math = graph_math(model, expr, budget);
     match model.graph.node(expr) {
         Node::Binary(op, ..) if binary_sign(*op).is_ok() => Math::Round(Box::new(math)),
+        Node::Unary(UnaryOp::Negate, _) => Math::Round(Box::new(math)),
+        Node::Constant(bits) if f64::from_bits(*bits) < 0.0 => Math::Round(Box::new(math)),
         _ => math,
     }
 }

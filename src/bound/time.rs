@@ -35,6 +35,18 @@ pub fn lead(factor: &Factor) -> i32 {
     }
 }
 
+/// How much later than a factor's own `t` the step lies that its draw belongs to, and by which it
+/// is live: a state's is the step that leads to it.
+pub fn step_of_draw(model: &Model, factor: &Factor) -> i32 {
+    match factor.targets[0] {
+        Target::Variable { variable: TargetVariable::Variable(id), index } if model.variable(id).role == Role::State => match index {
+            Index::Step(k) => k.saturating_sub(1),
+            Index::First | Index::Last(_) => -1,
+        },
+        Target::Variable { .. } | Target::Weights(_) => lead(factor),
+    }
+}
+
 /// The `t`s of a likelihood factor.
 pub fn likelihood_times(index: Index) -> Times {
     match index {

@@ -224,7 +224,8 @@ fn sampled(term: &Term) -> Option<ExprId> {
     }
 }
 
-/// Where an input of an expression stands; `None` where the plan refuses it.
+/// Where an input of an expression stands; `None` where the plan refuses it, as it does a read of the first or the last step by
+/// another one.
 pub(super) fn place(plan: &Plan, input: Input) -> Option<Place> {
     let (environment, action) = (plan.environment, plan.policy.variable);
     let of = plan.model.environment(environment);
@@ -232,14 +233,14 @@ pub(super) fn place(plan: &Plan, input: Input) -> Option<Place> {
         Input::Variable { variable, component, index } => {
             let component = component as usize;
             match index {
-                Index::Step(0) | Index::Last(0) if variable == of.state => Some(Place::State(component)),
+                Index::First | Index::Step(0) | Index::Last(0) if variable == of.state => Some(Place::State(component)),
                 Index::Step(1) | Index::Last(1) if variable == of.state => Some(Place::NextState(component)),
-                Index::Step(0) | Index::Last(0) if Some(variable) == of.observation => Some(Place::Observation(component)),
-                Index::Step(0) | Index::Last(0) if variable == action => Some(Place::Action(component)),
+                Index::First | Index::Step(0) | Index::Last(0) if Some(variable) == of.observation => Some(Place::Observation(component)),
+                Index::First | Index::Step(0) | Index::Last(0) if variable == action => Some(Place::Action(component)),
                 Index::First | Index::Step(_) | Index::Last(_) => None,
             }
         }
-        Input::Reward { environment: at, reward, index: Index::Step(0) | Index::Last(0) } if at == environment => {
+        Input::Reward { environment: at, reward, index: Index::First | Index::Step(0) | Index::Last(0) } if at == environment => {
             Some(Place::Reward(reward as usize))
         }
         Input::Gain(id) => plan.gains.iter().position(|gain| gain.id == id).map(Place::Gain),

@@ -39,7 +39,7 @@ pub fn factor_graph(model: &Model, bound: BoundId) -> FactorGraph {
         }
     }
     for (number, likelihood) in bound.likelihood.iter().enumerate() {
-        draft.likelihood(number as u32, likelihood, plain(&notation.likelihood[number]));
+        draft.likelihood(number as u32, likelihood, plain(&notation.likelihood[number].alone()));
     }
     draft.rewards();
     draft.ends();

@@ -165,7 +165,7 @@ impl Planner<'_> {
                     return Err(vec![refused(likelihood.span, "this version trains `exp(…)` likelihoods")]);
                 };
                 let what = format!("the exponent of `{}`", likelihood.name);
-                self.verify_inputs(scalars, &[*value], Drawn::Yes, likelihood.span, &what)?;
+                self.verify_inputs(scalars, &[*value], (likelihood.index, Drawn::Yes), likelihood.span, &what)?;
                 Ok((likelihood.name.clone(), Quantity::Exponent(*value)))
             }
             TermKind::Entropy { q } => {
@@ -397,7 +397,7 @@ impl Planner<'_> {
             KernelRef::InPlace(distribution) => {
                 let domain = &self.model.variable(self.policy.variable).domain;
                 let numbers = prior::numbers(&mut scalars.graph, distribution, domain, &self.policy.head).map_err(unlike)?;
-                self.verify_inputs(scalars, &numbers, Drawn::No, factor.span, &format!("the prior of `{name}`"))?;
+                self.verify_inputs(scalars, &numbers, (Index::Step(0), Drawn::No), factor.span, &format!("the prior of `{name}`"))?;
                 Ok(Prior::Expressions(numbers))
             }
             KernelRef::Learned(id) => kernel(*id, Version::Present),
@@ -423,7 +423,13 @@ impl Planner<'_> {
                     })
                     .collect();
                 let log = prior::log_density(&mut scalars.graph, distribution, &variable.domain, &action).map_err(unlike)?;
-                self.verify_inputs(scalars, &[log], Drawn::Yes, factor.span, &format!("the prior of `{}`", variable.name))?;
+                self.verify_inputs(
+                    scalars,
+                    &[log],
+                    (Index::Step(0), Drawn::Yes),
+                    factor.span,
+                    &format!("the prior of `{}`", variable.name),
+                )?;
                 Ok(log)
             }
             KernelRef::Learned(_) | KernelRef::Previous(_) => Err(unlike("a kernel of another family")),
@@ -432,19 +438,30 @@ impl Planner<'_> {
     }
 
     /// Expressions read the state, observation (and where `drawn`, the next state, action and rewards) of the step they stand at.
-    fn verify_inputs(&self, scalars: &Scalars, roots: &[ExprId], drawn: Drawn, span: Span, what: &str) -> Result<(), Vec<Diagnostic>> {
+    fn verify_inputs(
+        &self,
+        scalars: &Scalars,
+        roots: &[ExprId],
+        (at, drawn): (Index, Drawn),
+        span: Span,
+        what: &str,
+    ) -> Result<(), Vec<Diagnostic>> {
         let of = self.model.environment(self.environment);
         let drawn = drawn == Drawn::Yes;
+        // how many steps after its own, where that is the same for all of its steps
+        let later = |index: Index| match (at, index) {
+            (_, Index::Step(k)) | (Index::Last(_), Index::Last(k)) => Some(k),
+            (Index::First, Index::First) => Some(0),
+            (Index::First | Index::Step(_) | Index::Last(_), Index::First | Index::Last(_)) => None,
+        };
         for input in scalars.graph.inputs_of(roots) {
             let fits = match scalars.inputs[input.0 as usize] {
-                Input::Variable { variable, index, .. } => match index {
-                    Index::Step(0) | Index::Last(0) => {
-                        variable == of.state || Some(variable) == of.observation || (drawn && variable == self.policy.variable)
-                    }
-                    Index::Step(1) | Index::Last(1) => drawn && variable == of.state,
-                    Index::First | Index::Step(_) | Index::Last(_) => false,
+                Input::Variable { variable, index, .. } => match later(index) {
+                    Some(0) => variable == of.state || Some(variable) == of.observation || (drawn && variable == self.policy.variable),
+                    Some(1) => drawn && variable == of.state,
+                    Some(_) | None => false,
                 },
-                Input::Reward { index, .. } => drawn && matches!(index, Index::Step(0) | Index::Last(0)),
+                Input::Reward { index, .. } => drawn && later(index) == Some(0),
                 // what it reads, it says itself
                 Input::Gain(_) => drawn,
                 Input::Formal { .. } => false,

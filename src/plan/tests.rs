@@ -60,6 +60,34 @@ fn defaults_hold_where_nothing_is_set() {
     assert_eq!(settings.optimizer, adam);
 }
 
+/// The columns that are computed for a step are its own: the first and the last step are read by events of theirs alone.
+#[test]
+fn an_exponent_reads_its_own_step() {
+    let planned = |likelihood: &str| {
+        let text = format!(
+            "model steps
+             horizon T = 3
+             environment e {{
+               state s : 0..1; action a : 0..1; reward r in [-1, 0]
+               s[1] ~ Uniform; s[t+1] ~ Uniform; r[t] = -a[t]
+             }}
+             kernel pi(a | s) = Categorical(logits = table(s))
+             prior      {{ s[1] ~ e.initial; a[t] ~ Uniform; s[t+1] ~ e.transition(s[t], a[t]) }}
+             likelihood {{ {likelihood} }}
+             posterior  {{ s[1] ~ e.initial; a[t] ~ pi(s[t]); s[t+1] ~ e.transition(s[t], a[t]) }}"
+        );
+        let file = parse(&Source::new("steps", text)).unwrap_or_else(|errors| panic!("{errors}"));
+        let model = check(&file, &Overrides::default()).unwrap_or_else(|errors| panic!("{errors}"));
+        plan(&model, &derive(&model).unwrap_or_else(|errors| panic!("{errors}")))
+    };
+    for own in ["R[t] ~ exp(r[t] - s[t+1])", "F[1] ~ exp(-s[1])", "F[1] ~ exp(-a[1])", "G[T] ~ exp(-s[T] - s[T+1])"] {
+        assert!(planned(own).is_ok(), "{own}: {}", told(planned(own)));
+    }
+    for other in ["R[t] ~ exp(-s[1])", "R[t] ~ exp(r[t] - s[T])", "R[t] ~ exp(-s[T+1])", "F[1] ~ exp(-s[T])", "G[T] ~ exp(-s[1])"] {
+        assert!(told(planned(other)).contains("reads a variable at another step than its own"), "{other}");
+    }
+}
+
 #[test]
 fn a_rate_may_move_over_the_steps() {
     let settings = planned("steps = 11; optimizer = sgd(rate = ramp(from = 1, to = 0))").unwrap().settings;

@@ -9,6 +9,11 @@ use unicode_normalization::char::is_combining_mark;
 /// No pass needs to go deeper than this: brackets, nested `if`s, operators of one expression.
 pub const DEPTH_LIMIT: usize = 256;
 
+/// How deep a text may nest: as an expression may, inside the braces of blocks. What was read is so
+/// printed as a text that is read: of the brackets around `if`s, which the formatter adds, each is as
+/// deep as its `if`.
+const NESTING_LIMIT: usize = DEPTH_LIMIT + 8;
+
 /// The words that begin statements or join expressions; `rule reserved` of the grammar.
 pub const RESERVED: [&str; 38] = [
     "model",
@@ -120,7 +125,7 @@ pub struct Scan {
     pub tokens: Vec<Token>,
     pub comments: Vec<Range<usize>>,
     pub slips: Vec<Slip>,
-    /// The deepest nesting, and where [`DEPTH_LIMIT`] is first exceeded.
+    /// The deepest nesting, and where [`NESTING_LIMIT`] is first exceeded.
     pub depth: usize,
     pub too_deep: Option<Range<usize>>,
 }
@@ -424,8 +429,9 @@ fn nest(text: &str, scan: &mut Scan) {
                     ifs -= ifs_here;
                     ifs_here = 0;
                 }
-                let else_if = previous.is_some_and(|before| is(text, &scan.tokens[before], "else"));
-                if word == "if" && !else_if {
+                // `else if` goes on with its chain, and `(if` is as deep as its bracket
+                let goes_on = |before: usize| ["else", "("].iter().any(|mark| is(text, &scan.tokens[before], mark));
+                if word == "if" && !previous.is_some_and(goes_on) {
                     ifs_here += 1;
                     ifs += 1;
                 }
@@ -433,7 +439,7 @@ fn nest(text: &str, scan: &mut Scan) {
         }
         let depth = stack.len() + ifs;
         scan.depth = scan.depth.max(depth);
-        if depth > DEPTH_LIMIT {
+        if depth > NESTING_LIMIT {
             // such a text is refused: no need to look at the rest
             scan.too_deep = Some(scan.tokens[at].range.clone());
             return;

@@ -104,6 +104,37 @@ pub fn estimators(
     Ok(moments)
 }
 
+/// The derived estimate on one trajectory, with the same number as the baseline of every score.
+pub fn estimate(
+    space: &Space,
+    laws: &mut Laws,
+    derivation: &BoundDerivation,
+    moving: &dyn Fn(Table) -> bool,
+    baseline: f64,
+    values: &Assignment,
+) -> Result<Gradient, NotFinite> {
+    let summands = summands(space, laws, derivation, values)?;
+    let mut gradient = Vec::new();
+    for pathwise in &derivation.gradient.pathwise {
+        let term = &derivation.terms[pathwise.term.0 as usize];
+        for t in term.times.range(space.horizon) {
+            let sign = term.sign.factor();
+            add_direct(space, laws, derivation, &term.kind, sign, t as usize, values, moving, &mut gradient)?;
+        }
+    }
+    add_scores(space, laws, derivation, Credits::Derived, &summands, moving, values, &mut gradient)?;
+    for score in &derivation.gradient.scores {
+        for t in space.times(space.bound.factor(score.factor)) {
+            let row = score_row(space, laws, Instance { factor: score.factor, t }, values)?;
+            if let Some((row, outcome)) = row {
+                add_score(laws, moving, &mut gradient, row, outcome, -baseline);
+            }
+        }
+    }
+    gradient.resize(laws.width(), 0.0);
+    Ok(gradient)
+}
+
 /// Every summand of every term on one trajectory, with its sign: (time, value).
 fn summands(space: &Space, laws: &mut Laws, derivation: &BoundDerivation, values: &Assignment) -> Result<Vec<Vec<(i64, f64)>>, NotFinite> {
     let mut summands = Vec::with_capacity(derivation.terms.len());

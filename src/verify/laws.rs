@@ -111,7 +111,8 @@ impl Laws {
         Ok(Law { probability: self.tables[row].probability.clone(), row: Some(row) })
     }
 
-    fn row(&mut self, table: Table, key: Vec<u32>, outcomes: usize) -> usize {
+    /// The row of a table at one value of its givens, by the numbers of their values.
+    pub fn row(&mut self, table: Table, key: Vec<u32>, outcomes: usize) -> usize {
         let next = self.tables.len();
         let offset = self.width();
         let mut seed = self.seed;

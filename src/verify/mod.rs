@@ -3,6 +3,7 @@
 
 mod gradient;
 mod laws;
+mod measure;
 mod space;
 mod trajectories;
 mod values;
@@ -11,7 +12,10 @@ use crate::bound::{BoundDerivation, Change, DraftId, Relation, Shape, TermKind};
 use crate::finite::NotFinite;
 use crate::model::{Block, Model};
 use gradient::Credits;
-use laws::{Laws, Table};
+use laws::Laws;
+pub use laws::Table;
+pub use measure::{Measure, Trajectory};
+pub use space::ABSENT;
 use space::{Instance, Space};
 use trajectories::{TooMany, Trajectories};
 

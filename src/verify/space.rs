@@ -158,7 +158,7 @@ impl<'m> Space<'m> {
     }
 
     /// A reward of the environment: a function of state, action and next state, 0 after the end.
-    fn reward(&self, environment: EnvironmentId, reward: usize, time: i64, values: &Assignment) -> f64 {
+    pub fn reward(&self, environment: EnvironmentId, reward: usize, time: i64, values: &Assignment) -> f64 {
         if time < 1 || self.ended(time, values) {
             return 0.0;
         }

@@ -63,6 +63,32 @@ impl Trajectories {
     }
 }
 
+/// One trajectory, drawn in `order` with numbers of `uniform`, which lie in [0, 1).
+///
+/// # Errors
+/// A law that cannot be listed.
+pub fn draw(space: &Space, laws: &mut Laws, order: &[Instance], uniform: &mut dyn FnMut() -> f64) -> Result<Vec<u32>, NotFinite> {
+    let mut values = vec![ABSENT; space.slots()];
+    for instance in order {
+        let factor = space.bound.factor(instance.factor);
+        if !space.live(factor, instance.t, &values) {
+            absorb(space, factor, instance.t, &mut values);
+            continue;
+        }
+        let law = laws.law(space, factor, instance.t, &values)?;
+        let mut left = uniform();
+        let reached = law.probability.iter().position(|p| {
+            left -= p;
+            left < 0.0
+        });
+        // the probabilities may sum to a little less than 1
+        let last = law.probability.iter().rposition(|p| *p > 0.0);
+        let outcome = reached.or(last).ok_or_else(|| NotFinite("a law has no outcome".to_owned()))?;
+        assign(space, factor, instance.t, outcome, &mut values);
+    }
+    Ok(values)
+}
+
 /// The joint outcome that a factor's targets have on a trajectory; `None` where one is absent.
 pub fn outcome(space: &Space, factor: &Factor, t: usize, values: &Assignment) -> Option<usize> {
     let mut number = 0;

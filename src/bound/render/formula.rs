@@ -4,7 +4,8 @@ use crate::bound::derivation::{
     BoundDerivation, Change, Credit, Downstream, DraftId, Imagined, Moment, NoiseForm, Relation, Reparameterised, Score, Shape, Sign, Step,
     Term, TermId, TermKind, Times,
 };
-use crate::bound::math::Math;
+use crate::bound::math::{Clock, Math};
+use crate::bound::notation::{Binds, Written};
 use crate::model::{FactorRef, Index, KernelId};
 
 /// `log p(R̂) ≥ L = E_q[ … ]`
@@ -15,7 +16,73 @@ pub fn bound(derivation: &BoundDerivation) -> Math {
 
 /// One term with its sign: `−  Σ_{t=1..T} KL(…)`.
 pub fn term(derivation: &BoundDerivation, term: &Term) -> (Sign, Math) {
-    (term.sign, summed(&term.times, term.live, "t", None, body(derivation, term, "t", 0)))
+    group(derivation, &[term], "t", None)
+}
+
+/// When a term is summed, as it is printed: the steps that its draws belong to.
+pub fn steps(derivation: &BoundDerivation, term: &Term) -> Steps {
+    let later = of_factor(&term.kind).map_or(0, |factor| derivation.notation.step(factor));
+    Steps { times: Times { from: term.times.from.shifted(later), to: term.times.to.shifted(later) }, live: term.live, later }
+}
+
+/// Steps that a sum runs over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Steps {
+    pub times: Times,
+    /// It stops where the episode ends.
+    pub live: bool,
+    /// How much later they are than the `t` of the writing.
+    later: i32,
+}
+
+impl Steps {
+    /// What the `t` of the writing is, where the sum runs over `symbol`.
+    fn clock<'a>(&self, symbol: &'a str) -> Clock<'a> {
+        let step = if self.times.is_once() { Clock::stands(self.times.from) } else { Clock::runs(symbol) };
+        step.later(self.later.saturating_neg())
+    }
+
+    /// Whether another sum has the same limits.
+    fn is_alike(&self, other: &Steps) -> bool {
+        (self.times, self.live) == (other.times, other.live)
+    }
+}
+
+/// The factor whose draw a term belongs to.
+fn of_factor(kind: &TermKind) -> Option<FactorRef> {
+    match kind {
+        TermKind::Exponent { .. } | TermKind::LogDensity { .. } => None,
+        TermKind::LogFactor { factor } => Some(*factor),
+        TermKind::Kl { q, .. }
+        | TermKind::Entropy { q }
+        | TermKind::LogCount { q, .. }
+        | TermKind::LogRatio { q, .. }
+        | TermKind::DensityRatio { q, .. } => Some(*q),
+        TermKind::Constant { of, .. } => of_factor(of),
+    }
+}
+
+/// From which step on a score at `t` is credited with a term: the printed `k ≥ t + offset`.
+pub fn offset(derivation: &BoundDerivation, score: &Score, term: TermId, offset: i32) -> i32 {
+    let term = steps(derivation, &derivation.terms[term.0 as usize]);
+    offset.saturating_add(term.later).saturating_sub(derivation.notation.step(score.factor))
+}
+
+/// A factor's density at its own step: `pi(a[t]|s[t])`.
+pub fn density(derivation: &BoundDerivation, factor: FactorRef) -> Math {
+    derivation.notation.density(factor).at(clock_of(derivation, factor))
+}
+
+/// What a factor draws, at its own step: `a[t]`.
+pub fn draw(derivation: &BoundDerivation, factor: FactorRef) -> Math {
+    derivation.notation.draw(factor).at(clock_of(derivation, factor))
+}
+
+fn clock_of(derivation: &BoundDerivation, factor: FactorRef) -> Clock<'static> {
+    match steps_of_factor(derivation, factor) {
+        Some(steps) => steps.clock("t"),
+        None => Clock::T,
+    }
 }
 
 /// The formula after a step; for a step of the sum, what it takes away and what it puts there.
@@ -90,15 +157,15 @@ fn noise() -> Math {
 }
 
 /// `s[t+1] = mean(world(·|s[t], a[t])) + sd(world(·|s[t], a[t]))·ε, ε ~ Normal(0, 1)`
-fn made_of_noise(derivation: &BoundDerivation, draw: &Reparameterised) -> Math {
-    let distribution = || derivation.notation.distribution(draw.factor);
+fn made_of_noise(derivation: &BoundDerivation, made: &Reparameterised) -> Math {
+    let distribution = || derivation.notation.distribution(made.factor).at(clock_of(derivation, made.factor));
     let of = |what: &'static str| Math::call(Math::Operator(what), vec![distribution()]);
-    let made = match draw.form {
+    let noisy = match made.form {
         NoiseForm::Normal => around(&of),
         NoiseForm::TanhNormal => Math::call(Math::Operator("tanh"), vec![around(&of)]),
         NoiseForm::Implicit => Math::call(Math::Word("function".to_owned()), vec![distribution(), Math::name("ε")]),
     };
-    Math::row([derivation.notation.draw(draw.factor), Math::Sign("="), made, noise()]).at("t", 0)
+    Math::row([draw(derivation, made.factor), Math::Sign("="), noisy, noise()])
 }
 
 /// `∇_{names} L = E_q[ parts ]`
@@ -114,42 +181,61 @@ fn ascent(derivation: &BoundDerivation, names: Vec<Math>, parts: Vec<(Sign, Math
 
 /// `Σ_t ∇log q · ( … − b )`
 fn scored(derivation: &BoundDerivation, score: &Score) -> (Sign, Math) {
-    let own = times_of_score(derivation, score.factor);
-    let density = derivation.notation.density(score.factor).at("t", 0);
-    let nabla = Math::row([Math::Mark("∇"), Math::Operator("log"), density]);
+    let own = steps_of_factor(derivation, score.factor).expect("derive: a scored factor was split off");
+    let nabla = Math::row([Math::Mark("∇"), Math::Operator("log"), density(derivation, score.factor)]);
     let mut inside: Vec<(Sign, Math)> = Vec::new();
     // neighbours that run over the same times share a sum
+    let from = |credit: &Credit| credited_from(derivation, score, credit, &own);
+    let of = |credit: &Credit| steps(derivation, &derivation.terms[credit.term.0 as usize]);
     let mut at = 0;
     while at < score.credit.len() {
-        let first = score.credit[at];
-        let of = |credit: Credit| &derivation.terms[credit.term.0 as usize];
-        let alike =
-            |credit: &&Credit| credit.from == first.from && of(**credit).times == of(first).times && of(**credit).live == of(first).live;
+        let first = &score.credit[at];
+        let (first_from, first_of) = (from(first), of(first));
+        let alike = |credit: &&Credit| from(credit) == first_from && of(credit).is_alike(&first_of);
         let run = score.credit[at..].iter().take_while(alike).count();
-        inside.push(credited(derivation, &score.credit[at..at + run], own));
+        let terms: Vec<&Term> = score.credit[at..at + run].iter().map(|credit| &derivation.terms[credit.term.0 as usize]).collect();
+        inside.push(group(derivation, &terms, "k", first_from));
         at += run;
     }
     inside.push((Sign::Minus, Math::name("b")));
     let body = Math::row([nabla, Math::Sign("·"), Math::Round(Box::new(signed(inside)))]);
-    let live = own.is_some_and(|(_, live)| live);
-    let times = own.map_or(Times { from: Moment::First(0), to: Moment::Last(0) }, |(times, _)| times);
-    (Sign::Plus, if times.is_once() { body } else { summed(&times, live, "t", None, body) })
+    (Sign::Plus, summed(&own, "t", None, body))
+}
+
+/// Where the part of a term begins that a score is credited with, `t+1`; `None` where it is all of the term.
+fn credited_from(derivation: &BoundDerivation, score: &Score, credit: &Credit, own: &Steps) -> Option<Math> {
+    let term = steps(derivation, &derivation.terms[credit.term.0 as usize]);
+    let Downstream::Offset(written) = credit.from else { return None };
+    if term.times.is_once() || own.times.is_once() {
+        return None;
+    }
+    let offset = offset(derivation, score, credit.term, written);
+    let from = Math::Time(Index::Step(offset)).at(Clock::T);
+    // what reaches back, or stands later than the score does at first, begins where the term does
+    let earliest = own.times.from.shifted(offset);
+    let is_inside = match (term.times.from, earliest) {
+        (Moment::First(begins), Moment::First(earliest)) => earliest >= begins,
+        (Moment::Last(begins), Moment::Last(earliest)) => earliest >= begins,
+        (Moment::First(_), Moment::Last(_)) | (Moment::Last(_), Moment::First(_)) => false,
+    };
+    Some(if is_inside { from } else { Math::call(Math::Operator("max"), vec![moment(term.times.from), from]) })
 }
 
 /// `Σ_t ∇f`
 fn moving(derivation: &BoundDerivation, term: TermId) -> (Sign, Math) {
     let of = &derivation.terms[term.0 as usize];
+    let steps = steps(derivation, of);
     let of_weights = |factor: FactorRef| derivation.gradient.mean_fields.iter().any(|field| field.factor == factor);
     let moving = match &of.kind {
         // of a ratio only the part above moves: the score below has mean zero, if the draw has one; a ratio of weights moves with the weights
         TermKind::LogRatio { p, q } if !of_weights(*q) && !derivation.gradient.through.contains(&term) => {
-            let density = at_shift(derivation.notation.density(*p), derivation.notation.shift(*p, *q));
-            Math::row([Math::Operator("log"), density]).at("t", 0)
+            let clock = steps.clock("t").later(derivation.notation.shift(*p, *q));
+            Written::whole(Math::row([Math::Operator("log"), derivation.notation.density(*p).at(clock)]))
         }
-        _ => body(derivation, of, "t", 0),
+        _ => body(derivation, of, steps.clock("t")),
     };
-    let inner = Math::row([Math::Mark("∇"), moving]);
-    (of.sign, summed(&of.times, of.live, "t", None, inner))
+    let (sign, math) = moving.part(Binds::Whole);
+    (times(of.sign, sign), summed(&steps, "t", None, Math::row([Math::Mark("∇"), math])))
 }
 
 pub fn kernel_name(derivation: &BoundDerivation, kernel: KernelId) -> Math {
@@ -158,9 +244,10 @@ pub fn kernel_name(derivation: &BoundDerivation, kernel: KernelId) -> Math {
 
 /// What a baseline may read: `s[t], t`.
 pub fn baseline(derivation: &BoundDerivation, score: &Score) -> Math {
+    let clock = clock_of(derivation, score.factor);
     let mut reads: Vec<Math> =
-        derivation.gradient.baseline_reads(score).iter().map(|read| derivation.notation.variable(*read).at("t", 0)).collect();
-    if times_of_score(derivation, score.factor).is_none_or(|(times, _)| !times.is_once()) {
+        derivation.gradient.baseline_reads(score).iter().map(|read| derivation.notation.variable(*read).at(clock)).collect();
+    if matches!(clock, Clock::Runs { .. }) {
         reads.push(Math::name("t"));
     }
     Math::list(reads)
@@ -199,48 +286,47 @@ pub fn sum(derivation: &BoundDerivation, terms: &[&Term]) -> Math {
     let mut parts: Vec<(Sign, Math)> = Vec::new();
     let mut at = 0;
     while at < terms.len() {
-        let first = terms[at];
-        let run = terms[at..].iter().take_while(|term| term.times == first.times && term.live == first.live).count();
+        let first = steps(derivation, terms[at]);
+        let run = terms[at..].iter().take_while(|term| steps(derivation, term).is_alike(&first)).count();
         let run = if first.times.is_once() { 1 } else { run };
-        parts.push(group(derivation, &terms[at..at + run], |inner| summed(&first.times, first.live, "t", None, inner), "t", 0));
+        parts.push(group(derivation, &terms[at..at + run], "t", None));
         at += run;
     }
     if parts.is_empty() { Math::Number("0".to_owned()) } else { signed(parts) }
 }
 
-/// One sum over several terms: a single one keeps its sign outside.
-fn group(derivation: &BoundDerivation, terms: &[&Term], sum: impl Fn(Math) -> Math, symbol: &str, shift: i32) -> (Sign, Math) {
-    match terms {
-        [term] => (term.sign, sum(body(derivation, term, symbol, shift))),
-        _ => {
-            let inner = signed(terms.iter().map(|term| (term.sign, body(derivation, term, symbol, shift))).collect());
-            (Sign::Plus, sum(Math::Round(Box::new(inner))))
+/// One sum over several terms, from `from` on or all of it: a single one keeps its sign outside.
+fn group(derivation: &BoundDerivation, terms: &[&Term], symbol: &str, from: Option<Math>) -> (Sign, Math) {
+    let first = steps(derivation, terms[0]);
+    let mut parts = Vec::with_capacity(terms.len());
+    for term in terms {
+        let written = body(derivation, term, steps(derivation, term).clock(symbol));
+        // an exponent that is a sum needs brackets, but where others follow it inside theirs
+        let leads = terms.len() > 1 && parts.is_empty() && times(term.sign, written.sign) == Sign::Plus;
+        let (sign, math) = written.part(if leads { Binds::Sum } else { Binds::Product });
+        parts.push((times(term.sign, sign), math));
+    }
+    match parts.len() {
+        1 => {
+            let (sign, math) = parts.remove(0);
+            (sign, summed(&first, symbol, from, math))
         }
+        _ => (Sign::Plus, summed(&first, symbol, from, Math::Round(Box::new(signed(parts))))),
     }
 }
 
-/// The part of some terms that one score is credited with.
-fn credited(derivation: &BoundDerivation, credits: &[Credit], own: Option<(Times, bool)>) -> (Sign, Math) {
-    let terms: Vec<&Term> = credits.iter().map(|credit| &derivation.terms[credit.term.0 as usize]).collect();
-    let first = terms[0];
-    let once = first.times.is_once() || own.is_none();
-    match credits[0].from {
-        Downstream::Offset(offset) if !once => {
-            let from = Math::Time(Index::Step(offset)).at("t", 0);
-            // a window that reaches back stops at the first time there is
-            let from = if offset < 0 { Math::call(Math::Operator("max"), vec![moment(first.times.from), from]) } else { from };
-            group(derivation, &terms, |inner| summed(&first.times, first.live, "k", Some(from.clone()), inner), "k", 0)
-        }
-        Downstream::Offset(_) | Downstream::All => {
-            group(derivation, &terms, |inner| summed(&first.times, first.live, "k", None, inner), "k", 0)
-        }
-    }
+/// When a factor of the posterior is drawn, and whether it stops at the end: where its times were cut, all of them.
+fn steps_of_factor(derivation: &BoundDerivation, factor: FactorRef) -> Option<Steps> {
+    let split = derivation.drafts.iter().filter(|term| matches!(term.kind, TermKind::LogFactor { factor: known } if known == factor));
+    split.map(|term| steps(derivation, term)).reduce(|one, other| Steps {
+        times: Times { from: one.times.from.min(other.times.from), to: one.times.to.max(other.times.to) },
+        live: one.live || other.live,
+        ..one
+    })
 }
 
-/// When a scored factor is drawn, and whether it stops at the end.
-fn times_of_score(derivation: &BoundDerivation, factor: FactorRef) -> Option<(Times, bool)> {
-    let split = derivation.drafts.iter().find(|term| matches!(term.kind, TermKind::LogFactor { factor: known } if known == factor))?;
-    Some((split.times, split.live))
+fn times(one: Sign, other: Sign) -> Sign {
+    if one == other { Sign::Plus } else { Sign::Minus }
 }
 
 fn signed(parts: Vec<(Sign, Math)>) -> Math {
@@ -257,73 +343,55 @@ fn signed(parts: Vec<(Sign, Math)>) -> Math {
     Math::Row(row)
 }
 
-/// `Σ_{t=1..T, live} body`; a single time has no sum.
-fn summed(times: &Times, live: bool, symbol: &str, from: Option<Math>, body: Math) -> Math {
-    if times.is_once() {
+/// `Σ_{t=1..T, live} body`; a single time has no sum, but for `Σ_{t=1, live} body`.
+fn summed(steps: &Steps, symbol: &str, from: Option<Math>, body: Math) -> Math {
+    let once = steps.times.is_once();
+    // nothing can have ended before the first step
+    let live = steps.live && steps.times.to >= Moment::First(0);
+    if once && !live {
         return body;
     }
-    let start = from.unwrap_or_else(|| moment(times.from));
+    let start = from.unwrap_or_else(|| moment(steps.times.from));
     let mut under = vec![Math::name(symbol), Math::Mark("="), start];
     if live {
         under.extend([Math::Mark(","), Math::Word("live".to_owned())]);
     }
-    Math::Sum { under: Box::new(Math::Row(under)), over: Some(Box::new(moment(times.to))), body: Box::new(body) }
+    let over = (!once).then(|| Box::new(moment(steps.times.to)));
+    Math::Sum { under: Box::new(Math::Row(under)), over, body: Box::new(body) }
 }
 
 fn moment(moment: Moment) -> Math {
-    match moment {
-        Moment::First(k) => Math::Number((1 + k).to_string()),
-        Moment::Last(k) => Math::Time(Index::Last(k)).at("t", 0),
-    }
+    Math::Time(Index::Step(0)).at(Clock::stands(moment))
 }
 
-/// The summand of a term at time `symbol`.
-fn body(derivation: &BoundDerivation, term: &Term, symbol: &str, shift: i32) -> Math {
-    kind(derivation, &term.kind).at(symbol, shift)
+/// The summand of a term at the time of `clock`, with its sign.
+fn body(derivation: &BoundDerivation, term: &Term, clock: Clock) -> Written {
+    kind(derivation, &term.kind, clock)
 }
 
-fn kind(derivation: &BoundDerivation, of: &TermKind) -> Math {
+fn kind(derivation: &BoundDerivation, of: &TermKind, clock: Clock) -> Written {
     let notation = &derivation.notation;
+    let density = |factor: FactorRef| notation.density(factor).at(clock);
+    let distribution = |factor: FactorRef| notation.distribution(factor).at(clock);
+    let other = |p: FactorRef, q: FactorRef| clock.later(notation.shift(p, q));
     let log = |inner: Math| Math::row([Math::Operator("log"), inner]);
     let operator = |name: &'static str, inner: Math| Math::row([Math::Operator(name), Math::Round(Box::new(inner))]);
-    match of {
-        TermKind::Exponent { likelihood } => notation.likelihood[*likelihood as usize].clone(),
-        TermKind::LogDensity { likelihood } => log(notation.likelihood[*likelihood as usize].clone()),
-        TermKind::LogFactor { factor } => log(notation.density(*factor)),
+    let ratio = |p: FactorRef, q: FactorRef| Math::Fraction(Box::new(notation.density(p).at(other(p, q))), Box::new(density(q)));
+    Written::whole(match of {
+        TermKind::Exponent { likelihood } => {
+            let written = notation.likelihood[*likelihood as usize].clone();
+            return Written { math: written.math.at(clock), ..written };
+        }
+        TermKind::LogDensity { likelihood } => log(notation.likelihood[*likelihood as usize].math.at(clock)),
+        TermKind::LogFactor { factor } => log(density(*factor)),
         TermKind::Kl { q, p } => {
-            let prior = at_shift(notation.distribution(*p), notation.shift(*p, *q));
-            operator("KL", Math::row([notation.distribution(*q), Math::Sign("‖"), prior]))
+            let prior = notation.distribution(*p).at(other(*p, *q));
+            operator("KL", Math::row([distribution(*q), Math::Sign("‖"), prior]))
         }
-        TermKind::Entropy { q } => operator("H", notation.distribution(*q)),
+        TermKind::Entropy { q } => operator("H", distribution(*q)),
         TermKind::LogCount { count, .. } => log(Math::Number(count.to_string())),
-        TermKind::LogRatio { p, q } => {
-            let prior = at_shift(notation.density(*p), notation.shift(*p, *q));
-            log(Math::Fraction(Box::new(prior), Box::new(notation.density(*q))))
-        }
-        TermKind::DensityRatio { p, q } => {
-            let prior = at_shift(notation.density(*p), notation.shift(*p, *q));
-            let ratio = Math::Fraction(Box::new(prior), Box::new(notation.density(*q)));
-            operator("logit", Math::row([ratio]))
-        }
-        TermKind::Constant { of, .. } => kind(derivation, of),
-    }
-}
-
-/// Moves the relative times of a formula, leaving them relative.
-fn at_shift(math: Math, by: i32) -> Math {
-    if by == 0 {
-        return math;
-    }
-    match math {
-        Math::Time(Index::Step(k)) => Math::Time(Index::Step(k + by)),
-        Math::Row(parts) => Math::Row(parts.into_iter().map(|part| at_shift(part, by)).collect()),
-        Math::Indexed { base, index } => {
-            Math::Indexed { base: Box::new(at_shift(*base, by)), index: index.into_iter().map(|part| at_shift(part, by)).collect() }
-        }
-        Math::Span(from, to) => Math::Span(from.map(|part| Box::new(at_shift(*part, by))), to.map(|part| Box::new(at_shift(*part, by)))),
-        Math::Round(body) => Math::Round(Box::new(at_shift(*body, by))),
-        Math::Square(body) => Math::Square(Box::new(at_shift(*body, by))),
-        Math::Under(base, below) => Math::Under(Box::new(at_shift(*base, by)), below),
-        other => other,
-    }
+        TermKind::LogRatio { p, q } => log(ratio(*p, *q)),
+        TermKind::DensityRatio { p, q } => operator("logit", Math::row([ratio(*p, *q)])),
+        TermKind::Constant { of, .. } => return kind(derivation, of, clock),
+    })
 }

@@ -18,13 +18,16 @@ pub fn json(derivation: &Derivation) -> Value {
 }
 
 fn bound(bound: &BoundDerivation) -> Value {
-    let density = |at| plain(&bound.notation.density(at).at("t", 0));
+    let density = |at| plain(&formula::density(bound, at));
     let gradient = &bound.gradient;
     let formulas: Vec<String> = formula::gradients(bound).iter().map(plain).collect();
     let kernels = |ids: &[crate::model::KernelId]| ids.iter().map(|id| bound.notation.kernel(*id).to_owned()).collect::<Vec<_>>();
     let scores = gradient.scores.iter().map(|score| {
         let credit = score.credit.iter().map(|credit| match credit.from {
-            Downstream::Offset(offset) => json!({ "term": credit.term.0 + 1, "from": "offset", "offset": offset }),
+            Downstream::Offset(written) => {
+                let offset = formula::offset(bound, score, credit.term, written);
+                json!({ "term": credit.term.0 + 1, "from": "offset", "offset": offset })
+            }
             Downstream::All => json!({ "term": credit.term.0 + 1, "from": "all" }),
         });
         json!({
@@ -87,12 +90,12 @@ fn bound(bound: &BoundDerivation) -> Value {
 }
 
 fn term(bound: &BoundDerivation, term: &Term) -> Value {
-    let (_, math) = formula::term(bound, term);
+    let (sign, math) = formula::term(bound, term);
     json!({
         "kind": kind(&term.kind),
-        "sign": match term.sign { Sign::Plus => 1, Sign::Minus => -1 },
+        "sign": match sign { Sign::Plus => 1, Sign::Minus => -1 },
         "formula": plain(&math),
-        "times": times(term.times),
+        "times": times(formula::steps(bound, term).times),
         "live": term.live,
     })
 }
@@ -113,7 +116,7 @@ fn kind(kind: &TermKind) -> &'static str {
 
 fn times(times: Times) -> Value {
     let moment = |moment| match moment {
-        Moment::First(k) => (1 + k).to_string(),
+        Moment::First(k) => (1 + i64::from(k)).to_string(),
         Moment::Last(0) => "T".to_owned(),
         Moment::Last(k) => format!("T{k:+}"),
     };

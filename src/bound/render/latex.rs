@@ -5,7 +5,7 @@ use super::formula;
 use super::greek::GREEK;
 use super::lines::{Line, Page, Piece, Size, lines, size};
 use crate::bound::derivation::Derivation;
-use crate::bound::math::Math;
+use crate::bound::math::{Clock, Math};
 
 /// What a line of an article holds, in em: 345 points at a size of 10.
 const WIDTH: f64 = 33.0;
@@ -81,7 +81,7 @@ fn show(math: &Math) -> String {
         Math::Operator(name) => operator(name),
         Math::Sign(sign) | Math::Mark(sign) => mark(sign).to_owned(),
         Math::Indexed { base, index } => format!("{}_{{{}}}", show(base), index.iter().map(show).collect::<Vec<_>>().join(",")),
-        Math::Time(_) => show(&math.at("t", 0)),
+        Math::Time(_) => show(&math.at(Clock::T)),
         Math::Span(from, to) => {
             let end = |part: &Option<Box<Math>>| part.as_deref().map(show).unwrap_or_default();
             format!("{}{{:}}{}", end(from), end(to))

@@ -1,6 +1,6 @@
 //! Long formulas on several lines, as a paper breaks them: before relations, then before the signs of the outermost sum, then further in.
 
-use crate::bound::math::Math;
+use crate::bound::math::{Clock, Math};
 
 /// A line of a broken formula.
 #[derive(Clone, Debug, PartialEq)]
@@ -182,7 +182,7 @@ fn math_width(math: &Math) -> f64 {
         Math::Mark("|" | "·" | "+" | "-" | "−" | "=") => 0.9,
         Math::Mark(mark) => 0.8 * letters(mark),
         Math::Indexed { base, index } => math_width(base) + 0.72 * index.iter().map(math_width).sum::<f64>(),
-        Math::Time(_) => math_width(&math.at("t", 0)),
+        Math::Time(_) => math_width(&math.at(Clock::T)),
         Math::Span(from, to) => 0.3 + [from, to].into_iter().flatten().map(|end| math_width(end)).sum::<f64>(),
         Math::Sum { under, over, body } => {
             piece_width(&Piece::Sum { under: (**under).clone(), over: over.as_deref().cloned() }) + math_width(body)

@@ -5,7 +5,7 @@ use super::formula;
 use super::greek::GREEK;
 use super::lines::{Line, Page, Piece, Size, lines, size};
 use crate::bound::derivation::{BoundDerivation, Derivation};
-use crate::bound::math::Math;
+use crate::bound::math::{Clock, Math};
 
 /// Of a line, in em: browsers break no formulas.
 const WIDTH: f64 = 48.0;
@@ -94,7 +94,7 @@ fn show(math: &Math) -> String {
             let index = index.iter().map(show).collect::<Vec<_>>().join("<mo>,</mo>");
             format!("<msub><mrow>{}</mrow><mrow>{index}</mrow></msub>", show(base))
         }
-        Math::Time(_) => show(&math.at("t", 0)),
+        Math::Time(_) => show(&math.at(Clock::T)),
         Math::Span(from, to) => {
             let end = |part: &Option<Box<Math>>| part.as_deref().map(show).unwrap_or_default();
             format!("{}<mo>:</mo>{}", end(from), end(to))

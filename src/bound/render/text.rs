@@ -4,7 +4,7 @@ use super::Detail;
 use super::formula;
 use super::lines::{Page, Piece, lines};
 use crate::bound::derivation::{BoundDerivation, Change, Derivation, MeanField, NoiseForm, Sign, TermId, TermKind};
-use crate::bound::math::Math;
+use crate::bound::math::{Clock, Math};
 use std::fmt::Write as _;
 
 /// Columns of a line, where the signs of its formula allow that.
@@ -49,7 +49,7 @@ fn write_bound(out: &mut String, model: &str, bound: &BoundDerivation, detail: D
         line(out, "");
         line(out, "cancelled, with the same kernel and arguments in prior and posterior");
         for (_, q) in &bound.cancelled {
-            line(out, &format!("  {}", plain(&bound.notation.density(*q).at("t", 0))));
+            line(out, &format!("  {}", plain(&formula::density(bound, *q))));
         }
     }
     if !bound.imagined.is_empty() {
@@ -99,14 +99,14 @@ fn write_gradient(out: &mut String, bound: &BoundDerivation) {
         display(out, "  ", &formula, "");
     }
     for score in &gradient.scores {
-        let density = plain(&bound.notation.density(score.factor).at("t", 0));
+        let density = plain(&formula::density(bound, score.factor));
         line(out, &format!("  b of {density} may read {}; it is fitted before the batch", plain(&formula::baseline(bound, score))));
         if bound.cancelled.iter().any(|(_, q)| *q == score.factor) {
             line(out, &format!("  {density} cancelled in the bound; its score stays"));
         }
     }
     for draw in &gradient.reparameterised {
-        let what = plain(&bound.notation.draw(draw.factor).at("t", 0));
+        let what = plain(&formula::draw(bound, draw.factor));
         let scaled = if draw.form == NoiseForm::TanhNormal { ", scaled to its bounds" } else { "" };
         line(out, &format!("  ∇ passes through {what}{scaled}; no parameter moves ε"));
     }
@@ -127,7 +127,7 @@ fn path(bound: &BoundDerivation, field: &MeanField) -> String {
         text.push_str(&format!(": pathwise through the drawn weights in {}", counted("term", &field.through, &terms(&field.through))));
     }
     if !field.scores.is_empty() {
-        let densities: Vec<String> = field.scores.iter().map(|factor| plain(&bound.notation.density(*factor).at("t", 0))).collect();
+        let densities: Vec<String> = field.scores.iter().map(|factor| plain(&formula::density(bound, *factor))).collect();
         text.push_str(&format!(", in the {} of {}", counted("score", &field.scores, ""), densities.join(", ")));
     }
     if let Some(divergence) = field.divergence {
@@ -229,7 +229,7 @@ fn write(out: &mut String, math: &Math) {
             }
             out.push(']');
         }
-        Math::Time(_) => write(out, &math.at("t", 0)),
+        Math::Time(_) => write(out, &math.at(Clock::T)),
         Math::Span(from, to) => {
             from.iter().for_each(|part| write(out, part));
             out.push_str("..");

@@ -18,7 +18,7 @@ pub fn cancel(work: &mut Work, piece: &Piece) -> bool {
 
 /// The same kernel at the same arguments, whatever lead either is written with.
 fn same(p: &Factor, q: &Factor) -> bool {
-    let shift = lead(q) - lead(p);
+    let shift = lead(q).saturating_sub(lead(p));
     let same_kernel = match (&p.kernel, &q.kernel) {
         // a distribution in place reads times, too: only one that is written alike is known to be alike
         (KernelRef::InPlace(a), KernelRef::InPlace(b)) => a == b && shift == 0,
@@ -34,7 +34,7 @@ fn same(p: &Factor, q: &Factor) -> bool {
 
 fn shifted(value: &Value, by: i32) -> Value {
     let index = |index: Index| match index {
-        Index::Step(k) => Index::Step(k + by),
+        Index::Step(k) => Index::Step(k.saturating_add(by)),
         Index::First | Index::Last(_) => index,
     };
     match value.clone() {

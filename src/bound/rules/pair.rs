@@ -1,8 +1,8 @@
 use super::{Piece, Work};
 use crate::bound::density::{Density, closed_form, density};
 use crate::bound::derivation::{DraftId, Relation, Rule, Sign, Term, TermKind};
-use crate::bound::influence::{factor_reads, shifted};
-use crate::bound::time::lead;
+use crate::bound::influence::{factor_reads, read_at, shifted};
+use crate::bound::time::{lead, step_of_draw};
 
 /// E_q[log p(x | ·) − log q(x | ·)] = −KL(q(x | ·) ‖ p(x | ·))
 ///
@@ -18,9 +18,13 @@ pub fn pair(work: &mut Work, piece: &Piece) -> Result<DraftId, String> {
         }
     }
     let reach = work.influence.from([q]);
-    let shift = lead(q) - lead(p);
-    let after = factor_reads(work.scope, p).into_iter().map(|read| shifted(read, shift)).find(|read| reach.influences(*read));
-    if let Some(read) = after {
+    let shift = lead(q).saturating_sub(lead(p));
+    let now = piece.times.is_once().then_some(piece.times.from);
+    let reads = factor_reads(work.scope, p).into_iter().map(|read| shifted(read, shift));
+    let mut reads = reads.filter_map(|read| now.map_or(Some(read), |now| read_at(read, now)));
+    if let Some(read) = reads.find(|read| reach.influences(*read)) {
+        // as in the formulas: in steps, not in the times of the factor's writing
+        let read = shifted(read, step_of_draw(work.model, q).saturating_neg());
         let notation = crate::bound::notation::read_name(work.model, read);
         return Err(format!("the {} reads {notation}, which the draw itself influences", block_name(piece)));
     }

@@ -49,8 +49,10 @@ pub fn split(work: &mut Work) -> Vec<Piece> {
     lonely.extend(alone.filter(|factor| !in_stretch.contains(factor)));
 
     let live = |factor: &Factor| work.can_end && stops_at_end(work.model, factor);
-    let own_times =
-        |factor: &Factor, covered: Times| Times { from: covered.from.shifted(-lead(factor)), to: covered.to.shifted(-lead(factor)) };
+    let own_times = |factor: &Factor, covered: Times| Times {
+        from: covered.from.shifted(lead(factor).saturating_neg()),
+        to: covered.to.shifted(lead(factor).saturating_neg()),
+    };
     let first_pair = terms.len();
     for &(p_ref, q_ref, shared) in &stretches {
         let (p, q) = (work.bound.factor(p_ref), work.bound.factor(q_ref));

@@ -124,11 +124,19 @@ fn what_is_not_deep_is_taken_and_printed() {
         deep("1 + ", "1", "", 250),
         deep("2 ^ ", "1", "", 250),
         deep("if a then 1 else 2 + ", "1", "", 120),
+        // brackets that the formatter adds, as deep as a tree may be
+        deep("if a then ", "1", " else 2", 255),
+        deep("if if ", "a", " then 1 else 2 then 3 else 4", 127),
+        deep("1 + if a then ", "1", " else 2", 127),
+        format!("bound b {{ likelihood {{ R[t] ~ exp({}1{}) }} }}", "if a then ".repeat(250), " else 2".repeat(250)),
         format!("state s : {}real{}", "{ x: ".repeat(250), " }".repeat(250)),
     ] {
-        let file = parse(&Source::new("m", text.clone())).unwrap_or_else(|e| panic!("{}…\n{}", &text[..40], &e.to_string()[..200]));
-        assert!(!print(&file).is_empty());
+        let told = |e: Diagnostics| format!("{}…\n{}", &text[..40], &e.to_string()[..200]);
+        let file = parse(&Source::new("m", text.clone())).unwrap_or_else(|e| panic!("{}", told(e)));
+        let printed = print(&file);
         assert_eq!(file.clone().items.len(), 1);
+        let again = parse(&Source::new("m", printed.clone())).unwrap_or_else(|e| panic!("printed: {}", told(e)));
+        assert_eq!(print(&again), printed);
     }
 }
 
