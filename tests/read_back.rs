@@ -161,7 +161,9 @@ fn variants(text: &str) -> Vec<String> {
     let with = |exponent: &str| text.replace("exp(r[t])", &format!("exp({exponent})"));
     let mut texts: Vec<String> = exponents.iter().map(|exponent| with(exponent)).collect();
     texts.extend(exponents.iter().map(|exponent| with_end(&with(exponent))));
-    texts.extend([text.replace("horizon T = 3", "horizon T = 1"), text.to_owned(), with_end(text)]);
+    // the fewest steps of which some index reads something
+    let few = if text.contains("t-2") { "horizon T = 2" } else { "horizon T = 1" };
+    texts.extend([text.replace("horizon T = 3", few), text.to_owned(), with_end(text)]);
     texts
 }
 
