@@ -63,11 +63,14 @@ fn cases_print_what_is_meant() {
     assert!(fixed.contains("  ∇_{pi} L = "), "{fixed}");
 }
 
+/// A case, an edit of it, what is printed of it, and what is put in its place.
+type Slip<'a> = (&'a str, &'a dyn Fn(&str) -> String, &'a str, &'a str);
+
 /// A reader that cannot find a fault proves nothing: what was once printed, and slips of every kind, are noticed.
 #[test]
 fn a_text_that_says_something_else_is_noticed() {
     let same = &str::to_owned;
-    let slips: [(&str, &dyn Fn(&str) -> String, &str, &str); 19] = [
+    let slips: [Slip; 19] = [
         // an index that no sum binds
         ("cut_times", same, "− KL(pick(·|s[1]) ‖ back(·|none, s[1]))", "+ log back(o[t]|o[t-1], s[t]) / pick(o[1]|s[1])"),
         ("cut_times", same, "back(·|none, s[1])", "back(·|o[1], s[1])"),
