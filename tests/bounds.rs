@@ -44,6 +44,29 @@ fn what_is_imagined_is_told() {
     }
 }
 
+/// «≥» stands beside the logarithm of a probability, and of nothing else.
+#[test]
+fn a_bound_that_bounds_no_probability_says_so() {
+    let predicted = include_str!("errors/warnings/predicted_above.rlmodel");
+    let held = predicted.replace("exp(r[t])", "exp(clamp(r[t], -1, 0))");
+    for (text_of_model, exceeds) in [(predicted, true), (&held, false)] {
+        let file = parse(&Source::new("predicted", text_of_model)).expect("it parses");
+        let model = check(&file, &Overrides::default()).expect("it is a model");
+        assert_eq!(model.warnings.is_empty(), !exceeds, "{:?}", model.warnings);
+        let derivation = derive(&model).expect("it has a bound");
+        assert_eq!(derivation.bounds[0].bounds_a_probability(), !exceeds);
+        for page in [text(&derivation, Detail::Steps), latex(&derivation, Detail::Steps), mathml(&derivation, Detail::Steps)] {
+            assert_eq!(page.contains("bounds no probability") || page.contains("is no probability"), exceeds, "{page}");
+            assert_eq!(page.contains('R'), !exceeds, "only a probability is called p(R̂): {page}");
+        }
+    }
+    for estimated in ["imitation", "ratio_drift"] {
+        let derivation = derivation(estimated);
+        assert!(derivation.bounds.iter().any(|bound| !bound.bounds_a_probability()), "{estimated}");
+        assert!(!text(&derivation, Detail::Bound).contains("p(R̂) ≈"), "{estimated}");
+    }
+}
+
 /// The table of language.md, §6, term by term.
 #[test]
 fn bounds_are_those_of_the_papers() {
@@ -80,9 +103,9 @@ fn bounds_are_those_of_the_papers() {
         (
             "learning_from_model",
             1,
-            "log p(R̂) ≈ L = E_q[ Σ_{t=1..T} alpha·r[t] + Σ_{t=1..T, live} ( H(pi(·|s[t])) − log 2 + logit(line.transition(s[t+1]|s[t], a[t]) / world(s[t+1]|s[t], a[t])) ) ]",
+            "L ≈ E_q[ Σ_{t=1..T} alpha·r[t] + Σ_{t=1..T, live} ( H(pi(·|s[t])) − log 2 + logit(line.transition(s[t+1]|s[t], a[t]) / world(s[t+1]|s[t], a[t])) ) ]",
         ),
-        ("imitation", 0, "log p(R̂) ≈ L = E_q[ Σ_{t=1..T} alpha·r[t] + Σ_{t=1..T, live} logit(expert(a[t]|s[t]) / pi(a[t]|s[t])) ]"),
+        ("imitation", 0, "L ≈ E_q[ Σ_{t=1..T} alpha·r[t] + Σ_{t=1..T, live} logit(expert(a[t]|s[t]) / pi(a[t]|s[t])) ]"),
         (
             "bayesian_model",
             0,

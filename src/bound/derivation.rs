@@ -11,7 +11,7 @@ pub struct Derivation {
     pub bounds: Vec<BoundDerivation>,
 }
 
-/// `log p(R̂) ≥ L = E_q[Σ terms]`
+/// `log p(R̂) ≥ L = E_q[Σ terms]`; see [`BoundDerivation::bounds_a_probability`].
 #[derive(Clone, Debug)]
 pub struct BoundDerivation {
     pub bound: BoundId,
@@ -29,6 +29,8 @@ pub struct BoundDerivation {
     pub imagined: Vec<Imagined>,
     /// `≥` where L is a lower bound, `≈` where a classifier makes it an estimate.
     pub relation: Relation,
+    /// Why `exp ΣΛ` is no probability, so that `L` is an objective, below `log E_p[exp ΣΛ]`; absent where it is one.
+    pub exceeds_one: Option<String>,
     pub gradient: Gradient,
     /// How factors, exponents and kernels are written.
     pub notation: Notation,
@@ -86,6 +88,13 @@ pub enum TermKind {
     DensityRatio { p: FactorRef, q: FactorRef },
     /// A value that no parameter moves; `name` says what it is.
     Constant { name: String, of: Box<TermKind> },
+}
+
+impl BoundDerivation {
+    /// Whether `L` lies below the logarithm of a probability: not where a classifier makes it an estimate, nor where the likelihood may exceed 1.
+    pub fn bounds_a_probability(&self) -> bool {
+        self.relation == Relation::AtLeast && self.exceeds_one.is_none()
+    }
 }
 
 impl TermKind {

@@ -107,6 +107,7 @@ fn derive_bound(
         cancelled,
         imagined,
         relation: if estimated { Relation::Approximately } else { Relation::AtLeast },
+        exceeds_one: bound.exceeds_one.clone(),
         gradient,
         notation: notation::Notation::of(model, bound, names),
     }

@@ -108,6 +108,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         model: plan.model.name.clone(),
         name: plan.model.bound(plan.derivation.bound).name.clone().filter(|_| plan.model.bounds.len() > 1),
         up_to_entropy: plan.lacks_a_constant(),
+        no_probability: !plan.derivation.bounds_a_probability(),
         imagined: !plan.is_real(),
         bound: evaluation.bound,
         bound_se: evaluation.bound_se,
@@ -171,6 +172,9 @@ struct Rollout {
     /// The bound is told up to the entropy of what can only be sampled.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     up_to_entropy: bool,
+    /// The bound is an objective that lies below the logarithm of no probability.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    no_probability: bool,
     /// By trajectories that a learned model draws.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     imagined: bool,
@@ -204,7 +208,7 @@ fn print(result: &Rollout, why_not_exact: Option<&str>, evaluation: &Evaluation)
     let of = result.name.as_ref().map_or(String::new(), |name| format!(", bound `{name}`"));
     let imagined = if result.imagined { "imagined " } else { "" };
     let mut text = format!("{}{of}, {acting}: {} {imagined}episodes of {length:.1} live steps on average\n", result.model, result.episodes);
-    let (nats, trajectories) = (nats(result.up_to_entropy), sampled(result.imagined));
+    let (nats, trajectories) = (nats(result.up_to_entropy, result.no_probability), sampled(result.imagined));
     if !result.greedy {
         text += &format!("{:<17}{:>21}  {nats}, estimated from {trajectories}\n", "bound", uncertain(result.bound, result.bound_se));
     }

@@ -85,9 +85,14 @@ pub fn sampled(imagined: bool) -> &'static str {
     if imagined { "imagined trajectories" } else { "trajectories" }
 }
 
-/// What a sampled bound is told in.
-pub fn nats(up_to_entropy: bool) -> &'static str {
-    if up_to_entropy { "nats up to the entropy of the environment" } else { "nats" }
+/// What a sampled bound is told in; `no_probability` says that it bounds none.
+pub fn nats(up_to_entropy: bool, no_probability: bool) -> &'static str {
+    match (up_to_entropy, no_probability) {
+        (false, false) => "nats",
+        (true, false) => "nats up to the entropy of the environment",
+        (false, true) => "nats of an objective that bounds no probability",
+        (true, true) => "nats up to the entropy of the environment, of an objective that bounds no probability",
+    }
 }
 
 /// `-10.3087 ± 0.1868`

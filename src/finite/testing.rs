@@ -155,6 +155,7 @@ impl Builder {
                 }],
                 posterior: block(KernelRef::Learned(POLICY), vec![at(STATE, Index::Step(0))]),
                 auxiliary: vec![],
+                exceeds_one: None,
                 span,
             }],
             objectives: vec![],

@@ -19,6 +19,8 @@ pub fn check(file: &ast::File, overrides: &Overrides) -> Result<Model, Diagnosti
     match model {
         Some(mut model) if list.iter().all(|found| found.severity == Severity::Warning) => {
             model.warnings = list;
+            let exceeding: Vec<Option<String>> = model.bounds.iter().map(|bound| verify::exceeds_one(&model, bound)).collect();
+            model.bounds.iter_mut().zip(exceeding).for_each(|(bound, why)| bound.exceeds_one = why);
             Ok(model)
         }
         _ => Err(Diagnostics { list, sources: file.sources.clone() }),

@@ -24,6 +24,8 @@ pub struct Bound {
     pub likelihood: Vec<Likelihood>,
     pub posterior: Vec<Factor>,
     pub auxiliary: Vec<Factor>,
+    /// Why `exp ΣΛ` is no probability, in one clause: then what bounds it bounds none. Absent where each likelihood is known to be at most 1.
+    pub exceeds_one: Option<String>,
     pub span: Span,
 }
 

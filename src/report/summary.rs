@@ -18,6 +18,9 @@ pub struct Summary {
     /// `bound` is told up to the entropy of what can only be sampled.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub up_to_entropy: bool,
+    /// `bound` is an objective that lies below the logarithm of no probability.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_probability: bool,
     /// Both of these are of trajectories that a learned model imagines.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub imagined: bool,
@@ -56,6 +59,9 @@ pub struct OtherBound {
     pub bound_se: f64,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub up_to_entropy: bool,
+    /// `bound` lies below the logarithm of no probability.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_probability: bool,
     /// By trajectories that a learned model draws.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub imagined: bool,

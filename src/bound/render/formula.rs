@@ -8,10 +8,17 @@ use crate::bound::math::{Clock, Math};
 use crate::bound::notation::{Binds, Written};
 use crate::model::{FactorRef, Index, KernelId};
 
-/// `log p(R̂) ≥ L = E_q[ … ]`
+/// `log p(R̂) ≥ L = E_q[ … ]`; `log Z ≥ …` where that is no probability, and `L ≈ …` where a classifier makes it an estimate.
 pub fn bound(derivation: &BoundDerivation) -> Math {
     let expectation = Math::Expectation(Box::new(sum(derivation, &derivation.terms.iter().collect::<Vec<_>>())));
-    Math::row([evidence(), relation(derivation.relation), Math::name("L"), Math::Sign("="), expectation])
+    let objective = Math::name("L");
+    match derivation.relation {
+        // an estimate lies on no side of the evidence
+        Relation::Approximately => Math::row([objective, relation(Relation::Approximately), expectation]),
+        Relation::Equal | Relation::AtLeast => {
+            Math::row([evidence(derivation), relation(derivation.relation), objective, Math::Sign("="), expectation])
+        }
+    }
 }
 
 /// One term with its sign: `−  Σ_{t=1..T} KL(…)`.
@@ -89,8 +96,8 @@ fn clock_of(derivation: &BoundDerivation, factor: FactorRef) -> Clock<'static> {
 pub fn step(derivation: &BoundDerivation, step: &Step) -> (Math, Math) {
     let terms = |ids: &[DraftId]| -> Vec<&Term> { ids.iter().map(|id| &derivation.drafts[id.0 as usize]).collect() };
     match &step.change {
-        Change::Shape { before, after } => (shape(*before), shape(*after)),
-        Change::Terms { removed, added } if removed.is_empty() => (shape(Shape::ExpectationOfLog), expectation(derivation, &terms(added))),
+        Change::Shape { before, after } => (shape(derivation, *before), shape(derivation, *after)),
+        Change::Terms { removed, added } if removed.is_empty() => (shape(derivation, Shape::ExpectationOfLog), expectation(derivation, &terms(added))),
         Change::Terms { removed, added } => (sum(derivation, &terms(removed)), sum(derivation, &terms(added))),
     }
 }
@@ -108,6 +115,13 @@ pub fn known_up_to(derivation: &BoundDerivation) -> Option<String> {
     let unknown = derivation.terms.iter().filter_map(|term| term.kind.unknown_constant());
     let names: Vec<&str> = unknown.collect();
     (!names.is_empty()).then(|| format!("known up to {}, which is not known and does not depend on what is maximised", names.join(" and ")))
+}
+
+/// Why the bound lies below no probability, in words.
+pub fn no_probability(derivation: &BoundDerivation) -> impl Iterator<Item = String> {
+    let exceeds = derivation.exceeds_one.as_ref().map(|why| format!("Z = E[ exp(ΣΛ) ] under the prior is no probability: {why}"));
+    let estimated = (derivation.relation == Relation::Approximately).then(|| "L is a classifier's estimate and bounds no probability".to_owned());
+    exceeds.into_iter().chain(estimated)
 }
 
 /// What kernels imagine before they draw, in words: it stands in no formula, since it is drawn alike on both sides.
@@ -253,8 +267,12 @@ pub fn baseline(derivation: &BoundDerivation, score: &Score) -> Math {
     Math::list(reads)
 }
 
-fn evidence() -> Math {
-    Math::row([Math::Operator("log"), Math::name("p"), Math::Round(Box::new(Math::name("R̂")))])
+/// `log p(R̂)`, or `log Z` where the likelihood is no probability.
+fn evidence(derivation: &BoundDerivation) -> Math {
+    match derivation.exceeds_one {
+        Some(_) => Math::row([Math::Operator("log"), Math::name("Z")]),
+        None => Math::row([Math::Operator("log"), Math::name("p"), Math::Round(Box::new(Math::name("R̂")))]),
+    }
 }
 
 pub fn relation(relation: Relation) -> Math {
@@ -265,13 +283,13 @@ pub fn relation(relation: Relation) -> Math {
     })
 }
 
-fn shape(shape: Shape) -> Math {
+fn shape(derivation: &BoundDerivation, shape: Shape) -> Math {
     let big = |letter: &str| Math::row([Math::Mark("Π"), Math::name(letter)]);
     let likelihood = [Math::Operator("exp"), Math::Round(Box::new(Math::row([Math::Mark("Σ"), Math::name("Λ")])))];
     let above = Math::row([big("P"), Math::Mark("·")].into_iter().chain(likelihood));
     let weight = Math::Fraction(Box::new(above), Box::new(big("Q")));
     match shape {
-        Shape::Evidence => evidence(),
+        Shape::Evidence => evidence(derivation),
         Shape::LogExpectation => Math::row([Math::Operator("log"), Math::Expectation(Box::new(weight))]),
         Shape::ExpectationOfLog => Math::Expectation(Box::new(Math::row([Math::Operator("log"), Math::Round(Box::new(weight))]))),
     }

@@ -40,6 +40,7 @@ fn bound(bound: &BoundDerivation) -> Value {
     json!({
         "name": bound.name,
         "relation": relation(bound.relation),
+        "bounds_a_probability": bound.bounds_a_probability(),
         "formula": plain(&formula::bound(bound)),
         "terms": bound.terms.iter().map(|of| term(bound, of)).collect::<Vec<_>>(),
         "cancelled": bound.cancelled.iter().map(|(_, q)| density(*q)).collect::<Vec<_>>(),

@@ -31,7 +31,7 @@ fn write_bound(out: &mut String, model: &str, bound: &BoundDerivation, detail: D
     line(out, &title);
     line(out, "");
     display(out, "  ", &formula::bound(bound), "");
-    if let Some(what) = formula::known_up_to(bound) {
+    for what in formula::known_up_to(bound).into_iter().chain(formula::no_probability(bound)) {
         line(out, &format!("  {what}"));
     }
     line(out, "");

@@ -61,6 +61,7 @@ fn summary(plan: &Plan, run: &Run, stopped: End, seconds_before: f64, exact: Opt
         expected_return: run.evaluation.expected_return,
         return_se: run.evaluation.return_se,
         up_to_entropy: plan.lacks_a_constant(),
+        no_probability: !plan.derivation.bounds_a_probability(),
         imagined: !plan.is_real(),
         steps: run.steps,
         stopped,
@@ -99,6 +100,7 @@ fn other(plan: &Plan, run: &Run, bound: BoundId, evaluation: &Evaluation) -> Oth
         bound: evaluation.bound,
         bound_se: evaluation.bound_se,
         up_to_entropy: of_bound.is_some_and(Plan::lacks_a_constant),
+        no_probability: of_bound.is_some_and(|plan| !plan.derivation.bounds_a_probability()),
         imagined: of_bound.is_some_and(|plan| !plan.is_real()),
         expected_return: evaluation.expected_return,
         return_se: evaluation.return_se,
@@ -130,7 +132,7 @@ pub fn print(Done { summary, folder, why_not_exact }: &Done) -> String {
     let env_steps = short(*env_steps as f64);
     let mut text = format!("{model}, seed {seed}: {steps} steps{stopped}, {env_steps} environment steps{imagined}, {wall_seconds:.2} s\n");
     let trajectories = sampled(summary.imagined);
-    let (bound, of) = (uncertain(summary.bound, summary.bound_se), nats(summary.up_to_entropy));
+    let (bound, of) = (uncertain(summary.bound, summary.bound_se), nats(summary.up_to_entropy, summary.no_probability));
     text += &format!("{:<17}{bound:>21}  {of}, estimated from {trajectories}\n", "bound");
     let returns = uncertain(summary.expected_return, summary.return_se);
     text += &format!("{:<17}{returns:>21}  estimated from {trajectories}\n", "expected return");
@@ -156,7 +158,7 @@ pub fn print(Done { summary, folder, why_not_exact }: &Done) -> String {
     }
     for other in &summary.others {
         text += &format!("bound {}\n", other.name);
-        let (bound, of) = (uncertain(other.bound, other.bound_se), nats(other.up_to_entropy));
+        let (bound, of) = (uncertain(other.bound, other.bound_se), nats(other.up_to_entropy, other.no_probability));
         let trajectories = sampled(other.imagined);
         text += &format!("{:<17}{bound:>21}  {of}, estimated from {trajectories}\n", "  bound");
         let returns = uncertain(other.expected_return, other.return_se);

@@ -5,7 +5,8 @@ use super::words;
 use crate::diagnostic::Diagnostic;
 use crate::expr::{ExprId, InputId};
 use crate::model::{
-    Bound, Distribution, Dynamics, Environment, Input, KernelRef, Kind, Likelihood, LikelihoodForm, Model, TargetVariable, VariableId,
+    Bound, Distribution, Dynamics, Environment, EnvironmentId, FormalVariable, Input, Kernel, KernelRef, Kind, LayerId, Likelihood, LikelihoodForm, Model,
+    Target, TargetVariable, VariableId,
 };
 use crate::syntax::ast;
 
@@ -16,27 +17,61 @@ pub fn faults(model: &Model, bound: &Bound) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for likelihood in &bound.likelihood {
         match &likelihood.form {
-            LikelihoodForm::Exponential { value, written } => found.extend(exponent(model, likelihood, *value, written)),
+            LikelihoodForm::Exponential { value, written } => found.extend(exponent(model, bound, likelihood, *value, written)),
             LikelihoodForm::Density { kernel, .. } => found.extend(density(model, likelihood, kernel)),
         }
     }
     found
 }
 
-fn exponent(model: &Model, likelihood: &Likelihood, value: ExprId, written: &ast::Expr) -> Option<Diagnostic> {
+/// Why the likelihood of a bound may exceed 1, where nothing declared rules it out and nothing shows that it does.
+pub fn exceeds_one(model: &Model, bound: &Bound) -> Option<String> {
+    bound.likelihood.iter().find_map(|likelihood| match &likelihood.form {
+        LikelihoodForm::Exponential { value, .. } => {
+            let free = free_leaf(model, bound, *value)?;
+            Some(match free {
+                Free::Predicted { reward, by } => format!("`{by}` predicts `{reward}`, which nothing holds within its bounds"),
+                Free::Undeclared { name } => format!("`{name}` has no declared bounds"),
+            })
+        }
+        LikelihoodForm::Density { kernel, .. } => {
+            let kernel = with_density(model, kernel)?;
+            Some(format!("`{}` is a density of `{}`", likelihood.name, kernel.outputs[0].name))
+        }
+    })
+}
+
+/// Where an exponent lies.
+fn range(model: &Model, bound: &Bound, value: ExprId) -> (f64, f64) {
     let params = model.param_ranges();
     let steps = (1.0, model.horizon.value as f64);
-    let (lo, hi) = model.graph.interval(value, &params, &|input| leaf(model, &params, input), steps);
+    model.graph.interval(value, &params, &|input| leaf(model, bound, &params, input), steps)
+}
+
+fn exponent(model: &Model, bound: &Bound, likelihood: &Likelihood, value: ExprId, written: &ast::Expr) -> Option<Diagnostic> {
+    let (lo, hi) = range(model, bound, value);
     if hi <= TOLERANCE {
         return None;
     }
     let at = written.span;
     let text = words::text(model, at);
-    let unknown = unknown_leaf(model, &params, value);
-    if let (Some(name), true) = (&unknown, hi.is_infinite()) {
-        let message = format!("whether `exp({text})` stays at most 1 cannot be checked: `{name}` has no declared bounds");
-        let hint = format!("declare them, as in `reward {name} in [-1, 0]`");
-        return Some(Diagnostic::warning("unknown-bounds", at, message).here("its exponent must not exceed 0").hint(hint));
+    if let Some(free) = free_leaf(model, bound, value) {
+        return Some(match free {
+            Free::Undeclared { name } => {
+                let message = format!("whether `exp({text})` stays at most 1 cannot be checked: `{name}` has no declared bounds");
+                let hint = format!("declare them, as in `reward {name} in [-1, 0]`");
+                Diagnostic::warning("unknown-bounds", at, message).here("its exponent must not exceed 0").hint(hint)
+            }
+            Free::Predicted { reward, by } => {
+                let message = format!("`exp({text})` can exceed 1: `{by}` predicts `{reward}`, and may predict more than its bounds");
+                let clamped = model.environments.iter().flat_map(|e| &e.rewards).find(|r| r.name == reward).and_then(|r| r.bounds);
+                let (lo, hi) = clamped.unwrap_or((-1.0, 0.0));
+                let hint = format!("hold it to them: `clamp({reward}[t], {}, {})`", show(lo), show(hi));
+                Diagnostic::warning("unknown-bounds", at, message)
+                    .here("its exponent must not exceed 0; as it is, the bound is an objective that bounds no probability")
+                    .hint(hint)
+            }
+        });
     }
     let mut fault = Diagnostic::error("likelihood-exceeds-one", at, format!("the likelihood `{}` can exceed 1", likelihood.name))
         .here(format!("lies between {} and {}, and must not exceed 0", show(lo), show(hi)));
@@ -96,10 +131,13 @@ fn highest(model: &Model, value: ExprId) -> Option<String> {
     (exponent > TOLERANCE).then(|| if shown.is_empty() { exponent_is.clone() } else { format!("{shown}: {exponent_is}") })
 }
 
-/// Where a leaf lies, by what is declared.
-fn leaf(model: &Model, params: &[(f64, f64)], input: InputId) -> (f64, f64) {
+/// Where a leaf lies, by what is declared and by what predicts it.
+fn leaf(model: &Model, bound: &Bound, params: &[(f64, f64)], input: InputId) -> (f64, f64) {
     match model.inputs[input.0 as usize] {
         Input::Variable { variable, component, .. } => component_between(model, variable, component),
+        Input::Reward { environment, reward, .. } if predictor(model, bound, environment, reward).is_some() => {
+            (f64::NEG_INFINITY, f64::INFINITY)
+        }
         Input::Reward { environment, reward, .. } => {
             let environment = model.environment(environment);
             paid_between(model, params, environment, &environment.rewards[reward as usize])
@@ -142,34 +180,90 @@ pub fn paid_between(model: &Model, params: &[(f64, f64)], environment: &Environm
     if ends { (lo.min(0.0), hi.max(0.0)) } else { (lo, hi) }
 }
 
-/// A leaf of the exponent of which no bounds are known.
-fn unknown_leaf(model: &Model, params: &[(f64, f64)], value: ExprId) -> Option<String> {
-    model.graph.inputs_of(&[value]).into_iter().find_map(|input| {
-        let (lo, hi) = leaf(model, params, input);
-        (lo.is_infinite() || hi.is_infinite()).then(|| match model.inputs[input.0 as usize] {
-            Input::Variable { variable, .. } => model.variable(variable).name.clone(),
-            Input::Reward { environment, reward, .. } => words::name(model, TargetVariable::Reward(environment, reward)).to_owned(),
-            Input::Formal { kernel, .. } => model.kernel(kernel).name.clone(),
-            Input::Gain(gain) => format!("gain({}, …)", model.kernel(model.gain(gain).kernel).name),
-        })
+/// Of an exponent, what no bounds hold.
+enum Free {
+    Undeclared {
+        name: String,
+    },
+    /// A kernel of the bound draws the reward from all real numbers.
+    Predicted {
+        reward: String,
+        by: String,
+    },
+}
+
+/// The leaf that lets an exponent rise without end.
+fn free_leaf(model: &Model, bound: &Bound, value: ExprId) -> Option<Free> {
+    if range(model, bound, value).1 < f64::INFINITY {
+        return None;
+    }
+    let params = model.param_ranges();
+    let free = model.graph.inputs_of(&[value]).into_iter().find(|input| {
+        let (lo, hi) = leaf(model, bound, &params, *input);
+        lo.is_infinite() || hi.is_infinite()
+    })?;
+    Some(match model.inputs[free.0 as usize] {
+        Input::Variable { variable, .. } => Free::Undeclared { name: model.variable(variable).name.clone() },
+        Input::Reward { environment, reward, .. } => {
+            let name = words::name(model, TargetVariable::Reward(environment, reward)).to_owned();
+            match predictor(model, bound, environment, reward) {
+                Some(kernel) => Free::Predicted { reward: name, by: kernel.name.clone() },
+                None => Free::Undeclared { name },
+            }
+        }
+        Input::Formal { kernel, .. } => Free::Undeclared { name: model.kernel(kernel).name.clone() },
+        Input::Gain(gain) => Free::Undeclared { name: format!("gain({}, …)", model.kernel(model.gain(gain).kernel).name) },
     })
+}
+
+/// The kernel that draws a reward of the bound from all real numbers.
+fn predictor<'m>(model: &'m Model, bound: &Bound, environment: EnvironmentId, reward: u32) -> Option<&'m Kernel> {
+    bound.prior.iter().chain(&bound.posterior).find_map(|factor| {
+        let is_it = |target: &Target| {
+            matches!(target, Target::Variable { variable: TargetVariable::Reward(of, which), .. } if (*of, *which) == (environment, reward))
+        };
+        let place = factor.targets.iter().position(is_it)?;
+        let (KernelRef::Learned(id) | KernelRef::Previous(id)) = factor.kernel else { return None };
+        let kernel = model.kernel(id);
+        let drawn = match &kernel.distribution {
+            Distribution::Record(parts) if factor.targets.len() > 1 => parts.get(place)?,
+            distribution => distribution,
+        };
+        (!stays_within_bounds(drawn)).then_some(kernel)
+    })
+}
+
+/// Whether a distribution over a reward has no mass beyond the declared bounds.
+fn stays_within_bounds(distribution: &Distribution<LayerId>) -> bool {
+    match distribution {
+        Distribution::Uniform | Distribution::TanhNormal { .. } | Distribution::Beta { .. } => true,
+        Distribution::Normal { .. } | Distribution::Implicit(_) | Distribution::UniformBox { .. } | Distribution::UniformOver(_) => false,
+        Distribution::Delta(_) | Distribution::Categorical(_) | Distribution::Bernoulli(_) | Distribution::Sticky { .. } => false,
+        Distribution::Mixture(parts) => parts.iter().all(|(_, part)| stays_within_bounds(part)),
+        Distribution::If { then, otherwise, .. } => stays_within_bounds(then) && stays_within_bounds(otherwise),
+        Distribution::Record(parts) => parts.iter().all(stays_within_bounds),
+    }
 }
 
 /// The density of a real variable is no probability.
 fn density(model: &Model, likelihood: &Likelihood, kernel: &KernelRef) -> Option<Diagnostic> {
-    let (KernelRef::Learned(id) | KernelRef::Previous(id)) = kernel else { return None };
-    let kernel = model.kernel(*id);
-    let has_density = match &kernel.distribution {
-        Distribution::Normal { .. } | Distribution::TanhNormal { .. } | Distribution::Beta { .. } => true,
-        Distribution::Uniform | Distribution::UniformBox { .. } | Distribution::UniformOver(_) | Distribution::Delta(_) => false,
-        Distribution::Categorical(_) | Distribution::Bernoulli(_) | Distribution::Mixture(_) | Distribution::If { .. } => false,
-        Distribution::Record(_) | Distribution::Sticky { .. } | Distribution::Implicit(_) => false,
-    };
-    has_density.then(|| {
+    with_density(model, kernel).map(|kernel| {
         let message = format!("the likelihood `{}` is a density of `{}` and may exceed 1", likelihood.name, kernel.outputs[0].name);
         Diagnostic::warning("unknown-bounds", likelihood.span, message)
             .hint("the bound then bounds a density, not the probability of an event; numbers above 0 may come out")
     })
+}
+
+/// The kernel, where it gives densities and no probabilities.
+fn with_density<'m>(model: &'m Model, kernel: &KernelRef) -> Option<&'m Kernel> {
+    let (KernelRef::Learned(id) | KernelRef::Previous(id)) = kernel else { return None };
+    let kernel = model.kernel(*id);
+    let real = kernel.outputs.iter().any(|output| match output.variable {
+        FormalVariable::Variable(id) => !model.variable(id).domain.is_finite(),
+        FormalVariable::Reward(..) => true,
+        FormalVariable::End | FormalVariable::Time => false,
+    });
+    real.then_some(kernel)
 }
 
 fn show(value: f64) -> String {

@@ -29,6 +29,7 @@ mod words;
 use super::{Bound, Model};
 use crate::diagnostic::{Diagnostic, Severity};
 
+pub(super) use likelihood::exceeds_one;
 pub(super) use unused::unused;
 
 /// All that is wrong with a lowered model, in the order of the file.
