@@ -1074,3 +1074,13 @@ fn test_holds_a_file_to_its_claims() {
     let told = json(&outcome.out);
     assert_eq!((outcome.code, told["passed"].as_u64(), told["failed"].as_u64()), (1, Some(3), Some(1)), "{told}");
 }
+
+#[test]
+fn what_prior_and_posterior_both_exclude_counts_for_nothing() {
+    let folder = folder();
+    fs::write(folder.path().join("masked.rlmodel"), include_str!("cases/masked.rlmodel")).expect("written");
+    let tested = run(folder.path(), &["test", "--infer", "masked.rlmodel"]);
+    assert_eq!(tested.code, 0, "{}{}", tested.out, tested.err);
+    let told = json(&run(folder.path(), &["exact", "masked.rlmodel", "--optimise", "--format", "json"]).out).to_string();
+    assert!(!told.contains("null"), "a number that is none: {told}");
+}

@@ -1,5 +1,6 @@
 //! Diagnostics for programs: an array of objects, places as bytes and as lines and columns.
 
+use super::lines::Lines;
 use super::render::bytes;
 use super::{Diagnostics, Label, Severity};
 use crate::source::Source;
@@ -13,11 +14,12 @@ use serde::Serialize;
 ///    "labels": [{ "text": "…", "file": …, "bytes": …, "start": …, "end": … }], "witness": null, "hints": ["…"] }]
 /// ```
 pub fn render_json(diagnostics: &Diagnostics) -> String {
+    let lines: Vec<Lines> = diagnostics.sources.iter().map(|source| Lines::of(&source.text)).collect();
+    let place = |label| place(label, &diagnostics.sources, &lines);
     let list: Vec<Object<'_>> = diagnostics
         .in_order()
         .map(|diagnostic| {
-            let labels: Vec<_> =
-                diagnostic.labels.iter().map(|label| Note { text: &label.text, place: place(label, &diagnostics.sources) }).collect();
+            let labels: Vec<_> = diagnostic.labels.iter().map(|label| Note { text: &label.text, place: place(label) }).collect();
             Object {
                 code: diagnostic.code.0,
                 severity: match diagnostic.severity {
@@ -26,7 +28,7 @@ pub fn render_json(diagnostics: &Diagnostics) -> String {
                     Severity::Note => "note",
                 },
                 message: &diagnostic.message,
-                place: diagnostic.labels.first().map(|label| place(label, &diagnostics.sources)),
+                place: diagnostic.labels.first().map(place),
                 labels,
                 witness: diagnostic.witness.as_deref(),
                 hints: &diagnostic.hints,
@@ -75,16 +77,14 @@ struct Position {
     column: usize,
 }
 
-fn place<'a>(label: &Label, sources: &'a [Source]) -> Place<'a> {
+fn place<'a>(label: &Label, sources: &'a [Source], lines: &[Lines]) -> Place<'a> {
     let (file, text) = sources.get(label.span.file as usize).map_or(("", ""), |source| (source.name.as_str(), &*source.text));
     let range = bytes(text, label);
-    Place { file, start: position(text, range.start), end: position(text, range.end), bytes: Bytes { start: range.start, end: range.end } }
-}
-
-fn position(text: &str, at: usize) -> Position {
-    let before = &text[..at];
-    let start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    Position { line: 1 + before.matches('\n').count(), column: 1 + before[start..].chars().count() }
+    let position = |at: usize| {
+        let (line, start) = lines.get(label.span.file as usize).map_or((1, 0), |lines| lines.at(at));
+        Position { line, column: 1 + text[start..at].chars().count() }
+    };
+    Place { file, start: position(range.start), end: position(range.end), bytes: Bytes { start: range.start, end: range.end } }
 }
 
 #[cfg(test)]

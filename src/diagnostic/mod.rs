@@ -1,6 +1,7 @@
 //! What is told to the author of a model: where, what, why and how to mend it. A word that every layer uses.
 
 mod json;
+mod lines;
 mod render;
 
 pub use json::render_json;

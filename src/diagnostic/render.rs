@@ -1,5 +1,6 @@
 //! Diagnostics as a reader sees them: the lines of the text, marked, in the manner of rustc.
 
+use super::lines::Lines;
 use super::{Diagnostic, Diagnostics, Label, Severity};
 use crate::source::Source;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
@@ -28,11 +29,12 @@ pub fn render(diagnostics: &Diagnostics, color: Color) -> String {
         Color::Plain => Renderer::plain(),
         Color::Ansi => Renderer::styled(),
     };
-    let rendered = diagnostics.in_order().map(|diagnostic| renderer.render(&[group(diagnostic, &diagnostics.sources)]));
+    let lines: Vec<Lines> = diagnostics.sources.iter().map(|source| Lines::of(&source.text)).collect();
+    let rendered = diagnostics.in_order().map(|diagnostic| renderer.render(&[group(diagnostic, &diagnostics.sources, &lines)]));
     rendered.map(|text| text + "\n").collect::<Vec<_>>().join("\n")
 }
 
-fn group<'a>(diagnostic: &'a Diagnostic, sources: &'a [Source]) -> Group<'a> {
+fn group<'a>(diagnostic: &'a Diagnostic, sources: &'a [Source], lines: &[Lines]) -> Group<'a> {
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
@@ -46,8 +48,8 @@ fn group<'a>(diagnostic: &'a Diagnostic, sources: &'a [Source]) -> Group<'a> {
         }
     }
     for file in files {
-        let Some(source) = sources.get(file as usize) else { continue };
-        group = group.element(snippet(diagnostic, file, source));
+        let (Some(source), Some(lines)) = (sources.get(file as usize), lines.get(file as usize)) else { continue };
+        group = group.element(snippet(diagnostic, file, source, lines));
     }
     if let Some(witness) = &diagnostic.witness {
         group = group.element(Level::NOTE.message(witness));
@@ -55,16 +57,15 @@ fn group<'a>(diagnostic: &'a Diagnostic, sources: &'a [Source]) -> Group<'a> {
     diagnostic.hints.iter().fold(group, |group, hint| group.element(Level::HELP.message(hint)))
 }
 
-fn snippet<'a>(diagnostic: &'a Diagnostic, file: u32, source: &'a Source) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
+fn snippet<'a>(diagnostic: &'a Diagnostic, file: u32, source: &'a Source, lines: &Lines) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
     let text = &*source.text;
     let labels: Vec<(usize, &Label)> = diagnostic.labels.iter().enumerate().filter(|(_, label)| label.span.file == file).collect();
     let ranges: Vec<Range<usize>> = labels.iter().map(|(_, label)| bytes(text, label)).collect();
     // only the lines that are shown: the text may be large
     let first = ranges.iter().map(|range| range.start).min().unwrap_or(0);
     let last = ranges.iter().map(|range| range.end).max().unwrap_or(0);
-    let start = text[..first].rfind('\n').map_or(0, |at| at + 1);
     let end = text[last..].find('\n').map_or(text.len(), |at| last + at);
-    let line = 1 + text[..start].matches('\n').count();
+    let (line, start) = lines.at(first);
     let annotations = labels.iter().zip(ranges).map(|(&(index, label), range)| {
         let kind = if index == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
         let annotation = kind.span(range.start - start..range.end - start);

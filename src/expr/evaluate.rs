@@ -2,15 +2,18 @@
 
 use super::operation::{entry, whole};
 use super::{ExprId, Graph, InputId, Node};
+use std::collections::HashSet;
 
 impl Graph {
     /// The value of `expr`. `params` is indexed by [`super::ParamId`]; `t` counts from 1.
     /// Every shared node is computed once, without recursion. Inputs of a branch that is not taken are read as well.
     pub fn evaluate(&self, expr: ExprId, params: &[f64], inputs: &dyn Fn(InputId) -> f64, t: f64) -> f64 {
-        let mut values = vec![0.0; expr.0 as usize + 1];
-        for id in self.reach(&[expr]) {
-            let value = |of: ExprId| values[of.0 as usize];
-            values[id.0 as usize] = match self.node(id) {
+        // what is read, and nothing else: a graph may hold many more nodes than one expression reads
+        let reached = self.reach(&[expr]);
+        let mut values: Vec<f64> = Vec::with_capacity(reached.len());
+        for &id in &reached {
+            let value = |of: ExprId| values[reached.binary_search(&of).expect("evaluate: operands are reached, and stand before")];
+            let result = match self.node(id) {
                 Node::Constant(bits) => f64::from_bits(*bits),
                 Node::Param(param) => params[param.0 as usize],
                 Node::Input(input) => inputs(*input),
@@ -27,18 +30,18 @@ impl Graph {
                 Node::Lookup(table, index) => entry(self.table(*table), value(*index)),
                 Node::Choose(items, index) => whole(value(*index)).and_then(|at| items.get(at)).map_or(f64::NAN, |&item| value(item)),
             };
+            values.push(result);
         }
-        values[expr.0 as usize]
+        values[values.len() - 1]
     }
 
     /// All nodes that `roots` read, themselves included, operands first.
     pub fn reach(&self, roots: &[ExprId]) -> Vec<ExprId> {
-        let size = roots.iter().map(|root| root.0 as usize + 1).max().unwrap_or(0);
-        let mut seen = vec![false; size];
+        let mut seen = HashSet::new();
         let mut stack = roots.to_vec();
         let mut reached = Vec::new();
         while let Some(id) = stack.pop() {
-            if !std::mem::replace(&mut seen[id.0 as usize], true) {
+            if seen.insert(id) {
                 reached.push(id);
                 self.operands(id, |operand| stack.push(operand));
             }

@@ -67,15 +67,34 @@ impl FiniteDomain {
         Some(FiniteDomain { axes, kept: None, size })
     }
 
-    /// Leaves out the values for which `keep` is false.
-    pub fn filtered(mut self, mut keep: impl FnMut(&[f64]) -> bool) -> FiniteDomain {
+    /// The number of values of the box, however many: as a float. `None` where a component is real.
+    pub fn count(components: &[Component]) -> Option<f64> {
+        components.iter().try_fold(1.0, |count, component| match &component.kind {
+            Kind::Integer { lo, hi } => Some(count * (*hi as f64 - *lo as f64 + 1.0)),
+            Kind::Names(names) => Some(count * names.len() as f64),
+            Kind::Bool => Some(count * 2.0),
+            Kind::Real { .. } => None,
+        })
+    }
+
+    /// Leaves out values: `keep` is given a column for each component, of as many values as there are in its second argument, and says there which stay.
+    pub fn filtered(mut self, mut keep: impl FnMut(&[Vec<f64>], &mut [bool])) -> FiniteDomain {
+        const BLOCK: usize = 4096;
         let mut numbers = vec![u32::MAX; self.size];
         let mut cells = Vec::new();
         let mut value = vec![0.0; self.axes.len()];
-        for (cell, number) in numbers.iter_mut().enumerate() {
-            self.decode(cell, &mut value);
-            if keep(&value) {
-                *number = cells.len() as u32;
+        let mut columns = vec![vec![0.0; BLOCK]; self.axes.len()];
+        for first in (0..self.size).step_by(BLOCK) {
+            let count = BLOCK.min(self.size - first);
+            columns.iter_mut().for_each(|column| column.resize(count, 0.0));
+            for row in 0..count {
+                self.decode(first + row, &mut value);
+                columns.iter_mut().zip(&value).for_each(|(column, value)| column[row] = *value);
+            }
+            let mut stays = [false; BLOCK];
+            keep(&columns, &mut stays[..count]);
+            for cell in (first..first + count).filter(|cell| stays[cell - first]) {
+                numbers[cell] = cells.len() as u32;
                 cells.push(cell as u32);
             }
         }

@@ -205,6 +205,18 @@ impl Model {
     }
 }
 
+impl Environment {
+    /// One of its kernels, where it is written in the language.
+    pub fn written(&self, part: EnvironmentKernel) -> Option<&Distribution<Vec<ExprId>>> {
+        let Dynamics::Written { initial, transition, observation, .. } = &self.dynamics else { return None };
+        match part {
+            EnvironmentKernel::Initial => Some(initial),
+            EnvironmentKernel::Transition => Some(transition),
+            EnvironmentKernel::Observation => observation.as_ref(),
+        }
+    }
+}
+
 /// `--set NAME=VALUE` (a `param` or the horizon) and `--set infer.KEY=VALUE`: names and the text of an expression.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {

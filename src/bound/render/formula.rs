@@ -97,7 +97,9 @@ pub fn step(derivation: &BoundDerivation, step: &Step) -> (Math, Math) {
     let terms = |ids: &[DraftId]| -> Vec<&Term> { ids.iter().map(|id| &derivation.drafts[id.0 as usize]).collect() };
     match &step.change {
         Change::Shape { before, after } => (shape(derivation, *before), shape(derivation, *after)),
-        Change::Terms { removed, added } if removed.is_empty() => (shape(derivation, Shape::ExpectationOfLog), expectation(derivation, &terms(added))),
+        Change::Terms { removed, added } if removed.is_empty() => {
+            (shape(derivation, Shape::ExpectationOfLog), expectation(derivation, &terms(added)))
+        }
         Change::Terms { removed, added } => (sum(derivation, &terms(removed)), sum(derivation, &terms(added))),
     }
 }
@@ -120,7 +122,8 @@ pub fn known_up_to(derivation: &BoundDerivation) -> Option<String> {
 /// Why the bound lies below no probability, in words.
 pub fn no_probability(derivation: &BoundDerivation) -> impl Iterator<Item = String> {
     let exceeds = derivation.exceeds_one.as_ref().map(|why| format!("Z = E[ exp(ΣΛ) ] under the prior is no probability: {why}"));
-    let estimated = (derivation.relation == Relation::Approximately).then(|| "L is a classifier's estimate and bounds no probability".to_owned());
+    let estimated =
+        (derivation.relation == Relation::Approximately).then(|| "L is a classifier's estimate and bounds no probability".to_owned());
     exceeds.into_iter().chain(estimated)
 }
 

@@ -33,8 +33,9 @@ pub fn latex(derivation: &Derivation, detail: Detail) -> String {
             }
             out.push_str("\\end{enumerate}\n");
         }
-        let bounds = std::iter::once(formula::bound(bound))
-            .chain(formula::known_up_to(bound).into_iter().chain(formula::no_probability(bound)).chain(formula::imagined(bound)).map(Math::Word));
+        let bounds = std::iter::once(formula::bound(bound)).chain(
+            formula::known_up_to(bound).into_iter().chain(formula::no_probability(bound)).chain(formula::imagined(bound)).map(Math::Word),
+        );
         let formulas = bounds.chain(formula::gradients(bound));
         let rows: Vec<Line> = formulas.flat_map(|formula| lines(&formula, Page::set(WIDTH))).collect();
         out.push_str(&display(&rows));

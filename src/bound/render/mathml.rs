@@ -40,8 +40,9 @@ pub fn mathml(derivation: &Derivation, detail: Detail) -> String {
 
 /// A bound and its gradient, as one `<math>` without a heading.
 pub fn mathml_formulas(bound: &BoundDerivation) -> String {
-    let bounds = std::iter::once(formula::bound(bound))
-        .chain(formula::known_up_to(bound).into_iter().chain(formula::no_probability(bound)).chain(formula::imagined(bound)).map(Math::Word));
+    let bounds = std::iter::once(formula::bound(bound)).chain(
+        formula::known_up_to(bound).into_iter().chain(formula::no_probability(bound)).chain(formula::imagined(bound)).map(Math::Word),
+    );
     let formulas = bounds.chain(formula::gradients(bound));
     let rows = formulas.flat_map(|formula| lines(&formula, Page::set(WIDTH)));
     display(&rows.map(|line| row(&line, "")).collect::<String>())

@@ -205,7 +205,8 @@ impl Lowering<'_> {
             return None;
         }
         let domain = self.formal_domain(formal.variable)?;
-        Some(Value::Expression(self.fit(&value, &domain, Fit::Value, expr.span)?))
+        let ids = self.fit(&value, &domain, Fit::Value, expr.span)?;
+        self.check_inside(&ids, &domain, expr.span).then_some(Value::Expression(ids))
     }
 
     /// Whether an argument names its steps without `t`; tells where it does not.

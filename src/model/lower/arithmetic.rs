@@ -8,10 +8,10 @@ use crate::source::Span;
 use crate::syntax::ast::BinaryOperator;
 
 impl Lowering<'_> {
-    /// The node of a number; names of a domain count from 0.
+    /// The node of a number; names of a domain count from 0, `false` and `true` are 0 and 1.
     pub fn numeric(&mut self, value: &Value, span: Span) -> Option<ExprId> {
         match value {
-            Value::Scalar(id, Type::Number | Type::Name(_)) => Some(*id),
+            Value::Scalar(id, Type::Number | Type::Name(_) | Type::Truth) => Some(*id),
             Value::Poison => None,
             Value::Enumerator(enumerator) => {
                 let position = enumerator.candidates[0].1;
@@ -19,11 +19,6 @@ impl Lowering<'_> {
                     return Some(self.graph.constant(position as f64));
                 }
                 self.ambiguous(enumerator, span);
-                None
-            }
-            Value::Scalar(_, Type::Truth) => {
-                let told = Diagnostic::error("type", span, "a truth value is no number");
-                self.report(told.hint("write `if … then 1 else 0`"));
                 None
             }
             Value::Scalar(_, Type::Character) | Value::Array(_) | Value::Record(_) => {
@@ -164,9 +159,7 @@ impl Lowering<'_> {
             | (Value::Scalar(a, Type::Truth), Value::Scalar(b, Type::Truth)) => Some(self.graph.binary(BinaryOp::Equal, *a, *b)),
             (Value::Scalar(_, Type::Character), Value::Array(text)) if text.len() == 1 => self.equal(left, &text[0], span),
             (Value::Array(text), Value::Scalar(_, Type::Character)) if text.len() == 1 => self.equal(&text[0], right, span),
-            (Value::Scalar(_, Type::Character | Type::Truth), _) | (_, Value::Scalar(_, Type::Character | Type::Truth)) => {
-                self.incomparable(left, right, span)
-            }
+            (Value::Scalar(_, Type::Character), _) | (_, Value::Scalar(_, Type::Character)) => self.incomparable(left, right, span),
             (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
                 let pairs: Vec<(Value, Value)> = a.iter().cloned().zip(b.iter().cloned()).collect();
                 self.all_equal(&pairs, span)
@@ -256,7 +249,7 @@ impl Lowering<'_> {
             kind = Some(match (kind, found) {
                 (None, found) => found,
                 (Some(known), found) if known == found => known,
-                (Some(Type::Number | Type::Name(_)), Type::Number | Type::Name(_)) => Type::Number,
+                (Some(Type::Number | Type::Name(_) | Type::Truth), Type::Number | Type::Name(_) | Type::Truth) => Type::Number,
                 (Some(_), _) => return self.unlike(items, span),
             });
             ids.push(id);

@@ -64,7 +64,15 @@ impl<'a> Lowering<'a> {
     }
 
     fn bound(&mut self, name: Option<String>, blocks: &[&'a ast::Block], span: Span) {
-        let mut bound = Bound { name, prior: Vec::new(), likelihood: Vec::new(), posterior: Vec::new(), auxiliary: Vec::new(), exceeds_one: None, span };
+        let mut bound = Bound {
+            name,
+            prior: Vec::new(),
+            likelihood: Vec::new(),
+            posterior: Vec::new(),
+            auxiliary: Vec::new(),
+            exceeds_one: None,
+            span,
+        };
         for (at, block) in blocks.iter().enumerate() {
             if let Some(first) = blocks[..at].iter().find(|first| first.kind == block.kind) {
                 let told = Diagnostic::error("duplicate-name", block.span, format!("the block `{}` stands twice", block_name(block.kind)));

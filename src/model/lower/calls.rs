@@ -144,10 +144,14 @@ impl Lowering<'_> {
                 let least = self.arithmetic(BinaryOp::Max, &values[0], &values[1], span);
                 self.arithmetic(BinaryOp::Min, &least, &values[2], span)
             }
-            Function::Sum if self.arity(name, 1, values.len(), span) => match &values[0] {
+            Function::Sum | Function::Normalize if self.arity(name, 1, values.len(), span) => match &values[0] {
                 Value::Array(items) => {
                     let zero = Value::number(self.graph.constant(0.0));
-                    items.iter().fold(zero, |sum, item| self.arithmetic(BinaryOp::Add, &sum, item, span))
+                    let sum = items.iter().fold(zero, |sum, item| self.arithmetic(BinaryOp::Add, &sum, item, span));
+                    match function {
+                        Function::Normalize => self.arithmetic(BinaryOp::Divide, &values[0], &sum, span),
+                        _ => sum,
+                    }
                 }
                 Value::Poison => Value::Poison,
                 Value::Scalar(..) | Value::Record(_) | Value::Enumerator(_) => {
@@ -168,7 +172,7 @@ impl Lowering<'_> {
                     }
                 }
             }
-            Function::Unary(_) | Function::Binary(_) | Function::Clamp | Function::Sum => Value::Poison,
+            Function::Unary(_) | Function::Binary(_) | Function::Clamp | Function::Sum | Function::Normalize => Value::Poison,
         }
     }
 

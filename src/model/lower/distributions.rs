@@ -87,7 +87,7 @@ impl Lowering<'_> {
     }
 
     /// A constant outside the domain is a mistake.
-    fn check_inside(&mut self, ids: &[ExprId], domain: &Domain, span: Span) -> bool {
+    pub fn check_inside(&mut self, ids: &[ExprId], domain: &Domain, span: Span) -> bool {
         let known: Option<Vec<f64>> = ids.iter().map(|id| self.evaluate(*id)).collect();
         let Some(value) = known else { return true };
         let real = |(value, kind): (&f64, &Kind)| match kind {

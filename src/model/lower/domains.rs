@@ -4,8 +4,9 @@ use super::Lowering;
 use super::scope::{Local, Scope, UnitId};
 use super::value::Value;
 use crate::diagnostic::Diagnostic;
-use crate::expr::InputId;
+use crate::expr::{Column, InputId, Program};
 use crate::model::{Component, Domain, FiniteDomain, Index, Input, Kind, Shape, VariableId};
+use crate::source::Span;
 use crate::syntax::ast::{self, DomainKind, ExprKind};
 use crate::syntax::{Place, ours};
 use std::collections::HashMap;
@@ -14,6 +15,8 @@ use std::collections::HashMap;
 const LONGEST_VECTOR: usize = 65_536;
 /// Values of one finite component.
 const MOST_VALUES: i64 = 1 << 26;
+/// Values from which `where` leaves some out: each is looked at.
+const MOST_FILTERED: usize = 1 << 22;
 
 impl Lowering<'_> {
     /// Lowers the domain of each variable and the bounds of each reward.
@@ -53,16 +56,26 @@ impl Lowering<'_> {
         let shape = shape?;
         let mut finite = FiniteDomain::of(&components);
         if let Some(filter) = &written.filter {
-            let Some(box_) = finite else {
-                let told =
-                    Diagnostic::error("domain", filter.span, "`where` leaves values out of a finite domain, and this one is not finite");
-                self.report(told.hint("give every field a finite domain, such as `0..9`"));
+            let Some(box_) = finite.filter(|finite| finite.size() <= MOST_FILTERED) else {
+                self.not_filtered(filter.span, &components);
                 return None;
             };
             let domain = Domain { shape: shape.clone(), components: components.clone(), finite: None };
             finite = Some(self.filtered(filter, box_, &domain, unit, variable)?);
         }
         Some(Domain { shape, components, finite })
+    }
+
+    /// Why `where` cannot stand after a domain.
+    fn not_filtered(&mut self, span: Span, components: &[Component]) {
+        let told = match FiniteDomain::count(components) {
+            None => Diagnostic::error("domain", span, "`where` leaves values out of a finite domain, and this one is not finite")
+                .hint("give every field a finite domain, such as `0..9`"),
+            Some(count) => Diagnostic::error("domain", span, format!("`where` looks at each value, and this domain has {count} of them"))
+                .here(format!("at most {MOST_FILTERED} values are looked at"))
+                .hint("declare smaller ranges, or leave `where` away and keep within it by the transitions"),
+        };
+        self.report(told);
     }
 
     fn domain_shape(&mut self, written: &ast::Domain, unit: UnitId, path: &str, out: &mut Vec<Component>) -> Option<Shape> {
@@ -236,9 +249,15 @@ impl Lowering<'_> {
             })
             .collect();
         let params = self.param_values();
-        let kept = finite.filtered(|value| {
-            let leaf = |input: InputId| value[components[input.0 as usize]];
-            self.graph.evaluate(condition, &params, &leaf, f64::NAN) == 1.0
+        let program = Program::compile(&self.graph, &[condition], &params);
+        let mut scratch = program.scratch();
+        let mut holds = Vec::new();
+        let kept = finite.filtered(|columns, stays| {
+            let count = stays.len();
+            holds.resize(count, 0.0);
+            let leaf = |input: InputId| Column::Each(&columns[components[input.0 as usize]]);
+            program.run(&leaf, Column::Same(f64::NAN), count, &mut holds, count, &mut scratch);
+            stays.iter_mut().zip(&holds).for_each(|(stays, holds)| *stays = *holds == 1.0);
         });
         if kept.size() == 0 {
             self.error("domain", filter.span, "`where` leaves no value");

@@ -13,9 +13,11 @@ pub enum Function {
     Fold(BinaryOp),
     Clamp,
     Sum,
+    /// An array divided by its sum.
+    Normalize,
 }
 
-pub const FUNCTIONS: [(&str, Function); 19] = [
+pub const FUNCTIONS: [(&str, Function); 20] = [
     ("min", Function::Fold(BinaryOp::Min)),
     ("max", Function::Fold(BinaryOp::Max)),
     ("clamp", Function::Clamp),
@@ -33,6 +35,7 @@ pub const FUNCTIONS: [(&str, Function); 19] = [
     ("tanh", Function::Unary(UnaryOp::Tanh)),
     ("atan2", Function::Binary(BinaryOp::Atan2)),
     ("sum", Function::Sum),
+    ("normalize", Function::Normalize),
     ("sigmoid", Function::Unary(UnaryOp::Sigmoid)),
     ("softplus", Function::Unary(UnaryOp::Softplus)),
 ];

@@ -10,6 +10,9 @@ use crate::model::{FormalVariable, Index, Input, Role, VariableId};
 use crate::source::Span;
 use crate::syntax::ast::{self, At, BinaryOperator, ExprKind, UnaryOperator};
 
+/// Steps that an index may lie from `t`, whatever the horizon.
+const FARTHEST: f64 = (1 << 20) as f64;
+
 /// What a name with an index stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timed {
@@ -169,6 +172,17 @@ impl Lowering<'_> {
             Timed::Reward(environment, reward) => FormalVariable::Reward(environment, reward),
         };
         let last = self.last_of(formal);
+        if let (Index::Step(k), Some(horizon)) = (index, &self.horizon)
+            && u64::from(k.unsigned_abs()) > horizon.value as u64
+        {
+            let message =
+                format!("`{name}{}` lies outside the trajectory at every step: it has {} steps", show_index(index), horizon.value);
+            let told = Diagnostic::error("index", span, message).also(horizon.span, "their number is declared here");
+            self.report(
+                told.hint(format!("an index this far away never reads anything: write `none`, or a nearer one such as `{name}[t-1]`")),
+            );
+            return false;
+        }
         let outside = match index {
             Index::First | Index::Step(_) => false,
             Index::Last(k) => k > last,
@@ -185,7 +199,7 @@ impl Lowering<'_> {
     pub fn time_index(&mut self, expr: &ast::Expr, scope: &Scope) -> Option<Index> {
         let affine = self.affine(expr, scope)?;
         let shift = affine.constant;
-        let whole = shift.fract() == 0.0 && shift.abs() < 1e9;
+        let whole = shift.fract() == 0.0 && shift.abs() <= FARTHEST;
         let horizon = self.horizon.as_ref().map(|horizon| horizon.value as f64);
         match (affine.time, affine.last) {
             (1.0, 0.0) if whole => return Some(Index::Step(shift as i32)),
@@ -206,7 +220,8 @@ impl Lowering<'_> {
     }
 
     fn no_index(&mut self, span: Span) {
-        self.error("index", span, "an index is `1`, `t`, `t+k`, `t-k`, `T` or `T+1`, with a whole number k");
+        let message = format!("an index is `1`, `t`, `t+k`, `t-k`, `T` or `T+1`, with a whole number k of at most {FARTHEST}");
+        self.error("index", span, message);
     }
 
     /// An index as `time · t + last · T + constant`.

@@ -342,7 +342,7 @@ impl Lowering<'_> {
             (Function::Fold(op), [first, rest @ ..]) if !rest.is_empty() => {
                 rest.iter().try_fold(*first, |kept, layer| self.binary_layer(op, kept, *layer, expr.span))
             }
-            (Function::Sum | Function::Fold(_), _) => {
+            (Function::Sum | Function::Normalize | Function::Fold(_), _) => {
                 self.error("network", expr.span, format!("`{name}` does not reduce the output of a network"));
                 None
             }

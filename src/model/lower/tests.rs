@@ -401,3 +401,48 @@ fn a_mistake_is_told_once() {
     assert_eq!(found.lines().count(), 2, "{found}");
     assert!(found.contains("unknown name `beta`") && found.contains("unknown function `lift`"));
 }
+
+/// A walk whose state and reward are as given.
+fn walk(state: &str, start: &str, next: &str, reward: &str) -> String {
+    format!(
+        "horizon T = 3
+         environment e {{
+           state s : {state}
+           action a : bool
+           reward r in [-1, 0]
+           s[1] ~ Delta({start})
+           s[t+1] ~ Delta({next})
+           r[t] = {reward}
+         }}
+         kernel pi(a | s) = Categorical(logits = table(s))
+         prior {{ s[1] ~ e.initial; a[t] ~ Uniform; s[t+1] ~ e.transition(s[t], a[t]) }}
+         likelihood {{ R[t] ~ exp(r[t]) }}
+         posterior {{ s[1] ~ e.initial; a[t] ~ pi(s[t]); s[t+1] ~ e.transition(s[t], a[t]) }}"
+    )
+}
+
+#[test]
+fn truth_values_are_numbers() {
+    assert_eq!(errors(&walk("bool", "false", "a[t]", "s[t+1] - 1")), "");
+    assert_eq!(errors(&walk("0..2", "true", "a[t] + s[t] * (s[t] < 2 and a[t])", "min(0, -a[t] + (a[t] == 1))")), "");
+    assert_eq!(errors(&walk("0..1", "0", "if a[t] then s[t] else true", "-a[t]")), "");
+    // a number is no truth value, though
+    assert!(errors(&walk("bool", "0", "a[t]", "-1")).contains("expected a truth value"));
+}
+
+#[test]
+fn fields_may_be_called_by_any_word() {
+    let state = "{ over: 0..3, where: bool, end: 0..1, prior: 0..2 }";
+    let start = "{ over: 0, where: false, end: 1, prior: 0 }";
+    let next = "{ over: s[t].over, where: s[t].where or a[t], end: s[t].end, prior: s[t].prior }";
+    assert_eq!(errors(&walk(state, start, next, "-(s[t].end)")), "");
+}
+
+#[test]
+fn what_is_normalised_sums_to_one() {
+    let prior = |probs: &str| walk("0..1", "0", "a[t]", "-1").replace("Uniform", &format!("Categorical(probs = {probs})"));
+    assert_eq!(errors(&prior("normalize([0.333333, 0.333333])")), "");
+    assert!(errors(&prior("[0.333333, 0.333333]")).contains("normalize"));
+    assert!(errors(&prior("normalize([0, 0])")).contains("not a number"));
+    assert!(errors(&prior("normalize(2)")).contains("expected an array"));
+}

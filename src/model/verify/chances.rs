@@ -83,7 +83,11 @@ fn sum_fault(ranges: &[(f64, f64)], (name, of): (&str, Of), place: impl Fn(usize
     let constant = ranges.iter().all(|range| range.1 - range.0 <= TOLERANCE);
     (constant && (sum - 1.0).abs() > TOLERANCE).then(|| {
         let told = Diagnostic::error("weights-sum", whole, format!("the {several} of `{name}` do not sum to 1"));
-        told.here(format!("they sum to {sum}")).hint("let the last one be 1 minus the others")
+        let hint = match of {
+            Of::Mixture => "let the last one be 1 minus the others",
+            Of::Values => "let the last one be 1 minus the others, or divide them by their sum: `probs = normalize([…])`",
+        };
+        told.here(format!("they sum to {sum}")).hint(hint)
     })
 }
 

@@ -1,7 +1,7 @@
 //! A distribution in place as it stands at one row of evaluated arguments: whether it is one, and where it has mass.
 
 use crate::expr::ExprId;
-use crate::model::{Component, Distribution, Domain, FiniteDomain, Kind, Scores, Shape};
+use crate::model::{Component, Distribution, Domain, FiniteDomain, Kind, Model, Scores, Shape};
 
 /// Probabilities may miss 1 by this much.
 const TOLERANCE: f64 = 1e-9;
@@ -19,6 +19,7 @@ enum LawKind {
     Bernoulli {
         probability: usize,
     },
+    BernoulliLogit(usize),
     /// Each with the same probability.
     Atoms(Vec<Vec<usize>>),
     Mixture(Vec<(usize, Law)>),
@@ -53,6 +54,10 @@ enum LawKind {
 pub enum Fault {
     /// The column whose value is not a number.
     NotANumber(usize),
+    /// A column whose logit is ∞.
+    Infinite(usize),
+    /// Every logit is −∞.
+    NoValue,
     WeightsSum(f64),
     NegativeWeight {
         part: usize,
@@ -98,6 +103,25 @@ impl Atoms {
     }
 }
 
+/// Which values of a finite domain a distribution that reads nothing reaches; `None` where it reads something, or has no list of values.
+pub fn reaches(model: &Model, distribution: &Distribution<Vec<ExprId>>, domain: &Domain, params: &[f64]) -> Option<Vec<bool>> {
+    let finite = domain.finite.as_ref()?;
+    let roots = super::times::arguments(distribution);
+    if !model.graph.inputs_of(&roots).is_empty() {
+        return None;
+    }
+    let columns: Vec<Vec<f64>> = roots.iter().map(|&root| vec![model.graph.evaluate(root, params, &|_| f64::NAN, 1.0)]).collect();
+    let column = |id: ExprId| roots.iter().position(|root| *root == id).expect("reaches: every argument is a root");
+    let law = Law::of(distribution, domain, &column)?;
+    let mut atoms = Atoms::default();
+    if law.fault(&columns, 0).is_some() || !law.atoms(&columns, 0, &mut atoms) {
+        return None;
+    }
+    let mut reached = vec![false; finite.size()];
+    atoms.iter(domain.width()).filter_map(|value| finite.number(value)).for_each(|number| reached[number] = true);
+    Some(reached)
+}
+
 impl Law {
     /// `column` says in which column an expression was evaluated. Absent where the shapes do not fit or `Sticky` stands in place.
     pub fn of(distribution: &Distribution<Vec<ExprId>>, domain: &Domain, column: &dyn Fn(ExprId) -> usize) -> Option<Law> {
@@ -113,7 +137,10 @@ impl Law {
         };
         match &self.kind {
             LawKind::Equal(_) | LawKind::Bounds | LawKind::Implicit => None,
-            LawKind::Logits(_, all) => nan(all),
+            LawKind::Logits(_, all) => nan(all)
+                .or_else(|| all.iter().find(|&&column| at(column) == f64::INFINITY).map(|&column| Fault::Infinite(column)))
+                .or_else(|| all.iter().all(|&column| at(column) == f64::NEG_INFINITY).then_some(Fault::NoValue)),
+            LawKind::BernoulliLogit(logit) => nan(&[*logit]),
             LawKind::Atoms(values) => values.iter().find_map(|value| nan(value)),
             LawKind::Probabilities(domain, all) => nan(all).or_else(|| {
                 let negative = all.iter().position(|&column| at(column) < -TOLERANCE);
@@ -163,7 +190,7 @@ impl Law {
         match &self.kind {
             LawKind::Equal(_) | LawKind::Bounds | LawKind::Implicit => {}
             LawKind::Probabilities(_, all) | LawKind::Logits(_, all) => all.iter().copied().for_each(visit),
-            LawKind::Bernoulli { probability } => visit(*probability),
+            LawKind::Bernoulli { probability: one } | LawKind::BernoulliLogit(one) => visit(*one),
             LawKind::Atoms(values) => values.iter().flatten().copied().for_each(visit),
             LawKind::Mixture(parts) => {
                 for (weight, part) in parts {
@@ -187,8 +214,19 @@ impl Law {
     pub fn atoms(&self, columns: &[Vec<f64>], row: usize, found: &mut Atoms) -> bool {
         let at = |column: usize| columns[column][row];
         match &self.kind {
-            LawKind::Equal(domain) | LawKind::Logits(domain, _) => {
+            LawKind::Equal(domain) => {
                 (0..domain.size()).for_each(|outcome| self.push_outcome(domain, outcome, found));
+                true
+            }
+            LawKind::Logits(domain, all) => {
+                let mass = all.iter().enumerate().filter(|&(_, &column)| at(column) > f64::NEG_INFINITY);
+                mass.for_each(|(outcome, _)| self.push_outcome(domain, outcome, found));
+                true
+            }
+            LawKind::BernoulliLogit(logit) => {
+                let logit = at(*logit);
+                (logit < f64::INFINITY).then(|| found.push([0.0]));
+                (logit > f64::NEG_INFINITY).then(|| found.push([1.0]));
                 true
             }
             LawKind::Probabilities(domain, all) => {
@@ -267,10 +305,10 @@ impl Law {
                     }
                 }
             }
-            LawKind::Equal(_) | LawKind::Probabilities(..) | LawKind::Logits(..) | LawKind::Bernoulli { .. } | LawKind::Atoms(_) => {
+            LawKind::Equal(_) | LawKind::Probabilities(..) | LawKind::Logits(..) | LawKind::Atoms(_) => {
                 found.extend(components.iter().map(|_| None));
             }
-            LawKind::Implicit => found.extend(components.iter().map(|_| None)),
+            LawKind::Bernoulli { .. } | LawKind::BernoulliLogit(_) | LawKind::Implicit => found.extend(components.iter().map(|_| None)),
         }
     }
 
@@ -312,7 +350,7 @@ fn law(
                 Scores::Probs(_) => LawKind::Probabilities(domain, columns(all)),
             }
         }
-        Distribution::Bernoulli(Scores::Logits(all)) => LawKind::Logits(listed()?, columns(all)),
+        Distribution::Bernoulli(Scores::Logits(all)) => LawKind::BernoulliLogit(column(*all.first()?)),
         Distribution::Bernoulli(Scores::Probs(all)) => LawKind::Bernoulli { probability: column(*all.first()?) },
         Distribution::Normal { mean, sd } => LawKind::Normal { mean: spread(mean)?, sd: spread(sd)? },
         Distribution::TanhNormal { mean, sd } => LawKind::TanhNormal { mean: spread(mean)?, sd: spread(sd)? },

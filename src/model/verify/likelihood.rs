@@ -5,8 +5,8 @@ use super::words;
 use crate::diagnostic::Diagnostic;
 use crate::expr::{ExprId, InputId};
 use crate::model::{
-    Bound, Distribution, Dynamics, Environment, EnvironmentId, FormalVariable, Input, Kernel, KernelRef, Kind, LayerId, Likelihood, LikelihoodForm, Model,
-    Target, TargetVariable, VariableId,
+    Bound, Distribution, Dynamics, Environment, EnvironmentId, FormalVariable, Input, Kernel, KernelRef, Kind, LayerId, Likelihood,
+    LikelihoodForm, Model, Target, TargetVariable, VariableId,
 };
 use crate::syntax::ast;
 

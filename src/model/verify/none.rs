@@ -4,7 +4,9 @@
 use super::times::{self, Read, ReadKind, Steps, horizon, lifetime};
 use super::words;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Bound, Dynamics, Factor, Formal, FormalLength, Index, KernelRef, LikelihoodForm, Model, Role, TargetVariable};
+use crate::model::{
+    Bound, Dynamics, Factor, Formal, FormalLength, Index, Input, KernelRef, LikelihoodForm, Model, Role, Target, TargetVariable,
+};
 use crate::source::Span;
 
 pub fn faults(model: &Model, bound: &Bound) -> Vec<Diagnostic> {
@@ -30,11 +32,15 @@ pub fn faults(model: &Model, bound: &Bound) -> Vec<Diagnostic> {
             if formal.is_some_and(|formal| formal.optional || formal.length == FormalLength::Sequence) {
                 continue;
             }
-            // what is drawn at the first step, before an episode can end
+            // what is drawn at the first step is there unless the episode ends before it begins
             let once = read.from == Index::First && read.to == Index::First;
-            let ended = if once || read.kind == ReadKind::Gain { None } else { beyond_end(model, &read, false) };
+            let ended = match (once, read.kind) {
+                (_, ReadKind::Gain) => None,
+                (true, _) => ended_at_the_start(model, bound, &read),
+                (false, _) => beyond_end(model, &read, false),
+            };
             if let Some(when) = leaves_trajectory(model, &read, stands).or(ended) {
-                found.push(exponent_meets_none(model, likelihood.span, what, &read, &when));
+                found.push(exponent_meets_none(model, likelihood.span, what, &read, &when, once));
             }
         }
     }
@@ -106,6 +112,39 @@ fn beyond_end(model: &Model, read: &Read, stops_with_the_episode: bool) -> Optio
     (ahead || !stops_with_the_episode).then(|| format!("it is `none` once the episode of `{}` has ended", ends.name))
 }
 
+/// Whether an episode may be over where it starts, so that nothing is drawn at the first step: `it is `none` where the episode of `e` starts in s[1] = 3`.
+/// Of starts that cannot be listed, nothing is said.
+fn ended_at_the_start(model: &Model, bound: &Bound, read: &Read) -> Option<String> {
+    beyond_end(model, read, false)?;
+    let environment = model.environments.iter().find(|e| matches!(e.dynamics, Dynamics::Written { end: Some(_), .. }))?;
+    let Dynamics::Written { initial, end: Some(end), .. } = &environment.dynamics else { return None };
+    let state = model.variable(environment.state);
+    let finite = state.domain.finite.as_ref()?;
+    let starts = |factor: &&Factor| {
+        let variable = TargetVariable::Variable(environment.state);
+        factor.targets.iter().any(|target| matches!(target, Target::Variable { variable: of, index: Index::First } if *of == variable))
+    };
+    let law = match &bound.posterior.iter().find(starts)?.kernel {
+        KernelRef::Environment(..) => Some(initial),
+        KernelRef::InPlace(distribution) => Some(distribution),
+        KernelRef::Learned(_) | KernelRef::Previous(_) | KernelRef::Data(_) => None,
+    };
+    let params = model.param_values();
+    let reaches: Option<Vec<bool>> = law.and_then(|law| super::law::reaches(model, law, &state.domain, &params));
+    let mut value = vec![0.0; state.domain.width()];
+    let ended = (0..finite.size()).filter(|number| reaches.as_ref().is_none_or(|reaches| reaches[*number])).find(|number| {
+        finite.value(*number, &mut value);
+        let leaf = |input: crate::expr::InputId| match model.inputs[input.0 as usize] {
+            Input::Variable { component, .. } => value[component as usize],
+            Input::Reward { .. } | Input::Formal { .. } | Input::Gain(_) => f64::NAN,
+        };
+        model.graph.evaluate(*end, &params, &leaf, 1.0) != 0.0
+    })?;
+    finite.value(ended, &mut value);
+    let start = words::at(model, TargetVariable::Variable(environment.state), Index::First);
+    Some(format!("it is `none` where the episode of `{}` is over at its start: {start} = {}", environment.name, state.domain.show(&value)))
+}
+
 fn meets_none(model: &Model, factor: &Factor, read: &Read, formal: Option<&Formal>, when: &str) -> Diagnostic {
     let written = words::read(model, read);
     let kernel = words::kernel(model, &factor.kernel, factor.span);
@@ -130,13 +169,16 @@ fn written_formal(formal: &Formal) -> String {
     }
 }
 
-fn exponent_meets_none(model: &Model, span: Span, what: &str, read: &Read, when: &str) -> Diagnostic {
+fn exponent_meets_none(model: &Model, span: Span, what: &str, read: &Read, when: &str, once: bool) -> Diagnostic {
     let written = words::read(model, read);
     let place = words::find(model, span, &written);
     let hint = match read.variable {
         TargetVariable::Reward(..) => format!("a reward exists for t in 1..{}: use another index", model.horizon.name),
         TargetVariable::Variable(id) if model.variable(id).role == Role::State => {
             format!("a state exists for t in 1..{}+1: use another index", model.horizon.name)
+        }
+        TargetVariable::Variable(_) | TargetVariable::End if once && !when.contains("at t =") => {
+            "let no episode start in a state that ends it: leave these states out of the start".to_owned()
         }
         // not an end is in its way: there is no such step
         TargetVariable::Variable(id) if !matches!(read.to, Index::Step(..=0) | Index::First) => {

@@ -128,7 +128,8 @@ fn used_columns(law: &Law, values: &[Vec<f64>], end: Option<usize>) -> Vec<Vec<b
     used
 }
 
-fn lies_outside(domain: &crate::model::Domain, value: &[f64]) -> bool {
+/// Whether a value is none of a domain.
+pub fn lies_outside(domain: &crate::model::Domain, value: &[f64]) -> bool {
     match &domain.finite {
         Some(finite) => finite.number(value).is_none(),
         None => words::outside(domain, value).is_some(),
@@ -150,8 +151,12 @@ pub fn reads_unbounded(model: &Model, roots: &[ExprId]) -> bool {
 
 /// The operation that first made a value no number: `the array has 4 entries, the index is 4`.
 pub fn cause_of_nan(model: &Model, params: &[f64], root: ExprId, inputs: &Columns, row: usize) -> Option<String> {
+    cause_in(&model.graph, params, root, inputs, row)
+}
+
+/// The same of an expression of another graph.
+pub fn cause_in(graph: &Graph, params: &[f64], root: ExprId, inputs: &Columns, row: usize) -> Option<String> {
     const MOST_NODES: usize = 4000;
-    let graph = &model.graph;
     let value = |id: ExprId| graph.evaluate(id, params, &|input| inputs.inputs[&input][row], inputs.time[row]);
     let mut at = root;
     for _ in 0..MOST_NODES {
@@ -239,6 +244,12 @@ fn not_a_distribution(model: &Model, subject: &Subject<'_>, fault: &Fault, cause
                 _ => "guard the operation with `if … then … else …`, or keep its argument in range with `max`",
             },
         ),
+        Fault::Infinite(_) | Fault::NoValue => (
+            "no-distribution",
+            format!("the logits of `{written}` make no distribution"),
+            if *fault == Fault::NoValue { "every logit is −∞" } else { "a logit is ∞" }.to_owned(),
+            "a logit of −∞ leaves its value out; at least one is a finite number, and none is ∞",
+        ),
         Fault::WeightsSum(sum) => (
             "weights-sum",
             format!("the weights of a mixture for `{written}` do not sum to 1"),
@@ -255,7 +266,7 @@ fn not_a_distribution(model: &Model, subject: &Subject<'_>, fault: &Fault, cause
             "probabilities-sum",
             format!("the probabilities of `{written}` do not sum to 1"),
             format!("the probabilities sum to {}", round(*sum)),
-            "`probs` lists one probability per value, which sum to 1; `logits` takes any numbers",
+            "`probs` lists one probability per value, which sum to 1; `probs = normalize([…])` divides by their sum, and `logits` takes any numbers",
         ),
         Fault::NegativeProbability { outcome, value } => {
             let shown = outcome.split(", ").filter_map(|v| v.parse().ok()).collect::<Vec<f64>>();

@@ -1,7 +1,7 @@
 //! The joint values of what some expressions read: all of them where they are finite and few, else the corners.
 
 use super::words;
-use crate::expr::{Column, ExprId, InputId, Node, Program, Scratch};
+use crate::expr::{Column, ExprId, Graph, InputId, Node, Program, Scratch};
 use crate::model::{Domain, FiniteDomain, Index, Input, Kind, Model, TargetVariable, VariableId};
 use std::collections::BTreeMap;
 
@@ -28,9 +28,20 @@ struct Axis {
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum What {
+    /// Whether a variable is there.
+    Present(VariableId, Index),
     Variable(VariableId, Index),
     Reward(TargetVariable, Index),
     Time,
+}
+
+/// What an input of a graph stands for.
+pub enum Stands {
+    At(Input),
+    /// 1 where the variable has a value, 0 where it is `none`.
+    Present(VariableId, Index),
+    /// For a number that the caller fills in.
+    Free,
 }
 
 enum Values {
@@ -42,26 +53,30 @@ enum Values {
 impl Space {
     /// `None` where the expressions read formals of a kernel, or a gain.
     pub fn of(model: &Model, roots: &[ExprId]) -> Option<Space> {
-        Space::renamed(model, roots, &|input| Some(model.inputs[input.0 as usize]))
+        Space::over(model, &model.graph, roots, &|input| Some(Stands::At(model.inputs[input.0 as usize])))
     }
 
-    /// As [`Space::of`], where `rename` says what an input stands for: an argument in place of a formal, say.
-    pub fn renamed(model: &Model, roots: &[ExprId], rename: &dyn Fn(InputId) -> Option<Input>) -> Option<Space> {
+    /// As [`Space::of`] of a graph whose inputs are others: `stands` says what for.
+    pub fn over(model: &Model, graph: &Graph, roots: &[ExprId], stands: &dyn Fn(InputId) -> Option<Stands>) -> Option<Space> {
         let mut keys: Vec<What> = Vec::new();
         let mut reads = Vec::new();
-        for input in model.graph.inputs_of(roots) {
-            let (what, component) = match rename(input)? {
-                Input::Variable { variable, component, index } => (What::Variable(variable, index), component as usize),
-                Input::Reward { environment, reward, index } => (What::Reward(TargetVariable::Reward(environment, reward), index), 0),
+        for input in graph.inputs_of(roots) {
+            let (what, component) = match stands(input)? {
+                Stands::At(Input::Variable { variable, component, index }) => (What::Variable(variable, index), component as usize),
+                Stands::At(Input::Reward { environment, reward, index }) => {
+                    (What::Reward(TargetVariable::Reward(environment, reward), index), 0)
+                }
                 // of a kernel's network, or of a whole run
-                Input::Formal { .. } | Input::Gain(_) => return None,
+                Stands::At(Input::Formal { .. } | Input::Gain(_)) => return None,
+                Stands::Present(variable, index) => (What::Present(variable, index), 0),
+                Stands::Free => continue,
             };
             if !keys.contains(&what) {
                 keys.push(what);
             }
             reads.push((input, what, component));
         }
-        let time = model.graph.reach(roots).into_iter().any(|id| *model.graph.node(id) == Node::Time);
+        let time = graph.reach(roots).into_iter().any(|id| *graph.node(id) == Node::Time);
         keys.extend(time.then_some(What::Time));
         // as the reader expects: a state before an action
         keys.sort();
@@ -112,7 +127,16 @@ impl Space {
     fn show_with(&self, model: &Model, row: usize, indexed: &dyn Fn(Index) -> bool) -> String {
         let mut values = self.one_row();
         self.decode(row, &mut values);
-        let parts = self.axes.iter().zip(&values).map(|(axis, value)| match axis.read {
+        let is_none = |wanted: VariableId, at: Index| {
+            self.axes.iter().zip(&values).any(|(axis, value)| axis.read == What::Present(wanted, at) && value[0] == 0.0)
+        };
+        let shown = self.axes.iter().zip(&values).filter(|(axis, value)| match axis.read {
+            What::Present(..) => value[0] == 0.0,
+            What::Variable(id, index) => !is_none(id, index),
+            What::Reward(..) | What::Time => true,
+        });
+        let parts = shown.map(|(axis, value)| match axis.read {
+            What::Present(id, index) => format!("{} = none", words::at(model, TargetVariable::Variable(id), index)),
             What::Variable(id, index) if !indexed(index) => {
                 format!("{} = {}", model.variable(id).name, model.variable(id).domain.show(value))
             }
@@ -166,6 +190,7 @@ impl Values {
 
 fn values(model: &Model, read: What) -> Values {
     match read {
+        What::Present(..) => Values::Listed(vec![vec![1.0], vec![0.0]]),
         What::Variable(id, _) => {
             let domain = &model.variable(id).domain;
             domain.finite.clone().map_or_else(|| Values::Listed(corners(domain)), Values::Finite)
@@ -218,7 +243,11 @@ pub struct Evaluator {
 
 impl Evaluator {
     pub fn new(model: &Model, params: &[f64], roots: &[ExprId]) -> Evaluator {
-        let program = Program::compile(&model.graph, roots, params);
+        Evaluator::over(&model.graph, params, roots)
+    }
+
+    pub fn over(graph: &Graph, params: &[f64], roots: &[ExprId]) -> Evaluator {
+        let program = Program::compile(graph, roots, params);
         let scratch = program.scratch();
         Evaluator { program, scratch, out: Vec::new(), values: vec![Vec::new(); roots.len()] }
     }

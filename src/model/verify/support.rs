@@ -1,10 +1,12 @@
 //! The posterior draws nothing to which the prior gives no mass: there the bound would be minus infinity.
 
+use super::exclusions::{Finding, Use, compare};
 use super::generated::block_name;
 use super::law::Law;
+use super::placed::is_known;
 use super::probabilities::witness;
 use super::reach::{Row, Seen, Spread, Stray, beyond, spreads};
-use super::space::{BATCH, Evaluator, Space};
+use super::space::{BATCH, Evaluator, Space, Stands};
 use super::times::{arguments, drawn};
 use super::words;
 use crate::diagnostic::Diagnostic;
@@ -55,6 +57,8 @@ struct Pair<'m> {
 
 struct Side<'m> {
     factor: &'m Factor,
+    /// Which of its targets.
+    place: usize,
     law: Knowledge<'m>,
 }
 
@@ -88,7 +92,7 @@ impl<'m> Side<'m> {
                 }
             }
         };
-        Side { factor, law }
+        Side { factor, place, law }
     }
 
     /// What an input of the distribution stands for in the factor.
@@ -131,6 +135,22 @@ impl<'m> Side<'m> {
 impl Pair<'_> {
     fn fault(&self, model: &Model) -> Option<Diagnostic> {
         let domain = &model.variable(self.variable).domain;
+        if self.is_finite_and_known(model) {
+            let side = |side: &Side<'_>| match side.factor.targets[side.place] {
+                Target::Variable { index, .. } => index,
+                Target::Weights(_) => self.index,
+            };
+            let [p, q] = [&self.p, &self.q].map(|of| Use { factor: of.factor, output: of.place, index: side(of) });
+            match compare(model, self.variable, &p, &q) {
+                Finding::Stays => return None,
+                Finding::Strays { at, value } => {
+                    let what =
+                        format!("{} = {}", words::at(model, TargetVariable::Variable(self.variable), self.index), domain.show(&value));
+                    return Some(self.outside(model, &at, &what));
+                }
+                Finding::Unknown => {}
+            }
+        }
         match (&self.p.law, &self.q.law) {
             (Knowledge::Samples, _) | (_, Knowledge::Samples) => None,
             (Knowledge::Hidden, _) => Some(self.unknown(model, &self.p)),
@@ -146,6 +166,20 @@ impl Pair<'_> {
             (Knowledge::Written(p), Knowledge::Learned(q)) => self.compare(model, p, Reaches::Learned(spreads(q, domain))),
             (Knowledge::Written(p), Knowledge::Written(q)) => self.compare(model, p, Reaches::Written(q)),
         }
+    }
+
+    /// Whether more is known of a kernel than its kind: a distribution in place is compared as it is written.
+    fn is_finite_and_known(&self, model: &Model) -> bool {
+        let known = |side: &Side<'_>| match side.law {
+            Knowledge::Learned(distribution) => is_known(model, distribution),
+            Knowledge::Written(_) | Knowledge::Hidden | Knowledge::Samples => false,
+        };
+        let density = |side: &Side<'_>| matches!(side.law, Knowledge::Written(_) | Knowledge::Learned(_));
+        model.variable(self.variable).domain.is_finite()
+            && density(&self.p)
+            && density(&self.q)
+            && (known(&self.p) || known(&self.q))
+            && !matches!(self.p.law, Knowledge::Written(Distribution::Uniform))
     }
 
     /// Both learned: only the kinds of the distributions tell.
@@ -183,7 +217,7 @@ impl Pair<'_> {
             (true, false) => self.p.rename(model, input),
             (false, _) => self.q.rename(model, input),
         };
-        let space = Space::renamed(model, &roots, &rename)?;
+        let space = Space::over(model, &model.graph, &roots, &|input| rename(input).map(Stands::At))?;
         let column = |id: ExprId| roots.binary_search(&id).expect("support: every argument is a root");
         let p_law = Law::of(p, domain, &column)?;
         let q_law = match &q {
@@ -238,6 +272,10 @@ impl Pair<'_> {
             (_, Knowledge::Learned(q)) if is_normal(q) => {
                 "`TanhNormal(mean = …, sd = …)` stays within the declared bounds; or give the prior a `Normal`".to_owned()
             }
+            (_, Knowledge::Learned(_)) if model.variable(self.variable).domain.is_finite() => format!(
+                "give the {block} mass on every value that `{q}` can draw, as `Uniform` does, or leave the value out of `{q}`, too: its logits plus `log([1, 0])` \
+                 leave out the second of two"
+            ),
             _ => format!("give the {block} mass on every value that `{q}` can draw, as `Uniform` does, or restrict the posterior"),
         };
         Diagnostic::error(
