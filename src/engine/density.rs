@@ -145,8 +145,20 @@ impl Density {
     }
 
     /// Steps after the end at which it counts.
-    pub fn after_end(&self, length: usize) -> std::ops::Range<usize> {
+    fn after_end(&self, length: usize) -> std::ops::Range<usize> {
         if self.live { 0..0 } else { self.from.max(length + 1)..self.to + 1 }
+    }
+
+    /// Live rows in their order; where the term goes on after an end, all steps of all trajectories; those that have a target.
+    pub fn points<'a, E: Number>(&'a self, on: &'a Trajectories<E>) -> impl Iterator<Item = (u32, u32)> + 'a {
+        let steps = (1u32..).zip(on.rows.starts.windows(2)).filter(|(t, _)| self.counts_at(*t as usize));
+        let live = steps.flat_map(|(t, bounds)| on.rows.trajectory[bounds[0]..bounds[1]].iter().map(move |&trajectory| (t, trajectory)));
+        let ended = (0u32..).zip(on.lengths);
+        let after = ended.flat_map(|(trajectory, &length)| self.after_end(length as usize).map(move |t| (t as u32, trajectory)));
+        live.chain(after).filter(|point| {
+            let (t, of_trajectory) = on.place(point);
+            on.trace.has(self.target, t, of_trajectory)
+        })
     }
 
     /// Its parameters learn from kept transitions, where they move: it is of what a step leads to.
@@ -157,11 +169,6 @@ impl Density {
     /// It is of a reward or of the end, which trajectories are to keep.
     pub fn is_of_outcome(&self) -> bool {
         matches!(self.target.0, Variable::Reward(_) | Variable::End)
-    }
-
-    /// All that it reads of trajectories, its target included.
-    pub fn reads(&self) -> impl Iterator<Item = (Variable, When)> + '_ {
-        self.inputs.reads().chain([self.target]).chain(self.last)
     }
 }
 
@@ -191,11 +198,8 @@ impl<E: Number> DensityRows<E> {
 
     /// Evaluates the density at all its points.
     pub fn evaluate(&mut self, of: &Density, point: Point<E>, on: &Trajectories<E>) {
-        self.list_points(of, on);
-        self.points.retain(|&(t, trajectory)| {
-            let of_trajectory = (trajectory as usize, on.lengths[trajectory as usize] as usize, on.horizon);
-            on.trace.has(of.target, t as usize, of_trajectory)
-        });
+        self.points.clear();
+        self.points.extend(of.points(on));
         let drawn = |variable| on.drawn(variable);
         self.evaluate_at(of, point, on, |_, what, t, of_trajectory| on.trace.number(what, t, of_trajectory, drawn));
     }
@@ -246,19 +250,6 @@ impl<E: Number> DensityRows<E> {
         log_prob.resize(count, <E as Float>::ZERO);
         of.family.describe(|root| network.output(&of.network, root, 0..count), last, numbers);
         of.family.log_probs(numbers, draws, 0..count, log_prob);
-    }
-
-    /// Live rows in their order; where the term goes on after an end, all steps of all trajectories that have a target there.
-    fn list_points(&mut self, of: &Density, on: &Trajectories<E>) {
-        self.points.clear();
-        for (t, bounds) in (1u32..).zip(on.rows.starts.windows(2)) {
-            if (of.from..=of.to).contains(&(t as usize)) {
-                self.points.extend(on.rows.trajectory[bounds[0]..bounds[1]].iter().map(|&trajectory| (t, trajectory)));
-            }
-        }
-        for (trajectory, &length) in (0u32..).zip(on.lengths) {
-            self.points.extend(of.after_end(length as usize).map(|t| (t as u32, trajectory)));
-        }
     }
 }
 

@@ -41,6 +41,7 @@ pub mod kernels;
 mod known_ratio;
 mod lead;
 mod ledger;
+mod listed;
 mod mixture;
 mod moments;
 mod network;
@@ -65,6 +66,7 @@ mod shards;
 mod simulation;
 mod stage;
 mod sticky;
+mod summed;
 mod tables;
 mod tabulate;
 mod tally;
@@ -83,6 +85,8 @@ mod dream_tests;
 mod evaluate_tests;
 #[cfg(test)]
 mod gain_tests;
+#[cfg(test)]
+mod listed_tests;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]
@@ -112,6 +116,7 @@ pub use evaluate_policy::evaluate;
 pub use expressions::Number;
 pub use float::Float;
 pub use gap::{Gap, Part, Supremum, gap};
+pub use listed::{Mean, mean_gradient};
 pub use network::{InputKind, InputSpec, NetworkPlan, Unsupported};
 pub use optimise::{Objective, Optimum, Reach, moved, optimise, reach, starts};
 pub use optimiser::{Optimiser, OptimiserConfig, OptimiserState};

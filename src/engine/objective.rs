@@ -357,11 +357,11 @@ impl<E: Number> Sample<'_, E> {
             let (advantage, share) = (self.advantage, weighing.share);
             let whole = pathwise::Trajectories { stage, through, parameters, previous: previous.as_ref(), rollout, advantage, share };
             whole.weigh(&mut tape, &mut weighted);
-        } else if let (Some(enumeration), Some(enumerator)) = (self.enumeration, &stage.enumerator)
+        } else if let (Some(enumeration), Some(enumerator), Some(rollout)) = (self.enumeration, &stage.enumerator, self.rollout)
             && weighing.aim != Aim::Baseline
         {
             let on = (&mut tape, parameters);
-            enumeration.weigh((enumerator, stage), on, &self.of_options[0], self.times, weighing.share, &mut weighted);
+            enumeration.weigh((enumerator, stage, rollout), on, &self.of_options[0], self.times, weighing.share, &mut weighted);
         } else if weighing.aim != Aim::Baseline {
             let policy = &roots[wired.policy.clone()];
             let (log_prob, entropy) = stage.family.score(&mut tape, policy, &[], self.draws);

@@ -4,6 +4,7 @@ use super::evaluate::Activations;
 use super::expressions::Number;
 use super::family::{Choice, Draws, Family};
 use super::float::Float;
+use super::listed::Listed;
 use super::run::EngineError;
 use super::wired::Wired;
 use crate::plan::{Draw, Head, Plan, Read};
@@ -29,8 +30,9 @@ pub(super) struct OptionRows<E> {
     pub log_prob: Vec<E>,
     /// What it could stay at.
     pub last: Vec<u32>,
-    /// Per trajectory, the value drawn last.
+    /// Per trajectory, the value drawn last, and the one drawn at `t = 1`.
     latest: Vec<u32>,
+    first: Vec<u32>,
 }
 
 impl OptionDraw {
@@ -74,7 +76,14 @@ pub(super) struct Outputs<'a, E> {
 
 impl<E: Number> OptionRows<E> {
     pub fn new(trajectories: usize) -> OptionRows<E> {
-        OptionRows { numbers: vec![], draws: Draws::default(), log_prob: vec![], last: vec![], latest: vec![0; trajectories] }
+        OptionRows {
+            numbers: vec![],
+            draws: Draws::default(),
+            log_prob: vec![],
+            last: vec![],
+            latest: vec![0; trajectories],
+            first: vec![0; trajectories],
+        }
     }
 
     pub fn clear(&mut self) {
@@ -90,12 +99,18 @@ impl<E: Number> OptionRows<E> {
         out.extend(origin.iter().map(|&trajectory| if t == 1 { option.none() } else { self.latest[trajectory as usize] }));
     }
 
+    /// The values that the trajectories `origin` drew at `t = 1`, once that step has drawn.
+    pub fn read_first(&self, origin: &[u32], out: &mut Vec<u32>) {
+        out.clear();
+        out.extend(origin.iter().map(|&trajectory| self.first[trajectory as usize]));
+    }
+
     /// Draws at step `t`, or keeps what was drawn at 1; `last` are the values of the step before of each option. Writes the values to `out`.
     pub fn draw(
         &mut self,
         (option, number): (&OptionDraw, usize),
         outputs: Outputs<E>,
-        (t, choice): (usize, Choice),
+        (t, choice, listed): (usize, Choice, Option<&Listed>),
         (origin, last): (&[u32], &[Vec<u32>]),
         random: &mut impl Rng,
         (uniforms, out): (&mut Vec<E>, &mut Vec<u32>),
@@ -113,11 +128,17 @@ impl<E: Number> OptionRows<E> {
         if option.once && t > 1 {
             self.draws.numbers.extend(origin.iter().map(|&trajectory| self.latest[trajectory as usize]));
         } else {
-            option.family.draw(numbers, choice, random, uniforms, &mut self.draws);
+            match listed {
+                Some(listed) => listed.read_option(number, t, origin, &mut self.draws.numbers),
+                None => option.family.draw(numbers, choice, random, uniforms, &mut self.draws),
+            }
             option.family.log_probs(numbers, &self.draws, rows.clone(), &mut self.log_prob[rows.start..]);
         }
         out.clear();
         out.extend_from_slice(&self.draws.numbers[rows]);
         origin.iter().zip(&*out).for_each(|(&trajectory, &value)| self.latest[trajectory as usize] = value);
+        if t == 1 {
+            self.first.clone_from(&self.latest);
+        }
     }
 }

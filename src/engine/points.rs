@@ -106,14 +106,6 @@ impl Inputs {
         };
         self.0.iter().map(of).collect()
     }
-
-    /// All that is read of trajectories.
-    pub fn reads(&self) -> impl Iterator<Item = (Variable, When)> + '_ {
-        self.0.iter().filter_map(|(source, _)| match source {
-            Source::Trajectory(variable, when) => Some((*variable, *when)),
-            Source::Time => None,
-        })
-    }
 }
 
 impl<E: Number> Columns<E> {

@@ -13,6 +13,7 @@ use super::gain::{Frozen, GainRows, Transitions};
 use super::imagine::Imagined;
 use super::kernels;
 use super::ledger::Ledger;
+use super::listed::Listed;
 use super::moments::Sums;
 use super::options::{OptionRows, Outputs};
 use super::pathwise::SlopeRows;
@@ -23,7 +24,7 @@ use super::stage::{Anchor, Credit, Source, Stage};
 use super::tally::Tally;
 use super::trace::{Trace, Variable};
 use super::wired::{Feeds, Wired};
-use crate::world::Batch;
+use crate::world::{Actions, Batch};
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use std::ops::Range;
@@ -75,6 +76,8 @@ pub(super) struct Rollout<E> {
     pub ledger: Ledger<E>,
     pub totals: Totals,
     pub trace: Trace<E>,
+    /// What is drawn, where that is not sampled.
+    pub listed: Option<Listed>,
     /// Counts what options are used for, where that is asked.
     pub tally: Option<Tally<E>>,
     /// The least and the greatest of each reward of a live step, where that is asked.
@@ -140,6 +143,7 @@ impl<E: Number> Rollout<E> {
             ledger: Ledger::default(),
             totals: Totals::default(),
             trace: Trace::default(),
+            listed: None,
             tally: None,
             extremes: None,
             absorbed: Vec::new(),
@@ -184,9 +188,10 @@ impl<E: Number> Rollout<E> {
         self.simulated.begin(stream);
         self.clear(stage);
         self.gains.iter_mut().for_each(GainRows::clear);
-        match &stage.start {
-            None => self.batch.reset(&stage.world, &mut random),
-            Some(start) => {
+        match (&self.listed, &stage.start) {
+            (Some(listed), _) => self.batch.begin(&stage.world, Actions::Numbers(listed.starts()), &mut random),
+            (None, None) => self.batch.reset(&stage.world, &mut random),
+            (None, Some(start)) => {
                 let on = (&stage.world, &mut self.batch);
                 start.begin(on, point.present, &mut self.feeds, &mut self.imagined_start, &mut random);
             }
@@ -368,7 +373,10 @@ impl<E: Number> Rollout<E> {
         grown(&mut self.log_prob, 1);
         stage.family.describe(wired.outputs(&self.network, &wired.policy, &rows), &[], &mut self.policy[first * width..]);
         let policy = &self.policy[first * width..];
-        stage.family.draw(policy, choice, random, &mut self.work.uniforms, &mut self.draws);
+        match &self.listed {
+            Some(listed) => listed.read_actions(t, &self.work.origin[..live], &mut self.draws.numbers),
+            None => stage.family.draw(policy, choice, random, &mut self.work.uniforms, &mut self.draws),
+        }
         stage.family.log_probs(policy, &self.draws, rows.clone(), &mut self.log_prob[first..]);
         stage.family.entropies(policy, &mut self.work.entropy[..live]);
         self.divergences(stage, point, t, rows.clone(), wired);
@@ -382,9 +390,14 @@ impl<E: Number> Rollout<E> {
             slopes.read(through, |expressions, values| expressions.read_before(&stage.world, batch, live, values));
         }
         let actions = stage.family.actions(&self.draws, rows.clone(), &mut self.work.actions);
-        match &stage.imagination {
-            None => self.batch.step(&stage.world, actions, random),
-            Some(imagination) => {
+        match (&self.listed, &stage.imagination) {
+            (Some(listed), _) => {
+                let mut next = Vec::with_capacity(live);
+                listed.read_states(t + 1, &self.work.origin[..live], &mut next);
+                self.batch.follow(&stage.world, actions, (Actions::Numbers(&next), &[]), random);
+            }
+            (None, None) => self.batch.step(&stage.world, actions, random),
+            (None, Some(imagination)) => {
                 let on = (&stage.world, &mut self.batch);
                 let kept = if stage.through.is_some() { first } else { 0 };
                 imagination.step(on, (point.present, actions, kept), &mut self.feeds, &mut self.imagined, random);
@@ -448,7 +461,7 @@ impl<E: Number> Rollout<E> {
         for ((option, own), last) in stage.options.iter().zip(&self.options).zip(&mut self.feeds.last) {
             own.read_last(option, t, origin, last);
         }
-        self.feeds.drawn.iter_mut().for_each(Vec::clear);
+        self.feeds.drawn.iter_mut().chain(&mut self.feeds.first).for_each(Vec::clear);
         // one for each option, one for the action
         for pass in 0..=stage.options.len() {
             let network = Arc::get_mut(&mut self.network).expect("rollout: the tape of the last gradient is gone");
@@ -457,9 +470,10 @@ impl<E: Number> Rollout<E> {
             });
             if let Some(option) = stage.options.get(pass) {
                 let outputs = Outputs { wired, network: &self.network, rows: rows.clone() };
-                let Feeds { drawn, last, .. } = &mut self.feeds;
+                let Feeds { drawn, last, first, .. } = &mut self.feeds;
                 let buffers = (&mut self.work.uniforms, &mut drawn[pass]);
-                self.options[pass].draw((option, pass), outputs, (t, choice), (origin, last), random, buffers);
+                self.options[pass].draw((option, pass), outputs, (t, choice, self.listed.as_ref()), (origin, last), random, buffers);
+                self.options[pass].read_first(origin, &mut first[pass]);
             }
         }
     }

@@ -193,7 +193,7 @@ impl<'a, E: Number> Stage<'a, E> {
         };
         let densities = Density::all(plan)?;
         let enumerator = match plan.settings.options {
-            OptionGradient::Enumerated if !plan.options.is_empty() => Some(Enumerator::new(plan, &densities)?),
+            OptionGradient::Enumerated if !plan.options.is_empty() => Some(Enumerator::new(plan)?),
             OptionGradient::Enumerated | OptionGradient::Sampled => None,
         };
         Ok(Stage {

@@ -99,7 +99,7 @@ impl Variable {
 
 impl When {
     /// The time it is read at from `t`; 0 where there is none.
-    fn from(self, t: usize) -> i64 {
+    pub fn from(self, t: usize) -> i64 {
         let after = |offset: i32| t as i64 + i64::from(offset);
         match self {
             When::After(offset) => after(offset),

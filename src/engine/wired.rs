@@ -57,6 +57,8 @@ enum Feed {
     Drawn(usize),
     /// What it drew in the step before.
     Last(usize),
+    /// What it drew at `t = 1`, of one that is drawn at every step.
+    First(usize),
     /// One of [`Wired::traced`].
     Traced(usize),
     /// One of the plan's simulations.
@@ -71,10 +73,11 @@ impl Feed {
             Feed::Observation => 1,
             Feed::Time => 2,
             Feed::Action => 3,
-            Feed::Drawn(option) => 4 + 4 * option as u32,
-            Feed::Last(option) => 5 + 4 * option as u32,
-            Feed::Traced(at) => 6 + 4 * at as u32,
-            Feed::Simulated(at) => 7 + 4 * at as u32,
+            Feed::Drawn(option) => 4 + 5 * option as u32,
+            Feed::Last(option) => 5 + 5 * option as u32,
+            Feed::First(option) => 6 + 5 * option as u32,
+            Feed::Traced(at) => 7 + 5 * at as u32,
+            Feed::Simulated(at) => 8 + 5 * at as u32,
         }
     }
 
@@ -85,11 +88,12 @@ impl Feed {
             2 => Feed::Time,
             3 => Feed::Action,
             code => {
-                let at = (code as usize - 4) / 4;
-                match (code - 4) % 4 {
+                let at = (code as usize - 4) / 5;
+                match (code - 4) % 5 {
                     0 => Feed::Drawn(at),
                     1 => Feed::Last(at),
-                    2 => Feed::Traced(at),
+                    2 => Feed::First(at),
+                    3 => Feed::Traced(at),
                     _ => Feed::Simulated(at),
                 }
             }
@@ -100,7 +104,8 @@ impl Feed {
     fn pass(self) -> usize {
         match self {
             Feed::State | Feed::Observation | Feed::Time | Feed::Action | Feed::Last(_) | Feed::Traced(_) | Feed::Simulated(_) => 0,
-            Feed::Drawn(option) => option + 1,
+            // at `t = 1` the first is that of the step
+            Feed::Drawn(option) | Feed::First(option) => option + 1,
         }
     }
 }
@@ -120,6 +125,7 @@ pub(super) struct Feeds<E> {
     /// By option.
     pub drawn: Vec<Vec<u32>>,
     pub last: Vec<Vec<u32>>,
+    pub first: Vec<Vec<u32>>,
     /// By entry of [`Wired::traced`].
     pub traced: Vec<Vec<u32>>,
     /// By simulation of the plan, the columns of its steps.
@@ -150,6 +156,7 @@ impl Wired {
             Read::Variable(variable) if variable == environment.action => Some(Feed::Action),
             Read::Variable(variable) => option(variable, false).map(Feed::Drawn),
             Read::First(variable) if option(variable, true).is_some() => option(variable, true).map(Feed::Drawn),
+            Read::First(variable) if option(variable, false).is_some() => option(variable, false).map(Feed::First),
             Read::Step(variable, -1) if option(variable, false).is_some() => option(variable, false).map(Feed::Last),
             Read::First(_) | Read::Step(..) | Read::Window(..) | Read::Past(..) => {
                 let reads = &mut *earlier.borrow_mut();
@@ -248,7 +255,7 @@ impl Wired {
         let of = |(feed, _): &(Feed, InputKind)| match feed {
             Feed::State => Some(state),
             Feed::Action => action,
-            Feed::Observation | Feed::Time | Feed::Drawn(_) | Feed::Last(_) | Feed::Traced(_) | Feed::Simulated(_) => None,
+            Feed::Observation | Feed::Time | Feed::Drawn(_) | Feed::Last(_) | Feed::First(_) | Feed::Traced(_) | Feed::Simulated(_) => None,
         };
         self.feeds.iter().map(of).collect()
     }
@@ -313,6 +320,7 @@ impl Wired {
                 // empty before it is drawn: no pass reads it then
                 (Feed::Drawn(option), _) => evaluate::Feed::Finite(&feeds.drawn[option]),
                 (Feed::Last(option), _) => evaluate::Feed::Finite(&feeds.last[option]),
+                (Feed::First(option), _) => evaluate::Feed::Finite(&feeds.first[option]),
                 (Feed::Traced(at), _) => evaluate::Feed::Finite(&feeds.traced[at]),
                 (Feed::Simulated(at), _) => evaluate::Feed::Real { columns: &feeds.simulated[at], stride: rows },
                 (Feed::Action, InputKind::Finite { .. }) => evaluate::Feed::Finite(&feeds.actions),
@@ -356,7 +364,7 @@ impl Wired {
                     number(&self.observation, world.observation_width(), rows, read, (observation, column, components));
                 }
                 (Feed::State | Feed::Observation | Feed::Action, _) => {}
-                (Feed::Drawn(_) | Feed::Last(_) | Feed::Traced(_) | Feed::Simulated(_), _) => {}
+                (Feed::Drawn(_) | Feed::Last(_) | Feed::First(_) | Feed::Traced(_) | Feed::Simulated(_), _) => {}
             }
         }
     }
@@ -382,14 +390,14 @@ fn columns<'a, E: Number>(feed: Feed, world: &World<E>, batch: &'a Batch<E>) -> 
     let columns = match feed {
         Feed::State => batch.state_columns(world),
         Feed::Observation => batch.observation_columns(world),
-        Feed::Time | Feed::Action | Feed::Drawn(_) | Feed::Last(_) | Feed::Traced(_) | Feed::Simulated(_) => None,
+        Feed::Time | Feed::Action | Feed::Drawn(_) | Feed::Last(_) | Feed::First(_) | Feed::Traced(_) | Feed::Simulated(_) => None,
     };
     columns.unwrap_or(&[])
 }
 
 impl<E: Default> Feeds<E> {
     pub fn of_options(count: usize) -> Feeds<E> {
-        Feeds { drawn: vec![Vec::new(); count], last: vec![Vec::new(); count], ..Feeds::default() }
+        Feeds { drawn: vec![Vec::new(); count], last: vec![Vec::new(); count], first: vec![Vec::new(); count], ..Feeds::default() }
     }
 }
 

@@ -212,9 +212,9 @@ fn unmoved(
     }
 }
 
-/// A kernel's read of what `draw` draws in the same step.
+/// A kernel's read of what `draw` draws in the same step, if only at `t = 1`.
 fn reads_now(read: &Read, draw: &Draw) -> bool {
-    *read == Read::Variable(draw.variable) || draw.once && *read == Read::First(draw.variable)
+    [Read::Variable(draw.variable), Read::First(draw.variable)].contains(read)
 }
 
 /// The option or action that a factor draws.

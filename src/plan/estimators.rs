@@ -1,6 +1,6 @@
 //! The estimators that a model's gradient can be had by: every baseline with nothing that biases, and the one bias that the literature is used to.
 
-use super::together::against_enumeration;
+use super::enumeration::against_enumeration;
 use super::{Baseline, OptionGradient, Plan, plan};
 use crate::bound::Derivation;
 use crate::diagnostic::Diagnostics;
@@ -46,8 +46,8 @@ fn of_bound(turn: &Plan) -> Vec<Alternative> {
     if written.settings.has_learned_baseline() {
         found.push(unbiased("baseline = a network", written.clone()));
     }
-    if against_enumeration(&written.settings, (&written.options, &written.policy), &written.terms, written.scored_model.is_some()).is_none()
-    {
+    let (draws, moves_model) = ((&written.options[..], &written.policy), written.scored_model.is_some());
+    if against_enumeration(&written.model, &written.settings, draws, &written.terms, moves_model).is_none() {
         let mut plan = with_baseline(&written, Baseline::LeaveOneOut);
         plan.settings.options = OptionGradient::Enumerated;
         found.push(unbiased("options = enumerate", plan));

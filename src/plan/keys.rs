@@ -159,7 +159,7 @@ pub const KEYS: &[Key] = &[
         "options",
         KeyKind::Word(&["sampled", "enumerate"]),
         KeyDefault::Word("sampled"),
-        "how the gradient takes the option: as it was drawn, or in expectation over all that could have led to the drawn states and actions, which has less variance",
+        "how the gradient takes the option: as it was drawn, or in expectation over all that could have led to the drawn states and actions, which has less variance and asks that no kernel reads it at steps farther apart than neighbours",
     ),
     key(
         "estimator",

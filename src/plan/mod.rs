@@ -2,6 +2,7 @@
 //! Allocates no tensors, never samples.
 
 mod draw;
+mod enumeration;
 mod estimators;
 mod gain;
 mod head;
@@ -25,6 +26,7 @@ mod until;
 mod weights;
 
 pub use draw::{Credited, Draw, Outcome, Read};
+pub use enumeration::OptionReads;
 pub use estimators::{Alternative, alternatives};
 pub use gain::Gain;
 pub use head::Head;
@@ -296,7 +298,7 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
         return Err(vec![error]);
     }
     if let (OptionGradient::Enumerated, Some(setting)) = (settings.options, model.setting("options"))
-        && let Some(message) = together::against_enumeration(&settings, (&draws, &policy), &terms, scored_model.is_some())
+        && let Some(message) = enumeration::against_enumeration(model, &settings, (&draws, &policy), &terms, scored_model.is_some())
     {
         return Err(vec![Diagnostic::error("bad-setting", setting.span, message).hint("write `options = sampled`")]);
     }

@@ -199,7 +199,7 @@ fn what_options_cannot_be_trained_with_is_told() {
         |policy: &str, action: &str| planned_with(&format!("{pick}\n{policy}"), prior, &format!("{draws}{action}"), "options = enumerate");
     enumerated("kernel pi(a | s, o, last: o?) = Categorical(logits = table(s, o, last))", "pi(s[t], o[t], o[t-1])").unwrap();
     let before = enumerated("kernel pi(a | s, o, before: o?) = Categorical(logits = table(s, o, before))", "pi(s[t], o[t], o[t-2])");
-    assert!(told(before).contains("pairs of neighbouring options"), "a sum over pairs has no option of two steps before");
+    assert!(told(before).contains("connects steps that are farther apart"), "a sum over pairs has no option of two steps before");
 
     let real = "option o : real
         kernel pick(o | s) = Normal(mean = linear(s), sd = 1)

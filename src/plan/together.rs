@@ -1,6 +1,6 @@
 //! Settings that make sense only beside others: what would be accepted and do nothing is refused.
 
-use super::draw::{Draw, Read};
+use super::draw::Read;
 use super::settings::{Baseline, Precision, Settings, Update};
 use super::term::{Density, Quantity, Subject, Term};
 use crate::diagnostic::Diagnostic;
@@ -39,37 +39,6 @@ pub fn beyond_policies(model: &Model, settings: &Settings) -> Option<Diagnostic>
     None
 }
 
-/// Why `options = enumerate` cannot run.
-pub fn against_enumeration(
-    settings: &Settings,
-    (options, policy): (&[Draw], &Draw),
-    terms: &[Term],
-    moves_model: bool,
-) -> Option<&'static str> {
-    match options {
-        _ if moves_model => {
-            Some("`options = enumerate` goes with states that this bound does not move, and it moves the model that draws them")
-        }
-        [] => Some("`options = enumerate` sums over nothing: this model draws no option"),
-        [_, _, ..] => Some("`options = enumerate` sums over one option, and this model has several"),
-        [_] if !settings.kl_to_go || settings.discount < 1.0 || settings.lambda < 1.0 || settings.n_step.is_some() => {
-            Some("`options = enumerate` goes with whole credit: without `kl_to_go = false`, `discount`, `lambda` and `n_step`")
-        }
-        [_] if !policy.head.is_finite() => Some("`options = enumerate` sums with finite actions, and these are real"),
-        [option] => {
-            let of_terms = terms.iter().map(|term| match &term.quantity {
-                Quantity::Density { density, .. } => is_of_a_pair(&density.reads, option),
-                Quantity::Kl { .. } | Quantity::LogRatio { .. } | Quantity::Ratio(_) => false,
-                Quantity::Exponent(_) | Quantity::Entropy { .. } | Quantity::WeightDivergence { .. } | Quantity::LogCount(_) => true,
-            });
-            let fits = [option, policy].into_iter().map(|draw| is_of_a_pair(&draw.reads, option)).chain(of_terms).all(|fits| fits);
-            (!fits).then_some(
-                "`options = enumerate` sums over pairs of neighbouring options: no kernel may read more of them, and the prior of actions is uniform",
-            )
-        }
-    }
-}
-
 /// Why a bound cannot learn from kept transitions.
 pub fn against_refits(
     model: &Model,
@@ -104,29 +73,6 @@ pub fn against_refits(
         return wrong("`refits` teach what a step leads to, and this bound also moves a kernel of another draw, such as the start", hint);
     }
     None
-}
-
-/// Whether a kernel reads the option at `t` and at one of its neighbours at the most.
-fn is_of_a_pair(reads: &[Read], option: &Draw) -> bool {
-    let mut neighbours = Vec::new();
-    for read in reads {
-        let (of, fits) = match *read {
-            Read::Time => continue,
-            Read::Variable(of) => (of, true),
-            Read::First(of) => (of, option.once),
-            Read::Step(of, offset) => {
-                if of == option.variable {
-                    neighbours.push(offset);
-                }
-                (of, offset.abs() == 1)
-            }
-            Read::Last(of, _) | Read::Window(of, ..) | Read::Past(of, _) | Read::Future(of, _) | Read::Whole(of, _) => (of, false),
-        };
-        if of == option.variable && !fits {
-            return false;
-        }
-    }
-    neighbours.windows(2).all(|pair| pair[0] == pair[1])
 }
 
 fn of_learned_values(settings: &Settings, told: &mut Told) {

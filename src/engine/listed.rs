@@ -1,0 +1,245 @@
+//! All trajectories of a small finite model, each run for itself: the mean of what training estimates, without any error of sampling.
+
+use super::density::{Density, DensityRows};
+use super::family::Choice;
+use super::gain::Frozen;
+use super::known_ratio::KnownRatio;
+use super::objective::{Aim, Objective, ReturnScale, Weighing};
+use super::parameters::Parameters;
+use super::rollout::{Keep, Point, Rollout};
+use super::run::EngineError;
+use super::stage::Stage;
+use super::tabulate::tabulate;
+use crate::finite::{self, Environment};
+use crate::plan::{self, Baseline, Draw, Plan, Read, Settings, Subject, Version};
+use crate::world::{Told, World};
+use std::collections::BTreeSet;
+
+/// The mean over all trajectories, each with its probability.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mean {
+    /// Of the estimate of the bound's gradient, flat.
+    pub gradient: Vec<f64>,
+    pub bound: f64,
+    /// Of all that is listed: 1, but for rounding.
+    pub probability: f64,
+    pub trajectories: usize,
+}
+
+/// What the estimator of `plan`, without a baseline, has as its mean at `parameters`; a classifier says the log-ratio that it estimates.
+///
+/// # Errors
+/// One sentence: the model is not finite, has more than `most` trajectories, or draws what is not listed.
+pub fn mean_gradient(plan: &Plan, parameters: &Parameters<f64>, most: usize) -> Result<Mean, EngineError> {
+    let settings = Settings { baseline: Baseline::None, ..plan.settings.clone() };
+    let plan = Plan { settings, baseline_reads: Vec::new(), fitted: BTreeSet::new(), shared: false, ..plan.settled() };
+    let space = Space::of(&plan, parameters)?;
+    let list = space.list(most)?;
+    let stage = space.stage(&plan, parameters)?;
+    let frozen = Frozen::default();
+    let point = Point { present: parameters.values(), previous: None, frozen: &frozen };
+    let all = run(&stage, point, &list);
+    let log_q = log_q(&stage, point, &all, &list)?;
+
+    let mut mean = Mean { gradient: parameters.zero_gradient(), bound: 0.0, probability: 0.0, trajectories: list.len() };
+    let mut objective = Objective::new(&stage, parameters);
+    let mut one = Rollout::new(&stage, 1);
+    for ((trajectory, log_q), bound) in list.iter().zip(log_q).zip(&all.totals.bound) {
+        let probability = log_q.exp();
+        if probability == 0.0 {
+            continue;
+        }
+        one.listed = Some(Listed::of(&stage, std::slice::from_ref(trajectory)));
+        one.run(&stage, point, [0; 3], Choice::Sampled, Keep::Rows);
+        one.value(&stage, point);
+        objective.assess(&stage, &one, point, ReturnScale::ONE);
+        let whole = Weighing { aim: Aim::Policy, share: 1.0, moved: false };
+        objective.differentiate(&stage, (parameters, None), &one, whole);
+        // the objective is the bound's negative
+        mean.gradient.iter_mut().zip(&objective.gradient).for_each(|(mean, gradient)| *mean -= probability * gradient);
+        mean.bound += probability * bound;
+        mean.probability += probability;
+    }
+    Ok(mean)
+}
+
+/// What trajectories draw, by step and trajectory.
+pub(super) struct Listed {
+    trajectories: usize,
+    states: Vec<u32>,
+    actions: Vec<u32>,
+    /// By option.
+    options: Vec<Vec<u32>>,
+}
+
+/// One trajectory: its states, one more than its steps.
+#[derive(Clone, Default)]
+struct Trajectory {
+    states: Vec<u32>,
+    actions: Vec<u32>,
+    /// By step, the value of each option.
+    options: Vec<Vec<u32>>,
+    /// Of what the environment draws.
+    log_p: f64,
+}
+
+/// What can be drawn.
+struct Space {
+    environment: Environment,
+    /// The log-probabilities of the first state.
+    start: Vec<f64>,
+    /// A learned model draws the next states: any of them.
+    imagined: bool,
+    /// Of each option, how many values it has, and whether it is drawn once.
+    options: Vec<(u32, bool)>,
+    horizon: usize,
+}
+
+impl Listed {
+    fn of(stage: &Stage<f64>, list: &[Trajectory]) -> Listed {
+        // behind its end a trajectory is not read
+        let column = |of: &dyn Fn(&Trajectory, usize) -> Option<u32>, steps: usize| {
+            (0..steps).flat_map(|step| list.iter().map(move |trajectory| of(trajectory, step).unwrap_or(0))).collect()
+        };
+        let option = |k: usize| column(&move |one, step| one.options.get(step).map(|values| values[k]), stage.horizon);
+        Listed {
+            trajectories: list.len(),
+            states: column(&|one, step| one.states.get(step).copied(), stage.horizon + 1),
+            actions: column(&|one, step| one.actions.get(step).copied(), stage.horizon),
+            options: (0..stage.options.len()).map(option).collect(),
+        }
+    }
+
+    /// The first states.
+    pub fn starts(&self) -> &[u32] {
+        &self.states[..self.trajectories]
+    }
+
+    /// Appends the states `s[t]` of some trajectories.
+    pub fn read_states(&self, t: usize, of: &[u32], out: &mut Vec<u32>) {
+        self.read(&self.states, t, of, out);
+    }
+
+    pub fn read_actions(&self, t: usize, of: &[u32], out: &mut Vec<u32>) {
+        self.read(&self.actions, t, of, out);
+    }
+
+    pub fn read_option(&self, option: usize, t: usize, of: &[u32], out: &mut Vec<u32>) {
+        self.read(&self.options[option], t, of, out);
+    }
+
+    fn read(&self, list: &[u32], t: usize, of: &[u32], out: &mut Vec<u32>) {
+        out.extend(of.iter().map(|&trajectory| list[(t - 1) * self.trajectories + trajectory as usize]));
+    }
+}
+
+impl Space {
+    fn of(plan: &Plan, parameters: &Parameters<f64>) -> Result<Space, EngineError> {
+        let unsupported = |sentence: &dyn std::fmt::Display| EngineError::Unsupported(sentence.to_string());
+        let environment = finite::tabulate(&plan.model, plan.environment).map_err(|error| unsupported(&error))?;
+        let is_certain = environment.observation.as_ref().is_none_or(|table| (0..table.rows()).all(|row| table.row(row).count() == 1));
+        let beside = !plan.weights.is_empty() || !plan.simulations.is_empty() || !plan.outcomes.is_empty() || plan.pathwise.is_some();
+        if !is_certain || beside {
+            return Err(unsupported(&"weights, noise, rewards and random observations are drawn, which are not listed"));
+        }
+        let start = match &plan.start {
+            Some(draw) => tabulate(&plan.model, parameters, draw.kernel).map_err(|error| unsupported(&error))?.row(0).to_vec(),
+            None => {
+                let mut start = vec![f64::NEG_INFINITY; environment.states];
+                environment.initial.row(0).for_each(|(state, p)| start[state] = p.ln());
+                start
+            }
+        };
+        let option = |draw: &Draw| (plan.model.network.layer(draw.head.layers()[0]).width as u32, draw.once);
+        let (imagined, options) = (plan.transition.is_some(), plan.options.iter().map(option).collect());
+        Ok(Space { environment, start, imagined, options, horizon: plan.model.horizon.value })
+    }
+
+    /// A stage to which states are told.
+    fn stage<'a>(&self, plan: &'a Plan, parameters: &Parameters<f64>) -> Result<Stage<'a, f64>, EngineError> {
+        let mut stage = Stage::new(plan)?;
+        if let Some(ratio) = &mut stage.ratio {
+            ratio.known = KnownRatio::of(plan, parameters)?;
+        }
+        let world = World::followed(&plan.model, plan.environment, true, Told::default());
+        let world = world.map_err(|error| EngineError::Unsupported(error.to_string()))?;
+        Ok(Stage { world, start: None, imagination: None, ..stage })
+    }
+
+    /// All trajectories that can be.
+    fn list(&self, most: usize) -> Result<Vec<Trajectory>, EngineError> {
+        let mut waiting: Vec<Trajectory> = Vec::new();
+        for (state, &log_p) in (0..).zip(&self.start).filter(|(_, log_p)| **log_p > f64::NEG_INFINITY) {
+            waiting.push(Trajectory { states: vec![state], log_p, ..Trajectory::default() });
+        }
+        let mut list = Vec::new();
+        while let Some(trajectory) = waiting.pop() {
+            if list.len() + waiting.len() >= most {
+                return Err(EngineError::Unsupported(format!("there are more than {most} trajectories")));
+            }
+            let state = trajectory.states[trajectory.states.len() - 1] as usize;
+            if trajectory.actions.len() == self.horizon || self.environment.ended[state] {
+                list.push(trajectory);
+                continue;
+            }
+            for options in self.options_after(&trajectory) {
+                for action in 0..self.environment.actions {
+                    let row = self.environment.transition.row(state * self.environment.actions + action);
+                    let next: Vec<(usize, f64)> = match self.imagined {
+                        true => (0..self.environment.states).map(|next| (next, 1.0)).collect(),
+                        false => row.filter(|(_, p)| *p > 0.0).collect(),
+                    };
+                    for (next, p) in next {
+                        let mut longer = trajectory.clone();
+                        longer.states.push(next as u32);
+                        longer.actions.push(action as u32);
+                        longer.options.push(options.clone());
+                        longer.log_p += p.ln();
+                        waiting.push(longer);
+                    }
+                }
+            }
+        }
+        Ok(list)
+    }
+
+    /// The values that options may have in the step after those of a trajectory.
+    fn options_after(&self, trajectory: &Trajectory) -> Vec<Vec<u32>> {
+        let mut all = vec![Vec::new()];
+        for (option, &(values, once)) in self.options.iter().enumerate() {
+            let values = match trajectory.options.last().filter(|_| once) {
+                Some(kept) => kept[option]..kept[option] + 1,
+                None => 0..values,
+            };
+            all = all.iter().flat_map(|before: &Vec<u32>| values.clone().map(|value| [&before[..], &[value]].concat())).collect();
+        }
+        all
+    }
+}
+
+/// All trajectories as one batch.
+fn run(stage: &Stage<f64>, point: Point<f64>, list: &[Trajectory]) -> Rollout<f64> {
+    let mut all = Rollout::new(stage, list.len());
+    all.listed = Some(Listed::of(stage, list));
+    all.run(stage, point, [0; 3], Choice::Sampled, Keep::Rows);
+    all.value(stage, point);
+    all
+}
+
+/// The log-probability of each trajectory under the posterior.
+fn log_q(stage: &Stage<f64>, point: Point<f64>, all: &Rollout<f64>, list: &[Trajectory]) -> Result<Vec<f64>, EngineError> {
+    let mut log_q: Vec<f64> = list.iter().map(|trajectory| trajectory.log_p).collect();
+    let mut add = |at: &[u32], log_p: &[f64]| at.iter().zip(log_p).for_each(|(&trajectory, log_p)| log_q[trajectory as usize] += log_p);
+    add(&all.rows.trajectory, &all.log_prob);
+    all.options.iter().for_each(|option| add(&all.rows.trajectory, &option.log_prob));
+    if let Some(Draw { kernel, head, reads, variable, .. }) = &stage.plan.transition {
+        let target = Subject::Read(Read::Step(*variable, 1));
+        let (head, reads, span) = (head.clone(), reads.clone(), stage.plan.model.kernel(*kernel).span);
+        let model = plan::Density { of: Version::Present, kernel: *kernel, head, target, reads, span };
+        let mut rows = DensityRows::default();
+        rows.evaluate(&Density::compile(stage.plan, &model)?, point, &all.trajectories(stage));
+        let of: Vec<u32> = rows.points.iter().map(|(_, trajectory)| *trajectory).collect();
+        add(&of, &rows.log_prob);
+    }
+    Ok(log_q)
+}
