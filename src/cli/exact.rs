@@ -5,7 +5,7 @@ use crate::engine::{self, Parameters};
 use crate::exact;
 use crate::finite::{KernelTables, finite_domain};
 use crate::model::{BoundId, KernelId, Model, Role, kernel_parameters};
-use crate::report::{ExactSummary, Folder, Gap, OptionSummary, PolicySummary, without_noise};
+use crate::report::{Ascents, ExactSummary, Folder, Gap, OptionSummary, PolicySummary, without_noise};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -37,8 +37,9 @@ pub struct Arguments {
     /// Evaluate the policy of a run
     #[arg(long, value_name = "RUN")]
     policy: Option<PathBuf>,
-    /// Find the best parameters of the model's own kernels, by ascent on the exact gradient from the initial parameters of some seeds (and
-    /// from those of the run)
+    /// Find the best parameters of the model's own kernels, by ascent on the exact gradient: from the initial parameters of some seeds (and
+    /// from those of the run), at once and with a likelihood that grows to what it is, and from what is closest to the best policy that may
+    /// depend on t; how many of them agree is told
     #[arg(long)]
     optimise: bool,
     /// Instead, the channel capacity max I(a[1..T]; s[T+1] | s[1]) of the posterior's environment from each start, over sequences of actions
@@ -233,6 +234,7 @@ impl Question<'_> {
             log_evidence,
             best_bound,
             family_bound: None,
+            family_ascents: None,
             family_bound_exact_reverse: None,
             at_initial: vec![],
             policy: None,
@@ -271,8 +273,9 @@ impl Question<'_> {
         });
         let (log_evidence, best_bound) = (exact.log_evidence, exact.best_bound);
         let family_bound = reach.map(|reach| reach.bound.bound);
+        let family_ascents = reach.map(|reach| Ascents { made: reach.bound.starts, agreed: reach.bound.agreed });
         let family_bound_exact_reverse = reach.and_then(|reach| reach.marginal.as_ref()).map(|optimum| optimum.bound);
-        Ok(ExactSummary { log_evidence, best_bound, family_bound, family_bound_exact_reverse, at_initial: vec![], policy })
+        Ok(ExactSummary { log_evidence, best_bound, family_bound, family_ascents, family_bound_exact_reverse, at_initial: vec![], policy })
     }
 }
 
@@ -297,7 +300,9 @@ pub fn print(exact: &ExactSummary) -> String {
     line("log evidence", exact.log_evidence, "log p(R̂), nats");
     line("best bound", exact.best_bound, "of any policy that may depend on t");
     if let Some(family_bound) = exact.family_bound {
-        line("family bound", family_bound, "the best that was found of the model's own kernels");
+        let by = exact.family_ascents.map(|Ascents { made, agreed }| format!(", by {agreed} of {made} ascents"));
+        let what = format!("the best that was found of the model's own kernels{}", by.unwrap_or_default());
+        line("family bound", family_bound, &what);
     }
     if let Some(bound) = exact.family_bound_exact_reverse {
         line("  exact reverse", bound, "the best that was found with the exact reverse model in the place of the model's own");

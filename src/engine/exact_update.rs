@@ -12,8 +12,8 @@ use crate::plan::{Head, Plan};
 const NEVER: f64 = -700.0;
 
 /// The parameters that maximise the bound whose `previous` is `present`. A table that sees the state and the time becomes
-/// `π_j ∝ π_{j−1} exp(soft Q_t)` (Rawlik et al. 2012); any other policy climbs the exact gradient from where it is, in at most
-/// `iterations` steps of L-BFGS, and so never falls.
+/// `π_j ∝ π_{j−1} exp(soft Q_t)` (Rawlik et al. 2012); any other policy is the best of several ascents on the exact
+/// gradient, one of them from where it is, in at most `iterations` steps of L-BFGS each, and so never falls.
 ///
 /// # Errors
 /// One sentence, where the oracle does not take the model.

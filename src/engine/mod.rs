@@ -12,6 +12,7 @@
 //! reach, [`gap`] tells how far a policy is from the evidence, and why.
 
 mod advantage;
+mod anneal;
 mod assess;
 mod calibration;
 pub mod categorical;

@@ -1,15 +1,16 @@
 //! The best that a bound's own parameters can reach: the exact `L` of a finite model, or `M`, raised over the parameters of its networks.
 
+use super::anneal;
 use super::network::Unsupported;
 use super::parameters::Parameters;
 use super::tables::kernel_tables;
 use super::tabulate::pull_back;
-use crate::exact::{Evaluator, PATHS, Slope, maximise};
+use crate::exact::{Evaluator, Oracle, PATHS, Slope, maximise};
 use crate::finite::{KernelTables, NotFinite};
-use crate::model::{BoundId, KernelId, KernelRef, LikelihoodForm, Model, ParameterId, kernel_parameters};
+use crate::model::{BoundId, KernelId, KernelRef, LikelihoodForm, Model, ParameterId, Role, Target, TargetVariable, kernel_parameters};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::f64::consts::TAU;
 
 /// What an ascent raises.
@@ -39,11 +40,16 @@ pub struct Optimum {
     pub tables: KernelTables,
     /// `L` or `M`, nats.
     pub bound: f64,
-    /// Ascents made.
+    /// Ascents made; none is begun after one that ends at what no policy exceeds.
     pub starts: usize,
+    /// Those that ended within [`SAME`] of the best, it among them.
+    pub agreed: usize,
     /// Of all of them.
     pub iterations: u64,
 }
+
+/// Ascents whose ends differ by less than this, relative to their size, agree.
+pub const SAME: f64 = 1e-6;
 
 /// Raises `L`, and `M` where that is another number, from each start; `M` from the optimum of `L`, too, so that what is found of it is not below.
 ///
@@ -67,9 +73,10 @@ pub fn reach(
     Ok(Reach { bound: of_bound, marginal })
 }
 
-/// Raises the exact objective from each start, over the parameters that `maximize … over …` moves (all, where the file does not say), by L-BFGS on
-/// the exact gradient pulled back through the networks, in float64; at most `iterations` steps each. The copies `previous pi` keep the
-/// parameters of `previous`. It is not concave: what is found is the best of these ascents. The same input gives the same bits.
+/// Raises the exact objective over the parameters that `maximize … over …` moves (all, where the file does not say), by L-BFGS on the exact
+/// gradient pulled back through the networks, in float64; at most `iterations` steps each. The copies `previous pi` keep the parameters of
+/// `previous`. It is not concave: what is found is the best of some ascents, from each start, and of `L` also by [`super::anneal`]; once one has
+/// reached what no policy exceeds, the others are not made. The same input gives the same bits.
 ///
 /// # Errors
 /// One sentence, where the oracle or [`super::tabulate`] does not take the model, the trajectories of `M` are too many, or there is no start.
@@ -81,20 +88,31 @@ pub fn optimise(
     previous: &Parameters<f64>,
     iterations: u64,
 ) -> Result<Optimum, Unsupported> {
-    let family = Family { model, bound, objective, previous, evaluator: Evaluator::new(model, bound), moved: moved(model, bound) };
-    let mut best: Option<Optimum> = None;
-    let mut used = 0;
+    let family = Family::new(model, bound, objective, previous);
+    let first = starts.first().ok_or_else(|| Unsupported("an optimum needs a start".to_owned()))?;
+    let mut ends = Vec::new();
+    if objective == Objective::Bound && family.has_moved() {
+        ends = anneal::projected(&family, first, iterations)?;
+    }
+    let most = family.most(first)?;
     for start in starts {
-        let found = maximise(&|values| family.slope(start, values), family.values(start), iterations)?;
-        used += found.iterations;
-        if best.as_ref().is_none_or(|best| found.value > best.bound) {
-            let parameters = family.at(start, &found.at);
-            let tables = kernel_tables(model, bound, &parameters, previous)?;
-            best = Some(Optimum { parameters, tables, bound: found.value, starts: starts.len(), iterations: 0 });
+        if ends.iter().any(|end| agrees(end.value, most)) {
+            break;
+        }
+        ends.push(family.climb(start, 1.0, iterations)?);
+        if objective == Objective::Bound && family.has_moved() {
+            ends.push(anneal::upwards(&family, start, iterations)?);
         }
     }
-    let best = best.ok_or_else(|| Unsupported("an optimum needs a start".to_owned()))?;
-    Ok(Optimum { iterations: used, ..best })
+    let iterations = ends.iter().map(|end| end.iterations).sum();
+    let starts = ends.len();
+    // the first of equals, so that more ascents do not change what is found without need
+    let best = ends.iter().map(|end| end.value).fold(f64::NEG_INFINITY, f64::max);
+    let agreed = ends.iter().filter(|end| agrees(end.value, best)).count();
+    let End { parameters, value: bound, .. } =
+        ends.into_iter().find(|end| end.value == best).ok_or_else(|| Unsupported("no ascent has a number".to_owned()))?;
+    let tables = kernel_tables(model, family.bound, &parameters, previous)?;
+    Ok(Optimum { parameters, tables, bound, starts, agreed, iterations })
 }
 
 /// Where ascents on a bound may begin: the initial parameters of `seeds` seeds, and `current` where there are some. From the second seed on, what
@@ -122,17 +140,71 @@ pub fn starts(model: &Model, bound: BoundId, seeds: u64, current: Option<&Parame
     (0..seeds).map(of_seed).chain(current.cloned()).collect()
 }
 
+fn agrees(value: f64, best: f64) -> bool {
+    (best - value).abs() <= SAME * (1.0 + best.abs())
+}
+
 /// A bound as a function of its parameters.
-struct Family<'a> {
-    model: &'a Model,
-    bound: BoundId,
+pub(super) struct Family<'a> {
+    pub model: &'a Model,
+    pub bound: BoundId,
     objective: Objective,
     previous: &'a Parameters<f64>,
-    evaluator: Evaluator<'a>,
+    pub evaluator: Evaluator<'a>,
     moved: BTreeSet<ParameterId>,
 }
 
-impl Family<'_> {
+/// Where an ascent ended.
+pub(super) struct End {
+    pub parameters: Parameters<f64>,
+    /// Nats.
+    pub value: f64,
+    pub iterations: u64,
+}
+
+impl<'a> Family<'a> {
+    fn new(model: &'a Model, bound: BoundId, objective: Objective, previous: &'a Parameters<f64>) -> Family<'a> {
+        Family { model, bound, objective, previous, evaluator: Evaluator::new(model, bound), moved: moved(model, bound) }
+    }
+
+    fn has_moved(&self) -> bool {
+        !self.moved.is_empty()
+    }
+
+    /// Raises the objective, its likelihood to some power, from a start.
+    pub fn climb(&self, start: &Parameters<f64>, power: f64, iterations: u64) -> Result<End, Unsupported> {
+        self.maximise(start, iterations, &|at| self.slope(at, power))
+    }
+
+    /// Raises a function of the parameters that move.
+    pub fn maximise(
+        &self,
+        start: &Parameters<f64>,
+        iterations: u64,
+        slope: &dyn Fn(&Parameters<f64>) -> Result<Slope, Unsupported>,
+    ) -> Result<End, Unsupported> {
+        let layout = start.layout();
+        let of_values = |values: &[f64]| -> Result<Slope, Unsupported> {
+            let (value, gradient) = slope(&self.at(start, values))?;
+            Ok((value, self.moved.iter().flat_map(|&id| &gradient[layout.range(id)]).copied().collect()))
+        };
+        let found = maximise(&of_values, self.values(start), iterations)?;
+        Ok(End { parameters: self.at(start, &found.at), value: found.value, iterations: found.iterations })
+    }
+
+    /// What no parameters exceed: the best bound of any policy that may depend on the time, where the parameters move policies alone.
+    fn most(&self, start: &Parameters<f64>) -> Result<f64, Unsupported> {
+        if self.objective != Objective::Bound || evidence_moves(self.model, self.bound) || states_move(self.model, self.bound) {
+            return Ok(f64::INFINITY);
+        }
+        let tables = self.tables(start)?;
+        Oracle::new(self.model, self.bound, Some(&tables)).and_then(|mut oracle| oracle.best_bound()).map_err(unsupported)
+    }
+
+    pub fn tables(&self, parameters: &Parameters<f64>) -> Result<KernelTables, Unsupported> {
+        kernel_tables(self.model, self.bound, parameters, self.previous)
+    }
+
     /// The numbers that move.
     fn values(&self, parameters: &Parameters<f64>) -> Vec<f64> {
         self.moved.iter().flat_map(|&id| parameters.get(id)).copied().collect()
@@ -151,12 +223,12 @@ impl Family<'_> {
         parameters
     }
 
-    fn slope(&self, start: &Parameters<f64>, values: &[f64]) -> Result<Slope, Unsupported> {
-        let parameters = self.at(start, values);
-        let tables = kernel_tables(self.model, self.bound, &parameters, self.previous)?;
+    /// The objective and its gradient, flat.
+    fn slope(&self, parameters: &Parameters<f64>, power: f64) -> Result<Slope, Unsupported> {
+        let tables = self.tables(parameters)?;
         let (value, of_tables) = match self.objective {
             Objective::Bound => {
-                let found = self.evaluator.evaluate(&tables).map_err(unsupported)?;
+                let found = self.evaluator.tempered(&tables, power).map_err(unsupported)?;
                 (found.bound, found.gradient)
             }
             Objective::Marginal => {
@@ -167,13 +239,17 @@ impl Family<'_> {
                 (found.bound, found.gradient)
             }
         };
+        Ok((value, self.pulled_back(parameters, &of_tables)?))
+    }
+
+    /// The gradient of the parameters, flat, from that of the tables.
+    pub fn pulled_back(&self, parameters: &Parameters<f64>, of_tables: &BTreeMap<KernelId, Vec<f64>>) -> Result<Vec<f64>, Unsupported> {
         let mut gradient = parameters.zero_gradient();
-        for (&kernel, of_table) in &of_tables {
-            let part = pull_back(self.model, &parameters, kernel, of_table)?;
+        for (&kernel, of_table) in of_tables {
+            let part = pull_back(self.model, parameters, kernel, of_table)?;
             gradient.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
         }
-        let layout = parameters.layout();
-        Ok((value, self.moved.iter().flat_map(|&id| &gradient[layout.range(id)]).copied().collect()))
+        Ok(gradient)
     }
 }
 
@@ -200,7 +276,22 @@ fn evidence_moves(model: &Model, bound: BoundId) -> bool {
     })
 }
 
-fn unsupported(not_finite: NotFinite) -> Unsupported {
+/// The posterior draws states from a kernel that the ascent moves.
+fn states_move(model: &Model, bound: BoundId) -> bool {
+    let moved = moved(model, bound);
+    let chosen = |target: &Target| match target {
+        Target::Variable { variable: TargetVariable::Variable(id), .. } => {
+            matches!(model.variable(*id).role, Role::Action | Role::Option)
+        }
+        Target::Variable { .. } | Target::Weights(_) => false,
+    };
+    model.bound(bound).posterior.iter().any(|factor| match &factor.kernel {
+        KernelRef::Learned(kernel) => !factor.targets.iter().all(chosen) && !kernel_parameters(model, *kernel).is_disjoint(&moved),
+        KernelRef::Previous(_) | KernelRef::Environment(..) | KernelRef::Data(_) | KernelRef::InPlace(_) => false,
+    })
+}
+
+pub(super) fn unsupported(not_finite: NotFinite) -> Unsupported {
     Unsupported(not_finite.to_string())
 }
 

@@ -10,6 +10,16 @@ use crate::finite::NotFinite;
 
 /// The best bound in nats.
 pub(super) fn best_bound(trellis: &mut Trellis<'_>) -> Result<f64, NotFinite> {
+    iterate(trellis, None)
+}
+
+/// The best bound, and the policy that attains it: `log π_t` of each choice at its node, at `((t − 1) · memories + memory) · choices + choice`; −∞
+/// where nothing is reached.
+pub(super) fn best_policy_steps(trellis: &mut Trellis<'_>, log_policy: &mut [f64]) -> Result<f64, NotFinite> {
+    iterate(trellis, Some(log_policy))
+}
+
+fn iterate(trellis: &mut Trellis<'_>, mut log_policy: Option<&mut [f64]>) -> Result<f64, NotFinite> {
     let (memories, states, horizon) = (trellis.memories, trellis.states, trellis.horizon);
     let reach = Reach::new(trellis, trellis.posterior_dynamics());
     let rows = trellis.dynamics[0].table.transition.rows();
@@ -68,12 +78,47 @@ pub(super) fn best_bound(trellis: &mut Trellis<'_>) -> Result<f64, NotFinite> {
                     *out = terms.filter(|(q, _)| *q != 0.0).map(|(q, value)| q * value).sum();
                 }
             }
+            if let Some(log_policy) = &mut log_policy {
+                let at = ((t - 1) * memories + memory) * count;
+                let values = Values { leaves: &leaves, above: &above, nodes: &value[nodes.clone()] };
+                values.write_policy(&trellis.levels, t, memory, &mut log_policy[at..at + count]);
+            }
             // what is not reached must not set the scale of its neighbours, nor be a NaN
             let apart = value[nodes].iter_mut().zip(reached).filter(|(_, first)| **first > t as u32);
             apart.for_each(|(value, _)| *value = f64::NEG_INFINITY);
         }
     }
     Ok(start(trellis, &value))
+}
+
+/// The soft values of one memory at one step: of its choices, of the groups of each level but the last (from the first on), of its states.
+struct Values<'a> {
+    leaves: &'a [f64],
+    above: &'a [Vec<f64>],
+    nodes: &'a [f64],
+}
+
+impl Values<'_> {
+    /// Writes `log π` of each choice: what is free is drawn by its soft value, all else as the posterior has it.
+    fn write_policy(&self, levels: &[Level<'_>], t: usize, memory: usize, out: &mut [f64]) {
+        let count = out.len();
+        for (choice, out) in out.iter_mut().enumerate() {
+            *out = 0.0;
+            let mut group = choice;
+            for (at, level) in levels.iter().enumerate().rev() {
+                let parent = level.parent[group] as usize;
+                let inner = self.above.get(at).map_or(self.leaves, Vec::as_slice)[group];
+                let outer = if at == 0 { self.nodes[parent] } else { self.above[at - 1][parent] };
+                *out += match level.is_free(t) {
+                    // nothing that the prior can do is worth anything
+                    true if outer == f64::NEG_INFINITY => f64::NEG_INFINITY,
+                    true => inner - outer,
+                    false => level.sum.latest()[memory * count + level.first[group] as usize],
+                };
+                group = parent;
+            }
+        }
+    }
 }
 
 /// The first group of each group one level up, and the end.

@@ -25,6 +25,7 @@ mod memory;
 mod oracle;
 mod place;
 mod policy;
+mod projection;
 mod reach;
 mod read;
 mod reverse;
@@ -54,9 +55,10 @@ pub use reverse::ReverseModel;
 pub use smooth::option_posterior;
 
 use crate::finite::{KernelTables, NotFinite};
-use crate::model::{BoundId, Model};
+use crate::model::{BoundId, KernelId, Model};
 use compile::{Scope, compile};
 use environments::Environments;
+use std::collections::BTreeMap;
 use trellis::Trellis;
 
 /// The exact answers for one bound, in nats.
@@ -103,7 +105,7 @@ pub fn exact(model: &Model, bound: BoundId, policy: Option<&KernelTables>) -> Re
     let Some(tables) = policy else {
         return Ok(Exact { log_evidence, best_bound, evaluation: None, gap: None });
     };
-    let evaluation = evaluate_with(&environments, bound, tables)?;
+    let evaluation = evaluate_with(&environments, bound, tables, 1.0)?;
     let auxiliary = match written.auxiliary.is_empty() {
         true => Some(0.0),
         false => ReverseModel::new(model, bound, tables)?.divergence(PATHS)?,
@@ -122,6 +124,9 @@ pub struct Evaluator<'m> {
     bound: BoundId,
 }
 
+/// How often each entry of the learned tables of actions and options is drawn, expected; by kernel, numbered as its log-probabilities.
+pub type Uses = BTreeMap<KernelId, Vec<f64>>;
+
 impl<'m> Evaluator<'m> {
     pub fn new(model: &'m Model, bound: BoundId) -> Evaluator<'m> {
         Evaluator { environments: Environments::new(model), bound }
@@ -130,7 +135,28 @@ impl<'m> Evaluator<'m> {
     /// # Errors
     /// As [`exact`].
     pub fn evaluate(&self, tables: &KernelTables) -> Result<Evaluation, NotFinite> {
-        evaluate_with(&self.environments, self.bound, tables)
+        self.tempered(tables, 1.0)
+    }
+
+    /// With the likelihood raised to a positive power: `E_q[power · ΣΛ + Σ log P − Σ log Q]`, which deterministic annealing ascends (Rose 1998).
+    ///
+    /// # Errors
+    /// As [`exact`].
+    pub fn tempered(&self, tables: &KernelTables, power: f64) -> Result<Evaluation, NotFinite> {
+        evaluate_with(&self.environments, self.bound, tables, power)
+    }
+
+    /// What the best policy that may depend on the time and on all that the trellis remembers would use of the tables, the likelihood raised to
+    /// `power`, and all other factors as in `tables`. The parameters under which these uses are likeliest project that policy onto the family.
+    /// `None` where the policy is too large to be kept.
+    ///
+    /// # Errors
+    /// As [`exact`].
+    pub fn uses_of_the_best(&self, tables: &KernelTables, power: f64) -> Result<Option<Uses>, NotFinite> {
+        let written = self.environments.model.bound(self.bound);
+        let mut trellis = compile(&self.environments, written, Some(tables), Scope::Posterior)?;
+        trellis.temper(power);
+        projection::uses_of_the_best(&mut trellis, tables)
     }
 
     /// The bound with the exact reverse model, `None` where there are more than [`PATHS`] trajectories of all that is not auxiliary.
@@ -144,8 +170,9 @@ impl<'m> Evaluator<'m> {
     }
 }
 
-fn evaluate_with(environments: &Environments<'_>, bound: BoundId, tables: &KernelTables) -> Result<Evaluation, NotFinite> {
+fn evaluate_with(environments: &Environments<'_>, bound: BoundId, tables: &KernelTables, power: f64) -> Result<Evaluation, NotFinite> {
     let mut trellis = compile(environments, environments.model.bound(bound), Some(tables), Scope::Posterior)?;
+    trellis.temper(power);
     let evaluation = policy::evaluate(&mut trellis, tables)?;
     number(evaluation.bound, "the bound", &trellis)?;
     Ok(evaluation)

@@ -273,7 +273,7 @@ pub(super) fn direct(sum: &Sum<'_>, slice: usize, weight: &[f64], gradient: &mut
             if weight != 0.0
                 && let Some(entry) = lookup.entry(point, slice)
             {
-                gradient[entry] += weight;
+                gradient[entry] += sum.power * weight;
             }
         }
     }
@@ -281,10 +281,7 @@ pub(super) fn direct(sum: &Sum<'_>, slice: usize, weight: &[f64], gradient: &mut
 
 /// The current kernels that the bound reads.
 pub(super) fn used<'a>(trellis: &'a Trellis<'_>) -> impl Iterator<Item = crate::model::KernelId> + 'a {
-    let of_steps = trellis.sums().flat_map(|sum| &sum.terms).filter_map(|term| match term {
-        Term::Lookup(lookup) if !lookup.previous => Some(lookup.kernel),
-        Term::Lookup(_) | Term::Exponent(_) | Term::InPlace(_) | Term::Fixed { .. } | Term::Presence { .. } => None,
-    });
+    let of_steps = trellis.sums().flat_map(Sum::lookups);
     of_steps.chain(trellis.transition.kernels()).chain(trellis.start.kernels())
 }
 

@@ -185,6 +185,8 @@ pub(super) struct Sum<'m> {
     values: Vec<f64>,
     /// The slice that `values` are of.
     latest: Option<usize>,
+    /// What the sum is multiplied by.
+    pub power: f64,
 }
 
 impl<'m> Sum<'m> {
@@ -200,7 +202,7 @@ impl<'m> Sum<'m> {
             }
         }
         let values = if timed.is_empty() { Vec::new() } else { stationary.clone() };
-        Ok(Sum { terms, points, timed, stationary, values, latest: None })
+        Ok(Sum { terms, points, timed, stationary, values, latest: None, power: 1.0 })
     }
 
     /// The values at a slice, by point.
@@ -209,13 +211,28 @@ impl<'m> Sum<'m> {
             return Ok(self.latest());
         }
         self.latest = Some(slice);
-        self.values.copy_from_slice(&self.stationary);
+        if self.power == 1.0 {
+            self.values.copy_from_slice(&self.stationary);
+        } else {
+            self.values.fill(0.0);
+        }
         for &at in &self.timed {
             if self.terms[at].stands_at(slice) {
                 self.terms[at].add(slice, &self.points, &mut self.values)?;
             }
         }
+        if self.power != 1.0 {
+            let all = self.values.iter_mut().zip(&self.stationary);
+            all.for_each(|(value, stationary)| *value = self.power * *value + stationary);
+        }
         Ok(&self.values)
+    }
+
+    /// Multiplies the sum by a positive number.
+    pub fn raise(&mut self, power: f64) {
+        self.stationary.iter_mut().for_each(|value| *value *= power);
+        self.power *= power;
+        self.latest = None;
     }
 
     /// The values at a slice are not those that [`Sum::latest`] has.
@@ -237,6 +254,14 @@ impl<'m> Sum<'m> {
     /// Nothing changes with the slice.
     pub fn is_stationary(&self) -> bool {
         self.timed.is_empty()
+    }
+
+    /// The current kernels whose tables are read.
+    pub fn lookups(&self) -> impl Iterator<Item = KernelId> {
+        self.terms.iter().filter_map(|term| match term {
+            Term::Lookup(lookup) if !lookup.previous => Some(lookup.kernel),
+            Term::Lookup(_) | Term::Exponent(_) | Term::InPlace(_) | Term::Fixed { .. } | Term::Presence { .. } => None,
+        })
     }
 
     /// The name of a term that is not a number somewhere at a slice.

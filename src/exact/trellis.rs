@@ -147,6 +147,13 @@ impl<'m> Trellis<'m> {
         Ok(())
     }
 
+    /// Raises the likelihood to a positive power.
+    pub fn temper(&mut self, power: f64) {
+        let Part { choice, arrival } = &mut self.likelihood;
+        let entries = self.dynamics.iter_mut().map(|dynamics| &mut dynamics.likelihood);
+        [choice, arrival].into_iter().chain(entries).for_each(|sum| sum.raise(power));
+    }
+
     /// [`Trellis::weigh`] would give other numbers than the last time.
     pub fn weighs_anew(&self, slice: usize) -> bool {
         self.parts().into_iter().any(|part| part.choice.changes(slice))

@@ -123,6 +123,9 @@ pub struct ExactSummary {
     /// The greatest bound that the parameters of the model's own kernels were found to reach, where it was sought.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub family_bound: Option<f64>,
+    /// The ascents that sought it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub family_ascents: Option<Ascents>,
     /// The same with the exact reverse model in the place of the model's own, where there is one and few enough trajectories to sum over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub family_bound_exact_reverse: Option<f64>,
@@ -131,6 +134,14 @@ pub struct ExactSummary {
     pub at_initial: Vec<String>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub policy: Option<PolicySummary>,
+}
+
+/// Ascents on a bound that is not concave, from different starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ascents {
+    pub made: usize,
+    /// Those that ended at the greatest bound that was found.
+    pub agreed: usize,
 }
 
 /// The oracle's numbers of one policy.
