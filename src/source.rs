@@ -1,7 +1,8 @@
 //! The text of a model file, and places in it. A word that every layer uses.
 
+use std::fs::{self, File};
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 /// The largest file that is read as a model, in bytes.
@@ -14,31 +15,36 @@ pub struct Source {
     pub name: String,
     pub path: Option<PathBuf>,
     pub text: Arc<str>,
+    /// A model may name any file that its reader can read: of one outside the model's folder no line is quoted.
+    pub is_foreign: bool,
 }
 
 impl Source {
     /// A text that is not on disk: a test, a doctest, standard input. Files it names are looked for in the current folder.
     pub fn new(name: impl Into<String>, text: impl Into<Arc<str>>) -> Source {
-        Source { name: name.into(), path: None, text: text.into() }
+        Source { name: name.into(), path: None, text: text.into(), is_foreign: false }
     }
 
     /// A text that was read from `path`.
     pub fn at(path: &Path, text: impl Into<Arc<str>>) -> Source {
-        Source { name: path.display().to_string(), path: Some(path.to_owned()), text: text.into() }
+        Source { name: path.display().to_string(), path: Some(path.to_owned()), text: text.into(), is_foreign: false }
     }
 
     /// The text of a file: at most [`LARGEST`] bytes of UTF-8.
+    ///
+    /// # Errors
+    /// As [`open`]; a file that is larger, or no text.
     pub fn read(path: &Path) -> Result<Source, ReadError> {
-        let name = path.display().to_string();
-        let opened = std::fs::File::open(path).and_then(|file| Ok((file.metadata()?.is_dir(), file)));
-        let file = match opened {
-            Ok((true, _)) => return Err(ReadError::Folder { name }),
-            Ok((false, file)) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(ReadError::Missing { name }),
-            Err(error) => return Err(ReadError::Unreadable { name, error }),
-        };
-        let text = read_text(file, &name)?;
-        Ok(Source { name, path: Some(path.to_owned()), text })
+        let text = read_text(open(path)?, &path.display().to_string())?;
+        Ok(Source::at(path, text))
+    }
+
+    /// The text of a file that this one names, relative to its folder.
+    ///
+    /// # Errors
+    /// As [`Source::read`].
+    pub fn read_named(&self, name: &str) -> Result<Source, ReadError> {
+        Ok(Source { is_foreign: leaves_folder(name), ..Source::read(&self.folder().join(name))? })
     }
 
     /// The text of a stream that is not a file, such as standard input.
@@ -50,6 +56,40 @@ impl Source {
     pub fn folder(&self) -> &Path {
         self.path.as_deref().and_then(Path::parent).unwrap_or(Path::new(""))
     }
+}
+
+/// Opens a regular file. A pipe or a device may have no end, and opening one may wait for ever.
+///
+/// # Errors
+/// Where there is none, or something else of that name.
+pub fn open(path: &Path) -> Result<File, ReadError> {
+    let name = || path.display().to_string();
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => ReadError::Missing { name: name() },
+        _ => ReadError::Unreadable { name: name(), error },
+    };
+    let kind = fs::metadata(path).map_err(failed)?.file_type();
+    if kind.is_dir() {
+        return Err(ReadError::Folder { name: name() });
+    }
+    if !kind.is_file() {
+        return Err(ReadError::Special { name: name() });
+    }
+    File::open(path).map_err(failed)
+}
+
+/// Whether a path that a model file names leads out of its folder.
+pub fn leaves_folder(name: &str) -> bool {
+    let mut depth = 0;
+    Path::new(name).components().any(|component| {
+        match component {
+            Component::Normal(_) => depth += 1,
+            Component::ParentDir => depth -= 1,
+            Component::CurDir => {}
+            Component::RootDir | Component::Prefix(_) => return true,
+        }
+        depth < 0
+    })
 }
 
 /// Bytes `start..end` of one file: 0 is the model file, the others are the `.rlenv` files it names, in order.
@@ -72,8 +112,10 @@ impl Span {
 pub enum ReadError {
     #[error("there is no file `{name}`")]
     Missing { name: String },
-    #[error("`{name}` is a folder, not a model file")]
+    #[error("`{name}` is a folder, not a file")]
     Folder { name: String },
+    #[error("`{name}` is a pipe or a device, not a file")]
+    Special { name: String },
     #[error("cannot read `{name}`: {error}")]
     Unreadable { name: String, error: io::Error },
     #[error("`{name}` is larger than {} MiB: it is not read as a model", LARGEST >> 20)]
@@ -87,7 +129,7 @@ impl ReadError {
     pub fn is_content(&self) -> bool {
         match self {
             ReadError::TooLarge { .. } | ReadError::NotText { .. } => true,
-            ReadError::Missing { .. } | ReadError::Folder { .. } | ReadError::Unreadable { .. } => false,
+            ReadError::Missing { .. } | ReadError::Folder { .. } | ReadError::Special { .. } | ReadError::Unreadable { .. } => false,
         }
     }
 }
@@ -139,5 +181,18 @@ mod tests {
     fn a_folder_is_not_a_model() {
         assert!(matches!(Source::read(Path::new("src")), Err(ReadError::Folder { .. })));
         assert!(matches!(Source::read(Path::new("no/such")), Err(ReadError::Missing { .. })));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_device_is_not_a_model() {
+        assert!(matches!(Source::read(Path::new("/dev/zero")), Err(ReadError::Special { .. })));
+    }
+
+    #[test]
+    fn a_path_out_of_the_folder_is_foreign() {
+        for (name, leaves) in [("x.rlenv", false), ("a/../x", false), ("./x", false), ("../x", true), ("a/../../x", true), ("/x", true)] {
+            assert_eq!(leaves_folder(name), leaves, "{name}");
+        }
     }
 }

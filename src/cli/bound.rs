@@ -63,8 +63,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let detail = if arguments.steps { Detail::Steps } else { Detail::Bound };
     match arguments.format {
         Format::Text => console::result(&render::text(&derivation, detail)),
-        Format::Latex => console::result(&render::latex(&derivation, detail)),
-        Format::Mathml => console::result(&render::mathml(&derivation, detail)),
+        Format::Latex => console::verbatim(&render::latex(&derivation, detail)),
+        Format::Mathml => console::verbatim(&render::mathml(&derivation, detail)),
         Format::Json => console::json(&render::json(&derivation)),
     }
 }

@@ -59,7 +59,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
         Format::Json => {
             let found = all.iter().map(|(_, found)| found).fold(Diagnostics::default(), together);
-            console::result(&(render_json(&found) + "\n"))?;
+            console::verbatim(&(render_json(&found) + "\n"))?;
         }
     }
     let wrong = |severity| severity == Severity::Error || (arguments.deny.is_some() && severity == Severity::Warning);

@@ -1,11 +1,16 @@
 //! What is printed, and where: results on standard output, everything else on standard error.
 
 use super::Failure;
-use crate::diagnostic::{Color, Diagnostics, render};
+use crate::diagnostic::{Color, Diagnostics, printable, printable_json, render};
 use std::io::{self, IsTerminal, Write};
 
-/// Prints a result and whatever of it is still buffered. A reader that has gone away ends the program quietly.
+/// Prints a result, in which no name or text of a file speaks to the terminal.
 pub fn result(text: &str) -> Result<(), Failure> {
+    verbatim(&printable(text))
+}
+
+/// Prints a file's content as it is, and whatever of it is still buffered. A reader that has gone away ends the program quietly.
+pub fn verbatim(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => Failure::Closed,
@@ -17,11 +22,15 @@ pub fn result(text: &str) -> Result<(), Failure> {
 /// Prints `value` as JSON, indented, with float64 at full precision.
 pub fn json(value: &impl serde::Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).expect("cli: a result is plain data with string keys");
-    result(&format!("{text}\n"))
+    verbatim(&format!("{}\n", printable_json(&text)))
 }
 
 /// Prints a line on standard error.
 pub fn note(text: &str) {
+    tell(&printable(text));
+}
+
+fn tell(text: &str) {
     // Where standard error is closed there is nobody to tell.
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
@@ -29,14 +38,14 @@ pub fn note(text: &str) {
 /// Prints `error: …` on standard error.
 pub fn error(text: &str) {
     let (bold_red, bold, reset) = if colours() { ("\x1b[1;31m", "\x1b[1m", "\x1b[0m") } else { ("", "", "") };
-    note(&format!("{bold_red}error{reset}{bold}:{reset} {text}"));
+    tell(&format!("{bold_red}error{reset}{bold}:{reset} {}", printable(text)));
 }
 
 /// Prints diagnostics with the lines they point at, on standard error.
 pub fn diagnostics(diagnostics: &Diagnostics) {
     if !diagnostics.list.is_empty() {
         let color = if colours() { Color::Ansi } else { Color::Plain };
-        note(render(diagnostics, color).trim_end_matches('\n'));
+        tell(render(diagnostics, color).trim_end_matches('\n'));
     }
 }
 

@@ -62,7 +62,7 @@ fn format(path: &Path, check: bool) -> Result<bool, Failure> {
             console::result(&difference(&source.name, &source.text, &printed, "canonical layout"))?;
         }
     } else if input::is_stdin(path) {
-        console::result(&printed)?;
+        console::verbatim(&printed)?;
     } else if differs {
         report::write_atomic(path, printed.as_bytes()).map_err(|error| Failure::Run(error.to_string()))?;
     }

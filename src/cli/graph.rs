@@ -41,7 +41,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     let graphs: Vec<graph::FactorGraph> = bounds.into_iter().map(|bound| graph::factor_graph(&model, bound)).collect();
     match arguments.format {
-        Format::Dot => console::result(&graph::dot(&graphs)),
-        Format::Svg => console::result(&graph::svg(&graphs)),
+        Format::Dot => console::verbatim(&graph::dot(&graphs)),
+        Format::Svg => console::verbatim(&graph::svg(&graphs)),
     }
 }

@@ -56,7 +56,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let page = report::page(&runs);
     if to_stdout {
-        return console::result(&page);
+        return console::verbatim(&page);
     }
     report::write_atomic(&arguments.out, page.as_bytes()).map_err(|error| Failure::Run(error.to_string()))?;
     console::result(&format!("{}\n", arguments.out.display()))

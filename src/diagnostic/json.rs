@@ -1,6 +1,7 @@
 //! Diagnostics for programs: an array of objects, places as bytes and as lines and columns.
 
 use super::lines::Lines;
+use super::printable::printable_json;
 use super::render::bytes;
 use super::{Diagnostics, Label, Severity};
 use crate::source::Source;
@@ -35,7 +36,7 @@ pub fn render_json(diagnostics: &Diagnostics) -> String {
             }
         })
         .collect();
-    serde_json::to_string_pretty(&list).expect("strings and numbers are JSON")
+    printable_json(&serde_json::to_string_pretty(&list).expect("strings and numbers are JSON")).into_owned()
 }
 
 #[derive(Serialize)]

@@ -2,9 +2,11 @@
 
 mod json;
 mod lines;
+mod printable;
 mod render;
 
 pub use json::render_json;
+pub use printable::{printable, printable_json};
 pub use render::{Color, render};
 
 use crate::source::{Source, Span};

@@ -1,9 +1,10 @@
 //! Diagnostics as a reader sees them: the lines of the text, marked, in the manner of rustc.
 
 use super::lines::Lines;
+use super::printable::{in_place, printable};
 use super::{Diagnostic, Diagnostics, Label, Severity};
 use crate::source::Source;
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use std::ops::Range;
 
 /// Whether the output may hold ANSI colours.
@@ -40,7 +41,7 @@ fn group<'a>(diagnostic: &'a Diagnostic, sources: &'a [Source], lines: &[Lines])
         Severity::Warning => Level::WARNING,
         Severity::Note => Level::NOTE,
     };
-    let mut group = Group::with_title(level.primary_title(&diagnostic.message).id(diagnostic.code.0));
+    let mut group = Group::with_title(level.primary_title(printable(&diagnostic.message)).id(diagnostic.code.0));
     let mut files: Vec<u32> = Vec::new();
     for label in &diagnostic.labels {
         if !files.contains(&label.span.file) {
@@ -49,12 +50,15 @@ fn group<'a>(diagnostic: &'a Diagnostic, sources: &'a [Source], lines: &[Lines])
     }
     for file in files {
         let (Some(source), Some(lines)) = (sources.get(file as usize), lines.get(file as usize)) else { continue };
-        group = group.element(snippet(diagnostic, file, source, lines));
+        group = match source.is_foreign {
+            false => group.element(snippet(diagnostic, file, source, lines)),
+            true => group.element(place(diagnostic, file, source)),
+        };
     }
     if let Some(witness) = &diagnostic.witness {
-        group = group.element(Level::NOTE.message(witness));
+        group = group.element(Level::NOTE.message(printable(witness)));
     }
-    diagnostic.hints.iter().fold(group, |group, hint| group.element(Level::HELP.message(hint)))
+    diagnostic.hints.iter().fold(group, |group, hint| group.element(Level::HELP.message(printable(hint))))
 }
 
 fn snippet<'a>(diagnostic: &'a Diagnostic, file: u32, source: &'a Source, lines: &Lines) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
@@ -69,9 +73,18 @@ fn snippet<'a>(diagnostic: &'a Diagnostic, file: u32, source: &'a Source, lines:
     let annotations = labels.iter().zip(ranges).map(|(&(index, label), range)| {
         let kind = if index == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
         let annotation = kind.span(range.start - start..range.end - start);
-        if label.text.is_empty() { annotation } else { annotation.label(&label.text) }
+        if label.text.is_empty() { annotation } else { annotation.label(printable(&label.text)) }
     });
-    Snippet::source(&text[start..end]).line_start(line).path(&source.name).fold(true).annotations(annotations)
+    Snippet::source(in_place(&text[start..end])).line_start(line).path(printable(&source.name)).fold(true).annotations(annotations)
+}
+
+/// Where a diagnostic stands in a file that is not quoted.
+fn place<'a>(diagnostic: &Diagnostic, file: u32, source: &'a Source) -> Origin<'a> {
+    let origin = Origin::path(printable(&source.name));
+    match diagnostic.labels.iter().find(|label| label.span.file == file) {
+        Some(label) => origin.line(1 + source.text[..bytes(&source.text, label).start].matches('\n').count()),
+        None => origin,
+    }
 }
 
 /// The bytes of a label, moved onto characters of the text should they not be.

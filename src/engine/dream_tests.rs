@@ -274,11 +274,29 @@ fn what_is_wrong_with_records_is_told_with_its_line() {
         ("s,b\n0,left\n", "has no column `a`"),
         ("s,a\n", "records nothing"),
         ("s,a\n0,left,1\n", "line"),
+        ("s,a,s\n0,left,0\n", "two columns of the same name, `s`"),
+        ("s,a\n0,2\n", "line 2: `a` cannot be `2`"),
+        ("t,s,a\n1,0,left\n3,0,left\n", "line 3: `t` goes from 1 to 3"),
+        ("t,s,a\nx,0,left\n", "line 2: `t` is no whole number"),
+        ("episode,t,s,a\n1,1,0,left\n1,1,0,left\n", "line 3: `t` goes from 1 to 1"),
+        ("episode,s,a\n1,0,left\n2,0,left\n1,0,left\n", "line 4: an episode goes on"),
+        (&format!("s,a\n{}", "0,left\n".repeat(1000)), "does not say where one begins"),
+        (&format!("s,a\n{},left\n", " ".repeat(2 << 20)), "a row of more than 1 MiB"),
     ];
     for (file, wanted) in cases {
         std::fs::write(folder.path().join("expert.csv"), file).unwrap();
         let told = plan(&model, &derivation).expect_err("the file is wrong").to_string();
         assert!(told.contains(wanted), "{file:?} gives {told}");
+    }
+    let read = [
+        ("s,a\n0,right\n1,1\n2,1.0\n", vec![0, 3]),
+        ("t,s,a\n1,0,right\n2,1,1\n1,0,0\n1,0,0\n", vec![0, 2, 3, 4]),
+        ("episode,s,a\n7,0,right\n7,1,1\n8,0,0\n", vec![0, 2, 3]),
+    ];
+    for (file, starts) in read {
+        std::fs::write(folder.path().join("expert.csv"), file).unwrap();
+        let records = plan(&model, &derivation).unwrap().records.clone().unwrap();
+        assert_eq!((&records.starts, records.len()), (&starts, file.lines().count() - 1), "{file:?}");
     }
     std::fs::remove_file(folder.path().join("expert.csv")).unwrap();
     assert!(plan(&model, &derivation).expect_err("there is no file").to_string().contains("cannot be read"));

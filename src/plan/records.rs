@@ -2,6 +2,9 @@
 
 use crate::diagnostic::Diagnostic;
 use crate::model::{Component, Data, DataId, FormalVariable, Kind, Model, VariableId};
+use crate::source;
+use std::collections::HashSet;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// Steps of some episodes, in the order of the file.
@@ -31,11 +34,17 @@ struct Column<'a> {
     at: usize,
 }
 
+/// The largest file that is read, in bytes.
+const LARGEST: u64 = 1 << 30;
+/// The longest row of it.
+const LONGEST_ROW: u64 = 1 << 20;
+
 /// Reads the records of a declaration whose output is `action` and whose given is `state`. The file is CSV with a header: a column for each
-/// component (`s`, or `s.x` of a record), and an `episode` where there are several.
+/// component (`s`, or `s.x` of a record), and where there are several episodes, an `episode` or the time `t`, which begins anew with each.
 ///
 /// # Errors
-/// All that is wrong with the declaration, or what first is wrong with the file, with its line.
+/// All that is wrong with the declaration, or what first is wrong with the file, with its line. Of a file outside the model's folder nothing is
+/// quoted.
 pub fn read(model: &Model, id: DataId, (state, action): (VariableId, VariableId)) -> Result<Records, Diagnostic> {
     let data = &model.data[id.0 as usize];
     let wrong = |message: String| Diagnostic::error("data", data.span, message);
@@ -48,11 +57,22 @@ pub fn read(model: &Model, id: DataId, (state, action): (VariableId, VariableId)
     }
     let path = path_of(model, data);
     let shown = path.display();
-    let mut file = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(&path).map_err(|error| {
-        wrong(format!("`{shown}` cannot be read: {error}"))
+    let stream = source::open(&path).map_err(|error| {
+        wrong(format!("the records cannot be read: {error}"))
             .hint("the path is relative to the model file; `rlppl eval RUN --record FILE` writes one")
     })?;
-    let header = file.headers().map_err(|error| wrong(format!("`{shown}`: {error}")))?.clone();
+    let mut file = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(Limited::new(stream));
+    let is_foreign = source::leaves_folder(&data.path);
+    // what a foreign file holds is not told
+    let quoted = |text: &str| if is_foreign { "what it is there".to_owned() } else { format!("`{text}`") };
+    let unreadable = |error: csv::Error| match error.kind() {
+        csv::ErrorKind::Io(error) => wrong(format!("`{shown}` cannot be read: {error}")),
+        _ => wrong(format!("`{shown}`: {error}")),
+    };
+    let header = file.headers().map_err(unreadable)?.clone();
+    if let Some(twice) = header.iter().enumerate().find(|(at, name)| header.iter().take(*at).any(|other| other == *name)) {
+        return Err(wrong(format!("`{shown}` has two columns of the same name, {}", quoted(twice.1))).hint("leave one of them away"));
+    }
     let columns = |formal: &crate::model::Formal, variable: VariableId| -> Result<Vec<Column>, Diagnostic> {
         let components = &model.variable(variable).domain.components;
         let mut columns = Vec::with_capacity(components.len());
@@ -65,10 +85,10 @@ pub fn read(model: &Model, id: DataId, (state, action): (VariableId, VariableId)
             let Some(at) = header.iter().position(|column| column == name) else {
                 let has = header.iter().collect::<Vec<_>>().join(", ");
                 let told = wrong(format!("`{shown}` has no column `{name}`"));
-                let hint = if has.is_empty() {
-                    "it has no header: the first line names the columns".into()
-                } else {
-                    format!("its header has {has}")
+                let hint = match (is_foreign, has.is_empty()) {
+                    (true, _) => "the first line names the columns".into(),
+                    (false, true) => "it has no header: the first line names the columns".into(),
+                    (false, false) => format!("its header has {has}"),
                 };
                 return Err(told.hint(hint));
             };
@@ -77,34 +97,126 @@ pub fn read(model: &Model, id: DataId, (state, action): (VariableId, VariableId)
         Ok(columns)
     };
     let (of_state, of_action) = (columns(given, state)?, columns(output, action)?);
-    let episode = header.iter().position(|column| column == "episode");
+    let mut episodes = Episodes::new(&header);
     let mut records = Records { states: Vec::new(), actions: Vec::new(), starts: Vec::new() };
-    let mut last = None;
     for (row, record) in file.records().enumerate() {
-        let record = record.map_err(|error| wrong(format!("`{shown}`: {error}")))?;
+        let record = record.map_err(unreadable)?;
         let line = record.position().map_or(0, |position| position.line());
         for (columns, values) in [(&of_state, &mut records.states), (&of_action, &mut records.actions)] {
             for column in columns {
                 let text = record.get(column.at).unwrap_or("");
                 let value = value(text, &column.component.kind).ok_or_else(|| {
-                    wrong(format!("`{shown}`, line {line}: `{}` cannot be `{text}`", column.name))
+                    wrong(format!("`{shown}`, line {line}: `{}` cannot be {}", column.name, quoted(text)))
                         .hint(format!("it is {}", kind(&column.component.kind)))
                 })?;
                 values.push(value);
             }
         }
-        let named = episode.map(|at| record.get(at).unwrap_or("").to_owned());
-        if row == 0 || named != last {
-            records.starts.push(row);
+        match episodes.begins(&record) {
+            Ok(true) => records.starts.push(row),
+            Ok(false) => {}
+            Err(Disorder { what, hint }) => return Err(wrong(format!("`{shown}`, line {line}: {what}")).hint(hint)),
         }
-        last = named;
     }
     let rows = records.states.len() / of_state.len().max(1);
     if rows == 0 {
         return Err(wrong(format!("`{shown}` records nothing: it has a header alone")));
     }
+    let horizon = model.horizon.value;
+    if !episodes.are_told() && rows > horizon {
+        let what = format!("`{shown}` has {rows} rows, more than the {horizon} steps of an episode, and does not say where one begins");
+        return Err(wrong(what).hint("give it a column `episode`, or `t`, which counts the steps of each"));
+    }
     records.starts.push(rows);
     Ok(records)
+}
+
+/// Where an episode begins, by the columns `episode` and `t`, whichever there are.
+struct Episodes {
+    episode: Option<usize>,
+    t: Option<usize>,
+    /// Of the last row.
+    name: Option<String>,
+    time: Option<i64>,
+    ended: HashSet<String>,
+}
+
+/// Rows that are in no order of steps.
+struct Disorder {
+    what: String,
+    hint: &'static str,
+}
+
+impl Episodes {
+    fn new(header: &csv::StringRecord) -> Episodes {
+        let at = |name: &str| header.iter().position(|column| column == name);
+        Episodes { episode: at("episode"), t: at("t"), name: None, time: None, ended: HashSet::new() }
+    }
+
+    /// The file says where episodes begin.
+    fn are_told(&self) -> bool {
+        self.episode.is_some() || self.t.is_some()
+    }
+
+    fn begins(&mut self, record: &csv::StringRecord) -> Result<bool, Disorder> {
+        let text = |at: Option<usize>| at.map(|at| record.get(at).unwrap_or(""));
+        let (name, time) = (text(self.episode), text(self.t));
+        let is_first = self.name.is_none() && self.time.is_none();
+        let time = match time.map(whole) {
+            Some(None) => return Err(Disorder { what: "`t` is no whole number".into(), hint: "it counts the steps of an episode" }),
+            Some(time) => time,
+            None => None,
+        };
+        let is_renamed = name.is_some() && name != self.name.as_deref();
+        let is_earlier = self.time.zip(time).is_some_and(|(last, time)| time <= last);
+        let begins = is_first || is_renamed || (self.episode.is_none() && is_earlier);
+        if is_renamed && let Some(name) = name {
+            self.ended.extend(self.name.replace(name.to_owned()));
+            if self.ended.contains(name) {
+                let what = "an episode goes on that another one has interrupted".into();
+                return Err(Disorder { what, hint: "the rows of an episode stand together, in the order of its steps" });
+            }
+        }
+        if let (false, Some((last, time))) = (begins, self.time.zip(time).filter(|(last, time)| *time != last + 1)) {
+            let what = format!("`t` goes from {last} to {time} within an episode");
+            return Err(Disorder { what, hint: "the rows of an episode stand in the order of its steps, none left out" });
+        }
+        self.time = time;
+        Ok(begins)
+    }
+}
+
+/// A stream that ends with an error where a file is too large to be records, or a row too long.
+struct Limited<R> {
+    stream: R,
+    bytes: u64,
+    of_row: u64,
+}
+
+impl<R> Limited<R> {
+    fn new(stream: R) -> Limited<R> {
+        Limited { stream, bytes: 0, of_row: 0 }
+    }
+}
+
+impl<R: Read> Read for Limited<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.stream.read(buffer)?;
+        self.bytes += count as u64;
+        for part in buffer[..count].split_inclusive(|&byte| byte == b'\n') {
+            self.of_row += part.len() as u64;
+            if self.of_row > LONGEST_ROW {
+                return Err(io::Error::other(format!("it has a row of more than {} MiB", LONGEST_ROW >> 20)));
+            }
+            if part.ends_with(b"\n") {
+                self.of_row = 0;
+            }
+        }
+        match self.bytes > LARGEST {
+            true => Err(io::Error::other(format!("it is larger than {} MiB", LARGEST >> 20))),
+            false => Ok(count),
+        }
+    }
 }
 
 /// Where the file of a declaration is.
@@ -113,19 +225,26 @@ fn path_of(model: &Model, data: &Data) -> PathBuf {
     folder.join(&data.path)
 }
 
+/// A name, or the number that it counts as; so for truth values. Programs that keep whole numbers as reals write them as `1.0`.
 fn value(text: &str, kind: &Kind) -> Option<f64> {
+    let below = |count: usize| whole(text).filter(|at| (0..count as i64).contains(at)).map(|at| at as f64);
     match kind {
-        Kind::Names(names) => names.iter().position(|name| name == text).map(|at| at as f64),
-        Kind::Bool => text.parse::<bool>().ok().map(f64::from),
-        Kind::Integer { lo, hi } => text.parse::<i64>().ok().filter(|value| (lo..=hi).contains(&value)).map(|value| value as f64),
+        Kind::Names(names) => names.iter().position(|name| name == text).map(|at| at as f64).or_else(|| below(names.len())),
+        Kind::Bool => text.to_ascii_lowercase().parse::<bool>().ok().map(f64::from).or_else(|| below(2)),
+        Kind::Integer { lo, hi } => whole(text).filter(|value| (lo..=hi).contains(&value)).map(|value| value as f64),
         Kind::Real { lo, hi } => text.parse::<f64>().ok().filter(|value| value.is_finite() && (lo..=hi).contains(&value)),
     }
 }
 
+fn whole(text: &str) -> Option<i64> {
+    let real = || text.parse::<f64>().ok().filter(|value| value.fract() == 0.0 && value.abs() < 9e15).map(|value| value as i64);
+    text.parse().ok().or_else(real)
+}
+
 fn kind(kind: &Kind) -> String {
     match kind {
-        Kind::Names(names) => format!("one of {}", names.join(", ")),
-        Kind::Bool => "`true` or `false`".to_owned(),
+        Kind::Names(names) => format!("one of {}, or its number, counted from 0", names.join(", ")),
+        Kind::Bool => "`true` or `false`, or 1 or 0".to_owned(),
         Kind::Integer { lo, hi } => format!("a whole number from {lo} to {hi}"),
         Kind::Real { lo, hi } if lo.is_infinite() && hi.is_infinite() => "a number".to_owned(),
         Kind::Real { lo, hi } => format!("a number from {lo} to {hi}"),

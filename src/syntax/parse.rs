@@ -33,8 +33,7 @@ pub fn parse(source: &Source) -> Result<ast::File, Diagnostics> {
     let mut sources = vec![source.clone()];
     let mut diagnostics = Vec::new();
     let reading = {
-        let folder = source.folder();
-        let mut include = |path: &str, at: Span| match Source::read(&folder.join(path)) {
+        let mut include = |path: &str, at: Span| match source.read_named(path) {
             Err(why) => {
                 diagnostics.push(cannot_read(path, at, &why.to_string()));
                 None
@@ -42,8 +41,13 @@ pub fn parse(source: &Source) -> Result<ast::File, Diagnostics> {
             Ok(included) => {
                 let file = sources.len() as u32;
                 let reading = read_environment(&included.text, file);
+                // what is wrong with a file that the model's author need not have been able to read is not told word for word
+                if included.is_foreign && !reading.diagnostics.is_empty() {
+                    diagnostics.push(cannot_read(path, at, "it is not one, and stands outside the model's folder"));
+                } else {
+                    diagnostics.extend(reading.diagnostics);
+                }
                 sources.push(included);
-                diagnostics.extend(reading.diagnostics);
                 reading.tree
             }
         };

@@ -3,13 +3,14 @@
 //! Each file is one condition of the language reference: each variable [`generated`] once, [`coverage`] by the prior, an
 //! [`order`] of sampling, no [`none`] read, [`support`] ([`exclusions`] of finite values, by distributions as they are [`placed`]), [`likelihood`]s that are probabilities, [`probabilities`] and [`rewards`]
 //! at every state and action ([`arrays`] included), kernels that are distributions where a run [`starts`], [`floors`] under learned scales, [`chances`] in kernels, [`gains`] of mean fields alone,
-//! [`schedules`] where they may be read, [`simulations`] that do not simulate in turn, and what is [`unused`].
+//! [`schedules`] where they may be read, [`simulations`] that do not simulate in turn, what is [`unused`], and files that are [`foreign`].
 
 mod arrays;
 mod chances;
 mod coverage;
 mod exclusions;
 mod floors;
+mod foreign;
 mod gains;
 mod generated;
 mod law;
@@ -33,6 +34,7 @@ use super::{Bound, Model};
 use crate::diagnostic::{Diagnostic, Severity};
 
 pub(super) use likelihood::exceeds_one;
+pub(super) use foreign::foreign;
 pub(super) use unused::unused;
 
 /// All that is wrong with a lowered model, in the order of the file.
