@@ -68,12 +68,16 @@ impl Lowering<'_> {
                 (true, None) | (false, _) => None,
             });
         }
-        if arguments.len() != givens.len() {
+        // a given that is none has been told of, and how many it leaves is not known
+        if arguments.len() != givens.len() && givens.iter().all(Option::is_some) {
             let list: Vec<&str> = givens.iter().flatten().map(|formal| formal.name.as_str()).collect();
             let plural = if givens.len() == 1 { "" } else { "s" };
             let told =
                 Diagnostic::error("arity", span, format!("`{name}` takes {} argument{plural}, not {}", givens.len(), arguments.len()));
             self.report(if list.is_empty() { told } else { told.hint(format!("it reads {}", list.join(", "))) });
+            return None;
+        }
+        if arguments.len() != givens.len() {
             return None;
         }
         values.into_iter().collect()

@@ -211,7 +211,7 @@ impl<'a> Lowering<'a> {
                         kernel.span,
                         format!("`{}` has no parameters, so it has no previous copy", kernel.text),
                     );
-                    self.report(told.hint("`previous` is the frozen copy of a learned kernel"));
+                    self.report(told.hint("leave `previous` away: it is the frozen copy of a learned kernel"));
                     Right::Mistake
                 }
                 None => {

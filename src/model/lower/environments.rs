@@ -20,6 +20,8 @@ struct Body<'a> {
     observation: Option<&'a ast::Factor>,
     rewards: Vec<Option<(&'a ast::Expr, Span)>>,
     end: Option<(&'a ast::Expr, Span)>,
+    /// What lines are about that were refused: that it is missing is no second mistake.
+    refused: Vec<&'a str>,
 }
 
 impl<'a> Lowering<'a> {
@@ -134,16 +136,24 @@ impl<'a> Lowering<'a> {
         let (s, x) = (name_of(self, state, "s"), name_of(self, observation, "x"));
         let now = |id: Option<VariableId>| id.map(|id| (Timed::Variable(id), Index::Step(0)));
         let next = state.map(|id| (Timed::Variable(id), Index::Step(1)));
-        let initial = self.part(id, body.initial, state, &[], &format!("the start `{s}[1] ~ …`"));
-        let reads = [now(state), now(action)];
-        let transition = self.part(id, body.transition, state, &reads, &format!("the transition `{s}[t+1] ~ …`"));
-        let watched = match observation {
-            Some(_) => Some(self.part(id, body.observation, observation, &[now(state)], &format!("the observation `{x}[t] ~ …`"))),
-            None => None,
+        let expected = |id: Option<VariableId>, name: &str, factor: Option<&ast::Factor>| {
+            id.filter(|_| factor.is_some() || !body.refused.contains(&name))
         };
+        let target = expected(state, &s, body.initial);
+        let initial = self.part(id, body.initial, target, &[], &format!("the start `{s}[1] ~ …`"));
+        let (reads, target) = ([now(state), now(action)], expected(state, &s, body.transition));
+        let transition = self.part(id, body.transition, target, &reads, &format!("the transition `{s}[t+1] ~ …`"));
+        let watched = observation.map(|_| {
+            let target = expected(observation, &x, body.observation);
+            self.part(id, body.observation, target, &[now(state)], &format!("the observation `{x}[t] ~ …`"))
+        });
         let end = body.end.map(|(condition, span)| self.end_condition(id, condition, span, now(state)));
         let mut rewards = Vec::new();
         for (at, definition) in body.rewards.iter().enumerate() {
+            if definition.is_none() && body.refused.contains(&self.slot(id).rewards[at].name.as_str()) {
+                rewards.push(None);
+                continue;
+            }
             rewards.push(self.reward(id, at, *definition, &[now(state), now(action), next]));
         }
         let dynamics = initial.zip(transition).and_then(|(initial, transition)| {
@@ -172,12 +182,24 @@ impl<'a> Lowering<'a> {
         let mut body = Body { rewards: vec![None; self.slot(id).rewards.len()], ..Body::default() };
         for item in self.slot(id).body {
             match item {
-                EnvironmentItem::Factor(factor) => self.body_factor(id, factor, &mut body),
+                EnvironmentItem::Factor(factor) => {
+                    let told = self.diagnostics.len();
+                    self.body_factor(id, factor, &mut body);
+                    if let (true, Some(ast::Target::Variable { name, .. })) = (self.diagnostics.len() > told, factor.targets.first()) {
+                        body.refused.push(&name.text);
+                    }
+                }
                 EnvironmentItem::EndWhen { condition, span } => match body.end {
                     None => body.end = Some((condition, *span)),
                     Some((_, first)) => self.twice("end when", *span, first),
                 },
-                EnvironmentItem::Define { name, index, value, span } => self.body_definition(id, name, index, value, *span, &mut body),
+                EnvironmentItem::Define { name, index, value, span } => {
+                    let told = self.diagnostics.len();
+                    self.body_definition(id, name, index, value, *span, &mut body);
+                    if self.diagnostics.len() > told {
+                        body.refused.push(&name.text);
+                    }
+                }
                 EnvironmentItem::Variable(_) | EnvironmentItem::Reward { .. } | EnvironmentItem::Let(_) => {}
             }
         }

@@ -309,7 +309,7 @@ impl Lowering<'_> {
         let Some(function) = functions::function(name) else {
             if self.find(net.scope.unit, name).is_some() {
                 let told = Diagnostic::error("network", expr.span, format!("`{name}` works on numbers, not on the output of a network"));
-                self.report(told.hint("declare it as a network: `net f(x) = …`"));
+                self.report(told.hint("declare a network with its layers inside, as `net f(s) = 2 * linear(s)`, and give it `s`"));
             } else {
                 let mut known: Vec<String> = NETWORKS.iter().map(|name| (*name).to_owned()).collect();
                 known.extend(functions::FUNCTIONS.iter().map(|(name, _)| (*name).to_owned()));
