@@ -62,6 +62,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("clap_complete", &["cli"]),
     ("indicatif", &["cli"]),
     ("ctrlc", &["cli"]),
+    ("signal_hook", &["cli"]),
+    ("fnv", &["report"]),
     ("mimalloc", &[]),
 ];
 

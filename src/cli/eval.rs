@@ -1,7 +1,7 @@
 //! `rlppl eval`: rolls a trained policy out.
 
 use super::progress::{nats, sampled, uncertain};
-use super::{Failure, Format, console, exact, input, options, rewards};
+use super::{Failure, Format, console, exact, input, options, output, rewards};
 use crate::bound;
 use crate::engine::{self, Evaluation, Parameters};
 use crate::model::Model;
@@ -48,11 +48,17 @@ pub struct Arguments {
     /// Write the steps of the episodes to a CSV file, for a `data` declaration of another model
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
+    /// Replace the file of `--record`
+    #[arg(long, requires = "record")]
+    overwrite: bool,
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    if let Some(path) = &arguments.record {
+        output::verify_free("--record", path, "expert.csv", arguments.overwrite)?;
+    }
     let mut trained = open(&arguments.run)?;
     if let Some(name) = &arguments.bound {
         let bound = exact::bound(&trained.plan.model, Some(name))?;
@@ -107,11 +113,13 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let result = Rollout {
         model: plan.model.name.clone(),
         name: plan.model.bound(plan.derivation.bound).name.clone().filter(|_| plan.model.bounds.len() > 1),
-        up_to_entropy: plan.lacks_a_constant(),
-        no_probability: !plan.derivation.bounds_a_probability(),
         imagined: !plan.is_real(),
-        bound: evaluation.bound,
-        bound_se: evaluation.bound_se,
+        sampled: (!arguments.greedy).then(|| Sampled {
+            bound: evaluation.bound,
+            bound_se: evaluation.bound_se,
+            up_to_entropy: plan.lacks_a_constant(),
+            no_probability: !plan.derivation.bounds_a_probability(),
+        }),
         expected_return: evaluation.expected_return,
         return_se: evaluation.return_se,
         episodes: evaluation.episodes,
@@ -152,6 +160,14 @@ pub fn open(path: &Path) -> Result<Trained, Failure> {
 
 /// The trained parameters of a run, for a model with the same networks.
 pub fn parameters(folder: &Folder, model: &Model) -> Result<Parameters<f64>, Failure> {
+    if !folder.file(PARAMETERS).exists() {
+        let shown = folder.path().display();
+        let text = format!(
+            "the run in `{shown}` has no parameters yet: its first checkpoint is still to come, or was prevented; \
+                            `rlppl infer --resume {shown}` goes on with a run that has ended"
+        );
+        return Err(Failure::Wrong(text));
+    }
     let bytes = folder.read(PARAMETERS).map_err(|error| Failure::Wrong(error.to_string()))?;
     let mut parameters = Parameters::initial(model, 0);
     let loaded = parameters.load_safetensors(&bytes);
@@ -165,16 +181,11 @@ struct Rollout {
     /// The bound's name, where the file has several.
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
-    bound: f64,
-    bound_se: f64,
+    /// Absent if the policy is greedy, since that is not the posterior.
+    #[serde(flatten)]
+    sampled: Option<Sampled>,
     expected_return: f64,
     return_se: f64,
-    /// The bound is told up to the entropy of what can only be sampled.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    up_to_entropy: bool,
-    /// The bound is an objective that lies below the logarithm of no probability.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    no_probability: bool,
     /// By trajectories that a learned model draws.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     imagined: bool,
@@ -188,6 +199,19 @@ struct Rollout {
     exact: Option<ExactSummary>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     options: Vec<Used>,
+}
+
+/// The bound as trajectories of the posterior estimate it, nats.
+#[derive(Serialize)]
+struct Sampled {
+    bound: f64,
+    bound_se: f64,
+    /// The bound is told up to the entropy of what can only be sampled.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    up_to_entropy: bool,
+    /// The bound is an objective that lies below the logarithm of no probability.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    no_probability: bool,
 }
 
 /// An option.
@@ -208,9 +232,10 @@ fn print(result: &Rollout, why_not_exact: Option<&str>, evaluation: &Evaluation)
     let of = result.name.as_ref().map_or(String::new(), |name| format!(", bound `{name}`"));
     let imagined = if result.imagined { "imagined " } else { "" };
     let mut text = format!("{}{of}, {acting}: {} {imagined}episodes of {length:.1} live steps on average\n", result.model, result.episodes);
-    let (nats, trajectories) = (nats(result.up_to_entropy, result.no_probability), sampled(result.imagined));
-    if !result.greedy {
-        text += &format!("{:<17}{:>21}  {nats}, estimated from {trajectories}\n", "bound", uncertain(result.bound, result.bound_se));
+    let trajectories = sampled(result.imagined);
+    if let Some(Sampled { bound, bound_se, up_to_entropy, no_probability }) = result.sampled {
+        let nats = nats(up_to_entropy, no_probability);
+        text += &format!("{:<17}{:>21}  {nats}, estimated from {trajectories}\n", "bound", uncertain(bound, bound_se));
     }
     let returns = uncertain(result.expected_return, result.return_se);
     text += &format!("{:<17}{returns:>21}  estimated from {trajectories}\n", "expected return");

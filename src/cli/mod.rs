@@ -12,6 +12,7 @@ mod graph;
 mod infer;
 mod input;
 mod options;
+mod output;
 mod plan;
 mod progress;
 mod report;

@@ -1,6 +1,6 @@
 //! `rlppl report`: one page of several runs.
 
-use super::{Failure, console, eval, exact as oracle, input, options};
+use super::{Failure, console, eval, exact as oracle, input, options, output};
 use crate::bound::{self, render};
 use crate::model::{BoundId, Model};
 use crate::plan::{self, Plan};
@@ -39,7 +39,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let to_stdout = input::is_stdin(&arguments.out);
     if !to_stdout {
-        verify_free(&arguments.out, arguments.overwrite)?;
+        output::verify_free("--out", &arguments.out, "report.html", arguments.overwrite)?;
     }
     let mut named = BTreeSet::new();
     let once = arguments.runs.iter().filter(|path| named.insert(path.canonicalize().unwrap_or_else(|_| path.to_path_buf())));
@@ -60,20 +60,6 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     report::write_atomic(&arguments.out, page.as_bytes()).map_err(|error| Failure::Run(error.to_string()))?;
     console::result(&format!("{}\n", arguments.out.display()))
-}
-
-fn verify_free(out: &Path, overwrite: bool) -> Result<(), Failure> {
-    let shown = out.display();
-    if out.is_dir() {
-        return Err(Failure::Usage(format!(
-            "`{shown}` is a folder: `--out` names the file to write, such as `{}`",
-            out.join("report.html").display()
-        )));
-    }
-    match out.exists() && !overwrite {
-        true => Err(Failure::Usage(format!("`{shown}` exists: `--overwrite` replaces it, `--out FILE` writes another one"))),
-        false => Ok(()),
-    }
 }
 
 /// Trajectories that the use of options is sampled from, as many as `rlppl eval` takes.

@@ -64,6 +64,7 @@ impl<E> Default for Shard<E> {
 }
 
 impl Evaluator {
+    /// What it returns is worth nothing if the run has given up meanwhile.
     pub fn run<E: Number>(&self, stage: &Stage<E>, parameters: &Parameters<E>) -> Evaluation {
         // a shard's buffers are dropped with it: only what it told is kept
         let draws = !stage.weights.is_empty() && self.choice == Choice::Sampled;
@@ -83,6 +84,9 @@ impl Evaluator {
             rollout.tally = (!stage.options.is_empty()).then(|| Tally::new(stage));
             rollout.extremes = Some(Vec::new());
             rollout.run(stage, point, stream, self.choice, keep);
+            if stage.stop.has_given_up() {
+                return;
+            }
             if keep == Keep::Rows {
                 rollout.value(stage, point);
             }

@@ -73,7 +73,7 @@ impl<'a, E: Number> Lead<'a, E> {
         }
     }
 
-    /// Samples a batch and moves the parameters by it.
+    /// Samples a batch and moves the parameters by it. If the run gives up meanwhile, what is left is neither the state before nor after.
     pub fn batch(&mut self, crew: Hands, shared: &Shared<E>) -> Result<(), EngineError> {
         let settings = &self.plan.settings;
         if self.step.is_multiple_of(settings.steps_in_round()) {
@@ -112,6 +112,9 @@ impl<'a, E: Number> Lead<'a, E> {
                 }
             }
         }
+        if shared.stage.stop.has_given_up() {
+            return Ok(());
+        }
         self.observe(shared);
         self.improvement = if (self.step + 1).is_multiple_of(settings.steps_in_round()) { self.judge(shared) } else { None };
         self.env_steps += shared.rows() as u64;
@@ -127,6 +130,9 @@ impl<'a, E: Number> Lead<'a, E> {
     fn refit(&mut self, crew: Hands, shared: &Shared<E>) -> Result<(), EngineError> {
         let refits = self.plan.settings.refits;
         crew.run(Job::Assess { step: self.step });
+        if shared.stage.stop.has_given_up() {
+            return Ok(());
+        }
         if let Some(replay) = &shared.replay {
             shared.keep_transitions(&mut write(replay));
         }

@@ -1,6 +1,6 @@
 //! Training with options as a whole: what runs promise about bits, what is sampled against the oracle, and what a policy without memory cannot do.
 
-use super::testing::{After, Log, planned};
+use super::testing::{Log, ended_after, planned};
 use super::train::{infer, resume};
 use super::{Parameters, evaluate, kernel_tables, mean_gradient, random_parameters};
 use crate::bound::derive;
@@ -95,8 +95,8 @@ fn the_same_bits_for_any_number_of_threads_and_after_a_pause() {
         let one = infer(&plan(1), &mut Log::default()).unwrap();
         let two = infer(&plan(2), &mut Log::default()).unwrap();
         assert_eq!(one.parameters.values(), two.parameters.values(), "{gradient}");
-        let paused = infer(&plan(1), &mut After(7)).unwrap();
-        let resumed = resume(&plan(2), &paused.checkpoint, &mut Log::default()).unwrap();
+        let paused = ended_after(&plan(1), 7);
+        let resumed = resume(&plan(2), &paused, &mut Log::default()).unwrap();
         assert_eq!(one.parameters.values(), resumed.parameters.values(), "{gradient}");
     }
 }

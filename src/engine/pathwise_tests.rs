@@ -7,7 +7,7 @@ use super::objective::{Aim, Objective, ReturnScale, Weighing};
 use super::parameters::Parameters;
 use super::rollout::{Keep, Point, Rollout};
 use super::stage::Stage;
-use super::testing::{After, bits, numbers, planned, resumed, try_plan};
+use super::testing::{bits, ended_after, numbers, planned, resumed, try_plan};
 use super::train::{gradient_estimates, infer};
 use crate::model::ParameterId;
 use crate::plan::Plan;
@@ -471,7 +471,7 @@ fn slopes_follow_a_schedule() {
             LINE.replace("horizon T = 3", &format!("horizon T = 3\n param eta = {eta}")).replace("exp(0.5 * r[t])", "exp(eta * r[t])");
         let plan =
             planned(&text.replace("INFER", "steps = 3; optimizer = sgd(rate = 0.01)").replace("trajectories = 64", "trajectories = 8"));
-        infer(&plan, &mut After(1)).unwrap().parameters.values().to_vec()
+        ended_after(&plan, 1).parameters.values().to_vec()
     };
     let (moving, still) = (after_one("ramp(from = 0.5, to = 2)"), after_one("0.5"));
     assert!(moving.iter().zip(&still).all(|(a, b)| (a - b).abs() < 1e-12), "{moving:?} {still:?}");

@@ -182,7 +182,7 @@ impl<E: Number> Rollout<E> {
     }
 
     /// Rolls all trajectories out anew; `stream` names the random numbers. What whole trajectories give to the bound is added by
-    /// [`Rollout::value`].
+    /// [`Rollout::value`]. It ends midway if the run gives up.
     pub fn run(&mut self, stage: &Stage<E>, point: Point<E>, stream: [u64; 3], choice: Choice, keep: Keep) {
         let mut random = generator(stream);
         self.simulated.begin(stream);
@@ -205,7 +205,7 @@ impl<E: Number> Rollout<E> {
         self.batch.compact(&stage.world);
         self.absorb(stage, 0, self.batch.front()..all);
         for t in 1..=stage.horizon {
-            if self.batch.front() == 0 {
+            if self.batch.front() == 0 || stage.stop.gives_up() {
                 break;
             }
             self.step(stage, point, &mut random, t, (choice, keep));

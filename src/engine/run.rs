@@ -4,18 +4,29 @@ use super::calibration::Calibration;
 use super::classify::Classified;
 use super::optimiser::OptimiserState;
 use super::parameters::Parameters;
+use super::stop::Stop;
 use crate::exact::OptionVisits;
 use crate::model::{BoundId, VariableId};
 use std::ops::ControlFlow;
 
 /// Follows a run.
 pub trait Observer {
-    /// Called at every logged step, and at the last. `Break` ends the run there: it is left whole, with a checkpoint to go on from.
+    /// Called at every logged step, and at the last. `Break` ends the run there.
     fn step(&mut self, metrics: &Metrics) -> ControlFlow<()>;
 
-    /// Asked after every gradient step: whether to end the run there.
-    fn interrupted(&self) -> bool {
+    /// Asked after every gradient step: whether the run is to be kept as it is now.
+    fn is_due(&self) -> bool {
         false
+    }
+
+    /// Called with all that going on needs when that is due, and when training ends, for whatever reason. `Break` ends the run there.
+    fn keep(&mut self, _: &Checkpoint) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    /// By what the run is asked to end.
+    fn stop(&self) -> Stop {
+        Stop::default()
     }
 }
 
@@ -111,8 +122,6 @@ pub enum Stopped {
     Steps,
     /// The threshold of `until` was reached.
     Until,
-    /// The observer ended the run before its end.
-    Interrupted,
 }
 
 /// Sample means over whole trajectories with their standard errors.
@@ -170,7 +179,7 @@ pub struct Checkpoint {
     pub earlier: Vec<Checkpoint>,
 }
 
-/// Why a run failed.
+/// Why a run has come to no result.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum EngineError {
     /// A NaN or an infinity.
@@ -184,6 +193,12 @@ pub enum EngineError {
         place: String,
         /// Of the last good step.
         kept: Box<Parameters<f64>>,
+    },
+    /// It was asked to end, or its observer ended it.
+    #[error("interrupted")]
+    Interrupted {
+        /// What it can go on from, unless that is what was kept before.
+        kept: Option<Box<Checkpoint>>,
     },
     /// What the plan admits and this version cannot run, in one sentence.
     #[error("{0}")]

@@ -167,6 +167,9 @@ impl<'a, E: Number> Shared<'a, E> {
     }
 
     pub fn work(&self, job: Job, at: usize) {
+        if self.stage.stop.gives_up() {
+            return;
+        }
         kernels::flush_denormals();
         let mut shard = locked(&self.shards[at]);
         let (stage, parameters) = (self.stage, read(&self.parameters));
@@ -199,6 +202,10 @@ impl<'a, E: Number> Shared<'a, E> {
         if let Job::Assess { step } | Job::RollOut { step } | Job::All { step, .. } = job {
             rollout.move_schedules(stage, step);
             rollout.run(stage, point, [seed, TRAINING | stage.plan.number << 8, step << 16 | at as u64], Choice::Sampled, Keep::Rows);
+        }
+        // what was rolled out in part is not to be read
+        if stage.stop.gives_up() {
+            return;
         }
         if let Job::Assess { .. } | Job::Value | Job::All { .. } = job {
             rollout.value(stage, point);

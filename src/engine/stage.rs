@@ -12,6 +12,7 @@ use super::ratio::Ratio;
 use super::recorded::Recorded;
 use super::run::EngineError;
 use super::simulation::Simulator;
+use super::stop::Stop;
 use super::trace::Variable;
 use super::weights::Weights;
 use super::wired::{Part, Wired};
@@ -54,6 +55,8 @@ pub(super) struct Stage<'a, E> {
     pub gains: Vec<Gain>,
     /// Where the gradient goes through what is drawn.
     pub through: Option<Through<E>>,
+    /// By what the run is asked to end.
+    pub stop: Stop,
 }
 
 /// What a policy's divergence is taken from.
@@ -220,6 +223,7 @@ impl<'a, E: Number> Stage<'a, E> {
             weights: Weights::of(plan),
             gains: Gain::all(plan)?,
             through: Through::of(plan),
+            stop: Stop::default(),
         })
     }
 }

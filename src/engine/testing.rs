@@ -1,7 +1,7 @@
 //! Models built by hand for the tests of the tensor core, and observers for those of training.
 
 use super::Checkpoint;
-use super::run::{Metrics, Observer, Run, Stopped};
+use super::run::{EngineError, Metrics, Observer, Run};
 use super::train::{infer, resume};
 use crate::bound::derive;
 use crate::expr::Graph;
@@ -165,7 +165,7 @@ impl Observer for Log {
 }
 
 /// Ends the run after a step.
-pub struct After(pub u64);
+struct After(u64);
 
 impl Observer for After {
     fn step(&mut self, metrics: &Metrics) -> ControlFlow<()> {
@@ -173,11 +173,17 @@ impl Observer for After {
     }
 }
 
+/// What a run that is ended after a step can be gone on with.
+pub fn ended_after(plan: &Plan, step: u64) -> Checkpoint {
+    match infer(plan, &mut After(step)) {
+        Err(EngineError::Interrupted { kept: Some(kept) }) if kept.step == step => *kept,
+        other => panic!("the run was not ended after step {step}: {other:?}"),
+    }
+}
+
 /// A run that is ended after a step, written, read back and taken up again.
 pub fn resumed(plan: &Plan, after: u64) -> Run {
-    let half = infer(plan, &mut After(after)).unwrap();
-    assert_eq!((half.stopped, half.steps), (Stopped::Interrupted, after));
-    let written = half.checkpoint.to_safetensors().unwrap();
+    let written = ended_after(plan, after).to_safetensors().unwrap();
     resume(plan, &Checkpoint::from_safetensors(&plan.model, &written).unwrap(), &mut ()).unwrap()
 }
 

@@ -18,7 +18,10 @@ use crate::model::BoundId;
 use crate::plan::{Plan, Precision, RatioOf};
 use std::ops::{ControlFlow, Range};
 use std::sync::{Arc, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// After a step that took longer, what it left is held in memory: if the next one is given up, the run goes on from there.
+const LONG: Duration = Duration::from_millis(250);
 
 /// Trains a plan from its seed.
 ///
@@ -100,6 +103,8 @@ fn train<E: Number>(plan: &Plan, checkpoint: Option<&Checkpoint>, run: &mut dyn 
     if stages.iter().any(|stage| tells_apart(stage) || refits(stage)) {
         stages.iter_mut().for_each(|stage| stage.collects = stage.imagination.is_none());
     }
+    let stop = run.stop();
+    stages.iter_mut().for_each(|stage| stage.stop = stop.clone());
     let last = stages.last().expect("train: a run has a bound");
     let replay = stages.iter().any(|stage| stage.collects).then(|| Arc::new(RwLock::new(Replay::new(last, plan.settings.replay))));
     let initial = Parameters::<E>::initial(&plan.model, plan.settings.seed);
@@ -116,18 +121,29 @@ fn train<E: Number>(plan: &Plan, checkpoint: Option<&Checkpoint>, run: &mut dyn 
     let begun = Instant::now();
     turns.iter_mut().for_each(|turn| turn.lead.start = begun);
     let work = |(turn, job): (usize, Job), at| shared[turn].work(job, at);
-    let stopped = with_crew(threads(plan), plan.settings.shards, (0, Job::Compare), &work, |crew| {
+    let mut held = None;
+    let ended = with_crew(threads(plan), plan.settings.shards, (0, Job::Compare), &work, |crew| {
         let ended = |lead: &Lead<E>| match lead.watch.reached() {
             true => Some(Stopped::Until),
             false => (lead.step >= plan.settings.steps).then_some(Stopped::Steps),
         };
         loop {
             if let Some(stopped) = ended(last_of(&turns)) {
-                return Ok(stopped);
+                return Ok(Ended::Whole(stopped));
             }
+            if stop.is_asked() {
+                return Ok(Ended::Between);
+            }
+            let step_begun = Instant::now();
+            stop.begin_step();
             for (at, turn) in turns.iter_mut().enumerate() {
                 for _ in 0..turn.plan.per_turn {
-                    turn.lead.batch(Hands { crew, turn: at }, turn.shared)?;
+                    let done = turn.lead.batch(Hands { crew, turn: at }, turn.shared);
+                    // what a step that was given up says is worth nothing, its errors included
+                    if stop.has_given_up() {
+                        return Ok(Ended::Within);
+                    }
+                    done?;
                     if let Some(replay) = replay.as_ref().filter(|_| turn.shared.stage.collects && turn.plan.settings.refits == 0) {
                         turn.shared.keep_transitions(&mut write(replay));
                     }
@@ -136,13 +152,28 @@ fn train<E: Number>(plan: &Plan, checkpoint: Option<&Checkpoint>, run: &mut dyn 
             let lead = last_of(&turns);
             let last = ended(lead);
             let logged = (lead.step / plan.per_turn).is_multiple_of(plan.settings.log_every) || last.is_some();
-            if logged && run.step(&metrics(&turns)) == ControlFlow::Break(()) || run.interrupted() {
-                return Ok(last.unwrap_or(Stopped::Interrupted));
+            if logged && run.step(&metrics(&turns)) == ControlFlow::Break(()) {
+                return Ok(last.map_or(Ended::Between, Ended::Whole));
             }
+            if last.is_none() && run.is_due() && run.keep(&checkpoint_of(&turns, replay.as_deref())) == ControlFlow::Break(()) {
+                return Ok(Ended::Between);
+            }
+            let is_long = step_begun.elapsed() > LONG;
+            held = is_long.then(|| Box::new(checkpoint_of(&turns, replay.as_deref())));
         }
     })?;
     let training_seconds = begun.elapsed().as_secs_f64();
+    let stopped = match ended {
+        Ended::Whole(stopped) => stopped,
+        Ended::Between => return Err(interrupted(Some(Box::new(checkpoint_of(&turns, replay.as_deref()))), run)),
+        Ended::Within => return Err(interrupted(held, run)),
+    };
     let checkpoint = checkpoint_of(&turns, replay.as_deref());
+    // before the evaluation, which takes a while and can be done again
+    if run.keep(&checkpoint) == ControlFlow::Break(()) {
+        return Err(EngineError::Interrupted { kept: Some(Box::new(checkpoint)) });
+    }
+    stop.lose_patience();
     let last_metrics = metrics(&turns);
     let (steps, rounds) = (last_of(&turns).step, last_of(&turns).rounds());
     let parameters = read(&parameters);
@@ -163,7 +194,11 @@ fn train<E: Number>(plan: &Plan, checkpoint: Option<&Checkpoint>, run: &mut dyn 
         }
     }
     for watched in &plan.watched {
-        others.push(told(&Stage::new(watched)?));
+        let stage = Stage { stop: stop.clone(), ..Stage::new(watched)? };
+        others.push(told(&stage));
+    }
+    if stop.has_given_up() {
+        return Err(EngineError::Interrupted { kept: Some(Box::new(checkpoint)) });
     }
     let parameters = parameters.to_f64();
     let judged = plan.turns().find(|plan| plan.tells_transitions_apart());
@@ -184,6 +219,23 @@ fn train<E: Number>(plan: &Plan, checkpoint: Option<&Checkpoint>, run: &mut dyn 
         checkpoint,
         parameters,
     })
+}
+
+/// How training ended.
+enum Ended {
+    Whole(Stopped),
+    /// It was asked to end, and is as a step left it.
+    Between,
+    /// A step was given up midway.
+    Within,
+}
+
+fn interrupted(kept: Option<Box<Checkpoint>>, run: &mut dyn Observer) -> EngineError {
+    if let Some(kept) = &kept {
+        // it ends in either case
+        let _ = run.keep(kept);
+    }
+    EngineError::Interrupted { kept }
 }
 
 fn last_of<'t, 'a, E: Number>(turns: &'t [Turn<'a, E>]) -> &'t Lead<'a, E> {

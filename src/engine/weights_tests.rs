@@ -2,7 +2,7 @@
 
 use super::shards::{Job, Shared, WEIGHTS, locked, write};
 use super::stage::Stage;
-use super::testing::{After, bits, numbers, resumed};
+use super::testing::{bits, ended_after, numbers, resumed};
 use super::train::{gradient_estimates, infer};
 use super::{Parameters, Run, evaluate};
 use crate::bound::derive;
@@ -243,6 +243,6 @@ fn what_does_not_run_with_drawn_weights_is_refused() {
     assert!(told(text("", "weights(pi) ~ Normal(mean = 0, sd = 1)", "a[t] ~ Uniform")).contains("nothing to train"));
     // a kernel that shares the net reads the drawn weights, too
     let shared = text("", "weights(pi) ~ Normal", "a[t] ~ habit(s[t])").unwrap();
-    let run = infer(&shared, &mut After(3)).unwrap();
+    let run = ended_after(&shared, 3);
     assert!(run.parameters.values().iter().all(|value| value.is_finite()));
 }

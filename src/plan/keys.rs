@@ -182,6 +182,12 @@ pub const KEYS: &[Key] = &[
         KeyDefault::Derived("trajectories / 32, between 2 and 16"),
         "parts of a batch, each with its own random stream; the result depends on it",
     ),
+    key(
+        "checkpoint_every",
+        KeyKind::Positive,
+        KeyDefault::Number(60.0),
+        "seconds between two checkpoints, as `0.2`; the result does not depend on it",
+    ),
     key("log_every", KeyKind::Count { least: 1 }, KeyDefault::Derived("steps / 1000"), "gradient steps between two lines of metrics"),
     key(
         "until",
@@ -285,6 +291,7 @@ mod tests {
                 (_, KeyDefault::Derived(_)) => true,
                 (KeyKind::Count { least }, KeyDefault::Number(n)) => n >= least as f64,
                 (KeyKind::Number { lo, hi }, KeyDefault::Number(n)) => (lo..=hi).contains(&n),
+                (KeyKind::Positive, KeyDefault::Number(n)) => n > 0.0,
                 (KeyKind::Truth, KeyDefault::Truth(_)) => true,
                 (KeyKind::Word(words) | KeyKind::NetworkOr(words), KeyDefault::Word(word)) => words.contains(&word),
                 (KeyKind::Optimizer, KeyDefault::Word(word)) => OPTIMIZERS.iter().any(|o| o.name == word),

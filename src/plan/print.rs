@@ -213,6 +213,7 @@ impl Plan {
             "threads" => settings.threads.map_or("the machine's".into(), |threads| threads.to_string()),
             "seed" => settings.seed.to_string(),
             "shards" => settings.shards.to_string(),
+            "checkpoint_every" => format!("{} s", settings.checkpoint_every),
             "log_every" => settings.log_every.to_string(),
             "until" => settings.until.map_or("the last step".into(), |until| format!("{until}, in the mean of {} batches", until.batches)),
             _ => "not run".into(),

@@ -53,6 +53,8 @@ pub struct Settings {
     pub seed: u64,
     pub shards: usize,
     pub log_every: u64,
+    /// Seconds of wall time between two checkpoints.
+    pub checkpoint_every: f64,
     /// Ends the run before its last step.
     pub until: Option<Until>,
 }
@@ -164,6 +166,7 @@ pub fn read(model: &Model) -> Result<Settings, Vec<Diagnostic>> {
         seed: reader.count("seed").unwrap_or(0),
         // a function of the model alone: the same bits on any machine
         shards: reader.count("shards").map_or((trajectories / 32).clamp(2, 16), |n| n as usize).min(trajectories),
+        checkpoint_every: reader.number("checkpoint_every").unwrap_or(60.0),
         log_every: reader.count("log_every").unwrap_or(steps / 1000).max(1),
         until,
     };

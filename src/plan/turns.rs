@@ -7,7 +7,8 @@ use crate::model::{BoundId, Model, Objective, Setting, SettingValue};
 use std::collections::BTreeSet;
 
 /// Keys that a run has once.
-const OF_THE_RUN: [&str; 9] = ["rounds", "precision", "threads", "seed", "shards", "log_every", "until", "normalize", "ratio"];
+const OF_THE_RUN: [&str; 10] =
+    ["rounds", "precision", "threads", "seed", "shards", "checkpoint_every", "log_every", "until", "normalize", "ratio"];
 
 /// The plan of the bound that is maximised last, which holds those of the others.
 pub(super) fn turns(model: &Model, derivation: &Derivation, run: &Settings) -> Result<Plan, Vec<Diagnostic>> {

@@ -2,12 +2,45 @@
 
 use super::ReportError;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Writes `bytes` beside `path` and renames: a reader sees the old file or the new one, never half of it. An existing file keeps its
 /// permissions, and a symbolic link its target's place.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
     write(path, bytes).map_err(|error| ReportError::Write { path: path.to_owned(), error })
+}
+
+/// The same for a file in a folder that nobody else writes to: what is being written has the name of the file and [`PART`], so that it is known what
+/// a process that was killed has left. The bytes are on the disk when this returns: a disk that turns out to be full is reported.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
+    let told = |error| ReportError::Write { path: path.to_owned(), error };
+    let part = write_part(path, bytes)?;
+    std::fs::rename(part, path).map_err(told)
+}
+
+/// The end of the name of a file that is being written.
+pub const PART: &str = ".part";
+
+/// The first half of [`replace`], which leaves `path` as it was.
+pub fn write_part(path: &Path, bytes: &[u8]) -> Result<PathBuf, ReportError> {
+    let mut part = path.as_os_str().to_owned();
+    part.push(PART);
+    let part = PathBuf::from(part);
+    let written = std::fs::File::create(&part).and_then(|mut file| {
+        file.write_all(bytes)?;
+        if let Ok(existing) = std::fs::metadata(path) {
+            file.set_permissions(existing.permissions())?;
+        }
+        file.sync_data()
+    });
+    match written {
+        Ok(()) => Ok(part),
+        Err(error) => {
+            // half a file is of no use; that the whole one could not be written is told in any case
+            let _ = std::fs::remove_file(&part);
+            Err(ReportError::Write { path: path.to_owned(), error })
+        }
+    }
 }
 
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {

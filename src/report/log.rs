@@ -2,33 +2,79 @@
 
 use super::{Folder, ReportError};
 use serde::Serialize;
+use serde_json::Value;
+use std::fs::File;
+use std::io::Write;
+use std::path::PathBuf;
 
-/// The lines of one `.jsonl` file. They are kept whole and written whole, so that the file on disk always ends with a line's end.
-#[derive(Clone, Debug, Default)]
+/// One `.jsonl` file, written line by line. A process that is killed leaves at most its last line broken.
+#[derive(Debug)]
 pub struct Log {
-    lines: Vec<String>,
+    path: PathBuf,
+    written_to: WrittenTo,
+}
+
+#[derive(Debug)]
+enum WrittenTo {
+    File(File),
+    /// Held until the run's files may take their place.
+    Memory(Vec<u8>),
 }
 
 impl Log {
-    /// The lines a file holds whose `step` is at most `last`: where a run goes on from a checkpoint, later lines are written again.
-    pub fn read(folder: &Folder, name: &str, last: u64) -> Result<Log, ReportError> {
-        let text = String::from_utf8_lossy(&folder.read(name)?).into_owned();
-        let step = |line: &str| serde_json::from_str::<serde_json::Value>(line).ok()?.get("step")?.as_u64();
-        let kept = text.lines().filter(|line| step(line).is_some_and(|step| step <= last));
-        Ok(Log { lines: kept.map(str::to_owned).collect() })
+    /// A log that begins, in memory at first.
+    pub fn held(folder: &Folder, name: &str) -> Log {
+        Log { path: folder.file(name), written_to: WrittenTo::Memory(Vec::new()) }
     }
 
-    pub fn last(&self) -> Option<serde_json::Value> {
-        self.lines.last().and_then(|line| serde_json::from_str(line).ok())
+    /// The log of a run that goes on, and its last line: lines that `is_kept` refuses by their step are taken away, to be written again.
+    pub fn go_on(folder: &Folder, name: &str, is_kept: impl Fn(u64) -> bool) -> Result<(Log, Option<Value>), ReportError> {
+        let mut log = Log::held(folder, name);
+        let bytes = if folder.file(name).exists() { folder.read(name)? } else { Vec::new() };
+        let text = String::from_utf8_lossy(&bytes);
+        let read = |line: &str| serde_json::from_str::<Value>(line).ok();
+        let of_step = |line: &&str| read(line).is_some_and(|line| line.get("step").and_then(Value::as_u64).is_some_and(&is_kept));
+        let kept: Vec<&str> = text.lines().filter(of_step).collect();
+        let last = kept.last().and_then(|line| read(line));
+        let kept: String = kept.into_iter().flat_map(|line| [line, "\n"]).collect();
+        if kept.as_bytes() != bytes {
+            folder.write(name, kept.as_bytes())?;
+        }
+        log.open()?;
+        Ok((log, last))
     }
 
-    pub fn push(&mut self, record: &impl Serialize) {
-        self.lines.push(serde_json::to_string(record).expect("report: a record is plain data with string keys"));
+    pub fn push(&mut self, record: &impl Serialize) -> Result<(), ReportError> {
+        let mut line = serde_json::to_vec(record).expect("report: a record is plain data with string keys");
+        line.push(b'\n');
+        match &mut self.written_to {
+            WrittenTo::Memory(bytes) => bytes.extend(line),
+            WrittenTo::File(file) => file.write_all(&line).map_err(|error| ReportError::Write { path: self.path.clone(), error })?,
+        }
+        Ok(())
     }
 
-    pub fn write(&self, folder: &Folder, name: &str) -> Result<(), ReportError> {
-        let text: String = self.lines.iter().flat_map(|line| [line, "\n"]).collect();
-        folder.write(name, text.as_bytes())
+    /// What is held in memory.
+    pub fn bytes(&self) -> &[u8] {
+        match &self.written_to {
+            WrittenTo::Memory(bytes) => bytes,
+            WrittenTo::File(_) => &[],
+        }
+    }
+
+    /// From now on lines are added to the file.
+    pub fn open(&mut self) -> Result<(), ReportError> {
+        let told = |error| ReportError::Write { path: self.path.clone(), error };
+        self.written_to = WrittenTo::File(File::options().append(true).create(true).open(&self.path).map_err(told)?);
+        Ok(())
+    }
+
+    /// Returns when all lines are on the disk.
+    pub fn sync(&self) -> Result<(), ReportError> {
+        match &self.written_to {
+            WrittenTo::File(file) => file.sync_data().map_err(|error| ReportError::Write { path: self.path.clone(), error }),
+            WrittenTo::Memory(_) => Ok(()),
+        }
     }
 }
 
@@ -38,15 +84,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_after_the_checkpoint_are_left_out() {
+    fn lines_after_the_checkpoint_and_half_ones_are_taken_away() {
         let root = tempfile::tempdir().expect("a temporary folder");
         let folder = Folder::at(&root.path().join("run"), Occupied::Refuse).expect("a folder");
-        let mut log = Log::default();
+        let (mut log, last) = Log::go_on(&folder, "metrics.jsonl", |_| true).expect("a new log");
+        assert_eq!(last, None);
         for step in [10, 20, 30] {
-            log.push(&serde_json::json!({ "step": step }));
+            log.push(&serde_json::json!({ "step": step })).expect("written");
         }
-        log.write(&folder, "metrics.jsonl").expect("written");
-        let log = Log::read(&folder, "metrics.jsonl", 20).expect("read");
-        assert_eq!(log.lines, [r#"{"step":10}"#, r#"{"step":20}"#]);
+        let bytes = || folder.read("metrics.jsonl").expect("read");
+        std::fs::write(folder.file("metrics.jsonl"), [&bytes()[..], b"{\"step\":1"].concat()).expect("written");
+        let (mut log, last) = Log::go_on(&folder, "metrics.jsonl", |step| step <= 20).expect("read");
+        assert_eq!(last, Some(serde_json::json!({ "step": 20 })));
+        log.push(&serde_json::json!({ "step": 25 })).expect("written");
+        assert_eq!(String::from_utf8_lossy(&bytes()), "{\"step\":10}\n{\"step\":20}\n{\"step\":25}\n");
     }
 }

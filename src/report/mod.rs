@@ -8,6 +8,8 @@
 //! | `parameters.safetensors` | the trained parameters |
 //! | `checkpoint.safetensors` | all that going on to the same bits needs |
 //! | `summary.json` | the numbers of the whole run |
+//! | `manifest.json` | which files are the run's, and the model as it was run |
+//! | `.lock` | nothing; it is locked while a process trains in the folder |
 //!
 //! [`page()`] shows several of them side by side.
 
@@ -17,6 +19,7 @@ mod curves;
 mod episodes;
 mod folder;
 mod log;
+mod manifest;
 mod maps;
 mod noise;
 mod options;
@@ -28,8 +31,9 @@ pub use as_run::as_run;
 pub use atomic::write_atomic;
 pub use curves::Curves;
 pub use episodes::csv_of;
-pub use folder::{CHECKPOINT, Folder, METRICS, MODEL, Occupied, PARAMETERS, SUMMARY, TIMINGS};
+pub use folder::{CHECKPOINT, Folder, LOCK, MANIFEST, METRICS, MODEL, Occupied, PARAMETERS, SUMMARY, TIMINGS};
 pub use log::Log;
+pub use manifest::Manifest;
 pub use maps::{Grid, Map, beside};
 pub use noise::without_noise;
 pub use options::{Information, OptionSummary, ValueSummary};
@@ -49,8 +53,10 @@ pub enum ReportError {
     Read { path: PathBuf, error: io::Error },
     #[error("`{}` is not empty", path.display())]
     Occupied { path: PathBuf },
-    #[error("`{}` holds files that are not a run's: they are not overwritten", path.display())]
-    Foreign { path: PathBuf },
+    #[error("`{}` {}", path.display(), why_foreign(file.as_deref()))]
+    Foreign { path: PathBuf, file: Option<String> },
+    #[error("another process is training in `{}`: wait until it has ended, or name another folder", path.display())]
+    Locked { path: PathBuf },
     #[error("`{}` is not the folder of a run: it has no `{MODEL}`", path.display())]
     NotARun { path: PathBuf },
 }
@@ -60,8 +66,15 @@ impl ReportError {
     pub fn is_usage(&self) -> bool {
         match self {
             ReportError::Write { .. } | ReportError::Read { .. } => false,
-            ReportError::Occupied { .. } | ReportError::Foreign { .. } | ReportError::NotARun { .. } => true,
+            ReportError::Occupied { .. } | ReportError::Foreign { .. } | ReportError::Locked { .. } | ReportError::NotARun { .. } => true,
         }
+    }
+}
+
+fn why_foreign(file: Option<&str>) -> String {
+    match file {
+        Some(file) => format!("holds `{file}`, which its run did not write: move it away, or name another folder"),
+        None => "is no folder: name another one".to_owned(),
     }
 }
 

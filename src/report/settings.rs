@@ -4,7 +4,7 @@ use crate::syntax::{ast, print};
 use indexmap::IndexMap;
 
 /// The names and the texts of the values of all `param`s, of the horizon, and of the keys of `infer`, as (`alpha`, `infer.steps`, …), in the order
-/// written. The seed and the number of threads are not among them: the one names a run, the other changes nothing.
+/// written. The seed is not among them, since it names a run, nor is what changes no result.
 pub fn settings(file: &ast::File) -> IndexMap<String, String> {
     let text = |span: crate::source::Span| file.sources[span.file as usize].text[span.start as usize..span.end as usize].to_owned();
     let mut found = IndexMap::new();
@@ -17,7 +17,8 @@ pub fn settings(file: &ast::File) -> IndexMap<String, String> {
                 found.insert(name.text.clone(), text(value.span));
             }
             ast::Item::Infer(infer) => {
-                let kept = infer.settings.iter().filter(|setting| !["seed", "threads"].contains(&setting.key.text.as_str()));
+                let kept =
+                    infer.settings.iter().filter(|setting| !["seed", "threads", "checkpoint_every"].contains(&setting.key.text.as_str()));
                 found.extend(kept.map(|setting| (format!("infer.{}", setting.key.text), text(setting.value.span))));
             }
             ast::Item::Model(_)

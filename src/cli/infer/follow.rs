@@ -1,63 +1,107 @@
 //! What is kept and shown of a run while it goes.
 
-use super::start::failed;
+use super::signals;
+use super::start::{Origin, failed};
+use crate::cli::Failure;
 use crate::cli::progress::Progress;
-use crate::cli::{Failure, console};
-use crate::engine::{self, Checkpoint, Metrics, Observer, Parameters};
+use crate::engine::{self, Checkpoint, Metrics, Observer, Parameters, Stop};
 use crate::plan::Plan;
 use crate::report::{CHECKPOINT, Folder, Log, METRICS, PARAMETERS, TIMINGS};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-
-/// Shows how a run goes and logs it.
+/// Shows how a run goes, and writes down what it logs and what it can be gone on with.
 pub struct Follower<'a> {
     plan: &'a Plan,
-    folder: &'a Folder,
+    pub folder: Folder,
     pub progress: Progress,
     metrics: Log,
     timings: Log,
+    /// The files that begin the run, until they are written in the place of another run's.
+    begins_with: Vec<(String, Vec<u8>)>,
+    /// The step of the checkpoint that the run goes on from.
+    pub began_at: Option<u64>,
+    /// The step of the checkpoint that was written last, and when that was.
+    pub kept: Option<u64>,
+    kept_at: Instant,
+    /// Why the run had to end.
+    pub failure: Option<Failure>,
     /// Steps in the environment, and in what a model imagines.
     steps_before: (u64, u64),
     pub seconds_before: f64,
 }
 
 impl<'a> Follower<'a> {
-    pub fn new(plan: &'a Plan, folder: &'a Folder, from: Option<&Checkpoint>, quiet: bool) -> Result<Follower<'a>, Failure> {
-        let earlier = |name| match from {
-            Some(checkpoint) if folder.file(name).exists() => Log::read(folder, name, checkpoint.step).map_err(failed),
-            _ => Ok(Log::default()),
+    pub fn new(plan: &'a Plan, folder: Folder, origin: Origin, quiet: bool) -> Result<Follower<'a>, Failure> {
+        let from = origin.checkpoint.as_ref();
+        let (metrics, timings, last) = match folder.replaces() {
+            true => (Log::held(&folder, METRICS), Log::held(&folder, TIMINGS), None),
+            false => {
+                let step = from.map_or(0, |checkpoint| checkpoint.step);
+                let every = plan.settings.log_every.saturating_mul(plan.per_turn);
+                // the last line of a run that is made longer may be of a step that a longer run does not log
+                let is_last = |line: u64| line >= plan.settings.steps || line == step && plan.settings.until.is_some();
+                let is_kept = |line: u64| line <= step && (line.is_multiple_of(every) || is_last(line));
+                let (metrics, _) = Log::go_on(&folder, METRICS, is_kept).map_err(failed)?;
+                let (timings, last) = Log::go_on(&folder, TIMINGS, is_kept).map_err(failed)?;
+                (metrics, timings, last)
+            }
         };
-        let (metrics, timings) = (earlier(METRICS)?, earlier(TIMINGS)?);
-        let seconds_before = timings.last().and_then(|line| line.get("wall_seconds")?.as_f64()).unwrap_or(0.0);
+        let seconds_before = last.and_then(|line| line.get("wall_seconds")?.as_f64()).unwrap_or(0.0);
         let progress = Progress::new(plan.settings.steps, from.map_or(0, |checkpoint| checkpoint.step), quiet);
         let steps_before = from.map_or((0, 0), |checkpoint| steps_behind(plan, checkpoint));
-        Ok(Follower { plan, folder, progress, metrics, timings, steps_before, seconds_before })
+        Ok(Follower {
+            plan,
+            folder,
+            progress,
+            metrics,
+            timings,
+            began_at: from.map(|checkpoint| checkpoint.step),
+            begins_with: origin.begins_with,
+            kept: None,
+            kept_at: Instant::now(),
+            failure: None,
+            steps_before,
+            seconds_before,
+        })
     }
 
-    /// Writes all that has to be kept of a run that ends here.
-    pub fn keep(&self, checkpoint: &Checkpoint) -> Result<(), Failure> {
-        self.keep_log()?;
-        self.keep_parameters(&checkpoint.parameters)?;
-        self.write(CHECKPOINT, checkpoint.to_safetensors())
-    }
-
-    pub fn keep_log(&self) -> Result<(), Failure> {
-        self.metrics.write(self.folder, METRICS).map_err(failed)?;
-        self.timings.write(self.folder, TIMINGS).map_err(failed)
-    }
-
+    /// Writes the parameters of a run that failed; the run that it was to replace stays.
     pub fn keep_parameters(&self, parameters: &Parameters<f64>) -> Result<(), Failure> {
-        self.write(PARAMETERS, parameters.to_safetensors())
+        match self.folder.replaces() {
+            true => Ok(()),
+            false => self.folder.write(PARAMETERS, &bytes_of(parameters.to_safetensors())?).map_err(failed),
+        }
     }
 
-    fn write(&self, name: &str, bytes: Result<Vec<u8>, engine::FileError>) -> Result<(), Failure> {
-        let bytes = bytes.map_err(|error| Failure::Run(error.to_string()))?;
-        self.folder.write(name, &bytes).map_err(failed)
+    fn write_all(&mut self, checkpoint: &Checkpoint) -> Result<(), Failure> {
+        let (own, parameters) = (bytes_of(checkpoint.to_safetensors())?, bytes_of(checkpoint.parameters.to_safetensors())?);
+        if !self.folder.replaces() {
+            // a checkpoint is not to be newer than the lines before it
+            self.metrics.sync().and_then(|()| self.timings.sync()).map_err(failed)?;
+            return self.folder.write(CHECKPOINT, &own).and_then(|()| self.folder.write(PARAMETERS, &parameters)).map_err(failed);
+        }
+        let begins_with = std::mem::take(&mut self.begins_with);
+        let mut files: Vec<(&str, &[u8])> = begins_with.iter().map(|(name, bytes)| (name.as_str(), &bytes[..])).collect();
+        files.extend([(METRICS, self.metrics.bytes()), (TIMINGS, self.timings.bytes()), (PARAMETERS, &parameters), (CHECKPOINT, &own)]);
+        self.folder.replace(&files).and_then(|()| self.metrics.open()).and_then(|()| self.timings.open()).map_err(failed)
     }
+
+    fn or_end(&mut self, written: Result<(), Failure>) -> ControlFlow<()> {
+        match written {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(failure) => {
+                self.failure = Some(failure);
+                ControlFlow::Break(())
+            }
+        }
+    }
+}
+
+fn bytes_of(bytes: Result<Vec<u8>, engine::FileError>) -> Result<Vec<u8>, Failure> {
+    bytes.map_err(|error| Failure::Run(error.to_string()))
 }
 
 /// A line of `metrics.jsonl`.
@@ -133,7 +177,7 @@ impl Observer for Follower<'_> {
         };
         // what only collects transitions has no bound
         let told = self.plan.earlier.iter().zip(&metrics.earlier).filter(|(plan, _)| !plan.terms.is_empty());
-        self.metrics.push(&MetricsLine {
+        let line = MetricsLine {
             step: metrics.step,
             bound: metrics.bound,
             terms: terms(self.plan, metrics),
@@ -151,15 +195,32 @@ impl Observer for Follower<'_> {
             imagined_steps: Some(metrics.imagined_steps).filter(|&steps| steps > 0),
             earlier: told.map(turn).collect(),
             classifier: metrics.classified.map(|told| ClassifierLine { loss: told.loss, saturated: told.saturated }),
-        });
+        };
         let wall_seconds = self.seconds_before + metrics.wall_seconds;
-        self.timings.push(&TimingsLine { step: metrics.step, wall_seconds, env_steps_per_second: real });
+        let timing = TimingsLine { step: metrics.step, wall_seconds, env_steps_per_second: real };
+        let written = self.metrics.push(&line).and_then(|()| self.timings.push(&timing));
         self.progress.show(metrics, real + imagined);
-        ControlFlow::Continue(())
+        self.or_end(written.map_err(failed))
     }
 
-    fn interrupted(&self) -> bool {
-        interrupted()
+    fn is_due(&self) -> bool {
+        self.kept_at.elapsed().as_secs_f64() >= self.plan.settings.checkpoint_every
+    }
+
+    fn keep(&mut self, checkpoint: &Checkpoint) -> ControlFlow<()> {
+        // a log that lacks a line is not to be gone on with
+        if self.failure.is_some() || self.kept == Some(checkpoint.step) {
+            return if self.failure.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+        }
+        let written = self.write_all(checkpoint);
+        if written.is_ok() {
+            (self.kept, self.kept_at) = (Some(checkpoint.step), Instant::now());
+        }
+        self.or_end(written)
+    }
+
+    fn stop(&self) -> Stop {
+        signals::stop()
     }
 }
 
@@ -170,21 +231,4 @@ fn steps_behind(plan: &Plan, checkpoint: &Checkpoint) -> (u64, u64) {
         true => (real + kept.env_steps, imagined),
         false => (real, imagined + kept.env_steps),
     })
-}
-
-/// Ctrl-C was pressed.
-pub fn interrupted() -> bool {
-    INTERRUPTED.load(Ordering::Relaxed)
-}
-
-/// Watches Ctrl-C: the first asks the run to end after its step; a second one ends the program at once.
-pub fn listen() {
-    let handler = || {
-        if INTERRUPTED.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    };
-    if ctrlc::set_handler(handler).is_err() {
-        console::note("Ctrl-C will end the run without a checkpoint: the signal could not be watched");
-    }
 }

@@ -2,16 +2,15 @@
 
 mod follow;
 mod seeds;
+mod signals;
 mod start;
 mod train;
+mod unchanged;
 
 use super::{Failure, Format, console, input};
-use crate::bound;
-use crate::plan::{self, Plan};
-use crate::report::Occupied;
 use seeds::Seeds;
-use start::{Place, Start};
-use std::path::{Path, PathBuf};
+use start::Given;
+use std::path::PathBuf;
 use train::Done;
 
 /// Train a model's policy.
@@ -26,16 +25,22 @@ Examples:
   rlppl infer models/reinforce.rlmodel --seeds 1..5
   rlppl infer models/cartpole.rlmodel --out runs/mine --overwrite
   rlppl infer --resume runs/mine
+  rlppl infer models/cartpole.rlmodel --out runs/mine --resume
 
-Ctrl-C ends the run after the current step, leaves a checkpoint, and exits with 130.
+Ctrl-C, SIGTERM and SIGHUP end the run after the current step, leave a checkpoint, and
+exit with 130; a step that takes long is given up, and a second Ctrl-C does not wait. A
+checkpoint is written once a minute (infer.checkpoint_every) and at the end, so that what
+ends the program otherwise loses no more. The last example can be given again and again:
+the run goes on if there is one, with the model as it was run, and begins if there is none.
 
 With several seeds each run has a folder of its own, and a table of all of them ends
 with the median, the least and the greatest of each column. A run that fails does not
 stop the others; the exit status is then 3.
 
 The folder holds model.rlmodel (as run: running it again gives the same files),
-metrics.jsonl, timings.jsonl, parameters.safetensors, checkpoint.safetensors and
-summary.json.")]
+metrics.jsonl and timings.jsonl, written as they come, parameters.safetensors,
+checkpoint.safetensors, summary.json, and manifest.json, which names the files that
+--overwrite replaces, after the new run's first checkpoint.")]
 pub struct Arguments {
     /// The model file; `-` reads standard input
     #[arg(value_name = "FILE", required_unless_present = "resume")]
@@ -43,10 +48,10 @@ pub struct Arguments {
     #[command(flatten)]
     set: input::SetArguments,
     /// Seed of all random streams; wins over `infer.seed`
-    #[arg(long, value_name = "N", conflicts_with = "resume")]
+    #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// Train with each of these seeds in turn: `1..5` (both included), `1,4,7`
-    #[arg(long, value_name = "SEEDS", value_parser = Seeds::parse, conflicts_with_all = ["seed", "resume"])]
+    #[arg(long, value_name = "SEEDS", value_parser = Seeds::parse, conflicts_with = "seed")]
     seeds: Option<Seeds>,
     /// Worker threads; the result does not depend on it [default: the machine's]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -54,10 +59,10 @@ pub struct Arguments {
     /// The run's folder, or that of the folders 1, 2, … of several seeds [default: runs/MODEL-SEED, with -2, -3, … where that is taken]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Go on with the run in DIR (or in the folder of `--out`) from its checkpoint
+    /// Go on from the checkpoint of the run in DIR, in the folder of `--out`, or of the last run of FILE with this seed
     #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = "", conflicts_with = "overwrite")]
     resume: Option<PathBuf>,
-    /// Replace the run in the folder of `--out`
+    /// Replace the run in the folder of `--out`, from the first checkpoint on
     #[arg(long, requires = "out")]
     overwrite: bool,
     /// Show nothing while the run goes
@@ -69,18 +74,12 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let start = match start::folder_to_resume(arguments)? {
-        Some(folder) => start::going_on(arguments, folder)?,
-        None => start::beginning(arguments)?,
-    };
-    let model = &start.loaded.model;
-    let derivation = bound::derive(model).map_err(Failure::Model)?;
-    let plan = plan::plan(model, &derivation).map_err(Failure::Model)?;
-    follow::listen();
+    signals::listen();
+    let given = arguments.file.as_ref().map(|file| start::given(arguments, file)).transpose()?;
     match &arguments.seeds {
-        Some(seeds) => seeds::run(arguments, seeds, &start, plan),
+        Some(seeds) => seeds::run(arguments, seeds, given.as_ref()),
         None => {
-            let done = one(arguments, arguments.out.as_deref(), &start, &plan)?;
+            let done = one(arguments, given.as_ref(), None)?;
             match arguments.format {
                 Format::Text => console::result(&train::print(&done)),
                 Format::Json => console::json(&done),
@@ -89,19 +88,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
-/// One run, in the folder `out` or where nothing is asked for in one of its own under `runs/`.
-fn one(arguments: &Arguments, out: Option<&Path>, start: &Start, plan: &Plan) -> Result<Done, Failure> {
-    let (folder, from) = match &start.place {
-        Place::New => (start::new_folder(out, arguments.occupied(), plan)?, None),
-        Place::GoesOn(folder) => (folder.clone(), start::checkpoint(folder, plan)?),
-    };
-    let written = start::write_model(&folder, start, plan);
-    written.inspect_err(|_| folder.remove_if_empty())?;
-    train::train(arguments, plan, &folder, from.as_ref())
-}
-
-impl Arguments {
-    fn occupied(&self) -> Occupied {
-        if self.overwrite { Occupied::Overwrite } else { Occupied::Refuse }
-    }
+/// One run, that of `seed` if several were asked for.
+fn one(arguments: &Arguments, given: Option<&Given>, seed: Option<u64>) -> Result<Done, Failure> {
+    train::train(arguments, start::start(arguments, given, seed)?)
 }

@@ -1,14 +1,12 @@
 //! Several seeds in one command: a run each, one after the other, and what they come to together.
 
-use super::start::{self, Start};
+use super::start::{self, Given};
 use super::train::Done;
-use super::{Arguments, follow};
+use super::{Arguments, signals};
 use crate::cli::progress::{short, uncertain};
 use crate::cli::{Failure, Format, console};
-use crate::plan::Plan;
 use crate::report::Folder;
 use serde::Serialize;
-use std::path::PathBuf;
 
 /// The seeds of `--seeds` in the order given, each once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,22 +85,21 @@ struct Numbers {
 }
 
 /// Trains with each seed and prints the table. All folders are looked at before the first run begins.
-pub fn run(arguments: &Arguments, Seeds(seeds): &Seeds, start: &Start, mut plan: Plan) -> Result<(), Failure> {
-    let out = |seed: u64| -> Option<PathBuf> { arguments.out.as_ref().map(|out| out.join(seed.to_string())) };
-    for path in seeds.iter().filter_map(|&seed| out(seed)) {
-        Folder::verify_free(&path, arguments.occupied()).map_err(start::taken)?;
+pub fn run(arguments: &Arguments, Seeds(seeds): &Seeds, given: Option<&Given>) -> Result<(), Failure> {
+    let goes_on = arguments.resume.is_some();
+    for path in seeds.iter().filter_map(|&seed| start::out(arguments, Some(seed))).filter(|path| !(goes_on && Folder::open(path).is_ok())) {
+        Folder::verify_free(&path, start::occupied(arguments)).map_err(start::taken)?;
     }
     let (mut runs, mut failed, mut stopped) = (Vec::new(), Vec::new(), None);
     for (at, &seed) in seeds.iter().enumerate() {
-        if follow::interrupted() {
+        if signals::stop().is_asked() {
             stopped = Some((at, "interrupted".to_owned()));
             break;
         }
         if !arguments.quiet {
             console::note(&format!("seed {seed}"));
         }
-        plan.settings.seed = seed;
-        match super::one(arguments, out(seed).as_deref(), start, &plan) {
+        match super::one(arguments, given, Some(seed)) {
             Ok(done) => runs.push(done),
             Err(Failure::Run(error) | Failure::Wrong(error) | Failure::Usage(error)) => {
                 console::error(&format!("seed {seed}: {error}"));
@@ -116,7 +113,8 @@ pub fn run(arguments: &Arguments, Seeds(seeds): &Seeds, start: &Start, mut plan:
         }
     }
     let not_done = stopped.as_ref().map_or(Vec::new(), |(at, _)| seeds[*at..].to_vec());
-    let outcome = outcome(plan.model.name.clone(), runs, failed, not_done);
+    let name = given.map(|given| given.plan.model.name.clone()).or_else(|| runs.first().map(|done| done.summary.model.clone()));
+    let outcome = outcome(name.unwrap_or_default(), runs, failed, not_done);
     match arguments.format {
         Format::Text => console::result(&outcome.print())?,
         Format::Json => console::json(&outcome)?,

@@ -1,73 +1,194 @@
 //! How a run begins, or goes on: its model, its folder, its checkpoint.
 
 use super::Arguments;
-use crate::cli::{Failure, input};
+use super::unchanged::{Compared, verify_same};
+use crate::bound;
+use crate::cli::{Failure, console, input};
 use crate::engine::{self, Checkpoint};
-use crate::plan::Plan;
-use crate::report::{self, CHECKPOINT, Folder, MODEL, Occupied, ReportError};
+use crate::model::Model;
+use crate::plan::{self, Plan};
+use crate::report::{self, CHECKPOINT, Folder, MANIFEST, MODEL, Manifest, Occupied, ReportError, SUMMARY};
 use crate::syntax::ast;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A run that is about to begin or to go on.
 pub struct Start {
-    pub loaded: input::Loaded,
+    pub plan: Plan,
+    pub folder: Folder,
+    pub origin: Origin,
+}
+
+/// What a run comes from.
+#[derive(Default)]
+pub struct Origin {
+    /// Where it goes on.
+    pub checkpoint: Option<Checkpoint>,
+    /// The files that begin it, by name, as far as they are not yet written.
+    pub begins_with: Vec<(String, Vec<u8>)>,
+}
+
+/// The model file that was named.
+pub struct Given {
+    path: PathBuf,
+    file: ast::File,
     /// What is written into `model.rlmodel`.
     sets: input::Sets,
-    pub place: Place,
+    pub plan: Plan,
 }
 
-pub enum Place {
-    New,
-    GoesOn(Folder),
+/// Keys of `infer` that change no step that was made already.
+const MAY_CHANGE: [&str; 3] = ["infer.steps", "infer.threads", "infer.checkpoint_every"];
+
+pub fn given(arguments: &Arguments, path: &Path) -> Result<Given, Failure> {
+    let mut sets = input::sets(&arguments.set)?;
+    sets.extend(arguments.seed.map(|seed| ("infer.seed".to_owned(), seed.to_string())));
+    let loaded = input::load_with(path, &with_threads(&sets, arguments.threads))?;
+    Ok(Given { path: path.to_owned(), file: loaded.file, sets, plan: planned(&loaded.model)? })
 }
 
-/// The folder of an earlier run, where `--resume` asks for one and there is one.
-pub fn folder_to_resume(arguments: &Arguments) -> Result<Option<Folder>, Failure> {
+/// The run of `seed` if several seeds were asked for: it goes on if that is asked and there is something to go on with.
+pub fn start(arguments: &Arguments, given: Option<&Given>, seed: Option<u64>) -> Result<Start, Failure> {
+    match to_resume(arguments, given, seed)? {
+        Some(folder) => going_on(arguments, given, seed, folder),
+        None => beginning(arguments, given, seed),
+    }
+}
+
+/// The folder that was asked for.
+pub fn out(arguments: &Arguments, seed: Option<u64>) -> Option<PathBuf> {
+    let resumed = arguments.resume.as_ref().filter(|named| !named.as_os_str().is_empty());
+    let out = arguments.out.as_ref().or(resumed)?;
+    Some(seed.map_or_else(|| out.clone(), |seed| out.join(seed.to_string())))
+}
+
+/// The folder of an earlier run, if one is to go on and is there.
+fn to_resume(arguments: &Arguments, given: Option<&Given>, seed: Option<u64>) -> Result<Option<Folder>, Failure> {
     let Some(named) = &arguments.resume else { return Ok(None) };
+    let is_named = !named.as_os_str().is_empty();
     if named.is_file() {
         return Err(Failure::Usage(format!("`--resume {}` has to name the folder of a run", named.display())));
     }
-    match (named.as_os_str().is_empty(), &arguments.out) {
-        // `--out DIR --resume`: where there is nothing to go on with, the run begins.
-        (true, Some(out)) => Ok(Folder::open(out).ok()),
-        (true, None) => Err(Failure::Usage("`--resume` needs the folder of a run: `--resume runs/reinforce-0`".to_owned())),
-        (false, Some(out)) if out != named => Err(Failure::Usage("`--resume` goes on in the same folder: leave `--out` away".to_owned())),
-        (false, _) => Folder::open(named).map(Some).map_err(failed),
+    if arguments.out.as_ref().is_some_and(|out| is_named && out != named) {
+        return Err(Failure::Usage("`--resume` goes on in the same folder: leave `--out` away".to_owned()));
     }
-}
-
-pub fn beginning(arguments: &Arguments) -> Result<Start, Failure> {
-    let Some(file) = &arguments.file else {
-        return Err(Failure::Usage("there is no run to go on with, so a model file is needed".to_owned()));
-    };
-    let mut sets = input::sets(&arguments.set)?;
-    sets.extend(arguments.seed.map(|seed| ("infer.seed".to_owned(), seed.to_string())));
-    let loaded = input::load_with(file, &with_threads(&sets, arguments.threads))?;
-    Ok(Start { loaded, sets, place: Place::New })
-}
-
-/// A run goes on as it began: only how long and on how many threads may change, which changes no step already made.
-pub fn going_on(arguments: &Arguments, folder: Folder) -> Result<Start, Failure> {
-    let sets = input::sets(&arguments.set)?;
-    if let Some((name, _)) = sets.iter().find(|(name, _)| !["infer.steps", "infer.threads"].contains(&name.as_str())) {
-        return Err(Failure::Usage(format!("a run goes on as it began: `--set {name}=…` would change it (`infer.steps` may change)")));
-    }
-    let loaded = input::load_with(&folder.file(MODEL), &with_threads(&sets, arguments.threads))?;
-    if let Some(file) = &arguments.file {
-        let given = input::parse(&input::read(file)?)?;
-        if name_of(&given) != name_of(&loaded.file) {
-            let (file, folder) = (file.display(), folder.path().display());
-            return Err(Failure::Usage(format!("`{file}` is not the model of the run in `{folder}`")));
+    match (out(arguments, seed), given) {
+        (Some(path), _) if is_named && seed.is_none() => Folder::open(&path).map(Some).map_err(failed),
+        // `--out DIR --resume`: if there is nothing to go on with, the run begins
+        (Some(path), _) => Ok(Folder::open(&path).ok()),
+        (None, Some(given)) => {
+            let seed = seed.unwrap_or(given.plan.settings.seed);
+            Ok(Folder::latest(Path::new(RUNS), &given.plan.model.name, seed))
+        }
+        (None, None) => {
+            let text = "`--resume` alone does not say with which run: name its folder, as `--resume runs/reinforce-0`, or its model";
+            Err(Failure::Usage(text.to_owned()))
         }
     }
-    Ok(Start { loaded, sets, place: Place::GoesOn(folder) })
 }
 
-fn name_of(file: &ast::File) -> Option<&str> {
+/// The folder of the runs for which none is named.
+const RUNS: &str = "runs";
+
+fn beginning(arguments: &Arguments, given: Option<&Given>, seed: Option<u64>) -> Result<Start, Failure> {
+    let Some(given) = given else {
+        return Err(Failure::Usage("there is no run to go on with, so a model file is needed".to_owned()));
+    };
+    let mut plan = given.plan.clone();
+    plan.settings.seed = seed.unwrap_or(plan.settings.seed);
+    let folder = match out(arguments, seed) {
+        None => Folder::fresh(Path::new(RUNS), &plan.model.name, plan.settings.seed).map_err(failed)?,
+        Some(path) => Folder::at(&path, occupied(arguments)).map_err(taken)?,
+    };
+    if arguments.resume.is_some() && !arguments.quiet {
+        console::note(&format!("`{}`: there is no run to go on with, so that it begins", folder.path().display()));
+    }
+    let begins_with = files(&report::as_run(&given.file, &with_seed(&given.sets, plan.settings.seed)));
+    let mut origin = Origin { checkpoint: None, begins_with };
+    if !folder.replaces() {
+        let written = write(&folder, &std::mem::take(&mut origin.begins_with));
+        written.inspect_err(|_| folder.remove_if_empty())?;
+    }
+    Ok(Start { plan, folder, origin })
+}
+
+/// A run goes on as it began: only [`MAY_CHANGE`] may change.
+fn going_on(arguments: &Arguments, given: Option<&Given>, seed: Option<u64>, folder: Folder) -> Result<Start, Failure> {
+    let folder = folder.locked().map_err(failed)?;
+    let shown = folder.path().display().to_string();
+    let file = input::parse(&input::read(&folder.file(MODEL))?)?;
+    let as_it_is = report::as_run(&file, &[]);
+    let run = Compared { path: &folder.file(MODEL), files: &as_it_is };
+    let manifest = folder.manifest().map_err(failed)?;
+    if let Some(manifest) = &manifest {
+        if let Some(name) = manifest.changed_data(|name| folder.read(name).ok()) {
+            return Err(Failure::Usage(format!(
+                "`{shown}/{name}` was changed since the run began, which goes on only with what it was run with"
+            )));
+        }
+        let recorded: Vec<(String, String)> = manifest.texts.clone().into_iter().collect();
+        let advice = "undo the change, or begin another run with the changed model";
+        let what = (format!("`{}` was changed since the run began", folder.file(MODEL).display()), advice);
+        verify_same(&run, &recorded, &MAY_CHANGE, what)?;
+    }
+    let sets = given.map_or_else(|| input::sets(&arguments.set), |given| Ok(given.sets.clone()))?;
+    let seed = seed.or_else(|| seed_of(given?));
+    // a file that says nothing of its seed is that of a run with any
+    let seed_text = |given: &Given| seed.map(|seed| seed.to_string()).or_else(|| seed_in(&given.file).or_else(|| seed_in(&file)));
+    let all = seed.map_or_else(|| sets.clone(), |seed| with_seed(&sets, seed));
+    let changing: Vec<&str> = MAY_CHANGE.into_iter().filter(|key| sets.iter().any(|(name, _)| name == key)).collect();
+    let (asked, what) = match given {
+        Some(given) => {
+            let seed = seed_text(given).map(|text| ("infer.seed".to_owned(), text));
+            let sets: input::Sets = sets.iter().cloned().chain(seed).collect();
+            (report::as_run(&given.file, &sets), format!("`{}`, with what is set, is not the model that", given.path.display()))
+        }
+        None => (report::as_run(&file, &all), "what is set is not what".to_owned()),
+    };
+    let advice = "name no file and set nothing to go on with the run as it is; only `infer.steps`, `infer.threads` and `infer.checkpoint_every` may \
+                  change";
+    verify_same(&run, &asked, &changing, (format!("{what} `{shown}` was run with"), advice))?;
+    let plan = planned(&input::check(&file, &with_threads(&all, arguments.threads))?)?;
+    let checkpoint = checkpoint(&folder, &plan)?;
+    verify_longer(&plan, checkpoint.as_ref(), &shown)?;
+    if !arguments.quiet {
+        let all = plan.settings.steps;
+        console::note(&match &checkpoint {
+            Some(checkpoint) if checkpoint.step == all => {
+                format!("`{shown}`: all its {all} steps are done; `--set infer.steps=N` adds some")
+            }
+            Some(checkpoint) => format!("`{shown}`: goes on from step {} of {all}", checkpoint.step),
+            None => format!("`{shown}`: has left no checkpoint, so that it begins anew at step 1"),
+        });
+    }
+    let files = files(&report::as_run(&file, &all));
+    let is_new = |(name, bytes): &&(String, Vec<u8>)| folder.read(name).ok().as_ref() != Some(bytes);
+    let changed: Vec<(String, Vec<u8>)> = files.iter().filter(is_new).cloned().collect();
+    write(&folder, &changed)?;
+    // it tells of fewer steps
+    folder.remove(SUMMARY).map_err(failed)?;
+    Ok(Start { plan, folder, origin: Origin { checkpoint, begins_with: Vec::new() } })
+}
+
+/// The seed that was given on the command line.
+fn seed_of(given: &Given) -> Option<u64> {
+    let set = given.sets.iter().rev().find(|(name, _)| name == "infer.seed");
+    set.map(|_| given.plan.settings.seed)
+}
+
+/// The seed that a file names, as it is written.
+fn seed_in(file: &ast::File) -> Option<String> {
     file.items.iter().find_map(|item| match item {
-        ast::Item::Model(name) => Some(name.text.as_str()),
+        ast::Item::Infer(infer) => {
+            let span = infer.settings.iter().find(|setting| setting.key.text == "seed")?.value.span;
+            Some(file.sources[span.file as usize].text[span.start as usize..span.end as usize].to_owned())
+        }
         _ => None,
     })
+}
+
+fn planned(model: &Model) -> Result<Plan, Failure> {
+    let derivation = bound::derive(model).map_err(Failure::Model)?;
+    plan::plan(model, &derivation).map_err(Failure::Model)
 }
 
 /// The number of threads is not written into `model.rlmodel`: the result does not depend on it.
@@ -76,12 +197,12 @@ fn with_threads(sets: &input::Sets, threads: Option<u32>) -> input::Sets {
     sets.iter().cloned().chain(threads).collect()
 }
 
-/// The folder `out`, or where nothing is asked for a new one under `runs/`.
-pub fn new_folder(out: Option<&Path>, occupied: Occupied, plan: &Plan) -> Result<Folder, Failure> {
-    match out {
-        None => Folder::fresh(Path::new("runs"), &plan.model.name, plan.settings.seed).map_err(failed),
-        Some(path) => Folder::at(path, occupied).map_err(taken),
-    }
+fn with_seed(sets: &input::Sets, seed: u64) -> input::Sets {
+    sets.iter().cloned().chain([("infer.seed".to_owned(), seed.to_string())]).collect()
+}
+
+pub fn occupied(arguments: &Arguments) -> Occupied {
+    if arguments.overwrite { Occupied::Overwrite } else { Occupied::Refuse }
 }
 
 /// The failure of a folder that was asked for.
@@ -94,8 +215,7 @@ pub fn taken(error: ReportError) -> Failure {
     }
 }
 
-/// Where to go on; a run that left no checkpoint begins anew.
-pub fn checkpoint(folder: &Folder, plan: &Plan) -> Result<Option<Checkpoint>, Failure> {
+fn checkpoint(folder: &Folder, plan: &Plan) -> Result<Option<Checkpoint>, Failure> {
     if !folder.file(CHECKPOINT).exists() {
         return Ok(None);
     }
@@ -104,13 +224,26 @@ pub fn checkpoint(folder: &Folder, plan: &Plan) -> Result<Option<Checkpoint>, Fa
     Checkpoint::from_safetensors(&plan.model, &bytes).map(Some).map_err(wrong)
 }
 
-pub fn write_model(folder: &Folder, start: &Start, plan: &Plan) -> Result<(), Failure> {
-    let mut sets = start.sets.clone();
-    sets.push(("infer.seed".to_owned(), plan.settings.seed.to_string()));
-    for (name, text) in report::as_run(&start.loaded.file, &sets) {
-        folder.write(&name, text.as_bytes()).map_err(failed)?;
+fn verify_longer(plan: &Plan, checkpoint: Option<&Checkpoint>, shown: &str) -> Result<(), Failure> {
+    let steps = plan.settings.steps;
+    match checkpoint.filter(|checkpoint| checkpoint.step > steps) {
+        None => Ok(()),
+        Some(Checkpoint { step, .. }) => {
+            Err(Failure::Usage(format!("`{shown}` has made {step} steps already: it cannot go on to {steps}, only to as many or more")))
+        }
     }
-    Ok(())
+}
+
+/// The files that begin a run, its manifest first, since it names them all.
+fn files(as_run: &[(String, String)]) -> Vec<(String, Vec<u8>)> {
+    let manifest = (MANIFEST.to_owned(), Manifest::of(as_run).to_bytes());
+    // the model last: without it a folder is not yet that of a run
+    let others = as_run.iter().rev().map(|(name, text)| (name.clone(), text.clone().into_bytes()));
+    [manifest].into_iter().chain(others).collect()
+}
+
+fn write(folder: &Folder, files: &[(String, Vec<u8>)]) -> Result<(), Failure> {
+    files.iter().try_for_each(|(name, bytes)| folder.write(name, bytes)).map_err(failed)
 }
 
 pub fn failed(error: ReportError) -> Failure {

@@ -2,55 +2,85 @@
 
 use super::Arguments;
 use super::follow::Follower;
-use super::start::failed;
+use super::signals;
+use super::start::{Start, failed};
 use crate::cli::progress::{nats, sampled, short, uncertain};
 use crate::cli::rewards::outside;
 use crate::cli::{Failure, console, exact};
-use crate::engine::{self, Checkpoint, EngineError, Evaluation, Run, Stopped};
+use crate::engine::{self, EngineError, Evaluation, Run, Stopped};
 use crate::model::BoundId;
 use crate::plan::Plan;
 use crate::report::{ClassifierSummary, End, ExactSummary, Folder, OtherBound, RoundsSummary, SUMMARY, Summary};
 use serde::Serialize;
 
-/// Trains `plan`, from a checkpoint where there is one, and leaves all that is kept of the run in `folder`.
-pub fn train(arguments: &Arguments, plan: &Plan, folder: &Folder, from: Option<&Checkpoint>) -> Result<Done, Failure> {
-    let mut follower = Follower::new(plan, folder, from, arguments.quiet)?;
-    let outcome = match from {
-        None => engine::infer(plan, &mut follower),
-        Some(checkpoint) => engine::resume(plan, checkpoint, &mut follower),
-    };
+/// Trains what `start` says, from a checkpoint where there is one, and leaves all that is kept of the run in its folder.
+pub fn train(arguments: &Arguments, start: Start) -> Result<Done, Failure> {
+    let Start { plan, folder, origin } = start;
+    let from = origin.checkpoint.clone();
+    let mut follower = Follower::new(&plan, folder, origin, arguments.quiet)?;
+    let outcome = signals::train(|| match &from {
+        None => engine::infer(&plan, &mut follower),
+        Some(checkpoint) => engine::resume(&plan, checkpoint, &mut follower),
+    });
     follower.progress.end();
+    if let Some(failure) = follower.failure.take() {
+        return Err(with_what_is_kept(failure, &follower));
+    }
     let run = match outcome {
         Ok(run) => run,
+        Err(EngineError::Interrupted { .. }) => return Err(interrupted(&plan, &follower)),
         // The optimiser's moments may be spoilt as well, so that there is nothing to go on from; the parameters are kept.
         Err(error) => {
             if let EngineError::NotFinite { kept, .. } = &error {
-                follower.keep_log()?;
                 follower.keep_parameters(kept)?;
             }
             return Err(Failure::Run(error.to_string()));
         }
     };
-    follower.keep(&run.checkpoint)?;
     let end = match run.stopped {
         Stopped::Steps => End::Steps,
         Stopped::Until => End::Until,
-        Stopped::Interrupted => return Err(interrupted(plan, &run, folder)),
     };
     let others = run.others.iter().filter_map(|(bound, told)| Some((plan.of_bound(*bound)?, told)));
-    let mut told: Vec<String> = [(plan, &run.evaluation)].into_iter().chain(others).flat_map(|(plan, told)| outside(plan, told)).collect();
+    let mut told: Vec<String> = [(&plan, &run.evaluation)].into_iter().chain(others).flat_map(|(plan, told)| outside(plan, told)).collect();
     told.dedup();
     told.iter().for_each(|told| console::note(told));
     let exact = exact::of_policy(&plan.model, plan.derivation.bound, &run.parameters);
-    let summary = summary(plan, &run, end, follower.seconds_before, exact.summary);
+    let summary = summary(&plan, &run, end, follower.seconds_before, exact.summary);
     let text = serde_json::to_string_pretty(&summary).expect("infer: a summary is plain data") + "\n";
+    let folder = &follower.folder;
     folder.write(SUMMARY, text.as_bytes()).map_err(failed)?;
     Ok(Done { summary, folder: folder.path().display().to_string(), why_not_exact: exact.why_none })
 }
 
-fn interrupted(plan: &Plan, run: &Run, folder: &Folder) -> Failure {
-    let (done, all, path) = (run.steps, plan.settings.steps, folder.path().display());
-    Failure::Interrupted(format!("interrupted after step {done} of {all}; `rlppl infer --resume {path}` goes on"))
+/// How a run that did not come to its end is taken up again.
+fn goes_on(folder: &Folder) -> String {
+    format!("`rlppl infer --resume {}` goes on", folder.path().display())
+}
+
+fn interrupted(plan: &Plan, follower: &Follower) -> Failure {
+    let (all, goes_on) = (plan.settings.steps, goes_on(&follower.folder));
+    Failure::Interrupted(match follower.kept.or(follower.began_at) {
+        Some(step) if step == all => format!("interrupted after its last step, before its summary; {goes_on}"),
+        Some(step) => format!("interrupted after step {step} of {all}; {goes_on}"),
+        None if follower.folder.replaces() => {
+            "interrupted before its first checkpoint; the run that it was to replace is as it was".to_owned()
+        }
+        None => format!("interrupted before its first checkpoint; {goes_on}, from the beginning"),
+    })
+}
+
+/// The failure of a write, and what is left of the run.
+fn with_what_is_kept(failure: Failure, follower: &Follower) -> Failure {
+    let kept = match follower.kept.or(follower.began_at) {
+        Some(step) => format!("; its checkpoint of step {step} is kept, and when that is mended {}", goes_on(&follower.folder)),
+        None if follower.folder.replaces() => "; the run that it was to replace is as it was".to_owned(),
+        None => "; it has left no checkpoint".to_owned(),
+    };
+    match failure {
+        Failure::Run(text) => Failure::Run(text + &kept),
+        other => other,
+    }
 }
 
 fn summary(plan: &Plan, run: &Run, stopped: End, seconds_before: f64, exact: Option<ExactSummary>) -> Summary {

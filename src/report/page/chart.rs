@@ -1,6 +1,7 @@
 //! Curves in common axes, as a drawing in SVG.
 
 use super::super::curves::Spread;
+use super::decades::Decades;
 use super::ink;
 use maud::{Markup, PreEscaped, html};
 use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
@@ -52,7 +53,7 @@ impl Chart {
         let x = self.from..if furthest > self.from { furthest } else { self.from + 1.0 };
         let drawing = match (self.scale, least) {
             (Scale::Logarithmic, Some(least)) if highest > DECADES * least && lowest >= 0.0 => {
-                self.paint(x, (least / 1.2..highest * 1.2).log_scale(), &|y| power(*y))
+                self.paint(x, Decades::between(least, highest), &|y| power(*y))
             }
             _ => {
                 let y = widened(lowest, highest);
@@ -192,6 +193,27 @@ mod tests {
         let drawing = drawn(&[(1.0, 0.01), (2.0, 1000.0), (3.0, 0.0)], Scale::Logarithmic).unwrap();
         assert!(drawing.contains("\n0.1\n") && drawing.contains("\n100\n"), "{drawing}");
         assert!(drawn(&[(1.0, -1.0), (2.0, 1000.0)], Scale::Logarithmic).is_some());
+    }
+
+    /// Whatever a log may hold in a column, alone, beside any other, and between two: drawn in no time, or not at all.
+    #[test]
+    fn every_number_is_drawn_or_left_out() {
+        let least = f64::from_bits(1);
+        let sizes = [0.0, least, 1e-320, f64::MIN_POSITIVE, 1e-300, 1e-20, 1.0, 1.0 + f64::EPSILON, 3e15, 1e99, 1e100, f64::MAX];
+        let both = sizes.iter().flat_map(|size| [*size, -size]);
+        let numbers: Vec<f64> = both.chain([f64::INFINITY, f64::NEG_INFINITY, f64::NAN]).collect();
+        let begun = std::time::Instant::now();
+        for (&one, &other) in numbers.iter().flat_map(|one| numbers.iter().map(move |other| (one, other))) {
+            for x in [0.0, 1.0, 1e18, u64::MAX as f64] {
+                let points = [(x, one), (x, other), (x + 1.0, one), (2.0 * x, 1.0)];
+                for scale in [Scale::Linear, Scale::Logarithmic] {
+                    let drawing = drawn(&points, scale).unwrap_or_else(|| panic!("1 at {x} is a point to draw"));
+                    assert!(!drawing.contains("NaN") && !drawing.contains("inf"), "{one} {other} {x}: {drawing}");
+                    assert!(drawing.len() < 100_000, "{one} {other} {x}: {} bytes", drawing.len());
+                }
+            }
+        }
+        assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! own; their returns stand in one figure where environment, horizon and the `param`s these name are the same.
 
 mod chart;
+mod decades;
 mod figures;
 mod grids;
 mod ink;
