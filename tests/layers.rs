@@ -64,6 +64,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("ctrlc", &["cli"]),
     ("signal_hook", &["cli"]),
     ("fnv", &["report"]),
+    ("sysinfo", &["cli"]),
     ("mimalloc", &[]),
 ];
 

@@ -2,6 +2,7 @@
 
 use super::Failure;
 use crate::diagnostic::{Color, Diagnostics, printable, printable_json, render};
+use crate::engine::{self, Shortage};
 use std::io::{self, IsTerminal, Write};
 
 /// Prints a result, in which no name or text of a file speaks to the terminal.
@@ -33,6 +34,14 @@ pub fn note(text: &str) {
 fn tell(text: &str) {
     // Where standard error is closed there is nobody to tell.
     let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Warns once where the system gave fewer threads than were asked for.
+pub fn shortage() {
+    if let Some(Shortage { wanted, got, why }) = engine::take_shortage() {
+        let threads = if got == 1 { "one thread works".to_owned() } else { format!("{got} threads work") };
+        note(&format!("warning: {threads} instead of {wanted}, with the same result: no more could be started ({why})"));
+    }
 }
 
 /// Prints `error: …` on standard error.

@@ -1,7 +1,7 @@
 //! `rlppl eval`: rolls a trained policy out.
 
 use super::progress::{nats, sampled, uncertain};
-use super::{Failure, Format, console, exact, input, options, output, rewards};
+use super::{Failure, Format, console, exact, input, memory, options, output, rewards};
 use crate::bound;
 use crate::engine::{self, Evaluation, Parameters};
 use crate::model::Model;
@@ -51,6 +51,8 @@ pub struct Arguments {
     /// Replace the file of `--record`
     #[arg(long, requires = "record")]
     overwrite: bool,
+    #[command(flatten)]
+    memory: memory::MemoryArguments,
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
@@ -80,6 +82,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             Some(grid.map_err(|error| Failure::Wrong(format!("{error}: {what_to_do}")))?)
         }
     };
+    memory::verify(&arguments.memory, engine::memory_of_evaluation(plan, arguments.episodes as usize))?;
     // Trajectories that training has not seen.
     let seed = arguments.seed.unwrap_or_else(|| trained.plan.settings.seed.wrapping_add(1));
     let evaluation = engine::evaluate(&trained.plan, &trained.parameters, arguments.episodes as usize, arguments.greedy, seed);

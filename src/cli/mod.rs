@@ -11,6 +11,7 @@ mod fmt;
 mod graph;
 mod infer;
 mod input;
+mod memory;
 mod options;
 mod output;
 mod plan;
@@ -119,6 +120,7 @@ pub fn main() -> ExitCode {
         Command::Fmt(arguments) => fmt::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
     };
+    console::shortage();
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => ExitCode::from(failure.tell()),

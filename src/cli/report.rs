@@ -195,7 +195,14 @@ fn of_policy(run: &mut ShownRun, plan: &Plan, parameters: &engine::Parameters<f6
         vec![]
     });
     let seed = plan.settings.seed.wrapping_add(1); // as `rlppl eval` does
-    let evaluation = engine::evaluate(plan, parameters, EPISODES, false, seed).map_err(|error| Failure::Run(error.to_string()))?;
+    let evaluation = match engine::evaluate(plan, parameters, EPISODES, false, seed) {
+        Ok(evaluation) => evaluation,
+        Err(error @ engine::EngineError::Broken(_)) => {
+            run.notes.push(format!("its options are not shown: {error}."));
+            return Ok(());
+        }
+        Err(error) => return Err(Failure::Run(error.to_string())),
+    };
     for used in &evaluation.options {
         let told = told.iter().find(|told| told.option == used.option);
         run.options.push(ShownOption {

@@ -67,9 +67,9 @@ pub fn assess(plan: &Plan, parameters: &Parameters<f64>) -> Result<Assessment, E
     sampled.settings.trajectories = TRAJECTORIES;
     sampled.settings.shards = 2;
     let stage = with_known_ratio(&sampled, parameters)?;
-    let pilot = estimates(&stage, parameters, 0..PILOT);
+    let pilot = estimates(&stage, parameters, 0..PILOT)?;
     let (directions, untested) = directions(&trained, &pilot);
-    let estimates = estimates(&stage, parameters, PILOT..PILOT + BATCHES);
+    let estimates = estimates(&stage, parameters, PILOT..PILOT + BATCHES)?;
 
     let scale = trained.iter().fold(0.0, |scale: f64, &at| scale.max(exact[at].abs()));
     let variance = trained.iter().map(|&at| Moments::of(estimates.iter().map(|estimate| estimate[at])).variance).sum();

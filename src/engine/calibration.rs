@@ -45,6 +45,9 @@ pub fn calibrate(plan: &Plan, parameters: &Parameters<f64>, trajectories: usize)
     let frozen = Frozen::at(&real, parameters.values(), (plan.settings.seed, 0));
     let point = Point { present: parameters.values(), previous: None, frozen: &frozen };
     rollout.run(&real, point, stream(0), Choice::Sampled, Keep::Rows);
+    if let Some(fault) = &rollout.fault {
+        return Err(EngineError::Broken(fault.to_string()));
+    }
     let mut replay = Replay::new(&real, rollout.rows.len().max(1));
     replay.append(&real, &rollout);
     let pairs = replay.len();

@@ -1,7 +1,7 @@
 //! A checkpoint as bytes: the parameters under their own names, the rest under names with a slash, which no parameter has.
 
 use super::optimiser::OptimiserState;
-use super::parameters::{FileError, Parameters};
+use super::parameters::{FileError, Parameters, verify_finite};
 use super::run::{Checkpoint, Rounds};
 use crate::model::Model;
 use safetensors::tensor::TensorView;
@@ -62,7 +62,7 @@ impl Checkpoint {
     /// Reads what [`Checkpoint::to_safetensors`] wrote, for a model with the same networks.
     ///
     /// # Errors
-    /// What is missing or of another shape.
+    /// What is missing, of another shape, or no number.
     pub fn from_safetensors(model: &Model, bytes: &[u8]) -> Result<Checkpoint, FileError> {
         let mut parameters = Parameters::initial(model, 0);
         parameters.load_safetensors(bytes)?;
@@ -86,8 +86,12 @@ impl Checkpoint {
         let [step, env_steps, optimiser_steps, fit_steps, classifier_steps] = counts[..] else {
             return Err(FileError(format!("`{prefix}{COUNTS}` holds {} numbers in the file, not 5", counts.len())));
         };
-        let list =
-            |at: usize| -> Result<Vec<f64>, FileError> { Ok(words(LISTS[at], Dtype::F64)?.into_iter().map(f64::from_bits).collect()) };
+        let numbers = |name: &str| -> Result<Vec<f64>, FileError> {
+            let values: Vec<f64> = words(name, Dtype::F64)?.into_iter().map(f64::from_bits).collect();
+            verify_finite(&format!("tensor `{prefix}{name}`"), 1, &values).map_err(|found| FileError(found.to_string()))?;
+            Ok(values)
+        };
+        let list = |at: usize| numbers(LISTS[at]);
         let optimiser = OptimiserState { steps: optimiser_steps, first: list(0)?, second: list(1)? };
         let fit = OptimiserState { steps: fit_steps, first: list(2)?, second: list(3)? };
         let (previous, inputs, returns, judged) = (list(4)?, list(5)?, list(6)?, list(7)?);
@@ -97,7 +101,7 @@ impl Checkpoint {
         let classifier = OptimiserState { steps: classifier_steps, first: list(8)?, second: list(9)? };
         let replay = list(10)?;
         let rounds = Rounds { done: done as u64, fell: fell as u64, largest_shortfall };
-        let recent = words(RECENT, Dtype::F64)?.into_iter().map(f64::from_bits).collect();
+        let recent = numbers(RECENT)?;
         let (parameters, earlier) = (parameters.clone(), Vec::new());
         Ok(Checkpoint {
             step,
@@ -180,6 +184,22 @@ mod tests {
         assert_eq!((back.earlier.len(), back.earlier[0].step, &back.earlier[0].previous), (1, 2, &kept.previous));
         assert_eq!(back.parameters.values(), kept.parameters.values());
         assert_eq!(back.to_safetensors().expect("bytes"), bytes);
+
+        // a NaN or an infinity anywhere is told by its tensor
+        let spoilt: [(&str, fn(&mut Checkpoint)); 6] = [
+            ("`pi.logits.0.table`", |kept| kept.parameters.values_mut()[0] = f64::NAN),
+            ("`optimiser/second`", |kept| kept.optimiser.second[0] = f64::INFINITY),
+            ("`classifier/first`", |kept| kept.classifier.first[0] = f64::NAN),
+            ("`normalize/inputs`", |kept| kept.inputs[0] = f64::NEG_INFINITY),
+            ("`replay/transitions`", |kept| kept.replay[1] = f64::NAN),
+            ("`turn1/previous/parameters`", |kept| kept.earlier[0].previous[1] = f64::NAN),
+        ];
+        for (tensor, spoil) in spoilt {
+            let mut spoilt = kept.clone();
+            spoil(&mut spoilt);
+            let error = Checkpoint::from_safetensors(&model, &spoilt.to_safetensors().expect("bytes")).expect_err("no number");
+            assert!(error.to_string().starts_with(&format!("the tensor {tensor} is ")), "{error}");
+        }
 
         let parameters = kept.parameters.to_safetensors().expect("bytes");
         let error = Checkpoint::from_safetensors(&model, &parameters).expect_err("parameters alone are no checkpoint");

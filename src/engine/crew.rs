@@ -1,11 +1,11 @@
 //! A crew of long-lived threads that run one function over the shards of a batch, job after job.
 //!
 //! Any thread may take any shard: what a shard computes depends on the shard alone, so the result does not depend on the number of
-//! threads. Between two jobs the threads spin for a moment (a training step takes less time than to wake a thread) and then sleep.
+//! threads, nor on whether all of them could be had: where the system gives no more, those that there are do the work. Between two jobs the threads spin for a moment (a training step takes less time than to wake a thread) and then sleep.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::thread::Thread;
+use std::sync::{Mutex, PoisonError};
+use std::thread::{Builder, Thread};
 
 /// Spins before a waiting thread sleeps.
 const SPINS: u32 = 20_000;
@@ -14,6 +14,17 @@ const SPINS: u32 = 20_000;
 pub fn with_crew<J: Copy + Send, R>(
     threads: usize,
     shards: usize,
+    start: J,
+    work: &(dyn Fn(J, usize) + Sync),
+    lead: impl FnOnce(&Crew<J>) -> R,
+) -> R {
+    with_crew_of(&Builder::new, (threads, shards), start, work, lead)
+}
+
+/// [`with_crew`], whose threads `builder` makes.
+fn with_crew_of<J: Copy + Send, R>(
+    builder: &dyn Fn() -> Builder,
+    (threads, shards): (usize, usize),
     start: J,
     work: &(dyn Fn(J, usize) + Sync),
     lead: impl FnOnce(&Crew<J>) -> R,
@@ -30,13 +41,39 @@ pub fn with_crew<J: Copy + Send, R>(
         sleepers: (0..helpers).map(|_| Sleeper::default()).collect(),
     };
     std::thread::scope(|scope| {
-        for sleeper in &crew.sleepers {
-            let crew = &crew;
-            scope.spawn(move || crew.help(sleeper));
-        }
+        // before the first helper: whatever happens here, those that wait for a job are let go
         let _stop = StopOnDrop(&crew);
+        for (at, sleeper) in crew.sleepers.iter().enumerate() {
+            let crew = &crew;
+            let helper = builder().spawn_scoped(scope, move || crew.help(sleeper));
+            if let Err(error) = helper {
+                tell_shortage(Shortage { wanted: helpers + 1, got: at + 1, why: error.to_string() });
+                break;
+            }
+        }
         lead(&crew)
     })
+}
+
+/// Fewer threads than were asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shortage {
+    pub wanted: usize,
+    pub got: usize,
+    /// What the system says.
+    pub why: String,
+}
+
+/// How many threads there may be is a limit of the process, so that what is known of it is the process's, too.
+static SHORTAGE: Mutex<Option<Shortage>> = Mutex::new(None);
+
+fn tell_shortage(shortage: Shortage) {
+    SHORTAGE.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(shortage);
+}
+
+/// The first time that the system gave fewer threads than were asked for, since this was asked last.
+pub fn take_shortage() -> Option<Shortage> {
+    SHORTAGE.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 /// The leading thread's side of a crew.
@@ -173,6 +210,24 @@ mod tests {
             });
             assert!(visits.iter().all(|v| v.load(Ordering::SeqCst) == 500_500), "{threads} threads: {visits:?}");
         }
+    }
+
+    #[test]
+    fn threads_that_cannot_be_had_are_done_without() {
+        let visits: Vec<AtomicU64> = (0..5).map(|_| AtomicU64::new(0)).collect();
+        let work = |job: u64, shard: usize| {
+            visits[shard].fetch_add(job, Ordering::SeqCst);
+        };
+        // the first helper is there, no other has room for its stack
+        let made = AtomicU64::new(0);
+        let builder = || match made.fetch_add(1, Ordering::SeqCst) {
+            0 => Builder::new(),
+            _ => Builder::new().stack_size(1 << 60),
+        };
+        with_crew_of(&builder, (100_000, visits.len()), 0, &work, |crew| (1..=1000).for_each(|job| crew.run(job)));
+        assert!(visits.iter().all(|v| v.load(Ordering::SeqCst) == 500_500), "{visits:?}");
+        let told = take_shortage().expect("it is told");
+        assert!((told.wanted, told.got) == (5, 2) && !told.why.is_empty(), "{told:?}");
     }
 
     #[test]

@@ -458,7 +458,7 @@ fn mean_estimate(plan: &Plan, parameters: &Parameters<f64>, exact: bool) -> Vec<
         ratio.known = KnownRatio::of(plan, parameters).unwrap();
     }
     let mut mean = parameters.zero_gradient();
-    for estimate in estimates(&stage, parameters, 0..BATCHES) {
+    for estimate in estimates(&stage, parameters, 0..BATCHES).unwrap() {
         mean.iter_mut().zip(estimate).for_each(|(mean, value)| *mean += value / BATCHES as f64);
     }
     mean

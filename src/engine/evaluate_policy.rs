@@ -3,6 +3,7 @@
 use super::crew::with_crew;
 use super::expressions::Number;
 use super::family::Choice;
+use super::fault::{Fault, term_is};
 use super::gain::Frozen;
 use super::kernels;
 use super::parameters::Parameters;
@@ -16,7 +17,7 @@ use crate::plan::{Plan, Precision};
 use std::sync::{Mutex, PoisonError};
 
 /// Trajectories of a shard of an evaluation.
-const SHARD: usize = 64;
+pub(super) const SHARD: usize = 64;
 /// The same where weights are drawn: each shard has a draw of its own.
 const SHARD_OF_A_DRAW: usize = 8;
 
@@ -25,16 +26,16 @@ const SHARD_OF_A_DRAW: usize = 8;
 /// draws, not trajectories; `greedy` takes their means.
 ///
 /// # Errors
-/// A construct that cannot run.
+/// A construct that cannot run; a NaN or an infinity, by kernel, time and state.
 pub fn evaluate(plan: &Plan, parameters: &Parameters<f64>, episodes: usize, greedy: bool, seed: u64) -> Result<Evaluation, EngineError> {
     let evaluator = Evaluator { episodes, choice: if greedy { Choice::Greedy } else { Choice::Sampled }, seed };
     match plan.settings.precision {
         Precision::F32 => {
             let mut narrow = Parameters::<f32>::initial(&plan.model, 0);
             narrow.values_mut().iter_mut().zip(parameters.values()).for_each(|(mine, &theirs)| *mine = theirs as f32);
-            Ok(evaluator.run(&Stage::new(plan)?, &narrow))
+            evaluator.run(&Stage::new(plan)?, &narrow)
         }
-        Precision::F64 => Ok(evaluator.run(&Stage::new(plan)?, parameters)),
+        Precision::F64 => evaluator.run(&Stage::new(plan)?, parameters),
     }
 }
 
@@ -55,17 +56,21 @@ struct Shard<E> {
     totals: Totals,
     tally: Option<Tally<E>>,
     extremes: Vec<(f64, f64)>,
+    fault: Option<Fault>,
 }
 
 impl<E> Default for Shard<E> {
     fn default() -> Shard<E> {
-        Shard { totals: Totals::default(), tally: None, extremes: Vec::new() }
+        Shard { totals: Totals::default(), tally: None, extremes: Vec::new(), fault: None }
     }
 }
 
 impl Evaluator {
     /// What it returns is worth nothing if the run has given up meanwhile.
-    pub fn run<E: Number>(&self, stage: &Stage<E>, parameters: &Parameters<E>) -> Evaluation {
+    ///
+    /// # Errors
+    /// A NaN or an infinity: nothing is told of trajectories among which there is one.
+    pub fn run<E: Number>(&self, stage: &Stage<E>, parameters: &Parameters<E>) -> Result<Evaluation, EngineError> {
         // a shard's buffers are dropped with it: only what it told is kept
         let draws = !stage.weights.is_empty() && self.choice == Choice::Sampled;
         let size = if draws { SHARD_OF_A_DRAW } else { SHARD };
@@ -87,18 +92,22 @@ impl Evaluator {
             if stage.stop.has_given_up() {
                 return;
             }
-            if keep == Keep::Rows {
+            if keep == Keep::Rows && rollout.fault.is_none() {
                 rollout.value(stage, point);
             }
+            let Rollout { totals, tally, extremes, fault, .. } = rollout;
             *shards[at].lock().unwrap_or_else(PoisonError::into_inner) =
-                Shard { totals: rollout.totals, tally: rollout.tally, extremes: rollout.extremes.unwrap_or_default() };
+                Shard { totals, tally, extremes: extremes.unwrap_or_default(), fault };
         };
         with_crew(threads(stage.plan), shards.len(), (), &work, |crew| crew.run(()));
         let (mut bounds, mut returns, mut lengths) = (Vec::new(), Vec::new(), Vec::new());
         let mut terms = vec![0.0; stage.terms.len()];
         let (mut tally, mut rewards) = (Tally::new(stage), Vec::new());
         for shard in shards {
-            let Shard { totals, tally: counts, extremes } = shard.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let Shard { totals, tally: counts, extremes, fault } = shard.into_inner().unwrap_or_else(PoisonError::into_inner);
+            if let Some(fault) = fault {
+                return Err(EngineError::Broken(fault.to_string()));
+            }
             rewards.resize(rewards.len().max(extremes.len()), (f64::INFINITY, f64::NEG_INFINITY));
             rewards.iter_mut().zip(extremes).for_each(|(all, (least, greatest))| *all = (all.0.min(least), all.1.max(greatest)));
             counts.into_iter().for_each(|counts| tally.merge(counts));
@@ -110,6 +119,9 @@ impl Evaluator {
         terms.iter_mut().for_each(|term| *term /= self.episodes.max(1) as f64);
         for (term, share) in stage.weights.shares(parameters.values()) {
             let share = stage.terms[term].sign * share;
+            if !share.is_finite() {
+                return Err(EngineError::Broken(term_is(stage.plan, term, share)));
+            }
             terms[term] += share;
             bounds.iter_mut().for_each(|bound| *bound += share);
         }
@@ -122,7 +134,7 @@ impl Evaluator {
             OptionUse { option: draw.variable, once: draw.once, visits }
         });
         let options = options.collect();
-        Evaluation { episodes: self.episodes, expected_return, return_se, bound, bound_se, terms, lengths, env_steps, rewards, options }
+        Ok(Evaluation { episodes: self.episodes, expected_return, return_se, bound, bound_se, terms, lengths, env_steps, rewards, options })
     }
 }
 

@@ -17,6 +17,10 @@ mod sealed {
 pub trait Float: sealed::Sealed + Dtype + Neg<Output = Self> + std::fmt::Display {
     const ZERO: Self;
     const NEG_INFINITY: Self;
+    /// The largest finite number.
+    const LARGEST: Self;
+    /// `float32`, `float64`
+    const NAME: &'static str;
     /// How it is written in a safetensors file.
     const SAFETENSORS: safetensors::Dtype;
 
@@ -31,6 +35,7 @@ pub trait Float: sealed::Sealed + Dtype + Neg<Output = Self> + std::fmt::Display
     fn max(self, other: Self) -> Self;
     fn min(self, other: Self) -> Self;
     fn is_finite(self) -> bool;
+    fn is_nan(self) -> bool;
     fn tanh(self) -> Self;
     /// `log(1 + exp(self))`, without overflow.
     fn softplus(self) -> Self;
@@ -43,10 +48,12 @@ pub trait Float: sealed::Sealed + Dtype + Neg<Output = Self> + std::fmt::Display
 }
 
 macro_rules! float {
-    ($type:ident, $safetensors:ident, $program:ident) => {
+    ($type:ident, $name:literal, $safetensors:ident, $program:ident) => {
         impl Float for $type {
             const ZERO: Self = 0.0;
             const NEG_INFINITY: Self = $type::NEG_INFINITY;
+            const LARGEST: Self = $type::MAX;
+            const NAME: &'static str = $name;
             const SAFETENSORS: safetensors::Dtype = safetensors::Dtype::$safetensors;
 
             #[inline(always)]
@@ -90,6 +97,10 @@ macro_rules! float {
                 $type::is_finite(self)
             }
             #[inline(always)]
+            fn is_nan(self) -> bool {
+                $type::is_nan(self)
+            }
+            #[inline(always)]
             fn tanh(self) -> Self {
                 Real::tanh(self)
             }
@@ -113,5 +124,5 @@ macro_rules! float {
         }
     };
 }
-float!(f32, F32, single);
-float!(f64, F64, double);
+float!(f32, "float32", F32, single);
+float!(f64, "float64", F64, double);

@@ -18,6 +18,8 @@ pub(super) struct Imagination {
     pub family: Family,
     /// What is drawn beside: the rewards in their order, then the end; each with its roots.
     pub outcomes: Vec<(Family, Range<usize>)>,
+    /// The name of what draws.
+    kernel: String,
 }
 
 /// Buffers of a shard.
@@ -30,6 +32,8 @@ pub(super) struct Imagined<E> {
     pub drawn: Draws<E>,
     /// In the order of [`Imagination::outcomes`].
     pub outcomes: Vec<Draws<E>>,
+    /// The first row of the last draw from what is no distribution, and what is wrong with it.
+    pub broken: Option<(usize, String)>,
     /// Column by column.
     told: Vec<E>,
     last: Vec<u32>,
@@ -49,7 +53,8 @@ impl Imagination {
             outcomes.push((Family::of(&outcome.head), first..layers.len()));
         }
         let part = Part { kernel: draw.kernel, layers, reads: &draw.reads };
-        Ok(Imagination { wired: Wired::new(plan, &[], &part, None, None)?, family: Family::of(&draw.head), outcomes })
+        let kernel = plan.model.kernel(draw.kernel).name.clone();
+        Ok(Imagination { wired: Wired::new(plan, &[], &part, None, None)?, family: Family::of(&draw.head), outcomes, kernel })
     }
 
     /// Starts all rows anew.
@@ -86,12 +91,15 @@ impl Imagination {
 
     /// What is drawn beside the next states, from the same pass of the network.
     fn draw_outcomes<E: Number>(&self, rows: Range<usize>, into: &mut Imagined<E>, random: &mut impl Rng) {
-        let Imagined { network, numbers, uniforms, outcomes, last, told, .. } = into;
+        let Imagined { network, numbers, uniforms, outcomes, last, told, broken, .. } = into;
         told.clear();
         outcomes.resize_with(self.outcomes.len(), Draws::default);
         for ((family, roots), drawn) in self.outcomes.iter().zip(outcomes) {
             numbers.resize(rows.len() * family.numbers(), <E as Float>::ZERO);
             family.describe(self.wired.outputs(network, roots, &rows), last, numbers);
+            if broken.is_none() {
+                *broken = family.fault(&self.kernel, numbers, self.wired.outputs(network, roots, &rows));
+            }
             drawn.keep(rows.start, 1);
             family.draw(numbers, Choice::Sampled, random, uniforms, drawn);
             told.extend(drawn.numbers.iter().skip(rows.start).map(|&number| <E as Float>::of(f64::from(number))));
@@ -107,7 +115,7 @@ impl Imagination {
         into: &mut Imagined<E>,
         random: &mut impl Rng,
     ) {
-        let Imagined { network, numbers, uniforms, drawn, last, .. } = into;
+        let Imagined { network, numbers, uniforms, drawn, last, broken, .. } = into;
         let network = Arc::get_mut(network).expect("imagine: the tape of the last gradient is gone");
         self.wired.network.draw_noise(rows.clone(), random, network);
         self.wired.feed(parameters, (world, batch), rows.len(), feeds, |inputs| {
@@ -116,6 +124,7 @@ impl Imagination {
         numbers.resize(rows.len() * self.family.numbers(), <E as Float>::ZERO);
         last.resize(rows.len(), 0);
         self.family.describe(self.wired.outputs(network, &self.wired.policy, &rows), last, numbers);
+        *broken = self.family.fault(&self.kernel, numbers, self.wired.outputs(network, &self.wired.policy, &rows));
         drawn.keep(rows.start, world.state_width());
         self.family.draw(numbers, Choice::Sampled, random, uniforms, drawn);
     }

@@ -145,6 +145,16 @@ vectorised! {
         sums.iter().chain(rest).all(|x| x.is_finite())
     }
 
+    /// Whether no number is NaN; infinities are none.
+    pub fn none_nan<E>(x: &[E]) -> bool {
+        // counted, not returned from: the loop then has no branch
+        let mut found = 0u32;
+        for &x in x {
+            found += u32::from(x.is_nan());
+        }
+        found == 0
+    }
+
     /// `sums += Σ_rows rows`
     pub fn add_column_sums<E>(sums: &mut [E], rows: &[E]) {
         for row in rows.chunks_exact(sums.len()) {

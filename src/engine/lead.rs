@@ -3,6 +3,7 @@
 use super::classify::Classified;
 use super::exact_update::improve;
 use super::expressions::Number;
+use super::fault::{Arose, Fault, term_is};
 use super::float::Float;
 use super::gain::Frozen;
 use super::improvement::Judge;
@@ -27,7 +28,9 @@ pub(super) struct Lead<'a, E: Float> {
     classifier: Optimiser<E>,
     pub classified: Option<Classified>,
     gradient: Vec<E>,
+    /// The parameters with which the last batch was good, and after how many batches that was.
     good: Vec<E>,
+    good_step: u64,
     /// The weights of the batch, where there is one, and what its divergences were: each by its term, the share of a trajectory.
     drawn: Drawn<E>,
     divergences: Vec<(usize, f64)>,
@@ -58,6 +61,7 @@ impl<'a, E: Number> Lead<'a, E> {
             classified: None,
             gradient: parameters.zero_gradient(),
             good: parameters.values().to_vec(),
+            good_step: 0,
             drawn: Drawn::default(),
             divergences: Vec::new(),
             step: 0,
@@ -83,7 +87,7 @@ impl<'a, E: Number> Lead<'a, E> {
         if shared.replay.is_some() && shared.stage.ratio.is_some() {
             self.classify(crew, shared)?;
         }
-        self.draw(shared);
+        self.draw(shared)?;
         match settings.update {
             Update::Gradient if settings.refits > 0 => self.refit(crew, shared)?,
             Update::Gradient if !settings.reuses_batches() && !settings.normalize.advantages => self.one_gradient(crew, shared)?,
@@ -94,9 +98,11 @@ impl<'a, E: Number> Lead<'a, E> {
             // the batch tells how it goes; what moves is exact
             Update::Exact { iterations } => {
                 crew.run(Job::Assess { step: self.step });
+                self.hold_batch(shared)?;
                 let present = read(&shared.parameters).to_f64();
                 let improved = improve(self.plan, &present, iterations).map_err(|error| EngineError::Unsupported(error.to_string()))?;
                 let mut parameters = write(&shared.parameters);
+                self.keep(parameters.values());
                 shared.leave_previous(parameters.values());
                 parameters.values_mut().iter_mut().zip(improved.values()).for_each(|(mine, &best)| *mine = Float::of(best));
             }
@@ -105,6 +111,7 @@ impl<'a, E: Number> Lead<'a, E> {
                 crew.run(Job::Differentiate { weighing: shared.whole(Aim::Policy) });
                 shared.sum_gradients(&mut self.gradient);
                 self.norm = self.verified_norm(shared)?;
+                self.keep(read(&shared.parameters).values());
                 shared.leave_previous(read(&shared.parameters).values());
                 TrustRegion { kl, damping, iterations }.step(crew, shared, &self.optimiser, &mut self.gradient);
                 if !self.plan.fitted.is_empty() {
@@ -133,6 +140,7 @@ impl<'a, E: Number> Lead<'a, E> {
         if shared.stage.stop.has_given_up() {
             return Ok(());
         }
+        self.hold_batch(shared)?;
         if let Some(replay) = &shared.replay {
             shared.keep_transitions(&mut write(replay));
         }
@@ -153,10 +161,12 @@ impl<'a, E: Number> Lead<'a, E> {
             crew.run(Job::Classify { step: self.step * settings.ratio_steps + k });
             shared.sum_gradients(&mut self.gradient);
             let mut parameters = write(&shared.parameters);
-            if !self.classifier.norm(&self.gradient).is_finite() {
+            let norm = self.classifier.norm(&self.gradient);
+            if !norm.is_finite() {
                 return Err(self.not_finite(shared, &parameters, "the classifier's gradient"));
             }
             self.classifier.step(parameters.values_mut(), &self.gradient, rate);
+            self.hold_optimiser(&self.classifier, norm, &parameters)?;
             all.add(&shared.sum_classified());
         }
         self.classified = (all.pairs > 0).then_some(all);
@@ -172,15 +182,21 @@ impl<'a, E: Number> Lead<'a, E> {
     }
 
     /// Draws the weights of this batch, where they are drawn.
-    fn draw(&mut self, shared: &Shared<E>) {
+    fn draw(&mut self, shared: &Shared<E>) -> Result<(), EngineError> {
         let weights = &shared.stage.weights;
         if weights.is_empty() {
-            return;
+            return Ok(());
         }
         let mut parameters = write(&shared.parameters);
         self.divergences = weights.shares(parameters.values()).collect();
+        if let Some((term, share)) = self.divergences.iter().find(|(_, share)| !share.is_finite()) {
+            let hint = "the means or the deviations of the weights have grown too far: a smaller `rate` holds them back";
+            let kept = (self.good_step, parameters.frozen_at(Some(&self.good)).to_f64());
+            return Err(self.ended(term_is(self.plan, *term, *share), hint, kept));
+        }
         *write(&shared.frozen) = Frozen::at(shared.stage, parameters.values(), (self.plan.settings.seed, self.step));
         self.drawn = weights.draw([self.plan.settings.seed, WEIGHTS, self.step], parameters.values_mut());
+        Ok(())
     }
 
     /// What the round that ends here was worth.
@@ -215,11 +231,13 @@ impl<'a, E: Number> Lead<'a, E> {
     fn assess(&mut self, crew: Hands, shared: &Shared<E>) -> Result<(), EngineError> {
         if shared.stage.recorded.is_some() {
             crew.run(Job::RollOut { step: self.step });
+            self.hold_batch(shared)?;
             self.classify(crew, shared)?;
             crew.run(Job::Value);
         } else {
             crew.run(Job::Assess { step: self.step });
         }
+        self.hold_batch(shared)?;
         if self.plan.settings.baseline == Baseline::LeaveOneOut {
             shared.sum_credit();
             crew.run(Job::Compare);
@@ -238,6 +256,7 @@ impl<'a, E: Number> Lead<'a, E> {
             crew.run(Job::Differentiate { weighing });
         } else {
             crew.run(Job::All { step: self.step, weighing });
+            self.hold_batch(shared)?;
         }
         self.error = shared.sum_gradients(&mut self.gradient).error;
         shared.mirror(crew, &mut self.drawn);
@@ -288,9 +307,66 @@ impl<'a, E: Number> Lead<'a, E> {
         if norm.is_finite() { Ok(norm) } else { Err(self.not_finite(shared, &read(&shared.parameters), "the gradient")) }
     }
 
+    /// Holds that the trajectories of the batch have no number that is none.
+    fn hold_batch(&self, shared: &Shared<E>) -> Result<(), EngineError> {
+        let Some(fault) = shared.fault() else { return Ok(()) };
+        // what a network made of the present parameters is no reason to keep them
+        let good = match (fault.arose, self.plan.weights.is_empty()) {
+            (Arose::World, true) => (self.step, read(&shared.parameters).to_f64()),
+            (Arose::World, false) | (Arose::Kernel, _) => (self.good_step, self.good_parameters(shared)),
+        };
+        Err(self.ended(fault.to_string(), fault.hint(), good))
+    }
+
+    fn ended(&self, what: String, hint: &str, (good, kept): (u64, Parameters<f64>)) -> EngineError {
+        EngineError::NotFinite { step: self.step + 1, what, hint: hint.to_owned(), good, kept: Box::new(kept) }
+    }
+
+    /// What a trained policy is ends the run as what a batch is does.
+    pub fn broken_after(&self, error: EngineError, parameters: &Parameters<E>) -> EngineError {
+        let EngineError::Broken(what) = error else { return error };
+        let kept = (self.good_step, parameters.frozen_at(Some(&self.good)).to_f64());
+        self.ended(format!("in the trajectories after training {what}"), "a smaller `rate` or a `clip_norm` holds parameters back", kept)
+    }
+
+    /// Those of the last good batch.
+    fn good_parameters(&self, shared: &Shared<E>) -> Parameters<f64> {
+        read(&shared.parameters).frozen_at(Some(&self.good)).to_f64()
+    }
+
+    /// Keeps what the batch was good with, before it moves.
+    fn keep(&mut self, present: &[E]) {
+        self.good.copy_from_slice(present);
+        self.good_step = self.step;
+    }
+
+    /// The run ends: a gradient is not finite.
     fn not_finite(&self, shared: &Shared<E>, parameters: &Parameters<E>, what: &str) -> EngineError {
-        let (what, place) = blame(shared, parameters, &self.gradient, what);
-        EngineError::NotFinite { step: self.step + 1, what, place, kept: Box::new(parameters.to_f64()) }
+        let kept = (self.step, parameters.to_f64());
+        // with drawn weights, or after a first pass, the batch was not rolled out with the present parameters
+        let as_rolled_out = self.plan.weights.is_empty() && !self.plan.settings.reuses_batches();
+        let state = |at, place| if as_rolled_out { shared.state_before(self.step, at, place, parameters) } else { None };
+        if let (Some((at, place, value)), Baseline::Network { kernel, .. }) = (shared.broken_value(), &self.plan.settings.baseline) {
+            let what = format!("the value of `{}` is {value}", self.plan.model.kernel(*kernel).name);
+            let (t, trajectory) = place;
+            let fault = Fault { what, arose: Arose::Kernel, t, trajectory, state: state(at, place) };
+            return self.ended(fault.to_string(), fault.hint(), kept);
+        }
+        let (said, hint) = said_of_gradient(parameters, &self.gradient, what);
+        self.ended(said, hint, kept)
+    }
+
+    /// Holds that the memory of an optimiser has not overflowed in a step along a gradient of this norm. Squares of numbers no greater than the norm
+    /// do not overflow where its own does not, and means of them do not either: only then is the memory looked at.
+    fn hold_optimiser(&self, optimiser: &Optimiser<E>, norm: f64, parameters: &Parameters<E>) -> Result<(), EngineError> {
+        if norm * norm < Float::as_f64(<E as Float>::LARGEST) * 0.25 {
+            return Ok(());
+        }
+        let Some((moment, at)) = optimiser.overflow() else { return Ok(()) };
+        let tensor = parameters.layout().name(parameters.layout().parameter_at(at));
+        let what = format!("the {moment} that the optimiser keeps of `{tensor}` overflows {}", <E as Float>::NAME);
+        let kept = (self.good_step, parameters.frozen_at(Some(&self.good)).to_f64());
+        Err(self.ended(what, overflow_hint(self.plan), kept))
     }
 
     /// Moves the parameters by the gradient; returns the norm of the policy's part before clipping.
@@ -299,7 +375,7 @@ impl<'a, E: Number> Lead<'a, E> {
         let settings = &self.plan.settings;
         let rate = rate(settings.optimizer).at(self.step, settings.steps);
         shared.stage.weights.settle(std::mem::take(&mut self.drawn), parameters.values_mut(), &mut self.gradient);
-        self.good.copy_from_slice(parameters.values());
+        self.keep(parameters.values());
         let mut norm = 0.0;
         if aim != Aim::Baseline {
             norm = self.optimiser.clip(&mut self.gradient, settings.clip_norm);
@@ -308,19 +384,21 @@ impl<'a, E: Number> Lead<'a, E> {
             }
             shared.leave_previous(&self.good);
             self.optimiser.step(parameters.values_mut(), &self.gradient, rate);
+            self.hold_optimiser(&self.optimiser, self.optimiser.norm_of_step(norm, settings.clip_norm), &parameters)?;
         }
         if aim != Aim::Policy && !self.plan.fitted.is_empty() {
-            if !self.fit.clip(&mut self.gradient, settings.clip_norm).is_finite() {
+            let of_fit = self.fit.clip(&mut self.gradient, settings.clip_norm);
+            if !of_fit.is_finite() {
                 parameters.values_mut().copy_from_slice(&self.good);
                 return Err(self.not_finite(shared, &parameters, "the baseline's gradient"));
             }
             self.fit.step(parameters.values_mut(), &self.gradient, rate);
+            self.hold_optimiser(&self.fit, self.fit.norm_of_step(of_fit, settings.clip_norm), &parameters)?;
         }
         if !super::kernels::all_finite(parameters.values()) {
-            let place = tensor_of(&parameters, parameters.values());
+            let what = format!("a step makes what is no number of {}", tensor_of(&parameters, parameters.values()));
             parameters.values_mut().copy_from_slice(&self.good);
-            let what = "the update".to_string();
-            return Err(EngineError::NotFinite { step: self.step + 1, what, place, kept: Box::new(parameters.to_f64()) });
+            return Err(self.ended(what, "a smaller `rate` of the optimizer makes smaller steps", (self.step, parameters.to_f64())));
         }
         Ok(norm)
     }
@@ -403,6 +481,8 @@ impl<'a, E: Number> Lead<'a, E> {
             return Err(EngineError::Checkpoint(message));
         }
         parameters.values_mut().iter_mut().zip(values).for_each(|(mine, &theirs)| *mine = Float::of(theirs));
+        self.keep(parameters.values());
+        self.good_step = checkpoint.step;
         previous.moved = !checkpoint.previous.is_empty();
         previous.values.iter_mut().zip(&checkpoint.previous).for_each(|(mine, &theirs)| *mine = Float::of(theirs));
         (self.step, self.env_steps) = (checkpoint.step, checkpoint.env_steps);
@@ -439,16 +519,25 @@ impl<E: Number> Shared<'_, E> {
     }
 }
 
-/// What made a gradient not finite: the first term of the bound that is not, else the tensor.
-fn blame<E: Number>(shared: &Shared<E>, parameters: &Parameters<E>, gradient: &[E], what: &str) -> (String, String) {
-    for (at, term) in shared.stage.plan.terms.iter().enumerate() {
-        if shared.shards.iter().any(|shard| !locked(shard).rollout.totals.terms[at].is_finite()) {
-            let plan = shared.stage.plan;
-            let name = plan.model.bound(plan.derivation.bound).name.as_ref().map_or(String::new(), |name| format!(" of bound `{name}`"));
-            return ("the value".into(), format!("the term `{}`{name}", term.name));
-        }
+/// What is wrong with a gradient whose norm is not finite, and what helps.
+fn said_of_gradient<E: Float>(parameters: &Parameters<E>, gradient: &[E], what: &str) -> (String, &'static str) {
+    match gradient.iter().any(|x| !x.is_finite()) {
+        true => (
+            format!("{what} of {} is not finite", tensor_of(parameters, gradient)),
+            "the slope of a function in a network's arguments is infinite there (`sqrt` and `log` at 0), or the parameters have grown too far: \
+             `softplus(x)` stays above 0, a smaller `rate` or a `clip_norm` holds parameters back",
+        ),
+        false => (format!("the norm of {what} overflows"), SCALE),
     }
-    (what.into(), tensor_of(parameters, gradient))
+}
+
+const SCALE: &str = "rewards of this size leave no digits for anything else: scale them, or the param before them, down";
+
+fn overflow_hint(plan: &Plan) -> &'static str {
+    match plan.settings.precision {
+        plan::Precision::F32 => "`precision = f64` reaches further; rewards, or the param before them, may be scaled down instead",
+        plan::Precision::F64 => SCALE,
+    }
 }
 
 fn tensor_of<E: Float>(parameters: &Parameters<E>, values: &[E]) -> String {

@@ -107,6 +107,25 @@ impl<E: Float> Optimiser<E> {
         self.moving.iter().map(|range| kernels::sum_of_squares(&gradient[range.clone()])).sum::<f64>().sqrt()
     }
 
+    /// The norm of what a step is made along, of a gradient that had this one before it was clipped.
+    pub fn norm_of_step(&self, norm: f64, largest: Option<f64>) -> f64 {
+        largest.map_or(norm, |largest| norm.min(largest))
+    }
+
+    /// The first number of the memory that is not finite: what it is, and of which number of the flat vector.
+    pub fn overflow(&self) -> Option<(&'static str, usize)> {
+        let first = if let OptimiserConfig::Sgd { .. } = self.config { "velocity" } else { "first moment" };
+        let broken = |(name, values): (&'static str, &[E])| Some((name, values.iter().position(|x| !x.is_finite())?));
+        let (name, mut at) = [(first, &self.first[..]), ("second moment", &self.second[..])].into_iter().find_map(broken)?;
+        for range in &self.moving {
+            if at < range.len() {
+                return Some((name, range.start + at));
+            }
+            at -= range.len();
+        }
+        None
+    }
+
     /// Makes `gradient` 0 where this rule does not move.
     pub fn keep_moving(&self, gradient: &mut [E]) {
         let mut from = 0;

@@ -160,7 +160,7 @@ impl<E: Float> Parameters<E> {
     }
 
     /// Reads what [`Parameters::to_safetensors`] wrote, in either precision. All parameters of the model must be there, with their
-    /// shapes; other tensors of the file are left alone. On an error nothing has changed.
+    /// shapes, and each of their numbers has to be one; other tensors of the file are left alone. On an error nothing has changed.
     pub fn load_safetensors(&mut self, bytes: &[u8]) -> Result<(), FileError> {
         let file = safetensors::SafeTensors::deserialize(bytes).map_err(unreadable)?;
         let by_name: HashMap<&str, safetensors::tensor::TensorView> = file.iter().collect();
@@ -172,11 +172,13 @@ impl<E: Float> Parameters<E> {
             if tensor.shape() != [rows, columns] {
                 return Err(FileError(format!("`{name}` is {rows} × {columns} in the model and {:?} in the file", tensor.shape())));
             }
+            let first = values.len();
             match tensor.dtype() {
                 safetensors::Dtype::F32 => values.extend(tensor.data().chunks_exact(4).map(|b| E::of(f32::read_le(b).as_f64()))),
                 safetensors::Dtype::F64 => values.extend(tensor.data().chunks_exact(8).map(|b| E::of(f64::read_le(b)))),
                 other => return Err(FileError(format!("`{name}` is of type {other:?} in the file; it can be F32 or F64"))),
             }
+            verify_finite(&format!("tensor `{name}`"), columns, &values[first..]).map_err(|found| FileError(found.to_string()))?;
         }
         self.values = Arc::new(values);
         Ok(())
@@ -274,6 +276,24 @@ mod tests {
         let bytes = Parameters::<f32>::initial(&empty_model(1), 1).to_safetensors().expect("written");
         assert_eq!(refused(&mut parameters, &bytes), "the file has no tensor `pi.0.weight`");
         assert_eq!(parameters.values(), before);
+    }
+
+    #[test]
+    fn a_file_with_what_is_no_number_is_refused_and_changes_nothing() {
+        let (model, _, _) = mlp_policy(3, &[5], 2);
+        for (broken, told) in [(f64::NAN, "NaN"), (f64::INFINITY, "inf"), (f64::NEG_INFINITY, "-inf"), (1e300, "inf")] {
+            let mut saved = Parameters::<f64>::initial(&model, 1);
+            saved.values_mut()[15 + 5 + 7] = broken;
+            let bytes = saved.to_safetensors().expect("written");
+            // 1e300 is a number in float64 alone
+            let mut wide = Parameters::<f64>::initial(&model, 2);
+            assert_eq!(wide.load_safetensors(&bytes).is_ok(), broken.is_finite(), "{broken}");
+            let mut narrow = Parameters::<f32>::initial(&model, 2);
+            let before = narrow.values().to_vec();
+            let refused = narrow.load_safetensors(&bytes).expect_err("refused").0;
+            assert_eq!(refused, format!("the tensor `pi.1.weight` is {told} in row 3, column 1"));
+            assert_eq!(narrow.values(), before);
+        }
     }
 
     #[test]

@@ -41,6 +41,9 @@ pub fn record(
     let frozen = Frozen::at(&stage, parameters.values(), (plan.settings.seed, 0));
     let point = Point { present: parameters.values(), previous: None, frozen: &frozen };
     rollout.run(&stage, point, [seed, EVALUATION, 0], choice, Keep::Rows);
+    if let Some(fault) = &rollout.fault {
+        return Err(EngineError::Broken(fault.to_string()));
+    }
     let on = rollout.trajectories(&stage);
     let mut steps = Vec::new();
     for episode in 0..episodes {

@@ -8,6 +8,7 @@ use super::density::{Density, DensityRows};
 use super::evaluate::Activations;
 use super::expressions::{Number, Values};
 use super::family::{Choice, Draws};
+use super::fault::{self, Arose, Fault};
 use super::float::Float;
 use super::gain::{Frozen, GainRows, Transitions};
 use super::imagine::Imagined;
@@ -82,6 +83,11 @@ pub(super) struct Rollout<E> {
     pub tally: Option<Tally<E>>,
     /// The least and the greatest of each reward of a live step, where that is asked.
     pub extremes: Option<Vec<(f64, f64)>>,
+    /// The first number of the last run that is none: it ended there, and what it left is of no use.
+    pub fault: Option<Fault>,
+    /// The step and the trajectory whose state is asked for, and the answer.
+    sought: Option<(usize, usize)>,
+    found: Option<String>,
     /// By term.
     absorbed: Vec<E>,
     /// Of the inputs that are normalised, over the rows kept.
@@ -146,6 +152,9 @@ impl<E: Number> Rollout<E> {
             listed: None,
             tally: None,
             extremes: None,
+            fault: None,
+            sought: None,
+            found: None,
             absorbed: Vec::new(),
             inputs: Sums::default(),
             exponents: stage.exponents.values(trajectories),
@@ -182,8 +191,32 @@ impl<E: Number> Rollout<E> {
     }
 
     /// Rolls all trajectories out anew; `stream` names the random numbers. What whole trajectories give to the bound is added by
-    /// [`Rollout::value`]. It ends midway if the run gives up.
+    /// [`Rollout::value`]. It ends midway if the run gives up, and at the first number that is none, with a [`Fault`].
     pub fn run(&mut self, stage: &Stage<E>, point: Point<E>, stream: [u64; 3], choice: Choice, keep: Keep) {
+        self.roll_out(stage, point, stream, choice, keep);
+        if let Some(fault) = self.fault.take() {
+            let state = self.state_before(stage, point, stream, (choice, keep), (fault.t, fault.trajectory));
+            self.fault = Some(Fault { state, ..fault });
+        }
+    }
+
+    /// The state of a trajectory before step `t` of a run, which is made once more.
+    pub fn state_before(
+        &mut self,
+        stage: &Stage<E>,
+        point: Point<E>,
+        stream: [u64; 3],
+        (choice, keep): (Choice, Keep),
+        sought: (usize, usize),
+    ) -> Option<String> {
+        self.sought = Some(sought);
+        self.roll_out(stage, point, stream, choice, keep);
+        self.sought = None;
+        self.found.take()
+    }
+
+    fn roll_out(&mut self, stage: &Stage<E>, point: Point<E>, stream: [u64; 3], choice: Choice, keep: Keep) {
+        self.fault = None;
         let mut random = generator(stream);
         self.simulated.begin(stream);
         self.clear(stage);
@@ -194,8 +227,13 @@ impl<E: Number> Rollout<E> {
             (None, Some(start)) => {
                 let on = (&stage.world, &mut self.batch);
                 start.begin(on, point.present, &mut self.feeds, &mut self.imagined_start, &mut random);
+                let broken = self.imagined_start.broken.take();
+                self.is_broken(broken, Arose::Kernel, 1);
             }
         }
+        self.work.origin.copy_from_slice(self.batch.origin());
+        let started = fault::of_world(stage, &self.batch, self.batch.front());
+        self.is_broken(started, Arose::World, 1);
         if stage.keeps_ledger() && keep == Keep::Rows {
             // one that has ended at its start has no row
             self.trace.record_next(stage, &self.batch, self.batch.origin());
@@ -205,11 +243,20 @@ impl<E: Number> Rollout<E> {
         self.batch.compact(&stage.world);
         self.absorb(stage, 0, self.batch.front()..all);
         for t in 1..=stage.horizon {
-            if self.batch.front() == 0 || stage.stop.gives_up() {
+            if self.batch.front() == 0 || self.fault.is_some() || stage.stop.gives_up() {
                 break;
             }
             self.step(stage, point, &mut random, t, (choice, keep));
         }
+    }
+
+    /// Keeps the first fault that is found: a row of the present step, and what is wrong with it.
+    fn is_broken(&mut self, found: Option<(usize, String)>, arose: Arose, t: usize) -> bool {
+        if let (Some((row, what)), None) = (found, &self.fault) {
+            let trajectory = self.work.origin[row] as usize;
+            self.fault = Some(Fault { what, arose, t, trajectory, state: None });
+        }
+        self.fault.is_some()
     }
 
     /// Adds what whole trajectories give, and credits the draws with it, where rows were kept for that.
@@ -228,17 +275,25 @@ impl<E: Number> Rollout<E> {
 
     /// What whole trajectories give to the densities of the bound, and to its density ratio.
     fn evaluate_densities(&mut self, stage: &Stage<E>, point: Point<E>) {
-        let Rollout { rows, totals, trace, draws, options, densities, ledger, ratio, scored_model, .. } = self;
+        let Rollout { rows, totals, trace, draws, options, densities, ledger, ratio, scored_model, fault, .. } = self;
         let lengths = totals.lengths.clone();
         let on = Trajectories { rows, lengths: &lengths, horizon: stage.horizon, trace, actions: &draws.numbers, options };
         if let Some(of) = &stage.scored_model {
             scored_model.evaluate(of, point, &on);
         }
+        let mut hold = |term: usize, value: E, point: (u32, u32)| {
+            if !Float::is_finite(value) && fault.is_none() {
+                let what = fault::term_is(stage.plan, term, value.as_f64());
+                let (t, trajectory) = (point.0 as usize, point.1 as usize);
+                *fault = Some(Fault { what, arose: Arose::Kernel, t, trajectory, state: fault::state_at(stage, &on, point) });
+            }
+        };
         if let Some(of) = &stage.ratio {
             ratio.evaluate(of, point.present, &on);
             let sign = stage.terms[of.term].sign;
             for (&(t, trajectory), &logit) in ratio.points.iter().zip(ratio.logits(of)) {
                 let value = <E as Float>::of(sign) * logit;
+                hold(of.term, value, (t, trajectory));
                 ledger.add(of.term, t as usize, trajectory, value);
                 totals.terms[of.term] += value.as_f64();
                 totals.bound[trajectory as usize] += value.as_f64();
@@ -246,6 +301,7 @@ impl<E: Number> Rollout<E> {
             let discount = stage.plan.settings.discount;
             for &(trajectory, steps) in &ratio.absorbed {
                 let logit = ratio.logit_of_absorbed(of).as_f64() * sign;
+                hold(of.term, <E as Float>::of(logit), (lengths[trajectory as usize], trajectory));
                 let faded: f64 = if discount == 1.0 { f64::from(steps) } else { (1..=steps).map(|k| discount.powi(k as i32)).sum() };
                 ledger.add(of.term, lengths[trajectory as usize] as usize + 1, trajectory, <E as Float>::of(logit * faded));
                 totals.terms[of.term] += logit * f64::from(steps);
@@ -262,6 +318,7 @@ impl<E: Number> Rollout<E> {
                 };
                 let log_q = out.compared(at, density, &on, (of_draw, |row: usize| out.written[row]));
                 let value = <E as Float>::of(sign) * (log_p - log_q);
+                hold(density.term, value, (t, trajectory));
                 ledger.add(density.term, t as usize, trajectory, value);
                 totals.terms[density.term] += value.as_f64();
                 totals.bound[trajectory as usize] += value.as_f64();
@@ -349,6 +406,10 @@ impl<E: Number> Rollout<E> {
         self.work.origin[..live].copy_from_slice(&self.batch.origin()[..live]);
         self.rows.trajectory.extend_from_slice(&self.work.origin[..live]);
         self.rows.close_step();
+        if let Some((_, trajectory)) = self.sought.filter(|(at, _)| *at == t) {
+            let row = self.work.origin[..live].iter().position(|&origin| origin as usize == trajectory);
+            self.found = row.map(|row| fault::state_of_row(stage, &self.batch, row));
+        }
 
         let wired = if keep == Keep::Rows { &stage.learning } else { &stage.acting };
         if stage.keeps_ledger() && keep == Keep::Rows {
@@ -362,7 +423,10 @@ impl<E: Number> Rollout<E> {
                 wired.network.forward(point.present, inputs, rows.clone(), network);
             });
         } else {
-            self.draw_options(stage, point, wired, random, rows.clone(), (t, choice));
+            let broken = self.draw_options(stage, point, wired, random, rows.clone(), (t, choice));
+            if self.is_broken(broken, Arose::Kernel, t) {
+                return;
+            }
         }
         if keep == Keep::Rows && stage.learning.scaled_components() > 0 {
             wired.observe(&stage.world, &self.batch, live, &mut self.inputs);
@@ -373,6 +437,12 @@ impl<E: Number> Rollout<E> {
         grown(&mut self.log_prob, 1);
         stage.family.describe(wired.outputs(&self.network, &wired.policy, &rows), &[], &mut self.policy[first * width..]);
         let policy = &self.policy[first * width..];
+        let name = &stage.plan.model.kernel(stage.plan.policy.kernel).name;
+        let broken = stage.family.fault(name, policy, wired.outputs(&self.network, &wired.policy, &rows));
+        if broken.is_some() {
+            self.is_broken(broken, Arose::Kernel, t);
+            return;
+        }
         match &self.listed {
             Some(listed) => listed.read_actions(t, &self.work.origin[..live], &mut self.draws.numbers),
             None => stage.family.draw(policy, choice, random, &mut self.work.uniforms, &mut self.draws),
@@ -402,6 +472,12 @@ impl<E: Number> Rollout<E> {
                 let kept = if stage.through.is_some() { first } else { 0 };
                 imagination.step(on, (point.present, actions, kept), &mut self.feeds, &mut self.imagined, random);
             }
+        }
+        let broken = self.imagined.broken.take().map(|found| (found, Arose::Kernel));
+        let broken = broken.or_else(|| Some((fault::of_world(stage, &self.batch, live)?, Arose::World)));
+        if let Some((found, arose)) = broken {
+            self.is_broken(Some(found), arose, t);
+            return;
         }
         if stage.keeps_ledger() && keep == Keep::Rows {
             self.trace.record_next(stage, &self.batch, &self.work.origin[..live]);
@@ -455,8 +531,9 @@ impl<E: Number> Rollout<E> {
         random: &mut Xoshiro256PlusPlus,
         rows: Range<usize>,
         (t, choice): (usize, Choice),
-    ) {
+    ) -> Option<(usize, String)> {
         let live = rows.len();
+        let mut broken = None;
         let origin = &self.work.origin[..live];
         for ((option, own), last) in stage.options.iter().zip(&self.options).zip(&mut self.feeds.last) {
             own.read_last(option, t, origin, last);
@@ -474,8 +551,16 @@ impl<E: Number> Rollout<E> {
                 let buffers = (&mut self.work.uniforms, &mut drawn[pass]);
                 self.options[pass].draw((option, pass), outputs, (t, choice, self.listed.as_ref()), (origin, last), random, buffers);
                 self.options[pass].read_first(origin, &mut first[pass]);
+                // what is drawn once is not drawn from later rows
+                if !option.once || t == 1 {
+                    let numbers = &self.options[pass].numbers[rows.start * option.family.numbers()..];
+                    let name = &stage.plan.model.kernel(stage.plan.options[pass].kernel).name;
+                    let root = wired.outputs(&self.network, &wired.options[pass], &rows);
+                    broken = broken.or_else(|| option.family.fault(name, numbers, root));
+                }
             }
         }
+        broken
     }
 
     /// `KL(π ‖ p)` of each row, where the bound has that term.
@@ -530,6 +615,7 @@ impl<E: Number> Rollout<E> {
         let Work { origin, entropy, divergence, values: scratch, .. } = &mut self.work;
         let (origin, entropy) = (&origin[..live], &entropy[..live]);
         self.totals.entropy += entropy.iter().map(|h| h.as_f64()).sum::<f64>();
+        let mut broken = None;
         for (k, term) in stage.terms.iter().enumerate().filter(|(_, term)| (term.from..=term.to).contains(&t)) {
             let values = match term.source {
                 Source::Exponent(at) => &self.exponents.output(at)[..live],
@@ -580,6 +666,9 @@ impl<E: Number> Rollout<E> {
                 self.totals.bound[trajectory as usize] += value;
             }
             self.totals.terms[k] += total;
+            if !total.is_finite() && broken.is_none() {
+                broken = fault::of_term(stage.plan, k, values);
+            }
         }
         for reward in 0..stage.world.rewards() {
             for (&value, &trajectory) in self.batch.reward(&stage.world, reward).iter().zip(origin) {
@@ -597,6 +686,7 @@ impl<E: Number> Rollout<E> {
         for &trajectory in origin {
             self.totals.lengths[trajectory as usize] = t as u32;
         }
+        self.is_broken(broken, Arose::World, t);
     }
 
     /// Adds what the steps after `last` give for the rows `ended`, whose state is absorbed: their exponents with rewards 0, to the
@@ -624,6 +714,11 @@ impl<E: Number> Rollout<E> {
                 let values = &self.exponents.output(at)[..ended.len()];
                 for (&value, &trajectory) in values.iter().zip(&self.batch.origin()[ended.clone()]) {
                     let value = term.sign * value.as_f64();
+                    if !value.is_finite() && self.fault.is_none() {
+                        let what = format!("{} in steps after the end", fault::term_is(stage.plan, k, value));
+                        let (t, trajectory) = (last.max(1), trajectory as usize);
+                        self.fault = Some(Fault { what, arose: Arose::World, t, trajectory, state: None });
+                    }
                     self.totals.terms[k] += value * count;
                     self.totals.bound[trajectory as usize] += value * count;
                     let credited = term.credits.iter().any(Option::is_some);

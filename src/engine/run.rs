@@ -182,16 +182,16 @@ pub struct Checkpoint {
 /// Why a run has come to no result.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum EngineError {
-    /// A NaN or an infinity.
-    #[error("step {step}: {what} of {place} is not finite; the parameters of step {} are kept", step - 1)]
+    /// A NaN or an infinity in a run.
+    #[error("step {step}: {what}; the parameters of step {good} are kept\nhint: {hint}")]
     NotFinite {
         /// The gradient step, counted from 1.
         step: u64,
-        /// `the value`, `the gradient`, …
+        /// What is no number, of which kernel, term or tensor, at which time and state: a sentence.
         what: String,
-        /// The term of the bound or the tensor.
-        place: String,
-        /// Of the last good step.
+        hint: String,
+        /// The step after which all was good, and the parameters of then.
+        good: u64,
         kept: Box<Parameters<f64>>,
     },
     /// It was asked to end, or its observer ended it.
@@ -200,6 +200,9 @@ pub enum EngineError {
         /// What it can go on from, unless that is what was kept before.
         kept: Option<Box<Checkpoint>>,
     },
+    /// The same of parameters that are played, not trained: a sentence.
+    #[error("{0}")]
+    Broken(String),
     /// What the plan admits and this version cannot run, in one sentence.
     #[error("{0}")]
     Unsupported(String),

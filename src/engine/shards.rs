@@ -5,6 +5,7 @@ use super::credit::StepSums;
 use super::crew::Crew;
 use super::expressions::Number;
 use super::family::Choice;
+use super::fault::Fault;
 use super::float::Float;
 use super::gain::Frozen;
 use super::kernels;
@@ -201,14 +202,21 @@ impl<'a, E: Number> Shared<'a, E> {
         let point = Point { present: parameters.values(), previous: previous.moved.then_some(&previous.values[..]), frozen: &frozen };
         if let Job::Assess { step } | Job::RollOut { step } | Job::All { step, .. } = job {
             rollout.move_schedules(stage, step);
-            rollout.run(stage, point, [seed, TRAINING | stage.plan.number << 8, step << 16 | at as u64], Choice::Sampled, Keep::Rows);
+            rollout.run(stage, point, stream(stage, step, at), Choice::Sampled, Keep::Rows);
+        }
+        if let (Job::Assess { .. } | Job::Value | Job::All { .. }, None) = (job, &rollout.fault) {
+            rollout.value(stage, point);
+        }
+        // the run ends here: what is left of the job has no rows to work on
+        if rolls_out && rollout.fault.is_some() {
+            drop((previous, frozen));
+            return shard.rest(stage);
         }
         // what was rolled out in part is not to be read
         if stage.stop.gives_up() {
             return;
         }
         if let Job::Assess { .. } | Job::Value | Job::All { .. } = job {
-            rollout.value(stage, point);
             objective.assess(stage, rollout, point, *read(&self.returns));
         }
         match job {
@@ -231,6 +239,34 @@ impl<'a, E: Number> Shared<'a, E> {
             }
             Job::Part { part, parts, weighing } => objective.differentiate_part(stage, &parameters, rollout, weighing, (part, parts)),
         }
+    }
+
+    /// The first number of the last batch that is none, in the shards' order.
+    pub fn fault(&self) -> Option<Fault> {
+        self.shards.iter().find_map(|shard| locked(shard).rollout.fault.clone())
+    }
+
+    /// Where the last batch has a value that the baseline's network made none of: the shard, its step and trajectory.
+    pub fn broken_value(&self) -> Option<(usize, (usize, usize), f64)> {
+        let root = self.stage.learning.value?;
+        self.shards.iter().enumerate().find_map(|(at, shard)| {
+            let Shard { rollout, .. } = &*locked(shard);
+            if rollout.rows.len() == 0 {
+                return None;
+            }
+            let values = rollout.network.output(&self.stage.learning.network, root, 0..rollout.rows.len());
+            let row = values.iter().position(|value| !Float::is_finite(*value))?;
+            let t = rollout.rows.starts.partition_point(|&start| start <= row);
+            Some((at, (t, rollout.rows.trajectory[row] as usize), values[row].as_f64()))
+        })
+    }
+
+    /// The state of a trajectory of a shard before step `t` of batch `step`, which is rolled out once more with the present parameters.
+    pub fn state_before(&self, step: u64, at: usize, place: (usize, usize), parameters: &Parameters<E>) -> Option<String> {
+        let (previous, frozen) = (read(&self.previous), read(&self.frozen));
+        let point = Point { present: parameters.values(), previous: previous.moved.then_some(&previous.values[..]), frozen: &frozen };
+        let keep = (Choice::Sampled, Keep::Rows);
+        locked(&self.shards[at]).rollout.state_before(self.stage, point, stream(self.stage, step, at), keep, place)
     }
 
     /// Adds the transitions of the last batch to `replay`, in the shards' order.
@@ -342,6 +378,11 @@ impl<E: Number> Shard<E> {
         self.objective.gradient.fill(<E as Float>::ZERO);
         self.objective.told = Told::default();
     }
+}
+
+/// The random numbers of a shard of a batch.
+fn stream<E>(stage: &Stage<E>, step: u64, at: usize) -> [u64; 3] {
+    [stage.plan.settings.seed, TRAINING | stage.plan.number << 8, step << 16 | at as u64]
 }
 
 pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -2,11 +2,13 @@
 //! the oracle.
 
 use super::evaluate::{Activations, Feed, Scratch};
+use super::fault::said;
 use super::head::{Head, Rows, cannot_run, head};
+use super::kernels::none_nan;
 use super::network::{InputSpec, NetworkPlan, Unsupported};
 use super::parameters::Parameters;
 use crate::finite::{Axis, Conditions, KernelTable};
-use crate::model::{Distribution, KernelId, LayerId, Model, Scores};
+use crate::model::{Distribution, FormalVariable, Kernel, KernelId, LayerId, Model, Scores};
 
 /// Conditions that go through the network together.
 const CHUNK: usize = 4096;
@@ -18,14 +20,22 @@ const LARGEST: usize = 1 << 28;
 ///
 /// # Errors
 /// One sentence, where a variable of the kernel is not finite or its distribution is none of `Categorical(logits = …)`,
-/// `Bernoulli(logits = …)`, `Sticky` and `Uniform`.
+/// `Bernoulli(logits = …)`, `Sticky` and `Uniform`; or where a NaN or an infinity is in the place of a distribution.
 pub fn tabulate(model: &Model, parameters: &Parameters<f64>, kernel: KernelId) -> Result<KernelTable, Unsupported> {
     let table = Table::of(model, kernel)?;
     let mut log_probability = vec![0.0; table.conditions * table.outcomes];
+    let mut broken = None;
     table.for_each_chunk(parameters, |_, rows| {
         let (from, to) = (rows.range.start * rows.outcomes, rows.range.end * rows.outcomes);
-        table.head.log_probabilities(rows, &mut log_probability[from..to]);
+        let written = &mut log_probability[from..to];
+        table.head.log_probabilities(rows, written);
+        if broken.is_none() && !none_nan(written) {
+            broken = written.chunks_exact(rows.outcomes).position(|row| !none_nan(row)).map(|row| table.no_distribution(row, rows));
+        }
     });
+    if let Some(broken) = broken {
+        return Err(broken);
+    }
     Ok(KernelTable { conditions: table.conditions, outcomes: table.outcomes, log_probability })
 }
 
@@ -67,7 +77,10 @@ pub fn logits_of(model: &Model, kernel: KernelId) -> Result<LayerId, Unsupported
     Ok(*layer)
 }
 
-struct Table {
+struct Table<'m> {
+    model: &'m Model,
+    kernel: &'m Kernel,
+    list: Conditions,
     plan: NetworkPlan,
     head: Head,
     conditions: usize,
@@ -76,8 +89,8 @@ struct Table {
     axes: Vec<Axis>,
 }
 
-impl Table {
-    fn of(model: &Model, kernel: KernelId) -> Result<Table, Unsupported> {
+impl<'m> Table<'m> {
+    fn of(model: &'m Model, kernel: KernelId) -> Result<Table<'m>, Unsupported> {
         let declared = model.kernel(kernel);
         let conditions = Conditions::of(model, kernel).map_err(|not_finite| Unsupported(not_finite.to_string()))?;
         let (head, roots) = head(declared, &conditions)?;
@@ -92,7 +105,38 @@ impl Table {
             found.copied().ok_or_else(|| Unsupported(format!("the network of kernel `{}` reads its own output", declared.name)))
         };
         let axes = plan.inputs().iter().map(axis).collect::<Result<_, _>>()?;
-        Ok(Table { plan, head, conditions: count, outcomes, axes })
+        Ok(Table { model, kernel: declared, list: conditions, plan, head, conditions: count, outcomes, axes })
+    }
+
+    /// What stands in the place of a distribution at row `row` of some conditions.
+    fn no_distribution(&self, row: usize, rows: &Rows<'_>) -> Unsupported {
+        let of_row = |root: &&[f64]| {
+            let width = root.len() / rows.range.len();
+            root[row * width..(row + 1) * width].to_vec()
+        };
+        let made: Vec<f64> = rows.roots.iter().flat_map(of_row).collect();
+        let condition = rows.range.start + row;
+        let given: Vec<String> = self.list.axes.iter().map(|axis| self.shown(axis, condition / axis.stride % axis.size)).collect();
+        let at = if given.is_empty() { String::new() } else { format!(" at {}", given.join(", ")) };
+        Unsupported(format!("{}{at}: no distribution", said("network", &self.kernel.name, &made)))
+    }
+
+    /// A given in a condition: `s = 3`.
+    fn shown(&self, axis: &Axis, number: usize) -> String {
+        let formal = &self.kernel.givens[axis.given];
+        let value = match formal.variable {
+            _ if Some(number) == axis.none => "none".to_owned(),
+            FormalVariable::Variable(variable) => {
+                let domain = &self.model.variable(variable).domain;
+                let mut value = vec![0.0; domain.width()];
+                domain.finite.as_ref().expect("conditions: a given of a table is finite").value(number, &mut value);
+                domain.show(&value)
+            }
+            // counted from 1
+            FormalVariable::Time => (number + 1).to_string(),
+            FormalVariable::End | FormalVariable::Reward(..) => number.to_string(),
+        };
+        format!("{} = {value}", formal.name)
     }
 
     /// Runs the network at all conditions and calls `visit` with its activations and what they hold of the roots.

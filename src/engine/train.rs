@@ -51,20 +51,23 @@ fn infer_from(plan: &Plan, checkpoint: Option<&Checkpoint>, run: &mut dyn Observ
 /// rescaling of advantages. `previous` are the same parameters, and schedules stand at their end.
 ///
 /// # Errors
-/// A construct that cannot run.
+/// A construct that cannot run; a NaN or an infinity, by kernel, time and state.
 pub fn gradient_estimates(plan: &Plan, parameters: &Parameters<f64>, batches: Range<u64>) -> Result<Vec<Vec<f64>>, EngineError> {
     let plan = &plan.settled();
-    Ok(estimates(&Stage::new(plan)?, parameters, batches))
+    estimates(&Stage::new(plan)?, parameters, batches)
 }
 
 /// [`gradient_estimates`] of a stage that may have been altered.
-pub(super) fn estimates(stage: &Stage<f64>, parameters: &Parameters<f64>, batches: Range<u64>) -> Vec<Vec<f64>> {
+pub(super) fn estimates(stage: &Stage<f64>, parameters: &Parameters<f64>, batches: Range<u64>) -> Result<Vec<Vec<f64>>, EngineError> {
     let shared = Shared::new(stage, Arc::new(RwLock::new(parameters.clone())));
     let estimate = |crew: Hands, step| {
         let seed = stage.plan.settings.seed;
         *write(&shared.frozen) = Frozen::at(stage, parameters.values(), (seed, step));
         let mut drawn = stage.weights.draw([seed, WEIGHTS, step], write(&shared.parameters).values_mut());
         crew.run(Job::Assess { step });
+        if let Some(fault) = shared.fault() {
+            return Err(EngineError::Broken(fault.to_string()));
+        }
         shared.sum_credit();
         crew.run(Job::Compare);
         crew.run(Job::Differentiate { weighing: shared.whole(Aim::Policy) });
@@ -73,7 +76,10 @@ pub(super) fn estimates(stage: &Stage<f64>, parameters: &Parameters<f64>, batche
         shared.mirror(crew, &mut drawn);
         stage.weights.settle(drawn, write(&shared.parameters).values_mut(), &mut gradient);
         gradient.iter_mut().for_each(|g| *g = -*g);
-        gradient
+        match parameters.layout().verify_finite("gradient", &gradient) {
+            Ok(()) => Ok(gradient),
+            Err(found) => Err(EngineError::Broken(found.to_string())),
+        }
     };
     let work = |(_, job): (usize, Job), shard| shared.work(job, shard);
     with_crew(threads(stage.plan), shared.shards.len(), (0, Job::Compare), &work, |crew| {
@@ -179,31 +185,32 @@ fn train<E: Number>(plan: &Plan, checkpoint: Option<&Checkpoint>, run: &mut dyn 
     let parameters = read(&parameters);
     let evaluated = |stage: &Stage<E>| {
         let episodes = evaluate_policy::episodes_after_training(stage.plan);
-        Evaluator { episodes, choice: Choice::Sampled, seed: plan.settings.seed }.run(stage, &parameters)
+        let evaluation = Evaluator { episodes, choice: Choice::Sampled, seed: plan.settings.seed }.run(stage, &parameters);
+        evaluation.map_err(|error| last_of(&turns).broken_after(error, &parameters))
     };
-    let told = |stage: &Stage<E>| (stage.plan.derivation.bound, evaluated(stage));
+    let told = |stage: &Stage<E>| -> Result<_, EngineError> { Ok((stage.plan.derivation.bound, evaluated(stage)?)) };
     let (last, earlier) = stages.split_last().expect("train: a run has a bound");
-    let evaluation = evaluated(last);
+    let evaluation = evaluated(last)?;
     // what only collects transitions has no bound
     let mut others: Vec<(BoundId, Evaluation)> = Vec::new();
     for stage in earlier.iter().filter(|stage| !stage.terms.is_empty()) {
         // one that several lines maximise is told once
         let of = stage.plan.derivation.bound;
         if of != plan.derivation.bound && others.iter().all(|(bound, _)| *bound != of) {
-            others.push(told(stage));
+            others.push(told(stage)?);
         }
     }
     for watched in &plan.watched {
         let stage = Stage { stop: stop.clone(), ..Stage::new(watched)? };
-        others.push(told(&stage));
+        others.push(told(&stage)?);
     }
     if stop.has_given_up() {
         return Err(EngineError::Interrupted { kept: Some(Box::new(checkpoint)) });
     }
-    let parameters = parameters.to_f64();
+    let wide = parameters.to_f64();
     let judged = plan.turns().find(|plan| plan.tells_transitions_apart());
-    let calibration =
-        judged.map(|plan| calibrate(plan, &parameters, evaluate_policy::episodes_after_training(plan))).transpose()?.flatten();
+    let calibration = judged.map(|plan| calibrate(plan, &wide, evaluate_policy::episodes_after_training(plan)));
+    let calibration = calibration.transpose().map_err(|error| last_of(&turns).broken_after(error, &parameters))?.flatten();
     Ok(Run {
         calibration,
         evaluation,
@@ -217,7 +224,7 @@ fn train<E: Number>(plan: &Plan, checkpoint: Option<&Checkpoint>, run: &mut dyn 
         training_seconds,
         wall_seconds: start.elapsed().as_secs_f64(),
         checkpoint,
-        parameters,
+        parameters: wide,
     })
 }
 

@@ -87,6 +87,16 @@ impl<E: Real> World<E> {
         Ok(World { kind: Kind::Columns(Box::new(columns)), state_values: Vec::new(), observation_values: Vec::new(), actions })
     }
 
+    /// Bytes of its tables.
+    pub fn bytes(&self) -> usize {
+        let values: usize = self.state_values.iter().chain(&self.observation_values).map(Vec::len).sum();
+        let tables = match &self.kind {
+            Kind::Tables(tables) => tables.bytes(),
+            Kind::Columns(_) => 0,
+        };
+        values * size_of::<E>() + tables
+    }
+
     /// States are numbered, and actions must be too.
     pub fn is_finite(&self) -> bool {
         match self.kind {

@@ -105,6 +105,7 @@ impl Sampler {
                 };
                 let u = self.uniform_leaf();
                 let index = self.graph.binary(BinaryOp::Less, u, p);
+                let index = self.none_if_none(index, p);
                 self.value_of(part, index)
             }
             Distribution::Normal { mean, sd } => Ok(self.normals(mean, sd)),
@@ -123,6 +124,7 @@ impl Sampler {
             Distribution::Mixture(parts) => {
                 let weights: Vec<ExprId> = parts.iter().map(|(weight, _)| weight[0]).collect();
                 let index = self.categorical_index(&weights);
+                let is_constant = weights.iter().all(|&weight| self.graph.as_constant(weight).is_some());
                 let draws = self.excluding(parts.iter().map(|(_, part)| part), part)?;
                 Ok((0..width)
                     .map(|i| {
@@ -133,7 +135,8 @@ impl Sampler {
                             self.graph.if_(here, draw[i], others)
                         })
                     })
-                    .collect())
+                    .collect::<Vec<ExprId>>())
+                .map(|drawn| if is_constant { drawn } else { drawn.into_iter().map(|drawn| self.none_if_none(drawn, index)).collect() })
             }
             Distribution::If { condition, then, otherwise } => {
                 let draws = self.excluding([&**then, &**otherwise].into_iter(), part)?;
@@ -245,10 +248,21 @@ impl Sampler {
         let u = self.uniform_leaf();
         let height = self.graph.binary(BinaryOp::Multiply, u, sum);
         let zero = self.graph.constant(0.0);
-        sums[..weights.len() - 1].iter().fold(zero, |index, &sum| {
+        let index = sums[..weights.len() - 1].iter().fold(zero, |index, &sum| {
             let passed = self.graph.binary(BinaryOp::LessEqual, sum, height);
             self.graph.binary(BinaryOp::Add, index, passed)
-        })
+        });
+        if self.graph.as_constant(sum).is_some() { index } else { self.none_if_none(index, sum) }
+    }
+
+    /// `value`, or NaN where `other` is NaN or infinite: comparisons would hide that, and a draw from no distribution would look like any other.
+    fn none_if_none(&mut self, value: ExprId, other: ExprId) -> ExprId {
+        if self.graph.as_constant(other).is_some_and(f64::is_finite) {
+            return value;
+        }
+        let zero = self.graph.constant(0.0);
+        let nothing = self.graph.binary(BinaryOp::Multiply, zero, other);
+        self.graph.binary(BinaryOp::Add, value, nothing)
     }
 
     /// exp(l − max l)

@@ -43,6 +43,11 @@ impl<E: Real> Tables<E> {
         }
     }
 
+    pub fn bytes(&self) -> usize {
+        let draws = [&self.initial, &self.transition].into_iter().chain(&self.observation).map(Alias::bytes).sum::<usize>();
+        draws + self.rewards.iter().map(Vec::len).sum::<usize>() * size_of::<E>() + self.ended.len()
+    }
+
     pub fn start<R: Rng + ?Sized>(&self, rng: &mut R) -> u32 {
         self.initial.draw(0, rng).1
     }
@@ -110,6 +115,10 @@ impl Alias {
             }
         }
         Alias { start: matrix.start.iter().map(|&at| at as u32).collect(), entries }
+    }
+
+    fn bytes(&self) -> usize {
+        self.start.len() * size_of::<u32>() + self.entries.len() * size_of::<Entry>()
     }
 
     /// The entry drawn, and its column.

@@ -2,8 +2,8 @@
 
 use super::signals;
 use super::start::{Origin, failed};
-use crate::cli::Failure;
 use crate::cli::progress::Progress;
+use crate::cli::{Failure, console};
 use crate::engine::{self, Checkpoint, Metrics, Observer, Parameters, Stop};
 use crate::plan::Plan;
 use crate::report::{CHECKPOINT, Folder, Log, METRICS, PARAMETERS, TIMINGS};
@@ -199,6 +199,7 @@ impl Observer for Follower<'_> {
         let wall_seconds = self.seconds_before + metrics.wall_seconds;
         let timing = TimingsLine { step: metrics.step, wall_seconds, env_steps_per_second: real };
         let written = self.metrics.push(&line).and_then(|()| self.timings.push(&timing));
+        console::shortage();
         self.progress.show(metrics, real + imagined);
         self.or_end(written.map_err(failed))
     }

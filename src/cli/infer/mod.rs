@@ -7,7 +7,7 @@ mod start;
 mod train;
 mod unchanged;
 
-use super::{Failure, Format, console, input};
+use super::{Failure, Format, console, input, memory};
 use seeds::Seeds;
 use start::Given;
 use std::path::PathBuf;
@@ -65,6 +65,8 @@ pub struct Arguments {
     /// Replace the run in the folder of `--out`, from the first checkpoint on
     #[arg(long, requires = "out")]
     overwrite: bool,
+    #[command(flatten)]
+    memory: memory::MemoryArguments,
     /// Show nothing while the run goes
     #[arg(long, short)]
     quiet: bool,

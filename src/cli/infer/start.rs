@@ -3,7 +3,7 @@
 use super::Arguments;
 use super::unchanged::{Compared, verify_same};
 use crate::bound;
-use crate::cli::{Failure, console, input};
+use crate::cli::{Failure, console, input, memory};
 use crate::engine::{self, Checkpoint};
 use crate::model::Model;
 use crate::plan::{self, Plan};
@@ -43,7 +43,7 @@ pub fn given(arguments: &Arguments, path: &Path) -> Result<Given, Failure> {
     let mut sets = input::sets(&arguments.set)?;
     sets.extend(arguments.seed.map(|seed| ("infer.seed".to_owned(), seed.to_string())));
     let loaded = input::load_with(path, &with_threads(&sets, arguments.threads))?;
-    Ok(Given { path: path.to_owned(), file: loaded.file, sets, plan: planned(&loaded.model)? })
+    Ok(Given { path: path.to_owned(), file: loaded.file, sets, plan: planned(arguments, &loaded.model)? })
 }
 
 /// The run of `seed` if several seeds were asked for: it goes on if that is asked and there is something to go on with.
@@ -147,7 +147,7 @@ fn going_on(arguments: &Arguments, given: Option<&Given>, seed: Option<u64>, fol
     let advice = "name no file and set nothing to go on with the run as it is; only `infer.steps`, `infer.threads` and `infer.checkpoint_every` may \
                   change";
     verify_same(&run, &asked, &changing, (format!("{what} `{shown}` was run with"), advice))?;
-    let plan = planned(&input::check(&file, &with_threads(&all, arguments.threads))?)?;
+    let plan = planned(arguments, &input::check(&file, &with_threads(&all, arguments.threads))?)?;
     let checkpoint = checkpoint(&folder, &plan)?;
     verify_longer(&plan, checkpoint.as_ref(), &shown)?;
     if !arguments.quiet {
@@ -186,9 +186,12 @@ fn seed_in(file: &ast::File) -> Option<String> {
     })
 }
 
-fn planned(model: &Model) -> Result<Plan, Failure> {
+/// Refused before anything is written where it would not fit into the machine.
+fn planned(arguments: &Arguments, model: &Model) -> Result<Plan, Failure> {
     let derivation = bound::derive(model).map_err(Failure::Model)?;
-    plan::plan(model, &derivation).map_err(Failure::Model)
+    let plan = plan::plan(model, &derivation).map_err(Failure::Model)?;
+    memory::verify(&arguments.memory, engine::memory(&plan))?;
+    Ok(plan)
 }
 
 /// The number of threads is not written into `model.rlmodel`: the result does not depend on it.

@@ -33,8 +33,8 @@ mod words;
 use super::{Bound, Model};
 use crate::diagnostic::{Diagnostic, Severity};
 
-pub(super) use likelihood::exceeds_one;
 pub(super) use foreign::foreign;
+pub(super) use likelihood::exceeds_one;
 pub(super) use unused::unused;
 
 /// All that is wrong with a lowered model, in the order of the file.
