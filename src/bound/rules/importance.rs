@@ -1,7 +1,8 @@
 use super::Work;
 use crate::bound::density::{Density, density};
 use crate::bound::derivation::{Change, Relation, Rule, Shape, Step};
-use crate::model::{Distribution, Factor, KernelRef, Model, Scores, Target};
+use crate::expr::{ExprId, InputId};
+use crate::model::{Distribution, Factor, FormalVariable, Input, KernelRef, Kind, LayerId, LayerOp, Model, Scores, Target, VariableId};
 use std::collections::HashMap;
 
 /// log p(R̂) = log E_q[ Π P / Π Q · exp ΣΛ ]
@@ -36,29 +37,69 @@ fn reaches(model: &Model, partners: &[&Factor], q: &Factor) -> bool {
         return false;
     }
     match &q.kernel {
-        KernelRef::Learned(kernel) | KernelRef::Previous(kernel) => positive(&model.kernel(*kernel).distribution),
-        KernelRef::InPlace(distribution) => positive(distribution),
+        KernelRef::Learned(kernel) | KernelRef::Previous(kernel) => {
+            positive(&model.kernel(*kernel).distribution, &|layer| is_finite(model, *layer))
+        }
+        KernelRef::InPlace(distribution) => positive(distribution, &|logits| are_finite(model, logits)),
         KernelRef::Environment(..) | KernelRef::Data(_) => false,
     }
 }
 
-fn positive<A>(distribution: &Distribution<A>) -> bool {
+/// `finite` says that logits are never ±∞: −∞ leaves a value out.
+fn positive<A>(distribution: &Distribution<A>, finite: &dyn Fn(&A) -> bool) -> bool {
     match distribution {
-        Distribution::Uniform
-        | Distribution::Categorical(Scores::Logits(_))
-        | Distribution::Bernoulli(Scores::Logits(_))
-        | Distribution::Normal { .. }
-        | Distribution::TanhNormal { .. }
-        | Distribution::Beta { .. } => true,
+        Distribution::Categorical(Scores::Logits(logits)) | Distribution::Bernoulli(Scores::Logits(logits)) => finite(logits),
+        Distribution::Uniform | Distribution::Normal { .. } | Distribution::TanhNormal { .. } | Distribution::Beta { .. } => true,
         Distribution::Categorical(Scores::Probs(_))
         | Distribution::Bernoulli(Scores::Probs(_))
         | Distribution::UniformBox { .. }
         | Distribution::UniformOver(_)
         | Distribution::Delta(_)
         | Distribution::Implicit(_) => false,
-        Distribution::Mixture(parts) => parts.iter().any(|(_, part)| positive(part)),
-        Distribution::If { then, otherwise, .. } => positive(then) && positive(otherwise),
-        Distribution::Record(parts) => parts.iter().all(positive),
-        Distribution::Sticky { fresh, .. } => positive(fresh),
+        Distribution::Mixture(parts) => parts.iter().any(|(_, part)| positive(part, finite)),
+        Distribution::If { then, otherwise, .. } => positive(then, finite) && positive(otherwise, finite),
+        Distribution::Record(parts) => parts.iter().all(|part| positive(part, finite)),
+        Distribution::Sticky { fresh, .. } => positive(fresh, finite),
+    }
+}
+
+/// Whether no known part of a layer's arithmetic is ±∞; what a network computes is a number.
+fn is_finite(model: &Model, layer: LayerId) -> bool {
+    match &model.network.layer(layer).op {
+        LayerOp::Scalars(all) => are_finite(model, all),
+        LayerOp::Concat(parts) => parts.iter().all(|part| is_finite(model, *part)),
+        LayerOp::Unary(_, x) | LayerOp::Per { heads: x, .. } => is_finite(model, *x),
+        LayerOp::Binary(_, x, y) => is_finite(model, *x) && is_finite(model, *y),
+        LayerOp::Formal { .. } | LayerOp::Table { .. } | LayerOp::Linear { .. } | LayerOp::Mlp { .. } | LayerOp::Gru { .. } => true,
+        LayerOp::Noise | LayerOp::Simulate(_) => true,
+    }
+}
+
+fn are_finite(model: &Model, all: &[ExprId]) -> bool {
+    let (params, steps) = (model.param_ranges(), (1.0, model.horizon.value as f64));
+    let each = |id: &ExprId| model.graph.interval(*id, &params, &|input| leaf(model, input), steps);
+    all.iter().map(each).all(|(lo, hi)| lo.is_finite() && hi.is_finite())
+}
+
+/// Where what is read lies; a real without bounds is a number all the same.
+fn leaf(model: &Model, input: InputId) -> (f64, f64) {
+    const FAR: f64 = 1e100;
+    let component = |variable: VariableId, component: u32| {
+        let components = &model.variable(variable).domain.components;
+        match &components[component as usize % components.len()].kind {
+            Kind::Integer { lo, hi } => (*lo as f64, *hi as f64),
+            Kind::Names(names) => (0.0, names.len() as f64 - 1.0),
+            Kind::Bool => (0.0, 1.0),
+            Kind::Real { lo, hi } => (lo.max(-FAR), hi.min(FAR)),
+        }
+    };
+    match model.inputs[input.0 as usize] {
+        Input::Variable { variable, component: at, .. } => component(variable, at),
+        Input::Formal { kernel, formal, component: at } => match model.kernel(kernel).formals().nth(formal as usize).map(|f| f.variable) {
+            Some(FormalVariable::Variable(variable)) => component(variable, at),
+            Some(FormalVariable::Time) => (1.0, model.horizon.value as f64),
+            Some(FormalVariable::Reward(..) | FormalVariable::End) | None => (-FAR, FAR),
+        },
+        Input::Reward { .. } | Input::Gain(_) => (-FAR, FAR),
     }
 }
