@@ -5,10 +5,11 @@ mod reader;
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rlppl::bound::{BoundDerivation, Downstream, Sign, TermKind, derive};
+use rlppl::engine::written_tables;
 use rlppl::model::{Block, Model, Overrides, check};
 use rlppl::source::Source;
 use rlppl::syntax::parse;
-use rlppl::verify::{Unverified, Verified, verify};
+use rlppl::verify::{Unverified, Verified};
 use std::fmt::Write as _;
 
 /// How many random models are verified.
@@ -167,6 +168,58 @@ fn broken_credit_is_caught() {
     }
 }
 
+/// A small model whose posterior draws from kernels that are written down: `wrong` has no parameters, `pi` rules `up` out as its prior does.
+fn with_constants(alpha: f64) -> String {
+    format!(
+        "model constants
+         horizon T = 2
+         environment e {{
+           state s : 0..1; action a : {{ down, stay, up }}; reward r in [-1, 0]
+           s[1] ~ Uniform
+           s[t+1] ~ Categorical(probs = if a[t] == down then [0.7, 0.3] else [0.2, 0.8])
+           r[t] = -s[t+1]
+         }}
+         kernel pi(a | s)        = Categorical(logits = table(s) + log([1, 1, 0]))
+         kernel habit(a | s)     = Categorical(probs = [0.4, 0.6, 0])
+         kernel wrong(s' | s, a) = Categorical(logits = [s, 1 - 2 * a])
+         prior      {{ s[1] ~ e.initial; a[t] ~ habit(s[t]); s[t+1] ~ e.transition(s[t], a[t]) }}
+         likelihood {{ R[t] ~ exp({alpha} * r[t]) }}
+         posterior  {{ s[1] ~ e.initial; a[t] ~ pi(s[t]); s[t+1] ~ wrong(s[t], a[t]) }}"
+    )
+}
+
+#[test]
+fn constants_stay_as_they_are() {
+    let model = model(&with_constants(1.0));
+    let derivation = derive(&model).expect("densities are known");
+    let bounds: Vec<f64> = (0..3)
+        .map(|seed| {
+            let result = verify(&model, &derivation.bounds[0], seed).expect("it is small");
+            assert!(result.holds() && result.is_judged(), "{}", failures(&derivation.bounds[0], &result));
+            // two starts, then two actions and two states a step: nothing that a kernel rules out is drawn
+            assert_eq!(result.trajectories, 2 * 4 * 4);
+            result.log_evidence
+        })
+        .collect();
+    // the prior has nothing that a random table could take the place of
+    assert!(bounds.iter().all(|log_evidence| *log_evidence == bounds[0]), "{bounds:?}");
+}
+
+#[test]
+fn large_rewards_are_not_taken_for_mistakes() {
+    let model = model(&with_constants(4.85e8));
+    let bound = &mut derive(&model).expect("densities are known").bounds[0];
+    let result = verify(&model, bound, 0).expect("it is small");
+    assert!(result.holds(), "{}", failures(bound, &result));
+    // beside them, a reward that comes a step late is one
+    for credit in bound.gradient.scores.iter_mut().flat_map(|score| &mut score.credit) {
+        if let Downstream::Offset(offset) = &mut credit.from {
+            *offset += 1;
+        }
+    }
+    assert!(!verify(&model, bound, 0).expect("it is small").holds());
+}
+
 /// What `check` refuses, because the bound would not be one: each with the model that is sound in its place.
 #[test]
 fn what_would_be_no_bound_is_refused() {
@@ -205,6 +258,12 @@ fn what_would_be_no_bound_is_refused() {
     // a posterior where the prior has no mass: `right` alone; both values again
     assert_eq!(codes(&text("a[t] ~ Uniform(over = [right])", reverse)), ["outside-support"]);
     assert_eq!(codes(&text("a[t] ~ Uniform(over = [left, right])", reverse)), no_code);
+}
+
+/// With the constants that the model's kernels have.
+fn verify(model: &Model, bound: &BoundDerivation, seed: u64) -> Result<Verified, Unverified> {
+    let written = written_tables(model, seed).expect("every kernel has probabilities");
+    rlppl::verify::verify(model, bound, &written, seed)
 }
 
 fn trial(mutate: fn(&mut BoundDerivation) -> bool, is_caught: fn(&Verified) -> bool) -> (u32, u32) {

@@ -104,7 +104,7 @@ fn assert_unbiased(name: &str, text: &str, sizes: &[f64], seen: &mut Seen) {
             }
         };
         assert!(scale > 1e-3, "{name}: nothing moves");
-        if let Ok(exact) = exact_gradient(&sampled, &parameters) {
+        if let Ok(exact) = exact_gradient(&sampled, &parameters, &parameters) {
             seen.by_oracle += 1;
             assert_close("the oracle", &exact);
         }

@@ -79,9 +79,11 @@ mod tensor;
 mod trace;
 mod train;
 mod trust_region;
+mod viewpoint;
 mod watch;
 mod weights;
 mod wired;
+mod written;
 
 #[cfg(test)]
 mod dream_tests;
@@ -114,7 +116,7 @@ mod weights_tests;
 #[cfg(test)]
 mod world_tests;
 
-pub use assess::{Assessment, BATCHES, FALSE_ALARM, RESOLUTION, TRAJECTORIES, assess, exact_gradient, random_parameters};
+pub use assess::{AGAIN, Assessment, BATCHES, FALSE_ALARM, RESOLUTION, TRAJECTORIES, assess};
 pub use calibration::Calibration;
 pub use classify::{Classified, SATURATED};
 pub use crew::{Shortage, take_shortage};
@@ -136,3 +138,5 @@ pub use tables::{fixed_kernels, fixed_tables, kernel_tables, posterior_tables};
 pub use tabulate::{logits_of, pull_back, tabulate};
 pub use tensor::{Matrix, Tape, shape_of, values_of};
 pub use train::{gradient_estimates, infer, resume};
+pub use viewpoint::{SCALES, Scale, Viewpoint, exact_gradient, random_parameters};
+pub use written::written_tables;

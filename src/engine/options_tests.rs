@@ -2,7 +2,7 @@
 
 use super::testing::{Log, ended_after, planned};
 use super::train::{infer, resume};
-use super::{Parameters, evaluate, kernel_tables, mean_gradient, random_parameters};
+use super::{Parameters, SCALES, evaluate, kernel_tables, mean_gradient, random_parameters};
 use crate::bound::derive;
 use crate::exact::Evaluator;
 use crate::model::{Overrides, check};
@@ -74,7 +74,7 @@ fn sampled_bounds_are_those_of_the_oracle() {
     ];
     for (reverse, auxiliary, prior) in models {
         let plan = aliased(reverse, auxiliary, prior, "precision = f64; threads = 1");
-        let parameters = random_parameters(&plan, 3).unwrap();
+        let parameters = random_parameters(&plan, SCALES[1], 3).unwrap();
         let exact = exact_bound(&plan, &parameters);
         let played = evaluate(&plan, &parameters, 20_000, false, 5).unwrap();
         let z = (played.bound - exact) / played.bound_se;
@@ -177,7 +177,7 @@ fn the_first_option_is_read_as_it_was_drawn() {
          posterior  { s[1] ~ line.initial; o[t] ~ pick(s[t]); a[t] ~ pi(o[t], o[1]); s[t+1] ~ line.transition(s[t], a[t]) }
          infer { trajectories = 8; precision = f64; threads = 1 }",
     );
-    let parameters = random_parameters(&plan, 3).unwrap();
+    let parameters = random_parameters(&plan, SCALES[1], 3).unwrap();
     let mean = mean_gradient(&plan, &parameters, 10_000).unwrap();
     let played = evaluate(&plan, &parameters, 20_000, false, 5).unwrap();
     let z = (played.bound - mean.bound) / played.bound_se;

@@ -65,6 +65,28 @@ pub fn pull_back(model: &Model, parameters: &Parameters<f64>, kernel: KernelId, 
     Ok(of_parameters)
 }
 
+/// What some layers of a kernel come to: `visit(condition, the values of each)`, conditions numbered as [`KernelTable`] says.
+///
+/// # Errors
+/// As [`tabulate`], of the variables.
+pub(super) fn layers_at(
+    (model, parameters): (&Model, &Parameters<f64>),
+    (kernel, layers): (KernelId, Vec<LayerId>),
+    mut visit: impl FnMut(usize, &[&[f64]]),
+) -> Result<(), Unsupported> {
+    let conditions = Conditions::of(model, kernel).map_err(|not_finite| Unsupported(not_finite.to_string()))?;
+    let table = Table::with(model, kernel, conditions, (Head::Uniform, layers))?;
+    table.for_each_chunk(parameters, |_, rows| {
+        let count = rows.range.len();
+        for row in 0..count {
+            let of_row = |root: &&[f64]| -> std::ops::Range<usize> { root.len() / count * row..root.len() / count * (row + 1) };
+            let values: Vec<&[f64]> = rows.roots.iter().map(|root| &root[of_row(root)]).collect();
+            visit(rows.range.start + row, &values);
+        }
+    });
+    Ok(())
+}
+
 /// The logits of a kernel.
 ///
 /// # Errors
@@ -91,9 +113,18 @@ struct Table<'m> {
 
 impl<'m> Table<'m> {
     fn of(model: &'m Model, kernel: KernelId) -> Result<Table<'m>, Unsupported> {
-        let declared = model.kernel(kernel);
         let conditions = Conditions::of(model, kernel).map_err(|not_finite| Unsupported(not_finite.to_string()))?;
-        let (head, roots) = head(declared, &conditions)?;
+        let (head, roots) = head(model.kernel(kernel), &conditions)?;
+        Table::with(model, kernel, conditions, (head, roots))
+    }
+
+    fn with(
+        model: &'m Model,
+        kernel: KernelId,
+        conditions: Conditions,
+        (head, roots): (Head, Vec<LayerId>),
+    ) -> Result<Table<'m>, Unsupported> {
+        let declared = model.kernel(kernel);
         let plan = NetworkPlan::compile(model, &roots, |_, formal| formal)?;
         let (count, outcomes) = (conditions.count(), conditions.outcomes());
         if count.checked_mul(outcomes).is_none_or(|entries| entries > LARGEST) {

@@ -12,7 +12,7 @@ use super::objective::Aim;
 use super::parameters::Parameters;
 use super::replay::Replay;
 use super::run::{Checkpoint, EngineError, Evaluation, Metrics, Observer, Run, Stopped};
-use super::shards::{Hands, Job, Shared, WEIGHTS, read, write};
+use super::shards::{Hands, Job, Previous, Shared, WEIGHTS, read, write};
 use super::stage::Stage;
 use crate::model::BoundId;
 use crate::plan::{Plan, Precision, RatioOf};
@@ -54,12 +54,19 @@ fn infer_from(plan: &Plan, checkpoint: Option<&Checkpoint>, run: &mut dyn Observ
 /// A construct that cannot run; a NaN or an infinity, by kernel, time and state.
 pub fn gradient_estimates(plan: &Plan, parameters: &Parameters<f64>, batches: Range<u64>) -> Result<Vec<Vec<f64>>, EngineError> {
     let plan = &plan.settled();
-    estimates(&Stage::new(plan)?, parameters, batches)
+    estimates_at(&Stage::new(plan)?, (parameters, parameters), Aim::Policy, batches)
 }
 
-/// [`gradient_estimates`] of a stage that may have been altered.
-pub(super) fn estimates(stage: &Stage<f64>, parameters: &Parameters<f64>, batches: Range<u64>) -> Result<Vec<Vec<f64>>, EngineError> {
+/// [`gradient_estimates`] of a stage that may have been altered, in the midst of a round that began with `previous`; with the baseline's fit where that
+/// is the aim, too.
+pub(super) fn estimates_at(
+    stage: &Stage<f64>,
+    (parameters, previous): (&Parameters<f64>, &Parameters<f64>),
+    aim: Aim,
+    batches: Range<u64>,
+) -> Result<Vec<Vec<f64>>, EngineError> {
     let shared = Shared::new(stage, Arc::new(RwLock::new(parameters.clone())));
+    *write(&shared.previous) = Previous { values: previous.values().to_vec(), moved: parameters.values() != previous.values() };
     let estimate = |crew: Hands, step| {
         let seed = stage.plan.settings.seed;
         *write(&shared.frozen) = Frozen::at(stage, parameters.values(), (seed, step));
@@ -70,7 +77,7 @@ pub(super) fn estimates(stage: &Stage<f64>, parameters: &Parameters<f64>, batche
         }
         shared.sum_credit();
         crew.run(Job::Compare);
-        crew.run(Job::Differentiate { weighing: shared.whole(Aim::Policy) });
+        crew.run(Job::Differentiate { weighing: shared.whole(aim) });
         let mut gradient = parameters.zero_gradient();
         shared.sum_gradients(&mut gradient);
         shared.mirror(crew, &mut drawn);

@@ -1,8 +1,8 @@
 //! Training as a whole: each estimator of the gradient against the oracle, and what a run promises about bits and failures.
 
-use super::assess::exact_gradient;
 use super::testing::{Log, bits, resumed};
 use super::train::{gradient_estimates, infer, resume};
+use super::viewpoint::exact_gradient;
 use super::{Checkpoint, EngineError, Parameters, evaluate, tabulate};
 use crate::bound::derive;
 use crate::exact;
@@ -62,7 +62,7 @@ fn random_parameters(model: &Model) -> Parameters<f64> {
 /// The z-scores of the estimator's mean over `batches` batches against the oracle, one for each trained number that the estimate moves.
 fn z_scores(plan: &Plan, batches: u64) -> Vec<f64> {
     let parameters = random_parameters(&plan.model);
-    let exact = exact_gradient(plan, &parameters).unwrap();
+    let exact = exact_gradient(plan, &parameters, &parameters).unwrap();
     let (mut sum, mut squares) = (vec![0.0; exact.len()], vec![0.0; exact.len()]);
     for estimate in gradient_estimates(plan, &parameters, 0..batches).unwrap() {
         for (at, g) in estimate.into_iter().enumerate() {

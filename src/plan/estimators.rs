@@ -1,8 +1,9 @@
-//! The estimators that a model's gradient can be had by: every baseline with nothing that biases, and the one bias that the literature is used to.
+//! The estimators that a model's gradient can be had by: the one that `infer` runs for the file as it stands; beside it every baseline with nothing that
+//! biases, and the one bias that the literature is used to.
 
 use super::enumeration::against_enumeration;
-use super::{Baseline, OptionGradient, Plan, plan};
-use crate::bound::Derivation;
+use super::{Baseline, OptionGradient, Plan, Update, plan};
+use crate::bound::{Derivation, derive};
 use crate::diagnostic::Diagnostics;
 use crate::model::Model;
 
@@ -10,52 +11,95 @@ use crate::model::Model;
 #[derive(Clone, Debug)]
 pub struct Alternative {
     /// As `infer` would say it: `baseline = leave_one_out`.
-    pub name: &'static str,
-    /// Whether theory says that the estimate is unbiased.
-    pub claims_unbiased: bool,
+    pub name: String,
+    pub claim: Claim,
+    /// `infer` runs it for the file as it stands.
+    pub is_own: bool,
     pub plan: Plan,
 }
 
-/// Plans of the same model, for each bound that is maximised in turn: without a baseline, with the leave-one-out mean, with the file's own network
-/// where it has one, each with the exact credit; and `kl_to_go = false`, which drops the later divergences (biased, except where the policy equals
-/// its prior). Of the file's `infer` only the networks of the baseline and of the classifier count: what else biases (`lambda`, `discount`) is left
-/// at the value that does not.
+/// What theory says of an estimate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    Unbiased,
+    /// By choice of the settings, which say so.
+    Biased,
+    /// It is no mean over trajectories drawn at the same parameters, for this reason: its bias cannot be measured batch by batch.
+    BeyondOneBatch(&'static str),
+}
+
+/// Plans of the same model, for each bound that is maximised in turn. First those that claim to be unbiased: without a baseline, with the leave-one-out
+/// mean, with the file's own network where it has one, with options summed out where they can be; then `kl_to_go = false`, which drops the later
+/// divergences (biased, except where the policy equals its prior); then what the file's own settings make of it, where that is none of these.
 ///
 /// # Errors
 /// As [`plan`].
 pub fn alternatives(model: &Model, derivation: &Derivation) -> Result<Vec<Alternative>, Diagnostics> {
-    let mut model = model.clone();
-    model.settings.retain(|setting| ["baseline", "ratio"].contains(&setting.key.as_str()));
-    for objective in &mut model.objectives {
-        objective.settings.retain(|setting| setting.key == "baseline");
+    let own = plan(model, derivation)?;
+    let mut plain = model.clone();
+    plain.settings.retain(|setting| KEPT.contains(&setting.key.as_str()));
+    for objective in &mut plain.objectives {
+        objective.settings.retain(|setting| KEPT.contains(&setting.key.as_str()));
     }
-    let planned = plan(&model, derivation)?;
+    let plain = plan(&plain, &derive(&plain)?)?;
     // what only collects transitions has no bound
-    Ok(planned.turns().filter(|turn| !turn.terms.is_empty()).flat_map(of_bound).collect())
+    let turns = |plan: &Plan| -> Vec<Plan> {
+        let alone = |turn: &Plan| Plan { earlier: Vec::new(), watched: Vec::new(), ..turn.clone() };
+        plan.turns().filter(|turn| !turn.terms.is_empty()).map(alone).collect()
+    };
+    Ok(turns(&plain).iter().zip(turns(&own)).flat_map(|(plain, own)| of_bound(plain, own)).collect())
 }
 
-fn of_bound(turn: &Plan) -> Vec<Alternative> {
-    let written = Plan { earlier: Vec::new(), watched: Vec::new(), ..turn.clone() };
-    let unbiased = |name, plan| Alternative { name, claims_unbiased: true, plan };
-    let mut found = vec![unbiased("baseline = none", with_baseline(&written, Baseline::None))];
+/// Keys of `infer` that say which terms a plan has, and what a bias would not come from.
+const KEPT: [&str; 4] = ["baseline", "ratio", "estimator", "threads"];
+
+fn of_bound(plain: &Plan, own: Plan) -> Vec<Alternative> {
+    let mut found = unbiased(plain);
+    if is_scored(plain)
+        && let Some(plan) = without_kl_to_go(with_baseline(plain, Baseline::LeaveOneOut))
+    {
+        found.push(Alternative { name: "kl_to_go = false".into(), claim: Claim::Biased, is_own: false, plan });
+    }
+    let beyond = beyond_one_batch(&own);
+    let replaced = own.settings.refits > 0 || matches!(own.settings.update, Update::Exact { .. });
+    if !replaced {
+        match found.iter_mut().find(|one| is_same(&one.plan, &own)) {
+            Some(same) => same.is_own = true,
+            None => found.push(Alternative { name: name(&own), claim: claim(&own), is_own: true, plan: own }),
+        }
+    }
+    let plan = found[0].plan.clone();
+    let beyond =
+        beyond.into_iter().map(|(name, why)| Alternative { name, claim: Claim::BeyondOneBatch(why), is_own: true, plan: plan.clone() });
+    found.extend(beyond);
+    found
+}
+
+fn unbiased(plain: &Plan) -> Vec<Alternative> {
+    let one = |name: &str, plan| Alternative { name: name.into(), claim: Claim::Unbiased, is_own: false, plan };
+    let mut found = vec![one("baseline = none", with_baseline(plain, Baseline::None))];
     // where no draw is scored there is no credit to compare
-    if !written.terms.iter().any(|term| term.credit.iter().any(Option::is_some)) {
+    if !is_scored(plain) {
         return found;
     }
-    found.push(unbiased("baseline = leave_one_out", with_baseline(&written, Baseline::LeaveOneOut)));
-    if written.settings.has_learned_baseline() {
-        found.push(unbiased("baseline = a network", written.clone()));
+    found.push(one("baseline = leave_one_out", with_baseline(plain, Baseline::LeaveOneOut)));
+    if plain.settings.has_learned_baseline() {
+        let mut plan = plain.clone();
+        // its fit moves nothing else
+        plan.settings.baseline_weight = 0.0;
+        found.push(one("baseline = a network", plan));
     }
-    let (draws, moves_model) = ((&written.options[..], &written.policy), written.scored_model.is_some());
-    if against_enumeration(&written.model, &written.settings, draws, &written.terms, moves_model).is_none() {
-        let mut plan = with_baseline(&written, Baseline::LeaveOneOut);
+    let (draws, moves_model) = ((&plain.options[..], &plain.policy), plain.scored_model.is_some());
+    if against_enumeration(&plain.model, &plain.settings, draws, &plain.terms, moves_model).is_none() {
+        let mut plan = with_baseline(plain, Baseline::LeaveOneOut);
         plan.settings.options = OptionGradient::Enumerated;
-        found.push(unbiased("options = enumerate", plan));
-    }
-    if let Some(plan) = without_kl_to_go(with_baseline(&written, Baseline::LeaveOneOut)) {
-        found.push(Alternative { name: "kl_to_go = false", claims_unbiased: false, plan });
+        found.push(one("options = enumerate", plan));
     }
     found
+}
+
+fn is_scored(plan: &Plan) -> bool {
+    plan.terms.iter().any(|term| term.credit.iter().any(Option::is_some))
 }
 
 fn with_baseline(plan: &Plan, baseline: Baseline) -> Plan {
@@ -76,4 +120,81 @@ fn without_kl_to_go(mut plan: Plan) -> Option<Plan> {
         term.credit.iter_mut().for_each(|credit| dropped |= credit.take().is_some());
     }
     dropped.then_some(plan)
+}
+
+/// The first gradient of a batch is the same, whatever else the settings say.
+fn is_same(one: &Plan, other: &Plan) -> bool {
+    let (a, b) = (&one.settings, &other.settings);
+    let baseline = !is_scored(one) || a.baseline == b.baseline && moves_more(one) == moves_more(other);
+    baseline
+        && (a.lambda, a.n_step, a.discount, a.kl_to_go, a.options) == (b.lambda, b.n_step, b.discount, b.kl_to_go, b.options)
+        && one.pathwise.is_some() == other.pathwise.is_some()
+}
+
+/// The baseline's fit moves what the bound's gradient moves, too.
+fn moves_more(plan: &Plan) -> bool {
+    plan.shared && plan.settings.baseline_weight > 0.0
+}
+
+fn claim(own: &Plan) -> Claim {
+    let settings = &own.settings;
+    let shortened = settings.lambda < 1.0 || settings.n_step.is_some() || settings.discount < 1.0 || !settings.kl_to_go;
+    if shortened || moves_more(own) { Claim::Biased } else { Claim::Unbiased }
+}
+
+/// The keys that make the first gradient of a batch what it is.
+fn name(own: &Plan) -> String {
+    let settings = &own.settings;
+    let baseline = match &settings.baseline {
+        Baseline::None => "none",
+        Baseline::LeaveOneOut => "leave_one_out",
+        Baseline::Network { .. } => "a network",
+    };
+    let mut keys = vec![format!("baseline = {baseline}")];
+    if moves_more(own) {
+        keys.push(format!("baseline_weight = {}", settings.baseline_weight));
+    }
+    if settings.lambda < 1.0 {
+        keys.push(format!("lambda = {}", settings.lambda));
+    }
+    keys.extend(settings.n_step.map(|steps| format!("n_step = {steps}")));
+    if settings.discount < 1.0 {
+        keys.push(format!("discount = {}", settings.discount));
+    }
+    if !settings.kl_to_go {
+        keys.push("kl_to_go = false".into());
+    }
+    if settings.options == OptionGradient::Enumerated {
+        keys.push("options = enumerate".into());
+    }
+    keys.join(", ")
+}
+
+/// What `infer` makes of a batch beyond its first gradient, as the keys say it, each with the reason why a mean over batches does not judge it.
+fn beyond_one_batch(own: &Plan) -> Vec<(String, &'static str)> {
+    let settings = &own.settings;
+    let mut found = Vec::new();
+    if matches!(settings.update, Update::Exact { .. }) {
+        return found;
+    }
+    if settings.refits > 0 {
+        let why = "the model learns from kept transitions, of states that policies of earlier batches met";
+        return vec![(format!("refits = {}", settings.refits), why)];
+    }
+    if settings.reuses_batches() && settings.update == Update::Gradient {
+        let mut keys = vec![format!("epochs = {}", settings.epochs)];
+        keys.extend(settings.minibatch.map(|size| format!("minibatch = {size}")));
+        keys.extend(settings.clip_ratio.map(|clip| format!("clip_ratio = {clip}")));
+        let why = "gradients after a batch's first are taken where the earlier ones led, so that they depend on the batch that they are estimated from";
+        found.push((keys.join(", "), why));
+    }
+    if settings.normalize.advantages {
+        let why = "advantages are divided by their root mean square over the batch, which couples its trajectories";
+        found.push(("normalize = advantages".into(), why));
+    }
+    if let Some(norm) = settings.clip_norm {
+        let why = "a gradient that is longer is scaled down as a whole, which couples the trajectories of its batch";
+        found.push((format!("clip_norm = {norm}"), why));
+    }
+    found
 }

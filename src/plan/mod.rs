@@ -27,7 +27,7 @@ mod weights;
 
 pub use draw::{Credited, Draw, Outcome, Read};
 pub use enumeration::OptionReads;
-pub use estimators::{Alternative, alternatives};
+pub use estimators::{Alternative, Claim, alternatives};
 pub use gain::Gain;
 pub use head::Head;
 pub use keys::{Choice, KEYS, Key, KeyDefault, KeyKind, OPTIMIZERS, UPDATES};

@@ -2,6 +2,7 @@
 
 use super::laws::{Laws, Table};
 use super::space::{Assignment, Instance, Space};
+use super::sum::Sum;
 use super::trajectories::{Trajectories, outcome};
 use super::values::{event, log_factor, log_likelihood, summand};
 use crate::bound::{BoundDerivation, Downstream, TermKind};
@@ -9,7 +10,7 @@ use crate::finite::NotFinite;
 use crate::model::{Block, FactorRef, KernelRef, LikelihoodForm};
 
 /// A gradient in the logits of every row that was met; rows that do not move have 0.
-pub type Gradient = Vec<f64>;
+pub type Gradient = Vec<Sum>;
 
 /// Mean and variance (summed over coordinates) of an estimator, over the trajectories themselves: no sampling error.
 pub struct Moments {
@@ -31,7 +32,7 @@ pub enum Credits {
 /// `∇L = E_q[∇log q(x) · log w(x) + ∇log w(x)]` with `w = Π P / Π Q · exp ΣΛ`: no credit assignment, no closed form.
 pub fn exact(
     space: &Space,
-    laws: &mut Laws,
+    laws: &mut Laws<'_>,
     moving: &dyn Fn(Table) -> bool,
     posterior: &[Instance],
     others: &[Instance],
@@ -39,39 +40,40 @@ pub fn exact(
 ) -> Result<Gradient, NotFinite> {
     let mut gradient = Vec::new();
     for (values, probability) in trajectories.iter() {
-        let mut log_weight = 0.0;
+        let mut log_weight = Sum::default();
         let mut direct: Vec<(usize, usize, f64)> = Vec::new();
         let mut scores: Vec<(usize, usize)> = Vec::new();
         for (likelihood, factor) in space.bound.likelihood.iter().enumerate() {
             for t in crate::bound::time::likelihood_times(factor.index).range(space.horizon) {
-                log_weight += log_likelihood(space, laws, likelihood, t as usize, values)?;
+                log_weight += Sum::of(log_likelihood(space, laws, likelihood, t as usize, values)?);
                 if let Some((row, outcome)) = likelihood_row(space, laws, likelihood, t as usize, values)? {
                     direct.push((row, outcome, 1.0));
                 }
             }
         }
         for &instance in others {
-            log_weight += log_factor(space, laws, instance, values)?;
+            log_weight += Sum::of(log_factor(space, laws, instance, values)?);
             direct.extend(score_row(space, laws, instance, values)?.map(|(row, outcome)| (row, outcome, 1.0)));
         }
         for &instance in posterior {
-            log_weight -= log_factor(space, laws, instance, values)?;
+            log_weight += Sum::of(-log_factor(space, laws, instance, values)?);
             let row = score_row(space, laws, instance, values)?;
             scores.extend(row);
             direct.extend(row.map(|(row, outcome)| (row, outcome, -1.0)));
         }
-        for (row, outcome, weight) in direct.into_iter().chain(scores.into_iter().map(|(row, outcome)| (row, outcome, log_weight))) {
-            add_score(laws, moving, &mut gradient, row, outcome, probability * weight);
+        let direct = direct.into_iter().map(|(row, outcome, weight)| (row, outcome, Sum::of(weight)));
+        for (row, outcome, weight) in direct.chain(scores.into_iter().map(|(row, outcome)| (row, outcome, log_weight))) {
+            add_score(laws, moving, &mut gradient, row, outcome, weight * probability);
         }
     }
-    gradient.resize(laws.width(), 0.0);
+    gradient.resize(laws.width(), Sum::default());
     Ok(gradient)
 }
 
 /// Mean and variance of the derived estimator under several rules of credit.
 pub fn estimators(
     space: &Space,
-    laws: &mut Laws,
+    laws: &mut Laws<'_>,
     derivation: &BoundDerivation,
     credits: &[Credits],
     moving: &dyn Fn(Table) -> bool,
@@ -90,16 +92,16 @@ pub fn estimators(
         for (moments, credits) in moments.iter_mut().zip(credits) {
             let mut one = direct.clone();
             add_scores(space, laws, derivation, *credits, &summands, moving, values, &mut one)?;
-            moments.mean.resize(moments.mean.len().max(one.len()), 0.0);
+            moments.mean.resize(moments.mean.len().max(one.len()), Sum::default());
             for (mean, value) in moments.mean.iter_mut().zip(&one) {
-                *mean += probability * value;
-                moments.variance += probability * value * value;
+                *mean += *value * probability;
+                moments.variance += probability * value.value * value.value;
             }
         }
     }
     for moments in &mut moments {
-        moments.mean.resize(laws.width(), 0.0);
-        moments.variance -= moments.mean.iter().map(|m| m * m).sum::<f64>();
+        moments.mean.resize(laws.width(), Sum::default());
+        moments.variance -= moments.mean.iter().map(|m| m.value * m.value).sum::<f64>();
     }
     Ok(moments)
 }
@@ -107,7 +109,7 @@ pub fn estimators(
 /// The derived estimate on one trajectory, with the same number as the baseline of every score.
 pub fn estimate(
     space: &Space,
-    laws: &mut Laws,
+    laws: &mut Laws<'_>,
     derivation: &BoundDerivation,
     moving: &dyn Fn(Table) -> bool,
     baseline: f64,
@@ -127,16 +129,21 @@ pub fn estimate(
         for t in space.times(space.bound.factor(score.factor)) {
             let row = score_row(space, laws, Instance { factor: score.factor, t }, values)?;
             if let Some((row, outcome)) = row {
-                add_score(laws, moving, &mut gradient, row, outcome, -baseline);
+                add_score(laws, moving, &mut gradient, row, outcome, Sum::of(-baseline));
             }
         }
     }
-    gradient.resize(laws.width(), 0.0);
+    gradient.resize(laws.width(), Sum::default());
     Ok(gradient)
 }
 
 /// Every summand of every term on one trajectory, with its sign: (time, value).
-fn summands(space: &Space, laws: &mut Laws, derivation: &BoundDerivation, values: &Assignment) -> Result<Vec<Vec<(i64, f64)>>, NotFinite> {
+fn summands(
+    space: &Space,
+    laws: &mut Laws<'_>,
+    derivation: &BoundDerivation,
+    values: &Assignment,
+) -> Result<Vec<Vec<(i64, f64)>>, NotFinite> {
     let mut summands = Vec::with_capacity(derivation.terms.len());
     for term in &derivation.terms {
         let mut of_term = Vec::new();
@@ -152,7 +159,7 @@ fn summands(space: &Space, laws: &mut Laws, derivation: &BoundDerivation, values
 #[expect(clippy::too_many_arguments, reason = "a trajectory, its summands and its surroundings")]
 fn add_scores(
     space: &Space,
-    laws: &mut Laws,
+    laws: &mut Laws<'_>,
     derivation: &BoundDerivation,
     credits: Credits,
     summands: &[Vec<(i64, f64)>],
@@ -163,9 +170,9 @@ fn add_scores(
     for score in &derivation.gradient.scores {
         for t in space.times(space.bound.factor(score.factor)) {
             let Some((row, outcome)) = score_row(space, laws, Instance { factor: score.factor, t }, values)? else { continue };
-            let mut credit = 0.0;
+            let mut credit = Sum::default();
             if credits == Credits::Everything {
-                credit = summands.iter().flatten().map(|(_, value)| value).sum();
+                credit = summands.iter().flatten().map(|(_, value)| Sum::of(*value)).sum();
             } else {
                 for downstream in &score.credit {
                     let term = &derivation.terms[downstream.term.0 as usize];
@@ -177,7 +184,8 @@ fn add_scores(
                         Downstream::Offset(offset) if !term.times.is_once() => t as i64 + i64::from(offset),
                         Downstream::Offset(_) | Downstream::All => i64::MIN,
                     };
-                    credit += summands[downstream.term.0 as usize].iter().filter(|(k, _)| *k >= from).map(|(_, value)| value).sum::<f64>();
+                    let of_term = summands[downstream.term.0 as usize].iter().filter(|(k, _)| *k >= from);
+                    credit += of_term.map(|(_, value)| Sum::of(*value)).sum();
                 }
             }
             add_score(laws, moving, gradient, row, outcome, credit);
@@ -190,7 +198,7 @@ fn add_scores(
 #[expect(clippy::too_many_arguments, reason = "a summand, its place and its surroundings")]
 fn add_direct(
     space: &Space,
-    laws: &mut Laws,
+    laws: &mut Laws<'_>,
     derivation: &BoundDerivation,
     kind: &TermKind,
     sign: f64,
@@ -204,17 +212,17 @@ fn add_direct(
         TermKind::Exponent { .. } | TermKind::LogCount { .. } | TermKind::DensityRatio { .. } | TermKind::Constant { .. } => {}
         TermKind::LogDensity { likelihood } => {
             if let Some((row, outcome)) = likelihood_row(space, laws, *likelihood as usize, t, values)? {
-                add_score(laws, moving, gradient, row, outcome, sign);
+                add_score(laws, moving, gradient, row, outcome, Sum::of(sign));
             }
         }
         TermKind::LogFactor { factor } => {
             if let Some((row, outcome)) = score_row(space, laws, Instance { factor: *factor, t }, values)? {
-                add_score(laws, moving, gradient, row, outcome, sign);
+                add_score(laws, moving, gradient, row, outcome, Sum::of(sign));
             }
         }
         TermKind::LogRatio { p, q } => {
             if let Some((row, outcome)) = score_row(space, laws, Instance { factor: *p, t: shifted(*p, *q) }, values)? {
-                add_score(laws, moving, gradient, row, outcome, sign);
+                add_score(laws, moving, gradient, row, outcome, Sum::of(sign));
             }
         }
         TermKind::Entropy { q } | TermKind::Kl { q, .. } => {
@@ -233,10 +241,10 @@ fn add_direct(
                 if probability > 0.0 {
                     let log_p = of_p.as_ref().map_or(0.0, |law| law.probability[outcome].ln());
                     if let Some(row) = of_q.row {
-                        add_score(laws, moving, gradient, row, outcome, side * probability * (probability.ln() - log_p));
+                        add_score(laws, moving, gradient, row, outcome, Sum::of(side * probability * (probability.ln() - log_p)));
                     }
                     if let Some(row) = of_p.as_ref().and_then(|law| law.row) {
-                        add_score(laws, moving, gradient, row, outcome, -side * probability);
+                        add_score(laws, moving, gradient, row, outcome, Sum::of(-side * probability));
                     }
                 }
             }
@@ -246,7 +254,7 @@ fn add_direct(
 }
 
 /// The row of logits that a factor's draw comes from; `None` where it has none or has stopped.
-fn score_row(space: &Space, laws: &mut Laws, instance: Instance, values: &Assignment) -> Result<Option<(usize, usize)>, NotFinite> {
+fn score_row(space: &Space, laws: &mut Laws<'_>, instance: Instance, values: &Assignment) -> Result<Option<(usize, usize)>, NotFinite> {
     let factor = space.bound.factor(instance.factor);
     let learned = matches!(factor.kernel, KernelRef::Learned(_));
     if !learned || !space.live(factor, instance.t, values) {
@@ -258,7 +266,7 @@ fn score_row(space: &Space, laws: &mut Laws, instance: Instance, values: &Assign
 
 fn likelihood_row(
     space: &Space,
-    laws: &mut Laws,
+    laws: &mut Laws<'_>,
     likelihood: usize,
     t: usize,
     values: &Assignment,
@@ -269,16 +277,16 @@ fn likelihood_row(
 }
 
 /// Adds `weight · ∇log p(outcome)`: one-hot minus the probabilities.
-fn add_score(laws: &Laws, moving: &dyn Fn(Table) -> bool, gradient: &mut Gradient, row: usize, outcome: usize, weight: f64) {
+fn add_score(laws: &Laws, moving: &dyn Fn(Table) -> bool, gradient: &mut Gradient, row: usize, outcome: usize, weight: Sum) {
     let row = &laws.tables[row];
-    if !moving(row.table) || weight == 0.0 {
+    if !moving(row.table) || weight.value == 0.0 && weight.size == 0.0 {
         return;
     }
     if gradient.len() < row.offset + row.probability.len() {
-        gradient.resize(row.offset + row.probability.len(), 0.0);
+        gradient.resize(row.offset + row.probability.len(), Sum::default());
     }
-    for (slot, p) in gradient[row.offset..].iter_mut().zip(&row.probability) {
-        *slot -= weight * p;
+    for (slot, &p) in gradient[row.offset..].iter_mut().zip(&row.probability).filter(|(_, p)| **p > 0.0) {
+        *slot += weight * -p;
     }
     gradient[row.offset + outcome] += weight;
 }

@@ -1,14 +1,15 @@
-//! The probabilities of factors on a trajectory. Learned kernels are tables of random logits: what holds for every table holds for every network.
+//! The probabilities of factors on a trajectory. Kernels with parameters are tables of random logits: what holds for every table holds for every network.
+//! What the file writes down stays as it is: kernels without parameters, and the outcomes that a kernel rules out.
 
 use super::space::{ABSENT, Assignment, Space};
-use crate::finite::{BadMass, Masses, NotFinite};
+use crate::finite::{Axis, BadMass, Conditions, KernelTable, Masses, NotFinite};
 use crate::model::{
-    DataId, Distribution, EnvironmentKernel, Factor, FormalLength, FormalVariable, Input, KernelId, KernelRef, Target, TargetVariable,
-    Value,
+    DataId, Distribution, EnvironmentKernel, Factor, FormalLength, FormalVariable, Input, KernelId, KernelRef, Model, Target,
+    TargetVariable, Value, kernel_parameters,
 };
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Whose table a row of logits stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,10 +20,18 @@ pub enum Table {
 }
 
 /// The rows of all tables that have been met.
-pub struct Laws {
+pub struct Laws<'w> {
     seed: u64,
+    written: HashMap<KernelId, Written<'w>>,
     rows: HashMap<(Table, Vec<u32>), usize>,
     pub tables: Vec<Row>,
+}
+
+/// A kernel as the file writes it, at some parameters.
+struct Written<'w> {
+    /// `None` where it cannot be read.
+    table: Option<(&'w KernelTable, Conditions)>,
+    has_parameters: bool,
 }
 
 /// The probabilities of one kernel at one value of its givens.
@@ -40,9 +49,19 @@ pub struct Law {
     pub row: Option<usize>,
 }
 
-impl Laws {
-    pub fn random(seed: u64) -> Laws {
-        Laws { seed, rows: HashMap::new(), tables: Vec::new() }
+impl<'w> Laws<'w> {
+    pub fn random(model: &Model, written: &'w BTreeMap<KernelId, KernelTable>, seed: u64) -> Laws<'w> {
+        let kernels = (0..model.kernels.len() as u32).map(KernelId);
+        let read = |kernel| {
+            let table = written.get(&kernel).zip(Conditions::of(model, kernel).ok());
+            (kernel, Written { table, has_parameters: !kernel_parameters(model, kernel).is_empty() })
+        };
+        Laws { seed, written: kernels.map(read).collect(), rows: HashMap::new(), tables: Vec::new() }
+    }
+
+    /// Random tables in the place of all kernels, those without parameters, too.
+    pub fn of_tables_alone(seed: u64) -> Laws<'w> {
+        Laws { seed, written: HashMap::new(), rows: HashMap::new(), tables: Vec::new() }
     }
 
     /// Number of logits in all rows met.
@@ -100,19 +119,39 @@ impl Laws {
                 return Ok(Law { probability, row: None });
             }
         };
+        let numbers: Vec<Vec<u32>> = formals
+            .iter()
+            .zip(arguments)
+            .map(|(formal, argument)| match formal.length {
+                FormalLength::One => vec![argument_number(space, formal.variable, argument, t, values)],
+                FormalLength::Window(_) | FormalLength::Sequence => sequence_numbers(space, argument, t, values),
+            })
+            .collect();
+        let mut ruled_out = None;
+        if let Table::Current(id) | Table::Previous(id) = table {
+            let kernel = self.written.get(&id);
+            let written = kernel.and_then(|kernel| kernel.row(&numbers)).filter(|row| row.len() == outcomes);
+            if kernel.is_some_and(|kernel| !kernel.has_parameters) {
+                let name = &space.model.kernel(id).name;
+                let row =
+                    written.ok_or_else(|| NotFinite(format!("`{name}` has no parameters, and its probabilities cannot be listed")))?;
+                return Ok(Law { probability: row.iter().map(|log_p| log_p.exp()).collect(), row: None });
+            }
+            ruled_out = written;
+        }
         let mut key = Vec::new();
-        for (formal, argument) in formals.iter().zip(arguments) {
-            match formal.length {
-                FormalLength::One => key.push(argument_number(space, formal.variable, argument, t, values)),
-                FormalLength::Window(_) | FormalLength::Sequence => sequence_numbers(space, argument, t, values, &mut key),
+        for ((numbers, formal), argument) in numbers.iter().zip(formals).zip(arguments) {
+            key.extend(numbers);
+            if formal.length != FormalLength::One {
+                key.extend(extent(space, argument, t));
             }
         }
-        let row = self.row(table, key, outcomes);
+        let row = self.row(table, key, outcomes, ruled_out);
         Ok(Law { probability: self.tables[row].probability.clone(), row: Some(row) })
     }
 
     /// The row of a table at one value of its givens, by the numbers of their values.
-    pub fn row(&mut self, table: Table, key: Vec<u32>, outcomes: usize) -> usize {
+    pub fn row(&mut self, table: Table, key: Vec<u32>, outcomes: usize, ruled_out: Option<&[f64]>) -> usize {
         let next = self.tables.len();
         let offset = self.width();
         let mut seed = self.seed;
@@ -128,11 +167,26 @@ impl Laws {
         key.iter().for_each(|value| mix(u64::from(*value) + 1));
         *self.rows.entry((table, key)).or_insert_with(|| {
             let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
-            let weights: Vec<f64> = (0..outcomes).map(|_| (3.0 * rng.random::<f64>() - 1.5).exp()).collect();
+            let mut weights: Vec<f64> = (0..outcomes).map(|_| (3.0 * rng.random::<f64>() - 1.5).exp()).collect();
+            let zeros = weights.iter_mut().zip(ruled_out.unwrap_or_default()).filter(|(_, log_p)| **log_p == f64::NEG_INFINITY);
+            zeros.for_each(|(weight, _)| *weight = 0.0);
             let sum: f64 = weights.iter().sum();
             self.tables.push(Row { table, probability: weights.iter().map(|w| w / sum).collect(), offset });
             next
         })
+    }
+}
+
+impl<'w> Written<'w> {
+    /// The row under a condition; `None` where there is no such row.
+    fn row(&self, numbers: &[Vec<u32>]) -> Option<&'w [f64]> {
+        let (table, conditions) = self.table.as_ref()?;
+        let number = |axis: &Axis| match numbers[axis.given].get(axis.step) {
+            Some(&number) if number != ABSENT => Some(number as usize),
+            Some(_) | None => axis.none,
+        };
+        let places: Option<usize> = conditions.axes.iter().map(|axis| Some(axis.stride * number(axis)?)).sum();
+        Some(table.row(places?))
     }
 }
 
@@ -185,14 +239,22 @@ fn argument_number(space: &Space, formal: FormalVariable, argument: &Value, t: u
 }
 
 /// The steps of a window or a sequence, one after the other; outside the trajectory `none`.
-fn sequence_numbers(space: &Space, argument: &Value, t: usize, values: &Assignment, key: &mut Vec<u32>) {
+fn sequence_numbers(space: &Space, argument: &Value, t: usize, values: &Assignment) -> Vec<u32> {
+    let Some((variable, from, to)) = steps(space, argument, t) else { return vec![ABSENT] };
+    (from..=to).map(|time| space.number(variable, time, values)).collect()
+}
+
+/// How far the ends of a window or a sequence lie apart: those of different lengths are different conditions.
+fn extent(space: &Space, argument: &Value, t: usize) -> Option<u32> {
+    steps(space, argument, t).map(|(_, from, to)| to.max(from - 1).abs_diff(from) as u32)
+}
+
+fn steps(space: &Space, argument: &Value, t: usize) -> Option<(TargetVariable, i64, i64)> {
     let (variable, from, to) = match argument {
         Value::Window { variable, from, to } => (variable, space.time(*from, t), space.time(*to, t)),
         Value::Past { variable, to } => (variable, 1, space.time(*to, t)),
         Value::Future { variable, from } => (variable, space.time(*from, t), space.horizon as i64 + 1),
-        Value::Variable { .. } | Value::Reward { .. } | Value::Time | Value::Expression(_) | Value::Absent => return key.push(ABSENT),
+        Value::Variable { .. } | Value::Reward { .. } | Value::Time | Value::Expression(_) | Value::Absent => return None,
     };
-    key.extend((from..=to).map(|time| space.number(TargetVariable::Variable(*variable), time, values)));
-    // sequences of different lengths are different conditions
-    key.push(to.max(from - 1).abs_diff(from) as u32);
+    Some((TargetVariable::Variable(*variable), from, to))
 }

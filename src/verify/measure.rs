@@ -1,7 +1,7 @@
 //! What a derivation is worth on single trajectories: whoever reads a printed formula back holds its
 //! value against this one.
 
-use super::gradient::{self, Gradient};
+use super::gradient;
 use super::laws::{Laws, Table};
 use super::space::{ABSENT, Instance, Space};
 use super::trajectories;
@@ -15,7 +15,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 /// One bound of a finite model, with random tables in the place of its kernels.
 pub struct Measure<'m> {
     space: Space<'m>,
-    laws: Laws,
+    laws: Laws<'m>,
     posterior: Vec<Instance>,
     rng: Xoshiro256PlusPlus,
 }
@@ -31,7 +31,7 @@ impl<'m> Measure<'m> {
         let space = Space::of(model, model.bound(bound))?;
         let posterior = space.order(&[Block::Posterior])?;
         let rng = Xoshiro256PlusPlus::seed_from_u64(seed);
-        Ok(Measure { space, laws: Laws::random(seed), posterior, rng })
+        Ok(Measure { space, laws: Laws::of_tables_alone(seed), posterior, rng })
     }
 
     /// A trajectory of the posterior.
@@ -69,8 +69,9 @@ impl<'m> Measure<'m> {
         moves: &dyn Fn(Table) -> bool,
         baseline: f64,
         on: &Trajectory,
-    ) -> Result<Gradient, NotFinite> {
-        gradient::estimate(&self.space, &mut self.laws, of, moves, baseline, &on.0)
+    ) -> Result<Vec<f64>, NotFinite> {
+        let gradient = gradient::estimate(&self.space, &mut self.laws, of, moves, baseline, &on.0)?;
+        Ok(gradient.into_iter().map(|sum| sum.value).collect())
     }
 
     /// The number of a variable's value; `None` where it is `none`.
@@ -92,7 +93,7 @@ impl<'m> Measure<'m> {
     /// stand in a gradient. Of a window or a sequence come the numbers of its steps, then how far
     /// its ends lie apart (1 where it is empty); [`ABSENT`] stands for `none`.
     pub fn row(&mut self, table: Table, givens: Vec<u32>, outcomes: usize) -> (Vec<f64>, usize) {
-        let row = self.laws.row(table, givens, outcomes);
+        let row = self.laws.row(table, givens, outcomes, None);
         let row = &self.laws.tables[row];
         (row.probability.clone(), row.offset)
     }

@@ -1,28 +1,30 @@
 //! Holds a derivation against the truth: on a small finite model both sides of every step, and the mean of every gradient estimator, are
-//! computed by listing all trajectories, with random tables in the place of networks. Uses neither the rules nor the oracle it judges.
+//! computed by listing all trajectories, with random tables in the place of what has parameters. Uses neither the rules nor the oracle it judges.
 
 mod gradient;
 mod laws;
 mod measure;
 mod space;
+mod sum;
 mod trajectories;
 mod values;
 
 use crate::bound::{BoundDerivation, Change, DraftId, Relation, Shape, TermKind};
-use crate::finite::NotFinite;
-use crate::model::{Block, Model};
+use crate::finite::{KernelTable, NotFinite};
+use crate::model::{Block, KernelId, Model};
 use gradient::Credits;
 use laws::Laws;
 pub use laws::Table;
 pub use measure::{Measure, Trajectory};
 pub use space::ABSENT;
 use space::{Instance, Space};
+use std::collections::BTreeMap;
+use sum::Sum;
+pub use sum::TOLERANCE;
 use trajectories::{TooMany, Trajectories};
 
 /// How many trajectories are listed at the most.
 pub const TRAJECTORIES: usize = 40_000;
-/// How far two sides that should be equal may lie apart, relative to their size.
-pub const TOLERANCE: f64 = 1e-9;
 
 /// What one bound was held against, at one set of random tables.
 #[derive(Clone, Debug)]
@@ -34,6 +36,8 @@ pub struct Verified {
     pub log_evidence: f64,
     /// The derived terms, summed.
     pub bound: f64,
+    bound_holds: bool,
+    /// None where the bound is not finite, and has no gradient.
     pub estimators: Vec<CheckedEstimator>,
 }
 
@@ -46,14 +50,23 @@ pub struct CheckedStep {
     pub holds: bool,
 }
 
+impl CheckedStep {
+    /// Two infinities say nothing of each other: the posterior draws what a factor excludes.
+    pub fn is_judged(&self) -> bool {
+        !self.holds || self.before.is_finite() && self.after.is_finite()
+    }
+}
+
 /// A gradient estimator against the exact gradient, one trajectory a batch.
 #[derive(Clone, Copy, Debug)]
 pub struct CheckedEstimator {
     pub name: &'static str,
     /// Whether theory says it is unbiased.
     pub claims_unbiased: bool,
-    /// The largest difference between its mean and the exact gradient, over all logits.
+    /// The difference between its mean and the exact gradient, at the logit where it is largest beside what rounding explains.
     pub bias: f64,
+    /// What rounding explains there.
+    pub tolerance: f64,
     /// The largest component of the exact gradient.
     pub scale: f64,
     /// The variance of one trajectory's estimate, summed over all logits.
@@ -77,27 +90,38 @@ impl Verified {
         self.steps.iter().all(|step| step.holds) && self.bound_holds() && self.estimators.iter().all(CheckedEstimator::holds)
     }
 
+    /// All steps have two sides that are numbers.
+    pub fn is_judged(&self) -> bool {
+        self.bound.is_finite() && self.steps.iter().all(CheckedStep::is_judged)
+    }
+
     /// `log p(R̂) ≥ L`
     pub fn bound_holds(&self) -> bool {
-        at_least(self.log_evidence, self.bound)
+        self.bound_holds
     }
 }
 
 impl CheckedEstimator {
     pub fn holds(&self) -> bool {
-        !self.claims_unbiased || self.bias <= TOLERANCE * self.scale.max(1.0)
+        !self.claims_unbiased || self.bias <= self.tolerance
     }
 }
 
-/// Holds one derivation against all trajectories of its model, with the random tables of `seed`.
+/// Holds one derivation against all trajectories of its model, with the random tables of `seed`. `written` are the model's kernels at some parameters: of
+/// one that has none its probabilities are read, of the others which outcomes they rule out.
 ///
 /// # Errors
 /// The model is not finite, or too large to list.
-pub fn verify(model: &Model, derivation: &BoundDerivation, seed: u64) -> Result<Verified, Unverified> {
+pub fn verify(
+    model: &Model,
+    derivation: &BoundDerivation,
+    written: &BTreeMap<KernelId, KernelTable>,
+    seed: u64,
+) -> Result<Verified, Unverified> {
     let bound = model.bound(derivation.bound);
     let space = Space::of(model, bound)?;
-    let mut laws = Laws::random(seed);
-    let drawn = |laws: &mut Laws, blocks: &[Block]| -> Result<(Vec<Instance>, Trajectories), Unverified> {
+    let mut laws = Laws::random(model, written, seed);
+    let drawn = |laws: &mut Laws<'_>, blocks: &[Block]| -> Result<(Vec<Instance>, Trajectories), Unverified> {
         let order = space.order(blocks)?;
         match Trajectories::enumerate(&space, laws, &order, TRAJECTORIES)? {
             Ok(trajectories) => Ok((order, trajectories)),
@@ -115,20 +139,32 @@ pub fn verify(model: &Model, derivation: &BoundDerivation, seed: u64) -> Result<
     let steps = judge.steps()?;
     let all: Vec<_> = derivation.terms.iter().collect();
     let value = judge.sum(&all)?;
-    let estimators = estimators(&space, &mut laws, derivation, &posterior, &others, &by_posterior)?;
-    Ok(Verified { horizon: model.horizon.value, trajectories: by_posterior.len(), steps, log_evidence, bound: value, estimators })
+    // a bound of −∞ has no gradient
+    let estimators = match value.value.is_infinite() {
+        true => Vec::new(),
+        false => estimators(&space, &mut laws, derivation, &posterior, &others, &by_posterior)?,
+    };
+    Ok(Verified {
+        horizon: model.horizon.value,
+        trajectories: by_posterior.len(),
+        steps,
+        log_evidence: log_evidence.value,
+        bound: value.value,
+        bound_holds: log_evidence.is_at_least(value),
+        estimators,
+    })
 }
 
-struct Judge<'a, 'm> {
+struct Judge<'a, 'm, 'w> {
     space: &'a Space<'m>,
-    laws: &'a mut Laws,
+    laws: &'a mut Laws<'w>,
     derivation: &'a BoundDerivation,
     trajectories: &'a Trajectories,
-    log_weights: &'a [f64],
-    log_evidence: f64,
+    log_weights: &'a [Sum],
+    log_evidence: Sum,
 }
 
-impl Judge<'_, '_> {
+impl Judge<'_, '_, '_> {
     fn steps(&mut self) -> Result<Vec<CheckedStep>, NotFinite> {
         let mut checked = Vec::with_capacity(self.derivation.steps.len());
         for step in &self.derivation.steps {
@@ -143,49 +179,50 @@ impl Judge<'_, '_> {
             };
             let holds = match step.relation {
                 // the classifier's logit is replaced by the exact ratio
-                Relation::Equal | Relation::Approximately => equal(before, after),
-                Relation::AtLeast => at_least(before, after),
+                Relation::Equal | Relation::Approximately => before.equals(after),
+                Relation::AtLeast => before.is_at_least(after),
             };
-            checked.push(CheckedStep { relation: step.relation, before, after, holds });
+            checked.push(CheckedStep { relation: step.relation, before: before.value, after: after.value, holds });
         }
         Ok(checked)
     }
 
-    fn drafts(&mut self, ids: &[DraftId]) -> Result<f64, NotFinite> {
+    fn drafts(&mut self, ids: &[DraftId]) -> Result<Sum, NotFinite> {
         let terms: Vec<_> = ids.iter().map(|id| &self.derivation.drafts[id.0 as usize]).collect();
         self.sum(&terms)
     }
 
     /// `E_q[Σ terms]`
-    fn sum(&mut self, terms: &[&crate::bound::Term]) -> Result<f64, NotFinite> {
-        let mut total = 0.0;
+    fn sum(&mut self, terms: &[&crate::bound::Term]) -> Result<Sum, NotFinite> {
+        let mut total = Sum::default();
         for (values, probability) in self.trajectories.iter() {
-            let mut inside = 0.0;
+            let mut inside = Sum::default();
             for term in terms {
                 for t in term.times.range(self.space.horizon) {
-                    inside += term.sign.factor() * values::summand(self.space, self.laws, self.derivation, term, t as usize, values)?;
+                    let value = values::summand(self.space, self.laws, self.derivation, term, t as usize, values)?;
+                    inside += Sum::of(term.sign.factor() * value);
                 }
             }
-            total += probability * inside;
+            total += inside * probability;
         }
         Ok(total)
     }
 
-    fn shape(&self, shape: Shape) -> f64 {
+    fn shape(&self, shape: Shape) -> Sum {
         let weighted = || self.trajectories.probability.iter().zip(self.log_weights);
         match shape {
             Shape::Evidence => self.log_evidence,
-            Shape::LogExpectation => log_sum_exp(weighted().map(|(p, log_weight)| p.ln() + log_weight)),
-            Shape::ExpectationOfLog => weighted().map(|(p, log_weight)| p * log_weight).sum(),
+            Shape::LogExpectation => log_sum_exp(weighted().map(|(p, log_weight)| *log_weight + Sum::of(p.ln()))),
+            Shape::ExpectationOfLog => weighted().map(|(p, log_weight)| *log_weight * *p).sum(),
         }
     }
 }
 
 /// `log E_P[exp ΣΛ]`
-fn log_evidence(space: &Space, laws: &mut Laws, by_prior: &Trajectories) -> Result<f64, NotFinite> {
+fn log_evidence(space: &Space, laws: &mut Laws<'_>, by_prior: &Trajectories) -> Result<Sum, NotFinite> {
     let mut logs = Vec::with_capacity(by_prior.len());
     for (values, probability) in by_prior.iter() {
-        logs.push(probability.ln() + log_likelihoods(space, laws, values)?);
+        logs.push(Sum::of(probability.ln()) + log_likelihoods(space, laws, values)?);
     }
     Ok(log_sum_exp(logs.into_iter()))
 }
@@ -193,30 +230,30 @@ fn log_evidence(space: &Space, laws: &mut Laws, by_prior: &Trajectories) -> Resu
 /// `log (Π P / Π Q · exp ΣΛ)` of each trajectory, factor by factor.
 fn log_weights(
     space: &Space,
-    laws: &mut Laws,
+    laws: &mut Laws<'_>,
     posterior: &[Instance],
     others: &[Instance],
     drawn: &Trajectories,
-) -> Result<Vec<f64>, NotFinite> {
+) -> Result<Vec<Sum>, NotFinite> {
     let mut weights = Vec::with_capacity(drawn.len());
     for (values, _) in drawn.iter() {
         let mut weight = log_likelihoods(space, laws, values)?;
         for &instance in others {
-            weight += values::log_factor(space, laws, instance, values)?;
+            weight += Sum::of(values::log_factor(space, laws, instance, values)?);
         }
         for &instance in posterior {
-            weight -= values::log_factor(space, laws, instance, values)?;
+            weight += Sum::of(-values::log_factor(space, laws, instance, values)?);
         }
         weights.push(weight);
     }
     Ok(weights)
 }
 
-fn log_likelihoods(space: &Space, laws: &mut Laws, values: &[u32]) -> Result<f64, NotFinite> {
-    let mut sum = 0.0;
+fn log_likelihoods(space: &Space, laws: &mut Laws<'_>, values: &[u32]) -> Result<Sum, NotFinite> {
+    let mut sum = Sum::default();
     for (likelihood, factor) in space.bound.likelihood.iter().enumerate() {
         for t in crate::bound::time::likelihood_times(factor.index).range(space.horizon) {
-            sum += values::log_likelihood(space, laws, likelihood, t as usize, values)?;
+            sum += Sum::of(values::log_likelihood(space, laws, likelihood, t as usize, values)?);
         }
     }
     Ok(sum)
@@ -224,7 +261,7 @@ fn log_likelihoods(space: &Space, laws: &mut Laws, values: &[u32]) -> Result<f64
 
 fn estimators(
     space: &Space,
-    laws: &mut Laws,
+    laws: &mut Laws<'_>,
     derivation: &BoundDerivation,
     posterior: &[Instance],
     others: &[Instance],
@@ -237,7 +274,7 @@ fn estimators(
         return Ok(Vec::new());
     }
     let exact = gradient::exact(space, laws, &moving, posterior, others, drawn)?;
-    let scale = exact.iter().fold(0.0, |scale: f64, g| scale.max(g.abs()));
+    let scale = exact.iter().fold(0.0, |scale: f64, g| scale.max(g.value.abs()));
     // the logit's own gradient is not the ratio's: a classifier's bound is an estimate
     let frozen_ratio = derivation.terms.iter().any(|term| match term.kind {
         TermKind::DensityRatio { p, .. } => {
@@ -258,24 +295,24 @@ fn estimators(
     let credits: Vec<Credits> = tried.iter().map(|(_, credits, _)| *credits).collect();
     let moments = gradient::estimators(space, laws, derivation, &credits, &moving, drawn)?;
     let checked = tried.into_iter().zip(moments).map(|((name, _, claims_unbiased), moments)| {
-        let bias = moments.mean.iter().zip(&exact).fold(0.0, |bias: f64, (mean, exact)| bias.max((mean - exact).abs()));
-        CheckedEstimator { name, claims_unbiased, bias, scale, variance: moments.variance, logits: exact.len() }
+        let apart = moments.mean.iter().zip(&exact).map(|(mean, exact)| {
+            let tolerance = mean.tolerance(*exact, scale.max(1.0));
+            ((mean.value - exact.value).abs(), tolerance)
+        });
+        // a difference that is no number is the largest of all
+        let beside = |(bias, tolerance): (f64, f64)| if bias.is_nan() { f64::INFINITY } else { bias / tolerance };
+        let (bias, tolerance) = apart.max_by(|a, b| beside(*a).total_cmp(&beside(*b))).unwrap_or((0.0, TOLERANCE));
+        CheckedEstimator { name, claims_unbiased, bias, tolerance, scale, variance: moments.variance, logits: exact.len() }
     });
     Ok(checked.collect())
 }
 
-fn log_sum_exp(logs: impl Iterator<Item = f64> + Clone) -> f64 {
-    let high = logs.clone().fold(f64::NEG_INFINITY, f64::max);
+fn log_sum_exp(logs: impl Iterator<Item = Sum> + Clone) -> Sum {
+    let high = logs.clone().map(|log| log.value).fold(f64::NEG_INFINITY, f64::max);
+    // what is far below the largest moves nothing
+    let size = logs.clone().filter(|log| log.value.is_finite()).map(|log| log.size).fold(0.0, f64::max);
     if high == f64::NEG_INFINITY {
-        return high;
+        return Sum::of(high);
     }
-    high + logs.map(|log| (log - high).exp()).sum::<f64>().ln()
-}
-
-fn equal(a: f64, b: f64) -> bool {
-    a == b || (a - b).abs() <= TOLERANCE * a.abs().max(b.abs()).max(1.0)
-}
-
-fn at_least(a: f64, b: f64) -> bool {
-    a >= b || equal(a, b)
+    Sum { value: high + logs.map(|log| (log.value - high).exp()).sum::<f64>().ln(), size }
 }

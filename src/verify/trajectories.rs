@@ -20,7 +20,12 @@ impl Trajectories {
     ///
     /// # Errors
     /// A law that cannot be listed.
-    pub fn enumerate(space: &Space, laws: &mut Laws, order: &[Instance], limit: usize) -> Result<Result<Trajectories, TooMany>, NotFinite> {
+    pub fn enumerate(
+        space: &Space,
+        laws: &mut Laws<'_>,
+        order: &[Instance],
+        limit: usize,
+    ) -> Result<Result<Trajectories, TooMany>, NotFinite> {
         let slots = space.slots();
         let mut now = Trajectories { slots, values: vec![ABSENT; slots], probability: vec![1.0] };
         for instance in order {
@@ -67,7 +72,7 @@ impl Trajectories {
 ///
 /// # Errors
 /// A law that cannot be listed.
-pub fn draw(space: &Space, laws: &mut Laws, order: &[Instance], uniform: &mut dyn FnMut() -> f64) -> Result<Vec<u32>, NotFinite> {
+pub fn draw(space: &Space, laws: &mut Laws<'_>, order: &[Instance], uniform: &mut dyn FnMut() -> f64) -> Result<Vec<u32>, NotFinite> {
     let mut values = vec![ABSENT; space.slots()];
     for instance in order {
         let factor = space.bound.factor(instance.factor);

@@ -13,7 +13,7 @@ use crate::model::{FactorRef, LikelihoodForm, TargetVariable, Value};
 /// A law that cannot be listed.
 pub fn summand(
     space: &Space,
-    laws: &mut Laws,
+    laws: &mut Laws<'_>,
     derivation: &BoundDerivation,
     term: &Term,
     t: usize,
@@ -24,7 +24,7 @@ pub fn summand(
 
 fn kind_value(
     space: &Space,
-    laws: &mut Laws,
+    laws: &mut Laws<'_>,
     derivation: &BoundDerivation,
     kind: &TermKind,
     t: usize,
@@ -66,7 +66,7 @@ fn divergence(q: &Law, p: &Law) -> f64 {
 }
 
 /// `log f` of one factor at its draw; 0 where it has stopped.
-pub fn log_factor(space: &Space, laws: &mut Laws, instance: Instance, values: &Assignment) -> Result<f64, NotFinite> {
+pub fn log_factor(space: &Space, laws: &mut Laws<'_>, instance: Instance, values: &Assignment) -> Result<f64, NotFinite> {
     let factor = space.bound.factor(instance.factor);
     if !space.live(factor, instance.t, values) {
         return Ok(0.0);
@@ -76,7 +76,7 @@ pub fn log_factor(space: &Space, laws: &mut Laws, instance: Instance, values: &A
 }
 
 /// The exponent, or the log-density, of a likelihood factor.
-pub fn log_likelihood(space: &Space, laws: &mut Laws, likelihood: usize, t: usize, values: &Assignment) -> Result<f64, NotFinite> {
+pub fn log_likelihood(space: &Space, laws: &mut Laws<'_>, likelihood: usize, t: usize, values: &Assignment) -> Result<f64, NotFinite> {
     match &space.bound.likelihood[likelihood].form {
         LikelihoodForm::Exponential { value, .. } => Ok(space.value(*value, t, values)),
         LikelihoodForm::Density { kernel, values: events, givens } => {
@@ -89,7 +89,7 @@ pub fn log_likelihood(space: &Space, laws: &mut Laws, likelihood: usize, t: usiz
 /// The law of a density in the likelihood, and which outcome the event is; `None` where the event reads `none`.
 pub fn event(
     space: &Space,
-    laws: &mut Laws,
+    laws: &mut Laws<'_>,
     kernel: &crate::model::KernelRef,
     events: &[Value],
     givens: &[Value],

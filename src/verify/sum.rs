@@ -1,0 +1,63 @@
+//! Sums that know how far rounding may have moved them.
+
+use std::ops::{Add, AddAssign, Mul};
+
+/// How far two sides that should be equal may lie apart, relative to their size.
+pub const TOLERANCE: f64 = 1e-9;
+/// And relative to the sizes of what they were summed from: large rewards may cancel, and their rounding does not.
+const ROUNDING: f64 = 1e-13;
+
+/// A sum, and that of its parts' sizes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sum {
+    pub value: f64,
+    pub size: f64,
+}
+
+impl Sum {
+    pub fn of(value: f64) -> Sum {
+        Sum { value, size: value.abs() }
+    }
+
+    /// What may lie between this sum and another that should be equal.
+    pub fn tolerance(self, other: Sum, least: f64) -> f64 {
+        TOLERANCE * self.value.abs().max(other.value.abs()).max(least) + ROUNDING * (self.size + other.size)
+    }
+
+    pub fn equals(self, other: Sum) -> bool {
+        let apart = (self.value - other.value).abs();
+        self.value == other.value || apart.is_finite() && apart <= self.tolerance(other, 1.0)
+    }
+
+    pub fn is_at_least(self, other: Sum) -> bool {
+        self.value >= other.value || self.equals(other)
+    }
+}
+
+impl Add for Sum {
+    type Output = Sum;
+
+    fn add(self, other: Sum) -> Sum {
+        Sum { value: self.value + other.value, size: self.size + other.size }
+    }
+}
+
+impl AddAssign for Sum {
+    fn add_assign(&mut self, other: Sum) {
+        *self = *self + other;
+    }
+}
+
+impl Mul<f64> for Sum {
+    type Output = Sum;
+
+    fn mul(self, factor: f64) -> Sum {
+        Sum { value: self.value * factor, size: self.size * factor.abs() }
+    }
+}
+
+impl std::iter::Sum for Sum {
+    fn sum<I: Iterator<Item = Sum>>(parts: I) -> Sum {
+        parts.fold(Sum::default(), Add::add)
+    }
+}
