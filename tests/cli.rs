@@ -525,7 +525,7 @@ fn verify_judges_the_estimator_that_the_file_asks_for() {
 #[test]
 fn verify_names_the_kernel_whose_probabilities_are_no_numbers() {
     let folder = folder();
-    fs::write(folder.path().join("nan.rlmodel"), WALK.replace("table(s)", "log(table(s) - 10)")).expect("written");
+    fs::write(folder.path().join("nan.rlmodel"), WALK.replace("table(s)", "log(1 - abs(4 * mlp(s - s, hidden = [4])))")).expect("written");
     let outcome = run(folder.path(), &["verify", "nan.rlmodel"]);
     assert!(outcome.code == 1 && outcome.out.is_empty(), "{}{}", outcome.out, outcome.err);
     assert!(outcome.err.contains("`pi`") && outcome.err.contains("s = 0"), "{}", outcome.err);

@@ -154,7 +154,7 @@ const LATE: f64 = 0.8;
 fn killed_at_any_instant_a_run_loses_at_most_an_interval_and_comes_to_the_same_bits() {
     let folder = folder();
     // some seconds on one thread
-    let command = ["walk.rlmodel", "--set", "infer.steps=12000", "--set", "infer.log_every=50", "--set", "infer.checkpoint_every=0.2"];
+    let command = ["walk.rlmodel", "--set", "infer.steps=50000", "--set", "infer.log_every=50", "--set", "infer.checkpoint_every=0.2"];
     let command = [&command[..], &["--threads", "1", "--quiet", "--resume", "--out"]].concat();
     infer(folder.path(), &[&command[..], &["whole"]].concat());
     let whole = folder.path().join("whole");

@@ -6,7 +6,7 @@ use crate::bound;
 use crate::engine::{self, Evaluation, Parameters};
 use crate::model::Model;
 use crate::plan::{self, Plan};
-use crate::report::{self, ExactSummary, Folder, MODEL, OptionSummary, PARAMETERS};
+use crate::report::{self, ExactSummary, Folder, MODEL, OptionSummary, PARAMETERS, RewardSummary};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -125,6 +125,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         }),
         expected_return: evaluation.expected_return,
         return_se: evaluation.return_se,
+        rewards: rewards::sampled(plan, &evaluation.returns),
         episodes: evaluation.episodes,
         env_steps: evaluation.env_steps,
         greedy: arguments.greedy,
@@ -189,6 +190,9 @@ struct Rollout {
     sampled: Option<Sampled>,
     expected_return: f64,
     return_se: f64,
+    /// Each of several rewards.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    rewards: Vec<RewardSummary>,
     /// By trajectories that a learned model draws.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     imagined: bool,
@@ -240,8 +244,7 @@ fn print(result: &Rollout, why_not_exact: Option<&str>, evaluation: &Evaluation)
         let nats = nats(up_to_entropy, no_probability);
         text += &format!("{:<17}{:>21}  {nats}, estimated from {trajectories}\n", "bound", uncertain(bound, bound_se));
     }
-    let returns = uncertain(result.expected_return, result.return_se);
-    text += &format!("{:<17}{returns:>21}  estimated from {trajectories}\n", "expected return");
+    text += &rewards::print("", (result.expected_return, result.return_se), &result.rewards, trajectories);
     if let Some(exact) = &result.exact {
         text += &exact::print(exact);
     }

@@ -1,6 +1,6 @@
 //! `rlppl exact`: the exact answers of a finite model.
 
-use super::{Failure, Format, console, eval, input, options};
+use super::{Failure, Format, console, eval, input, options, rewards};
 use crate::engine::{self, Parameters};
 use crate::exact;
 use crate::finite::{KernelTables, finite_domain};
@@ -233,6 +233,7 @@ impl Question<'_> {
         let nothing = ExactSummary {
             log_evidence,
             best_bound,
+            best_sees_hidden_state: self.model.hides_state(self.bound),
             family_bound: None,
             family_ascents: None,
             family_bound_exact_reverse: None,
@@ -267,6 +268,7 @@ impl Question<'_> {
         let policy = exact.evaluation.as_ref().map(|evaluation| PolicySummary {
             bound: evaluation.bound,
             expected_return: evaluation.expected_return,
+            rewards: rewards::exactly(self.model, &evaluation.returns, self.bound),
             kl: evaluation.kl,
             kl_per_step: evaluation.transition_kl.filter(|_| evaluation.live_steps > 0.0).map(|kl| kl / evaluation.live_steps),
             gap: gap.as_ref().map(parts),
@@ -275,7 +277,17 @@ impl Question<'_> {
         let family_bound = reach.map(|reach| reach.bound.bound);
         let family_ascents = reach.map(|reach| Ascents { made: reach.bound.starts, agreed: reach.bound.agreed });
         let family_bound_exact_reverse = reach.and_then(|reach| reach.marginal.as_ref()).map(|optimum| optimum.bound);
-        Ok(ExactSummary { log_evidence, best_bound, family_bound, family_ascents, family_bound_exact_reverse, at_initial: vec![], policy })
+        let best_sees_hidden_state = self.model.hides_state(self.bound);
+        Ok(ExactSummary {
+            log_evidence,
+            best_bound,
+            best_sees_hidden_state,
+            family_bound,
+            family_ascents,
+            family_bound_exact_reverse,
+            at_initial: vec![],
+            policy,
+        })
     }
 }
 
@@ -293,12 +305,17 @@ fn parts(gap: &engine::Gap) -> Gap {
     }
 }
 
+/// Which policies the best bound is over.
+pub fn best_of(sees_hidden_state: bool) -> &'static str {
+    if sees_hidden_state { "of any policy that sees the hidden state" } else { "of any policy that may depend on t" }
+}
+
 /// Float64 at full precision: each number is the shortest that reads back to the same bits; rounding noise is 0.
 pub fn print(exact: &ExactSummary) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: f64, what: &str| text += &format!("{name:<17} {:>20}  {what}\n", without_noise(value).to_string());
     line("log evidence", exact.log_evidence, "log p(R̂), nats");
-    line("best bound", exact.best_bound, "of any policy that may depend on t");
+    line("best bound", exact.best_bound, best_of(exact.best_sees_hidden_state));
     if let Some(family_bound) = exact.family_bound {
         let by = exact.family_ascents.map(|Ascents { made, agreed }| format!(", by {agreed} of {made} ascents"));
         let what = format!("the best that was found of the model's own kernels{}", by.unwrap_or_default());
@@ -309,7 +326,12 @@ pub fn print(exact: &ExactSummary) -> String {
     }
     if let Some(policy) = &exact.policy {
         line("bound", policy.bound, "of this policy, exact");
-        line("expected return", policy.expected_return, "exact");
+        if policy.rewards.is_empty() {
+            line("expected return", policy.expected_return, "exact");
+        }
+        for reward in &policy.rewards {
+            line("expected return", reward.expected_return, &format!("of `{}`, exact", reward.name));
+        }
         line("KL from the prior", policy.kl, "of trajectories, nats");
         if let Some(kl) = policy.kl_per_step {
             line("KL per step", kl, "of the posterior's transitions from the prior's, each live step");

@@ -2,9 +2,9 @@
 
 use super::bound::{snapshot, snapshot_path};
 use super::difference::difference;
-use super::{Failure, Format, console, exact, input};
+use super::{Failure, Format, console, exact, input, rewards};
 use crate::model::{BoundId, Claim, ClaimRelation, Expectation, Model};
-use crate::report::{ExactSummary, Gap};
+use crate::report::{ExactSummary, Gap, RewardSummary};
 use crate::syntax::ast;
 use crate::{bound, engine, model, plan};
 use serde::Serialize;
@@ -198,6 +198,8 @@ const FAMILY_BOUND: &str = "family_bound";
 struct Numbers {
     bound: Option<f64>,
     expected_return: Option<f64>,
+    /// Of each of several rewards.
+    rewards: Vec<RewardSummary>,
     exact: Option<ExactSummary>,
 }
 
@@ -220,7 +222,12 @@ impl Numbers {
             "dynamics" => gap(|gap| gap.dynamics),
             "optimisation" => gap(|gap| gap.optimisation),
             "auxiliary" => gap(|gap| gap.auxiliary),
-            _ => return Err(format!("`{quantity}` is not a number that is computed")),
+            reward => {
+                let exactly = policy.map_or(&[][..], |policy| &policy.rewards);
+                let found = exactly.iter().chain(&self.rewards).find(|own| own.name == reward).map(|own| own.expected_return);
+                let value = found.or_else(|| self.get("expected_return").ok().filter(|_| exactly.is_empty() && self.rewards.is_empty()));
+                return value.ok_or_else(|| format!("the expected return of `{reward}` is known after training"));
+            }
         };
         value.ok_or_else(|| format!("`{quantity}` is known only where the model is finite"))
     }
@@ -248,7 +255,9 @@ fn train(model: &Model, bound: BoundId) -> Result<Result<Numbers, String>, Failu
     let exact = exact::of_policy(model, bound, &run.parameters).summary;
     let other = run.others.iter().find(|(of, _)| *of == bound && bound != plan.derivation.bound);
     let evaluation = other.map_or(&run.evaluation, |(_, evaluation)| evaluation);
-    Ok(Ok(Numbers { bound: Some(evaluation.bound), expected_return: Some(evaluation.expected_return), exact }))
+    let of = plan.of_bound(bound).unwrap_or(&plan);
+    let rewards = rewards::sampled(of, &evaluation.returns);
+    Ok(Ok(Numbers { bound: Some(evaluation.bound), expected_return: Some(evaluation.expected_return), rewards, exact }))
 }
 
 /// NaN holds to no claim.

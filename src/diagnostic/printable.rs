@@ -28,14 +28,14 @@ pub fn printable_json(json: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// The text with another character of as many bytes in the place of such a one, so that places in it stay.
+/// The text with another character of as many bytes in the place of such a one, so that places in it stay. Control characters of one byte stay: the
+/// renderer has pictures of them.
 pub(super) fn in_place(text: &str) -> Cow<'_, str> {
     if !text.contains(is_hidden) {
         return Cow::Borrowed(text);
     }
     let shown = |c: char| match (is_hidden(c), c.len_utf8()) {
-        (false, _) => c,
-        (true, 1) => '?',
+        (false, _) | (true, 1) => c,
         (true, 2) => '¿',
         (true, 3) => '\u{fffd}',
         (true, _) => '\u{1fbc4}',
@@ -65,7 +65,7 @@ mod tests {
         assert_eq!(printable("π₀\t∑\n"), "π₀\t∑\n");
         for c in HIDDEN {
             let text = format!("x{c}y");
-            assert!(!printable(&text).contains(c) && !in_place(&text).contains(c), "{c:?}");
+            assert!(!printable(&text).contains(c) && (c.is_ascii() || !in_place(&text).contains(c)), "{c:?}");
             assert_eq!(in_place(&text).len(), text.len(), "{c:?}");
         }
     }

@@ -101,6 +101,7 @@ impl Evaluator {
         };
         with_crew(threads(stage.plan), shards.len(), (), &work, |crew| crew.run(()));
         let (mut bounds, mut returns, mut lengths) = (Vec::new(), Vec::new(), Vec::new());
+        let mut by_reward: Vec<Vec<f64>> = Vec::new();
         let mut terms = vec![0.0; stage.terms.len()];
         let (mut tally, mut rewards) = (Tally::new(stage), Vec::new());
         for shard in shards {
@@ -113,6 +114,8 @@ impl Evaluator {
             counts.into_iter().for_each(|counts| tally.merge(counts));
             bounds.extend(totals.bound);
             returns.extend(totals.returns);
+            by_reward.resize_with(totals.rewards.len(), Vec::new);
+            by_reward.iter_mut().zip(totals.rewards).for_each(|(all, own)| all.extend(own));
             lengths.extend(totals.lengths);
             terms.iter_mut().zip(totals.terms).for_each(|(sum, term)| *sum += term);
         }
@@ -128,13 +131,26 @@ impl Evaluator {
         let together = if draws { size } else { 1 };
         let (bound, bound_se) = mean_and_error(&bounds, together);
         let (expected_return, return_se) = mean_and_error(&returns, together);
+        let each = by_reward.iter().map(|own| mean_and_error(own, together)).collect();
         let env_steps = lengths.iter().map(|&length| u64::from(length)).sum();
         let options = stage.plan.options.iter().zip(tally.visits).map(|(draw, mut visits)| {
             visits.divide(self.episodes.max(1) as f64);
             OptionUse { option: draw.variable, once: draw.once, visits }
         });
         let options = options.collect();
-        Ok(Evaluation { episodes: self.episodes, expected_return, return_se, bound, bound_se, terms, lengths, env_steps, rewards, options })
+        Ok(Evaluation {
+            episodes: self.episodes,
+            expected_return,
+            return_se,
+            returns: each,
+            bound,
+            bound_se,
+            terms,
+            lengths,
+            env_steps,
+            rewards,
+            options,
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::float::Float;
 use crate::expr::{Column, ExprId, Graph, InputId, Node, Program, Real, Scratch};
-use crate::model::{Index, Input};
+use crate::model::{Domain, Index, Input, NONE};
 use crate::plan::{Less, Plan, Quantity, Schedule, Term};
 use crate::world::{Actions, Batch, World};
 use std::ops::Range;
@@ -20,6 +20,9 @@ pub(super) enum Place {
     Observation(usize),
     Action(usize),
     Reward(usize),
+    /// A component of an option, by its number: as it is held in the step, and as it was in the step before.
+    Option(usize, usize),
+    LastOption(usize, usize),
     /// One of the plan's gains.
     Gain(usize),
 }
@@ -34,6 +37,8 @@ pub(super) struct Expressions<E> {
     reads: Vec<Place>,
     /// Component `c` of action number `n` is `action_values[c][n]`.
     action_values: Vec<Vec<E>>,
+    /// Likewise of each option; the number behind its last value is `none`.
+    option_values: Vec<Vec<Vec<E>>>,
     pub reads_time: bool,
 }
 
@@ -80,15 +85,13 @@ impl<E: Number> Expressions<E> {
             }
             _ => None,
         });
-        let action = &model.variable(plan.policy.variable).domain;
-        let mut action_values = vec![Vec::new(); action.width()];
-        let mut value = vec![0.0; action.width()];
-        for number in 0..action.finite.as_ref().map_or(0, |finite| finite.size()) {
-            if let Some(finite) = &action.finite {
-                finite.value(number, &mut value);
-            }
-            action_values.iter_mut().zip(&value).for_each(|(column, &v)| column.push(Float::of(v)));
-        }
+        let action_values = values_of(&model.variable(plan.policy.variable).domain);
+        let option_values = plan.options.iter().map(|draw| {
+            let mut values = values_of(&model.variable(draw.variable).domain);
+            values.iter_mut().for_each(|values| values.push(Float::of(NONE)));
+            values
+        });
+        let option_values = option_values.collect();
         Expressions {
             program: Program::compile(&moving, &moving_roots, &model.param_values()),
             columns,
@@ -96,6 +99,7 @@ impl<E: Number> Expressions<E> {
             reads_time: graph.reach(roots).into_iter().any(|id| matches!(graph.node(id), Node::Time)),
             reads,
             action_values,
+            option_values,
         }
     }
 
@@ -127,7 +131,26 @@ impl<E: Number> Expressions<E> {
                 Place::State(component) => batch.read_state(world, component, &mut column[..rows]),
                 Place::Observation(component) => batch.read_observation(world, component, &mut column[..rows]),
                 Place::NextState(_) | Place::Action(_) | Place::Reward(_) | Place::Gain(_) => {}
+                Place::Option(..) | Place::LastOption(..) => {}
             }
+        }
+    }
+
+    /// Whether an option of the step before is read: an absorbed step then gives something else than the one before it.
+    pub fn reads_last_options(&self) -> bool {
+        self.reads.iter().any(|place| matches!(place, Place::LastOption(..)))
+    }
+
+    /// Reads the options of rows `0..rows`, which `now` and `last` number by option and row.
+    pub fn read_options(&self, rows: usize, now: impl Fn(usize, usize) -> u32, last: impl Fn(usize, usize) -> u32, values: &mut Values<E>) {
+        for (place, column) in self.reads.iter().zip(&mut values.columns) {
+            let (option, component, number): (_, _, &dyn Fn(usize, usize) -> u32) = match place {
+                Place::Option(option, component) => (*option, *component, &now),
+                Place::LastOption(option, component) => (*option, *component, &last),
+                _ => continue,
+            };
+            let table = &self.option_values[option][component];
+            column[..rows].iter_mut().enumerate().for_each(|(row, value)| *value = table[number(option, row) as usize]);
         }
     }
 
@@ -146,7 +169,7 @@ impl<E: Number> Expressions<E> {
                     Actions::Columns { values, stride } => column.copy_from_slice(&values[component * stride..][..rows]),
                 },
                 // read before the step, or put beside it
-                Place::State(_) | Place::Observation(_) | Place::Gain(_) => {}
+                Place::State(_) | Place::Observation(_) | Place::Gain(_) | Place::Option(..) | Place::LastOption(..) => {}
             }
         }
     }
@@ -164,7 +187,9 @@ impl<E: Number> Expressions<E> {
                 Place::NextState(component) => next[component],
                 Place::Action(component) => action[component],
                 // a transition reads none of these
-                Place::Observation(_) | Place::Reward(_) | Place::Gain(_) => Float::of(f64::NAN),
+                Place::Observation(_) | Place::Reward(_) | Place::Gain(_) | Place::Option(..) | Place::LastOption(..) => {
+                    Float::of(f64::NAN)
+                }
             };
         }
     }
@@ -181,6 +206,7 @@ impl<E: Number> Expressions<E> {
             match *place {
                 Place::State(component) | Place::NextState(component) => batch.read_state(world, component, &mut column[..rows]),
                 Place::Reward(_) | Place::Gain(_) => column[..rows].fill(<E as Float>::ZERO),
+                Place::Option(..) | Place::LastOption(..) => column[..rows].fill(Float::of(NONE)),
                 // the checks refuse an exponent that reads these after an end
                 Place::Observation(_) | Place::Action(_) => column[..rows].fill(Float::of(f64::NAN)),
             }
@@ -209,6 +235,19 @@ impl<E> Values<E> {
     }
 }
 
+/// By component, that of each value of a finite domain.
+fn values_of<E: Number>(domain: &Domain) -> Vec<Vec<E>> {
+    let mut values = vec![Vec::new(); domain.width()];
+    let mut value = vec![0.0; domain.width()];
+    for number in 0..domain.finite.as_ref().map_or(0, |finite| finite.size()) {
+        if let Some(finite) = &domain.finite {
+            finite.value(number, &mut value);
+        }
+        values.iter_mut().zip(&value).for_each(|(column, &v)| column.push(Float::of(v)));
+    }
+    values
+}
+
 /// What a step has to compute for a term.
 fn sampled(term: &Term) -> Option<ExprId> {
     match term.quantity {
@@ -232,12 +271,15 @@ pub(super) fn place(plan: &Plan, input: Input) -> Option<Place> {
     match input {
         Input::Variable { variable, component, index } => {
             let component = component as usize;
+            let option = plan.options.iter().position(|draw| draw.variable == variable);
             match index {
                 Index::First | Index::Step(0) | Index::Last(0) if variable == of.state => Some(Place::State(component)),
                 Index::Step(1) | Index::Last(1) if variable == of.state => Some(Place::NextState(component)),
                 Index::First | Index::Step(0) | Index::Last(0) if Some(variable) == of.observation => Some(Place::Observation(component)),
                 Index::First | Index::Step(0) | Index::Last(0) if variable == action => Some(Place::Action(component)),
-                Index::First | Index::Step(_) | Index::Last(_) => None,
+                Index::First | Index::Step(0) | Index::Last(0) => option.map(|at| Place::Option(at, component)),
+                Index::Step(-1) => option.map(|at| Place::LastOption(at, component)),
+                Index::Step(_) | Index::Last(_) => None,
             }
         }
         Input::Reward { environment: at, reward, index: Index::First | Index::Step(0) | Index::Last(0) } if at == environment => {

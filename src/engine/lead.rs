@@ -45,6 +45,8 @@ pub(super) struct Lead<'a, E: Float> {
     returns: Moments,
     judge: Option<Judge<'a>>,
     improvement: Option<Improvement>,
+    /// How far the step has moved a policy from its prior, that of the last round; nats a trajectory.
+    moved: Option<f64>,
     /// Whether the run has come to its early end.
     pub watch: Watch,
     pub start: Instant,
@@ -72,6 +74,7 @@ impl<'a, E: Number> Lead<'a, E> {
             returns: Moments::new(1),
             judge: Judge::new(plan, &parameters.to_f64()),
             improvement: None,
+            moved: None,
             watch: Watch::new(plan.settings.until),
             start: Instant::now(),
         }
@@ -124,6 +127,7 @@ impl<'a, E: Number> Lead<'a, E> {
         }
         self.observe(shared);
         self.improvement = if (self.step + 1).is_multiple_of(settings.steps_in_round()) { self.judge(shared) } else { None };
+        self.moved = self.divergence_moved(crew, shared);
         self.env_steps += shared.rows() as u64;
         self.step += 1;
         if self.plan.settings.until.is_some() {
@@ -206,6 +210,18 @@ impl<'a, E: Number> Lead<'a, E> {
         judge.round(&present, &shared.previous_parameters(&present))
     }
 
+    /// What `KL(π ‖ previous π)` has become by the step, at the states of the batch: where a round has one batch, it is 0 before.
+    fn divergence_moved(&self, crew: Hands, shared: &Shared<E>) -> Option<f64> {
+        let stage = shared.stage;
+        let plan = self.plan;
+        let is_plain = stage.options.is_empty() && stage.through.is_none() && plan.weights.is_empty() && plan.simulations.is_empty();
+        if !is_plain || stage.previous_prior().is_none() {
+            return None;
+        }
+        crew.run(Job::Diverge);
+        Some(shared.sum_told().divergence / self.plan.settings.trajectories as f64)
+    }
+
     /// Adds the batch to the running moments.
     fn observe(&mut self, shared: &Shared<E>) {
         let normalize = self.plan.settings.normalize;
@@ -238,7 +254,7 @@ impl<'a, E: Number> Lead<'a, E> {
             crew.run(Job::Assess { step: self.step });
         }
         self.hold_batch(shared)?;
-        if self.plan.settings.baseline == Baseline::LeaveOneOut {
+        if compares(shared) {
             shared.sum_credit();
             crew.run(Job::Compare);
         }
@@ -251,7 +267,7 @@ impl<'a, E: Number> Lead<'a, E> {
     /// One gradient step from a new batch.
     fn one_gradient(&mut self, crew: Hands, shared: &Shared<E>) -> Result<(), EngineError> {
         let weighing = shared.whole(Aim::Both);
-        if self.plan.settings.baseline == Baseline::LeaveOneOut || shared.stage.recorded.is_some() {
+        if compares(shared) || shared.stage.recorded.is_some() {
             self.assess(crew, shared)?;
             crew.run(Job::Differentiate { weighing });
         } else {
@@ -411,11 +427,14 @@ impl<'a, E: Number> Lead<'a, E> {
     pub fn metrics(&self, shared: &Shared<E>) -> Metrics {
         let mut terms = vec![0.0; self.plan.terms.len()];
         let (mut returns, mut entropy, mut rows) = (0.0, 0.0, 0);
+        let mut each: Vec<f64> = Vec::new();
         for shard in &shared.shards {
             let shard = locked(shard);
             let totals = &shard.rollout.totals;
             terms.iter_mut().zip(&totals.terms).for_each(|(sum, term)| *sum += term);
             returns += totals.returns.iter().sum::<f64>();
+            each.resize(totals.rewards.len(), 0.0);
+            each.iter_mut().zip(&totals.rewards).for_each(|(sum, own)| *sum += own.iter().sum::<f64>());
             entropy += totals.entropy;
             rows += shard.rollout.rows.len();
         }
@@ -426,8 +445,9 @@ impl<'a, E: Number> Lead<'a, E> {
         Metrics {
             step: self.step,
             bound: terms.iter().sum(),
-            terms,
             expected_return: returns / trajectories,
+            returns: each.iter().map(|sum| sum / trajectories).collect(),
+            kl: self.moved.or_else(|| self.plan.divergence_of(&terms)),
             entropy: per_row(entropy),
             gradient_norm: self.norm,
             baseline_error: self.plan.settings.has_learned_baseline().then(|| per_row(self.error)),
@@ -436,6 +456,7 @@ impl<'a, E: Number> Lead<'a, E> {
             imagined_steps: 0,
             classified: self.classified,
             earlier: Vec::new(),
+            terms,
             wall_seconds: self.start.elapsed().as_secs_f64(),
         }
     }
@@ -494,6 +515,12 @@ impl<'a, E: Number> Lead<'a, E> {
         }
         Ok(())
     }
+}
+
+/// The credit of a shard's draws is compared with that of the others': no learned value is a baseline of a start.
+fn compares<E: Number>(shared: &Shared<E>) -> bool {
+    let stage = shared.stage;
+    stage.plan.settings.baseline == Baseline::LeaveOneOut || stage.scored_start.is_some()
 }
 
 /// The parameters at the beginning of a round, in the layout of the present ones.

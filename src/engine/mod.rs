@@ -68,6 +68,7 @@ mod scalars;
 mod shards;
 mod simulation;
 mod stage;
+mod start;
 mod sticky;
 mod stop;
 mod summed;
@@ -109,6 +110,8 @@ mod schedule_tests;
 mod simulation_tests;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod told_tests;
 #[cfg(test)]
 mod train_tests;
 #[cfg(test)]

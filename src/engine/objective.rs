@@ -21,6 +21,7 @@ use super::parameters::Parameters;
 use super::pathwise;
 use super::rollout::{Point, Rollout};
 use super::stage::{Anchor, Source, Stage};
+use super::start::StartCredit;
 use super::tensor::{Matrix, Tape, values_of};
 use crate::plan::Version;
 use rand::Rng;
@@ -33,10 +34,12 @@ pub(super) struct Objective<E> {
     pub gradient: Vec<E>,
     /// Of the rows of the last gradient.
     pub told: Told,
-    /// By draw: options, the action, and the next state where its score is taken.
+    /// By draw: options, the action, and the next and the first state where its score is taken.
     pub draws: Vec<Advantages<E>>,
     /// The action's place among them.
     action: usize,
+    /// Where the first state's is taken, what it is credited with.
+    start: Option<StartCredit<E>>,
     /// The first that is credited: a learned value is that of what is to come before it.
     valued: usize,
     /// Where options are summed out: what all draws are then credited with stands in the first of `draws`.
@@ -105,6 +108,8 @@ struct Sample<'a, E> {
     of_options: &'a [Advantages<E>],
     /// Of the next states that a model draws, where their score is taken.
     of_model: Option<&'a Advantages<E>>,
+    /// Of the first states, likewise.
+    of_start: Option<&'a Advantages<E>>,
     densities: &'a [DensityRows<E>],
     enumeration: Option<&'a Enumeration<E>>,
     /// Whose rows they all are, where none is left out.
@@ -133,7 +138,8 @@ impl<E: Number> Objective<E> {
             told: Told::default(),
             draws: (0..stage.draws()).map(|_| Advantages::new()).collect(),
             action: stage.options.len(),
-            valued: (0..stage.draws()).find(|&draw| stage.terms.iter().any(|term| term.credits[draw].is_some())).unwrap_or(0),
+            start: stage.scored_start.as_ref().map(|_| StartCredit::new()),
+            valued: (0..stage.row_draws()).find(|&draw| stage.terms.iter().any(|term| term.credits[draw].is_some())).unwrap_or(0),
             enumeration: stage.enumerator.as_ref().map(|_| Enumeration::default()),
             values: Vec::new(),
             returns: Sums::default(),
@@ -161,7 +167,7 @@ impl<E: Number> Objective<E> {
             self.values.extend(values.iter().map(|&v| scale.value_of(v)));
             values = &self.values;
         }
-        let mut sampled = 0..self.draws.len();
+        let mut sampled = 0..stage.row_draws();
         if let (Some(enumeration), Some(enumerator)) = (&mut self.enumeration, &stage.enumerator) {
             let draw = &mut self.draws[0];
             enumeration.assess(enumerator, stage, rollout, point, &mut draw.credit);
@@ -173,6 +179,9 @@ impl<E: Number> Objective<E> {
             let here = if stage.keeps_ledger() { &rollout.ledger.given[number] } else { &rollout.here };
             let given = Given { here, before: &rollout.before, after: &rollout.after };
             draw.assess(settings, &rollout.rows, &given, (&rollout.totals.lengths, stage.horizon), values);
+        }
+        if let (Some(start), Some(draw)) = (&mut self.start, self.draws.last_mut()) {
+            start.assess(stage, &rollout.ledger, (&rollout.after, &rollout.totals.lengths), draw);
         }
         self.returns.clear(1);
         if settings.normalize.returns {
@@ -201,9 +210,12 @@ impl<E: Number> Objective<E> {
     /// The advantage of each row where it needs the sums of credit over all shards.
     pub fn compare(&mut self, stage: &Stage<E>, rollout: &Rollout<E>, all: &[StepSums]) {
         // summed out, all draws of a step are credited alike
-        let credited = if self.enumeration.is_some() { 1 } else { self.draws.len() };
+        let credited = if self.enumeration.is_some() { 1 } else { stage.row_draws() };
         for (draw, all) in self.draws.iter_mut().zip(all).take(credited) {
             draw.compare(&stage.plan.settings, &rollout.rows, all);
+        }
+        if let (Some(start), Some(draw), Some(all)) = (&self.start, self.draws.last_mut(), all.last()) {
+            start.compare(&stage.plan.settings.baseline, all, draw);
         }
     }
 
@@ -233,7 +245,8 @@ impl<E: Number> Objective<E> {
             times: &self.times,
             options: &rollout.options,
             of_options: &self.draws[..self.action],
-            of_model: self.draws.get(self.action + 1),
+            of_model: stage.scored_model.as_ref().and(self.draws.get(self.action + 1)),
+            of_start: self.start.as_ref().and(self.draws.last()),
             densities: &rollout.densities,
             enumeration: self.enumeration.as_ref(),
             rollout: Some(rollout),
@@ -299,6 +312,7 @@ impl<E: Number> Objective<E> {
             options: &[],
             of_options: &[],
             of_model: None,
+            of_start: None,
             densities: &[],
             enumeration: None,
             rollout: None,
@@ -340,12 +354,19 @@ impl<E: Number> Sample<'_, E> {
     ) -> Told {
         let rows = self.times.len();
         let mut told = Told { rows, ..Told::default() };
-        if rows == 0 {
-            return told;
-        }
         let wired = &stage.learning;
         let mut tape = Tape::reusing(scratch);
         let mut weighted = Vec::new();
+        if weighing.aim != Aim::Baseline {
+            self.weigh_start(stage, (&mut tape, parameters), weighing.share, &mut weighted);
+        }
+        if rows == 0 {
+            // all have ended where they started
+            if !weighted.is_empty() {
+                tape.backward(weighted, parameters, gradient);
+            }
+            return told;
+        }
         let through = stage.through.as_ref().zip(self.rollout);
         // what goes through draws is on the tape step by step; the fit of a value is not a part of it
         let is_needed = through.is_none() || wired.value.is_some() && weighing.aim != Aim::Policy;
@@ -446,6 +467,22 @@ impl<E: Number> Sample<'_, E> {
     ) {
         let (Some(density), Some(of), Some(rollout)) = (&stage.scored_model, self.of_model, self.rollout) else { return };
         let rows = &rollout.scored_model;
+        let roots = tape.network(&density.network, parameters, &rows.network, 0..rows.points.len());
+        let log_prob = density.family.log_density(tape, &roots, &rows.last, &rows.draws);
+        let down: E = Float::of(-share);
+        weighted.push((log_prob, of.advantage.iter().map(|&advantage| down * advantage).collect()));
+    }
+
+    /// The scores of the first states that a model draws, one for each trajectory.
+    fn weigh_start(
+        &self,
+        stage: &Stage<E>,
+        (tape, parameters): (&mut Tape<E>, &Parameters<E>),
+        share: f64,
+        weighted: &mut Vec<(Matrix<E>, Vec<E>)>,
+    ) {
+        let (Some(density), Some(of), Some(rollout)) = (&stage.scored_start, self.of_start, self.rollout) else { return };
+        let rows = &rollout.scored_start;
         let roots = tape.network(&density.network, parameters, &rows.network, 0..rows.points.len());
         let log_prob = density.family.log_density(tape, &roots, &rows.last, &rows.draws);
         let down: E = Float::of(-share);

@@ -141,7 +141,7 @@ pub fn starts(model: &Model, bound: BoundId, seeds: u64, current: Option<&Parame
 }
 
 fn agrees(value: f64, best: f64) -> bool {
-    (best - value).abs() <= SAME * (1.0 + best.abs())
+    best.is_finite() && (best - value).abs() <= SAME * (1.0 + best.abs())
 }
 
 /// A bound as a function of its parameters.

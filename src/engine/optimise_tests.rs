@@ -163,7 +163,11 @@ fn the_bound_with_the_exact_reverse_model_is_raised_itself() {
     let highest = found.marginal.as_ref().unwrap().bound;
     let there = Evaluator::new(&model, BOUND).marginal(&found.bound.tables).unwrap().unwrap().bound;
     let best = exact(&model, BOUND, Some(&found.bound.tables)).unwrap().best_bound;
-    assert!((found.bound.bound - -3.385094452945323).abs() < 1e-9 && (highest - -3.378023075806262).abs() < 1e-9, "{found:?}");
+    assert!(
+        (found.bound.bound - -3.385094452945323).abs() < 1e-9 && (highest - -3.378023075806262).abs() < 1e-9,
+        "{} {highest}",
+        found.bound.bound
+    );
     // where `L` is greatest the options do not leave anything to guess: only an ascent on `M` finds where that would pay
     assert!((found.bound.bound - there).abs() < 1e-9 && there < highest - 1e-3 && highest < best, "{there}");
 

@@ -86,6 +86,11 @@ impl<E: Number> OptionRows<E> {
         }
     }
 
+    /// The value that a trajectory drew last, where it has drawn any.
+    pub fn latest(&self, trajectory: u32) -> u32 {
+        self.latest[trajectory as usize]
+    }
+
     pub fn clear(&mut self) {
         self.draws.clear();
         self.numbers.clear();

@@ -60,6 +60,7 @@ impl<E: Number> Slopes<E> {
             // the rewards that the model draws, in their order
             Place::Reward(reward) => Place::Reward(plan.outcomes_before(reward)),
             Place::State(_) | Place::NextState(_) | Place::Observation(_) | Place::Action(_) | Place::Gain(_) => at,
+            Place::Option(..) | Place::LastOption(..) => at,
         };
         let of = slopes.iter().map(|slope| (slope.at, told(place(plan, slope.of).expect("plan: a slope is in what its step reads"))));
         Slopes { of: of.collect(), expressions: Expressions::compile(plan, &values) }
@@ -290,7 +291,7 @@ impl<E: Number> Trajectories<'_, E> {
                     Some(action) => (action, component),
                     None => continue,
                 },
-                Place::Observation(_) | Place::Gain(_) => continue,
+                Place::Observation(_) | Place::Gain(_) | Place::Option(..) | Place::LastOption(..) => continue,
             };
             // a density less an expression falls as that rises
             let sign = if let Source::Density(_) = term.source { -term.sign } else { term.sign };

@@ -22,6 +22,7 @@ use super::points::Trajectories;
 use super::ratio::RatioRows;
 use super::simulation::Simulated;
 use super::stage::{Anchor, Credit, Source, Stage};
+use super::start;
 use super::tally::Tally;
 use super::trace::{Trace, Variable};
 use super::wired::{Feeds, Wired};
@@ -66,8 +67,9 @@ pub(super) struct Rollout<E> {
     pub network: Arc<Activations<E>>,
     pub options: Vec<OptionRows<E>>,
     pub densities: Vec<DensityRows<E>>,
-    /// Of the next states, where their score is taken.
+    /// Of the next and of the first states, where their score is taken.
     pub scored_model: DensityRows<E>,
+    pub scored_start: DensityRows<E>,
     pub ratio: RatioRows<E>,
     pub imagined_start: Imagined<E>,
     pub imagined: Imagined<E>,
@@ -109,6 +111,8 @@ pub(super) struct Totals {
     /// Per trajectory: the bound's sample, the sum of rewards, the live steps.
     pub bound: Vec<f64>,
     pub returns: Vec<f64>,
+    /// Of an environment with several rewards, the sum of each, by reward and trajectory.
+    pub rewards: Vec<Vec<f64>>,
     pub lengths: Vec<u32>,
 }
 
@@ -140,6 +144,7 @@ impl<E: Number> Rollout<E> {
             options: stage.options.iter().map(|_| OptionRows::new(trajectories)).collect(),
             densities: stage.densities.iter().map(|_| DensityRows::default()).collect(),
             scored_model: DensityRows::default(),
+            scored_start: DensityRows::default(),
             ratio: RatioRows::default(),
             imagined_start: Imagined::default(),
             imagined: Imagined::default(),
@@ -263,7 +268,7 @@ impl<E: Number> Rollout<E> {
     pub fn value(&mut self, stage: &Stage<E>, point: Point<E>) {
         if stage.keeps_ledger() {
             self.evaluate_densities(stage, point);
-            self.ledger.credit(&stage.terms, stage.draws(), self.rows.len(), &self.totals.lengths, &self.trace);
+            self.ledger.credit(&stage.terms, stage.row_draws(), self.rows.len(), &self.totals.lengths, &self.trace);
         }
     }
 
@@ -275,11 +280,14 @@ impl<E: Number> Rollout<E> {
 
     /// What whole trajectories give to the densities of the bound, and to its density ratio.
     fn evaluate_densities(&mut self, stage: &Stage<E>, point: Point<E>) {
-        let Rollout { rows, totals, trace, draws, options, densities, ledger, ratio, scored_model, fault, .. } = self;
+        let Rollout { rows, totals, trace, draws, options, densities, ledger, ratio, scored_model, scored_start, fault, .. } = self;
         let lengths = totals.lengths.clone();
         let on = Trajectories { rows, lengths: &lengths, horizon: stage.horizon, trace, actions: &draws.numbers, options };
         if let Some(of) = &stage.scored_model {
             scored_model.evaluate(of, point, &on);
+        }
+        if let Some(of) = &stage.scored_start {
+            start::evaluate(scored_start, of, point, &on);
         }
         let mut hold = |term: usize, value: E, point: (u32, u32)| {
             if !Float::is_finite(value) && fault.is_none() {
@@ -377,6 +385,12 @@ impl<E: Number> Rollout<E> {
             list.clear();
             list.resize(trajectories, 0.0);
         }
+        let several = if stage.world.rewards() > 1 { stage.world.rewards() } else { 0 };
+        totals.rewards.resize_with(several, Vec::new);
+        for list in &mut totals.rewards {
+            list.clear();
+            list.resize(trajectories, 0.0);
+        }
         totals.lengths.clear();
         totals.lengths.resize(trajectories, 0);
         if stage.keeps_ledger() {
@@ -455,6 +469,14 @@ impl<E: Number> Rollout<E> {
             tally.add(stage, &self.batch, (t, rows.clone()), (&self.options, &self.feeds.last), &self.draws);
         }
         stage.exponents.read_before(&stage.world, &self.batch, live, &mut self.exponents);
+        if !stage.options.is_empty() {
+            let Rollout { options, feeds, exponents, .. } = self;
+            let (now, last) = (
+                |option: usize, row: usize| options[option].draws.numbers[first + row],
+                |option: usize, row: usize| feeds.last[option][row],
+            );
+            stage.exponents.read_options(live, now, last, exponents);
+        }
         if let (Some(through), Keep::Rows) = (&stage.through, keep) {
             let Rollout { batch, slopes, .. } = self;
             slopes.read(through, |expressions, values| expressions.read_before(&stage.world, batch, live, values));
@@ -673,6 +695,9 @@ impl<E: Number> Rollout<E> {
         for reward in 0..stage.world.rewards() {
             for (&value, &trajectory) in self.batch.reward(&stage.world, reward).iter().zip(origin) {
                 self.totals.returns[trajectory as usize] += value.as_f64();
+                if let Some(own) = self.totals.rewards.get_mut(reward) {
+                    own[trajectory as usize] += value.as_f64();
+                }
             }
         }
         if let Some(extremes) = &mut self.extremes {
@@ -700,8 +725,22 @@ impl<E: Number> Rollout<E> {
         let discount = stage.plan.settings.discount;
         let mut t = last + 1;
         while t <= stage.horizon {
-            // all steps to come are one where the exponents do not read the time
-            let until = if expressions.reads_time { t } else { stage.horizon };
+            let Rollout { options, batch, exponents, .. } = &mut *self;
+            let drawn = |option: usize, row: usize| match last {
+                0 => stage.options[option].none(),
+                _ => options[option].latest(batch.origin()[row]),
+            };
+            let none = |option: usize, _: usize| stage.options[option].none();
+            let kept = |option: usize, row: usize| if stage.options[option].once { drawn(option, row) } else { none(option, row) };
+            let is_first = t == last + 1;
+            if is_first {
+                expressions.read_options(ended.end, kept, drawn, exponents);
+            } else {
+                expressions.read_options(ended.end, kept, none, exponents);
+            }
+            // all steps to come are one where the exponents do not read the time, nor the option of a step that was live
+            let alone = expressions.reads_time || is_first && expressions.reads_last_options();
+            let until = if alone { t } else { stage.horizon };
             expressions.run(t, ended.clone(), &mut self.exponents);
             for (k, term) in stage.terms.iter().enumerate() {
                 let Source::Exponent(at) = term.source else { continue };
@@ -722,7 +761,10 @@ impl<E: Number> Rollout<E> {
                     self.totals.terms[k] += value * count;
                     self.totals.bound[trajectory as usize] += value * count;
                     let credited = term.credits.iter().any(Option::is_some);
-                    if credited && !term.relative {
+                    if is_first && expressions.reads_last_options() {
+                        // it reads a draw of the last live step: whose credit it is depends on how far it looks
+                        self.ledger.add(k, t, trajectory, E::of(value));
+                    } else if credited && !term.relative {
                         self.after[trajectory as usize] += E::of(value * faded);
                     }
                 }

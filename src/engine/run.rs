@@ -45,8 +45,13 @@ pub struct Metrics {
     /// The terms of the bound with their signs, in the plan's order; they sum to `bound`.
     pub terms: Vec<f64>,
     pub bound: f64,
-    /// Sum of the rewards of a trajectory.
+    /// Sum of the rewards of a trajectory; of several rewards, all together.
     pub expected_return: f64,
+    /// Where there are several rewards, that of each, in the environment's order.
+    pub returns: Vec<f64>,
+    /// What the draws of actions and options cost, `E_q[log q − log p]` of a trajectory; where the prior is the policy of the last round, as the step has
+    /// moved it, at the states of the batch. Absent where a density is not known.
+    pub kl: Option<f64>,
     /// Of the policy, per live step.
     pub entropy: f64,
     /// Euclidean norm of the batch's first gradient, before clipping.
@@ -106,6 +111,8 @@ pub struct Run {
     /// Live steps of the environment during training, and of learned models in its place.
     pub env_steps: u64,
     pub imagined_steps: u64,
+    /// As the last batch told it.
+    pub kl: Option<f64>,
     /// What the classifier told last, and how good it is.
     pub classified: Option<Classified>,
     pub calibration: Option<Calibration>,
@@ -130,6 +137,8 @@ pub struct Evaluation {
     pub episodes: usize,
     pub expected_return: f64,
     pub return_se: f64,
+    /// Where there are several rewards, the mean of each and its standard error, in the environment's order.
+    pub returns: Vec<(f64, f64)>,
     pub bound: f64,
     pub bound_se: f64,
     /// The terms of the bound with their signs, in the plan's order.

@@ -124,6 +124,8 @@ pub(super) enum Job {
     Curvature,
     /// What the rows say of the present parameters.
     Try,
+    /// What the prior's divergence is at the present parameters.
+    Diverge,
     /// The gradient of a step of the classifier, counted from the run's first.
     Classify {
         step: u64,
@@ -182,6 +184,7 @@ impl<'a, E: Number> Shared<'a, E> {
         match job {
             Job::Curvature => return shard.curve(stage, &parameters, &read(&self.direction)),
             Job::Try => return shard.try_out(stage, &parameters),
+            Job::Diverge => return shard.diverge(stage, &parameters),
             Job::Classify { step } => return self.classify(&mut shard, &parameters, (step, at)),
             Job::Refit { step } => return self.refit(&mut shard, &parameters, (step, at)),
             Job::Assess { .. }
@@ -225,6 +228,7 @@ impl<'a, E: Number> Shared<'a, E> {
             | Job::Value
             | Job::Curvature
             | Job::Try
+            | Job::Diverge
             | Job::Classify { .. }
             | Job::Refit { .. } => {}
             Job::Compare => objective.compare(stage, rollout, &read(&self.sums)),

@@ -35,6 +35,8 @@ pub(super) struct Stage<'a, E> {
     pub model: Option<Density>,
     /// That of the next states, where their score is taken.
     pub scored_model: Option<Density>,
+    /// That of the first states, likewise.
+    pub scored_start: Option<Density>,
     /// What kernels imagine before they draw, in the plan's order.
     pub simulators: Vec<Simulator>,
     pub ratio: Option<Ratio>,
@@ -123,6 +125,7 @@ impl<'a, E: Number> Stage<'a, E> {
     pub fn new(plan: &'a Plan) -> Result<Stage<'a, E>, EngineError> {
         let model = &plan.model;
         let world = match plan.transition {
+            None if plan.start.is_some() => World::started(model, plan.environment),
             None => World::compile(model, plan.environment),
             Some(_) => {
                 let rewards = plan.outcomes.iter().filter_map(|outcome| match outcome.of {
@@ -211,6 +214,7 @@ impl<'a, E: Number> Stage<'a, E> {
             imagination: plan.transition.as_ref().map(|draw| Imagination::new(plan, draw, &plan.outcomes)).transpose()?,
             model: plan.transition.as_ref().map(|draw| Density::of_draw(plan, draw)).transpose()?,
             scored_model: plan.scored_model.as_ref().map(|density| Density::compile(plan, density)).transpose()?,
+            scored_start: plan.scored_start.as_ref().map(|density| Density::compile(plan, density)).transpose()?,
             simulators: Simulator::all(plan)?,
             ratio: Ratio::of(plan)?,
             recorded: Recorded::of(plan),
@@ -248,13 +252,19 @@ impl<E> Stage<'_, E> {
         self.collects
             || self.ratio.is_some()
             || self.scored_model.is_some()
+            || self.scored_start.is_some()
             || !self.densities.is_empty()
             || !self.gains.is_empty()
             || !self.learning.traced.is_empty()
     }
 
-    /// Those that are credited: options, the action, and the next state where a model draws it and moves.
+    /// Those that are credited: options, the action, and the next and the first state where a model draws it and moves.
     pub fn draws(&self) -> usize {
+        self.row_draws() + usize::from(self.scored_start.is_some())
+    }
+
+    /// Those of each row: all but that of the first state.
+    pub fn row_draws(&self) -> usize {
         self.options.len() + 1 + usize::from(self.scored_model.is_some())
     }
 

@@ -227,6 +227,7 @@ fn train<E: Number>(plan: &Plan, checkpoint: Option<&Checkpoint>, run: &mut dyn 
         stopped,
         env_steps: last_metrics.env_steps,
         imagined_steps: last_metrics.imagined_steps,
+        kl: last_metrics.kl,
         classified: last_metrics.classified,
         training_seconds,
         wall_seconds: start.elapsed().as_secs_f64(),

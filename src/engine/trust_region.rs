@@ -150,6 +150,21 @@ impl<E: Number> Shard<E> {
         wired.network.backward(parameters.values(), &rollout.network, rows, &outputs, &mut trial.scratch, &mut objective.gradient);
     }
 
+    /// `Σ KL(π ‖ p)` over the rows, at the present parameters, of a prior that was drawn from before they moved.
+    pub fn diverge(&mut self, stage: &Stage<E>, parameters: &Parameters<E>) {
+        let Shard { rollout, objective, trial, .. } = self;
+        let rows = 0..rollout.rows.len();
+        let wired = &stage.learning;
+        let network = Arc::get_mut(&mut rollout.network).expect("trust region: the tape of the last gradient is gone");
+        wired.network.recompute(parameters.values(), rows.clone(), network);
+        trial.present.resize(rows.len() * stage.family.numbers(), <E as Float>::ZERO);
+        trial.column.resize(rows.len(), <E as Float>::ZERO);
+        stage.family.describe(wired.outputs(&rollout.network, &wired.policy, &rows), &[], &mut trial.present);
+        stage.family.divergences(&trial.present, &rollout.anchor, &mut trial.column);
+        let divergence = trial.column.iter().map(|kl| kl.as_f64()).sum();
+        objective.told = Told { divergence, rows: rows.len(), ..Told::default() };
+    }
+
     /// The surrogate `Σ ρ A + …` and `Σ KL(π ‖ π_b)` at the present parameters, for which the network is computed anew.
     pub fn try_out(&mut self, stage: &Stage<E>, parameters: &Parameters<E>) {
         let Shard { rollout, objective, trial, .. } = self;

@@ -24,6 +24,7 @@ impl Watch {
         }
         self.recent.push_back(match until.quantity {
             Watched::ExpectedReturn => batch.expected_return,
+            Watched::Reward(at) => batch.returns[at],
             Watched::Bound => batch.bound,
             Watched::Entropy => batch.entropy,
         });

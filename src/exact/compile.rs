@@ -10,7 +10,7 @@ use super::read::{Expression, Need, Points};
 use super::rows::Rows;
 use super::term::{Sum, Term};
 use super::transitions::{Start, Transitions, log_ratio};
-use super::trellis::{Dynamics, Level, Pair, Part, Trellis};
+use super::trellis::{Dynamics, Level, Pair, Part, Slices, Trellis};
 use crate::finite::{KernelTables, NotFinite};
 use crate::model::{Bound, Index, KernelRef, LikelihoodForm, Model, Role, Target, TargetVariable, VariableId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,6 +65,14 @@ pub(super) fn compile<'m>(
     let (prior_table, table) = (of_p.table.clone(), of_q.table.clone());
     if (table.states, table.actions, &table.ended) != (prior_table.states, prior_table.actions, &prior_table.ended) {
         return refuse("a prior and a posterior whose environments end in different states");
+    }
+
+    let moves_with_time = of_p.probability.len().max(of_q.probability.len()) > 1;
+    match scope {
+        Scope::Marginal | Scope::Options if moves_with_time => {
+            return refuse("options or a reverse model beside transitions that read the time");
+        }
+        Scope::Posterior | Scope::Prior | Scope::Marginal | Scope::Options => {}
     }
 
     let is_step = |placed: &&Placed<'m>| !placed.targets.contains(&state);
@@ -190,6 +198,7 @@ pub(super) fn compile<'m>(
             likelihood: Sum::new(terms, Rc::new(points), steps.clone())?,
             expected_likelihood: vec![],
             rows: Rows::new(table.clone()),
+            probability: Slices(side.probability.clone()),
             table,
         });
     }

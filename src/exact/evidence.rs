@@ -26,10 +26,11 @@ pub(super) fn log_evidence(trellis: &mut Trellis<'_>) -> Result<f64, NotFinite> 
     forget(&mut after, &reach, horizon + 1);
     for t in (1..=horizon).rev() {
         trellis.arrive(t + 1, &mut after)?;
-        let stale = t == horizon || trellis.dynamics[side].likelihood.changes(t);
+        let moves = trellis.dynamics[side].probability.move_with_time();
+        let stale = t == horizon || moves || trellis.dynamics[side].likelihood.changes(t);
         trellis.dynamics[side].likelihood.at(t)?;
         if stale {
-            kernel.set(&trellis.dynamics[side]);
+            kernel.set(&trellis.dynamics[side], t);
         }
         if stale || trellis.weighs_anew(t) {
             trellis.weigh(t, &mut odds.weight)?;
@@ -41,7 +42,7 @@ pub(super) fn log_evidence(trellis: &mut Trellis<'_>) -> Result<f64, NotFinite> 
         let dynamics = &trellis.dynamics[side];
         for memory in 0..memories {
             let (nodes, rows) = (memory * states..(memory + 1) * states, memory * rows..(memory + 1) * rows);
-            dynamics.rows.sum(kernel.weight(dynamics), &scaled[nodes], &reach.row[rows.clone()], t as u32, &mut sums[rows]);
+            dynamics.rows.sum(kernel.weight(dynamics, t), &scaled[nodes], &reach.row[rows.clone()], t as u32, &mut sums[rows]);
         }
         let choices = &trellis.choices;
         again.clear();
@@ -66,7 +67,7 @@ pub(super) fn log_evidence(trellis: &mut Trellis<'_>) -> Result<f64, NotFinite> 
         logarithms(&mut beta);
         beta.iter_mut().zip(&odds.high).for_each(|(beta, high)| *beta += peak + high);
         for &node in &again {
-            beta[node] = in_logarithms(trellis, side, &odds.weight, node, &after);
+            beta[node] = in_logarithms(trellis, (side, t), &odds.weight, node, &after);
         }
         forget(&mut beta, &reach, t);
         std::mem::swap(&mut beta, &mut after);
@@ -93,8 +94,8 @@ struct RowKernel {
 }
 
 impl RowKernel {
-    /// Of the latest likelihood.
-    fn set(&mut self, dynamics: &Dynamics<'_>) {
+    /// Of the latest likelihood, at step `t`.
+    fn set(&mut self, dynamics: &Dynamics<'_>, t: usize) {
         let sparse = &dynamics.table.transition;
         let likelihood = dynamics.likelihood.latest();
         self.high = vec![0.0; sparse.rows()];
@@ -117,11 +118,11 @@ impl RowKernel {
             let entries = bounds[0]..bounds[1];
             exponentials(&likelihood[entries.clone()], *high, &mut weight[entries]);
         }
-        weight.iter_mut().zip(&sparse.probability).for_each(|(weight, p)| *weight *= p);
+        weight.iter_mut().zip(dynamics.probability.at(t)).for_each(|(weight, p)| *weight *= p);
     }
 
-    fn weight<'a>(&'a self, dynamics: &'a Dynamics<'_>) -> &'a [f64] {
-        self.weight.as_deref().unwrap_or(&dynamics.table.transition.probability)
+    fn weight<'a>(&'a self, dynamics: &'a Dynamics<'_>, t: usize) -> &'a [f64] {
+        self.weight.as_deref().unwrap_or(dynamics.probability.at(t))
     }
 }
 
@@ -154,7 +155,7 @@ impl Odds {
 }
 
 /// `β` of one node.
-fn in_logarithms(trellis: &Trellis<'_>, side: usize, weight: &[f64], node: usize, after: &[f64]) -> f64 {
+fn in_logarithms(trellis: &Trellis<'_>, (side, t): (usize, usize), weight: &[f64], node: usize, after: &[f64]) -> f64 {
     let (states, choices) = (trellis.states, &trellis.choices);
     let (memory, state) = (node / states, node % states);
     let mut values = Vec::new();
@@ -163,19 +164,19 @@ fn in_logarithms(trellis: &Trellis<'_>, side: usize, weight: &[f64], node: usize
         // the prior cannot go there: whatever follows, which may mean nothing
         if weight != f64::NEG_INFINITY {
             let (next, row) = choices.leads(memory, choice);
-            values.push(weight + log_expectation(&trellis.dynamics[side], row, &after[next * states..(next + 1) * states]));
+            let expected = log_expectation(&trellis.dynamics[side], (row, t), &after[next * states..(next + 1) * states]);
+            values.push(weight + expected);
         }
     }
     log_sum_exp(&values)
 }
 
 /// `log Σ_s' p(s'|row) exp(Λ + next(s'))`
-fn log_expectation(dynamics: &Dynamics<'_>, row: usize, next: &[f64]) -> f64 {
+fn log_expectation(dynamics: &Dynamics<'_>, (row, t): (usize, usize), next: &[f64]) -> f64 {
     let sparse = &dynamics.table.transition;
-    let likelihood = dynamics.likelihood.latest();
+    let (likelihood, probability) = (dynamics.likelihood.latest(), dynamics.probability.at(t));
     let entries = sparse.start[row]..sparse.start[row + 1];
-    let log =
-        |entry: usize| sparse.probability[entry].ln() + next[sparse.column[entry] as usize] + likelihood.get(entry).copied().unwrap_or(0.0);
+    let log = |entry: usize| probability[entry].ln() + next[sparse.column[entry] as usize] + likelihood.get(entry).copied().unwrap_or(0.0);
     log_sum_exp(&entries.map(log).collect::<Vec<_>>())
 }
 

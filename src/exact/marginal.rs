@@ -49,20 +49,20 @@ pub(super) fn marginal(reverse: &mut ReverseModel<'_>, tables: &KernelTables, li
         }
         let Pair { prior, posterior } = &reverse.trellis.transition;
         if let Some(prior) = prior {
-            prior.add(slice.entry_visits.iter().copied().enumerate(), &mut gradient);
+            prior.add(1, slice.entry_visits.iter().copied().enumerate(), &mut gradient);
         }
         if let Some(posterior) = posterior {
-            posterior.add(slice.entry_credit.iter().copied().enumerate(), &mut gradient);
+            posterior.add(1, slice.entry_credit.iter().copied().enumerate(), &mut gradient);
         }
     }
     let prior = &reverse.trellis.dynamics[reverse.trellis.prior_dynamics()].log_initial;
     let worth = |(path, value): (&Path, &Value)| prior[path.state] - path.probability.ln() + value.values().sum::<f64>();
     let started = || histories[0].iter().zip(&value).map(|one| (one.0.state, one.0.probability, worth(one)));
     if let Some(prior) = &reverse.trellis.start.prior {
-        prior.add(started().map(|(state, q, _)| (state, q)), &mut gradient);
+        prior.add(1, started().map(|(state, q, _)| (state, q)), &mut gradient);
     }
     if let Some(posterior) = &reverse.trellis.start.posterior {
-        posterior.add(started().map(|(state, q, worth)| (state, q * worth)), &mut gradient);
+        posterior.add(1, started().map(|(state, q, worth)| (state, q * worth)), &mut gradient);
     }
     for (id, gradient) in &mut gradient {
         through_softmax(&tables.current[id], gradient);
@@ -106,7 +106,10 @@ impl Slice {
         trellis.arrive(t + 1, &mut arrival)?;
         let at = trellis.posterior_dynamics();
         let dynamics = &mut trellis.dynamics[at];
-        let mut entry = trellis.log_ratio.clone().unwrap_or_else(|| vec![0.0; dynamics.table.transition.column.len()]);
+        let mut entry = match &trellis.log_ratio {
+            Some(log_ratio) => log_ratio.at(t).to_vec(),
+            None => vec![0.0; dynamics.table.transition.column.len()],
+        };
         entry.iter_mut().zip(dynamics.likelihood.at(t)?).for_each(|(sum, term)| *sum += term);
         Ok(Slice {
             choice,

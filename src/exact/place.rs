@@ -279,19 +279,16 @@ pub(super) fn state_factors<'m>(model: &'m Model, state: VariableId, placed: &[P
                 }
             }
             Value::Absent => {}
-            Value::Reward { .. }
-            | Value::Time
-            | Value::Window { .. }
-            | Value::Past { .. }
-            | Value::Future { .. }
-            | Value::Expression(_) => {
+            // that of the step which leads to the state
+            Value::Time => fits &= transition.index == Index::Step(1),
+            Value::Reward { .. } | Value::Window { .. } | Value::Past { .. } | Value::Future { .. } | Value::Expression(_) => {
                 fits = false;
             }
         }
     }
     match action {
         Some(action) if fits => Ok(StateFactors { initial: initial.factor, transition: transition.factor, source, action }),
-        _ => refuse(&format!("a transition of `{name}` that reads anything but `{name}[t]` and the action at `t`")),
+        _ => refuse(&format!("a transition of `{name}` that reads anything but `{name}[t]`, the action and the time at `t`")),
     }
 }
 

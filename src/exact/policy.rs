@@ -14,6 +14,8 @@ pub struct Evaluation {
     pub bound: f64,
     /// `E_q[Σ_t r[t]]`, all rewards of the posterior's environment.
     pub expected_return: f64,
+    /// Of each of its rewards, in their order.
+    pub returns: Vec<f64>,
     /// `E_q[ΣΛ]`, nats.
     pub expected_log_likelihood: f64,
     /// `E_q[Σ log Q − Σ log P]`, nats: what the bound pays, `bound = expected_log_likelihood − kl`.
@@ -48,11 +50,15 @@ pub(super) fn evaluate(trellis: &mut Trellis<'_>, tables: &KernelTables) -> Resu
     visits[trellis.first_memory * states..][..states].copy_from_slice(&trellis.dynamics[q].initial);
     let mut log_q = vec![0.0; points];
     let mut flow = vec![0.0; trellis.memories * rows];
-    let rewards = expected_rewards(trellis);
-    let divergences = divergences(trellis);
-    let (mut expected_return, mut expected_log_likelihood) = (0.0, 0.0);
+    let moves = trellis.moves_with_time();
+    let mut rewards = expected_rewards(trellis, 1);
+    let mut divergences = divergences(trellis, 1);
+    let (mut returns, mut expected_log_likelihood) = (vec![0.0; rewards.len()], 0.0);
     let (mut live_steps, mut transition_kl) = (0.0, divergences.as_ref().map(|_| 0.0));
     for t in 1..=horizon {
+        if moves {
+            (rewards, divergences) = (expected_rewards(trellis, t), self::divergences(trellis, t));
+        }
         sum_levels(trellis, t, &mut log_q)?;
         let likelihood = trellis.likelihood.choice.at(t)?;
         let (here, after) = visits[(t - 1) * nodes..].split_at_mut(nodes);
@@ -72,11 +78,11 @@ pub(super) fn evaluate(trellis: &mut Trellis<'_>, tables: &KernelTables) -> Resu
         }
         let dynamics = &mut trellis.dynamics[q];
         let likelihood = dynamics.likelihood.at(t)?;
-        let sparse = &dynamics.table.transition;
+        let (sparse, probability) = (&dynamics.table.transition, dynamics.probability.at(t));
         let after = &mut after[..nodes];
         for (row, &weight) in flow.iter().enumerate().filter(|(_, weight)| **weight != 0.0) {
             let (memory, row) = (row / rows, row % rows);
-            expected_return += weight * rewards[row];
+            returns.iter_mut().zip(&rewards).for_each(|(sum, rewards)| *sum += weight * rewards[row]);
             if !dynamics.table.ended[row / dynamics.table.actions] {
                 live_steps += weight;
             }
@@ -84,8 +90,8 @@ pub(super) fn evaluate(trellis: &mut Trellis<'_>, tables: &KernelTables) -> Resu
                 *sum += weight * divergences[row];
             }
             let entries = sparse.start[row]..sparse.start[row + 1];
-            for entry in entries {
-                let weight = weight * sparse.probability[entry];
+            for entry in entries.filter(|&entry| probability[entry] != 0.0) {
+                let weight = weight * probability[entry];
                 after[memory * states + sparse.column[entry] as usize] += weight;
                 expected_log_likelihood += weight * likelihood.get(entry).copied().unwrap_or(0.0);
             }
@@ -134,7 +140,7 @@ pub(super) fn evaluate(trellis: &mut Trellis<'_>, tables: &KernelTables) -> Resu
             direct(&part.choice, t, &weight, &mut gradient);
         }
         if trellis.transition.kernels().next().is_some() {
-            transitions(trellis, &weight, (&next_value, &ahead), &mut gradient);
+            transitions(trellis, (t, &weight), (&next_value, &ahead), &mut gradient);
         }
         // the value of the node as a baseline: it cancels in exact arithmetic
         for (node, value) in value.iter().enumerate().filter(|(node, _)| here[*node] != 0.0) {
@@ -150,10 +156,10 @@ pub(super) fn evaluate(trellis: &mut Trellis<'_>, tables: &KernelTables) -> Resu
     values[0] = marginal(&value, &visits[..nodes], states);
     let bound = start(trellis, &value);
     if let Some(prior) = &trellis.start.prior {
-        prior.add(started(trellis, &value).map(|(state, q, _)| (state, q)), &mut gradient);
+        prior.add(1, started(trellis, &value).map(|(state, q, _)| (state, q)), &mut gradient);
     }
     if let Some(posterior) = &trellis.start.posterior {
-        posterior.add(started(trellis, &value).map(|(state, q, worth)| (state, q * (worth - bound))), &mut gradient);
+        posterior.add(1, started(trellis, &value).map(|(state, q, worth)| (state, q * (worth - bound))), &mut gradient);
     }
     for (id, gradient) in &mut gradient {
         through_softmax(&tables.current[id], gradient);
@@ -164,7 +170,8 @@ pub(super) fn evaluate(trellis: &mut Trellis<'_>, tables: &KernelTables) -> Resu
     let occupancy = visits.chunks(nodes).map(|visits| sum_memories(visits, states)).collect();
     Ok(Evaluation {
         bound,
-        expected_return,
+        expected_return: returns.iter().sum(),
+        returns,
         expected_log_likelihood,
         kl: expected_log_likelihood - bound,
         live_steps,
@@ -186,22 +193,35 @@ pub(super) fn expectations(
 ) -> Result<(), NotFinite> {
     let states = trellis.states;
     let at = trellis.posterior_dynamics();
+    let moves = trellis.moves_with_time();
     let dynamics = &mut trellis.dynamics[at];
-    let sparse = &dynamics.table.transition;
+    let (sparse, probability) = (&dynamics.table.transition, dynamics.probability.at(t));
     let rows = sparse.rows();
-    if !(dynamics.likelihood.is_stationary() && dynamics.expected_likelihood.len() == rows) {
+    if moves || !(dynamics.likelihood.is_stationary() && dynamics.expected_likelihood.len() == rows) {
         let likelihood = dynamics.likelihood.at(t)?;
+        let log_ratio = trellis.log_ratio.as_ref().map(|log_ratio| log_ratio.at(t));
         let term = |entry: usize| {
-            likelihood.get(entry).copied().unwrap_or(0.0) + trellis.log_ratio.as_ref().map_or(0.0, |log_ratio| log_ratio[entry])
+            // what is impossible at this step alone may have no ratio
+            if probability[entry] == 0.0 {
+                return 0.0;
+            }
+            likelihood.get(entry).copied().unwrap_or(0.0) + log_ratio.map_or(0.0, |log_ratio| log_ratio[entry])
         };
-        let row = |row: usize| (sparse.start[row]..sparse.start[row + 1]).map(|entry| sparse.probability[entry] * term(entry)).sum::<f64>();
+        let row = |row: usize| (sparse.start[row]..sparse.start[row + 1]).map(|entry| probability[entry] * term(entry)).sum::<f64>();
         dynamics.expected_likelihood.clear();
         dynamics.expected_likelihood.extend((0..rows).map(row));
     }
     let everywhere = vec![0; if reach.is_none() { rows } else { 0 }];
     for (memory, (value, out)) in value.chunks(states).zip(out.chunks_mut(rows)).enumerate() {
         let reached = reach.map_or(&everywhere[..], |reach| &reach.row[memory * rows..(memory + 1) * rows]);
-        dynamics.rows.sum(&sparse.probability, value, reached, t as u32, out);
+        if dynamics.probability.move_with_time() {
+            for (row, out) in out.iter_mut().enumerate().filter(|(row, _)| reached[*row] <= t as u32) {
+                let possible = (sparse.start[row]..sparse.start[row + 1]).filter(|&entry| probability[entry] != 0.0);
+                *out = possible.map(|entry| probability[entry] * value[sparse.column[entry] as usize]).sum();
+            }
+        } else {
+            dynamics.rows.sum(probability, value, reached, t as u32, out);
+        }
         out.iter_mut().zip(&dynamics.expected_likelihood).for_each(|(out, expected)| *out += expected);
     }
     Ok(())
@@ -211,12 +231,12 @@ pub(super) fn expectations(
 /// `weight` is the probability of each choice; the values are those of the nodes after the step, and of its rows.
 fn transitions(
     trellis: &Trellis<'_>,
-    weight: &[f64],
+    (t, weight): (usize, &[f64]),
     (value, ahead): (&[f64], &[f64]),
     gradient: &mut BTreeMap<crate::model::KernelId, Vec<f64>>,
 ) {
     let dynamics = &trellis.dynamics[trellis.posterior_dynamics()];
-    let sparse = &dynamics.table.transition;
+    let (sparse, probability) = (&dynamics.table.transition, dynamics.probability.at(t));
     let (rows, count, states) = (sparse.rows(), trellis.choices.count(), trellis.states);
     let likelihood = dynamics.likelihood.latest();
     let mut flow = vec![0.0; trellis.memories * rows];
@@ -227,9 +247,9 @@ fn transitions(
     let (mut visits, mut credit) = (vec![0.0; sparse.column.len()], vec![0.0; sparse.column.len()]);
     for (at, &flow) in flow.iter().enumerate().filter(|(_, flow)| **flow != 0.0) {
         let (memory, row) = (at / rows, at % rows);
-        for entry in sparse.start[row]..sparse.start[row + 1] {
-            let weight = flow * sparse.probability[entry];
-            let ratio = trellis.log_ratio.as_ref().map_or(0.0, |log_ratio| log_ratio[entry]);
+        for entry in (sparse.start[row]..sparse.start[row + 1]).filter(|&entry| probability[entry] != 0.0) {
+            let weight = flow * probability[entry];
+            let ratio = trellis.log_ratio.as_ref().map_or(0.0, |log_ratio| log_ratio.at(t)[entry]);
             let term = likelihood.get(entry).copied().unwrap_or(0.0) + ratio;
             visits[entry] += weight;
             // the mean of the row as a baseline: it cancels in exact arithmetic
@@ -237,18 +257,22 @@ fn transitions(
         }
     }
     if let Some(prior) = &trellis.transition.prior {
-        prior.add(visits.into_iter().enumerate(), gradient);
+        prior.add(t, visits.into_iter().enumerate(), gradient);
     }
     if let Some(posterior) = &trellis.transition.posterior {
-        posterior.add(credit.into_iter().enumerate(), gradient);
+        posterior.add(t, credit.into_iter().enumerate(), gradient);
     }
 }
 
 /// By row of the posterior's table, `KL(q(s'|row) ‖ p(s'|row))`, where the two sides move differently.
-fn divergences(trellis: &Trellis<'_>) -> Option<Vec<f64>> {
-    let log_ratio = trellis.log_ratio.as_ref()?;
-    let sparse = &trellis.dynamics[trellis.posterior_dynamics()].table.transition;
-    let of_row = |bounds: &[usize]| (bounds[0]..bounds[1]).map(|entry| -sparse.probability[entry] * log_ratio[entry]).sum();
+fn divergences(trellis: &Trellis<'_>, t: usize) -> Option<Vec<f64>> {
+    let log_ratio = trellis.log_ratio.as_ref()?.at(t);
+    let dynamics = &trellis.dynamics[trellis.posterior_dynamics()];
+    let (sparse, probability) = (&dynamics.table.transition, dynamics.probability.at(t));
+    let of_row = |bounds: &[usize]| {
+        let possible = (bounds[0]..bounds[1]).filter(|&entry| probability[entry] != 0.0);
+        possible.map(|entry| -probability[entry] * log_ratio[entry]).sum()
+    };
     Some(sparse.start.windows(2).map(of_row).collect())
 }
 
@@ -293,12 +317,16 @@ pub(super) fn through_softmax(table: &KernelTable, gradient: &mut [f64]) {
     }
 }
 
-/// The mean reward of each row of the posterior's table, all rewards of its environment together.
-fn expected_rewards(trellis: &Trellis<'_>) -> Vec<f64> {
-    let table = &trellis.dynamics[trellis.posterior_dynamics()].table;
+/// The mean of each reward of the posterior's environment, by row of its table.
+fn expected_rewards(trellis: &Trellis<'_>, t: usize) -> Vec<Vec<f64>> {
+    let dynamics = &trellis.dynamics[trellis.posterior_dynamics()];
+    let (table, probability) = (&dynamics.table, dynamics.probability.at(t));
     let sparse = &table.transition;
-    let of_entry = |entry: usize| sparse.probability[entry] * table.rewards.iter().map(|reward| reward[entry]).sum::<f64>();
-    (0..sparse.rows()).map(|row| (sparse.start[row]..sparse.start[row + 1]).map(of_entry).sum()).collect()
+    let mean = |reward: &[f64]| {
+        let of_row = |row: usize| (sparse.start[row]..sparse.start[row + 1]).map(|entry| probability[entry] * reward[entry]).sum();
+        (0..sparse.rows()).map(of_row).collect()
+    };
+    table.rewards.iter().map(|reward| mean(reward)).collect()
 }
 
 fn sum_memories(visits: &[f64], states: usize) -> Vec<f64> {

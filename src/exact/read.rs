@@ -134,7 +134,12 @@ impl<'m> Expression<'m> {
     }
 }
 
-/// Writes the values of an input at points; NaN where the variable has none.
+/// What an expression reads where a variable has no value.
+pub(super) fn none_of(model: &Model, variable: VariableId) -> f64 {
+    if model.variable(variable).role == Role::Option { crate::model::NONE } else { f64::NAN }
+}
+
+/// Writes the values of an input at points; where the variable has none, [`none_of`] it.
 pub(super) fn fill(
     model: &Model,
     standing: &Standing,
@@ -147,14 +152,16 @@ pub(super) fn fill(
     let horizon = model.horizon.value;
     match input {
         Input::Variable { variable, component, index } => {
+            let none = none_of(model, variable);
             let list = lists.get(&variable).and_then(|list| list.get(component as usize));
             let numbers = points.numbers.get(&(variable, standing.relative(index, horizon)));
             match (list, numbers) {
                 (Some(list), Some(numbers)) => {
                     for (out, &number) in out.iter_mut().zip(&numbers[range]) {
-                        *out = if number == NONE { f64::NAN } else { list[number as usize] };
+                        *out = if number == NONE { none } else { list[number as usize] };
                     }
                 }
+                (Some(_), None) if standing.is_past_the_end(model, variable, standing.relative(index, horizon)) => out.fill(none),
                 (None, _) | (_, None) => out.fill(f64::NAN),
             }
         }

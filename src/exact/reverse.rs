@@ -63,6 +63,9 @@ impl<'m> ReverseModel<'m> {
     ) -> Result<ReverseModel<'m>, NotFinite> {
         let written = environments.model.bound(bound);
         let trellis = compile(environments, written, Some(tables), scope)?;
+        if trellis.moves_with_time() {
+            return refuse("a reverse model beside transitions that read the time");
+        }
         let auxiliary = auxiliary_variables(written);
         let choices = &trellis.choices;
         let seen: Vec<usize> = (0..choices.variables.len()).filter(|&at| !auxiliary.contains(&choices.variables[at])).collect();

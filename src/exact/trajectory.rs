@@ -1,7 +1,7 @@
 //! One whole trajectory, and the logarithms of factors and likelihoods on it.
 
 use super::place::refuse;
-use super::read::Standing;
+use super::read::{Standing, none_of};
 use crate::expr::ExprId;
 use crate::finite::{Conditions, Environment, KernelTables, Masses, NotFinite, finite_domain, tabulate};
 use crate::model::{
@@ -232,7 +232,9 @@ impl<'m> Trajectory<'m> {
         match input {
             Input::Variable { variable, component, index } => {
                 let domain = &self.model.variable(variable).domain;
-                let (Some(number), Some(finite)) = (self.at(variable, index, t), &domain.finite) else { return f64::NAN };
+                let (Some(number), Some(finite)) = (self.at(variable, index, t), &domain.finite) else {
+                    return none_of(self.model, variable);
+                };
                 let mut value = vec![0.0; domain.width()];
                 finite.value(number, &mut value);
                 value[component as usize]

@@ -5,6 +5,7 @@ use super::build::table_of;
 use super::environments::Environments;
 use super::place::{Source, StateFactors, refuse};
 use super::read::NONE;
+use super::trellis::Slices;
 use crate::finite::{Conditions, Environment, KernelTable, KernelTables, Masses, NotFinite, Sparse, finite_domain};
 use crate::model::{EnvironmentId, EnvironmentKernel, KernelId, KernelRef, Role, Value, VariableId};
 use std::rc::Rc;
@@ -12,6 +13,8 @@ use std::rc::Rc;
 /// `s[t+1]` given `s[t]` and the action.
 pub(super) struct Transitions<'m> {
     pub table: Rc<Environment>,
+    /// By entry of the table, its probability.
+    pub probability: Vec<Vec<f64>>,
     /// The environment whose table it is.
     pub environment: Option<EnvironmentId>,
     learned: Option<Learned<'m>>,
@@ -30,14 +33,18 @@ struct Learned<'m> {
     kernel: KernelId,
     previous: bool,
     table: &'m KernelTable,
-    /// By row; [`NONE`] where the episode is over.
+    /// By row, at the first step; [`NONE`] where the episode is over.
     condition: Vec<u32>,
+    /// What a step adds to it.
+    time_stride: u32,
 }
 
 /// What moves with a learned kernel: by point, the entry of the kernel's table that the point reads, or [`NONE`].
 pub(super) struct Entries {
     pub kernel: KernelId,
     pub entry: Vec<u32>,
+    /// What a step adds to it.
+    time_stride: u32,
 }
 
 impl<'m> Transitions<'m> {
@@ -52,7 +59,8 @@ impl<'m> Transitions<'m> {
         let (kernel, previous) = match side.source {
             Source::Environment(environment) => {
                 let table = environments.table(environment)?;
-                return Ok(Transitions { table, environment: Some(environment), learned: None });
+                let probability = vec![table.transition.probability.clone()];
+                return Ok(Transitions { table, probability, environment: Some(environment), learned: None });
             }
             Source::Kernel { kernel, previous } => (kernel, previous),
         };
@@ -64,15 +72,24 @@ impl<'m> Transitions<'m> {
             true => NONE,
             false => (strides.fixed + row / home.actions * strides.state + row % home.actions * strides.action) as u32,
         };
-        let learned = Learned { kernel, previous, table, condition: (0..home.states * home.actions).map(row).collect() };
+        let condition = (0..home.states * home.actions).map(row).collect();
+        let learned = Learned { kernel, previous, table, condition, time_stride: strides.time as u32 };
+        let steps = if strides.time > 0 { model.horizon.value } else { 1 };
         let mut transition = Sparse { start: vec![0], ..Sparse::default() };
+        let mut probability = vec![Vec::new(); steps];
         for (row, &condition) in learned.condition.iter().enumerate() {
             match condition {
-                NONE => transition.push(row / home.actions, 1.0),
+                NONE => {
+                    transition.push(row / home.actions, 1.0);
+                    probability.iter_mut().for_each(|slice| slice.push(1.0));
+                }
                 condition => {
-                    let probabilities = table.row(condition as usize).iter().map(|log_p| log_p.exp());
-                    // what is impossible must not be weighed: 0 · −∞ is no number
-                    probabilities.enumerate().filter(|(_, p)| *p != 0.0).for_each(|(next, p)| transition.push(next, p));
+                    let at = |t: usize, next: usize| table.row((condition + (t as u32 - 1) * learned.time_stride) as usize)[next].exp();
+                    // what is never possible must not be weighed: 0 · −∞ is no number
+                    for next in (0..table.outcomes).filter(|&next| (1..=steps).any(|t| at(t, next) != 0.0)) {
+                        transition.push(next, at(1, next));
+                        (1..).zip(&mut probability).for_each(|(t, slice)| slice.push(at(t, next)));
+                    }
                 }
             }
             transition.start.push(transition.column.len());
@@ -82,7 +99,7 @@ impl<'m> Transitions<'m> {
         for reward in 0..model.environment(own).rewards.len() as u32 {
             table.rewards.push(environments.reward_at(own, reward, &table)?);
         }
-        Ok(Transitions { table: Rc::new(table), environment: None, learned: Some(learned) })
+        Ok(Transitions { table: Rc::new(table), probability, environment: None, learned: Some(learned) })
     }
 
     /// A reward at each entry of the table.
@@ -101,13 +118,16 @@ impl<'m> Transitions<'m> {
             let place = |next: usize| if condition == NONE { NONE } else { condition * learned.table.outcomes as u32 + next as u32 };
             entry.extend(at.row(row).map(|(next, _)| place(next)));
         }
-        Some(Entries { kernel: learned.kernel, entry })
+        let time_stride = learned.time_stride * learned.table.outcomes as u32;
+        Some(Entries { kernel: learned.kernel, entry, time_stride })
     }
 
-    /// `log` of the probabilities of a row, by state.
-    fn write_logs(&self, row: usize, out: &mut [f64]) {
-        match self.learned.as_ref().map(|learned| (learned.table, learned.condition[row])) {
-            Some((table, condition)) if condition != NONE => out.copy_from_slice(table.row(condition as usize)),
+    /// `log` of the probabilities of a row at step `t`, by state.
+    fn write_logs(&self, (row, t): (usize, usize), out: &mut [f64]) {
+        match self.learned.as_ref().map(|learned| (learned, learned.condition[row])) {
+            Some((Learned { table, time_stride, .. }, condition)) if condition != NONE => {
+                out.copy_from_slice(table.row((condition + (t as u32 - 1) * time_stride) as usize));
+            }
             Some(_) | None => self.table.transition.row(row).for_each(|(next, p)| out[next] = p.ln()),
         }
     }
@@ -122,13 +142,18 @@ impl<'m> Transitions<'m> {
 }
 
 /// `log p(s'|s,a) − log q(s'|s,a)` at each entry of `q`: −∞ where `q` goes and `p` cannot.
-pub(super) fn log_ratio(p: &Transitions<'_>, q: &Transitions<'_>) -> Vec<f64> {
+pub(super) fn log_ratio(p: &Transitions<'_>, q: &Transitions<'_>) -> Slices {
+    let steps = p.probability.len().max(q.probability.len());
+    Slices((1..=steps).map(|t| log_ratio_at(p, q, t)).collect())
+}
+
+fn log_ratio_at(p: &Transitions<'_>, q: &Transitions<'_>, t: usize) -> Vec<f64> {
     let states = q.table.states;
     let (mut of_p, mut of_q) = (vec![f64::NEG_INFINITY; states], vec![f64::NEG_INFINITY; states]);
     let mut ratios = Vec::with_capacity(q.table.transition.column.len());
     for row in 0..q.table.transition.rows() {
-        p.write_logs(row, &mut of_p);
-        q.write_logs(row, &mut of_q);
+        p.write_logs((row, t), &mut of_p);
+        q.write_logs((row, t), &mut of_q);
         ratios.extend(q.table.transition.row(row).map(|(next, _)| of_p[next] - of_q[next]));
         p.clear_logs(row, &mut of_p);
         q.clear_logs(row, &mut of_q);
@@ -140,6 +165,7 @@ pub(super) fn log_ratio(p: &Transitions<'_>, q: &Transitions<'_>) -> Vec<f64> {
 struct Strides {
     state: usize,
     action: usize,
+    time: usize,
     /// Of what is `none`.
     fixed: usize,
 }
@@ -152,13 +178,18 @@ fn strides(
     state: VariableId,
 ) -> Result<Strides, NotFinite> {
     let model = environments.model;
-    let mut strides = Strides { state: 0, action: 0, fixed: 0 };
+    let mut strides = Strides { state: 0, action: 0, time: 0, fixed: 0 };
     for axis in &numbering.axes {
         match (&arguments[axis.given], axis.none) {
             (Value::Variable { variable, .. }, _) if *variable == state => strides.state += axis.stride,
             (Value::Variable { variable, .. }, _) if model.variable(*variable).role == Role::Action => strides.action += axis.stride,
+            (Value::Time, _) => strides.time += axis.stride,
             (Value::Absent, Some(none)) => strides.fixed += none * axis.stride,
-            _ => return refuse(&format!("the learned transitions `{name}`, which read more than the state and the action at `t`,")),
+            _ => {
+                return refuse(&format!(
+                    "the learned transitions `{name}`, which read more than the state, the action and the time at `t`,"
+                ));
+            }
         }
     }
     Ok(strides)
@@ -203,7 +234,7 @@ impl<'m> Start<'m> {
                         };
                 }
                 let log_probability = table.row(condition).to_vec();
-                let learned = Some(Learned { kernel: *kernel, previous, table, condition: vec![condition as u32] });
+                let learned = Some(Learned { kernel: *kernel, previous, table, condition: vec![condition as u32], time_stride: 0 });
                 return Ok(Start { probability: log_probability.iter().map(|log_p| log_p.exp()).collect(), log_probability, learned });
             }
             KernelRef::Data(_) | KernelRef::Environment(..) => {
@@ -217,17 +248,23 @@ impl<'m> Start<'m> {
     pub fn entries(&self) -> Option<Entries> {
         let learned = self.learned.as_ref().filter(|learned| !learned.previous)?;
         let first = learned.condition[0] * learned.table.outcomes as u32;
-        Some(Entries { kernel: learned.kernel, entry: (0..learned.table.outcomes as u32).map(|state| first + state).collect() })
+        let entry = (0..learned.table.outcomes as u32).map(|state| first + state).collect();
+        Some(Entries { kernel: learned.kernel, entry, time_stride: 0 })
     }
 }
 
 impl Entries {
-    /// Adds what each point weighs to the entry that it reads.
-    pub fn add(&self, weights: impl Iterator<Item = (usize, f64)>, gradient: &mut std::collections::BTreeMap<KernelId, Vec<f64>>) {
+    /// Adds what each point weighs at step `t` to the entry that it reads.
+    pub fn add(
+        &self,
+        t: usize,
+        weights: impl Iterator<Item = (usize, f64)>,
+        gradient: &mut std::collections::BTreeMap<KernelId, Vec<f64>>,
+    ) {
         let Some(gradient) = gradient.get_mut(&self.kernel) else { return };
         for (point, weight) in weights {
             if weight != 0.0 && self.entry[point] != NONE {
-                gradient[self.entry[point] as usize] += weight;
+                gradient[(self.entry[point] + (t as u32 - 1) * self.time_stride) as usize] += weight;
             }
         }
     }

@@ -71,6 +71,22 @@ fn likelihoods_of_the_time_and_policies_of_it() {
     agree(&text.replace("alpha * r[t])", "alpha * r[t] / t); G[T] ~ exp(-0.5 * abs(s[T+1] - 1)); S[t] ~ exp(-0.1 * t * s[t+1])"));
 }
 
+#[test]
+fn transitions_of_the_time_on_either_side() {
+    let timed = "kernel season(s' | s, a, t) = Categorical(logits = table(s, a, t))";
+    const SEASON: &str = "s[t+1] ~ season(s[t], a[t], t)";
+    for sides in [[SEASON, REAL], [REAL, SEASON], [SEASON, SEASON], [SEASON, WORLD], [WORLD, SEASON]] {
+        agree(&walk(timed, sides, PLAIN, ""));
+    }
+    agree(&walk(timed, [REAL, SEASON], ["s[1] ~ walk.initial; a[t] ~ Uniform", "s[1] ~ start(none); a[t] ~ timed(s[t], t)"], ""));
+    // beside a reverse model it is refused, in words
+    let drawn = "s[1] ~ walk.initial; o[t] ~ pick(s[t], o[t-1]); a[t] ~ act(s[t], o[t])";
+    let kernels = format!("{timed} {OPTIONS}");
+    let model = read(&walk(&kernels, [REAL, SEASON], [PLAIN[0], drawn], "auxiliary { o[t] ~ back(s[t], a[t], o[t-1]) }"));
+    let refused = exact(&model, BOUND, Some(&random_logits(&model, 3))).unwrap_err();
+    assert_eq!(refused.0, "the exact oracle does not take a reverse model beside transitions that read the time yet");
+}
+
 const OPTIONS: &str = "option o : 2
     kernel pick(o | s, last: o?) = Categorical(logits = table(s, last))
     kernel act(a | s, o) = Categorical(logits = table(s, o))
@@ -218,8 +234,11 @@ fn what_the_environment_rules_out_costs_everything() {
 fn what_is_missing_or_reads_too_much_is_told() {
     let model = read(&walk("", [REAL, WORLD], PLAIN, ""));
     assert_eq!(exact(&model, BOUND, None).unwrap_err().0, "the bound depends on `world`, whose parameters are not given");
-    let kernels = "kernel late(s' | s, a, t) = Categorical(logits = table(s, a, t))";
-    let model = read(&walk(kernels, [REAL, "s[t+1] ~ late(s[t], a[t], t)"], PLAIN, ""));
+    let kernels = "kernel late(s' | s, first: s) = Categorical(logits = table(s, first))";
+    let model = read(&walk(kernels, [REAL, "s[t+1] ~ late(s[t], s[1])"], PLAIN, ""));
     let told = exact(&model, BOUND, Some(&random_logits(&model, 0))).unwrap_err().0;
-    assert_eq!(told, "the exact oracle does not take a transition of `s` that reads anything but `s[t]` and the action at `t` yet");
+    assert_eq!(
+        told,
+        "the exact oracle does not take a transition of `s` that reads anything but `s[t]`, the action and the time at `t` yet"
+    );
 }

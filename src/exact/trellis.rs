@@ -33,7 +33,7 @@ pub(super) struct Trellis<'m> {
     /// The posterior's factors of the step's variables, in the order they are drawn.
     pub levels: Vec<Level<'m>>,
     /// By entry of the posterior's table: `log p(s'|s,a) − log q(s'|s,a)`; absent where the two are the same.
-    pub log_ratio: Option<Vec<f64>>,
+    pub log_ratio: Option<Slices>,
     /// Where learned kernels draw states: those of transitions by entry of the posterior's table, those of `s[1]` by state.
     pub transition: Pair,
     pub start: Pair,
@@ -68,6 +68,8 @@ pub(super) struct Dynamics<'m> {
     pub initial: Vec<f64>,
     pub log_initial: Vec<f64>,
     pub table: Rc<Environment>,
+    /// By entry of the table, its probability.
+    pub probability: Slices,
     pub rows: Rows,
     /// Likelihood at an entry of the table.
     pub likelihood: Sum<'m>,
@@ -101,6 +103,20 @@ pub(super) struct Level<'m> {
     pub parent: Vec<u32>,
 }
 
+/// Numbers by entry of a transition table: the same at all steps, or others at each.
+pub(super) struct Slices(pub Vec<Vec<f64>>);
+
+impl Slices {
+    /// At step `t`, counted from 1.
+    pub fn at(&self, t: usize) -> &[f64] {
+        &self.0[if self.move_with_time() { t - 1 } else { 0 }]
+    }
+
+    pub fn move_with_time(&self) -> bool {
+        self.0.len() > 1
+    }
+}
+
 impl Choices {
     /// The memory and the row that a choice leads to.
     #[inline]
@@ -123,6 +139,11 @@ impl<'m> Trellis<'m> {
 
     pub fn posterior_dynamics(&self) -> usize {
         self.dynamics.len() - 1
+    }
+
+    /// A side's transitions read the time.
+    pub fn moves_with_time(&self) -> bool {
+        self.dynamics.iter().any(|dynamics| dynamics.probability.move_with_time())
     }
 
     /// Nodes at one step.

@@ -123,6 +123,9 @@ pub enum Input {
     Gain(GainId),
 }
 
+/// What an expression reads of an option that is `none`. The checks let such a read stand in `==` and `!=` alone: it equals itself, and no value.
+pub const NONE: f64 = f64::NEG_INFINITY;
+
 #[derive(Clone, Debug)]
 pub struct Environment {
     pub name: String,
@@ -176,6 +179,29 @@ pub struct Reward {
 }
 
 impl Model {
+    /// Actions and options of the bound's posterior come of kernels that read an observation and not the state: a policy that reads the state sees more.
+    pub fn hides_state(&self, bound: BoundId) -> bool {
+        let chosen = |target: &Target| match target {
+            Target::Variable { variable: TargetVariable::Variable(id), .. } => {
+                matches!(self.variable(*id).role, Role::Action | Role::Option)
+            }
+            Target::Variable { .. } | Target::Weights(_) => false,
+        };
+        let policies = self.bound(bound).posterior.iter().filter(|factor| matches!(factor.kernel, KernelRef::Learned(_)));
+        let read: Vec<Role> = policies
+            .filter(|factor| factor.targets.iter().all(chosen))
+            .flat_map(|factor| &factor.arguments)
+            .filter_map(|value| match value {
+                Value::Variable { variable, .. }
+                | Value::Window { variable, .. }
+                | Value::Past { variable, .. }
+                | Value::Future { variable, .. } => Some(self.variable(*variable).role),
+                Value::Reward { .. } | Value::Time | Value::Expression(_) | Value::Absent => None,
+            })
+            .collect();
+        read.contains(&Role::Observation) && !read.contains(&Role::State)
+    }
+
     pub fn variable(&self, id: VariableId) -> &Variable {
         &self.variables[id.0 as usize]
     }

@@ -1,5 +1,6 @@
 //! What a step of the posterior draws from learned kernels: options first, then the action; and what a kernel reads there.
 
+use super::in_place::InPlace;
 use super::parts::{parts, predicts};
 use super::settings::{DrawGradient, Settings};
 use super::term::Subject;
@@ -59,6 +60,7 @@ pub(super) fn draws<'d>(
     model: &Model,
     bound: &Bound,
     derivation: &'d BoundDerivation,
+    in_place: &InPlace,
 ) -> Result<Vec<(Draw, Option<&'d Score>)>, Vec<Diagnostic>> {
     let maximised = model.objectives.iter().any(|objective| objective.bound == derivation.bound);
     let gradient = &derivation.gradient;
@@ -72,15 +74,17 @@ pub(super) fn draws<'d>(
         let at = FactorRef { block: Block::Posterior, at: at as u32 };
         // what is not moved is drawn all the same
         let score = derivation.gradient.scores.iter().find(|score| score.factor == at);
-        let KernelRef::Learned(kernel) = factor.kernel else {
-            let name = &model.variable(variable).name;
-            errors.push(refused(
-                factor.span,
-                format!("`{name}` is drawn from a fixed distribution; this version draws from learned kernels"),
-            ));
-            continue;
+        let (kernel, arguments) = match (&factor.kernel, in_place.get(&at.at)) {
+            (KernelRef::Learned(kernel), _) => (*kernel, &factor.arguments),
+            (_, Some((kernel, arguments))) => (*kernel, arguments),
+            (KernelRef::Previous(_) | KernelRef::Environment(..) | KernelRef::Data(_) | KernelRef::InPlace(_), None) => {
+                let name = &model.variable(variable).name;
+                let message = format!("`{name}` is drawn from no kernel of the present round; this version draws from such");
+                errors.push(refused(factor.span, message));
+                continue;
+            }
         };
-        match draw(model, factor, (at, kernel), variable) {
+        match draw(model, factor, (at, kernel, arguments), variable) {
             Ok(draw) if role == Role::Option => options.push((draw, score)),
             Ok(draw) => actions.push((draw, score)),
             Err(found) => errors.extend(found),
@@ -198,9 +202,6 @@ fn unmoved(
         DrawGradient::Score if predicts(factor) => {
             Some(("this version takes the scores of states alone, without rewards and ends", by_draws))
         }
-        DrawGradient::Score if matches!(factor.targets[..], [Target::Variable { index: Index::First, .. }]) => {
-            Some(("this version takes the scores of actions, options and next states alone", by_draws))
-        }
         DrawGradient::Pathwise if matches!(distribution, Distribution::Mixture(_)) && !through => {
             Some(("it is a `Mixture`, whose draw jumps from part to part: no gradient passes through it", by_scores))
         }
@@ -228,7 +229,12 @@ fn drawn(model: &Model, factor: &Factor) -> Option<(VariableId, Role)> {
     })
 }
 
-fn draw(model: &Model, factor: &Factor, (at, kernel): (FactorRef, KernelId), variable: VariableId) -> Result<Draw, Vec<Diagnostic>> {
+fn draw(
+    model: &Model,
+    factor: &Factor,
+    (at, kernel, arguments): (FactorRef, KernelId, &[Value]),
+    variable: VariableId,
+) -> Result<Draw, Vec<Diagnostic>> {
     let name = &model.variable(variable).name;
     let once = match factor.targets.as_slice() {
         [Target::Variable { index: Index::Step(0), .. }] => false,
@@ -252,7 +258,7 @@ fn draw(model: &Model, factor: &Factor, (at, kernel): (FactorRef, KernelId), var
     if model.variable(variable).role == Role::Option && !head.is_finite() {
         return Err(vec![refused(factor.span, format!("`{name}` is a real option; this version trains finite ones"))]);
     }
-    let mut reads = reads(model, &factor.arguments, factor.span, &format!("`{}`", model.kernel(kernel).name))?;
+    let mut reads = reads(model, arguments, factor.span, &format!("`{}`", model.kernel(kernel).name))?;
     for read in &mut reads {
         // what is drawn at 1 reads its own step there
         if let (true, Read::First(of)) = (once, *read) {

@@ -3,7 +3,8 @@
 use super::draw::{Draw, Read};
 use super::settings::Settings;
 use super::term::{Density, Quantity, Subject, Term};
-use crate::model::{KernelId, Model};
+use crate::expr::{ExprId, Graph};
+use crate::model::{Input, KernelId, Model, Role};
 
 /// At which steps a density reads the option, its target included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +39,16 @@ pub fn against_enumeration(
         [option] => return against_reads(model, (option, policy), terms),
     };
     Some(format!("`options = enumerate` {why}"))
+}
+
+/// Why `options = enumerate` cannot run beside the exponents of a bound.
+pub fn against_exponents(model: &Model, graph: &Graph, inputs: &[Input], terms: &[Term]) -> Option<String> {
+    let reads_option = |value: ExprId| {
+        let mut read = graph.inputs_of(&[value]).into_iter().map(|id| inputs[id.0 as usize]);
+        read.any(|input| matches!(input, Input::Variable { variable, .. } if model.variable(variable).role == Role::Option))
+    };
+    let found = terms.iter().any(|term| matches!(term.quantity, Quantity::Exponent(value) if reads_option(value)));
+    found.then(|| "`options = enumerate` sums over options that only kernels read, and here an exponent reads one".to_owned())
 }
 
 /// What reads more of the option than a pair, or depends on it in a way that is not summed.

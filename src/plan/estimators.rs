@@ -1,7 +1,7 @@
 //! The estimators that a model's gradient can be had by: the one that `infer` runs for the file as it stands; beside it every baseline with nothing that
 //! biases, and the one bias that the literature is used to.
 
-use super::enumeration::against_enumeration;
+use super::enumeration::{against_enumeration, against_exponents};
 use super::{Baseline, OptionGradient, Plan, Update, plan};
 use crate::bound::{Derivation, derive};
 use crate::diagnostic::Diagnostics;
@@ -89,8 +89,11 @@ fn unbiased(plain: &Plan) -> Vec<Alternative> {
         plan.settings.baseline_weight = 0.0;
         found.push(one("baseline = a network", plan));
     }
-    let (draws, moves_model) = ((&plain.options[..], &plain.policy), plain.scored_model.is_some());
-    if against_enumeration(&plain.model, &plain.settings, draws, &plain.terms, moves_model).is_none() {
+    let moves_states = plain.scored_model.is_some() || plain.scored_start.is_some();
+    let draws = (&plain.options[..], &plain.policy);
+    let against = against_enumeration(&plain.model, &plain.settings, draws, &plain.terms, moves_states)
+        .or_else(|| against_exponents(&plain.model, &plain.graph, &plain.model.inputs, &plain.terms));
+    if against.is_none() {
         let mut plan = with_baseline(plain, Baseline::LeaveOneOut);
         plan.settings.options = OptionGradient::Enumerated;
         found.push(one("options = enumerate", plan));

@@ -6,6 +6,7 @@ mod enumeration;
 mod estimators;
 mod gain;
 mod head;
+mod in_place;
 mod keys;
 mod parts;
 mod pathwise;
@@ -41,7 +42,7 @@ pub use term::{Density, Estimator, Less, Prior, Quantity, Ratio, RatioOf, Subjec
 pub use until::{Relation, Until, WATCHED, Watched};
 pub use weights::MeanField;
 
-use crate::bound::{BoundDerivation, Derivation};
+use crate::bound::{BoundDerivation, Derivation, Score};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::expr::{ExprId, Graph, ParamId};
 use crate::model::{
@@ -72,7 +73,7 @@ pub struct Plan {
     pub options: Vec<Draw>,
     /// What draws the action; as a draw its number is that of the options.
     pub policy: Draw,
-    /// What draws the first state, where that is a learned kernel; only where the next ones are imagined, too.
+    /// What draws the first state, where that is a learned kernel.
     pub start: Option<Draw>,
     /// What draws the next state, where that is a learned model in the place of the environment.
     pub transition: Option<Draw>,
@@ -80,6 +81,8 @@ pub struct Plan {
     pub outcomes: Vec<Outcome>,
     /// The density of what that draws, where the bound moves it and takes its score; as a draw it stands behind the action.
     pub scored_model: Option<Density>,
+    /// The density of the first state, likewise; as a draw it stands behind all others.
+    pub scored_start: Option<Density>,
     /// Where the gradient goes through what is drawn.
     pub pathwise: Option<Pathwise>,
     /// What kernels imagine before they draw.
@@ -167,27 +170,23 @@ pub fn mistakes(model: &Model, derivation: &Derivation) -> Vec<Diagnostic> {
 fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, over: &[KernelId]) -> Result<Plan, Vec<Diagnostic>> {
     let mut with_deviations = model.clone();
     let mut weights = weights::mean_fields(&mut with_deviations, model.bound(derivation.bound), derivation, &settings)?;
+    let in_place = in_place::kernels(&mut with_deviations, derivation)?;
     let model = &with_deviations;
     let bound = model.bound(derivation.bound);
-    let mut draws = draw::draws(model, bound, derivation)?;
+    let mut draws = draw::draws(model, bound, derivation, &in_place)?;
     let (transition, outcomes) = draw::imagined(model, bound, (derivation, &settings), Index::Step(1))?.unzip();
     let outcomes = outcomes.unwrap_or_default();
     let start = draw::imagined(model, bound, (derivation, &settings), Index::First)?.map(|(draw, _)| draw);
     let through = settings.estimator == DrawGradient::Pathwise && !derivation.gradient.reparameterised.is_empty();
-    let model_score = transition.as_ref().and_then(|draw| derivation.gradient.scores.iter().find(|score| score.factor == draw.factor));
+    let score_of = |draw: &Draw| derivation.gradient.scores.iter().find(|score| score.factor == draw.factor);
+    let (model_score, start_score) = (transition.as_ref().and_then(score_of), start.as_ref().and_then(score_of));
     // where no draw is scored there is no credit to compare
-    let policy = draws.len() - 1;
+    let policy_at = draws.len() - 1;
     draws.extend(transition.clone().zip(model_score.map(Some)));
+    draws.extend(start.clone().zip(start_score.map(Some)));
     let scored = draws.iter().any(|(_, score)| score.is_some());
     let settings = if scored { settings } else { Settings { baseline: Baseline::None, options: OptionGradient::Sampled, ..settings } };
-    let policy = &draws[policy].0;
-    if let (Some(start), None) = (&start, &transition) {
-        let (name, span) = (&model.variable(start.variable).name, bound.factor(start.factor).span);
-        let message = format!(
-            "`{name}` starts from a learned kernel and goes on as the environment does; this version imagines both, or the steps alone"
-        );
-        return Err(vec![refused(span, message)]);
-    }
+    let policy = &draws[policy_at].0;
     let environment = model
         .variable(policy.variable)
         .environment
@@ -211,7 +210,8 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
     let planner =
         terms::Planner { model, bound, draws: &draws, policy, environment, start: start.as_ref(), transition: transition.as_ref(), ratio };
     let terms = terms::terms(&planner, derivation, &settings, &mut scalars)?;
-    let scored_model = model_score.map(|score| planner.factor_density(score.factor)).transpose()?;
+    let density_of = |score: &Score| planner.factor_density(score.factor);
+    let (scored_model, scored_start) = (model_score.map(density_of).transpose()?, start_score.map(density_of).transpose()?);
     let gains = gain::gains(&planner, &weights)?;
     let simulations = simulation::simulations(model, bound, &weights, &settings)?;
     let pathwise = match &transition {
@@ -281,12 +281,11 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
         return Err(vec![error.hint("give the baseline a network of its own")]);
     }
     let mut draws: Vec<Draw> = draws.into_iter().map(|(draw, _)| draw).collect();
-    if scored_model.is_some() {
-        draws.pop();
-    }
+    draws.truncate(policy_at + 1);
     let policy = draws.pop().expect("draws: the action's stands behind the options");
+    let moves_states = scored_model.is_some() || scored_start.is_some();
     let beyond = !draws.is_empty()
-        || scored_model.is_some()
+        || moves_states
         || terms.iter().any(|term| matches!(term.quantity, Quantity::Density { .. } | Quantity::Ratio(_)))
         || !policy.reads.iter().all(|read| matches!(read, Read::Variable(_) | Read::Time));
     if beyond && let Some(error) = together::beyond_policies(model, &settings) {
@@ -298,7 +297,8 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
         return Err(vec![error]);
     }
     if let (OptionGradient::Enumerated, Some(setting)) = (settings.options, model.setting("options"))
-        && let Some(message) = enumeration::against_enumeration(model, &settings, (&draws, &policy), &terms, scored_model.is_some())
+        && let Some(message) = enumeration::against_enumeration(model, &settings, (&draws, &policy), &terms, moves_states)
+            .or_else(|| enumeration::against_exponents(model, &scalars.graph, &scalars.inputs, &terms))
     {
         return Err(vec![Diagnostic::error("bad-setting", setting.span, message).hint("write `options = sampled`")]);
     }
@@ -333,6 +333,7 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
         transition,
         outcomes,
         scored_model,
+        scored_start,
         pathwise,
         simulations,
         baseline_reads,
@@ -371,6 +372,31 @@ impl Plan {
     /// The term that it is.
     pub fn ratio_term(&self) -> Option<usize> {
         self.terms.iter().position(|term| matches!(term.quantity, Quantity::Ratio(_)))
+    }
+
+    /// What the draws of actions and options cost, `E_q[log q − log p]`, from the terms of the bound: nats, as they are. `None` where a density is known by
+    /// samples alone.
+    pub fn divergence_of(&self, terms: &[f64]) -> Option<f64> {
+        let mut sum = 0.0;
+        for (term, value) in self.terms.iter().zip(terms) {
+            match &term.quantity {
+                Quantity::Ratio(Ratio { of: RatioOf::Action(_), .. }) => return None,
+                Quantity::Kl { .. }
+                | Quantity::Entropy { .. }
+                | Quantity::LogCount(_)
+                | Quantity::LogRatio { .. }
+                | Quantity::Density { less: Less::Draw(_), .. } => sum -= value,
+                Quantity::Density { .. } | Quantity::Exponent(_) | Quantity::Ratio(_) | Quantity::WeightDivergence { .. } => {}
+            }
+        }
+        // no negative zero
+        Some(sum + 0.0)
+    }
+
+    /// The names of the environment's rewards, where there are several: each has an expected return of its own.
+    pub fn reward_names(&self) -> Vec<&str> {
+        let rewards = &self.model.environment(self.environment).rewards;
+        if rewards.len() > 1 { rewards.iter().map(|reward| reward.name.as_str()).collect() } else { Vec::new() }
     }
 
     /// Its samples tell the bound up to a constant: the entropy of what can only be sampled.

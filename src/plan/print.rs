@@ -47,7 +47,8 @@ impl Plan {
         writeln!(f)?;
         writeln!(f, "gradient")?;
         let model = self.transition.iter().filter(|_| self.scored_model.is_some());
-        for (number, draw) in self.draws().chain(model).enumerate() {
+        let start = self.start.iter().filter(|_| self.scored_start.is_some());
+        for (number, draw) in self.draws().chain(model).chain(start).enumerate() {
             if self.terms.iter().all(|term| term.credit[number].is_none()) {
                 continue;
             }
@@ -215,7 +216,9 @@ impl Plan {
             "shards" => settings.shards.to_string(),
             "checkpoint_every" => format!("{} s", settings.checkpoint_every),
             "log_every" => settings.log_every.to_string(),
-            "until" => settings.until.map_or("the last step".into(), |until| format!("{until}, in the mean of {} batches", until.batches)),
+            "until" => settings.until.map_or("the last step".into(), |until| {
+                format!("{}, in the mean of {} batches", until.written(&self.reward_names()), until.batches)
+            }),
             _ => "not run".into(),
         }
     }

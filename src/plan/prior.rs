@@ -93,7 +93,7 @@ pub fn log_density(
 }
 
 /// One expression per value of `domain`, in nats, in the order of enumeration; else what cannot be listed, in words.
-fn log_probabilities(
+pub fn log_probabilities(
     graph: &mut Graph,
     distribution: &Distribution<Vec<ExprId>>,
     domain: &FiniteDomain,

@@ -135,6 +135,8 @@ pub fn read(model: &Model, id: DataId, (state, action): (VariableId, VariableId)
 struct Episodes {
     episode: Option<usize>,
     t: Option<usize>,
+    /// A row was read.
+    is_open: bool,
     /// Of the last row.
     name: Option<String>,
     time: Option<i64>,
@@ -150,7 +152,7 @@ struct Disorder {
 impl Episodes {
     fn new(header: &csv::StringRecord) -> Episodes {
         let at = |name: &str| header.iter().position(|column| column == name);
-        Episodes { episode: at("episode"), t: at("t"), name: None, time: None, ended: HashSet::new() }
+        Episodes { episode: at("episode"), t: at("t"), is_open: false, name: None, time: None, ended: HashSet::new() }
     }
 
     /// The file says where episodes begin.
@@ -161,7 +163,7 @@ impl Episodes {
     fn begins(&mut self, record: &csv::StringRecord) -> Result<bool, Disorder> {
         let text = |at: Option<usize>| at.map(|at| record.get(at).unwrap_or(""));
         let (name, time) = (text(self.episode), text(self.t));
-        let is_first = self.name.is_none() && self.time.is_none();
+        let is_first = !std::mem::replace(&mut self.is_open, true);
         let time = match time.map(whole) {
             Some(None) => return Err(Disorder { what: "`t` is no whole number".into(), hint: "it counts the steps of an episode" }),
             Some(time) => time,

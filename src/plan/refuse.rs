@@ -3,7 +3,7 @@
 use super::refused;
 use crate::bound::Derivation;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Block, Distribution, Dynamics, Factor, KernelRef, Model, Role, Target};
+use crate::model::{Block, Dynamics, Factor, KernelRef, Model, Role, Target};
 
 /// All such constructs that the model's bounds use.
 pub fn constructs(model: &Model, derivation: &Derivation) -> Vec<Diagnostic> {
@@ -54,18 +54,8 @@ fn target_refusal(model: &Model, factor: &Factor, block: Block) -> Option<String
                 Role::Observation if block == Block::Posterior && !matches!(factor.kernel, KernelRef::Environment(..)) => {
                     Some(format!("`{}` is an observation drawn by a kernel other than the environment's", variable.name))
                 }
-                Role::Action | Role::Option if block == Block::Posterior && in_place(&factor.kernel) => {
-                    Some(format!("`{}` is drawn from a distribution in place, so there is nothing to train", variable.name))
-                }
                 Role::State | Role::Observation | Role::Action | Role::Option => None,
             }
         }
     })
-}
-
-fn in_place(kernel: &KernelRef) -> bool {
-    match kernel {
-        KernelRef::InPlace(distribution) => !matches!(distribution, Distribution::Implicit(_)),
-        KernelRef::Learned(_) | KernelRef::Previous(_) | KernelRef::Environment(..) | KernelRef::Data(_) => false,
-    }
 }

@@ -131,7 +131,7 @@ pub fn read(model: &Model) -> Result<Settings, Vec<Diagnostic>> {
     let rounds = reader.count("rounds").unwrap_or(1);
     let in_round = reader.count("steps").unwrap_or(if model.setting("rounds").is_some() { 1 } else { 1000 });
     let steps = in_round.saturating_mul(rounds);
-    let until = until::read(model.setting("until"), trajectories).unwrap_or_else(|error| {
+    let until = until::read(model, trajectories).unwrap_or_else(|error| {
         reader.errors.push(error);
         None
     });

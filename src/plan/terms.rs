@@ -437,7 +437,8 @@ impl Planner<'_> {
         }
     }
 
-    /// Expressions read the state, observation (and where `drawn`, the next state, action and rewards) of the step they stand at.
+    /// Expressions read the state, observation (and where `drawn`, the next state, action, rewards and options) of the step they stand at; of options
+    /// those of the step before, too.
     fn verify_inputs(
         &self,
         scalars: &Scalars,
@@ -456,6 +457,11 @@ impl Planner<'_> {
         };
         for input in scalars.graph.inputs_of(roots) {
             let fits = match scalars.inputs[input.0 as usize] {
+                Input::Variable { variable, index, .. } if self.model.variable(variable).role == Role::Option => {
+                    let option = self.draws.iter().map(|(draw, _)| draw).find(|draw| draw.variable == variable);
+                    let own = |once: bool| if once { index == Index::First } else { matches!(later(index), Some(0 | -1)) };
+                    drawn && option.is_some_and(|draw| own(draw.once))
+                }
                 Input::Variable { variable, index, .. } => match later(index) {
                     Some(0) => variable == of.state || Some(variable) == of.observation || (drawn && variable == self.policy.variable),
                     Some(1) => drawn && variable == of.state,
@@ -467,7 +473,9 @@ impl Planner<'_> {
                 Input::Formal { .. } => false,
             };
             if !fits {
-                let message = format!("{what} reads a variable at another step than its own, which this version does not train");
+                let message = format!(
+                    "{what} reads a variable at another step than its own (of an option, or the one before), which this version does not train"
+                );
                 return Err(vec![refused(span, message)]);
             }
         }

@@ -160,7 +160,7 @@ fn a_setting_that_would_do_nothing_is_refused() {
 
 #[test]
 fn a_threshold_is_watched_over_a_hundred_trajectories() {
-    let until = |infer: &str| planned(infer).unwrap().settings.until.map(|until| (until.to_string(), until.batches));
+    let until = |infer: &str| planned(infer).unwrap().settings.until.map(|until| (until.written(&[]), until.batches));
     assert_eq!(until("until = bound >= -5 / 2; trajectories = 32"), Some(("bound >= -2.5".to_string(), 4)));
     assert_eq!(until("until = entropy <= 0.1; trajectories = 500"), Some(("entropy <= 0.1".to_string(), 1)));
     assert_eq!(until(""), None);
@@ -185,7 +185,7 @@ fn a_param_that_moves_is_told_of() {
 #[test]
 fn a_plan_prints_its_terms_its_credit_and_its_settings() {
     let printed = planned("trajectories = 8").unwrap().to_string();
-    for wanted in ["score of `pi`", "from `t+1` on", "baseline: the mean credit", "trajectories    = 8\n", "(default)"] {
+    for wanted in ["score of `pi`", "from `t+1` on", "baseline: the mean credit", "trajectories     = 8\n", "(default)"] {
         assert!(printed.contains(wanted), "{wanted}\nin\n{printed}");
     }
 }

@@ -85,6 +85,7 @@ impl Plan {
             transition: None,
             outcomes: Vec::new(),
             scored_model: None,
+            scored_start: None,
             pathwise: None,
             terms: Vec::new(),
             trained: nothing(),

@@ -1,8 +1,7 @@
 //! `until = expected_return >= 475`: the threshold that ends a run early.
 
 use crate::diagnostic::Diagnostic;
-use crate::model::{Setting, SettingValue};
-use std::fmt;
+use crate::model::{Model, SettingValue};
 
 /// A threshold for the mean of a quantity over the last batches.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,6 +21,8 @@ pub const TRAJECTORIES: usize = 100;
 pub enum Watched {
     /// Sum of the rewards of a trajectory.
     ExpectedReturn,
+    /// Of one of several rewards, by its number.
+    Reward(usize),
     /// Nats.
     Bound,
     /// Of the policy, nats a live step.
@@ -38,8 +39,12 @@ pub enum Relation {
 pub const WATCHED: &[&str] = &["expected_return", "bound", "entropy"];
 
 /// Reads the key; `trajectories` are those of a batch.
-pub fn read(setting: Option<&Setting>, trajectories: usize) -> Result<Option<Until>, Diagnostic> {
-    let Some(setting) = setting else { return Ok(None) };
+pub fn read(model: &Model, trajectories: usize) -> Result<Option<Until>, Diagnostic> {
+    let Some(setting) = model.setting("until") else { return Ok(None) };
+    let rewards: Vec<&str> = match &model.environments[..] {
+        [one] if one.rewards.len() > 1 => one.rewards.iter().map(|reward| reward.name.as_str()).collect(),
+        _ => Vec::new(),
+    };
     let wrong = |message: String| {
         let error = Diagnostic::error("bad-setting", setting.span, message);
         error.hint("a mean of the last batches is watched, as in `until = expected_return >= 475`")
@@ -48,7 +53,17 @@ pub fn read(setting: Option<&Setting>, trajectories: usize) -> Result<Option<Unt
         return Err(wrong("`until` is a quantity, `>=` or `<=`, and a number".to_string()));
     };
     let watched = match quantity.as_str() {
+        "expected_return" if !rewards.is_empty() => {
+            let message = format!("this model pays {} rewards, and each has an expected return of its own", rewards.len());
+            let error = Diagnostic::error("bad-setting", setting.span, message);
+            let sign = if *at_least { ">=" } else { "<=" };
+            return Err(error.hint(format!(
+                "name the one that is watched: `until = {} {sign} {value}`",
+                rewards.join(&format!(" {sign} {value}` or `until = "))
+            )));
+        }
         "expected_return" => Watched::ExpectedReturn,
+        name if rewards.contains(&name) => Watched::Reward(rewards.iter().position(|reward| *reward == name).unwrap_or(0)),
         "bound" => Watched::Bound,
         "entropy" => Watched::Entropy,
         other => return Err(wrong(format!("`until` cannot watch `{other}`: it watches `{}`", WATCHED.join("`, `")))),
@@ -66,10 +81,12 @@ impl Until {
     }
 }
 
-impl fmt::Display for Until {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Until {
+    /// As a file writes it.
+    pub fn written(&self, rewards: &[&str]) -> String {
         let quantity = match self.quantity {
             Watched::ExpectedReturn => "expected_return",
+            Watched::Reward(at) => rewards.get(at).copied().unwrap_or_default(),
             Watched::Bound => "bound",
             Watched::Entropy => "entropy",
         };
@@ -77,6 +94,6 @@ impl fmt::Display for Until {
             Relation::AtLeast => ">=",
             Relation::AtMost => "<=",
         };
-        write!(f, "{quantity} {relation} {}", self.value)
+        format!("{quantity} {relation} {}", self.value)
     }
 }

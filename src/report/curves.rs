@@ -58,6 +58,8 @@ impl Curves {
     /// JSON has no NaN: it is written as `null`.
     fn push(&mut self, name: String, env_steps: u64, value: &Value) {
         let value = match value {
+            // where a density is known by samples alone, there is no such number
+            Value::Null if name == "kl" => return,
             Value::Null => f64::NAN,
             Value::Number(number) => number.as_f64().unwrap_or(f64::NAN),
             Value::Bool(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => return,

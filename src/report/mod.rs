@@ -39,7 +39,7 @@ pub use noise::without_noise;
 pub use options::{Information, OptionSummary, ValueSummary};
 pub use page::{ShownOption, ShownRun, page};
 pub use settings::{form, settings, surroundings};
-pub use summary::{Ascents, ClassifierSummary, End, ExactSummary, Gap, OtherBound, PolicySummary, RoundsSummary, Summary};
+pub use summary::{Ascents, ClassifierSummary, End, ExactSummary, Gap, OtherBound, PolicySummary, RewardSummary, RoundsSummary, Summary};
 
 use std::io;
 use std::path::PathBuf;

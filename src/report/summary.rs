@@ -15,6 +15,13 @@ pub struct Summary {
     pub expected_return: f64,
     #[serde(deserialize_with = "nan_for_null")]
     pub return_se: f64,
+    /// Of an environment with several rewards, each of them; `expected_return` is then that of all together.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rewards: Vec<RewardSummary>,
+    /// What the draws of actions and options cost, `E_q[log q − log p]` of a trajectory, nats: from the prior, or from the policy of the last round as the last
+    /// batch moved it. `null` where a density is not known.
+    #[serde(default)]
+    pub kl: Option<f64>,
     /// `bound` is told up to the entropy of what can only be sampled.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub up_to_entropy: bool,
@@ -67,9 +74,22 @@ pub struct OtherBound {
     pub imagined: bool,
     pub expected_return: f64,
     pub return_se: f64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rewards: Vec<RewardSummary>,
     /// Where it is finite.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exact: Option<ExactSummary>,
+}
+
+/// One of several rewards: the expected sum of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RewardSummary {
+    pub name: String,
+    #[serde(deserialize_with = "nan_for_null")]
+    pub expected_return: f64,
+    /// Absent where it is exact.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub return_se: Option<f64>,
 }
 
 /// What a classifier told at the last batch.
@@ -120,6 +140,9 @@ pub struct ExactSummary {
     /// The greatest bound of any policy that may depend on the time and keeps the posterior's other factors.
     #[serde(deserialize_with = "nan_for_null")]
     pub best_bound: f64,
+    /// That policy sees the state, and the model's own kernels see no more than an observation of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub best_sees_hidden_state: bool,
     /// The greatest bound that the parameters of the model's own kernels were found to reach, where it was sought.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub family_bound: Option<f64>,
@@ -152,6 +175,9 @@ pub struct PolicySummary {
     pub bound: f64,
     #[serde(deserialize_with = "nan_for_null")]
     pub expected_return: f64,
+    /// Where there are several rewards, each of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rewards: Vec<RewardSummary>,
     /// `KL(q ‖ p)` of trajectories.
     #[serde(deserialize_with = "nan_for_null")]
     pub kl: f64,

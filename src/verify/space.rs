@@ -130,7 +130,7 @@ impl<'m> Space<'m> {
         }
     }
 
-    /// A scalar expression on a trajectory at `t`; NaN where it reads `none`.
+    /// A scalar expression on a trajectory at `t`; NaN where it reads `none` of anything but an option.
     pub fn value(&self, expr: ExprId, t: usize, values: &Assignment) -> f64 {
         let input = |id: crate::expr::InputId| self.input(self.model.inputs[id.0 as usize], t, values);
         self.model.graph.evaluate(expr, &self.params, &input, t as f64)
@@ -149,7 +149,7 @@ impl<'m> Space<'m> {
 
     fn component(&self, variable: VariableId, component: usize, number: u32) -> f64 {
         if number == ABSENT {
-            return f64::NAN;
+            return if self.model.variable(variable).role == Role::Option { crate::model::NONE } else { f64::NAN };
         }
         let domain = &self.model.variable(variable).domain;
         let mut value = vec![0.0; domain.width()];

@@ -97,6 +97,17 @@ impl<E: Real> World<E> {
         values * size_of::<E>() + tables
     }
 
+    /// An environment that another model starts, with [`Batch::begin`], and that then moves by itself.
+    ///
+    /// # Errors
+    /// As [`World::compile`].
+    pub fn started(model: &Model, environment: EnvironmentId) -> Result<World<E>, WorldError> {
+        let written = model.environment(environment);
+        let columns = columns::Columns::compile(model, written, Moved::ByAnother, Moved::Itself, Told::default())?;
+        let actions = model.variable(written.action).domain.width();
+        Ok(World { kind: Kind::Columns(Box::new(columns)), state_values: Vec::new(), observation_values: Vec::new(), actions })
+    }
+
     /// States are numbered, and actions must be too.
     pub fn is_finite(&self) -> bool {
         match self.kind {

@@ -208,6 +208,10 @@ impl Parser {
             return self.sum();
         }
         if self.word("log") {
+            // of a number; that of a density or of a ratio has no brackets of its own
+            if self.mark('(') {
+                return self.call(false, Node::Name("log".to_owned()));
+            }
             let above = self.postfix()?;
             let inside = if self.has(&Token::Ratio) { Node::Ratio(Box::new(above), Box::new(self.postfix()?)) } else { above };
             return Ok(Node::Log(Box::new(inside)));

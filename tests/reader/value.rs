@@ -1,7 +1,9 @@
 //! What a printed formula is worth on one trajectory, and its gradient in the logits of all tables.
 
-use super::parse::{Node, Place};
+use super::parse::{Node, Place, parse};
 use rlppl::model::{FormalLength, FormalVariable, KernelId, Model, TargetVariable};
+use rlppl::syntax::ast::Item;
+use rlppl::syntax::expr_to_string;
 use rlppl::verify::{ABSENT, Measure, Table, Trajectory};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -305,6 +307,16 @@ impl Reader<'_, '_> {
 
     /// The law of `pi(·|s[t])`, `pi(a[t]|s[t])`, `line.transition(·|s[t], a[t])`, `Uniform`.
     fn law(&mut self, node: &Node, size: Option<usize>) -> Result<Law, String> {
+        // a kernel that reads nothing has no brackets
+        let called = match node {
+            Node::Name(name) if name != "Uniform" => Some(node),
+            Node::Field(..) => Some(node),
+            _ => None,
+        };
+        if let Some(function) = called {
+            let function = Box::new(function.clone());
+            return self.law(&Node::Call { previous: false, function, values: vec![Node::Dot], givens: vec![] }, size);
+        }
         let fixed = |probability| Ok(Law { probability, logits: None });
         let size = size.or_else(|| self.size_of(node));
         let known = |size: Option<usize>| size.ok_or_else(|| format!("nothing tells how many outcomes {node:?} has"));
@@ -438,8 +450,13 @@ impl Reader<'_, '_> {
                 Ok(numbers)
             }
             Node::Index(base, places) => {
-                let Node::Name(name) = &**base else { return Err(format!("{node:?} is no variable")) };
                 let [Place::At(at)] = &places[..] else { return Err(format!("{node:?} is no number")) };
+                if let Some(items) = self.list(base)? {
+                    let at = self.numbers(at)?[0];
+                    let item = items.get(at as usize).filter(|_| at >= 0.0);
+                    return item.map_or(Ok(vec![f64::NAN]), |item| self.numbers(item));
+                }
+                let Node::Name(name) = &**base else { return Err(format!("{node:?} is no variable")) };
                 let time = self.time(at)?;
                 if let Some((environment, reward)) = self.reward(name) {
                     return Ok(vec![self.measure.reward(environment, reward, time, self.on)]);
@@ -466,6 +483,25 @@ impl Reader<'_, '_> {
         }
     }
 
+    /// The items of a list that is written down, or that a `let` of the file names.
+    fn list(&self, node: &Node) -> Result<Option<Vec<Node>>, String> {
+        match node {
+            Node::List(items) => Ok(Some(items.clone())),
+            Node::Name(name) if self.reward(name).is_none() && self.variable(name).is_err() => {
+                let file = rlppl::syntax::parse(&self.model.sources[0]).map_err(|errors| errors.to_string())?;
+                let named = file.items.iter().find_map(|item| match item {
+                    Item::Let(definition) if definition.name.text == *name => Some(expr_to_string(&definition.value)),
+                    _ => None,
+                });
+                match named.map(|value| parse(&value)).transpose()? {
+                    Some(Node::List(items)) => Ok(Some(items)),
+                    _ => Ok(None),
+                }
+            }
+            _ => Ok(None),
+        }
+    }
+
     fn reward(&self, name: &str) -> Option<(rlppl::model::EnvironmentId, usize)> {
         let environments = self.model.environments.iter().enumerate();
         let mut rewards = environments.filter_map(|(at, environment)| {
@@ -488,6 +524,7 @@ fn call(name: &str, numbers: &[f64]) -> Result<f64, String> {
         ("clamp", [x, lo, hi]) => Ok(x.max(*lo).min(*hi)),
         ("abs", [x]) => Ok(x.abs()),
         ("exp", [x]) => Ok(x.exp()),
+        ("log", [x]) => Ok(x.ln()),
         ("sqrt", [x]) => Ok(x.sqrt()),
         _ => Err(format!("the function {name}")),
     }

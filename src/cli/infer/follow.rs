@@ -111,6 +111,10 @@ struct MetricsLine<'a> {
     bound: f64,
     terms: Map<String, Value>,
     expected_return: f64,
+    /// Of each of several rewards, by name.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    rewards: Map<String, Value>,
+    kl: Option<f64>,
     entropy: f64,
     gradient_norm: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -182,6 +186,14 @@ impl Observer for Follower<'_> {
             bound: metrics.bound,
             terms: terms(self.plan, metrics),
             expected_return: metrics.expected_return,
+            rewards: self
+                .plan
+                .reward_names()
+                .into_iter()
+                .map(str::to_owned)
+                .zip(metrics.returns.iter().map(|&value| value.into()))
+                .collect(),
+            kl: metrics.kl,
             entropy: metrics.entropy,
             gradient_norm: metrics.gradient_norm,
             baseline_error: &metrics.baseline_error,

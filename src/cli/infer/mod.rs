@@ -60,8 +60,8 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Go on from the checkpoint of the run in DIR, in the folder of `--out`, or of the last run of FILE with this seed
-    #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = "", conflicts_with = "overwrite")]
-    resume: Option<PathBuf>,
+    #[arg(long, value_name = "DIR", num_args = 0..=1, conflicts_with = "overwrite")]
+    resume: Option<Option<PathBuf>>,
     /// Replace the run in the folder of `--out`, from the first checkpoint on
     #[arg(long, requires = "out")]
     overwrite: bool,

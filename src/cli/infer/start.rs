@@ -56,23 +56,21 @@ pub fn start(arguments: &Arguments, given: Option<&Given>, seed: Option<u64>) ->
 
 /// The folder that was asked for.
 pub fn out(arguments: &Arguments, seed: Option<u64>) -> Option<PathBuf> {
-    let resumed = arguments.resume.as_ref().filter(|named| !named.as_os_str().is_empty());
-    let out = arguments.out.as_ref().or(resumed)?;
+    let out = arguments.out.as_ref().or(arguments.resume.as_ref().and_then(Option::as_ref))?;
     Some(seed.map_or_else(|| out.clone(), |seed| out.join(seed.to_string())))
 }
 
 /// The folder of an earlier run, if one is to go on and is there.
 fn to_resume(arguments: &Arguments, given: Option<&Given>, seed: Option<u64>) -> Result<Option<Folder>, Failure> {
     let Some(named) = &arguments.resume else { return Ok(None) };
-    let is_named = !named.as_os_str().is_empty();
-    if named.is_file() {
+    if let Some(named) = named.as_ref().filter(|named| named.is_file()) {
         return Err(Failure::Usage(format!("`--resume {}` has to name the folder of a run", named.display())));
     }
-    if arguments.out.as_ref().is_some_and(|out| is_named && out != named) {
+    if named.is_some() && arguments.out.as_ref().is_some_and(|out| Some(out) != named.as_ref()) {
         return Err(Failure::Usage("`--resume` goes on in the same folder: leave `--out` away".to_owned()));
     }
     match (out(arguments, seed), given) {
-        (Some(path), _) if is_named && seed.is_none() => Folder::open(&path).map(Some).map_err(failed),
+        (Some(path), _) if named.is_some() && seed.is_none() => Folder::open(&path).map(Some).map_err(failed),
         // `--out DIR --resume`: if there is nothing to go on with, the run begins
         (Some(path), _) => Ok(Folder::open(&path).ok()),
         (None, Some(given)) => {

@@ -6,10 +6,10 @@ use super::signals;
 use super::start::{Start, failed};
 use crate::cli::progress::{nats, sampled, short, uncertain};
 use crate::cli::rewards::outside;
-use crate::cli::{Failure, console, exact};
+use crate::cli::{Failure, console, exact, rewards};
 use crate::engine::{self, EngineError, Evaluation, Run, Stopped};
 use crate::model::BoundId;
-use crate::plan::Plan;
+use crate::plan::{self, Plan};
 use crate::report::{ClassifierSummary, End, ExactSummary, Folder, OtherBound, RoundsSummary, SUMMARY, Summary};
 use serde::Serialize;
 
@@ -90,6 +90,8 @@ fn summary(plan: &Plan, run: &Run, stopped: End, seconds_before: f64, exact: Opt
         bound_se: run.evaluation.bound_se,
         expected_return: run.evaluation.expected_return,
         return_se: run.evaluation.return_se,
+        rewards: rewards::sampled(plan, &run.evaluation.returns),
+        kl: kl(plan, run),
         up_to_entropy: plan.lacks_a_constant(),
         no_probability: !plan.derivation.bounds_a_probability(),
         imagined: !plan.is_real(),
@@ -116,6 +118,12 @@ fn summary(plan: &Plan, run: &Run, stopped: End, seconds_before: f64, exact: Opt
     }
 }
 
+/// Where the prior is the policy of the last round, new trajectories tell nothing: at the run's end it is the policy itself.
+fn kl(plan: &Plan, run: &Run) -> Option<f64> {
+    let follows = plan.terms.iter().any(plan::Term::reads_previous);
+    if follows { run.kl } else { plan.divergence_of(&run.evaluation.terms) }
+}
+
 /// The logits of the bound that has a classifier, nats a trajectory.
 fn correction(plan: &Plan, run: &Run) -> f64 {
     let Some((of, at)) = plan.turns().find_map(|plan| Some((plan.derivation.bound, plan.ratio_term()?))) else { return 0.0 };
@@ -134,6 +142,7 @@ fn other(plan: &Plan, run: &Run, bound: BoundId, evaluation: &Evaluation) -> Oth
         imagined: of_bound.is_some_and(|plan| !plan.is_real()),
         expected_return: evaluation.expected_return,
         return_se: evaluation.return_se,
+        rewards: of_bound.map_or(vec![], |plan| rewards::sampled(plan, &evaluation.returns)),
         exact: exact::of_policy(&plan.model, bound, &run.parameters).summary,
     }
 }
@@ -164,8 +173,7 @@ pub fn print(Done { summary, folder, why_not_exact }: &Done) -> String {
     let trajectories = sampled(summary.imagined);
     let (bound, of) = (uncertain(summary.bound, summary.bound_se), nats(summary.up_to_entropy, summary.no_probability));
     text += &format!("{:<17}{bound:>21}  {of}, estimated from {trajectories}\n", "bound");
-    let returns = uncertain(summary.expected_return, summary.return_se);
-    text += &format!("{:<17}{returns:>21}  estimated from {trajectories}\n", "expected return");
+    text += &rewards::print("", (summary.expected_return, summary.return_se), &summary.rewards, trajectories);
     if let Some(rounds) = &summary.rounds {
         let (done, fell, shortfall) = (rounds.done, rounds.fell, rounds.largest_shortfall);
         text += &format!("{:<17}{done:>21}  of which {fell} fell; largest shortfall {shortfall:.4} nats, exact\n", "rounds");
@@ -191,8 +199,7 @@ pub fn print(Done { summary, folder, why_not_exact }: &Done) -> String {
         let (bound, of) = (uncertain(other.bound, other.bound_se), nats(other.up_to_entropy, other.no_probability));
         let trajectories = sampled(other.imagined);
         text += &format!("{:<17}{bound:>21}  {of}, estimated from {trajectories}\n", "  bound");
-        let returns = uncertain(other.expected_return, other.return_se);
-        text += &format!("{:<17}{returns:>21}  estimated from {trajectories}\n", "  expected return");
+        text += &rewards::print("  ", (other.expected_return, other.return_se), &other.rewards, trajectories);
         if let Some(exact) = &other.exact {
             text += &exact::print(exact).lines().map(|line| format!("  {line}\n")).collect::<String>();
         }

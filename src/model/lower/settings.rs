@@ -289,7 +289,8 @@ impl<'a> Lowering<'a> {
 
     fn claim(&mut self, written: &ast::Claim) -> Option<Claim> {
         let scope = Scope::of(FILE);
-        if !QUANTITIES.contains(&written.quantity.text.as_str()) {
+        let is_reward = matches!(self.meaning(FILE, &written.quantity.text), Some(Meaning::Reward(..)));
+        if !is_reward && !QUANTITIES.contains(&written.quantity.text.as_str()) {
             self.unknown(&written.quantity.text, written.quantity.span, "quantity", &QUANTITIES.map(str::to_owned));
             return None;
         }

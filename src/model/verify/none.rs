@@ -4,8 +4,9 @@
 use super::times::{self, Read, ReadKind, Steps, horizon, lifetime};
 use super::words;
 use crate::diagnostic::Diagnostic;
+use crate::expr::{BinaryOp, ExprId, Node};
 use crate::model::{
-    Bound, Dynamics, Factor, Formal, FormalLength, Index, Input, KernelRef, LikelihoodForm, Model, Role, Target, TargetVariable,
+    Bound, Dynamics, Factor, Formal, FormalLength, Index, Input, KernelRef, Likelihood, LikelihoodForm, Model, Role, Target, TargetVariable,
 };
 use crate::source::Span;
 
@@ -39,12 +40,36 @@ pub fn faults(model: &Model, bound: &Bound) -> Vec<Diagnostic> {
                 (true, _) => ended_at_the_start(model, bound, &read),
                 (false, _) => beyond_end(model, &read, false),
             };
-            if let Some(when) = leaves_trajectory(model, &read, stands).or(ended) {
+            if let Some(when) = leaves_trajectory(model, &read, stands).or(ended)
+                && !is_only_compared(model, likelihood, &read)
+            {
                 found.push(exponent_meets_none(model, likelihood.span, what, &read, &when, once));
             }
         }
     }
     found
+}
+
+/// An option that an exponent compares with another, or with a value, and reads in no other way: there `none` is a value of its own.
+fn is_only_compared(model: &Model, likelihood: &Likelihood, read: &Read) -> bool {
+    let (LikelihoodForm::Exponential { value, .. }, TargetVariable::Variable(id)) = (&likelihood.form, read.variable) else { return false };
+    if model.variable(id).role != Role::Option || read.kind != ReadKind::One {
+        return false;
+    }
+    let is_read = |at: ExprId| match model.graph.node(at) {
+        Node::Input(input) => {
+            matches!(model.inputs[input.0 as usize], Input::Variable { variable, index, .. } if variable == id && index == read.from)
+        }
+        _ => false,
+    };
+    let reads_otherwise = |at: ExprId| match model.graph.node(at) {
+        Node::Binary(BinaryOp::Equal | BinaryOp::NotEqual, ..) | Node::Constant(_) | Node::Param(_) | Node::Input(_) | Node::Time => false,
+        Node::Unary(_, x) | Node::Lookup(_, x) => is_read(*x),
+        Node::Binary(_, x, y) => is_read(*x) || is_read(*y),
+        Node::If(condition, then, otherwise) => [condition, then, otherwise].into_iter().any(|part| is_read(*part)),
+        Node::Choose(items, index) => is_read(*index) || items.iter().any(|item| is_read(*item)),
+    };
+    !is_read(*value) && !model.graph.reach(&[*value]).into_iter().any(reads_otherwise)
 }
 
 /// The formal that an argument is given to.
@@ -183,6 +208,12 @@ fn exponent_meets_none(model: &Model, span: Span, what: &str, read: &Read, when:
         // not an end is in its way: there is no such step
         TargetVariable::Variable(id) if !matches!(read.to, Index::Step(..=0) | Index::First) => {
             format!("`{}` exists for t in 1..{}: use another index", model.variable(id).name, model.horizon.name)
+        }
+        TargetVariable::Variable(id) if model.variable(id).role == Role::Option => {
+            let name = &model.variable(id).name;
+            format!(
+                "an exponent may compare options, as in `exp(if {name}[t] == {name}[t-1] then 0 else -1)`: `none` equals `none` and no value"
+            )
         }
         TargetVariable::Variable(_) | TargetVariable::End => {
             "put it into a reward: rewards are 0 after the end, and the likelihood goes on to the horizon".to_owned()

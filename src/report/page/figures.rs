@@ -194,6 +194,7 @@ fn meaning(name: &str) -> (String, &'static str) {
         ("bound", "Bound", "nats"),
         ("expected_return", "Return", ""),
         ("entropy", "Entropy of the policy", "nats a live step"),
+        ("kl", "KL of actions and options from the prior", "nats a trajectory"),
         ("gradient_norm", "Norm of the gradient", "before clipping"),
         ("baseline_error", "Mean squared error of the baseline", ""),
         ("round.expected_return", "Expected log-likelihood after a round", "nats, exact"),
@@ -204,9 +205,10 @@ fn meaning(name: &str) -> (String, &'static str) {
     if let Some((_, title, unit)) = known.iter().find(|(known, ..)| *known == name) {
         return (title.to_string(), unit);
     }
-    match name.strip_prefix("terms.") {
-        Some(term) => (term.to_owned(), "nats"),
-        None => (name.to_owned(), ""),
+    match (name.strip_prefix("terms."), name.strip_prefix("rewards.")) {
+        (Some(term), _) => (term.to_owned(), "nats"),
+        (None, Some(reward)) => (format!("Return of {reward}"), ""),
+        (None, None) => (name.to_owned(), ""),
     }
 }
 

@@ -80,7 +80,13 @@ fn done(run: &ShownRun) -> Markup {
         td { (seconds(summary.wall_seconds)) }
         td { (count((summary.env_steps as f64 / summary.wall_seconds.max(1e-9)) as u64)) }
         td { (uncertain(summary.bound, summary.bound_se)) }
-        td { (uncertain(summary.expected_return, summary.return_se)) }
+        td {
+            @if summary.rewards.is_empty() { (uncertain(summary.expected_return, summary.return_se)) }
+            @for (at, own) in summary.rewards.iter().enumerate() {
+                @if at > 0 { br; }
+                (own.name) " " (uncertain(own.expected_return, own.return_se.unwrap_or(0.0)))
+            }
+        }
     }
 }
 
@@ -179,6 +185,9 @@ pub fn exact(section: &Section) -> Markup {
             }
         }
         p.caption {
+            @if runs.iter().any(|(_, run)| told(run).is_some_and(|exact| exact.best_sees_hidden_state)) {
+                "The best bound is that of any policy that sees the hidden state. "
+            }
             "Gap = log evidence − bound: what the world’s chance costs (dynamics), "
             @if policy { "what no parameters of the kernels would win and what better ones would (policy), " }
             @if family { "what no parameters of the kernels would win (family), what better ones would (optimisation), " }
