@@ -21,12 +21,14 @@ const OF_A_PROJECTION: u64 = 60;
 /// Powers of the likelihood at which the best policy is projected: above 1 it is closer to deterministic.
 const PROJECTED: [f64; 4] = [0.25, 1.0, 4.0, 16.0];
 
-/// From `start`, with a likelihood that grows from about one nat to what it is.
-pub(super) fn upwards(family: &Family<'_>, start: &Parameters<f64>, iterations: u64) -> Result<End, Unsupported> {
+/// From `start`, with a likelihood that grows from about one nat to what it is; `None` where there is nothing to grow.
+pub(super) fn upwards(family: &Family<'_>, start: &Parameters<f64>, iterations: u64) -> Result<Option<End>, Unsupported> {
     let tables = family.tables(start)?;
     let likelihood = family.evaluator.evaluate(&tables).map_err(unsupported)?.expected_log_likelihood.abs();
-    // where it is −∞ or no more than a nat there is nothing to grow
-    let rungs = if likelihood.is_finite() { (likelihood.max(1.0).ln() / FACTOR.ln()).ceil() as u32 } else { 0 };
+    if !likelihood.is_finite() || likelihood <= 1.0 {
+        return Ok(None);
+    }
+    let rungs = (likelihood.ln() / FACTOR.ln()).ceil() as u32;
     let (mut at, mut used) = (start.frozen(), 0);
     for rung in (1..=rungs.min(RUNGS)).rev() {
         let end = family.climb(&at, FACTOR.powi(-(rung as i32)), iterations.min(ON_A_RUNG))?;
@@ -34,7 +36,7 @@ pub(super) fn upwards(family: &Family<'_>, start: &Parameters<f64>, iterations: 
         at = end.parameters;
     }
     let end = family.climb(&at, 1.0, iterations)?;
-    Ok(End { iterations: used + end.iterations, ..end })
+    Ok(Some(End { iterations: used + end.iterations, ..end }))
 }
 
 /// From the projections of the best time-dependent policy; what it does not move is as in `start`.

@@ -42,6 +42,7 @@ pub fn mean_gradient(plan: &Plan, parameters: &Parameters<f64>, most: usize) -> 
     let log_q = log_q(&stage, point, &all, &list)?;
 
     let mut mean = Mean { gradient: parameters.zero_gradient(), bound: 0.0, probability: 0.0, trajectories: list.len() };
+    verify_numbers(&all)?;
     let mut objective = Objective::new(&stage, parameters);
     let mut one = Rollout::new(&stage, 1);
     for ((trajectory, log_q), bound) in list.iter().zip(log_q).zip(&all.totals.bound) {
@@ -52,6 +53,7 @@ pub fn mean_gradient(plan: &Plan, parameters: &Parameters<f64>, most: usize) -> 
         one.listed = Some(Listed::of(&stage, std::slice::from_ref(trajectory)));
         one.run(&stage, point, [0; 3], Choice::Sampled, Keep::Rows);
         one.value(&stage, point);
+        verify_numbers(&one)?;
         objective.assess(&stage, &one, point, ReturnScale::ONE);
         let whole = Weighing { aim: Aim::Policy, share: 1.0, moved: false };
         objective.differentiate(&stage, (parameters, None), &one, whole);
@@ -215,6 +217,11 @@ impl Space {
         }
         all
     }
+}
+
+/// A rollout that a number which is none has ended has lists of unequal lengths.
+fn verify_numbers(rollout: &Rollout<f64>) -> Result<(), EngineError> {
+    rollout.fault.as_ref().map_or(Ok(()), |fault| Err(EngineError::Broken(fault.to_string())))
 }
 
 /// All trajectories as one batch.

@@ -101,7 +101,7 @@ pub fn optimise(
         }
         ends.push(family.climb(start, 1.0, iterations)?);
         if objective == Objective::Bound && family.has_moved() {
-            ends.push(anneal::upwards(&family, start, iterations)?);
+            ends.extend(anneal::upwards(&family, start, iterations)?);
         }
     }
     let iterations = ends.iter().map(|end| end.iterations).sum();

@@ -232,6 +232,7 @@ impl<E: Number> Rollout<E> {
             (None, Some(start)) => {
                 let on = (&stage.world, &mut self.batch);
                 start.begin(on, point.present, &mut self.feeds, &mut self.imagined_start, &mut random);
+                self.work.origin.copy_from_slice(self.batch.origin());
                 let broken = self.imagined_start.broken.take();
                 self.is_broken(broken, Arose::Kernel, 1);
             }

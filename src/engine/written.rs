@@ -98,12 +98,18 @@ fn masses<'a>(
         Distribution::Bernoulli(Scores::Probs(_)) => arguments.next()?.first().map(|p| vec![1.0 - p, *p]),
         Distribution::Bernoulli(Scores::Logits(_)) => arguments.next()?.first().map(|logit| softmax(&[0.0, *logit])),
         Distribution::Mixture(parts) => {
-            let mut sum = vec![0.0; size];
+            let (mut sum, mut all) = (vec![0.0; size], 0.0);
             for (_, part) in parts {
                 let weight = *arguments.next()?.first()?;
                 let masses = masses(part, domain, last, arguments)?;
-                sum.iter_mut().zip(masses).for_each(|(sum, mass)| *sum += weight * mass);
+                // a part that is never drawn may lie anywhere
+                if weight != 0.0 {
+                    sum.iter_mut().zip(masses).for_each(|(sum, mass)| *sum += weight * mass);
+                }
+                all += weight;
             }
+            // weights count relative to their sum
+            sum.iter_mut().for_each(|mass| *mass /= all);
             Some(sum)
         }
         Distribution::If { then, otherwise, .. } => {

@@ -47,11 +47,11 @@ pub(super) fn uses_of_the_best(trellis: &mut Trellis<'_>, tables: &KernelTables)
             direct(&level.sum, t, &weight, &mut uses);
         }
         visits.fill(0.0);
-        let sparse = &trellis.dynamics[q].table.transition;
+        let (sparse, probability) = (&trellis.dynamics[q].table.transition, trellis.dynamics[q].probability.at(t));
         for (at, &flow) in flow.iter().enumerate().filter(|(_, flow)| **flow != 0.0) {
             let (memory, row) = (at / rows, at % rows);
             for entry in sparse.start[row]..sparse.start[row + 1] {
-                visits[memory * states + sparse.column[entry] as usize] += flow * sparse.probability[entry];
+                visits[memory * states + sparse.column[entry] as usize] += flow * probability[entry];
             }
         }
     }

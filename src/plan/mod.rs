@@ -416,6 +416,12 @@ impl Plan {
         self.transition.is_none()
     }
 
+    /// Gives all bounds of the run another seed.
+    pub fn set_seed(&mut self, seed: u64) {
+        self.settings.seed = seed;
+        self.earlier.iter_mut().chain(&mut self.watched).for_each(|plan| plan.settings.seed = seed);
+    }
+
     /// The plans of the bounds that are maximised, in the order in which a step takes them.
     pub fn turns(&self) -> impl Iterator<Item = &Plan> {
         self.earlier.iter().chain([self])

@@ -71,7 +71,11 @@ pub fn read(model: &Model, id: DataId, (state, action): (VariableId, VariableId)
     };
     let header = file.headers().map_err(unreadable)?.clone();
     if let Some(twice) = header.iter().enumerate().find(|(at, name)| header.iter().take(*at).any(|other| other == *name)) {
-        return Err(wrong(format!("`{shown}` has two columns of the same name, {}", quoted(twice.1))).hint("leave one of them away"));
+        return Err(wrong(match is_foreign {
+            true => format!("`{shown}` has two columns of the same name"),
+            false => format!("`{shown}` has two columns of the same name, `{}`", twice.1),
+        })
+        .hint("leave one of them away"));
     }
     let columns = |formal: &crate::model::Formal, variable: VariableId| -> Result<Vec<Column>, Diagnostic> {
         let components = &model.variable(variable).domain.components;
@@ -140,6 +144,8 @@ struct Episodes {
     /// Of the last row.
     name: Option<String>,
     time: Option<i64>,
+    /// Of the first row: the `t` with which episodes begin.
+    first: Option<i64>,
     ended: HashSet<String>,
 }
 
@@ -152,7 +158,7 @@ struct Disorder {
 impl Episodes {
     fn new(header: &csv::StringRecord) -> Episodes {
         let at = |name: &str| header.iter().position(|column| column == name);
-        Episodes { episode: at("episode"), t: at("t"), is_open: false, name: None, time: None, ended: HashSet::new() }
+        Episodes { episode: at("episode"), t: at("t"), is_open: false, name: None, time: None, first: None, ended: HashSet::new() }
     }
 
     /// The file says where episodes begin.
@@ -170,8 +176,11 @@ impl Episodes {
             None => None,
         };
         let is_renamed = name.is_some() && name != self.name.as_deref();
-        let is_earlier = self.time.zip(time).is_some_and(|(last, time)| time <= last);
-        let begins = is_first || is_renamed || (self.episode.is_none() && is_earlier);
+        if is_first {
+            self.first = time;
+        }
+        let is_again = self.first.is_some() && time == self.first;
+        let begins = is_first || is_renamed || (self.episode.is_none() && is_again);
         if is_renamed && let Some(name) = name {
             self.ended.extend(self.name.replace(name.to_owned()));
             if self.ended.contains(name) {
@@ -179,7 +188,11 @@ impl Episodes {
                 return Err(Disorder { what, hint: "the rows of an episode stand together, in the order of its steps" });
             }
         }
-        if let (false, Some((last, time))) = (begins, self.time.zip(time).filter(|(last, time)| *time != last + 1)) {
+        if begins && time != self.first {
+            let what = "an episode begins with another `t` than the first one".into();
+            return Err(Disorder { what, hint: "the rows of an episode stand in the order of its steps, none left out" });
+        }
+        if let (false, Some((last, time))) = (begins, self.time.zip(time).filter(|(last, time)| last.checked_add(1) != Some(*time))) {
             let what = format!("`t` goes from {last} to {time} within an episode");
             return Err(Disorder { what, hint: "the rows of an episode stand in the order of its steps, none left out" });
         }

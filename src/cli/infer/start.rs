@@ -92,7 +92,7 @@ fn beginning(arguments: &Arguments, given: Option<&Given>, seed: Option<u64>) ->
         return Err(Failure::Usage("there is no run to go on with, so a model file is needed".to_owned()));
     };
     let mut plan = given.plan.clone();
-    plan.settings.seed = seed.unwrap_or(plan.settings.seed);
+    plan.set_seed(seed.unwrap_or(plan.settings.seed));
     let folder = match out(arguments, seed) {
         None => Folder::fresh(Path::new(RUNS), &plan.model.name, plan.settings.seed).map_err(failed)?,
         Some(path) => Folder::at(&path, occupied(arguments)).map_err(taken)?,
@@ -111,6 +111,9 @@ fn beginning(arguments: &Arguments, given: Option<&Given>, seed: Option<u64>) ->
 
 /// A run goes on as it began: only [`MAY_CHANGE`] may change.
 fn going_on(arguments: &Arguments, given: Option<&Given>, seed: Option<u64>, folder: Folder) -> Result<Start, Failure> {
+    if given.is_none() && arguments.seed.is_some() {
+        return Err(Failure::Usage("a run goes on with the seed it began with: leave `--seed` away".to_owned()));
+    }
     let folder = folder.locked().map_err(failed)?;
     let shown = folder.path().display().to_string();
     let file = input::parse(&input::read(&folder.file(MODEL))?)?;
@@ -142,8 +145,8 @@ fn going_on(arguments: &Arguments, given: Option<&Given>, seed: Option<u64>, fol
         }
         None => (report::as_run(&file, &all), "what is set is not what".to_owned()),
     };
-    let advice = "name no file and set nothing to go on with the run as it is; only `infer.steps`, `infer.threads` and `infer.checkpoint_every` may \
-                  change";
+    let advice = "name no file and set nothing to go on with the run as it is; of its settings only `infer.steps`, `infer.threads` and \
+                  `infer.checkpoint_every` may be others, by `--set`: where the run had one, as `--set infer.steps=…`, give it again";
     verify_same(&run, &asked, &changing, (format!("{what} `{shown}` was run with"), advice))?;
     let plan = planned(arguments, &input::check(&file, &with_threads(&all, arguments.threads))?)?;
     let checkpoint = checkpoint(&folder, &plan)?;
