@@ -186,7 +186,8 @@ mod tests {
         assert_eq!(back.to_safetensors().expect("bytes"), bytes);
 
         // a NaN or an infinity anywhere is told by its tensor
-        let spoilt: [(&str, fn(&mut Checkpoint)); 6] = [
+        type Spoil = fn(&mut Checkpoint);
+        let spoilt: [(&str, Spoil); 6] = [
             ("`pi.logits.0.table`", |kept| kept.parameters.values_mut()[0] = f64::NAN),
             ("`optimiser/second`", |kept| kept.optimiser.second[0] = f64::INFINITY),
             ("`classifier/first`", |kept| kept.classifier.first[0] = f64::NAN),

@@ -167,7 +167,7 @@ mod tests {
     fn a_hidden_markov_chain_is_smoothed() {
         // the forward and the backward algorithm
         let (moves, seen) = ([[0.7, 0.3], [0.3, 0.7]], [1, 1, 0, 1, 1].map(|seen: usize| [[0.8, 0.1], [0.2, 0.9]][seen]));
-        let mut backward = vec![[1.0; 2]; 6];
+        let mut backward = [[1.0; 2]; 6];
         for t in (0..5).rev() {
             let ahead = backward[t + 1];
             backward[t] = [0, 1].map(|s: usize| {

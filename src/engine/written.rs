@@ -65,11 +65,11 @@ fn written(model: &Model, parameters: &Parameters<f64>, kernel: KernelId) -> Opt
 }
 
 /// The probability of each value, from what the distribution's arguments come to, in the order written.
-fn masses<'a>(
+fn masses(
     distribution: &Distribution<LayerId>,
     domain: &FiniteDomain,
     last: &dyn Fn(u32) -> Option<usize>,
-    arguments: &mut dyn Iterator<Item = &'a [f64]>,
+    arguments: &mut dyn Iterator<Item = &[f64]>,
 ) -> Option<Vec<f64>> {
     let size = domain.size();
     let at = |value: &[f64], mass: f64, masses: &mut Vec<f64>| {

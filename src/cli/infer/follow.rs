@@ -81,7 +81,9 @@ impl<'a> Follower<'a> {
         if !self.folder.replaces() {
             // a checkpoint is not to be newer than the lines before it
             self.metrics.sync().and_then(|()| self.timings.sync()).map_err(failed)?;
-            return self.folder.write(CHECKPOINT, &own).and_then(|()| self.folder.write(PARAMETERS, &parameters)).map_err(failed);
+            self.folder.write(CHECKPOINT, &own).map_err(failed)?;
+            self.kept = Some(checkpoint.step);
+            return self.folder.write(PARAMETERS, &parameters).map_err(failed);
         }
         let begins_with = std::mem::take(&mut self.begins_with);
         let mut files: Vec<(&str, &[u8])> = begins_with.iter().map(|(name, bytes)| (name.as_str(), &bytes[..])).collect();

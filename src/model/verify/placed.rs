@@ -9,6 +9,11 @@ use crate::model::{
 };
 use std::collections::HashMap;
 
+/// A distribution whose arguments are expressions.
+type Written = Distribution<Vec<ExprId>>;
+/// What `Sticky` comes to, from the given that it keeps, how likely it is to, and what is drawn anew.
+type Sticks<'a, P> = dyn FnMut(&mut P, u32, Vec<ExprId>, Written) -> Option<Written> + 'a;
+
 /// Arguments of a distribution that are looked at, in numbers.
 const MOST_ARGUMENTS: usize = 4096;
 
@@ -297,7 +302,7 @@ impl<'m> Placed<'m> {
         &mut self,
         distribution: &Distribution<A>,
         argument: &mut dyn FnMut(&mut Self, &A) -> Option<Vec<ExprId>>,
-        sticky: &mut dyn FnMut(&mut Self, u32, Vec<ExprId>, Distribution<Vec<ExprId>>) -> Option<Distribution<Vec<ExprId>>>,
+        sticky: &mut Sticks<'_, Self>,
     ) -> Option<Distribution<Vec<ExprId>>> {
         Some(match distribution {
             Distribution::Uniform => Distribution::Uniform,
