@@ -42,7 +42,7 @@ pub struct Optimum {
     pub bound: f64,
     /// Ascents made; none is begun after one that ends at what no policy exceeds.
     pub starts: usize,
-    /// Those that ended within [`SAME`] of the best, it among them.
+    /// Those that ended within a millionth of the best, relative to its size; it is among them if it is finite.
     pub agreed: usize,
     /// Of all of them.
     pub iterations: u64,
@@ -75,7 +75,7 @@ pub fn reach(
 
 /// Raises the exact objective over the parameters that `maximize … over …` moves (all, where the file does not say), by L-BFGS on the exact
 /// gradient pulled back through the networks, in float64; at most `iterations` steps each. The copies `previous pi` keep the parameters of
-/// `previous`. It is not concave: what is found is the best of some ascents, from each start, and of `L` also by [`super::anneal`]; once one has
+/// `previous`. It is not concave: what is found is the best of some ascents, from each start, and of `L` also by annealing and from projections; once one has
 /// reached what no policy exceeds, the others are not made. The same input gives the same bits.
 ///
 /// # Errors
