@@ -6,7 +6,7 @@
 //! family, `argmax_θ E_{q*}[Σ log q_θ]`, is where an ascent begins that no plain one would find.
 
 use super::network::Unsupported;
-use super::optimise::{End, Family, unsupported};
+use super::optimise::{End, Family, agrees, unsupported};
 use super::parameters::Parameters;
 use crate::exact::{Slope, Uses};
 
@@ -19,7 +19,7 @@ const ON_A_RUNG: u64 = 30;
 /// Steps of a projection.
 const OF_A_PROJECTION: u64 = 60;
 /// Powers of the likelihood at which the best policy is projected: above 1 it is closer to deterministic.
-const PROJECTED: [f64; 4] = [0.25, 1.0, 4.0, 16.0];
+const PROJECTED: [f64; 4] = [1.0, 0.25, 4.0, 16.0];
 
 /// From `start`, with a likelihood that grows from about one nat to what it is; `None` where there is nothing to grow.
 pub(super) fn upwards(family: &Family<'_>, start: &Parameters<f64>, iterations: u64) -> Result<Option<End>, Unsupported> {
@@ -39,8 +39,9 @@ pub(super) fn upwards(family: &Family<'_>, start: &Parameters<f64>, iterations: 
     Ok(Some(End { iterations: used + end.iterations, ..end }))
 }
 
-/// From the projections of the best time-dependent policy; what it does not move is as in `start`.
-pub(super) fn projected(family: &Family<'_>, start: &Parameters<f64>, iterations: u64) -> Result<Vec<End>, Unsupported> {
+/// From the projections of the best time-dependent policy, until one ascent has reached `most`, which no policy exceeds; what the ascents do not
+/// move is as in `start`.
+pub(super) fn projected(family: &Family<'_>, start: &Parameters<f64>, iterations: u64, most: f64) -> Result<Vec<End>, Unsupported> {
     let tables = family.tables(start)?;
     let mut ends = Vec::new();
     for power in PROJECTED {
@@ -48,7 +49,11 @@ pub(super) fn projected(family: &Family<'_>, start: &Parameters<f64>, iterations
         let likelihood = |at: &Parameters<f64>| log_likelihood(family, at, &uses);
         let projection = family.maximise(start, iterations.min(OF_A_PROJECTION), &likelihood)?;
         let end = family.climb(&projection.parameters, 1.0, iterations)?;
+        let is_most = agrees(end.value, most);
         ends.push(End { iterations: projection.iterations + end.iterations, ..end });
+        if is_most {
+            break;
+        }
     }
     Ok(ends)
 }

@@ -90,11 +90,11 @@ pub fn optimise(
 ) -> Result<Optimum, Unsupported> {
     let family = Family::new(model, bound, objective, previous);
     let first = starts.first().ok_or_else(|| Unsupported("an optimum needs a start".to_owned()))?;
+    let most = family.most(first)?;
     let mut ends = Vec::new();
     if objective == Objective::Bound && family.has_moved() {
-        ends = anneal::projected(&family, first, iterations)?;
+        ends = anneal::projected(&family, first, iterations, most)?;
     }
-    let most = family.most(first)?;
     for start in starts {
         if ends.iter().any(|end| agrees(end.value, most)) {
             break;
@@ -140,7 +140,7 @@ pub fn starts(model: &Model, bound: BoundId, seeds: u64, current: Option<&Parame
     (0..seeds).map(of_seed).chain(current.cloned()).collect()
 }
 
-fn agrees(value: f64, best: f64) -> bool {
+pub(super) fn agrees(value: f64, best: f64) -> bool {
     best.is_finite() && (best - value).abs() <= SAME * (1.0 + best.abs())
 }
 
