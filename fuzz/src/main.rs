@@ -18,6 +18,9 @@ struct Arguments {
     /// Seconds to go on for
     #[arg(long, default_value_t = 60)]
     seconds: u64,
+    /// Cases at the most: the same ones on any machine, if the time is enough for them
+    #[arg(long)]
+    cases: Option<u64>,
     /// Seed of all cases
     #[arg(long, default_value_t = 0)]
     seed: u64,

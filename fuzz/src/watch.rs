@@ -49,11 +49,12 @@ pub fn watch(arguments: &Arguments, corpus: &Corpus) -> Result<u64, String> {
 
 fn watch_one(arguments: &Arguments, corpus: &Corpus, job: u64, until: Instant, tally: &Mutex<Tally>) -> Result<(), String> {
     let mut next = job;
-    while Instant::now() < until {
+    let is_over = |next: u64| Instant::now() >= until || arguments.cases.is_some_and(|cases| next >= cases);
+    while !is_over(next) {
         let mut child = start(arguments, next)?;
         let lines = listen(&mut child);
         let fault = loop {
-            if Instant::now() >= until {
+            if is_over(next) {
                 break None;
             }
             match lines.recv_timeout(Duration::from_secs(arguments.patience)) {
