@@ -127,7 +127,6 @@ impl<'a, E: Number> Lead<'a, E> {
         }
         self.observe(shared);
         self.improvement = if (self.step + 1).is_multiple_of(settings.steps_in_round()) { self.judge(shared) } else { None };
-        self.moved = self.divergence_moved(crew, shared);
         self.env_steps += shared.rows() as u64;
         self.step += 1;
         if self.plan.settings.until.is_some() {
@@ -210,16 +209,17 @@ impl<'a, E: Number> Lead<'a, E> {
         judge.round(&present, &shared.previous_parameters(&present))
     }
 
-    /// What `KL(π ‖ previous π)` has become by the step, at the states of the batch: where a round has one batch, it is 0 before.
-    fn divergence_moved(&self, crew: Hands, shared: &Shared<E>) -> Option<f64> {
+    /// Finds what `KL(π ‖ previous π)` has become by the step, at the states of the batch: where a round has one batch, it is 0 before.
+    /// It costs a pass over the batch, and only a step that is logged shows it.
+    pub fn measure_divergence(&mut self, crew: Hands, shared: &Shared<E>) {
         let stage = shared.stage;
         let plan = self.plan;
         let is_plain = stage.options.is_empty() && stage.through.is_none() && plan.weights.is_empty() && plan.simulations.is_empty();
         if !is_plain || stage.previous_prior().is_none() {
-            return None;
+            return;
         }
         crew.run(Job::Diverge);
-        Some(shared.sum_told().divergence / self.plan.settings.trajectories as f64)
+        self.moved = Some(shared.sum_told().divergence / self.plan.settings.trajectories as f64);
     }
 
     /// Adds the batch to the running moments.

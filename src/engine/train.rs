@@ -165,8 +165,13 @@ fn train<E: Number>(plan: &Plan, checkpoint: Option<&Checkpoint>, run: &mut dyn 
             let lead = last_of(&turns);
             let last = ended(lead);
             let logged = (lead.step / plan.per_turn).is_multiple_of(plan.settings.log_every) || last.is_some();
-            if logged && run.step(&metrics(&turns)) == ControlFlow::Break(()) {
-                return Ok(last.map_or(Ended::Between, Ended::Whole));
+            if logged {
+                for (at, turn) in turns.iter_mut().enumerate() {
+                    turn.lead.measure_divergence(Hands { crew, turn: at }, turn.shared);
+                }
+                if run.step(&metrics(&turns)) == ControlFlow::Break(()) {
+                    return Ok(last.map_or(Ended::Between, Ended::Whole));
+                }
             }
             if last.is_none() && run.is_due() && run.keep(&checkpoint_of(&turns, replay.as_deref())) == ControlFlow::Break(()) {
                 return Ok(Ended::Between);

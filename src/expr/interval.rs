@@ -4,7 +4,7 @@ use super::{BinaryOp, ExprId, Graph, InputId, Node, UnaryOp};
 use std::f64::consts::{FRAC_PI_2, PI, TAU};
 
 /// From the lowest to the highest value.
-type Interval = (f64, f64);
+pub type Interval = (f64, f64);
 
 const EVERYTHING: Interval = (f64::NEG_INFINITY, f64::INFINITY);
 const TRUTH: Interval = (0.0, 1.0);
@@ -23,9 +23,9 @@ impl Graph {
                 Node::Param(param) => known(params[param.0 as usize]),
                 Node::Input(input) => known(inputs(*input)),
                 Node::Time => known(t),
-                Node::Unary(op, x) => unary(*op, of(x)),
-                Node::Binary(BinaryOp::Multiply, x, y) if x == y => binary(BinaryOp::Power, of(x), constant(2.0)),
-                Node::Binary(op, x, y) => binary(*op, of(x), of(y)),
+                Node::Unary(op, x) => unary_range(*op, of(x)),
+                Node::Binary(BinaryOp::Multiply, x, y) if x == y => binary_range(BinaryOp::Power, of(x), constant(2.0)),
+                Node::Binary(op, x, y) => binary_range(*op, of(x), of(y)),
                 Node::If(condition, then, otherwise) => match of(condition) {
                     c if c.is_false() => of(otherwise),
                     c if c.is_true() => of(then),
@@ -45,6 +45,17 @@ impl Graph {
         }
         ranges[expr.0 as usize].interval
     }
+}
+
+/// Where `op` of a number in an interval lies.
+pub fn unary(op: UnaryOp, x: Interval) -> Interval {
+    unary_range(op, Range { interval: x, nan: false }).sound().interval
+}
+
+/// Where `op` of two numbers in intervals lies.
+pub fn binary(op: BinaryOp, x: Interval, y: Interval) -> Interval {
+    let known = |interval| Range { interval, nan: false };
+    binary_range(op, known(x), known(y)).sound().interval
 }
 
 /// Where the numbers lie, and whether the value may be none. Comparisons with a NaN are false, so they must know.
@@ -107,7 +118,7 @@ fn truth(surely: bool, never: bool) -> Interval {
     }
 }
 
-fn unary(op: UnaryOp, x: Range) -> Range {
+fn unary_range(op: UnaryOp, x: Range) -> Range {
     let (lo, hi) = x.interval;
     let rising = || (op.apply(lo), op.apply(hi));
     let interval = match op {
@@ -172,7 +183,7 @@ fn pole_free((lo, hi): Interval) -> bool {
     slack < 1.0 && branch(lo - slack) == branch(hi + slack)
 }
 
-fn binary(op: BinaryOp, left: Range, right: Range) -> Range {
+fn binary_range(op: BinaryOp, left: Range, right: Range) -> Range {
     let (x, y) = (left.interval, right.interval);
     let number = !left.nan && !right.nan;
     let unbounded = left.is_unbounded() || right.is_unbounded();

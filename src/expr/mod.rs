@@ -11,7 +11,7 @@ mod elementary;
 mod evaluate;
 mod fold;
 mod graph;
-mod interval;
+pub mod interval;
 mod operation;
 mod program;
 mod real;
@@ -20,5 +20,6 @@ mod testing;
 
 pub use derivative::Jump;
 pub use graph::{BinaryOp, ExprId, Graph, InputId, Node, ParamId, TableId, UnaryOp};
+pub use interval::Interval;
 pub use program::{Column, Program, Scratch};
 pub use real::Real;

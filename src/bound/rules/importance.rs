@@ -1,7 +1,7 @@
 use super::Work;
 use crate::bound::density::{Density, density};
 use crate::bound::derivation::{Change, Relation, Rule, Shape, Step};
-use crate::expr::{ExprId, InputId};
+use crate::expr::{ExprId, InputId, Interval, UnaryOp, interval};
 use crate::model::{Distribution, Factor, FormalVariable, Input, KernelRef, Kind, LayerId, LayerOp, Model, Scores, Target, VariableId};
 use std::collections::HashMap;
 
@@ -38,17 +38,18 @@ fn reaches(model: &Model, partners: &[&Factor], q: &Factor) -> bool {
     }
     match &q.kernel {
         KernelRef::Learned(kernel) | KernelRef::Previous(kernel) => {
-            positive(&model.kernel(*kernel).distribution, &|layer| is_finite(model, *layer))
+            positive(&model.kernel(*kernel).distribution, &|layer| layer_between(model, *layer))
         }
-        KernelRef::InPlace(distribution) => positive(distribution, &|logits| are_finite(model, logits)),
+        KernelRef::InPlace(distribution) => positive(distribution, &|all| between(model, all)),
         KernelRef::Environment(..) | KernelRef::Data(_) => false,
     }
 }
 
-/// `finite` says that logits are never ±∞: −∞ leaves a value out.
-fn positive<A>(distribution: &Distribution<A>, finite: &dyn Fn(&A) -> bool) -> bool {
+/// `lies` says between which numbers an argument does: logits of −∞ leave values out, as a value that is surely kept does all others.
+fn positive<A>(distribution: &Distribution<A>, lies: &dyn Fn(&A) -> Interval) -> bool {
+    let is_finite = |argument: &A| lies(argument).0.is_finite() && lies(argument).1.is_finite();
     match distribution {
-        Distribution::Categorical(Scores::Logits(logits)) | Distribution::Bernoulli(Scores::Logits(logits)) => finite(logits),
+        Distribution::Categorical(Scores::Logits(logits)) | Distribution::Bernoulli(Scores::Logits(logits)) => is_finite(logits),
         Distribution::Uniform | Distribution::Normal { .. } | Distribution::TanhNormal { .. } | Distribution::Beta { .. } => true,
         Distribution::Categorical(Scores::Probs(_))
         | Distribution::Bernoulli(Scores::Probs(_))
@@ -56,34 +57,54 @@ fn positive<A>(distribution: &Distribution<A>, finite: &dyn Fn(&A) -> bool) -> b
         | Distribution::UniformOver(_)
         | Distribution::Delta(_)
         | Distribution::Implicit(_) => false,
-        Distribution::Mixture(parts) => parts.iter().any(|(_, part)| positive(part, finite)),
-        Distribution::If { then, otherwise, .. } => positive(then, finite) && positive(otherwise, finite),
-        Distribution::Record(parts) => parts.iter().all(|part| positive(part, finite)),
-        Distribution::Sticky { fresh, .. } => positive(fresh, finite),
+        Distribution::Mixture(parts) => parts.iter().any(|(weight, part)| lies(weight).0 > 0.0 && positive(part, lies)),
+        Distribution::If { then, otherwise, .. } => positive(then, lies) && positive(otherwise, lies),
+        Distribution::Record(parts) => parts.iter().all(|part| positive(part, lies)),
+        Distribution::Sticky { keep, fresh, .. } => lies(keep).1 < 1.0 && positive(fresh, lies),
     }
 }
 
-/// Whether no known part of a layer's arithmetic is ±∞; what a network computes is a number.
-fn is_finite(model: &Model, layer: LayerId) -> bool {
+/// What a network computes is a number, however great.
+const FAR: f64 = 1e100;
+
+/// Between which numbers the columns of a layer lie, by its arithmetic.
+fn layer_between(model: &Model, layer: LayerId) -> Interval {
+    let of = |layer: &LayerId| layer_between(model, *layer);
     match &model.network.layer(layer).op {
-        LayerOp::Scalars(all) => are_finite(model, all),
-        LayerOp::Concat(parts) => parts.iter().all(|part| is_finite(model, *part)),
-        LayerOp::Unary(_, x) | LayerOp::Per { heads: x, .. } => is_finite(model, *x),
-        LayerOp::Binary(_, x, y) => is_finite(model, *x) && is_finite(model, *y),
-        LayerOp::Formal { .. } | LayerOp::Table { .. } | LayerOp::Linear { .. } | LayerOp::Mlp { .. } | LayerOp::Gru { .. } => true,
-        LayerOp::Noise | LayerOp::Simulate(_) => true,
+        LayerOp::Scalars(all) => between(model, all),
+        LayerOp::Concat(parts) => parts.iter().map(of).reduce(hull).unwrap_or((-FAR, FAR)),
+        LayerOp::Per { heads, .. } => of(heads),
+        LayerOp::Unary(op, x) => strictly(*op, of(x)),
+        LayerOp::Binary(op, x, y) => interval::binary(*op, of(x), of(y)),
+        LayerOp::Formal { .. } | LayerOp::Table { .. } | LayerOp::Linear { .. } | LayerOp::Mlp { .. } | LayerOp::Gru { .. } => (-FAR, FAR),
+        LayerOp::Noise | LayerOp::Simulate(_) => (-FAR, FAR),
     }
 }
 
-fn are_finite(model: &Model, all: &[ExprId]) -> bool {
+/// Of a finite number these functions do not reach the ends of their range, though rounding does.
+fn strictly(op: UnaryOp, x: Interval) -> Interval {
+    let (lo, hi) = interval::unary(op, x);
+    match op {
+        _ if x.0.is_infinite() || x.1.is_infinite() => (lo, hi),
+        UnaryOp::Sigmoid => (lo.max(f64::MIN_POSITIVE), hi.min(1.0 - f64::EPSILON)),
+        UnaryOp::Exp | UnaryOp::Softplus => (lo.max(f64::MIN_POSITIVE), hi.min(FAR)),
+        UnaryOp::Tanh => (lo.max(f64::EPSILON - 1.0), hi.min(1.0 - f64::EPSILON)),
+        _ => (lo, hi),
+    }
+}
+
+fn between(model: &Model, all: &[ExprId]) -> Interval {
     let (params, steps) = (model.param_ranges(), (1.0, model.horizon.value as f64));
     let each = |id: &ExprId| model.graph.interval(*id, &params, &|input| leaf(model, input), steps);
-    all.iter().map(each).all(|(lo, hi)| lo.is_finite() && hi.is_finite())
+    all.iter().map(each).reduce(hull).unwrap_or((-FAR, FAR))
+}
+
+fn hull(x: Interval, y: Interval) -> Interval {
+    (x.0.min(y.0), x.1.max(y.1))
 }
 
 /// Where what is read lies; a real without bounds is a number all the same.
-fn leaf(model: &Model, input: InputId) -> (f64, f64) {
-    const FAR: f64 = 1e100;
+fn leaf(model: &Model, input: InputId) -> Interval {
     let component = |variable: VariableId, component: u32| {
         let components = &model.variable(variable).domain.components;
         match &components[component as usize % components.len()].kind {

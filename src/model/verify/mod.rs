@@ -1,7 +1,7 @@
 //! Model in, diagnostics out: what only the whole model shows. Every check runs, so that all mistakes are told at once.
 //!
 //! Each file is one condition of the language reference: each variable [`generated`] once, [`coverage`] by the prior, an
-//! [`order`] of sampling, no [`none`] read, [`support`] ([`exclusions`] of finite values, by distributions as they are [`placed`]), [`likelihood`]s that are probabilities, [`probabilities`] and [`rewards`]
+//! [`order`] of sampling, no [`none`] read, [`support`] ([`exclusions`] of finite values, by distributions as they are [`placed`]), [`likelihood`]s that are probabilities, [`exponents`] that are numbers, [`probabilities`] and [`rewards`]
 //! at every state and action ([`arrays`] included), kernels that are distributions where a run [`starts`], [`floors`] under learned scales, [`chances`] in kernels, [`gains`] of mean fields alone,
 //! [`schedules`] where they may be read, [`simulations`] that do not simulate in turn, what is [`unused`], and files that are [`foreign`].
 
@@ -9,6 +9,7 @@ mod arrays;
 mod chances;
 mod coverage;
 mod exclusions;
+mod exponents;
 mod floors;
 mod foreign;
 mod gains;
@@ -67,6 +68,7 @@ fn faults_of_bound(model: &Model, bound: &Bound) -> Vec<Diagnostic> {
     found.extend(order::faults(model, bound));
     found.extend(none::faults(model, bound));
     found.extend(likelihood::faults(model, bound));
+    found.extend(exponents::faults(model, bound));
     found.extend(gains::faults(model, bound));
     found.extend(starts::argument_faults(model, bound));
     let in_place = probabilities::faults(model, bound);
