@@ -1,5 +1,6 @@
-//! The compiler's speed: files of some hundred kernels and factors, parsed, checked and derived. A file of 1 000 should take less than
-//! 80 ms, and twice as many twice as long; the table of ratios after the benchmarks says how far that holds.
+//! The compiler's speed: files of some hundred kernels and factors, parsed, checked and derived. A
+//! file of 1 000 should take less than 80 ms, and twice as many twice as long; the table of ratios
+//! after the benchmarks says how far that holds.
 
 use divan::{Bencher, counter::ItemsCount};
 use rlppl::model::Overrides;
@@ -35,19 +36,29 @@ fn many_options(bencher: Bencher, statements: usize) {
     bencher.counter(ItemsCount::new(statements)).bench_local(|| compile(&source));
 }
 
-/// Milliseconds of each stage in the fastest of 40 runs, and how many times longer the whole takes than for half the statements.
+/// Milliseconds of each stage in the fastest of 40 runs, and how many times longer the whole takes
+/// than for half the statements.
 fn ratios() {
-    for (kind, text) in [("many bounds", bounds as fn(usize) -> String), ("many options", options)] {
-        println!("\n{kind:<14}{:>9}{:>9}{:>9}{:>9}   per doubling", "parse", "check", "derive", "ms");
+    for (kind, text) in [("many bounds", bounds as fn(usize) -> String), ("many options", options)]
+    {
+        println!(
+            "\n{kind:<14}{:>9}{:>9}{:>9}{:>9}   per doubling",
+            "parse", "check", "derive", "ms"
+        );
         let mut before = None;
         for statements in STATEMENTS {
             let source = Source::new(kind, text(statements));
             let runs = (0..40).map(|_| compile(&source));
-            let fastest = runs.min_by_key(|stages| stages.iter().sum::<Duration>()).expect("40 runs");
+            let fastest =
+                runs.min_by_key(|stages| stages.iter().sum::<Duration>()).expect("40 runs");
             let stages = fastest.map(|time| 1e3 * time.as_secs_f64());
             let total: f64 = stages.iter().sum();
-            let ratio = before.map_or(String::new(), |before: f64| format!("{:.2}", total / before));
-            println!("{statements:<14}{:>9.2}{:>9.2}{:>9.2}{total:>9.2}   {ratio}", stages[0], stages[1], stages[2]);
+            let ratio =
+                before.map_or(String::new(), |before: f64| format!("{:.2}", total / before));
+            println!(
+                "{statements:<14}{:>9.2}{:>9.2}{:>9.2}{total:>9.2}   {ratio}",
+                stages[0], stages[1], stages[2]
+            );
             before = Some(total);
         }
     }
@@ -69,7 +80,8 @@ const ENVIRONMENT: &str = "
     horizon T = 5
     environment line {
       state s : 0..4; action a : { left, right }; reward r in [-1, 0]
-      s[1] ~ Delta(0); s[t+1] ~ Delta(clamp(s[t] + 2 * a[t] - 1, 0, 4)); r[t] = if s[t+1] == 4 then 0 else -1
+      s[1] ~ Delta(0); s[t+1] ~ Delta(clamp(s[t] + 2 * a[t] - 1, 0, 4)); r[t] = if s[t+1] == 4 \
+      then 0 else -1
     }
 ";
 
@@ -81,9 +93,11 @@ fn bounds(statements: usize) -> String {
             text,
             "kernel pi{k}(a | s) = Categorical(logits = table(s))
              bound b{k} {{
-               prior      {{ s[1] ~ line.initial; a[t] ~ Uniform; s[t+1] ~ line.transition(s[t], a[t]) }}
+               prior      {{ s[1] ~ line.initial; a[t] ~ Uniform; s[t+1] ~ line.transition(s[t], \
+               a[t]) }}
                likelihood {{ R[t] ~ exp(r[t]) }}
-               posterior  {{ s[1] ~ line.initial; a[t] ~ pi{k}(s[t]); s[t+1] ~ line.transition(s[t], a[t]) }}
+               posterior  {{ s[1] ~ line.initial; a[t] ~ pi{k}(s[t]); s[t+1] ~ \
+               line.transition(s[t], a[t]) }}
              }}"
         )
         .expect("a string");
@@ -94,17 +108,25 @@ fn bounds(statements: usize) -> String {
 
 /// Three statements an option: a kernel, its prior and its posterior.
 fn options(statements: usize) -> String {
-    let (mut text, mut prior, mut posterior) = (ENVIRONMENT.to_owned(), String::new(), String::new());
+    let (mut text, mut prior, mut posterior) =
+        (ENVIRONMENT.to_owned(), String::new(), String::new());
     for k in 0..statements / 3 {
-        writeln!(text, "option o{k} : 4\nkernel pick{k}(o{k} | s, last: o{k}?) = Categorical(logits = table(s, last))").expect("a string");
+        writeln!(
+            text,
+            "option o{k} : 4\nkernel pick{k}(o{k} | s, last: o{k}?) = \
+                        Categorical(logits = table(s, last))"
+        )
+        .expect("a string");
         writeln!(prior, "o{k}[t] ~ Uniform").expect("a string");
         writeln!(posterior, "o{k}[t] ~ pick{k}(s[t], o{k}[t-1])").expect("a string");
     }
     format!(
         "{text}
          kernel pi(a | s) = Categorical(logits = table(s))
-         prior      {{ s[1] ~ line.initial; a[t] ~ Uniform; s[t+1] ~ line.transition(s[t], a[t]); {prior} }}
+         prior      {{ s[1] ~ line.initial; a[t] ~ Uniform; s[t+1] ~ line.transition(s[t], a[t]); \
+         {prior} }}
          likelihood {{ R[t] ~ exp(r[t]) }}
-         posterior  {{ s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ line.transition(s[t], a[t]); {posterior} }}"
+         posterior  {{ s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ line.transition(s[t], \
+         a[t]); {posterior} }}"
     )
 }

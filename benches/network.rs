@@ -1,9 +1,11 @@
-//! One gradient step (forward, backward, Adam) of 4-64-64-2, tanh, with a categorical head and a policy-gradient loss with entropy,
-//! on one thread: over dfdx's tape and over plain slices; and the forward pass of a rollout.
+//! One gradient step (forward, backward, Adam) of 4-64-64-2, tanh, with a categorical head and a
+//! policy-gradient loss with entropy, on one thread: over dfdx's tape and over plain slices; and
+//! the forward pass of a rollout.
 
 use divan::{Bencher, counter::ItemsCount};
 use rlppl::engine::{
-    Activations, Feed, Float, NetworkPlan, Optimiser, OptimiserConfig, Parameters, Scratch, Tape, categorical, kernels, logits_of,
+    Activations, Feed, Float, NetworkPlan, Optimiser, OptimiserConfig, Parameters, Scratch, Tape,
+    categorical, kernels, logits_of,
 };
 use rlppl::model::{KernelId, Model, Overrides};
 use rlppl::source::Source;
@@ -56,7 +58,8 @@ impl<E: Float> State<E> {
     fn new(rows: usize) -> Self {
         let model = policy();
         let logits = logits_of(&model, KernelId(0)).expect("the policy is categorical");
-        let plan = NetworkPlan::compile(&model, &[logits], |_, formal| formal).expect("the policy compiles");
+        let plan = NetworkPlan::compile(&model, &[logits], |_, formal| formal)
+            .expect("the policy compiles");
         let parameters = Parameters::<E>::initial(&model, 1);
         let layout = parameters.layout().clone();
         let adam = OptimiserConfig::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
@@ -68,7 +71,10 @@ impl<E: Float> State<E> {
             scratch: Scratch::default(),
             columns: (0..4 * rows).map(|i| E::of(1.7 * number(i))).collect(),
             actions: (0..rows).map(|i| (i * 31 % 7 % 2) as u32).collect(),
-            weights: ((0..rows).map(|i| E::of(-share * number(i + 5))).collect(), vec![E::of(-0.01 * share); rows]),
+            weights: (
+                (0..rows).map(|i| E::of(-share * number(i + 5))).collect(),
+                vec![E::of(-0.01 * share); rows],
+            ),
             gradient: parameters.zero_gradient(),
             log_p: vec![E::ZERO; 2 * rows],
             logits_gradient: vec![E::ZERO; 2 * rows],
@@ -80,13 +86,20 @@ impl<E: Float> State<E> {
 
     fn forward(&mut self) {
         let feed = [Feed::Real { columns: &self.columns, stride: self.rows }];
-        self.plan.forward(self.parameters.values(), &feed, 0..self.rows, Arc::make_mut(&mut self.activations));
+        self.plan.forward(
+            self.parameters.values(),
+            &feed,
+            0..self.rows,
+            Arc::make_mut(&mut self.activations),
+        );
     }
 
     fn step_on_tape(&mut self) {
         self.forward();
         let mut tape = Tape::default();
-        let logits = tape.network(&self.plan, &self.parameters, &self.activations, 0..self.rows).swap_remove(0);
+        let logits = tape
+            .network(&self.plan, &self.parameters, &self.activations, 0..self.rows)
+            .swap_remove(0);
         let (log_prob, entropy) = tape.categorical(&logits, self.actions.clone());
         self.gradient.fill(E::ZERO);
         let terms = vec![(log_prob, self.weights.0.clone()), (entropy, self.weights.1.clone())];
@@ -96,13 +109,30 @@ impl<E: Float> State<E> {
 
     fn step_on_slices(&mut self) {
         self.forward();
-        categorical::log_probabilities(self.activations.output(&self.plan, 0, 0..self.rows), 2, &mut self.log_p);
+        categorical::log_probabilities(
+            self.activations.output(&self.plan, 0, 0..self.rows),
+            2,
+            &mut self.log_p,
+        );
         self.logits_gradient.fill(E::ZERO);
         let weights = (&self.weights.0[..], &self.weights.1[..]);
-        categorical::add_score_gradient(&self.log_p, 2, &self.actions, weights, &mut self.logits_gradient);
+        categorical::add_score_gradient(
+            &self.log_p,
+            2,
+            &self.actions,
+            weights,
+            &mut self.logits_gradient,
+        );
         self.gradient.fill(E::ZERO);
         let (values, outputs) = (self.parameters.values(), [&self.logits_gradient[..]]);
-        self.plan.backward(values, &self.activations, 0..self.rows, &outputs, &mut self.scratch, &mut self.gradient);
+        self.plan.backward(
+            values,
+            &self.activations,
+            0..self.rows,
+            &outputs,
+            &mut self.scratch,
+            &mut self.gradient,
+        );
         self.optimise();
     }
 

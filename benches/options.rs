@@ -1,5 +1,6 @@
-//! Training with four options beside training without, in live environment steps per second. Each pair is measured in turns within one run, so that
-//! what else the machine does falls on both alike; the best turn counts.
+//! Training with four options beside training without, in live environment steps per second. Each
+//! pair is measured in turns within one run, so that what else the machine does falls on both
+//! alike; the best turn counts.
 
 use rlppl::engine;
 use rlppl::model::{Overrides, check};
@@ -33,7 +34,12 @@ fn main() {
                 plain = plain.max(without.steps_per_second());
                 options = options.max(with.steps_per_second());
             }
-            println!("{threads:<8} {name:42} {:>8.2} M/s {:>8.2} M/s {:>6.2}", options / 1e6, plain / 1e6, options / plain);
+            println!(
+                "{threads:<8} {name:42} {:>8.2} M/s {:>8.2} M/s {:>6.2}",
+                options / 1e6,
+                plain / 1e6,
+                options / plain
+            );
         }
     }
 }
@@ -45,12 +51,18 @@ struct Trained {
 
 impl Trained {
     fn new(name: &str, threads: usize) -> Trained {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name).with_extension("rlmodel");
-        let file = syntax::parse(&Source::read(&path).expect("the model is there")).expect("it parses");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("models")
+            .join(name)
+            .with_extension("rlmodel");
+        let file =
+            syntax::parse(&Source::read(&path).expect("the model is there")).expect("it parses");
         let model = check(&file, &Overrides::default()).expect("it is well formed");
-        let mut plan = plan::plan(&model, &bound::derive(&model).expect("it has a bound")).expect("it can be trained");
+        let mut plan = plan::plan(&model, &bound::derive(&model).expect("it has a bound"))
+            .expect("it can be trained");
         let settings = &mut plan.settings;
-        (settings.trajectories, settings.shards, settings.threads, settings.steps) = (TRAJECTORIES, 4, Some(threads), BEFORE);
+        (settings.trajectories, settings.shards, settings.threads, settings.steps) =
+            (TRAJECTORIES, 4, Some(threads), BEFORE);
         let run = engine::infer(&plan, &mut ()).expect("it trains");
         Trained { plan, run }
     }

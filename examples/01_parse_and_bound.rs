@@ -1,7 +1,7 @@
 //! From a text to a bound: `cargo run --example 01_parse_and_bound`.
 //!
-//! A model is a prior, a likelihood and a posterior over trajectories, as lists of factors. Here they differ in one factor, the action's,
-//! and that alone decides what the bound is.
+//! A model is a prior, a likelihood and a posterior over trajectories, as lists of factors. Here
+//! they differ in one factor, the action's, and that alone decides what the bound is.
 
 use rlppl::{Overrides, Source, check, derive, parse};
 
@@ -34,16 +34,22 @@ fn main() -> Result<(), rlppl::Diagnostics> {
 
     // Tree in, meaning out: names, domains, widths, and that the three blocks fit together.
     let model = check(&file, &Overrides::default())?;
-    println!("`{}` has {} variables and a horizon of {}", model.name, model.variables.len(), model.horizon.value);
+    println!(
+        "`{}` has {} variables and a horizon of {}",
+        model.name,
+        model.variables.len(),
+        model.horizon.value
+    );
 
-    // The factors of the world stand in prior and posterior alike and cancel; those of the action pair into a divergence from the
-    // uniform policy, which is an entropy.
+    // The factors of the world stand in prior and posterior alike and cancel; those of the action
+    // pair into a divergence from the uniform policy, which is an entropy.
     let derivation = derive(&model)?;
     print!("{derivation}");
 
     // A mistake points at its place, and helps.
     let mistaken = WALK.replace("a[t] ~ pi(s[t])", "a[t] ~ po(s[t])");
-    let found = parse(&Source::new("walk.rlmodel", mistaken)).and_then(|file| check(&file, &Overrides::default()));
+    let found = parse(&Source::new("walk.rlmodel", mistaken))
+        .and_then(|file| check(&file, &Overrides::default()));
     if let Err(found) = found {
         print!("\n{}", rlppl::diagnostic::render(&found, rlppl::diagnostic::Color::Plain));
     }

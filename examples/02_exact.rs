@@ -1,6 +1,7 @@
 //! The oracle: exact answers on finite models. `cargo run --example 02_exact`.
 //!
-//! Everything is a sum over sparse tables in float64, so that whatever is trained can be held against the truth.
+//! Everything is a sum over sparse tables in float64, so that whatever is trained can be held
+//! against the truth.
 
 use rlppl::finite::{KernelTable, KernelTables};
 use rlppl::model::KernelId;
@@ -34,18 +35,27 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("{:>6} {:>12} {:>12} {:>12}", "alpha", "log p(R̂)", "max L", "L(uniform)");
     for alpha in ["0.5", "1", "2", "4"] {
         // An override is an expression of the language, as `--set alpha=…` takes it.
-        let overrides = Overrides { params: vec![("alpha".to_owned(), syntax::parse_expr(alpha, "alpha")?)], ..Overrides::default() };
+        let overrides = Overrides {
+            params: vec![("alpha".to_owned(), syntax::parse_expr(alpha, "alpha")?)],
+            ..Overrides::default()
+        };
         let model = check(&file, &overrides)?;
 
-        // A policy is a table for each learned kernel: a row of log-probabilities for each value of what it reads.
+        // A policy is a table for each learned kernel: a row of log-probabilities for each value of
+        // what it reads.
         let uniform = KernelTable::uniform(5, 2);
-        let policy = KernelTables { current: [(KernelId(0), uniform)].into(), ..KernelTables::default() };
+        let policy =
+            KernelTables { current: [(KernelId(0), uniform)].into(), ..KernelTables::default() };
 
         let answers = exact(&model, BoundId(0), Some(&policy))?;
         let bound = answers.evaluation.as_ref().map_or(f64::NAN, |evaluation| evaluation.bound);
-        println!("{alpha:>6} {:>12.6} {:>12.6} {:>12.6}", answers.log_evidence, answers.best_bound, bound);
+        println!(
+            "{alpha:>6} {:>12.6} {:>12.6} {:>12.6}",
+            answers.log_evidence, answers.best_bound, bound
+        );
 
-        // The bound is below the best bound, and that is below the evidence: the posterior has to keep the world's chance.
+        // The bound is below the best bound, and that is below the evidence: the posterior has to
+        // keep the world's chance.
         assert!(bound <= answers.best_bound && answers.best_bound <= answers.log_evidence);
     }
     Ok(())

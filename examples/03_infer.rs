@@ -1,6 +1,7 @@
 //! Training, watched: `cargo run --example 03_infer`.
 //!
-//! `infer` runs a plan and tells an observer how it goes. The trained policy is held against the oracle.
+//! `infer` runs a plan and tells an observer how it goes. The trained policy is held against the
+//! oracle.
 
 use rlppl::engine::{self, Metrics};
 use rlppl::{BoundId, Observer, Overrides, Source, check, derive, exact, infer, parse, plan};
@@ -34,7 +35,10 @@ struct Printer;
 
 impl Observer for Printer {
     fn step(&mut self, metrics: &Metrics) -> ControlFlow<()> {
-        println!("step {:3}: bound {:8.4}, entropy {:.4}", metrics.step, metrics.bound, metrics.entropy);
+        println!(
+            "step {:3}: bound {:8.4}, entropy {:.4}",
+            metrics.step, metrics.bound, metrics.entropy
+        );
         ControlFlow::Continue(())
     }
 }

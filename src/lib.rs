@@ -1,7 +1,8 @@
 //! rlppl: reinforcement learning as variational inference, from a model file of factors.
 //!
-//! A `.rlmodel` file states a prior over trajectories, a likelihood of their going well, and a family of posteriors, as lists of factors. From
-//! these, and from nothing else, follow the variational bound, its gradient, and so the algorithm. The language is described in
+//! A `.rlmodel` file states a prior over trajectories, a likelihood of their going well, and a
+//! family of posteriors, as lists of factors. From these, and from nothing else, follow the
+//! variational bound, its gradient, and so the algorithm. The language is described in
 //! `docs/language.md`, the program in [`cli`].
 //!
 //! # The pipeline
@@ -17,7 +18,8 @@
 //! | [`infer`](fn@infer) | the plan, an [`Observer`] | a [`Run`]: trained parameters |
 //! | [`exact`](fn@exact) | a finite model, which bound, a policy | an [`Exact`]: evidence, best bound, the policy's bound |
 //!
-//! All that is wrong with a file is found at once, as [`Diagnostics`] that [`render`](fn@diagnostic::render) with the lines they point at.
+//! All that is wrong with a file is found at once, as [`Diagnostics`] that
+//! [`render`](fn@diagnostic::render) with the lines they point at.
 //!
 //! ```
 //! use rlppl::{BoundId, Overrides, Source, check, derive, exact, infer, parse, plan};

@@ -15,19 +15,26 @@ pub struct Source {
     pub name: String,
     pub path: Option<PathBuf>,
     pub text: Arc<str>,
-    /// A model may name any file that its reader can read: of one outside the model's folder no line is quoted.
+    /// A model may name any file that its reader can read: of one outside the model's folder no
+    /// line is quoted.
     pub is_foreign: bool,
 }
 
 impl Source {
-    /// A text that is not on disk: a test, a doctest, standard input. Files it names are looked for in the current folder.
+    /// A text that is not on disk: a test, a doctest, standard input. Files it names are looked for
+    /// in the current folder.
     pub fn new(name: impl Into<String>, text: impl Into<Arc<str>>) -> Source {
         Source { name: name.into(), path: None, text: text.into(), is_foreign: false }
     }
 
     /// A text that was read from `path`.
     pub fn at(path: &Path, text: impl Into<Arc<str>>) -> Source {
-        Source { name: path.display().to_string(), path: Some(path.to_owned()), text: text.into(), is_foreign: false }
+        Source {
+            name: path.display().to_string(),
+            path: Some(path.to_owned()),
+            text: text.into(),
+            is_foreign: false,
+        }
     }
 
     /// The text of a file: at most [`LARGEST`] bytes of UTF-8.
@@ -92,7 +99,8 @@ pub fn leaves_folder(name: &str) -> bool {
     })
 }
 
-/// Bytes `start..end` of one file: 0 is the model file, the others are the `.rlenv` files it names, in order.
+/// Bytes `start..end` of one file: 0 is the model file, the others are the `.rlenv` files it names,
+/// in order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Span {
     pub file: u32,
@@ -129,7 +137,10 @@ impl ReadError {
     pub fn is_content(&self) -> bool {
         match self {
             ReadError::TooLarge { .. } | ReadError::NotText { .. } => true,
-            ReadError::Missing { .. } | ReadError::Folder { .. } | ReadError::Special { .. } | ReadError::Unreadable { .. } => false,
+            ReadError::Missing { .. }
+            | ReadError::Folder { .. }
+            | ReadError::Special { .. }
+            | ReadError::Unreadable { .. } => false,
         }
     }
 }
@@ -160,21 +171,35 @@ mod tests {
     use super::*;
 
     fn stream(bytes: &[u8]) -> Result<String, String> {
-        Source::read_stream("m", bytes).map(|source| source.text.to_string()).map_err(|error| error.to_string())
+        Source::read_stream("m", bytes)
+            .map(|source| source.text.to_string())
+            .map_err(|error| error.to_string())
     }
 
     #[test]
     fn text_is_read_and_anything_else_is_named() {
         assert_eq!(stream("α\n".as_bytes()), Ok("α\n".to_owned()));
-        assert_eq!(stream(b"ab\ncd\xff"), Err("`m` is not a text file: byte 5 (line 2) is not UTF-8".to_owned()));
-        assert_eq!(stream(b"\x7fELF\0"), Err("`m` is not a text file: byte 4 (line 1) is zero".to_owned()));
-        assert_eq!(stream(&vec![b'#'; LARGEST + 1]), Err("`m` is larger than 4 MiB: it is not read as a model".to_owned()));
+        assert_eq!(
+            stream(b"ab\ncd\xff"),
+            Err("`m` is not a text file: byte 5 (line 2) is not UTF-8".to_owned())
+        );
+        assert_eq!(
+            stream(b"\x7fELF\0"),
+            Err("`m` is not a text file: byte 4 (line 1) is zero".to_owned())
+        );
+        assert_eq!(
+            stream(&vec![b'#'; LARGEST + 1]),
+            Err("`m` is larger than 4 MiB: it is not read as a model".to_owned())
+        );
         assert!(stream(&vec![b'#'; LARGEST]).is_ok());
     }
 
     #[test]
     fn an_endless_stream_ends() {
-        assert!(matches!(Source::read_stream("m", io::repeat(b' ')), Err(ReadError::TooLarge { .. })));
+        assert!(matches!(
+            Source::read_stream("m", io::repeat(b' ')),
+            Err(ReadError::TooLarge { .. })
+        ));
     }
 
     #[test]
@@ -191,7 +216,14 @@ mod tests {
 
     #[test]
     fn a_path_out_of_the_folder_is_foreign() {
-        for (name, leaves) in [("x.rlenv", false), ("a/../x", false), ("./x", false), ("../x", true), ("a/../../x", true), ("/x", true)] {
+        for (name, leaves) in [
+            ("x.rlenv", false),
+            ("a/../x", false),
+            ("./x", false),
+            ("../x", true),
+            ("a/../../x", true),
+            ("/x", true),
+        ] {
             assert_eq!(leaves_folder(name), leaves, "{name}");
         }
     }

@@ -1,4 +1,5 @@
-//! The program from outside: what it prints where, its exit codes, what it does with bad input, and the folder of a run.
+//! The program from outside: what it prints where, its exit codes, what it does with bad input, and
+//! the folder of a run.
 
 use assert_cmd::Command;
 use std::fs;
@@ -33,7 +34,12 @@ fn run(folder: &Path, arguments: &[&str]) -> Outcome {
 }
 
 fn run_with(folder: &Path, arguments: &[&str], stdin: &str) -> Outcome {
-    let output = rlppl().current_dir(folder).args(arguments).write_stdin(stdin).output().expect("the program starts");
+    let output = rlppl()
+        .current_dir(folder)
+        .args(arguments)
+        .write_stdin(stdin)
+        .output()
+        .expect("the program starts");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8");
     let (out, err) = (text(output.stdout), text(output.stderr));
     assert!(!err.contains("panicked"), "{err}");
@@ -49,14 +55,27 @@ fn json(text: &str) -> serde_json::Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-// ── arguments ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── arguments
+// ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 #[test]
 fn help_names_every_command_and_each_has_examples() {
     let folder = folder();
     let help = run(folder.path(), &["--help"]);
     assert_eq!(help.code, 0);
-    for command in ["check", "bound", "graph", "plan", "exact", "infer", "eval", "report", "test", "fmt", "completions"] {
+    for command in [
+        "check",
+        "bound",
+        "graph",
+        "plan",
+        "exact",
+        "infer",
+        "eval",
+        "report",
+        "test",
+        "fmt",
+        "completions",
+    ] {
         assert!(help.out.contains(&format!("\n  {command} ")), "{}", help.out);
         let help = run(folder.path(), &[command, "--help"]);
         assert!(help.code == 0 && help.out.contains("Examples:"), "{}", help.out);
@@ -95,13 +114,15 @@ fn a_misspelt_file_is_met_with_the_nearest() {
     let folder = folder();
     let outcome = run(folder.path(), &["check", "wlak.rlmodel"]);
     assert!(
-        outcome.err.contains("there is no file `wlak.rlmodel`") && outcome.err.contains("did you mean `walk.rlmodel`?"),
+        outcome.err.contains("there is no file `wlak.rlmodel`")
+            && outcome.err.contains("did you mean `walk.rlmodel`?"),
         "{}",
         outcome.err
     );
 }
 
-// ── input ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── input
+// ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 #[test]
 fn what_is_no_model_is_refused_with_1_in_words() {
@@ -120,7 +141,11 @@ fn what_is_no_model_is_refused_with_1_in_words() {
         for command in ["check", "bound", "infer", "exact", "test", "fmt"] {
             let outcome = run(folder.path(), &[command, name]);
             assert_eq!(outcome.code, 1, "{command} {name}: {}", outcome.err);
-            assert!(outcome.err.contains("error") && outcome.err.contains(word), "{command} {name}: {}", outcome.err);
+            assert!(
+                outcome.err.contains("error") && outcome.err.contains(word),
+                "{command} {name}: {}",
+                outcome.err
+            );
         }
     }
     assert!(!folder.path().join("runs").exists(), "what does not run leaves nothing behind");
@@ -144,15 +169,24 @@ fn an_unreadable_file_is_wrong_usage() {
 fn a_dash_reads_standard_input() {
     let folder = folder();
     let outcome = run_with(folder.path(), &["bound", "-"], WALK);
-    assert_eq!((outcome.code, outcome.out), (0, run(folder.path(), &["bound", "walk.rlmodel"]).out));
+    assert_eq!(
+        (outcome.code, outcome.out),
+        (0, run(folder.path(), &["bound", "walk.rlmodel"]).out)
+    );
 }
 
 #[test]
 fn a_param_has_to_be_a_number_within_its_bounds() {
     let folder = folder();
     for value in ["0/0", "1/0", "11", "nan"] {
-        let outcome = run(folder.path(), &["bound", "walk.rlmodel", "--set", &format!("alpha={value}")]);
-        assert!((1..=2).contains(&outcome.code) && outcome.out.is_empty(), "{value}: {}{}", outcome.out, outcome.err);
+        let outcome =
+            run(folder.path(), &["bound", "walk.rlmodel", "--set", &format!("alpha={value}")]);
+        assert!(
+            (1..=2).contains(&outcome.code) && outcome.out.is_empty(),
+            "{value}: {}{}",
+            outcome.out,
+            outcome.err
+        );
         assert!(outcome.err.contains("alpha"), "{value}: {}", outcome.err);
     }
     let outcome = run(folder.path(), &["bound", "walk.rlmodel", "--set", "alpa=1"]);
@@ -172,7 +206,8 @@ fn what_is_wrong_with_set_is_shown_in_its_own_text() {
         ] {
             let outcome = run(folder.path(), &[command, "walk.rlmodel", "--set", set]);
             assert_eq!(outcome.code, 1, "{command} --set {set}: {}", outcome.err);
-            let shown = outcome.err.contains(&format!("| {set}\n")) && !outcome.err.contains("walk.rlmodel:");
+            let shown = outcome.err.contains(&format!("| {set}\n"))
+                && !outcome.err.contains("walk.rlmodel:");
             assert!(shown && outcome.err.contains(hint), "{command} --set {set}: {}", outcome.err);
         }
     }
@@ -184,13 +219,19 @@ fn what_is_wrong_with_set_is_shown_in_its_own_text() {
 fn set_takes_a_key_away() {
     let folder = folder();
     let sets = ["--set", "infer.update=exact", "--set", "infer.precision=f64", "--quiet"];
-    let refused = run(folder.path(), &[&["infer", "walk.rlmodel", "--out", "kept"], &sets[..]].concat());
+    let refused =
+        run(folder.path(), &[&["infer", "walk.rlmodel", "--out", "kept"], &sets[..]].concat());
     assert!(refused.code == 1 && refused.err.contains("optimizer"), "{}", refused.err);
-    let taken = [&["walk.rlmodel", "--out", "taken", "--set", "infer.optimizer=default"], &sets[..]].concat();
+    let taken =
+        [&["walk.rlmodel", "--out", "taken", "--set", "infer.optimizer=default"], &sets[..]]
+            .concat();
     infer(folder.path(), &taken);
     // the model as it was run says so, too
     infer(folder.path(), &["taken/model.rlmodel", "--out", "again", "--quiet"]);
-    let numbers = |run: &str| fs::read_to_string(folder.path().join(run).join("metrics.jsonl")).expect("a run has metrics");
+    let numbers = |run: &str| {
+        fs::read_to_string(folder.path().join(run).join("metrics.jsonl"))
+            .expect("a run has metrics")
+    };
     assert_eq!(numbers("taken"), numbers("again"));
 }
 
@@ -199,44 +240,81 @@ fn check_notes_what_infer_does_not_train_yet() {
     let folder = folder();
     let text = fs::read_to_string(folder.path().join("walk.rlmodel")).expect("the model is there");
     let policy = text.replace("Categorical(logits = table(s))", "Bernoulli(logits = linear(s))");
-    fs::write(folder.path().join("coin.rlmodel"), policy).expect("a temporary folder can be written");
+    fs::write(folder.path().join("coin.rlmodel"), policy)
+        .expect("a temporary folder can be written");
     let outcome = run(folder.path(), &["check", "--deny", "warnings", "coin.rlmodel"]);
-    assert_eq!((outcome.code, outcome.out.as_str()), (0, "coin.rlmodel: no mistakes, 1 note\n"), "{}", outcome.err);
-    assert!(outcome.err.starts_with("note[not-run]: `infer` does not train this yet:"), "{}", outcome.err);
+    assert_eq!(
+        (outcome.code, outcome.out.as_str()),
+        (0, "coin.rlmodel: no mistakes, 1 note\n"),
+        "{}",
+        outcome.err
+    );
+    assert!(
+        outcome.err.starts_with("note[not-run]: `infer` does not train this yet:"),
+        "{}",
+        outcome.err
+    );
     assert_eq!(run(folder.path(), &["infer", "coin.rlmodel", "--quiet"]).code, 1);
 }
 
-// ── check ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── check
+// ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 #[test]
 fn check_tells_mistakes_with_their_places() {
     let folder = folder();
     let outcome = run(folder.path(), &["check", "walk.rlmodel"]);
-    assert_eq!((outcome.code, outcome.out.as_str(), outcome.err.as_str()), (0, "walk.rlmodel: no mistakes\n", ""));
+    assert_eq!(
+        (outcome.code, outcome.out.as_str(), outcome.err.as_str()),
+        (0, "walk.rlmodel: no mistakes\n", "")
+    );
 
-    fs::write(folder.path().join("bad.rlmodel"), WALK.replace("~ pi(s[t])", "~ po(s[t])")).expect("written");
+    fs::write(folder.path().join("bad.rlmodel"), WALK.replace("~ pi(s[t])", "~ po(s[t])"))
+        .expect("written");
     let outcome = run(folder.path(), &["check", "walk.rlmodel", "bad.rlmodel"]);
     assert_eq!(outcome.code, 1);
-    assert!(outcome.err.contains("bad.rlmodel:21:") && outcome.err.contains("did you mean `pi`?"), "{}", outcome.err);
+    assert!(
+        outcome.err.contains("bad.rlmodel:21:") && outcome.err.contains("did you mean `pi`?"),
+        "{}",
+        outcome.err
+    );
 
     let outcome = run(folder.path(), &["check", "--format", "json", "walk.rlmodel", "bad.rlmodel"]);
     let list = json(&outcome.out);
-    let errors: Vec<_> = list.as_array().expect("a list").iter().filter(|told| told["severity"] == "error").collect();
+    let errors: Vec<_> = list
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter(|told| told["severity"] == "error")
+        .collect();
     assert_eq!((outcome.code, errors.len()), (1, 1), "{list}");
-    assert_eq!((errors[0]["file"].as_str(), errors[0]["start"]["line"].as_u64()), (Some("bad.rlmodel"), Some(21)), "{list}");
+    assert_eq!(
+        (errors[0]["file"].as_str(), errors[0]["start"]["line"].as_u64()),
+        (Some("bad.rlmodel"), Some(21)),
+        "{list}"
+    );
 }
 
 #[test]
 fn warnings_count_where_they_are_denied() {
     let folder = folder();
-    fs::write(folder.path().join("unused.rlmodel"), WALK.replace("horizon", "param unused = 1\nhorizon")).expect("written");
+    fs::write(
+        folder.path().join("unused.rlmodel"),
+        WALK.replace("horizon", "param unused = 1\nhorizon"),
+    )
+    .expect("written");
     let outcome = run(folder.path(), &["check", "unused.rlmodel"]);
-    assert!(outcome.code == 0 && outcome.err.contains("warning") && outcome.out.contains("1 warning"), "{}", outcome.err);
+    assert!(
+        outcome.code == 0 && outcome.err.contains("warning") && outcome.out.contains("1 warning"),
+        "{}",
+        outcome.err
+    );
     assert_eq!(run(folder.path(), &["check", "--deny", "warnings", "unused.rlmodel"]).code, 1);
     assert_eq!(run(folder.path(), &["check", "--deny", "warnings", "walk.rlmodel"]).code, 0);
 }
 
-// ── output ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── output
+// ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 #[test]
 fn colours_are_for_terminals() {
@@ -250,7 +328,12 @@ fn a_full_disk_under_standard_output_exits_with_3() {
     let folder = folder();
     let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("/dev/full");
     let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_rlppl"));
-    let output = program.current_dir(folder.path()).args(["bound", "walk.rlmodel"]).stdout(full).output().expect("the program starts");
+    let output = program
+        .current_dir(folder.path())
+        .args(["bound", "walk.rlmodel"])
+        .stdout(full)
+        .output()
+        .expect("the program starts");
     assert_eq!(output.status.code(), Some(3));
     assert!(String::from_utf8_lossy(&output.stderr).contains("the disk is full"));
 }
@@ -260,8 +343,12 @@ fn a_full_disk_under_standard_output_exits_with_3() {
 fn a_reader_that_has_gone_away_ends_it_quietly() {
     let folder = folder();
     let mut program = std::process::Command::new("sh");
-    let script = format!("({} bound walk.rlmodel; echo \"code $?\" >&2) | true", env!("CARGO_BIN_EXE_rlppl"));
-    let output = program.current_dir(folder.path()).args(["-c", &script]).output().expect("a shell");
+    let script = format!(
+        "({} bound walk.rlmodel; echo \"code $?\" >&2) | true",
+        env!("CARGO_BIN_EXE_rlppl")
+    );
+    let output =
+        program.current_dir(folder.path()).args(["-c", &script]).output().expect("a shell");
     assert_eq!(String::from_utf8_lossy(&output.stderr), "code 0\n");
 }
 
@@ -271,7 +358,10 @@ fn bound_prints_text_json_and_mathematics() {
     let text = run(folder.path(), &["bound", "walk.rlmodel"]).out;
     assert!(text.contains("H(pi(·|s[t]))") && text.contains("log 2"), "{text}");
     assert!(run(folder.path(), &["bound", "walk.rlmodel", "--steps"]).out.len() > text.len());
-    assert_eq!(json(&run(folder.path(), &["bound", "walk.rlmodel", "--format", "json"]).out)["model"], "walk");
+    assert_eq!(
+        json(&run(folder.path(), &["bound", "walk.rlmodel", "--format", "json"]).out)["model"],
+        "walk"
+    );
     assert!(run(folder.path(), &["bound", "walk.rlmodel", "--format", "latex"]).out.contains('\\'));
 }
 
@@ -283,10 +373,17 @@ fn a_snapshot_of_the_bound_notices_a_change() {
     assert_eq!(run(folder.path(), &["bound", "walk.rlmodel", "--check"]).code, 0);
     assert!(run(folder.path(), &["test", "walk.rlmodel"]).out.contains("bound.snap"));
 
-    fs::write(folder.path().join("walk.rlmodel"), WALK.replace("left, right }", "left, right, stay }").replace("2 * a[t] - 1", "a[t] - 1"))
-        .expect("written");
+    fs::write(
+        folder.path().join("walk.rlmodel"),
+        WALK.replace("left, right }", "left, right, stay }").replace("2 * a[t] - 1", "a[t] - 1"),
+    )
+    .expect("written");
     let changed = run(folder.path(), &["bound", "walk.rlmodel", "--check"]);
-    assert!(changed.code == 1 && changed.out.contains("log 2") && changed.out.contains("log 3"), "{}", changed.out);
+    assert!(
+        changed.code == 1 && changed.out.contains("log 2") && changed.out.contains("log 3"),
+        "{}",
+        changed.out
+    );
     let tested = run(folder.path(), &["test", "walk.rlmodel"]);
     assert!(tested.code == 1 && tested.out.contains("FAILED"), "{}", tested.out);
 }
@@ -295,23 +392,50 @@ fn a_snapshot_of_the_bound_notices_a_change() {
 fn graph_draws_dot_and_svg_of_all_bounds_or_of_one() {
     let folder = folder();
     let dot = run(folder.path(), &["graph", "walk.rlmodel"]);
-    assert!(dot.code == 0 && dot.out.starts_with("digraph") && dot.out.contains("label=\"t = 1..T\""), "{}{}", dot.out, dot.err);
+    assert!(
+        dot.code == 0 && dot.out.starts_with("digraph") && dot.out.contains("label=\"t = 1..T\""),
+        "{}{}",
+        dot.out,
+        dot.err
+    );
     let svg = run(folder.path(), &["graph", "walk.rlmodel", "--format", "svg"]);
-    assert!(svg.code == 0 && svg.out.starts_with("<svg") && svg.out.contains("line.transition"), "{}{}", svg.out, svg.err);
+    assert!(
+        svg.code == 0 && svg.out.starts_with("<svg") && svg.out.contains("line.transition"),
+        "{}{}",
+        svg.out,
+        svg.err
+    );
     assert_eq!(run(folder.path(), &["graph", "walk.rlmodel", "--format", "svg"]).out, svg.out);
     let nameless = run(folder.path(), &["graph", "walk.rlmodel", "--bound", "fit"]);
-    assert!(nameless.code == 2 && nameless.out.is_empty() && nameless.err.contains("leave `--bound` out"), "{}", nameless.err);
+    assert!(
+        nameless.code == 2
+            && nameless.out.is_empty()
+            && nameless.err.contains("leave `--bound` out"),
+        "{}",
+        nameless.err
+    );
 
     let (head, blocks) = WALK.split_once("prior {").expect("a prior");
     let (blocks, _) = blocks.split_once("infer").expect("settings");
     let two = format!(
-        "{head}bound one {{ prior {{{blocks} }}\nbound two {{ prior {{{blocks} }}\ninfer {{ maximize one over pi; maximize two over pi }}\n"
+        "{head}bound one {{ prior {{{blocks} }}\nbound two {{ prior {{{blocks} }}\ninfer {{ \
+         maximize one over pi; maximize two over pi }}\n"
     );
     fs::write(folder.path().join("two.rlmodel"), two).expect("written");
     let both = run(folder.path(), &["graph", "two.rlmodel"]);
-    assert!(both.out.contains("walk: one") && both.out.contains("walk: two"), "{}{}", both.out, both.err);
+    assert!(
+        both.out.contains("walk: one") && both.out.contains("walk: two"),
+        "{}{}",
+        both.out,
+        both.err
+    );
     let second = run(folder.path(), &["graph", "two.rlmodel", "--bound", "two"]);
-    assert!(second.code == 0 && !second.out.contains("walk: one") && second.out.contains("walk: two"), "{}{}", second.out, second.err);
+    assert!(
+        second.code == 0 && !second.out.contains("walk: one") && second.out.contains("walk: two"),
+        "{}{}",
+        second.out,
+        second.err
+    );
     let unknown = run(folder.path(), &["graph", "two.rlmodel", "--bound", "three"]);
     assert!(unknown.code == 2 && unknown.err.contains("one, two"), "{}", unknown.err);
 }
@@ -321,7 +445,11 @@ fn completions_know_the_commands() {
     let folder = folder();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = run(folder.path(), &["completions", shell]);
-        assert!(script.code == 0 && script.out.contains("rlppl") && script.out.contains("verify"), "{shell}: {}", script.err);
+        assert!(
+            script.code == 0 && script.out.contains("rlppl") && script.out.contains("verify"),
+            "{shell}: {}",
+            script.err
+        );
     }
 }
 
@@ -329,10 +457,16 @@ fn completions_know_the_commands() {
 fn plan_says_how_each_term_is_estimated() {
     let folder = folder();
     let outcome = run(folder.path(), &["plan", "walk.rlmodel"]);
-    assert!(outcome.code == 0 && outcome.out.contains("trajectories") && outcome.out.contains("32"), "{}{}", outcome.out, outcome.err);
+    assert!(
+        outcome.code == 0 && outcome.out.contains("trajectories") && outcome.out.contains("32"),
+        "{}{}",
+        outcome.out,
+        outcome.err
+    );
 }
 
-// ── fmt ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── fmt
+// ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 #[test]
 fn fmt_lays_out_in_place_and_keeps_comments() {
@@ -354,18 +488,23 @@ fn fmt_leaves_a_file_with_mistakes_and_formats_the_others() {
     let folder = folder();
     fs::write(folder.path().join("bad.rlmodel"), "model m  horizon = ").expect("written");
     let outcome = run(folder.path(), &["fmt", "bad.rlmodel", "walk.rlmodel"]);
-    assert_eq!((outcome.code, read(folder.path().join("bad.rlmodel"))), (1, "model m  horizon = ".to_owned()));
+    assert_eq!(
+        (outcome.code, read(folder.path().join("bad.rlmodel"))),
+        (1, "model m  horizon = ".to_owned())
+    );
     assert_ne!(read(folder.path().join("walk.rlmodel")), WALK);
 }
 
-// ── exact ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── exact
+// ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 #[test]
 fn exact_tells_the_evidence_and_the_best_bound() {
     let folder = folder();
     let outcome = run(folder.path(), &["exact", "walk.rlmodel", "--format", "json"]);
     let exact = json(&outcome.out);
-    // 16 of 32 action sequences end each walk somewhere; the walk is deterministic, so the best bound is the evidence.
+    // 16 of 32 action sequences end each walk somewhere; the walk is deterministic, so the best
+    // bound is the evidence.
     let evidence = exact["log_evidence"].as_f64().expect("a number");
     assert!((evidence - log_evidence_by_enumeration()).abs() < 1e-12, "{exact}");
     assert!((evidence - exact["best_bound"].as_f64().expect("a number")).abs() < 1e-12, "{exact}");
@@ -392,19 +531,39 @@ fn exact_finds_the_best_of_the_family_and_tells_the_gap_in_four_parts() {
     assert!(json(&outcome.out).get("bound").is_none(), "{}", outcome.out);
 
     success(&run(folder.path(), &["infer", "walk.rlmodel", "--out", "mine", "--quiet"]));
-    let outcome = run(folder.path(), &["exact", "walk.rlmodel", "--policy", "mine", "--optimise", "--format", "json"]);
+    let outcome = run(
+        folder.path(),
+        &["exact", "walk.rlmodel", "--policy", "mine", "--optimise", "--format", "json"],
+    );
     let exact = json(&outcome.out);
     let part = |name: &str| number(&exact["gap"][name]);
     assert!((number(&exact["family_bound"]) - family_bound).abs() < 1e-9, "{exact}");
-    // the walk is deterministic, its horizon is not the policy's to know, and there is no reverse model
-    assert!(part("dynamics").abs() < 1e-12 && part("family") > 1e-3 && part("auxiliary") == 0.0, "{exact}");
-    assert!((part("family") - (number(&exact["best_bound"]) - family_bound)).abs() < 1e-9, "{exact}");
-    assert!(part("optimisation") > 0.0 && (part("optimisation") - (family_bound - number(&exact["bound"]))).abs() < 1e-9, "{exact}");
+    // the walk is deterministic, its horizon is not the policy's to know, and there is no reverse
+    // model
+    assert!(
+        part("dynamics").abs() < 1e-12 && part("family") > 1e-3 && part("auxiliary") == 0.0,
+        "{exact}"
+    );
+    assert!(
+        (part("family") - (number(&exact["best_bound"]) - family_bound)).abs() < 1e-9,
+        "{exact}"
+    );
+    assert!(
+        part("optimisation") > 0.0
+            && (part("optimisation") - (family_bound - number(&exact["bound"]))).abs() < 1e-9,
+        "{exact}"
+    );
 
     let outcome = run(folder.path(), &["exact", "walk.rlmodel", "--policy", "mine", "--optimise"]);
     for part in ["dynamics", "family", "optimisation", "auxiliary"] {
-        let line = outcome.out.lines().find(|line| line.trim_start().starts_with(&format!("{part} ")) && line.starts_with(' '));
-        assert!(line.is_some_and(|line| line.contains("what ")), "{part} and its meaning: {}", outcome.out);
+        let line = outcome.out.lines().find(|line| {
+            line.trim_start().starts_with(&format!("{part} ")) && line.starts_with(' ')
+        });
+        assert!(
+            line.is_some_and(|line| line.contains("what ")),
+            "{part} and its meaning: {}",
+            outcome.out
+        );
     }
 }
 
@@ -419,8 +578,11 @@ fn success(outcome: &Outcome) {
 #[test]
 fn a_file_may_claim_the_best_of_its_family() {
     let folder = folder();
-    for (claim, code) in [("family_bound = -4.7755387 within 1e-6", 0), ("family_bound >= -4.77", 1)] {
-        fs::write(folder.path().join("claims.rlmodel"), format!("{WALK}expect {{ {claim} }}")).expect("written");
+    for (claim, code) in
+        [("family_bound = -4.7755387 within 1e-6", 0), ("family_bound >= -4.77", 1)]
+    {
+        fs::write(folder.path().join("claims.rlmodel"), format!("{WALK}expect {{ {claim} }}"))
+            .expect("written");
         let outcome = run(folder.path(), &["test", "claims.rlmodel"]);
         assert_eq!(outcome.code, code, "{}{}", outcome.out, outcome.err);
     }
@@ -441,32 +603,62 @@ fn exact_takes_learned_models_of_the_world_and_says_whose_parameters_are_initial
     for name in ["learning_from_model", "invented"] {
         let truth = text(&["exact", &model(name), "--bound", "truth"]);
         let dream = text(&["exact", &model(name), "--bound", "dream"]);
-        let evidence = |out: &str| out.lines().find(|line| line.starts_with("log evidence")).map(str::to_owned);
-        assert!(evidence(&truth).is_some() && evidence(&truth) == evidence(&dream), "the prior is the world: {truth}{dream}");
+        let evidence = |out: &str| {
+            out.lines().find(|line| line.starts_with("log evidence")).map(str::to_owned)
+        };
+        assert!(
+            evidence(&truth).is_some() && evidence(&truth) == evidence(&dream),
+            "the prior is the world: {truth}{dream}"
+        );
         // the world of `invented` has no parameters
-        assert_eq!(dream.contains("at the initial parameters of `world`"), name == "learning_from_model", "{dream}");
+        assert_eq!(
+            dream.contains("at the initial parameters of `world`"),
+            name == "learning_from_model",
+            "{dream}"
+        );
         assert!(!truth.contains("initial"), "{truth}");
     }
-    assert!(text(&["exact", &model("learning_from_model"), "--bound", "fit"]).contains("initial parameters of `pi`, `world`"));
+    assert!(
+        text(&["exact", &model("learning_from_model"), "--bound", "fit"])
+            .contains("initial parameters of `pi`, `world`")
+    );
     // taught by its own bound, the model is the world
-    let fit = text(&["exact", &model("learning_from_model"), "--bound", "fit", "--optimise", "--format", "json"]);
+    let fit = text(&[
+        "exact",
+        &model("learning_from_model"),
+        "--bound",
+        "fit",
+        "--optimise",
+        "--format",
+        "json",
+    ]);
     let fit: serde_json::Value = serde_json::from_str(&fit).unwrap();
     assert_eq!(fit["at_initial"], serde_json::json!(["pi"]), "{fit}");
-    assert!((fit["family_bound"].as_f64().unwrap() - fit["best_bound"].as_f64().unwrap()).abs() < 2.0, "{fit}");
+    assert!(
+        (fit["family_bound"].as_f64().unwrap() - fit["best_bound"].as_f64().unwrap()).abs() < 2.0,
+        "{fit}"
+    );
 }
 
 #[test]
 fn a_run_tells_how_far_its_model_is_from_the_world_a_step() {
     let folder = folder();
     let path = model("model_learning");
-    let arguments = ["infer", &path, "--quiet", "--out", "run", "--set", "infer.steps=60", "--format", "json"];
+    let arguments =
+        ["infer", &path, "--quiet", "--out", "run", "--set", "infer.steps=60", "--format", "json"];
     let outcome = run(folder.path(), &arguments);
     assert_eq!(outcome.code, 0, "{}", outcome.err);
-    let summary: serde_json::Value = serde_json::from_str(&read(folder.path().join("run/summary.json"))).unwrap();
+    let summary: serde_json::Value =
+        serde_json::from_str(&read(folder.path().join("run/summary.json"))).unwrap();
     let per_step = summary["exact"]["kl_per_step"].as_f64().expect("a number");
     assert!(per_step > 0.0 && per_step < 1.0, "{per_step}");
     let told = run(folder.path(), &["exact", &path, "--policy", "run"]);
-    assert!(told.code == 0 && told.out.contains(&format!("KL per step       {per_step:>20}")), "{}{}", told.out, told.err);
+    assert!(
+        told.code == 0 && told.out.contains(&format!("KL per step       {per_step:>20}")),
+        "{}{}",
+        told.out,
+        told.err
+    );
 }
 
 #[test]
@@ -481,7 +673,12 @@ fn verify_samples_the_estimators_of_each_bound_of_a_file() {
     let of = |bound: &str| estimators.iter().filter(|one| one["bound"] == bound).count();
     assert_eq!((of("fit"), of("dream"), of("truth")), (1, 3, 0), "{told}");
     let looks = |one: &serde_json::Value| one["looks"].as_array().expect("a list").len();
-    assert!(estimators.iter().all(|one| one["judged"] == true && one["holds"] == true && looks(one) == 3), "{told}");
+    assert!(
+        estimators
+            .iter()
+            .all(|one| one["judged"] == true && one["holds"] == true && looks(one) == 3),
+        "{told}"
+    );
     assert_eq!(told["conclusion"], "all steps hold", "{told}");
 }
 
@@ -492,32 +689,62 @@ fn verify_says_what_it_did_not_judge() {
     let path = model("empowerment");
     let text = run(folder.path(), &["verify", &path, "--tables", "1"]);
     assert_eq!(text.code, 0, "what is not judged is no failure: {}{}", text.out, text.err);
-    assert!(text.out.contains("not judged: `source` conditions on the sequence `past`: it has no table"), "{}", text.out);
+    assert!(
+        text.out
+            .contains("not judged: `source` conditions on the sequence `past`: it has no table"),
+        "{}",
+        text.out
+    );
     let last = text.out.lines().last().expect("a line");
-    assert!(last.starts_with("what was judged holds; ") && last.ends_with(" estimators were not judged"), "{last}");
-    let told: serde_json::Value =
-        serde_json::from_str(&run(folder.path(), &["verify", &path, "--tables", "1", "--format", "json"]).out).unwrap();
+    assert!(
+        last.starts_with("what was judged holds; ")
+            && last.ends_with(" estimators were not judged"),
+        "{last}"
+    );
+    let told: serde_json::Value = serde_json::from_str(
+        &run(folder.path(), &["verify", &path, "--tables", "1", "--format", "json"]).out,
+    )
+    .unwrap();
     let estimators = told["sampled"]["estimators"].as_array().expect("a list");
-    assert!(!estimators.is_empty() && estimators.iter().all(|one| one["judged"] == false && one["not_judged"].is_string()), "{told}");
-    assert!(told["conclusion"].as_str().expect("a sentence") == last && told["holds"] == true, "{told}");
+    assert!(
+        !estimators.is_empty()
+            && estimators.iter().all(|one| one["judged"] == false && one["not_judged"].is_string()),
+        "{told}"
+    );
+    assert!(
+        told["conclusion"].as_str().expect("a sentence") == last && told["holds"] == true,
+        "{told}"
+    );
 }
 
-/// Of what `infer` makes of a batch only the first gradient is a mean over trajectories: the rest is listed, and what biases by design is measured.
+/// Of what `infer` makes of a batch only the first gradient is a mean over trajectories: the rest
+/// is listed, and what biases by design is measured.
 #[test]
 fn verify_judges_the_estimator_that_the_file_asks_for() {
     let folder = folder();
-    let settings = ["lambda=0.5", "kl_to_go=false", "epochs=3", "baseline=table(s)"].map(|setting| format!("infer.{setting}"));
+    let settings = ["lambda=0.5", "kl_to_go=false", "epochs=3", "baseline=table(s)"]
+        .map(|setting| format!("infer.{setting}"));
     let sets = settings.iter().flat_map(|setting| ["--set", setting]);
-    let arguments: Vec<&str> = ["verify", "walk.rlmodel", "--format", "json"].into_iter().chain(sets).collect();
+    let arguments: Vec<&str> =
+        ["verify", "walk.rlmodel", "--format", "json"].into_iter().chain(sets).collect();
     let outcome = run(folder.path(), &arguments);
     assert_eq!(outcome.code, 0, "{}{}", outcome.out, outcome.err);
     let told: serde_json::Value = serde_json::from_str(&outcome.out).unwrap();
-    let own: Vec<&serde_json::Value> =
-        told["sampled"]["estimators"].as_array().expect("a list").iter().filter(|one| one["of_the_file"] == true).collect();
+    let own: Vec<&serde_json::Value> = told["sampled"]["estimators"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter(|one| one["of_the_file"] == true)
+        .collect();
     let names: Vec<&str> = own.iter().map(|one| one["name"].as_str().expect("a name")).collect();
     assert_eq!(names, ["baseline = a network, lambda = 0.5, kl_to_go = false", "epochs = 3"]);
-    let sees_bias = |look: &serde_json::Value| look["largest_z"].as_f64() > look["threshold"].as_f64();
-    assert!(own[0]["claims_unbiased"] == false && own[0]["looks"].as_array().expect("a list").iter().any(sees_bias), "{told}");
+    let sees_bias =
+        |look: &serde_json::Value| look["largest_z"].as_f64() > look["threshold"].as_f64();
+    assert!(
+        own[0]["claims_unbiased"] == false
+            && own[0]["looks"].as_array().expect("a list").iter().any(sees_bias),
+        "{told}"
+    );
     assert!(own[1]["judged"] == false, "{told}");
     assert_eq!(told["conclusion"], "what was judged holds; 1 estimator was not judged");
 }
@@ -525,7 +752,11 @@ fn verify_judges_the_estimator_that_the_file_asks_for() {
 #[test]
 fn verify_names_the_kernel_whose_probabilities_are_no_numbers() {
     let folder = folder();
-    fs::write(folder.path().join("nan.rlmodel"), WALK.replace("table(s)", "log(1 - abs(4 * mlp(s - s, hidden = [4])))")).expect("written");
+    fs::write(
+        folder.path().join("nan.rlmodel"),
+        WALK.replace("table(s)", "log(1 - abs(4 * mlp(s - s, hidden = [4])))"),
+    )
+    .expect("written");
     let outcome = run(folder.path(), &["verify", "nan.rlmodel"]);
     assert!(outcome.code == 1 && outcome.out.is_empty(), "{}{}", outcome.out, outcome.err);
     assert!(outcome.err.contains("`pi`") && outcome.err.contains("s = 0"), "{}", outcome.err);
@@ -535,8 +766,16 @@ fn verify_names_the_kernel_whose_probabilities_are_no_numbers() {
 #[test]
 fn verify_measures_rounding_by_the_size_of_rewards() {
     let folder = folder();
-    let outcome = run(folder.path(), &["verify", &model("trpo_frozenlake"), "--set", "alpha=exp(20)", "--set", "T=4"]);
-    assert!(outcome.code == 0 && outcome.out.ends_with("all steps hold\n"), "{}{}", outcome.out, outcome.err);
+    let outcome = run(
+        folder.path(),
+        &["verify", &model("trpo_frozenlake"), "--set", "alpha=exp(20)", "--set", "T=4"],
+    );
+    assert!(
+        outcome.code == 0 && outcome.out.ends_with("all steps hold\n"),
+        "{}{}",
+        outcome.out,
+        outcome.err
+    );
 }
 
 #[test]
@@ -551,7 +790,8 @@ fn exact_names_the_variable_that_makes_a_model_continuous() {
     assert!(outcome.code == 1 && outcome.err.contains("`s`"), "{}{}", outcome.out, outcome.err);
 }
 
-// ── infer, eval, test ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── infer, eval, test
+// ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 const FILES: [&str; 8] = [
     ".lock",
@@ -564,18 +804,30 @@ const FILES: [&str; 8] = [
     "timings.jsonl",
 ];
 /// The files that are equal for equal runs.
-const EQUAL: [&str; 5] = ["checkpoint.safetensors", "manifest.json", "metrics.jsonl", "model.rlmodel", "parameters.safetensors"];
+const EQUAL: [&str; 5] = [
+    "checkpoint.safetensors",
+    "manifest.json",
+    "metrics.jsonl",
+    "model.rlmodel",
+    "parameters.safetensors",
+];
 
 fn names(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let mut names: Vec<String> = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+    let entries =
+        fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
     names.sort();
     names
 }
 
 fn assert_equal_runs(one: &Path, other: &Path) {
     for name in EQUAL {
-        assert!(fs::read(one.join(name)).expect(name) == fs::read(other.join(name)).expect(name), "{name} differs");
+        assert!(
+            fs::read(one.join(name)).expect(name) == fs::read(other.join(name)).expect(name),
+            "{name} differs"
+        );
     }
 }
 
@@ -588,25 +840,53 @@ fn infer(folder: &Path, arguments: &[&str]) -> Outcome {
 #[test]
 fn infer_leaves_a_folder_that_runs_again_to_the_same_files() {
     let folder = folder();
-    let outcome = infer(folder.path(), &["walk.rlmodel", "--seed", "3", "--set", "alpha=2", "--set", "infer.steps=10", "--threads", "1"]);
+    let outcome = infer(
+        folder.path(),
+        &[
+            "walk.rlmodel",
+            "--seed",
+            "3",
+            "--set",
+            "alpha=2",
+            "--set",
+            "infer.steps=10",
+            "--threads",
+            "1",
+        ],
+    );
     let first = folder.path().join("runs/walk-3");
-    assert!(outcome.out.contains("runs/walk-3") && outcome.err.contains("step"), "{}{}", outcome.out, outcome.err);
+    assert!(
+        outcome.out.contains("runs/walk-3") && outcome.err.contains("step"),
+        "{}{}",
+        outcome.out,
+        outcome.err
+    );
     assert_eq!(names(&first), FILES);
     let model = read(first.join("model.rlmodel"));
-    assert!(model.contains("alpha = 2 in") && model.contains("steps = 10;") && model.contains("seed = 3"), "{model}");
+    assert!(
+        model.contains("alpha = 2 in")
+            && model.contains("steps = 10;")
+            && model.contains("seed = 3"),
+        "{model}"
+    );
     assert_eq!(read(first.join("metrics.jsonl")).lines().count(), 10);
 
     infer(folder.path(), &["runs/walk-3/model.rlmodel", "--threads", "2", "--quiet"]);
     assert_equal_runs(&first, &folder.path().join("runs/walk-3-2"));
 
     let summary = json(&read(first.join("summary.json")));
-    for name in ["bound", "bound_se", "expected_return", "return_se", "env_steps", "wall_seconds", "seed"] {
+    for name in
+        ["bound", "bound_se", "expected_return", "return_se", "env_steps", "wall_seconds", "seed"]
+    {
         assert!(summary[name].is_number(), "{name}: {summary}");
     }
     for name in ["log_evidence", "best_bound", "bound", "expected_return", "kl"] {
         assert!(summary["exact"][name].is_number(), "{name}: {summary}");
     }
-    assert!(summary["exact"]["gap"]["dynamics"].is_number() && summary["version"].is_string(), "{summary}");
+    assert!(
+        summary["exact"]["gap"]["dynamics"].is_number() && summary["version"].is_string(),
+        "{summary}"
+    );
 }
 
 #[test]
@@ -635,8 +915,32 @@ fn an_occupied_folder_is_refused_unless_it_may_be_overwritten() {
 #[test]
 fn a_run_that_goes_on_comes_to_the_same_bits() {
     let folder = folder();
-    infer(folder.path(), &["walk.rlmodel", "--out", "whole", "--set", "infer.steps=30", "--set", "infer.log_every=1", "--quiet"]);
-    infer(folder.path(), &["walk.rlmodel", "--out", "parts", "--set", "infer.steps=12", "--set", "infer.log_every=1", "--quiet"]);
+    infer(
+        folder.path(),
+        &[
+            "walk.rlmodel",
+            "--out",
+            "whole",
+            "--set",
+            "infer.steps=30",
+            "--set",
+            "infer.log_every=1",
+            "--quiet",
+        ],
+    );
+    infer(
+        folder.path(),
+        &[
+            "walk.rlmodel",
+            "--out",
+            "parts",
+            "--set",
+            "infer.steps=12",
+            "--set",
+            "infer.log_every=1",
+            "--quiet",
+        ],
+    );
     infer(folder.path(), &["--resume", "parts", "--set", "infer.steps=30", "--quiet"]);
     assert_equal_runs(&folder.path().join("whole"), &folder.path().join("parts"));
 
@@ -644,17 +948,30 @@ fn a_run_that_goes_on_comes_to_the_same_bits() {
     assert!(refused.code == 2 && refused.err.contains("alpha"), "{}", refused.err);
 }
 
-/// A run whose last bound is imagined: real steps are counted apart, before and after a resumption; `eval` says what it tells of which bound.
+/// A run whose last bound is imagined: real steps are counted apart, before and after a resumption;
+/// `eval` says what it tells of which bound.
 #[test]
 fn an_imagined_bound_is_told_as_such() {
     let folder = folder();
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/two_ways.rlmodel");
     fs::copy(source, folder.path().join("two_ways.rlmodel")).expect("copied");
-    let steps = |n: &str| ["--set".to_owned(), format!("infer.steps={n}"), "--set".to_owned(), "infer.log_every=1".to_owned()];
+    let steps = |n: &str| {
+        [
+            "--set".to_owned(),
+            format!("infer.steps={n}"),
+            "--set".to_owned(),
+            "infer.log_every=1".to_owned(),
+        ]
+    };
     let few = steps("3");
     let few: Vec<&str> = few.iter().map(String::as_str).collect();
     let told = infer(folder.path(), &[&["two_ways.rlmodel", "--out", "run"], &few[..]].concat());
-    assert!(told.out.contains("estimated from imagined trajectories") && told.out.contains("up to the entropy"), "{}", told.out);
+    assert!(
+        told.out.contains("estimated from imagined trajectories")
+            && told.out.contains("up to the entropy"),
+        "{}",
+        told.out
+    );
     infer(folder.path(), &["--resume", "run", "--set", "infer.steps=6", "--quiet"]);
     let timings = read(folder.path().join("run/timings.jsonl"));
     assert_eq!(timings.lines().count(), 6);
@@ -662,10 +979,22 @@ fn an_imagined_bound_is_told_as_such() {
         let rate = json(line)["env_steps_per_second"].as_f64().expect("a number");
         assert!((1.0..1e9).contains(&rate), "{line}");
     }
-    let eval = |bound: &str| run(folder.path(), &["eval", "run", "--bound", bound, "--episodes", "20"]).out;
+    let eval = |bound: &str| {
+        run(folder.path(), &["eval", "run", "--bound", bound, "--episodes", "20"]).out
+    };
     let (dream, fit) = (eval("dream"), eval("fit"));
-    assert!(dream.contains("bound `dream`") && dream.contains("20 imagined episodes") && !dream.contains("up to"), "{dream}");
-    assert!(fit.contains("bound `fit`") && fit.contains("nats up to the entropy of the environment, estimated from trajectories"), "{fit}");
+    assert!(
+        dream.contains("bound `dream`")
+            && dream.contains("20 imagined episodes")
+            && !dream.contains("up to"),
+        "{dream}"
+    );
+    assert!(
+        fit.contains("bound `fit`")
+            && fit
+                .contains("nats up to the entropy of the environment, estimated from trajectories"),
+        "{fit}"
+    );
 }
 
 /// Of a file of which one bound cannot be listed, another still can.
@@ -675,9 +1004,21 @@ fn verify_takes_one_bound_of_a_file() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/predicted.rlmodel");
     fs::copy(source, folder.path().join("m.rlmodel")).expect("copied");
     let all = run(folder.path(), &["verify", "m.rlmodel"]);
-    assert!(all.code == 1 && all.err.contains("`--bound NAME` verifies one bound alone"), "{} {}", all.code, all.err);
+    assert!(
+        all.code == 1 && all.err.contains("`--bound NAME` verifies one bound alone"),
+        "{} {}",
+        all.code,
+        all.err
+    );
     let one = run(folder.path(), &["verify", "m.rlmodel", "--bound", "truth", "--set", "T=3"]);
-    assert!(one.code == 0 && one.out.contains("truth of predicted") && one.out.contains("all steps hold"), "{}{}", one.out, one.err);
+    assert!(
+        one.code == 0
+            && one.out.contains("truth of predicted")
+            && one.out.contains("all steps hold"),
+        "{}{}",
+        one.out,
+        one.err
+    );
     let none = run(folder.path(), &["verify", "m.rlmodel", "--bound", "truht"]);
     assert!(none.code == 2 && none.err.contains("fit, dream, truth"), "{} {}", none.code, none.err);
 }
@@ -692,18 +1033,25 @@ fn a_reward_outside_its_claim_is_told() {
              horizon T = 5
              environment line {{
                state s : real; action a : {{ left, right }}; reward r in {claim}
-               s[1] ~ Normal(mean = 0, sd = 1); s[t+1] ~ Normal(mean = s[t], sd = 0.1); r[t] = -s[t]^2
+               s[1] ~ Normal(mean = 0, sd = 1); s[t+1] ~ Normal(mean = s[t], sd = 0.1); r[t] = \
+               -s[t]^2
              }}
              kernel pi(a | s) = Categorical(logits = linear(s))
-             prior      {{ s[1] ~ line.initial; a[t] ~ Uniform; s[t+1] ~ line.transition(s[t], a[t]) }}
+             prior      {{ s[1] ~ line.initial; a[t] ~ Uniform; s[t+1] ~ line.transition(s[t], \
+             a[t]) }}
              likelihood {{ R[t] ~ exp(r[t]) }}
-             posterior  {{ s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ line.transition(s[t], a[t]) }}
+             posterior  {{ s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ line.transition(s[t], \
+             a[t]) }}
              infer      {{ steps = 2 }}"
         )
     };
     fs::write(folder.path().join("m.rlmodel"), text("[-1, 0]")).expect("written");
     let told = infer(folder.path(), &["m.rlmodel", "--out", "run", "--quiet"]);
-    assert!(told.err.contains("the reward `r` came to -") && told.err.contains("[-1, 0]"), "{}", told.err);
+    assert!(
+        told.err.contains("the reward `r` came to -") && told.err.contains("[-1, 0]"),
+        "{}",
+        told.err
+    );
     let eval = run(folder.path(), &["eval", "run"]);
     assert!(eval.code == 0 && eval.err.contains("the reward `r` came to -"), "{}", eval.err);
     fs::write(folder.path().join("m.rlmodel"), text("[-100, 0]")).expect("written");
@@ -720,11 +1068,21 @@ fn check_reads_the_settings_of_single_bounds() {
         ("estimator = pathwise", "estimater = pathwise", "estimater"),
         ("estimator = pathwise", "estimator = pathwize", "pathwize"),
         ("trajectories = 64", "trajectories = 0", "trajectories"),
-        ("= s + mlp(cos(s.θ)", "= s + mlp(floor(s.θ)", "no gradient passes through `world`: what its network reads has `floor`"),
+        (
+            "= s + mlp(cos(s.θ)",
+            "= s + mlp(floor(s.θ)",
+            "no gradient passes through `world`: what its network reads has `floor`",
+        ),
     ] {
         fs::write(folder.path().join("m.rlmodel"), source.replace(from, to)).expect("written");
         let told = run(folder.path(), &["check", "m.rlmodel"]);
-        assert!(told.code == 1 && told.err.contains(wanted), "{to}: {} {}{}", told.code, told.out, told.err);
+        assert!(
+            told.code == 1 && told.err.contains(wanted),
+            "{to}: {} {}{}",
+            told.code,
+            told.out,
+            told.err
+        );
     }
 }
 
@@ -733,22 +1091,36 @@ fn a_schedule_is_kept_with_the_run_and_ends_where_the_model_is_meant() {
     let folder = folder();
     let set = ["--set", "alpha = ramp(from = 0.5, to = 2)", "--quiet"];
     infer(folder.path(), &[&["walk.rlmodel", "--out", "first"], &set[..]].concat());
-    assert!(read(folder.path().join("first/model.rlmodel")).contains("param alpha = ramp(from = 0.5, to = 2) in [0, 10]"));
+    assert!(
+        read(folder.path().join("first/model.rlmodel"))
+            .contains("param alpha = ramp(from = 0.5, to = 2) in [0, 10]")
+    );
     infer(folder.path(), &["first/model.rlmodel", "--out", "second", "--quiet"]);
     assert_equal_runs(&folder.path().join("first"), &folder.path().join("second"));
 
-    let exact = |set: &str| json(&run(folder.path(), &["exact", "walk.rlmodel", "--set", set, "--format", "json"]).out);
+    let exact = |set: &str| {
+        json(&run(folder.path(), &["exact", "walk.rlmodel", "--set", set, "--format", "json"]).out)
+    };
     let summary = json(&read(folder.path().join("first/summary.json")));
     assert_eq!(summary["exact"]["log_evidence"], exact("alpha=2")["log_evidence"]);
     assert_eq!(exact("alpha = ramp(from = 0.5, to = 2)"), exact("alpha=2"));
-    let plan = run(folder.path(), &["plan", "walk.rlmodel", "--set", "alpha = ramp(from = 0.5, to = 2)"]);
-    assert!(plan.out.contains("exact numbers and the evaluation at the end are those of alpha = 2"), "{}{}", plan.out, plan.err);
+    let plan =
+        run(folder.path(), &["plan", "walk.rlmodel", "--set", "alpha = ramp(from = 0.5, to = 2)"]);
+    assert!(
+        plan.out.contains("exact numbers and the evaluation at the end are those of alpha = 2"),
+        "{}{}",
+        plan.out,
+        plan.err
+    );
 }
 
 #[test]
 fn a_run_says_why_it_stopped() {
     let folder = folder();
-    let early = infer(folder.path(), &["walk.rlmodel", "--out", "early", "--set", "infer.until = entropy <= 1", "--quiet"]);
+    let early = infer(
+        folder.path(),
+        &["walk.rlmodel", "--out", "early", "--set", "infer.until = entropy <= 1", "--quiet"],
+    );
     let stopped = |run: &str| {
         let summary = json(&read(folder.path().join(run).join("summary.json")));
         (summary["stopped"].as_str().expect("a word").to_owned(), summary["steps"].as_u64())
@@ -756,7 +1128,10 @@ fn a_run_says_why_it_stopped() {
     // 4 batches of 32 are the first to hold 100 trajectories
     assert_eq!(stopped("early"), ("until".to_owned(), Some(4)));
     assert!(early.out.starts_with("walk, seed 0: 4 steps (until its threshold)"), "{}", early.out);
-    infer(folder.path(), &["walk.rlmodel", "--out", "whole", "--set", "infer.until = entropy <= 0", "--quiet"]);
+    infer(
+        folder.path(),
+        &["walk.rlmodel", "--out", "whole", "--set", "infer.until = entropy <= 0", "--quiet"],
+    );
     assert_eq!(stopped("whole"), ("steps".to_owned(), Some(20)));
 }
 
@@ -777,21 +1152,39 @@ fn a_damaged_checkpoint_is_told_and_left_alone() {
 fn ctrl_c_leaves_a_checkpoint() {
     let folder = folder();
     let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_rlppl"));
-    program.current_dir(folder.path()).args(["infer", "walk.rlmodel", "--out", "mine", "--set", "infer.steps=100000000"]);
-    let child = program.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().expect("the program starts");
+    program.current_dir(folder.path()).args([
+        "infer",
+        "walk.rlmodel",
+        "--out",
+        "mine",
+        "--set",
+        "infer.steps=100000000",
+    ]);
+    let child = program
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("the program starts");
     let started: PathBuf = folder.path().join("mine/model.rlmodel");
     while !started.exists() {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
     std::thread::sleep(std::time::Duration::from_millis(300));
-    let signalled = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
+    let signalled = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .expect("kill");
     assert!(signalled.success());
     let output = child.wait_with_output().expect("it ends");
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(130), "{told}");
     assert!(told.contains("rlppl infer --resume mine"), "{told}");
     let left = names(&folder.path().join("mine"));
-    assert!(left.contains(&"checkpoint.safetensors".to_owned()) && left.iter().all(|name| FILES.contains(&name.as_str())), "{left:?}");
+    assert!(
+        left.contains(&"checkpoint.safetensors".to_owned())
+            && left.iter().all(|name| FILES.contains(&name.as_str())),
+        "{left:?}"
+    );
 }
 
 #[test]
@@ -802,8 +1195,12 @@ fn several_seeds_have_a_folder_each_and_a_table() {
     infer(folder.path(), &["walk.rlmodel", "--seed", "2", "--out", "alone", "--quiet"]);
     assert_equal_runs(&folder.path().join("runs/walk-2"), &folder.path().join("alone"));
 
-    let table: Vec<Vec<&str>> =
-        outcome.out.lines().skip(1).map(|line| line.split("  ").filter(|cell| !cell.is_empty()).collect()).collect();
+    let table: Vec<Vec<&str>> = outcome
+        .out
+        .lines()
+        .skip(1)
+        .map(|line| line.split("  ").filter(|cell| !cell.is_empty()).collect())
+        .collect();
     assert_eq!(outcome.out.lines().next(), Some("walk: 3 of 3 seeds done; bounds in nats"));
     let names: Vec<&str> = table.iter().map(|row| row[0].trim()).collect();
     assert_eq!(names, ["seed", "1", "2", "3", "median", "min", "max"], "{}", outcome.out);
@@ -814,24 +1211,41 @@ fn several_seeds_have_a_folder_each_and_a_table() {
     let mut sorted = [1, 2, 3].map(exact);
     sorted.sort_by(f64::total_cmp);
     let column: Vec<&str> = table.iter().map(|row| row[3].trim()).collect();
-    assert_eq!(column[4..], [sorted[1], sorted[0], sorted[2]].map(|bound| format!("{bound:.4}")), "{}", outcome.out);
+    assert_eq!(
+        column[4..],
+        [sorted[1], sorted[0], sorted[2]].map(|bound| format!("{bound:.4}")),
+        "{}",
+        outcome.out
+    );
     assert!(sorted[0] < sorted[2], "the seeds came to different ends");
 }
 
 #[test]
 fn several_seeds_as_json_hold_every_run() {
     let folder = folder();
-    let told = json(&infer(folder.path(), &["walk.rlmodel", "--seeds", "7,4", "--out", "mine", "--quiet", "--format", "json"]).out);
+    let told = json(
+        &infer(
+            folder.path(),
+            &["walk.rlmodel", "--seeds", "7,4", "--out", "mine", "--quiet", "--format", "json"],
+        )
+        .out,
+    );
     let runs = told["runs"].as_array().expect("a list");
     assert_eq!(
         runs.iter().map(|run| (run["seed"].as_u64(), run["folder"].as_str())).collect::<Vec<_>>(),
         [(Some(7), Some("mine/7")), (Some(4), Some("mine/4"))]
     );
-    assert_eq!((&told["failed"], &told["not_done"]), (&serde_json::json!([]), &serde_json::json!([])));
+    assert_eq!(
+        (&told["failed"], &told["not_done"]),
+        (&serde_json::json!([]), &serde_json::json!([]))
+    );
     let bound = |of: &serde_json::Value| of["bound"].as_f64().expect("a number");
     assert_eq!(bound(&told["median"]), (bound(&runs[0]) + bound(&runs[1])) / 2.0);
     assert_eq!(bound(&told["min"]), bound(&runs[0]).min(bound(&runs[1])));
-    assert!(told["max"]["exact_bound"].is_number() && told["max"]["wall_seconds"].is_number(), "{told}");
+    assert!(
+        told["max"]["exact_bound"].is_number() && told["max"]["wall_seconds"].is_number(),
+        "{told}"
+    );
 }
 
 #[test]
@@ -847,10 +1261,16 @@ fn seeds_that_cannot_be_are_refused_before_anything_runs() {
         assert!(refused.code == 2 && refused.err.contains(told), "{arguments:?}: {}", refused.err);
     }
     infer(folder.path(), &["walk.rlmodel", "--out", "mine/2", "--quiet"]);
-    let refused = run(folder.path(), &["infer", "walk.rlmodel", "--seeds", "1..2", "--out", "mine", "--quiet"]);
+    let refused = run(
+        folder.path(),
+        &["infer", "walk.rlmodel", "--seeds", "1..2", "--out", "mine", "--quiet"],
+    );
     assert!(refused.code == 2 && refused.err.contains("`mine/2` is not empty"), "{}", refused.err);
     assert_eq!(names(&folder.path().join("mine")), ["2"]);
-    infer(folder.path(), &["walk.rlmodel", "--seeds", "1..2", "--out", "mine", "--quiet", "--overwrite"]);
+    infer(
+        folder.path(),
+        &["walk.rlmodel", "--seeds", "1..2", "--out", "mine", "--quiet", "--overwrite"],
+    );
 }
 
 /// One start in 741 lies below 0, where the reward is no number.
@@ -865,13 +1285,25 @@ fn a_seed_that_fails_does_not_hide_the_others() {
         .replace("if s[t+1] == 4 then 0 else -1", "-sqrt(s[t])")
         .replace("table(s)", "linear(s)");
     fs::write(folder.path().join("rare.rlmodel"), text).expect("written");
-    let outcome = run(folder.path(), &["infer", "rare.rlmodel", "--seeds", "1..8", "--quiet", "--format", "json"]);
+    let outcome = run(
+        folder.path(),
+        &["infer", "rare.rlmodel", "--seeds", "1..8", "--quiet", "--format", "json"],
+    );
     let told = json(&outcome.out);
-    let (runs, failed) = (told["runs"].as_array().expect("a list"), told["failed"].as_array().expect("a list"));
-    assert!(outcome.code == 3 && !runs.is_empty() && !failed.is_empty() && runs.len() + failed.len() == 8, "{}", outcome.out);
+    let (runs, failed) =
+        (told["runs"].as_array().expect("a list"), told["failed"].as_array().expect("a list"));
+    assert!(
+        outcome.code == 3
+            && !runs.is_empty()
+            && !failed.is_empty()
+            && runs.len() + failed.len() == 8,
+        "{}",
+        outcome.out
+    );
     let seed = failed[0]["seed"].as_u64().expect("a number");
     assert!(
-        outcome.err.contains(&format!("seed {seed}: step")) && outcome.err.contains("the reward `r` is NaN at t = "),
+        outcome.err.contains(&format!("seed {seed}: step"))
+            && outcome.err.contains("the reward `r` is NaN at t = "),
         "{}",
         outcome.err
     );
@@ -882,17 +1314,37 @@ fn a_seed_that_fails_does_not_hide_the_others() {
 fn ctrl_c_stops_all_seeds() {
     let folder = folder();
     let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_rlppl"));
-    program.current_dir(folder.path()).args(["infer", "walk.rlmodel", "--seeds", "1..3", "--set", "infer.steps=100000000", "--quiet"]);
-    let child = program.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().expect("the program starts");
+    program.current_dir(folder.path()).args([
+        "infer",
+        "walk.rlmodel",
+        "--seeds",
+        "1..3",
+        "--set",
+        "infer.steps=100000000",
+        "--quiet",
+    ]);
+    let child = program
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("the program starts");
     while !folder.path().join("runs/walk-1/model.rlmodel").exists() {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
-    let signalled = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
+    let signalled = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .expect("kill");
     assert!(signalled.success());
     let output = child.wait_with_output().expect("it ends");
-    let (out, told) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (out, told) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(130), "{told}");
-    assert!(told.contains("rlppl infer --resume runs/walk-1") && told.contains("seed 2 and those after it"), "{told}");
+    assert!(
+        told.contains("rlppl infer --resume runs/walk-1")
+            && told.contains("seed 2 and those after it"),
+        "{told}"
+    );
     assert!(out.starts_with("walk: 0 of 3 seeds done"), "{out}");
     assert_eq!(names(&folder.path().join("runs")), ["walk-1"]);
 }
@@ -903,11 +1355,24 @@ fn eval_rolls_the_trained_policy_out() {
     infer(folder.path(), &["walk.rlmodel", "--out", "mine", "--set", "infer.steps=200", "--quiet"]);
     let outcome = run(folder.path(), &["eval", "mine", "--episodes", "200", "--format", "json"]);
     let sampled = json(&outcome.out);
-    assert_eq!((outcome.code, sampled["episodes"].as_u64(), sampled["env_steps"].as_u64()), (0, Some(200), Some(1000)), "{sampled}");
-    let (bound, se) = (sampled["bound"].as_f64().expect("a number"), sampled["bound_se"].as_f64().expect("a number"));
-    assert!((bound - sampled["exact"]["bound"].as_f64().expect("a number")).abs() < 4.0 * se + 1e-12, "{sampled}");
+    assert_eq!(
+        (outcome.code, sampled["episodes"].as_u64(), sampled["env_steps"].as_u64()),
+        (0, Some(200), Some(1000)),
+        "{sampled}"
+    );
+    let (bound, se) = (
+        sampled["bound"].as_f64().expect("a number"),
+        sampled["bound_se"].as_f64().expect("a number"),
+    );
+    assert!(
+        (bound - sampled["exact"]["bound"].as_f64().expect("a number")).abs() < 4.0 * se + 1e-12,
+        "{sampled}"
+    );
 
-    let greedy = json(&run(folder.path(), &["eval", "mine", "--greedy", "--episodes", "10", "--format", "json"]).out);
+    let greedy = json(
+        &run(folder.path(), &["eval", "mine", "--greedy", "--episodes", "10", "--format", "json"])
+            .out,
+    );
     assert_eq!(greedy["expected_return"].as_f64(), Some(-3.0), "{greedy}");
     let again = run(folder.path(), &["eval", "mine", "--episodes", "200", "--format", "json"]);
     assert_eq!(json(&again.out), sampled, "the same seed, the same numbers");
@@ -919,19 +1384,56 @@ fn drawn_weights_and_a_gain_are_trained_evaluated_and_in_no_table() {
     let bayesian = WALK
         .replace(
             "prior {",
-            "kernel world(s' | s, a) = Categorical(logits = table(s, a))\n\nprior { weights(world) ~ Normal(mean = 0, sd = 1);",
+            "kernel world(s' | s, a) = Categorical(logits = table(s, a))\n\nprior { \
+             weights(world) ~ Normal(mean = 0, sd = 1);",
         )
         .replacen("s[t+1] ~ line.transition", "s[t+1] ~ world", 1)
-        .replace("exp(alpha * r[t])", "exp(alpha * r[t] + gain(world, s[t], a[t], s[t+1], at_most = 1) - 1)")
+        .replace(
+            "exp(alpha * r[t])",
+            "exp(alpha * r[t] + gain(world, s[t], a[t], s[t+1], at_most \
+                                       = 1) - 1)",
+        )
         .replace("posterior {", "posterior { weights(world) ~ Normal;")
-        .replace("Delta(clamp(s[t] + 2 * a[t] - 1, 0, 4))", "Mixture(0.9: Delta(clamp(s[t] + 2 * a[t] - 1, 0, 4)), 0.1: Delta(s[t]))");
+        .replace(
+            "Delta(clamp(s[t] + 2 * a[t] - 1, 0, 4))",
+            "Mixture(0.9: Delta(clamp(s[t] + 2 * a[t] - 1, 0, 4)), 0.1: Delta(s[t]))",
+        );
     fs::write(folder.path().join("walk.rlmodel"), bayesian).expect("written");
     for command in ["exact", "verify"] {
         let outcome = run(folder.path(), &[command, "walk.rlmodel"]);
-        assert!(outcome.code != 0 && outcome.err.contains("depends on the run"), "{command}: {}{}", outcome.out, outcome.err);
+        assert!(
+            outcome.code != 0 && outcome.err.contains("depends on the run"),
+            "{command}: {}{}",
+            outcome.out,
+            outcome.err
+        );
     }
-    infer(folder.path(), &["walk.rlmodel", "--out", "whole", "--quiet", "--set", "infer.trajectories=8", "--threads", "2"]);
-    infer(folder.path(), &["walk.rlmodel", "--out", "again", "--quiet", "--set", "infer.trajectories=8", "--threads", "1"]);
+    infer(
+        folder.path(),
+        &[
+            "walk.rlmodel",
+            "--out",
+            "whole",
+            "--quiet",
+            "--set",
+            "infer.trajectories=8",
+            "--threads",
+            "2",
+        ],
+    );
+    infer(
+        folder.path(),
+        &[
+            "walk.rlmodel",
+            "--out",
+            "again",
+            "--quiet",
+            "--set",
+            "infer.trajectories=8",
+            "--threads",
+            "1",
+        ],
+    );
     assert_equal_runs(&folder.path().join("whole"), &folder.path().join("again"));
     let parameters = fs::read(folder.path().join("whole/parameters.safetensors")).expect("written");
     let header = String::from_utf8_lossy(&parameters);
@@ -940,7 +1442,12 @@ fn drawn_weights_and_a_gain_are_trained_evaluated_and_in_no_table() {
     }
     let outcome = run(folder.path(), &["eval", "whole", "--episodes", "64", "--format", "json"]);
     let sampled = json(&outcome.out);
-    assert!(outcome.code == 0 && sampled["bound"].as_f64().is_some_and(f64::is_finite), "{}{}", outcome.out, outcome.err);
+    assert!(
+        outcome.code == 0 && sampled["bound"].as_f64().is_some_and(f64::is_finite),
+        "{}{}",
+        outcome.out,
+        outcome.err
+    );
 }
 
 /// Two options that are kept with probability 0.6, in a room of two rows with a wall.
@@ -955,9 +1462,11 @@ environment room {
 option o : 2
 kernel pick(o | s, last: o?) = Sticky(last, keep = 0.6, fresh = Categorical(logits = table(s)))
 kernel pi(a | s, o) = Categorical(logits = table(s, o))
-prior { s[1] ~ room.initial; o[t] ~ pick(s[t], o[t-1]); a[t] ~ Uniform; s[t+1] ~ room.transition(s[t], a[t]) }
+prior { s[1] ~ room.initial; o[t] ~ pick(s[t], o[t-1]); a[t] ~ Uniform; s[t+1] ~ \
+room.transition(s[t], a[t]) }
 likelihood { H[T] ~ exp(s[T+1].x - 2) }
-posterior { s[1] ~ room.initial; o[t] ~ pick(s[t], o[t-1]); a[t] ~ pi(s[t], o[t]); s[t+1] ~ room.transition(s[t], a[t]) }
+posterior { s[1] ~ room.initial; o[t] ~ pick(s[t], o[t-1]); a[t] ~ pi(s[t], o[t]); s[t+1] ~ \
+room.transition(s[t], a[t]) }
 infer { trajectories = 32; steps = 1; optimizer = adam(rate = 0) }
 ";
 
@@ -966,18 +1475,32 @@ fn options_are_told_by_tables_and_maps() {
     let folder = folder();
     fs::write(folder.path().join("rooms.rlmodel"), OPTIONS).expect("written");
     success(&run(folder.path(), &["infer", "rooms.rlmodel", "--out", "mine", "--quiet"]));
-    let told = json(&run(folder.path(), &["eval", "mine", "--episodes", "2000", "--maps", "--format", "json"]).out);
+    let told = json(
+        &run(folder.path(), &["eval", "mine", "--episodes", "2000", "--maps", "--format", "json"])
+            .out,
+    );
     let (sampled, exact) = (&told["options"][0], &told["options"][0]["exact"]);
     // uniform kernels: an option ends with probability 0.4 / 2, 1 + 3 · 0.2 segments in 4 steps
     for (option, within) in [(exact, 1e-12), (sampled, 0.1)] {
         assert!((number(&option["duration"]) - 4.0 / 1.6).abs() < within, "{told}");
         for value in option["values"].as_array().expect("a list") {
-            assert!((number(&value["usage"]) - 0.5).abs() < within && (number(&value["ends"]) - 0.2).abs() < within, "{told}");
+            assert!(
+                (number(&value["usage"]) - 0.5).abs() < within
+                    && (number(&value["ends"]) - 0.2).abs() < within,
+                "{told}"
+            );
         }
     }
-    assert!(number(&exact["action_information"]).abs() < 1e-12 && sampled.get("action_information").is_none(), "{told}");
+    assert!(
+        number(&exact["action_information"]).abs() < 1e-12
+            && sampled.get("action_information").is_none(),
+        "{told}"
+    );
     let maps = &sampled["maps"];
-    assert!(maps["exact"] == true && maps["held_most"].as_array().expect("rows").len() == 2, "{told}");
+    assert!(
+        maps["exact"] == true && maps["held_most"].as_array().expect("rows").len() == 2,
+        "{told}"
+    );
     assert_eq!(maps["values"][1]["ends"], serde_json::json!(["222", " # "]), "{told}");
 
     let text = run(folder.path(), &["eval", "mine", "--maps"]).out;
@@ -989,12 +1512,19 @@ fn options_are_told_by_tables_and_maps() {
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
-    let exactly = json(&run(folder.path(), &["exact", "rooms.rlmodel", "--policy", "mine", "--format", "json"]).out);
+    let exactly = json(
+        &run(folder.path(), &["exact", "rooms.rlmodel", "--policy", "mine", "--format", "json"])
+            .out,
+    );
     assert_eq!(exactly["options"][0], *exact);
 
     infer(folder.path(), &["walk.rlmodel", "--out", "none", "--quiet"]);
     let refused = run(folder.path(), &["eval", "none", "--maps"]);
-    assert!(refused.code == 1 && refused.err.contains("this model has none: leave it out"), "{}", refused.err);
+    assert!(
+        refused.code == 1 && refused.err.contains("this model has none: leave it out"),
+        "{}",
+        refused.err
+    );
 }
 
 /// Two options along the walk, with `back` for a reverse model.
@@ -1016,20 +1546,35 @@ kernel {back}"
 #[test]
 fn a_reverse_model_without_a_table_is_named_where_exact_numbers_would_be() {
     let folder = folder();
-    let back = "back(o | last: o?, ahead: a[..]) = Categorical(logits = mlp(last, gru(ahead, hidden = 4), hidden = [4]))";
-    fs::write(folder.path().join("ahead.rlmodel"), walk_with_options(back, "o[t-1], a[t..]")).expect("written");
+    let back = "back(o | last: o?, ahead: a[..]) = Categorical(logits = mlp(last, gru(ahead, \
+                hidden = 4), hidden = [4]))";
+    fs::write(folder.path().join("ahead.rlmodel"), walk_with_options(back, "o[t-1], a[t..]"))
+        .expect("written");
     let why = "`back` conditions on the sequence `ahead`: it has no table";
     let trained = run(folder.path(), &["infer", "ahead.rlmodel", "--out", "mine", "--quiet"]);
-    assert!(trained.out.contains(&format!("exact numbers                     –  {why}\n")), "{}", trained.out);
-    let seeds = run(folder.path(), &["infer", "ahead.rlmodel", "--out", "seeds", "--seeds", "1..2", "--quiet"]);
+    assert!(
+        trained.out.contains(&format!("exact numbers                     –  {why}\n")),
+        "{}",
+        trained.out
+    );
+    let seeds = run(
+        folder.path(),
+        &["infer", "ahead.rlmodel", "--out", "seeds", "--seeds", "1..2", "--quiet"],
+    );
     assert!(seeds.out.ends_with(&format!("\nno exact bounds: {why}\n")), "{}", seeds.out);
     let eval = run(folder.path(), &["eval", "mine"]);
-    assert!(eval.out.contains(&format!("exact numbers                     –  {why}\n")), "{}", eval.out);
+    assert!(
+        eval.out.contains(&format!("exact numbers                     –  {why}\n")),
+        "{}",
+        eval.out
+    );
     let refused = run(folder.path(), &["exact", "ahead.rlmodel", "--policy", "mine"]);
     let hint = format!("{why}\nhint: `rlppl eval mine` tells how the options are used");
     assert!(refused.code == 1 && refused.err.contains(&hint), "{}", refused.err);
     // of a real state nothing is missing
-    let real = WALK.replace("state s : 0..4", "state s : real").replace("table(s)", "mlp(s, hidden = [4])");
+    let real = WALK
+        .replace("state s : 0..4", "state s : real")
+        .replace("table(s)", "mlp(s, hidden = [4])");
     fs::write(folder.path().join("real.rlmodel"), real).expect("written");
     let real = run(folder.path(), &["infer", "real.rlmodel", "--out", "real", "--quiet"]);
     assert!(real.code == 0 && !real.out.contains("exact"), "{}{}", real.out, real.err);
@@ -1038,12 +1583,16 @@ fn a_reverse_model_without_a_table_is_named_where_exact_numbers_would_be() {
 #[test]
 fn maps_of_what_is_no_grid_say_what_to_do() {
     let folder = folder();
-    let model = walk_with_options("back(o | s, a) = Categorical(logits = table(s, a))", "s[t], a[t]");
+    let model =
+        walk_with_options("back(o | s, a) = Categorical(logits = table(s, a))", "s[t], a[t]");
     fs::write(folder.path().join("held.rlmodel"), model).expect("written");
     success(&run(folder.path(), &["infer", "held.rlmodel", "--out", "mine", "--quiet"]));
     let refused = run(folder.path(), &["eval", "mine", "--maps"]);
     assert!(
-        refused.code == 1 && refused.err.contains("to draw maps of: leave `--maps` out, or give the state such components"),
+        refused.code == 1
+            && refused
+                .err
+                .contains("to draw maps of: leave `--maps` out, or give the state such components"),
         "{}",
         refused.err
     );
@@ -1053,18 +1602,36 @@ fn maps_of_what_is_no_grid_say_what_to_do() {
 fn rounding_noise_is_0_in_text_and_kept_in_json() {
     let folder = folder();
     // options that act alike: nothing but noise is told of the action
-    let steps =
-        OPTIONS.replace("infer { trajectories = 32; steps = 1", "infer { trajectories = 32; steps = 3").replace("rate = 0", "rate = 0.1");
-    let alike = steps.replace("pi(a | s, o) = Categorical(logits = table(s, o))", "pi(a | s, o) = Categorical(logits = table(s))");
+    let steps = OPTIONS
+        .replace("infer { trajectories = 32; steps = 1", "infer { trajectories = 32; steps = 3")
+        .replace("rate = 0", "rate = 0.1");
+    let alike = steps.replace(
+        "pi(a | s, o) = Categorical(logits = table(s, o))",
+        "pi(a | s, o) = Categorical(logits = table(s))",
+    );
     fs::write(folder.path().join("alike.rlmodel"), alike).expect("written");
     success(&run(folder.path(), &["infer", "alike.rlmodel", "--out", "mine", "--quiet"]));
     let text = run(folder.path(), &["eval", "mine"]).out;
     for name in ["I(o; a | s)", "  auxiliary", "  dynamics"] {
-        let line = text.lines().find(|line| line.contains(name)).unwrap_or_else(|| panic!("{name}: {text}"));
-        let value = line.split("  ").map(str::trim).filter(|part| !part.is_empty()).nth(1).unwrap_or_default();
-        assert!(value == "0" || value.parse::<f64>().is_ok_and(|value| value.abs() >= 1e-12), "{line}");
+        let line = text
+            .lines()
+            .find(|line| line.contains(name))
+            .unwrap_or_else(|| panic!("{name}: {text}"));
+        let value = line
+            .split("  ")
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .nth(1)
+            .unwrap_or_default();
+        assert!(
+            value == "0" || value.parse::<f64>().is_ok_and(|value| value.abs() >= 1e-12),
+            "{line}"
+        );
     }
-    assert!(text.lines().any(|line| line.contains("I(o; a | s)") && line.contains(" 0  ")), "{text}");
+    assert!(
+        text.lines().any(|line| line.contains("I(o; a | s)") && line.contains(" 0  ")),
+        "{text}"
+    );
 }
 
 #[test]
@@ -1073,20 +1640,38 @@ fn a_folder_in_the_place_of_a_model_is_met_with_the_model_in_it() {
     infer(folder.path(), &["walk.rlmodel", "--out", "mine", "--quiet"]);
     let outcome = run(folder.path(), &["plan", "mine"]);
     let model = Path::new("mine").join("model.rlmodel");
-    assert!(outcome.code == 2 && outcome.err.contains(&format!("did you mean `{}`?", model.display())), "{}", outcome.err);
+    assert!(
+        outcome.code == 2 && outcome.err.contains(&format!("did you mean `{}`?", model.display())),
+        "{}",
+        outcome.err
+    );
     fs::write(folder.path().join("other.rlmodel"), WALK).expect("written");
     let outcome = run(folder.path(), &["check", "."]);
-    assert!(outcome.code == 2 && outcome.err.contains("it holds 2 model files, such as"), "{}", outcome.err);
+    assert!(
+        outcome.code == 2 && outcome.err.contains("it holds 2 model files, such as"),
+        "{}",
+        outcome.err
+    );
 }
 
 #[test]
 fn exact_tells_the_channel_capacity() {
     let folder = folder();
     for (horizon, ends) in [("T=1", 2.0f64), ("T=2", 3.0), ("T=4", 5.0)] {
-        // from the left wall of a walk of five cells, two ends after one step, 0 1 2 after two, and so on
-        let told = json(&run(folder.path(), &["exact", "walk.rlmodel", "--capacity", "--set", horizon, "--format", "json"]).out);
+        // from the left wall of a walk of five cells, two ends after one step, 0 1 2 after two, and
+        // so on
+        let told = json(
+            &run(
+                folder.path(),
+                &["exact", "walk.rlmodel", "--capacity", "--set", horizon, "--format", "json"],
+            )
+            .out,
+        );
         assert!((number(&told["mean"]) - ends.ln()).abs() < 1e-9, "{told}");
-        assert!(told["starts"][0]["state"] == "0" && told["starts"][0]["probability"] == 1.0, "{told}");
+        assert!(
+            told["starts"][0]["state"] == "0" && told["starts"][0]["probability"] == 1.0,
+            "{told}"
+        );
     }
     let text = run(folder.path(), &["exact", "walk.rlmodel", "--capacity"]).out;
     assert!(text.starts_with("channel capacity  max I(a[1..5]; s[6] | s[1]), nats"), "{text}");
@@ -1097,30 +1682,50 @@ fn exact_tells_the_channel_capacity() {
 fn test_holds_a_file_to_its_claims() {
     let folder = folder();
     let evidence = log_evidence_by_enumeration();
-    let claims = format!("{WALK}expect {{ log_evidence = {evidence} within 1e-9; bound >= -100 }}\n");
+    let claims =
+        format!("{WALK}expect {{ log_evidence = {evidence} within 1e-9; bound >= -100 }}\n");
     fs::write(folder.path().join("walk.rlmodel"), &claims).expect("written");
     let outcome = run(folder.path(), &["test", "walk.rlmodel"]);
     assert!(
-        outcome.code == 0 && outcome.out.ends_with("2 passed, 0 failed, 1 skipped (claims about training: add --infer)\n"),
+        outcome.code == 0
+            && outcome
+                .out
+                .ends_with("2 passed, 0 failed, 1 skipped (claims about training: add --infer)\n"),
         "{}",
         outcome.out
     );
     let outcome = run(folder.path(), &["test", "--infer", "walk.rlmodel"]);
-    assert!(outcome.code == 0 && outcome.out.ends_with("3 passed, 0 failed, 0 skipped\n"), "{}", outcome.out);
+    assert!(
+        outcome.code == 0 && outcome.out.ends_with("3 passed, 0 failed, 0 skipped\n"),
+        "{}",
+        outcome.out
+    );
 
-    fs::write(folder.path().join("wrong.rlmodel"), format!("{WALK}expect (alpha = 2) {{ log_evidence = {evidence} within 1e-9 }}\n"))
-        .expect("written");
-    let outcome = run(folder.path(), &["test", "walk.rlmodel", "wrong.rlmodel", "--format", "json"]);
+    fs::write(
+        folder.path().join("wrong.rlmodel"),
+        format!("{WALK}expect (alpha = 2) {{ log_evidence = {evidence} within 1e-9 }}\n"),
+    )
+    .expect("written");
+    let outcome =
+        run(folder.path(), &["test", "walk.rlmodel", "wrong.rlmodel", "--format", "json"]);
     let told = json(&outcome.out);
-    assert_eq!((outcome.code, told["passed"].as_u64(), told["failed"].as_u64()), (1, Some(3), Some(1)), "{told}");
+    assert_eq!(
+        (outcome.code, told["passed"].as_u64(), told["failed"].as_u64()),
+        (1, Some(3), Some(1)),
+        "{told}"
+    );
 }
 
 #[test]
 fn what_prior_and_posterior_both_exclude_counts_for_nothing() {
     let folder = folder();
-    fs::write(folder.path().join("masked.rlmodel"), include_str!("cases/masked.rlmodel")).expect("written");
+    fs::write(folder.path().join("masked.rlmodel"), include_str!("cases/masked.rlmodel"))
+        .expect("written");
     let tested = run(folder.path(), &["test", "--infer", "masked.rlmodel"]);
     assert_eq!(tested.code, 0, "{}{}", tested.out, tested.err);
-    let told = json(&run(folder.path(), &["exact", "masked.rlmodel", "--optimise", "--format", "json"]).out).to_string();
+    let told = json(
+        &run(folder.path(), &["exact", "masked.rlmodel", "--optimise", "--format", "json"]).out,
+    )
+    .to_string();
     assert!(!told.contains("null"), "a number that is none: {told}");
 }

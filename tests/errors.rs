@@ -1,9 +1,10 @@
-//! Bad files and what the compiler says of them: every `tests/errors/**/*.rlmodel` has its rendered diagnostics as a snapshot beside it,
-//! and if they hold a hint, `NAME.followed`: how the file changes by following it. Then it passes.
+//! Bad files and what the compiler says of them: every `tests/errors/**/*.rlmodel` has its rendered
+//! diagnostics as a snapshot beside it, and if they hold a hint, `NAME.followed`: how the file
+//! changes by following it. Then it passes.
 //!
-//! To add one, write the file, run `INSTA_UPDATE=always cargo test --test errors`, read the snapshot, and follow its hints.
-//! A `NAME.followed` holds changes, with an empty line between them: lines that go (`- `) and lines that come in their place (`+ `), at the
-//! end if none goes.
+//! To add one, write the file, run `INSTA_UPDATE=always cargo test --test errors`, read the
+//! snapshot, and follow its hints. A `NAME.followed` holds changes, with an empty line between
+//! them: lines that go (`- `) and lines that come in their place (`+ `), at the end if none goes.
 
 use rlppl::bound::derive;
 use rlppl::diagnostic::{Diagnostic, Diagnostics, Severity};
@@ -20,7 +21,8 @@ fn bad_files_are_refused_in_words() {
     let mut files = Vec::new();
     collect(&root, &mut files);
     files.sort();
-    let failed: Vec<&PathBuf> = files.iter().filter(|path| std::panic::catch_unwind(|| compare(path)).is_err()).collect();
+    let failed: Vec<&PathBuf> =
+        files.iter().filter(|path| std::panic::catch_unwind(|| compare(path)).is_err()).collect();
     assert!(failed.is_empty(), "other diagnostics than before: {failed:#?}");
 }
 
@@ -32,10 +34,17 @@ fn good_models_are_accepted_in_silence() {
     assert!(!files.is_empty(), "{} has no models", root.display());
     for path in files {
         let source = Source::at(&path, fs::read_to_string(&path).expect("the file is text"));
-        let told = syntax::parse(&source).and_then(|file| model::check(&file, &Overrides::default()));
-        let told = told.map_or_else(|refused| refused, |model| Diagnostics { list: model.warnings, sources: model.sources });
-        // a hidden environment's density is unknown by the author's own word: the warning says what follows
-        let expected = |diagnostic: &Diagnostic| diagnostic.severity == Severity::Warning && diagnostic.code.0 == "unknown-density";
+        let told =
+            syntax::parse(&source).and_then(|file| model::check(&file, &Overrides::default()));
+        let told = told.map_or_else(
+            |refused| refused,
+            |model| Diagnostics { list: model.warnings, sources: model.sources },
+        );
+        // a hidden environment's density is unknown by the author's own word: the warning says what
+        // follows
+        let expected = |diagnostic: &Diagnostic| {
+            diagnostic.severity == Severity::Warning && diagnostic.code.0 == "unknown-density"
+        };
         assert!(told.list.iter().all(expected), "{}:\n{told}", path.display());
     }
 }
@@ -51,12 +60,20 @@ fn hints_lead_somewhere() {
     files.sort();
     let mut wrong = Vec::new();
     for path in files {
-        let name = path.strip_prefix(&root).expect("it was found there").with_extension("").to_string_lossy().into_owned();
+        let name = path
+            .strip_prefix(&root)
+            .expect("it was found there")
+            .with_extension("")
+            .to_string_lossy()
+            .into_owned();
         let text = fs::read_to_string(&path).expect("the file is text");
         let told = diagnose(&Source::at(&path, text.as_str()));
-        let has_hint = told.list.iter().any(|told| !told.hints.is_empty()) && !NOT_EDITS.contains(&name.as_str());
+        let has_hint = told.list.iter().any(|told| !told.hints.is_empty())
+            && !NOT_EDITS.contains(&name.as_str());
         let Ok(changes) = fs::read_to_string(path.with_extension("followed")) else {
-            wrong.extend(has_hint.then(|| format!("{name}: there is no `{name}.followed`, and the hint stands untried")));
+            wrong.extend(has_hint.then(|| {
+                format!("{name}: there is no `{name}.followed`, and the hint stands untried")
+            }));
             continue;
         };
         if !has_hint {
@@ -91,11 +108,18 @@ fn follow(text: &str, changes: &str, name: &str) -> String {
             lines.map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line))).collect()
         };
         let (old, new) = (run("-"), run("+"));
-        assert!(!old.is_empty() || !new.is_empty(), "{name}.followed: a line begins with `- ` or `+ `");
+        assert!(
+            !old.is_empty() || !new.is_empty(),
+            "{name}.followed: a line begins with `- ` or `+ `"
+        );
         if old.is_empty() {
             text.push_str(&new);
         } else {
-            assert_eq!(text.matches(&old).count(), 1, "{name}.followed: the file holds these lines once:\n{old}");
+            assert_eq!(
+                text.matches(&old).count(),
+                1,
+                "{name}.followed: the file holds these lines once:\n{old}"
+            );
             text = text.replace(&old, &new);
         }
     }
@@ -108,7 +132,9 @@ fn our_words_for_those_of_other_tools_are_accepted() {
     let mut wrong = Vec::new();
     for row in FOREIGN.iter().filter(|row| !row.write.is_empty() && row.place != Place::Argument) {
         let contexts = contexts(row.place);
-        let tries = contexts.iter().flat_map(|context| fillers(row.place).iter().map(move |filler| refusal(context, row, filler)));
+        let tries = contexts.iter().flat_map(|context| {
+            fillers(row.place).iter().map(move |filler| refusal(context, row, filler))
+        });
         let refusals: Vec<String> = tries.map_while(|refused| refused).collect();
         if refusals.len() == contexts.len() * fillers(row.place).len() {
             wrong.push(format!("`{}` for {:?}:\n{}", row.write, row.words, refusals.join("\n")));
@@ -120,26 +146,47 @@ fn our_words_for_those_of_other_tools_are_accepted() {
 /// Why a row's words are refused in a context, if they are.
 fn refusal(context: &str, row: &Foreign, filler: &str) -> Option<String> {
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
-    let written = row.write.replace('…', filler).replace("file.rlenv", &models.join("four_rooms.rlenv").to_string_lossy());
+    let written = row
+        .write
+        .replace('…', filler)
+        .replace("file.rlenv", &models.join("four_rooms.rlenv").to_string_lossy());
     // a key that the context sets is set by the row alone
     let key = written.split(" = ").next().unwrap_or("");
-    let kept = context.lines().filter(|line| row.place != Place::Key || !line.trim_start().starts_with(&format!("{key} =")));
+    let kept = context.lines().filter(|line| {
+        row.place != Place::Key || !line.trim_start().starts_with(&format!("{key} ="))
+    });
     let text = kept.map(|line| line.replace("HERE", &written)).collect::<Vec<_>>().join("\n");
     let source = Source::new("m", text);
     let found = match row.place {
         Place::Item => syntax::parse(&source).err().unwrap_or_default(),
-        Place::Value | Place::Function | Place::Distribution | Place::Domain | Place::DataFile | Place::Key | Place::Argument => {
-            diagnose(&source)
-        }
+        Place::Value
+        | Place::Function
+        | Place::Distribution
+        | Place::Domain
+        | Place::DataFile
+        | Place::Key
+        | Place::Argument => diagnose(&source),
     };
     found.has_errors().then(|| found.to_string())
 }
 
 fn fillers(place: Place) -> &'static [&'static str] {
     match place {
-        Place::Item => &["s[1] ~ Delta(0)", "prior { a[t] ~ Uniform }", "a[t] ~ Uniform", "Uniform", "steps = 3", "0..3"],
+        Place::Item => &[
+            "s[1] ~ Delta(0)",
+            "prior { a[t] ~ Uniform }",
+            "a[t] ~ Uniform",
+            "Uniform",
+            "steps = 3",
+            "0..3",
+        ],
         Place::Distribution => &["1", "0.5", "Uniform", "[0.5, 0.5]"],
-        Place::Value | Place::Function | Place::Domain | Place::DataFile | Place::Key | Place::Argument => &[""],
+        Place::Value
+        | Place::Function
+        | Place::Domain
+        | Place::DataFile
+        | Place::Key
+        | Place::Argument => &[""],
     }
 }
 
@@ -147,20 +194,47 @@ fn fillers(place: Place) -> &'static [&'static str] {
 fn contexts(place: Place) -> Vec<String> {
     let small = |state: &str, start: &str, extra: &str, kernel: &str, policy: &str, infer: &str| {
         format!(
-            "model m\nhorizon T = 3\n{extra}\nenvironment e {{\n  state s : {state}\n  action a : {{ left, right }}\n  reward r in [-1, 0]\n\
-             s[1] ~ {start}\n  s[t+1] ~ Delta(s[t])\n  r[t] = if a[t] == left then 0 else -1\n}}\n{kernel}\n\
-             prior {{ s[1] ~ e.initial; a[t] ~ Uniform; s[t+1] ~ e.transition(s[t], a[t]) }}\nlikelihood {{ R[t] ~ exp(r[t]) }}\n\
-             posterior {{ s[1] ~ e.initial; a[t] ~ {policy}; s[t+1] ~ e.transition(s[t], a[t]) }}\ninfer {{\n{infer}\n}}"
+            "model m\nhorizon T = 3\n{extra}\nenvironment e {{\n  state s : {state}\n  action a : \
+             {{ left, right }}\n  reward r in [-1, 0]\n\
+             s[1] ~ {start}\n  s[t+1] ~ Delta(s[t])\n  r[t] = if a[t] == left then 0 else \
+             -1\n}}\n{kernel}\n\
+             prior {{ s[1] ~ e.initial; a[t] ~ Uniform; s[t+1] ~ e.transition(s[t], a[t]) \
+             }}\nlikelihood {{ R[t] ~ exp(r[t]) }}\n\
+             posterior {{ s[1] ~ e.initial; a[t] ~ {policy}; s[t+1] ~ e.transition(s[t], a[t]) \
+             }}\ninfer {{\n{infer}\n}}"
         )
     };
     let pi = |logits: &str| format!("kernel pi(a | s) = Categorical(logits = {logits})");
     match place {
-        Place::Item => vec!["HERE".into(), "environment e {\nHERE\n}".into(), "bound b {\nHERE\n}".into()],
-        Place::Value => vec![small("0..3", "Uniform", "let x = if HERE then 1 else 0", &pi("x * linear(s)"), "pi(s[t])", "steps = 3")],
+        Place::Item => {
+            vec!["HERE".into(), "environment e {\nHERE\n}".into(), "bound b {\nHERE\n}".into()]
+        }
+        Place::Value => vec![small(
+            "0..3",
+            "Uniform",
+            "let x = if HERE then 1 else 0",
+            &pi("x * linear(s)"),
+            "pi(s[t])",
+            "steps = 3",
+        )],
         Place::Function => vec![
-            small("0..3", "Uniform", "let f(x, y, lo, hi) = HERE", &pi("f(1, 1, 0, 1) * linear(s)"), "pi(s[t])", "steps = 3"),
+            small(
+                "0..3",
+                "Uniform",
+                "let f(x, y, lo, hi) = HERE",
+                &pi("f(1, 1, 0, 1) * linear(s)"),
+                "pi(s[t])",
+                "steps = 3",
+            ),
             small("0..3", "Uniform", "", &pi("HERE"), "pi(s[t])", "steps = 3"),
-            small("0..3", "Uniform", "", "kernel pi(a | past: s[..]) = Categorical(logits = HERE)", "pi(s[..t])", "steps = 3"),
+            small(
+                "0..3",
+                "Uniform",
+                "",
+                "kernel pi(a | past: s[..]) = Categorical(logits = HERE)",
+                "pi(s[..t])",
+                "steps = 3",
+            ),
         ],
         Place::Distribution => ["0..3", "real", "real in [-1, 1]", "bool"]
             .map(|state| small(state, "HERE", "", &pi("linear(s)"), "pi(s[t])", "steps = 3"))
@@ -169,12 +243,21 @@ fn contexts(place: Place) -> Vec<String> {
             .map(|start| small("HERE", start, "", &pi("linear(s)"), "pi(s[t])", "steps = 3"))
             .to_vec(),
         Place::Key => {
-            let shared = "net body(s) = mlp(s, hidden = [8])\nkernel pi(a | s) = Categorical(logits = linear(body(s)))";
-            let mut found: Vec<String> = ["HERE", "HERE\nbaseline = linear(body(s))", "HERE\nbaseline = linear(body(s))\nepochs = 4"]
-                .map(|infer| small("real", "Normal(mean = 0, sd = 1)", "", shared, "pi(s[t])", infer))
-                .to_vec();
-            let imitation = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("models/learning_from_model.rlmodel"));
-            found.push(imitation.expect("there is such a model").replace("infer {", "infer {\nHERE\n"));
+            let shared = "net body(s) = mlp(s, hidden = [8])\nkernel pi(a | s) = \
+                          Categorical(logits = linear(body(s)))";
+            let mut found: Vec<String> = [
+                "HERE",
+                "HERE\nbaseline = linear(body(s))",
+                "HERE\nbaseline = linear(body(s))\nepochs = 4",
+            ]
+            .map(|infer| small("real", "Normal(mean = 0, sd = 1)", "", shared, "pi(s[t])", infer))
+            .to_vec();
+            let imitation = fs::read_to_string(
+                Path::new(env!("CARGO_MANIFEST_DIR")).join("models/learning_from_model.rlmodel"),
+            );
+            found.push(
+                imitation.expect("there is such a model").replace("infer {", "infer {\nHERE\n"),
+            );
             found
         }
         Place::DataFile | Place::Argument => Vec::new(),
@@ -212,9 +295,11 @@ fn compare(path: &Path) {
     settings.bind(|| insta::assert_snapshot!(stem, rendered));
 }
 
-/// What the first stage that has something to say says of a file: errors, else the warnings of a model.
+/// What the first stage that has something to say says of a file: errors, else the warnings of a
+/// model.
 fn diagnose(source: &Source) -> Diagnostics {
-    let told = |result: Result<Diagnostics, Diagnostics>| result.unwrap_or_else(|diagnostics| diagnostics);
+    let told =
+        |result: Result<Diagnostics, Diagnostics>| result.unwrap_or_else(|diagnostics| diagnostics);
     told(syntax::parse(source).and_then(|file| {
         let model = model::check(&file, &Overrides::default())?;
         if !model.warnings.is_empty() {

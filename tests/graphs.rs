@@ -11,26 +11,38 @@ use std::path::{Path, PathBuf};
 #[test]
 fn graphs_as_dot() {
     for name in ["reinforce", "options_window", "model_learning"] {
-        insta::assert_snapshot!(format!("{name}.dot"), dot(&graphs(&folder().join(format!("{name}.rlmodel")))));
+        insta::assert_snapshot!(
+            format!("{name}.dot"),
+            dot(&graphs(&folder().join(format!("{name}.rlmodel"))))
+        );
     }
 }
 
 #[test]
 fn graphs_as_svg() {
     for name in ["reinforce", "options_window", "model_learning"] {
-        insta::assert_snapshot!(format!("{name}.svg"), svg(&graphs(&folder().join(format!("{name}.rlmodel")))));
+        insta::assert_snapshot!(
+            format!("{name}.svg"),
+            svg(&graphs(&folder().join(format!("{name}.rlmodel"))))
+        );
     }
 }
 
-/// Every variable of the posterior has a factor in prior or auxiliary, and one in the posterior: in the picture, too.
+/// Every variable of the posterior has a factor in prior or auxiliary, and one in the posterior: in
+/// the picture, too.
 #[test]
 fn what_is_drawn_is_drawn_by_both_sides() {
     for path in models() {
         for graph in graphs(&path) {
-            for (at, node) in graph.variables.iter().enumerate().filter(|(_, node)| node.kind == Kind::Drawn) {
-                let drawing = graph.factors.iter().filter(|factor| factor.draws.contains(&NodeId(at as u32)));
-                let parts: BTreeSet<Part> = drawing.flat_map(|factor| factor.parts.iter().copied()).collect();
-                let has_both = parts.contains(&Part::Posterior) && (parts.contains(&Part::Prior) || parts.contains(&Part::Auxiliary));
+            for (at, node) in
+                graph.variables.iter().enumerate().filter(|(_, node)| node.kind == Kind::Drawn)
+            {
+                let drawing =
+                    graph.factors.iter().filter(|factor| factor.draws.contains(&NodeId(at as u32)));
+                let parts: BTreeSet<Part> =
+                    drawing.flat_map(|factor| factor.parts.iter().copied()).collect();
+                let has_both = parts.contains(&Part::Posterior)
+                    && (parts.contains(&Part::Prior) || parts.contains(&Part::Auxiliary));
                 assert!(has_both, "{}: {} is drawn by {parts:?} alone", graph.title, node.label());
             }
         }
@@ -45,7 +57,9 @@ fn shared_factors_are_those_that_cancel() {
         let derivation = rlppl::derive(&model).unwrap_or_else(|found| panic!("{found}"));
         for (number, bound) in derivation.bounds.iter().enumerate() {
             let graph = factor_graph(&model, BoundId(number as u32));
-            let shared = graph.factors.iter().filter(|factor| factor.parts.iter().filter(|part| **part != Part::Environment).count() > 1);
+            let shared = graph.factors.iter().filter(|factor| {
+                factor.parts.iter().filter(|part| **part != Part::Environment).count() > 1
+            });
             assert_eq!(shared.count(), bound.cancelled.len(), "{}", graph.title);
         }
     }
@@ -58,8 +72,14 @@ fn every_picture_is_well_formed_and_the_same_twice() {
         assert_eq!(picture, svg(&graphs(&path)));
         assert_eq!(dot(&graphs(&path)), dot(&graphs(&path)));
         for element in ["svg", "g", "text", "tspan", "title", "style"] {
-            let opened = picture.matches(&format!("<{element}>")).count() + picture.matches(&format!("<{element} ")).count();
-            assert_eq!(opened, picture.matches(&format!("</{element}>")).count(), "{}: <{element}>", path.display());
+            let opened = picture.matches(&format!("<{element}>")).count()
+                + picture.matches(&format!("<{element} ")).count();
+            assert_eq!(
+                opened,
+                picture.matches(&format!("</{element}>")).count(),
+                "{}: <{element}>",
+                path.display()
+            );
         }
     }
 }
@@ -69,8 +89,12 @@ fn folder() -> PathBuf {
 }
 
 fn models() -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder()).expect("models/ can be read").map(|entry| entry.expect("models/ can be read").path());
-    let mut models: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|extension| extension == "rlmodel")).collect();
+    let entries = fs::read_dir(folder())
+        .expect("models/ can be read")
+        .map(|entry| entry.expect("models/ can be read").path());
+    let mut models: Vec<PathBuf> = entries
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rlmodel"))
+        .collect();
     models.sort();
     assert!(models.len() >= 16, "only {} models", models.len());
     models
@@ -78,7 +102,9 @@ fn models() -> Vec<PathBuf> {
 
 fn model(path: &Path) -> rlppl::Model {
     let source = Source::read(path).expect("the model can be read");
-    parse(&source).and_then(|file| check(&file, &Overrides::default())).unwrap_or_else(|found| panic!("{found}"))
+    parse(&source)
+        .and_then(|file| check(&file, &Overrides::default()))
+        .unwrap_or_else(|found| panic!("{found}"))
 }
 
 fn graphs(path: &Path) -> Vec<FactorGraph> {

@@ -1,19 +1,33 @@
-//! A file's parse is work in proportion to its length: pest's calls are counted by limiting them. Alone in its process, since the limit is the process's.
+//! A file's parse is work in proportion to its length: pest's calls are counted by limiting them.
+//! Alone in its process, since the limit is the process's.
 
 use rlppl::parse;
 use rlppl::source::Source;
 use std::num::NonZeroUsize;
 
-/// How much more a byte of the longest text may cost than one of the shortest; the counts are known to one part in 16.
+/// How much more a byte of the longest text may cost than one of the shortest; the counts are known
+/// to one part in 16.
 const GROWTH: f64 = 1.25;
 
 #[test]
 fn parsing_takes_calls_in_proportion_to_the_text() {
     type Text = fn(usize) -> String;
     let texts: [(&str, Text); 4] = [
-        ("kernels", |n| (0..n).map(|k| format!("kernel pick{k}(o | s, last: o?) = Categorical(logits = table(s, last))\n")).collect()),
+        ("kernels", |n| {
+            (0..n)
+                .map(|k| {
+                    format!(
+                        "kernel pick{k}(o | s, last: o?) = Categorical(logits = table(s, last))\n"
+                    )
+                })
+                .collect()
+        }),
         ("factors", |n| format!("posterior {{ {} }}", "o[t] ~ pick(s[t], o[t-1])\n".repeat(n))),
-        ("sums", |n| (0..n / 10).map(|k| format!("let x{k} = 1 {}\n", "+ a[t] * (b - 2) ".repeat(20))).collect()),
+        ("sums", |n| {
+            (0..n / 10)
+                .map(|k| format!("let x{k} = 1 {}\n", "+ a[t] * (b - 2) ".repeat(20)))
+                .collect()
+        }),
         ("brackets", |n| format!("let x = {}1{}", "(".repeat(n / 10), ")".repeat(n / 10))),
     ];
     for (what, text) in texts {
@@ -21,7 +35,10 @@ fn parsing_takes_calls_in_proportion_to_the_text() {
             let source = Source::new("grown", text(n));
             calls(&source) as f64 / source.text.len() as f64
         });
-        assert!(per_byte[1] <= GROWTH * per_byte[0] && per_byte[2] <= GROWTH * per_byte[0], "{what}: {per_byte:?} calls a byte");
+        assert!(
+            per_byte[1] <= GROWTH * per_byte[0] && per_byte[2] <= GROWTH * per_byte[0],
+            "{what}: {per_byte:?} calls a byte"
+        );
     }
 }
 

@@ -1,4 +1,5 @@
-//! What the program reads: files alone, in its own folder without a word; and what it prints of them, which never speaks to the terminal.
+//! What the program reads: files alone, in its own folder without a word; and what it prints of
+//! them, which never speaks to the terminal.
 
 use assert_cmd::Command;
 use std::fs;
@@ -48,12 +49,22 @@ fn pipes_and_devices_are_refused_at_once() {
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     for path in ["pipe", "/dev/zero", "/dev/full"] {
         let (code, said) = run(program(folder.path()).args(["check", path]));
-        assert!(code == Some(2) && said.contains("is a pipe or a device, not a file"), "{path}: {code:?} {said}");
+        assert!(
+            code == Some(2) && said.contains("is a pipe or a device, not a file"),
+            "{path}: {code:?} {said}"
+        );
     }
     for path in ["pipe", "/dev/zero"] {
-        fs::write(folder.path().join("m.rlmodel"), with_environment(&format!("environment e from \"{path}\""))).unwrap();
+        fs::write(
+            folder.path().join("m.rlmodel"),
+            with_environment(&format!("environment e from \"{path}\"")),
+        )
+        .unwrap();
         let (code, said) = run(program(folder.path()).args(["check", "m.rlmodel"]));
-        assert!(code == Some(1) && said.contains("is a pipe or a device"), "{path}: {code:?} {said}");
+        assert!(
+            code == Some(1) && said.contains("is a pipe or a device"),
+            "{path}: {code:?} {said}"
+        );
     }
 }
 
@@ -61,8 +72,11 @@ fn pipes_and_devices_are_refused_at_once() {
 #[test]
 fn records_that_have_no_end_are_refused_at_once() {
     let folder = tempfile::tempdir().unwrap();
-    let text = with_environment(&format!("environment e {{ {BODY} }}\ndata expert(a | s) from \"/dev/zero\""));
-    let text = text.replace("a[t] ~ Uniform", "a[t] ~ expert(s[t])") + "infer { ratio = table(s, a) }\n";
+    let text = with_environment(&format!(
+        "environment e {{ {BODY} }}\ndata expert(a | s) from \"/dev/zero\""
+    ));
+    let text =
+        text.replace("a[t] ~ Uniform", "a[t] ~ expert(s[t])") + "infer { ratio = table(s, a) }\n";
     fs::write(folder.path().join("m.rlmodel"), text).unwrap();
     let (code, said) = run(program(folder.path()).args(["plan", "m.rlmodel"]));
     assert!(code == Some(1) && said.contains("is a pipe or a device"), "{code:?} {said}");
@@ -73,18 +87,25 @@ fn a_file_outside_the_folder_is_named_in_a_warning_and_never_quoted() {
     let folder = tempfile::tempdir().unwrap();
     let inside = folder.path().join("inside");
     fs::create_dir(&inside).unwrap();
-    fs::write(inside.join("m.rlmodel"), with_environment("environment e from \"../e.rlenv\"")).unwrap();
+    fs::write(inside.join("m.rlmodel"), with_environment("environment e from \"../e.rlenv\""))
+        .unwrap();
     let check = || run(program(&inside).args(["check", "m.rlmodel"]));
 
     fs::write(folder.path().join("e.rlenv"), BODY).unwrap();
     let (code, said) = check();
-    assert!(code == Some(0) && said.contains("the model reads `../e.rlenv`, outside its folder"), "{said}");
+    assert!(
+        code == Some(0) && said.contains("the model reads `../e.rlenv`, outside its folder"),
+        "{said}"
+    );
 
     // neither a line that does not parse nor one that means nothing is printed
     for body in ["hunter2: a password\n".to_owned(), format!("let secret = hunter2\n{BODY}")] {
         fs::write(folder.path().join("e.rlenv"), &body).unwrap();
         let (code, said) = check();
-        assert!(code == Some(1) && said.contains("e.rlenv") && !said.contains("let secret ="), "{said}");
+        assert!(
+            code == Some(1) && said.contains("e.rlenv") && !said.contains("let secret ="),
+            "{said}"
+        );
         assert!(!said.contains("a password"), "{said}");
     }
 }
@@ -92,7 +113,8 @@ fn a_file_outside_the_folder_is_named_in_a_warning_and_never_quoted() {
 #[test]
 fn a_file_beside_the_model_is_read_in_silence() {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("m.rlmodel"), with_environment("environment e from \"e.rlenv\"")).unwrap();
+    fs::write(folder.path().join("m.rlmodel"), with_environment("environment e from \"e.rlenv\""))
+        .unwrap();
     fs::write(folder.path().join("e.rlenv"), BODY).unwrap();
     let (code, said) = run(program(folder.path()).args(["check", "m.rlmodel"]));
     assert!(code == Some(0) && !said.contains("warning"), "{said}");
@@ -106,7 +128,15 @@ fn what_moves_colours_hides_or_turns_is_written_out() {
     for c in hidden {
         let name = format!("a{c}b.rlmodel");
         fs::write(folder.path().join(&name), format!("model m # {c}\nhorizon T = {c}3\n")).unwrap();
-        for arguments in [&["check"][..], &["check", "--format", "json"], &["bound"], &["infer"], &["eval"], &["report"], &["test"]] {
+        for arguments in [
+            &["check"][..],
+            &["check", "--format", "json"],
+            &["bound"],
+            &["infer"],
+            &["eval"],
+            &["report"],
+            &["test"],
+        ] {
             let (code, said) = run(program(folder.path()).args(arguments).arg(&name));
             assert!(code.is_some_and(|code| code != 0), "{arguments:?}");
             assert!(!said.contains(c), "{arguments:?} prints {c:?}: {}", said.escape_debug());

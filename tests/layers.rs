@@ -1,5 +1,5 @@
-//! The architecture, held: which layer may import which, which crate belongs to which layer, and that only the program prints.
-//! `ARCHITECTURE.md` says the same in words.
+//! The architecture, held: which layer may import which, which crate belongs to which layer, and
+//! that only the program prints. `ARCHITECTURE.md` says the same in words.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,8 +19,26 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("verify", &["source", "diagnostic", "syntax", "expr", "model", "finite", "bound"]),
     ("world", &["source", "diagnostic", "syntax", "expr", "model", "finite"]),
     ("plan", &["source", "diagnostic", "syntax", "expr", "model", "finite", "bound", "world"]),
-    ("engine", &["source", "diagnostic", "expr", "model", "finite", "bound", "exact", "world", "plan"]),
-    ("report", &["source", "diagnostic", "syntax", "expr", "model", "finite", "bound", "exact", "world", "plan", "engine"]),
+    (
+        "engine",
+        &["source", "diagnostic", "expr", "model", "finite", "bound", "exact", "world", "plan"],
+    ),
+    (
+        "report",
+        &[
+            "source",
+            "diagnostic",
+            "syntax",
+            "expr",
+            "model",
+            "finite",
+            "bound",
+            "exact",
+            "world",
+            "plan",
+            "engine",
+        ],
+    ),
     (
         "cli",
         &[
@@ -72,7 +90,11 @@ const CRATES: &[(&str, &[&str])] = &[
 fn a_layer_imports_only_what_stands_to_its_left() {
     for file in sources() {
         let Some(&(layer, allowed)) = LAYERS.iter().find(|(layer, _)| *layer == file.layer) else {
-            assert!(["lib", "main"].contains(&file.layer.as_str()), "{} is in no layer: give it a row in LAYERS", file.path.display());
+            assert!(
+                ["lib", "main"].contains(&file.layer.as_str()),
+                "{} is in no layer: give it a row in LAYERS",
+                file.path.display()
+            );
             continue;
         };
         for import in file.imports() {
@@ -92,7 +114,10 @@ fn every_layer_is_there_and_left_of_what_imports_it() {
     for (position, (layer, allowed)) in LAYERS.iter().enumerate() {
         assert!(found.contains(*layer), "there is no src/{layer}");
         for import in *allowed {
-            assert!(LAYERS[..position].iter().any(|(left, _)| left == import), "`{import}` stands to the right of `{layer}`");
+            assert!(
+                LAYERS[..position].iter().any(|(left, _)| left == import),
+                "`{import}` stands to the right of `{layer}`"
+            );
         }
     }
 }
@@ -101,9 +126,17 @@ fn every_layer_is_there_and_left_of_what_imports_it() {
 fn a_crate_is_named_only_by_its_layer() {
     for file in sources() {
         for (name, layers) in CRATES {
-            let names_it = file.code.match_indices(&format!("{name}::")).any(|(at, _)| is_word_start(&file.code, at));
-            let allowed = layers.contains(&file.layer.as_str()) || (file.layer == "main" && *name == "mimalloc");
-            assert!(!names_it || allowed, "{}: `{name}` belongs to {layers:?}", file.path.display());
+            let names_it = file
+                .code
+                .match_indices(&format!("{name}::"))
+                .any(|(at, _)| is_word_start(&file.code, at));
+            let allowed = layers.contains(&file.layer.as_str())
+                || (file.layer == "main" && *name == "mimalloc");
+            assert!(
+                !names_it || allowed,
+                "{}: `{name}` belongs to {layers:?}",
+                file.path.display()
+            );
         }
     }
 }
@@ -113,11 +146,16 @@ fn only_the_program_prints() {
     for file in sources() {
         for name in ["println!", "print!", "eprintln!", "eprint!", "dbg!"] {
             let prints = file.code.match_indices(name).any(|(at, _)| is_word_start(&file.code, at));
-            // The program itself prints through `cli::console`, which knows about closed pipes and full disks.
+            // The program itself prints through `cli::console`, which knows about closed pipes and
+            // full disks.
             assert!(!prints, "{}: `{name}`", file.path.display());
         }
         let writes = file.code.contains("stdout()") || file.code.contains("stderr()");
-        assert!(!writes || file.layer == "cli", "{}: only `cli` writes to standard output or error", file.path.display());
+        assert!(
+            !writes || file.layer == "cli",
+            "{}: only `cli` writes to standard output or error",
+            file.path.display()
+        );
     }
 }
 
@@ -141,7 +179,8 @@ struct SourceFile {
 impl SourceFile {
     /// The layers named after `crate::`, also in a group: `use crate::{model::Model, expr}`.
     fn imports(&self) -> BTreeSet<String> {
-        let after = self.code.match_indices("crate::").filter(|(at, _)| is_word_start(&self.code, *at));
+        let after =
+            self.code.match_indices("crate::").filter(|(at, _)| is_word_start(&self.code, *at));
         after.flat_map(|(at, found)| heads(&self.code[at + found.len()..])).collect()
     }
 }
@@ -188,34 +227,54 @@ fn sources() -> Vec<SourceFile> {
 }
 
 fn collect(root: &Path, folder: &Path, files: &mut Vec<SourceFile>) {
-    let mut paths: Vec<PathBuf> = fs::read_dir(folder).expect("a folder of sources").map(|entry| entry.expect("an entry").path()).collect();
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder)
+        .expect("a folder of sources")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
     paths.sort();
     for path in paths {
         if path.is_dir() {
             collect(root, &path, files);
-        } else if path.extension().is_some_and(|extension| extension == "rs") && !is_test_code(&path) {
+        } else if path.extension().is_some_and(|extension| extension == "rs")
+            && !is_test_code(&path)
+        {
             let inside = path.strip_prefix(root).expect("below the root");
             let first = inside.iter().next().expect("a file has a name").to_string_lossy();
             let text = fs::read_to_string(&path).expect("a source file");
-            files.push(SourceFile { layer: first.trim_end_matches(".rs").to_owned(), code: code(&text), path });
+            files.push(SourceFile {
+                layer: first.trim_end_matches(".rs").to_owned(),
+                code: code(&text),
+                path,
+            });
         }
     }
 }
 
-/// A file that holds nothing but tests, or what they share: `tests.rs`, `train_tests.rs`, `testing.rs`.
+/// A file that holds nothing but tests, or what they share: `tests.rs`, `train_tests.rs`,
+/// `testing.rs`.
 fn is_test_code(path: &Path) -> bool {
-    path.file_stem().and_then(|stem| stem.to_str()).is_some_and(|stem| stem == "testing" || stem == "tests" || stem.ends_with("_tests"))
+    path.file_stem()
+        .and_then(|stem| stem.to_str())
+        .is_some_and(|stem| stem == "testing" || stem == "tests" || stem.ends_with("_tests"))
 }
 
-/// What the compiler reads: no comments (their links may point anywhere), no tests (they may use what they like).
+/// What the compiler reads: no comments (their links may point anywhere), no tests (they may use
+/// what they like).
 fn code(text: &str) -> String {
     let before_tests = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(text);
-    before_tests.lines().map(|line| line.split("//").next().unwrap_or("")).collect::<Vec<_>>().join("\n")
+    before_tests
+        .lines()
+        .map(|line| line.split("//").next().unwrap_or(""))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 #[test]
 fn the_scanner_sees_what_it_should() {
     assert_eq!(heads("model::{Model, Kernel};"), ["model"]);
     assert_eq!(heads("{expr::{ExprId, Graph}, source, model as m};"), ["expr", "source", "model"]);
-    assert_eq!(code("use crate::a; // crate::b\n#[cfg(test)]\nmod tests {\n use crate::c; }"), "use crate::a; ");
+    assert_eq!(
+        code("use crate::a; // crate::b\n#[cfg(test)]\nmod tests {\n use crate::c; }"),
+        "use crate::a; "
+    );
 }

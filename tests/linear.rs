@@ -1,5 +1,6 @@
-//! Checking a file is work in proportion to its size: eight times the text takes about eight times as long, not sixty-four. Both are measured in one
-//! process, the shortest of several times each, so that a busy machine changes nothing but the wait.
+//! Checking a file is work in proportion to its size: eight times the text takes about eight times
+//! as long, not sixty-four. Both are measured in one process, the shortest of several times each,
+//! so that a busy machine changes nothing but the wait.
 
 use rlppl::diagnostic::{Color, render, render_json};
 use rlppl::model::{self, Overrides};
@@ -12,7 +13,13 @@ const MOST: f64 = 24.0;
 
 #[test]
 fn diagnostics_are_told_in_proportion_to_the_text() {
-    let text = |n: usize| format!("{}{}", (0..n).map(|k| format!("let unused{k} = {k}\n")).collect::<String>(), grid("0", ""));
+    let text = |n: usize| {
+        format!(
+            "{}{}",
+            (0..n).map(|k| format!("let unused{k} = {k}\n")).collect::<String>(),
+            grid("0", "")
+        )
+    };
     let tell = |text: &str| {
         let source = Source::new("many", text);
         let file = syntax::parse(&source).expect("it parses");
@@ -26,10 +33,13 @@ fn diagnostics_are_told_in_proportion_to_the_text() {
 #[test]
 fn literals_are_looked_at_in_proportion_to_their_size() {
     let map = |n: usize| {
-        let row = |y: usize| format!("[{}]", (0..n).map(|x| (y * n + x).to_string()).collect::<Vec<_>>().join(", "));
+        let row = |y: usize| {
+            format!("[{}]", (0..n).map(|x| (y * n + x).to_string()).collect::<Vec<_>>().join(", "))
+        };
         format!("let map = [{}]\n", (0..n).map(row).collect::<Vec<_>>().join(", "))
     };
-    let text = |n: usize| format!("{}{}", map(n), grid(&(n - 1).to_string(), "where map[y, x] >= 0"));
+    let text =
+        |n: usize| format!("{}{}", map(n), grid(&(n - 1).to_string(), "where map[y, x] >= 0"));
     let check = |text: &str| {
         let file = syntax::parse(&Source::new("map", text)).expect("it parses");
         model::check(&file, &Overrides::default()).expect("it is a model");

@@ -1,4 +1,5 @@
-//! The program where numbers are none, and where a run asks for more than the machine has: exit codes, what is said, what is left.
+//! The program where numbers are none, and where a run asks for more than the machine has: exit
+//! codes, what is said, what is left.
 
 use std::fs;
 use std::path::Path;
@@ -30,14 +31,23 @@ struct Outcome {
 
 /// Runs the program in a folder that has `cells.rlmodel`.
 fn run(folder: &Path, arguments: &[&str]) -> Outcome {
-    let output = Command::new(env!("CARGO_BIN_EXE_rlppl")).current_dir(folder).args(arguments).output().expect("the program starts");
+    let output = Command::new(env!("CARGO_BIN_EXE_rlppl"))
+        .current_dir(folder)
+        .args(arguments)
+        .output()
+        .expect("the program starts");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-    Outcome { code: output.status.code().expect("it ends by itself"), out: text(output.stdout), err: text(output.stderr) }
+    Outcome {
+        code: output.status.code().expect("it ends by itself"),
+        out: text(output.stdout),
+        err: text(output.stderr),
+    }
 }
 
 fn folder(logits: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
-    fs::write(folder.path().join("cells.rlmodel"), CELLS.replace("LOGITS", logits)).expect("written");
+    fs::write(folder.path().join("cells.rlmodel"), CELLS.replace("LOGITS", logits))
+        .expect("written");
     folder
 }
 
@@ -46,7 +56,8 @@ fn spoil(path: &Path, tensor: &str, value: f64) {
     let mut bytes = fs::read(path).expect("a file");
     let length = u64::from_le_bytes(bytes[..8].try_into().expect("8 bytes")) as usize;
     let header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length]).expect("JSON");
-    let start = 8 + length + header[tensor]["data_offsets"][0].as_u64().expect("an offset") as usize;
+    let start =
+        8 + length + header[tensor]["data_offsets"][0].as_u64().expect("an offset") as usize;
     bytes[start..start + 8].copy_from_slice(&value.to_le_bytes());
     fs::write(path, bytes).expect("written");
 }
@@ -54,18 +65,36 @@ fn spoil(path: &Path, tensor: &str, value: f64) {
 #[test]
 fn a_run_on_no_numbers_ends_with_its_place_and_leaves_good_parameters() {
     let folder = folder("log(abs(mlp(s - s, hidden = [4])) - 0.01)");
-    let outcome = run(folder.path(), &["infer", "cells.rlmodel", "--set", "infer.steps=30", "--out", "mine", "--quiet"]);
+    let outcome = run(
+        folder.path(),
+        &["infer", "cells.rlmodel", "--set", "infer.steps=30", "--out", "mine", "--quiet"],
+    );
     assert_eq!((outcome.code, outcome.out.as_str()), (3, ""), "{}", outcome.err);
-    let told = "step 1: the logits of `pi` are [NaN, NaN] at t = 1, s = 0; the parameters of step 0 are kept\nhint: ";
+    let told = "step 1: the logits of `pi` are [NaN, NaN] at t = 1, s = 0; the parameters of step \
+                0 are kept\nhint: ";
     assert!(outcome.err.contains(told), "{}", outcome.err);
-    assert!(folder.path().join("mine/parameters.safetensors").exists() && !folder.path().join("mine/summary.json").exists());
+    assert!(
+        folder.path().join("mine/parameters.safetensors").exists()
+            && !folder.path().join("mine/summary.json").exists()
+    );
     // what those make is said as well, and no number printed
-    for arguments in
-        [&["eval", "mine"][..], &["eval", "mine", "--greedy", "--format", "json"], &["exact", "cells.rlmodel", "--policy", "mine"]]
-    {
+    for arguments in [
+        &["eval", "mine"][..],
+        &["eval", "mine", "--greedy", "--format", "json"],
+        &["exact", "cells.rlmodel", "--policy", "mine"],
+    ] {
         let outcome = run(folder.path(), arguments);
-        assert!([1, 3].contains(&outcome.code) && outcome.out.is_empty(), "{arguments:?}: {} {}", outcome.out, outcome.err);
-        assert!(outcome.err.contains("of `pi`") && outcome.err.contains("NaN"), "{arguments:?}: {}", outcome.err);
+        assert!(
+            [1, 3].contains(&outcome.code) && outcome.out.is_empty(),
+            "{arguments:?}: {} {}",
+            outcome.out,
+            outcome.err
+        );
+        assert!(
+            outcome.err.contains("of `pi`") && outcome.err.contains("NaN"),
+            "{arguments:?}: {}",
+            outcome.err
+        );
     }
 }
 
@@ -73,25 +102,45 @@ fn a_run_on_no_numbers_ends_with_its_place_and_leaves_good_parameters() {
 fn parameters_and_checkpoints_that_hold_none_are_refused() {
     let folder = folder("table(s)");
     for value in [f64::NAN, f64::INFINITY] {
-        let trained = run(folder.path(), &["infer", "cells.rlmodel", "--out", "mine", "--quiet", "--overwrite"]);
+        let trained = run(
+            folder.path(),
+            &["infer", "cells.rlmodel", "--out", "mine", "--quiet", "--overwrite"],
+        );
         assert_eq!(trained.code, 0, "{}", trained.err);
         spoil(&folder.path().join("mine/parameters.safetensors"), "pi.logits.0.table", value);
         for arguments in [&["eval", "mine"][..], &["exact", "cells.rlmodel", "--policy", "mine"]] {
             let outcome = run(folder.path(), arguments);
-            assert_eq!((outcome.code, outcome.out.as_str()), (1, ""), "{arguments:?}: {}", outcome.err);
+            assert_eq!(
+                (outcome.code, outcome.out.as_str()),
+                (1, ""),
+                "{arguments:?}: {}",
+                outcome.err
+            );
             assert!(
-                outcome.err.contains(&format!("the tensor `pi.logits.0.table` is {value} in row 0, column 0")),
+                outcome.err.contains(&format!(
+                    "the tensor `pi.logits.0.table` is {value} in row 0, column 0"
+                )),
                 "{arguments:?}: {}",
                 outcome.err
             );
         }
         for tensor in ["optimiser/second", "pi.logits.0.table"] {
-            let trained = run(folder.path(), &["infer", "cells.rlmodel", "--out", "mine", "--quiet", "--overwrite"]);
+            let trained = run(
+                folder.path(),
+                &["infer", "cells.rlmodel", "--out", "mine", "--quiet", "--overwrite"],
+            );
             assert_eq!(trained.code, 0, "{}", trained.err);
             spoil(&folder.path().join("mine/checkpoint.safetensors"), tensor, value);
-            let outcome = run(folder.path(), &["infer", "--resume", "mine", "--set", "infer.steps=5", "--quiet"]);
+            let outcome = run(
+                folder.path(),
+                &["infer", "--resume", "mine", "--set", "infer.steps=5", "--quiet"],
+            );
             assert_eq!((outcome.code, outcome.out.as_str()), (1, ""), "{tensor}: {}", outcome.err);
-            assert!(outcome.err.contains(&format!("the tensor `{tensor}` is {value}")), "{tensor}: {}", outcome.err);
+            assert!(
+                outcome.err.contains(&format!("the tensor `{tensor}` is {value}")),
+                "{tensor}: {}",
+                outcome.err
+            );
         }
     }
 }
@@ -101,10 +150,21 @@ fn an_optimiser_that_overflows_says_so_and_its_hint_helps() {
     let folder = folder("table(s)");
     let near = CELLS.replace("LOGITS", "table(s)").replace("Delta(0)", "Delta(7)");
     fs::write(folder.path().join("cells.rlmodel"), near).expect("written");
-    let run = |more: &[&str]| run(folder.path(), &[&["infer", "cells.rlmodel", "--quiet", "--set", "alpha=1e20"], more].concat());
+    let run = |more: &[&str]| {
+        run(
+            folder.path(),
+            &[&["infer", "cells.rlmodel", "--quiet", "--set", "alpha=1e20"], more].concat(),
+        )
+    };
     let outcome = run(&[]);
     assert!(outcome.code == 3 && outcome.out.is_empty(), "{}", outcome.out);
-    assert!(outcome.err.contains("the second moment that the optimiser keeps of `pi.logits.0.table` overflows float32"), "{}", outcome.err);
+    assert!(
+        outcome.err.contains(
+            "the second moment that the optimiser keeps of `pi.logits.0.table` overflows float32"
+        ),
+        "{}",
+        outcome.err
+    );
     assert!(outcome.err.contains("hint: `precision = f64`"), "{}", outcome.err);
     let outcome = run(&["--set", "infer.precision=f64"]);
     assert_eq!(outcome.code, 0, "{}", outcome.err);
@@ -116,24 +176,45 @@ fn what_exceeds_the_machine_is_refused_with_the_number() {
     let many = ["--set", "infer.trajectories=1000000000"];
     let long = ["--set", "T=1000000000"];
     for asked in [many, long] {
-        let outcome = run(folder.path(), &[&["infer", "cells.rlmodel", "--out", "mine"][..], &asked].concat());
+        let outcome = run(
+            folder.path(),
+            &[&["infer", "cells.rlmodel", "--out", "mine"][..], &asked].concat(),
+        );
         assert!(
-            outcome.code == 3 && outcome.err.contains("GB (trajectories ") || outcome.err.contains("TB (trajectories "),
+            outcome.code == 3 && outcome.err.contains("GB (trajectories ")
+                || outcome.err.contains("TB (trajectories "),
             "{}",
             outcome.err
         );
-        assert!(outcome.err.contains("the machine has") && outcome.err.contains("`--ignore-memory`"), "{}", outcome.err);
+        assert!(
+            outcome.err.contains("the machine has") && outcome.err.contains("`--ignore-memory`"),
+            "{}",
+            outcome.err
+        );
         assert!(!folder.path().join("mine").exists());
         let outcome = run(folder.path(), &[&["plan", "cells.rlmodel"][..], &asked].concat());
-        assert!(outcome.code == 0 && outcome.out.contains("`infer` asks for `--ignore-memory`"), "{} {}", outcome.out, outcome.err);
+        assert!(
+            outcome.code == 0 && outcome.out.contains("`infer` asks for `--ignore-memory`"),
+            "{} {}",
+            outcome.out,
+            outcome.err
+        );
     }
     let wide = vec!["16384"; 200].join(", ");
-    fs::write(folder.path().join("wide.rlmodel"), CELLS.replace("LOGITS", &format!("mlp(s, hidden = [{wide}])"))).expect("written");
+    fs::write(
+        folder.path().join("wide.rlmodel"),
+        CELLS.replace("LOGITS", &format!("mlp(s, hidden = [{wide}])")),
+    )
+    .expect("written");
     let outcome = run(folder.path(), &["infer", "wide.rlmodel"]);
     assert!(outcome.code == 3 && outcome.err.contains("parameters 1."), "{}", outcome.err);
     // what fits is told by `plan` and begins
     let outcome = run(folder.path(), &["plan", "cells.rlmodel"]);
-    assert!(outcome.out.contains("\nmemory\n  about ") && !outcome.out.contains("--ignore-memory"), "{}", outcome.out);
+    assert!(
+        outcome.out.contains("\nmemory\n  about ") && !outcome.out.contains("--ignore-memory"),
+        "{}",
+        outcome.out
+    );
     let outcome = run(folder.path(), &["infer", "cells.rlmodel", "--quiet", "--ignore-memory"]);
     assert_eq!(outcome.code, 0, "{}", outcome.err);
 }
@@ -143,9 +224,14 @@ fn what_exceeds_the_machine_is_refused_with_the_number() {
 fn threads_beyond_all_measure_are_fewer_threads() {
     let folder = folder("table(s)");
     for (out, threads) in [("one", "1"), ("many", "100000")] {
-        let outcome = run(folder.path(), &["infer", "cells.rlmodel", "--quiet", "--out", out, "--threads", threads]);
+        let outcome = run(
+            folder.path(),
+            &["infer", "cells.rlmodel", "--quiet", "--out", out, "--threads", threads],
+        );
         assert_eq!(outcome.code, 0, "{}", outcome.err);
     }
-    let parameters = |out: &str| fs::read(folder.path().join(out).join("parameters.safetensors")).expect("a file");
+    let parameters = |out: &str| {
+        fs::read(folder.path().join(out).join("parameters.safetensors")).expect("a file")
+    };
     assert!(parameters("one") == parameters("many"));
 }

@@ -1,4 +1,5 @@
-//! What is printed is what is meant: each formula that `rlppl bound` prints is read back by a reader of its own, and is worth what the derivation is worth.
+//! What is printed is what is meant: each formula that `rlppl bound` prints is read back by a
+//! reader of its own, and is worth what the derivation is worth.
 
 mod reader;
 
@@ -28,7 +29,10 @@ fn every_printed_bound_of_the_models_is_read_back() {
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
-    assert!(finite >= 30 && all.valued >= 500 && all.parsed >= 200, "{finite} finite models, {all:?}");
+    assert!(
+        finite >= 30 && all.valued >= 500 && all.parsed >= 200,
+        "{finite} finite models, {all:?}"
+    );
 }
 
 #[test]
@@ -36,7 +40,8 @@ fn cut_times_odd_exponents_and_fixed_kernels_are_read_back() {
     for path in files("tests/cases") {
         let whole = fs::read_to_string(&path).expect("a case can be read");
         for text in variants(&whole) {
-            let read = read_back(&model(&path, &text, None), 2, 8).unwrap_or_else(|why| panic!("{}: {why}\n{text}", path.display()));
+            let read = read_back(&model(&path, &text, None), 2, 8)
+                .unwrap_or_else(|why| panic!("{}: {why}\n{text}", path.display()));
             assert!(read.valued > 0, "{}: nothing had a value\n{text}", path.display());
         }
     }
@@ -48,7 +53,10 @@ fn cases_print_what_is_meant() {
     let printed = |name: &str, edit: &dyn Fn(&str) -> String| {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(name);
         let whole = fs::read_to_string(&path).expect("a case can be read");
-        text(&derive(&model(&path, &edit(&whole), None)).unwrap_or_else(|found| panic!("{found}")), Detail::Steps)
+        text(
+            &derive(&model(&path, &edit(&whole), None)).unwrap_or_else(|found| panic!("{found}")),
+            Detail::Steps,
+        )
     };
     let cut = printed("cut_times.rlmodel", &str::to_owned);
     let at_first = "  2. − KL(pick(·|s[1]) ‖ back(·|none, s[1]))\n";
@@ -58,7 +66,12 @@ fn cases_print_what_is_meant() {
     let later = "  3. − Σ_{t=2..T, live} KL(sw(·|o[t-1], s[t]) ‖ back(·|o[t-1], s[t]))\n";
     assert!(ends.contains(later), "{ends}");
     let sum = printed("printed_sum.rlmodel", &str::to_owned);
-    assert!(sum.contains("L = E_q[ Σ_{t=1..T} ( r[t] − 0.1·t ) − s[1] + Σ_{t=1..T} ( H(pi(·|s[t])) − log 2 ) ]"), "{sum}");
+    assert!(
+        sum.contains(
+            "L = E_q[ Σ_{t=1..T} ( r[t] − 0.1·t ) − s[1] + Σ_{t=1..T} ( H(pi(·|s[t])) − log 2 ) ]"
+        ),
+        "{sum}"
+    );
     let fixed = printed("fixed_world.rlmodel", &str::to_owned);
     assert!(fixed.contains("  ∇_{pi} L = "), "{fixed}");
 }
@@ -66,13 +79,19 @@ fn cases_print_what_is_meant() {
 /// A case, an edit of it, what is printed of it, and what is put in its place.
 type Slip<'a> = (&'a str, &'a dyn Fn(&str) -> String, &'a str, &'a str);
 
-/// A reader that cannot find a fault proves nothing: what was once printed, and slips of every kind, are noticed.
+/// A reader that cannot find a fault proves nothing: what was once printed, and slips of every
+/// kind, are noticed.
 #[test]
 fn a_text_that_says_something_else_is_noticed() {
     let same = &str::to_owned;
     let slips: [Slip; 19] = [
         // an index that no sum binds
-        ("cut_times", same, "− KL(pick(·|s[1]) ‖ back(·|none, s[1]))", "+ log back(o[t]|o[t-1], s[t]) / pick(o[1]|s[1])"),
+        (
+            "cut_times",
+            same,
+            "− KL(pick(·|s[1]) ‖ back(·|none, s[1]))",
+            "+ log back(o[t]|o[t-1], s[t]) / pick(o[1]|s[1])",
+        ),
         ("cut_times", same, "back(·|none, s[1])", "back(·|o[1], s[1])"),
         // `live` of another step
         (
@@ -83,7 +102,12 @@ fn a_text_that_says_something_else_is_noticed() {
         ),
         ("cut_times", &with_end, "Σ_{t=1..T, live} ( H(", "Σ_{t=1..T} ( H("),
         // a sum without its brackets
-        ("printed_sum", same, "Σ_{t=1..T} ( r[t] − 0.1·t ) − s[1]", "Σ_{t=1..T} r[t] − 0.1·t + −s[1]"),
+        (
+            "printed_sum",
+            same,
+            "Σ_{t=1..T} ( r[t] − 0.1·t ) − s[1]",
+            "Σ_{t=1..T} r[t] − 0.1·t + −s[1]",
+        ),
         ("printed_sum", same, "Σ_{t=1..T} ( r[t] − 0.1·t )", "Σ_{t=1..T} r[t] − 0.1"),
         ("printed_sum", same, "− s[1]", "+ s[1]"),
         // a gradient over what does not move
@@ -107,7 +131,8 @@ fn a_text_that_says_something_else_is_noticed() {
         ("cut_window", same, "o[-1..0]", "o[1..2]"),
     ];
     for (name, edit, meant, slip) in slips {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/cases/{name}.rlmodel"));
+        let path =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/cases/{name}.rlmodel"));
         let whole = edit(&fs::read_to_string(&path).expect("a case can be read"));
         let model = model(&path, &whole, None);
         let derivation = derive(&model).unwrap_or_else(|found| panic!("{found}"));
@@ -118,7 +143,8 @@ fn a_text_that_says_something_else_is_noticed() {
     }
 }
 
-/// LaTeX and MathML print the same trees: brackets close, and there are as many sums that stop at the end.
+/// LaTeX and MathML print the same trees: brackets close, and there are as many sums that stop at
+/// the end.
 #[test]
 fn other_formats_have_the_same_sums() {
     for path in files("models").into_iter().chain(files("tests/cases")) {
@@ -129,27 +155,53 @@ fn other_formats_have_the_same_sums() {
             .iter()
             .flat_map(|bound| {
                 let gradients = bound["gradient"]["formulas"].as_array().expect("formulas").iter();
-                std::iter::once(&bound["formula"]).chain(gradients).map(|formula| formula.as_str().expect("a formula").to_owned())
+                std::iter::once(&bound["formula"])
+                    .chain(gradients)
+                    .map(|formula| formula.as_str().expect("a formula").to_owned())
             })
             .collect();
-        let (latex, mathml) = (latex(&derivation, Detail::Bound), mathml(&derivation, Detail::Bound));
+        let (latex, mathml) =
+            (latex(&derivation, Detail::Bound), mathml(&derivation, Detail::Bound));
         let shown = path.display();
         let count = |text: &str, what: &str| text.matches(what).count();
         assert_eq!(count(&formulas, "Σ_{"), count(&latex, "\\sum_{"), "{shown}: {latex}");
         assert_eq!(count(&formulas, "Σ_{"), count(&mathml, "<mo>∑</mo>"), "{shown}: {mathml}");
         assert_eq!(count(&formulas, ", live"), count(&latex, "\\text{live}"), "{shown}: {latex}");
-        assert_eq!(count(&formulas, ", live"), count(&mathml, "<mtext>live</mtext>"), "{shown}: {mathml}");
+        assert_eq!(
+            count(&formulas, ", live"),
+            count(&mathml, "<mtext>live</mtext>"),
+            "{shown}: {mathml}"
+        );
         for pair in [["{", "}"], ["(", ")"], ["[", "]"]] {
-            assert_eq!(count(&latex, pair[0]), count(&latex, pair[1]), "{shown}: {pair:?} in {latex}");
+            assert_eq!(
+                count(&latex, pair[0]),
+                count(&latex, pair[1]),
+                "{shown}: {pair:?} in {latex}"
+            );
         }
-        for tag in ["mrow", "msub", "msup", "munderover", "mtext", "mi", "mo", "mn", "mtr", "mtd", "mtable", "math", "mfrac"] {
+        for tag in [
+            "mrow",
+            "msub",
+            "msup",
+            "munderover",
+            "mtext",
+            "mi",
+            "mo",
+            "mn",
+            "mtr",
+            "mtd",
+            "mtable",
+            "math",
+            "mfrac",
+        ] {
             let opened = count(&mathml, &format!("<{tag}>")) + count(&mathml, &format!("<{tag} "));
             assert_eq!(opened, count(&mathml, &format!("</{tag}>")), "{shown}: {tag} in {mathml}");
         }
     }
 }
 
-/// A case as it is, with an end of the episode, at one step alone, and with exponents that need brackets.
+/// A case as it is, with an end of the episode, at one step alone, and with exponents that need
+/// brackets.
 fn variants(text: &str) -> Vec<String> {
     let exponents = [
         "r[t]",
@@ -177,7 +229,8 @@ fn with_end(text: &str) -> String {
 }
 
 fn files(folder: &str) -> Vec<PathBuf> {
-    let entries = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).expect("a folder of models");
+    let entries = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder))
+        .expect("a folder of models");
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "rlmodel"));
     paths.sort();
@@ -194,7 +247,8 @@ fn short(path: &Path) -> Model {
 
 fn model(path: &Path, text: &str, horizon: Option<(String, usize)>) -> Model {
     let file = parse(&Source::at(path, text)).unwrap_or_else(|found| panic!("{found}\n{text}"));
-    let set = horizon.map(|(name, steps)| (name, parse_expr(&steps.to_string(), "--set").expect("a number")));
+    let set = horizon
+        .map(|(name, steps)| (name, parse_expr(&steps.to_string(), "--set").expect("a number")));
     let overrides = Overrides { params: set.into_iter().collect(), ..Overrides::default() };
     check(&file, &overrides).unwrap_or_else(|found| panic!("{found}\n{text}"))
 }

@@ -1,6 +1,8 @@
-//! What is left of a run: killed at any instant, asked to end, on a full disk, gone on with, replaced; and who may write to its folder.
+//! What is left of a run: killed at any instant, asked to end, on a full disk, gone on with,
+//! replaced; and who may write to its folder.
 //!
-//! `RLPPL_KILLS=200 RLPPL_TERMS=50 cargo test --test runs killed -- --nocapture` kills as many runs, and tells the most that one lost.
+//! `RLPPL_KILLS=200 RLPPL_TERMS=50 cargo test --test runs killed -- --nocapture` kills as many
+//! runs, and tells the most that one lost.
 #![cfg(unix)]
 
 use assert_cmd::Command;
@@ -25,7 +27,8 @@ const FILES: [&str; 8] = [
     "timings.jsonl",
 ];
 /// The files that are equal for equal runs.
-const EQUAL: [&str; 4] = ["checkpoint.safetensors", "metrics.jsonl", "model.rlmodel", "parameters.safetensors"];
+const EQUAL: [&str; 4] =
+    ["checkpoint.safetensors", "metrics.jsonl", "model.rlmodel", "parameters.safetensors"];
 
 /// A folder with `walk.rlmodel` in it.
 fn folder() -> TempDir {
@@ -50,7 +53,14 @@ fn outcome(output: std::process::Output) -> Outcome {
 /// Runs the program in `folder`.
 fn run(folder: &Path, arguments: &[&str]) -> Outcome {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rlppl"));
-    outcome(command.current_dir(folder).args(arguments).timeout(Duration::from_secs(300)).output().expect("the program starts"))
+    outcome(
+        command
+            .current_dir(folder)
+            .args(arguments)
+            .timeout(Duration::from_secs(300))
+            .output()
+            .expect("the program starts"),
+    )
 }
 
 /// Trains in `folder`, to the end.
@@ -64,19 +74,34 @@ fn infer(folder: &Path, arguments: &[&str]) -> Outcome {
 fn refused(folder: &Path, arguments: &[&str], code: i32, told: &[&str]) {
     let outcome = run(folder, arguments);
     let says = told.iter().all(|told| outcome.err.contains(told));
-    assert!(outcome.code == code && says, "{arguments:?}: {}, and not {told:?}: {}", outcome.code, outcome.err);
+    assert!(
+        outcome.code == code && says,
+        "{arguments:?}: {}, and not {told:?}: {}",
+        outcome.code,
+        outcome.err
+    );
 }
 
 /// Trains in `folder` until it ends or is ended.
 fn begin(folder: &Path, arguments: &[&str]) -> Child {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_rlppl"));
-    command.current_dir(folder).arg("infer").args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .current_dir(folder)
+        .arg("infer")
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command.spawn().expect("the program starts")
 }
 
 fn signal(child: &Child, name: &str) {
     // one that has just ended is not there any more
-    let _ = std::process::Command::new("kill").args([name, &child.id().to_string()]).stderr(Stdio::null()).status().expect("kill");
+    let _ = std::process::Command::new("kill")
+        .args([name, &child.id().to_string()])
+        .stderr(Stdio::null())
+        .status()
+        .expect("kill");
 }
 
 fn ended(child: Child) -> Outcome {
@@ -97,14 +122,19 @@ fn lines(path: &Path) -> usize {
 
 fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten();
-    let mut names: Vec<String> = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
     names.sort();
     names
 }
 
 fn assert_equal_runs(one: &Path, other: &Path) {
     for name in EQUAL {
-        assert!(fs::read(one.join(name)).expect(name) == fs::read(other.join(name)).expect(name), "{name} differs");
+        assert!(
+            fs::read(one.join(name)).expect(name) == fs::read(other.join(name)).expect(name),
+            "{name} differs"
+        );
     }
 }
 
@@ -125,15 +155,24 @@ fn checkpoint(run: &Path) -> Option<u64> {
 /// Step and seconds of each whole line of the timings.
 fn timings(run: &Path) -> Vec<(u64, f64)> {
     let text = fs::read_to_string(run.join("timings.jsonl")).unwrap_or_default();
-    let values = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    values.map(|line| (line["step"].as_u64().expect("a step"), line["wall_seconds"].as_f64().expect("seconds"))).collect()
+    let values =
+        text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    values
+        .map(|line| {
+            (
+                line["step"].as_u64().expect("a step"),
+                line["wall_seconds"].as_f64().expect("seconds"),
+            )
+        })
+        .collect()
 }
 
 /// Numbers in 0..1 that look random, the same at each call.
 fn numbers() -> impl FnMut() -> f64 {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     move || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 11) as f64 / (1u64 << 53) as f64
     }
 }
@@ -142,19 +181,29 @@ fn count(variable: &str, default: usize) -> usize {
     std::env::var(variable).map_or(default, |count| count.parse().expect("a count"))
 }
 
-// ── ended from outside ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── ended from outside
+// ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/// Seconds between two checkpoints of the runs that are killed, and how much later than due one may be: the length of a step and of a write, on a
-/// machine that has other things to do.
+/// Seconds between two checkpoints of the runs that are killed, and how much later than due one may
+/// be: the length of a step and of a write, on a machine that has other things to do.
 const EVERY: f64 = 0.2;
 const LATE: f64 = 0.8;
 
-/// One command, given again whenever the process was ended: from nothing to the same bits as a run that nobody ended.
+/// One command, given again whenever the process was ended: from nothing to the same bits as a run
+/// that nobody ended.
 #[test]
 fn killed_at_any_instant_a_run_loses_at_most_an_interval_and_comes_to_the_same_bits() {
     let folder = folder();
     // some seconds on one thread
-    let command = ["walk.rlmodel", "--set", "infer.steps=50000", "--set", "infer.log_every=50", "--set", "infer.checkpoint_every=0.2"];
+    let command = [
+        "walk.rlmodel",
+        "--set",
+        "infer.steps=50000",
+        "--set",
+        "infer.log_every=50",
+        "--set",
+        "infer.checkpoint_every=0.2",
+    ];
     let command = [&command[..], &["--threads", "1", "--quiet", "--resume", "--out"]].concat();
     infer(folder.path(), &[&command[..], &["whole"]].concat());
     let whole = folder.path().join("whole");
@@ -191,20 +240,31 @@ fn killed_at_any_instant_a_run_loses_at_most_an_interval_and_comes_to_the_same_b
             // a run that was asked to end loses nothing
             130 => {
                 let trained = outcome.err.contains("interrupted after");
-                assert!(!trained || last <= kept.unwrap_or(0), "{with}: {kept:?} of {last}: {}", outcome.err);
+                assert!(
+                    !trained || last <= kept.unwrap_or(0),
+                    "{with}: {kept:?} of {last}: {}",
+                    outcome.err
+                );
             }
             code => {
                 assert_eq!(code, -1, "{}", outcome.err);
-                let of_kept = logged.iter().take_while(|(step, _)| kept.is_some_and(|kept| *step <= kept)).last();
+                let of_kept = logged
+                    .iter()
+                    .take_while(|(step, _)| kept.is_some_and(|kept| *step <= kept))
+                    .last();
                 let lost = seconds - of_kept.map_or(0.0, |of_kept| of_kept.1);
                 assert!(lost <= EVERY + LATE, "{lost} s are lost: {kept:?} of {last}");
                 most = most.max(lost);
             }
         }
-        let parts: Vec<String> = names(&path).into_iter().filter(|name| !FILES.contains(&name.as_str())).collect();
+        let parts: Vec<String> =
+            names(&path).into_iter().filter(|name| !FILES.contains(&name.as_str())).collect();
         assert!(parts.iter().all(|name| name.ends_with(".part")), "{parts:?}");
     }
-    println!("at most {most:.3} s were lost, of an interval of {EVERY} s; {finished} runs of {seconds:.1} s came to the same bits");
+    println!(
+        "at most {most:.3} s were lost, of an interval of {EVERY} s; {finished} runs of \
+         {seconds:.1} s came to the same bits"
+    );
     fs::remove_dir_all(&whole).expect("removed");
 }
 
@@ -212,8 +272,21 @@ fn killed_at_any_instant_a_run_loses_at_most_an_interval_and_comes_to_the_same_b
 #[test]
 fn a_long_step_is_given_up_and_the_one_before_is_kept() {
     let folder = folder();
-    let long = ["walk.rlmodel", "--quiet", "--set", "infer.steps=2", "--set", "infer.log_every=1", "--set", "infer.epochs=20000"];
-    let long = [&long[..], &["--set", "infer.minibatch=64", "--set", "infer.checkpoint_every=1000", "--out"]].concat();
+    let long = [
+        "walk.rlmodel",
+        "--quiet",
+        "--set",
+        "infer.steps=2",
+        "--set",
+        "infer.log_every=1",
+        "--set",
+        "infer.epochs=20000",
+    ];
+    let long = [
+        &long[..],
+        &["--set", "infer.minibatch=64", "--set", "infer.checkpoint_every=1000", "--out"],
+    ]
+    .concat();
     infer(folder.path(), &[&long[..], &["whole"]].concat());
     let of_steps = timings(&folder.path().join("whole"));
     assert!(of_steps[0].1 > 0.3, "a step of {} s is not long: give it more epochs", of_steps[0].1);
@@ -224,12 +297,24 @@ fn a_long_step_is_given_up_and_the_one_before_is_kept() {
     std::thread::sleep(Duration::from_millis(100));
     signal(&child, "-INT");
     let told = ended(child);
-    assert!(told.code == 130 && told.err.contains("interrupted after step 1 of 2"), "{} {}", told.code, told.err);
+    assert!(
+        told.code == 130 && told.err.contains("interrupted after step 1 of 2"),
+        "{} {}",
+        told.code,
+        told.err
+    );
     infer(folder.path(), &["--resume", "mine", "--quiet"]);
     assert_equal_runs(&folder.path().join("whole"), &folder.path().join("mine"));
 }
 
-const LONG: [&str; 6] = ["--set", "infer.steps=100000000", "--set", "infer.log_every=100", "--set", "infer.checkpoint_every=0.05"];
+const LONG: [&str; 6] = [
+    "--set",
+    "infer.steps=100000000",
+    "--set",
+    "infer.log_every=100",
+    "--set",
+    "infer.checkpoint_every=0.05",
+];
 
 #[test]
 fn every_signal_that_asks_to_end_is_answered_alike_and_nohup_is_respected() {
@@ -239,16 +324,30 @@ fn every_signal_that_asks_to_end_is_answered_alike_and_nohup_is_respected() {
         wait_for("a line", || lines(&folder.path().join("mine/metrics.jsonl")) > 0);
         signal(&child, name);
         let told = ended(child);
-        assert!(told.code == 130 && told.err.contains("`rlppl infer --resume mine` goes on"), "{name}: {} {}", told.code, told.err);
+        assert!(
+            told.code == 130 && told.err.contains("`rlppl infer --resume mine` goes on"),
+            "{name}: {} {}",
+            told.code,
+            told.err
+        );
         assert!(checkpoint(&folder.path().join("mine")).is_some_and(|step| step > 0));
     }
     if !cfg!(target_os = "linux") {
         return;
     }
     let folder = folder();
-    let script = format!("trap '' HUP; exec {} infer walk.rlmodel --out mine --quiet {}", env!("CARGO_BIN_EXE_rlppl"), LONG.join(" "));
+    let script = format!(
+        "trap '' HUP; exec {} infer walk.rlmodel --out mine --quiet {}",
+        env!("CARGO_BIN_EXE_rlppl"),
+        LONG.join(" ")
+    );
     let mut command = std::process::Command::new("sh");
-    let child = command.current_dir(folder.path()).args(["-c", &script]).stderr(Stdio::piped()).spawn().expect("a shell");
+    let child = command
+        .current_dir(folder.path())
+        .args(["-c", &script])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("a shell");
     let logged = || lines(&folder.path().join("mine/metrics.jsonl"));
     wait_for("a line", || logged() > 0);
     signal(&child, "-HUP");
@@ -262,14 +361,20 @@ fn every_signal_that_asks_to_end_is_answered_alike_and_nohup_is_respected() {
 fn a_run_that_goes_on_can_be_looked_at() {
     let folder = folder();
     let path = folder.path().join("mine");
-    let mut child = begin(folder.path(), &[&["walk.rlmodel", "--out", "mine", "--quiet"], &LONG[..]].concat());
+    let mut child =
+        begin(folder.path(), &[&["walk.rlmodel", "--out", "mine", "--quiet"], &LONG[..]].concat());
     wait_for("parameters", || path.join("parameters.safetensors").exists());
     for of in ["it goes on", "it was killed"] {
         let eval = run(folder.path(), &["eval", "mine", "--episodes", "10"]);
         assert!(eval.code == 0 && eval.out.contains("expected return"), "{of}: {}", eval.err);
         let report = run(folder.path(), &["report", "mine", "--out", "report.html", "--overwrite"]);
         assert_eq!(report.code, 0, "{of}: {}", report.err);
-        assert!(fs::read_to_string(folder.path().join("report.html")).expect("a page").contains("not come to its end"), "{of}");
+        assert!(
+            fs::read_to_string(folder.path().join("report.html"))
+                .expect("a page")
+                .contains("not come to its end"),
+            "{of}"
+        );
         child.kill().expect("killed");
         child.wait().expect("it ends");
         // as where the last line was written in part
@@ -277,22 +382,44 @@ fn a_run_that_goes_on_can_be_looked_at() {
         fs::write(path.join("metrics.jsonl"), &log[..log.len() - 20]).expect("written");
     }
     fs::remove_file(path.join("parameters.safetensors")).expect("removed");
-    refused(folder.path(), &["eval", "mine"], 1, &["`mine` has no parameters yet", "rlppl infer --resume mine"]);
+    refused(
+        folder.path(),
+        &["eval", "mine"],
+        1,
+        &["`mine` has no parameters yet", "rlppl infer --resume mine"],
+    );
 }
 
-/// A limit on the size of files stands for the disk: the model and the checkpoint fit, the metrics do not.
+/// A limit on the size of files stands for the disk: the model and the checkpoint fit, the metrics
+/// do not.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_ends_the_run_when_it_is_full_and_leaves_the_last_checkpoint() {
     let folder = folder();
-    let sets = ["--set", "infer.steps=300", "--set", "infer.log_every=1", "--set", "infer.checkpoint_every=0.000001", "--quiet"];
+    let sets = [
+        "--set",
+        "infer.steps=300",
+        "--set",
+        "infer.log_every=1",
+        "--set",
+        "infer.checkpoint_every=0.000001",
+        "--quiet",
+    ];
     let program = env!("CARGO_BIN_EXE_rlppl");
-    let script = format!("trap '' XFSZ; ulimit -f 16; exec {program} infer walk.rlmodel --out mine {}", sets.join(" "));
+    let script = format!(
+        "trap '' XFSZ; ulimit -f 16; exec {program} infer walk.rlmodel --out mine {}",
+        sets.join(" ")
+    );
     let mut shell = std::process::Command::new("sh");
-    let told = outcome(shell.current_dir(folder.path()).args(["-c", &script]).output().expect("a shell"));
+    let told =
+        outcome(shell.current_dir(folder.path()).args(["-c", &script]).output().expect("a shell"));
     assert_eq!(told.code, 3, "{}", told.err);
     let kept = checkpoint(&folder.path().join("mine")).expect("a checkpoint");
-    for part in ["cannot write `mine/metrics.jsonl`", &format!("checkpoint of step {kept} is kept"), "rlppl infer --resume mine"] {
+    for part in [
+        "cannot write `mine/metrics.jsonl`",
+        &format!("checkpoint of step {kept} is kept"),
+        "rlppl infer --resume mine",
+    ] {
         assert!(told.err.contains(part), "{part}: {}", told.err);
     }
     assert!(kept > 0 && kept as usize >= lines(&folder.path().join("mine/metrics.jsonl")) - 1);
@@ -301,7 +428,8 @@ fn a_full_disk_ends_the_run_when_it_is_full_and_leaves_the_last_checkpoint() {
     assert_equal_runs(&folder.path().join("whole"), &folder.path().join("mine"));
 }
 
-// ── gone on with ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── gone on with
+// ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 #[test]
 fn a_run_goes_on_only_with_the_model_as_it_was_run() {
@@ -313,27 +441,73 @@ fn a_run_goes_on_only_with_the_model_as_it_was_run() {
         fs::write(folder.path().join(name), WALK.replace(from, to)).expect("written");
     };
     write("edited.rlmodel", "then 0 else -1", "then 0 else -0.5");
-    refused(folder.path(), &["infer", "edited.rlmodel", "--set", "alpha=2", "--resume", "mine"], 2, &["`edited.rlmodel`", "-0.5", "hint"]);
-    refused(folder.path(), &["infer", "walk.rlmodel", "--resume", "mine"], 2, &["-param alpha = 2", "+param alpha = 1"]);
-    refused(folder.path(), &["infer", "--resume", "mine", "--set", "alpha=3"], 2, &["+param alpha = 3"]);
+    refused(
+        folder.path(),
+        &["infer", "edited.rlmodel", "--set", "alpha=2", "--resume", "mine"],
+        2,
+        &["`edited.rlmodel`", "-0.5", "hint"],
+    );
+    refused(
+        folder.path(),
+        &["infer", "walk.rlmodel", "--resume", "mine"],
+        2,
+        &["-param alpha = 2", "+param alpha = 1"],
+    );
+    refused(
+        folder.path(),
+        &["infer", "--resume", "mine", "--set", "alpha=3"],
+        2,
+        &["+param alpha = 3"],
+    );
     assert_ne!(run(folder.path(), &["infer", "--resume", "mine", "--set", "alhpa=3"]).code, 0);
-    refused(folder.path(), &["infer", "--resume", "mine", "--set", "infer.steps=10"], 2, &["`mine` has made 20 steps already"]);
+    refused(
+        folder.path(),
+        &["infer", "--resume", "mine", "--set", "infer.steps=10"],
+        2,
+        &["`mine` has made 20 steps already"],
+    );
     let again = ["infer", "walk.rlmodel", "--set", "alpha=2", "--resume", "mine", "--quiet"];
     refused(folder.path(), &[&again[..], &["--seed", "1"]].concat(), 2, &["seed = 0", "seed = 1"]);
     write("steps.rlmodel", "steps = 20", "steps = 30");
-    refused(folder.path(), &["infer", "steps.rlmodel", "--set", "alpha=2", "--resume", "mine"], 2, &["steps = 20", "steps = 30"]);
+    refused(
+        folder.path(),
+        &["infer", "steps.rlmodel", "--set", "alpha=2", "--resume", "mine"],
+        2,
+        &["steps = 20", "steps = 30"],
+    );
 
     // layout, comments and what changes no step may differ
     write("same.rlmodel", "# A walk along a line.", "# The same walk.\n\n");
-    let same = ["infer", "same.rlmodel", "--set", "alpha=2", "--set", "infer.steps=30", "--resume", "mine", "--threads", "1"];
+    let same = [
+        "infer",
+        "same.rlmodel",
+        "--set",
+        "alpha=2",
+        "--set",
+        "infer.steps=30",
+        "--resume",
+        "mine",
+        "--threads",
+        "1",
+    ];
     let told = run(folder.path(), &same);
-    assert!(told.code == 0 && told.err.contains("`mine`: goes on from step 20 of 30"), "{}", told.err);
+    assert!(
+        told.code == 0 && told.err.contains("`mine`: goes on from step 20 of 30"),
+        "{}",
+        told.err
+    );
     let told = run(folder.path(), &["infer", "--resume", "mine"]);
     assert!(told.code == 0 && told.err.contains("all its 30 steps are done"), "{}", told.err);
 
     let model = fs::read_to_string(path.join("model.rlmodel")).expect("a model");
-    fs::write(path.join("model.rlmodel"), model.replace("then 0 else -1", "then 0 else -0.5")).expect("written");
-    refused(folder.path(), &["infer", "--resume", "mine"], 2, &["`mine/model.rlmodel` was changed since the run began", "-0.5"]);
+    fs::write(path.join("model.rlmodel"), model.replace("then 0 else -1", "then 0 else -0.5"))
+        .expect("written");
+    refused(
+        folder.path(),
+        &["infer", "--resume", "mine"],
+        2,
+        &["`mine/model.rlmodel` was changed since the run began", "-0.5"],
+    );
 }
 
 #[test]
@@ -341,66 +515,161 @@ fn environments_and_data_beside_a_model_are_part_of_it() {
     let folder = folder();
     let begin = WALK.find("  state s").expect("a state");
     let end = begin + WALK[begin..].find("}\n\nkernel").expect("a kernel");
-    let other = WALK.replace(&WALK[WALK.find("environment").expect("a word")..=end], "environment line from \"line.rlenv\"");
+    let other = WALK.replace(
+        &WALK[WALK.find("environment").expect("a word")..=end],
+        "environment line from \"line.rlenv\"",
+    );
     fs::write(folder.path().join("line.rlenv"), &WALK[begin..end]).expect("written");
     fs::write(folder.path().join("walk.rlmodel"), other).expect("written");
     infer(folder.path(), &["walk.rlmodel", "--out", "mine", "--quiet"]);
-    fs::write(folder.path().join("line.rlenv"), WALK[begin..end].replace("0 else -1", "0 else -0.5")).expect("written");
-    refused(folder.path(), &["infer", "walk.rlmodel", "--resume", "mine"], 2, &["`line.rlenv`", "-0.5"]);
+    fs::write(
+        folder.path().join("line.rlenv"),
+        WALK[begin..end].replace("0 else -1", "0 else -0.5"),
+    )
+    .expect("written");
+    refused(
+        folder.path(),
+        &["infer", "walk.rlmodel", "--resume", "mine"],
+        2,
+        &["`line.rlenv`", "-0.5"],
+    );
     infer(folder.path(), &["--resume", "mine", "--quiet"]);
-    fs::copy(folder.path().join("line.rlenv"), folder.path().join("mine/line.rlenv")).expect("copied");
-    refused(folder.path(), &["infer", "--resume", "mine"], 2, &["was changed since the run began", "`line.rlenv`", "-0.5"]);
+    fs::copy(folder.path().join("line.rlenv"), folder.path().join("mine/line.rlenv"))
+        .expect("copied");
+    refused(
+        folder.path(),
+        &["infer", "--resume", "mine"],
+        2,
+        &["was changed since the run began", "`line.rlenv`", "-0.5"],
+    );
 }
 
 #[test]
 fn the_same_command_begins_a_run_or_goes_on_with_it() {
     let folder = folder();
-    refused(folder.path(), &["infer", "--resume"], 2, &["`--resume` alone does not say with which run", "--resume runs/"]);
+    refused(
+        folder.path(),
+        &["infer", "--resume"],
+        2,
+        &["`--resume` alone does not say with which run", "--resume runs/"],
+    );
     refused(folder.path(), &["infer", "--resume", "--out", "mine"], 2, &["a model file is needed"]);
     let again = ["infer", "walk.rlmodel", "--seed", "3", "--resume"];
     let told = run(folder.path(), &again);
-    assert!(told.code == 0 && told.err.contains("`runs/walk-3`: there is no run to go on with"), "{}", told.err);
+    assert!(
+        told.code == 0 && told.err.contains("`runs/walk-3`: there is no run to go on with"),
+        "{}",
+        told.err
+    );
     infer(folder.path(), &["walk.rlmodel", "--seed", "3", "--quiet"]);
     let told = run(folder.path(), &again);
-    assert!(told.code == 0 && told.err.contains("`runs/walk-3-2`: all its 20 steps are done"), "{}", told.err);
+    assert!(
+        told.code == 0 && told.err.contains("`runs/walk-3-2`: all its 20 steps are done"),
+        "{}",
+        told.err
+    );
     fs::remove_file(folder.path().join("runs/walk-3-2/checkpoint.safetensors")).expect("removed");
     let told = run(folder.path(), &again);
-    assert!(told.code == 0 && told.err.contains("`runs/walk-3-2`: has left no checkpoint, so that it begins anew"), "{}", told.err);
+    assert!(
+        told.code == 0
+            && told.err.contains("`runs/walk-3-2`: has left no checkpoint, so that it begins anew"),
+        "{}",
+        told.err
+    );
     assert_equal_runs(&folder.path().join("runs/walk-3"), &folder.path().join("runs/walk-3-2"));
 }
 
 #[test]
 fn several_seeds_go_on_each_where_it_was() {
     let folder = folder();
-    infer(folder.path(), &["walk.rlmodel", "--seeds", "1..3", "--out", "whole", "--quiet", "--set", "infer.log_every=1"]);
-    let seeds = ["walk.rlmodel", "--seeds", "1..3", "--out", "mine", "--set", "infer.log_every=1", "--resume"];
-    infer(folder.path(), &["walk.rlmodel", "--seed", "1", "--out", "mine/1", "--quiet", "--set", "infer.log_every=1"]);
+    infer(
+        folder.path(),
+        &[
+            "walk.rlmodel",
+            "--seeds",
+            "1..3",
+            "--out",
+            "whole",
+            "--quiet",
+            "--set",
+            "infer.log_every=1",
+        ],
+    );
+    let seeds = [
+        "walk.rlmodel",
+        "--seeds",
+        "1..3",
+        "--out",
+        "mine",
+        "--set",
+        "infer.log_every=1",
+        "--resume",
+    ];
+    infer(
+        folder.path(),
+        &[
+            "walk.rlmodel",
+            "--seed",
+            "1",
+            "--out",
+            "mine/1",
+            "--quiet",
+            "--set",
+            "infer.log_every=1",
+        ],
+    );
     // the second was ended midway
-    let half = ["walk.rlmodel", "--seed", "2", "--out", "mine/2", "--quiet", "--set", "infer.log_every=1", "--set", "infer.steps=7"];
+    let half = [
+        "walk.rlmodel",
+        "--seed",
+        "2",
+        "--out",
+        "mine/2",
+        "--quiet",
+        "--set",
+        "infer.log_every=1",
+        "--set",
+        "infer.steps=7",
+    ];
     infer(folder.path(), &half);
     let told = infer(folder.path(), &[&seeds[..], &["--set", "infer.steps=20"]].concat());
-    for part in ["`mine/1`: all its 20 steps are done", "`mine/2`: goes on from step 7 of 20", "`mine/3`: there is no run to go on with"] {
+    for part in [
+        "`mine/1`: all its 20 steps are done",
+        "`mine/2`: goes on from step 7 of 20",
+        "`mine/3`: there is no run to go on with",
+    ] {
         assert!(told.err.contains(part), "{part}: {}", told.err);
     }
     assert!(told.out.starts_with("walk: 3 of 3 seeds done"), "{}", told.out);
     for seed in ["1", "2", "3"] {
         let equal = |name: &str| {
-            let read = |run: &str| fs::read(folder.path().join(run).join(seed).join(name)).expect(name);
+            let read =
+                |run: &str| fs::read(folder.path().join(run).join(seed).join(name)).expect(name);
             assert!(read("whole") == read("mine"), "{name} of seed {seed} differs");
         };
-        ["checkpoint.safetensors", "metrics.jsonl", "parameters.safetensors"].into_iter().for_each(equal);
+        ["checkpoint.safetensors", "metrics.jsonl", "parameters.safetensors"]
+            .into_iter()
+            .for_each(equal);
     }
 }
 
-// ── who writes to a folder ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── who writes to a folder
+// ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 #[test]
 fn one_process_trains_in_a_folder_and_a_dead_one_is_in_nobodys_way() {
     let folder = folder();
-    let mut child = begin(folder.path(), &[&["walk.rlmodel", "--out", "mine", "--quiet"], &LONG[..]].concat());
+    let mut child =
+        begin(folder.path(), &[&["walk.rlmodel", "--out", "mine", "--quiet"], &LONG[..]].concat());
     wait_for("a checkpoint", || checkpoint(&folder.path().join("mine")).is_some());
-    for arguments in [&["--resume", "mine"][..], &["walk.rlmodel", "--out", "mine", "--overwrite"]] {
-        refused(folder.path(), &[&["infer"], arguments].concat(), 2, &["another process is training in `mine`"]);
+    for arguments in [&["--resume", "mine"][..], &["walk.rlmodel", "--out", "mine", "--overwrite"]]
+    {
+        refused(
+            folder.path(),
+            &[&["infer"], arguments].concat(),
+            2,
+            &["another process is training in `mine`"],
+        );
     }
     child.kill().expect("killed");
     child.wait().expect("it ends");
@@ -415,21 +684,32 @@ fn a_run_is_replaced_at_the_first_checkpoint_of_the_new_one() {
     let before = contents(&path);
     let again = ["--out", "mine", "--overwrite", "--quiet"];
 
-    // a start that fails, one that is killed, and one that is asked to end before its first checkpoint
-    let failing = WALK.replace("reward r in [-1, 0]", "reward r").replace("if s[t+1] == 4 then 0 else -1", "-sqrt(1 - s[t+1])");
+    // a start that fails, one that is killed, and one that is asked to end before its first
+    // checkpoint
+    let failing = WALK
+        .replace("reward r in [-1, 0]", "reward r")
+        .replace("if s[t+1] == 4 then 0 else -1", "-sqrt(1 - s[t+1])");
     fs::write(folder.path().join("failing.rlmodel"), failing).expect("written");
     assert_ne!(run(folder.path(), &[&["infer", "failing.rlmodel"], &again[..]].concat()).code, 0);
     assert!(contents(&path) == before, "a start that fails loses nothing");
-    let late = ["--set", "infer.steps=100000000", "--set", "infer.checkpoint_every=1000", "--seed", "1"];
+    let late =
+        ["--set", "infer.steps=100000000", "--set", "infer.checkpoint_every=1000", "--seed", "1"];
     let mut child = begin(folder.path(), &[&["walk.rlmodel"], &again[..], &late[..]].concat());
     std::thread::sleep(Duration::from_millis(500));
     child.kill().expect("killed");
     child.wait().expect("it ends");
-    assert!(contents(&path) == before, "one that is killed before its first checkpoint loses nothing");
+    assert!(
+        contents(&path) == before,
+        "one that is killed before its first checkpoint loses nothing"
+    );
 
     let child = begin(folder.path(), &[&["walk.rlmodel"], &again[..], &LONG[..]].concat());
     wait_for("the new run", || !path.join("summary.json").exists() && checkpoint(&path).is_some());
-    assert!(fs::read_to_string(path.join("model.rlmodel")).expect("a model").contains("steps = 100000000"));
+    assert!(
+        fs::read_to_string(path.join("model.rlmodel"))
+            .expect("a model")
+            .contains("steps = 100000000")
+    );
     let logged = lines(&path.join("metrics.jsonl"));
     wait_for("lines of the new run", || lines(&path.join("metrics.jsonl")) > logged);
     signal(&child, "-TERM");
@@ -438,7 +718,12 @@ fn a_run_is_replaced_at_the_first_checkpoint_of_the_new_one() {
     for name in ["expert.csv", "maze.rlenv", ".rlppl-mine", "notes.md"] {
         fs::write(path.join(name), "mine").expect("written");
         let before = contents(&path);
-        refused(folder.path(), &[&["infer", "walk.rlmodel"], &again[..]].concat(), 2, &[&format!("`mine` holds `{name}`")]);
+        refused(
+            folder.path(),
+            &[&["infer", "walk.rlmodel"], &again[..]].concat(),
+            2,
+            &[&format!("`mine` holds `{name}`")],
+        );
         assert!(contents(&path) == before, "{name}");
         fs::remove_file(path.join(name)).expect("removed");
     }
@@ -456,19 +741,26 @@ fn a_recording_replaces_a_file_only_if_that_is_asked() {
     refused(folder.path(), &["eval", "mine", "--record", "mine"], 2, &["`mine` is a folder"]);
     assert_eq!(fs::read(folder.path().join("thesis.csv")).expect("a file"), b"mine");
     assert_eq!(run(folder.path(), &[&record[..], &["--overwrite"]].concat()).code, 0);
-    assert!(fs::read_to_string(folder.path().join("thesis.csv")).expect("a file").starts_with("episode"));
+    assert!(
+        fs::read_to_string(folder.path().join("thesis.csv"))
+            .expect("a file")
+            .starts_with("episode")
+    );
     let through = ["eval", "mine", "--episodes", "2", "--record", "/dev/null"];
     assert_eq!(run(folder.path(), &through).code, 0, "a device is not a file that could be lost");
 }
 
-// ── what is shown ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── what is shown
+// ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /// A greedy policy is not the posterior, so that it has no bound.
 #[test]
 fn a_greedy_policy_has_no_bound_in_any_format() {
     let folder = folder();
     infer(folder.path(), &["walk.rlmodel", "--out", "mine", "--quiet"]);
-    let eval = |more: &[&str]| run(folder.path(), &[&["eval", "mine", "--episodes", "10"], more].concat()).out;
+    let eval = |more: &[&str]| {
+        run(folder.path(), &[&["eval", "mine", "--episodes", "10"], more].concat()).out
+    };
     for format in ["text", "json"] {
         assert!(eval(&["--format", format]).contains("bound"), "{format}");
         let greedy = eval(&["--format", format, "--greedy"]);
@@ -483,11 +775,26 @@ fn a_page_is_drawn_of_any_numbers() {
     infer(folder.path(), &["walk.rlmodel", "--out", "mine", "--quiet", "--set", "infer.steps=3"]);
     let path = folder.path().join("mine/metrics.jsonl");
     let log = fs::read_to_string(&path).expect("a log");
-    let of = |line: &str| serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(line).expect("an object");
+    let of = |line: &str| {
+        serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(line).expect("an object")
+    };
     let records: Vec<_> = log.lines().map(of).collect();
     assert_eq!(records.len(), 3);
-    let spoilt =
-        ["1e-320", "-1e-320", "5e-324", "0", "-0.0", "1e308", "-1e308", "1e99", "1e100", "null", "\"x\"", "[]", "18446744073709551616"];
+    let spoilt = [
+        "1e-320",
+        "-1e-320",
+        "5e-324",
+        "0",
+        "-0.0",
+        "1e308",
+        "-1e308",
+        "1e99",
+        "1e100",
+        "null",
+        "\"x\"",
+        "[]",
+        "18446744073709551616",
+    ];
     for number in spoilt {
         for name in records[0].keys() {
             let spoil = |(at, record): (usize, &serde_json::Map<String, serde_json::Value>)| {
@@ -497,9 +804,15 @@ fn a_page_is_drawn_of_any_numbers() {
                 });
                 format!("{{{}}}\n", fields.collect::<Vec<_>>().join(","))
             };
-            fs::write(&path, records.iter().enumerate().map(spoil).collect::<String>()).expect("written");
+            fs::write(&path, records.iter().enumerate().map(spoil).collect::<String>())
+                .expect("written");
             let report = run(folder.path(), &["report", "mine", "-o", "-"]);
-            assert!(report.code == 0 && report.out.ends_with("</html>\n"), "{name} = {number}: {} {}", report.code, report.err);
+            assert!(
+                report.code == 0 && report.out.ends_with("</html>\n"),
+                "{name} = {number}: {} {}",
+                report.code,
+                report.err
+            );
         }
     }
 }

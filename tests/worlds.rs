@@ -1,5 +1,6 @@
-//! The environments under `models/` against Gymnasium 1.4 (its classic control in float64, its FrozenLake's table of transitions):
-//! reference numbers made once by stepping it from the same state.
+//! The environments under `models/` against Gymnasium 1.4 (its classic control in float64, its
+//! FrozenLake's table of transitions): reference numbers made once by stepping it from the same
+//! state.
 
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -17,7 +18,8 @@ fn text(file: &str) -> String {
 }
 
 fn model(name: &str, text: String) -> Model {
-    let file = parse(&Source::at(&Path::new("models").join(name), text)).unwrap_or_else(|found| panic!("{name}: {found}"));
+    let file = parse(&Source::at(&Path::new("models").join(name), text))
+        .unwrap_or_else(|found| panic!("{name}: {found}"));
     check(&file, &Overrides::default()).unwrap_or_else(|found| panic!("{name}: {found}"))
 }
 
@@ -34,7 +36,8 @@ enum Action {
     Real(f64),
 }
 
-/// States from the first on, in `f64`, until the end or the horizon; actions by the number of the step and the state.
+/// States from the first on, in `f64`, until the end or the horizon; actions by the number of the
+/// step and the state.
 fn roll(model: &Model, action: impl Fn(usize, &[f64]) -> Action) -> (Vec<Vec<f64>>, Vec<f64>, f64) {
     let world = World::<f64>::compile(model, FIRST).unwrap();
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(0);
@@ -45,7 +48,9 @@ fn roll(model: &Model, action: impl Fn(usize, &[f64]) -> Action) -> (Vec<Vec<f64
     for step in 0..model.horizon.value {
         match action(step, states.last().unwrap()) {
             Action::Number(chosen) => batch.step(&world, Actions::Numbers(&[chosen]), &mut rng),
-            Action::Real(chosen) => batch.step(&world, Actions::Columns { values: &[chosen], stride: 1 }, &mut rng),
+            Action::Real(chosen) => {
+                batch.step(&world, Actions::Columns { values: &[chosen], stride: 1 }, &mut rng)
+            }
         }
         states.push(read(&batch));
         sum += batch.reward(&world, 0)[0];
@@ -67,26 +72,63 @@ fn close(found: &[f64], wanted: &[f64], within: f64) {
 #[test]
 fn cartpole_moves_as_gymnasium_does() {
     let environment = starting(&text("cartpole.rlenv"), "{ x: 0.01, v: -0.02, θ: 0.03, ω: 0.04 }");
-    let text = text("cartpole.rlmodel").replace("from \"cartpole.rlenv\"", &format!("{{\n{environment}\n}}"));
-    let (states, _, sum) = roll(&model("cartpole.rlmodel", text), |step, _| Action::Number([1, 1, 0, 1, 0, 0, 1][step % 7]));
+    let text = text("cartpole.rlmodel")
+        .replace("from \"cartpole.rlenv\"", &format!("{{\n{environment}\n}}"));
+    let (states, _, sum) = roll(&model("cartpole.rlmodel", text), |step, _| {
+        Action::Number([1, 1, 0, 1, 0, 0, 1][step % 7])
+    });
     assert_eq!((states.len() - 1, sum), (21, 21.0));
-    close(&states[1], &[0.009600000000000001, 0.17467919574755525, 0.030799999999999998, -0.2430687179600081], 1e-12);
-    close(&states[10], &[0.05649316485946018, 0.36901517137137, -0.032849498377435594, -0.5184785912499668], 1e-12);
-    close(&states[21], &[0.16604113858534789, 0.5789960715179743, -0.212139995134798, -1.1621319433574029], 1e-11);
+    close(
+        &states[1],
+        &[0.009600000000000001, 0.17467919574755525, 0.030799999999999998, -0.2430687179600081],
+        1e-12,
+    );
+    close(
+        &states[10],
+        &[0.05649316485946018, 0.36901517137137, -0.032849498377435594, -0.5184785912499668],
+        1e-12,
+    );
+    close(
+        &states[21],
+        &[0.16604113858534789, 0.5789960715179743, -0.212139995134798, -1.1621319433574029],
+        1e-11,
+    );
 }
 
 #[test]
 fn acrobot_moves_as_gymnasium_does() {
     let environment = starting(&text("acrobot.rlenv"), "[0.05, -0.03, 0.02, -0.06]");
-    let text = text("acrobot.rlmodel").replace("from \"acrobot.rlenv\"", &format!("{{\n{environment}\n}}"));
+    let text = text("acrobot.rlmodel")
+        .replace("from \"acrobot.rlenv\"", &format!("{{\n{environment}\n}}"));
     // with the second link, against it: swings up in 74 steps
-    let (states, seen, sum) = roll(&model("acrobot.rlmodel", text), |_, s| Action::Number(if s[3] > 0.0 { 2 } else { 0 }));
+    let (states, seen, sum) = roll(&model("acrobot.rlmodel", text), |_, s| {
+        Action::Number(if s[3] > 0.0 { 2 } else { 0 })
+    });
     assert_eq!((states.len() - 1, sum), (74, -73.0));
     // Gymnasium keeps what it has integrated in float32 between steps
-    close(&states[1], &[0.06039541362863624, -0.06804440608484441, 0.08051610630161557, -0.3119807206380278], 1e-12);
-    close(&states[20], &[0.3267579047174298, -0.9307142061587995, -0.9755158050877627, 0.12233945417228675], 1e-9);
-    close(&states[74], &[2.040584916139111, 1.6711800076593526, 0.8526108338687238, -2.599883242932044], 1e-7);
-    let x = [-0.4526977837085724, 0.8916640281677246, -0.10021517425775528, 0.9949657917022705, 0.8526108264923096, -2.5998833179473877];
+    close(
+        &states[1],
+        &[0.06039541362863624, -0.06804440608484441, 0.08051610630161557, -0.3119807206380278],
+        1e-12,
+    );
+    close(
+        &states[20],
+        &[0.3267579047174298, -0.9307142061587995, -0.9755158050877627, 0.12233945417228675],
+        1e-9,
+    );
+    close(
+        &states[74],
+        &[2.040584916139111, 1.6711800076593526, 0.8526108338687238, -2.599883242932044],
+        1e-7,
+    );
+    let x = [
+        -0.4526977837085724,
+        0.8916640281677246,
+        -0.10021517425775528,
+        0.9949657917022705,
+        0.8526108264923096,
+        -2.5998833179473877,
+    ];
     close(&seen, &x, 1e-6);
 }
 
@@ -134,7 +176,8 @@ fn mountain_car_moves_as_gymnasium_does() {
     close(&[sum], &[99.66875], 1e-9);
 }
 
-/// A world compiled to `f32` columns draws starts inside the box and steps many rows at once as each alone.
+/// A world compiled to `f32` columns draws starts inside the box and steps many rows at once as
+/// each alone.
 #[test]
 fn real_actions_move_each_row_by_its_own() {
     let model = model("mountain_car_continuous.rlmodel", text("mountain_car_continuous.rlmodel"));
@@ -150,12 +193,19 @@ fn real_actions_move_each_row_by_its_own() {
         let (x, v) = (before[row], before[rows + row]);
         assert!((-0.6..=-0.4).contains(&x) && v == 0.0, "{x}, {v}");
         let moved = 0.0015 * pushes[row] - 0.0025 * (3.0 * x).cos();
-        assert!((after[rows + row] - moved).abs() < 1e-8 && (after[row] - x - moved).abs() < 1e-7, "row {row}");
-        assert!((batch.reward(&world, 0)[row] + 0.1 * pushes[row] * pushes[row]).abs() < 1e-8, "row {row}");
+        assert!(
+            (after[rows + row] - moved).abs() < 1e-8 && (after[row] - x - moved).abs() < 1e-7,
+            "row {row}"
+        );
+        assert!(
+            (batch.reward(&world, 0)[row] + 0.1 * pushes[row] * pushes[row]).abs() < 1e-8,
+            "row {row}"
+        );
     }
 }
 
-/// The probability of a reward of 1 within `steps`, if every step takes the best action, or a random one.
+/// The probability of a reward of 1 within `steps`, if every step takes the best action, or a
+/// random one.
 fn success(tables: &Environment, steps: usize) -> (f64, f64) {
     let start = tables.initial.row(0).next().unwrap().0;
     let (mut best, mut random) = (vec![0.0; tables.states], vec![0.0; tables.states]);
@@ -163,12 +213,21 @@ fn success(tables: &Environment, steps: usize) -> (f64, f64) {
         let value = |of: &[f64], s: usize, a: usize| -> f64 {
             let row = s * tables.actions + a;
             (tables.transition.start[row]..tables.transition.start[row + 1])
-                .map(|e| tables.transition.probability[e] * (tables.rewards[0][e] + of[tables.transition.column[e] as usize]))
+                .map(|e| {
+                    tables.transition.probability[e]
+                        * (tables.rewards[0][e] + of[tables.transition.column[e] as usize])
+                })
                 .sum()
         };
         let actions = 0..tables.actions;
-        best = (0..tables.states).map(|s| actions.clone().map(|a| value(&best, s, a)).fold(f64::MIN, f64::max)).collect();
-        random = (0..tables.states).map(|s| actions.clone().map(|a| value(&random, s, a)).sum::<f64>() / tables.actions as f64).collect();
+        best = (0..tables.states)
+            .map(|s| actions.clone().map(|a| value(&best, s, a)).fold(f64::MIN, f64::max))
+            .collect();
+        random = (0..tables.states)
+            .map(|s| {
+                actions.clone().map(|a| value(&random, s, a)).sum::<f64>() / tables.actions as f64
+            })
+            .collect();
     }
     (best[start], random[start])
 }

@@ -1,5 +1,7 @@
-//! The reference: REINFORCE on CartPole with a 4-64-64-2 tanh policy, and PPO with a value beside the two logits, written by hand for this
-//! one problem. Plain slices, no tape, no compiler; structure-of-arrays environments that restart when they end; a data-parallel gradient and Adam, replicated on every thread.
+//! The reference: REINFORCE on CartPole with a 4-64-64-2 tanh policy, and PPO with a value beside
+//! the two logits, written by hand for this one problem. Plain slices, no tape, no compiler;
+//! structure-of-arrays environments that restart when they end; a data-parallel gradient and Adam,
+//! replicated on every thread.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex};
@@ -25,12 +27,20 @@ const CLIP: f32 = 0.2;
 const DISCOUNT: f32 = 0.99;
 const LAMBDA: f32 = 0.95;
 
-/// Environment steps per second of `threads` threads, each with `environments` environments for `steps` steps a batch.
-pub fn steps_per_second(task: Task, threads: usize, environments: usize, steps: usize, batches: usize) -> f64 {
+/// Environment steps per second of `threads` threads, each with `environments` environments for
+/// `steps` steps a batch.
+pub fn steps_per_second(
+    task: Task,
+    threads: usize,
+    environments: usize,
+    steps: usize,
+    batches: usize,
+) -> f64 {
     let outputs = if matches!(task, Task::Proximal { .. }) { 3 } else { 2 };
     let sizes = [4, 64, 64, outputs];
     let parameters: usize = sizes.windows(2).map(|s| s[0] * s[1] + s[1]).sum();
-    let gradients: Vec<Mutex<Vec<f32>>> = (0..threads).map(|_| Mutex::new(vec![0.0; parameters])).collect();
+    let gradients: Vec<Mutex<Vec<f32>>> =
+        (0..threads).map(|_| Mutex::new(vec![0.0; parameters])).collect();
     let (barrier, arrived) = (Barrier::new(threads), AtomicUsize::new(0));
     let start = Instant::now();
     std::thread::scope(|scope| {
@@ -45,7 +55,11 @@ pub fn steps_per_second(task: Task, threads: usize, environments: usize, steps: 
                     barrier.wait();
                     worker.gradient.fill(0.0);
                     for theirs in gradients {
-                        worker.gradient.iter_mut().zip(theirs.lock().unwrap().iter()).for_each(|(sum, g)| *sum += g / threads as f32);
+                        worker
+                            .gradient
+                            .iter_mut()
+                            .zip(theirs.lock().unwrap().iter())
+                            .for_each(|(sum, g)| *sum += g / threads as f32);
                     }
                     barrier.wait();
                     updates += 1;
@@ -117,7 +131,9 @@ impl Worker {
             theta.extend(std::iter::repeat_n(0.0, pair[1]));
         }
         let (rows, n) = (environments * steps, theta.len());
-        let state = std::array::from_fn(|_| (0..environments).map(|_| random.unit() * 0.1 - 0.05).collect());
+        let state = std::array::from_fn(|_| {
+            (0..environments).map(|_| random.unit() * 0.1 - 0.05).collect()
+        });
         Worker {
             sizes,
             environments,
@@ -149,19 +165,34 @@ impl Worker {
             let rows = t * n..(t + 1) * n;
             let observed = &mut self.observed[rows.start * 4..rows.end * 4];
             for (i, row) in observed.chunks_exact_mut(4).enumerate() {
-                row.copy_from_slice(&[self.state[0][i], self.state[1][i], self.state[2][i], self.state[3][i]]);
+                row.copy_from_slice(&[
+                    self.state[0][i],
+                    self.state[1][i],
+                    self.state[2][i],
+                    self.state[3][i],
+                ]);
             }
             for start in (0..n).step_by(BLOCK) {
                 let count = BLOCK.min(n - start);
-                forward((&self.sizes, &self.theta), &observed[start * 4..(start + count) * 4], count, &mut self.activations);
+                forward(
+                    (&self.sizes, &self.theta),
+                    &observed[start * 4..(start + count) * 4],
+                    count,
+                    &mut self.activations,
+                );
                 let logits = self.activations[2].chunks_exact(self.sizes[3]);
                 for (a, z) in self.drawn[rows.start + start..][..count].iter_mut().zip(logits) {
                     *a = (self.random.unit() * (1.0 + (z[0] - z[1]).exp()) < 1.0) as u8;
                 }
                 if self.sizes[3] == 3 {
-                    for (row, z) in (rows.start + start..).zip(self.activations[2].chunks_exact(3).take(count)) {
+                    for (row, z) in
+                        (rows.start + start..).zip(self.activations[2].chunks_exact(3).take(count))
+                    {
                         self.value[row] = z[2];
-                        self.log_prob[row] = -(1.0 + (z[1 - self.drawn[row] as usize] - z[self.drawn[row] as usize]).exp()).ln();
+                        self.log_prob[row] = -(1.0
+                            + (z[1 - self.drawn[row] as usize] - z[self.drawn[row] as usize])
+                                .exp())
+                        .ln();
                     }
                 }
             }
@@ -169,11 +200,15 @@ impl Worker {
             physics(x, v, angle, spin, &self.drawn[rows.clone()]);
             for i in 0..n {
                 self.age[i] += 1;
-                let ended = self.state[0][i].abs() > 2.4 || self.state[2][i].abs() > 0.209_439_51 || self.age[i] >= 500;
+                let ended = self.state[0][i].abs() > 2.4
+                    || self.state[2][i].abs() > 0.209_439_51
+                    || self.age[i] >= 500;
                 self.ended[rows.start + i] = f32::from(ended);
                 if ended {
                     self.age[i] = 0;
-                    self.state.iter_mut().for_each(|column| column[i] = self.random.unit() * 0.1 - 0.05);
+                    self.state
+                        .iter_mut()
+                        .for_each(|column| column[i] = self.random.unit() * 0.1 - 0.05);
                 }
             }
         }
@@ -189,7 +224,8 @@ impl Worker {
             }
         }
         let mean = self.advantage.iter().sum::<f32>() / rows as f32;
-        let variance = self.advantage.iter().map(|a| (a - mean) * (a - mean)).sum::<f32>() / rows as f32;
+        let variance =
+            self.advantage.iter().map(|a| (a - mean) * (a - mean)).sum::<f32>() / rows as f32;
         let scale = 1.0 / ((variance.sqrt() + 1e-6) * rows as f32);
         self.gradient.fill(0.0);
         for start in (0..rows).step_by(BLOCK) {
@@ -207,11 +243,19 @@ impl Worker {
                     self.back[0][row * 2 + j] = -(weight * score + bonus);
                 }
             }
-            backward((&self.sizes, &self.theta), observed, count, &self.activations, &mut self.back, &mut self.gradient);
+            backward(
+                (&self.sizes, &self.theta),
+                observed,
+                count,
+                &self.activations,
+                &mut self.back,
+                &mut self.gradient,
+            );
         }
     }
 
-    /// Generalised advantage estimation, brought to mean 0 and deviation 1; the value after the last step stands for the rest.
+    /// Generalised advantage estimation, brought to mean 0 and deviation 1; the value after the
+    /// last step stands for the rest.
     fn advantages(&mut self) {
         let (n, rows) = (self.environments, self.environments * self.steps);
         let mut carry = vec![0.0f32; n];
@@ -225,7 +269,8 @@ impl Worker {
             }
         }
         let mean = self.advantage.iter().sum::<f32>() / rows as f32;
-        let variance = self.advantage.iter().map(|a| (a - mean) * (a - mean)).sum::<f32>() / rows as f32;
+        let variance =
+            self.advantage.iter().map(|a| (a - mean) * (a - mean)).sum::<f32>() / rows as f32;
         let scale = 1.0 / (variance.sqrt() + 1e-6);
         self.advantage.iter_mut().for_each(|a| *a = (*a - mean) * scale);
     }
@@ -236,7 +281,8 @@ impl Worker {
         }
     }
 
-    /// The gradient of the clipped surrogate, the value's squared error and the entropy, of some rows in their shuffled order.
+    /// The gradient of the clipped surrogate, the value's squared error and the entropy, of some
+    /// rows in their shuffled order.
     fn proximal_gradient(&mut self, rows: std::ops::Range<usize>) {
         self.gradient.fill(0.0);
         let share = 1.0 / rows.len() as f32;
@@ -264,7 +310,14 @@ impl Worker {
                 }
                 back[2] = 0.5 * (z[2] - self.target[row]) * share;
             }
-            backward((&self.sizes, &self.theta), gathered, count, &self.activations, &mut self.back, &mut self.gradient);
+            backward(
+                (&self.sizes, &self.theta),
+                gathered,
+                count,
+                &self.activations,
+                &mut self.back,
+                &mut self.gradient,
+            );
         }
     }
 
@@ -285,7 +338,12 @@ fn place(sizes: &[usize; 4], layer: usize) -> (usize, usize) {
     (before, before + sizes[layer] * sizes[layer + 1])
 }
 
-fn forward((sizes, theta): (&[usize; 4], &[f32]), x: &[f32], rows: usize, activations: &mut [Vec<f32>; 3]) {
+fn forward(
+    (sizes, theta): (&[usize; 4], &[f32]),
+    x: &[f32],
+    rows: usize,
+    activations: &mut [Vec<f32>; 3],
+) {
     for layer in 0..3 {
         let (inputs, outputs) = (sizes[layer], sizes[layer + 1]);
         let (weight, bias) = place(sizes, layer);
@@ -332,17 +390,30 @@ fn backward(
         }
         let input = &activations[layer - 1][..rows * inputs];
         product((inputs, rows, outputs), (input, 1, inputs), (dz, outputs, 1), dw, true);
-        product((rows, outputs, inputs), (dz, outputs, 1), (&theta[weight..bias], 1, outputs), &mut next[..rows * inputs], false);
+        product(
+            (rows, outputs, inputs),
+            (dz, outputs, 1),
+            (&theta[weight..bias], 1, outputs),
+            &mut next[..rows * inputs],
+            false,
+        );
         back.swap(0, 1);
     }
 }
 
 /// Row-major `c (+)= a b`; an operand is its numbers, row stride and column stride.
-fn product((m, k, n): (usize, usize, usize), a: (&[f32], usize, usize), b: (&[f32], usize, usize), c: &mut [f32], add: bool) {
+fn product(
+    (m, k, n): (usize, usize, usize),
+    a: (&[f32], usize, usize),
+    b: (&[f32], usize, usize),
+    c: &mut [f32],
+    add: bool,
+) {
     assert!(a.0.len() >= m * k && b.0.len() >= k * n && c.len() >= m * n);
     let (keep, none) = (if add { 1.0 } else { 0.0 }, gemm::Parallelism::None);
     let (pa, pb) = (a.0.as_ptr(), b.0.as_ptr());
-    // SAFETY: the line above checks that every operand holds the matrix its strides describe; `c` is borrowed mutably.
+    // SAFETY: the line above checks that every operand holds the matrix its strides describe; `c`
+    // is borrowed mutably.
     unsafe {
         gemm::gemm(
             m,

@@ -34,7 +34,8 @@ pub fn read_in_order(numbers: &[f64], columns: &[u32]) -> f64 {
     sum + whole as f64
 }
 
-/// Soft value iteration from a uniform start under a uniform prior: `V(s) = log mean_a exp(r + Σ_s' p V(s'))`. `p` is by state, action and next state.
+/// Soft value iteration from a uniform start under a uniform prior: `V(s) = log mean_a exp(r + Σ_s'
+/// p V(s'))`. `p` is by state, action and next state.
 pub fn best_bound(p: &[f64], reward: &[f64], states: usize, actions: usize, horizon: usize) -> f64 {
     let mut value = vec![0.0; states];
     let mut q = vec![0.0; states * actions];
@@ -47,7 +48,9 @@ pub fn best_bound(p: &[f64], reward: &[f64], states: usize, actions: usize, hori
                     sums[lane] += row[lane] * value[lane];
                 }
             }
-            *q = r + sums.iter().sum::<f64>() + row.iter().zip(value).map(|(p, v)| p * v).sum::<f64>();
+            *q = r
+                + sums.iter().sum::<f64>()
+                + row.iter().zip(value).map(|(p, v)| p * v).sum::<f64>();
         }
         for (value, q) in value.iter_mut().zip(q.chunks_exact(actions)) {
             let high = q.iter().copied().fold(f64::NEG_INFINITY, f64::max);

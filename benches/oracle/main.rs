@@ -1,6 +1,8 @@
-//! The oracle's recursions beside what they cannot be faster than, and beside what one would write instead: on a dense model of 10 million
-//! transitions reading its memory once a step, a loop by hand, and NumPy; on a sparse one of a million, reading its memory. Everything is
-//! measured in turns within one run, on one thread, so that what else the machine does falls on all alike; the best turn counts.
+//! The oracle's recursions beside what they cannot be faster than, and beside what one would write
+//! instead: on a dense model of 10 million transitions reading its memory once a step, a loop by
+//! hand, and NumPy; on a sparse one of a million, reading its memory. Everything is measured in
+//! turns within one run, on one thread, so that what else the machine does falls on all alike; the
+//! best turn counts.
 
 mod by_hand;
 
@@ -35,7 +37,13 @@ type Contestant<'a> = (&'a str, Box<dyn FnMut() -> f64 + 'a>);
 fn dense() {
     let (states, actions) = (1000, 10);
     let model = read(&dense_text(states, actions));
-    let mut evidence = compile(&model, &format!("dense, {states} states, {actions} actions: {} transitions", states * states * actions));
+    let mut evidence = compile(
+        &model,
+        &format!(
+            "dense, {states} states, {actions} actions: {} transitions",
+            states * states * actions
+        ),
+    );
     let mut best = Oracle::new(&model, BoundId(0), None).expect("the model is finite");
     let table = tabulate(&model, EnvironmentId(0)).expect("the environment is finite");
     let p = &table.transition.probability;
@@ -44,8 +52,14 @@ fn dense() {
     let mut contestants: Vec<Contestant> = vec![
         ("evidence", Box::new(|| evidence.log_evidence().expect("a number"))),
         ("best bound", Box::new(|| best.best_bound().expect("a number"))),
-        ("reading p once a step", Box::new(|| (0..HORIZON).map(|_| by_hand::read(black_box(p))).sum())),
-        ("best bound by hand", Box::new(|| by_hand::best_bound(p, &reward, states, actions, HORIZON))),
+        (
+            "reading p once a step",
+            Box::new(|| (0..HORIZON).map(|_| by_hand::read(black_box(p))).sum()),
+        ),
+        (
+            "best bound by hand",
+            Box::new(|| by_hand::best_bound(p, &reward, states, actions, HORIZON)),
+        ),
     ];
     if let Some(numpy) = &mut numpy {
         contestants.push(("best bound in NumPy", Box::new(|| numpy.turn())));
@@ -67,7 +81,8 @@ fn sparse(states: usize, actions: usize) {
     let model = read(&sparse_text(states, actions));
     let table = tabulate(&model, EnvironmentId(0)).expect("the environment is finite");
     let matrix = &table.transition;
-    let title = format!("sparse, {states} states, {actions} actions: {} transitions", matrix.column.len());
+    let title =
+        format!("sparse, {states} states, {actions} actions: {} transitions", matrix.column.len());
     let mut evidence = compile(&model, &title);
     let mut best = Oracle::new(&model, BoundId(0), None).expect("the model is finite");
     let results = run(vec![
@@ -75,12 +90,24 @@ fn sparse(states: usize, actions: usize) {
         ("best bound", Box::new(|| best.best_bound().expect("a number"))),
         (
             "reading in order",
-            Box::new(|| (0..HORIZON).map(|_| by_hand::read_in_order(black_box(&matrix.probability), black_box(&matrix.column))).sum()),
+            Box::new(|| {
+                (0..HORIZON)
+                    .map(|_| {
+                        by_hand::read_in_order(
+                            black_box(&matrix.probability),
+                            black_box(&matrix.column),
+                        )
+                    })
+                    .sum()
+            }),
         ),
         (
             "reading in 16 lanes",
             Box::new(|| {
-                let reading = |_| by_hand::read(black_box(&matrix.probability)) + by_hand::read_columns(black_box(&matrix.column));
+                let reading = |_| {
+                    by_hand::read(black_box(&matrix.probability))
+                        + by_hand::read_columns(black_box(&matrix.column))
+                };
                 (0..HORIZON).map(reading).sum()
             }),
         ),
@@ -91,7 +118,8 @@ fn sparse(states: usize, actions: usize) {
 
 /// Times the turns of each, one after the other: name, seconds of the best, the number.
 fn run(mut contestants: Vec<Contestant<'_>>) -> Vec<(String, f64, f64)> {
-    let mut results: Vec<_> = contestants.iter().map(|(name, _)| ((*name).to_owned(), f64::INFINITY, 0.0)).collect();
+    let mut results: Vec<_> =
+        contestants.iter().map(|(name, _)| ((*name).to_owned(), f64::INFINITY, 0.0)).collect();
     for _ in 0..TURNS {
         for ((_, seconds, value), (_, turn)) in results.iter_mut().zip(&mut contestants) {
             let start = Instant::now();
@@ -105,7 +133,11 @@ fn run(mut contestants: Vec<Contestant<'_>>) -> Vec<(String, f64, f64)> {
 fn print(results: &[(String, f64, f64)], reference: &(String, f64, f64)) {
     println!("  {:24}{:>12}   times `{}`", "", "ms a step", reference.0);
     for (name, seconds, _) in results {
-        println!("  {name:24}{:>12.3}   {:.2}", 1e3 * seconds / HORIZON as f64, seconds / reference.1);
+        println!(
+            "  {name:24}{:>12.3}   {:.2}",
+            1e3 * seconds / HORIZON as f64,
+            seconds / reference.1
+        );
     }
 }
 
@@ -124,7 +156,11 @@ fn compile<'m>(model: &'m Model, title: &str) -> Oracle<'m> {
 /// The expected reward of each row.
 fn rewards(table: &Environment) -> Vec<f64> {
     let matrix = &table.transition;
-    let of_row = |bounds: &[usize]| (bounds[0]..bounds[1]).map(|entry| matrix.probability[entry] * table.rewards[0][entry]).sum();
+    let of_row = |bounds: &[usize]| {
+        (bounds[0]..bounds[1])
+            .map(|entry| matrix.probability[entry] * table.rewards[0][entry])
+            .sum()
+    };
     matrix.start.windows(2).map(of_row).collect()
 }
 
@@ -147,7 +183,10 @@ impl NumPy {
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/oracle/numpy_loop.py"))
             .arg(folder.path())
             .args([table.states, table.actions, HORIZON].map(|n| n.to_string()))
-            .envs(["OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"].map(|name| (name, "1")))
+            .envs(
+                ["OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"]
+                    .map(|name| (name, "1")),
+            )
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -182,16 +221,23 @@ impl Drop for NumPy {
 /// Every state can follow, with probabilities that look random.
 fn dense_text(states: usize, actions: usize) -> String {
     let numbers: Vec<String> = (0..states).map(|k| k.to_string()).collect();
-    let logits = format!("3 * sin(0.37 * s[t] + 1.7 * a[t] + [{}] * (0.9 + 0.011 * s[t] + 0.13 * a[t]))", numbers.join(", "));
+    let logits = format!(
+        "3 * sin(0.37 * s[t] + 1.7 * a[t] + [{}] * (0.9 + 0.011 * s[t] + 0.13 * a[t]))",
+        numbers.join(", ")
+    );
     text(states, actions, &format!("Categorical(logits = {logits})"))
 }
 
 /// Ten states can follow, anywhere.
 fn sparse_text(states: usize, actions: usize) -> String {
     let mut parts = String::new();
-    for (k, weight) in [0.19, 0.17, 0.15, 0.13, 0.11, 0.09, 0.07, 0.05, 0.03, 0.01].into_iter().enumerate() {
-        let hash = format!("floor(43758.5453 * (1 + sin(12.9898 * s[t] + 78.233 * a[t] + {k}.719)))");
-        write!(parts, "{}{weight}: Delta(mod({hash}, {states}))", if k == 0 { "" } else { ", " }).expect("a string");
+    for (k, weight) in
+        [0.19, 0.17, 0.15, 0.13, 0.11, 0.09, 0.07, 0.05, 0.03, 0.01].into_iter().enumerate()
+    {
+        let hash =
+            format!("floor(43758.5453 * (1 + sin(12.9898 * s[t] + 78.233 * a[t] + {k}.719)))");
+        write!(parts, "{}{weight}: Delta(mod({hash}, {states}))", if k == 0 { "" } else { ", " })
+            .expect("a string");
     }
     text(states, actions, &format!("Mixture({parts})"))
 }
@@ -209,9 +255,11 @@ fn text(states: usize, actions: usize, transition: &str) -> String {
            r[t]   = 0.5 * sin(1.3 * s[t] + 2.1 * a[t]) - 0.5
          }}
          kernel pi(a | s) = Categorical(logits = table(s))
-         prior      {{ s[1] ~ random.initial; a[t] ~ Uniform;  s[t+1] ~ random.transition(s[t], a[t]) }}
+         prior      {{ s[1] ~ random.initial; a[t] ~ Uniform;  s[t+1] ~ random.transition(s[t], \
+         a[t]) }}
          likelihood {{ R[t] ~ exp(r[t]) }}
-         posterior  {{ s[1] ~ random.initial; a[t] ~ pi(s[t]); s[t+1] ~ random.transition(s[t], a[t]) }}",
+         posterior  {{ s[1] ~ random.initial; a[t] ~ pi(s[t]); s[t+1] ~ random.transition(s[t], \
+         a[t]) }}",
         states - 1,
         actions - 1
     )

@@ -1,7 +1,8 @@
 //! Mutated model files through every stage: `cargo run -p rlppl-fuzz -- --seconds 60`.
 //!
-//! A case is made from a seed and a number, so that it can be made again. Cases run in child processes: a crash, a hang or an allocation beyond
-//! all bounds is a fault of the case it happened in, whose text is kept, and the next case follows.
+//! A case is made from a seed and a number, so that it can be made again. Cases run in child
+//! processes: a crash, a hang or an allocation beyond all bounds is a fault of the case it happened
+//! in, whose text is kept, and the next case follows.
 
 mod mutate;
 mod stages;
@@ -12,7 +13,8 @@ use mutate::Corpus;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Mutate model files and hold every stage to what it promises: no panic, no hang, no number that is none, and what is verified holds.
+/// Mutate model files and hold every stage to what it promises: no panic, no hang, no number that
+/// is none, and what is verified holds.
 #[derive(Parser, Debug)]
 struct Arguments {
     /// Seconds to go on for

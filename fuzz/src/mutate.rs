@@ -7,7 +7,8 @@ use std::path::PathBuf;
 /// Changes to a text at the most.
 const CHANGES: u32 = 4;
 
-/// What stands in the place of a token, beside tokens of other files: the ends of ranges, and what is none.
+/// What stands in the place of a token, beside tokens of other files: the ends of ranges, and what
+/// is none.
 const EXTREMES: [&str; 24] = [
     "0",
     "1",
@@ -46,16 +47,19 @@ impl Corpus {
     pub fn read(folders: &[PathBuf]) -> Result<Corpus, String> {
         let mut paths = Vec::new();
         for folder in folders {
-            let entries = std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+            let entries = std::fs::read_dir(folder)
+                .map_err(|error| format!("{}: {error}", folder.display()))?;
             paths.extend(entries.filter_map(|entry| Some(entry.ok()?.path())));
         }
         paths.retain(|path| path.extension().is_some_and(|end| end == "rlmodel"));
         paths.sort();
-        let texts: Vec<String> = paths.iter().filter_map(|path| std::fs::read_to_string(path).ok()).collect();
+        let texts: Vec<String> =
+            paths.iter().filter_map(|path| std::fs::read_to_string(path).ok()).collect();
         if texts.is_empty() {
             return Err("there is no model file in the corpus".to_owned());
         }
-        let mut tokens: Vec<String> = texts.iter().flat_map(|text| tokens(text)).map(str::to_owned).collect();
+        let mut tokens: Vec<String> =
+            texts.iter().flat_map(|text| tokens(text)).map(str::to_owned).collect();
         tokens.retain(|token| !token.trim().is_empty());
         tokens.sort();
         tokens.dedup();
@@ -97,7 +101,11 @@ impl Corpus {
             // a name for a name, a number for a number: what still means something goes further
             4..7 => {
                 let kind = kind(list[at]);
-                let alike: Vec<&str> = words.iter().map(|&at| list[at]).filter(|token| self::kind(token) == kind).collect();
+                let alike: Vec<&str> = words
+                    .iter()
+                    .map(|&at| list[at])
+                    .filter(|token| self::kind(token) == kind)
+                    .collect();
                 if let Some(&other) = pick(&alike, random) {
                     list[at] = other;
                 }
@@ -123,7 +131,8 @@ impl Corpus {
                 lines.swap(at, other);
             }
             _ => {
-                let other: Vec<&str> = self.texts[random.random_range(0..self.texts.len())].lines().collect();
+                let other: Vec<&str> =
+                    self.texts[random.random_range(0..self.texts.len())].lines().collect();
                 if let Some(line) = pick(&other, random) {
                     lines.insert(at, line);
                 }
@@ -166,7 +175,8 @@ fn pick<'a, T>(list: &'a [T], random: &mut Xoshiro256PlusPlus) -> Option<&'a T> 
     (!list.is_empty()).then(|| &list[random.random_range(0..list.len())])
 }
 
-/// Words, numbers, runs of white space, and every other character by itself; together they are the text.
+/// Words, numbers, runs of white space, and every other character by itself; together they are the
+/// text.
 fn tokens(text: &str) -> Vec<&str> {
     let class = |c: char| match c {
         c if c.is_alphanumeric() || c == '_' || c == '.' => 1,

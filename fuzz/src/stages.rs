@@ -1,4 +1,5 @@
-//! One text through all stages. A stage may refuse the text; what it accepts it has to keep its promises about, or this panics.
+//! One text through all stages. A stage may refuse the text; what it accepts it has to keep its
+//! promises about, or this panics.
 
 use rlppl::bound::render::{self, Detail};
 use rlppl::model::{BoundId, Model, Overrides};
@@ -18,8 +19,14 @@ pub enum Reached {
 }
 
 impl Reached {
-    pub const ALL: [Reached; 6] =
-        [Reached::Nothing, Reached::Parsed, Reached::Checked, Reached::Derived, Reached::Planned, Reached::Trained];
+    pub const ALL: [Reached; 6] = [
+        Reached::Nothing,
+        Reached::Parsed,
+        Reached::Checked,
+        Reached::Derived,
+        Reached::Planned,
+        Reached::Trained,
+    ];
 
     fn word(self) -> &'static str {
         match self {
@@ -58,7 +65,11 @@ pub fn run(text: &str) -> Reached {
     let Some(small) = shortened(&file, &whole) else { return Reached::Checked };
     let Ok(derivation) = derive(&small) else { return Reached::Checked };
     for detail in [Detail::Bound, Detail::Steps] {
-        let _ = (render::text(&derivation, detail), render::latex(&derivation, detail), render::mathml(&derivation, detail));
+        let _ = (
+            render::text(&derivation, detail),
+            render::latex(&derivation, detail),
+            render::mathml(&derivation, detail),
+        );
     }
     let _ = render::json(&derivation);
     for at in 0..small.bounds.len() {
@@ -81,7 +92,10 @@ pub fn run(text: &str) -> Reached {
     let _ = plan.to_string();
     let Ok(run) = infer(&plan, &mut ()) else { return Reached::Planned };
     let numbers = [run.evaluation.bound, run.evaluation.expected_return];
-    assert!(numbers.iter().all(|number| number.is_finite()), "a run ends with numbers that are none: {numbers:?}");
+    assert!(
+        numbers.iter().all(|number| number.is_finite()),
+        "a run ends with numbers that are none: {numbers:?}"
+    );
     assert!(run.parameters.values().iter().all(|value| value.is_finite()), "parameters are none");
     Reached::Trained
 }
@@ -93,18 +107,28 @@ fn shortened(file: &rlppl::ast::File, model: &Model) -> Option<Model> {
     if model.horizon.value > HORIZON {
         overrides.params.push((model.horizon.name.clone(), number(&HORIZON.to_string())));
     }
-    let settings = [("steps", "2"), ("trajectories", "8"), ("threads", "1"), ("shards", "2"), ("rounds", "1")];
+    let settings =
+        [("steps", "2"), ("trajectories", "8"), ("threads", "1"), ("shards", "2"), ("rounds", "1")];
     overrides.settings = settings.map(|(key, value)| (key.to_owned(), number(value))).to_vec();
     model::check(file, &overrides).ok()
 }
 
 fn is_small(model: &Model) -> bool {
-    model.variables.iter().all(|variable| variable.domain.finite.as_ref().is_none_or(|finite| finite.size() <= SMALL))
+    model
+        .variables
+        .iter()
+        .all(|variable| variable.domain.finite.as_ref().is_none_or(|finite| finite.size() <= SMALL))
 }
 
 fn ask(model: &Model, of: BoundId) {
     let Ok(found) = exact(model, of, None) else { return };
     let (evidence, best) = (found.log_evidence, found.best_bound);
-    assert!(!evidence.is_nan() && !best.is_nan(), "the oracle has numbers that are none: {evidence}, {best}");
-    assert!(best <= evidence + 1e-9 * (1.0 + evidence.abs()), "the best bound {best} is above the evidence {evidence}");
+    assert!(
+        !evidence.is_nan() && !best.is_nan(),
+        "the oracle has numbers that are none: {evidence}, {best}"
+    );
+    assert!(
+        best <= evidence + 1e-9 * (1.0 + evidence.abs()),
+        "the best bound {best} is above the evidence {evidence}"
+    );
 }

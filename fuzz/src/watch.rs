@@ -38,18 +38,37 @@ pub fn watch(arguments: &Arguments, corpus: &Corpus) -> Result<u64, String> {
                 })
             })
             .collect();
-        jobs.into_iter().filter_map(|job| job.join().unwrap_or_else(|_| Err("a watcher panicked".to_owned())).err()).next()
+        jobs.into_iter()
+            .filter_map(|job| {
+                job.join().unwrap_or_else(|_| Err("a watcher panicked".to_owned())).err()
+            })
+            .next()
     });
     let tally = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
     let cases: u64 = tally.reached.values().sum::<u64>() + tally.faults;
-    let parts: Vec<String> = Reached::ALL.iter().map(|reached| format!("{reached} {}", tally.reached.get(reached).unwrap_or(&0))).collect();
-    println!("{cases} cases from seed {}: {}; {} faults", arguments.seed, parts.join(", "), tally.faults);
+    let parts: Vec<String> = Reached::ALL
+        .iter()
+        .map(|reached| format!("{reached} {}", tally.reached.get(reached).unwrap_or(&0)))
+        .collect();
+    println!(
+        "{cases} cases from seed {}: {}; {} faults",
+        arguments.seed,
+        parts.join(", "),
+        tally.faults
+    );
     failed.map_or(Ok(tally.faults), Err)
 }
 
-fn watch_one(arguments: &Arguments, corpus: &Corpus, job: u64, until: Instant, tally: &Mutex<Tally>) -> Result<(), String> {
+fn watch_one(
+    arguments: &Arguments,
+    corpus: &Corpus,
+    job: u64,
+    until: Instant,
+    tally: &Mutex<Tally>,
+) -> Result<(), String> {
     let mut next = job;
-    let is_over = |next: u64| Instant::now() >= until || arguments.cases.is_some_and(|cases| next >= cases);
+    let is_over =
+        |next: u64| Instant::now() >= until || arguments.cases.is_some_and(|cases| next >= cases);
     while !is_over(next) {
         let mut child = start(arguments, next)?;
         let lines = listen(&mut child);
@@ -59,10 +78,19 @@ fn watch_one(arguments: &Arguments, corpus: &Corpus, job: u64, until: Instant, t
             }
             match lines.recv_timeout(Duration::from_secs(arguments.patience)) {
                 Ok(line) => match Reached::ALL.iter().find(|reached| reached.to_string() == line) {
-                    Some(&reached) => *tally.lock().unwrap_or_else(PoisonError::into_inner).reached.entry(reached).or_default() += 1,
+                    Some(&reached) => {
+                        *tally
+                            .lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .reached
+                            .entry(reached)
+                            .or_default() += 1
+                    }
                     None => break Some(line),
                 },
-                Err(RecvTimeoutError::Timeout) => break Some(format!("no answer after {} s", arguments.patience)),
+                Err(RecvTimeoutError::Timeout) => {
+                    break Some(format!("no answer after {} s", arguments.patience));
+                }
                 Err(RecvTimeoutError::Disconnected) => break Some("the process died".to_owned()),
             }
             next += arguments.jobs;
@@ -81,7 +109,14 @@ fn watch_one(arguments: &Arguments, corpus: &Corpus, job: u64, until: Instant, t
 fn start(arguments: &Arguments, first: u64) -> Result<Child, String> {
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let mut command = Command::new(program);
-    command.args(["--worker", &first.to_string(), "--seed", &arguments.seed.to_string(), "--jobs", &arguments.jobs.to_string()]);
+    command.args([
+        "--worker",
+        &first.to_string(),
+        "--seed",
+        &arguments.seed.to_string(),
+        "--jobs",
+        &arguments.jobs.to_string(),
+    ]);
     for folder in &arguments.corpus {
         command.arg("--corpus").arg(folder);
     }
@@ -105,20 +140,24 @@ fn listen(child: &mut Child) -> Receiver<String> {
 
 fn keep(arguments: &Arguments, corpus: &Corpus, number: u64, fault: &str) -> Result<(), String> {
     let path = arguments.keep.join(format!("{}-{number}.rlmodel", arguments.seed));
-    let kept = std::fs::create_dir_all(&arguments.keep).and_then(|()| std::fs::write(&path, corpus.case(arguments.seed, number)));
+    let kept = std::fs::create_dir_all(&arguments.keep)
+        .and_then(|()| std::fs::write(&path, corpus.case(arguments.seed, number)));
     kept.map_err(|error| format!("{}: {error}", path.display()))?;
     println!("{}: {fault}", path.display());
     Ok(())
 }
 
-/// Runs every `jobs`-th case from `first` on, and says on a line how far each came, or how it failed. Ends when nobody listens.
+/// Runs every `jobs`-th case from `first` on, and says on a line how far each came, or how it
+/// failed. Ends when nobody listens.
 pub fn work(corpus: &Corpus, folder: &Path, seed: u64, first: u64, jobs: u64) {
     // without a limit a case that eats memory takes the machine with it
     let _ = rlimit::setrlimit(rlimit::Resource::AS, MEMORY, MEMORY);
     // a case names environments that stand in files beside the corpus
     let _ = std::env::set_current_dir(folder);
     let panicked: &'static Mutex<String> = Box::leak(Box::new(Mutex::new(String::new())));
-    std::panic::set_hook(Box::new(move |panic| *panicked.lock().unwrap_or_else(PoisonError::into_inner) = panic.to_string()));
+    std::panic::set_hook(Box::new(move |panic| {
+        *panicked.lock().unwrap_or_else(PoisonError::into_inner) = panic.to_string()
+    }));
     for number in (first..).step_by(jobs as usize) {
         let text = corpus.case(seed, number);
         let line = match catch_unwind(AssertUnwindSafe(|| stages::run(&text))) {

@@ -1,6 +1,9 @@
-//! What is known of a factor's density: whether it can be evaluated, and with what it has a Kullback–Leibler divergence in closed form.
+//! What is known of a factor's density: whether it can be evaluated, and with what it has a
+//! Kullback–Leibler divergence in closed form.
 
-use crate::model::{Distribution, Dynamics, EnvironmentKernel, Factor, KernelRef, Model, Target, TargetVariable};
+use crate::model::{
+    Distribution, Dynamics, EnvironmentKernel, Factor, KernelRef, Model, Target, TargetVariable,
+};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Density {
@@ -16,38 +19,54 @@ pub fn density(model: &Model, factor: &Factor) -> Density {
         KernelRef::Learned(kernel) | KernelRef::Previous(kernel) => {
             let kernel = model.kernel(*kernel);
             match atoms(&kernel.distribution) {
-                Some(Atom::Implicit) => {
-                    Density::Unknown(format!("`{}` is implicit: it can be sampled, its density is unknown", kernel.name))
-                }
-                Some(Atom::Point) if !is_finite(model, factor) => {
-                    Density::Singular(format!("`{}` has point masses on a continuous domain", kernel.name))
-                }
+                Some(Atom::Implicit) => Density::Unknown(format!(
+                    "`{}` is implicit: it can be sampled, its density is unknown",
+                    kernel.name
+                )),
+                Some(Atom::Point) if !is_finite(model, factor) => Density::Singular(format!(
+                    "`{}` has point masses on a continuous domain",
+                    kernel.name
+                )),
                 Some(Atom::Point) | None => Density::Known,
             }
         }
-        KernelRef::Data(data) => Density::Unknown(format!("`{}` is known by its samples alone", model.data[data.0 as usize].name)),
+        KernelRef::Data(data) => Density::Unknown(format!(
+            "`{}` is known by its samples alone",
+            model.data[data.0 as usize].name
+        )),
         KernelRef::Environment(id, which) => {
             let environment = model.environment(*id);
             if environment.hidden {
-                return Density::Unknown(format!("`{}` is hidden: it can be sampled, its density is unknown", environment.name));
+                return Density::Unknown(format!(
+                    "`{}` is hidden: it can be sampled, its density is unknown",
+                    environment.name
+                ));
             }
             match environment_distribution(model, factor) {
-                None => {
-                    Density::Unknown(format!("`{}` is an outside program: it can be sampled, its density is unknown", environment.name))
-                }
-                Some(distribution) if atoms(distribution).is_some() && !is_finite(model, factor) => {
+                None => Density::Unknown(format!(
+                    "`{}` is an outside program: it can be sampled, its density is unknown",
+                    environment.name
+                )),
+                Some(distribution)
+                    if atoms(distribution).is_some() && !is_finite(model, factor) =>
+                {
                     let what = match which {
                         EnvironmentKernel::Initial => "start",
                         EnvironmentKernel::Transition => "transition",
                         EnvironmentKernel::Observation => "observation",
                     };
-                    Density::Singular(format!("the {what} of `{}` has point masses on a continuous domain", environment.name))
+                    Density::Singular(format!(
+                        "the {what} of `{}` has point masses on a continuous domain",
+                        environment.name
+                    ))
                 }
                 Some(_) => Density::Known,
             }
         }
         KernelRef::InPlace(distribution) => match atoms(distribution) {
-            Some(_) if !is_finite(model, factor) => Density::Singular("a point mass on a continuous domain has no density".to_owned()),
+            Some(_) if !is_finite(model, factor) => {
+                Density::Singular("a point mass on a continuous domain has no density".to_owned())
+            }
             Some(_) | None => Density::Known,
         },
     }
@@ -67,14 +86,19 @@ pub fn closed_form(model: &Model, q: &Factor, p: &Factor) -> Result<(), String> 
 /// The number of values, where the factor is uniform over a finite domain.
 pub fn uniform_count(model: &Model, factor: &Factor) -> Option<u64> {
     let KernelRef::InPlace(Distribution::Uniform) = factor.kernel else { return None };
-    let [Target::Variable { variable: TargetVariable::Variable(id), .. }] = factor.targets[..] else { return None };
+    let [Target::Variable { variable: TargetVariable::Variable(id), .. }] = factor.targets[..]
+    else {
+        return None;
+    };
     model.variable(id).domain.finite.as_ref().map(|domain| domain.size() as u64)
 }
 
 /// Whether all that the factor draws has finitely many values.
 pub fn is_finite(model: &Model, factor: &Factor) -> bool {
     factor.targets.iter().all(|target| match target {
-        Target::Variable { variable: TargetVariable::Variable(id), .. } => model.variable(*id).domain.is_finite(),
+        Target::Variable { variable: TargetVariable::Variable(id), .. } => {
+            model.variable(*id).domain.is_finite()
+        }
         Target::Variable { variable: TargetVariable::End, .. } => true,
         // a reward is a function of what else is drawn, or takes values of the environment's own
         Target::Variable { variable: TargetVariable::Reward(..), .. } => factor.targets.len() > 1,
@@ -83,12 +107,17 @@ pub fn is_finite(model: &Model, factor: &Factor) -> bool {
 }
 
 /// The distribution an environment kernel stands for, where it is written in the language.
-pub fn environment_distribution<'a>(model: &'a Model, factor: &Factor) -> Option<&'a Distribution<Vec<crate::expr::ExprId>>> {
+pub fn environment_distribution<'a>(
+    model: &'a Model,
+    factor: &Factor,
+) -> Option<&'a Distribution<Vec<crate::expr::ExprId>>> {
     let KernelRef::Environment(id, which) = factor.kernel else { return None };
     match (&model.environment(id).dynamics, which) {
         (Dynamics::Written { initial, .. }, EnvironmentKernel::Initial) => Some(initial),
         (Dynamics::Written { transition, .. }, EnvironmentKernel::Transition) => Some(transition),
-        (Dynamics::Written { observation, .. }, EnvironmentKernel::Observation) => observation.as_ref(),
+        (Dynamics::Written { observation, .. }, EnvironmentKernel::Observation) => {
+            observation.as_ref()
+        }
         (Dynamics::External { .. }, _) => None,
     }
 }
@@ -100,7 +129,9 @@ enum Atom {
 
 fn atoms<A>(distribution: &Distribution<A>) -> Option<Atom> {
     match distribution {
-        Distribution::Delta(_) | Distribution::UniformOver(_) | Distribution::Sticky { .. } => Some(Atom::Point),
+        Distribution::Delta(_) | Distribution::UniformOver(_) | Distribution::Sticky { .. } => {
+            Some(Atom::Point)
+        }
         Distribution::Implicit(_) => Some(Atom::Implicit),
         Distribution::Uniform
         | Distribution::UniformBox { .. }
@@ -128,7 +159,9 @@ enum Family {
 
 fn family(model: &Model, factor: &Factor) -> Option<Family> {
     match &factor.kernel {
-        KernelRef::Learned(kernel) | KernelRef::Previous(kernel) => Some(family_of(&model.kernel(*kernel).distribution)),
+        KernelRef::Learned(kernel) | KernelRef::Previous(kernel) => {
+            Some(family_of(&model.kernel(*kernel).distribution))
+        }
         KernelRef::InPlace(distribution) => Some(family_of(distribution)),
         KernelRef::Environment(..) => environment_distribution(model, factor).map(family_of),
         KernelRef::Data(_) => None,
@@ -156,10 +189,15 @@ fn family_of<A>(distribution: &Distribution<A>) -> Family {
 impl Family {
     fn divergence(&self, p: &Family) -> Result<(), String> {
         match (self, p) {
-            (Family::Normal, Family::Normal) | (Family::TanhNormal, Family::TanhNormal) | (Family::Beta, Family::Beta) => Ok(()),
-            // the entropy of a Beta or of a uniform has a closed form, and the prior is constant on its support
+            (Family::Normal, Family::Normal)
+            | (Family::TanhNormal, Family::TanhNormal)
+            | (Family::Beta, Family::Beta) => Ok(()),
+            // the entropy of a Beta or of a uniform has a closed form, and the prior is constant on
+            // its support
             (Family::Beta | Family::Uniform, Family::Uniform) => Ok(()),
-            (Family::Record(q), Family::Record(p)) if q.len() == p.len() => q.iter().zip(p).try_for_each(|(q, p)| q.divergence(p)),
+            (Family::Record(q), Family::Record(p)) if q.len() == p.len() => {
+                q.iter().zip(p).try_for_each(|(q, p)| q.divergence(p))
+            }
             _ => Err(format!("KL({} ‖ {}) has no closed form", self.name(), p.name())),
         }
     }

@@ -1,4 +1,5 @@
-//! What a derivation is: the steps from `log p(R̂)` to the bound, the bound's terms, and its gradient.
+//! What a derivation is: the steps from `log p(R̂)` to the bound, the bound's terms, and its
+//! gradient.
 
 use super::notation::Notation;
 use crate::model::{BoundId, FactorRef, Index, KernelId, VariableId};
@@ -23,13 +24,16 @@ pub struct BoundDerivation {
     pub drafts: Vec<Term>,
     /// The terms of `L`, in nats, in the order they are printed.
     pub terms: Vec<Term>,
-    /// Pairs (prior or auxiliary, posterior) that left the bound; the posterior's score stays in the gradient.
+    /// Pairs (prior or auxiliary, posterior) that left the bound; the posterior's score stays in
+    /// the gradient.
     pub cancelled: Vec<(FactorRef, FactorRef)>,
-    /// What kernels imagine before they draw: auxiliary variables with one factor in prior and posterior, which cancel.
+    /// What kernels imagine before they draw: auxiliary variables with one factor in prior and
+    /// posterior, which cancel.
     pub imagined: Vec<Imagined>,
     /// `≥` where L is a lower bound, `≈` where a classifier makes it an estimate.
     pub relation: Relation,
-    /// Why `exp ΣΛ` is no probability, so that `L` is an objective, below `log E_p[exp ΣΛ]`; absent where it is one.
+    /// Why `exp ΣΛ` is no probability, so that `L` is an objective, below `log E_p[exp ΣΛ]`; absent
+    /// where it is one.
     pub exceeds_one: Option<String>,
     pub gradient: Gradient,
     /// How factors, exponents and kernels are written.
@@ -58,7 +62,8 @@ pub struct Term {
     pub sign: Sign,
     pub kind: TermKind,
     pub times: Times,
-    /// The sum stops where the episode ends (`end when`): factors of actions, options, observations and learned models.
+    /// The sum stops where the episode ends (`end when`): factors of actions, options, observations
+    /// and learned models.
     pub live: bool,
 }
 
@@ -91,7 +96,8 @@ pub enum TermKind {
 }
 
 impl BoundDerivation {
-    /// Whether `L` lies below the logarithm of a probability: not where a classifier makes it an estimate, nor where the likelihood may exceed 1.
+    /// Whether `L` lies below the logarithm of a probability: not where a classifier makes it an
+    /// estimate, nor where the likelihood may exceed 1.
     pub fn bounds_a_probability(&self) -> bool {
         self.relation == Relation::AtLeast && self.exceeds_one.is_none()
     }
@@ -101,7 +107,9 @@ impl TermKind {
     /// The name of a constant that is a density nobody knows, such as an environment's.
     pub fn unknown_constant(&self) -> Option<&str> {
         match self {
-            TermKind::Constant { name, of } if matches!(**of, TermKind::LogFactor { .. }) => Some(name),
+            TermKind::Constant { name, of } if matches!(**of, TermKind::LogFactor { .. }) => {
+                Some(name)
+            }
             TermKind::Constant { .. }
             | TermKind::Exponent { .. }
             | TermKind::LogDensity { .. }
@@ -124,7 +132,8 @@ pub enum Moment {
     Last(i32),
 }
 
-/// The times `t` of a sum, both included; for factors, the `t` of the posterior's (else of the prior's) own writing.
+/// The times `t` of a sum, both included; for factors, the `t` of the posterior's (else of the
+/// prior's) own writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Times {
     pub from: Moment,
@@ -137,7 +146,8 @@ pub struct Step {
     pub rule: Rule,
     pub relation: Relation,
     pub change: Change,
-    /// A sentence where the rule leaves something to say (why a pair stays a log-ratio, what a constant is).
+    /// A sentence where the rule leaves something to say (why a pair stays a log-ratio, what a
+    /// constant is).
     pub note: Option<String>,
 }
 
@@ -146,7 +156,8 @@ pub struct Step {
 pub enum Change {
     /// The whole expression takes another shape.
     Shape { before: Shape, after: Shape },
-    /// In the sum, `added` take the place of the first of `removed`. After `split`, nothing is removed.
+    /// In the sum, `added` take the place of the first of `removed`. After `split`, nothing is
+    /// removed.
     Terms { removed: Vec<DraftId>, added: Vec<DraftId> },
 }
 
@@ -192,11 +203,14 @@ pub struct Gradient {
     pub scores: Vec<Score>,
     /// Terms that the moving parameters enter directly.
     pub pathwise: Vec<Pathwise>,
-    /// The posterior's factors through whose real draws the gradient passes, in the place of their scores.
+    /// The posterior's factors through whose real draws the gradient passes, in the place of their
+    /// scores.
     pub reparameterised: Vec<Reparameterised>,
-    /// The terms that read what they draw, or hold their own densities: their gradient passes through the draws.
+    /// The terms that read what they draw, or hold their own densities: their gradient passes
+    /// through the draws.
     pub through: Vec<TermId>,
-    /// One per kernel of `over` whose parameters are drawn: there the means and standard deviations of the draw move in their place.
+    /// One per kernel of `over` whose parameters are drawn: there the means and standard deviations
+    /// of the draw move in their place.
     pub mean_fields: Vec<MeanField>,
     pub drawn: Peers,
     pub remarks: Vec<Remark>,
@@ -211,8 +225,8 @@ pub struct Score {
     pub baseline: BaselineReads,
 }
 
-/// A draw as a function of what its kernel computes and of noise that no parameter moves (Kingma & Welling 2014; Schulman et al. 2015, "Gradient
-/// estimation using stochastic computation graphs").
+/// A draw as a function of what its kernel computes and of noise that no parameter moves (Kingma &
+/// Welling 2014; Schulman et al. 2015, "Gradient estimation using stochastic computation graphs").
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reparameterised {
     pub factor: FactorRef,
@@ -231,8 +245,9 @@ pub enum NoiseForm {
     Implicit,
 }
 
-/// What a baseline may read besides the time `t`: what the draw cannot influence, at the times the factor itself reads or at its own. Kept as a rule, not
-/// as a list, which would be as long as the bound for each of its scores: see [`Gradient::baseline_reads`].
+/// What a baseline may read besides the time `t`: what the draw cannot influence, at the times the
+/// factor itself reads or at its own. Kept as a rule, not as a list, which would be as long as the
+/// bound for each of its scores: see [`Gradient::baseline_reads`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct BaselineReads {
     /// Of what the factor conditions on.
@@ -259,10 +274,11 @@ pub struct Credit {
 /// Which summands `f_k` of a term are downstream of the draw of a factor at its `t`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Downstream {
-    /// Those with index `k ≥ t + offset`: 0 for rewards, 1 for an analytic KL (it reads its conditions only), `−K` for a window
-    /// that looks K steps ahead.
+    /// Those with index `k ≥ t + offset`: 0 for rewards, 1 for an analytic KL (it reads its
+    /// conditions only), `−K` for a window that looks K steps ahead.
     Offset(i32),
-    /// All of them: the term stands at the end of the trajectory or reads all of its future, or the draw stands at the beginning.
+    /// All of them: the term stands at the end of the trajectory or reads all of its future, or the
+    /// draw stands at the beginning.
     All,
 }
 
@@ -273,10 +289,12 @@ pub struct Pathwise {
     pub kernels: Vec<KernelId>,
 }
 
-/// `weights(K) ~ Normal` of the posterior: `w = mean + sd·ε`, `ε ~ Normal(0, 1)`, drawn once a run, a mean and a standard deviation for each weight.
+/// `weights(K) ~ Normal` of the posterior: `w = mean + sd·ε`, `ε ~ Normal(0, 1)`, drawn once a run,
+/// a mean and a standard deviation for each weight.
 ///
-/// Its gradient is pathwise, by this reparameterisation (Kingma & Welling 2014; Blundell et al. 2015, eq. 3):
-/// `∇L = E_ε[Σ_i ∇log q_i · (Σ_{k downstream of i} f_k − b_i) + Σ_k ∇f_k] − ∇KL(q(w) ‖ p(w))`, where ∇ of `log q_i` and `f_k` passes through `w`.
+/// Its gradient is pathwise, by this reparameterisation (Kingma & Welling 2014; Blundell et al.
+/// 2015, eq. 3): `∇L = E_ε[Σ_i ∇log q_i · (Σ_{k downstream of i} f_k − b_i) + Σ_k ∇f_k] − ∇KL(q(w)
+/// ‖ p(w))`, where ∇ of `log q_i` and `f_k` passes through `w`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MeanField {
     pub factor: FactorRef,
@@ -284,11 +302,13 @@ pub struct MeanField {
     pub kernel: KernelId,
     /// How many there are: twice as many numbers move.
     pub weights: usize,
-    /// The factors of `Gradient::scores` that read the drawn weights: their scores pass through them, with their credit.
+    /// The factors of `Gradient::scores` that read the drawn weights: their scores pass through
+    /// them, with their credit.
     pub scores: Vec<FactorRef>,
     /// The terms that read the drawn weights: pathwise through them.
     pub through: Vec<TermId>,
-    /// The divergence from the prior of the weights, where it has a closed form in the means and standard deviations.
+    /// The divergence from the prior of the weights, where it has a closed form in the means and
+    /// standard deviations.
     pub divergence: Option<TermId>,
 }
 

@@ -1,24 +1,27 @@
-//! The gradient of a bound: which terms each score is credited with, which terms move directly, and which move through draws.
+//! The gradient of a bound: which terms each score is credited with, which terms move directly, and
+//! which move through draws.
 
 use super::derivation::{
-    BaselineReads, Credit, Downstream, Gradient, MeanField, Moment, NoiseForm, Pathwise, Peers, Remark, Reparameterised, Score, Term,
-    TermId, TermKind,
+    BaselineReads, Credit, Downstream, Gradient, MeanField, Moment, NoiseForm, Pathwise, Peers,
+    Remark, Reparameterised, Score, Term, TermId, TermKind,
 };
 use super::influence::{Drawn, Reach, Read, Scope, When, drawn, factor_reads, term_reads, widest};
 use super::rules::{Work, kernels_of};
 use crate::model::{
-    Block, Bound, Distribution, Factor, FactorRef, Index, KernelId, KernelRef, Model, ParameterId, Role, Setting, SettingValue, Target,
-    TargetVariable, VariableId, kernel_parameters,
+    Block, Bound, Distribution, Factor, FactorRef, Index, KernelId, KernelRef, Model, ParameterId,
+    Role, Setting, SettingValue, Target, TargetVariable, VariableId, kernel_parameters,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// `∇L = E_q[Σ_i ∇log q_i · (Σ_{k downstream of i} f_k − b_i) + Σ_k ∇f_k]`
 ///
-/// A term that reads nothing the draw `i` can influence has no covariance with its score, and is left out of its credit. The factors that cancelled
-/// in the bound are still drawn from, so their scores stand here.
+/// A term that reads nothing the draw `i` can influence has no covariance with its score, and is
+/// left out of its credit. The factors that cancelled in the bound are still drawn from, so their
+/// scores stand here.
 pub fn gradient(work: &Work, terms: &[Term]) -> Gradient {
     let readers = readers(work.scope, terms);
-    let mut gradient = Gradient { over: work.over.clone(), drawn: peers(work.bound), ..Gradient::default() };
+    let mut gradient =
+        Gradient { over: work.over.clone(), drawn: peers(work.bound), ..Gradient::default() };
     let through = Through::of(work);
     for (at, factor) in work.bound.posterior.iter().enumerate() {
         let KernelRef::Learned(kernel) = factor.kernel else { continue };
@@ -31,7 +34,8 @@ pub fn gradient(work: &Work, terms: &[Term]) -> Gradient {
             continue;
         }
         let reach = work.influence.from([factor]);
-        // only terms that read what is influenced are looked at: a bound of many factors is not gone through once for each of them
+        // only terms that read what is influenced are looked at: a bound of many factors is not
+        // gone through once for each of them
         let mut credited: BTreeMap<TermId, Downstream> = BTreeMap::new();
         for (term, read) in reach.influenced().filter_map(|drawn| readers.get(&drawn)).flatten() {
             if let Some(from) = widest([reach.downstream(*read), credited.get(term).copied()]) {
@@ -45,20 +49,37 @@ pub fn gradient(work: &Work, terms: &[Term]) -> Gradient {
     }
     let mut movers: BTreeMap<ParameterId, Vec<KernelId>> = BTreeMap::new();
     for kernel in &work.over {
-        kernel_parameters(work.model, *kernel).into_iter().for_each(|parameter| movers.entry(parameter).or_default().push(*kernel));
+        kernel_parameters(work.model, *kernel)
+            .into_iter()
+            .for_each(|parameter| movers.entry(parameter).or_default().push(*kernel));
     }
     for (number, term) in terms.iter().enumerate() {
-        let parameters = direct_kernels(work.bound, &term.kind).into_iter().flat_map(|kernel| kernel_parameters(work.model, kernel));
-        let kernels: BTreeSet<KernelId> = parameters.filter_map(|parameter| movers.get(&parameter)).flatten().copied().collect();
+        let parameters = direct_kernels(work.bound, &term.kind)
+            .into_iter()
+            .flat_map(|kernel| kernel_parameters(work.model, kernel));
+        let kernels: BTreeSet<KernelId> =
+            parameters.filter_map(|parameter| movers.get(&parameter)).flatten().copied().collect();
         if !kernels.is_empty() {
-            gradient.pathwise.push(Pathwise { term: TermId(number as u32), kernels: kernels.into_iter().collect() });
+            gradient.pathwise.push(Pathwise {
+                term: TermId(number as u32),
+                kernels: kernels.into_iter().collect(),
+            });
         }
     }
     if let Some(reach) = &through.reach {
-        let reads_draw = |term: &Term| term_reads(work.scope, term).into_iter().any(|read| reach.downstream(read).is_some());
-        let moves =
-            |(_, term): &(usize, &Term)| !matches!(term.kind, TermKind::Constant { .. } | TermKind::LogCount { .. }) && reads_draw(term);
-        gradient.through = terms.iter().enumerate().filter(moves).map(|(number, _)| TermId(number as u32)).collect();
+        let reads_draw = |term: &Term| {
+            term_reads(work.scope, term).into_iter().any(|read| reach.downstream(read).is_some())
+        };
+        let moves = |(_, term): &(usize, &Term)| {
+            !matches!(term.kind, TermKind::Constant { .. } | TermKind::LogCount { .. })
+                && reads_draw(term)
+        };
+        gradient.through = terms
+            .iter()
+            .enumerate()
+            .filter(moves)
+            .map(|(number, _)| TermId(number as u32))
+            .collect();
     }
     gradient.mean_fields = mean_fields(work, terms, &gradient.scores);
     gradient.remarks = remarks(work.model, terms);
@@ -76,12 +97,20 @@ struct Through<'a> {
 impl<'a> Through<'a> {
     fn of(work: &Work<'a>) -> Through<'a> {
         let posterior = work.bound.posterior.iter();
-        let is_imagined = posterior.clone().any(|factor| draws_state(work.model, factor) && matches!(factor.kernel, KernelRef::Learned(_)));
-        let has_no_density = |factor: &Factor| noise_form(work.model, factor) == Some(NoiseForm::Implicit) && work.moves(&factor.kernel);
+        let is_imagined = posterior.clone().any(|factor| {
+            draws_state(work.model, factor) && matches!(factor.kernel, KernelRef::Learned(_))
+        });
+        let has_no_density = |factor: &Factor| {
+            noise_form(work.model, factor) == Some(NoiseForm::Implicit)
+                && work.moves(&factor.kernel)
+        };
         let asked = is_imagined && (is_asked(work) || posterior.clone().any(has_no_density));
         let through = Through { asked, reach: None };
-        let moved: Vec<&Factor> =
-            posterior.filter(|factor| work.moves(&factor.kernel) && through.form(work.model, factor).is_some()).collect();
+        let moved: Vec<&Factor> = posterior
+            .filter(|factor| {
+                work.moves(&factor.kernel) && through.form(work.model, factor).is_some()
+            })
+            .collect();
         let reach = (!moved.is_empty()).then(|| work.influence.from(moved));
         Through { reach, ..through }
     }
@@ -99,24 +128,39 @@ impl<'a> Through<'a> {
 
 /// Whether `estimator = pathwise` holds for an objective of the bound.
 fn is_asked(work: &Work) -> bool {
-    let of = |settings: &[Setting]| settings.iter().find(|setting| setting.key == "estimator").map(|setting| setting.value.clone());
+    let of = |settings: &[Setting]| {
+        settings
+            .iter()
+            .find(|setting| setting.key == "estimator")
+            .map(|setting| setting.value.clone())
+    };
     let pathwise = SettingValue::Word("pathwise".into());
-    let own = work.model.objectives.iter().filter(|objective| std::ptr::eq(work.model.bound(objective.bound), work.bound));
-    own.map(|objective| of(&objective.settings).or_else(|| of(&work.model.settings))).any(|value| value == Some(pathwise.clone()))
+    let own = work
+        .model
+        .objectives
+        .iter()
+        .filter(|objective| std::ptr::eq(work.model.bound(objective.bound), work.bound));
+    own.map(|objective| of(&objective.settings).or_else(|| of(&work.model.settings)))
+        .any(|value| value == Some(pathwise.clone()))
 }
 
 fn draws_state(model: &Model, factor: &Factor) -> bool {
     factor.targets.iter().any(|target| match target {
-        Target::Variable { variable: TargetVariable::Variable(id), .. } => model.variable(*id).role == Role::State,
+        Target::Variable { variable: TargetVariable::Variable(id), .. } => {
+            model.variable(*id).role == Role::State
+        }
         Target::Variable { .. } | Target::Weights(_) => false,
     })
 }
 
-/// How noise makes what a learned kernel draws of actions and states; `None` where it is not a smooth function of noise.
+/// How noise makes what a learned kernel draws of actions and states; `None` where it is not a
+/// smooth function of noise.
 fn noise_form(model: &Model, factor: &Factor) -> Option<NoiseForm> {
     let KernelRef::Learned(kernel) = factor.kernel else { return None };
     let drawn = |target: &Target| match target {
-        Target::Variable { variable: TargetVariable::Variable(id), .. } => matches!(model.variable(*id).role, Role::State | Role::Action),
+        Target::Variable { variable: TargetVariable::Variable(id), .. } => {
+            matches!(model.variable(*id).role, Role::State | Role::Action)
+        }
         Target::Variable { .. } => true,
         Target::Weights(_) => false,
     };
@@ -138,7 +182,8 @@ fn noise_form(model: &Model, factor: &Factor) -> Option<NoiseForm> {
     };
     let form = match &model.kernel(kernel).distribution {
         Distribution::Record(parts) => {
-            let forms: Option<BTreeSet<bool>> = parts.iter().map(|part| form(part).map(|form| form == NoiseForm::Normal)).collect();
+            let forms: Option<BTreeSet<bool>> =
+                parts.iter().map(|part| form(part).map(|form| form == NoiseForm::Normal)).collect();
             (forms == Some(BTreeSet::from([true]))).then_some(NoiseForm::Normal)
         }
         one => form(one),
@@ -149,7 +194,9 @@ fn noise_form(model: &Model, factor: &Factor) -> Option<NoiseForm> {
 /// The terms that read each thing drawn; constants are credited to nobody.
 fn readers(scope: &Scope, terms: &[Term]) -> HashMap<Drawn, Vec<(TermId, Read)>> {
     let mut readers: HashMap<Drawn, Vec<(TermId, Read)>> = HashMap::new();
-    for (number, term) in terms.iter().enumerate().filter(|(_, term)| !matches!(term.kind, TermKind::Constant { .. })) {
+    for (number, term) in
+        terms.iter().enumerate().filter(|(_, term)| !matches!(term.kind, TermKind::Constant { .. }))
+    {
         for read in term_reads(scope, term) {
             readers.entry(read.what).or_default().push((TermId(number as u32), read));
         }
@@ -157,21 +204,27 @@ fn readers(scope: &Scope, terms: &[Term]) -> HashMap<Drawn, Vec<(TermId, Read)>>
     readers
 }
 
-/// The learned distributions over weights that move. Everything that reads the drawn weights moves with them: what is pathwise in the weights is
-/// pathwise in means and standard deviations, by the chain rule.
+/// The learned distributions over weights that move. Everything that reads the drawn weights moves
+/// with them: what is pathwise in the weights is pathwise in means and standard deviations, by the
+/// chain rule.
 fn mean_fields(work: &Work, terms: &[Term], scores: &[Score]) -> Vec<MeanField> {
-    let learned = work.bound.posterior.iter().enumerate().filter_map(|(at, factor)| match (&factor.targets[..], &factor.kernel) {
-        ([Target::Weights(kernel)], KernelRef::InPlace(Distribution::Normal { mean, .. })) if mean.is_empty() => {
-            Some((FactorRef { block: Block::Posterior, at: at as u32 }, *kernel))
+    let learned = work.bound.posterior.iter().enumerate().filter_map(|(at, factor)| {
+        match (&factor.targets[..], &factor.kernel) {
+            ([Target::Weights(kernel)], KernelRef::InPlace(Distribution::Normal { mean, .. }))
+                if mean.is_empty() =>
+            {
+                Some((FactorRef { block: Block::Posterior, at: at as u32 }, *kernel))
+            }
+            _ => None,
         }
-        _ => None,
     });
     let moved = learned.filter_map(|(factor, kernel)| {
         let drawn: BTreeSet<ParameterId> = kernel_parameters(work.model, kernel);
         if drawn.is_disjoint(&work.moving) {
             return None;
         }
-        let reads_draw = |kernel: KernelId| !kernel_parameters(work.model, kernel).is_disjoint(&drawn);
+        let reads_draw =
+            |kernel: KernelId| !kernel_parameters(work.model, kernel).is_disjoint(&drawn);
         let of_weights = |kind: &TermKind| match kind {
             TermKind::Kl { q, .. } | TermKind::LogRatio { q, .. } => *q == factor,
             TermKind::LogFactor { factor: own } => *own == factor,
@@ -183,18 +236,26 @@ fn mean_fields(work: &Work, terms: &[Term], scores: &[Score]) -> Vec<MeanField> 
             | TermKind::Constant { .. } => false,
         };
         let ids = |wanted: &dyn Fn(&TermKind) -> bool| -> Vec<TermId> {
-            (0..terms.len() as u32).map(TermId).filter(|id| wanted(&terms[id.0 as usize].kind)).collect()
+            (0..terms.len() as u32)
+                .map(TermId)
+                .filter(|id| wanted(&terms[id.0 as usize].kind))
+                .collect()
         };
         let is_closed = |kind: &TermKind| of_weights(kind) && matches!(kind, TermKind::Kl { .. });
         let is_through = |kind: &TermKind| {
             // a ratio without closed form is evaluated at the drawn weights
-            direct_kernels(work.bound, kind).into_iter().any(reads_draw) || of_weights(kind) && !is_closed(kind)
+            direct_kernels(work.bound, kind).into_iter().any(reads_draw)
+                || of_weights(kind) && !is_closed(kind)
         };
         Some(MeanField {
             factor,
             kernel,
             weights: drawn.iter().map(|id| weight_count(work.model, *id)).sum(),
-            scores: scores.iter().filter(|score| reads_draw(score.kernel)).map(|score| score.factor).collect(),
+            scores: scores
+                .iter()
+                .filter(|score| reads_draw(score.kernel))
+                .map(|score| score.factor)
+                .collect(),
             through: ids(&is_through),
             divergence: ids(&is_closed).first().copied(),
         })
@@ -207,12 +268,15 @@ fn weight_count(model: &Model, id: ParameterId) -> usize {
     parameter.rows * parameter.columns
 }
 
-/// The learned kernels whose parameters the gradient passes through where a term contains them. `∇log q` at the draw has mean zero and is left out; a
-/// classifier's logit is held fixed.
+/// The learned kernels whose parameters the gradient passes through where a term contains them.
+/// `∇log q` at the draw has mean zero and is left out; a classifier's logit is held fixed.
 fn direct_kernels(bound: &Bound, kind: &TermKind) -> Vec<KernelId> {
     let learned = |kernel: &KernelRef| match kernel {
         KernelRef::Learned(kernel) => Some(*kernel),
-        KernelRef::Previous(_) | KernelRef::Environment(..) | KernelRef::Data(_) | KernelRef::InPlace(_) => None,
+        KernelRef::Previous(_)
+        | KernelRef::Environment(..)
+        | KernelRef::Data(_)
+        | KernelRef::InPlace(_) => None,
     };
     match kind {
         TermKind::LogRatio { p, .. } => learned(&bound.factor(*p).kernel).into_iter().collect(),
@@ -223,19 +287,34 @@ fn direct_kernels(bound: &Bound, kind: &TermKind) -> Vec<KernelId> {
         | TermKind::LogFactor { .. }
         | TermKind::Kl { .. }
         | TermKind::Entropy { .. }
-        | TermKind::LogCount { .. } => kernels_of(bound, kind).into_iter().filter_map(learned).collect(),
+        | TermKind::LogCount { .. } => {
+            kernels_of(bound, kind).into_iter().filter_map(learned).collect()
+        }
     }
 }
 
-/// A baseline may read what the draw cannot influence: the conditions of the factor, and the other variables at its own time that come before it.
+/// A baseline may read what the draw cannot influence: the conditions of the factor, and the other
+/// variables at its own time that come before it.
 fn baseline_reads(scope: &Scope, factor: &Factor, reach: &Reach) -> BaselineReads {
     let when = drawn(factor.targets[0]).1;
-    let given = factor_reads(scope, factor).into_iter().filter(|read| !reach.influences(*read)).filter_map(index_of).collect();
+    let given = factor_reads(scope, factor)
+        .into_iter()
+        .filter(|read| !reach.influences(*read))
+        .filter_map(index_of)
+        .collect();
     let variable = |drawn| match drawn {
-        Drawn::Variable(TargetVariable::Variable(id)) if reach.influences(Read { what: drawn, when }) => Some(id),
+        Drawn::Variable(TargetVariable::Variable(id))
+            if reach.influences(Read { what: drawn, when }) =>
+        {
+            Some(id)
+        }
         Drawn::Variable(_) | Drawn::Weights(_) => None,
     };
-    BaselineReads { given, at: index_at(when), except: reach.influenced().filter_map(variable).collect() }
+    BaselineReads {
+        given,
+        at: index_at(when),
+        except: reach.influenced().filter_map(variable).collect(),
+    }
 }
 
 /// The variables that the posterior draws at every step, and those at one.
@@ -266,24 +345,29 @@ fn index_at(when: When) -> Option<Index> {
     }
 }
 
-/// What biases the gradient by choice of the settings, and what a classifier or an unknown constant leaves open.
+/// What biases the gradient by choice of the settings, and what a classifier or an unknown constant
+/// leaves open.
 fn remarks(model: &Model, terms: &[Term]) -> Vec<Remark> {
     let mut remarks = Vec::new();
     let mut say = |text: &str| remarks.push(Remark(text.to_owned()));
     let value = |key: &str| model.setting(key).map(|setting| &setting.value);
     if value("kl_to_go") == Some(&SettingValue::Truth(false)) {
-        say(
-            "kl_to_go = false drops the later KL and entropy terms from the credit of an action: the gradient is biased, except where the policy equals its prior",
-        );
+        say("kl_to_go = false drops the later KL and entropy terms from the credit of an action: \
+             the gradient is biased, except where the policy equals its prior");
     }
     if matches!(value("lambda"), Some(SettingValue::Number(lambda)) if *lambda < 1.0) {
-        say("lambda < 1 puts learned values in the place of later terms: the gradient is biased as far as they are wrong");
+        say("lambda < 1 puts learned values in the place of later terms: the gradient is biased \
+             as far as they are wrong");
     }
     if matches!(value("discount"), Some(SettingValue::Number(discount)) if *discount < 1.0) {
-        say("discount < 1 weighs later terms less than the bound does: the gradient is biased, its variance smaller");
+        say("discount < 1 weighs later terms less than the bound does: the gradient is biased, \
+             its variance smaller");
     }
     if value("clip_ratio").is_some() {
-        say("clip_ratio drops the gradient of steps whose importance weight has left the clipping range: biased after the first epoch");
+        say(
+            "clip_ratio drops the gradient of steps whose importance weight has left the clipping \
+             range: biased after the first epoch",
+        );
     }
     let advantages = SettingValue::Word("advantages".into());
     let scaled = match value("normalize") {
@@ -292,13 +376,15 @@ fn remarks(model: &Model, terms: &[Term]) -> Vec<Remark> {
         None => false,
     };
     if scaled {
-        say("normalize = advantages rescales the credit of each batch: the direction is biased by its own sample");
+        say(
+            "normalize = advantages rescales the credit of each batch: the direction is biased by \
+             its own sample",
+        );
     }
     for term in terms {
         if matches!(term.kind, TermKind::DensityRatio { .. }) {
-            say(
-                "the logit of a classifier stands for the log-ratio of densities: bound and gradient are estimates, exact for the optimal classifier",
-            );
+            say("the logit of a classifier stands for the log-ratio of densities: bound and \
+                 gradient are estimates, exact for the optimal classifier");
         }
         if let Some(name) = term.kind.unknown_constant() {
             say(&format!("the bound is printed up to {name}, a constant that is not known"));

@@ -4,7 +4,8 @@ use super::derivation::{Downstream, Moment, Term, TermKind};
 use super::time::lead;
 use crate::expr::ExprId;
 use crate::model::{
-    Bound, Distribution, Dynamics, Factor, Index, Input, KernelId, KernelRef, LikelihoodForm, Model, Role, Target, TargetVariable, Value,
+    Bound, Distribution, Dynamics, Factor, Index, Input, KernelId, KernelRef, LikelihoodForm,
+    Model, Role, Target, TargetVariable, Value,
 };
 use std::collections::{HashMap, HashSet};
 
@@ -62,8 +63,8 @@ enum Delay {
     Any,
 }
 
-/// What the draw of a factor can influence: for each variable the earliest time relative to the factor's `t`. As large as what is influenced, not as
-/// the bound.
+/// What the draw of a factor can influence: for each variable the earliest time relative to the
+/// factor's `t`. As large as what is influenced, not as the bound.
 pub struct Reach<'a> {
     influence: &'a Influence,
     earliest: HashMap<usize, Earliest>,
@@ -83,22 +84,32 @@ impl<'a> Scope<'a> {
         let ends = targets().filter_map(|target| match *target {
             Target::Variable { variable: variable @ TargetVariable::Variable(id), .. } => {
                 let variable_ends = model.variable(id).role == Role::State
-                    && model.variable(id).environment.is_some_and(|id| match &model.environment(id).dynamics {
-                        Dynamics::Written { end, .. } => end.is_some(),
-                        Dynamics::External { .. } => true,
+                    && model.variable(id).environment.is_some_and(|id| {
+                        match &model.environment(id).dynamics {
+                            Dynamics::Written { end, .. } => end.is_some(),
+                            Dynamics::External { .. } => true,
+                        }
                     });
                 variable_ends.then_some(variable)
             }
             Target::Variable { variable: variable @ TargetVariable::End, .. } => Some(variable),
-            Target::Variable { variable: TargetVariable::Reward(..), .. } | Target::Weights(_) => None,
+            Target::Variable { variable: TargetVariable::Reward(..), .. } | Target::Weights(_) => {
+                None
+            }
         });
-        Scope { model, bound, drawn: targets().map(|target| drawn(*target).0).collect(), ends: ends.collect() }
+        Scope {
+            model,
+            bound,
+            drawn: targets().map(|target| drawn(*target).0).collect(),
+            ends: ends.collect(),
+        }
     }
 }
 
 impl Influence {
     pub fn of(scope: &Scope) -> Influence {
-        let mut influence = Influence { index: HashMap::new(), drawn: Vec::new(), readers: Vec::new(), size: 0 };
+        let mut influence =
+            Influence { index: HashMap::new(), drawn: Vec::new(), readers: Vec::new(), size: 0 };
         for factor in &scope.bound.posterior {
             let reads = factor_reads(scope, factor);
             for target in &factor.targets {
@@ -106,10 +117,16 @@ impl Influence {
                 let reader = influence.node(drawn);
                 for read in &reads {
                     let delay = match (read.when, offset) {
-                        (When::Step(k) | When::Through(k), When::Step(own)) => Delay::Steps(own.saturating_sub(k)),
-                        (When::Fixed(Moment::First(_)), When::Step(own)) => Delay::FromFirst(own.max(0)),
+                        (When::Step(k) | When::Through(k), When::Step(own)) => {
+                            Delay::Steps(own.saturating_sub(k))
+                        }
+                        (When::Fixed(Moment::First(_)), When::Step(own)) => {
+                            Delay::FromFirst(own.max(0))
+                        }
                         (When::Fixed(Moment::First(_)), _) => Delay::FromFirst(0),
-                        (When::Step(_) | When::Through(_) | When::From(_) | When::Fixed(_), _) => Delay::Any,
+                        (When::Step(_) | When::Through(_) | When::From(_) | When::Fixed(_), _) => {
+                            Delay::Any
+                        }
                     };
                     let source = influence.node(read.what);
                     influence.readers[source].push((reader, delay));
@@ -131,7 +148,8 @@ impl Influence {
         node
     }
 
-    /// What the draws of `factors` at their `t` are, and all that reads them directly or through others.
+    /// What the draws of `factors` at their `t` are, and all that reads them directly or through
+    /// others.
     pub fn from<'a, 'f>(&'a self, factors: impl IntoIterator<Item = &'f Factor>) -> Reach<'a> {
         let mut reach = Reach { influence: self, earliest: HashMap::new(), once: true };
         let mut waiting = Vec::new();
@@ -149,7 +167,8 @@ impl Influence {
                 waiting.push(node);
             }
         }
-        // shortest paths; a cycle of negative delays would be a cycle of the posterior, which `check` has refused: the cap is a safeguard
+        // shortest paths; a cycle of negative delays would be a cycle of the posterior, which
+        // `check` has refused: the cap is a safeguard
         let mut budget = 16 * (self.size + 16);
         while let Some(node) = waiting.pop() {
             let from = reach.earliest[&node];
@@ -157,7 +176,8 @@ impl Influence {
                 let via = match (from, delay) {
                     (Earliest::Always, _) | (_, Delay::Any) => Earliest::Always,
                     (Earliest::At(d), Delay::Steps(k)) => Earliest::At(d.saturating_add(k)),
-                    // only a draw at time 1 is read as `[1]`; a later draw of the same variable is not
+                    // only a draw at time 1 is read as `[1]`; a later draw of the same variable is
+                    // not
                     (Earliest::At(d), Delay::FromFirst(later)) if d <= 0 => {
                         if reach.once {
                             Earliest::At(later)
@@ -180,16 +200,21 @@ impl Influence {
 }
 
 impl Reach<'_> {
-    /// For which `k` a term at `k` that reads `read` is downstream of the draw at `t`; `None` if for none.
+    /// For which `k` a term at `k` that reads `read` is downstream of the draw at `t`; `None` if
+    /// for none.
     pub fn downstream(&self, read: Read) -> Option<Downstream> {
         counted();
         let earliest = *self.earliest.get(self.influence.index.get(&read.what)?)?;
         match (earliest, read.when) {
             (Earliest::Always, _) => Some(Downstream::All),
-            (Earliest::At(d), When::Step(k) | When::Through(k)) => {
-                Some(if self.once { Downstream::All } else { Downstream::Offset(d.saturating_sub(k)) })
+            (Earliest::At(d), When::Step(k) | When::Through(k)) => Some(if self.once {
+                Downstream::All
+            } else {
+                Downstream::Offset(d.saturating_sub(k))
+            }),
+            (Earliest::At(_), When::From(_) | When::Fixed(Moment::Last(_))) => {
+                Some(Downstream::All)
             }
-            (Earliest::At(_), When::From(_) | When::Fixed(Moment::Last(_))) => Some(Downstream::All),
             (Earliest::At(d), When::Fixed(Moment::First(k))) => (d <= k).then_some(Downstream::All),
         }
     }
@@ -199,7 +224,8 @@ impl Reach<'_> {
         self.earliest.keys().map(|node| self.influence.drawn[*node])
     }
 
-    /// Whether a factor at the same `t` that conditions on `read` conditions on what the draw influences.
+    /// Whether a factor at the same `t` that conditions on `read` conditions on what the draw
+    /// influences.
     pub fn influences(&self, read: Read) -> bool {
         match self.downstream(read) {
             None => false,
@@ -240,8 +266,12 @@ pub fn factor_reads(scope: &Scope, factor: &Factor) -> Vec<Read> {
         value_reads(scope, value, &mut reads);
     }
     match &factor.kernel {
-        KernelRef::InPlace(distribution) => expression_reads(scope, &distribution_expressions(distribution), &mut reads),
-        KernelRef::Learned(kernel) | KernelRef::Previous(kernel) => weights_read(scope, *kernel, &mut reads),
+        KernelRef::InPlace(distribution) => {
+            expression_reads(scope, &distribution_expressions(distribution), &mut reads)
+        }
+        KernelRef::Learned(kernel) | KernelRef::Previous(kernel) => {
+            weights_read(scope, *kernel, &mut reads)
+        }
         KernelRef::Environment(..) | KernelRef::Data(_) => {}
     }
     reads
@@ -264,18 +294,21 @@ pub fn term_reads(scope: &Scope, term: &Term) -> Vec<Read> {
 
 fn kind_reads(scope: &Scope, kind: &TermKind, reads: &mut Vec<Read>) {
     match kind {
-        TermKind::Exponent { likelihood } | TermKind::LogDensity { likelihood } => match &scope.bound.likelihood[*likelihood as usize].form
-        {
-            LikelihoodForm::Exponential { value, .. } => expression_reads(scope, &[*value], reads),
-            LikelihoodForm::Density { kernel, values, givens } => {
-                for value in values.iter().chain(givens) {
-                    value_reads(scope, value, reads);
+        TermKind::Exponent { likelihood } | TermKind::LogDensity { likelihood } => {
+            match &scope.bound.likelihood[*likelihood as usize].form {
+                LikelihoodForm::Exponential { value, .. } => {
+                    expression_reads(scope, &[*value], reads)
                 }
-                if let KernelRef::Learned(kernel) | KernelRef::Previous(kernel) = kernel {
-                    weights_read(scope, *kernel, reads);
+                LikelihoodForm::Density { kernel, values, givens } => {
+                    for value in values.iter().chain(givens) {
+                        value_reads(scope, value, reads);
+                    }
+                    if let KernelRef::Learned(kernel) | KernelRef::Previous(kernel) = kernel {
+                        weights_read(scope, *kernel, reads);
+                    }
                 }
             }
-        },
+        }
         TermKind::LogFactor { factor } => {
             let factor = scope.bound.factor(*factor);
             reads.extend(factor.targets.iter().map(|target| target_read(*target)));
@@ -339,7 +372,11 @@ fn liveness_reads(scope: &Scope, kind: &TermKind, reads: &mut Vec<Read>) {
     };
     // a state's factor is live where the step that leads to it is
     let back = match scope.bound.factor(q).targets[0] {
-        Target::Variable { variable: TargetVariable::Variable(id), .. } if scope.model.variable(id).role == Role::State => 1,
+        Target::Variable { variable: TargetVariable::Variable(id), .. }
+            if scope.model.variable(id).role == Role::State =>
+        {
+            1
+        }
         Target::Variable { .. } | Target::Weights(_) => 0,
     };
     let at = match target_read(scope.bound.factor(q).targets[0]).when {
@@ -353,7 +390,9 @@ fn liveness_reads(scope: &Scope, kind: &TermKind, reads: &mut Vec<Read>) {
         let when = match (variable, at) {
             // an end at `t` stops what comes after it
             (TargetVariable::End, When::Step(k)) => When::Through(k.saturating_sub(1)),
-            (TargetVariable::End | TargetVariable::Variable(_) | TargetVariable::Reward(..), _) => at,
+            (TargetVariable::End | TargetVariable::Variable(_) | TargetVariable::Reward(..), _) => {
+                at
+            }
         };
         reads.push(Read { what: Drawn::Variable(*variable), when });
     }
@@ -366,7 +405,9 @@ fn weights_read(scope: &Scope, kernel: KernelId, reads: &mut Vec<Read>) {
 }
 
 fn value_reads(scope: &Scope, value: &Value, reads: &mut Vec<Read>) {
-    let mut push = |variable, when| reads.push(Read { what: Drawn::Variable(TargetVariable::Variable(variable)), when });
+    let mut push = |variable, when| {
+        reads.push(Read { what: Drawn::Variable(TargetVariable::Variable(variable)), when })
+    };
     match value {
         Value::Variable { variable, index } => push(*variable, when(*index)),
         Value::Window { variable, from: Index::Step(from), to: Index::Step(to) } => {
@@ -380,7 +421,9 @@ fn value_reads(scope: &Scope, value: &Value, reads: &mut Vec<Read>) {
         Value::Past { variable, to } => push(*variable, when(*to)),
         Value::Future { variable, from: Index::Step(k) } => push(*variable, When::From(*k)),
         Value::Future { variable, from } => push(*variable, when(*from)),
-        Value::Reward { environment, reward, index } => reward_reads(scope, (*environment, *reward), *index, reads),
+        Value::Reward { environment, reward, index } => {
+            reward_reads(scope, (*environment, *reward), *index, reads)
+        }
         Value::Expression(expressions) => expression_reads(scope, expressions, reads),
         Value::Time | Value::Absent => {}
     }
@@ -390,18 +433,31 @@ fn expression_reads(scope: &Scope, expressions: &[ExprId], reads: &mut Vec<Read>
     for input in scope.model.graph.inputs_of(expressions) {
         match scope.model.inputs[input.0 as usize] {
             Input::Variable { variable, index, .. } => {
-                reads.push(Read { what: Drawn::Variable(TargetVariable::Variable(variable)), when: when(index) });
+                reads.push(Read {
+                    what: Drawn::Variable(TargetVariable::Variable(variable)),
+                    when: when(index),
+                });
             }
-            Input::Reward { environment, reward, index } => reward_reads(scope, (environment, reward), index, reads),
+            Input::Reward { environment, reward, index } => {
+                reward_reads(scope, (environment, reward), index, reads)
+            }
             Input::Formal { .. } => {}
             // of the mean field, not of the drawn weights: what it is frozen at nothing draws
-            Input::Gain(gain) => scope.model.gain(gain).reads().for_each(|value| value_reads(scope, value, reads)),
+            Input::Gain(gain) => {
+                scope.model.gain(gain).reads().for_each(|value| value_reads(scope, value, reads))
+            }
         }
     }
 }
 
-/// A reward is read as drawn where the posterior draws it; else it is a function of the state, the action and the next state.
-fn reward_reads(scope: &Scope, (environment, reward): (crate::model::EnvironmentId, u32), index: Index, reads: &mut Vec<Read>) {
+/// A reward is read as drawn where the posterior draws it; else it is a function of the state, the
+/// action and the next state.
+fn reward_reads(
+    scope: &Scope,
+    (environment, reward): (crate::model::EnvironmentId, u32),
+    index: Index,
+    reads: &mut Vec<Read>,
+) {
     let variable = TargetVariable::Reward(environment, reward);
     if scope.drawn.contains(&Drawn::Variable(variable)) {
         reads.push(Read { what: Drawn::Variable(variable), when: when(index) });
@@ -447,7 +503,8 @@ pub mod tests {
 
     /// How often the derivation of a file looks into the graph.
     fn looks(text: &str) -> u64 {
-        let model = check(&parse(&Source::new("grown", text)).unwrap(), &Overrides::default()).unwrap();
+        let model =
+            check(&parse(&Source::new("grown", text)).unwrap(), &Overrides::default()).unwrap();
         LOOKS.set(0);
         derive(&model).unwrap();
         LOOKS.get()
@@ -458,7 +515,8 @@ pub mod tests {
         horizon T = 5
         environment line {
           state s : 0..4; action a : { left, right }; reward r in [-1, 0]
-          s[1] ~ Delta(0); s[t+1] ~ Delta(clamp(s[t] + 2 * a[t] - 1, 0, 4)); r[t] = if s[t+1] == 4 then 0 else -1
+          s[1] ~ Delta(0); s[t+1] ~ Delta(clamp(s[t] + 2 * a[t] - 1, 0, 4)); r[t] = if s[t+1] == \
+          4 then 0 else -1
           end when s[t] == 4
         }";
 
@@ -467,9 +525,11 @@ pub mod tests {
             format!(
                 "kernel pi{k}(a | s) = Categorical(logits = table(s))
                  bound b{k} {{
-                   prior      {{ s[1] ~ line.initial; a[t] ~ Uniform; s[t+1] ~ line.transition(s[t], a[t]) }}
+                   prior      {{ s[1] ~ line.initial; a[t] ~ Uniform; s[t+1] ~ \
+                   line.transition(s[t], a[t]) }}
                    likelihood {{ R[t] ~ exp(r[t]) }}
-                   posterior  {{ s[1] ~ line.initial; a[t] ~ pi{k}(s[t]); s[t+1] ~ line.transition(s[t], a[t]) }}
+                   posterior  {{ s[1] ~ line.initial; a[t] ~ pi{k}(s[t]); s[t+1] ~ \
+                   line.transition(s[t], a[t]) }}
                  }}"
             )
         };
@@ -480,15 +540,22 @@ pub mod tests {
 
     fn options(count: usize) -> String {
         let all = |of: &dyn Fn(usize) -> String| (0..count).map(of).collect::<String>();
-        let declared = all(&|k| format!("option o{k} : 4\nkernel pick{k}(o{k} | s, last: o{k}?) = Categorical(logits = table(s, last))\n"));
+        let declared = all(&|k| {
+            format!(
+                "option o{k} : 4\nkernel pick{k}(o{k} | s, last: o{k}?) = Categorical(logits = \
+                 table(s, last))\n"
+            )
+        });
         let prior = all(&|k| format!("o{k}[t] ~ Uniform\n"));
         let posterior = all(&|k| format!("o{k}[t] ~ pick{k}(s[t], o{k}[t-1])\n"));
         format!(
             "{LINE} {declared}
              kernel pi(a | s) = Categorical(logits = table(s))
-             prior      {{ s[1] ~ line.initial; a[t] ~ Uniform; s[t+1] ~ line.transition(s[t], a[t]); {prior} }}
+             prior      {{ s[1] ~ line.initial; a[t] ~ Uniform; s[t+1] ~ line.transition(s[t], \
+             a[t]); {prior} }}
              likelihood {{ R[t] ~ exp(r[t]) }}
-             posterior  {{ s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ line.transition(s[t], a[t]); {posterior} }}"
+             posterior  {{ s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ line.transition(s[t], \
+             a[t]); {posterior} }}"
         )
     }
 

@@ -112,20 +112,38 @@ impl Math {
         let again = |math: &Math| Box::new(math.at(clock));
         match self {
             Math::Time(index) => time(*index, clock),
-            Math::Name(_) | Math::Number(_) | Math::Word(_) | Math::Operator(_) | Math::Sign(_) | Math::Mark(_) => self.clone(),
+            Math::Name(_)
+            | Math::Number(_)
+            | Math::Word(_)
+            | Math::Operator(_)
+            | Math::Sign(_)
+            | Math::Mark(_) => self.clone(),
             Math::Row(parts) => {
                 let place = |at: usize| operand(parts, at, parts[at].at(clock));
                 Math::Row((0..parts.len()).map(place).collect())
             }
-            Math::Indexed { index, .. } if is_before_the_first(index, clock) => Math::Word("none".to_owned()),
-            Math::Indexed { base, index } => Math::Indexed { base: again(base), index: index.iter().map(|part| part.at(clock)).collect() },
-            Math::Span(from, to) => Math::Span(from.as_deref().map(again), to.as_deref().map(again)),
-            Math::Sum { under, over, body } => Math::Sum { under: again(under), over: over.as_deref().map(again), body: again(body) },
+            Math::Indexed { index, .. } if is_before_the_first(index, clock) => {
+                Math::Word("none".to_owned())
+            }
+            Math::Indexed { base, index } => Math::Indexed {
+                base: again(base),
+                index: index.iter().map(|part| part.at(clock)).collect(),
+            },
+            Math::Span(from, to) => {
+                Math::Span(from.as_deref().map(again), to.as_deref().map(again))
+            }
+            Math::Sum { under, over, body } => Math::Sum {
+                under: again(under),
+                over: over.as_deref().map(again),
+                body: again(body),
+            },
             Math::Expectation(body) => Math::Expectation(again(body)),
             Math::Round(body) => Math::Round(again(body)),
             Math::Square(body) => Math::Square(again(body)),
             Math::Fraction(above, below) => Math::Fraction(again(above), again(below)),
-            Math::Power(base, exponent) => Math::Power(Box::new(bracketed(base, base.at(clock))), again(exponent)),
+            Math::Power(base, exponent) => {
+                Math::Power(Box::new(bracketed(base, base.at(clock))), again(exponent))
+            }
             Math::Under(base, below) => Math::Under(again(base), again(below)),
         }
     }
@@ -133,8 +151,11 @@ impl Math {
 
 /// An item of a row: a time beside an operator, `2·t`, has brackets where it has become a sum.
 fn operand(row: &[Math], at: usize, math: Math) -> Math {
-    let is_operator = |neighbour: Option<&Math>| matches!(neighbour, Some(Math::Sign(_) | Math::Mark("·" | "/" | "−")));
-    let beside = is_operator(at.checked_sub(1).and_then(|before| row.get(before))) || is_operator(row.get(at + 1));
+    let is_operator = |neighbour: Option<&Math>| {
+        matches!(neighbour, Some(Math::Sign(_) | Math::Mark("·" | "/" | "−")))
+    };
+    let beside = is_operator(at.checked_sub(1).and_then(|before| row.get(before)))
+        || is_operator(row.get(at + 1));
     if beside { bracketed(&row[at], math) } else { math }
 }
 
@@ -156,7 +177,11 @@ fn is_before_the_first(index: &[Math], clock: Clock) -> bool {
 fn time(index: Index, clock: Clock) -> Math {
     let offset = |base: &str, k: i64| match k {
         0 => Math::name(base),
-        k => Math::row([Math::name(base), Math::Mark(if k > 0 { "+" } else { "-" }), Math::Number(k.unsigned_abs().to_string())]),
+        k => Math::row([
+            Math::name(base),
+            Math::Mark(if k > 0 { "+" } else { "-" }),
+            Math::Number(k.unsigned_abs().to_string()),
+        ]),
     };
     match (index, clock) {
         (Index::First, _) => Math::Number("1".to_owned()),

@@ -1,4 +1,5 @@
-//! Model in, Derivation out: the variational bound that follows from the factors, and its gradient. Never samples, knows no algorithm's name.
+//! Model in, Derivation out: the variational bound that follows from the factors, and its gradient.
+//! Never samples, knows no algorithm's name.
 
 mod density;
 mod derivation;
@@ -12,8 +13,9 @@ mod rules;
 pub(crate) mod time;
 
 pub use derivation::{
-    BaselineReads, BoundDerivation, Change, Credit, Derivation, Downstream, DraftId, Gradient, Imagined, MeanField, Moment, NoiseForm,
-    Pathwise, Peers, Relation, Remark, Rule, Score, Shape, Sign, Step, Term, TermId, TermKind, Times,
+    BaselineReads, BoundDerivation, Change, Credit, Derivation, Downstream, DraftId, Gradient,
+    Imagined, MeanField, Moment, NoiseForm, Pathwise, Peers, Relation, Remark, Rule, Score, Shape,
+    Sign, Step, Term, TermId, TermKind, Times,
 };
 pub use math::Math;
 
@@ -24,13 +26,16 @@ use influence::{Influence, Scope};
 use rules::{Piece, Work};
 use std::collections::BTreeSet;
 
-/// Derives the variational bound of each of the model's bounds, and its gradient, from the factors alone.
+/// Derives the variational bound of each of the model's bounds, and its gradient, from the factors
+/// alone.
 ///
-/// With `P` the factors of prior and auxiliary, `Λ` the likelihood's exponents and `Q` the posterior's factors,
-/// `log p(R̂) ≥ E_q[ΣΛ + Σ log P − Σ log Q] = L`, in nats (Jordan et al. 1999; Levine 2018). The steps are recorded: see [`Step`].
+/// With `P` the factors of prior and auxiliary, `Λ` the likelihood's exponents and `Q` the
+/// posterior's factors, `log p(R̂) ≥ E_q[ΣΛ + Σ log P − Σ log Q] = L`, in nats (Jordan et al. 1999;
+/// Levine 2018). The steps are recorded: see [`Step`].
 ///
 /// # Errors
-/// Where two densities of one draw are both unknown, so that not even a classifier tells them apart from known data.
+/// Where two densities of one draw are both unknown, so that not even a classifier tells them apart
+/// from known data.
 ///
 /// ```
 /// # use rlppl::{bound, model, source::Source, syntax};
@@ -60,7 +65,11 @@ pub fn derive(model: &Model) -> Result<Derivation, Diagnostics> {
     }
     let names = notation::Names::of(model);
     let each = over.into_iter().enumerate();
-    let bounds = each.map(|(number, over)| derive_bound(model, BoundId(number as u32), over, &names, &mut mistakes)).collect();
+    let bounds = each
+        .map(|(number, over)| {
+            derive_bound(model, BoundId(number as u32), over, &names, &mut mistakes)
+        })
+        .collect();
     if mistakes.is_empty() {
         Ok(Derivation { model: model.name.clone(), bounds })
     } else {
@@ -125,23 +134,36 @@ fn relate(work: &mut Work, piece: &Piece, mistakes: &mut Vec<Diagnostic>) {
     let (p, q) = (work.bound.factor(piece.p), work.bound.factor(piece.q));
     match (density(work.model, p), density(work.model, q)) {
         (Density::Known, Density::Known) => rules::log_ratio(work, piece, why),
-        // the posterior's own density need not be known where nothing that moves enters it: it is the entropy of what it draws
+        // the posterior's own density need not be known where nothing that moves enters it: it is
+        // the entropy of what it draws
         (Density::Known, Density::Unknown(_) | Density::Singular(_)) => {
             let name = format!("the entropy of {}", notation::draw_name(work.model, q));
             if !rules::constant(work, piece.q_term, name) {
                 rules::density_ratio(work, piece, why);
             }
         }
-        (Density::Unknown(_) | Density::Singular(_), Density::Known) => rules::density_ratio(work, piece, why),
-        (Density::Singular(_), Density::Unknown(_) | Density::Singular(_)) | (Density::Unknown(_), Density::Singular(_)) => {
+        (Density::Unknown(_) | Density::Singular(_), Density::Known) => {
+            rules::density_ratio(work, piece, why)
+        }
+        (Density::Singular(_), Density::Unknown(_) | Density::Singular(_))
+        | (Density::Unknown(_), Density::Singular(_)) => {
             rules::density_ratio(work, piece, why);
         }
         // a learned generator can be drawn from wherever the other was: a classifier needs no more
-        (Density::Unknown(_), Density::Unknown(_)) if matches!(q.kernel, KernelRef::Learned(_)) => rules::density_ratio(work, piece, why),
+        (Density::Unknown(_), Density::Unknown(_)) if matches!(q.kernel, KernelRef::Learned(_)) => {
+            rules::density_ratio(work, piece, why)
+        }
         (Density::Unknown(p_why), Density::Unknown(q_why)) => {
-            let message = format!("nothing is known of either density of {}", notation::draw_name(work.model, q));
-            let mistake = Diagnostic::error("unknown-densities", q.span, message).here(q_why).also(p.span, p_why);
-            mistakes.push(mistake.hint("give one side a kernel with a density: the ratio is then a classifier's logit"));
+            let message = format!(
+                "nothing is known of either density of {}",
+                notation::draw_name(work.model, q)
+            );
+            let mistake = Diagnostic::error("unknown-densities", q.span, message)
+                .here(q_why)
+                .also(p.span, p_why);
+            mistakes.push(mistake.hint(
+                "give one side a kernel with a density: the ratio is then a classifier's logit",
+            ));
         }
     }
 }
@@ -151,7 +173,9 @@ fn set_constants_apart(work: &mut Work) {
     let counts: Vec<(DraftId, String)> = work
         .sum()
         .filter_map(|id| match &work.term(id).kind {
-            TermKind::LogCount { count, .. } if work.term(id).times.is_once() => Some((id, format!("log {count}"))),
+            TermKind::LogCount { count, .. } if work.term(id).times.is_once() => {
+                Some((id, format!("log {count}")))
+            }
             TermKind::LogCount { count, .. } => Some((id, format!("log {count} at each step"))),
             _ => None,
         })

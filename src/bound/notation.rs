@@ -1,4 +1,5 @@
-//! How the factors of a bound are written: kernels by their names, `·` for what is averaged over, times relative to `t`.
+//! How the factors of a bound are written: kernels by their names, `·` for what is averaged over,
+//! times relative to `t`.
 
 use super::derivation::Sign;
 use super::influence::{Drawn, Read, When, drawn};
@@ -6,8 +7,8 @@ use super::math::{Clock, Math};
 use super::time::{lead, step_of_draw};
 use crate::expr::{BinaryOp, ExprId, Node, UnaryOp};
 use crate::model::{
-    Block, Bound, Distribution, EnvironmentKernel, Factor, FactorRef, Index, Input, KernelId, KernelRef, LikelihoodForm, Model, Scores,
-    Target, TargetVariable, Value, VariableId,
+    Block, Bound, Distribution, EnvironmentKernel, Factor, FactorRef, Index, Input, KernelId,
+    KernelRef, LikelihoodForm, Model, Scores, Target, TargetVariable, Value, VariableId,
 };
 use crate::syntax::ast;
 use std::sync::Arc;
@@ -92,13 +93,16 @@ struct FactorNotation {
 
 impl Notation {
     pub fn of(model: &Model, bound: &Bound, names: &Names) -> Notation {
-        let factors = |factors: &[Factor]| factors.iter().map(|factor| factor_notation(model, factor)).collect();
+        let factors = |factors: &[Factor]| {
+            factors.iter().map(|factor| factor_notation(model, factor)).collect()
+        };
         let likelihood = bound.likelihood.iter().map(|likelihood| match &likelihood.form {
             LikelihoodForm::Exponential { written, .. } => exponent(&model.horizon.name, written),
             LikelihoodForm::Density { kernel, values, givens } => {
                 let (name, settings) = kernel_name(model, kernel);
                 let values = values.iter().map(|value| value_name(model, value)).collect();
-                let mut givens: Vec<Math> = givens.iter().map(|value| value_name(model, value)).collect();
+                let mut givens: Vec<Math> =
+                    givens.iter().map(|value| value_name(model, value)).collect();
                 givens.extend(settings);
                 Written::whole(conditional(name, Math::list(values), givens))
             }
@@ -134,7 +138,8 @@ impl Notation {
         self.factor(at).draw.clone()
     }
 
-    /// `pi(·|s[t])`; a distribution that conditions on nothing is its name alone, and one over weights says which they are.
+    /// `pi(·|s[t])`; a distribution that conditions on nothing is its name alone, and one over
+    /// weights says which they are.
     pub fn distribution(&self, at: FactorRef) -> Math {
         let factor = self.factor(at);
         if factor.of_weights {
@@ -143,16 +148,20 @@ impl Notation {
         match (factor.givens.is_empty(), factor.settings.is_empty()) {
             (true, true) => factor.kernel.clone(),
             (true, false) => Math::call(factor.kernel.clone(), factor.settings.clone()),
-            (false, _) => conditional(factor.kernel.clone(), Math::Mark("·"), factor.givens.clone()),
+            (false, _) => {
+                conditional(factor.kernel.clone(), Math::Mark("·"), factor.givens.clone())
+            }
         }
     }
 
-    /// How much later (in `t`) a factor of prior or auxiliary is written than the posterior's it stands against.
+    /// How much later (in `t`) a factor of prior or auxiliary is written than the posterior's it
+    /// stands against.
     pub fn shift(&self, p: FactorRef, q: FactorRef) -> i32 {
         self.factor(q).lead.saturating_sub(self.factor(p).lead)
     }
 
-    /// How much later than a factor's own `t` the step lies that its draw belongs to: formulas count steps.
+    /// How much later than a factor's own `t` the step lies that its draw belongs to: formulas
+    /// count steps.
     pub fn step(&self, at: FactorRef) -> i32 {
         self.factor(at).step
     }
@@ -169,7 +178,11 @@ impl Notation {
 
 /// `pi(a[t]|s[t])`
 fn conditional(kernel: Math, draw: Math, givens: Vec<Math>) -> Math {
-    let inside = if givens.is_empty() { draw } else { Math::row([draw, Math::Mark("|"), Math::list(givens)]) };
+    let inside = if givens.is_empty() {
+        draw
+    } else {
+        Math::row([draw, Math::Mark("|"), Math::list(givens)])
+    };
     Math::row([kernel, Math::Round(Box::new(inside))])
 }
 
@@ -206,7 +219,11 @@ fn kernel_name(model: &Model, kernel: &KernelRef) -> (Math, Vec<Math>) {
                 EnvironmentKernel::Transition => "transition",
                 EnvironmentKernel::Observation => "observation",
             };
-            let name = [Math::name(&model.environment(*id).name), Math::Mark("."), Math::Word(which.to_owned())];
+            let name = [
+                Math::name(&model.environment(*id).name),
+                Math::Mark("."),
+                Math::Word(which.to_owned()),
+            ];
             (Math::row(name), Vec::new())
         }
         KernelRef::InPlace(distribution) => {
@@ -216,28 +233,48 @@ fn kernel_name(model: &Model, kernel: &KernelRef) -> (Math, Vec<Math>) {
     }
 }
 
-fn distribution_name(model: &Model, distribution: &Distribution<Vec<ExprId>>) -> (&'static str, Vec<Math>) {
+fn distribution_name(
+    model: &Model,
+    distribution: &Distribution<Vec<ExprId>>,
+) -> (&'static str, Vec<Math>) {
     let vector = |values: &Vec<ExprId>| match values[..] {
         [value] => from_graph(model, value),
-        _ => Math::Square(Box::new(Math::list(values.iter().map(|value| from_graph(model, *value)).collect()))),
+        _ => Math::Square(Box::new(Math::list(
+            values.iter().map(|value| from_graph(model, *value)).collect(),
+        ))),
     };
     // `weights(world) ~ Normal`: the learned mean field has no arguments of its own
     let is_learned = matches!(distribution, Distribution::Normal { mean, .. } if mean.is_empty());
     if is_learned {
         return ("Normal", Vec::new());
     }
-    let named = |name: &str, value: &Vec<ExprId>| Math::row([Math::Word(name.to_owned()), Math::Mark("="), vector(value)]);
+    let named = |name: &str, value: &Vec<ExprId>| {
+        Math::row([Math::Word(name.to_owned()), Math::Mark("="), vector(value)])
+    };
     match distribution {
         Distribution::Uniform => ("Uniform", Vec::new()),
         Distribution::UniformBox { lo, hi } => ("Uniform", vec![named("lo", lo), named("hi", hi)]),
-        Distribution::UniformOver(values) => ("Uniform", vec![Math::Square(Box::new(Math::list(values.iter().map(vector).collect())))]),
+        Distribution::UniformOver(values) => (
+            "Uniform",
+            vec![Math::Square(Box::new(Math::list(values.iter().map(vector).collect())))],
+        ),
         Distribution::Delta(value) => ("Delta", vec![vector(value)]),
-        Distribution::Categorical(Scores::Logits(scores)) => ("Categorical", vec![named("logits", scores)]),
-        Distribution::Categorical(Scores::Probs(scores)) => ("Categorical", vec![named("probs", scores)]),
-        Distribution::Bernoulli(Scores::Logits(scores)) => ("Bernoulli", vec![named("logits", scores)]),
-        Distribution::Bernoulli(Scores::Probs(scores)) => ("Bernoulli", vec![named("probs", scores)]),
+        Distribution::Categorical(Scores::Logits(scores)) => {
+            ("Categorical", vec![named("logits", scores)])
+        }
+        Distribution::Categorical(Scores::Probs(scores)) => {
+            ("Categorical", vec![named("probs", scores)])
+        }
+        Distribution::Bernoulli(Scores::Logits(scores)) => {
+            ("Bernoulli", vec![named("logits", scores)])
+        }
+        Distribution::Bernoulli(Scores::Probs(scores)) => {
+            ("Bernoulli", vec![named("probs", scores)])
+        }
         Distribution::Normal { mean, sd } => ("Normal", vec![named("mean", mean), named("sd", sd)]),
-        Distribution::TanhNormal { mean, sd } => ("TanhNormal", vec![named("mean", mean), named("sd", sd)]),
+        Distribution::TanhNormal { mean, sd } => {
+            ("TanhNormal", vec![named("mean", mean), named("sd", sd)])
+        }
         Distribution::Beta { a, b } => ("Beta", vec![named("a", a), named("b", b)]),
         Distribution::Mixture(_) => ("Mixture", vec![Math::Mark("…")]),
         Distribution::If { .. } => ("if", vec![Math::Mark("…")]),
@@ -249,15 +286,22 @@ fn distribution_name(model: &Model, distribution: &Distribution<Vec<ExprId>>) ->
 
 fn target_name(model: &Model, target: Target) -> Math {
     match target {
-        Target::Weights(kernel) => Math::call(Math::Word("weights".to_owned()), vec![Math::name(&model.kernel(kernel).name)]),
-        Target::Variable { variable, index } => Math::at_index(Math::name(variable_name(model, variable)), index),
+        Target::Weights(kernel) => Math::call(
+            Math::Word("weights".to_owned()),
+            vec![Math::name(&model.kernel(kernel).name)],
+        ),
+        Target::Variable { variable, index } => {
+            Math::at_index(Math::name(variable_name(model, variable)), index)
+        }
     }
 }
 
 fn variable_name(model: &Model, variable: TargetVariable) -> &str {
     match variable {
         TargetVariable::Variable(id) => &model.variable(id).name,
-        TargetVariable::Reward(environment, reward) => &model.environment(environment).rewards[reward as usize].name,
+        TargetVariable::Reward(environment, reward) => {
+            &model.environment(environment).rewards[reward as usize].name
+        }
         TargetVariable::End => "end",
     }
 }
@@ -270,14 +314,17 @@ fn value_name(model: &Model, value: &Value) -> Math {
     };
     match value {
         Value::Variable { variable, index } => Math::at_index(name(*variable), *index),
-        Value::Reward { environment, reward, index } => {
-            Math::at_index(Math::name(&model.environment(*environment).rewards[*reward as usize].name), *index)
-        }
+        Value::Reward { environment, reward, index } => Math::at_index(
+            Math::name(&model.environment(*environment).rewards[*reward as usize].name),
+            *index,
+        ),
         Value::Time => Math::Time(Index::Step(0)),
         Value::Window { variable, from, to } => span(*variable, Some(*from), Some(*to)),
         Value::Past { variable, to } => span(*variable, None, Some(*to)),
         Value::Future { variable, from } => span(*variable, Some(*from), None),
-        Value::Expression(expressions) => Math::list(expressions.iter().map(|expression| from_graph(model, *expression)).collect()),
+        Value::Expression(expressions) => Math::list(
+            expressions.iter().map(|expression| from_graph(model, *expression)).collect(),
+        ),
         Value::Absent => Math::Word("none".to_owned()),
     }
 }
@@ -290,7 +337,9 @@ pub fn read_name(model: &Model, read: Read) -> String {
     };
     let index = |index| Math::Time(index);
     let at = match read.when {
-        When::Fixed(super::derivation::Moment::First(k)) => Math::Number((1 + i64::from(k)).to_string()),
+        When::Fixed(super::derivation::Moment::First(k)) => {
+            Math::Number((1 + i64::from(k)).to_string())
+        }
         When::Fixed(super::derivation::Moment::Last(k)) => index(Index::Last(k)),
         When::Step(k) => index(Index::Step(k)),
         When::Through(k) => Math::Span(None, Some(Box::new(index(Index::Step(k))))),
@@ -319,9 +368,19 @@ fn exponent(horizon: &str, written: &ast::Expr) -> Written {
 /// What stands behind the minus with which a product begins: `a * b` of `-a * b`.
 fn negated(expr: &ast::Expr) -> Option<ast::Expr> {
     match &expr.kind {
-        ast::ExprKind::Unary { operator: ast::UnaryOperator::Minus, operand } => Some((**operand).clone()),
-        ast::ExprKind::Binary { operator: operator @ (ast::BinaryOperator::Multiply | ast::BinaryOperator::Divide), left, right } => {
-            let kind = ast::ExprKind::Binary { operator: *operator, left: Box::new(negated(left)?), right: right.clone() };
+        ast::ExprKind::Unary { operator: ast::UnaryOperator::Minus, operand } => {
+            Some((**operand).clone())
+        }
+        ast::ExprKind::Binary {
+            operator: operator @ (ast::BinaryOperator::Multiply | ast::BinaryOperator::Divide),
+            left,
+            right,
+        } => {
+            let kind = ast::ExprKind::Binary {
+                operator: *operator,
+                left: Box::new(negated(left)?),
+                right: right.clone(),
+            };
             Some(ast::Expr { kind, span: expr.span })
         }
         _ => None,
@@ -342,10 +401,13 @@ fn from_ast(horizon: &str, expr: &ast::Expr) -> Math {
     let again = |expr: &ast::Expr| from_ast(horizon, expr);
     let boxed = |expr: &ast::Expr| Box::new(from_ast(horizon, expr));
     let argument = |argument: &ast::Argument| match &argument.label {
-        Some(ast::ArgumentLabel::Named(name)) => Math::row([Math::Word(name.text.clone()), Math::Mark("="), again(&argument.value)]),
+        Some(ast::ArgumentLabel::Named(name)) => {
+            Math::row([Math::Word(name.text.clone()), Math::Mark("="), again(&argument.value)])
+        }
         Some(ast::ArgumentLabel::Weight(_)) | None => again(&argument.value),
     };
-    let arguments = |arguments: &[ast::Argument]| arguments.iter().map(argument).collect::<Vec<_>>();
+    let arguments =
+        |arguments: &[ast::Argument]| arguments.iter().map(argument).collect::<Vec<_>>();
     if let Some(index) = time_index(horizon, expr) {
         return Math::Time(index);
     }
@@ -354,10 +416,15 @@ fn from_ast(horizon: &str, expr: &ast::Expr) -> Math {
         ast::ExprKind::Text(text) => Math::Word(format!("\"{text}\"")),
         ast::ExprKind::Name(name) => Math::name(name),
         ast::ExprKind::Previous { kernel, arguments: given } => {
-            let name = Math::Under(Box::new(Math::name(&kernel.text)), Box::new(Math::Word("previous".to_owned())));
+            let name = Math::Under(
+                Box::new(Math::name(&kernel.text)),
+                Box::new(Math::Word("previous".to_owned())),
+            );
             Math::call(name, arguments(given))
         }
-        ast::ExprKind::Unary { operator: ast::UnaryOperator::Minus, operand } => Math::row([Math::Mark("−"), wrapped(horizon, operand, 8)]),
+        ast::ExprKind::Unary { operator: ast::UnaryOperator::Minus, operand } => {
+            Math::row([Math::Mark("−"), wrapped(horizon, operand, 8)])
+        }
         ast::ExprKind::Unary { operator: ast::UnaryOperator::Not, operand } => {
             Math::row([Math::Word("not".to_owned()), Math::Mark(" "), wrapped(horizon, operand, 3)])
         }
@@ -367,8 +434,12 @@ fn from_ast(horizon: &str, expr: &ast::Expr) -> Math {
         ast::ExprKind::Binary { operator, left, right } => {
             let (own, sign) = operator_sign(*operator);
             // comparisons do not chain; a minus stands at the beginning of a term alone
-            let (left_own, right_own) = if own == COMPARISON { (own + 1, own + 1) } else { (own, own + 1) };
-            let is_minus = matches!(right.kind, ast::ExprKind::Unary { operator: ast::UnaryOperator::Minus, .. });
+            let (left_own, right_own) =
+                if own == COMPARISON { (own + 1, own + 1) } else { (own, own + 1) };
+            let is_minus = matches!(
+                right.kind,
+                ast::ExprKind::Unary { operator: ast::UnaryOperator::Minus, .. }
+            );
             let right_own = if is_minus && own > COMPARISON { ATOM } else { right_own };
             Math::row([wrapped(horizon, left, left_own), sign, wrapped(horizon, right, right_own)])
         }
@@ -406,10 +477,16 @@ fn from_ast(horizon: &str, expr: &ast::Expr) -> Math {
             });
             Math::Indexed { base: boxed(base), index: index.collect() }
         }
-        ast::ExprKind::Field { base, field } => Math::row([again(base), Math::Mark("."), Math::name(&field.text)]),
-        ast::ExprKind::Array(items) => Math::Square(Box::new(Math::list(items.iter().map(again).collect()))),
+        ast::ExprKind::Field { base, field } => {
+            Math::row([again(base), Math::Mark("."), Math::name(&field.text)])
+        }
+        ast::ExprKind::Array(items) => {
+            Math::Square(Box::new(Math::list(items.iter().map(again).collect())))
+        }
         ast::ExprKind::Record(fields) => {
-            let field = |(name, value): &(ast::Name, ast::Expr)| Math::row([Math::name(&name.text), Math::Mark(": "), again(value)]);
+            let field = |(name, value): &(ast::Name, ast::Expr)| {
+                Math::row([Math::name(&name.text), Math::Mark(": "), again(value)])
+            };
             Math::Square(Box::new(Math::list(fields.iter().map(field).collect())))
         }
     }
@@ -500,7 +577,8 @@ fn graph_math(model: &Model, expr: ExprId, budget: &mut u32) -> Math {
         return Math::Mark("…");
     }
     *budget -= 1;
-    let call = |name: &'static str, arguments: Vec<Math>| Math::call(Math::Operator(name), arguments);
+    let call =
+        |name: &'static str, arguments: Vec<Math>| Math::call(Math::Operator(name), arguments);
     match model.graph.node(expr) {
         Node::Constant(bits) => number(f64::from_bits(*bits)),
         Node::Param(id) => Math::name(&model.params[id.0 as usize].name),
@@ -514,31 +592,60 @@ fn graph_math(model: &Model, expr: ExprId, budget: &mut u32) -> Math {
                     path => Math::row([whole, Math::Mark("."), Math::name(path)]),
                 }
             }
-            Input::Reward { environment, reward, index } => {
-                Math::at_index(Math::name(&model.environment(environment).rewards[reward as usize].name), index)
-            }
-            Input::Formal { kernel, formal, .. } => {
-                Math::name(model.kernel(kernel).formals().nth(formal as usize).map_or("", |formal| formal.name.as_str()))
-            }
+            Input::Reward { environment, reward, index } => Math::at_index(
+                Math::name(&model.environment(environment).rewards[reward as usize].name),
+                index,
+            ),
+            Input::Formal { kernel, formal, .. } => Math::name(
+                model
+                    .kernel(kernel)
+                    .formals()
+                    .nth(formal as usize)
+                    .map_or("", |formal| formal.name.as_str()),
+            ),
             Input::Gain(gain) => {
                 let gain = model.gain(gain);
                 let values = gain.reads().map(|value| value_name(model, value));
-                let at_most = Math::row([Math::Word("at_most".to_owned()), Math::Mark("="), number(gain.at_most)]);
-                call("gain", [Math::name(&model.kernel(gain.kernel).name)].into_iter().chain(values).chain([at_most]).collect())
+                let at_most = Math::row([
+                    Math::Word("at_most".to_owned()),
+                    Math::Mark("="),
+                    number(gain.at_most),
+                ]);
+                call(
+                    "gain",
+                    [Math::name(&model.kernel(gain.kernel).name)]
+                        .into_iter()
+                        .chain(values)
+                        .chain([at_most])
+                        .collect(),
+                )
             }
         },
         Node::Unary(UnaryOp::Negate, x) => Math::row([Math::Mark("−"), grouped(model, *x, budget)]),
         Node::Unary(op, x) => call(unary_name(*op), vec![graph_math(model, *x, budget)]),
-        Node::Binary(BinaryOp::Power, x, y) => Math::Power(Box::new(grouped(model, *x, budget)), Box::new(graph_math(model, *y, budget))),
+        Node::Binary(BinaryOp::Power, x, y) => Math::Power(
+            Box::new(grouped(model, *x, budget)),
+            Box::new(graph_math(model, *y, budget)),
+        ),
         Node::Binary(op, x, y) => match binary_sign(*op) {
             Ok(sign) => Math::row([grouped(model, *x, budget), sign, grouped(model, *y, budget)]),
-            Err(name) => call(name, vec![graph_math(model, *x, budget), graph_math(model, *y, budget)]),
+            Err(name) => {
+                call(name, vec![graph_math(model, *x, budget), graph_math(model, *y, budget)])
+            }
         },
-        Node::If(c, x, y) => call("if", [c, x, y].map(|id| graph_math(model, *id, budget)).to_vec()),
-        Node::Lookup(_, index) => Math::row([Math::Mark("[…]"), Math::Square(Box::new(graph_math(model, *index, budget)))]),
+        Node::If(c, x, y) => {
+            call("if", [c, x, y].map(|id| graph_math(model, *id, budget)).to_vec())
+        }
+        Node::Lookup(_, index) => Math::row([
+            Math::Mark("[…]"),
+            Math::Square(Box::new(graph_math(model, *index, budget))),
+        ]),
         Node::Choose(items, index) => {
             let items = items.iter().map(|item| graph_math(model, *item, budget)).collect();
-            Math::row([Math::Square(Box::new(Math::list(items))), Math::Square(Box::new(graph_math(model, *index, budget)))])
+            Math::row([
+                Math::Square(Box::new(Math::list(items))),
+                Math::Square(Box::new(graph_math(model, *index, budget))),
+            ])
         }
     }
 }
@@ -554,7 +661,11 @@ fn grouped(model: &Model, expr: ExprId, budget: &mut u32) -> Math {
 }
 
 fn number(value: f64) -> Math {
-    if value < 0.0 { Math::row([Math::Mark("−"), Math::Number((-value).to_string())]) } else { Math::Number(value.to_string()) }
+    if value < 0.0 {
+        Math::row([Math::Mark("−"), Math::Number((-value).to_string())])
+    } else {
+        Math::Number(value.to_string())
+    }
 }
 
 fn unary_name(op: UnaryOp) -> &'static str {

@@ -10,14 +10,16 @@ use std::path::{Path, PathBuf};
 
 /// Derive the variational bound of a model, and its gradient.
 ///
-/// Prints the bound term by term, what cancelled, and the gradient estimator, all from the factors alone.
+/// Prints the bound term by term, what cancelled, and the gradient estimator, all from the factors
+/// alone.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
   rlppl bound models/reinforce.rlmodel
   rlppl bound models/reinforce.rlmodel --steps
   rlppl bound models/reinforce.rlmodel --save       keep it as models/reinforce.rlmodel.bound.snap
-  rlppl bound models/reinforce.rlmodel --check      exit 1, with the difference, where it has changed")]
+  rlppl bound models/reinforce.rlmodel --check      exit 1, with the difference, where it has \
+  changed")]
 pub struct Arguments {
     #[command(flatten)]
     model: input::ModelArguments,
@@ -48,13 +50,16 @@ enum Format {
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     if input::is_stdin(&arguments.model.file) && (arguments.save || arguments.check) {
-        return Err(Failure::Usage("a snapshot stands beside its model file; standard input has no place".to_owned()));
+        return Err(Failure::Usage(
+            "a snapshot stands beside its model file; standard input has no place".to_owned(),
+        ));
     }
     let loaded = input::load(&arguments.model)?;
     let derivation = bound::derive(&loaded.model).map_err(Failure::Model)?;
     if arguments.save {
         let path = snapshot_path(&arguments.model.file);
-        report::write_atomic(&path, snapshot(&derivation).as_bytes()).map_err(|error| Failure::Run(error.to_string()))?;
+        report::write_atomic(&path, snapshot(&derivation).as_bytes())
+            .map_err(|error| Failure::Run(error.to_string()))?;
         return console::result(&format!("{}\n", path.display()));
     }
     if arguments.check {

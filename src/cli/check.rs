@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 /// Find every mistake in model files.
 ///
-/// Reads each file whole, so that all mistakes are told at once, each with its place and how to mend it.
+/// Reads each file whole, so that all mistakes are told at once, each with its place and how to
+/// mend it.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -46,7 +47,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     for path in &arguments.files {
         match examine(path, &sets, arguments.pedantic) {
             Ok(found) => all.push((path, found)),
-            Err(failure @ (Failure::Usage(_) | Failure::UsageAt(_))) => usage = Some(failure.tell()),
+            Err(failure @ (Failure::Usage(_) | Failure::UsageAt(_))) => {
+                usage = Some(failure.tell())
+            }
             Err(failure) => return Err(failure),
         }
     }
@@ -62,7 +65,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             console::verbatim(&(render_json(&found) + "\n"))?;
         }
     }
-    let wrong = |severity| severity == Severity::Error || (arguments.deny.is_some() && severity == Severity::Warning);
+    let wrong = |severity| {
+        severity == Severity::Error || (arguments.deny.is_some() && severity == Severity::Warning)
+    };
     let denied = |found: &Diagnostics| found.list.iter().any(|told| wrong(told.severity));
     match usage {
         Some(code) => Err(Failure::Told(code)),
@@ -86,7 +91,8 @@ fn examine(path: &Path, sets: &input::Sets, pedantic: bool) -> Result<Diagnostic
     let mut found = match input::check(&file, sets) {
         Ok(model) => {
             // records stand beside a file, and standard input has no place
-            let mut list = bound::derive(&model).map_or_else(|found| found.list, |derivation| plan::mistakes(&model, &derivation));
+            let mut list = bound::derive(&model)
+                .map_or_else(|found| found.list, |derivation| plan::mistakes(&model, &derivation));
             list.retain(|told| told.code.0 != "data" || source.path.is_some());
             list.extend(model.warnings);
             Diagnostics { list, sources: model.sources }
@@ -100,9 +106,13 @@ fn examine(path: &Path, sets: &input::Sets, pedantic: bool) -> Result<Diagnostic
 
 /// `no mistakes`, `2 errors, 1 warning`, `no mistakes, 1 note`
 fn tally(found: &Diagnostics) -> String {
-    let count = |severity| found.list.iter().filter(|diagnostic| diagnostic.severity == severity).count();
-    let named = |n: usize, word: &str| (n > 0).then(|| format!("{n} {word}{}", if n == 1 { "" } else { "s" }));
-    let mistakes = [named(count(Severity::Error), "error"), named(count(Severity::Warning), "warning")];
+    let count =
+        |severity| found.list.iter().filter(|diagnostic| diagnostic.severity == severity).count();
+    let named = |n: usize, word: &str| {
+        (n > 0).then(|| format!("{n} {word}{}", if n == 1 { "" } else { "s" }))
+    };
+    let mistakes =
+        [named(count(Severity::Error), "error"), named(count(Severity::Warning), "warning")];
     let mut said: Vec<String> = mistakes.into_iter().flatten().collect();
     if said.is_empty() {
         said.push("no mistakes".to_owned());

@@ -16,6 +16,11 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut super::Arguments::command(), "rlppl", &mut script);
+    clap_complete::generate(
+        arguments.shell,
+        &mut super::Arguments::command(),
+        "rlppl",
+        &mut script,
+    );
     console::verbatim(&String::from_utf8(script).expect("cli: completions are text"))
 }

@@ -10,19 +10,23 @@ pub fn result(text: &str) -> Result<(), Failure> {
     verbatim(&printable(text))
 }
 
-/// Prints a file's content as it is, and whatever of it is still buffered. A reader that has gone away ends the program quietly.
+/// Prints a file's content as it is, and whatever of it is still buffered. A reader that has gone
+/// away ends the program quietly.
 pub fn verbatim(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => Failure::Closed,
-        io::ErrorKind::StorageFull => Failure::Run("cannot write to standard output: the disk is full".to_owned()),
+        io::ErrorKind::StorageFull => {
+            Failure::Run("cannot write to standard output: the disk is full".to_owned())
+        }
         _ => Failure::Run(format!("cannot write to standard output: {error}")),
     })
 }
 
 /// Prints `value` as JSON, indented, with float64 at full precision.
 pub fn json(value: &impl serde::Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(value).expect("cli: a result is plain data with string keys");
+    let text =
+        serde_json::to_string_pretty(value).expect("cli: a result is plain data with string keys");
     verbatim(&format!("{}\n", printable_json(&text)))
 }
 
@@ -39,14 +43,19 @@ fn tell(text: &str) {
 /// Warns once where the system gave fewer threads than were asked for.
 pub fn shortage() {
     if let Some(Shortage { wanted, got, why }) = engine::take_shortage() {
-        let threads = if got == 1 { "one thread works".to_owned() } else { format!("{got} threads work") };
-        note(&format!("warning: {threads} instead of {wanted}, with the same result: no more could be started ({why})"));
+        let threads =
+            if got == 1 { "one thread works".to_owned() } else { format!("{got} threads work") };
+        note(&format!(
+            "warning: {threads} instead of {wanted}, with the same result: no more could be \
+             started ({why})"
+        ));
     }
 }
 
 /// Prints `error: …` on standard error.
 pub fn error(text: &str) {
-    let (bold_red, bold, reset) = if colours() { ("\x1b[1;31m", "\x1b[1m", "\x1b[0m") } else { ("", "", "") };
+    let (bold_red, bold, reset) =
+        if colours() { ("\x1b[1;31m", "\x1b[1m", "\x1b[0m") } else { ("", "", "") };
     tell(&format!("{bold_red}error{reset}{bold}:{reset} {}", printable(text)));
 }
 
@@ -58,7 +67,8 @@ pub fn diagnostics(diagnostics: &Diagnostics) {
     }
 }
 
-/// Standard error is a terminal that shows colours, and nobody asked for none (<https://no-color.org>).
+/// Standard error is a terminal that shows colours, and nobody asked for none
+/// (<https://no-color.org>).
 pub fn colours() -> bool {
     let asked_for_none = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     !asked_for_none && std::env::var_os("TERM").is_none_or(|term| term != "dumb") && is_live()

@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 
 /// Roll a trained policy out.
 ///
-/// Prints its return and its bound with their standard errors, and on finite models the exact numbers. With options also how much of the live
-/// steps each is held, for how many at a time, and how likely it is to give way at the next (`ends`); on finite models exactly, with what the
+/// Prints its return and its bound with their standard errors, and on finite models the exact
+/// numbers. With options also how much of the live steps each is held, for how many at a time, and
+/// how likely it is to give way at the next (`ends`); on finite models exactly, with what the
 /// options tell of action and state (mutual information, nats).
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
@@ -32,14 +33,16 @@ pub struct Arguments {
     /// Trajectories to sample
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(2..))]
     episodes: u32,
-    /// Take the most probable action instead of sampling; the bound is then not told, since a greedy policy is not the posterior
+    /// Take the most probable action instead of sampling; the bound is then not told, since a
+    /// greedy policy is not the posterior
     #[arg(long)]
     greedy: bool,
     /// Seed of the trajectories [default: one more than the run's]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Draw maps of the options in a grid world (a state with integer components `y` and `x`): which is held most at each cell, the most
-    /// probable action of each, and where it ends; walls are `#`, what is never reached is blank
+    /// Draw maps of the options in a grid world (a state with integer components `y` and `x`):
+    /// which is held most at each cell, the most probable action of each, and where it ends; walls
+    /// are `#`, what is never reached is blank
     #[arg(long)]
     maps: bool,
     /// Of which bound, where the file has several [default: the one that is maximised last]
@@ -64,7 +67,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut trained = open(&arguments.run)?;
     if let Some(name) = &arguments.bound {
         let bound = exact::bound(&trained.plan.model, Some(name))?;
-        trained.plan = trained.plan.of_bound(bound).cloned().ok_or_else(|| Failure::Wrong(why_not(&trained.plan, name)))?;
+        trained.plan = trained
+            .plan
+            .of_bound(bound)
+            .cloned()
+            .ok_or_else(|| Failure::Wrong(why_not(&trained.plan, name)))?;
     }
     let plan = &trained.plan;
     let grid = match arguments.maps {
@@ -72,24 +79,41 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         true if plan.options.is_empty() => {
             let run = arguments.run.display();
             let text = format!(
-                "`--maps` draws options, and this model has none: leave it out; `rlppl report {run}` draws policies in grid worlds"
+                "`--maps` draws options, and this model has none: leave it out; `rlppl report \
+                 {run}` draws policies in grid worlds"
             );
             return Err(Failure::Wrong(text));
         }
         true => {
-            let what_to_do = "leave `--maps` out, or give the state such components, as `state s : { y: 0..4, x: 0..4 }`";
+            let what_to_do = "leave `--maps` out, or give the state such components, as `state s \
+                              : { y: 0..4, x: 0..4 }`";
             let grid = options::grid(&plan.model, plan.environment);
             Some(grid.map_err(|error| Failure::Wrong(format!("{error}: {what_to_do}")))?)
         }
     };
-    memory::verify(&arguments.memory, engine::memory_of_evaluation(plan, arguments.episodes as usize))?;
+    memory::verify(
+        &arguments.memory,
+        engine::memory_of_evaluation(plan, arguments.episodes as usize),
+    )?;
     // Trajectories that training has not seen.
     let seed = arguments.seed.unwrap_or_else(|| trained.plan.settings.seed.wrapping_add(1));
-    let evaluation = engine::evaluate(&trained.plan, &trained.parameters, arguments.episodes as usize, arguments.greedy, seed);
+    let evaluation = engine::evaluate(
+        &trained.plan,
+        &trained.parameters,
+        arguments.episodes as usize,
+        arguments.greedy,
+        seed,
+    );
     let evaluation = evaluation.map_err(|error| Failure::Run(error.to_string()))?;
     rewards::outside(plan, &evaluation).iter().for_each(|told| console::note(told));
     if let Some(path) = &arguments.record {
-        let steps = engine::record(plan, &trained.parameters, arguments.episodes as usize, arguments.greedy, seed);
+        let steps = engine::record(
+            plan,
+            &trained.parameters,
+            arguments.episodes as usize,
+            arguments.greedy,
+            seed,
+        );
         let steps = steps.map_err(|error| Failure::Run(error.to_string()))?;
         let on = (plan.model.environment(plan.environment).state, plan.policy.variable);
         let bytes = report::csv_of(&plan.model, on, &steps).map_err(Failure::Run)?;
@@ -99,7 +123,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         true => exact::OfPolicy::default(),
         false => exact::of_policy(&trained.plan.model, plan.derivation.bound, &trained.parameters),
     };
-    let told = if arguments.greedy { vec![] } else { options::of_policy(&plan.model, plan.derivation.bound, &trained.parameters) };
+    let told = if arguments.greedy {
+        vec![]
+    } else {
+        options::of_policy(&plan.model, plan.derivation.bound, &trained.parameters)
+    };
     let used: Vec<Used> = evaluation
         .options
         .iter()
@@ -115,7 +143,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         .collect();
     let result = Rollout {
         model: plan.model.name.clone(),
-        name: plan.model.bound(plan.derivation.bound).name.clone().filter(|_| plan.model.bounds.len() > 1),
+        name: plan
+            .model
+            .bound(plan.derivation.bound)
+            .name
+            .clone()
+            .filter(|_| plan.model.bounds.len() > 1),
         imagined: !plan.is_real(),
         sampled: (!arguments.greedy).then(|| Sampled {
             bound: evaluation.bound,
@@ -167,7 +200,8 @@ pub fn parameters(folder: &Folder, model: &Model) -> Result<Parameters<f64>, Fai
     if !folder.file(PARAMETERS).exists() {
         let shown = folder.path().display();
         let text = format!(
-            "the run in `{shown}` has no parameters yet: its first checkpoint is still to come, or was prevented; \
+            "the run in `{shown}` has no parameters yet: its first checkpoint is still to come, \
+             or was prevented; \
                             `rlppl infer --resume {shown}` goes on with a run that has ended"
         );
         return Err(Failure::Wrong(text));
@@ -175,7 +209,9 @@ pub fn parameters(folder: &Folder, model: &Model) -> Result<Parameters<f64>, Fai
     let bytes = folder.read(PARAMETERS).map_err(|error| Failure::Wrong(error.to_string()))?;
     let mut parameters = Parameters::initial(model, 0);
     let loaded = parameters.load_safetensors(&bytes);
-    loaded.map_err(|error| Failure::Wrong(format!("`{}`: {error}", folder.file(PARAMETERS).display())))?;
+    loaded.map_err(|error| {
+        Failure::Wrong(format!("`{}`: {error}", folder.file(PARAMETERS).display()))
+    })?;
     Ok(parameters)
 }
 
@@ -238,20 +274,33 @@ fn print(result: &Rollout, why_not_exact: Option<&str>, evaluation: &Evaluation)
     let length = result.env_steps as f64 / evaluation.episodes.max(1) as f64;
     let of = result.name.as_ref().map_or(String::new(), |name| format!(", bound `{name}`"));
     let imagined = if result.imagined { "imagined " } else { "" };
-    let mut text = format!("{}{of}, {acting}: {} {imagined}episodes of {length:.1} live steps on average\n", result.model, result.episodes);
+    let mut text = format!(
+        "{}{of}, {acting}: {} {imagined}episodes of {length:.1} live steps on average\n",
+        result.model, result.episodes
+    );
     let trajectories = sampled(result.imagined);
     if let Some(Sampled { bound, bound_se, up_to_entropy, no_probability }) = result.sampled {
         let nats = nats(up_to_entropy, no_probability);
-        text += &format!("{:<17}{:>21}  {nats}, estimated from {trajectories}\n", "bound", uncertain(bound, bound_se));
+        text += &format!(
+            "{:<17}{:>21}  {nats}, estimated from {trajectories}\n",
+            "bound",
+            uncertain(bound, bound_se)
+        );
     }
-    text += &rewards::print("", (result.expected_return, result.return_se), &result.rewards, trajectories);
+    text += &rewards::print(
+        "",
+        (result.expected_return, result.return_se),
+        &result.rewards,
+        trajectories,
+    );
     if let Some(exact) = &result.exact {
         text += &exact::print(exact);
     }
     text += &why_not_exact.map_or(String::new(), exact::print_why_none);
     for option in &result.options {
         text += &options::print(&option.sampled, "estimated from trajectories");
-        text += &option.exact.as_ref().map_or(String::new(), |exact| options::print(exact, "exact"));
+        text +=
+            &option.exact.as_ref().map_or(String::new(), |exact| options::print(exact, "exact"));
         text += &option.maps.as_ref().map_or(String::new(), options::print_maps);
     }
     text

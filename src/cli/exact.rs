@@ -5,24 +5,30 @@ use crate::engine::{self, Parameters};
 use crate::exact;
 use crate::finite::{KernelTables, finite_domain};
 use crate::model::{BoundId, KernelId, Model, Role, kernel_parameters};
-use crate::report::{Ascents, ExactSummary, Folder, Gap, OptionSummary, PolicySummary, without_noise};
+use crate::report::{
+    Ascents, ExactSummary, Folder, Gap, OptionSummary, PolicySummary, without_noise,
+};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 /// Compute the exact answers of a finite model.
 ///
-/// Prints the log-evidence and the best bound of any policy that may depend on the time; with `--policy` also the bound of a trained
-/// policy, its expected return, and how far it is from the evidence and why; with `--optimise` the best that the model's own kernels can
-/// reach, and with a reverse model also with the exact one in its place. Of a trained policy with
-/// options: how they are used, and what they tell of action and state. With `--capacity`, of the environment alone: how much a sequence of T
-/// actions can tell of where it leads. All by sums over sparse tables in float64, in nats.
+/// Prints the log-evidence and the best bound of any policy that may depend on the time; with
+/// `--policy` also the bound of a trained policy, its expected return, and how far it is from the
+/// evidence and why; with `--optimise` the best that the model's own kernels can reach, and with a
+/// reverse model also with the exact one in its place. Of a trained policy with options: how they
+/// are used, and what they tell of action and state. With `--capacity`, of the environment alone:
+/// how much a sequence of T actions can tell of where it leads. All by sums over sparse tables in
+/// float64, in nats.
 ///
-/// Where a learned model of the world stands in the prior or in the posterior, its transitions are summed over as they are, and a classifier's
-/// logit is the exact log-ratio: `KL per step` says how far the two sides' transitions are apart. What neither the run nor the optimum says
-/// of other kernels is taken at their initial parameters, and told.
+/// Where a learned model of the world stands in the prior or in the posterior, its transitions are
+/// summed over as they are, and a classifier's logit is the exact log-ratio: `KL per step` says how
+/// far the two sides' transitions are apart. What neither the run nor the optimum says of other
+/// kernels is taken at their initial parameters, and told.
 ///
-/// With a reverse model and more than 20,000 trajectories of all that is not auxiliary, what the exact one would win is the mean over drawn
-/// trajectories, and the family's part of the gap is told at most.
+/// With a reverse model and more than 20,000 trajectories of all that is not auxiliary, what the
+/// exact one would win is the mean over drawn trajectories, and the family's part of the gap is
+/// told at most.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -37,13 +43,14 @@ pub struct Arguments {
     /// Evaluate the policy of a run
     #[arg(long, value_name = "RUN")]
     policy: Option<PathBuf>,
-    /// Find the best parameters of the model's own kernels, by ascent on the exact gradient: from the initial parameters of some seeds (and
-    /// from those of the run), at once and with a likelihood that grows to what it is, and from what is closest to the best policy that may
+    /// Find the best parameters of the model's own kernels, by ascent on the exact gradient: from
+    /// the initial parameters of some seeds (and from those of the run), at once and with a
+    /// likelihood that grows to what it is, and from what is closest to the best policy that may
     /// depend on t; how many of them agree is told
     #[arg(long)]
     optimise: bool,
-    /// Instead, the channel capacity max I(a[1..T]; s[T+1] | s[1]) of the posterior's environment from each start, over sequences of actions
-    /// chosen in advance, by Blahut–Arimoto to 1e-9
+    /// Instead, the channel capacity max I(a[1..T]; s[T+1] | s[1]) of the posterior's environment
+    /// from each start, over sequences of actions chosen in advance, by Blahut–Arimoto to 1e-9
     #[arg(long, conflicts_with_all = ["policy", "optimise"])]
     capacity: bool,
     /// Of which bound, where the file has several
@@ -72,24 +79,30 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         (false, Some(_)) => question.answers(),
         (false, None) => question.at_initial(),
     };
-    let result = result.map_err(|error| Failure::Wrong(where_to_look(error, &model, arguments.policy.as_deref())))?;
-    let told = parameters.map_or(vec![], |parameters| options::of_policy(&model, bound, &parameters));
+    let result = result.map_err(|error| {
+        Failure::Wrong(where_to_look(error, &model, arguments.policy.as_deref()))
+    })?;
+    let told =
+        parameters.map_or(vec![], |parameters| options::of_policy(&model, bound, &parameters));
     let options: Vec<OptionSummary> = told.into_iter().map(|told| told.summary).collect();
     match arguments.format {
         Format::Text => {
-            let tables: String = options.iter().map(|option| options::print(option, "exact")).collect();
+            let tables: String =
+                options.iter().map(|option| options::print(option, "exact")).collect();
             console::result(&(print(&result) + &tables))
         }
         Format::Json => console::json(&Answers { exact: result, options }),
     }
 }
 
-/// `eval` reads the posterior alone, so that it tells of options where the oracle cannot take all of the model.
+/// `eval` reads the posterior alone, so that it tells of options where the oracle cannot take all
+/// of the model.
 fn where_to_look(error: String, model: &Model, policy: Option<&Path>) -> String {
     match policy {
         Some(run) if model.variables.iter().any(|variable| variable.role == Role::Option) => {
             format!(
-                "{error}\nhint: `rlppl eval {}` tells how the options are used, and estimates the bound from trajectories",
+                "{error}\nhint: `rlppl eval {}` tells how the options are used, and estimates the \
+                 bound from trajectories",
                 run.display()
             )
         }
@@ -131,17 +144,31 @@ fn tell_capacity(model: &Model, bound: BoundId, format: Format) -> Result<(), Fa
     let mut starts = vec![];
     for start in &found.starts {
         finite.value(start.state, &mut value);
-        starts.push(StartAnswers { state: state.domain.show(&value), probability: start.probability, capacity: start.capacity });
+        starts.push(StartAnswers {
+            state: state.domain.show(&value),
+            probability: start.probability,
+            capacity: start.capacity,
+        });
     }
     if format == Format::Json {
         return console::json(&CapacityAnswers { length: found.length, starts, mean: found.mean });
     }
     let (s, a, end) = (&state.name, &action.name, found.length + 1);
-    let mut text = format!("channel capacity  max I({a}[1..{}]; {s}[{end}] | {s}[1]), nats, within {:e}\n", found.length, exact::WITHIN);
-    let width = starts.iter().map(|start| start.state.chars().count()).chain([5]).max().unwrap_or(5);
+    let mut text = format!(
+        "channel capacity  max I({a}[1..{}]; {s}[{end}] | {s}[1]), nats, within {:e}\n",
+        found.length,
+        exact::WITHIN
+    );
+    let width =
+        starts.iter().map(|start| start.state.chars().count()).chain([5]).max().unwrap_or(5);
     text += &format!("{:<width$}  {:>22}  {:>22}\n", format!("{s}[1]"), "probability", "capacity");
     for start in &starts {
-        text += &format!("{:<width$}  {:>22}  {:>22}\n", start.state, start.probability.to_string(), start.capacity.to_string());
+        text += &format!(
+            "{:<width$}  {:>22}  {:>22}\n",
+            start.state,
+            start.probability.to_string(),
+            start.capacity.to_string()
+        );
     }
     text += &format!("{:<width$}  {:>22}  {:>22}\n", "mean", "", found.mean.to_string());
     console::result(&text)
@@ -156,8 +183,13 @@ pub fn bound(model: &Model, name: Option<&str>) -> Result<BoundId, Failure> {
         Some(name) => model.bounds.iter().position(|bound| bound.name.as_deref() == Some(name)),
     };
     let of = || match names[..] {
-        [] => Failure::Usage("the only bound of this file has no name: leave `--bound` out".to_owned()),
-        _ => Failure::Usage(format!("say of which bound: `--bound NAME`, NAME one of {}", names.join(", "))),
+        [] => Failure::Usage(
+            "the only bound of this file has no name: leave `--bound` out".to_owned(),
+        ),
+        _ => Failure::Usage(format!(
+            "say of which bound: `--bound NAME`, NAME one of {}",
+            names.join(", ")
+        )),
     };
     found.map(|at| BoundId(at as u32)).ok_or_else(of)
 }
@@ -176,7 +208,8 @@ pub fn of_family(model: &Model, bound: BoundId) -> Result<ExactSummary, String> 
 #[derive(Default)]
 pub struct OfPolicy {
     pub summary: Option<ExactSummary>,
-    /// One sentence, where there are no numbers although all variables are finite: a table that is too large, or that there is none of.
+    /// One sentence, where there are no numbers although all variables are finite: a table that is
+    /// too large, or that there is none of.
     pub why_none: Option<String>,
 }
 
@@ -212,24 +245,31 @@ impl Question<'_> {
             return self.without_policy(None);
         }
         // after a round's last step `previous pi` is `pi` itself
-        let tables = self.parameters.map(|own| engine::kernel_tables(self.model, self.bound, own, own)).transpose();
+        let tables = self
+            .parameters
+            .map(|own| engine::kernel_tables(self.model, self.bound, own, own))
+            .transpose();
         let tables = tables.map_err(|error| error.to_string())?;
         self.about(tables.as_ref(), None)
     }
 
-    /// What holds whatever the posterior's policies are; where other kernels matter, at their initial parameters.
+    /// What holds whatever the posterior's policies are; where other kernels matter, at their
+    /// initial parameters.
     fn at_initial(&self) -> Result<ExactSummary, String> {
         let initial = Parameters::initial(self.model, 0);
         let fixed = engine::fixed_kernels(self.model, self.bound);
-        let at_initial = fixed.into_iter().map(|kernel| self.model.kernel(kernel).name.clone()).collect();
+        let at_initial =
+            fixed.into_iter().map(|kernel| self.model.kernel(kernel).name.clone()).collect();
         Ok(ExactSummary { at_initial, ..self.without_policy(Some(&initial))? })
     }
 
     fn without_policy(&self, parameters: Option<&Parameters<f64>>) -> Result<ExactSummary, String> {
         let told = |error: crate::finite::NotFinite| error.to_string();
-        let tables = engine::fixed_tables(self.model, self.bound, parameters).map_err(|error| error.to_string())?;
+        let tables = engine::fixed_tables(self.model, self.bound, parameters)
+            .map_err(|error| error.to_string())?;
         let mut oracle = exact::Oracle::new(self.model, self.bound, Some(&tables)).map_err(told)?;
-        let (log_evidence, best_bound) = (oracle.log_evidence().map_err(told)?, oracle.best_bound().map_err(told)?);
+        let (log_evidence, best_bound) =
+            (oracle.log_evidence().map_err(told)?, oracle.best_bound().map_err(told)?);
         let nothing = ExactSummary {
             log_evidence,
             best_bound,
@@ -247,9 +287,11 @@ impl Question<'_> {
         let initial = Parameters::initial(self.model, 0);
         let previous = self.parameters.unwrap_or(&initial);
         let starts = engine::starts(self.model, self.bound, SEEDS, self.parameters);
-        let reach = engine::reach(self.model, self.bound, &starts, previous, ITERATIONS).map_err(|error| error.to_string())?;
+        let reach = engine::reach(self.model, self.bound, &starts, previous, ITERATIONS)
+            .map_err(|error| error.to_string())?;
         if let Some(own) = self.parameters {
-            let tables = engine::kernel_tables(self.model, self.bound, own, own).map_err(|error| error.to_string())?;
+            let tables = engine::kernel_tables(self.model, self.bound, own, own)
+                .map_err(|error| error.to_string())?;
             return self.about(Some(&tables), Some(&reach));
         }
         // where the evidence moves with the parameters, it is that of the best ones
@@ -261,22 +303,34 @@ impl Question<'_> {
         Ok(ExactSummary { policy: None, at_initial, ..summary })
     }
 
-    fn about(&self, tables: Option<&KernelTables>, reach: Option<&engine::Reach>) -> Result<ExactSummary, String> {
-        let exact = exact::exact(self.model, self.bound, tables).map_err(|error| error.to_string())?;
-        let gap = tables.map(|tables| engine::gap(self.model, self.bound, &exact, tables, reach)).transpose();
+    fn about(
+        &self,
+        tables: Option<&KernelTables>,
+        reach: Option<&engine::Reach>,
+    ) -> Result<ExactSummary, String> {
+        let exact =
+            exact::exact(self.model, self.bound, tables).map_err(|error| error.to_string())?;
+        let gap = tables
+            .map(|tables| engine::gap(self.model, self.bound, &exact, tables, reach))
+            .transpose();
         let gap = gap.map_err(|error| error.to_string())?.flatten();
         let policy = exact.evaluation.as_ref().map(|evaluation| PolicySummary {
             bound: evaluation.bound,
             expected_return: evaluation.expected_return,
             rewards: rewards::exactly(self.model, &evaluation.returns, self.bound),
             kl: evaluation.kl,
-            kl_per_step: evaluation.transition_kl.filter(|_| evaluation.live_steps > 0.0).map(|kl| kl / evaluation.live_steps),
+            kl_per_step: evaluation
+                .transition_kl
+                .filter(|_| evaluation.live_steps > 0.0)
+                .map(|kl| kl / evaluation.live_steps),
             gap: gap.as_ref().map(parts),
         });
         let (log_evidence, best_bound) = (exact.log_evidence, exact.best_bound);
         let family_bound = reach.map(|reach| reach.bound.bound);
-        let family_ascents = reach.map(|reach| Ascents { made: reach.bound.starts, agreed: reach.bound.agreed });
-        let family_bound_exact_reverse = reach.and_then(|reach| reach.marginal.as_ref()).map(|optimum| optimum.bound);
+        let family_ascents =
+            reach.map(|reach| Ascents { made: reach.bound.starts, agreed: reach.bound.agreed });
+        let family_bound_exact_reverse =
+            reach.and_then(|reach| reach.marginal.as_ref()).map(|optimum| optimum.bound);
         let best_sees_hidden_state = self.model.hides_state(self.bound);
         Ok(ExactSummary {
             log_evidence,
@@ -307,22 +361,36 @@ fn parts(gap: &engine::Gap) -> Gap {
 
 /// Which policies the best bound is over.
 pub fn best_of(sees_hidden_state: bool) -> &'static str {
-    if sees_hidden_state { "of any policy that sees the hidden state" } else { "of any policy that may depend on t" }
+    if sees_hidden_state {
+        "of any policy that sees the hidden state"
+    } else {
+        "of any policy that may depend on t"
+    }
 }
 
-/// Float64 at full precision: each number is the shortest that reads back to the same bits; rounding noise is 0.
+/// Float64 at full precision: each number is the shortest that reads back to the same bits;
+/// rounding noise is 0.
 pub fn print(exact: &ExactSummary) -> String {
     let mut text = String::new();
-    let mut line = |name: &str, value: f64, what: &str| text += &format!("{name:<17} {:>20}  {what}\n", without_noise(value).to_string());
+    let mut line = |name: &str, value: f64, what: &str| {
+        text += &format!("{name:<17} {:>20}  {what}\n", without_noise(value).to_string())
+    };
     line("log evidence", exact.log_evidence, "log p(R̂), nats");
     line("best bound", exact.best_bound, best_of(exact.best_sees_hidden_state));
     if let Some(family_bound) = exact.family_bound {
-        let by = exact.family_ascents.map(|Ascents { made, agreed }| format!(", by {agreed} of {made} ascents"));
-        let what = format!("the best that was found of the model's own kernels{}", by.unwrap_or_default());
+        let by = exact
+            .family_ascents
+            .map(|Ascents { made, agreed }| format!(", by {agreed} of {made} ascents"));
+        let what =
+            format!("the best that was found of the model's own kernels{}", by.unwrap_or_default());
         line("family bound", family_bound, &what);
     }
     if let Some(bound) = exact.family_bound_exact_reverse {
-        line("  exact reverse", bound, "the best that was found with the exact reverse model in the place of the model's own");
+        line(
+            "  exact reverse",
+            bound,
+            "the best that was found with the exact reverse model in the place of the model's own",
+        );
     }
     if let Some(policy) = &exact.policy {
         line("bound", policy.bound, "of this policy, exact");
@@ -330,15 +398,26 @@ pub fn print(exact: &ExactSummary) -> String {
             line("expected return", policy.expected_return, "exact");
         }
         for reward in &policy.rewards {
-            line("expected return", reward.expected_return, &format!("of `{}`, exact", reward.name));
+            line(
+                "expected return",
+                reward.expected_return,
+                &format!("of `{}`, exact", reward.name),
+            );
         }
         line("KL from the prior", policy.kl, "of trajectories, nats");
         if let Some(kl) = policy.kl_per_step {
-            line("KL per step", kl, "of the posterior's transitions from the prior's, each live step");
+            line(
+                "KL per step",
+                kl,
+                "of the posterior's transitions from the prior's, each live step",
+            );
         }
         if let Some(gap) = &policy.gap {
-            let drawn =
-                |what: &str, se: Option<f64>| se.map_or(what.to_owned(), |se| format!("{what} (± {se:.1e}, from drawn trajectories)"));
+            let drawn = |what: &str, se: Option<f64>| {
+                se.map_or(what.to_owned(), |se| {
+                    format!("{what} (± {se:.1e}, from drawn trajectories)")
+                })
+            };
             line("gap", exact.log_evidence - policy.bound, "log evidence − bound, which is");
             let dynamics = match policy.kl_per_step {
                 Some(_) => "what the posterior's transitions cost, which no policy changes",
@@ -347,26 +426,38 @@ pub fn print(exact: &ExactSummary) -> String {
             line("  dynamics", gap.dynamics, dynamics);
             match gap.family {
                 Some(family) => {
-                    let (most, least) = if gap.family_at_most { (", at most", ", at least") } else { ("", "") };
+                    let (most, least) =
+                        if gap.family_at_most { (", at most", ", at least") } else { ("", "") };
                     let of_family = format!("what no parameters of its kernels would win{most}");
                     line("  family", family, &drawn(&of_family, gap.family_se));
                     line(
                         "  optimisation",
                         gap.optimisation,
-                        &drawn(&format!("what better parameters would win{least}"), gap.optimisation_se),
+                        &drawn(
+                            &format!("what better parameters would win{least}"),
+                            gap.optimisation_se,
+                        ),
                     );
                 }
                 None => {
-                    let what = "what no parameters of its kernels would win, and what better ones would";
+                    let what =
+                        "what no parameters of its kernels would win, and what better ones would";
                     line("  policy", gap.optimisation, &drawn(what, gap.optimisation_se));
                 }
             }
-            line("  auxiliary", gap.auxiliary, &drawn("what the exact reverse model would win", gap.auxiliary_se));
+            line(
+                "  auxiliary",
+                gap.auxiliary,
+                &drawn("what the exact reverse model would win", gap.auxiliary_se),
+            );
         }
     }
     if !exact.at_initial.is_empty() {
         let names: Vec<String> = exact.at_initial.iter().map(|name| format!("`{name}`")).collect();
-        text += &format!("at the initial parameters of {}; `--policy RUN` takes those of a run\n", names.join(", "));
+        text += &format!(
+            "at the initial parameters of {}; `--policy RUN` takes those of a run\n",
+            names.join(", ")
+        );
     }
     text
 }

@@ -45,14 +45,19 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             Err(Failure::Told(1))
         }
         (None, false, 1..) if !arguments.files.iter().all(|path| input::is_stdin(path)) => {
-            console::note(&format!("{} laid out anew, {} unchanged", files(changed), arguments.files.len() - changed));
+            console::note(&format!(
+                "{} laid out anew, {} unchanged",
+                files(changed),
+                arguments.files.len() - changed
+            ));
             Ok(())
         }
         (None, _, _) => Ok(()),
     }
 }
 
-/// Whether the layout of `path` differs from the canonical one; it is rewritten unless `check` only asks.
+/// Whether the layout of `path` differs from the canonical one; it is rewritten unless `check` only
+/// asks.
 fn format(path: &Path, check: bool) -> Result<bool, Failure> {
     let source = input::read(path)?;
     let printed = layout(&source).map_err(Failure::Model)?;
@@ -64,15 +69,21 @@ fn format(path: &Path, check: bool) -> Result<bool, Failure> {
     } else if input::is_stdin(path) {
         console::verbatim(&printed)?;
     } else if differs {
-        report::write_atomic(path, printed.as_bytes()).map_err(|error| Failure::Run(error.to_string()))?;
+        report::write_atomic(path, printed.as_bytes())
+            .map_err(|error| Failure::Run(error.to_string()))?;
     }
     Ok(differs)
 }
 
 fn layout(source: &Source) -> Result<String, Diagnostics> {
-    let is_environment = source.path.as_deref().and_then(Path::extension).is_some_and(|extension| extension == "rlenv");
+    let is_environment = source
+        .path
+        .as_deref()
+        .and_then(Path::extension)
+        .is_some_and(|extension| extension == "rlenv");
     if is_environment {
-        syntax::parse_environment_file(source).map(|file| syntax::print_environment_file(&file, source))
+        syntax::parse_environment_file(source)
+            .map(|file| syntax::print_environment_file(&file, source))
     } else {
         syntax::parse(source).map(|file| syntax::print(&file))
     }

@@ -7,8 +7,8 @@ use clap::ValueEnum;
 
 /// Draw the factor graph of a model.
 ///
-/// Variables, and the factors of all blocks in their colours, with a plate over the steps: as DOT for Graphviz, or as an SVG picture.
-/// A file with several bounds has a graph for each.
+/// Variables, and the factors of all blocks in their colours, with a plate over the steps: as DOT
+/// for Graphviz, or as an SVG picture. A file with several bounds has a graph for each.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -39,7 +39,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(name) => vec![exact::bound(&model, Some(name))?],
         None => (0..model.bounds.len()).map(|number| BoundId(number as u32)).collect(),
     };
-    let graphs: Vec<graph::FactorGraph> = bounds.into_iter().map(|bound| graph::factor_graph(&model, bound)).collect();
+    let graphs: Vec<graph::FactorGraph> =
+        bounds.into_iter().map(|bound| graph::factor_graph(&model, bound)).collect();
     match arguments.format {
         Format::Dot => console::verbatim(&graph::dot(&graphs)),
         Format::Svg => console::verbatim(&graph::svg(&graphs)),

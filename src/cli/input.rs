@@ -21,7 +21,8 @@ pub struct ModelArguments {
 
 #[derive(clap::Args, Debug, Default)]
 pub struct SetArguments {
-    /// Give a `param` or the horizon another value (`alpha=1`), or a key of `infer` (`infer.steps=500`; `infer.steps=default` takes it away); may be repeated
+    /// Give a `param` or the horizon another value (`alpha=1`), or a key of `infer`
+    /// (`infer.steps=500`; `infer.steps=default` takes it away); may be repeated
     #[arg(long = "set", value_name = "NAME=VALUE")]
     pub set: Vec<String>,
 }
@@ -43,13 +44,20 @@ pub fn load(arguments: &ModelArguments) -> Result<Loaded, Failure> {
 pub fn load_with(path: &Path, sets: &Sets) -> Result<Loaded, Failure> {
     let file = parse(&read(path)?)?;
     let model = check(&file, sets)?;
-    console::diagnostics(&Diagnostics { list: model.warnings.clone(), sources: model.sources.clone() });
+    console::diagnostics(&Diagnostics {
+        list: model.warnings.clone(),
+        sources: model.sources.clone(),
+    });
     Ok(Loaded { file, model })
 }
 
 /// The text of a file, or of standard input for `-`.
 pub fn read(path: &Path) -> Result<Source, Failure> {
-    let source = if is_stdin(path) { Source::read_stream("<stdin>", std::io::stdin().lock()) } else { Source::read(path) };
+    let source = if is_stdin(path) {
+        Source::read_stream("<stdin>", std::io::stdin().lock())
+    } else {
+        Source::read(path)
+    };
     source.map_err(|error| refused(path, error))
 }
 
@@ -62,7 +70,9 @@ fn refused(path: &Path, error: ReadError) -> Failure {
         return Failure::Wrong(error.to_string());
     }
     match if path.is_dir() { inside(path) } else { nearest(path).map(|near| vec![near]) } {
-        Some(near) if near.len() == 1 => Failure::Usage(format!("{error}\nhint: did you mean `{}`?", near[0].display())),
+        Some(near) if near.len() == 1 => {
+            Failure::Usage(format!("{error}\nhint: did you mean `{}`?", near[0].display()))
+        }
         Some(near) => {
             let all = path.join("*.rlmodel");
             Failure::Usage(format!(
@@ -76,14 +86,17 @@ fn refused(path: &Path, error: ReadError) -> Failure {
     }
 }
 
-/// The model of a run where `folder` is that of a run, else all model files in it; `None` where there are none.
+/// The model of a run where `folder` is that of a run, else all model files in it; `None` where
+/// there are none.
 fn inside(folder: &Path) -> Option<Vec<PathBuf>> {
     let of_run = folder.join(MODEL);
     if of_run.is_file() {
         return Some(vec![of_run]);
     }
     let paths = std::fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
-    let mut models: Vec<PathBuf> = paths.filter(|path| path.extension().is_some_and(|extension| extension == "rlmodel")).collect();
+    let mut models: Vec<PathBuf> = paths
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rlmodel"))
+        .collect();
     models.sort();
     Some(models).filter(|models| !models.is_empty())
 }
@@ -92,9 +105,15 @@ fn inside(folder: &Path) -> Option<Vec<PathBuf>> {
 fn nearest(path: &Path) -> Option<PathBuf> {
     let folder = path.parent()?;
     let name = path.file_name()?.to_str()?;
-    let listed = std::fs::read_dir(if folder.as_os_str().is_empty() { Path::new(".") } else { folder }).ok()?;
-    let names = listed.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).filter(|near| near.ends_with(".rlmodel"));
-    let close = names.map(|near| (strsim::damerau_levenshtein(name, &near), near)).filter(|(distance, _)| (1..=3).contains(distance));
+    let listed =
+        std::fs::read_dir(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
+            .ok()?;
+    let names = listed
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|near| near.ends_with(".rlmodel"));
+    let close = names
+        .map(|near| (strsim::damerau_levenshtein(name, &near), near))
+        .filter(|(distance, _)| (1..=3).contains(distance));
     close.min().map(|(_, near)| folder.join(near))
 }
 
@@ -115,13 +134,19 @@ pub fn check(file: &ast::File, sets: &Sets) -> Result<Model, Failure> {
 /// Splits `NAME=VALUE`.
 pub fn sets(arguments: &SetArguments) -> Result<Sets, Failure> {
     let split = arguments.set.iter().map(|set| match set.split_once('=') {
-        Some((name, value)) if !name.trim().is_empty() && !value.trim().is_empty() => Ok((name.trim().to_owned(), value.trim().to_owned())),
-        _ => Err(Failure::Usage(format!("`--set {set}` has to be `--set NAME=VALUE`, such as `--set alpha=1` or `--set infer.steps=500`"))),
+        Some((name, value)) if !name.trim().is_empty() && !value.trim().is_empty() => {
+            Ok((name.trim().to_owned(), value.trim().to_owned()))
+        }
+        _ => Err(Failure::Usage(format!(
+            "`--set {set}` has to be `--set NAME=VALUE`, such as \
+                                         `--set alpha=1` or `--set infer.steps=500`"
+        ))),
     });
     split.collect()
 }
 
-/// The values are expressions of the language. A key that there is not is refused by every command, also by those that read no keys.
+/// The values are expressions of the language. A key that there is not is refused by every command,
+/// also by those that read no keys.
 pub fn overrides(sets: &Sets, sources: &mut Vec<Source>) -> Result<Overrides, Failure> {
     let mut overrides = Overrides::default();
     let mut unknown = Vec::new();
@@ -135,5 +160,9 @@ pub fn overrides(sets: &Sets, sources: &mut Vec<Source>) -> Result<Overrides, Fa
             None => overrides.params.push((name.clone(), expr)),
         }
     }
-    if unknown.is_empty() { Ok(overrides) } else { Err(Failure::Model(Diagnostics { list: unknown, sources: sources.clone() })) }
+    if unknown.is_empty() {
+        Ok(overrides)
+    } else {
+        Err(Failure::Model(Diagnostics { list: unknown, sources: sources.clone() }))
+    }
 }

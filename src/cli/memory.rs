@@ -6,13 +6,17 @@ use sysinfo::System;
 
 #[derive(clap::Args, Debug)]
 pub struct MemoryArguments {
-    /// Begin even if more memory than the machine has is estimated: episodes that end before the horizon hold less
+    /// Begin even if more memory than the machine has is estimated: episodes that end before the
+    /// horizon hold less
     #[arg(long)]
     ignore_memory: bool,
 }
 
 /// Holds that what was estimated is no more than the machine has.
-pub fn verify(arguments: &MemoryArguments, estimated: Result<Memory, EngineError>) -> Result<(), Failure> {
+pub fn verify(
+    arguments: &MemoryArguments,
+    estimated: Result<Memory, EngineError>,
+) -> Result<(), Failure> {
     let estimated = estimated.map_err(|error| Failure::Run(error.to_string()))?;
     let machine = of_machine();
     if arguments.ignore_memory || machine == 0 || estimated.bytes() <= machine {
@@ -20,8 +24,10 @@ pub fn verify(arguments: &MemoryArguments, estimated: Result<Memory, EngineError
     }
     let (all, machine) = (&estimated, shown_bytes(machine));
     Err(Failure::Run(format!(
-        "this would hold about {all} in memory, and the machine has {machine}\nhint: fewer `trajectories`, a shorter horizon or smaller \
-         networks hold less; `--ignore-memory` begins all the same, as episodes that end before the horizon hold less"
+        "this would hold about {all} in memory, and the machine has {machine}\nhint: fewer \
+         `trajectories`, a shorter horizon or smaller \
+         networks hold less; `--ignore-memory` begins all the same, as episodes that end before \
+         the horizon hold less"
     )))
 }
 
@@ -44,6 +50,7 @@ pub fn print(estimated: Result<Memory, EngineError>) -> String {
 fn of_machine() -> u64 {
     let mut system = System::new();
     system.refresh_memory();
-    let container = system.cgroup_limits().map(|limits| limits.total_memory).filter(|&bytes| bytes > 0);
+    let container =
+        system.cgroup_limits().map(|limits| limits.total_memory).filter(|&bytes| bytes > 0);
     container.map_or(system.total_memory(), |bytes| bytes.min(system.total_memory()))
 }

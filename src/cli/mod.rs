@@ -1,4 +1,5 @@
-//! The program: a subcommand per stage, each printing that stage's result. The only place that prints; contains no mathematics.
+//! The program: a subcommand per stage, each printing that stage's result. The only place that
+//! prints; contains no mathematics.
 
 mod bound;
 mod check;
@@ -27,9 +28,9 @@ use std::process::ExitCode;
 
 /// Reinforcement learning as variational inference.
 ///
-/// A `.rlmodel` file states a prior, a likelihood and an approximate posterior over trajectories as lists of factors. rlppl derives the
-/// variational bound that follows from them, trains the policy that maximises it, and on finite models says how far from the exact
-/// optimum it ended.
+/// A `.rlmodel` file states a prior, a likelihood and an approximate posterior over trajectories as
+/// lists of factors. rlppl derives the variational bound that follows from them, trains the policy
+/// that maximises it, and on finite models says how far from the exact optimum it ended.
 #[derive(Parser, Debug)]
 #[command(name = "rlppl", version, arg_required_else_help = true, after_help = AFTER_HELP, max_term_width = 100)]
 struct Arguments {
@@ -132,7 +133,9 @@ impl Failure {
     fn tell(&self) -> u8 {
         match self {
             Failure::Model(found) | Failure::UsageAt(found) => console::diagnostics(found),
-            Failure::Wrong(text) | Failure::Usage(text) | Failure::Run(text) => console::error(text),
+            Failure::Wrong(text) | Failure::Usage(text) | Failure::Run(text) => {
+                console::error(text)
+            }
             Failure::Interrupted(text) => console::note(text),
             Failure::Told(_) | Failure::Closed => {}
         }

@@ -23,9 +23,15 @@ pub fn of_policy(model: &Model, bound: BoundId, parameters: &Parameters<f64>) ->
 ///
 /// # Errors
 /// One sentence: what is not finite, or too much to sum over.
-pub fn exactly(model: &Model, bound: BoundId, parameters: &Parameters<f64>) -> Result<Vec<Told>, String> {
-    let tables = engine::posterior_tables(model, bound, parameters).map_err(|error| error.to_string())?;
-    let told = exact::information(model, bound, &tables).map_err(|error| error.to_string())?.into_iter();
+pub fn exactly(
+    model: &Model,
+    bound: BoundId,
+    parameters: &Parameters<f64>,
+) -> Result<Vec<Told>, String> {
+    let tables =
+        engine::posterior_tables(model, bound, parameters).map_err(|error| error.to_string())?;
+    let told =
+        exact::information(model, bound, &tables).map_err(|error| error.to_string())?.into_iter();
     let told = told.map(|told| Told {
         option: told.option,
         summary: summary(model, told.option, told.once, &told.visits, Some(Information::of(&told))),
@@ -39,7 +45,13 @@ pub fn of_use(model: &Model, used: &OptionUse) -> OptionSummary {
     summary(model, used.option, used.once, &used.visits, None)
 }
 
-fn summary(model: &Model, option: VariableId, once: bool, visits: &OptionVisits, information: Option<Information>) -> OptionSummary {
+fn summary(
+    model: &Model,
+    option: VariableId,
+    once: bool,
+    visits: &OptionVisits,
+    information: Option<Information>,
+) -> OptionSummary {
     let variable = model.variable(option);
     let mut value = vec![0.0; variable.domain.width()];
     let shown: Vec<String> = finite_domain(model, option).map_or(vec![], |finite| {
@@ -55,10 +67,18 @@ fn summary(model: &Model, option: VariableId, once: bool, visits: &OptionVisits,
 
 /// A table of a line per value; `from` says where the numbers come from.
 pub fn print(option: &OptionSummary, from: &str) -> String {
-    let number = |number: Option<f64>| number.map_or("–".to_owned(), |number| format!("{number:.4}"));
-    let mut text = format!("{:<17}{:>9}{:>11}{:>9}  {from}\n", format!("option {}", option.option), "usage", "duration", "ends");
+    let number =
+        |number: Option<f64>| number.map_or("–".to_owned(), |number| format!("{number:.4}"));
+    let mut text = format!(
+        "{:<17}{:>9}{:>11}{:>9}  {from}\n",
+        format!("option {}", option.option),
+        "usage",
+        "duration",
+        "ends"
+    );
     for value in &option.values {
-        let (usage, duration, ends) = (number(Some(value.usage)), number(value.duration), number(value.ends));
+        let (usage, duration, ends) =
+            (number(Some(value.usage)), number(value.duration), number(value.ends));
         text += &format!("  {:<15}{usage:>9}{duration:>11}{ends:>9}\n", value.value);
     }
     text += &format!("  {:<15}{:>9}{:>11}\n", "all", "", number(option.duration));
@@ -67,8 +87,16 @@ pub fn print(option: &OptionSummary, from: &str) -> String {
         let mut line = |what: String, value: f64, meaning: &str| {
             text += &format!("  {what:<15} {:>20}  {meaning}\n", without_noise(value).to_string())
         };
-        line(format!("I({name}; a | s)"), information.action_information, "nats, mean over live steps, exact");
-        line(format!("I({name}; s, a)"), information.state_action_information, "nats, mean over live steps, exact");
+        line(
+            format!("I({name}; a | s)"),
+            information.action_information,
+            "nats, mean over live steps, exact",
+        );
+        line(
+            format!("I({name}; s, a)"),
+            information.state_action_information,
+            "nats, mean over live steps, exact",
+        );
         if let Some(end) = information.end_information {
             line(format!("I({name}; s[T+1])"), end, "nats, exact");
         }
@@ -107,7 +135,8 @@ pub struct ValueMaps {
 pub fn grid(model: &Model, environment: EnvironmentId) -> Result<Grid, String> {
     let table = tabulate(model, environment).map_err(|error| error.to_string())?;
     let name = &model.variable(model.environment(environment).state).name;
-    Grid::new(model, environment, &table).ok_or_else(|| format!("`{name}` has no integer components `y` and `x` to draw maps of"))
+    Grid::new(model, environment, &table)
+        .ok_or_else(|| format!("`{name}` has no integer components `y` and `x` to draw maps of"))
 }
 
 pub fn maps(grid: &Grid, option: &OptionSummary, visits: &OptionVisits) -> Maps {
@@ -117,12 +146,20 @@ pub fn maps(grid: &Grid, option: &OptionSummary, visits: &OptionVisits) -> Maps 
         ends: (!option.once).then(|| grid.ends(visits, o)),
     };
     let values = option.values.iter().enumerate().map(value).collect();
-    Maps { option: option.option.clone(), exact: option.information.is_some(), held_most: grid.held_most(visits), values }
+    Maps {
+        option: option.option.clone(),
+        exact: option.information.is_some(),
+        held_most: grid.held_most(visits),
+        values,
+    }
 }
 
 pub fn print_maps(maps: &Maps) -> String {
-    let (name, from) = (&maps.option, if maps.exact { "exact" } else { "from sampled trajectories" });
-    let mut text = format!("maps of {name}, {from}: held most at each cell; by value, the most probable action");
+    let (name, from) =
+        (&maps.option, if maps.exact { "exact" } else { "from sampled trajectories" });
+    let mut text = format!(
+        "maps of {name}, {from}: held most at each cell; by value, the most probable action"
+    );
     if maps.values.iter().any(|value| value.ends.is_some()) {
         text += ", and how likely it ends there, in tenths";
     }
@@ -132,8 +169,11 @@ pub fn print_maps(maps: &Maps) -> String {
         let actions = (format!("{name} = {}", value.value), value.actions.clone());
         [Some(actions), value.ends.clone().map(|ends| ("ends".to_owned(), ends))]
     };
-    let width = |(title, map): &(String, Map)| 3 + map.iter().map(|row| row.chars().count()).fold(title.chars().count(), usize::max);
-    let of_values: usize = maps.values.first().map_or(1, |value| of_value(value).iter().flatten().map(width).sum());
+    let width = |(title, map): &(String, Map)| {
+        3 + map.iter().map(|row| row.chars().count()).fold(title.chars().count(), usize::max)
+    };
+    let of_values: usize =
+        maps.values.first().map_or(1, |value| of_value(value).iter().flatten().map(width).sum());
     for values in maps.values.chunks((WIDTH / of_values).max(1)) {
         text += &beside(&values.iter().flat_map(of_value).flatten().collect::<Vec<_>>());
     }

@@ -5,8 +5,8 @@ use crate::{bound, engine, plan};
 
 /// Say how a model would be trained.
 ///
-/// Each term's estimator and why, what is downstream of what, the networks and their sizes, every setting with its default, and what
-/// training will hold in memory.
+/// Each term's estimator and why, what is downstream of what, the networks and their sizes, every
+/// setting with its default, and what training will hold in memory.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:

@@ -36,8 +36,10 @@ impl Progress {
     /// `steps_per_second` counts those of the environment and those that a model imagines.
     pub fn show(&mut self, metrics: &Metrics, steps_per_second: f64) {
         let rate = short(steps_per_second);
-        let numbers =
-            format!("bound {:.4}  return {:.3}  entropy {:.3}  {rate} steps/s", metrics.bound, metrics.expected_return, metrics.entropy);
+        let numbers = format!(
+            "bound {:.4}  return {:.3}  entropy {:.3}  {rate} steps/s",
+            metrics.bound, metrics.expected_return, metrics.entropy
+        );
         match &mut self.shown {
             Shown::Nothing => {}
             Shown::Live(bar) => {
@@ -48,7 +50,10 @@ impl Progress {
                 if metrics.step >= *due || metrics.step == self.steps {
                     *due = metrics.step + self.steps.div_ceil(LINES);
                     let width = self.steps.to_string().len();
-                    console::note(&format!("step {:width$}/{}  {numbers}", metrics.step, self.steps));
+                    console::note(&format!(
+                        "step {:width$}/{}  {numbers}",
+                        metrics.step, self.steps
+                    ));
                 }
             }
         }
@@ -64,7 +69,9 @@ impl Progress {
 
 fn live(steps: u64, done: u64) -> ProgressBar {
     let template = "{bar:20} {pos}/{len}  {msg}  {eta} left";
-    let style = ProgressStyle::with_template(template).expect("progress: the template is well-formed").progress_chars("━╸─");
+    let style = ProgressStyle::with_template(template)
+        .expect("progress: the template is well-formed")
+        .progress_chars("━╸─");
     let bar = ProgressBar::new(steps).with_style(style).with_position(done);
     bar.reset_eta();
     bar.enable_steady_tick(Duration::from_millis(200));
@@ -91,7 +98,9 @@ pub fn nats(up_to_entropy: bool, no_probability: bool) -> &'static str {
         (false, false) => "nats",
         (true, false) => "nats up to the entropy of the environment",
         (false, true) => "nats of an objective that bounds no probability",
-        (true, true) => "nats up to the entropy of the environment, of an objective that bounds no probability",
+        (true, true) => {
+            "nats up to the entropy of the environment, of an objective that bounds no probability"
+        }
     }
 }
 

@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 
 /// Hold model files to what they claim.
 ///
-/// Checks each file, compares its bound with the snapshot beside it where there is one, and computes the numbers that its `expect` blocks
-/// name. With `--infer` it trains, too, and holds the trained numbers to their claims: exact ones where the model is finite.
+/// Checks each file, compares its bound with the snapshot beside it where there is one, and
+/// computes the numbers that its `expect` blocks name. With `--infer` it trains, too, and holds the
+/// trained numbers to their claims: exact ones where the model is finite.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -70,12 +71,17 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         items.extend(tested.items);
     }
     let count = |outcome| items.iter().filter(|item| item.outcome == outcome).count();
-    let (passed, failed, skipped) = (count(Outcome::Passed), count(Outcome::Failed), count(Outcome::Skipped));
+    let (passed, failed, skipped) =
+        (count(Outcome::Passed), count(Outcome::Failed), count(Outcome::Skipped));
     match arguments.format {
-        Format::Json => console::json(&serde_json::json!({ "passed": passed, "failed": failed, "skipped": skipped, "items": items }))?,
+        Format::Json => console::json(
+            &serde_json::json!({ "passed": passed, "failed": failed, "skipped": skipped, "items": items }),
+        )?,
         Format::Text => {
             let why = if skipped == 0 { "" } else { " (claims about training: add --infer)" };
-            console::result(&format!("\n{passed} passed, {failed} failed, {skipped} skipped{why}\n"))?;
+            console::result(&format!(
+                "\n{passed} passed, {failed} failed, {skipped} skipped{why}\n"
+            ))?;
         }
     }
     if failed > 0 { Err(Failure::Told(1)) } else { Ok(()) }
@@ -129,7 +135,12 @@ impl Tested<'_> {
             return self.tell("bound.snap".to_owned(), Outcome::Passed, None, None);
         }
         console::note(&difference(&kept.name, &kept.text, &now, "as derived now"));
-        self.tell("bound.snap".to_owned(), Outcome::Failed, None, Some("the derived bound has changed".to_owned()))
+        self.tell(
+            "bound.snap".to_owned(),
+            Outcome::Failed,
+            None,
+            Some("the derived bound has changed".to_owned()),
+        )
     }
 
     fn expectation(&mut self, file: &ast::File, expectation: &Expectation) -> Result<(), Failure> {
@@ -143,11 +154,17 @@ impl Tested<'_> {
             Err(found) => return self.mistakes(&Failure::Model(found)),
         };
         let (trained, known): (Vec<&Claim>, Vec<&Claim>) =
-            expectation.claims.iter().partition(|claim| !["log_evidence", "best_bound", FAMILY_BOUND].contains(&claim.quantity.as_str()));
+            expectation.claims.iter().partition(|claim| {
+                !["log_evidence", "best_bound", FAMILY_BOUND].contains(&claim.quantity.as_str())
+            });
         if !known.is_empty() {
             let sought = known.iter().any(|claim| claim.quantity == FAMILY_BOUND);
             let bound = expectation.bound.unwrap_or_else(|| last_objective(&model));
-            let exact = if sought { exact::of_family(&model, bound) } else { exact::of_model(&model, bound) };
+            let exact = if sought {
+                exact::of_family(&model, bound)
+            } else {
+                exact::of_model(&model, bound)
+            };
             for claim in known {
                 self.claim(claim, exact.as_ref().map(Numbers::of_exact).map_err(String::clone))?;
             }
@@ -156,7 +173,9 @@ impl Tested<'_> {
             return Ok(());
         }
         if !self.arguments.infer {
-            return trained.iter().try_for_each(|claim| self.tell(written(claim), Outcome::Skipped, None, None));
+            return trained
+                .iter()
+                .try_for_each(|claim| self.tell(written(claim), Outcome::Skipped, None, None));
         }
         let numbers = train(&model, expectation.bound.unwrap_or_else(|| last_objective(&model)))?;
         trained.iter().try_for_each(|claim| self.claim(claim, numbers.clone()))
@@ -167,13 +186,20 @@ impl Tested<'_> {
         match value {
             Err(why) => self.tell(written(claim), Outcome::Failed, None, Some(why)),
             Ok(value) => {
-                let outcome = if holds(claim.relation, value) { Outcome::Passed } else { Outcome::Failed };
+                let outcome =
+                    if holds(claim.relation, value) { Outcome::Passed } else { Outcome::Failed };
                 self.tell(written(claim), outcome, Some(value), None)
             }
         }
     }
 
-    fn tell(&mut self, claim: String, outcome: Outcome, value: Option<f64>, note: Option<String>) -> Result<(), Failure> {
+    fn tell(
+        &mut self,
+        claim: String,
+        outcome: Outcome,
+        value: Option<f64>,
+        note: Option<String>,
+    ) -> Result<(), Failure> {
         let item = Item { file: self.path.display().to_string(), claim, outcome, value, note };
         if self.arguments.format == Format::Text {
             let word = match outcome {
@@ -217,16 +243,28 @@ impl Numbers {
             "best_bound" => self.exact.as_ref().map(|exact| exact.best_bound),
             FAMILY_BOUND => self.exact.as_ref().and_then(|exact| exact.family_bound),
             "bound" => policy.map(|policy| policy.bound).or(self.bound),
-            "expected_return" => policy.map(|policy| policy.expected_return).or(self.expected_return),
+            "expected_return" => {
+                policy.map(|policy| policy.expected_return).or(self.expected_return)
+            }
             "kl" => policy.map(|policy| policy.kl),
             "dynamics" => gap(|gap| gap.dynamics),
             "optimisation" => gap(|gap| gap.optimisation),
             "auxiliary" => gap(|gap| gap.auxiliary),
             reward => {
                 let exactly = policy.map_or(&[][..], |policy| &policy.rewards);
-                let found = exactly.iter().chain(&self.rewards).find(|own| own.name == reward).map(|own| own.expected_return);
-                let value = found.or_else(|| self.get("expected_return").ok().filter(|_| exactly.is_empty() && self.rewards.is_empty()));
-                return value.ok_or_else(|| format!("the expected return of `{reward}` is known after training"));
+                let found = exactly
+                    .iter()
+                    .chain(&self.rewards)
+                    .find(|own| own.name == reward)
+                    .map(|own| own.expected_return);
+                let value = found.or_else(|| {
+                    self.get("expected_return")
+                        .ok()
+                        .filter(|_| exactly.is_empty() && self.rewards.is_empty())
+                });
+                return value.ok_or_else(|| {
+                    format!("the expected return of `{reward}` is known after training")
+                });
             }
         };
         value.ok_or_else(|| format!("`{quantity}` is known only where the model is finite"))
@@ -257,7 +295,12 @@ fn train(model: &Model, bound: BoundId) -> Result<Result<Numbers, String>, Failu
     let evaluation = other.map_or(&run.evaluation, |(_, evaluation)| evaluation);
     let of = plan.of_bound(bound).unwrap_or(&plan);
     let rewards = rewards::sampled(of, &evaluation.returns);
-    Ok(Ok(Numbers { bound: Some(evaluation.bound), expected_return: Some(evaluation.expected_return), rewards, exact }))
+    Ok(Ok(Numbers {
+        bound: Some(evaluation.bound),
+        expected_return: Some(evaluation.expected_return),
+        rewards,
+        exact,
+    }))
 }
 
 /// NaN holds to no claim.
@@ -272,7 +315,9 @@ fn holds(relation: ClaimRelation, value: f64) -> bool {
 fn written(claim: &Claim) -> String {
     let quantity = &claim.quantity;
     match claim.relation {
-        ClaimRelation::Within { value, tolerance } => format!("{quantity} = {value} within {tolerance:e}"),
+        ClaimRelation::Within { value, tolerance } => {
+            format!("{quantity} = {value} within {tolerance:e}")
+        }
         ClaimRelation::AtLeast(least) => format!("{quantity} >= {least}"),
         ClaimRelation::AtMost(most) => format!("{quantity} <= {most}"),
     }
@@ -284,8 +329,13 @@ mod tests {
 
     #[test]
     fn nothing_holds_of_a_number_that_is_none() {
-        let relations =
-            [ClaimRelation::Within { value: 0.0, tolerance: 1e300 }, ClaimRelation::AtLeast(-1e300), ClaimRelation::AtMost(1e300)];
-        assert!(relations.iter().all(|&relation| holds(relation, 0.0) && !holds(relation, f64::NAN)));
+        let relations = [
+            ClaimRelation::Within { value: 0.0, tolerance: 1e300 },
+            ClaimRelation::AtLeast(-1e300),
+            ClaimRelation::AtMost(1e300),
+        ];
+        assert!(
+            relations.iter().all(|&relation| holds(relation, 0.0) && !holds(relation, f64::NAN))
+        );
     }
 }

@@ -7,7 +7,8 @@ use super::{Diagnostics, Label, Severity};
 use crate::source::Source;
 use serde::Serialize;
 
-/// A JSON array, one object for each diagnostic in order of place. Lines and columns count from 1, columns in characters; `end` is the first place after.
+/// A JSON array, one object for each diagnostic in order of place. Lines and columns count from 1,
+/// columns in characters; `end` is the first place after.
 ///
 /// ```json
 /// [{ "code": "syntax", "severity": "error", "message": "…", "file": "m.rlmodel",
@@ -15,12 +16,17 @@ use serde::Serialize;
 ///    "labels": [{ "text": "…", "file": …, "bytes": …, "start": …, "end": … }], "witness": null, "hints": ["…"] }]
 /// ```
 pub fn render_json(diagnostics: &Diagnostics) -> String {
-    let lines: Vec<Lines> = diagnostics.sources.iter().map(|source| Lines::of(&source.text)).collect();
+    let lines: Vec<Lines> =
+        diagnostics.sources.iter().map(|source| Lines::of(&source.text)).collect();
     let place = |label| place(label, &diagnostics.sources, &lines);
     let list: Vec<Object<'_>> = diagnostics
         .in_order()
         .map(|diagnostic| {
-            let labels: Vec<_> = diagnostic.labels.iter().map(|label| Note { text: &label.text, place: place(label) }).collect();
+            let labels: Vec<_> = diagnostic
+                .labels
+                .iter()
+                .map(|label| Note { text: &label.text, place: place(label) })
+                .collect();
             Object {
                 code: diagnostic.code.0,
                 severity: match diagnostic.severity {
@@ -36,7 +42,8 @@ pub fn render_json(diagnostics: &Diagnostics) -> String {
             }
         })
         .collect();
-    printable_json(&serde_json::to_string_pretty(&list).expect("strings and numbers are JSON")).into_owned()
+    printable_json(&serde_json::to_string_pretty(&list).expect("strings and numbers are JSON"))
+        .into_owned()
 }
 
 #[derive(Serialize)]
@@ -79,13 +86,21 @@ struct Position {
 }
 
 fn place<'a>(label: &Label, sources: &'a [Source], lines: &[Lines]) -> Place<'a> {
-    let (file, text) = sources.get(label.span.file as usize).map_or(("", ""), |source| (source.name.as_str(), &*source.text));
+    let (file, text) = sources
+        .get(label.span.file as usize)
+        .map_or(("", ""), |source| (source.name.as_str(), &*source.text));
     let range = bytes(text, label);
     let position = |at: usize| {
-        let (line, start) = lines.get(label.span.file as usize).map_or((1, 0), |lines| lines.at(at));
+        let (line, start) =
+            lines.get(label.span.file as usize).map_or((1, 0), |lines| lines.at(at));
         Position { line, column: 1 + text[start..at].chars().count() }
     };
-    Place { file, start: position(range.start), end: position(range.end), bytes: Bytes { start: range.start, end: range.end } }
+    Place {
+        file,
+        start: position(range.start),
+        end: position(range.end),
+        bytes: Bytes { start: range.start, end: range.end },
+    }
 }
 
 #[cfg(test)]

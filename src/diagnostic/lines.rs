@@ -25,7 +25,10 @@ mod tests {
     #[test]
     fn a_byte_stands_in_the_line_that_begins_before_it() {
         let lines = Lines::of("ab\n\ncd\n");
-        assert_eq!([0, 2, 3, 4, 6, 7].map(|at| lines.at(at)), [(1, 0), (1, 0), (2, 3), (3, 4), (3, 4), (4, 7)]);
+        assert_eq!(
+            [0, 2, 3, 4, 6, 7].map(|at| lines.at(at)),
+            [(1, 0), (1, 0), (2, 3), (3, 4), (3, 4), (4, 7)]
+        );
         assert_eq!(Lines::of("").at(0), (1, 0));
     }
 }

@@ -1,4 +1,5 @@
-//! What is told to the author of a model: where, what, why and how to mend it. A word that every layer uses.
+//! What is told to the author of a model: where, what, why and how to mend it. A word that every
+//! layer uses.
 
 mod json;
 mod lines;
@@ -38,7 +39,8 @@ pub struct Diagnostic {
     pub message: String,
     /// The first is the place of the mistake; the others explain it.
     pub labels: Vec<Label>,
-    /// A state, action or value that shows the mistake: `s = 3, a = right: the probabilities sum to 1.1`.
+    /// A state, action or value that shows the mistake: `s = 3, a = right: the probabilities sum to
+    /// 1.1`.
     pub witness: Option<String>,
     /// How to mend it.
     pub hints: Vec<String>,
@@ -47,7 +49,14 @@ pub struct Diagnostic {
 impl Diagnostic {
     pub fn error(code: &'static str, span: Span, message: impl Into<String>) -> Diagnostic {
         let labels = vec![Label { span, text: String::new() }];
-        Diagnostic { code: Code(code), severity: Severity::Error, message: message.into(), labels, witness: None, hints: Vec::new() }
+        Diagnostic {
+            code: Code(code),
+            severity: Severity::Error,
+            message: message.into(),
+            labels,
+            witness: None,
+            hints: Vec::new(),
+        }
     }
 
     pub fn warning(code: &'static str, span: Span, message: impl Into<String>) -> Diagnostic {
@@ -93,7 +102,9 @@ impl Diagnostics {
     /// In order of place, those without a place first; at one place as they were found.
     pub fn in_order(&self) -> impl Iterator<Item = &Diagnostic> {
         let mut list: Vec<&Diagnostic> = self.list.iter().collect();
-        list.sort_by_key(|diagnostic| diagnostic.labels.first().map(|label| (label.span.file, label.span.start)));
+        list.sort_by_key(|diagnostic| {
+            diagnostic.labels.first().map(|label| (label.span.file, label.span.start))
+        });
         list.into_iter()
     }
 }

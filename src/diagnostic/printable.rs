@@ -1,4 +1,5 @@
-//! Text of a file, or its name, on a terminal: what would move the cursor, colour, hide or turn around what follows is written out.
+//! Text of a file, or its name, on a terminal: what would move the cursor, colour, hide or turn
+//! around what follows is written out.
 
 use std::borrow::Cow;
 
@@ -7,7 +8,9 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     if !text.contains(is_hidden) {
         return Cow::Borrowed(text);
     }
-    let written = text.chars().map(|c| if is_hidden(c) { c.escape_unicode().to_string() } else { c.to_string() });
+    let written = text
+        .chars()
+        .map(|c| if is_hidden(c) { c.escape_unicode().to_string() } else { c.to_string() });
     Cow::Owned(written.collect())
 }
 
@@ -20,7 +23,9 @@ pub fn printable_json(json: &str) -> Cow<'_, str> {
     for c in json.chars() {
         if is_hidden(c) {
             let mut units = [0; 2];
-            c.encode_utf16(&mut units).iter().for_each(|unit| text.push_str(&format!("\\u{unit:04x}")));
+            c.encode_utf16(&mut units)
+                .iter()
+                .for_each(|unit| text.push_str(&format!("\\u{unit:04x}")));
         } else {
             text.push(c);
         }
@@ -28,8 +33,8 @@ pub fn printable_json(json: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// The text with another character of as many bytes in the place of such a one, so that places in it stay. Control characters of one byte stay: the
-/// renderer has pictures of them.
+/// The text with another character of as many bytes in the place of such a one, so that places in
+/// it stay. Control characters of one byte stay: the renderer has pictures of them.
 pub(super) fn in_place(text: &str) -> Cow<'_, str> {
     if !text.contains(is_hidden) {
         return Cow::Borrowed(text);
@@ -47,7 +52,12 @@ pub(super) fn in_place(text: &str) -> Cow<'_, str> {
 fn is_hidden(c: char) -> bool {
     match c {
         '\n' | '\t' => false,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}' => true,
+        '\u{ad}'
+        | '\u{61c}'
+        | '\u{180e}'
+        | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}'
+        | '\u{e0000}'..='\u{e007f}' => true,
         '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => true,
         _ => c.is_control(),
     }
@@ -57,7 +67,17 @@ fn is_hidden(c: char) -> bool {
 mod tests {
     use super::*;
 
-    const HIDDEN: [char; 9] = ['\u{1b}', '\r', '\u{9b}', '\u{200b}', '\u{2028}', '\u{202e}', '\u{2066}', '\u{feff}', '\u{e0041}'];
+    const HIDDEN: [char; 9] = [
+        '\u{1b}',
+        '\r',
+        '\u{9b}',
+        '\u{200b}',
+        '\u{2028}',
+        '\u{202e}',
+        '\u{2066}',
+        '\u{feff}',
+        '\u{e0041}',
+    ];
 
     #[test]
     fn what_hides_is_written_out_and_all_else_stays() {
@@ -65,7 +85,10 @@ mod tests {
         assert_eq!(printable("π₀\t∑\n"), "π₀\t∑\n");
         for c in HIDDEN {
             let text = format!("x{c}y");
-            assert!(!printable(&text).contains(c) && (c.is_ascii() || !in_place(&text).contains(c)), "{c:?}");
+            assert!(
+                !printable(&text).contains(c) && (c.is_ascii() || !in_place(&text).contains(c)),
+                "{c:?}"
+            );
             assert_eq!(in_place(&text).len(), text.len(), "{c:?}");
         }
     }

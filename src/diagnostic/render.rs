@@ -14,7 +14,8 @@ pub enum Color {
     Ansi,
 }
 
-/// All diagnostics in order of place, each with its lines, its witness as a note and its hints as help.
+/// All diagnostics in order of place, each with its lines, its witness as a note and its hints as
+/// help.
 ///
 /// ```
 /// use rlppl::diagnostic::{Color, Diagnostic, Diagnostics, render};
@@ -30,8 +31,11 @@ pub fn render(diagnostics: &Diagnostics, color: Color) -> String {
         Color::Plain => Renderer::plain(),
         Color::Ansi => Renderer::styled(),
     };
-    let lines: Vec<Lines> = diagnostics.sources.iter().map(|source| Lines::of(&source.text)).collect();
-    let rendered = diagnostics.in_order().map(|diagnostic| renderer.render(&[group(diagnostic, &diagnostics.sources, &lines)]));
+    let lines: Vec<Lines> =
+        diagnostics.sources.iter().map(|source| Lines::of(&source.text)).collect();
+    let rendered = diagnostics
+        .in_order()
+        .map(|diagnostic| renderer.render(&[group(diagnostic, &diagnostics.sources, &lines)]));
     rendered.map(|text| text + "\n").collect::<Vec<_>>().join("\n")
 }
 
@@ -41,7 +45,9 @@ fn group<'a>(diagnostic: &'a Diagnostic, sources: &'a [Source], lines: &[Lines])
         Severity::Warning => Level::WARNING,
         Severity::Note => Level::NOTE,
     };
-    let mut group = Group::with_title(level.primary_title(printable(&diagnostic.message)).id(diagnostic.code.0));
+    let mut group = Group::with_title(
+        level.primary_title(printable(&diagnostic.message)).id(diagnostic.code.0),
+    );
     let mut files: Vec<u32> = Vec::new();
     for label in &diagnostic.labels {
         if !files.contains(&label.span.file) {
@@ -49,7 +55,10 @@ fn group<'a>(diagnostic: &'a Diagnostic, sources: &'a [Source], lines: &[Lines])
         }
     }
     for file in files {
-        let (Some(source), Some(lines)) = (sources.get(file as usize), lines.get(file as usize)) else { continue };
+        let (Some(source), Some(lines)) = (sources.get(file as usize), lines.get(file as usize))
+        else {
+            continue;
+        };
         group = match source.is_foreign {
             false => group.element(snippet(diagnostic, file, source, lines)),
             true => group.element(place(diagnostic, file, source)),
@@ -58,12 +67,21 @@ fn group<'a>(diagnostic: &'a Diagnostic, sources: &'a [Source], lines: &[Lines])
     if let Some(witness) = &diagnostic.witness {
         group = group.element(Level::NOTE.message(printable(witness)));
     }
-    diagnostic.hints.iter().fold(group, |group, hint| group.element(Level::HELP.message(printable(hint))))
+    diagnostic
+        .hints
+        .iter()
+        .fold(group, |group, hint| group.element(Level::HELP.message(printable(hint))))
 }
 
-fn snippet<'a>(diagnostic: &'a Diagnostic, file: u32, source: &'a Source, lines: &Lines) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
+fn snippet<'a>(
+    diagnostic: &'a Diagnostic,
+    file: u32,
+    source: &'a Source,
+    lines: &Lines,
+) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
     let text = &*source.text;
-    let labels: Vec<(usize, &Label)> = diagnostic.labels.iter().enumerate().filter(|(_, label)| label.span.file == file).collect();
+    let labels: Vec<(usize, &Label)> =
+        diagnostic.labels.iter().enumerate().filter(|(_, label)| label.span.file == file).collect();
     let ranges: Vec<Range<usize>> = labels.iter().map(|(_, label)| bytes(text, label)).collect();
     // only the lines that are shown: the text may be large
     let first = ranges.iter().map(|range| range.start).min().unwrap_or(0);
@@ -75,21 +93,29 @@ fn snippet<'a>(diagnostic: &'a Diagnostic, file: u32, source: &'a Source, lines:
         let annotation = kind.span(range.start - start..range.end - start);
         if label.text.is_empty() { annotation } else { annotation.label(printable(&label.text)) }
     });
-    Snippet::source(in_place(&text[start..end])).line_start(line).path(printable(&source.name)).fold(true).annotations(annotations)
+    Snippet::source(in_place(&text[start..end]))
+        .line_start(line)
+        .path(printable(&source.name))
+        .fold(true)
+        .annotations(annotations)
 }
 
 /// Where a diagnostic stands in a file that is not quoted.
 fn place<'a>(diagnostic: &Diagnostic, file: u32, source: &'a Source) -> Origin<'a> {
     let origin = Origin::path(printable(&source.name));
     match diagnostic.labels.iter().find(|label| label.span.file == file) {
-        Some(label) => origin.line(1 + source.text[..bytes(&source.text, label).start].matches('\n').count()),
+        Some(label) => {
+            origin.line(1 + source.text[..bytes(&source.text, label).start].matches('\n').count())
+        }
         None => origin,
     }
 }
 
 /// The bytes of a label, moved onto characters of the text should they not be.
 pub fn bytes(text: &str, label: &Label) -> Range<usize> {
-    let on_character = |at: u32| (0..=(at as usize).min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    let on_character = |at: u32| {
+        (0..=(at as usize).min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
+    };
     let start = on_character(label.span.start);
     let end = on_character(label.span.end).max(start);
     start..end

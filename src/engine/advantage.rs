@@ -21,12 +21,26 @@ pub(super) struct Advantages<E> {
 impl<E: Number> Advantages<E> {
     pub fn new() -> Advantages<E> {
         let carry = Carry::default();
-        Advantages { advantage: vec![], target: vec![], sums: StepSums::default(), credit: vec![], rests: vec![], carry }
+        Advantages {
+            advantage: vec![],
+            target: vec![],
+            sums: StepSums::default(),
+            credit: vec![],
+            rests: vec![],
+            carry,
+        }
     }
 
-    /// The credit of each row; after it the advantage, except with a leave-one-out baseline, which needs the sums of all shards. `values` are
-    /// those of a learned baseline.
-    pub fn assess(&mut self, settings: &Settings, rows: &Rows, given: &Given<E>, (lengths, horizon): (&[u32], usize), values: &[E]) {
+    /// The credit of each row; after it the advantage, except with a leave-one-out baseline, which
+    /// needs the sums of all shards. `values` are those of a learned baseline.
+    pub fn assess(
+        &mut self,
+        settings: &Settings,
+        rows: &Rows,
+        given: &Given<E>,
+        (lengths, horizon): (&[u32], usize),
+        values: &[E],
+    ) {
         let Advantages { advantage, target, sums, credit, rests, carry } = self;
         for list in [&mut *advantage, &mut *target, &mut *credit] {
             list.resize(rows.len(), <E as Float>::ZERO);
@@ -42,7 +56,15 @@ impl<E: Number> Advantages<E> {
                 sums.add_rests(rests);
             }
             (Baseline::Network { .. }, Some(steps)) => {
-                credit::n_step_advantages(rows, given, values, (discount, steps), carry, advantage, target);
+                credit::n_step_advantages(
+                    rows,
+                    given,
+                    values,
+                    (discount, steps),
+                    carry,
+                    advantage,
+                    target,
+                );
             }
             (Baseline::Network { .. }, None) => {
                 let discounts = Discounts { discount, lambda: Float::of(settings.lambda) };
@@ -51,8 +73,16 @@ impl<E: Number> Advantages<E> {
         }
     }
 
-    /// As [`Advantages::assess`], with the credit that stands in `credit` already, that of each row to the end.
-    pub fn assess_credit(&mut self, settings: &Settings, rows: &Rows, after: &[E], (lengths, horizon): (&[u32], usize), values: &[E]) {
+    /// As [`Advantages::assess`], with the credit that stands in `credit` already, that of each row
+    /// to the end.
+    pub fn assess_credit(
+        &mut self,
+        settings: &Settings,
+        rows: &Rows,
+        after: &[E],
+        (lengths, horizon): (&[u32], usize),
+        values: &[E],
+    ) {
         let Advantages { advantage, target, sums, credit, rests, .. } = self;
         advantage.clear();
         target.clear();
@@ -65,7 +95,9 @@ impl<E: Number> Advantages<E> {
                 credit::rests(after, lengths, horizon, rests);
                 sums.add_rests(rests);
             }
-            Baseline::Network { .. } => advantage.extend(credit.iter().zip(values).map(|(&credit, &value)| credit - value)),
+            Baseline::Network { .. } => {
+                advantage.extend(credit.iter().zip(values).map(|(&credit, &value)| credit - value))
+            }
         }
         target.extend_from_slice(credit);
     }

@@ -1,4 +1,5 @@
-//! How good a classifier is: its logit against the log-ratio of densities that it stands for, where both are known.
+//! How good a classifier is: its logit against the log-ratio of densities that it stands for, where
+//! both are known.
 
 use super::classify::Classifying;
 use super::expressions::Expressions;
@@ -13,7 +14,8 @@ use super::stage::Stage;
 use crate::finite;
 use crate::plan::{Head, Plan};
 
-/// Over real pairs and imagined ones, each from the states and actions that the policy meets in the environment.
+/// Over real pairs and imagined ones, each from the states and actions that the policy meets in the
+/// environment.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Calibration {
     /// The mean of `|logit − log p/q|`, nats.
@@ -22,17 +24,24 @@ pub struct Calibration {
     pub pairs: usize,
 }
 
-/// Judges the classifier of a plan, from `trajectories` of the policy in the environment; `None` where the plan has none, or where the density of
-/// the environment's transitions cannot be written, or the model has none. Nothing learns from it.
+/// Judges the classifier of a plan, from `trajectories` of the policy in the environment; `None`
+/// where the plan has none, or where the density of the environment's transitions cannot be
+/// written, or the model has none. Nothing learns from it.
 ///
 /// # Errors
 /// A construct that cannot run.
-pub fn calibrate(plan: &Plan, parameters: &Parameters<f64>, trajectories: usize) -> Result<Option<Calibration>, EngineError> {
+pub fn calibrate(
+    plan: &Plan,
+    parameters: &Parameters<f64>,
+    trajectories: usize,
+) -> Result<Option<Calibration>, EngineError> {
     if !plan.tells_transitions_apart() {
         return Ok(None);
     }
-    let finite = plan.model.variable(plan.model.environment(plan.environment).state).domain.finite.is_some();
-    let model_has_density = plan.transition.as_ref().is_some_and(|draw| !matches!(draw.head, Head::Implicit { .. }));
+    let finite =
+        plan.model.variable(plan.model.environment(plan.environment).state).domain.finite.is_some();
+    let model_has_density =
+        plan.transition.as_ref().is_some_and(|draw| !matches!(draw.head, Head::Implicit { .. }));
     if !model_has_density || !finite && plan.log_transition.is_none() {
         return Ok(None);
     }
@@ -57,8 +66,14 @@ pub fn calibrate(plan: &Plan, parameters: &Parameters<f64>, trajectories: usize)
     let mut classifying = Classifying::default();
     let mut random = generator(stream(1));
     let judged = classifying.judge(&stage, (parameters.values(), &replay), &mut random);
-    let exact = if finite { in_tables(plan, &judged)? } else { in_expressions(plan, &replay, &judged) };
-    let error = judged.iter().zip(exact).map(|(row, log_p)| (row.logit - (log_p - row.log_q)).abs()).sum::<f64>() / judged.len() as f64;
+    let exact =
+        if finite { in_tables(plan, &judged)? } else { in_expressions(plan, &replay, &judged) };
+    let error = judged
+        .iter()
+        .zip(exact)
+        .map(|(row, log_p)| (row.logit - (log_p - row.log_q)).abs())
+        .sum::<f64>()
+        / judged.len() as f64;
     Ok(Some(Calibration { error, pairs }))
 }
 
@@ -76,10 +91,12 @@ pub(super) struct Judged {
 }
 
 fn in_tables(plan: &Plan, judged: &[Judged]) -> Result<Vec<f64>, EngineError> {
-    let tables = finite::tabulate(&plan.model, plan.environment).map_err(|error| EngineError::Unsupported(error.to_string()))?;
+    let tables = finite::tabulate(&plan.model, plan.environment)
+        .map_err(|error| EngineError::Unsupported(error.to_string()))?;
     let log_p = |row: &Judged| {
         let [state, action, next] = row.numbers;
-        let found = tables.transition.row(state * tables.actions + action).filter(|(to, _)| *to == next);
+        let found =
+            tables.transition.row(state * tables.actions + action).filter(|(to, _)| *to == next);
         found.map(|(_, p)| p).sum::<f64>().ln()
     };
     Ok(judged.iter().map(log_p).collect())

@@ -1,7 +1,9 @@
-//! The categorical head: log-probability, entropy and divergence of `softmax(logits)`, with their gradients, on plain slices.
+//! The categorical head: log-probability, entropy and divergence of `softmax(logits)`, with their
+//! gradients, on plain slices.
 //!
-//! `logits` is row-major, `outcomes` numbers a row. All results are in nats. A logit of −∞ is an outcome of probability 0: it
-//! contributes 0 to entropies and divergences and gets gradient 0. The largest logit is subtracted before `exp`, so nothing overflows.
+//! `logits` is row-major, `outcomes` numbers a row. All results are in nats. A logit of −∞ is an
+//! outcome of probability 0: it contributes 0 to entropies and divergences and gets gradient 0. The
+//! largest logit is subtracted before `exp`, so nothing overflows.
 
 use super::float::Float;
 use super::kernels::Inlined;
@@ -46,7 +48,13 @@ pub fn log_probabilities<E: Float>(logits: &[E], outcomes: usize, out: &mut [E])
 }
 
 /// `log p(action)` and `H(p) = −Σ p log p` of every row.
-pub fn log_prob_and_entropy<E: Float>(log_p: &[E], outcomes: usize, actions: &[u32], log_prob: &mut [E], entropy: &mut [E]) {
+pub fn log_prob_and_entropy<E: Float>(
+    log_p: &[E],
+    outcomes: usize,
+    actions: &[u32],
+    log_prob: &mut [E],
+    entropy: &mut [E],
+) {
     log_probs(log_p, outcomes, actions, log_prob);
     entropies(log_p, outcomes, entropy);
 }
@@ -75,8 +83,8 @@ pub fn entropies<E: Float>(log_p: &[E], outcomes: usize, out: &mut [E]) {
     );
 }
 
-/// Adds to `logits_gradient` the gradient of `Σ_rows w_log_prob · log p(action) + w_entropy · H(p)`:
-/// `∂ log p(a) / ∂z_j = [j = a] − p_j` and `∂H / ∂z_j = −p_j (log p_j + H)`.
+/// Adds to `logits_gradient` the gradient of `Σ_rows w_log_prob · log p(action) + w_entropy ·
+/// H(p)`: `∂ log p(a) / ∂z_j = [j = a] − p_j` and `∂H / ∂z_j = −p_j (log p_j + H)`.
 pub fn add_score_gradient<E: Float>(
     log_p: &[E],
     outcomes: usize,
@@ -91,7 +99,9 @@ pub fn add_score_gradient<E: Float>(
             let mut buffer = Buffer::new(n);
             let rows = buffer.rows;
             let weights = w_log_prob.chunks(rows).zip(w_entropy.chunks(rows));
-            for ((log_p, dz), (w, v)) in log_p.chunks(rows * n).zip(logits_gradient.chunks_mut(rows * n)).zip(weights) {
+            for ((log_p, dz), (w, v)) in
+                log_p.chunks(rows * n).zip(logits_gradient.chunks_mut(rows * n)).zip(weights)
+            {
                 let p = buffer.exp(log_p);
                 let rows = log_p.chunks_exact(n).zip(p.chunks_exact(n)).zip(dz.chunks_exact_mut(n));
                 for (((log_p, p), dz), (&w, &v)) in rows.zip(w.iter().zip(v)) {
@@ -103,7 +113,9 @@ pub fn add_score_gradient<E: Float>(
             }
         },
     );
-    for ((dz, &action), &w) in logits_gradient.chunks_exact_mut(outcomes).zip(actions).zip(w_log_prob) {
+    for ((dz, &action), &w) in
+        logits_gradient.chunks_exact_mut(outcomes).zip(actions).zip(w_log_prob)
+    {
         dz[action as usize] += w;
     }
 }
@@ -116,7 +128,9 @@ pub fn divergence<E: Float>(log_p: &[E], log_q: &[E], outcomes: usize, out: &mut
         |n| {
             let mut buffer = Buffer::new(n);
             let (rows, size) = (buffer.rows, buffer.len());
-            for ((log_p, log_q), out) in log_p.chunks(size).zip(log_q.chunks(size)).zip(out.chunks_mut(rows)) {
+            for ((log_p, log_q), out) in
+                log_p.chunks(size).zip(log_q.chunks(size)).zip(out.chunks_mut(rows))
+            {
                 let p = buffer.exp(log_p);
                 let rows = log_p.chunks_exact(n).zip(p.chunks_exact(n)).zip(log_q.chunks_exact(n));
                 for (((log_p, p), log_q), out) in rows.zip(out) {
@@ -127,15 +141,23 @@ pub fn divergence<E: Float>(log_p: &[E], log_q: &[E], outcomes: usize, out: &mut
     );
 }
 
-/// Adds to `logits_gradient` (of `p`) the gradient of `Σ_rows w · KL(p ‖ q)`: `∂KL / ∂z_j = p_j (log p_j − log q_j − KL)`.
-pub fn add_divergence_gradient<E: Float>(log_p: &[E], log_q: &[E], outcomes: usize, w: &[E], logits_gradient: &mut [E]) {
+/// Adds to `logits_gradient` (of `p`) the gradient of `Σ_rows w · KL(p ‖ q)`: `∂KL / ∂z_j = p_j
+/// (log p_j − log q_j − KL)`.
+pub fn add_divergence_gradient<E: Float>(
+    log_p: &[E],
+    log_q: &[E],
+    outcomes: usize,
+    w: &[E],
+    logits_gradient: &mut [E],
+) {
     vectorised(
         outcomes,
         #[inline(always)]
         |n| {
             let mut buffer = Buffer::new(n);
             let (rows, size) = (buffer.rows, buffer.len());
-            let blocks = log_p.chunks(size).zip(log_q.chunks(size)).zip(logits_gradient.chunks_mut(size));
+            let blocks =
+                log_p.chunks(size).zip(log_q.chunks(size)).zip(logits_gradient.chunks_mut(size));
             for (((log_p, log_q), dz), w) in blocks.zip(w.chunks(rows)) {
                 let p = buffer.exp(log_p);
                 let rows = log_p.chunks_exact(n).zip(p.chunks_exact(n)).zip(log_q.chunks_exact(n));
@@ -150,21 +172,31 @@ pub fn add_divergence_gradient<E: Float>(log_p: &[E], log_q: &[E], outcomes: usi
     );
 }
 
-/// Adds to `logits_gradient` (of `q`) the gradient of `Σ_rows w · KL(p ‖ q)`: `∂KL / ∂z_j = q_j − p_j`.
-pub fn add_divergence_gradient_of_second<E: Float>(log_p: &[E], log_q: &[E], outcomes: usize, w: &[E], logits_gradient: &mut [E]) {
+/// Adds to `logits_gradient` (of `q`) the gradient of `Σ_rows w · KL(p ‖ q)`: `∂KL / ∂z_j = q_j −
+/// p_j`.
+pub fn add_divergence_gradient_of_second<E: Float>(
+    log_p: &[E],
+    log_q: &[E],
+    outcomes: usize,
+    w: &[E],
+    logits_gradient: &mut [E],
+) {
     vectorised(
         outcomes,
         #[inline(always)]
         |n| {
             let mut buffer = Buffer::new(n);
             let (rows, size) = (buffer.rows, buffer.len());
-            let blocks = log_p.chunks(size).zip(log_q.chunks(size)).zip(logits_gradient.chunks_mut(size));
+            let blocks =
+                log_p.chunks(size).zip(log_q.chunks(size)).zip(logits_gradient.chunks_mut(size));
             for (((log_p, log_q), dz), w) in blocks.zip(w.chunks(rows)) {
                 let difference = buffer.map(log_q.iter().zip(log_p).map(
                     #[inline(always)]
                     |(&m, &l)| m.exp() - l.exp(),
                 ));
-                for ((difference, dz), &w) in difference.chunks_exact(n).zip(dz.chunks_exact_mut(n)).zip(w) {
+                for ((difference, dz), &w) in
+                    difference.chunks_exact(n).zip(dz.chunks_exact_mut(n)).zip(w)
+                {
                     for (&difference, dz) in difference.iter().zip(dz) {
                         *dz += w * difference;
                     }
@@ -183,14 +215,17 @@ pub fn sample<E: Float>(log_p: &[E], outcomes: usize, uniforms: &[E], actions: &
             if n == 2 {
                 // P(1) = 1 / (1 + exp(l₀ − l₁)), and u < P(1) without a division
                 let one = E::of(1.0);
-                for ((l, &u), action) in log_p.chunks_exact(2).zip(uniforms).zip(actions.iter_mut()) {
+                for ((l, &u), action) in log_p.chunks_exact(2).zip(uniforms).zip(actions.iter_mut())
+                {
                     *action = u32::from(u * (one + (l[0] - l[1]).exp()) < one);
                 }
                 return;
             }
             let mut buffer = Buffer::new(n);
             let (rows, size) = (buffer.rows, buffer.len());
-            for ((log_p, u), actions) in log_p.chunks(size).zip(uniforms.chunks(rows)).zip(actions.chunks_mut(rows)) {
+            for ((log_p, u), actions) in
+                log_p.chunks(size).zip(uniforms.chunks(rows)).zip(actions.chunks_mut(rows))
+            {
                 let p = buffer.exp(log_p);
                 for ((p, &u), action) in p.chunks_exact(n).zip(u).zip(actions) {
                     let (mut sum, mut passed) = (E::ZERO, 0);
@@ -254,7 +289,8 @@ impl<E: Float> Buffer<E> {
     #[inline(always)]
     fn map(&mut self, values: impl ExactSizeIterator<Item = E>) -> &[E] {
         let count = values.len();
-        let into = if self.many.is_empty() { &mut self.few[..count] } else { &mut self.many[..count] };
+        let into =
+            if self.many.is_empty() { &mut self.few[..count] } else { &mut self.many[..count] };
         for (into, value) in into.iter_mut().zip(values) {
             *into = value;
         }
@@ -262,7 +298,8 @@ impl<E: Float> Buffer<E> {
     }
 }
 
-/// Runs the body with vector instructions. For few outcomes their number is a constant inside, so that loops over rows vectorise.
+/// Runs the body with vector instructions. For few outcomes their number is a constant inside, so
+/// that loops over rows vectorise.
 #[inline(always)]
 pub(super) fn vectorised(outcomes: usize, mut body: impl FnMut(usize)) {
     pulp::Arch::new().dispatch(Inlined(
@@ -324,7 +361,13 @@ mod tests {
                 (0..ROWS).map(|row| w[row] * a[row] + v[row] * h[row]).sum()
             };
             let mut gradient = vec![0.0; logits.len()];
-            add_score_gradient(&log_p(&logits, outcomes), outcomes, &actions, (&w, &v), &mut gradient);
+            add_score_gradient(
+                &log_p(&logits, outcomes),
+                outcomes,
+                &actions,
+                (&w, &v),
+                &mut gradient,
+            );
             assert_gradient(&logits, &gradient, value);
         }
     }
@@ -332,7 +375,8 @@ mod tests {
     #[test]
     fn divergence_gradients_are_differences() {
         let outcomes = 3;
-        let (p, q, w) = (numbers(ROWS * outcomes, 1), numbers(ROWS * outcomes, 2), numbers(ROWS, 3));
+        let (p, q, w) =
+            (numbers(ROWS * outcomes, 1), numbers(ROWS * outcomes, 2), numbers(ROWS, 3));
         let value = |p: &[f64], q: &[f64]| {
             let mut kl = vec![0.0; ROWS];
             divergence(&log_p(p, outcomes), &log_p(q, outcomes), outcomes, &mut kl);
@@ -351,7 +395,11 @@ mod tests {
     fn impossible_outcomes_and_large_logits_are_safe() {
         let logits = [0.0, f64::NEG_INFINITY, 0.0, 1e4, -1e4, 1e4];
         let log_p = log_p(&logits, 3);
-        assert!((log_p[0] + 2f64.ln()).abs() < 1e-12 && log_p[1] == f64::NEG_INFINITY && (log_p[3] + 2f64.ln()).abs() < 1e-12);
+        assert!(
+            (log_p[0] + 2f64.ln()).abs() < 1e-12
+                && log_p[1] == f64::NEG_INFINITY
+                && (log_p[3] + 2f64.ln()).abs() < 1e-12
+        );
         let (mut a, mut h) = ([0.0; 2], [0.0; 2]);
         log_prob_and_entropy(&log_p, 3, &[0, 2], &mut a, &mut h);
         assert!(h.iter().all(|h| (h - 2f64.ln()).abs() < 1e-12));
@@ -368,7 +416,9 @@ mod tests {
     #[test]
     fn draws_have_the_probabilities() {
         let many: Vec<f64> = numbers(150, 7);
-        for logits in [vec![0.3, -0.5], vec![0.3, f64::NEG_INFINITY, -0.5, 1.0, f64::NEG_INFINITY], many] {
+        for logits in
+            [vec![0.3, -0.5], vec![0.3, f64::NEG_INFINITY, -0.5, 1.0, f64::NEG_INFINITY], many]
+        {
             let outcomes = logits.len();
             let log_p = log_p(&logits, outcomes);
             // uniforms on a grid: frequencies are exact to the grid's width
@@ -377,8 +427,12 @@ mod tests {
             let mut actions = vec![0; uniforms.len()];
             sample(&log_p.repeat(uniforms.len()), outcomes, &uniforms, &mut actions);
             for (j, l) in log_p.iter().enumerate() {
-                let frequency = actions.iter().filter(|&&a| a as usize == j).count() as f64 / f64::from(n);
-                assert!((frequency - l.exp()).abs() <= 1.5 / f64::from(n), "outcome {j}: {frequency}");
+                let frequency =
+                    actions.iter().filter(|&&a| a as usize == j).count() as f64 / f64::from(n);
+                assert!(
+                    (frequency - l.exp()).abs() <= 1.5 / f64::from(n),
+                    "outcome {j}: {frequency}"
+                );
             }
             let mut best = [9];
             greedy(&logits, outcomes, &mut best);

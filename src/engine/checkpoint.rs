@@ -1,4 +1,5 @@
-//! A checkpoint as bytes: the parameters under their own names, the rest under names with a slash, which no parameter has.
+//! A checkpoint as bytes: the parameters under their own names, the rest under names with a slash,
+//! which no parameter has.
 
 use super::optimiser::OptimiserState;
 use super::parameters::{FileError, Parameters, verify_finite};
@@ -28,8 +29,8 @@ const RECENT: &str = "until/recent";
 type Tensors = Vec<(String, Dtype, Vec<u8>)>;
 
 impl Checkpoint {
-    /// The bytes of a safetensors file; equal checkpoints have equal bytes. Its parameters read as those of
-    /// [`Parameters::to_safetensors`].
+    /// The bytes of a safetensors file; equal checkpoints have equal bytes. Its parameters read as
+    /// those of [`Parameters::to_safetensors`].
     ///
     /// # Errors
     /// What the format cannot hold.
@@ -37,24 +38,66 @@ impl Checkpoint {
         let parameters = self.parameters.to_safetensors()?;
         let parameters = SafeTensors::deserialize(&parameters).map_err(unwritable)?;
         let mut own = self.tensors("");
-        own.extend(self.earlier.iter().enumerate().flat_map(|(turn, earlier)| earlier.tensors(&of_turn(turn))));
+        own.extend(
+            self.earlier
+                .iter()
+                .enumerate()
+                .flat_map(|(turn, earlier)| earlier.tensors(&of_turn(turn))),
+        );
         let mut views: Vec<(String, TensorView<'_>)> = parameters.tensors();
         for (name, dtype, bytes) in &own {
-            views.push((name.clone(), TensorView::new(*dtype, vec![bytes.len() / 8], bytes).map_err(unwritable)?));
+            views.push((
+                name.clone(),
+                TensorView::new(*dtype, vec![bytes.len() / 8], bytes).map_err(unwritable)?,
+            ));
         }
         safetensors::serialize(views, None).map_err(unwritable)
     }
 
     /// All but the parameters.
     fn tensors(&self, prefix: &str) -> Tensors {
-        let counts = [self.step, self.env_steps, self.optimiser.steps, self.fit.steps, self.classifier.steps];
-        let mut tensors = vec![(format!("{prefix}{COUNTS}"), Dtype::U64, counts.iter().flat_map(|count| count.to_le_bytes()).collect())];
-        let Checkpoint { optimiser, fit, previous, inputs, returns, rounds, recent, classifier, replay, .. } = self;
+        let counts = [
+            self.step,
+            self.env_steps,
+            self.optimiser.steps,
+            self.fit.steps,
+            self.classifier.steps,
+        ];
+        let mut tensors = vec![(
+            format!("{prefix}{COUNTS}"),
+            Dtype::U64,
+            counts.iter().flat_map(|count| count.to_le_bytes()).collect(),
+        )];
+        let Checkpoint {
+            optimiser,
+            fit,
+            previous,
+            inputs,
+            returns,
+            rounds,
+            recent,
+            classifier,
+            replay,
+            ..
+        } = self;
         let rounds = vec![rounds.done as f64, rounds.fell as f64, rounds.largest_shortfall];
-        let lists = [&optimiser.first, &optimiser.second, &fit.first, &fit.second, previous, inputs, returns, &rounds];
+        let lists = [
+            &optimiser.first,
+            &optimiser.second,
+            &fit.first,
+            &fit.second,
+            previous,
+            inputs,
+            returns,
+            &rounds,
+        ];
         let lists = lists.into_iter().chain([&classifier.first, &classifier.second, replay]);
         for (name, values) in LISTS.iter().zip(lists).chain([(&RECENT, recent)]) {
-            tensors.push((format!("{prefix}{name}"), Dtype::F64, values.iter().flat_map(|value| value.to_le_bytes()).collect()));
+            tensors.push((
+                format!("{prefix}{name}"),
+                Dtype::F64,
+                values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            ));
         }
         tensors
     }
@@ -68,37 +111,63 @@ impl Checkpoint {
         parameters.load_safetensors(bytes)?;
         let file = SafeTensors::deserialize(bytes).map_err(unreadable)?;
         let has = |turn: &usize| file.tensor(&format!("{}{COUNTS}", of_turn(*turn))).is_ok();
-        let earlier = (0..).take_while(has).map(|turn| Checkpoint::read(&file, &of_turn(turn), &parameters)).collect::<Result<_, _>>()?;
+        let earlier = (0..)
+            .take_while(has)
+            .map(|turn| Checkpoint::read(&file, &of_turn(turn), &parameters))
+            .collect::<Result<_, _>>()?;
         Ok(Checkpoint { earlier, ..Checkpoint::read(&file, "", &parameters)? })
     }
 
-    fn read(file: &SafeTensors<'_>, prefix: &str, parameters: &Parameters<f64>) -> Result<Checkpoint, FileError> {
+    fn read(
+        file: &SafeTensors<'_>,
+        prefix: &str,
+        parameters: &Parameters<f64>,
+    ) -> Result<Checkpoint, FileError> {
         let words = |name: &str, dtype: Dtype| {
             let name = format!("{prefix}{name}");
-            let tensor = file.tensor(&name).map_err(|_| FileError(format!("the file is no checkpoint: it has no tensor `{name}`")))?;
+            let tensor = file.tensor(&name).map_err(|_| {
+                FileError(format!("the file is no checkpoint: it has no tensor `{name}`"))
+            })?;
             if tensor.dtype() != dtype {
-                return Err(FileError(format!("`{name}` is of type {:?} in the file, not {dtype:?}", tensor.dtype())));
+                return Err(FileError(format!(
+                    "`{name}` is of type {:?} in the file, not {dtype:?}",
+                    tensor.dtype()
+                )));
             }
-            let words = tensor.data().chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().expect("a chunk of 8 bytes")));
+            let words = tensor
+                .data()
+                .chunks_exact(8)
+                .map(|word| u64::from_le_bytes(word.try_into().expect("a chunk of 8 bytes")));
             Ok(words.collect::<Vec<u64>>())
         };
         let counts = words(COUNTS, Dtype::U64)?;
         let [step, env_steps, optimiser_steps, fit_steps, classifier_steps] = counts[..] else {
-            return Err(FileError(format!("`{prefix}{COUNTS}` holds {} numbers in the file, not 5", counts.len())));
+            return Err(FileError(format!(
+                "`{prefix}{COUNTS}` holds {} numbers in the file, not 5",
+                counts.len()
+            )));
         };
         let numbers = |name: &str| -> Result<Vec<f64>, FileError> {
-            let values: Vec<f64> = words(name, Dtype::F64)?.into_iter().map(f64::from_bits).collect();
-            verify_finite(&format!("tensor `{prefix}{name}`"), 1, &values).map_err(|found| FileError(found.to_string()))?;
+            let values: Vec<f64> =
+                words(name, Dtype::F64)?.into_iter().map(f64::from_bits).collect();
+            verify_finite(&format!("tensor `{prefix}{name}`"), 1, &values)
+                .map_err(|found| FileError(found.to_string()))?;
             Ok(values)
         };
         let list = |at: usize| numbers(LISTS[at]);
-        let optimiser = OptimiserState { steps: optimiser_steps, first: list(0)?, second: list(1)? };
+        let optimiser =
+            OptimiserState { steps: optimiser_steps, first: list(0)?, second: list(1)? };
         let fit = OptimiserState { steps: fit_steps, first: list(2)?, second: list(3)? };
         let (previous, inputs, returns, judged) = (list(4)?, list(5)?, list(6)?, list(7)?);
         let [done, fell, largest_shortfall] = judged[..] else {
-            return Err(FileError(format!("`{prefix}{}` holds {} numbers in the file, not 3", LISTS[7], judged.len())));
+            return Err(FileError(format!(
+                "`{prefix}{}` holds {} numbers in the file, not 3",
+                LISTS[7],
+                judged.len()
+            )));
         };
-        let classifier = OptimiserState { steps: classifier_steps, first: list(8)?, second: list(9)? };
+        let classifier =
+            OptimiserState { steps: classifier_steps, first: list(8)?, second: list(9)? };
         let replay = list(10)?;
         let rounds = Rounds { done: done as u64, fell: fell as u64, largest_shortfall };
         let recent = numbers(RECENT)?;
@@ -149,14 +218,22 @@ mod tests {
               s[1] ~ Delta(0); s[t+1] ~ Delta(clamp(s[t] + 2 * a[t] - 1, 0, 2)); r[t] = -1
             }
             kernel pi(a | s) = Categorical(logits = table(s))
-            prior      { s[1] ~ line.initial; a[t] ~ Uniform;  s[t+1] ~ line.transition(s[t], a[t]) }
+            prior      { s[1] ~ line.initial; a[t] ~ Uniform;  s[t+1] ~ line.transition(s[t], \
+            a[t]) }
             likelihood { R[t] ~ exp(r[t]) }
-            posterior  { s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ line.transition(s[t], a[t]) }";
+            posterior  { s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ line.transition(s[t], \
+            a[t]) }";
         let file = syntax::parse(&Source::new("m", text)).unwrap_or_else(|found| panic!("{found}"));
-        let model = model::check(&file, &Overrides::default()).unwrap_or_else(|found| panic!("{found}"));
+        let model =
+            model::check(&file, &Overrides::default()).unwrap_or_else(|found| panic!("{found}"));
         let mut parameters = Parameters::<f64>::initial(&model, 1);
-        parameters.values_mut().iter_mut().zip(1..).for_each(|(value, n)| *value = 1.0 / f64::from(n));
-        let optimiser = OptimiserState { steps: 7, first: vec![0.1, -0.0], second: vec![f64::MIN_POSITIVE] };
+        parameters
+            .values_mut()
+            .iter_mut()
+            .zip(1..)
+            .for_each(|(value, n)| *value = 1.0 / f64::from(n));
+        let optimiser =
+            OptimiserState { steps: 7, first: vec![0.1, -0.0], second: vec![f64::MIN_POSITIVE] };
         let fit = OptimiserState { steps: 0, first: vec![], second: vec![] };
         let kept = Checkpoint {
             step: 5,
@@ -177,11 +254,20 @@ mod tests {
         let bytes = kept.to_safetensors().expect("bytes");
         let back = Checkpoint::from_safetensors(&model, &bytes).expect("a checkpoint");
         assert_eq!((back.step, back.env_steps), (kept.step, kept.env_steps));
-        assert_eq!((&back.optimiser, &back.fit, &back.previous), (&kept.optimiser, &kept.fit, &kept.previous));
-        assert_eq!((&back.inputs, &back.returns, back.rounds), (&kept.inputs, &kept.returns, kept.rounds));
+        assert_eq!(
+            (&back.optimiser, &back.fit, &back.previous),
+            (&kept.optimiser, &kept.fit, &kept.previous)
+        );
+        assert_eq!(
+            (&back.inputs, &back.returns, back.rounds),
+            (&kept.inputs, &kept.returns, kept.rounds)
+        );
         assert_eq!((&back.classifier, &back.replay), (&kept.classifier, &kept.replay));
         assert_eq!(back.recent, kept.recent);
-        assert_eq!((back.earlier.len(), back.earlier[0].step, &back.earlier[0].previous), (1, 2, &kept.previous));
+        assert_eq!(
+            (back.earlier.len(), back.earlier[0].step, &back.earlier[0].previous),
+            (1, 2, &kept.previous)
+        );
         assert_eq!(back.parameters.values(), kept.parameters.values());
         assert_eq!(back.to_safetensors().expect("bytes"), bytes);
 
@@ -198,12 +284,15 @@ mod tests {
         for (tensor, spoil) in spoilt {
             let mut spoilt = kept.clone();
             spoil(&mut spoilt);
-            let error = Checkpoint::from_safetensors(&model, &spoilt.to_safetensors().expect("bytes")).expect_err("no number");
+            let error =
+                Checkpoint::from_safetensors(&model, &spoilt.to_safetensors().expect("bytes"))
+                    .expect_err("no number");
             assert!(error.to_string().starts_with(&format!("the tensor {tensor} is ")), "{error}");
         }
 
         let parameters = kept.parameters.to_safetensors().expect("bytes");
-        let error = Checkpoint::from_safetensors(&model, &parameters).expect_err("parameters alone are no checkpoint");
+        let error = Checkpoint::from_safetensors(&model, &parameters)
+            .expect_err("parameters alone are no checkpoint");
         assert!(error.to_string().contains("no checkpoint"), "{error}");
     }
 }

@@ -1,4 +1,5 @@
-//! A gradient step of a classifier: real draws against those of the model, from the same conditions, by the logistic loss.
+//! A gradient step of a classifier: real draws against those of the model, from the same
+//! conditions, by the logistic loss.
 
 use super::calibration::Judged;
 use super::density::Density;
@@ -53,8 +54,8 @@ impl Classified {
 }
 
 impl<E: Number> Classifying<E> {
-    /// Adds the gradient of the loss of `pairs` transitions of the replay, each beside one of `model` from the same state and action; a pair
-    /// weighs `share`.
+    /// Adds the gradient of the loss of `pairs` transitions of the replay, each beside one of
+    /// `model` from the same state and action; a pair weighs `share`.
     pub fn add_gradient(
         &mut self,
         (ratio, model): (&Ratio, &Density),
@@ -79,7 +80,8 @@ impl<E: Number> Classifying<E> {
         told
     }
 
-    /// Adds the gradient of the loss of `pairs` recorded steps, each beside one of the policy's last batch, steps after an end among both.
+    /// Adds the gradient of the loss of `pairs` recorded steps, each beside one of the policy's
+    /// last batch, steps after an end among both.
     pub fn add_gradient_of_actions(
         &mut self,
         ratio: &Ratio,
@@ -102,13 +104,16 @@ impl<E: Number> Classifying<E> {
         let mut points = Vec::with_capacity(pairs);
         let mut absorbed = 0;
         for _ in 0..pairs {
-            let (trajectory, t) = (random.random_range(0..trajectories), random.random_range(1..=on.horizon));
+            let (trajectory, t) =
+                (random.random_range(0..trajectories), random.random_range(1..=on.horizon));
             match t <= on.lengths[trajectory] as usize {
                 true => points.push((t as u32, trajectory as u32)),
                 false => absorbed += 1,
             }
         }
-        self.columns.gather(&ratio.inputs, &points, on, |_, what, t, of| on.trace.number(what, t, of, |variable| on.drawn(variable)));
+        self.columns.gather(&ratio.inputs, &points, on, |_, what, t, of| {
+            on.trace.number(what, t, of, |variable| on.drawn(variable))
+        });
         (0..absorbed).for_each(|more| self.columns.append_none(&ratio.inputs, points.len() + more));
         self.add_side(ratio, parameters, (false, pairs, share), &mut told, gradient);
         told
@@ -124,7 +129,12 @@ impl<E: Number> Classifying<E> {
         gradient: &mut [E],
     ) {
         let network = &mut self.sides[usize::from(!real)];
-        ratio.network.forward(parameters, &self.columns.feeds(&ratio.inputs, pairs), 0..pairs, network);
+        ratio.network.forward(
+            parameters,
+            &self.columns.feeds(&ratio.inputs, pairs),
+            0..pairs,
+            network,
+        );
         let sign = if real { 1.0 } else { -1.0 };
         self.of_logits.clear();
         for &logit in network.output(&ratio.network, 0, 0..pairs) {
@@ -134,11 +144,23 @@ impl<E: Number> Classifying<E> {
             // the slope of softplus(−z) is −σ(−z)
             self.of_logits.push(Float::of(-sign * share * 0.5 * sigmoid(-sign * logit)));
         }
-        ratio.network.backward(parameters, network, 0..pairs, &[&self.of_logits], &mut self.scratch, gradient);
+        ratio.network.backward(
+            parameters,
+            network,
+            0..pairs,
+            &[&self.of_logits],
+            &mut self.scratch,
+            gradient,
+        );
     }
 
     /// What the classifier says of every kept transition, and of one of the model beside each.
-    pub fn judge(&mut self, stage: &Stage<E>, (parameters, replay): (&[E], &Replay<E>), random: &mut impl Rng) -> Vec<Judged> {
+    pub fn judge(
+        &mut self,
+        stage: &Stage<E>,
+        (parameters, replay): (&[E], &Replay<E>),
+        random: &mut impl Rng,
+    ) -> Vec<Judged> {
         let (Some(ratio), Some(model)) = (&stage.ratio, &stage.model) else { return vec![] };
         self.rows.clear();
         self.rows.extend(0..replay.len() as u32);
@@ -148,10 +170,17 @@ impl<E: Number> Classifying<E> {
         for (side, next) in [(0, replay.nexts()), (1, &self.drawn)] {
             replay.gather(&ratio.inputs, &self.rows, Some(next), &mut self.columns);
             let network = &mut self.sides[side];
-            ratio.network.forward(parameters, &self.columns.feeds(&ratio.inputs, count), 0..count, network);
+            ratio.network.forward(
+                parameters,
+                &self.columns.feeds(&ratio.inputs, count),
+                0..count,
+                network,
+            );
             let mut log_q = vec![<E as Float>::ZERO; count];
             model.family.log_probs(&self.numbers, next, 0..count, &mut log_q);
-            for (of, (logit, log_q)) in network.output(&ratio.network, 0, 0..count).iter().zip(log_q).enumerate() {
+            for (of, (logit, log_q)) in
+                network.output(&ratio.network, 0, 0..count).iter().zip(log_q).enumerate()
+            {
                 let reals = next.reals.get(of * width..(of + 1) * width).unwrap_or(&[]);
                 judged.push(Judged {
                     logit: Float::as_f64(*logit),
@@ -166,16 +195,36 @@ impl<E: Number> Classifying<E> {
     }
 
     /// Draws a next state from the model at each of `rows`.
-    fn imagine(&mut self, model: &Density, (parameters, replay): (&[E], &Replay<E>), random: &mut impl Rng) {
+    fn imagine(
+        &mut self,
+        model: &Density,
+        (parameters, replay): (&[E], &Replay<E>),
+        random: &mut impl Rng,
+    ) {
         let count = self.rows.len();
         replay.gather(&model.inputs, &self.rows, None, &mut self.model);
         model.network.draw_noise(0..count, random, &mut self.of_model);
-        model.network.forward(parameters, &self.model.feeds(&model.inputs, count), 0..count, &mut self.of_model);
+        model.network.forward(
+            parameters,
+            &self.model.feeds(&model.inputs, count),
+            0..count,
+            &mut self.of_model,
+        );
         self.numbers.resize(count * model.family.numbers(), <E as Float>::ZERO);
         self.last.resize(count, 0);
-        model.family.describe(|root| self.of_model.output(&model.network, root, 0..count), &self.last, &mut self.numbers);
+        model.family.describe(
+            |root| self.of_model.output(&model.network, root, 0..count),
+            &self.last,
+            &mut self.numbers,
+        );
         self.drawn.clear();
-        model.family.draw(&self.numbers, Choice::Sampled, random, &mut self.uniforms, &mut self.drawn);
+        model.family.draw(
+            &self.numbers,
+            Choice::Sampled,
+            random,
+            &mut self.uniforms,
+            &mut self.drawn,
+        );
     }
 }
 

@@ -1,10 +1,12 @@
 //! What each draw is credited with: the terms downstream of it, less a baseline.
 //!
-//! Rows are the live steps of a batch, all of `t = 1` first, then all of `t = 2`, …; a trajectory has one row per live step.
+//! Rows are the live steps of a batch, all of `t = 1` first, then all of `t = 2`, …; a trajectory
+//! has one row per live step.
 //!
-//! With `ρ_t` what becomes downstream first at the draw of `t` (terms at `t` it moves, and those at `t + 1` that read only what comes
-//! before the next draw), `G_t = Σ_{k ≥ t} γ^{k−t} ρ_k` is the reward-to-go and KL-to-go. With a learned value `V` the advantage is
-//! `A_t = Σ_{k ≥ t} (γλ)^{k−t} (ρ_k + γ V_{k+1} − V_k)` (Schulman et al. 2016, eq. 16), which is `G_t − V_t` at λ = 1.
+//! With `ρ_t` what becomes downstream first at the draw of `t` (terms at `t` it moves, and those at
+//! `t + 1` that read only what comes before the next draw), `G_t = Σ_{k ≥ t} γ^{k−t} ρ_k` is the
+//! reward-to-go and KL-to-go. With a learned value `V` the advantage is `A_t = Σ_{k ≥ t} (γλ)^{k−t}
+//! (ρ_k + γ V_{k+1} − V_k)` (Schulman et al. 2016, eq. 16), which is `G_t − V_t` at λ = 1.
 
 use super::float::Float;
 
@@ -45,7 +47,13 @@ pub struct Carry<E> {
 }
 
 /// Writes `G` of every row.
-pub fn to_go<E: Float>(rows: &Rows, given: &Given<E>, discount: E, carry: &mut Carry<E>, credit: &mut [E]) {
+pub fn to_go<E: Float>(
+    rows: &Rows,
+    given: &Given<E>,
+    discount: E,
+    carry: &mut Carry<E>,
+    credit: &mut [E],
+) {
     carry.reset(given.after);
     for row in (0..rows.trajectory.len()).rev() {
         let at = rows.trajectory[row] as usize;
@@ -70,7 +78,8 @@ pub fn advantages<E: Float>(
     carry.reset(given.after);
     for row in (0..rows.trajectory.len()).rev() {
         let at = rows.trajectory[row] as usize;
-        let surprise = given.here[row] + carry.next_before[at] + discount * carry.value[at] - values[row];
+        let surprise =
+            given.here[row] + carry.next_before[at] + discount * carry.value[at] - values[row];
         let total = surprise + discount * lambda * carry.advantage[at];
         carry.advantage[at] = total;
         carry.value[at] = values[row];
@@ -80,8 +89,8 @@ pub fn advantages<E: Float>(
     }
 }
 
-/// Writes `A_t = Σ_{k = t}^{t + n − 1} γ^{k−t} (ρ_k + γ V_{k+1} − V_k)` of every row, the advantage over `n` steps (Mnih et al. 2016), and
-/// what the value is to be fitted to.
+/// Writes `A_t = Σ_{k = t}^{t + n − 1} γ^{k−t} (ρ_k + γ V_{k+1} − V_k)` of every row, the advantage
+/// over `n` steps (Mnih et al. 2016), and what the value is to be fitted to.
 pub fn n_step_advantages<E: Float>(
     rows: &Rows,
     given: &Given<E>,
@@ -93,7 +102,8 @@ pub fn n_step_advantages<E: Float>(
 ) {
     let discounts = Discounts { discount, lambda: E::ONE };
     advantages(rows, given, values, discounts, carry, advantage, target);
-    // with S the sum to the end, which `advantage` now holds, the first n terms of it are S_t − γⁿ S_{t+n}
+    // with S the sum to the end, which `advantage` now holds, the first n terms of it are S_t − γⁿ
+    // S_{t+n}
     let trajectories = given.after.len();
     let faded = (0..steps.min(rows.starts.len())).fold(E::ONE, |product, _| product * discount);
     carry.ahead.clear();
@@ -112,8 +122,8 @@ pub fn n_step_advantages<E: Float>(
     }
 }
 
-/// Sums and counts of the credit at each `t`, and of what ended trajectories go on to give in a step: from these the leave-one-out
-/// means follow.
+/// Sums and counts of the credit at each `t`, and of what ended trajectories go on to give in a
+/// step: from these the leave-one-out means follow.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StepSums {
     pub sum: Vec<f64>,
@@ -131,7 +141,8 @@ impl StepSums {
         (self.rest_sum, self.rest_count) = (0.0, 0.0);
     }
 
-    /// Adds what each trajectory gives in a step after its end; NaN stands for one that did not end.
+    /// Adds what each trajectory gives in a step after its end; NaN stands for one that did not
+    /// end.
     pub fn add_rests(&mut self, rests: &[f64]) {
         for &rest in rests.iter().filter(|rest| !rest.is_nan()) {
             self.rest_sum += rest;
@@ -155,7 +166,8 @@ impl StepSums {
     }
 }
 
-/// What a trajectory gives in each step after its end, on average; NaN where it lives to the horizon.
+/// What a trajectory gives in each step after its end, on average; NaN where it lives to the
+/// horizon.
 pub fn rests<E: Float>(after: &[E], lengths: &[u32], horizon: usize, out: &mut Vec<f64>) {
     out.clear();
     out.extend(after.iter().zip(lengths).map(|(after, &length)| {
@@ -164,9 +176,16 @@ pub fn rests<E: Float>(after: &[E], lengths: &[u32], horizon: usize, out: &mut V
     }));
 }
 
-/// Writes `G` less the mean `G` of the other trajectories that are live at the same `t`; unbiased, since that mean does not read the
-/// draw. Where no other is live, the others give their `rests` until the horizon.
-pub fn leave_one_out<E: Float>(rows: &Rows, credit: &[E], rests: &[f64], all: &StepSums, advantage: &mut [E]) {
+/// Writes `G` less the mean `G` of the other trajectories that are live at the same `t`; unbiased,
+/// since that mean does not read the draw. Where no other is live, the others give their `rests`
+/// until the horizon.
+pub fn leave_one_out<E: Float>(
+    rows: &Rows,
+    credit: &[E],
+    rests: &[f64],
+    all: &StepSums,
+    advantage: &mut [E],
+) {
     let horizon = all.count.len();
     for (t, bounds) in rows.starts.windows(2).enumerate() {
         let others = all.count[t] - 1.0;
@@ -183,7 +202,11 @@ pub fn leave_one_out<E: Float>(rows: &Rows, credit: &[E], rests: &[f64], all: &S
 }
 
 fn rest_of_others(own: f64, all: &StepSums) -> f64 {
-    let (sum, count) = if own.is_nan() { (all.rest_sum, all.rest_count) } else { (all.rest_sum - own, all.rest_count - 1.0) };
+    let (sum, count) = if own.is_nan() {
+        (all.rest_sum, all.rest_count)
+    } else {
+        (all.rest_sum - own, all.rest_count - 1.0)
+    };
     if count > 0.0 { sum / count } else { 0.0 }
 }
 
@@ -226,7 +249,11 @@ mod tests {
 
     #[test]
     fn credit_counts_what_is_downstream() {
-        let given = Given { here: &[1.0, 10.0, 2.0, 4.0], before: &[0.5, 0.25, 0.125, 0.0625], after: &[100.0, 1000.0] };
+        let given = Given {
+            here: &[1.0, 10.0, 2.0, 4.0],
+            before: &[0.5, 0.25, 0.125, 0.0625],
+            after: &[100.0, 1000.0],
+        };
         let mut credit = [0.0; 4];
         to_go(&rows(), &given, 1.0, &mut Carry::default(), &mut credit);
         assert_eq!(credit, [107.1875, 1010.0, 106.0625, 104.0]);
@@ -234,46 +261,99 @@ mod tests {
 
     #[test]
     fn the_advantage_at_lambda_one_is_credit_less_value() {
-        let given = Given { here: &[1.0, 10.0, 2.0, 4.0], before: &[0.5, 0.25, 0.125, 0.0625], after: &[100.0, 1000.0] };
+        let given = Given {
+            here: &[1.0, 10.0, 2.0, 4.0],
+            before: &[0.5, 0.25, 0.125, 0.0625],
+            after: &[100.0, 1000.0],
+        };
         let values = [3.0, 5.0, 7.0, 11.0];
         let (mut credit, mut advantage, mut target) = ([0.0; 4], [0.0; 4], [0.0; 4]);
         to_go(&rows(), &given, 1.0, &mut Carry::default(), &mut credit);
         let discounts = Discounts { discount: 1.0, lambda: 1.0 };
-        advantages(&rows(), &given, &values, discounts, &mut Carry::default(), &mut advantage, &mut target);
+        advantages(
+            &rows(),
+            &given,
+            &values,
+            discounts,
+            &mut Carry::default(),
+            &mut advantage,
+            &mut target,
+        );
         for row in 0..4 {
             assert!((advantage[row] - (credit[row] - values[row])).abs() < 1e-12);
             assert!((target[row] - credit[row]).abs() < 1e-12);
         }
         let discounts = Discounts { discount: 1.0, lambda: 0.0 };
-        advantages(&rows(), &given, &values, discounts, &mut Carry::default(), &mut advantage, &mut target);
+        advantages(
+            &rows(),
+            &given,
+            &values,
+            discounts,
+            &mut Carry::default(),
+            &mut advantage,
+            &mut target,
+        );
         assert_eq!(advantage[0], 1.0 + 0.125 + values[2] - values[0]);
     }
 
     #[test]
     fn the_advantage_over_n_steps_bootstraps_there() {
-        let given = Given { here: &[1.0, 10.0, 2.0, 4.0], before: &[0.5, 0.25, 0.125, 0.0625], after: &[100.0, 1000.0] };
+        let given = Given {
+            here: &[1.0, 10.0, 2.0, 4.0],
+            before: &[0.5, 0.25, 0.125, 0.0625],
+            after: &[100.0, 1000.0],
+        };
         let values = [3.0, 5.0, 7.0, 11.0];
         let run = |steps: usize, discount: f64| {
             let (mut advantage, mut target) = ([0.0; 4], [0.0; 4]);
-            n_step_advantages(&rows(), &given, &values, (discount, steps), &mut Carry::default(), &mut advantage, &mut target);
+            n_step_advantages(
+                &rows(),
+                &given,
+                &values,
+                (discount, steps),
+                &mut Carry::default(),
+                &mut advantage,
+                &mut target,
+            );
             for row in 0..4 {
                 assert!((target[row] - advantage[row] - values[row]).abs() < 1e-12);
             }
             advantage
         };
-        // the first trajectory lives at rows 0, 2 and 3; what its end gives is part of the last step
+        // the first trajectory lives at rows 0, 2 and 3; what its end gives is part of the last
+        // step
         let (g, v) = ([1.0 + 0.125, 2.0 + 0.0625, 4.0 + 100.0], [3.0, 7.0, 11.0]);
         for discount in [1.0, 0.5] {
             let one = run(1, discount);
-            assert_eq!([one[0], one[2], one[3]], [g[0] + discount * v[1] - v[0], g[1] + discount * v[2] - v[1], g[2] - v[2]]);
+            assert_eq!(
+                [one[0], one[2], one[3]],
+                [g[0] + discount * v[1] - v[0], g[1] + discount * v[2] - v[1], g[2] - v[2]]
+            );
             let two = run(2, discount);
-            assert!((two[0] - (g[0] + discount * g[1] + discount * discount * v[2] - v[0])).abs() < 1e-12, "{two:?}");
+            assert!(
+                (two[0] - (g[0] + discount * g[1] + discount * discount * v[2] - v[0])).abs()
+                    < 1e-12,
+                "{two:?}"
+            );
             assert!((two[2] - (g[1] + discount * g[2] - v[1])).abs() < 1e-12, "{two:?}");
-            assert!((run(3, discount)[0] - (g[0] + discount * g[1] + discount * discount * g[2] - v[0])).abs() < 1e-12);
+            assert!(
+                (run(3, discount)[0]
+                    - (g[0] + discount * g[1] + discount * discount * g[2] - v[0]))
+                    .abs()
+                    < 1e-12
+            );
         }
         let (mut whole, mut target) = ([0.0; 4], [0.0; 4]);
         let discounts = Discounts { discount: 1.0, lambda: 1.0 };
-        advantages(&rows(), &given, &values, discounts, &mut Carry::default(), &mut whole, &mut target);
+        advantages(
+            &rows(),
+            &given,
+            &values,
+            discounts,
+            &mut Carry::default(),
+            &mut whole,
+            &mut target,
+        );
         assert_eq!(run(1000, 1.0), whole);
     }
 
@@ -288,7 +368,8 @@ mod tests {
         sums.add_rests(&rest);
         let mut advantage = [0.0; 4];
         leave_one_out(&rows(), &credit, &rest, &sums, &mut advantage);
-        // alone at t = 2 and t = 3, the first is compared with the -2 a step that the second gives after its end
+        // alone at t = 2 and t = 3, the first is compared with the -2 a step that the second gives
+        // after its end
         assert_eq!(advantage, [3.0 - 5.0, 5.0 - 3.0, 7.0 + 4.0, 11.0 + 2.0]);
     }
 }

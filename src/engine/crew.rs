@@ -1,7 +1,9 @@
 //! A crew of long-lived threads that run one function over the shards of a batch, job after job.
 //!
-//! Any thread may take any shard: what a shard computes depends on the shard alone, so the result does not depend on the number of
-//! threads, nor on whether all of them could be had: where the system gives no more, those that there are do the work. Between two jobs the threads spin for a moment (a training step takes less time than to wake a thread) and then sleep.
+//! Any thread may take any shard: what a shard computes depends on the shard alone, so the result
+//! does not depend on the number of threads, nor on whether all of them could be had: where the
+//! system gives no more, those that there are do the work. Between two jobs the threads spin for a
+//! moment (a training step takes less time than to wake a thread) and then sleep.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -10,7 +12,8 @@ use std::thread::{Builder, Thread};
 /// Spins before a waiting thread sleeps.
 const SPINS: u32 = 20_000;
 
-/// Runs `lead` with a crew of `threads` threads, the caller's included; `work(job, shard)` is what they do.
+/// Runs `lead` with a crew of `threads` threads, the caller's included; `work(job, shard)` is what
+/// they do.
 pub fn with_crew<J: Copy + Send, R>(
     threads: usize,
     shards: usize,
@@ -47,7 +50,11 @@ fn with_crew_of<J: Copy + Send, R>(
             let crew = &crew;
             let helper = builder().spawn_scoped(scope, move || crew.help(sleeper));
             if let Err(error) = helper {
-                tell_shortage(Shortage { wanted: helpers + 1, got: at + 1, why: error.to_string() });
+                tell_shortage(Shortage {
+                    wanted: helpers + 1,
+                    got: at + 1,
+                    why: error.to_string(),
+                });
                 break;
             }
         }
@@ -64,14 +71,16 @@ pub struct Shortage {
     pub why: String,
 }
 
-/// How many threads there may be is a limit of the process, so that what is known of it is the process's, too.
+/// How many threads there may be is a limit of the process, so that what is known of it is the
+/// process's, too.
 static SHORTAGE: Mutex<Option<Shortage>> = Mutex::new(None);
 
 fn tell_shortage(shortage: Shortage) {
     SHORTAGE.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(shortage);
 }
 
-/// The first time that the system gave fewer threads than were asked for, since this was asked last.
+/// The first time that the system gave fewer threads than were asked for, since this was asked
+/// last.
 pub fn take_shortage() -> Option<Shortage> {
     SHORTAGE.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
@@ -112,7 +121,8 @@ impl<J: Copy + Send> Crew<'_, J> {
     }
 
     fn help(&self, sleeper: &Sleeper) {
-        *sleeper.thread.lock().expect("crew: the lock is held for an assignment only") = Some(std::thread::current());
+        *sleeper.thread.lock().expect("crew: the lock is held for an assignment only") =
+            Some(std::thread::current());
         let mut seen = 0;
         let mut spins = 0;
         while !self.stop.load(Ordering::Acquire) {
@@ -126,8 +136,11 @@ impl<J: Copy + Send> Crew<'_, J> {
                 std::hint::spin_loop();
             } else {
                 sleeper.asleep.store(true, Ordering::SeqCst);
-                // looked at again after `asleep` is known, so that a job that came meanwhile is not slept over
-                if self.claim.load(Ordering::SeqCst) >> 32 == seen && !self.stop.load(Ordering::SeqCst) {
+                // looked at again after `asleep` is known, so that a job that came meanwhile is not
+                // slept over
+                if self.claim.load(Ordering::SeqCst) >> 32 == seen
+                    && !self.stop.load(Ordering::SeqCst)
+                {
                     std::thread::park();
                 }
                 sleeper.asleep.store(false, Ordering::SeqCst);
@@ -137,7 +150,8 @@ impl<J: Copy + Send> Crew<'_, J> {
     }
 
     fn take_shards(&self, number: u64) {
-        // A thread that comes late to a job may read the next one's here; it then finds no shard left to take.
+        // A thread that comes late to a job may read the next one's here; it then finds no shard
+        // left to take.
         let job = *self.job.lock().expect("crew: no thread panics while it holds the job");
         loop {
             let claim = self.claim.load(Ordering::Acquire);
@@ -145,7 +159,11 @@ impl<J: Copy + Send> Crew<'_, J> {
             if claim >> 32 != number || shard >= self.shards {
                 return;
             }
-            if self.claim.compare_exchange_weak(claim, claim + 1, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+            if self
+                .claim
+                .compare_exchange_weak(claim, claim + 1, Ordering::AcqRel, Ordering::Acquire)
+                .is_ok()
+            {
                 let _done = DoneOnDrop(self);
                 (self.work)(job, shard);
             }
@@ -180,7 +198,8 @@ impl<J> Drop for StopOnDrop<'_, '_, J> {
     }
 }
 
-/// Counts a shard as done also where its work panics, so that the leading thread does not wait for ever.
+/// Counts a shard as done also where its work panics, so that the leading thread does not wait for
+/// ever.
 struct DoneOnDrop<'a, 'b, J>(&'a Crew<'b, J>);
 
 impl<J> Drop for DoneOnDrop<'_, '_, J> {
@@ -208,7 +227,10 @@ mod tests {
                     crew.run(job);
                 }
             });
-            assert!(visits.iter().all(|v| v.load(Ordering::SeqCst) == 500_500), "{threads} threads: {visits:?}");
+            assert!(
+                visits.iter().all(|v| v.load(Ordering::SeqCst) == 500_500),
+                "{threads} threads: {visits:?}"
+            );
         }
     }
 
@@ -224,7 +246,9 @@ mod tests {
             0 => Builder::new(),
             _ => Builder::new().stack_size(1 << 60),
         };
-        with_crew_of(&builder, (100_000, visits.len()), 0, &work, |crew| (1..=1000).for_each(|job| crew.run(job)));
+        with_crew_of(&builder, (100_000, visits.len()), 0, &work, |crew| {
+            (1..=1000).for_each(|job| crew.run(job))
+        });
         assert!(visits.iter().all(|v| v.load(Ordering::SeqCst) == 500_500), "{visits:?}");
         let told = take_shortage().expect("it is told");
         assert!((told.wanted, told.got) == (5, 2) && !told.why.is_empty(), "{told:?}");

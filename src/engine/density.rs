@@ -1,5 +1,5 @@
-//! Kernels evaluated at what whole trajectories held: reverse models of options and decoders. Their log-densities are terms of the bound, and
-//! gradient passes into their own parameters.
+//! Kernels evaluated at what whole trajectories held: reverse models of options and decoders. Their
+//! log-densities are terms of the bound, and gradient passes into their own parameters.
 
 use super::evaluate::Activations;
 use super::expressions::{Expressions, Number};
@@ -60,7 +60,9 @@ impl Density {
     /// One sentence, where a network cannot run.
     pub fn all(plan: &Plan) -> Result<Vec<Density>, EngineError> {
         let density = |(term, planned): (usize, &plan::Term)| match &planned.quantity {
-            Quantity::Density { density, less } => Some(Density::new(plan, (term, planned), density, *less)),
+            Quantity::Density { density, less } => {
+                Some(Density::new(plan, (term, planned), density, *less))
+            }
             Quantity::Exponent(_)
             | Quantity::Entropy { .. }
             | Quantity::Kl { .. }
@@ -72,7 +74,12 @@ impl Density {
         plan.terms.iter().enumerate().filter_map(density).collect()
     }
 
-    fn new(plan: &Plan, (term, planned): (usize, &plan::Term), of: &plan::Density, less: Less) -> Result<Density, EngineError> {
+    fn new(
+        plan: &Plan,
+        (term, planned): (usize, &plan::Term),
+        of: &plan::Density,
+        less: Less,
+    ) -> Result<Density, EngineError> {
         let (from, to, live) = (planned.from, planned.to, planned.live);
         let known = match less {
             Less::Environment(kernel) => Some(Known::new(plan, kernel)?),
@@ -87,10 +94,17 @@ impl Density {
     /// # Errors
     /// One sentence, where a network cannot run.
     pub fn of_draw(plan: &Plan, draw: &plan::Draw) -> Result<Density, EngineError> {
-        let target = Subject::Read(if draw.once { Read::First(draw.variable) } else { Read::Variable(draw.variable) });
+        let target = Subject::Read(if draw.once {
+            Read::First(draw.variable)
+        } else {
+            Read::Variable(draw.variable)
+        });
         let (kernel, head, reads) = (draw.kernel, draw.head.clone(), draw.reads.clone());
         let span = plan.model.kernel(kernel).span;
-        Density::compile(plan, &plan::Density { of: Version::Present, kernel, head, target, reads, span })
+        Density::compile(
+            plan,
+            &plan::Density { of: Version::Present, kernel, head, target, reads, span },
+        )
     }
 
     /// A density of no term.
@@ -100,14 +114,18 @@ impl Density {
     pub fn compile(plan: &Plan, of: &plan::Density) -> Result<Density, EngineError> {
         let model = &plan.model;
         let kernel = model.kernel(of.kernel);
-        let refused = |what: &str| EngineError::Unsupported(format!("`{}` {what}, which this version does not run", kernel.name));
-        let network =
-            NetworkPlan::compile(model, &of.head.layers(), |_, formal| formal).map_err(|e| EngineError::Unsupported(e.to_string()))?;
+        let refused = |what: &str| {
+            EngineError::Unsupported(format!(
+                "`{}` {what}, which this version does not run",
+                kernel.name
+            ))
+        };
+        let network = NetworkPlan::compile(model, &of.head.layers(), |_, formal| formal)
+            .map_err(|e| EngineError::Unsupported(e.to_string()))?;
         let inputs = Inputs::new(plan, &network, kernel, &of.reads)?;
         let target = match of.target {
-            Subject::Read(read) => {
-                Variable::read(plan, read, 0).ok_or_else(|| refused("gives the density of what is not of the trajectory"))?
-            }
+            Subject::Read(read) => Variable::read(plan, read, 0)
+                .ok_or_else(|| refused("gives the density of what is not of the trajectory"))?,
             Subject::Reward(reward) => (Variable::Reward(reward), When::After(0)),
             Subject::End => (Variable::End, When::After(0)),
         };
@@ -149,12 +167,21 @@ impl Density {
         if self.live { 0..0 } else { self.from.max(length + 1)..self.to + 1 }
     }
 
-    /// Live rows in their order; where the term goes on after an end, all steps of all trajectories; those that have a target.
-    pub fn points<'a, E: Number>(&'a self, on: &'a Trajectories<E>) -> impl Iterator<Item = (u32, u32)> + 'a {
-        let steps = (1u32..).zip(on.rows.starts.windows(2)).filter(|(t, _)| self.counts_at(*t as usize));
-        let live = steps.flat_map(|(t, bounds)| on.rows.trajectory[bounds[0]..bounds[1]].iter().map(move |&trajectory| (t, trajectory)));
+    /// Live rows in their order; where the term goes on after an end, all steps of all
+    /// trajectories; those that have a target.
+    pub fn points<'a, E: Number>(
+        &'a self,
+        on: &'a Trajectories<E>,
+    ) -> impl Iterator<Item = (u32, u32)> + 'a {
+        let steps =
+            (1u32..).zip(on.rows.starts.windows(2)).filter(|(t, _)| self.counts_at(*t as usize));
+        let live = steps.flat_map(|(t, bounds)| {
+            on.rows.trajectory[bounds[0]..bounds[1]].iter().map(move |&trajectory| (t, trajectory))
+        });
         let ended = (0u32..).zip(on.lengths);
-        let after = ended.flat_map(|(trajectory, &length)| self.after_end(length as usize).map(move |t| (t as u32, trajectory)));
+        let after = ended.flat_map(|(trajectory, &length)| {
+            self.after_end(length as usize).map(move |t| (t as u32, trajectory))
+        });
         live.chain(after).filter(|point| {
             let (t, of_trajectory) = on.place(point);
             on.trace.has(self.target, t, of_trajectory)
@@ -173,7 +200,8 @@ impl Density {
 }
 
 impl<E: Number> DensityRows<E> {
-    /// What the log-density at a point is compared with; `log_q` has that of the draws by row, `written` that of an expression.
+    /// What the log-density at a point is compared with; `log_q` has that of the draws by row,
+    /// `written` that of an expression.
     pub fn compared(
         &self,
         at: usize,
@@ -189,7 +217,10 @@ impl<E: Number> DensityRows<E> {
             Less::Expression(_) => written(on.trace.row(t, trajectory)),
             Less::Environment(_) => {
                 let of_trajectory = (trajectory, on.lengths[trajectory] as usize, on.horizon);
-                let number = |variable, offset| on.trace.number((variable, When::After(offset)), t, of_trajectory, |v| on.drawn(v));
+                let number = |variable, offset| {
+                    on.trace
+                        .number((variable, When::After(offset)), t, of_trajectory, |v| on.drawn(v))
+                };
                 let known = of.known.as_ref().expect("density: what is known is tabulated");
                 Float::of(known.log_probability(number))
             }
@@ -201,10 +232,13 @@ impl<E: Number> DensityRows<E> {
         self.points.clear();
         self.points.extend(of.points(on));
         let drawn = |variable| on.drawn(variable);
-        self.evaluate_at(of, point, on, |_, what, t, of_trajectory| on.trace.number(what, t, of_trajectory, drawn));
+        self.evaluate_at(of, point, on, |_, what, t, of_trajectory| {
+            on.trace.number(what, t, of_trajectory, drawn)
+        });
     }
 
-    /// Evaluates the density at the points that stand in `points`; `number` is the value of a finite variable as a point reads it.
+    /// Evaluates the density at the points that stand in `points`; `number` is the value of a
+    /// finite variable as a point reads it.
     pub fn evaluate_at(
         &mut self,
         of: &Density,
@@ -227,23 +261,41 @@ impl<E: Number> DensityRows<E> {
         let here = |point: &(u32, u32)| on.place(point);
         columns.gather(&of.inputs, points, on, &number);
         let feeds = columns.feeds(&of.inputs, count);
-        let network = Arc::get_mut(network).expect("density: the tape of the last gradient is gone");
+        let network =
+            Arc::get_mut(network).expect("density: the tape of the last gradient is gone");
         of.network.forward(parameters, &feeds, 0..count, network);
-        let all = |what| points.iter().map(here).enumerate().map(|(at, (t, of))| number(at, what, t, of)).collect::<Vec<_>>();
+        let all = |what| {
+            points
+                .iter()
+                .map(here)
+                .enumerate()
+                .map(|(at, (t, of))| number(at, what, t, of))
+                .collect::<Vec<_>>()
+        };
         match of.family {
             Family::Categorical { .. } | Family::Bernoulli { .. } | Family::Sticky { .. } => {
-                draws.numbers.extend(all(of.target).into_iter().map(|target| target.expect("density: its points have a target")));
+                draws.numbers.extend(
+                    all(of.target)
+                        .into_iter()
+                        .map(|target| target.expect("density: its points have a target")),
+                );
             }
-            Family::Normal { width, .. } | Family::Mixture(Shape { width, .. }) | Family::Implicit { width } => {
+            Family::Normal { width, .. }
+            | Family::Mixture(Shape { width, .. })
+            | Family::Implicit { width } => {
                 for (t, of_trajectory) in points.iter().map(here) {
                     let target = on.trace.reals(of.target, t, of_trajectory, width);
-                    draws.reals.extend_from_slice(target.expect("density: its points have a target"));
+                    draws
+                        .reals
+                        .extend_from_slice(target.expect("density: its points have a target"));
                 }
             }
         }
         let outcomes = of.family.numbers();
         match of.last {
-            Some(at) => last.extend(all(at).into_iter().map(|last| last.unwrap_or(outcomes as u32))),
+            Some(at) => {
+                last.extend(all(at).into_iter().map(|last| last.unwrap_or(outcomes as u32)))
+            }
             None => last.resize(count, outcomes as u32),
         }
         numbers.resize(count * outcomes, <E as Float>::ZERO);
@@ -262,7 +314,8 @@ struct Known {
 
 impl Known {
     fn new(plan: &Plan, kernel: EnvironmentKernel) -> Result<Known, EngineError> {
-        let tables = finite::tabulate(&plan.model, plan.environment).map_err(|error| EngineError::Unsupported(error.to_string()))?;
+        let tables = finite::tabulate(&plan.model, plan.environment)
+            .map_err(|error| EngineError::Unsupported(error.to_string()))?;
         let table = match kernel {
             EnvironmentKernel::Initial => tables.initial,
             EnvironmentKernel::Transition => tables.transition,
@@ -276,10 +329,13 @@ impl Known {
         let read = |variable, offset| number(variable, offset).map_or(0, |number| number as usize);
         let (row, column) = match self.kernel {
             EnvironmentKernel::Initial => (0, read(Variable::State, 0)),
-            EnvironmentKernel::Transition => {
-                (read(Variable::State, 0) * self.actions + read(Variable::Action, 0), read(Variable::State, 1))
+            EnvironmentKernel::Transition => (
+                read(Variable::State, 0) * self.actions + read(Variable::Action, 0),
+                read(Variable::State, 1),
+            ),
+            EnvironmentKernel::Observation => {
+                (read(Variable::State, 0), read(Variable::Observation, 0))
             }
-            EnvironmentKernel::Observation => (read(Variable::State, 0), read(Variable::Observation, 0)),
         };
         self.table.row(row).filter(|(to, _)| *to == column).map(|(_, p)| p).sum::<f64>().ln()
     }

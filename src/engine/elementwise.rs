@@ -1,6 +1,8 @@
-//! Operations on layers element by element, with their derivatives. An operand of width 1 is repeated over the columns.
+//! Operations on layers element by element, with their derivatives. An operand of width 1 is
+//! repeated over the columns.
 //!
-//! The meaning of each operation is that of [`crate::expr`], in `f64`; these layers are narrow, so nothing here is tuned.
+//! The meaning of each operation is that of [`crate::expr`], in `f64`; these layers are narrow, so
+//! nothing here is tuned.
 
 use super::float::Float;
 use super::kernels::Write;
@@ -55,7 +57,13 @@ pub(super) fn unary_along<E: Float>(op: UnaryOp, x: &[E], dx: &[E], dz: &mut [E]
 }
 
 /// `dz = ∂op/∂x dx + ∂op/∂y dy`
-pub(super) fn binary_along<E: Float>(op: BinaryOp, (x, y): (Wide<E>, Wide<E>), (dx, dy): (Wide<E>, Wide<E>), dz: &mut [E], width: usize) {
+pub(super) fn binary_along<E: Float>(
+    op: BinaryOp,
+    (x, y): (Wide<E>, Wide<E>),
+    (dx, dy): (Wide<E>, Wide<E>),
+    dz: &mut [E],
+    width: usize,
+) {
     for (at, dz) in dz.iter_mut().enumerate() {
         let (row, column) = (at / width, at % width);
         let (left, right) = binary_derivative(op, x.at(row, column), y.at(row, column));
@@ -73,7 +81,13 @@ pub(super) fn binary<E: Float>(op: BinaryOp, x: Wide<E>, y: Wide<E>, out: &mut [
 }
 
 /// Adds the gradient of one operand; a repeated operand collects that of all columns.
-pub(super) fn add_binary_back<E: Float>((op, side): (BinaryOp, Side), x: Wide<E>, y: Wide<E>, dz: Wide<E>, d: &mut [E]) {
+pub(super) fn add_binary_back<E: Float>(
+    (op, side): (BinaryOp, Side),
+    x: Wide<E>,
+    y: Wide<E>,
+    dz: Wide<E>,
+    d: &mut [E],
+) {
     for (at, dz_at) in dz.data.iter().enumerate() {
         let (row, column) = (at / dz.width, at % dz.width);
         let (left, right) = binary_derivative(op, x.at(row, column), y.at(row, column));
@@ -143,6 +157,11 @@ fn binary_derivative(op: BinaryOp, x: f64, y: f64) -> (f64, f64) {
             let square = x * x + y * y;
             (y / square, -x / square)
         }
-        BinaryOp::Equal | BinaryOp::NotEqual | BinaryOp::Less | BinaryOp::LessEqual | BinaryOp::And | BinaryOp::Or => (0.0, 0.0),
+        BinaryOp::Equal
+        | BinaryOp::NotEqual
+        | BinaryOp::Less
+        | BinaryOp::LessEqual
+        | BinaryOp::And
+        | BinaryOp::Or => (0.0, 0.0),
     }
 }

@@ -1,7 +1,8 @@
 //! Runs a [`NetworkPlan`] forward and backward on plain slices, without a tape.
 //!
-//! Rows go through all steps in blocks of [`BLOCK`], so that a block's activations stay in the processor's second cache. All
-//! buffers belong to an [`Activations`] or a [`Scratch`] and are reused; after the first pass nothing is allocated.
+//! Rows go through all steps in blocks of [`BLOCK`], so that a block's activations stay in the
+//! processor's second cache. All buffers belong to an [`Activations`] or a [`Scratch`] and are
+//! reused; after the first pass nothing is allocated.
 
 use super::elementwise::{self, Side, Wide};
 use super::features::{Column, Load};
@@ -23,11 +24,13 @@ pub const BLOCK: usize = 128;
 pub enum Feed<'a, E> {
     /// A number per row; the size of the domain stands for `none`.
     Finite(&'a [u32]),
-    /// Structure of arrays: component `c` of row `i` is `columns[c * stride + i]`; NaN stands for `none`.
+    /// Structure of arrays: component `c` of row `i` is `columns[c * stride + i]`; NaN stands for
+    /// `none`.
     Real { columns: &'a [E], stride: usize },
 }
 
-/// What a forward pass leaves behind for the backward pass: the inputs' features and every layer's values, row-major.
+/// What a forward pass leaves behind for the backward pass: the inputs' features and every layer's
+/// values, row-major.
 #[derive(Clone, Debug, Default)]
 pub struct Activations<E> {
     columns: Vec<Vec<u32>>,
@@ -81,16 +84,27 @@ impl<E: Float> Activations<E> {
 }
 
 impl NetworkPlan {
-    /// Computes all roots at `rows` and keeps every layer's values there. `inputs` are those of [`NetworkPlan::inputs`], `rows.len()`
-    /// values each; `parameters` is the flat vector.
-    pub fn forward<E: Float>(&self, parameters: &[E], inputs: &[Feed<E>], rows: Range<usize>, activations: &mut Activations<E>) {
+    /// Computes all roots at `rows` and keeps every layer's values there. `inputs` are those of
+    /// [`NetworkPlan::inputs`], `rows.len()` values each; `parameters` is the flat vector.
+    pub fn forward<E: Float>(
+        &self,
+        parameters: &[E],
+        inputs: &[Feed<E>],
+        rows: Range<usize>,
+        activations: &mut Activations<E>,
+    ) {
         activations.reserve(self, rows.end);
         self.load(inputs, rows.clone(), None, activations);
         self.recompute(parameters, rows, activations);
     }
 
     /// Draws what `noise(n)` stands for at `rows`, for the forward pass that follows.
-    pub fn draw_noise<E: Float>(&self, rows: Range<usize>, random: &mut impl Rng, activations: &mut Activations<E>) {
+    pub fn draw_noise<E: Float>(
+        &self,
+        rows: Range<usize>,
+        random: &mut impl Rng,
+        activations: &mut Activations<E>,
+    ) {
         activations.reserve(self, rows.end);
         for (_, slot) in self.loads.iter().filter(|(load, _)| matches!(load, Load::Noise(_))) {
             let width = self.width_of(*slot);
@@ -101,8 +115,8 @@ impl NetworkPlan {
         }
     }
 
-    /// As [`NetworkPlan::forward`], but only what belongs to one pass of a network that is [staged](NetworkPlan::staged). Inputs of later passes
-    /// are not read.
+    /// As [`NetworkPlan::forward`], but only what belongs to one pass of a network that is
+    /// [staged](NetworkPlan::staged). Inputs of later passes are not read.
     pub fn forward_pass<E: Float>(
         &self,
         pass: usize,
@@ -117,11 +131,17 @@ impl NetworkPlan {
     }
 
     /// As [`NetworkPlan::forward`], with the inputs that are in `activations` already.
-    pub fn recompute<E: Float>(&self, parameters: &[E], rows: Range<usize>, activations: &mut Activations<E>) {
+    pub fn recompute<E: Float>(
+        &self,
+        parameters: &[E],
+        rows: Range<usize>,
+        activations: &mut Activations<E>,
+    ) {
         self.compute(parameters, rows, None, activations);
     }
 
-    /// Copies the inputs of the rows `of` from one set of activations to the first rows of another, to be [recomputed](Self::recompute).
+    /// Copies the inputs of the rows `of` from one set of activations to the first rows of another,
+    /// to be [recomputed](Self::recompute).
     pub fn gather<E: Float>(&self, from: &Activations<E>, of: &[u32], into: &mut Activations<E>) {
         into.reserve(self, of.len());
         for (from, into) in from.columns.iter().zip(&mut into.columns) {
@@ -135,9 +155,9 @@ impl NetworkPlan {
         }
     }
 
-    /// Adds to `gradient` (flat) the gradient of `Σ_roots Σ_rows output_gradient · output`, from the values that
-    /// [`NetworkPlan::forward`] left at `rows`. `output_gradients` has a slice per root, row-major over `rows`; an empty one stands
-    /// for zeros.
+    /// Adds to `gradient` (flat) the gradient of `Σ_roots Σ_rows output_gradient · output`, from
+    /// the values that [`NetworkPlan::forward`] left at `rows`. `output_gradients` has a slice per
+    /// root, row-major over `rows`; an empty one stands for zeros.
     pub fn backward<E: Float>(
         &self,
         parameters: &[E],
@@ -147,11 +167,17 @@ impl NetworkPlan {
         scratch: &mut Scratch<E>,
         gradient: &mut [E],
     ) {
-        self.backward_through((parameters, activations), rows, output_gradients, scratch, (gradient, &mut []));
+        self.backward_through(
+            (parameters, activations),
+            rows,
+            output_gradients,
+            scratch,
+            (gradient, &mut []),
+        );
     }
 
-    /// As [`NetworkPlan::backward`]; where inputs are [followed](NetworkPlan::following), their gradients are added to `inputs`, laid out as
-    /// [`NetworkPlan::input_gradients`] makes them.
+    /// As [`NetworkPlan::backward`]; where inputs are [followed](NetworkPlan::following), their
+    /// gradients are added to `inputs`, laid out as [`NetworkPlan::input_gradients`] makes them.
     pub(super) fn backward_through<E: Float>(
         &self,
         (parameters, activations): (&[E], &Activations<E>),
@@ -178,7 +204,13 @@ impl NetworkPlan {
         }
     }
 
-    fn compute<E: Float>(&self, parameters: &[E], rows: Range<usize>, pass: Option<usize>, activations: &mut Activations<E>) {
+    fn compute<E: Float>(
+        &self,
+        parameters: &[E],
+        rows: Range<usize>,
+        pass: Option<usize>,
+        activations: &mut Activations<E>,
+    ) {
         let mut start = rows.start;
         while start < rows.end {
             let block = start..rows.end.min(start + BLOCK);
@@ -195,15 +227,29 @@ impl NetworkPlan {
         self.slots[slot.0].width
     }
 
-    fn load<E: Float>(&self, inputs: &[Feed<E>], rows: Range<usize>, pass: Option<usize>, activations: &mut Activations<E>) {
-        assert_eq!(inputs.len(), self.inputs.len(), "forward: one input for each that the plan asks for");
+    fn load<E: Float>(
+        &self,
+        inputs: &[Feed<E>],
+        rows: Range<usize>,
+        pass: Option<usize>,
+        activations: &mut Activations<E>,
+    ) {
+        assert_eq!(
+            inputs.len(),
+            self.inputs.len(),
+            "forward: one input for each that the plan asks for"
+        );
         let is_due = |stage: usize| pass.is_none_or(|pass| pass == stage);
-        for ((column, out), &stage) in self.columns.iter().zip(&mut activations.columns).zip(&self.stages.columns) {
+        for ((column, out), &stage) in
+            self.columns.iter().zip(&mut activations.columns).zip(&self.stages.columns)
+        {
             if is_due(stage) {
                 load_column(column, inputs, &mut out[rows.clone()]);
             }
         }
-        for (((load, slot), work), &stage) in self.loads.iter().zip(&mut activations.workspaces).zip(&self.stages.loads) {
+        for (((load, slot), work), &stage) in
+            self.loads.iter().zip(&mut activations.workspaces).zip(&self.stages.loads)
+        {
             if !is_due(stage) {
                 continue;
             }
@@ -214,7 +260,12 @@ impl NetworkPlan {
     }
 
     /// The roots' gradients of a block, zero where a root has none. Roots that share a slot add up.
-    fn seed<E: Float>(&self, output_gradients: &[&[E]], rows: Range<usize>, scratch: &mut Scratch<E>) {
+    fn seed<E: Float>(
+        &self,
+        output_gradients: &[&[E]],
+        rows: Range<usize>,
+        scratch: &mut Scratch<E>,
+    ) {
         for (at, (slot, from)) in self.outputs.iter().zip(output_gradients).enumerate() {
             let width = self.width_of(*slot);
             if !self.slots[slot.0].moves {
@@ -231,7 +282,13 @@ impl NetworkPlan {
         }
     }
 
-    fn step<E: Float>(&self, step: &Step, parameters: &[E], rows: Range<usize>, activations: &mut Activations<E>) {
+    fn step<E: Float>(
+        &self,
+        step: &Step,
+        parameters: &[E],
+        rows: Range<usize>,
+        activations: &mut Activations<E>,
+    ) {
         let width = self.width_of(step.out);
         let mut buffer = std::mem::take(&mut activations.slots[step.out.0]);
         let out = &mut buffer[rows.start * width..rows.end * width];
@@ -243,48 +300,77 @@ impl NetworkPlan {
                 for part in parts {
                     let weights = &parameters[part_rows(part, weight, width)];
                     match part.source {
-                        PartSource::OneHot { column } => kernels::add_gathered(out, weights, &columns[column][rows.clone()], width),
-                        PartSource::Dense(slot) => add_product(out, read(slot), weights, part.width, width),
+                        PartSource::OneHot { column } => kernels::add_gathered(
+                            out,
+                            weights,
+                            &columns[column][rows.clone()],
+                            width,
+                        ),
+                        PartSource::Dense(slot) => {
+                            add_product(out, read(slot), weights, part.width, width)
+                        }
                     }
                 }
                 activate(*activation, out);
             }
             Op::Rows { column, table } => {
                 out.fill(E::ZERO);
-                kernels::add_gathered(out, &parameters[table.clone()], &columns[*column][rows], width);
+                kernels::add_gathered(
+                    out,
+                    &parameters[table.clone()],
+                    &columns[*column][rows],
+                    width,
+                );
             }
             Op::Block { column, heads } => {
                 let blocks = read(*heads).chunks_exact(self.width_of(*heads));
-                for ((out, heads), &o) in out.chunks_exact_mut(width).zip(blocks).zip(&columns[*column][rows.clone()]) {
+                for ((out, heads), &o) in
+                    out.chunks_exact_mut(width).zip(blocks).zip(&columns[*column][rows.clone()])
+                {
                     out.copy_from_slice(&heads[o as usize * width..(o as usize + 1) * width]);
                 }
             }
             Op::Concat { parts } => parts.iter().for_each(|part| match part.source {
                 PartSource::OneHot { column } => {
-                    for (out, &index) in out.chunks_exact_mut(width).zip(&columns[column][rows.clone()]) {
+                    for (out, &index) in
+                        out.chunks_exact_mut(width).zip(&columns[column][rows.clone()])
+                    {
                         out[part.at..part.at + part.width].fill(E::ZERO);
                         out[part.at + index as usize] = E::ONE;
                     }
                 }
                 PartSource::Dense(slot) => {
-                    for (out, x) in out.chunks_exact_mut(width).zip(read(slot).chunks_exact(part.width)) {
+                    for (out, x) in
+                        out.chunks_exact_mut(width).zip(read(slot).chunks_exact(part.width))
+                    {
                         out[part.at..part.at + part.width].copy_from_slice(x);
                     }
                 }
             }),
             Op::Gru { elements, weights } => {
-                let [input, recurrent, bias, recurrent_bias] = weights.clone().map(|range| &parameters[range]);
+                let [input, recurrent, bias, recurrent_bias] =
+                    weights.clone().map(|range| &parameters[range]);
                 let weights = gru::Weights { input, recurrent, bias, recurrent_bias };
                 let (mut memory, mut present) = (gru::Memory::default(), Vec::new());
                 for (row, out) in out.chunks_exact_mut(width).enumerate() {
-                    present_elements(elements, |column| columns[column][rows.start + row], |slot| read(slot), row, &mut present);
+                    present_elements(
+                        elements,
+                        |column| columns[column][rows.start + row],
+                        |slot| read(slot),
+                        row,
+                        &mut present,
+                    );
                     gru::forward(weights, &present, &mut memory, out);
                 }
             }
             Op::Unary(op, x) => elementwise::unary(*op, read(*x), out),
-            Op::Binary(op, x, y) => {
-                elementwise::binary(*op, Wide::new(read(*x), self.width_of(*x)), Wide::new(read(*y), self.width_of(*y)), out, width)
-            }
+            Op::Binary(op, x, y) => elementwise::binary(
+                *op,
+                Wide::new(read(*x), self.width_of(*x)),
+                Wide::new(read(*y), self.width_of(*y)),
+                out,
+                width,
+            ),
         }
         activations.slots[step.out.0] = buffer;
     }
@@ -311,23 +397,44 @@ impl NetworkPlan {
                     let weights = part_rows(part, weight, width);
                     match part.source {
                         PartSource::OneHot { column } => {
-                            kernels::add_scattered(&mut gradient[weights], dz, &activations.columns[column][rows.clone()], width);
+                            kernels::add_scattered(
+                                &mut gradient[weights],
+                                dz,
+                                &activations.columns[column][rows.clone()],
+                                width,
+                            );
                         }
                         PartSource::Dense(slot) => {
                             let x = read(slot);
-                            add_weight_gradient(&mut gradient[weights.clone()], x, dz, part.width, width);
+                            add_weight_gradient(
+                                &mut gradient[weights.clone()],
+                                x,
+                                dz,
+                                part.width,
+                                width,
+                            );
                             let write = write(first.next());
                             if self.slots[slot.0].moves {
                                 let dx = &mut scratch.slots[slot.0][..rows.len() * part.width];
                                 let w = View::new(&parameters[weights], part.width, width);
-                                kernels::product(View::new(dz, rows.len(), width), w.transposed(), dx, write);
+                                kernels::product(
+                                    View::new(dz, rows.len(), width),
+                                    w.transposed(),
+                                    dx,
+                                    write,
+                                );
                             }
                         }
                     }
                 }
             }
             Op::Rows { column, table } => {
-                kernels::add_scattered(&mut gradient[table.clone()], dz, &activations.columns[*column][rows.clone()], width);
+                kernels::add_scattered(
+                    &mut gradient[table.clone()],
+                    dz,
+                    &activations.columns[*column][rows.clone()],
+                    width,
+                );
             }
             Op::Block { column, heads } => {
                 let heads_width = self.width_of(*heads);
@@ -335,8 +442,10 @@ impl NetworkPlan {
                 if write(step.first.first()) == Write::Store {
                     dx.fill(E::ZERO);
                 }
-                for ((dz, dx), &o) in
-                    dz.chunks_exact(width).zip(dx.chunks_exact_mut(heads_width)).zip(&activations.columns[*column][rows.clone()])
+                for ((dz, dx), &o) in dz
+                    .chunks_exact(width)
+                    .zip(dx.chunks_exact_mut(heads_width))
+                    .zip(&activations.columns[*column][rows.clone()])
                 {
                     kernels::add(&mut dx[o as usize * width..(o as usize + 1) * width], dz);
                 }
@@ -348,7 +457,9 @@ impl NetworkPlan {
                         let write = write(first.next());
                         if self.slots[slot.0].moves {
                             let dx = &mut scratch.slots[slot.0][..rows.len() * part.width];
-                            for (dz, dx) in dz.chunks_exact(width).zip(dx.chunks_exact_mut(part.width)) {
+                            for (dz, dx) in
+                                dz.chunks_exact(width).zip(dx.chunks_exact_mut(part.width))
+                            {
                                 elementwise::write(write, dx, &dz[part.at..part.at + part.width]);
                             }
                         }
@@ -357,18 +468,29 @@ impl NetworkPlan {
             }
             // its inputs are those of the kernel, which no gradient passes to
             Op::Gru { elements, weights: ranges } => {
-                let [input, recurrent, bias, recurrent_bias] = ranges.clone().map(|range| &parameters[range]);
+                let [input, recurrent, bias, recurrent_bias] =
+                    ranges.clone().map(|range| &parameters[range]);
                 let weights = gru::Weights { input, recurrent, bias, recurrent_bias };
-                let (mut memory, mut present, mut out) = (gru::Memory::default(), Vec::new(), vec![E::ZERO; width]);
+                let (mut memory, mut present, mut out) =
+                    (gru::Memory::default(), Vec::new(), vec![E::ZERO; width]);
                 let mut sums = ranges.clone().map(|range| vec![E::ZERO; range.len()]);
                 for (row, d) in dz.chunks_exact_mut(width).enumerate() {
                     let index = |column: usize| activations.columns[column][rows.start + row];
                     present_elements(elements, index, read, row, &mut present);
                     gru::forward(weights, &present, &mut memory, &mut out);
                     let [input, recurrent, bias, recurrent_bias] = &mut sums;
-                    gru::backward(weights, &present, &mut memory, d, &mut gru::Gradients { input, recurrent, bias, recurrent_bias });
+                    gru::backward(
+                        weights,
+                        &present,
+                        &mut memory,
+                        d,
+                        &mut gru::Gradients { input, recurrent, bias, recurrent_bias },
+                    );
                 }
-                ranges.iter().zip(&sums).for_each(|(range, sum)| kernels::add(&mut gradient[range.clone()], sum));
+                ranges
+                    .iter()
+                    .zip(&sums)
+                    .for_each(|(range, sum)| kernels::add(&mut gradient[range.clone()], sum));
             }
             Op::Unary(op, x) => {
                 let (x_slot, x) = (x.0, read(*x));
@@ -376,8 +498,14 @@ impl NetworkPlan {
                 elementwise::unary_back(*op, x, dz, dx, write(step.first.first()));
             }
             Op::Binary(op, left, right) => {
-                let (x, y) = (Wide::new(read(*left), self.width_of(*left)), Wide::new(read(*right), self.width_of(*right)));
-                for (slot, side, first) in [(*left, Side::Left, step.first.first()), (*right, Side::Right, step.first.get(1))] {
+                let (x, y) = (
+                    Wide::new(read(*left), self.width_of(*left)),
+                    Wide::new(read(*right), self.width_of(*right)),
+                );
+                for (slot, side, first) in [
+                    (*left, Side::Left, step.first.first()),
+                    (*right, Side::Right, step.first.get(1)),
+                ] {
                     if self.slots[slot.0].moves {
                         let d = &mut scratch.slots[slot.0][..rows.len() * self.width_of(slot)];
                         if write(first) == Write::Store {
@@ -412,7 +540,9 @@ fn present_elements<'a, E: Float>(
                     element.push((part.at + index, E::ONE));
                 }
                 PartSource::Dense(slot) => {
-                    for (at, &x) in read(slot)[row * part.width..(row + 1) * part.width].iter().enumerate() {
+                    for (at, &x) in
+                        read(slot)[row * part.width..(row + 1) * part.width].iter().enumerate()
+                    {
                         is_there &= !x.as_f64().is_nan();
                         element.push((part.at + at, x));
                     }
@@ -444,21 +574,43 @@ fn few(inputs: usize, width: usize) -> bool {
     inputs <= 8 && width >= 16
 }
 
-pub(super) fn add_product<E: Float>(out: &mut [E], x: &[E], weights: &[E], inputs: usize, width: usize) {
+pub(super) fn add_product<E: Float>(
+    out: &mut [E],
+    x: &[E],
+    weights: &[E],
+    inputs: usize,
+    width: usize,
+) {
     let rows = out.len() / width;
     if few(inputs, width) || (rows < 4 && width >= 16) {
         kernels::add_product_of_few(out, x, weights, inputs);
     } else {
-        kernels::product(View::new(x, rows, inputs), View::new(weights, inputs, width), out, Write::Add);
+        kernels::product(
+            View::new(x, rows, inputs),
+            View::new(weights, inputs, width),
+            out,
+            Write::Add,
+        );
     }
 }
 
-fn add_weight_gradient<E: Float>(gradient: &mut [E], x: &[E], dz: &[E], inputs: usize, width: usize) {
+fn add_weight_gradient<E: Float>(
+    gradient: &mut [E],
+    x: &[E],
+    dz: &[E],
+    inputs: usize,
+    width: usize,
+) {
     if few(inputs, width) {
         kernels::add_outer_of_few(gradient, x, dz, inputs);
     } else {
         let rows = dz.len() / width;
-        kernels::product(View::new(x, rows, inputs).transposed(), View::new(dz, rows, width), gradient, Write::Add);
+        kernels::product(
+            View::new(x, rows, inputs).transposed(),
+            View::new(dz, rows, width),
+            gradient,
+            Write::Add,
+        );
     }
 }
 
@@ -486,30 +638,48 @@ fn load_column<E: Float>(column: &Column, feeds: &[Feed<E>], out: &mut [u32]) {
     match column {
         Column::Number { input } => out.copy_from_slice(&feeds[*input].numbers()[..out.len()]),
         Column::Decoded { input, decode } => {
-            out.iter_mut().zip(feeds[*input].numbers()).for_each(|(out, &number)| *out = decode[number as usize]);
+            out.iter_mut()
+                .zip(feeds[*input].numbers())
+                .for_each(|(out, &number)| *out = decode[number as usize]);
         }
         Column::Joint { inputs } => {
             out.fill(0);
             for &(input, size) in inputs {
-                out.iter_mut().zip(feeds[input].numbers()).for_each(|(out, &number)| *out = *out * size as u32 + number);
+                out.iter_mut()
+                    .zip(feeds[input].numbers())
+                    .for_each(|(out, &number)| *out = *out * size as u32 + number);
             }
         }
         Column::Cell { input, component, lo, count, optional } => {
             let last = (*count - 1) as f64;
             for (out, &value) in out.iter_mut().zip(feeds[*input].component(*component)) {
                 let cell = value.as_f64() - *lo as f64;
-                *out = if *optional && cell.is_nan() { *count as u32 } else { cell.clamp(0.0, last) as u32 };
+                *out = if *optional && cell.is_nan() {
+                    *count as u32
+                } else {
+                    cell.clamp(0.0, last) as u32
+                };
             }
         }
     }
 }
 
-fn load_slot<E: Float>(load: &Load, feeds: &[Feed<E>], width: usize, out: &mut [E], work: &mut Workspace<E>) {
+fn load_slot<E: Float>(
+    load: &Load,
+    feeds: &[Feed<E>],
+    width: usize,
+    out: &mut [E],
+    work: &mut Workspace<E>,
+) {
     match load {
         Load::Real { input, from } => {
             for c in 0..width {
                 let column = feeds[*input].component(from + c);
-                out[c..].iter_mut().step_by(width).zip(column).for_each(|(out, &value)| *out = value);
+                out[c..]
+                    .iter_mut()
+                    .step_by(width)
+                    .zip(column)
+                    .for_each(|(out, &value)| *out = value);
             }
         }
         Load::RealOrNone { input, component } => {
@@ -533,7 +703,9 @@ impl<'a, E> Feed<'a, E> {
     pub(super) fn numbers(&self) -> &'a [u32] {
         match self {
             Feed::Finite(numbers) => numbers,
-            Feed::Real { .. } => panic!("forward: this input is finite: the plan's `inputs` say so"),
+            Feed::Real { .. } => {
+                panic!("forward: this input is finite: the plan's `inputs` say so")
+            }
         }
     }
 

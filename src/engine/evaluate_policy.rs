@@ -21,18 +21,30 @@ pub(super) const SHARD: usize = 64;
 /// The same where weights are drawn: each shard has a draw of its own.
 const SHARD_OF_A_DRAW: usize = 8;
 
-/// Rolls `episodes` trajectories out with `parameters`; `greedy` takes the most probable action. The bound is that of the policy as it is
-/// played only where `greedy` is false. Weights that have a mean field are drawn anew for every eight trajectories, and standard errors count
-/// draws, not trajectories; `greedy` takes their means.
+/// Rolls `episodes` trajectories out with `parameters`; `greedy` takes the most probable action.
+/// The bound is that of the policy as it is played only where `greedy` is false. Weights that have
+/// a mean field are drawn anew for every eight trajectories, and standard errors count draws, not
+/// trajectories; `greedy` takes their means.
 ///
 /// # Errors
 /// A construct that cannot run; a NaN or an infinity, by kernel, time and state.
-pub fn evaluate(plan: &Plan, parameters: &Parameters<f64>, episodes: usize, greedy: bool, seed: u64) -> Result<Evaluation, EngineError> {
-    let evaluator = Evaluator { episodes, choice: if greedy { Choice::Greedy } else { Choice::Sampled }, seed };
+pub fn evaluate(
+    plan: &Plan,
+    parameters: &Parameters<f64>,
+    episodes: usize,
+    greedy: bool,
+    seed: u64,
+) -> Result<Evaluation, EngineError> {
+    let evaluator =
+        Evaluator { episodes, choice: if greedy { Choice::Greedy } else { Choice::Sampled }, seed };
     match plan.settings.precision {
         Precision::F32 => {
             let mut narrow = Parameters::<f32>::initial(&plan.model, 0);
-            narrow.values_mut().iter_mut().zip(parameters.values()).for_each(|(mine, &theirs)| *mine = theirs as f32);
+            narrow
+                .values_mut()
+                .iter_mut()
+                .zip(parameters.values())
+                .for_each(|(mine, &theirs)| *mine = theirs as f32);
             evaluator.run(&Stage::new(plan)?, &narrow)
         }
         Precision::F64 => evaluator.run(&Stage::new(plan)?, parameters),
@@ -70,11 +82,16 @@ impl Evaluator {
     ///
     /// # Errors
     /// A NaN or an infinity: nothing is told of trajectories among which there is one.
-    pub fn run<E: Number>(&self, stage: &Stage<E>, parameters: &Parameters<E>) -> Result<Evaluation, EngineError> {
+    pub fn run<E: Number>(
+        &self,
+        stage: &Stage<E>,
+        parameters: &Parameters<E>,
+    ) -> Result<Evaluation, EngineError> {
         // a shard's buffers are dropped with it: only what it told is kept
         let draws = !stage.weights.is_empty() && self.choice == Choice::Sampled;
         let size = if draws { SHARD_OF_A_DRAW } else { SHARD };
-        let shards: Vec<Mutex<Shard<E>>> = (0..self.episodes.div_ceil(size)).map(|_| Mutex::default()).collect();
+        let shards: Vec<Mutex<Shard<E>>> =
+            (0..self.episodes.div_ceil(size)).map(|_| Mutex::default()).collect();
         let frozen = Frozen::at(stage, parameters.values(), (self.seed, u64::MAX));
         let work = |_: (), at: usize| {
             kernels::flush_denormals();
@@ -84,7 +101,11 @@ impl Evaluator {
             if draws {
                 stage.weights.draw([self.seed, WEIGHTS + 1, at as u64], &mut own);
             }
-            let point = Point { present: if draws { &own } else { parameters.values() }, previous: None, frozen: &frozen };
+            let point = Point {
+                present: if draws { &own } else { parameters.values() },
+                previous: None,
+                frozen: &frozen,
+            };
             let keep = if stage.reads_trajectories() { Keep::Rows } else { Keep::Nothing };
             rollout.tally = (!stage.options.is_empty()).then(|| Tally::new(stage));
             rollout.extremes = Some(Vec::new());
@@ -105,12 +126,15 @@ impl Evaluator {
         let mut terms = vec![0.0; stage.terms.len()];
         let (mut tally, mut rewards) = (Tally::new(stage), Vec::new());
         for shard in shards {
-            let Shard { totals, tally: counts, extremes, fault } = shard.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let Shard { totals, tally: counts, extremes, fault } =
+                shard.into_inner().unwrap_or_else(PoisonError::into_inner);
             if let Some(fault) = fault {
                 return Err(EngineError::Broken(fault.to_string()));
             }
             rewards.resize(rewards.len().max(extremes.len()), (f64::INFINITY, f64::NEG_INFINITY));
-            rewards.iter_mut().zip(extremes).for_each(|(all, (least, greatest))| *all = (all.0.min(least), all.1.max(greatest)));
+            rewards.iter_mut().zip(extremes).for_each(|(all, (least, greatest))| {
+                *all = (all.0.min(least), all.1.max(greatest))
+            });
             counts.into_iter().for_each(|counts| tally.merge(counts));
             bounds.extend(totals.bound);
             returns.extend(totals.returns);
@@ -154,12 +178,14 @@ impl Evaluator {
     }
 }
 
-/// The sample mean and its standard error, where `together` neighbours are not independent; NaN of nothing, and an error of NaN of one group.
+/// The sample mean and its standard error, where `together` neighbours are not independent; NaN of
+/// nothing, and an error of NaN of one group.
 fn mean_and_error(samples: &[f64], together: usize) -> (f64, f64) {
     let n = samples.len() as f64;
     let groups = samples.len().div_ceil(together) as f64;
     let mean = samples.iter().sum::<f64>() / n;
-    let deviations = samples.chunks(together).map(|group| group.iter().map(|x| x - mean).sum::<f64>());
+    let deviations =
+        samples.chunks(together).map(|group| group.iter().map(|x| x - mean).sum::<f64>());
     let variance = deviations.map(|sum| sum * sum).sum::<f64>() / (groups - 1.0) * (groups / n);
     (mean, (variance / n).sqrt())
 }

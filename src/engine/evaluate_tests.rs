@@ -6,20 +6,39 @@ use crate::model::*;
 
 /// The gradient of a weighted sum of all roots against differences, in f64.
 fn check(model: &Model, roots: &[LayerId], inputs: &[Feed<f64>], rows: usize) {
-    let plan = NetworkPlan::compile(model, roots, |kernel, formal| kernel.0 * 100 + formal).expect("compiles");
+    let plan = NetworkPlan::compile(model, roots, |kernel, formal| kernel.0 * 100 + formal)
+        .expect("compiles");
     let parameters = numbers(Layout::of(&model.network).len(), 5);
-    let weights: Vec<Vec<f64>> = (0..plan.outputs()).map(|root| numbers(rows * plan.width(root), 77 + root as u64)).collect();
+    let weights: Vec<Vec<f64>> = (0..plan.outputs())
+        .map(|root| numbers(rows * plan.width(root), 77 + root as u64))
+        .collect();
     let value = |parameters: &[f64]| {
         let mut activations = Activations::new(&plan, rows);
         plan.forward(parameters, inputs, 0..rows, &mut activations);
         let roots = weights.iter().enumerate();
-        roots.map(|(root, w)| activations.output(&plan, root, 0..rows).iter().zip(w).map(|(y, w)| y * w).sum::<f64>()).sum()
+        roots
+            .map(|(root, w)| {
+                activations
+                    .output(&plan, root, 0..rows)
+                    .iter()
+                    .zip(w)
+                    .map(|(y, w)| y * w)
+                    .sum::<f64>()
+            })
+            .sum()
     };
     let mut activations = Activations::new(&plan, rows);
     plan.forward(&parameters, inputs, 0..rows, &mut activations);
     let mut gradient = vec![0.0; parameters.len()];
     let slices: Vec<&[f64]> = weights.iter().map(|w| &w[..]).collect();
-    plan.backward(&parameters, &activations, 0..rows, &slices, &mut Scratch::default(), &mut gradient);
+    plan.backward(
+        &parameters,
+        &activations,
+        0..rows,
+        &slices,
+        &mut Scratch::default(),
+        &mut gradient,
+    );
     assert_gradient(&parameters, &gradient, value);
 }
 
@@ -28,7 +47,11 @@ fn policy(kinds: &[Kind], optional: bool) -> (Model, KernelId, LayerId) {
     let s = model.add_variable("s", kinds);
     let a = model.add_variable("a", &[integers(3)]);
     let given = Formal { optional, ..formal(FormalVariable::Variable(s)) };
-    let pi = model.add_kernel("pi", a, &[given, formal(FormalVariable::Time), formal(FormalVariable::Variable(a))]);
+    let pi = model.add_kernel(
+        "pi",
+        a,
+        &[given, formal(FormalVariable::Time), formal(FormalVariable::Variable(a))],
+    );
     let counts = kinds.iter().map(|kind| match kind {
         Kind::Integer { lo, hi } => (hi - lo + 1) as usize + usize::from(optional),
         _ => 1,
@@ -39,7 +62,9 @@ fn policy(kinds: &[Kind], optional: bool) -> (Model, KernelId, LayerId) {
 
 #[test]
 fn every_activation_passes_its_gradient() {
-    for activation in [Activation::Tanh, Activation::Sigmoid, Activation::Softplus, Activation::Relu] {
+    for activation in
+        [Activation::Tanh, Activation::Sigmoid, Activation::Softplus, Activation::Relu]
+    {
         let (mut model, _, x) = policy(&[real(), real(), real()], false);
         let y = model.add_mlp("net", x, &[17, 5, 2], activation, None);
         let columns = numbers(3 * 131, 1);
@@ -62,7 +87,11 @@ fn one_hot_parts_are_rows_of_the_weight() {
     let mut activations = Activations::new(&plan, 5);
     plan.forward(&parameters, &inputs, 0..5, &mut activations);
     let dense = activations.output(&plan, 0, 0..5);
-    assert_eq!(&dense[10..20], [0., 1., 0., 0., 0., 0., 0., 1., 0., 1.0], "state 5 is (1, 2), at t = 7 of 7");
+    assert_eq!(
+        &dense[10..20],
+        [0., 1., 0., 0., 0., 0., 0., 1., 0., 1.0],
+        "state 5 is (1, 2), at t = 7 of 7"
+    );
     assert_eq!(&dense[30..40], [0., 0., 0., 0., 1., 0., 0., 0., 1., 2. / 7.], "none");
     let mut hidden = parameters[60..66].to_vec();
     for (j, x) in dense[10..20].iter().enumerate() {
@@ -101,7 +130,12 @@ fn a_head_per_option_and_elementwise_layers() {
     let both = model.add_layer(LayerOp::Concat(vec![square, heads, gate]), 9);
     let y = model.add_mlp("net", both, &[5, 2], Activation::Tanh, None);
     let (columns, options) = (numbers(2 * 6, 3), [0, 2, 1, 1, 0, 2]);
-    check(&model, &[y, per, both], &[Feed::Real { columns: &columns, stride: 6 }, Feed::Finite(&options)], 6);
+    check(
+        &model,
+        &[y, per, both],
+        &[Feed::Real { columns: &columns, stride: 6 }, Feed::Finite(&options)],
+        6,
+    );
 }
 
 #[test]
@@ -118,8 +152,11 @@ fn a_shared_trunk_is_computed_once() {
     }
     let same = model.add_layer(op, 8);
     let value = model.add_linear("baseline", same, 1);
-    let apart = NetworkPlan::compile(&model, &[logits, value], |kernel, formal| kernel.0 * 10 + formal).expect("compiles");
-    let shared = NetworkPlan::compile(&model, &[logits, value], |_, formal| formal).expect("compiles");
+    let apart =
+        NetworkPlan::compile(&model, &[logits, value], |kernel, formal| kernel.0 * 10 + formal)
+            .expect("compiles");
+    let shared =
+        NetworkPlan::compile(&model, &[logits, value], |_, formal| formal).expect("compiles");
     assert_eq!((apart.inputs().len(), apart.steps.len()), (2, 6));
     assert_eq!((shared.inputs().len(), shared.steps.len()), (1, 4));
     let columns = numbers(2 * 300, 3);
@@ -132,7 +169,14 @@ fn a_shared_trunk_is_computed_once() {
         let mut activations = Activations::new(plan, 300);
         plan.forward(&parameters, inputs, 0..300, &mut activations);
         let mut gradient = vec![0.0; parameters.len()];
-        plan.backward(&parameters, &activations, 0..300, &[&dy, &dv], &mut Scratch::default(), &mut gradient);
+        plan.backward(
+            &parameters,
+            &activations,
+            0..300,
+            &[&dy, &dv],
+            &mut Scratch::default(),
+            &mut gradient,
+        );
         gradient
     };
     for (a, b) in run(&apart, &[input, input]).iter().zip(run(&shared, &[input])) {
@@ -146,7 +190,8 @@ fn rows_can_be_filled_piece_by_piece() {
     let y = model.add_mlp("net", x, &[16, 2], Activation::Tanh, None);
     let plan = NetworkPlan::compile(&model, &[y], |_, formal| formal).expect("compiles");
     let parameters = numbers(Layout::of(&model.network).len(), 5);
-    let columns: Vec<f64> = numbers(50, 1).into_iter().chain((0..50).map(|i| f64::from(i % 3))).collect();
+    let columns: Vec<f64> =
+        numbers(50, 1).into_iter().chain((0..50).map(|i| f64::from(i % 3))).collect();
     let mut whole = Activations::new(&plan, 50);
     plan.forward(&parameters, &[Feed::Real { columns: &columns, stride: 50 }], 0..50, &mut whole);
     let mut pieces = Activations::new(&plan, 1);
@@ -169,7 +214,12 @@ fn f32_is_close_to_f64() {
     let small: Vec<f32> = columns.iter().map(|&x| x as f32).collect();
     let columns: Vec<f64> = small.iter().map(|&x| f64::from(x)).collect();
     let mut a = Activations::new(&plan, 500);
-    plan.forward(parameters.values(), &[Feed::Real { columns: &small, stride: 500 }], 0..500, &mut a);
+    plan.forward(
+        parameters.values(),
+        &[Feed::Real { columns: &small, stride: 500 }],
+        0..500,
+        &mut a,
+    );
     let mut b = Activations::new(&plan, 500);
     plan.forward(exact.values(), &[Feed::Real { columns: &columns, stride: 500 }], 0..500, &mut b);
     for (x, y) in a.output(&plan, 0, 0..500).iter().zip(b.output(&plan, 0, 0..500)) {
@@ -214,7 +264,10 @@ fn a_real_input_may_be_none() {
     let plan = NetworkPlan::compile(&model, &[LayerId(0)], |_, formal| formal).expect("compiles");
     let mut activations = Activations::new(&plan, 2);
     plan.forward(&numbers(7, 1), &input, 0..2, &mut activations);
-    assert_eq!(activations.output(&plan, 0, 0..2), [0.5, 0., 0., 0., 1., 0., 0., 1., 0., 0., 0., 1.]);
+    assert_eq!(
+        activations.output(&plan, 0, 0..2),
+        [0.5, 0., 0., 0., 1., 0., 0., 1., 0., 0., 0., 1.]
+    );
 }
 
 /// Each layer of noise is drawn apart from the others, before the pass.
@@ -232,11 +285,15 @@ fn noise_is_standard_normal_and_drawn_anew() {
         [0, 1].map(|root| activations.output(&plan, root, 0..rows).to_vec())
     };
     let (first, second) = (run(), run());
-    let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>() / a.len() as f64;
+    let product =
+        |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>() / a.len() as f64;
     // 20000 numbers: a mean of products has a standard error of 0.007, of squares 0.01
     for drawn in first.iter().chain(&second) {
         assert!(drawn.iter().sum::<f64>().abs() / (drawn.len() as f64) < 4.0 * 0.007);
         assert!((product(drawn, drawn) - 1.0).abs() < 4.0 * 0.01);
     }
-    assert!(product(&first[0], &first[1]).abs() < 4.0 * 0.007 && product(&first[0], &second[0]).abs() < 4.0 * 0.007);
+    assert!(
+        product(&first[0], &first[1]).abs() < 4.0 * 0.007
+            && product(&first[0], &second[0]).abs() < 4.0 * 0.007
+    );
 }

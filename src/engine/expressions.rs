@@ -1,4 +1,5 @@
-//! Expressions of a plan over columns of rows: the exponents of the likelihood, the numbers or the log-density of a prior, and derivatives of them.
+//! Expressions of a plan over columns of rows: the exponents of the likelihood, the numbers or the
+//! log-density of a prior, and derivatives of them.
 
 use super::float::Float;
 use crate::expr::{Column, ExprId, Graph, InputId, Node, Program, Real, Scratch};
@@ -20,7 +21,8 @@ pub(super) enum Place {
     Observation(usize),
     Action(usize),
     Reward(usize),
-    /// A component of an option, by its number: as it is held in the step, and as it was in the step before.
+    /// A component of an option, by its number: as it is held in the step, and as it was in the
+    /// step before.
     Option(usize, usize),
     LastOption(usize, usize),
     /// One of the plan's gains.
@@ -30,7 +32,8 @@ pub(super) enum Place {
 /// Compiled expressions; threads share them, each with [`Values`] of its own.
 pub(super) struct Expressions<E> {
     program: Program<E>,
-    /// Per input of the graph, which of `reads` it is. Behind the model's inputs stand the schedules.
+    /// Per input of the graph, which of `reads` it is. Behind the model's inputs stand the
+    /// schedules.
     columns: Vec<Option<usize>>,
     schedules: Vec<Schedule>,
     /// The columns that are read, each once.
@@ -42,7 +45,8 @@ pub(super) struct Expressions<E> {
     pub reads_time: bool,
 }
 
-/// The columns that expressions read, and what they computed: output `k` of row `i` at `k · stride + i`.
+/// The columns that expressions read, and what they computed: output `k` of row `i` at `k ·
+/// stride + i`.
 pub(super) struct Values<E> {
     columns: Vec<Vec<E>>,
     /// The present value of each schedule.
@@ -53,7 +57,8 @@ pub(super) struct Values<E> {
 }
 
 impl<E: Number> Expressions<E> {
-    /// What is sampled for the plan's terms, in their order: exponents, and the log-priors of log-ratios.
+    /// What is sampled for the plan's terms, in their order: exponents, and the log-priors of
+    /// log-ratios.
     pub fn sampled(plan: &Plan) -> Expressions<E> {
         Expressions::compile(plan, &plan.terms.iter().filter_map(sampled).collect::<Vec<_>>())
     }
@@ -96,7 +101,10 @@ impl<E: Number> Expressions<E> {
             program: Program::compile(&moving, &moving_roots, &model.param_values()),
             columns,
             schedules: plan.schedules.iter().map(|(_, schedule)| *schedule).collect(),
-            reads_time: graph.reach(roots).into_iter().any(|id| matches!(graph.node(id), Node::Time)),
+            reads_time: graph
+                .reach(roots)
+                .into_iter()
+                .any(|id| matches!(graph.node(id), Node::Time)),
             reads,
             action_values,
             option_values,
@@ -121,28 +129,47 @@ impl<E: Number> Expressions<E> {
 
     /// Moves the schedules to batch `batch` (from 0) of `batches`.
     pub fn move_schedules(&self, batch: u64, batches: u64, values: &mut Values<E>) {
-        values.schedules.iter_mut().zip(&self.schedules).for_each(|(value, schedule)| *value = Float::of(schedule.at(batch, batches)));
+        values
+            .schedules
+            .iter_mut()
+            .zip(&self.schedules)
+            .for_each(|(value, schedule)| *value = Float::of(schedule.at(batch, batches)));
     }
 
     /// Reads what stands before a step: `s[t]` and `x[t]` of rows `0..rows`.
-    pub fn read_before(&self, world: &World<E>, batch: &Batch<E>, rows: usize, values: &mut Values<E>) {
+    pub fn read_before(
+        &self,
+        world: &World<E>,
+        batch: &Batch<E>,
+        rows: usize,
+        values: &mut Values<E>,
+    ) {
         for (place, column) in self.reads.iter().zip(&mut values.columns) {
             match *place {
                 Place::State(component) => batch.read_state(world, component, &mut column[..rows]),
-                Place::Observation(component) => batch.read_observation(world, component, &mut column[..rows]),
+                Place::Observation(component) => {
+                    batch.read_observation(world, component, &mut column[..rows])
+                }
                 Place::NextState(_) | Place::Action(_) | Place::Reward(_) | Place::Gain(_) => {}
                 Place::Option(..) | Place::LastOption(..) => {}
             }
         }
     }
 
-    /// Whether an option of the step before is read: an absorbed step then gives something else than the one before it.
+    /// Whether an option of the step before is read: an absorbed step then gives something else
+    /// than the one before it.
     pub fn reads_last_options(&self) -> bool {
         self.reads.iter().any(|place| matches!(place, Place::LastOption(..)))
     }
 
     /// Reads the options of rows `0..rows`, which `now` and `last` number by option and row.
-    pub fn read_options(&self, rows: usize, now: impl Fn(usize, usize) -> u32, last: impl Fn(usize, usize) -> u32, values: &mut Values<E>) {
+    pub fn read_options(
+        &self,
+        rows: usize,
+        now: impl Fn(usize, usize) -> u32,
+        last: impl Fn(usize, usize) -> u32,
+        values: &mut Values<E>,
+    ) {
         for (place, column) in self.reads.iter().zip(&mut values.columns) {
             let (option, component, number): (_, _, &dyn Fn(usize, usize) -> u32) = match place {
                 Place::Option(option, component) => (*option, *component, &now),
@@ -150,26 +177,47 @@ impl<E: Number> Expressions<E> {
                 _ => continue,
             };
             let table = &self.option_values[option][component];
-            column[..rows].iter_mut().enumerate().for_each(|(row, value)| *value = table[number(option, row) as usize]);
+            column[..rows]
+                .iter_mut()
+                .enumerate()
+                .for_each(|(row, value)| *value = table[number(option, row) as usize]);
         }
     }
 
     /// Reads what a step has made: `a[t]`, `r[t]` and `s[t+1]`.
-    pub fn read_after(&self, world: &World<E>, batch: &Batch<E>, actions: Actions<E>, rows: usize, values: &mut Values<E>) {
+    pub fn read_after(
+        &self,
+        world: &World<E>,
+        batch: &Batch<E>,
+        actions: Actions<E>,
+        rows: usize,
+        values: &mut Values<E>,
+    ) {
         for (place, column) in self.reads.iter().zip(&mut values.columns) {
             let column = &mut column[..rows];
             match *place {
                 Place::NextState(component) => batch.read_state(world, component, column),
-                Place::Reward(reward) => column.copy_from_slice(&batch.reward(world, reward)[..rows]),
+                Place::Reward(reward) => {
+                    column.copy_from_slice(&batch.reward(world, reward)[..rows])
+                }
                 Place::Action(component) => match actions {
                     Actions::Numbers(numbers) => {
                         let table = &self.action_values[component];
-                        column.iter_mut().zip(numbers).for_each(|(value, &action)| *value = table[action as usize]);
+                        column
+                            .iter_mut()
+                            .zip(numbers)
+                            .for_each(|(value, &action)| *value = table[action as usize]);
                     }
-                    Actions::Columns { values, stride } => column.copy_from_slice(&values[component * stride..][..rows]),
+                    Actions::Columns { values, stride } => {
+                        column.copy_from_slice(&values[component * stride..][..rows])
+                    }
                 },
                 // read before the step, or put beside it
-                Place::State(_) | Place::Observation(_) | Place::Gain(_) | Place::Option(..) | Place::LastOption(..) => {}
+                Place::State(_)
+                | Place::Observation(_)
+                | Place::Gain(_)
+                | Place::Option(..)
+                | Place::LastOption(..) => {}
             }
         }
     }
@@ -180,40 +228,62 @@ impl<E: Number> Expressions<E> {
     }
 
     /// Reads one transition, of a state that is not finite, into the first row.
-    pub fn read_transition(&self, (state, action, next): (&[E], &[E], &[E]), values: &mut Values<E>) {
+    pub fn read_transition(
+        &self,
+        (state, action, next): (&[E], &[E], &[E]),
+        values: &mut Values<E>,
+    ) {
         for (place, column) in self.reads.iter().zip(&mut values.columns) {
             column[0] = match *place {
                 Place::State(component) => state[component],
                 Place::NextState(component) => next[component],
                 Place::Action(component) => action[component],
                 // a transition reads none of these
-                Place::Observation(_) | Place::Reward(_) | Place::Gain(_) | Place::Option(..) | Place::LastOption(..) => {
-                    Float::of(f64::NAN)
-                }
+                Place::Observation(_)
+                | Place::Reward(_)
+                | Place::Gain(_)
+                | Place::Option(..)
+                | Place::LastOption(..) => Float::of(f64::NAN),
             };
         }
     }
 
     /// What one of the plan's gains is for the rows of a step.
     pub fn put_gain(&self, gain: usize, of_rows: &[E], values: &mut Values<E>) {
-        let columns = self.reads.iter().zip(&mut values.columns).filter(|(place, _)| **place == Place::Gain(gain));
+        let columns = self
+            .reads
+            .iter()
+            .zip(&mut values.columns)
+            .filter(|(place, _)| **place == Place::Gain(gain));
         columns.for_each(|(_, column)| column[..of_rows.len()].copy_from_slice(of_rows));
     }
 
-    /// Reads what an absorbed step would: the present state as both `s[t]` and `s[t+1]`, rewards and gains 0.
-    pub fn read_absorbed(&self, world: &World<E>, batch: &Batch<E>, rows: usize, values: &mut Values<E>) {
+    /// Reads what an absorbed step would: the present state as both `s[t]` and `s[t+1]`, rewards
+    /// and gains 0.
+    pub fn read_absorbed(
+        &self,
+        world: &World<E>,
+        batch: &Batch<E>,
+        rows: usize,
+        values: &mut Values<E>,
+    ) {
         for (place, column) in self.reads.iter().zip(&mut values.columns) {
             match *place {
-                Place::State(component) | Place::NextState(component) => batch.read_state(world, component, &mut column[..rows]),
+                Place::State(component) | Place::NextState(component) => {
+                    batch.read_state(world, component, &mut column[..rows])
+                }
                 Place::Reward(_) | Place::Gain(_) => column[..rows].fill(<E as Float>::ZERO),
                 Place::Option(..) | Place::LastOption(..) => column[..rows].fill(Float::of(NONE)),
                 // the checks refuse an exponent that reads these after an end
-                Place::Observation(_) | Place::Action(_) => column[..rows].fill(Float::of(f64::NAN)),
+                Place::Observation(_) | Place::Action(_) => {
+                    column[..rows].fill(Float::of(f64::NAN))
+                }
             }
         }
     }
 
-    /// Computes `rows` at time `t`; output `k` of the first of them is then [`Values::output`]`(k)[0]`.
+    /// Computes `rows` at time `t`; output `k` of the first of them is then
+    /// [`Values::output`]`(k)[0]`.
     pub fn run(&self, t: usize, rows: Range<usize>, values: &mut Values<E>) {
         if self.width() == 0 {
             return;
@@ -225,7 +295,14 @@ impl<E: Number> Expressions<E> {
             Some(None) => Column::Same(Float::of(f64::NAN)),
             None => Column::Same(schedules[id as usize - self.columns.len()]),
         };
-        self.program.run(&input, Column::Same(Float::of(t as f64)), rows.len(), out, *stride, scratch);
+        self.program.run(
+            &input,
+            Column::Same(Float::of(t as f64)),
+            rows.len(),
+            out,
+            *stride,
+            scratch,
+        );
     }
 }
 
@@ -251,20 +328,22 @@ fn values_of<E: Number>(domain: &Domain) -> Vec<Vec<E>> {
 /// What a step has to compute for a term.
 fn sampled(term: &Term) -> Option<ExprId> {
     match term.quantity {
-        Quantity::Exponent(value) | Quantity::LogRatio { log_prior: value } | Quantity::Density { less: Less::Expression(value), .. } => {
-            Some(value)
-        }
+        Quantity::Exponent(value)
+        | Quantity::LogRatio { log_prior: value }
+        | Quantity::Density { less: Less::Expression(value), .. } => Some(value),
         Quantity::Entropy { .. }
         | Quantity::Kl { .. }
         | Quantity::LogCount(_)
         | Quantity::WeightDivergence { .. }
         | Quantity::Ratio(_)
-        | Quantity::Density { less: Less::Nothing | Less::Draw(_) | Less::Environment(_), .. } => None,
+        | Quantity::Density {
+            less: Less::Nothing | Less::Draw(_) | Less::Environment(_), ..
+        } => None,
     }
 }
 
-/// Where an input of an expression stands; `None` where the plan refuses it, as it does a read of the first or the last step by
-/// another one.
+/// Where an input of an expression stands; `None` where the plan refuses it, as it does a read of
+/// the first or the last step by another one.
 pub(super) fn place(plan: &Plan, input: Input) -> Option<Place> {
     let (environment, action) = (plan.environment, plan.policy.variable);
     let of = plan.model.environment(environment);
@@ -273,18 +352,32 @@ pub(super) fn place(plan: &Plan, input: Input) -> Option<Place> {
             let component = component as usize;
             let option = plan.options.iter().position(|draw| draw.variable == variable);
             match index {
-                Index::First | Index::Step(0) | Index::Last(0) if variable == of.state => Some(Place::State(component)),
-                Index::Step(1) | Index::Last(1) if variable == of.state => Some(Place::NextState(component)),
-                Index::First | Index::Step(0) | Index::Last(0) if Some(variable) == of.observation => Some(Place::Observation(component)),
-                Index::First | Index::Step(0) | Index::Last(0) if variable == action => Some(Place::Action(component)),
-                Index::First | Index::Step(0) | Index::Last(0) => option.map(|at| Place::Option(at, component)),
+                Index::First | Index::Step(0) | Index::Last(0) if variable == of.state => {
+                    Some(Place::State(component))
+                }
+                Index::Step(1) | Index::Last(1) if variable == of.state => {
+                    Some(Place::NextState(component))
+                }
+                Index::First | Index::Step(0) | Index::Last(0)
+                    if Some(variable) == of.observation =>
+                {
+                    Some(Place::Observation(component))
+                }
+                Index::First | Index::Step(0) | Index::Last(0) if variable == action => {
+                    Some(Place::Action(component))
+                }
+                Index::First | Index::Step(0) | Index::Last(0) => {
+                    option.map(|at| Place::Option(at, component))
+                }
                 Index::Step(-1) => option.map(|at| Place::LastOption(at, component)),
                 Index::Step(_) | Index::Last(_) => None,
             }
         }
-        Input::Reward { environment: at, reward, index: Index::First | Index::Step(0) | Index::Last(0) } if at == environment => {
-            Some(Place::Reward(reward as usize))
-        }
+        Input::Reward {
+            environment: at,
+            reward,
+            index: Index::First | Index::Step(0) | Index::Last(0),
+        } if at == environment => Some(Place::Reward(reward as usize)),
         Input::Gain(id) => plan.gains.iter().position(|gain| gain.id == id).map(Place::Gain),
         Input::Reward { .. } | Input::Formal { .. } => None,
     }

@@ -1,8 +1,10 @@
-//! The family of the action's distribution: draws, densities, entropies and divergences of a batch of rows.
+//! The family of the action's distribution: draws, densities, entropies and divergences of a batch
+//! of rows.
 //!
-//! A row of *numbers* describes one distribution: log-probabilities of a categorical, means and then standard deviations of a normal, those of each part
-//! of a mixture behind the logarithms of its weights.
-//! A squashed normal is drawn, compared and differentiated before `tanh`; only its actions and its density know of it.
+//! A row of *numbers* describes one distribution: log-probabilities of a categorical, means and
+//! then standard deviations of a normal, those of each part of a mixture behind the logarithms of
+//! its weights. A squashed normal is drawn, compared and differentiated before `tanh`; only its
+//! actions and its density know of it.
 
 use super::categorical;
 use super::expressions::Number;
@@ -35,18 +37,22 @@ pub(super) enum Family {
         /// Lowest and highest action of each component, where it is squashed.
         bounds: Option<Vec<(f64, f64)>>,
     },
-    /// Of normals. States are drawn from it, never actions or options: its entropy has no closed form.
+    /// Of normals. States are drawn from it, never actions or options: its entropy has no closed
+    /// form.
     Mixture(mixture::Shape),
-    /// Its numbers are the draw itself: a network has made it from noise. Only states are drawn from it, too.
+    /// Its numbers are the draw itself: a network has made it from noise. Only states are drawn
+    /// from it, too.
     Implicit {
         width: usize,
     },
 }
 
 /// What the plan holds.
-const OF_STATES: &str = "plan: mixtures and what is implicit are of states, of which no entropy or divergence is asked";
+const OF_STATES: &str =
+    "plan: mixtures and what is implicit are of states, of which no entropy or divergence is asked";
 
-const WITHOUT_DENSITY: &str = "plan: what is implicit is drawn from, and its density is asked of nobody";
+const WITHOUT_DENSITY: &str =
+    "plan: what is implicit is drawn from, and its density is asked of nobody";
 
 /// How actions are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +62,8 @@ pub(super) enum Choice {
     Greedy,
 }
 
-/// Draws of a batch: numbers of values, or reals (before squashing), row-major. One of them is empty.
+/// Draws of a batch: numbers of values, or reals (before squashing), row-major. One of them is
+/// empty.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Draws<E> {
     pub numbers: Vec<u32>,
@@ -70,16 +77,22 @@ impl Family {
             Head::Bernoulli { .. } => Family::Bernoulli { outcomes: 2 },
             Head::Sticky { outcomes, .. } => Family::Sticky { outcomes: *outcomes },
             Head::Normal { width, .. } => Family::Normal { width: *width, bounds: None },
-            Head::TanhNormal { bounds, .. } => Family::Normal { width: bounds.len(), bounds: Some(bounds.clone()) },
+            Head::TanhNormal { bounds, .. } => {
+                Family::Normal { width: bounds.len(), bounds: Some(bounds.clone()) }
+            }
             Head::Implicit { width, .. } => Family::Implicit { width: *width },
-            Head::Mixture { weights, width, .. } => Family::Mixture(mixture::Shape { parts: weights.len(), width: *width }),
+            Head::Mixture { weights, width, .. } => {
+                Family::Mixture(mixture::Shape { parts: weights.len(), width: *width })
+            }
         }
     }
 
     /// How many values a draw has, where they are finite.
     pub fn outcomes(&self) -> Option<usize> {
         match self {
-            Family::Categorical { outcomes } | Family::Bernoulli { outcomes } | Family::Sticky { outcomes } => Some(*outcomes),
+            Family::Categorical { outcomes }
+            | Family::Bernoulli { outcomes }
+            | Family::Sticky { outcomes } => Some(*outcomes),
             Family::Normal { .. } | Family::Mixture(_) | Family::Implicit { .. } => None,
         }
     }
@@ -87,21 +100,34 @@ impl Family {
     /// Numbers a row.
     pub fn numbers(&self) -> usize {
         match self {
-            Family::Categorical { outcomes } | Family::Bernoulli { outcomes } | Family::Sticky { outcomes } => *outcomes,
+            Family::Categorical { outcomes }
+            | Family::Bernoulli { outcomes }
+            | Family::Sticky { outcomes } => *outcomes,
             Family::Normal { width, .. } => 2 * width,
             Family::Mixture(shape) => shape.numbers(),
             Family::Implicit { width } => *width,
         }
     }
 
-    /// Writes the rows of numbers from what a network computed, root by root: logits, logits and probabilities to stay at `last`, means and deviations,
-    /// or the weights, means and deviations of parts.
-    pub fn describe<'a, E: Number>(&self, root: impl Fn(usize) -> &'a [E], last: &[u32], out: &mut [E]) {
+    /// Writes the rows of numbers from what a network computed, root by root: logits, logits and
+    /// probabilities to stay at `last`, means and deviations, or the weights, means and deviations
+    /// of parts.
+    pub fn describe<'a, E: Number>(
+        &self,
+        root: impl Fn(usize) -> &'a [E],
+        last: &[u32],
+        out: &mut [E],
+    ) {
         match self {
             Family::Sticky { outcomes } => {
-                sticky::log_probabilities(sticky::Rows { fresh: root(0), keep: root(1), last, outcomes: *outcomes }, out);
+                sticky::log_probabilities(
+                    sticky::Rows { fresh: root(0), keep: root(1), last, outcomes: *outcomes },
+                    out,
+                );
             }
-            Family::Categorical { outcomes } => categorical::log_probabilities(root(0), *outcomes, out),
+            Family::Categorical { outcomes } => {
+                categorical::log_probabilities(root(0), *outcomes, out)
+            }
             Family::Bernoulli { outcomes } => {
                 for (out, &z) in out.chunks_exact_mut(*outcomes).zip(root(0)) {
                     (out[0], out[1]) = (-Float::softplus(z), -Float::softplus(-z));
@@ -109,7 +135,9 @@ impl Family {
             }
             Family::Normal { width, .. } => {
                 for (root, from) in [(root(0), 0), (root(1), *width)] {
-                    for (out, root) in out.chunks_exact_mut(2 * width).zip(root.chunks_exact(*width)) {
+                    for (out, root) in
+                        out.chunks_exact_mut(2 * width).zip(root.chunks_exact(*width))
+                    {
                         out[from..from + width].copy_from_slice(root);
                     }
                 }
@@ -120,9 +148,18 @@ impl Family {
     }
 
     /// Draws an action for each row of numbers and appends it to `draws`.
-    pub fn draw<E: Number>(&self, rows: &[E], choice: Choice, random: &mut impl Rng, uniforms: &mut Vec<E>, draws: &mut Draws<E>) {
+    pub fn draw<E: Number>(
+        &self,
+        rows: &[E],
+        choice: Choice,
+        random: &mut impl Rng,
+        uniforms: &mut Vec<E>,
+        draws: &mut Draws<E>,
+    ) {
         match self {
-            Family::Categorical { outcomes } | Family::Bernoulli { outcomes } | Family::Sticky { outcomes } => {
+            Family::Categorical { outcomes }
+            | Family::Bernoulli { outcomes }
+            | Family::Sticky { outcomes } => {
                 let count = rows.len() / outcomes;
                 let first = draws.numbers.len();
                 draws.numbers.resize(first + count, 0);
@@ -156,10 +193,19 @@ impl Family {
     }
 
     /// The actions of the draws `rows`, as the world takes them; `columns` is room for reals.
-    pub fn actions<'a, E: Number>(&self, draws: &'a Draws<E>, rows: Range<usize>, columns: &'a mut Vec<E>) -> Actions<'a, E> {
+    pub fn actions<'a, E: Number>(
+        &self,
+        draws: &'a Draws<E>,
+        rows: Range<usize>,
+        columns: &'a mut Vec<E>,
+    ) -> Actions<'a, E> {
         match self {
-            Family::Categorical { .. } | Family::Bernoulli { .. } | Family::Sticky { .. } => Actions::Numbers(&draws.numbers[rows]),
-            Family::Mixture(mixture::Shape { width, .. }) | Family::Implicit { width } | Family::Normal { width, bounds: None } => {
+            Family::Categorical { .. } | Family::Bernoulli { .. } | Family::Sticky { .. } => {
+                Actions::Numbers(&draws.numbers[rows])
+            }
+            Family::Mixture(mixture::Shape { width, .. })
+            | Family::Implicit { width }
+            | Family::Normal { width, bounds: None } => {
                 let count = rows.len();
                 columns.resize(count * width, <E as Float>::ZERO);
                 turn(&draws.reals[rows.start * width..rows.end * width], *width, columns);
@@ -171,29 +217,54 @@ impl Family {
                 turn(&draws.reals[rows.start * width..rows.end * width], *width, columns);
                 for (column, &bounds) in columns.chunks_exact_mut(count.max(1)).zip(bounds) {
                     let (middle, half) = squashing::<E>(bounds);
-                    column.iter_mut().for_each(|action| *action = middle + half * Float::tanh(*action));
+                    column
+                        .iter_mut()
+                        .for_each(|action| *action = middle + half * Float::tanh(*action));
                 }
                 Actions::Columns { values: columns, stride: count }
             }
         }
     }
 
-    /// `log q` of the draws `drawn` under their rows of numbers; of a squashed normal before `tanh`.
-    pub fn log_probs<E: Number>(&self, rows: &[E], draws: &Draws<E>, drawn: Range<usize>, out: &mut [E]) {
+    /// `log q` of the draws `drawn` under their rows of numbers; of a squashed normal before
+    /// `tanh`.
+    pub fn log_probs<E: Number>(
+        &self,
+        rows: &[E],
+        draws: &Draws<E>,
+        drawn: Range<usize>,
+        out: &mut [E],
+    ) {
         match self {
-            Family::Categorical { outcomes } | Family::Bernoulli { outcomes } | Family::Sticky { outcomes } => {
-                for ((row, &action), out) in rows.chunks_exact(*outcomes).zip(&draws.numbers[drawn]).zip(out) {
+            Family::Categorical { outcomes }
+            | Family::Bernoulli { outcomes }
+            | Family::Sticky { outcomes } => {
+                for ((row, &action), out) in
+                    rows.chunks_exact(*outcomes).zip(&draws.numbers[drawn]).zip(out)
+                {
                     *out = row[action as usize];
                 }
             }
             Family::Normal { width, .. } => {
                 let reals = &draws.reals[drawn.start * width..drawn.end * width];
-                for ((row, x), out) in rows.chunks_exact(2 * width).zip(reals.chunks_exact(*width)).zip(out) {
-                    normal::log_densities(row.split_at(*width), *width, x, std::slice::from_mut(out));
+                for ((row, x), out) in
+                    rows.chunks_exact(2 * width).zip(reals.chunks_exact(*width)).zip(out)
+                {
+                    normal::log_densities(
+                        row.split_at(*width),
+                        *width,
+                        x,
+                        std::slice::from_mut(out),
+                    );
                 }
             }
             Family::Mixture(shape) => {
-                mixture::log_densities(*shape, rows, &draws.reals[drawn.start * shape.width..drawn.end * shape.width], out);
+                mixture::log_densities(
+                    *shape,
+                    rows,
+                    &draws.reals[drawn.start * shape.width..drawn.end * shape.width],
+                    out,
+                );
             }
             Family::Implicit { .. } => panic!("{WITHOUT_DENSITY}"),
         }
@@ -210,7 +281,9 @@ impl Family {
             | Family::Implicit { .. } => <E as Float>::ZERO,
             Family::Normal { width, bounds: Some(bounds) } => {
                 let mut sum = <E as Float>::ZERO;
-                for (&u, &(lo, hi)) in draws.reals[row * width..(row + 1) * width].iter().zip(bounds) {
+                for (&u, &(lo, hi)) in
+                    draws.reals[row * width..(row + 1) * width].iter().zip(bounds)
+                {
                     sum -= normal::log_slope_of_tanh(u) + Float::of((0.5 * (hi - lo)).ln());
                 }
                 sum
@@ -221,9 +294,9 @@ impl Family {
     /// The entropy of every row of numbers; of a squashed normal before `tanh`.
     pub fn entropies<E: Number>(&self, rows: &[E], out: &mut [E]) {
         match self {
-            Family::Categorical { outcomes } | Family::Bernoulli { outcomes } | Family::Sticky { outcomes } => {
-                categorical::entropies(rows, *outcomes, out)
-            }
+            Family::Categorical { outcomes }
+            | Family::Bernoulli { outcomes }
+            | Family::Sticky { outcomes } => categorical::entropies(rows, *outcomes, out),
             Family::Normal { width, .. } => {
                 for (row, out) in rows.chunks_exact(2 * width).zip(out) {
                     normal::entropies(&row[*width..], *width, std::slice::from_mut(out));
@@ -236,26 +309,42 @@ impl Family {
     /// `KL(q ‖ p)` of every pair of rows of numbers.
     pub fn divergences<E: Number>(&self, q: &[E], p: &[E], out: &mut [E]) {
         match self {
-            Family::Categorical { outcomes } | Family::Bernoulli { outcomes } | Family::Sticky { outcomes } => {
-                categorical::divergence(q, p, *outcomes, out)
-            }
+            Family::Categorical { outcomes }
+            | Family::Bernoulli { outcomes }
+            | Family::Sticky { outcomes } => categorical::divergence(q, p, *outcomes, out),
             Family::Normal { width, .. } => {
-                for ((q, p), out) in q.chunks_exact(2 * width).zip(p.chunks_exact(2 * width)).zip(out) {
-                    normal::divergences(q.split_at(*width), p.split_at(*width), *width, std::slice::from_mut(out));
+                for ((q, p), out) in
+                    q.chunks_exact(2 * width).zip(p.chunks_exact(2 * width)).zip(out)
+                {
+                    normal::divergences(
+                        q.split_at(*width),
+                        p.split_at(*width),
+                        *width,
+                        std::slice::from_mut(out),
+                    );
                 }
             }
             Family::Mixture(_) | Family::Implicit { .. } => panic!("{OF_STATES}"),
         }
     }
 
-    /// The Fisher metric of each row of numbers applied to the tangents of what the network computed: `p ∘ (t − p·t)` of logits,
-    /// `t / sd²` of means and `2 t / sd²` of deviations.
-    pub fn metric<'a, E: Number>(&self, rows: &[E], tangent: impl Fn(usize) -> &'a [E], out: &mut [Vec<E>; 2]) {
+    /// The Fisher metric of each row of numbers applied to the tangents of what the network
+    /// computed: `p ∘ (t − p·t)` of logits, `t / sd²` of means and `2 t / sd²` of deviations.
+    pub fn metric<'a, E: Number>(
+        &self,
+        rows: &[E],
+        tangent: impl Fn(usize) -> &'a [E],
+        out: &mut [Vec<E>; 2],
+    ) {
         match self {
             // the plan takes no natural gradient of what stays
-            Family::Categorical { outcomes } | Family::Bernoulli { outcomes } | Family::Sticky { outcomes } => {
+            Family::Categorical { outcomes }
+            | Family::Bernoulli { outcomes }
+            | Family::Sticky { outcomes } => {
                 out[0].clear();
-                for (log_p, t) in rows.chunks_exact(*outcomes).zip(tangent(0).chunks_exact(*outcomes)) {
+                for (log_p, t) in
+                    rows.chunks_exact(*outcomes).zip(tangent(0).chunks_exact(*outcomes))
+                {
                     let mut mean = <E as Float>::ZERO;
                     log_p.iter().zip(t).for_each(|(&l, &t)| mean += Float::exp(l) * t);
                     out[0].extend(log_p.iter().zip(t).map(|(&l, &t)| Float::exp(l) * (t - mean)));
@@ -264,8 +353,15 @@ impl Family {
             Family::Normal { width, .. } => {
                 for (root, factor) in [(0, 1.0), (1, 2.0)] {
                     out[root].clear();
-                    for (row, t) in rows.chunks_exact(2 * width).zip(tangent(root).chunks_exact(*width)) {
-                        out[root].extend(row[*width..].iter().zip(t).map(|(&sd, &t)| <E as Float>::of(factor) * t / (sd * sd)));
+                    for (row, t) in
+                        rows.chunks_exact(2 * width).zip(tangent(root).chunks_exact(*width))
+                    {
+                        out[root].extend(
+                            row[*width..]
+                                .iter()
+                                .zip(t)
+                                .map(|(&sd, &t)| <E as Float>::of(factor) * t / (sd * sd)),
+                        );
                     }
                 }
             }
@@ -274,34 +370,70 @@ impl Family {
     }
 
     /// `log q` of the draws and the entropies, on the tape; `roots` are what a network computed.
-    pub fn score<E: Number>(&self, tape: &mut Tape<E>, roots: &[Matrix<E>], last: &[u32], draws: &Draws<E>) -> (Matrix<E>, Matrix<E>) {
+    pub fn score<E: Number>(
+        &self,
+        tape: &mut Tape<E>,
+        roots: &[Matrix<E>],
+        last: &[u32],
+        draws: &Draws<E>,
+    ) -> (Matrix<E>, Matrix<E>) {
         match self {
             Family::Sticky { .. } => {
-                let (log_prob, entropy) = tape.sticky((&roots[0], &roots[1]), last.into(), draws.numbers.as_slice().into(), true);
+                let (log_prob, entropy) = tape.sticky(
+                    (&roots[0], &roots[1]),
+                    last.into(),
+                    draws.numbers.as_slice().into(),
+                    true,
+                );
                 (log_prob, entropy.expect("family: an entropy that is wanted is computed"))
             }
             Family::Bernoulli { .. } => tape.bernoulli(&roots[0], draws.numbers.as_slice().into()),
-            Family::Categorical { .. } => tape.categorical(&roots[0], draws.numbers.as_slice().into()),
+            Family::Categorical { .. } => {
+                tape.categorical(&roots[0], draws.numbers.as_slice().into())
+            }
             Family::Normal { .. } => tape.normal((&roots[0], &roots[1]), draws.reals.clone()),
             Family::Mixture(_) | Family::Implicit { .. } => panic!("{OF_STATES}"),
         }
     }
 
     /// `log p` of the draws, on the tape.
-    pub fn log_density<E: Number>(&self, tape: &mut Tape<E>, roots: &[Matrix<E>], last: &[u32], draws: &Draws<E>) -> Matrix<E> {
+    pub fn log_density<E: Number>(
+        &self,
+        tape: &mut Tape<E>,
+        roots: &[Matrix<E>],
+        last: &[u32],
+        draws: &Draws<E>,
+    ) -> Matrix<E> {
         match self {
             Family::Mixture(shape) => tape.mixture(*shape, roots, draws.reals.clone()),
             Family::Implicit { .. } => panic!("{WITHOUT_DENSITY}"),
-            Family::Sticky { .. } => tape.sticky((&roots[0], &roots[1]), last.into(), draws.numbers.as_slice().into(), false).0,
-            Family::Categorical { .. } | Family::Bernoulli { .. } | Family::Normal { .. } => self.score(tape, roots, last, draws).0,
+            Family::Sticky { .. } => {
+                tape.sticky(
+                    (&roots[0], &roots[1]),
+                    last.into(),
+                    draws.numbers.as_slice().into(),
+                    false,
+                )
+                .0
+            }
+            Family::Categorical { .. } | Family::Bernoulli { .. } | Family::Normal { .. } => {
+                self.score(tape, roots, last, draws).0
+            }
         }
     }
 
     /// `KL(q ‖ p)` on the tape; gradient flows to both.
-    pub fn divergence<E: Number>(&self, tape: &mut Tape<E>, q: &[Matrix<E>], p: &[Matrix<E>]) -> Matrix<E> {
+    pub fn divergence<E: Number>(
+        &self,
+        tape: &mut Tape<E>,
+        q: &[Matrix<E>],
+        p: &[Matrix<E>],
+    ) -> Matrix<E> {
         match self {
             // the plan samples divergences of what stays
-            Family::Categorical { .. } | Family::Bernoulli { .. } | Family::Sticky { .. } => tape.divergence(&q[0], &p[0]),
+            Family::Categorical { .. } | Family::Bernoulli { .. } | Family::Sticky { .. } => {
+                tape.divergence(&q[0], &p[0])
+            }
             Family::Normal { .. } => tape.normal_divergence((&q[0], &q[1]), (&p[0], &p[1])),
             Family::Mixture(_) | Family::Implicit { .. } => panic!("{OF_STATES}"),
         }
@@ -310,13 +442,17 @@ impl Family {
     /// Rows of numbers as tensors that no gradient passes.
     pub fn frozen<E: Number>(&self, tape: &Tape<E>, rows: &[E]) -> Vec<Matrix<E>> {
         match self {
-            Family::Categorical { outcomes } | Family::Bernoulli { outcomes } | Family::Sticky { outcomes } => {
+            Family::Categorical { outcomes }
+            | Family::Bernoulli { outcomes }
+            | Family::Sticky { outcomes } => {
                 vec![tape.constant(rows.to_vec(), *outcomes)]
             }
             Family::Normal { width, .. } => [0, *width]
                 .into_iter()
                 .map(|from| {
-                    let part = rows.chunks_exact(2 * width).flat_map(|row| row[from..from + width].iter().copied());
+                    let part = rows
+                        .chunks_exact(2 * width)
+                        .flat_map(|row| row[from..from + width].iter().copied());
                     tape.constant(part.collect(), *width)
                 })
                 .collect(),
@@ -333,7 +469,10 @@ pub(super) fn squashing<E: Number>((lo, hi): (f64, f64)) -> (E, E) {
 /// Rows of `width` components as columns.
 fn turn<E: Copy>(rows: &[E], width: usize, columns: &mut [E]) {
     for (component, column) in columns.chunks_exact_mut((rows.len() / width).max(1)).enumerate() {
-        column.iter_mut().zip(rows.iter().skip(component).step_by(width)).for_each(|(to, &from)| *to = from);
+        column
+            .iter_mut()
+            .zip(rows.iter().skip(component).step_by(width))
+            .for_each(|(to, &from)| *to = from);
     }
 }
 
@@ -356,7 +495,10 @@ impl<E: Copy> Draws<E> {
             self.numbers.extend(of.iter().map(|&row| from.numbers[row as usize]));
         }
         if !from.reals.is_empty() {
-            self.reals.extend(of.iter().flat_map(|&row| &from.reals[row as usize * width..(row as usize + 1) * width]));
+            self.reals
+                .extend(of.iter().flat_map(|&row| {
+                    &from.reals[row as usize * width..(row as usize + 1) * width]
+                }));
         }
     }
 }

@@ -1,4 +1,5 @@
-//! From the formals of a kernel to what a network reads: indices of one-hot columns, and columns of numbers.
+//! From the formals of a kernel to what a network reads: indices of one-hot columns, and columns of
+//! numbers.
 
 use super::network::{InputKind, InputSpec, NetworkPlan, Unsupported, unsupported};
 use super::scalars::{Leaf, Program};
@@ -38,7 +39,9 @@ impl Column {
     /// The inputs it is computed from.
     pub fn inputs(&self) -> Vec<usize> {
         match self {
-            Column::Number { input } | Column::Decoded { input, .. } | Column::Cell { input, .. } => vec![*input],
+            Column::Number { input }
+            | Column::Decoded { input, .. }
+            | Column::Cell { input, .. } => vec![*input],
             Column::Joint { inputs } => inputs.iter().map(|(input, _)| *input).collect(),
         }
     }
@@ -48,7 +51,9 @@ impl Load {
     /// The inputs they are computed from.
     pub fn inputs(&self) -> Vec<usize> {
         match self {
-            Load::Real { input, .. } | Load::RealOrNone { input, .. } | Load::Time { input, .. } => vec![*input],
+            Load::Real { input, .. }
+            | Load::RealOrNone { input, .. }
+            | Load::Time { input, .. } => vec![*input],
             Load::Scalars(program) => program.inputs(),
             Load::Noise(_) => vec![],
         }
@@ -77,7 +82,8 @@ pub(super) fn of_formal(
     Ok(features)
 }
 
-/// The features of each element of a sequence, from the earliest on; an element that is not there is `none`.
+/// The features of each element of a sequence, from the earliest on; an element that is not there
+/// is `none`.
 pub(super) fn of_sequence(
     model: &Model,
     plan: &mut NetworkPlan,
@@ -111,27 +117,37 @@ fn of_step(
             Values::Domain(domain) => domain,
             Values::Time => {
                 let horizon = model.horizon.value;
-                let input = input(plan, source(kernel, formal), step, InputKind::Finite { size: horizon });
+                let input =
+                    input(plan, source(kernel, formal), step, InputKind::Finite { size: horizon });
                 features.push(Feature::Dense { load: Load::Time { input, horizon }, width: 1 });
                 return Ok(());
             }
             Values::Truth => {
-                let input = input(plan, source(kernel, formal), step, InputKind::Finite { size: 2 });
+                let input =
+                    input(plan, source(kernel, formal), step, InputKind::Finite { size: 2 });
                 let column = column(plan, Column::Number { input });
-                features.push(Feature::OneHot { column, width: 2 + usize::from(declared.optional) });
+                features
+                    .push(Feature::OneHot { column, width: 2 + usize::from(declared.optional) });
                 return Ok(());
             }
             Values::Number => {
-                let input = input(plan, source(kernel, formal), step, InputKind::Real { components: 1 });
+                let input =
+                    input(plan, source(kernel, formal), step, InputKind::Real { components: 1 });
                 features.push(real(input, 0, 1, declared.optional));
                 return Ok(());
             }
         };
         match &domain.finite {
             Some(finite) => {
-                let input = input(plan, source(kernel, formal), step, InputKind::Finite { size: finite.size() });
+                let input = input(
+                    plan,
+                    source(kernel, formal),
+                    step,
+                    InputKind::Finite { size: finite.size() },
+                );
                 for (component, kind) in domain.components.iter().enumerate() {
-                    let (lo, count) = finite_kind(&kind.kind).expect("model: a finite domain has finite components");
+                    let (lo, count) = finite_kind(&kind.kind)
+                        .expect("model: a finite domain has finite components");
                     let made = if domain.components.len() == 1 && finite.size() == count {
                         Column::Number { input }
                     } else {
@@ -145,22 +161,35 @@ fn of_step(
                         Column::Decoded { input, decode: decode.into() }
                     };
                     let column = column(plan, made);
-                    features.push(Feature::OneHot { column, width: count + usize::from(declared.optional) });
+                    features.push(Feature::OneHot {
+                        column,
+                        width: count + usize::from(declared.optional),
+                    });
                 }
             }
             None => {
                 let (components, optional) = (domain.components.len(), declared.optional);
-                let input = input(plan, source(kernel, formal), step, InputKind::Real { components });
+                let input =
+                    input(plan, source(kernel, formal), step, InputKind::Real { components });
                 let mut from = 0;
                 while from < components {
                     match finite_kind(&domain.components[from].kind) {
                         Some((lo, count)) => {
-                            let column = column(plan, Column::Cell { input, component: from, lo, count, optional });
-                            features.push(Feature::OneHot { column, width: count + usize::from(optional) });
+                            let column = column(
+                                plan,
+                                Column::Cell { input, component: from, lo, count, optional },
+                            );
+                            features.push(Feature::OneHot {
+                                column,
+                                width: count + usize::from(optional),
+                            });
                             from += 1;
                         }
                         None => {
-                            let reals = domain.components[from..].iter().take_while(|c| finite_kind(&c.kind).is_none()).count();
+                            let reals = domain.components[from..]
+                                .iter()
+                                .take_while(|c| finite_kind(&c.kind).is_none())
+                                .count();
                             let width = if optional { 1 } else { reals };
                             features.push(real(input, from, width, optional));
                             from += width;
@@ -181,7 +210,8 @@ fn real(input: usize, from: usize, width: usize, optional: bool) -> Feature {
     }
 }
 
-/// The column of the joint number of finite formals (a value more where one may be `none`), and how many values it has.
+/// The column of the joint number of finite formals (a value more where one may be `none`), and how
+/// many values it has.
 pub(super) fn joint(
     model: &Model,
     plan: &mut NetworkPlan,
@@ -198,7 +228,12 @@ pub(super) fn joint(
             Values::Truth => Some(2),
             Values::Number => None,
         };
-        let size = size.ok_or_else(|| Unsupported(format!("a table over `{}`, which is not finite, has no rows", declared.name)))?;
+        let size = size.ok_or_else(|| {
+            Unsupported(format!(
+                "a table over `{}`, which is not finite, has no rows",
+                declared.name
+            ))
+        })?;
         for step in 0..steps(declared)? {
             let input = input(plan, source(kernel, formal), step, InputKind::Finite { size });
             inputs.push((input, size + usize::from(declared.optional)));
@@ -225,7 +260,10 @@ pub(super) fn scalars(
             return Err(unsupported("an expression over a window"));
         }
         if declared.optional {
-            return Err(unsupported(&format!("an expression over `{}`, which may be `none`,", declared.name)));
+            return Err(unsupported(&format!(
+                "an expression over `{}`, which may be `none`,",
+                declared.name
+            )));
         }
         let source = source(kernel, formal);
         Ok(match values_of_formal(model, declared) {
@@ -236,7 +274,10 @@ pub(super) fn scalars(
                     value[component as usize]
                 });
                 let decode = decode.collect();
-                Leaf::Decoded { input: input(plan, source, 0, InputKind::Finite { size: finite.size() }), decode }
+                Leaf::Decoded {
+                    input: input(plan, source, 0, InputKind::Finite { size: finite.size() }),
+                    decode,
+                }
             }
             Values::Domain(Domain { finite: None, components, .. }) => {
                 let kind = InputKind::Real { components: components.len() };
@@ -244,10 +285,19 @@ pub(super) fn scalars(
             }
             Values::Time => {
                 let decode = (1..=model.horizon.value).map(|t| t as f64).collect();
-                Leaf::Decoded { input: input(plan, source, 0, InputKind::Finite { size: model.horizon.value }), decode }
+                Leaf::Decoded {
+                    input: input(plan, source, 0, InputKind::Finite { size: model.horizon.value }),
+                    decode,
+                }
             }
-            Values::Truth => Leaf::Decoded { input: input(plan, source, 0, InputKind::Finite { size: 2 }), decode: vec![0.0, 1.0] },
-            Values::Number => Leaf::Real { input: input(plan, source, 0, InputKind::Real { components: 1 }), component: 0 },
+            Values::Truth => Leaf::Decoded {
+                input: input(plan, source, 0, InputKind::Finite { size: 2 }),
+                decode: vec![0.0, 1.0],
+            },
+            Values::Number => Leaf::Real {
+                input: input(plan, source, 0, InputKind::Real { components: 1 }),
+                component: 0,
+            },
         })
     })?;
     Ok(Load::Scalars(program))
@@ -272,7 +322,11 @@ pub(super) fn values_of_formal<'a>(model: &'a Model, formal: &Formal) -> Values<
 }
 
 pub(super) fn formal_of(model: &Model, kernel: KernelId, formal: u32) -> &Formal {
-    model.kernel(kernel).formals().nth(formal as usize).expect("model: a layer's formal is one of its kernel")
+    model
+        .kernel(kernel)
+        .formals()
+        .nth(formal as usize)
+        .expect("model: a layer's formal is one of its kernel")
 }
 
 /// Number of steps of a formal.
@@ -280,7 +334,9 @@ pub(super) fn steps(formal: &Formal) -> Result<usize, Unsupported> {
     match formal.length {
         FormalLength::One => Ok(1),
         FormalLength::Window(steps) => Ok(steps),
-        FormalLength::Sequence => Err(unsupported("a network over a sequence without a fixed length")),
+        FormalLength::Sequence => {
+            Err(unsupported("a network over a sequence without a fixed length"))
+        }
     }
 }
 

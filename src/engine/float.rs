@@ -1,6 +1,8 @@
-//! The two precisions of the engine, `f32` and `f64`: what a number must offer to stand in a tensor, a product and a kernel.
+//! The two precisions of the engine, `f32` and `f64`: what a number must offer to stand in a
+//! tensor, a product and a kernel.
 //!
-//! Elementary functions are those of [`Real`]: in `f32` free of branches, so that loops vectorise, in `f64` the library's.
+//! Elementary functions are those of [`Real`]: in `f32` free of branches, so that loops vectorise,
+//! in `f64` the library's.
 
 use super::scalars::{Program, ProgramRun};
 use crate::expr::{Column, Real};
@@ -111,7 +113,14 @@ macro_rules! float {
             fn run_program(program: &Program, run: ProgramRun<Self>) {
                 let program = &program.$program;
                 let scratch = run.scratch.get_or_insert_with(|| program.scratch());
-                program.run(run.leaves, Column::Same($type::NAN), run.rows, run.out, run.rows, scratch);
+                program.run(
+                    run.leaves,
+                    Column::Same($type::NAN),
+                    run.rows,
+                    run.out,
+                    run.rows,
+                    scratch,
+                );
             }
             fn write_le(self, bytes: &mut Vec<u8>) {
                 bytes.extend_from_slice(&self.to_le_bytes());

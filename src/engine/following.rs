@@ -1,4 +1,5 @@
-//! Networks whose inputs are drawn by other networks: the backward pass goes on from what was loaded to what was fed.
+//! Networks whose inputs are drawn by other networks: the backward pass goes on from what was
+//! loaded to what was fed.
 
 use super::evaluate::Activations;
 use super::features::Load;
@@ -33,16 +34,23 @@ pub(super) struct Slope {
 }
 
 impl NetworkPlan {
-    /// The same, whose backward pass also gives the gradient in the real inputs of the sources that `follow` names. Finite inputs have none.
+    /// The same, whose backward pass also gives the gradient in the real inputs of the sources that
+    /// `follow` names. Finite inputs have none.
     ///
     /// # Errors
     /// One sentence, where an expression jumps in such an input, or a recurrent layer reads it.
-    pub fn following(mut self, model: &Model, follow: impl Fn(u32) -> bool) -> Result<NetworkPlan, Unsupported> {
+    pub fn following(
+        mut self,
+        model: &Model,
+        follow: impl Fn(u32) -> bool,
+    ) -> Result<NetworkPlan, Unsupported> {
         let followed: Vec<bool> = self.inputs.iter().map(|input| follow(input.source)).collect();
         for at in 0..self.loads.len() {
             let (load, slot) = self.loads[at].clone();
             let kind = match load {
-                Load::Real { input, from } if followed[input] => PassageKind::Straight { input, from },
+                Load::Real { input, from } if followed[input] => {
+                    PassageKind::Straight { input, from }
+                }
                 Load::RealOrNone { input, .. } if followed[input] => {
                     return Err(unsupported("a gradient through an input that may be `none`"));
                 }
@@ -50,7 +58,10 @@ impl NetworkPlan {
                     Some(kind) => kind,
                     None => continue,
                 },
-                Load::Real { .. } | Load::RealOrNone { .. } | Load::Time { .. } | Load::Noise(_) => continue,
+                Load::Real { .. }
+                | Load::RealOrNone { .. }
+                | Load::Time { .. }
+                | Load::Noise(_) => continue,
             };
             self.slots[slot.0].moves = true;
             self.passages.push(Passage { slot, kind });
@@ -66,14 +77,22 @@ impl NetworkPlan {
         Ok(self.staged(|_| 0))
     }
 
-    fn slopes_of(&mut self, model: &Model, program: &Program, followed: &[bool]) -> Result<Option<PassageKind>, Unsupported> {
-        let Some((slopes, of)) = program.slopes(model, |input| followed[input])? else { return Ok(None) };
+    fn slopes_of(
+        &mut self,
+        model: &Model,
+        program: &Program,
+        followed: &[bool],
+    ) -> Result<Option<PassageKind>, Unsupported> {
+        let Some((slopes, of)) = program.slopes(model, |input| followed[input])? else {
+            return Ok(None);
+        };
         let slot = self.add_slot(of.len());
         self.loads.push((Load::Scalars(slopes), slot));
         Ok(Some(PassageKind::Slopes { slot, of }))
     }
 
-    /// Adds the gradients that have reached loaded slots in `block` to `inputs`: for each input its columns, of `all` rows.
+    /// Adds the gradients that have reached loaded slots in `block` to `inputs`: for each input its
+    /// columns, of `all` rows.
     pub(super) fn pass_to_inputs<E: Float>(
         &self,
         activations: &Activations<E>,
@@ -88,23 +107,34 @@ impl NetworkPlan {
             match kind {
                 PassageKind::Straight { input, from } => {
                     for column in 0..width {
-                        let into = &mut inputs[*input][(from + column) * stride + first..][..block.len()];
-                        into.iter_mut().zip(gradient[column..].iter().step_by(width)).for_each(|(into, &d)| *into += d);
+                        let into =
+                            &mut inputs[*input][(from + column) * stride + first..][..block.len()];
+                        into.iter_mut()
+                            .zip(gradient[column..].iter().step_by(width))
+                            .for_each(|(into, &d)| *into += d);
                     }
                 }
                 PassageKind::Slopes { slot, of } => {
                     let slopes = activations.rows_of(self, *slot, &block);
                     for (at, slope) in of.iter().enumerate() {
-                        let into = &mut inputs[slope.input][slope.component * stride + first..][..block.len()];
-                        let (d, slopes) = (gradient[slope.column..].iter().step_by(width), slopes[at..].iter().step_by(of.len()));
-                        into.iter_mut().zip(d).zip(slopes).for_each(|((into, &d), &slope)| *into += d * slope);
+                        let into = &mut inputs[slope.input][slope.component * stride + first..]
+                            [..block.len()];
+                        let (d, slopes) = (
+                            gradient[slope.column..].iter().step_by(width),
+                            slopes[at..].iter().step_by(of.len()),
+                        );
+                        into.iter_mut()
+                            .zip(d)
+                            .zip(slopes)
+                            .for_each(|((into, &d), &slope)| *into += d * slope);
                     }
                 }
             }
         }
     }
 
-    /// Room for the gradient of each input at `rows` rows: columns of components, zeros; nothing for a finite one.
+    /// Room for the gradient of each input at `rows` rows: columns of components, zeros; nothing
+    /// for a finite one.
     pub(super) fn input_gradients<E: Float>(&self, rows: usize) -> Vec<Vec<E>> {
         self.inputs.iter().map(|input| vec![E::ZERO; input.components() * rows]).collect()
     }
@@ -127,7 +157,8 @@ mod tests {
 
     const ROWS: usize = 150;
 
-    /// The world of a text with two real components, a state and an action that is read as `action` says.
+    /// The world of a text with two real components, a state and an action that is read as `action`
+    /// says.
     fn world(action: &str, distribution: &str) -> Model {
         let text = format!(
             "model m horizon T = 2
@@ -140,7 +171,8 @@ mod tests {
              net body(s) = mlp(s, hidden = [6], activation = tanh)
              kernel world(s' | s, a) = {distribution}
              kernel pi(a | s) = Normal(mean = linear(s), sd = 0.1 + softplus(linear(s)))
-             prior      {{ s[1] ~ e.initial; a[t] ~ Normal(mean = 0, sd = 1); s[t+1] ~ world(s[t], a[t]) }}
+             prior      {{ s[1] ~ e.initial; a[t] ~ Normal(mean = 0, sd = 1); s[t+1] ~ \
+             world(s[t], a[t]) }}
              likelihood {{ R[t] ~ exp(0 * r[t]) }}
              posterior  {{ s[1] ~ e.initial; a[t] ~ pi(s[t]); s[t+1] ~ world(s[t], a[t]) }}
              infer      {{ trajectories = 2 }}"
@@ -150,7 +182,8 @@ mod tests {
 
     #[test]
     fn gradients_reach_inputs_through_layers_and_expressions() {
-        let written = "Normal(mean = s + 0.1 * linear(body(s), a, max(s.x, s.y), s.x * s.y + exp(a / 2)), sd = 0.1 + softplus(linear(s)))";
+        let written = "Normal(mean = s + 0.1 * linear(body(s), a, max(s.x, s.y), s.x * s.y + \
+                       exp(a / 2)), sd = 0.1 + softplus(linear(s)))";
         let model = &world("real", written);
         let at = model.kernels.iter().position(|kernel| kernel.name == "world").unwrap();
         let mut layers = Vec::new();
@@ -160,7 +193,8 @@ mod tests {
         let parameters = Parameters::<f64>::initial(model, 3);
         let widths: Vec<usize> = network.inputs().iter().map(|input| input.components()).collect();
         let values = numbers(ROWS * widths.iter().sum::<usize>(), 5);
-        let weights: Vec<Vec<f64>> = (0..2).map(|root| numbers(ROWS * network.width(root), 7 + root as u64)).collect();
+        let weights: Vec<Vec<f64>> =
+            (0..2).map(|root| numbers(ROWS * network.width(root), 7 + root as u64)).collect();
         let run = |values: &[f64]| {
             let mut rest = values;
             let feeds: Vec<Feed<f64>> = widths
@@ -195,13 +229,21 @@ mod tests {
         // and the gradient of the parameters is what it is without
         let mut plain = parameters.zero_gradient();
         let compiled = NetworkPlan::compile(model, &layers, |_, formal| formal).unwrap();
-        compiled.backward(parameters.values(), &activations, 0..ROWS, &outputs, &mut Scratch::default(), &mut plain);
+        compiled.backward(
+            parameters.values(),
+            &activations,
+            0..ROWS,
+            &outputs,
+            &mut Scratch::default(),
+            &mut plain,
+        );
         assert!(gradient.iter().zip(&plain).all(|(a, b)| (a - b).abs() < 1e-12 * (1.0 + a.abs())));
     }
 
     #[test]
     fn an_expression_that_jumps_is_refused_where_it_is_followed() {
-        let model = &world("real", "Normal(mean = s + (if a > 0 then 1 else 0) * linear(s), sd = 1)");
+        let model =
+            &world("real", "Normal(mean = s + (if a > 0 then 1 else 0) * linear(s), sd = 1)");
         let at = model.kernels.iter().position(|kernel| kernel.name == "world").unwrap();
         let mut layers = Vec::new();
         model.kernels[at].distribution.for_each(&mut |layer| layers.push(*layer));

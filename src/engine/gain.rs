@@ -1,18 +1,22 @@
-//! The information gain of a transition: how far a mean field moves that sees one more (VIME: Houthooft et al. 2016, section 2.5).
+//! The information gain of a transition: how far a mean field moves that sees one more (VIME:
+//! Houthooft et al. 2016, section 2.5).
 //!
-//! With `φ` the means and deviations and `ℓ(φ) = E_{w ~ q_φ}[log p(s'|s, a, w)]`, one step of second order from the present `φ` on
-//! `KL(q_φ' ‖ q_φ) − ℓ(φ')` goes by `Δ = H⁻¹ ∇ℓ`, with `H` the Hessian of the divergence at `φ' = φ`: its own gradient is zero there, and the
-//! Hessian of `ℓ` is left out; the length of the step, λ there, is 1. To second order the divergence of that step is
+//! With `φ` the means and deviations and `ℓ(φ) = E_{w ~ q_φ}[log p(s'|s, a, w)]`, one step of
+//! second order from the present `φ` on `KL(q_φ' ‖ q_φ) − ℓ(φ')` goes by `Δ = H⁻¹ ∇ℓ`, with `H` the
+//! Hessian of the divergence at `φ' = φ`: its own gradient is zero there, and the Hessian of `ℓ` is
+//! left out; the length of the step, λ there, is 1. To second order the divergence of that step is
 //!
 //! `KL ≈ ½ Δᵀ H Δ = ½ ∇ℓᵀ H⁻¹ ∇ℓ`
 //!
-//! For normals `H` is diagonal: `1/sd²` for a mean, and 2 for `log sd`, since `KL = −δ + (e^{2δ} − 1)/2 = δ² + …` where `log sd` moves by `δ`
-//! (there the same in the coordinate ρ of `sd = log(1 + exp(ρ))`). So
+//! For normals `H` is diagonal: `1/sd²` for a mean, and 2 for `log sd`, since `KL = −δ + (e^{2δ} −
+//! 1)/2 = δ² + …` where `log sd` moves by `δ` (there the same in the coordinate ρ of `sd = log(1 +
+//! exp(ρ))`). So
 //!
-//! `gain = ½ Σ_w (sd² (∂ℓ/∂mean)² + ½ (∂ℓ/∂log sd)²)`, `∂ℓ/∂mean = E[g]`, `∂ℓ/∂log sd = sd·E[g·ε]`, `g = ∂log p/∂w` at `w = mean + sd·ε`.
+//! `gain = ½ Σ_w (sd² (∂ℓ/∂mean)² + ½ (∂ℓ/∂log sd)²)`, `∂ℓ/∂mean = E[g]`, `∂ℓ/∂log sd = sd·E[g·ε]`,
+//! `g = ∂log p/∂w` at `w = mean + sd·ε`.
 //!
-//! The expectations are means over [`PAIRS`] draws and their mirror images, the same for all transitions of a batch. A finite transition
-//! is computed once a batch.
+//! The expectations are means over [`PAIRS`] draws and their mirror images, the same for all
+//! transitions of a batch. A finite transition is computed once a batch.
 
 use super::categorical;
 use super::density::Density;
@@ -95,15 +99,22 @@ impl Gain {
         let layout = Layout::of(&plan.model.network);
         let gain = |gain: &crate::plan::Gain| {
             let pairs = plan.weights[gain.field].parameters.iter();
-            let weights = pairs.flat_map(|(mean, log_sd)| layout.range(*mean).zip(layout.range(*log_sd))).collect();
-            Ok(Gain { density: Density::compile(plan, &gain.density)?, weights, at_most: gain.at_most })
+            let weights = pairs
+                .flat_map(|(mean, log_sd)| layout.range(*mean).zip(layout.range(*log_sd)))
+                .collect();
+            Ok(Gain {
+                density: Density::compile(plan, &gain.density)?,
+                weights,
+                at_most: gain.at_most,
+            })
         };
         plan.gains.iter().map(gain).collect()
     }
 }
 
 impl<E: Number> Frozen<E> {
-    /// The mean fields of `values`, the flat vector, in batch `batch` of a run; nothing where no gain is read.
+    /// The mean fields of `values`, the flat vector, in batch `batch` of a run; nothing where no
+    /// gain is read.
     pub fn at(stage: &Stage<E>, values: &[E], (seed, batch): (u64, u64)) -> Frozen<E> {
         let mut frozen = Frozen::default();
         if stage.gains.is_empty() {
@@ -157,7 +168,8 @@ impl<E: Number> GainRows<E> {
             return;
         }
         self.known.extend(waiting.into_iter().zip(computed));
-        self.values.extend((0..rows.origin.len()).map(|row| self.known[&gain.density.key(rows, row)]));
+        self.values
+            .extend((0..rows.origin.len()).map(|row| self.known[&gain.density.key(rows, row)]));
     }
 
     fn compute(&mut self, gain: &Gain, frozen: &Frozen<E>, fresh: &Fresh<E>) -> Vec<E> {
@@ -177,28 +189,39 @@ impl<E: Number> GainRows<E> {
         let mut along = vec![(<E as Float>::ZERO, <E as Float>::ZERO); gain.weights.len()];
         let of_row = |row: usize| {
             along.fill((<E as Float>::ZERO, <E as Float>::ZERO));
-            for ((draw, noise), activations) in frozen.draws.iter().zip(&frozen.noise).zip(&self.activations) {
+            for ((draw, noise), activations) in
+                frozen.draws.iter().zip(&frozen.noise).zip(&self.activations)
+            {
                 let roots = fresh.score(&gain.density, activations, row);
                 let roots: Vec<&[E]> = roots.iter().map(|root| &root[..]).collect();
-                network.backward(draw, activations, row..row + 1, &roots, &mut self.scratch, &mut self.gradient);
+                network.backward(
+                    draw,
+                    activations,
+                    row..row + 1,
+                    &roots,
+                    &mut self.scratch,
+                    &mut self.gradient,
+                );
                 for ((of_mean, of_noise), &(mean, _)) in along.iter_mut().zip(&gain.weights) {
                     let g = std::mem::replace(&mut self.gradient[mean], <E as Float>::ZERO) * share;
                     *of_mean += g;
                     *of_noise += g * noise[mean];
                 }
             }
-            let moved = along.iter().zip(&gain.weights).map(|(&(of_mean, of_noise), &(_, log_sd))| {
-                let sd = frozen.values[log_sd].as_f64().exp();
-                let (of_mean, of_noise) = (sd * of_mean.as_f64(), sd * of_noise.as_f64());
-                of_mean * of_mean + 0.5 * of_noise * of_noise
-            });
+            let moved =
+                along.iter().zip(&gain.weights).map(|(&(of_mean, of_noise), &(_, log_sd))| {
+                    let sd = frozen.values[log_sd].as_f64().exp();
+                    let (of_mean, of_noise) = (sd * of_mean.as_f64(), sd * of_noise.as_f64());
+                    of_mean * of_mean + 0.5 * of_noise * of_noise
+                });
             Float::of((0.5 * moved.sum::<f64>()).min(gain.at_most))
         };
         (0..count).map(of_row).collect()
     }
 }
 
-/// One transition: the indices of its finite inputs and, where it is finite, of what was drawn; the real ones behind those.
+/// One transition: the indices of its finite inputs and, where it is finite, of what was drawn; the
+/// real ones behind those.
 #[cfg(test)]
 pub(super) struct Transition<E> {
     pub indices: Vec<u32>,
@@ -208,10 +231,20 @@ pub(super) struct Transition<E> {
 #[cfg(test)]
 impl<E: Number> GainRows<E> {
     /// The gain of a transition whose inputs are finite and whose draw is real.
-    pub fn of_transition(&mut self, gain: &Gain, frozen: &Frozen<E>, transition: Transition<E>) -> E {
+    pub fn of_transition(
+        &mut self,
+        gain: &Gain,
+        frozen: &Frozen<E>,
+        transition: Transition<E>,
+    ) -> E {
         let lists = gain.density.inputs.0.len();
         let indices = transition.indices.into_iter().map(|index| vec![index]).collect();
-        let fresh = Fresh { indices, reals_in: vec![Vec::new(); lists], numbers: Vec::new(), reals: transition.reals };
+        let fresh = Fresh {
+            indices,
+            reals_in: vec![Vec::new(); lists],
+            numbers: Vec::new(),
+            reals: transition.reals,
+        };
         self.compute(gain, frozen, &fresh)[0]
     }
 }
@@ -220,18 +253,22 @@ impl<E: Number> GainRows<E> {
 impl<E: Number> Frozen<E> {
     /// Over the draws of the weight whose mean stands at `mean`.
     pub fn mean_square_noise(&self, mean: usize) -> f64 {
-        self.noise.iter().map(|noise| noise[mean].as_f64().powi(2)).sum::<f64>() / self.noise.len() as f64
+        self.noise.iter().map(|noise| noise[mean].as_f64().powi(2)).sum::<f64>()
+            / self.noise.len() as f64
     }
 }
 
 impl Density {
     /// Whether all that it reads, and what it is the density of, has finitely many values.
     fn is_finite(&self) -> bool {
-        let finite = |(source, kind): &(Source, InputKind)| matches!((source, kind), (Source::Time, _) | (_, InputKind::Finite { .. }));
+        let finite = |(source, kind): &(Source, InputKind)| {
+            matches!((source, kind), (Source::Time, _) | (_, InputKind::Finite { .. }))
+        };
         self.family.outcomes().is_some() && self.inputs.0.iter().all(finite)
     }
 
-    /// The numbers of a finite transition; that of an input that is `none` is the size of its domain.
+    /// The numbers of a finite transition; that of an input that is `none` is the size of its
+    /// domain.
     fn key<E: Number>(&self, rows: &Transitions<E>, row: usize) -> Vec<u32> {
         let inputs = self.inputs.0.iter().map(|&(source, kind)| rows.index(source, kind, row));
         inputs.chain([rows.number(self.target, row).unwrap_or(u32::MAX)]).collect()
@@ -250,7 +287,9 @@ impl<E: Number> Transitions<'_, '_, E> {
     fn index(&self, source: Source, kind: InputKind, row: usize) -> u32 {
         match (source, kind) {
             (Source::Time, _) => self.t as u32 - 1,
-            (Source::Trajectory(variable, when), InputKind::Finite { size }) => self.number((variable, when), row).unwrap_or(size as u32),
+            (Source::Trajectory(variable, when), InputKind::Finite { size }) => {
+                self.number((variable, when), row).unwrap_or(size as u32)
+            }
             (Source::Trajectory(..), InputKind::Real { .. }) => 0,
         }
     }
@@ -259,33 +298,51 @@ impl<E: Number> Transitions<'_, '_, E> {
 impl<E: Number> Fresh<E> {
     fn new(density: &Density) -> Fresh<E> {
         let lists = density.inputs.0.len();
-        Fresh { indices: vec![Vec::new(); lists], reals_in: vec![Vec::new(); lists], numbers: Vec::new(), reals: Vec::new() }
+        Fresh {
+            indices: vec![Vec::new(); lists],
+            reals_in: vec![Vec::new(); lists],
+            numbers: Vec::new(),
+            reals: Vec::new(),
+        }
     }
 
     fn count(&self, density: &Density) -> usize {
         match density.family {
-            Family::Categorical { .. } | Family::Bernoulli { .. } | Family::Sticky { .. } => self.numbers.len(),
-            Family::Normal { width, .. } | Family::Mixture(Shape { width, .. }) | Family::Implicit { width } => self.reals.len() / width,
+            Family::Categorical { .. } | Family::Bernoulli { .. } | Family::Sticky { .. } => {
+                self.numbers.len()
+            }
+            Family::Normal { width, .. }
+            | Family::Mixture(Shape { width, .. })
+            | Family::Implicit { width } => self.reals.len() / width,
         }
     }
 
     fn push(&mut self, density: &Density, rows: &Transitions<E>, row: usize) {
-        for ((indices, column), &(source, kind)) in self.indices.iter_mut().zip(&mut self.reals_in).zip(&density.inputs.0) {
+        for ((indices, column), &(source, kind)) in
+            self.indices.iter_mut().zip(&mut self.reals_in).zip(&density.inputs.0)
+        {
             match (source, kind) {
                 (Source::Trajectory(variable, when), InputKind::Real { components }) => {
                     match rows.trace.reals((variable, when), rows.t, rows.of(row), components) {
                         Some(values) => column.extend_from_slice(values),
-                        None => column.extend(std::iter::repeat_n::<E>(Float::of(f64::NAN), components)),
+                        None => {
+                            column.extend(std::iter::repeat_n::<E>(Float::of(f64::NAN), components))
+                        }
                     }
                 }
-                (Source::Time, _) | (_, InputKind::Finite { .. }) => indices.push(rows.index(source, kind, row)),
+                (Source::Time, _) | (_, InputKind::Finite { .. }) => {
+                    indices.push(rows.index(source, kind, row))
+                }
             }
         }
         match density.family {
             Family::Categorical { .. } | Family::Bernoulli { .. } | Family::Sticky { .. } => {
-                self.numbers.push(rows.number(density.target, row).expect("gain: the step has been made"));
+                self.numbers
+                    .push(rows.number(density.target, row).expect("gain: the step has been made"));
             }
-            Family::Normal { width, .. } | Family::Mixture(Shape { width, .. }) | Family::Implicit { width } => {
+            Family::Normal { width, .. }
+            | Family::Mixture(Shape { width, .. })
+            | Family::Implicit { width } => {
                 let target = rows.trace.reals(density.target, rows.t, rows.of(row), width);
                 self.reals.extend_from_slice(target.expect("gain: the step has been made"));
             }
@@ -296,15 +353,24 @@ impl<E: Number> Fresh<E> {
     fn columns(&self, count: usize) -> Vec<Vec<E>> {
         let turned = |rows: &Vec<E>| {
             let components = rows.len() / count;
-            (0..components).flat_map(|component| rows.iter().skip(component).step_by(components).copied()).collect()
+            (0..components)
+                .flat_map(|component| rows.iter().skip(component).step_by(components).copied())
+                .collect()
         };
         self.reals_in.iter().map(turned).collect()
     }
 
-    fn feeds<'a>(&'a self, density: &Density, columns: &'a [Vec<E>], count: usize) -> Vec<Feed<'a, E>> {
+    fn feeds<'a>(
+        &'a self,
+        density: &Density,
+        columns: &'a [Vec<E>],
+        count: usize,
+    ) -> Vec<Feed<'a, E>> {
         let inputs = density.inputs.0.iter().zip(&self.indices).zip(columns);
         let feeds = inputs.map(|((&(source, kind), indices), columns)| match (source, kind) {
-            (Source::Trajectory(..), InputKind::Real { .. }) => Feed::Real { columns, stride: count },
+            (Source::Trajectory(..), InputKind::Real { .. }) => {
+                Feed::Real { columns, stride: count }
+            }
             (Source::Time, _) | (_, InputKind::Finite { .. }) => Feed::Finite(indices),
         });
         feeds.collect()
@@ -316,15 +382,29 @@ impl<E: Number> Fresh<E> {
         let (one, none): ([E; 1], [E; 1]) = ([Float::of(1.0)], [<E as Float>::ZERO]);
         match density.family {
             Family::Categorical { outcomes } | Family::Sticky { outcomes } => {
-                let (mut log_p, mut gradient) = (vec![<E as Float>::ZERO; outcomes], vec![<E as Float>::ZERO; outcomes]);
+                let (mut log_p, mut gradient) =
+                    (vec![<E as Float>::ZERO; outcomes], vec![<E as Float>::ZERO; outcomes]);
                 categorical::log_probabilities(root(0), outcomes, &mut log_p);
-                categorical::add_score_gradient(&log_p, outcomes, &self.numbers[row..row + 1], (&one, &none), &mut gradient);
+                categorical::add_score_gradient(
+                    &log_p,
+                    outcomes,
+                    &self.numbers[row..row + 1],
+                    (&one, &none),
+                    &mut gradient,
+                );
                 vec![gradient]
             }
             Family::Normal { width, .. } => {
-                let (mut of_mean, mut of_sd) = (vec![<E as Float>::ZERO; width], vec![<E as Float>::ZERO; width]);
+                let (mut of_mean, mut of_sd) =
+                    (vec![<E as Float>::ZERO; width], vec![<E as Float>::ZERO; width]);
                 let x = &self.reals[row * width..(row + 1) * width];
-                normal::add_score_gradient((root(0), root(1)), width, x, (&one, &none), (&mut of_mean, &mut of_sd));
+                normal::add_score_gradient(
+                    (root(0), root(1)),
+                    width,
+                    x,
+                    (&one, &none),
+                    (&mut of_mean, &mut of_sd),
+                );
                 vec![of_mean, of_sd]
             }
             Family::Bernoulli { .. } | Family::Mixture(_) | Family::Implicit { .. } => {

@@ -1,7 +1,9 @@
-//! The gated recurrent unit (Cho et al. 2014) over the elements of a sequence that are there: on plain slices, a row at a time.
+//! The gated recurrent unit (Cho et al. 2014) over the elements of a sequence that are there: on
+//! plain slices, a row at a time.
 //!
-//! `r = σ(x W_r + b_r + h U_r + c_r)`, `u = σ(x W_u + b_u + h U_u + c_u)`, `n = tanh(x W_n + b_n + r (h U_n + c_n))`, `h ← (1 − u) n + u h`, from
-//! `h = 0`. The columns of `W`, `U`, `b` and `c` are those of the gates reset, update and new, in this order.
+//! `r = σ(x W_r + b_r + h U_r + c_r)`, `u = σ(x W_u + b_u + h U_u + c_u)`, `n = tanh(x W_n + b_n +
+//! r (h U_n + c_n))`, `h ← (1 − u) n + u h`, from `h = 0`. The columns of `W`, `U`, `b` and `c` are
+//! those of the gates reset, update and new, in this order.
 
 use super::float::Float;
 use super::kernels::Inlined;
@@ -40,7 +42,12 @@ pub struct Memory<E> {
 }
 
 /// The last state, to `out`; `memory` keeps what [`backward`] needs.
-pub fn forward<E: Float>(weights: Weights<E>, elements: &[Element<E>], memory: &mut Memory<E>, out: &mut [E]) {
+pub fn forward<E: Float>(
+    weights: Weights<E>,
+    elements: &[Element<E>],
+    memory: &mut Memory<E>,
+    out: &mut [E],
+) {
     pulp::Arch::new().dispatch(Inlined(
         #[inline(always)]
         || run(weights, elements, memory, out),
@@ -48,7 +55,12 @@ pub fn forward<E: Float>(weights: Weights<E>, elements: &[Element<E>], memory: &
 }
 
 #[inline(always)]
-fn run<E: Float>(weights: Weights<E>, elements: &[Element<E>], memory: &mut Memory<E>, out: &mut [E]) {
+fn run<E: Float>(
+    weights: Weights<E>,
+    elements: &[Element<E>],
+    memory: &mut Memory<E>,
+    out: &mut [E],
+) {
     let width = out.len();
     let Memory { before, gates, recurrent_new, from_input, from_state } = memory;
     before.clear();
@@ -75,7 +87,9 @@ fn run<E: Float>(weights: Weights<E>, elements: &[Element<E>], memory: &mut Memo
             *gate = sigmoid(x + h);
         }
         let (reset, update) = opened.split_at(width);
-        for (((new, &reset), &x), &h) in new.iter_mut().zip(reset).zip(&from_input[2 * width..]).zip(&from_state[2 * width..]) {
+        for (((new, &reset), &x), &h) in
+            new.iter_mut().zip(reset).zip(&from_input[2 * width..]).zip(&from_state[2 * width..])
+        {
             *new = (x + reset * h).tanh();
         }
         for ((h, &u), &n) in out.iter_mut().zip(update).zip(&*new) {
@@ -84,8 +98,15 @@ fn run<E: Float>(weights: Weights<E>, elements: &[Element<E>], memory: &mut Memo
     }
 }
 
-/// Adds the gradients of the parameters, given that of the last state, `d`, which is used up; `memory` is that of the forward pass.
-pub fn backward<E: Float>(weights: Weights<E>, elements: &[Element<E>], memory: &mut Memory<E>, d: &mut [E], into: &mut Gradients<E>) {
+/// Adds the gradients of the parameters, given that of the last state, `d`, which is used up;
+/// `memory` is that of the forward pass.
+pub fn backward<E: Float>(
+    weights: Weights<E>,
+    elements: &[Element<E>],
+    memory: &mut Memory<E>,
+    d: &mut [E],
+    into: &mut Gradients<E>,
+) {
     pulp::Arch::new().dispatch(Inlined(
         #[inline(always)]
         || run_back(weights, elements, memory, d, into),
@@ -93,7 +114,13 @@ pub fn backward<E: Float>(weights: Weights<E>, elements: &[Element<E>], memory: 
 }
 
 #[inline(always)]
-fn run_back<E: Float>(weights: Weights<E>, elements: &[Element<E>], memory: &mut Memory<E>, d: &mut [E], into: &mut Gradients<E>) {
+fn run_back<E: Float>(
+    weights: Weights<E>,
+    elements: &[Element<E>],
+    memory: &mut Memory<E>,
+    d: &mut [E],
+    into: &mut Gradients<E>,
+) {
     let width = d.len();
     let Memory { before, gates, recurrent_new, from_input, from_state } = memory;
     from_input.resize(3 * width, E::ZERO);

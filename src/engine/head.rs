@@ -1,4 +1,5 @@
-//! What a kernel's distribution makes of its network's outputs: the log-probability of every outcome, and gradients back to the outputs.
+//! What a kernel's distribution makes of its network's outputs: the log-probability of every
+//! outcome, and gradients back to the outputs.
 
 use super::categorical;
 use super::network::Unsupported;
@@ -23,7 +24,10 @@ pub(super) enum Head {
 ///
 /// # Errors
 /// One sentence, where it is one that cannot be tabulated yet.
-pub(super) fn head(kernel: &Kernel, conditions: &Conditions) -> Result<(Head, Vec<LayerId>), Unsupported> {
+pub(super) fn head(
+    kernel: &Kernel,
+    conditions: &Conditions,
+) -> Result<(Head, Vec<LayerId>), Unsupported> {
     let mut roots = Vec::new();
     let head = of(kernel, conditions, &kernel.distribution, &mut roots)?;
     Ok((head, roots))
@@ -41,13 +45,21 @@ fn of(
     };
     match distribution {
         Distribution::Uniform => Ok(Head::Uniform),
-        Distribution::Categorical(Scores::Logits(layer)) => Ok(Head::Categorical { logits: root(layer) }),
-        Distribution::Bernoulli(Scores::Logits(layer)) => Ok(Head::Bernoulli { logit: root(layer) }),
+        Distribution::Categorical(Scores::Logits(layer)) => {
+            Ok(Head::Categorical { logits: root(layer) })
+        }
+        Distribution::Bernoulli(Scores::Logits(layer)) => {
+            Ok(Head::Bernoulli { logit: root(layer) })
+        }
         Distribution::Sticky { last, keep, fresh } => {
             let given = *last as usize - kernel.outputs.len();
             let last = conditions.axes.iter().find(|axis| axis.given == given && axis.step == 0);
             let last = *last.expect("check: `Sticky` stays at a given of its kernel");
-            Ok(Head::Sticky { last, keep: root(keep), fresh: Box::new(of(kernel, conditions, fresh, roots)?) })
+            Ok(Head::Sticky {
+                last,
+                keep: root(keep),
+                fresh: Box::new(of(kernel, conditions, fresh, roots)?),
+            })
         }
         Distribution::Categorical(Scores::Probs(_))
         | Distribution::Bernoulli(Scores::Probs(_))
@@ -60,19 +72,27 @@ fn of(
         | Distribution::Mixture(_)
         | Distribution::If { .. }
         | Distribution::Record(_)
-        | Distribution::Implicit(_) => {
-            Err(cannot_run(kernel, distribution, "`Categorical(logits = …)`, `Bernoulli(logits = …)` and `Sticky`"))
-        }
+        | Distribution::Implicit(_) => Err(cannot_run(
+            kernel,
+            distribution,
+            "`Categorical(logits = …)`, `Bernoulli(logits = …)` and `Sticky`",
+        )),
     }
 }
 
 /// The refusal of a distribution; `others` can run.
-pub(super) fn cannot_run(kernel: &Kernel, distribution: &Distribution<LayerId>, others: &str) -> Unsupported {
+pub(super) fn cannot_run(
+    kernel: &Kernel,
+    distribution: &Distribution<LayerId>,
+    others: &str,
+) -> Unsupported {
     let written = match distribution {
         Distribution::Categorical(Scores::Logits(_)) => "Categorical(logits = …)",
         Distribution::Categorical(Scores::Probs(_)) => "Categorical(probs = …)",
         Distribution::Bernoulli(_) => "Bernoulli",
-        Distribution::Uniform | Distribution::UniformBox { .. } | Distribution::UniformOver(_) => "Uniform",
+        Distribution::Uniform | Distribution::UniformBox { .. } | Distribution::UniformOver(_) => {
+            "Uniform"
+        }
         Distribution::Delta(_) => "Delta",
         Distribution::Normal { .. } => "Normal",
         Distribution::TanhNormal { .. } => "TanhNormal",
@@ -83,7 +103,10 @@ pub(super) fn cannot_run(kernel: &Kernel, distribution: &Distribution<LayerId>, 
         Distribution::Sticky { .. } => "Sticky",
         Distribution::Implicit(_) => "Implicit",
     };
-    Unsupported(format!("kernel `{}`: {written} is understood but cannot run yet; {others} can", kernel.name))
+    Unsupported(format!(
+        "kernel `{}`: {written} is understood but cannot run yet; {others} can",
+        kernel.name
+    ))
 }
 
 /// Rows of a table: conditions `range`, and at each of them the roots' values.
@@ -100,7 +123,9 @@ impl Head {
         let n = rows.outcomes;
         match self {
             Head::Uniform => out.fill(-(n as f64).ln()),
-            Head::Categorical { logits } => categorical::log_probabilities(rows.roots[*logits], n, out),
+            Head::Categorical { logits } => {
+                categorical::log_probabilities(rows.roots[*logits], n, out)
+            }
             Head::Bernoulli { logit } => {
                 for (out, &z) in out.chunks_exact_mut(n).zip(rows.roots[*logit]) {
                     (out[0], out[1]) = (-softplus(z), -softplus(-z));
@@ -108,7 +133,9 @@ impl Head {
             }
             Head::Sticky { last, keep, fresh } => {
                 fresh.log_probabilities(rows, out);
-                for ((condition, &keep), out) in rows.range.clone().zip(rows.roots[*keep]).zip(out.chunks_exact_mut(n)) {
+                for ((condition, &keep), out) in
+                    rows.range.clone().zip(rows.roots[*keep]).zip(out.chunks_exact_mut(n))
+                {
                     let Some(last) = value(last, condition) else { continue };
                     let stays = keep + (1.0 - keep) * out[last].exp();
                     out.iter_mut().for_each(|log_f| *log_f += (-keep).ln_1p());
@@ -118,9 +145,16 @@ impl Head {
         }
     }
 
-    /// From the gradient `g` of the log-probabilities to that of the roots, added to `into`. `log_q` are the log-probabilities; in each row
-    /// `g` may be shifted by any multiple of `q`, since `Σ q ∇log q = 0`.
-    pub fn pull_back(&self, rows: &Rows<'_>, log_q: &[f64], gradient: &[f64], into: &mut [Vec<f64>]) {
+    /// From the gradient `g` of the log-probabilities to that of the roots, added to `into`.
+    /// `log_q` are the log-probabilities; in each row `g` may be shifted by any multiple of `q`,
+    /// since `Σ q ∇log q = 0`.
+    pub fn pull_back(
+        &self,
+        rows: &Rows<'_>,
+        log_q: &[f64],
+        gradient: &[f64],
+        into: &mut [Vec<f64>],
+    ) {
         let n = rows.outcomes;
         let each = log_q.chunks_exact(n).zip(gradient.chunks_exact(n)).enumerate();
         match self {
@@ -129,7 +163,9 @@ impl Head {
                 for (row, (log_q, g)) in each {
                     let total: f64 = g.iter().sum();
                     let into = &mut into[*logits][row * n..(row + 1) * n];
-                    into.iter_mut().zip(log_q.iter().zip(g)).for_each(|(into, (log_q, g))| *into += g - log_q.exp() * total);
+                    into.iter_mut()
+                        .zip(log_q.iter().zip(g))
+                        .for_each(|(into, (log_q, g))| *into += g - log_q.exp() * total);
                 }
             }
             Head::Bernoulli { logit } => {

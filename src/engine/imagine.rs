@@ -1,4 +1,5 @@
-//! Steps of a learned model in the place of the environment's transitions, and starts of one in the place of its initial distribution.
+//! Steps of a learned model in the place of the environment's transitions, and starts of one in the
+//! place of its initial distribution.
 
 use super::evaluate::Activations;
 use super::expressions::Number;
@@ -46,7 +47,8 @@ impl Imagination {
     pub fn new(plan: &Plan, draw: &Draw, with: &[Outcome]) -> Result<Imagination, EngineError> {
         let mut layers = draw.head.layers();
         let mut outcomes = Vec::with_capacity(with.len());
-        let (rewards, end): (Vec<&Outcome>, Vec<&Outcome>) = with.iter().partition(|outcome| outcome.of != Subject::End);
+        let (rewards, end): (Vec<&Outcome>, Vec<&Outcome>) =
+            with.iter().partition(|outcome| outcome.of != Subject::End);
         for outcome in rewards.into_iter().chain(end) {
             let first = layers.len();
             layers.extend(outcome.head.layers());
@@ -54,7 +56,12 @@ impl Imagination {
         }
         let part = Part { kernel: draw.kernel, layers, reads: &draw.reads };
         let kernel = plan.model.kernel(draw.kernel).name.clone();
-        Ok(Imagination { wired: Wired::new(plan, &[], &part, None, None)?, family: Family::of(&draw.head), outcomes, kernel })
+        Ok(Imagination {
+            wired: Wired::new(plan, &[], &part, None, None)?,
+            family: Family::of(&draw.head),
+            outcomes,
+            kernel,
+        })
     }
 
     /// Starts all rows anew.
@@ -72,7 +79,8 @@ impl Imagination {
         batch.begin(world, self.family.actions(drawn, rows, columns), random);
     }
 
-    /// Moves the rows in front by one step; what was computed and drawn stands behind the first `kept` rows.
+    /// Moves the rows in front by one step; what was computed and drawn stands behind the first
+    /// `kept` rows.
     pub fn step<E: Number>(
         &self,
         (world, batch): (&World<E>, &mut Batch<E>),
@@ -90,7 +98,12 @@ impl Imagination {
     }
 
     /// What is drawn beside the next states, from the same pass of the network.
-    fn draw_outcomes<E: Number>(&self, rows: Range<usize>, into: &mut Imagined<E>, random: &mut impl Rng) {
+    fn draw_outcomes<E: Number>(
+        &self,
+        rows: Range<usize>,
+        into: &mut Imagined<E>,
+        random: &mut impl Rng,
+    ) {
         let Imagined { network, numbers, uniforms, outcomes, last, told, broken, .. } = into;
         told.clear();
         outcomes.resize_with(self.outcomes.len(), Draws::default);
@@ -98,11 +111,18 @@ impl Imagination {
             numbers.resize(rows.len() * family.numbers(), <E as Float>::ZERO);
             family.describe(self.wired.outputs(network, roots, &rows), last, numbers);
             if broken.is_none() {
-                *broken = family.fault(&self.kernel, numbers, self.wired.outputs(network, roots, &rows));
+                *broken =
+                    family.fault(&self.kernel, numbers, self.wired.outputs(network, roots, &rows));
             }
             drawn.keep(rows.start, 1);
             family.draw(numbers, Choice::Sampled, random, uniforms, drawn);
-            told.extend(drawn.numbers.iter().skip(rows.start).map(|&number| <E as Float>::of(f64::from(number))));
+            told.extend(
+                drawn
+                    .numbers
+                    .iter()
+                    .skip(rows.start)
+                    .map(|&number| <E as Float>::of(f64::from(number))),
+            );
             told.extend(drawn.reals.iter().skip(rows.start));
         }
     }
@@ -116,7 +136,8 @@ impl Imagination {
         random: &mut impl Rng,
     ) {
         let Imagined { network, numbers, uniforms, drawn, last, broken, .. } = into;
-        let network = Arc::get_mut(network).expect("imagine: the tape of the last gradient is gone");
+        let network =
+            Arc::get_mut(network).expect("imagine: the tape of the last gradient is gone");
         self.wired.network.draw_noise(rows.clone(), random, network);
         self.wired.feed(parameters, (world, batch), rows.len(), feeds, |inputs| {
             self.wired.network.forward(parameters, inputs, rows.clone(), network);
@@ -124,7 +145,11 @@ impl Imagination {
         numbers.resize(rows.len() * self.family.numbers(), <E as Float>::ZERO);
         last.resize(rows.len(), 0);
         self.family.describe(self.wired.outputs(network, &self.wired.policy, &rows), last, numbers);
-        *broken = self.family.fault(&self.kernel, numbers, self.wired.outputs(network, &self.wired.policy, &rows));
+        *broken = self.family.fault(
+            &self.kernel,
+            numbers,
+            self.wired.outputs(network, &self.wired.policy, &rows),
+        );
         drawn.keep(rows.start, world.state_width());
         self.family.draw(numbers, Choice::Sampled, random, uniforms, drawn);
     }

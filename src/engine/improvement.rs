@@ -1,7 +1,8 @@
 //! What the rounds of a stable iteration are worth, by the oracle.
 //!
-//! With `G = E_q[ΣΛ]`: where `L(π_j, π_{j−1}) ≥ G(π_{j−1})`, which the maximum of round `j` satisfies, `G(π_j) ≥ G(π_{j−1}) + KL(π_j ‖ π_{j−1})`.
-//! A round that is estimated by samples may break this; by how much is its shortfall.
+//! With `G = E_q[ΣΛ]`: where `L(π_j, π_{j−1}) ≥ G(π_{j−1})`, which the maximum of round `j`
+//! satisfies, `G(π_j) ≥ G(π_{j−1}) + KL(π_j ‖ π_{j−1})`. A round that is estimated by samples may
+//! break this; by how much is its shortfall.
 
 use super::parameters::Parameters;
 use super::run::{Improvement, Rounds};
@@ -22,14 +23,19 @@ pub(super) struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    /// `start` is the policy that the next round begins with. None where no prior is a policy of the last round, where the
-    /// bound itself moves by a schedule, or where the model is not finite.
+    /// `start` is the policy that the next round begins with. None where no prior is a policy of
+    /// the last round, where the bound itself moves by a schedule, or where the model is not
+    /// finite.
     pub fn new(plan: &'a Plan, start: &Parameters<f64>) -> Option<Judge<'a>> {
         if !plan.terms.iter().any(Term::reads_previous) || !plan.schedules.is_empty() {
             return None;
         }
-        let mut judge =
-            Judge { plan, evaluator: Evaluator::new(&plan.model, plan.derivation.bound), before: 0.0, rounds: Rounds::default() };
+        let mut judge = Judge {
+            plan,
+            evaluator: Evaluator::new(&plan.model, plan.derivation.bound),
+            before: 0.0,
+            rounds: Rounds::default(),
+        };
         judge.before = judge.evaluate(start, start)?.expected_log_likelihood;
         Some(judge)
     }
@@ -40,19 +46,34 @@ impl<'a> Judge<'a> {
     }
 
     /// Judges the round that moved `previous` to `present`.
-    pub fn round(&mut self, present: &Parameters<f64>, previous: &Parameters<f64>) -> Option<Improvement> {
+    pub fn round(
+        &mut self,
+        present: &Parameters<f64>,
+        previous: &Parameters<f64>,
+    ) -> Option<Improvement> {
         let evaluation = self.evaluate(present, previous)?;
         let gain = evaluation.expected_log_likelihood - self.before;
         let shortfall = (evaluation.kl - gain).max(0.0);
         self.before = evaluation.expected_log_likelihood;
         self.rounds.done += 1;
         self.rounds.fell += u64::from(gain < -ROUNDING);
-        self.rounds.largest_shortfall = self.rounds.largest_shortfall.max(if shortfall > ROUNDING { shortfall } else { 0.0 });
-        Some(Improvement { expected_return: evaluation.expected_return, gain, kl: evaluation.kl, shortfall })
+        self.rounds.largest_shortfall =
+            self.rounds.largest_shortfall.max(if shortfall > ROUNDING { shortfall } else { 0.0 });
+        Some(Improvement {
+            expected_return: evaluation.expected_return,
+            gain,
+            kl: evaluation.kl,
+            shortfall,
+        })
     }
 
-    fn evaluate(&self, present: &Parameters<f64>, previous: &Parameters<f64>) -> Option<crate::exact::Evaluation> {
-        let tables = kernel_tables(&self.plan.model, self.plan.derivation.bound, present, previous).ok()?;
+    fn evaluate(
+        &self,
+        present: &Parameters<f64>,
+        previous: &Parameters<f64>,
+    ) -> Option<crate::exact::Evaluation> {
+        let tables =
+            kernel_tables(&self.plan.model, self.plan.derivation.bound, present, previous).ok()?;
         self.evaluator.evaluate(&tables).ok()
     }
 }

@@ -32,12 +32,18 @@ fn lengths(model: &Model) -> Vec<Option<f64>> {
             LayerOp::Linear { weight, .. } => set(weight, 1.0),
             LayerOp::Mlp { weights, last, .. } => {
                 for (at, (weight, _)) in weights.iter().enumerate() {
-                    set(weight, if at + 1 < weights.len() || last.is_some() { SQRT_2 } else { 1.0 });
+                    set(
+                        weight,
+                        if at + 1 < weights.len() || last.is_some() { SQRT_2 } else { 1.0 },
+                    );
                 }
             }
             // a recurrent unit's weights: all but the biases, which are single rows
             LayerOp::Gru { parameters, .. } => {
-                parameters.iter().filter(|id| network.parameter(**id).rows > 1).for_each(|id| set(id, 1.0));
+                parameters
+                    .iter()
+                    .filter(|id| network.parameter(**id).rows > 1)
+                    .for_each(|id| set(id, 1.0));
             }
             LayerOp::Formal { .. }
             | LayerOp::Scalars(_)
@@ -63,11 +69,16 @@ fn lengths(model: &Model) -> Vec<Option<f64>> {
 /// The layers that are logits somewhere in a distribution.
 fn score_layers(distribution: &Distribution<LayerId>) -> Vec<LayerId> {
     match distribution {
-        Distribution::Categorical(Scores::Logits(layer)) | Distribution::Bernoulli(Scores::Logits(layer)) => vec![*layer],
+        Distribution::Categorical(Scores::Logits(layer))
+        | Distribution::Bernoulli(Scores::Logits(layer)) => vec![*layer],
         Distribution::Normal { mean, .. } | Distribution::TanhNormal { mean, .. } => vec![*mean],
-        Distribution::Mixture(parts) => parts.iter().flat_map(|(_, part)| score_layers(part)).collect(),
+        Distribution::Mixture(parts) => {
+            parts.iter().flat_map(|(_, part)| score_layers(part)).collect()
+        }
         Distribution::Record(parts) => parts.iter().flat_map(score_layers).collect(),
-        Distribution::If { then, otherwise, .. } => [score_layers(then), score_layers(otherwise)].concat(),
+        Distribution::If { then, otherwise, .. } => {
+            [score_layers(then), score_layers(otherwise)].concat()
+        }
         Distribution::Sticky { fresh, .. } => score_layers(fresh),
         Distribution::Categorical(Scores::Probs(_))
         | Distribution::Bernoulli(Scores::Probs(_))
@@ -98,8 +109,8 @@ fn last_weight(network: &Network, layer: LayerId) -> Option<ParameterId> {
     }
 }
 
-/// A `rows × columns` matrix whose shorter side is a set of orthogonal vectors of length `length`: Gram and Schmidt's process on
-/// normal draws.
+/// A `rows × columns` matrix whose shorter side is a set of orthogonal vectors of length `length`:
+/// Gram and Schmidt's process on normal draws.
 fn orthogonal(rows: usize, columns: usize, length: f64, random: &mut impl Rng) -> Vec<f64> {
     let (count, size) = (rows.min(columns), rows.max(columns));
     let mut vectors: Vec<Vec<f64>> = Vec::with_capacity(count);
@@ -118,7 +129,9 @@ fn orthogonal(rows: usize, columns: usize, length: f64, random: &mut impl Rng) -
             vectors.push(vector);
         }
     }
-    let entry = |row: usize, column: usize| if rows <= columns { vectors[row][column] } else { vectors[column][row] };
+    let entry = |row: usize, column: usize| {
+        if rows <= columns { vectors[row][column] } else { vectors[column][row] }
+    };
     (0..rows * columns).map(|at| length * entry(at / columns, at % columns)).collect()
 }
 
@@ -130,5 +143,7 @@ fn normal(random: &mut impl Rng) -> f64 {
 
 /// FNV-1a: a hash that is the same in every release.
 fn hash(name: &str) -> u64 {
-    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }

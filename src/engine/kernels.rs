@@ -1,12 +1,14 @@
-//! Loops over slices of numbers, compiled for AVX-512, AVX2 and the baseline and chosen at run time; and matrix products.
+//! Loops over slices of numbers, compiled for AVX-512, AVX2 and the baseline and chosen at run
+//! time; and matrix products.
 //!
-//! The loops are plain Rust that the compiler vectorises for the instruction set that `pulp` finds: 2 to 8 times faster than for the
-//! x86-64 baseline. The bits of a result depend on the instruction set and on nothing else. Matrices are row-major.
+//! The loops are plain Rust that the compiler vectorises for the instruction set that `pulp` finds:
+//! 2 to 8 times faster than for the x86-64 baseline. The bits of a result depend on the instruction
+//! set and on nothing else. Matrices are row-major.
 
 use super::float::Float;
 
-/// Makes the body one function per instruction set. It stays a function with arguments, since the compiler knows of arguments, not
-/// of what a closure holds, that they do not overlap.
+/// Makes the body one function per instruction set. It stays a function with arguments, since the
+/// compiler knows of arguments, not of what a closure holds, that they do not overlap.
 macro_rules! vectorised {
     ($($(#[$meta:meta])* pub fn $name:ident<$E:ident>($($a:ident: $t:ty),* $(,)?) $(-> $r:ty)? $body:block)*) => { $(
         $(#[$meta])*
@@ -18,8 +20,9 @@ macro_rules! vectorised {
     )* };
 }
 
-/// A loop to be compiled for the instruction set that `pulp` finds. A bare closure is called through a shim, which is compiled for the
-/// baseline, and then a multiply-add is a call of the library's.
+/// A loop to be compiled for the instruction set that `pulp` finds. A bare closure is called
+/// through a shim, which is compiled for the baseline, and then a multiply-add is a call of the
+/// library's.
 pub(super) struct Inlined<F>(pub F);
 
 impl<R, F: FnMut() -> R> pulp::NullaryFnOnce for Inlined<F> {
@@ -31,7 +34,8 @@ impl<R, F: FnMut() -> R> pulp::NullaryFnOnce for Inlined<F> {
     }
 }
 
-/// Numbers below 1e-38 slow a product by 200 times: every worker thread calls this before it computes.
+/// Numbers below 1e-38 slow a product by 200 times: every worker thread calls this before it
+/// computes.
 pub fn flush_denormals() {
     dfdx::flush_denormals_to_zero();
 }
@@ -55,24 +59,37 @@ pub struct View<'a, E> {
 
 impl<'a, E: Float> View<'a, E> {
     pub fn new(data: &'a [E], rows: usize, columns: usize) -> View<'a, E> {
-        assert!(data.len() >= rows * columns, "a view of {rows} × {columns} over {} numbers", data.len());
+        assert!(
+            data.len() >= rows * columns,
+            "a view of {rows} × {columns} over {} numbers",
+            data.len()
+        );
         View { data, rows, columns, row_stride: columns, column_stride: 1 }
     }
 
     pub fn transposed(self) -> View<'a, E> {
-        View { data: self.data, rows: self.columns, columns: self.rows, row_stride: self.column_stride, column_stride: self.row_stride }
+        View {
+            data: self.data,
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+        }
     }
 }
 
 /// `c = a b` or `c += a b` on one thread.
 pub fn product<E: Float>(a: View<E>, b: View<E>, c: &mut [E], write: Write) {
-    assert!(a.columns == b.rows && c.len() >= a.rows * b.columns, "product: shapes are checked when the network is compiled");
+    assert!(
+        a.columns == b.rows && c.len() >= a.rows * b.columns,
+        "product: shapes are checked when the network is compiled"
+    );
     let (keep, add) = match write {
         Write::Store => (E::ZERO, false),
         Write::Add => (E::ONE, true),
     };
-    // SAFETY: `View::new` checked that each operand lies within its slice, the line above that `c` holds the result; `c` is
-    // borrowed mutably, so it overlaps neither.
+    // SAFETY: `View::new` checked that each operand lies within its slice, the line above that `c`
+    // holds the result; `c` is borrowed mutably, so it overlaps neither.
     unsafe {
         gemm::gemm(
             a.rows,
@@ -324,7 +341,9 @@ mod tests {
     use super::*;
 
     fn numbers(n: usize, seed: u64) -> Vec<f64> {
-        (0..n).map(|i| (((i as u64 * 2_654_435_761 + seed * 977) % 1013) as f64 / 506.5) - 1.0).collect()
+        (0..n)
+            .map(|i| (((i as u64 * 2_654_435_761 + seed * 977) % 1013) as f64 / 506.5) - 1.0)
+            .collect()
     }
 
     fn naive(a: &[f64], b: &[f64], (m, k, n): (usize, usize, usize)) -> Vec<f64> {
@@ -361,7 +380,12 @@ mod tests {
         let (rows, inputs, width) = (9, 4, 16);
         let (x, dy) = (numbers(rows * inputs, 3), numbers(rows * width, 4));
         let mut expected = vec![0.0; inputs * width];
-        product(View::new(&x, rows, inputs).transposed(), View::new(&dy, rows, width), &mut expected, Write::Store);
+        product(
+            View::new(&x, rows, inputs).transposed(),
+            View::new(&dy, rows, width),
+            &mut expected,
+            Write::Store,
+        );
         let mut w = vec![0.0; inputs * width];
         add_outer_of_few(&mut w, &x, &dy, inputs);
         close(&w, &expected);
@@ -383,6 +407,9 @@ mod tests {
         assert_eq!((y[0], y[4]), (0.0, 1e4));
         let mut y = [-1e4f32, 0.0, 1e4];
         sigmoid(&mut y);
-        assert!(y[0] >= 0.0 && y[0] < 1e-6 && y[1] == 0.5 && y[2] <= 1.0 && y[2] > 1.0 - 1e-6, "{y:?}");
+        assert!(
+            y[0] >= 0.0 && y[0] < 1e-6 && y[1] == 0.5 && y[2] <= 1.0 && y[2] > 1.0 - 1e-6,
+            "{y:?}"
+        );
     }
 }

@@ -1,5 +1,7 @@
-//! The log-ratio of an environment's transitions and a learned model's, as it is: what a classifier's logit stands for. Where an estimator is
-//! verified it takes the classifier's place. It reads the density of an environment that may be hidden, so that nothing that learns makes one.
+//! The log-ratio of an environment's transitions and a learned model's, as it is: what a
+//! classifier's logit stands for. Where an estimator is verified it takes the classifier's place.
+//! It reads the density of an environment that may be hidden, so that nothing that learns makes
+//! one.
 
 use super::parameters::Parameters;
 use super::run::EngineError;
@@ -19,21 +21,38 @@ impl KnownRatio {
     /// That of a plan whose classifier tells transitions apart, at its parameters.
     ///
     /// # Errors
-    /// One sentence: the model is not finite, or its model of the world reads more than the state and the action.
-    pub fn of(plan: &Plan, parameters: &Parameters<f64>) -> Result<Option<KnownRatio>, EngineError> {
-        let Some(draw) = plan.transition.as_ref().filter(|_| plan.tells_transitions_apart()) else { return Ok(None) };
-        let unsupported = |sentence: &dyn std::fmt::Display| EngineError::Unsupported(sentence.to_string());
-        let environment = finite::tabulate(&plan.model, plan.environment).map_err(|error| unsupported(&error))?;
-        let numbering = Conditions::of(&plan.model, draw.kernel).map_err(|error| unsupported(&error))?;
-        let model = tabulate(&plan.model, parameters, draw.kernel).map_err(|error| unsupported(&error))?;
+    /// One sentence: the model is not finite, or its model of the world reads more than the state
+    /// and the action.
+    pub fn of(
+        plan: &Plan,
+        parameters: &Parameters<f64>,
+    ) -> Result<Option<KnownRatio>, EngineError> {
+        let Some(draw) = plan.transition.as_ref().filter(|_| plan.tells_transitions_apart()) else {
+            return Ok(None);
+        };
+        let unsupported =
+            |sentence: &dyn std::fmt::Display| EngineError::Unsupported(sentence.to_string());
+        let environment =
+            finite::tabulate(&plan.model, plan.environment).map_err(|error| unsupported(&error))?;
+        let numbering =
+            Conditions::of(&plan.model, draw.kernel).map_err(|error| unsupported(&error))?;
+        let model =
+            tabulate(&plan.model, parameters, draw.kernel).map_err(|error| unsupported(&error))?;
         let (mut of_state, mut of_action) = (0, 0);
         for axis in &numbering.axes {
             match draw.reads[axis.given] {
-                Read::Variable(variable) if plan.model.variable(variable).role == Role::State => of_state += axis.stride,
-                Read::Variable(variable) if plan.model.variable(variable).role == Role::Action => of_action += axis.stride,
+                Read::Variable(variable) if plan.model.variable(variable).role == Role::State => {
+                    of_state += axis.stride
+                }
+                Read::Variable(variable) if plan.model.variable(variable).role == Role::Action => {
+                    of_action += axis.stride
+                }
                 _ => {
                     let name = &plan.model.kernel(draw.kernel).name;
-                    let what = format!("the exact ratio is that of a state, an action and a next state, and `{name}` reads more");
+                    let what = format!(
+                        "the exact ratio is that of a state, an action and a next state, and \
+                         `{name}` reads more"
+                    );
                     return Err(EngineError::Unsupported(what));
                 }
             }
@@ -51,6 +70,7 @@ impl KnownRatio {
     }
 
     pub fn at(&self, [state, action, next]: [u32; 3]) -> f64 {
-        self.log_ratio[(state as usize * self.actions + action as usize) * self.states + next as usize]
+        self.log_ratio
+            [(state as usize * self.actions + action as usize) * self.states + next as usize]
     }
 }

@@ -1,4 +1,5 @@
-//! What the leading thread of a run keeps: optimisers, counts, and how a batch moves the parameters.
+//! What the leading thread of a run keeps: optimisers, counts, and how a batch moves the
+//! parameters.
 
 use super::classify::Classified;
 use super::exact_update::improve;
@@ -31,7 +32,8 @@ pub(super) struct Lead<'a, E: Float> {
     /// The parameters with which the last batch was good, and after how many batches that was.
     good: Vec<E>,
     good_step: u64,
-    /// The weights of the batch, where there is one, and what its divergences were: each by its term, the share of a trajectory.
+    /// The weights of the batch, where there is one, and what its divergences were: each by its
+    /// term, the share of a trajectory.
     drawn: Drawn<E>,
     divergences: Vec<(usize, f64)>,
     /// Batches done.
@@ -45,7 +47,8 @@ pub(super) struct Lead<'a, E: Float> {
     returns: Moments,
     judge: Option<Judge<'a>>,
     improvement: Option<Improvement>,
-    /// How far the step has moved a policy from its prior, that of the last round; nats a trajectory.
+    /// How far the step has moved a policy from its prior, that of the last round; nats a
+    /// trajectory.
     moved: Option<f64>,
     /// Whether the run has come to its early end.
     pub watch: Watch,
@@ -59,7 +62,11 @@ impl<'a, E: Number> Lead<'a, E> {
             plan,
             optimiser: Optimiser::new(config, parameters.layout(), plan.trained.iter().copied()),
             fit: Optimiser::new(config, parameters.layout(), plan.fitted.iter().copied()),
-            classifier: Optimiser::new(config, parameters.layout(), plan.classified.iter().copied()),
+            classifier: Optimiser::new(
+                config,
+                parameters.layout(),
+                plan.classified.iter().copied(),
+            ),
             classified: None,
             gradient: parameters.zero_gradient(),
             good: parameters.values().to_vec(),
@@ -70,7 +77,9 @@ impl<'a, E: Number> Lead<'a, E> {
             env_steps: 0,
             norm: 0.0,
             error: 0.0,
-            inputs: Moments::new(plan.normalizers.iter().map(|n| parameters.layout().range(n.mean).len()).sum()),
+            inputs: Moments::new(
+                plan.normalizers.iter().map(|n| parameters.layout().range(n.mean).len()).sum(),
+            ),
             returns: Moments::new(1),
             judge: Judge::new(plan, &parameters.to_f64()),
             improvement: None,
@@ -80,20 +89,24 @@ impl<'a, E: Number> Lead<'a, E> {
         }
     }
 
-    /// Samples a batch and moves the parameters by it. If the run gives up meanwhile, what is left is neither the state before nor after.
+    /// Samples a batch and moves the parameters by it. If the run gives up meanwhile, what is left
+    /// is neither the state before nor after.
     pub fn batch(&mut self, crew: Hands, shared: &Shared<E>) -> Result<(), EngineError> {
         let settings = &self.plan.settings;
         if self.step.is_multiple_of(settings.steps_in_round()) {
             self.begin_round(shared);
         }
-        // imagined steps are told from real ones before the batch, the policy's actions from recorded ones in it
+        // imagined steps are told from real ones before the batch, the policy's actions from
+        // recorded ones in it
         if shared.replay.is_some() && shared.stage.ratio.is_some() {
             self.classify(crew, shared)?;
         }
         self.draw(shared)?;
         match settings.update {
             Update::Gradient if settings.refits > 0 => self.refit(crew, shared)?,
-            Update::Gradient if !settings.reuses_batches() && !settings.normalize.advantages => self.one_gradient(crew, shared)?,
+            Update::Gradient if !settings.reuses_batches() && !settings.normalize.advantages => {
+                self.one_gradient(crew, shared)?
+            }
             Update::Gradient => {
                 self.assess(crew, shared)?;
                 self.passes(crew, shared, Aim::Both)?;
@@ -103,11 +116,16 @@ impl<'a, E: Number> Lead<'a, E> {
                 crew.run(Job::Assess { step: self.step });
                 self.hold_batch(shared)?;
                 let present = read(&shared.parameters).to_f64();
-                let improved = improve(self.plan, &present, iterations).map_err(|error| EngineError::Unsupported(error.to_string()))?;
+                let improved = improve(self.plan, &present, iterations)
+                    .map_err(|error| EngineError::Unsupported(error.to_string()))?;
                 let mut parameters = write(&shared.parameters);
                 self.keep(parameters.values());
                 shared.leave_previous(parameters.values());
-                parameters.values_mut().iter_mut().zip(improved.values()).for_each(|(mine, &best)| *mine = Float::of(best));
+                parameters
+                    .values_mut()
+                    .iter_mut()
+                    .zip(improved.values())
+                    .for_each(|(mine, &best)| *mine = Float::of(best));
             }
             Update::TrustRegion { kl, damping, iterations } => {
                 self.assess(crew, shared)?;
@@ -116,7 +134,12 @@ impl<'a, E: Number> Lead<'a, E> {
                 self.norm = self.verified_norm(shared)?;
                 self.keep(read(&shared.parameters).values());
                 shared.leave_previous(read(&shared.parameters).values());
-                TrustRegion { kl, damping, iterations }.step(crew, shared, &self.optimiser, &mut self.gradient);
+                TrustRegion { kl, damping, iterations }.step(
+                    crew,
+                    shared,
+                    &self.optimiser,
+                    &mut self.gradient,
+                );
                 if !self.plan.fitted.is_empty() {
                     self.passes(crew, shared, Aim::Baseline)?;
                 }
@@ -126,7 +149,11 @@ impl<'a, E: Number> Lead<'a, E> {
             return Ok(());
         }
         self.observe(shared);
-        self.improvement = if (self.step + 1).is_multiple_of(settings.steps_in_round()) { self.judge(shared) } else { None };
+        self.improvement = if (self.step + 1).is_multiple_of(settings.steps_in_round()) {
+            self.judge(shared)
+        } else {
+            None
+        };
         self.env_steps += shared.rows() as u64;
         self.step += 1;
         if self.plan.settings.until.is_some() {
@@ -176,7 +203,8 @@ impl<'a, E: Number> Lead<'a, E> {
         Ok(())
     }
 
-    /// The present parameters become the previous ones; what networks see is normalised by what was seen before.
+    /// The present parameters become the previous ones; what networks see is normalised by what was
+    /// seen before.
     fn begin_round(&self, shared: &Shared<E>) {
         write(&shared.previous).moved = false;
         if self.step > 0 && self.plan.settings.normalize.observations {
@@ -193,12 +221,15 @@ impl<'a, E: Number> Lead<'a, E> {
         let mut parameters = write(&shared.parameters);
         self.divergences = weights.shares(parameters.values()).collect();
         if let Some((term, share)) = self.divergences.iter().find(|(_, share)| !share.is_finite()) {
-            let hint = "the means or the deviations of the weights have grown too far: a smaller `rate` holds them back";
+            let hint = "the means or the deviations of the weights have grown too far: a smaller \
+                        `rate` holds them back";
             let kept = (self.good_step, parameters.frozen_at(Some(&self.good)).to_f64());
             return Err(self.ended(term_is(self.plan, *term, *share), hint, kept));
         }
-        *write(&shared.frozen) = Frozen::at(shared.stage, parameters.values(), (self.plan.settings.seed, self.step));
-        self.drawn = weights.draw([self.plan.settings.seed, WEIGHTS, self.step], parameters.values_mut());
+        *write(&shared.frozen) =
+            Frozen::at(shared.stage, parameters.values(), (self.plan.settings.seed, self.step));
+        self.drawn =
+            weights.draw([self.plan.settings.seed, WEIGHTS, self.step], parameters.values_mut());
         Ok(())
     }
 
@@ -209,12 +240,16 @@ impl<'a, E: Number> Lead<'a, E> {
         judge.round(&present, &shared.previous_parameters(&present))
     }
 
-    /// Finds what `KL(π ‖ previous π)` has become by the step, at the states of the batch: where a round has one batch, it is 0 before.
-    /// It costs a pass over the batch, and only a step that is logged shows it.
+    /// Finds what `KL(π ‖ previous π)` has become by the step, at the states of the batch: where a
+    /// round has one batch, it is 0 before. It costs a pass over the batch, and only a step that is
+    /// logged shows it.
     pub fn measure_divergence(&mut self, crew: Hands, shared: &Shared<E>) {
         let stage = shared.stage;
         let plan = self.plan;
-        let is_plain = stage.options.is_empty() && stage.through.is_none() && plan.weights.is_empty() && plan.simulations.is_empty();
+        let is_plain = stage.options.is_empty()
+            && stage.through.is_none()
+            && plan.weights.is_empty()
+            && plan.simulations.is_empty();
         if !is_plain || stage.previous_prior().is_none() {
             return;
         }
@@ -305,7 +340,13 @@ impl<'a, E: Number> Lead<'a, E> {
         Ok(())
     }
 
-    fn gradient_of_part(&mut self, crew: Hands, shared: &Shared<E>, (part, parts): (usize, usize), (aim, first): (Aim, bool)) -> Told {
+    fn gradient_of_part(
+        &mut self,
+        crew: Hands,
+        shared: &Shared<E>,
+        (part, parts): (usize, usize),
+        (aim, first): (Aim, bool),
+    ) -> Told {
         if first && parts == 1 {
             // as the network was computed last
             crew.run(Job::Differentiate { weighing: shared.whole(aim) });
@@ -320,7 +361,11 @@ impl<'a, E: Number> Lead<'a, E> {
     /// The norm of the policy's gradient.
     fn verified_norm(&self, shared: &Shared<E>) -> Result<f64, EngineError> {
         let norm = self.optimiser.norm(&self.gradient);
-        if norm.is_finite() { Ok(norm) } else { Err(self.not_finite(shared, &read(&shared.parameters), "the gradient")) }
+        if norm.is_finite() {
+            Ok(norm)
+        } else {
+            Err(self.not_finite(shared, &read(&shared.parameters), "the gradient"))
+        }
     }
 
     /// Holds that the trajectories of the batch have no number that is none.
@@ -329,20 +374,32 @@ impl<'a, E: Number> Lead<'a, E> {
         // what a network made of the present parameters is no reason to keep them
         let good = match (fault.arose, self.plan.weights.is_empty()) {
             (Arose::World, true) => (self.step, read(&shared.parameters).to_f64()),
-            (Arose::World, false) | (Arose::Kernel, _) => (self.good_step, self.good_parameters(shared)),
+            (Arose::World, false) | (Arose::Kernel, _) => {
+                (self.good_step, self.good_parameters(shared))
+            }
         };
         Err(self.ended(fault.to_string(), fault.hint(), good))
     }
 
     fn ended(&self, what: String, hint: &str, (good, kept): (u64, Parameters<f64>)) -> EngineError {
-        EngineError::NotFinite { step: self.step + 1, what, hint: hint.to_owned(), good, kept: Box::new(kept) }
+        EngineError::NotFinite {
+            step: self.step + 1,
+            what,
+            hint: hint.to_owned(),
+            good,
+            kept: Box::new(kept),
+        }
     }
 
     /// What a trained policy is ends the run as what a batch is does.
     pub fn broken_after(&self, error: EngineError, parameters: &Parameters<E>) -> EngineError {
         let EngineError::Broken(what) = error else { return error };
         let kept = (self.good_step, parameters.frozen_at(Some(&self.good)).to_f64());
-        self.ended(format!("in the trajectories after training {what}"), "a smaller `rate` or a `clip_norm` holds parameters back", kept)
+        self.ended(
+            format!("in the trajectories after training {what}"),
+            "a smaller `rate` or a `clip_norm` holds parameters back",
+            kept,
+        )
     }
 
     /// Those of the last good batch.
@@ -357,30 +414,51 @@ impl<'a, E: Number> Lead<'a, E> {
     }
 
     /// The run ends: a gradient is not finite.
-    fn not_finite(&self, shared: &Shared<E>, parameters: &Parameters<E>, what: &str) -> EngineError {
+    fn not_finite(
+        &self,
+        shared: &Shared<E>,
+        parameters: &Parameters<E>,
+        what: &str,
+    ) -> EngineError {
         let kept = (self.step, parameters.to_f64());
-        // with drawn weights, or after a first pass, the batch was not rolled out with the present parameters
+        // with drawn weights, or after a first pass, the batch was not rolled out with the present
+        // parameters
         let as_rolled_out = self.plan.weights.is_empty() && !self.plan.settings.reuses_batches();
-        let state = |at, place| if as_rolled_out { shared.state_before(self.step, at, place, parameters) } else { None };
-        if let (Some((at, place, value)), Baseline::Network { kernel, .. }) = (shared.broken_value(), &self.plan.settings.baseline) {
-            let what = format!("the value of `{}` is {value}", self.plan.model.kernel(*kernel).name);
+        let state = |at, place| {
+            if as_rolled_out { shared.state_before(self.step, at, place, parameters) } else { None }
+        };
+        if let (Some((at, place, value)), Baseline::Network { kernel, .. }) =
+            (shared.broken_value(), &self.plan.settings.baseline)
+        {
+            let what =
+                format!("the value of `{}` is {value}", self.plan.model.kernel(*kernel).name);
             let (t, trajectory) = place;
-            let fault = Fault { what, arose: Arose::Kernel, t, trajectory, state: state(at, place) };
+            let fault =
+                Fault { what, arose: Arose::Kernel, t, trajectory, state: state(at, place) };
             return self.ended(fault.to_string(), fault.hint(), kept);
         }
         let (said, hint) = said_of_gradient(parameters, &self.gradient, what);
         self.ended(said, hint, kept)
     }
 
-    /// Holds that the memory of an optimiser has not overflowed in a step along a gradient of this norm. Squares of numbers no greater than the norm
-    /// do not overflow where its own does not, and means of them do not either: only then is the memory looked at.
-    fn hold_optimiser(&self, optimiser: &Optimiser<E>, norm: f64, parameters: &Parameters<E>) -> Result<(), EngineError> {
+    /// Holds that the memory of an optimiser has not overflowed in a step along a gradient of this
+    /// norm. Squares of numbers no greater than the norm do not overflow where its own does not,
+    /// and means of them do not either: only then is the memory looked at.
+    fn hold_optimiser(
+        &self,
+        optimiser: &Optimiser<E>,
+        norm: f64,
+        parameters: &Parameters<E>,
+    ) -> Result<(), EngineError> {
         if norm * norm < Float::as_f64(<E as Float>::LARGEST) * 0.25 {
             return Ok(());
         }
         let Some((moment, at)) = optimiser.overflow() else { return Ok(()) };
         let tensor = parameters.layout().name(parameters.layout().parameter_at(at));
-        let what = format!("the {moment} that the optimiser keeps of `{tensor}` overflows {}", <E as Float>::NAME);
+        let what = format!(
+            "the {moment} that the optimiser keeps of `{tensor}` overflows {}",
+            <E as Float>::NAME
+        );
         let kept = (self.good_step, parameters.frozen_at(Some(&self.good)).to_f64());
         Err(self.ended(what, overflow_hint(self.plan), kept))
     }
@@ -390,7 +468,11 @@ impl<'a, E: Number> Lead<'a, E> {
         let mut parameters = write(&shared.parameters);
         let settings = &self.plan.settings;
         let rate = rate(settings.optimizer).at(self.step, settings.steps);
-        shared.stage.weights.settle(std::mem::take(&mut self.drawn), parameters.values_mut(), &mut self.gradient);
+        shared.stage.weights.settle(
+            std::mem::take(&mut self.drawn),
+            parameters.values_mut(),
+            &mut self.gradient,
+        );
         self.keep(parameters.values());
         let mut norm = 0.0;
         if aim != Aim::Baseline {
@@ -400,7 +482,11 @@ impl<'a, E: Number> Lead<'a, E> {
             }
             shared.leave_previous(&self.good);
             self.optimiser.step(parameters.values_mut(), &self.gradient, rate);
-            self.hold_optimiser(&self.optimiser, self.optimiser.norm_of_step(norm, settings.clip_norm), &parameters)?;
+            self.hold_optimiser(
+                &self.optimiser,
+                self.optimiser.norm_of_step(norm, settings.clip_norm),
+                &parameters,
+            )?;
         }
         if aim != Aim::Policy && !self.plan.fitted.is_empty() {
             let of_fit = self.fit.clip(&mut self.gradient, settings.clip_norm);
@@ -409,12 +495,23 @@ impl<'a, E: Number> Lead<'a, E> {
                 return Err(self.not_finite(shared, &parameters, "the baseline's gradient"));
             }
             self.fit.step(parameters.values_mut(), &self.gradient, rate);
-            self.hold_optimiser(&self.fit, self.fit.norm_of_step(of_fit, settings.clip_norm), &parameters)?;
+            self.hold_optimiser(
+                &self.fit,
+                self.fit.norm_of_step(of_fit, settings.clip_norm),
+                &parameters,
+            )?;
         }
         if !super::kernels::all_finite(parameters.values()) {
-            let what = format!("a step makes what is no number of {}", tensor_of(&parameters, parameters.values()));
+            let what = format!(
+                "a step makes what is no number of {}",
+                tensor_of(&parameters, parameters.values())
+            );
             parameters.values_mut().copy_from_slice(&self.good);
-            return Err(self.ended(what, "a smaller `rate` of the optimizer makes smaller steps", (self.step, parameters.to_f64())));
+            return Err(self.ended(
+                what,
+                "a smaller `rate` of the optimizer makes smaller steps",
+                (self.step, parameters.to_f64()),
+            ));
         }
         Ok(norm)
     }
@@ -434,13 +531,17 @@ impl<'a, E: Number> Lead<'a, E> {
             terms.iter_mut().zip(&totals.terms).for_each(|(sum, term)| *sum += term);
             returns += totals.returns.iter().sum::<f64>();
             each.resize(totals.rewards.len(), 0.0);
-            each.iter_mut().zip(&totals.rewards).for_each(|(sum, own)| *sum += own.iter().sum::<f64>());
+            each.iter_mut()
+                .zip(&totals.rewards)
+                .for_each(|(sum, own)| *sum += own.iter().sum::<f64>());
             entropy += totals.entropy;
             rows += shard.rollout.rows.len();
         }
         let trajectories = self.plan.settings.trajectories as f64;
         terms.iter_mut().for_each(|term| *term /= trajectories);
-        self.divergences.iter().for_each(|&(term, share)| terms[term] += self.plan.terms[term].sign * share);
+        self.divergences
+            .iter()
+            .for_each(|&(term, share)| terms[term] += self.plan.terms[term].sign * share);
         let per_row = |sum: f64| if rows == 0 { 0.0 } else { sum / rows as f64 };
         Metrics {
             step: self.step,
@@ -467,7 +568,11 @@ impl<'a, E: Number> Lead<'a, E> {
             step: self.step,
             env_steps: self.env_steps,
             parameters: read(&shared.parameters).to_f64(),
-            previous: if previous.moved { previous.values.iter().map(|v| v.as_f64()).collect() } else { Vec::new() },
+            previous: if previous.moved {
+                previous.values.iter().map(|v| v.as_f64()).collect()
+            } else {
+                Vec::new()
+            },
             optimiser: widened(self.optimiser.state()),
             fit: widened(self.fit.state()),
             recent: self.watch.recent(),
@@ -480,7 +585,11 @@ impl<'a, E: Number> Lead<'a, E> {
         }
     }
 
-    pub fn restore(&mut self, checkpoint: &Checkpoint, shared: &Shared<E>) -> Result<(), EngineError> {
+    pub fn restore(
+        &mut self,
+        checkpoint: &Checkpoint,
+        shared: &Shared<E>,
+    ) -> Result<(), EngineError> {
         let values = checkpoint.parameters.values();
         let mut parameters = write(&shared.parameters);
         let mut previous = write(&shared.previous);
@@ -492,23 +601,40 @@ impl<'a, E: Number> Lead<'a, E> {
             && self.inputs.restore(&checkpoint.inputs)
             && self.returns.restore(&checkpoint.returns);
         if !fits {
-            return Err(EngineError::Checkpoint("its parameters or its optimiser are not those of this model".into()));
+            return Err(EngineError::Checkpoint(
+                "its parameters or its optimiser are not those of this model".into(),
+            ));
         }
         if !self.watch.restore(&checkpoint.recent) {
             return Err(EngineError::Checkpoint("it was watched by another `until`".into()));
         }
         if checkpoint.step > self.plan.settings.steps {
-            let message = format!("it is of step {}, and the run has {} steps", checkpoint.step, self.plan.settings.steps);
+            let message = format!(
+                "it is of step {}, and the run has {} steps",
+                checkpoint.step, self.plan.settings.steps
+            );
             return Err(EngineError::Checkpoint(message));
         }
-        parameters.values_mut().iter_mut().zip(values).for_each(|(mine, &theirs)| *mine = Float::of(theirs));
+        parameters
+            .values_mut()
+            .iter_mut()
+            .zip(values)
+            .for_each(|(mine, &theirs)| *mine = Float::of(theirs));
         self.keep(parameters.values());
         self.good_step = checkpoint.step;
         previous.moved = !checkpoint.previous.is_empty();
-        previous.values.iter_mut().zip(&checkpoint.previous).for_each(|(mine, &theirs)| *mine = Float::of(theirs));
+        previous
+            .values
+            .iter_mut()
+            .zip(&checkpoint.previous)
+            .for_each(|(mine, &theirs)| *mine = Float::of(theirs));
         (self.step, self.env_steps) = (checkpoint.step, checkpoint.env_steps);
         let within = !checkpoint.step.is_multiple_of(self.plan.settings.steps_in_round());
-        let at_round = if within && previous.moved { previous_values(&parameters.to_f64(), &previous) } else { parameters.to_f64() };
+        let at_round = if within && previous.moved {
+            previous_values(&parameters.to_f64(), &previous)
+        } else {
+            parameters.to_f64()
+        };
         self.judge = Judge::new(self.plan, &at_round).map(|judge| judge.after(checkpoint.rounds));
         if self.plan.settings.normalize.returns {
             *write(&shared.returns) = self.return_scale();
@@ -517,16 +643,24 @@ impl<'a, E: Number> Lead<'a, E> {
     }
 }
 
-/// The credit of a shard's draws is compared with that of the others': no learned value is a baseline of a start.
+/// The credit of a shard's draws is compared with that of the others': no learned value is a
+/// baseline of a start.
 fn compares<E: Number>(shared: &Shared<E>) -> bool {
     let stage = shared.stage;
     stage.plan.settings.baseline == Baseline::LeaveOneOut || stage.scored_start.is_some()
 }
 
 /// The parameters at the beginning of a round, in the layout of the present ones.
-fn previous_values<E: Number>(present: &Parameters<f64>, previous: &Previous<E>) -> Parameters<f64> {
+fn previous_values<E: Number>(
+    present: &Parameters<f64>,
+    previous: &Previous<E>,
+) -> Parameters<f64> {
     let mut parameters = present.frozen();
-    parameters.values_mut().iter_mut().zip(&previous.values).for_each(|(value, &then)| *value = then.as_f64());
+    parameters
+        .values_mut()
+        .iter_mut()
+        .zip(&previous.values)
+        .for_each(|(value, &then)| *value = then.as_f64());
     parameters
 }
 
@@ -547,44 +681,62 @@ impl<E: Number> Shared<'_, E> {
 }
 
 /// What is wrong with a gradient whose norm is not finite, and what helps.
-fn said_of_gradient<E: Float>(parameters: &Parameters<E>, gradient: &[E], what: &str) -> (String, &'static str) {
+fn said_of_gradient<E: Float>(
+    parameters: &Parameters<E>,
+    gradient: &[E],
+    what: &str,
+) -> (String, &'static str) {
     match gradient.iter().any(|x| !x.is_finite()) {
         true => (
             format!("{what} of {} is not finite", tensor_of(parameters, gradient)),
-            "the slope of a function in a network's arguments is infinite there (`sqrt` and `log` at 0), or the parameters have grown too far: \
+            "the slope of a function in a network's arguments is infinite there (`sqrt` and `log` \
+             at 0), or the parameters have grown too far: \
              `softplus(x)` stays above 0, a smaller `rate` or a `clip_norm` holds parameters back",
         ),
         false => (format!("the norm of {what} overflows"), SCALE),
     }
 }
 
-const SCALE: &str = "rewards of this size leave no digits for anything else: scale them, or the param before them, down";
+const SCALE: &str = "rewards of this size leave no digits for anything else: scale them, or the \
+                     param before them, down";
 
 fn overflow_hint(plan: &Plan) -> &'static str {
     match plan.settings.precision {
-        plan::Precision::F32 => "`precision = f64` reaches further; rewards, or the param before them, may be scaled down instead",
+        plan::Precision::F32 => {
+            "`precision = f64` reaches further; rewards, or the param before them, may be scaled \
+             down instead"
+        }
         plan::Precision::F64 => SCALE,
     }
 }
 
 fn tensor_of<E: Float>(parameters: &Parameters<E>, values: &[E]) -> String {
     match values.iter().position(|value| !value.is_finite()) {
-        Some(at) => format!("the tensor `{}`", parameters.layout().name(parameters.layout().parameter_at(at))),
+        Some(at) => format!(
+            "the tensor `{}`",
+            parameters.layout().name(parameters.layout().parameter_at(at))
+        ),
         None => "all tensors together".into(),
     }
 }
 
 fn rate(optimizer: plan::Optimizer) -> plan::Schedule {
     match optimizer {
-        plan::Optimizer::Adam { rate, .. } | plan::Optimizer::Sgd { rate, .. } | plan::Optimizer::RmsProp { rate, .. } => rate,
+        plan::Optimizer::Adam { rate, .. }
+        | plan::Optimizer::Sgd { rate, .. }
+        | plan::Optimizer::RmsProp { rate, .. } => rate,
     }
 }
 
 fn config(optimizer: plan::Optimizer) -> OptimiserConfig {
     match optimizer {
-        plan::Optimizer::Adam { beta1, beta2, epsilon, .. } => OptimiserConfig::Adam { beta1, beta2, epsilon },
+        plan::Optimizer::Adam { beta1, beta2, epsilon, .. } => {
+            OptimiserConfig::Adam { beta1, beta2, epsilon }
+        }
         plan::Optimizer::Sgd { momentum, .. } => OptimiserConfig::Sgd { momentum },
-        plan::Optimizer::RmsProp { decay, epsilon, .. } => OptimiserConfig::RmsProp { decay, epsilon },
+        plan::Optimizer::RmsProp { decay, epsilon, .. } => {
+            OptimiserConfig::RmsProp { decay, epsilon }
+        }
     }
 }
 
@@ -595,5 +747,9 @@ fn widened<E: Float>(state: OptimiserState<E>) -> OptimiserState<f64> {
 
 fn narrowed<E: Float>(state: &OptimiserState<f64>) -> OptimiserState<E> {
     let narrow = |values: &[f64]| values.iter().map(|&v| E::of(v)).collect();
-    OptimiserState { steps: state.steps, first: narrow(&state.first), second: narrow(&state.second) }
+    OptimiserState {
+        steps: state.steps,
+        first: narrow(&state.first),
+        second: narrow(&state.second),
+    }
 }

@@ -1,4 +1,5 @@
-//! What each row of a batch gives to each term, and from that what the draws of each kind are credited with.
+//! What each row of a batch gives to each term, and from that what the draws of each kind are
+//! credited with.
 
 use super::expressions::Number;
 use super::float::Float;
@@ -24,9 +25,16 @@ impl<E: Number> Ledger<E> {
         self.entries[term].push((t as u32, trajectory, value));
     }
 
-    /// Credits the draws of `rows` rows: a summand at `k` counts at the last row whose draw it is downstream of, since a row is credited with
-    /// all that counts at later rows.
-    pub fn credit(&mut self, terms: &[Term], draws: usize, rows: usize, lengths: &[u32], trace: &Trace<E>) {
+    /// Credits the draws of `rows` rows: a summand at `k` counts at the last row whose draw it is
+    /// downstream of, since a row is credited with all that counts at later rows.
+    pub fn credit(
+        &mut self,
+        terms: &[Term],
+        draws: usize,
+        rows: usize,
+        lengths: &[u32],
+        trace: &Trace<E>,
+    ) {
         self.given.resize_with(draws, Vec::new);
         for (draw, given) in self.given.iter_mut().enumerate() {
             given.clear();

@@ -1,4 +1,5 @@
-//! All trajectories of a small finite model, each run for itself: the mean of what training estimates, without any error of sampling.
+//! All trajectories of a small finite model, each run for itself: the mean of what training
+//! estimates, without any error of sampling.
 
 use super::density::{Density, DensityRows};
 use super::family::Choice;
@@ -26,13 +27,25 @@ pub struct Mean {
     pub trajectories: usize,
 }
 
-/// What the estimator of `plan`, without a baseline, has as its mean at `parameters`; a classifier says the log-ratio that it estimates.
+/// What the estimator of `plan`, without a baseline, has as its mean at `parameters`; a classifier
+/// says the log-ratio that it estimates.
 ///
 /// # Errors
-/// One sentence: the model is not finite, has more than `most` trajectories, or draws what is not listed.
-pub fn mean_gradient(plan: &Plan, parameters: &Parameters<f64>, most: usize) -> Result<Mean, EngineError> {
+/// One sentence: the model is not finite, has more than `most` trajectories, or draws what is not
+/// listed.
+pub fn mean_gradient(
+    plan: &Plan,
+    parameters: &Parameters<f64>,
+    most: usize,
+) -> Result<Mean, EngineError> {
     let settings = Settings { baseline: Baseline::None, ..plan.settings.clone() };
-    let plan = Plan { settings, baseline_reads: Vec::new(), fitted: BTreeSet::new(), shared: false, ..plan.settled() };
+    let plan = Plan {
+        settings,
+        baseline_reads: Vec::new(),
+        fitted: BTreeSet::new(),
+        shared: false,
+        ..plan.settled()
+    };
     let space = Space::of(&plan, parameters)?;
     let list = space.list(most)?;
     let stage = space.stage(&plan, parameters)?;
@@ -41,7 +54,12 @@ pub fn mean_gradient(plan: &Plan, parameters: &Parameters<f64>, most: usize) -> 
     let all = run(&stage, point, &list);
     let log_q = log_q(&stage, point, &all, &list)?;
 
-    let mut mean = Mean { gradient: parameters.zero_gradient(), bound: 0.0, probability: 0.0, trajectories: list.len() };
+    let mut mean = Mean {
+        gradient: parameters.zero_gradient(),
+        bound: 0.0,
+        probability: 0.0,
+        trajectories: list.len(),
+    };
     verify_numbers(&all)?;
     let mut objective = Objective::new(&stage, parameters);
     let mut one = Rollout::new(&stage, 1);
@@ -58,7 +76,10 @@ pub fn mean_gradient(plan: &Plan, parameters: &Parameters<f64>, most: usize) -> 
         let whole = Weighing { aim: Aim::Policy, share: 1.0, moved: false };
         objective.differentiate(&stage, (parameters, None), &one, whole);
         // the objective is the bound's negative
-        mean.gradient.iter_mut().zip(&objective.gradient).for_each(|(mean, gradient)| *mean -= probability * gradient);
+        mean.gradient
+            .iter_mut()
+            .zip(&objective.gradient)
+            .for_each(|(mean, gradient)| *mean -= probability * gradient);
         mean.bound += probability * bound;
         mean.probability += probability;
     }
@@ -101,9 +122,15 @@ impl Listed {
     fn of(stage: &Stage<f64>, list: &[Trajectory]) -> Listed {
         // behind its end a trajectory is not read
         let column = |of: &dyn Fn(&Trajectory, usize) -> Option<u32>, steps: usize| {
-            (0..steps).flat_map(|step| list.iter().map(move |trajectory| of(trajectory, step).unwrap_or(0))).collect()
+            (0..steps)
+                .flat_map(|step| {
+                    list.iter().map(move |trajectory| of(trajectory, step).unwrap_or(0))
+                })
+                .collect()
         };
-        let option = |k: usize| column(&move |one, step| one.options.get(step).map(|values| values[k]), stage.horizon);
+        let option = |k: usize| {
+            column(&move |one, step| one.options.get(step).map(|values| values[k]), stage.horizon)
+        };
         Listed {
             trajectories: list.len(),
             states: column(&|one, step| one.states.get(step).copied(), stage.horizon + 1),
@@ -131,34 +158,55 @@ impl Listed {
     }
 
     fn read(&self, list: &[u32], t: usize, of: &[u32], out: &mut Vec<u32>) {
-        out.extend(of.iter().map(|&trajectory| list[(t - 1) * self.trajectories + trajectory as usize]));
+        out.extend(
+            of.iter().map(|&trajectory| list[(t - 1) * self.trajectories + trajectory as usize]),
+        );
     }
 }
 
 impl Space {
     fn of(plan: &Plan, parameters: &Parameters<f64>) -> Result<Space, EngineError> {
-        let unsupported = |sentence: &dyn std::fmt::Display| EngineError::Unsupported(sentence.to_string());
-        let environment = finite::tabulate(&plan.model, plan.environment).map_err(|error| unsupported(&error))?;
-        let is_certain = environment.observation.as_ref().is_none_or(|table| (0..table.rows()).all(|row| table.row(row).count() == 1));
-        let beside = !plan.weights.is_empty() || !plan.simulations.is_empty() || !plan.outcomes.is_empty() || plan.pathwise.is_some();
+        let unsupported =
+            |sentence: &dyn std::fmt::Display| EngineError::Unsupported(sentence.to_string());
+        let environment =
+            finite::tabulate(&plan.model, plan.environment).map_err(|error| unsupported(&error))?;
+        let is_certain = environment
+            .observation
+            .as_ref()
+            .is_none_or(|table| (0..table.rows()).all(|row| table.row(row).count() == 1));
+        let beside = !plan.weights.is_empty()
+            || !plan.simulations.is_empty()
+            || !plan.outcomes.is_empty()
+            || plan.pathwise.is_some();
         if !is_certain || beside {
-            return Err(unsupported(&"weights, noise, rewards and random observations are drawn, which are not listed"));
+            return Err(unsupported(
+                &"weights, noise, rewards and random observations are drawn, which are not listed",
+            ));
         }
         let start = match &plan.start {
-            Some(draw) => tabulate(&plan.model, parameters, draw.kernel).map_err(|error| unsupported(&error))?.row(0).to_vec(),
+            Some(draw) => tabulate(&plan.model, parameters, draw.kernel)
+                .map_err(|error| unsupported(&error))?
+                .row(0)
+                .to_vec(),
             None => {
                 let mut start = vec![f64::NEG_INFINITY; environment.states];
                 environment.initial.row(0).for_each(|(state, p)| start[state] = p.ln());
                 start
             }
         };
-        let option = |draw: &Draw| (plan.model.network.layer(draw.head.layers()[0]).width as u32, draw.once);
-        let (imagined, options) = (plan.transition.is_some(), plan.options.iter().map(option).collect());
+        let option =
+            |draw: &Draw| (plan.model.network.layer(draw.head.layers()[0]).width as u32, draw.once);
+        let (imagined, options) =
+            (plan.transition.is_some(), plan.options.iter().map(option).collect());
         Ok(Space { environment, start, imagined, options, horizon: plan.model.horizon.value })
     }
 
     /// A stage to which states are told.
-    fn stage<'a>(&self, plan: &'a Plan, parameters: &Parameters<f64>) -> Result<Stage<'a, f64>, EngineError> {
+    fn stage<'a>(
+        &self,
+        plan: &'a Plan,
+        parameters: &Parameters<f64>,
+    ) -> Result<Stage<'a, f64>, EngineError> {
         let mut stage = Stage::new(plan)?;
         if let Some(ratio) = &mut stage.ratio {
             ratio.known = KnownRatio::of(plan, parameters)?;
@@ -171,13 +219,17 @@ impl Space {
     /// All trajectories that can be.
     fn list(&self, most: usize) -> Result<Vec<Trajectory>, EngineError> {
         let mut waiting: Vec<Trajectory> = Vec::new();
-        for (state, &log_p) in (0..).zip(&self.start).filter(|(_, log_p)| **log_p > f64::NEG_INFINITY) {
+        for (state, &log_p) in
+            (0..).zip(&self.start).filter(|(_, log_p)| **log_p > f64::NEG_INFINITY)
+        {
             waiting.push(Trajectory { states: vec![state], log_p, ..Trajectory::default() });
         }
         let mut list = Vec::new();
         while let Some(trajectory) = waiting.pop() {
             if list.len() + waiting.len() >= most {
-                return Err(EngineError::Unsupported(format!("there are more than {most} trajectories")));
+                return Err(EngineError::Unsupported(format!(
+                    "there are more than {most} trajectories"
+                )));
             }
             let state = trajectory.states[trajectory.states.len() - 1] as usize;
             if trajectory.actions.len() == self.horizon || self.environment.ended[state] {
@@ -186,7 +238,8 @@ impl Space {
             }
             for options in self.options_after(&trajectory) {
                 for action in 0..self.environment.actions {
-                    let row = self.environment.transition.row(state * self.environment.actions + action);
+                    let row =
+                        self.environment.transition.row(state * self.environment.actions + action);
                     let next: Vec<(usize, f64)> = match self.imagined {
                         true => (0..self.environment.states).map(|next| (next, 1.0)).collect(),
                         false => row.filter(|(_, p)| *p > 0.0).collect(),
@@ -213,7 +266,12 @@ impl Space {
                 Some(kept) => kept[option]..kept[option] + 1,
                 None => 0..values,
             };
-            all = all.iter().flat_map(|before: &Vec<u32>| values.clone().map(|value| [&before[..], &[value]].concat())).collect();
+            all = all
+                .iter()
+                .flat_map(|before: &Vec<u32>| {
+                    values.clone().map(|value| [&before[..], &[value]].concat())
+                })
+                .collect();
         }
         all
     }
@@ -234,15 +292,24 @@ fn run(stage: &Stage<f64>, point: Point<f64>, list: &[Trajectory]) -> Rollout<f6
 }
 
 /// The log-probability of each trajectory under the posterior.
-fn log_q(stage: &Stage<f64>, point: Point<f64>, all: &Rollout<f64>, list: &[Trajectory]) -> Result<Vec<f64>, EngineError> {
+fn log_q(
+    stage: &Stage<f64>,
+    point: Point<f64>,
+    all: &Rollout<f64>,
+    list: &[Trajectory],
+) -> Result<Vec<f64>, EngineError> {
     let mut log_q: Vec<f64> = list.iter().map(|trajectory| trajectory.log_p).collect();
-    let mut add = |at: &[u32], log_p: &[f64]| at.iter().zip(log_p).for_each(|(&trajectory, log_p)| log_q[trajectory as usize] += log_p);
+    let mut add = |at: &[u32], log_p: &[f64]| {
+        at.iter().zip(log_p).for_each(|(&trajectory, log_p)| log_q[trajectory as usize] += log_p)
+    };
     add(&all.rows.trajectory, &all.log_prob);
     all.options.iter().for_each(|option| add(&all.rows.trajectory, &option.log_prob));
     if let Some(Draw { kernel, head, reads, variable, .. }) = &stage.plan.transition {
         let target = Subject::Read(Read::Step(*variable, 1));
-        let (head, reads, span) = (head.clone(), reads.clone(), stage.plan.model.kernel(*kernel).span);
-        let model = plan::Density { of: Version::Present, kernel: *kernel, head, target, reads, span };
+        let (head, reads, span) =
+            (head.clone(), reads.clone(), stage.plan.model.kernel(*kernel).span);
+        let model =
+            plan::Density { of: Version::Present, kernel: *kernel, head, target, reads, span };
         let mut rows = DensityRows::default();
         rows.evaluate(&Density::compile(stage.plan, &model)?, point, &all.trajectories(stage));
         let of: Vec<u32> = rows.points.iter().map(|(_, trajectory)| *trajectory).collect();

@@ -1,5 +1,6 @@
-//! Every estimator's mean over all trajectories of small models is the gradient: with options as they are drawn and with options summed out, whatever
-//! the terms read ahead. The reference credits each draw with everything, which no notion of what is downstream can make wrong; the oracle
+//! Every estimator's mean over all trajectories of small models is the gradient: with options as
+//! they are drawn and with options summed out, whatever the terms read ahead. The reference credits
+//! each draw with everything, which no notion of what is downstream can make wrong; the oracle
 //! agrees with it where it takes the model.
 
 use super::listed::mean_gradient;
@@ -30,16 +31,19 @@ fn environment(slip: &str, end: &str) -> String {
     )
 }
 
-/// An option at every step, of which `kernel back(o | GIVENS)` is the reverse model at `back(ARGUMENTS)`.
+/// An option at every step, of which `kernel back(o | GIVENS)` is the reverse model at
+/// `back(ARGUMENTS)`.
 fn with_reverse(givens: &str, logits: &str, arguments: &str) -> String {
     format!(
         "option o : 2
          kernel pi(a | s, o) = Categorical(logits = table(s, o))
-         kernel pick(o | s, last: o?) = Sticky(last, keep = sigmoid(linear(s)), fresh = Categorical(logits = table(s, last)))
+         kernel pick(o | s, last: o?) = Sticky(last, keep = sigmoid(linear(s)), fresh = \
+         Categorical(logits = table(s, last)))
          kernel back(o | {givens}) = Categorical(logits = {logits})
          prior      {{ s[1] ~ e.initial; a[t] ~ Uniform; s[t+1] ~ e.transition(s[t], a[t]) }}
          likelihood {{ R[t] ~ exp(r[t]) }}
-         posterior  {{ s[1] ~ e.initial; o[t] ~ pick(s[t], o[t-1]); a[t] ~ pi(s[t], o[t]); s[t+1] ~ e.transition(s[t], a[t]) }}
+         posterior  {{ s[1] ~ e.initial; o[t] ~ pick(s[t], o[t-1]); a[t] ~ pi(s[t], o[t]); s[t+1] \
+         ~ e.transition(s[t], a[t]) }}
          auxiliary  {{ o[t] ~ back({arguments}) }}"
     )
 }
@@ -51,21 +55,31 @@ fn once(kernels: &str, prior: &str, likelihood: &str, auxiliary: &str) -> String
          kernel pi(a | s, o, t) = Categorical(logits = table(s, o, t))
          kernel pick(o | s) = Categorical(logits = table(s))
          {kernels}
-         prior      {{ s[1] ~ e.initial; {prior} a[t] ~ Uniform; s[t+1] ~ e.transition(s[t], a[t]) }}
+         prior      {{ s[1] ~ e.initial; {prior} a[t] ~ Uniform; s[t+1] ~ e.transition(s[t], \
+         a[t]) }}
          likelihood {{ R[t] ~ exp(r[t]); {likelihood} }}
-         posterior  {{ s[1] ~ e.initial; o[1] ~ pick(s[1]); a[t] ~ pi(s[t], o[1], t); s[t+1] ~ e.transition(s[t], a[t]) }}
+         posterior  {{ s[1] ~ e.initial; o[1] ~ pick(s[1]); a[t] ~ pi(s[t], o[1], t); s[t+1] ~ \
+         e.transition(s[t], a[t]) }}
          {auxiliary}"
     )
 }
 
 /// An option at every step, drawn and read as they say.
-fn each(kernels: &str, prior: &str, likelihood: &str, (option, action): (&str, &str), auxiliary: &str) -> String {
+fn each(
+    kernels: &str,
+    prior: &str,
+    likelihood: &str,
+    (option, action): (&str, &str),
+    auxiliary: &str,
+) -> String {
     format!(
         "option o : 2
          {kernels}
-         prior      {{ s[1] ~ e.initial; {prior} a[t] ~ Uniform; s[t+1] ~ e.transition(s[t], a[t]) }}
+         prior      {{ s[1] ~ e.initial; {prior} a[t] ~ Uniform; s[t+1] ~ e.transition(s[t], \
+         a[t]) }}
          likelihood {{ R[t] ~ exp(r[t]); {likelihood} }}
-         posterior  {{ s[1] ~ e.initial; o[t] ~ {option}; a[t] ~ {action}; s[t+1] ~ e.transition(s[t], a[t]) }}
+         posterior  {{ s[1] ~ e.initial; o[t] ~ {option}; a[t] ~ {action}; s[t+1] ~ \
+         e.transition(s[t], a[t]) }}
          {auxiliary}"
     )
 }
@@ -77,7 +91,8 @@ struct Seen {
     summed: usize,
 }
 
-/// How far parameters are from their initial values: where a missing term is small, and where it is not.
+/// How far parameters are from their initial values: where a missing term is small, and where it is
+/// not.
 const SIZES: [f64; 3] = [0.3, 1.0, 3.0];
 
 /// Holds the mean of each estimator against the gradient, at parameters of several sizes.
@@ -89,22 +104,43 @@ fn assert_unbiased(name: &str, text: &str, sizes: &[f64], seen: &mut Seen) {
     let sampled = try_plan(text).unwrap_or_else(|errors| panic!("{name}: {errors}"));
     let enumerated = try_plan(&text.replace("infer {", "infer { options = enumerate;"));
     seen.summed += usize::from(enumerated.is_ok());
-    let trained: Vec<usize> =
-        sampled.trained.iter().flat_map(|&id| Parameters::<f64>::initial(&sampled.model, 0).layout().range(id)).collect();
+    let trained: Vec<usize> = sampled
+        .trained
+        .iter()
+        .flat_map(|&id| Parameters::<f64>::initial(&sampled.model, 0).layout().range(id))
+        .collect();
     let mut wholly = sampled.clone();
-    wholly.terms.iter_mut().flat_map(|term| &mut term.credit).for_each(|credit| *credit = Some(Credited::All));
+    wholly
+        .terms
+        .iter_mut()
+        .flat_map(|term| &mut term.credit)
+        .for_each(|credit| *credit = Some(Credited::All));
     for (&size, seed) in sizes.iter().zip(1..) {
         let mut parameters = Parameters::<f64>::initial(&sampled.model, seed);
         let noise = numbers(parameters.values().len(), seed);
-        parameters.values_mut().iter_mut().zip(noise).for_each(|(value, noise)| *value += size * noise);
-        let mean = |plan: &Plan| mean_gradient(plan, &parameters, MOST).unwrap_or_else(|error| panic!("{name}: {error}"));
+        parameters
+            .values_mut()
+            .iter_mut()
+            .zip(noise)
+            .for_each(|(value, noise)| *value += size * noise);
+        let mean = |plan: &Plan| {
+            mean_gradient(plan, &parameters, MOST).unwrap_or_else(|error| panic!("{name}: {error}"))
+        };
         let reference = mean(&wholly);
-        assert!((reference.probability - 1.0).abs() < 1e-9, "{name}: probability {}", reference.probability);
-        let scale = trained.iter().fold(0.0, |scale: f64, &at| scale.max(reference.gradient[at].abs()));
+        assert!(
+            (reference.probability - 1.0).abs() < 1e-9,
+            "{name}: probability {}",
+            reference.probability
+        );
+        let scale =
+            trained.iter().fold(0.0, |scale: f64, &at| scale.max(reference.gradient[at].abs()));
         let assert_close = |what: &str, gradient: &[f64]| {
             for &at in &trained {
                 let (found, right) = (gradient[at], reference.gradient[at]);
-                assert!((found - right).abs() <= 1e-9 * scale, "{name}, size {size}: {what} has {found} at {at}, the gradient {right}");
+                assert!(
+                    (found - right).abs() <= 1e-9 * scale,
+                    "{name}, size {size}: {what} has {found} at {at}, the gradient {right}"
+                );
             }
         };
         assert!(scale > 1e-3, "{name}: nothing moves");
@@ -162,13 +198,24 @@ fn a_term_that_is_not_credited_is_seen_at_every_size() {
         let whole = try_plan(&text.replace("infer {", "infer { options = enumerate;")).unwrap();
         let mut short = whole.clone();
         // as if the reverse model read nothing later than its own step
-        short.terms.iter_mut().flat_map(|term| &mut term.credit).for_each(|credit| *credit = Some(Credited::From(0)));
+        short
+            .terms
+            .iter_mut()
+            .flat_map(|term| &mut term.credit)
+            .for_each(|credit| *credit = Some(Credited::From(0)));
         for (size, seed) in SIZES.into_iter().zip(1..) {
             let mut parameters = Parameters::<f64>::initial(&whole.model, seed);
             let noise = numbers(parameters.values().len(), seed);
-            parameters.values_mut().iter_mut().zip(noise).for_each(|(value, noise)| *value += size * noise);
+            parameters
+                .values_mut()
+                .iter_mut()
+                .zip(noise)
+                .for_each(|(value, noise)| *value += size * noise);
             let mean = |plan: &Plan| mean_gradient(plan, &parameters, MOST).unwrap().gradient;
-            let apart = mean(&whole).iter().zip(mean(&short)).fold(0.0, |apart: f64, (a, b)| apart.max((a - b).abs()));
+            let apart = mean(&whole)
+                .iter()
+                .zip(mean(&short))
+                .fold(0.0, |apart: f64, (a, b)| apart.max((a - b).abs()));
             assert!(apart > 1e-4, "{arguments}, size {size}: {apart}");
         }
     }
@@ -176,7 +223,9 @@ fn a_term_that_is_not_credited_is_seen_at_every_size() {
 
 #[test]
 fn an_option_drawn_once_is_credited_with_all_that_reads_it() {
-    let back = |givens: &str, logits: &str| format!("kernel back(o | {givens}) = Categorical(logits = {logits})");
+    let back = |givens: &str, logits: &str| {
+        format!("kernel back(o | {givens}) = Categorical(logits = {logits})")
+    };
     let decoder = "kernel decoder(o | s, goal: s) = Categorical(logits = table(s, goal))";
     let ahead = |arguments: &str| format!("auxiliary {{ o[1] ~ back({arguments}) }}");
     let decoded = "H[T] ~ decoder(o[1] | s[1], s[T+1])";
@@ -186,7 +235,12 @@ fn an_option_drawn_once_is_credited_with_all_that_reads_it() {
         once(&back("seen: a[..]", "linear(gru(seen, hidden = 2))"), "", "", &ahead("a[..T]")),
         once(decoder, "o[1] ~ Uniform;", decoded, ""),
         once(decoder, "o[1] ~ pick(s[1]);", decoded, ""),
-        once(&format!("{decoder}\n{}", back("fin: s", "table(fin)")), "", decoded, &ahead("s[T+1]")),
+        once(
+            &format!("{decoder}\n{}", back("fin: s", "table(fin)")),
+            "",
+            decoded,
+            &ahead("s[T+1]"),
+        ),
         once(
             "kernel told(o | s, soon: s?) = Categorical(logits = table(s, soon))",
             "o[1] ~ Uniform;",
@@ -197,7 +251,12 @@ fn an_option_drawn_once_is_credited_with_all_that_reads_it() {
     let mut seen = Seen::default();
     for (horizon, end, sizes) in CHAINS {
         for (at, model) in models.iter().enumerate() {
-            assert_unbiased(&format!("model {at} {end}"), &chain(horizon, end, model), sizes, &mut seen);
+            assert_unbiased(
+                &format!("model {at} {end}"),
+                &chain(horizon, end, model),
+                sizes,
+                &mut seen,
+            );
         }
     }
     assert_eq!(seen.summed, 2 * models.len());
@@ -213,12 +272,16 @@ fn options_at_every_step_are_credited_through_whatever_reads_them() {
     let flat = "kernel pi(a | s, o) = Categorical(logits = table(s, o))";
     let last = "kernel pi(a | s, o, last: o?) = Categorical(logits = table(s, o) + table(last))";
     let timed = "kernel pi(a | s, o, t) = Categorical(logits = table(s, o, t))";
-    let past = "kernel pi(a | o, past: a[..]) = Categorical(logits = mlp(o, gru(past, hidden = 2), hidden = [3]))";
+    let past = "kernel pi(a | o, past: a[..]) = Categorical(logits = mlp(o, gru(past, hidden = \
+                2), hidden = [3]))";
     let fin = "kernel back(o | fin: s) = Categorical(logits = table(fin))";
     let (by_state, of_fin) = ((DRAWN, "pi(s[t], o[t])"), "auxiliary { o[t] ~ back(s[T+1]) }");
-    let told = |givens: &str, logits: &str| format!("kernel told(o | {givens}) = Categorical(logits = {logits})");
+    let told = |givens: &str, logits: &str| {
+        format!("kernel told(o | {givens}) = Categorical(logits = {logits})")
+    };
     let seen_state = "kernel told(s | o, last: o?) = Categorical(logits = table(o, last))";
-    let other = "kernel other(o | s, last: o?) = Sticky(last, keep = 0.4, fresh = Categorical(logits = table(s)))";
+    let other = "kernel other(o | s, last: o?) = Sticky(last, keep = 0.4, fresh = \
+                 Categorical(logits = table(s)))";
     let models = [
         each(&with(&format!("{last}\n{fin}")), "", "", (DRAWN, "pi(s[t], o[t], o[t-1])"), of_fin),
         each(&with(&format!("{timed}\n{fin}")), "", "", (DRAWN, "pi(s[t], o[t], t)"), of_fin),
@@ -226,17 +289,46 @@ fn options_at_every_step_are_credited_through_whatever_reads_them() {
         each(&with(flat), "o[t] ~ pick(s[t], o[t-1]);", "", by_state, ""),
         each(&with(flat), "o[t] ~ Uniform;", "", by_state, ""),
         each(&with(&format!("{flat}\n{other}")), "o[t] ~ other(s[t], o[t-1]);", "", by_state, ""),
-        each(&with(&format!("{flat}\n{}", told("soon: s?", "table(soon)"))), "o[t] ~ Uniform;", "H[t] ~ told(o[t] | s[t+3])", by_state, ""),
-        each(&with(&format!("{flat}\n{}", told("fin: s", "table(fin)"))), "o[t] ~ Uniform;", "H[T] ~ told(o[T] | s[T+1])", by_state, ""),
-        each(&with(&format!("{flat}\n{seen_state}")), "o[t] ~ Uniform;", "H[t] ~ told(s[t+1] | o[t], o[t-1])", by_state, ""),
-        each(&with(&format!("{flat}\n{fin}\n{}", told("s, a?", "table(s, a)"))), "", "H[t] ~ told(o[t] | s[t], a[t+1])", by_state, of_fin),
+        each(
+            &with(&format!("{flat}\n{}", told("soon: s?", "table(soon)"))),
+            "o[t] ~ Uniform;",
+            "H[t] ~ told(o[t] | s[t+3])",
+            by_state,
+            "",
+        ),
+        each(
+            &with(&format!("{flat}\n{}", told("fin: s", "table(fin)"))),
+            "o[t] ~ Uniform;",
+            "H[T] ~ told(o[T] | s[T+1])",
+            by_state,
+            "",
+        ),
+        each(
+            &with(&format!("{flat}\n{seen_state}")),
+            "o[t] ~ Uniform;",
+            "H[t] ~ told(s[t+1] | o[t], o[t-1])",
+            by_state,
+            "",
+        ),
+        each(
+            &with(&format!("{flat}\n{fin}\n{}", told("s, a?", "table(s, a)"))),
+            "",
+            "H[t] ~ told(o[t] | s[t], a[t+1])",
+            by_state,
+            of_fin,
+        ),
     ];
     let mut seen = Seen::default();
     for (horizon, end, sizes) in CHAINS {
         for (at, model) in models.iter().enumerate() {
             // after an end there is no option to tell
             if end.is_empty() || !model.contains("told(") {
-                assert_unbiased(&format!("model {at} {end}"), &chain(horizon, end, model), sizes, &mut seen);
+                assert_unbiased(
+                    &format!("model {at} {end}"),
+                    &chain(horizon, end, model),
+                    sizes,
+                    &mut seen,
+                );
             }
         }
     }
@@ -261,16 +353,21 @@ fn imagined(hidden: &str, reverse: &str, infer: &str) -> String {
          kernel world(s' | s, a) = Categorical(logits = table(s, a))
          kernel back(o | s, fin: s) = Categorical(logits = table(s, fin))
          bound fit {{
-           prior      {{ s[1] ~ e.initial; o[t] ~ pick(s[t], o[t-1]); a[t] ~ Uniform; s[t+1] ~ world(s[t], a[t]) }}
-           posterior  {{ s[1] ~ e.initial; o[t] ~ pick(s[t], o[t-1]); a[t] ~ pi(s[t], o[t]); s[t+1] ~ e.transition(s[t], a[t]) }}
+           prior      {{ s[1] ~ e.initial; o[t] ~ pick(s[t], o[t-1]); a[t] ~ Uniform; s[t+1] ~ \
+           world(s[t], a[t]) }}
+           posterior  {{ s[1] ~ e.initial; o[t] ~ pick(s[t], o[t-1]); a[t] ~ pi(s[t], o[t]); \
+           s[t+1] ~ e.transition(s[t], a[t]) }}
          }}
          bound act {{
-           prior      {{ s[1] ~ e.initial; {prior} a[t] ~ Uniform; s[t+1] ~ e.transition(s[t], a[t]) }}
+           prior      {{ s[1] ~ e.initial; {prior} a[t] ~ Uniform; s[t+1] ~ e.transition(s[t], \
+           a[t]) }}
            likelihood {{ R[t] ~ exp(r[t]) }}
-           posterior  {{ s[1] ~ e.initial; o[t] ~ pick(s[t], o[t-1]); a[t] ~ pi(s[t], o[t]); s[t+1] ~ world(s[t], a[t]) }}
+           posterior  {{ s[1] ~ e.initial; o[t] ~ pick(s[t], o[t-1]); a[t] ~ pi(s[t], o[t]); \
+           s[t+1] ~ world(s[t], a[t]) }}
            {auxiliary}
          }}
-         infer {{ maximize fit over world; maximize act over pi, pick; trajectories = 4; threads = 1; precision = f64; {infer} }}",
+         infer {{ maximize fit over world; maximize act over pi, pick; trajectories = 4; threads \
+         = 1; precision = f64; {infer} }}",
         environment("Uniform", "")
     )
 }
@@ -281,7 +378,12 @@ fn options_in_imagined_worlds_are_credited_with_the_model_s_error() {
     let mut seen = Seen::default();
     for reverse in ["", "s[t], s[T+1]", "s[t], s[T]"] {
         assert_unbiased(&format!("back({reverse})"), &imagined("", reverse, ""), &SIZES, &mut seen);
-        assert_unbiased(&format!("hidden, back({reverse})"), &imagined("hidden", reverse, ratio), &SIZES, &mut seen);
+        assert_unbiased(
+            &format!("hidden, back({reverse})"),
+            &imagined("hidden", reverse, ratio),
+            &SIZES,
+            &mut seen,
+        );
     }
     assert_eq!(seen.summed, 6);
     assert!(seen.by_oracle > 0);
@@ -290,7 +392,9 @@ fn options_in_imagined_worlds_are_credited_with_the_model_s_error() {
 #[test]
 fn what_connects_options_that_are_no_neighbours_is_refused_and_runs_sampled() {
     let first = format!("{PICK}\nkernel pi(a | s, o) = Categorical(logits = table(s, o))");
-    let both = format!("{PICK}\nkernel pi(a | s, o, first: o) = Categorical(logits = table(s, o) + table(first))");
+    let both = format!(
+        "{PICK}\nkernel pi(a | s, o, first: o) = Categorical(logits = table(s, o) + table(first))"
+    );
     let with = |kernel: &str| format!("{first}\n{kernel}");
     let far = with("kernel back(o | soon: o?) = Categorical(logits = table(soon))");
     let told = with("kernel told(o | last: o?) = Categorical(logits = table(last))");
@@ -307,7 +411,11 @@ fn what_connects_options_that_are_no_neighbours_is_refused_and_runs_sampled() {
         let text = chain(3, "", model);
         let told = try_plan(&text.replace("infer {", "infer { options = enumerate;")).unwrap_err();
         let what = "`options = enumerate` sums over the values of `o` at two neighbouring steps";
-        assert_eq!(told, format!("{what}, and `{kernel}` connects steps that are farther apart"), "{model}");
+        assert_eq!(
+            told,
+            format!("{what}, and `{kernel}` connects steps that are farther apart"),
+            "{model}"
+        );
         assert_unbiased(model, &text, &[1.0], &mut seen);
     }
     assert_eq!(seen.summed, 0);

@@ -1,7 +1,8 @@
 //! What a run will hold in memory, counted before anything of it is made.
 //!
-//! It is counted as if every trajectory lived to the horizon: episodes that end earlier hold less. Lists that grow hold up to twice what is in them,
-//! half as much more in the mean. A test holds the count against what was measured.
+//! It is counted as if every trajectory lived to the horizon: episodes that end earlier hold less.
+//! Lists that grow hold up to twice what is in them, half as much more in the mean. A test holds
+//! the count against what was measured.
 
 use super::density::Density;
 use super::evaluate_policy::{SHARD, episodes_after_training};
@@ -34,14 +35,24 @@ impl Memory {
 
     fn of(parts: &[(&'static str, f64)]) -> Memory {
         // a cast saturates
-        Memory { parts: parts.iter().filter(|(_, bytes)| *bytes > 0.0).map(|&(name, bytes)| (name, bytes as u64)).collect() }
+        Memory {
+            parts: parts
+                .iter()
+                .filter(|(_, bytes)| *bytes > 0.0)
+                .map(|&(name, bytes)| (name, bytes as u64))
+                .collect(),
+        }
     }
 }
 
 /// `1.5 GB (trajectories 1.2 GB, parameters 0.3 GB)`
 impl fmt::Display for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts: Vec<String> = self.parts.iter().map(|(name, bytes)| format!("{name} {}", shown_bytes(*bytes))).collect();
+        let parts: Vec<String> = self
+            .parts
+            .iter()
+            .map(|(name, bytes)| format!("{name} {}", shown_bytes(*bytes)))
+            .collect();
         write!(f, "{} ({})", shown_bytes(self.bytes()), parts.join(", "))
     }
 }
@@ -49,7 +60,8 @@ impl fmt::Display for Memory {
 /// A count of bytes with two digits or three: `640 kB`, `1.2 GB`.
 pub fn shown_bytes(bytes: u64) -> String {
     let units = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
-    let at = (0..units.len()).rfind(|&at| bytes as f64 >= 0.9995 * 1000f64.powi(at as i32)).unwrap_or(0);
+    let at =
+        (0..units.len()).rfind(|&at| bytes as f64 >= 0.9995 * 1000f64.powi(at as i32)).unwrap_or(0);
     let value = bytes as f64 / 1000f64.powi(at as i32);
     let digits = usize::from(at > 0 && value < 99.5);
     format!("{value:.digits$} {}", units[at])
@@ -67,19 +79,29 @@ pub fn memory(plan: &Plan) -> Result<Memory, EngineError> {
         let stage = Stage::<f32>::new(plan)?;
         let settings = &plan.settings;
         let of = Rows { stage: &stage, number };
-        let (trajectories, shards, steps) = (settings.trajectories as f64, settings.shards as f64, stage.horizon as f64);
-        rows += trajectories * (steps * GROWN * of.row(true) + of.trajectory()) + shards * steps * of.step();
+        let (trajectories, shards, steps) =
+            (settings.trajectories as f64, settings.shards as f64, stage.horizon as f64);
+        rows += trajectories * (steps * GROWN * of.row(true) + of.trajectory())
+            + shards * steps * of.step();
         tables += stage.world.bytes() as f64;
         all = numbers(plan);
-        let trained = 2.0 * (count(plan, &plan.trained) + count(plan, &plan.fitted) + count(plan, &plan.classified));
-        // a gradient of each shard, their sum, what was good, the previous ones; then the memory of the optimisers, and their copies in a checkpoint
+        let trained = 2.0
+            * (count(plan, &plan.trained)
+                + count(plan, &plan.fitted)
+                + count(plan, &plan.classified));
+        // a gradient of each shard, their sum, what was good, the previous ones; then the memory of
+        // the optimisers, and their copies in a checkpoint
         learning += number * (all * (shards + 3.0) + trained) + WIDE * (all + trained);
         if stage.imagination.is_some() || settings.refits > 0 {
-            let width = (2 * stage.world.state_width() + stage.world.action_width() + stage.world.rewards() + 2) as f64;
+            let width = (2 * stage.world.state_width()
+                + stage.world.action_width()
+                + stage.world.rewards()
+                + 2) as f64;
             replay = settings.replay as f64 * width * number;
         }
     }
-    // those that move, those that the run began with, and a checkpoint: kept, as bytes, and as a file
+    // those that move, those that the run began with, and a checkpoint: kept, as bytes, and as a
+    // file
     let parameters = all * (2.0 * number + 3.0 * WIDE);
     let evaluation = evaluation(plan, &Stage::<f32>::new(plan)?, episodes_after_training(plan));
     Ok(Memory::of(&[
@@ -111,7 +133,8 @@ fn evaluation(plan: &Plan, stage: &Stage<f32>, episodes: usize) -> f64 {
     let kept = stage.reads_trajectories();
     let steps = if kept { stage.horizon as f64 } else { 1.0 };
     let at_once = (threads(plan) * SHARD).min(episodes.max(1)) as f64;
-    at_once * (steps * GROWN * of.row(kept) + of.trajectory()) + episodes as f64 * 2.0 * (2.0 * WIDE + INDEX)
+    at_once * (steps * GROWN * of.row(kept) + of.trajectory())
+        + episodes as f64 * 2.0 * (2.0 * WIDE + INDEX)
 }
 
 /// Bytes of a number.
@@ -124,7 +147,12 @@ fn number(plan: &Plan) -> f64 {
 
 /// Numbers that can move.
 fn numbers(plan: &Plan) -> f64 {
-    plan.model.network.parameters.iter().map(|parameter| parameter.rows as f64 * parameter.columns as f64).sum()
+    plan.model
+        .network
+        .parameters
+        .iter()
+        .map(|parameter| parameter.rows as f64 * parameter.columns as f64)
+        .sum()
 }
 
 fn count(plan: &Plan, of: &std::collections::BTreeSet<crate::model::ParameterId>) -> f64 {
@@ -144,7 +172,8 @@ impl Rows<'_> {
         let (stage, number) = (self.stage, self.number);
         let numbers = stage.family.numbers() as f64 * number;
         let network = if learns { &stage.learning.network } else { &stage.acting.network };
-        let mut bytes = INDEX + 3.0 * number + numbers + self.draw(&stage.family) + self.network(network);
+        let mut bytes =
+            INDEX + 3.0 * number + numbers + self.draw(&stage.family) + self.network(network);
         if !matches!(stage.anchor, Anchor::None | Anchor::Present) {
             bytes += numbers;
         }
@@ -160,8 +189,14 @@ impl Rows<'_> {
         // the tape of a gradient: log-probabilities and their slopes, and a list a head and a term
         bytes += 2.0 * numbers + 6.0 * number;
         if stage.keeps_ledger() {
-            let state = stage.world.state_width() + stage.world.observation_width() + stage.world.action_width() + stage.world.rewards();
-            bytes += stage.terms.len() as f64 * (2.0 * INDEX + number) + draws * number + state as f64 * number + 2.0 * INDEX;
+            let state = stage.world.state_width()
+                + stage.world.observation_width()
+                + stage.world.action_width()
+                + stage.world.rewards();
+            bytes += stage.terms.len() as f64 * (2.0 * INDEX + number)
+                + draws * number
+                + state as f64 * number
+                + 2.0 * INDEX;
         }
         for density in stage.densities.iter().chain(&stage.scored_model) {
             bytes += self.density(density);
@@ -171,18 +206,27 @@ impl Rows<'_> {
         }
         if stage.enumerator.is_some() {
             // pairs of what is drawn, with their densities
-            let pairs: f64 = stage.options.iter().map(|option| option.family.numbers() as f64).product::<f64>().powi(2);
+            let pairs: f64 = stage
+                .options
+                .iter()
+                .map(|option| option.family.numbers() as f64)
+                .product::<f64>()
+                .powi(2);
             bytes += pairs * (2.0 * INDEX + 4.0 * WIDE + 2.0 * number);
         }
         if stage.through.is_some() {
-            let imagined = stage.imagination.as_ref().map_or(0.0, |imagined| self.network(&imagined.wired.network));
+            let imagined = stage
+                .imagination
+                .as_ref()
+                .map_or(0.0, |imagined| self.network(&imagined.wired.network));
             let previous = stage.previous_prior().map_or(0.0, |wired| self.network(&wired.network));
             // values, and their gradients
             bytes += 2.0 * imagined + previous + self.network(network);
         }
         let settings = &stage.plan.settings;
         if settings.reuses_batches() {
-            bytes += (self.network(network) + 3.0 * numbers) / settings.minibatch.map_or(1.0, |_| 2.0);
+            bytes +=
+                (self.network(network) + 3.0 * numbers) / settings.minibatch.map_or(1.0, |_| 2.0);
         }
         bytes
     }
@@ -201,7 +245,10 @@ impl Rows<'_> {
     }
 
     fn density(&self, density: &Density) -> f64 {
-        2.0 * INDEX + self.network(&density.network) + (density.family.numbers() as f64 + 3.0) * self.number + self.draw(&density.family)
+        2.0 * INDEX
+            + self.network(&density.network)
+            + (density.family.numbers() as f64 + 3.0) * self.number
+            + self.draw(&density.family)
     }
 
     fn draw(&self, family: &Family) -> f64 {
@@ -220,7 +267,14 @@ mod tests {
 
     #[test]
     fn bytes_are_shown_with_two_digits_or_three() {
-        let cases = [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (640_000, "640 kB"), (999_600, "1.0 MB"), (1_234_567_890, "1.2 GB")];
+        let cases = [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1000, "1.0 kB"),
+            (640_000, "640 kB"),
+            (999_600, "1.0 MB"),
+            (1_234_567_890, "1.2 GB"),
+        ];
         for (bytes, shown) in cases {
             assert_eq!(shown_bytes(bytes), shown);
         }

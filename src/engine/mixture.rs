@@ -1,7 +1,8 @@
-//! The mixture of normals `Σ_k w_k N(x; mean_k, sd_k)`, weights relative to their sum, on plain slices: its log-density, draws, and gradients back to
-//! weights, means and deviations.
+//! The mixture of normals `Σ_k w_k N(x; mean_k, sd_k)`, weights relative to their sum, on plain
+//! slices: its log-density, draws, and gradients back to weights, means and deviations.
 //!
-//! A row of numbers has the logarithms of the weights, then all means, part by part, then all deviations.
+//! A row of numbers has the logarithms of the weights, then all means, part by part, then all
+//! deviations.
 
 use super::expressions::Number;
 use super::float::Float;
@@ -38,12 +39,18 @@ impl Shape {
     fn log_parts<E: Float>(self, (means, sds): (&[E], &[E]), x: &[E], out: &mut [E]) {
         for (part, out) in out.iter_mut().enumerate() {
             let of = self.of_part(part);
-            normal::log_densities((&means[of.clone()], &sds[of]), self.width, x, std::slice::from_mut(out));
+            normal::log_densities(
+                (&means[of.clone()], &sds[of]),
+                self.width,
+                x,
+                std::slice::from_mut(out),
+            );
         }
     }
 }
 
-/// Writes the rows of numbers; the roots are a column for each weight, then the means of each part, then its deviations.
+/// Writes the rows of numbers; the roots are a column for each weight, then the means of each part,
+/// then its deviations.
 pub fn describe<'a, E: Float>(shape: Shape, root: impl Fn(usize) -> &'a [E], out: &mut [E]) {
     let Shape { parts, width } = shape;
     for (row, out) in out.chunks_exact_mut(shape.numbers()).enumerate() {
@@ -65,7 +72,9 @@ pub fn describe<'a, E: Float>(shape: Shape, root: impl Fn(usize) -> &'a [E], out
 /// `log Σ_k w_k N_k(x)` of every row.
 pub fn log_densities<E: Float>(shape: Shape, rows: &[E], x: &[E], out: &mut [E]) {
     let mut joint = vec![E::ZERO; shape.parts];
-    for ((row, x), out) in rows.chunks_exact(shape.numbers()).zip(x.chunks_exact(shape.width)).zip(out) {
+    for ((row, x), out) in
+        rows.chunks_exact(shape.numbers()).zip(x.chunks_exact(shape.width)).zip(out)
+    {
         let (log_weights, means, sds) = shape.split(row);
         shape.log_parts((means, sds), x, &mut joint);
         *out = log_sum(log_weights, &mut joint);
@@ -86,26 +95,41 @@ fn log_sum<E: Float>(log_weights: &[E], joint: &mut [E]) -> E {
     greatest + sum.ln()
 }
 
-/// Adds to the gradients of the roots, in the order of [`describe`], that of `Σ_rows factor · log p(x)`. With `r_k = w_k N_k / p` a mean and a deviation have
-/// `r_k` times what they have in a normal, and a weight has `(N_k / p − 1) / Σ w`; `totals` are the sums of the weights.
-pub fn add_score_gradient<E: Float>(shape: Shape, (rows, totals): (&[E], &[E]), x: &[E], factors: &[E], of_roots: &mut [Vec<E>]) {
+/// Adds to the gradients of the roots, in the order of [`describe`], that of `Σ_rows factor · log
+/// p(x)`. With `r_k = w_k N_k / p` a mean and a deviation have `r_k` times what they have in a
+/// normal, and a weight has `(N_k / p − 1) / Σ w`; `totals` are the sums of the weights.
+pub fn add_score_gradient<E: Float>(
+    shape: Shape,
+    (rows, totals): (&[E], &[E]),
+    x: &[E],
+    factors: &[E],
+    of_roots: &mut [Vec<E>],
+) {
     let (of_weights, rest) = of_roots.split_at_mut(shape.parts);
     let (of_means, of_sds) = rest.split_at_mut(shape.parts);
     let mut log_parts = vec![E::ZERO; shape.parts];
     let mut joint = vec![E::ZERO; shape.parts];
     let width = shape.width;
-    for (at, (row, x)) in rows.chunks_exact(shape.numbers()).zip(x.chunks_exact(width)).enumerate() {
+    for (at, (row, x)) in rows.chunks_exact(shape.numbers()).zip(x.chunks_exact(width)).enumerate()
+    {
         let (log_weights, means, sds) = shape.split(row);
         shape.log_parts((means, sds), x, &mut log_parts);
         joint.copy_from_slice(&log_parts);
         let log_p = log_sum(log_weights, &mut joint);
         let of_parts = of_weights.iter_mut().zip(&mut *of_means).zip(&mut *of_sds);
         for (part, ((of_weight, of_mean), of_sd)) in of_parts.enumerate() {
-            of_weight[at] += factors[at] * ((log_parts[part] - log_p).exp() - E::of(1.0)) / totals[at];
+            of_weight[at] +=
+                factors[at] * ((log_parts[part] - log_p).exp() - E::of(1.0)) / totals[at];
             let share = [factors[at] * (joint[part] - log_p).exp()];
             let (of, own) = (shape.of_part(part), at * width..(at + 1) * width);
             let into = (&mut of_mean[own.clone()], &mut of_sd[own]);
-            normal::add_score_gradient((&means[of.clone()], &sds[of]), width, x, (&share, &[E::ZERO]), into);
+            normal::add_score_gradient(
+                (&means[of.clone()], &sds[of]),
+                width,
+                x,
+                (&share, &[E::ZERO]),
+                into,
+            );
         }
     }
 }
@@ -177,14 +201,17 @@ mod tests {
     #[test]
     fn the_density_integrates_to_one() {
         let shape = Shape { parts: 2, width: 1 };
-        let rows = described(shape, &[vec![3.0], vec![1.0], vec![-1.5], vec![2.0], vec![0.2], vec![0.7]]);
+        let rows =
+            described(shape, &[vec![3.0], vec![1.0], vec![-1.5], vec![2.0], vec![0.2], vec![0.7]]);
         let n = 40_000;
         let step = 16.0 / f64::from(n);
         let x: Vec<f64> = (0..n).map(|i| -8.0 + (f64::from(i) + 0.5) * step).collect();
         let all: Vec<f64> = std::iter::repeat_n(&rows, x.len()).flatten().copied().collect();
         let mut log_p = vec![0.0; x.len()];
         log_densities(shape, &all, &x, &mut log_p);
-        let moment = |power: i32| x.iter().zip(&log_p).map(|(x, l)| x.powi(power) * l.exp() * step).sum::<f64>();
+        let moment = |power: i32| {
+            x.iter().zip(&log_p).map(|(x, l)| x.powi(power) * l.exp() * step).sum::<f64>()
+        };
         assert!((moment(0) - 1.0).abs() < 1e-9, "{}", moment(0));
         assert!((moment(1) - (0.75 * -1.5 + 0.25 * 2.0)).abs() < 1e-9, "{}", moment(1));
     }
@@ -211,7 +238,8 @@ mod tests {
             log_p.iter().zip(&factors).map(|(l, f)| l * f).sum::<f64>()
         };
         let mut gradient: Vec<Vec<f64>> = lengths.iter().map(|&n| vec![0.0; n]).collect();
-        let totals: Vec<f64> = (0..rows).map(|row| (0..SHAPE.parts).map(|part| all[part][row]).sum()).collect();
+        let totals: Vec<f64> =
+            (0..rows).map(|row| (0..SHAPE.parts).map(|part| all[part][row]).sum()).collect();
         add_score_gradient(SHAPE, (&described(SHAPE, &all), &totals), &x, &factors, &mut gradient);
         assert_gradient(&flat, &gradient.concat(), value);
     }
@@ -219,17 +247,22 @@ mod tests {
     #[test]
     fn far_from_all_parts_the_density_is_small_and_known() {
         let shape = Shape { parts: 2, width: 1 };
-        let rows = described(shape, &[vec![0.5f64], vec![0.5], vec![0.0], vec![1.0], vec![0.01], vec![0.01]]);
+        let rows = described(
+            shape,
+            &[vec![0.5f64], vec![0.5], vec![0.0], vec![1.0], vec![0.01], vec![0.01]],
+        );
         let mut log_p = [0.0];
         log_densities(shape, &rows, &[101.0], &mut log_p);
-        let nearer = 0.5f64.ln() - 0.5 * (2.0 * std::f64::consts::PI).ln() - 0.01f64.ln() - 0.5 * 1e8;
+        let nearer =
+            0.5f64.ln() - 0.5 * (2.0 * std::f64::consts::PI).ln() - 0.01f64.ln() - 0.5 * 1e8;
         assert!((log_p[0] - nearer).abs() < 1e-6, "{} {nearer}", log_p[0]);
     }
 
     #[test]
     fn draws_have_the_moments_of_the_mixture() {
         let shape = Shape { parts: 2, width: 1 };
-        let rows = described(shape, &[vec![0.3], vec![0.7], vec![-2.0], vec![1.0], vec![0.5], vec![0.2]]);
+        let rows =
+            described(shape, &[vec![0.3], vec![0.7], vec![-2.0], vec![1.0], vec![0.5], vec![0.2]]);
         let n = 40_000;
         let all: Vec<f64> = std::iter::repeat_n(&rows, n).flatten().copied().collect();
         let mut drawn = Vec::new();
@@ -238,9 +271,15 @@ mod tests {
         let variance = drawn.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n as f64;
         let wanted_mean = 0.3 * -2.0 + 0.7;
         let wanted_variance = 0.3 * (0.25 + 4.0) + 0.7 * (0.04 + 1.0) - wanted_mean * wanted_mean;
-        assert!((mean - wanted_mean).abs() < 4.0 * (wanted_variance / n as f64).sqrt(), "{mean} {wanted_mean}");
+        assert!(
+            (mean - wanted_mean).abs() < 4.0 * (wanted_variance / n as f64).sqrt(),
+            "{mean} {wanted_mean}"
+        );
         // the fourth central moment is below 6 variances squared here
-        assert!((variance - wanted_variance).abs() < 4.0 * wanted_variance * (5.0 / n as f64).sqrt(), "{variance} {wanted_variance}");
+        assert!(
+            (variance - wanted_variance).abs() < 4.0 * wanted_variance * (5.0 / n as f64).sqrt(),
+            "{variance} {wanted_variance}"
+        );
         let left = drawn.iter().filter(|x| **x < -0.5).count() as f64 / n as f64;
         assert!((left - 0.3).abs() < 4.0 * (0.21 / n as f64).sqrt() + 0.001, "{left}");
         let mut best = Vec::new();

@@ -1,15 +1,18 @@
 //! Plan and world in, trained parameters out, on dfdx tensors. Knows no source text.
 //!
-//! The tensor core: [`Parameters`] hold all trainable numbers as one flat vector; a [`NetworkPlan`] is some layers of a model
-//! compiled to steps, run [forward](NetworkPlan::forward) and [backward](NetworkPlan::backward) over [`Activations`];
-//! [`categorical`] turns logits into log-probabilities, entropies and divergences.
+//! The tensor core: [`Parameters`] hold all trainable numbers as one flat vector; a [`NetworkPlan`]
+//! is some layers of a model compiled to steps, run [forward](NetworkPlan::forward) and
+//! [backward](NetworkPlan::backward) over [`Activations`]; [`categorical`] turns logits into
+//! log-probabilities, entropies and divergences.
 //!
-//! Training: [`infer`] rolls out shards of a batch with the policy, credits each draw with the terms downstream of it, and moves the
-//! parameters along the gradient; [`evaluate`] plays fixed parameters; [`gradient_estimates`] are those of single batches, to be held against the
-//! oracle, as [`assess`] does.
+//! Training: [`infer`] rolls out shards of a batch with the policy, credits each draw with the
+//! terms downstream of it, and moves the parameters along the gradient; [`evaluate`] plays fixed
+//! parameters; [`gradient_estimates`] are those of single batches, to be held against the oracle,
+//! as [`assess`] does.
 //!
-//! With the oracle of finite models: [`kernel_tables`] is what it takes as a policy, [`optimise`] finds the best that the parameters can
-//! reach, [`gap`] tells how far a policy is from the evidence, and why.
+//! With the oracle of finite models: [`kernel_tables`] is what it takes as a policy, [`optimise`]
+//! finds the best that the parameters can reach, [`gap`] tells how far a policy is from the
+//! evidence, and why.
 
 mod advantage;
 mod anneal;
@@ -135,7 +138,10 @@ pub use optimise::{Objective, Optimum, Reach, moved, optimise, reach, starts};
 pub use optimiser::{Optimiser, OptimiserConfig, OptimiserState};
 pub use parameters::{FileError, Layout, NotFinite, Parameters, verify_finite};
 pub use record::{RecordedStep, record};
-pub use run::{Checkpoint, EngineError, Evaluation, Improvement, Metrics, Observer, OptionUse, Rounds, Run, Stopped};
+pub use run::{
+    Checkpoint, EngineError, Evaluation, Improvement, Metrics, Observer, OptionUse, Rounds, Run,
+    Stopped,
+};
 pub use stop::Stop;
 pub use tables::{fixed_kernels, fixed_tables, kernel_tables, posterior_tables};
 pub use tabulate::{logits_of, pull_back, tabulate};

@@ -1,4 +1,5 @@
-//! Running means and deviations: of the inputs that networks see normalised, and of what a baseline is fitted to.
+//! Running means and deviations: of the inputs that networks see normalised, and of what a baseline
+//! is fitted to.
 
 /// Sums of a batch, by component; in `f64`, in the order of the rows.
 #[derive(Clone, Debug, Default)]
@@ -8,7 +9,8 @@ pub(super) struct Sums {
     pub squares: Vec<f64>,
 }
 
-/// Count, mean and sum of squared differences of all that was seen (Welford 1962; Chan, Golub and LeVeque 1979).
+/// Count, mean and sum of squared differences of all that was seen (Welford 1962; Chan, Golub and
+/// LeVeque 1979).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Moments {
     count: f64,
@@ -44,11 +46,13 @@ impl Moments {
             return;
         }
         let (before, all) = (self.count, self.count + batch.count);
-        let parts = self.mean.iter_mut().zip(&mut self.spread).zip(batch.sum.iter().zip(&batch.squares));
+        let parts =
+            self.mean.iter_mut().zip(&mut self.spread).zip(batch.sum.iter().zip(&batch.squares));
         for ((mean, spread), (sum, squares)) in parts {
             let of_batch = sum / batch.count;
             let apart = of_batch - *mean;
-            *spread += (squares - sum * of_batch).max(0.0) + apart * apart * before * batch.count / all;
+            *spread +=
+                (squares - sum * of_batch).max(0.0) + apart * apart * before * batch.count / all;
             *mean += apart * batch.count / all;
         }
         self.count = all;
@@ -69,13 +73,18 @@ impl Moments {
         [&[self.count][..], &self.mean, &self.spread].concat()
     }
 
-    /// Goes on from [`Moments::to_numbers`]; `false`, and nothing is changed, where they are of other components.
+    /// Goes on from [`Moments::to_numbers`]; `false`, and nothing is changed, where they are of
+    /// other components.
     #[must_use]
     pub fn restore(&mut self, numbers: &[f64]) -> bool {
         let components = self.mean.len();
         let fits = numbers.len() == 1 + 2 * components;
         if fits {
-            *self = Moments { count: numbers[0], mean: numbers[1..=components].to_vec(), spread: numbers[1 + components..].to_vec() };
+            *self = Moments {
+                count: numbers[0],
+                mean: numbers[1..=components].to_vec(),
+                spread: numbers[1 + components..].to_vec(),
+            };
         }
         fits
     }
@@ -99,7 +108,10 @@ mod tests {
         }
         let mean = values.iter().sum::<f64>() / 50.0;
         let variance = values.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / 50.0;
-        assert!((moments.mean(0) - mean).abs() < 1e-9 && (moments.deviation(0) - variance.sqrt()).abs() < 1e-7);
+        assert!(
+            (moments.mean(0) - mean).abs() < 1e-9
+                && (moments.deviation(0) - variance.sqrt()).abs() < 1e-7
+        );
         let mut again = Moments::new(1);
         assert!(again.restore(&moments.to_numbers()) && again == moments && !again.restore(&[1.0]));
     }

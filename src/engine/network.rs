@@ -1,8 +1,10 @@
-//! The layers of a model compiled to a list of steps over numbered buffers: what [`super::evaluate`] runs.
+//! The layers of a model compiled to a list of steps over numbered buffers: what
+//! [`super::evaluate`] runs.
 //!
-//! Model and roots in, [`NetworkPlan`] out. Layers that several roots read are computed once, also where two kernels reach the same
-//! `net` through formals that are fed from the same source. One-hot inputs never become columns of zeros and ones where a weight
-//! follows: they are gathered rows of it, and a concatenation is a weight's blocks of rows.
+//! Model and roots in, [`NetworkPlan`] out. Layers that several roots read are computed once, also
+//! where two kernels reach the same `net` through formals that are fed from the same source.
+//! One-hot inputs never become columns of zeros and ones where a weight follows: they are gathered
+//! rows of it, and a concatenation is a weight's blocks of rows.
 
 use super::features::{self, Feature};
 use super::following::Passage;
@@ -25,8 +27,8 @@ pub struct NetworkPlan {
     pub(super) passages: Vec<Passage>,
 }
 
-/// Of columns, loads and steps, the first pass that has all they read: where some inputs are drawn from what others led to, a network runs in
-/// several passes.
+/// Of columns, loads and steps, the first pass that has all they read: where some inputs are drawn
+/// from what others led to, a network runs in several passes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stages {
     pub columns: Vec<usize>,
@@ -46,7 +48,8 @@ pub struct InputSpec {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InputKind {
-    /// Numbers `0..size` of a finite domain; `size` itself stands for `none`. The time `t` is `t − 1` of `0..T`.
+    /// Numbers `0..size` of a finite domain; `size` itself stands for `none`. The time `t` is `t −
+    /// 1` of `0..T`.
     Finite { size: usize },
     /// The components of a domain that is not finite, as numbers; NaN stands for `none`.
     Real { components: usize },
@@ -77,7 +80,8 @@ pub(super) struct SlotSpec {
 pub(super) struct Step {
     pub op: Op,
     pub out: Slot,
-    /// For each slot the operation reads: whether it is the first, backward, to write that slot's gradient.
+    /// For each slot the operation reads: whether it is the first, backward, to write that slot's
+    /// gradient.
     pub first: Vec<bool>,
 }
 
@@ -103,7 +107,8 @@ pub(super) enum Op {
     Concat {
         parts: Vec<Part>,
     },
-    /// A recurrent unit over the elements that are there, in this order; `weights` as [`super::gru::Weights`] lists them.
+    /// A recurrent unit over the elements that are there, in this order; `weights` as
+    /// [`super::gru::Weights`] lists them.
     Gru {
         elements: Vec<Vec<Part>>,
         weights: [Range<usize>; 4],
@@ -130,17 +135,22 @@ pub(super) enum PartSource {
 }
 
 impl NetworkPlan {
-    /// Compiles the layers `roots`. `source` numbers what the caller will feed for a formal of a kernel (outputs first, then givens):
-    /// formals that get the same number are fed the same values.
+    /// Compiles the layers `roots`. `source` numbers what the caller will feed for a formal of a
+    /// kernel (outputs first, then givens): formals that get the same number are fed the same
+    /// values.
     ///
     /// # Errors
     /// One sentence about the first construct that cannot run yet, or whose widths do not fit.
-    pub fn compile(model: &Model, roots: &[LayerId], source: impl Fn(KernelId, u32) -> u32) -> Result<NetworkPlan, Unsupported> {
+    pub fn compile(
+        model: &Model,
+        roots: &[LayerId],
+        source: impl Fn(KernelId, u32) -> u32,
+    ) -> Result<NetworkPlan, Unsupported> {
         NetworkPlan::compile_acting(model, roots, source, |_| None)
     }
 
-    /// The same of kernels where they act: `simulated` numbers what the caller will feed for a simulated rollout. Elsewhere nothing was
-    /// imagined, and a kernel that imagines does not run.
+    /// The same of kernels where they act: `simulated` numbers what the caller will feed for a
+    /// simulated rollout. Elsewhere nothing was imagined, and a kernel that imagines does not run.
     ///
     /// # Errors
     /// As [`NetworkPlan::compile`].
@@ -161,8 +171,14 @@ impl NetworkPlan {
             stages: Stages::default(),
             passages: vec![],
         };
-        let mut compiler =
-            Compiler { model, layout, source: &source, simulated: &simulated, plan, layers: vec![None; model.network.layers.len()] };
+        let mut compiler = Compiler {
+            model,
+            layout,
+            source: &source,
+            simulated: &simulated,
+            plan,
+            layers: vec![None; model.network.layers.len()],
+        };
         let mut needed = vec![false; model.network.layers.len()];
         roots.iter().for_each(|root| needed[root.0 as usize] = true);
         for at in (0..needed.len()).rev() {
@@ -184,15 +200,20 @@ impl NetworkPlan {
     /// The same, run in passes: `pass` says in which one an input of a source is there.
     #[must_use]
     pub fn staged(mut self, pass: impl Fn(u32) -> usize) -> NetworkPlan {
-        let of_inputs = |inputs: Vec<usize>| inputs.into_iter().map(|input| pass(self.inputs[input].source)).max().unwrap_or(0);
-        let columns: Vec<usize> = self.columns.iter().map(|column| of_inputs(column.inputs())).collect();
-        let loads: Vec<usize> = self.loads.iter().map(|(load, _)| of_inputs(load.inputs())).collect();
+        let of_inputs = |inputs: Vec<usize>| {
+            inputs.into_iter().map(|input| pass(self.inputs[input].source)).max().unwrap_or(0)
+        };
+        let columns: Vec<usize> =
+            self.columns.iter().map(|column| of_inputs(column.inputs())).collect();
+        let loads: Vec<usize> =
+            self.loads.iter().map(|(load, _)| of_inputs(load.inputs())).collect();
         let mut slots = vec![0; self.slots.len()];
         self.loads.iter().zip(&loads).for_each(|((_, slot), &pass)| slots[slot.0] = pass);
         let mut steps = Vec::with_capacity(self.steps.len());
         for step in &self.steps {
             let of_columns = step.op.columns().map(|column| columns[column]);
-            let pass = step.op.slots().map(|slot| slots[slot.0]).chain(of_columns).max().unwrap_or(0);
+            let pass =
+                step.op.slots().map(|slot| slots[slot.0]).chain(of_columns).max().unwrap_or(0);
             slots[step.out.0] = pass;
             steps.push(pass);
         }
@@ -221,12 +242,17 @@ impl NetworkPlan {
         Slot(self.slots.len() - 1)
     }
 
-    /// Decides which step, backward, is the first to write each slot's gradient, so that no buffer is cleared in vain.
+    /// Decides which step, backward, is the first to write each slot's gradient, so that no buffer
+    /// is cleared in vain.
     pub(super) fn order_gradients(&mut self) {
         let mut written = vec![false; self.slots.len()];
         self.outputs.iter().for_each(|slot| written[slot.0] = true);
         for step in self.steps.iter_mut().rev() {
-            step.first = step.op.slots().map(|slot| !std::mem::replace(&mut written[slot.0], true)).collect();
+            step.first = step
+                .op
+                .slots()
+                .map(|slot| !std::mem::replace(&mut written[slot.0], true))
+                .collect();
         }
     }
 }
@@ -239,9 +265,11 @@ impl Op {
             Op::Rows { column, .. } | Op::Block { column, .. } => (&[], Some(*column)),
             Op::Gru { .. } | Op::Unary(..) | Op::Binary(..) => (&[], None),
         };
-        let of_parts = parts.iter().chain(self.elements().iter().flatten()).filter_map(|part| match part.source {
-            PartSource::OneHot { column } => Some(column),
-            PartSource::Dense(_) => None,
+        let of_parts = parts.iter().chain(self.elements().iter().flatten()).filter_map(|part| {
+            match part.source {
+                PartSource::OneHot { column } => Some(column),
+                PartSource::Dense(_) => None,
+            }
         });
         of_parts.chain(own)
     }
@@ -255,9 +283,11 @@ impl Op {
             Op::Unary(_, x) => (&[], [Some(*x), None]),
             Op::Binary(_, x, y) => (&[], [Some(*x), Some(*y)]),
         };
-        let dense = parts.iter().chain(self.elements().iter().flatten()).filter_map(|part| match part.source {
-            PartSource::Dense(slot) => Some(slot),
-            PartSource::OneHot { .. } => None,
+        let dense = parts.iter().chain(self.elements().iter().flatten()).filter_map(|part| {
+            match part.source {
+                PartSource::Dense(slot) => Some(slot),
+                PartSource::OneHot { .. } => None,
+            }
         });
         dense.chain(rest.into_iter().flatten())
     }
@@ -293,13 +323,15 @@ impl Compiler<'_> {
                 let mut at = 0;
                 for layer in layers {
                     let (of_layer, width) = self.parts(*layer);
-                    parts.extend(of_layer.into_iter().map(|part| Part { at: at + part.at, ..part }));
+                    parts
+                        .extend(of_layer.into_iter().map(|part| Part { at: at + part.at, ..part }));
                     at += width;
                 }
                 parts
             }
             LayerOp::Table { kernel, formals, weight } => {
-                let (column, rows) = features::joint(model, &mut self.plan, *kernel, formals, self.source)?;
+                let (column, rows) =
+                    features::joint(model, &mut self.plan, *kernel, formals, self.source)?;
                 self.verify_shape(*weight, rows, layer.width)?;
                 let table = self.layout.range(*weight);
                 whole(self.step(Op::Rows { column, table }, layer.width), layer.width)
@@ -313,22 +345,30 @@ impl Compiler<'_> {
                 for (at, &(weight, bias)) in weights.iter().enumerate() {
                     let activation = if at + 1 < weights.len() { Some(*activation) } else { *last };
                     let width = self.layout.shape(weight).1;
-                    parts = (whole(self.affine_parts(parts, weight, bias, activation)?, width), width);
+                    parts =
+                        (whole(self.affine_parts(parts, weight, bias, activation)?, width), width);
                 }
                 parts.0
             }
             LayerOp::Per { kernel, formal, heads } => {
-                let (column, blocks) = features::joint(model, &mut self.plan, *kernel, &[*formal], self.source)?;
+                let (column, blocks) =
+                    features::joint(model, &mut self.plan, *kernel, &[*formal], self.source)?;
                 let heads_width = self.model.network.layer(*heads).width;
                 if heads_width != blocks * layer.width {
-                    return Err(widths(&format!("`per` over {blocks} values"), heads_width, blocks * layer.width));
+                    return Err(widths(
+                        &format!("`per` over {blocks} values"),
+                        heads_width,
+                        blocks * layer.width,
+                    ));
                 }
                 let heads = self.dense(*heads);
                 whole(self.step(Op::Block { column, heads }, layer.width), layer.width)
             }
             LayerOp::Gru { kernel, formal, backward, parameters } => {
                 let mut elements = Vec::new();
-                for features in features::of_sequence(model, &mut self.plan, *kernel, *formal, self.source)? {
+                for features in
+                    features::of_sequence(model, &mut self.plan, *kernel, *formal, self.source)?
+                {
                     elements.push(self.side_by_side(features));
                 }
                 if *backward {
@@ -362,7 +402,8 @@ impl Compiler<'_> {
     }
 
     fn formal(&mut self, kernel: KernelId, formal: u32) -> Result<Vec<Part>, Unsupported> {
-        let features = features::of_formal(self.model, &mut self.plan, kernel, formal, self.source)?;
+        let features =
+            features::of_formal(self.model, &mut self.plan, kernel, formal, self.source)?;
         Ok(self.side_by_side(features))
     }
 
@@ -372,7 +413,9 @@ impl Compiler<'_> {
         for feature in features {
             let (width, source) = match feature {
                 Feature::OneHot { column, width } => (width, PartSource::OneHot { column }),
-                Feature::Dense { load, width } => (width, PartSource::Dense(self.load(load, width))),
+                Feature::Dense { load, width } => {
+                    (width, PartSource::Dense(self.load(load, width)))
+                }
             };
             parts.push(Part { at, width, source });
             at += width;
@@ -407,18 +450,28 @@ impl Compiler<'_> {
         Ok(self.step(Op::Affine { parts, weight, bias, activation }, width))
     }
 
-    fn verify_shape(&self, parameter: ParameterId, rows: usize, columns: usize) -> Result<(), Unsupported> {
+    fn verify_shape(
+        &self,
+        parameter: ParameterId,
+        rows: usize,
+        columns: usize,
+    ) -> Result<(), Unsupported> {
         let shape = self.layout.shape(parameter);
         if shape == (rows, columns) {
             return Ok(());
         }
         let name = self.layout.name(parameter);
-        Err(Unsupported(format!("the parameter `{name}` is {} × {}, where {rows} × {columns} is needed", shape.0, shape.1)))
+        Err(Unsupported(format!(
+            "the parameter `{name}` is {} × {}, where {rows} × {columns} is needed",
+            shape.0, shape.1
+        )))
     }
 
     /// The columns of a layer, and how many there are.
     fn parts(&self, id: LayerId) -> (Vec<Part>, usize) {
-        let parts = self.layers[id.0 as usize].clone().expect("model: layers stand after the layers they read");
+        let parts = self.layers[id.0 as usize]
+            .clone()
+            .expect("model: layers stand after the layers they read");
         (parts, self.model.network.layer(id).width)
     }
 
@@ -436,8 +489,8 @@ impl Compiler<'_> {
         if let Some(same) = self.plan.steps.iter().find(|step| step.op == op) {
             return same.out;
         }
-        let moves =
-            matches!(op, Op::Affine { .. } | Op::Rows { .. } | Op::Gru { .. }) || op.slots().any(|slot| self.plan.slots[slot.0].moves);
+        let moves = matches!(op, Op::Affine { .. } | Op::Rows { .. } | Op::Gru { .. })
+            || op.slots().any(|slot| self.plan.slots[slot.0].moves);
         let out = self.slot(width, moves);
         self.plan.steps.push(Step { op, out, first: vec![] });
         out
@@ -471,7 +524,9 @@ fn operands(op: &LayerOp, mut visit: impl FnMut(LayerId)) {
         | LayerOp::Noise
         | LayerOp::Simulate(_) => {}
         LayerOp::Concat(layers) => layers.iter().copied().for_each(visit),
-        LayerOp::Linear { input, .. } | LayerOp::Mlp { input, .. } | LayerOp::Unary(_, input) => visit(*input),
+        LayerOp::Linear { input, .. } | LayerOp::Mlp { input, .. } | LayerOp::Unary(_, input) => {
+            visit(*input)
+        }
         LayerOp::Per { heads, .. } => visit(*heads),
         LayerOp::Binary(_, x, y) => [*x, *y].into_iter().for_each(visit),
     }
@@ -488,7 +543,10 @@ pub(super) fn unsupported(construct: &str) -> Unsupported {
 
 fn imagines(model: &Model, simulation: &Simulation) -> Unsupported {
     let name = &model.kernel(simulation.kernel).name;
-    Unsupported(format!("`{name}` imagines before it draws: its probabilities are known where it acts, and have no table"))
+    Unsupported(format!(
+        "`{name}` imagines before it draws: its probabilities are known where it acts, and have \
+         no table"
+    ))
 }
 
 fn widths(what: &str, found: usize, needed: usize) -> Unsupported {

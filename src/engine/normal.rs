@@ -1,7 +1,9 @@
-//! The normal head: log-density, entropy and divergence of independent normals, with their gradients, on plain slices.
+//! The normal head: log-density, entropy and divergence of independent normals, with their
+//! gradients, on plain slices.
 //!
-//! `mean` and `sd` are row-major, `width` numbers a row; `sd` is greater than 0. All results are in nats. A squashed normal has the same
-//! gradients and divergences: its change of variables reads no parameter.
+//! `mean` and `sd` are row-major, `width` numbers a row; `sd` is greater than 0. All results are in
+//! nats. A squashed normal has the same gradients and divergences: its change of variables reads no
+//! parameter.
 
 use super::float::Float;
 use std::f64::consts::PI;
@@ -29,8 +31,9 @@ pub fn entropies<E: Float>(sd: &[E], width: usize, out: &mut [E]) {
     }
 }
 
-/// Adds to the gradients of means and deviations that of `Σ_rows w_log_prob · log N(x) + w_entropy · H`:
-/// `∂ log N / ∂mean = z / sd`, `∂ log N / ∂sd = (z² − 1) / sd`, `∂H / ∂sd = 1 / sd`, where `z = (x − mean) / sd`.
+/// Adds to the gradients of means and deviations that of `Σ_rows w_log_prob · log N(x) + w_entropy
+/// · H`: `∂ log N / ∂mean = z / sd`, `∂ log N / ∂sd = (z² − 1) / sd`, `∂H / ∂sd = 1 / sd`, where `z
+/// = (x − mean) / sd`.
 pub fn add_score_gradient<E: Float>(
     (mean, sd): (&[E], &[E]),
     width: usize,
@@ -53,13 +56,20 @@ pub fn divergences<E: Float>(q: (&[E], &[E]), p: (&[E], &[E]), width: usize, out
         *out = E::ZERO;
         for at in row * width..(row + 1) * width {
             let (sd_q, sd_p, apart) = (q.1[at], p.1[at], q.0[at] - p.0[at]);
-            *out += (sd_p / sd_q).ln() + half * (sd_q * sd_q + apart * apart) / (sd_p * sd_p) - half;
+            *out +=
+                (sd_p / sd_q).ln() + half * (sd_q * sd_q + apart * apart) / (sd_p * sd_p) - half;
         }
     }
 }
 
 /// Adds to the gradients of `q`'s means and deviations that of `Σ_rows w · KL(q ‖ p)`.
-pub fn add_divergence_gradient<E: Float>(q: (&[E], &[E]), p: (&[E], &[E]), width: usize, w: &[E], (mean, sd): (&mut [E], &mut [E])) {
+pub fn add_divergence_gradient<E: Float>(
+    q: (&[E], &[E]),
+    p: (&[E], &[E]),
+    width: usize,
+    w: &[E],
+    (mean, sd): (&mut [E], &mut [E]),
+) {
     for at in 0..q.0.len() {
         let (w, precision) = (w[at / width], E::of(1.0) / (p.1[at] * p.1[at]));
         mean[at] += w * (q.0[at] - p.0[at]) * precision;
@@ -76,7 +86,8 @@ pub fn add_divergence_gradient_of_second<E: Float>(
     (mean, sd): (&mut [E], &mut [E]),
 ) {
     for at in 0..q.0.len() {
-        let (w, apart, precision) = (w[at / width], q.0[at] - p.0[at], E::of(1.0) / (p.1[at] * p.1[at]));
+        let (w, apart, precision) =
+            (w[at / width], q.0[at] - p.0[at], E::of(1.0) / (p.1[at] * p.1[at]));
         mean[at] -= w * apart * precision;
         sd[at] += w * (E::of(1.0) - (q.1[at] * q.1[at] + apart * apart) * precision) / p.1[at];
     }
@@ -101,9 +112,16 @@ mod tests {
     }
 
     /// A function of means and deviations, side by side, and its gradient.
-    fn assert_both(mean: &[f64], sd: &[f64], gradient: (Vec<f64>, Vec<f64>), value: impl Fn((&[f64], &[f64])) -> f64) {
+    fn assert_both(
+        mean: &[f64],
+        sd: &[f64],
+        gradient: (Vec<f64>, Vec<f64>),
+        value: impl Fn((&[f64], &[f64])) -> f64,
+    ) {
         let both = [mean, sd].concat();
-        assert_gradient(&both, &[gradient.0, gradient.1].concat(), |both| value(both.split_at(mean.len())));
+        assert_gradient(&both, &[gradient.0, gradient.1].concat(), |both| {
+            value(both.split_at(mean.len()))
+        });
     }
 
     #[test]

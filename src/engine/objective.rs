@@ -1,10 +1,12 @@
 //! The gradient of a bound from the rows of one shard:
 //!
-//! `∇L = E_q[ Σ_t ∇log π(a_t|·) · A_t + Σ_t ∇H_t − … ]`, the score-function part with credit and baseline (see [`super::credit`]), and
-//! the pathwise part of entropies and divergences in closed form. What optimisers get is the gradient of `−L`.
+//! `∇L = E_q[ Σ_t ∇log π(a_t|·) · A_t + Σ_t ∇H_t − … ]`, the score-function part with credit and
+//! baseline (see [`super::credit`]), and the pathwise part of entropies and divergences in closed
+//! form. What optimisers get is the gradient of `−L`.
 //!
-//! Where a batch is used again, a draw is weighed by the ratio `ρ = π(a|·) / π_b(a|·)` of the present policy to the one that drew it, and
-//! `L` becomes the surrogate `E_b[Σ_t ρ_t A_t + …]` (Schulman et al. 2015, eq. 14), with `clip_ratio` that of Schulman et al. (2017, eq. 7).
+//! Where a batch is used again, a draw is weighed by the ratio `ρ = π(a|·) / π_b(a|·)` of the
+//! present policy to the one that drew it, and `L` becomes the surrogate `E_b[Σ_t ρ_t A_t + …]`
+//! (Schulman et al. 2015, eq. 14), with `clip_ratio` that of Schulman et al. (2017, eq. 7).
 
 use super::advantage::Advantages;
 use super::credit::{Given, StepSums};
@@ -42,7 +44,8 @@ pub(super) struct Objective<E> {
     start: Option<StartCredit<E>>,
     /// The first that is credited: a learned value is that of what is to come before it.
     valued: usize,
-    /// Where options are summed out: what all draws are then credited with stands in the first of `draws`.
+    /// Where options are summed out: what all draws are then credited with stands in the first of
+    /// `draws`.
     enumeration: Option<Enumeration<E>>,
     /// What the baseline's network said, in nats.
     values: Vec<E>,
@@ -87,7 +90,8 @@ pub(super) enum Aim {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Weighing {
     pub aim: Aim,
-    /// What a row counts: one over the trajectories of the batch, times its rows over those of the gradient.
+    /// What a row counts: one over the trajectories of the batch, times its rows over those of the
+    /// gradient.
     pub share: f64,
     /// The parameters have moved since the rows were drawn.
     pub moved: bool,
@@ -139,7 +143,9 @@ impl<E: Number> Objective<E> {
             draws: (0..stage.draws()).map(|_| Advantages::new()).collect(),
             action: stage.options.len(),
             start: stage.scored_start.as_ref().map(|_| StartCredit::new()),
-            valued: (0..stage.row_draws()).find(|&draw| stage.terms.iter().any(|term| term.credits[draw].is_some())).unwrap_or(0),
+            valued: (0..stage.row_draws())
+                .find(|&draw| stage.terms.iter().any(|term| term.credits[draw].is_some()))
+                .unwrap_or(0),
             enumeration: stage.enumerator.as_ref().map(|_| Enumeration::default()),
             values: Vec::new(),
             returns: Sums::default(),
@@ -150,8 +156,15 @@ impl<E: Number> Objective<E> {
         }
     }
 
-    /// The credit of each row of each draw; after it the advantage, except with a leave-one-out baseline, which needs the sums of all shards.
-    pub fn assess(&mut self, stage: &Stage<E>, rollout: &Rollout<E>, point: Point<E>, scale: ReturnScale) {
+    /// The credit of each row of each draw; after it the advantage, except with a leave-one-out
+    /// baseline, which needs the sums of all shards.
+    pub fn assess(
+        &mut self,
+        stage: &Stage<E>,
+        rollout: &Rollout<E>,
+        point: Point<E>,
+        scale: ReturnScale,
+    ) {
         let rows = rollout.rows.len();
         self.times.clear();
         for (t, bounds) in rollout.rows.starts.windows(2).enumerate() {
@@ -171,14 +184,27 @@ impl<E: Number> Objective<E> {
         if let (Some(enumeration), Some(enumerator)) = (&mut self.enumeration, &stage.enumerator) {
             let draw = &mut self.draws[0];
             enumeration.assess(enumerator, stage, rollout, point, &mut draw.credit);
-            draw.assess_credit(settings, &rollout.rows, &rollout.after, (&rollout.totals.lengths, stage.horizon), values);
+            draw.assess_credit(
+                settings,
+                &rollout.rows,
+                &rollout.after,
+                (&rollout.totals.lengths, stage.horizon),
+                values,
+            );
             sampled = 0..0;
         }
         for number in sampled {
             let draw = &mut self.draws[number];
-            let here = if stage.keeps_ledger() { &rollout.ledger.given[number] } else { &rollout.here };
+            let here =
+                if stage.keeps_ledger() { &rollout.ledger.given[number] } else { &rollout.here };
             let given = Given { here, before: &rollout.before, after: &rollout.after };
-            draw.assess(settings, &rollout.rows, &given, (&rollout.totals.lengths, stage.horizon), values);
+            draw.assess(
+                settings,
+                &rollout.rows,
+                &given,
+                (&rollout.totals.lengths, stage.horizon),
+                values,
+            );
         }
         if let (Some(start), Some(draw)) = (&mut self.start, self.draws.last_mut()) {
             start.assess(stage, &rollout.ledger, (&rollout.after, &rollout.totals.lengths), draw);
@@ -204,7 +230,9 @@ impl<E: Number> Objective<E> {
 
     /// `A` times `factor`.
     pub fn scale_advantages(&mut self, factor: f64) {
-        self.draws.iter_mut().for_each(|draw| kernels::scale(&mut draw.advantage, Float::of(factor)));
+        self.draws
+            .iter_mut()
+            .for_each(|draw| kernels::scale(&mut draw.advantage, Float::of(factor)));
     }
 
     /// The advantage of each row where it needs the sums of credit over all shards.
@@ -214,7 +242,9 @@ impl<E: Number> Objective<E> {
         for (draw, all) in self.draws.iter_mut().zip(all).take(credited) {
             draw.compare(&stage.plan.settings, &rollout.rows, all);
         }
-        if let (Some(start), Some(draw), Some(all)) = (&self.start, self.draws.last_mut(), all.last()) {
+        if let (Some(start), Some(draw), Some(all)) =
+            (&self.start, self.draws.last_mut(), all.last())
+        {
             start.compare(&stage.plan.settings.baseline, all, draw);
         }
     }
@@ -224,7 +254,8 @@ impl<E: Number> Objective<E> {
         &self.times
     }
 
-    /// The gradient from all rows, as the network computed them last; `previous` are the parameters at the beginning of the round, where they are others.
+    /// The gradient from all rows, as the network computed them last; `previous` are the parameters
+    /// at the beginning of the round, where they are others.
     pub fn differentiate(
         &mut self,
         stage: &Stage<E>,
@@ -252,15 +283,28 @@ impl<E: Number> Objective<E> {
             rollout: Some(rollout),
             previous,
         };
-        self.told = sample.add_gradient(stage, parameters, weighing, &self.scratch, &mut self.gradient);
+        self.told =
+            sample.add_gradient(stage, parameters, weighing, &self.scratch, &mut self.gradient);
     }
 
     /// The gradient of the densities alone, as they were computed last.
-    pub fn differentiate_densities(&mut self, stage: &Stage<E>, parameters: &Parameters<E>, rollout: &Rollout<E>, weighing: Weighing) {
+    pub fn differentiate_densities(
+        &mut self,
+        stage: &Stage<E>,
+        parameters: &Parameters<E>,
+        rollout: &Rollout<E>,
+        weighing: Weighing,
+    ) {
         self.gradient.fill(<E as Float>::ZERO);
         let mut tape = Tape::reusing(&self.scratch);
         let mut weighted = Vec::new();
-        weigh_densities(&rollout.densities, stage, (&mut tape, parameters), weighing.share, &mut weighted);
+        weigh_densities(
+            &rollout.densities,
+            stage,
+            (&mut tape, parameters),
+            weighing.share,
+            &mut weighted,
+        );
         if !weighted.is_empty() {
             tape.backward(weighted, parameters, &mut self.gradient);
         }
@@ -286,7 +330,8 @@ impl<E: Number> Objective<E> {
         let rows = &self.order[part_of(self.order.len(), part, parts)];
         let width = stage.family.numbers();
         let mine = &mut self.part;
-        let network = Arc::get_mut(&mut mine.network).expect("objective: the tape of the last gradient is gone");
+        let network = Arc::get_mut(&mut mine.network)
+            .expect("objective: the tape of the last gradient is gone");
         stage.learning.network.gather(&rollout.network, rows, network);
         stage.learning.network.recompute(parameters.values(), 0..rows.len(), network);
         mine.draws.gather(&rollout.draws, rows, width / 2);
@@ -318,7 +363,8 @@ impl<E: Number> Objective<E> {
             rollout: None,
             previous: None,
         };
-        self.told = sample.add_gradient(stage, parameters, weighing, &self.scratch, &mut self.gradient);
+        self.told =
+            sample.add_gradient(stage, parameters, weighing, &self.scratch, &mut self.gradient);
     }
 }
 
@@ -368,41 +414,67 @@ impl<E: Number> Sample<'_, E> {
             return told;
         }
         let through = stage.through.as_ref().zip(self.rollout);
-        // what goes through draws is on the tape step by step; the fit of a value is not a part of it
+        // what goes through draws is on the tape step by step; the fit of a value is not a part of
+        // it
         let is_needed = through.is_none() || wired.value.is_some() && weighing.aim != Aim::Policy;
-        let roots = if is_needed { tape.network(&wired.network, parameters, self.network, 0..rows) } else { Vec::new() };
+        let roots = if is_needed {
+            tape.network(&wired.network, parameters, self.network, 0..rows)
+        } else {
+            Vec::new()
+        };
         if let Some((through, rollout)) = through
             && weighing.aim != Aim::Baseline
         {
             let previous = stage.previous_prior().map(|_| parameters.frozen_at(self.previous));
             let (advantage, share) = (self.advantage, weighing.share);
-            let whole = pathwise::Trajectories { stage, through, parameters, previous: previous.as_ref(), rollout, advantage, share };
+            let whole = pathwise::Trajectories {
+                stage,
+                through,
+                parameters,
+                previous: previous.as_ref(),
+                rollout,
+                advantage,
+                share,
+            };
             whole.weigh(&mut tape, &mut weighted);
-        } else if let (Some(enumeration), Some(enumerator), Some(rollout)) = (self.enumeration, &stage.enumerator, self.rollout)
+        } else if let (Some(enumeration), Some(enumerator), Some(rollout)) =
+            (self.enumeration, &stage.enumerator, self.rollout)
             && weighing.aim != Aim::Baseline
         {
             let on = (&mut tape, parameters);
-            enumeration.weigh((enumerator, stage, rollout), on, &self.of_options[0], self.times, weighing.share, &mut weighted);
+            enumeration.weigh(
+                (enumerator, stage, rollout),
+                on,
+                &self.of_options[0],
+                self.times,
+                weighing.share,
+                &mut weighted,
+            );
         } else if weighing.aim != Aim::Baseline {
             let policy = &roots[wired.policy.clone()];
             let (log_prob, entropy) = stage.family.score(&mut tape, policy, &[], self.draws);
-            let weights = self.score_weights(&values_of(&log_prob), stage.plan.settings.clip_ratio, weighing);
+            let weights =
+                self.score_weights(&values_of(&log_prob), stage.plan.settings.clip_ratio, weighing);
             weighted.push((log_prob, weights));
             for term in stage.terms.iter().filter(|term| term.pathwise) {
-                let weights = self.weights(term.sign, term.from as u32..=term.to as u32, weighing.share);
+                let weights =
+                    self.weights(term.sign, term.from as u32..=term.to as u32, weighing.share);
                 match term.source {
                     Source::Entropy => weighted.push((entropy.clone(), weights)),
                     Source::Divergence => {
                         let prior = match stage.anchor {
                             Anchor::Present => roots[wired.prior.clone()].to_vec(),
-                            Anchor::None | Anchor::PreviousPolicy | Anchor::Previous(_) | Anchor::Expressions(_) => {
-                                stage.family.frozen(&tape, self.anchor)
-                            }
+                            Anchor::None
+                            | Anchor::PreviousPolicy
+                            | Anchor::Previous(_)
+                            | Anchor::Expressions(_) => stage.family.frozen(&tape, self.anchor),
                         };
-                        weighted.push((stage.family.divergence(&mut tape, policy, &prior), weights));
+                        weighted
+                            .push((stage.family.divergence(&mut tape, policy, &prior), weights));
                     }
-                    // no parameter enters an exponent, a count, or the log-density of a prior without parameters; others stand below,
-                    // the divergence of weights beside the batch
+                    // no parameter enters an exponent, a count, or the log-density of a prior
+                    // without parameters; others stand below, the divergence of weights beside the
+                    // batch
                     Source::Exponent(_)
                     | Source::LogRatio(_)
                     | Source::LogCount(_)
@@ -414,14 +486,24 @@ impl<E: Number> Sample<'_, E> {
             }
             self.weigh_options(stage, &mut tape, &roots, weighing.share, &mut weighted);
             self.weigh_model(stage, (&mut tape, parameters), weighing.share, &mut weighted);
-            weigh_densities(self.densities, stage, (&mut tape, parameters), weighing.share, &mut weighted);
+            weigh_densities(
+                self.densities,
+                stage,
+                (&mut tape, parameters),
+                weighing.share,
+                &mut weighted,
+            );
             if stage.plan.settings.kl_target.is_some() {
                 told.divergence = self.divergence(stage);
             }
         }
         if let Some(root) = wired.value.filter(|_| weighing.aim != Aim::Policy) {
             let value = &roots[root];
-            told.error = values_of(value).iter().zip(self.target).map(|(&v, &g)| Float::as_f64(v - g).powi(2)).sum();
+            told.error = values_of(value)
+                .iter()
+                .zip(self.target)
+                .map(|(&v, &g)| Float::as_f64(v - g).powi(2))
+                .sum();
             let squares = tape.squared_error(value, self.target);
             let weight = if stage.plan.shared { stage.plan.settings.baseline_weight } else { 1.0 };
             weighted.push((squares, vec![Float::of(weight * weighing.share); rows]));
@@ -440,19 +522,29 @@ impl<E: Number> Sample<'_, E> {
         weighted: &mut Vec<(Matrix<E>, Vec<E>)>,
     ) {
         let down: E = Float::of(-share);
-        for (number, ((option, rows), of)) in stage.options.iter().zip(self.options).zip(self.of_options).enumerate() {
+        for (number, ((option, rows), of)) in
+            stage.options.iter().zip(self.options).zip(self.of_options).enumerate()
+        {
             let roots = &roots[stage.learning.options[number].clone()];
-            let entropies = stage.terms.iter().filter(|term| term.pathwise && term.source == Source::OptionEntropy(number));
+            let entropies = stage
+                .terms
+                .iter()
+                .filter(|term| term.pathwise && term.source == Source::OptionEntropy(number));
             let log_prob = if entropies.clone().count() == 0 {
                 option.family.log_density(tape, roots, &rows.last, &rows.draws)
             } else {
                 let (log_prob, entropy) = option.family.score(tape, roots, &rows.last, &rows.draws);
                 for term in entropies {
-                    weighted.push((entropy.clone(), self.weights(term.sign, term.from as u32..=term.to as u32, share)));
+                    weighted.push((
+                        entropy.clone(),
+                        self.weights(term.sign, term.from as u32..=term.to as u32, share),
+                    ));
                 }
                 log_prob
             };
-            let weight = |(&t, &advantage): (&u32, &E)| if option.once && t > 1 { <E as Float>::ZERO } else { down * advantage };
+            let weight = |(&t, &advantage): (&u32, &E)| {
+                if option.once && t > 1 { <E as Float>::ZERO } else { down * advantage }
+            };
             weighted.push((log_prob, self.times.iter().zip(&of.advantage).map(weight).collect()));
         }
     }
@@ -465,7 +557,11 @@ impl<E: Number> Sample<'_, E> {
         share: f64,
         weighted: &mut Vec<(Matrix<E>, Vec<E>)>,
     ) {
-        let (Some(density), Some(of), Some(rollout)) = (&stage.scored_model, self.of_model, self.rollout) else { return };
+        let (Some(density), Some(of), Some(rollout)) =
+            (&stage.scored_model, self.of_model, self.rollout)
+        else {
+            return;
+        };
         let rows = &rollout.scored_model;
         let roots = tape.network(&density.network, parameters, &rows.network, 0..rows.points.len());
         let log_prob = density.family.log_density(tape, &roots, &rows.last, &rows.draws);
@@ -481,7 +577,11 @@ impl<E: Number> Sample<'_, E> {
         share: f64,
         weighted: &mut Vec<(Matrix<E>, Vec<E>)>,
     ) {
-        let (Some(density), Some(of), Some(rollout)) = (&stage.scored_start, self.of_start, self.rollout) else { return };
+        let (Some(density), Some(of), Some(rollout)) =
+            (&stage.scored_start, self.of_start, self.rollout)
+        else {
+            return;
+        };
         let rows = &rollout.scored_start;
         let roots = tape.network(&density.network, parameters, &rows.network, 0..rows.points.len());
         let log_prob = density.family.log_density(tape, &roots, &rows.last, &rows.draws);
@@ -489,7 +589,8 @@ impl<E: Number> Sample<'_, E> {
         weighted.push((log_prob, of.advantage.iter().map(|&advantage| down * advantage).collect()));
     }
 
-    /// The weight of each `log π(a)`: `−A`, times the ratio where the policy has moved; 0 where that is clipped.
+    /// The weight of each `log π(a)`: `−A`, times the ratio where the policy has moved; 0 where
+    /// that is clipped.
     fn score_weights(&self, log_prob: &[E], clip_ratio: Option<f64>, weighing: Weighing) -> Vec<E> {
         let down: E = Float::of(-weighing.share);
         if !weighing.moved {
@@ -504,7 +605,8 @@ impl<E: Number> Sample<'_, E> {
                 let rows = weights.iter_mut().zip(log_prob).zip(self.log_prob).zip(self.advantage);
                 for (((weight, &present), &then), &advantage) in rows {
                     let ratio = Float::exp(present - then);
-                    let clipped = if advantage > <E as Float>::ZERO { ratio > high } else { ratio < low };
+                    let clipped =
+                        if advantage > <E as Float>::ZERO { ratio > high } else { ratio < low };
                     *weight = if clipped { <E as Float>::ZERO } else { down * ratio * advantage };
                 }
             },
@@ -515,14 +617,21 @@ impl<E: Number> Sample<'_, E> {
     /// The weight of each row in `−sign · Σ_{t of times} share`.
     fn weights(&self, sign: f64, times: std::ops::RangeInclusive<u32>, share: f64) -> Vec<E> {
         let weight: E = Float::of(-sign * share);
-        self.times.iter().map(|t| if times.contains(t) { weight } else { <E as Float>::ZERO }).collect()
+        self.times
+            .iter()
+            .map(|t| if times.contains(t) { weight } else { <E as Float>::ZERO })
+            .collect()
     }
 
     /// `Σ KL(π ‖ π_b)` over the rows.
     fn divergence(&self, stage: &Stage<E>) -> f64 {
         let rows = 0..self.times.len();
         let mut present = vec![<E as Float>::ZERO; self.policy.len()];
-        stage.family.describe(stage.learning.outputs(self.network, &stage.learning.policy, &rows), &[], &mut present);
+        stage.family.describe(
+            stage.learning.outputs(self.network, &stage.learning.policy, &rows),
+            &[],
+            &mut present,
+        );
         let mut divergences = vec![<E as Float>::ZERO; rows.len()];
         stage.family.divergences(&present, self.policy, &mut divergences);
         divergences.iter().map(|kl| kl.as_f64()).sum()
@@ -551,6 +660,8 @@ fn weigh_densities<E: Number>(
 fn gather<T: Copy>(from: &[T], rows: &[u32], width: usize, into: &mut Vec<T>) {
     into.clear();
     if !from.is_empty() {
-        into.extend(rows.iter().flat_map(|&row| &from[row as usize * width..(row as usize + 1) * width]));
+        into.extend(
+            rows.iter().flat_map(|&row| &from[row as usize * width..(row as usize + 1) * width]),
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The best that a bound's own parameters can reach: the exact `L` of a finite model, or `M`, raised over the parameters of its networks.
+//! The best that a bound's own parameters can reach: the exact `L` of a finite model, or `M`,
+//! raised over the parameters of its networks.
 
 use super::anneal;
 use super::network::Unsupported;
@@ -7,7 +8,10 @@ use super::tables::kernel_tables;
 use super::tabulate::pull_back;
 use crate::exact::{Evaluator, Oracle, PATHS, Slope, maximise};
 use crate::finite::{KernelTables, NotFinite};
-use crate::model::{BoundId, KernelId, KernelRef, LikelihoodForm, Model, ParameterId, Role, Target, TargetVariable, kernel_parameters};
+use crate::model::{
+    BoundId, KernelId, KernelRef, LikelihoodForm, Model, ParameterId, Role, Target, TargetVariable,
+    kernel_parameters,
+};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,8 +31,8 @@ pub enum Objective {
 pub struct Reach {
     /// Of `L`.
     pub bound: Optimum,
-    /// Of `M`: absent where there is no reverse model, so that `M` is `L`; where `M` would be a sum over more than [`PATHS`] trajectories; and where
-    /// the evidence moves with the parameters.
+    /// Of `M`: absent where there is no reverse model, so that `M` is `L`; where `M` would be a sum
+    /// over more than [`PATHS`] trajectories; and where the evidence moves with the parameters.
     pub marginal: Option<Optimum>,
 }
 
@@ -42,7 +46,8 @@ pub struct Optimum {
     pub bound: f64,
     /// Ascents made; none is begun after one that ends at what no policy exceeds.
     pub starts: usize,
-    /// Those that ended within a millionth of the best, relative to its size; it is among them if it is finite.
+    /// Those that ended within a millionth of the best, relative to its size; it is among them if
+    /// it is finite.
     pub agreed: usize,
     /// Of all of them.
     pub iterations: u64,
@@ -51,7 +56,8 @@ pub struct Optimum {
 /// Ascents whose ends differ by less than this, relative to their size, agree.
 pub const SAME: f64 = 1e-6;
 
-/// Raises `L`, and `M` where that is another number, from each start; `M` from the optimum of `L`, too, so that what is found of it is not below.
+/// Raises `L`, and `M` where that is another number, from each start; `M` from the optimum of `L`,
+/// too, so that what is found of it is not below.
 ///
 /// # Errors
 /// As [`optimise`].
@@ -63,23 +69,33 @@ pub fn reach(
     iterations: u64,
 ) -> Result<Reach, Unsupported> {
     let of_bound = optimise(model, bound, Objective::Bound, starts, previous, iterations)?;
-    let is_listed = || Evaluator::new(model, bound).marginal(&of_bound.tables).map(|found| found.is_some()).map_err(unsupported);
-    let marginal = if model.bound(bound).auxiliary.is_empty() || evidence_moves(model, bound) || !is_listed()? {
-        None
-    } else {
-        let starts: Vec<_> = starts.iter().chain([&of_bound.parameters]).cloned().collect();
-        Some(optimise(model, bound, Objective::Marginal, &starts, previous, iterations)?)
+    let is_listed = || {
+        Evaluator::new(model, bound)
+            .marginal(&of_bound.tables)
+            .map(|found| found.is_some())
+            .map_err(unsupported)
     };
+    let marginal =
+        if model.bound(bound).auxiliary.is_empty() || evidence_moves(model, bound) || !is_listed()?
+        {
+            None
+        } else {
+            let starts: Vec<_> = starts.iter().chain([&of_bound.parameters]).cloned().collect();
+            Some(optimise(model, bound, Objective::Marginal, &starts, previous, iterations)?)
+        };
     Ok(Reach { bound: of_bound, marginal })
 }
 
-/// Raises the exact objective over the parameters that `maximize … over …` moves (all, where the file does not say), by L-BFGS on the exact
-/// gradient pulled back through the networks, in float64; at most `iterations` steps each. The copies `previous pi` keep the parameters of
-/// `previous`. It is not concave: what is found is the best of some ascents, from each start, and of `L` also by annealing and from projections; once one has
-/// reached what no policy exceeds, the others are not made. The same input gives the same bits.
+/// Raises the exact objective over the parameters that `maximize … over …` moves (all, where the
+/// file does not say), by L-BFGS on the exact gradient pulled back through the networks, in
+/// float64; at most `iterations` steps each. The copies `previous pi` keep the parameters of
+/// `previous`. It is not concave: what is found is the best of some ascents, from each start, and
+/// of `L` also by annealing and from projections; once one has reached what no policy exceeds, the
+/// others are not made. The same input gives the same bits.
 ///
 /// # Errors
-/// One sentence, where the oracle or [`super::tabulate`] does not take the model, the trajectories of `M` are too many, or there is no start.
+/// One sentence, where the oracle or [`super::tabulate`] does not take the model, the trajectories
+/// of `M` are too many, or there is no start.
 pub fn optimise(
     model: &Model,
     bound: BoundId,
@@ -109,16 +125,24 @@ pub fn optimise(
     // the first of equals, so that more ascents do not change what is found without need
     let best = ends.iter().map(|end| end.value).fold(f64::NEG_INFINITY, f64::max);
     let agreed = ends.iter().filter(|end| agrees(end.value, best)).count();
-    let End { parameters, value: bound, .. } =
-        ends.into_iter().find(|end| end.value == best).ok_or_else(|| Unsupported("no ascent has a number".to_owned()))?;
+    let End { parameters, value: bound, .. } = ends
+        .into_iter()
+        .find(|end| end.value == best)
+        .ok_or_else(|| Unsupported("no ascent has a number".to_owned()))?;
     let tables = kernel_tables(model, family.bound, &parameters, previous)?;
     Ok(Optimum { parameters, tables, bound, starts, agreed, iterations })
 }
 
-/// Where ascents on a bound may begin: the initial parameters of `seeds` seeds, and `current` where there are some. From the second seed on, what
-/// would begin at 0 (tables and biases) is drawn from a standard normal distribution: where options are alike, no gradient tells them apart. What the
+/// Where ascents on a bound may begin: the initial parameters of `seeds` seeds, and `current` where
+/// there are some. From the second seed on, what would begin at 0 (tables and biases) is drawn from
+/// a standard normal distribution: where options are alike, no gradient tells them apart. What the
 /// bound does not move is everywhere as it is in `current`, else as the first seed has it.
-pub fn starts(model: &Model, bound: BoundId, seeds: u64, current: Option<&Parameters<f64>>) -> Vec<Parameters<f64>> {
+pub fn starts(
+    model: &Model,
+    bound: BoundId,
+    seeds: u64,
+    current: Option<&Parameters<f64>>,
+) -> Vec<Parameters<f64>> {
     let moved = moved(model, bound);
     let first = Parameters::initial(model, 0);
     let held = current.unwrap_or(&first);
@@ -163,8 +187,20 @@ pub(super) struct End {
 }
 
 impl<'a> Family<'a> {
-    fn new(model: &'a Model, bound: BoundId, objective: Objective, previous: &'a Parameters<f64>) -> Family<'a> {
-        Family { model, bound, objective, previous, evaluator: Evaluator::new(model, bound), moved: moved(model, bound) }
+    fn new(
+        model: &'a Model,
+        bound: BoundId,
+        objective: Objective,
+        previous: &'a Parameters<f64>,
+    ) -> Family<'a> {
+        Family {
+            model,
+            bound,
+            objective,
+            previous,
+            evaluator: Evaluator::new(model, bound),
+            moved: moved(model, bound),
+        }
     }
 
     fn has_moved(&self) -> bool {
@@ -172,7 +208,12 @@ impl<'a> Family<'a> {
     }
 
     /// Raises the objective, its likelihood to some power, from a start.
-    pub fn climb(&self, start: &Parameters<f64>, power: f64, iterations: u64) -> Result<End, Unsupported> {
+    pub fn climb(
+        &self,
+        start: &Parameters<f64>,
+        power: f64,
+        iterations: u64,
+    ) -> Result<End, Unsupported> {
         self.maximise(start, iterations, &|at| self.slope(at, power))
     }
 
@@ -186,19 +227,32 @@ impl<'a> Family<'a> {
         let layout = start.layout();
         let of_values = |values: &[f64]| -> Result<Slope, Unsupported> {
             let (value, gradient) = slope(&self.at(start, values))?;
-            Ok((value, self.moved.iter().flat_map(|&id| &gradient[layout.range(id)]).copied().collect()))
+            Ok((
+                value,
+                self.moved.iter().flat_map(|&id| &gradient[layout.range(id)]).copied().collect(),
+            ))
         };
         let found = maximise(&of_values, self.values(start), iterations)?;
-        Ok(End { parameters: self.at(start, &found.at), value: found.value, iterations: found.iterations })
+        Ok(End {
+            parameters: self.at(start, &found.at),
+            value: found.value,
+            iterations: found.iterations,
+        })
     }
 
-    /// What no parameters exceed: the best bound of any policy that may depend on the time, where the parameters move policies alone.
+    /// What no parameters exceed: the best bound of any policy that may depend on the time, where
+    /// the parameters move policies alone.
     fn most(&self, start: &Parameters<f64>) -> Result<f64, Unsupported> {
-        if self.objective != Objective::Bound || evidence_moves(self.model, self.bound) || states_move(self.model, self.bound) {
+        if self.objective != Objective::Bound
+            || evidence_moves(self.model, self.bound)
+            || states_move(self.model, self.bound)
+        {
             return Ok(f64::INFINITY);
         }
         let tables = self.tables(start)?;
-        Oracle::new(self.model, self.bound, Some(&tables)).and_then(|mut oracle| oracle.best_bound()).map_err(unsupported)
+        Oracle::new(self.model, self.bound, Some(&tables))
+            .and_then(|mut oracle| oracle.best_bound())
+            .map_err(unsupported)
     }
 
     pub fn tables(&self, parameters: &Parameters<f64>) -> Result<KernelTables, Unsupported> {
@@ -234,7 +288,10 @@ impl<'a> Family<'a> {
             Objective::Marginal => {
                 let found = self.evaluator.marginal(&tables).map_err(unsupported)?;
                 let found = found.ok_or_else(|| {
-                    Unsupported(format!("the bound with the exact reverse model sums over more than {PATHS} trajectories"))
+                    Unsupported(format!(
+                        "the bound with the exact reverse model sums over more \
+                                         than {PATHS} trajectories"
+                    ))
                 })?;
                 (found.bound, found.gradient)
             }
@@ -243,7 +300,11 @@ impl<'a> Family<'a> {
     }
 
     /// The gradient of the parameters, flat, from that of the tables.
-    pub fn pulled_back(&self, parameters: &Parameters<f64>, of_tables: &BTreeMap<KernelId, Vec<f64>>) -> Result<Vec<f64>, Unsupported> {
+    pub fn pulled_back(
+        &self,
+        parameters: &Parameters<f64>,
+        of_tables: &BTreeMap<KernelId, Vec<f64>>,
+    ) -> Result<Vec<f64>, Unsupported> {
         let mut gradient = parameters.zero_gradient();
         for (&kernel, of_table) in of_tables {
             let part = pull_back(self.model, parameters, kernel, of_table)?;
@@ -256,7 +317,8 @@ impl<'a> Family<'a> {
 /// The parameters that `maximize … over …` moves by a bound: all, where the file does not say.
 pub fn moved(model: &Model, bound: BoundId) -> BTreeSet<ParameterId> {
     let objectives = model.objectives.iter().filter(|objective| objective.bound == bound);
-    let over: Vec<KernelId> = objectives.flat_map(|objective| objective.over.iter().copied()).collect();
+    let over: Vec<KernelId> =
+        objectives.flat_map(|objective| objective.over.iter().copied()).collect();
     let all = (0..model.kernels.len() as u32).map(KernelId);
     let kernels: Vec<KernelId> = if over.is_empty() { all.collect() } else { over };
     kernels.into_iter().flat_map(|kernel| kernel_parameters(model, kernel)).collect()
@@ -270,10 +332,17 @@ fn evidence_moves(model: &Model, bound: BoundId) -> bool {
         LikelihoodForm::Density { kernel, .. } => Some(kernel),
         LikelihoodForm::Exponential { .. } => None,
     });
-    written.prior.iter().map(|factor| &factor.kernel).chain(likelihoods).any(|kernel| match kernel {
-        KernelRef::Learned(kernel) => kernel_parameters(model, *kernel).iter().any(|id| moved.contains(id)),
-        KernelRef::Previous(_) | KernelRef::Environment(..) | KernelRef::Data(_) | KernelRef::InPlace(_) => false,
-    })
+    written.prior.iter().map(|factor| &factor.kernel).chain(likelihoods).any(
+        |kernel| match kernel {
+            KernelRef::Learned(kernel) => {
+                kernel_parameters(model, *kernel).iter().any(|id| moved.contains(id))
+            }
+            KernelRef::Previous(_)
+            | KernelRef::Environment(..)
+            | KernelRef::Data(_)
+            | KernelRef::InPlace(_) => false,
+        },
+    )
 }
 
 /// The posterior draws states from a kernel that the ascent moves.
@@ -286,8 +355,14 @@ fn states_move(model: &Model, bound: BoundId) -> bool {
         Target::Variable { .. } | Target::Weights(_) => false,
     };
     model.bound(bound).posterior.iter().any(|factor| match &factor.kernel {
-        KernelRef::Learned(kernel) => !factor.targets.iter().all(chosen) && !kernel_parameters(model, *kernel).is_disjoint(&moved),
-        KernelRef::Previous(_) | KernelRef::Environment(..) | KernelRef::Data(_) | KernelRef::InPlace(_) => false,
+        KernelRef::Learned(kernel) => {
+            !factor.targets.iter().all(chosen)
+                && !kernel_parameters(model, *kernel).is_disjoint(&moved)
+        }
+        KernelRef::Previous(_)
+        | KernelRef::Environment(..)
+        | KernelRef::Data(_)
+        | KernelRef::InPlace(_) => false,
     })
 }
 

@@ -1,7 +1,8 @@
-//! Optimiser steps over the flat vector of parameters: Adam, SGD with momentum, RMSprop; and clipping.
+//! Optimiser steps over the flat vector of parameters: Adam, SGD with momentum, RMSprop; and
+//! clipping.
 //!
-//! The formulas are those of dfdx's `AdamConfig`, `SgdConfig` and `RMSpropConfig` (a test holds them equal), fused into one vectorised
-//! loop. They descend: the gradient is that of a loss.
+//! The formulas are those of dfdx's `AdamConfig`, `SgdConfig` and `RMSpropConfig` (a test holds
+//! them equal), fused into one vectorised loop. They descend: the gradient is that of a loss.
 
 use super::float::Float;
 use super::kernels::{self, AdamStep};
@@ -16,7 +17,8 @@ pub enum OptimiserConfig {
     Adam { beta1: f64, beta2: f64, epsilon: f64 },
     /// `v ← momentum · v + g`, `x ← x − rate · v`.
     Sgd { momentum: f64 },
-    /// Tieleman and Hinton (2012); `s ← decay · s + (1 − decay) · g²` from `s = 1`, `x ← x − rate · g / √(s + ε)`.
+    /// Tieleman and Hinton (2012); `s ← decay · s + (1 − decay) · g²` from `s = 1`, `x ← x − rate ·
+    /// g / √(s + ε)`.
     RmsProp { decay: f64, epsilon: f64 },
 }
 
@@ -31,7 +33,8 @@ pub struct Optimiser<E> {
     steps: u64,
 }
 
-/// The memory of an optimiser, as a checkpoint keeps it: step count and the two moments (empty where the rule has none).
+/// The memory of an optimiser, as a checkpoint keeps it: step count and the two moments (empty
+/// where the rule has none).
 #[derive(Clone, Debug, PartialEq)]
 pub struct OptimiserState<E> {
     pub steps: u64,
@@ -41,7 +44,11 @@ pub struct OptimiserState<E> {
 
 impl<E: Float> Optimiser<E> {
     /// Moves the parameters `ids` and no other.
-    pub fn new(config: OptimiserConfig, layout: &Layout, ids: impl IntoIterator<Item = ParameterId>) -> Optimiser<E> {
+    pub fn new(
+        config: OptimiserConfig,
+        layout: &Layout,
+        ids: impl IntoIterator<Item = ParameterId>,
+    ) -> Optimiser<E> {
         let mut ranges: Vec<Range<usize>> = ids.into_iter().map(|id| layout.range(id)).collect();
         ranges.sort_by_key(|range| range.start);
         ranges.dedup();
@@ -79,10 +86,21 @@ impl<E: Float> Optimiser<E> {
                         unbias1: E::of(1.0 / (1.0 - beta1.powi(t))),
                         unbias2: E::of(1.0 / (1.0 - beta2.powi(t))),
                     };
-                    kernels::adam(values, &mut self.first[own.clone()], &mut self.second[own.clone()], gradient, &step);
+                    kernels::adam(
+                        values,
+                        &mut self.first[own.clone()],
+                        &mut self.second[own.clone()],
+                        gradient,
+                        &step,
+                    );
                 }
                 OptimiserConfig::Sgd { momentum } => {
-                    kernels::sgd(values, &mut self.first[own.clone()], gradient, (E::of(rate), E::of(momentum)));
+                    kernels::sgd(
+                        values,
+                        &mut self.first[own.clone()],
+                        gradient,
+                        (E::of(rate), E::of(momentum)),
+                    );
                 }
                 OptimiserConfig::RmsProp { decay, epsilon } => {
                     let factors = (E::of(rate), E::of(decay), E::of(epsilon));
@@ -93,30 +111,44 @@ impl<E: Float> Optimiser<E> {
         }
     }
 
-    /// Scales the part of `gradient` that this rule moves along so that its Euclidean norm is at most `largest`; returns the norm before.
+    /// Scales the part of `gradient` that this rule moves along so that its Euclidean norm is at
+    /// most `largest`; returns the norm before.
     pub fn clip(&self, gradient: &mut [E], largest: Option<f64>) -> f64 {
         let norm = self.norm(gradient);
         if let Some(largest) = largest.filter(|&largest| norm.is_finite() && norm > largest) {
-            self.moving.iter().for_each(|range| kernels::scale(&mut gradient[range.clone()], E::of(largest / norm)));
+            self.moving.iter().for_each(|range| {
+                kernels::scale(&mut gradient[range.clone()], E::of(largest / norm))
+            });
         }
         norm
     }
 
     /// The Euclidean norm of the part of `gradient` that this rule moves along.
     pub fn norm(&self, gradient: &[E]) -> f64 {
-        self.moving.iter().map(|range| kernels::sum_of_squares(&gradient[range.clone()])).sum::<f64>().sqrt()
+        self.moving
+            .iter()
+            .map(|range| kernels::sum_of_squares(&gradient[range.clone()]))
+            .sum::<f64>()
+            .sqrt()
     }
 
-    /// The norm of what a step is made along, of a gradient that had this one before it was clipped.
+    /// The norm of what a step is made along, of a gradient that had this one before it was
+    /// clipped.
     pub fn norm_of_step(&self, norm: f64, largest: Option<f64>) -> f64 {
         largest.map_or(norm, |largest| norm.min(largest))
     }
 
-    /// The first number of the memory that is not finite: what it is, and of which number of the flat vector.
+    /// The first number of the memory that is not finite: what it is, and of which number of the
+    /// flat vector.
     pub fn overflow(&self) -> Option<(&'static str, usize)> {
-        let first = if let OptimiserConfig::Sgd { .. } = self.config { "velocity" } else { "first moment" };
-        let broken = |(name, values): (&'static str, &[E])| Some((name, values.iter().position(|x| !x.is_finite())?));
-        let (name, mut at) = [(first, &self.first[..]), ("second moment", &self.second[..])].into_iter().find_map(broken)?;
+        let first =
+            if let OptimiserConfig::Sgd { .. } = self.config { "velocity" } else { "first moment" };
+        let broken = |(name, values): (&'static str, &[E])| {
+            Some((name, values.iter().position(|x| !x.is_finite())?))
+        };
+        let (name, mut at) = [(first, &self.first[..]), ("second moment", &self.second[..])]
+            .into_iter()
+            .find_map(broken)?;
         for range in &self.moving {
             if at < range.len() {
                 return Some((name, range.start + at));
@@ -140,7 +172,8 @@ impl<E: Float> Optimiser<E> {
         OptimiserState { steps: self.steps, first: self.first.clone(), second: self.second.clone() }
     }
 
-    /// Goes on from a state; `false`, and nothing is changed, where it belongs to another rule or other parameters.
+    /// Goes on from a state; `false`, and nothing is changed, where it belongs to another rule or
+    /// other parameters.
     #[must_use]
     pub fn restore(&mut self, state: OptimiserState<E>) -> bool {
         let fits = state.first.len() == self.first.len() && state.second.len() == self.second.len();
@@ -162,7 +195,10 @@ mod tests {
     const RATE: f64 = 0.01;
 
     /// Twenty steps of both, along gradients that change.
-    fn assert_same(config: OptimiserConfig, mut theirs: impl FnMut(i32, &mut Tensor<(usize,), f64, Cpu>, &Gradients<f64, Cpu>)) {
+    fn assert_same(
+        config: OptimiserConfig,
+        mut theirs: impl FnMut(i32, &mut Tensor<(usize,), f64, Cpu>, &Gradients<f64, Cpu>),
+    ) {
         let (model, _, _) = mlp_policy(2, &[3], 2);
         let layout = Layout::of(&model.network);
         assert_eq!(layout.len(), 17);
@@ -186,17 +222,21 @@ mod tests {
     fn adam_is_dfdx_adam() {
         let (mut m, mut v) = (Gradients::leaky(), Gradients::leaky());
         let config = AdamConfig { lr: RATE, ..AdamConfig::default() };
-        assert_same(OptimiserConfig::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }, |t, x, g| {
-            let (m, v) = (m.get_or_alloc_mut(x).expect("m"), v.get_or_alloc_mut(x).expect("v"));
-            let g = g.clone().get_or_alloc_mut(x).expect("g").clone();
-            config.try_update(t, x, m, v, &g).expect("updated");
-        });
+        assert_same(
+            OptimiserConfig::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+            |t, x, g| {
+                let (m, v) = (m.get_or_alloc_mut(x).expect("m"), v.get_or_alloc_mut(x).expect("v"));
+                let g = g.clone().get_or_alloc_mut(x).expect("g").clone();
+                config.try_update(t, x, m, v, &g).expect("updated");
+            },
+        );
     }
 
     #[test]
     fn sgd_is_dfdx_sgd() {
         let mut velocity = Gradients::leaky();
-        let config = SgdConfig { lr: RATE, momentum: Some(Momentum::Classic(0.9)), weight_decay: None };
+        let config =
+            SgdConfig { lr: RATE, momentum: Some(Momentum::Classic(0.9)), weight_decay: None };
         assert_same(OptimiserConfig::Sgd { momentum: 0.9 }, |_, x, g| {
             let g = g.clone().get_or_alloc_mut(x).expect("g").clone();
             config.try_update(x, velocity.get_or_alloc_mut(x).expect("v"), &g).expect("updated");
@@ -205,7 +245,8 @@ mod tests {
 
     #[test]
     fn rmsprop_is_dfdx_rmsprop() {
-        let (mut momentum, mut square, mut mean) = (Gradients::leaky(), Gradients::leaky(), Gradients::leaky());
+        let (mut momentum, mut square, mut mean) =
+            (Gradients::leaky(), Gradients::leaky(), Gradients::leaky());
         let config = RMSpropConfig { lr: RATE, alpha: 0.9, ..RMSpropConfig::default() };
         assert_same(OptimiserConfig::RmsProp { decay: 0.9, epsilon: 1e-8 }, |t, x, g| {
             let g = g.clone().get_or_alloc_mut(x).expect("g").clone();
@@ -213,7 +254,8 @@ mod tests {
             if t == 1 {
                 square.fill(1.0); // as dfdx's own optimiser starts
             }
-            let (momentum, mean) = (momentum.get_or_alloc_mut(x).expect("m"), mean.get_or_alloc_mut(x).expect("a"));
+            let (momentum, mean) =
+                (momentum.get_or_alloc_mut(x).expect("m"), mean.get_or_alloc_mut(x).expect("a"));
             config.try_update(x, momentum, square, mean, &g).expect("updated");
         });
     }
@@ -243,13 +285,21 @@ mod tests {
         let (model, _, _) = mlp_policy(1, &[1], 1);
         let layout = Layout::of(&model.network);
         // two weights and two biases; the first weight and its bias move
-        let optimiser = Optimiser::<f32>::new(OptimiserConfig::Sgd { momentum: 0.0 }, &layout, layout.ids().take(2));
+        let optimiser = Optimiser::<f32>::new(
+            OptimiserConfig::Sgd { momentum: 0.0 },
+            &layout,
+            layout.ids().take(2),
+        );
         let mut gradient = vec![3.0f32, 4.0, 100.0, 100.0];
         assert_eq!(optimiser.clip(&mut gradient, None), 5.0);
         assert_eq!(optimiser.clip(&mut gradient, Some(10.0)), 5.0);
         assert_eq!(gradient, [3.0, 4.0, 100.0, 100.0]);
         assert_eq!(optimiser.clip(&mut gradient, Some(1.0)), 5.0);
-        assert!((gradient[0] - 0.6).abs() < 1e-6 && (gradient[1] - 0.8).abs() < 1e-6 && gradient[2..] == [100.0, 100.0]);
+        assert!(
+            (gradient[0] - 0.6).abs() < 1e-6
+                && (gradient[1] - 0.8).abs() < 1e-6
+                && gradient[2..] == [100.0, 100.0]
+        );
         optimiser.keep_moving(&mut gradient);
         assert_eq!(gradient[2..], [0.0, 0.0]);
     }

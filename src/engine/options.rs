@@ -42,12 +42,19 @@ impl OptionDraw {
         let stays_at = match draw.head {
             Head::Sticky { last, .. } => {
                 let option = match draw.reads[last] {
-                    Read::Step(variable, -1) => plan.options.iter().position(|other| other.variable == variable && !other.once),
+                    Read::Step(variable, -1) => plan
+                        .options
+                        .iter()
+                        .position(|other| other.variable == variable && !other.once),
                     _ => None,
                 };
                 let name = &plan.model.kernel(draw.kernel).name;
-                let refusal =
-                    || EngineError::Unsupported(format!("`{name}` stays at what is not an option of the step before, and cannot run yet"));
+                let refusal = || {
+                    EngineError::Unsupported(format!(
+                        "`{name}` stays at what is not an option of the step before, and cannot \
+                         run yet"
+                    ))
+                };
                 Some(option.ok_or_else(refusal)?)
             }
             Head::Categorical { .. }
@@ -101,7 +108,9 @@ impl<E: Number> OptionRows<E> {
     /// The values that the trajectories `origin` drew last; `none` at `t = 1`.
     pub fn read_last(&self, option: &OptionDraw, t: usize, origin: &[u32], out: &mut Vec<u32>) {
         out.clear();
-        out.extend(origin.iter().map(|&trajectory| if t == 1 { option.none() } else { self.latest[trajectory as usize] }));
+        out.extend(origin.iter().map(|&trajectory| {
+            if t == 1 { option.none() } else { self.latest[trajectory as usize] }
+        }));
     }
 
     /// The values that the trajectories `origin` drew at `t = 1`, once that step has drawn.
@@ -110,7 +119,8 @@ impl<E: Number> OptionRows<E> {
         out.extend(origin.iter().map(|&trajectory| self.first[trajectory as usize]));
     }
 
-    /// Draws at step `t`, or keeps what was drawn at 1; `last` are the values of the step before of each option. Writes the values to `out`.
+    /// Draws at step `t`, or keeps what was drawn at 1; `last` are the values of the step before of
+    /// each option. Writes the values to `out`.
     pub fn draw(
         &mut self,
         (option, number): (&OptionDraw, usize),
@@ -129,19 +139,33 @@ impl<E: Number> OptionRows<E> {
         self.numbers.resize(rows.end * width, <E as Float>::ZERO);
         self.log_prob.resize(rows.end, <E as Float>::ZERO);
         let numbers = &mut self.numbers[rows.start * width..];
-        option.family.describe(wired.outputs(network, &wired.options[number], &rows), &self.last[rows.clone()], numbers);
+        option.family.describe(
+            wired.outputs(network, &wired.options[number], &rows),
+            &self.last[rows.clone()],
+            numbers,
+        );
         if option.once && t > 1 {
-            self.draws.numbers.extend(origin.iter().map(|&trajectory| self.latest[trajectory as usize]));
+            self.draws
+                .numbers
+                .extend(origin.iter().map(|&trajectory| self.latest[trajectory as usize]));
         } else {
             match listed {
                 Some(listed) => listed.read_option(number, t, origin, &mut self.draws.numbers),
                 None => option.family.draw(numbers, choice, random, uniforms, &mut self.draws),
             }
-            option.family.log_probs(numbers, &self.draws, rows.clone(), &mut self.log_prob[rows.start..]);
+            option.family.log_probs(
+                numbers,
+                &self.draws,
+                rows.clone(),
+                &mut self.log_prob[rows.start..],
+            );
         }
         out.clear();
         out.extend_from_slice(&self.draws.numbers[rows]);
-        origin.iter().zip(&*out).for_each(|(&trajectory, &value)| self.latest[trajectory as usize] = value);
+        origin
+            .iter()
+            .zip(&*out)
+            .for_each(|(&trajectory, &value)| self.latest[trajectory as usize] = value);
         if t == 1 {
             self.first.clone_from(&self.latest);
         }

@@ -1,12 +1,12 @@
 //! The trainable numbers of a model's networks: one flat vector, a range of it for every parameter.
 //!
-//! A gradient is a flat vector of the same layout. Initial values depend on the seed and the parameter's name alone, so that
-//! adding a network to a model leaves the others as they were:
+//! A gradient is a flat vector of the same layout. Initial values depend on the seed and the
+//! parameter's name alone, so that adding a network to a model leaves the others as they were:
 //!
-//! - a weight of a layer (`inputs × outputs`): orthogonal rows or columns (Saxe et al. 2014), √2 long where another layer follows,
-//!   1 at the end of a network;
-//! - the last weight below logits, and below the mean of a normal: 0.01 long, so that the first policy is nearly uniform, or centred
-//!   (Andrychowicz et al. 2021, §3.2);
+//! - a weight of a layer (`inputs × outputs`): orthogonal rows or columns (Saxe et al. 2014), √2
+//!   long where another layer follows, 1 at the end of a network;
+//! - the last weight below logits, and below the mean of a normal: 0.01 long, so that the first
+//!   policy is nearly uniform, or centred (Andrychowicz et al. 2021, §3.2);
 //! - biases and tables: 0.
 
 use super::float::Float;
@@ -72,7 +72,8 @@ impl Layout {
     }
 }
 
-/// All trainable numbers of a model. Cheap to clone for reading; a clone is the same leaf of the tape, [`Parameters::frozen`] is not.
+/// All trainable numbers of a model. Cheap to clone for reading; a clone is the same leaf of the
+/// tape, [`Parameters::frozen`] is not.
 #[derive(Clone, Debug)]
 pub struct Parameters<E: Float> {
     layout: Arc<Layout>,
@@ -128,11 +129,17 @@ impl<E: Float> Parameters<E> {
 
     /// The same with other numbers, where there are such.
     pub fn frozen_at(&self, values: Option<&[E]>) -> Parameters<E> {
-        values.map_or_else(|| self.frozen(), |values| Parameters::from_values(self.layout.clone(), values.to_vec()))
+        values.map_or_else(
+            || self.frozen(),
+            |values| Parameters::from_values(self.layout.clone(), values.to_vec()),
+        )
     }
 
     pub fn to_f64(&self) -> Parameters<f64> {
-        Parameters::from_values(self.layout.clone(), self.values.iter().map(|v| v.as_f64()).collect())
+        Parameters::from_values(
+            self.layout.clone(),
+            self.values.iter().map(|v| v.as_f64()).collect(),
+        )
     }
 
     /// A gradient of zeros.
@@ -140,7 +147,8 @@ impl<E: Float> Parameters<E> {
         vec![E::ZERO; self.values.len()]
     }
 
-    /// The bytes of a safetensors file: one tensor per parameter, under its name, of shape rows × columns.
+    /// The bytes of a safetensors file: one tensor per parameter, under its name, of shape rows ×
+    /// columns.
     pub fn to_safetensors(&self) -> Result<Vec<u8>, FileError> {
         let bytes: Vec<Vec<u8>> = self
             .layout
@@ -153,14 +161,19 @@ impl<E: Float> Parameters<E> {
             .collect();
         let views = self.layout.ids().zip(&bytes).map(|(id, bytes)| {
             let (rows, columns) = self.layout.shape(id);
-            Ok((self.layout.name(id), safetensors::tensor::TensorView::new(E::SAFETENSORS, vec![rows, columns], bytes)?))
+            Ok((
+                self.layout.name(id),
+                safetensors::tensor::TensorView::new(E::SAFETENSORS, vec![rows, columns], bytes)?,
+            ))
         });
-        let views = views.collect::<Result<Vec<_>, safetensors::SafeTensorError>>().map_err(unwritable)?;
+        let views =
+            views.collect::<Result<Vec<_>, safetensors::SafeTensorError>>().map_err(unwritable)?;
         safetensors::serialize(views, None).map_err(unwritable)
     }
 
-    /// Reads what [`Parameters::to_safetensors`] wrote, in either precision. All parameters of the model must be there, with their
-    /// shapes, and each of their numbers has to be one; other tensors of the file are left alone. On an error nothing has changed.
+    /// Reads what [`Parameters::to_safetensors`] wrote, in either precision. All parameters of the
+    /// model must be there, with their shapes, and each of their numbers has to be one; other
+    /// tensors of the file are left alone. On an error nothing has changed.
     pub fn load_safetensors(&mut self, bytes: &[u8]) -> Result<(), FileError> {
         let file = safetensors::SafeTensors::deserialize(bytes).map_err(unreadable)?;
         let by_name: HashMap<&str, safetensors::tensor::TensorView> = file.iter().collect();
@@ -168,17 +181,30 @@ impl<E: Float> Parameters<E> {
         for id in self.layout.ids() {
             let name = self.layout.name(id);
             let (rows, columns) = self.layout.shape(id);
-            let tensor = by_name.get(name).ok_or_else(|| FileError(format!("the file has no tensor `{name}`")))?;
+            let tensor = by_name
+                .get(name)
+                .ok_or_else(|| FileError(format!("the file has no tensor `{name}`")))?;
             if tensor.shape() != [rows, columns] {
-                return Err(FileError(format!("`{name}` is {rows} × {columns} in the model and {:?} in the file", tensor.shape())));
+                return Err(FileError(format!(
+                    "`{name}` is {rows} × {columns} in the model and {:?} in the file",
+                    tensor.shape()
+                )));
             }
             let first = values.len();
             match tensor.dtype() {
-                safetensors::Dtype::F32 => values.extend(tensor.data().chunks_exact(4).map(|b| E::of(f32::read_le(b).as_f64()))),
-                safetensors::Dtype::F64 => values.extend(tensor.data().chunks_exact(8).map(|b| E::of(f64::read_le(b)))),
-                other => return Err(FileError(format!("`{name}` is of type {other:?} in the file; it can be F32 or F64"))),
+                safetensors::Dtype::F32 => values
+                    .extend(tensor.data().chunks_exact(4).map(|b| E::of(f32::read_le(b).as_f64()))),
+                safetensors::Dtype::F64 => {
+                    values.extend(tensor.data().chunks_exact(8).map(|b| E::of(f64::read_le(b))))
+                }
+                other => {
+                    return Err(FileError(format!(
+                        "`{name}` is of type {other:?} in the file; it can be F32 or F64"
+                    )));
+                }
             }
-            verify_finite(&format!("tensor `{name}`"), columns, &values[first..]).map_err(|found| FileError(found.to_string()))?;
+            verify_finite(&format!("tensor `{name}`"), columns, &values[first..])
+                .map_err(|found| FileError(found.to_string()))?;
         }
         self.values = Arc::new(values);
         Ok(())
@@ -186,7 +212,8 @@ impl<E: Float> Parameters<E> {
 }
 
 impl Layout {
-    /// Holds that a flat vector (`what`: the gradient, the parameters) has neither NaN nor infinity.
+    /// Holds that a flat vector (`what`: the gradient, the parameters) has neither NaN nor
+    /// infinity.
     ///
     /// # Errors
     /// The first number that is one, by the parameter it belongs to.
@@ -195,7 +222,11 @@ impl Layout {
             return Ok(());
         }
         for id in self.ids() {
-            verify_finite(&format!("{what} of `{}`", self.name(id)), self.shape(id).1, &values[self.range(id)])?;
+            verify_finite(
+                &format!("{what} of `{}`", self.name(id)),
+                self.shape(id).1,
+                &values[self.range(id)],
+            )?;
         }
         Ok(())
     }
@@ -205,13 +236,22 @@ impl Layout {
 ///
 /// # Errors
 /// The first number that is one.
-pub fn verify_finite<E: Float>(tensor: &str, columns: usize, values: &[E]) -> Result<(), NotFinite> {
+pub fn verify_finite<E: Float>(
+    tensor: &str,
+    columns: usize,
+    values: &[E],
+) -> Result<(), NotFinite> {
     if kernels::all_finite(values) {
         return Ok(());
     }
     match values.iter().position(|v| !v.is_finite()) {
         None => Ok(()),
-        Some(at) => Err(NotFinite { tensor: tensor.to_owned(), row: at / columns, column: at % columns, value: values[at].as_f64() }),
+        Some(at) => Err(NotFinite {
+            tensor: tensor.to_owned(),
+            row: at / columns,
+            column: at % columns,
+            value: values[at].as_f64(),
+        }),
     }
 }
 
@@ -266,14 +306,23 @@ mod tests {
         let (model, _, _) = mlp_policy(3, &[5], 2);
         let mut parameters = Parameters::<f32>::initial(&model, 1);
         let before = parameters.values().to_vec();
-        let refused = |parameters: &mut Parameters<f32>, bytes: &[u8]| parameters.load_safetensors(bytes).expect_err("refused").0;
+        let refused = |parameters: &mut Parameters<f32>, bytes: &[u8]| {
+            parameters.load_safetensors(bytes).expect_err("refused").0
+        };
         let bytes = parameters.to_safetensors().expect("written");
-        assert!(refused(&mut parameters, &bytes[..bytes.len() - 3]).starts_with("this is not a safetensors file"));
+        assert!(
+            refused(&mut parameters, &bytes[..bytes.len() - 3])
+                .starts_with("this is not a safetensors file")
+        );
         assert!(refused(&mut parameters, b"").starts_with("this is not a safetensors file"));
         let (wider, _, _) = mlp_policy(3, &[6], 2);
         let bytes = Parameters::<f32>::initial(&wider, 1).to_safetensors().expect("written");
-        assert_eq!(refused(&mut parameters, &bytes), "`pi.0.weight` is 3 × 5 in the model and [3, 6] in the file");
-        let bytes = Parameters::<f32>::initial(&empty_model(1), 1).to_safetensors().expect("written");
+        assert_eq!(
+            refused(&mut parameters, &bytes),
+            "`pi.0.weight` is 3 × 5 in the model and [3, 6] in the file"
+        );
+        let bytes =
+            Parameters::<f32>::initial(&empty_model(1), 1).to_safetensors().expect("written");
         assert_eq!(refused(&mut parameters, &bytes), "the file has no tensor `pi.0.weight`");
         assert_eq!(parameters.values(), before);
     }
@@ -281,7 +330,9 @@ mod tests {
     #[test]
     fn a_file_with_what_is_no_number_is_refused_and_changes_nothing() {
         let (model, _, _) = mlp_policy(3, &[5], 2);
-        for (broken, told) in [(f64::NAN, "NaN"), (f64::INFINITY, "inf"), (f64::NEG_INFINITY, "-inf"), (1e300, "inf")] {
+        for (broken, told) in
+            [(f64::NAN, "NaN"), (f64::INFINITY, "inf"), (f64::NEG_INFINITY, "-inf"), (1e300, "inf")]
+        {
             let mut saved = Parameters::<f64>::initial(&model, 1);
             saved.values_mut()[15 + 5 + 7] = broken;
             let bytes = saved.to_safetensors().expect("written");
@@ -303,7 +354,11 @@ mod tests {
         model.add_layer(LayerOp::Table { kernel: pi, formals: vec![0], weight }, 3);
         let parameters = Parameters::<f64>::initial(&model, 9);
         let length = |v: &[f64]| v.iter().map(|x| x * x).sum::<f64>().sqrt();
-        let (first, second, last) = (parameters.get(ParameterId(0)), parameters.get(ParameterId(2)), parameters.get(ParameterId(4)));
+        let (first, second, last) = (
+            parameters.get(ParameterId(0)),
+            parameters.get(ParameterId(2)),
+            parameters.get(ParameterId(4)),
+        );
         for row in first.chunks_exact(64) {
             assert!((length(row) - 2f64.sqrt()).abs() < 1e-12);
         }
@@ -312,7 +367,9 @@ mod tests {
         let across: f64 = column(3).iter().zip(column(7)).map(|(a, b)| a * b).sum();
         assert!(across.abs() < 1e-12, "orthogonal columns");
         assert!((length(last) - 0.01 * 3f64.sqrt()).abs() < 1e-12, "three columns of logits");
-        assert!(parameters.get(ParameterId(1)).iter().chain(parameters.get(weight)).all(|&x| x == 0.0));
+        assert!(
+            parameters.get(ParameterId(1)).iter().chain(parameters.get(weight)).all(|&x| x == 0.0)
+        );
         // a further network leaves the others as they are
         let x = model.add_variable("x", &[real()]);
         let other = model.add_kernel("other", x, &[formal(FormalVariable::Variable(x))]);

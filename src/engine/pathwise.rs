@@ -1,8 +1,11 @@
-//! The gradient through draws: the tape of whole trajectories, each draw a function of what its kernel computed and of its noise.
+//! The gradient through draws: the tape of whole trajectories, each draw a function of what its
+//! kernel computed and of its noise.
 //!
-//! The surrogate `Σ_t log π(a_t|s_t) · A_t + Σ_k f_k`, the advantages held fixed, is differentiated in all that its states and real actions depend on:
-//! draws that are reparameterised have no score, and where all are, the surrogate is the bound itself (Schulman et al. 2015, "Gradient estimation
-//! using stochastic computation graphs", corollary 1). Nothing ends an episode here before the horizon: the plan holds it.
+//! The surrogate `Σ_t log π(a_t|s_t) · A_t + Σ_k f_k`, the advantages held fixed, is differentiated
+//! in all that its states and real actions depend on: draws that are reparameterised have no score,
+//! and where all are, the surrogate is the bound itself (Schulman et al. 2015, "Gradient estimation
+//! using stochastic computation graphs", corollary 1). Nothing ends an episode here before the
+//! horizon: the plan holds it.
 
 use super::expressions::{Expressions, Number, Place, Values, place};
 use super::family::{Draws, Family, squashing};
@@ -49,7 +52,11 @@ impl<E: Number> Through<E> {
     /// Where the plan asks for it.
     pub fn of(plan: &Plan) -> Option<Through<E>> {
         let pathwise = plan.pathwise.as_ref()?;
-        Some(Through { action: pathwise.action, terms: Slopes::of(plan, &pathwise.slopes), prior: Slopes::of(plan, &pathwise.of_prior) })
+        Some(Through {
+            action: pathwise.action,
+            terms: Slopes::of(plan, &pathwise.slopes),
+            prior: Slopes::of(plan, &pathwise.of_prior),
+        })
     }
 }
 
@@ -59,10 +66,19 @@ impl<E: Number> Slopes<E> {
         let told = |at: Place| match at {
             // the rewards that the model draws, in their order
             Place::Reward(reward) => Place::Reward(plan.outcomes_before(reward)),
-            Place::State(_) | Place::NextState(_) | Place::Observation(_) | Place::Action(_) | Place::Gain(_) => at,
+            Place::State(_)
+            | Place::NextState(_)
+            | Place::Observation(_)
+            | Place::Action(_)
+            | Place::Gain(_) => at,
             Place::Option(..) | Place::LastOption(..) => at,
         };
-        let of = slopes.iter().map(|slope| (slope.at, told(place(plan, slope.of).expect("plan: a slope is in what its step reads"))));
+        let of = slopes.iter().map(|slope| {
+            (
+                slope.at,
+                told(place(plan, slope.of).expect("plan: a slope is in what its step reads")),
+            )
+        });
         Slopes { of: of.collect(), expressions: Expressions::compile(plan, &values) }
     }
 }
@@ -74,7 +90,8 @@ impl<E: Number> SlopeRows<E> {
 
     /// Room for `rows` rows, where there are derivatives.
     pub fn new(of: Option<&Through<E>>, rows: usize) -> SlopeRows<E> {
-        let values = of.map(|of| (of.terms.expressions.values(rows), of.prior.expressions.values(rows)));
+        let values =
+            of.map(|of| (of.terms.expressions.values(rows), of.prior.expressions.values(rows)));
         SlopeRows { terms: Vec::new(), prior: Vec::new(), values }
     }
 
@@ -88,10 +105,14 @@ impl<E: Number> SlopeRows<E> {
     /// Appends the slopes of the `live` rows of a step, which has been made.
     pub fn add(&mut self, of: &Through<E>, t: usize, live: usize) {
         let Some((terms, prior)) = &mut self.values else { return };
-        for (slopes, values, out) in [(&of.terms, terms, &mut self.terms), (&of.prior, prior, &mut self.prior)] {
+        for (slopes, values, out) in
+            [(&of.terms, terms, &mut self.terms), (&of.prior, prior, &mut self.prior)]
+        {
             slopes.expressions.run(t, 0..live, values);
             out.resize_with(slopes.of.len(), Vec::new);
-            out.iter_mut().enumerate().for_each(|(at, out)| out.extend_from_slice(&values.output(at)[..live]));
+            out.iter_mut()
+                .enumerate()
+                .for_each(|(at, out)| out.extend_from_slice(&values.output(at)[..live]));
         }
     }
 
@@ -131,20 +152,29 @@ impl<E: Number> Trajectories<'_, E> {
             let rows = bounds[0]..bounds[1];
             assert_eq!(rows.len(), count, "pathwise: nothing ends before the horizon");
             let action = self.weigh_action(tape, (&state, t, rows.clone()), weighted);
-            let imagination = stage.imagination.as_ref().expect("plan: a gradient through draws is of imagined steps");
+            let imagination = stage
+                .imagination
+                .as_ref()
+                .expect("plan: a gradient through draws is of imagined steps");
             let inputs = imagination.wired.through(&state, action.as_ref());
-            let (next, roots) = self.draw(tape, (imagination, &rollout.imagined), rows.clone(), &inputs);
+            let (next, roots) =
+                self.draw(tape, (imagination, &rollout.imagined), rows.clone(), &inputs);
             let rewards = self.draw_rewards(tape, imagination, &roots, rows.clone());
             let step = Step { state, action, next, rewards };
             self.weigh_model(tape, (imagination, &roots, t), weighted);
             self.weigh_expressions(tape, &step, (t, rows.clone()));
             self.weigh_ratio(tape, &step, (t, rows), weighted);
             // what comes after the next action is faded like its credit
-            state = if discount == Float::of(1.0) { step.next } else { tape.scaled(&step.next, vec![discount; count * width]) };
+            state = if discount == Float::of(1.0) {
+                step.next
+            } else {
+                tape.scaled(&step.next, vec![discount; count * width])
+            };
         }
     }
 
-    /// The terms and the score of the action at `t`; the action, where the gradient goes through it.
+    /// The terms and the score of the action at `t`; the action, where the gradient goes through
+    /// it.
     fn weigh_action(
         &self,
         tape: &mut Tape<E>,
@@ -154,13 +184,21 @@ impl<E: Number> Trajectories<'_, E> {
         let Trajectories { stage, through, parameters, rollout, .. } = *self;
         let wired = &stage.learning;
         let inputs = wired.through(state, None);
-        let roots = tape.network_through(&wired.network, parameters, (&rollout.network, rows.clone()), &inputs);
+        let roots = tape.network_through(
+            &wired.network,
+            parameters,
+            (&rollout.network, rows.clone()),
+            &inputs,
+        );
         let policy = &roots[wired.policy.clone()];
         let drawn = part(&rollout.draws, rows.clone(), stage.family.numbers() / 2);
         let (log_prob, entropy) = stage.family.score(tape, policy, &[], &drawn);
         if !through.action {
             let down: E = Float::of(-self.share);
-            weighted.push((log_prob, self.advantage[rows.clone()].iter().map(|&advantage| down * advantage).collect()));
+            weighted.push((
+                log_prob,
+                self.advantage[rows.clone()].iter().map(|&advantage| down * advantage).collect(),
+            ));
         }
         for term in stage.terms.iter().filter(|term| (term.from..=term.to).contains(&t)) {
             let weights = |sign: f64| vec![<E as Float>::of(-sign * self.share); rows.len()];
@@ -171,10 +209,13 @@ impl<E: Number> Trajectories<'_, E> {
                 Source::Divergence => {
                     let prior = match &stage.anchor {
                         Anchor::Expressions(_) => self.prior(tape, state, rows.clone()),
-                        Anchor::PreviousPolicy | Anchor::Previous(_) => self.previous_prior(tape, state, rows.clone()),
+                        Anchor::PreviousPolicy | Anchor::Previous(_) => {
+                            self.previous_prior(tape, state, rows.clone())
+                        }
                         Anchor::Present | Anchor::None => roots[wired.prior.clone()].to_vec(),
                     };
-                    weighted.push((stage.family.divergence(tape, policy, &prior), weights(term.sign)));
+                    weighted
+                        .push((stage.family.divergence(tape, policy, &prior), weights(term.sign)));
                 }
                 Source::Exponent(_)
                 | Source::OptionEntropy(_)
@@ -184,7 +225,9 @@ impl<E: Number> Trajectories<'_, E> {
                 | Source::Ratio => {}
             }
         }
-        let (true, Family::Normal { width, bounds }) = (through.action, &stage.family) else { return None };
+        let (true, Family::Normal { width, bounds }) = (through.action, &stage.family) else {
+            return None;
+        };
         let plain = tape.reparameterised((&policy[0], &policy[1]), &drawn.reals);
         let Some(bounds) = bounds else { return Some(plain) };
         let one: E = Float::of(1.0);
@@ -194,7 +237,9 @@ impl<E: Number> Trajectories<'_, E> {
         };
         let slopes = drawn.reals.iter().enumerate().map(slope).collect();
         // −log π of a squashed draw has log |da/du| in it, whose slope is −2 tanh(u)
-        let sampled = stage.terms.iter().filter(|term| matches!(term.source, Source::LogRatio(_)) && (term.from..=term.to).contains(&t));
+        let sampled = stage.terms.iter().filter(|term| {
+            matches!(term.source, Source::LogRatio(_)) && (term.from..=term.to).contains(&t)
+        });
         for term in sampled {
             let weight: E = Float::of(2.0 * term.sign * self.share);
             let of_plain = plain.clone();
@@ -205,10 +250,24 @@ impl<E: Number> Trajectories<'_, E> {
     }
 
     /// A prior of the last round, whose parameters stand still.
-    fn previous_prior(&self, tape: &mut Tape<E>, state: &Matrix<E>, rows: Range<usize>) -> Vec<Matrix<E>> {
-        let (wired, parameters) = self.stage.previous_prior().zip(self.previous).expect("pathwise: the prior is one of the last round");
+    fn previous_prior(
+        &self,
+        tape: &mut Tape<E>,
+        state: &Matrix<E>,
+        rows: Range<usize>,
+    ) -> Vec<Matrix<E>> {
+        let (wired, parameters) = self
+            .stage
+            .previous_prior()
+            .zip(self.previous)
+            .expect("pathwise: the prior is one of the last round");
         let activations = (&self.rollout.previous, rows);
-        let roots = tape.network_through(&wired.network, parameters, activations, &wired.through(state, None));
+        let roots = tape.network_through(
+            &wired.network,
+            parameters,
+            activations,
+            &wired.through(state, None),
+        );
         roots[wired.policy.clone()].to_vec()
     }
 
@@ -216,14 +275,17 @@ impl<E: Number> Trajectories<'_, E> {
     fn prior(&self, tape: &mut Tape<E>, state: &Matrix<E>, rows: Range<usize>) -> Vec<Matrix<E>> {
         let Trajectories { stage, through, rollout, .. } = *self;
         let numbers = stage.family.numbers();
-        let prior = stage.family.frozen(tape, &rollout.anchor[rows.start * numbers..rows.end * numbers]);
+        let prior =
+            stage.family.frozen(tape, &rollout.anchor[rows.start * numbers..rows.end * numbers]);
         let width = numbers / prior.len();
         for (slopes, &(number, of)) in rollout.slopes.prior.iter().zip(&through.prior.of) {
             let Place::State(component) = of else { continue };
-            let (from, to, slopes) = (prior[number / width].clone(), state.clone(), slopes[rows.clone()].to_vec());
+            let (from, to, slopes) =
+                (prior[number / width].clone(), state.clone(), slopes[rows.clone()].to_vec());
             let components = stage.world.state_width();
             tape.record(move |flow| {
-                let flows: Vec<E> = flow.of(&from)[number % width..].iter().step_by(width).copied().collect();
+                let flows: Vec<E> =
+                    flow.of(&from)[number % width..].iter().step_by(width).copied().collect();
                 let to = flow.of(&to)[component..].iter_mut().step_by(components);
                 to.zip(&flows).zip(&slopes).for_each(|((to, &d), &slope)| *to += d * slope);
             });
@@ -239,12 +301,18 @@ impl<E: Number> Trajectories<'_, E> {
         rows: Range<usize>,
         inputs: &[Option<&Matrix<E>>],
     ) -> (Matrix<E>, Vec<Matrix<E>>) {
-        let roots = tape.network_through(&of.wired.network, self.parameters, (&drawn.network, rows.clone()), inputs);
+        let roots = tape.network_through(
+            &of.wired.network,
+            self.parameters,
+            (&drawn.network, rows.clone()),
+            inputs,
+        );
         let policy = &roots[of.wired.policy.clone()];
         let states = match &of.family {
-            Family::Normal { width, .. } => {
-                tape.reparameterised((&policy[0], &policy[1]), &drawn.drawn.reals[rows.start * width..rows.end * width])
-            }
+            Family::Normal { width, .. } => tape.reparameterised(
+                (&policy[0], &policy[1]),
+                &drawn.drawn.reals[rows.start * width..rows.end * width],
+            ),
             // it is what the network made of noise
             _ => policy[0].clone(),
         };
@@ -252,12 +320,26 @@ impl<E: Number> Trajectories<'_, E> {
     }
 
     /// The rewards that the model draws beside.
-    fn draw_rewards(&self, tape: &mut Tape<E>, of: &Imagination, roots: &[Matrix<E>], rows: Range<usize>) -> Vec<Matrix<E>> {
+    fn draw_rewards(
+        &self,
+        tape: &mut Tape<E>,
+        of: &Imagination,
+        roots: &[Matrix<E>],
+        rows: Range<usize>,
+    ) -> Vec<Matrix<E>> {
         let drawn = of.outcomes.iter().zip(&self.rollout.imagined.outcomes);
-        drawn.map(|((_, at), drawn)| tape.reparameterised((&roots[at.start], &roots[at.start + 1]), &drawn.reals[rows.clone()])).collect()
+        drawn
+            .map(|((_, at), drawn)| {
+                tape.reparameterised(
+                    (&roots[at.start], &roots[at.start + 1]),
+                    &drawn.reals[rows.clone()],
+                )
+            })
+            .collect()
     }
 
-    /// `log p − log world` where that is compared with the environment's own density: `−log world` of a draw moves as the entropy does.
+    /// `log p − log world` where that is compared with the environment's own density: `−log world`
+    /// of a draw moves as the entropy does.
     fn weigh_model(
         &self,
         tape: &mut Tape<E>,
@@ -265,18 +347,33 @@ impl<E: Number> Trajectories<'_, E> {
         weighted: &mut Vec<(Matrix<E>, Vec<E>)>,
     ) {
         let stage = self.stage;
-        for density in stage.densities.iter().filter(|density| matches!(density.less, Less::Expression(_)) && density.counts_at(t)) {
+        for density in stage
+            .densities
+            .iter()
+            .filter(|density| matches!(density.less, Less::Expression(_)) && density.counts_at(t))
+        {
             let count = self.rollout.size();
             let policy = &roots[of.wired.policy.clone()];
-            let drawn = Draws { numbers: vec![], reals: vec![<E as Float>::ZERO; count * stage.world.state_width()] };
+            let drawn = Draws {
+                numbers: vec![],
+                reals: vec![<E as Float>::ZERO; count * stage.world.state_width()],
+            };
             let (_, entropy) = of.family.score(tape, policy, &[], &drawn);
             // the term is that of the draw's own density, less the other
-            weighted.push((entropy, vec![Float::of(stage.terms[density.term].sign * self.share); count]));
+            weighted.push((
+                entropy,
+                vec![Float::of(stage.terms[density.term].sign * self.share); count],
+            ));
         }
     }
 
     /// What exponents and other expressions of the step pass on.
-    fn weigh_expressions(&self, tape: &mut Tape<E>, step: &Step<E>, (t, rows): (usize, Range<usize>)) {
+    fn weigh_expressions(
+        &self,
+        tape: &mut Tape<E>,
+        step: &Step<E>,
+        (t, rows): (usize, Range<usize>),
+    ) {
         let Trajectories { stage, through, rollout, .. } = *self;
         for (slopes, &(term, of)) in rollout.slopes.terms.iter().zip(&through.terms.of) {
             let term = &stage.terms[term];
@@ -291,7 +388,10 @@ impl<E: Number> Trajectories<'_, E> {
                     Some(action) => (action, component),
                     None => continue,
                 },
-                Place::Observation(_) | Place::Gain(_) | Place::Option(..) | Place::LastOption(..) => continue,
+                Place::Observation(_)
+                | Place::Gain(_)
+                | Place::Option(..)
+                | Place::LastOption(..) => continue,
             };
             // a density less an expression falls as that rises
             let sign = if let Source::Density(_) = term.source { -term.sign } else { term.sign };
@@ -300,13 +400,23 @@ impl<E: Number> Trajectories<'_, E> {
             tape.record(move |flow| {
                 let into = flow.of(&to);
                 let width = into.len() / slopes.len();
-                into[component..].iter_mut().step_by(width).zip(&slopes).for_each(|(into, &slope)| *into += weight * slope);
+                into[component..]
+                    .iter_mut()
+                    .step_by(width)
+                    .zip(&slopes)
+                    .for_each(|(into, &slope)| *into += weight * slope);
             });
         }
     }
 
     /// The classifier's logit, whose own parameters stand still.
-    fn weigh_ratio(&self, tape: &mut Tape<E>, step: &Step<E>, (t, rows): (usize, Range<usize>), weighted: &mut Vec<(Matrix<E>, Vec<E>)>) {
+    fn weigh_ratio(
+        &self,
+        tape: &mut Tape<E>,
+        step: &Step<E>,
+        (t, rows): (usize, Range<usize>),
+        weighted: &mut Vec<(Matrix<E>, Vec<E>)>,
+    ) {
         let Trajectories { stage, parameters, rollout, .. } = *self;
         let Some(ratio) = &stage.ratio else { return };
         let term = &stage.terms[ratio.term];
@@ -316,7 +426,8 @@ impl<E: Number> Trajectories<'_, E> {
         let first = rollout.rows.starts[term.from - 1];
         let inputs = ratio.inputs.through(&step.state, step.action.as_ref(), &step.next);
         let at = rows.start - first..rows.end - first;
-        let roots = tape.network_through(&ratio.through, parameters, (&rollout.ratio.network, at), &inputs);
+        let roots =
+            tape.network_through(&ratio.through, parameters, (&rollout.ratio.network, at), &inputs);
         weighted.push((roots[0].clone(), vec![Float::of(-term.sign * self.share); rows.len()]));
     }
 }
@@ -329,5 +440,8 @@ fn carrier<E: Float>(tape: &Tape<E>, rows: usize, columns: usize) -> Matrix<E> {
 /// The draws of some rows, of `width` reals each where they are real.
 fn part<E: Copy>(draws: &Draws<E>, rows: Range<usize>, width: usize) -> Draws<E> {
     let numbers = draws.numbers.get(rows.clone()).unwrap_or(&[]).to_vec();
-    Draws { numbers, reals: draws.reals.get(rows.start * width..rows.end * width).unwrap_or(&[]).to_vec() }
+    Draws {
+        numbers,
+        reals: draws.reals.get(rows.start * width..rows.end * width).unwrap_or(&[]).to_vec(),
+    }
 }

@@ -1,4 +1,5 @@
-//! Networks at points of whole trajectories: what each of their inputs reads there, gathered into columns.
+//! Networks at points of whole trajectories: what each of their inputs reads there, gathered into
+//! columns.
 
 use super::credit::Rows;
 use super::evaluate::Feed;
@@ -28,7 +29,8 @@ pub(super) struct Columns<E> {
     pub reals: Vec<Vec<E>>,
 }
 
-/// Appends the values of the rows `of` to an input: numbers of a finite variable, columns of components of another; `None` stands for `none`.
+/// Appends the values of the rows `of` to an input: numbers of a finite variable, columns of
+/// components of another; `None` stands for `none`.
 pub(super) fn gather_values<E: Number>(
     values: &Draws<E>,
     kind: InputKind,
@@ -36,13 +38,18 @@ pub(super) fn gather_values<E: Number>(
     (indices, reals): (&mut Vec<u32>, &mut Vec<E>),
 ) {
     match kind {
-        InputKind::Finite { size } => indices.extend(of.map(|row| row.map_or(size as u32, |row| values.numbers[row]))),
+        InputKind::Finite { size } => {
+            indices.extend(of.map(|row| row.map_or(size as u32, |row| values.numbers[row])))
+        }
         InputKind::Real { components } => {
             let count = of.len();
             reals.resize(components * count, Float::of(f64::NAN));
             for (at, row) in of.enumerate().filter_map(|(at, row)| Some((at, row?))) {
                 let value = &values.reals[row * components..(row + 1) * components];
-                value.iter().enumerate().for_each(|(component, &value)| reals[component * count + at] = value);
+                value
+                    .iter()
+                    .enumerate()
+                    .for_each(|(component, &value)| reals[component * count + at] = value);
             }
         }
     }
@@ -63,7 +70,11 @@ impl<'a, E> Trajectories<'a, E> {
     pub fn drawn(&self, variable: Variable) -> &'a [u32] {
         match variable {
             Variable::Option(option) => &self.options[option].draws.numbers,
-            Variable::Action | Variable::State | Variable::Observation | Variable::Reward(_) | Variable::End => self.actions,
+            Variable::Action
+            | Variable::State
+            | Variable::Observation
+            | Variable::Reward(_)
+            | Variable::End => self.actions,
         }
     }
 
@@ -79,25 +90,47 @@ impl Inputs {
     ///
     /// # Errors
     /// One sentence, where one reads what is not of the trajectory.
-    pub fn new(plan: &Plan, network: &NetworkPlan, kernel: &Kernel, reads: &[Read]) -> Result<Inputs, EngineError> {
-        let refused = |what: &str| EngineError::Unsupported(format!("`{}` {what}, which this version does not run", kernel.name));
+    pub fn new(
+        plan: &Plan,
+        network: &NetworkPlan,
+        kernel: &Kernel,
+        reads: &[Read],
+    ) -> Result<Inputs, EngineError> {
+        let refused = |what: &str| {
+            EngineError::Unsupported(format!(
+                "`{}` {what}, which this version does not run",
+                kernel.name
+            ))
+        };
         let source = |read: Read, step| match read {
             Read::Time => Ok(Source::Time),
             _ => {
-                let (variable, when) = Variable::read(plan, read, step).ok_or_else(|| refused("reads what is not of the trajectory"))?;
+                let (variable, when) = Variable::read(plan, read, step)
+                    .ok_or_else(|| refused("reads what is not of the trajectory"))?;
                 Ok(Source::Trajectory(variable, when))
             }
         };
         let given = |formal: u32| {
             let at = (formal as usize).checked_sub(kernel.outputs.len());
-            at.and_then(|at| reads.get(at)).copied().ok_or_else(|| refused("has a network that reads its own output"))
+            at.and_then(|at| reads.get(at))
+                .copied()
+                .ok_or_else(|| refused("has a network that reads its own output"))
         };
-        let inputs = network.inputs().iter().map(|spec| Ok((source(given(spec.source)?, spec.step)?, spec.kind)));
+        let inputs = network
+            .inputs()
+            .iter()
+            .map(|spec| Ok((source(given(spec.source)?, spec.step)?, spec.kind)));
         Ok(Inputs(inputs.collect::<Result<_, EngineError>>()?))
     }
 
-    /// By input, what a gradient goes on to: the state, the action and the next state of the point's own step.
-    pub fn through<'a, T>(&self, state: &'a T, action: Option<&'a T>, next: &'a T) -> Vec<Option<&'a T>> {
+    /// By input, what a gradient goes on to: the state, the action and the next state of the
+    /// point's own step.
+    pub fn through<'a, T>(
+        &self,
+        state: &'a T,
+        action: Option<&'a T>,
+        next: &'a T,
+    ) -> Vec<Option<&'a T>> {
         let of = |(source, _): &(Source, InputKind)| match *source {
             Source::Trajectory(Variable::State, When::After(0)) => Some(state),
             Source::Trajectory(Variable::State, When::After(1)) => Some(next),
@@ -109,7 +142,8 @@ impl Inputs {
 }
 
 impl<E: Number> Columns<E> {
-    /// Gathers the inputs of points; `number` is the value of a finite variable as a point reads it.
+    /// Gathers the inputs of points; `number` is the value of a finite variable as a point reads
+    /// it.
     pub fn gather(
         &mut self,
         inputs: &Inputs,
@@ -119,18 +153,26 @@ impl<E: Number> Columns<E> {
     ) {
         self.clear(inputs);
         let count = points.len();
-        for ((indices, reals), &(source, kind)) in self.indices.iter_mut().zip(self.reals.iter_mut()).zip(&inputs.0) {
+        for ((indices, reals), &(source, kind)) in
+            self.indices.iter_mut().zip(self.reals.iter_mut()).zip(&inputs.0)
+        {
             match (source, kind) {
                 (Source::Time, _) => indices.extend(points.iter().map(|&(t, _)| t - 1)),
                 (Source::Trajectory(variable, when), InputKind::Finite { size }) => {
                     let numbers = points.iter().map(|point| on.place(point)).enumerate();
-                    indices.extend(numbers.map(|(at, (t, of))| number(at, (variable, when), t, of).unwrap_or(size as u32)));
+                    indices.extend(numbers.map(|(at, (t, of))| {
+                        number(at, (variable, when), t, of).unwrap_or(size as u32)
+                    }));
                 }
                 (Source::Trajectory(variable, when), InputKind::Real { components }) => {
                     reals.resize(components * count, Float::of(f64::NAN));
                     for (row, (t, of)) in points.iter().map(|point| on.place(point)).enumerate() {
-                        let values = on.trace.reals((variable, when), t, of, components).unwrap_or(&[]);
-                        values.iter().enumerate().for_each(|(component, &value)| reals[component * count + row] = value);
+                        let values =
+                            on.trace.reals((variable, when), t, of, components).unwrap_or(&[]);
+                        values
+                            .iter()
+                            .enumerate()
+                            .for_each(|(component, &value)| reals[component * count + row] = value);
                     }
                 }
             }
@@ -139,12 +181,16 @@ impl<E: Number> Columns<E> {
 
     /// Adds a point behind `count` others at which all inputs are `none`.
     pub fn append_none(&mut self, inputs: &Inputs, count: usize) {
-        for ((indices, reals), (_, kind)) in self.indices.iter_mut().zip(self.reals.iter_mut()).zip(&inputs.0) {
+        for ((indices, reals), (_, kind)) in
+            self.indices.iter_mut().zip(self.reals.iter_mut()).zip(&inputs.0)
+        {
             match *kind {
                 InputKind::Finite { size } => indices.push(size as u32),
                 InputKind::Real { components } => {
                     // a column grows at its end: from the last to the first
-                    (1..=components).rev().for_each(|component| reals.insert(component * count, Float::of(f64::NAN)));
+                    (1..=components)
+                        .rev()
+                        .for_each(|component| reals.insert(component * count, Float::of(f64::NAN)));
                 }
             }
         }

@@ -1,4 +1,5 @@
-//! The classifier of a density ratio: its logit stands for `log p − log q` at what was drawn (Sugiyama, Suzuki and Kanamori 2012).
+//! The classifier of a density ratio: its logit stands for `log p − log q` at what was drawn
+//! (Sugiyama, Suzuki and Kanamori 2012).
 
 use super::evaluate::Activations;
 use super::expressions::Number;
@@ -31,7 +32,8 @@ pub(super) struct Ratio {
 pub(super) struct RatioRows<E> {
     /// Step and trajectory.
     pub points: Vec<(u32, u32)>,
-    /// Trajectories that have ended, with the steps after that: all of them have one logit, which stands behind those of the points.
+    /// Trajectories that have ended, with the steps after that: all of them have one logit, which
+    /// stands behind those of the points.
     pub absorbed: Vec<(u32, u32)>,
     columns: Columns<E>,
     pub network: Arc<Activations<E>>,
@@ -48,48 +50,77 @@ impl Ratio {
             let Quantity::Ratio(ratio) = &planned.quantity else { continue };
             let compiled = NetworkPlan::compile(&plan.model, &[ratio.layer], |_, formal| formal);
             let network = compiled.map_err(|error| EngineError::Unsupported(error.to_string()))?;
-            let inputs = Inputs::new(plan, &network, plan.model.kernel(ratio.kernel), &ratio.reads)?;
+            let inputs =
+                Inputs::new(plan, &network, plan.model.kernel(ratio.kernel), &ratio.reads)?;
             let through = match plan.pathwise {
-                Some(_) => network.clone().following(&plan.model, |_| true).map_err(|error| EngineError::Unsupported(error.to_string()))?,
+                Some(_) => network
+                    .clone()
+                    .following(&plan.model, |_| true)
+                    .map_err(|error| EngineError::Unsupported(error.to_string()))?,
                 None => network.clone(),
             };
             let (through, of) = (Arc::new(through), ratio.of);
-            return Ok(Some(Ratio { network, through, inputs, of, term, from: planned.from, to: planned.to, known: None }));
+            return Ok(Some(Ratio {
+                network,
+                through,
+                inputs,
+                of,
+                term,
+                from: planned.from,
+                to: planned.to,
+                known: None,
+            }));
         }
         Ok(None)
     }
 }
 
 impl<E: Number> RatioRows<E> {
-    /// The logits at all live steps. A classifier of actions also sees the steps after an end, at which there is neither a state nor an action: so
-    /// does what it learned from.
+    /// The logits at all live steps. A classifier of actions also sees the steps after an end, at
+    /// which there is neither a state nor an action: so does what it learned from.
     pub fn evaluate(&mut self, of: &Ratio, parameters: &[E], on: &Trajectories<E>) {
         self.points.clear();
         for (t, bounds) in (1u32..).zip(on.rows.starts.windows(2)) {
             if (of.from..=of.to).contains(&(t as usize)) {
-                self.points.extend(on.rows.trajectory[bounds[0]..bounds[1]].iter().map(|&trajectory| (t, trajectory)));
+                self.points.extend(
+                    on.rows.trajectory[bounds[0]..bounds[1]]
+                        .iter()
+                        .map(|&trajectory| (t, trajectory)),
+                );
             }
         }
-        self.columns.gather(&of.inputs, &self.points, on, |_, what, t, of| on.trace.number(what, t, of, |variable| on.drawn(variable)));
+        self.columns.gather(&of.inputs, &self.points, on, |_, what, t, of| {
+            on.trace.number(what, t, of, |variable| on.drawn(variable))
+        });
         let mut count = self.points.len();
         self.absorbed.clear();
         if let RatioOf::Action(_) = of.of {
-            let after = |&length: &u32| (of.to as u32).saturating_sub(length.max(of.from as u32 - 1));
-            self.absorbed.extend((0u32..).zip(on.lengths.iter().map(after)).filter(|(_, steps)| *steps > 0));
+            let after =
+                |&length: &u32| (of.to as u32).saturating_sub(length.max(of.from as u32 - 1));
+            self.absorbed
+                .extend((0u32..).zip(on.lengths.iter().map(after)).filter(|(_, steps)| *steps > 0));
             self.columns.append_none(&of.inputs, count);
             count += 1;
         }
-        let network = Arc::get_mut(&mut self.network).expect("ratio: the tape of the last gradient is gone");
+        let network =
+            Arc::get_mut(&mut self.network).expect("ratio: the tape of the last gradient is gone");
         of.through.forward(parameters, &self.columns.feeds(&of.inputs, count), 0..count, network);
         if let Some(known) = &of.known {
             let reads = [(Variable::State, 0), (Variable::Action, 0), (Variable::State, 1)];
             let number = |point, (variable, offset)| {
                 let (t, of_trajectory) = on.place(point);
-                let number = on.trace.number((variable, When::After(offset)), t, of_trajectory, |drawn| on.drawn(drawn));
+                let number =
+                    on.trace.number((variable, When::After(offset)), t, of_trajectory, |drawn| {
+                        on.drawn(drawn)
+                    });
                 number.expect("ratio: a live step has a state, an action and a next state")
             };
             self.known.clear();
-            self.known.extend(self.points.iter().map(|point| <E as Float>::of(known.at(reads.map(|read| number(point, read))))));
+            self.known.extend(
+                self.points
+                    .iter()
+                    .map(|point| <E as Float>::of(known.at(reads.map(|read| number(point, read))))),
+            );
         }
     }
 

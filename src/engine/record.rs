@@ -55,11 +55,16 @@ pub fn record(
                 match stage.finite_domain(variable) {
                     Some(finite) => {
                         let number = on.trace.number(what, t, of, |variable| on.drawn(variable));
-                        finite.value(number.expect("record: a live step has a state and an action") as usize, &mut value);
+                        finite.value(
+                            number.expect("record: a live step has a state and an action") as usize,
+                            &mut value,
+                        );
                     }
                     None => {
                         let reals = on.trace.reals(what, t, of, width);
-                        value.copy_from_slice(reals.expect("record: a live step has a state and an action"));
+                        value.copy_from_slice(
+                            reals.expect("record: a live step has a state and an action"),
+                        );
                     }
                 }
                 value

@@ -23,11 +23,15 @@ impl<E: Number> Recorded<E> {
         let records = plan.records.as_ref()?;
         let domain = |variable| &plan.model.variable(variable).domain;
         let state = domain(plan.model.environment(plan.environment).state);
-        let (states, actions) = (values(state, &records.states), values(domain(plan.policy.variable), &records.actions));
+        let (states, actions) = (
+            values(state, &records.states),
+            values(domain(plan.policy.variable), &records.actions),
+        );
         Some(Recorded { states, actions, starts: records.starts.clone() })
     }
 
-    /// A step of an episode of `horizon` steps, each as likely as the others; the number of all records stands for those after an end.
+    /// A step of an episode of `horizon` steps, each as likely as the others; the number of all
+    /// records stands for those after an end.
     pub fn any(&self, horizon: usize, random: &mut impl Rng) -> u32 {
         let episode = random.random_range(0..self.starts.len() - 1);
         let (start, end) = (self.starts[episode], self.starts[episode + 1]);
@@ -43,7 +47,9 @@ impl<E: Number> Recorded<E> {
     /// The inputs of a network at the records `of`.
     pub fn gather(&self, inputs: &Inputs, of: &[u32], columns: &mut Columns<E>) {
         columns.clear(inputs);
-        for ((indices, reals), &(source, kind)) in columns.indices.iter_mut().zip(columns.reals.iter_mut()).zip(&inputs.0) {
+        for ((indices, reals), &(source, kind)) in
+            columns.indices.iter_mut().zip(columns.reals.iter_mut()).zip(&inputs.0)
+        {
             let values = match source {
                 Source::Trajectory(Variable::Action, _) => &self.actions,
                 Source::Trajectory(..) | Source::Time => &self.states,
@@ -60,8 +66,13 @@ fn values<E: Number>(domain: &Domain, components: &[f64]) -> Draws<E> {
     match &domain.finite {
         Some(finite) => {
             let number = |value: &[f64]| finite.number(value).unwrap_or(0) as u32;
-            Draws { numbers: components.chunks_exact(domain.width()).map(number).collect(), reals: vec![] }
+            Draws {
+                numbers: components.chunks_exact(domain.width()).map(number).collect(),
+                reals: vec![],
+            }
         }
-        None => Draws { numbers: vec![], reals: components.iter().map(|&x| Float::of(x)).collect() },
+        None => {
+            Draws { numbers: vec![], reals: components.iter().map(|&x| Float::of(x)).collect() }
+        }
     }
 }

@@ -24,7 +24,8 @@ pub(super) struct Refitting<E> {
 }
 
 impl<E: Number> Refitting<E> {
-    /// Adds the gradient of `−Σ weight · log p(·|s, a)` of all `models` over `count` transitions of the replay.
+    /// Adds the gradient of `−Σ weight · log p(·|s, a)` of all `models` over `count` transitions of
+    /// the replay.
     pub fn add_gradient<'a>(
         &mut self,
         models: impl Iterator<Item = &'a Density>,
@@ -43,8 +44,14 @@ impl<E: Number> Refitting<E> {
         for model in models {
             replay.gather(&model.inputs, &self.rows, None, &mut self.columns);
             replay.outcomes_of(model.target.0, &self.rows, &mut self.drawn);
-            let network = Arc::get_mut(&mut self.network).expect("refit: the tape of the last gradient is gone");
-            model.network.forward(parameters.values(), &self.columns.feeds(&model.inputs, count), 0..count, network);
+            let network = Arc::get_mut(&mut self.network)
+                .expect("refit: the tape of the last gradient is gone");
+            model.network.forward(
+                parameters.values(),
+                &self.columns.feeds(&model.inputs, count),
+                0..count,
+                network,
+            );
             let mut tape = Tape::reusing(&self.scratch);
             let roots = tape.network(&model.network, parameters, &self.network, 0..count);
             let log_prob = model.family.log_density(&mut tape, &roots, &self.last, &self.drawn);

@@ -32,12 +32,26 @@ struct Values<E> {
 impl<E: Number> Replay<E> {
     /// Empty.
     pub fn new(stage: &Stage<E>, capacity: usize) -> Replay<E> {
-        let values = |finite: bool, width: usize| Values { width: if finite { 0 } else { width }, all: Draws::default() };
-        let states = || values(stage.finite_domain(Variable::State).is_some(), stage.world.state_width());
-        let actions = values(stage.finite_domain(Variable::Action).is_some(), stage.world.action_width());
+        let values = |finite: bool, width: usize| Values {
+            width: if finite { 0 } else { width },
+            all: Draws::default(),
+        };
+        let states =
+            || values(stage.finite_domain(Variable::State).is_some(), stage.world.state_width());
+        let actions =
+            values(stage.finite_domain(Variable::Action).is_some(), stage.world.action_width());
         let rewards = (0..stage.world.rewards()).map(|_| values(false, 1)).collect();
         let ends = values(true, 1);
-        Replay { capacity, at: 0, times: Vec::new(), states: states(), actions, nexts: states(), rewards, ends }
+        Replay {
+            capacity,
+            at: 0,
+            times: Vec::new(),
+            states: states(),
+            actions,
+            nexts: states(),
+            rewards,
+            ends,
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -55,23 +69,43 @@ impl<E: Number> Replay<E> {
                     let what = (Variable::State, When::After(when));
                     if values.width == 0 {
                         let number = on.trace.number(what, at, of, |variable| on.drawn(variable));
-                        values.write_number(room, number.expect("replay: a live step leads to a state"));
+                        values.write_number(
+                            room,
+                            number.expect("replay: a live step leads to a state"),
+                        );
                     } else {
-                        values.write_reals(room, on.trace.reals(what, at, of, values.width).expect("replay: a live step leads to a state"));
+                        values.write_reals(
+                            room,
+                            on.trace
+                                .reals(what, at, of, values.width)
+                                .expect("replay: a live step leads to a state"),
+                        );
                     }
                 }
                 if self.actions.width == 0 {
                     self.actions.write_number(room, rollout.draws.numbers[row]);
                 } else {
-                    let action = on.trace.reals((Variable::Action, When::After(0)), at, of, self.actions.width);
-                    self.actions.write_reals(room, action.expect("replay: a live step has an action"));
+                    let action = on.trace.reals(
+                        (Variable::Action, When::After(0)),
+                        at,
+                        of,
+                        self.actions.width,
+                    );
+                    self.actions
+                        .write_reals(room, action.expect("replay: a live step has an action"));
                 }
                 for (reward, values) in self.rewards.iter_mut().enumerate() {
-                    let paid = on.trace.reals((Variable::Reward(reward), When::After(0)), at, of, 1);
+                    let paid =
+                        on.trace.reals((Variable::Reward(reward), When::After(0)), at, of, 1);
                     values.write_reals(room, paid.expect("replay: a live step has its rewards"));
                 }
-                let ended = on.trace.number((Variable::End, When::After(0)), at, of, |variable| on.drawn(variable));
-                self.ends.write_number(room, ended.expect("replay: a live step ends the episode or does not"));
+                let ended = on
+                    .trace
+                    .number((Variable::End, When::After(0)), at, of, |variable| on.drawn(variable));
+                self.ends.write_number(
+                    room,
+                    ended.expect("replay: a live step ends the episode or does not"),
+                );
             }
         }
     }
@@ -88,11 +122,20 @@ impl<E: Number> Replay<E> {
         room
     }
 
-    /// The inputs of a network at the transitions `of`; `next` are next states in the place of the real ones.
-    pub fn gather(&self, inputs: &Inputs, of: &[u32], next: Option<&Draws<E>>, columns: &mut Columns<E>) {
+    /// The inputs of a network at the transitions `of`; `next` are next states in the place of the
+    /// real ones.
+    pub fn gather(
+        &self,
+        inputs: &Inputs,
+        of: &[u32],
+        next: Option<&Draws<E>>,
+        columns: &mut Columns<E>,
+    ) {
         columns.clear(inputs);
         let rows = || of.iter().map(|&row| row as usize);
-        for ((indices, reals), &(source, kind)) in columns.indices.iter_mut().zip(columns.reals.iter_mut()).zip(&inputs.0) {
+        for ((indices, reals), &(source, kind)) in
+            columns.indices.iter_mut().zip(columns.reals.iter_mut()).zip(&inputs.0)
+        {
             let values = match (source, next) {
                 (Source::Time, _) => {
                     indices.extend(rows().map(|row| self.times[row] - 1));
@@ -120,18 +163,24 @@ impl<E: Number> Replay<E> {
         let values = match what {
             Variable::Reward(reward) => &self.rewards[reward],
             Variable::End => &self.ends,
-            Variable::State | Variable::Observation | Variable::Action | Variable::Option(_) => &self.nexts,
+            Variable::State | Variable::Observation | Variable::Action | Variable::Option(_) => {
+                &self.nexts
+            }
         };
         into.gather(&values.all, of, values.width);
     }
 
     fn lists(&self) -> impl Iterator<Item = &Values<E>> {
-        [&self.states, &self.actions, &self.nexts].into_iter().chain(&self.rewards).chain([&self.ends])
+        [&self.states, &self.actions, &self.nexts]
+            .into_iter()
+            .chain(&self.rewards)
+            .chain([&self.ends])
     }
 
     /// The numbers of a state, an action and a next state; 0 where they are real.
     pub fn numbers(&self, row: usize, next: Option<&u32>) -> [usize; 3] {
-        let number = |values: &Values<E>| values.all.numbers.get(row).map_or(0, |&number| number as usize);
+        let number =
+            |values: &Values<E>| values.all.numbers.get(row).map_or(0, |&number| number as usize);
         [number(&self.states), number(&self.actions), next.map_or(0, |&number| number as usize)]
     }
 
@@ -141,8 +190,21 @@ impl<E: Number> Replay<E> {
     }
 
     /// Reads a transition into the columns of expressions, with `next` as the state it led to.
-    pub fn read(&self, row: usize, next: &[f64], expressions: &Expressions<E>, values: &mut super::expressions::Values<E>) {
-        let of = |values: &Values<E>| values.all.reals.get(row * values.width..(row + 1) * values.width).unwrap_or(&[]).to_vec();
+    pub fn read(
+        &self,
+        row: usize,
+        next: &[f64],
+        expressions: &Expressions<E>,
+        values: &mut super::expressions::Values<E>,
+    ) {
+        let of = |values: &Values<E>| {
+            values
+                .all
+                .reals
+                .get(row * values.width..(row + 1) * values.width)
+                .unwrap_or(&[])
+                .to_vec()
+        };
         let next: Vec<E> = next.iter().map(|&x| Float::of(x)).collect();
         let action = match self.actions.all.numbers.get(row) {
             Some(&number) => expressions.action_components(number),
@@ -174,7 +236,9 @@ impl<E: Number> Replay<E> {
         }
         self.at = at;
         self.times = rest.by_ref().take(len).map(|t| t as u32).collect();
-        let lists = [&mut self.states, &mut self.actions, &mut self.nexts].into_iter().chain(&mut self.rewards);
+        let lists = [&mut self.states, &mut self.actions, &mut self.nexts]
+            .into_iter()
+            .chain(&mut self.rewards);
         for values in lists.chain([&mut self.ends]) {
             let count = len * values.width.max(1);
             let mut own = rest.by_ref().take(count);

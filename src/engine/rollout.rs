@@ -1,7 +1,9 @@
-//! One shard of a batch: some trajectories, rolled out step by step with the policy, and what their rows give to the bound's terms.
+//! One shard of a batch: some trajectories, rolled out step by step with the policy, and what their
+//! rows give to the bound's terms.
 //!
-//! Trajectories start at `s[1]` and run to the horizon or the end. Rows that have ended cost nothing: only live rows go through the
-//! networks and are kept, all of `t = 1` first, then all of `t = 2`, …
+//! Trajectories start at `s[1]` and run to the horizon or the end. Rows that have ended cost
+//! nothing: only live rows go through the networks and are kept, all of `t = 1` first, then all of
+//! `t = 2`, …
 
 use super::credit::Rows;
 use super::density::{Density, DensityRows};
@@ -54,7 +56,8 @@ pub(super) struct Rollout<E> {
     batch: Batch<E>,
     pub rows: Rows,
     pub draws: Draws<E>,
-    /// What each row gives to the terms credited to its own draw, and to those credited to earlier draws only.
+    /// What each row gives to the terms credited to its own draw, and to those credited to earlier
+    /// draws only.
     pub here: Vec<E>,
     pub before: Vec<E>,
     /// Per trajectory, what its steps after the end give to credited terms.
@@ -85,7 +88,8 @@ pub(super) struct Rollout<E> {
     pub tally: Option<Tally<E>>,
     /// The least and the greatest of each reward of a live step, where that is asked.
     pub extremes: Option<Vec<(f64, f64)>>,
-    /// The first number of the last run that is none: it ended there, and what it left is of no use.
+    /// The first number of the last run that is none: it ended there, and what it left is of no
+    /// use.
     pub fault: Option<Fault>,
     /// The step and the trajectory whose state is asked for, and the answer.
     sought: Option<(usize, usize)>,
@@ -96,7 +100,8 @@ pub(super) struct Rollout<E> {
     pub inputs: Sums,
     exponents: Values<E>,
     anchor_values: Option<Values<E>>,
-    /// What a prior of the last round computed: of the last step, or where the gradient goes through draws, of all rows.
+    /// What a prior of the last round computed: of the last step, or where the gradient goes
+    /// through draws, of all rows.
     pub previous: Arc<Activations<E>>,
     feeds: Feeds<E>,
     work: Work<E>,
@@ -165,7 +170,9 @@ impl<E: Number> Rollout<E> {
             exponents: stage.exponents.values(trajectories),
             anchor_values: match &stage.anchor {
                 Anchor::Expressions(expressions) => Some(expressions.values(trajectories)),
-                Anchor::None | Anchor::Present | Anchor::PreviousPolicy | Anchor::Previous(_) => None,
+                Anchor::None | Anchor::Present | Anchor::PreviousPolicy | Anchor::Previous(_) => {
+                    None
+                }
             },
             previous: Arc::default(),
             feeds: Feeds::of_options(stage.options.len()),
@@ -195,12 +202,26 @@ impl<E: Number> Rollout<E> {
         }
     }
 
-    /// Rolls all trajectories out anew; `stream` names the random numbers. What whole trajectories give to the bound is added by
-    /// [`Rollout::value`]. It ends midway if the run gives up, and at the first number that is none, with a [`Fault`].
-    pub fn run(&mut self, stage: &Stage<E>, point: Point<E>, stream: [u64; 3], choice: Choice, keep: Keep) {
+    /// Rolls all trajectories out anew; `stream` names the random numbers. What whole trajectories
+    /// give to the bound is added by [`Rollout::value`]. It ends midway if the run gives up, and at
+    /// the first number that is none, with a [`Fault`].
+    pub fn run(
+        &mut self,
+        stage: &Stage<E>,
+        point: Point<E>,
+        stream: [u64; 3],
+        choice: Choice,
+        keep: Keep,
+    ) {
         self.roll_out(stage, point, stream, choice, keep);
         if let Some(fault) = self.fault.take() {
-            let state = self.state_before(stage, point, stream, (choice, keep), (fault.t, fault.trajectory));
+            let state = self.state_before(
+                stage,
+                point,
+                stream,
+                (choice, keep),
+                (fault.t, fault.trajectory),
+            );
             self.fault = Some(Fault { state, ..fault });
         }
     }
@@ -220,18 +241,33 @@ impl<E: Number> Rollout<E> {
         self.found.take()
     }
 
-    fn roll_out(&mut self, stage: &Stage<E>, point: Point<E>, stream: [u64; 3], choice: Choice, keep: Keep) {
+    fn roll_out(
+        &mut self,
+        stage: &Stage<E>,
+        point: Point<E>,
+        stream: [u64; 3],
+        choice: Choice,
+        keep: Keep,
+    ) {
         self.fault = None;
         let mut random = generator(stream);
         self.simulated.begin(stream);
         self.clear(stage);
         self.gains.iter_mut().for_each(GainRows::clear);
         match (&self.listed, &stage.start) {
-            (Some(listed), _) => self.batch.begin(&stage.world, Actions::Numbers(listed.starts()), &mut random),
+            (Some(listed), _) => {
+                self.batch.begin(&stage.world, Actions::Numbers(listed.starts()), &mut random)
+            }
             (None, None) => self.batch.reset(&stage.world, &mut random),
             (None, Some(start)) => {
                 let on = (&stage.world, &mut self.batch);
-                start.begin(on, point.present, &mut self.feeds, &mut self.imagined_start, &mut random);
+                start.begin(
+                    on,
+                    point.present,
+                    &mut self.feeds,
+                    &mut self.imagined_start,
+                    &mut random,
+                );
                 self.work.origin.copy_from_slice(self.batch.origin());
                 let broken = self.imagined_start.broken.take();
                 self.is_broken(broken, Arose::Kernel, 1);
@@ -265,25 +301,59 @@ impl<E: Number> Rollout<E> {
         self.fault.is_some()
     }
 
-    /// Adds what whole trajectories give, and credits the draws with it, where rows were kept for that.
+    /// Adds what whole trajectories give, and credits the draws with it, where rows were kept for
+    /// that.
     pub fn value(&mut self, stage: &Stage<E>, point: Point<E>) {
         if stage.keeps_ledger() {
             self.evaluate_densities(stage, point);
-            self.ledger.credit(&stage.terms, stage.row_draws(), self.rows.len(), &self.totals.lengths, &self.trace);
+            self.ledger.credit(
+                &stage.terms,
+                stage.row_draws(),
+                self.rows.len(),
+                &self.totals.lengths,
+                &self.trace,
+            );
         }
     }
 
     /// The trajectories of the last run, where they were recorded.
     pub fn trajectories(&self, stage: &Stage<E>) -> Trajectories<'_, E> {
         let Rollout { rows, totals, trace, draws, options, .. } = self;
-        Trajectories { rows, lengths: &totals.lengths, horizon: stage.horizon, trace, actions: &draws.numbers, options }
+        Trajectories {
+            rows,
+            lengths: &totals.lengths,
+            horizon: stage.horizon,
+            trace,
+            actions: &draws.numbers,
+            options,
+        }
     }
 
     /// What whole trajectories give to the densities of the bound, and to its density ratio.
     fn evaluate_densities(&mut self, stage: &Stage<E>, point: Point<E>) {
-        let Rollout { rows, totals, trace, draws, options, densities, ledger, ratio, scored_model, scored_start, fault, .. } = self;
+        let Rollout {
+            rows,
+            totals,
+            trace,
+            draws,
+            options,
+            densities,
+            ledger,
+            ratio,
+            scored_model,
+            scored_start,
+            fault,
+            ..
+        } = self;
         let lengths = totals.lengths.clone();
-        let on = Trajectories { rows, lengths: &lengths, horizon: stage.horizon, trace, actions: &draws.numbers, options };
+        let on = Trajectories {
+            rows,
+            lengths: &lengths,
+            horizon: stage.horizon,
+            trace,
+            actions: &draws.numbers,
+            options,
+        };
         if let Some(of) = &stage.scored_model {
             scored_model.evaluate(of, point, &on);
         }
@@ -294,7 +364,13 @@ impl<E: Number> Rollout<E> {
             if !Float::is_finite(value) && fault.is_none() {
                 let what = fault::term_is(stage.plan, term, value.as_f64());
                 let (t, trajectory) = (point.0 as usize, point.1 as usize);
-                *fault = Some(Fault { what, arose: Arose::Kernel, t, trajectory, state: fault::state_at(stage, &on, point) });
+                *fault = Some(Fault {
+                    what,
+                    arose: Arose::Kernel,
+                    t,
+                    trajectory,
+                    state: fault::state_at(stage, &on, point),
+                });
             }
         };
         if let Some(of) = &stage.ratio {
@@ -311,8 +387,17 @@ impl<E: Number> Rollout<E> {
             for &(trajectory, steps) in &ratio.absorbed {
                 let logit = ratio.logit_of_absorbed(of).as_f64() * sign;
                 hold(of.term, <E as Float>::of(logit), (lengths[trajectory as usize], trajectory));
-                let faded: f64 = if discount == 1.0 { f64::from(steps) } else { (1..=steps).map(|k| discount.powi(k as i32)).sum() };
-                ledger.add(of.term, lengths[trajectory as usize] as usize + 1, trajectory, <E as Float>::of(logit * faded));
+                let faded: f64 = if discount == 1.0 {
+                    f64::from(steps)
+                } else {
+                    (1..=steps).map(|k| discount.powi(k as i32)).sum()
+                };
+                ledger.add(
+                    of.term,
+                    lengths[trajectory as usize] as usize + 1,
+                    trajectory,
+                    <E as Float>::of(logit * faded),
+                );
                 totals.terms[of.term] += logit * f64::from(steps);
                 totals.bound[trajectory as usize] += logit * f64::from(steps);
             }
@@ -320,12 +405,14 @@ impl<E: Number> Rollout<E> {
         for (density, out) in stage.densities.iter().zip(densities) {
             out.evaluate(density, point, &on);
             let sign = stage.terms[density.term].sign;
-            for (at, (&(t, trajectory), &log_p)) in out.points.iter().zip(&out.log_prob).enumerate() {
+            for (at, (&(t, trajectory), &log_p)) in out.points.iter().zip(&out.log_prob).enumerate()
+            {
                 let of_draw = |draw: usize, row: usize| match options.get(draw) {
                     Some(option) => option.log_prob[row],
                     None => self.log_prob[row],
                 };
-                let log_q = out.compared(at, density, &on, (of_draw, |row: usize| out.written[row]));
+                let log_q =
+                    out.compared(at, density, &on, (of_draw, |row: usize| out.written[row]));
                 let value = <E as Float>::of(sign) * (log_p - log_q);
                 hold(density.term, value, (t, trajectory));
                 ledger.add(density.term, t as usize, trajectory, value);
@@ -338,8 +425,19 @@ impl<E: Number> Rollout<E> {
     /// Evaluates the densities anew at `point`; what the trajectories gave stays.
     pub fn revalue_densities(&mut self, stage: &Stage<E>, point: Point<E>) {
         let Rollout { rows, totals, trace, draws, options, densities, .. } = self;
-        let on = Trajectories { rows, lengths: &totals.lengths, horizon: stage.horizon, trace, actions: &draws.numbers, options };
-        stage.densities.iter().zip(densities).for_each(|(density, out)| out.evaluate(density, point, &on));
+        let on = Trajectories {
+            rows,
+            lengths: &totals.lengths,
+            horizon: stage.horizon,
+            trace,
+            actions: &draws.numbers,
+            options,
+        };
+        stage
+            .densities
+            .iter()
+            .zip(densities)
+            .for_each(|(density, out)| out.evaluate(density, point, &on));
     }
 
     /// The gains of the rows of a step, which has been made.
@@ -347,9 +445,19 @@ impl<E: Number> Rollout<E> {
         let Rollout { trace, draws, options, gains, work, exponents, .. } = self;
         let drawn = |variable| match variable {
             Variable::Option(option) => &options[option].draws.numbers[..],
-            Variable::Action | Variable::State | Variable::Observation | Variable::Reward(_) | Variable::End => &draws.numbers[..],
+            Variable::Action
+            | Variable::State
+            | Variable::Observation
+            | Variable::Reward(_)
+            | Variable::End => &draws.numbers[..],
         };
-        let rows = Transitions { trace, origin: &work.origin[..live], t, horizon: stage.horizon, drawn: &drawn };
+        let rows = Transitions {
+            trace,
+            origin: &work.origin[..live],
+            t,
+            horizon: stage.horizon,
+            drawn: &drawn,
+        };
         for (at, (gain, own)) in stage.gains.iter().zip(gains).enumerate() {
             own.evaluate(gain, frozen, &rows);
             stage.exponents.put_gain(at, &own.values, exponents);
@@ -403,7 +511,13 @@ impl<E: Number> Rollout<E> {
     fn clear_rows(&mut self) {
         self.rows.clear();
         self.draws.clear();
-        let lists = [&mut self.here, &mut self.before, &mut self.policy, &mut self.anchor, &mut self.log_prob];
+        let lists = [
+            &mut self.here,
+            &mut self.before,
+            &mut self.policy,
+            &mut self.anchor,
+            &mut self.log_prob,
+        ];
         lists.into_iter().for_each(Vec::clear);
         self.options.iter_mut().for_each(OptionRows::clear);
         self.densities.iter_mut().for_each(|density| density.written.clear());
@@ -411,7 +525,14 @@ impl<E: Number> Rollout<E> {
     }
 
     /// Moves the live rows by the step `t`.
-    fn step(&mut self, stage: &Stage<E>, point: Point<E>, random: &mut Xoshiro256PlusPlus, t: usize, (choice, keep): (Choice, Keep)) {
+    fn step(
+        &mut self,
+        stage: &Stage<E>,
+        point: Point<E>,
+        random: &mut Xoshiro256PlusPlus,
+        t: usize,
+        (choice, keep): (Choice, Keep),
+    ) {
         let live = self.batch.front();
         if keep == Keep::Nothing {
             self.clear_rows();
@@ -422,7 +543,8 @@ impl<E: Number> Rollout<E> {
         self.rows.trajectory.extend_from_slice(&self.work.origin[..live]);
         self.rows.close_step();
         if let Some((_, trajectory)) = self.sought.filter(|(at, _)| *at == t) {
-            let row = self.work.origin[..live].iter().position(|&origin| origin as usize == trajectory);
+            let row =
+                self.work.origin[..live].iter().position(|&origin| origin as usize == trajectory);
             self.found = row.map(|row| fault::state_of_row(stage, &self.batch, row));
         }
 
@@ -431,12 +553,24 @@ impl<E: Number> Rollout<E> {
             self.trace.record(stage, &self.batch, (t, first), &self.work.origin[..live]);
         }
         self.read_earlier(stage, wired, t, live);
-        self.simulated.draw(&stage.simulators, point, (&stage.world, &self.batch), &mut self.feeds.simulated);
+        self.simulated.draw(
+            &stage.simulators,
+            point,
+            (&stage.world, &self.batch),
+            &mut self.feeds.simulated,
+        );
         if stage.options.is_empty() {
-            let network = Arc::get_mut(&mut self.network).expect("rollout: the tape of the last gradient is gone");
-            wired.feed(point.present, (&stage.world, &self.batch), live, &mut self.feeds, |inputs| {
-                wired.network.forward(point.present, inputs, rows.clone(), network);
-            });
+            let network = Arc::get_mut(&mut self.network)
+                .expect("rollout: the tape of the last gradient is gone");
+            wired.feed(
+                point.present,
+                (&stage.world, &self.batch),
+                live,
+                &mut self.feeds,
+                |inputs| {
+                    wired.network.forward(point.present, inputs, rows.clone(), network);
+                },
+            );
         } else {
             let broken = self.draw_options(stage, point, wired, random, rows.clone(), (t, choice));
             if self.is_broken(broken, Arose::Kernel, t) {
@@ -447,27 +581,44 @@ impl<E: Number> Rollout<E> {
             wired.observe(&stage.world, &self.batch, live, &mut self.inputs);
         }
         let width = stage.family.numbers();
-        let grown = |list: &mut Vec<E>, width: usize| list.resize((first + live) * width, <E as Float>::ZERO);
+        let grown = |list: &mut Vec<E>, width: usize| {
+            list.resize((first + live) * width, <E as Float>::ZERO)
+        };
         grown(&mut self.policy, width);
         grown(&mut self.log_prob, 1);
-        stage.family.describe(wired.outputs(&self.network, &wired.policy, &rows), &[], &mut self.policy[first * width..]);
+        stage.family.describe(
+            wired.outputs(&self.network, &wired.policy, &rows),
+            &[],
+            &mut self.policy[first * width..],
+        );
         let policy = &self.policy[first * width..];
         let name = &stage.plan.model.kernel(stage.plan.policy.kernel).name;
-        let broken = stage.family.fault(name, policy, wired.outputs(&self.network, &wired.policy, &rows));
+        let broken =
+            stage.family.fault(name, policy, wired.outputs(&self.network, &wired.policy, &rows));
         if broken.is_some() {
             self.is_broken(broken, Arose::Kernel, t);
             return;
         }
         match &self.listed {
-            Some(listed) => listed.read_actions(t, &self.work.origin[..live], &mut self.draws.numbers),
-            None => stage.family.draw(policy, choice, random, &mut self.work.uniforms, &mut self.draws),
+            Some(listed) => {
+                listed.read_actions(t, &self.work.origin[..live], &mut self.draws.numbers)
+            }
+            None => {
+                stage.family.draw(policy, choice, random, &mut self.work.uniforms, &mut self.draws)
+            }
         }
         stage.family.log_probs(policy, &self.draws, rows.clone(), &mut self.log_prob[first..]);
         stage.family.entropies(policy, &mut self.work.entropy[..live]);
         self.divergences(stage, point, t, rows.clone(), wired);
 
         if let Some(tally) = &mut self.tally {
-            tally.add(stage, &self.batch, (t, rows.clone()), (&self.options, &self.feeds.last), &self.draws);
+            tally.add(
+                stage,
+                &self.batch,
+                (t, rows.clone()),
+                (&self.options, &self.feeds.last),
+                &self.draws,
+            );
         }
         stage.exponents.read_before(&stage.world, &self.batch, live, &mut self.exponents);
         if !stage.options.is_empty() {
@@ -480,7 +631,9 @@ impl<E: Number> Rollout<E> {
         }
         if let (Some(through), Keep::Rows) = (&stage.through, keep) {
             let Rollout { batch, slopes, .. } = self;
-            slopes.read(through, |expressions, values| expressions.read_before(&stage.world, batch, live, values));
+            slopes.read(through, |expressions, values| {
+                expressions.read_before(&stage.world, batch, live, values)
+            });
         }
         let actions = stage.family.actions(&self.draws, rows.clone(), &mut self.work.actions);
         match (&self.listed, &stage.imagination) {
@@ -493,11 +646,18 @@ impl<E: Number> Rollout<E> {
             (None, Some(imagination)) => {
                 let on = (&stage.world, &mut self.batch);
                 let kept = if stage.through.is_some() { first } else { 0 };
-                imagination.step(on, (point.present, actions, kept), &mut self.feeds, &mut self.imagined, random);
+                imagination.step(
+                    on,
+                    (point.present, actions, kept),
+                    &mut self.feeds,
+                    &mut self.imagined,
+                    random,
+                );
             }
         }
         let broken = self.imagined.broken.take().map(|found| (found, Arose::Kernel));
-        let broken = broken.or_else(|| Some((fault::of_world(stage, &self.batch, live)?, Arose::World)));
+        let broken =
+            broken.or_else(|| Some((fault::of_world(stage, &self.batch, live)?, Arose::World)));
         if let Some((found, arose)) = broken {
             self.is_broken(Some(found), arose, t);
             return;
@@ -512,7 +672,9 @@ impl<E: Number> Rollout<E> {
         stage.exponents.read_after(&stage.world, &self.batch, actions, live, &mut self.exponents);
         if let (Some(through), Keep::Rows) = (&stage.through, keep) {
             let Rollout { batch, slopes, .. } = self;
-            slopes.read(through, |expressions, values| expressions.read_after(&stage.world, batch, actions, live, values));
+            slopes.read(through, |expressions, values| {
+                expressions.read_after(&stage.world, batch, actions, live, values)
+            });
             slopes.add(through, t, live);
         }
         if !stage.gains.is_empty() {
@@ -534,7 +696,11 @@ impl<E: Number> Rollout<E> {
         self.feeds.traced.resize_with(wired.traced.len(), Vec::new);
         let drawn = |variable| match variable {
             Variable::Option(option) => &self.options[option].draws.numbers[..],
-            Variable::Action | Variable::State | Variable::Observation | Variable::Reward(_) | Variable::End => &self.draws.numbers[..],
+            Variable::Action
+            | Variable::State
+            | Variable::Observation
+            | Variable::Reward(_)
+            | Variable::End => &self.draws.numbers[..],
         };
         for (&(variable, when, size), numbers) in wired.traced.iter().zip(&mut self.feeds.traced) {
             numbers.clear();
@@ -545,7 +711,8 @@ impl<E: Number> Rollout<E> {
         }
     }
 
-    /// Draws each option in turn, each from what the network makes of the draws before it; then computes the rest of the network.
+    /// Draws each option in turn, each from what the network makes of the draws before it; then
+    /// computes the rest of the network.
     fn draw_options(
         &mut self,
         stage: &Stage<E>,
@@ -558,25 +725,42 @@ impl<E: Number> Rollout<E> {
         let live = rows.len();
         let mut broken = None;
         let origin = &self.work.origin[..live];
-        for ((option, own), last) in stage.options.iter().zip(&self.options).zip(&mut self.feeds.last) {
+        for ((option, own), last) in
+            stage.options.iter().zip(&self.options).zip(&mut self.feeds.last)
+        {
             own.read_last(option, t, origin, last);
         }
         self.feeds.drawn.iter_mut().chain(&mut self.feeds.first).for_each(Vec::clear);
         // one for each option, one for the action
         for pass in 0..=stage.options.len() {
-            let network = Arc::get_mut(&mut self.network).expect("rollout: the tape of the last gradient is gone");
-            wired.feed(point.present, (&stage.world, &self.batch), live, &mut self.feeds, |inputs| {
-                wired.network.forward_pass(pass, point.present, inputs, rows.clone(), network);
-            });
+            let network = Arc::get_mut(&mut self.network)
+                .expect("rollout: the tape of the last gradient is gone");
+            wired.feed(
+                point.present,
+                (&stage.world, &self.batch),
+                live,
+                &mut self.feeds,
+                |inputs| {
+                    wired.network.forward_pass(pass, point.present, inputs, rows.clone(), network);
+                },
+            );
             if let Some(option) = stage.options.get(pass) {
                 let outputs = Outputs { wired, network: &self.network, rows: rows.clone() };
                 let Feeds { drawn, last, first, .. } = &mut self.feeds;
                 let buffers = (&mut self.work.uniforms, &mut drawn[pass]);
-                self.options[pass].draw((option, pass), outputs, (t, choice, self.listed.as_ref()), (origin, last), random, buffers);
+                self.options[pass].draw(
+                    (option, pass),
+                    outputs,
+                    (t, choice, self.listed.as_ref()),
+                    (origin, last),
+                    random,
+                    buffers,
+                );
                 self.options[pass].read_first(origin, &mut first[pass]);
                 // what is drawn once is not drawn from later rows
                 if !option.once || t == 1 {
-                    let numbers = &self.options[pass].numbers[rows.start * option.family.numbers()..];
+                    let numbers =
+                        &self.options[pass].numbers[rows.start * option.family.numbers()..];
                     let name = &stage.plan.model.kernel(stage.plan.options[pass].kernel).name;
                     let root = wired.outputs(&self.network, &wired.options[pass], &rows);
                     broken = broken.or_else(|| option.family.fault(name, numbers, root));
@@ -587,7 +771,14 @@ impl<E: Number> Rollout<E> {
     }
 
     /// `KL(π ‖ p)` of each row, where the bound has that term.
-    fn divergences(&mut self, stage: &Stage<E>, point: Point<E>, t: usize, rows: Range<usize>, wired: &Wired) {
+    fn divergences(
+        &mut self,
+        stage: &Stage<E>,
+        point: Point<E>,
+        t: usize,
+        rows: Range<usize>,
+        wired: &Wired,
+    ) {
         let live = rows.len();
         let width = stage.family.numbers();
         let first = self.anchor.len();
@@ -597,7 +788,11 @@ impl<E: Number> Rollout<E> {
             (Anchor::None, _) => return,
             (Anchor::Present, _) => {
                 work.prior.resize(live * width, <E as Float>::ZERO);
-                stage.family.describe(wired.outputs(&self.network, &wired.prior, &rows), &[], &mut work.prior);
+                stage.family.describe(
+                    wired.outputs(&self.network, &wired.prior, &rows),
+                    &[],
+                    &mut work.prior,
+                );
                 &work.prior[..]
             }
             (Anchor::PreviousPolicy, None) if stage.through.is_none() => {
@@ -605,15 +800,21 @@ impl<E: Number> Rollout<E> {
                 &anchor[first..]
             }
             (Anchor::PreviousPolicy | Anchor::Previous(_), _) => {
-                let wired = stage.previous_prior().expect("rollout: the prior is one of the last round");
+                let wired =
+                    stage.previous_prior().expect("rollout: the prior is one of the last round");
                 let at = if stage.through.is_some() { rows.clone() } else { 0..live };
-                let previous = Arc::get_mut(previous).expect("rollout: the tape of the last gradient is gone");
+                let previous =
+                    Arc::get_mut(previous).expect("rollout: the tape of the last gradient is gone");
                 let parameters = point.previous.unwrap_or(point.present);
                 wired.feed(parameters, (&stage.world, batch), live, feeds, |inputs| {
                     wired.network.forward(parameters, inputs, at.clone(), previous);
                 });
                 anchor.resize(first + live * width, <E as Float>::ZERO);
-                stage.family.describe(wired.outputs(previous, &wired.policy, &at), &[], &mut anchor[first..]);
+                stage.family.describe(
+                    wired.outputs(previous, &wired.policy, &at),
+                    &[],
+                    &mut anchor[first..],
+                );
                 &anchor[first..]
             }
             (Anchor::Expressions(expressions), _) => {
@@ -622,7 +823,9 @@ impl<E: Number> Rollout<E> {
                 expressions.run(t, 0..live, values);
                 anchor.resize(first + live * width, <E as Float>::ZERO);
                 for (row, out) in anchor[first..].chunks_exact_mut(width).enumerate() {
-                    out.iter_mut().enumerate().for_each(|(number, out)| *out = values.output(number)[row]);
+                    out.iter_mut()
+                        .enumerate()
+                        .for_each(|(number, out)| *out = values.output(number)[row]);
                 }
                 &anchor[first..]
             }
@@ -639,13 +842,18 @@ impl<E: Number> Rollout<E> {
         let (origin, entropy) = (&origin[..live], &entropy[..live]);
         self.totals.entropy += entropy.iter().map(|h| h.as_f64()).sum::<f64>();
         let mut broken = None;
-        for (k, term) in stage.terms.iter().enumerate().filter(|(_, term)| (term.from..=term.to).contains(&t)) {
+        for (k, term) in
+            stage.terms.iter().enumerate().filter(|(_, term)| (term.from..=term.to).contains(&t))
+        {
             let values = match term.source {
                 Source::Exponent(at) => &self.exponents.output(at)[..live],
                 Source::LogRatio(at) => {
-                    let log_q =
-                        self.log_prob[first..].iter().enumerate().map(|(k, &l)| l + stage.family.log_squash(&self.draws, first + k));
-                    let values = scratch.iter_mut().zip(&self.exponents.output(at)[..live]).zip(log_q);
+                    let log_q = self.log_prob[first..]
+                        .iter()
+                        .enumerate()
+                        .map(|(k, &l)| l + stage.family.log_squash(&self.draws, first + k));
+                    let values =
+                        scratch.iter_mut().zip(&self.exponents.output(at)[..live]).zip(log_q);
                     values.for_each(|((value, &log_p), log_q)| *value = log_p - log_q);
                     &scratch[..live]
                 }
@@ -653,7 +861,9 @@ impl<E: Number> Rollout<E> {
                 Source::OptionEntropy(option) => {
                     let numbers = &self.options[option].numbers;
                     let width = numbers.len() / rows.end;
-                    stage.options[option].family.entropies(&numbers[first * width..], &mut scratch[..live]);
+                    stage.options[option]
+                        .family
+                        .entropies(&numbers[first * width..], &mut scratch[..live]);
                     &scratch[..live]
                 }
                 // evaluated when the trajectories are whole, or of no trajectory
@@ -680,7 +890,10 @@ impl<E: Number> Rollout<E> {
             };
             if let Some(credit) = credit {
                 let absorbed = self.absorbed[k];
-                credit.iter_mut().zip(values).for_each(|(credit, &value)| *credit += sign * (value - absorbed));
+                credit
+                    .iter_mut()
+                    .zip(values)
+                    .for_each(|(credit, &value)| *credit += sign * (value - absorbed));
             }
             let mut total = 0.0;
             for (&value, &trajectory) in values.iter().zip(origin) {
@@ -694,7 +907,8 @@ impl<E: Number> Rollout<E> {
             }
         }
         for reward in 0..stage.world.rewards() {
-            for (&value, &trajectory) in self.batch.reward(&stage.world, reward).iter().zip(origin) {
+            for (&value, &trajectory) in self.batch.reward(&stage.world, reward).iter().zip(origin)
+            {
                 self.totals.returns[trajectory as usize] += value.as_f64();
                 if let Some(own) = self.totals.rewards.get_mut(reward) {
                     own[trajectory as usize] += value.as_f64();
@@ -715,8 +929,8 @@ impl<E: Number> Rollout<E> {
         self.is_broken(broken, Arose::World, t);
     }
 
-    /// Adds what the steps after `last` give for the rows `ended`, whose state is absorbed: their exponents with rewards 0, to the
-    /// horizon. The factors of actions have stopped.
+    /// Adds what the steps after `last` give for the rows `ended`, whose state is absorbed: their
+    /// exponents with rewards 0, to the horizon. The factors of actions have stopped.
     fn absorb(&mut self, stage: &Stage<E>, last: usize, ended: std::ops::Range<usize>) {
         if ended.is_empty() || last == stage.horizon {
             return;
@@ -732,14 +946,17 @@ impl<E: Number> Rollout<E> {
                 _ => options[option].latest(batch.origin()[row]),
             };
             let none = |option: usize, _: usize| stage.options[option].none();
-            let kept = |option: usize, row: usize| if stage.options[option].once { drawn(option, row) } else { none(option, row) };
+            let kept = |option: usize, row: usize| {
+                if stage.options[option].once { drawn(option, row) } else { none(option, row) }
+            };
             let is_first = t == last + 1;
             if is_first {
                 expressions.read_options(ended.end, kept, drawn, exponents);
             } else {
                 expressions.read_options(ended.end, kept, none, exponents);
             }
-            // all steps to come are one where the exponents do not read the time, nor the option of a step that was live
+            // all steps to come are one where the exponents do not read the time, nor the option of
+            // a step that was live
             let alone = expressions.reads_time || is_first && expressions.reads_last_options();
             let until = if alone { t } else { stage.horizon };
             expressions.run(t, ended.clone(), &mut self.exponents);
@@ -750,20 +967,30 @@ impl<E: Number> Rollout<E> {
                     continue;
                 }
                 let count = (to - from + 1) as f64;
-                let faded = if discount == 1.0 { count } else { (from..=to).map(|k| discount.powi((k - last) as i32)).sum() };
+                let faded = if discount == 1.0 {
+                    count
+                } else {
+                    (from..=to).map(|k| discount.powi((k - last) as i32)).sum()
+                };
                 let values = &self.exponents.output(at)[..ended.len()];
-                for (&value, &trajectory) in values.iter().zip(&self.batch.origin()[ended.clone()]) {
+                for (&value, &trajectory) in values.iter().zip(&self.batch.origin()[ended.clone()])
+                {
                     let value = term.sign * value.as_f64();
                     if !value.is_finite() && self.fault.is_none() {
-                        let what = format!("{} in steps after the end", fault::term_is(stage.plan, k, value));
+                        let what = format!(
+                            "{} in steps after the end",
+                            fault::term_is(stage.plan, k, value)
+                        );
                         let (t, trajectory) = (last.max(1), trajectory as usize);
-                        self.fault = Some(Fault { what, arose: Arose::World, t, trajectory, state: None });
+                        self.fault =
+                            Some(Fault { what, arose: Arose::World, t, trajectory, state: None });
                     }
                     self.totals.terms[k] += value * count;
                     self.totals.bound[trajectory as usize] += value * count;
                     let credited = term.credits.iter().any(Option::is_some);
                     if is_first && expressions.reads_last_options() {
-                        // it reads a draw of the last live step: whose credit it is depends on how far it looks
+                        // it reads a draw of the last live step: whose credit it is depends on how
+                        // far it looks
                         self.ledger.add(k, t, trajectory, E::of(value));
                     } else if credited && !term.relative {
                         self.after[trajectory as usize] += E::of(value * faded);
@@ -775,7 +1002,8 @@ impl<E: Number> Rollout<E> {
     }
 }
 
-/// The generator of a stream: SplitMix64 over its words, so that neighbouring streams share nothing.
+/// The generator of a stream: SplitMix64 over its words, so that neighbouring streams share
+/// nothing.
 pub(super) fn generator(stream: [u64; 3]) -> Xoshiro256PlusPlus {
     let mut state = 0x9e37_79b9_7f4a_7c15u64;
     for word in stream {

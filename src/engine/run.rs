@@ -19,7 +19,8 @@ pub trait Observer {
         false
     }
 
-    /// Called with all that going on needs when that is due, and when training ends, for whatever reason. `Break` ends the run there.
+    /// Called with all that going on needs when that is due, and when training ends, for whatever
+    /// reason. `Break` ends the run there.
     fn keep(&mut self, _: &Checkpoint) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
@@ -49,14 +50,16 @@ pub struct Metrics {
     pub expected_return: f64,
     /// Where there are several rewards, that of each, in the environment's order.
     pub returns: Vec<f64>,
-    /// What the draws of actions and options cost, `E_q[log q − log p]` of a trajectory; where the prior is the policy of the last round, as the step has
-    /// moved it, at the states of the batch. Absent where a density is not known.
+    /// What the draws of actions and options cost, `E_q[log q − log p]` of a trajectory; where the
+    /// prior is the policy of the last round, as the step has moved it, at the states of the batch.
+    /// Absent where a density is not known.
     pub kl: Option<f64>,
     /// Of the policy, per live step.
     pub entropy: f64,
     /// Euclidean norm of the batch's first gradient, before clipping.
     pub gradient_norm: f64,
-    /// Mean squared error of the learned baseline, where there is one; in the units it is fitted in.
+    /// Mean squared error of the learned baseline, where there is one; in the units it is fitted
+    /// in.
     pub baseline_error: Option<f64>,
     /// By the oracle, at the last batch of a round.
     pub improvement: Option<Improvement>,
@@ -81,7 +84,8 @@ pub struct Improvement {
     pub gain: f64,
     /// `KL(π_j ‖ π_{j−1})` of trajectories, nats.
     pub kl: f64,
-    /// By how much `gain` is less than `kl`, which the maximum of the round's bound does not fall short of; nats.
+    /// By how much `gain` is less than `kl`, which the maximum of the round's bound does not fall
+    /// short of; nats.
     pub shortfall: f64,
 }
 
@@ -137,7 +141,8 @@ pub struct Evaluation {
     pub episodes: usize,
     pub expected_return: f64,
     pub return_se: f64,
-    /// Where there are several rewards, the mean of each and its standard error, in the environment's order.
+    /// Where there are several rewards, the mean of each and its standard error, in the
+    /// environment's order.
     pub returns: Vec<(f64, f64)>,
     pub bound: f64,
     pub bound_se: f64,
@@ -158,7 +163,8 @@ pub struct OptionUse {
     pub option: VariableId,
     /// Drawn at `t = 1` and kept.
     pub once: bool,
-    /// Means over the episodes; over one state in the place of all where those are not finite or too many, over one action where those are real.
+    /// Means over the episodes; over one state in the place of all where those are not finite or
+    /// too many, over one action where those are real.
     pub visits: OptionVisits,
 }
 

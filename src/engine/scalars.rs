@@ -1,5 +1,5 @@
-//! Scalar expressions of a network's inputs, as compiled programs over columns. They read no parameter; where their inputs are followed, their
-//! slopes are expressions too.
+//! Scalar expressions of a network's inputs, as compiled programs over columns. They read no
+//! parameter; where their inputs are followed, their slopes are expressions too.
 
 use super::evaluate::Feed;
 use super::float::Float;
@@ -90,9 +90,13 @@ impl Program {
         let mut leaves = Vec::new();
         for input in graph.inputs_of(values) {
             match model.inputs[input.0 as usize] {
-                Input::Formal { kernel, formal, component } => leaves.push((input, leaf(kernel, formal, component)?)),
+                Input::Formal { kernel, formal, component } => {
+                    leaves.push((input, leaf(kernel, formal, component)?))
+                }
                 Input::Variable { .. } | Input::Reward { .. } | Input::Gain(_) => {
-                    return Err(unsupported("a network that reads a variable past its kernel's givens"));
+                    return Err(unsupported(
+                        "a network that reads a variable past its kernel's givens",
+                    ));
                 }
             }
         }
@@ -102,20 +106,40 @@ impl Program {
         Ok(Program { values: values.to_vec(), leaves, single, double })
     }
 
-    /// The derivatives of the results in the real inputs that `follow` names, as a program of their own, and what each of them is; `None` where
-    /// all vanish.
-    pub(super) fn slopes(&self, model: &Model, follow: impl Fn(usize) -> bool) -> Result<Option<(Program, Vec<Slope>)>, Unsupported> {
+    /// The derivatives of the results in the real inputs that `follow` names, as a program of their
+    /// own, and what each of them is; `None` where all vanish.
+    pub(super) fn slopes(
+        &self,
+        model: &Model,
+        follow: impl Fn(usize) -> bool,
+    ) -> Result<Option<(Program, Vec<Slope>)>, Unsupported> {
         let real = |leaf: &Leaf| match leaf {
             Leaf::Real { input, component } if follow(*input) => Some((*input, *component)),
             Leaf::Real { .. } | Leaf::Decoded { .. } => None,
         };
-        let moved: BTreeSet<InputId> = self.leaves.iter().filter(|(_, leaf)| real(leaf).is_some()).map(|(id, _)| *id).collect();
+        let moved: BTreeSet<InputId> = self
+            .leaves
+            .iter()
+            .filter(|(_, leaf)| real(leaf).is_some())
+            .map(|(id, _)| *id)
+            .collect();
         let (mut graph, mut values, mut of) = (model.graph.clone(), Vec::new(), Vec::new());
         for (column, &value) in self.values.iter().enumerate().filter(|_| !moved.is_empty()) {
-            let jumps = |_| Unsupported("an expression of a kernel jumps in what is drawn, through which no gradient passes".into());
+            let jumps = |_| {
+                Unsupported(
+                    "an expression of a kernel jumps in what is drawn, through which no \
+                             gradient passes"
+                        .into(),
+                )
+            };
             for (id, slope) in graph.derivatives(value, &moved).map_err(jumps)? {
-                let leaf = self.leaves.iter().find(|(leaf, _)| *leaf == id).and_then(|(_, leaf)| real(leaf));
-                let (input, component) = leaf.expect("scalars: a derivative is in one of the leaves");
+                let leaf = self
+                    .leaves
+                    .iter()
+                    .find(|(leaf, _)| *leaf == id)
+                    .and_then(|(_, leaf)| real(leaf));
+                let (input, component) =
+                    leaf.expect("scalars: a derivative is in one of the leaves");
                 values.push(slope);
                 of.push(Slope { column, input, component });
             }
@@ -138,13 +162,24 @@ impl Program {
             column.clear();
             match leaf {
                 Leaf::Decoded { input, decode } => {
-                    column.extend(feeds[*input].numbers()[..rows].iter().map(|&number| E::of(decode[number as usize])));
+                    column.extend(
+                        feeds[*input].numbers()[..rows]
+                            .iter()
+                            .map(|&number| E::of(decode[number as usize])),
+                    );
                 }
-                Leaf::Real { input, component } => column.extend_from_slice(&feeds[*input].component(*component)[..rows]),
+                Leaf::Real { input, component } => {
+                    column.extend_from_slice(&feeds[*input].component(*component)[..rows])
+                }
             }
         }
         work.out.resize(width * rows, E::ZERO);
-        let place = |id: InputId| self.leaves.iter().position(|(leaf, _)| *leaf == id).expect("scalars: `inputs_of` lists every input");
+        let place = |id: InputId| {
+            self.leaves
+                .iter()
+                .position(|(leaf, _)| *leaf == id)
+                .expect("scalars: `inputs_of` lists every input")
+        };
         let leaves = |id: InputId| Column::Each(&work.leaves[place(id)][..]);
         let scratch = work.scratch.get_mut().unwrap_or_else(PoisonError::into_inner);
         E::run_program(self, ProgramRun { leaves: &leaves, rows, out: &mut work.out, scratch });

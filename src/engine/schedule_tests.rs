@@ -32,7 +32,8 @@ fn walk(alpha: &str, infer: &str) -> Plan {
     );
     let file = parse(&Source::new("walk", text)).unwrap_or_else(|errors| panic!("{errors}"));
     let model = check(&file, &Overrides::default()).unwrap_or_else(|errors| panic!("{errors}"));
-    plan(&model, &derive(&model).unwrap_or_else(|errors| panic!("{errors}"))).unwrap_or_else(|errors| panic!("{errors}"))
+    plan(&model, &derive(&model).unwrap_or_else(|errors| panic!("{errors}")))
+        .unwrap_or_else(|errors| panic!("{errors}"))
 }
 
 fn logged(plan: &Plan) -> (Run, Vec<Metrics>) {
@@ -42,7 +43,10 @@ fn logged(plan: &Plan) -> (Run, Vec<Metrics>) {
 }
 
 fn assert_same(one: &Run, other: &Run) {
-    assert_eq!((bits(one), &one.evaluation, one.steps, one.stopped), (bits(other), &other.evaluation, other.steps, other.stopped));
+    assert_eq!(
+        (bits(one), &one.evaluation, one.steps, one.stopped),
+        (bits(other), &other.evaluation, other.steps, other.stopped)
+    );
 }
 
 fn assert_close(one: f64, other: f64) {
@@ -70,7 +74,8 @@ fn a_schedule_ends_at_the_model_that_is_meant() {
     let (run, _) = logged(&moving);
     let again = evaluate(&fixed, &run.parameters, run.evaluation.episodes, false, 0).unwrap();
     assert_close(run.evaluation.bound, again.bound);
-    let estimates = |plan: &Plan| gradient_estimates(plan, &Parameters::initial(&plan.model, 3), 0..2).unwrap();
+    let estimates =
+        |plan: &Plan| gradient_estimates(plan, &Parameters::initial(&plan.model, 3), 0..2).unwrap();
     for (one, other) in estimates(&moving).concat().into_iter().zip(estimates(&fixed).concat()) {
         assert_close(one, other);
     }
@@ -93,7 +98,9 @@ const WINDOW: usize = 3;
 
 #[test]
 fn a_threshold_ends_a_run_where_the_mean_of_the_last_batches_reaches_it() {
-    let until = |threshold: &str| walk("1", &format!("steps = 200; optimizer = adam(rate = 0.05); until = {threshold}"));
+    let until = |threshold: &str| {
+        walk("1", &format!("steps = 200; optimizer = adam(rate = 0.05); until = {threshold}"))
+    };
     let cases: [(&str, Quantity, Reached); 3] = [
         ("expected_return >= -5.55", |metrics| metrics.expected_return, |mean| mean >= -5.55),
         ("bound >= -6.12", |metrics| metrics.bound, |mean| mean >= -6.12),
@@ -102,11 +109,21 @@ fn a_threshold_ends_a_run_where_the_mean_of_the_last_batches_reaches_it() {
     for (threshold, quantity, reached) in cases {
         let plan = until(threshold);
         let (run, log) = logged(&plan);
-        let means: Vec<f64> = log.windows(WINDOW).map(|last| last.iter().map(quantity).sum::<f64>() / WINDOW as f64).collect();
+        let means: Vec<f64> = log
+            .windows(WINDOW)
+            .map(|last| last.iter().map(quantity).sum::<f64>() / WINDOW as f64)
+            .collect();
         let (last, before) = means.split_last().expect("as many batches as the mean is over");
         assert_eq!(run.stopped, Stopped::Until, "{threshold}: {means:?}");
-        assert!(reached(*last) && !before.is_empty() && !before.iter().any(|&mean| reached(mean)), "{threshold}: {means:?}");
-        assert_eq!(log.last().map(|metrics| metrics.step), Some(run.steps), "the last batch is logged");
+        assert!(
+            reached(*last) && !before.is_empty() && !before.iter().any(|&mean| reached(mean)),
+            "{threshold}: {means:?}"
+        );
+        assert_eq!(
+            log.last().map(|metrics| metrics.step),
+            Some(run.steps),
+            "the last batch is logged"
+        );
 
         // in the middle of the first mean, later, and from the end on
         for after in [2, run.steps - 1] {

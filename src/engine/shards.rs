@@ -1,4 +1,5 @@
-//! The shards of a batch, and the jobs that threads do on them. What a shard computes depends on the job and on the shard alone.
+//! The shards of a batch, and the jobs that threads do on them. What a shard computes depends on
+//! the job and on the shard alone.
 
 use super::classify::{Classified, Classifying};
 use super::credit::StepSums;
@@ -202,7 +203,11 @@ impl<'a, E: Number> Shared<'a, E> {
         let seed = stage.plan.settings.seed;
         let previous = read(&self.previous);
         let frozen = read(&self.frozen);
-        let point = Point { present: parameters.values(), previous: previous.moved.then_some(&previous.values[..]), frozen: &frozen };
+        let point = Point {
+            present: parameters.values(),
+            previous: previous.moved.then_some(&previous.values[..]),
+            frozen: &frozen,
+        };
         if let Job::Assess { step } | Job::RollOut { step } | Job::All { step, .. } = job {
             rollout.move_schedules(stage, step);
             rollout.run(stage, point, stream(stage, step, at), Choice::Sampled, Keep::Rows);
@@ -236,12 +241,23 @@ impl<'a, E: Number> Shared<'a, E> {
             Job::Differentiate { weighing } | Job::All { weighing, .. } => {
                 objective.differentiate(stage, (&parameters, point.previous), rollout, weighing);
             }
-            Job::Shuffle { step, epoch } => objective.shuffle(&mut generator([seed, SHUFFLING + epoch, step << 16 | at as u64])),
+            Job::Shuffle { step, epoch } => {
+                objective.shuffle(&mut generator([seed, SHUFFLING + epoch, step << 16 | at as u64]))
+            }
             Job::Mirror { weighing } => {
-                rollout.revalue_densities(stage, Point { present: parameters.values(), previous: None, frozen: &read(&self.frozen) });
+                rollout.revalue_densities(
+                    stage,
+                    Point {
+                        present: parameters.values(),
+                        previous: None,
+                        frozen: &read(&self.frozen),
+                    },
+                );
                 objective.differentiate_densities(stage, &parameters, rollout, weighing);
             }
-            Job::Part { part, parts, weighing } => objective.differentiate_part(stage, &parameters, rollout, weighing, (part, parts)),
+            Job::Part { part, parts, weighing } => {
+                objective.differentiate_part(stage, &parameters, rollout, weighing, (part, parts))
+            }
         }
     }
 
@@ -250,7 +266,8 @@ impl<'a, E: Number> Shared<'a, E> {
         self.shards.iter().find_map(|shard| locked(shard).rollout.fault.clone())
     }
 
-    /// Where the last batch has a value that the baseline's network made none of: the shard, its step and trajectory.
+    /// Where the last batch has a value that the baseline's network made none of: the shard, its
+    /// step and trajectory.
     pub fn broken_value(&self) -> Option<(usize, (usize, usize), f64)> {
         let root = self.stage.learning.value?;
         self.shards.iter().enumerate().find_map(|(at, shard)| {
@@ -258,19 +275,37 @@ impl<'a, E: Number> Shared<'a, E> {
             if rollout.rows.len() == 0 {
                 return None;
             }
-            let values = rollout.network.output(&self.stage.learning.network, root, 0..rollout.rows.len());
+            let values =
+                rollout.network.output(&self.stage.learning.network, root, 0..rollout.rows.len());
             let row = values.iter().position(|value| !Float::is_finite(*value))?;
             let t = rollout.rows.starts.partition_point(|&start| start <= row);
             Some((at, (t, rollout.rows.trajectory[row] as usize), values[row].as_f64()))
         })
     }
 
-    /// The state of a trajectory of a shard before step `t` of batch `step`, which is rolled out once more with the present parameters.
-    pub fn state_before(&self, step: u64, at: usize, place: (usize, usize), parameters: &Parameters<E>) -> Option<String> {
+    /// The state of a trajectory of a shard before step `t` of batch `step`, which is rolled out
+    /// once more with the present parameters.
+    pub fn state_before(
+        &self,
+        step: u64,
+        at: usize,
+        place: (usize, usize),
+        parameters: &Parameters<E>,
+    ) -> Option<String> {
         let (previous, frozen) = (read(&self.previous), read(&self.frozen));
-        let point = Point { present: parameters.values(), previous: previous.moved.then_some(&previous.values[..]), frozen: &frozen };
+        let point = Point {
+            present: parameters.values(),
+            previous: previous.moved.then_some(&previous.values[..]),
+            frozen: &frozen,
+        };
         let keep = (Choice::Sampled, Keep::Rows);
-        locked(&self.shards[at]).rollout.state_before(self.stage, point, stream(self.stage, step, at), keep, place)
+        locked(&self.shards[at]).rollout.state_before(
+            self.stage,
+            point,
+            stream(self.stage, step, at),
+            keep,
+            place,
+        )
     }
 
     /// Adds the transitions of the last batch to `replay`, in the shards' order.
@@ -287,14 +322,29 @@ impl<'a, E: Number> Shared<'a, E> {
         gradient.fill(<E as Float>::ZERO);
         let pairs = part_of(settings.ratio_batch, at, self.shards.len()).len();
         let weighed = (pairs, 1.0 / settings.ratio_batch as f64);
-        let mut random = generator([settings.seed, CLASSIFYING | self.stage.plan.number << 8, step << 16 | at as u64]);
+        let mut random = generator([
+            settings.seed,
+            CLASSIFYING | self.stage.plan.number << 8,
+            step << 16 | at as u64,
+        ]);
         *classified = match (&self.stage.model, &self.replay, &self.stage.recorded) {
-            (Some(model), Some(replay), _) => {
-                classifying.add_gradient((ratio, model), (parameters.values(), &read(replay)), weighed, &mut random, gradient)
-            }
+            (Some(model), Some(replay), _) => classifying.add_gradient(
+                (ratio, model),
+                (parameters.values(), &read(replay)),
+                weighed,
+                &mut random,
+                gradient,
+            ),
             (_, _, Some(recorded)) => {
                 let on = rollout.trajectories(self.stage);
-                classifying.add_gradient_of_actions(ratio, (parameters.values(), recorded), &on, weighed, &mut random, gradient)
+                classifying.add_gradient_of_actions(
+                    ratio,
+                    (parameters.values(), recorded),
+                    &on,
+                    weighed,
+                    &mut random,
+                    gradient,
+                )
             }
             _ => Classified::default(),
         };
@@ -304,12 +354,21 @@ impl<'a, E: Number> Shared<'a, E> {
     fn refit(&self, shard: &mut Shard<E>, parameters: &Parameters<E>, (step, at): (u64, usize)) {
         let settings = &self.stage.plan.settings;
         let Some(replay) = &self.replay else { return };
-        let models = self.stage.densities.iter().filter(|density| density.is_of_step() && self.stage.terms[density.term].pathwise);
+        let models = self
+            .stage
+            .densities
+            .iter()
+            .filter(|density| density.is_of_step() && self.stage.terms[density.term].pathwise);
         let gradient = &mut shard.objective.gradient;
         gradient.fill(<E as Float>::ZERO);
         let count = part_of(settings.refit_batch, at, self.shards.len()).len();
-        let (on, weighed) = ((parameters, &*read(replay)), (count, 1.0 / settings.refit_batch as f64));
-        let mut random = generator([settings.seed, REFITTING | self.stage.plan.number << 8, step << 16 | at as u64]);
+        let (on, weighed) =
+            ((parameters, &*read(replay)), (count, 1.0 / settings.refit_batch as f64));
+        let mut random = generator([
+            settings.seed,
+            REFITTING | self.stage.plan.number << 8,
+            step << 16 | at as u64,
+        ]);
         shard.refitting.add_gradient(models, on, weighed, &mut random, gradient);
     }
 
@@ -326,7 +385,9 @@ impl<'a, E: Number> Shared<'a, E> {
         sums.iter_mut().for_each(|sums| sums.clear(self.stage.horizon));
         for shard in &self.shards {
             let shard = locked(shard);
-            sums.iter_mut().zip(&shard.objective.draws).for_each(|(sums, draw)| sums.add(&draw.sums));
+            sums.iter_mut()
+                .zip(&shard.objective.draws)
+                .for_each(|(sums, draw)| sums.add(&draw.sums));
         }
     }
 
@@ -354,7 +415,8 @@ impl<'a, E: Number> Shared<'a, E> {
 
     /// The root mean square of the batch's advantages; 1 where all are 0.
     pub fn advantage_size(&self) -> f64 {
-        let squares: f64 = self.shards.iter().map(|shard| locked(shard).objective.squared_advantages()).sum();
+        let squares: f64 =
+            self.shards.iter().map(|shard| locked(shard).objective.squared_advantages()).sum();
         let mean = squares / self.rows().max(1) as f64;
         if mean > 0.0 && mean.is_finite() { mean.sqrt() } else { 1.0 }
     }
@@ -366,7 +428,10 @@ impl<'a, E: Number> Shared<'a, E> {
 
     /// Live steps of minibatch `part` of `parts`.
     pub fn rows_of_part(&self, part: usize, parts: usize) -> usize {
-        self.shards.iter().map(|shard| part_of(locked(shard).rollout.rows.len(), part, parts).len()).sum()
+        self.shards
+            .iter()
+            .map(|shard| part_of(locked(shard).rollout.rows.len(), part, parts).len())
+            .sum()
     }
 
     /// The weighing of a gradient from all rows, at the parameters that drew them.

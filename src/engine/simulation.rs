@@ -1,6 +1,8 @@
-//! Simulated rollouts that kernels see before they draw: states and actions drawn from kernels of the file, as columns of numbers.
+//! Simulated rollouts that kernels see before they draw: states and actions drawn from kernels of
+//! the file, as columns of numbers.
 //!
-//! They have random numbers of their own, so that what else a batch draws does not depend on how much is imagined.
+//! They have random numbers of their own, so that what else a batch draws does not depend on how
+//! much is imagined.
 
 use super::evaluate::{Activations, Feed};
 use super::expressions::Number;
@@ -82,7 +84,9 @@ impl Simulator {
 
     fn new(plan: &Plan, simulation: &Simulation) -> Result<Simulator, EngineError> {
         let model = &plan.model;
-        let written = model.simulation(simulation.layer).expect("plan: its simulations are layers of the model");
+        let written = model
+            .simulation(simulation.layer)
+            .expect("plan: its simulations are layers of the model");
         let of = |kernel, head| Drawer::new(model, kernel, head, written.state);
         Ok(Simulator {
             world: of(written.world, &simulation.world)?,
@@ -96,9 +100,19 @@ impl Simulator {
 }
 
 impl Drawer {
-    fn new(model: &Model, kernel: KernelId, head: &Head, state: VariableId) -> Result<Drawer, EngineError> {
+    fn new(
+        model: &Model,
+        kernel: KernelId,
+        head: &Head,
+        state: VariableId,
+    ) -> Result<Drawer, EngineError> {
         const NOTHING: u32 = u32::MAX;
-        let network = NetworkPlan::compile_acting(model, &head.layers(), |_, formal| formal, |_| Some(NOTHING));
+        let network = NetworkPlan::compile_acting(
+            model,
+            &head.layers(),
+            |_, formal| formal,
+            |_| Some(NOTHING),
+        );
         let network = network.map_err(|error| EngineError::Unsupported(error.to_string()))?;
         let sources = network.inputs().iter().map(|input| {
             let formal = model.kernel(kernel).formals().nth(input.source as usize);
@@ -133,8 +147,15 @@ impl<E: Number> Simulated<E> {
         self.random = generator([of[0], of[1] ^ SIMULATED, of[2]]);
     }
 
-    /// Draws all rollouts of the rows in front, and writes the columns of each to its part of `out`, column after column.
-    pub fn draw(&mut self, all: &[Simulator], point: Point<E>, on: (&World<E>, &Batch<E>), out: &mut Vec<Vec<E>>) {
+    /// Draws all rollouts of the rows in front, and writes the columns of each to its part of
+    /// `out`, column after column.
+    pub fn draw(
+        &mut self,
+        all: &[Simulator],
+        point: Point<E>,
+        on: (&World<E>, &Batch<E>),
+        out: &mut Vec<Vec<E>>,
+    ) {
         self.networks.resize_with(all.len(), Default::default);
         out.resize_with(all.len(), Vec::new);
         for (at, (of, out)) in all.iter().zip(out).enumerate() {
@@ -142,7 +163,13 @@ impl<E: Number> Simulated<E> {
         }
     }
 
-    fn roll_out(&mut self, (at, of): (usize, &Simulator), point: Point<E>, (world, batch): (&World<E>, &Batch<E>), out: &mut Vec<E>) {
+    fn roll_out(
+        &mut self,
+        (at, of): (usize, &Simulator),
+        point: Point<E>,
+        (world, batch): (&World<E>, &Batch<E>),
+        out: &mut Vec<E>,
+    ) {
         let rows = batch.front();
         let (states, actions) = (columns_of(&of.state), columns_of(&of.action));
         out.clear();
@@ -151,11 +178,13 @@ impl<E: Number> Simulated<E> {
             return;
         }
         self.read_start(of, (world, batch), rows);
-        let acting = if of.previous { point.previous.unwrap_or(point.present) } else { point.present };
+        let acting =
+            if of.previous { point.previous.unwrap_or(point.present) } else { point.present };
         for step in out.chunks_exact_mut((states + actions) * rows) {
             let (of_state, of_action) = step.split_at_mut(states * rows);
             self.draw_from(&of.policy, (at, POLICY), acting, rows);
-            self.action.take(of.policy.family.actions(&self.drawn, 0..rows, &mut self.columns), rows);
+            self.action
+                .take(of.policy.family.actions(&self.drawn, 0..rows, &mut self.columns), rows);
             self.draw_from(&of.world, (at, WORLD), point.present, rows);
             self.state.take(of.world.family.actions(&self.drawn, 0..rows, &mut self.columns), rows);
             self.state.encode(&of.state, rows, &mut self.components, of_state);
@@ -176,16 +205,33 @@ impl<E: Number> Simulated<E> {
                     batch.read_state(world, component, column);
                 }
                 if finite.is_some() {
-                    number_all(finite.as_ref(), width, rows, (&state.columns, components, &mut state.numbers));
+                    number_all(
+                        finite.as_ref(),
+                        width,
+                        rows,
+                        (&state.columns, components, &mut state.numbers),
+                    );
                 }
             }
         }
     }
 
     /// A value for each row, to `drawn`.
-    fn draw_from(&mut self, of: &Drawer, (at, which): (usize, usize), parameters: &[E], rows: usize) {
-        let Simulated { random, state, action, networks, numbers, uniforms, drawn, zeros, .. } = self;
-        let most = of.sources.iter().map(|source| if let Source::Nothing(width) = source { width * rows } else { 0 }).max().unwrap_or(0);
+    fn draw_from(
+        &mut self,
+        of: &Drawer,
+        (at, which): (usize, usize),
+        parameters: &[E],
+        rows: usize,
+    ) {
+        let Simulated { random, state, action, networks, numbers, uniforms, drawn, zeros, .. } =
+            self;
+        let most = of
+            .sources
+            .iter()
+            .map(|source| if let Source::Nothing(width) = source { width * rows } else { 0 })
+            .max()
+            .unwrap_or(0);
         zeros.resize(zeros.len().max(most), <E as Float>::ZERO);
         let feeds: Vec<Feed<E>> = of
             .sources
@@ -217,7 +263,11 @@ impl<E: Number> Held<E> {
     }
 
     fn feed(&self, rows: usize) -> Feed<'_, E> {
-        if self.numbers.is_empty() { Feed::Real { columns: &self.columns, stride: rows } } else { Feed::Finite(&self.numbers) }
+        if self.numbers.is_empty() {
+            Feed::Real { columns: &self.columns, stride: rows }
+        } else {
+            Feed::Finite(&self.numbers)
+        }
     }
 
     /// Finite components one-hot, real ones as they are; column after column.
@@ -229,7 +279,10 @@ impl<E: Number> Held<E> {
                 Some(finite) => finite.value(self.numbers[row] as usize, components),
                 None => {
                     let columns = self.columns.chunks_exact(rows);
-                    components.iter_mut().zip(columns).for_each(|(value, column)| *value = Float::as_f64(column[row]));
+                    components
+                        .iter_mut()
+                        .zip(columns)
+                        .for_each(|(value, column)| *value = Float::as_f64(column[row]));
                 }
             }
             let mut column = 0;
@@ -241,7 +294,10 @@ impl<E: Number> Held<E> {
                 };
                 let count = component.kind.columns(false);
                 match lo {
-                    Some(lo) => out[(column + ((value - lo) as usize).min(count - 1)) * rows + row] = Float::of(1.0),
+                    Some(lo) => {
+                        out[(column + ((value - lo) as usize).min(count - 1)) * rows + row] =
+                            Float::of(1.0)
+                    }
                     None => out[column * rows + row] = Float::of(value),
                 }
                 column += count;

@@ -1,4 +1,5 @@
-//! Policies that imagine: bound and gradient against a sum over all that can be imagined, bits, and what look-ahead is good for.
+//! Policies that imagine: bound and gradient against a sum over all that can be imagined, bits, and
+//! what look-ahead is good for.
 
 use super::testing::{numbers, planned, resumed, try_plan};
 use super::train::{gradient_estimates, infer};
@@ -22,9 +23,11 @@ fn cells(imagined: &str, prior: &str, infer: &str) -> String {
          kernel plain(a | s)     = Categorical(logits = table(s))
          kernel world(s' | s, a) = Categorical(logits = table(s, a))
          kernel late(a | s, t)   = Categorical(logits = table(s, t))
-         prior      {{ s[1] ~ cells.initial; a[t] ~ {prior}; s[t+1] ~ cells.transition(s[t], a[t]) }}
+         prior      {{ s[1] ~ cells.initial; a[t] ~ {prior}; s[t+1] ~ cells.transition(s[t], \
+         a[t]) }}
          likelihood {{ R[t] ~ exp(r[t]) }}
-         posterior  {{ s[1] ~ cells.initial; a[t] ~ pi(s[t]); s[t+1] ~ cells.transition(s[t], a[t]) }}
+         posterior  {{ s[1] ~ cells.initial; a[t] ~ pi(s[t]); s[t+1] ~ cells.transition(s[t], \
+         a[t]) }}
          infer      {{ threads = 1; precision = f64; {infer} }}"
     )
 }
@@ -34,7 +37,8 @@ const FROZEN: &str = "imagine(world, s, policy = previous pi, steps = 2)";
 
 /// The numbers of the parameter of this name.
 fn range(plan: &Plan, parameters: &Parameters<f64>, name: &str) -> Range<usize> {
-    let at = plan.model.network.parameters.iter().position(|parameter| parameter.name == name).unwrap();
+    let at =
+        plan.model.network.parameters.iter().position(|parameter| parameter.name == name).unwrap();
     parameters.layout().range(ParameterId(at as u32))
 }
 
@@ -43,7 +47,8 @@ fn softmax(logits: [f64; 2]) -> [f64; 2] {
     [logits[0].exp() / total, logits[1].exp() / total]
 }
 
-/// The bound of [`cells`], summed over all rollouts of two steps, all actions and all cells: nothing here is the engine's.
+/// The bound of [`cells`], summed over all rollouts of two steps, all actions and all cells:
+/// nothing here is the engine's.
 struct ByHand {
     plain: Range<usize>,
     world: Range<usize>,
@@ -57,7 +62,13 @@ impl ByHand {
     fn of(plan: &Plan, parameters: &Parameters<f64>, frozen: bool) -> ByHand {
         let range = |name| range(plan, parameters, name);
         let (plain, world) = (range("plain.logits.0.table"), range("world.logits.0.table"));
-        ByHand { plain, world, weight: range("pi.logits.0.weight"), bias: range("pi.logits.0.bias"), frozen }
+        ByHand {
+            plain,
+            world,
+            weight: range("pi.logits.0.weight"),
+            bias: range("pi.logits.0.bias"),
+            frozen,
+        }
     }
 
     fn bound(&self, values: &[f64]) -> f64 {
@@ -70,7 +81,10 @@ impl ByHand {
         }
         let gains = [0, 1].map(|a| {
             let change = if a == 1 { 0.7 } else { 0.0 };
-            [(1 - s, change), (s, 1.0 - change)].map(|(next, p)| p * (-(next as f64) + self.value(values, next, t + 1))).iter().sum::<f64>()
+            [(1 - s, change), (s, 1.0 - change)]
+                .map(|(next, p)| p * (-(next as f64) + self.value(values, next, t + 1)))
+                .iter()
+                .sum::<f64>()
         });
         let bias = [values[self.bias.start], values[self.bias.start + 1]];
         let mut sum = 0.0;
@@ -80,7 +94,8 @@ impl ByHand {
                 let (a, next) = (rollout >> (2 * step) & 1, rollout >> (2 * step + 1) & 1);
                 let plain = &values[self.plain.start + 2 * now..];
                 let world = &values[self.world.start + 2 * (2 * now + a)..];
-                p *= softmax(if self.frozen { bias } else { [plain[0], plain[1]] })[a] * softmax([world[0], world[1]])[next];
+                p *= softmax(if self.frozen { bias } else { [plain[0], plain[1]] })[a]
+                    * softmax([world[0], world[1]])[next];
                 for row in [4 * step + next, 4 * step + 2 + a] {
                     logits[0] += values[self.weight.start + 2 * row];
                     logits[1] += values[self.weight.start + 2 * row + 1];
@@ -88,7 +103,8 @@ impl ByHand {
                 now = next;
             }
             let policy = softmax(logits);
-            sum += p * (0..2).map(|a| policy[a] * (gains[a] - policy[a].ln() - 2f64.ln())).sum::<f64>();
+            sum += p
+                * (0..2).map(|a| policy[a] * (gains[a] - policy[a].ln() - 2f64.ln())).sum::<f64>();
         }
         sum
     }
@@ -109,14 +125,23 @@ fn the_sampled_bound_is_the_sum_over_all_that_is_imagined() {
         let parameters = random_parameters(&plan);
         let exact = ByHand::of(&plan, &parameters, imagined == FROZEN).bound(parameters.values());
         let sampled = evaluate(&plan, &parameters, 40_000, false, 5).unwrap();
-        assert!((sampled.bound - exact).abs() < 4.0 * sampled.bound_se, "{imagined}: {} ± {}, {exact}", sampled.bound, sampled.bound_se);
+        assert!(
+            (sampled.bound - exact).abs() < 4.0 * sampled.bound_se,
+            "{imagined}: {} ± {}, {exact}",
+            sampled.bound,
+            sampled.bound_se
+        );
     }
 }
 
 #[test]
 fn the_gradient_of_a_policy_that_imagines_is_unbiased() {
     for baseline in ["none", "leave_one_out", "table(s, t)"] {
-        let plan = planned(&cells(PLAIN, "Uniform", &format!("trajectories = 32; shards = 2; baseline = {baseline}")));
+        let plan = planned(&cells(
+            PLAIN,
+            "Uniform",
+            &format!("trajectories = 32; shards = 2; baseline = {baseline}"),
+        ));
         let parameters = random_parameters(&plan);
         let by_hand = ByHand::of(&plan, &parameters, false);
         let estimates = gradient_estimates(&plan, &parameters, 0..600).unwrap();
@@ -130,10 +155,14 @@ fn the_gradient_of_a_policy_that_imagines_is_unbiased() {
             };
             let exact = (moved(1e-5) - moved(-1e-5)) / 2e-5;
             let mean = estimates.iter().map(|estimate| estimate[at]).sum::<f64>() / n;
-            let squares = estimates.iter().map(|estimate| (estimate[at] - mean).powi(2)).sum::<f64>();
+            let squares =
+                estimates.iter().map(|estimate| (estimate[at] - mean).powi(2)).sum::<f64>();
             let error = (squares / (n * (n - 1.0))).sqrt();
             // the largest of 54 standard normals exceeds 4 with probability below 0.4 %
-            assert!((mean - exact).abs() < 4.0 * error, "{baseline}, number {at}: {mean} ± {error}, exactly {exact}");
+            assert!(
+                (mean - exact).abs() < 4.0 * error,
+                "{baseline}, number {at}: {mean} ± {error}, exactly {exact}"
+            );
             assert!(error > 0.0 && error < 0.05, "{error}");
             tested += 1;
         }
@@ -154,14 +183,26 @@ fn what_is_imagined_has_the_same_bits_on_any_number_of_threads_and_after_a_resum
     ];
     for (imagined, prior, steps) in settings {
         let with = |threads: usize| {
-            let mut plan = planned(&cells(imagined, prior, &format!("trajectories = 12; shards = 3; {steps}")));
+            let mut plan = planned(&cells(
+                imagined,
+                prior,
+                &format!("trajectories = 12; shards = 3; {steps}"),
+            ));
             plan.settings.threads = Some(threads);
             plan
         };
         let one = infer(&with(1), &mut ()).unwrap();
-        assert_eq!(infer(&with(2), &mut ()).unwrap().parameters.values(), one.parameters.values(), "two threads, {imagined}, {steps}");
+        assert_eq!(
+            infer(&with(2), &mut ()).unwrap().parameters.values(),
+            one.parameters.values(),
+            "two threads, {imagined}, {steps}"
+        );
         let whole = resumed(&with(1), 7);
-        assert_eq!(whole.parameters.values(), one.parameters.values(), "resumed, {imagined}, {steps}");
+        assert_eq!(
+            whole.parameters.values(),
+            one.parameters.values(),
+            "resumed, {imagined}, {steps}"
+        );
     }
 }
 
@@ -179,72 +220,123 @@ fn real_states_and_actions_are_imagined() {
              }}
              kernel world(z' | z, u) = Normal(mean = 0.9 * z + 0.5 * u, sd = 0.1)
              kernel plain(u | z)     = TanhNormal(mean = linear(z), sd = 0.5)
-             kernel pi(u | z)        = TanhNormal(mean = linear(imagine(world, z, policy = plain, steps = 2)), sd = 0.5)
-             prior      {{ z[1] ~ line.initial; u[t] ~ Uniform; z[t+1] ~ line.transition(z[t], u[t]) }}
+             kernel pi(u | z)        = TanhNormal(mean = linear(imagine(world, z, policy = plain, \
+             steps = 2)), sd = 0.5)
+             prior      {{ z[1] ~ line.initial; u[t] ~ Uniform; z[t+1] ~ line.transition(z[t], \
+             u[t]) }}
              likelihood {{ R[t] ~ exp(w[t]) }}
-             posterior  {{ z[1] ~ line.initial; u[t] ~ pi(z[t]); z[t+1] ~ line.transition(z[t], u[t]) }}
-             infer      {{ trajectories = 64; steps = 150; threads = {threads}; optimizer = adam(rate = 0.02) }}"
+             posterior  {{ z[1] ~ line.initial; u[t] ~ pi(z[t]); z[t+1] ~ line.transition(z[t], \
+             u[t]) }}
+             infer      {{ trajectories = 64; steps = 150; threads = {threads}; optimizer = \
+             adam(rate = 0.02) }}"
         )
     };
     let plan = planned(&text(1));
     let before = evaluate(&plan, &Parameters::initial(&plan.model, 0), 4000, false, 5).unwrap();
     let run = infer(&plan, &mut ()).unwrap();
     let after = evaluate(&plan, &run.parameters, 4000, false, 5).unwrap();
-    // where it goes is told by where the rollout goes: two standard errors of each side apart, and more
-    assert!(after.bound > before.bound + 4.0 * (before.bound_se + after.bound_se), "{} to {}", before.bound, after.bound);
-    assert_eq!(infer(&planned(&text(2)), &mut ()).unwrap().parameters.values(), run.parameters.values());
+    // where it goes is told by where the rollout goes: two standard errors of each side apart, and
+    // more
+    assert!(
+        after.bound > before.bound + 4.0 * (before.bound_se + after.bound_se),
+        "{} to {}",
+        before.bound,
+        after.bound
+    );
+    assert_eq!(
+        infer(&planned(&text(2)), &mut ()).unwrap().parameters.values(),
+        run.parameters.values()
+    );
 }
 
-/// The model of the repository: what is linear in the cell is blind to the lever, and a step of a learned world tells it.
+/// The model of the repository: what is linear in the cell is blind to the lever, and a step of a
+/// learned world tells it.
 #[test]
 fn looking_ahead_tells_what_the_features_hide() {
-    let text = std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models/imagining.rlmodel")).unwrap();
+    let text = std::fs::read_to_string(
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models/imagining.rlmodel"),
+    )
+    .unwrap();
     let plan = planned(&text);
     let run = infer(&plan, &mut ()).unwrap();
     let of = |name: &str| {
-        let at = plan.model.bounds.iter().position(|bound| bound.name.as_deref() == Some(name)).unwrap();
+        let at =
+            plan.model.bounds.iter().position(|bound| bound.name.as_deref() == Some(name)).unwrap();
         let turn = plan.turns().find(|turn| turn.derivation.bound == BoundId(at as u32)).unwrap();
         evaluate(turn, &run.parameters, 4000, false, 5).unwrap()
     };
     let (blind, seeing) = (of("alone"), of("play"));
     let apart = 4.0 * blind.bound_se.hypot(seeing.bound_se);
-    assert!(seeing.bound > blind.bound + apart + 1.0, "{} ± {} and {} ± {}", seeing.bound, seeing.bound_se, blind.bound, blind.bound_se);
+    assert!(
+        seeing.bound > blind.bound + apart + 1.0,
+        "{} ± {} and {} ± {}",
+        seeing.bound,
+        seeing.bound_se,
+        blind.bound,
+        blind.bound_se
+    );
 }
 
 #[test]
 fn a_policy_that_imagines_has_no_table() {
     let plan = planned(&cells(PLAIN, "Uniform", ""));
-    let refused = tabulate(&plan.model, &Parameters::initial(&plan.model, 0), KernelId(0)).expect_err("it imagines");
-    assert_eq!(refused.0, "`pi` imagines before it draws: its probabilities are known where it acts, and have no table");
+    let refused = tabulate(&plan.model, &Parameters::initial(&plan.model, 0), KernelId(0))
+        .expect_err("it imagines");
+    assert_eq!(
+        refused.0,
+        "`pi` imagines before it draws: its probabilities are known where it acts, and have no \
+         table"
+    );
 }
 
 #[test]
 fn the_derivation_says_what_is_imagined() {
     let plan = planned(&cells(FROZEN, "Uniform", ""));
-    let [imagined] = &plan.derivation.imagined[..] else { panic!("one rollout: {:?}", plan.derivation.imagined) };
+    let [imagined] = &plan.derivation.imagined[..] else {
+        panic!("one rollout: {:?}", plan.derivation.imagined)
+    };
     assert_eq!((&imagined.by[..], &imagined.rollout[..]), ("pi", FROZEN));
-    let text = plan.derivation.gradient.remarks.iter().map(|remark| &remark.0[..]).collect::<Vec<_>>();
-    assert_eq!(text, ["the score of pi is conditional on what it imagined; no gradient passes through these draws"]);
+    let text =
+        plan.derivation.gradient.remarks.iter().map(|remark| &remark.0[..]).collect::<Vec<_>>();
+    assert_eq!(
+        text,
+        ["the score of pi is conditional on what it imagined; no gradient passes through these \
+             draws"]
+    );
     let moving = planned(&cells(PLAIN, "plain(s[t])", ""));
-    let remark = "pi imagines with plain, which moves: how that moves what is imagined is left out; biased";
+    let remark =
+        "pi imagines with plain, which moves: how that moves what is imagined is left out; biased";
     assert!(moving.remarks.iter().any(|told| told == remark), "{:?}", moving.remarks);
 }
 
-/// Where the weights of the world are drawn, what is imagined depends on them: their gradient is not taken at a mirror image beside.
+/// Where the weights of the world are drawn, what is imagined depends on them: their gradient is
+/// not taken at a mirror image beside.
 #[test]
 fn a_world_of_drawn_weights_is_imagined() {
     let text = |policy: &str| {
-        cells(&format!("imagine(world, s, policy = {policy}, steps = 1)"), "Uniform", "trajectories = 8; steps = 5")
-            .replace("prior      { s[1] ~ cells.initial;", "prior      { weights(world) ~ Normal(mean = 0, sd = 1); s[1] ~ cells.initial;")
-            .replace("s[t+1] ~ cells.transition(s[t], a[t]) }\n         likelihood", "s[t+1] ~ world(s[t], a[t]) }\n         likelihood")
-            .replace("posterior  { s[1]", "posterior  { weights(world) ~ Normal; s[1]")
+        cells(
+            &format!("imagine(world, s, policy = {policy}, steps = 1)"),
+            "Uniform",
+            "trajectories = 8; steps = 5",
+        )
+        .replace(
+            "prior      { s[1] ~ cells.initial;",
+            "prior      { weights(world) ~ Normal(mean = 0, sd = 1); s[1] ~ cells.initial;",
+        )
+        .replace(
+            "s[t+1] ~ cells.transition(s[t], a[t]) }\n         likelihood",
+            "s[t+1] ~ world(s[t], a[t]) }\n         likelihood",
+        )
+        .replace("posterior  { s[1]", "posterior  { weights(world) ~ Normal; s[1]")
     };
     let plan = planned(&text("plain"));
     assert!(plan.weights.len() == 1 && !plan.weights[0].mirrors, "{:?}", plan.weights);
-    let remark = "pi imagines with world, which moves: how that moves what is imagined is left out; biased";
+    let remark =
+        "pi imagines with world, which moves: how that moves what is imagined is left out; biased";
     assert!(plan.remarks.iter().any(|told| told == remark), "{:?}", plan.remarks);
     assert!(infer(&plan, &mut ()).unwrap().evaluation.bound.is_finite());
-    let alone = planned(&text("plain").replace("imagine(world, s, policy = plain, steps = 1)", "s"));
+    let alone =
+        planned(&text("plain").replace("imagine(world, s, policy = plain, steps = 1)", "s"));
     assert!(alone.weights[0].mirrors, "nothing that is drawn depends on them");
 }
 
@@ -253,19 +345,43 @@ fn what_cannot_be_imagined_is_told() {
     let cases = [
         ("imagine(word, s, policy = plain, steps = 2)", "unknown kernel `word`"),
         ("imagine(world, s, policy = plan, steps = 2)", "unknown kernel `plan`"),
-        ("imagine(plain, s, policy = plain, steps = 2)", "`plain` is no transition kernel: it does not draw the state alone"),
-        ("imagine(world, s, policy = world, steps = 2)", "`world` does not draw the action `a` alone"),
-        ("imagine(world, s, policy = late, steps = 2)", "`late` reads `t`, which an imagined step does not have"),
+        (
+            "imagine(plain, s, policy = plain, steps = 2)",
+            "`plain` is no transition kernel: it does not draw the state alone",
+        ),
+        (
+            "imagine(world, s, policy = world, steps = 2)",
+            "`world` does not draw the action `a` alone",
+        ),
+        (
+            "imagine(world, s, policy = late, steps = 2)",
+            "`late` reads `t`, which an imagined step does not have",
+        ),
         ("imagine(world, s, policy = pi, steps = 2)", "write `policy = previous pi`"),
-        ("imagine(world, s, policy = previous pi(s), steps = 2)", "what the policy reads follows from the rollout"),
-        ("imagine(world, s, policy = plain, steps = 0)", "the number of imagined steps must be between 1 and 1000, not 0"),
+        (
+            "imagine(world, s, policy = previous pi(s), steps = 2)",
+            "what the policy reads follows from the rollout",
+        ),
+        (
+            "imagine(world, s, policy = plain, steps = 0)",
+            "the number of imagined steps must be between 1 and 1000, not 0",
+        ),
         ("imagine(world, s, policy = plain, steps = 1.5)", "the number of imagined steps"),
         ("imagine(world, s, policy = plain)", "`imagine` needs the argument `steps`"),
         ("imagine(world, s, steps = 1)", "`imagine` needs the argument `policy`"),
         ("imagine(world, s, policy = plain, step = 1)", "did you mean `steps`?"),
-        ("imagine(world, policy = plain, steps = 1)", "`imagine` takes a kernel and a state, not 1 arguments"),
-        ("imagine(world, 1 - s, policy = plain, steps = 1)", "`imagine` reads a given of the kernel as it is"),
-        ("imagine(cells.transition, s, policy = plain, steps = 1)", "`imagine` draws from kernels of the file, given by their names"),
+        (
+            "imagine(world, policy = plain, steps = 1)",
+            "`imagine` takes a kernel and a state, not 1 arguments",
+        ),
+        (
+            "imagine(world, 1 - s, policy = plain, steps = 1)",
+            "`imagine` reads a given of the kernel as it is",
+        ),
+        (
+            "imagine(cells.transition, s, policy = plain, steps = 1)",
+            "`imagine` draws from kernels of the file, given by their names",
+        ),
     ];
     for (imagined, wanted) in cases {
         let told = try_plan(&cells(imagined, "Uniform", "")).expect_err(imagined);
@@ -273,5 +389,8 @@ fn what_cannot_be_imagined_is_told() {
     }
     let baseline = format!("baseline = mlp({PLAIN}, hidden = [4])");
     let told = try_plan(&cells(PLAIN, "Uniform", &baseline)).expect_err("a baseline");
-    assert!(told.contains("`imagine` stands in the network of a kernel, not in one of `infer`"), "{told}");
+    assert!(
+        told.contains("`imagine` stands in the network of a kernel, not in one of `infer`"),
+        "{told}"
+    );
 }

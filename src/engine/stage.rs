@@ -1,4 +1,5 @@
-//! What all shards of a run share and none changes: the world, the networks and expressions of a plan, compiled.
+//! What all shards of a run share and none changes: the world, the networks and expressions of a
+//! plan, compiled.
 
 use super::density::Density;
 use super::enumerate::Enumerator;
@@ -30,7 +31,8 @@ pub(super) struct Stage<'a, E> {
     pub densities: Vec<Density>,
     /// Where a learned model draws the first states.
     pub start: Option<Imagination>,
-    /// Where a learned model draws the next states: what draws them in a rollout, and at kept transitions.
+    /// Where a learned model draws the next states: what draws them in a rollout, and at kept
+    /// transitions.
     pub imagination: Option<Imagination>,
     pub model: Option<Density>,
     /// That of the next states, where their score is taken.
@@ -45,9 +47,11 @@ pub(super) struct Stage<'a, E> {
     pub collects: bool,
     /// Where the gradient sums over the option.
     pub enumerator: Option<Enumerator>,
-    /// What acting needs: the policy, and the prior of a KL where that is a kernel with the present parameters.
+    /// What acting needs: the policy, and the prior of a KL where that is a kernel with the present
+    /// parameters.
     pub acting: Wired,
-    /// What learning needs: the same, and the baseline. What two of them compute alike is computed once.
+    /// What learning needs: the same, and the baseline. What two of them compute alike is computed
+    /// once.
     pub learning: Wired,
     pub anchor: Anchor<E>,
     pub exponents: Expressions<E>,
@@ -85,8 +89,9 @@ pub(super) struct Term {
     pub credit: Credit,
     /// By draw.
     pub credits: Vec<Option<Credited>>,
-    /// Credit counts what a step gives beyond an absorbed one: the exponent reads rewards and gains alone, so that what an absorbed step gives is
-    /// the same at every step, whatever is drawn, and has no covariance with any score.
+    /// Credit counts what a step gives beyond an absorbed one: the exponent reads rewards and gains
+    /// alone, so that what an absorbed step gives is the same at every step, whatever is drawn, and
+    /// has no covariance with any score.
     pub relative: bool,
     pub pathwise: bool,
 }
@@ -139,9 +144,17 @@ impl<'a, E: Number> Stage<'a, E> {
         };
         let world = world.map_err(|error| EngineError::Unsupported(error.to_string()))?;
         let policy = &plan.policy;
-        let options: Vec<Part> =
-            plan.options.iter().map(|draw| Part { kernel: draw.kernel, layers: draw.head.layers(), reads: &draw.reads }).collect();
-        let acting = Part { kernel: policy.kernel, layers: policy.head.layers(), reads: &policy.reads };
+        let options: Vec<Part> = plan
+            .options
+            .iter()
+            .map(|draw| Part {
+                kernel: draw.kernel,
+                layers: draw.head.layers(),
+                reads: &draw.reads,
+            })
+            .collect();
+        let acting =
+            Part { kernel: policy.kernel, layers: policy.head.layers(), reads: &policy.reads };
         let mut prior = None;
         let mut anchor = Anchor::None;
         let mut densities = 0..;
@@ -151,7 +164,9 @@ impl<'a, E: Number> Stage<'a, E> {
             let source = match &term.quantity {
                 Quantity::Exponent(_) => Source::Exponent(output),
                 Quantity::LogRatio { .. } => Source::LogRatio(output),
-                Quantity::Entropy { draw } if *draw < plan.options.len() => Source::OptionEntropy(*draw),
+                Quantity::Entropy { draw } if *draw < plan.options.len() => {
+                    Source::OptionEntropy(*draw)
+                }
                 Quantity::Entropy { .. } => Source::Entropy,
                 Quantity::Density { .. } => Source::Density(densities.next().unwrap_or(0)),
                 Quantity::Ratio(_) => Source::Ratio,
@@ -168,8 +183,12 @@ impl<'a, E: Number> Stage<'a, E> {
                             prior = Some(part);
                             Anchor::Present
                         }
-                        Version::Previous if (*kernel, reads) == (policy.kernel, &policy.reads) => Anchor::PreviousPolicy,
-                        Version::Previous => Anchor::Previous(Wired::new(plan, &[], &part, None, None)?),
+                        Version::Previous if (*kernel, reads) == (policy.kernel, &policy.reads) => {
+                            Anchor::PreviousPolicy
+                        }
+                        Version::Previous => {
+                            Anchor::Previous(Wired::new(plan, &[], &part, None, None)?)
+                        }
                     };
                     Source::Divergence
                 }
@@ -191,10 +210,21 @@ impl<'a, E: Number> Stage<'a, E> {
                 | Quantity::Density { .. } => false,
             };
             let (sign, from, to, pathwise) = (term.sign, term.from, term.to, term.pathwise);
-            terms.push(Term { source, sign, from, to, credit, credits: term.credit.clone(), relative, pathwise });
+            terms.push(Term {
+                source,
+                sign,
+                from,
+                to,
+                credit,
+                credits: term.credit.clone(),
+                relative,
+                pathwise,
+            });
         }
         let baseline = match &plan.settings.baseline {
-            Baseline::Network { kernel, layer, .. } => Some(Part { kernel: *kernel, layers: vec![*layer], reads: &plan.baseline_reads }),
+            Baseline::Network { kernel, layer, .. } => {
+                Some(Part { kernel: *kernel, layers: vec![*layer], reads: &plan.baseline_reads })
+            }
             Baseline::None | Baseline::LeaveOneOut => None,
         };
         let densities = Density::all(plan)?;
@@ -208,13 +238,29 @@ impl<'a, E: Number> Stage<'a, E> {
             family: Family::of(&policy.head),
             learning: Wired::new(plan, &options, &acting, prior.as_ref(), baseline.as_ref())?,
             acting: Wired::new(plan, &options, &acting, prior.as_ref(), None)?,
-            options: plan.options.iter().map(|draw| OptionDraw::new(plan, draw)).collect::<Result<_, _>>()?,
+            options: plan
+                .options
+                .iter()
+                .map(|draw| OptionDraw::new(plan, draw))
+                .collect::<Result<_, _>>()?,
             densities,
             start: plan.start.as_ref().map(|draw| Imagination::new(plan, draw, &[])).transpose()?,
-            imagination: plan.transition.as_ref().map(|draw| Imagination::new(plan, draw, &plan.outcomes)).transpose()?,
+            imagination: plan
+                .transition
+                .as_ref()
+                .map(|draw| Imagination::new(plan, draw, &plan.outcomes))
+                .transpose()?,
             model: plan.transition.as_ref().map(|draw| Density::of_draw(plan, draw)).transpose()?,
-            scored_model: plan.scored_model.as_ref().map(|density| Density::compile(plan, density)).transpose()?,
-            scored_start: plan.scored_start.as_ref().map(|density| Density::compile(plan, density)).transpose()?,
+            scored_model: plan
+                .scored_model
+                .as_ref()
+                .map(|density| Density::compile(plan, density))
+                .transpose()?,
+            scored_start: plan
+                .scored_start
+                .as_ref()
+                .map(|density| Density::compile(plan, density))
+                .transpose()?,
             simulators: Simulator::all(plan)?,
             ratio: Ratio::of(plan)?,
             recorded: Recorded::of(plan),
@@ -242,7 +288,8 @@ impl<E> Stage<'_, E> {
         }
     }
 
-    /// More is drawn than actions, or more is read than steps: what draws are credited with is kept in a ledger.
+    /// More is drawn than actions, or more is read than steps: what draws are credited with is kept
+    /// in a ledger.
     pub fn keeps_ledger(&self) -> bool {
         !self.options.is_empty() || self.reads_trajectories()
     }
@@ -258,7 +305,8 @@ impl<E> Stage<'_, E> {
             || !self.learning.traced.is_empty()
     }
 
-    /// Those that are credited: options, the action, and the next and the first state where a model draws it and moves.
+    /// Those that are credited: options, the action, and the next and the first state where a model
+    /// draws it and moves.
     pub fn draws(&self) -> usize {
         self.row_draws() + usize::from(self.scored_start.is_some())
     }
@@ -288,7 +336,14 @@ impl<E> Stage<'_, E> {
 }
 
 fn reads_rewards_alone(plan: &Plan, exponent: ExprId) -> bool {
-    let reads_time = plan.graph.reach(&[exponent]).into_iter().any(|id| matches!(plan.graph.node(id), Node::Time));
+    let reads_time = plan
+        .graph
+        .reach(&[exponent])
+        .into_iter()
+        .any(|id| matches!(plan.graph.node(id), Node::Time));
     let mut inputs = plan.graph.inputs_of(&[exponent]).into_iter();
-    !reads_time && inputs.all(|input| matches!(plan.model.inputs[input.0 as usize], Input::Reward { .. } | Input::Gain(_)))
+    !reads_time
+        && inputs.all(|input| {
+            matches!(plan.model.inputs[input.0 as usize], Input::Reward { .. } | Input::Gain(_))
+        })
 }

@@ -1,4 +1,5 @@
-//! The score of a learned start: one draw of each trajectory, also of one that ends where it starts and so has no row.
+//! The score of a learned start: one draw of each trajectory, also of one that ends where it starts
+//! and so has no row.
 
 use super::advantage::Advantages;
 use super::credit::{self, Carry, Given, Rows, StepSums};
@@ -11,11 +12,19 @@ use super::rollout::Point;
 use super::stage::Stage;
 use crate::plan::Baseline;
 
-/// Lists all trajectories of a shard, in their order, and evaluates the start's density at where they began.
-pub(super) fn evaluate<E: Number>(rows: &mut DensityRows<E>, of: &Density, point: Point<E>, on: &Trajectories<E>) {
+/// Lists all trajectories of a shard, in their order, and evaluates the start's density at where
+/// they began.
+pub(super) fn evaluate<E: Number>(
+    rows: &mut DensityRows<E>,
+    of: &Density,
+    point: Point<E>,
+    on: &Trajectories<E>,
+) {
     rows.points.clear();
     rows.points.extend((0..on.lengths.len() as u32).map(|trajectory| (1, trajectory)));
-    rows.evaluate_at(of, point, on, |_, what, t, of_trajectory| on.trace.number(what, t, of_trajectory, |variable| on.drawn(variable)));
+    rows.evaluate_at(of, point, on, |_, what, t, of_trajectory| {
+        on.trace.number(what, t, of_trajectory, |variable| on.drawn(variable))
+    });
 }
 
 /// What the start of each trajectory is credited with.
@@ -31,9 +40,16 @@ impl<E: Number> StartCredit<E> {
         StartCredit { rows: Rows::default(), here: Vec::new(), zeros: Vec::new() }
     }
 
-    /// The whole of each trajectory's credited terms: what is learned of a value reads the first state, and cannot be a baseline of its draw, nor end
-    /// its credit. The advantage follows from the sums of all shards, unless there is no baseline.
-    pub fn assess(&mut self, stage: &Stage<E>, ledger: &Ledger<E>, (after, lengths): (&[E], &[u32]), out: &mut Advantages<E>) {
+    /// The whole of each trajectory's credited terms: what is learned of a value reads the first
+    /// state, and cannot be a baseline of its draw, nor end its credit. The advantage follows from
+    /// the sums of all shards, unless there is no baseline.
+    pub fn assess(
+        &mut self,
+        stage: &Stage<E>,
+        ledger: &Ledger<E>,
+        (after, lengths): (&[E], &[u32]),
+        out: &mut Advantages<E>,
+    ) {
         let trajectories = lengths.len();
         self.rows.clear();
         self.rows.trajectory.extend(0..trajectories as u32);
@@ -46,7 +62,9 @@ impl<E: Number> StartCredit<E> {
         let faded = |t: u32| <E as Float>::of(discount.powi(t as i32 - 1));
         for (term, entries) in stage.terms.iter().zip(&ledger.entries) {
             if term.credits.last().is_some_and(Option::is_some) {
-                entries.iter().for_each(|&(t, trajectory, value)| self.here[trajectory as usize] += faded(t) * value);
+                entries.iter().for_each(|&(t, trajectory, value)| {
+                    self.here[trajectory as usize] += faded(t) * value
+                });
             }
         }
         for ((here, &after), &length) in self.here.iter_mut().zip(after).zip(lengths) {
@@ -108,7 +126,9 @@ mod tests {
     fn unbiased(text: &str) -> usize {
         let model = crate::engine::testing::checked(text).unwrap();
         let tried = alternatives(&model, &crate::bound::derive(&model).unwrap()).unwrap();
-        for Alternative { name, plan, .. } in tried.iter().filter(|one| one.claim == Claim::Unbiased) {
+        for Alternative { name, plan, .. } in
+            tried.iter().filter(|one| one.claim == Claim::Unbiased)
+        {
             let found = assess(plan, &Viewpoint::of(plan, SCALES[1], 7).unwrap(), 1).unwrap();
             assert!(found.holds() && found.components >= 2, "{name}: {found:?}");
         }
@@ -120,21 +140,35 @@ mod tests {
         let real = "s[t+1] ~ walk.transition(s[t], a[t])";
         let dreamt = "s[t+1] ~ world(s[t], a[t], t)";
         let uniform = "a[t] ~ Uniform";
-        // the start alone, beside a policy, beside transitions, and all of them; with a value that reads the first state
+        // the start alone, beside a policy, beside transitions, and all of them; with a value that
+        // reads the first state
         unbiased(&walk("", uniform, &format!("{uniform}; {real}"), ""));
         unbiased(&walk("", uniform, &format!("a[t] ~ pi(s[t]); {real}"), "baseline = table(s, t)"));
         unbiased(&walk("", uniform, &format!("{uniform}; {dreamt}"), ""));
-        assert!(unbiased(&walk("", uniform, &format!("a[t] ~ pi(s[t]); {dreamt}"), "baseline = table(s, t)")) >= 3);
+        assert!(
+            unbiased(&walk(
+                "",
+                uniform,
+                &format!("a[t] ~ pi(s[t]); {dreamt}"),
+                "baseline = table(s, t)"
+            )) >= 3
+        );
     }
 
     #[test]
     fn actions_and_options_in_place_are_drawn() {
         let real = "s[t+1] ~ walk.transition(s[t], a[t])";
-        let chance = "a[t] ~ Categorical(probs = if s[t] == 1 then [0.3, 0.7] else [0.1 * t, 1 - 0.1 * t])";
+        let chance =
+            "a[t] ~ Categorical(probs = if s[t] == 1 then [0.3, 0.7] else [0.1 * t, 1 - 0.1 * t])";
         unbiased(&walk("", "a[t] ~ Uniform", &format!("{chance}; {real}"), ""));
         let option = "option o : 2  kernel act(a | s, o) = Categorical(logits = table(s, o))";
         let drawn = "o[t] ~ Categorical(probs = if s[t] == 0 then [0.2, 0.8] else [0.6, 0.4])";
-        unbiased(&walk(option, &format!("a[t] ~ Uniform; {drawn}"), &format!("{drawn}; a[t] ~ act(s[t], o[t]); {real}"), ""));
+        unbiased(&walk(
+            option,
+            &format!("a[t] ~ Uniform; {drawn}"),
+            &format!("{drawn}; a[t] ~ act(s[t], o[t]); {real}"),
+            "",
+        ));
     }
 
     /// Two states, five observed days; what is decided is `action`.
@@ -151,45 +185,68 @@ mod tests {
              {kernel}
              kernel start(s) = Categorical(logits = linear(1))
              kernel q(s' | s, a, t) = Categorical(logits = table(s, t))
-             prior      {{ s[1] ~ weather.initial; a[t] ~ Uniform; s[t+1] ~ weather.transition(s[t], a[t]) }}
-             likelihood {{ X[t] ~ exp(log(if seen[t-1] == 1 then [0.2, 0.9][s[t]] else [0.8, 0.1][s[t]])) }}
+             prior      {{ s[1] ~ weather.initial; a[t] ~ Uniform; s[t+1] ~ \
+             weather.transition(s[t], a[t]) }}
+             likelihood {{ X[t] ~ exp(log(if seen[t-1] == 1 then [0.2, 0.9][s[t]] else [0.8, \
+             0.1][s[t]])) }}
              posterior  {{ s[1] ~ start; {action}; s[t+1] ~ q(s[t], a[t], t) }}
-             infer {{ steps = 400; trajectories = 128; precision = f64; threads = 1; optimizer = adam(rate = ramp(from = 0.1, to = 0)) }}"
+             infer {{ steps = 400; trajectories = 128; precision = f64; threads = 1; optimizer = \
+             adam(rate = ramp(from = 0.1, to = 0)) }}"
         ))
     }
 
-    fn table<'t>(model: &Model, tables: &'t crate::finite::KernelTables, name: &str) -> &'t KernelTable {
-        let (id, _) = tables.current.iter().find(|(id, _)| model.kernel(**id).name == name).unwrap();
+    fn table<'t>(
+        model: &Model,
+        tables: &'t crate::finite::KernelTables,
+        name: &str,
+    ) -> &'t KernelTable {
+        let (id, _) =
+            tables.current.iter().find(|(id, _)| model.kernel(**id).name == name).unwrap();
         &tables.current[id]
     }
 
     #[test]
     fn a_hidden_markov_chain_is_smoothed() {
         // the forward and the backward algorithm
-        let (moves, seen) = ([[0.7, 0.3], [0.3, 0.7]], [1, 1, 0, 1, 1].map(|seen: usize| [[0.8, 0.1], [0.2, 0.9]][seen]));
+        let (moves, seen) = (
+            [[0.7, 0.3], [0.3, 0.7]],
+            [1, 1, 0, 1, 1].map(|seen: usize| [[0.8, 0.1], [0.2, 0.9]][seen]),
+        );
         let mut backward = [[1.0; 2]; 6];
         for t in (0..5).rev() {
             let ahead = backward[t + 1];
             backward[t] = [0, 1].map(|s: usize| {
-                let follows = if t == 4 { 1.0 } else { moves[s][0] * ahead[0] + moves[s][1] * ahead[1] };
+                let follows =
+                    if t == 4 { 1.0 } else { moves[s][0] * ahead[0] + moves[s][1] * ahead[1] };
                 seen[t][s] * follows
             });
         }
         let evidence = 0.5 * (backward[0][0] + backward[0][1]);
-        for (action, kernel) in [("a[t] ~ Uniform", ""), ("a[t] ~ only(s[t])", "kernel only(a | s) = Categorical(logits = table(s))")] {
+        for (action, kernel) in [
+            ("a[t] ~ Uniform", ""),
+            ("a[t] ~ only(s[t])", "kernel only(a | s) = Categorical(logits = table(s))"),
+        ] {
             let plan = smoothing(action, kernel);
             let run = infer(&plan, &mut ()).unwrap();
-            let tables = kernel_tables(&plan.model, plan.derivation.bound, &run.parameters, &run.parameters).unwrap();
+            let tables =
+                kernel_tables(&plan.model, plan.derivation.bound, &run.parameters, &run.parameters)
+                    .unwrap();
             let answers = exact(&plan.model, plan.derivation.bound, Some(&tables)).unwrap();
-            assert!((answers.log_evidence - f64::ln(evidence)).abs() < 1e-12, "{} is not {evidence}", answers.log_evidence);
+            assert!(
+                (answers.log_evidence - f64::ln(evidence)).abs() < 1e-12,
+                "{} is not {evidence}",
+                answers.log_evidence
+            );
             let bound = answers.evaluation.unwrap().bound;
             assert!(bound < answers.log_evidence && bound > answers.log_evidence - 1e-3, "{bound}");
-            // log-odds of what was learned are those of the posterior, to the second digit of a probability
+            // log-odds of what was learned are those of the posterior, to the second digit of a
+            // probability
             let start = table(&plan.model, &tables, "start").row(0)[1].exp();
             assert!((start - 0.5 * backward[0][1] / evidence).abs() < 0.02, "{start}");
             for (s, t) in [(0, 1), (1, 1), (0, 2), (1, 2), (0, 3), (1, 3), (0, 4), (1, 4)] {
                 let learned = table(&plan.model, &tables, "q").row(s * 5 + t - 1)[1].exp();
-                let wanted = moves[s][1] * backward[t][1] / (moves[s][0] * backward[t][0] + moves[s][1] * backward[t][1]);
+                let wanted = moves[s][1] * backward[t][1]
+                    / (moves[s][0] * backward[t][0] + moves[s][1] * backward[t][1]);
                 assert!((learned - wanted).abs() < 0.05, "{s} {t}: {learned} is not {wanted}");
             }
         }

@@ -1,5 +1,6 @@
-//! The sticky head `m = (1 − k) softmax(z) + k [· = last]`, the persistence of an option (Sutton, Precup and Singh 1999), on plain slices:
-//! log-probabilities, and gradients back to the logits `z` and to `k`. Where `last` is `none` (the number of outcomes) `m = softmax(z)`.
+//! The sticky head `m = (1 − k) softmax(z) + k [· = last]`, the persistence of an option (Sutton,
+//! Precup and Singh 1999), on plain slices: log-probabilities, and gradients back to the logits `z`
+//! and to `k`. Where `last` is `none` (the number of outcomes) `m = softmax(z)`.
 
 use super::categorical;
 use super::float::Float;
@@ -28,7 +29,8 @@ pub fn persist<E: Float>(rows: Rows<E>, out: &mut [E]) {
         rows.outcomes,
         #[inline(always)]
         |n| {
-            let blocks = rows.keep.chunks(BLOCK).zip(rows.last.chunks(BLOCK)).zip(out.chunks_mut(BLOCK * n));
+            let blocks =
+                rows.keep.chunks(BLOCK).zip(rows.last.chunks(BLOCK)).zip(out.chunks_mut(BLOCK * n));
             for ((keep, last), out) in blocks {
                 // where nothing is held both are log 1
                 let (mut leave, mut stays) = ([E::ONE; BLOCK], [E::ZERO; BLOCK]);
@@ -38,7 +40,9 @@ pub fn persist<E: Float>(rows: Rows<E>, out: &mut [E]) {
                 for stays in stays.iter_mut() {
                     *stays = stays.exp();
                 }
-                for (((leave, stays), &keep), &last) in leave.iter_mut().zip(stays.iter_mut()).zip(keep).zip(last) {
+                for (((leave, stays), &keep), &last) in
+                    leave.iter_mut().zip(stays.iter_mut()).zip(keep).zip(last)
+                {
                     *leave = if (last as usize) < n { E::ONE - keep } else { E::ONE };
                     *stays = keep + *leave * *stays;
                 }
@@ -46,7 +50,9 @@ pub fn persist<E: Float>(rows: Rows<E>, out: &mut [E]) {
                     *leave = leave.ln();
                     *stays = stays.ln();
                 }
-                for (((out, &last), &leave), &stays) in out.chunks_exact_mut(n).zip(last).zip(&leave).zip(&stays) {
+                for (((out, &last), &leave), &stays) in
+                    out.chunks_exact_mut(n).zip(last).zip(&leave).zip(&stays)
+                {
                     for log_f in out.iter_mut() {
                         *log_f += leave;
                     }
@@ -59,9 +65,9 @@ pub fn persist<E: Float>(rows: Rows<E>, out: &mut [E]) {
     );
 }
 
-/// Adds the gradient of `Σ_rows w_log_prob · log m(drawn) + w_entropy · H(m)`. With `g_j` that of `m_j`, `f = softmax(z)`:
-/// `∂/∂z_i = (1 − k) f_i (g_i − Σ_j f_j g_j)` and `∂/∂k = g_last − Σ_j f_j g_j`. `w_entropy` may be empty: all 0.
-/// `log_f` is `log softmax(z)`.
+/// Adds the gradient of `Σ_rows w_log_prob · log m(drawn) + w_entropy · H(m)`. With `g_j` that of
+/// `m_j`, `f = softmax(z)`: `∂/∂z_i = (1 − k) f_i (g_i − Σ_j f_j g_j)` and `∂/∂k = g_last − Σ_j f_j
+/// g_j`. `w_entropy` may be empty: all 0. `log_f` is `log softmax(z)`.
 pub fn add_score_gradient<E: Float>(
     rows: Rows<E>,
     (log_f, log_m): (&[E], &[E]),
@@ -80,7 +86,9 @@ pub fn add_score_gradient<E: Float>(
             for (f, log_f) in f.iter_mut().zip(log_f) {
                 *f = log_f.exp();
             }
-            for ((of_drawn, &drawn), log_m) in of_drawn.iter_mut().zip(drawn).zip(log_m.chunks_exact(n)) {
+            for ((of_drawn, &drawn), log_m) in
+                of_drawn.iter_mut().zip(drawn).zip(log_m.chunks_exact(n))
+            {
                 *of_drawn = E::ZERO - log_m[drawn as usize];
             }
             for (of_drawn, &w) in of_drawn.iter_mut().zip(w_log_prob) {
@@ -88,10 +96,15 @@ pub fn add_score_gradient<E: Float>(
                 *of_drawn = if w != E::ZERO { w * inverse } else { E::ZERO };
             }
             // nothing to do where no entropy is weighed
-            for ((g, log_m), &v) in g.chunks_exact_mut(n).zip(log_m.chunks_exact(n)).zip(w_entropy) {
+            for ((g, log_m), &v) in g.chunks_exact_mut(n).zip(log_m.chunks_exact(n)).zip(w_entropy)
+            {
                 for (g, &log_m) in g.iter_mut().zip(log_m) {
                     // what cannot be drawn has no gradient
-                    *g = if log_m > E::NEG_INFINITY { E::ZERO - v * (log_m + E::ONE) } else { E::ZERO };
+                    *g = if log_m > E::NEG_INFINITY {
+                        E::ZERO - v * (log_m + E::ONE)
+                    } else {
+                        E::ZERO
+                    };
                 }
             }
             for ((g, &drawn), &of_drawn) in g.chunks_exact_mut(n).zip(drawn).zip(&of_drawn) {
@@ -99,7 +112,9 @@ pub fn add_score_gradient<E: Float>(
             }
             let held = rows.keep.iter().zip(rows.last);
             let into = fresh_gradient.chunks_exact_mut(n).zip(keep_gradient.iter_mut());
-            for (((f, g), (&keep, &last)), (into, keep_gradient)) in f.chunks_exact(n).zip(g.chunks_exact(n)).zip(held).zip(into) {
+            for (((f, g), (&keep, &last)), (into, keep_gradient)) in
+                f.chunks_exact(n).zip(g.chunks_exact(n)).zip(held).zip(into)
+            {
                 let mut mean = E::ZERO;
                 for (&f, &g) in f.iter().zip(g) {
                     mean += f * g;
@@ -132,14 +147,19 @@ mod tests {
         log_probabilities(Rows { fresh, keep, last: &LAST, outcomes: N }, &mut log_m);
         let mut entropies = vec![0.0; ROWS];
         categorical::entropies(&log_m, N, &mut entropies);
-        (0..ROWS).map(|row| w[row] * log_m[row * N + DRAWN[row] as usize] + v[row] * entropies[row]).sum()
+        (0..ROWS)
+            .map(|row| w[row] * log_m[row * N + DRAWN[row] as usize] + v[row] * entropies[row])
+            .sum()
     }
 
     #[test]
     fn probabilities_stay_and_sum_to_one() {
         let (fresh, keep) = (numbers(ROWS * N, 1), vec![0.75; ROWS]);
         let mut log_m = vec![0.0; ROWS * N];
-        log_probabilities(Rows { fresh: &fresh, keep: &keep, last: &LAST, outcomes: N }, &mut log_m);
+        log_probabilities(
+            Rows { fresh: &fresh, keep: &keep, last: &LAST, outcomes: N },
+            &mut log_m,
+        );
         for (row, log_m) in log_m.chunks_exact(N).enumerate() {
             assert!((log_m.iter().map(|l| l.exp()).sum::<f64>() - 1.0).abs() < 1e-12);
             assert!(LAST[row] as usize >= N || log_m[LAST[row] as usize].exp() > 0.75);
@@ -149,7 +169,8 @@ mod tests {
     #[test]
     fn gradients_are_differences() {
         let (fresh, weights) = (numbers(ROWS * N, 1), (numbers(ROWS, 3), numbers(ROWS, 4)));
-        let keep: Vec<f64> = numbers(ROWS, 2).iter().map(|x| 0.5 + 0.4 * x.clamp(-1.0, 1.0)).collect();
+        let keep: Vec<f64> =
+            numbers(ROWS, 2).iter().map(|x| 0.5 + 0.4 * x.clamp(-1.0, 1.0)).collect();
         let weights = (&weights.0[..], &weights.1[..]);
         let mut log_m = vec![0.0; ROWS * N];
         let rows = Rows { fresh: &fresh, keep: &keep, last: &LAST, outcomes: N };

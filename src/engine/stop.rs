@@ -29,8 +29,8 @@ impl Default for Asked {
 }
 
 impl Stop {
-    /// Asks once more, and returns how often it was asked. The first time the run finishes its step, unless that takes long; the second
-    /// time the step is given up at once.
+    /// Asks once more, and returns how often it was asked. The first time the run finishes its
+    /// step, unless that takes long; the second time the step is given up at once.
     pub fn ask(&self) -> u32 {
         self.0.times.fetch_add(1, Ordering::SeqCst) + 1
     }
@@ -50,15 +50,16 @@ impl Stop {
         self.0.deadline.store(0, Ordering::Relaxed);
     }
 
-    /// Whether to skip the rest of the step. Threads ask between parts of their work; once one was told so, all are, and so is
-    /// [`Stop::has_given_up`].
+    /// Whether to skip the rest of the step. Threads ask between parts of their work; once one was
+    /// told so, all are, and so is [`Stop::has_given_up`].
     pub(super) fn gives_up(&self) -> bool {
         let Asked { times, given_up, made, deadline } = &*self.0;
         let times = times.load(Ordering::Relaxed);
         if times == 0 {
             return false;
         }
-        let gives_up = times > 1 || made.elapsed().as_millis() as u64 >= deadline.load(Ordering::Relaxed);
+        let gives_up =
+            times > 1 || made.elapsed().as_millis() as u64 >= deadline.load(Ordering::Relaxed);
         if gives_up {
             given_up.store(true, Ordering::SeqCst);
         }

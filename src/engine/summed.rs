@@ -1,4 +1,5 @@
-//! What is summed over: the pairs of an option's values at neighbouring steps, and a density at all pairs that its points may stand for.
+//! What is summed over: the pairs of an option's values at neighbouring steps, and a density at all
+//! pairs that its points may stand for.
 
 use super::density::{Density, DensityRows};
 use super::expressions::Number;
@@ -8,8 +9,8 @@ use super::trace::Variable;
 use crate::plan::OptionReads;
 use std::ops::Range;
 
-/// A *pair* is a row and two values: of the option before it, which is `none` at the first step, and of its own. The pairs of a row are numbered by
-/// the first value, then by the second.
+/// A *pair* is a row and two values: of the option before it, which is `none` at the first step,
+/// and of its own. The pairs of a row are numbered by the first value, then by the second.
 #[derive(Default)]
 pub(super) struct Pairs {
     /// By row, its first pair, and behind them how many pairs there are.
@@ -83,8 +84,8 @@ impl Pairs {
 }
 
 impl<E: Number> Summed<E> {
-    /// Evaluates a density at its points, each for all options that it reads; `until` says which step a summand at `t` of a trajectory of that length
-    /// is credited to last.
+    /// Evaluates a density at its points, each for all options that it reads; `until` says which
+    /// step a summand at `t` of a trajectory of that length is credited to last.
     pub fn evaluate(
         &mut self,
         (density, reads): (&Density, OptionReads),
@@ -102,26 +103,40 @@ impl<E: Number> Summed<E> {
         let mut listed = Vec::new();
         for (t, trajectory) in density.points(on) {
             let length = on.lengths[trajectory as usize] as usize;
-            stands_for(reads, pairs, on, (t, trajectory), until(t as usize, length).clamp(1, length.max(1)), &mut listed);
+            stands_for(
+                reads,
+                pairs,
+                on,
+                (t, trajectory),
+                until(t as usize, length).clamp(1, length.max(1)),
+                &mut listed,
+            );
             rows.points.extend(listed.iter().map(|_| (t, trajectory)));
             of.append(&mut listed);
         }
-        rows.evaluate_at(density, point, on, |at, (variable, when), t, of_trajectory| match (variable, of[at]) {
-            (Variable::Option(_), Of::Any) => None,
-            (Variable::Option(_), Of::Second { step, value, .. }) => {
-                (reads == OptionReads::Once || when.from(t) == i64::from(step)).then_some(value)
+        rows.evaluate_at(density, point, on, |at, (variable, when), t, of_trajectory| {
+            match (variable, of[at]) {
+                (Variable::Option(_), Of::Any) => None,
+                (Variable::Option(_), Of::Second { step, value, .. }) => {
+                    (reads == OptionReads::Once || when.from(t) == i64::from(step)).then_some(value)
+                }
+                (Variable::Option(_), Of::One { pair, step }) => {
+                    match i64::from(step) - when.from(t) {
+                        0 => Some(pairs.second(pair)),
+                        1 => pairs.first(pair),
+                        _ => None,
+                    }
+                }
+                _ => on
+                    .trace
+                    .number((variable, when), t, of_trajectory, |variable| on.drawn(variable)),
             }
-            (Variable::Option(_), Of::One { pair, step }) => match i64::from(step) - when.from(t) {
-                0 => Some(pairs.second(pair)),
-                1 => pairs.first(pair),
-                _ => None,
-            },
-            _ => on.trace.number((variable, when), t, of_trajectory, |variable| on.drawn(variable)),
         });
     }
 }
 
-/// Lists what a point is evaluated for. One that reads an option drawn once stands at `until`: all steps have that option.
+/// Lists what a point is evaluated for. One that reads an option drawn once stands at `until`: all
+/// steps have that option.
 fn stands_for<E: Number>(
     reads: OptionReads,
     pairs: &Pairs,
@@ -136,14 +151,22 @@ fn stands_for<E: Number>(
     let (first, last) = match reads {
         OptionReads::Nothing => return,
         OptionReads::Once => (until as i64, until as i64),
-        OptionReads::Steps { first, last } => (i64::from(t) + i64::from(first), i64::from(t) + i64::from(last)),
+        OptionReads::Steps { first, last } => {
+            (i64::from(t) + i64::from(first), i64::from(t) + i64::from(last))
+        }
     };
     match (exists(first), exists(last)) {
-        (true, true) if first < last => out.extend(pairs.of_row(row(last)).map(|pair| Of::One { pair, step: last as u32 })),
+        (true, true) if first < last => {
+            out.extend(pairs.of_row(row(last)).map(|pair| Of::One { pair, step: last as u32 }))
+        }
         (false, false) => out.push(Of::Any),
         (is_first, _) => {
             let step = if is_first { first } else { last };
-            out.extend((0..pairs.outcomes as u32).map(|value| Of::Second { row: row(step), step: step as u32, value }));
+            out.extend((0..pairs.outcomes as u32).map(|value| Of::Second {
+                row: row(step),
+                step: step as u32,
+                value,
+            }));
         }
     }
 }
@@ -159,7 +182,9 @@ impl<E> Summed<E> {
         let outcomes = pairs.outcomes;
         let range = match self.of[at] {
             Of::Any => 0..0,
-            Of::Second { row, value, .. } => pairs.of_row(row).start + value as usize..pairs.of_row(row).end,
+            Of::Second { row, value, .. } => {
+                pairs.of_row(row).start + value as usize..pairs.of_row(row).end
+            }
             Of::One { pair, .. } => pair..pair + 1,
         };
         range.step_by(outcomes)
@@ -177,7 +202,9 @@ impl<E> Summed<E> {
     pub fn probability(&self, at: usize, pairs: &Pairs, posterior: &[f64]) -> f64 {
         match self.of[at] {
             Of::Any => 1.0,
-            Of::Second { .. } | Of::One { .. } => self.pairs_of(at, pairs).map(|pair| posterior[pair]).sum(),
+            Of::Second { .. } | Of::One { .. } => {
+                self.pairs_of(at, pairs).map(|pair| posterior[pair]).sum()
+            }
         }
     }
 }

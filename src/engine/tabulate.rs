@@ -1,5 +1,5 @@
-//! A learned kernel over finite variables as a table, and gradients of the table back to the parameters: what joins the networks to
-//! the oracle.
+//! A learned kernel over finite variables as a table, and gradients of the table back to the
+//! parameters: what joins the networks to the oracle.
 
 use super::evaluate::{Activations, Feed, Scratch};
 use super::fault::said;
@@ -19,9 +19,14 @@ const LARGEST: usize = 1 << 28;
 /// `log q(outcome | condition)` of `kernel` at every condition, numbered as [`KernelTable`] says.
 ///
 /// # Errors
-/// One sentence, where a variable of the kernel is not finite or its distribution is none of `Categorical(logits = …)`,
-/// `Bernoulli(logits = …)`, `Sticky` and `Uniform`; or where a NaN or an infinity is in the place of a distribution.
-pub fn tabulate(model: &Model, parameters: &Parameters<f64>, kernel: KernelId) -> Result<KernelTable, Unsupported> {
+/// One sentence, where a variable of the kernel is not finite or its distribution is none of
+/// `Categorical(logits = …)`, `Bernoulli(logits = …)`, `Sticky` and `Uniform`; or where a NaN or an
+/// infinity is in the place of a distribution.
+pub fn tabulate(
+    model: &Model,
+    parameters: &Parameters<f64>,
+    kernel: KernelId,
+) -> Result<KernelTable, Unsupported> {
     let table = Table::of(model, kernel)?;
     let mut log_probability = vec![0.0; table.conditions * table.outcomes];
     let mut broken = None;
@@ -30,7 +35,10 @@ pub fn tabulate(model: &Model, parameters: &Parameters<f64>, kernel: KernelId) -
         let written = &mut log_probability[from..to];
         table.head.log_probabilities(rows, written);
         if broken.is_none() && !none_nan(written) {
-            broken = written.chunks_exact(rows.outcomes).position(|row| !none_nan(row)).map(|row| table.no_distribution(row, rows));
+            broken = written
+                .chunks_exact(rows.outcomes)
+                .position(|row| !none_nan(row))
+                .map(|row| table.no_distribution(row, rows));
         }
     });
     if let Some(broken) = broken {
@@ -39,12 +47,18 @@ pub fn tabulate(model: &Model, parameters: &Parameters<f64>, kernel: KernelId) -
     Ok(KernelTable { conditions: table.conditions, outcomes: table.outcomes, log_probability })
 }
 
-/// The gradient of the parameters (flat), from that of the log-probabilities at every condition (conditions × outcomes), which may be
-/// that of free logits: in each row `g − q Σ g` has the same effect as `g`.
+/// The gradient of the parameters (flat), from that of the log-probabilities at every condition
+/// (conditions × outcomes), which may be that of free logits: in each row `g − q Σ g` has the same
+/// effect as `g`.
 ///
 /// # Errors
 /// As [`tabulate`].
-pub fn pull_back(model: &Model, parameters: &Parameters<f64>, kernel: KernelId, gradient: &[f64]) -> Result<Vec<f64>, Unsupported> {
+pub fn pull_back(
+    model: &Model,
+    parameters: &Parameters<f64>,
+    kernel: KernelId,
+    gradient: &[f64],
+) -> Result<Vec<f64>, Unsupported> {
     let table = Table::of(model, kernel)?;
     let mut of_parameters = parameters.zero_gradient();
     let mut scratch = Scratch::default();
@@ -60,12 +74,20 @@ pub fn pull_back(model: &Model, parameters: &Parameters<f64>, kernel: KernelId, 
         let gradient = &gradient[rows.range.start * rows.outcomes..rows.range.end * rows.outcomes];
         table.head.pull_back(rows, &log_q, gradient, &mut of_roots);
         let of_outputs: Vec<&[f64]> = of_roots.iter().map(Vec::as_slice).collect();
-        table.plan.backward(parameters.values(), activations, 0..rows.range.len(), &of_outputs, &mut scratch, &mut of_parameters);
+        table.plan.backward(
+            parameters.values(),
+            activations,
+            0..rows.range.len(),
+            &of_outputs,
+            &mut scratch,
+            &mut of_parameters,
+        );
     });
     Ok(of_parameters)
 }
 
-/// What some layers of a kernel come to: `visit(condition, the values of each)`, conditions numbered as [`KernelTable`] says.
+/// What some layers of a kernel come to: `visit(condition, the values of each)`, conditions
+/// numbered as [`KernelTable`] says.
 ///
 /// # Errors
 /// As [`tabulate`], of the variables.
@@ -74,12 +96,15 @@ pub(super) fn layers_at(
     (kernel, layers): (KernelId, Vec<LayerId>),
     mut visit: impl FnMut(usize, &[&[f64]]),
 ) -> Result<(), Unsupported> {
-    let conditions = Conditions::of(model, kernel).map_err(|not_finite| Unsupported(not_finite.to_string()))?;
+    let conditions =
+        Conditions::of(model, kernel).map_err(|not_finite| Unsupported(not_finite.to_string()))?;
     let table = Table::with(model, kernel, conditions, (Head::Uniform, layers))?;
     table.for_each_chunk(parameters, |_, rows| {
         let count = rows.range.len();
         for row in 0..count {
-            let of_row = |root: &&[f64]| -> std::ops::Range<usize> { root.len() / count * row..root.len() / count * (row + 1) };
+            let of_row = |root: &&[f64]| -> std::ops::Range<usize> {
+                root.len() / count * row..root.len() / count * (row + 1)
+            };
             let values: Vec<&[f64]> = rows.roots.iter().map(|root| &root[of_row(root)]).collect();
             visit(rows.range.start + row, &values);
         }
@@ -113,7 +138,8 @@ struct Table<'m> {
 
 impl<'m> Table<'m> {
     fn of(model: &'m Model, kernel: KernelId) -> Result<Table<'m>, Unsupported> {
-        let conditions = Conditions::of(model, kernel).map_err(|not_finite| Unsupported(not_finite.to_string()))?;
+        let conditions = Conditions::of(model, kernel)
+            .map_err(|not_finite| Unsupported(not_finite.to_string()))?;
         let (head, roots) = head(model.kernel(kernel), &conditions)?;
         Table::with(model, kernel, conditions, (head, roots))
     }
@@ -128,15 +154,34 @@ impl<'m> Table<'m> {
         let plan = NetworkPlan::compile(model, &roots, |_, formal| formal)?;
         let (count, outcomes) = (conditions.count(), conditions.outcomes());
         if count.checked_mul(outcomes).is_none_or(|entries| entries > LARGEST) {
-            return Err(Unsupported(format!("the table of kernel `{}` would have more than {LARGEST} entries", declared.name)));
+            return Err(Unsupported(format!(
+                "the table of kernel `{}` would have more than {LARGEST} entries",
+                declared.name
+            )));
         }
         let axis = |input: &InputSpec| {
-            let found =
-                conditions.axes.iter().find(|axis| (declared.outputs.len() + axis.given, axis.step) == (input.source as usize, input.step));
-            found.copied().ok_or_else(|| Unsupported(format!("the network of kernel `{}` reads its own output", declared.name)))
+            let found = conditions.axes.iter().find(|axis| {
+                (declared.outputs.len() + axis.given, axis.step)
+                    == (input.source as usize, input.step)
+            });
+            found.copied().ok_or_else(|| {
+                Unsupported(format!(
+                    "the network of kernel `{}` reads its own output",
+                    declared.name
+                ))
+            })
         };
         let axes = plan.inputs().iter().map(axis).collect::<Result<_, _>>()?;
-        Ok(Table { model, kernel: declared, list: conditions, plan, head, conditions: count, outcomes, axes })
+        Ok(Table {
+            model,
+            kernel: declared,
+            list: conditions,
+            plan,
+            head,
+            conditions: count,
+            outcomes,
+            axes,
+        })
     }
 
     /// What stands in the place of a distribution at row `row` of some conditions.
@@ -147,7 +192,12 @@ impl<'m> Table<'m> {
         };
         let made: Vec<f64> = rows.roots.iter().flat_map(of_row).collect();
         let condition = rows.range.start + row;
-        let given: Vec<String> = self.list.axes.iter().map(|axis| self.shown(axis, condition / axis.stride % axis.size)).collect();
+        let given: Vec<String> = self
+            .list
+            .axes
+            .iter()
+            .map(|axis| self.shown(axis, condition / axis.stride % axis.size))
+            .collect();
         let at = if given.is_empty() { String::new() } else { format!(" at {}", given.join(", ")) };
         Unsupported(format!("{}{at}: no distribution", said("network", &self.kernel.name, &made)))
     }
@@ -160,7 +210,11 @@ impl<'m> Table<'m> {
             FormalVariable::Variable(variable) => {
                 let domain = &self.model.variable(variable).domain;
                 let mut value = vec![0.0; domain.width()];
-                domain.finite.as_ref().expect("conditions: a given of a table is finite").value(number, &mut value);
+                domain
+                    .finite
+                    .as_ref()
+                    .expect("conditions: a given of a table is finite")
+                    .value(number, &mut value);
                 domain.show(&value)
             }
             // counted from 1
@@ -170,20 +224,34 @@ impl<'m> Table<'m> {
         format!("{} = {value}", formal.name)
     }
 
-    /// Runs the network at all conditions and calls `visit` with its activations and what they hold of the roots.
-    fn for_each_chunk(&self, parameters: &Parameters<f64>, mut visit: impl FnMut(&Activations<f64>, &Rows<'_>)) {
+    /// Runs the network at all conditions and calls `visit` with its activations and what they hold
+    /// of the roots.
+    fn for_each_chunk(
+        &self,
+        parameters: &Parameters<f64>,
+        mut visit: impl FnMut(&Activations<f64>, &Rows<'_>),
+    ) {
         let mut activations = Activations::new(&self.plan, CHUNK.min(self.conditions));
         let mut numbers: Vec<Vec<u32>> = vec![vec![]; self.axes.len()];
         for start in (0..self.conditions).step_by(CHUNK) {
             let rows = CHUNK.min(self.conditions - start);
             for (numbers, axis) in numbers.iter_mut().zip(&self.axes) {
                 numbers.clear();
-                numbers.extend((start..start + rows).map(|condition| (condition / axis.stride % axis.size) as u32));
+                numbers.extend(
+                    (start..start + rows)
+                        .map(|condition| (condition / axis.stride % axis.size) as u32),
+                );
             }
-            let feeds: Vec<Feed<f64>> = numbers.iter().map(|numbers| Feed::Finite(numbers)).collect();
+            let feeds: Vec<Feed<f64>> =
+                numbers.iter().map(|numbers| Feed::Finite(numbers)).collect();
             self.plan.forward(parameters.values(), &feeds, 0..rows, &mut activations);
-            let roots = (0..self.plan.outputs()).map(|root| activations.output(&self.plan, root, 0..rows)).collect();
-            visit(&activations, &Rows { range: start..start + rows, outcomes: self.outcomes, roots });
+            let roots = (0..self.plan.outputs())
+                .map(|root| activations.output(&self.plan, root, 0..rows))
+                .collect();
+            visit(
+                &activations,
+                &Rows { range: start..start + rows, outcomes: self.outcomes, roots },
+            );
         }
     }
 }
@@ -200,8 +268,13 @@ mod tests {
         let s = model.add_variable("s", &[integers(2), integers(3)]);
         let a = model.add_variable("a", &[integers(2)]);
         let last = Formal { optional: true, ..formal(FormalVariable::Variable(a)) };
-        let pi = model.add_kernel("pi", a, &[formal(FormalVariable::Variable(s)), last, formal(FormalVariable::Time)]);
-        let parts = [(1, 5), (2, 3), (3, 1)].map(|(formal, width)| model.add_layer(LayerOp::Formal { kernel: pi, formal }, width));
+        let pi = model.add_kernel(
+            "pi",
+            a,
+            &[formal(FormalVariable::Variable(s)), last, formal(FormalVariable::Time)],
+        );
+        let parts = [(1, 5), (2, 3), (3, 1)]
+            .map(|(formal, width)| model.add_layer(LayerOp::Formal { kernel: pi, formal }, width));
         let x = model.add_layer(LayerOp::Concat(parts.to_vec()), 9);
         let logits = model.add_mlp("pi", x, &[5, 2], Activation::Tanh, None);
         model.set_logits(pi, logits);
@@ -214,9 +287,13 @@ mod tests {
         parameters
     }
 
-    /// The gradient of the logits, from that of the log-probabilities taken as free numbers: `∂/∂z_j = g_j − p_j Σ g`.
+    /// The gradient of the logits, from that of the log-probabilities taken as free numbers:
+    /// `∂/∂z_j = g_j − p_j Σ g`.
     fn logits_gradient(table: &KernelTable, gradient: &[f64]) -> Vec<f64> {
-        let rows = table.log_probability.chunks_exact(table.outcomes).zip(gradient.chunks_exact(table.outcomes));
+        let rows = table
+            .log_probability
+            .chunks_exact(table.outcomes)
+            .zip(gradient.chunks_exact(table.outcomes));
         rows.flat_map(|(log_p, g)| {
             let total: f64 = g.iter().sum();
             log_p.iter().zip(g).map(move |(l, g)| g - l.exp() * total)
@@ -232,9 +309,18 @@ mod tests {
         assert_eq!((table.conditions, table.outcomes), (6 * 3 * 3, 2));
         // s = (1, 0) is number 3, last = none is 2, t = 2 is 1
         let condition = (3 * 3 + 2) * 3 + 1;
-        let hidden = (0..5).map(|k| (values[5 + k] + values[10 + k] + values[35 + k] + values[40 + k] * 2.0 / 3.0 + values[45 + k]).tanh());
+        let hidden = (0..5).map(|k| {
+            (values[5 + k]
+                + values[10 + k]
+                + values[35 + k]
+                + values[40 + k] * 2.0 / 3.0
+                + values[45 + k])
+                .tanh()
+        });
         let hidden: Vec<f64> = hidden.collect();
-        let z = [0, 1].map(|a| (0..5).map(|k| hidden[k] * values[50 + 2 * k + a]).sum::<f64>() + values[60 + a]);
+        let z = [0, 1].map(|a| {
+            (0..5).map(|k| hidden[k] * values[50 + 2 * k + a]).sum::<f64>() + values[60 + a]
+        });
         let log_total = (z[0].exp() + z[1].exp()).ln();
         for (log_probability, z) in table.row(condition).iter().zip(z) {
             assert!((log_probability - (z - log_total)).abs() < 1e-12);
@@ -252,11 +338,13 @@ mod tests {
         };
         let at = parameters(&model, &values);
         let table = tabulate(&model, &at, pi).expect("finite");
-        let gradient = pull_back(&model, &at, pi, &logits_gradient(&table, &weights)).expect("finite");
+        let gradient =
+            pull_back(&model, &at, pi, &logits_gradient(&table, &weights)).expect("finite");
         assert_gradient(&values, &gradient, value);
     }
 
-    /// `pick(a | s, last: a?) = Sticky(last, keep = sigmoid(linear(s)), fresh = Categorical(logits = linear(s)))`
+    /// `pick(a | s, last: a?) = Sticky(last, keep = sigmoid(linear(s)), fresh = Categorical(logits
+    /// = linear(s)))`
     fn sticky() -> (Model, KernelId) {
         let mut model = empty_model(3);
         let s = model.add_variable("s", &[integers(4)]);
@@ -285,8 +373,15 @@ mod tests {
         let fresh = z.map(|z| z / total);
         for (o, &f) in fresh.iter().enumerate() {
             for last in 0..4 {
-                let expected = if last == 3 { f } else { (1.0 - keep) * f + if o == last { keep } else { 0.0 } };
-                assert!((table.row(4 * s + last)[o] - expected.ln()).abs() < 1e-12, "{o} after {last}");
+                let expected = if last == 3 {
+                    f
+                } else {
+                    (1.0 - keep) * f + if o == last { keep } else { 0.0 }
+                };
+                assert!(
+                    (table.row(4 * s + last)[o] - expected.ln()).abs() < 1e-12,
+                    "{o} after {last}"
+                );
             }
         }
 
@@ -297,7 +392,11 @@ mod tests {
         };
         let at = parameters(&model, &values);
         for weights in [weights.clone(), logits_gradient(&table, &weights)] {
-            assert_gradient(&values, &pull_back(&model, &at, pick, &weights).expect("finite"), value);
+            assert_gradient(
+                &values,
+                &pull_back(&model, &at, pick, &weights).expect("finite"),
+                value,
+            );
         }
     }
 
@@ -309,10 +408,22 @@ mod tests {
         model.kernels[pi.0 as usize].distribution = Distribution::Bernoulli(Scores::Logits(one));
         let values = numbers(9 * 5 + 5 + 5 * 2 + 2 + 2 + 1, 3);
         let weights = numbers(54 * 2, 8);
-        let at = |values: &[f64]| tabulate(&model, &parameters(&model, values), pi).expect("finite");
-        assert!(at(&values).log_probability.chunks(2).all(|row| (row[0].exp() + row[1].exp() - 1.0).abs() < 1e-12));
-        let value = |values: &[f64]| at(values).log_probability.iter().zip(&weights).map(|(l, w)| l * w).sum();
-        assert_gradient(&values, &pull_back(&model, &parameters(&model, &values), pi, &weights).expect("finite"), value);
+        let at =
+            |values: &[f64]| tabulate(&model, &parameters(&model, values), pi).expect("finite");
+        assert!(
+            at(&values)
+                .log_probability
+                .chunks(2)
+                .all(|row| (row[0].exp() + row[1].exp() - 1.0).abs() < 1e-12)
+        );
+        let value = |values: &[f64]| {
+            at(values).log_probability.iter().zip(&weights).map(|(l, w)| l * w).sum()
+        };
+        assert_gradient(
+            &values,
+            &pull_back(&model, &parameters(&model, &values), pi, &weights).expect("finite"),
+            value,
+        );
     }
 
     #[test]

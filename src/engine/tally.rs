@@ -22,7 +22,9 @@ const LARGEST: usize = 1 << 22;
 impl<E: Number> Tally<E> {
     pub fn new(stage: &Stage<E>) -> Tally<E> {
         let actions = stage.family.outcomes().unwrap_or(1);
-        let states = stage.states().filter(|states| stage.options.iter().all(|o| states * o.family.numbers() * actions <= LARGEST));
+        let states = stage.states().filter(|states| {
+            stage.options.iter().all(|o| states * o.family.numbers() * actions <= LARGEST)
+        });
         let visits = |values: usize| {
             let places = states.unwrap_or(1) * values;
             OptionVisits {
@@ -40,7 +42,8 @@ impl<E: Number> Tally<E> {
         }
     }
 
-    /// Counts the live rows of step `t`, all drawn and before it is taken; `last` are the values of the step before of each option.
+    /// Counts the live rows of step `t`, all drawn and before it is taken; `last` are the values of
+    /// the step before of each option.
     pub fn add(
         &mut self,
         stage: &Stage<E>,
@@ -49,10 +52,14 @@ impl<E: Number> Tally<E> {
         (options, last): (&[OptionRows<E>], &[Vec<u32>]),
         draws: &Draws<E>,
     ) {
-        let states = self.states.as_mut().map(|present| present.state_numbers(stage, batch, rows.len()));
+        let states =
+            self.states.as_mut().map(|present| present.state_numbers(stage, batch, rows.len()));
         for ((visits, option), last) in self.visits.iter_mut().zip(options).zip(last) {
             for (at, row) in rows.clone().enumerate() {
-                let (o, action) = (option.draws.numbers[row] as usize, draws.numbers.get(row).map_or(0, |&action| action as usize));
+                let (o, action) = (
+                    option.draws.numbers[row] as usize,
+                    draws.numbers.get(row).map_or(0, |&action| action as usize),
+                );
                 let place = states.map_or(0, |states| states[at] as usize) * visits.values;
                 visits.steps[(place + o) * visits.actions + action] += 1.0;
                 let before = last[at] as usize;
@@ -106,7 +113,8 @@ mod tests {
              posterior  {{ s[1] ~ chain.initial; {draws}; s[t+1] ~ chain.transition(s[t], a[t]) }}
              infer      {{ threads = 2 }}"
         );
-        let model = check(&parse(&Source::new("test", text)).unwrap(), &Overrides::default()).unwrap_or_else(|errors| panic!("{errors}"));
+        let model = check(&parse(&Source::new("test", text)).unwrap(), &Overrides::default())
+            .unwrap_or_else(|errors| panic!("{errors}"));
         let derivation = derive(&model).unwrap();
         plan(&model, &derivation).unwrap_or_else(|errors| panic!("{errors}"))
     }
@@ -114,7 +122,8 @@ mod tests {
     #[test]
     fn counts_of_many_episodes_are_what_the_oracle_expects() {
         let step = planned(
-            "kernel pick(o | s, last: o?) = Sticky(last, keep = 0.6, fresh = Categorical(logits = table(s)))
+            "kernel pick(o | s, last: o?) = Sticky(last, keep = 0.6, fresh = Categorical(logits = \
+             table(s)))
              kernel pi(a | s, o) = Categorical(logits = table(s, o))",
             "o[t] ~ pick(s[t], o[t-1]); a[t] ~ pi(s[t], o[t])",
         );
@@ -126,12 +135,20 @@ mod tests {
         for (plan, drawn_once) in [(step, false), (once, true)] {
             let mut parameters = Parameters::<f64>::initial(&plan.model, 1);
             let noise = super::super::testing::numbers(parameters.values().len(), 5);
-            parameters.values_mut().iter_mut().zip(noise).for_each(|(value, noise)| *value += noise);
+            parameters
+                .values_mut()
+                .iter_mut()
+                .zip(noise)
+                .for_each(|(value, noise)| *value += noise);
             let tables = kernel_tables(&plan.model, BoundId(0), &parameters, &parameters).unwrap();
             let told = information(&plan.model, BoundId(0), &tables).unwrap().swap_remove(0);
             let episodes = 40_000;
-            let counted = evaluate(&plan, &parameters, episodes, false, 3).unwrap().options.swap_remove(0);
-            assert_eq!((counted.option, counted.once, told.once), (told.option, drawn_once, drawn_once));
+            let counted =
+                evaluate(&plan, &parameters, episodes, false, 3).unwrap().options.swap_remove(0);
+            assert_eq!(
+                (counted.option, counted.once, told.once),
+                (told.option, drawn_once, drawn_once)
+            );
             let lists = [
                 (&told.visits.steps, &counted.visits.steps),
                 (&told.visits.starts, &counted.visits.starts),
@@ -144,9 +161,15 @@ mod tests {
             }) {
                 // a count of at most 6 with mean m has a variance of at most m (6 − m)
                 let standard_error = (expected * (6.0 - expected) / episodes as f64).sqrt();
-                assert!((expected - mean).abs() <= 4.0 * standard_error, "{expected} {mean} ± {standard_error}");
+                assert!(
+                    (expected - mean).abs() <= 4.0 * standard_error,
+                    "{expected} {mean} ± {standard_error}"
+                );
             }
-            assert!(told.visits.held.iter().sum::<f64>() > 1.0 && (drawn_once || told.visits.ends.iter().sum::<f64>() > 0.2));
+            assert!(
+                told.visits.held.iter().sum::<f64>() > 1.0
+                    && (drawn_once || told.visits.ends.iter().sum::<f64>() > 0.2)
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Directional derivatives of a [`NetworkPlan`] by its parameters (forward mode): what a Fisher–vector product begins with.
+//! Directional derivatives of a [`NetworkPlan`] by its parameters (forward mode): what a
+//! Fisher–vector product begins with.
 
 use super::elementwise::{self, Wide};
 use super::evaluate::{self, Activations, BLOCK};
@@ -21,7 +22,8 @@ impl<E: Float> Tangents<E> {
 }
 
 impl NetworkPlan {
-    /// The derivative of all roots along `direction` (flat), from the values that [`NetworkPlan::forward`] left at `rows`.
+    /// The derivative of all roots along `direction` (flat), from the values that
+    /// [`NetworkPlan::forward`] left at `rows`.
     pub fn tangent<E: Float>(
         &self,
         parameters: &[E],
@@ -39,7 +41,13 @@ impl NetworkPlan {
         while start < rows.end {
             let block = start..rows.end.min(start + BLOCK);
             for step in self.steps.iter().filter(|step| self.slots[step.out.0].moves) {
-                self.step_along(step, (parameters, direction), activations, (block.clone(), rows.start), tangents);
+                self.step_along(
+                    step,
+                    (parameters, direction),
+                    activations,
+                    (block.clone(), rows.start),
+                    tangents,
+                );
             }
             start = block.end;
         }
@@ -67,15 +75,33 @@ impl NetworkPlan {
             Op::Affine { parts, weight, bias, activation } => {
                 kernels::fill_rows(dz, &direction[bias.clone()]);
                 for part in parts {
-                    let of_part = weight.start + part.at * width..weight.start + (part.at + part.width) * width;
+                    let of_part = weight.start + part.at * width
+                        ..weight.start + (part.at + part.width) * width;
                     match part.source {
                         PartSource::OneHot { column } => {
-                            kernels::add_gathered(dz, &direction[of_part], activations.column(column, &block), width);
+                            kernels::add_gathered(
+                                dz,
+                                &direction[of_part],
+                                activations.column(column, &block),
+                                width,
+                            );
                         }
                         PartSource::Dense(slot) => {
-                            evaluate::add_product(dz, value(slot), &direction[of_part.clone()], part.width, width);
+                            evaluate::add_product(
+                                dz,
+                                value(slot),
+                                &direction[of_part.clone()],
+                                part.width,
+                                width,
+                            );
                             if self.slots[slot.0].moves {
-                                evaluate::add_product(dz, along(slot), &parameters[of_part], part.width, width);
+                                evaluate::add_product(
+                                    dz,
+                                    along(slot),
+                                    &parameters[of_part],
+                                    part.width,
+                                    width,
+                                );
                             }
                         }
                     }
@@ -83,18 +109,27 @@ impl NetworkPlan {
                 evaluate::activate_back(*activation, dz, value(step.out));
             }
             Op::Rows { column, table } => {
-                kernels::add_gathered(dz, &direction[table.clone()], activations.column(*column, &block), width);
+                kernels::add_gathered(
+                    dz,
+                    &direction[table.clone()],
+                    activations.column(*column, &block),
+                    width,
+                );
             }
             Op::Block { column, heads } => {
                 let blocks = along(*heads).chunks_exact(self.slots[heads.0].width);
-                for ((dz, heads), &o) in dz.chunks_exact_mut(width).zip(blocks).zip(activations.column(*column, &block)) {
+                for ((dz, heads), &o) in
+                    dz.chunks_exact_mut(width).zip(blocks).zip(activations.column(*column, &block))
+                {
                     dz.copy_from_slice(&heads[o as usize * width..(o as usize + 1) * width]);
                 }
             }
             Op::Concat { parts } => {
                 for part in parts {
                     if let PartSource::Dense(slot) = part.source {
-                        for (dz, dx) in dz.chunks_exact_mut(width).zip(along(slot).chunks_exact(part.width)) {
+                        for (dz, dx) in
+                            dz.chunks_exact_mut(width).zip(along(slot).chunks_exact(part.width))
+                        {
                             dz[part.at..part.at + part.width].copy_from_slice(dx);
                         }
                     }
@@ -105,7 +140,13 @@ impl NetworkPlan {
             Op::Binary(op, x, y) => {
                 let wide = |slot: Slot, data| Wide::new(data, self.slots[slot.0].width);
                 let values = (wide(*x, value(*x)), wide(*y, value(*y)));
-                elementwise::binary_along(*op, values, (wide(*x, along(*x)), wide(*y, along(*y))), dz, width);
+                elementwise::binary_along(
+                    *op,
+                    values,
+                    (wide(*x, along(*x)), wide(*y, along(*y))),
+                    dz,
+                    width,
+                );
             }
         }
         tangents.slots[step.out.0] = buffer;
@@ -127,25 +168,42 @@ mod tests {
         let soft = model.add_layer(LayerOp::Unary(UnaryOp::Softplus, logits), 3);
         let product = model.add_layer(LayerOp::Binary(BinaryOp::Multiply, logits, soft), 3);
         let both = model.add_layer(LayerOp::Concat(vec![product, soft]), 6);
-        let plan = NetworkPlan::compile(&model, &[logits, both], |_, formal| formal).expect("compiles");
+        let plan =
+            NetworkPlan::compile(&model, &[logits, both], |_, formal| formal).expect("compiles");
         let rows = BLOCK + 7;
         let columns = numbers(2 * rows, 1);
         let outputs = |values: &[f64]| {
             let mut activations = Activations::new(&plan, rows);
-            plan.forward(values, &[Feed::Real { columns: &columns, stride: rows }], 0..rows, &mut activations);
+            plan.forward(
+                values,
+                &[Feed::Real { columns: &columns, stride: rows }],
+                0..rows,
+                &mut activations,
+            );
             activations
         };
         let parameters = Parameters::<f64>::initial(&model, 1);
-        let values: Vec<f64> = parameters.values().iter().zip(numbers(parameters.values().len(), 2)).map(|(x, n)| x + 0.3 * n).collect();
+        let values: Vec<f64> = parameters
+            .values()
+            .iter()
+            .zip(numbers(parameters.values().len(), 2))
+            .map(|(x, n)| x + 0.3 * n)
+            .collect();
         let direction = numbers(values.len(), 3);
         let mut tangents = Tangents::default();
         plan.tangent(&values, &direction, &outputs(&values), 3..rows, &mut tangents);
-        let at = |h: f64| outputs(&values.iter().zip(&direction).map(|(x, d)| x + h * d).collect::<Vec<f64>>());
+        let at = |h: f64| {
+            outputs(&values.iter().zip(&direction).map(|(x, d)| x + h * d).collect::<Vec<f64>>())
+        };
         let (up, down) = (at(1e-5), at(-1e-5));
         for root in 0..2 {
             let (up, down) = (up.output(&plan, root, 3..rows), down.output(&plan, root, 3..rows));
             for ((up, down), along) in up.iter().zip(down).zip(tangents.output(&plan, root)) {
-                assert!(((up - down) / 2e-5 - along).abs() < 1e-7, "{} {along}", (up - down) / 2e-5);
+                assert!(
+                    ((up - down) / 2e-5 - along).abs() < 1e-7,
+                    "{} {along}",
+                    (up - down) / 2e-5
+                );
             }
         }
     }

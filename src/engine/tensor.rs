@@ -1,7 +1,8 @@
-//! dfdx's tensors and tape, and nothing else of it: values without a tape, and one tape threaded through every node.
+//! dfdx's tensors and tape, and nothing else of it: values without a tape, and one tape threaded
+//! through every node.
 //!
-//! A node's backward operation runs after those of all nodes recorded later. Shapes are the caller's promise, checked when a
-//! network is compiled; dfdx panics on a mismatch.
+//! A node's backward operation runs after those of all nodes recorded later. Shapes are the
+//! caller's promise, checked when a network is compiled; dfdx panics on a mismatch.
 
 use super::evaluate::Scratch;
 use super::float::Float;
@@ -13,8 +14,9 @@ use std::sync::{Arc, Mutex};
 /// Rows × columns on the processor.
 pub type Matrix<E> = Tensor<(usize, usize), E, Cpu>;
 
-/// The flat vector of parameters as dfdx's tape knows it: an identity, for which a gradient is kept, and a length. The numbers
-/// themselves stay with [`super::parameters::Parameters`], so that threads can read them as a slice.
+/// The flat vector of parameters as dfdx's tape knows it: an identity, for which a gradient is
+/// kept, and a length. The numbers themselves stay with [`super::parameters::Parameters`], so that
+/// threads can read them as a slice.
 #[derive(Clone, Debug)]
 pub struct Leaf<E: Float> {
     tensor: Tensor<(usize,), E, Cpu>,
@@ -31,7 +33,8 @@ impl<E: Float> Leaf<E> {
 pub struct Flow<'a, E: Float>(&'a mut Gradients<E, Cpu>);
 
 impl<E: Float> Flow<'_, E> {
-    /// The gradient that has reached a tensor, row-major; zeros where none has. Taken out, so that others can be written meanwhile.
+    /// The gradient that has reached a tensor, row-major; zeros where none has. Taken out, so that
+    /// others can be written meanwhile.
     pub fn take(&mut self, of: &Matrix<E>) -> Vec<E> {
         std::mem::take(slot(self.0, of))
     }
@@ -47,7 +50,10 @@ impl<E: Float> Flow<'_, E> {
     }
 }
 
-fn slot<'a, S: dfdx::shapes::Shape, E: Float>(gradients: &'a mut Gradients<E, Cpu>, of: &Tensor<S, E, Cpu>) -> &'a mut Vec<E> {
+fn slot<'a, S: dfdx::shapes::Shape, E: Float>(
+    gradients: &'a mut Gradients<E, Cpu>,
+    of: &Tensor<S, E, Cpu>,
+) -> &'a mut Vec<E> {
     gradients.get_or_alloc_mut(of).expect("tensor: memory for a gradient")
 }
 
@@ -89,8 +95,14 @@ impl<E: Float> Tape<E> {
         });
     }
 
-    /// Runs the tape back from `Σ weights · values` and adds the gradient of `leaf` to `gradient`. Returns the weighted sum.
-    pub(super) fn backward_to(mut self, terms: Vec<(Matrix<E>, Vec<E>)>, leaf: &Leaf<E>, gradient: &mut [E]) -> f64 {
+    /// Runs the tape back from `Σ weights · values` and adds the gradient of `leaf` to `gradient`.
+    /// Returns the weighted sum.
+    pub(super) fn backward_to(
+        mut self,
+        terms: Vec<(Matrix<E>, Vec<E>)>,
+        leaf: &Leaf<E>,
+        gradient: &mut [E],
+    ) -> f64 {
         let sum = terms.iter().map(|(values, weights)| dot(&values_of(values), weights)).sum();
         let objective: Tensor<Rank0, E, Cpu> = self.device.tensor_from_vec(vec![E::of(sum)], ());
         self.record(move |flow| {

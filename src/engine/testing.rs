@@ -21,7 +21,9 @@ pub fn checked(text: &str) -> Result<Model, String> {
 pub fn try_plan(text: &str) -> Result<Plan, String> {
     let model = checked(text)?;
     let derivation = derive(&model).map_err(|errors| errors.to_string())?;
-    plan(&model, &derivation).map_err(|errors| errors.list.iter().map(|told| told.message.clone()).collect::<Vec<_>>().join("\n"))
+    plan(&model, &derivation).map_err(|errors| {
+        errors.list.iter().map(|told| told.message.clone()).collect::<Vec<_>>().join("\n")
+    })
 }
 
 pub fn planned(text: &str) -> Plan {
@@ -53,9 +55,22 @@ pub fn empty_model(horizon: usize) -> Model {
 
 impl Model {
     pub fn add_variable(&mut self, name: &str, kinds: &[Kind]) -> VariableId {
-        let components: Vec<Component> = kinds.iter().map(|kind| Component { path: String::new(), kind: kind.clone() }).collect();
-        let domain = Domain { shape: Shape::Vector(kinds.len()), finite: FiniteDomain::of(&components), components };
-        self.variables.push(Variable { name: name.into(), role: Role::State, domain, environment: None, span: Span::default() });
+        let components: Vec<Component> = kinds
+            .iter()
+            .map(|kind| Component { path: String::new(), kind: kind.clone() })
+            .collect();
+        let domain = Domain {
+            shape: Shape::Vector(kinds.len()),
+            finite: FiniteDomain::of(&components),
+            components,
+        };
+        self.variables.push(Variable {
+            name: name.into(),
+            role: Role::State,
+            domain,
+            environment: None,
+            span: Span::default(),
+        });
         VariableId(self.variables.len() as u32 - 1)
     }
 
@@ -72,7 +87,8 @@ impl Model {
     }
 
     pub fn set_logits(&mut self, kernel: KernelId, layer: LayerId) {
-        self.kernels[kernel.0 as usize].distribution = Distribution::Categorical(Scores::Logits(layer));
+        self.kernels[kernel.0 as usize].distribution =
+            Distribution::Categorical(Scores::Logits(layer));
     }
 
     pub fn add_layer(&mut self, op: LayerOp, width: usize) -> LayerId {
@@ -86,12 +102,20 @@ impl Model {
     }
 
     pub fn add_linear(&mut self, name: &str, input: LayerId, width: usize) -> LayerId {
-        let weight = self.add_parameter(&format!("{name}.weight"), self.network.layer(input).width, width);
+        let weight =
+            self.add_parameter(&format!("{name}.weight"), self.network.layer(input).width, width);
         let bias = self.add_parameter(&format!("{name}.bias"), 1, width);
         self.add_layer(LayerOp::Linear { input, weight, bias }, width)
     }
 
-    pub fn add_mlp(&mut self, name: &str, input: LayerId, widths: &[usize], activation: Activation, last: Option<Activation>) -> LayerId {
+    pub fn add_mlp(
+        &mut self,
+        name: &str,
+        input: LayerId,
+        widths: &[usize],
+        activation: Activation,
+        last: Option<Activation>,
+    ) -> LayerId {
         let mut inputs = self.network.layer(input).width;
         let weights = widths.iter().enumerate().map(|(at, &width)| {
             let weight = self.add_parameter(&format!("{name}.{at}.weight"), inputs, width);
@@ -105,7 +129,13 @@ impl Model {
 }
 
 pub fn formal(variable: FormalVariable) -> Formal {
-    Formal { name: "x".into(), variable, length: FormalLength::One, optional: false, span: Span::default() }
+    Formal {
+        name: "x".into(),
+        variable,
+        length: FormalLength::One,
+        optional: false,
+        span: Span::default(),
+    }
 }
 
 pub fn integers(count: i64) -> Kind {
@@ -116,7 +146,8 @@ pub fn real() -> Kind {
     Kind::Real { lo: f64::NEG_INFINITY, hi: f64::INFINITY }
 }
 
-/// `pi(a | s) = Categorical(logits = mlp(s, hidden = hidden))` over `inputs` real numbers; the kernel and its logits.
+/// `pi(a | s) = Categorical(logits = mlp(s, hidden = hidden))` over `inputs` real numbers; the
+/// kernel and its logits.
 pub fn mlp_policy(inputs: usize, hidden: &[usize], actions: usize) -> (Model, KernelId, LayerId) {
     let mut model = empty_model(10);
     let s = model.add_variable("s", &vec![real(); inputs]);
@@ -132,7 +163,8 @@ pub fn mlp_policy(inputs: usize, hidden: &[usize], actions: usize) -> (Model, Ke
 pub fn numbers(count: usize, seed: u64) -> Vec<f64> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 11) as f64 / (1u64 << 52) as f64 - 1.0
     };
     (0..count).map(|_| next()).collect()
@@ -149,7 +181,10 @@ pub fn assert_gradient(x: &[f64], gradient: &[f64], f: impl Fn(&[f64]) -> f64) {
             f(&x)
         };
         let difference = (shifted(h) - shifted(-h)) / (2.0 * h);
-        assert!((difference - g).abs() < 1e-7 * (1.0 + g.abs()), "number {at}: gradient {g}, difference {difference}");
+        assert!(
+            (difference - g).abs() < 1e-7 * (1.0 + g.abs()),
+            "number {at}: gradient {g}, difference {difference}"
+        );
     }
 }
 

@@ -78,16 +78,23 @@ impl Variable {
         }
     }
 
-    /// What a read at step `step` of its window means; `None` for the time, or what is not of the trajectory.
+    /// What a read at step `step` of its window means; `None` for the time, or what is not of the
+    /// trajectory.
     pub fn read(plan: &Plan, read: Read, step: usize) -> Option<(Variable, When)> {
         let (variable, when) = match read {
             Read::Variable(variable) => (variable, When::After(0)),
             Read::Step(variable, offset) => (variable, When::After(offset)),
             Read::Window(variable, from, _) => (variable, When::After(from + step as i32)),
             Read::First(variable) => (variable, When::At(1)),
-            Read::Last(variable, offset) => (variable, When::At((plan.model.horizon.value as i64 + i64::from(offset)) as usize)),
+            Read::Last(variable, offset) => {
+                (variable, When::At((plan.model.horizon.value as i64 + i64::from(offset)) as usize))
+            }
             Read::Past(variable, to) => (variable, When::Past { time: step + 1, to }),
-            Read::Whole(variable, to) if (step as i64) < plan.model.horizon.value as i64 + i64::from(to) => (variable, When::At(step + 1)),
+            Read::Whole(variable, to)
+                if (step as i64) < plan.model.horizon.value as i64 + i64::from(to) =>
+            {
+                (variable, When::At(step + 1))
+            }
             // no time is that early
             Read::Whole(variable, _) => (variable, When::Past { time: step + 1, to: i32::MIN }),
             Read::Future(variable, from) => (variable, When::Future { time: step + 1, from }),
@@ -125,7 +132,13 @@ impl<E: Number> Trace<E> {
     }
 
     /// The live rows of step `t`, of which the first is row `first`, before the step.
-    pub fn record(&mut self, stage: &Stage<E>, batch: &Batch<E>, (t, first): (usize, usize), origin: &[u32]) {
+    pub fn record(
+        &mut self,
+        stage: &Stage<E>,
+        batch: &Batch<E>,
+        (t, first): (usize, usize),
+        origin: &[u32],
+    ) {
         for (row, &trajectory) in (first..).zip(origin) {
             self.row[(t - 1) * self.trajectories + trajectory as usize] = row as u32;
         }
@@ -151,24 +164,30 @@ impl<E: Number> Trace<E> {
         let width = stage.world.state_width();
         if last_state.is_finite(stage, Variable::State) {
             last_state.numbers.resize(*trajectories, 0);
-            origin.iter().zip(&last_state.step).for_each(|(&trajectory, &number)| last_state.numbers[trajectory as usize] = number);
+            origin.iter().zip(&last_state.step).for_each(|(&trajectory, &number)| {
+                last_state.numbers[trajectory as usize] = number
+            });
         } else {
             last_state.reals.resize(*trajectories * width, <E as Float>::ZERO);
             for (row, &trajectory) in origin.iter().enumerate() {
                 for component in 0..width {
-                    last_state.reals[trajectory as usize * width + component] = last_state.column[component * count + row];
+                    last_state.reals[trajectory as usize * width + component] =
+                        last_state.column[component * count + row];
                 }
             }
         }
     }
 
-    /// The rewards of the first `rows` rows of a step, which has been made, and whether it ended their episodes.
+    /// The rewards of the first `rows` rows of a step, which has been made, and whether it ended
+    /// their episodes.
     pub fn record_outcomes(&mut self, stage: &Stage<E>, batch: &Batch<E>, rows: usize) {
         self.rewards.resize_with(stage.world.rewards(), Vec::new);
         for (reward, kept) in self.rewards.iter_mut().enumerate() {
             kept.extend_from_slice(&batch.reward(&stage.world, reward)[..rows]);
         }
-        self.ended.extend(batch.ended()[..rows].iter().map(|&ended| u32::from(ended != <E as Float>::ZERO)));
+        self.ended.extend(
+            batch.ended()[..rows].iter().map(|&ended| u32::from(ended != <E as Float>::ZERO)),
+        );
     }
 
     /// The row of step `t` of a trajectory that lived then.
@@ -176,8 +195,15 @@ impl<E: Number> Trace<E> {
         self.row[(t - 1) * self.trajectories + trajectory] as usize
     }
 
-    /// Where a variable stands when read from `t` of a trajectory that lived `length` of `horizon` steps; `None` where there is none.
-    fn place(&self, variable: Variable, when: When, t: usize, (trajectory, length, horizon): (usize, usize, usize)) -> Option<Place> {
+    /// Where a variable stands when read from `t` of a trajectory that lived `length` of `horizon`
+    /// steps; `None` where there is none.
+    fn place(
+        &self,
+        variable: Variable,
+        when: When,
+        t: usize,
+        (trajectory, length, horizon): (usize, usize, usize),
+    ) -> Option<Place> {
         let time = when.from(t);
         if time < 1 {
             return None;
@@ -191,7 +217,12 @@ impl<E: Number> Trace<E> {
     }
 
     /// Whether a variable has a value there.
-    pub fn has(&self, (variable, when): (Variable, When), t: usize, of: (usize, usize, usize)) -> bool {
+    pub fn has(
+        &self,
+        (variable, when): (Variable, When),
+        t: usize,
+        of: (usize, usize, usize),
+    ) -> bool {
         self.place(variable, when, t, of).is_some()
     }
 
@@ -214,7 +245,13 @@ impl<E: Number> Trace<E> {
     }
 
     /// The components of what is not finite.
-    pub fn reals(&self, (variable, when): (Variable, When), t: usize, of: (usize, usize, usize), width: usize) -> Option<&[E]> {
+    pub fn reals(
+        &self,
+        (variable, when): (Variable, When),
+        t: usize,
+        of: (usize, usize, usize),
+        width: usize,
+    ) -> Option<&[E]> {
         let (list, at) = match (self.place(variable, when, t, of)?, variable) {
             (Place::Row(row), Variable::State) => (&self.state.reals, row),
             (Place::Row(row), Variable::Observation) => (&self.observation.reals, row),
@@ -253,15 +290,24 @@ impl<E: Number> Recorded<E> {
     /// The present values of rows `0..rows`: numbers to `step`, or columns.
     fn read(&mut self, stage: &Stage<E>, variable: Variable, batch: &Batch<E>, rows: usize) {
         let world = &stage.world;
-        let numbered = if variable == Variable::State { batch.state_numbers() } else { batch.observation_numbers() };
+        let numbered = if variable == Variable::State {
+            batch.state_numbers()
+        } else {
+            batch.observation_numbers()
+        };
         if let Some(numbers) = numbered {
             self.step.clear();
             self.step.extend_from_slice(&numbers[..rows]);
             return;
         }
-        let width = if variable == Variable::State { world.state_width() } else { world.observation_width() };
+        let width = if variable == Variable::State {
+            world.state_width()
+        } else {
+            world.observation_width()
+        };
         self.column.resize(rows * width, <E as Float>::ZERO);
-        for (component, column) in self.column.chunks_exact_mut(rows.max(1)).enumerate().take(width) {
+        for (component, column) in self.column.chunks_exact_mut(rows.max(1)).enumerate().take(width)
+        {
             if variable == Variable::State {
                 batch.read_state(world, component, column);
             } else {
@@ -269,7 +315,12 @@ impl<E: Number> Recorded<E> {
             }
         }
         if let Some(domain) = stage.finite_domain(variable) {
-            number_all(Some(domain), width, rows, (&self.column, &mut self.components, &mut self.step));
+            number_all(
+                Some(domain),
+                width,
+                rows,
+                (&self.column, &mut self.components, &mut self.step),
+            );
         }
     }
 

@@ -1,4 +1,5 @@
-//! Training: batches over a fixed number of shards, whose gradients are summed in the shards' order, until the run's last batch.
+//! Training: batches over a fixed number of shards, whose gradients are summed in the shards'
+//! order, until the run's last batch.
 
 use super::calibration::calibrate;
 use super::crew::with_crew;
@@ -20,7 +21,8 @@ use std::ops::{ControlFlow, Range};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
-/// After a step that took longer, what it left is held in memory: if the next one is given up, the run goes on from there.
+/// After a step that took longer, what it left is held in memory: if the next one is given up, the
+/// run goes on from there.
 const LONG: Duration = Duration::from_millis(250);
 
 /// Trains a plan from its seed.
@@ -31,34 +33,48 @@ pub fn infer(plan: &Plan, run: &mut dyn Observer) -> Result<Run, EngineError> {
     infer_from(plan, None, run)
 }
 
-/// Trains a plan from a checkpoint of an earlier run, to the same bits as a run that was never interrupted.
+/// Trains a plan from a checkpoint of an earlier run, to the same bits as a run that was never
+/// interrupted.
 ///
 /// # Errors
 /// As [`infer`], and where the checkpoint does not fit.
-pub fn resume(plan: &Plan, checkpoint: &Checkpoint, run: &mut dyn Observer) -> Result<Run, EngineError> {
+pub fn resume(
+    plan: &Plan,
+    checkpoint: &Checkpoint,
+    run: &mut dyn Observer,
+) -> Result<Run, EngineError> {
     infer_from(plan, Some(checkpoint), run)
 }
 
-fn infer_from(plan: &Plan, checkpoint: Option<&Checkpoint>, run: &mut dyn Observer) -> Result<Run, EngineError> {
+fn infer_from(
+    plan: &Plan,
+    checkpoint: Option<&Checkpoint>,
+    run: &mut dyn Observer,
+) -> Result<Run, EngineError> {
     match plan.settings.precision {
         Precision::F32 => train::<f32>(plan, checkpoint, run),
         Precision::F64 => train::<f64>(plan, checkpoint, run),
     }
 }
 
-/// Estimated gradients of `L` at `parameters`, one from each of the batches numbered `batches`, flat, in the layout of the parameters:
-/// what the first gradient step of a batch would ascend, before clipping, and without the baseline's fit or the
-/// rescaling of advantages. `previous` are the same parameters, and schedules stand at their end.
+/// Estimated gradients of `L` at `parameters`, one from each of the batches numbered `batches`,
+/// flat, in the layout of the parameters: what the first gradient step of a batch would ascend,
+/// before clipping, and without the baseline's fit or the rescaling of advantages. `previous` are
+/// the same parameters, and schedules stand at their end.
 ///
 /// # Errors
 /// A construct that cannot run; a NaN or an infinity, by kernel, time and state.
-pub fn gradient_estimates(plan: &Plan, parameters: &Parameters<f64>, batches: Range<u64>) -> Result<Vec<Vec<f64>>, EngineError> {
+pub fn gradient_estimates(
+    plan: &Plan,
+    parameters: &Parameters<f64>,
+    batches: Range<u64>,
+) -> Result<Vec<Vec<f64>>, EngineError> {
     let plan = &plan.settled();
     estimates_at(&Stage::new(plan)?, (parameters, parameters), Aim::Policy, batches)
 }
 
-/// [`gradient_estimates`] of a stage that may have been altered, in the midst of a round that began with `previous`; with the baseline's fit where that
-/// is the aim, too.
+/// [`gradient_estimates`] of a stage that may have been altered, in the midst of a round that began
+/// with `previous`; with the baseline's fit where that is the aim, too.
 pub(super) fn estimates_at(
     stage: &Stage<f64>,
     (parameters, previous): (&Parameters<f64>, &Parameters<f64>),
@@ -66,11 +82,15 @@ pub(super) fn estimates_at(
     batches: Range<u64>,
 ) -> Result<Vec<Vec<f64>>, EngineError> {
     let shared = Shared::new(stage, Arc::new(RwLock::new(parameters.clone())));
-    *write(&shared.previous) = Previous { values: previous.values().to_vec(), moved: parameters.values() != previous.values() };
+    *write(&shared.previous) = Previous {
+        values: previous.values().to_vec(),
+        moved: parameters.values() != previous.values(),
+    };
     let estimate = |crew: Hands, step| {
         let seed = stage.plan.settings.seed;
         *write(&shared.frozen) = Frozen::at(stage, parameters.values(), (seed, step));
-        let mut drawn = stage.weights.draw([seed, WEIGHTS, step], write(&shared.parameters).values_mut());
+        let mut drawn =
+            stage.weights.draw([seed, WEIGHTS, step], write(&shared.parameters).values_mut());
         crew.run(Job::Assess { step });
         if let Some(fault) = shared.fault() {
             return Err(EngineError::Broken(fault.to_string()));
@@ -96,7 +116,9 @@ pub(super) fn estimates_at(
 
 /// Threads that work on a run.
 pub(super) fn threads(plan: &Plan) -> usize {
-    plan.settings.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+    plan.settings
+        .threads
+        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
 /// A bound of a run in training.
@@ -106,12 +128,19 @@ struct Turn<'a, E: Number> {
     shared: &'a Shared<'a, E>,
 }
 
-fn train<E: Number>(plan: &Plan, checkpoint: Option<&Checkpoint>, run: &mut dyn Observer) -> Result<Run, EngineError> {
+fn train<E: Number>(
+    plan: &Plan,
+    checkpoint: Option<&Checkpoint>,
+    run: &mut dyn Observer,
+) -> Result<Run, EngineError> {
     kernels::flush_denormals();
     let start = Instant::now();
     let plans: Vec<&Plan> = plan.turns().collect();
-    let mut stages = plans.iter().map(|plan| Stage::<E>::new(plan)).collect::<Result<Vec<_>, _>>()?;
-    let tells_apart = |stage: &Stage<E>| stage.ratio.as_ref().is_some_and(|ratio| ratio.of == RatioOf::Transition);
+    let mut stages =
+        plans.iter().map(|plan| Stage::<E>::new(plan)).collect::<Result<Vec<_>, _>>()?;
+    let tells_apart = |stage: &Stage<E>| {
+        stage.ratio.as_ref().is_some_and(|ratio| ratio.of == RatioOf::Transition)
+    };
     let refits = |stage: &Stage<E>| stage.plan.settings.refits > 0;
     if stages.iter().any(|stage| tells_apart(stage) || refits(stage)) {
         stages.iter_mut().for_each(|stage| stage.collects = stage.imagination.is_none());
@@ -119,11 +148,17 @@ fn train<E: Number>(plan: &Plan, checkpoint: Option<&Checkpoint>, run: &mut dyn 
     let stop = run.stop();
     stages.iter_mut().for_each(|stage| stage.stop = stop.clone());
     let last = stages.last().expect("train: a run has a bound");
-    let replay = stages.iter().any(|stage| stage.collects).then(|| Arc::new(RwLock::new(Replay::new(last, plan.settings.replay))));
+    let replay = stages
+        .iter()
+        .any(|stage| stage.collects)
+        .then(|| Arc::new(RwLock::new(Replay::new(last, plan.settings.replay))));
     let initial = Parameters::<E>::initial(&plan.model, plan.settings.seed);
     let parameters = Arc::new(RwLock::new(initial.clone()));
-    let mut shared: Vec<Shared<E>> = stages.iter().map(|stage| Shared::new(stage, Arc::clone(&parameters))).collect();
-    for shared in shared.iter_mut().filter(|shared| tells_apart(shared.stage) || refits(shared.stage)) {
+    let mut shared: Vec<Shared<E>> =
+        stages.iter().map(|stage| Shared::new(stage, Arc::clone(&parameters))).collect();
+    for shared in
+        shared.iter_mut().filter(|shared| tells_apart(shared.stage) || refits(shared.stage))
+    {
         shared.replay.clone_from(&replay);
     }
     let turn = |(&plan, shared)| Turn { plan, lead: Lead::new(plan, &initial), shared };
@@ -157,14 +192,18 @@ fn train<E: Number>(plan: &Plan, checkpoint: Option<&Checkpoint>, run: &mut dyn 
                         return Ok(Ended::Within);
                     }
                     done?;
-                    if let Some(replay) = replay.as_ref().filter(|_| turn.shared.stage.collects && turn.plan.settings.refits == 0) {
+                    if let Some(replay) = replay
+                        .as_ref()
+                        .filter(|_| turn.shared.stage.collects && turn.plan.settings.refits == 0)
+                    {
                         turn.shared.keep_transitions(&mut write(replay));
                     }
                 }
             }
             let lead = last_of(&turns);
             let last = ended(lead);
-            let logged = (lead.step / plan.per_turn).is_multiple_of(plan.settings.log_every) || last.is_some();
+            let logged = (lead.step / plan.per_turn).is_multiple_of(plan.settings.log_every)
+                || last.is_some();
             if logged {
                 for (at, turn) in turns.iter_mut().enumerate() {
                     turn.lead.measure_divergence(Hands { crew, turn: at }, turn.shared);
@@ -173,7 +212,10 @@ fn train<E: Number>(plan: &Plan, checkpoint: Option<&Checkpoint>, run: &mut dyn 
                     return Ok(last.map_or(Ended::Between, Ended::Whole));
                 }
             }
-            if last.is_none() && run.is_due() && run.keep(&checkpoint_of(&turns, replay.as_deref())) == ControlFlow::Break(()) {
+            if last.is_none()
+                && run.is_due()
+                && run.keep(&checkpoint_of(&turns, replay.as_deref())) == ControlFlow::Break(())
+            {
                 return Ok(Ended::Between);
             }
             let is_long = step_begun.elapsed() > LONG;
@@ -183,7 +225,9 @@ fn train<E: Number>(plan: &Plan, checkpoint: Option<&Checkpoint>, run: &mut dyn 
     let training_seconds = begun.elapsed().as_secs_f64();
     let stopped = match ended {
         Ended::Whole(stopped) => stopped,
-        Ended::Between => return Err(interrupted(Some(Box::new(checkpoint_of(&turns, replay.as_deref()))), run)),
+        Ended::Between => {
+            return Err(interrupted(Some(Box::new(checkpoint_of(&turns, replay.as_deref()))), run));
+        }
         Ended::Within => return Err(interrupted(held, run)),
     };
     let checkpoint = checkpoint_of(&turns, replay.as_deref());
@@ -197,10 +241,13 @@ fn train<E: Number>(plan: &Plan, checkpoint: Option<&Checkpoint>, run: &mut dyn 
     let parameters = read(&parameters);
     let evaluated = |stage: &Stage<E>| {
         let episodes = evaluate_policy::episodes_after_training(stage.plan);
-        let evaluation = Evaluator { episodes, choice: Choice::Sampled, seed: plan.settings.seed }.run(stage, &parameters);
+        let evaluation = Evaluator { episodes, choice: Choice::Sampled, seed: plan.settings.seed }
+            .run(stage, &parameters);
         evaluation.map_err(|error| last_of(&turns).broken_after(error, &parameters))
     };
-    let told = |stage: &Stage<E>| -> Result<_, EngineError> { Ok((stage.plan.derivation.bound, evaluated(stage)?)) };
+    let told = |stage: &Stage<E>| -> Result<_, EngineError> {
+        Ok((stage.plan.derivation.bound, evaluated(stage)?))
+    };
     let (last, earlier) = stages.split_last().expect("train: a run has a bound");
     let evaluation = evaluated(last)?;
     // what only collects transitions has no bound
@@ -221,8 +268,12 @@ fn train<E: Number>(plan: &Plan, checkpoint: Option<&Checkpoint>, run: &mut dyn 
     }
     let wide = parameters.to_f64();
     let judged = plan.turns().find(|plan| plan.tells_transitions_apart());
-    let calibration = judged.map(|plan| calibrate(plan, &wide, evaluate_policy::episodes_after_training(plan)));
-    let calibration = calibration.transpose().map_err(|error| last_of(&turns).broken_after(error, &parameters))?.flatten();
+    let calibration =
+        judged.map(|plan| calibrate(plan, &wide, evaluate_policy::episodes_after_training(plan)));
+    let calibration = calibration
+        .transpose()
+        .map_err(|error| last_of(&turns).broken_after(error, &parameters))?
+        .flatten();
     Ok(Run {
         calibration,
         evaluation,
@@ -264,7 +315,11 @@ fn last_of<'t, 'a, E: Number>(turns: &'t [Turn<'a, E>]) -> &'t Lead<'a, E> {
 
 /// Live steps so far: of environments, or of models in their place.
 fn live_steps<E: Number>(turns: &[Turn<E>], imagined: bool) -> u64 {
-    turns.iter().filter(|turn| turn.plan.transition.is_some() == imagined).map(|turn| turn.lead.env_steps).sum()
+    turns
+        .iter()
+        .filter(|turn| turn.plan.transition.is_some() == imagined)
+        .map(|turn| turn.lead.env_steps)
+        .sum()
 }
 
 fn metrics<E: Number>(turns: &[Turn<E>]) -> Metrics {
@@ -282,7 +337,11 @@ fn checkpoint_of<E: Number>(turns: &[Turn<E>], replay: Option<&RwLock<Replay<E>>
     Checkpoint { earlier, replay, ..last.lead.checkpoint(last.shared) }
 }
 
-fn restore<E: Number>(turns: &mut [Turn<E>], checkpoint: &Checkpoint, replay: Option<&RwLock<Replay<E>>>) -> Result<(), EngineError> {
+fn restore<E: Number>(
+    turns: &mut [Turn<E>],
+    checkpoint: &Checkpoint,
+    replay: Option<&RwLock<Replay<E>>>,
+) -> Result<(), EngineError> {
     if checkpoint.earlier.len() + 1 != turns.len() {
         return Err(EngineError::Checkpoint("it is of a file with other bounds".into()));
     }

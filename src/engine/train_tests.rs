@@ -1,4 +1,5 @@
-//! Training as a whole: each estimator of the gradient against the oracle, and what a run promises about bits and failures.
+//! Training as a whole: each estimator of the gradient against the oracle, and what a run promises
+//! about bits and failures.
 
 use super::testing::{Log, bits, resumed};
 use super::train::{gradient_estimates, infer, resume};
@@ -12,7 +13,8 @@ use crate::plan::{Plan, plan};
 use crate::source::Source;
 use crate::syntax::{parse, parse_expr};
 
-/// A short slippery chain that ends at the right, with `policy` and the prior of its actions. The bound pays for lateness, place and time.
+/// A short slippery chain that ends at the right, with `policy` and the prior of its actions. The
+/// bound pays for lateness, place and time.
 fn chain(policy: &str, prior: &str, infer: &str) -> String {
     format!(
         "model chain
@@ -28,9 +30,12 @@ fn chain(policy: &str, prior: &str, infer: &str) -> String {
            end when s[t] == 4
          }}
          {policy}
-         prior      {{ s[1] ~ chain.initial; a[t] ~ {prior}; s[t+1] ~ chain.transition(s[t], a[t]) }}
-         likelihood {{ R[t] ~ exp(alpha * r[t] - 0.1 * s[t] - 0.05 * t); H[T] ~ exp(-0.3 * abs(s[T+1] - 2)) }}
-         posterior  {{ s[1] ~ chain.initial; a[t] ~ pi(s[t]); s[t+1] ~ chain.transition(s[t], a[t]) }}
+         prior      {{ s[1] ~ chain.initial; a[t] ~ {prior}; s[t+1] ~ chain.transition(s[t], \
+         a[t]) }}
+         likelihood {{ R[t] ~ exp(alpha * r[t] - 0.1 * s[t] - 0.05 * t); H[T] ~ exp(-0.3 * \
+         abs(s[T+1] - 2)) }}
+         posterior  {{ s[1] ~ chain.initial; a[t] ~ pi(s[t]); s[t+1] ~ chain.transition(s[t], \
+         a[t]) }}
          infer      {{ {infer} }}"
     )
 }
@@ -59,7 +64,8 @@ fn random_parameters(model: &Model) -> Parameters<f64> {
     parameters
 }
 
-/// The z-scores of the estimator's mean over `batches` batches against the oracle, one for each trained number that the estimate moves.
+/// The z-scores of the estimator's mean over `batches` batches against the oracle, one for each
+/// trained number that the estimate moves.
 fn z_scores(plan: &Plan, batches: u64) -> Vec<f64> {
     let parameters = random_parameters(&plan.model);
     let exact = exact_gradient(plan, &parameters, &parameters).unwrap();
@@ -77,7 +83,11 @@ fn z_scores(plan: &Plan, batches: u64) -> Vec<f64> {
             let mean = sum[at] / n;
             let error = ((squares[at] / n - mean * mean).max(0.0) / (n - 1.0)).sqrt();
             if error == 0.0 {
-                assert!((mean - exact[at]).abs() < 1e-12, "number {at} is always {mean}, and exactly {}", exact[at]);
+                assert!(
+                    (mean - exact[at]).abs() < 1e-12,
+                    "number {at} is always {mean}, and exactly {}",
+                    exact[at]
+                );
                 return None;
             }
             Some((mean - exact[at]) / error)
@@ -91,11 +101,23 @@ fn worst(z: &[f64]) -> f64 {
 
 #[test]
 fn every_estimator_is_unbiased() {
-    let priors =
-        ["Uniform", "Categorical(probs = [0.2, 0.3, 0.5])", "Categorical(probs = if s[t] == 0 then [0.2, 0.3, 0.5] else [0.6, 0.3, 0.1])"];
-    for (policy, prior) in [(TABLE, priors[0]), (MLP, priors[0]), (TABLE, priors[1]), (TABLE, priors[2])] {
+    let priors = [
+        "Uniform",
+        "Categorical(probs = [0.2, 0.3, 0.5])",
+        "Categorical(probs = if s[t] == 0 then [0.2, 0.3, 0.5] else [0.6, 0.3, 0.1])",
+    ];
+    for (policy, prior) in
+        [(TABLE, priors[0]), (MLP, priors[0]), (TABLE, priors[1]), (TABLE, priors[2])]
+    {
         for baseline in ["none", "leave_one_out", "table(s, t)", "mlp(s, hidden = [5])"] {
-            let text = chain(policy, prior, &format!("trajectories = 32; shards = 3; threads = 1; precision = f64; baseline = {baseline}"));
+            let text = chain(
+                policy,
+                prior,
+                &format!(
+                    "trajectories = 32; shards = 3; threads = 1; precision = f64; baseline = \
+                     {baseline}"
+                ),
+            );
             let z = z_scores(&planned(&text, &[]), 400);
             // the largest of n standard normals exceeds 4 with probability below n · 6.4e-5
             assert!(worst(&z) < 4.0, "{policy}, prior {prior}, baseline {baseline}: {z:?}");
@@ -115,7 +137,11 @@ fn a_prior_with_parameters_is_trained_without_bias() {
 
 #[test]
 fn dropping_the_kl_to_go_is_biased_away_from_the_uniform_policy() {
-    let text = chain(TABLE, "Uniform", "trajectories = 32; threads = 1; precision = f64; kl_to_go = false");
+    let text = chain(
+        TABLE,
+        "Uniform",
+        "trajectories = 32; threads = 1; precision = f64; kl_to_go = false",
+    );
     let z = z_scores(&planned(&text, &[]), 400);
     assert!(worst(&z) > 6.0, "{z:?}");
 }
@@ -126,18 +152,33 @@ fn the_sampled_bound_and_return_are_those_of_the_oracle() {
         let plan = planned(&chain(TABLE, prior, "precision = f64"), &[]);
         let parameters = random_parameters(&plan.model);
         let mut tables = KernelTables::default();
-        tables.current.insert(plan.policy.kernel, tabulate(&plan.model, &parameters, plan.policy.kernel).unwrap());
+        tables.current.insert(
+            plan.policy.kernel,
+            tabulate(&plan.model, &parameters, plan.policy.kernel).unwrap(),
+        );
         let exact = exact::Evaluator::new(&plan.model, BoundId(0)).evaluate(&tables).unwrap();
         let sampled = evaluate(&plan, &parameters, 20_000, false, 5).unwrap();
-        assert!((sampled.bound - exact.bound).abs() < 4.0 * sampled.bound_se, "{sampled:?} {}", exact.bound);
-        assert!((sampled.expected_return - exact.expected_return).abs() < 4.0 * sampled.return_se, "{}", exact.expected_return);
+        assert!(
+            (sampled.bound - exact.bound).abs() < 4.0 * sampled.bound_se,
+            "{sampled:?} {}",
+            exact.bound
+        );
+        assert!(
+            (sampled.expected_return - exact.expected_return).abs() < 4.0 * sampled.return_se,
+            "{}",
+            exact.expected_return
+        );
     }
 }
 
 #[test]
 fn a_learned_baseline_lowers_the_error_of_its_predictions() {
-    let text =
-        chain(TABLE, "Uniform", "trajectories = 64; steps = 300; log_every = 1; optimizer = adam(rate = 0.02); baseline = table(s, t)");
+    let text = chain(
+        TABLE,
+        "Uniform",
+        "trajectories = 64; steps = 300; log_every = 1; optimizer = adam(rate = 0.02); baseline = \
+         table(s, t)",
+    );
     let mut log = Log::default();
     infer(&planned(&text, &[]), &mut log).unwrap();
     let error = |at: usize| log.0[at].baseline_error.unwrap();
@@ -146,14 +187,24 @@ fn a_learned_baseline_lowers_the_error_of_its_predictions() {
 
 #[test]
 fn the_same_seed_gives_the_same_bits_on_any_number_of_threads_and_after_a_resumption() {
-    for infer_block in
-        ["baseline = mlp(s, hidden = [8])", "baseline = leave_one_out; precision = f64", "baseline = none; optimizer = rmsprop"]
-    {
-        let text = chain(MLP, "Uniform", &format!("trajectories = 40; shards = 4; steps = 30; log_every = 1; {infer_block}"));
+    for infer_block in [
+        "baseline = mlp(s, hidden = [8])",
+        "baseline = leave_one_out; precision = f64",
+        "baseline = none; optimizer = rmsprop",
+    ] {
+        let text = chain(
+            MLP,
+            "Uniform",
+            &format!("trajectories = 40; shards = 4; steps = 30; log_every = 1; {infer_block}"),
+        );
         let one = infer(&planned(&text, &[("threads", "1")]), &mut ()).unwrap();
         for threads in ["2", "3"] {
             let plan = planned(&text, &[("threads", threads)]);
-            assert_eq!(bits(&infer(&plan, &mut ()).unwrap()), bits(&one), "{threads} threads, {infer_block}");
+            assert_eq!(
+                bits(&infer(&plan, &mut ()).unwrap()),
+                bits(&one),
+                "{threads} threads, {infer_block}"
+            );
         }
         let plan = planned(&text, &[]);
         let whole = resumed(&plan, 13);
@@ -166,13 +217,29 @@ fn the_same_seed_gives_the_same_bits_on_any_number_of_threads_and_after_a_resump
 #[test]
 fn rounds_and_passes_give_the_same_bits_on_any_number_of_threads_and_after_a_resumption() {
     let cases = [
-        ("previous pi(s[t])", "rounds = 10; steps = 3; epochs = 2; minibatch = 50; clip_ratio = 0.2; baseline = mlp(s, t, hidden = [8])"),
-        ("previous pi(s[t])", "rounds = 30; update = trust_region(kl = 0.02); baseline = table(s, t); epochs = 2; normalize = returns"),
-        ("Uniform", "steps = 30; n_step = 2; baseline = mlp(s, hidden = [8]); normalize = [returns, advantages]"),
+        (
+            "previous pi(s[t])",
+            "rounds = 10; steps = 3; epochs = 2; minibatch = 50; clip_ratio = 0.2; baseline = \
+             mlp(s, t, hidden = [8])",
+        ),
+        (
+            "previous pi(s[t])",
+            "rounds = 30; update = trust_region(kl = 0.02); baseline = table(s, t); epochs = 2; \
+             normalize = returns",
+        ),
+        (
+            "Uniform",
+            "steps = 30; n_step = 2; baseline = mlp(s, hidden = [8]); normalize = [returns, \
+             advantages]",
+        ),
         ("Uniform", "steps = 30; epochs = 3; kl_target = 0.001"),
     ];
     for (prior, infer_block) in cases {
-        let text = chain(MLP, prior, &format!("trajectories = 40; shards = 4; log_every = 1; {infer_block}"));
+        let text = chain(
+            MLP,
+            prior,
+            &format!("trajectories = 40; shards = 4; log_every = 1; {infer_block}"),
+        );
         let one = infer(&planned(&text, &[("threads", "1")]), &mut ()).unwrap();
         let plan = planned(&text, &[("threads", "2")]);
         assert_eq!(bits(&infer(&plan, &mut ()).unwrap()), bits(&one), "two threads, {infer_block}");
@@ -189,8 +256,10 @@ fn exact_rounds_never_fall() {
     let in_time = "kernel pi(a | s, t) = Categorical(logits = table(s, t))";
     let mut gains = Vec::new();
     for (policy, reads) in [(stationary, "s[t]"), (MLP, "s[t]"), (in_time, "s[t], t")] {
-        let infer_block = "rounds = 6; update = exact(iterations = 60); precision = f64; trajectories = 4; log_every = 1";
-        let text = chain(policy, &format!("previous pi({reads})"), infer_block).replace("~ pi(s[t])", &format!("~ pi({reads})"));
+        let infer_block = "rounds = 6; update = exact(iterations = 60); precision = f64; \
+                           trajectories = 4; log_every = 1";
+        let text = chain(policy, &format!("previous pi({reads})"), infer_block)
+            .replace("~ pi(s[t])", &format!("~ pi({reads})"));
         let mut log = Log::default();
         let run = infer(&planned(&text, &[]), &mut log).unwrap();
         let rounds = run.rounds.unwrap();
@@ -206,12 +275,14 @@ fn exact_rounds_never_fall() {
 /// The batch's policy is left by no more than the radius, and the bound of the round rises.
 #[test]
 fn a_trust_region_step_improves_within_its_radius() {
-    let settings = "trajectories = 400; rounds = 12; update = trust_region(kl = 0.01); log_every = 1; precision = f64";
+    let settings = "trajectories = 400; rounds = 12; update = trust_region(kl = 0.01); log_every \
+                    = 1; precision = f64";
     let mut log = Log::default();
     infer(&planned(&chain(MLP, "previous pi(s[t])", settings), &[]), &mut log).unwrap();
     let improvements: Vec<_> = log.0.iter().map(|batch| batch.improvement.unwrap()).collect();
     for (batch, improvement) in log.0.iter().zip(&improvements) {
-        // the mean over the batch's states times its live steps is at most what a trajectory's six steps can hold
+        // the mean over the batch's states times its live steps is at most what a trajectory's six
+        // steps can hold
         assert!(improvement.kl <= 0.01 * 6.0 * 1.2, "step {}: {improvement:?}", batch.step);
     }
     let gained: f64 = improvements.iter().map(|improvement| improvement.gain).sum();
@@ -243,7 +314,14 @@ fn the_gradient_of_a_normal_policy_is_that_of_its_bound() {
     };
     let exact: Vec<f64> = (0..4)
         .map(|k| {
-            let at = |h: f64| parameters.values().iter().enumerate().map(|(i, x)| x + if i == k { h } else { 0.0 }).collect::<Vec<f64>>();
+            let at = |h: f64| {
+                parameters
+                    .values()
+                    .iter()
+                    .enumerate()
+                    .map(|(i, x)| x + if i == k { h } else { 0.0 })
+                    .collect::<Vec<f64>>()
+            };
             (bound(&at(1e-5)) - bound(&at(-1e-5))) / 2e-5
         })
         .collect();
@@ -251,12 +329,16 @@ fn the_gradient_of_a_normal_policy_is_that_of_its_bound() {
     let estimates = gradient_estimates(&plan, &parameters, 0..batches).unwrap();
     for k in [0, 2] {
         let mean = estimates.iter().map(|g| g[k]).sum::<f64>() / batches as f64;
-        let variance = estimates.iter().map(|g| (g[k] - mean).powi(2)).sum::<f64>() / (batches as f64 - 1.0);
+        let variance =
+            estimates.iter().map(|g| (g[k] - mean).powi(2)).sum::<f64>() / (batches as f64 - 1.0);
         let z = (mean - exact[k]) / (variance / batches as f64).sqrt();
         assert!(z.abs() < 4.0 && variance > 0.0, "number {k}: {mean} and {}, z = {z}", exact[k]);
     }
     let sampled = evaluate(&plan, &parameters, 20_000, false, 3).unwrap();
-    assert!((sampled.bound - bound(parameters.values())).abs() < 4.0 * sampled.bound_se, "{sampled:?}");
+    assert!(
+        (sampled.bound - bound(parameters.values())).abs() < 4.0 * sampled.bound_se,
+        "{sampled:?}"
+    );
 }
 
 #[test]
@@ -273,10 +355,14 @@ fn a_step_that_explodes_stops_the_run_and_keeps_what_was_good() {
 
 #[test]
 fn a_term_that_is_not_finite_is_named() {
-    let text = chain(TABLE, "Uniform", "trajectories = 8; steps = 5").replace("- 0.05 * t", "+ min(0, log(s[t]))");
+    let text = chain(TABLE, "Uniform", "trajectories = 8; steps = 5")
+        .replace("- 0.05 * t", "+ min(0, log(s[t]))");
     match infer(&planned(&text, &[]), &mut ()) {
         Err(EngineError::NotFinite { step: 1, what, .. }) => {
-            assert!(what.starts_with("the term `R` is -inf at t = ") && what.ends_with(", s = 0"), "{what}");
+            assert!(
+                what.starts_with("the term `R` is -inf at t = ") && what.ends_with(", s = 0"),
+                "{what}"
+            );
         }
         other => panic!("{other:?}"),
     }

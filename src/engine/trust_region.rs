@@ -1,9 +1,11 @@
-//! A natural-gradient step with a line search (Schulman et al. 2015): along `x = F⁻¹ ∇L`, as far as the divergence from the policy that
-//! drew the batch stays within the trust region and the surrogate rises.
+//! A natural-gradient step with a line search (Schulman et al. 2015): along `x = F⁻¹ ∇L`, as far as
+//! the divergence from the policy that drew the batch stays within the trust region and the
+//! surrogate rises.
 //!
-//! `F` is the Fisher matrix of the policy, the mean over the batch's states; `F v` is the directional derivative of what the network
-//! computes, weighed by the metric of the family and passed back. It is also the curvature of `KL(π ‖ previous π)`, so that where the bound
-//! has that term the step `x` itself is the maximum of its quadratic model, and no longer step is tried.
+//! `F` is the Fisher matrix of the policy, the mean over the batch's states; `F v` is the
+//! directional derivative of what the network computes, weighed by the metric of the family and
+//! passed back. It is also the curvature of `KL(π ‖ previous π)`, so that where the bound has that
+//! term the step `x` itself is the maximum of its quadratic model, and no longer step is tried.
 
 use super::evaluate::Scratch;
 use super::expressions::Number;
@@ -42,8 +44,15 @@ pub(super) struct Trial<E> {
 }
 
 impl TrustRegion {
-    /// Moves the parameters that `optimiser` moves by the batch, of whose `−∇L` `gradient` is the flat vector. Where no step helps they stay.
-    pub fn step<E: Number>(&self, crew: Hands, shared: &Shared<E>, optimiser: &Optimiser<E>, gradient: &mut [E]) {
+    /// Moves the parameters that `optimiser` moves by the batch, of whose `−∇L` `gradient` is the
+    /// flat vector. Where no step helps they stay.
+    pub fn step<E: Number>(
+        &self,
+        crew: Hands,
+        shared: &Shared<E>,
+        optimiser: &Optimiser<E>,
+        gradient: &mut [E],
+    ) {
         let start = read(&shared.parameters).values().to_vec();
         let before = surrogate(crew, shared);
         if before.rows == 0 {
@@ -56,7 +65,8 @@ impl TrustRegion {
         let curvature = |damping| Curvature { crew, shared, optimiser, damping };
         let Some(direction) = self.natural(curvature(self.damping), ascent) else { return };
         let curvature = curvature(0.0);
-        let square: f64 = curvature.product(&direction).iter().zip(&direction).map(|(f, x)| f * x).sum();
+        let square: f64 =
+            curvature.product(&direction).iter().zip(&direction).map(|(f, x)| f * x).sum();
         let radius = (2.0 * self.kl / square).sqrt();
         let longest = if has_divergence(shared.stage) { radius.min(1.0) } else { radius };
         if !(longest.is_finite() && longest > 0.0) {
@@ -64,24 +74,33 @@ impl TrustRegion {
         }
         for tried in 0..TRIES {
             let length = longest * SHRINK.powi(tried);
-            let moved = start.iter().zip(&direction).map(|(&at, d)| E::of(at.as_f64() + length * d));
-            write(&shared.parameters).values_mut().iter_mut().zip(moved).for_each(|(value, moved)| *value = moved);
+            let moved =
+                start.iter().zip(&direction).map(|(&at, d)| E::of(at.as_f64() + length * d));
+            write(&shared.parameters)
+                .values_mut()
+                .iter_mut()
+                .zip(moved)
+                .for_each(|(value, moved)| *value = moved);
             let after = surrogate(crew, shared);
-            if after.divergence <= self.kl * after.rows as f64 && after.surrogate > before.surrogate {
+            if after.divergence <= self.kl * after.rows as f64 && after.surrogate > before.surrogate
+            {
                 return;
             }
         }
         write(&shared.parameters).values_mut().copy_from_slice(&start);
     }
 
-    /// `(F + damping)⁻¹ ∇L` by conjugate gradients (Hestenes and Stiefel 1952); none where the gradient vanishes.
+    /// `(F + damping)⁻¹ ∇L` by conjugate gradients (Hestenes and Stiefel 1952); none where the
+    /// gradient vanishes.
     fn natural<E: Number>(&self, curvature: Curvature<E>, ascent: Vec<f64>) -> Option<Vec<f64>> {
         if ascent.iter().all(|&g| g == 0.0) {
             return None;
         }
         let start = vec![0.0; ascent.len()];
         let run = Executor::new(curvature, ConjugateGradient::new(ascent))
-            .configure(|state| state.param(start).target_cost(1e-10).max_iters(self.iterations as u64))
+            .configure(|state| {
+                state.param(start).target_cost(1e-10).max_iters(self.iterations as u64)
+            })
             .timer(false)
             .run();
         let found = run.ok()?.state().get_best_param().cloned()?;
@@ -122,7 +141,8 @@ impl<E: Number> Operator for Curvature<'_, '_, E> {
     }
 }
 
-/// What the batch says of the present parameters: the surrogate of `L` and the divergence, summed over its rows.
+/// What the batch says of the present parameters: the surrogate of `L` and the divergence, summed
+/// over its rows.
 fn surrogate<E: Number>(crew: Hands, shared: &Shared<E>) -> Told {
     crew.run(Job::Try);
     shared.sum_told()
@@ -134,62 +154,109 @@ fn has_divergence<E>(stage: &Stage<E>) -> bool {
 }
 
 impl<E: Number> Shard<E> {
-    /// `Σ_rows Jᵀ M J direction`, with the network as its rows were computed last, into the shard's gradient.
+    /// `Σ_rows Jᵀ M J direction`, with the network as its rows were computed last, into the shard's
+    /// gradient.
     pub fn curve(&mut self, stage: &Stage<E>, parameters: &Parameters<E>, direction: &[E]) {
         let Shard { rollout, objective, trial, .. } = self;
         let rows = 0..rollout.rows.len();
         objective.gradient.fill(<E as Float>::ZERO);
         objective.told = Told { rows: rows.len(), ..Told::default() };
         let wired = &stage.learning;
-        wired.network.tangent(parameters.values(), direction, &rollout.network, rows.clone(), &mut trial.tangents);
-        stage.family.metric(&rollout.policy, |root| trial.tangents.output(&wired.network, wired.policy.start + root), &mut trial.metric);
+        wired.network.tangent(
+            parameters.values(),
+            direction,
+            &rollout.network,
+            rows.clone(),
+            &mut trial.tangents,
+        );
+        stage.family.metric(
+            &rollout.policy,
+            |root| trial.tangents.output(&wired.network, wired.policy.start + root),
+            &mut trial.metric,
+        );
         let mut outputs: Vec<&[E]> = vec![&[]; wired.network.outputs()];
         for (at, root) in wired.policy.clone().enumerate() {
             outputs[root] = &trial.metric[at];
         }
-        wired.network.backward(parameters.values(), &rollout.network, rows, &outputs, &mut trial.scratch, &mut objective.gradient);
+        wired.network.backward(
+            parameters.values(),
+            &rollout.network,
+            rows,
+            &outputs,
+            &mut trial.scratch,
+            &mut objective.gradient,
+        );
     }
 
-    /// `Σ KL(π ‖ p)` over the rows, at the present parameters, of a prior that was drawn from before they moved.
+    /// `Σ KL(π ‖ p)` over the rows, at the present parameters, of a prior that was drawn from
+    /// before they moved.
     pub fn diverge(&mut self, stage: &Stage<E>, parameters: &Parameters<E>) {
         let Shard { rollout, objective, trial, .. } = self;
         let rows = 0..rollout.rows.len();
         let wired = &stage.learning;
-        let network = Arc::get_mut(&mut rollout.network).expect("trust region: the tape of the last gradient is gone");
+        let network = Arc::get_mut(&mut rollout.network)
+            .expect("trust region: the tape of the last gradient is gone");
         wired.network.recompute(parameters.values(), rows.clone(), network);
         trial.present.resize(rows.len() * stage.family.numbers(), <E as Float>::ZERO);
         trial.column.resize(rows.len(), <E as Float>::ZERO);
-        stage.family.describe(wired.outputs(&rollout.network, &wired.policy, &rows), &[], &mut trial.present);
+        stage.family.describe(
+            wired.outputs(&rollout.network, &wired.policy, &rows),
+            &[],
+            &mut trial.present,
+        );
         stage.family.divergences(&trial.present, &rollout.anchor, &mut trial.column);
         let divergence = trial.column.iter().map(|kl| kl.as_f64()).sum();
         objective.told = Told { divergence, rows: rows.len(), ..Told::default() };
     }
 
-    /// The surrogate `Σ ρ A + …` and `Σ KL(π ‖ π_b)` at the present parameters, for which the network is computed anew.
+    /// The surrogate `Σ ρ A + …` and `Σ KL(π ‖ π_b)` at the present parameters, for which the
+    /// network is computed anew.
     pub fn try_out(&mut self, stage: &Stage<E>, parameters: &Parameters<E>) {
         let Shard { rollout, objective, trial, .. } = self;
         let rows = 0..rollout.rows.len();
         let wired = &stage.learning;
-        let network = Arc::get_mut(&mut rollout.network).expect("trust region: the tape of the last gradient is gone");
+        let network = Arc::get_mut(&mut rollout.network)
+            .expect("trust region: the tape of the last gradient is gone");
         wired.network.recompute(parameters.values(), rows.clone(), network);
-        for (list, width) in [(&mut trial.present, stage.family.numbers()), (&mut trial.log_prob, 1), (&mut trial.column, 1)] {
+        for (list, width) in [
+            (&mut trial.present, stage.family.numbers()),
+            (&mut trial.log_prob, 1),
+            (&mut trial.column, 1),
+        ] {
             list.resize(rows.len() * width, <E as Float>::ZERO);
         }
-        stage.family.describe(wired.outputs(&rollout.network, &wired.policy, &rows), &[], &mut trial.present);
+        stage.family.describe(
+            wired.outputs(&rollout.network, &wired.policy, &rows),
+            &[],
+            &mut trial.present,
+        );
         stage.family.log_probs(&trial.present, &rollout.draws, rows.clone(), &mut trial.log_prob);
         let weighed = trial.log_prob.iter().zip(&rollout.log_prob).zip(objective.advantage());
-        let mut surrogate: f64 = weighed.map(|((&now, &then), &advantage)| (now - then).as_f64().exp() * advantage.as_f64()).sum();
+        let mut surrogate: f64 = weighed
+            .map(|((&now, &then), &advantage)| (now - then).as_f64().exp() * advantage.as_f64())
+            .sum();
         for term in stage.terms.iter().filter(|term| term.pathwise) {
             match term.source {
                 Source::Entropy => stage.family.entropies(&trial.present, &mut trial.column),
                 Source::Divergence => match stage.anchor {
                     Anchor::Present => {
                         let mut prior = vec![<E as Float>::ZERO; trial.present.len()];
-                        stage.family.describe(wired.outputs(&rollout.network, &wired.prior, &rows), &[], &mut prior);
+                        stage.family.describe(
+                            wired.outputs(&rollout.network, &wired.prior, &rows),
+                            &[],
+                            &mut prior,
+                        );
                         stage.family.divergences(&trial.present, &prior, &mut trial.column);
                     }
-                    Anchor::None | Anchor::PreviousPolicy | Anchor::Previous(_) | Anchor::Expressions(_) => {
-                        stage.family.divergences(&trial.present, &rollout.anchor, &mut trial.column);
+                    Anchor::None
+                    | Anchor::PreviousPolicy
+                    | Anchor::Previous(_)
+                    | Anchor::Expressions(_) => {
+                        stage.family.divergences(
+                            &trial.present,
+                            &rollout.anchor,
+                            &mut trial.column,
+                        );
                     }
                 },
                 Source::Exponent(_)
@@ -202,7 +269,11 @@ impl<E: Number> Shard<E> {
                     continue;
                 }
             }
-            let counted = trial.column.iter().zip(objective.times()).filter(|(_, t)| (term.from..=term.to).contains(&(**t as usize)));
+            let counted = trial
+                .column
+                .iter()
+                .zip(objective.times())
+                .filter(|(_, t)| (term.from..=term.to).contains(&(**t as usize)));
             surrogate += term.sign * counted.map(|(value, _)| value.as_f64()).sum::<f64>();
         }
         stage.family.divergences(&trial.present, &rollout.policy, &mut trial.column);

@@ -4,7 +4,8 @@ use super::run::Metrics;
 use crate::plan::{Until, Watched};
 use std::collections::VecDeque;
 
-/// The quantity in the last batches, the oldest first. Each batch was sampled by the policy of its time, so the mean trails behind the present one.
+/// The quantity in the last batches, the oldest first. Each batch was sampled by the policy of its
+/// time, so the mean trails behind the present one.
 pub(super) struct Watch {
     until: Option<Until>,
     recent: VecDeque<f64>,

@@ -1,16 +1,20 @@
 //! Weights drawn from a mean field, and its gradient.
 //!
-//! Each weight is `w = mean + sd·ε`, `ε ~ Normal(0, 1)`, drawn anew for each batch; `log sd` is what is trained. From the batch's gradient
-//! in `w` that in the mean and in `log sd` follows by the chain rule (Blundell et al. 2015, section 3.2):
+//! Each weight is `w = mean + sd·ε`, `ε ~ Normal(0, 1)`, drawn anew for each batch; `log sd` is
+//! what is trained. From the batch's gradient in `w` that in the mean and in `log sd` follows by
+//! the chain rule (Blundell et al. 2015, section 3.2):
 //!
 //! `∂L/∂mean = ∂L/∂w`, `∂L/∂log sd = ∂L/∂w · sd·ε`
 //!
-//! Where the trajectories do not depend on the weights, as those of the real world do not on a learned one, the same batch has a gradient at
-//! the mirror image `mean − sd·ε`, too, and the mean of both is taken (antithetic variates): in `log sd` the noise of the data cancels, which else
-//! is much larger than the signal.
+//! Where the trajectories do not depend on the weights, as those of the real world do not on a
+//! learned one, the same batch has a gradient at the mirror image `mean − sd·ε`, too, and the mean
+//! of both is taken (antithetic variates): in `log sd` the noise of the data cancels, which else is
+//! much larger than the signal.
 //!
-//! The divergence from the prior has both derivatives in closed form. The weights are drawn once for the whole run, so the bound of all its `N`
-//! trajectories holds `KL(q(w) ‖ p(w))` once, and what is told and ascended, the bound a trajectory, holds `KL / N` (eq. 8 there, with equal shares).
+//! The divergence from the prior has both derivatives in closed form. The weights are drawn once
+//! for the whole run, so the bound of all its `N` trajectories holds `KL(q(w) ‖ p(w))` once, and
+//! what is told and ascended, the bound a trajectory, holds `KL / N` (eq. 8 there, with equal
+//! shares).
 
 use super::expressions::Number;
 use super::float::Float;
@@ -37,7 +41,8 @@ struct Field {
     parameters: Vec<(Range<usize>, Range<usize>)>,
     prior_mean: f64,
     prior_sd: f64,
-    /// The trajectories do not depend on the draw, so that the same ones have a gradient at its mirror image, too.
+    /// The trajectories do not depend on the draw, so that the same ones have a gradient at its
+    /// mirror image, too.
     mirrors: bool,
 }
 
@@ -46,7 +51,8 @@ struct Field {
 pub(super) struct Drawn<E> {
     means: Vec<E>,
     noise: Vec<E>,
-    /// The batch's gradient in the weights where these are `mean − sd·ε`; nothing where no field is mirrored.
+    /// The batch's gradient in the weights where these are `mean − sd·ε`; nothing where no field is
+    /// mirrored.
     mirrored: Vec<E>,
 }
 
@@ -55,8 +61,15 @@ impl Weights {
         let model: &Model = &plan.model;
         let layout = Layout::of(&model.network);
         let fields = plan.weights.iter().map(|field| Field {
-            term: plan.terms.iter().position(|term| term.quantity == Quantity::WeightDivergence { of: field.factor }),
-            parameters: field.parameters.iter().map(|(mean, log_sd)| (layout.range(*mean), layout.range(*log_sd))).collect(),
+            term: plan
+                .terms
+                .iter()
+                .position(|term| term.quantity == Quantity::WeightDivergence { of: field.factor }),
+            parameters: field
+                .parameters
+                .iter()
+                .map(|(mean, log_sd)| (layout.range(*mean), layout.range(*log_sd)))
+                .collect(),
             prior_mean: field.prior_mean,
             prior_sd: field.prior_sd,
             mirrors: field.mirrors,
@@ -68,7 +81,8 @@ impl Weights {
         self.fields.is_empty()
     }
 
-    /// Puts a draw in the place of the means in `values`, the flat vector; `stream` names the random numbers.
+    /// Puts a draw in the place of the means in `values`, the flat vector; `stream` names the
+    /// random numbers.
     pub fn draw<E: Number>(&self, stream: [u64; 3], values: &mut [E]) -> Drawn<E> {
         let mut drawn = Drawn { means: Vec::new(), noise: Vec::new(), mirrored: Vec::new() };
         if self.is_empty() {
@@ -97,7 +111,8 @@ impl Weights {
         }
     }
 
-    /// Puts the means back, and makes of the batch's `gradient` of `−L` a trajectory, without the divergence, that in means and `log sd` of all of it.
+    /// Puts the means back, and makes of the batch's `gradient` of `−L` a trajectory, without the
+    /// divergence, that in means and `log sd` of all of it.
     pub fn settle<E: Number>(&self, drawn: Drawn<E>, values: &mut [E], gradient: &mut [E]) {
         let Drawn { means, noise, mirrored } = drawn;
         let half: E = Float::of(0.5);
@@ -123,9 +138,15 @@ impl Weights {
         }
     }
 
-    /// What a trajectory bears of each divergence at means and deviations, nats, by the term of the bound that it is.
-    pub fn shares<'a, E: Number>(&'a self, values: &'a [E]) -> impl Iterator<Item = (usize, f64)> + 'a {
-        self.fields.iter().filter_map(|field| Some((field.term?, self.share * field.divergence(values))))
+    /// What a trajectory bears of each divergence at means and deviations, nats, by the term of the
+    /// bound that it is.
+    pub fn shares<'a, E: Number>(
+        &'a self,
+        values: &'a [E],
+    ) -> impl Iterator<Item = (usize, f64)> + 'a {
+        self.fields
+            .iter()
+            .filter_map(|field| Some((field.term?, self.share * field.divergence(values))))
     }
 
     /// Of each weight, in order: where its mean stands, and its `log sd`.
@@ -157,7 +178,10 @@ impl Field {
     /// `KL(q(w) ‖ p(w)) = Σ log(sd_p / sd) + (sd² + (mean − mean_p)²) / (2 sd_p²) − ½`
     fn divergence<E: Number>(&self, values: &[E]) -> f64 {
         let of_weight = |(mean, log_sd): (usize, usize)| {
-            let (z, log_ratio) = ((values[mean].as_f64() - self.prior_mean) / self.prior_sd, values[log_sd].as_f64() - self.prior_sd.ln());
+            let (z, log_ratio) = (
+                (values[mean].as_f64() - self.prior_mean) / self.prior_sd,
+                values[log_sd].as_f64() - self.prior_sd.ln(),
+            );
             0.5 * ((2.0 * log_ratio).exp() + z * z - 1.0) - log_ratio
         };
         self.places().map(of_weight).sum()

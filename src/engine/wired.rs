@@ -1,4 +1,5 @@
-//! The networks of a plan wired to what the world draws: where each input comes from, and how it is fed step by step.
+//! The networks of a plan wired to what the world draws: where each input comes from, and how it is
+//! fed step by step.
 
 use super::evaluate::{self, Activations};
 use super::expressions::Number;
@@ -26,7 +27,8 @@ pub(super) struct Wired {
     feeds: Vec<(Feed, InputKind)>,
     /// What is read of earlier steps: each read, which step of it, and how many values there are.
     pub traced: Vec<(Variable, When, usize)>,
-    /// The state's and the observation's numbers, where a world that does not number them feeds a network that needs them.
+    /// The state's and the observation's numbers, where a world that does not number them feeds a
+    /// network that needs them.
     state: Option<FiniteDomain>,
     observation: Option<FiniteDomain>,
     /// How real components are normalised, where they are.
@@ -103,7 +105,13 @@ impl Feed {
     /// The pass of a network in which it is there: a pass for each option, and one for the action.
     fn pass(self) -> usize {
         match self {
-            Feed::State | Feed::Observation | Feed::Time | Feed::Action | Feed::Last(_) | Feed::Traced(_) | Feed::Simulated(_) => 0,
+            Feed::State
+            | Feed::Observation
+            | Feed::Time
+            | Feed::Action
+            | Feed::Last(_)
+            | Feed::Traced(_)
+            | Feed::Simulated(_) => 0,
             // at `t = 1` the first is that of the step
             Feed::Drawn(option) | Feed::First(option) => option + 1,
         }
@@ -141,23 +149,42 @@ const MOST_INPUTS: usize = 256;
 impl Wired {
     /// # Errors
     /// A network that cannot run, in one sentence.
-    pub fn new(plan: &Plan, options: &[Part], policy: &Part, prior: Option<&Part>, baseline: Option<&Part>) -> Result<Wired, EngineError> {
+    pub fn new(
+        plan: &Plan,
+        options: &[Part],
+        policy: &Part,
+        prior: Option<&Part>,
+        baseline: Option<&Part>,
+    ) -> Result<Wired, EngineError> {
         let model = &plan.model;
         let environment = model.environment(plan.environment);
         let refused = |kernel: KernelId, what: &str| {
-            EngineError::Unsupported(format!("`{}` {what}, which this version does not run", model.kernel(kernel).name))
+            EngineError::Unsupported(format!(
+                "`{}` {what}, which this version does not run",
+                model.kernel(kernel).name
+            ))
         };
-        let option = |variable, once| plan.options.iter().position(|draw| draw.variable == variable && draw.once == once);
+        let option = |variable, once| {
+            plan.options.iter().position(|draw| draw.variable == variable && draw.once == once)
+        };
         let earlier = std::cell::RefCell::new(Vec::new());
         let feed = |read: &Read| match *read {
             Read::Time => Some(Feed::Time),
             Read::Variable(variable) if variable == environment.state => Some(Feed::State),
-            Read::Variable(variable) if Some(variable) == environment.observation => Some(Feed::Observation),
+            Read::Variable(variable) if Some(variable) == environment.observation => {
+                Some(Feed::Observation)
+            }
             Read::Variable(variable) if variable == environment.action => Some(Feed::Action),
             Read::Variable(variable) => option(variable, false).map(Feed::Drawn),
-            Read::First(variable) if option(variable, true).is_some() => option(variable, true).map(Feed::Drawn),
-            Read::First(variable) if option(variable, false).is_some() => option(variable, false).map(Feed::First),
-            Read::Step(variable, -1) if option(variable, false).is_some() => option(variable, false).map(Feed::Last),
+            Read::First(variable) if option(variable, true).is_some() => {
+                option(variable, true).map(Feed::Drawn)
+            }
+            Read::First(variable) if option(variable, false).is_some() => {
+                option(variable, false).map(Feed::First)
+            }
+            Read::Step(variable, -1) if option(variable, false).is_some() => {
+                option(variable, false).map(Feed::Last)
+            }
             Read::First(_) | Read::Step(..) | Read::Window(..) | Read::Past(..) => {
                 let reads = &mut *earlier.borrow_mut();
                 let at = reads.iter().position(|known| known == read).unwrap_or_else(|| {
@@ -168,13 +195,19 @@ impl Wired {
             }
             Read::Last(..) | Read::Future(..) | Read::Whole(..) => None,
         };
-        let parts: Vec<&Part> = options.iter().chain([policy]).chain(prior).chain(baseline).collect();
+        let parts: Vec<&Part> =
+            options.iter().chain([policy]).chain(prior).chain(baseline).collect();
         let mut known: Vec<(KernelId, Vec<Feed>)> = Vec::new();
         for part in &parts {
             let feeds: Option<Vec<Feed>> = part.reads.iter().map(feed).collect();
-            let feeds = feeds.ok_or_else(|| refused(part.kernel, "reads what its environment does not draw before it"))?;
+            let feeds = feeds.ok_or_else(|| {
+                refused(part.kernel, "reads what its environment does not draw before it")
+            })?;
             if known.iter().any(|(kernel, other)| *kernel == part.kernel && *other != feeds) {
-                return Err(refused(part.kernel, "stands in prior and posterior with other arguments"));
+                return Err(refused(
+                    part.kernel,
+                    "stands in prior and posterior with other arguments",
+                ));
             }
             known.push((part.kernel, feeds));
         }
@@ -189,22 +222,34 @@ impl Wired {
         };
         verify_starts(plan, &known)?;
         let layout = Layout::of(&model.network);
-        let roots: Vec<LayerId> = parts.iter().flat_map(|part| part.layers.iter().copied()).collect();
-        let simulated =
-            |layer: LayerId| plan.simulations.iter().position(|known| known.layer == layer).map(|at| Feed::Simulated(at).code());
-        let network =
-            NetworkPlan::compile_acting(model, &roots, source, simulated).map_err(|error| EngineError::Unsupported(error.to_string()))?;
+        let roots: Vec<LayerId> =
+            parts.iter().flat_map(|part| part.layers.iter().copied()).collect();
+        let simulated = |layer: LayerId| {
+            plan.simulations
+                .iter()
+                .position(|known| known.layer == layer)
+                .map(|at| Feed::Simulated(at).code())
+        };
+        let network = NetworkPlan::compile_acting(model, &roots, source, simulated)
+            .map_err(|error| EngineError::Unsupported(error.to_string()))?;
         let network = match plan.pathwise {
             Some(_) => network
-                .following(model, |source| source != ELSEWHERE && matches!(Feed::of(source), Feed::State | Feed::Action))
+                .following(model, |source| {
+                    source != ELSEWHERE && matches!(Feed::of(source), Feed::State | Feed::Action)
+                })
                 .map_err(|error| EngineError::Unsupported(error.to_string()))?,
             None => network,
         };
-        let network = network.staged(|source| if source == ELSEWHERE { 0 } else { Feed::of(source).pass() });
+        let network =
+            network.staged(|source| if source == ELSEWHERE { 0 } else { Feed::of(source).pass() });
         let feeds = network.inputs().iter().map(|spec| {
             let feed = (spec.source != ELSEWHERE).then(|| Feed::of(spec.source));
-            feed.map(|feed| (feed, spec.kind))
-                .ok_or_else(|| refused(policy.kernel, "or its baseline has a network that reads what is not among its givens"))
+            feed.map(|feed| (feed, spec.kind)).ok_or_else(|| {
+                refused(
+                    policy.kernel,
+                    "or its baseline has a network that reads what is not among its givens",
+                )
+            })
         });
         let mut feeds = feeds.collect::<Result<Vec<_>, _>>()?;
         // each step of a read is an input of its own
@@ -212,21 +257,36 @@ impl Wired {
         for ((feed, kind), spec) in feeds.iter_mut().zip(network.inputs()) {
             if let Feed::Traced(read) = feed {
                 let read = earlier.borrow()[*read];
-                let what =
-                    Variable::read(plan, read, spec.step).zip(if let InputKind::Finite { size } = kind { Some(*size) } else { None });
-                let ((variable, when), size) = what.ok_or_else(|| refused(policy.kernel, "reads earlier steps of what is not finite"))?;
+                let what = Variable::read(plan, read, spec.step)
+                    .zip(if let InputKind::Finite { size } = kind { Some(*size) } else { None });
+                let ((variable, when), size) = what.ok_or_else(|| {
+                    refused(policy.kernel, "reads earlier steps of what is not finite")
+                })?;
                 *feed = Feed::Traced(traced.len());
                 traced.push((variable, when, size));
             }
         }
         if feeds.len() > MOST_INPUTS {
-            return Err(refused(policy.kernel, "and its baseline have networks of more than 256 inputs"));
+            return Err(refused(
+                policy.kernel,
+                "and its baseline have networks of more than 256 inputs",
+            ));
         }
         let numbers = |variable| model.variable(variable).domain.finite.clone();
         let scaled = |normalizer: &Normalizer| {
             let range = |id| layout.range(id);
-            let scaled = Scaled { mean: range(normalizer.mean), log_deviation: range(normalizer.log_deviation) };
-            (if normalizer.variable == environment.state { Feed::State } else { Feed::Observation }, scaled)
+            let scaled = Scaled {
+                mean: range(normalizer.mean),
+                log_deviation: range(normalizer.log_deviation),
+            };
+            (
+                if normalizer.variable == environment.state {
+                    Feed::State
+                } else {
+                    Feed::Observation
+                },
+                scaled,
+            )
         };
         let mut before_policy = 0;
         let mut of_options = Vec::with_capacity(options.len());
@@ -255,7 +315,13 @@ impl Wired {
         let of = |(feed, _): &(Feed, InputKind)| match feed {
             Feed::State => Some(state),
             Feed::Action => action,
-            Feed::Observation | Feed::Time | Feed::Drawn(_) | Feed::Last(_) | Feed::First(_) | Feed::Traced(_) | Feed::Simulated(_) => None,
+            Feed::Observation
+            | Feed::Time
+            | Feed::Drawn(_)
+            | Feed::Last(_)
+            | Feed::First(_)
+            | Feed::Traced(_)
+            | Feed::Simulated(_) => None,
         };
         self.feeds.iter().map(of).collect()
     }
@@ -266,10 +332,20 @@ impl Wired {
     }
 
     /// Adds what is normalised of rows `0..rows` of the present step, as it is drawn, to `sums`.
-    pub fn observe<E: Number>(&self, world: &World<E>, batch: &Batch<E>, rows: usize, sums: &mut Sums) {
+    pub fn observe<E: Number>(
+        &self,
+        world: &World<E>,
+        batch: &Batch<E>,
+        rows: usize,
+        sums: &mut Sums,
+    ) {
         let mut first = 0;
         for (feed, scaled) in &self.scaled {
-            for (component, column) in columns(*feed, world, batch).chunks_exact(batch.rows()).take(scaled.mean.len()).enumerate() {
+            for (component, column) in columns(*feed, world, batch)
+                .chunks_exact(batch.rows())
+                .take(scaled.mean.len())
+                .enumerate()
+            {
                 sums.add(first + component, column[..rows].iter().map(|&x| Float::as_f64(x)));
             }
             first += scaled.mean.len();
@@ -281,7 +357,9 @@ impl Wired {
     pub fn normalise<E: Number>(&self, moments: &Moments, parameters: &mut [E]) {
         let mut first = 0;
         for (_, scaled) in &self.scaled {
-            for (component, (mean, log_deviation)) in scaled.mean.clone().zip(scaled.log_deviation.clone()).enumerate() {
+            for (component, (mean, log_deviation)) in
+                scaled.mean.clone().zip(scaled.log_deviation.clone()).enumerate()
+            {
                 parameters[mean] = Float::of(moments.mean(first + component));
                 parameters[log_deviation] = Float::of(moments.deviation(first + component).ln());
             }
@@ -299,7 +377,8 @@ impl Wired {
         move |at| network.output(&self.network, roots.start + at, rows.clone())
     }
 
-    /// Calls `run` with the network's inputs at rows `0..rows` of the present step, normalised as `parameters` say.
+    /// Calls `run` with the network's inputs at rows `0..rows` of the present step, normalised as
+    /// `parameters` say.
     pub fn feed<E: Number, R>(
         &self,
         parameters: &[E],
@@ -310,7 +389,12 @@ impl Wired {
     ) -> R {
         self.number(world, batch, rows, feeds);
         for (feed, scaled) in &self.scaled {
-            scaled.scale(parameters, columns(*feed, world, batch), (rows, batch.rows()), feeds.scaled(*feed));
+            scaled.scale(
+                parameters,
+                columns(*feed, world, batch),
+                (rows, batch.rows()),
+                feeds.scaled(*feed),
+            );
         }
         let is_scaled = |feed: Feed| self.scaled.iter().any(|(scaled, _)| *scaled == feed);
         let mut inputs = [evaluate::Feed::Finite(&[]); MOST_INPUTS];
@@ -322,31 +406,44 @@ impl Wired {
                 (Feed::Last(option), _) => evaluate::Feed::Finite(&feeds.last[option]),
                 (Feed::First(option), _) => evaluate::Feed::Finite(&feeds.first[option]),
                 (Feed::Traced(at), _) => evaluate::Feed::Finite(&feeds.traced[at]),
-                (Feed::Simulated(at), _) => evaluate::Feed::Real { columns: &feeds.simulated[at], stride: rows },
+                (Feed::Simulated(at), _) => {
+                    evaluate::Feed::Real { columns: &feeds.simulated[at], stride: rows }
+                }
                 (Feed::Action, InputKind::Finite { .. }) => evaluate::Feed::Finite(&feeds.actions),
-                (Feed::Action, InputKind::Real { .. }) => evaluate::Feed::Real { columns: &feeds.action_columns, stride: rows },
-                (Feed::State, InputKind::Finite { .. }) => {
-                    evaluate::Feed::Finite(batch.state_numbers().map_or(&feeds.state[..], |numbers| &numbers[..rows]))
+                (Feed::Action, InputKind::Real { .. }) => {
+                    evaluate::Feed::Real { columns: &feeds.action_columns, stride: rows }
                 }
-                (Feed::Observation, InputKind::Finite { .. }) => {
-                    evaluate::Feed::Finite(batch.observation_numbers().map_or(&feeds.observation[..], |numbers| &numbers[..rows]))
-                }
+                (Feed::State, InputKind::Finite { .. }) => evaluate::Feed::Finite(
+                    batch.state_numbers().map_or(&feeds.state[..], |numbers| &numbers[..rows]),
+                ),
+                (Feed::Observation, InputKind::Finite { .. }) => evaluate::Feed::Finite(
+                    batch
+                        .observation_numbers()
+                        .map_or(&feeds.observation[..], |numbers| &numbers[..rows]),
+                ),
                 (Feed::State, InputKind::Real { .. }) if is_scaled(feed) => {
                     evaluate::Feed::Real { columns: &feeds.scaled_state, stride: rows }
                 }
                 (Feed::Observation, InputKind::Real { .. }) if is_scaled(feed) => {
                     evaluate::Feed::Real { columns: &feeds.scaled_observation, stride: rows }
                 }
-                (Feed::State | Feed::Observation, InputKind::Real { .. }) => {
-                    evaluate::Feed::Real { columns: columns(feed, world, batch), stride: batch.rows() }
-                }
+                (Feed::State | Feed::Observation, InputKind::Real { .. }) => evaluate::Feed::Real {
+                    columns: columns(feed, world, batch),
+                    stride: batch.rows(),
+                },
             };
         }
         run(&inputs[..self.feeds.len()])
     }
 
     /// Fills the buffers for what the batch does not number itself.
-    fn number<E: Number>(&self, world: &World<E>, batch: &Batch<E>, rows: usize, feeds: &mut Feeds<E>) {
+    fn number<E: Number>(
+        &self,
+        world: &World<E>,
+        batch: &Batch<E>,
+        rows: usize,
+        feeds: &mut Feeds<E>,
+    ) {
         for &(feed, kind) in &self.feeds {
             match (feed, kind) {
                 (Feed::Time, _) => {
@@ -354,17 +451,42 @@ impl Wired {
                     feeds.time.resize(rows, batch.time() as u32 - 1);
                 }
                 (Feed::State, InputKind::Finite { .. }) if batch.state_numbers().is_none() => {
-                    let read = |component: usize, column: &mut [E]| batch.read_state(world, component, column);
+                    let read = |component: usize, column: &mut [E]| {
+                        batch.read_state(world, component, column)
+                    };
                     let Feeds { state, column, components, .. } = feeds;
-                    number(&self.state, world.state_width(), rows, read, (state, column, components));
+                    number(
+                        &self.state,
+                        world.state_width(),
+                        rows,
+                        read,
+                        (state, column, components),
+                    );
                 }
-                (Feed::Observation, InputKind::Finite { .. }) if batch.observation_numbers().is_none() => {
-                    let read = |component: usize, column: &mut [E]| batch.read_observation(world, component, column);
+                (Feed::Observation, InputKind::Finite { .. })
+                    if batch.observation_numbers().is_none() =>
+                {
+                    let read = |component: usize, column: &mut [E]| {
+                        batch.read_observation(world, component, column)
+                    };
                     let Feeds { observation, column, components, .. } = feeds;
-                    number(&self.observation, world.observation_width(), rows, read, (observation, column, components));
+                    number(
+                        &self.observation,
+                        world.observation_width(),
+                        rows,
+                        read,
+                        (observation, column, components),
+                    );
                 }
                 (Feed::State | Feed::Observation | Feed::Action, _) => {}
-                (Feed::Drawn(_) | Feed::Last(_) | Feed::First(_) | Feed::Traced(_) | Feed::Simulated(_), _) => {}
+                (
+                    Feed::Drawn(_)
+                    | Feed::Last(_)
+                    | Feed::First(_)
+                    | Feed::Traced(_)
+                    | Feed::Simulated(_),
+                    _,
+                ) => {}
             }
         }
     }
@@ -373,12 +495,18 @@ impl Wired {
 /// A rollout starts at the present state.
 fn verify_starts(plan: &Plan, known: &[(KernelId, Vec<Feed>)]) -> Result<(), EngineError> {
     let model = &plan.model;
-    for simulation in plan.simulations.iter().filter_map(|simulation| model.simulation(simulation.layer)) {
+    for simulation in
+        plan.simulations.iter().filter_map(|simulation| model.simulation(simulation.layer))
+    {
         let kernel = model.kernel(simulation.kernel);
         let given = simulation.formal as usize - kernel.outputs.len();
         let of_kernel = known.iter().filter(|(of, _)| *of == simulation.kernel);
         if of_kernel.clone().any(|(_, feeds)| feeds[given] != Feed::State) {
-            let message = format!("`{}` imagines from another state than that of its step, which this version does not run", kernel.name);
+            let message = format!(
+                "`{}` imagines from another state than that of its step, which this version does \
+                 not run",
+                kernel.name
+            );
             return Err(EngineError::Unsupported(message));
         }
     }
@@ -390,14 +518,25 @@ fn columns<'a, E: Number>(feed: Feed, world: &World<E>, batch: &'a Batch<E>) -> 
     let columns = match feed {
         Feed::State => batch.state_columns(world),
         Feed::Observation => batch.observation_columns(world),
-        Feed::Time | Feed::Action | Feed::Drawn(_) | Feed::Last(_) | Feed::First(_) | Feed::Traced(_) | Feed::Simulated(_) => None,
+        Feed::Time
+        | Feed::Action
+        | Feed::Drawn(_)
+        | Feed::Last(_)
+        | Feed::First(_)
+        | Feed::Traced(_)
+        | Feed::Simulated(_) => None,
     };
     columns.unwrap_or(&[])
 }
 
 impl<E: Default> Feeds<E> {
     pub fn of_options(count: usize) -> Feeds<E> {
-        Feeds { drawn: vec![Vec::new(); count], last: vec![Vec::new(); count], first: vec![Vec::new(); count], ..Feeds::default() }
+        Feeds {
+            drawn: vec![Vec::new(); count],
+            last: vec![Vec::new(); count],
+            first: vec![Vec::new(); count],
+            ..Feeds::default()
+        }
     }
 }
 
@@ -409,7 +548,9 @@ impl<E: Copy> Feeds<E> {
         match actions {
             Actions::Numbers(numbers) => self.actions.extend_from_slice(&numbers[..rows]),
             Actions::Columns { values, stride } => {
-                values.chunks_exact(stride.max(1)).for_each(|column| self.action_columns.extend_from_slice(&column[..rows]));
+                values
+                    .chunks_exact(stride.max(1))
+                    .for_each(|column| self.action_columns.extend_from_slice(&column[..rows]));
             }
         }
     }
@@ -423,18 +564,30 @@ impl<E> Feeds<E> {
 
 impl Scaled {
     /// `(x − mean) / deviation` of each component, within [`FARTHEST`].
-    fn scale<E: Number>(&self, parameters: &[E], columns: &[E], (rows, stride): (usize, usize), out: &mut Vec<E>) {
+    fn scale<E: Number>(
+        &self,
+        parameters: &[E],
+        columns: &[E],
+        (rows, stride): (usize, usize),
+        out: &mut Vec<E>,
+    ) {
         let (far, near): (E, E) = (Float::of(FARTHEST), Float::of(-FARTHEST));
         out.clear();
-        let parts = parameters[self.mean.clone()].iter().zip(&parameters[self.log_deviation.clone()]);
+        let parts =
+            parameters[self.mean.clone()].iter().zip(&parameters[self.log_deviation.clone()]);
         for ((&mean, &log_deviation), column) in parts.zip(columns.chunks_exact(stride.max(1))) {
             let factor = Float::exp(-log_deviation);
-            out.extend(column[..rows].iter().map(|&x| Float::min(Float::max((x - mean) * factor, near), far)));
+            out.extend(
+                column[..rows]
+                    .iter()
+                    .map(|&x| Float::min(Float::max((x - mean) * factor, near), far)),
+            );
         }
     }
 }
 
-/// The numbers of values whose components `read` writes; a value outside the domain gets the last number.
+/// The numbers of values whose components `read` writes; a value outside the domain gets the last
+/// number.
 fn number<E: Number>(
     domain: &Option<FiniteDomain>,
     width: usize,
@@ -462,7 +615,8 @@ pub(super) fn number_all<E: Number>(
         for (component, value) in components.iter_mut().enumerate() {
             *value = Float::as_f64(column[component * rows + row]);
         }
-        let number = domain.and_then(|domain| domain.number(components).or(domain.size().checked_sub(1)));
+        let number =
+            domain.and_then(|domain| domain.number(components).or(domain.size().checked_sub(1)));
         numbers.push(number.unwrap_or(0) as u32);
     }
 }

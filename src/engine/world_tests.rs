@@ -16,7 +16,8 @@ fn line(hidden: &str, world: &str, blocks: &str) -> Plan {
            action a : {{ left, right }}
            reward r in [-1, 0]
            s[1]   ~ Uniform
-           s[t+1] ~ Mixture(0.8: Delta(clamp(s[t] + (if a[t] == right then 1 else -1), 0, 4)), 0.2: Uniform)
+           s[t+1] ~ Mixture(0.8: Delta(clamp(s[t] + (if a[t] == right then 1 else -1), 0, 4)), \
+           0.2: Uniform)
            r[t]   = if s[t+1] == 4 then 0 else -1
            end when s[t] == 4
          }}
@@ -27,7 +28,8 @@ fn line(hidden: &str, world: &str, blocks: &str) -> Plan {
 }
 
 const LIKELIHOOD: &str = "likelihood { R[t] ~ exp(0.1 * r[t]) }";
-const POSTERIOR: &str = "posterior { s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ line.transition(s[t], a[t]) }";
+const POSTERIOR: &str =
+    "posterior { s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ line.transition(s[t], a[t]) }";
 
 /// The greatest KL(env ‖ world) of the conditions that are met, nats.
 fn worst_divergence(plan: &Plan, parameters: &super::Parameters<f64>) -> f64 {
@@ -37,7 +39,12 @@ fn worst_divergence(plan: &Plan, parameters: &super::Parameters<f64>) -> f64 {
     let live = (0..tables.transition.rows()).filter(|row| !tables.ended[row / tables.actions]);
     live.map(|row| {
         let log_q = &learned.log_probability[row * learned.outcomes..][..learned.outcomes];
-        tables.transition.row(row).filter(|(_, p)| *p > 0.0).map(|(next, p)| p * (p.ln() - log_q[next])).sum::<f64>()
+        tables
+            .transition
+            .row(row)
+            .filter(|(_, p)| *p > 0.0)
+            .map(|(next, p)| p * (p.ln() - log_q[next]))
+            .sum::<f64>()
     })
     .fold(0.0, f64::max)
 }
@@ -46,8 +53,8 @@ fn worst_divergence(plan: &Plan, parameters: &super::Parameters<f64>) -> f64 {
 fn a_learned_table_comes_to_be_the_world() {
     let prior = "prior { s[1] ~ line.initial; a[t] ~ Uniform; s[t+1] ~ world(s[t], a[t]) }";
     for world in ["table(s, a)", "mlp(s, a, hidden = [16])"] {
-        let infer_block =
-            "infer { trajectories = 256; steps = 300; optimizer = adam(rate = ramp(from = 0.1, to = 0)); seed = 1; threads = 1 }";
+        let infer_block = "infer { trajectories = 256; steps = 300; optimizer = adam(rate = \
+                           ramp(from = 0.1, to = 0)); seed = 1; threads = 1 }";
         let plan = line("", world, &format!("{prior} {LIKELIHOOD} {POSTERIOR} {infer_block}"));
         let run = infer(&plan, &mut ()).unwrap();
         let worst = worst_divergence(&plan, &run.parameters);
@@ -64,13 +71,24 @@ fn a_hidden_world_is_learned_from_its_samples_and_the_policy_stays() {
     let prior = "prior { s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ world(s[t], a[t]) }";
     let infer_block = "infer { maximize fit over world; trajectories = 256; steps = 300
         optimizer = adam(rate = ramp(from = 0.1, to = 0)); seed = 1; threads = 1 }";
-    let plan = line("hidden", "table(s, a)", &format!("bound fit {{ {prior} {LIKELIHOOD} {POSTERIOR} }} {infer_block}"));
+    let plan = line(
+        "hidden",
+        "table(s, a)",
+        &format!("bound fit {{ {prior} {LIKELIHOOD} {POSTERIOR} }} {infer_block}"),
+    );
     let run = infer(&plan, &mut ()).unwrap();
     let worst = worst_divergence(&plan, &run.parameters);
     assert!(worst < 0.01, "{worst} nats");
     let policy = tabulate(&plan.model, &run.parameters, plan.policy.kernel).unwrap();
-    assert!(policy.log_probability.iter().all(|log_p| (log_p + 2f64.ln()).abs() < 1e-6), "`pi` is not what is maximised");
-    assert!(plan.remarks.iter().any(|remark| remark.contains("up to the entropy")), "{:?}", plan.remarks);
+    assert!(
+        policy.log_probability.iter().all(|log_p| (log_p + 2f64.ln()).abs() < 1e-6),
+        "`pi` is not what is maximised"
+    );
+    assert!(
+        plan.remarks.iter().any(|remark| remark.contains("up to the entropy")),
+        "{:?}",
+        plan.remarks
+    );
 }
 
 #[test]
@@ -90,12 +108,19 @@ fn a_gaussian_world_reaches_the_likelihood_of_the_real_one() {
            prior      { s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ world(s[t], a[t]) }
            posterior  { s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ line.transition(s[t], a[t]) }
          }
-         infer { maximize fit over world; trajectories = 128; steps = 500; optimizer = adam(rate = ramp(from = 0.05, to = 0)); threads = 1 }",
+         infer { maximize fit over world; trajectories = 128; steps = 500; optimizer = adam(rate \
+         = ramp(from = 0.05, to = 0)); threads = 1 }",
     );
     let run = infer(&plan, &mut ()).unwrap();
     let played = evaluate(&plan, &run.parameters, 5000, false, 3).unwrap();
     // ten times E[log N(x; 0, 0.3)]
-    let real = -10.0 * (0.5 * (2.0 * std::f64::consts::PI * std::f64::consts::E).ln() + 0.3f64.ln());
+    let real =
+        -10.0 * (0.5 * (2.0 * std::f64::consts::PI * std::f64::consts::E).ln() + 0.3f64.ln());
     let lost = real - played.bound;
-    assert!(lost.abs() < 4.0 * played.bound_se + 0.1, "{} ± {}, the real world's own is {real}", played.bound, played.bound_se);
+    assert!(
+        lost.abs() < 4.0 * played.bound_se + 0.1,
+        "{} ± {}, the real world's own is {real}",
+        played.bound,
+        played.bound_se
+    );
 }

@@ -1,11 +1,14 @@
-//! What a file writes down of its kernels: the probabilities of those without parameters, and the outcomes that the others rule out.
+//! What a file writes down of its kernels: the probabilities of those without parameters, and the
+//! outcomes that the others rule out.
 
 use super::parameters::Parameters;
 use super::run::EngineError;
 use super::tabulate::layers_at;
 use super::viewpoint::verify_numbers;
 use crate::finite::{Conditions, KernelTable};
-use crate::model::{Distribution, FiniteDomain, FormalVariable, KernelId, LayerId, Model, Scores, kernel_parameters};
+use crate::model::{
+    Distribution, FiniteDomain, FormalVariable, KernelId, LayerId, Model, Scores, kernel_parameters,
+};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use std::collections::BTreeMap;
@@ -13,14 +16,21 @@ use std::collections::BTreeMap;
 /// Entries of a table that is made only to see what it rules out.
 const LARGEST: usize = 1 << 20;
 
-/// The table of every kernel that has one, at random parameters. It takes more distributions than are trained: a kernel without parameters need not be.
+/// The table of every kernel that has one, at random parameters. It takes more distributions than
+/// are trained: a kernel without parameters need not be.
 ///
 /// # Errors
 /// One sentence: a kernel's probabilities are no numbers.
-pub fn written_tables(model: &Model, seed: u64) -> Result<BTreeMap<KernelId, KernelTable>, EngineError> {
+pub fn written_tables(
+    model: &Model,
+    seed: u64,
+) -> Result<BTreeMap<KernelId, KernelTable>, EngineError> {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
     let mut parameters = Parameters::<f64>::initial(model, seed);
-    parameters.values_mut().iter_mut().for_each(|value| *value += 2.0 * random.random::<f64>() - 1.0);
+    parameters
+        .values_mut()
+        .iter_mut()
+        .for_each(|value| *value += 2.0 * random.random::<f64>() - 1.0);
     let mut tables = BTreeMap::new();
     for kernel in (0..model.kernels.len() as u32).map(KernelId) {
         if let Some(table) = written(model, &parameters, kernel) {
@@ -31,7 +41,8 @@ pub fn written_tables(model: &Model, seed: u64) -> Result<BTreeMap<KernelId, Ker
     Ok(tables)
 }
 
-/// `None` where the kernel is not finite, has several outputs, or a distribution that cannot be listed.
+/// `None` where the kernel is not finite, has several outputs, or a distribution that cannot be
+/// listed.
 fn written(model: &Model, parameters: &Parameters<f64>, kernel: KernelId) -> Option<KernelTable> {
     let declared = model.kernel(kernel);
     let [output] = &declared.outputs[..] else { return None };
@@ -49,7 +60,10 @@ fn written(model: &Model, parameters: &Parameters<f64>, kernel: KernelId) -> Opt
     let mut is_listed = true;
     let visited = layers_at((model, parameters), (kernel, layers), |condition, values| {
         let last = |formal: u32| {
-            let axis = conditions.axes.iter().find(|axis| axis.given + declared.outputs.len() == formal as usize)?;
+            let axis = conditions
+                .axes
+                .iter()
+                .find(|axis| axis.given + declared.outputs.len() == formal as usize)?;
             Some(condition / axis.stride % axis.size).filter(|number| Some(*number) != axis.none)
         };
         match masses(&declared.distribution, domain, &last, &mut values.iter().copied()) {
@@ -64,7 +78,8 @@ fn written(model: &Model, parameters: &Parameters<f64>, kernel: KernelId) -> Opt
     Some(KernelTable { conditions: conditions.count(), outcomes, log_probability })
 }
 
-/// The probability of each value, from what the distribution's arguments come to, in the order written.
+/// The probability of each value, from what the distribution's arguments come to, in the order
+/// written.
 fn masses(
     distribution: &Distribution<LayerId>,
     domain: &FiniteDomain,
@@ -95,8 +110,12 @@ fn masses(
         }
         Distribution::Categorical(Scores::Probs(_)) => Some(arguments.next()?.to_vec()),
         Distribution::Categorical(Scores::Logits(_)) => Some(softmax(arguments.next()?)),
-        Distribution::Bernoulli(Scores::Probs(_)) => arguments.next()?.first().map(|p| vec![1.0 - p, *p]),
-        Distribution::Bernoulli(Scores::Logits(_)) => arguments.next()?.first().map(|logit| softmax(&[0.0, *logit])),
+        Distribution::Bernoulli(Scores::Probs(_)) => {
+            arguments.next()?.first().map(|p| vec![1.0 - p, *p])
+        }
+        Distribution::Bernoulli(Scores::Logits(_)) => {
+            arguments.next()?.first().map(|logit| softmax(&[0.0, *logit]))
+        }
         Distribution::Mixture(parts) => {
             let (mut sum, mut all) = (vec![0.0; size], 0.0);
             for (_, part) in parts {
@@ -114,7 +133,10 @@ fn masses(
         }
         Distribution::If { then, otherwise, .. } => {
             let holds = *arguments.next()?.first()? != 0.0;
-            let (then, otherwise) = (masses(then, domain, last, arguments)?, masses(otherwise, domain, last, arguments)?);
+            let (then, otherwise) = (
+                masses(then, domain, last, arguments)?,
+                masses(otherwise, domain, last, arguments)?,
+            );
             Some(if holds { then } else { otherwise })
         }
         Distribution::Sticky { last: given, fresh, .. } => {

@@ -1,6 +1,8 @@
-//! `max L`: the best bound of any time-dependent policy that keeps the posterior's other factors, by soft value iteration:
-//! `V_t(z) = log Σ_a p(a|z) exp(E_q[Λ_t + log p(s'|·) − log q(s'|·) + V_{t+1}(z')])`, an expectation in place of the log-sum-exp for what is kept.
-//! The policy may read all that the posterior has drawn so far. The prior stays as it is, also where it shares the kernel.
+//! `max L`: the best bound of any time-dependent policy that keeps the posterior's other factors,
+//! by soft value iteration: `V_t(z) = log Σ_a p(a|z) exp(E_q[Λ_t + log p(s'|·) − log q(s'|·) +
+//! V_{t+1}(z')])`, an expectation in place of the log-sum-exp for what is kept. The policy may read
+//! all that the posterior has drawn so far. The prior stays as it is, also where it shares the
+//! kernel.
 
 use super::exponentials::log_sums;
 use super::policy::expectations;
@@ -13,13 +15,19 @@ pub(super) fn best_bound(trellis: &mut Trellis<'_>) -> Result<f64, NotFinite> {
     iterate(trellis, None)
 }
 
-/// The best bound, and the policy that attains it: `log π_t` of each choice at its node, at `((t − 1) · memories + memory) · choices + choice`; −∞
-/// where nothing is reached.
-pub(super) fn best_policy_steps(trellis: &mut Trellis<'_>, log_policy: &mut [f64]) -> Result<f64, NotFinite> {
+/// The best bound, and the policy that attains it: `log π_t` of each choice at its node, at `((t
+/// − 1) · memories + memory) · choices + choice`; −∞ where nothing is reached.
+pub(super) fn best_policy_steps(
+    trellis: &mut Trellis<'_>,
+    log_policy: &mut [f64],
+) -> Result<f64, NotFinite> {
     iterate(trellis, Some(log_policy))
 }
 
-fn iterate(trellis: &mut Trellis<'_>, mut log_policy: Option<&mut [f64]>) -> Result<f64, NotFinite> {
+fn iterate(
+    trellis: &mut Trellis<'_>,
+    mut log_policy: Option<&mut [f64]>,
+) -> Result<f64, NotFinite> {
     let (memories, states, horizon) = (trellis.memories, trellis.states, trellis.horizon);
     let reach = Reach::new(trellis, trellis.posterior_dynamics());
     let rows = trellis.dynamics[0].table.transition.rows();
@@ -27,8 +35,10 @@ fn iterate(trellis: &mut Trellis<'_>, mut log_policy: Option<&mut [f64]>) -> Res
     let mut value = vec![0.0; trellis.nodes()];
     let mut ahead = vec![0.0; memories * rows];
     let groups: Vec<Vec<u32>> = trellis.levels.iter().map(members).collect();
-    let mut above: Vec<Vec<f64>> =
-        trellis.levels[1..].iter().map(|level| vec![0.0; 1 + level.parent[level.parent.len() - 1] as usize]).collect();
+    let mut above: Vec<Vec<f64>> = trellis.levels[1..]
+        .iter()
+        .map(|level| vec![0.0; 1 + level.parent[level.parent.len() - 1] as usize])
+        .collect();
     let mut leaves = vec![0.0; count];
     let mut log_q = vec![0.0; memories * count];
     // `log p − log q` of all that is kept
@@ -38,7 +48,10 @@ fn iterate(trellis: &mut Trellis<'_>, mut log_policy: Option<&mut [f64]>) -> Res
         expectations(trellis, Some(&reach), t, &value, &mut ahead)?;
         if t == horizon
             || trellis.weighs_anew(t)
-            || trellis.levels.iter().any(|level| level.sum.changes(t) || level.is_free(t) != level.is_free(t + 1))
+            || trellis
+                .levels
+                .iter()
+                .any(|level| level.sum.changes(t) || level.is_free(t) != level.is_free(t + 1))
         {
             log_q.fill(0.0);
             for level in &mut trellis.levels {
@@ -49,7 +62,8 @@ fn iterate(trellis: &mut Trellis<'_>, mut log_policy: Option<&mut [f64]>) -> Res
                 }
             }
             trellis.weigh(t, &mut weight)?;
-            let possible = weight.iter_mut().zip(&log_q).filter(|(weight, _)| **weight != f64::NEG_INFINITY);
+            let possible =
+                weight.iter_mut().zip(&log_q).filter(|(weight, _)| **weight != f64::NEG_INFINITY);
             possible.for_each(|(weight, log_q)| *weight -= log_q);
         }
         let choices = &trellis.choices;
@@ -60,11 +74,17 @@ fn iterate(trellis: &mut Trellis<'_>, mut log_policy: Option<&mut [f64]>) -> Res
             for ((choice, leaf), &weight) in leaves.iter_mut().enumerate().zip(weight) {
                 let (next, row) = choices.leads(memory, choice);
                 // where the prior cannot go, whatever follows may mean nothing
-                *leaf = if weight == f64::NEG_INFINITY { weight } else { weight + ahead[next * rows + row] };
+                *leaf = if weight == f64::NEG_INFINITY {
+                    weight
+                } else {
+                    weight + ahead[next * rows + row]
+                };
             }
             for (at, level) in trellis.levels.iter().enumerate().rev() {
                 let (outer, inner) = above.split_at_mut(at);
-                let out = outer.last_mut().map_or(&mut value[nodes.clone()], |outer| outer.as_mut_slice());
+                let out = outer
+                    .last_mut()
+                    .map_or(&mut value[nodes.clone()], |outer| outer.as_mut_slice());
                 let inner = inner.first().unwrap_or(&leaves);
                 if level.is_free(t) {
                     log_sums(inner, &groups[at], out);
@@ -74,24 +94,30 @@ fn iterate(trellis: &mut Trellis<'_>, mut log_policy: Option<&mut [f64]>) -> Res
                 for (out, bounds) in out.iter_mut().zip(groups[at].windows(2)) {
                     let group = bounds[0] as usize..bounds[1] as usize;
                     let first = &level.first[group.clone()];
-                    let terms = first.iter().zip(&inner[group]).map(|(&first, value)| (log_q[first as usize].exp(), value));
+                    let terms = first
+                        .iter()
+                        .zip(&inner[group])
+                        .map(|(&first, value)| (log_q[first as usize].exp(), value));
                     *out = terms.filter(|(q, _)| *q != 0.0).map(|(q, value)| q * value).sum();
                 }
             }
             if let Some(log_policy) = &mut log_policy {
                 let at = ((t - 1) * memories + memory) * count;
-                let values = Values { leaves: &leaves, above: &above, nodes: &value[nodes.clone()] };
+                let values =
+                    Values { leaves: &leaves, above: &above, nodes: &value[nodes.clone()] };
                 values.write_policy(&trellis.levels, t, memory, &mut log_policy[at..at + count]);
             }
             // what is not reached must not set the scale of its neighbours, nor be a NaN
-            let apart = value[nodes].iter_mut().zip(reached).filter(|(_, first)| **first > t as u32);
+            let apart =
+                value[nodes].iter_mut().zip(reached).filter(|(_, first)| **first > t as u32);
             apart.for_each(|(value, _)| *value = f64::NEG_INFINITY);
         }
     }
     Ok(start(trellis, &value))
 }
 
-/// The soft values of one memory at one step: of its choices, of the groups of each level but the last (from the first on), of its states.
+/// The soft values of one memory at one step: of its choices, of the groups of each level but the
+/// last (from the first on), of its states.
 struct Values<'a> {
     leaves: &'a [f64],
     above: &'a [Vec<f64>],
@@ -99,7 +125,8 @@ struct Values<'a> {
 }
 
 impl Values<'_> {
-    /// Writes `log π` of each choice: what is free is drawn by its soft value, all else as the posterior has it.
+    /// Writes `log π` of each choice: what is free is drawn by its soft value, all else as the
+    /// posterior has it.
     fn write_policy(&self, levels: &[Level<'_>], t: usize, memory: usize, out: &mut [f64]) {
         let count = out.len();
         for (choice, out) in out.iter_mut().enumerate() {
@@ -123,8 +150,10 @@ impl Values<'_> {
 
 /// The first group of each group one level up, and the end.
 fn members(level: &Level<'_>) -> Vec<u32> {
-    let mut first: Vec<u32> =
-        (0..level.parent.len()).filter(|&at| at == 0 || level.parent[at] != level.parent[at - 1]).map(|at| at as u32).collect();
+    let mut first: Vec<u32> = (0..level.parent.len())
+        .filter(|&at| at == 0 || level.parent[at] != level.parent[at - 1])
+        .map(|at| at as u32)
+        .collect();
     first.push(level.parent.len() as u32);
     first
 }
@@ -134,10 +163,19 @@ pub(super) fn start(trellis: &Trellis<'_>, value: &[f64]) -> f64 {
     started(trellis, value).map(|(_, q, worth)| q * worth).sum()
 }
 
-/// Where the posterior starts: the state, its probability, and `log p(s[1]) − log q(s[1]) + value(s[1])`.
-pub(super) fn started<'t>(trellis: &'t Trellis<'_>, value: &'t [f64]) -> impl Iterator<Item = (usize, f64, f64)> + 't {
-    let (p, q) = (&trellis.dynamics[trellis.prior_dynamics()], &trellis.dynamics[trellis.posterior_dynamics()]);
+/// Where the posterior starts: the state, its probability, and `log p(s[1]) − log q(s[1]) +
+/// value(s[1])`.
+pub(super) fn started<'t>(
+    trellis: &'t Trellis<'_>,
+    value: &'t [f64],
+) -> impl Iterator<Item = (usize, f64, f64)> + 't {
+    let (p, q) = (
+        &trellis.dynamics[trellis.prior_dynamics()],
+        &trellis.dynamics[trellis.posterior_dynamics()],
+    );
     let value = &value[trellis.first_memory * trellis.states..];
     let worth = |state: usize| p.log_initial[state] - q.log_initial[state] + value[state];
-    (0..trellis.states).filter(|&state| q.initial[state] > 0.0).map(move |state| (state, q.initial[state], worth(state)))
+    (0..trellis.states)
+        .filter(|&state| q.initial[state] > 0.0)
+        .map(move |state| (state, q.initial[state], worth(state)))
 }

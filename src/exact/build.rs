@@ -6,7 +6,10 @@ use super::place::{Placed, refuse, window};
 use super::read::{Expression, NONE, Points, Standing, UNDEFINED};
 use super::term::{InPlace, Lookup, Sum, Term};
 use crate::finite::{Conditions, KernelTable, KernelTables, NotFinite, finite_domain};
-use crate::model::{EnvironmentKernel, FormalVariable, Index, KernelId, KernelRef, Likelihood, LikelihoodForm, Model, Value, VariableId};
+use crate::model::{
+    EnvironmentKernel, FormalVariable, Index, KernelId, KernelRef, Likelihood, LikelihoodForm,
+    Model, Value, VariableId,
+};
 use std::rc::Rc;
 
 pub(super) struct Build<'m, 'b> {
@@ -36,15 +39,21 @@ pub(super) fn table_of<'m>(
 ) -> Result<(String, &'m KernelTable, Conditions), NotFinite> {
     let written = &model.kernel(kernel).name;
     let name = if previous { format!("previous {written}") } else { written.clone() };
-    let table = tables.and_then(|tables| if previous { tables.previous.get(&kernel) } else { tables.current.get(&kernel) });
+    let table = tables.and_then(|tables| {
+        if previous { tables.previous.get(&kernel) } else { tables.current.get(&kernel) }
+    });
     let Some(table) = table else {
-        return Err(NotFinite(format!("the bound depends on `{name}`, whose parameters are not given")));
+        return Err(NotFinite(format!(
+            "the bound depends on `{name}`, whose parameters are not given"
+        )));
     };
     let numbering = Conditions::of(model, kernel)?;
     let (conditions, outcomes) = (numbering.count(), numbering.outcomes());
     if (table.conditions, table.outcomes) != (conditions, outcomes) {
         let size = format!("{} x {}", table.conditions, table.outcomes);
-        return Err(NotFinite(format!("the table of `{name}` is {size}, its kernel is {conditions} x {outcomes}")));
+        return Err(NotFinite(format!(
+            "the table of `{name}` is {size}, its kernel is {conditions} x {outcomes}"
+        )));
     }
     Ok((name, table, numbering))
 }
@@ -64,17 +73,30 @@ impl<'m> Build<'m, '_> {
         let horizon = model.horizon.value;
         let points = self.points(delayed.moment);
         let standing = delayed.standing.clone();
-        let outcome = |target: &VariableId| points.numbers[&(*target, standing.relative(placed.index, horizon))].clone();
+        let outcome = |target: &VariableId| {
+            points.numbers[&(*target, standing.relative(placed.index, horizon))].clone()
+        };
         match &placed.factor.kernel {
             KernelRef::Learned(kernel) | KernelRef::Previous(kernel) => {
                 let previous = matches!(placed.factor.kernel, KernelRef::Previous(_));
                 let outcomes: Vec<_> = placed.targets.iter().map(outcome).collect();
-                self.lookup(*kernel, previous, &outcomes, &placed.factor.arguments, standing, points, NONE)
+                self.lookup(
+                    *kernel,
+                    previous,
+                    &outcomes,
+                    &placed.factor.arguments,
+                    standing,
+                    points,
+                    NONE,
+                )
             }
             KernelRef::InPlace(distribution) => match placed.targets[..] {
                 [target] => {
                     if delayed.needs.iter().any(|need| !points.has(*need)) {
-                        return refuse(&format!("what the distribution of `{}` reads", model.variable(target).name));
+                        return refuse(&format!(
+                            "what the distribution of `{}` reads",
+                            model.variable(target).name
+                        ));
                     }
                     let outcome = outcome(&target);
                     InPlace::new(model, target, distribution, standing, outcome).map(Term::InPlace)
@@ -83,7 +105,10 @@ impl<'m> Build<'m, '_> {
             },
             KernelRef::Environment(environment, EnvironmentKernel::Observation) => {
                 let own_state = match placed.factor.arguments[..] {
-                    [Value::Variable { variable, index }] => variable == self.state && standing.relative(index, horizon) == Index::Step(0),
+                    [Value::Variable { variable, index }] => {
+                        variable == self.state
+                            && standing.relative(index, horizon) == Index::Step(0)
+                    }
                     _ => false,
                 };
                 let (true, [target]) = (own_state, &placed.targets[..]) else {
@@ -95,35 +120,50 @@ impl<'m> Build<'m, '_> {
                 };
                 let log_probability = |(&s, &x): (&u32, &u32)| match x {
                     NONE => 0.0,
-                    x => table.row(s as usize).find(|(value, _)| *value == x as usize).map_or(f64::NEG_INFINITY, |(_, p)| p.ln()),
+                    x => table
+                        .row(s as usize)
+                        .find(|(value, _)| *value == x as usize)
+                        .map_or(f64::NEG_INFINITY, |(_, p)| p.ln()),
                 };
                 let states = &points.numbers[&(self.state, Index::Step(0))];
-                let values = states.iter().zip(outcome(target).iter()).map(log_probability).collect();
+                let values =
+                    states.iter().zip(outcome(target).iter()).map(log_probability).collect();
                 Ok(Term::Fixed { standing, values })
             }
-            KernelRef::Environment(_, EnvironmentKernel::Initial | EnvironmentKernel::Transition) => {
-                refuse("an environment's transition of anything but the state")
-            }
+            KernelRef::Environment(
+                _,
+                EnvironmentKernel::Initial | EnvironmentKernel::Transition,
+            ) => refuse("an environment's transition of anything but the state"),
             KernelRef::Data(data) => {
                 let name = &model.data[data.0 as usize].name;
-                Err(NotFinite(format!("`{name}` is known by its samples alone: it has no exact density")))
+                Err(NotFinite(format!(
+                    "`{name}` is known by its samples alone: it has no exact density"
+                )))
             }
         }
     }
 
     /// `log` of a likelihood that is not evaluated at entries of a transition table.
-    pub fn likelihood(&self, likelihood: &'m Likelihood, delayed: &Delayed) -> Result<Term<'m>, NotFinite> {
+    pub fn likelihood(
+        &self,
+        likelihood: &'m Likelihood,
+        delayed: &Delayed,
+    ) -> Result<Term<'m>, NotFinite> {
         let (standing, points) = (&delayed.standing, self.points(delayed.moment));
         match &likelihood.form {
             LikelihoodForm::Exponential { value, .. } => {
-                Expression::new(self.environments.model, &likelihood.name, *value, standing.clone()).map(Term::Exponent)
+                Expression::new(self.environments.model, &likelihood.name, *value, standing.clone())
+                    .map(Term::Exponent)
             }
             LikelihoodForm::Density { kernel, values, givens } => {
                 let (kernel, previous) = match kernel {
                     KernelRef::Learned(kernel) => (*kernel, false),
                     KernelRef::Previous(kernel) => (*kernel, true),
                     KernelRef::Environment(..) | KernelRef::Data(_) | KernelRef::InPlace(_) => {
-                        return refuse(&format!("the likelihood `{}`, whose kernel is not a learned one", likelihood.name));
+                        return refuse(&format!(
+                            "the likelihood `{}`, whose kernel is not a learned one",
+                            likelihood.name
+                        ));
                     }
                 };
                 let mut outcomes = Vec::new();
@@ -133,13 +173,25 @@ impl<'m> Build<'m, '_> {
                         Column::Time => return refuse("a likelihood of the time"),
                     }
                 }
-                self.lookup(kernel, previous, &outcomes, givens, standing.clone(), points, UNDEFINED)
+                self.lookup(
+                    kernel,
+                    previous,
+                    &outcomes,
+                    givens,
+                    standing.clone(),
+                    points,
+                    UNDEFINED,
+                )
             }
         }
     }
 
-    /// `stopped` stands for the condition where an outcome is `none`: a factor has stopped there, a likelihood is undefined.
-    #[expect(clippy::too_many_arguments, reason = "a kernel's place in a factor list is all of these")]
+    /// `stopped` stands for the condition where an outcome is `none`: a factor has stopped there, a
+    /// likelihood is undefined.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a kernel's place in a factor list is all of these"
+    )]
     fn lookup(
         &self,
         kernel: KernelId,
@@ -188,10 +240,20 @@ impl<'m> Build<'m, '_> {
                 }
             }
         }
-        Ok(Term::Lookup(Lookup { name, kernel, previous, table, standing, condition, outcome, time_stride }))
+        Ok(Term::Lookup(Lookup {
+            name,
+            kernel,
+            previous,
+            table,
+            standing,
+            condition,
+            outcome,
+            time_stride,
+        }))
     }
 
-    /// The numbers of an argument (of step `step` of a window), in the domain of `formal` where it is an expression.
+    /// The numbers of an argument (of step `step` of a window), in the domain of `formal` where it
+    /// is an expression.
     fn column(
         &self,
         value: &Value,
@@ -203,10 +265,23 @@ impl<'m> Build<'m, '_> {
         let model = self.environments.model;
         let horizon = model.horizon.value;
         let none = || Column::Numbers(Rc::new(vec![NONE; points.count]));
-        let read = |variable: VariableId, index: Index| match points.numbers.get(&(variable, standing.relative(index, horizon))) {
+        let read = |variable: VariableId, index: Index| match points
+            .numbers
+            .get(&(variable, standing.relative(index, horizon)))
+        {
             Some(numbers) => Ok(Column::Numbers(numbers.clone())),
-            None if standing.is_past_the_end(model, variable, standing.relative(index, horizon)) => Ok(none()),
-            None => refuse(&format!("a kept factor that reads `{}` here", model.variable(variable).name)),
+            None if standing.is_past_the_end(
+                model,
+                variable,
+                standing.relative(index, horizon),
+            ) =>
+            {
+                Ok(none())
+            }
+            None => refuse(&format!(
+                "a kept factor that reads `{}` here",
+                model.variable(variable).name
+            )),
         };
         match value {
             Value::Variable { variable, index } => read(*variable, *index),
@@ -228,7 +303,11 @@ impl<'m> Build<'m, '_> {
                     if expression.reads_time() {
                         return refuse("a kernel's argument that is an expression of `t`");
                     }
-                    let sum = Sum::new(vec![Term::Exponent(expression)], Rc::new(points.clone()), standing.slices.clone())?;
+                    let sum = Sum::new(
+                        vec![Term::Exponent(expression)],
+                        Rc::new(points.clone()),
+                        standing.slices.clone(),
+                    )?;
                     columns.push(sum.stationary().to_vec());
                 }
                 let number = |point: usize| {
@@ -238,7 +317,9 @@ impl<'m> Build<'m, '_> {
                 Ok(Column::Numbers(Rc::new((0..points.count).map(number).collect())))
             }
             Value::Reward { .. } => refuse("a kernel that reads a reward"),
-            Value::Past { .. } | Value::Future { .. } => refuse("a kernel that reads a whole past or future"),
+            Value::Past { .. } | Value::Future { .. } => {
+                refuse("a kernel that reads a whole past or future")
+            }
         }
     }
 }

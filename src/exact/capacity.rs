@@ -1,5 +1,6 @@
-//! The channel capacity of an environment: how much an open-loop sequence of actions can tell of where it leads.
-//! Blahut (1972), Arimoto (1972); Klyubin, Polani and Nehaniv (2005), "Empowerment".
+//! The channel capacity of an environment: how much an open-loop sequence of actions can tell of
+//! where it leads. Blahut (1972), Arimoto (1972); Klyubin, Polani and Nehaniv (2005),
+//! "Empowerment".
 
 use super::compile::only_state;
 use super::environments::Environments;
@@ -40,7 +41,8 @@ const ITERATIONS: usize = 1_000_000;
 /// Probabilities that differ by less than this are the same but for rounding.
 const GRAIN: f64 = 1e-13;
 
-/// The capacities of the environment in which a bound's posterior acts. Only its start and its transitions are read.
+/// The capacities of the environment in which a bound's posterior acts. Only its start and its
+/// transitions are read.
 ///
 /// # Errors
 /// One sentence: what is not finite or not an environment's, or that the sequences are too many.
@@ -49,7 +51,9 @@ pub fn capacity(model: &Model, bound: BoundId) -> Result<Capacity, NotFinite> {
     let posterior = place(model, &model.bound(bound).posterior, &BTreeSet::new())?;
     let state = only_state(model, &posterior)?;
     let factors = state_factors(model, state, &posterior)?;
-    let Source::Environment(environment) = factors.source else { return refuse("the capacity of a learned model of the world") };
+    let Source::Environment(environment) = factors.source else {
+        return refuse("the capacity of a learned model of the world");
+    };
     let table = environments.table(environment)?;
     let length = model.horizon.value;
     let mut starts = vec![];
@@ -65,7 +69,8 @@ pub fn capacity(model: &Model, bound: BoundId) -> Result<Capacity, NotFinite> {
 /// A distribution over outputs for each input.
 type Channel = Vec<Vec<f64>>;
 
-/// The distributions of `s[n+1]` that sequences of `n` actions lead to. Sequences that lead to the same one are one input, which changes no capacity.
+/// The distributions of `s[n+1]` that sequences of `n` actions lead to. Sequences that lead to the
+/// same one are one input, which changes no capacity.
 fn channel(table: &Environment, start: usize, length: usize) -> Result<Channel, NotFinite> {
     let mut first = vec![0.0; table.states];
     first[start] = 1.0;
@@ -76,13 +81,19 @@ fn channel(table: &Environment, start: usize, length: usize) -> Result<Channel, 
             for action in 0..table.actions {
                 let mut next = vec![0.0; table.states];
                 for (state, &p) in end.iter().enumerate().filter(|(_, p)| **p > 0.0) {
-                    table.transition.row(state * table.actions + action).for_each(|(to, probability)| next[to] += p * probability);
+                    table
+                        .transition
+                        .row(state * table.actions + action)
+                        .for_each(|(to, probability)| next[to] += p * probability);
                 }
-                known.entry(next.iter().map(|p| (p / GRAIN).round() as u64).collect()).or_insert(next);
+                known
+                    .entry(next.iter().map(|p| (p / GRAIN).round() as u64).collect())
+                    .or_insert(next);
             }
             if known.len().saturating_mul(table.states) > LARGEST {
                 return Err(NotFinite(format!(
-                    "{n} of {length} actions lead to more than {} distributions over {} states: the capacity takes {LARGEST} probabilities at the most",
+                    "{n} of {length} actions lead to more than {} distributions over {} states: \
+                     the capacity takes {LARGEST} probabilities at the most",
                     LARGEST / table.states,
                     table.states
                 )));
@@ -93,11 +104,15 @@ fn channel(table: &Environment, start: usize, length: usize) -> Result<Channel, 
     Ok(ends)
 }
 
-/// `max_p Σ p D` with `D_x = KL(W(·|x) ‖ Σ p W)`, from below: `p ← p exp(μ D)` with `μ = 1` raises it, and `max D` is above it. Steps `μ > 1` are
-/// kept while they raise it (Matz and Duhamel, 2004).
+/// `max_p Σ p D` with `D_x = KL(W(·|x) ‖ Σ p W)`, from below: `p ← p exp(μ D)` with `μ = 1` raises
+/// it, and `max D` is above it. Steps `μ > 1` are kept while they raise it (Matz and Duhamel,
+/// 2004).
 fn of_channel(channel: &Channel) -> Result<f64, NotFinite> {
     let inputs = channel.len();
-    let negative_entropy: Vec<f64> = channel.iter().map(|row| row.iter().filter(|p| **p > 0.0).map(|p| p * p.ln()).sum()).collect();
+    let negative_entropy: Vec<f64> = channel
+        .iter()
+        .map(|row| row.iter().filter(|p| **p > 0.0).map(|p| p * p.ln()).sum())
+        .collect();
     let mut p = vec![1.0 / inputs as f64; inputs];
     let mut divergence = vec![0.0; inputs];
     let (mut lower, mut step) = (divergences(channel, &negative_entropy, &p, &mut divergence), 1.0);
@@ -108,7 +123,11 @@ fn of_channel(channel: &Channel) -> Result<f64, NotFinite> {
         if upper - lower <= WITHIN {
             return Ok(lower);
         }
-        tried.iter_mut().zip(&p).zip(&divergence).for_each(|((new, p), d)| *new = p * (step * (d - upper)).exp());
+        tried
+            .iter_mut()
+            .zip(&p)
+            .zip(&divergence)
+            .for_each(|((new, p), d)| *new = p * (step * (d - upper)).exp());
         let total: f64 = tried.iter().sum();
         tried.iter_mut().for_each(|p| *p /= total);
         let reached = divergences(channel, &negative_entropy, &tried, &mut of_tried);
@@ -122,7 +141,10 @@ fn of_channel(channel: &Channel) -> Result<f64, NotFinite> {
         }
     }
     let upper = divergence.iter().copied().fold(0.0, f64::max);
-    Err(NotFinite(format!("after {ITERATIONS} iterations the capacity is known to lie in {lower}..{upper} only, not within {WITHIN:e}")))
+    Err(NotFinite(format!(
+        "after {ITERATIONS} iterations the capacity is known to lie in {lower}..{upper} only, not \
+         within {WITHIN:e}"
+    )))
 }
 
 /// Writes `KL(W(·|x) ‖ Σ p W)` of each input, and gives their mean under `p`.
@@ -133,7 +155,13 @@ fn divergences(channel: &Channel, negative_entropy: &[f64], p: &[f64], out: &mut
     }
     log_output.iter_mut().for_each(|q| *q = q.ln());
     for ((row, entropy), out) in channel.iter().zip(negative_entropy).zip(out.iter_mut()) {
-        *out = entropy - row.iter().zip(&log_output).filter(|(w, _)| **w > 0.0).map(|(w, log_q)| w * log_q).sum::<f64>();
+        *out = entropy
+            - row
+                .iter()
+                .zip(&log_output)
+                .filter(|(w, _)| **w > 0.0)
+                .map(|(w, log_q)| w * log_q)
+                .sum::<f64>();
     }
     p.iter().zip(out).filter(|(p, _)| **p > 0.0).map(|(p, d)| p * *d).sum()
 }
@@ -153,12 +181,14 @@ mod tests {
                action a : {{ stay, left, right, up, down }}
                s[1]   ~ Delta({{ x: 2, y: 2 }})
                s[t+1] ~ Mixture(
-                 {}: Delta({{ x: clamp(s[t].x + [0, -1, 1, 0, 0][a[t]], 0, 4), y: clamp(s[t].y + [0, 0, 0, 1, -1][a[t]], 0, 4) }}),
+                 {}: Delta({{ x: clamp(s[t].x + [0, -1, 1, 0, 0][a[t]], 0, 4), y: clamp(s[t].y + \
+                 [0, 0, 0, 1, -1][a[t]], 0, 4) }}),
                  {slip}: Delta(s[t]))
              }}
              kernel pi(a | s) = Categorical(logits = table(s))
              prior {{ s[1] ~ room.initial; a[t] ~ Uniform; s[t+1] ~ room.transition(s[t], a[t]) }}
-             posterior {{ s[1] ~ room.initial; a[t] ~ pi(s[t]); s[t+1] ~ room.transition(s[t], a[t]) }}",
+             posterior {{ s[1] ~ room.initial; a[t] ~ pi(s[t]); s[t+1] ~ room.transition(s[t], \
+             a[t]) }}",
             1.0 - slip
         ))
     }
@@ -172,9 +202,10 @@ mod tests {
         }
     }
 
-    /// One action: four inputs that are erased to the centre with probability ε, and the centre itself. With mass m on the four,
-    /// `I = m (1−ε) log 4 + h(m(1−ε)) − m h(ε)`, whose maximum is where the derivative is 0: the output mass z = m(1−ε) has
-    /// `log((1−z)/z) = h(ε)/(1−ε) − log 4`, unless that takes more than all mass.
+    /// One action: four inputs that are erased to the centre with probability ε, and the centre
+    /// itself. With mass m on the four, `I = m (1−ε) log 4 + h(m(1−ε)) − m h(ε)`, whose maximum is
+    /// where the derivative is 0: the output mass z = m(1−ε) has `log((1−z)/z) = h(ε)/(1−ε) − log
+    /// 4`, unless that takes more than all mass.
     #[test]
     fn a_slippery_room_has_the_capacity_of_a_z_channel() {
         let h = |p: f64| -p * p.ln() - (1.0 - p) * (1.0 - p).ln();
@@ -183,8 +214,14 @@ mod tests {
             let known = z * 4f64.ln() + h(z) - z / (1.0 - slip) * h(slip);
             let found = capacity(&room(slip, 1), BOUND).unwrap().mean;
             assert!((found - known).abs() < 2e-9 && found > 0.1, "{slip}: {found} {known}");
-            let (two, three) = (capacity(&room(slip, 2), BOUND).unwrap().mean, capacity(&room(slip, 3), BOUND).unwrap().mean);
-            assert!(found < two && two < three && three < 25f64.ln(), "{slip}: {found} {two} {three}");
+            let (two, three) = (
+                capacity(&room(slip, 2), BOUND).unwrap().mean,
+                capacity(&room(slip, 3), BOUND).unwrap().mean,
+            );
+            assert!(
+                found < two && two < three && three < 25f64.ln(),
+                "{slip}: {found} {two} {three}"
+            );
         }
     }
 
@@ -208,6 +245,9 @@ mod tests {
     #[test]
     fn too_many_sequences_are_refused_in_one_sentence() {
         let refused = capacity(&room(0.1, 40), BOUND).unwrap_err().to_string();
-        assert!(refused.contains("actions lead to more than") && !refused.contains('\n'), "{refused}");
+        assert!(
+            refused.contains("actions lead to more than") && !refused.contains('\n'),
+            "{refused}"
+        );
     }
 }

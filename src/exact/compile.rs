@@ -12,7 +12,9 @@ use super::term::{Sum, Term};
 use super::transitions::{Start, Transitions, log_ratio};
 use super::trellis::{Dynamics, Level, Pair, Part, Slices, Trellis};
 use crate::finite::{KernelTables, NotFinite};
-use crate::model::{Bound, Index, KernelRef, LikelihoodForm, Model, Role, Target, TargetVariable, VariableId};
+use crate::model::{
+    Bound, Index, KernelRef, LikelihoodForm, Model, Role, Target, TargetVariable, VariableId,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -23,10 +25,11 @@ pub(super) enum Scope {
     Posterior,
     /// As many, without the reverse model: what the bound with the exact one is a sum over.
     Marginal,
-    /// Those of the prior, without the auxiliary ones: what the evidence and the best bound are sums over. The learned kernels of the
-    /// posterior's steps are left open.
+    /// Those of the prior, without the auxiliary ones: what the evidence and the best bound are
+    /// sums over. The learned kernels of the posterior's steps are left open.
     Prior,
-    /// The posterior alone, and at each step the option held: what is told of options is a sum over.
+    /// The posterior alone, and at each step the option held: what is told of options is a sum
+    /// over.
     Options,
 }
 
@@ -56,14 +59,21 @@ pub(super) fn compile<'m>(
     let posterior = place(model, &bound.posterior, &left_out)?;
     let state = only_state(model, &posterior)?;
     let (prior, likelihood) = match scope {
-        Scope::Posterior | Scope::Marginal | Scope::Prior => (place(model, &bound.prior, &left_out)?, &bound.likelihood[..]),
-        Scope::Options => (posterior.iter().filter(|placed| placed.targets.contains(&state)).cloned().collect(), &[][..]),
+        Scope::Posterior | Scope::Marginal | Scope::Prior => {
+            (place(model, &bound.prior, &left_out)?, &bound.likelihood[..])
+        }
+        Scope::Options => (
+            posterior.iter().filter(|placed| placed.targets.contains(&state)).cloned().collect(),
+            &[][..],
+        ),
     };
     let (p, q) = (state_factors(model, state, &prior)?, state_factors(model, state, &posterior)?);
     let of_p = Transitions::new(environments, tables, state, &p)?;
     let of_q = Transitions::new(environments, tables, state, &q)?;
     let (prior_table, table) = (of_p.table.clone(), of_q.table.clone());
-    if (table.states, table.actions, &table.ended) != (prior_table.states, prior_table.actions, &prior_table.ended) {
+    if (table.states, table.actions, &table.ended)
+        != (prior_table.states, prior_table.actions, &prior_table.ended)
+    {
         return refuse("a prior and a posterior whose environments end in different states");
     }
 
@@ -81,32 +91,45 @@ pub(super) fn compile<'m>(
     let variables = drawing_order(model, &step_q)?;
     let mut targets = step_p.iter().copied().chain(&auxiliary).flat_map(|placed| &placed.targets);
     if let Some(stray) = targets.find(|target| !variables.contains(target)) {
-        return refuse(&format!("`{}`, which the posterior does not draw", model.variable(*stray).name));
+        return refuse(&format!(
+            "`{}`, which the posterior does not draw",
+            model.variable(*stray).name
+        ));
     }
     let is_open = |placed: &Placed| scope == Scope::Prior && is_policy(model, placed);
 
     let delayed = |placed: &[&'_ Placed<'m>]| -> Result<Vec<(Placed<'m>, Delayed)>, NotFinite> {
         let mut list = Vec::new();
         for placed in placed {
-            list.extend(placed.delayed(model)?.into_iter().map(|delayed| ((*placed).clone(), delayed)));
+            list.extend(
+                placed.delayed(model)?.into_iter().map(|delayed| ((*placed).clone(), delayed)),
+            );
         }
         Ok(list)
     };
     let delayed_p = delayed(&step_p)?;
     let delayed_auxiliary = delayed(&auxiliary.iter().collect::<Vec<_>>())?;
-    let likelihoods = likelihood.iter().map(|it| Ok((it, place_likelihood(model, it)?))).collect::<Result<Vec<_>, NotFinite>>()?;
+    let likelihoods = likelihood
+        .iter()
+        .map(|it| Ok((it, place_likelihood(model, it)?)))
+        .collect::<Result<Vec<_>, NotFinite>>()?;
     let mut needs: Vec<Need> = Vec::new();
     for (_, place) in &likelihoods {
         if let Place::Slices(delayed) = place {
             needs.extend(delayed.iter().flat_map(|delayed| &delayed.needs));
         }
     }
-    needs.extend(delayed_p.iter().chain(&delayed_auxiliary).flat_map(|(_, delayed)| &delayed.needs));
+    needs
+        .extend(delayed_p.iter().chain(&delayed_auxiliary).flat_map(|(_, delayed)| &delayed.needs));
     for placed in step_q.iter().filter(|placed| !is_open(placed)) {
         needs.extend(placed.drawn(model)?.iter().flat_map(|delayed| &delayed.needs));
     }
     if scope == Scope::Options {
-        needs.extend(held(model, &posterior).into_iter().map(|(option, index)| Need::Variable(option, index)));
+        needs.extend(
+            held(model, &posterior)
+                .into_iter()
+                .map(|(option, index)| Need::Variable(option, index)),
+        );
     }
     needs.sort_unstable();
     needs.dedup();
@@ -138,21 +161,36 @@ pub(super) fn compile<'m>(
         }
         terms.extend(listing.presence(level, &at_choices));
         let (first, parent) = groups(&choices, level);
-        levels.push(Level { sum: Sum::new(terms, at_choices.clone(), steps.clone())?, free, first, parent });
+        levels.push(Level {
+            sum: Sum::new(terms, at_choices.clone(), steps.clone())?,
+            free,
+            first,
+            parent,
+        });
     }
     let part = |terms: Vec<(Moment, Term<'m>)>| -> Result<Part<'m>, NotFinite> {
-        let (choice, arrival): (Vec<_>, Vec<_>) = terms.into_iter().partition(|(moment, _)| *moment == Moment::Choice);
+        let (choice, arrival): (Vec<_>, Vec<_>) =
+            terms.into_iter().partition(|(moment, _)| *moment == Moment::Choice);
         let sum = |terms: Vec<(Moment, Term<'m>)>, points: &Rc<Points>, slices| {
             let points = if terms.is_empty() { Rc::new(Points::empty()) } else { points.clone() };
             Sum::new(terms.into_iter().map(|(_, term)| term).collect(), points, slices)
         };
-        Ok(Part { choice: sum(choice, &at_choices, 1..=horizon)?, arrival: sum(arrival, &at_nodes, 2..=horizon + 1)? })
+        Ok(Part {
+            choice: sum(choice, &at_choices, 1..=horizon)?,
+            arrival: sum(arrival, &at_nodes, 2..=horizon + 1)?,
+        })
     };
     let factors = |list: &[(Placed<'m>, Delayed)]| -> Result<Vec<(Moment, Term<'m>)>, NotFinite> {
-        list.iter().map(|(placed, delayed)| Ok((delayed.moment, build.factor(placed, delayed)?))).collect()
+        list.iter()
+            .map(|(placed, delayed)| Ok((delayed.moment, build.factor(placed, delayed)?)))
+            .collect()
     };
     let mut terms = factors(&delayed_p)?;
-    terms.extend((0..levels.len()).filter_map(|level| listing.presence(level, &at_choices)).map(|term| (Moment::Choice, term)));
+    terms.extend(
+        (0..levels.len())
+            .filter_map(|level| listing.presence(level, &at_choices))
+            .map(|term| (Moment::Choice, term)),
+    );
     let prior = part(terms)?;
     let auxiliary = part(factors(&delayed_auxiliary)?)?;
     let mut terms = Vec::new();
@@ -168,11 +206,18 @@ pub(super) fn compile<'m>(
     let start_p = Start::new(environments, tables, state, &p)?;
     let start_q = Start::new(environments, tables, state, &q)?;
     // what is the same on both sides moves by what is drawn alone
-    let transition = Pair { prior: of_p.entries(&table.transition).filter(|_| moves), posterior: of_q.entries(&table.transition) };
+    let transition = Pair {
+        prior: of_p.entries(&table.transition).filter(|_| moves),
+        posterior: of_q.entries(&table.transition),
+    };
     let start = Pair { prior: start_p.entries().filter(|_| starts), posterior: start_q.entries() };
     let log_ratio = moves.then(|| log_ratio(&of_p, &of_q));
     let mut dynamics = Vec::new();
-    let sides = if moves || starts { vec![(of_p, start_p), (of_q, start_q)] } else { vec![(of_q, start_q)] };
+    let sides = if moves || starts {
+        vec![(of_p, start_p), (of_q, start_q)]
+    } else {
+        vec![(of_q, start_q)]
+    };
     for (side, start) in sides {
         let table = side.table.clone();
         let mut terms = Vec::new();
@@ -189,7 +234,12 @@ pub(super) fn compile<'m>(
                 }
             }
             if let LikelihoodForm::Exponential { value, .. } = &likelihood.form {
-                terms.push(Term::Exponent(Expression::new(model, &likelihood.name, *value, standing.clone())?));
+                terms.push(Term::Exponent(Expression::new(
+                    model,
+                    &likelihood.name,
+                    *value,
+                    standing.clone(),
+                )?));
             }
         }
         dynamics.push(Dynamics {
@@ -222,22 +272,29 @@ pub(super) fn compile<'m>(
     })
 }
 
-/// Each option of the posterior, and where the one that was held stands at the next step: `Step(-1)`, or `First` of one drawn once.
+/// Each option of the posterior, and where the one that was held stands at the next step:
+/// `Step(-1)`, or `First` of one drawn once.
 pub(super) fn held(model: &Model, posterior: &[Placed<'_>]) -> Vec<(VariableId, Index)> {
     let mut last: BTreeMap<VariableId, usize> = BTreeMap::new();
     for placed in posterior {
-        for &target in placed.targets.iter().filter(|target| model.variable(**target).role == Role::Option) {
+        for &target in
+            placed.targets.iter().filter(|target| model.variable(**target).role == Role::Option)
+        {
             let slice = last.entry(target).or_default();
             *slice = (*slice).max(*placed.standing.slices.end());
         }
     }
     let once = |slice: usize| slice == 1 && model.horizon.value > 1;
-    last.into_iter().map(|(option, slice)| (option, if once(slice) { Index::First } else { Index::Step(-1) })).collect()
+    last.into_iter()
+        .map(|(option, slice)| (option, if once(slice) { Index::First } else { Index::Step(-1) }))
+        .collect()
 }
 
 /// A learned kernel that draws actions or options: what the best bound is over.
 pub(super) fn is_policy(model: &Model, placed: &Placed<'_>) -> bool {
-    let chosen = |variable: &VariableId| matches!(model.variable(*variable).role, Role::Action | Role::Option);
+    let chosen = |variable: &VariableId| {
+        matches!(model.variable(*variable).role, Role::Action | Role::Option)
+    };
     matches!(placed.factor.kernel, KernelRef::Learned(_)) && placed.targets.iter().all(chosen)
 }
 
@@ -245,7 +302,9 @@ pub(super) fn auxiliary_variables(bound: &Bound) -> BTreeSet<VariableId> {
     let targets = bound.auxiliary.iter().flat_map(|factor| &factor.targets);
     targets
         .filter_map(|target| match target {
-            Target::Variable { variable: TargetVariable::Variable(variable), .. } => Some(*variable),
+            Target::Variable { variable: TargetVariable::Variable(variable), .. } => {
+                Some(*variable)
+            }
             Target::Variable { .. } | Target::Weights(_) => None,
         })
         .collect()

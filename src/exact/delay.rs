@@ -1,5 +1,5 @@
-//! When all that a term reads is known. A term that looks ahead waits: it is evaluated at a later slice, what it reads of earlier ones out of the
-//! memory.
+//! When all that a term reads is known. A term that looks ahead waits: it is evaluated at a later
+//! slice, what it reads of earlier ones out of the memory.
 
 use super::place::refuse;
 use super::read::{Need, Standing, last_slice};
@@ -25,8 +25,9 @@ pub(super) enum Moment {
     Choice,
 }
 
-/// Splits the slices of a term by how long it waits, at least until its own slice's variables are drawn. `needs` says what it reads, relative to a
-/// standing. What lies past the end of the trajectory is `none` and needs no waiting.
+/// Splits the slices of a term by how long it waits, at least until its own slice's variables are
+/// drawn. `needs` says what it reads, relative to a standing. What lies past the end of the
+/// trajectory is `none` and needs no waiting.
 ///
 /// # Errors
 /// Where it reads a reward.
@@ -48,7 +49,10 @@ pub(super) fn delay(
         }
     }
     let delayed = |group: Group| {
-        let standing = Standing { slices: group.first + group.wait..=group.last + group.wait, shift: standing.shift + group.wait as i32 };
+        let standing = Standing {
+            slices: group.first + group.wait..=group.last + group.wait,
+            shift: standing.shift + group.wait as i32,
+        };
         let mut needs = needs(&standing)?;
         needs.retain(|need| !past_the_end(model, &standing, need));
         Ok(Delayed { moment: group.moment, standing, needs })
@@ -78,7 +82,11 @@ impl Group {
                 Index::Step(k) => slice as i64 + i64::from(k),
                 Index::Last(k) => model.horizon.value as i64 + i64::from(k),
             };
-            let moment = if model.variable(variable).role == Role::State { Moment::Arrival } else { Moment::Choice };
+            let moment = if model.variable(variable).role == Role::State {
+                Moment::Arrival
+            } else {
+                Moment::Choice
+            };
             if at > last_slice(model, variable) as i64 {
                 alone = true;
             } else {

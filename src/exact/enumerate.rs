@@ -1,10 +1,14 @@
-//! Every whole trajectory of a small bound, one after the other: the slow judge of everything that is faster. It reads the factor lists as they are
-//! written, whatever they condition on, and shares nothing with the trellis.
+//! Every whole trajectory of a small bound, one after the other: the slow judge of everything that
+//! is faster. It reads the factor lists as they are written, whatever they condition on, and shares
+//! nothing with the trellis.
 
 use super::evidence::log_sum_exp;
 use super::trajectory::Trajectory;
 use crate::finite::{KernelTables, NotFinite, finite_domain};
-use crate::model::{Bound, BoundId, EnvironmentKernel, Factor, KernelRef, Model, Role, Target, TargetVariable, VariableId};
+use crate::model::{
+    Bound, BoundId, EnvironmentKernel, Factor, KernelRef, Model, Role, Target, TargetVariable,
+    VariableId,
+};
 
 /// Sums over all trajectories, in nats.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,17 +23,27 @@ pub struct Enumeration {
     pub trajectories: usize,
 }
 
-/// Visits every trajectory that the states can follow, at most `limit` of them. `tables` holds every learned kernel in use.
+/// Visits every trajectory that the states can follow, at most `limit` of them. `tables` holds
+/// every learned kernel in use.
 ///
 /// # Errors
-/// One sentence: what is not finite, lacks a table, or that there are more trajectories than `limit`.
-pub fn enumerate(model: &Model, bound: BoundId, tables: &KernelTables, limit: usize) -> Result<Enumeration, NotFinite> {
+/// One sentence: what is not finite, lacks a table, or that there are more trajectories than
+/// `limit`.
+pub fn enumerate(
+    model: &Model,
+    bound: BoundId,
+    tables: &KernelTables,
+    limit: usize,
+) -> Result<Enumeration, NotFinite> {
     let bound = model.bound(bound);
     let order = order(model, bound);
     let mut walk = Walk {
         bound,
         trajectory: Trajectory::new(model, bound, tables)?,
-        sizes: order.iter().map(|draw| finite_domain(model, draw.variable).map(|finite| finite.size())).collect::<Result<_, _>>()?,
+        sizes: order
+            .iter()
+            .map(|draw| finite_domain(model, draw.variable).map(|finite| finite.size()))
+            .collect::<Result<_, _>>()?,
         order,
         log_weights: vec![],
         sum: Enumeration { log_evidence: 0.0, bound: 0.0, mass: 0.0, trajectories: 0 },
@@ -52,9 +66,17 @@ fn order(model: &Model, bound: &Bound) -> Vec<Draw> {
     let mut order = Vec::new();
     for factor in &bound.posterior {
         for target in &factor.targets {
-            let Target::Variable { variable: TargetVariable::Variable(variable), index } = *target else { continue };
+            let Target::Variable { variable: TargetVariable::Variable(variable), index } = *target
+            else {
+                continue;
+            };
             let is_state = model.variable(variable).role == Role::State;
-            let times = super::read::Standing::of(index, horizon, if is_state { horizon + 1 } else { horizon }).slices;
+            let times = super::read::Standing::of(
+                index,
+                horizon,
+                if is_state { horizon + 1 } else { horizon },
+            )
+            .slices;
             order.extend(times.map(|time| Draw { variable, time, is_state }));
         }
     }
@@ -104,12 +126,13 @@ impl Walk<'_> {
                 KernelRef::Environment(_, EnvironmentKernel::Transition) => time > 1,
                 KernelRef::Learned(_) | KernelRef::Previous(_) | KernelRef::InPlace(_) => {
                     let states = |target: &Target| match *target {
-                        Target::Variable { variable: TargetVariable::Variable(variable), .. } => {
-                            self.trajectory.model.variable(variable).role == Role::State
-                        }
+                        Target::Variable {
+                            variable: TargetVariable::Variable(variable), ..
+                        } => self.trajectory.model.variable(variable).role == Role::State,
                         Target::Variable { .. } | Target::Weights(_) => false,
                     };
-                    factor.targets.iter().any(states) && self.trajectory.times(factor)?.contains(&time)
+                    factor.targets.iter().any(states)
+                        && self.trajectory.times(factor)?.contains(&time)
                 }
                 KernelRef::Environment(..) | KernelRef::Data(_) => false,
             };
@@ -123,7 +146,10 @@ impl Walk<'_> {
     fn arrive(&mut self) -> Result<(), NotFinite> {
         self.sum.trajectories += 1;
         if self.sum.trajectories > self.limit {
-            return Err(NotFinite(format!("there are more than {} trajectories to visit", self.limit)));
+            return Err(NotFinite(format!(
+                "there are more than {} trajectories to visit",
+                self.limit
+            )));
         }
         let log_p = self.log(&self.bound.prior)? + self.log(&self.bound.auxiliary)?;
         let log_q = self.log(&self.bound.posterior)?;

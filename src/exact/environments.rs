@@ -27,7 +27,8 @@ impl<'m> Environments<'m> {
         Ok(table)
     }
 
-    /// The environment that a state is declared in: its tables hold which states end an episode, whatever draws them.
+    /// The environment that a state is declared in: its tables hold which states end an episode,
+    /// whatever draws them.
     pub fn home(&self, state: VariableId) -> Result<Rc<Environment>, NotFinite> {
         self.table(self.own(state)?)
     }
@@ -41,18 +42,30 @@ impl<'m> Environments<'m> {
     }
 
     /// A reward of `environment` at each entry of other transitions; 0 from an ended state.
-    pub fn reward_at(&self, environment: EnvironmentId, reward: u32, table: &Environment) -> Result<Vec<f64>, NotFinite> {
+    pub fn reward_at(
+        &self,
+        environment: EnvironmentId,
+        reward: u32,
+        table: &Environment,
+    ) -> Result<Vec<f64>, NotFinite> {
         let it = self.model.environment(environment);
         let written = &it.rewards[reward as usize];
         let Some(value) = written.value else {
             return refuse("the reward of an environment that is not written in the language");
         };
         let horizon = self.model.horizon.value;
-        let expression = Expression::new(self.model, &written.name, value, Standing::of(Index::Step(0), horizon, horizon))?;
+        let expression = Expression::new(
+            self.model,
+            &written.name,
+            value,
+            Standing::of(Index::Step(0), horizon, horizon),
+        )?;
         let points = entry_points(it.state, it.action, table);
         let mut values = vec![0.0; points.count];
         expression.add(1, &points, &mut values);
-        for (value, &action) in values.iter_mut().zip(points.numbers[&(it.action, Index::Step(0))].iter()) {
+        for (value, &action) in
+            values.iter_mut().zip(points.numbers[&(it.action, Index::Step(0))].iter())
+        {
             if action == NONE {
                 *value = 0.0;
             }
@@ -61,7 +74,8 @@ impl<'m> Environments<'m> {
     }
 }
 
-/// `s[t]`, `a[t]` and `s[t+1]` at each entry of a transition table; no action where the episode is over.
+/// `s[t]`, `a[t]` and `s[t+1]` at each entry of a transition table; no action where the episode is
+/// over.
 pub(super) fn entry_points(state: VariableId, action: VariableId, table: &Environment) -> Points {
     let entries = table.transition.column.len();
     let (mut from, mut with) = (Vec::with_capacity(entries), Vec::with_capacity(entries));

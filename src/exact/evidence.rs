@@ -1,8 +1,11 @@
-//! `log p(R̂) = log E_P[exp ΣΛ]`, backwards: `β_t(z) = log Σ_u p(u|z) Σ_s' p(s'|s,a) exp(Λ_t + β_{t+1}(z'))`.
+//! `log p(R̂) = log E_P[exp ΣΛ]`, backwards: `β_t(z) = log Σ_u p(u|z) Σ_s' p(s'|s,a) exp(Λ_t +
+//! β_{t+1}(z'))`.
 //!
-//! The sums are sums of products, over what is known once: with `w(z') = exp(β_{t+1}(z') − max β_{t+1})`, `k(s'|s,a) = p(s'|s,a) exp(Λ_t − m(s,a))`
-//! and `c(u) = p(u|z) exp(m(s,a) − n(z))`, `m` and `n` the largest exponents, it is `β_t(z) = max β_{t+1} + n(z) + log Σ_u c(u) Σ_s' k(s'|s,a) w(z')`.
-//! Where that sum is so small that terms may have been lost in it, it is done again in logarithms.
+//! The sums are sums of products, over what is known once: with `w(z') = exp(β_{t+1}(z') − max
+//! β_{t+1})`, `k(s'|s,a) = p(s'|s,a) exp(Λ_t − m(s,a))` and `c(u) = p(u|z) exp(m(s,a) − n(z))`, `m`
+//! and `n` the largest exponents, it is `β_t(z) = max β_{t+1} + n(z) + log Σ_u c(u) Σ_s' k(s'|s,a)
+//! w(z')`. Where that sum is so small that terms may have been lost in it, it is done again in
+//! logarithms.
 
 use super::exponentials::{SAFE, exponentials, logarithms, peak};
 use super::reach::Reach;
@@ -17,7 +20,11 @@ pub(super) fn log_evidence(trellis: &mut Trellis<'_>) -> Result<f64, NotFinite> 
     let rows = trellis.dynamics[side].table.transition.rows();
     let count = trellis.choices.count();
     let mut kernel = RowKernel::default();
-    let mut odds = Odds { weight: vec![0.0; memories * count], factor: vec![0.0; memories * count], high: vec![0.0; trellis.nodes()] };
+    let mut odds = Odds {
+        weight: vec![0.0; memories * count],
+        factor: vec![0.0; memories * count],
+        high: vec![0.0; trellis.nodes()],
+    };
     let mut after = vec![0.0; trellis.nodes()];
     let mut beta = vec![0.0; trellis.nodes()];
     let mut scaled = vec![0.0; trellis.nodes()];
@@ -41,8 +48,15 @@ pub(super) fn log_evidence(trellis: &mut Trellis<'_>) -> Result<f64, NotFinite> 
         exponentials(&after, peak, &mut scaled);
         let dynamics = &trellis.dynamics[side];
         for memory in 0..memories {
-            let (nodes, rows) = (memory * states..(memory + 1) * states, memory * rows..(memory + 1) * rows);
-            dynamics.rows.sum(kernel.weight(dynamics, t), &scaled[nodes], &reach.row[rows.clone()], t as u32, &mut sums[rows]);
+            let (nodes, rows) =
+                (memory * states..(memory + 1) * states, memory * rows..(memory + 1) * rows);
+            dynamics.rows.sum(
+                kernel.weight(dynamics, t),
+                &scaled[nodes],
+                &reach.row[rows.clone()],
+                t as u32,
+                &mut sums[rows],
+            );
         }
         let choices = &trellis.choices;
         again.clear();
@@ -53,7 +67,9 @@ pub(super) fn log_evidence(trellis: &mut Trellis<'_>) -> Result<f64, NotFinite> 
                 let (next, row) = choices.leads(memory, choice);
                 factor[choice] * sums[next * rows + row]
             };
-            for ((state, beta), &first) in beta[nodes.clone()].iter_mut().enumerate().zip(&reach.node[nodes]) {
+            for ((state, beta), &first) in
+                beta[nodes.clone()].iter_mut().enumerate().zip(&reach.node[nodes])
+            {
                 *beta = 1.0;
                 if first <= t as u32 {
                     let mut sum = 0.0;
@@ -74,7 +90,12 @@ pub(super) fn log_evidence(trellis: &mut Trellis<'_>) -> Result<f64, NotFinite> 
     }
     let initial = &trellis.dynamics[side].initial;
     let start = &after[trellis.first_memory * states..];
-    let values: Vec<f64> = initial.iter().zip(start).filter(|(p, _)| **p > 0.0).map(|(p, beta)| p.ln() + beta).collect();
+    let values: Vec<f64> = initial
+        .iter()
+        .zip(start)
+        .filter(|(p, _)| **p > 0.0)
+        .map(|(p, beta)| p.ln() + beta)
+        .collect();
     Ok(log_sum_exp(&values))
 }
 
@@ -87,7 +108,8 @@ fn forget(beta: &mut [f64], reach: &Reach, slice: usize) {
 /// `k` and `m`.
 #[derive(Default)]
 struct RowKernel {
-    /// By entry; absent where the likelihood is the same at all entries of each row: there it is the table's probability.
+    /// By entry; absent where the likelihood is the same at all entries of each row: there it is
+    /// the table's probability.
     weight: Option<Vec<f64>>,
     /// By row.
     high: Vec<f64>,
@@ -141,7 +163,8 @@ impl Odds {
         let states = choices.start.len() - 1;
         for (node, high) in self.high.iter_mut().enumerate() {
             let (memory, state) = (node / states, node % states);
-            let at = memory * choices.count() + choices.start[state]..memory * choices.count() + choices.start[state + 1];
+            let at = memory * choices.count() + choices.start[state]
+                ..memory * choices.count() + choices.start[state + 1];
             let rows = &choices.row[choices.start[state]..choices.start[state + 1]];
             let (weight, factor) = (&self.weight[at.clone()], &mut self.factor[at]);
             for ((factor, weight), &row) in factor.iter_mut().zip(weight).zip(rows) {
@@ -155,7 +178,13 @@ impl Odds {
 }
 
 /// `β` of one node.
-fn in_logarithms(trellis: &Trellis<'_>, (side, t): (usize, usize), weight: &[f64], node: usize, after: &[f64]) -> f64 {
+fn in_logarithms(
+    trellis: &Trellis<'_>,
+    (side, t): (usize, usize),
+    weight: &[f64],
+    node: usize,
+    after: &[f64],
+) -> f64 {
     let (states, choices) = (trellis.states, &trellis.choices);
     let (memory, state) = (node / states, node % states);
     let mut values = Vec::new();
@@ -164,7 +193,11 @@ fn in_logarithms(trellis: &Trellis<'_>, (side, t): (usize, usize), weight: &[f64
         // the prior cannot go there: whatever follows, which may mean nothing
         if weight != f64::NEG_INFINITY {
             let (next, row) = choices.leads(memory, choice);
-            let expected = log_expectation(&trellis.dynamics[side], (row, t), &after[next * states..(next + 1) * states]);
+            let expected = log_expectation(
+                &trellis.dynamics[side],
+                (row, t),
+                &after[next * states..(next + 1) * states],
+            );
             values.push(weight + expected);
         }
     }
@@ -176,7 +209,11 @@ fn log_expectation(dynamics: &Dynamics<'_>, (row, t): (usize, usize), next: &[f6
     let sparse = &dynamics.table.transition;
     let (likelihood, probability) = (dynamics.likelihood.latest(), dynamics.probability.at(t));
     let entries = sparse.start[row]..sparse.start[row + 1];
-    let log = |entry: usize| probability[entry].ln() + next[sparse.column[entry] as usize] + likelihood.get(entry).copied().unwrap_or(0.0);
+    let log = |entry: usize| {
+        probability[entry].ln()
+            + next[sparse.column[entry] as usize]
+            + likelihood.get(entry).copied().unwrap_or(0.0)
+    };
     log_sum_exp(&entries.map(log).collect::<Vec<_>>())
 }
 

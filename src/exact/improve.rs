@@ -1,4 +1,5 @@
-//! The policy that attains the best bound: `π_t(a|s) ∝ p(a|s) exp(Q_t(s, a))`, with `Q` the soft value of [`super::best`].
+//! The policy that attains the best bound: `π_t(a|s) ∝ p(a|s) exp(Q_t(s, a))`, with `Q` the soft
+//! value of [`super::best`].
 
 use super::compile::{Scope, compile};
 use super::environments::Environments;
@@ -8,19 +9,29 @@ use super::term::Term;
 use crate::finite::{KernelTable, KernelTables, NotFinite};
 use crate::model::{BoundId, KernelId, Model};
 
-/// The best policy at `tables`, as a table of the posterior's `kernel`; `None` where that table cannot hold it: where the kernel does not see
-/// the state and the time, or other variables are drawn beside the action. What is never met stays as it is in `tables`.
+/// The best policy at `tables`, as a table of the posterior's `kernel`; `None` where that table
+/// cannot hold it: where the kernel does not see the state and the time, or other variables are
+/// drawn beside the action. What is never met stays as it is in `tables`.
 ///
 /// # Errors
 /// As [`super::exact`].
-pub fn best_policy(model: &Model, bound: BoundId, tables: &KernelTables, kernel: KernelId) -> Result<Option<KernelTable>, NotFinite> {
+pub fn best_policy(
+    model: &Model,
+    bound: BoundId,
+    tables: &KernelTables,
+    kernel: KernelId,
+) -> Result<Option<KernelTable>, NotFinite> {
     let environments = Environments::new(model);
     let written = model.bound(bound);
     let mut trellis = compile(&environments, written, Some(tables), Scope::Prior)?;
     let drawn = compile(&environments, written, Some(tables), Scope::Posterior)?;
-    let ([level], Some(present)) = (&drawn.levels[..], tables.current.get(&kernel)) else { return Ok(None) };
+    let ([level], Some(present)) = (&drawn.levels[..], tables.current.get(&kernel)) else {
+        return Ok(None);
+    };
     let of_kernel = |term: &&Term| matches!(term, Term::Lookup(lookup) if lookup.kernel == kernel && !lookup.previous);
-    let Some(Term::Lookup(lookup)) = level.sum.terms.iter().find(of_kernel) else { return Ok(None) };
+    let Some(Term::Lookup(lookup)) = level.sum.terms.iter().find(of_kernel) else {
+        return Ok(None);
+    };
     if trellis.memories > 1 || drawn.memories > 1 {
         return Ok(None);
     }
@@ -45,7 +56,10 @@ pub fn best_policy(model: &Model, bound: BoundId, tables: &KernelTables, kernel:
                 .collect();
             *value = log_sum_exp(&soft);
             for (choice, soft) in choices.zip(soft) {
-                let Some(entry) = lookup.entry(choice, t).filter(|_| *value > f64::NEG_INFINITY) else { continue };
+                let Some(entry) = lookup.entry(choice, t).filter(|_| *value > f64::NEG_INFINITY)
+                else {
+                    continue;
+                };
                 let log_policy = soft - *value;
                 // one entry for several steps or states: the table does not tell them apart
                 if written[entry] && (table.log_probability[entry] - log_policy).abs() > 1e-12 {

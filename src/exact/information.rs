@@ -1,4 +1,5 @@
-//! What options are used for: how long each is held, where it gives way, and what it tells of the action and of the state, by one forward pass.
+//! What options are used for: how long each is held, where it gives way, and what it tells of the
+//! action and of the state, by one forward pass.
 
 use super::compile::{Scope, compile, held};
 use super::environments::Environments;
@@ -18,7 +19,8 @@ pub struct OptionInformation {
     pub visits: OptionVisits,
     /// `Σ_t P(live at t) I(o[t]; a[t] | s[t])` over the expected live steps, nats.
     pub action: f64,
-    /// `Σ_t P(live at t) I(o[t]; s[t], a[t])` over the expected live steps, both given that step `t` is live, nats.
+    /// `Σ_t P(live at t) I(o[t]; s[t], a[t])` over the expected live steps, both given that step
+    /// `t` is live, nats.
     pub state_action: f64,
     /// `I(o[1]; s[T+1])` of an option drawn once, nats.
     pub end: Option<f64>,
@@ -43,30 +45,45 @@ pub struct OptionVisits {
 ///
 /// # Errors
 /// As [`super::exact`], but for what only the prior, the likelihood and the reverse model read.
-pub fn information(model: &Model, bound: BoundId, tables: &KernelTables) -> Result<Vec<OptionInformation>, NotFinite> {
+pub fn information(
+    model: &Model,
+    bound: BoundId,
+    tables: &KernelTables,
+) -> Result<Vec<OptionInformation>, NotFinite> {
     let environments = Environments::new(model);
     let options = held(model, &place(model, &model.bound(bound).posterior, &BTreeSet::new())?);
     if options.is_empty() {
         return Ok(vec![]);
     }
     let mut trellis = compile(&environments, model.bound(bound), Some(tables), Scope::Options)?;
-    let mut sums = options.iter().map(|&option| Sums::new(model, &trellis, option)).collect::<Result<Vec<_>, _>>()?;
-    let last = forward(&mut trellis, |trellis, t, weight| sums.iter_mut().for_each(|sums| sums.add(trellis, t, weight)))?;
+    let mut sums = options
+        .iter()
+        .map(|&option| Sums::new(model, &trellis, option))
+        .collect::<Result<Vec<_>, _>>()?;
+    let last = forward(&mut trellis, |trellis, t, weight| {
+        sums.iter_mut().for_each(|sums| sums.add(trellis, t, weight))
+    })?;
     Ok(sums.into_iter().map(|sums| sums.finish(&trellis, &last)).collect())
 }
 
-/// Expected numbers of live steps at each state and action, told as of an option with one value that is always held.
+/// Expected numbers of live steps at each state and action, told as of an option with one value
+/// that is always held.
 ///
 /// # Errors
 /// As [`information`].
-pub fn visits(model: &Model, bound: BoundId, tables: &KernelTables) -> Result<OptionVisits, NotFinite> {
+pub fn visits(
+    model: &Model,
+    bound: BoundId,
+    tables: &KernelTables,
+) -> Result<OptionVisits, NotFinite> {
     let environments = Environments::new(model);
     let mut trellis = compile(&environments, model.bound(bound), Some(tables), Scope::Options)?;
     let mut visits = OptionVisits::none(trellis.states, 1, trellis.dynamics[0].table.actions);
     forward(&mut trellis, |trellis, t, weight| {
         for (at, &weight) in weight.iter().enumerate() {
             let choice = at % trellis.choices.count();
-            let (state, row) = (trellis.choices.state[choice] as usize, trellis.choices.row[choice] as usize);
+            let (state, row) =
+                (trellis.choices.state[choice] as usize, trellis.choices.row[choice] as usize);
             if trellis.dynamics[0].table.ended[state] {
                 continue;
             }
@@ -80,13 +97,18 @@ pub fn visits(model: &Model, bound: BoundId, tables: &KernelTables) -> Result<Op
     Ok(visits)
 }
 
-/// Goes forward under `q` and tells `each` step `t` and the probability of each choice at each memory; returns that of each node at `T + 1`.
-fn forward(trellis: &mut Trellis<'_>, mut each: impl FnMut(&Trellis<'_>, usize, &[f64])) -> Result<Vec<f64>, NotFinite> {
+/// Goes forward under `q` and tells `each` step `t` and the probability of each choice at each
+/// memory; returns that of each node at `T + 1`.
+fn forward(
+    trellis: &mut Trellis<'_>,
+    mut each: impl FnMut(&Trellis<'_>, usize, &[f64]),
+) -> Result<Vec<f64>, NotFinite> {
     let (states, memories, horizon) = (trellis.states, trellis.memories, trellis.horizon);
     let (rows, count) = (trellis.dynamics[0].table.transition.rows(), trellis.choices.count());
     let mut here = vec![0.0; trellis.nodes()];
     here[trellis.first_memory * states..][..states].copy_from_slice(&trellis.dynamics[0].initial);
-    let (mut log_q, mut weight, mut flow) = (vec![0.0; memories * count], vec![0.0; memories * count], vec![0.0; memories * rows]);
+    let (mut log_q, mut weight, mut flow) =
+        (vec![0.0; memories * count], vec![0.0; memories * count], vec![0.0; memories * rows]);
     for t in 1..=horizon {
         log_q.fill(0.0);
         for level in &mut trellis.levels {
@@ -151,7 +173,9 @@ impl OptionVisits {
             (&mut self.held, &other.held),
             (&mut self.ends, &other.ends),
         ];
-        lists.into_iter().for_each(|(sum, list)| sum.iter_mut().zip(list).for_each(|(sum, count)| *sum += count));
+        lists.into_iter().for_each(|(sum, list)| {
+            sum.iter_mut().zip(list).for_each(|(sum, count)| *sum += count)
+        });
     }
 
     /// Divides counts by a number of episodes.
@@ -160,7 +184,8 @@ impl OptionVisits {
         lists.into_iter().flatten().for_each(|count| *count /= episodes);
     }
 
-    /// The mean length of a segment, in steps: from where any option begins to where it gives way or the episode ends.
+    /// The mean length of a segment, in steps: from where any option begins to where it gives way
+    /// or the episode ends.
     pub fn duration(&self) -> Option<f64> {
         ratio(self.live(), self.starts.iter().sum())
     }
@@ -193,25 +218,39 @@ struct Sums {
 }
 
 impl Sums {
-    fn new(model: &Model, trellis: &Trellis<'_>, (option, kept): (VariableId, Index)) -> Result<Sums, NotFinite> {
+    fn new(
+        model: &Model,
+        trellis: &Trellis<'_>,
+        (option, kept): (VariableId, Index),
+    ) -> Result<Sums, NotFinite> {
         let values = finite_domain(model, option)?.size();
         let (states, actions) = (trellis.states, trellis.dynamics[0].table.actions);
         let visits = OptionVisits::none(states, values, actions);
-        Ok(Sums { option, kept, step: vec![0.0; visits.steps.len()], visits, action: 0.0, state_action: 0.0 })
+        Ok(Sums {
+            option,
+            kept,
+            step: vec![0.0; visits.steps.len()],
+            visits,
+            action: 0.0,
+            state_action: 0.0,
+        })
     }
 
     /// Adds step `t`; `weight` is the probability of each choice.
     fn add(&mut self, trellis: &Trellis<'_>, t: usize, weight: &[f64]) {
         let once = self.kept == Index::First;
         let numbers = &trellis.at_choices.numbers;
-        let (now, before) =
-            (&numbers[&(self.option, if once { Index::First } else { Index::Step(0) })], &numbers[&(self.option, self.kept)]);
+        let (now, before) = (
+            &numbers[&(self.option, if once { Index::First } else { Index::Step(0) })],
+            &numbers[&(self.option, self.kept)],
+        );
         let table = &trellis.dynamics[0].table;
         let (values, actions) = (self.visits.values, self.visits.actions);
         self.step.fill(0.0);
         for (at, &weight) in weight.iter().enumerate().filter(|(_, weight)| **weight != 0.0) {
             let choice = at % trellis.choices.count();
-            let (state, row) = (trellis.choices.state[choice] as usize, trellis.choices.row[choice] as usize);
+            let (state, row) =
+                (trellis.choices.state[choice] as usize, trellis.choices.row[choice] as usize);
             if table.ended[state] || now[at] == NONE {
                 continue;
             }
@@ -273,7 +312,11 @@ fn weighted_information(weights: &[f64], columns: usize) -> f64 {
     let mut sum = 0.0;
     for row in weights.chunks(columns) {
         let of_row: f64 = row.iter().sum();
-        let told = row.iter().zip(&of_column).filter(|(w, _)| **w > 0.0).map(|(w, column)| w * (w * total / (of_row * column)).ln());
+        let told = row
+            .iter()
+            .zip(&of_column)
+            .filter(|(w, _)| **w > 0.0)
+            .map(|(w, column)| w * (w * total / (of_row * column)).ln());
         sum += told.sum::<f64>();
     }
     // rounding may fall below 0

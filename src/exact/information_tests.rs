@@ -22,15 +22,22 @@ fn variable(model: &Model, role: Role) -> VariableId {
 /// All episodes of positive probability, by the factors as they are written.
 fn episodes(model: &Model, tables: &KernelTables, once: bool) -> Vec<Episode> {
     let bound = model.bound(BOUND);
-    let [state, option, action] = [Role::State, Role::Option, Role::Action].map(|role| variable(model, role));
-    let [states, options, actions] = [state, option, action].map(|v| finite_domain(model, v).unwrap().size());
+    let [state, option, action] =
+        [Role::State, Role::Option, Role::Action].map(|role| variable(model, role));
+    let [states, options, actions] =
+        [state, option, action].map(|v| finite_domain(model, v).unwrap().size());
     let horizon = model.horizon.value;
     let mut found = vec![];
-    let each = |n: usize, length: usize| (0..n.pow(length as u32)).map(move |k| (0..length).map(|i| k / n.pow(i as u32) % n).collect());
+    let each = |n: usize, length: usize| {
+        (0..n.pow(length as u32))
+            .map(move |k| (0..length).map(|i| k / n.pow(i as u32) % n).collect())
+    };
     let mut trajectory = Trajectory::new(model, bound, tables).unwrap();
     for walk in each(states, horizon + 1).collect::<Vec<Vec<usize>>>() {
         let live = walk[..horizon].iter().position(|&s| s == states - 1).unwrap_or(horizon);
-        for held in each(options, if once { live.min(1) } else { live }).collect::<Vec<Vec<usize>>>() {
+        for held in
+            each(options, if once { live.min(1) } else { live }).collect::<Vec<Vec<usize>>>()
+        {
             for acts in each(actions, live).collect::<Vec<Vec<usize>>>() {
                 (0..=horizon).for_each(|t| trajectory.set(state, t + 1, Some(walk[t])));
                 for t in 0..horizon {
@@ -45,7 +52,12 @@ fn episodes(model: &Model, tables: &KernelTables, once: bool) -> Vec<Episode> {
                 }
                 if log_q > f64::NEG_INFINITY {
                     let options = (0..live).map(|t| if once { held[0] } else { held[t] }).collect();
-                    found.push(Episode { probability: log_q.exp(), states: walk.clone(), options, actions: acts.clone() });
+                    found.push(Episode {
+                        probability: log_q.exp(),
+                        states: walk.clone(),
+                        options,
+                        actions: acts.clone(),
+                    });
                 }
             }
         }
@@ -75,15 +87,20 @@ fn judge(model: &Model, tables: &KernelTables, once: bool) -> OptionInformation 
     let episodes = episodes(model, tables, once);
     let [told] = &information(model, BOUND, tables).unwrap()[..] else { panic!("one option") };
     let together = visits(model, BOUND, tables).unwrap();
-    for (state, of_state) in told.visits.steps.chunks(told.visits.values * told.visits.actions).enumerate() {
+    for (state, of_state) in
+        told.visits.steps.chunks(told.visits.values * told.visits.actions).enumerate()
+    {
         let sum = |a: usize| of_state.iter().skip(a).step_by(told.visits.actions).sum::<f64>();
-        (0..told.visits.actions).for_each(|a| close(together.at(state, 0)[a], sum(a), "steps of all options"));
+        (0..told.visits.actions)
+            .for_each(|a| close(together.at(state, 0)[a], sum(a), "steps of all options"));
     }
     let (mut live, mut segments, mut of_action, mut of_both) = (0.0, 0.0, 0.0, 0.0);
     let mut usage = [0.0; 2];
     for t in 0..model.horizon.value {
         let mut joint: Joint<(usize, usize, usize)> = BTreeMap::new();
-        for Episode { probability, states, options, actions } in episodes.iter().filter(|episode| t < episode.options.len()) {
+        for Episode { probability, states, options, actions } in
+            episodes.iter().filter(|episode| t < episode.options.len())
+        {
             *joint.entry((states[t], options[t], actions[t])).or_default() += probability;
             usage[options[t]] += probability;
             segments += if t == 0 || options[t] != options[t - 1] { *probability } else { 0.0 };
@@ -97,7 +114,8 @@ fn judge(model: &Model, tables: &KernelTables, once: bool) -> OptionInformation 
             entropy(&sum_to(&joint, |k| k.0)),
             entropy(&sum_to(&joint, |k| k.1)),
         ];
-        // I(o; a | s) = H(s, o) + H(s, a) − H(s, o, a) − H(s);  I(o; s, a) = H(o) + H(s, a) − H(s, o, a)
+        // I(o; a | s) = H(s, o) + H(s, a) − H(s, o, a) − H(s); I(o; s, a) = H(o) + H(s, a) − H(s,
+        // o, a)
         of_action += mass * (h[1] + h[2] - h[0] - h[3]);
         of_both += mass * (h[4] + h[2] - h[0]);
         live += mass;
@@ -110,19 +128,34 @@ fn judge(model: &Model, tables: &KernelTables, once: bool) -> OptionInformation 
     for (o, steps) in usage.into_iter().enumerate() {
         let after = |t: usize, e: &Episode| t > 0 && e.options[t - 1] == o;
         let sum = |counts: &dyn Fn(usize, &Episode) -> bool| -> f64 {
-            episodes.iter().map(|e| e.probability * (0..e.options.len()).filter(|&t| counts(t, e)).count() as f64).sum()
+            episodes
+                .iter()
+                .map(|e| {
+                    e.probability * (0..e.options.len()).filter(|&t| counts(t, e)).count() as f64
+                })
+                .sum()
         };
         let ends = sum(&|t, e| after(t, e) && e.options[t] != o) / sum(&|t, e| after(t, e));
         close(told.visits.ends_of(o).unwrap(), ends, "ends");
-        close(told.visits.duration_of(o).unwrap(), steps / sum(&|t, e| e.options[t] == o && (t == 0 || e.options[t - 1] != o)), "of one");
+        close(
+            told.visits.duration_of(o).unwrap(),
+            steps / sum(&|t, e| e.options[t] == o && (t == 0 || e.options[t - 1] != o)),
+            "of one",
+        );
         let there = sum(&|t, e| after(t, e) && e.states[t] == 1 && e.options[t] != o);
         close(told.visits.ends[2 + o], there, "ends in a state");
     }
     assert_eq!((told.once, told.end.is_some()), (once, once));
     if let Some(end) = told.end {
         let mut joint: Joint<(usize, usize)> = BTreeMap::new();
-        episodes.iter().for_each(|e| *joint.entry((e.options[0], *e.states.last().unwrap())).or_default() += e.probability);
-        close(end, entropy(&sum_to(&joint, |k| k.0)) + entropy(&sum_to(&joint, |k| k.1)) - entropy(&joint), "I(o; s[T+1])");
+        episodes.iter().for_each(|e| {
+            *joint.entry((e.options[0], *e.states.last().unwrap())).or_default() += e.probability
+        });
+        close(
+            end,
+            entropy(&sum_to(&joint, |k| k.0)) + entropy(&sum_to(&joint, |k| k.1)) - entropy(&joint),
+            "I(o; s[T+1])",
+        );
     }
     told.clone()
 }
@@ -136,7 +169,10 @@ fn kept(pick: &str) -> Model {
             "R[t] ~ exp(alpha * r[t])",
             "",
         )
-        .replace("pick(s[t])", if pick.contains("last") { "pick(s[t], o[t-1])" } else { "pick(s[t])" }),
+        .replace(
+            "pick(s[t])",
+            if pick.contains("last") { "pick(s[t], o[t-1])" } else { "pick(s[t])" },
+        ),
     )
 }
 
@@ -154,13 +190,19 @@ fn drawn_once() -> Model {
 
 #[test]
 fn options_drawn_at_each_step() {
-    for pick in
-        ["kernel pick(o | s, last: o?) = Categorical(logits = table(s, last))", "kernel pick(o | s) = Categorical(logits = table(s))"]
-    {
+    for pick in [
+        "kernel pick(o | s, last: o?) = Categorical(logits = table(s, last))",
+        "kernel pick(o | s) = Categorical(logits = table(s))",
+    ] {
         let model = kept(pick);
         for seed in 0..3 {
             let told = judge(&model, &random_logits(&model, seed), false);
-            assert!(told.action > 0.01 && told.state_action > told.action * 0.1 && told.visits.duration().unwrap() > 1.1, "{told:?}");
+            assert!(
+                told.action > 0.01
+                    && told.state_action > told.action * 0.1
+                    && told.visits.duration().unwrap() > 1.1,
+                "{told:?}"
+            );
         }
     }
 }
@@ -170,7 +212,10 @@ fn options_drawn_once() {
     let model = drawn_once();
     for seed in 0..3 {
         let told = judge(&model, &random_logits(&model, seed), true);
-        assert!(told.end.unwrap() > 0.01 && told.visits.ends.iter().all(|&ends| ends == 0.0), "{told:?}");
+        assert!(
+            told.end.unwrap() > 0.01 && told.visits.ends.iter().all(|&ends| ends == 0.0),
+            "{told:?}"
+        );
     }
 }
 
@@ -189,12 +234,21 @@ fn the_posterior_over_options_of_each_trajectory() {
         type Walk = (Vec<usize>, Vec<usize>);
         let mut by_walk: BTreeMap<Walk, Vec<[f64; 2]>> = BTreeMap::new();
         for Episode { probability, states, options, actions } in episodes(&model, &tables, once) {
-            let rows = by_walk.entry((states, actions)).or_insert_with(|| vec![[0.0; 2]; options.len()]);
+            let rows =
+                by_walk.entry((states, actions)).or_insert_with(|| vec![[0.0; 2]; options.len()]);
             options.iter().enumerate().for_each(|(t, &o)| rows[t][o] += probability);
         }
         assert!(by_walk.len() > 50);
         for ((states, actions), rows) in by_walk {
-            let found = option_posterior(&model, BOUND, &tables, variable(&model, Role::Option), (&states, &actions)).unwrap().unwrap();
+            let found = option_posterior(
+                &model,
+                BOUND,
+                &tables,
+                variable(&model, Role::Option),
+                (&states, &actions),
+            )
+            .unwrap()
+            .unwrap();
             assert_eq!(found.len(), rows.len());
             for (found, row) in found.iter().zip(rows) {
                 (0..2).for_each(|o| close(found[o], row[o] / (row[0] + row[1]), "q(o | s, a)"));

@@ -32,14 +32,25 @@ impl Listing {
     ) -> Result<Listing, NotFinite> {
         let model = environments.model;
         let horizon = model.horizon.value;
-        let mut listing = Listing { variables: vec![], sizes: vec![], action: 0, observed: vec![], drawn: vec![] };
+        let mut listing = Listing {
+            variables: vec![],
+            sizes: vec![],
+            action: 0,
+            observed: vec![],
+            drawn: vec![],
+        };
         for &variable in &variables {
             let name = &model.variable(variable).name;
             listing.sizes.push(finite_domain(model, variable)?.size());
             let mut tables = Some(Vec::new());
-            for placed in prior.iter().chain(posterior).filter(|placed| placed.targets.contains(&variable)) {
+            for placed in
+                prior.iter().chain(posterior).filter(|placed| placed.targets.contains(&variable))
+            {
                 match (&placed.factor.kernel, &mut tables) {
-                    (KernelRef::Environment(environment, EnvironmentKernel::Observation), Some(tables)) => {
+                    (
+                        KernelRef::Environment(environment, EnvironmentKernel::Observation),
+                        Some(tables),
+                    ) => {
                         tables.push(environments.table(*environment)?);
                     }
                     _ => tables = None,
@@ -50,11 +61,17 @@ impl Listing {
             for placed in posterior.iter().filter(|placed| placed.targets.contains(&variable)) {
                 for slice in placed.standing.slices.clone() {
                     if std::mem::replace(&mut drawn[slice], true) {
-                        return refuse(&format!("a posterior that draws `{name}` twice in one step"));
+                        return refuse(&format!(
+                            "a posterior that draws `{name}` twice in one step"
+                        ));
                     }
                 }
             }
-            listing.drawn.push(if drawn[1..=horizon].iter().all(|&d| d) { None } else { Some(drawn) });
+            listing.drawn.push(if drawn[1..=horizon].iter().all(|&d| d) {
+                None
+            } else {
+                Some(drawn)
+            });
         }
         let Some(at) = variables.iter().position(|&variable| variable == action) else {
             return refuse("a posterior that does not draw the action of the transition");
@@ -70,16 +87,18 @@ impl Listing {
         let at = self.drawn[level].clone()?;
         let numbers = &points.numbers[&(self.variables[level], Index::Step(0))];
         let live = &points.numbers[&(self.variables[self.action], Index::Step(0))];
-        let drawn = numbers.iter().zip(live.iter()).map(|(&number, &action)| match (number, action) {
-            (NONE, NONE) => Drawn::Over,
-            (NONE, _) => Drawn::None,
-            _ => Drawn::Value,
-        });
+        let drawn =
+            numbers.iter().zip(live.iter()).map(|(&number, &action)| match (number, action) {
+                (NONE, NONE) => Drawn::Over,
+                (NONE, _) => Drawn::None,
+                _ => Drawn::Value,
+            });
         Some(Term::Presence { at, drawn: drawn.collect() })
     }
 }
 
-/// All choices, sorted by state and then by the variables in the order they are drawn. An ended state has one: nothing is drawn.
+/// All choices, sorted by state and then by the variables in the order they are drawn. An ended
+/// state has one: nothing is drawn.
 pub(super) fn list(listing: &Listing, table: &Environment) -> Choices {
     let count = listing.variables.len();
     let mut choices = Choices {
@@ -95,7 +114,8 @@ pub(super) fn list(listing: &Listing, table: &Environment) -> Choices {
         if table.ended[state] {
             choices.push(state, &vec![NONE; count], state * table.actions);
         } else {
-            let supports: Vec<Vec<u32>> = (0..count).map(|level| listing.support(level, state)).collect();
+            let supports: Vec<Vec<u32>> =
+                (0..count).map(|level| listing.support(level, state)).collect();
             listing.extend(&supports, 0, state, &mut value, table.actions, &mut choices);
         }
         choices.start.push(choices.row.len());
@@ -109,7 +129,8 @@ impl Listing {
             None => (0..self.sizes[level] as u32).collect(),
             Some(tables) => {
                 let tables = tables.iter().filter_map(|table| table.observation.as_ref());
-                let mut values: Vec<u32> = tables.flat_map(|table| table.row(state).map(|(x, _)| x as u32)).collect();
+                let mut values: Vec<u32> =
+                    tables.flat_map(|table| table.row(state).map(|(x, _)| x as u32)).collect();
                 values.sort_unstable();
                 values.dedup();
                 values
@@ -121,7 +142,15 @@ impl Listing {
         values
     }
 
-    fn extend(&self, supports: &[Vec<u32>], level: usize, state: usize, value: &mut [u32], actions: usize, choices: &mut Choices) {
+    fn extend(
+        &self,
+        supports: &[Vec<u32>],
+        level: usize,
+        state: usize,
+        value: &mut [u32],
+        actions: usize,
+        choices: &mut Choices,
+    ) {
         if level == supports.len() {
             choices.push(state, value, state * actions + value[self.action] as usize);
             return;
@@ -153,7 +182,8 @@ impl Choices {
     }
 }
 
-/// The groups of choices that agree on the state and on the variables through `level`: the first choice of each, and the group one level up.
+/// The groups of choices that agree on the state and on the variables through `level`: the first
+/// choice of each, and the group one level up.
 pub(super) fn groups(choices: &Choices, level: usize) -> (Vec<u32>, Vec<u32>) {
     let (mut first, mut parent) = (Vec::new(), Vec::new());
     let mut above = 0u32;
@@ -161,7 +191,9 @@ pub(super) fn groups(choices: &Choices, level: usize) -> (Vec<u32>, Vec<u32>) {
         let differs = |through: usize| {
             choice == 0
                 || choices.state[choice] != choices.state[choice - 1]
-                || choices.value[..through].iter().any(|column| column[choice] != column[choice - 1])
+                || choices.value[..through]
+                    .iter()
+                    .any(|column| column[choice] != column[choice - 1])
         };
         if choice > 0 && differs(level) {
             above += 1;

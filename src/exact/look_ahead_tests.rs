@@ -1,4 +1,5 @@
-//! What looks ahead, held against the sum over whole trajectories: the end of the horizon and of the episode included.
+//! What looks ahead, held against the sum over whole trajectories: the end of the horizon and of
+//! the episode included.
 
 use super::exact;
 use super::tests::{BOUND, agree, random_logits, read, walk};
@@ -45,15 +46,30 @@ fn reverse_models_of_a_window() {
         "kernel back(o | next: o[1]?, s[3]?, a[3]?) = Categorical(logits = table(next, s, a))",
         "o[t] ~ back(o[t+1..t+1], s[t-1..t+1], a[t-1..t+1])",
     ));
-    agree(&with_reverse_model("kernel back(o | s[4]?) = Categorical(logits = table(s))", "o[t] ~ back(s[t-1..t+2])"));
-    agree(&with_reverse_model("kernel back(o | a[5]?) = Categorical(logits = table(a))", "o[t] ~ back(a[t-2..t+2])"));
+    agree(&with_reverse_model(
+        "kernel back(o | s[4]?) = Categorical(logits = table(s))",
+        "o[t] ~ back(s[t-1..t+2])",
+    ));
+    agree(&with_reverse_model(
+        "kernel back(o | a[5]?) = Categorical(logits = table(a))",
+        "o[t] ~ back(a[t-2..t+2])",
+    ));
 }
 
 #[test]
 fn reverse_models_that_read_the_end_or_an_expression() {
-    agree(&with_reverse_model("kernel back(o | goal: s) = Categorical(logits = table(goal))", "o[t] ~ back(s[T+1])"));
-    agree(&with_reverse_model("kernel back(o | s) = Categorical(logits = table(s))", "o[t] ~ back(max(s[t], s[t+1]))"));
-    agree(&with_reverse_model("", "o[t] ~ Categorical(probs = [0.2 + 0.1 * s[t+1], 0.8 - 0.1 * s[t+1]])"));
+    agree(&with_reverse_model(
+        "kernel back(o | goal: s) = Categorical(logits = table(goal))",
+        "o[t] ~ back(s[T+1])",
+    ));
+    agree(&with_reverse_model(
+        "kernel back(o | s) = Categorical(logits = table(s))",
+        "o[t] ~ back(max(s[t], s[t+1]))",
+    ));
+    agree(&with_reverse_model(
+        "",
+        "o[t] ~ Categorical(probs = [0.2 + 0.1 * s[t+1], 0.8 - 0.1 * s[t+1]])",
+    ));
 }
 
 #[test]
@@ -88,19 +104,30 @@ fn priors_that_run_backwards() {
 fn likelihoods_that_look_further_than_one_step() {
     let kernels = "kernel pi(a | s) = Categorical(logits = table(s))
          kernel guess(s | before: s, later: s?) = Categorical(logits = table(before, later))";
-    let ends = "R[t] ~ exp(alpha * r[t]); F[t] ~ exp(-0.2 * abs(s[t+1] - s[1])); G[T] ~ exp(-0.1 * s[1] * s[T+1])";
+    let ends = "R[t] ~ exp(alpha * r[t]); F[t] ~ exp(-0.2 * abs(s[t+1] - s[1])); G[T] ~ exp(-0.1 \
+                * s[1] * s[T+1])";
     agree(&walk(kernels, "a[t] ~ Uniform", "a[t] ~ pi(s[t])", ends, ""));
-    agree(&walk(kernels, "a[t] ~ Uniform", "a[t] ~ pi(s[t])", "H[t] ~ guess(s[t+1] | s[t], s[t+3])", ""));
+    agree(&walk(
+        kernels,
+        "a[t] ~ Uniform",
+        "a[t] ~ pi(s[t])",
+        "H[t] ~ guess(s[t+1] | s[t], s[t+3])",
+        "",
+    ));
 }
 
 #[test]
 fn too_large_a_window_says_how_large() {
-    let text =
-        with_reverse_model("kernel back(o | s[9]?) = Categorical(logits = table(s))", "o[t] ~ back(s[t-4..t+4])").replace("T = 3", "T = 9");
+    let text = with_reverse_model(
+        "kernel back(o | s[9]?) = Categorical(logits = table(s))",
+        "o[t] ~ back(s[t-4..t+4])",
+    )
+    .replace("T = 3", "T = 9");
     let model = read(&text);
     let refused = exact(&model, BOUND, Some(&random_logits(&model, 3))).unwrap_err();
     insta::assert_snapshot!(
         refused.0,
-        @"remembering `s[t-8..t-1]`, `o[t-4..t-1]` beside 4 states makes 4.1e8 points to sum over at a step, more than 3.4e7"
+        @"remembering `s[t-8..t-1]`, `o[t-4..t-1]` beside 4 states makes 4.1e8 points to sum over \
+          at a step, more than 3.4e7"
     );
 }

@@ -1,12 +1,13 @@
-//! `M(q)`, the bound with the exact reverse model `q(o|x)` in the place of `q̃(o|x)`: the bound of the marginal `q(x)`, auxiliary variables `o`
-//! summed over. With `U(x, o)` all that the bound adds up but the posterior's factors and the reverse model,
+//! `M(q)`, the bound with the exact reverse model `q(o|x)` in the place of `q̃(o|x)`: the bound of
+//! the marginal `q(x)`, auxiliary variables `o` summed over. With `U(x, o)` all that the bound adds
+//! up but the posterior's factors and the reverse model,
 //!
 //! ```text
 //! M = E_q[U(x, o) − log q(x)],   ∇M = Σ_{x,o} ∇q(x, o) · (U(x, o) − log q(x)) + E_q ∇U,   since Σ_x q(x) ∇log q(x) = 0.
 //! ```
 //!
-//! The forward filter lists all histories with what they say of `o`; a pass back through them collects the values
-//! `B(history, memory) = E_q[U to come − log q(x) | history, memory]`.
+//! The forward filter lists all histories with what they say of `o`; a pass back through them
+//! collects the values `B(history, memory) = E_q[U to come − log q(x) | history, memory]`.
 
 use super::policy::{direct, through_softmax, used};
 use super::reverse::{Path, ReverseModel};
@@ -20,20 +21,27 @@ use std::collections::BTreeMap;
 pub struct Marginal {
     /// `M(q)`, nats.
     pub bound: f64,
-    /// `∂M/∂logit` of every entry of the tables in use, as [`super::Evaluation::gradient`]; the reverse model has none.
+    /// `∂M/∂logit` of every entry of the tables in use, as [`super::Evaluation::gradient`]; the
+    /// reverse model has none.
     pub gradient: BTreeMap<KernelId, Vec<f64>>,
 }
 
-/// `M` of the posterior whose reverse model was compiled without `q̃`; `None` where there are more than `limit` trajectories.
-pub(super) fn marginal(reverse: &mut ReverseModel<'_>, tables: &KernelTables, limit: usize) -> Result<Option<Marginal>, NotFinite> {
+/// `M` of the posterior whose reverse model was compiled without `q̃`; `None` where there are more
+/// than `limit` trajectories.
+pub(super) fn marginal(
+    reverse: &mut ReverseModel<'_>,
+    tables: &KernelTables,
+    limit: usize,
+) -> Result<Option<Marginal>, NotFinite> {
     let mut histories = vec![reverse.starts()];
     for t in 1..=reverse.trellis.horizon {
         let Some(next) = reverse.after(t, &histories[t - 1], limit)? else { return Ok(None) };
         histories.push(next);
     }
 
-    let mut gradient: BTreeMap<_, Vec<f64>> =
-        used(&reverse.trellis).map(|id| (id, vec![0.0; tables.current[&id].log_probability.len()])).collect();
+    let mut gradient: BTreeMap<_, Vec<f64>> = used(&reverse.trellis)
+        .map(|id| (id, vec![0.0; tables.current[&id].log_probability.len()]))
+        .collect();
     let mut value: Vec<Value> = histories.pop().iter().flatten().map(leaf).collect();
     for (before, paths) in histories.iter().enumerate().rev() {
         let t = before + 1;
@@ -56,8 +64,11 @@ pub(super) fn marginal(reverse: &mut ReverseModel<'_>, tables: &KernelTables, li
         }
     }
     let prior = &reverse.trellis.dynamics[reverse.trellis.prior_dynamics()].log_initial;
-    let worth = |(path, value): (&Path, &Value)| prior[path.state] - path.probability.ln() + value.values().sum::<f64>();
-    let started = || histories[0].iter().zip(&value).map(|one| (one.0.state, one.0.probability, worth(one)));
+    let worth = |(path, value): (&Path, &Value)| {
+        prior[path.state] - path.probability.ln() + value.values().sum::<f64>()
+    };
+    let started =
+        || histories[0].iter().zip(&value).map(|one| (one.0.state, one.0.probability, worth(one)));
     if let Some(prior) = &reverse.trellis.start.prior {
         prior.add(1, started().map(|(state, q, _)| (state, q)), &mut gradient);
     }
@@ -124,13 +135,19 @@ impl Slice {
     }
 
     /// The value of a path, from those of the paths that go on from it, which are next in `ahead`.
-    fn back<'v>(&mut self, reverse: &ReverseModel<'_>, path: &Path, ahead: &mut impl Iterator<Item = &'v Value>) -> Value {
+    fn back<'v>(
+        &mut self,
+        reverse: &ReverseModel<'_>,
+        path: &Path,
+        ahead: &mut impl Iterator<Item = &'v Value>,
+    ) -> Value {
         let trellis = &reverse.trellis;
         let transition = &trellis.dynamics[trellis.posterior_dynamics()].table.transition;
         let mut expected: BTreeMap<(u32, u32), f64> = BTreeMap::new();
         for step in reverse.steps(path) {
             for entry in transition.start[step.row]..transition.start[step.row + 1] {
-                let (state, probability) = (transition.column[entry] as usize, transition.probability[entry]);
+                let (state, probability) =
+                    (transition.column[entry] as usize, transition.probability[entry]);
                 let Some(value) = ahead.next() else { continue };
                 for (&memory, hidden) in &step.hidden {
                     let node = memory as usize * trellis.states + state;
@@ -151,7 +168,9 @@ impl Slice {
                 let q = reverse.log_q[at].exp();
                 let next = if choices.next.is_empty() { memory } else { choices.next[at] };
                 // absent where the probability is 0
-                if let Some(expected) = expected.get(&(reverse.group[choice], next)).filter(|_| q != 0.0) {
+                if let Some(expected) =
+                    expected.get(&(reverse.group[choice], next)).filter(|_| q != 0.0)
+                {
                     let follows = self.choice[at] + expected;
                     let weight = path.probability * hidden.weight * q;
                     self.visits[at] += weight;

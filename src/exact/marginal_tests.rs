@@ -1,4 +1,5 @@
-//! The bound with the exact reverse model against the bound and what its reverse model loses, and against finite differences.
+//! The bound with the exact reverse model against the bound and what its reverse model loses, and
+//! against finite differences.
 
 use super::evidence::log_sum_exp;
 use super::tests::{BOUND, random_logits, read};
@@ -8,7 +9,8 @@ use crate::model::{KernelId, Model};
 
 const MANY: usize = 1_000_000;
 
-/// Chance in the start and in the steps; what the options remember and what the reverse model reads are up to the test.
+/// Chance in the start and in the steps; what the options remember and what the reverse model reads
+/// are up to the test.
 fn options(horizon: usize, pick: &str, drawn: &str, auxiliary: &str) -> Model {
     read(&format!(
         "model m
@@ -29,7 +31,8 @@ fn options(horizon: usize, pick: &str, drawn: &str, auxiliary: &str) -> Model {
          kernel ahead(o | next: o?, s, a) = Categorical(logits = table(next, s, a))
          prior {{ s[1] ~ e.initial; a[t] ~ Uniform; s[t+1] ~ e.transition(s[t], a[t]) }}
          likelihood {{ R[t] ~ exp(r[t]) }}
-         posterior {{ s[1] ~ e.initial; o[t] ~ {drawn}; a[t] ~ pi(s[t], o[t]); s[t+1] ~ e.transition(s[t], a[t]) }}
+         posterior {{ s[1] ~ e.initial; o[t] ~ {drawn}; a[t] ~ pi(s[t], o[t]); s[t+1] ~ \
+         e.transition(s[t], a[t]) }}
          {auxiliary}"
     ))
 }
@@ -37,7 +40,10 @@ fn options(horizon: usize, pick: &str, drawn: &str, auxiliary: &str) -> Model {
 const PICK: &str = "pick(o | s, last: o?) = Categorical(logits = table(s, last))";
 
 fn models() -> Vec<Model> {
-    let [back, ahead] = ["auxiliary { o[t] ~ back(o[t-1], s[t], a[t], s[t+1]) }", "auxiliary { o[t] ~ ahead(o[t+1], s[t], a[t]) }"];
+    let [back, ahead] = [
+        "auxiliary { o[t] ~ back(o[t-1], s[t], a[t], s[t+1]) }",
+        "auxiliary { o[t] ~ ahead(o[t+1], s[t], a[t]) }",
+    ];
     vec![
         options(3, PICK, "pick(s[t], o[t-1])", back),
         options(3, PICK, "pick(s[t], o[t-1])", ahead),
@@ -51,10 +57,16 @@ fn it_is_the_bound_and_what_the_reverse_model_loses() {
         let tables = random_logits(model, seed);
         let evaluator = Evaluator::new(model, BOUND);
         let bound = evaluator.evaluate(&tables).unwrap().bound;
-        let lost = ReverseModel::new(model, BOUND, &tables).unwrap().divergence(MANY).unwrap().unwrap();
+        let lost =
+            ReverseModel::new(model, BOUND, &tables).unwrap().divergence(MANY).unwrap().unwrap();
         let marginal = evaluator.marginal(&tables).unwrap().unwrap();
-        assert!(lost > 0.01 && (marginal.bound - bound - lost).abs() < 1e-12, "{} {bound} {lost}", marginal.bound);
-        let names: Vec<&str> = marginal.gradient.keys().map(|&kernel| model.kernel(kernel).name.as_str()).collect();
+        assert!(
+            lost > 0.01 && (marginal.bound - bound - lost).abs() < 1e-12,
+            "{} {bound} {lost}",
+            marginal.bound
+        );
+        let names: Vec<&str> =
+            marginal.gradient.keys().map(|&kernel| model.kernel(kernel).name.as_str()).collect();
         assert_eq!(names, ["pick", "pi"], "the reverse model moves nothing");
     }
 }
@@ -70,8 +82,13 @@ fn its_gradient_is_that_of_finite_differences() {
         for (&kernel, gradient) in &gradient {
             for (entry, exact) in gradient.iter().enumerate() {
                 let step = 1e-5;
-                let slope = (at(&moved(&tables, kernel, entry, step)) - at(&moved(&tables, kernel, entry, -step))) / (2.0 * step);
-                assert!((slope - exact).abs() < 1e-8, "{kernel:?} {entry}: {exact} against {slope}");
+                let slope = (at(&moved(&tables, kernel, entry, step))
+                    - at(&moved(&tables, kernel, entry, -step)))
+                    / (2.0 * step);
+                assert!(
+                    (slope - exact).abs() < 1e-8,
+                    "{kernel:?} {entry}: {exact} against {slope}"
+                );
                 count += 1;
                 largest = largest.max(exact.abs());
             }
@@ -92,7 +109,8 @@ fn moved(tables: &KernelTables, kernel: KernelId, entry: usize, by: f64) -> Kern
     tables
 }
 
-/// Nothing is auxiliary: the same sum in another order, with a policy that the prior shares and one that a likelihood reads.
+/// Nothing is auxiliary: the same sum in another order, with a policy that the prior shares and one
+/// that a likelihood reads.
 #[test]
 fn without_auxiliary_variables_it_is_the_bound() {
     let plain = |prior: &str, likelihood: &str| {
@@ -112,17 +130,23 @@ fn without_auxiliary_variables_it_is_the_bound() {
              kernel guess(s | first: s) = Categorical(logits = table(first))
              prior {{ s[1] ~ e.initial; a[t] ~ {prior}; s[t+1] ~ e.transition(s[t], a[t]) }}
              likelihood {{ R[t] ~ exp(r[t]); {likelihood} }}
-             posterior {{ s[1] ~ e.initial; a[t] ~ pi(s[t], t); s[t+1] ~ e.transition(s[t], a[t]) }}"
+             posterior {{ s[1] ~ e.initial; a[t] ~ pi(s[t], t); s[t+1] ~ e.transition(s[t], a[t]) \
+             }}"
         ))
     };
-    for (prior, likelihood) in [("Uniform", ""), ("pi(s[t], t)", ""), ("Uniform", "G[T] ~ guess(s[T+1] | s[1])")] {
+    for (prior, likelihood) in
+        [("Uniform", ""), ("pi(s[t], t)", ""), ("Uniform", "G[T] ~ guess(s[T+1] | s[1])")]
+    {
         let model = plain(prior, likelihood);
         let tables = random_logits(&model, 3);
         let evaluator = Evaluator::new(&model, BOUND);
-        let (bound, marginal) = (evaluator.evaluate(&tables).unwrap(), evaluator.marginal(&tables).unwrap().unwrap());
+        let (bound, marginal) =
+            (evaluator.evaluate(&tables).unwrap(), evaluator.marginal(&tables).unwrap().unwrap());
         assert!((bound.bound - marginal.bound).abs() < 1e-12, "{} {}", bound.bound, marginal.bound);
         assert!(bound.gradient.keys().eq(marginal.gradient.keys()) && !bound.gradient.is_empty());
-        for (one, other) in bound.gradient.values().flatten().zip(marginal.gradient.values().flatten()) {
+        for (one, other) in
+            bound.gradient.values().flatten().zip(marginal.gradient.values().flatten())
+        {
             assert!((one - other).abs() < 1e-12, "{one} {other}");
         }
     }

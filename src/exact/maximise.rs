@@ -1,4 +1,5 @@
-//! The maximum of a smooth function from a start, by L-BFGS (Nocedal 1980; Liu and Nocedal 1989) with the line search of Moré and Thuente (1994).
+//! The maximum of a smooth function from a start, by L-BFGS (Nocedal 1980; Liu and Nocedal 1989)
+//! with the line search of Moré and Thuente (1994).
 
 use argmin::core::{CostFunction, Error, Executor, Gradient, State};
 use argmin::solver::linesearch::MoreThuenteLineSearch;
@@ -13,7 +14,8 @@ pub struct Maximum {
     pub iterations: u64,
 }
 
-/// Points of a line search, in the mean; one that goes on and on at the limit of precision is ended.
+/// Points of a line search, in the mean; one that goes on and on at the limit of precision is
+/// ended.
 const MOST_CALLS: u64 = 20;
 
 /// A function's value and gradient at a point.
@@ -23,24 +25,39 @@ pub type Slope = (f64, Vec<f64>);
 ///
 /// # Errors
 /// As the function at the start; later failures end the ascent where it is.
-pub fn maximise<E>(function: &dyn Fn(&[f64]) -> Result<Slope, E>, start: Vec<f64>, iterations: u64) -> Result<Maximum, E>
+pub fn maximise<E>(
+    function: &dyn Fn(&[f64]) -> Result<Slope, E>,
+    start: Vec<f64>,
+    iterations: u64,
+) -> Result<Maximum, E>
 where
     E: std::error::Error + Send + Sync + 'static,
 {
     let mut best = Maximum { value: function(&start)?.0, at: start, iterations: 0 };
-    // the line search may stop short at the limit of precision: begin again there, with a fresh memory, until that too is of no use
+    // the line search may stop short at the limit of precision: begin again there, with a fresh
+    // memory, until that too is of no use
     while best.iterations < iterations {
         let left = iterations - best.iterations;
-        let problem = Problem { function, latest: RefCell::new(None), calls: Cell::new(left.saturating_mul(MOST_CALLS)) };
+        let problem = Problem {
+            function,
+            latest: RefCell::new(None),
+            calls: Cell::new(left.saturating_mul(MOST_CALLS)),
+        };
         // differences below 1e-13 are rounding
-        let solver =
-            LBFGS::new(MoreThuenteLineSearch::new(), 20).with_tolerance_grad(1e-10).and_then(|solver| solver.with_tolerance_cost(0.0));
+        let solver = LBFGS::new(MoreThuenteLineSearch::new(), 20)
+            .with_tolerance_grad(1e-10)
+            .and_then(|solver| solver.with_tolerance_cost(0.0));
         let Ok(solver) = solver else { break };
         let from = best.at.clone();
-        let run = Executor::new(problem, solver).configure(|state| state.param(from).max_iters(left)).timer(false).run();
+        let run = Executor::new(problem, solver)
+            .configure(|state| state.param(from).max_iters(left))
+            .timer(false)
+            .run();
         let Ok(run) = run else { break };
         best.iterations += run.state().get_iter().max(1);
-        let (Some(at), value) = (run.state().get_best_param(), -run.state().get_best_cost()) else { break };
+        let (Some(at), value) = (run.state().get_best_param(), -run.state().get_best_cost()) else {
+            break;
+        };
         let gain = value - best.value;
         if gain > 0.0 {
             best = Maximum { at: at.clone(), value, iterations: best.iterations };
@@ -68,7 +85,11 @@ impl<E: std::error::Error + Send + Sync + 'static> Problem<'_, E> {
         let (at, slope) = match known {
             Some(known) => known,
             None => {
-                let left = self.calls.get().checked_sub(1).ok_or_else(|| Error::msg("the line search goes on and on"))?;
+                let left = self
+                    .calls
+                    .get()
+                    .checked_sub(1)
+                    .ok_or_else(|| Error::msg("the line search goes on and on"))?;
                 self.calls.set(left);
                 (at.to_vec(), (self.function)(at)?)
             }

@@ -30,14 +30,26 @@ const LARGEST: f64 = 33_554_432.0;
 impl Memory {
     /// # Errors
     /// Where what is remembered makes more than 2^25 points to sum over at a step: how many.
-    pub fn new(model: &Model, needs: &[Need], states: usize, choices: usize) -> Result<Memory, NotFinite> {
+    pub fn new(
+        model: &Model,
+        needs: &[Need],
+        states: usize,
+        choices: usize,
+    ) -> Result<Memory, NotFinite> {
         let mut wanted = std::collections::BTreeSet::new();
         for need in needs {
             match *need {
-                Need::Variable(variable, Index::Step(k)) => wanted.extend((k..0).map(|k| (variable, Index::Step(k)))),
-                Need::Variable(variable, Index::First) => drop(wanted.insert((variable, Index::First))),
+                Need::Variable(variable, Index::Step(k)) => {
+                    wanted.extend((k..0).map(|k| (variable, Index::Step(k))))
+                }
+                Need::Variable(variable, Index::First) => {
+                    drop(wanted.insert((variable, Index::First)))
+                }
                 Need::Variable(variable, Index::Last(_)) => {
-                    return refuse(&format!("a factor that reads the last `{}`", model.variable(variable).name));
+                    return refuse(&format!(
+                        "a factor that reads the last `{}`",
+                        model.variable(variable).name
+                    ));
                 }
                 Need::Reward(..) => return refuse("a factor that reads a reward"),
             }
@@ -52,7 +64,8 @@ impl Memory {
         }
         if points > LARGEST {
             return Err(NotFinite(format!(
-                "remembering {} beside {states} states makes {points:.1e} points to sum over at a step, more than {LARGEST:.1e}",
+                "remembering {} beside {states} states makes {points:.1e} points to sum over at a \
+                 step, more than {LARGEST:.1e}",
                 names(model, &slots)
             )));
         }
@@ -81,7 +94,11 @@ impl Memory {
                             .iter()
                             .find(|s| s.variable == slot.variable && s.index == Index::Step(k + 1))
                             .map_or(NONE, |s| self.get(memory, s)),
-                        Index::First | Index::Last(_) => self.since_first(memory, slot, choices.current(state, slot.variable, choice)),
+                        Index::First | Index::Last(_) => self.since_first(
+                            memory,
+                            slot,
+                            choices.current(state, slot.variable, choice),
+                        ),
                     };
                     after += slot.stride * if kept == NONE { slot.values } else { kept as usize };
                 }
@@ -104,15 +121,24 @@ impl Memory {
         let count = choices.count();
         let mut points = Points { count: self.count * count, ..Points::empty() };
         for variable in choices.variables.iter().copied().chain([state]) {
-            let column = (0..points.count).map(|point| choices.current(state, variable, point % count)).collect();
+            let column = (0..points.count)
+                .map(|point| choices.current(state, variable, point % count))
+                .collect();
             points.numbers.insert((variable, Index::Step(0)), Rc::new(column));
         }
         for slot in self.read_slots(needs) {
             let value = |point: usize| match slot.index {
-                Index::First => self.since_first(point / count, slot, choices.current(state, slot.variable, point % count)),
+                Index::First => self.since_first(
+                    point / count,
+                    slot,
+                    choices.current(state, slot.variable, point % count),
+                ),
                 Index::Step(_) | Index::Last(_) => self.get(point / count, slot),
             };
-            points.numbers.insert((slot.variable, slot.index), Rc::new((0..points.count).map(value).collect()));
+            points.numbers.insert(
+                (slot.variable, slot.index),
+                Rc::new((0..points.count).map(value).collect()),
+            );
         }
         points
     }
@@ -134,12 +160,15 @@ impl Memory {
     }
 }
 
-/// What is remembered, for messages. The oldest value of a variable comes first in the order of slots.
+/// What is remembered, for messages. The oldest value of a variable comes first in the order of
+/// slots.
 fn names(model: &Model, slots: &[Slot]) -> String {
     let mut names = Vec::new();
     for (at, slot) in slots.iter().enumerate() {
         let name = &model.variable(slot.variable).name;
-        let follows = at > 0 && slots[at - 1].variable == slot.variable && matches!(slots[at - 1].index, Index::Step(_));
+        let follows = at > 0
+            && slots[at - 1].variable == slot.variable
+            && matches!(slots[at - 1].index, Index::Step(_));
         match slot.index {
             Index::First => names.push(format!("`{name}[1]`")),
             Index::Step(_) if follows => {}

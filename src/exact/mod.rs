@@ -64,38 +64,50 @@ use trellis::Trellis;
 /// The exact answers for one bound, in nats.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Exact {
-    /// `log p(R̂) = log E_P[exp ΣΛ]`, at the given tables where the prior (a learned model of the world among it) or the likelihood reads learned kernels.
+    /// `log p(R̂) = log E_P[exp ΣΛ]`, at the given tables where the prior (a learned model of the
+    /// world among it) or the likelihood reads learned kernels.
     pub log_evidence: f64,
-    /// `max L`: the best bound of any time-dependent policy (learned kernels of actions and options that may read all that is drawn before) which
-    /// keeps the prior and the posterior's other factors: the environment's steps, or those of a learned model at its table.
+    /// `max L`: the best bound of any time-dependent policy (learned kernels of actions and options
+    /// that may read all that is drawn before) which keeps the prior and the posterior's other
+    /// factors: the environment's steps, or those of a learned model at its table.
     pub best_bound: f64,
     /// The posterior with the given tables.
     pub evaluation: Option<Evaluation>,
-    /// `log p(R̂) − L` in parts, where there is an evaluation; absent where there are auxiliary variables and more than [`PATHS`] trajectories of
-    /// all else, over which `auxiliary` would have to be summed ([`crate::engine::gap`] estimates it), and where `L` is −∞.
+    /// `log p(R̂) − L` in parts, where there is an evaluation; absent where there are auxiliary
+    /// variables and more than [`PATHS`] trajectories of all else, over which `auxiliary` would
+    /// have to be summed ([`crate::engine::gap`] estimates it), and where `L` is −∞.
     pub gap: Option<Gap>,
 }
 
 /// `log p(R̂) − L(q)`, in parts that are each at least 0 (up to rounding) and sum to it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Gap {
-    /// `log p(R̂) − max L`: the posterior keeps the dynamics. 0 where the start and the transitions are deterministic.
+    /// `log p(R̂) − max L`: the posterior keeps the dynamics. 0 where the start and the transitions
+    /// are deterministic.
     pub dynamics: f64,
-    /// `max L − M(q)`, `M` the bound with the exact reverse model: what the family of policies cannot reach, and what the optimisation has not.
+    /// `max L − M(q)`, `M` the bound with the exact reverse model: what the family of policies
+    /// cannot reach, and what the optimisation has not.
     pub family_and_optimisation: f64,
-    /// `M(q) − L(q) = E_q KL(q(o|x) ‖ q̃(o|x))`: what the reverse model of auxiliary variables `o` loses; 0 where there are none.
+    /// `M(q) − L(q) = E_q KL(q(o|x) ‖ q̃(o|x))`: what the reverse model of auxiliary variables `o`
+    /// loses; 0 where there are none.
     pub auxiliary: f64,
 }
 
 /// Trajectories that are listed at the most, to sum over the auxiliary variables of each.
 pub const PATHS: usize = 20_000;
 
-/// The exact answers for a bound whose variables are finite. With `policy` (a table for each learned kernel in use) also `L`, its gradient
-/// and the posterior's marginals. Cost: non-zero transitions times T, times the values of what else a step remembers.
+/// The exact answers for a bound whose variables are finite. With `policy` (a table for each
+/// learned kernel in use) also `L`, its gradient and the posterior's marginals. Cost: non-zero
+/// transitions times T, times the values of what else a step remembers.
 ///
 /// # Errors
-/// One sentence that names the variable that is not finite, the kernel without a table, or the construct the oracle does not take.
-pub fn exact(model: &Model, bound: BoundId, policy: Option<&KernelTables>) -> Result<Exact, NotFinite> {
+/// One sentence that names the variable that is not finite, the kernel without a table, or the
+/// construct the oracle does not take.
+pub fn exact(
+    model: &Model,
+    bound: BoundId,
+    policy: Option<&KernelTables>,
+) -> Result<Exact, NotFinite> {
     let environments = Environments::new(model);
     let written = model.bound(bound);
     let (log_evidence, best_bound) = {
@@ -124,7 +136,8 @@ pub struct Evaluator<'m> {
     bound: BoundId,
 }
 
-/// How often each entry of the learned tables of actions and options is drawn, expected; by kernel, numbered as its log-probabilities.
+/// How often each entry of the learned tables of actions and options is drawn, expected; by kernel,
+/// numbered as its log-probabilities.
 pub type Uses = BTreeMap<KernelId, Vec<f64>>;
 
 impl<'m> Evaluator<'m> {
@@ -138,7 +151,8 @@ impl<'m> Evaluator<'m> {
         self.tempered(tables, 1.0)
     }
 
-    /// With the likelihood raised to a positive power: `E_q[power · ΣΛ + Σ log P − Σ log Q]`, which deterministic annealing ascends (Rose 1998).
+    /// With the likelihood raised to a positive power: `E_q[power · ΣΛ + Σ log P − Σ log Q]`, which
+    /// deterministic annealing ascends (Rose 1998).
     ///
     /// # Errors
     /// As [`exact`].
@@ -146,32 +160,47 @@ impl<'m> Evaluator<'m> {
         evaluate_with(&self.environments, self.bound, tables, power)
     }
 
-    /// What the best policy that may depend on the time and on all that the trellis remembers would use of the tables, the likelihood raised to
-    /// `power`, and all other factors as in `tables`. The parameters under which these uses are likeliest project that policy onto the family.
+    /// What the best policy that may depend on the time and on all that the trellis remembers would
+    /// use of the tables, the likelihood raised to `power`, and all other factors as in `tables`.
+    /// The parameters under which these uses are likeliest project that policy onto the family.
     /// `None` where the policy is too large to be kept.
     ///
     /// # Errors
     /// As [`exact`].
-    pub fn uses_of_the_best(&self, tables: &KernelTables, power: f64) -> Result<Option<Uses>, NotFinite> {
+    pub fn uses_of_the_best(
+        &self,
+        tables: &KernelTables,
+        power: f64,
+    ) -> Result<Option<Uses>, NotFinite> {
         let written = self.environments.model.bound(self.bound);
         let mut trellis = compile(&self.environments, written, Some(tables), Scope::Posterior)?;
         trellis.temper(power);
         projection::uses_of_the_best(&mut trellis, tables)
     }
 
-    /// The bound with the exact reverse model, `None` where there are more than [`PATHS`] trajectories of all that is not auxiliary.
+    /// The bound with the exact reverse model, `None` where there are more than [`PATHS`]
+    /// trajectories of all that is not auxiliary.
     ///
     /// # Errors
     /// As [`exact`]; where the action is an auxiliary variable.
     pub fn marginal(&self, tables: &KernelTables) -> Result<Option<Marginal>, NotFinite> {
-        let mut reverse = ReverseModel::over(&self.environments, self.bound, tables, Scope::Marginal)?;
+        let mut reverse =
+            ReverseModel::over(&self.environments, self.bound, tables, Scope::Marginal)?;
         let marginal = marginal::marginal(&mut reverse, tables, PATHS)?;
-        marginal.map(|found| number(found.bound, "the bound", &reverse.trellis).map(|_| found)).transpose()
+        marginal
+            .map(|found| number(found.bound, "the bound", &reverse.trellis).map(|_| found))
+            .transpose()
     }
 }
 
-fn evaluate_with(environments: &Environments<'_>, bound: BoundId, tables: &KernelTables, power: f64) -> Result<Evaluation, NotFinite> {
-    let mut trellis = compile(environments, environments.model.bound(bound), Some(tables), Scope::Posterior)?;
+fn evaluate_with(
+    environments: &Environments<'_>,
+    bound: BoundId,
+    tables: &KernelTables,
+    power: f64,
+) -> Result<Evaluation, NotFinite> {
+    let mut trellis =
+        compile(environments, environments.model.bound(bound), Some(tables), Scope::Posterior)?;
     trellis.temper(power);
     let evaluation = policy::evaluate(&mut trellis, tables)?;
     number(evaluation.bound, "the bound", &trellis)?;

@@ -17,7 +17,11 @@ impl<'m> Oracle<'m> {
     ///
     /// # Errors
     /// As [`super::exact`].
-    pub fn new(model: &'m Model, bound: BoundId, tables: Option<&'m KernelTables>) -> Result<Oracle<'m>, NotFinite> {
+    pub fn new(
+        model: &'m Model,
+        bound: BoundId,
+        tables: Option<&'m KernelTables>,
+    ) -> Result<Oracle<'m>, NotFinite> {
         Oracle::within(&Environments::new(model), bound, tables)
     }
 
@@ -26,7 +30,9 @@ impl<'m> Oracle<'m> {
         bound: BoundId,
         tables: Option<&'m KernelTables>,
     ) -> Result<Oracle<'m>, NotFinite> {
-        Ok(Oracle { trellis: compile(environments, environments.model.bound(bound), tables, Scope::Prior)? })
+        Ok(Oracle {
+            trellis: compile(environments, environments.model.bound(bound), tables, Scope::Prior)?,
+        })
     }
 
     /// [`super::Exact::log_evidence`]

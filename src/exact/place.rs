@@ -5,8 +5,8 @@ use super::read::{Need, Standing};
 use crate::finite::NotFinite;
 use crate::finite::columns::Columns;
 use crate::model::{
-    EnvironmentId, EnvironmentKernel, Factor, Index, Input, KernelId, KernelRef, Likelihood, LikelihoodForm, Model, Role, Target,
-    TargetVariable, Value, VariableId,
+    EnvironmentId, EnvironmentKernel, Factor, Index, Input, KernelId, KernelRef, Likelihood,
+    LikelihoodForm, Model, Role, Target, TargetVariable, Value, VariableId,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +23,8 @@ pub(super) struct Placed<'m> {
 /// Where a likelihood is evaluated.
 #[derive(Clone, Debug)]
 pub(super) enum Place {
-    /// At entries of the transition table: it reads the reward or the next state, the state and the action.
+    /// At entries of the transition table: it reads the reward or the next state, the state and the
+    /// action.
     Entry { standing: Standing, needs: Vec<Need> },
     /// At choices and nodes, as soon as all it reads is known.
     Slices(Vec<Delayed>),
@@ -45,11 +46,18 @@ pub(super) fn place<'m>(
         let mut at = None;
         for target in &factor.targets {
             let (variable, index) = match *target {
-                Target::Variable { variable: TargetVariable::Variable(variable), index } => (variable, index),
-                Target::Variable { variable: TargetVariable::Reward(..) | TargetVariable::End, .. } => {
+                Target::Variable { variable: TargetVariable::Variable(variable), index } => {
+                    (variable, index)
+                }
+                Target::Variable {
+                    variable: TargetVariable::Reward(..) | TargetVariable::End,
+                    ..
+                } => {
                     return refuse("a kernel that draws a reward or the end of the episode");
                 }
-                Target::Weights(kernel) => return refuse(&format!("`weights({})`", model.kernel(kernel).name)),
+                Target::Weights(kernel) => {
+                    return refuse(&format!("`weights({})`", model.kernel(kernel).name));
+                }
             };
             if at.is_some_and(|at| at != index) {
                 return refuse("a factor whose targets stand at different times");
@@ -97,7 +105,11 @@ impl Placed<'_> {
         let horizon = model.horizon.value;
         delay(model, &self.standing, &|standing| {
             let mut needs = self.conditions_at(model, standing)?;
-            needs.extend(self.targets.iter().map(|&target| Need::Variable(target, standing.relative(self.index, horizon))));
+            needs.extend(
+                self.targets
+                    .iter()
+                    .map(|&target| Need::Variable(target, standing.relative(self.index, horizon))),
+            );
             Ok(needs)
         })
     }
@@ -111,8 +123,12 @@ impl Placed<'_> {
         if delayed.iter().all(|delayed| delayed.standing.shift == self.standing.shift) {
             return Ok(delayed);
         }
-        let names: Vec<&str> = self.targets.iter().map(|target| model.variable(*target).name.as_str()).collect();
-        refuse(&format!("a posterior that draws `{}` after it has looked ahead", names.join("`, `")))
+        let names: Vec<&str> =
+            self.targets.iter().map(|target| model.variable(*target).name.as_str()).collect();
+        refuse(&format!(
+            "a posterior that draws `{}` after it has looked ahead",
+            names.join("`, `")
+        ))
     }
 }
 
@@ -123,7 +139,9 @@ pub(super) fn place_likelihood(model: &Model, likelihood: &Likelihood) -> Result
     let needs_at = |standing: &Standing| -> Result<Vec<Need>, NotFinite> {
         let mut needs = Vec::new();
         match &likelihood.form {
-            LikelihoodForm::Exponential { value, .. } => input_needs(model, &[*value], standing, &mut needs),
+            LikelihoodForm::Exponential { value, .. } => {
+                input_needs(model, &[*value], standing, &mut needs)
+            }
             LikelihoodForm::Density { values, givens, .. } => {
                 for value in values.iter().chain(givens) {
                     value_needs(model, value, standing, &mut needs)?;
@@ -154,15 +172,25 @@ pub(super) fn place_likelihood(model: &Model, likelihood: &Likelihood) -> Result
     }
     if needs.iter().any(|need| matches!(need, Need::Reward(..))) {
         let name = &likelihood.name;
-        return refuse(&format!("what `{name}` reads together: a reward with anything but the state, the action and the next state"));
+        return refuse(&format!(
+            "what `{name}` reads together: a reward with anything but the state, the action and \
+             the next state"
+        ));
     }
     Ok(Place::Slices(delay(model, &standing, &needs_at)?))
 }
 
-fn value_needs(model: &Model, value: &Value, standing: &Standing, needs: &mut Vec<Need>) -> Result<(), NotFinite> {
+fn value_needs(
+    model: &Model,
+    value: &Value,
+    standing: &Standing,
+    needs: &mut Vec<Need>,
+) -> Result<(), NotFinite> {
     let horizon = model.horizon.value;
     match value {
-        Value::Variable { variable, index } => needs.push(Need::Variable(*variable, standing.relative(*index, horizon))),
+        Value::Variable { variable, index } => {
+            needs.push(Need::Variable(*variable, standing.relative(*index, horizon)))
+        }
         Value::Window { variable, from, to } => {
             for index in window(*from, *to)? {
                 needs.push(Need::Variable(*variable, standing.relative(index, horizon)));
@@ -181,23 +209,36 @@ fn value_needs(model: &Model, value: &Value, standing: &Standing, needs: &mut Ve
 pub(super) fn window(from: Index, to: Index) -> Result<Vec<Index>, NotFinite> {
     match (from, to) {
         (Index::Step(from), Index::Step(to)) => Ok((from..=to).map(Index::Step).collect()),
-        (Index::First | Index::Last(_) | Index::Step(_), Index::First | Index::Last(_) | Index::Step(_)) => {
-            refuse("a window that does not move with `t`")
-        }
+        (
+            Index::First | Index::Last(_) | Index::Step(_),
+            Index::First | Index::Last(_) | Index::Step(_),
+        ) => refuse("a window that does not move with `t`"),
     }
 }
 
-pub(super) fn input_needs(model: &Model, roots: &[crate::expr::ExprId], standing: &Standing, needs: &mut Vec<Need>) {
+pub(super) fn input_needs(
+    model: &Model,
+    roots: &[crate::expr::ExprId],
+    standing: &Standing,
+    needs: &mut Vec<Need>,
+) {
     let horizon = model.horizon.value;
     needs.extend(Columns::new(model, roots).inputs().filter_map(|input| match input {
-        Input::Variable { variable, index, .. } => Some(Need::Variable(variable, standing.relative(index, horizon))),
-        Input::Reward { environment, reward, index } => Some(Need::Reward(environment, reward, standing.relative(index, horizon))),
+        Input::Variable { variable, index, .. } => {
+            Some(Need::Variable(variable, standing.relative(index, horizon)))
+        }
+        Input::Reward { environment, reward, index } => {
+            Some(Need::Reward(environment, reward, standing.relative(index, horizon)))
+        }
         Input::Formal { .. } | Input::Gain(_) => None,
     }));
 }
 
 /// The step's variables in an order in which the posterior can draw them.
-pub(super) fn drawing_order(model: &Model, step: &[&Placed<'_>]) -> Result<Vec<VariableId>, NotFinite> {
+pub(super) fn drawing_order(
+    model: &Model,
+    step: &[&Placed<'_>],
+) -> Result<Vec<VariableId>, NotFinite> {
     let mut waits: BTreeMap<VariableId, BTreeSet<VariableId>> = BTreeMap::new();
     let mut written = Vec::new();
     for placed in step {
@@ -208,7 +249,11 @@ pub(super) fn drawing_order(model: &Model, step: &[&Placed<'_>]) -> Result<Vec<V
             }
             let waits = waits.entry(target).or_default();
             waits.extend(needs.iter().filter_map(|need| match need {
-                Need::Variable(variable, Index::Step(0)) if model.variable(*variable).role != Role::State => Some(*variable),
+                Need::Variable(variable, Index::Step(0))
+                    if model.variable(*variable).role != Role::State =>
+                {
+                    Some(*variable)
+                }
                 Need::Variable(..) | Need::Reward(..) => None,
             }));
         }
@@ -217,7 +262,9 @@ pub(super) fn drawing_order(model: &Model, step: &[&Placed<'_>]) -> Result<Vec<V
     waits.values_mut().for_each(|waits| waits.retain(|variable| written.contains(variable)));
     let mut order: Vec<VariableId> = Vec::new();
     while order.len() < written.len() {
-        let ready = |variable: &&VariableId| !order.contains(variable) && waits[variable].iter().all(|w| order.contains(w));
+        let ready = |variable: &&VariableId| {
+            !order.contains(variable) && waits[variable].iter().all(|w| order.contains(w))
+        };
         let Some(&next) = written.iter().find(ready) else {
             return refuse("a posterior whose variables of a step wait for each other");
         };
@@ -237,7 +284,8 @@ pub(super) enum Source {
     },
 }
 
-/// The state's factors of a side: `s[1] ~ …`, and `s[t+1] ~ …` with what it is drawn from and the action of its step.
+/// The state's factors of a side: `s[1] ~ …`, and `s[t+1] ~ …` with what it is drawn from and the
+/// action of its step.
 pub(super) struct StateFactors<'m> {
     pub initial: &'m Factor,
     pub transition: &'m Factor,
@@ -245,7 +293,11 @@ pub(super) struct StateFactors<'m> {
     pub action: VariableId,
 }
 
-pub(super) fn state_factors<'m>(model: &'m Model, state: VariableId, placed: &[Placed<'m>]) -> Result<StateFactors<'m>, NotFinite> {
+pub(super) fn state_factors<'m>(
+    model: &'m Model,
+    state: VariableId,
+    placed: &[Placed<'m>],
+) -> Result<StateFactors<'m>, NotFinite> {
     let name = &model.variable(state).name;
     let mut initial = None;
     let mut transition = None;
@@ -259,11 +311,16 @@ pub(super) fn state_factors<'m>(model: &'m Model, state: VariableId, placed: &[P
         return refuse(&format!("a bound without factors of `{name}[1]` and `{name}[t+1]`"));
     };
     let source = match &transition.factor.kernel {
-        KernelRef::Environment(environment, EnvironmentKernel::Transition) => Source::Environment(*environment),
+        KernelRef::Environment(environment, EnvironmentKernel::Transition) => {
+            Source::Environment(*environment)
+        }
         KernelRef::Learned(kernel) => Source::Kernel { kernel: *kernel, previous: false },
         KernelRef::Previous(kernel) => Source::Kernel { kernel: *kernel, previous: true },
         KernelRef::Environment(..) | KernelRef::Data(_) | KernelRef::InPlace(_) => {
-            return refuse(&format!("a factor of `{name}[t+1]` that is neither an environment's transition nor a learned kernel"));
+            return refuse(&format!(
+                "a factor of `{name}[t+1]` that is neither an environment's transition nor a \
+                 learned kernel"
+            ));
         }
     };
     // where a model of the world does not read the action, it is that of the state's environment
@@ -273,7 +330,8 @@ pub(super) fn state_factors<'m>(model: &'m Model, state: VariableId, placed: &[P
         match argument {
             Value::Variable { variable, index } => {
                 let of_step = *variable == state || model.variable(*variable).role == Role::Action;
-                fits &= of_step && transition.standing.relative(*index, model.horizon.value) == Index::Step(-1);
+                fits &= of_step
+                    && transition.standing.relative(*index, model.horizon.value) == Index::Step(-1);
                 if *variable != state {
                     action = Some(*variable);
                 }
@@ -281,14 +339,26 @@ pub(super) fn state_factors<'m>(model: &'m Model, state: VariableId, placed: &[P
             Value::Absent => {}
             // that of the step which leads to the state
             Value::Time => fits &= transition.index == Index::Step(1),
-            Value::Reward { .. } | Value::Window { .. } | Value::Past { .. } | Value::Future { .. } | Value::Expression(_) => {
+            Value::Reward { .. }
+            | Value::Window { .. }
+            | Value::Past { .. }
+            | Value::Future { .. }
+            | Value::Expression(_) => {
                 fits = false;
             }
         }
     }
     match action {
-        Some(action) if fits => Ok(StateFactors { initial: initial.factor, transition: transition.factor, source, action }),
-        _ => refuse(&format!("a transition of `{name}` that reads anything but `{name}[t]`, the action and the time at `t`")),
+        Some(action) if fits => Ok(StateFactors {
+            initial: initial.factor,
+            transition: transition.factor,
+            source,
+            action,
+        }),
+        _ => refuse(&format!(
+            "a transition of `{name}` that reads anything but `{name}[t]`, the action and the \
+             time at `t`"
+        )),
     }
 }
 

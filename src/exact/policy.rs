@@ -1,4 +1,5 @@
-//! `L(q)` and `∇L(q)` of given tables: a forward pass of the node probabilities, a backward pass of the values.
+//! `L(q)` and `∇L(q)` of given tables: a forward pass of the node probabilities, a backward pass of
+//! the values.
 
 use super::best::{start, started};
 use super::reach::Reach;
@@ -22,23 +23,32 @@ pub struct Evaluation {
     pub kl: f64,
     /// Steps before the end of an episode, expected.
     pub live_steps: f64,
-    /// `E_q[Σ_t KL(q(s'|s,a) ‖ p(s'|s,a))]`, nats; absent where prior and posterior have the same transitions.
+    /// `E_q[Σ_t KL(q(s'|s,a) ‖ p(s'|s,a))]`, nats; absent where prior and posterior have the same
+    /// transitions.
     pub transition_kl: Option<f64>,
     /// The probability of each state at each step, row `t − 1` for `s[t]`, `t = 1..T+1`.
     pub occupancy: Vec<Vec<f64>>,
-    /// `V_t(s)`, the part of the bound from step `t` on given `s[t]`, nats, row `t − 1`; averaged over what else is remembered, and
-    /// 0 where that has no probability. Row `T` is 0, or what a likelihood gives to the last state.
+    /// `V_t(s)`, the part of the bound from step `t` on given `s[t]`, nats, row `t − 1`; averaged
+    /// over what else is remembered, and 0 where that has no probability. Row `T` is 0, or what a
+    /// likelihood gives to the last state.
     pub value: Vec<Vec<f64>>,
-    /// `∂L/∂logit` of every entry of the tables in use, a table per kernel as its log-probabilities are: the logits are unnormalised
-    /// log-probabilities of each condition, so that each row sums to 0. Not a number where the bound is −∞.
+    /// `∂L/∂logit` of every entry of the tables in use, a table per kernel as its log-probabilities
+    /// are: the logits are unnormalised log-probabilities of each condition, so that each row sums
+    /// to 0. Not a number where the bound is −∞.
     pub gradient: BTreeMap<crate::model::KernelId, Vec<f64>>,
 }
 
-/// Evaluates the posterior; the trellis was compiled with tables and over all that the posterior draws.
-pub(super) fn evaluate(trellis: &mut Trellis<'_>, tables: &KernelTables) -> Result<Evaluation, NotFinite> {
+/// Evaluates the posterior; the trellis was compiled with tables and over all that the posterior
+/// draws.
+pub(super) fn evaluate(
+    trellis: &mut Trellis<'_>,
+    tables: &KernelTables,
+) -> Result<Evaluation, NotFinite> {
     let (states, horizon, nodes) = (trellis.states, trellis.horizon, trellis.nodes());
     if nodes.saturating_mul(horizon + 1) > 1 << 28 {
-        return Err(NotFinite(format!("{nodes} nodes at each of {horizon} steps are too many to keep")));
+        return Err(NotFinite(format!(
+            "{nodes} nodes at each of {horizon} steps are too many to keep"
+        )));
     }
     let rows = trellis.dynamics[0].table.transition.rows();
     let count = trellis.choices.count();
@@ -82,7 +92,10 @@ pub(super) fn evaluate(trellis: &mut Trellis<'_>, tables: &KernelTables) -> Resu
         let after = &mut after[..nodes];
         for (row, &weight) in flow.iter().enumerate().filter(|(_, weight)| **weight != 0.0) {
             let (memory, row) = (row / rows, row % rows);
-            returns.iter_mut().zip(&rewards).for_each(|(sum, rewards)| *sum += weight * rewards[row]);
+            returns
+                .iter_mut()
+                .zip(&rewards)
+                .for_each(|(sum, rewards)| *sum += weight * rewards[row]);
             if !dynamics.table.ended[row / dynamics.table.actions] {
                 live_steps += weight;
             }
@@ -97,11 +110,18 @@ pub(super) fn evaluate(trellis: &mut Trellis<'_>, tables: &KernelTables) -> Resu
             }
         }
         let arrival = trellis.likelihood.arrival.at(t + 1)?;
-        expected_log_likelihood += after.iter().zip(arrival).filter(|(w, _)| **w != 0.0).map(|(w, term)| w * term).sum::<f64>();
+        expected_log_likelihood += after
+            .iter()
+            .zip(arrival)
+            .filter(|(w, _)| **w != 0.0)
+            .map(|(w, term)| w * term)
+            .sum::<f64>();
     }
 
     // backward: the values, and the gradient of the log-probabilities
-    let mut gradient: BTreeMap<_, Vec<f64>> = used(trellis).map(|id| (id, vec![0.0; tables.current[&id].log_probability.len()])).collect();
+    let mut gradient: BTreeMap<_, Vec<f64>> = used(trellis)
+        .map(|id| (id, vec![0.0; tables.current[&id].log_probability.len()]))
+        .collect();
     let (mut value, mut next_value) = (vec![0.0; nodes], vec![0.0; nodes]);
     let mut ahead = vec![0.0; trellis.memories * rows];
     let mut values = vec![Vec::new(); horizon + 1];
@@ -123,7 +143,9 @@ pub(super) fn evaluate(trellis: &mut Trellis<'_>, tables: &KernelTables) -> Resu
         weight.fill(0.0);
         // where something is remembered, what is not reached counts in no mean value either
         let counts = |visit: f64| visit != 0.0 || trellis.memories == 1;
-        for (node, (value, &visit)) in value.iter_mut().zip(here).enumerate().filter(|(_, (_, visit))| counts(**visit)) {
+        for (node, (value, &visit)) in
+            value.iter_mut().zip(here).enumerate().filter(|(_, (_, visit))| counts(**visit))
+        {
             let (memory, state) = (node / states, node % states);
             for choice in trellis.choices.start[state]..trellis.choices.start[state + 1] {
                 let at = memory * count + choice;
@@ -145,8 +167,11 @@ pub(super) fn evaluate(trellis: &mut Trellis<'_>, tables: &KernelTables) -> Resu
         // the value of the node as a baseline: it cancels in exact arithmetic
         for (node, value) in value.iter().enumerate().filter(|(node, _)| here[*node] != 0.0) {
             let (memory, state) = (node / states, node % states);
-            for at in memory * count + trellis.choices.start[state]..memory * count + trellis.choices.start[state + 1] {
-                weight[at] = if weight[at] != 0.0 { weight[at] * (credit[at] - value) } else { 0.0 };
+            for at in memory * count + trellis.choices.start[state]
+                ..memory * count + trellis.choices.start[state + 1]
+            {
+                weight[at] =
+                    if weight[at] != 0.0 { weight[at] * (credit[at] - value) } else { 0.0 };
             }
         }
         for level in &trellis.levels {
@@ -159,7 +184,11 @@ pub(super) fn evaluate(trellis: &mut Trellis<'_>, tables: &KernelTables) -> Resu
         prior.add(1, started(trellis, &value).map(|(state, q, _)| (state, q)), &mut gradient);
     }
     if let Some(posterior) = &trellis.start.posterior {
-        posterior.add(1, started(trellis, &value).map(|(state, q, worth)| (state, q * (worth - bound))), &mut gradient);
+        posterior.add(
+            1,
+            started(trellis, &value).map(|(state, q, worth)| (state, q * (worth - bound))),
+            &mut gradient,
+        );
     }
     for (id, gradient) in &mut gradient {
         through_softmax(&tables.current[id], gradient);
@@ -182,8 +211,8 @@ pub(super) fn evaluate(trellis: &mut Trellis<'_>, tables: &KernelTables) -> Resu
     })
 }
 
-/// `E_q[Λ_t + log p(s'|·) − log q(s'|·) + value(memory, s')]` of every row of the posterior's table, at `memory · rows + row`; of those that are
-/// reached, where it is known which.
+/// `E_q[Λ_t + log p(s'|·) − log q(s'|·) + value(memory, s')]` of every row of the posterior's
+/// table, at `memory · rows + row`; of those that are reached, where it is known which.
 pub(super) fn expectations(
     trellis: &mut Trellis<'_>,
     reach: Option<&Reach>,
@@ -197,7 +226,8 @@ pub(super) fn expectations(
     let dynamics = &mut trellis.dynamics[at];
     let (sparse, probability) = (&dynamics.table.transition, dynamics.probability.at(t));
     let rows = sparse.rows();
-    if moves || !(dynamics.likelihood.is_stationary() && dynamics.expected_likelihood.len() == rows) {
+    if moves || !(dynamics.likelihood.is_stationary() && dynamics.expected_likelihood.len() == rows)
+    {
         let likelihood = dynamics.likelihood.at(t)?;
         let log_ratio = trellis.log_ratio.as_ref().map(|log_ratio| log_ratio.at(t));
         let term = |entry: usize| {
@@ -205,30 +235,44 @@ pub(super) fn expectations(
             if probability[entry] == 0.0 {
                 return 0.0;
             }
-            likelihood.get(entry).copied().unwrap_or(0.0) + log_ratio.map_or(0.0, |log_ratio| log_ratio[entry])
+            likelihood.get(entry).copied().unwrap_or(0.0)
+                + log_ratio.map_or(0.0, |log_ratio| log_ratio[entry])
         };
-        let row = |row: usize| (sparse.start[row]..sparse.start[row + 1]).map(|entry| probability[entry] * term(entry)).sum::<f64>();
+        let row = |row: usize| {
+            (sparse.start[row]..sparse.start[row + 1])
+                .map(|entry| probability[entry] * term(entry))
+                .sum::<f64>()
+        };
         dynamics.expected_likelihood.clear();
         dynamics.expected_likelihood.extend((0..rows).map(row));
     }
     let everywhere = vec![0; if reach.is_none() { rows } else { 0 }];
     for (memory, (value, out)) in value.chunks(states).zip(out.chunks_mut(rows)).enumerate() {
-        let reached = reach.map_or(&everywhere[..], |reach| &reach.row[memory * rows..(memory + 1) * rows]);
+        let reached =
+            reach.map_or(&everywhere[..], |reach| &reach.row[memory * rows..(memory + 1) * rows]);
         if dynamics.probability.move_with_time() {
-            for (row, out) in out.iter_mut().enumerate().filter(|(row, _)| reached[*row] <= t as u32) {
-                let possible = (sparse.start[row]..sparse.start[row + 1]).filter(|&entry| probability[entry] != 0.0);
-                *out = possible.map(|entry| probability[entry] * value[sparse.column[entry] as usize]).sum();
+            for (row, out) in
+                out.iter_mut().enumerate().filter(|(row, _)| reached[*row] <= t as u32)
+            {
+                let possible = (sparse.start[row]..sparse.start[row + 1])
+                    .filter(|&entry| probability[entry] != 0.0);
+                *out = possible
+                    .map(|entry| probability[entry] * value[sparse.column[entry] as usize])
+                    .sum();
             }
         } else {
             dynamics.rows.sum(probability, value, reached, t as u32, out);
         }
-        out.iter_mut().zip(&dynamics.expected_likelihood).for_each(|(out, expected)| *out += expected);
+        out.iter_mut()
+            .zip(&dynamics.expected_likelihood)
+            .for_each(|(out, expected)| *out += expected);
     }
     Ok(())
 }
 
-/// Adds the gradient of the transitions' own log-probabilities: as the prior's they stand in the bound, as the posterior's they lead to what follows.
-/// `weight` is the probability of each choice; the values are those of the nodes after the step, and of its rows.
+/// Adds the gradient of the transitions' own log-probabilities: as the prior's they stand in the
+/// bound, as the posterior's they lead to what follows. `weight` is the probability of each choice;
+/// the values are those of the nodes after the step, and of its rows.
 fn transitions(
     trellis: &Trellis<'_>,
     (t, weight): (usize, &[f64]),
@@ -247,13 +291,16 @@ fn transitions(
     let (mut visits, mut credit) = (vec![0.0; sparse.column.len()], vec![0.0; sparse.column.len()]);
     for (at, &flow) in flow.iter().enumerate().filter(|(_, flow)| **flow != 0.0) {
         let (memory, row) = (at / rows, at % rows);
-        for entry in (sparse.start[row]..sparse.start[row + 1]).filter(|&entry| probability[entry] != 0.0) {
+        for entry in
+            (sparse.start[row]..sparse.start[row + 1]).filter(|&entry| probability[entry] != 0.0)
+        {
             let weight = flow * probability[entry];
             let ratio = trellis.log_ratio.as_ref().map_or(0.0, |log_ratio| log_ratio.at(t)[entry]);
             let term = likelihood.get(entry).copied().unwrap_or(0.0) + ratio;
             visits[entry] += weight;
             // the mean of the row as a baseline: it cancels in exact arithmetic
-            credit[entry] += weight * (term + value[memory * states + sparse.column[entry] as usize] - ahead[at]);
+            credit[entry] += weight
+                * (term + value[memory * states + sparse.column[entry] as usize] - ahead[at]);
         }
     }
     if let Some(prior) = &trellis.transition.prior {
@@ -264,7 +311,8 @@ fn transitions(
     }
 }
 
-/// By row of the posterior's table, `KL(q(s'|row) ‖ p(s'|row))`, where the two sides move differently.
+/// By row of the posterior's table, `KL(q(s'|row) ‖ p(s'|row))`, where the two sides move
+/// differently.
 fn divergences(trellis: &Trellis<'_>, t: usize) -> Option<Vec<f64>> {
     let log_ratio = trellis.log_ratio.as_ref()?.at(t);
     let dynamics = &trellis.dynamics[trellis.posterior_dynamics()];
@@ -276,7 +324,8 @@ fn divergences(trellis: &Trellis<'_>, t: usize) -> Option<Vec<f64>> {
     Some(sparse.start.windows(2).map(of_row).collect())
 }
 
-/// `log q` of every choice. What the posterior cannot draw stays so, whatever the later variables would read there.
+/// `log q` of every choice. What the posterior cannot draw stays so, whatever the later variables
+/// would read there.
 fn sum_levels(trellis: &mut Trellis<'_>, t: usize, out: &mut [f64]) -> Result<(), NotFinite> {
     out.fill(0.0);
     for level in &mut trellis.levels {
@@ -285,11 +334,19 @@ fn sum_levels(trellis: &mut Trellis<'_>, t: usize, out: &mut [f64]) -> Result<()
     Ok(())
 }
 
-/// Adds to each entry of the current tables that `sum` reads the weight of the points which read it.
-pub(super) fn direct(sum: &Sum<'_>, slice: usize, weight: &[f64], gradient: &mut BTreeMap<crate::model::KernelId, Vec<f64>>) {
+/// Adds to each entry of the current tables that `sum` reads the weight of the points which read
+/// it.
+pub(super) fn direct(
+    sum: &Sum<'_>,
+    slice: usize,
+    weight: &[f64],
+    gradient: &mut BTreeMap<crate::model::KernelId, Vec<f64>>,
+) {
     for term in &sum.terms {
         let Term::Lookup(lookup) = term else { continue };
-        let Some(gradient) = gradient.get_mut(&lookup.kernel).filter(|_| !lookup.previous && lookup.standing.slices.contains(&slice))
+        let Some(gradient) = gradient
+            .get_mut(&lookup.kernel)
+            .filter(|_| !lookup.previous && lookup.standing.slices.contains(&slice))
         else {
             continue;
         };
@@ -304,14 +361,18 @@ pub(super) fn direct(sum: &Sum<'_>, slice: usize, weight: &[f64], gradient: &mut
 }
 
 /// The current kernels that the bound reads.
-pub(super) fn used<'a>(trellis: &'a Trellis<'_>) -> impl Iterator<Item = crate::model::KernelId> + 'a {
+pub(super) fn used<'a>(
+    trellis: &'a Trellis<'_>,
+) -> impl Iterator<Item = crate::model::KernelId> + 'a {
     let of_steps = trellis.sums().flat_map(Sum::lookups);
     of_steps.chain(trellis.transition.kernels()).chain(trellis.start.kernels())
 }
 
 /// From `∂L/∂log q(o|c)` to `∂L/∂logit`: `g_o − q(o|c) Σ g`.
 pub(super) fn through_softmax(table: &KernelTable, gradient: &mut [f64]) {
-    for (row, log_q) in gradient.chunks_mut(table.outcomes).zip(table.log_probability.chunks(table.outcomes)) {
+    for (row, log_q) in
+        gradient.chunks_mut(table.outcomes).zip(table.log_probability.chunks(table.outcomes))
+    {
         let sum: f64 = row.iter().sum();
         row.iter_mut().zip(log_q).for_each(|(g, log_q)| *g -= log_q.exp() * sum);
     }
@@ -323,7 +384,11 @@ fn expected_rewards(trellis: &Trellis<'_>, t: usize) -> Vec<Vec<f64>> {
     let (table, probability) = (&dynamics.table, dynamics.probability.at(t));
     let sparse = &table.transition;
     let mean = |reward: &[f64]| {
-        let of_row = |row: usize| (sparse.start[row]..sparse.start[row + 1]).map(|entry| probability[entry] * reward[entry]).sum();
+        let of_row = |row: usize| {
+            (sparse.start[row]..sparse.start[row + 1])
+                .map(|entry| probability[entry] * reward[entry])
+                .sum()
+        };
         (0..sparse.rows()).map(of_row).collect()
     };
     table.rewards.iter().map(|reward| mean(reward)).collect()
@@ -331,7 +396,9 @@ fn expected_rewards(trellis: &Trellis<'_>, t: usize) -> Vec<Vec<f64>> {
 
 fn sum_memories(visits: &[f64], states: usize) -> Vec<f64> {
     let mut sum = vec![0.0; states];
-    visits.chunks(states).for_each(|visits| sum.iter_mut().zip(visits).for_each(|(sum, v)| *sum += v));
+    visits
+        .chunks(states)
+        .for_each(|visits| sum.iter_mut().zip(visits).for_each(|(sum, v)| *sum += v));
     sum
 }
 
@@ -343,7 +410,9 @@ fn marginal(value: &[f64], visits: &[f64], states: usize) -> Vec<f64> {
     let weights = sum_memories(visits, states);
     let mut mean = vec![0.0; states];
     for (value, visits) in value.chunks(states).zip(visits.chunks(states)) {
-        for (s, (value, visits)) in value.iter().zip(visits).enumerate().filter(|(_, (_, visits))| **visits != 0.0) {
+        for (s, (value, visits)) in
+            value.iter().zip(visits).enumerate().filter(|(_, (_, visits))| **visits != 0.0)
+        {
             mean[s] += value * visits / weights[s];
         }
     }

@@ -1,8 +1,10 @@
-//! Which nodes a trajectory can be in, and from which slice on: what is never met is never summed over.
+//! Which nodes a trajectory can be in, and from which slice on: what is never met is never summed
+//! over.
 
 use super::trellis::Trellis;
 
-/// The earliest slice of each node, and of each row that is taken; [`NEVER`] where there is none. At every later slice it counts as met.
+/// The earliest slice of each node, and of each row that is taken; [`NEVER`] where there is none.
+/// At every later slice it counts as met.
 pub(super) struct Reach {
     /// By `memory · states + state`.
     pub node: Vec<u32>,
@@ -18,9 +20,11 @@ impl Reach {
         let dynamics = &trellis.dynamics[side];
         let sparse = &dynamics.table.transition;
         let (states, rows) = (trellis.states, sparse.rows());
-        let mut reach = Reach { node: vec![NEVER; trellis.nodes()], row: vec![NEVER; trellis.memories * rows] };
+        let mut reach =
+            Reach { node: vec![NEVER; trellis.nodes()], row: vec![NEVER; trellis.memories * rows] };
         let starts = (0..states).filter(|&state| dynamics.initial[state] > 0.0);
-        let mut frontier: Vec<usize> = starts.map(|state| trellis.first_memory * states + state).collect();
+        let mut frontier: Vec<usize> =
+            starts.map(|state| trellis.first_memory * states + state).collect();
         frontier.iter().for_each(|&node| reach.node[node] = 1);
         let mut left = trellis.nodes() - frontier.len();
         for slice in 1..=trellis.horizon as u32 {

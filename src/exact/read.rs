@@ -1,4 +1,5 @@
-//! What the terms of a bound read, relative to the slice of the trajectory they stand at, and the columns of points they are evaluated at.
+//! What the terms of a bound read, relative to the slice of the trajectory they stand at, and the
+//! columns of points they are evaluated at.
 
 use crate::expr::ExprId;
 use crate::finite::NotFinite;
@@ -13,7 +14,8 @@ pub(super) const NONE: u32 = u32::MAX;
 /// No condition of a table: the kernel would read `none` and does not admit it.
 pub(super) const UNDEFINED: u32 = u32::MAX - 1;
 
-/// The steps at which a term stands, counted at the slice it belongs to; `t` of the file is the slice minus `shift`.
+/// The steps at which a term stands, counted at the slice it belongs to; `t` of the file is the
+/// slice minus `shift`.
 #[derive(Clone, Debug)]
 pub(super) struct Standing {
     pub slices: RangeInclusive<usize>,
@@ -37,22 +39,29 @@ impl Standing {
         }
     }
 
-    /// An index of the file relative to the slice: `Step(0)` is the slice itself; `First` stays where the term stands at several slices.
+    /// An index of the file relative to the slice: `Step(0)` is the slice itself; `First` stays
+    /// where the term stands at several slices.
     pub fn relative(&self, index: Index, horizon: usize) -> Index {
-        let single = (self.slices.start() == self.slices.end()).then_some(*self.slices.start() as i64);
+        let single =
+            (self.slices.start() == self.slices.end()).then_some(*self.slices.start() as i64);
         match (index, single) {
             (Index::Step(k), _) => Index::Step(k - self.shift),
             (Index::First, Some(1)) => Index::Step(0),
             (Index::First, _) => Index::First,
-            (Index::Last(k), Some(slice)) => Index::Step((horizon as i64 + i64::from(k) - slice) as i32),
+            (Index::Last(k), Some(slice)) => {
+                Index::Step((horizon as i64 + i64::from(k) - slice) as i32)
+            }
             (Index::Last(k), None) => Index::Last(k),
         }
     }
 
-    /// `variable` at `index`, relative to the slice, lies past the end of the trajectory wherever the term stands.
+    /// `variable` at `index`, relative to the slice, lies past the end of the trajectory wherever
+    /// the term stands.
     pub fn is_past_the_end(&self, model: &Model, variable: VariableId, index: Index) -> bool {
         match index {
-            Index::Step(k) => *self.slices.start() as i64 + i64::from(k) > last_slice(model, variable) as i64,
+            Index::Step(k) => {
+                *self.slices.start() as i64 + i64::from(k) > last_slice(model, variable) as i64
+            }
             Index::First | Index::Last(_) => false,
         }
     }
@@ -88,7 +97,9 @@ impl Points {
     pub fn has(&self, need: Need) -> bool {
         match need {
             Need::Variable(variable, index) => self.numbers.contains_key(&(variable, index)),
-            Need::Reward(environment, reward, index) => self.rewards.contains_key(&(environment, reward, index)),
+            Need::Reward(environment, reward, index) => {
+                self.rewards.contains_key(&(environment, reward, index))
+            }
         }
     }
 }
@@ -104,7 +115,12 @@ pub(super) struct Expression<'m> {
 }
 
 impl<'m> Expression<'m> {
-    pub fn new(model: &'m Model, name: &'m str, value: ExprId, standing: Standing) -> Result<Expression<'m>, NotFinite> {
+    pub fn new(
+        model: &'m Model,
+        name: &'m str,
+        value: ExprId,
+        standing: Standing,
+    ) -> Result<Expression<'m>, NotFinite> {
         let mut lists = BTreeMap::new();
         for input in Columns::new(model, &[value]).inputs() {
             if let Input::Variable { variable, .. } = input {
@@ -121,10 +137,15 @@ impl<'m> Expression<'m> {
     /// Adds the value at each point to `out`.
     pub fn add(&self, slice: usize, points: &Points, out: &mut [f64]) {
         let mut columns = Columns::new(self.model, &[self.value]);
-        let fill = |input: Input, range: Range<usize>, out: &mut [f64]| self.fill(input, range, points, out);
+        let fill = |input: Input, range: Range<usize>, out: &mut [f64]| {
+            self.fill(input, range, points, out)
+        };
         for range in blocks(points.count) {
             columns.evaluate(range.clone(), self.standing.time(slice), &fill);
-            out[range].iter_mut().zip(columns.column(self.value)).for_each(|(out, value)| *out += value);
+            out[range]
+                .iter_mut()
+                .zip(columns.column(self.value))
+                .for_each(|(out, value)| *out += value);
         }
     }
 
@@ -161,7 +182,15 @@ pub(super) fn fill(
                         *out = if number == NONE { none } else { list[number as usize] };
                     }
                 }
-                (Some(_), None) if standing.is_past_the_end(model, variable, standing.relative(index, horizon)) => out.fill(none),
+                (Some(_), None)
+                    if standing.is_past_the_end(
+                        model,
+                        variable,
+                        standing.relative(index, horizon),
+                    ) =>
+                {
+                    out.fill(none)
+                }
                 (None, _) | (_, None) => out.fill(f64::NAN),
             }
         }

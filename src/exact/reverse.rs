@@ -1,5 +1,7 @@
-//! The exact reverse model: `q(o|x)` of the auxiliary variables `o` given all else `x` of whole trajectories, by forward filtering over what they
-//! may be. How far the bound's own reverse model `q̃(o|x)` is from it, trajectory by trajectory: `KL(q(o|x) ‖ q̃(o|x))`, which is at least 0 for each.
+//! The exact reverse model: `q(o|x)` of the auxiliary variables `o` given all else `x` of whole
+//! trajectories, by forward filtering over what they may be. How far the bound's own reverse model
+//! `q̃(o|x)` is from it, trajectory by trajectory: `KL(q(o|x) ‖ q̃(o|x))`, which is at least 0 for
+//! each.
 
 use super::compile::{Scope, auxiliary_variables, compile};
 use super::environments::Environments;
@@ -50,7 +52,11 @@ pub(super) struct Step {
 impl<'m> ReverseModel<'m> {
     /// # Errors
     /// As [`super::exact`]; where the action is an auxiliary variable.
-    pub fn new(model: &'m Model, bound: BoundId, tables: &'m KernelTables) -> Result<ReverseModel<'m>, NotFinite> {
+    pub fn new(
+        model: &'m Model,
+        bound: BoundId,
+        tables: &'m KernelTables,
+    ) -> Result<ReverseModel<'m>, NotFinite> {
         ReverseModel::over(&Environments::new(model), bound, tables, Scope::Posterior)
     }
 
@@ -68,7 +74,9 @@ impl<'m> ReverseModel<'m> {
         }
         let auxiliary = auxiliary_variables(written);
         let choices = &trellis.choices;
-        let seen: Vec<usize> = (0..choices.variables.len()).filter(|&at| !auxiliary.contains(&choices.variables[at])).collect();
+        let seen: Vec<usize> = (0..choices.variables.len())
+            .filter(|&at| !auxiliary.contains(&choices.variables[at]))
+            .collect();
         let mut group = Vec::with_capacity(choices.count());
         for state in 0..trellis.states {
             let mut known: BTreeMap<Vec<u32>, (u32, u32)> = BTreeMap::new();
@@ -85,7 +93,8 @@ impl<'m> ReverseModel<'m> {
         Ok(ReverseModel { log_q: vec![0.0; trellis.memories * choices.count()], group, trellis })
     }
 
-    /// `E_q KL(q(o|x) ‖ q̃(o|x))` over all trajectories, nats; `None` where there are more than `limit`.
+    /// `E_q KL(q(o|x) ‖ q̃(o|x))` over all trajectories, nats; `None` where there are more than
+    /// `limit`.
     ///
     /// # Errors
     /// As [`super::exact`].
@@ -98,20 +107,27 @@ impl<'m> ReverseModel<'m> {
         Ok(Some(paths.iter().map(|path| path.probability * path.divergence()).sum()))
     }
 
-    /// `KL(q(o|x) ‖ q̃(o|x))` of each of `count` trajectories `x` drawn from the posterior, nats. `uniform` gives numbers in [0, 1).
+    /// `KL(q(o|x) ‖ q̃(o|x))` of each of `count` trajectories `x` drawn from the posterior, nats.
+    /// `uniform` gives numbers in [0, 1).
     ///
     /// # Errors
     /// As [`super::exact`].
-    pub fn draw(&mut self, count: usize, uniform: &mut dyn FnMut() -> f64) -> Result<Vec<f64>, NotFinite> {
+    pub fn draw(
+        &mut self,
+        count: usize,
+        uniform: &mut dyn FnMut() -> f64,
+    ) -> Result<Vec<f64>, NotFinite> {
         let starts = self.starts();
-        let mut paths: Vec<Path> =
-            (0..count).map(|_| starts[pick(starts.iter().map(|path| path.probability), uniform())].clone()).collect();
+        let mut paths: Vec<Path> = (0..count)
+            .map(|_| starts[pick(starts.iter().map(|path| path.probability), uniform())].clone())
+            .collect();
         for t in 1..=self.trellis.horizon {
             self.prepare(t)?;
             for path in &mut paths {
                 let steps = self.steps(path);
                 let step = &steps[pick(steps.iter().map(|step| step.probability), uniform())];
-                let chosen = pick(self.successors(step.row).map(|(_, probability)| probability), uniform());
+                let chosen =
+                    pick(self.successors(step.row).map(|(_, probability)| probability), uniform());
                 if let Some((state, _)) = self.successors(step.row).nth(chosen) {
                     *path = self.arrive(1.0, state, step);
                 }
@@ -120,15 +136,24 @@ impl<'m> ReverseModel<'m> {
         Ok(paths.iter().map(Path::divergence).collect())
     }
 
-    /// All that goes on from `paths`, which have come to slice `t`: path by path, step by step, in the order of the successors; `None` where
-    /// that is more than `limit`.
-    pub(super) fn after(&mut self, t: usize, paths: &[Path], limit: usize) -> Result<Option<Vec<Path>>, NotFinite> {
+    /// All that goes on from `paths`, which have come to slice `t`: path by path, step by step, in
+    /// the order of the successors; `None` where that is more than `limit`.
+    pub(super) fn after(
+        &mut self,
+        t: usize,
+        paths: &[Path],
+        limit: usize,
+    ) -> Result<Option<Vec<Path>>, NotFinite> {
         self.prepare(t)?;
         let mut next = Vec::new();
         for path in paths {
             for step in self.steps(path) {
                 for (state, probability) in self.successors(step.row) {
-                    next.push(self.arrive(path.probability * step.probability * probability, state, &step));
+                    next.push(self.arrive(
+                        path.probability * step.probability * probability,
+                        state,
+                        &step,
+                    ));
                 }
             }
             if next.len() > limit {
@@ -140,8 +165,16 @@ impl<'m> ReverseModel<'m> {
 
     pub(super) fn starts(&self) -> Vec<Path> {
         let initial = &self.trellis.dynamics[self.trellis.posterior_dynamics()].initial;
-        let hidden = BTreeMap::from([(self.trellis.first_memory as u32, Hidden { weight: 1.0, log_ratio: 0.0 })]);
-        let start = |(state, &probability): (usize, &f64)| Path { probability, state, log_q: 0.0, hidden: hidden.clone() };
+        let hidden = BTreeMap::from([(
+            self.trellis.first_memory as u32,
+            Hidden { weight: 1.0, log_ratio: 0.0 },
+        )]);
+        let start = |(state, &probability): (usize, &f64)| Path {
+            probability,
+            state,
+            log_q: 0.0,
+            hidden: hidden.clone(),
+        };
         initial.iter().enumerate().filter(|(_, p)| **p > 0.0).map(start).collect()
     }
 
@@ -170,18 +203,26 @@ impl<'m> ReverseModel<'m> {
                     continue;
                 }
                 let (group, row) = (self.group[choice], choices.row[choice] as usize);
-                let new = || Step { group, probability: 0.0, row, log_q: path.log_q, hidden: BTreeMap::new() };
+                let new = || Step {
+                    group,
+                    probability: 0.0,
+                    row,
+                    log_q: path.log_q,
+                    hidden: BTreeMap::new(),
+                };
                 let step = steps.entry(group).or_insert_with(new);
                 let next = if choices.next.is_empty() { memory } else { choices.next[at] };
                 let after = step.hidden.entry(next).or_default();
                 let weight = hidden.weight * q;
                 step.probability += weight;
                 after.weight += weight;
-                after.log_ratio += q * hidden.log_ratio + weight * (log_q - latest(&self.trellis.auxiliary.choice, at));
+                after.log_ratio += q * hidden.log_ratio
+                    + weight * (log_q - latest(&self.trellis.auxiliary.choice, at));
             }
         }
         // what is not a number stays, to be told
-        let mut steps: Vec<Step> = steps.into_values().filter(|step| step.probability != 0.0).collect();
+        let mut steps: Vec<Step> =
+            steps.into_values().filter(|step| step.probability != 0.0).collect();
         for step in &mut steps {
             step.log_q += step.probability.ln();
             for hidden in step.hidden.values_mut() {
@@ -196,7 +237,11 @@ impl<'m> ReverseModel<'m> {
     fn arrive(&self, probability: f64, state: usize, step: &Step) -> Path {
         let mut hidden = step.hidden.clone();
         for (&memory, hidden) in &mut hidden {
-            hidden.log_ratio -= hidden.weight * latest(&self.trellis.auxiliary.arrival, memory as usize * self.trellis.states + state);
+            hidden.log_ratio -= hidden.weight
+                * latest(
+                    &self.trellis.auxiliary.arrival,
+                    memory as usize * self.trellis.states + state,
+                );
         }
         Path { probability, state, log_q: step.log_q, hidden }
     }
@@ -218,10 +263,12 @@ fn latest(sum: &Sum<'_>, at: usize) -> f64 {
     sum.latest().get(at).copied().unwrap_or(0.0)
 }
 
-/// The first place at which the running sum of the probabilities exceeds `uniform`; the last one that is possible where rounding leaves none.
+/// The first place at which the running sum of the probabilities exceeds `uniform`; the last one
+/// that is possible where rounding leaves none.
 fn pick(probabilities: impl Iterator<Item = f64>, uniform: f64) -> usize {
     let (mut sum, mut last) = (0.0, 0);
-    for (at, probability) in probabilities.enumerate().filter(|(_, probability)| *probability > 0.0) {
+    for (at, probability) in probabilities.enumerate().filter(|(_, probability)| *probability > 0.0)
+    {
         sum += probability;
         last = at;
         if uniform < sum {

@@ -1,11 +1,13 @@
-//! The exact reverse model against the best that an ascent over tables finds, and against a list by hand.
+//! The exact reverse model against the best that an ascent over tables finds, and against a list by
+//! hand.
 
 use super::tests::{BOUND, random_logits, read};
 use super::{Evaluator, ReverseModel, ascend, exact};
 use crate::finite::KernelTables;
 use crate::model::{KernelId, Model};
 
-/// Two steps of two actions without reward; the option is drawn anew at each step, and the reverse model reads the action.
+/// Two steps of two actions without reward; the option is drawn anew at each step, and the reverse
+/// model reads the action.
 fn memoryless(auxiliary: &str) -> Model {
     read(&format!(
         "model m
@@ -26,7 +28,8 @@ fn memoryless(auxiliary: &str) -> Model {
          kernel ahead(o | next: o?, s, a) = Categorical(logits = table(next, s, a))
          prior {{ s[1] ~ e.initial; a[t] ~ Uniform; s[t+1] ~ e.transition(s[t], a[t]) }}
          likelihood {{ R[t] ~ exp(r[t]) }}
-         posterior {{ s[1] ~ e.initial; o[t] ~ pick(s[t]); a[t] ~ pi(s[t], o[t]); s[t+1] ~ e.transition(s[t], a[t]) }}
+         posterior {{ s[1] ~ e.initial; o[t] ~ pick(s[t]); a[t] ~ pi(s[t], o[t]); s[t+1] ~ \
+         e.transition(s[t], a[t]) }}
          auxiliary {{ o[t] ~ {auxiliary} }}"
     ))
 }
@@ -35,7 +38,8 @@ fn kernel(model: &Model, name: &str) -> KernelId {
     KernelId(model.kernels.iter().position(|kernel| kernel.name == name).unwrap() as u32)
 }
 
-/// `q(o|s,a)` of the two kernels is what a reverse model over `s, a` can be: with it nothing is lost.
+/// `q(o|s,a)` of the two kernels is what a reverse model over `s, a` can be: with it nothing is
+/// lost.
 #[test]
 fn the_posteriors_own_reverse_model_loses_nothing() {
     let model = memoryless("back(s[t], a[t])");
@@ -44,7 +48,10 @@ fn the_posteriors_own_reverse_model_loses_nothing() {
     let lost = before.gap.unwrap().auxiliary;
     assert!(lost > 0.01, "{lost}");
 
-    let (pick, pi) = (tables.current[&kernel(&model, "pick")].clone(), tables.current[&kernel(&model, "pi")].clone());
+    let (pick, pi) = (
+        tables.current[&kernel(&model, "pick")].clone(),
+        tables.current[&kernel(&model, "pi")].clone(),
+    );
     let back = tables.current.get_mut(&kernel(&model, "back")).unwrap();
     for (s, a) in (0..3).flat_map(|s| [(s, 0), (s, 1)]) {
         let joint = [0, 1, 2].map(|o| (pick.row(s)[o] + pi.row(3 * s + o)[a]).exp());
@@ -55,21 +62,27 @@ fn the_posteriors_own_reverse_model_loses_nothing() {
     let gap = after.gap.unwrap();
     assert!(gap.auxiliary.abs() < 1e-12, "{gap:?}");
     let gained = after.evaluation.unwrap().bound - before.evaluation.unwrap().bound;
-    assert!((gained - lost).abs() < 1e-12, "M does not depend on the reverse model: {gained} {lost}");
+    assert!(
+        (gained - lost).abs() < 1e-12,
+        "M does not depend on the reverse model: {gained} {lost}"
+    );
 }
 
-/// A reverse model that may read the next option, of a posterior whose options remember nothing, can be exact, too; ascent finds it.
+/// A reverse model that may read the next option, of a posterior whose options remember nothing,
+/// can be exact, too; ascent finds it.
 #[test]
 fn ascent_over_the_reverse_model_alone_ends_where_nothing_is_lost() {
     let model = memoryless("ahead(o[t+1], s[t], a[t])");
     let tables = random_logits(&model, 5);
     let lost = exact(&model, BOUND, Some(&tables)).unwrap().gap.unwrap().auxiliary;
     let found = ascend(&model, BOUND, &tables, &[kernel(&model, "ahead")], 300).unwrap();
-    let gained = found.evaluation.bound - Evaluator::new(&model, BOUND).evaluate(&tables).unwrap().bound;
+    let gained =
+        found.evaluation.bound - Evaluator::new(&model, BOUND).evaluate(&tables).unwrap().bound;
     assert!((gained - lost).abs() < 1e-8 && lost > 0.01, "{gained} {lost}");
 }
 
-/// With options that are kept the exact reverse model reads all of the trajectory: parts that sum to the gap, each at least 0.
+/// With options that are kept the exact reverse model reads all of the trajectory: parts that sum
+/// to the gap, each at least 0.
 #[test]
 fn the_parts_are_not_negative_and_drawn_trajectories_agree_with_all_of_them() {
     let text = "
@@ -90,29 +103,40 @@ fn the_parts_are_not_negative_and_drawn_trajectories_agree_with_all_of_them() {
         kernel back(o | last: o?, s, a, next: s) = Categorical(logits = table(last, s, a, next))
         prior { s[1] ~ e.initial; a[t] ~ Uniform; s[t+1] ~ e.transition(s[t], a[t]) }
         likelihood { R[t] ~ exp(r[t]) }
-        posterior { s[1] ~ e.initial; o[t] ~ pick(s[t], o[t-1]); a[t] ~ pi(s[t], o[t]); s[t+1] ~ e.transition(s[t], a[t]) }
+        posterior { s[1] ~ e.initial; o[t] ~ pick(s[t], o[t-1]); a[t] ~ pi(s[t], o[t]); s[t+1] ~ \
+        e.transition(s[t], a[t]) }
         auxiliary { o[t] ~ back(o[t-1], s[t], a[t], s[t+1]) }";
     let model = read(text);
     for seed in 0..3 {
         let tables: KernelTables = random_logits(&model, seed);
         let answers = exact(&model, BOUND, Some(&tables)).unwrap();
         let gap = answers.gap.unwrap();
-        assert!(gap.dynamics > 0.0 && gap.family_and_optimisation > 0.0 && gap.auxiliary > 0.01, "{gap:?}");
+        assert!(
+            gap.dynamics > 0.0 && gap.family_and_optimisation > 0.0 && gap.auxiliary > 0.01,
+            "{gap:?}"
+        );
         let sum = gap.dynamics + gap.family_and_optimisation + gap.auxiliary;
         assert!((sum - (answers.log_evidence - answers.evaluation.unwrap().bound)).abs() < 1e-12);
 
         let mut state = seed + 9;
         let mut uniform = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             (state >> 11) as f64 / (1u64 << 53) as f64
         };
         let mut reverse = ReverseModel::new(&model, BOUND, &tables).unwrap();
         assert_eq!(reverse.divergence(10).unwrap(), None, "there are more");
         let drawn = reverse.draw(4000, &mut uniform).unwrap();
         let mean = drawn.iter().sum::<f64>() / drawn.len() as f64;
-        let variance = drawn.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / (drawn.len() - 1) as f64;
+        let variance =
+            drawn.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / (drawn.len() - 1) as f64;
         let standard_error = (variance / drawn.len() as f64).sqrt();
-        assert!((mean - gap.auxiliary).abs() < 4.0 * standard_error, "{mean} ± {standard_error}, {}", gap.auxiliary);
+        assert!(
+            (mean - gap.auxiliary).abs() < 4.0 * standard_error,
+            "{mean} ± {standard_error}, {}",
+            gap.auxiliary
+        );
         assert!(drawn.iter().all(|&d| d > -1e-12) && standard_error > 0.0);
     }
 }

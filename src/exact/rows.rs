@@ -1,9 +1,11 @@
-//! Sums over the successors of each row of a transition table, `Σ_s' p(s'|row) v(s')`: the oracle's innermost loop.
+//! Sums over the successors of each row of a transition table, `Σ_s' p(s'|row) v(s')`: the oracle's
+//! innermost loop.
 
 use crate::finite::Environment;
 use std::rc::Rc;
 
-/// The rows of a table. Where the columns of a row follow each other, as where every state can follow, they are not read.
+/// The rows of a table. Where the columns of a row follow each other, as where every state can
+/// follow, they are not read.
 pub(super) struct Rows {
     table: Rc<Environment>,
     /// By row, its first column, or [`SCATTERED`].
@@ -23,7 +25,8 @@ impl Rows {
         Rows { first: sparse.start.windows(2).map(first).collect(), table }
     }
 
-    /// `out[row] = Σ weight(entry) · value(s')` at the rows whose `reached` is at most `slice`; `weight` is by entry of the table.
+    /// `out[row] = Σ weight(entry) · value(s')` at the rows whose `reached` is at most `slice`;
+    /// `weight` is by entry of the table.
     pub fn sum(&self, weight: &[f64], value: &[f64], reached: &[u32], slice: u32, out: &mut [f64]) {
         pulp::Arch::new().dispatch(Sum { rows: self, weight, value, reached, slice, out });
     }
@@ -46,7 +49,8 @@ impl pulp::NullaryFnOnce for Sum<'_> {
     fn call(self) {
         let sparse = &self.rows.table.transition;
         let count = self.out.len();
-        let (first, reached, start) = (&self.rows.first[..count], &self.reached[..count], &sparse.start[..count + 1]);
+        let (first, reached, start) =
+            (&self.rows.first[..count], &self.reached[..count], &sparse.start[..count + 1]);
         for row in 0..count {
             if reached[row] > self.slice {
                 continue;
@@ -117,7 +121,8 @@ mod tests {
             let mut sparse = Sparse { start: vec![0], ..Sparse::default() };
             for length in 0..states {
                 let columns = (length as u32 / 3..).take(length.min(states - length / 3));
-                let mut entries: Vec<(u32, f64)> = columns.map(|column| (column, number(length + 31 * column as usize))).collect();
+                let mut entries: Vec<(u32, f64)> =
+                    columns.map(|column| (column, number(length + 31 * column as usize))).collect();
                 if turned {
                     entries.reverse();
                 }
@@ -127,7 +132,15 @@ mod tests {
             }
             let rows = sparse.rows();
             let initial = Sparse::default();
-            Environment { states, actions: 1, initial, transition: sparse, observation: None, rewards: vec![], ended: vec![false; rows] }
+            Environment {
+                states,
+                actions: 1,
+                initial,
+                transition: sparse,
+                observation: None,
+                rewards: vec![],
+                ended: vec![false; rows],
+            }
         };
         let sums = |turned: bool| {
             let rows = Rows::new(Rc::new(table(turned)));
@@ -140,9 +153,13 @@ mod tests {
         };
         let (dense, sparse) = (sums(false), sums(true));
         for row in 0..states {
-            let plain: f64 = table(true).transition.row(row).map(|(column, p)| p * value[column]).sum();
+            let plain: f64 =
+                table(true).transition.row(row).map(|(column, p)| p * value[column]).sum();
             let expected = if row == 7 { 0.5 } else { plain };
-            assert!((dense[row] - expected).abs() < 1e-13 && (sparse[row] - expected).abs() < 1e-13, "row {row}");
+            assert!(
+                (dense[row] - expected).abs() < 1e-13 && (sparse[row] - expected).abs() < 1e-13,
+                "row {row}"
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The exact posterior over options: what a trajectory of states and actions tells of the option at each step, by a forward filter and a backward pass.
+//! The exact posterior over options: what a trajectory of states and actions tells of the option at
+//! each step, by a forward filter and a backward pass.
 
 use super::compile::{Scope, compile, held};
 use super::environments::Environments;
@@ -9,9 +10,11 @@ use crate::finite::{KernelTables, NotFinite, finite_domain};
 use crate::model::{BoundId, Index, Model, VariableId};
 use std::collections::BTreeSet;
 
-/// `q(o[t] | s[1..T+1], a[1..T])` at each live step, a row each, over the values of `option`. `states` and `actions` are the numbers of a trajectory,
-/// `states[t − 1]` that of `s[t]`; it may be shorter than the horizon. Whatever else the posterior draws is summed over. `None` where the posterior
-/// cannot act so. The transitions do not read the option, so their probabilities do not count.
+/// `q(o[t] | s[1..T+1], a[1..T])` at each live step, a row each, over the values of `option`.
+/// `states` and `actions` are the numbers of a trajectory, `states[t − 1]` that of `s[t]`; it may
+/// be shorter than the horizon. Whatever else the posterior draws is summed over. `None` where the
+/// posterior cannot act so. The transitions do not read the option, so their probabilities do not
+/// count.
 ///
 /// # Errors
 /// As [`super::information`]; where the posterior does not draw `option`.
@@ -25,7 +28,10 @@ pub fn option_posterior(
     let environments = Environments::new(model);
     let options = held(model, &place(model, &model.bound(bound).posterior, &BTreeSet::new())?);
     let Some(&(_, kept)) = options.iter().find(|(variable, _)| *variable == option) else {
-        return refuse(&format!("`{}`, which the posterior does not draw", model.variable(option).name));
+        return refuse(&format!(
+            "`{}`, which the posterior does not draw",
+            model.variable(option).name
+        ));
     };
     let values = finite_domain(model, option)?.size();
     let mut trellis = compile(&environments, model.bound(bound), Some(tables), Scope::Options)?;
@@ -56,7 +62,13 @@ pub fn option_posterior(
                 let (next, row) = trellis.choices.leads(memory, choice);
                 if probability > 0.0 && row == state * table.actions + action {
                     after[next] += filter * probability;
-                    here.push(Edge { option: numbers[at], from: memory, next, filter, probability });
+                    here.push(Edge {
+                        option: numbers[at],
+                        from: memory,
+                        next,
+                        filter,
+                        probability,
+                    });
                 }
             }
         }

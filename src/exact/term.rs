@@ -18,7 +18,8 @@ pub(super) enum Term<'m> {
     InPlace(InPlace<'m>),
     /// Known values, such as those of an environment's observations.
     Fixed { standing: Standing, values: Vec<f64> },
-    /// A variable that is drawn at some steps only: the logarithm of 0 for a value at the others, and for `none` at these.
+    /// A variable that is drawn at some steps only: the logarithm of 0 for a value at the others,
+    /// and for `none` at these.
     Presence { at: Vec<bool>, drawn: Vec<Drawn> },
 }
 
@@ -75,18 +76,31 @@ impl<'m> InPlace<'m> {
             }
         }
         let reads_time = masses.reads_time();
-        Ok(InPlace { model, name: &target.name, domain: &target.domain, distribution, standing, outcome, lists, reads_time })
+        Ok(InPlace {
+            model,
+            name: &target.name,
+            domain: &target.domain,
+            distribution,
+            standing,
+            outcome,
+            lists,
+            reads_time,
+        })
     }
 
     fn add(&self, slice: usize, points: &Points, out: &mut [f64]) -> Result<(), NotFinite> {
         if let (Distribution::Uniform, Some(finite)) = (self.distribution, &self.domain.finite) {
             let value = -(finite.size() as f64).ln();
-            out.iter_mut().zip(self.outcome.iter()).filter(|(_, o)| **o != NONE).for_each(|(out, _)| *out += value);
+            out.iter_mut()
+                .zip(self.outcome.iter())
+                .filter(|(_, o)| **o != NONE)
+                .for_each(|(out, _)| *out += value);
             return Ok(());
         }
         let mut masses = Masses::new(self.model, self.name, self.domain, self.distribution)?;
-        let fill =
-            |input: Input, range: Range<usize>, out: &mut [f64]| fill(self.model, &self.standing, &self.lists, input, range, points, out);
+        let fill = |input: Input, range: Range<usize>, out: &mut [f64]| {
+            fill(self.model, &self.standing, &self.lists, input, range, points, out)
+        };
         let mut mass = vec![0.0; points.count];
         for range in blocks(points.count) {
             let skip = |point: usize| self.outcome[point] == NONE;
@@ -95,9 +109,9 @@ impl<'m> InPlace<'m> {
                     mass[point] += probability;
                 }
             };
-            masses
-                .list(range, self.standing.time(slice), &fill, &skip, visit)
-                .map_err(|bad| NotFinite(format!("the distribution of `{}` in a factor: {}", self.name, bad.what)))?;
+            masses.list(range, self.standing.time(slice), &fill, &skip, visit).map_err(|bad| {
+                NotFinite(format!("the distribution of `{}` in a factor: {}", self.name, bad.what))
+            })?;
         }
         for ((out, &mass), &outcome) in out.iter_mut().zip(&mass).zip(self.outcome.iter()) {
             if outcome != NONE {
@@ -116,7 +130,10 @@ impl Lookup<'_> {
             return None;
         }
         let time = (slice as i64 - i64::from(self.standing.shift) - 1) as usize;
-        Some((condition as usize + time * self.time_stride) * self.table.outcomes + self.outcome[point] as usize)
+        Some(
+            (condition as usize + time * self.time_stride) * self.table.outcomes
+                + self.outcome[point] as usize,
+        )
     }
 }
 
@@ -165,10 +182,15 @@ impl Term<'_> {
                 }
             }
             Term::InPlace(in_place) => in_place.add(slice, points, out)?,
-            Term::Fixed { values, .. } => out.iter_mut().zip(values).for_each(|(out, value)| *out += value),
+            Term::Fixed { values, .. } => {
+                out.iter_mut().zip(values).for_each(|(out, value)| *out += value)
+            }
             Term::Presence { at, drawn, .. } => {
                 let absent = if at[slice] { Drawn::None } else { Drawn::Value };
-                out.iter_mut().zip(drawn).filter(|(_, d)| **d == absent).for_each(|(out, _)| *out = f64::NEG_INFINITY);
+                out.iter_mut()
+                    .zip(drawn)
+                    .filter(|(_, d)| **d == absent)
+                    .for_each(|(out, _)| *out = f64::NEG_INFINITY);
             }
         }
         Ok(())
@@ -191,11 +213,17 @@ pub(super) struct Sum<'m> {
 
 impl<'m> Sum<'m> {
     /// To be read at `slices`.
-    pub fn new(terms: Vec<Term<'m>>, points: Rc<Points>, slices: RangeInclusive<usize>) -> Result<Sum<'m>, NotFinite> {
+    pub fn new(
+        terms: Vec<Term<'m>>,
+        points: Rc<Points>,
+        slices: RangeInclusive<usize>,
+    ) -> Result<Sum<'m>, NotFinite> {
         let mut stationary = vec![0.0; points.count];
         let mut timed = Vec::new();
         for (at, term) in terms.iter().enumerate() {
-            if term.reads_time() || !(term.stands_at(*slices.start()) && term.stands_at(*slices.end())) {
+            if term.reads_time()
+                || !(term.stands_at(*slices.start()) && term.stands_at(*slices.end()))
+            {
                 timed.push(at);
             } else {
                 term.add(*slices.start(), &points, &mut stationary)?;
@@ -237,8 +265,13 @@ impl<'m> Sum<'m> {
 
     /// The values at a slice are not those that [`Sum::latest`] has.
     pub fn changes(&self, slice: usize) -> bool {
-        let stands_as = |term: &Term<'_>, other: usize| !term.reads_time() && term.stands_at(slice) == term.stands_at(other);
-        !self.timed.is_empty() && !self.latest.is_some_and(|other| self.timed.iter().all(|&at| stands_as(&self.terms[at], other)))
+        let stands_as = |term: &Term<'_>, other: usize| {
+            !term.reads_time() && term.stands_at(slice) == term.stands_at(other)
+        };
+        !self.timed.is_empty()
+            && !self
+                .latest
+                .is_some_and(|other| self.timed.iter().all(|&at| stands_as(&self.terms[at], other)))
     }
 
     /// What [`Sum::at`] said last.
@@ -260,7 +293,11 @@ impl<'m> Sum<'m> {
     pub fn lookups(&self) -> impl Iterator<Item = KernelId> {
         self.terms.iter().filter_map(|term| match term {
             Term::Lookup(lookup) if !lookup.previous => Some(lookup.kernel),
-            Term::Lookup(_) | Term::Exponent(_) | Term::InPlace(_) | Term::Fixed { .. } | Term::Presence { .. } => None,
+            Term::Lookup(_)
+            | Term::Exponent(_)
+            | Term::InPlace(_)
+            | Term::Fixed { .. }
+            | Term::Presence { .. } => None,
         })
     }
 
@@ -269,7 +306,9 @@ impl<'m> Sum<'m> {
         let mut values = vec![0.0; self.points.count];
         self.terms.iter().find_map(|term| {
             values.fill(0.0);
-            let bad = term.stands_at(slice) && term.add(slice, &self.points, &mut values).is_ok() && values.iter().any(|v| v.is_nan());
+            let bad = term.stands_at(slice)
+                && term.add(slice, &self.points, &mut values).is_ok()
+                && values.iter().any(|v| v.is_nan());
             bad.then(|| term.name())
         })
     }

@@ -8,8 +8,13 @@ use crate::model::{BoundId, Model};
 pub(super) const BOUND: BoundId = BoundId(0);
 
 fn uniform(model: &Model) -> KernelTables {
-    let domain = |variable: usize| model.variables[variable].domain.finite.as_ref().map_or(0, |finite| finite.size());
-    KernelTables { current: [(POLICY, KernelTable::uniform(domain(0), domain(1)))].into(), ..KernelTables::default() }
+    let domain = |variable: usize| {
+        model.variables[variable].domain.finite.as_ref().map_or(0, |finite| finite.size())
+    };
+    KernelTables {
+        current: [(POLICY, KernelTable::uniform(domain(0), domain(1)))].into(),
+        ..KernelTables::default()
+    }
 }
 
 /// Uniform numbers in [0, 1): splitmix64.
@@ -36,7 +41,8 @@ impl Numbers {
 fn random_model(seed: u64, states: usize, actions: usize, horizon: usize) -> Model {
     let mut numbers = Numbers(seed);
     let initial = numbers.distribution(states);
-    let transition: Vec<f64> = (0..states * actions).flat_map(|_| numbers.distribution(states)).collect();
+    let transition: Vec<f64> =
+        (0..states * actions).flat_map(|_| numbers.distribution(states)).collect();
     let reward: Vec<f64> = (0..transition.len()).map(|_| -2.0 * numbers.next()).collect();
     let ended: Vec<bool> = (0..states).map(|s| s == states - 1).collect();
     tabular(&initial, &transition, &reward, &ended, actions, horizon)
@@ -67,7 +73,9 @@ fn the_reference_table_of_the_chain() {
         assert!((evaluation.bound - bound).abs() < 1e-9, "{}", evaluation.bound);
         assert!(evaluation.kl.abs() < 1e-12, "a uniform policy is the prior: {}", evaluation.kl);
         assert!((evaluation.bound - alpha * evaluation.expected_return).abs() < 1e-9);
-        assert!(evaluation.occupancy.iter().all(|row| (row.iter().sum::<f64>() - 1.0).abs() < 1e-12));
+        assert!(
+            evaluation.occupancy.iter().all(|row| (row.iter().sum::<f64>() - 1.0).abs() < 1e-12)
+        );
     }
 }
 
@@ -79,15 +87,22 @@ fn the_gradient_is_that_of_finite_differences() {
         let evaluator = Evaluator::new(&model, BOUND);
         let mut numbers = Numbers(seed + 100);
         let logits: Vec<f64> = (0..states * actions).map(|_| 4.0 * numbers.next() - 2.0).collect();
-        let gradient = evaluator.evaluate(&softmax_tables(&logits, actions)).unwrap().gradient[&POLICY].clone();
-        let bound = |logits: &[f64]| evaluator.evaluate(&softmax_tables(logits, actions)).unwrap().bound;
+        let gradient = evaluator.evaluate(&softmax_tables(&logits, actions)).unwrap().gradient
+            [&POLICY]
+            .clone();
+        let bound =
+            |logits: &[f64]| evaluator.evaluate(&softmax_tables(logits, actions)).unwrap().bound;
         for at in 0..logits.len() {
             let step = 1e-5;
             let (mut up, mut down) = (logits.clone(), logits.clone());
             up[at] += step;
             down[at] -= step;
             let difference = (bound(&up) - bound(&down)) / (2.0 * step);
-            assert!((difference - gradient[at]).abs() < 1e-6, "seed {seed}, entry {at}: {difference} against {}", gradient[at]);
+            assert!(
+                (difference - gradient[at]).abs() < 1e-6,
+                "seed {seed}, entry {at}: {difference} against {}",
+                gradient[at]
+            );
         }
         assert!(gradient.iter().any(|g| g.abs() > 1e-3), "a gradient that is not everywhere 0");
     }
@@ -107,7 +122,9 @@ fn the_bound_is_below_the_best_and_the_best_below_the_evidence() {
 #[test]
 fn a_bound_without_a_policy_has_its_two_numbers() {
     let answers = exact(&chain(1.0, 20), BOUND, None).unwrap();
-    assert!((answers.log_evidence + 14.404088256970361).abs() < 1e-9 && answers.evaluation.is_none());
+    assert!(
+        (answers.log_evidence + 14.404088256970361).abs() < 1e-9 && answers.evaluation.is_none()
+    );
 }
 
 #[test]
@@ -115,7 +132,12 @@ fn ascent_finds_the_best_policy_that_is_the_same_at_every_step() {
     for (alpha, horizon, best) in [(1.0, 20, -15.379671186355804), (0.5, 30, -10.026126222675932)] {
         let model = chain(alpha, horizon);
         let found = super::ascend(&model, BOUND, &uniform(&model), &[POLICY], 500).unwrap();
-        assert!((found.evaluation.bound - best).abs() < 1e-9, "{} after {}", found.evaluation.bound, found.iterations);
+        assert!(
+            (found.evaluation.bound - best).abs() < 1e-9,
+            "{} after {}",
+            found.evaluation.bound,
+            found.iterations
+        );
     }
 }
 
@@ -138,7 +160,8 @@ fn enumeration_of_whole_trajectories_agrees() {
 pub(super) fn read(text: &str) -> Model {
     let source = crate::source::Source::new("test", text);
     let file = crate::syntax::parse(&source).unwrap_or_else(|errors| panic!("{errors}"));
-    crate::model::check(&file, &crate::model::Overrides::default()).unwrap_or_else(|errors| panic!("{errors}"))
+    crate::model::check(&file, &crate::model::Overrides::default())
+        .unwrap_or_else(|errors| panic!("{errors}"))
 }
 
 pub(super) fn random_logits(model: &Model, seed: u64) -> KernelTables {
@@ -149,7 +172,8 @@ pub(super) fn random_logits(model: &Model, seed: u64) -> KernelTables {
         let Ok(numbering) = crate::finite::Conditions::of(model, id) else { continue };
         let mut random = || {
             let outcomes = numbering.outcomes();
-            let logits: Vec<f64> = (0..numbering.count() * outcomes).map(|_| 3.0 * numbers.next() - 1.5).collect();
+            let logits: Vec<f64> =
+                (0..numbering.count() * outcomes).map(|_| 3.0 * numbers.next() - 1.5).collect();
             softmax_tables(&logits, outcomes).current[&POLICY].clone()
         };
         tables.current.insert(id, random());
@@ -166,9 +190,18 @@ pub(super) fn agree(text: &str) {
     let answers = exact(&model, BOUND, Some(&tables)).unwrap();
     let evaluation = answers.evaluation.unwrap();
     assert!((judge.mass - 1.0).abs() < 1e-11, "{judge:?}");
-    assert!((judge.log_evidence - answers.log_evidence).abs() < 1e-11, "{judge:?} {}", answers.log_evidence);
+    assert!(
+        (judge.log_evidence - answers.log_evidence).abs() < 1e-11,
+        "{judge:?} {}",
+        answers.log_evidence
+    );
     assert!((judge.bound - evaluation.bound).abs() < 1e-11, "{judge:?} {}", evaluation.bound);
-    assert!(evaluation.bound <= answers.best_bound + 1e-11 && answers.best_bound <= answers.log_evidence + 1e-11, "{}", answers.best_bound);
+    assert!(
+        evaluation.bound <= answers.best_bound + 1e-11
+            && answers.best_bound <= answers.log_evidence + 1e-11,
+        "{}",
+        answers.best_bound
+    );
     let evaluator = Evaluator::new(&model, BOUND);
     for (id, gradient) in &evaluation.gradient {
         let mut largest = 0.0f64;
@@ -177,11 +210,19 @@ pub(super) fn agree(text: &str) {
                 let mut moved = tables.clone();
                 let table = moved.current.get_mut(id).unwrap();
                 table.log_probability[at] += step;
-                table.log_probability = softmax_tables(&table.log_probability, table.outcomes).current[&POLICY].log_probability.clone();
+                table.log_probability = softmax_tables(&table.log_probability, table.outcomes)
+                    .current[&POLICY]
+                    .log_probability
+                    .clone();
                 evaluator.evaluate(&moved).unwrap().bound
             };
             let difference = (bound(1e-5) - bound(-1e-5)) / 2e-5;
-            assert!((difference - gradient[at]).abs() < 1e-6, "{}, {at}: {difference}, {}", model.kernel(*id).name, gradient[at]);
+            assert!(
+                (difference - gradient[at]).abs() < 1e-6,
+                "{}, {at}: {difference}, {}",
+                model.kernel(*id).name,
+                gradient[at]
+            );
             largest = largest.max(difference.abs());
         }
         assert!(largest > 1e-4, "{} has no gradient to compare", model.kernel(*id).name);
@@ -197,14 +238,21 @@ environment walk {
   action a : { left, right }
   reward r in [-2, 0]
   s[1]   ~ Categorical(probs = [0.5, 0.3, 0.2, 0])
-  s[t+1] ~ Mixture(0.8: Delta(clamp(s[t] + (if a[t] == right then 1 else -1), 0, 3)), 0.2: Delta(s[t]))
+  s[t+1] ~ Mixture(0.8: Delta(clamp(s[t] + (if a[t] == right then 1 else -1), 0, 3)), 0.2: \
+  Delta(s[t]))
   r[t]   = if s[t+1] == 3 then 0 else -1 - 0.3 * s[t]
   end when s[t] == 3
 }
 ";
 
 /// The blocks around the factors of the action, and exponents.
-pub(super) fn walk(kernels: &str, prior: &str, posterior: &str, likelihood: &str, rest: &str) -> String {
+pub(super) fn walk(
+    kernels: &str,
+    prior: &str,
+    posterior: &str,
+    likelihood: &str,
+    rest: &str,
+) -> String {
     format!(
         "{WALK}{kernels}
         prior {{ s[1] ~ walk.initial; {prior}; s[t+1] ~ walk.transition(s[t], a[t]) }}
@@ -245,25 +293,39 @@ fn exponents_that_change_with_the_time_and_stand_at_one_step() {
         "kernel pi(a | s) = Categorical(logits = table(s))",
         "a[t] ~ Uniform",
         "a[t] ~ pi(s[t])",
-        "R[t] ~ exp(alpha * r[t] / t); G[T] ~ exp(-0.5 * abs(s[T+1] - 2)); F[1] ~ exp(-0.1 * s[1]); S[t] ~ exp(-0.01 * t * s[t])",
+        "R[t] ~ exp(alpha * r[t] / t); G[T] ~ exp(-0.5 * abs(s[T+1] - 2)); F[1] ~ exp(-0.1 * \
+         s[1]); S[t] ~ exp(-0.01 * t * s[t])",
         "",
     ));
 }
 
 #[test]
 fn nodes_that_are_hundreds_of_nats_apart() {
-    // seen from the end of the walk, whatever a row at its start leads to is below the smallest number
+    // seen from the end of the walk, whatever a row at its start leads to is below the smallest
+    // number
     let posterior = "a[t] ~ pi(s[t])";
     let pi = "kernel pi(a | s) = Categorical(logits = table(s))";
-    for (likelihood, start) in [("R[t] ~ exp(500 * r[t])", "Delta(0)"), ("R[t] ~ exp(300 * t * r[t] - 900 * s[t+1])", "Uniform")] {
-        let text = walk(pi, "a[t] ~ Uniform", posterior, likelihood, "").replace("Categorical(probs = [0.5, 0.3, 0.2, 0])", start);
+    for (likelihood, start) in [
+        ("R[t] ~ exp(500 * r[t])", "Delta(0)"),
+        ("R[t] ~ exp(300 * t * r[t] - 900 * s[t+1])", "Uniform"),
+    ] {
+        let text = walk(pi, "a[t] ~ Uniform", posterior, likelihood, "")
+            .replace("Categorical(probs = [0.5, 0.3, 0.2, 0])", start);
         let model = read(&text);
         let tables = random_logits(&model, 3);
         let judge = super::enumerate(&model, BOUND, &tables, 1_000_000).unwrap();
         let answers = exact(&model, BOUND, Some(&tables)).unwrap();
         assert!(judge.log_evidence < -700.0, "{judge:?}");
-        assert!((judge.log_evidence / answers.log_evidence - 1.0).abs() < 1e-13, "{judge:?} {}", answers.log_evidence);
-        assert!(answers.best_bound <= answers.log_evidence + 1e-9 && judge.bound <= answers.best_bound, "{judge:?} {}", answers.best_bound);
+        assert!(
+            (judge.log_evidence / answers.log_evidence - 1.0).abs() < 1e-13,
+            "{judge:?} {}",
+            answers.log_evidence
+        );
+        assert!(
+            answers.best_bound <= answers.log_evidence + 1e-9 && judge.bound <= answers.best_bound,
+            "{judge:?} {}",
+            answers.best_bound
+        );
     }
 }
 
@@ -288,18 +350,31 @@ fn a_prior_that_is_the_frozen_policy_or_a_written_distribution() {
 
 #[test]
 fn a_kernel_of_the_prior_that_moves_with_the_policy() {
-    let kernels = "kernel pi(a | s) = Categorical(logits = table(s))  kernel p(a | s) = Categorical(logits = table(s))";
+    let kernels = "kernel pi(a | s) = Categorical(logits = table(s))  kernel p(a | s) = \
+                   Categorical(logits = table(s))";
     agree(&walk(kernels, "a[t] ~ p(s[t])", "a[t] ~ pi(s[t])", "R[t] ~ exp(alpha * r[t])", ""));
-    agree(&walk("kernel pi(a | s) = Categorical(logits = table(s))", "a[t] ~ pi(s[t])", "a[t] ~ pi(s[t])", "R[t] ~ exp(alpha * r[t])", ""));
+    agree(&walk(
+        "kernel pi(a | s) = Categorical(logits = table(s))",
+        "a[t] ~ pi(s[t])",
+        "a[t] ~ pi(s[t])",
+        "R[t] ~ exp(alpha * r[t])",
+        "",
+    ));
 }
 
 #[test]
 fn policies_of_an_observation() {
-    let text = WALK.replace("  reward r", "  observation x : 0..2\n  x[t] ~ Mixture(0.7: Delta(min(s[t], 2)), 0.3: Delta(1))\n  reward r");
+    let text = WALK.replace(
+        "  reward r",
+        "  observation x : 0..2\n  x[t] ~ Mixture(0.7: \
+                                           Delta(min(s[t], 2)), 0.3: Delta(1))\n  reward r",
+    );
     let blocks = "kernel pi(a | x, t) = Categorical(logits = table(x, t))
-        prior { s[1] ~ walk.initial; x[t] ~ walk.observation(s[t]); a[t] ~ Uniform; s[t+1] ~ walk.transition(s[t], a[t]) }
+        prior { s[1] ~ walk.initial; x[t] ~ walk.observation(s[t]); a[t] ~ Uniform; s[t+1] ~ \
+        walk.transition(s[t], a[t]) }
         likelihood { R[t] ~ exp(alpha * r[t]) }
-        posterior { s[1] ~ walk.initial; x[t] ~ walk.observation(s[t]); a[t] ~ pi(x[t], t); s[t+1] ~ walk.transition(s[t], a[t]) }";
+        posterior { s[1] ~ walk.initial; x[t] ~ walk.observation(s[t]); a[t] ~ pi(x[t], t); \
+        s[t+1] ~ walk.transition(s[t], a[t]) }";
     agree(&format!("{text}{blocks}"));
 }
 
@@ -310,7 +385,8 @@ fn a_prior_and_a_posterior_with_dynamics_of_their_own() {
           action b : { left, right }
           reward w in [-2, 0]
           z[1]   ~ Uniform
-          z[t+1] ~ Mixture(0.5: Delta(clamp(z[t] + (if b[t] == right then 1 else -1), 0, 3)), 0.25: Delta(z[t]), 0.25: Delta(max(z[t] - 1, 0)))
+          z[t+1] ~ Mixture(0.5: Delta(clamp(z[t] + (if b[t] == right then 1 else -1), 0, 3)), \
+          0.25: Delta(z[t]), 0.25: Delta(max(z[t] - 1, 0)))
           w[t]   = -1
           end when z[t] == 3
         }
@@ -325,7 +401,8 @@ fn a_prior_and_a_posterior_with_dynamics_of_their_own() {
 fn options_that_cancel() {
     agree(&walk(
         "option o : 2
-         kernel pick(o | s, last: o?) = Sticky(last, keep = 0.5, fresh = Categorical(logits = table(s)))
+         kernel pick(o | s, last: o?) = Sticky(last, keep = 0.5, fresh = Categorical(logits = \
+         table(s)))
          kernel pi(a | s, o) = Categorical(logits = table(s, o))",
         "o[t] ~ pick(s[t], o[t-1]); a[t] ~ Uniform",
         "o[t] ~ pick(s[t], o[t-1]); a[t] ~ pi(s[t], o[t])",

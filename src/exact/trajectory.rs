@@ -3,10 +3,13 @@
 use super::place::refuse;
 use super::read::{Standing, none_of};
 use crate::expr::ExprId;
-use crate::finite::{Conditions, Environment, KernelTables, Masses, NotFinite, finite_domain, tabulate};
+use crate::finite::{
+    Conditions, Environment, KernelTables, Masses, NotFinite, finite_domain, tabulate,
+};
 use crate::model::{
-    Bound, Dynamics, EnvironmentId, EnvironmentKernel, Factor, FormalVariable, Index, Input, KernelId, KernelRef, Likelihood,
-    LikelihoodForm, Model, Role, Target, TargetVariable, Value, VariableId,
+    Bound, Dynamics, EnvironmentId, EnvironmentKernel, Factor, FormalVariable, Index, Input,
+    KernelId, KernelRef, Likelihood, LikelihoodForm, Model, Role, Target, TargetVariable, Value,
+    VariableId,
 };
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -25,7 +28,11 @@ pub(super) struct Trajectory<'m> {
 }
 
 impl<'m> Trajectory<'m> {
-    pub fn new(model: &'m Model, bound: &'m Bound, tables: &'m KernelTables) -> Result<Trajectory<'m>, NotFinite> {
+    pub fn new(
+        model: &'m Model,
+        bound: &'m Bound,
+        tables: &'m KernelTables,
+    ) -> Result<Trajectory<'m>, NotFinite> {
         let mut environments = BTreeMap::new();
         let mut conditions = BTreeMap::new();
         let mut state = None;
@@ -37,7 +44,9 @@ impl<'m> Trajectory<'m> {
                             state = Some(variable);
                         }
                     }
-                    Target::Variable { .. } => return refuse("a kernel that draws a reward or the end of the episode"),
+                    Target::Variable { .. } => {
+                        return refuse("a kernel that draws a reward or the end of the episode");
+                    }
                     Target::Weights(_) => return refuse("a prior over a kernel's weights"),
                 }
             }
@@ -53,7 +62,9 @@ impl<'m> Trajectory<'m> {
         }
         let Some(state) = state else { return refuse("a bound without a state") };
         let own = model.variable(state).environment;
-        let ended = match own.filter(|own| matches!(model.environment(*own).dynamics, Dynamics::Written { .. })) {
+        let ended = match own
+            .filter(|own| matches!(model.environment(*own).dynamics, Dynamics::Written { .. }))
+        {
             Some(own) => match environments.get(&own) {
                 Some(table) => table.ended.clone(),
                 None => tabulate(model, own)?.ended,
@@ -61,7 +72,16 @@ impl<'m> Trajectory<'m> {
             None => vec![false; finite_domain(model, state)?.size()],
         };
         let values = vec![vec![None; model.horizon.value + 2]; model.variables.len()];
-        Ok(Trajectory { model, tables, environments, conditions, params: model.param_values(), state, ended, values })
+        Ok(Trajectory {
+            model,
+            tables,
+            environments,
+            conditions,
+            params: model.param_values(),
+            state,
+            ended,
+            values,
+        })
     }
 
     pub fn set(&mut self, variable: VariableId, time: usize, value: Option<usize>) {
@@ -82,7 +102,11 @@ impl<'m> Trajectory<'m> {
         let horizon = self.model.horizon.value;
         match factor.targets[..] {
             [Target::Variable { variable: TargetVariable::Variable(variable), index }, ..] => {
-                let last = if self.model.variable(variable).role == Role::State { horizon + 1 } else { horizon };
+                let last = if self.model.variable(variable).role == Role::State {
+                    horizon + 1
+                } else {
+                    horizon
+                };
                 Ok(Standing::of(index, horizon, last).slices)
             }
             _ => refuse("a factor without a variable"),
@@ -95,7 +119,10 @@ impl<'m> Trajectory<'m> {
         let mut shift = 0;
         let mut of = self.state;
         for target in &factor.targets {
-            let Target::Variable { variable: TargetVariable::Variable(variable), index } = *target else { continue };
+            let Target::Variable { variable: TargetVariable::Variable(variable), index } = *target
+            else {
+                continue;
+            };
             if let Index::Step(k) = index {
                 shift = k;
             }
@@ -109,17 +136,32 @@ impl<'m> Trajectory<'m> {
         let stopped = of == self.state && time > 1 && self.is_over(time - 1);
         match &factor.kernel {
             KernelRef::Learned(_) | KernelRef::Previous(_) if stopped => Ok(0.0),
-            KernelRef::Learned(kernel) => self.look_up(*kernel, false, &outcomes, &factor.arguments, t),
-            KernelRef::Previous(kernel) => self.look_up(*kernel, true, &outcomes, &factor.arguments, t),
+            KernelRef::Learned(kernel) => {
+                self.look_up(*kernel, false, &outcomes, &factor.arguments, t)
+            }
+            KernelRef::Previous(kernel) => {
+                self.look_up(*kernel, true, &outcomes, &factor.arguments, t)
+            }
             KernelRef::Environment(environment, part) => {
                 let table = &self.environments[environment];
-                let given = |at: usize| factor.arguments.get(at).and_then(|value| self.number(value, 0, None, t).ok()).flatten();
+                let given = |at: usize| {
+                    factor
+                        .arguments
+                        .get(at)
+                        .and_then(|value| self.number(value, 0, None, t).ok())
+                        .flatten()
+                };
                 let (sparse, row) = match (part, &table.observation) {
                     (EnvironmentKernel::Initial, _) => (&table.initial, Some(0)),
                     // where the episode is over every action stays
-                    (EnvironmentKernel::Transition, _) => (&table.transition, given(0).map(|s| s * table.actions + given(1).unwrap_or(0))),
+                    (EnvironmentKernel::Transition, _) => (
+                        &table.transition,
+                        given(0).map(|s| s * table.actions + given(1).unwrap_or(0)),
+                    ),
                     (EnvironmentKernel::Observation, Some(observation)) => (observation, given(0)),
-                    (EnvironmentKernel::Observation, None) => return refuse("an environment without observations as a kernel of one"),
+                    (EnvironmentKernel::Observation, None) => {
+                        return refuse("an environment without observations as a kernel of one");
+                    }
                 };
                 let Some(row) = row else { return Ok(f64::NAN) };
                 let wanted = first(0);
@@ -127,18 +169,27 @@ impl<'m> Trajectory<'m> {
             }
             KernelRef::InPlace(distribution) => {
                 let target = self.model.variable(of);
-                let mut masses = Masses::new(self.model, &target.name, &target.domain, distribution)?;
+                let mut masses =
+                    Masses::new(self.model, &target.name, &target.domain, distribution)?;
                 let mut mass = 0.0;
-                let fill = |input: Input, _: std::ops::Range<usize>, out: &mut [f64]| out.fill(self.input(input, t));
+                let fill = |input: Input, _: std::ops::Range<usize>, out: &mut [f64]| {
+                    out.fill(self.input(input, t))
+                };
                 let wanted = first(0);
                 masses
-                    .list(0..1, t as f64, &fill, &|_| false, |_, value, p| mass += if value == wanted { p } else { 0.0 })
-                    .map_err(|bad| NotFinite(format!("the distribution of `{}`: {}", target.name, bad.what)))?;
+                    .list(0..1, t as f64, &fill, &|_| false, |_, value, p| {
+                        mass += if value == wanted { p } else { 0.0 }
+                    })
+                    .map_err(|bad| {
+                        NotFinite(format!("the distribution of `{}`: {}", target.name, bad.what))
+                    })?;
                 Ok(mass.ln())
             }
             KernelRef::Data(data) => {
                 let name = &self.model.data[data.0 as usize].name;
-                Err(NotFinite(format!("`{name}` is known by its samples alone: it has no exact density")))
+                Err(NotFinite(format!(
+                    "`{name}` is known by its samples alone: it has no exact density"
+                )))
             }
         }
     }
@@ -174,11 +225,25 @@ impl<'m> Trajectory<'m> {
         Ok(sum)
     }
 
-    fn look_up(&self, kernel: KernelId, previous: bool, outcomes: &[usize], givens: &[Value], t: i64) -> Result<f64, NotFinite> {
+    fn look_up(
+        &self,
+        kernel: KernelId,
+        previous: bool,
+        outcomes: &[usize],
+        givens: &[Value],
+        t: i64,
+    ) -> Result<f64, NotFinite> {
         let written = self.model.kernel(kernel);
-        let table = if previous { self.tables.previous.get(&kernel) } else { self.tables.current.get(&kernel) };
+        let table = if previous {
+            self.tables.previous.get(&kernel)
+        } else {
+            self.tables.current.get(&kernel)
+        };
         let (Some(table), Some(numbering)) = (table, self.conditions.get(&kernel)) else {
-            return Err(NotFinite(format!("the bound depends on `{}`, whose parameters are not given", written.name)));
+            return Err(NotFinite(format!(
+                "the bound depends on `{}`, whose parameters are not given",
+                written.name
+            )));
         };
         let mut values = Vec::new();
         for axis in &numbering.axes {
@@ -191,26 +256,40 @@ impl<'m> Trajectory<'m> {
                 None => return Ok(f64::NAN),
             }
         }
-        let outcome = outcomes.iter().zip(&numbering.outputs).fold(0, |sum, (outcome, size)| sum * size + outcome);
+        let outcome = outcomes
+            .iter()
+            .zip(&numbering.outputs)
+            .fold(0, |sum, (outcome, size)| sum * size + outcome);
         Ok(table.row(numbering.number(&values))[outcome])
     }
 
     /// The number of an argument's value, of step `step` where it is a window.
-    fn number(&self, value: &Value, step: usize, formal: Option<VariableId>, t: i64) -> Result<Option<usize>, NotFinite> {
+    fn number(
+        &self,
+        value: &Value,
+        step: usize,
+        formal: Option<VariableId>,
+        t: i64,
+    ) -> Result<Option<usize>, NotFinite> {
         match value {
             Value::Variable { variable, index } => Ok(self.at(*variable, *index, t)),
-            Value::Window { variable, from: Index::Step(from), .. } => Ok(self.at(*variable, Index::Step(from + step as i32), t)),
+            Value::Window { variable, from: Index::Step(from), .. } => {
+                Ok(self.at(*variable, Index::Step(from + step as i32), t))
+            }
             Value::Time => Ok(Some(t as usize - 1)),
             Value::Absent => Ok(None),
             Value::Expression(components) => {
-                let value: Vec<f64> = components.iter().map(|&component| self.value(component, t)).collect();
+                let value: Vec<f64> =
+                    components.iter().map(|&component| self.value(component, t)).collect();
                 match formal {
                     Some(formal) => Ok(finite_domain(self.model, formal)?.number(&value)),
                     None => refuse("an expression as an argument that is not a variable's"),
                 }
             }
             Value::Reward { .. } => refuse("a kernel that reads a reward"),
-            Value::Window { .. } | Value::Past { .. } | Value::Future { .. } => refuse("a kernel that reads a whole past or future"),
+            Value::Window { .. } | Value::Past { .. } | Value::Future { .. } => {
+                refuse("a kernel that reads a whole past or future")
+            }
         }
     }
 
@@ -220,7 +299,10 @@ impl<'m> Trajectory<'m> {
             Index::Step(k) => t + i64::from(k),
             Index::Last(k) => self.model.horizon.value as i64 + i64::from(k),
         };
-        usize::try_from(time).ok().filter(|&time| time > 0).and_then(|time| self.get(variable, time))
+        usize::try_from(time)
+            .ok()
+            .filter(|&time| time > 0)
+            .and_then(|time| self.get(variable, time))
     }
 
     fn value(&self, expr: ExprId, t: i64) -> f64 {
@@ -232,7 +314,8 @@ impl<'m> Trajectory<'m> {
         match input {
             Input::Variable { variable, component, index } => {
                 let domain = &self.model.variable(variable).domain;
-                let (Some(number), Some(finite)) = (self.at(variable, index, t), &domain.finite) else {
+                let (Some(number), Some(finite)) = (self.at(variable, index, t), &domain.finite)
+                else {
                     return none_of(self.model, variable);
                 };
                 let mut value = vec![0.0; domain.width()];

@@ -1,13 +1,18 @@
-//! The states of one side of a bound: an environment's own, or those of a learned kernel in its place. Where a kernel stands for the environment,
-//! it stands for the chance alone: which states end an episode, and what a step pays, is the environment's still.
+//! The states of one side of a bound: an environment's own, or those of a learned kernel in its
+//! place. Where a kernel stands for the environment, it stands for the chance alone: which states
+//! end an episode, and what a step pays, is the environment's still.
 
 use super::build::table_of;
 use super::environments::Environments;
 use super::place::{Source, StateFactors, refuse};
 use super::read::NONE;
 use super::trellis::Slices;
-use crate::finite::{Conditions, Environment, KernelTable, KernelTables, Masses, NotFinite, Sparse, finite_domain};
-use crate::model::{EnvironmentId, EnvironmentKernel, KernelId, KernelRef, Role, Value, VariableId};
+use crate::finite::{
+    Conditions, Environment, KernelTable, KernelTables, Masses, NotFinite, Sparse, finite_domain,
+};
+use crate::model::{
+    EnvironmentId, EnvironmentKernel, KernelId, KernelRef, Role, Value, VariableId,
+};
 use std::rc::Rc;
 
 /// `s[t+1]` given `s[t]` and the action.
@@ -39,7 +44,8 @@ struct Learned<'m> {
     time_stride: u32,
 }
 
-/// What moves with a learned kernel: by point, the entry of the kernel's table that the point reads, or [`NONE`].
+/// What moves with a learned kernel: by point, the entry of the kernel's table that the point
+/// reads, or [`NONE`].
 pub(super) struct Entries {
     pub kernel: KernelId,
     pub entry: Vec<u32>,
@@ -49,7 +55,8 @@ pub(super) struct Entries {
 
 impl<'m> Transitions<'m> {
     /// # Errors
-    /// One sentence: what is not finite, a kernel without a table, or one that reads more than the state and the action.
+    /// One sentence: what is not finite, a kernel without a table, or one that reads more than the
+    /// state and the action.
     pub fn new(
         environments: &Environments<'m>,
         tables: Option<&'m KernelTables>,
@@ -60,7 +67,12 @@ impl<'m> Transitions<'m> {
             Source::Environment(environment) => {
                 let table = environments.table(environment)?;
                 let probability = vec![table.transition.probability.clone()];
-                return Ok(Transitions { table, probability, environment: Some(environment), learned: None });
+                return Ok(Transitions {
+                    table,
+                    probability,
+                    environment: Some(environment),
+                    learned: None,
+                });
             }
             Source::Kernel { kernel, previous } => (kernel, previous),
         };
@@ -70,10 +82,15 @@ impl<'m> Transitions<'m> {
         let strides = strides(environments, &numbering, &name, &side.transition.arguments, state)?;
         let row = |row: usize| match home.ended[row / home.actions] {
             true => NONE,
-            false => (strides.fixed + row / home.actions * strides.state + row % home.actions * strides.action) as u32,
+            false => {
+                (strides.fixed
+                    + row / home.actions * strides.state
+                    + row % home.actions * strides.action) as u32
+            }
         };
         let condition = (0..home.states * home.actions).map(row).collect();
-        let learned = Learned { kernel, previous, table, condition, time_stride: strides.time as u32 };
+        let learned =
+            Learned { kernel, previous, table, condition, time_stride: strides.time as u32 };
         let steps = if strides.time > 0 { model.horizon.value } else { 1 };
         let mut transition = Sparse { start: vec![0], ..Sparse::default() };
         let mut probability = vec![Vec::new(); steps];
@@ -84,9 +101,14 @@ impl<'m> Transitions<'m> {
                     probability.iter_mut().for_each(|slice| slice.push(1.0));
                 }
                 condition => {
-                    let at = |t: usize, next: usize| table.row((condition + (t as u32 - 1) * learned.time_stride) as usize)[next].exp();
+                    let at = |t: usize, next: usize| {
+                        table.row((condition + (t as u32 - 1) * learned.time_stride) as usize)[next]
+                            .exp()
+                    };
                     // what is never possible must not be weighed: 0 · −∞ is no number
-                    for next in (0..table.outcomes).filter(|&next| (1..=steps).any(|t| at(t, next) != 0.0)) {
+                    for next in
+                        (0..table.outcomes).filter(|&next| (1..=steps).any(|t| at(t, next) != 0.0))
+                    {
                         transition.push(next, at(1, next));
                         (1..).zip(&mut probability).for_each(|(t, slice)| slice.push(at(t, next)));
                     }
@@ -99,23 +121,40 @@ impl<'m> Transitions<'m> {
         for reward in 0..model.environment(own).rewards.len() as u32 {
             table.rewards.push(environments.reward_at(own, reward, &table)?);
         }
-        Ok(Transitions { table: Rc::new(table), probability, environment: None, learned: Some(learned) })
+        Ok(Transitions {
+            table: Rc::new(table),
+            probability,
+            environment: None,
+            learned: Some(learned),
+        })
     }
 
     /// A reward at each entry of the table.
-    pub fn reward(&self, environments: &Environments<'m>, environment: EnvironmentId, reward: u32) -> Result<Vec<f64>, NotFinite> {
+    pub fn reward(
+        &self,
+        environments: &Environments<'m>,
+        environment: EnvironmentId,
+        reward: u32,
+    ) -> Result<Vec<f64>, NotFinite> {
         if self.environment == Some(environment) {
             return Ok(self.table.rewards[reward as usize].clone());
         }
         environments.reward_at(environment, reward, &self.table)
     }
 
-    /// The entries of its kernel's table at the entries of the transitions `at`, where a gradient moves them.
+    /// The entries of its kernel's table at the entries of the transitions `at`, where a gradient
+    /// moves them.
     pub fn entries(&self, at: &Sparse) -> Option<Entries> {
         let learned = self.learned.as_ref().filter(|learned| !learned.previous)?;
         let mut entry = Vec::with_capacity(at.column.len());
         for (row, &condition) in learned.condition.iter().enumerate() {
-            let place = |next: usize| if condition == NONE { NONE } else { condition * learned.table.outcomes as u32 + next as u32 };
+            let place = |next: usize| {
+                if condition == NONE {
+                    NONE
+                } else {
+                    condition * learned.table.outcomes as u32 + next as u32
+                }
+            };
             entry.extend(at.row(row).map(|(next, _)| place(next)));
         }
         let time_stride = learned.time_stride * learned.table.outcomes as u32;
@@ -128,7 +167,9 @@ impl<'m> Transitions<'m> {
             Some((Learned { table, time_stride, .. }, condition)) if condition != NONE => {
                 out.copy_from_slice(table.row((condition + (t as u32 - 1) * time_stride) as usize));
             }
-            Some(_) | None => self.table.transition.row(row).for_each(|(next, p)| out[next] = p.ln()),
+            Some(_) | None => {
+                self.table.transition.row(row).for_each(|(next, p)| out[next] = p.ln())
+            }
         }
     }
 
@@ -136,7 +177,9 @@ impl<'m> Transitions<'m> {
     fn clear_logs(&self, row: usize, out: &mut [f64]) {
         match self.learned {
             Some(_) => out.fill(f64::NEG_INFINITY),
-            None => self.table.transition.row(row).for_each(|(next, _)| out[next] = f64::NEG_INFINITY),
+            None => {
+                self.table.transition.row(row).for_each(|(next, _)| out[next] = f64::NEG_INFINITY)
+            }
         }
     }
 }
@@ -181,13 +224,20 @@ fn strides(
     let mut strides = Strides { state: 0, action: 0, time: 0, fixed: 0 };
     for axis in &numbering.axes {
         match (&arguments[axis.given], axis.none) {
-            (Value::Variable { variable, .. }, _) if *variable == state => strides.state += axis.stride,
-            (Value::Variable { variable, .. }, _) if model.variable(*variable).role == Role::Action => strides.action += axis.stride,
+            (Value::Variable { variable, .. }, _) if *variable == state => {
+                strides.state += axis.stride
+            }
+            (Value::Variable { variable, .. }, _)
+                if model.variable(*variable).role == Role::Action =>
+            {
+                strides.action += axis.stride
+            }
             (Value::Time, _) => strides.time += axis.stride,
             (Value::Absent, Some(none)) => strides.fixed += none * axis.stride,
             _ => {
                 return refuse(&format!(
-                    "the learned transitions `{name}`, which read more than the state, the action and the time at `t`,"
+                    "the learned transitions `{name}`, which read more than the state, the action \
+                     and the time at `t`,"
                 ));
             }
         }
@@ -209,16 +259,28 @@ impl<'m> Start<'m> {
         let mut probability = vec![0.0; finite_domain(model, state)?.size()];
         match &side.initial.kernel {
             KernelRef::Environment(environment, EnvironmentKernel::Initial) => {
-                environments.table(*environment)?.initial.row(0).for_each(|(s, p)| probability[s] += p);
+                environments
+                    .table(*environment)?
+                    .initial
+                    .row(0)
+                    .for_each(|(s, p)| probability[s] += p);
             }
             KernelRef::InPlace(distribution) => {
-                let mut masses = Masses::new(model, &variable.name, &variable.domain, distribution)?;
+                let mut masses =
+                    Masses::new(model, &variable.name, &variable.domain, distribution)?;
                 if masses.inputs().next().is_some() {
-                    return refuse(&format!("a start `{}[1]` that reads a variable", variable.name));
+                    return refuse(&format!(
+                        "a start `{}[1]` that reads a variable",
+                        variable.name
+                    ));
                 }
                 masses
-                    .list(0..1, 1.0, &|_, _, out| out.fill(f64::NAN), &|_| false, |_, s, p| probability[s] += p)
-                    .map_err(|bad| NotFinite(format!("the start `{}[1]`: {}", variable.name, bad.what)))?;
+                    .list(0..1, 1.0, &|_, _, out| out.fill(f64::NAN), &|_| false, |_, s, p| {
+                        probability[s] += p
+                    })
+                    .map_err(|bad| {
+                        NotFinite(format!("the start `{}[1]`: {}", variable.name, bad.what))
+                    })?;
             }
             KernelRef::Learned(kernel) | KernelRef::Previous(kernel) => {
                 let previous = matches!(side.initial.kernel, KernelRef::Previous(_));
@@ -230,18 +292,40 @@ impl<'m> Start<'m> {
                             // the first step is the number 0
                             (Value::Time, _) => 0,
                             (Value::Absent, Some(none)) => none,
-                            _ => return refuse(&format!("a start `{}[1]` that reads a variable", variable.name)),
+                            _ => {
+                                return refuse(&format!(
+                                    "a start `{}[1]` that reads a variable",
+                                    variable.name
+                                ));
+                            }
                         };
                 }
                 let log_probability = table.row(condition).to_vec();
-                let learned = Some(Learned { kernel: *kernel, previous, table, condition: vec![condition as u32], time_stride: 0 });
-                return Ok(Start { probability: log_probability.iter().map(|log_p| log_p.exp()).collect(), log_probability, learned });
+                let learned = Some(Learned {
+                    kernel: *kernel,
+                    previous,
+                    table,
+                    condition: vec![condition as u32],
+                    time_stride: 0,
+                });
+                return Ok(Start {
+                    probability: log_probability.iter().map(|log_p| log_p.exp()).collect(),
+                    log_probability,
+                    learned,
+                });
             }
             KernelRef::Data(_) | KernelRef::Environment(..) => {
-                return refuse(&format!("a start `{}[1]` that is not an environment's", variable.name));
+                return refuse(&format!(
+                    "a start `{}[1]` that is not an environment's",
+                    variable.name
+                ));
             }
         }
-        Ok(Start { log_probability: probability.iter().map(|p| p.ln()).collect(), probability, learned: None })
+        Ok(Start {
+            log_probability: probability.iter().map(|p| p.ln()).collect(),
+            probability,
+            learned: None,
+        })
     }
 
     /// The entries of its kernel's table, by state, where a gradient moves them.
@@ -264,7 +348,8 @@ impl Entries {
         let Some(gradient) = gradient.get_mut(&self.kernel) else { return };
         for (point, weight) in weights {
             if weight != 0.0 && self.entry[point] != NONE {
-                gradient[(self.entry[point] + (t as u32 - 1) * self.time_stride) as usize] += weight;
+                gradient[(self.entry[point] + (t as u32 - 1) * self.time_stride) as usize] +=
+                    weight;
             }
         }
     }

@@ -1,9 +1,11 @@
-//! The trajectory of a finite bound as a trellis: nodes at each step, choices between them, and the terms that weigh both.
+//! The trajectory of a finite bound as a trellis: nodes at each step, choices between them, and the
+//! terms that weigh both.
 //!
-//! A *node* is a state and what is remembered of the steps before it (`memory · states + state`). At a live node the step's variables are
-//! drawn in the order of the posterior: a *choice* is one joint value of them. A choice leads to a row of a transition table, and the next
-//! state to the next node. What is kept of the bound is where each of its terms is evaluated: at a choice, at an entry of the transition
-//! table, or at the node it arrives in.
+//! A *node* is a state and what is remembered of the steps before it (`memory · states + state`).
+//! At a live node the step's variables are drawn in the order of the posterior: a *choice* is one
+//! joint value of them. A choice leads to a row of a transition table, and the next state to the
+//! next node. What is kept of the bound is where each of its terms is evaluated: at a choice, at an
+//! entry of the transition table, or at the node it arrives in.
 
 use super::read::Points;
 use super::rows::Rows;
@@ -32,9 +34,11 @@ pub(super) struct Trellis<'m> {
     pub likelihood: Part<'m>,
     /// The posterior's factors of the step's variables, in the order they are drawn.
     pub levels: Vec<Level<'m>>,
-    /// By entry of the posterior's table: `log p(s'|s,a) − log q(s'|s,a)`; absent where the two are the same.
+    /// By entry of the posterior's table: `log p(s'|s,a) − log q(s'|s,a)`; absent where the two are
+    /// the same.
     pub log_ratio: Option<Slices>,
-    /// Where learned kernels draw states: those of transitions by entry of the posterior's table, those of `s[1]` by state.
+    /// Where learned kernels draw states: those of transitions by entry of the posterior's table,
+    /// those of `s[1]` by state.
     pub transition: Pair,
     pub start: Pair,
     /// What is known at choices and at nodes.
@@ -42,7 +46,8 @@ pub(super) struct Trellis<'m> {
     pub at_nodes: Rc<Points>,
 }
 
-/// The terms of a block, each where all that it reads is known. What has no terms has no points either.
+/// The terms of a block, each where all that it reads is known. What has no terms has no points
+/// either.
 pub(super) struct Part<'m> {
     /// At `memory · choices + choice`.
     pub choice: Sum<'m>,
@@ -50,7 +55,8 @@ pub(super) struct Part<'m> {
     pub arrival: Sum<'m>,
 }
 
-/// What moves with the learned kernels of a variable, on either side; absent where both sides share one, in the prior.
+/// What moves with the learned kernels of a variable, on either side; absent where both sides share
+/// one, in the prior.
 pub(super) struct Pair {
     pub prior: Option<Entries>,
     pub posterior: Option<Entries>,
@@ -73,7 +79,8 @@ pub(super) struct Dynamics<'m> {
     pub rows: Rows,
     /// Likelihood at an entry of the table.
     pub likelihood: Sum<'m>,
-    /// By row, what the posterior expects of the likelihood (and the log-ratio) in one step; filled when it is first needed.
+    /// By row, what the posterior expects of the likelihood (and the log-ratio) in one step; filled
+    /// when it is first needed.
     pub expected_likelihood: Vec<f64>,
 }
 
@@ -87,7 +94,8 @@ pub(super) struct Choices {
     pub state: Vec<u32>,
     /// The row of the transition table.
     pub row: Vec<u32>,
-    /// By `memory · choices + choice`, the memory at the next step; empty where nothing is remembered.
+    /// By `memory · choices + choice`, the memory at the next step; empty where nothing is
+    /// remembered.
     pub next: Vec<u32>,
 }
 
@@ -97,8 +105,8 @@ pub(super) struct Level<'m> {
     pub sum: Sum<'m>,
     /// The slices at which a learned kernel draws it: the best bound is over these.
     pub free: Vec<RangeInclusive<usize>>,
-    /// Groups of choices that agree on the variables through this one: the first choice of each, and the group it belongs to one level up (at the
-    /// first level, the state).
+    /// Groups of choices that agree on the variables through this one: the first choice of each,
+    /// and the group it belongs to one level up (at the first level, the state).
     pub first: Vec<u32>,
     pub parent: Vec<u32>,
 }
@@ -121,7 +129,11 @@ impl Choices {
     /// The memory and the row that a choice leads to.
     #[inline]
     pub fn leads(&self, memory: usize, choice: usize) -> (usize, usize) {
-        let next = if self.next.is_empty() { memory } else { self.next[memory * self.row.len() + choice] as usize };
+        let next = if self.next.is_empty() {
+            memory
+        } else {
+            self.next[memory * self.row.len() + choice] as usize
+        };
         (next, self.row[choice] as usize)
     }
 }
@@ -159,7 +171,8 @@ impl<'m> Trellis<'m> {
         Ok(())
     }
 
-    /// `Λ_t + log p + log q̃` at every choice of slice `slice`; −∞ where the prior cannot go, whatever follows.
+    /// `Λ_t + log p + log q̃` at every choice of slice `slice`; −∞ where the prior cannot go,
+    /// whatever follows.
     pub fn weigh(&mut self, slice: usize, out: &mut [f64]) -> Result<(), NotFinite> {
         out.fill(0.0);
         for part in [&mut self.prior, &mut self.auxiliary, &mut self.likelihood] {
@@ -186,13 +199,19 @@ impl<'m> Trellis<'m> {
 
     /// All that stands at choices or nodes.
     pub fn sums(&self) -> impl Iterator<Item = &Sum<'m>> {
-        self.parts().into_iter().flat_map(|part| [&part.choice, &part.arrival]).chain(self.levels.iter().map(|level| &level.sum))
+        self.parts()
+            .into_iter()
+            .flat_map(|part| [&part.choice, &part.arrival])
+            .chain(self.levels.iter().map(|level| &level.sum))
     }
 
     /// The name of a term that is not a number somewhere.
     pub fn undefined(&self) -> Option<String> {
         let sums = self.dynamics.iter().map(|dynamics| &dynamics.likelihood).chain(self.sums());
-        sums.flat_map(|sum| (1..=self.horizon + 1).map(move |slice| sum.undefined(slice))).flatten().next().map(str::to_owned)
+        sums.flat_map(|sum| (1..=self.horizon + 1).map(move |slice| sum.undefined(slice)))
+            .flatten()
+            .next()
+            .map(str::to_owned)
     }
 }
 

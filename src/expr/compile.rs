@@ -1,4 +1,5 @@
-//! Graph in, [`Program`] out: folds the params, leaves out what no output reads, fuses, and gives each value a register.
+//! Graph in, [`Program`] out: folds the params, leaves out what no output reads, fuses, and gives
+//! each value a register.
 
 use super::copy::Copies;
 use super::{BinaryOp, ExprId, Graph, InputId, Node, Program, Real, UnaryOp};
@@ -7,7 +8,8 @@ use std::collections::HashMap;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Register(pub u32);
 
-/// An instruction on registers. `target` is none of its operands, except that `Pick` changes a part of its target.
+/// An instruction on registers. `target` is none of its operands, except that `Pick` changes a part
+/// of its target.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Instruction {
     Input {
@@ -98,7 +100,8 @@ pub(super) fn compile<E: Real>(graph: &Graph, roots: &[ExprId], params: &[f64]) 
     Compiler::new(&folded, &roots).run()
 }
 
-/// What is cheaper and differs by roundings alone: division by a constant becomes multiplication, small whole powers become products.
+/// What is cheaper and differs by roundings alone: division by a constant becomes multiplication,
+/// small whole powers become products.
 fn cheaper(graph: &Graph, roots: &[ExprId]) -> (Graph, Vec<ExprId>) {
     let mut target = Graph::default();
     let mut copies = Copies::default();
@@ -114,7 +117,8 @@ fn cheaper(graph: &Graph, roots: &[ExprId]) -> (Graph, Vec<ExprId>) {
             }
             Some((BinaryOp::Power, x, 0.5)) => copies.insert(id, target.unary(UnaryOp::Sqrt, x)),
             Some((BinaryOp::Power, x, exponent @ (2.0 | 3.0 | 4.0 | 5.0 | 6.0))) => {
-                let product = (1..exponent as u32).fold(x, |product, _| target.binary(BinaryOp::Multiply, product, x));
+                let product = (1..exponent as u32)
+                    .fold(x, |product, _| target.binary(BinaryOp::Multiply, product, x));
                 copies.insert(id, product);
             }
             _ => copies.copy(graph, id, &mut target),
@@ -140,7 +144,8 @@ struct Compiler<'g> {
 enum Form {
     Leaf,
     Unary(UnaryOp, ExprId),
-    /// The sine and the cosine of the node, with the sine's and the cosine's own node where somebody reads them.
+    /// The sine and the cosine of the node, with the sine's and the cosine's own node where
+    /// somebody reads them.
     SinCos(ExprId),
     Square(ExprId),
     Binary(BinaryOp, ExprId, ExprId),
@@ -172,14 +177,18 @@ impl<'g> Compiler<'g> {
         for &id in &self.order {
             self.graph.operands(id, |operand| *reads.entry(operand).or_default() += 1);
         }
-        let forms: HashMap<ExprId, Form> =
-            self.order.iter().map(|&id| (id, form(self.graph, id, E::CONTRACTS, &|of| reads[&of] == 1))).collect();
+        let forms: HashMap<ExprId, Form> = self
+            .order
+            .iter()
+            .map(|&id| (id, form(self.graph, id, E::CONTRACTS, &|of| reads[&of] == 1)))
+            .collect();
         self.count_uses(&forms);
 
         let order = std::mem::take(&mut self.order);
         let mut constants = Vec::new();
         for &id in &order {
-            if let Some(value) = self.graph.as_constant(id).filter(|_| self.uses.contains_key(&id)) {
+            if let Some(value) = self.graph.as_constant(id).filter(|_| self.uses.contains_key(&id))
+            {
                 constants.push(E::from_f64(value));
                 let register = self.new_register();
                 self.register.insert(id, register);
@@ -198,13 +207,20 @@ impl<'g> Compiler<'g> {
             tables: tables
                 .list
                 .iter()
-                .map(|&table| self.graph.table(super::TableId(table)).iter().map(|&v| E::from_f64(v)).collect())
+                .map(|&table| {
+                    self.graph
+                        .table(super::TableId(table))
+                        .iter()
+                        .map(|&v| E::from_f64(v))
+                        .collect()
+                })
                 .collect(),
             outputs: self.roots.iter().map(|root| self.register[root]).collect(),
         }
     }
 
-    /// Counts how often a register will be read, from the outputs down: operands of fused nodes have no register of their own.
+    /// Counts how often a register will be read, from the outputs down: operands of fused nodes
+    /// have no register of their own.
     fn count_uses(&mut self, forms: &HashMap<ExprId, Form>) {
         for &root in self.roots {
             // one more than is ever read, so that outputs stay to the end
@@ -222,28 +238,46 @@ impl<'g> Compiler<'g> {
         let at = |of: &ExprId| self.register[of];
         match form {
             Form::Leaf => match self.graph.node(id) {
-                Node::Input(input) => self.instructions.push(Instruction::Input { target, input: *input }),
+                Node::Input(input) => {
+                    self.instructions.push(Instruction::Input { target, input: *input })
+                }
                 _ => self.instructions.push(Instruction::Time { target }),
             },
-            Form::Unary(op, x) => self.instructions.push(Instruction::Unary { op: *op, target, x: at(x) }),
+            Form::Unary(op, x) => {
+                self.instructions.push(Instruction::Unary { op: *op, target, x: at(x) })
+            }
             Form::Square(x) => self.instructions.push(Instruction::Square { target, x: at(x) }),
-            Form::Binary(op, x, y) => self.instructions.push(Instruction::Binary { op: *op, target, x: at(x), y: at(y) }),
+            Form::Binary(op, x, y) => {
+                self.instructions.push(Instruction::Binary { op: *op, target, x: at(x), y: at(y) })
+            }
             Form::Ternary(op, x, y, z) => {
-                self.instructions.push(Instruction::Ternary { op: *op, target, x: at(x), y: at(y), z: at(z) });
+                self.instructions.push(Instruction::Ternary {
+                    op: *op,
+                    target,
+                    x: at(x),
+                    y: at(y),
+                    z: at(z),
+                });
             }
             Form::Lookup(table, index) => {
-                self.instructions.push(Instruction::Lookup { target, table: tables.position(*table), index: at(index) });
+                self.instructions.push(Instruction::Lookup {
+                    target,
+                    table: tables.position(*table),
+                    index: at(index),
+                });
             }
             Form::Choose(items, index) => {
                 let index = at(index);
                 let items: Vec<Register> = items.iter().map(at).collect();
                 self.instructions.push(Instruction::Nothing { target });
-                self.instructions.extend(items.into_iter().zip(0..).map(|(item, position)| Instruction::Pick {
-                    target,
-                    item,
-                    index,
-                    position,
-                }));
+                self.instructions.extend(
+                    items.into_iter().zip(0..).map(|(item, position)| Instruction::Pick {
+                        target,
+                        item,
+                        index,
+                        position,
+                    }),
+                );
             }
             Form::SinCos(x) => return self.emit_sin_cos(id, *x, target),
         }
@@ -259,7 +293,8 @@ impl<'g> Compiler<'g> {
         self.instructions.push(Instruction::SinCos { sin, cos, x: self.register[&x] });
         self.register.insert(id, first);
         self.release(&Form::SinCos(x));
-        let partner = self.graph.find(&Node::Unary(if is_sin { UnaryOp::Cos } else { UnaryOp::Sin }, x));
+        let partner =
+            self.graph.find(&Node::Unary(if is_sin { UnaryOp::Cos } else { UnaryOp::Sin }, x));
         match partner.filter(|partner| self.uses.contains_key(partner)) {
             Some(partner) => {
                 self.register.insert(partner, second);
@@ -300,7 +335,9 @@ fn form(graph: &Graph, id: ExprId, contract: bool, read_once: &dyn Fn(ExprId) ->
         Node::Unary(UnaryOp::Sin | UnaryOp::Cos, x) => Form::SinCos(*x),
         Node::Unary(op, x) => Form::Unary(*op, *x),
         Node::Binary(BinaryOp::Multiply, x, y) if x == y => Form::Square(*x),
-        Node::Binary(BinaryOp::Power, x, y) if graph.as_constant(*y) == Some(2.0) => Form::Square(*x),
+        Node::Binary(BinaryOp::Power, x, y) if graph.as_constant(*y) == Some(2.0) => {
+            Form::Square(*x)
+        }
         Node::Binary(BinaryOp::Add, x, y) => match (product(*x), product(*y)) {
             (Some((a, b)), _) => Form::Ternary(Ternary::MultiplyAdd, a, b, *y),
             (None, Some((a, b))) => Form::Ternary(Ternary::MultiplyAdd, a, b, *x),
@@ -312,7 +349,9 @@ fn form(graph: &Graph, id: ExprId, contract: bool, read_once: &dyn Fn(ExprId) ->
             (None, None) => Form::Binary(BinaryOp::Subtract, *x, *y),
         },
         Node::Binary(op, x, y) => Form::Binary(*op, *x, *y),
-        Node::If(condition, then, otherwise) => Form::Ternary(Ternary::If, *condition, *then, *otherwise),
+        Node::If(condition, then, otherwise) => {
+            Form::Ternary(Ternary::If, *condition, *then, *otherwise)
+        }
         Node::Lookup(table, index) => Form::Lookup(table.0, *index),
         Node::Choose(items, index) => Form::Choose(items.to_vec(), *index),
     }

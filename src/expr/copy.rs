@@ -4,7 +4,8 @@ use super::{ExprId, Graph, Node, TableId};
 use std::collections::HashMap;
 
 impl Graph {
-    /// Copies `roots` into `target`, folding anew. `leaf` says what a param, an input or the time becomes there; `None` copies it as it is.
+    /// Copies `roots` into `target`, folding anew. `leaf` says what a param, an input or the time
+    /// becomes there; `None` copies it as it is.
     pub fn copy_into(
         &self,
         roots: &[ExprId],
@@ -26,7 +27,12 @@ impl Graph {
     }
 
     /// Copies `roots` into `target` with the values of the params in place of their names.
-    pub fn specialise_into(&self, roots: &[ExprId], params: &[f64], target: &mut Graph) -> Vec<ExprId> {
+    pub fn specialise_into(
+        &self,
+        roots: &[ExprId],
+        params: &[f64],
+        target: &mut Graph,
+    ) -> Vec<ExprId> {
         self.copy_into(roots, target, &mut |target, leaf| match leaf {
             Node::Param(param) => Some(target.constant(params[param.0 as usize])),
             _ => None,
@@ -53,12 +59,19 @@ impl Copies {
     /// Copies one node whose operands have been copied.
     pub(super) fn copy(&mut self, graph: &Graph, id: ExprId, target: &mut Graph) {
         let new = match graph.node(id) {
-            node @ (Node::Constant(_) | Node::Param(_) | Node::Input(_) | Node::Time) => target.intern(node.clone()),
+            node @ (Node::Constant(_) | Node::Param(_) | Node::Input(_) | Node::Time) => {
+                target.intern(node.clone())
+            }
             Node::Unary(op, x) => target.unary(*op, self.of(*x)),
             Node::Binary(op, x, y) => target.binary(*op, self.of(*x), self.of(*y)),
-            Node::If(condition, then, otherwise) => target.if_(self.of(*condition), self.of(*then), self.of(*otherwise)),
+            Node::If(condition, then, otherwise) => {
+                target.if_(self.of(*condition), self.of(*then), self.of(*otherwise))
+            }
             Node::Lookup(table, index) => {
-                let table = *self.tables.entry(*table).or_insert_with(|| target.intern_table(graph.table(*table).to_vec()));
+                let table = *self
+                    .tables
+                    .entry(*table)
+                    .or_insert_with(|| target.intern_table(graph.table(*table).to_vec()));
                 target.lookup(table, self.of(*index))
             }
             Node::Choose(items, index) => {

@@ -3,7 +3,8 @@
 use super::{BinaryOp, ExprId, Graph, InputId, Node, UnaryOp};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Where an expression may jump in an input, so that its derivative does not tell how its mean moves.
+/// Where an expression may jump in an input, so that its derivative does not tell how its mean
+/// moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Jump {
     /// A condition, a comparison or a truth value.
@@ -15,12 +16,16 @@ pub enum Jump {
 }
 
 impl Graph {
-    /// `∂ root / ∂ input` for each of the inputs of which it does not vanish. `min`, `max` and `abs` have the derivative of one of their sides where
-    /// both meet.
+    /// `∂ root / ∂ input` for each of the inputs of which it does not vanish. `min`, `max` and
+    /// `abs` have the derivative of one of their sides where both meet.
     ///
     /// # Errors
     /// Where the expression may jump in one of them.
-    pub fn derivatives(&mut self, root: ExprId, inputs: &BTreeSet<InputId>) -> Result<BTreeMap<InputId, ExprId>, Jump> {
+    pub fn derivatives(
+        &mut self,
+        root: ExprId,
+        inputs: &BTreeSet<InputId>,
+    ) -> Result<BTreeMap<InputId, ExprId>, Jump> {
         let order = self.reach(&[root]);
         let mut moving = BTreeSet::new();
         for &id in &order {
@@ -70,9 +75,12 @@ impl Graph {
                 | UnaryOp::Softplus => Ok(()),
             },
             Node::Binary(op, ..) => match op {
-                BinaryOp::Equal | BinaryOp::NotEqual | BinaryOp::Less | BinaryOp::LessEqual | BinaryOp::And | BinaryOp::Or => {
-                    Err(Jump::Condition)
-                }
+                BinaryOp::Equal
+                | BinaryOp::NotEqual
+                | BinaryOp::Less
+                | BinaryOp::LessEqual
+                | BinaryOp::And
+                | BinaryOp::Or => Err(Jump::Condition),
                 BinaryOp::Modulo => Err(Jump::Step),
                 BinaryOp::Add
                 | BinaryOp::Subtract
@@ -86,7 +94,12 @@ impl Graph {
             Node::If(condition, ..) if moving.contains(condition) => Err(Jump::Condition),
             Node::Lookup(..) => Err(Jump::Index),
             Node::Choose(_, index) if moving.contains(index) => Err(Jump::Index),
-            Node::If(..) | Node::Choose(..) | Node::Constant(_) | Node::Param(_) | Node::Input(_) | Node::Time => Ok(()),
+            Node::If(..)
+            | Node::Choose(..)
+            | Node::Constant(_)
+            | Node::Param(_)
+            | Node::Input(_)
+            | Node::Time => Ok(()),
         }
     }
 
@@ -94,23 +107,33 @@ impl Graph {
     fn partials(&mut self, id: ExprId, moving: &BTreeSet<ExprId>) -> Vec<(ExprId, ExprId)> {
         let moves = |operand: &ExprId| moving.contains(operand);
         match self.node(id).clone() {
-            Node::Constant(_) | Node::Param(_) | Node::Input(_) | Node::Time | Node::Lookup(..) => Vec::new(),
+            Node::Constant(_) | Node::Param(_) | Node::Input(_) | Node::Time | Node::Lookup(..) => {
+                Vec::new()
+            }
             Node::Unary(op, x) => vec![(x, self.slope(op, x, id))],
             Node::Binary(op, x, y) => {
                 let (left, right) = self.slopes(op, (x, y), (moves(&x), moves(&y)), id);
-                [(x, left), (y, right)].into_iter().filter_map(|(operand, slope)| Some((operand, slope?))).collect()
+                [(x, left), (y, right)]
+                    .into_iter()
+                    .filter_map(|(operand, slope)| Some((operand, slope?)))
+                    .collect()
             }
             Node::If(condition, then, otherwise) => {
                 let (one, zero) = (self.constant(1.0), self.constant(0.0));
                 let taken = self.if_(condition, one, zero);
                 let left = self.if_(condition, zero, one);
-                [(then, taken), (otherwise, left)].into_iter().filter(|(branch, _)| moves(branch)).collect()
+                [(then, taken), (otherwise, left)]
+                    .into_iter()
+                    .filter(|(branch, _)| moves(branch))
+                    .collect()
             }
             Node::Choose(items, index) => {
                 let (one, zero) = (self.constant(1.0), self.constant(0.0));
                 let mut partials = Vec::new();
                 for (at, item) in items.iter().enumerate().filter(|(_, item)| moves(item)) {
-                    let chosen: Vec<ExprId> = (0..items.len()).map(|other| if other == at { one } else { zero }).collect();
+                    let chosen: Vec<ExprId> = (0..items.len())
+                        .map(|other| if other == at { one } else { zero })
+                        .collect();
                     partials.push((*item, self.choose(chosen, index)));
                 }
                 partials
@@ -234,7 +257,9 @@ mod tests {
 
     #[test]
     fn derivatives_are_those_of_differences() {
-        let unary = UNARY.iter().filter(|op| !matches!(op, UnaryOp::Not | UnaryOp::Sign | UnaryOp::Floor | UnaryOp::Round));
+        let unary = UNARY.iter().filter(|op| {
+            !matches!(op, UnaryOp::Not | UnaryOp::Sign | UnaryOp::Floor | UnaryOp::Round)
+        });
         let jumps = |op: &BinaryOp| {
             use BinaryOp::{And, Equal, Less, LessEqual, Modulo, NotEqual, Or};
             matches!(op, Modulo | Equal | NotEqual | Less | LessEqual | And | Or)
@@ -266,8 +291,13 @@ mod tests {
                         value(graph, *root, at)
                     };
                     let difference = (shifted(h) - shifted(-h)) / (2.0 * h);
-                    let slope = slopes.get(&InputId(component as u32)).map_or(0.0, |&slope| value(graph, slope, at));
-                    assert!((slope - difference).abs() < 1e-7 * (1.0 + slope.abs()), "{at:?}: {slope}, difference {difference}");
+                    let slope = slopes
+                        .get(&InputId(component as u32))
+                        .map_or(0.0, |&slope| value(graph, slope, at));
+                    assert!(
+                        (slope - difference).abs() < 1e-7 * (1.0 + slope.abs()),
+                        "{at:?}: {slope}, difference {difference}"
+                    );
                 }
             }
         }
@@ -285,7 +315,8 @@ mod tests {
             graph.binary(BinaryOp::Add, branch, chosen)
         });
         let slopes = graph.derivatives(root, &both()).unwrap();
-        let at_one = |slope: ExprId| graph.evaluate(slope, &[], &|InputId(id)| [3.0, 5.0][id as usize], 1.0);
+        let at_one =
+            |slope: ExprId| graph.evaluate(slope, &[], &|InputId(id)| [3.0, 5.0][id as usize], 1.0);
         // at t = 1 the branch is y, and entry 1 is x²
         assert_eq!([at_one(slopes[&InputId(0)]), at_one(slopes[&InputId(1)])], [6.0, 1.0]);
     }

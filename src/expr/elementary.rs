@@ -1,8 +1,10 @@
-//! Elementary functions of `f32` without branches or tables, so that loops over columns vectorise. Within 4 units in the last place
-//! of the true value (tanh 6), measured by the tests over the whole range. They use fused multiply-add, which is exact in every
-//! implementation: the same bits on every machine.
+//! Elementary functions of `f32` without branches or tables, so that loops over columns vectorise.
+//! Within 4 units in the last place of the true value (tanh 6), measured by the tests over the
+//! whole range. They use fused multiply-add, which is exact in every implementation: the same bits
+//! on every machine.
 
-// polynomials and splits of constants: S. L. Moshier, Cephes; tanh: the rational function that Eigen and XLA use
+// polynomials and splits of constants: S. L. Moshier, Cephes; tanh: the rational function that
+// Eigen and XLA use
 #![expect(clippy::excessive_precision, reason = "the coefficients as published")]
 
 /// 1.5 · 2²³: adding it rounds to a whole number, which then stands in the low bits.
@@ -23,7 +25,9 @@ pub fn sin_cos(x: f32) -> (f32, f32) {
     let r2 = r * r;
     let sin = (-1.9515295891e-4f32).mul_add(r2, 8.3321608736e-3).mul_add(r2, -1.6666654611e-1);
     let sin = (sin * r2).mul_add(r, r);
-    let cos = 2.443315711809948e-5f32.mul_add(r2, -1.388731625493765e-3).mul_add(r2, 4.166664568298827e-2);
+    let cos = 2.443315711809948e-5f32
+        .mul_add(r2, -1.388731625493765e-3)
+        .mul_add(r2, 4.166664568298827e-2);
     let cos = (cos * r2).mul_add(r2, (-0.5f32).mul_add(r2, 1.0));
     let quadrant = shifted.to_bits();
     let odd = quadrant & 1 != 0;
@@ -80,10 +84,13 @@ pub fn log(x: f32) -> f32 {
 pub fn tanh(x: f32) -> f32 {
     let x = x.clamp(-7.90531110763549805, 7.90531110763549805);
     let x2 = x * x;
-    let p = (-2.76076847742355e-16f32).mul_add(x2, 2.00018790482477e-13).mul_add(x2, -8.60467152213735e-11);
+    let p = (-2.76076847742355e-16f32)
+        .mul_add(x2, 2.00018790482477e-13)
+        .mul_add(x2, -8.60467152213735e-11);
     let p = p.mul_add(x2, 5.12229709037114e-08).mul_add(x2, 1.48572235717979e-05);
     let p = p.mul_add(x2, 6.37261928875436e-04).mul_add(x2, 4.89352455891786e-03);
-    let q = 1.19825839466702e-06f32.mul_add(x2, 1.18534705686654e-04).mul_add(x2, 2.26843463243900e-03);
+    let q =
+        1.19825839466702e-06f32.mul_add(x2, 1.18534705686654e-04).mul_add(x2, 2.26843463243900e-03);
     let q = q.mul_add(x2, 4.89352518554385e-03);
     x * p / q
 }
@@ -101,7 +108,11 @@ mod tests {
     use super::*;
 
     /// The largest error of `f` against `truth`, in units in the last place of the true value.
-    fn worst(points: impl Iterator<Item = f32>, f: impl Fn(f32) -> f32, truth: impl Fn(f64) -> f64) -> f64 {
+    fn worst(
+        points: impl Iterator<Item = f32>,
+        f: impl Fn(f32) -> f32,
+        truth: impl Fn(f64) -> f64,
+    ) -> f64 {
         points
             .map(|x| {
                 let exact = truth(f64::from(x));
@@ -118,7 +129,9 @@ mod tests {
 
     #[test]
     fn sine_and_cosine_are_within_four_units() {
-        for (lo, hi) in [(-0.3, 0.3), (-10.0, 10.0), (-1000.0, 1000.0), (-SIN_COS_LIMIT, SIN_COS_LIMIT)] {
+        for (lo, hi) in
+            [(-0.3, 0.3), (-10.0, 10.0), (-1000.0, 1000.0), (-SIN_COS_LIMIT, SIN_COS_LIMIT)]
+        {
             let sin = worst(spread(lo, hi), |x| sin_cos(x).0, f64::sin);
             let cos = worst(spread(lo, hi), |x| sin_cos(x).1, f64::cos);
             assert!(sin < 4.0 && cos < 4.0, "{lo}..{hi}: sin {sin}, cos {cos}");
@@ -133,7 +146,10 @@ mod tests {
         let small = worst([1e-40f32, 3e-42, 1.17e-38].into_iter(), log, f64::ln);
         let t = worst(spread(-9.0, 9.0), tanh, f64::tanh);
         let p = worst(spread(0.0, 1.0).chain(spread(0.0, 1e-5)), log_1p, f64::ln_1p);
-        assert!(e < 4.0 && l < 4.0 && small < 4.0 && t < 6.0 && p < 4.0, "exp {e}, log {l}, {small}, tanh {t}, log_1p {p}");
+        assert!(
+            e < 4.0 && l < 4.0 && small < 4.0 && t < 6.0 && p < 4.0,
+            "exp {e}, log {l}, {small}, tanh {t}, log_1p {p}"
+        );
     }
 
     #[test]

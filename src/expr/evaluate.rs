@@ -5,14 +5,26 @@ use super::{ExprId, Graph, InputId, Node};
 use std::collections::HashSet;
 
 impl Graph {
-    /// The value of `expr`. `params` is indexed by [`super::ParamId`]; `t` counts from 1.
-    /// Every shared node is computed once, without recursion. Inputs of a branch that is not taken are read as well.
-    pub fn evaluate(&self, expr: ExprId, params: &[f64], inputs: &dyn Fn(InputId) -> f64, t: f64) -> f64 {
-        // what is read, and nothing else: a graph may hold many more nodes than one expression reads
+    /// The value of `expr`. `params` is indexed by [`super::ParamId`]; `t` counts from 1. Every
+    /// shared node is computed once, without recursion. Inputs of a branch that is not taken are
+    /// read as well.
+    pub fn evaluate(
+        &self,
+        expr: ExprId,
+        params: &[f64],
+        inputs: &dyn Fn(InputId) -> f64,
+        t: f64,
+    ) -> f64 {
+        // what is read, and nothing else: a graph may hold many more nodes than one expression
+        // reads
         let reached = self.reach(&[expr]);
         let mut values: Vec<f64> = Vec::with_capacity(reached.len());
         for &id in &reached {
-            let value = |of: ExprId| values[reached.binary_search(&of).expect("evaluate: operands are reached, and stand before")];
+            let value = |of: ExprId| {
+                values[reached
+                    .binary_search(&of)
+                    .expect("evaluate: operands are reached, and stand before")]
+            };
             let result = match self.node(id) {
                 Node::Constant(bits) => f64::from_bits(*bits),
                 Node::Param(param) => params[param.0 as usize],
@@ -28,7 +40,9 @@ impl Graph {
                     }
                 }
                 Node::Lookup(table, index) => entry(self.table(*table), value(*index)),
-                Node::Choose(items, index) => whole(value(*index)).and_then(|at| items.get(at)).map_or(f64::NAN, |&item| value(item)),
+                Node::Choose(items, index) => whole(value(*index))
+                    .and_then(|at| items.get(at))
+                    .map_or(f64::NAN, |&item| value(item)),
             };
             values.push(result);
         }
@@ -77,7 +91,9 @@ impl Graph {
             Node::Constant(_) | Node::Param(_) | Node::Input(_) | Node::Time => {}
             Node::Unary(_, x) | Node::Lookup(_, x) => visit(*x),
             Node::Binary(_, x, y) => [*x, *y].into_iter().for_each(visit),
-            Node::If(condition, then, otherwise) => [*condition, *then, *otherwise].into_iter().for_each(visit),
+            Node::If(condition, then, otherwise) => {
+                [*condition, *then, *otherwise].into_iter().for_each(visit)
+            }
             Node::Choose(items, index) => items.iter().chain([index]).copied().for_each(visit),
         }
     }
@@ -116,7 +132,10 @@ mod tests {
         assert_eq!(BinaryOp::Modulo.apply(1.0, -4.0), -3.0);
         assert_eq!(BinaryOp::Modulo.apply(8.0, 4.0), 0.0);
         assert_eq!(UnaryOp::Sign.apply(-0.3), -1.0);
-        assert!(BinaryOp::Min.apply(f64::NAN, 1.0).is_nan() && BinaryOp::Min.apply(1.0, f64::NAN).is_nan());
+        assert!(
+            BinaryOp::Min.apply(f64::NAN, 1.0).is_nan()
+                && BinaryOp::Min.apply(1.0, f64::NAN).is_nan()
+        );
         assert_eq!(UnaryOp::Softplus.apply(1000.0), 1000.0);
         assert!((UnaryOp::Softplus.apply(0.0) - std::f64::consts::LN_2).abs() < 1e-15);
         assert!(UnaryOp::Softplus.apply(f64::NAN).is_nan());

@@ -1,5 +1,6 @@
-//! Constructors that fold: operations on constants are done now, and `x + 0`, `x * 1`, `if true then …` leave no node.
-//! A `param` is no constant here, so that print keeps its name. Folding never turns a NaN into a number.
+//! Constructors that fold: operations on constants are done now, and `x + 0`, `x * 1`, `if true
+//! then …` leave no node. A `param` is no constant here, so that print keeps its name. Folding
+//! never turns a NaN into a number.
 
 use super::operation::{entry, whole};
 use super::{BinaryOp, ExprId, Graph, InputId, Node, ParamId, TableId, UnaryOp};
@@ -25,7 +26,11 @@ impl Graph {
         match (op, self.node(x)) {
             (UnaryOp::Negate, &Node::Unary(UnaryOp::Negate, inner)) => inner,
             (UnaryOp::Not, &Node::Unary(UnaryOp::Not, inner)) if self.is_truth(inner) => inner,
-            (UnaryOp::Abs | UnaryOp::Floor | UnaryOp::Round, &Node::Unary(inner, _)) if inner == op => x,
+            (UnaryOp::Abs | UnaryOp::Floor | UnaryOp::Round, &Node::Unary(inner, _))
+                if inner == op =>
+            {
+                x
+            }
             _ => self.intern(Node::Unary(op, x)),
         }
     }
@@ -50,7 +55,9 @@ impl Graph {
             BinaryOp::And if left == Some(0.0) || right == Some(0.0) => Some(self.constant(0.0)),
             BinaryOp::And if left.is_some() && self.is_truth(y) => Some(y),
             BinaryOp::And if right.is_some() && self.is_truth(x) => Some(x),
-            BinaryOp::Or if left.is_some_and(|v| v != 0.0) || right.is_some_and(|v| v != 0.0) => Some(self.constant(1.0)),
+            BinaryOp::Or if left.is_some_and(|v| v != 0.0) || right.is_some_and(|v| v != 0.0) => {
+                Some(self.constant(1.0))
+            }
             BinaryOp::Or if left.is_some() && self.is_truth(y) => Some(y),
             BinaryOp::Or if right.is_some() && self.is_truth(x) => Some(x),
             BinaryOp::Add
@@ -105,7 +112,8 @@ impl Graph {
                 None => self.constant(f64::NAN),
             };
         }
-        let constants: Option<Vec<f64>> = items.iter().map(|&item| self.as_constant(item)).collect();
+        let constants: Option<Vec<f64>> =
+            items.iter().map(|&item| self.as_constant(item)).collect();
         match constants {
             Some(values) => {
                 let table = self.intern_table(values);
@@ -120,7 +128,15 @@ impl Graph {
         match self.node(id) {
             Node::Unary(UnaryOp::Not, _) => true,
             Node::Binary(op, _, _) => {
-                matches!(op, BinaryOp::Equal | BinaryOp::NotEqual | BinaryOp::Less | BinaryOp::LessEqual | BinaryOp::And | BinaryOp::Or)
+                matches!(
+                    op,
+                    BinaryOp::Equal
+                        | BinaryOp::NotEqual
+                        | BinaryOp::Less
+                        | BinaryOp::LessEqual
+                        | BinaryOp::And
+                        | BinaryOp::Or
+                )
             }
             Node::Constant(bits) => matches!(f64::from_bits(*bits), 0.0 | 1.0),
             Node::Unary(_, _)

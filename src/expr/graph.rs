@@ -6,7 +6,8 @@ use std::collections::HashMap;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ExprId(pub u32);
 
-/// A leaf whose value the surroundings give: a component of a variable at some time. The model keeps what it stands for.
+/// A leaf whose value the surroundings give: a component of a variable at some time. The model
+/// keeps what it stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct InputId(pub u32);
 
@@ -28,7 +29,8 @@ pub enum Node {
     Time,
     Unary(UnaryOp, ExprId),
     Binary(BinaryOp, ExprId, ExprId),
-    /// `if condition then … else …`; the branch not taken has no effect, also where it divides by zero.
+    /// `if condition then … else …`; the branch not taken has no effect, also where it divides by
+    /// zero.
     If(ExprId, ExprId, ExprId),
     /// `table[index]`, counted from 0; outside the table the value is NaN.
     Lookup(TableId, ExprId),
@@ -96,7 +98,8 @@ impl Graph {
         &self.tables[id.0 as usize]
     }
 
-    /// The node, made if it is new. [`Graph::unary`] and its siblings fold; this one stores what it is given.
+    /// The node, made if it is new. [`Graph::unary`] and its siblings fold; this one stores what it
+    /// is given.
     pub fn intern(&mut self, node: Node) -> ExprId {
         if let Some(&id) = self.interned.get(&node) {
             return id;
@@ -113,7 +116,10 @@ impl Graph {
     }
 
     pub fn intern_table(&mut self, values: Vec<f64>) -> TableId {
-        let same = |known: &Vec<f64>| known.len() == values.len() && known.iter().zip(&values).all(|(a, b)| a.to_bits() == b.to_bits());
+        let same = |known: &Vec<f64>| {
+            known.len() == values.len()
+                && known.iter().zip(&values).all(|(a, b)| a.to_bits() == b.to_bits())
+        };
         let position = self.tables.iter().position(same).unwrap_or_else(|| {
             self.tables.push(values.clone());
             self.tables.len() - 1

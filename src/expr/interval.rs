@@ -10,10 +10,18 @@ const EVERYTHING: Interval = (f64::NEG_INFINITY, f64::INFINITY);
 const TRUTH: Interval = (0.0, 1.0);
 
 impl Graph {
-    /// An interval that holds the value of `expr` for all params within `params`, inputs within `inputs` and times within `t`, as far as the value is a number:
-    /// a NaN (the logarithm of a negative number, an index outside) is in no interval. Sound, to the rounding of the library's elementary
-    /// functions, and not always tight: two mentions of an input count as two inputs, except in a square.
-    pub fn interval(&self, expr: ExprId, params: &[Interval], inputs: &dyn Fn(InputId) -> Interval, t: Interval) -> Interval {
+    /// An interval that holds the value of `expr` for all params within `params`, inputs within
+    /// `inputs` and times within `t`, as far as the value is a number: a NaN (the logarithm of a
+    /// negative number, an index outside) is in no interval. Sound, to the rounding of the
+    /// library's elementary functions, and not always tight: two mentions of an input count as two
+    /// inputs, except in a square.
+    pub fn interval(
+        &self,
+        expr: ExprId,
+        params: &[Interval],
+        inputs: &dyn Fn(InputId) -> Interval,
+        t: Interval,
+    ) -> Interval {
         let mut ranges = vec![Range { interval: EVERYTHING, nan: true }; expr.0 as usize + 1];
         let known = |interval: Interval| Range { interval, nan: false };
         for id in self.reach(&[expr]) {
@@ -24,7 +32,9 @@ impl Graph {
                 Node::Input(input) => known(inputs(*input)),
                 Node::Time => known(t),
                 Node::Unary(op, x) => unary_range(*op, of(x)),
-                Node::Binary(BinaryOp::Multiply, x, y) if x == y => binary_range(BinaryOp::Power, of(x), constant(2.0)),
+                Node::Binary(BinaryOp::Multiply, x, y) if x == y => {
+                    binary_range(BinaryOp::Power, of(x), constant(2.0))
+                }
                 Node::Binary(op, x, y) => binary_range(*op, of(x), of(y)),
                 Node::If(condition, then, otherwise) => match of(condition) {
                     c if c.is_false() => of(otherwise),
@@ -34,12 +44,14 @@ impl Graph {
                 // the index may be outside or not whole
                 Node::Lookup(table, index) => {
                     let table = self.table(*table);
-                    let entries = entries(of(index).interval, table.len()).map(|at| constant(table[at]));
+                    let entries =
+                        entries(of(index).interval, table.len()).map(|at| constant(table[at]));
                     Range { nan: true, ..hull(entries) }
                 }
-                Node::Choose(items, index) => {
-                    Range { nan: true, ..hull(entries(of(index).interval, items.len()).map(|at| of(&items[at]))) }
-                }
+                Node::Choose(items, index) => Range {
+                    nan: true,
+                    ..hull(entries(of(index).interval, items.len()).map(|at| of(&items[at])))
+                },
             };
             ranges[id.0 as usize] = range.sound();
         }
@@ -58,7 +70,8 @@ pub fn binary(op: BinaryOp, x: Interval, y: Interval) -> Interval {
     binary_range(op, known(x), known(y)).sound().interval
 }
 
-/// Where the numbers lie, and whether the value may be none. Comparisons with a NaN are false, so they must know.
+/// Where the numbers lie, and whether the value may be none. Comparisons with a NaN are false, so
+/// they must know.
 #[derive(Clone, Copy)]
 struct Range {
     interval: Interval,
@@ -98,7 +111,10 @@ fn hull(parts: impl IntoIterator<Item = Range>) -> Range {
     // a part that is NaN and nothing else adds no number
     let mut joined = Range { interval: (f64::INFINITY, f64::NEG_INFINITY), nan: false };
     for Range { interval: (lo, hi), nan } in parts {
-        joined = Range { interval: (joined.interval.0.min(lo), joined.interval.1.max(hi)), nan: joined.nan || nan };
+        joined = Range {
+            interval: (joined.interval.0.min(lo), joined.interval.1.max(hi)),
+            nan: joined.nan || nan,
+        };
     }
     joined.sound()
 }
@@ -125,7 +141,13 @@ fn unary_range(op: UnaryOp, x: Range) -> Range {
         UnaryOp::Negate => (-hi, -lo),
         UnaryOp::Not => return Range { interval: truth(x.is_false(), x.is_true()), nan: false },
         UnaryOp::Abs => absolute(x.interval),
-        UnaryOp::Sign | UnaryOp::Floor | UnaryOp::Round | UnaryOp::Exp | UnaryOp::Tanh | UnaryOp::Sigmoid | UnaryOp::Softplus => rising(),
+        UnaryOp::Sign
+        | UnaryOp::Floor
+        | UnaryOp::Round
+        | UnaryOp::Exp
+        | UnaryOp::Tanh
+        | UnaryOp::Sigmoid
+        | UnaryOp::Softplus => rising(),
         // the negative part of the argument gives no number
         UnaryOp::Log | UnaryOp::Sqrt => (op.apply(lo.max(0.0)), op.apply(hi)),
         UnaryOp::Sin => sine(x.interval, 0.0),
@@ -173,7 +195,10 @@ fn sine((lo, hi): Interval, phase: f64) -> Interval {
         let turns = ((lo + phase - slack - angle) / TAU).ceil();
         angle + turns * TAU <= hi + phase + slack
     };
-    (if reaches(-FRAC_PI_2) { -1.0 } else { a.min(b) }, if reaches(FRAC_PI_2) { 1.0 } else { a.max(b) })
+    (
+        if reaches(-FRAC_PI_2) { -1.0 } else { a.min(b) },
+        if reaches(FRAC_PI_2) { 1.0 } else { a.max(b) },
+    )
 }
 
 /// tan has no pole between the ends.
@@ -206,8 +231,12 @@ fn binary_range(op: BinaryOp, left: Range, right: Range) -> Range {
         BinaryOp::NotEqual => return decided(apart, equal),
         BinaryOp::Less => return decided(x.1 < y.0 && number, x.0 >= y.1),
         BinaryOp::LessEqual => return decided(x.1 <= y.0 && number, x.0 > y.1),
-        BinaryOp::And => return decided(left.is_true() && right.is_true(), left.is_false() || right.is_false()),
-        BinaryOp::Or => return decided(left.is_true() || right.is_true(), left.is_false() && right.is_false()),
+        BinaryOp::And => {
+            return decided(left.is_true() && right.is_true(), left.is_false() || right.is_false());
+        }
+        BinaryOp::Or => {
+            return decided(left.is_true() || right.is_true(), left.is_false() && right.is_false());
+        }
     };
     Range { interval, nan: nan || !number }
 }

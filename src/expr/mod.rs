@@ -1,8 +1,9 @@
-//! Scalar expressions of a model as a graph with shared nodes. Knows numbers, no variables, no probability.
+//! Scalar expressions of a model as a graph with shared nodes. Knows numbers, no variables, no
+//! probability.
 //!
-//! Arrays, records, `let`s and functions are gone here: [`crate::model`] resolves them when it lowers a file, and what is left
-//! is a hash-consed graph of scalars, so that equal expressions are computed once. Truth values are 0 and 1, names of a domain
-//! are counted from 0.
+//! Arrays, records, `let`s and functions are gone here: [`crate::model`] resolves them when it
+//! lowers a file, and what is left is a hash-consed graph of scalars, so that equal expressions are
+//! computed once. Truth values are 0 and 1, names of a domain are counted from 0.
 
 mod compile;
 mod copy;

@@ -1,4 +1,5 @@
-//! What each operation means for one `f64`. Everything that folds, evaluates or compiles an expression agrees with this file.
+//! What each operation means for one `f64`. Everything that folds, evaluates or compiles an
+//! expression agrees with this file.
 
 use super::{BinaryOp, UnaryOp};
 
@@ -21,7 +22,9 @@ impl UnaryOp {
             UnaryOp::Tanh => x.tanh(),
             UnaryOp::Sigmoid => 1.0 / (1.0 + (-x).exp()),
             // log(1 + eˣ) = max(x, 0) + log(1 + e^−|x|), which does not overflow
-            UnaryOp::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p() + if x.is_nan() { x } else { 0.0 },
+            UnaryOp::Softplus => {
+                x.max(0.0) + (-x.abs()).exp().ln_1p() + if x.is_nan() { x } else { 0.0 }
+            }
         }
     }
 }

@@ -1,7 +1,9 @@
-//! Expressions compiled to a program over columns: one register holds a block of rows, one instruction works on whole registers.
+//! Expressions compiled to a program over columns: one register holds a block of rows, one
+//! instruction works on whole registers.
 //!
-//! The params are folded in when the program is made, and nothing is allocated when it runs. In `f64` a program computes bit for bit
-//! what [`super::Graph::evaluate`] does; in `f32` it contracts products into sums and uses its own elementary functions.
+//! The params are folded in when the program is made, and nothing is allocated when it runs. In
+//! `f64` a program computes bit for bit what [`super::Graph::evaluate`] does; in `f32` it contracts
+//! products into sums and uses its own elementary functions.
 
 use super::compile::{self, Instruction, Register, Ternary};
 use super::{BinaryOp, ExprId, Graph, InputId, Real, UnaryOp};
@@ -28,7 +30,8 @@ pub struct Scratch<E> {
     registers: Vec<Values<E>>,
 }
 
-/// A register. Aligned, so that no vector of it lies across two lines of the cache; of cells, since a target may be an operand.
+/// A register. Aligned, so that no vector of it lies across two lines of the cache; of cells, since
+/// a target may be an operand.
 #[repr(align(64))]
 struct Values<E>([Cell<E>; BLOCK]);
 
@@ -47,7 +50,10 @@ impl<E: Real> Program<E> {
 
     pub fn scratch(&self) -> Scratch<E> {
         let constants = self.constants.iter().copied().chain(std::iter::repeat(E::ZERO));
-        let registers = constants.take(self.registers).map(|value| Values(std::array::from_fn(|_| Cell::new(value)))).collect();
+        let registers = constants
+            .take(self.registers)
+            .map(|value| Values(std::array::from_fn(|_| Cell::new(value))))
+            .collect();
         Scratch { registers }
     }
 
@@ -56,8 +62,9 @@ impl<E: Real> Program<E> {
         self.outputs.len()
     }
 
-    /// Evaluates `rows` rows: output `k` of row `i` is written to `out[k · stride + i]`. `inputs` is asked for the columns that the
-    /// program reads, each of at least `rows` values, and `time` is `t`, counted from 1.
+    /// Evaluates `rows` rows: output `k` of row `i` is written to `out[k · stride + i]`. `inputs`
+    /// is asked for the columns that the program reads, each of at least `rows` values, and `time`
+    /// is `t`, counted from 1.
     ///
     /// # Panics
     /// If a column or `out` is too short.
@@ -70,8 +77,20 @@ impl<E: Real> Program<E> {
         stride: usize,
         scratch: &mut Scratch<E>,
     ) {
-        assert_eq!(scratch.registers.len(), self.registers, "program: the scratch was made for this program");
-        pulp::Arch::new().dispatch(Run { program: self, inputs, time, rows, out, stride, registers: &scratch.registers });
+        assert_eq!(
+            scratch.registers.len(),
+            self.registers,
+            "program: the scratch was made for this program"
+        );
+        pulp::Arch::new().dispatch(Run {
+            program: self,
+            inputs,
+            time,
+            rows,
+            out,
+            stride,
+            registers: &scratch.registers,
+        });
     }
 
     /// Runs the instructions on rows `start..start + count`.
@@ -103,14 +122,21 @@ impl<E: Real> Program<E> {
                 Instruction::Nothing { .. } => d.iter().for_each(|d| d.set(E::NAN)),
                 Instruction::Pick { item, index, position, .. } => {
                     let position = E::from_u32(position);
-                    map3(d, d, r(item), r(index), |d, item, index| if index == position { item } else { d });
+                    map3(
+                        d,
+                        d,
+                        r(item),
+                        r(index),
+                        |d, item, index| if index == position { item } else { d },
+                    );
                 }
             }
         }
     }
 }
 
-/// One run, in a form that is compiled once for each set of vector instructions. (A closure is not: its call is not inlined.)
+/// One run, in a form that is compiled once for each set of vector instructions. (A closure is not:
+/// its call is not inlined.)
 struct Run<'r, 'a, E> {
     program: &'r Program<E>,
     inputs: &'r dyn Fn(InputId) -> Column<'a, E>,
@@ -131,17 +157,23 @@ impl<E: Real> pulp::NullaryFnOnce for Run<'_, '_, E> {
             self.program.execute(self.inputs, self.time, start, count, self.registers);
             for (k, register) in self.program.outputs.iter().enumerate() {
                 let values = &self.registers[register.0 as usize].0[..count];
-                self.out[k * self.stride + start..][..count].iter_mut().zip(values).for_each(|(out, value)| *out = value.get());
+                self.out[k * self.stride + start..][..count]
+                    .iter_mut()
+                    .zip(values)
+                    .for_each(|(out, value)| *out = value.get());
             }
         }
     }
 }
 
-/// Copies a block of an input. Lanes behind the last row keep what they had: their results are not read.
+/// Copies a block of an input. Lanes behind the last row keep what they had: their results are not
+/// read.
 #[inline(always)]
 fn read<E: Real>(d: &[Cell<E>], column: Column<'_, E>, start: usize, count: usize) {
     match column {
-        Column::Each(values) => d.iter().zip(&values[start..start + count]).for_each(|(d, &value)| d.set(value)),
+        Column::Each(values) => {
+            d.iter().zip(&values[start..start + count]).for_each(|(d, &value)| d.set(value))
+        }
         Column::Same(value) => d.iter().for_each(|d| d.set(value)),
     }
 }
@@ -220,11 +252,13 @@ fn entry<E: Real>(table: &[E], index: E) -> E {
     if whole { table.get(at).copied().unwrap_or(E::NAN) } else { E::NAN }
 }
 
-// Operands are read into a value of their own before anything is stored: a target may be an operand, and the loops vectorise.
+// Operands are read into a value of their own before anything is stored: a target may be an
+// operand, and the loops vectorise.
 
 #[inline(always)]
 fn sin_cos<E: Real>(sin: &[Cell<E>], cos: &[Cell<E>], x: &[Cell<E>]) {
-    let (sin, cos, x) = (sin.as_chunks::<LANES>().0, cos.as_chunks::<LANES>().0, x.as_chunks::<LANES>().0);
+    let (sin, cos, x) =
+        (sin.as_chunks::<LANES>().0, cos.as_chunks::<LANES>().0, x.as_chunks::<LANES>().0);
     for ((sin, cos), x) in sin.iter().zip(cos).zip(x) {
         let (mut s, mut c) = ([E::ZERO; LANES], [E::ZERO; LANES]);
         E::sin_cos(&mut s, &mut c, &load(x));
@@ -257,7 +291,13 @@ fn map2<E: Real>(d: &[Cell<E>], x: &[Cell<E>], y: &[Cell<E>], f: impl Fn(E, E) -
 }
 
 #[inline(always)]
-fn map3<E: Real>(d: &[Cell<E>], x: &[Cell<E>], y: &[Cell<E>], z: &[Cell<E>], f: impl Fn(E, E, E) -> E) {
+fn map3<E: Real>(
+    d: &[Cell<E>],
+    x: &[Cell<E>],
+    y: &[Cell<E>],
+    z: &[Cell<E>],
+    f: impl Fn(E, E, E) -> E,
+) {
     let (d, x) = (d.as_chunks::<LANES>().0, x.as_chunks::<LANES>().0);
     let (y, z) = (y.as_chunks::<LANES>().0, z.as_chunks::<LANES>().0);
     for (((d, x), y), z) in d.iter().zip(x).zip(y).zip(z) {
@@ -290,20 +330,35 @@ mod tests {
 
     fn run<E: Real>(g: &Graph, roots: &[ExprId], columns: &[Vec<f64>], times: &[f64]) -> Vec<E> {
         let program = Program::<E>::compile(g, roots, &[0.75]);
-        let columns: Vec<Vec<E>> = columns.iter().map(|c| c.iter().map(|&v| E::from_f64(v)).collect()).collect();
+        let columns: Vec<Vec<E>> =
+            columns.iter().map(|c| c.iter().map(|&v| E::from_f64(v)).collect()).collect();
         let times: Vec<E> = times.iter().map(|&t| E::from_f64(t)).collect();
         let mut out = vec![E::ZERO; roots.len() * times.len()];
         let read = |input: InputId| Column::Each(&columns[input.0 as usize][..]);
-        program.run(&read, Column::Each(&times), times.len(), &mut out, times.len(), &mut program.scratch());
+        program.run(
+            &read,
+            Column::Each(&times),
+            times.len(),
+            &mut out,
+            times.len(),
+            &mut program.scratch(),
+        );
         out
     }
 
     fn columns(rows: usize, seed: u64) -> Vec<Vec<f64>> {
         let value = |i: usize, j: usize| {
             let bits = (seed ^ (i * 1_000 + j) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            ((bits >> 40) as f64 / (1u64 << 24) as f64 * 8.0 - 4.0) * if bits.is_multiple_of(3) { 1.0 } else { 0.25 }
+            ((bits >> 40) as f64 / (1u64 << 24) as f64 * 8.0 - 4.0)
+                * if bits.is_multiple_of(3) { 1.0 } else { 0.25 }
         };
-        (0..3).map(|i| (0..rows).map(|j| if j % 7 == 0 { (j % 5) as f64 - 2.0 } else { value(i, j) }).collect()).collect()
+        (0..3)
+            .map(|i| {
+                (0..rows)
+                    .map(|j| if j % 7 == 0 { (j % 5) as f64 - 2.0 } else { value(i, j) })
+                    .collect()
+            })
+            .collect()
     }
 
     proptest! {
@@ -312,7 +367,8 @@ mod tests {
         #[test]
         fn a_program_computes_in_f64_what_evaluation_does(recipe in proptest::collection::vec(any::<(u8, u8, u8, u8)>(), 1..60), seed: u64) {
             let (named, pool) = grow(&recipe);
-            // folding may change the sign of a zero, so the reference has the params folded in as well
+            // folding may change the sign of a zero, so the reference has the params folded in as
+            // well
             let mut g = Graph::default();
             let roots = &named.specialise_into(&pool[pool.len().saturating_sub(12)..], &[0.75], &mut g)[..];
             let rows = 1 + recipe.len() * 5; // below, at and above a block
@@ -323,12 +379,14 @@ mod tests {
                 for (k, &root) in roots.iter().enumerate() {
                     let exact = g.evaluate(root, &[0.75], &|input| columns[input.0 as usize][row], times[row]);
                     let value = out[k * rows + row];
-                    prop_assert!(value == exact || (value.is_nan() && exact.is_nan()), "row {row}, {:?}: {value}, not {exact}", g.node(root));
+                    prop_assert!(value == exact || (value.is_nan() && exact.is_nan()),
+    "row {row}, {:?}: {value}, not {exact}", g.node(root));
                 }
             }
         }
 
-        /// In `f32` roundings differ, so only functions that pass on small errors as small ones are drawn.
+        /// In `f32` roundings differ, so only functions that pass on small errors as small ones are
+        /// drawn.
         #[test]
         fn a_program_in_f32_is_close(recipe in proptest::collection::vec(any::<(u8, u8, u8, u8)>(), 1..12), seed: u64) {
             let smooth = [0u8, 2, 9, 10, 12, 13, 14, 15, 16, 17, 20, 21, 37, 38, 39];
@@ -375,7 +433,14 @@ mod tests {
         let xs = [0.0f32, 1.0, 2.0, -1.0, 0.5, f32::NAN];
         let program = Program::<f32>::compile(&g, &[safe, entry], &[]);
         let mut out = [9.0f32; 12];
-        program.run(&|_| Column::Each(&xs), Column::Same(1.0), 6, &mut out, 6, &mut program.scratch());
+        program.run(
+            &|_| Column::Each(&xs),
+            Column::Same(1.0),
+            6,
+            &mut out,
+            6,
+            &mut program.scratch(),
+        );
         assert_eq!(out[..4], [0.0, 1.0, 0.5, -1.0]);
         assert_eq!(out[6..8], [5.0, 7.0]);
         assert!(out[8..].iter().all(|v| v.is_nan()));

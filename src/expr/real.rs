@@ -1,5 +1,5 @@
-//! The numbers a compiled program computes with: `f32`, with functions that vectorise, and `f64`, bit for bit as
-//! [`super::Graph::evaluate`] computes.
+//! The numbers a compiled program computes with: `f32`, with functions that vectorise, and `f64`,
+//! bit for bit as [`super::Graph::evaluate`] computes.
 
 use super::elementary;
 use super::program::LANES;
@@ -24,7 +24,8 @@ pub trait Real:
     const ZERO: Self;
     const ONE: Self;
     const NAN: Self;
-    /// Products may be fused with sums and division by a constant may be a product: a unit in the last place, for speed.
+    /// Products may be fused with sums and division by a constant may be a product: a unit in the
+    /// last place, for speed.
     const CONTRACTS: bool;
 
     fn from_f64(value: f64) -> Self;

@@ -37,7 +37,8 @@ pub const BINARY: [BinaryOp; 15] = [
     BinaryOp::Or,
 ];
 
-/// A graph grown from random numbers: three inputs, a param, the time, constants, then one node for each number.
+/// A graph grown from random numbers: three inputs, a param, the time, constants, then one node for
+/// each number.
 pub fn grow(recipe: &[(u8, u8, u8, u8)]) -> (Graph, Vec<ExprId>) {
     let mut g = Graph::default();
     let mut pool: Vec<ExprId> = (0..3).map(|i| g.input(InputId(i))).collect();

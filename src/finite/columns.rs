@@ -36,9 +36,26 @@ impl<'m> Columns<'m> {
             });
         }
         let program = Program::compile(&model.graph, &distinct, &model.param_values());
-        let inputs = model.graph.inputs_of(&distinct).into_iter().map(|input| (input, vec![0.0; BLOCK])).collect();
-        let reads_time = model.graph.reach(&distinct).iter().any(|&id| *model.graph.node(id) == crate::expr::Node::Time);
-        Columns { model, scratch: program.scratch(), program, inputs, reads_time, place, values: vec![0.0; BLOCK * distinct.len()] }
+        let inputs = model
+            .graph
+            .inputs_of(&distinct)
+            .into_iter()
+            .map(|input| (input, vec![0.0; BLOCK]))
+            .collect();
+        let reads_time = model
+            .graph
+            .reach(&distinct)
+            .iter()
+            .any(|&id| *model.graph.node(id) == crate::expr::Node::Time);
+        Columns {
+            model,
+            scratch: program.scratch(),
+            program,
+            inputs,
+            reads_time,
+            place,
+            values: vec![0.0; BLOCK * distinct.len()],
+        }
     }
 
     /// What the expressions read, each once.
@@ -61,10 +78,18 @@ impl<'m> Columns<'m> {
             Ok(at) => Column::Each(&inputs[at].1),
             Err(_) => Column::Same(f64::NAN),
         };
-        self.program.run(&column, Column::Same(t), rows, &mut self.values, BLOCK, &mut self.scratch);
+        self.program.run(
+            &column,
+            Column::Same(t),
+            rows,
+            &mut self.values,
+            BLOCK,
+            &mut self.scratch,
+        );
     }
 
-    /// The values of a root at the points of the last [`Columns::evaluate`], from its first point on.
+    /// The values of a root at the points of the last [`Columns::evaluate`], from its first point
+    /// on.
     pub fn column(&self, root: ExprId) -> &[f64] {
         &self.values[self.place[&root] * BLOCK..][..BLOCK]
     }
@@ -87,7 +112,10 @@ pub fn blocks(n: usize) -> impl Iterator<Item = Range<usize>> {
 }
 
 /// The values of a finite variable, a column per component: `columns[component][number]`.
-pub fn listed(model: &Model, variable: crate::model::VariableId) -> Result<Vec<Vec<f64>>, NotFinite> {
+pub fn listed(
+    model: &Model,
+    variable: crate::model::VariableId,
+) -> Result<Vec<Vec<f64>>, NotFinite> {
     let domain = &model.variable(variable).domain;
     let finite = super::finite_domain(model, variable)?;
     let mut columns = vec![Vec::with_capacity(finite.size()); domain.width()];

@@ -3,7 +3,8 @@
 use super::{NotFinite, finite_domain};
 use crate::model::{Formal, FormalLength, FormalVariable, KernelId, Model};
 
-/// The numbering of [`super::KernelTable`]: axes in the order of the givens, the steps of a window one after the other, the last axis fastest.
+/// The numbering of [`super::KernelTable`]: axes in the order of the givens, the steps of a window
+/// one after the other, the last axis fastest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conditions {
     pub axes: Vec<Axis>,
@@ -37,23 +38,39 @@ impl Conditions {
                 FormalLength::One => 1,
                 FormalLength::Window(steps) => steps,
                 FormalLength::Sequence => {
-                    return Err(NotFinite(format!("`{}` conditions on the sequence `{}`: it has no table", kernel.name, formal.name)));
+                    return Err(NotFinite(format!(
+                        "`{}` conditions on the sequence `{}`: it has no table",
+                        kernel.name, formal.name
+                    )));
                 }
             };
             let size = size(model, &kernel.name, formal)?;
             for step in 0..steps {
                 let none = formal.optional.then_some(size);
-                axes.push(Axis { given, step, size: size + usize::from(formal.optional), none, stride: 1 });
+                axes.push(Axis {
+                    given,
+                    step,
+                    size: size + usize::from(formal.optional),
+                    none,
+                    stride: 1,
+                });
             }
         }
         let mut count = 1usize;
         for axis in axes.iter_mut().rev() {
             axis.stride = count;
             count = count.checked_mul(axis.size).filter(|&n| n <= 1 << 28).ok_or_else(|| {
-                NotFinite(format!("the givens of `{}` have more than 2^28 joint values: too many for a table", kernel.name))
+                NotFinite(format!(
+                    "the givens of `{}` have more than 2^28 joint values: too many for a table",
+                    kernel.name
+                ))
             })?;
         }
-        let outputs = kernel.outputs.iter().map(|formal| size(model, &kernel.name, formal)).collect::<Result<_, _>>()?;
+        let outputs = kernel
+            .outputs
+            .iter()
+            .map(|formal| size(model, &kernel.name, formal))
+            .collect::<Result<_, _>>()?;
         Ok(Conditions { axes, outputs })
     }
 
@@ -74,7 +91,10 @@ impl Conditions {
 
     /// Writes the value of each axis in a condition.
     pub fn values(&self, condition: usize, out: &mut [usize]) {
-        self.axes.iter().zip(out).for_each(|(axis, out)| *out = condition / axis.stride % axis.size);
+        self.axes
+            .iter()
+            .zip(out)
+            .for_each(|(axis, out)| *out = condition / axis.stride % axis.size);
     }
 }
 
@@ -85,7 +105,9 @@ fn size(model: &Model, kernel: &str, formal: &Formal) -> Result<usize, NotFinite
         FormalVariable::End => Ok(2),
         FormalVariable::Reward(environment, reward) => {
             let reward = &model.environment(environment).rewards[reward as usize].name;
-            Err(NotFinite(format!("the reward `{reward}` of `{kernel}` is a real number: it has no table")))
+            Err(NotFinite(format!(
+                "the reward `{reward}` of `{kernel}` is a real number: it has no table"
+            )))
         }
     }
 }

@@ -3,8 +3,9 @@
 use crate::model::KernelId;
 use std::collections::BTreeMap;
 
-/// `log q(outcome | condition)`, row-major. Conditions count the joint values of the kernel's givens in order, the last one fastest: a
-/// finite variable has its domain's values, and one more (the last) where the given admits `none`; `t` has the values 1..T; a window its steps in order.
+/// `log q(outcome | condition)`, row-major. Conditions count the joint values of the kernel's
+/// givens in order, the last one fastest: a finite variable has its domain's values, and one more
+/// (the last) where the given admits `none`; `t` has the values 1..T; a window its steps in order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KernelTable {
     pub conditions: usize,
@@ -26,6 +27,10 @@ impl KernelTable {
 
     /// Every outcome equally likely.
     pub fn uniform(conditions: usize, outcomes: usize) -> KernelTable {
-        KernelTable { conditions, outcomes, log_probability: vec![-(outcomes as f64).ln(); conditions * outcomes] }
+        KernelTable {
+            conditions,
+            outcomes,
+            log_probability: vec![-(outcomes as f64).ln(); conditions * outcomes],
+        }
     }
 }

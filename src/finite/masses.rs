@@ -1,9 +1,12 @@
-//! Distributions with finite support, written in scalar expressions, as weighted values at many points.
+//! Distributions with finite support, written in scalar expressions, as weighted values at many
+//! points.
 
 use super::NotFinite;
 use super::columns::{BLOCK, Columns, Fill};
 use crate::expr::ExprId;
-use crate::model::{Component, Distribution, Domain, FiniteDomain, Input, Kind, Model, Scores, Shape};
+use crate::model::{
+    Component, Distribution, Domain, FiniteDomain, Input, Kind, Model, Scores, Shape,
+};
 use std::ops::Range;
 
 /// A distribution over a finite domain, ready to be listed.
@@ -14,7 +17,8 @@ pub struct Masses<'m> {
     columns: Columns<'m>,
 }
 
-/// One value with its weight, at each point of a block; where the weight is 0 the value means nothing.
+/// One value with its weight, at each point of a block; where the weight is 0 the value means
+/// nothing.
 #[derive(Clone)]
 struct Atom {
     weight: Vec<f64>,
@@ -59,8 +63,9 @@ impl<'m> Masses<'m> {
         self.columns.inputs()
     }
 
-    /// Calls `visit(point, number, probability)` for every atom of positive weight at the points `range` (at most [`BLOCK`]). A value may
-    /// come several times. Points where `skip` holds are passed over.
+    /// Calls `visit(point, number, probability)` for every atom of positive weight at the points
+    /// `range` (at most [`BLOCK`]). A value may come several times. Points where `skip` holds are
+    /// passed over.
     pub fn list(
         &mut self,
         range: Range<usize>,
@@ -71,7 +76,13 @@ impl<'m> Masses<'m> {
     ) -> Result<(), BadMass> {
         debug_assert!(range.len() <= BLOCK);
         self.columns.evaluate(range.clone(), t, fill);
-        let atoms = self.atoms(self.distribution, &self.domain.shape, &self.domain.components, range.len(), true);
+        let atoms = self.atoms(
+            self.distribution,
+            &self.domain.shape,
+            &self.domain.components,
+            range.len(),
+            true,
+        );
         let columns: Vec<Vec<Result<f64, &[f64]>>> = atoms
             .iter()
             .map(|atom| {
@@ -104,7 +115,13 @@ impl<'m> Masses<'m> {
                     }
                 });
                 let Some(number) = self.finite.number(&value) else {
-                    return Err(BadMass { point, what: format!("the value {} is outside the domain", self.domain.show(&value)) });
+                    return Err(BadMass {
+                        point,
+                        what: format!(
+                            "the value {} is outside the domain",
+                            self.domain.show(&value)
+                        ),
+                    });
                 };
                 visit(point, number, weight);
                 sum += weight;
@@ -117,10 +134,18 @@ impl<'m> Masses<'m> {
     }
 
     /// `whole`: `components` are the domain itself, whose filter leaves out what it leaves out.
-    fn atoms(&self, distribution: &Distribution<Vec<ExprId>>, shape: &Shape, components: &[Component], n: usize, whole: bool) -> Vec<Atom> {
+    fn atoms(
+        &self,
+        distribution: &Distribution<Vec<ExprId>>,
+        shape: &Shape,
+        components: &[Component],
+        n: usize,
+        whole: bool,
+    ) -> Vec<Atom> {
         let column = |id: &ExprId| self.columns.column(*id)[..n].to_vec();
         let values = || -> Vec<Vec<Part>> {
-            let listed = FiniteDomain::of(components).expect("masses: every component of a finite domain is finite");
+            let listed = FiniteDomain::of(components)
+                .expect("masses: every component of a finite domain is finite");
             let finite = if whole { self.finite } else { &listed };
             let mut value = vec![0.0; components.len()];
             (0..finite.size())
@@ -131,7 +156,11 @@ impl<'m> Masses<'m> {
                 .collect()
         };
         let zip = |weights: Vec<Vec<f64>>| -> Vec<Atom> {
-            weights.into_iter().zip(values()).map(|(weight, value)| Atom { weight, value }).collect()
+            weights
+                .into_iter()
+                .zip(values())
+                .map(|(weight, value)| Atom { weight, value })
+                .collect()
         };
         match distribution {
             Distribution::Uniform => {
@@ -142,13 +171,21 @@ impl<'m> Masses<'m> {
             Distribution::UniformOver(list) => {
                 let weight = vec![1.0 / list.len() as f64; n];
                 list.iter()
-                    .map(|value| Atom { weight: weight.clone(), value: value.iter().map(|&id| Part::Column(id)).collect() })
+                    .map(|value| Atom {
+                        weight: weight.clone(),
+                        value: value.iter().map(|&id| Part::Column(id)).collect(),
+                    })
                     .collect()
             }
             Distribution::Delta(value) => {
-                vec![Atom { weight: vec![1.0; n], value: value.iter().map(|&id| Part::Column(id)).collect() }]
+                vec![Atom {
+                    weight: vec![1.0; n],
+                    value: value.iter().map(|&id| Part::Column(id)).collect(),
+                }]
             }
-            Distribution::Categorical(Scores::Probs(probs)) => zip(probs.iter().map(column).collect()),
+            Distribution::Categorical(Scores::Probs(probs)) => {
+                zip(probs.iter().map(column).collect())
+            }
             Distribution::Categorical(Scores::Logits(logits)) => {
                 let mut weights: Vec<Vec<f64>> = logits.iter().map(column).collect();
                 for i in 0..n {
@@ -161,9 +198,13 @@ impl<'m> Masses<'m> {
             Distribution::Bernoulli(scores) => {
                 let of_one: Vec<f64> = match scores {
                     Scores::Probs(probs) => probs.first().map(column).unwrap_or_default(),
-                    Scores::Logits(logits) => {
-                        logits.first().map(column).unwrap_or_default().iter().map(|l| 1.0 / (1.0 + (-l).exp())).collect()
-                    }
+                    Scores::Logits(logits) => logits
+                        .first()
+                        .map(column)
+                        .unwrap_or_default()
+                        .iter()
+                        .map(|l| 1.0 / (1.0 + (-l).exp()))
+                        .collect(),
                 };
                 zip(vec![of_one.iter().map(|p| 1.0 - p).collect(), of_one])
             }
@@ -174,7 +215,10 @@ impl<'m> Masses<'m> {
                     let mut atoms = self.atoms(part, shape, components, n, whole);
                     // a part of weight 0 may mean nothing there
                     atoms.iter_mut().for_each(|atom| {
-                        atom.weight.iter_mut().zip(weight).for_each(|(w, &m)| *w = if m == 0.0 { 0.0 } else { *w * m });
+                        atom.weight
+                            .iter_mut()
+                            .zip(weight)
+                            .for_each(|(w, &m)| *w = if m == 0.0 { 0.0 } else { *w * m });
                     });
                     all.extend(atoms);
                 }
@@ -196,7 +240,10 @@ impl<'m> Masses<'m> {
                     let (here, after) = rest.split_at(width(&shape).min(rest.len()));
                     rest = after;
                     let atoms = self.atoms(part, &shape, here, n, false);
-                    all = all.iter().flat_map(|left| atoms.iter().map(move |right| left.times(right))).collect();
+                    all = all
+                        .iter()
+                        .flat_map(|left| atoms.iter().map(move |right| left.times(right)))
+                        .collect();
                 }
                 all
             }
@@ -247,14 +294,22 @@ fn width(shape: &Shape) -> usize {
 }
 
 /// Lists all arguments, and refuses what has no finite support.
-pub fn arguments(distribution: &Distribution<Vec<ExprId>>, name: &str, roots: &mut Vec<ExprId>) -> Result<(), NotFinite> {
-    let refuse = |what: &str| Err(NotFinite(format!("`{name}` is drawn from {what}, whose values cannot be listed")));
+pub fn arguments(
+    distribution: &Distribution<Vec<ExprId>>,
+    name: &str,
+    roots: &mut Vec<ExprId>,
+) -> Result<(), NotFinite> {
+    let refuse = |what: &str| {
+        Err(NotFinite(format!("`{name}` is drawn from {what}, whose values cannot be listed")))
+    };
     match distribution {
         Distribution::Uniform => {}
         Distribution::UniformOver(list) => list.iter().for_each(|value| roots.extend(value)),
         Distribution::Delta(value) => roots.extend(value),
         Distribution::Categorical(Scores::Logits(scores) | Scores::Probs(scores))
-        | Distribution::Bernoulli(Scores::Logits(scores) | Scores::Probs(scores)) => roots.extend(scores),
+        | Distribution::Bernoulli(Scores::Logits(scores) | Scores::Probs(scores)) => {
+            roots.extend(scores)
+        }
         Distribution::Mixture(parts) => {
             for (weight, part) in parts {
                 roots.extend(weight);

@@ -1,4 +1,5 @@
-//! Finite environments and kernels as sparse tables in float64: what the oracle sums over and what finite worlds are sampled from.
+//! Finite environments and kernels as sparse tables in float64: what the oracle sums over and what
+//! finite worlds are sampled from.
 
 pub mod columns;
 mod conditions;
@@ -28,9 +29,15 @@ pub fn finite_domain(model: &Model, variable: VariableId) -> Result<&FiniteDomai
 
 fn not_finite(name: &str, domain: &Domain) -> NotFinite {
     NotFinite(match masses::infinite_component(domain) {
-        Some(real) if real.path.is_empty() => format!("`{name}` is a real number: its values cannot be listed"),
-        Some(real) if real.path.starts_with('[') => format!("`{name}{}` is a real number: its values cannot be listed", real.path),
-        Some(real) => format!("`{name}.{}` is a real number: its values cannot be listed", real.path),
+        Some(real) if real.path.is_empty() => {
+            format!("`{name}` is a real number: its values cannot be listed")
+        }
+        Some(real) if real.path.starts_with('[') => {
+            format!("`{name}{}` is a real number: its values cannot be listed", real.path)
+        }
+        Some(real) => {
+            format!("`{name}.{}` is a real number: its values cannot be listed", real.path)
+        }
         None => format!("`{name}` has too many values to list"),
     })
 }

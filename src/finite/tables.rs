@@ -8,24 +8,28 @@ pub struct Sparse {
     pub probability: Vec<f64>,
 }
 
-/// States, actions and observations are numbered as their [`crate::model::FiniteDomain`]s number them.
+/// States, actions and observations are numbered as their [`crate::model::FiniteDomain`]s number
+/// them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Environment {
     pub states: usize,
     pub actions: usize,
     /// One row: the distribution of `s[1]`.
     pub initial: Sparse,
-    /// Row `s · actions + a`: the distribution of `s[t+1]`. In an ended state every action stays, with probability 1.
+    /// Row `s · actions + a`: the distribution of `s[t+1]`. In an ended state every action stays,
+    /// with probability 1.
     pub transition: Sparse,
     /// Row `s`: the distribution of `x[t]`, where the environment has observations.
     pub observation: Option<Sparse>,
-    /// Per reward of the environment, its value at each entry of `transition` (0 from an ended state).
+    /// Per reward of the environment, its value at each entry of `transition` (0 from an ended
+    /// state).
     pub rewards: Vec<Vec<f64>>,
     /// `end when` holds.
     pub ended: Vec<bool>,
 }
 
-/// Why a model has no tables: which variable is not finite, or what makes them too large, in one sentence.
+/// Why a model has no tables: which variable is not finite, or what makes them too large, in one
+/// sentence.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NotFinite(pub String);

@@ -7,32 +7,55 @@ use crate::expr::ExprId;
 use crate::model::{Distribution, Dynamics, EnvironmentId, Index, Input, Model, VariableId};
 use std::ops::Range;
 
-/// The tables of an environment with finite state and action. Equal successors are merged; an ended state stays where it is, with reward 0.
-/// Linear in the number of transitions that the distributions list.
+/// The tables of an environment with finite state and action. Equal successors are merged; an ended
+/// state stays where it is, with reward 0. Linear in the number of transitions that the
+/// distributions list.
 ///
 /// # Errors
-/// One sentence: the variable that is not finite, the distribution whose values cannot be listed, the state and action at which a distribution
-/// is none (its probabilities do not sum to 1, a value is outside the domain), or that the environment changes with `t`.
+/// One sentence: the variable that is not finite, the distribution whose values cannot be listed,
+/// the state and action at which a distribution is none (its probabilities do not sum to 1, a value
+/// is outside the domain), or that the environment changes with `t`.
 pub fn tabulate(model: &Model, environment: EnvironmentId) -> Result<Environment, NotFinite> {
     let it = model.environment(environment);
     let Dynamics::Written { initial, transition, observation, end, .. } = &it.dynamics else {
-        return Err(NotFinite(format!("`{}` is not written in the language: its transitions cannot be listed", it.name)));
+        return Err(NotFinite(format!(
+            "`{}` is not written in the language: its transitions cannot be listed",
+            it.name
+        )));
     };
     let states = finite_domain(model, it.state)?.size();
     let actions = finite_domain(model, it.action)?.size();
     if states.saturating_mul(actions) > 1 << 28 {
-        return Err(NotFinite(format!("`{}` has {states} states and {actions} actions: too many to list", it.name)));
+        return Err(NotFinite(format!(
+            "`{}` has {states} states and {actions} actions: too many to list",
+            it.name
+        )));
     }
-    let points = Points { model, environment, state: listed(model, it.state)?, action: listed(model, it.action)?, actions };
+    let points = Points {
+        model,
+        environment,
+        state: listed(model, it.state)?,
+        action: listed(model, it.action)?,
+        actions,
+    };
 
     let ended = match end {
         None => vec![false; states],
-        Some(end) => points.values(*end, states, &|number, _| (number, 0, 0))?.into_iter().map(|v| v != 0.0).collect(),
+        Some(end) => points
+            .values(*end, states, &|number, _| (number, 0, 0))?
+            .into_iter()
+            .map(|v| v != 0.0)
+            .collect(),
     };
     let initial = points.sparse(it.state, initial, 1, None, &|_| (0, 0, 0))?;
-    let transition = points.sparse(it.state, transition, states * actions, Some(&ended), &|row| (row / actions, row % actions, 0))?;
+    let transition =
+        points.sparse(it.state, transition, states * actions, Some(&ended), &|row| {
+            (row / actions, row % actions, 0)
+        })?;
     let observation = match (observation, it.observation) {
-        (Some(distribution), Some(variable)) => Some(points.sparse(variable, distribution, states, None, &|row| (row, 0, 0))?),
+        (Some(distribution), Some(variable)) => {
+            Some(points.sparse(variable, distribution, states, None, &|row| (row, 0, 0))?)
+        }
         (Some(_), None) | (None, _) => None,
     };
 
@@ -44,7 +67,10 @@ pub fn tabulate(model: &Model, environment: EnvironmentId) -> Result<Environment
     let mut rewards = Vec::with_capacity(it.rewards.len());
     for reward in &it.rewards {
         let Some(value) = reward.value else {
-            return Err(NotFinite(format!("the reward `{}` is not written in the language", reward.name)));
+            return Err(NotFinite(format!(
+                "the reward `{}` is not written in the language",
+                reward.name
+            )));
         };
         let entry = |at: usize, _| {
             let row = row_of[at] as usize;
@@ -58,8 +84,16 @@ pub fn tabulate(model: &Model, environment: EnvironmentId) -> Result<Environment
         }
         if let Some(at) = values.iter().position(|v| !v.is_finite()) {
             let (s, a, next) = entry(at, ());
-            let place = format!("{}, {} = {}", points.show(s, a), points.name(it.state, "t+1"), points.show_value(it.state, next));
-            return Err(NotFinite(format!("the reward `{}` is {} at {place}", reward.name, values[at])));
+            let place = format!(
+                "{}, {} = {}",
+                points.show(s, a),
+                points.name(it.state, "t+1"),
+                points.show_value(it.state, next)
+            );
+            return Err(NotFinite(format!(
+                "the reward `{}` is {} at {place}",
+                reward.name, values[at]
+            )));
         }
         rewards.push(values);
     }
@@ -94,7 +128,9 @@ impl Points<'_> {
             return Err(self.changes());
         }
         masses.inputs().try_for_each(|input| self.known(input))?;
-        let fill = |input: Input, range: Range<usize>, out: &mut [f64]| self.fill(input, range, out, place);
+        let fill = |input: Input, range: Range<usize>, out: &mut [f64]| {
+            self.fill(input, range, out, place)
+        };
         let stays = |row: usize| ended.is_some_and(|ended| ended[row / self.actions]);
 
         let size = finite_domain(self.model, variable)?.size();
@@ -133,7 +169,11 @@ impl Points<'_> {
                 })
                 .map_err(|bad| {
                     let (s, a, _) = place(bad.point);
-                    let at = if rows == 1 { "at the start".to_owned() } else { format!("at {}", self.show(s, a)) };
+                    let at = if rows == 1 {
+                        "at the start".to_owned()
+                    } else {
+                        format!("at {}", self.show(s, a))
+                    };
                     NotFinite(format!("`{}` of `{name}`, {at}: {}", target.name, bad.what))
                 })?;
             close(&mut table, end, &mut entry_of);
@@ -142,27 +182,38 @@ impl Points<'_> {
     }
 
     /// One value per point.
-    fn values(&self, value: ExprId, n: usize, place: &dyn Fn(usize, ()) -> (usize, usize, usize)) -> Result<Vec<f64>, NotFinite> {
+    fn values(
+        &self,
+        value: ExprId,
+        n: usize,
+        place: &dyn Fn(usize, ()) -> (usize, usize, usize),
+    ) -> Result<Vec<f64>, NotFinite> {
         let columns = super::columns::Columns::new(self.model, &[value]);
         if columns.reads_time() {
             return Err(self.changes());
         }
         columns.inputs().try_for_each(|input| self.known(input))?;
-        Ok(values_at(self.model, value, n, 1.0, &|input, range, out| self.fill(input, range, out, &|at| place(at, ()))))
+        Ok(values_at(self.model, value, n, 1.0, &|input, range, out| {
+            self.fill(input, range, out, &|at| place(at, ()))
+        }))
     }
 
     fn known(&self, input: Input) -> Result<(), NotFinite> {
         let it = self.model.environment(self.environment);
         let own = match input {
             Input::Variable { variable, index, .. } => {
-                (variable == it.state && matches!(index, Index::Step(0 | 1))) || (variable == it.action && index == Index::Step(0))
+                (variable == it.state && matches!(index, Index::Step(0 | 1)))
+                    || (variable == it.action && index == Index::Step(0))
             }
             Input::Reward { .. } | Input::Formal { .. } | Input::Gain(_) => false,
         };
         if own {
             return Ok(());
         }
-        Err(NotFinite(format!("`{}` reads more than its state and action: its transitions cannot be listed", it.name)))
+        Err(NotFinite(format!(
+            "`{}` reads more than its state and action: its transitions cannot be listed",
+            it.name
+        )))
     }
 
     fn fill(&self, input: Input, range: Range<usize>, out: &mut [f64], place: Place<'_>) {
@@ -171,17 +222,26 @@ impl Points<'_> {
         };
         let component = component as usize;
         if variable == self.model.environment(self.environment).action {
-            out.iter_mut().zip(range).for_each(|(out, point)| *out = self.action[component][place(point).1]);
+            out.iter_mut()
+                .zip(range)
+                .for_each(|(out, point)| *out = self.action[component][place(point).1]);
         } else if index == Index::Step(0) {
-            out.iter_mut().zip(range).for_each(|(out, point)| *out = self.state[component][place(point).0]);
+            out.iter_mut()
+                .zip(range)
+                .for_each(|(out, point)| *out = self.state[component][place(point).0]);
         } else {
-            out.iter_mut().zip(range).for_each(|(out, point)| *out = self.state[component][place(point).2]);
+            out.iter_mut()
+                .zip(range)
+                .for_each(|(out, point)| *out = self.state[component][place(point).2]);
         }
     }
 
     fn changes(&self) -> NotFinite {
         let name = &self.model.environment(self.environment).name;
-        NotFinite(format!("`{name}` changes with `t`; the oracle takes environments that are the same at every step"))
+        NotFinite(format!(
+            "`{name}` changes with `t`; the oracle takes environments that are the same at every \
+             step"
+        ))
     }
 
     /// `s[t] = 3, a[t] = right`
@@ -202,7 +262,11 @@ impl Points<'_> {
 
     fn show_value(&self, variable: VariableId, number: usize) -> String {
         let domain = &self.model.variable(variable).domain;
-        let columns = if variable == self.model.environment(self.environment).action { &self.action } else { &self.state };
+        let columns = if variable == self.model.environment(self.environment).action {
+            &self.action
+        } else {
+            &self.state
+        };
         domain.show(&columns.iter().map(|column| column[number]).collect::<Vec<_>>())
     }
 }
@@ -230,7 +294,9 @@ mod tests {
     #[test]
     fn probabilities_that_are_none_are_shown_with_their_place() {
         let mut model = chain(1.0, 20);
-        let Dynamics::Written { transition: Distribution::Mixture(parts), .. } = &mut model.environments[0].dynamics else {
+        let Dynamics::Written { transition: Distribution::Mixture(parts), .. } =
+            &mut model.environments[0].dynamics
+        else {
             unreachable!()
         };
         parts.pop();

@@ -2,9 +2,11 @@
 
 use crate::expr::{BinaryOp, ExprId, Graph, InputId, ParamId};
 use crate::model::{
-    Bound, Component, Distribution, Domain, Dynamics, Environment, EnvironmentId, EnvironmentKernel, Factor, FiniteDomain, Formal,
-    FormalLength, FormalVariable, Horizon, Index, Input, Kernel, KernelId, KernelRef, Kind, Layer, LayerId, LayerOp, Likelihood,
-    LikelihoodForm, Model, Network, Param, Reward, Role, Scores, Shape, Target, TargetVariable, Value, Variable, VariableId,
+    Bound, Component, Distribution, Domain, Dynamics, Environment, EnvironmentId,
+    EnvironmentKernel, Factor, FiniteDomain, Formal, FormalLength, FormalVariable, Horizon, Index,
+    Input, Kernel, KernelId, KernelRef, Kind, Layer, LayerId, LayerOp, Likelihood, LikelihoodForm,
+    Model, Network, Param, Reward, Role, Scores, Shape, Target, TargetVariable, Value, Variable,
+    VariableId,
 };
 use crate::source::Span;
 use crate::syntax::ast;
@@ -28,12 +30,23 @@ pub fn chain(alpha: f64, horizon: usize) -> Model {
     let there = g.binary(BinaryOp::Equal, next, nine);
     let reward = g.if_(there, zero, minus);
     let end = g.binary(BinaryOp::Equal, s, nine);
-    let transition = Distribution::Mixture(vec![(vec![p], Distribution::Delta(vec![moved])), (vec![slip], Distribution::Delta(vec![s]))]);
+    let transition = Distribution::Mixture(vec![
+        (vec![p], Distribution::Delta(vec![moved])),
+        (vec![slip], Distribution::Delta(vec![s])),
+    ]);
     b.finish(Distribution::Delta(vec![zero]), transition, reward, Some(end))
 }
 
-/// Every distribution and reward from a table: `initial[s]`, `transition[s][a][s']`, `reward[s][a][s']`, `ended[s]`.
-pub fn tabular(initial: &[f64], transition: &[f64], reward: &[f64], ended: &[bool], actions: usize, horizon: usize) -> Model {
+/// Every distribution and reward from a table: `initial[s]`, `transition[s][a][s']`,
+/// `reward[s][a][s']`, `ended[s]`.
+pub fn tabular(
+    initial: &[f64],
+    transition: &[f64],
+    reward: &[f64],
+    ended: &[bool],
+    actions: usize,
+    horizon: usize,
+) -> Model {
     let n = initial.len();
     let mut b = Builder::new(n, actions, 0.7, horizon);
     let g = &mut b.graph;
@@ -124,15 +137,29 @@ impl Builder {
             name: "test".to_owned(),
             params: vec![Param { name: "alpha".to_owned(), value: self.alpha, from: None, span }],
             horizon: Horizon { name: "T".to_owned(), value: self.horizon, span },
-            variables: vec![variable("s", Role::State, self.states), variable("a", Role::Action, self.actions)],
+            variables: vec![
+                variable("s", Role::State, self.states),
+                variable("a", Role::Action, self.actions),
+            ],
             environments: vec![Environment {
                 name: "env".to_owned(),
                 hidden: false,
                 state: STATE,
                 action: ACTION,
                 observation: None,
-                rewards: vec![Reward { name: "r".to_owned(), bounds: None, value: Some(reward), span }],
-                dynamics: Dynamics::Written { initial, transition, observation: None, end, places: Box::default() },
+                rewards: vec![Reward {
+                    name: "r".to_owned(),
+                    bounds: None,
+                    value: Some(reward),
+                    span,
+                }],
+                dynamics: Dynamics::Written {
+                    initial,
+                    transition,
+                    observation: None,
+                    end,
+                    places: Box::default(),
+                },
                 span,
             }],
             data: vec![],
@@ -143,7 +170,10 @@ impl Builder {
                 distribution: Distribution::Categorical(Scores::Logits(LayerId(0))),
                 span,
             }],
-            network: Network { layers: vec![Layer { op: LayerOp::Noise, width: self.actions, span }], parameters: vec![] },
+            network: Network {
+                layers: vec![Layer { op: LayerOp::Noise, width: self.actions, span }],
+                parameters: vec![],
+            },
             bounds: vec![Bound {
                 name: None,
                 prior: block(KernelRef::InPlace(Distribution::Uniform), vec![]),
@@ -176,7 +206,10 @@ impl Builder {
 }
 
 fn integers(count: usize) -> Domain {
-    let components = vec![Component { path: String::new(), kind: Kind::Integer { lo: 0, hi: count as i64 - 1 } }];
+    let components = vec![Component {
+        path: String::new(),
+        kind: Kind::Integer { lo: 0, hi: count as i64 - 1 },
+    }];
     let finite = FiniteDomain::of(&components);
     Domain { shape: Shape::Scalar, components, finite }
 }

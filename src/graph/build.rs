@@ -5,8 +5,8 @@ use crate::bound::notation::{Names, Notation, law_name};
 use crate::bound::render::plain;
 use crate::expr::ExprId;
 use crate::model::{
-    Block, Bound, BoundId, Dynamics, EnvironmentId, Factor, FactorRef, Index, Input, KernelId, KernelRef, Likelihood, LikelihoodForm,
-    Model, Role, Target, TargetVariable, Value, VariableId,
+    Block, Bound, BoundId, Dynamics, EnvironmentId, Factor, FactorRef, Index, Input, KernelId,
+    KernelRef, Likelihood, LikelihoodForm, Model, Role, Target, TargetVariable, Value, VariableId,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,14 +15,19 @@ const SPELT_OUT: i32 = 5;
 
 /// The factor graph of one bound.
 ///
-/// A factor that prior (or auxiliary block) and posterior write alike is one node in both. Rewards and ends that the posterior does not draw are
-/// computed by a factor of their environment; they are there where something reads them.
+/// A factor that prior (or auxiliary block) and posterior write alike is one node in both. Rewards
+/// and ends that the posterior does not draw are computed by a factor of their environment; they
+/// are there where something reads them.
 pub fn factor_graph(model: &Model, bound: BoundId) -> FactorGraph {
     let bound = model.bound(bound);
     let mut draft = Draft { model, bound, nodes: BTreeMap::new(), factors: Vec::new() };
     let notation = Notation::of(model, bound, &Names::of(model));
     let mut shared = BTreeSet::new();
-    for (block, part) in [(Block::Prior, Part::Prior), (Block::Auxiliary, Part::Auxiliary), (Block::Posterior, Part::Posterior)] {
+    for (block, part) in [
+        (Block::Prior, Part::Prior),
+        (Block::Auxiliary, Part::Auxiliary),
+        (Block::Posterior, Part::Posterior),
+    ] {
         for (at, factor) in bound.factors(block).iter().enumerate() {
             let mut parts = BTreeSet::from([part]);
             if block != Block::Posterior
@@ -86,7 +91,14 @@ impl Draft<'_> {
             Target::Variable { variable, index } => (self.target_row(variable), place(index)),
         });
         let draws = draws.collect();
-        self.add(plain(&law_name(self.model, &factor.kernel)), formula, owned(parts, &factor.kernel), reads, draws, Kind::Drawn);
+        self.add(
+            plain(&law_name(self.model, &factor.kernel)),
+            formula,
+            owned(parts, &factor.kernel),
+            reads,
+            draws,
+            Kind::Drawn,
+        );
     }
 
     /// The event `R[t]` and its factor, an exponential or a kernel's density.
@@ -106,10 +118,18 @@ impl Draft<'_> {
                 (plain(&law_name(self.model, kernel)), formula)
             }
         };
-        self.add(law, formula, parts, reads, vec![(Row::Event(number), place(likelihood.index))], Kind::Event);
+        self.add(
+            law,
+            formula,
+            parts,
+            reads,
+            vec![(Row::Event(number), place(likelihood.index))],
+            Kind::Event,
+        );
     }
 
-    /// The environments' own rewards: a factor for each that is read and that the posterior does not draw.
+    /// The environments' own rewards: a factor for each that is read and that the posterior does
+    /// not draw.
     fn rewards(&mut self) {
         let read: Vec<Key> = self.nodes.keys().copied().collect();
         for (row, at) in read {
@@ -126,42 +146,86 @@ impl Draft<'_> {
                     reads
                 }
                 None => {
-                    let (state, action) = (self.variable_row(of.state), self.variable_row(of.action));
-                    BTreeSet::from([(state, Place::Step(0)), (action, Place::Step(0)), (state, Place::Step(1))])
+                    let (state, action) =
+                        (self.variable_row(of.state), self.variable_row(of.action));
+                    BTreeSet::from([
+                        (state, Place::Step(0)),
+                        (action, Place::Step(0)),
+                        (state, Place::Step(1)),
+                    ])
                 }
             };
             let reads = inputs.into_iter().map(|(row, place)| (row, moved(place, at))).collect();
-            let formula = format!("{}[{}], a function of the environment", of.rewards[reward as usize].name, at.index());
-            self.add(format!("{} reward", of.name), formula, BTreeSet::from([Part::Environment]), reads, vec![(row, at)], Kind::Computed);
+            let formula = format!(
+                "{}[{}], a function of the environment",
+                of.rewards[reward as usize].name,
+                at.index()
+            );
+            self.add(
+                format!("{} reward", of.name),
+                formula,
+                BTreeSet::from([Part::Environment]),
+                reads,
+                vec![(row, at)],
+                Kind::Computed,
+            );
         }
     }
 
-    /// The environment's own end of the episode, where something reads or predicts it and the posterior does not draw it: a function of the state that
-    /// a step led to.
+    /// The environment's own end of the episode, where something reads or predicts it and the
+    /// posterior does not draw it: a function of the state that a step led to.
     fn ends(&mut self) {
-        let is_end = |target: &Target| matches!(target, Target::Variable { variable: TargetVariable::End, .. });
+        let is_end = |target: &Target| {
+            matches!(target, Target::Variable { variable: TargetVariable::End, .. })
+        };
         let is_drawn = self.bound.posterior.iter().any(|factor| factor.targets.iter().any(is_end));
-        let of_bound = self.bound.posterior.iter().flat_map(|factor| &factor.targets).find_map(|target| match target {
-            Target::Variable { variable: TargetVariable::Variable(id), .. } => self.model.variable(*id).environment,
-            Target::Variable { .. } | Target::Weights(_) => None,
-        });
+        let of_bound =
+            self.bound.posterior.iter().flat_map(|factor| &factor.targets).find_map(|target| {
+                match target {
+                    Target::Variable { variable: TargetVariable::Variable(id), .. } => {
+                        self.model.variable(*id).environment
+                    }
+                    Target::Variable { .. } | Target::Weights(_) => None,
+                }
+            });
         let (Some(environment), false) = (of_bound, is_drawn) else { return };
         let of = self.model.environment(environment);
         let mut inputs = BTreeSet::new();
         match of.dynamics {
             Dynamics::Written { end: Some(end), .. } => self.expression_reads(&[end], &mut inputs),
             Dynamics::Written { end: None, .. } => {}
-            Dynamics::External { .. } => inputs.extend([(self.variable_row(of.state), Place::Step(0))]),
+            Dynamics::External { .. } => {
+                inputs.extend([(self.variable_row(of.state), Place::Step(0))])
+            }
         }
-        let ends: Vec<Key> = self.nodes.keys().copied().filter(|(row, _)| *row == Row::End).collect();
+        let ends: Vec<Key> =
+            self.nodes.keys().copied().filter(|(row, _)| *row == Row::End).collect();
         for (row, at) in ends {
-            let reads = inputs.iter().map(|(row, place)| (*row, moved(moved(*place, Place::Step(1)), at))).collect();
+            let reads = inputs
+                .iter()
+                .map(|(row, place)| (*row, moved(moved(*place, Place::Step(1)), at)))
+                .collect();
             let formula = format!("end[{}], a function of the environment", at.index());
-            self.add(format!("{} end", of.name), formula, BTreeSet::from([Part::Environment]), reads, vec![(row, at)], Kind::Computed);
+            self.add(
+                format!("{} end", of.name),
+                formula,
+                BTreeSet::from([Part::Environment]),
+                reads,
+                vec![(row, at)],
+                Kind::Computed,
+            );
         }
     }
 
-    fn add(&mut self, law: String, formula: String, parts: BTreeSet<Part>, reads: BTreeSet<Key>, draws: Vec<Key>, kind: Kind) {
+    fn add(
+        &mut self,
+        law: String,
+        formula: String,
+        parts: BTreeSet<Part>,
+        reads: BTreeSet<Key>,
+        draws: Vec<Key>,
+        kind: Kind,
+    ) {
         for read in &reads {
             self.nodes.entry(*read).or_insert(Kind::Elsewhere);
         }
@@ -179,7 +243,9 @@ impl Draft<'_> {
             Value::Reward { environment, reward, index } => {
                 reads.insert((Row::Reward(*environment, *reward), place(*index)));
             }
-            Value::Window { variable, from: Index::Step(from), to: Index::Step(to) } if to - from >= SPELT_OUT => {
+            Value::Window { variable, from: Index::Step(from), to: Index::Step(to) }
+                if to - from >= SPELT_OUT =>
+            {
                 reads.insert((self.variable_row(*variable), Place::Window(*from, *to)));
             }
             Value::Window { variable, from: Index::Step(from), to: Index::Step(to) } => {
@@ -212,12 +278,20 @@ impl Draft<'_> {
         }
     }
 
-    /// What the arguments of a distribution in place read; of a learned kernel its weights, where they are drawn.
+    /// What the arguments of a distribution in place read; of a learned kernel its weights, where
+    /// they are drawn.
     fn kernel_reads(&self, kernel: &KernelRef, reads: &mut BTreeSet<Key>) {
         match kernel {
-            KernelRef::InPlace(distribution) => distribution.for_each(&mut |argument| self.expression_reads(argument, reads)),
+            KernelRef::InPlace(distribution) => {
+                distribution.for_each(&mut |argument| self.expression_reads(argument, reads))
+            }
             KernelRef::Learned(kernel) | KernelRef::Previous(kernel) => {
-                if self.bound.posterior.iter().any(|factor| factor.targets.contains(&Target::Weights(*kernel))) {
+                if self
+                    .bound
+                    .posterior
+                    .iter()
+                    .any(|factor| factor.targets.contains(&Target::Weights(*kernel)))
+                {
                     reads.insert((Row::Weights(*kernel), Place::Run));
                 }
             }
@@ -228,8 +302,12 @@ impl Draft<'_> {
     fn expression_reads(&self, expressions: &[ExprId], reads: &mut BTreeSet<Key>) {
         for input in self.model.graph.inputs_of(expressions) {
             match self.model.inputs[input.0 as usize] {
-                Input::Variable { variable, index, .. } => reads.insert((self.variable_row(variable), place(index))),
-                Input::Reward { environment, reward, index } => reads.insert((Row::Reward(environment, reward), place(index))),
+                Input::Variable { variable, index, .. } => {
+                    reads.insert((self.variable_row(variable), place(index)))
+                }
+                Input::Reward { environment, reward, index } => {
+                    reads.insert((Row::Reward(environment, reward), place(index)))
+                }
                 // of a kernel's own network: the factor's arguments say what it is
                 Input::Formal { .. } => false,
                 Input::Gain(gain) => {
@@ -259,16 +337,30 @@ impl Draft<'_> {
 
     /// Numbers the nodes by row and place.
     fn finish(self) -> FactorGraph {
-        let ids: BTreeMap<Key, NodeId> = self.nodes.keys().enumerate().map(|(number, key)| (*key, NodeId(number as u32))).collect();
+        let ids: BTreeMap<Key, NodeId> = self
+            .nodes
+            .keys()
+            .enumerate()
+            .map(|(number, key)| (*key, NodeId(number as u32)))
+            .collect();
         let rows: BTreeSet<Row> = self.nodes.keys().map(|(row, _)| *row).collect();
         let row_number = |row: Row| rows.range(..row).count() as u32;
-        let variables =
-            self.nodes.iter().map(|(&(row, place), &kind)| VariableNode { name: self.name(row), place, row: row_number(row), kind });
+        let variables = self.nodes.iter().map(|(&(row, place), &kind)| VariableNode {
+            name: self.name(row),
+            place,
+            row: row_number(row),
+            kind,
+        });
         let variables = variables.collect();
         let same = self.nodes.keys().filter_map(|&(row, place)| {
             let step = match place {
                 Place::First(k) | Place::Last(k) => Place::Step(k),
-                Place::Run | Place::Through(_) | Place::Step(_) | Place::Window(..) | Place::From(_) | Place::ThroughLast(_) => {
+                Place::Run
+                | Place::Through(_)
+                | Place::Step(_)
+                | Place::Window(..)
+                | Place::From(_)
+                | Place::ThroughLast(_) => {
                     return None;
                 }
             };
@@ -276,7 +368,8 @@ impl Draft<'_> {
         });
         let same = same.collect();
         let name = self.bound.name.as_ref();
-        let title = name.map_or_else(|| self.model.name.clone(), |name| format!("{}: {name}", self.model.name));
+        let title = name
+            .map_or_else(|| self.model.name.clone(), |name| format!("{}: {name}", self.model.name));
         let factors = self.factors.into_iter().map(|factor| FactorNode {
             law: factor.law,
             formula: factor.formula,
@@ -290,8 +383,12 @@ impl Draft<'_> {
     fn name(&self, row: Row) -> String {
         match row {
             Row::Weights(kernel) => format!("weights({})", self.model.kernel(kernel).name),
-            Row::State(id) | Row::Observation(id) | Row::Option(id) | Row::Action(id) => self.model.variable(id).name.clone(),
-            Row::Reward(environment, reward) => self.model.environment(environment).rewards[reward as usize].name.clone(),
+            Row::State(id) | Row::Observation(id) | Row::Option(id) | Row::Action(id) => {
+                self.model.variable(id).name.clone()
+            }
+            Row::Reward(environment, reward) => {
+                self.model.environment(environment).rewards[reward as usize].name.clone()
+            }
             Row::End => "end".to_owned(),
             Row::Event(number) => self.bound.likelihood[number as usize].name.clone(),
         }
@@ -308,7 +405,10 @@ fn owned(mut parts: BTreeSet<Part>, kernel: &KernelRef) -> BTreeSet<Part> {
         KernelRef::Environment(..) => {
             parts.insert(Part::Environment);
         }
-        KernelRef::Learned(_) | KernelRef::Previous(_) | KernelRef::Data(_) | KernelRef::InPlace(_) => {}
+        KernelRef::Learned(_)
+        | KernelRef::Previous(_)
+        | KernelRef::Data(_)
+        | KernelRef::InPlace(_) => {}
     }
     parts
 }

@@ -9,8 +9,17 @@ use std::fmt::Write as _;
 pub fn dot(graphs: &[FactorGraph]) -> String {
     let mut out = String::new();
     put(&mut out, 0, "digraph factors {");
-    put(&mut out, 1, "rankdir=LR; newrank=true; fontname=\"Helvetica\"; fontsize=12; nodesep=0.3; ranksep=0.35");
-    put(&mut out, 1, "node [fontname=\"Helvetica\", fontsize=12]; edge [fontname=\"Helvetica\", fontsize=10, arrowsize=0.7]");
+    put(
+        &mut out,
+        1,
+        "rankdir=LR; newrank=true; fontname=\"Helvetica\"; fontsize=12; nodesep=0.3; ranksep=0.35",
+    );
+    put(
+        &mut out,
+        1,
+        "node [fontname=\"Helvetica\", fontsize=12]; edge [fontname=\"Helvetica\", fontsize=10, \
+         arrowsize=0.7]",
+    );
     for (number, graph) in graphs.iter().enumerate() {
         put(&mut out, 1, &format!("subgraph cluster_bound_{number} {{"));
         put(&mut out, 2, &format!("label={}; labeljust=l; penwidth=0", quoted(&graph.title)));
@@ -28,16 +37,25 @@ fn bound(out: &mut String, number: usize, graph: &FactorGraph) {
     for id in ids().filter(|id| !on_plate(id)) {
         put(out, 2, &variable(number, id, graph.variable(id)));
     }
-    for (at, factor) in graph.factors.iter().enumerate().filter(|(_, factor)| !factor.draws.iter().any(on_plate)) {
+    for (at, factor) in
+        graph.factors.iter().enumerate().filter(|(_, factor)| !factor.draws.iter().any(on_plate))
+    {
         put(out, 2, &square(number, at, factor));
     }
     if ids().any(|id| on_plate(&id)) {
         put(out, 2, &format!("subgraph cluster_plate_{number} {{"));
-        put(out, 3, "label=\"t = 1..T\"; labeljust=r; labelloc=b; style=rounded; color=\"#808080\"; penwidth=1");
+        put(
+            out,
+            3,
+            "label=\"t = 1..T\"; labeljust=r; labelloc=b; style=rounded; color=\"#808080\"; \
+             penwidth=1",
+        );
         for id in ids().filter(on_plate) {
             put(out, 3, &variable(number, id, graph.variable(id)));
         }
-        for (at, factor) in graph.factors.iter().enumerate().filter(|(_, factor)| factor.draws.iter().any(on_plate)) {
+        for (at, factor) in
+            graph.factors.iter().enumerate().filter(|(_, factor)| factor.draws.iter().any(on_plate))
+        {
             put(out, 3, &square(number, at, factor));
         }
         put(out, 2, "}");
@@ -45,14 +63,32 @@ fn bound(out: &mut String, number: usize, graph: &FactorGraph) {
     for (at, factor) in graph.factors.iter().enumerate() {
         let colour = edge_colour(&factor.parts);
         for read in &factor.reads {
-            put(out, 2, &format!("v{number}_{} -> f{number}_{at}:square [color=\"{colour}\", arrowhead=none]", read.0));
+            put(
+                out,
+                2,
+                &format!(
+                    "v{number}_{} -> f{number}_{at}:square [color=\"{colour}\", arrowhead=none]",
+                    read.0
+                ),
+            );
         }
         for draw in &factor.draws {
-            put(out, 2, &format!("f{number}_{at}:square -> v{number}_{} [color=\"{colour}\"]", draw.0));
+            put(
+                out,
+                2,
+                &format!("f{number}_{at}:square -> v{number}_{} [color=\"{colour}\"]", draw.0),
+            );
         }
     }
     for (once, step) in &graph.same {
-        put(out, 2, &format!("v{number}_{} -> v{number}_{} [style=dotted, arrowhead=none, constraint=false]", once.0, step.0));
+        put(
+            out,
+            2,
+            &format!(
+                "v{number}_{} -> v{number}_{} [style=dotted, arrowhead=none, constraint=false]",
+                once.0, step.0
+            ),
+        );
     }
 }
 
@@ -69,32 +105,57 @@ fn variable(number: usize, id: NodeId, node: &VariableNode) -> String {
 /// A coloured square above the name of the factor; edges meet the square.
 fn square(number: usize, at: usize, factor: &FactorNode) -> String {
     let label = format!(
-        "<table border=\"0\" cellspacing=\"0\" cellpadding=\"1\"><tr><td>{}</td></tr><tr><td>{}</td></tr></table>",
+        "<table border=\"0\" cellspacing=\"0\" \
+         cellpadding=\"1\"><tr><td>{}</td></tr><tr><td>{}</td></tr></table>",
         patch(&factor.parts),
         markup(&shortened(&factor.law))
     );
     format!("f{number}_{at} [shape=plain, tooltip={}, label=<{label}>]", quoted(&factor.formula))
 }
 
-/// The colours of a factor's blocks side by side; an environment's own has its colour as the border.
+/// The colours of a factor's blocks side by side; an environment's own has its colour as the
+/// border.
 fn patch(parts: &BTreeSet<Part>) -> String {
     const INSIDE: usize = 14;
-    let (border, width) = if parts.contains(&Part::Environment) { (colour(Part::Environment), 2) } else { ("#222222", 1) };
+    let (border, width) = if parts.contains(&Part::Environment) {
+        (colour(Part::Environment), 2)
+    } else {
+        ("#222222", 1)
+    };
     let fills = fills(parts);
     let side = INSIDE / fills.len();
-    let cell = |part: &Part| format!("<td fixedsize=\"true\" width=\"{side}\" height=\"{INSIDE}\" bgcolor=\"{}\"></td>", colour(*part));
+    let cell = |part: &Part| {
+        format!(
+            "<td fixedsize=\"true\" width=\"{side}\" height=\"{INSIDE}\" bgcolor=\"{}\"></td>",
+            colour(*part)
+        )
+    };
     let cells: String = fills.iter().map(cell).collect();
     let outside = INSIDE + 2 * width;
     format!(
-        "<table port=\"square\" fixedsize=\"true\" width=\"{outside}\" height=\"{outside}\" border=\"{width}\" color=\"{border}\" \
+        "<table port=\"square\" fixedsize=\"true\" width=\"{outside}\" height=\"{outside}\" \
+         border=\"{width}\" color=\"{border}\" \
          cellborder=\"0\" cellspacing=\"0\" cellpadding=\"0\"><tr>{cells}</tr></table>"
     )
 }
 
 fn legend(out: &mut String, graphs: &[FactorGraph]) {
-    let row = |part: Part| format!("<tr><td>{}</td><td align=\"left\">{}</td></tr>", patch(&BTreeSet::from([part])), markup(name(part)));
+    let row = |part: Part| {
+        format!(
+            "<tr><td>{}</td><td align=\"left\">{}</td></tr>",
+            patch(&BTreeSet::from([part])),
+            markup(name(part))
+        )
+    };
     let rows: String = parts(graphs).into_iter().map(row).collect();
-    put(out, 1, &format!("legend [shape=plain, label=<<table border=\"0\" cellspacing=\"3\" color=\"#c0c0c0\">{rows}</table>>]"));
+    put(
+        out,
+        1,
+        &format!(
+            "legend [shape=plain, label=<<table border=\"0\" cellspacing=\"3\" \
+             color=\"#c0c0c0\">{rows}</table>>]"
+        ),
+    );
 }
 
 fn put(out: &mut String, depth: usize, line: &str) {

@@ -1,4 +1,5 @@
-//! The grid of a picture: times as columns, variables as rows, and for each factor a slot just before what it draws.
+//! The grid of a picture: times as columns, variables as rows, and for each factor a slot just
+//! before what it draws.
 
 use super::layout::{LABEL_SIZE, Point, SQUARE};
 use super::legend::shortened;
@@ -16,7 +17,8 @@ pub const PLATE_PADDING: f64 = 20.0;
 /// From a square's middle to the text beside it.
 pub const ASIDE: f64 = SQUARE + 5.0;
 
-/// What a factor stands before: its variable from above, or from the side where it reads the same variable at another time.
+/// What a factor stands before: its variable from above, or from the side where it reads the same
+/// variable at another time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Slot {
     Above {
@@ -60,12 +62,17 @@ pub enum Side {
 impl<'a> Grid<'a> {
     pub fn of(graph: &'a FactorGraph) -> Grid<'a> {
         let places: BTreeSet<Place> = graph.variables.iter().map(|node| node.place).collect();
-        let labels: Vec<String> = graph.factors.iter().map(|factor| shortened(&factor.law)).collect();
+        let labels: Vec<String> =
+            graph.factors.iter().map(|factor| shortened(&factor.law)).collect();
         let mut grid = Grid {
             graph,
             places: places.into_iter().collect(),
             slots: BTreeMap::new(),
-            half_widths: graph.variables.iter().map(|node| node_half_width(&node.name, &node.place.index())).collect(),
+            half_widths: graph
+                .variables
+                .iter()
+                .map(|node| node_half_width(&node.name, &node.place.index()))
+                .collect(),
             label_widths: labels.iter().map(|label| text_width(label, LABEL_SIZE)).collect(),
             labels,
         };
@@ -75,15 +82,20 @@ impl<'a> Grid<'a> {
         }
         for (slot, factors) in &mut grid.slots {
             if let Slot::Beside { .. } = slot {
-                // what reads from higher rows stands higher; sorting is stable: else the prior's factor does
-                factors.sort_by(|a, b| height(graph, &graph.factors[*a]).total_cmp(&height(graph, &graph.factors[*b])));
+                // what reads from higher rows stands higher; sorting is stable: else the prior's
+                // factor does
+                factors.sort_by(|a, b| {
+                    height(graph, &graph.factors[*a]).total_cmp(&height(graph, &graph.factors[*b]))
+                });
             }
         }
         grid
     }
 
     fn column(&self, id: NodeId) -> usize {
-        self.places.binary_search(&self.graph.variable(id).place).expect("grid: every node's place is a column")
+        self.places
+            .binary_search(&self.graph.variable(id).place)
+            .expect("grid: every node's place is a column")
     }
 
     pub fn node(&self, id: NodeId, xs: &[f64]) -> Point {
@@ -112,10 +124,17 @@ impl<'a> Grid<'a> {
             for (position, factor) in factors.iter().enumerate() {
                 let (shift, side) = self.within(*slot, factors, position);
                 let middle = match *slot {
-                    Slot::Above { row, column } => Point { x: xs[column], y: ROW * (row as f64 - 0.5) },
-                    Slot::Beside { row, column } => Point { x: f64::midpoint(xs[column], xs[column + 1]), y: ROW * row as f64 },
+                    Slot::Above { row, column } => {
+                        Point { x: xs[column], y: ROW * (row as f64 - 0.5) }
+                    }
+                    Slot::Beside { row, column } => {
+                        Point { x: f64::midpoint(xs[column], xs[column + 1]), y: ROW * row as f64 }
+                    }
                 };
-                seats.insert(*factor, Seat { at: Point { x: middle.x + shift.x, y: middle.y + shift.y }, side });
+                seats.insert(
+                    *factor,
+                    Seat { at: Point { x: middle.x + shift.x, y: middle.y + shift.y }, side },
+                );
             }
         }
         seats.into_values().collect()
@@ -135,8 +154,12 @@ impl<'a> Grid<'a> {
                 };
                 (Point { x: turn * TWINS, y: 0.0 }, side)
             }
-            // a little aside, so that edges from above reach the lower one and edges from below the upper one
-            Slot::Beside { .. } => (Point { x: 0.7 * turn * TWINS, y: turn * TWINS }, if turn > 0.0 { Side::Below } else { Side::Above }),
+            // a little aside, so that edges from above reach the lower one and edges from below the
+            // upper one
+            Slot::Beside { .. } => (
+                Point { x: 0.7 * turn * TWINS, y: turn * TWINS },
+                if turn > 0.0 { Side::Below } else { Side::Above },
+            ),
         }
     }
 
@@ -151,7 +174,9 @@ impl<'a> Grid<'a> {
             let mut x = 0.0;
             if column > 0 {
                 if place.is_step() != self.places[column - 1].is_step() {
-                    fence = edges.values().copied().fold(f64::NEG_INFINITY, f64::max) + PLATE_PADDING + CLEARANCE;
+                    fence = edges.values().copied().fold(f64::NEG_INFINITY, f64::max)
+                        + PLATE_PADDING
+                        + CLEARANCE;
                 }
                 x = (xs[column - 1] + COLUMN).max(xs[column - 1] + self.gap(column - 1));
             }
@@ -171,8 +196,14 @@ impl<'a> Grid<'a> {
 
     /// How far what stands in a column reaches to the left and to the right of its middle.
     fn extents(&self, column: usize) -> Vec<(Track, f64, f64)> {
-        let nodes = self.graph.variables.iter().zip(&self.half_widths).filter(|(node, _)| node.place == self.places[column]);
-        let mut extents: Vec<(Track, f64, f64)> = nodes.map(|(node, half)| (Track::Nodes(node.row as usize), *half, *half)).collect();
+        let nodes = self
+            .graph
+            .variables
+            .iter()
+            .zip(&self.half_widths)
+            .filter(|(node, _)| node.place == self.places[column]);
+        let mut extents: Vec<(Track, f64, f64)> =
+            nodes.map(|(node, half)| (Track::Nodes(node.row as usize), *half, *half)).collect();
         for (slot, factors) in &self.slots {
             if let Slot::Above { row, column: at } = *slot
                 && at == column
@@ -183,7 +214,9 @@ impl<'a> Grid<'a> {
                     let (left, right) = match side {
                         Side::Left => (ASIDE + width, SQUARE),
                         Side::Right => (SQUARE, ASIDE + width),
-                        Side::Above | Side::Below => (SQUARE.max(width / 2.0), SQUARE.max(width / 2.0)),
+                        Side::Above | Side::Below => {
+                            (SQUARE.max(width / 2.0), SQUARE.max(width / 2.0))
+                        }
                     };
                     extents.push((Track::Above(row), left - shift.x, right + shift.x));
                 }
@@ -196,13 +229,22 @@ impl<'a> Grid<'a> {
     fn gap(&self, column: usize) -> f64 {
         let half_width = |column: usize, row: usize| {
             let nodes = self.graph.variables.iter().zip(&self.half_widths);
-            let there = nodes.filter(|(node, _)| node.place == self.places[column] && node.row as usize == row);
+            let there = nodes
+                .filter(|(node, _)| node.place == self.places[column] && node.row as usize == row);
             there.map(|(_, half)| *half).fold(0.0, f64::max)
         };
         let gaps = self.slots.iter().filter_map(|(slot, factors)| match *slot {
             Slot::Beside { row, column: at } if at == column => {
-                let widest = factors.iter().map(|factor| self.label_widths[*factor]).fold(2.0 * SQUARE, f64::max);
-                Some(half_width(column, row) + widest + half_width(column + 1, row) + 3.0 * CLEARANCE)
+                let widest = factors
+                    .iter()
+                    .map(|factor| self.label_widths[*factor])
+                    .fold(2.0 * SQUARE, f64::max);
+                Some(
+                    half_width(column, row)
+                        + widest
+                        + half_width(column + 1, row)
+                        + 3.0 * CLEARANCE,
+                )
             }
             Slot::Beside { .. } | Slot::Above { .. } => None,
         });
@@ -220,6 +262,12 @@ enum Track {
 /// The mean row of what a factor reads from other rows than its own.
 fn height(graph: &FactorGraph, factor: &FactorNode) -> f64 {
     let own = graph.variable(factor.draws[0]).row;
-    let rows: Vec<f64> = factor.reads.iter().map(|read| graph.variable(*read).row).filter(|row| *row != own).map(f64::from).collect();
+    let rows: Vec<f64> = factor
+        .reads
+        .iter()
+        .map(|read| graph.variable(*read).row)
+        .filter(|row| *row != own)
+        .map(f64::from)
+        .collect();
     if rows.is_empty() { f64::from(own) } else { rows.iter().sum::<f64>() / rows.len() as f64 }
 }

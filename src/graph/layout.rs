@@ -1,4 +1,5 @@
-//! Where nodes, factors and labels of a factor graph stand, and its plate. Lengths are in SVG's user units.
+//! Where nodes, factors and labels of a factor graph stand, and its plate. Lengths are in SVG's
+//! user units.
 //!
 //! Written for this picture: a general layout library knows neither plates nor the order of time.
 
@@ -60,15 +61,22 @@ pub fn layout(graph: &FactorGraph) -> Layout {
     let grid = Grid::of(graph);
     let xs = grid.columns();
     let ids = (0..graph.variables.len() as u32).map(NodeId);
-    let mut nodes: Vec<(Point, f64)> = ids.zip(&grid.half_widths).map(|(id, half)| (grid.node(id, &xs), *half)).collect();
+    let mut nodes: Vec<(Point, f64)> =
+        ids.zip(&grid.half_widths).map(|(id, half)| (grid.node(id, &xs), *half)).collect();
     let seats = grid.seats(&xs);
-    let labelled = seats.iter().enumerate().map(|(at, seat)| (seat.at, label(seat, &grid.labels[at], grid.label_widths[at])));
+    let labelled = seats
+        .iter()
+        .enumerate()
+        .map(|(at, seat)| (seat.at, label(seat, &grid.labels[at], grid.label_widths[at])));
     let mut squares: Vec<(Point, Label)> = labelled.collect();
     let mut plate = plate(graph, &nodes, &squares);
 
-    let boxes = nodes.iter().map(node_box).chain(squares.iter().flat_map(factor_boxes)).chain(plate);
-    let whole = boxes.reduce(Rect::joined).unwrap_or(Rect { left: 0.0, top: 0.0, right: 0.0, bottom: 0.0 });
-    let move_to_origin = |point: &mut Point| *point = Point { x: point.x - whole.left, y: point.y - whole.top };
+    let boxes =
+        nodes.iter().map(node_box).chain(squares.iter().flat_map(factor_boxes)).chain(plate);
+    let whole =
+        boxes.reduce(Rect::joined).unwrap_or(Rect { left: 0.0, top: 0.0, right: 0.0, bottom: 0.0 });
+    let move_to_origin =
+        |point: &mut Point| *point = Point { x: point.x - whole.left, y: point.y - whole.top };
     nodes.iter_mut().for_each(|(at, _)| move_to_origin(at));
     for (at, label) in &mut squares {
         move_to_origin(at);
@@ -77,7 +85,13 @@ pub fn layout(graph: &FactorGraph) -> Layout {
     if let Some(plate) = &mut plate {
         *plate = plate.moved(-whole.left, -whole.top);
     }
-    Layout { nodes, squares, plate, width: whole.right - whole.left, height: whole.bottom - whole.top }
+    Layout {
+        nodes,
+        squares,
+        plate,
+        width: whole.right - whole.left,
+        height: whole.bottom - whole.top,
+    }
 }
 
 fn label(seat: &Seat, text: &str, width: f64) -> Label {
@@ -96,9 +110,16 @@ fn label(seat: &Seat, text: &str, width: f64) -> Label {
 /// Around all that stands on steps, with room for its caption at the bottom.
 fn plate(graph: &FactorGraph, nodes: &[(Point, f64)], squares: &[(Point, Label)]) -> Option<Rect> {
     let on_plate = |id: NodeId| graph.variable(id).place.is_step();
-    let of_nodes = nodes.iter().enumerate().filter(|(at, _)| on_plate(NodeId(*at as u32))).map(|(_, node)| node_box(node));
-    let of_factors = graph.factors.iter().zip(squares).filter(|(factor, _)| on_plate(factor.draws[0]));
-    let inside = of_nodes.chain(of_factors.flat_map(|(_, square)| factor_boxes(square))).reduce(Rect::joined)?;
+    let of_nodes = nodes
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| on_plate(NodeId(*at as u32)))
+        .map(|(_, node)| node_box(node));
+    let of_factors =
+        graph.factors.iter().zip(squares).filter(|(factor, _)| on_plate(factor.draws[0]));
+    let inside = of_nodes
+        .chain(of_factors.flat_map(|(_, square)| factor_boxes(square)))
+        .reduce(Rect::joined)?;
     Some(Rect {
         left: inside.left - PLATE_PADDING,
         top: inside.top - PLATE_PADDING,
@@ -112,7 +133,15 @@ fn node_box((at, half): &(Point, f64)) -> Rect {
 }
 
 fn factor_boxes((at, label): &(Point, Label)) -> [Rect; 2] {
-    [Rect { left: at.x - SQUARE, top: at.y - SQUARE, right: at.x + SQUARE, bottom: at.y + SQUARE }, label.area()]
+    [
+        Rect {
+            left: at.x - SQUARE,
+            top: at.y - SQUARE,
+            right: at.x + SQUARE,
+            bottom: at.y + SQUARE,
+        },
+        label.area(),
+    ]
 }
 
 impl Label {
@@ -122,7 +151,12 @@ impl Label {
             Anchor::Middle => self.at.x - self.width / 2.0,
             Anchor::End => self.at.x - self.width,
         };
-        Rect { left, top: self.at.y - LABEL_SIZE, right: left + self.width, bottom: self.at.y + LABEL_SIZE / 3.0 }
+        Rect {
+            left,
+            top: self.at.y - LABEL_SIZE,
+            right: left + self.width,
+            bottom: self.at.y + LABEL_SIZE / 3.0,
+        }
     }
 }
 
@@ -137,7 +171,12 @@ impl Rect {
     }
 
     fn moved(self, dx: f64, dy: f64) -> Rect {
-        Rect { left: self.left + dx, top: self.top + dy, right: self.right + dx, bottom: self.bottom + dy }
+        Rect {
+            left: self.left + dx,
+            top: self.top + dy,
+            right: self.right + dx,
+            bottom: self.bottom + dy,
+        }
     }
 
     pub fn contains(&self, point: Point) -> bool {
@@ -154,7 +193,10 @@ mod tests {
     use crate::syntax::parse;
 
     fn overlap(one: &Rect, other: &Rect) -> bool {
-        one.left < other.right && other.left < one.right && one.top < other.bottom && other.top < one.bottom
+        one.left < other.right
+            && other.left < one.right
+            && one.top < other.bottom
+            && other.top < one.bottom
     }
 
     #[test]
@@ -166,19 +208,36 @@ mod tests {
             if path.extension().is_none_or(|extension| extension != "rlmodel") {
                 continue;
             }
-            let file = parse(&Source::read(&path).expect("the model can be read")).unwrap_or_else(|found| panic!("{found}"));
+            let file = parse(&Source::read(&path).expect("the model can be read"))
+                .unwrap_or_else(|found| panic!("{found}"));
             let model = check(&file, &Default::default()).unwrap_or_else(|found| panic!("{found}"));
             for number in 0..model.bounds.len() {
                 let graph = factor_graph(&model, BoundId(number as u32));
                 let laid = layout(&graph);
-                let nodes = laid.nodes.iter().map(node_box).zip(graph.variables.iter().map(|node| node.label()));
-                let factors = laid.squares.iter().flat_map(factor_boxes).zip(graph.factors.iter().flat_map(|factor| [&factor.law; 2]));
-                let boxes: Vec<(Rect, String)> = nodes.chain(factors.map(|(area, law)| (area, law.clone()))).collect();
+                let nodes = laid
+                    .nodes
+                    .iter()
+                    .map(node_box)
+                    .zip(graph.variables.iter().map(|node| node.label()));
+                let factors = laid
+                    .squares
+                    .iter()
+                    .flat_map(factor_boxes)
+                    .zip(graph.factors.iter().flat_map(|factor| [&factor.law; 2]));
+                let boxes: Vec<(Rect, String)> =
+                    nodes.chain(factors.map(|(area, law)| (area, law.clone()))).collect();
                 for (at, (one, name)) in boxes.iter().enumerate() {
                     for (other, other_name) in &boxes[at + 1..] {
-                        assert!(!overlap(one, other), "{}: {name} lies on {other_name}", graph.title);
+                        assert!(
+                            !overlap(one, other),
+                            "{}: {name} lies on {other_name}",
+                            graph.title
+                        );
                     }
-                    let inside = one.left >= 0.0 && one.top >= 0.0 && one.right <= laid.width && one.bottom <= laid.height;
+                    let inside = one.left >= 0.0
+                        && one.top >= 0.0
+                        && one.right <= laid.width
+                        && one.bottom <= laid.height;
                     assert!(inside, "{}: {name} leaves the picture", graph.title);
                 }
                 graphs += 1;

@@ -29,7 +29,8 @@ pub const SHARED: &str = "#5a5a5a";
 
 /// What a factor is filled with: its blocks, or the environment where it stands in none.
 pub fn fills(parts: &BTreeSet<Part>) -> Vec<Part> {
-    let blocks: Vec<Part> = parts.iter().copied().filter(|part| *part != Part::Environment).collect();
+    let blocks: Vec<Part> =
+        parts.iter().copied().filter(|part| *part != Part::Environment).collect();
     if blocks.is_empty() { vec![Part::Environment] } else { blocks }
 }
 
@@ -43,7 +44,11 @@ pub fn edge_colour(parts: &BTreeSet<Part>) -> &'static str {
 
 /// The parts that occur, in order.
 pub fn parts(graphs: &[FactorGraph]) -> BTreeSet<Part> {
-    graphs.iter().flat_map(|graph| &graph.factors).flat_map(|factor| factor.parts.iter().copied()).collect()
+    graphs
+        .iter()
+        .flat_map(|graph| &graph.factors)
+        .flat_map(|factor| factor.parts.iter().copied())
+        .collect()
 }
 
 /// `text` cut to what a picture has room for.

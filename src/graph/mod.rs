@@ -1,4 +1,5 @@
-//! Model in, factor graph out, and its drawing as DOT and as SVG. Draws the factors as they are written; derives and samples nothing.
+//! Model in, factor graph out, and its drawing as DOT and as SVG. Draws the factors as they are
+//! written; derives and samples nothing.
 //!
 //! ```
 //! # use rlppl::{graph, model::{self, BoundId}, source::Source, syntax};
@@ -35,9 +36,11 @@ pub use svg::svg;
 
 use std::collections::BTreeSet;
 
-/// The factor graph of one bound (Kschischang, Frey and Loeliger 2001), its steps on one plate (Buntine 1994).
+/// The factor graph of one bound (Kschischang, Frey and Loeliger 2001), its steps on one plate
+/// (Buntine 1994).
 ///
-/// What a step draws and what it reads of other steps stand on the plate `t = 1..T`; what is drawn once stands beside it.
+/// What a step draws and what it reads of other steps stand on the plate `t = 1..T`; what is drawn
+/// once stands beside it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FactorGraph {
     /// The model's name, and the bound's where the file has several.
@@ -58,7 +61,8 @@ pub struct NodeId(pub u32);
 pub struct VariableNode {
     pub name: String,
     pub place: Place,
-    /// Variables of one name share a row: weights, states, observations, options, actions, rewards, events.
+    /// Variables of one name share a row: weights, states, observations, options, actions, rewards,
+    /// events.
     pub row: u32,
     pub kind: Kind,
 }
@@ -103,8 +107,8 @@ pub struct FactorNode {
     pub law: String,
     /// All of it: `pi(a[t]|s[t])`.
     pub formula: String,
-    /// The blocks it stands in. One that prior and posterior share is one factor in both; an environment's own has
-    /// [`Part::Environment`], too.
+    /// The blocks it stands in. One that prior and posterior share is one factor in both; an
+    /// environment's own has [`Part::Environment`], too.
     pub parts: BTreeSet<Part>,
     pub reads: Vec<NodeId>,
     /// Never empty.

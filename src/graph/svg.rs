@@ -1,6 +1,8 @@
 //! SVG, drawn by ourselves: one picture with all the graphs one below the other, and a legend.
 
-use super::layout::{Anchor, INDEX_SIZE, LABEL_SIZE, Label, Layout, NAME_SIZE, Point, RADIUS, SQUARE, layout};
+use super::layout::{
+    Anchor, INDEX_SIZE, LABEL_SIZE, Label, Layout, NAME_SIZE, Point, RADIUS, SQUARE, layout,
+};
 use super::legend::{colour, edge_colour, fills, name, parts};
 use super::route::{Curve, End, route};
 use super::text::{is_symbol, text_width};
@@ -11,15 +13,18 @@ use std::fmt::Write as _;
 const MARGIN: f64 = 28.0;
 const TITLE: f64 = 30.0;
 const INK: &str = "#222";
-const STYLE: &str = "text{font-family:'Helvetica Neue',Helvetica,Arial,'DejaVu Sans',sans-serif;fill:#222}\
+const STYLE: &str = "text{font-family:'Helvetica Neue',Helvetica,Arial,'DejaVu \
+                     Sans',sans-serif;fill:#222}\
 .v{font-family:'STIX Two Text','Latin Modern Roman',Georgia,'Times New Roman',serif}\
 .l{paint-order:stroke;stroke:#fff;stroke-width:4px;stroke-linejoin:round}";
 
-/// The drawing of the graphs of a model's bounds, on white, with its own fonts' fall-backs; the same bytes for the same graphs.
+/// The drawing of the graphs of a model's bounds, on white, with its own fonts' fall-backs; the
+/// same bytes for the same graphs.
 pub fn svg(graphs: &[FactorGraph]) -> String {
     let layouts: Vec<Layout> = graphs.iter().map(layout).collect();
     let legend = Legend::of(graphs);
-    let width = layouts.iter().map(|layout| layout.width).fold(legend.narrowest(), f64::max) + 2.0 * MARGIN;
+    let width =
+        layouts.iter().map(|layout| layout.width).fold(legend.narrowest(), f64::max) + 2.0 * MARGIN;
     let mut body = String::new();
     let mut y = MARGIN;
     for (graph, layout) in graphs.iter().zip(&layouts) {
@@ -31,7 +36,12 @@ pub fn svg(graphs: &[FactorGraph]) -> String {
             escape(&graph.title)
         );
         y += TITLE;
-        let _ = writeln!(body, "<g transform=\"translate({} {})\">", number((width - layout.width) / 2.0), number(y));
+        let _ = writeln!(
+            body,
+            "<g transform=\"translate({} {})\">",
+            number((width - layout.width) / 2.0),
+            number(y)
+        );
         draw(&mut body, graph, layout);
         body.push_str("</g>\n");
         y += layout.height + MARGIN;
@@ -40,8 +50,10 @@ pub fn svg(graphs: &[FactorGraph]) -> String {
     let title = graphs.iter().map(|graph| graph.title.as_str()).collect::<Vec<_>>().join(", ");
     let (width, height) = (number(width), number(y + MARGIN / 2.0));
     format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" role=\"img\">\n\
-         <title>factor graph of {}</title>\n<style>{STYLE}</style>\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n{body}</svg>\n",
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
+         viewBox=\"0 0 {width} {height}\" role=\"img\">\n\
+         <title>factor graph of {}</title>\n<style>{STYLE}</style>\n<rect width=\"100%\" \
+         height=\"100%\" fill=\"#fff\"/>\n{body}</svg>\n",
         escape(&title)
     )
 }
@@ -50,7 +62,8 @@ fn draw(out: &mut String, graph: &FactorGraph, layout: &Layout) {
     if let Some(plate) = layout.plate {
         let _ = writeln!(
             out,
-            "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"14\" fill=\"none\" stroke=\"#999\" stroke-width=\"1.2\"/>",
+            "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"14\" fill=\"none\" \
+             stroke=\"#999\" stroke-width=\"1.2\"/>",
             number(plate.left),
             number(plate.top),
             number(plate.right - plate.left),
@@ -58,7 +71,8 @@ fn draw(out: &mut String, graph: &FactorGraph, layout: &Layout) {
         );
         let _ = writeln!(
             out,
-            "<text class=\"v\" x=\"{}\" y=\"{}\" font-size=\"14\" text-anchor=\"end\"><tspan font-style=\"italic\">t</tspan> = 1..<tspan font-style=\"italic\">T</tspan></text>",
+            "<text class=\"v\" x=\"{}\" y=\"{}\" font-size=\"14\" text-anchor=\"end\"><tspan \
+             font-style=\"italic\">t</tspan> = 1..<tspan font-style=\"italic\">T</tspan></text>",
             number(plate.right - 12.0),
             number(plate.bottom - 10.0)
         );
@@ -71,11 +85,19 @@ fn draw(out: &mut String, graph: &FactorGraph, layout: &Layout) {
         let colour = edge_colour(&factor.parts);
         for read in &factor.reads {
             let curve = route(layout, End::Node(read.0 as usize), End::Square(at));
-            let _ = writeln!(out, "<path d=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.3\"/>", path(&curve));
+            let _ = writeln!(
+                out,
+                "<path d=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.3\"/>",
+                path(&curve)
+            );
         }
         for draw in &factor.draws {
             let curve = route(layout, End::Square(at), End::Node(draw.0 as usize));
-            let _ = writeln!(out, "<path d=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.3\"/>", path(&curve));
+            let _ = writeln!(
+                out,
+                "<path d=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.3\"/>",
+                path(&curve)
+            );
             let _ = writeln!(out, "<path d=\"{}\" fill=\"{colour}\"/>", arrow(&curve));
         }
     }
@@ -88,7 +110,8 @@ fn draw(out: &mut String, graph: &FactorGraph, layout: &Layout) {
     }
 }
 
-const DOTTED: &str = "fill=\"none\" stroke=\"#888\" stroke-width=\"1.6\" stroke-linecap=\"round\" stroke-dasharray=\"0 5\"";
+const DOTTED: &str = "fill=\"none\" stroke=\"#888\" stroke-width=\"1.6\" stroke-linecap=\"round\" \
+                      stroke-dasharray=\"0 5\"";
 const DASHED: &str = "stroke-dasharray=\"5 3\"";
 
 fn variable(out: &mut String, node: &VariableNode, at: Point, half: f64) {
@@ -103,18 +126,25 @@ fn variable(out: &mut String, node: &VariableNode, at: Point, half: f64) {
         )
     };
     let shape = match node.kind {
-        Kind::Drawn => outline(0.0, &format!("fill=\"#fff\" stroke=\"{INK}\" stroke-width=\"1.4\"")),
-        Kind::Elsewhere => outline(0.0, &format!("fill=\"#fff\" stroke=\"#777\" stroke-width=\"1.3\" {DASHED}")),
+        Kind::Drawn => {
+            outline(0.0, &format!("fill=\"#fff\" stroke=\"{INK}\" stroke-width=\"1.4\""))
+        }
+        Kind::Elsewhere => {
+            outline(0.0, &format!("fill=\"#fff\" stroke=\"#777\" stroke-width=\"1.3\" {DASHED}"))
+        }
         Kind::Computed => {
             let line = format!("fill=\"#fff\" stroke=\"{INK}\" stroke-width=\"1.2\"");
             outline(0.0, &line) + &outline(3.0, &line)
         }
-        Kind::Event => outline(0.0, &format!("fill=\"#d9d9d9\" stroke=\"{INK}\" stroke-width=\"1.4\"")),
+        Kind::Event => {
+            outline(0.0, &format!("fill=\"#d9d9d9\" stroke=\"{INK}\" stroke-width=\"1.4\""))
+        }
     };
     let name = if is_symbol(&node.name) { italic(&node.name) } else { escape(&node.name) };
     let _ = writeln!(
         out,
-        "{shape}<text class=\"v\" x=\"{}\" y=\"{}\" font-size=\"{NAME_SIZE}\" text-anchor=\"middle\">{name}{}</text>",
+        "{shape}<text class=\"v\" x=\"{}\" y=\"{}\" font-size=\"{NAME_SIZE}\" \
+         text-anchor=\"middle\">{name}{}</text>",
         number(at.x),
         number(at.y + 4.5),
         index(&node.place.index())
@@ -131,14 +161,18 @@ fn index(text: &str) -> String {
         't' | 'T' => italic(&mark.to_string()),
         mark => mark.to_string(),
     });
-    format!("<tspan dy=\"4\" dx=\"1\" font-size=\"{INDEX_SIZE}\">{}</tspan>", marks.collect::<String>())
+    format!(
+        "<tspan dy=\"4\" dx=\"1\" font-size=\"{INDEX_SIZE}\">{}</tspan>",
+        marks.collect::<String>()
+    )
 }
 
 fn italic(text: &str) -> String {
     format!("<tspan font-style=\"italic\">{}</tspan>", escape(text))
 }
 
-/// Filled with the colours of its blocks side by side; an environment's own has a border of its colour.
+/// Filled with the colours of its blocks side by side; an environment's own has a border of its
+/// colour.
 fn square(out: &mut String, parts: &BTreeSet<Part>, at: Point, factor: Option<&FactorNode>) {
     let fills = fills(parts);
     let side = 2.0 * SQUARE / fills.len() as f64;
@@ -158,10 +192,15 @@ fn square(out: &mut String, parts: &BTreeSet<Part>, at: Point, factor: Option<&F
             colour(*part)
         );
     }
-    let (border, thick) = if parts.contains(&Part::Environment) { (colour(Part::Environment), 3.0) } else { (INK, 1.0) };
+    let (border, thick) = if parts.contains(&Part::Environment) {
+        (colour(Part::Environment), 3.0)
+    } else {
+        (INK, 1.0)
+    };
     let _ = writeln!(
         out,
-        "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" fill=\"none\" stroke=\"{border}\" stroke-width=\"{thick}\"/></g>",
+        "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" fill=\"none\" stroke=\"{border}\" \
+         stroke-width=\"{thick}\"/></g>",
         number(at.x - SQUARE),
         number(at.y - SQUARE),
         number(2.0 * SQUARE),
@@ -177,7 +216,8 @@ fn text(out: &mut String, label: &Label) {
     };
     let _ = writeln!(
         out,
-        "<text class=\"l\" x=\"{}\" y=\"{}\" font-size=\"{LABEL_SIZE}\" text-anchor=\"{anchor}\">{}</text>",
+        "<text class=\"l\" x=\"{}\" y=\"{}\" font-size=\"{LABEL_SIZE}\" \
+         text-anchor=\"{anchor}\">{}</text>",
         number(label.at.x),
         number(label.at.y),
         escape(&label.text)
@@ -194,7 +234,13 @@ fn arrow(curve: &Curve) -> String {
     let (dx, dy) = (curve.to.x - curve.control.x, curve.to.y - curve.control.y);
     let length = (dx * dx + dy * dy).sqrt().max(1.0);
     let (dx, dy) = (dx / length, dy / length);
-    let corner = |side: f64| format!("{} {}", number(curve.to.x - 8.0 * dx - side * dy), number(curve.to.y - 8.0 * dy + side * dx));
+    let corner = |side: f64| {
+        format!(
+            "{} {}",
+            number(curve.to.x - 8.0 * dx - side * dy),
+            number(curve.to.y - 8.0 * dy + side * dx)
+        )
+    };
     format!("M{} {} L{} L{} Z", number(curve.to.x), number(curve.to.y), corner(3.5), corner(-3.5))
 }
 
@@ -218,7 +264,11 @@ impl Legend {
         for part in parts(graphs) {
             entries.push((Mark::Parts(BTreeSet::from([part])), name(part)));
         }
-        let shared: BTreeSet<Vec<Part>> = graphs.iter().flat_map(|graph| &graph.factors).map(|factor| fills(&factor.parts)).collect();
+        let shared: BTreeSet<Vec<Part>> = graphs
+            .iter()
+            .flat_map(|graph| &graph.factors)
+            .map(|factor| fills(&factor.parts))
+            .collect();
         for parts in shared.into_iter().filter(|parts| parts.len() > 1) {
             // two of the blocks above
             entries.push((Mark::Parts(parts.into_iter().collect()), "in both: it cancels"));
@@ -252,7 +302,13 @@ impl Legend {
     fn draw(&self, out: &mut String, top: f64, width: f64) -> f64 {
         const LINE: f64 = 26.0;
         let (mut x, mut y) = (MARGIN, top);
-        let _ = writeln!(out, "<path d=\"M{} {} H{}\" stroke=\"#ddd\"/>", number(MARGIN), number(top - 8.0), number(width - MARGIN));
+        let _ = writeln!(
+            out,
+            "<path d=\"M{} {} H{}\" stroke=\"#ddd\"/>",
+            number(MARGIN),
+            number(top - 8.0),
+            number(width - MARGIN)
+        );
         y += LINE / 2.0;
         for (mark, words) in &self.entries {
             let wide = Legend::entry_width(words);
@@ -261,22 +317,40 @@ impl Legend {
                 y += LINE;
             }
             let at = Point { x: x + 10.0, y };
-            let round = |look: &str| format!("<circle cx=\"{}\" cy=\"{}\" r=\"8\" {look}/>\n", number(at.x), number(at.y));
+            let round = |look: &str| {
+                format!(
+                    "<circle cx=\"{}\" cy=\"{}\" r=\"8\" {look}/>\n",
+                    number(at.x),
+                    number(at.y)
+                )
+            };
             match mark {
                 Mark::Parts(parts) => square(out, parts, at, None),
-                Mark::Elsewhere => out.push_str(&round(&format!("fill=\"#fff\" stroke=\"#777\" stroke-width=\"1.3\" {DASHED}"))),
+                Mark::Elsewhere => out.push_str(&round(&format!(
+                    "fill=\"#fff\" stroke=\"#777\" stroke-width=\"1.3\" {DASHED}"
+                ))),
                 Mark::Computed => {
-                    out.push_str(&round(&format!("fill=\"#fff\" stroke=\"{INK}\" stroke-width=\"1.2\"")));
+                    out.push_str(&round(&format!(
+                        "fill=\"#fff\" stroke=\"{INK}\" stroke-width=\"1.2\""
+                    )));
                     let _ = writeln!(
                         out,
-                        "<circle cx=\"{}\" cy=\"{}\" r=\"5\" fill=\"#fff\" stroke=\"{INK}\" stroke-width=\"1.2\"/>",
+                        "<circle cx=\"{}\" cy=\"{}\" r=\"5\" fill=\"#fff\" stroke=\"{INK}\" \
+                         stroke-width=\"1.2\"/>",
                         number(at.x),
                         number(at.y)
                     );
                 }
-                Mark::Event => out.push_str(&round(&format!("fill=\"#d9d9d9\" stroke=\"{INK}\" stroke-width=\"1.4\""))),
+                Mark::Event => out.push_str(&round(&format!(
+                    "fill=\"#d9d9d9\" stroke=\"{INK}\" stroke-width=\"1.4\""
+                ))),
                 Mark::Same => {
-                    let _ = writeln!(out, "<path d=\"M{} {} h20\" {DOTTED}/>", number(at.x - 10.0), number(at.y));
+                    let _ = writeln!(
+                        out,
+                        "<path d=\"M{} {} h20\" {DOTTED}/>",
+                        number(at.x - 10.0),
+                        number(at.y)
+                    );
                 }
             }
             text(
@@ -299,7 +373,12 @@ fn number(value: f64) -> String {
     let tenths = (value * 10.0).round() as i64;
     match tenths % 10 {
         0 => (tenths / 10).to_string(),
-        _ => format!("{}{}.{}", if tenths < 0 { "-" } else { "" }, tenths.abs() / 10, tenths.abs() % 10),
+        _ => format!(
+            "{}{}.{}",
+            if tenths < 0 { "-" } else { "" },
+            tenths.abs() / 10,
+            tenths.abs() % 10
+        ),
     }
 }
 
@@ -327,13 +406,22 @@ mod tests {
     #[test]
     fn numbers_are_short_and_names_cannot_end_an_element() {
         assert_eq!([12.0, 0.04, -0.04, -0.5, 3.25].map(number), ["12", "0", "0", "-0.5", "3.3"]);
-        assert_eq!(escape("a < \"b\" & </text>\u{1}"), "a &lt; &quot;b&quot; &amp; &lt;/text&gt;\u{fffd}");
+        assert_eq!(
+            escape("a < \"b\" & </text>\u{1}"),
+            "a &lt; &quot;b&quot; &amp; &lt;/text&gt;\u{fffd}"
+        );
     }
 
     #[test]
     fn a_shared_factor_has_no_blocks_colour_on_its_edges() {
-        assert_eq!(edge_colour(&BTreeSet::from([Part::Prior, Part::Posterior, Part::Environment])), SHARED);
-        assert_eq!(edge_colour(&BTreeSet::from([Part::Posterior, Part::Environment])), colour(Part::Posterior));
+        assert_eq!(
+            edge_colour(&BTreeSet::from([Part::Prior, Part::Posterior, Part::Environment])),
+            SHARED
+        );
+        assert_eq!(
+            edge_colour(&BTreeSet::from([Part::Posterior, Part::Environment])),
+            colour(Part::Posterior)
+        );
         assert_eq!(edge_colour(&BTreeSet::from([Part::Environment])), colour(Part::Environment));
     }
 }

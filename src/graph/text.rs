@@ -5,7 +5,8 @@ use super::layout::{INDEX_SIZE, NAME_SIZE, RADIUS};
 /// Not less than what common fonts take.
 pub fn text_width(text: &str, size: f64) -> f64 {
     let em = |character: char| match character {
-        'i' | 'j' | 'l' | 'I' | '.' | ',' | ':' | ';' | '|' | '\'' | '(' | ')' | '[' | ']' | ' ' | 't' | 'f' | 'r' | '·' => 0.36,
+        'i' | 'j' | 'l' | 'I' | '.' | ',' | ':' | ';' | '|' | '\'' | '(' | ')' | '[' | ']'
+        | ' ' | 't' | 'f' | 'r' | '·' => 0.36,
         'm' | 'w' | 'M' | 'W' => 0.9,
         '\u{300}'..='\u{36f}' => 0.0,
         // East Asian scripts and beyond fill a square
@@ -33,7 +34,9 @@ mod tests {
 
     #[test]
     fn symbols_are_single_letters() {
-        assert!(is_symbol("s") && is_symbol("π₀") && !is_symbol("weights(world)") && !is_symbol("7"));
+        assert!(
+            is_symbol("s") && is_symbol("π₀") && !is_symbol("weights(world)") && !is_symbol("7")
+        );
     }
 
     #[test]

@@ -4,8 +4,9 @@ use super::{Model, Overrides, lower, verify};
 use crate::diagnostic::{Diagnostics, Severity};
 use crate::syntax::ast;
 
-/// What the file means, or all that is wrong with it: names, types, domains, widths and indices (found while it is lowered), and then
-/// what only the whole shows (each variable generated once, support, likelihoods that exceed 1). Warnings stay with the model.
+/// What the file means, or all that is wrong with it: names, types, domains, widths and indices
+/// (found while it is lowered), and then what only the whole shows (each variable generated once,
+/// support, likelihoods that exceed 1). Warnings stay with the model.
 pub fn check(file: &ast::File, overrides: &Overrides) -> Result<Model, Diagnostics> {
     let (model, mut list) = lower::lower(file, overrides);
     if let Some(model) = &model {
@@ -20,7 +21,8 @@ pub fn check(file: &ast::File, overrides: &Overrides) -> Result<Model, Diagnosti
     match model {
         Some(mut model) if list.iter().all(|found| found.severity == Severity::Warning) => {
             model.warnings = list;
-            let exceeding: Vec<Option<String>> = model.bounds.iter().map(|bound| verify::exceeds_one(&model, bound)).collect();
+            let exceeding: Vec<Option<String>> =
+                model.bounds.iter().map(|bound| verify::exceeds_one(&model, bound)).collect();
             model.bounds.iter_mut().zip(exceeding).for_each(|(bound, why)| bound.exceeds_one = why);
             Ok(model)
         }

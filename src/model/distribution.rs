@@ -1,7 +1,8 @@
-//! Distributions over a domain, with arguments that are scalar expressions (in environments and in place) or layers of a network
-//! (in kernels).
+//! Distributions over a domain, with arguments that are scalar expressions (in environments and in
+//! place) or layers of a network (in kernels).
 
-/// `A` is a vector-valued argument: `Vec<ExprId>` (a scalar per component) or [`super::LayerId`] (a layer and its width).
+/// `A` is a vector-valued argument: `Vec<ExprId>` (a scalar per component) or [`super::LayerId`] (a
+/// layer and its width).
 #[derive(Clone, Debug, PartialEq)]
 pub enum Distribution<A> {
     /// Over all values of a finite domain, or over the declared bounds of a real one.
@@ -41,8 +42,8 @@ pub enum Distribution<A> {
     },
     /// Independent parts, one per field of the record in the order of the domain.
     Record(Vec<Distribution<A>>),
-    /// With probability `keep` the value of the kernel's formal `last` (an index into outputs-then-givens), else from `fresh`;
-    /// from `fresh` where `last` is `none`.
+    /// With probability `keep` the value of the kernel's formal `last` (an index into
+    /// outputs-then-givens), else from `fresh`; from `fresh` where `last` is `none`.
     Sticky {
         last: u32,
         keep: A,

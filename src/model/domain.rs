@@ -5,8 +5,8 @@
 pub struct Domain {
     pub shape: Shape,
     pub components: Vec<Component>,
-    /// The values in the order of enumeration, where all components are finite and the domain is small enough to list
-    /// (`where` has left out what it leaves out).
+    /// The values in the order of enumeration, where all components are finite and the domain is
+    /// small enough to list (`where` has left out what it leaves out).
     pub finite: Option<FiniteDomain>,
 }
 
@@ -44,7 +44,8 @@ pub enum Kind {
 pub struct FiniteDomain {
     /// Lowest value and number of values of each component.
     axes: Vec<(i64, usize)>,
-    /// With a filter: cell of the full box (last component fastest) → number, `u32::MAX` where left out; and the cells kept.
+    /// With a filter: cell of the full box (last component fastest) → number, `u32::MAX` where left
+    /// out; and the cells kept.
     kept: Option<(Vec<u32>, Vec<u32>)>,
     size: usize,
 }
@@ -56,7 +57,9 @@ impl FiniteDomain {
         let mut size = 1usize;
         for component in components {
             let (lo, count) = match &component.kind {
-                Kind::Integer { lo, hi } => (*lo, usize::try_from(hi.checked_sub(*lo)?.checked_add(1)?).ok()?),
+                Kind::Integer { lo, hi } => {
+                    (*lo, usize::try_from(hi.checked_sub(*lo)?.checked_add(1)?).ok()?)
+                }
                 Kind::Names(names) => (0, names.len()),
                 Kind::Bool => (0, 2),
                 Kind::Real { .. } => return None,
@@ -77,7 +80,8 @@ impl FiniteDomain {
         })
     }
 
-    /// Leaves out values: `keep` is given a column for each component, of as many values as there are in its second argument, and says there which stay.
+    /// Leaves out values: `keep` is given a column for each component, of as many values as there
+    /// are in its second argument, and says there which stay.
     pub fn filtered(mut self, mut keep: impl FnMut(&[Vec<f64>], &mut [bool])) -> FiniteDomain {
         const BLOCK: usize = 4096;
         let mut numbers = vec![u32::MAX; self.size];
@@ -130,7 +134,9 @@ impl FiniteDomain {
         }
         match &self.kept {
             None => Some(cell),
-            Some((numbers, _)) => Some(numbers[cell]).filter(|&n| n != u32::MAX).map(|n| n as usize),
+            Some((numbers, _)) => {
+                Some(numbers[cell]).filter(|&n| n != u32::MAX).map(|n| n as usize)
+            }
         }
     }
 
@@ -166,10 +172,14 @@ impl Domain {
         };
         match shape {
             Shape::Scalar => next(),
-            Shape::Vector(n) => format!("[{}]", (0..*n).map(|_| next()).collect::<Vec<_>>().join(", ")),
+            Shape::Vector(n) => {
+                format!("[{}]", (0..*n).map(|_| next()).collect::<Vec<_>>().join(", "))
+            }
             Shape::Record(fields) => {
-                let fields: Vec<String> =
-                    fields.iter().map(|(name, shape)| format!("{name}: {}", self.show_shape(shape, value, at))).collect();
+                let fields: Vec<String> = fields
+                    .iter()
+                    .map(|(name, shape)| format!("{name}: {}", self.show_shape(shape, value, at)))
+                    .collect();
                 format!("{{ {} }}", fields.join(", "))
             }
         }
@@ -178,7 +188,11 @@ impl Domain {
 
 fn show_scalar(kind: &Kind, value: f64) -> String {
     match kind {
-        Kind::Names(names) if value >= 0.0 && value.fract() == 0.0 && (value as usize) < names.len() => names[value as usize].clone(),
+        Kind::Names(names)
+            if value >= 0.0 && value.fract() == 0.0 && (value as usize) < names.len() =>
+        {
+            names[value as usize].clone()
+        }
         Kind::Bool if value == 0.0 || value == 1.0 => (value == 1.0).to_string(),
         Kind::Integer { .. } | Kind::Names(_) | Kind::Bool | Kind::Real { .. } => value.to_string(),
     }
@@ -201,7 +215,8 @@ impl Domain {
         Domain { shape: Shape::Scalar, components, finite }
     }
 
-    /// The domain of field number `field` of a record (the domain itself where it is none), without what `where` leaves out.
+    /// The domain of field number `field` of a record (the domain itself where it is none), without
+    /// what `where` leaves out.
     pub fn field(&self, field: usize) -> Domain {
         let Shape::Record(fields) = &self.shape else { return self.clone() };
         let before: usize = fields[..field].iter().map(|(_, shape)| shape.width()).sum();
@@ -224,8 +239,8 @@ impl Shape {
 }
 
 impl Kind {
-    /// Columns of the component as the input of a network: one-hot where it is finite, its value where it is real, and one more
-    /// (1 where the value is `none`) where the formal is optional.
+    /// Columns of the component as the input of a network: one-hot where it is finite, its value
+    /// where it is real, and one more (1 where the value is `none`) where the formal is optional.
     pub fn columns(&self, optional: bool) -> usize {
         let of_value = match self {
             Kind::Integer { lo, hi } => (hi - lo + 1) as usize,

@@ -24,7 +24,8 @@ pub struct Bound {
     pub likelihood: Vec<Likelihood>,
     pub posterior: Vec<Factor>,
     pub auxiliary: Vec<Factor>,
-    /// Why `exp ΣΛ` is no probability, in one clause: then what bounds it bounds none. Absent where each likelihood is known to be at most 1.
+    /// Why `exp ΣΛ` is no probability, in one clause: then what bounds it bounds none. Absent where
+    /// each likelihood is known to be at most 1.
     pub exceeds_one: Option<String>,
     pub span: Span,
 }
@@ -55,7 +56,8 @@ pub struct Factor {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
-    /// A factor at `First` or `Last` stands for one step, at `Step(k)` for every step the variable has in `t = 1..T`.
+    /// A factor at `First` or `Last` stands for one step, at `Step(k)` for every step the variable
+    /// has in `t = 1..T`.
     Variable { variable: TargetVariable, index: Index },
     /// `weights(world)`, drawn once a run.
     Weights(KernelId),
@@ -75,8 +77,9 @@ pub enum KernelRef {
     Previous(KernelId),
     Environment(EnvironmentId, EnvironmentKernel),
     Data(DataId),
-    /// A distribution in place over the target's domain; of `weights(K)`, over each weight. There a `Normal` without arguments
-    /// (empty vectors) is the learned mean field: a mean and a standard deviation per weight.
+    /// A distribution in place over the target's domain; of `weights(K)`, over each weight. There a
+    /// `Normal` without arguments (empty vectors) is the learned mean field: a mean and a standard
+    /// deviation per weight.
     InPlace(Distribution<Vec<ExprId>>),
 }
 

@@ -7,8 +7,9 @@ use crate::source::Span;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct GainId(pub u32);
 
-/// `gain(world, s[t], a[t], s[t+1], at_most = 1)`: how far the mean field over the weights of `world` would move if it saw `s[t+1]` drawn
-/// by `world(s[t], a[t])`, in nats, and never more than `at_most`. It has a value and no gradient, and is 0 after the end of an episode.
+/// `gain(world, s[t], a[t], s[t+1], at_most = 1)`: how far the mean field over the weights of
+/// `world` would move if it saw `s[t+1]` drawn by `world(s[t], a[t])`, in nats, and never more than
+/// `at_most`. It has a value and no gradient, and is 0 after the end of an episode.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gain {
     pub kernel: KernelId,
@@ -41,7 +42,8 @@ impl Model {
         let gain = self.gain(*self.gains_of(bound).first()?);
         let name = &self.kernel(gain.kernel).name;
         Some(format!(
-            "a bound with `gain({name}, …)` depends on the run, which moves the weights of `{name}`: it has no table of exact numbers"
+            "a bound with `gain({name}, …)` depends on the run, which moves the weights of \
+             `{name}`: it has no table of exact numbers"
         ))
     }
 }

@@ -69,7 +69,8 @@ pub struct LayerId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ParameterId(pub u32);
 
-/// All layers of a model's kernels, and the parameters they use. Layers stand after the layers they read.
+/// All layers of a model's kernels, and the parameters they use. Layers stand after the layers they
+/// read.
 #[derive(Clone, Debug, Default)]
 pub struct Network {
     pub layers: Vec<Layer>,
@@ -79,11 +80,13 @@ pub struct Network {
 /// A trainable matrix or table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameter {
-    /// A stable, readable name: `pi.logits.0.weight`, `body.1.bias`. A net's parameters carry its name, whichever kernel uses it.
+    /// A stable, readable name: `pi.logits.0.weight`, `body.1.bias`. A net's parameters carry its
+    /// name, whichever kernel uses it.
     pub name: String,
     pub rows: usize,
     pub columns: usize,
-    /// What its numbers begin with, where the scheme of its layer says nothing else: 0 for biases and tables.
+    /// What its numbers begin with, where the scheme of its layer says nothing else: 0 for biases
+    /// and tables.
     pub start: f64,
 }
 
@@ -97,17 +100,20 @@ pub struct Layer {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum LayerOp {
-    /// A formal of `kernel` (outputs first, then givens): one-hot per finite component with one more column for `none` where it is optional,
-    /// raw where it is real, the steps of a window side by side. The time is `t / T`.
+    /// A formal of `kernel` (outputs first, then givens): one-hot per finite component with one
+    /// more column for `none` where it is optional, raw where it is real, the steps of a window
+    /// side by side. The time is `t / T`.
     Formal {
         kernel: KernelId,
         formal: u32,
     },
-    /// Scalar expressions of formals ([`super::Input::Formal`]), params and constants, one per column.
+    /// Scalar expressions of formals ([`super::Input::Formal`]), params and constants, one per
+    /// column.
     Scalars(Vec<ExprId>),
     /// Side by side.
     Concat(Vec<LayerId>),
-    /// A row per joint value of the finite formals read (one more for `none` where a formal is optional; `t` has T rows).
+    /// A row per joint value of the finite formals read (one more for `none` where a formal is
+    /// optional; `t` has T rows).
     Table {
         kernel: KernelId,
         formals: Vec<u32>,
@@ -118,24 +124,26 @@ pub enum LayerOp {
         weight: ParameterId,
         bias: ParameterId,
     },
-    /// `hidden` and `activation`; weights (inputs × outputs) and biases in the order of the layers. The width of the last is the layer's own.
-    /// Where the network ends in a width that its surroundings ask for, the last layer is affine (`last` is `None`); where it ends in
-    /// its last hidden layer, as the body of another network does, that one is activated too.
+    /// `hidden` and `activation`; weights (inputs × outputs) and biases in the order of the layers.
+    /// The width of the last is the layer's own. Where the network ends in a width that its
+    /// surroundings ask for, the last layer is affine (`last` is `None`); where it ends in its last
+    /// hidden layer, as the body of another network does, that one is activated too.
     Mlp {
         input: LayerId,
         activation: Activation,
         last: Option<Activation>,
         weights: Vec<(ParameterId, ParameterId)>,
     },
-    /// `per(o, net)`: the block of columns `o · width ..` of `heads` (as many blocks as the option has values).
+    /// `per(o, net)`: the block of columns `o · width ..` of `heads` (as many blocks as the option
+    /// has values).
     Per {
         kernel: KernelId,
         formal: u32,
         heads: LayerId,
     },
-    /// The last state of a gated recurrent unit over a sequence formal (`backward`: from the horizon back).
-    /// Parameters, `x · W` like all: input (columns × 3 widths), recurrent (width × 3 widths) and their biases, for the gates reset,
-    /// update and new in this order (Cho 2014).
+    /// The last state of a gated recurrent unit over a sequence formal (`backward`: from the
+    /// horizon back). Parameters, `x · W` like all: input (columns × 3 widths), recurrent (width ×
+    /// 3 widths) and their biases, for the gates reset, update and new in this order (Cho 2014).
     Gru {
         kernel: KernelId,
         formal: u32,
@@ -144,7 +152,8 @@ pub enum LayerOp {
     },
     /// `noise(n)`: standard normal draws.
     Noise,
-    /// `imagine(…)`: for each step of a rollout, the columns of its state and of the action that led there; finite components one-hot.
+    /// `imagine(…)`: for each step of a rollout, the columns of its state and of the action that
+    /// led there; finite components one-hot.
     Simulate(Simulation),
     /// Element by element; an input of width 1 is repeated.
     Unary(crate::expr::UnaryOp, LayerId),
@@ -167,10 +176,12 @@ impl Kernel {
 }
 
 impl Formal {
-    /// Columns of the formal as the input of a network; `domain` is that of its variable, and absent for the time. `None` for a
-    /// sequence, which has no fixed width.
+    /// Columns of the formal as the input of a network; `domain` is that of its variable, and
+    /// absent for the time. `None` for a sequence, which has no fixed width.
     pub fn columns(&self, domain: Option<&Domain>) -> Option<usize> {
-        let step = domain.map_or(1, |domain| domain.components.iter().map(|component| component.kind.columns(self.optional)).sum());
+        let step = domain.map_or(1, |domain| {
+            domain.components.iter().map(|component| component.kind.columns(self.optional)).sum()
+        });
         match self.length {
             FormalLength::One => Some(step),
             FormalLength::Window(steps) => Some(step * steps),

@@ -1,5 +1,5 @@
-//! What a model file means: variables, domains, kernels, environments and the four lists of factors of each bound.
-//! Contains no tensors and never samples.
+//! What a model file means: variables, domains, kernels, environments and the four lists of factors
+//! of each bound. Contains no tensors and never samples.
 
 mod check;
 mod distribution;
@@ -16,14 +16,19 @@ mod verify;
 pub use check::check;
 pub use distribution::{Distribution, Scores};
 pub use domain::{Component, Domain, FiniteDomain, Kind, Shape};
-pub use factor::{Block, Bound, Factor, FactorRef, Index, KernelRef, Likelihood, LikelihoodForm, Target, TargetVariable, Value};
+pub use factor::{
+    Block, Bound, Factor, FactorRef, Index, KernelRef, Likelihood, LikelihoodForm, Target,
+    TargetVariable, Value,
+};
 pub use gain::{Gain, GainId};
 pub use kernel::{
-    Activation, Data, EnvironmentKernel, Formal, FormalLength, FormalVariable, Kernel, Layer, LayerId, LayerOp, Network, Parameter,
-    ParameterId,
+    Activation, Data, EnvironmentKernel, Formal, FormalLength, FormalVariable, Kernel, Layer,
+    LayerId, LayerOp, Network, Parameter, ParameterId,
 };
 pub use parameters::{kernel_parameters, layers_of, parameters_of};
-pub use settings::{Claim, ClaimRelation, Expectation, Objective, QUANTITIES, Setting, SettingValue};
+pub use settings::{
+    Claim, ClaimRelation, Expectation, Objective, QUANTITIES, Setting, SettingValue,
+};
 pub use simulation::{Actor, Simulation};
 
 use crate::diagnostic::Diagnostic;
@@ -53,10 +58,12 @@ pub struct Model {
     pub environments: Vec<Environment>,
     pub data: Vec<Data>,
     pub kernels: Vec<Kernel>,
-    /// All networks of all kernels: one graph, so that kernels which use the same `net` share its parameters.
+    /// All networks of all kernels: one graph, so that kernels which use the same `net` share its
+    /// parameters.
     pub network: Network,
     pub bounds: Vec<Bound>,
-    /// `maximize … over …` in the order written; one entry over all kernels where the file has one bound.
+    /// `maximize … over …` in the order written; one entry over all kernels where the file has one
+    /// bound.
     pub objectives: Vec<Objective>,
     pub settings: Vec<Setting>,
     pub expectations: Vec<Expectation>,
@@ -99,7 +106,8 @@ pub struct Variable {
     pub span: Span,
 }
 
-/// A scalar read by an expression: component `component` of `variable` at `index`, or a formal of a kernel.
+/// A scalar read by an expression: component `component` of `variable` at `index`, or a formal of a
+/// kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Input {
     Variable {
@@ -113,7 +121,8 @@ pub enum Input {
         reward: u32,
         index: Index,
     },
-    /// Component `component` of formal `formal` (outputs first, then givens) of the kernel in whose network the expression stands.
+    /// Component `component` of formal `formal` (outputs first, then givens) of the kernel in whose
+    /// network the expression stands.
     Formal {
         kernel: KernelId,
         formal: u32,
@@ -123,7 +132,8 @@ pub enum Input {
     Gain(GainId),
 }
 
-/// What an expression reads of an option that is `none`. The checks let such a read stand in `==` and `!=` alone: it equals itself, and no value.
+/// What an expression reads of an option that is `none`. The checks let such a read stand in `==`
+/// and `!=` alone: it equals itself, and no value.
 pub const NONE: f64 = f64::NEG_INFINITY;
 
 #[derive(Clone, Debug)]
@@ -179,7 +189,8 @@ pub struct Reward {
 }
 
 impl Model {
-    /// Actions and options of the bound's posterior come of kernels that read an observation and not the state: a policy that reads the state sees more.
+    /// Actions and options of the bound's posterior come of kernels that read an observation and
+    /// not the state: a policy that reads the state sees more.
     pub fn hides_state(&self, bound: BoundId) -> bool {
         let chosen = |target: &Target| match target {
             Target::Variable { variable: TargetVariable::Variable(id), .. } => {
@@ -187,7 +198,11 @@ impl Model {
             }
             Target::Variable { .. } | Target::Weights(_) => false,
         };
-        let policies = self.bound(bound).posterior.iter().filter(|factor| matches!(factor.kernel, KernelRef::Learned(_)));
+        let policies = self
+            .bound(bound)
+            .posterior
+            .iter()
+            .filter(|factor| matches!(factor.kernel, KernelRef::Learned(_)));
         let read: Vec<Role> = policies
             .filter(|factor| factor.targets.iter().all(chosen))
             .flat_map(|factor| &factor.arguments)
@@ -223,7 +238,12 @@ impl Model {
     }
     /// From the least to the greatest value of each param: one number, but for schedules.
     pub fn param_ranges(&self) -> Vec<(f64, f64)> {
-        self.params.iter().map(|p| p.from.map_or((p.value, p.value), |from| (p.value.min(from), p.value.max(from)))).collect()
+        self.params
+            .iter()
+            .map(|p| {
+                p.from.map_or((p.value, p.value), |from| (p.value.min(from), p.value.max(from)))
+            })
+            .collect()
     }
     /// The value of a key of `infer`, after `--set infer.KEY=VALUE`.
     pub fn setting(&self, key: &str) -> Option<&Setting> {
@@ -234,7 +254,9 @@ impl Model {
 impl Environment {
     /// One of its kernels, where it is written in the language.
     pub fn written(&self, part: EnvironmentKernel) -> Option<&Distribution<Vec<ExprId>>> {
-        let Dynamics::Written { initial, transition, observation, .. } = &self.dynamics else { return None };
+        let Dynamics::Written { initial, transition, observation, .. } = &self.dynamics else {
+            return None;
+        };
         match part {
             EnvironmentKernel::Initial => Some(initial),
             EnvironmentKernel::Transition => Some(transition),
@@ -243,7 +265,8 @@ impl Environment {
     }
 }
 
-/// `--set NAME=VALUE` (a `param` or the horizon) and `--set infer.KEY=VALUE`: names and the text of an expression.
+/// `--set NAME=VALUE` (a `param` or the horizon) and `--set infer.KEY=VALUE`: names and the text of
+/// an expression.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
     pub params: Vec<(String, ast::Expr)>,

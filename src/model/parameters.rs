@@ -3,7 +3,8 @@
 use super::{KernelId, LayerId, LayerOp, Model, Network, ParameterId};
 use std::collections::BTreeSet;
 
-/// All parameters that the value of `layer` depends on; not those of the kernels that a simulated rollout draws from, through which no gradient passes.
+/// All parameters that the value of `layer` depends on; not those of the kernels that a simulated
+/// rollout draws from, through which no gradient passes.
 pub fn parameters_of(network: &Network, layer: LayerId) -> BTreeSet<ParameterId> {
     let mut found = BTreeSet::new();
     for layer in layers_of(network, layer) {
@@ -12,7 +13,9 @@ pub fn parameters_of(network: &Network, layer: LayerId) -> BTreeSet<ParameterId>
                 found.insert(*weight);
             }
             LayerOp::Linear { weight, bias, .. } => found.extend([*weight, *bias]),
-            LayerOp::Mlp { weights, .. } => found.extend(weights.iter().flat_map(|&(weight, bias)| [weight, bias])),
+            LayerOp::Mlp { weights, .. } => {
+                found.extend(weights.iter().flat_map(|&(weight, bias)| [weight, bias]))
+            }
             LayerOp::Gru { parameters, .. } => found.extend(parameters),
             LayerOp::Formal { .. }
             | LayerOp::Scalars(_)
@@ -43,7 +46,9 @@ pub fn layers_of(network: &Network, layer: LayerId) -> BTreeSet<LayerId> {
             | LayerOp::Table { .. }
             | LayerOp::Gru { .. } => {}
             LayerOp::Concat(parts) => stack.extend(parts),
-            LayerOp::Linear { input, .. } | LayerOp::Mlp { input, .. } | LayerOp::Unary(_, input) => stack.push(*input),
+            LayerOp::Linear { input, .. }
+            | LayerOp::Mlp { input, .. }
+            | LayerOp::Unary(_, input) => stack.push(*input),
             LayerOp::Per { heads, .. } => stack.push(*heads),
             LayerOp::Binary(_, left, right) => stack.extend([*left, *right]),
         }

@@ -45,9 +45,10 @@ pub enum SettingValue {
         at_least: bool,
         value: f64,
     },
-    /// `baseline = mlp(s, hidden = [64, 64])`: a network over variables of the trajectory at `t` (`s'` is the state at `t+1`), of width 1.
-    /// It stands in the model's network as the body `Delta(layer)` of a kernel without outputs, called `infer.KEY`, whose givens are
-    /// read at `arguments`.
+    /// `baseline = mlp(s, hidden = [64, 64])`: a network over variables of the trajectory at `t`
+    /// (`s'` is the state at `t+1`), of width 1. It stands in the model's network as the body
+    /// `Delta(layer)` of a kernel without outputs, called `infer.KEY`, whose givens are read at
+    /// `arguments`.
     Network {
         kernel: KernelId,
         layer: LayerId,
@@ -56,8 +57,17 @@ pub enum SettingValue {
 }
 
 /// What a claim may be about.
-pub const QUANTITIES: [&str; 9] =
-    ["log_evidence", "best_bound", "family_bound", "bound", "expected_return", "kl", "dynamics", "optimisation", "auxiliary"];
+pub const QUANTITIES: [&str; 9] = [
+    "log_evidence",
+    "best_bound",
+    "family_bound",
+    "bound",
+    "expected_return",
+    "kl",
+    "dynamics",
+    "optimisation",
+    "auxiliary",
+];
 
 /// One `expect` block: the claims hold under these settings.
 #[derive(Clone, Debug)]

@@ -3,11 +3,13 @@
 use super::{KernelId, LayerId, LayerOp, Model, VariableId, layers_of};
 use std::collections::BTreeSet;
 
-/// `imagine(world, s, policy = plain, steps = 3)`: the states and actions of a rollout that starts at the state a kernel is given, as a layer. What it
-/// draws is drawn alike in prior and posterior, and no gradient passes through it.
+/// `imagine(world, s, policy = plain, steps = 3)`: the states and actions of a rollout that starts
+/// at the state a kernel is given, as a layer. What it draws is drawn alike in prior and posterior,
+/// and no gradient passes through it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Simulation {
-    /// The kernel in whose network it stands, and the formal it starts from (outputs first, then givens).
+    /// The kernel in whose network it stands, and the formal it starts from (outputs first, then
+    /// givens).
     pub kernel: KernelId,
     pub formal: u32,
     /// What draws states, given states and actions.
@@ -38,7 +40,11 @@ impl Simulation {
     /// As it is written.
     pub fn show(&self, model: &Model) -> String {
         let name = |kernel| &model.kernel(kernel).name;
-        let start = model.kernel(self.kernel).formals().nth(self.formal as usize).map_or("", |formal| &formal.name);
+        let start = model
+            .kernel(self.kernel)
+            .formals()
+            .nth(self.formal as usize)
+            .map_or("", |formal| &formal.name);
         let previous = if let Actor::Previous(_) = self.policy { "previous " } else { "" };
         let (world, policy, steps) = (name(self.world), name(self.policy.kernel()), self.steps);
         format!("imagine({world}, {start}, policy = {previous}{policy}, steps = {steps})")
@@ -56,6 +62,10 @@ impl Model {
 
     /// The rollout that a layer is, if it is one.
     pub fn simulation(&self, layer: LayerId) -> Option<&Simulation> {
-        if let LayerOp::Simulate(simulation) = &self.network.layer(layer).op { Some(simulation) } else { None }
+        if let LayerOp::Simulate(simulation) = &self.network.layer(layer).op {
+            Some(simulation)
+        } else {
+            None
+        }
     }
 }

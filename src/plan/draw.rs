@@ -1,4 +1,5 @@
-//! What a step of the posterior draws from learned kernels: options first, then the action; and what a kernel reads there.
+//! What a step of the posterior draws from learned kernels: options first, then the action; and
+//! what a kernel reads there.
 
 use super::in_place::InPlace;
 use super::parts::{parts, predicts};
@@ -8,7 +9,8 @@ use super::{Head, head, refused};
 use crate::bound::{BoundDerivation, Credit, Score};
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    Block, Bound, Distribution, Factor, FactorRef, Index, KernelId, KernelRef, Model, Role, Target, TargetVariable, Value, VariableId,
+    Block, Bound, Distribution, Factor, FactorRef, Index, KernelId, KernelRef, Model, Role, Target,
+    TargetVariable, Value, VariableId,
 };
 use crate::source::Span;
 
@@ -26,7 +28,8 @@ pub struct Draw {
     pub reads: Vec<Read>,
 }
 
-/// A reward of a step, or whether it ends the episode, as a learned model draws it with the next state.
+/// A reward of a step, or whether it ends the episode, as a learned model draws it with the next
+/// state.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     pub of: Subject,
@@ -55,7 +58,8 @@ pub enum Read {
     Whole(VariableId, i32),
 }
 
-/// The draws of a bound, in an order in which each reads what is drawn before it; the action's is the last.
+/// The draws of a bound, in an order in which each reads what is drawn before it; the action's is
+/// the last.
 pub(super) fn draws<'d>(
     model: &Model,
     bound: &Bound,
@@ -64,8 +68,15 @@ pub(super) fn draws<'d>(
 ) -> Result<Vec<(Draw, Option<&'d Score>)>, Vec<Diagnostic>> {
     let maximised = model.objectives.iter().any(|objective| objective.bound == derivation.bound);
     let gradient = &derivation.gradient;
-    if maximised && gradient.scores.is_empty() && gradient.pathwise.is_empty() && gradient.reparameterised.is_empty() {
-        return Err(vec![refused(bound.span, "the posterior has no kernel with parameters, so there is nothing to train")]);
+    if maximised
+        && gradient.scores.is_empty()
+        && gradient.pathwise.is_empty()
+        && gradient.reparameterised.is_empty()
+    {
+        return Err(vec![refused(
+            bound.span,
+            "the posterior has no kernel with parameters, so there is nothing to train",
+        )]);
     }
     let mut errors = Vec::new();
     let (mut options, mut actions) = (Vec::new(), Vec::new());
@@ -77,9 +88,18 @@ pub(super) fn draws<'d>(
         let (kernel, arguments) = match (&factor.kernel, in_place.get(&at.at)) {
             (KernelRef::Learned(kernel), _) => (*kernel, &factor.arguments),
             (_, Some((kernel, arguments))) => (*kernel, arguments),
-            (KernelRef::Previous(_) | KernelRef::Environment(..) | KernelRef::Data(_) | KernelRef::InPlace(_), None) => {
+            (
+                KernelRef::Previous(_)
+                | KernelRef::Environment(..)
+                | KernelRef::Data(_)
+                | KernelRef::InPlace(_),
+                None,
+            ) => {
                 let name = &model.variable(variable).name;
-                let message = format!("`{name}` is drawn from no kernel of the present round; this version draws from such");
+                let message = format!(
+                    "`{name}` is drawn from no kernel of the present round; this version draws \
+                     from such"
+                );
                 errors.push(refused(factor.span, message));
                 continue;
             }
@@ -94,27 +114,42 @@ pub(super) fn draws<'d>(
         return Err(errors);
     }
     let [action] = <[_; 1]>::try_from(actions).map_err(|actions: Vec<_>| {
-        vec![refused(bound.span, format!("{} factors of the posterior draw actions; this version trains one", actions.len()))]
+        vec![refused(
+            bound.span,
+            format!(
+                "{} factors of the posterior draw actions; this version trains one",
+                actions.len()
+            ),
+        )]
     })?;
     let mut ordered: Vec<(Draw, Option<&Score>)> = Vec::with_capacity(options.len() + 1);
     while !options.is_empty() {
-        let waits = |draw: &Draw| draw.reads.iter().any(|read| options.iter().any(|(other, _)| reads_now(read, other)));
+        let waits = |draw: &Draw| {
+            draw.reads.iter().any(|read| options.iter().any(|(other, _)| reads_now(read, other)))
+        };
         let Some(next) = options.iter().position(|(draw, _)| !waits(draw)) else {
-            return Err(vec![refused(bound.span, "an option reads what is drawn after it, which this version does not train")]);
+            return Err(vec![refused(
+                bound.span,
+                "an option reads what is drawn after it, which this version does not train",
+            )]);
         };
         ordered.push(options.remove(next));
     }
     for (draw, _) in &ordered {
         if draw.reads.contains(&Read::Variable(action.0.variable)) {
             let span = bound.factor(draw.factor).span;
-            return Err(vec![refused(span, "an option reads the action of its own step, which this version does not train")]);
+            return Err(vec![refused(
+                span,
+                "an option reads the action of its own step, which this version does not train",
+            )]);
         }
     }
     ordered.push(action);
     Ok(ordered)
 }
 
-/// What draws the state at `wanted`, the first or the next, where that is a learned kernel, and what else that draws.
+/// What draws the state at `wanted`, the first or the next, where that is a learned kernel, and
+/// what else that draws.
 pub(super) fn imagined(
     model: &Model,
     bound: &Bound,
@@ -123,24 +158,34 @@ pub(super) fn imagined(
 ) -> Result<Option<(Draw, Vec<Outcome>)>, Vec<Diagnostic>> {
     for (at, factor) in bound.posterior.iter().enumerate() {
         let state = factor.targets.iter().find_map(|target| match target {
-            Target::Variable { variable: TargetVariable::Variable(variable), index } => Some((variable, index)),
+            Target::Variable { variable: TargetVariable::Variable(variable), index } => {
+                Some((variable, index))
+            }
             Target::Variable { .. } | Target::Weights(_) => None,
         });
         let Some((variable, index)) = state else { continue };
         let name = &model.variable(*variable).name;
-        if model.variable(*variable).role != Role::State || *index != wanted || matches!(factor.kernel, KernelRef::Environment(..)) {
+        if model.variable(*variable).role != Role::State
+            || *index != wanted
+            || matches!(factor.kernel, KernelRef::Environment(..))
+        {
             continue;
         }
         let at = FactorRef { block: Block::Posterior, at: at as u32 };
         let refuse = |message: String| Err(vec![refused(factor.span, message)]);
         let KernelRef::Learned(kernel) = factor.kernel else {
-            return refuse(format!("`{name}` is drawn from a distribution in place; this version imagines states from learned kernels"));
+            return refuse(format!(
+                "`{name}` is drawn from a distribution in place; this version imagines states \
+                 from learned kernels"
+            ));
         };
         if let Some((what, hint)) = unmoved(model, derivation, settings, (factor, at, kernel)) {
             let of = &model.kernel(kernel).name;
             let moves = match derivation.gradient.over.contains(&kernel) {
                 true => format!("this bound moves `{of}`, from which it draws, and"),
-                false => format!("the gradient goes through what `{of}` reads, and on through what it draws, but"),
+                false => format!(
+                    "the gradient goes through what `{of}` reads, and on through what it draws, but"
+                ),
             };
             return Err(vec![refused(factor.span, format!("{moves} {what}")).hint(hint)]);
         }
@@ -149,7 +194,9 @@ pub(super) fn imagined(
             for part in parts(model, factor)? {
                 match part.density.target {
                     Subject::Read(_) => head = Some(part.density.head),
-                    of @ (Subject::Reward(_) | Subject::End) => outcomes.push(Outcome { of, head: part.density.head }),
+                    of @ (Subject::Reward(_) | Subject::End) => {
+                        outcomes.push(Outcome { of, head: part.density.head })
+                    }
                 }
             }
         }
@@ -159,28 +206,43 @@ pub(super) fn imagined(
         };
         if matches!(head, Head::TanhNormal { .. } | Head::Sticky { .. }) {
             return refuse(format!(
-                "`{name}` is imagined by a `TanhNormal` or `Sticky`; this version imagines by `Categorical`, `Normal`, `Mixture` and `Implicit` models"
+                "`{name}` is imagined by a `TanhNormal` or `Sticky`; this version imagines by \
+                 `Categorical`, `Normal`, `Mixture` and `Implicit` models"
             ));
         }
-        let reads = reads(model, &factor.arguments, factor.span, &format!("`{}`", model.kernel(kernel).name))?;
+        let reads = reads(
+            model,
+            &factor.arguments,
+            factor.span,
+            &format!("`{}`", model.kernel(kernel).name),
+        )?;
         let of_step = |read: &Read| match read {
             Read::Time => true,
             Read::Variable(of) => matches!(model.variable(*of).role, Role::State | Role::Action),
             _ => false,
         };
         if !reads.iter().all(of_step) {
-            return refuse(format!("a model that imagines `{name}` reads the state, the action and the time at `t` in this version"));
+            return refuse(format!(
+                "a model that imagines `{name}` reads the state, the action and the time at `t` \
+                 in this version"
+            ));
         }
         if wanted == Index::First && !reads.is_empty() {
-            return refuse(format!("a kernel that draws the first `{name}` reads nothing in this version"));
+            return refuse(format!(
+                "a kernel that draws the first `{name}` reads nothing in this version"
+            ));
         }
         let once = wanted == Index::First;
-        return Ok(Some((Draw { factor: at, kernel, variable: *variable, once, head, reads }, outcomes)));
+        return Ok(Some((
+            Draw { factor: at, kernel, variable: *variable, once, head, reads },
+            outcomes,
+        )));
     }
     Ok(None)
 }
 
-/// Why a bound cannot move a model that it draws from, and what to do; `None` where it can, or does not.
+/// Why a bound cannot move a model that it draws from, and what to do; `None` where it can, or does
+/// not.
 fn unmoved(
     model: &Model,
     derivation: &BoundDerivation,
@@ -192,23 +254,35 @@ fn unmoved(
     if !through && !derivation.gradient.scores.iter().any(|score| score.factor == at) {
         return None;
     }
-    let by_draws = "write `estimator = pathwise`, or `maximize BOUND over` the other kernels, and let another bound teach this one";
+    let by_draws = "write `estimator = pathwise`, or `maximize BOUND over` the other kernels, and \
+                    let another bound teach this one";
     let by_scores = "leave `estimator` away: the gradient is then taken by its score";
     match settings.estimator {
         DrawGradient::Score if through && matches!(distribution, Distribution::Implicit(_)) => {
             Some(("it is `Implicit`: it has no density, and no score", by_draws))
         }
-        DrawGradient::Score if through => Some(("another line takes the gradient of this bound through its draws", by_draws)),
-        DrawGradient::Score if predicts(factor) => {
-            Some(("this version takes the scores of states alone, without rewards and ends", by_draws))
+        DrawGradient::Score if through => {
+            Some(("another line takes the gradient of this bound through its draws", by_draws))
         }
+        DrawGradient::Score if predicts(factor) => Some((
+            "this version takes the scores of states alone, without rewards and ends",
+            by_draws,
+        )),
         DrawGradient::Pathwise if matches!(distribution, Distribution::Mixture(_)) && !through => {
-            Some(("it is a `Mixture`, whose draw jumps from part to part: no gradient passes through it", by_scores))
+            Some((
+                "it is a `Mixture`, whose draw jumps from part to part: no gradient passes \
+                 through it",
+                by_scores,
+            ))
         }
-        DrawGradient::Pathwise if predicts(factor) && !through => {
-            Some(("a part of what it draws is no smooth function of noise, as a `Normal` is: no gradient passes through it", by_scores))
+        DrawGradient::Pathwise if predicts(factor) && !through => Some((
+            "a part of what it draws is no smooth function of noise, as a `Normal` is: no \
+             gradient passes through it",
+            by_scores,
+        )),
+        DrawGradient::Pathwise if !through => {
+            Some(("it draws from finitely many values: no gradient passes through it", by_scores))
         }
-        DrawGradient::Pathwise if !through => Some(("it draws from finitely many values: no gradient passes through it", by_scores)),
         DrawGradient::Score | DrawGradient::Pathwise => None,
     }
 }
@@ -221,11 +295,14 @@ fn reads_now(read: &Read, draw: &Draw) -> bool {
 /// The option or action that a factor draws.
 fn drawn(model: &Model, factor: &Factor) -> Option<(VariableId, Role)> {
     factor.targets.iter().find_map(|target| match target {
-        Target::Variable { variable: TargetVariable::Variable(variable), .. } => match model.variable(*variable).role {
-            role @ (Role::Option | Role::Action) => Some((*variable, role)),
-            Role::State | Role::Observation => None,
-        },
-        Target::Variable { variable: TargetVariable::Reward(..) | TargetVariable::End, .. } | Target::Weights(_) => None,
+        Target::Variable { variable: TargetVariable::Variable(variable), .. } => {
+            match model.variable(*variable).role {
+                role @ (Role::Option | Role::Action) => Some((*variable, role)),
+                Role::State | Role::Observation => None,
+            }
+        }
+        Target::Variable { variable: TargetVariable::Reward(..) | TargetVariable::End, .. }
+        | Target::Weights(_) => None,
     })
 }
 
@@ -238,44 +315,73 @@ fn draw(
     let name = &model.variable(variable).name;
     let once = match factor.targets.as_slice() {
         [Target::Variable { index: Index::Step(0), .. }] => false,
-        [Target::Variable { index: Index::First, .. }] if model.variable(variable).role == Role::Option => true,
+        [Target::Variable { index: Index::First, .. }]
+            if model.variable(variable).role == Role::Option =>
+        {
+            true
+        }
         _ => {
-            let message = format!("`{name}` is drawn with others, or at another index than `[t]` or an option's `[1]`");
-            return Err(vec![refused(factor.span, format!("{message}, which this version does not train"))]);
+            let message = format!(
+                "`{name}` is drawn with others, or at another index than `[t]` or an option's `[1]`"
+            );
+            return Err(vec![refused(
+                factor.span,
+                format!("{message}, which this version does not train"),
+            )]);
         }
     };
     let head = kernel_head(model, kernel, variable)?;
     let only_of_states = match head {
         Head::Mixture { .. } => Some("a `Mixture`, whose entropy has no closed form"),
         Head::Implicit { .. } => Some("`Implicit`, which has no density"),
-        Head::Bernoulli { .. } => Some("a `Bernoulli`, which this version takes for the end of an episode"),
-        Head::Categorical { .. } | Head::Sticky { .. } | Head::Normal { .. } | Head::TanhNormal { .. } => None,
+        Head::Bernoulli { .. } => {
+            Some("a `Bernoulli`, which this version takes for the end of an episode")
+        }
+        Head::Categorical { .. }
+        | Head::Sticky { .. }
+        | Head::Normal { .. }
+        | Head::TanhNormal { .. } => None,
     };
     if let Some(what) = only_of_states {
-        let message = format!("`{name}` is drawn from {what}; this version draws states from such, not actions or options");
+        let message = format!(
+            "`{name}` is drawn from {what}; this version draws states from such, not actions or \
+             options"
+        );
         return Err(vec![refused(model.kernel(kernel).span, message)]);
     }
     if model.variable(variable).role == Role::Option && !head.is_finite() {
-        return Err(vec![refused(factor.span, format!("`{name}` is a real option; this version trains finite ones"))]);
+        return Err(vec![refused(
+            factor.span,
+            format!("`{name}` is a real option; this version trains finite ones"),
+        )]);
     }
-    let mut reads = reads(model, arguments, factor.span, &format!("`{}`", model.kernel(kernel).name))?;
+    let mut reads =
+        reads(model, arguments, factor.span, &format!("`{}`", model.kernel(kernel).name))?;
     for read in &mut reads {
         // what is drawn at 1 reads its own step there
         if let (true, Read::First(of)) = (once, *read) {
-            *read = if model.variable(of).role == Role::Option { Read::First(of) } else { Read::Variable(of) };
+            *read = if model.variable(of).role == Role::Option {
+                Read::First(of)
+            } else {
+                Read::Variable(of)
+            };
         }
 
-        let seen = |of: &VariableId| matches!(model.variable(*of).role, Role::State | Role::Observation);
+        let seen =
+            |of: &VariableId| matches!(model.variable(*of).role, Role::State | Role::Observation);
         let before = |of: &VariableId, offset: i32| offset < i32::from(seen(of));
         let fits = match read {
             Read::Variable(_) | Read::Time => true,
-            Read::Step(of, offset) | Read::Past(of, offset) | Read::Window(of, _, offset) => before(of, *offset),
+            Read::Step(of, offset) | Read::Past(of, offset) | Read::Window(of, _, offset) => {
+                before(of, *offset)
+            }
             Read::First(of) => model.variable(*of).role != Role::Action,
             Read::Last(..) | Read::Future(..) | Read::Whole(..) => false,
         };
         if !fits {
             let message = format!(
-                "the kernel that draws `{name}` reads what is drawn later, or its own step in a window, which this version does not train"
+                "the kernel that draws `{name}` reads what is drawn later, or its own step in a \
+                 window, which this version does not train"
             );
             return Err(vec![refused(factor.span, message)]);
         }
@@ -284,16 +390,30 @@ fn draw(
 }
 
 /// The head of a kernel over a variable.
-pub(super) fn kernel_head(model: &Model, kernel: KernelId, variable: VariableId) -> Result<Head, Vec<Diagnostic>> {
+pub(super) fn kernel_head(
+    model: &Model,
+    kernel: KernelId,
+    variable: VariableId,
+) -> Result<Head, Vec<Diagnostic>> {
     let kernel = model.kernel(kernel);
-    head::head(model, kernel.outputs.len(), &kernel.distribution, &model.variable(variable).domain).map_err(|what| {
-        let can = "`Categorical(logits = …)`, `Sticky`, `Normal`, `TanhNormal`, mixtures of `Normal`s and, to draw from, `Implicit`";
-        vec![refused(kernel.span, format!("`{}` is {what}; this version trains {can}", kernel.name))]
-    })
+    head::head(model, kernel.outputs.len(), &kernel.distribution, &model.variable(variable).domain)
+        .map_err(|what| {
+            let can = "`Categorical(logits = …)`, `Sticky`, `Normal`, `TanhNormal`, mixtures of \
+                   `Normal`s and, to draw from, `Implicit`";
+            vec![refused(
+                kernel.span,
+                format!("`{}` is {what}; this version trains {can}", kernel.name),
+            )]
+        })
 }
 
 /// What the arguments of a kernel read.
-pub(super) fn reads(model: &Model, arguments: &[Value], span: Span, who: &str) -> Result<Vec<Read>, Vec<Diagnostic>> {
+pub(super) fn reads(
+    model: &Model,
+    arguments: &[Value],
+    span: Span,
+    who: &str,
+) -> Result<Vec<Read>, Vec<Diagnostic>> {
     let read = |value: &Value| match value {
         Value::Variable { variable, index } => Ok(match index {
             Index::Step(0) => Read::Variable(*variable),
@@ -302,11 +422,15 @@ pub(super) fn reads(model: &Model, arguments: &[Value], span: Span, who: &str) -
             Index::Last(offset) => Read::Last(*variable, *offset),
         }),
         Value::Time => Ok(Read::Time),
-        Value::Window { variable, from: Index::Step(from), to: Index::Step(to) } => Ok(Read::Window(*variable, *from, *to)),
+        Value::Window { variable, from: Index::Step(from), to: Index::Step(to) } => {
+            Ok(Read::Window(*variable, *from, *to))
+        }
         Value::Past { variable, to: Index::Step(to) } => Ok(Read::Past(*variable, *to)),
         Value::Past { variable, to: Index::Last(to) } => Ok(Read::Whole(*variable, *to)),
         Value::Future { variable, from: Index::Step(from) } => Ok(Read::Future(*variable, *from)),
-        Value::Window { variable, .. } | Value::Past { variable, .. } | Value::Future { variable, .. } => {
+        Value::Window { variable, .. }
+        | Value::Past { variable, .. }
+        | Value::Future { variable, .. } => {
             Err(format!("reads `{}` from or to a fixed time", model.variable(*variable).name))
         }
         Value::Reward { .. } => Err("reads a reward".to_string()),
@@ -315,7 +439,14 @@ pub(super) fn reads(model: &Model, arguments: &[Value], span: Span, who: &str) -
     };
     let mut found = Vec::with_capacity(arguments.len());
     for value in arguments {
-        let refusal = |what| vec![refused(span, format!("{who} {what}; this version trains kernels that read variables and the time"))];
+        let refusal = |what| {
+            vec![refused(
+                span,
+                format!(
+                    "{who} {what}; this version trains kernels that read variables and the time"
+                ),
+            )]
+        };
         found.push(read(value).map_err(refusal)?);
     }
     Ok(found)

@@ -28,13 +28,21 @@ pub fn against_enumeration(
     moves_model: bool,
 ) -> Option<String> {
     let why = match options {
-        _ if moves_model => "goes with states that this bound does not move, and it moves the model that draws them",
+        _ if moves_model => {
+            "goes with states that this bound does not move, and it moves the model that draws them"
+        }
         [] => "sums over nothing: this model draws no option",
         [_, _, ..] => "sums over one option, and this model has several",
-        [_] if !settings.kl_to_go || settings.discount < 1.0 || settings.lambda < 1.0 || settings.n_step.is_some() => {
+        [_] if !settings.kl_to_go
+            || settings.discount < 1.0
+            || settings.lambda < 1.0
+            || settings.n_step.is_some() =>
+        {
             "goes with whole credit: without `kl_to_go = false`, `discount`, `lambda` and `n_step`"
         }
-        [_] if settings.normalize.observations => "does not go with `normalize = observations` in this version",
+        [_] if settings.normalize.observations => {
+            "does not go with `normalize = observations` in this version"
+        }
         [_] if !policy.head.is_finite() => "sums with finite actions, and these are real",
         [option] => return against_reads(model, (option, policy), terms),
     };
@@ -42,38 +50,67 @@ pub fn against_enumeration(
 }
 
 /// Why `options = enumerate` cannot run beside the exponents of a bound.
-pub fn against_exponents(model: &Model, graph: &Graph, inputs: &[Input], terms: &[Term]) -> Option<String> {
+pub fn against_exponents(
+    model: &Model,
+    graph: &Graph,
+    inputs: &[Input],
+    terms: &[Term],
+) -> Option<String> {
     let reads_option = |value: ExprId| {
         let mut read = graph.inputs_of(&[value]).into_iter().map(|id| inputs[id.0 as usize]);
         read.any(|input| matches!(input, Input::Variable { variable, .. } if model.variable(variable).role == Role::Option))
     };
-    let found = terms.iter().any(|term| matches!(term.quantity, Quantity::Exponent(value) if reads_option(value)));
-    found.then(|| "`options = enumerate` sums over options that only kernels read, and here an exponent reads one".to_owned())
+    let found = terms
+        .iter()
+        .any(|term| matches!(term.quantity, Quantity::Exponent(value) if reads_option(value)));
+    found.then(|| {
+        "`options = enumerate` sums over options that only kernels read, and here an \
+                   exponent reads one"
+            .to_owned()
+    })
 }
 
 /// What reads more of the option than a pair, or depends on it in a way that is not summed.
-fn against_reads(model: &Model, (option, policy): (&Draw, &Draw), terms: &[Term]) -> Option<String> {
+fn against_reads(
+    model: &Model,
+    (option, policy): (&Draw, &Draw),
+    terms: &[Term],
+) -> Option<String> {
     let horizon = model.horizon.value;
     let name = &model.variable(option.variable).name;
     let more = |kernel: KernelId| {
         let kernel = &model.kernel(kernel).name;
-        let what = format!("`options = enumerate` sums over the values of `{name}` at two neighbouring steps");
+        let what = format!(
+            "`options = enumerate` sums over the values of `{name}` at two neighbouring steps"
+        );
         Some(format!("{what}, and `{kernel}` connects steps that are farther apart"))
     };
     for draw in [option, policy] {
-        let own = (draw.variable == option.variable && !draw.once).then_some(Read::Variable(option.variable));
-        match OptionReads::of(draw.reads.iter().copied().chain(own), option, (1, horizon), horizon) {
-            Some(OptionReads::Nothing | OptionReads::Once | OptionReads::Steps { first: -1..=0, last: -1..=0 }) => {}
+        let own = (draw.variable == option.variable && !draw.once)
+            .then_some(Read::Variable(option.variable));
+        match OptionReads::of(draw.reads.iter().copied().chain(own), option, (1, horizon), horizon)
+        {
+            Some(
+                OptionReads::Nothing
+                | OptionReads::Once
+                | OptionReads::Steps { first: -1..=0, last: -1..=0 },
+            ) => {}
             Some(OptionReads::Steps { .. }) | None => return more(draw.kernel),
         }
     }
     for term in terms {
         match &term.quantity {
-            Quantity::Density { density, .. } if OptionReads::of_density(density, term, option, horizon).is_none() => {
+            Quantity::Density { density, .. }
+                if OptionReads::of_density(density, term, option, horizon).is_none() =>
+            {
                 return more(density.kernel);
             }
             Quantity::Kl { .. } | Quantity::LogRatio { .. } => {
-                return Some(format!("`options = enumerate` goes with a uniform prior of actions, and `{}` compares another", term.name));
+                return Some(format!(
+                    "`options = enumerate` goes with a uniform prior of actions, and `{}` \
+                     compares another",
+                    term.name
+                ));
             }
             Quantity::Density { .. }
             | Quantity::Ratio(_)
@@ -88,16 +125,31 @@ fn against_reads(model: &Model, (option, policy): (&Draw, &Draw), terms: &[Term]
 
 impl OptionReads {
     /// Those of a density of a term; `None` if they are more than two neighbours.
-    pub fn of_density(density: &Density, term: &Term, option: &Draw, horizon: usize) -> Option<OptionReads> {
+    pub fn of_density(
+        density: &Density,
+        term: &Term,
+        option: &Draw,
+        horizon: usize,
+    ) -> Option<OptionReads> {
         let target = match density.target {
             Subject::Read(read) => Some(read),
             Subject::Reward(_) | Subject::End => None,
         };
-        OptionReads::of(density.reads.iter().copied().chain(target), option, (term.from, term.to), horizon)
+        OptionReads::of(
+            density.reads.iter().copied().chain(target),
+            option,
+            (term.from, term.to),
+            horizon,
+        )
     }
 
     /// Those of `reads` from the steps `from..=to`.
-    fn of(reads: impl Iterator<Item = Read>, option: &Draw, (from, to): (usize, usize), horizon: usize) -> Option<OptionReads> {
+    fn of(
+        reads: impl Iterator<Item = Read>,
+        option: &Draw,
+        (from, to): (usize, usize),
+        horizon: usize,
+    ) -> Option<OptionReads> {
         let mut found = OptionReads::Nothing;
         for read in reads {
             // a fixed step has one distance from a term that stands at one step
@@ -107,12 +159,16 @@ impl OptionReads {
                 Read::Variable(variable) => (variable, Some((0, 0))),
                 Read::Step(variable, offset) => (variable, Some((offset, offset))),
                 Read::Window(variable, from, to) => (variable, Some((from, to))),
-                Read::First(variable) => (variable, fixed(1).map(|offset| (offset as i32, offset as i32))),
+                Read::First(variable) => {
+                    (variable, fixed(1).map(|offset| (offset as i32, offset as i32)))
+                }
                 Read::Last(variable, offset) => {
                     let offset = fixed(horizon as i64 + i64::from(offset));
                     (variable, offset.map(|offset| (offset as i32, offset as i32)))
                 }
-                Read::Past(variable, _) | Read::Future(variable, _) | Read::Whole(variable, _) => (variable, None),
+                Read::Past(variable, _) | Read::Future(variable, _) | Read::Whole(variable, _) => {
+                    (variable, None)
+                }
             };
             if variable != option.variable {
                 continue;
@@ -120,8 +176,12 @@ impl OptionReads {
             found = match (found, steps) {
                 _ if option.once => OptionReads::Once,
                 (_, None) => return None,
-                (OptionReads::Steps { first, last }, Some((from, to))) => OptionReads::Steps { first: first.min(from), last: last.max(to) },
-                (OptionReads::Nothing | OptionReads::Once, Some((first, last))) => OptionReads::Steps { first, last },
+                (OptionReads::Steps { first, last }, Some((from, to))) => {
+                    OptionReads::Steps { first: first.min(from), last: last.max(to) }
+                }
+                (OptionReads::Nothing | OptionReads::Once, Some((first, last))) => {
+                    OptionReads::Steps { first, last }
+                }
             };
         }
         match found {

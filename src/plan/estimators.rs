@@ -1,5 +1,6 @@
-//! The estimators that a model's gradient can be had by: the one that `infer` runs for the file as it stands; beside it every baseline with nothing that
-//! biases, and the one bias that the literature is used to.
+//! The estimators that a model's gradient can be had by: the one that `infer` runs for the file as
+//! it stands; beside it every baseline with nothing that biases, and the one bias that the
+//! literature is used to.
 
 use super::enumeration::{against_enumeration, against_exponents};
 use super::{Baseline, OptionGradient, Plan, Update, plan};
@@ -24,17 +25,23 @@ pub enum Claim {
     Unbiased,
     /// By choice of the settings, which say so.
     Biased,
-    /// It is no mean over trajectories drawn at the same parameters, for this reason: its bias cannot be measured batch by batch.
+    /// It is no mean over trajectories drawn at the same parameters, for this reason: its bias
+    /// cannot be measured batch by batch.
     BeyondOneBatch(&'static str),
 }
 
-/// Plans of the same model, for each bound that is maximised in turn. First those that claim to be unbiased: without a baseline, with the leave-one-out
-/// mean, with the file's own network where it has one, with options summed out where they can be; then `kl_to_go = false`, which drops the later
-/// divergences (biased, except where the policy equals its prior); then what the file's own settings make of it, where that is none of these.
+/// Plans of the same model, for each bound that is maximised in turn. First those that claim to be
+/// unbiased: without a baseline, with the leave-one-out mean, with the file's own network where it
+/// has one, with options summed out where they can be; then `kl_to_go = false`, which drops the
+/// later divergences (biased, except where the policy equals its prior); then what the file's own
+/// settings make of it, where that is none of these.
 ///
 /// # Errors
 /// As [`plan`].
-pub fn alternatives(model: &Model, derivation: &Derivation) -> Result<Vec<Alternative>, Diagnostics> {
+pub fn alternatives(
+    model: &Model,
+    derivation: &Derivation,
+) -> Result<Vec<Alternative>, Diagnostics> {
     let own = plan(model, derivation)?;
     let mut plain = model.clone();
     plain.settings.retain(|setting| KEPT.contains(&setting.key.as_str()));
@@ -47,7 +54,11 @@ pub fn alternatives(model: &Model, derivation: &Derivation) -> Result<Vec<Altern
         let alone = |turn: &Plan| Plan { earlier: Vec::new(), watched: Vec::new(), ..turn.clone() };
         plan.turns().filter(|turn| !turn.terms.is_empty()).map(alone).collect()
     };
-    Ok(turns(&plain).iter().zip(turns(&own)).flat_map(|(plain, own)| of_bound(plain, own)).collect())
+    Ok(turns(&plain)
+        .iter()
+        .zip(turns(&own))
+        .flat_map(|(plain, own)| of_bound(plain, own))
+        .collect())
 }
 
 /// Keys of `infer` that say which terms a plan has, and what a bias would not come from.
@@ -58,25 +69,44 @@ fn of_bound(plain: &Plan, own: Plan) -> Vec<Alternative> {
     if is_scored(plain)
         && let Some(plan) = without_kl_to_go(with_baseline(plain, Baseline::LeaveOneOut))
     {
-        found.push(Alternative { name: "kl_to_go = false".into(), claim: Claim::Biased, is_own: false, plan });
+        found.push(Alternative {
+            name: "kl_to_go = false".into(),
+            claim: Claim::Biased,
+            is_own: false,
+            plan,
+        });
     }
     let beyond = beyond_one_batch(&own);
     let replaced = own.settings.refits > 0 || matches!(own.settings.update, Update::Exact { .. });
     if !replaced {
         match found.iter_mut().find(|one| is_same(&one.plan, &own)) {
             Some(same) => same.is_own = true,
-            None => found.push(Alternative { name: name(&own), claim: claim(&own), is_own: true, plan: own }),
+            None => found.push(Alternative {
+                name: name(&own),
+                claim: claim(&own),
+                is_own: true,
+                plan: own,
+            }),
         }
     }
     let plan = found[0].plan.clone();
-    let beyond =
-        beyond.into_iter().map(|(name, why)| Alternative { name, claim: Claim::BeyondOneBatch(why), is_own: true, plan: plan.clone() });
+    let beyond = beyond.into_iter().map(|(name, why)| Alternative {
+        name,
+        claim: Claim::BeyondOneBatch(why),
+        is_own: true,
+        plan: plan.clone(),
+    });
     found.extend(beyond);
     found
 }
 
 fn unbiased(plain: &Plan) -> Vec<Alternative> {
-    let one = |name: &str, plan| Alternative { name: name.into(), claim: Claim::Unbiased, is_own: false, plan };
+    let one = |name: &str, plan| Alternative {
+        name: name.into(),
+        claim: Claim::Unbiased,
+        is_own: false,
+        plan,
+    };
     let mut found = vec![one("baseline = none", with_baseline(plain, Baseline::None))];
     // where no draw is scored there is no credit to compare
     if !is_scored(plain) {
@@ -91,8 +121,11 @@ fn unbiased(plain: &Plan) -> Vec<Alternative> {
     }
     let moves_states = plain.scored_model.is_some() || plain.scored_start.is_some();
     let draws = (&plain.options[..], &plain.policy);
-    let against = against_enumeration(&plain.model, &plain.settings, draws, &plain.terms, moves_states)
-        .or_else(|| against_exponents(&plain.model, &plain.graph, &plain.model.inputs, &plain.terms));
+    let against =
+        against_enumeration(&plain.model, &plain.settings, draws, &plain.terms, moves_states)
+            .or_else(|| {
+                against_exponents(&plain.model, &plain.graph, &plain.model.inputs, &plain.terms)
+            });
     if against.is_none() {
         let mut plan = with_baseline(plain, Baseline::LeaveOneOut);
         plan.settings.options = OptionGradient::Enumerated;
@@ -128,9 +161,11 @@ fn without_kl_to_go(mut plan: Plan) -> Option<Plan> {
 /// The first gradient of a batch is the same, whatever else the settings say.
 fn is_same(one: &Plan, other: &Plan) -> bool {
     let (a, b) = (&one.settings, &other.settings);
-    let baseline = !is_scored(one) || a.baseline == b.baseline && moves_more(one) == moves_more(other);
+    let baseline =
+        !is_scored(one) || a.baseline == b.baseline && moves_more(one) == moves_more(other);
     baseline
-        && (a.lambda, a.n_step, a.discount, a.kl_to_go, a.options) == (b.lambda, b.n_step, b.discount, b.kl_to_go, b.options)
+        && (a.lambda, a.n_step, a.discount, a.kl_to_go, a.options)
+            == (b.lambda, b.n_step, b.discount, b.kl_to_go, b.options)
         && one.pathwise.is_some() == other.pathwise.is_some()
 }
 
@@ -141,7 +176,10 @@ fn moves_more(plan: &Plan) -> bool {
 
 fn claim(own: &Plan) -> Claim {
     let settings = &own.settings;
-    let shortened = settings.lambda < 1.0 || settings.n_step.is_some() || settings.discount < 1.0 || !settings.kl_to_go;
+    let shortened = settings.lambda < 1.0
+        || settings.n_step.is_some()
+        || settings.discount < 1.0
+        || !settings.kl_to_go;
     if shortened || moves_more(own) { Claim::Biased } else { Claim::Unbiased }
 }
 
@@ -173,7 +211,8 @@ fn name(own: &Plan) -> String {
     keys.join(", ")
 }
 
-/// What `infer` makes of a batch beyond its first gradient, as the keys say it, each with the reason why a mean over batches does not judge it.
+/// What `infer` makes of a batch beyond its first gradient, as the keys say it, each with the
+/// reason why a mean over batches does not judge it.
 fn beyond_one_batch(own: &Plan) -> Vec<(String, &'static str)> {
     let settings = &own.settings;
     let mut found = Vec::new();
@@ -181,22 +220,26 @@ fn beyond_one_batch(own: &Plan) -> Vec<(String, &'static str)> {
         return found;
     }
     if settings.refits > 0 {
-        let why = "the model learns from kept transitions, of states that policies of earlier batches met";
+        let why = "the model learns from kept transitions, of states that policies of earlier \
+                   batches met";
         return vec![(format!("refits = {}", settings.refits), why)];
     }
     if settings.reuses_batches() && settings.update == Update::Gradient {
         let mut keys = vec![format!("epochs = {}", settings.epochs)];
         keys.extend(settings.minibatch.map(|size| format!("minibatch = {size}")));
         keys.extend(settings.clip_ratio.map(|clip| format!("clip_ratio = {clip}")));
-        let why = "gradients after a batch's first are taken where the earlier ones led, so that they depend on the batch that they are estimated from";
+        let why = "gradients after a batch's first are taken where the earlier ones led, so that \
+                   they depend on the batch that they are estimated from";
         found.push((keys.join(", "), why));
     }
     if settings.normalize.advantages {
-        let why = "advantages are divided by their root mean square over the batch, which couples its trajectories";
+        let why = "advantages are divided by their root mean square over the batch, which couples \
+                   its trajectories";
         found.push(("normalize = advantages".into(), why));
     }
     if let Some(norm) = settings.clip_norm {
-        let why = "a gradient that is longer is scaled down as a whole, which couples the trajectories of its batch";
+        let why = "a gradient that is longer is scaled down as a whole, which couples the \
+                   trajectories of its batch";
         found.push((format!("clip_norm = {norm}"), why));
     }
     found

@@ -28,8 +28,16 @@ fn gain(planner: &Planner, id: GainId, fields: &[MeanField]) -> Result<Gain, Vec
     let model = planner.model;
     let of = model.gain(id);
     let name = &model.kernel(of.kernel).name;
-    let refusal = |what: &str| vec![refused(of.span, format!("the gain of `{name}` {what}, which this version does not compute"))];
-    let field = fields.iter().position(|field| field.kernel == of.kernel).ok_or_else(|| refusal("is of no mean field"))?;
+    let refusal = |what: &str| {
+        vec![refused(
+            of.span,
+            format!("the gain of `{name}` {what}, which this version does not compute"),
+        )]
+    };
+    let field = fields
+        .iter()
+        .position(|field| field.kernel == of.kernel)
+        .ok_or_else(|| refusal("is of no mean field"))?;
     let [output] = of.outputs.as_slice() else { return Err(refusal("is of several values")) };
     let density = planner.density(&KernelRef::Learned(of.kernel), output, &of.givens, of.span)?;
     match density.head {
@@ -54,7 +62,9 @@ fn is_past(planner: &Planner, read: &Read) -> bool {
     let last = |variable| i32::from(planner.model.variable(variable).role == Role::State);
     match *read {
         Read::Time | Read::Variable(_) | Read::First(_) => true,
-        Read::Step(variable, to) | Read::Window(variable, _, to) | Read::Past(variable, to) => to <= last(variable),
+        Read::Step(variable, to) | Read::Window(variable, _, to) | Read::Past(variable, to) => {
+            to <= last(variable)
+        }
         Read::Last(..) | Read::Future(..) | Read::Whole(..) => false,
     }
 }

@@ -1,4 +1,5 @@
-//! How a kernel over an action or an option is computed: which layers of the network give the numbers of its distribution.
+//! How a kernel over an action or an option is computed: which layers of the network give the
+//! numbers of its distribution.
 
 use crate::model::{Distribution, Domain, Kind, LayerId, Model, Scores};
 
@@ -9,7 +10,8 @@ pub enum Head {
     Categorical { logits: LayerId, outcomes: usize },
     /// The second of two values has probability `sigmoid` of a number.
     Bernoulli { logit: LayerId },
-    /// Stays at the kernel's given number `last` with probability `keep`, else draws afresh from the logits.
+    /// Stays at the kernel's given number `last` with probability `keep`, else draws afresh from
+    /// the logits.
     Sticky { last: usize, keep: LayerId, fresh: LayerId, outcomes: usize },
     /// Independent per component.
     Normal { mean: LayerId, sd: LayerId, width: usize },
@@ -38,45 +40,75 @@ impl Head {
     pub fn is_finite(&self) -> bool {
         match self {
             Head::Categorical { .. } | Head::Bernoulli { .. } | Head::Sticky { .. } => true,
-            Head::Normal { .. } | Head::TanhNormal { .. } | Head::Mixture { .. } | Head::Implicit { .. } => false,
+            Head::Normal { .. }
+            | Head::TanhNormal { .. }
+            | Head::Mixture { .. }
+            | Head::Implicit { .. } => false,
         }
     }
 
-    /// Both are of one family over the same values, so that their divergence has a closed form here.
+    /// Both are of one family over the same values, so that their divergence has a closed form
+    /// here.
     pub fn is_like(&self, other: &Head) -> bool {
         match (self, other) {
             (Head::Categorical { outcomes: a, .. }, Head::Categorical { outcomes: b, .. })
             | (Head::Normal { width: a, .. }, Head::Normal { width: b, .. }) => a == b,
             (Head::TanhNormal { bounds: a, .. }, Head::TanhNormal { bounds: b, .. }) => a == b,
-            (Head::Categorical { .. } | Head::Sticky { .. } | Head::Normal { .. } | Head::TanhNormal { .. }, _)
+            (
+                Head::Categorical { .. }
+                | Head::Sticky { .. }
+                | Head::Normal { .. }
+                | Head::TanhNormal { .. },
+                _,
+            )
             | (Head::Bernoulli { .. }, _)
             | (Head::Mixture { .. } | Head::Implicit { .. }, _) => false,
         }
     }
 }
 
-/// The head of one of the parts of a kernel with so many outputs: over what an action is, or over whether the episode ends.
-pub fn part(model: &Model, outputs: usize, distribution: &Distribution<LayerId>, domain: &Domain) -> Result<Head, String> {
+/// The head of one of the parts of a kernel with so many outputs: over what an action is, or over
+/// whether the episode ends.
+pub fn part(
+    model: &Model,
+    outputs: usize,
+    distribution: &Distribution<LayerId>,
+    domain: &Domain,
+) -> Result<Head, String> {
     match distribution {
         Distribution::Bernoulli(Scores::Logits(logit)) => Ok(Head::Bernoulli { logit: *logit }),
         _ => head(model, outputs, distribution, domain),
     }
 }
 
-/// The head of the distribution over `domain` of a kernel with so many outputs; else what it is, in words.
-pub fn head(model: &Model, outputs: usize, distribution: &Distribution<LayerId>, domain: &Domain) -> Result<Head, String> {
+/// The head of the distribution over `domain` of a kernel with so many outputs; else what it is, in
+/// words.
+pub fn head(
+    model: &Model,
+    outputs: usize,
+    distribution: &Distribution<LayerId>,
+    domain: &Domain,
+) -> Result<Head, String> {
     let width = |layer: LayerId| model.network.layer(layer).width;
     let normal = |mean: LayerId, sd: LayerId| {
         let components = domain.width();
         if (width(mean), width(sd)) == (components, components) {
             Ok(components)
         } else {
-            Err(format!("a normal with {} means and {} deviations over {components} components", width(mean), width(sd)))
+            Err(format!(
+                "a normal with {} means and {} deviations over {components} components",
+                width(mean),
+                width(sd)
+            ))
         }
     };
     match distribution {
-        Distribution::Categorical(Scores::Logits(logits)) => Ok(Head::Categorical { logits: *logits, outcomes: width(*logits) }),
-        Distribution::Normal { mean, sd } => Ok(Head::Normal { mean: *mean, sd: *sd, width: normal(*mean, *sd)? }),
+        Distribution::Categorical(Scores::Logits(logits)) => {
+            Ok(Head::Categorical { logits: *logits, outcomes: width(*logits) })
+        }
+        Distribution::Normal { mean, sd } => {
+            Ok(Head::Normal { mean: *mean, sd: *sd, width: normal(*mean, *sd)? })
+        }
         Distribution::TanhNormal { mean, sd } => {
             normal(*mean, *sd)?;
             let bounds = domain.components.iter().map(|component| match component.kind {
@@ -92,7 +124,9 @@ pub fn head(model: &Model, outputs: usize, distribution: &Distribution<LayerId>,
         },
         Distribution::Categorical(Scores::Probs(_)) => Err("`Categorical(probs = …)`".into()),
         Distribution::Bernoulli(_) => Err("`Bernoulli`".into()),
-        Distribution::Uniform | Distribution::UniformBox { .. } | Distribution::UniformOver(_) => Err("`Uniform`".into()),
+        Distribution::Uniform | Distribution::UniformBox { .. } | Distribution::UniformOver(_) => {
+            Err("`Uniform`".into())
+        }
         Distribution::Delta(_) => Err("`Delta`".into()),
         Distribution::Beta { .. } => Err("`Beta`".into()),
         Distribution::Mixture(parts) => {
@@ -110,14 +144,21 @@ pub fn head(model: &Model, outputs: usize, distribution: &Distribution<LayerId>,
         }
         Distribution::If { .. } => Err("`if … then … else`".into()),
         Distribution::Sticky { last, keep, fresh } => match **fresh {
-            Distribution::Categorical(Scores::Logits(fresh)) => {
-                Ok(Head::Sticky { last: *last as usize - outputs, keep: *keep, fresh, outcomes: width(fresh) })
-            }
+            Distribution::Categorical(Scores::Logits(fresh)) => Ok(Head::Sticky {
+                last: *last as usize - outputs,
+                keep: *keep,
+                fresh,
+                outcomes: width(fresh),
+            }),
             _ => Err("`Sticky` around another distribution than `Categorical(logits = …)`".into()),
         },
         Distribution::Implicit(sample) => match (width(*sample), domain.width()) {
-            (found, components) if found == components => Ok(Head::Implicit { sample: *sample, width: components }),
-            (found, components) => Err(format!("an `Implicit` of {found} numbers over {components} components")),
+            (found, components) if found == components => {
+                Ok(Head::Implicit { sample: *sample, width: components })
+            }
+            (found, components) => {
+                Err(format!("an `Implicit` of {found} numbers over {components} components"))
+            }
         },
     }
 }

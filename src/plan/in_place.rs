@@ -1,13 +1,15 @@
-//! Actions and options that the posterior draws from distributions in place: each becomes a kernel without parameters over what the distribution reads,
-//! so that it is drawn and weighed as learned ones are. The factor stays as it is written.
+//! Actions and options that the posterior draws from distributions in place: each becomes a kernel
+//! without parameters over what the distribution reads, so that it is drawn and weighed as learned
+//! ones are. The factor stays as it is written.
 
 use super::{prior, refused};
 use crate::bound::BoundDerivation;
 use crate::diagnostic::Diagnostic;
 use crate::expr::{ExprId, InputId, Node};
 use crate::model::{
-    Distribution, Factor, Formal, FormalLength, FormalVariable, Index, Input, Kernel, KernelId, KernelRef, Layer, LayerId, LayerOp, Model,
-    Role, Scores, Target, TargetVariable, Value, VariableId,
+    Distribution, Factor, Formal, FormalLength, FormalVariable, Index, Input, Kernel, KernelId,
+    KernelRef, Layer, LayerId, LayerOp, Model, Role, Scores, Target, TargetVariable, Value,
+    VariableId,
 };
 use crate::source::Span;
 use std::collections::BTreeMap;
@@ -16,16 +18,25 @@ use std::collections::BTreeMap;
 pub(super) type InPlace = BTreeMap<u32, (KernelId, Vec<Value>)>;
 
 /// Adds such kernels to the model, for all factors of a bound that need one.
-pub(super) fn kernels(model: &mut Model, derivation: &BoundDerivation) -> Result<InPlace, Vec<Diagnostic>> {
+pub(super) fn kernels(
+    model: &mut Model,
+    derivation: &BoundDerivation,
+) -> Result<InPlace, Vec<Diagnostic>> {
     let posterior = model.bound(derivation.bound).posterior.clone();
     let (mut found, mut errors) = (InPlace::new(), Vec::new());
     for (at, factor) in (0u32..).zip(&posterior) {
-        let (Some(variable), KernelRef::InPlace(distribution)) = (chosen(model, factor), &factor.kernel) else { continue };
+        let (Some(variable), KernelRef::InPlace(distribution)) =
+            (chosen(model, factor), &factor.kernel)
+        else {
+            continue;
+        };
         match kernel(model, variable, distribution, factor) {
             Ok(kernel) => drop(found.insert(at, kernel)),
             Err(what) => {
-                let message =
-                    format!("`{}` is drawn from {what} in place, which this version does not draw from", model.variable(variable).name);
+                let message = format!(
+                    "`{}` is drawn from {what} in place, which this version does not draw from",
+                    model.variable(variable).name
+                );
                 errors.push(refused(factor.span, message));
             }
         }
@@ -65,26 +76,48 @@ fn kernel(
     };
     let outputs = vec![formal(variable, model)];
     let parts = match (&domain.finite, distribution) {
-        (Some(finite), _) => vec![prior::log_probabilities(&mut model.graph, distribution, finite)?],
-        (None, Distribution::Normal { mean, sd } | Distribution::TanhNormal { mean, sd }) => vec![mean.clone(), sd.clone()],
-        (None, Distribution::Uniform | Distribution::UniformBox { .. }) => return Err("a uniform over real numbers"),
+        (Some(finite), _) => {
+            vec![prior::log_probabilities(&mut model.graph, distribution, finite)?]
+        }
+        (None, Distribution::Normal { mean, sd } | Distribution::TanhNormal { mean, sd }) => {
+            vec![mean.clone(), sd.clone()]
+        }
+        (None, Distribution::Uniform | Distribution::UniformBox { .. }) => {
+            return Err("a uniform over real numbers");
+        }
         (None, _) => return Err("a distribution over real numbers that is no normal"),
     };
     // what it reads becomes its givens
     let mut read: Vec<(VariableId, Index)> = Vec::new();
-    let reads_time = model.graph.reach(&parts.concat()).into_iter().any(|at| matches!(model.graph.node(at), Node::Time));
+    let reads_time = model
+        .graph
+        .reach(&parts.concat())
+        .into_iter()
+        .any(|at| matches!(model.graph.node(at), Node::Time));
     for input in model.graph.inputs_of(&parts.concat()) {
         match model.inputs[input.0 as usize] {
-            Input::Variable { variable, index, .. } if !read.contains(&(variable, index)) => read.push((variable, index)),
+            Input::Variable { variable, index, .. } if !read.contains(&(variable, index)) => {
+                read.push((variable, index))
+            }
             Input::Variable { .. } => {}
-            Input::Reward { .. } | Input::Formal { .. } | Input::Gain(_) => return Err("a distribution that reads a reward or a gain"),
+            Input::Reward { .. } | Input::Formal { .. } | Input::Gain(_) => {
+                return Err("a distribution that reads a reward or a gain");
+            }
         }
     }
-    let mut givens: Vec<Formal> = read.iter().map(|&(variable, _)| formal(variable, model)).collect();
-    let mut arguments: Vec<Value> = read.iter().map(|&(variable, index)| Value::Variable { variable, index }).collect();
+    let mut givens: Vec<Formal> =
+        read.iter().map(|&(variable, _)| formal(variable, model)).collect();
+    let mut arguments: Vec<Value> =
+        read.iter().map(|&(variable, index)| Value::Variable { variable, index }).collect();
     if reads_time {
         let time = FormalVariable::Time;
-        givens.push(Formal { name: "t".into(), variable: time, length: FormalLength::One, optional: false, span: factor.span });
+        givens.push(Formal {
+            name: "t".into(),
+            variable: time,
+            length: FormalLength::One,
+            optional: false,
+            span: factor.span,
+        });
         arguments.push(Value::Time);
     }
     let layers: Vec<LayerId> = parts.iter().map(|part| layer(model, id, part, &read)).collect();
@@ -99,16 +132,26 @@ fn kernel(
 }
 
 /// The expressions as a layer of the kernel, with its formals in the place of what they read.
-fn layer(model: &mut Model, kernel: KernelId, values: &[ExprId], read: &[(VariableId, Index)]) -> LayerId {
+fn layer(
+    model: &mut Model,
+    kernel: KernelId,
+    values: &[ExprId],
+    read: &[(VariableId, Index)],
+) -> LayerId {
     let (graph, inputs) = (model.graph.clone(), model.inputs.clone());
     // outputs come first, and there is one
-    let formal = |given: usize, component: u32| Input::Formal { kernel, formal: 1 + given as u32, component };
+    let formal = |given: usize, component: u32| Input::Formal {
+        kernel,
+        formal: 1 + given as u32,
+        component,
+    };
     let place = |leaf: &Node| match leaf {
         Node::Time => Some(formal(read.len(), 0)),
         Node::Input(InputId(at)) => match inputs[*at as usize] {
-            Input::Variable { variable, component, index } => {
-                read.iter().position(|known| *known == (variable, index)).map(|given| formal(given, component))
-            }
+            Input::Variable { variable, component, index } => read
+                .iter()
+                .position(|known| *known == (variable, index))
+                .map(|given| formal(given, component)),
             Input::Reward { .. } | Input::Formal { .. } | Input::Gain(_) => None,
         },
         _ => None,
@@ -122,6 +165,10 @@ fn layer(model: &mut Model, kernel: KernelId, values: &[ExprId], read: &[(Variab
         });
         Some(target.intern(Node::Input(InputId(at as u32))))
     });
-    model.network.layers.push(Layer { width: values.len(), op: LayerOp::Scalars(values), span: Span::default() });
+    model.network.layers.push(Layer {
+        width: values.len(),
+        op: LayerOp::Scalars(values),
+        span: Span::default(),
+    });
     LayerId(model.network.layers.len() as u32 - 1)
 }

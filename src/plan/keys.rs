@@ -1,5 +1,5 @@
-//! The keys of `infer`: one table with each key's meaning, kind and default. The reference, `rlppl plan` and the reader of settings
-//! all read this table.
+//! The keys of `infer`: one table with each key's meaning, kind and default. The reference, `rlppl
+//! plan` and the reader of settings all read this table.
 
 use super::until::WATCHED;
 use std::fmt;
@@ -64,12 +64,18 @@ const fn key(name: &'static str, kind: KeyKind, default: KeyDefault, meaning: &'
 
 /// All keys, in the order they are printed.
 pub const KEYS: &[Key] = &[
-    key("trajectories", KeyKind::Count { least: 1 }, KeyDefault::Number(64.0), "trajectories sampled for each gradient step"),
+    key(
+        "trajectories",
+        KeyKind::Count { least: 1 },
+        KeyDefault::Number(64.0),
+        "trajectories sampled for each gradient step",
+    ),
     key(
         "steps",
         KeyKind::Count { least: 0 },
         KeyDefault::Derived("1000, or 1 where `rounds` is set"),
-        "batches of trajectories, in each round; a batch is one gradient step unless `epochs` or `minibatch` make it more",
+        "batches of trajectories, in each round; a batch is one gradient step unless `epochs` or \
+         `minibatch` make it more",
     ),
     key(
         "rounds",
@@ -81,7 +87,8 @@ pub const KEYS: &[Key] = &[
         "epochs",
         KeyKind::Count { least: 1 },
         KeyDefault::Number(1.0),
-        "passes over a batch; after the first gradient its draws are weighed by the ratio of the present policy to the one that drew them",
+        "passes over a batch; after the first gradient its draws are weighed by the ratio of the \
+         present policy to the one that drew them",
     ),
     key(
         "minibatch",
@@ -93,25 +100,29 @@ pub const KEYS: &[Key] = &[
         "clip_ratio",
         KeyKind::Positive,
         KeyDefault::Derived("no clipping"),
-        "a draw whose ratio has left [1 − clip_ratio, 1 + clip_ratio] in the direction of its advantage has no gradient (Schulman 2017, eq. 7)",
+        "a draw whose ratio has left [1 − clip_ratio, 1 + clip_ratio] in the direction of its \
+         advantage has no gradient (Schulman 2017, eq. 7)",
     ),
     key(
         "kl_target",
         KeyKind::Positive,
         KeyDefault::Derived("no target"),
-        "nats a live step; the passes over a batch end where KL(policy ‖ the one that drew it) exceeds it",
+        "nats a live step; the passes over a batch end where KL(policy ‖ the one that drew it) \
+         exceeds it",
     ),
     key(
         "update",
         KeyKind::Update,
         KeyDefault::Word("gradient"),
-        "how a batch moves the policy: optimiser steps, a natural-gradient step with a line search (Schulman 2015), or, on a finite model, to the maximum of the exact bound",
+        "how a batch moves the policy: optimiser steps, a natural-gradient step with a line \
+         search (Schulman 2015), or, on a finite model, to the maximum of the exact bound",
     ),
     key(
         "optimizer",
         KeyKind::Optimizer,
         KeyDefault::Word("adam"),
-        "how a gradient moves the parameters; `rate` may be `ramp(from = …, to = …)` over the batches",
+        "how a gradient moves the parameters; `rate` may be `ramp(from = …, to = …)` over the \
+         batches",
     ),
     key(
         "clip_norm",
@@ -123,58 +134,80 @@ pub const KEYS: &[Key] = &[
         "baseline",
         KeyKind::NetworkOr(&["leave_one_out", "none"]),
         KeyDefault::Word("leave_one_out"),
-        "what is subtracted from a draw's credit: a network fitted to earlier batches, the mean credit of the other trajectories at the same `t`, or nothing",
+        "what is subtracted from a draw's credit: a network fitted to earlier batches, the mean \
+         credit of the other trajectories at the same `t`, or nothing",
     ),
     key(
         "baseline_weight",
         KeyKind::Number { lo: 0.0, hi: f64::MAX },
         KeyDefault::Number(1.0),
-        "weight of the baseline's squared error (halved) beside the bound, where its network shares a `net` with the policy and moves it",
+        "weight of the baseline's squared error (halved) beside the bound, where its network \
+         shares a `net` with the policy and moves it",
     ),
     key(
         "lambda",
         KeyKind::Number { lo: 0.0, hi: 1.0 },
         KeyDefault::Number(1.0),
-        "λ of generalised advantage estimation (Schulman 2016); below 1 it biases the gradient and needs a network as baseline",
+        "λ of generalised advantage estimation (Schulman 2016); below 1 it biases the gradient \
+         and needs a network as baseline",
     ),
     key(
         "n_step",
         KeyKind::Count { least: 1 },
         KeyDefault::Derived("to the end"),
-        "steps of credit before the learned value takes the place of the rest (Mnih 2016); it biases the gradient and needs a network as baseline",
+        "steps of credit before the learned value takes the place of the rest (Mnih 2016); it \
+         biases the gradient and needs a network as baseline",
     ),
     key(
         "discount",
         KeyKind::Number { lo: 0.0, hi: 1.0 },
         KeyDefault::Number(1.0),
-        "factor per step on later terms in a draw's credit: lowers the variance; below 1 it biases the gradient, never the bound",
+        "factor per step on later terms in a draw's credit: lowers the variance; below 1 it \
+         biases the gradient, never the bound",
     ),
     key(
         "kl_to_go",
         KeyKind::Truth,
         KeyDefault::Truth(true),
-        "credit a draw with the later action terms (KL, entropy, log n); without them the gradient is biased",
+        "credit a draw with the later action terms (KL, entropy, log n); without them the \
+         gradient is biased",
     ),
     key(
         "options",
         KeyKind::Word(&["sampled", "enumerate"]),
         KeyDefault::Word("sampled"),
-        "how the gradient takes the option: as it was drawn, or in expectation over all that could have led to the drawn states and actions, which has less variance and asks that no kernel reads it at steps farther apart than neighbours",
+        "how the gradient takes the option: as it was drawn, or in expectation over all that \
+         could have led to the drawn states and actions, which has less variance and asks that no \
+         kernel reads it at steps farther apart than neighbours",
     ),
     key(
         "estimator",
         KeyKind::Word(&["score", "pathwise"]),
         KeyDefault::Word("score"),
-        "the gradient of a bound whose states a learned model draws: by the scores of what is drawn, or through real draws, as functions of what their kernels compute and of noise (Kingma & Welling 2014)",
+        "the gradient of a bound whose states a learned model draws: by the scores of what is \
+         drawn, or through real draws, as functions of what their kernels compute and of noise \
+         (Kingma & Welling 2014)",
     ),
     key(
         "normalize",
         KeyKind::Words(&["observations", "returns", "advantages"]),
         KeyDefault::Derived("nothing"),
-        "what is rescaled: real inputs of networks by their running mean and deviation (kept with the parameters), what the baseline is fitted to likewise, or the advantages of a batch by their root mean square",
+        "what is rescaled: real inputs of networks by their running mean and deviation (kept with \
+         the parameters), what the baseline is fitted to likewise, or the advantages of a batch \
+         by their root mean square",
     ),
-    key("precision", KeyKind::Word(&["f32", "f64"]), KeyDefault::Word("f32"), "floating-point numbers of networks and environments"),
-    key("threads", KeyKind::Count { least: 1 }, KeyDefault::Derived("the machine's"), "worker threads; the result does not depend on it"),
+    key(
+        "precision",
+        KeyKind::Word(&["f32", "f64"]),
+        KeyDefault::Word("f32"),
+        "floating-point numbers of networks and environments",
+    ),
+    key(
+        "threads",
+        KeyKind::Count { least: 1 },
+        KeyDefault::Derived("the machine's"),
+        "worker threads; the result does not depend on it",
+    ),
     key("seed", KeyKind::Count { least: 0 }, KeyDefault::Number(0.0), "seed of all random streams"),
     key(
         "shards",
@@ -188,18 +221,25 @@ pub const KEYS: &[Key] = &[
         KeyDefault::Number(60.0),
         "seconds between two checkpoints, as `0.2`; the result does not depend on it",
     ),
-    key("log_every", KeyKind::Count { least: 1 }, KeyDefault::Derived("steps / 1000"), "gradient steps between two lines of metrics"),
+    key(
+        "log_every",
+        KeyKind::Count { least: 1 },
+        KeyDefault::Derived("steps / 1000"),
+        "gradient steps between two lines of metrics",
+    ),
     key(
         "until",
         KeyKind::Threshold(WATCHED),
         KeyDefault::Derived("to the last step"),
-        "ends the run once the mean over the last batches, together at least 100 trajectories, reaches a threshold, as `expected_return >= 475`",
+        "ends the run once the mean over the last batches, together at least 100 trajectories, \
+         reaches a threshold, as `expected_return >= 475`",
     ),
     key(
         "ratio",
         KeyKind::NetworkOr(&[]),
         KeyDefault::Derived("none"),
-        "the classifier of a density ratio, as `mlp(s, a, s', hidden = [64, 64])`: its logit is the logarithm of the ratio; trained on real draws against those of the model",
+        "the classifier of a density ratio, as `mlp(s, a, s', hidden = [64, 64])`: its logit is \
+         the logarithm of the ratio; trained on real draws against those of the model",
     ),
     key(
         "ratio_steps",
@@ -223,9 +263,15 @@ pub const KEYS: &[Key] = &[
         "refits",
         KeyKind::Count { least: 0 },
         KeyDefault::Number(0.0),
-        "gradient steps of a model of the world from kept transitions after each batch, in the place of one from the batch",
+        "gradient steps of a model of the world from kept transitions after each batch, in the \
+         place of one from the batch",
     ),
-    key("refit_batch", KeyKind::Count { least: 1 }, KeyDefault::Number(256.0), "transitions of each of these steps"),
+    key(
+        "refit_batch",
+        KeyKind::Count { least: 1 },
+        KeyDefault::Number(256.0),
+        "transitions of each of these steps",
+    ),
 ];
 
 /// The optimisers, with the update of the paper or manual named.
@@ -239,7 +285,10 @@ pub const OPTIMIZERS: &[Choice] = &[
             ("epsilon", 1e-8, "added to the root of the second moment"),
         ],
     },
-    Choice { name: "sgd", arguments: &[("rate", 0.01, "step size"), ("momentum", 0.0, "decay of the velocity")] },
+    Choice {
+        name: "sgd",
+        arguments: &[("rate", 0.01, "step size"), ("momentum", 0.0, "decay of the velocity")],
+    },
     Choice {
         name: "rmsprop",
         arguments: &[
@@ -261,7 +310,14 @@ pub const UPDATES: &[Choice] = &[
             ("iterations", 10.0, "of conjugate gradients"),
         ],
     },
-    Choice { name: "exact", arguments: &[("iterations", 1000.0, "of the ascent in a round, where the maximum has no closed form")] },
+    Choice {
+        name: "exact",
+        arguments: &[(
+            "iterations",
+            1000.0,
+            "of the ascent in a round, where the maximum has no closed form",
+        )],
+    },
 ];
 
 impl fmt::Display for KeyDefault {
@@ -293,8 +349,12 @@ mod tests {
                 (KeyKind::Number { lo, hi }, KeyDefault::Number(n)) => (lo..=hi).contains(&n),
                 (KeyKind::Positive, KeyDefault::Number(n)) => n > 0.0,
                 (KeyKind::Truth, KeyDefault::Truth(_)) => true,
-                (KeyKind::Word(words) | KeyKind::NetworkOr(words), KeyDefault::Word(word)) => words.contains(&word),
-                (KeyKind::Optimizer, KeyDefault::Word(word)) => OPTIMIZERS.iter().any(|o| o.name == word),
+                (KeyKind::Word(words) | KeyKind::NetworkOr(words), KeyDefault::Word(word)) => {
+                    words.contains(&word)
+                }
+                (KeyKind::Optimizer, KeyDefault::Word(word)) => {
+                    OPTIMIZERS.iter().any(|o| o.name == word)
+                }
                 (KeyKind::Update, KeyDefault::Word(word)) => UPDATES.iter().any(|u| u.name == word),
                 _ => false,
             };

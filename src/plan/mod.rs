@@ -1,5 +1,5 @@
-//! Model and Derivation in, Plan out: for each term its estimator and why, what is downstream of what, and the settings of the run.
-//! Allocates no tensors, never samples.
+//! Model and Derivation in, Plan out: for each term its estimator and why, what is downstream of
+//! what, and the settings of the run. Allocates no tensors, never samples.
 
 mod draw;
 mod enumeration;
@@ -35,7 +35,8 @@ pub use keys::{Choice, KEYS, Key, KeyDefault, KeyKind, OPTIMIZERS, UPDATES};
 pub use pathwise::{Pathwise, Slope};
 pub use records::Records;
 pub use settings::{
-    Baseline, Classifier, DrawGradient, Normalize, Optimizer, OptionGradient, Precision, Schedule, Settings, Update, unknown_key,
+    Baseline, Classifier, DrawGradient, Normalize, Optimizer, OptionGradient, Precision, Schedule,
+    Settings, Update, unknown_key,
 };
 pub use simulation::Simulation;
 pub use term::{Density, Estimator, Less, Prior, Quantity, Ratio, RatioOf, Subject, Term, Version};
@@ -46,7 +47,8 @@ use crate::bound::{BoundDerivation, Derivation, Score};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::expr::{ExprId, Graph, ParamId};
 use crate::model::{
-    BoundId, EnvironmentId, Index, KernelId, Kind, Model, Parameter, ParameterId, VariableId, kernel_parameters, parameters_of,
+    BoundId, EnvironmentId, Index, KernelId, Kind, Model, Parameter, ParameterId, VariableId,
+    kernel_parameters, parameters_of,
 };
 use crate::source::Span;
 use std::collections::BTreeSet;
@@ -57,7 +59,8 @@ use std::sync::Arc;
 pub struct Plan {
     pub model: Arc<Model>,
     pub derivation: BoundDerivation,
-    /// The bounds that a step takes before this one, in their order; one that is maximised in two ways stands there twice.
+    /// The bounds that a step takes before this one, in their order; one that is maximised in two
+    /// ways stands there twice.
     pub earlier: Vec<Plan>,
     /// The bounds that nothing maximises: they are evaluated when all is trained.
     pub watched: Vec<Plan>,
@@ -79,7 +82,8 @@ pub struct Plan {
     pub transition: Option<Draw>,
     /// What that draws with the next state in the place of the environment's own rewards and end.
     pub outcomes: Vec<Outcome>,
-    /// The density of what that draws, where the bound moves it and takes its score; as a draw it stands behind the action.
+    /// The density of what that draws, where the bound moves it and takes its score; as a draw it
+    /// stands behind the action.
     pub scored_model: Option<Density>,
     /// The density of the first state, likewise; as a draw it stands behind all others.
     pub scored_start: Option<Density>,
@@ -93,7 +97,8 @@ pub struct Plan {
     pub terms: Vec<Term>,
     /// What a classifier tells the policy's steps from.
     pub records: Option<Arc<Records>>,
-    /// `log p(s[t+1] | s[t], a[t])` of the environment at real states, as an expression: nothing learns from it, a classifier is judged by it.
+    /// `log p(s[t+1] | s[t], a[t])` of the environment at real states, as an expression: nothing
+    /// learns from it, a classifier is judged by it.
     pub log_transition: Option<ExprId>,
     /// The model's expressions and those made for this plan: what the terms' expressions stand in.
     pub graph: Graph,
@@ -113,7 +118,8 @@ pub struct Plan {
     pub normalizers: Vec<Normalizer>,
     /// The params that move over the batches, and how.
     pub schedules: Vec<(ParamId, Schedule)>,
-    /// What the reader of a result has to know: each choice that biases the gradient, each param that moves.
+    /// What the reader of a result has to know: each choice that biases the gradient, each param
+    /// that moves.
     pub remarks: Vec<String>,
 }
 
@@ -127,8 +133,8 @@ pub struct Normalizer {
     pub log_deviation: ParameterId,
 }
 
-/// Decides how each term of the bound and of its gradient is estimated. What this version cannot train is refused, all at once, each
-/// with its place.
+/// Decides how each term of the bound and of its gradient is estimated. What this version cannot
+/// train is refused, all at once, each with its place.
 pub fn plan(model: &Model, derivation: &Derivation) -> Result<Plan, Diagnostics> {
     let mut errors = Vec::new();
     let settings = match settings::read(model) {
@@ -147,7 +153,9 @@ pub fn plan(model: &Model, derivation: &Derivation) -> Result<Plan, Diagnostics>
         // several bounds may tell the same of what they share
         let mut list: Vec<Diagnostic> = Vec::with_capacity(found.len());
         for told in found {
-            let is_known = |known: &Diagnostic| known.message == told.message && known.labels.first() == told.labels.first();
+            let is_known = |known: &Diagnostic| {
+                known.message == told.message && known.labels.first() == told.labels.first()
+            };
             if !list.iter().any(is_known) {
                 list.push(told);
             }
@@ -156,49 +164,79 @@ pub fn plan(model: &Model, derivation: &Derivation) -> Result<Plan, Diagnostics>
     })
 }
 
-/// What is wrong with how a model is to be trained. That this version does not train it is no mistake of its author, and is a note.
+/// What is wrong with how a model is to be trained. That this version does not train it is no
+/// mistake of its author, and is a note.
 pub fn mistakes(model: &Model, derivation: &Derivation) -> Vec<Diagnostic> {
     let found = plan(model, derivation).err().map_or(Vec::new(), |found| found.list);
     let note = |told: Diagnostic| match told.code.0 {
-        NOT_RUN => Diagnostic { severity: Severity::Note, message: format!("`infer` does not train this yet: {}", told.message), ..told },
+        NOT_RUN => Diagnostic {
+            severity: Severity::Note,
+            message: format!("`infer` does not train this yet: {}", told.message),
+            ..told
+        },
         _ => told,
     };
     found.into_iter().map(note).collect()
 }
 
 /// The plan of one bound; `over` are the kernels that it moves.
-fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, over: &[KernelId]) -> Result<Plan, Vec<Diagnostic>> {
+fn assemble(
+    model: &Model,
+    derivation: &BoundDerivation,
+    settings: Settings,
+    over: &[KernelId],
+) -> Result<Plan, Vec<Diagnostic>> {
     let mut with_deviations = model.clone();
-    let mut weights = weights::mean_fields(&mut with_deviations, model.bound(derivation.bound), derivation, &settings)?;
+    let mut weights = weights::mean_fields(
+        &mut with_deviations,
+        model.bound(derivation.bound),
+        derivation,
+        &settings,
+    )?;
     let in_place = in_place::kernels(&mut with_deviations, derivation)?;
     let model = &with_deviations;
     let bound = model.bound(derivation.bound);
     let mut draws = draw::draws(model, bound, derivation, &in_place)?;
-    let (transition, outcomes) = draw::imagined(model, bound, (derivation, &settings), Index::Step(1))?.unzip();
+    let (transition, outcomes) =
+        draw::imagined(model, bound, (derivation, &settings), Index::Step(1))?.unzip();
     let outcomes = outcomes.unwrap_or_default();
-    let start = draw::imagined(model, bound, (derivation, &settings), Index::First)?.map(|(draw, _)| draw);
-    let through = settings.estimator == DrawGradient::Pathwise && !derivation.gradient.reparameterised.is_empty();
-    let score_of = |draw: &Draw| derivation.gradient.scores.iter().find(|score| score.factor == draw.factor);
-    let (model_score, start_score) = (transition.as_ref().and_then(score_of), start.as_ref().and_then(score_of));
+    let start =
+        draw::imagined(model, bound, (derivation, &settings), Index::First)?.map(|(draw, _)| draw);
+    let through = settings.estimator == DrawGradient::Pathwise
+        && !derivation.gradient.reparameterised.is_empty();
+    let score_of =
+        |draw: &Draw| derivation.gradient.scores.iter().find(|score| score.factor == draw.factor);
+    let (model_score, start_score) =
+        (transition.as_ref().and_then(score_of), start.as_ref().and_then(score_of));
     // where no draw is scored there is no credit to compare
     let policy_at = draws.len() - 1;
     draws.extend(transition.clone().zip(model_score.map(Some)));
     draws.extend(start.clone().zip(start_score.map(Some)));
     let scored = draws.iter().any(|(_, score)| score.is_some());
-    let settings = if scored { settings } else { Settings { baseline: Baseline::None, options: OptionGradient::Sampled, ..settings } };
+    let settings = if scored {
+        settings
+    } else {
+        Settings { baseline: Baseline::None, options: OptionGradient::Sampled, ..settings }
+    };
     let policy = &draws[policy_at].0;
-    let environment = model
-        .variable(policy.variable)
-        .environment
-        .ok_or_else(|| vec![refused(model.variable(policy.variable).span, "this version trains actions of an environment only")])?;
+    let environment = model.variable(policy.variable).environment.ok_or_else(|| {
+        vec![refused(
+            model.variable(policy.variable).span,
+            "this version trains actions of an environment only",
+        )]
+    })?;
     let baseline_reads = match &settings.baseline {
         Baseline::Network { arguments, .. } => {
             let span = model.setting("baseline").map_or(bound.span, |s| s.span);
             let reads = draw::reads(model, arguments, span, "the baseline")?;
             let of = model.environment(environment);
             let seen = |variable| variable == of.state || Some(variable) == of.observation;
-            if !reads.iter().all(|read| matches!(read, Read::Time) || matches!(read, Read::Variable(variable) if seen(*variable))) {
-                let message = "this version's baselines read the state, the observation and the time at `t`";
+            if !reads.iter().all(|read| {
+                matches!(read, Read::Time)
+                    || matches!(read, Read::Variable(variable) if seen(*variable))
+            }) {
+                let message =
+                    "this version's baselines read the state, the observation and the time at `t`";
                 return Err(vec![refused(span, message)]);
             }
             reads
@@ -207,16 +245,29 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
     };
     let mut scalars = terms::Scalars { graph: model.graph.clone(), inputs: model.inputs.clone() };
     let ratio = settings.ratio.as_ref();
-    let planner =
-        terms::Planner { model, bound, draws: &draws, policy, environment, start: start.as_ref(), transition: transition.as_ref(), ratio };
+    let planner = terms::Planner {
+        model,
+        bound,
+        draws: &draws,
+        policy,
+        environment,
+        start: start.as_ref(),
+        transition: transition.as_ref(),
+        ratio,
+    };
     let terms = terms::terms(&planner, derivation, &settings, &mut scalars)?;
     let density_of = |score: &Score| planner.factor_density(score.factor);
-    let (scored_model, scored_start) = (model_score.map(density_of).transpose()?, start_score.map(density_of).transpose()?);
+    let (scored_model, scored_start) =
+        (model_score.map(density_of).transpose()?, start_score.map(density_of).transpose()?);
     let gains = gain::gains(&planner, &weights)?;
     let simulations = simulation::simulations(model, bound, &weights, &settings)?;
     let pathwise = match &transition {
         Some(transition) if through => {
-            let options: Vec<Draw> = draws.iter().map(|(draw, _)| draw.clone()).take_while(|draw| draw.factor != policy.factor).collect();
+            let options: Vec<Draw> = draws
+                .iter()
+                .map(|(draw, _)| draw.clone())
+                .take_while(|draw| draw.factor != policy.factor)
+                .collect();
             let on = pathwise::Imagined {
                 model,
                 bound,
@@ -233,14 +284,27 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
         }
         Some(_) | None => None,
     };
-    let moved: BTreeSet<ParameterId> = over.iter().flat_map(|&kernel| kernel_parameters(model, kernel)).collect();
-    let of_head = |head: &Head| head.layers().into_iter().flat_map(|layer| parameters_of(&model.network, layer)).collect::<BTreeSet<_>>();
-    let imagined = start.iter().chain(&transition).map(|draw| &draw.head).chain(outcomes.iter().map(|outcome| &outcome.head));
-    let mut used: BTreeSet<ParameterId> = draws.iter().map(|(draw, _)| &draw.head).chain(imagined).flat_map(of_head).collect();
+    let moved: BTreeSet<ParameterId> =
+        over.iter().flat_map(|&kernel| kernel_parameters(model, kernel)).collect();
+    let of_head = |head: &Head| {
+        head.layers()
+            .into_iter()
+            .flat_map(|layer| parameters_of(&model.network, layer))
+            .collect::<BTreeSet<_>>()
+    };
+    let imagined = start
+        .iter()
+        .chain(&transition)
+        .map(|draw| &draw.head)
+        .chain(outcomes.iter().map(|outcome| &outcome.head));
+    let mut used: BTreeSet<ParameterId> =
+        draws.iter().map(|(draw, _)| &draw.head).chain(imagined).flat_map(of_head).collect();
     for term in &terms {
         match &term.quantity {
             Quantity::Kl { prior: Prior::Kernel { of: Version::Present, head, .. } }
-            | Quantity::Density { density: Density { of: Version::Present, head, .. }, .. } => used.extend(of_head(head)),
+            | Quantity::Density { density: Density { of: Version::Present, head, .. }, .. } => {
+                used.extend(of_head(head))
+            }
             Quantity::Kl { .. }
             | Quantity::Density { .. }
             | Quantity::Ratio(_)
@@ -253,14 +317,22 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
     }
     let mut trained: BTreeSet<ParameterId> = used.intersection(&moved).copied().collect();
     let moving = weights.iter().filter(|field| field.moves);
-    trained.extend(moving.flat_map(|field| &field.parameters).filter(|(mean, _)| used.contains(mean)).map(|(_, log_sd)| *log_sd));
+    trained.extend(
+        moving
+            .flat_map(|field| &field.parameters)
+            .filter(|(mean, _)| used.contains(mean))
+            .map(|(_, log_sd)| *log_sd),
+    );
     let classified = ratio_parameters(model, &terms, &used)?;
     let read_by_baseline = match &settings.baseline {
         Baseline::Network { layer, .. } => parameters_of(&model.network, *layer),
         Baseline::None | Baseline::LeaveOneOut => BTreeSet::new(),
     };
-    let mut elsewhere: BTreeSet<ParameterId> =
-        draws.iter().flat_map(|(draw, _)| of_head(&draw.head)).chain(read_by_baseline.iter().copied()).collect();
+    let mut elsewhere: BTreeSet<ParameterId> = draws
+        .iter()
+        .flat_map(|(draw, _)| of_head(&draw.head))
+        .chain(read_by_baseline.iter().copied())
+        .collect();
     for term in &terms {
         if let Quantity::Kl { prior: Prior::Kernel { head, .. } } = &term.quantity {
             elsewhere.extend(of_head(head));
@@ -275,8 +347,11 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
     if let Some(error) = together::unshared(model, shared) {
         return Err(vec![error]);
     }
-    if let (true, Update::TrustRegion { .. }, Some(setting)) = (shared, settings.update, model.setting("baseline")) {
-        let message = "a trust region bounds how far the policy moves, and this baseline shares a `net` with it, which its fit would move";
+    if let (true, Update::TrustRegion { .. }, Some(setting)) =
+        (shared, settings.update, model.setting("baseline"))
+    {
+        let message = "a trust region bounds how far the policy moves, and this baseline shares a \
+                       `net` with it, which its fit would move";
         let error = Diagnostic::error("bad-setting", setting.span, message);
         return Err(vec![error.hint("give the baseline a network of its own")]);
     }
@@ -286,21 +361,36 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
     let moves_states = scored_model.is_some() || scored_start.is_some();
     let beyond = !draws.is_empty()
         || moves_states
-        || terms.iter().any(|term| matches!(term.quantity, Quantity::Density { .. } | Quantity::Ratio(_)))
+        || terms
+            .iter()
+            .any(|term| matches!(term.quantity, Quantity::Density { .. } | Quantity::Ratio(_)))
         || !policy.reads.iter().all(|read| matches!(read, Read::Variable(_) | Read::Time));
     if beyond && let Some(error) = together::beyond_policies(model, &settings) {
         return Err(vec![error]);
     }
     let moves = |density: &Density| !of_head(&density.head).is_disjoint(&trained);
     let drawn = !weights.is_empty();
-    if let (true, Some(error)) = (settings.refits > 0, together::against_refits(model, (scored, drawn), &settings, &terms, moves)) {
+    if let (true, Some(error)) = (
+        settings.refits > 0,
+        together::against_refits(model, (scored, drawn), &settings, &terms, moves),
+    ) {
         return Err(vec![error]);
     }
-    if let (OptionGradient::Enumerated, Some(setting)) = (settings.options, model.setting("options"))
-        && let Some(message) = enumeration::against_enumeration(model, &settings, (&draws, &policy), &terms, moves_states)
-            .or_else(|| enumeration::against_exponents(model, &scalars.graph, &scalars.inputs, &terms))
+    if let (OptionGradient::Enumerated, Some(setting)) =
+        (settings.options, model.setting("options"))
+        && let Some(message) = enumeration::against_enumeration(
+            model,
+            &settings,
+            (&draws, &policy),
+            &terms,
+            moves_states,
+        )
+        .or_else(|| enumeration::against_exponents(model, &scalars.graph, &scalars.inputs, &terms))
     {
-        return Err(vec![Diagnostic::error("bad-setting", setting.span, message).hint("write `options = sampled`")]);
+        return Err(vec![
+            Diagnostic::error("bad-setting", setting.span, message)
+                .hint("write `options = sampled`"),
+        ]);
     }
     let schedules = schedules::schedules(model, &settings)?;
     let mut remarks = remarks(derivation, &settings, (scored, shared));
@@ -310,13 +400,23 @@ fn assemble(model: &Model, derivation: &BoundDerivation, settings: Settings, ove
         _ => None,
     });
     let on = (model.environment(environment).state, policy.variable);
-    let records = recorded.map(|data| records::read(model, data, on)).transpose().map_err(|error| vec![error])?.map(Arc::new);
-    let judged = terms.iter().any(|term| matches!(term.quantity, Quantity::Ratio(Ratio { of: RatioOf::Transition, .. })));
+    let records = recorded
+        .map(|data| records::read(model, data, on))
+        .transpose()
+        .map_err(|error| vec![error])?
+        .map(Arc::new);
+    let judged = terms.iter().any(|term| {
+        matches!(term.quantity, Quantity::Ratio(Ratio { of: RatioOf::Transition, .. }))
+    });
     let log_transition = if judged { scalars.log_transition(model, environment) } else { None };
     remarks.extend(weights.iter().map(|field| weights::remark(model, field, &settings)));
     let terms::Scalars { graph, inputs } = scalars;
     let mut model = Model { inputs, ..model.clone() };
-    let normalizers = if settings.normalize.observations { normalizers(&mut model, environment)? } else { Vec::new() };
+    let normalizers = if settings.normalize.observations {
+        normalizers(&mut model, environment)?
+    } else {
+        Vec::new()
+    };
     Ok(Plan {
         model: Arc::new(model),
         derivation: derivation.clone(),
@@ -361,12 +461,17 @@ impl Plan {
 
     /// How many rewards the model draws before the reward of that number.
     pub fn outcomes_before(&self, reward: usize) -> usize {
-        self.outcomes.iter().filter(|outcome| matches!(outcome.of, Subject::Reward(other) if other < reward)).count()
+        self.outcomes
+            .iter()
+            .filter(|outcome| matches!(outcome.of, Subject::Reward(other) if other < reward))
+            .count()
     }
 
     /// The density ratio of the bound that a classifier estimates.
     pub fn ratio(&self) -> Option<&Ratio> {
-        self.terms.iter().find_map(|term| if let Quantity::Ratio(ratio) = &term.quantity { Some(ratio) } else { None })
+        self.terms.iter().find_map(|term| {
+            if let Quantity::Ratio(ratio) = &term.quantity { Some(ratio) } else { None }
+        })
     }
 
     /// The term that it is.
@@ -374,8 +479,8 @@ impl Plan {
         self.terms.iter().position(|term| matches!(term.quantity, Quantity::Ratio(_)))
     }
 
-    /// What the draws of actions and options cost, `E_q[log q − log p]`, from the terms of the bound: nats, as they are. `None` where a density is known by
-    /// samples alone.
+    /// What the draws of actions and options cost, `E_q[log q − log p]`, from the terms of the
+    /// bound: nats, as they are. `None` where a density is known by samples alone.
     pub fn divergence_of(&self, terms: &[f64]) -> Option<f64> {
         let mut sum = 0.0;
         for (term, value) in self.terms.iter().zip(terms) {
@@ -386,17 +491,25 @@ impl Plan {
                 | Quantity::LogCount(_)
                 | Quantity::LogRatio { .. }
                 | Quantity::Density { less: Less::Draw(_), .. } => sum -= value,
-                Quantity::Density { .. } | Quantity::Exponent(_) | Quantity::Ratio(_) | Quantity::WeightDivergence { .. } => {}
+                Quantity::Density { .. }
+                | Quantity::Exponent(_)
+                | Quantity::Ratio(_)
+                | Quantity::WeightDivergence { .. } => {}
             }
         }
         // no negative zero
         Some(sum + 0.0)
     }
 
-    /// The names of the environment's rewards, where there are several: each has an expected return of its own.
+    /// The names of the environment's rewards, where there are several: each has an expected return
+    /// of its own.
     pub fn reward_names(&self) -> Vec<&str> {
         let rewards = &self.model.environment(self.environment).rewards;
-        if rewards.len() > 1 { rewards.iter().map(|reward| reward.name.as_str()).collect() } else { Vec::new() }
+        if rewards.len() > 1 {
+            rewards.iter().map(|reward| reward.name.as_str()).collect()
+        } else {
+            Vec::new()
+        }
     }
 
     /// Its samples tell the bound up to a constant: the entropy of what can only be sampled.
@@ -429,7 +542,9 @@ impl Plan {
 
     /// The plan of one of the file's bounds, where it is maximised or evaluated.
     pub fn of_bound(&self, bound: BoundId) -> Option<&Plan> {
-        self.turns().chain(&self.watched).find(|plan| plan.derivation.bound == bound && !plan.terms.is_empty())
+        self.turns()
+            .chain(&self.watched)
+            .find(|plan| plan.derivation.bound == bound && !plan.terms.is_empty())
     }
 
     /// The plan of the bound that training ends with: each schedule at its last value.
@@ -439,24 +554,38 @@ impl Plan {
 }
 
 /// Parameters for the mean and the deviation of the state and the observation, where they are real.
-fn normalizers(model: &mut Model, environment: EnvironmentId) -> Result<Vec<Normalizer>, Vec<Diagnostic>> {
+fn normalizers(
+    model: &mut Model,
+    environment: EnvironmentId,
+) -> Result<Vec<Normalizer>, Vec<Diagnostic>> {
     let environment = model.environment(environment);
     let mut found = Vec::new();
     for variable in [Some(environment.state), environment.observation].into_iter().flatten() {
-        let (name, domain) = (model.variable(variable).name.clone(), &model.variable(variable).domain);
+        let (name, domain) =
+            (model.variable(variable).name.clone(), &model.variable(variable).domain);
         let columns = domain.width();
         if !domain.components.iter().any(|component| matches!(component.kind, Kind::Real { .. })) {
             continue;
         }
         let mut parameter = |what: &str| {
-            model.network.parameters.push(Parameter { name: format!("normalize.{name}.{what}"), rows: 1, columns, start: 0.0 });
+            model.network.parameters.push(Parameter {
+                name: format!("normalize.{name}.{what}"),
+                rows: 1,
+                columns,
+                start: 0.0,
+            });
             ParameterId(model.network.parameters.len() as u32 - 1)
         };
-        found.push(Normalizer { variable, mean: parameter("mean"), log_deviation: parameter("log_deviation") });
+        found.push(Normalizer {
+            variable,
+            mean: parameter("mean"),
+            log_deviation: parameter("log_deviation"),
+        });
     }
     match (found.is_empty(), model.setting("normalize")) {
         (true, Some(setting)) => {
-            let message = "there are no observations to normalise: no component of the state or observation is real";
+            let message = "there are no observations to normalise: no component of the state or \
+                           observation is real";
             Err(vec![Diagnostic::error("bad-setting", setting.span, message)])
         }
         (true | false, _) => Ok(found),
@@ -464,50 +593,87 @@ fn normalizers(model: &mut Model, environment: EnvironmentId) -> Result<Vec<Norm
 }
 
 /// Those of the classifier, which shares none with what is trained or told apart.
-fn ratio_parameters(model: &Model, terms: &[Term], used: &BTreeSet<ParameterId>) -> Result<BTreeSet<ParameterId>, Vec<Diagnostic>> {
-    let ratios = terms.iter().filter_map(|term| if let Quantity::Ratio(ratio) = &term.quantity { Some(ratio) } else { None });
-    let own: BTreeSet<ParameterId> = ratios.flat_map(|ratio| parameters_of(&model.network, ratio.layer)).collect();
+fn ratio_parameters(
+    model: &Model,
+    terms: &[Term],
+    used: &BTreeSet<ParameterId>,
+) -> Result<BTreeSet<ParameterId>, Vec<Diagnostic>> {
+    let ratios = terms.iter().filter_map(|term| {
+        if let Quantity::Ratio(ratio) = &term.quantity { Some(ratio) } else { None }
+    });
+    let own: BTreeSet<ParameterId> =
+        ratios.flat_map(|ratio| parameters_of(&model.network, ratio.layer)).collect();
     match model.setting("ratio") {
         Some(setting) if !own.is_disjoint(used) => {
-            let error = Diagnostic::error("bad-setting", setting.span, "the classifier shares a `net` with the policy or the model");
-            Err(vec![error.hint("give it a network of its own: what it tells apart would move with it")])
+            let error = Diagnostic::error(
+                "bad-setting",
+                setting.span,
+                "the classifier shares a `net` with the policy or the model",
+            );
+            Err(vec![
+                error.hint("give it a network of its own: what it tells apart would move with it"),
+            ])
         }
         Some(_) | None => Ok(own),
     }
 }
 
 /// `rounds` move `previous`, so a model without it has none.
-fn remarks(derivation: &BoundDerivation, settings: &Settings, (scored, shared): (bool, bool)) -> Vec<String> {
-    let mut remarks: Vec<String> = derivation.gradient.remarks.iter().map(|remark| remark.0.clone()).collect();
+fn remarks(
+    derivation: &BoundDerivation,
+    settings: &Settings,
+    (scored, shared): (bool, bool),
+) -> Vec<String> {
+    let mut remarks: Vec<String> =
+        derivation.gradient.remarks.iter().map(|remark| remark.0.clone()).collect();
     if !settings.kl_to_go {
-        remarks.push("kl_to_go = false: a draw is not credited with later action terms; the gradient is biased".into());
+        remarks.push(
+            "kl_to_go = false: a draw is not credited with later action terms; the \
+                      gradient is biased"
+                .into(),
+        );
     }
     if settings.lambda < 1.0 && scored {
-        remarks.push(format!("lambda = {}: credit bootstraps from a learned value; the gradient is biased", settings.lambda));
+        remarks.push(format!(
+            "lambda = {}: credit bootstraps from a learned value; the gradient is biased",
+            settings.lambda
+        ));
     }
     if settings.discount < 1.0 {
-        remarks.push(format!("discount = {}: credit fades with time; the gradient is biased", settings.discount));
+        remarks.push(format!(
+            "discount = {}: credit fades with time; the gradient is biased",
+            settings.discount
+        ));
     }
     if settings.refits > 0 {
-        remarks.push("refits: the model learns from kept transitions, of states that earlier policies met".into());
+        remarks.push(
+            "refits: the model learns from kept transitions, of states that earlier policies met"
+                .into(),
+        );
     }
     if let Some(steps) = settings.n_step.filter(|_| scored) {
-        remarks.push(format!("n_step = {steps}: credit bootstraps from a learned value; the gradient is biased"));
+        remarks.push(format!(
+            "n_step = {steps}: credit bootstraps from a learned value; the gradient is biased"
+        ));
     }
     if shared && settings.baseline_weight > 0.0 {
         let weight = settings.baseline_weight;
         remarks.push(format!(
-            "the baseline shares a `net` with the policy: its fit moves it too, with weight {weight}; the gradient is biased"
+            "the baseline shares a `net` with the policy: its fit moves it too, with weight \
+             {weight}; the gradient is biased"
         ));
     }
     if settings.update == Update::Gradient && settings.reuses_batches() {
         remarks.push(
-            "a batch is used again: the ratios of earlier draws are left out of a draw's weight; biased as the policy leaves the one that drew"
+            "a batch is used again: the ratios of earlier draws are left out of a draw's weight; \
+             biased as the policy leaves the one that drew"
                 .into(),
         );
     }
     if let Some(clip) = settings.clip_ratio {
-        remarks.push(format!("clip_ratio = {clip}: draws whose ratio has left the range have no gradient; biased"));
+        remarks.push(format!(
+            "clip_ratio = {clip}: draws whose ratio has left the range have no gradient; biased"
+        ));
     }
     if settings.clip_norm.is_some() {
         remarks.push("clip_norm: long gradients are scaled down; their mean is biased".into());

@@ -1,5 +1,6 @@
-//! Gradients through draws: a real draw is a function of what its kernel computes and of noise that no parameter moves, so that the terms of the
-//! bound are differentiated in what was drawn (Kingma and Welling 2014; Heess et al. 2015).
+//! Gradients through draws: a real draw is a function of what its kernel computes and of noise that
+//! no parameter moves, so that the terms of the bound are differentiated in what was drawn (Kingma
+//! and Welling 2014; Heess et al. 2015).
 
 use super::draw::{Draw, Outcome, Read};
 use super::settings::{Settings, Update};
@@ -8,7 +9,10 @@ use super::terms::Scalars;
 use super::{Head, refused};
 use crate::diagnostic::Diagnostic;
 use crate::expr::{ExprId, InputId, Jump, Node};
-use crate::model::{Bound, Dynamics, EnvironmentId, FormalVariable, Input, LayerId, LayerOp, Model, VariableId, layers_of};
+use crate::model::{
+    Bound, Dynamics, EnvironmentId, FormalVariable, Input, LayerId, LayerOp, Model, VariableId,
+    layers_of,
+};
 use crate::source::Span;
 use std::collections::BTreeSet;
 
@@ -49,8 +53,14 @@ pub(super) struct Imagined<'a> {
     pub gains: bool,
 }
 
-/// How the gradient goes through the draws of a bound; what it cannot go through is refused, all at once.
-pub(super) fn pathwise(on: &Imagined, terms: &[Term], settings: &Settings, scalars: &mut Scalars) -> Result<Pathwise, Vec<Diagnostic>> {
+/// How the gradient goes through the draws of a bound; what it cannot go through is refused, all at
+/// once.
+pub(super) fn pathwise(
+    on: &Imagined,
+    terms: &[Term],
+    settings: &Settings,
+    scalars: &mut Scalars,
+) -> Result<Pathwise, Vec<Diagnostic>> {
     let mut errors = of_draws(on);
     errors.extend(of_terms(on, terms));
     errors.extend(of_settings(on.model, settings));
@@ -59,8 +69,12 @@ pub(super) fn pathwise(on: &Imagined, terms: &[Term], settings: &Settings, scala
     let (mut slopes, mut of_prior) = (Vec::new(), Vec::new());
     for (at, term) in terms.iter().enumerate() {
         let (values, found) = match &term.quantity {
-            Quantity::Exponent(value) | Quantity::LogRatio { log_prior: value } => (std::slice::from_ref(value), &mut slopes),
-            Quantity::Density { less: Less::Expression(value), .. } => (std::slice::from_ref(value), &mut slopes),
+            Quantity::Exponent(value) | Quantity::LogRatio { log_prior: value } => {
+                (std::slice::from_ref(value), &mut slopes)
+            }
+            Quantity::Density { less: Less::Expression(value), .. } => {
+                (std::slice::from_ref(value), &mut slopes)
+            }
             Quantity::Kl { prior: Prior::Expressions(numbers) } => (&numbers[..], &mut of_prior),
             Quantity::Kl { .. }
             | Quantity::Entropy { .. }
@@ -73,12 +87,18 @@ pub(super) fn pathwise(on: &Imagined, terms: &[Term], settings: &Settings, scala
         for (number, &value) in values.iter().enumerate() {
             let at = if of_prior { number } else { at };
             match of_expression(on, (value, action), scalars) {
-                Ok(slopes) => found.extend(slopes.into_iter().map(|(of, value)| Slope { at, of, value })),
+                Ok(slopes) => {
+                    found.extend(slopes.into_iter().map(|(of, value)| Slope { at, of, value }))
+                }
                 Err(what) => {
-                    let told =
-                        Diagnostic::error("pathwise", on.bound.span, format!("no gradient passes through `{}`: it {what}", term.name));
+                    let told = Diagnostic::error(
+                        "pathwise",
+                        on.bound.span,
+                        format!("no gradient passes through `{}`: it {what}", term.name),
+                    );
                     errors.push(told.hint(
-                        "write it without jumps (`min`, `max` and `abs` have none), or take the gradient by scores: `estimator = score`",
+                        "write it without jumps (`min`, `max` and `abs` have none), or take the \
+                         gradient by scores: `estimator = score`",
                     ));
                     break;
                 }
@@ -95,14 +115,21 @@ fn of_draws(on: &Imagined) -> Vec<Diagnostic> {
     let span = |draw: &Draw| bound.factor(draw.factor).span;
     let mut errors = Vec::new();
     let mut refuse = |span: Span, message: String| {
-        errors.push(Diagnostic::error("pathwise", span, message).hint("take the gradient by scores: `estimator = score`"));
+        errors.push(
+            Diagnostic::error("pathwise", span, message)
+                .hint("take the gradient by scores: `estimator = score`"),
+        );
     };
     for draw in on.start.into_iter().chain([on.transition]) {
         let what = match draw.head {
             Head::Normal { .. } | Head::Implicit { .. } => continue,
             Head::Mixture { .. } => "a `Mixture`, whose draw jumps from part to part",
-            Head::TanhNormal { .. } => "a `TanhNormal`, which this version does not imagine states with",
-            Head::Categorical { .. } | Head::Bernoulli { .. } | Head::Sticky { .. } => "drawn from finitely many values",
+            Head::TanhNormal { .. } => {
+                "a `TanhNormal`, which this version does not imagine states with"
+            }
+            Head::Categorical { .. } | Head::Bernoulli { .. } | Head::Sticky { .. } => {
+                "drawn from finitely many values"
+            }
         };
         refuse(span(draw), format!("`{}` is {what}: no gradient passes through it", name(draw)));
     }
@@ -110,12 +137,20 @@ fn of_draws(on: &Imagined) -> Vec<Diagnostic> {
         match (&outcome.of, &outcome.head) {
             (Subject::End, _) => refuse(
                 span(on.transition),
-                format!("`{}` draws the end of an episode: it comes or does not, and no gradient passes through that", name(on.transition)),
+                format!(
+                    "`{}` draws the end of an episode: it comes or does not, and no gradient \
+                     passes through that",
+                    name(on.transition)
+                ),
             ),
             (_, Head::Normal { .. }) => {}
             (Subject::Reward(_) | Subject::Read(_), _) => refuse(
                 span(on.transition),
-                format!("`{}` draws a reward from another distribution than `Normal`: no gradient passes through it", name(on.transition)),
+                format!(
+                    "`{}` draws a reward from another distribution than `Normal`: no gradient \
+                     passes through it",
+                    name(on.transition)
+                ),
             ),
         }
     }
@@ -123,7 +158,8 @@ fn of_draws(on: &Imagined) -> Vec<Diagnostic> {
         && !on.outcomes.iter().any(|outcome| outcome.of == Subject::End)
     {
         let message = format!(
-            "episodes of `{}` end by a condition on the state: they end or do not, and no gradient passes through that",
+            "episodes of `{}` end by a condition on the state: they end or do not, and no \
+             gradient passes through that",
             environment.name
         );
         refuse(span(on.transition), message);
@@ -132,14 +168,21 @@ fn of_draws(on: &Imagined) -> Vec<Diagnostic> {
         let message = "this version takes no gradient through draws where there are options";
         errors.push(refused(span(option), message));
     }
-    let fits = |read: &Read| matches!(read, Read::Time) || *read == Read::Variable(environment.state);
+    let fits =
+        |read: &Read| matches!(read, Read::Time) || *read == Read::Variable(environment.state);
     if !on.policy.reads.iter().all(fits) {
-        let message = format!("this version takes a gradient through draws where `{}` reads the state and the time", name(on.policy));
+        let message = format!(
+            "this version takes a gradient through draws where `{}` reads the state and the time",
+            name(on.policy)
+        );
         errors.push(refused(span(on.policy), message));
     }
     let beside = [(on.simulates, "kernels that imagine"), (on.gains, "information gains")];
     for (_, what) in beside.into_iter().filter(|(there, _)| *there) {
-        errors.push(refused(bound.span, format!("this version takes no gradient through draws beside {what}")));
+        errors.push(refused(
+            bound.span,
+            format!("this version takes no gradient through draws beside {what}"),
+        ));
     }
     errors
 }
@@ -158,7 +201,10 @@ fn of_terms(on: &Imagined, terms: &[Term]) -> Vec<Diagnostic> {
             | Quantity::Ratio(_)
             | Quantity::LogCount(_) => continue,
         };
-        let message = format!("`{}` {what}, beside which this version takes no gradient through draws", term.name);
+        let message = format!(
+            "`{}` {what}, beside which this version takes no gradient through draws",
+            term.name
+        );
         errors.push(refused(on.bound.span, message));
     }
     errors
@@ -168,16 +214,21 @@ fn of_terms(on: &Imagined, terms: &[Term]) -> Vec<Diagnostic> {
 fn of_networks(on: &Imagined, terms: &[Term]) -> Vec<Diagnostic> {
     let model = on.model;
     let state = model.environment(on.environment).state;
-    let is_followed =
-        |variable: VariableId| (variable == state || variable == on.policy.variable) && model.variable(variable).domain.finite.is_none();
-    let drawn = on.start.into_iter().chain([on.policy, on.transition]).flat_map(|draw| draw.head.layers());
+    let is_followed = |variable: VariableId| {
+        (variable == state || variable == on.policy.variable)
+            && model.variable(variable).domain.finite.is_none()
+    };
+    let drawn =
+        on.start.into_iter().chain([on.policy, on.transition]).flat_map(|draw| draw.head.layers());
     let beside = terms.iter().flat_map(|term| match &term.quantity {
         Quantity::Kl { prior: Prior::Kernel { head, .. } } => head.layers(),
         Quantity::Ratio(ratio) => vec![ratio.layer],
         _ => Vec::new(),
     });
-    let roots = drawn.chain(on.outcomes.iter().flat_map(|outcome| outcome.head.layers())).chain(beside);
-    let layers: BTreeSet<LayerId> = roots.flat_map(|root| layers_of(&model.network, root)).collect();
+    let roots =
+        drawn.chain(on.outcomes.iter().flat_map(|outcome| outcome.head.layers())).chain(beside);
+    let layers: BTreeSet<LayerId> =
+        roots.flat_map(|root| layers_of(&model.network, root)).collect();
     let mut errors = Vec::new();
     let mut graph = model.graph.clone();
     for layer in layers.into_iter().map(|layer| model.network.layer(layer)) {
@@ -185,10 +236,13 @@ fn of_networks(on: &Imagined, terms: &[Term]) -> Vec<Diagnostic> {
         let mut of = None;
         let mut moved = BTreeSet::new();
         for id in graph.inputs_of(values) {
-            let Input::Formal { kernel, formal, .. } = model.inputs[id.0 as usize] else { continue };
+            let Input::Formal { kernel, formal, .. } = model.inputs[id.0 as usize] else {
+                continue;
+            };
             let kernel = model.kernel(kernel);
             of = Some(kernel);
-            if let Some(FormalVariable::Variable(variable)) = kernel.formals().nth(formal as usize).map(|formal| formal.variable)
+            if let Some(FormalVariable::Variable(variable)) =
+                kernel.formals().nth(formal as usize).map(|formal| formal.variable)
                 && is_followed(variable)
             {
                 moved.insert(id);
@@ -198,9 +252,17 @@ fn of_networks(on: &Imagined, terms: &[Term]) -> Vec<Diagnostic> {
         if let (Some(jump), Some(kernel)) = (jump, of) {
             let span = if layer.span.end > layer.span.start { layer.span } else { kernel.span };
             let what = words(jump);
-            let told =
-                Diagnostic::error("pathwise", span, format!("no gradient passes through `{}`: what its network reads {what}", kernel.name));
-            errors.push(told.hint("write it without jumps, or take the gradient by scores: `estimator = score`"));
+            let told = Diagnostic::error(
+                "pathwise",
+                span,
+                format!(
+                    "no gradient passes through `{}`: what its network reads {what}",
+                    kernel.name
+                ),
+            );
+            errors.push(told.hint(
+                "write it without jumps, or take the gradient by scores: `estimator = score`",
+            ));
         }
     }
     errors
@@ -210,30 +272,50 @@ fn of_settings(model: &Model, settings: &Settings) -> Vec<Diagnostic> {
     let mut errors = Vec::new();
     let mut refuse = |keys: &[&str], message: &str| {
         if let Some(setting) = keys.iter().find_map(|key| model.setting(key)) {
-            errors.push(Diagnostic::error("bad-setting", setting.span, message).hint("leave it away, or write `estimator = score`"));
+            errors.push(
+                Diagnostic::error("bad-setting", setting.span, message)
+                    .hint("leave it away, or write `estimator = score`"),
+            );
         }
     };
     if settings.reuses_batches() {
-        refuse(&["epochs", "minibatch"], "a gradient through draws is that of the parameters that drew them: each batch gives one");
+        refuse(
+            &["epochs", "minibatch"],
+            "a gradient through draws is that of the parameters that drew them: each batch gives \
+             one",
+        );
     }
     if settings.update != Update::Gradient {
         refuse(&["update"], "a gradient through draws goes with optimiser steps");
     }
     if !settings.kl_to_go {
-        refuse(&["kl_to_go"], "a gradient through draws has the later terms of the action in it, and `kl_to_go = false` leaves them out");
+        refuse(
+            &["kl_to_go"],
+            "a gradient through draws has the later terms of the action in it, and `kl_to_go = \
+             false` leaves them out",
+        );
     }
     errors
 }
 
-/// The derivatives of an expression in what is drawn; rewards that the environment computes stand for their expressions.
-fn of_expression(on: &Imagined, (value, action): (ExprId, bool), scalars: &mut Scalars) -> Result<Vec<(Input, ExprId)>, &'static str> {
+/// The derivatives of an expression in what is drawn; rewards that the environment computes stand
+/// for their expressions.
+fn of_expression(
+    on: &Imagined,
+    (value, action): (ExprId, bool),
+    scalars: &mut Scalars,
+) -> Result<Vec<(Input, ExprId)>, &'static str> {
     let environment = on.model.environment(on.environment);
-    let told = |reward: u32| on.outcomes.iter().any(|outcome| outcome.of == Subject::Reward(reward as usize));
+    let told = |reward: u32| {
+        on.outcomes.iter().any(|outcome| outcome.of == Subject::Reward(reward as usize))
+    };
     let from = scalars.graph.clone();
     let rewards = |node: &Node| {
         let Node::Input(InputId(id)) = node else { return None };
         match scalars.inputs[*id as usize] {
-            Input::Reward { reward, .. } if !told(reward) => environment.rewards[reward as usize].value,
+            Input::Reward { reward, .. } if !told(reward) => {
+                environment.rewards[reward as usize].value
+            }
             _ => None,
         }
     };
@@ -246,7 +328,9 @@ fn of_expression(on: &Imagined, (value, action): (ExprId, bool), scalars: &mut S
     if read.iter().any(observes) {
         return Err("reads the observation");
     }
-    let is_drawn = |variable: VariableId| variable == environment.state || action && variable == on.policy.variable;
+    let is_drawn = |variable: VariableId| {
+        variable == environment.state || action && variable == on.policy.variable
+    };
     let moved: BTreeSet<InputId> = read
         .into_iter()
         .filter(|id| match scalars.inputs[id.0 as usize] {

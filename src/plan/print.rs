@@ -1,6 +1,9 @@
 //! A plan as text, for `rlppl plan`.
 
-use super::{Baseline, Credited, DrawGradient, Estimator, KEYS, OptionGradient, Plan, Precision, RatioOf, Subject};
+use super::{
+    Baseline, Credited, DrawGradient, Estimator, KEYS, OptionGradient, Plan, Precision, RatioOf,
+    Subject,
+};
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -10,10 +13,17 @@ impl fmt::Display for Plan {
         let several = self.model.bounds.len() > 1;
         for plan in self.turns() {
             if several {
-                let steps = if plan.per_turn == 1 { "one step".to_owned() } else { format!("{} steps", plan.per_turn) };
+                let steps = if plan.per_turn == 1 {
+                    "one step".to_owned()
+                } else {
+                    format!("{} steps", plan.per_turn)
+                };
                 let name = plan.model.bound(plan.derivation.bound).name.as_deref().unwrap_or("");
                 match plan.terms.is_empty() {
-                    true => writeln!(f, "\nthe policy in the environment, for the real transitions of a classifier")?,
+                    true => writeln!(
+                        f,
+                        "\nthe policy in the environment, for the real transitions of a classifier"
+                    )?,
                     false => writeln!(f, "\nbound `{name}`, {steps} in a turn")?,
                 }
             }
@@ -23,11 +33,19 @@ impl fmt::Display for Plan {
             plan.write_bound(f)?;
         }
         for plan in &self.watched {
-            writeln!(f, "\nbound `{}`, evaluated after training", plan.model.bound(plan.derivation.bound).name.as_deref().unwrap_or(""))?;
+            writeln!(
+                f,
+                "\nbound `{}`, evaluated after training",
+                plan.model.bound(plan.derivation.bound).name.as_deref().unwrap_or("")
+            )?;
             plan.write_terms(f)?;
         }
         writeln!(f)?;
-        writeln!(f, "settings{}", if several { ", where a bound has none of its own" } else { "" })?;
+        writeln!(
+            f,
+            "settings{}",
+            if several { ", where a bound has none of its own" } else { "" }
+        )?;
         let width = KEYS.iter().map(|key| key.name.len()).max().unwrap_or(0);
         for key in KEYS {
             let from = if self.model.setting(key.name).is_some() { "" } else { "  (default)" };
@@ -52,35 +70,54 @@ impl Plan {
             if self.terms.iter().all(|term| term.credit[number].is_none()) {
                 continue;
             }
-            writeln!(f, "  score of `{}`, at each draw credited with", self.model.kernel(draw.kernel).name)?;
+            writeln!(
+                f,
+                "  score of `{}`, at each draw credited with",
+                self.model.kernel(draw.kernel).name
+            )?;
             for term in &self.terms {
                 match term.credit[number] {
                     Some(Credited::All) => writeln!(f, "    {:width$}  whole", term.name)?,
-                    Some(Credited::From(0)) => writeln!(f, "    {:width$}  from `t` on", term.name)?,
-                    Some(Credited::From(offset)) => writeln!(f, "    {:width$}  from `t{offset:+}` on", term.name)?,
+                    Some(Credited::From(0)) => {
+                        writeln!(f, "    {:width$}  from `t` on", term.name)?
+                    }
+                    Some(Credited::From(offset)) => {
+                        writeln!(f, "    {:width$}  from `t{offset:+}` on", term.name)?
+                    }
                     None => {}
                 }
             }
         }
         let through = &self.derivation.gradient.through;
-        for term in self.terms.iter().filter(|term| term.pathwise || self.pathwise.is_some() && through.contains(&term.id)) {
+        for term in self
+            .terms
+            .iter()
+            .filter(|term| term.pathwise || self.pathwise.is_some() && through.contains(&term.id))
+        {
             writeln!(f, "  pathwise through {}", term.name)?;
         }
         if self.pathwise.is_some() {
             let drawn = self.derivation.gradient.reparameterised.iter();
-            let kernels: Vec<String> = drawn.map(|draw| format!("`{}`", self.model.kernel(draw.kernel).name)).collect();
+            let kernels: Vec<String> =
+                drawn.map(|draw| format!("`{}`", self.model.kernel(draw.kernel).name)).collect();
             writeln!(f, "  and through the draws of {}, to the first step", kernels.join(" and "))?;
         }
         let givens = |kernel| {
-            let names: Vec<&str> = self.model.kernel(kernel).givens.iter().map(|given| given.name.as_str()).collect();
+            let names: Vec<&str> =
+                self.model.kernel(kernel).givens.iter().map(|given| given.name.as_str()).collect();
             names.join(", ")
         };
         let baseline = match &self.settings.baseline {
             Baseline::None => "none".to_string(),
-            Baseline::LeaveOneOut => "the mean credit of the other live trajectories at the same `t`".to_string(),
+            Baseline::LeaveOneOut => {
+                "the mean credit of the other live trajectories at the same `t`".to_string()
+            }
             Baseline::Network { kernel, .. } => {
                 let count: usize = self.fitted.iter().map(|&id| size(self, id)).sum();
-                format!("a network of {}, fitted to earlier batches, {count} parameters of its own", givens(*kernel))
+                format!(
+                    "a network of {}, fitted to earlier batches, {count} parameters of its own",
+                    givens(*kernel)
+                )
             }
         };
         writeln!(f, "  baseline: {baseline}")?;
@@ -94,7 +131,8 @@ impl Plan {
             let each = if steps == 1 { "one step".to_owned() } else { format!("{steps} steps") };
             writeln!(
                 f,
-                "  classifier: a network of {}, {count} parameters, {each} of {pairs} pairs a batch, {apart}",
+                "  classifier: a network of {}, {count} parameters, {each} of {pairs} pairs a \
+                 batch, {apart}",
                 givens(ratio.kernel)
             )?;
         }
@@ -104,7 +142,9 @@ impl Plan {
         writeln!(f)?;
         let count: usize = self.trained.iter().map(|&id| size(self, id)).sum();
         writeln!(f, "parameters ({count} trained)")?;
-        for &id in self.trained.iter().chain(&self.fitted).chain(&self.classified).collect::<BTreeSet<_>>() {
+        for &id in
+            self.trained.iter().chain(&self.fitted).chain(&self.classified).collect::<BTreeSet<_>>()
+        {
             let parameter = self.model.network.parameter(id);
             writeln!(f, "  {}  {} x {}", parameter.name, parameter.rows, parameter.columns)?;
         }
@@ -113,14 +153,21 @@ impl Plan {
 
     fn write_terms(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(draw) = &self.transition {
-            let (state, kernel) = (&self.model.variable(draw.variable).name, &self.model.kernel(draw.kernel).name);
+            let (state, kernel) =
+                (&self.model.variable(draw.variable).name, &self.model.kernel(draw.kernel).name);
             let drawn = self.outcomes.iter().map(|outcome| match outcome.of {
-                Subject::Reward(reward) => format!("`{}[t]`", self.model.environment(self.environment).rewards[reward].name),
+                Subject::Reward(reward) => format!(
+                    "`{}[t]`",
+                    self.model.environment(self.environment).rewards[reward].name
+                ),
                 Subject::Read(_) | Subject::End => "`end[t]`".to_owned(),
             });
             let with: Vec<String> = drawn.collect();
-            let told =
-                if with.is_empty() { "rewards and the end are".to_owned() } else { format!("so is {}, the rest is", with.join(", ")) };
+            let told = if with.is_empty() {
+                "rewards and the end are".to_owned()
+            } else {
+                format!("so is {}, the rest is", with.join(", "))
+            };
             writeln!(f, "\n`{state}[t+1]` is imagined by `{kernel}`; {told} the environment's")?;
         }
         if self.terms.is_empty() {
@@ -137,7 +184,11 @@ impl Plan {
                 Estimator::ClosedForm => "closed form",
                 Estimator::Counted => "counted",
             };
-            writeln!(f, "  {sign} {:width$}  {steps}t = {}..{}: {estimator}, since {}", term.name, term.from, term.to, term.why)?;
+            writeln!(
+                f,
+                "  {sign} {:width$}  {steps}t = {}..{}: {estimator}, since {}",
+                term.name, term.from, term.to, term.why
+            )?;
         }
         Ok(())
     }
@@ -162,7 +213,9 @@ impl Plan {
             "steps" => settings.steps_in_round().to_string(),
             "rounds" => settings.rounds.to_string(),
             "epochs" => settings.epochs.to_string(),
-            "minibatch" => settings.minibatch.map_or("the whole batch".into(), |rows| rows.to_string()),
+            "minibatch" => {
+                settings.minibatch.map_or("the whole batch".into(), |rows| rows.to_string())
+            }
             "clip_ratio" => settings.clip_ratio.map_or("none".into(), |ratio| ratio.to_string()),
             "kl_target" => settings.kl_target.map_or("none".into(), |kl| kl.to_string()),
             "update" => settings.update.to_string(),
@@ -204,20 +257,27 @@ impl Plan {
                     ("returns", settings.normalize.returns),
                     ("advantages", settings.normalize.advantages),
                 ];
-                let named: Vec<&str> = all.iter().filter(|(_, on)| *on).map(|(name, _)| *name).collect();
+                let named: Vec<&str> =
+                    all.iter().filter(|(_, on)| *on).map(|(name, _)| *name).collect();
                 if named.is_empty() { "nothing".into() } else { format!("[{}]", named.join(", ")) }
             }
             "precision" => match settings.precision {
                 Precision::F32 => "f32".into(),
                 Precision::F64 => "f64".into(),
             },
-            "threads" => settings.threads.map_or("the machine's".into(), |threads| threads.to_string()),
+            "threads" => {
+                settings.threads.map_or("the machine's".into(), |threads| threads.to_string())
+            }
             "seed" => settings.seed.to_string(),
             "shards" => settings.shards.to_string(),
             "checkpoint_every" => format!("{} s", settings.checkpoint_every),
             "log_every" => settings.log_every.to_string(),
             "until" => settings.until.map_or("the last step".into(), |until| {
-                format!("{}, in the mean of {} batches", until.written(&self.reward_names()), until.batches)
+                format!(
+                    "{}, in the mean of {} batches",
+                    until.written(&self.reward_names()),
+                    until.batches
+                )
             }),
             _ => "not run".into(),
         }

@@ -1,11 +1,12 @@
-//! A distribution in place as scalar expressions: the numbers that a policy's divergence from it is computed from, or its log-density.
+//! A distribution in place as scalar expressions: the numbers that a policy's divergence from it is
+//! computed from, or its log-density.
 
 use super::Head;
 use crate::expr::{BinaryOp, ExprId, Graph, UnaryOp};
 use crate::model::{Distribution, Domain, FiniteDomain, Kind, Scores};
 
-/// The numbers of the distribution in the family of `head`: a log-probability for each value, or means and then standard deviations;
-/// else what it is, in words.
+/// The numbers of the distribution in the family of `head`: a log-probability for each value, or
+/// means and then standard deviations; else what it is, in words.
 pub fn numbers(
     graph: &mut Graph,
     distribution: &Distribution<Vec<ExprId>>,
@@ -13,15 +14,29 @@ pub fn numbers(
     head: &Head,
 ) -> Result<Vec<ExprId>, &'static str> {
     match (head, distribution, &domain.finite) {
-        (Head::Categorical { .. } | Head::Sticky { .. }, distribution, Some(finite)) => log_probabilities(graph, distribution, finite),
+        (Head::Categorical { .. } | Head::Sticky { .. }, distribution, Some(finite)) => {
+            log_probabilities(graph, distribution, finite)
+        }
         (Head::Normal { .. }, Distribution::Normal { mean, sd }, _)
-        | (Head::TanhNormal { .. }, Distribution::TanhNormal { mean, sd }, _) => Ok(mean.iter().chain(sd).copied().collect()),
-        (Head::Categorical { .. } | Head::Sticky { .. } | Head::Normal { .. } | Head::TanhNormal { .. }, _, _)
-        | (Head::Bernoulli { .. } | Head::Mixture { .. } | Head::Implicit { .. }, _, _) => Err("of another family"),
+        | (Head::TanhNormal { .. }, Distribution::TanhNormal { mean, sd }, _) => {
+            Ok(mean.iter().chain(sd).copied().collect())
+        }
+        (
+            Head::Categorical { .. }
+            | Head::Sticky { .. }
+            | Head::Normal { .. }
+            | Head::TanhNormal { .. },
+            _,
+            _,
+        )
+        | (Head::Bernoulli { .. } | Head::Mixture { .. } | Head::Implicit { .. }, _, _) => {
+            Err("of another family")
+        }
     }
 }
 
-/// `log p(action)` over a real domain, in nats; within the support, which the checks hold. Else what it is, in words.
+/// `log p(action)` over a real domain, in nats; within the support, which the checks hold. Else
+/// what it is, in words.
 pub fn log_density(
     graph: &mut Graph,
     distribution: &Distribution<Vec<ExprId>>,
@@ -32,7 +47,9 @@ pub fn log_density(
     match distribution {
         Distribution::Uniform => {
             for component in &domain.components {
-                let Kind::Real { lo, hi } = component.kind else { return Err("a uniform over more than real numbers") };
+                let Kind::Real { lo, hi } = component.kind else {
+                    return Err("a uniform over more than real numbers");
+                };
                 logs.push(graph.constant(-(hi - lo).ln()));
             }
         }
@@ -44,7 +61,8 @@ pub fn log_density(
             }
         }
         Distribution::Normal { mean, sd } => {
-            let (half, constant) = (graph.constant(-0.5), graph.constant(-0.5 * (2.0 * std::f64::consts::PI).ln()));
+            let (half, constant) =
+                (graph.constant(-0.5), graph.constant(-0.5 * (2.0 * std::f64::consts::PI).ln()));
             for ((&x, &mean), &sd) in action.iter().zip(mean).zip(sd) {
                 let z = graph.binary(BinaryOp::Subtract, x, mean);
                 let z = graph.binary(BinaryOp::Divide, z, sd);
@@ -69,7 +87,8 @@ pub fn log_density(
             let mut rest = action;
             for part in parts {
                 let width = match part {
-                    Distribution::Normal { mean: of, .. } | Distribution::UniformBox { lo: of, .. } => of.len(),
+                    Distribution::Normal { mean: of, .. }
+                    | Distribution::UniformBox { lo: of, .. } => of.len(),
                     Distribution::Uniform
                     | Distribution::UniformOver(_)
                     | Distribution::Delta(_)
@@ -81,7 +100,11 @@ pub fn log_density(
                     | Distribution::Record(_)
                     | Distribution::Sticky { .. }
                     | Distribution::If { .. }
-                    | Distribution::Implicit(_) => return Err("a record of other parts than `Normal` and `Uniform(lo = …, hi = …)`"),
+                    | Distribution::Implicit(_) => {
+                        return Err(
+                            "a record of other parts than `Normal` and `Uniform(lo = …, hi = …)`",
+                        );
+                    }
                 };
                 let (own, others) = rest.split_at(width);
                 logs.push(log_density(graph, part, domain, own)?);
@@ -92,7 +115,8 @@ pub fn log_density(
     Ok(sum(graph, &logs))
 }
 
-/// One expression per value of `domain`, in nats, in the order of enumeration; else what cannot be listed, in words.
+/// One expression per value of `domain`, in nats, in the order of enumeration; else what cannot be
+/// listed, in words.
 pub fn log_probabilities(
     graph: &mut Graph,
     distribution: &Distribution<Vec<ExprId>>,
@@ -102,19 +126,25 @@ pub fn log_probabilities(
     Ok(probabilities.into_iter().map(|p| graph.unary(UnaryOp::Log, p)).collect())
 }
 
-fn probabilities(graph: &mut Graph, distribution: &Distribution<Vec<ExprId>>, domain: &FiniteDomain) -> Result<Vec<ExprId>, &'static str> {
+fn probabilities(
+    graph: &mut Graph,
+    distribution: &Distribution<Vec<ExprId>>,
+    domain: &FiniteDomain,
+) -> Result<Vec<ExprId>, &'static str> {
     let size = domain.size();
     match distribution {
         Distribution::Uniform => Ok(vec![graph.constant(1.0 / size as f64); size]),
         Distribution::UniformOver(values) => {
             let share = graph.constant(1.0 / values.len() as f64);
-            let parts: Vec<_> = values.iter().map(|value| (share, indicators(graph, value, domain))).collect();
+            let parts: Vec<_> =
+                values.iter().map(|value| (share, indicators(graph, value, domain))).collect();
             Ok(weighted(graph, &parts, size))
         }
         Distribution::Delta(value) => Ok(indicators(graph, value, domain)),
         Distribution::Categorical(Scores::Probs(probs)) => Ok(probs.clone()),
         Distribution::Categorical(Scores::Logits(logits)) => {
-            let exps: Vec<ExprId> = logits.iter().map(|&logit| graph.unary(UnaryOp::Exp, logit)).collect();
+            let exps: Vec<ExprId> =
+                logits.iter().map(|&logit| graph.unary(UnaryOp::Exp, logit)).collect();
             let total = sum(graph, &exps);
             Ok(exps.into_iter().map(|e| graph.binary(BinaryOp::Divide, e, total)).collect())
         }
@@ -136,13 +166,18 @@ fn probabilities(graph: &mut Graph, distribution: &Distribution<Vec<ExprId>>, do
         Distribution::If { condition, then, otherwise } => {
             let then = probabilities(graph, then, domain)?;
             let otherwise = probabilities(graph, otherwise, domain)?;
-            Ok(then.into_iter().zip(otherwise).map(|(a, b)| graph.if_(condition[0], a, b)).collect())
+            Ok(then
+                .into_iter()
+                .zip(otherwise)
+                .map(|(a, b)| graph.if_(condition[0], a, b))
+                .collect())
         }
         Distribution::Record(_) => Err("a record of independent parts"),
         Distribution::Sticky { .. } => Err("a `Sticky` draw"),
-        Distribution::UniformBox { .. } | Distribution::Normal { .. } | Distribution::TanhNormal { .. } | Distribution::Beta { .. } => {
-            Err("a density over real numbers")
-        }
+        Distribution::UniformBox { .. }
+        | Distribution::Normal { .. }
+        | Distribution::TanhNormal { .. }
+        | Distribution::Beta { .. } => Err("a density over real numbers"),
         Distribution::Implicit(_) => Err("an `Implicit` draw"),
     }
 }
@@ -167,7 +202,10 @@ fn indicators(graph: &mut Graph, components: &[ExprId], domain: &FiniteDomain) -
 fn weighted(graph: &mut Graph, parts: &[(ExprId, Vec<ExprId>)], size: usize) -> Vec<ExprId> {
     (0..size)
         .map(|value| {
-            let terms: Vec<ExprId> = parts.iter().map(|(weight, part)| graph.binary(BinaryOp::Multiply, *weight, part[value])).collect();
+            let terms: Vec<ExprId> = parts
+                .iter()
+                .map(|(weight, part)| graph.binary(BinaryOp::Multiply, *weight, part[value]))
+                .collect();
             sum(graph, &terms)
         })
         .collect()
@@ -192,9 +230,13 @@ mod tests {
         let component = Component { path: String::new(), kind: Kind::Integer { lo: 0, hi: 3 } };
         let domain = FiniteDomain::of(&[component]).unwrap();
         let (two, share, rest) = (graph.constant(2.0), graph.constant(0.25), graph.constant(0.75));
-        let mixture = Distribution::Mixture(vec![(vec![share], Distribution::Delta(vec![two])), (vec![rest], Distribution::Uniform)]);
+        let mixture = Distribution::Mixture(vec![
+            (vec![share], Distribution::Delta(vec![two])),
+            (vec![rest], Distribution::Uniform),
+        ]);
         let logs = log_probabilities(&mut graph, &mixture, &domain).unwrap();
-        let probabilities: Vec<f64> = logs.iter().map(|&id| graph.as_constant(id).unwrap().exp()).collect();
+        let probabilities: Vec<f64> =
+            logs.iter().map(|&id| graph.as_constant(id).unwrap().exp()).collect();
         for (got, wanted) in probabilities.iter().zip([0.1875, 0.1875, 0.4375, 0.1875]) {
             assert!((got - wanted).abs() < 1e-15, "{probabilities:?}");
         }

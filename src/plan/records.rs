@@ -39,45 +39,66 @@ const LARGEST: u64 = 1 << 30;
 /// The longest row of it.
 const LONGEST_ROW: u64 = 1 << 20;
 
-/// Reads the records of a declaration whose output is `action` and whose given is `state`. The file is CSV with a header: a column for each
-/// component (`s`, or `s.x` of a record), and where there are several episodes, an `episode` or the time `t`, which begins anew with each.
+/// Reads the records of a declaration whose output is `action` and whose given is `state`. The file
+/// is CSV with a header: a column for each component (`s`, or `s.x` of a record), and where there
+/// are several episodes, an `episode` or the time `t`, which begins anew with each.
 ///
 /// # Errors
-/// All that is wrong with the declaration, or what first is wrong with the file, with its line. Of a file outside the model's folder nothing is
-/// quoted.
-pub fn read(model: &Model, id: DataId, (state, action): (VariableId, VariableId)) -> Result<Records, Diagnostic> {
+/// All that is wrong with the declaration, or what first is wrong with the file, with its line. Of
+/// a file outside the model's folder nothing is quoted.
+pub fn read(
+    model: &Model,
+    id: DataId,
+    (state, action): (VariableId, VariableId),
+) -> Result<Records, Diagnostic> {
     let data = &model.data[id.0 as usize];
     let wrong = |message: String| Diagnostic::error("data", data.span, message);
-    let is = |formal: &crate::model::Formal, variable| formal.variable == FormalVariable::Variable(variable);
+    let is = |formal: &crate::model::Formal, variable| {
+        formal.variable == FormalVariable::Variable(variable)
+    };
     let ([output], [given]) = (data.outputs.as_slice(), data.givens.as_slice()) else {
-        return Err(wrong(format!("`{}` records more than a state and an action, which this version does not read", data.name)));
+        return Err(wrong(format!(
+            "`{}` records more than a state and an action, which this version does not read",
+            data.name
+        )));
     };
     if !is(output, action) || !is(given, state) {
-        return Err(wrong(format!("`{}` does not record the environment's action given its state", data.name)));
+        return Err(wrong(format!(
+            "`{}` does not record the environment's action given its state",
+            data.name
+        )));
     }
     let path = path_of(model, data);
     let shown = path.display();
     let stream = source::open(&path).map_err(|error| {
-        wrong(format!("the records cannot be read: {error}"))
-            .hint("the path is relative to the model file; `rlppl eval RUN --record FILE` writes one")
+        wrong(format!("the records cannot be read: {error}")).hint(
+            "the path is relative to the model file; `rlppl eval RUN --record FILE` writes one",
+        )
     })?;
     let mut file = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(Limited::new(stream));
     let is_foreign = source::leaves_folder(&data.path);
     // what a foreign file holds is not told
-    let quoted = |text: &str| if is_foreign { "what it is there".to_owned() } else { format!("`{text}`") };
+    let quoted =
+        |text: &str| if is_foreign { "what it is there".to_owned() } else { format!("`{text}`") };
     let unreadable = |error: csv::Error| match error.kind() {
         csv::ErrorKind::Io(error) => wrong(format!("`{shown}` cannot be read: {error}")),
         _ => wrong(format!("`{shown}`: {error}")),
     };
     let header = file.headers().map_err(unreadable)?.clone();
-    if let Some(twice) = header.iter().enumerate().find(|(at, name)| header.iter().take(*at).any(|other| other == *name)) {
+    if let Some(twice) = header
+        .iter()
+        .enumerate()
+        .find(|(at, name)| header.iter().take(*at).any(|other| other == *name))
+    {
         return Err(wrong(match is_foreign {
             true => format!("`{shown}` has two columns of the same name"),
             false => format!("`{shown}` has two columns of the same name, `{}`", twice.1),
         })
         .hint("leave one of them away"));
     }
-    let columns = |formal: &crate::model::Formal, variable: VariableId| -> Result<Vec<Column>, Diagnostic> {
+    let columns = |formal: &crate::model::Formal,
+                   variable: VariableId|
+     -> Result<Vec<Column>, Diagnostic> {
         let components = &model.variable(variable).domain.components;
         let mut columns = Vec::with_capacity(components.len());
         for component in components {
@@ -106,12 +127,18 @@ pub fn read(model: &Model, id: DataId, (state, action): (VariableId, VariableId)
     for (row, record) in file.records().enumerate() {
         let record = record.map_err(unreadable)?;
         let line = record.position().map_or(0, |position| position.line());
-        for (columns, values) in [(&of_state, &mut records.states), (&of_action, &mut records.actions)] {
+        for (columns, values) in
+            [(&of_state, &mut records.states), (&of_action, &mut records.actions)]
+        {
             for column in columns {
                 let text = record.get(column.at).unwrap_or("");
                 let value = value(text, &column.component.kind).ok_or_else(|| {
-                    wrong(format!("`{shown}`, line {line}: `{}` cannot be {}", column.name, quoted(text)))
-                        .hint(format!("it is {}", kind(&column.component.kind)))
+                    wrong(format!(
+                        "`{shown}`, line {line}: `{}` cannot be {}",
+                        column.name,
+                        quoted(text)
+                    ))
+                    .hint(format!("it is {}", kind(&column.component.kind)))
                 })?;
                 values.push(value);
             }
@@ -119,7 +146,9 @@ pub fn read(model: &Model, id: DataId, (state, action): (VariableId, VariableId)
         match episodes.begins(&record) {
             Ok(true) => records.starts.push(row),
             Ok(false) => {}
-            Err(Disorder { what, hint }) => return Err(wrong(format!("`{shown}`, line {line}: {what}")).hint(hint)),
+            Err(Disorder { what, hint }) => {
+                return Err(wrong(format!("`{shown}`, line {line}: {what}")).hint(hint));
+            }
         }
     }
     let rows = records.states.len() / of_state.len().max(1);
@@ -128,8 +157,13 @@ pub fn read(model: &Model, id: DataId, (state, action): (VariableId, VariableId)
     }
     let horizon = model.horizon.value;
     if !episodes.are_told() && rows > horizon {
-        let what = format!("`{shown}` has {rows} rows, more than the {horizon} steps of an episode, and does not say where one begins");
-        return Err(wrong(what).hint("give it a column `episode`, or `t`, which counts the steps of each"));
+        let what = format!(
+            "`{shown}` has {rows} rows, more than the {horizon} steps of an episode, and does not \
+             say where one begins"
+        );
+        return Err(
+            wrong(what).hint("give it a column `episode`, or `t`, which counts the steps of each")
+        );
     }
     records.starts.push(rows);
     Ok(records)
@@ -158,7 +192,15 @@ struct Disorder {
 impl Episodes {
     fn new(header: &csv::StringRecord) -> Episodes {
         let at = |name: &str| header.iter().position(|column| column == name);
-        Episodes { episode: at("episode"), t: at("t"), is_open: false, name: None, time: None, first: None, ended: HashSet::new() }
+        Episodes {
+            episode: at("episode"),
+            t: at("t"),
+            is_open: false,
+            name: None,
+            time: None,
+            first: None,
+            ended: HashSet::new(),
+        }
     }
 
     /// The file says where episodes begin.
@@ -171,7 +213,12 @@ impl Episodes {
         let (name, time) = (text(self.episode), text(self.t));
         let is_first = !std::mem::replace(&mut self.is_open, true);
         let time = match time.map(whole) {
-            Some(None) => return Err(Disorder { what: "`t` is no whole number".into(), hint: "it counts the steps of an episode" }),
+            Some(None) => {
+                return Err(Disorder {
+                    what: "`t` is no whole number".into(),
+                    hint: "it counts the steps of an episode",
+                });
+            }
             Some(time) => time,
             None => None,
         };
@@ -185,16 +232,27 @@ impl Episodes {
             self.ended.extend(self.name.replace(name.to_owned()));
             if self.ended.contains(name) {
                 let what = "an episode goes on that another one has interrupted".into();
-                return Err(Disorder { what, hint: "the rows of an episode stand together, in the order of its steps" });
+                return Err(Disorder {
+                    what,
+                    hint: "the rows of an episode stand together, in the order of its steps",
+                });
             }
         }
         if begins && time != self.first {
             let what = "an episode begins with another `t` than the first one".into();
-            return Err(Disorder { what, hint: "the rows of an episode stand in the order of its steps, none left out" });
+            return Err(Disorder {
+                what,
+                hint: "the rows of an episode stand in the order of its steps, none left out",
+            });
         }
-        if let (false, Some((last, time))) = (begins, self.time.zip(time).filter(|(last, time)| last.checked_add(1) != Some(*time))) {
+        if let (false, Some((last, time))) =
+            (begins, self.time.zip(time).filter(|(last, time)| last.checked_add(1) != Some(*time)))
+        {
             let what = format!("`t` goes from {last} to {time} within an episode");
-            return Err(Disorder { what, hint: "the rows of an episode stand in the order of its steps, none left out" });
+            return Err(Disorder {
+                what,
+                hint: "the rows of an episode stand in the order of its steps, none left out",
+            });
         }
         self.time = time;
         Ok(begins)
@@ -221,7 +279,10 @@ impl<R: Read> Read for Limited<R> {
         for part in buffer[..count].split_inclusive(|&byte| byte == b'\n') {
             self.of_row += part.len() as u64;
             if self.of_row > LONGEST_ROW {
-                return Err(io::Error::other(format!("it has a row of more than {} MiB", LONGEST_ROW >> 20)));
+                return Err(io::Error::other(format!(
+                    "it has a row of more than {} MiB",
+                    LONGEST_ROW >> 20
+                )));
             }
             if part.ends_with(b"\n") {
                 self.of_row = 0;
@@ -236,23 +297,45 @@ impl<R: Read> Read for Limited<R> {
 
 /// Where the file of a declaration is.
 fn path_of(model: &Model, data: &Data) -> PathBuf {
-    let folder = model.sources.first().and_then(|source| source.path.as_ref()).and_then(|path| path.parent()).unwrap_or(Path::new(""));
+    let folder = model
+        .sources
+        .first()
+        .and_then(|source| source.path.as_ref())
+        .and_then(|path| path.parent())
+        .unwrap_or(Path::new(""));
     folder.join(&data.path)
 }
 
-/// A name, or the number that it counts as; so for truth values. Programs that keep whole numbers as reals write them as `1.0`.
+/// A name, or the number that it counts as; so for truth values. Programs that keep whole numbers
+/// as reals write them as `1.0`.
 fn value(text: &str, kind: &Kind) -> Option<f64> {
-    let below = |count: usize| whole(text).filter(|at| (0..count as i64).contains(at)).map(|at| at as f64);
+    let below =
+        |count: usize| whole(text).filter(|at| (0..count as i64).contains(at)).map(|at| at as f64);
     match kind {
-        Kind::Names(names) => names.iter().position(|name| name == text).map(|at| at as f64).or_else(|| below(names.len())),
-        Kind::Bool => text.to_ascii_lowercase().parse::<bool>().ok().map(f64::from).or_else(|| below(2)),
-        Kind::Integer { lo, hi } => whole(text).filter(|value| (lo..=hi).contains(&value)).map(|value| value as f64),
-        Kind::Real { lo, hi } => text.parse::<f64>().ok().filter(|value| value.is_finite() && (lo..=hi).contains(&value)),
+        Kind::Names(names) => names
+            .iter()
+            .position(|name| name == text)
+            .map(|at| at as f64)
+            .or_else(|| below(names.len())),
+        Kind::Bool => {
+            text.to_ascii_lowercase().parse::<bool>().ok().map(f64::from).or_else(|| below(2))
+        }
+        Kind::Integer { lo, hi } => {
+            whole(text).filter(|value| (lo..=hi).contains(&value)).map(|value| value as f64)
+        }
+        Kind::Real { lo, hi } => {
+            text.parse::<f64>().ok().filter(|value| value.is_finite() && (lo..=hi).contains(&value))
+        }
     }
 }
 
 fn whole(text: &str) -> Option<i64> {
-    let real = || text.parse::<f64>().ok().filter(|value| value.fract() == 0.0 && value.abs() < 9e15).map(|value| value as i64);
+    let real = || {
+        text.parse::<f64>()
+            .ok()
+            .filter(|value| value.fract() == 0.0 && value.abs() < 9e15)
+            .map(|value| value as i64)
+    };
     text.parse().ok().or_else(real)
 }
 

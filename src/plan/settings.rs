@@ -1,4 +1,5 @@
-//! The settings of a run, read from the keys of `infer` by the table in [`super::keys`]. All that is wrong is found at once.
+//! The settings of a run, read from the keys of `infer` by the table in [`super::keys`]. All that
+//! is wrong is found at once.
 
 use super::keys::{Choice, KEYS, Key, KeyDefault, KeyKind, OPTIMIZERS, UPDATES, key_named};
 use super::together;
@@ -88,10 +89,11 @@ pub struct Normalize {
 pub enum Update {
     /// Optimiser steps along the gradient.
     Gradient,
-    /// A natural-gradient step with a line search (Schulman et al. 2015): `kl` in nats a live step, `damping` of the Fisher matrix,
-    /// `iterations` of conjugate gradients.
+    /// A natural-gradient step with a line search (Schulman et al. 2015): `kl` in nats a live step,
+    /// `damping` of the Fisher matrix, `iterations` of conjugate gradients.
     TrustRegion { kl: f64, damping: f64, iterations: usize },
-    /// To the maximum of the exact bound of a finite model, in at most `iterations` steps of an ascent where it has no closed form.
+    /// To the maximum of the exact bound of a finite model, in at most `iterations` steps of an
+    /// ascent where it has no closed form.
     Exact { iterations: u64 },
 }
 
@@ -129,7 +131,8 @@ pub fn read(model: &Model) -> Result<Settings, Vec<Diagnostic>> {
     }
     let trajectories = reader.count("trajectories").unwrap_or(1) as usize;
     let rounds = reader.count("rounds").unwrap_or(1);
-    let in_round = reader.count("steps").unwrap_or(if model.setting("rounds").is_some() { 1 } else { 1000 });
+    let in_round =
+        reader.count("steps").unwrap_or(if model.setting("rounds").is_some() { 1 } else { 1000 });
     let steps = in_round.saturating_mul(rounds);
     let until = until::read(model, trajectories).unwrap_or_else(|error| {
         reader.errors.push(error);
@@ -152,8 +155,16 @@ pub fn read(model: &Model) -> Result<Settings, Vec<Diagnostic>> {
         n_step: reader.count("n_step").map(|n| n as usize),
         discount: reader.number("discount").unwrap_or(1.0),
         kl_to_go: reader.truth("kl_to_go"),
-        options: if reader.word("options") == "enumerate" { OptionGradient::Enumerated } else { OptionGradient::Sampled },
-        estimator: if reader.word("estimator") == "pathwise" { DrawGradient::Pathwise } else { DrawGradient::Score },
+        options: if reader.word("options") == "enumerate" {
+            OptionGradient::Enumerated
+        } else {
+            OptionGradient::Sampled
+        },
+        estimator: if reader.word("estimator") == "pathwise" {
+            DrawGradient::Pathwise
+        } else {
+            DrawGradient::Score
+        },
         ratio: reader.classifier("ratio"),
         ratio_steps: reader.count("ratio_steps").unwrap_or(1),
         ratio_batch: reader.count("ratio_batch").unwrap_or(1) as usize,
@@ -165,7 +176,10 @@ pub fn read(model: &Model) -> Result<Settings, Vec<Diagnostic>> {
         threads: reader.count("threads").map(|n| n as usize),
         seed: reader.count("seed").unwrap_or(0),
         // a function of the model alone: the same bits on any machine
-        shards: reader.count("shards").map_or((trajectories / 32).clamp(2, 16), |n| n as usize).min(trajectories),
+        shards: reader
+            .count("shards")
+            .map_or((trajectories / 32).clamp(2, 16), |n| n as usize)
+            .min(trajectories),
         checkpoint_every: reader.number("checkpoint_every").unwrap_or(60.0),
         log_every: reader.count("log_every").unwrap_or(steps / 1000).max(1),
         until,
@@ -220,7 +234,11 @@ impl Schedule {
 
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.from == self.to { write!(f, "{}", self.from) } else { write!(f, "ramp(from = {}, to = {})", self.from, self.to) }
+        if self.from == self.to {
+            write!(f, "{}", self.from)
+        } else {
+            write!(f, "ramp(from = {}, to = {})", self.from, self.to)
+        }
     }
 }
 
@@ -240,9 +258,14 @@ impl fmt::Display for Optimizer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Optimizer::Adam { rate, beta1, beta2, epsilon } => {
-                write!(f, "adam(rate = {rate}, beta1 = {beta1}, beta2 = {beta2}, epsilon = {epsilon})")
+                write!(
+                    f,
+                    "adam(rate = {rate}, beta1 = {beta1}, beta2 = {beta2}, epsilon = {epsilon})"
+                )
             }
-            Optimizer::Sgd { rate, momentum } => write!(f, "sgd(rate = {rate}, momentum = {momentum})"),
+            Optimizer::Sgd { rate, momentum } => {
+                write!(f, "sgd(rate = {rate}, momentum = {momentum})")
+            }
             Optimizer::RmsProp { rate, decay, epsilon } => {
                 write!(f, "rmsprop(rate = {rate}, decay = {decay}, epsilon = {epsilon})")
             }
@@ -255,8 +278,10 @@ pub fn unknown_key(key: &str, span: Span) -> Option<Diagnostic> {
     if key_named(key).is_some() {
         return None;
     }
-    let error = Diagnostic::error("unknown-setting", span, format!("unknown key `{key}` of `infer`"));
-    let near = nearest(key, KEYS.iter().map(|key| key.name)).map(|name| format!("did you mean `{name}`?"));
+    let error =
+        Diagnostic::error("unknown-setting", span, format!("unknown key `{key}` of `infer`"));
+    let near =
+        nearest(key, KEYS.iter().map(|key| key.name)).map(|name| format!("did you mean `{name}`?"));
     let list = || format!("the keys are {}", listed(KEYS.iter().map(|key| key.name)));
     Some(error.hint(ours(Place::Key, key).or(near).unwrap_or_else(list)))
 }
@@ -276,7 +301,8 @@ impl Reader<'_> {
         self.errors.push(Diagnostic::error("bad-setting", span, message));
     }
 
-    /// A number as the table's kind wants it; `None` where it is not set and its default is derived, or where it was wrong.
+    /// A number as the table's kind wants it; `None` where it is not set and its default is
+    /// derived, or where it was wrong.
     fn number(&mut self, name: &str) -> Option<f64> {
         let key = self.key(name);
         let Some(setting) = self.model.setting(name) else {
@@ -290,7 +316,9 @@ impl Reader<'_> {
             return None;
         };
         let fits = match key.kind {
-            KeyKind::Count { least } => value.fract() == 0.0 && value >= least as f64 && value < 2f64.powi(53),
+            KeyKind::Count { least } => {
+                value.fract() == 0.0 && value >= least as f64 && value < 2f64.powi(53)
+            }
             KeyKind::Number { lo, hi } => (lo..=hi).contains(&value),
             KeyKind::Positive => value > 0.0 && value.is_finite(),
             KeyKind::Truth
@@ -366,7 +394,10 @@ impl Reader<'_> {
             SettingValue::Network { kernel, layer, arguments } => {
                 let width = self.model.network.layer(*layer).width;
                 if width != 1 {
-                    self.wrong(setting.span, format!("a baseline is one number, and this network computes {width}"));
+                    self.wrong(
+                        setting.span,
+                        format!("a baseline is one number, and this network computes {width}"),
+                    );
                 }
                 Baseline::Network { kernel: *kernel, layer: *layer, arguments: arguments.clone() }
             }
@@ -391,7 +422,10 @@ impl Reader<'_> {
         };
         let width = self.model.network.layer(*layer).width;
         if width != 1 {
-            self.wrong(setting.span, format!("a classifier's logit is one number, and this network computes {width}"));
+            self.wrong(
+                setting.span,
+                format!("a classifier's logit is one number, and this network computes {width}"),
+            );
         }
         Some(Classifier { kernel: *kernel, layer: *layer, arguments: arguments.clone() })
     }
@@ -409,40 +443,64 @@ impl Reader<'_> {
                 epsilon: value("epsilon").from,
             },
             "sgd" => Optimizer::Sgd { rate: value("rate"), momentum: value("momentum").from },
-            _ => Optimizer::RmsProp { rate: value("rate"), decay: value("decay").from, epsilon: value("epsilon").from },
+            _ => Optimizer::RmsProp {
+                rate: value("rate"),
+                decay: value("decay").from,
+                epsilon: value("epsilon").from,
+            },
         }
     }
 
     fn update(&mut self, name: &str) -> Update {
-        let Some((known, values)) = self.choice(name, UPDATES, "update") else { return Update::Gradient };
+        let Some((known, values)) = self.choice(name, UPDATES, "update") else {
+            return Update::Gradient;
+        };
         let value = |argument: &str| values[place(known, argument)].from;
         match known.name {
-            "trust_region" => Update::TrustRegion { kl: value("kl"), damping: value("damping"), iterations: value("iterations") as usize },
+            "trust_region" => Update::TrustRegion {
+                kl: value("kl"),
+                damping: value("damping"),
+                iterations: value("iterations") as usize,
+            },
             "exact" => Update::Exact { iterations: value("iterations") as u64 },
             _ => Update::Gradient,
         }
     }
 
     /// The word of a key among `known`, and the values of its arguments in the table's order.
-    fn choice(&mut self, name: &str, known: &'static [Choice], what: &str) -> Option<(&'static Choice, Vec<Schedule>)> {
+    fn choice(
+        &mut self,
+        name: &str,
+        known: &'static [Choice],
+        what: &str,
+    ) -> Option<(&'static Choice, Vec<Schedule>)> {
         let key = self.key(name);
         let default = key.default.to_string();
         let no_arguments = Vec::new();
-        let (function, arguments, span) = match self.model.setting(name).map(|s| (&s.value, s.span)) {
+        let (function, arguments, span) = match self.model.setting(name).map(|s| (&s.value, s.span))
+        {
             None => (default.as_str(), &no_arguments, Span::default()),
             Some((SettingValue::Word(word), span)) => (word.as_str(), &no_arguments, span),
-            Some((SettingValue::Call { function, arguments }, span)) => (function.as_str(), arguments, span),
+            Some((SettingValue::Call { function, arguments }, span)) => {
+                (function.as_str(), arguments, span)
+            }
             Some((_, span)) => {
                 self.wrong(span, format!("`{name}` is {}", wanted(key.kind)));
                 return None;
             }
         };
         let Some(choice) = known.iter().find(|choice| choice.name == function) else {
-            let error = Diagnostic::error("bad-setting", span, format!("unknown {what} `{function}`"));
-            self.errors.push(match nearest(&function.to_lowercase(), known.iter().map(|choice| choice.name)) {
-                Some(near) => error.hint(format!("did you mean `{near}`?")),
-                None => error.hint(format!("the {what}s are {}", listed(known.iter().map(|choice| choice.name)))),
-            });
+            let error =
+                Diagnostic::error("bad-setting", span, format!("unknown {what} `{function}`"));
+            self.errors.push(
+                match nearest(&function.to_lowercase(), known.iter().map(|choice| choice.name)) {
+                    Some(near) => error.hint(format!("did you mean `{near}`?")),
+                    None => error.hint(format!(
+                        "the {what}s are {}",
+                        listed(known.iter().map(|choice| choice.name))
+                    )),
+                },
+            );
             return None;
         };
         let values = self.arguments(choice, arguments, span);
@@ -450,28 +508,52 @@ impl Reader<'_> {
     }
 
     /// One value per argument of the table, in its order.
-    fn arguments(&mut self, known: &Choice, given: &[(Option<String>, SettingValue)], span: Span) -> Vec<Schedule> {
-        let mut values: Vec<Schedule> = known.arguments.iter().map(|&(_, default, _)| Schedule::constant(default)).collect();
+    fn arguments(
+        &mut self,
+        known: &Choice,
+        given: &[(Option<String>, SettingValue)],
+        span: Span,
+    ) -> Vec<Schedule> {
+        let mut values: Vec<Schedule> =
+            known.arguments.iter().map(|&(_, default, _)| Schedule::constant(default)).collect();
         for (name, value) in given {
             let Some(name) = name else {
                 let first = known.arguments.first().map_or("", |(name, ..)| name);
-                self.wrong(span, format!("the arguments of `{}` have names: `{}({first} = …)`", known.name, known.name));
+                self.wrong(
+                    span,
+                    format!(
+                        "the arguments of `{}` have names: `{}({first} = …)`",
+                        known.name, known.name
+                    ),
+                );
                 continue;
             };
             let Some(at) = known.arguments.iter().position(|(known, ..)| known == name) else {
                 let names = known.arguments.iter().map(|(name, ..)| *name);
-                let error = Diagnostic::error("bad-setting", span, format!("`{}` has no argument `{name}`", known.name));
+                let error = Diagnostic::error(
+                    "bad-setting",
+                    span,
+                    format!("`{}` has no argument `{name}`", known.name),
+                );
                 let owned: Vec<String> = names.clone().map(str::to_owned).collect();
-                self.errors.push(match our_argument(name, &owned).or(nearest(name, names.clone())) {
-                    Some(ours) => error.hint(format!("write `{ours} = …`")),
-                    None if owned.is_empty() => error.hint(format!("it has none: write `{}`", known.name)),
-                    None => error.hint(format!("its arguments are {}", listed(names))),
-                });
+                self.errors.push(
+                    match our_argument(name, &owned).or(nearest(name, names.clone())) {
+                        Some(ours) => error.hint(format!("write `{ours} = …`")),
+                        None if owned.is_empty() => {
+                            error.hint(format!("it has none: write `{}`", known.name))
+                        }
+                        None => error.hint(format!("its arguments are {}", listed(names))),
+                    },
+                );
                 continue;
             };
             let schedule = match value {
                 SettingValue::Number(value) => Some(Schedule::constant(*value)),
-                SettingValue::Call { function, arguments } if function == "ramp" && name == "rate" => ramp(arguments),
+                SettingValue::Call { function, arguments }
+                    if function == "ramp" && name == "rate" =>
+                {
+                    ramp(arguments)
+                }
                 _ => None,
             };
             let fits = |value: f64| match name.as_str() {
@@ -500,7 +582,11 @@ impl Reader<'_> {
 }
 
 fn place(choice: &Choice, argument: &str) -> usize {
-    choice.arguments.iter().position(|(name, ..)| *name == argument).expect("plan: arguments are of the table")
+    choice
+        .arguments
+        .iter()
+        .position(|(name, ..)| *name == argument)
+        .expect("plan: arguments are of the table")
 }
 
 fn ramp(arguments: &[(Option<String>, SettingValue)]) -> Option<Schedule> {
@@ -521,19 +607,32 @@ fn wanted(kind: KeyKind) -> String {
         KeyKind::Positive => "a number greater than 0".into(),
         KeyKind::Truth => "`true` or `false`".into(),
         KeyKind::Word(words) => listed(words.iter().copied()).replace(" and ", " or "),
-        KeyKind::Words(words) => format!("one or more of {}, as `[{}]`", listed(words.iter().copied()), words[..2].join(", ")),
+        KeyKind::Words(words) => format!(
+            "one or more of {}, as `[{}]`",
+            listed(words.iter().copied()),
+            words[..2].join(", ")
+        ),
         KeyKind::Optimizer => "an optimiser, as `adam(rate = 0.003)`".into(),
         KeyKind::NetworkOr([]) => "a network, as `mlp(s, a, s', hidden = [64])`".into(),
         KeyKind::NetworkOr(words) => {
-            format!("a network, as `mlp(s, hidden = [64])`, or {}", listed(words.iter().copied()).replace(" and ", " or "))
+            format!(
+                "a network, as `mlp(s, hidden = [64])`, or {}",
+                listed(words.iter().copied()).replace(" and ", " or ")
+            )
         }
         KeyKind::Update => "an update, as `trust_region(kl = 0.01)`".into(),
-        KeyKind::Threshold(words) => format!("a threshold of {}", listed(words.iter().copied()).replace(" and ", " or ")),
+        KeyKind::Threshold(words) => {
+            format!("a threshold of {}", listed(words.iter().copied()).replace(" and ", " or "))
+        }
     }
 }
 
 fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    known.map(|k| (strsim::osa_distance(name, k), k)).filter(|(distance, k)| *distance * 3 <= k.len().max(3)).min().map(|(_, k)| k)
+    known
+        .map(|k| (strsim::osa_distance(name, k), k))
+        .filter(|(distance, k)| *distance * 3 <= k.len().max(3))
+        .min()
+        .map(|(_, k)| k)
 }
 
 fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {

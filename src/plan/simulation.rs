@@ -3,7 +3,10 @@
 use super::draw::{kernel_head, learned};
 use super::{Head, MeanField, Settings, refused};
 use crate::diagnostic::Diagnostic;
-use crate::model::{Actor, Bound, KernelId, LayerId, Model, ParameterId, VariableId, kernel_parameters, parameters_of};
+use crate::model::{
+    Actor, Bound, KernelId, LayerId, Model, ParameterId, VariableId, kernel_parameters,
+    parameters_of,
+};
 use std::collections::BTreeSet;
 
 /// What a step draws before all else, and no gradient passes through.
@@ -22,13 +25,18 @@ pub(super) fn simulations(
     weights: &[MeanField],
     settings: &Settings,
 ) -> Result<Vec<Simulation>, Vec<Diagnostic>> {
-    let layers: BTreeSet<LayerId> = kernels(bound).into_iter().flat_map(|kernel| model.simulations_of(kernel)).collect();
+    let layers: BTreeSet<LayerId> =
+        kernels(bound).into_iter().flat_map(|kernel| model.simulations_of(kernel)).collect();
     let mut found = Vec::with_capacity(layers.len());
     for layer in layers {
         let Some(written) = model.simulation(layer) else { continue };
         let span = model.network.layer(layer).span;
         if settings.normalize.observations {
-            return Err(vec![refused(span, "`imagine` draws states as they are; this version does not normalise observations beside it")]);
+            return Err(vec![refused(
+                span,
+                "`imagine` draws states as they are; this version does not normalise observations \
+                 beside it",
+            )]);
         }
         if let Actor::Previous(policy) = written.policy
             && let Some(field) = weights.iter().find(|field| is_read_by(model, field, policy))
@@ -36,32 +44,45 @@ pub(super) fn simulations(
             let name = &model.kernel(field.kernel).name;
             return Err(vec![refused(
                 span,
-                format!("the weights of `{name}` are drawn, and this version has no `previous` of drawn weights"),
+                format!(
+                    "the weights of `{name}` are drawn, and this version has no `previous` of \
+                     drawn weights"
+                ),
             )]);
         }
         let head = |kernel: KernelId, variable: VariableId| {
             let head = kernel_head(model, kernel, variable)?;
             let (of, name) = (&model.kernel(kernel).name, &model.variable(variable).name);
             if matches!(head, Head::Sticky { .. }) {
-                return Err(vec![refused(span, format!("`{of}` is a `Sticky`; this version imagines `{name}` without one"))]);
+                return Err(vec![refused(
+                    span,
+                    format!("`{of}` is a `Sticky`; this version imagines `{name}` without one"),
+                )]);
             }
             if head.is_finite() != model.variable(variable).domain.finite.is_some() {
                 return Err(vec![refused(
                     span,
-                    format!("`{of}` draws `{name}` otherwise than its domain is; this version does not imagine so"),
+                    format!(
+                        "`{of}` draws `{name}` otherwise than its domain is; this version does \
+                         not imagine so"
+                    ),
                 )]);
             }
             Ok(head)
         };
-        let (world, policy) = (head(written.world, written.state)?, head(written.policy.kernel(), written.action)?);
+        let (world, policy) =
+            (head(written.world, written.state)?, head(written.policy.kernel(), written.action)?);
         found.push(Simulation { layer, world, policy });
     }
     Ok(found)
 }
 
-/// The parameters that draw what is imagined; no gradient reaches them by it, and draws depend on them.
+/// The parameters that draw what is imagined; no gradient reaches them by it, and draws depend on
+/// them.
 pub(super) fn parameters(model: &Model, simulations: &[Simulation]) -> BTreeSet<ParameterId> {
-    let layers = simulations.iter().flat_map(|simulation| simulation.world.layers().into_iter().chain(simulation.policy.layers()));
+    let layers = simulations.iter().flat_map(|simulation| {
+        simulation.world.layers().into_iter().chain(simulation.policy.layers())
+    });
     layers.flat_map(|layer| parameters_of(&model.network, layer)).collect()
 }
 
@@ -72,11 +93,20 @@ fn is_read_by(model: &Model, field: &MeanField, kernel: KernelId) -> bool {
 
 /// One draws its actions from a copy of the last round.
 pub(super) fn reads_previous(model: &Model, simulations: &[Simulation]) -> bool {
-    let policies = simulations.iter().filter_map(|simulation| model.simulation(simulation.layer)).map(|simulation| simulation.policy);
+    let policies = simulations
+        .iter()
+        .filter_map(|simulation| model.simulation(simulation.layer))
+        .map(|simulation| simulation.policy);
     policies.into_iter().any(|policy| matches!(policy, Actor::Previous(_)))
 }
 
 /// The kernels of a file that the factors of prior and posterior draw from.
 fn kernels(bound: &Bound) -> BTreeSet<KernelId> {
-    bound.prior.iter().chain(&bound.posterior).filter_map(|factor| learned(&factor.kernel)).map(|(kernel, _)| kernel).collect()
+    bound
+        .prior
+        .iter()
+        .chain(&bound.posterior)
+        .filter_map(|factor| learned(&factor.kernel))
+        .map(|(kernel, _)| kernel)
+        .collect()
 }

@@ -1,4 +1,5 @@
-//! The terms of a bound as a run takes them: what a sampled step gives to each, and which draws are credited with it.
+//! The terms of a bound as a run takes them: what a sampled step gives to each, and which draws are
+//! credited with it.
 
 use super::Head;
 use super::draw::{Credited, Read};
@@ -7,7 +8,8 @@ use crate::expr::ExprId;
 use crate::model::{DataId, EnvironmentKernel, FactorRef, KernelId, LayerId};
 use crate::source::Span;
 
-/// One term of the bound, in nats: `sign · Σ_{t = from..to} quantity(t)`, over live steps only where `live`.
+/// One term of the bound, in nats: `sign · Σ_{t = from..to} quantity(t)`, over live steps only
+/// where `live`.
 #[derive(Clone, Debug)]
 pub struct Term {
     pub id: TermId,
@@ -33,19 +35,22 @@ pub struct Term {
 /// What a step of a trajectory gives to a term.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Quantity {
-    /// An expression over the state, the next state, the action, the observation, the rewards and the time.
+    /// An expression over the state, the next state, the action, the observation, the rewards and
+    /// the time.
     Exponent(ExprId),
     /// That of one of the draws, by its number, at `t`.
     Entropy { draw: usize },
     /// `KL(π ‖ p)` at `t`.
     Kl { prior: Prior },
-    /// `log p(a) − log π(a)` at the drawn action: `log_prior` is an expression of it, and of what stands before it.
+    /// `log p(a) − log π(a)` at the drawn action: `log_prior` is an expression of it, and of what
+    /// stands before it.
     LogRatio { log_prior: ExprId },
     /// `log p(x|·)` of a kernel at what was drawn, less a log-density there.
     Density { density: Density, less: Less },
     /// The logit of a classifier in the place of `log p − log q` at what was drawn.
     Ratio(Ratio),
-    /// `KL(q(w) ‖ p(w))` of the mean field of that factor: once for all trajectories of a run, so that each has its share of it.
+    /// `KL(q(w) ‖ p(w))` of the mean field of that factor: once for all trajectories of a run, so
+    /// that each has its share of it.
     WeightDivergence { of: FactorRef },
     /// `log n`: a constant per live step.
     LogCount(f64),
@@ -73,8 +78,8 @@ pub enum RatioOf {
 /// The prior of a KL.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Prior {
-    /// The numbers of its distribution as expressions over variables at `t`: a log-probability for each action, or the means and then
-    /// the standard deviations of a normal.
+    /// The numbers of its distribution as expressions over variables at `t`: a log-probability for
+    /// each action, or the means and then the standard deviations of a normal.
     Expressions(Vec<ExprId>),
     Kernel {
         of: Version,
@@ -130,7 +135,8 @@ pub enum Version {
 pub enum Estimator {
     /// The mean over sampled trajectories; its gradient by the score function.
     Sampled,
-    /// In closed form given what it conditions on; its gradient pathwise, and by the score function through earlier draws.
+    /// In closed form given what it conditions on; its gradient pathwise, and by the score function
+    /// through earlier draws.
     ClosedForm,
     /// A constant for each live step; its gradient by the score function where draws move the end.
     Counted,
@@ -140,9 +146,8 @@ impl Term {
     /// A divergence from a kernel of the last round.
     pub fn reads_previous(&self) -> bool {
         match &self.quantity {
-            Quantity::Kl { prior: Prior::Kernel { of, .. } } | Quantity::Density { density: Density { of, .. }, .. } => {
-                *of == Version::Previous
-            }
+            Quantity::Kl { prior: Prior::Kernel { of, .. } }
+            | Quantity::Density { density: Density { of, .. }, .. } => *of == Version::Previous,
             Quantity::Kl { prior: Prior::Expressions(_) }
             | Quantity::Ratio(_)
             | Quantity::Exponent(_)

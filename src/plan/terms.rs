@@ -1,15 +1,18 @@
-//! The plan of each term of the bound: what a sampled step gives to it, how it is estimated, and which draws it credits; what is not run is refused.
+//! The plan of each term of the bound: what a sampled step gives to it, how it is estimated, and
+//! which draws it credits; what is not run is refused.
 
 use super::draw::{Credited, Draw, Read, is_uniform, kernel_head, learned, reads};
 use super::parts::{parts, predicts};
-use super::term::{Density, Estimator, Less, Prior, Quantity, Ratio, RatioOf, Subject, Term, Version};
+use super::term::{
+    Density, Estimator, Less, Prior, Quantity, Ratio, RatioOf, Subject, Term, Version,
+};
 use super::{Baseline, Classifier, Head, Settings, prior, refused};
 use crate::bound::{BoundDerivation, Moment, Score, Sign, TermId, TermKind};
 use crate::diagnostic::Diagnostic;
 use crate::expr::{ExprId, Graph, InputId, Node};
 use crate::model::{
-    Bound, Dynamics, EnvironmentId, EnvironmentKernel, FactorRef, Index, Input, KernelId, KernelRef, LikelihoodForm, Model, Role, Target,
-    TargetVariable, Value,
+    Bound, Dynamics, EnvironmentId, EnvironmentKernel, FactorRef, Index, Input, KernelId,
+    KernelRef, LikelihoodForm, Model, Role, Target, TargetVariable, Value,
 };
 use crate::source::Span;
 
@@ -29,7 +32,9 @@ pub(super) fn terms(
     let Planner { model, bound, draws, .. } = *planner;
     let mut terms = Vec::with_capacity(derivation.terms.len());
     let mut errors = Vec::new();
-    for (at, term) in derivation.terms.iter().enumerate().filter(|(_, term)| !is_unknown(bound, &term.kind)) {
+    for (at, term) in
+        derivation.terms.iter().enumerate().filter(|(_, term)| !is_unknown(bound, &term.kind))
+    {
         let id = TermId(at as u32);
         let quantities = match planner.quantities(&term.kind, scalars) {
             Ok(quantities) => quantities,
@@ -46,22 +51,31 @@ pub(super) fn terms(
                 Sign::Minus => -1.0,
             };
             let own = matches!(&term.kind, TermKind::Kl { q, .. } | TermKind::LogRatio { q, .. } if planner.is_imagined(*q));
-            // E_q[log p − log q]: the density is the prior's of a divergence, and of an imagined state the posterior's own
+            // E_q[log p − log q]: the density is the prior's of a divergence, and of an imagined
+            // state the posterior's own
             let against = match (&term.kind, &quantity) {
                 (TermKind::Kl { .. }, Quantity::Density { .. }) => !own,
                 (TermKind::LogRatio { .. }, Quantity::Density { .. }) => own,
                 _ => false,
             };
             let credit = draws.iter().enumerate().map(|(draw, (drawn, score))| {
-                let derived = score.and_then(|score| score.credit.iter().find(|credit| credit.term == id)).map(Credited::of);
+                let derived = score
+                    .and_then(|score| score.credit.iter().find(|credit| credit.term == id))
+                    .map(Credited::of);
                 // sampled where the bound has a closed form, a divergence reads its own draw too
                 let credit = match (&quantity, derived) {
-                    (Quantity::Density { less: Less::Draw(own), .. }, derived) if *own == draw && score.is_some() => {
+                    (Quantity::Density { less: Less::Draw(own), .. }, derived)
+                        if *own == draw && score.is_some() =>
+                    {
                         Some(derived.map_or(Credited::From(0), Credited::at_its_own_step))
                     }
-                    (Quantity::Density { density, less: Less::Environment(_) | Less::Expression(_) }, derived)
-                        if score.is_some() && (density.kernel, own) == (drawn.kernel, true) =>
-                    {
+                    (
+                        Quantity::Density {
+                            density,
+                            less: Less::Environment(_) | Less::Expression(_),
+                        },
+                        derived,
+                    ) if score.is_some() && (density.kernel, own) == (drawn.kernel, true) => {
                         Some(derived.map_or(Credited::From(0), Credited::at_its_own_step))
                     }
                     (_, derived) => derived,
@@ -82,7 +96,8 @@ pub(super) fn terms(
                 credit,
                 of_action,
                 // ∇log q of its own draw has mean zero
-                pathwise: !own && derivation.gradient.pathwise.iter().any(|pathwise| pathwise.term == id),
+                pathwise: !own
+                    && derivation.gradient.pathwise.iter().any(|pathwise| pathwise.term == id),
             });
         }
     }
@@ -103,17 +118,32 @@ fn step(at: Moment, horizon: usize) -> usize {
 fn estimator(quantity: &Quantity) -> (Estimator, String) {
     match quantity {
         Quantity::Exponent(_) => (Estimator::Sampled, "it reads what the environment draws".into()),
-        Quantity::Entropy { .. } => (Estimator::ClosedForm, "it is over finite values and reads only what the draw conditions on".into()),
-        Quantity::Kl { .. } => (Estimator::ClosedForm, "both sides have one family and condition on what is drawn before".into()),
-        Quantity::LogRatio { .. } => (Estimator::Sampled, "the divergence has no closed form".into()),
-        Quantity::Density { less: Less::Draw(_) | Less::Environment(_) | Less::Expression(_), .. } => {
-            (Estimator::Sampled, "a log-ratio at what was drawn, of which the divergence is the mean".into())
+        Quantity::Entropy { .. } => (
+            Estimator::ClosedForm,
+            "it is over finite values and reads only what the draw conditions on".into(),
+        ),
+        Quantity::Kl { .. } => (
+            Estimator::ClosedForm,
+            "both sides have one family and condition on what is drawn before".into(),
+        ),
+        Quantity::LogRatio { .. } => {
+            (Estimator::Sampled, "the divergence has no closed form".into())
         }
-        Quantity::Density { less: Less::Nothing, .. } => (Estimator::Sampled, "it reads what was drawn".into()),
+        Quantity::Density {
+            less: Less::Draw(_) | Less::Environment(_) | Less::Expression(_),
+            ..
+        } => (
+            Estimator::Sampled,
+            "a log-ratio at what was drawn, of which the divergence is the mean".into(),
+        ),
+        Quantity::Density { less: Less::Nothing, .. } => {
+            (Estimator::Sampled, "it reads what was drawn".into())
+        }
         Quantity::Ratio(_) => (Estimator::Sampled, "a classifier's logit at what was drawn".into()),
-        Quantity::WeightDivergence { .. } => {
-            (Estimator::ClosedForm, "both sides are normals; each trajectory of the run bears its share".into())
-        }
+        Quantity::WeightDivergence { .. } => (
+            Estimator::ClosedForm,
+            "both sides are normals; each trajectory of the run bears its share".into(),
+        ),
         Quantity::LogCount(_) => (Estimator::Counted, "a constant at every live step".into()),
     }
 }
@@ -133,22 +163,47 @@ pub(super) struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    /// A term's quantities with their names: one, or where a factor draws several independent values, one of each.
-    fn quantities(&self, kind: &TermKind, scalars: &mut Scalars) -> Result<Vec<(String, Quantity)>, Vec<Diagnostic>> {
+    /// A term's quantities with their names: one, or where a factor draws several independent
+    /// values, one of each.
+    fn quantities(
+        &self,
+        kind: &TermKind,
+        scalars: &mut Scalars,
+    ) -> Result<Vec<(String, Quantity)>, Vec<Diagnostic>> {
         match kind {
             TermKind::LogFactor { factor } if predicts(self.bound.factor(*factor)) => {
                 let parts = parts(self.model, self.bound.factor(*factor))?.into_iter();
-                Ok(parts.map(|part| (part.name, Quantity::Density { density: part.density, less: Less::Nothing })).collect())
+                Ok(parts
+                    .map(|part| {
+                        (
+                            part.name,
+                            Quantity::Density { density: part.density, less: Less::Nothing },
+                        )
+                    })
+                    .collect())
             }
-            TermKind::Kl { p, q } | TermKind::LogRatio { p, q } | TermKind::DensityRatio { p, q } if predicts(self.bound.factor(*q)) => {
+            TermKind::Kl { p, q }
+            | TermKind::LogRatio { p, q }
+            | TermKind::DensityRatio { p, q }
+                if predicts(self.bound.factor(*q)) =>
+            {
                 let name = self.kernel_name(*q);
-                let message =
-                    format!("`{name}` draws rewards or the end, too, which this version does not compare with the environment's own");
+                let message = format!(
+                    "`{name}` draws rewards or the end, too, which this version does not compare \
+                     with the environment's own"
+                );
                 let told = refused(self.bound.factor(*p).span, message);
-                Err(vec![told.hint(format!("let `{name}` stand in the prior of this bound, too: its factors cancel"))])
+                Err(vec![told.hint(format!(
+                    "let `{name}` stand in the prior of this bound, too: its factors cancel"
+                ))])
             }
-            TermKind::Kl { p, .. } | TermKind::LogRatio { p, .. } | TermKind::DensityRatio { p, .. } if predicts(self.bound.factor(*p)) => {
-                let message = "this version learns a model of rewards or the end beside a `hidden` environment";
+            TermKind::Kl { p, .. }
+            | TermKind::LogRatio { p, .. }
+            | TermKind::DensityRatio { p, .. }
+                if predicts(self.bound.factor(*p)) =>
+            {
+                let message = "this version learns a model of rewards or the end beside a \
+                               `hidden` environment";
                 Err(vec![refused(self.bound.factor(*p).span, message)])
             }
             _ => Ok(vec![self.quantity(kind, scalars)?]),
@@ -156,51 +211,91 @@ impl Planner<'_> {
     }
 
     /// A term's name and quantity; what this version does not train is refused.
-    fn quantity(&self, kind: &TermKind, scalars: &mut Scalars) -> Result<(String, Quantity), Vec<Diagnostic>> {
+    fn quantity(
+        &self,
+        kind: &TermKind,
+        scalars: &mut Scalars,
+    ) -> Result<(String, Quantity), Vec<Diagnostic>> {
         let bound = self.bound;
         match kind {
             TermKind::Exponent { likelihood } => {
                 let likelihood = &bound.likelihood[*likelihood as usize];
                 let LikelihoodForm::Exponential { value, .. } = &likelihood.form else {
-                    return Err(vec![refused(likelihood.span, "this version trains `exp(…)` likelihoods")]);
+                    return Err(vec![refused(
+                        likelihood.span,
+                        "this version trains `exp(…)` likelihoods",
+                    )]);
                 };
                 let what = format!("the exponent of `{}`", likelihood.name);
-                self.verify_inputs(scalars, &[*value], (likelihood.index, Drawn::Yes), likelihood.span, &what)?;
+                self.verify_inputs(
+                    scalars,
+                    &[*value],
+                    (likelihood.index, Drawn::Yes),
+                    likelihood.span,
+                    &what,
+                )?;
                 Ok((likelihood.name.clone(), Quantity::Exponent(*value)))
             }
             TermKind::Entropy { q } => {
                 let name = format!("H({})", self.kernel_name(*q));
                 Ok((name, Quantity::Entropy { draw: self.draw(*q)? }))
             }
-            TermKind::LogCount { q, count } => {
-                Ok((format!("log_count({})", self.kernel_name(*q)), Quantity::LogCount((*count as f64).ln())))
-            }
-            TermKind::Kl { q, p } if *q == self.policy.factor => {
-                Ok((format!("KL({})", self.kernel_name(*q)), Quantity::Kl { prior: self.prior(*p, scalars)? }))
-            }
-            TermKind::Kl { q, .. } if let [Target::Weights(kernel)] = bound.factor(*q).targets[..] => {
-                Ok((format!("KL(weights({}))", self.model.kernel(kernel).name), Quantity::WeightDivergence { of: *q }))
+            TermKind::LogCount { q, count } => Ok((
+                format!("log_count({})", self.kernel_name(*q)),
+                Quantity::LogCount((*count as f64).ln()),
+            )),
+            TermKind::Kl { q, p } if *q == self.policy.factor => Ok((
+                format!("KL({})", self.kernel_name(*q)),
+                Quantity::Kl { prior: self.prior(*p, scalars)? },
+            )),
+            TermKind::Kl { q, .. }
+                if let [Target::Weights(kernel)] = bound.factor(*q).targets[..] =>
+            {
+                Ok((
+                    format!("KL(weights({}))", self.model.kernel(kernel).name),
+                    Quantity::WeightDivergence { of: *q },
+                ))
             }
             TermKind::Kl { q, p } | TermKind::LogRatio { p, q } if self.is_imagined(*q) => {
-                let quantity = Quantity::Density { density: self.factor_density(*q)?, less: self.known(*p, scalars)? };
+                let quantity = Quantity::Density {
+                    density: self.factor_density(*q)?,
+                    less: self.known(*p, scalars)?,
+                };
                 Ok((format!("log_ratio({})", self.kernel_name(*q)), quantity))
             }
             // sampled: −KL(q ‖ p) = E_q[log p − log q]
             TermKind::Kl { q, p } => {
-                let quantity = Quantity::Density { density: self.factor_density(*p)?, less: self.less(*q, scalars)? };
+                let quantity = Quantity::Density {
+                    density: self.factor_density(*p)?,
+                    less: self.less(*q, scalars)?,
+                };
                 Ok((format!("log_ratio({})", self.kernel_name(*q)), quantity))
             }
             TermKind::LogRatio { p, q } => {
                 let name = format!("log_ratio({})", self.kernel_name(*q));
                 match learned(&bound.factor(*p).kernel) {
-                    Some(_) => Ok((name, Quantity::Density { density: self.factor_density(*p)?, less: self.less(*q, scalars)? })),
-                    None if *q == self.policy.factor => Ok((name, Quantity::LogRatio { log_prior: self.log_prior(*p, scalars)? })),
+                    Some(_) => Ok((
+                        name,
+                        Quantity::Density {
+                            density: self.factor_density(*p)?,
+                            less: self.less(*q, scalars)?,
+                        },
+                    )),
+                    None if *q == self.policy.factor => {
+                        Ok((name, Quantity::LogRatio { log_prior: self.log_prior(*p, scalars)? }))
+                    }
                     None => Err(self.unlike(*p)),
                 }
             }
             TermKind::LogFactor { factor } if learned(&bound.factor(*factor).kernel).is_some() => {
                 let name = format!("log {}", self.kernel_name(*factor));
-                Ok((name, Quantity::Density { density: self.factor_density(*factor)?, less: Less::Nothing }))
+                Ok((
+                    name,
+                    Quantity::Density {
+                        density: self.factor_density(*factor)?,
+                        less: Less::Nothing,
+                    },
+                ))
             }
             TermKind::Constant { name, of } => {
                 let (_, quantity) = self.quantity(of, scalars)?;
@@ -209,10 +304,14 @@ impl Planner<'_> {
             TermKind::LogDensity { likelihood } => {
                 let likelihood = &bound.likelihood[*likelihood as usize];
                 let LikelihoodForm::Density { kernel, values, givens } = &likelihood.form else {
-                    return Err(vec![refused(likelihood.span, "an exponent stands where a density does")]);
+                    return Err(vec![refused(
+                        likelihood.span,
+                        "an exponent stands where a density does",
+                    )]);
                 };
                 let [value @ Value::Variable { .. }] = values.as_slice() else {
-                    let message = "this version trains likelihoods that are densities of one variable";
+                    let message =
+                        "this version trains likelihoods that are densities of one variable";
                     return Err(vec![refused(likelihood.span, message)]);
                 };
                 let density = self.density(kernel, value, givens, likelihood.span)?;
@@ -220,11 +319,13 @@ impl Planner<'_> {
             }
             TermKind::LogFactor { factor } => Err(vec![refused(
                 bound.factor(*factor).span,
-                "this version trains pairs of a prior's and a posterior's factor; this one has no partner",
+                "this version trains pairs of a prior's and a posterior's factor; this one has no \
+                 partner",
             )]),
-            TermKind::DensityRatio { q, p } => {
-                Ok((format!("logit({} / {})", self.kernel_name(*p), self.kernel_name(*q)), Quantity::Ratio(self.ratio(*p, *q)?)))
-            }
+            TermKind::DensityRatio { q, p } => Ok((
+                format!("logit({} / {})", self.kernel_name(*p), self.kernel_name(*q)),
+                Quantity::Ratio(self.ratio(*p, *q)?),
+            )),
         }
     }
 
@@ -237,7 +338,9 @@ impl Planner<'_> {
             | TermKind::LogRatio { q, .. }
             | TermKind::DensityRatio { q, .. } => *q == self.policy.factor,
             TermKind::Constant { of, .. } => self.is_of_action(of),
-            TermKind::Exponent { .. } | TermKind::LogDensity { .. } | TermKind::LogFactor { .. } => false,
+            TermKind::Exponent { .. }
+            | TermKind::LogDensity { .. }
+            | TermKind::LogFactor { .. } => false,
         }
     }
 
@@ -249,43 +352,58 @@ impl Planner<'_> {
     /// The number of the draw of a factor.
     fn draw(&self, factor: FactorRef) -> Result<usize, Vec<Diagnostic>> {
         let found = self.draws.iter().position(|(draw, _)| draw.factor == factor);
-        found.ok_or_else(|| vec![refused(self.bound.factor(factor).span, "this version trains the factors of options and of the action")])
+        found.ok_or_else(|| {
+            vec![refused(
+                self.bound.factor(factor).span,
+                "this version trains the factors of options and of the action",
+            )]
+        })
     }
 
     /// The classifier of the ratio of two factors.
     fn ratio(&self, p: FactorRef, q: FactorRef) -> Result<Ratio, Vec<Diagnostic>> {
         let (prior, span) = (self.bound.factor(p), self.bound.factor(q).span);
         let of = match &prior.kernel {
-            KernelRef::Environment(_, EnvironmentKernel::Transition) if self.transition.is_some_and(|draw| draw.factor == q) => {
+            KernelRef::Environment(_, EnvironmentKernel::Transition)
+                if self.transition.is_some_and(|draw| draw.factor == q) =>
+            {
                 RatioOf::Transition
             }
             KernelRef::Data(data) if q == self.policy.factor => RatioOf::Action(*data),
             _ => {
-                let message = "this version estimates two ratios by a classifier: of an environment's transitions and a learned model's, \
+                let message = "this version estimates two ratios by a classifier: of an \
+                               environment's transitions and a learned model's, \
                                and of recorded actions and the policy's";
                 let told = refused(span, message);
                 let is_model = matches!(self.bound.factor(q).kernel, KernelRef::Environment(..));
-                let hint = "the environment's entropy is a constant where this bound moves nothing that is drawn: `maximize BOUND over MODEL`, \
+                let hint = "the environment's entropy is a constant where this bound moves \
+                            nothing that is drawn: `maximize BOUND over MODEL`, \
                             of which no `net` is shared with the policy";
                 return Err(vec![if is_model { told.hint(hint) } else { told }]);
             }
         };
         let Some(classifier) = self.ratio else {
             let read = if of == RatioOf::Transition { "s, a, s'" } else { "s, a" };
-            let told =
-                Diagnostic::error("bad-setting", span, "the ratio of two densities is estimated by a classifier, and `infer` has none");
-            return Err(vec![told.hint(format!("write `ratio = mlp({read}, hidden = [64, 64])` in `infer`"))]);
+            let told = Diagnostic::error(
+                "bad-setting",
+                span,
+                "the ratio of two densities is estimated by a classifier, and `infer` has none",
+            );
+            return Err(vec![
+                told.hint(format!("write `ratio = mlp({read}, hidden = [64, 64])` in `infer`")),
+            ]);
         };
         let span = self.model.setting("ratio").map_or(span, |setting| setting.span);
         let reads = reads(self.model, &classifier.arguments, span, "the classifier")?;
-        let (state, action) = (self.model.environment(self.environment).state, self.policy.variable);
+        let (state, action) =
+            (self.model.environment(self.environment).state, self.policy.variable);
         let told_apart = match of {
             RatioOf::Transition => Read::Step(state, 1),
             RatioOf::Action(_) => Read::Variable(action),
         };
         let fits = |read: &Read| {
-            let here =
-                matches!(read, Read::Variable(of) if [state, action].contains(of)) || *read == Read::Time && of == RatioOf::Transition;
+            let here = matches!(read, Read::Variable(of) if [state, action].contains(of))
+                || *read == Read::Time && of == RatioOf::Transition;
             here || *read == told_apart
         };
         if !reads.contains(&told_apart) || !reads.iter().all(fits) {
@@ -293,12 +411,16 @@ impl Planner<'_> {
                 RatioOf::Transition => ("the next state", "the state, the action and the time"),
                 RatioOf::Action(_) => ("the action", "the state"),
             };
-            return Err(vec![refused(span, format!("this classifier reads {must}, and beside it no more than {may}"))]);
+            return Err(vec![refused(
+                span,
+                format!("this classifier reads {must}, and beside it no more than {may}"),
+            )]);
         }
         Ok(Ratio { kernel: classifier.kernel, layer: classifier.layer, reads, of, span })
     }
 
-    /// What the density of the pair's other factor is compared with: that of a draw, or of the environment, whose density has to be known.
+    /// What the density of the pair's other factor is compared with: that of a draw, or of the
+    /// environment, whose density has to be known.
     fn less(&self, q: FactorRef, scalars: &mut Scalars) -> Result<Less, Vec<Diagnostic>> {
         match self.bound.factor(q).kernel {
             KernelRef::Environment(..) => self.known(q, scalars),
@@ -314,30 +436,46 @@ impl Planner<'_> {
         if finite(environment.state) && finite(environment.action) {
             return Ok(Less::Environment(*kernel));
         }
-        if let (EnvironmentKernel::Transition, Some(density)) = (kernel, scalars.log_transition(self.model, *id)) {
+        if let (EnvironmentKernel::Transition, Some(density)) =
+            (kernel, scalars.log_transition(self.model, *id))
+        {
             return Ok(Less::Expression(density));
         }
         if let EnvironmentKernel::Initial = kernel {
-            let message = format!("this version compares a learned start with that of a finite environment; `{}` is not", environment.name);
-            return Err(vec![refused(factor.span, message).hint("let the learned kernel stand in the prior, too: its factors cancel")]);
+            let message = format!(
+                "this version compares a learned start with that of a finite environment; `{}` is \
+                 not",
+                environment.name
+            );
+            return Err(vec![
+                refused(factor.span, message)
+                    .hint("let the learned kernel stand in the prior, too: its factors cancel"),
+            ]);
         }
         let message = format!(
-            "this version compares a learned world with an environment whose density it can write: a finite one, or `Normal` and `Uniform` \
+            "this version compares a learned world with an environment whose density it can \
+             write: a finite one, or `Normal` and `Uniform` \
              transitions; `{}` has another",
             environment.name
         );
-        Err(vec![refused(factor.span, message).hint("declare it `hidden environment`: the bound is then told up to its entropy")])
+        Err(vec![
+            refused(factor.span, message)
+                .hint("declare it `hidden environment`: the bound is then told up to its entropy"),
+        ])
     }
 
     fn unlike(&self, p: FactorRef) -> Vec<Diagnostic> {
-        let message = "this version trains options with a prior or a reverse model that is uniform or a learned kernel";
+        let message = "this version trains options with a prior or a reverse model that is \
+                       uniform or a learned kernel";
         vec![refused(self.bound.factor(p).span, message)]
     }
 
     /// The density of a factor that is a learned kernel.
     pub fn factor_density(&self, p: FactorRef) -> Result<Density, Vec<Diagnostic>> {
         let factor = self.bound.factor(p);
-        let [Target::Variable { variable: TargetVariable::Variable(variable), index }] = factor.targets.as_slice() else {
+        let [Target::Variable { variable: TargetVariable::Variable(variable), index }] =
+            factor.targets.as_slice()
+        else {
             return Err(self.unlike(p));
         };
         if let KernelRef::InPlace(distribution) = &factor.kernel
@@ -345,16 +483,36 @@ impl Planner<'_> {
         {
             return Err(self.unlike(p));
         }
-        self.density(&factor.kernel, &Value::Variable { variable: *variable, index: *index }, &factor.arguments, factor.span)
+        self.density(
+            &factor.kernel,
+            &Value::Variable { variable: *variable, index: *index },
+            &factor.arguments,
+            factor.span,
+        )
     }
 
-    pub fn density(&self, kernel: &KernelRef, value: &Value, givens: &[Value], span: Span) -> Result<Density, Vec<Diagnostic>> {
+    pub fn density(
+        &self,
+        kernel: &KernelRef,
+        value: &Value,
+        givens: &[Value],
+        span: Span,
+    ) -> Result<Density, Vec<Diagnostic>> {
         let Some((kernel, of)) = learned(kernel) else {
-            return Err(vec![refused(span, "this version trains with densities of learned kernels")]);
+            return Err(vec![refused(
+                span,
+                "this version trains with densities of learned kernels",
+            )]);
         };
         let name = format!("`{}`", self.model.kernel(kernel).name);
         let Value::Variable { variable, .. } = value else {
-            return Err(vec![refused(span, format!("{name} gives the density of more than one value, which this version does not train"))]);
+            return Err(vec![refused(
+                span,
+                format!(
+                    "{name} gives the density of more than one value, which this version does not \
+                     train"
+                ),
+            )]);
         };
         let head = kernel_head(self.model, kernel, *variable)?;
         let seen = matches!(self.model.variable(*variable).role, Role::State | Role::Observation);
@@ -363,18 +521,33 @@ impl Planner<'_> {
             // its density is that before the squashing
             Head::TanhNormal { .. } => false,
             Head::Implicit { .. } => {
-                return Err(vec![refused(span, format!("{name} is `Implicit`: it is drawn from, and has no density to train with"))]);
+                return Err(vec![refused(
+                    span,
+                    format!(
+                        "{name} is `Implicit`: it is drawn from, and has no density to train with"
+                    ),
+                )]);
             }
             Head::Normal { .. } | Head::Mixture { .. } => seen,
         };
         if !fits {
             let message = format!(
-                "{name} is over real numbers; this version trains densities over finite ones, and of states `Normal` ones and their mixtures"
+                "{name} is over real numbers; this version trains densities over finite ones, and \
+                 of states `Normal` ones and their mixtures"
             );
             return Err(vec![refused(span, message)]);
         }
-        let target = Subject::Read(reads(self.model, std::slice::from_ref(value), span, &name)?.swap_remove(0));
-        Ok(Density { of, kernel, head, target, reads: reads(self.model, givens, span, &name)?, span })
+        let target = Subject::Read(
+            reads(self.model, std::slice::from_ref(value), span, &name)?.swap_remove(0),
+        );
+        Ok(Density {
+            of,
+            kernel,
+            head,
+            target,
+            reads: reads(self.model, givens, span, &name)?,
+            span,
+        })
     }
 
     /// What the policy's divergence is taken from.
@@ -382,7 +555,10 @@ impl Planner<'_> {
         let factor = self.bound.factor(p);
         let name = &self.model.variable(self.policy.variable).name;
         let unlike = |what: &str| {
-            let message = format!("the prior of `{name}` is {what}, which this version does not train this policy with");
+            let message = format!(
+                "the prior of `{name}` is {what}, which this version does not train this policy \
+                 with"
+            );
             vec![refused(factor.span, message)]
         };
         let kernel = |kernel: KernelId, of: Version| {
@@ -390,14 +566,27 @@ impl Planner<'_> {
             if !head.is_like(&self.policy.head) {
                 return Err(unlike("of another family"));
             }
-            let reads = reads(self.model, &factor.arguments, factor.span, &format!("`{}`", self.model.kernel(kernel).name))?;
+            let reads = reads(
+                self.model,
+                &factor.arguments,
+                factor.span,
+                &format!("`{}`", self.model.kernel(kernel).name),
+            )?;
             Ok(Prior::Kernel { of, kernel, head, reads })
         };
         match &factor.kernel {
             KernelRef::InPlace(distribution) => {
                 let domain = &self.model.variable(self.policy.variable).domain;
-                let numbers = prior::numbers(&mut scalars.graph, distribution, domain, &self.policy.head).map_err(unlike)?;
-                self.verify_inputs(scalars, &numbers, (Index::Step(0), Drawn::No), factor.span, &format!("the prior of `{name}`"))?;
+                let numbers =
+                    prior::numbers(&mut scalars.graph, distribution, domain, &self.policy.head)
+                        .map_err(unlike)?;
+                self.verify_inputs(
+                    scalars,
+                    &numbers,
+                    (Index::Step(0), Drawn::No),
+                    factor.span,
+                    &format!("the prior of `{name}`"),
+                )?;
                 Ok(Prior::Expressions(numbers))
             }
             KernelRef::Learned(id) => kernel(*id, Version::Present),
@@ -411,18 +600,28 @@ impl Planner<'_> {
         let factor = self.bound.factor(p);
         let variable = self.model.variable(self.policy.variable);
         let unlike = |what: &str| {
-            let message = format!("the prior of `{}` is {what}, whose log-ratio this version does not estimate by samples", variable.name);
+            let message = format!(
+                "the prior of `{}` is {what}, whose log-ratio this version does not estimate by \
+                 samples",
+                variable.name
+            );
             vec![refused(factor.span, message)]
         };
         match &factor.kernel {
             KernelRef::InPlace(distribution) => {
                 let action: Vec<ExprId> = (0..variable.domain.width() as u32)
                     .map(|component| {
-                        let input = Input::Variable { variable: self.policy.variable, component, index: Index::Step(0) };
+                        let input = Input::Variable {
+                            variable: self.policy.variable,
+                            component,
+                            index: Index::Step(0),
+                        };
                         scalars.input(input)
                     })
                     .collect();
-                let log = prior::log_density(&mut scalars.graph, distribution, &variable.domain, &action).map_err(unlike)?;
+                let log =
+                    prior::log_density(&mut scalars.graph, distribution, &variable.domain, &action)
+                        .map_err(unlike)?;
                 self.verify_inputs(
                     scalars,
                     &[log],
@@ -432,13 +631,15 @@ impl Planner<'_> {
                 )?;
                 Ok(log)
             }
-            KernelRef::Learned(_) | KernelRef::Previous(_) => Err(unlike("a kernel of another family")),
+            KernelRef::Learned(_) | KernelRef::Previous(_) => {
+                Err(unlike("a kernel of another family"))
+            }
             KernelRef::Environment(..) | KernelRef::Data(_) => Err(unlike("known by its samples")),
         }
     }
 
-    /// Expressions read the state, observation (and where `drawn`, the next state, action, rewards and options) of the step they stand at; of options
-    /// those of the step before, too.
+    /// Expressions read the state, observation (and where `drawn`, the next state, action, rewards
+    /// and options) of the step they stand at; of options those of the step before, too.
     fn verify_inputs(
         &self,
         scalars: &Scalars,
@@ -457,13 +658,29 @@ impl Planner<'_> {
         };
         for input in scalars.graph.inputs_of(roots) {
             let fits = match scalars.inputs[input.0 as usize] {
-                Input::Variable { variable, index, .. } if self.model.variable(variable).role == Role::Option => {
-                    let option = self.draws.iter().map(|(draw, _)| draw).find(|draw| draw.variable == variable);
-                    let own = |once: bool| if once { index == Index::First } else { matches!(later(index), Some(0 | -1)) };
+                Input::Variable { variable, index, .. }
+                    if self.model.variable(variable).role == Role::Option =>
+                {
+                    let option = self
+                        .draws
+                        .iter()
+                        .map(|(draw, _)| draw)
+                        .find(|draw| draw.variable == variable);
+                    let own = |once: bool| {
+                        if once {
+                            index == Index::First
+                        } else {
+                            matches!(later(index), Some(0 | -1))
+                        }
+                    };
                     drawn && option.is_some_and(|draw| own(draw.once))
                 }
                 Input::Variable { variable, index, .. } => match later(index) {
-                    Some(0) => variable == of.state || Some(variable) == of.observation || (drawn && variable == self.policy.variable),
+                    Some(0) => {
+                        variable == of.state
+                            || Some(variable) == of.observation
+                            || (drawn && variable == self.policy.variable)
+                    }
                     Some(1) => drawn && variable == of.state,
                     Some(_) | None => false,
                 },
@@ -474,7 +691,8 @@ impl Planner<'_> {
             };
             if !fits {
                 let message = format!(
-                    "{what} reads a variable at another step than its own (of an option, or the one before), which this version does not train"
+                    "{what} reads a variable at another step than its own (of an option, or the \
+                     one before), which this version does not train"
                 );
                 return Err(vec![refused(span, message)]);
             }
@@ -485,7 +703,9 @@ impl Planner<'_> {
     fn kernel_name(&self, factor: FactorRef) -> String {
         let model = self.model;
         match &self.bound.factor(factor).kernel {
-            KernelRef::Learned(kernel) | KernelRef::Previous(kernel) => model.kernel(*kernel).name.clone(),
+            KernelRef::Learned(kernel) | KernelRef::Previous(kernel) => {
+                model.kernel(*kernel).name.clone()
+            }
             KernelRef::Environment(environment, _) => model.environment(*environment).name.clone(),
             KernelRef::Data(data) => model.data[data.0 as usize].name.clone(),
             KernelRef::InPlace(_) => "in place".into(),
@@ -509,8 +729,13 @@ impl Scalars {
         if domain.finite.is_some() {
             return None;
         }
-        let next = (0..domain.width() as u32)
-            .map(|component| self.input(Input::Variable { variable: environment.state, component, index: Index::Step(1) }));
+        let next = (0..domain.width() as u32).map(|component| {
+            self.input(Input::Variable {
+                variable: environment.state,
+                component,
+                index: Index::Step(1),
+            })
+        });
         let next: Vec<ExprId> = next.collect();
         prior::log_density(&mut self.graph, transition, domain, &next).ok()
     }

@@ -8,14 +8,29 @@ use crate::source::Source;
 use crate::syntax::parse;
 
 fn planned(infer: &str) -> Result<Plan, Diagnostics> {
-    planned_with("kernel pi(a | s) = Categorical(logits = table(s))", "a[t] ~ Uniform", "a[t] ~ pi(s[t])", infer)
+    planned_with(
+        "kernel pi(a | s) = Categorical(logits = table(s))",
+        "a[t] ~ Uniform",
+        "a[t] ~ pi(s[t])",
+        infer,
+    )
 }
 
-fn planned_with(kernels: &str, prior: &str, posterior: &str, infer: &str) -> Result<Plan, Diagnostics> {
+fn planned_with(
+    kernels: &str,
+    prior: &str,
+    posterior: &str,
+    infer: &str,
+) -> Result<Plan, Diagnostics> {
     planned_at("1", kernels, (prior, posterior), infer)
 }
 
-fn planned_at(alpha: &str, kernels: &str, (prior, posterior): (&str, &str), infer: &str) -> Result<Plan, Diagnostics> {
+fn planned_at(
+    alpha: &str,
+    kernels: &str,
+    (prior, posterior): (&str, &str),
+    infer: &str,
+) -> Result<Plan, Diagnostics> {
     let text = format!(
         "model walk
          param alpha = {alpha}
@@ -53,14 +68,23 @@ fn told(planned: Result<Plan, Diagnostics>) -> String {
 #[test]
 fn defaults_hold_where_nothing_is_set() {
     let settings = planned("").unwrap().settings;
-    assert_eq!((settings.trajectories, settings.steps, settings.shards, settings.log_every), (64, 1000, 2, 1));
+    assert_eq!(
+        (settings.trajectories, settings.steps, settings.shards, settings.log_every),
+        (64, 1000, 2, 1)
+    );
     assert_eq!((settings.lambda, settings.discount, settings.kl_to_go), (1.0, 1.0, true));
     assert_eq!(settings.baseline, Baseline::LeaveOneOut);
-    let adam = Optimizer::Adam { rate: Schedule::constant(0.001), beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+    let adam = Optimizer::Adam {
+        rate: Schedule::constant(0.001),
+        beta1: 0.9,
+        beta2: 0.999,
+        epsilon: 1e-8,
+    };
     assert_eq!(settings.optimizer, adam);
 }
 
-/// The columns that are computed for a step are its own: the first and the last step are read by events of theirs alone.
+/// The columns that are computed for a step are its own: the first and the last step are read by
+/// events of theirs alone.
 #[test]
 fn an_exponent_reads_its_own_step() {
     let planned = |likelihood: &str| {
@@ -80,18 +104,35 @@ fn an_exponent_reads_its_own_step() {
         let model = check(&file, &Overrides::default()).unwrap_or_else(|errors| panic!("{errors}"));
         plan(&model, &derive(&model).unwrap_or_else(|errors| panic!("{errors}")))
     };
-    for own in ["R[t] ~ exp(r[t] - s[t+1])", "F[1] ~ exp(-s[1])", "F[1] ~ exp(-a[1])", "G[T] ~ exp(-s[T] - s[T+1])"] {
+    for own in [
+        "R[t] ~ exp(r[t] - s[t+1])",
+        "F[1] ~ exp(-s[1])",
+        "F[1] ~ exp(-a[1])",
+        "G[T] ~ exp(-s[T] - s[T+1])",
+    ] {
         assert!(planned(own).is_ok(), "{own}: {}", told(planned(own)));
     }
-    for other in ["R[t] ~ exp(-s[1])", "R[t] ~ exp(r[t] - s[T])", "R[t] ~ exp(-s[T+1])", "F[1] ~ exp(-s[T])", "G[T] ~ exp(-s[1])"] {
-        assert!(told(planned(other)).contains("reads a variable at another step than its own"), "{other}");
+    for other in [
+        "R[t] ~ exp(-s[1])",
+        "R[t] ~ exp(r[t] - s[T])",
+        "R[t] ~ exp(-s[T+1])",
+        "F[1] ~ exp(-s[T])",
+        "G[T] ~ exp(-s[1])",
+    ] {
+        assert!(
+            told(planned(other)).contains("reads a variable at another step than its own"),
+            "{other}"
+        );
     }
 }
 
 #[test]
 fn a_rate_may_move_over_the_steps() {
-    let settings = planned("steps = 11; optimizer = sgd(rate = ramp(from = 1, to = 0))").unwrap().settings;
-    let Optimizer::Sgd { rate, .. } = settings.optimizer else { panic!("{:?}", settings.optimizer) };
+    let settings =
+        planned("steps = 11; optimizer = sgd(rate = ramp(from = 1, to = 0))").unwrap().settings;
+    let Optimizer::Sgd { rate, .. } = settings.optimizer else {
+        panic!("{:?}", settings.optimizer)
+    };
     assert_eq!((rate.at(0, 11), rate.at(5, 11), rate.at(10, 11)), (1.0, 0.5, 0.0));
 }
 
@@ -100,8 +141,11 @@ fn rewards_count_from_the_draw_on_and_action_terms_from_the_next() {
     let plan = planned("").unwrap();
     let credits: Vec<_> = plan.terms.iter().map(|t| (&*t.name, t.credit[0], t.estimator)).collect();
     let from = |offset| Some(Credited::From(offset));
-    let wanted =
-        [("R", from(0), Estimator::Sampled), ("H(pi)", from(1), Estimator::ClosedForm), ("log_count(pi)", from(1), Estimator::Counted)];
+    let wanted = [
+        ("R", from(0), Estimator::Sampled),
+        ("H(pi)", from(1), Estimator::ClosedForm),
+        ("log_count(pi)", from(1), Estimator::Counted),
+    ];
     for term in wanted {
         assert!(credits.contains(&term), "{term:?} of {credits:?}");
     }
@@ -112,7 +156,10 @@ fn rewards_count_from_the_draw_on_and_action_terms_from_the_next() {
 
 #[test]
 fn what_is_wrong_with_the_settings_is_told_at_once() {
-    let told = refusals("trajectorys = 3; steps = -1; precision = f16; options = 2; optimizer = adm(rate = 1); lambda = 0.9");
+    let told = refusals(
+        "trajectorys = 3; steps = -1; precision = f16; options = 2; optimizer = adm(rate = 1); \
+         lambda = 0.9",
+    );
     for wanted in [
         "unknown key `trajectorys` of `infer` did you mean `trajectories`?",
         "`steps` is a whole number, at least 0, not -1",
@@ -134,7 +181,10 @@ fn a_prior_of_the_last_round_is_run_in_rounds() {
     let settings = stable("rounds = 7; steps = 3").unwrap().settings;
     assert_eq!((settings.steps, settings.steps_in_round()), (21, 3));
     let told = refusals("rounds = 7");
-    assert!(told.contains("`rounds` move `previous`, and no prior of this model reads it"), "{told}");
+    assert!(
+        told.contains("`rounds` move `previous`, and no prior of this model reads it"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -143,13 +193,19 @@ fn a_setting_that_would_do_nothing_is_refused() {
         ("clip_ratio = 0.2", "`clip_ratio` clips nothing"),
         ("kl_target = 0.01", "`kl_target` ends nothing"),
         ("n_step = 5", "`n_step` bootstraps from a learned value"),
-        ("n_step = 5; lambda = 0.9; baseline = table(s)", "`lambda` and `n_step` are two ways to end the credit of a draw"),
+        (
+            "n_step = 5; lambda = 0.9; baseline = table(s)",
+            "`lambda` and `n_step` are two ways to end the credit of a draw",
+        ),
         ("baseline_weight = 2; baseline = table(s)", "`baseline_weight` weighs nothing"),
         ("update = trust_region; epochs = 3", "`epochs` belongs to optimiser steps"),
         ("update = trust_region; optimizer = sgd", "`optimizer` belongs to optimiser steps"),
         ("update = exact", "write `precision = f64`"),
         ("update = exact; precision = f64; lambda = 1", "`lambda` belongs to optimiser steps"),
-        ("epochs = 4; clip_ratio = 0.2; update = trust_region", "`clip_ratio` belongs to optimiser steps"),
+        (
+            "epochs = 4; clip_ratio = 0.2; update = trust_region",
+            "`clip_ratio` belongs to optimiser steps",
+        ),
         ("update = trust_regions(kl = 1)", "did you mean `trust_region`?"),
         ("update = trust_region(kl = 0)", "`kl` of `trust_region` is a number greater than 0"),
     ] {
@@ -160,32 +216,63 @@ fn a_setting_that_would_do_nothing_is_refused() {
 
 #[test]
 fn a_threshold_is_watched_over_a_hundred_trajectories() {
-    let until = |infer: &str| planned(infer).unwrap().settings.until.map(|until| (until.written(&[]), until.batches));
-    assert_eq!(until("until = bound >= -5 / 2; trajectories = 32"), Some(("bound >= -2.5".to_string(), 4)));
-    assert_eq!(until("until = entropy <= 0.1; trajectories = 500"), Some(("entropy <= 0.1".to_string(), 1)));
+    let until = |infer: &str| {
+        planned(infer).unwrap().settings.until.map(|until| (until.written(&[]), until.batches))
+    };
+    assert_eq!(
+        until("until = bound >= -5 / 2; trajectories = 32"),
+        Some(("bound >= -2.5".to_string(), 4))
+    );
+    assert_eq!(
+        until("until = entropy <= 0.1; trajectories = 500"),
+        Some(("entropy <= 0.1".to_string(), 1))
+    );
     assert_eq!(until(""), None);
 }
 
 #[test]
 fn a_param_that_moves_is_told_of() {
     let kernel = "kernel pi(a | s) = Categorical(logits = table(s))";
-    let moving = |infer| planned_at("ramp(from = 0.25, to = 1)", kernel, ("a[t] ~ previous pi(s[t])", "a[t] ~ pi(s[t])"), infer);
+    let moving = |infer| {
+        planned_at(
+            "ramp(from = 0.25, to = 1)",
+            kernel,
+            ("a[t] ~ previous pi(s[t])", "a[t] ~ pi(s[t])"),
+            infer,
+        )
+    };
     let plan = moving("rounds = 2").unwrap();
-    assert_eq!(plan.schedules.iter().map(|(_, schedule)| *schedule).collect::<Vec<_>>(), [Schedule { from: 0.25, to: 1.0 }]);
+    assert_eq!(
+        plan.schedules.iter().map(|(_, schedule)| *schedule).collect::<Vec<_>>(),
+        [Schedule { from: 0.25, to: 1.0 }]
+    );
     assert!(
-        plan.remarks.iter().any(|remark| remark.starts_with("alpha = ramp(from = 0.25, to = 1) over the batches")),
+        plan.remarks
+            .iter()
+            .any(|remark| remark.starts_with("alpha = ramp(from = 0.25, to = 1) over the batches")),
         "{:?}",
         plan.remarks
     );
     assert!(plan.settled().schedules.is_empty());
     let told = told(moving("rounds = 2; update = exact; precision = f64"));
-    assert!(told.contains("`alpha` moves while training goes, and an exact update is that of its last value"), "{told}");
+    assert!(
+        told.contains(
+            "`alpha` moves while training goes, and an exact update is that of its last value"
+        ),
+        "{told}"
+    );
 }
 
 #[test]
 fn a_plan_prints_its_terms_its_credit_and_its_settings() {
     let printed = planned("trajectories = 8").unwrap().to_string();
-    for wanted in ["score of `pi`", "from `t+1` on", "baseline: the mean credit", "trajectories     = 8\n", "(default)"] {
+    for wanted in [
+        "score of `pi`",
+        "from `t+1` on",
+        "baseline: the mean credit",
+        "trajectories     = 8\n",
+        "(default)",
+    ] {
         assert!(printed.contains(wanted), "{wanted}\nin\n{printed}");
     }
 }
@@ -193,17 +280,40 @@ fn a_plan_prints_its_terms_its_credit_and_its_settings() {
 #[test]
 fn what_options_cannot_be_trained_with_is_told() {
     let pick = "option o : 2
-        kernel pick(o | s, last: o?) = Sticky(last, keep = 0.5, fresh = Categorical(logits = table(s)))";
-    let (prior, draws) = ("o[t] ~ pick(s[t], o[t-1]); a[t] ~ Uniform", "o[t] ~ pick(s[t], o[t-1]); a[t] ~ ");
-    let enumerated =
-        |policy: &str, action: &str| planned_with(&format!("{pick}\n{policy}"), prior, &format!("{draws}{action}"), "options = enumerate");
-    enumerated("kernel pi(a | s, o, last: o?) = Categorical(logits = table(s, o, last))", "pi(s[t], o[t], o[t-1])").unwrap();
-    let before = enumerated("kernel pi(a | s, o, before: o?) = Categorical(logits = table(s, o, before))", "pi(s[t], o[t], o[t-2])");
-    assert!(told(before).contains("connects steps that are farther apart"), "a sum over pairs has no option of two steps before");
+        kernel pick(o | s, last: o?) = Sticky(last, keep = 0.5, fresh = Categorical(logits = \
+        table(s)))";
+    let (prior, draws) =
+        ("o[t] ~ pick(s[t], o[t-1]); a[t] ~ Uniform", "o[t] ~ pick(s[t], o[t-1]); a[t] ~ ");
+    let enumerated = |policy: &str, action: &str| {
+        planned_with(
+            &format!("{pick}\n{policy}"),
+            prior,
+            &format!("{draws}{action}"),
+            "options = enumerate",
+        )
+    };
+    enumerated(
+        "kernel pi(a | s, o, last: o?) = Categorical(logits = table(s, o, last))",
+        "pi(s[t], o[t], o[t-1])",
+    )
+    .unwrap();
+    let before = enumerated(
+        "kernel pi(a | s, o, before: o?) = Categorical(logits = table(s, o, before))",
+        "pi(s[t], o[t], o[t-2])",
+    );
+    assert!(
+        told(before).contains("connects steps that are farther apart"),
+        "a sum over pairs has no option of two steps before"
+    );
 
     let real = "option o : real
         kernel pick(o | s) = Normal(mean = linear(s), sd = 1)
         kernel pi(a | s, o) = Categorical(logits = linear(s, o))";
-    let real = planned_with(real, "o[t] ~ pick(s[t]); a[t] ~ Uniform", "o[t] ~ pick(s[t]); a[t] ~ pi(s[t], o[t])", "");
+    let real = planned_with(
+        real,
+        "o[t] ~ pick(s[t]); a[t] ~ Uniform",
+        "o[t] ~ pick(s[t]); a[t] ~ pi(s[t], o[t])",
+        "",
+    );
     assert!(told(real).contains("`o` is a real option"));
 }

@@ -19,14 +19,21 @@ pub fn faults(model: &Model, settings: &Settings) -> Vec<Diagnostic> {
 /// A baseline that shares nothing with the policy has no weight beside it.
 pub fn unshared(model: &Model, shared: bool) -> Option<Diagnostic> {
     let setting = model.setting("baseline_weight").filter(|_| !shared)?;
-    let message = "`baseline_weight` weighs nothing: no baseline shares a `net` with the policy, so that each moves parameters of its own";
-    Some(Diagnostic::error("bad-setting", setting.span, message).hint("leave it away, or build both on one `net`"))
+    let message = "`baseline_weight` weighs nothing: no baseline shares a `net` with the policy, \
+                   so that each moves parameters of its own";
+    Some(
+        Diagnostic::error("bad-setting", setting.span, message)
+            .hint("leave it away, or build both on one `net`"),
+    )
 }
 
 /// What is not run with options, reverse models and decoders.
 pub fn beyond_policies(model: &Model, settings: &Settings) -> Option<Diagnostic> {
-    let one_gradient = "this version takes one gradient of each batch where there are options, density ratios, densities of a whole trajectory, or a model that moves";
-    let refusal = |key, message: &str| model.setting(key).map(|setting| super::refused(setting.span, message));
+    let one_gradient = "this version takes one gradient of each batch where there are options, \
+                        density ratios, densities of a whole trajectory, or a model that moves";
+    let refusal = |key, message: &str| {
+        model.setting(key).map(|setting| super::refused(setting.span, message))
+    };
     if settings.update != Update::Gradient {
         return refusal("update", one_gradient);
     }
@@ -34,7 +41,10 @@ pub fn beyond_policies(model: &Model, settings: &Settings) -> Option<Diagnostic>
         return ["epochs", "minibatch"].into_iter().find_map(|key| refusal(key, one_gradient));
     }
     if settings.normalize.advantages {
-        return refusal("normalize", "this version does not rescale the advantages of several draws");
+        return refusal(
+            "normalize",
+            "this version does not rescale the advantages of several draws",
+        );
     }
     None
 }
@@ -48,29 +58,51 @@ pub fn against_refits(
     moves: impl Fn(&Density) -> bool,
 ) -> Option<Diagnostic> {
     let span = model.setting("refits").map_or(Span::default(), |setting| setting.span);
-    let wrong = |message: &str, hint: &str| Some(Diagnostic::error("bad-setting", span, message).hint(hint));
+    let wrong = |message: &str, hint: &str| {
+        Some(Diagnostic::error("bad-setting", span, message).hint(hint))
+    };
     if scored {
         let hint = "move the model alone: `maximize BOUND over MODEL (refits = …)`";
-        return wrong("`refits` teach a model from transitions that other policies met, and this bound moves the policy too", hint);
+        return wrong(
+            "`refits` teach a model from transitions that other policies met, and this bound \
+             moves the policy too",
+            hint,
+        );
     }
     if drawn {
-        return wrong("weights are drawn once for each batch, and `refits` take several steps", "leave it away");
+        return wrong(
+            "weights are drawn once for each batch, and `refits` take several steps",
+            "leave it away",
+        );
     }
     if settings.update != Update::Gradient {
-        return wrong("`refits` are optimiser steps, and `update` is another", "leave one of them away");
+        return wrong(
+            "`refits` are optimiser steps, and `update` is another",
+            "leave one of them away",
+        );
     }
     let moved = terms.iter().filter_map(|term| match &term.quantity {
-        Quantity::Density { density, .. } if term.pathwise && moves(density) => Some(density.target),
+        Quantity::Density { density, .. } if term.pathwise && moves(density) => {
+            Some(density.target)
+        }
         _ => None,
     });
-    let (of_steps, others): (Vec<Subject>, Vec<Subject>) =
-        moved.partition(|target| matches!(target, Subject::Read(Read::Step(_, 1)) | Subject::Reward(_) | Subject::End));
+    let (of_steps, others): (Vec<Subject>, Vec<Subject>) = moved.partition(|target| {
+        matches!(target, Subject::Read(Read::Step(_, 1)) | Subject::Reward(_) | Subject::End)
+    });
     if of_steps.is_empty() {
-        return wrong("`refits` teach a model of transitions, and this bound has none to teach", "leave it away");
+        return wrong(
+            "`refits` teach a model of transitions, and this bound has none to teach",
+            "leave it away",
+        );
     }
     if !others.is_empty() {
         let hint = "move it by a line of its own, without `refits`: `maximize BOUND over KERNEL`";
-        return wrong("`refits` teach what a step leads to, and this bound also moves a kernel of another draw, such as the start", hint);
+        return wrong(
+            "`refits` teach what a step leads to, and this bound also moves a kernel of another \
+             draw, such as the start",
+            hint,
+        );
     }
     None
 }
@@ -79,24 +111,44 @@ fn of_learned_values(settings: &Settings, told: &mut Told) {
     let network = "write a network, as in `baseline = mlp(s, hidden = [64])`, or leave it away";
     if !is_learned(settings) {
         if settings.lambda < 1.0 {
-            told.error("lambda", "`lambda` below 1 bootstraps from a learned value, and `baseline` is not a network", network);
+            told.error(
+                "lambda",
+                "`lambda` below 1 bootstraps from a learned value, and `baseline` is not a network",
+                network,
+            );
         }
         if settings.n_step.is_some() {
-            told.error("n_step", "`n_step` bootstraps from a learned value, and `baseline` is not a network", network);
+            told.error(
+                "n_step",
+                "`n_step` bootstraps from a learned value, and `baseline` is not a network",
+                network,
+            );
         }
         if settings.normalize.returns {
-            told.error("normalize", "`returns` are rescaled for a learned value, and `baseline` is not a network", network);
+            told.error(
+                "normalize",
+                "`returns` are rescaled for a learned value, and `baseline` is not a network",
+                network,
+            );
         }
     }
     if settings.n_step.is_some() && settings.lambda < 1.0 {
-        told.error("lambda", "`lambda` and `n_step` are two ways to end the credit of a draw", "leave one of them away");
+        told.error(
+            "lambda",
+            "`lambda` and `n_step` are two ways to end the credit of a draw",
+            "leave one of them away",
+        );
     }
 }
 
 fn of_batches(settings: &Settings, told: &mut Told) {
     let reuse = "set `epochs` above 1 or a `minibatch`";
     if settings.clip_ratio.is_some() && !settings.reuses_batches() {
-        told.error("clip_ratio", "`clip_ratio` clips nothing: each batch gives one gradient, at which all ratios are 1", reuse);
+        told.error(
+            "clip_ratio",
+            "`clip_ratio` clips nothing: each batch gives one gradient, at which all ratios are 1",
+            reuse,
+        );
     }
     if settings.kl_target.is_some() && !settings.reuses_batches() {
         told.error("kl_target", "`kl_target` ends nothing: each batch gives one gradient", reuse);
@@ -108,17 +160,25 @@ fn of_the_update(settings: &Settings, told: &mut Told) {
         Update::Gradient => &[],
         // optimiser steps are those of the baseline's fit
         Update::TrustRegion { .. } if is_learned(settings) => &["clip_ratio", "kl_target"],
-        Update::TrustRegion { .. } => &["clip_ratio", "kl_target", "epochs", "minibatch", "optimizer", "clip_norm"],
+        Update::TrustRegion { .. } => {
+            &["clip_ratio", "kl_target", "epochs", "minibatch", "optimizer", "clip_norm"]
+        }
         Update::Exact { .. } => &UNUSED_BY_EXACT,
     };
     for key in unused {
-        let message = format!("`{key}` belongs to optimiser steps, and `update` is `{}`", settings.update);
-        told.error(key, &message, &format!("leave one of them away, here or by `--set infer.{key}=default`"));
+        let message =
+            format!("`{key}` belongs to optimiser steps, and `update` is `{}`", settings.update);
+        told.error(
+            key,
+            &message,
+            &format!("leave one of them away, here or by `--set infer.{key}=default`"),
+        );
     }
     if matches!(settings.update, Update::Exact { .. }) && settings.precision == Precision::F32 {
         let span = told.model.setting("update").map_or(Span::default(), |setting| setting.span);
         let message = "an exact update is kept in float64, and `precision` is f32";
-        told.errors.push(Diagnostic::error("bad-setting", span, message).hint("write `precision = f64`"));
+        told.errors
+            .push(Diagnostic::error("bad-setting", span, message).hint("write `precision = f64`"));
     }
 }
 

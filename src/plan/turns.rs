@@ -1,4 +1,5 @@
-//! The plans of a file's bounds: those that `maximize` names, in turns, and those that are only evaluated.
+//! The plans of a file's bounds: those that `maximize` names, in turns, and those that are only
+//! evaluated.
 
 use super::{DrawGradient, Plan, Settings, assemble, settings};
 use crate::bound::{BoundDerivation, Derivation};
@@ -7,23 +8,43 @@ use crate::model::{BoundId, Model, Objective, Setting, SettingValue};
 use std::collections::BTreeSet;
 
 /// Keys that a run has once.
-const OF_THE_RUN: [&str; 10] =
-    ["rounds", "precision", "threads", "seed", "shards", "checkpoint_every", "log_every", "until", "normalize", "ratio"];
+const OF_THE_RUN: [&str; 10] = [
+    "rounds",
+    "precision",
+    "threads",
+    "seed",
+    "shards",
+    "checkpoint_every",
+    "log_every",
+    "until",
+    "normalize",
+    "ratio",
+];
 
 /// The plan of the bound that is maximised last, which holds those of the others.
-pub(super) fn turns(model: &Model, derivation: &Derivation, run: &Settings) -> Result<Plan, Vec<Diagnostic>> {
+pub(super) fn turns(
+    model: &Model,
+    derivation: &Derivation,
+    run: &Settings,
+) -> Result<Plan, Vec<Diagnostic>> {
     let mut errors = Vec::new();
     let mut planned = Vec::new();
     // all plans have the same parameters
     let mut with_deviations = model.clone();
     for bound in &derivation.bounds {
         // what is wrong is told with the plan of the bound
-        let _ = super::weights::mean_fields(&mut with_deviations, model.bound(bound.bound), bound, run);
+        let _ =
+            super::weights::mean_fields(&mut with_deviations, model.bound(bound.bound), bound, run);
     }
     let model = &with_deviations;
     let several = derivation.bounds.len() > 1;
-    if let (true, Some(setting)) = (several && run.normalize != super::Normalize::default(), model.setting("normalize")) {
-        errors.push(super::refused(setting.span, "this version rescales nothing where a file has several bounds"));
+    if let (true, Some(setting)) =
+        (several && run.normalize != super::Normalize::default(), model.setting("normalize"))
+    {
+        errors.push(super::refused(
+            setting.span,
+            "this version rescales nothing where a file has several bounds",
+        ));
     }
     errors.extend(two_estimators(model));
     for objective in &model.objectives {
@@ -38,8 +59,12 @@ pub(super) fn turns(model: &Model, derivation: &Derivation, run: &Settings) -> R
         if !model.objectives.iter().any(|objective| objective.bound == bound.bound) {
             match assemble(model, bound, run.clone(), &[]) {
                 Ok(plan) if plan.ratio().is_some() => {
-                    let message = "it has a density ratio, and only a bound that is maximised teaches its classifier";
-                    unwatched.push((bound.bound, vec![super::refused(model.bound(bound.bound).span, message)]));
+                    let message = "it has a density ratio, and only a bound that is maximised \
+                                   teaches its classifier";
+                    unwatched.push((
+                        bound.bound,
+                        vec![super::refused(model.bound(bound.bound).span, message)],
+                    ));
                 }
                 Ok(plan) => watched.push(plan),
                 Err(found) => unwatched.push((bound.bound, found)),
@@ -53,12 +78,21 @@ pub(super) fn turns(model: &Model, derivation: &Derivation, run: &Settings) -> R
     verify_estimator(model, &planned)?;
     verify_rounds(model, run, &planned)?;
     verify_credit(model, &planned)?;
-    if let (Some(imagined), false) = (planned.iter().find(|plan| plan.tells_transitions_apart()), planned.iter().any(Plan::is_real)) {
+    if let (Some(imagined), false) = (
+        planned.iter().find(|plan| plan.tells_transitions_apart()),
+        planned.iter().any(Plan::is_real),
+    ) {
         let scout = imagined.scout();
         planned.insert(0, scout);
     }
-    if let (true, Some(setting)) = (planned.iter().any(|plan| !plan.is_real()) && run.normalize.observations, model.setting("normalize")) {
-        return Err(vec![super::refused(setting.span, "this version does not normalise what a learned model imagines")]);
+    if let (true, Some(setting)) = (
+        planned.iter().any(|plan| !plan.is_real()) && run.normalize.observations,
+        model.setting("normalize"),
+    ) {
+        return Err(vec![super::refused(
+            setting.span,
+            "this version does not normalise what a learned model imagines",
+        )]);
     }
     let last = planned.pop().expect("plan: a checked model maximises a bound");
     planned.iter_mut().zip(1..).for_each(|(plan, number)| plan.number = number);
@@ -68,15 +102,21 @@ pub(super) fn turns(model: &Model, derivation: &Derivation, run: &Settings) -> R
         let why = found.first().map_or("", |diagnostic| diagnostic.message.as_str());
         plan.remarks.push(format!("bound `{name}` is not evaluated: {why}"));
     }
-    // those of the bound that can use most; where another has fewer trajectories, some of its shards have none
-    let shards = plan.turns().map(|plan| plan.settings.shards.min(plan.settings.trajectories)).max().unwrap_or(1);
+    // those of the bound that can use most; where another has fewer trajectories, some of its
+    // shards have none
+    let shards = plan
+        .turns()
+        .map(|plan| plan.settings.shards.min(plan.settings.trajectories))
+        .max()
+        .unwrap_or(1);
     plan.settings.shards = shards;
     plan.earlier.iter_mut().for_each(|plan| plan.settings.shards = shards);
     Ok(plan)
 }
 
 impl Plan {
-    /// Its policy in the environment itself, so that there are real transitions; nothing moves by it.
+    /// Its policy in the environment itself, so that there are real transitions; nothing moves by
+    /// it.
     pub fn scout(&self) -> Plan {
         let settings = Settings { baseline: super::Baseline::None, ..self.settings.clone() };
         let nothing = BTreeSet::new;
@@ -105,16 +145,26 @@ impl Plan {
 fn verify_ratio(model: &Model, planned: &[Plan]) -> Result<(), Vec<Diagnostic>> {
     let has_ratio = planned.iter().any(|plan| plan.ratio().is_some());
     let refits = planned.iter().any(|plan| plan.settings.refits > 0);
-    let keys =
-        ["ratio", "ratio_steps", "ratio_batch"].iter().chain(["replay"].iter().filter(|_| !refits)).filter_map(|key| model.setting(key));
+    let keys = ["ratio", "ratio_steps", "ratio_batch"]
+        .iter()
+        .chain(["replay"].iter().filter(|_| !refits))
+        .filter_map(|key| model.setting(key));
     let idle = model.setting("refit_batch").filter(|_| !refits).map(|setting| {
-        let told = Diagnostic::error("bad-setting", setting.span, "`refit_batch` belongs to `refits`, and no bound of this file has any");
+        let told = Diagnostic::error(
+            "bad-setting",
+            setting.span,
+            "`refit_batch` belongs to `refits`, and no bound of this file has any",
+        );
         told.hint("leave it away")
     });
     let errors: Vec<Diagnostic> = keys
         .filter(|_| !has_ratio)
         .map(|setting| {
-            let message = format!("`{}` belongs to the classifier of a density ratio, and no bound that is maximised has one", setting.key);
+            let message = format!(
+                "`{}` belongs to the classifier of a density ratio, and no \
+                                   bound that is maximised has one",
+                setting.key
+            );
             Diagnostic::error("bad-setting", setting.span, message).hint("leave it away")
         })
         .chain(idle)
@@ -124,13 +174,17 @@ fn verify_ratio(model: &Model, planned: &[Plan]) -> Result<(), Vec<Diagnostic>> 
 
 /// Rounds that move nothing are refused.
 fn verify_rounds(model: &Model, run: &Settings, planned: &[Plan]) -> Result<(), Vec<Diagnostic>> {
-    let reads_previous =
-        |plan: &Plan| plan.terms.iter().any(super::Term::reads_previous) || super::simulation::reads_previous(model, &plan.simulations);
+    let reads_previous = |plan: &Plan| {
+        plan.terms.iter().any(super::Term::reads_previous)
+            || super::simulation::reads_previous(model, &plan.simulations)
+    };
     match model.setting("rounds") {
         Some(setting) if run.rounds > 1 && !planned.iter().any(reads_previous) => {
             let message = "`rounds` move `previous`, and no prior of this model reads it";
             let error = Diagnostic::error("bad-setting", setting.span, message);
-            Err(vec![error.hint("write `steps` for the number of batches, or the prior `a[t] ~ previous pi(s[t])`")])
+            Err(vec![error.hint(
+                "write `steps` for the number of batches, or the prior `a[t] ~ previous pi(s[t])`",
+            )])
         }
         Some(_) | None => Ok(()),
     }
@@ -141,21 +195,37 @@ fn verify_credit(model: &Model, planned: &[Plan]) -> Result<(), Vec<Diagnostic>>
     const KEYS: [&str; 4] = ["baseline", "baseline_weight", "lambda", "n_step"];
     // of a bound alone, also what draws that are followed have
     let shapes = |setting: &&Setting, plan: &Plan| {
-        KEYS.contains(&setting.key.as_str()) || setting.key == "kl_to_go" || setting.key == "discount" && plan.pathwise.is_none()
+        KEYS.contains(&setting.key.as_str())
+            || setting.key == "kl_to_go"
+            || setting.key == "discount" && plan.pathwise.is_none()
     };
-    let is_scored = |plan: &&Plan| plan.terms.iter().any(|term| term.credit.iter().any(Option::is_some));
+    let is_scored =
+        |plan: &&Plan| plan.terms.iter().any(|term| term.credit.iter().any(Option::is_some));
     let wrong = |setting: &Setting| {
-        let message = format!("`{}` shapes the credit of scored draws, and here no draw is scored", setting.key);
+        let message = format!(
+            "`{}` shapes the credit of scored draws, and here no draw is scored",
+            setting.key
+        );
         Diagnostic::error("bad-setting", setting.span, message).hint("leave it away")
     };
-    let of_all = KEYS.iter().filter_map(|key| model.setting(key)).filter(|_| !planned.iter().any(|plan| is_scored(&plan)));
+    let of_all = KEYS
+        .iter()
+        .filter_map(|key| model.setting(key))
+        .filter(|_| !planned.iter().any(|plan| is_scored(&plan)));
     let own = model.objectives.iter().zip(planned).filter(|(_, plan)| !is_scored(plan));
-    let own = own.flat_map(|(objective, plan)| objective.settings.iter().filter(move |setting| shapes(setting, plan)));
+    let own = own.flat_map(|(objective, plan)| {
+        objective.settings.iter().filter(move |setting| shapes(setting, plan))
+    });
     let mut errors: Vec<Diagnostic> = of_all.chain(own).map(wrong).collect();
     let untaught = model.objectives.iter().zip(planned).filter(|(_, plan)| plan.ratio().is_none());
-    let of_ratio = untaught.flat_map(|(objective, _)| &objective.settings).filter(|setting| setting.key.starts_with("ratio"));
+    let of_ratio = untaught
+        .flat_map(|(objective, _)| &objective.settings)
+        .filter(|setting| setting.key.starts_with("ratio"));
     errors.extend(of_ratio.map(|setting| {
-        let message = format!("`{}` belongs to the classifier of a density ratio, and this bound has none", setting.key);
+        let message = format!(
+            "`{}` belongs to the classifier of a density ratio, and this bound has none",
+            setting.key
+        );
         Diagnostic::error("bad-setting", setting.span, message).hint("leave it away")
     }));
     if errors.is_empty() { Ok(()) } else { Err(errors) }
@@ -163,15 +233,26 @@ fn verify_credit(model: &Model, planned: &[Plan]) -> Result<(), Vec<Diagnostic>>
 
 /// A bound has one gradient, whichever of its kernels a line moves.
 fn two_estimators(model: &Model) -> Vec<Diagnostic> {
-    let key = |settings: &[Setting]| settings.iter().find(|setting| setting.key == "estimator").map(|setting| setting.value.clone());
+    let key = |settings: &[Setting]| {
+        settings
+            .iter()
+            .find(|setting| setting.key == "estimator")
+            .map(|setting| setting.value.clone())
+    };
     let score = SettingValue::Word("score".into());
-    let of = |objective: &Objective| key(&objective.settings).or_else(|| key(&model.settings)).unwrap_or_else(|| score.clone());
+    let of = |objective: &Objective| {
+        key(&objective.settings).or_else(|| key(&model.settings)).unwrap_or_else(|| score.clone())
+    };
     let mut errors = Vec::new();
     for (at, objective) in model.objectives.iter().enumerate() {
         let others = model.objectives[..at].iter().filter(|other| other.bound == objective.bound);
         if others.map(of).any(|other| other != of(objective)) {
             let name = model.bound(objective.bound).name.as_deref().unwrap_or("");
-            let told = Diagnostic::error("bad-setting", objective.span, format!("bound `{name}` is maximised with two estimators"));
+            let told = Diagnostic::error(
+                "bad-setting",
+                objective.span,
+                format!("bound `{name}` is maximised with two estimators"),
+            );
             errors.push(told.hint("write one `estimator` for all its lines"));
         }
     }
@@ -183,16 +264,23 @@ fn verify_estimator(model: &Model, planned: &[Plan]) -> Result<(), Vec<Diagnosti
     let asked = |plan: &&Plan| plan.settings.estimator == DrawGradient::Pathwise;
     let own = |plan: &Plan| plan.own_settings.iter().any(|key| key == "estimator");
     let idle = planned.iter().filter(asked).filter(|plan| plan.pathwise.is_none());
-    let lines = model.objectives.iter().flat_map(|objective| &objective.settings).chain(&model.settings);
-    let Some(setting) = lines.into_iter().find(|setting| setting.key == "estimator") else { return Ok(()) };
-    if idle.clone().any(own) || idle.count() > 0 && planned.iter().all(|plan| plan.pathwise.is_none()) {
+    let lines =
+        model.objectives.iter().flat_map(|objective| &objective.settings).chain(&model.settings);
+    let Some(setting) = lines.into_iter().find(|setting| setting.key == "estimator") else {
+        return Ok(());
+    };
+    if idle.clone().any(own)
+        || idle.count() > 0 && planned.iter().all(|plan| plan.pathwise.is_none())
+    {
         let (message, hint) = match planned.iter().any(|plan| !plan.is_real()) {
             true => (
-                "`estimator = pathwise` goes through real draws, and here nothing that moves is drawn so or stands before such a draw",
+                "`estimator = pathwise` goes through real draws, and here nothing that moves is \
+                 drawn so or stands before such a draw",
                 "leave it away, or let this bound move the model, or a real action's kernel",
             ),
             false => (
-                "`estimator = pathwise` goes through the states that a learned model draws, and this bound's are the environment's",
+                "`estimator = pathwise` goes through the states that a learned model draws, and \
+                 this bound's are the environment's",
                 "leave it away, or let a learned kernel draw `s[t+1]` in the posterior",
             ),
         };
@@ -207,38 +295,68 @@ fn derived(derivation: &Derivation, bound: BoundId) -> &BoundDerivation {
 }
 
 /// The plan of one objective, with what it sets for itself.
-fn turn(model: &Model, derivation: &BoundDerivation, run: &Settings, objective: &Objective) -> Result<Plan, Vec<Diagnostic>> {
+fn turn(
+    model: &Model,
+    derivation: &BoundDerivation,
+    run: &Settings,
+    objective: &Objective,
+) -> Result<Plan, Vec<Diagnostic>> {
     if objective.settings.is_empty() {
         return assemble(model, derivation, run.clone(), &objective.over);
     }
     let wrong = |setting: &Setting| {
-        let told = Diagnostic::error("bad-setting", setting.span, format!("`{}` is the whole run's, not one bound's", setting.key));
+        let told = Diagnostic::error(
+            "bad-setting",
+            setting.span,
+            format!("`{}` is the whole run's, not one bound's", setting.key),
+        );
         told.hint("write it as a line of its own in `infer`")
     };
-    let errors: Vec<Diagnostic> =
-        objective.settings.iter().filter(|setting| OF_THE_RUN.contains(&setting.key.as_str())).map(wrong).collect();
+    let errors: Vec<Diagnostic> = objective
+        .settings
+        .iter()
+        .filter(|setting| OF_THE_RUN.contains(&setting.key.as_str()))
+        .map(wrong)
+        .collect();
     if !errors.is_empty() {
         return Err(errors);
     }
     let per_turn = match objective.settings.iter().find(|setting| setting.key == "steps") {
         None => 1,
-        Some(Setting { value: SettingValue::Number(steps), .. }) if steps.fract() == 0.0 && (1.0..1e6).contains(steps) => *steps as u64,
+        Some(Setting { value: SettingValue::Number(steps), .. })
+            if steps.fract() == 0.0 && (1.0..1e6).contains(steps) =>
+        {
+            *steps as u64
+        }
         Some(setting) => {
-            let message = "`steps` of a bound are the gradient steps of its turn: a whole number, at least 1";
+            let message =
+                "`steps` of a bound are the gradient steps of its turn: a whole number, at least 1";
             return Err(vec![Diagnostic::error("bad-setting", setting.span, message)]);
         }
     };
-    let own = |key: &str| key != "steps" && objective.settings.iter().any(|setting| setting.key == key);
+    let own =
+        |key: &str| key != "steps" && objective.settings.iter().any(|setting| setting.key == key);
     let kept = model.settings.iter().filter(|setting| !own(&setting.key));
     let added = objective.settings.iter().filter(|setting| setting.key != "steps");
     let model = Model { settings: kept.chain(added).cloned().collect(), ..model.clone() };
     let read = settings::read(&model)?;
-    if let (Some(setting), 0) = (objective.settings.iter().find(|setting| setting.key == "refit_batch"), read.refits) {
-        let told = Diagnostic::error("bad-setting", setting.span, "`refit_batch` belongs to `refits`, and this bound has none");
+    if let (Some(setting), 0) =
+        (objective.settings.iter().find(|setting| setting.key == "refit_batch"), read.refits)
+    {
+        let told = Diagnostic::error(
+            "bad-setting",
+            setting.span,
+            "`refit_batch` belongs to `refits`, and this bound has none",
+        );
         return Err(vec![told.hint("write `refits = N` beside it, or leave it away")]);
     }
     let steps = run.steps.saturating_mul(per_turn);
     let settings = Settings { steps, shards: run.shards, log_every: run.log_every, ..read };
-    let own_settings = objective.settings.iter().map(|setting| setting.key.clone()).filter(|key| key != "steps").collect();
+    let own_settings = objective
+        .settings
+        .iter()
+        .map(|setting| setting.key.clone())
+        .filter(|key| key != "steps")
+        .collect();
     Ok(Plan { per_turn, own_settings, ..assemble(&model, derivation, settings, &objective.over)? })
 }

@@ -13,7 +13,8 @@ pub struct Until {
     pub batches: usize,
 }
 
-/// Trajectories of the mean, at least: those of a single batch may be few and reach a threshold by chance.
+/// Trajectories of the mean, at least: those of a single batch may be few and reach a threshold by
+/// chance.
 pub const TRAJECTORIES: usize = 100;
 
 /// What may be watched: means over a batch as it was sampled.
@@ -42,7 +43,9 @@ pub const WATCHED: &[&str] = &["expected_return", "bound", "entropy"];
 pub fn read(model: &Model, trajectories: usize) -> Result<Option<Until>, Diagnostic> {
     let Some(setting) = model.setting("until") else { return Ok(None) };
     let rewards: Vec<&str> = match &model.environments[..] {
-        [one] if one.rewards.len() > 1 => one.rewards.iter().map(|reward| reward.name.as_str()).collect(),
+        [one] if one.rewards.len() > 1 => {
+            one.rewards.iter().map(|reward| reward.name.as_str()).collect()
+        }
         _ => Vec::new(),
     };
     let wrong = |message: String| {
@@ -54,7 +57,10 @@ pub fn read(model: &Model, trajectories: usize) -> Result<Option<Until>, Diagnos
     };
     let watched = match quantity.as_str() {
         "expected_return" if !rewards.is_empty() => {
-            let message = format!("this model pays {} rewards, and each has an expected return of its own", rewards.len());
+            let message = format!(
+                "this model pays {} rewards, and each has an expected return of its own",
+                rewards.len()
+            );
             let error = Diagnostic::error("bad-setting", setting.span, message);
             let sign = if *at_least { ">=" } else { "<=" };
             return Err(error.hint(format!(
@@ -63,13 +69,25 @@ pub fn read(model: &Model, trajectories: usize) -> Result<Option<Until>, Diagnos
             )));
         }
         "expected_return" => Watched::ExpectedReturn,
-        name if rewards.contains(&name) => Watched::Reward(rewards.iter().position(|reward| *reward == name).unwrap_or(0)),
+        name if rewards.contains(&name) => {
+            Watched::Reward(rewards.iter().position(|reward| *reward == name).unwrap_or(0))
+        }
         "bound" => Watched::Bound,
         "entropy" => Watched::Entropy,
-        other => return Err(wrong(format!("`until` cannot watch `{other}`: it watches `{}`", WATCHED.join("`, `")))),
+        other => {
+            return Err(wrong(format!(
+                "`until` cannot watch `{other}`: it watches `{}`",
+                WATCHED.join("`, `")
+            )));
+        }
     };
     let relation = if *at_least { Relation::AtLeast } else { Relation::AtMost };
-    Ok(Some(Until { quantity: watched, relation, value: *value, batches: TRAJECTORIES.div_ceil(trajectories.max(1)) }))
+    Ok(Some(Until {
+        quantity: watched,
+        relation,
+        value: *value,
+        batches: TRAJECTORIES.div_ceil(trajectories.max(1)),
+    }))
 }
 
 impl Until {

@@ -4,14 +4,15 @@ use super::ReportError;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Writes `bytes` beside `path` and renames: a reader sees the old file or the new one, never half of it. An existing file keeps its
-/// permissions, and a symbolic link its target's place.
+/// Writes `bytes` beside `path` and renames: a reader sees the old file or the new one, never half
+/// of it. An existing file keeps its permissions, and a symbolic link its target's place.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
     write(path, bytes).map_err(|error| ReportError::Write { path: path.to_owned(), error })
 }
 
-/// The same for a file in a folder that nobody else writes to: what is being written has the name of the file and [`PART`], so that it is known what
-/// a process that was killed has left. The bytes are on the disk when this returns: a disk that turns out to be full is reported.
+/// The same for a file in a folder that nobody else writes to: what is being written has the name
+/// of the file and [`PART`], so that it is known what a process that was killed has left. The bytes
+/// are on the disk when this returns: a disk that turns out to be full is reported.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
     let told = |error| ReportError::Write { path: path.to_owned(), error };
     let part = write_part(path, bytes)?;
@@ -52,11 +53,13 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
         return file.flush();
     }
     let target = existing.as_deref().unwrap_or(path);
-    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder =
+        target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     builder.prefix(".rlppl-");
     #[cfg(unix)]
-    let everyone = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o666); // less the umask
+    // less the umask
+    let everyone = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o666);
     #[cfg(unix)]
     builder.permissions(everyone);
     let mut file = builder.tempfile_in(folder)?;
@@ -77,7 +80,12 @@ mod tests {
     #[test]
     fn a_device_is_written_to_and_stays() {
         assert!(write_atomic(Path::new("/dev/null"), b"x").is_ok());
-        assert!(write_atomic(Path::new("/dev/full"), b"x").expect_err("it is full").to_string().contains("the disk is full"));
+        assert!(
+            write_atomic(Path::new("/dev/full"), b"x")
+                .expect_err("it is full")
+                .to_string()
+                .contains("the disk is full")
+        );
         assert!(!Path::new("/dev/full").is_file() && !Path::new("/dev/null").is_file());
     }
 
@@ -93,7 +101,8 @@ mod tests {
 
     #[test]
     fn a_failure_names_the_file_and_leaves_nothing() {
-        let error = write_atomic(Path::new("no/such/folder/x"), b"one").expect_err("there is no folder");
+        let error =
+            write_atomic(Path::new("no/such/folder/x"), b"one").expect_err("there is no folder");
         assert_eq!(error.to_string(), "cannot write `no/such/folder/x`: there is no such file");
     }
 
@@ -101,12 +110,14 @@ mod tests {
     #[test]
     fn permissions_are_kept_and_new_files_are_readable_by_others() {
         use std::os::unix::fs::PermissionsExt;
-        let mode = |path: &Path| std::fs::metadata(path).expect("a file").permissions().mode() & 0o777;
+        let mode =
+            |path: &Path| std::fs::metadata(path).expect("a file").permissions().mode() & 0o777;
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (plain, private) = (folder.path().join("plain"), folder.path().join("private"));
         std::fs::write(&plain, "").expect("a file");
         std::fs::write(&private, "").expect("a file");
-        std::fs::set_permissions(&private, std::fs::Permissions::from_mode(0o600)).expect("permissions");
+        std::fs::set_permissions(&private, std::fs::Permissions::from_mode(0o600))
+            .expect("permissions");
         let usual = mode(&plain);
         write_atomic(&private, b"one").expect("written");
         write_atomic(&folder.path().join("new"), b"one").expect("written");

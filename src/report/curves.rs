@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 /// The numbers of `metrics.jsonl`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Curves {
-    /// By the name of a number (`bound`, `terms.H(pi)`, `round.kl`): environment steps, and its value there. Values that were not finite are NaN.
+    /// By the name of a number (`bound`, `terms.H(pi)`, `round.kl`): environment steps, and its
+    /// value there. Values that were not finite are NaN.
     pub of: IndexMap<String, Vec<(f64, f64)>>,
     /// Of the last line.
     pub steps: u64,
@@ -23,9 +24,15 @@ pub struct Curves {
 impl Curves {
     /// A log that is missing is empty, and a line that cannot be read is counted and left out.
     pub fn read(folder: &Folder) -> Curves {
-        let text = |name| folder.read(name).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+        let text = |name| {
+            folder
+                .read(name)
+                .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+                .unwrap_or_default()
+        };
         let mut curves = Curves::of(&text(METRICS));
-        let seconds = |line: &str| serde_json::from_str::<Value>(line).ok()?.get("wall_seconds")?.as_f64();
+        let seconds =
+            |line: &str| serde_json::from_str::<Value>(line).ok()?.get("wall_seconds")?.as_f64();
         curves.wall_seconds = text(TIMINGS).lines().rev().find_map(seconds);
         curves
     }
@@ -46,9 +53,13 @@ impl Curves {
         let record: Map<String, Value> = serde_json::from_str(line).ok()?;
         let (step, env_steps) = (record.get("step")?.as_u64()?, record.get("env_steps")?.as_u64()?);
         (self.steps, self.env_steps) = (step, env_steps);
-        for (name, value) in record.iter().filter(|(name, _)| !["step", "env_steps"].contains(&name.as_str())) {
+        for (name, value) in
+            record.iter().filter(|(name, _)| !["step", "env_steps"].contains(&name.as_str()))
+        {
             match value {
-                Value::Object(parts) => parts.iter().for_each(|(part, value)| self.push(format!("{name}.{part}"), env_steps, value)),
+                Value::Object(parts) => parts.iter().for_each(|(part, value)| {
+                    self.push(format!("{name}.{part}"), env_steps, value)
+                }),
                 value => self.push(name.clone(), env_steps, value),
             }
         }
@@ -69,7 +80,8 @@ impl Curves {
     }
 }
 
-/// At most `most` points, each the mean of as many neighbours as it takes; the last may stand for fewer. NaN counts only where there is nothing else.
+/// At most `most` points, each the mean of as many neighbours as it takes; the last may stand for
+/// fewer. NaN counts only where there is nothing else.
 pub fn thin(points: &[(f64, f64)], most: usize) -> Vec<(f64, f64)> {
     let together = points.len().div_ceil(most.max(1)).max(1);
     let mean = |chunk: &[(f64, f64)]| {
@@ -90,9 +102,18 @@ pub struct Spread {
 
 /// Median and quartiles of several curves, over the part of the axis that all of them cover.
 pub fn spread(curves: &[Vec<(f64, f64)>], places: usize) -> Option<Spread> {
-    let finite: Vec<Vec<(f64, f64)>> = curves.iter().map(|curve| curve.iter().copied().filter(|(_, y)| y.is_finite()).collect()).collect();
-    let from = finite.iter().map(|curve| curve.first().map(|point| point.0)).collect::<Option<Vec<f64>>>()?;
-    let to = finite.iter().map(|curve| curve.last().map(|point| point.0)).collect::<Option<Vec<f64>>>()?;
+    let finite: Vec<Vec<(f64, f64)>> = curves
+        .iter()
+        .map(|curve| curve.iter().copied().filter(|(_, y)| y.is_finite()).collect())
+        .collect();
+    let from = finite
+        .iter()
+        .map(|curve| curve.first().map(|point| point.0))
+        .collect::<Option<Vec<f64>>>()?;
+    let to = finite
+        .iter()
+        .map(|curve| curve.last().map(|point| point.0))
+        .collect::<Option<Vec<f64>>>()?;
     let (from, to) = (from.into_iter().reduce(f64::max)?, to.into_iter().reduce(f64::min)?);
     if from > to {
         return None;
@@ -136,13 +157,17 @@ mod tests {
         assert_eq!(curves.of["bound"], [(10.0, -2.5), (20.0, -2.0)]);
         assert_eq!(curves.of.keys().collect::<Vec<_>>(), ["bound", "terms.H(pi)", "terms.R"]);
         assert!(curves.of["terms.R"][0].1.is_nan());
-        assert_eq!((curves.steps, curves.env_steps, curves.broken, curves.not_finite), (2, 20, 4, 1));
+        assert_eq!(
+            (curves.steps, curves.env_steps, curves.broken, curves.not_finite),
+            (2, 20, 4, 1)
+        );
         assert_eq!(Curves::of(""), Curves::default());
     }
 
     #[test]
     fn thinning_takes_means_of_neighbours() {
-        let points: Vec<(f64, f64)> = (0..5).map(|k| (k as f64, if k == 1 { f64::NAN } else { 2.0 * k as f64 })).collect();
+        let points: Vec<(f64, f64)> =
+            (0..5).map(|k| (k as f64, if k == 1 { f64::NAN } else { 2.0 * k as f64 })).collect();
         assert_eq!(thin(&points, 3), [(0.0, 0.0), (2.5, 5.0), (4.0, 8.0)]);
         assert_eq!(thin(&[], 3), []);
         assert!(thin(&[(1.0, f64::NAN)], 3)[0].1.is_nan());
@@ -151,7 +176,8 @@ mod tests {
     #[test]
     fn the_spread_is_over_what_all_curves_cover() {
         let line = |from: f64, to: f64, height: f64| vec![(from, height), (to, height)];
-        let found = spread(&[line(0.0, 4.0, 1.0), line(1.0, 5.0, 3.0), line(0.0, 3.0, 2.0)], 3).unwrap();
+        let found =
+            spread(&[line(0.0, 4.0, 1.0), line(1.0, 5.0, 3.0), line(0.0, 3.0, 2.0)], 3).unwrap();
         assert_eq!(found.at.iter().map(|at| at.0).collect::<Vec<_>>(), [1.0, 2.0, 3.0]);
         assert!(found.at.iter().all(|at| at.1 == [1.5, 2.0, 2.5]), "{found:?}");
         assert_eq!(spread(&[line(0.0, 1.0, 1.0), line(2.0, 3.0, 1.0)], 3), None);

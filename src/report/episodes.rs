@@ -4,7 +4,11 @@ use crate::engine::RecordedStep;
 use crate::model::{Component, Domain, Kind, Model, VariableId};
 
 /// A column for the episode, the time, and each component of the state and of the action.
-pub fn csv_of(model: &Model, (state, action): (VariableId, VariableId), steps: &[RecordedStep]) -> Result<Vec<u8>, String> {
+pub fn csv_of(
+    model: &Model,
+    (state, action): (VariableId, VariableId),
+    steps: &[RecordedStep],
+) -> Result<Vec<u8>, String> {
     let (state, action) = (model.variable(state), model.variable(action));
     let mut writer = csv::Writer::from_writer(Vec::new());
     let name = |variable: &str, component: &Component| match component.path.as_str() {
@@ -12,14 +16,21 @@ pub fn csv_of(model: &Model, (state, action): (VariableId, VariableId), steps: &
         path if path.starts_with('[') => format!("{variable}{path}"),
         path => format!("{variable}.{path}"),
     };
-    let columns = |name_of: &str, domain: &Domain| domain.components.iter().map(|component| name(name_of, component)).collect::<Vec<_>>();
+    let columns = |name_of: &str, domain: &Domain| {
+        domain.components.iter().map(|component| name(name_of, component)).collect::<Vec<_>>()
+    };
     let mut header = vec!["episode".to_owned(), "t".to_owned()];
     header.extend(columns(&state.name, &state.domain));
     header.extend(columns(&action.name, &action.domain));
     writer.write_record(&header).map_err(|error| error.to_string())?;
     for step in steps {
         let mut row = vec![step.episode.to_string(), step.t.to_string()];
-        let components = state.domain.components.iter().zip(&step.state).chain(action.domain.components.iter().zip(&step.action));
+        let components = state
+            .domain
+            .components
+            .iter()
+            .zip(&step.state)
+            .chain(action.domain.components.iter().zip(&step.action));
         row.extend(components.map(|(component, &value)| show(&component.kind, value)));
         writer.write_record(&row).map_err(|error| error.to_string())?;
     }

@@ -15,14 +15,16 @@ pub const TIMINGS: &str = "timings.jsonl";
 pub const PARAMETERS: &str = "parameters.safetensors";
 pub const CHECKPOINT: &str = "checkpoint.safetensors";
 pub const SUMMARY: &str = "summary.json";
-/// Empty. The process that writes to the folder holds a lock on it, which ends with the process, however that ends.
+/// Empty. The process that writes to the folder holds a lock on it, which ends with the process,
+/// however that ends.
 pub const LOCK: &str = ".lock";
 
 /// What to do where the folder that was asked for holds a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Occupied {
     Refuse,
-    /// Put the new run in its place; files that the old one's manifest does not name are never removed.
+    /// Put the new run in its place; files that the old one's manifest does not name are never
+    /// removed.
     Overwrite,
 }
 
@@ -66,7 +68,8 @@ impl Folder {
         std::iter::once(name).chain(numbered).map(move |name| root.join(name))
     }
 
-    /// The folder `path`, made where it is missing. A run that is there stays until [`Folder::replace`].
+    /// The folder `path`, made where it is missing. A run that is there stays until
+    /// [`Folder::replace`].
     pub fn at(path: &Path, occupied: Occupied) -> Result<Folder, ReportError> {
         Folder::verify_free(path, occupied)?;
         make_folder(path)?;
@@ -91,15 +94,22 @@ impl Folder {
         if foreign.is_empty() {
             return Ok(());
         }
-        let own: BTreeSet<String> = folder.manifest()?.iter().flat_map(Manifest::files).map(str::to_owned).collect();
+        let own: BTreeSet<String> =
+            folder.manifest()?.iter().flat_map(Manifest::files).map(str::to_owned).collect();
         // the first file of a run, while it is being written
         let is_first = |name: &str| name.strip_suffix(PART) == Some(MANIFEST);
-        foreign.retain(|name| !own.contains(name.strip_suffix(PART).unwrap_or(name)) && !is_first(name));
+        foreign.retain(|name| {
+            !own.contains(name.strip_suffix(PART).unwrap_or(name)) && !is_first(name)
+        });
         // of a run that was ended before it had written its model nothing is lost
         let is_begun = folder.file(MODEL).exists();
         match occupied {
-            Occupied::Refuse if is_begun || !foreign.is_empty() => Err(ReportError::Occupied { path: folder.path }),
-            Occupied::Overwrite if !foreign.is_empty() => Err(ReportError::Foreign { path: folder.path, file: foreign.into_iter().next() }),
+            Occupied::Refuse if is_begun || !foreign.is_empty() => {
+                Err(ReportError::Occupied { path: folder.path })
+            }
+            Occupied::Overwrite if !foreign.is_empty() => {
+                Err(ReportError::Foreign { path: folder.path, file: foreign.into_iter().next() })
+            }
             Occupied::Refuse | Occupied::Overwrite => Ok(()),
         }
     }
@@ -119,13 +129,19 @@ impl Folder {
     /// The same folder, which no other process may write to until all clones of it are dropped.
     pub fn locked(self) -> Result<Folder, ReportError> {
         let path = self.file(LOCK);
-        let file =
-            File::options().append(true).create(true).open(&path).map_err(|error| ReportError::Write { path: path.clone(), error })?;
+        let file = File::options()
+            .append(true)
+            .create(true)
+            .open(&path)
+            .map_err(|error| ReportError::Write { path: path.clone(), error })?;
         match file.try_lock() {
             Ok(()) => Ok(Folder { _lock: Some(Arc::new(file)), ..self }),
             Err(TryLockError::WouldBlock) => Err(ReportError::Locked { path: self.path }),
-            // some network file systems have no locks: a run there is worth more than what they guard against
-            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(self),
+            // some network file systems have no locks: a run there is worth more than what they
+            // guard against
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
+                Ok(self)
+            }
             Err(TryLockError::Error(error)) => Err(ReportError::Write { path, error }),
         }
     }
@@ -160,14 +176,16 @@ impl Folder {
         !self.replaced.is_empty()
     }
 
-    /// Puts `files` in the place of the run that is here. All are written before the first of the old ones is touched, and the last one is put in its
-    /// place when all others are in theirs.
+    /// Puts `files` in the place of the run that is here. All are written before the first of the
+    /// old ones is touched, and the last one is put in its place when all others are in theirs.
     pub fn replace(&mut self, files: &[(&str, &[u8])]) -> Result<(), ReportError> {
         let told = |path: PathBuf| move |error| ReportError::Write { path, error };
         let parts = files.iter().map(|(name, bytes)| write_part(&self.file(name), bytes));
         let parts = parts.collect::<Result<Vec<PathBuf>, _>>()?;
         let last = files.last().map(|(name, _)| *name);
-        let stays = |name: &&String| files.iter().any(|(new, _)| new == name || Some(*new) == name.strip_suffix(PART));
+        let stays = |name: &&String| {
+            files.iter().any(|(new, _)| new == name || Some(*new) == name.strip_suffix(PART))
+        };
         let goes = |name: &&String| Some(name.as_str()) == last || !stays(name);
         for path in self.replaced.iter().filter(goes).map(|name| self.file(name)) {
             std::fs::remove_file(&path).map_err(told(path))?;
@@ -183,16 +201,20 @@ impl Folder {
     pub fn remove(&self, name: &str) -> Result<(), ReportError> {
         let path = self.file(name);
         match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(ReportError::Write { path, error }),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(ReportError::Write { path, error })
+            }
             Ok(()) | Err(_) => Ok(()),
         }
     }
 
-    /// Removes the folder if nothing was written to it: a run that could not start leaves nothing behind.
+    /// Removes the folder if nothing was written to it: a run that could not start leaves nothing
+    /// behind.
     pub fn remove_if_empty(&self) {
         if self.names().is_ok_and(|names| names.iter().all(|name| name == LOCK)) {
             // What cannot be removed stays: that the run could not start is told in any case.
-            let _ = std::fs::remove_file(self.file(LOCK)).and_then(|()| std::fs::remove_dir(&self.path));
+            let _ = std::fs::remove_file(self.file(LOCK))
+                .and_then(|()| std::fs::remove_dir(&self.path));
         }
     }
 
@@ -209,7 +231,8 @@ impl Folder {
 }
 
 fn make_folder(path: &Path) -> Result<(), ReportError> {
-    std::fs::create_dir_all(path).map_err(|error| ReportError::Write { path: path.to_owned(), error })
+    std::fs::create_dir_all(path)
+        .map_err(|error| ReportError::Write { path: path.to_owned(), error })
 }
 
 #[cfg(test)]
@@ -219,17 +242,29 @@ mod tests {
     #[test]
     fn a_taken_default_gets_a_number() {
         let root = tempfile::tempdir().expect("a temporary folder");
-        let names: Vec<_> = (0..3).map(|_| Folder::fresh(root.path(), "chain", 7).expect("a folder")).collect();
-        let names: Vec<_> = names.iter().map(|folder| folder.path().file_name().and_then(|name| name.to_str())).collect();
+        let names: Vec<_> =
+            (0..3).map(|_| Folder::fresh(root.path(), "chain", 7).expect("a folder")).collect();
+        let names: Vec<_> = names
+            .iter()
+            .map(|folder| folder.path().file_name().and_then(|name| name.to_str()))
+            .collect();
         assert_eq!(names, [Some("chain-7"), Some("chain-7-2"), Some("chain-7-3")]);
     }
 
     /// A run of a model and a summary, which has ended.
     fn run(path: &Path) {
         let folder = Folder::at(path, Occupied::Refuse).expect("a new folder");
-        let manifest = Manifest::of(&[(MODEL.to_owned(), String::new()), ("own.csv".to_owned(), String::new())]);
-        for (name, bytes) in [(MANIFEST, &manifest.to_bytes()[..]), (MODEL, b""), ("own.csv", b""), (CHECKPOINT, b"old"), (SUMMARY, b"{}")]
-        {
+        let manifest = Manifest::of(&[
+            (MODEL.to_owned(), String::new()),
+            ("own.csv".to_owned(), String::new()),
+        ]);
+        for (name, bytes) in [
+            (MANIFEST, &manifest.to_bytes()[..]),
+            (MODEL, b""),
+            ("own.csv", b""),
+            (CHECKPOINT, b"old"),
+            (SUMMARY, b"{}"),
+        ] {
             folder.write(name, bytes).expect("written");
         }
         std::fs::write(folder.file("own.csv.part"), "").expect("written");
@@ -246,12 +281,22 @@ mod tests {
         folder.replace(&[(MODEL, b"new"), (CHECKPOINT, b"new")]).expect("written");
         assert!(!folder.replaces());
         assert_eq!(folder.names().expect("names"), [LOCK, CHECKPOINT, MODEL]);
-        assert_eq!((folder.read(MODEL).expect("read"), folder.read(CHECKPOINT).expect("read")), (b"new".to_vec(), b"new".to_vec()));
+        assert_eq!(
+            (folder.read(MODEL).expect("read"), folder.read(CHECKPOINT).expect("read")),
+            (b"new".to_vec(), b"new".to_vec())
+        );
     }
 
     #[test]
     fn what_the_manifest_does_not_name_is_never_replaced() {
-        for name in ["thesis.tex", "expert.csv", "world.rlenv", ".rlppl-x", "thesis.tex.part", "metrics.jsonl.old"] {
+        for name in [
+            "thesis.tex",
+            "expert.csv",
+            "world.rlenv",
+            ".rlppl-x",
+            "thesis.tex.part",
+            "metrics.jsonl.old",
+        ] {
             let root = tempfile::tempdir().expect("a temporary folder");
             let path = root.path().join("run");
             run(&path);

@@ -7,7 +7,8 @@ use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 
-/// One `.jsonl` file, written line by line. A process that is killed leaves at most its last line broken.
+/// One `.jsonl` file, written line by line. A process that is killed leaves at most its last line
+/// broken.
 #[derive(Debug)]
 pub struct Log {
     path: PathBuf,
@@ -27,13 +28,21 @@ impl Log {
         Log { path: folder.file(name), written_to: WrittenTo::Memory(Vec::new()) }
     }
 
-    /// The log of a run that goes on, and its last line: lines that `is_kept` refuses by their step are taken away, to be written again.
-    pub fn go_on(folder: &Folder, name: &str, is_kept: impl Fn(u64) -> bool) -> Result<(Log, Option<Value>), ReportError> {
+    /// The log of a run that goes on, and its last line: lines that `is_kept` refuses by their step
+    /// are taken away, to be written again.
+    pub fn go_on(
+        folder: &Folder,
+        name: &str,
+        is_kept: impl Fn(u64) -> bool,
+    ) -> Result<(Log, Option<Value>), ReportError> {
         let mut log = Log::held(folder, name);
         let bytes = if folder.file(name).exists() { folder.read(name)? } else { Vec::new() };
         let text = String::from_utf8_lossy(&bytes);
         let read = |line: &str| serde_json::from_str::<Value>(line).ok();
-        let of_step = |line: &&str| read(line).is_some_and(|line| line.get("step").and_then(Value::as_u64).is_some_and(&is_kept));
+        let of_step = |line: &&str| {
+            read(line)
+                .is_some_and(|line| line.get("step").and_then(Value::as_u64).is_some_and(&is_kept))
+        };
         let kept: Vec<&str> = text.lines().filter(of_step).collect();
         let last = kept.last().and_then(|line| read(line));
         let kept: String = kept.into_iter().flat_map(|line| [line, "\n"]).collect();
@@ -45,11 +54,14 @@ impl Log {
     }
 
     pub fn push(&mut self, record: &impl Serialize) -> Result<(), ReportError> {
-        let mut line = serde_json::to_vec(record).expect("report: a record is plain data with string keys");
+        let mut line =
+            serde_json::to_vec(record).expect("report: a record is plain data with string keys");
         line.push(b'\n');
         match &mut self.written_to {
             WrittenTo::Memory(bytes) => bytes.extend(line),
-            WrittenTo::File(file) => file.write_all(&line).map_err(|error| ReportError::Write { path: self.path.clone(), error })?,
+            WrittenTo::File(file) => file
+                .write_all(&line)
+                .map_err(|error| ReportError::Write { path: self.path.clone(), error })?,
         }
         Ok(())
     }
@@ -65,14 +77,18 @@ impl Log {
     /// From now on lines are added to the file.
     pub fn open(&mut self) -> Result<(), ReportError> {
         let told = |error| ReportError::Write { path: self.path.clone(), error };
-        self.written_to = WrittenTo::File(File::options().append(true).create(true).open(&self.path).map_err(told)?);
+        self.written_to = WrittenTo::File(
+            File::options().append(true).create(true).open(&self.path).map_err(told)?,
+        );
         Ok(())
     }
 
     /// Returns when all lines are on the disk.
     pub fn sync(&self) -> Result<(), ReportError> {
         match &self.written_to {
-            WrittenTo::File(file) => file.sync_data().map_err(|error| ReportError::Write { path: self.path.clone(), error }),
+            WrittenTo::File(file) => file
+                .sync_data()
+                .map_err(|error| ReportError::Write { path: self.path.clone(), error }),
             WrittenTo::Memory(_) => Ok(()),
         }
     }
@@ -93,10 +109,15 @@ mod tests {
             log.push(&serde_json::json!({ "step": step })).expect("written");
         }
         let bytes = || folder.read("metrics.jsonl").expect("read");
-        std::fs::write(folder.file("metrics.jsonl"), [&bytes()[..], b"{\"step\":1"].concat()).expect("written");
-        let (mut log, last) = Log::go_on(&folder, "metrics.jsonl", |step| step <= 20).expect("read");
+        std::fs::write(folder.file("metrics.jsonl"), [&bytes()[..], b"{\"step\":1"].concat())
+            .expect("written");
+        let (mut log, last) =
+            Log::go_on(&folder, "metrics.jsonl", |step| step <= 20).expect("read");
         assert_eq!(last, Some(serde_json::json!({ "step": 20 })));
         log.push(&serde_json::json!({ "step": 25 })).expect("written");
-        assert_eq!(String::from_utf8_lossy(&bytes()), "{\"step\":10}\n{\"step\":20}\n{\"step\":25}\n");
+        assert_eq!(
+            String::from_utf8_lossy(&bytes()),
+            "{\"step\":10}\n{\"step\":20}\n{\"step\":25}\n"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Maps of a grid world: where a policy or an option goes, where it is held, where it gives way. As numbers a cell, and as characters.
+//! Maps of a grid world: where a policy or an option goes, where it is held, where it gives way. As
+//! numbers a cell, and as characters.
 
 use crate::exact::OptionVisits;
 use crate::finite::Environment;
@@ -24,7 +25,8 @@ pub struct Grid {
     pub signs: Vec<char>,
 }
 
-/// One option in one cell: expected numbers of live steps of an episode, summed over the states of the cell.
+/// One option in one cell: expected numbers of live steps of an episode, summed over the states of
+/// the cell.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cell {
     pub y: i64,
@@ -60,10 +62,12 @@ impl Cell {
 pub type Cells = Vec<Vec<Option<Cell>>>;
 
 impl Grid {
-    /// `None` where the state has no such components. Rows go down the page as `y` grows, unless the action `up` lets it grow.
+    /// `None` where the state has no such components. Rows go down the page as `y` grows, unless
+    /// the action `up` lets it grow.
     pub fn new(model: &Model, environment: EnvironmentId, table: &Environment) -> Option<Grid> {
         let written = model.environment(environment);
-        let (state, action) = (&model.variable(written.state).domain, &model.variable(written.action).domain);
+        let (state, action) =
+            (&model.variable(written.state).domain, &model.variable(written.action).domain);
         let axis = |name: &str| {
             let at = state.components.iter().position(|component| component.path == name)?;
             match state.components[at].kind {
@@ -90,8 +94,16 @@ impl Grid {
             _ => return None,
         };
         let climbs = |up: usize| -> f64 {
-            let row = |state: usize| table.transition.row(state * table.actions + up).map(move |(next, p)| (state, next, p));
-            (0..table.states).flat_map(row).map(|(state, next, p)| p * (cell[next].0 as f64 - cell[state].0 as f64)).sum()
+            let row = |state: usize| {
+                table
+                    .transition
+                    .row(state * table.actions + up)
+                    .map(move |(next, p)| (state, next, p))
+            };
+            (0..table.states)
+                .flat_map(row)
+                .map(|(state, next, p)| p * (cell[next].0 as f64 - cell[state].0 as f64))
+                .sum()
         };
         let mut y = (lowest, 1);
         if names.iter().position(|name| name == "up").is_some_and(|up| climbs(up) > 0.0) {
@@ -99,7 +111,16 @@ impl Grid {
             y = (lowest + rows as i64 - 1, -1);
         }
         let signs = names.iter().map(|name| sign(name)).collect();
-        Some(Grid { cell, ended: table.ended.clone(), rows, columns, y, x: leftmost, actions: names, signs })
+        Some(Grid {
+            cell,
+            ended: table.ended.clone(),
+            rows,
+            columns,
+            y,
+            x: leftmost,
+            actions: names,
+            signs,
+        })
     }
 
     /// Option `o` in each cell; no live step anywhere where `visits` are of all states together.
@@ -108,7 +129,14 @@ impl Grid {
         let apart = visits.states() == self.cell.len();
         for (state, &(row, column)) in self.cell.iter().enumerate() {
             let (y, x) = (self.y.0 + self.y.1 * row as i64, self.x + column as i64);
-            let none = || Cell { y, x, ended: true, steps: vec![0.0; visits.actions], held: 0.0, ends: 0.0 };
+            let none = || Cell {
+                y,
+                x,
+                ended: true,
+                steps: vec![0.0; visits.actions],
+                held: 0.0,
+                ends: 0.0,
+            };
             let cell = cells[row][column].get_or_insert_with(none);
             cell.ended &= self.ended[state];
             if !apart {
@@ -126,9 +154,11 @@ impl Grid {
         draw(&self.cells(visits, o), |cell| cell.action().map(|action| self.signs[action]))
     }
 
-    /// The option held most in each cell, a digit (and then letters); a space where there is no live step.
+    /// The option held most in each cell, a digit (and then letters); a space where there is no
+    /// live step.
     pub fn held_most(&self, visits: &OptionVisits) -> Map {
-        let most = held_most(&(0..visits.values).map(|o| self.cells(visits, o)).collect::<Vec<_>>());
+        let most =
+            held_most(&(0..visits.values).map(|o| self.cells(visits, o)).collect::<Vec<_>>());
         let sign = |most: &Most| match most {
             Most::Wall => '#',
             Most::Nothing => ' ',
@@ -137,9 +167,11 @@ impl Grid {
         most.iter().map(|row| row.iter().map(sign).collect()).collect()
     }
 
-    /// How likely `o` gives way in each cell, in tenths to the nearest, 9 from 0.85 on; a space where no step finds it held.
+    /// How likely `o` gives way in each cell, in tenths to the nearest, 9 from 0.85 on; a space
+    /// where no step finds it held.
     pub fn ends(&self, visits: &OptionVisits, o: usize) -> Map {
-        let tenths = |cell: &Cell| char::from_digit((10.0 * cell.ending()?).round().min(9.0) as u32, 10);
+        let tenths =
+            |cell: &Cell| char::from_digit((10.0 * cell.ending()?).round().min(9.0) as u32, 10);
         draw(&self.cells(visits, o), tenths)
     }
 }
@@ -159,11 +191,19 @@ pub enum Most {
 pub fn held_most(options: &[Cells]) -> Vec<Vec<Most>> {
     let Some(first) = options.first() else { return vec![] };
     let most = |row: usize, column: usize| {
-        let visits: Option<Vec<f64>> = options.iter().map(|cells| cells[row][column].as_ref().map(Cell::visits)).collect();
+        let visits: Option<Vec<f64>> =
+            options.iter().map(|cells| cells[row][column].as_ref().map(Cell::visits)).collect();
         let Some(visits) = visits else { return Most::Wall };
-        largest(&visits).map_or(Most::Nothing, |o| Most::Option { o, share: visits[o] / visits.iter().sum::<f64>() })
+        largest(&visits).map_or(Most::Nothing, |o| Most::Option {
+            o,
+            share: visits[o] / visits.iter().sum::<f64>(),
+        })
     };
-    first.iter().enumerate().map(|(row, cells)| (0..cells.len()).map(|column| most(row, column)).collect()).collect()
+    first
+        .iter()
+        .enumerate()
+        .map(|(row, cells)| (0..cells.len()).map(|column| most(row, column)).collect())
+        .collect()
 }
 
 /// The sign of an option: a digit, and then letters.
@@ -173,18 +213,24 @@ pub fn digit(o: usize) -> char {
 
 /// A character for each cell; `#` where there is no state.
 fn draw(cells: &Cells, character: impl Fn(&Cell) -> Option<char>) -> Map {
-    let sign = |cell: &Option<Cell>| cell.as_ref().map_or('#', |cell| character(cell).unwrap_or(' '));
+    let sign =
+        |cell: &Option<Cell>| cell.as_ref().map_or('#', |cell| character(cell).unwrap_or(' '));
     cells.iter().map(|row| row.iter().map(sign).collect()).collect()
 }
 
 /// Maps beside each other, each under its title.
 pub fn beside(maps: &[(String, Map)]) -> String {
-    let width = |(title, map): &(String, Map)| map.iter().map(|row| row.chars().count()).chain([title.chars().count()]).max().unwrap_or(0);
+    let width = |(title, map): &(String, Map)| {
+        map.iter().map(|row| row.chars().count()).chain([title.chars().count()]).max().unwrap_or(0)
+    };
     let height = maps.iter().map(|(_, map)| map.len()).max().unwrap_or(0);
     let mut text = String::new();
     for line in 0..=height {
-        let of = |(title, map): &(String, Map)| if line == 0 { title.clone() } else { map.get(line - 1).cloned().unwrap_or_default() };
-        let row: Vec<String> = maps.iter().map(|map| format!("{:<1$}", of(map), width(map))).collect();
+        let of = |(title, map): &(String, Map)| {
+            if line == 0 { title.clone() } else { map.get(line - 1).cloned().unwrap_or_default() }
+        };
+        let row: Vec<String> =
+            maps.iter().map(|map| format!("{:<1$}", of(map), width(map))).collect();
         text += &format!("  {}\n", row.join("   ").trim_end());
     }
     text
@@ -224,7 +270,8 @@ mod tests {
                state s : {{ y: 3..4, x: 0..2 }} where not (y == 4 and x == 1)
                action a : {{ up, wait, right }}
                s[1] ~ Uniform
-               s[t+1] ~ Delta(if s[t].x == 1 then s[t] else {{ y: clamp(s[t].y + [{up}, 0, 0][a[t]], 3, 4), x: s[t].x }})
+               s[t+1] ~ Delta(if s[t].x == 1 then s[t] else {{ y: clamp(s[t].y + [{up}, 0, \
+               0][a[t]], 3, 4), x: s[t].x }})
              }}
              kernel pi(a | s) = Categorical(logits = table(s))
              prior {{ s[1] ~ e.initial; a[t] ~ Uniform; s[t+1] ~ e.transition(s[t], a[t]) }}
@@ -235,14 +282,27 @@ mod tests {
 
     /// States in order: (3, 0), (3, 1), (3, 2), (4, 0), (4, 2).
     fn visits() -> OptionVisits {
-        let mut visits =
-            OptionVisits { values: 2, actions: 3, steps: vec![0.0; 30], starts: vec![1.0; 2], held: vec![0.0; 10], ends: vec![0.0; 10] };
-        for (state, o, action, steps) in
-            [(0, 0, 2, 0.5), (0, 0, 1, 0.2), (0, 1, 0, 0.3), (1, 1, 1, 2.0), (2, 0, 0, 0.1), (2, 1, 0, 0.2), (4, 0, 2, 1.0)]
-        {
+        let mut visits = OptionVisits {
+            values: 2,
+            actions: 3,
+            steps: vec![0.0; 30],
+            starts: vec![1.0; 2],
+            held: vec![0.0; 10],
+            ends: vec![0.0; 10],
+        };
+        for (state, o, action, steps) in [
+            (0, 0, 2, 0.5),
+            (0, 0, 1, 0.2),
+            (0, 1, 0, 0.3),
+            (1, 1, 1, 2.0),
+            (2, 0, 0, 0.1),
+            (2, 1, 0, 0.2),
+            (4, 0, 2, 1.0),
+        ] {
             visits.steps[(state * 2 + o) * 3 + action] = steps;
         }
-        (visits.held[0], visits.ends[0], visits.held[2], visits.held[4], visits.ends[4]) = (0.5, 0.15, 0.2, 0.3, 0.3);
+        (visits.held[0], visits.ends[0], visits.held[2], visits.held[4], visits.ends[4]) =
+            (0.5, 0.15, 0.2, 0.3, 0.3);
         visits
     }
 
@@ -250,7 +310,8 @@ mod tests {
     fn maps_show_walls_actions_options_and_ends() {
         let grid = |up: i32| {
             let model = world(up);
-            Grid::new(&model, EnvironmentId(0), &tabulate(&model, EnvironmentId(0)).unwrap()).unwrap()
+            Grid::new(&model, EnvironmentId(0), &tabulate(&model, EnvironmentId(0)).unwrap())
+                .unwrap()
         };
         let down = grid(-1);
         assert_eq!(down.actions(&visits(), 0), ["→ ↑", " #→"]);
@@ -260,12 +321,27 @@ mod tests {
         assert_eq!(grid(1).held_most(&visits()), [" #0", "011"], "up lets y grow");
         let cells = down.cells(&visits(), 0);
         let corner = cells[0][0].as_ref().unwrap();
-        assert_eq!((corner.y, corner.x, corner.ended, corner.action(), corner.ending()), (3, 0, false, Some(2), Some(0.3)));
+        assert_eq!(
+            (corner.y, corner.x, corner.ended, corner.action(), corner.ending()),
+            (3, 0, false, Some(2), Some(0.3))
+        );
         assert!((corner.visits() - 0.7).abs() < 1e-12 && cells[1][1].is_none());
         assert_eq!(grid(1).cells(&visits(), 0)[0][0].as_ref().unwrap().y, 4);
-        let together = OptionVisits { steps: vec![1.0; 6], held: vec![1.0; 2], ends: vec![0.0; 2], ..visits() };
-        assert_eq!(down.held_most(&together), ["   ", " # "], "counts of all states together tell of none");
-        let side = beside(&[("one".to_owned(), down.actions(&visits(), 0)), ("two".to_owned(), down.ends(&visits(), 0))]);
+        let together = OptionVisits {
+            steps: vec![1.0; 6],
+            held: vec![1.0; 2],
+            ends: vec![0.0; 2],
+            ..visits()
+        };
+        assert_eq!(
+            down.held_most(&together),
+            ["   ", " # "],
+            "counts of all states together tell of none"
+        );
+        let side = beside(&[
+            ("one".to_owned(), down.actions(&visits(), 0)),
+            ("two".to_owned(), down.ends(&visits(), 0)),
+        ]);
         assert_eq!(side, "  one   two\n  → ↑   309\n   #→    #\n");
     }
 }

@@ -1,4 +1,5 @@
-//! A run's directory: the model as run, metrics, parameters, checkpoint, summary. Recomputes nothing.
+//! A run's directory: the model as run, metrics, parameters, checkpoint, summary. Recomputes
+//! nothing.
 //!
 //! | file | holds |
 //! |---|---|
@@ -31,7 +32,9 @@ pub use as_run::as_run;
 pub use atomic::write_atomic;
 pub use curves::Curves;
 pub use episodes::csv_of;
-pub use folder::{CHECKPOINT, Folder, LOCK, MANIFEST, METRICS, MODEL, Occupied, PARAMETERS, SUMMARY, TIMINGS};
+pub use folder::{
+    CHECKPOINT, Folder, LOCK, MANIFEST, METRICS, MODEL, Occupied, PARAMETERS, SUMMARY, TIMINGS,
+};
 pub use log::Log;
 pub use manifest::Manifest;
 pub use maps::{Grid, Map, beside};
@@ -39,7 +42,10 @@ pub use noise::without_noise;
 pub use options::{Information, OptionSummary, ValueSummary};
 pub use page::{ShownOption, ShownRun, page};
 pub use settings::{form, settings, surroundings};
-pub use summary::{Ascents, ClassifierSummary, End, ExactSummary, Gap, OtherBound, PolicySummary, RewardSummary, RoundsSummary, Summary};
+pub use summary::{
+    Ascents, ClassifierSummary, End, ExactSummary, Gap, OtherBound, PolicySummary, RewardSummary,
+    RoundsSummary, Summary,
+};
 
 use std::io;
 use std::path::PathBuf;
@@ -66,14 +72,19 @@ impl ReportError {
     pub fn is_usage(&self) -> bool {
         match self {
             ReportError::Write { .. } | ReportError::Read { .. } => false,
-            ReportError::Occupied { .. } | ReportError::Foreign { .. } | ReportError::Locked { .. } | ReportError::NotARun { .. } => true,
+            ReportError::Occupied { .. }
+            | ReportError::Foreign { .. }
+            | ReportError::Locked { .. }
+            | ReportError::NotARun { .. } => true,
         }
     }
 }
 
 fn why_foreign(file: Option<&str>) -> String {
     match file {
-        Some(file) => format!("holds `{file}`, which its run did not write: move it away, or name another folder"),
+        Some(file) => format!(
+            "holds `{file}`, which its run did not write: move it away, or name another folder"
+        ),
         None => "is no folder: name another one".to_owned(),
     }
 }

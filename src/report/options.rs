@@ -43,7 +43,13 @@ pub struct Information {
 
 impl OptionSummary {
     /// `shown` are the words of its values.
-    pub fn new(option: &str, shown: &[String], once: bool, visits: &OptionVisits, information: Option<Information>) -> OptionSummary {
+    pub fn new(
+        option: &str,
+        shown: &[String],
+        once: bool,
+        visits: &OptionVisits,
+        information: Option<Information>,
+    ) -> OptionSummary {
         let live = visits.live();
         let value = |(o, value): (usize, &String)| ValueSummary {
             value: value.clone(),
@@ -52,12 +58,22 @@ impl OptionSummary {
             ends: visits.ends_of(o),
         };
         let values = shown.iter().enumerate().map(value).collect();
-        OptionSummary { option: option.to_owned(), once, duration: visits.duration(), values, information }
+        OptionSummary {
+            option: option.to_owned(),
+            once,
+            duration: visits.duration(),
+            values,
+            information,
+        }
     }
 }
 
 impl Information {
     pub fn of(told: &OptionInformation) -> Information {
-        Information { action_information: told.action, state_action_information: told.state_action, end_information: told.end }
+        Information {
+            action_information: told.action,
+            state_action_information: told.state_action,
+            end_information: told.end,
+        }
     }
 }

@@ -15,11 +15,13 @@ pub struct Summary {
     pub expected_return: f64,
     #[serde(deserialize_with = "nan_for_null")]
     pub return_se: f64,
-    /// Of an environment with several rewards, each of them; `expected_return` is then that of all together.
+    /// Of an environment with several rewards, each of them; `expected_return` is then that of all
+    /// together.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rewards: Vec<RewardSummary>,
-    /// What the draws of actions and options cost, `E_q[log q − log p]` of a trajectory, nats: from the prior, or from the policy of the last round as the last
-    /// batch moved it. `null` where a density is not known.
+    /// What the draws of actions and options cost, `E_q[log q − log p]` of a trajectory, nats: from
+    /// the prior, or from the policy of the last round as the last batch moved it. `null` where a
+    /// density is not known.
     #[serde(default)]
     pub kl: Option<f64>,
     /// `bound` is told up to the entropy of what can only be sampled.
@@ -102,7 +104,8 @@ pub struct ClassifierSummary {
     pub correction: f64,
     /// The share of its logits beyond ±10: there it has no examples of one side.
     pub saturated: f64,
-    /// The mean of `|logit − log p/q|` over real and imagined pairs, nats, where both densities are known.
+    /// The mean of `|logit − log p/q|` over real and imagined pairs, nats, where both densities are
+    /// known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<f64>,
 }
@@ -117,7 +120,8 @@ pub struct RoundsSummary {
     pub done: u64,
     /// Rounds after which the expected log-likelihood was less than before.
     pub fell: u64,
-    /// By how much a round's gain in expected log-likelihood was at most less than its KL, which its maximum is not; nats.
+    /// By how much a round's gain in expected log-likelihood was at most less than its KL, which
+    /// its maximum is not; nats.
     pub largest_shortfall: f64,
 }
 
@@ -137,22 +141,27 @@ pub struct ExactSummary {
     /// `log p(R̂)`
     #[serde(deserialize_with = "nan_for_null")]
     pub log_evidence: f64,
-    /// The greatest bound of any policy that may depend on the time and keeps the posterior's other factors.
+    /// The greatest bound of any policy that may depend on the time and keeps the posterior's other
+    /// factors.
     #[serde(deserialize_with = "nan_for_null")]
     pub best_bound: f64,
-    /// That policy sees the state, and the model's own kernels see no more than an observation of it.
+    /// That policy sees the state, and the model's own kernels see no more than an observation of
+    /// it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub best_sees_hidden_state: bool,
-    /// The greatest bound that the parameters of the model's own kernels were found to reach, where it was sought.
+    /// The greatest bound that the parameters of the model's own kernels were found to reach, where
+    /// it was sought.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub family_bound: Option<f64>,
     /// The ascents that sought it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub family_ascents: Option<Ascents>,
-    /// The same with the exact reverse model in the place of the model's own, where there is one and few enough trajectories to sum over.
+    /// The same with the exact reverse model in the place of the model's own, where there is one
+    /// and few enough trajectories to sum over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub family_bound_exact_reverse: Option<f64>,
-    /// The kernels whose parameters matter to these numbers and are the initial ones, since neither a run nor the bound's own optimum gives others.
+    /// The kernels whose parameters matter to these numbers and are the initial ones, since neither
+    /// a run nor the bound's own optimum gives others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub at_initial: Vec<String>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
@@ -181,15 +190,18 @@ pub struct PolicySummary {
     /// `KL(q ‖ p)` of trajectories.
     #[serde(deserialize_with = "nan_for_null")]
     pub kl: f64,
-    /// `KL(q(s'|s,a) ‖ p(s'|s,a))` of the posterior's transitions from the prior's, a live step, where the two differ.
+    /// `KL(q(s'|s,a) ‖ p(s'|s,a))` of the posterior's transitions from the prior's, a live step,
+    /// where the two differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kl_per_step: Option<f64>,
     pub gap: Option<Gap>,
 }
 
-/// The parts of `log p(R̂) − L(q)`, each at least 0. Where the best policy of the family is not sought, or the evidence moves with its parameters,
-/// `family` is absent and `optimisation` holds both. With a reverse model and too many trajectories to list, `family_at_most` says that `family` is an
-/// upper limit and `optimisation` a lower one. Standard errors are there where trajectories were drawn, being too many to list.
+/// The parts of `log p(R̂) − L(q)`, each at least 0. Where the best policy of the family is not
+/// sought, or the evidence moves with its parameters, `family` is absent and `optimisation` holds
+/// both. With a reverse model and too many trajectories to list, `family_at_most` says that
+/// `family` is an upper limit and `optimisation` a lower one. Standard errors are there where
+/// trajectories were drawn, being too many to list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Gap {
     pub dynamics: f64,

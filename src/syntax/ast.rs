@@ -11,7 +11,8 @@ pub struct File {
     pub sources: Vec<Source>,
 }
 
-/// The body of an environment in a file of its own (`.rlenv`): `param` and `let` lines, then an environment's body.
+/// The body of an environment in a file of its own (`.rlenv`): `param` and `let` lines, then an
+/// environment's body.
 #[derive(Clone, Debug)]
 pub struct EnvironmentFile {
     pub params: Vec<Param>,

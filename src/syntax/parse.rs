@@ -41,9 +41,14 @@ pub fn parse(source: &Source) -> Result<ast::File, Diagnostics> {
             Ok(included) => {
                 let file = sources.len() as u32;
                 let reading = read_environment(&included.text, file);
-                // what is wrong with a file that the model's author need not have been able to read is not told word for word
+                // what is wrong with a file that the model's author need not have been able to read
+                // is not told word for word
                 if included.is_foreign && !reading.diagnostics.is_empty() {
-                    diagnostics.push(cannot_read(path, at, "it is not one, and stands outside the model's folder"));
+                    diagnostics.push(cannot_read(
+                        path,
+                        at,
+                        "it is not one, and stands outside the model's folder",
+                    ));
                 } else {
                     diagnostics.extend(reading.diagnostics);
                 }
@@ -61,7 +66,9 @@ pub fn parse(source: &Source) -> Result<ast::File, Diagnostics> {
     };
     diagnostics.extend(reading.diagnostics);
     match reading.tree {
-        Some(items) if diagnostics.is_empty() => Ok(ast::File { items, comments: reading.comments, sources }),
+        Some(items) if diagnostics.is_empty() => {
+            Ok(ast::File { items, comments: reading.comments, sources })
+        }
         _ => Err(in_order(diagnostics, sources)),
     }
 }
@@ -83,24 +90,32 @@ pub fn parse_environment_file(source: &Source) -> Result<EnvironmentFile, Diagno
 /// # Errors
 /// A syntax error.
 pub fn parse_expr(text: &str, name: &str) -> Result<ast::Expr, Diagnostics> {
-    let reading = read(text, 0, Rule::lone_expr, &mut |_, _| None, |builder, node| builder.lone_expr(node));
+    let reading =
+        read(text, 0, Rule::lone_expr, &mut |_, _| None, |builder, node| builder.lone_expr(node));
     match reading.tree {
         Some(expr) if reading.diagnostics.is_empty() => Ok(expr),
         _ => Err(in_order(reading.diagnostics, vec![Source::new(name, text)])),
     }
 }
 
-/// The value of `NAME=VALUE` as the command line gives it. `sources` gains that text, so that what is found wrong with it later points there.
+/// The value of `NAME=VALUE` as the command line gives it. `sources` gains that text, so that what
+/// is found wrong with it later points there.
 ///
 /// # Errors
 /// A syntax error.
-pub fn parse_set(name: &str, value: &str, sources: &mut Vec<Source>) -> Result<ast::Expr, Diagnostics> {
+pub fn parse_set(
+    name: &str,
+    value: &str,
+    sources: &mut Vec<Source>,
+) -> Result<ast::Expr, Diagnostics> {
     let shown = format!("{name}={value}");
     let file = sources.len() as u32;
     sources.push(Source::new("--set", shown.as_str()));
     // the value alone is an expression: the name before it is blank
     let text = format!("{}{value}", " ".repeat(shown.len() - value.len()));
-    let reading = read(&text, file, Rule::lone_expr, &mut |_, _| None, |builder, node| builder.lone_expr(node));
+    let reading = read(&text, file, Rule::lone_expr, &mut |_, _| None, |builder, node| {
+        builder.lone_expr(node)
+    });
     match reading.tree {
         Some(expr) if reading.diagnostics.is_empty() => Ok(expr),
         _ => Err(in_order(reading.diagnostics, sources.clone())),
@@ -117,12 +132,17 @@ struct Reading<T> {
 fn read_environment(text: &str, file: u32) -> Reading<EnvironmentFile> {
     let reading = read(text, file, Rule::rlenv, &mut |_, _| None, |builder, node| {
         let tree = builder.environment_file(node);
-        if tree.params.is_empty() && tree.lets.is_empty() && tree.body.is_empty() && builder.diagnostics.is_empty() {
+        if tree.params.is_empty()
+            && tree.lets.is_empty()
+            && tree.body.is_empty()
+            && builder.diagnostics.is_empty()
+        {
             builder.diagnostics.push(empty(file, "environment"));
         }
         tree
     });
-    let tree = reading.tree.map(|tree| EnvironmentFile { comments: reading.comments.clone(), ..tree });
+    let tree =
+        reading.tree.map(|tree| EnvironmentFile { comments: reading.comments.clone(), ..tree });
     Reading { tree, comments: reading.comments, diagnostics: reading.diagnostics }
 }
 
@@ -133,7 +153,8 @@ fn read<T: Send>(
     include: &mut Include<'_>,
     build: impl Fn(&mut Builder<'_>, Pair<'_, Rule>) -> T + Send,
 ) -> Reading<T> {
-    let refused = |diagnostic| Reading { tree: None, comments: Vec::new(), diagnostics: vec![diagnostic] };
+    let refused =
+        |diagnostic| Reading { tree: None, comments: Vec::new(), diagnostics: vec![diagnostic] };
     if let Some(diagnostic) = not_a_model(text, file, rule) {
         return refused(diagnostic);
     }
@@ -180,7 +201,8 @@ fn read_statements<T>(
                 let (diagnostic, mend) = words::explain(&mended, &scanned, &error, file);
                 // a second error at the same place is a consequence of the first
                 let place = diagnostic.labels[0].span.start;
-                if diagnostics.iter().all(|other: &Diagnostic| other.labels[0].span.start != place) {
+                if diagnostics.iter().all(|other: &Diagnostic| other.labels[0].span.start != place)
+                {
                     diagnostics.push(diagnostic);
                 }
                 if diagnostics.len() >= most || !words::mend(&mut mended, mend) {
@@ -215,17 +237,28 @@ fn not_a_model(text: &str, file: u32, rule: Rule) -> Option<Diagnostic> {
     let control = |b: &u8| *b < b' ' && !matches!(*b, b'\n' | b'\r' | b'\t') || *b == 0x7f;
     if let Some(at) = text.bytes().position(|b| control(&b)) {
         let message = "this is not a text file: it holds control characters";
-        return Some(Diagnostic::error("not-a-model", here(at, at + 1), message).here(format!("the byte {:#04x}", text.as_bytes()[at])));
+        return Some(
+            Diagnostic::error("not-a-model", here(at, at + 1), message)
+                .here(format!("the byte {:#04x}", text.as_bytes()[at])),
+        );
     }
     // a value may begin so, a file never does
-    let start = text.find(|c: char| !c.is_whitespace() && c != '\u{feff}').filter(|_| rule != Rule::lone_expr)?;
+    let start = text
+        .find(|c: char| !c.is_whitespace() && c != '\u{feff}')
+        .filter(|_| rule != Rule::lone_expr)?;
     let of = match text[start..].chars().next()? {
         '{' | '[' => "JSON",
         '<' => "XML or HTML",
         _ => return None,
     };
-    let told = Diagnostic::error("not-a-model", here(start, start + 1), format!("this is no model: it begins like {of}"));
-    Some(told.hint("a model begins with `model NAME`; in the folder of a run it is `model.rlmodel`"))
+    let told = Diagnostic::error(
+        "not-a-model",
+        here(start, start + 1),
+        format!("this is no model: it begins like {of}"),
+    );
+    Some(
+        told.hint("a model begins with `model NAME`; in the folder of a run it is `model.rlmodel`"),
+    )
 }
 
 fn empty(file: u32, what: &str) -> Diagnostic {
@@ -238,13 +271,18 @@ fn empty(file: u32, what: &str) -> Diagnostic {
 }
 
 fn too_deep(span: Span) -> Diagnostic {
-    Diagnostic::error("too-deep", span, format!("brackets and `if`s nest more than {DEPTH_LIMIT} deep"))
-        .here("this one is too deep")
-        .hint("name parts of it with `let`")
+    Diagnostic::error(
+        "too-deep",
+        span,
+        format!("brackets and `if`s nest more than {DEPTH_LIMIT} deep"),
+    )
+    .here("this one is too deep")
+    .hint("name parts of it with `let`")
 }
 
 fn cannot_read(path: &str, at: Span, why: &str) -> Diagnostic {
-    let diagnostic = Diagnostic::error("cannot-read", at, format!("cannot read the environment file: {why}"));
+    let diagnostic =
+        Diagnostic::error("cannot-read", at, format!("cannot read the environment file: {why}"));
     if path.ends_with(".rlenv") {
         diagnostic.hint("relative names start from the model file's folder")
     } else {

@@ -1,7 +1,8 @@
 //! A first look at the text: words, brackets and comments, without grammar.
 //!
-//! The grammar alone would tell little of a broken file. This scan knows which bracket is open at a place, where statements begin
-//! (so that one broken statement hides no other mistake) and how deep the text nests (so that no later pass overflows its stack).
+//! The grammar alone would tell little of a broken file. This scan knows which bracket is open at a
+//! place, where statements begin (so that one broken statement hides no other mistake) and how deep
+//! the text nests (so that no later pass overflows its stack).
 
 use std::ops::Range;
 use unicode_normalization::char::is_combining_mark;
@@ -10,8 +11,8 @@ use unicode_normalization::char::is_combining_mark;
 pub const DEPTH_LIMIT: usize = 256;
 
 /// How deep a text may nest: as an expression may, inside the braces of blocks. What was read is so
-/// printed as a text that is read: of the brackets around `if`s, which the formatter adds, each is as
-/// deep as its `if`.
+/// printed as a text that is read: of the brackets around `if`s, which the formatter adds, each is
+/// as deep as its `if`.
 const NESTING_LIMIT: usize = DEPTH_LIMIT + 8;
 
 /// The words that begin statements or join expressions; `rule reserved` of the grammar.
@@ -75,7 +76,10 @@ pub const ITEM_WORDS: [&str; 14] = [
 ];
 
 /// The reserved words after which the same statement goes on.
-const JOINING_WORDS: [&str; 13] = ["from", "when", "where", "over", "within", "if", "then", "else", "and", "or", "not", "in", "previous"];
+const JOINING_WORDS: [&str; 13] = [
+    "from", "when", "where", "over", "within", "if", "then", "else", "and", "or", "not", "in",
+    "previous",
+];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenKind {
@@ -95,7 +99,8 @@ pub struct Token {
     pub inside: Option<usize>,
     /// The other bracket of a pair.
     pub partner: Option<usize>,
-    /// A statement begins here: an operand stands before it, so that it cannot belong to the same expression.
+    /// A statement begins here: an operand stands before it, so that it cannot belong to the same
+    /// expression.
     pub begins: bool,
 }
 
@@ -153,7 +158,11 @@ impl Scan {
                 let token = &self.tokens[last];
                 match token.kind {
                     TokenKind::Open => Some(last),
-                    TokenKind::Close | TokenKind::Word | TokenKind::Number | TokenKind::Text | TokenKind::Mark => token.inside,
+                    TokenKind::Close
+                    | TokenKind::Word
+                    | TokenKind::Number
+                    | TokenKind::Text
+                    | TokenKind::Mark => token.inside,
                 }
             }
         };
@@ -176,26 +185,39 @@ impl Scan {
         loop {
             let after = self.sibling_after(last);
             match after {
-                Some(next) if !self.tokens[next].begins && self.tokens[next].inside == block && !is(text, &self.tokens[next], ";") => {
+                Some(next)
+                    if !self.tokens[next].begins
+                        && self.tokens[next].inside == block
+                        && !is(text, &self.tokens[next], ";") =>
+                {
                     last = next;
                 }
                 Some(_) | None => break,
             }
         }
         let end = match self.tokens[last].kind {
-            TokenKind::Open => self.tokens[last].partner.unwrap_or_else(|| self.last_of_unclosed(text, last)),
-            TokenKind::Close | TokenKind::Word | TokenKind::Number | TokenKind::Text | TokenKind::Mark => last,
+            TokenKind::Open => {
+                self.tokens[last].partner.unwrap_or_else(|| self.last_of_unclosed(text, last))
+            }
+            TokenKind::Close
+            | TokenKind::Word
+            | TokenKind::Number
+            | TokenKind::Text
+            | TokenKind::Mark => last,
         };
         self.tokens[first].range.start..self.tokens[self.last_on_line(text, end)].range.end
     }
 
-    /// Where a bracket is never closed, its statement probably ends before the next one that begins a line.
+    /// Where a bracket is never closed, its statement probably ends before the next one that begins
+    /// a line.
     fn last_of_unclosed(&self, text: &str, open: usize) -> usize {
-        let next = (open + 1..self.tokens.len()).find(|&at| self.tokens[at].begins && self.begins_line(text, at));
+        let next = (open + 1..self.tokens.len())
+            .find(|&at| self.tokens[at].begins && self.begins_line(text, at));
         next.unwrap_or(self.tokens.len()) - 1
     }
 
-    /// Statements on one line have `;` between them: what follows without one belongs to the same mistake.
+    /// Statements on one line have `;` between them: what follows without one belongs to the same
+    /// mistake.
     fn last_on_line(&self, text: &str, end: usize) -> usize {
         let mut last = end;
         while let Some(next) = self.sibling_after(last)
@@ -208,7 +230,9 @@ impl Scan {
     }
 
     pub fn begins_line(&self, text: &str, at: usize) -> bool {
-        at.checked_sub(1).is_none_or(|before| text[self.tokens[before].range.end..self.tokens[at].range.start].contains('\n'))
+        at.checked_sub(1).is_none_or(|before| {
+            text[self.tokens[before].range.end..self.tokens[at].range.start].contains('\n')
+        })
     }
 
     fn outermost_in_block(&self, text: &str, token: usize) -> usize {
@@ -242,7 +266,11 @@ impl Scan {
     fn sibling_after(&self, at: usize) -> Option<usize> {
         let from = match self.tokens[at].kind {
             TokenKind::Open => self.tokens[at].partner?,
-            TokenKind::Close | TokenKind::Word | TokenKind::Number | TokenKind::Text | TokenKind::Mark => at,
+            TokenKind::Close
+            | TokenKind::Word
+            | TokenKind::Number
+            | TokenKind::Text
+            | TokenKind::Mark => at,
         };
         let next = from + 1;
         let token = self.tokens.get(next)?;
@@ -256,12 +284,17 @@ pub fn is(text: &str, token: &Token, word: &str) -> bool {
 
 /// A character that may stand in a word after the first.
 pub fn is_letter(c: char) -> bool {
-    c == '_' || c.is_alphanumeric() && !matches!(c, '⁰'..='⁹' | '¹' | '²' | '³') || matches!(c, '₋' | '₊') || is_combining_mark(c)
+    c == '_'
+        || c.is_alphanumeric() && !matches!(c, '⁰'..='⁹' | '¹' | '²' | '³')
+        || matches!(c, '₋' | '₊')
+        || is_combining_mark(c)
 }
 
 fn split(text: &str, scan: &mut Scan) {
     let mut chars = text.char_indices().peekable();
-    let push = |scan: &mut Scan, kind, range| scan.tokens.push(Token { kind, range, inside: None, partner: None, begins: false });
+    let push = |scan: &mut Scan, kind, range| {
+        scan.tokens.push(Token { kind, range, inside: None, partner: None, begins: false })
+    };
     let skip_line = |from: usize| text[from..].find('\n').map_or(text.len(), |at| from + at);
     while let Some((start, c)) = chars.next() {
         let rest = &text[start..];
@@ -278,7 +311,10 @@ fn split(text: &str, scan: &mut Scan) {
                     Some(at) => end += at + 1,
                     None => {
                         end = line;
-                        scan.slips.push(Slip { kind: SlipKind::Unterminated, range: start..text[..line].trim_end().len() });
+                        scan.slips.push(Slip {
+                            kind: SlipKind::Unterminated,
+                            range: start..text[..line].trim_end().len(),
+                        });
                     }
                 }
                 push(scan, TokenKind::Text, start..end);
@@ -286,7 +322,8 @@ fn split(text: &str, scan: &mut Scan) {
             '“' | '”' | '„' | '‟' | '«' | '»' | '‘' | '’' => {
                 let line = skip_line(start);
                 let closing = |c: char| matches!(c, '“' | '”' | '„' | '‟' | '«' | '»' | '‘' | '’');
-                if let Some((at, quote)) = text[end..line].char_indices().find(|&(_, c)| closing(c)) {
+                if let Some((at, quote)) = text[end..line].char_indices().find(|&(_, c)| closing(c))
+                {
                     end += at + quote.len_utf8();
                 }
                 scan.slips.push(Slip { kind: SlipKind::CurlyQuotes, range: start..end });
@@ -294,13 +331,18 @@ fn split(text: &str, scan: &mut Scan) {
             }
             '/' if rest.starts_with("//") || rest.starts_with("/*") => {
                 end = skip_line(start);
-                scan.slips.push(Slip { kind: SlipKind::SlashComment, range: start..text[..end].trim_end().len() });
+                scan.slips.push(Slip {
+                    kind: SlipKind::SlashComment,
+                    range: start..text[..end].trim_end().len(),
+                });
             }
             '0'..='9' => {
                 end = start + number_length(rest);
                 push(scan, TokenKind::Number, start..end);
             }
-            '.' if rest.as_bytes().get(1).is_some_and(u8::is_ascii_digit) && !ends_before(text, scan, start) => {
+            '.' if rest.as_bytes().get(1).is_some_and(u8::is_ascii_digit)
+                && !ends_before(text, scan, start) =>
+            {
                 end = start + 1 + number_length(&rest[1..]);
                 scan.slips.push(Slip { kind: SlipKind::LeadingPoint, range: start..end });
                 push(scan, TokenKind::Number, start..end);
@@ -344,7 +386,9 @@ fn split(text: &str, scan: &mut Scan) {
 
 fn number_length(text: &str) -> usize {
     let bytes = text.as_bytes();
-    let digits = |from: usize| bytes[from..].iter().take_while(|b| b.is_ascii_digit() || **b == b'_').count();
+    let digits = |from: usize| {
+        bytes[from..].iter().take_while(|b| b.is_ascii_digit() || **b == b'_').count()
+    };
     let mut end = digits(0);
     if bytes.get(end) == Some(&b'.') && bytes.get(end + 1).is_some_and(u8::is_ascii_digit) {
         end += 1 + digits(end + 1);
@@ -362,7 +406,9 @@ fn number_length(text: &str) -> usize {
 fn ends_before(text: &str, scan: &Scan, place: usize) -> bool {
     let last = scan.tokens.last();
     last.is_some_and(|token| {
-        token.range.end == place && (token.kind != TokenKind::Mark || is(text, token, "..")) && token.kind != TokenKind::Open
+        token.range.end == place
+            && (token.kind != TokenKind::Mark || is(text, token, ".."))
+            && token.kind != TokenKind::Open
     })
 }
 
@@ -379,7 +425,8 @@ fn ends_operand(text: &str, token: &Token) -> bool {
 }
 
 fn heads_block(text: &str, token: &Token) -> bool {
-    token.kind == TokenKind::Close || token.kind == TokenKind::Word && !JOINING_WORDS.contains(&&text[token.range.clone()])
+    token.kind == TokenKind::Close
+        || token.kind == TokenKind::Word && !JOINING_WORDS.contains(&&text[token.range.clone()])
 }
 
 /// Pairs the brackets, finds where statements begin, and how deep it goes.
@@ -404,11 +451,13 @@ fn nest(text: &str, scan: &mut Scan) {
                     _ => "{",
                 };
                 // a stray `)` closes nothing; a `}` closes brackets that were forgotten inside it
-                if let Some(depth) = stack.iter().rposition(|&(open, _)| is(text, &scan.tokens[open], wanted))
+                if let Some(depth) =
+                    stack.iter().rposition(|&(open, _)| is(text, &scan.tokens[open], wanted))
                     && (wanted == "{" || depth + 1 == stack.len())
                 {
                     let (open, ifs_before) = stack[depth];
-                    ifs -= ifs_here + stack[depth + 1..].iter().map(|&(_, before)| before).sum::<usize>();
+                    ifs -= ifs_here
+                        + stack[depth + 1..].iter().map(|&(_, before)| before).sum::<usize>();
                     ifs_here = ifs_before;
                     stack.truncate(depth);
                     scan.tokens[open].partner = Some(at);
@@ -419,18 +468,25 @@ fn nest(text: &str, scan: &mut Scan) {
             TokenKind::Word | TokenKind::Number | TokenKind::Text | TokenKind::Mark => {
                 scan.tokens[at].inside = stack.last().map(|&(open, _)| open);
                 let before = previous.map(|before| &scan.tokens[before]);
-                let after_operand = before.is_none_or(|before| ends_operand(text, before) || before.kind == TokenKind::Open);
+                let after_operand = before.is_none_or(|before| {
+                    ends_operand(text, before) || before.kind == TokenKind::Open
+                });
                 let after = before.map_or("", |before| &text[before.range.clone()]);
                 // a word such as `let` begins a statement even where the one before broke off
-                let starts = RESERVED.contains(&word) && !matches!(word, "bool" | "real" | "end") && !matches!(after, "." | "hidden" | ",");
-                let can_begin = scan.tokens[at].kind == TokenKind::Word && !JOINING_WORDS.contains(&word);
+                let starts = RESERVED.contains(&word)
+                    && !matches!(word, "bool" | "real" | "end")
+                    && !matches!(after, "." | "hidden" | ",");
+                let can_begin =
+                    scan.tokens[at].kind == TokenKind::Word && !JOINING_WORDS.contains(&word);
                 scan.tokens[at].begins = can_begin && (after_operand || starts);
                 if scan.tokens[at].begins || word == "," || word == ";" {
                     ifs -= ifs_here;
                     ifs_here = 0;
                 }
                 // `else if` goes on with its chain, and `(if` is as deep as its bracket
-                let goes_on = |before: usize| ["else", "("].iter().any(|mark| is(text, &scan.tokens[before], mark));
+                let goes_on = |before: usize| {
+                    ["else", "("].iter().any(|mark| is(text, &scan.tokens[before], mark))
+                };
                 if word == "if" && !previous.is_some_and(goes_on) {
                     ifs_here += 1;
                     ifs += 1;

@@ -1,4 +1,5 @@
-//! Syntax errors in words: what could stand there, and what probably was meant. Also how to take an error out of the text, to find the next one.
+//! Syntax errors in words: what could stand there, and what probably was meant. Also how to take an
+//! error out of the text, to find the next one.
 
 use super::foreign::{Place, ours};
 use super::grammar::Rule;
@@ -36,7 +37,9 @@ pub fn explain(text: &str, scan: &Scan, error: &Error<Rule>, file: u32) -> (Diag
 /// Changes the text; `false` where nothing changed.
 pub fn mend(text: &mut String, mend: Mend) -> bool {
     let (range, with) = match mend {
-        Mend::Blank(range) => (range.clone(), text[range].chars().flat_map(blank).collect::<String>()),
+        Mend::Blank(range) => {
+            (range.clone(), text[range].chars().flat_map(blank).collect::<String>())
+        }
         Mend::Close(place, bracket) => match text[..place].rfind(char::is_whitespace) {
             Some(at) if text.as_bytes()[at].is_ascii() => (at..at + 1, bracket.to_string()),
             Some(_) | None => return false,
@@ -66,7 +69,8 @@ struct Spot<'a> {
 impl<'a> Spot<'a> {
     fn new(text: &'a str, scan: &'a Scan, place: usize, file: u32) -> Spot<'a> {
         let at = scan.token_at(place);
-        let before = at.unwrap_or(scan.tokens.len()).checked_sub(1).map(|before| &scan.tokens[before]);
+        let before =
+            at.unwrap_or(scan.tokens.len()).checked_sub(1).map(|before| &scan.tokens[before]);
         Spot { text, scan, place, found: at.map(|at| &scan.tokens[at]), before, file }
     }
 
@@ -94,13 +98,18 @@ impl<'a> Spot<'a> {
             Some(_) => format!("found `{}`", short(word)),
             None => "but the text ends here".to_owned(),
         };
-        let mut diagnostic = Diagnostic::error("syntax", self.span(), format!("expected {}, {found}", self.list(expected)));
+        let mut diagnostic = Diagnostic::error(
+            "syntax",
+            self.span(),
+            format!("expected {}, {found}", self.list(expected)),
+        );
         if let Some(open) = self.scan.open_at(self.place)
             && (has(Rule::close_paren) || has(Rule::close_bracket) || has(Rule::close_brace))
             && (self.found.is_none() || open.partner.is_none())
         {
             let bracket = &self.text[open.range.clone()];
-            diagnostic = diagnostic.also(span(self.file, &open.range), format!("this `{bracket}` is still open"));
+            diagnostic = diagnostic
+                .also(span(self.file, &open.range), format!("this `{bracket}` is still open"));
         }
         match self.hint(expected) {
             Some(hint) => diagnostic.hint(hint),
@@ -108,7 +117,8 @@ impl<'a> Spot<'a> {
         }
     }
 
-    /// `s[1] ~` and on the next line `r[t] = 0`: the grammar goes on to `s[1] ~ r[t]` and stumbles over the `=`.
+    /// `s[1] ~` and on the next line `r[t] = 0`: the grammar goes on to `s[1] ~ r[t]` and stumbles
+    /// over the `=`.
     fn broken_off(&self, expected: &[Rule]) -> Option<(Diagnostic, Mend)> {
         if !matches!(self.word(), "=" | "~") || !expected.contains(&Rule::infix) {
             return None;
@@ -122,8 +132,12 @@ impl<'a> Spot<'a> {
             return None;
         }
         let word = &self.text[before.range.clone()];
-        let diagnostic = Diagnostic::error("syntax", span(self.file, &before.range), format!("expected an expression after `{word}`"))
-            .here("the line ends here, and another statement begins");
+        let diagnostic = Diagnostic::error(
+            "syntax",
+            span(self.file, &before.range),
+            format!("expected an expression after `{word}`"),
+        )
+        .here("the line ends here, and another statement begins");
         let start = self.scan.statement(self.text, at - 1).start;
         Some((diagnostic, Mend::Blank(start..before.range.end)))
     }
@@ -136,33 +150,52 @@ impl<'a> Spot<'a> {
         let error = |message: String| Diagnostic::error("syntax", at, message);
         if self.missing_brace(expected) {
             let open = self.scan.open_at(self.place)?;
-            return Some(error(format!("a `}}` is missing before `{word}`")).also(span(self.file, &open.range), "this `{` is still open"));
+            return Some(
+                error(format!("a `}}` is missing before `{word}`"))
+                    .also(span(self.file, &open.range), "this `{` is still open"),
+            );
         }
-        if token.kind == TokenKind::Close && token.partner.is_none() && self.scan.open_at(self.place).is_none() {
+        if token.kind == TokenKind::Close
+            && token.partner.is_none()
+            && self.scan.open_at(self.place).is_none()
+        {
             return Some(error(format!("this `{word}` closes nothing")));
         }
         if word == "=" && has(Rule::tilde) && !has(Rule::equals) {
-            return Some(
-                error("a factor is written with `~`, not with `=`".to_owned())
-                    .hint("`~` says how a variable is drawn; `=` defines a kernel, a `let` or an environment's reward"),
-            );
+            return Some(error("a factor is written with `~`, not with `=`".to_owned()).hint(
+                "`~` says how a variable is drawn; `=` defines a kernel, a `let` or an \
+                           environment's reward",
+            ));
         }
         if word == "~" && has(Rule::equals) && !has(Rule::tilde) {
-            return Some(
-                error("a definition is written with `=`, not with `~`".to_owned())
-                    .hint("`=` defines a kernel, a `let`, a setting; `~` says how a variable is drawn, and stands in factors"),
-            );
+            return Some(error("a definition is written with `=`, not with `~`".to_owned()).hint(
+                "`=` defines a kernel, a `let`, a setting; `~` says how a variable is \
+                           drawn, and stands in factors",
+            ));
         }
         if word == "?" && has(Rule::infix) {
-            return Some(error("there is no `… ? … : …`".to_owned()).hint("write `if … then … else …`"));
+            return Some(
+                error("there is no `… ? … : …`".to_owned()).hint("write `if … then … else …`"),
+            );
         }
         if word == "=" && has(Rule::infix) && !has(Rule::equals) {
-            return Some(error("`=` does not stand in an expression".to_owned()).hint("compare with `==`"));
+            return Some(
+                error("`=` does not stand in an expression".to_owned()).hint("compare with `==`"),
+            );
         }
-        let names = [Rule::name, Rule::primed, Rule::formal, Rule::formals, Rule::parameters, Rule::names, Rule::target];
+        let names = [
+            Rule::name,
+            Rule::primed,
+            Rule::formal,
+            Rule::formals,
+            Rule::parameters,
+            Rule::names,
+            Rule::target,
+        ];
         if RESERVED.contains(&word) && expected.iter().all(|rule| names.contains(rule)) {
             return Some(
-                error(format!("`{word}` is a reserved word and cannot be a name")).hint(format!("choose another, such as `{word}_`")),
+                error(format!("`{word}` is a reserved word and cannot be a name"))
+                    .hint(format!("choose another, such as `{word}_`")),
             );
         }
         let next = self.scan.tokens.iter().find(|next| next.range.start == token.range.end);
@@ -172,8 +205,14 @@ impl<'a> Spot<'a> {
         {
             let name = &self.text[next.range.clone()];
             let both = token.range.start..next.range.end;
-            let error = Diagnostic::error("syntax", span(self.file, &both), format!("`{word}{name}` is neither a number nor a name"));
-            return Some(error.hint(format!("for a product write `{word} * {name}`; names begin with a letter")));
+            let error = Diagnostic::error(
+                "syntax",
+                span(self.file, &both),
+                format!("`{word}{name}` is neither a number nor a name"),
+            );
+            return Some(error.hint(format!(
+                "for a product write `{word} * {name}`; names begin with a letter"
+            )));
         }
         let strange = token.kind == TokenKind::Mark
             && !matches!(
@@ -230,8 +269,9 @@ impl<'a> Spot<'a> {
             return Some(ours);
         }
         if word == "="
-            && let Some((_, example)) =
-                self.before.and_then(|before| NAMED.iter().find(|(item, _)| *item == &self.text[before.range.clone()]))
+            && let Some((_, example)) = self.before.and_then(|before| {
+                NAMED.iter().find(|(item, _)| *item == &self.text[before.range.clone()])
+            })
         {
             return Some(format!("it has a name: `{example}`"));
         }
@@ -251,37 +291,58 @@ impl<'a> Spot<'a> {
             return Some("a condition is written `if … then … else …`".to_owned());
         }
         if word == "=" && (has(Rule::reward) || has(Rule::env_item)) {
-            return Some("a reward is declared by `reward r in [-1, 0]` and defined by `r[t] = …`".to_owned());
+            return Some(
+                "a reward is declared by `reward r in [-1, 0]` and defined by `r[t] = …`"
+                    .to_owned(),
+            );
         }
         if RESERVED.contains(&word) {
-            let same_line = self.before.is_some_and(|before| !self.text[before.range.end..token.range.start].contains('\n'));
+            let same_line = self.before.is_some_and(|before| {
+                !self.text[before.range.end..token.range.start].contains('\n')
+            });
             return same_line.then(|| format!("`{word}` is a reserved word and cannot be a name"));
         }
         let begin = |rule| match rule {
             Rule::item => RESERVED[..].to_vec(),
             // `stat s : 0..9` begins like a factor
-            Rule::open_bracket if token.kind == TokenKind::Word => vec!["state", "action", "option", "observation", "reward"],
-            Rule::env_item => vec!["state", "action", "option", "observation", "reward", "let", "end when"],
+            Rule::open_bracket if token.kind == TokenKind::Word => {
+                vec!["state", "action", "option", "observation", "reward"]
+            }
+            Rule::env_item => {
+                vec!["state", "action", "option", "observation", "reward", "let", "end when"]
+            }
             Rule::block | Rule::block_kind => vec!["prior", "likelihood", "posterior", "auxiliary"],
             _ => Vec::new(),
         };
-        // `kernal pi(a | s)`: after a whole statement the error stands at the second word, otherwise at the first
-        let slip = [Some(token), self.before].into_iter().flatten().filter(|token| token.kind == TokenKind::Word).find_map(|token| {
-            let word = &self.text[token.range.clone()];
-            let words = expected.iter().flat_map(|&rule| begin(rule));
-            words
-                .filter(|known| !RESERVED.contains(&word) && strsim::damerau_levenshtein(word, known) <= 2 && known.len() > 2)
-                .min_by_key(|known| strsim::damerau_levenshtein(word, known))
-        });
+        // `kernal pi(a | s)`: after a whole statement the error stands at the second word,
+        // otherwise at the first
+        let slip = [Some(token), self.before]
+            .into_iter()
+            .flatten()
+            .filter(|token| token.kind == TokenKind::Word)
+            .find_map(|token| {
+                let word = &self.text[token.range.clone()];
+                let words = expected.iter().flat_map(|&rule| begin(rule));
+                words
+                    .filter(|known| {
+                        !RESERVED.contains(&word)
+                            && strsim::damerau_levenshtein(word, known) <= 2
+                            && known.len() > 2
+                    })
+                    .min_by_key(|known| strsim::damerau_levenshtein(word, known))
+            });
         slip.map(|known| format!("did you mean `{known}`?"))
     }
 
-    /// Where a statement begins, the word of another tool for it: the word found, or the one before, which was taken for a name.
+    /// Where a statement begins, the word of another tool for it: the word found, or the one
+    /// before, which was taken for a name.
     fn foreign(&self, expected: &[Rule]) -> Option<String> {
         let starts = [Rule::item, Rule::env_item, Rule::block, Rule::block_kind];
         let begun = match expected.iter().any(|rule| starts.contains(rule)) {
             true => self.found,
-            false => self.before.filter(|before| before.begins && expected.contains(&Rule::open_bracket)),
+            false => {
+                self.before.filter(|before| before.begins && expected.contains(&Rule::open_bracket))
+            }
         };
         let begun = begun.filter(|token| token.kind == TokenKind::Word)?;
         ours(Place::Item, &self.text[begun.range.clone()])
@@ -291,11 +352,18 @@ impl<'a> Spot<'a> {
     fn list(&self, expected: &[Rule]) -> String {
         let mut ordered = expected.to_vec();
         ordered.sort_by_key(|rule| order(*rule));
-        let telling: Vec<Rule> = ordered.iter().copied().filter(|rule| !goes_without_saying(*rule, expected)).collect();
+        let telling: Vec<Rule> =
+            ordered.iter().copied().filter(|rule| !goes_without_saying(*rule, expected)).collect();
         let mut words: Vec<&str> = Vec::new();
         for rule in if telling.is_empty() { ordered } else { telling } {
             let phrase = match rule {
-                Rule::open_bracket if self.before.is_some_and(|before| &self.text[before.range.clone()] == "in") => phrase(Rule::interval),
+                Rule::open_bracket
+                    if self
+                        .before
+                        .is_some_and(|before| &self.text[before.range.clone()] == "in") =>
+                {
+                    phrase(Rule::interval)
+                }
                 Rule::open_bracket => phrase(Rule::index),
                 rule => phrase(rule),
             };
@@ -312,7 +380,9 @@ impl<'a> Spot<'a> {
 
     /// A word that begins an item stands where a block is still open.
     fn missing_brace(&self, expected: &[Rule]) -> bool {
-        expected.contains(&Rule::close_brace) && self.found.is_some_and(|token| token.begins) && ITEM_WORDS.contains(&self.word())
+        expected.contains(&Rule::close_brace)
+            && self.found.is_some_and(|token| token.begins)
+            && ITEM_WORDS.contains(&self.word())
     }
 
     fn mend(&self, expected: &[Rule]) -> Mend {
@@ -320,7 +390,16 @@ impl<'a> Spot<'a> {
         if self.missing_brace(expected) {
             return Mend::Close(token.range.start, '}');
         }
-        let starters = [Rule::item, Rule::env_item, Rule::factor, Rule::target, Rule::block, Rule::setting, Rule::claim, Rule::maximize];
+        let starters = [
+            Rule::item,
+            Rule::env_item,
+            Rule::factor,
+            Rule::target,
+            Rule::block,
+            Rule::setting,
+            Rule::claim,
+            Rule::maximize,
+        ];
         let complete = starters.iter().any(|rule| expected.contains(rule));
         // where a statement broke off and another begins, the first is the broken one
         let broken = match self.before {
@@ -347,15 +426,26 @@ pub fn slip(text: &str, slip: &Slip, file: u32) -> Diagnostic {
     let error = |message: &str| Diagnostic::error("syntax", span(file, &slip.range), message);
     let here = &text[slip.range.clone()];
     match slip.kind {
-        SlipKind::Assignment => error("there is no `:=`").hint("`=` defines a value, `~` says how a variable is drawn"),
-        SlipKind::SlashComment => error("this is not how a comment begins").hint("comments begin with `#`"),
+        SlipKind::Assignment => {
+            error("there is no `:=`").hint("`=` defines a value, `~` says how a variable is drawn")
+        }
+        SlipKind::SlashComment => {
+            error("this is not how a comment begins").hint("comments begin with `#`")
+        }
         SlipKind::And => error(&format!("`{here}` is written `and`")).hint("write `a and b`"),
         SlipKind::Or => error(&format!("`{here}` is written `or`")).hint("write `a or b`"),
-        SlipKind::Not => error(&format!("`{here}` is written `not`")).hint("write `not a`; unequal is `a != b`"),
-        SlipKind::LeadingPoint => error("a number begins with a digit").hint(format!("write `0{here}`")),
-        SlipKind::CurlyQuotes => error("texts stand between straight double quotes").hint("write `\"…\"`"),
+        SlipKind::Not => {
+            error(&format!("`{here}` is written `not`")).hint("write `not a`; unequal is `a != b`")
+        }
+        SlipKind::LeadingPoint => {
+            error("a number begins with a digit").hint(format!("write `0{here}`"))
+        }
+        SlipKind::CurlyQuotes => {
+            error("texts stand between straight double quotes").hint("write `\"…\"`")
+        }
         SlipKind::SingleQuotes => error("texts stand between double quotes").hint("write `\"…\"`"),
-        SlipKind::Unterminated => error("this text has no closing `\"`").hint("a text ends on the line on which it begins"),
+        SlipKind::Unterminated => error("this text has no closing `\"`")
+            .hint("a text ends on the line on which it begins"),
         SlipKind::DoubleStar => error("a power is written `^`").hint("write `a ^ b`"),
     }
 }
@@ -390,13 +480,16 @@ fn short(text: &str) -> String {
     }
 }
 
-/// What may stand there too, but tells less than the rest: an expression can always go on with an operator.
+/// What may stand there too, but tells less than the rest: an expression can always go on with an
+/// operator.
 fn goes_without_saying(rule: Rule, expected: &[Rule]) -> bool {
     use Rule::*;
     let has = |rule| expected.contains(&rule);
     let closes = has(close_paren) || has(close_bracket) || has(close_brace);
     match rule {
-        infix | call | index | field | open_paren | colon | bar | dots | prefix if has(infix) => true,
+        infix | call | index | field | open_paren | colon | bar | dots | prefix if has(infix) => {
+            true
+        }
         open_bracket if has(infix) => true,
         colon | optional | open_bracket => closes || has(k_from),
         k_in | k_where => true,
@@ -421,7 +514,9 @@ fn phrase(rule: Rule) -> &'static str {
     match rule {
         EOI => "the end of the text",
         item | model | environment => "an item such as `param`, `environment`, `kernel` or `prior`",
-        env_item | variable | reward | end_when | define | role => "a line of an environment such as `s[t+1] ~ …` or `reward r in [-1, 0]`",
+        env_item | variable | reward | end_when | define | role => {
+            "a line of an environment such as `s[t+1] ~ …` or `reward r in [-1, 0]`"
+        }
         factor | target => "a factor such as `a[t] ~ pi(s[t])`",
         weights => "`weights(…)`",
         block | block_kind => "a block such as `prior { … }`",
@@ -438,8 +533,8 @@ fn phrase(rule: Rule) -> &'static str {
         bound => "`bound`",
         infer => "`infer`",
         expect => "`expect`",
-        expr | operand | atom | postfix | number | previous | array | record | group | prefix | cond | k_if | lone_expr | threshold
-        | quantity => "an expression",
+        expr | operand | atom | postfix | number | previous | array | record | group | prefix
+        | cond | k_if | lone_expr | threshold | quantity => "an expression",
         infix => "an operator",
         call => "arguments in brackets",
         argument | arguments | named => "an argument",
@@ -452,14 +547,18 @@ fn phrase(rule: Rule) -> &'static str {
         word => "a name",
         names | record_domain => "names or fields in braces",
         string => "a file name in double quotes",
-        domain | real | range_or_count | range => "a domain such as `0..9`, `{ left, right }` or `real`",
+        domain | real | range_or_count | range => {
+            "a domain such as `0..9`, `{ left, right }` or `real`"
+        }
         interval => "bounds such as `[-1, 0]`",
         where_ | k_where => "`where`",
         parameters => "names in brackets",
         head => "a head such as `(a | s)`",
         formals | formal => "a variable such as `s`, `last: o?` or `x[..]`",
         length => "a length such as `[K]`",
-        env_file | env_external | env_body => "a body in braces, `from \"….rlenv\"` or `= gymnasium(…)`",
+        env_file | env_external | env_body => {
+            "a body in braces, `from \"….rlenv\"` or `= gymnasium(…)`"
+        }
         equals => "`=`",
         tilde => "`~`",
         colon => "`:`",

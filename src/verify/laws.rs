@@ -1,11 +1,12 @@
-//! The probabilities of factors on a trajectory. Kernels with parameters are tables of random logits: what holds for every table holds for every network.
-//! What the file writes down stays as it is: kernels without parameters, and the outcomes that a kernel rules out.
+//! The probabilities of factors on a trajectory. Kernels with parameters are tables of random
+//! logits: what holds for every table holds for every network. What the file writes down stays as
+//! it is: kernels without parameters, and the outcomes that a kernel rules out.
 
 use super::space::{ABSENT, Assignment, Space};
 use crate::finite::{Axis, BadMass, Conditions, KernelTable, Masses, NotFinite};
 use crate::model::{
-    DataId, Distribution, EnvironmentKernel, Factor, FormalLength, FormalVariable, Input, KernelId, KernelRef, Model, Target,
-    TargetVariable, Value, kernel_parameters,
+    DataId, Distribution, EnvironmentKernel, Factor, FormalLength, FormalVariable, Input, KernelId,
+    KernelRef, Model, Target, TargetVariable, Value, kernel_parameters,
 };
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -50,13 +51,25 @@ pub struct Law {
 }
 
 impl<'w> Laws<'w> {
-    pub fn random(model: &Model, written: &'w BTreeMap<KernelId, KernelTable>, seed: u64) -> Laws<'w> {
+    pub fn random(
+        model: &Model,
+        written: &'w BTreeMap<KernelId, KernelTable>,
+        seed: u64,
+    ) -> Laws<'w> {
         let kernels = (0..model.kernels.len() as u32).map(KernelId);
         let read = |kernel| {
             let table = written.get(&kernel).zip(Conditions::of(model, kernel).ok());
-            (kernel, Written { table, has_parameters: !kernel_parameters(model, kernel).is_empty() })
+            (
+                kernel,
+                Written { table, has_parameters: !kernel_parameters(model, kernel).is_empty() },
+            )
         };
-        Laws { seed, written: kernels.map(read).collect(), rows: HashMap::new(), tables: Vec::new() }
+        Laws {
+            seed,
+            written: kernels.map(read).collect(),
+            rows: HashMap::new(),
+            tables: Vec::new(),
+        }
     }
 
     /// Random tables in the place of all kernels, those without parameters, too.
@@ -73,7 +86,13 @@ impl<'w> Laws<'w> {
     ///
     /// # Errors
     /// A distribution that has no list of values, in one sentence.
-    pub fn law(&mut self, space: &Space, factor: &Factor, t: usize, values: &Assignment) -> Result<Law, NotFinite> {
+    pub fn law(
+        &mut self,
+        space: &Space,
+        factor: &Factor,
+        t: usize,
+        values: &Assignment,
+    ) -> Result<Law, NotFinite> {
         let targets: Vec<TargetVariable> = factor
             .targets
             .iter()
@@ -102,20 +121,31 @@ impl<'w> Laws<'w> {
             KernelRef::Learned(id) => (Table::Current(*id), &space.model.kernel(*id).givens),
             KernelRef::Previous(id) => (Table::Previous(*id), &space.model.kernel(*id).givens),
             KernelRef::Data(id) => (Table::Data(*id), &space.model.data[id.0 as usize].givens),
-            KernelRef::Environment(id, which) => return environment_law(space, *id, *which, arguments, t, values),
+            KernelRef::Environment(id, which) => {
+                return environment_law(space, *id, *which, arguments, t, values);
+            }
             KernelRef::InPlace(Distribution::Uniform) => {
                 return Ok(Law { probability: vec![1.0 / outcomes as f64; outcomes], row: None });
             }
             KernelRef::InPlace(distribution) => {
                 let TargetVariable::Variable(id) = target else {
-                    return Err(NotFinite("a distribution in place of an end or a reward cannot be listed".to_owned()));
+                    return Err(NotFinite(
+                        "a distribution in place of an end or a reward cannot be listed".to_owned(),
+                    ));
                 };
                 let variable = space.model.variable(id);
-                let mut masses = Masses::new(space.model, &variable.name, &variable.domain, distribution)?;
+                let mut masses =
+                    Masses::new(space.model, &variable.name, &variable.domain, distribution)?;
                 let mut probability = vec![0.0; outcomes];
-                let fill = |input: Input, _: std::ops::Range<usize>, column: &mut [f64]| column.fill(space.input(input, t, values));
-                let listed = masses.list(0..1, t as f64, &fill, &|_| false, |_, number, p| probability[number] += p);
-                listed.map_err(|BadMass { what, .. }| NotFinite(format!("the distribution of `{}`: {what}", variable.name)))?;
+                let fill = |input: Input, _: std::ops::Range<usize>, column: &mut [f64]| {
+                    column.fill(space.input(input, t, values))
+                };
+                let listed = masses.list(0..1, t as f64, &fill, &|_| false, |_, number, p| {
+                    probability[number] += p
+                });
+                listed.map_err(|BadMass { what, .. }| {
+                    NotFinite(format!("the distribution of `{}`: {what}", variable.name))
+                })?;
                 return Ok(Law { probability, row: None });
             }
         };
@@ -123,19 +153,30 @@ impl<'w> Laws<'w> {
             .iter()
             .zip(arguments)
             .map(|(formal, argument)| match formal.length {
-                FormalLength::One => vec![argument_number(space, formal.variable, argument, t, values)],
-                FormalLength::Window(_) | FormalLength::Sequence => sequence_numbers(space, argument, t, values),
+                FormalLength::One => {
+                    vec![argument_number(space, formal.variable, argument, t, values)]
+                }
+                FormalLength::Window(_) | FormalLength::Sequence => {
+                    sequence_numbers(space, argument, t, values)
+                }
             })
             .collect();
         let mut ruled_out = None;
         if let Table::Current(id) | Table::Previous(id) = table {
             let kernel = self.written.get(&id);
-            let written = kernel.and_then(|kernel| kernel.row(&numbers)).filter(|row| row.len() == outcomes);
+            let written =
+                kernel.and_then(|kernel| kernel.row(&numbers)).filter(|row| row.len() == outcomes);
             if kernel.is_some_and(|kernel| !kernel.has_parameters) {
                 let name = &space.model.kernel(id).name;
-                let row =
-                    written.ok_or_else(|| NotFinite(format!("`{name}` has no parameters, and its probabilities cannot be listed")))?;
-                return Ok(Law { probability: row.iter().map(|log_p| log_p.exp()).collect(), row: None });
+                let row = written.ok_or_else(|| {
+                    NotFinite(format!(
+                        "`{name}` has no parameters, and its probabilities cannot be listed"
+                    ))
+                })?;
+                return Ok(Law {
+                    probability: row.iter().map(|log_p| log_p.exp()).collect(),
+                    row: None,
+                });
             }
             ruled_out = written;
         }
@@ -151,12 +192,20 @@ impl<'w> Laws<'w> {
     }
 
     /// The row of a table at one value of its givens, by the numbers of their values.
-    pub fn row(&mut self, table: Table, key: Vec<u32>, outcomes: usize, ruled_out: Option<&[f64]>) -> usize {
+    pub fn row(
+        &mut self,
+        table: Table,
+        key: Vec<u32>,
+        outcomes: usize,
+        ruled_out: Option<&[f64]>,
+    ) -> usize {
         let next = self.tables.len();
         let offset = self.width();
         let mut seed = self.seed;
-        // a row's logits depend on its table and condition alone, not on the order in which rows are met
-        let mut mix = |value: u64| seed = (seed ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+        // a row's logits depend on its table and condition alone, not on the order in which rows
+        // are met
+        let mut mix =
+            |value: u64| seed = (seed ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
         let (kind, id) = match table {
             Table::Current(id) => (1, id.0),
             Table::Previous(id) => (2, id.0),
@@ -167,11 +216,19 @@ impl<'w> Laws<'w> {
         key.iter().for_each(|value| mix(u64::from(*value) + 1));
         *self.rows.entry((table, key)).or_insert_with(|| {
             let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
-            let mut weights: Vec<f64> = (0..outcomes).map(|_| (3.0 * rng.random::<f64>() - 1.5).exp()).collect();
-            let zeros = weights.iter_mut().zip(ruled_out.unwrap_or_default()).filter(|(_, log_p)| **log_p == f64::NEG_INFINITY);
+            let mut weights: Vec<f64> =
+                (0..outcomes).map(|_| (3.0 * rng.random::<f64>() - 1.5).exp()).collect();
+            let zeros = weights
+                .iter_mut()
+                .zip(ruled_out.unwrap_or_default())
+                .filter(|(_, log_p)| **log_p == f64::NEG_INFINITY);
             zeros.for_each(|(weight, _)| *weight = 0.0);
             let sum: f64 = weights.iter().sum();
-            self.tables.push(Row { table, probability: weights.iter().map(|w| w / sum).collect(), offset });
+            self.tables.push(Row {
+                table,
+                probability: weights.iter().map(|w| w / sum).collect(),
+                offset,
+            });
             next
         })
     }
@@ -185,7 +242,8 @@ impl<'w> Written<'w> {
             Some(&number) if number != ABSENT => Some(number as usize),
             Some(_) | None => axis.none,
         };
-        let places: Option<usize> = conditions.axes.iter().map(|axis| Some(axis.stride * number(axis)?)).sum();
+        let places: Option<usize> =
+            conditions.axes.iter().map(|axis| Some(axis.stride * number(axis)?)).sum();
         Some(table.row(places?))
     }
 }
@@ -200,7 +258,9 @@ fn environment_law(
 ) -> Result<Law, NotFinite> {
     let environment = &space.environments[&id];
     let declared = space.model.environment(id);
-    let number = |at: usize, variable| argument_number(space, FormalVariable::Variable(variable), &arguments[at], t, values);
+    let number = |at: usize, variable| {
+        argument_number(space, FormalVariable::Variable(variable), &arguments[at], t, values)
+    };
     let (rows, row) = match which {
         EnvironmentKernel::Initial => (&environment.initial, 0),
         EnvironmentKernel::Transition => {
@@ -211,30 +271,51 @@ fn environment_law(
         }
         EnvironmentKernel::Observation => {
             let observation = environment.observation.as_ref();
-            let observation = observation.ok_or_else(|| NotFinite(format!("`{}` has no observations", declared.name)))?;
+            let observation = observation
+                .ok_or_else(|| NotFinite(format!("`{}` has no observations", declared.name)))?;
             (observation, number(0, declared.state) as usize)
         }
     };
     let outcomes = match which {
         EnvironmentKernel::Initial | EnvironmentKernel::Transition => environment.states,
-        EnvironmentKernel::Observation => declared.observation.map_or(0, |id| space.size(TargetVariable::Variable(id))),
+        EnvironmentKernel::Observation => {
+            declared.observation.map_or(0, |id| space.size(TargetVariable::Variable(id)))
+        }
     };
     let mut probability = vec![0.0; outcomes];
     rows.row(row).for_each(|(value, p)| probability[value] += p);
     Ok(Law { probability, row: None })
 }
 
-fn argument_number(space: &Space, formal: FormalVariable, argument: &Value, t: usize, values: &Assignment) -> u32 {
+fn argument_number(
+    space: &Space,
+    formal: FormalVariable,
+    argument: &Value,
+    t: usize,
+    values: &Assignment,
+) -> u32 {
     match argument {
-        Value::Variable { variable, index } => space.number(TargetVariable::Variable(*variable), space.time(*index, t), values),
+        Value::Variable { variable, index } => {
+            space.number(TargetVariable::Variable(*variable), space.time(*index, t), values)
+        }
         Value::Time => t as u32 - 1,
         Value::Expression(parts) => {
             let FormalVariable::Variable(id) = formal else { return ABSENT };
             let value: Vec<f64> = parts.iter().map(|part| space.value(*part, t, values)).collect();
-            let number = space.model.variable(id).domain.finite.as_ref().and_then(|domain| domain.number(&value));
+            let number = space
+                .model
+                .variable(id)
+                .domain
+                .finite
+                .as_ref()
+                .and_then(|domain| domain.number(&value));
             number.map_or(ABSENT, |number| number as u32)
         }
-        Value::Reward { .. } | Value::Window { .. } | Value::Past { .. } | Value::Future { .. } | Value::Absent => ABSENT,
+        Value::Reward { .. }
+        | Value::Window { .. }
+        | Value::Past { .. }
+        | Value::Future { .. }
+        | Value::Absent => ABSENT,
     }
 }
 
@@ -244,17 +325,26 @@ fn sequence_numbers(space: &Space, argument: &Value, t: usize, values: &Assignme
     (from..=to).map(|time| space.number(variable, time, values)).collect()
 }
 
-/// How far the ends of a window or a sequence lie apart: those of different lengths are different conditions.
+/// How far the ends of a window or a sequence lie apart: those of different lengths are different
+/// conditions.
 fn extent(space: &Space, argument: &Value, t: usize) -> Option<u32> {
     steps(space, argument, t).map(|(_, from, to)| to.max(from - 1).abs_diff(from) as u32)
 }
 
 fn steps(space: &Space, argument: &Value, t: usize) -> Option<(TargetVariable, i64, i64)> {
     let (variable, from, to) = match argument {
-        Value::Window { variable, from, to } => (variable, space.time(*from, t), space.time(*to, t)),
+        Value::Window { variable, from, to } => {
+            (variable, space.time(*from, t), space.time(*to, t))
+        }
         Value::Past { variable, to } => (variable, 1, space.time(*to, t)),
-        Value::Future { variable, from } => (variable, space.time(*from, t), space.horizon as i64 + 1),
-        Value::Variable { .. } | Value::Reward { .. } | Value::Time | Value::Expression(_) | Value::Absent => return None,
+        Value::Future { variable, from } => {
+            (variable, space.time(*from, t), space.horizon as i64 + 1)
+        }
+        Value::Variable { .. }
+        | Value::Reward { .. }
+        | Value::Time
+        | Value::Expression(_)
+        | Value::Absent => return None,
     };
     Some((TargetVariable::Variable(*variable), from, to))
 }

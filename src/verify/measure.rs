@@ -1,5 +1,5 @@
-//! What a derivation is worth on single trajectories: whoever reads a printed formula back holds its
-//! value against this one.
+//! What a derivation is worth on single trajectories: whoever reads a printed formula back holds
+//! its value against this one.
 
 use super::gradient;
 use super::laws::{Laws, Table};
@@ -47,7 +47,12 @@ impl<'m> Measure<'m> {
     ///
     /// # Errors
     /// A law that cannot be listed.
-    pub fn sum(&mut self, of: &BoundDerivation, terms: &[&Term], on: &Trajectory) -> Result<f64, NotFinite> {
+    pub fn sum(
+        &mut self,
+        of: &BoundDerivation,
+        terms: &[&Term],
+        on: &Trajectory,
+    ) -> Result<f64, NotFinite> {
         let mut sum = 0.0;
         for term in terms {
             for t in term.times.range(self.space.horizon) {
@@ -80,7 +85,13 @@ impl<'m> Measure<'m> {
     }
 
     /// A reward of an environment; 0 after the end.
-    pub fn reward(&self, environment: EnvironmentId, reward: usize, time: i64, on: &Trajectory) -> f64 {
+    pub fn reward(
+        &self,
+        environment: EnvironmentId,
+        reward: usize,
+        time: i64,
+        on: &Trajectory,
+    ) -> f64 {
         self.space.reward(environment, reward, time, &on.0)
     }
 

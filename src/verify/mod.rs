@@ -1,5 +1,6 @@
-//! Holds a derivation against the truth: on a small finite model both sides of every step, and the mean of every gradient estimator, are
-//! computed by listing all trajectories, with random tables in the place of what has parameters. Uses neither the rules nor the oracle it judges.
+//! Holds a derivation against the truth: on a small finite model both sides of every step, and the
+//! mean of every gradient estimator, are computed by listing all trajectories, with random tables
+//! in the place of what has parameters. Uses neither the rules nor the oracle it judges.
 
 mod gradient;
 mod laws;
@@ -63,7 +64,8 @@ pub struct CheckedEstimator {
     pub name: &'static str,
     /// Whether theory says it is unbiased.
     pub claims_unbiased: bool,
-    /// The difference between its mean and the exact gradient, at the logit where it is largest beside what rounding explains.
+    /// The difference between its mean and the exact gradient, at the logit where it is largest
+    /// beside what rounding explains.
     pub bias: f64,
     /// What rounding explains there.
     pub tolerance: f64,
@@ -85,9 +87,12 @@ pub enum Unverified {
 }
 
 impl Verified {
-    /// Every step's relation holds, the bound is one, and every estimator that claims to be is unbiased.
+    /// Every step's relation holds, the bound is one, and every estimator that claims to be is
+    /// unbiased.
     pub fn holds(&self) -> bool {
-        self.steps.iter().all(|step| step.holds) && self.bound_holds() && self.estimators.iter().all(CheckedEstimator::holds)
+        self.steps.iter().all(|step| step.holds)
+            && self.bound_holds()
+            && self.estimators.iter().all(CheckedEstimator::holds)
     }
 
     /// All steps have two sides that are numbers.
@@ -107,8 +112,9 @@ impl CheckedEstimator {
     }
 }
 
-/// Holds one derivation against all trajectories of its model, with the random tables of `seed`. `written` are the model's kernels at some parameters: of
-/// one that has none its probabilities are read, of the others which outcomes they rule out.
+/// Holds one derivation against all trajectories of its model, with the random tables of `seed`.
+/// `written` are the model's kernels at some parameters: of one that has none its probabilities are
+/// read, of the others which outcomes they rule out.
 ///
 /// # Errors
 /// The model is not finite, or too large to list.
@@ -121,7 +127,9 @@ pub fn verify(
     let bound = model.bound(derivation.bound);
     let space = Space::of(model, bound)?;
     let mut laws = Laws::random(model, written, seed);
-    let drawn = |laws: &mut Laws<'_>, blocks: &[Block]| -> Result<(Vec<Instance>, Trajectories), Unverified> {
+    let drawn = |laws: &mut Laws<'_>,
+                 blocks: &[Block]|
+     -> Result<(Vec<Instance>, Trajectories), Unverified> {
         let order = space.order(blocks)?;
         match Trajectories::enumerate(&space, laws, &order, TRAJECTORIES)? {
             Ok(trajectories) => Ok((order, trajectories)),
@@ -134,8 +142,14 @@ pub fn verify(
 
     let log_evidence = log_evidence(&space, &mut laws, &by_prior)?;
     let log_weights = log_weights(&space, &mut laws, &posterior, &others, &by_posterior)?;
-    let mut judge =
-        Judge { space: &space, laws: &mut laws, derivation, trajectories: &by_posterior, log_weights: &log_weights, log_evidence };
+    let mut judge = Judge {
+        space: &space,
+        laws: &mut laws,
+        derivation,
+        trajectories: &by_posterior,
+        log_weights: &log_weights,
+        log_evidence,
+    };
     let steps = judge.steps()?;
     let all: Vec<_> = derivation.terms.iter().collect();
     let value = judge.sum(&all)?;
@@ -173,7 +187,11 @@ impl Judge<'_, '_, '_> {
                 Change::Terms { removed, added } => {
                     let after = self.drafts(added)?;
                     // `split` makes the sum, the other rules change it
-                    let before = if removed.is_empty() { self.shape(Shape::ExpectationOfLog) } else { self.drafts(removed)? };
+                    let before = if removed.is_empty() {
+                        self.shape(Shape::ExpectationOfLog)
+                    } else {
+                        self.drafts(removed)?
+                    };
                     (before, after)
                 }
             };
@@ -182,7 +200,12 @@ impl Judge<'_, '_, '_> {
                 Relation::Equal | Relation::Approximately => before.equals(after),
                 Relation::AtLeast => before.is_at_least(after),
             };
-            checked.push(CheckedStep { relation: step.relation, before: before.value, after: after.value, holds });
+            checked.push(CheckedStep {
+                relation: step.relation,
+                before: before.value,
+                after: after.value,
+                holds,
+            });
         }
         Ok(checked)
     }
@@ -199,7 +222,14 @@ impl Judge<'_, '_, '_> {
             let mut inside = Sum::default();
             for term in terms {
                 for t in term.times.range(self.space.horizon) {
-                    let value = values::summand(self.space, self.laws, self.derivation, term, t as usize, values)?;
+                    let value = values::summand(
+                        self.space,
+                        self.laws,
+                        self.derivation,
+                        term,
+                        t as usize,
+                        values,
+                    )?;
                     inside += Sum::of(term.sign.factor() * value);
                 }
             }
@@ -212,14 +242,20 @@ impl Judge<'_, '_, '_> {
         let weighted = || self.trajectories.probability.iter().zip(self.log_weights);
         match shape {
             Shape::Evidence => self.log_evidence,
-            Shape::LogExpectation => log_sum_exp(weighted().map(|(p, log_weight)| *log_weight + Sum::of(p.ln()))),
+            Shape::LogExpectation => {
+                log_sum_exp(weighted().map(|(p, log_weight)| *log_weight + Sum::of(p.ln())))
+            }
             Shape::ExpectationOfLog => weighted().map(|(p, log_weight)| *log_weight * *p).sum(),
         }
     }
 }
 
 /// `log E_P[exp ΣΛ]`
-fn log_evidence(space: &Space, laws: &mut Laws<'_>, by_prior: &Trajectories) -> Result<Sum, NotFinite> {
+fn log_evidence(
+    space: &Space,
+    laws: &mut Laws<'_>,
+    by_prior: &Trajectories,
+) -> Result<Sum, NotFinite> {
     let mut logs = Vec::with_capacity(by_prior.len());
     for (values, probability) in by_prior.iter() {
         logs.push(Sum::of(probability.ln()) + log_likelihoods(space, laws, values)?);
@@ -285,10 +321,16 @@ fn estimators(
     let divergences = derivation.gradient.scores.iter().any(|score| {
         score.credit.iter().any(|credit| {
             let term = &derivation.terms[credit.term.0 as usize];
-            matches!(term.kind, TermKind::Kl { .. } | TermKind::Entropy { .. } | TermKind::LogCount { .. })
+            matches!(
+                term.kind,
+                TermKind::Kl { .. } | TermKind::Entropy { .. } | TermKind::LogCount { .. }
+            )
         })
     });
-    let mut tried = vec![("derived credit", Credits::Derived, !frozen_ratio), ("every term credited", Credits::Everything, !frozen_ratio)];
+    let mut tried = vec![
+        ("derived credit", Credits::Derived, !frozen_ratio),
+        ("every term credited", Credits::Everything, !frozen_ratio),
+    ];
     if divergences {
         tried.push(("kl_to_go = false", Credits::WithoutDivergences, false));
     }
@@ -300,9 +342,20 @@ fn estimators(
             ((mean.value - exact.value).abs(), tolerance)
         });
         // a difference that is no number is the largest of all
-        let beside = |(bias, tolerance): (f64, f64)| if bias.is_nan() { f64::INFINITY } else { bias / tolerance };
-        let (bias, tolerance) = apart.max_by(|a, b| beside(*a).total_cmp(&beside(*b))).unwrap_or((0.0, TOLERANCE));
-        CheckedEstimator { name, claims_unbiased, bias, tolerance, scale, variance: moments.variance, logits: exact.len() }
+        let beside = |(bias, tolerance): (f64, f64)| {
+            if bias.is_nan() { f64::INFINITY } else { bias / tolerance }
+        };
+        let (bias, tolerance) =
+            apart.max_by(|a, b| beside(*a).total_cmp(&beside(*b))).unwrap_or((0.0, TOLERANCE));
+        CheckedEstimator {
+            name,
+            claims_unbiased,
+            bias,
+            tolerance,
+            scale,
+            variance: moments.variance,
+            logits: exact.len(),
+        }
     });
     Ok(checked.collect())
 }
@@ -310,7 +363,8 @@ fn estimators(
 fn log_sum_exp(logs: impl Iterator<Item = Sum> + Clone) -> Sum {
     let high = logs.clone().map(|log| log.value).fold(f64::NEG_INFINITY, f64::max);
     // what is far below the largest moves nothing
-    let size = logs.clone().filter(|log| log.value.is_finite()).map(|log| log.size).fold(0.0, f64::max);
+    let size =
+        logs.clone().filter(|log| log.value.is_finite()).map(|log| log.size).fold(0.0, f64::max);
     if high == f64::NEG_INFINITY {
         return Sum::of(high);
     }

@@ -1,11 +1,13 @@
-//! The trajectories of a small finite model: what is drawn when, and what each expression is worth on one of them.
+//! The trajectories of a small finite model: what is drawn when, and what each expression is worth
+//! on one of them.
 
 use crate::bound::influence::{Drawn, Read, Scope, When, drawn, factor_reads};
 use crate::bound::time::{coverage, lead};
 use crate::expr::ExprId;
 use crate::finite::{Environment, NotFinite, finite_domain, tabulate};
 use crate::model::{
-    Block, Bound, Dynamics, EnvironmentId, Factor, FactorRef, Index, Input, Model, Role, Target, TargetVariable, VariableId,
+    Block, Bound, Dynamics, EnvironmentId, Factor, FactorRef, Index, Input, Model, Role, Target,
+    TargetVariable, VariableId,
 };
 use std::collections::HashMap;
 
@@ -44,7 +46,9 @@ impl<'m> Space<'m> {
         let mut environments = HashMap::new();
         let mut ends = Vec::new();
         let horizon = model.horizon.value;
-        let all = [Block::Prior, Block::Posterior, Block::Auxiliary].into_iter().flat_map(|block| bound.factors(block));
+        let all = [Block::Prior, Block::Posterior, Block::Auxiliary]
+            .into_iter()
+            .flat_map(|block| bound.factors(block));
         for factor in all {
             if let crate::model::KernelRef::Environment(id, _) = factor.kernel
                 && let std::collections::hash_map::Entry::Vacant(place) = environments.entry(id)
@@ -53,7 +57,9 @@ impl<'m> Space<'m> {
             }
             for target in &factor.targets {
                 let Target::Variable { variable, .. } = *target else {
-                    return Err(NotFinite("weights are real numbers: their values cannot be listed".to_owned()));
+                    return Err(NotFinite(
+                        "weights are real numbers: their values cannot be listed".to_owned(),
+                    ));
                 };
                 let last = match variable {
                     TargetVariable::Variable(id) => {
@@ -66,7 +72,10 @@ impl<'m> Space<'m> {
                     TargetVariable::End => horizon,
                     TargetVariable::Reward(environment, reward) => {
                         let name = &model.environment(environment).rewards[reward as usize].name;
-                        return Err(NotFinite(format!("the reward `{name}` is drawn, and is a real number: its values cannot be listed")));
+                        return Err(NotFinite(format!(
+                            "the reward `{name}` is drawn, and is a real number: its values \
+                             cannot be listed"
+                        )));
                     }
                 };
                 for time in 1..=last {
@@ -82,9 +91,13 @@ impl<'m> Space<'m> {
         self.slots.len()
     }
 
-    /// The number of `variable`'s value at `time`; [`ABSENT`] outside the trajectory and after its end.
+    /// The number of `variable`'s value at `time`; [`ABSENT`] outside the trajectory and after its
+    /// end.
     pub fn number(&self, variable: TargetVariable, time: i64, values: &Assignment) -> u32 {
-        usize::try_from(time).ok().and_then(|time| self.slots.get(&(variable, time))).map_or(ABSENT, |slot| values[*slot])
+        usize::try_from(time)
+            .ok()
+            .and_then(|time| self.slots.get(&(variable, time)))
+            .map_or(ABSENT, |slot| values[*slot])
     }
 
     pub fn slot(&self, variable: TargetVariable, time: usize) -> usize {
@@ -102,7 +115,9 @@ impl<'m> Space<'m> {
     /// Number of values of a target.
     pub fn size(&self, variable: TargetVariable) -> usize {
         match variable {
-            TargetVariable::Variable(id) => self.model.variable(id).domain.finite.as_ref().map_or(0, |domain| domain.size()),
+            TargetVariable::Variable(id) => {
+                self.model.variable(id).domain.finite.as_ref().map_or(0, |domain| domain.size())
+            }
             TargetVariable::End => 2,
             TargetVariable::Reward(..) => 0,
         }
@@ -130,35 +145,55 @@ impl<'m> Space<'m> {
         }
     }
 
-    /// A scalar expression on a trajectory at `t`; NaN where it reads `none` of anything but an option.
+    /// A scalar expression on a trajectory at `t`; NaN where it reads `none` of anything but an
+    /// option.
     pub fn value(&self, expr: ExprId, t: usize, values: &Assignment) -> f64 {
-        let input = |id: crate::expr::InputId| self.input(self.model.inputs[id.0 as usize], t, values);
+        let input =
+            |id: crate::expr::InputId| self.input(self.model.inputs[id.0 as usize], t, values);
         self.model.graph.evaluate(expr, &self.params, &input, t as f64)
     }
 
     /// What an expression at `t` reads there.
     pub fn input(&self, input: Input, t: usize, values: &Assignment) -> f64 {
         match input {
-            Input::Variable { variable, component, index } => {
-                self.component(variable, component as usize, self.number(TargetVariable::Variable(variable), self.time(index, t), values))
+            Input::Variable { variable, component, index } => self.component(
+                variable,
+                component as usize,
+                self.number(TargetVariable::Variable(variable), self.time(index, t), values),
+            ),
+            Input::Reward { environment, reward, index } => {
+                self.reward(environment, reward as usize, self.time(index, t), values)
             }
-            Input::Reward { environment, reward, index } => self.reward(environment, reward as usize, self.time(index, t), values),
             Input::Formal { .. } | Input::Gain(_) => f64::NAN,
         }
     }
 
     fn component(&self, variable: VariableId, component: usize, number: u32) -> f64 {
         if number == ABSENT {
-            return if self.model.variable(variable).role == Role::Option { crate::model::NONE } else { f64::NAN };
+            return if self.model.variable(variable).role == Role::Option {
+                crate::model::NONE
+            } else {
+                f64::NAN
+            };
         }
         let domain = &self.model.variable(variable).domain;
         let mut value = vec![0.0; domain.width()];
-        domain.finite.as_ref().expect("space: every drawn variable is finite").value(number as usize, &mut value);
+        domain
+            .finite
+            .as_ref()
+            .expect("space: every drawn variable is finite")
+            .value(number as usize, &mut value);
         value[component]
     }
 
     /// A reward of the environment: a function of state, action and next state, 0 after the end.
-    pub fn reward(&self, environment: EnvironmentId, reward: usize, time: i64, values: &Assignment) -> f64 {
+    pub fn reward(
+        &self,
+        environment: EnvironmentId,
+        reward: usize,
+        time: i64,
+        values: &Assignment,
+    ) -> f64 {
         if time < 1 || self.ended(time, values) {
             return 0.0;
         }
@@ -220,8 +255,10 @@ impl<'m> Space<'m> {
                 }
             }
         }
-        let mut ready: std::collections::BTreeSet<(usize, usize)> =
-            (0..instances.len()).filter(|at| waits[*at] == 0).map(|at| (instances[at].t, at)).collect();
+        let mut ready: std::collections::BTreeSet<(usize, usize)> = (0..instances.len())
+            .filter(|at| waits[*at] == 0)
+            .map(|at| (instances[at].t, at))
+            .collect();
         let mut order = Vec::with_capacity(instances.len());
         while let Some((_, at)) = ready.pop_first() {
             order.push(instances[at]);
@@ -233,7 +270,9 @@ impl<'m> Space<'m> {
             }
         }
         if order.len() < instances.len() {
-            return Err(NotFinite("the factors have no order in which they can be drawn".to_owned()));
+            return Err(NotFinite(
+                "the factors have no order in which they can be drawn".to_owned(),
+            ));
         }
         Ok(order)
     }
@@ -242,7 +281,8 @@ impl<'m> Space<'m> {
     pub fn times(&self, factor: &Factor) -> std::ops::RangeInclusive<usize> {
         let covered = coverage(self.model, factor);
         let shift = i64::from(lead(factor));
-        let (from, to) = (covered.from.at(self.horizon) - shift, covered.to.at(self.horizon) - shift);
+        let (from, to) =
+            (covered.from.at(self.horizon) - shift, covered.to.at(self.horizon) - shift);
         from.max(1) as usize..=to.max(0) as usize
     }
 
@@ -271,7 +311,9 @@ impl<'m> Space<'m> {
 fn ended_values(model: &Model, variable: VariableId) -> Result<Option<Vec<bool>>, NotFinite> {
     let Some(environment) = model.variable(variable).environment else { return Ok(None) };
     match &model.environment(environment).dynamics {
-        Dynamics::Written { end: Some(_), .. } if model.environment(environment).state == variable => {
+        Dynamics::Written { end: Some(_), .. }
+            if model.environment(environment).state == variable =>
+        {
             Ok(Some(tabulate(model, environment)?.ended))
         }
         Dynamics::Written { .. } | Dynamics::External { .. } => Ok(None),

@@ -4,7 +4,8 @@ use std::ops::{Add, AddAssign, Mul};
 
 /// How far two sides that should be equal may lie apart, relative to their size.
 pub const TOLERANCE: f64 = 1e-9;
-/// And relative to the sizes of what they were summed from: large rewards may cancel, and their rounding does not.
+/// And relative to the sizes of what they were summed from: large rewards may cancel, and their
+/// rounding does not.
 const ROUNDING: f64 = 1e-13;
 
 /// A sum, and that of its parts' sizes.
@@ -21,7 +22,8 @@ impl Sum {
 
     /// What may lie between this sum and another that should be equal.
     pub fn tolerance(self, other: Sum, least: f64) -> f64 {
-        TOLERANCE * self.value.abs().max(other.value.abs()).max(least) + ROUNDING * (self.size + other.size)
+        TOLERANCE * self.value.abs().max(other.value.abs()).max(least)
+            + ROUNDING * (self.size + other.size)
     }
 
     pub fn equals(self, other: Sum) -> bool {

@@ -55,7 +55,8 @@ impl Trajectories {
 
     pub fn iter(&self) -> impl Iterator<Item = (&Assignment, f64)> {
         // a space without slots has one trajectory, and it is empty
-        (0..self.probability.len()).map(|at| (&self.values[at * self.slots..(at + 1) * self.slots], self.probability[at]))
+        (0..self.probability.len())
+            .map(|at| (&self.values[at * self.slots..(at + 1) * self.slots], self.probability[at]))
     }
 
     pub fn len(&self) -> usize {
@@ -72,7 +73,12 @@ impl Trajectories {
 ///
 /// # Errors
 /// A law that cannot be listed.
-pub fn draw(space: &Space, laws: &mut Laws<'_>, order: &[Instance], uniform: &mut dyn FnMut() -> f64) -> Result<Vec<u32>, NotFinite> {
+pub fn draw(
+    space: &Space,
+    laws: &mut Laws<'_>,
+    order: &[Instance],
+    uniform: &mut dyn FnMut() -> f64,
+) -> Result<Vec<u32>, NotFinite> {
     let mut values = vec![ABSENT; space.slots()];
     for instance in order {
         let factor = space.bound.factor(instance.factor);
@@ -88,7 +94,8 @@ pub fn draw(space: &Space, laws: &mut Laws<'_>, order: &[Instance], uniform: &mu
         });
         // the probabilities may sum to a little less than 1
         let last = law.probability.iter().rposition(|p| *p > 0.0);
-        let outcome = reached.or(last).ok_or_else(|| NotFinite("a law has no outcome".to_owned()))?;
+        let outcome =
+            reached.or(last).ok_or_else(|| NotFinite("a law has no outcome".to_owned()))?;
         assign(space, factor, instance.t, outcome, &mut values);
     }
     Ok(values)

@@ -30,14 +30,19 @@ fn kind_value(
     t: usize,
     values: &Assignment,
 ) -> Result<f64, NotFinite> {
-    let shifted = |p: FactorRef, q: FactorRef| (t as i64 + i64::from(derivation.notation.shift(p, q))) as usize;
+    let shifted = |p: FactorRef, q: FactorRef| {
+        (t as i64 + i64::from(derivation.notation.shift(p, q))) as usize
+    };
     match kind {
         TermKind::Exponent { likelihood } | TermKind::LogDensity { likelihood } => {
             log_likelihood(space, laws, *likelihood as usize, t, values)
         }
-        TermKind::LogFactor { factor } => log_factor(space, laws, Instance { factor: *factor, t }, values),
+        TermKind::LogFactor { factor } => {
+            log_factor(space, laws, Instance { factor: *factor, t }, values)
+        }
         TermKind::LogRatio { p, q } | TermKind::DensityRatio { p, q } => {
-            let above = log_factor(space, laws, Instance { factor: *p, t: shifted(*p, *q) }, values)?;
+            let above =
+                log_factor(space, laws, Instance { factor: *p, t: shifted(*p, *q) }, values)?;
             let below = log_factor(space, laws, Instance { factor: *q, t }, values)?;
             Ok(above - below)
         }
@@ -56,17 +61,31 @@ fn kind_value(
             let law = laws.law(space, space.bound.factor(*q), t, values)?;
             Ok(-law.probability.iter().filter(|p| **p > 0.0).map(|p| p * p.ln()).sum::<f64>())
         }
-        TermKind::LogCount { q, count } => Ok(if space.live(space.bound.factor(*q), t, values) { (*count as f64).ln() } else { 0.0 }),
+        TermKind::LogCount { q, count } => Ok(if space.live(space.bound.factor(*q), t, values) {
+            (*count as f64).ln()
+        } else {
+            0.0
+        }),
         TermKind::Constant { of, .. } => kind_value(space, laws, derivation, of, t, values),
     }
 }
 
 fn divergence(q: &Law, p: &Law) -> f64 {
-    q.probability.iter().zip(&p.probability).filter(|(q, _)| **q > 0.0).map(|(q, p)| q * (q.ln() - p.ln())).sum()
+    q.probability
+        .iter()
+        .zip(&p.probability)
+        .filter(|(q, _)| **q > 0.0)
+        .map(|(q, p)| q * (q.ln() - p.ln()))
+        .sum()
 }
 
 /// `log f` of one factor at its draw; 0 where it has stopped.
-pub fn log_factor(space: &Space, laws: &mut Laws<'_>, instance: Instance, values: &Assignment) -> Result<f64, NotFinite> {
+pub fn log_factor(
+    space: &Space,
+    laws: &mut Laws<'_>,
+    instance: Instance,
+    values: &Assignment,
+) -> Result<f64, NotFinite> {
     let factor = space.bound.factor(instance.factor);
     if !space.live(factor, instance.t, values) {
         return Ok(0.0);
@@ -76,17 +95,27 @@ pub fn log_factor(space: &Space, laws: &mut Laws<'_>, instance: Instance, values
 }
 
 /// The exponent, or the log-density, of a likelihood factor.
-pub fn log_likelihood(space: &Space, laws: &mut Laws<'_>, likelihood: usize, t: usize, values: &Assignment) -> Result<f64, NotFinite> {
+pub fn log_likelihood(
+    space: &Space,
+    laws: &mut Laws<'_>,
+    likelihood: usize,
+    t: usize,
+    values: &Assignment,
+) -> Result<f64, NotFinite> {
     match &space.bound.likelihood[likelihood].form {
         LikelihoodForm::Exponential { value, .. } => Ok(space.value(*value, t, values)),
         LikelihoodForm::Density { kernel, values: events, givens } => {
-            let Some((law, outcome)) = event(space, laws, kernel, events, givens, t, values)? else { return Ok(f64::NAN) };
+            let Some((law, outcome)) = event(space, laws, kernel, events, givens, t, values)?
+            else {
+                return Ok(f64::NAN);
+            };
             Ok(law.probability[outcome].ln())
         }
     }
 }
 
-/// The law of a density in the likelihood, and which outcome the event is; `None` where the event reads `none`.
+/// The law of a density in the likelihood, and which outcome the event is; `None` where the event
+/// reads `none`.
 pub fn event(
     space: &Space,
     laws: &mut Laws<'_>,
@@ -99,7 +128,9 @@ pub fn event(
     let (mut outcomes, mut outcome, mut first) = (1, 0, None);
     for value in events {
         let Value::Variable { variable, index } = value else {
-            return Err(NotFinite("a likelihood's event that is not a variable cannot be listed".to_owned()));
+            return Err(NotFinite(
+                "a likelihood's event that is not a variable cannot be listed".to_owned(),
+            ));
         };
         let variable = TargetVariable::Variable(*variable);
         let number = space.number(variable, space.time(*index, t), values);

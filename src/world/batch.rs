@@ -8,8 +8,9 @@ use rand::Rng;
 
 /// `rows` trajectories at the same time `t`. All buffers are made at the start.
 ///
-/// Rows that have ended are absorbed: their state repeats and their rewards are 0. [`Batch::compact`] moves them behind the live ones, where
-/// they cost nothing; [`Batch::origin`] then says which trajectory stands in a row.
+/// Rows that have ended are absorbed: their state repeats and their rewards are 0.
+/// [`Batch::compact`] moves them behind the live ones, where they cost nothing; [`Batch::origin`]
+/// then says which trajectory stands in a row.
 pub struct Batch<E> {
     rows: usize,
     /// Rows `0..front` are worked on; those behind have ended.
@@ -71,7 +72,15 @@ impl<E: Real> Batch<E> {
                 work: Box::new(columns.work(rows)),
             },
         };
-        Batch { rows, front: rows, ended_in_front: 0, time: 1, origin: (0..rows as u32).collect(), body, swaps: Vec::with_capacity(rows) }
+        Batch {
+            rows,
+            front: rows,
+            ended_in_front: 0,
+            time: 1,
+            origin: (0..rows as u32).collect(),
+            body,
+            swaps: Vec::with_capacity(rows),
+        }
     }
 
     /// Starts all rows anew at `t = 1`, in their original order.
@@ -82,22 +91,42 @@ impl<E: Real> Batch<E> {
         match (&world.kind, &mut self.body) {
             (Kind::Tables(tables), Body::Numbers { states, observations, rewards, ended }) => {
                 states.iter_mut().for_each(|state| *state = tables.start(rng));
-                observations.iter_mut().zip(&*states).for_each(|(seen, &state)| *seen = tables.observe(state, rng));
+                observations
+                    .iter_mut()
+                    .zip(&*states)
+                    .for_each(|(seen, &state)| *seen = tables.observe(state, rng));
                 rewards.fill(E::ZERO);
-                ended.iter_mut().zip(&*states).for_each(|(ended, &state)| *ended = truth(tables.ended(state)));
+                ended
+                    .iter_mut()
+                    .zip(&*states)
+                    .for_each(|(ended, &state)| *ended = truth(tables.ended(state)));
             }
-            (Kind::Columns(columns), Body::Frames { now, work, .. }) => columns.start((self.rows, self.rows), &[], now, work, rng),
-            (Kind::Tables(_), Body::Frames { .. }) | (Kind::Columns(_), Body::Numbers { .. }) => unlike(),
+            (Kind::Columns(columns), Body::Frames { now, work, .. }) => {
+                columns.start((self.rows, self.rows), &[], now, work, rng)
+            }
+            (Kind::Tables(_), Body::Frames { .. }) | (Kind::Columns(_), Body::Numbers { .. }) => {
+                unlike()
+            }
         }
         self.ended_in_front = self.count_ended();
     }
 
-    /// As [`Batch::reset`], with first states that another model has drawn, one for each row; the end and the observation are the environment's.
+    /// As [`Batch::reset`], with first states that another model has drawn, one for each row; the
+    /// end and the observation are the environment's.
     ///
     /// # Panics
     /// Where the world is not one of [`World::followed`] that is told its start.
-    pub fn begin<R: Rng + ?Sized>(&mut self, world: &World<E>, first: NextStates<'_, E>, rng: &mut R) {
-        let (Kind::Columns(columns), Body::Frames { now, told, work, .. }) = (&world.kind, &mut self.body) else { unlike() };
+    pub fn begin<R: Rng + ?Sized>(
+        &mut self,
+        world: &World<E>,
+        first: NextStates<'_, E>,
+        rng: &mut R,
+    ) {
+        let (Kind::Columns(columns), Body::Frames { now, told, work, .. }) =
+            (&world.kind, &mut self.body)
+        else {
+            unlike()
+        };
         told.resize(columns.layout.state * self.rows, E::ZERO);
         fill(&columns.numbered_states, first, self.rows, self.rows, told);
         columns.start((self.rows, self.rows), told, now, work, rng);
@@ -107,27 +136,42 @@ impl<E: Real> Batch<E> {
         self.ended_in_front = self.count_ended();
     }
 
-    /// Moves the rows in front by one step: `s[t+1]`, the rewards `r[t]`, whether it has ended, and the observation `x[t+1]`.
+    /// Moves the rows in front by one step: `s[t+1]`, the rewards `r[t]`, whether it has ended, and
+    /// the observation `x[t+1]`.
     ///
     /// # Panics
-    /// If `actions` has fewer than [`Batch::front`] rows, numbers outside the domain, or is not of the kind that the world's action is.
-    pub fn step<R: Rng + ?Sized>(&mut self, world: &World<E>, actions: Actions<'_, E>, rng: &mut R) {
+    /// If `actions` has fewer than [`Batch::front`] rows, numbers outside the domain, or is not of
+    /// the kind that the world's action is.
+    pub fn step<R: Rng + ?Sized>(
+        &mut self,
+        world: &World<E>,
+        actions: Actions<'_, E>,
+        rng: &mut R,
+    ) {
         match (&world.kind, &mut self.body) {
             (Kind::Tables(tables), Body::Numbers { states, observations, rewards, ended }) => {
                 let Actions::Numbers(numbers) = actions else { unlike() };
                 step_tables(tables, self.front, self.rows, numbers, (states, rewards, ended), rng);
-                let seen = observations.iter_mut().zip(&*states).zip(&*ended).take(self.front).filter(|(_, ended)| **ended == E::ZERO);
+                let seen = observations
+                    .iter_mut()
+                    .zip(&*states)
+                    .zip(&*ended)
+                    .take(self.front)
+                    .filter(|(_, ended)| **ended == E::ZERO);
                 seen.for_each(|((seen, &state), _)| *seen = tables.observe(state, rng));
             }
             (Kind::Columns(_), Body::Frames { .. }) => self.step_columns(world, actions, None, rng),
-            (Kind::Tables(_), Body::Frames { .. }) | (Kind::Columns(_), Body::Numbers { .. }) => unlike(),
+            (Kind::Tables(_), Body::Frames { .. }) | (Kind::Columns(_), Body::Numbers { .. }) => {
+                unlike()
+            }
         }
         self.time += 1;
         self.ended_in_front = self.count_ended();
     }
 
-    /// As [`Batch::step`], with next states that another model has drawn; the rewards, the end and the observation are the environment's, but for the columns
-    /// `told`, one after another, that [`World::followed`] was promised.
+    /// As [`Batch::step`], with next states that another model has drawn; the rewards, the end and
+    /// the observation are the environment's, but for the columns `told`, one after another, that
+    /// [`World::followed`] was promised.
     ///
     /// # Panics
     /// As [`Batch::step`], and where the world is not one of [`World::followed`].
@@ -150,7 +194,10 @@ impl<E: Real> Batch<E> {
         drawn: Option<(NextStates<'_, E>, &[E])>,
         rng: &mut R,
     ) {
-        let (Kind::Columns(columns), Body::Frames { now, next, actions: columns_of_actions, told, work }) = (&world.kind, &mut self.body)
+        let (
+            Kind::Columns(columns),
+            Body::Frames { now, next, actions: columns_of_actions, told, work },
+        ) = (&world.kind, &mut self.body)
         else {
             unlike()
         };
@@ -179,8 +226,9 @@ impl<E: Real> Batch<E> {
         std::mem::swap(now, next);
     }
 
-    /// Swaps the rows that have ended behind those that have not, with all that can be read of them. Costs nothing in steps in which no row
-    /// ended. A row's place changes, so read what is stored by row before, or by [`Batch::origin`] after.
+    /// Swaps the rows that have ended behind those that have not, with all that can be read of
+    /// them. Costs nothing in steps in which no row ended. A row's place changes, so read what is
+    /// stored by row before, or by [`Batch::origin`] after.
     pub fn compact(&mut self, world: &World<E>) {
         if self.ended_in_front == 0 {
             return;
@@ -213,7 +261,9 @@ impl<E: Real> Batch<E> {
                     next[*front..all].copy_from_slice(&now[*front..all]);
                 }
             }
-            (Kind::Tables(_), Body::Frames { .. }) | (Kind::Columns(_), Body::Numbers { .. }) => unlike(),
+            (Kind::Tables(_), Body::Frames { .. }) | (Kind::Columns(_), Body::Numbers { .. }) => {
+                unlike()
+            }
         }
         self.ended_in_front = 0;
     }
@@ -223,7 +273,8 @@ impl<E: Real> Batch<E> {
         self.rows
     }
 
-    /// Rows that a step works on: after [`Batch::compact`] exactly those that live, as rows `0..front`.
+    /// Rows that a step works on: after [`Batch::compact`] exactly those that live, as rows
+    /// `0..front`.
     pub fn front(&self) -> usize {
         self.front
     }
@@ -256,7 +307,8 @@ impl<E: Real> Batch<E> {
         match (&self.body, &world.kind) {
             (Body::Numbers { rewards, .. }, _) => &rewards[reward * self.rows..][..self.rows],
             (Body::Frames { now, .. }, Kind::Columns(columns)) => {
-                &now[(columns.layout.state + columns.layout.observation + reward) * self.rows..][..self.rows]
+                &now[(columns.layout.state + columns.layout.observation + reward) * self.rows..]
+                    [..self.rows]
             }
             (Body::Frames { .. }, Kind::Tables(_)) => unlike(),
         }
@@ -282,19 +334,26 @@ impl<E: Real> Batch<E> {
     pub fn read_state(&self, world: &World<E>, component: usize, out: &mut [E]) {
         match &self.body {
             Body::Numbers { states, .. } => look_up(&world.state_values[component], states, out),
-            Body::Frames { now, .. } => out.copy_from_slice(&now[component * self.rows..][..out.len()]),
+            Body::Frames { now, .. } => {
+                out.copy_from_slice(&now[component * self.rows..][..out.len()])
+            }
         }
     }
 
     /// Writes component `component` of the present observation of rows `0..out.len()`.
     pub fn read_observation(&self, world: &World<E>, component: usize, out: &mut [E]) {
         match &self.body {
-            Body::Numbers { observations, .. } => look_up(&world.observation_values[component], observations, out),
-            Body::Frames { now, .. } => out.copy_from_slice(&now[(world.state_width() + component) * self.rows..][..out.len()]),
+            Body::Numbers { observations, .. } => {
+                look_up(&world.observation_values[component], observations, out)
+            }
+            Body::Frames { now, .. } => out.copy_from_slice(
+                &now[(world.state_width() + component) * self.rows..][..out.len()],
+            ),
         }
     }
 
-    /// The columns of the present state, where the world is not finite: component `c` of row `i` at `c · rows + i`.
+    /// The columns of the present state, where the world is not finite: component `c` of row `i` at
+    /// `c · rows + i`.
     pub fn state_columns(&self, world: &World<E>) -> Option<&[E]> {
         match &self.body {
             Body::Numbers { .. } => None,
@@ -306,7 +365,9 @@ impl<E: Real> Batch<E> {
     pub fn observation_columns(&self, world: &World<E>) -> Option<&[E]> {
         match &self.body {
             Body::Numbers { .. } => None,
-            Body::Frames { now, .. } => Some(&now[world.state_width() * self.rows..][..world.observation_width() * self.rows]),
+            Body::Frames { now, .. } => Some(
+                &now[world.state_width() * self.rows..][..world.observation_width() * self.rows],
+            ),
         }
     }
 
@@ -337,11 +398,19 @@ fn step_tables<E: Real, R: Rng + ?Sized>(
 }
 
 /// Writes the components of what is drawn.
-fn fill<E: Real>(numbered: &Option<Vec<Numbered<E>>>, drawn: Actions<'_, E>, front: usize, rows: usize, out: &mut [E]) {
+fn fill<E: Real>(
+    numbered: &Option<Vec<Numbered<E>>>,
+    drawn: Actions<'_, E>,
+    front: usize,
+    rows: usize,
+    out: &mut [E],
+) {
     match (drawn, numbered) {
         (Actions::Numbers(numbers), Some(components)) => {
             let columns = out.chunks_exact_mut(rows).zip(components);
-            columns.for_each(|(column, component)| component.fill(&numbers[..front], &mut column[..front]));
+            columns.for_each(|(column, component)| {
+                component.fill(&numbers[..front], &mut column[..front])
+            });
         }
         (Actions::Columns { values, stride }, _) => {
             for (c, column) in out.chunks_exact_mut(rows).enumerate() {

@@ -1,4 +1,5 @@
-//! An environment as two compiled programs over columns: one that starts rows, one that moves them a step.
+//! An environment as two compiled programs over columns: one that starts rows, one that moves them
+//! a step.
 
 use super::WorldError;
 use super::arguments::map_arguments;
@@ -7,7 +8,8 @@ use crate::expr::{BinaryOp, Column, ExprId, InputId, Node, Program, Real, Scratc
 use crate::model::{Distribution, Domain, Dynamics, Environment, Index, Input, Model, VariableId};
 use rand::Rng;
 
-/// What stands in the columns of a frame: the state, the observation of it, the rewards that led to it, and whether it has ended.
+/// What stands in the columns of a frame: the state, the observation of it, the rewards that led to
+/// it, and whether it has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Layout {
     pub state: usize,
@@ -47,8 +49,8 @@ pub(super) enum Moved {
     ByAnother,
 }
 
-/// What another model draws with the next states, in the place of the environment's own; it stands behind the components of the state, the rewards in their
-/// order, then the end.
+/// What another model draws with the next states, in the place of the environment's own; it stands
+/// behind the components of the state, the rewards in their order, then the end.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Told<'a> {
     pub rewards: &'a [usize],
@@ -113,15 +115,28 @@ pub(super) struct Given<'a, E> {
 }
 
 impl<E: Real> Columns<E> {
-    pub fn compile(model: &Model, environment: &Environment, started: Moved, moved: Moved, told: Told) -> Result<Columns<E>, WorldError> {
-        let Dynamics::Written { initial, transition, observation, end, .. } = &environment.dynamics else {
-            return Err(WorldError(format!("sampling `{}`, which is not written in the language,", environment.name)));
+    pub fn compile(
+        model: &Model,
+        environment: &Environment,
+        started: Moved,
+        moved: Moved,
+        told: Told,
+    ) -> Result<Columns<E>, WorldError> {
+        let Dynamics::Written { initial, transition, observation, end, .. } = &environment.dynamics
+        else {
+            return Err(WorldError(format!(
+                "sampling `{}`, which is not written in the language,",
+                environment.name
+            )));
         };
         let state = &model.variable(environment.state).domain;
         let action = &model.variable(environment.action).domain;
         let seen = environment.observation.map(|variable| &model.variable(variable).domain);
-        let layout =
-            Layout { state: state.width(), observation: seen.map_or(0, |domain| domain.width()), rewards: environment.rewards.len() };
+        let layout = Layout {
+            state: state.width(),
+            observation: seen.map_or(0, |domain| domain.width()),
+            rewards: environment.rewards.len(),
+        };
 
         let mut start = Builder::new(model, environment);
         match started {
@@ -147,7 +162,10 @@ impl<E: Real> Columns<E> {
                 continue;
             }
             let Some(value) = reward.value else {
-                return Err(WorldError(format!("the reward `{}`, which is not written in the language,", reward.name)));
+                return Err(WorldError(format!(
+                    "the reward `{}`, which is not written in the language,",
+                    reward.name
+                )));
             };
             let time = step.sampler.graph.time();
             let value = step.copy(&[value], time)?[0];
@@ -165,7 +183,9 @@ impl<E: Real> Columns<E> {
             step.end(*end)?;
         }
 
-        let numbered = |values, width| component_tables(values, width).into_iter().map(Numbered::new).collect();
+        let numbered = |values, width| {
+            component_tables(values, width).into_iter().map(Numbered::new).collect()
+        };
         Ok(Columns {
             layout,
             told: told.width(),
@@ -191,13 +211,26 @@ impl<E: Real> Columns<E> {
     }
 
     /// Writes the first frame; `told` are its states where another model draws them.
-    pub fn start<R: Rng + ?Sized>(&self, (rows, capacity): (usize, usize), told: &[E], frame: &mut [E], work: &mut Work<E>, rng: &mut R) {
+    pub fn start<R: Rng + ?Sized>(
+        &self,
+        (rows, capacity): (usize, usize),
+        told: &[E],
+        frame: &mut [E],
+        work: &mut Work<E>,
+        rng: &mut R,
+    ) {
         let given = Given { state: &[], actions: &[], next: told, time: E::ONE, rows, capacity };
         self.start.run(given, frame, &mut work.start, &mut work.noise, rng);
     }
 
     /// Writes the frame that follows.
-    pub fn step<R: Rng + ?Sized>(&self, given: Given<'_, E>, frame: &mut [E], work: &mut Work<E>, rng: &mut R) {
+    pub fn step<R: Rng + ?Sized>(
+        &self,
+        given: Given<'_, E>,
+        frame: &mut [E],
+        work: &mut Work<E>,
+        rng: &mut R,
+    ) {
         self.step.run(given, frame, &mut work.step, &mut work.noise, rng);
     }
 }
@@ -207,15 +240,23 @@ impl<E: Real> Numbered<E> {
     pub fn fill(&self, numbers: &[u32], column: &mut [E]) {
         match self {
             Numbered::Consecutive(first) => {
-                column.iter_mut().zip(numbers).for_each(|(out, &number)| *out = *first + E::from_u32(number));
+                column
+                    .iter_mut()
+                    .zip(numbers)
+                    .for_each(|(out, &number)| *out = *first + E::from_u32(number));
             }
-            Numbered::Listed(values) => column.iter_mut().zip(numbers).for_each(|(out, &number)| *out = values[number as usize]),
+            Numbered::Listed(values) => column
+                .iter_mut()
+                .zip(numbers)
+                .for_each(|(out, &number)| *out = values[number as usize]),
         }
     }
 
     fn new(values: Vec<f64>) -> Numbered<E> {
         match values.first() {
-            Some(&first) if values.windows(2).all(|pair| pair[1] == pair[0] + 1.0) => Numbered::Consecutive(E::from_f64(first)),
+            Some(&first) if values.windows(2).all(|pair| pair[1] == pair[0] + 1.0) => {
+                Numbered::Consecutive(E::from_f64(first))
+            }
             Some(_) | None => Numbered::Listed(values.into_iter().map(E::from_f64).collect()),
         }
     }
@@ -223,10 +264,20 @@ impl<E: Real> Numbered<E> {
 
 impl<E: Real> Phase<E> {
     fn scratch(&self) -> PhaseScratch<E> {
-        PhaseScratch { program: self.program.scratch(), betas: self.betas.iter().map(Program::scratch).collect() }
+        PhaseScratch {
+            program: self.program.scratch(),
+            betas: self.betas.iter().map(Program::scratch).collect(),
+        }
     }
 
-    fn run<R: Rng + ?Sized>(&self, given: Given<'_, E>, frame: &mut [E], scratch: &mut PhaseScratch<E>, noise: &mut Noise<E>, rng: &mut R) {
+    fn run<R: Rng + ?Sized>(
+        &self,
+        given: Given<'_, E>,
+        frame: &mut [E],
+        scratch: &mut PhaseScratch<E>,
+        noise: &mut Noise<E>,
+        rng: &mut R,
+    ) {
         let Given { time, rows, capacity, .. } = given;
         for column in noise.uniforms.chunks_exact_mut(capacity).take(self.uniforms) {
             column[..rows].iter_mut().for_each(|u| *u = E::unit(rng.next_u64()));
@@ -234,7 +285,14 @@ impl<E: Real> Phase<E> {
         let Noise { uniforms, betas, arguments } = noise;
         for (k, program) in self.betas.iter().enumerate() {
             let inputs = |input: InputId| self.column(input, given, uniforms, betas);
-            program.run(&inputs, Column::Same(time), rows, arguments, capacity, &mut scratch.betas[k]);
+            program.run(
+                &inputs,
+                Column::Same(time),
+                rows,
+                arguments,
+                capacity,
+                &mut scratch.betas[k],
+            );
             let (a, b) = arguments.split_at(capacity);
             let column = &mut betas[k * capacity..][..rows];
             column.iter_mut().zip(a).zip(b).for_each(|((drawn, &a), &b)| *drawn = beta(a, b, rng));
@@ -243,7 +301,13 @@ impl<E: Real> Phase<E> {
         self.program.run(&inputs, Column::Same(time), rows, frame, capacity, &mut scratch.program);
     }
 
-    fn column<'a>(&self, input: InputId, given: Given<'a, E>, uniforms: &'a [E], betas: &'a [E]) -> Column<'a, E> {
+    fn column<'a>(
+        &self,
+        input: InputId,
+        given: Given<'a, E>,
+        uniforms: &'a [E],
+        betas: &'a [E],
+    ) -> Column<'a, E> {
         let (columns, at) = match self.leaves[input.0 as usize] {
             Leaf::State(at) => (given.state, at),
             Leaf::Action(at) => (given.actions, at),
@@ -255,7 +319,8 @@ impl<E: Real> Phase<E> {
     }
 }
 
-/// NaN where the parameters are not positive: the row is then seen to be wrong, or is of a branch that is not taken.
+/// NaN where the parameters are not positive: the row is then seen to be wrong, or is of a branch
+/// that is not taken.
 fn beta<E: Real, R: Rng + ?Sized>(a: E, b: E, rng: &mut R) -> E {
     match rand_distr::Beta::new(a.to_f64(), b.to_f64()) {
         Ok(distribution) => E::from_f64(rand_distr::Distribution::sample(&distribution, rng)),
@@ -314,14 +379,19 @@ impl<'m> Builder<'m> {
 
     /// The state is told.
     fn follow_state(&mut self, width: usize) {
-        self.there = (0..width).map(|component| self.sampler.leaf(Leaf::Next(component as u32))).collect();
+        self.there =
+            (0..width).map(|component| self.sampler.leaf(Leaf::Next(component as u32))).collect();
         if self.here.is_empty() {
             self.here = self.there.clone();
         }
         self.outputs.extend(&self.there);
     }
 
-    fn observe(&mut self, distribution: Option<&Distribution<Vec<ExprId>>>, domain: Option<&Domain>) -> Result<(), WorldError> {
+    fn observe(
+        &mut self,
+        distribution: Option<&Distribution<Vec<ExprId>>>,
+        domain: Option<&Domain>,
+    ) -> Result<(), WorldError> {
         if let (Some(distribution), Some(domain)) = (distribution, domain) {
             let seen = self.draw(distribution, domain)?;
             self.outputs.extend(seen);
@@ -343,7 +413,11 @@ impl<'m> Builder<'m> {
         Ok(())
     }
 
-    fn draw(&mut self, distribution: &Distribution<Vec<ExprId>>, domain: &Domain) -> Result<Vec<ExprId>, WorldError> {
+    fn draw(
+        &mut self,
+        distribution: &Distribution<Vec<ExprId>>,
+        domain: &Domain,
+    ) -> Result<Vec<ExprId>, WorldError> {
         let time = self.time.unwrap_or_else(|| self.sampler.graph.time());
         let copied = map_arguments(distribution, &mut |arguments| self.copy(arguments, time))?;
         self.sampler.draw(&copied, domain)
@@ -357,20 +431,33 @@ impl<'m> Builder<'m> {
             values.push((input, value));
         }
         let params = &self.params;
-        Ok(self.model.graph.copy_into(roots, &mut self.sampler.graph, &mut |graph, leaf| match leaf {
-            Node::Param(param) => Some(graph.constant(params[param.0 as usize])),
-            Node::Input(input) => values.iter().find(|(known, _)| known == input).map(|(_, value)| *value),
-            Node::Time => Some(time),
-            _ => None,
-        }))
+        Ok(self.model.graph.copy_into(
+            roots,
+            &mut self.sampler.graph,
+            &mut |graph, leaf| match leaf {
+                Node::Param(param) => Some(graph.constant(params[param.0 as usize])),
+                Node::Input(input) => {
+                    values.iter().find(|(known, _)| known == input).map(|(_, value)| *value)
+                }
+                Node::Time => Some(time),
+                _ => None,
+            },
+        ))
     }
 
     fn input(&mut self, input: Input) -> Result<ExprId, WorldError> {
         let known = match input {
-            Input::Variable { variable, component, index } => self.variable(variable, component, index),
+            Input::Variable { variable, component, index } => {
+                self.variable(variable, component, index)
+            }
             Input::Reward { .. } | Input::Formal { .. } | Input::Gain(_) => None,
         };
-        known.ok_or_else(|| WorldError(format!("what `{}` reads beside s[t], a[t] and s[t+1]", self.environment.name)))
+        known.ok_or_else(|| {
+            WorldError(format!(
+                "what `{}` reads beside s[t], a[t] and s[t+1]",
+                self.environment.name
+            ))
+        })
     }
 
     fn variable(&mut self, variable: VariableId, component: u32, index: Index) -> Option<ExprId> {
@@ -382,7 +469,8 @@ impl<'m> Builder<'m> {
                 Index::Step(_) | Index::Last(_) => None,
             };
         }
-        (variable == self.environment.action && index == Index::Step(0)).then(|| self.sampler.leaf(Leaf::Action(component)))
+        (variable == self.environment.action && index == Index::Step(0))
+            .then(|| self.sampler.leaf(Leaf::Action(component)))
     }
 
     fn finish<E: Real>(self) -> Phase<E> {

@@ -1,7 +1,9 @@
-//! Environments to sample from: tables, and compiled expressions over columns. Model in, trajectories out, many rows at once.
+//! Environments to sample from: tables, and compiled expressions over columns. Model in,
+//! trajectories out, many rows at once.
 //!
-//! A [`World`] is immutable and shared by threads; each shard of a batch has a [`Batch`] of its own. A finite environment becomes alias
-//! tables, any other a program over columns in which a draw is an expression of uniform noise.
+//! A [`World`] is immutable and shared by threads; each shard of a batch has a [`Batch`] of its
+//! own. A finite environment becomes alias tables, any other a program over columns in which a draw
+//! is an expression of uniform noise.
 
 mod arguments;
 mod batch;
@@ -29,7 +31,8 @@ const MOST_TRANSITIONS: usize = 1 << 22;
 #[derive(Clone, Debug)]
 pub struct World<E> {
     kind: Kind<E>,
-    /// Component `c` of state number `n` is `state_values[c][n]`; empty where the state is not numbered.
+    /// Component `c` of state number `n` is `state_values[c][n]`; empty where the state is not
+    /// numbered.
     state_values: Vec<Vec<E>>,
     observation_values: Vec<Vec<E>>,
     actions: usize,
@@ -47,10 +50,12 @@ enum Kind<E> {
 pub struct WorldError(pub String);
 
 impl<E: Real> World<E> {
-    /// Alias tables where the state, the action and the observation are finite and the tables not too large; else compiled columns.
+    /// Alias tables where the state, the action and the observation are finite and the tables not
+    /// too large; else compiled columns.
     ///
     /// # Errors
-    /// One sentence that names the construct: an environment that is not written in the language, a distribution that has no sampler.
+    /// One sentence that names the construct: an environment that is not written in the language, a
+    /// distribution that has no sampler.
     pub fn compile(model: &Model, environment: EnvironmentId) -> Result<World<E>, WorldError> {
         let written = model.environment(environment);
         let values = |variable| model.variable(variable).domain.finite.as_ref();
@@ -64,32 +69,57 @@ impl<E: Real> World<E> {
                 state_values: numbered(states, model.variable(written.state).domain.width()),
                 observation_values: written
                     .observation
-                    .and_then(|variable| Some(numbered(values(variable)?, model.variable(variable).domain.width())))
+                    .and_then(|variable| {
+                        Some(numbered(values(variable)?, model.variable(variable).domain.width()))
+                    })
                     .unwrap_or_default(),
                 actions,
             });
         }
-        let columns = columns::Columns::compile(model, written, Moved::Itself, Moved::Itself, Told::default())?;
-        Ok(World { kind: Kind::Columns(Box::new(columns)), state_values: Vec::new(), observation_values: Vec::new(), actions })
+        let columns = columns::Columns::compile(
+            model,
+            written,
+            Moved::Itself,
+            Moved::Itself,
+            Told::default(),
+        )?;
+        Ok(World {
+            kind: Kind::Columns(Box::new(columns)),
+            state_values: Vec::new(),
+            observation_values: Vec::new(),
+            actions,
+        })
     }
 
-    /// An environment whose next states another model draws, step by step with [`Batch::follow`]: it has the environment's rewards, its end and its
-    /// observations, but for what is `told` with them, and starts as the environment does, or, if `started`, where another model says, too, with [`Batch::begin`]. Nothing of it knows the
-    /// environment's transitions.
+    /// An environment whose next states another model draws, step by step with [`Batch::follow`]:
+    /// it has the environment's rewards, its end and its observations, but for what is `told` with
+    /// them, and starts as the environment does, or, if `started`, where another model says, too,
+    /// with [`Batch::begin`]. Nothing of it knows the environment's transitions.
     ///
     /// # Errors
     /// As [`World::compile`].
-    pub fn followed(model: &Model, environment: EnvironmentId, started: bool, told: Told) -> Result<World<E>, WorldError> {
+    pub fn followed(
+        model: &Model,
+        environment: EnvironmentId,
+        started: bool,
+        told: Told,
+    ) -> Result<World<E>, WorldError> {
         let started = if started { Moved::ByAnother } else { Moved::Itself };
         let written = model.environment(environment);
         let columns = columns::Columns::compile(model, written, started, Moved::ByAnother, told)?;
         let actions = model.variable(written.action).domain.width();
-        Ok(World { kind: Kind::Columns(Box::new(columns)), state_values: Vec::new(), observation_values: Vec::new(), actions })
+        Ok(World {
+            kind: Kind::Columns(Box::new(columns)),
+            state_values: Vec::new(),
+            observation_values: Vec::new(),
+            actions,
+        })
     }
 
     /// Bytes of its tables.
     pub fn bytes(&self) -> usize {
-        let values: usize = self.state_values.iter().chain(&self.observation_values).map(Vec::len).sum();
+        let values: usize =
+            self.state_values.iter().chain(&self.observation_values).map(Vec::len).sum();
         let tables = match &self.kind {
             Kind::Tables(tables) => tables.bytes(),
             Kind::Columns(_) => 0,
@@ -97,15 +127,27 @@ impl<E: Real> World<E> {
         values * size_of::<E>() + tables
     }
 
-    /// An environment that another model starts, with [`Batch::begin`], and that then moves by itself.
+    /// An environment that another model starts, with [`Batch::begin`], and that then moves by
+    /// itself.
     ///
     /// # Errors
     /// As [`World::compile`].
     pub fn started(model: &Model, environment: EnvironmentId) -> Result<World<E>, WorldError> {
         let written = model.environment(environment);
-        let columns = columns::Columns::compile(model, written, Moved::ByAnother, Moved::Itself, Told::default())?;
+        let columns = columns::Columns::compile(
+            model,
+            written,
+            Moved::ByAnother,
+            Moved::Itself,
+            Told::default(),
+        )?;
         let actions = model.variable(written.action).domain.width();
-        Ok(World { kind: Kind::Columns(Box::new(columns)), state_values: Vec::new(), observation_values: Vec::new(), actions })
+        Ok(World {
+            kind: Kind::Columns(Box::new(columns)),
+            state_values: Vec::new(),
+            observation_values: Vec::new(),
+            actions,
+        })
     }
 
     /// States are numbered, and actions must be too.
@@ -146,5 +188,8 @@ impl<E: Real> World<E> {
 }
 
 fn numbered<E: Real>(values: &FiniteDomain, width: usize) -> Vec<Vec<E>> {
-    sample::component_tables(values, width).into_iter().map(|table| table.into_iter().map(E::from_f64).collect()).collect()
+    sample::component_tables(values, width)
+        .into_iter()
+        .map(|table| table.into_iter().map(E::from_f64).collect())
+        .collect()
 }

@@ -1,7 +1,9 @@
-//! A draw from a distribution as an expression of uniform noise, so that one compiled program draws and moves many rows at once.
+//! A draw from a distribution as an expression of uniform noise, so that one compiled program draws
+//! and moves many rows at once.
 //!
-//! Branches that exclude each other read the same noise. Only a Beta has no such expression: it becomes a leaf that is drawn before the
-//! program runs, from parameters that are expressions themselves.
+//! Branches that exclude each other read the same noise. Only a Beta has no such expression: it
+//! becomes a leaf that is drawn before the program runs, from parameters that are expressions
+//! themselves.
 
 use super::WorldError;
 use crate::expr::{BinaryOp, ExprId, Graph, InputId, UnaryOp};
@@ -55,15 +57,24 @@ impl Sampler {
         self.graph.input(InputId(position as u32))
     }
 
-    /// A draw from `distribution` over `domain`, an expression per component. The distribution's arguments are nodes of [`Sampler::graph`].
+    /// A draw from `distribution` over `domain`, an expression per component. The distribution's
+    /// arguments are nodes of [`Sampler::graph`].
     ///
     /// # Errors
     /// Where the distribution cannot be sampled in an environment.
     pub fn draw(&mut self, distribution: &Distribution<Vec<ExprId>>, domain: &Domain) -> Drawn {
-        let part = Part { shape: &domain.shape, components: &domain.components, finite: domain.finite.as_ref() };
+        let part = Part {
+            shape: &domain.shape,
+            components: &domain.components,
+            finite: domain.finite.as_ref(),
+        };
         let drawn = self.draw_part(distribution, part)?;
         if drawn.len() != domain.width() {
-            return Err(WorldError(format!("a draw has {} components where its domain has {}", drawn.len(), domain.width())));
+            return Err(WorldError(format!(
+                "a draw has {} components where its domain has {}",
+                drawn.len(),
+                domain.width()
+            )));
         }
         Ok(drawn)
     }
@@ -111,7 +122,11 @@ impl Sampler {
             Distribution::Normal { mean, sd } => Ok(self.normals(mean, sd)),
             Distribution::TanhNormal { mean, sd } => {
                 let normals = self.normals(mean, sd);
-                part.components.iter().zip(normals).map(|(component, z)| self.squashed(component, z)).collect()
+                part.components
+                    .iter()
+                    .zip(normals)
+                    .map(|(component, z)| self.squashed(component, z))
+                    .collect()
             }
             Distribution::Beta { a, b } => Ok(a
                 .iter()
@@ -124,7 +139,8 @@ impl Sampler {
             Distribution::Mixture(parts) => {
                 let weights: Vec<ExprId> = parts.iter().map(|(weight, _)| weight[0]).collect();
                 let index = self.categorical_index(&weights);
-                let is_constant = weights.iter().all(|&weight| self.graph.as_constant(weight).is_some());
+                let is_constant =
+                    weights.iter().all(|&weight| self.graph.as_constant(weight).is_some());
                 let draws = self.excluding(parts.iter().map(|(_, part)| part), part)?;
                 Ok((0..width)
                     .map(|i| {
@@ -136,11 +152,19 @@ impl Sampler {
                         })
                     })
                     .collect::<Vec<ExprId>>())
-                .map(|drawn| if is_constant { drawn } else { drawn.into_iter().map(|drawn| self.none_if_none(drawn, index)).collect() })
+                .map(|drawn| {
+                    if is_constant {
+                        drawn
+                    } else {
+                        drawn.into_iter().map(|drawn| self.none_if_none(drawn, index)).collect()
+                    }
+                })
             }
             Distribution::If { condition, then, otherwise } => {
                 let draws = self.excluding([&**then, &**otherwise].into_iter(), part)?;
-                Ok((0..width).map(|i| self.graph.if_(condition[0], draws[0][i], draws[1][i])).collect())
+                Ok((0..width)
+                    .map(|i| self.graph.if_(condition[0], draws[0][i], draws[1][i]))
+                    .collect())
             }
             Distribution::Record(parts) => {
                 let mut drawn = Vec::with_capacity(width);
@@ -196,16 +220,27 @@ impl Sampler {
             drawn.push(match component.kind {
                 Kind::Real { lo, hi } => {
                     if !(lo.is_finite() && hi.is_finite()) {
-                        return Err(WorldError(format!("`Uniform` over {}, which has no bounds", shown(component))));
+                        return Err(WorldError(format!(
+                            "`Uniform` over {}, which has no bounds",
+                            shown(component)
+                        )));
                     }
-                    let (lo, size, u) = (self.graph.constant(lo), self.graph.constant(hi - lo), self.uniform_leaf());
+                    let (lo, size, u) = (
+                        self.graph.constant(lo),
+                        self.graph.constant(hi - lo),
+                        self.uniform_leaf(),
+                    );
                     let offset = self.graph.binary(BinaryOp::Multiply, size, u);
                     self.graph.binary(BinaryOp::Add, lo, offset)
                 }
                 Kind::Integer { .. } | Kind::Names(_) | Kind::Bool => {
                     let values = listed(std::slice::from_ref(component))?;
                     let index = self.uniform_index(values.size());
-                    let part = Part { shape: &Shape::Scalar, components: std::slice::from_ref(component), finite: Some(&values) };
+                    let part = Part {
+                        shape: &Shape::Scalar,
+                        components: std::slice::from_ref(component),
+                        finite: Some(&values),
+                    };
                     self.value_of(part, index)?[0]
                 }
             });
@@ -237,7 +272,8 @@ impl Sampler {
             .collect())
     }
 
-    /// How many of the sums `w₀, w₀ + w₁, …` (without the last) are at most `u Σ w`: index k with probability `w_k / Σ w`.
+    /// How many of the sums `w₀, w₀ + w₁, …` (without the last) are at most `u Σ w`: index k with
+    /// probability `w_k / Σ w`.
     fn categorical_index(&mut self, weights: &[ExprId]) -> ExprId {
         let mut sums = Vec::with_capacity(weights.len());
         let mut sum = self.graph.constant(0.0);
@@ -255,7 +291,8 @@ impl Sampler {
         if self.graph.as_constant(sum).is_some() { index } else { self.none_if_none(index, sum) }
     }
 
-    /// `value`, or NaN where `other` is NaN or infinite: comparisons would hide that, and a draw from no distribution would look like any other.
+    /// `value`, or NaN where `other` is NaN or infinite: comparisons would hide that, and a draw
+    /// from no distribution would look like any other.
     fn none_if_none(&mut self, value: ExprId, other: ExprId) -> ExprId {
         if self.graph.as_constant(other).is_some_and(f64::is_finite) {
             return value;
@@ -267,7 +304,11 @@ impl Sampler {
 
     /// exp(l − max l)
     fn exponentials(&mut self, logits: &[ExprId]) -> Vec<ExprId> {
-        let largest = logits.iter().copied().reduce(|a, b| self.graph.binary(BinaryOp::Max, a, b)).expect("check: a domain has values");
+        let largest = logits
+            .iter()
+            .copied()
+            .reduce(|a, b| self.graph.binary(BinaryOp::Max, a, b))
+            .expect("check: a domain has values");
         logits
             .iter()
             .map(|&logit| {
@@ -277,13 +318,15 @@ impl Sampler {
             .collect()
     }
 
-    /// Box and Muller (1958): two independent standard normals from two uniforms, √(−2 log(1 − u)) · (cos, sin)(2πv).
+    /// Box and Muller (1958): two independent standard normals from two uniforms, √(−2 log(1 − u))
+    /// · (cos, sin)(2πv).
     fn normals(&mut self, mean: &[ExprId], sd: &[ExprId]) -> Vec<ExprId> {
         let mut drawn = Vec::with_capacity(mean.len());
         for pair in mean.iter().zip(sd).collect::<Vec<_>>().chunks(2) {
             let (u, v) = (self.uniform_leaf(), self.uniform_leaf());
             let g = &mut self.graph;
-            let (one, minus_two, turn) = (g.constant(1.0), g.constant(-2.0), g.constant(std::f64::consts::TAU));
+            let (one, minus_two, turn) =
+                (g.constant(1.0), g.constant(-2.0), g.constant(std::f64::consts::TAU));
             let rest = g.binary(BinaryOp::Subtract, one, u);
             let log = g.unary(UnaryOp::Log, rest);
             let square = g.binary(BinaryOp::Multiply, minus_two, log);
@@ -302,10 +345,16 @@ impl Sampler {
     /// tanh z, scaled from (−1, 1) to the declared bounds.
     fn squashed(&mut self, component: &Component, z: ExprId) -> Result<ExprId, WorldError> {
         let Kind::Real { lo, hi } = component.kind else {
-            return Err(WorldError(format!("`TanhNormal` over {}, which is not real", shown(component))));
+            return Err(WorldError(format!(
+                "`TanhNormal` over {}, which is not real",
+                shown(component)
+            )));
         };
         if !(lo.is_finite() && hi.is_finite()) {
-            return Err(WorldError(format!("`TanhNormal` over {}, which has no bounds", shown(component))));
+            return Err(WorldError(format!(
+                "`TanhNormal` over {}, which has no bounds",
+                shown(component)
+            )));
         }
         let g = &mut self.graph;
         let (middle, half) = (g.constant((lo + hi) / 2.0), g.constant((hi - lo) / 2.0));
@@ -352,12 +401,19 @@ fn width(shape: &Shape) -> usize {
 fn listed(components: &[Component]) -> Result<FiniteDomain, WorldError> {
     let values = FiniteDomain::of(components).filter(|values| values.size() <= MANY);
     values.ok_or_else(|| {
-        WorldError(format!("drawing {} from more than {MANY} values, or from real ones, by their probabilities", shown(&components[0])))
+        WorldError(format!(
+            "drawing {} from more than {MANY} values, or from real ones, by their probabilities",
+            shown(&components[0])
+        ))
     })
 }
 
 fn shown(component: &Component) -> String {
-    if component.path.is_empty() { "a variable".to_owned() } else { format!("component `{}`", component.path) }
+    if component.path.is_empty() {
+        "a variable".to_owned()
+    } else {
+        format!("component `{}`", component.path)
+    }
 }
 
 fn unsampled(name: &str) -> WorldError {

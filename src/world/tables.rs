@@ -38,13 +38,21 @@ impl<E: Real> Tables<E> {
             initial: Alias::new(&environment.initial),
             transition: Alias::new(&environment.transition),
             observation: environment.observation.as_ref().map(Alias::new),
-            rewards: environment.rewards.iter().map(|values| values.iter().map(|&v| E::from_f64(v)).collect()).collect(),
+            rewards: environment
+                .rewards
+                .iter()
+                .map(|values| values.iter().map(|&v| E::from_f64(v)).collect())
+                .collect(),
             ended: environment.ended.clone(),
         }
     }
 
     pub fn bytes(&self) -> usize {
-        let draws = [&self.initial, &self.transition].into_iter().chain(&self.observation).map(Alias::bytes).sum::<usize>();
+        let draws = [&self.initial, &self.transition]
+            .into_iter()
+            .chain(&self.observation)
+            .map(Alias::bytes)
+            .sum::<usize>();
         draws + self.rewards.iter().map(Vec::len).sum::<usize>() * size_of::<E>() + self.ended.len()
     }
 
@@ -55,7 +63,8 @@ impl<E: Real> Tables<E> {
     /// The next state, and where its rewards stand.
     #[inline]
     pub fn step<R: Rng + ?Sized>(&self, state: u32, action: u32, rng: &mut R) -> (u32, u32) {
-        let (entry, next) = self.transition.draw(state as usize * self.actions + action as usize, rng);
+        let (entry, next) =
+            self.transition.draw(state as usize * self.actions + action as usize, rng);
         (next, entry)
     }
 
@@ -78,7 +87,9 @@ impl<E: Real> Tables<E> {
     }
 
     pub fn observe<R: Rng + ?Sized>(&self, state: u32, rng: &mut R) -> u32 {
-        self.observation.as_ref().map_or(state, |observation| observation.draw(state as usize, rng).1)
+        self.observation
+            .as_ref()
+            .map_or(state, |observation| observation.draw(state as usize, rng).1)
     }
 }
 
@@ -91,7 +102,8 @@ impl Alias {
             let (first, count) = (range.start, range.len());
             let total: f64 = matrix.probability[range.clone()].iter().sum();
             share.clear();
-            share.extend(matrix.probability[range.clone()].iter().map(|p| p / total * count as f64));
+            share
+                .extend(matrix.probability[range.clone()].iter().map(|p| p / total * count as f64));
             let column = &matrix.column[range];
             entries.extend(column.iter().zip(first as u32..).map(|(&column, at)| Entry {
                 threshold: u32::MAX,
@@ -129,6 +141,10 @@ impl Alias {
         let slot = first + ((u64::from((bits >> 32) as u32) * u64::from(end - first)) >> 32) as u32;
         let entry = &self.entries[slot as usize];
         // a threshold of all ones is the whole slot: its other is itself
-        if (bits as u32) < entry.threshold { (slot, entry.column) } else { (entry.other, entry.other_column) }
+        if (bits as u32) < entry.threshold {
+            (slot, entry.column)
+        } else {
+            (entry.other, entry.other_column)
+        }
     }
 }

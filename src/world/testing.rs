@@ -2,7 +2,9 @@
 
 use crate::expr::{BinaryOp, ExprId, Graph, InputId};
 use crate::finite::testing::{ACTION, ENVIRONMENT, STATE, chain};
-use crate::model::{Component, Distribution, Domain, Dynamics, FiniteDomain, Index, Input, Kind, Model, Shape};
+use crate::model::{
+    Component, Distribution, Domain, Dynamics, FiniteDomain, Index, Input, Kind, Model, Shape,
+};
 
 pub fn integers(count: i64) -> Component {
     Component { path: String::new(), kind: Kind::Integer { lo: 0, hi: count - 1 } }
@@ -20,7 +22,8 @@ fn domain(components: Vec<Component>) -> Domain {
     Domain { shape, finite: FiniteDomain::of(&components), components }
 }
 
-/// What [`environment`] is made of; `s`, `a` and `next` are the components of `s[t]`, `a[t]` and `s[t+1]`.
+/// What [`environment`] is made of; `s`, `a` and `next` are the components of `s[t]`, `a[t]` and
+/// `s[t+1]`.
 pub struct Written {
     pub initial: Distribution<Vec<ExprId>>,
     pub transition: Distribution<Vec<ExprId>>,
@@ -52,14 +55,18 @@ pub fn environment(
     model.variables[STATE.0 as usize].domain = domain(state);
     model.variables[ACTION.0 as usize].domain = domain(action);
     let environment = &mut model.environments[ENVIRONMENT.0 as usize];
-    environment.dynamics = Dynamics::Written { initial, transition, observation: None, end, places: Box::default() };
+    environment.dynamics =
+        Dynamics::Written { initial, transition, observation: None, end, places: Box::default() };
     environment.rewards[0].value = Some(reward);
     model.graph = graph;
     model
 }
 
 /// An environment whose state is drawn anew at each step, and whose reward is 0.
-pub fn draws(state: Vec<Component>, write: impl Fn(&mut Graph) -> Distribution<Vec<ExprId>>) -> Model {
+pub fn draws(
+    state: Vec<Component>,
+    write: impl Fn(&mut Graph) -> Distribution<Vec<ExprId>>,
+) -> Model {
     environment(state, vec![integers(2)], |g, _, _, _| Written {
         initial: write(g),
         transition: write(g),
@@ -72,7 +79,8 @@ pub fn constants(g: &mut Graph, values: &[f64]) -> Vec<ExprId> {
     values.iter().map(|&v| g.constant(v)).collect()
 }
 
-/// s' = s + a + 1 (a counts from 0) without noise, reward s' − s, ends from 5 on: everything is known in advance.
+/// s' = s + a + 1 (a counts from 0) without noise, reward s' − s, ends from 5 on: everything is
+/// known in advance.
 pub fn counter() -> Model {
     environment(vec![real(f64::NEG_INFINITY, f64::INFINITY)], vec![integers(2)], |g, s, a, next| {
         let (one, five, zero) = (g.constant(1.0), g.constant(5.0), g.constant(0.0));

@@ -59,19 +59,31 @@ fn tables_and_columns_move_the_chain_as_its_probabilities_say() {
     tables.initial.row(0).for_each(|(s, p)| exact[s] = p);
     for _ in 1..t {
         let mut next = vec![0.0; tables.states];
-        for (row, p) in (0..tables.transition.rows()).flat_map(|row| [(row, exact[row / tables.actions])]) {
-            tables.transition.row(row).for_each(|(to, q)| next[to] += p * q / tables.actions as f64);
+        for (row, p) in
+            (0..tables.transition.rows()).flat_map(|row| [(row, exact[row / tables.actions])])
+        {
+            tables
+                .transition
+                .row(row)
+                .for_each(|(to, q)| next[to] += p * q / tables.actions as f64);
         }
         exact = next;
     }
     let world = World::<f32>::compile(&model, ENVIRONMENT).unwrap();
     assert!(world.is_finite());
     let columns = as_columns::<f32>(&model);
-    for (seed, (world, compact)) in [(&world, false), (&world, true), (&columns, false), (&columns, true)].into_iter().enumerate() {
+    for (seed, (world, compact)) in
+        [(&world, false), (&world, true), (&columns, false), (&columns, true)]
+            .into_iter()
+            .enumerate()
+    {
         let counted = frequencies(world, t, compact, seed as u64);
         for (s, (counted, p)) in counted.iter().zip(&exact).enumerate() {
             let error = (p * (1.0 - p) / ROWS as f64).sqrt();
-            assert!((counted - p).abs() < 4.5 * error + 1e-9, "state {s}, world {seed}: {counted}, not {p}");
+            assert!(
+                (counted - p).abs() < 4.5 * error + 1e-9,
+                "state {s}, world {seed}: {counted}, not {p}"
+            );
         }
     }
 }
@@ -89,7 +101,8 @@ fn ended_rows_repeat_and_earn_nothing() {
         let (mut states, mut sums) = (vec![0.0; rows], vec![0.0; rows]);
         for t in 1..9 {
             assert_eq!(batch.time(), t);
-            let actions: Vec<u32> = batch.origin()[..batch.front()].iter().map(|origin| origin % 2).collect();
+            let actions: Vec<u32> =
+                batch.origin()[..batch.front()].iter().map(|origin| origin % 2).collect();
             batch.step(&world, Actions::Numbers(&actions), &mut rng);
             for (&origin, reward) in batch.origin().iter().zip(batch.reward(&world, 0)) {
                 sums[origin as usize] += reward;
@@ -134,9 +147,16 @@ fn sample<E: Real>(model: &Model, component: usize, seed: u64) -> Vec<E> {
 }
 
 /// Holds the mean and the variance of a drawn component to their truth, in both precisions.
-fn moments(state: Vec<Component>, component: usize, write: impl Fn(&mut Graph) -> Distribution<Vec<ExprId>>, mean: f64, variance: f64) {
+fn moments(
+    state: Vec<Component>,
+    component: usize,
+    write: impl Fn(&mut Graph) -> Distribution<Vec<ExprId>>,
+    mean: f64,
+    variance: f64,
+) {
     let model = draws(state, write);
-    let in_f32: Vec<f64> = sample::<f32>(&model, component, 11).into_iter().map(f64::from).collect();
+    let in_f32: Vec<f64> =
+        sample::<f32>(&model, component, 11).into_iter().map(f64::from).collect();
     for values in [in_f32, sample::<f64>(&model, component, 12)] {
         let n = values.len() as f64;
         let m = values.iter().sum::<f64>() / n;
@@ -144,29 +164,66 @@ fn moments(state: Vec<Component>, component: usize, write: impl Fn(&mut Graph) -
         let v = squares.iter().sum::<f64>() / n;
         let spread = squares.iter().map(|s| (s - v).powi(2)).sum::<f64>() / n;
         assert!((m - mean).abs() < 4.0 * (variance / n).sqrt() + 1e-6, "mean {m}, not {mean}");
-        assert!((v - variance).abs() <= 4.0 * (spread / n).sqrt() + 1e-4 * variance, "variance {v}, not {variance}");
+        assert!(
+            (v - variance).abs() <= 4.0 * (spread / n).sqrt() + 1e-4 * variance,
+            "variance {v}, not {variance}"
+        );
     }
 }
 
 #[test]
 fn draws_have_the_moments_of_their_distributions() {
     let line = || vec![real(f64::NEG_INFINITY, f64::INFINITY)];
-    moments(line(), 0, |g| Distribution::Normal { mean: constants(g, &[0.5]), sd: constants(g, &[2.0]) }, 0.5, 4.0);
-    moments(line(), 0, |g| Distribution::UniformBox { lo: constants(g, &[-1.0]), hi: constants(g, &[3.0]) }, 1.0, 16.0 / 12.0);
+    moments(
+        line(),
+        0,
+        |g| Distribution::Normal { mean: constants(g, &[0.5]), sd: constants(g, &[2.0]) },
+        0.5,
+        4.0,
+    );
+    moments(
+        line(),
+        0,
+        |g| Distribution::UniformBox { lo: constants(g, &[-1.0]), hi: constants(g, &[3.0]) },
+        1.0,
+        16.0 / 12.0,
+    );
     moments(vec![real(-2.0, 4.0)], 0, |_| Distribution::Uniform, 1.0, 3.0);
     moments(vec![integers(7)], 0, |_| Distribution::Uniform, 3.0, 4.0);
-    moments(vec![real(0.0, 1.0)], 0, |g| Distribution::Beta { a: constants(g, &[2.0]), b: constants(g, &[3.0]) }, 0.4, 0.04);
-    let over = |g: &mut Graph| Distribution::UniformOver(vec![constants(g, &[0.0]), constants(g, &[1.0]), constants(g, &[5.0])]);
+    moments(
+        vec![real(0.0, 1.0)],
+        0,
+        |g| Distribution::Beta { a: constants(g, &[2.0]), b: constants(g, &[3.0]) },
+        0.4,
+        0.04,
+    );
+    let over = |g: &mut Graph| {
+        Distribution::UniformOver(vec![
+            constants(g, &[0.0]),
+            constants(g, &[1.0]),
+            constants(g, &[5.0]),
+        ])
+    };
     moments(line(), 0, over, 2.0, 14.0 / 3.0);
-    let probs = |g: &mut Graph| Distribution::Categorical(Scores::Probs(constants(g, &[0.2, 0.5, 0.3])));
+    let probs =
+        |g: &mut Graph| Distribution::Categorical(Scores::Probs(constants(g, &[0.2, 0.5, 0.3])));
     moments(vec![integers(3)], 0, probs, 1.1, 0.49);
-    let logits = |g: &mut Graph| Distribution::Categorical(Scores::Logits(constants(g, &[2.0, 5.0, 3.0].map(f64::ln))));
+    let logits = |g: &mut Graph| {
+        Distribution::Categorical(Scores::Logits(constants(g, &[2.0, 5.0, 3.0].map(f64::ln))))
+    };
     moments(vec![integers(3)], 0, logits, 1.1, 0.49);
     let coin = |g: &mut Graph| Distribution::Bernoulli(Scores::Probs(constants(g, &[0.3])));
-    moments(vec![Component { path: String::new(), kind: crate::model::Kind::Bool }], 0, coin, 0.3, 0.21);
+    moments(
+        vec![Component { path: String::new(), kind: crate::model::Kind::Bool }],
+        0,
+        coin,
+        0.3,
+        0.21,
+    );
     let mixture = |g: &mut Graph| {
         let narrow = Distribution::Normal { mean: constants(g, &[0.0]), sd: constants(g, &[1.0]) };
-        let wide = Distribution::UniformBox { lo: constants(g, &[10.0]), hi: constants(g, &[12.0]) };
+        let wide =
+            Distribution::UniformBox { lo: constants(g, &[10.0]), hi: constants(g, &[12.0]) };
         Distribution::Mixture(vec![(constants(g, &[0.75]), narrow), (constants(g, &[0.25]), wide)])
     };
     // 0.75 · 1 + 0.25 · (121 + 1/3) − 2.75²
@@ -182,7 +239,10 @@ fn draws_have_the_moments_of_their_distributions() {
 
 #[test]
 fn a_squashed_normal_stays_in_its_bounds_and_halves_are_alike() {
-    let model = draws(vec![real(1.0, 5.0)], |g| Distribution::TanhNormal { mean: constants(g, &[0.0]), sd: constants(g, &[1.5]) });
+    let model = draws(vec![real(1.0, 5.0)], |g| Distribution::TanhNormal {
+        mean: constants(g, &[0.0]),
+        sd: constants(g, &[1.5]),
+    });
     let values = sample::<f32>(&model, 0, 5);
     assert!(values.iter().all(|v| (1.0..=5.0).contains(v)));
     let above = values.iter().filter(|v| **v > 3.0).count() as f64 / ROWS as f64;
@@ -198,5 +258,7 @@ fn what_cannot_be_sampled_is_refused_by_name() {
     let refusal = World::<f32>::compile(&model, ENVIRONMENT).unwrap_err().to_string();
     assert!(refusal.contains("`Uniform`") && refusal.contains("no bounds"), "{refusal}");
     let model = draws(vec![real(0.0, 1.0)], |g| Distribution::Implicit(constants(g, &[0.0])));
-    assert!(World::<f32>::compile(&model, ENVIRONMENT).unwrap_err().to_string().contains("`Implicit`"));
+    assert!(
+        World::<f32>::compile(&model, ENVIRONMENT).unwrap_err().to_string().contains("`Implicit`")
+    );
 }

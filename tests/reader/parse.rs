@@ -92,7 +92,8 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
             '…' => tokens.push(Token::Word("…".to_owned())),
             c if c.is_alphabetic() || c == '_' => {
                 let mut word = c.to_string();
-                while let Some(c) = rest.next_if(|c| c.is_alphanumeric() || *c == '_' || *c == '\'') {
+                while let Some(c) = rest.next_if(|c| c.is_alphanumeric() || *c == '_' || *c == '\'')
+                {
                     word.push(c);
                 }
                 tokens.push(Token::Word(word));
@@ -113,7 +114,9 @@ fn number(first: char, rest: &mut Peekable<Chars>) -> Result<f64, String> {
         match (ahead.next(), ahead.next()) {
             (Some(c), _) if c.is_ascii_digit() => text.push(c),
             (Some('_'), _) => {}
-            (Some('.'), Some(next)) if next.is_ascii_digit() && !text.contains('.') => text.push('.'),
+            (Some('.'), Some(next)) if next.is_ascii_digit() && !text.contains('.') => {
+                text.push('.')
+            }
             (Some('e'), Some(next)) if next.is_ascii_digit() || next == '-' => {
                 text.push_str(if next == '-' { "e-" } else { "e" });
                 if next == '-' {
@@ -163,7 +166,11 @@ impl Parser {
     }
 
     fn must(&mut self, mark: char) -> Result<(), String> {
-        if self.mark(mark) { Ok(()) } else { Err(format!("`{mark}` is missing before {:?}", self.peek())) }
+        if self.mark(mark) {
+            Ok(())
+        } else {
+            Err(format!("`{mark}` is missing before {:?}", self.peek()))
+        }
     }
 
     fn expression(&mut self, level: u8) -> Result<Node, String> {
@@ -213,11 +220,19 @@ impl Parser {
                 return self.call(false, Node::Name("log".to_owned()));
             }
             let above = self.postfix()?;
-            let inside = if self.has(&Token::Ratio) { Node::Ratio(Box::new(above), Box::new(self.postfix()?)) } else { above };
+            let inside = if self.has(&Token::Ratio) {
+                Node::Ratio(Box::new(above), Box::new(self.postfix()?))
+            } else {
+                above
+            };
             return Ok(Node::Log(Box::new(inside)));
         }
         let base = self.postfix()?;
-        if self.mark('^') { Ok(Node::Binary('^', Box::new(base), Box::new(self.postfix()?))) } else { Ok(base) }
+        if self.mark('^') {
+            Ok(Node::Binary('^', Box::new(base), Box::new(self.postfix()?)))
+        } else {
+            Ok(base)
+        }
     }
 
     /// `t=1..T, live} body`
@@ -242,7 +257,9 @@ impl Parser {
         let mut node = self.atom()?;
         loop {
             if self.mark('.') {
-                let Token::Word(field) = self.next() else { return Err("a field without a name".to_owned()) };
+                let Token::Word(field) = self.next() else {
+                    return Err("a field without a name".to_owned());
+                };
                 node = Node::Field(Box::new(node), field);
             } else if self.mark('[') {
                 let mut places = vec![self.place()?];
@@ -359,7 +376,9 @@ impl Node {
                 for place in places {
                     match place {
                         Place::At(at) => all(&[at]),
-                        Place::Span(from, to) => all(&[from, to].into_iter().flatten().collect::<Vec<_>>()),
+                        Place::Span(from, to) => {
+                            all(&[from, to].into_iter().flatten().collect::<Vec<_>>())
+                        }
                     }
                 }
             }
@@ -367,8 +386,12 @@ impl Node {
                 all(&[function]);
                 all(&values.iter().chain(givens).collect::<Vec<_>>());
             }
-            Node::Negative(one) | Node::Log(one) | Node::Entropy(one) | Node::Nabla(one) => all(&[one]),
-            Node::Binary(_, left, right) | Node::Ratio(left, right) | Node::Divergence(left, right) => all(&[left, right]),
+            Node::Negative(one) | Node::Log(one) | Node::Entropy(one) | Node::Nabla(one) => {
+                all(&[one])
+            }
+            Node::Binary(_, left, right)
+            | Node::Ratio(left, right)
+            | Node::Divergence(left, right) => all(&[left, right]),
             Node::If(parts) => all(&parts.iter().collect::<Vec<_>>()),
             Node::Sum { symbol, from, to, body, .. } => {
                 all(&[from]);

@@ -77,10 +77,15 @@ impl Quantity {
             one
         };
         match (self, other) {
-            (Quantity::Number(a, of_a), Quantity::Number(b, of_b)) => Ok(Quantity::Number(a + b, both(of_a, of_b))),
+            (Quantity::Number(a, of_a), Quantity::Number(b, of_b)) => {
+                Ok(Quantity::Number(a + b, both(of_a, of_b)))
+            }
             (Quantity::Moved(a), Quantity::Moved(b)) => Ok(Quantity::Moved(both(a, b))),
             // a sum without summands is 0 of either kind
-            (Quantity::Moved(a), Quantity::Number(zero, _)) | (Quantity::Number(zero, _), Quantity::Moved(a)) if zero == 0.0 => {
+            (Quantity::Moved(a), Quantity::Number(zero, _))
+            | (Quantity::Number(zero, _), Quantity::Moved(a))
+                if zero == 0.0 =>
+            {
                 Ok(Quantity::Moved(a))
             }
             _ => Err("a gradient and a number are added".to_owned()),
@@ -89,12 +94,15 @@ impl Quantity {
 
     fn times(self, other: Quantity) -> Result<Quantity, String> {
         match (self, other) {
-            (moved @ Quantity::Moved(_), Quantity::Number(by, _)) | (Quantity::Number(by, _), moved @ Quantity::Moved(_)) => {
-                Ok(moved.scaled(by))
-            }
+            (moved @ Quantity::Moved(_), Quantity::Number(by, _))
+            | (Quantity::Number(by, _), moved @ Quantity::Moved(_)) => Ok(moved.scaled(by)),
             (Quantity::Number(a, of_a), Quantity::Number(b, of_b)) => {
-                let slope = Quantity::Number(0.0, of_a).scaled(b).plus(Quantity::Number(0.0, of_b).scaled(a))?;
-                let Quantity::Number(_, gradient) = slope else { return Err("a slope is no number".to_owned()) };
+                let slope = Quantity::Number(0.0, of_a)
+                    .scaled(b)
+                    .plus(Quantity::Number(0.0, of_b).scaled(a))?;
+                let Quantity::Number(_, gradient) = slope else {
+                    return Err("a slope is no number".to_owned());
+                };
                 Ok(Quantity::Number(a * b, gradient))
             }
             _ => Err("two gradients are multiplied".to_owned()),
@@ -151,7 +159,9 @@ impl Reader<'_, '_> {
                 self.mean(&q, &q, Some(&p))
             }
             Node::Call { previous: false, function, values, givens } if givens.is_empty() => {
-                let Node::Name(name) = &**function else { return Err(format!("{function:?} is called")) };
+                let Node::Name(name) = &**function else {
+                    return Err(format!("{function:?} is called"));
+                };
                 let mut numbers = Vec::new();
                 for value in values {
                     numbers.push(self.value(value)?.number()?);
@@ -162,7 +172,9 @@ impl Reader<'_, '_> {
                 [number] => Ok(Quantity::of(number)),
                 _ => Err(format!("{node:?} is no number")),
             },
-            Node::Call { .. } | Node::Absent | Node::Dot | Node::Ratio(..) => Err(format!("{node:?} is no number")),
+            Node::Call { .. } | Node::Absent | Node::Dot | Node::Ratio(..) => {
+                Err(format!("{node:?} is no number"))
+            }
         }
     }
 
@@ -186,7 +198,8 @@ impl Reader<'_, '_> {
 
     /// `left`, of some variable: names are counted from 0.
     fn value_name(&self, name: &str) -> Option<f64> {
-        let components = self.model.variables.iter().flat_map(|variable| &variable.domain.components);
+        let components =
+            self.model.variables.iter().flat_map(|variable| &variable.domain.components);
         let mut names = components.filter_map(|component| match &component.kind {
             rlppl::model::Kind::Names(names) => names.iter().position(|known| known == name),
             _ => None,
@@ -227,7 +240,9 @@ impl Reader<'_, '_> {
             let weight = Quantity::Number(*p, score).times(Quantity::of(1.0))?;
             // ∇p = p ∇log p
             let weight = match weight {
-                Quantity::Number(p, score) => Quantity::Number(p, score.into_iter().map(|(at, s)| (at, p * s)).collect()),
+                Quantity::Number(p, score) => {
+                    Quantity::Number(p, score.into_iter().map(|(at, s)| (at, p * s)).collect())
+                }
                 moved => moved,
             };
             let ratio = match b {
@@ -255,7 +270,9 @@ impl Reader<'_, '_> {
     /// The variable at a time, and the number of its value.
     fn drawn(&mut self, node: &Node) -> Result<(TargetVariable, Option<u32>), String> {
         let Node::Index(base, places) = node else { return Err(format!("{node:?} is drawn")) };
-        let (Node::Name(name), [Place::At(at)]) = (&**base, &places[..]) else { return Err(format!("{node:?} is drawn")) };
+        let (Node::Name(name), [Place::At(at)]) = (&**base, &places[..]) else {
+            return Err(format!("{node:?} is drawn"));
+        };
         let variable = self.variable(name)?;
         let time = self.time(at)?;
         Ok((variable, self.measure.number(variable, time, self.on)))
@@ -286,8 +303,15 @@ impl Reader<'_, '_> {
         let Node::Call { function, .. } = node else { return None };
         match &**function {
             Node::Name(name) => {
-                let declared = self.model.kernels.iter().find(|kernel| kernel.name == *name).map(|kernel| &kernel.outputs);
-                let outputs = declared.or_else(|| self.model.data.iter().find(|data| data.name == *name).map(|data| &data.outputs))?;
+                let declared = self
+                    .model
+                    .kernels
+                    .iter()
+                    .find(|kernel| kernel.name == *name)
+                    .map(|kernel| &kernel.outputs);
+                let outputs = declared.or_else(|| {
+                    self.model.data.iter().find(|data| data.name == *name).map(|data| &data.outputs)
+                })?;
                 let sizes = outputs.iter().map(|formal| match formal.variable {
                     FormalVariable::Variable(id) => self.size(TargetVariable::Variable(id)).ok(),
                     FormalVariable::End => Some(2),
@@ -297,8 +321,13 @@ impl Reader<'_, '_> {
             }
             Node::Field(base, which) => {
                 let Node::Name(name) = &**base else { return None };
-                let environment = self.model.environments.iter().find(|environment| environment.name == *name)?;
-                let variable = if which == "observation" { environment.observation? } else { environment.state };
+                let environment =
+                    self.model.environments.iter().find(|environment| environment.name == *name)?;
+                let variable = if which == "observation" {
+                    environment.observation?
+                } else {
+                    environment.state
+                };
                 self.size(TargetVariable::Variable(variable)).ok()
             }
             _ => None,
@@ -315,11 +344,16 @@ impl Reader<'_, '_> {
         };
         if let Some(function) = called {
             let function = Box::new(function.clone());
-            return self.law(&Node::Call { previous: false, function, values: vec![Node::Dot], givens: vec![] }, size);
+            return self.law(
+                &Node::Call { previous: false, function, values: vec![Node::Dot], givens: vec![] },
+                size,
+            );
         }
         let fixed = |probability| Ok(Law { probability, logits: None });
         let size = size.or_else(|| self.size_of(node));
-        let known = |size: Option<usize>| size.ok_or_else(|| format!("nothing tells how many outcomes {node:?} has"));
+        let known = |size: Option<usize>| {
+            size.ok_or_else(|| format!("nothing tells how many outcomes {node:?} has"))
+        };
         let (previous, function, givens) = match node {
             Node::Name(name) if name == "Uniform" => {
                 let size = known(size)?;
@@ -346,8 +380,14 @@ impl Reader<'_, '_> {
                 Ok(Law { probability, logits: moves.then_some(first) })
             }
             Node::Field(base, which) => {
-                let Node::Name(name) = &**base else { return Err(format!("{function:?} is no kernel")) };
-                let at = self.model.environments.iter().position(|environment| environment.name == *name);
+                let Node::Name(name) = &**base else {
+                    return Err(format!("{function:?} is no kernel"));
+                };
+                let at = self
+                    .model
+                    .environments
+                    .iter()
+                    .position(|environment| environment.name == *name);
                 let at = at.ok_or_else(|| format!("`{name}` is no environment"))?;
                 let mut numbers = Vec::new();
                 for given in givens {
@@ -355,14 +395,23 @@ impl Reader<'_, '_> {
                 }
                 let id = rlppl::model::EnvironmentId(at as u32);
                 let size = known(size)?;
-                let environment = self.measure.environment(id).ok_or_else(|| format!("`{name}` has no tables"))?;
-                let number = |at: usize| numbers.get(at).copied().flatten().map(|number| number as usize);
+                let environment = self
+                    .measure
+                    .environment(id)
+                    .ok_or_else(|| format!("`{name}` has no tables"))?;
+                let number =
+                    |at: usize| numbers.get(at).copied().flatten().map(|number| number as usize);
                 let state = || number(0).ok_or_else(|| format!("{node:?} at no state"));
                 let (rows, row) = match which.as_str() {
                     "initial" => (&environment.initial, 0),
                     // after the end every action stays
-                    "transition" => (&environment.transition, state()? * environment.actions + number(1).unwrap_or(0)),
-                    "observation" => (environment.observation.as_ref().ok_or("no observations")?, state()?),
+                    "transition" => (
+                        &environment.transition,
+                        state()? * environment.actions + number(1).unwrap_or(0),
+                    ),
+                    "observation" => {
+                        (environment.observation.as_ref().ok_or("no observations")?, state()?)
+                    }
                     other => return Err(format!("`{name}.{other}` is no kernel")),
                 };
                 let mut probability = vec![0.0; size];
@@ -381,35 +430,60 @@ impl Reader<'_, '_> {
             let numbers = self.numbers(list)?;
             let weights: Vec<f64> = match &**name {
                 Node::Name(name) if name == "probs" => numbers,
-                Node::Name(name) if name == "logits" => numbers.iter().map(|logit| logit.exp()).collect(),
+                Node::Name(name) if name == "logits" => {
+                    numbers.iter().map(|logit| logit.exp()).collect()
+                }
                 other => return Err(format!("{other:?} of a Categorical")),
             };
             let sum: f64 = weights.iter().sum();
-            return Ok(Law { probability: weights.iter().map(|weight| weight / sum).collect(), logits: None });
+            return Ok(Law {
+                probability: weights.iter().map(|weight| weight / sum).collect(),
+                logits: None,
+            });
         }
         Err("a Categorical of nothing".to_owned())
     }
 
-    fn table(&self, name: &str, previous: bool) -> Result<(Table, Vec<(FormalVariable, FormalLength)>), String> {
-        let formals = |formals: &[rlppl::model::Formal]| formals.iter().map(|formal| (formal.variable, formal.length)).collect();
+    fn table(
+        &self,
+        name: &str,
+        previous: bool,
+    ) -> Result<(Table, Vec<(FormalVariable, FormalLength)>), String> {
+        let formals = |formals: &[rlppl::model::Formal]| {
+            formals.iter().map(|formal| (formal.variable, formal.length)).collect()
+        };
         if let Some(at) = self.model.kernels.iter().position(|kernel| kernel.name == name) {
             let id = KernelId(at as u32);
             let table = if previous { Table::Previous(id) } else { Table::Current(id) };
             return Ok((table, formals(&self.model.kernels[at].givens)));
         }
-        let at = self.model.data.iter().position(|data| data.name == name).ok_or_else(|| format!("`{name}` is no kernel"))?;
+        let at = self
+            .model
+            .data
+            .iter()
+            .position(|data| data.name == name)
+            .ok_or_else(|| format!("`{name}` is no kernel"))?;
         Ok((Table::Data(rlppl::model::DataId(at as u32)), formals(&self.model.data[at].givens)))
     }
 
     /// Which row an argument of a kernel chooses.
-    fn given(&mut self, (variable, length): (FormalVariable, FormalLength), node: &Node, key: &mut Vec<u32>) -> Result<(), String> {
+    fn given(
+        &mut self,
+        (variable, length): (FormalVariable, FormalLength),
+        node: &Node,
+        key: &mut Vec<u32>,
+    ) -> Result<(), String> {
         if let Node::Index(base, places) = node
             && let (Node::Name(name), [Place::Span(from, to)]) = (&**base, &places[..])
         {
             let variable = self.variable(name)?;
             let from = from.as_ref().map_or(Ok(1), |from| self.time(from))?;
-            let to = to.as_ref().map_or(Ok(self.model.horizon.value as i64 + 1), |to| self.time(to))?;
-            key.extend((from..=to).map(|time| self.measure.number(variable, time, self.on).unwrap_or(ABSENT)));
+            let to =
+                to.as_ref().map_or(Ok(self.model.horizon.value as i64 + 1), |to| self.time(to))?;
+            key.extend(
+                (from..=to)
+                    .map(|time| self.measure.number(variable, time, self.on).unwrap_or(ABSENT)),
+            );
             key.push(to.max(from - 1).abs_diff(from) as u32);
             return Ok(());
         }
@@ -422,7 +496,9 @@ impl Reader<'_, '_> {
                 return Ok(());
             }
             FormalVariable::Variable(id) => id,
-            FormalVariable::Reward(..) | FormalVariable::End => return Err(format!("{node:?} is given")),
+            FormalVariable::Reward(..) | FormalVariable::End => {
+                return Err(format!("{node:?} is given"));
+            }
         };
         if *node == Node::Absent {
             key.push(ABSENT);
@@ -450,30 +526,46 @@ impl Reader<'_, '_> {
                 Ok(numbers)
             }
             Node::Index(base, places) => {
-                let [Place::At(at)] = &places[..] else { return Err(format!("{node:?} is no number")) };
+                let [Place::At(at)] = &places[..] else {
+                    return Err(format!("{node:?} is no number"));
+                };
                 if let Some(items) = self.list(base)? {
                     let at = self.numbers(at)?[0];
                     let item = items.get(at as usize).filter(|_| at >= 0.0);
                     return item.map_or(Ok(vec![f64::NAN]), |item| self.numbers(item));
                 }
-                let Node::Name(name) = &**base else { return Err(format!("{node:?} is no variable")) };
+                let Node::Name(name) = &**base else {
+                    return Err(format!("{node:?} is no variable"));
+                };
                 let time = self.time(at)?;
                 if let Some((environment, reward)) = self.reward(name) {
                     return Ok(vec![self.measure.reward(environment, reward, time, self.on)]);
                 }
                 let variable = self.variable(name)?;
-                let TargetVariable::Variable(id) = variable else { return Err(format!("{node:?} is no number")) };
+                let TargetVariable::Variable(id) = variable else {
+                    return Err(format!("{node:?} is no number"));
+                };
                 let domain = &self.model.variable(id).domain;
                 let mut value = vec![f64::NAN; domain.width()];
                 if let Some(number) = self.measure.number(variable, time, self.on) {
-                    domain.finite.as_ref().ok_or("a real variable")?.value(number as usize, &mut value);
+                    domain
+                        .finite
+                        .as_ref()
+                        .ok_or("a real variable")?
+                        .value(number as usize, &mut value);
                 }
                 Ok(value)
             }
             Node::Field(base, field) => {
-                let Node::Index(variable, _) = &**base else { return Err(format!("{node:?} is no field")) };
-                let Node::Name(name) = &**variable else { return Err(format!("{node:?} is no field")) };
-                let TargetVariable::Variable(id) = self.variable(name)? else { return Err(format!("{node:?} is no field")) };
+                let Node::Index(variable, _) = &**base else {
+                    return Err(format!("{node:?} is no field"));
+                };
+                let Node::Name(name) = &**variable else {
+                    return Err(format!("{node:?} is no field"));
+                };
+                let TargetVariable::Variable(id) = self.variable(name)? else {
+                    return Err(format!("{node:?} is no field"));
+                };
                 let components = &self.model.variable(id).domain.components;
                 let at = components.iter().position(|component| component.path == *field);
                 let at = at.ok_or_else(|| format!("`{name}` has no field `{field}`"))?;
@@ -488,9 +580,12 @@ impl Reader<'_, '_> {
         match node {
             Node::List(items) => Ok(Some(items.clone())),
             Node::Name(name) if self.reward(name).is_none() && self.variable(name).is_err() => {
-                let file = rlppl::syntax::parse(&self.model.sources[0]).map_err(|errors| errors.to_string())?;
+                let file = rlppl::syntax::parse(&self.model.sources[0])
+                    .map_err(|errors| errors.to_string())?;
                 let named = file.items.iter().find_map(|item| match item {
-                    Item::Let(definition) if definition.name.text == *name => Some(expr_to_string(&definition.value)),
+                    Item::Let(definition) if definition.name.text == *name => {
+                        Some(expr_to_string(&definition.value))
+                    }
                     _ => None,
                 });
                 match named.map(|value| parse(&value)).transpose()? {

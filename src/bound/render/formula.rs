@@ -1,23 +1,31 @@
 //! The formulas of a derivation, as trees.
 
 use crate::bound::derivation::{
-    BoundDerivation, Change, Credit, Downstream, DraftId, Imagined, Moment, NoiseForm, Relation, Reparameterised, Score, Shape, Sign, Step,
-    Term, TermId, TermKind, Times,
+    BoundDerivation, Change, Credit, Downstream, DraftId, Imagined, Moment, NoiseForm, Relation,
+    Reparameterised, Score, Shape, Sign, Step, Term, TermId, TermKind, Times,
 };
 use crate::bound::math::{Clock, Math};
 use crate::bound::notation::{Binds, Written};
 use crate::model::{FactorRef, Index, KernelId};
 
-/// `log p(R̂) ≥ L = E_q[ … ]`; `log Z ≥ …` where that is no probability, and `L ≈ …` where a classifier makes it an estimate.
+/// `log p(R̂) ≥ L = E_q[ … ]`; `log Z ≥ …` where that is no probability, and `L ≈ …` where a
+/// classifier makes it an estimate.
 pub fn bound(derivation: &BoundDerivation) -> Math {
-    let expectation = Math::Expectation(Box::new(sum(derivation, &derivation.terms.iter().collect::<Vec<_>>())));
+    let expectation =
+        Math::Expectation(Box::new(sum(derivation, &derivation.terms.iter().collect::<Vec<_>>())));
     let objective = Math::name("L");
     match derivation.relation {
         // an estimate lies on no side of the evidence
-        Relation::Approximately => Math::row([objective, relation(Relation::Approximately), expectation]),
-        Relation::Equal | Relation::AtLeast => {
-            Math::row([evidence(derivation), relation(derivation.relation), objective, Math::Sign("="), expectation])
+        Relation::Approximately => {
+            Math::row([objective, relation(Relation::Approximately), expectation])
         }
+        Relation::Equal | Relation::AtLeast => Math::row([
+            evidence(derivation),
+            relation(derivation.relation),
+            objective,
+            Math::Sign("="),
+            expectation,
+        ]),
     }
 }
 
@@ -29,7 +37,11 @@ pub fn term(derivation: &BoundDerivation, term: &Term) -> (Sign, Math) {
 /// When a term is summed, as it is printed: the steps that its draws belong to.
 pub fn steps(derivation: &BoundDerivation, term: &Term) -> Steps {
     let later = of_factor(&term.kind).map_or(0, |factor| derivation.notation.step(factor));
-    Steps { times: Times { from: term.times.from.shifted(later), to: term.times.to.shifted(later) }, live: term.live, later }
+    Steps {
+        times: Times { from: term.times.from.shifted(later), to: term.times.to.shifted(later) },
+        live: term.live,
+        later,
+    }
 }
 
 /// Steps that a sum runs over.
@@ -45,7 +57,8 @@ pub struct Steps {
 impl Steps {
     /// What the `t` of the writing is, where the sum runs over `symbol`.
     fn clock<'a>(&self, symbol: &'a str) -> Clock<'a> {
-        let step = if self.times.is_once() { Clock::stands(self.times.from) } else { Clock::runs(symbol) };
+        let step =
+            if self.times.is_once() { Clock::stands(self.times.from) } else { Clock::runs(symbol) };
         step.later(self.later.saturating_neg())
     }
 
@@ -94,13 +107,17 @@ fn clock_of(derivation: &BoundDerivation, factor: FactorRef) -> Clock<'static> {
 
 /// The formula after a step; for a step of the sum, what it takes away and what it puts there.
 pub fn step(derivation: &BoundDerivation, step: &Step) -> (Math, Math) {
-    let terms = |ids: &[DraftId]| -> Vec<&Term> { ids.iter().map(|id| &derivation.drafts[id.0 as usize]).collect() };
+    let terms = |ids: &[DraftId]| -> Vec<&Term> {
+        ids.iter().map(|id| &derivation.drafts[id.0 as usize]).collect()
+    };
     match &step.change {
         Change::Shape { before, after } => (shape(derivation, *before), shape(derivation, *after)),
         Change::Terms { removed, added } if removed.is_empty() => {
             (shape(derivation, Shape::ExpectationOfLog), expectation(derivation, &terms(added)))
         }
-        Change::Terms { removed, added } => (sum(derivation, &terms(removed)), sum(derivation, &terms(added))),
+        Change::Terms { removed, added } => {
+            (sum(derivation, &terms(removed)), sum(derivation, &terms(added)))
+        }
     }
 }
 
@@ -108,7 +125,9 @@ pub fn step(derivation: &BoundDerivation, step: &Step) -> (Math, Math) {
 pub fn set_apart(derivation: &BoundDerivation, step: &Step) -> Option<String> {
     let Change::Terms { added, .. } = &step.change else { return None };
     let [added] = added[..] else { return None };
-    let TermKind::Constant { name, .. } = &derivation.drafts[added.0 as usize].kind else { return None };
+    let TermKind::Constant { name, .. } = &derivation.drafts[added.0 as usize].kind else {
+        return None;
+    };
     Some(format!(" is set apart as a constant: {name}"))
 }
 
@@ -116,33 +135,58 @@ pub fn set_apart(derivation: &BoundDerivation, step: &Step) -> Option<String> {
 pub fn known_up_to(derivation: &BoundDerivation) -> Option<String> {
     let unknown = derivation.terms.iter().filter_map(|term| term.kind.unknown_constant());
     let names: Vec<&str> = unknown.collect();
-    (!names.is_empty()).then(|| format!("known up to {}, which is not known and does not depend on what is maximised", names.join(" and ")))
+    (!names.is_empty()).then(|| {
+        format!(
+            "known up to {}, which is not known and does not depend on what is maximised",
+            names.join(" and ")
+        )
+    })
 }
 
 /// Why the bound lies below no probability, in words.
 pub fn no_probability(derivation: &BoundDerivation) -> impl Iterator<Item = String> {
-    let exceeds = derivation.exceeds_one.as_ref().map(|why| format!("Z = E[ exp(ΣΛ) ] under the prior is no probability: {why}"));
-    let estimated =
-        (derivation.relation == Relation::Approximately).then(|| "L is a classifier's estimate and bounds no probability".to_owned());
+    let exceeds = derivation
+        .exceeds_one
+        .as_ref()
+        .map(|why| format!("Z = E[ exp(ΣΛ) ] under the prior is no probability: {why}"));
+    let estimated = (derivation.relation == Relation::Approximately)
+        .then(|| "L is a classifier's estimate and bounds no probability".to_owned());
     exceeds.into_iter().chain(estimated)
 }
 
-/// What kernels imagine before they draw, in words: it stands in no formula, since it is drawn alike on both sides.
+/// What kernels imagine before they draw, in words: it stands in no formula, since it is drawn
+/// alike on both sides.
 pub fn imagined(derivation: &BoundDerivation) -> impl Iterator<Item = String> + '_ {
-    let words = |imagined: &Imagined| format!("{} draws {} before it acts, alike in prior and posterior", imagined.by, imagined.rollout);
+    let words = |imagined: &Imagined| {
+        format!(
+            "{} draws {} before it acts, alike in prior and posterior",
+            imagined.by, imagined.rollout
+        )
+    };
     derivation.imagined.iter().map(words)
 }
 
-/// The gradient in each group of parameters: `∇L = E_q[ Σ_t ∇log q · ( … − b ) + … ]` of the kernels', then that of each learned distribution over
-/// weights with the reparameterisation that it passes through.
+/// The gradient in each group of parameters: `∇L = E_q[ Σ_t ∇log q · ( … − b ) + … ]` of the
+/// kernels', then that of each learned distribution over weights with the reparameterisation that
+/// it passes through.
 pub fn gradients(derivation: &BoundDerivation) -> Vec<Math> {
     let gradient = &derivation.gradient;
-    let is_drawn = |kernel: &KernelId| gradient.mean_fields.iter().any(|field| field.kernel == *kernel);
-    let own: Vec<KernelId> = gradient.over.iter().copied().filter(|kernel| !is_drawn(kernel)).collect();
+    let is_drawn =
+        |kernel: &KernelId| gradient.mean_fields.iter().any(|field| field.kernel == *kernel);
+    let own: Vec<KernelId> =
+        gradient.over.iter().copied().filter(|kernel| !is_drawn(kernel)).collect();
     let mut formulas = Vec::new();
     if gradient.mean_fields.is_empty() || !own.is_empty() {
-        let scores = gradient.scores.iter().filter(|score| !is_drawn(&score.kernel)).map(|score| scored(derivation, score));
-        let direct = gradient.pathwise.iter().filter(|pathwise| !pathwise.kernels.iter().all(is_drawn)).map(|pathwise| pathwise.term);
+        let scores = gradient
+            .scores
+            .iter()
+            .filter(|score| !is_drawn(&score.kernel))
+            .map(|score| scored(derivation, score));
+        let direct = gradient
+            .pathwise
+            .iter()
+            .filter(|pathwise| !pathwise.kernels.iter().all(is_drawn))
+            .map(|pathwise| pathwise.term);
         let mut moved: Vec<TermId> = direct.chain(gradient.through.iter().copied()).collect();
         moved.sort_unstable();
         moved.dedup();
@@ -152,11 +196,20 @@ pub fn gradients(derivation: &BoundDerivation) -> Vec<Math> {
     }
     formulas.extend(gradient.reparameterised.iter().map(|draw| made_of_noise(derivation, draw)));
     for field in &gradient.mean_fields {
-        let scores = gradient.scores.iter().filter(|score| field.scores.contains(&score.factor)).map(|score| scored(derivation, score));
-        let through = field.through.iter().chain(&field.divergence).map(|term| moving(derivation, *term));
+        let scores = gradient
+            .scores
+            .iter()
+            .filter(|score| field.scores.contains(&score.factor))
+            .map(|score| scored(derivation, score));
+        let through =
+            field.through.iter().chain(&field.divergence).map(|term| moving(derivation, *term));
         let weights = || derivation.notation.draw(field.factor);
         let of_weights = |what: &'static str| Math::call(Math::Operator(what), vec![weights()]);
-        formulas.push(ascent(derivation, vec![of_weights("mean"), of_weights("sd")], scores.chain(through).collect()));
+        formulas.push(ascent(
+            derivation,
+            vec![of_weights("mean"), of_weights("sd")],
+            scores.chain(through).collect(),
+        ));
         formulas.push(Math::row([weights(), Math::Sign("="), around(&of_weights), noise()]));
     }
     formulas
@@ -169,18 +222,24 @@ fn around(of: &dyn Fn(&'static str) -> Math) -> Math {
 
 /// `, ε ~ Normal(0, 1)`
 fn noise() -> Math {
-    let standard = Math::call(Math::Word("Normal".to_owned()), ["0", "1"].map(|number| Math::Number(number.to_owned())).to_vec());
+    let standard = Math::call(
+        Math::Word("Normal".to_owned()),
+        ["0", "1"].map(|number| Math::Number(number.to_owned())).to_vec(),
+    );
     Math::row([Math::Mark(","), Math::name("ε"), Math::Sign("~"), standard])
 }
 
 /// `s[t+1] = mean(world(·|s[t], a[t])) + sd(world(·|s[t], a[t]))·ε, ε ~ Normal(0, 1)`
 fn made_of_noise(derivation: &BoundDerivation, made: &Reparameterised) -> Math {
-    let distribution = || derivation.notation.distribution(made.factor).at(clock_of(derivation, made.factor));
+    let distribution =
+        || derivation.notation.distribution(made.factor).at(clock_of(derivation, made.factor));
     let of = |what: &'static str| Math::call(Math::Operator(what), vec![distribution()]);
     let noisy = match made.form {
         NoiseForm::Normal => around(&of),
         NoiseForm::TanhNormal => Math::call(Math::Operator("tanh"), vec![around(&of)]),
-        NoiseForm::Implicit => Math::call(Math::Word("function".to_owned()), vec![distribution(), Math::name("ε")]),
+        NoiseForm::Implicit => {
+            Math::call(Math::Word("function".to_owned()), vec![distribution(), Math::name("ε")])
+        }
     };
     Math::row([draw(derivation, made.factor), Math::Sign("="), noisy, noise()])
 }
@@ -191,15 +250,22 @@ fn ascent(derivation: &BoundDerivation, names: Vec<Math>, parts: Vec<(Sign, Math
         [] => Math::Mark("∇"),
         _ => Math::Under(Box::new(Math::Mark("∇")), Box::new(Math::list(names))),
     };
-    let right = if parts.is_empty() { Math::Number("0".to_owned()) } else { Math::Expectation(Box::new(signed(parts))) };
-    let relation = Math::Sign(if derivation.relation == Relation::Approximately { "≈" } else { "=" });
+    let right = if parts.is_empty() {
+        Math::Number("0".to_owned())
+    } else {
+        Math::Expectation(Box::new(signed(parts)))
+    };
+    let relation =
+        Math::Sign(if derivation.relation == Relation::Approximately { "≈" } else { "=" });
     Math::row([nabla, Math::name("L"), relation, right])
 }
 
 /// `Σ_t ∇log q · ( … − b )`
 fn scored(derivation: &BoundDerivation, score: &Score) -> (Sign, Math) {
-    let own = steps_of_factor(derivation, score.factor).expect("derive: a scored factor was split off");
-    let nabla = Math::row([Math::Mark("∇"), Math::Operator("log"), density(derivation, score.factor)]);
+    let own =
+        steps_of_factor(derivation, score.factor).expect("derive: a scored factor was split off");
+    let nabla =
+        Math::row([Math::Mark("∇"), Math::Operator("log"), density(derivation, score.factor)]);
     let mut inside: Vec<(Sign, Math)> = Vec::new();
     // neighbours that run over the same times share a sum
     let from = |credit: &Credit| credited_from(derivation, score, credit, &own);
@@ -210,7 +276,10 @@ fn scored(derivation: &BoundDerivation, score: &Score) -> (Sign, Math) {
         let (first_from, first_of) = (from(first), of(first));
         let alike = |credit: &&Credit| from(credit) == first_from && of(credit).is_alike(&first_of);
         let run = score.credit[at..].iter().take_while(alike).count();
-        let terms: Vec<&Term> = score.credit[at..at + run].iter().map(|credit| &derivation.terms[credit.term.0 as usize]).collect();
+        let terms: Vec<&Term> = score.credit[at..at + run]
+            .iter()
+            .map(|credit| &derivation.terms[credit.term.0 as usize])
+            .collect();
         inside.push(group(derivation, &terms, "k", first_from));
         at += run;
     }
@@ -219,8 +288,14 @@ fn scored(derivation: &BoundDerivation, score: &Score) -> (Sign, Math) {
     (Sign::Plus, summed(&own, "t", None, body))
 }
 
-/// Where the part of a term begins that a score is credited with, `t+1`; `None` where it is all of the term.
-fn credited_from(derivation: &BoundDerivation, score: &Score, credit: &Credit, own: &Steps) -> Option<Math> {
+/// Where the part of a term begins that a score is credited with, `t+1`; `None` where it is all of
+/// the term.
+fn credited_from(
+    derivation: &BoundDerivation,
+    score: &Score,
+    credit: &Credit,
+    own: &Steps,
+) -> Option<Math> {
     let term = steps(derivation, &derivation.terms[credit.term.0 as usize]);
     let Downstream::Offset(written) = credit.from else { return None };
     if term.times.is_once() || own.times.is_once() {
@@ -235,19 +310,31 @@ fn credited_from(derivation: &BoundDerivation, score: &Score, credit: &Credit, o
         (Moment::Last(begins), Moment::Last(earliest)) => earliest >= begins,
         (Moment::First(_), Moment::Last(_)) | (Moment::Last(_), Moment::First(_)) => false,
     };
-    Some(if is_inside { from } else { Math::call(Math::Operator("max"), vec![moment(term.times.from), from]) })
+    Some(if is_inside {
+        from
+    } else {
+        Math::call(Math::Operator("max"), vec![moment(term.times.from), from])
+    })
 }
 
 /// `Σ_t ∇f`
 fn moving(derivation: &BoundDerivation, term: TermId) -> (Sign, Math) {
     let of = &derivation.terms[term.0 as usize];
     let steps = steps(derivation, of);
-    let of_weights = |factor: FactorRef| derivation.gradient.mean_fields.iter().any(|field| field.factor == factor);
+    let of_weights = |factor: FactorRef| {
+        derivation.gradient.mean_fields.iter().any(|field| field.factor == factor)
+    };
     let moving = match &of.kind {
-        // of a ratio only the part above moves: the score below has mean zero, if the draw has one; a ratio of weights moves with the weights
-        TermKind::LogRatio { p, q } if !of_weights(*q) && !derivation.gradient.through.contains(&term) => {
+        // of a ratio only the part above moves: the score below has mean zero, if the draw has one;
+        // a ratio of weights moves with the weights
+        TermKind::LogRatio { p, q }
+            if !of_weights(*q) && !derivation.gradient.through.contains(&term) =>
+        {
             let clock = steps.clock("t").later(derivation.notation.shift(*p, *q));
-            Written::whole(Math::row([Math::Operator("log"), derivation.notation.density(*p).at(clock)]))
+            Written::whole(Math::row([
+                Math::Operator("log"),
+                derivation.notation.density(*p).at(clock),
+            ]))
         }
         _ => body(derivation, of, steps.clock("t")),
     };
@@ -262,8 +349,12 @@ pub fn kernel_name(derivation: &BoundDerivation, kernel: KernelId) -> Math {
 /// What a baseline may read: `s[t], t`.
 pub fn baseline(derivation: &BoundDerivation, score: &Score) -> Math {
     let clock = clock_of(derivation, score.factor);
-    let mut reads: Vec<Math> =
-        derivation.gradient.baseline_reads(score).iter().map(|read| derivation.notation.variable(*read).at(clock)).collect();
+    let mut reads: Vec<Math> = derivation
+        .gradient
+        .baseline_reads(score)
+        .iter()
+        .map(|read| derivation.notation.variable(*read).at(clock))
+        .collect();
     if matches!(clock, Clock::Runs { .. }) {
         reads.push(Math::name("t"));
     }
@@ -274,7 +365,11 @@ pub fn baseline(derivation: &BoundDerivation, score: &Score) -> Math {
 fn evidence(derivation: &BoundDerivation) -> Math {
     match derivation.exceeds_one {
         Some(_) => Math::row([Math::Operator("log"), Math::name("Z")]),
-        None => Math::row([Math::Operator("log"), Math::name("p"), Math::Round(Box::new(Math::name("R̂")))]),
+        None => Math::row([
+            Math::Operator("log"),
+            Math::name("p"),
+            Math::Round(Box::new(Math::name("R̂"))),
+        ]),
     }
 }
 
@@ -288,13 +383,21 @@ pub fn relation(relation: Relation) -> Math {
 
 fn shape(derivation: &BoundDerivation, shape: Shape) -> Math {
     let big = |letter: &str| Math::row([Math::Mark("Π"), Math::name(letter)]);
-    let likelihood = [Math::Operator("exp"), Math::Round(Box::new(Math::row([Math::Mark("Σ"), Math::name("Λ")])))];
+    let likelihood = [
+        Math::Operator("exp"),
+        Math::Round(Box::new(Math::row([Math::Mark("Σ"), Math::name("Λ")]))),
+    ];
     let above = Math::row([big("P"), Math::Mark("·")].into_iter().chain(likelihood));
     let weight = Math::Fraction(Box::new(above), Box::new(big("Q")));
     match shape {
         Shape::Evidence => evidence(derivation),
-        Shape::LogExpectation => Math::row([Math::Operator("log"), Math::Expectation(Box::new(weight))]),
-        Shape::ExpectationOfLog => Math::Expectation(Box::new(Math::row([Math::Operator("log"), Math::Round(Box::new(weight))]))),
+        Shape::LogExpectation => {
+            Math::row([Math::Operator("log"), Math::Expectation(Box::new(weight))])
+        }
+        Shape::ExpectationOfLog => Math::Expectation(Box::new(Math::row([
+            Math::Operator("log"),
+            Math::Round(Box::new(weight)),
+        ]))),
     }
 }
 
@@ -308,7 +411,8 @@ pub fn sum(derivation: &BoundDerivation, terms: &[&Term]) -> Math {
     let mut at = 0;
     while at < terms.len() {
         let first = steps(derivation, terms[at]);
-        let run = terms[at..].iter().take_while(|term| steps(derivation, term).is_alike(&first)).count();
+        let run =
+            terms[at..].iter().take_while(|term| steps(derivation, term).is_alike(&first)).count();
         let run = if first.times.is_once() { 1 } else { run };
         parts.push(group(derivation, &terms[at..at + run], "t", None));
         at += run;
@@ -317,13 +421,19 @@ pub fn sum(derivation: &BoundDerivation, terms: &[&Term]) -> Math {
 }
 
 /// One sum over several terms, from `from` on or all of it: a single one keeps its sign outside.
-fn group(derivation: &BoundDerivation, terms: &[&Term], symbol: &str, from: Option<Math>) -> (Sign, Math) {
+fn group(
+    derivation: &BoundDerivation,
+    terms: &[&Term],
+    symbol: &str,
+    from: Option<Math>,
+) -> (Sign, Math) {
     let first = steps(derivation, terms[0]);
     let mut parts = Vec::with_capacity(terms.len());
     for term in terms {
         let written = body(derivation, term, steps(derivation, term).clock(symbol));
         // an exponent that is a sum needs brackets, but where others follow it inside theirs
-        let leads = terms.len() > 1 && parts.is_empty() && times(term.sign, written.sign) == Sign::Plus;
+        let leads =
+            terms.len() > 1 && parts.is_empty() && times(term.sign, written.sign) == Sign::Plus;
         let (sign, math) = written.part(if leads { Binds::Sum } else { Binds::Product });
         parts.push((times(term.sign, sign), math));
     }
@@ -336,11 +446,17 @@ fn group(derivation: &BoundDerivation, terms: &[&Term], symbol: &str, from: Opti
     }
 }
 
-/// When a factor of the posterior is drawn, and whether it stops at the end: where its times were cut, all of them.
+/// When a factor of the posterior is drawn, and whether it stops at the end: where its times were
+/// cut, all of them.
 fn steps_of_factor(derivation: &BoundDerivation, factor: FactorRef) -> Option<Steps> {
-    let split = derivation.drafts.iter().filter(|term| matches!(term.kind, TermKind::LogFactor { factor: known } if known == factor));
+    let split = derivation.drafts.iter().filter(
+        |term| matches!(term.kind, TermKind::LogFactor { factor: known } if known == factor),
+    );
     split.map(|term| steps(derivation, term)).reduce(|one, other| Steps {
-        times: Times { from: one.times.from.min(other.times.from), to: one.times.to.max(other.times.to) },
+        times: Times {
+            from: one.times.from.min(other.times.from),
+            to: one.times.to.max(other.times.to),
+        },
         live: one.live || other.live,
         ..one
     })
@@ -396,14 +512,20 @@ fn kind(derivation: &BoundDerivation, of: &TermKind, clock: Clock) -> Written {
     let distribution = |factor: FactorRef| notation.distribution(factor).at(clock);
     let other = |p: FactorRef, q: FactorRef| clock.later(notation.shift(p, q));
     let log = |inner: Math| Math::row([Math::Operator("log"), inner]);
-    let operator = |name: &'static str, inner: Math| Math::row([Math::Operator(name), Math::Round(Box::new(inner))]);
-    let ratio = |p: FactorRef, q: FactorRef| Math::Fraction(Box::new(notation.density(p).at(other(p, q))), Box::new(density(q)));
+    let operator = |name: &'static str, inner: Math| {
+        Math::row([Math::Operator(name), Math::Round(Box::new(inner))])
+    };
+    let ratio = |p: FactorRef, q: FactorRef| {
+        Math::Fraction(Box::new(notation.density(p).at(other(p, q))), Box::new(density(q)))
+    };
     Written::whole(match of {
         TermKind::Exponent { likelihood } => {
             let written = notation.likelihood[*likelihood as usize].clone();
             return Written { math: written.math.at(clock), ..written };
         }
-        TermKind::LogDensity { likelihood } => log(notation.likelihood[*likelihood as usize].math.at(clock)),
+        TermKind::LogDensity { likelihood } => {
+            log(notation.likelihood[*likelihood as usize].math.at(clock))
+        }
         TermKind::LogFactor { factor } => log(density(*factor)),
         TermKind::Kl { q, p } => {
             let prior = notation.distribution(*p).at(other(*p, *q));

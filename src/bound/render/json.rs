@@ -2,7 +2,10 @@
 
 use super::formula;
 use super::text::plain;
-use crate::bound::derivation::{BoundDerivation, Change, Derivation, Downstream, Moment, NoiseForm, Relation, Sign, Term, TermKind, Times};
+use crate::bound::derivation::{
+    BoundDerivation, Change, Derivation, Downstream, Moment, NoiseForm, Relation, Sign, Term,
+    TermKind, Times,
+};
 use serde_json::{Value, json};
 
 /// Grows when a field changes its meaning or goes; new fields may come without it.
@@ -21,7 +24,9 @@ fn bound(bound: &BoundDerivation) -> Value {
     let density = |at| plain(&formula::density(bound, at));
     let gradient = &bound.gradient;
     let formulas: Vec<String> = formula::gradients(bound).iter().map(plain).collect();
-    let kernels = |ids: &[crate::model::KernelId]| ids.iter().map(|id| bound.notation.kernel(*id).to_owned()).collect::<Vec<_>>();
+    let kernels = |ids: &[crate::model::KernelId]| {
+        ids.iter().map(|id| bound.notation.kernel(*id).to_owned()).collect::<Vec<_>>()
+    };
     let scores = gradient.scores.iter().map(|score| {
         let credit = score.credit.iter().map(|credit| match credit.from {
             Downstream::Offset(written) => {

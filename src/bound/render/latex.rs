@@ -12,8 +12,8 @@ const WIDTH: f64 = 33.0;
 /// What the list of steps takes off it.
 const LIST: f64 = 2.5;
 
-/// The bound and its gradient, broken into lines of an article, with [`Detail::Steps`] the numbered steps before them: what a step
-/// changes, and what it puts in its place.
+/// The bound and its gradient, broken into lines of an article, with [`Detail::Steps`] the numbered
+/// steps before them: what a step changes, and what it puts in its place.
 pub fn latex(derivation: &Derivation, detail: Detail) -> String {
     let mut out = format!("% {}; needs \\usepackage{{amsmath,amssymb}}\n", derivation.model);
     for bound in &derivation.bounds {
@@ -34,10 +34,15 @@ pub fn latex(derivation: &Derivation, detail: Detail) -> String {
             out.push_str("\\end{enumerate}\n");
         }
         let bounds = std::iter::once(formula::bound(bound)).chain(
-            formula::known_up_to(bound).into_iter().chain(formula::no_probability(bound)).chain(formula::imagined(bound)).map(Math::Word),
+            formula::known_up_to(bound)
+                .into_iter()
+                .chain(formula::no_probability(bound))
+                .chain(formula::imagined(bound))
+                .map(Math::Word),
         );
         let formulas = bounds.chain(formula::gradients(bound));
-        let rows: Vec<Line> = formulas.flat_map(|formula| lines(&formula, Page::set(WIDTH))).collect();
+        let rows: Vec<Line> =
+            formulas.flat_map(|formula| lines(&formula, Page::set(WIDTH))).collect();
         out.push_str(&display(&rows));
     }
     out
@@ -45,7 +50,10 @@ pub fn latex(derivation: &Derivation, detail: Detail) -> String {
 
 /// Lines under each other, aligned at their left ends.
 fn display(rows: &[Line]) -> String {
-    let rows: Vec<String> = rows.iter().map(|row| format!("  &{}{}", "\\quad ".repeat(row.indent), line(row))).collect();
+    let rows: Vec<String> = rows
+        .iter()
+        .map(|row| format!("  &{}{}", "\\quad ".repeat(row.indent), line(row)))
+        .collect();
     format!("\\begin{{align*}}\n{}\n\\end{{align*}}\n", rows.join(" \\\\\n"))
 }
 
@@ -81,13 +89,17 @@ fn show(math: &Math) -> String {
         Math::Word(text) => format!("\\text{{{}}}", escape(text)),
         Math::Operator(name) => operator(name),
         Math::Sign(sign) | Math::Mark(sign) => mark(sign).to_owned(),
-        Math::Indexed { base, index } => format!("{}_{{{}}}", show(base), index.iter().map(show).collect::<Vec<_>>().join(",")),
+        Math::Indexed { base, index } => {
+            format!("{}_{{{}}}", show(base), index.iter().map(show).collect::<Vec<_>>().join(","))
+        }
         Math::Time(_) => show(&math.at(Clock::T)),
         Math::Span(from, to) => {
             let end = |part: &Option<Box<Math>>| part.as_deref().map(show).unwrap_or_default();
             format!("{}{{:}}{}", end(from), end(to))
         }
-        Math::Sum { under, over, body } => format!("{} {}", sum(under, over.as_deref()), show(body)),
+        Math::Sum { under, over, body } => {
+            format!("{} {}", sum(under, over.as_deref()), show(body))
+        }
         Math::Expectation(body) => format!("\\mathbb{{E}}_q\\Bigl[ {} \\Bigr]", show(body)),
         Math::Round(body) => match size(body) {
             Size::Text => format!("({})", show(body)),
@@ -116,13 +128,18 @@ fn identifier(name: &str) -> String {
         (Some(letter), None) if letter.is_ascii_alphabetic() => name.to_owned(),
         _ => format!(
             "\\mathrm{{{}}}",
-            name.chars().map(|c| greek(&c.to_string()).unwrap_or_else(|| escape(&c.to_string()))).collect::<String>()
+            name.chars()
+                .map(|c| greek(&c.to_string()).unwrap_or_else(|| escape(&c.to_string())))
+                .collect::<String>()
         ),
     }
 }
 
 fn greek(name: &str) -> Option<String> {
-    GREEK.iter().find(|(word, letter)| *word == name || *letter == name).map(|(word, _)| format!("\\{word} ").trim_end().to_owned() + "{}")
+    GREEK
+        .iter()
+        .find(|(word, letter)| *word == name || *letter == name)
+        .map(|(word, _)| format!("\\{word} ").trim_end().to_owned() + "{}")
 }
 
 fn operator(name: &str) -> String {

@@ -1,4 +1,5 @@
-//! Long formulas on several lines, as a paper breaks them: before relations, then before the signs of the outermost sum, then further in.
+//! Long formulas on several lines, as a paper breaks them: before relations, then before the signs
+//! of the outermost sum, then further in.
 
 use crate::bound::math::{Clock, Math};
 
@@ -107,14 +108,22 @@ fn flatten(math: &Math, depth: usize, links: &mut Vec<Link>) {
 /// Whether a bracket holds a sum of terms, not the arguments of something.
 fn is_sum(body: &Math) -> bool {
     match body {
-        Math::Row(parts) => parts.iter().any(|part| matches!(part, Math::Sign("+" | "−") | Math::Sum { .. })),
+        Math::Row(parts) => {
+            parts.iter().any(|part| matches!(part, Math::Sign("+" | "−") | Math::Sum { .. }))
+        }
         body => matches!(body, Math::Sum { .. }),
     }
 }
 
 /// The size of brackets around `body`.
 pub fn size(body: &Math) -> Size {
-    let largest = |inside: &[&Math]| if inside.iter().any(|part| size(part) == Size::Display) { Size::Display } else { Size::Text };
+    let largest = |inside: &[&Math]| {
+        if inside.iter().any(|part| size(part) == Size::Display) {
+            Size::Display
+        } else {
+            Size::Text
+        }
+    };
     match body {
         Math::Sum { .. } | Math::Fraction(..) => Size::Display,
         Math::Row(parts) => largest(&parts.iter().collect::<Vec<_>>()),
@@ -133,20 +142,41 @@ pub fn size(body: &Math) -> Size {
 }
 
 impl Page {
-    /// Breaks at the outermost signs from `depth` on, fills lines with what lies between, and breaks what is still too long further in. The first
-    /// line stands at `indent`, those after it at `rest`.
-    fn broken(&self, links: &[Link], depth: usize, (indent, rest): (usize, usize), lines: &mut Vec<Line>) {
-        let total = |links: &[Link]| links.iter().map(|link| (self.piece)(&link.piece)).sum::<f64>();
-        let fits = |links: &[Link], indent: usize| total(links) + indent as f64 * self.indent <= self.width;
-        let outermost = links.iter().skip(1).filter_map(|link| link.before).filter(|before| *before >= depth).min();
+    /// Breaks at the outermost signs from `depth` on, fills lines with what lies between, and
+    /// breaks what is still too long further in. The first line stands at `indent`, those after it
+    /// at `rest`.
+    fn broken(
+        &self,
+        links: &[Link],
+        depth: usize,
+        (indent, rest): (usize, usize),
+        lines: &mut Vec<Line>,
+    ) {
+        let total =
+            |links: &[Link]| links.iter().map(|link| (self.piece)(&link.piece)).sum::<f64>();
+        let fits = |links: &[Link], indent: usize| {
+            total(links) + indent as f64 * self.indent <= self.width
+        };
+        let outermost = links
+            .iter()
+            .skip(1)
+            .filter_map(|link| link.before)
+            .filter(|before| *before >= depth)
+            .min();
         let (false, Some(outermost)) = (fits(links, indent), outermost) else {
-            lines.push(Line { indent, pieces: links.iter().map(|link| link.piece.clone()).collect() });
+            lines.push(Line {
+                indent,
+                pieces: links.iter().map(|link| link.piece.clone()).collect(),
+            });
             return;
         };
-        let cuts = (1..links.len()).filter(|at| links[*at].before == Some(outermost)).chain([links.len()]);
+        let cuts =
+            (1..links.len()).filter(|at| links[*at].before == Some(outermost)).chain([links.len()]);
         let (mut start, mut end, mut own) = (0, 0, indent);
         for cut in cuts {
-            let stays = outermost == 0 && total(&links[start..end]) <= self.short && !fits(&links[end..cut], own + 1);
+            let stays = outermost == 0
+                && total(&links[start..end]) <= self.short
+                && !fits(&links[end..cut], own + 1);
             if end > start && !fits(&links[start..cut], own) && !stays {
                 self.broken(&links[start..end], outermost + 1, (own, rest + 1), lines);
                 start = end;
@@ -163,7 +193,9 @@ fn piece_width(piece: &Piece) -> f64 {
     match piece {
         Piece::Math(math) => math_width(math),
         // the limits are set small, above and below the sign
-        Piece::Sum { under, over } => 0.72 * math_width(under).max(over.as_ref().map_or(0.0, math_width)).max(2.0) + 0.2,
+        Piece::Sum { under, over } => {
+            0.72 * math_width(under).max(over.as_ref().map_or(0.0, math_width)).max(2.0) + 0.2
+        }
         Piece::OpenExpectation => 1.7,
         Piece::CloseExpectation | Piece::Open(_) | Piece::Close(_) => 0.6,
     }
@@ -181,16 +213,23 @@ fn math_width(math: &Math) -> f64 {
         Math::Mark("," | "." | " ") => 0.45,
         Math::Mark("|" | "·" | "+" | "-" | "−" | "=") => 0.9,
         Math::Mark(mark) => 0.8 * letters(mark),
-        Math::Indexed { base, index } => math_width(base) + 0.72 * index.iter().map(math_width).sum::<f64>(),
+        Math::Indexed { base, index } => {
+            math_width(base) + 0.72 * index.iter().map(math_width).sum::<f64>()
+        }
         Math::Time(_) => math_width(&math.at(Clock::T)),
-        Math::Span(from, to) => 0.3 + [from, to].into_iter().flatten().map(|end| math_width(end)).sum::<f64>(),
+        Math::Span(from, to) => {
+            0.3 + [from, to].into_iter().flatten().map(|end| math_width(end)).sum::<f64>()
+        }
         Math::Sum { under, over, body } => {
-            piece_width(&Piece::Sum { under: (**under).clone(), over: over.as_deref().cloned() }) + math_width(body)
+            piece_width(&Piece::Sum { under: (**under).clone(), over: over.as_deref().cloned() })
+                + math_width(body)
         }
         Math::Expectation(body) => 2.3 + math_width(body),
         Math::Round(body) | Math::Square(body) => 0.9 + math_width(body),
         Math::Fraction(above, below) => math_width(above).max(math_width(below)) + 0.3,
-        Math::Power(base, small) | Math::Under(base, small) => math_width(base) + 0.72 * math_width(small),
+        Math::Power(base, small) | Math::Under(base, small) => {
+            math_width(base) + 0.72 * math_width(small)
+        }
     }
 }
 
@@ -205,11 +244,24 @@ mod tests {
     #[test]
     fn what_fits_stays_on_one_line_and_what_does_not_breaks_before_its_outermost_sign() {
         let inner = Math::Round(Box::new(Math::row([term("one"), Math::Sign("−"), term("two")])));
-        let sum = |left: &str| Math::row([Math::name(left), Math::Sign("="), term("three"), Math::Sign("+"), inner.clone()]);
-        let starts = |lines: &[Line]| lines.iter().map(|line| line.pieces[0].clone()).collect::<Vec<_>>();
-        let (name, sign) = (|name| Piece::Math(Math::name(name)), |sign| Piece::Math(Math::Sign(sign)));
+        let sum = |left: &str| {
+            Math::row([
+                Math::name(left),
+                Math::Sign("="),
+                term("three"),
+                Math::Sign("+"),
+                inner.clone(),
+            ])
+        };
+        let starts =
+            |lines: &[Line]| lines.iter().map(|line| line.pieces[0].clone()).collect::<Vec<_>>();
+        let (name, sign) =
+            (|name| Piece::Math(Math::name(name)), |sign| Piece::Math(Math::Sign(sign)));
         assert_eq!(lines(&sum("L"), Page::set(100.0)).len(), 1);
-        assert_eq!(starts(&lines(&sum("a long left side"), Page::set(20.0))), [name("a long left side"), sign("=")]);
+        assert_eq!(
+            starts(&lines(&sum("a long left side"), Page::set(20.0))),
+            [name("a long left side"), sign("=")]
+        );
         // the right side does not fit on a line of its own: a short left side stays with it
         assert_eq!(starts(&lines(&sum("L"), Page::set(14.0))), [name("L"), sign("+")]);
         let three = lines(&sum("L"), Page::set(8.0));

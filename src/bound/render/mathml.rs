@@ -10,13 +10,17 @@ use crate::bound::math::{Clock, Math};
 /// Of a line, in em: browsers break no formulas.
 const WIDTH: f64 = 48.0;
 
-/// One `<section>` a bound: the bound and its gradient as `<math>`, with [`Detail::Steps`] the numbered steps before them. What a step
-/// puts in the place of what it changes is of class `changed`.
+/// One `<section>` a bound: the bound and its gradient as `<math>`, with [`Detail::Steps`] the
+/// numbered steps before them. What a step puts in the place of what it changes is of class
+/// `changed`.
 pub fn mathml(derivation: &Derivation, detail: Detail) -> String {
     let mut out = String::new();
     for bound in &derivation.bounds {
         out.push_str("<section>\n");
-        let title = bound.name.as_ref().map_or_else(|| derivation.model.clone(), |name| format!("{}: {name}", derivation.model));
+        let title = bound.name.as_ref().map_or_else(
+            || derivation.model.clone(),
+            |name| format!("{}: {name}", derivation.model),
+        );
         out.push_str(&format!("<h2>{}</h2>\n", escape(&title)));
         if detail == Detail::Steps {
             out.push_str("<ol>\n");
@@ -26,9 +30,17 @@ pub fn mathml(derivation: &Derivation, detail: Detail) -> String {
                     Some(words) => Math::Word(words),
                     None => Math::row([formula::relation(step.relation), after]),
                 };
-                let before: String = lines(&before, Page::set(WIDTH)).iter().map(|line| row(line, "")).collect();
-                let after: String = lines(&after, Page::set(WIDTH)).iter().map(|line| row(line, " class=\"changed\"")).collect();
-                out.push_str(&format!("<li><code>{}</code>\n{}</li>\n", step.rule.name(), display(&(before + &after))));
+                let before: String =
+                    lines(&before, Page::set(WIDTH)).iter().map(|line| row(line, "")).collect();
+                let after: String = lines(&after, Page::set(WIDTH))
+                    .iter()
+                    .map(|line| row(line, " class=\"changed\""))
+                    .collect();
+                out.push_str(&format!(
+                    "<li><code>{}</code>\n{}</li>\n",
+                    step.rule.name(),
+                    display(&(before + &after))
+                ));
             }
             out.push_str("</ol>\n");
         }
@@ -41,7 +53,11 @@ pub fn mathml(derivation: &Derivation, detail: Detail) -> String {
 /// A bound and its gradient, as one `<math>` without a heading.
 pub fn mathml_formulas(bound: &BoundDerivation) -> String {
     let bounds = std::iter::once(formula::bound(bound)).chain(
-        formula::known_up_to(bound).into_iter().chain(formula::no_probability(bound)).chain(formula::imagined(bound)).map(Math::Word),
+        formula::known_up_to(bound)
+            .into_iter()
+            .chain(formula::no_probability(bound))
+            .chain(formula::imagined(bound))
+            .map(Math::Word),
     );
     let formulas = bounds.chain(formula::gradients(bound));
     let rows = formulas.flat_map(|formula| lines(&formula, Page::set(WIDTH)));
@@ -49,7 +65,10 @@ pub fn mathml_formulas(bound: &BoundDerivation) -> String {
 }
 
 fn display(rows: &str) -> String {
-    format!("<math xmlns=\"http://www.w3.org/1998/Math/MathML\" display=\"block\"><mtable displaystyle=\"true\">\n{rows}</mtable></math>\n")
+    format!(
+        "<math xmlns=\"http://www.w3.org/1998/Math/MathML\" display=\"block\"><mtable \
+         displaystyle=\"true\">\n{rows}</mtable></math>\n"
+    )
 }
 
 /// A line as a row of a table, aligned at its left end.
@@ -62,8 +81,15 @@ fn row(line: &Line, class: &str) -> String {
         Piece::Open(size) => bracket("(", "prefix", *size),
         Piece::Close(size) => bracket(")", "postfix", *size),
     });
-    let indent = if line.indent > 0 { format!("<mspace width=\"{}em\"/>", line.indent) } else { String::new() };
-    format!("<mtr{class}><mtd style=\"text-align: left\">{indent}<mrow>{}</mrow></mtd></mtr>\n", pieces.collect::<String>())
+    let indent = if line.indent > 0 {
+        format!("<mspace width=\"{}em\"/>", line.indent)
+    } else {
+        String::new()
+    };
+    format!(
+        "<mtr{class}><mtd style=\"text-align: left\">{indent}<mrow>{}</mrow></mtd></mtr>\n",
+        pieces.collect::<String>()
+    )
 }
 
 const EXPECTATION: &str = "<msub><mi mathvariant=\"normal\">E</mi><mi>q</mi></msub>";
@@ -79,15 +105,25 @@ fn show(math: &Math) -> String {
         Math::Name(name) => identifier(name),
         Math::Number(text) => format!("<mn>{}</mn>", escape(text)),
         Math::Word(text) => format!("<mtext>{}</mtext>", escape(text)),
-        Math::Operator(name) => format!("<mi mathvariant=\"normal\">{}</mi>{}", escape(name), after_operator(name)),
+        Math::Operator(name) => {
+            format!("<mi mathvariant=\"normal\">{}</mi>{}", escape(name), after_operator(name))
+        }
         Math::Sign(sign @ ("+" | "−")) => format!("<mo form=\"infix\">{sign}</mo>"),
-        Math::Sign("‖") => "<mo form=\"infix\" stretchy=\"false\" lspace=\"0.3em\" rspace=\"0.3em\">‖</mo>".to_owned(),
+        Math::Sign("‖") => {
+            "<mo form=\"infix\" stretchy=\"false\" lspace=\"0.3em\" rspace=\"0.3em\">‖</mo>"
+                .to_owned()
+        }
         Math::Sign("~") => "<mo>∼</mo>".to_owned(),
         Math::Sign(sign @ ("and" | "or")) => format!("<mtext>\u{a0}{sign}\u{a0}</mtext>"),
         Math::Sign(sign) => format!("<mo>{}</mo>", escape(sign)),
         Math::Mark("-") => "<mo>−</mo>".to_owned(),
-        Math::Mark("|") => "<mo form=\"infix\" stretchy=\"false\" lspace=\"0.2em\" rspace=\"0.2em\">|</mo>".to_owned(),
-        Math::Mark(mark @ ("·" | "." | "∇" | "Π" | "Σ" | "/")) => format!("<mo lspace=\"0.06em\" rspace=\"0.06em\">{mark}</mo>"),
+        Math::Mark("|") => {
+            "<mo form=\"infix\" stretchy=\"false\" lspace=\"0.2em\" rspace=\"0.2em\">|</mo>"
+                .to_owned()
+        }
+        Math::Mark(mark @ ("·" | "." | "∇" | "Π" | "Σ" | "/")) => {
+            format!("<mo lspace=\"0.06em\" rspace=\"0.06em\">{mark}</mo>")
+        }
         Math::Mark(mark @ ("," | "=" | "+" | "−")) => format!("<mo>{mark}</mo>"),
         Math::Mark(" ") => "<mspace width=\"0.3em\"/>".to_owned(),
         Math::Mark(mark) => format!("<mtext>{}</mtext>", escape(mark)),
@@ -101,16 +137,34 @@ fn show(math: &Math) -> String {
             format!("{}<mo>:</mo>{}", end(from), end(to))
         }
         Math::Sum { under, over, body } => sum(under, over.as_deref()) + &show(body),
-        Math::Expectation(body) => format!("{EXPECTATION}<mrow><mo>[</mo>{}<mo>]</mo></mrow>", show(body)),
+        Math::Expectation(body) => {
+            format!("{EXPECTATION}<mrow><mo>[</mo>{}<mo>]</mo></mrow>", show(body))
+        }
         Math::Round(body) => {
-            format!("<mrow>{}{}{}</mrow>", bracket("(", "prefix", size(body)), show(body), bracket(")", "postfix", size(body)))
+            format!(
+                "<mrow>{}{}{}</mrow>",
+                bracket("(", "prefix", size(body)),
+                show(body),
+                bracket(")", "postfix", size(body))
+            )
         }
         Math::Square(body) => {
-            format!("<mrow>{}{}{}</mrow>", bracket("[", "prefix", size(body)), show(body), bracket("]", "postfix", size(body)))
+            format!(
+                "<mrow>{}{}{}</mrow>",
+                bracket("[", "prefix", size(body)),
+                show(body),
+                bracket("]", "postfix", size(body))
+            )
         }
-        Math::Fraction(above, below) => format!("<mfrac><mrow>{}</mrow><mrow>{}</mrow></mfrac>", show(above), show(below)),
-        Math::Power(base, exponent) => format!("<msup><mrow>{}</mrow><mrow>{}</mrow></msup>", show(base), show(exponent)),
-        Math::Under(base, below) => format!("<msub><mrow>{}</mrow><mrow>{}</mrow></msub>", show(base), show(below)),
+        Math::Fraction(above, below) => {
+            format!("<mfrac><mrow>{}</mrow><mrow>{}</mrow></mfrac>", show(above), show(below))
+        }
+        Math::Power(base, exponent) => {
+            format!("<msup><mrow>{}</mrow><mrow>{}</mrow></msup>", show(base), show(exponent))
+        }
+        Math::Under(base, below) => {
+            format!("<msub><mrow>{}</mrow><mrow>{}</mrow></msub>", show(base), show(below))
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! A derivation in print: text with Unicode mathematics, LaTeX, MathML and JSON. Every printer prints the same formulas.
+//! A derivation in print: text with Unicode mathematics, LaTeX, MathML and JSON. Every printer
+//! prints the same formulas.
 
 mod formula;
 mod greek;

@@ -3,15 +3,17 @@
 use super::Detail;
 use super::formula;
 use super::lines::{Page, Piece, lines};
-use crate::bound::derivation::{BoundDerivation, Change, Derivation, MeanField, NoiseForm, Sign, TermId, TermKind};
+use crate::bound::derivation::{
+    BoundDerivation, Change, Derivation, MeanField, NoiseForm, Sign, TermId, TermKind,
+};
 use crate::bound::math::{Clock, Math};
 use std::fmt::Write as _;
 
 /// Columns of a line, where the signs of its formula allow that.
 const WIDTH: usize = 100;
 
-/// The whole derivation as text: the bound, its terms, what cancelled, the gradient, and (with [`Detail::Steps`]) every step. Long formulas are
-/// broken before their signs.
+/// The whole derivation as text: the bound, its terms, what cancelled, the gradient, and (with
+/// [`Detail::Steps`]) every step. Long formulas are broken before their signs.
 pub fn text(derivation: &Derivation, detail: Detail) -> String {
     let mut out = String::new();
     for (number, bound) in derivation.bounds.iter().enumerate() {
@@ -59,7 +61,11 @@ fn write_bound(out: &mut String, model: &str, bound: &BoundDerivation, detail: D
             line(out, &format!("  {} of {}", imagined.rollout, imagined.by));
         }
     }
-    let notes: Vec<(&str, &str)> = bound.steps.iter().filter_map(|step| Some((step.rule.name(), step.note.as_deref()?))).collect();
+    let notes: Vec<(&str, &str)> = bound
+        .steps
+        .iter()
+        .filter_map(|step| Some((step.rule.name(), step.note.as_deref()?)))
+        .collect();
     if !notes.is_empty() {
         line(out, "");
         line(out, "because");
@@ -81,7 +87,9 @@ fn write_steps(out: &mut String, bound: &BoundDerivation) {
         let (before, after) = formula::step(bound, step);
         let label = format!("{:>4}. {:<13} ", number + 1, step.rule.name());
         let changed = |formula: Math| match &step.change {
-            Change::Terms { removed, .. } if !removed.is_empty() => Math::row([Math::Mark("«"), formula, Math::Mark("»")]),
+            Change::Terms { removed, .. } if !removed.is_empty() => {
+                Math::row([Math::Mark("«"), formula, Math::Mark("»")])
+            }
             Change::Terms { .. } | Change::Shape { .. } => formula,
         };
         let told = match formula::set_apart(bound, step) {
@@ -100,7 +108,13 @@ fn write_gradient(out: &mut String, bound: &BoundDerivation) {
     }
     for score in &gradient.scores {
         let density = plain(&formula::density(bound, score.factor));
-        line(out, &format!("  b of {density} may read {}; it is fitted before the batch", plain(&formula::baseline(bound, score))));
+        line(
+            out,
+            &format!(
+                "  b of {density} may read {}; it is fitted before the batch",
+                plain(&formula::baseline(bound, score))
+            ),
+        );
         if bound.cancelled.iter().any(|(_, q)| *q == score.factor) {
             line(out, &format!("  {density} cancelled in the bound; its score stays"));
         }
@@ -121,14 +135,24 @@ fn write_gradient(out: &mut String, bound: &BoundDerivation) {
 /// How the means and standard deviations of drawn weights get their gradient.
 fn path(bound: &BoundDerivation, field: &MeanField) -> String {
     let weights = plain(&bound.notation.draw(field.factor));
-    let terms = |ids: &[TermId]| ids.iter().map(|id| (id.0 + 1).to_string()).collect::<Vec<_>>().join(", ");
-    let mut text = format!("a mean and an sd for each of the {} numbers of {weights} move", field.weights);
+    let terms =
+        |ids: &[TermId]| ids.iter().map(|id| (id.0 + 1).to_string()).collect::<Vec<_>>().join(", ");
+    let mut text =
+        format!("a mean and an sd for each of the {} numbers of {weights} move", field.weights);
     if !field.through.is_empty() {
-        text.push_str(&format!(": pathwise through the drawn weights in {}", counted("term", &field.through, &terms(&field.through))));
+        text.push_str(&format!(
+            ": pathwise through the drawn weights in {}",
+            counted("term", &field.through, &terms(&field.through))
+        ));
     }
     if !field.scores.is_empty() {
-        let densities: Vec<String> = field.scores.iter().map(|factor| plain(&formula::density(bound, *factor))).collect();
-        text.push_str(&format!(", in the {} of {}", counted("score", &field.scores, ""), densities.join(", ")));
+        let densities: Vec<String> =
+            field.scores.iter().map(|factor| plain(&formula::density(bound, *factor))).collect();
+        text.push_str(&format!(
+            ", in the {} of {}",
+            counted("score", &field.scores, ""),
+            densities.join(", ")
+        ));
     }
     if let Some(divergence) = field.divergence {
         text.push_str(&format!(", in closed form in term {}", divergence.0 + 1));
@@ -154,12 +178,18 @@ fn line(out: &mut String, text: &str) {
 /// A formula after `label` and before `remark`, in lines under each other where one is too long.
 fn display(out: &mut String, label: &str, math: &Math, remark: &str) {
     let left = columns(label);
-    let page = Page { width: (WIDTH - left) as f64, indent: INDENT as f64, short: 24.0, piece: |piece| columns(&show(piece)) as f64 };
+    let page = Page {
+        width: (WIDTH - left) as f64,
+        indent: INDENT as f64,
+        short: 24.0,
+        piece: |piece| columns(&show(piece)) as f64,
+    };
     let rows = lines(math, page);
     for (number, row) in rows.iter().enumerate() {
         let mut text = String::new();
         row.pieces.iter().for_each(|piece| put(&mut text, piece));
-        let before = if number == 0 { label.to_owned() } else { " ".repeat(left + INDENT * row.indent) };
+        let before =
+            if number == 0 { label.to_owned() } else { " ".repeat(left + INDENT * row.indent) };
         let after = if number + 1 == rows.len() { remark } else { "" };
         // a sign at the beginning of a line has no space before it
         line(out, &format!("{before}{}{after}", text.trim()));

@@ -5,8 +5,9 @@ use crate::model::{Bound, FactorRef, KernelRef, LikelihoodForm};
 
 /// E_q[f] = c
 ///
-/// A term is set apart where neither its value nor the law of anything it reads (liveness included) depends on the parameters that are maximised. It
-/// is named, and a bound whose constant is unknown is printed "up to" it.
+/// A term is set apart where neither its value nor the law of anything it reads (liveness included)
+/// depends on the parameters that are maximised. It is named, and a bound whose constant is unknown
+/// is printed "up to" it.
 pub fn constant(work: &mut Work, at: DraftId, name: String) -> bool {
     if !is_fixed(work, at) {
         return false;
@@ -35,7 +36,9 @@ pub fn kernels_of<'a>(bound: &'a Bound, kind: &TermKind) -> Vec<&'a KernelRef> {
             LikelihoodForm::Exponential { .. } => Vec::new(),
         },
         TermKind::LogFactor { factor } => vec![kernel(*factor)],
-        TermKind::Kl { q, p } | TermKind::LogRatio { p, q } | TermKind::DensityRatio { p, q } => vec![kernel(*q), kernel(*p)],
+        TermKind::Kl { q, p } | TermKind::LogRatio { p, q } | TermKind::DensityRatio { p, q } => {
+            vec![kernel(*q), kernel(*p)]
+        }
         TermKind::Entropy { q } => vec![kernel(*q)],
         TermKind::Constant { of, .. } => kernels_of(bound, of),
     }

@@ -4,7 +4,8 @@ use crate::bound::derivation::{DraftId, Relation, Rule, Sign, Term, TermKind};
 
 /// −KL(q ‖ Uniform over n values) = H(q) − log n
 ///
-/// `log n` is counted once for each draw, that is for each *live* step: it is not a constant where the episode can end.
+/// `log n` is counted once for each draw, that is for each *live* step: it is not a constant where
+/// the episode can end.
 pub fn entropy(work: &mut Work, kl: DraftId) -> Option<[DraftId; 2]> {
     let term = work.term(kl).clone();
     let TermKind::Kl { q, p } = term.kind else { return None };

@@ -2,22 +2,32 @@ use super::Work;
 use crate::bound::density::{Density, density};
 use crate::bound::derivation::{Change, Relation, Rule, Shape, Step};
 use crate::expr::{ExprId, InputId, Interval, UnaryOp, interval};
-use crate::model::{Distribution, Factor, FormalVariable, Input, KernelRef, Kind, LayerId, LayerOp, Model, Scores, Target, VariableId};
+use crate::model::{
+    Distribution, Factor, FormalVariable, Input, KernelRef, Kind, LayerId, LayerOp, Model, Scores,
+    Target, VariableId,
+};
 use std::collections::HashMap;
 
 /// log p(R̂) = log E_q[ Π P / Π Q · exp ΣΛ ]
 ///
-/// Averaging over the posterior instead of the prior, with the ratio of the two as weight. An equality where the posterior reaches
-/// wherever the prior and the likelihood have mass; where it may not, the right side is the smaller one (≥).
+/// Averaging over the posterior instead of the prior, with the ratio of the two as weight. An
+/// equality where the posterior reaches wherever the prior and the likelihood have mass; where it
+/// may not, the right side is the smaller one (≥).
 pub fn importance(work: &mut Work) {
     let mut others: HashMap<Target, Vec<&Factor>> = HashMap::new();
     for p in work.bound.prior.iter().chain(&work.bound.auxiliary) {
         others.entry(p.targets[0]).or_default().push(p);
     }
-    let short = work.bound.posterior.iter().find(|q| !reaches(work.model, others.get(&q.targets[0]).map_or(&[], Vec::as_slice), q));
+    let short =
+        work.bound.posterior.iter().find(|q| {
+            !reaches(work.model, others.get(&q.targets[0]).map_or(&[], Vec::as_slice), q)
+        });
     let (relation, note) = match short {
         None => (Relation::Equal, None),
-        Some(_) => (Relation::AtLeast, Some("the posterior may leave out what the prior can reach".to_owned())),
+        Some(_) => (
+            Relation::AtLeast,
+            Some("the posterior may leave out what the prior can reach".to_owned()),
+        ),
     };
     work.steps.push(Step {
         rule: Rule::Importance,
@@ -29,7 +39,8 @@ pub fn importance(work: &mut Work) {
 
 /// Whether a factor of the posterior is the prior's own, or positive everywhere.
 fn reaches(model: &Model, partners: &[&Factor], q: &Factor) -> bool {
-    let same = |p: &Factor| p.targets == q.targets && p.kernel == q.kernel && p.arguments == q.arguments;
+    let same =
+        |p: &Factor| p.targets == q.targets && p.kernel == q.kernel && p.arguments == q.arguments;
     if partners.iter().any(|p| same(p)) {
         return true;
     }
@@ -45,20 +56,29 @@ fn reaches(model: &Model, partners: &[&Factor], q: &Factor) -> bool {
     }
 }
 
-/// `lies` says between which numbers an argument does: logits of −∞ leave values out, as a value that is surely kept does all others.
+/// `lies` says between which numbers an argument does: logits of −∞ leave values out, as a value
+/// that is surely kept does all others.
 fn positive<A>(distribution: &Distribution<A>, lies: &dyn Fn(&A) -> Interval) -> bool {
     let is_finite = |argument: &A| lies(argument).0.is_finite() && lies(argument).1.is_finite();
     match distribution {
-        Distribution::Categorical(Scores::Logits(logits)) | Distribution::Bernoulli(Scores::Logits(logits)) => is_finite(logits),
-        Distribution::Uniform | Distribution::Normal { .. } | Distribution::TanhNormal { .. } | Distribution::Beta { .. } => true,
+        Distribution::Categorical(Scores::Logits(logits))
+        | Distribution::Bernoulli(Scores::Logits(logits)) => is_finite(logits),
+        Distribution::Uniform
+        | Distribution::Normal { .. }
+        | Distribution::TanhNormal { .. }
+        | Distribution::Beta { .. } => true,
         Distribution::Categorical(Scores::Probs(_))
         | Distribution::Bernoulli(Scores::Probs(_))
         | Distribution::UniformBox { .. }
         | Distribution::UniformOver(_)
         | Distribution::Delta(_)
         | Distribution::Implicit(_) => false,
-        Distribution::Mixture(parts) => parts.iter().any(|(weight, part)| lies(weight).0 > 0.0 && positive(part, lies)),
-        Distribution::If { then, otherwise, .. } => positive(then, lies) && positive(otherwise, lies),
+        Distribution::Mixture(parts) => {
+            parts.iter().any(|(weight, part)| lies(weight).0 > 0.0 && positive(part, lies))
+        }
+        Distribution::If { then, otherwise, .. } => {
+            positive(then, lies) && positive(otherwise, lies)
+        }
         Distribution::Record(parts) => parts.iter().all(|part| positive(part, lies)),
         Distribution::Sticky { keep, fresh, .. } => lies(keep).1 < 1.0 && positive(fresh, lies),
     }
@@ -76,7 +96,11 @@ fn layer_between(model: &Model, layer: LayerId) -> Interval {
         LayerOp::Per { heads, .. } => of(heads),
         LayerOp::Unary(op, x) => strictly(*op, of(x)),
         LayerOp::Binary(op, x, y) => interval::binary(*op, of(x), of(y)),
-        LayerOp::Formal { .. } | LayerOp::Table { .. } | LayerOp::Linear { .. } | LayerOp::Mlp { .. } | LayerOp::Gru { .. } => (-FAR, FAR),
+        LayerOp::Formal { .. }
+        | LayerOp::Table { .. }
+        | LayerOp::Linear { .. }
+        | LayerOp::Mlp { .. }
+        | LayerOp::Gru { .. } => (-FAR, FAR),
         LayerOp::Noise | LayerOp::Simulate(_) => (-FAR, FAR),
     }
 }
@@ -116,11 +140,13 @@ fn leaf(model: &Model, input: InputId) -> Interval {
     };
     match model.inputs[input.0 as usize] {
         Input::Variable { variable, component: at, .. } => component(variable, at),
-        Input::Formal { kernel, formal, component: at } => match model.kernel(kernel).formals().nth(formal as usize).map(|f| f.variable) {
-            Some(FormalVariable::Variable(variable)) => component(variable, at),
-            Some(FormalVariable::Time) => (1.0, model.horizon.value as f64),
-            Some(FormalVariable::Reward(..) | FormalVariable::End) | None => (-FAR, FAR),
-        },
+        Input::Formal { kernel, formal, component: at } => {
+            match model.kernel(kernel).formals().nth(formal as usize).map(|f| f.variable) {
+                Some(FormalVariable::Variable(variable)) => component(variable, at),
+                Some(FormalVariable::Time) => (1.0, model.horizon.value as f64),
+                Some(FormalVariable::Reward(..) | FormalVariable::End) | None => (-FAR, FAR),
+            }
+        }
         Input::Reward { .. } | Input::Gain(_) => (-FAR, FAR),
     }
 }

@@ -1,5 +1,5 @@
-//! The named laws of a derivation, one a file. Each is a guarded rewriting of the sum: where its hypotheses hold it replaces
-//! terms and records the step, else it leaves the sum alone.
+//! The named laws of a derivation, one a file. Each is a guarded rewriting of the sum: where its
+//! hypotheses hold it replaces terms and records the step, else it leaves the sum alone.
 
 mod cancel;
 mod constant;
@@ -24,7 +24,9 @@ pub use split::split;
 use super::derivation::{Change, DraftId, Relation, Rule, Step, Term, Times};
 use super::influence::{Influence, Reach, Scope};
 use super::time::can_end;
-use crate::model::{Bound, Factor, FactorRef, KernelId, KernelRef, Model, ParameterId, kernel_parameters};
+use crate::model::{
+    Bound, Factor, FactorRef, KernelId, KernelRef, Model, ParameterId, kernel_parameters,
+};
 use std::collections::BTreeSet;
 
 /// A derivation at work: the sum as it stands, and the steps that led to it.
@@ -46,7 +48,8 @@ pub struct Work<'a> {
     slot_of: Vec<usize>,
 }
 
-/// A factor of prior or auxiliary and the posterior's factor for the same draws, at the times (of `q`) that both have.
+/// A factor of prior or auxiliary and the posterior's factor for the same draws, at the times (of
+/// `q`) that both have.
 #[derive(Clone, Copy, Debug)]
 pub struct Piece {
     pub p: FactorRef,
@@ -60,7 +63,8 @@ pub struct Piece {
 impl<'a> Work<'a> {
     pub fn new(scope: &'a Scope<'a>, influence: &'a Influence, over: Vec<KernelId>) -> Work<'a> {
         let (model, bound) = (scope.model, scope.bound);
-        let moving: BTreeSet<ParameterId> = over.iter().flat_map(|kernel| kernel_parameters(model, *kernel)).collect();
+        let moving: BTreeSet<ParameterId> =
+            over.iter().flat_map(|kernel| kernel_parameters(model, *kernel)).collect();
         let moves = |factor: &&Factor| kernel_moves(model, &moving, &factor.kernel);
         let moved = influence.from(bound.posterior.iter().filter(moves));
         let can_end = can_end(model, bound);
@@ -94,15 +98,28 @@ impl<'a> Work<'a> {
         self.slots.iter().flatten().copied()
     }
 
-    /// Puts `added` in the place of the first of `removed` and records the step. Returns the ids of `added`.
-    pub fn replace(&mut self, rule: Rule, relation: Relation, removed: &[DraftId], added: Vec<Term>, note: Option<String>) -> Vec<DraftId> {
+    /// Puts `added` in the place of the first of `removed` and records the step. Returns the ids of
+    /// `added`.
+    pub fn replace(
+        &mut self,
+        rule: Rule,
+        relation: Relation,
+        removed: &[DraftId],
+        added: Vec<Term>,
+        note: Option<String>,
+    ) -> Vec<DraftId> {
         let slot = removed.iter().map(|id| self.slot_of[id.0 as usize]).min();
         for id in removed {
             let slot = &mut self.slots[self.slot_of[id.0 as usize]];
             slot.retain(|known| known != id);
         }
         let ids: Vec<DraftId> = added.into_iter().map(|term| self.draft(term, slot)).collect();
-        self.steps.push(Step { rule, relation, change: Change::Terms { removed: removed.to_vec(), added: ids.clone() }, note });
+        self.steps.push(Step {
+            rule,
+            relation,
+            change: Change::Terms { removed: removed.to_vec(), added: ids.clone() },
+            note,
+        });
         ids
     }
 
@@ -121,7 +138,12 @@ impl<'a> Work<'a> {
 
 fn kernel_moves(model: &Model, moving: &BTreeSet<ParameterId>, kernel: &KernelRef) -> bool {
     match kernel {
-        KernelRef::Learned(kernel) => kernel_parameters(model, *kernel).iter().any(|parameter| moving.contains(parameter)),
-        KernelRef::Previous(_) | KernelRef::Environment(..) | KernelRef::Data(_) | KernelRef::InPlace(_) => false,
+        KernelRef::Learned(kernel) => {
+            kernel_parameters(model, *kernel).iter().any(|parameter| moving.contains(parameter))
+        }
+        KernelRef::Previous(_)
+        | KernelRef::Environment(..)
+        | KernelRef::Data(_)
+        | KernelRef::InPlace(_) => false,
     }
 }

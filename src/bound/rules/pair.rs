@@ -6,9 +6,10 @@ use crate::bound::time::{lead, step_of_draw};
 
 /// E_q[log p(x | ·) − log q(x | ·)] = −KL(q(x | ·) ‖ p(x | ·))
 ///
-/// Holds where both sides condition only on what the draw of `x` cannot influence (else averaging over `x` alone is not the expectation), are live at
-/// the same steps, and the divergence has a closed form: a finite domain, or two of one family (Normal, TanhNormal, Beta, Uniform).
-/// `Err` says which hypothesis fails.
+/// Holds where both sides condition only on what the draw of `x` cannot influence (else averaging
+/// over `x` alone is not the expectation), are live at the same steps, and the divergence has a
+/// closed form: a finite domain, or two of one family (Normal, TanhNormal, Beta, Uniform). `Err`
+/// says which hypothesis fails.
 pub fn pair(work: &mut Work, piece: &Piece) -> Result<DraftId, String> {
     let (p, q) = (work.bound.factor(piece.p), work.bound.factor(piece.q));
     for factor in [p, q] {
@@ -26,11 +27,20 @@ pub fn pair(work: &mut Work, piece: &Piece) -> Result<DraftId, String> {
         // as in the formulas: in steps, not in the times of the factor's writing
         let read = shifted(read, step_of_draw(work.model, q).saturating_neg());
         let notation = crate::bound::notation::read_name(work.model, read);
-        return Err(format!("the {} reads {notation}, which the draw itself influences", block_name(piece)));
+        return Err(format!(
+            "the {} reads {notation}, which the draw itself influences",
+            block_name(piece)
+        ));
     }
     closed_form(work.model, q, p)?;
-    let term = Term { sign: Sign::Minus, kind: TermKind::Kl { q: piece.q, p: piece.p }, times: piece.times, live: piece.live };
-    let ids = work.replace(Rule::Pair, Relation::Equal, &[piece.p_term, piece.q_term], vec![term], None);
+    let term = Term {
+        sign: Sign::Minus,
+        kind: TermKind::Kl { q: piece.q, p: piece.p },
+        times: piece.times,
+        live: piece.live,
+    };
+    let ids =
+        work.replace(Rule::Pair, Relation::Equal, &[piece.p_term, piece.q_term], vec![term], None);
     Ok(ids[0])
 }
 

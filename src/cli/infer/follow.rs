@@ -34,23 +34,34 @@ pub struct Follower<'a> {
 }
 
 impl<'a> Follower<'a> {
-    pub fn new(plan: &'a Plan, folder: Folder, origin: Origin, quiet: bool) -> Result<Follower<'a>, Failure> {
+    pub fn new(
+        plan: &'a Plan,
+        folder: Folder,
+        origin: Origin,
+        quiet: bool,
+    ) -> Result<Follower<'a>, Failure> {
         let from = origin.checkpoint.as_ref();
         let (metrics, timings, last) = match folder.replaces() {
             true => (Log::held(&folder, METRICS), Log::held(&folder, TIMINGS), None),
             false => {
                 let step = from.map_or(0, |checkpoint| checkpoint.step);
                 let every = plan.settings.log_every.saturating_mul(plan.per_turn);
-                // the last line of a run that is made longer may be of a step that a longer run does not log
-                let is_last = |line: u64| line >= plan.settings.steps || line == step && plan.settings.until.is_some();
-                let is_kept = |line: u64| line <= step && (line.is_multiple_of(every) || is_last(line));
+                // the last line of a run that is made longer may be of a step that a longer run
+                // does not log
+                let is_last = |line: u64| {
+                    line >= plan.settings.steps || line == step && plan.settings.until.is_some()
+                };
+                let is_kept =
+                    |line: u64| line <= step && (line.is_multiple_of(every) || is_last(line));
                 let (metrics, _) = Log::go_on(&folder, METRICS, is_kept).map_err(failed)?;
                 let (timings, last) = Log::go_on(&folder, TIMINGS, is_kept).map_err(failed)?;
                 (metrics, timings, last)
             }
         };
-        let seconds_before = last.and_then(|line| line.get("wall_seconds")?.as_f64()).unwrap_or(0.0);
-        let progress = Progress::new(plan.settings.steps, from.map_or(0, |checkpoint| checkpoint.step), quiet);
+        let seconds_before =
+            last.and_then(|line| line.get("wall_seconds")?.as_f64()).unwrap_or(0.0);
+        let progress =
+            Progress::new(plan.settings.steps, from.map_or(0, |checkpoint| checkpoint.step), quiet);
         let steps_before = from.map_or((0, 0), |checkpoint| steps_behind(plan, checkpoint));
         Ok(Follower {
             plan,
@@ -72,12 +83,18 @@ impl<'a> Follower<'a> {
     pub fn keep_parameters(&self, parameters: &Parameters<f64>) -> Result<(), Failure> {
         match self.folder.replaces() {
             true => Ok(()),
-            false => self.folder.write(PARAMETERS, &bytes_of(parameters.to_safetensors())?).map_err(failed),
+            false => self
+                .folder
+                .write(PARAMETERS, &bytes_of(parameters.to_safetensors())?)
+                .map_err(failed),
         }
     }
 
     fn write_all(&mut self, checkpoint: &Checkpoint) -> Result<(), Failure> {
-        let (own, parameters) = (bytes_of(checkpoint.to_safetensors())?, bytes_of(checkpoint.parameters.to_safetensors())?);
+        let (own, parameters) = (
+            bytes_of(checkpoint.to_safetensors())?,
+            bytes_of(checkpoint.parameters.to_safetensors())?,
+        );
         if !self.folder.replaces() {
             // a checkpoint is not to be newer than the lines before it
             self.metrics.sync().and_then(|()| self.timings.sync()).map_err(failed)?;
@@ -86,9 +103,19 @@ impl<'a> Follower<'a> {
             return self.folder.write(PARAMETERS, &parameters).map_err(failed);
         }
         let begins_with = std::mem::take(&mut self.begins_with);
-        let mut files: Vec<(&str, &[u8])> = begins_with.iter().map(|(name, bytes)| (name.as_str(), &bytes[..])).collect();
-        files.extend([(METRICS, self.metrics.bytes()), (TIMINGS, self.timings.bytes()), (PARAMETERS, &parameters), (CHECKPOINT, &own)]);
-        self.folder.replace(&files).and_then(|()| self.metrics.open()).and_then(|()| self.timings.open()).map_err(failed)
+        let mut files: Vec<(&str, &[u8])> =
+            begins_with.iter().map(|(name, bytes)| (name.as_str(), &bytes[..])).collect();
+        files.extend([
+            (METRICS, self.metrics.bytes()),
+            (TIMINGS, self.timings.bytes()),
+            (PARAMETERS, &parameters),
+            (CHECKPOINT, &own),
+        ]);
+        self.folder
+            .replace(&files)
+            .and_then(|()| self.metrics.open())
+            .and_then(|()| self.timings.open())
+            .map_err(failed)
     }
 
     fn or_end(&mut self, written: Result<(), Failure>) -> ControlFlow<()> {
@@ -150,7 +177,8 @@ struct ClassifierLine {
     saturated: f64,
 }
 
-/// What a round was worth: `gain` of expected log-likelihood, and by how much it falls short of `kl`; nats.
+/// What a round was worth: `gain` of expected log-likelihood, and by how much it falls short of
+/// `kl`; nats.
 #[derive(Serialize)]
 struct RoundLine {
     expected_return: f64,
@@ -169,20 +197,35 @@ struct TimingsLine {
 
 impl Observer for Follower<'_> {
     fn step(&mut self, metrics: &Metrics) -> ControlFlow<()> {
-        let per_second = |steps: u64, before: u64| steps.saturating_sub(before) as f64 / metrics.wall_seconds.max(1e-9);
-        let (real, imagined) =
-            (per_second(metrics.env_steps, self.steps_before.0), per_second(metrics.imagined_steps, self.steps_before.1));
+        let per_second = |steps: u64, before: u64| {
+            steps.saturating_sub(before) as f64 / metrics.wall_seconds.max(1e-9)
+        };
+        let (real, imagined) = (
+            per_second(metrics.env_steps, self.steps_before.0),
+            per_second(metrics.imagined_steps, self.steps_before.1),
+        );
         let terms = |plan: &Plan, metrics: &Metrics| -> Map<String, Value> {
-            plan.terms.iter().map(|term| term.name.clone()).zip(metrics.terms.iter().map(|&value| value.into())).collect()
+            plan.terms
+                .iter()
+                .map(|term| term.name.clone())
+                .zip(metrics.terms.iter().map(|&value| value.into()))
+                .collect()
         };
         let turn = |(plan, metrics): (&Plan, &Metrics)| {
             let name = plan.model.bound(plan.derivation.bound).name.clone().unwrap_or_default();
-            let (bound, expected_return, gradient_norm) = (metrics.bound, metrics.expected_return, metrics.gradient_norm);
-            let line = TurnLine { bound, terms: terms(plan, metrics), expected_return, gradient_norm };
+            let (bound, expected_return, gradient_norm) =
+                (metrics.bound, metrics.expected_return, metrics.gradient_norm);
+            let line =
+                TurnLine { bound, terms: terms(plan, metrics), expected_return, gradient_norm };
             (name, serde_json::to_value(line).unwrap_or_default())
         };
         // what only collects transitions has no bound
-        let told = self.plan.earlier.iter().zip(&metrics.earlier).filter(|(plan, _)| !plan.terms.is_empty());
+        let told = self
+            .plan
+            .earlier
+            .iter()
+            .zip(&metrics.earlier)
+            .filter(|(plan, _)| !plan.terms.is_empty());
         let line = MetricsLine {
             step: metrics.step,
             bound: metrics.bound,
@@ -208,7 +251,9 @@ impl Observer for Follower<'_> {
             env_steps: metrics.env_steps,
             imagined_steps: Some(metrics.imagined_steps).filter(|&steps| steps > 0),
             earlier: told.map(turn).collect(),
-            classifier: metrics.classified.map(|told| ClassifierLine { loss: told.loss, saturated: told.saturated }),
+            classifier: metrics
+                .classified
+                .map(|told| ClassifierLine { loss: told.loss, saturated: told.saturated }),
         };
         let wall_seconds = self.seconds_before + metrics.wall_seconds;
         let timing = TimingsLine { step: metrics.step, wall_seconds, env_steps_per_second: real };
@@ -225,7 +270,11 @@ impl Observer for Follower<'_> {
     fn keep(&mut self, checkpoint: &Checkpoint) -> ControlFlow<()> {
         // a log that lacks a line is not to be gone on with
         if self.failure.is_some() || self.kept == Some(checkpoint.step) {
-            return if self.failure.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+            return if self.failure.is_some() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            };
         }
         let written = self.write_all(checkpoint);
         if written.is_ok() {
@@ -239,7 +288,8 @@ impl Observer for Follower<'_> {
     }
 }
 
-/// The steps in the environment and in a model that a run has made when it goes on from a checkpoint.
+/// The steps in the environment and in a model that a run has made when it goes on from a
+/// checkpoint.
 fn steps_behind(plan: &Plan, checkpoint: &Checkpoint) -> (u64, u64) {
     let turns = plan.turns().zip(checkpoint.earlier.iter().chain([checkpoint]));
     turns.fold((0, 0), |(real, imagined), (plan, kept)| match plan.is_real() {

@@ -1,4 +1,5 @@
-//! `rlppl infer`: trains a model's policy and leaves a run's folder; of several seeds a folder each, and a table.
+//! `rlppl infer`: trains a model's policy and leaves a run's folder; of several seeds a folder
+//! each, and a table.
 
 mod follow;
 mod seeds;
@@ -15,8 +16,9 @@ use train::Done;
 
 /// Train a model's policy.
 ///
-/// Maximises the bound that follows from the model's factors, shows how it goes on standard error, and ends with a summary: the bound and
-/// the return with their standard errors, and on finite models the exact numbers and how far they are from the optimum.
+/// Maximises the bound that follows from the model's factors, shows how it goes on standard error,
+/// and ends with a summary: the bound and the return with their standard errors, and on finite
+/// models the exact numbers and how far they are from the optimum.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -56,10 +58,12 @@ pub struct Arguments {
     /// Worker threads; the result does not depend on it [default: the machine's]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     threads: Option<u32>,
-    /// The run's folder, or that of the folders 1, 2, … of several seeds [default: runs/MODEL-SEED, with -2, -3, … where that is taken]
+    /// The run's folder, or that of the folders 1, 2, … of several seeds [default: runs/MODEL-SEED,
+    /// with -2, -3, … where that is taken]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Go on from the checkpoint of the run in DIR, in the folder of `--out`, or of the last run of FILE with this seed
+    /// Go on from the checkpoint of the run in DIR, in the folder of `--out`, or of the last run of
+    /// FILE with this seed
     #[arg(long, value_name = "DIR", num_args = 0..=1, conflicts_with = "overwrite")]
     resume: Option<Option<PathBuf>>,
     /// Replace the run in the folder of `--out`, from the first checkpoint on

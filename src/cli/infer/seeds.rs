@@ -30,7 +30,10 @@ impl Seeds {
                 None => number(part).map(|seed| (seed, seed))?,
             };
             if from > to {
-                return Err(format!("`{part}` is empty: a range goes from its least seed to its greatest, as `{to}..{from}`"));
+                return Err(format!(
+                    "`{part}` is empty: a range goes from its least seed to its greatest, as \
+                     `{to}..{from}`"
+                ));
             }
             if to - from >= MOST as u64 || seeds.len() + (to - from) as usize >= MOST {
                 return Err(format!("more than {MOST} seeds"));
@@ -84,10 +87,19 @@ struct Numbers {
     wall_seconds: f64,
 }
 
-/// Trains with each seed and prints the table. All folders are looked at before the first run begins.
-pub fn run(arguments: &Arguments, Seeds(seeds): &Seeds, given: Option<&Given>) -> Result<(), Failure> {
+/// Trains with each seed and prints the table. All folders are looked at before the first run
+/// begins.
+pub fn run(
+    arguments: &Arguments,
+    Seeds(seeds): &Seeds,
+    given: Option<&Given>,
+) -> Result<(), Failure> {
     let goes_on = arguments.resume.is_some();
-    for path in seeds.iter().filter_map(|&seed| start::out(arguments, Some(seed))).filter(|path| !(goes_on && Folder::open(path).is_ok())) {
+    for path in seeds
+        .iter()
+        .filter_map(|&seed| start::out(arguments, Some(seed)))
+        .filter(|path| !(goes_on && Folder::open(path).is_ok()))
+    {
         Folder::verify_free(&path, start::occupied(arguments)).map_err(start::taken)?;
     }
     let (mut runs, mut failed, mut stopped) = (Vec::new(), Vec::new(), None);
@@ -113,7 +125,9 @@ pub fn run(arguments: &Arguments, Seeds(seeds): &Seeds, given: Option<&Given>) -
         }
     }
     let not_done = stopped.as_ref().map_or(Vec::new(), |(at, _)| seeds[*at..].to_vec());
-    let name = given.map(|given| given.plan.model.name.clone()).or_else(|| runs.first().map(|done| done.summary.model.clone()));
+    let name = given
+        .map(|given| given.plan.model.name.clone())
+        .or_else(|| runs.first().map(|done| done.summary.model.clone()));
     let outcome = outcome(name.unwrap_or_default(), runs, failed, not_done);
     match arguments.format {
         Format::Text => console::result(&outcome.print())?,
@@ -131,8 +145,11 @@ pub fn run(arguments: &Arguments, Seeds(seeds): &Seeds, given: Option<&Given>) -
 
 fn outcome(model: String, runs: Vec<Done>, failed: Vec<Failed>, not_done: Vec<u64>) -> Outcome {
     let numbers: Vec<Numbers> = runs.iter().map(Numbers::of).collect();
-    let (median, min, max) =
-        (over(&numbers, median), over(&numbers, |sorted| sorted[0]), over(&numbers, |sorted| sorted[sorted.len() - 1]));
+    let (median, min, max) = (
+        over(&numbers, median),
+        over(&numbers, |sorted| sorted[0]),
+        over(&numbers, |sorted| sorted[sorted.len() - 1]),
+    );
     Outcome { model, runs, failed, not_done, median, min, max }
 }
 
@@ -163,13 +180,23 @@ impl Numbers {
         Numbers {
             bound: summary.bound,
             expected_return: summary.expected_return,
-            exact_bound: summary.exact.as_ref().and_then(|exact| exact.policy.as_ref()).map(|policy| policy.bound),
+            exact_bound: summary
+                .exact
+                .as_ref()
+                .and_then(|exact| exact.policy.as_ref())
+                .map(|policy| policy.bound),
             env_steps: summary.env_steps as f64,
             wall_seconds: summary.wall_seconds,
         }
     }
 
-    fn cells(&self, name: &str, bound: String, expected_return: String, folder: &str) -> [String; 7] {
+    fn cells(
+        &self,
+        name: &str,
+        bound: String,
+        expected_return: String,
+        folder: &str,
+    ) -> [String; 7] {
         let exact = self.exact_bound.map_or("–".to_owned(), |bound| format!("{bound:.4}"));
         let (steps, seconds) = (short(self.env_steps), format!("{:.2}", self.wall_seconds));
         [name.to_owned(), bound, expected_return, exact, steps, seconds, folder.to_owned()]
@@ -177,39 +204,72 @@ impl Numbers {
 }
 
 impl Outcome {
-    /// A row for each seed, and below them the median and the spread from the least to the greatest.
+    /// A row for each seed, and below them the median and the spread from the least to the
+    /// greatest.
     fn print(&self) -> String {
-        let header = ["seed", "bound", "expected return", "exact bound", "env steps", "seconds", "folder"].map(str::to_owned);
+        let header =
+            ["seed", "bound", "expected return", "exact bound", "env steps", "seconds", "folder"]
+                .map(str::to_owned);
         let mut rows = vec![header];
         for done in &self.runs {
             let summary = &done.summary;
             let bound = uncertain(summary.bound, summary.bound_se);
             let expected_return = uncertain(summary.expected_return, summary.return_se);
-            rows.push(Numbers::of(done).cells(&summary.seed.to_string(), bound, expected_return, &done.folder));
+            rows.push(Numbers::of(done).cells(
+                &summary.seed.to_string(),
+                bound,
+                expected_return,
+                &done.folder,
+            ));
         }
         for Failed { seed, .. } in &self.failed {
-            rows.push([seed.to_string(), "failed".to_owned(), "–".into(), "–".into(), "–".into(), "–".into(), String::new()]);
+            rows.push([
+                seed.to_string(),
+                "failed".to_owned(),
+                "–".into(),
+                "–".into(),
+                "–".into(),
+                "–".into(),
+                String::new(),
+            ]);
         }
         for (name, numbers) in [("median", &self.median), ("min", &self.min), ("max", &self.max)] {
             if let Some(n) = numbers {
-                rows.push(n.cells(name, format!("{:.4}", n.bound), format!("{:.4}", n.expected_return), ""));
+                rows.push(n.cells(
+                    name,
+                    format!("{:.4}", n.bound),
+                    format!("{:.4}", n.expected_return),
+                    "",
+                ));
             }
         }
-        let (done, all) = (self.runs.len(), self.runs.len() + self.failed.len() + self.not_done.len());
+        let (done, all) =
+            (self.runs.len(), self.runs.len() + self.failed.len() + self.not_done.len());
         // the reason lies in the model, so that all runs have the same
         let why = self.runs.iter().find_map(|done| done.why_not_exact.as_ref());
         let why = why.map_or(String::new(), |why| format!("no exact bounds: {why}\n"));
-        format!("{}: {done} of {all} seeds done; bounds in nats\n{}{why}", self.model, aligned(&rows))
+        format!(
+            "{}: {done} of {all} seeds done; bounds in nats\n{}{why}",
+            self.model,
+            aligned(&rows)
+        )
     }
 }
 
 /// Columns two spaces apart, numbers to the right, the last to the left.
 fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
-    let widths: [usize; N] = std::array::from_fn(|at| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0));
+    let widths: [usize; N] =
+        std::array::from_fn(|at| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0));
     let mut text = String::new();
     for row in rows {
         let cells = row.iter().zip(widths).enumerate();
-        let line: String = cells.map(|(at, (cell, width))| if at + 1 == N { cell.clone() } else { format!("{cell:>width$}  ") }).collect();
+        let line: String = cells
+            .map(
+                |(at, (cell, width))| {
+                    if at + 1 == N { cell.clone() } else { format!("{cell:>width$}  ") }
+                },
+            )
+            .collect();
         text += line.trim_end();
         text.push('\n');
     }
@@ -238,7 +298,10 @@ mod tests {
             ("-1", "`-1` is not a seed"),
             ("1.5", "`1.5` is not a seed"),
             ("9007199254740992", "is not a seed"),
-            ("5..1", "`5..1` is empty: a range goes from its least seed to its greatest, as `1..5`"),
+            (
+                "5..1",
+                "`5..1` is empty: a range goes from its least seed to its greatest, as `1..5`",
+            ),
             ("1..3,2", "seed 2 is named twice"),
             ("0..9007199254740991", "more than 10000 seeds"),
             ("1..9999,10000,10001", "more than 10000 seeds"),
@@ -250,6 +313,9 @@ mod tests {
 
     #[test]
     fn the_median_of_an_even_number_lies_between() {
-        assert_eq!((median(&[1.0, 2.0, 9.0]), median(&[1.0, 2.0, 4.0, 9.0]), median(&[3.0])), (2.0, 3.0, 3.0));
+        assert_eq!(
+            (median(&[1.0, 2.0, 9.0]), median(&[1.0, 2.0, 4.0, 9.0]), median(&[3.0])),
+            (2.0, 3.0, 3.0)
+        );
     }
 }

@@ -14,7 +14,8 @@ pub fn stop() -> Stop {
     STOP.get_or_init(Stop::default).clone()
 }
 
-/// Training goes on: a signal asks it to end, and does not end the program, unless it is the third one.
+/// Training goes on: a signal asks it to end, and does not end the program, unless it is the third
+/// one.
 pub fn train<R>(work: impl FnOnce() -> R) -> R {
     IDLE.store(false, Ordering::SeqCst);
     let done = work();
@@ -34,7 +35,10 @@ fn asked() {
 /// Watches the signals from now on.
 pub fn listen() {
     if let Err(error) = watch() {
-        console::note(&format!("signals cannot be watched ({error}): Ctrl-C ends the run as it was at its last checkpoint"));
+        console::note(&format!(
+            "signals cannot be watched ({error}): Ctrl-C ends the run as it was at its last \
+             checkpoint"
+        ));
     }
 }
 
@@ -44,15 +48,20 @@ fn watch() -> std::io::Result<()> {
     // whoever started the program may have said that it is to outlive the terminal
     let watched = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|&signal| !is_ignored(signal));
     let mut signals = signal_hook::iterator::Signals::new(watched)?;
-    std::thread::Builder::new().name("signals".to_owned()).spawn(move || signals.forever().for_each(|_| asked()))?;
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || signals.forever().for_each(|_| asked()))?;
     Ok(())
 }
 
-/// Whether the process was started with `signal` ignored, as `nohup` does; as far as the system tells that without `unsafe`.
+/// Whether the process was started with `signal` ignored, as `nohup` does; as far as the system
+/// tells that without `unsafe`.
 #[cfg(unix)]
 fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    let mask = status
+        .lines()
+        .find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
     mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 

@@ -7,7 +7,9 @@ use crate::cli::{Failure, console, input, memory};
 use crate::engine::{self, Checkpoint};
 use crate::model::Model;
 use crate::plan::{self, Plan};
-use crate::report::{self, CHECKPOINT, Folder, MANIFEST, MODEL, Manifest, Occupied, ReportError, SUMMARY};
+use crate::report::{
+    self, CHECKPOINT, Folder, MANIFEST, MODEL, Manifest, Occupied, ReportError, SUMMARY,
+};
 use crate::syntax::ast;
 use std::path::{Path, PathBuf};
 
@@ -43,11 +45,21 @@ pub fn given(arguments: &Arguments, path: &Path) -> Result<Given, Failure> {
     let mut sets = input::sets(&arguments.set)?;
     sets.extend(arguments.seed.map(|seed| ("infer.seed".to_owned(), seed.to_string())));
     let loaded = input::load_with(path, &with_threads(&sets, arguments.threads))?;
-    Ok(Given { path: path.to_owned(), file: loaded.file, sets, plan: planned(arguments, &loaded.model)? })
+    Ok(Given {
+        path: path.to_owned(),
+        file: loaded.file,
+        sets,
+        plan: planned(arguments, &loaded.model)?,
+    })
 }
 
-/// The run of `seed` if several seeds were asked for: it goes on if that is asked and there is something to go on with.
-pub fn start(arguments: &Arguments, given: Option<&Given>, seed: Option<u64>) -> Result<Start, Failure> {
+/// The run of `seed` if several seeds were asked for: it goes on if that is asked and there is
+/// something to go on with.
+pub fn start(
+    arguments: &Arguments,
+    given: Option<&Given>,
+    seed: Option<u64>,
+) -> Result<Start, Failure> {
     match to_resume(arguments, given, seed)? {
         Some(folder) => going_on(arguments, given, seed, folder),
         None => beginning(arguments, given, seed),
@@ -61,16 +73,27 @@ pub fn out(arguments: &Arguments, seed: Option<u64>) -> Option<PathBuf> {
 }
 
 /// The folder of an earlier run, if one is to go on and is there.
-fn to_resume(arguments: &Arguments, given: Option<&Given>, seed: Option<u64>) -> Result<Option<Folder>, Failure> {
+fn to_resume(
+    arguments: &Arguments,
+    given: Option<&Given>,
+    seed: Option<u64>,
+) -> Result<Option<Folder>, Failure> {
     let Some(named) = &arguments.resume else { return Ok(None) };
     if let Some(named) = named.as_ref().filter(|named| named.is_file()) {
-        return Err(Failure::Usage(format!("`--resume {}` has to name the folder of a run", named.display())));
+        return Err(Failure::Usage(format!(
+            "`--resume {}` has to name the folder of a run",
+            named.display()
+        )));
     }
     if named.is_some() && arguments.out.as_ref().is_some_and(|out| Some(out) != named.as_ref()) {
-        return Err(Failure::Usage("`--resume` goes on in the same folder: leave `--out` away".to_owned()));
+        return Err(Failure::Usage(
+            "`--resume` goes on in the same folder: leave `--out` away".to_owned(),
+        ));
     }
     match (out(arguments, seed), given) {
-        (Some(path), _) if named.is_some() && seed.is_none() => Folder::open(&path).map(Some).map_err(failed),
+        (Some(path), _) if named.is_some() && seed.is_none() => {
+            Folder::open(&path).map(Some).map_err(failed)
+        }
         // `--out DIR --resume`: if there is nothing to go on with, the run begins
         (Some(path), _) => Ok(Folder::open(&path).ok()),
         (None, Some(given)) => {
@@ -78,7 +101,8 @@ fn to_resume(arguments: &Arguments, given: Option<&Given>, seed: Option<u64>) ->
             Ok(Folder::latest(Path::new(RUNS), &given.plan.model.name, seed))
         }
         (None, None) => {
-            let text = "`--resume` alone does not say with which run: name its folder, as `--resume runs/reinforce-0`, or its model";
+            let text = "`--resume` alone does not say with which run: name its folder, as \
+                        `--resume runs/reinforce-0`, or its model";
             Err(Failure::Usage(text.to_owned()))
         }
     }
@@ -87,20 +111,32 @@ fn to_resume(arguments: &Arguments, given: Option<&Given>, seed: Option<u64>) ->
 /// The folder of the runs for which none is named.
 const RUNS: &str = "runs";
 
-fn beginning(arguments: &Arguments, given: Option<&Given>, seed: Option<u64>) -> Result<Start, Failure> {
+fn beginning(
+    arguments: &Arguments,
+    given: Option<&Given>,
+    seed: Option<u64>,
+) -> Result<Start, Failure> {
     let Some(given) = given else {
-        return Err(Failure::Usage("there is no run to go on with, so a model file is needed".to_owned()));
+        return Err(Failure::Usage(
+            "there is no run to go on with, so a model file is needed".to_owned(),
+        ));
     };
     let mut plan = given.plan.clone();
     plan.set_seed(seed.unwrap_or(plan.settings.seed));
     let folder = match out(arguments, seed) {
-        None => Folder::fresh(Path::new(RUNS), &plan.model.name, plan.settings.seed).map_err(failed)?,
+        None => {
+            Folder::fresh(Path::new(RUNS), &plan.model.name, plan.settings.seed).map_err(failed)?
+        }
         Some(path) => Folder::at(&path, occupied(arguments)).map_err(taken)?,
     };
     if arguments.resume.is_some() && !arguments.quiet {
-        console::note(&format!("`{}`: there is no run to go on with, so that it begins", folder.path().display()));
+        console::note(&format!(
+            "`{}`: there is no run to go on with, so that it begins",
+            folder.path().display()
+        ));
     }
-    let begins_with = files(&report::as_run(&given.file, &with_seed(&given.sets, plan.settings.seed)));
+    let begins_with =
+        files(&report::as_run(&given.file, &with_seed(&given.sets, plan.settings.seed)));
     let mut origin = Origin { checkpoint: None, begins_with };
     if !folder.replaces() {
         let written = write(&folder, &std::mem::take(&mut origin.begins_with));
@@ -110,9 +146,16 @@ fn beginning(arguments: &Arguments, given: Option<&Given>, seed: Option<u64>) ->
 }
 
 /// A run goes on as it began: only [`MAY_CHANGE`] may change.
-fn going_on(arguments: &Arguments, given: Option<&Given>, seed: Option<u64>, folder: Folder) -> Result<Start, Failure> {
+fn going_on(
+    arguments: &Arguments,
+    given: Option<&Given>,
+    seed: Option<u64>,
+    folder: Folder,
+) -> Result<Start, Failure> {
     if given.is_none() && arguments.seed.is_some() {
-        return Err(Failure::Usage("a run goes on with the seed it began with: leave `--seed` away".to_owned()));
+        return Err(Failure::Usage(
+            "a run goes on with the seed it began with: leave `--seed` away".to_owned(),
+        ));
     }
     let folder = folder.locked().map_err(failed)?;
     let shown = folder.path().display().to_string();
@@ -123,30 +166,41 @@ fn going_on(arguments: &Arguments, given: Option<&Given>, seed: Option<u64>, fol
     if let Some(manifest) = &manifest {
         if let Some(name) = manifest.changed_data(|name| folder.read(name).ok()) {
             return Err(Failure::Usage(format!(
-                "`{shown}/{name}` was changed since the run began, which goes on only with what it was run with"
+                "`{shown}/{name}` was changed since the run began, which goes on only with what \
+                 it was run with"
             )));
         }
         let recorded: Vec<(String, String)> = manifest.texts.clone().into_iter().collect();
         let advice = "undo the change, or begin another run with the changed model";
-        let what = (format!("`{}` was changed since the run began", folder.file(MODEL).display()), advice);
+        let what =
+            (format!("`{}` was changed since the run began", folder.file(MODEL).display()), advice);
         verify_same(&run, &recorded, &MAY_CHANGE, what)?;
     }
     let sets = given.map_or_else(|| input::sets(&arguments.set), |given| Ok(given.sets.clone()))?;
     let seed = seed.or_else(|| seed_of(given?));
     // a file that says nothing of its seed is that of a run with any
-    let seed_text = |given: &Given| seed.map(|seed| seed.to_string()).or_else(|| seed_in(&given.file).or_else(|| seed_in(&file)));
+    let seed_text = |given: &Given| {
+        seed.map(|seed| seed.to_string())
+            .or_else(|| seed_in(&given.file).or_else(|| seed_in(&file)))
+    };
     let all = seed.map_or_else(|| sets.clone(), |seed| with_seed(&sets, seed));
-    let changing: Vec<&str> = MAY_CHANGE.into_iter().filter(|key| sets.iter().any(|(name, _)| name == key)).collect();
+    let changing: Vec<&str> =
+        MAY_CHANGE.into_iter().filter(|key| sets.iter().any(|(name, _)| name == key)).collect();
     let (asked, what) = match given {
         Some(given) => {
             let seed = seed_text(given).map(|text| ("infer.seed".to_owned(), text));
             let sets: input::Sets = sets.iter().cloned().chain(seed).collect();
-            (report::as_run(&given.file, &sets), format!("`{}`, with what is set, is not the model that", given.path.display()))
+            (
+                report::as_run(&given.file, &sets),
+                format!("`{}`, with what is set, is not the model that", given.path.display()),
+            )
         }
         None => (report::as_run(&file, &all), "what is set is not what".to_owned()),
     };
-    let advice = "name no file and set nothing to go on with the run as it is; of its settings only `infer.steps`, `infer.threads` and \
-                  `infer.checkpoint_every` may be others, by `--set`: where the run had one, as `--set infer.steps=…`, give it again";
+    let advice = "name no file and set nothing to go on with the run as it is; of its settings \
+                  only `infer.steps`, `infer.threads` and \
+                  `infer.checkpoint_every` may be others, by `--set`: where the run had one, as \
+                  `--set infer.steps=…`, give it again";
     verify_same(&run, &asked, &changing, (format!("{what} `{shown}` was run with"), advice))?;
     let plan = planned(arguments, &input::check(&file, &with_threads(&all, arguments.threads))?)?;
     let checkpoint = checkpoint(&folder, &plan)?;
@@ -157,12 +211,15 @@ fn going_on(arguments: &Arguments, given: Option<&Given>, seed: Option<u64>, fol
             Some(checkpoint) if checkpoint.step == all => {
                 format!("`{shown}`: all its {all} steps are done; `--set infer.steps=N` adds some")
             }
-            Some(checkpoint) => format!("`{shown}`: goes on from step {} of {all}", checkpoint.step),
+            Some(checkpoint) => {
+                format!("`{shown}`: goes on from step {} of {all}", checkpoint.step)
+            }
             None => format!("`{shown}`: has left no checkpoint, so that it begins anew at step 1"),
         });
     }
     let files = files(&report::as_run(&file, &all));
-    let is_new = |(name, bytes): &&(String, Vec<u8>)| folder.read(name).ok().as_ref() != Some(bytes);
+    let is_new =
+        |(name, bytes): &&(String, Vec<u8>)| folder.read(name).ok().as_ref() != Some(bytes);
     let changed: Vec<(String, Vec<u8>)> = files.iter().filter(is_new).cloned().collect();
     write(&folder, &changed)?;
     // it tells of fewer steps
@@ -181,7 +238,10 @@ fn seed_in(file: &ast::File) -> Option<String> {
     file.items.iter().find_map(|item| match item {
         ast::Item::Infer(infer) => {
             let span = infer.settings.iter().find(|setting| setting.key.text == "seed")?.value.span;
-            Some(file.sources[span.file as usize].text[span.start as usize..span.end as usize].to_owned())
+            Some(
+                file.sources[span.file as usize].text[span.start as usize..span.end as usize]
+                    .to_owned(),
+            )
         }
         _ => None,
     })
@@ -212,9 +272,9 @@ pub fn occupied(arguments: &Arguments) -> Occupied {
 /// The failure of a folder that was asked for.
 pub fn taken(error: ReportError) -> Failure {
     match error {
-        ReportError::Occupied { .. } => {
-            Failure::Usage(format!("{error}: `--resume` goes on with the run in it, `--overwrite` replaces it"))
-        }
+        ReportError::Occupied { .. } => Failure::Usage(format!(
+            "{error}: `--resume` goes on with the run in it, `--overwrite` replaces it"
+        )),
         error => failed(error),
     }
 }
@@ -224,7 +284,9 @@ fn checkpoint(folder: &Folder, plan: &Plan) -> Result<Option<Checkpoint>, Failur
         return Ok(None);
     }
     let bytes = folder.read(CHECKPOINT).map_err(failed)?;
-    let wrong = |error: engine::FileError| Failure::Wrong(format!("`{}`: {error}", folder.file(CHECKPOINT).display()));
+    let wrong = |error: engine::FileError| {
+        Failure::Wrong(format!("`{}`: {error}", folder.file(CHECKPOINT).display()))
+    };
     Checkpoint::from_safetensors(&plan.model, &bytes).map(Some).map_err(wrong)
 }
 
@@ -232,9 +294,10 @@ fn verify_longer(plan: &Plan, checkpoint: Option<&Checkpoint>, shown: &str) -> R
     let steps = plan.settings.steps;
     match checkpoint.filter(|checkpoint| checkpoint.step > steps) {
         None => Ok(()),
-        Some(Checkpoint { step, .. }) => {
-            Err(Failure::Usage(format!("`{shown}` has made {step} steps already: it cannot go on to {steps}, only to as many or more")))
-        }
+        Some(Checkpoint { step, .. }) => Err(Failure::Usage(format!(
+            "`{shown}` has made {step} steps already: it cannot go on to {steps}, only to as many \
+             or more"
+        ))),
     }
 }
 
@@ -251,5 +314,9 @@ fn write(folder: &Folder, files: &[(String, Vec<u8>)]) -> Result<(), Failure> {
 }
 
 pub fn failed(error: ReportError) -> Failure {
-    if error.is_usage() { Failure::Usage(error.to_string()) } else { Failure::Run(error.to_string()) }
+    if error.is_usage() {
+        Failure::Usage(error.to_string())
+    } else {
+        Failure::Run(error.to_string())
+    }
 }

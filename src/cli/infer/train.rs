@@ -10,10 +10,13 @@ use crate::cli::{Failure, console, exact, rewards};
 use crate::engine::{self, EngineError, Evaluation, Run, Stopped};
 use crate::model::BoundId;
 use crate::plan::{self, Plan};
-use crate::report::{ClassifierSummary, End, ExactSummary, Folder, OtherBound, RoundsSummary, SUMMARY, Summary};
+use crate::report::{
+    ClassifierSummary, End, ExactSummary, Folder, OtherBound, RoundsSummary, SUMMARY, Summary,
+};
 use serde::Serialize;
 
-/// Trains what `start` says, from a checkpoint where there is one, and leaves all that is kept of the run in its folder.
+/// Trains what `start` says, from a checkpoint where there is one, and leaves all that is kept of
+/// the run in its folder.
 pub fn train(arguments: &Arguments, start: Start) -> Result<Done, Failure> {
     let Start { plan, folder, origin } = start;
     let from = origin.checkpoint.clone();
@@ -29,7 +32,8 @@ pub fn train(arguments: &Arguments, start: Start) -> Result<Done, Failure> {
     let run = match outcome {
         Ok(run) => run,
         Err(EngineError::Interrupted { .. }) => return Err(interrupted(&plan, &follower)),
-        // The optimiser's moments may be spoilt as well, so that there is nothing to go on from; the parameters are kept.
+        // The optimiser's moments may be spoilt as well, so that there is nothing to go on from;
+        // the parameters are kept.
         Err(error) => {
             if let EngineError::NotFinite { kept, .. } = &error {
                 follower.keep_parameters(kept)?;
@@ -42,12 +46,17 @@ pub fn train(arguments: &Arguments, start: Start) -> Result<Done, Failure> {
         Stopped::Until => End::Until,
     };
     let others = run.others.iter().filter_map(|(bound, told)| Some((plan.of_bound(*bound)?, told)));
-    let mut told: Vec<String> = [(&plan, &run.evaluation)].into_iter().chain(others).flat_map(|(plan, told)| outside(plan, told)).collect();
+    let mut told: Vec<String> = [(&plan, &run.evaluation)]
+        .into_iter()
+        .chain(others)
+        .flat_map(|(plan, told)| outside(plan, told))
+        .collect();
     told.dedup();
     told.iter().for_each(|told| console::note(told));
     let exact = exact::of_policy(&plan.model, plan.derivation.bound, &run.parameters);
     let summary = summary(&plan, &run, end, follower.seconds_before, exact.summary);
-    let text = serde_json::to_string_pretty(&summary).expect("infer: a summary is plain data") + "\n";
+    let text =
+        serde_json::to_string_pretty(&summary).expect("infer: a summary is plain data") + "\n";
     let folder = &follower.folder;
     folder.write(SUMMARY, text.as_bytes()).map_err(failed)?;
     Ok(Done { summary, folder: folder.path().display().to_string(), why_not_exact: exact.why_none })
@@ -61,10 +70,13 @@ fn goes_on(folder: &Folder) -> String {
 fn interrupted(plan: &Plan, follower: &Follower) -> Failure {
     let (all, goes_on) = (plan.settings.steps, goes_on(&follower.folder));
     Failure::Interrupted(match follower.kept.or(follower.began_at) {
-        Some(step) if step == all => format!("interrupted after its last step, before its summary; {goes_on}"),
+        Some(step) if step == all => {
+            format!("interrupted after its last step, before its summary; {goes_on}")
+        }
         Some(step) => format!("interrupted after step {step} of {all}; {goes_on}"),
         None if follower.folder.replaces() => {
-            "interrupted before its first checkpoint; the run that it was to replace is as it was".to_owned()
+            "interrupted before its first checkpoint; the run that it was to replace is as it was"
+                .to_owned()
         }
         None => format!("interrupted before its first checkpoint; {goes_on}, from the beginning"),
     })
@@ -73,8 +85,13 @@ fn interrupted(plan: &Plan, follower: &Follower) -> Failure {
 /// The failure of a write, and what is left of the run.
 fn with_what_is_kept(failure: Failure, follower: &Follower) -> Failure {
     let kept = match follower.kept.or(follower.began_at) {
-        Some(step) => format!("; its checkpoint of step {step} is kept, and when that is mended {}", goes_on(&follower.folder)),
-        None if follower.folder.replaces() => "; the run that it was to replace is as it was".to_owned(),
+        Some(step) => format!(
+            "; its checkpoint of step {step} is kept, and when that is mended {}",
+            goes_on(&follower.folder)
+        ),
+        None if follower.folder.replaces() => {
+            "; the run that it was to replace is as it was".to_owned()
+        }
         None => "; it has left no checkpoint".to_owned(),
     };
     match failure {
@@ -83,7 +100,13 @@ fn with_what_is_kept(failure: Failure, follower: &Follower) -> Failure {
     }
 }
 
-fn summary(plan: &Plan, run: &Run, stopped: End, seconds_before: f64, exact: Option<ExactSummary>) -> Summary {
+fn summary(
+    plan: &Plan,
+    run: &Run,
+    stopped: End,
+    seconds_before: f64,
+    exact: Option<ExactSummary>,
+) -> Summary {
     Summary {
         model: plan.model.name.clone(),
         bound: run.evaluation.bound,
@@ -108,7 +131,11 @@ fn summary(plan: &Plan, run: &Run, stopped: End, seconds_before: f64, exact: Opt
             largest_shortfall: rounds.largest_shortfall,
         }),
         exact,
-        others: run.others.iter().map(|(bound, evaluation)| other(plan, run, *bound, evaluation)).collect(),
+        others: run
+            .others
+            .iter()
+            .map(|(bound, evaluation)| other(plan, run, *bound, evaluation))
+            .collect(),
         classifier: run.classified.map(|told| ClassifierSummary {
             loss: told.loss,
             correction: correction(plan, run),
@@ -118,7 +145,8 @@ fn summary(plan: &Plan, run: &Run, stopped: End, seconds_before: f64, exact: Opt
     }
 }
 
-/// Where the prior is the policy of the last round, new trajectories tell nothing: at the run's end it is the policy itself.
+/// Where the prior is the policy of the last round, new trajectories tell nothing: at the run's end
+/// it is the policy itself.
 fn kl(plan: &Plan, run: &Run) -> Option<f64> {
     let follows = plan.terms.iter().any(plan::Term::reads_previous);
     if follows { run.kl } else { plan.divergence_of(&run.evaluation.terms) }
@@ -126,7 +154,11 @@ fn kl(plan: &Plan, run: &Run) -> Option<f64> {
 
 /// The logits of the bound that has a classifier, nats a trajectory.
 fn correction(plan: &Plan, run: &Run) -> f64 {
-    let Some((of, at)) = plan.turns().find_map(|plan| Some((plan.derivation.bound, plan.ratio_term()?))) else { return 0.0 };
+    let Some((of, at)) =
+        plan.turns().find_map(|plan| Some((plan.derivation.bound, plan.ratio_term()?)))
+    else {
+        return 0.0;
+    };
     let other = run.others.iter().find(|(bound, _)| *bound == of && of != plan.derivation.bound);
     other.map_or(&run.evaluation, |(_, evaluation)| evaluation).terms[at]
 }
@@ -169,39 +201,77 @@ pub fn print(Done { summary, folder, why_not_exact }: &Done) -> String {
         count => format!(" and {} imagined ones", short(count as f64)),
     };
     let env_steps = short(*env_steps as f64);
-    let mut text = format!("{model}, seed {seed}: {steps} steps{stopped}, {env_steps} environment steps{imagined}, {wall_seconds:.2} s\n");
+    let mut text = format!(
+        "{model}, seed {seed}: {steps} steps{stopped}, {env_steps} environment steps{imagined}, \
+         {wall_seconds:.2} s\n"
+    );
     let trajectories = sampled(summary.imagined);
-    let (bound, of) = (uncertain(summary.bound, summary.bound_se), nats(summary.up_to_entropy, summary.no_probability));
+    let (bound, of) = (
+        uncertain(summary.bound, summary.bound_se),
+        nats(summary.up_to_entropy, summary.no_probability),
+    );
     text += &format!("{:<17}{bound:>21}  {of}, estimated from {trajectories}\n", "bound");
-    text += &rewards::print("", (summary.expected_return, summary.return_se), &summary.rewards, trajectories);
+    text += &rewards::print(
+        "",
+        (summary.expected_return, summary.return_se),
+        &summary.rewards,
+        trajectories,
+    );
     if let Some(rounds) = &summary.rounds {
         let (done, fell, shortfall) = (rounds.done, rounds.fell, rounds.largest_shortfall);
-        text += &format!("{:<17}{done:>21}  of which {fell} fell; largest shortfall {shortfall:.4} nats, exact\n", "rounds");
+        text += &format!(
+            "{:<17}{done:>21}  of which {fell} fell; largest shortfall {shortfall:.4} nats, exact\n",
+            "rounds"
+        );
     }
     if let Some(exact) = &summary.exact {
         text += &exact::print(exact);
     }
     text += &why_not_exact.as_deref().map_or(String::new(), exact::print_why_none);
     if let Some(ClassifierSummary { loss, correction, saturated, error }) = summary.classifier {
-        let warning = if saturated > 0.01 { ": the model goes where real transitions do not, or the reverse" } else { "" };
-        text += &format!("{:<17}{loss:>21.4}  nats, its last loss (log 2 where nothing can be told apart)\n", "classifier");
-        text += &format!("{:<17}{correction:>21.4}  nats of the bound are its logits\n", "  correction");
+        let warning = if saturated > 0.01 {
+            ": the model goes where real transitions do not, or the reverse"
+        } else {
+            ""
+        };
+        text += &format!(
+            "{:<17}{loss:>21.4}  nats, its last loss (log 2 where nothing can be told apart)\n",
+            "classifier"
+        );
+        text += &format!(
+            "{:<17}{correction:>21.4}  nats of the bound are its logits\n",
+            "  correction"
+        );
         if let Some(error) = error {
             text += &format!(
-                "{:<17}{error:>21.4}  nats, mean |logit − log-ratio| over real and imagined pairs, both densities being known\n",
+                "{:<17}{error:>21.4}  nats, mean |logit − log-ratio| over real and imagined \
+                 pairs, both densities being known\n",
                 "  error"
             );
         }
-        text += &format!("{:<17}{:>20.1}%  of its logits beyond ±10{warning}\n", "  saturated", 100.0 * saturated);
+        text += &format!(
+            "{:<17}{:>20.1}%  of its logits beyond ±10{warning}\n",
+            "  saturated",
+            100.0 * saturated
+        );
     }
     for other in &summary.others {
         text += &format!("bound {}\n", other.name);
-        let (bound, of) = (uncertain(other.bound, other.bound_se), nats(other.up_to_entropy, other.no_probability));
+        let (bound, of) = (
+            uncertain(other.bound, other.bound_se),
+            nats(other.up_to_entropy, other.no_probability),
+        );
         let trajectories = sampled(other.imagined);
         text += &format!("{:<17}{bound:>21}  {of}, estimated from {trajectories}\n", "  bound");
-        text += &rewards::print("  ", (other.expected_return, other.return_se), &other.rewards, trajectories);
+        text += &rewards::print(
+            "  ",
+            (other.expected_return, other.return_se),
+            &other.rewards,
+            trajectories,
+        );
         if let Some(exact) = &other.exact {
-            text += &exact::print(exact).lines().map(|line| format!("  {line}\n")).collect::<String>();
+            text +=
+                &exact::print(exact).lines().map(|line| format!("  {line}\n")).collect::<String>();
         }
     }
     text + &format!("{:<17}{folder}\n", "folder")

@@ -13,17 +13,26 @@ pub struct Compared<'a> {
     pub files: &'a [(String, String)],
 }
 
-/// Whether `other` are the same files but for their layout, their comments and the keys of `infer` that `may_differ`; what differs is shown below
-/// `what`, and below that an advice.
-pub fn verify_same(run: &Compared, other: &[(String, String)], may_differ: &[&str], what: (String, &str)) -> Result<(), Failure> {
+/// Whether `other` are the same files but for their layout, their comments and the keys of `infer`
+/// that `may_differ`; what differs is shown below `what`, and below that an advice.
+pub fn verify_same(
+    run: &Compared,
+    other: &[(String, String)],
+    may_differ: &[&str],
+    what: (String, &str),
+) -> Result<(), Failure> {
     let (what, advice) = what;
     let refused = |name: &str, old: &str, new: &str| {
         let shown = difference(name, old, new, "the other");
-        let lines = shown.lines().filter(|line| !["---", "+++", "@@"].iter().any(|head| line.starts_with(head)));
+        let lines = shown
+            .lines()
+            .filter(|line| !["---", "+++", "@@"].iter().any(|head| line.starts_with(head)));
         let lines: Vec<&str> = lines.filter(|line| !line.starts_with(' ')).collect();
         Err(Failure::Usage(format!("{what} (`{name}`):\n{}\nhint: {advice}", lines.join("\n"))))
     };
-    let of = |files: &[(String, String)], name: &str| files.iter().find(|(known, _)| known == name).map(|(_, text)| text.clone());
+    let of = |files: &[(String, String)], name: &str| {
+        files.iter().find(|(known, _)| known == name).map(|(_, text)| text.clone())
+    };
     for (name, text) in run.files {
         let Some(others) = of(other, name) else {
             // recorded data are in no manifest
@@ -36,7 +45,9 @@ pub fn verify_same(run: &Compared, other: &[(String, String)], may_differ: &[&st
             continue;
         }
         let (old, new) = match name == MODEL {
-            true => (canonical(run.path, text, may_differ)?, canonical(run.path, &others, may_differ)?),
+            true => {
+                (canonical(run.path, text, may_differ)?, canonical(run.path, &others, may_differ)?)
+            }
             false => (text.clone(), others),
         };
         if old != new {
@@ -49,18 +60,24 @@ pub fn verify_same(run: &Compared, other: &[(String, String)], may_differ: &[&st
     }
 }
 
-/// A model in the canonical layout, without comments, blank lines and columns, the keys of `infer` in the order of their names.
+/// A model in the canonical layout, without comments, blank lines and columns, the keys of `infer`
+/// in the order of their names.
 fn canonical(path: &Path, text: &str, without: &[&str]) -> Result<String, Failure> {
     let mut file = syntax::parse(&Source::at(path, text)).map_err(Failure::Model)?;
     for item in &mut file.items {
         if let ast::Item::Infer(infer) = item {
-            infer.settings.retain(|setting| !without.iter().any(|name| name.strip_prefix("infer.") == Some(&setting.key.text)));
+            infer.settings.retain(|setting| {
+                !without.iter().any(|name| name.strip_prefix("infer.") == Some(&setting.key.text))
+            });
             infer.settings.sort_by(|one, other| one.key.text.cmp(&other.key.text));
         }
     }
     // without its text, whose line breaks the layout would follow
     let sources = vec![Source::new("", "")];
-    let items = file.items.into_iter().filter(|item| !matches!(item, ast::Item::Infer(infer) if infer.settings.is_empty()));
+    let items = file
+        .items
+        .into_iter()
+        .filter(|item| !matches!(item, ast::Item::Infer(infer) if infer.settings.is_empty()));
     let text = syntax::print(&ast::File { items: items.collect(), comments: vec![], sources });
     // columns that are aligned move with their neighbours
     let words = |line: &str| line.split_whitespace().collect::<Vec<&str>>().join(" ") + "\n";

@@ -6,7 +6,8 @@ use crate::engine::{self, Assessment, SCALES, Scale, Viewpoint};
 use crate::model::{BoundId, Model};
 use crate::plan::{self, Alternative, Claim};
 
-/// The horizon at which all estimators are compared: a missing term stands out there from the noise of the others.
+/// The horizon at which all estimators are compared: a missing term stands out there from the noise
+/// of the others.
 pub const SHORT: usize = 6;
 
 /// What was found of the engine's estimators.
@@ -54,7 +55,8 @@ impl Judged {
 
 impl Estimator {
     pub fn holds(&self) -> bool {
-        self.is_biased_by_design || self.looks.as_ref().map_or(true, |looks| looks.iter().all(|look| look.found.holds()))
+        self.is_biased_by_design
+            || self.looks.as_ref().map_or(true, |looks| looks.iter().all(|look| look.found.holds()))
     }
 
     /// The look in which the bias stands out most.
@@ -65,31 +67,47 @@ impl Estimator {
     }
 }
 
-/// Of a file whose horizon is long, `short` is the same at [`SHORT`]; there all estimators are looked at, and at its own horizon the one that it asks for.
-pub fn judge(whole: &Model, short: Option<&Model>, only: Option<BoundId>, seed: u64) -> Result<Judged, Failure> {
+/// Of a file whose horizon is long, `short` is the same at [`SHORT`]; there all estimators are
+/// looked at, and at its own horizon the one that it asks for.
+pub fn judge(
+    whole: &Model,
+    short: Option<&Model>,
+    only: Option<BoundId>,
+    seed: u64,
+) -> Result<Judged, Failure> {
     let all = |model: &Model| -> Result<Vec<Alternative>, String> {
         let derivation = bound::derive(model).map_err(|refused| refused.list[0].message.clone())?;
-        let found = plan::alternatives(model, &derivation).map_err(|refused| refused.list[0].message.clone())?;
-        Ok(found.into_iter().filter(|one| only.is_none_or(|bound| one.plan.derivation.bound == bound)).collect())
+        let found = plan::alternatives(model, &derivation)
+            .map_err(|refused| refused.list[0].message.clone())?;
+        Ok(found
+            .into_iter()
+            .filter(|one| only.is_none_or(|bound| one.plan.derivation.bound == bound))
+            .collect())
     };
     let of_whole = match all(whole) {
         Ok(found) if found.is_empty() => return Ok(Judged::NothingMaximised),
         Ok(found) => found,
         Err(why) => return Ok(Judged::NotRun(why)),
     };
-    let short = short.and_then(|short| all(short).ok()).filter(|short| short.len() == of_whole.len());
+    let short =
+        short.and_then(|short| all(short).ok()).filter(|short| short.len() == of_whole.len());
     let (at_length, compared): (Vec<&Alternative>, &[Alternative]) = match &short {
         Some(short) => (of_whole.iter().filter(|one| one.is_own).collect(), short),
         None => (Vec::new(), &of_whole),
     };
     let is_judged = |one: &Alternative| !matches!(one.claim, Claim::BeyondOneBatch(_));
-    let looks = compared.iter().filter(|one| is_judged(one)).count() * SCALES.len() + at_length.iter().filter(|one| is_judged(one)).count();
-    let mut estimators: Vec<Estimator> = compared.iter().map(|one| estimator(one, (&SCALES, seed), looks)).collect();
+    let looks = compared.iter().filter(|one| is_judged(one)).count() * SCALES.len()
+        + at_length.iter().filter(|one| is_judged(one)).count();
+    let mut estimators: Vec<Estimator> =
+        compared.iter().map(|one| estimator(one, (&SCALES, seed), looks)).collect();
     for own in at_length {
-        let same = |estimator: &&mut Estimator| estimator.bound == own.plan.derivation.name && estimator.name == own.name;
+        let same = |estimator: &&mut Estimator| {
+            estimator.bound == own.plan.derivation.name && estimator.name == own.name
+        };
         if let Some(same) = estimators.iter_mut().find(same) {
             let more = estimator(own, (&SCALES[1..2], seed), looks).looks;
-            same.looks = std::mem::replace(&mut same.looks, Ok(Vec::new())).and_then(|looks| Ok(more?.into_iter().chain(looks).collect()));
+            same.looks = std::mem::replace(&mut same.looks, Ok(Vec::new()))
+                .and_then(|looks| Ok(more?.into_iter().chain(looks).collect()));
         }
     }
     Ok(Judged::Estimators(estimators))
@@ -103,9 +121,12 @@ fn estimator(one: &Alternative, (scales, seed): (&[Scale], u64), looks: usize) -
     };
     let looks = match one.claim {
         Claim::BeyondOneBatch(why) => Err(why.to_owned()),
-        Claim::Unbiased | Claim::Biased => {
-            scales.iter().zip(seed..).map(look).collect::<Result<_, engine::EngineError>>().map_err(|error| error.to_string())
-        }
+        Claim::Unbiased | Claim::Biased => scales
+            .iter()
+            .zip(seed..)
+            .map(look)
+            .collect::<Result<_, engine::EngineError>>()
+            .map_err(|error| error.to_string()),
     };
     Estimator {
         bound: one.plan.derivation.name.clone(),

@@ -12,17 +12,21 @@ use estimators::Judged;
 
 /// Hold the derived bound and its gradient against all trajectories of a small finite model.
 ///
-/// Both sides of every step are computed by listing every trajectory, with random tables in the place of kernels that have parameters (constants stay as
-/// they are, and so does what a kernel rules out); so are the mean and the variance of each gradient estimator, against the exact gradient. Where the
-/// horizon makes the list too long it is shortened, and that is said.
+/// Both sides of every step are computed by listing every trajectory, with random tables in the
+/// place of kernels that have parameters (constants stay as they are, and so does what a kernel
+/// rules out); so are the mean and the variance of each gradient estimator, against the exact
+/// gradient. Where the horizon makes the list too long it is shortened, and that is said.
 ///
-/// Then each estimator that `infer` runs for the file is sampled and its mean compared with the oracle's gradient: the one of the file's own settings at
-/// the file's own horizon, and with it each baseline, `options = enumerate` and `kl_to_go = false` at a short one, at random parameters of three scales.
-/// The bias is told in standard errors, against a threshold that an unbiased estimator exceeds once in 10 000 seeds at the most, over all looks
-/// together. What settings bias by design is measured and does not fail. Of a file with several bounds each that is maximised has its own. In the place of
-/// a classifier stands the log-ratio that it estimates.
+/// Then each estimator that `infer` runs for the file is sampled and its mean compared with the
+/// oracle's gradient: the one of the file's own settings at the file's own horizon, and with it
+/// each baseline, `options = enumerate` and `kl_to_go = false` at a short one, at random parameters
+/// of three scales. The bias is told in standard errors, against a threshold that an unbiased
+/// estimator exceeds once in 10 000 seeds at the most, over all looks together. What settings bias
+/// by design is measured and does not fail. Of a file with several bounds each that is maximised
+/// has its own. In the place of a classifier stands the log-ratio that it estimates.
 ///
-/// What cannot be judged is said to be not judged, with the reason; it is no failure. Exit status 1 tells that something that was judged does not hold.
+/// What cannot be judged is said to be not judged, with the reason; it is no failure. Exit status 1
+/// tells that something that was judged does not hold.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -67,9 +71,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let asked = loaded.model.horizon.value;
     let seeds = arguments.seed..arguments.seed.saturating_add(arguments.tables);
     let whole = loaded.model.clone();
-    let only = arguments.bound.as_deref().map(|name| exact::bound(&whole, Some(name))).transpose()?;
+    let only =
+        arguments.bound.as_deref().map(|name| exact::bound(&whole, Some(name))).transpose()?;
     let at_horizon = |horizon: usize| {
-        let mut sets: input::Sets = sets.iter().filter(|(name, _)| *name != whole.horizon.name).cloned().collect();
+        let mut sets: input::Sets =
+            sets.iter().filter(|(name, _)| *name != whole.horizon.name).cloned().collect();
         sets.push((whole.horizon.name.clone(), horizon.to_string()));
         input::check(&loaded.file, &sets)
     };
@@ -82,8 +88,15 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
                 model = at_horizon(if horizon > 8 { 8 } else { horizon - 1 })?;
             }
             Err(Refused::Unverified(error)) => {
-                let several = if model.bounds.len() > 1 && only.is_none() { "; `--bound NAME` verifies one bound alone" } else { "" };
-                return Err(Failure::Wrong(format!("`{}` cannot be verified: {error}{several}", model.name)));
+                let several = if model.bounds.len() > 1 && only.is_none() {
+                    "; `--bound NAME` verifies one bound alone"
+                } else {
+                    ""
+                };
+                return Err(Failure::Wrong(format!(
+                    "`{}` cannot be verified: {error}{several}",
+                    model.name
+                )));
             }
             Err(Refused::Underivable(failure)) => return Err(failure),
         }
@@ -91,7 +104,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     // what is refused at a short horizon alone is sampled at its own
     let short = if asked > estimators::SHORT { at_horizon(estimators::SHORT).ok() } else { None };
     let sampled = estimators::judge(&whole, short.as_ref(), only, arguments.seed)?;
-    let found = Found { shortened: (model.horizon.value < asked).then_some(asked), model, held, sampled };
+    let found =
+        Found { shortened: (model.horizon.value < asked).then_some(asked), model, held, sampled };
     match arguments.format {
         Format::Text => console::result(&print::text(&found))?,
         Format::Json => console::json(&print::json(&found))?,
@@ -102,7 +116,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 impl Found {
     /// Nothing that was judged fails.
     fn holds(&self) -> bool {
-        self.sampled.holds() && self.held.iter().all(|held| held.results.iter().all(Verified::holds))
+        self.sampled.holds()
+            && self.held.iter().all(|held| held.results.iter().all(Verified::holds))
     }
 
     /// All steps of every list have two sides that are numbers.
@@ -116,16 +131,27 @@ enum Refused {
     Underivable(Failure),
 }
 
-fn hold(model: &Model, only: Option<BoundId>, seeds: std::ops::Range<u64>) -> Result<Vec<Held>, Refused> {
-    let derivation = bound::derive(model).map_err(|found| Refused::Underivable(Failure::Model(found)))?;
-    let wanted = derivation.bounds.into_iter().filter(|derivation| only.is_none_or(|bound| derivation.bound == bound));
+fn hold(
+    model: &Model,
+    only: Option<BoundId>,
+    seeds: std::ops::Range<u64>,
+) -> Result<Vec<Held>, Refused> {
+    let derivation =
+        bound::derive(model).map_err(|found| Refused::Underivable(Failure::Model(found)))?;
+    let wanted = derivation
+        .bounds
+        .into_iter()
+        .filter(|derivation| only.is_none_or(|bound| derivation.bound == bound));
     let written = engine::written_tables(model, seeds.start);
     let written = written.map_err(|error| {
         let told = format!("`{}` cannot be verified: {error}", model.name);
         Refused::Underivable(Failure::Wrong(told))
     })?;
     let held = wanted.map(|derivation| {
-        let results = seeds.clone().map(|seed| verify::verify(model, &derivation, &written, seed)).collect::<Result<_, _>>();
+        let results = seeds
+            .clone()
+            .map(|seed| verify::verify(model, &derivation, &written, seed))
+            .collect::<Result<_, _>>();
         results.map(|results| Held { derivation, results }).map_err(Refused::Unverified)
     });
     held.collect()

@@ -13,12 +13,17 @@ pub fn text(found: &Found) -> String {
     let model = &found.model;
     if let Some(asked) = found.shortened {
         let now = model.horizon.value;
-        writeln!(out, "T = {asked} has more than {TRAJECTORIES} trajectories; verified at {} = {now}", model.horizon.name)
-            .expect("a string");
+        writeln!(
+            out,
+            "T = {asked} has more than {TRAJECTORIES} trajectories; verified at {} = {now}",
+            model.horizon.name
+        )
+        .expect("a string");
     }
     for held in &found.held {
         let name = held.derivation.name.as_ref();
-        let title = name.map_or_else(|| model.name.clone(), |name| format!("{} of {}", name, model.name));
+        let title =
+            name.map_or_else(|| model.name.clone(), |name| format!("{} of {}", name, model.name));
         write_held(&mut out, &title, held);
     }
     write_sampled(&mut out, found);
@@ -42,46 +47,100 @@ fn conclusion(found: &Found) -> String {
             count => open.push(format!("{count} estimators were not judged")),
         },
     }
-    if open.is_empty() { "all steps hold".into() } else { format!("what was judged holds; {}", open.join(", and ")) }
+    if open.is_empty() {
+        "all steps hold".into()
+    } else {
+        format!("what was judged holds; {}", open.join(", and "))
+    }
 }
 
 fn write_held(out: &mut String, title: &str, Held { derivation, results }: &Held) {
     let first = &results[0];
-    writeln!(out, "{title}: {} trajectories, {} sets of random tables", first.trajectories, results.len()).expect("a string");
+    writeln!(
+        out,
+        "{title}: {} trajectories, {} sets of random tables",
+        first.trajectories,
+        results.len()
+    )
+    .expect("a string");
     for (number, step) in derivation.steps.iter().enumerate() {
-        let worst = results.iter().map(|result| result.steps[number]).min_by_key(|step| (step.holds, step.is_judged()));
+        let worst = results
+            .iter()
+            .map(|result| result.steps[number])
+            .min_by_key(|step| (step.holds, step.is_judged()));
         let worst = worst.expect("verify: at least one set of tables");
         let (verdict, relation) = (verdict_of(&worst), relation(worst.relation));
-        writeln!(out, "  {verdict} {:>3}. {:<13} {:>20.12} {relation} {:.12}", number + 1, step.rule.name(), worst.before, worst.after)
-            .expect("a string");
+        writeln!(
+            out,
+            "  {verdict} {:>3}. {:<13} {:>20.12} {relation} {:.12}",
+            number + 1,
+            step.rule.name(),
+            worst.before,
+            worst.after
+        )
+        .expect("a string");
     }
-    let bound = results.iter().min_by_key(|result| (result.bound_holds(), result.bound.is_finite()));
+    let bound =
+        results.iter().min_by_key(|result| (result.bound_holds(), result.bound.is_finite()));
     let bound = bound.expect("verify: at least one set of tables");
-    let says = if bound.bound_holds() && bound.bound.is_infinite() { "--  " } else { verdict(bound.bound_holds()) };
-    writeln!(out, "  {says}      log p(R̂)      {:>20.12} ≥ {:.12}  (L)", bound.log_evidence, bound.bound).expect("a string");
+    let says = if bound.bound_holds() && bound.bound.is_infinite() {
+        "--  "
+    } else {
+        verdict(bound.bound_holds())
+    };
+    writeln!(
+        out,
+        "  {says}      log p(R̂)      {:>20.12} ≥ {:.12}  (L)",
+        bound.log_evidence, bound.bound
+    )
+    .expect("a string");
     if results.iter().any(|result| result.bound.is_infinite()) {
-        writeln!(out, "  --   the posterior draws what a factor excludes: the bound is −∞, and its gradient is not judged")
-            .expect("a string");
+        writeln!(
+            out,
+            "  --   the posterior draws what a factor excludes: the bound is −∞, and \
+                       its gradient is not judged"
+        )
+        .expect("a string");
     }
-    let names = results.iter().map(|result| &result.estimators).find(|estimators| !estimators.is_empty());
+    let names =
+        results.iter().map(|result| &result.estimators).find(|estimators| !estimators.is_empty());
     for (number, name) in names.into_iter().flatten().map(|estimator| estimator.name).enumerate() {
-        let all: Vec<CheckedEstimator> = results.iter().filter_map(|result| result.estimators.get(number).copied()).collect();
-        let beside = |one: &&CheckedEstimator| if one.bias.is_nan() { f64::INFINITY } else { one.bias / one.tolerance };
-        let worst = all.iter().max_by(|a, b| beside(a).total_cmp(&beside(b))).expect("verify: at least one set of tables");
-        let (says, known) = if worst.claims_unbiased { (verdict(worst.holds()), "unbiased") } else { ("    ", "biased  ") };
-        writeln!(out, "  {says} ∇L: {name:<21} {known}  |bias| {:.1e} of {:.3}  variance {:.4}", worst.bias, worst.scale, worst.variance)
-            .expect("a string");
+        let all: Vec<CheckedEstimator> =
+            results.iter().filter_map(|result| result.estimators.get(number).copied()).collect();
+        let beside = |one: &&CheckedEstimator| {
+            if one.bias.is_nan() { f64::INFINITY } else { one.bias / one.tolerance }
+        };
+        let worst = all
+            .iter()
+            .max_by(|a, b| beside(a).total_cmp(&beside(b)))
+            .expect("verify: at least one set of tables");
+        let (says, known) = if worst.claims_unbiased {
+            (verdict(worst.holds()), "unbiased")
+        } else {
+            ("    ", "biased  ")
+        };
+        writeln!(
+            out,
+            "  {says} ∇L: {name:<21} {known}  |bias| {:.1e} of {:.3}  variance {:.4}",
+            worst.bias, worst.scale, worst.variance
+        )
+        .expect("a string");
     }
 }
 
 fn write_sampled(out: &mut String, found: &Found) {
     let estimators = match &found.sampled {
         Judged::NotRun(why) => {
-            writeln!(out, "the estimators are not judged, since `infer` does not run the file: {why}").expect("a string");
+            writeln!(
+                out,
+                "the estimators are not judged, since `infer` does not run the file: {why}"
+            )
+            .expect("a string");
             return;
         }
         Judged::NothingMaximised => {
-            writeln!(out, "there is no estimator to judge: nothing maximises this bound").expect("a string");
+            writeln!(out, "there is no estimator to judge: nothing maximises this bound")
+                .expect("a string");
             return;
         }
         Judged::Estimators(estimators) => estimators,
@@ -90,7 +149,8 @@ fn write_sampled(out: &mut String, found: &Found) {
     if estimators.iter().any(|estimator| estimator.looks.is_ok()) {
         writeln!(
             out,
-            "as `infer` samples it: {BATCHES} batches of {OF_A_BATCH} trajectories and {AGAIN} more where they leave a doubt, \
+            "as `infer` samples it: {BATCHES} batches of {OF_A_BATCH} trajectories and {AGAIN} \
+             more where they leave a doubt, \
              at random parameters of several scales; the worst look at each"
         )
         .expect("a string");
@@ -98,7 +158,11 @@ fn write_sampled(out: &mut String, found: &Found) {
         writeln!(out, "as `infer` samples it").expect("a string");
     }
     for (at, estimator) in estimators.iter().enumerate() {
-        if let Some(bound) = estimator.bound.as_ref().filter(|_| at == 0 || estimators[at - 1].bound != estimator.bound) {
+        if let Some(bound) = estimator
+            .bound
+            .as_ref()
+            .filter(|_| at == 0 || estimators[at - 1].bound != estimator.bound)
+        {
             writeln!(out, "  {bound}").expect("a string");
         }
         write_estimator(out, estimator, name);
@@ -107,8 +171,11 @@ fn write_sampled(out: &mut String, found: &Found) {
         writeln!(out, "       * as the file's `infer` has it").expect("a string");
     }
     let looks = estimators.iter().filter_map(|estimator| estimator.looks.as_ref().ok()).flatten();
-    if let Some(untested) = looks.map(|look| look.found.untested).max().filter(|untested| *untested > 0) {
-        writeln!(out, "       up to {untested} parameters are met too seldom for a z-score").expect("a string");
+    if let Some(untested) =
+        looks.map(|look| look.found.untested).max().filter(|untested| *untested > 0)
+    {
+        writeln!(out, "       up to {untested} parameters are met too seldom for a z-score")
+            .expect("a string");
     }
 }
 
@@ -122,11 +189,22 @@ fn write_estimator(out: &mut String, estimator: &Estimator, horizon: &str) {
             return;
         }
     };
-    let (says, known) = if estimator.is_biased_by_design { ("    ", "biased  ") } else { (verdict(estimator.holds()), "unbiased") };
+    let (says, known) = if estimator.is_biased_by_design {
+        ("    ", "biased  ")
+    } else {
+        (verdict(estimator.holds()), "unbiased")
+    };
     writeln!(
         out,
-        "  {says} ∇L: {name:<25} {known}  max |z| {:.2} of {} (unbiased: ≤ {:.2}) at {horizon} = {at}  bias {:.1e} ± {:.1e} of {:.3}  variance {:.4}",
-        found.largest_z, found.components, found.threshold, found.bias, found.standard_error, found.scale, found.variance
+        "  {says} ∇L: {name:<25} {known}  max |z| {:.2} of {} (unbiased: ≤ {:.2}) at {horizon} = \
+         {at}  bias {:.1e} ± {:.1e} of {:.3}  variance {:.4}",
+        found.largest_z,
+        found.components,
+        found.threshold,
+        found.bias,
+        found.standard_error,
+        found.scale,
+        found.variance
     )
     .expect("a string");
 }

@@ -1,4 +1,5 @@
-//! The arguments of a kernel in a factor: whole values of variables at an index, windows of time, the time, or expressions.
+//! The arguments of a kernel in a factor: whole values of variables at an index, windows of time,
+//! the time, or expressions.
 
 use super::constants::show_index;
 use super::index::Timed;
@@ -7,7 +8,8 @@ use super::shapes::Fit;
 use super::{FormalSlot, Lowering};
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    EnvironmentKernel, Formal, FormalLength, FormalVariable, Index, KernelId, KernelRef, LayerOp, LikelihoodForm, Value, VariableId,
+    EnvironmentKernel, Formal, FormalLength, FormalVariable, Index, KernelId, KernelRef, LayerOp,
+    LikelihoodForm, Value, VariableId,
 };
 use crate::source::Span;
 use crate::syntax::ast::{self, At, ExprKind};
@@ -37,27 +39,50 @@ impl Lowering<'_> {
                     let variable = id?;
                     let slot = &self.variables[variable.0 as usize];
                     let (name, variable) = (slot.name.clone(), FormalVariable::Variable(variable));
-                    Some(Formal { name, variable, length: FormalLength::One, optional: false, span: slot.span })
+                    Some(Formal {
+                        name,
+                        variable,
+                        length: FormalLength::One,
+                        optional: false,
+                        span: slot.span,
+                    })
                 };
-                let (state, action, observation) = (formal(slot.state), formal(slot.action), formal(slot.observation));
+                let (state, action, observation) =
+                    (formal(slot.state), formal(slot.action), formal(slot.observation));
                 match part {
-                    EnvironmentKernel::Initial => Signature { outputs: vec![state], givens: vec![] },
-                    EnvironmentKernel::Transition => Signature { outputs: vec![state.clone()], givens: vec![state, action] },
-                    EnvironmentKernel::Observation => Signature { outputs: vec![observation], givens: vec![state] },
+                    EnvironmentKernel::Initial => {
+                        Signature { outputs: vec![state], givens: vec![] }
+                    }
+                    EnvironmentKernel::Transition => {
+                        Signature { outputs: vec![state.clone()], givens: vec![state, action] }
+                    }
+                    EnvironmentKernel::Observation => {
+                        Signature { outputs: vec![observation], givens: vec![state] }
+                    }
                 }
             }
             KernelRef::InPlace(_) => Signature { outputs: vec![], givens: vec![] },
         }
     }
 
-    pub fn kernel_arguments(&mut self, signature: &Signature, name: &str, arguments: &[ast::Argument], span: Span) -> Option<Vec<Value>> {
+    pub fn kernel_arguments(
+        &mut self,
+        signature: &Signature,
+        name: &str,
+        arguments: &[ast::Argument],
+        span: Span,
+    ) -> Option<Vec<Value>> {
         let givens = &signature.givens;
         let mut values = Vec::with_capacity(arguments.len());
         for (at, argument) in arguments.iter().enumerate() {
             let formal = givens.get(at).cloned().flatten();
             let known = at >= givens.len() || formal.is_some();
             if argument.label.is_some() {
-                let told = Diagnostic::error("argument", argument.value.span, format!("the arguments of `{name}` have no names"));
+                let told = Diagnostic::error(
+                    "argument",
+                    argument.value.span,
+                    format!("the arguments of `{name}` have no names"),
+                );
                 self.report(told.hint("they stand in the order of its givens"));
                 values.push(None);
                 continue;
@@ -70,11 +95,23 @@ impl Lowering<'_> {
         }
         // a given that is none has been told of, and how many it leaves is not known
         if arguments.len() != givens.len() && givens.iter().all(Option::is_some) {
-            let list: Vec<&str> = givens.iter().flatten().map(|formal| formal.name.as_str()).collect();
+            let list: Vec<&str> =
+                givens.iter().flatten().map(|formal| formal.name.as_str()).collect();
             let plural = if givens.len() == 1 { "" } else { "s" };
-            let told =
-                Diagnostic::error("arity", span, format!("`{name}` takes {} argument{plural}, not {}", givens.len(), arguments.len()));
-            self.report(if list.is_empty() { told } else { told.hint(format!("it reads {}", list.join(", "))) });
+            let told = Diagnostic::error(
+                "arity",
+                span,
+                format!(
+                    "`{name}` takes {} argument{plural}, not {}",
+                    givens.len(),
+                    arguments.len()
+                ),
+            );
+            self.report(if list.is_empty() {
+                told
+            } else {
+                told.hint(format!("it reads {}", list.join(", ")))
+            });
             return None;
         }
         if arguments.len() != givens.len() {
@@ -90,11 +127,20 @@ impl Lowering<'_> {
                 if formal.optional {
                     return Some(Value::Absent);
                 }
-                let told = Diagnostic::error("none", expr.span, format!("the given `{}` does not admit `none`", formal.name));
-                self.report(told.also(formal.span, "declared here").hint(format!("declare it as `{}?`", formal.name)));
+                let told = Diagnostic::error(
+                    "none",
+                    expr.span,
+                    format!("the given `{}` does not admit `none`", formal.name),
+                );
+                self.report(
+                    told.also(formal.span, "declared here")
+                        .hint(format!("declare it as `{}?`", formal.name)),
+                );
                 None
             }
-            ExprKind::Name(name) if name == "t" && formal.variable == FormalVariable::Time => Some(Value::Time),
+            ExprKind::Name(name) if name == "t" && formal.variable == FormalVariable::Time => {
+                Some(Value::Time)
+            }
             ExprKind::Index { base, at } => {
                 if let ExprKind::Name(name) = &base.kind
                     && let Some(timed) = self.timed(name, &scope)
@@ -119,7 +165,14 @@ impl Lowering<'_> {
     }
 
     /// `s[t]`, `r[t]`, `o[t+1..t+K]`, `x[..t]`, `x[t..]`
-    fn timed_argument(&mut self, formal: &Formal, name: &str, timed: Timed, at: &At, span: Span) -> Option<Value> {
+    fn timed_argument(
+        &mut self,
+        formal: &Formal,
+        name: &str,
+        timed: Timed,
+        at: &At,
+        span: Span,
+    ) -> Option<Value> {
         let scope = Scope::of(FILE);
         let own = match timed {
             Timed::Variable(id) => FormalVariable::Variable(id),
@@ -133,7 +186,9 @@ impl Lowering<'_> {
                 }
                 match timed {
                     Timed::Variable(variable) => Value::Variable { variable, index },
-                    Timed::Reward(environment, reward) => Value::Reward { environment, reward, index },
+                    Timed::Reward(environment, reward) => {
+                        Value::Reward { environment, reward, index }
+                    }
                 }
             }
             (_, Timed::Reward(..)) => {
@@ -144,28 +199,45 @@ impl Lowering<'_> {
                 let (first, last) = (self.time_index(from, &scope), self.time_index(to, &scope));
                 Value::Window { variable, from: first?, to: last? }
             }
-            (At::Through(to), Timed::Variable(variable)) => Value::Past { variable, to: self.time_index(to, &scope)? },
-            (At::From(from), Timed::Variable(variable)) => Value::Future { variable, from: self.time_index(from, &scope)? },
+            (At::Through(to), Timed::Variable(variable)) => {
+                Value::Past { variable, to: self.time_index(to, &scope)? }
+            }
+            (At::From(from), Timed::Variable(variable)) => {
+                Value::Future { variable, from: self.time_index(from, &scope)? }
+            }
         };
         if formal.variable == FormalVariable::Time {
-            let told = Diagnostic::error("domain", span, format!("the given `{}` is the time", formal.name));
+            let told = Diagnostic::error(
+                "domain",
+                span,
+                format!("the given `{}` is the time", formal.name),
+            );
             self.report(told.hint("give it `t`"));
             return None;
         }
         let fits = match (&value, formal.length) {
             (Value::Variable { .. } | Value::Reward { .. }, FormalLength::One) => true,
-            (Value::Window { from, to, .. }, FormalLength::Window(wanted)) => match steps(*from, *to, self.horizon.as_ref()?.value) {
-                Some(found) if found == wanted as i64 => true,
-                Some(found) => {
-                    let told = Diagnostic::error("width", span, format!("a window of {found} steps, and `{}` takes {wanted}", formal.name));
-                    self.report(told.also(formal.span, "declared here"));
-                    return None;
+            (Value::Window { from, to, .. }, FormalLength::Window(wanted)) => {
+                match steps(*from, *to, self.horizon.as_ref()?.value) {
+                    Some(found) if found == wanted as i64 => true,
+                    Some(found) => {
+                        let told = Diagnostic::error(
+                            "width",
+                            span,
+                            format!(
+                                "a window of {found} steps, and `{}` takes {wanted}",
+                                formal.name
+                            ),
+                        );
+                        self.report(told.also(formal.span, "declared here"));
+                        return None;
+                    }
+                    None => {
+                        self.error("index", span, "both ends of a window are counted from `t`");
+                        return None;
+                    }
                 }
-                None => {
-                    self.error("index", span, "both ends of a window are counted from `t`");
-                    return None;
-                }
-            },
+            }
             (Value::Past { .. } | Value::Future { .. }, FormalLength::Sequence) => true,
             (
                 Value::Variable { .. }
@@ -182,15 +254,22 @@ impl Lowering<'_> {
         if !fits {
             let wanted = match formal.length {
                 FormalLength::One => format!("one value: `{name}[t]`"),
-                FormalLength::Window(steps) => format!("a window of {steps} steps: `{name}[t..t+{}]`", steps - 1),
+                FormalLength::Window(steps) => {
+                    format!("a window of {steps} steps: `{name}[t..t+{}]`", steps - 1)
+                }
                 FormalLength::Sequence => format!("a sequence: `{name}[..t]`"),
             };
-            let told = Diagnostic::error("index", span, format!("the given `{}` takes another form", formal.name));
+            let told = Diagnostic::error(
+                "index",
+                span,
+                format!("the given `{}` takes another form", formal.name),
+            );
             self.report(told.also(formal.span, "declared here").hint(format!("it takes {wanted}")));
             return None;
         }
         let (found, wanted) = self.formal_domain(own).zip(self.formal_domain(formal.variable))?;
-        self.check_same_domain(&found, &wanted, &format!("the given `{}`", formal.name), span).then_some(value)
+        self.check_same_domain(&found, &wanted, &format!("the given `{}`", formal.name), span)
+            .then_some(value)
     }
 
     fn expression_argument(&mut self, formal: &Formal, expr: &ast::Expr) -> Option<Value> {
@@ -199,13 +278,24 @@ impl Lowering<'_> {
             return None;
         }
         if formal.variable == FormalVariable::Time {
-            let told = Diagnostic::error("domain", expr.span, format!("the given `{}` is the time", formal.name));
+            let told = Diagnostic::error(
+                "domain",
+                expr.span,
+                format!("the given `{}` is the time", formal.name),
+            );
             self.report(told.hint("give it `t`"));
             return None;
         }
         if formal.length != FormalLength::One {
-            let told = Diagnostic::error("index", expr.span, format!("the given `{}` takes several steps", formal.name));
-            self.report(told.also(formal.span, "declared here").hint("give it a window of a variable: `o[t+1..t+K]`"));
+            let told = Diagnostic::error(
+                "index",
+                expr.span,
+                format!("the given `{}` takes several steps", formal.name),
+            );
+            self.report(
+                told.also(formal.span, "declared here")
+                    .hint("give it a window of a variable: `o[t+1..t+K]`"),
+            );
             return None;
         }
         let domain = self.formal_domain(formal.variable)?;
@@ -228,7 +318,10 @@ impl Lowering<'_> {
             let told = Diagnostic::error(
                 "index",
                 span,
-                format!("this factor stands for one step, so the index {} says nothing", show_index(index)),
+                format!(
+                    "this factor stands for one step, so the index {} says nothing",
+                    show_index(index)
+                ),
             );
             self.report(told.hint("name the step: `[1]`, `[T]` or `[T+1]`"));
         }
@@ -249,7 +342,8 @@ fn steps(from: Index, to: Index, horizon: usize) -> Option<i64> {
     }
 }
 
-/// Sets which way each `gru` runs: forward over a past, backward over a future; both at once is a mistake.
+/// Sets which way each `gru` runs: forward over a past, backward over a future; both at once is a
+/// mistake.
 pub fn turn(lowering: &mut Lowering) {
     let mut uses: Vec<(KernelId, usize, bool, Span)> = Vec::new();
     let mut take = |kernel: &KernelRef, arguments: &[Value], span: Span| {
@@ -278,9 +372,15 @@ pub fn turn(lowering: &mut Lowering) {
         }
     }
     for (at, (kernel, given, backward, span)) in uses.iter().enumerate() {
-        if let Some((.., first)) = uses[..at].iter().find(|(k, g, b, _)| k == kernel && g == given && b != backward) {
-            let told = Diagnostic::error("index", *span, "one kernel reads both the past and the future of a sequence")
-                .also(*first, "the other way here");
+        if let Some((.., first)) =
+            uses[..at].iter().find(|(k, g, b, _)| k == kernel && g == given && b != backward)
+        {
+            let told = Diagnostic::error(
+                "index",
+                *span,
+                "one kernel reads both the past and the future of a sequence",
+            )
+            .also(*first, "the other way here");
             lowering.report(told.hint("declare a second kernel: a `gru` runs one way"));
         }
         let formal = (lowering.kernel_slot(*kernel).outputs.len() + given) as u32;

@@ -35,7 +35,11 @@ impl Lowering<'_> {
             Value::Poison => None,
             Value::Scalar(..) | Value::Array(_) | Value::Record(_) | Value::Enumerator(_) => {
                 let found = value.describe(&self.names);
-                let told = Diagnostic::error("type", span, format!("{what} must be a truth value, not {found}"));
+                let told = Diagnostic::error(
+                    "type",
+                    span,
+                    format!("{what} must be a truth value, not {found}"),
+                );
                 self.report(told.hint("compare it with something: `… == 1`"));
                 None
             }
@@ -48,9 +52,16 @@ impl Lowering<'_> {
     }
 
     pub fn ambiguous(&mut self, enumerator: &Enumerator, span: Span) {
-        let lists: Vec<String> =
-            enumerator.candidates.iter().map(|(list, _)| format!("{{ {} }}", self.names[list.0 as usize].join(", "))).collect();
-        let told = Diagnostic::error("ambiguous-name", span, format!("`{}` is a value of several domains", enumerator.text));
+        let lists: Vec<String> = enumerator
+            .candidates
+            .iter()
+            .map(|(list, _)| format!("{{ {} }}", self.names[list.0 as usize].join(", ")))
+            .collect();
+        let told = Diagnostic::error(
+            "ambiguous-name",
+            span,
+            format!("`{}` is a value of several domains", enumerator.text),
+        );
         self.report(
             told.here(format!("of {}", lists.join(" and of ")))
                 .hint("compare it with a variable of the domain that is meant, or rename one"),
@@ -61,10 +72,16 @@ impl Lowering<'_> {
     pub fn resolve(&mut self, value: &Value, list: NamesId, span: Span) -> Value {
         let Value::Enumerator(enumerator) = value else { return value.clone() };
         match enumerator.candidates.iter().find(|(known, _)| *known == list) {
-            Some((_, position)) => Value::Scalar(self.graph.constant(*position as f64), Type::Name(list)),
+            Some((_, position)) => {
+                Value::Scalar(self.graph.constant(*position as f64), Type::Name(list))
+            }
             None => {
                 let names = self.names[list.0 as usize].join(", ");
-                self.error("type", span, format!("`{}` is not a value of {{ {names} }}", enumerator.text));
+                self.error(
+                    "type",
+                    span,
+                    format!("`{}` is not a value of {{ {names} }}", enumerator.text),
+                );
                 Value::Poison
             }
         }
@@ -72,12 +89,16 @@ impl Lowering<'_> {
 
     pub fn unary(&mut self, op: UnaryOp, value: &Value, span: Span) -> Value {
         match value {
-            Value::Array(items) => Value::array(items.iter().map(|item| self.unary(op, item, span)).collect()),
+            Value::Array(items) => {
+                Value::array(items.iter().map(|item| self.unary(op, item, span)).collect())
+            }
             Value::Record(_) => self.no_records(span),
-            Value::Scalar(..) | Value::Enumerator(_) | Value::Poison => match self.numeric(value, span) {
-                Some(x) => Value::number(self.graph.unary(op, x)),
-                None => Value::Poison,
-            },
+            Value::Scalar(..) | Value::Enumerator(_) | Value::Poison => {
+                match self.numeric(value, span) {
+                    Some(x) => Value::number(self.graph.unary(op, x)),
+                    None => Value::Poison,
+                }
+            }
         }
     }
 
@@ -99,13 +120,23 @@ impl Lowering<'_> {
             (Value::Record(_), _) | (_, Value::Record(_)) => self.no_records(span),
             (Value::Array(a), Value::Array(b)) => {
                 if a.len() != b.len() {
-                    self.error("width", span, format!("arrays of {} and of {} do not fit", a.len(), b.len()));
+                    self.error(
+                        "width",
+                        span,
+                        format!("arrays of {} and of {} do not fit", a.len(), b.len()),
+                    );
                     return Value::Poison;
                 }
-                Value::array(a.iter().zip(b.iter()).map(|(a, b)| self.arithmetic(op, a, b, span)).collect())
+                Value::array(
+                    a.iter().zip(b.iter()).map(|(a, b)| self.arithmetic(op, a, b, span)).collect(),
+                )
             }
-            (Value::Array(a), b) => Value::array(a.iter().map(|a| self.arithmetic(op, a, b, span)).collect()),
-            (a, Value::Array(b)) => Value::array(b.iter().map(|b| self.arithmetic(op, a, b, span)).collect()),
+            (Value::Array(a), b) => {
+                Value::array(a.iter().map(|a| self.arithmetic(op, a, b, span)).collect())
+            }
+            (a, Value::Array(b)) => {
+                Value::array(b.iter().map(|b| self.arithmetic(op, a, b, span)).collect())
+            }
             (a, b) => match (self.numeric(a, span), self.numeric(b, span)) {
                 (Some(a), Some(b)) => Value::number(self.graph.binary(op, a, b)),
                 _ => Value::Poison,
@@ -113,12 +144,22 @@ impl Lowering<'_> {
         }
     }
 
-    pub fn compare(&mut self, operator: BinaryOperator, left: &Value, right: &Value, span: Span) -> Value {
+    pub fn compare(
+        &mut self,
+        operator: BinaryOperator,
+        left: &Value,
+        right: &Value,
+        span: Span,
+    ) -> Value {
         let order = |op, a: Value, b: Value| (op, a, b);
         let (op, a, b) = match operator {
-            BinaryOperator::Equal => return self.equal(left, right, span).map_or(Value::Poison, Value::truth),
+            BinaryOperator::Equal => {
+                return self.equal(left, right, span).map_or(Value::Poison, Value::truth);
+            }
             BinaryOperator::NotEqual => {
-                return self.equal(left, right, span).map_or(Value::Poison, |id| Value::truth(self.graph.unary(UnaryOp::Not, id)));
+                return self
+                    .equal(left, right, span)
+                    .map_or(Value::Poison, |id| Value::truth(self.graph.unary(UnaryOp::Not, id)));
             }
             BinaryOperator::Less => order(BinaryOp::Less, left.clone(), right.clone()),
             BinaryOperator::LessEqual => order(BinaryOp::LessEqual, left.clone(), right.clone()),
@@ -156,21 +197,40 @@ impl Lowering<'_> {
                 None
             }
             (Value::Scalar(a, Type::Character), Value::Scalar(b, Type::Character))
-            | (Value::Scalar(a, Type::Truth), Value::Scalar(b, Type::Truth)) => Some(self.graph.binary(BinaryOp::Equal, *a, *b)),
-            (Value::Scalar(_, Type::Character), Value::Array(text)) if text.len() == 1 => self.equal(left, &text[0], span),
-            (Value::Array(text), Value::Scalar(_, Type::Character)) if text.len() == 1 => self.equal(&text[0], right, span),
-            (Value::Scalar(_, Type::Character), _) | (_, Value::Scalar(_, Type::Character)) => self.incomparable(left, right, span),
+            | (Value::Scalar(a, Type::Truth), Value::Scalar(b, Type::Truth)) => {
+                Some(self.graph.binary(BinaryOp::Equal, *a, *b))
+            }
+            (Value::Scalar(_, Type::Character), Value::Array(text)) if text.len() == 1 => {
+                self.equal(left, &text[0], span)
+            }
+            (Value::Array(text), Value::Scalar(_, Type::Character)) if text.len() == 1 => {
+                self.equal(&text[0], right, span)
+            }
+            (Value::Scalar(_, Type::Character), _) | (_, Value::Scalar(_, Type::Character)) => {
+                self.incomparable(left, right, span)
+            }
             (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
                 let pairs: Vec<(Value, Value)> = a.iter().cloned().zip(b.iter().cloned()).collect();
                 self.all_equal(&pairs, span)
             }
-            (Value::Record(a), Value::Record(b)) if a.len() == b.len() && a.iter().all(|(name, _)| right.field(name).is_some()) => {
-                let pairs: Vec<(Value, Value)> =
-                    a.iter().map(|(name, value)| (value.clone(), right.field(name).cloned().unwrap_or(Value::Poison))).collect();
+            (Value::Record(a), Value::Record(b))
+                if a.len() == b.len() && a.iter().all(|(name, _)| right.field(name).is_some()) =>
+            {
+                let pairs: Vec<(Value, Value)> = a
+                    .iter()
+                    .map(|(name, value)| {
+                        (value.clone(), right.field(name).cloned().unwrap_or(Value::Poison))
+                    })
+                    .collect();
                 self.all_equal(&pairs, span)
             }
-            (Value::Array(_) | Value::Record(_), _) | (_, Value::Array(_) | Value::Record(_)) => self.incomparable(left, right, span),
-            (Value::Scalar(..) | Value::Enumerator(_), Value::Scalar(..) | Value::Enumerator(_)) => {
+            (Value::Array(_) | Value::Record(_), _) | (_, Value::Array(_) | Value::Record(_)) => {
+                self.incomparable(left, right, span)
+            }
+            (
+                Value::Scalar(..) | Value::Enumerator(_),
+                Value::Scalar(..) | Value::Enumerator(_),
+            ) => {
                 let (a, b) = (self.numeric(left, span)?, self.numeric(right, span)?);
                 Some(self.graph.binary(BinaryOp::Equal, a, b))
             }
@@ -192,11 +252,21 @@ impl Lowering<'_> {
         None
     }
 
-    /// Joins values of one structure scalar by scalar: the branches of an `if`, the items an index chooses from.
-    pub fn merge(&mut self, items: &[Value], span: Span, join: &mut dyn FnMut(&mut Self, Vec<ExprId>) -> ExprId) -> Value {
+    /// Joins values of one structure scalar by scalar: the branches of an `if`, the items an index
+    /// chooses from.
+    pub fn merge(
+        &mut self,
+        items: &[Value],
+        span: Span,
+        join: &mut dyn FnMut(&mut Self, Vec<ExprId>) -> ExprId,
+    ) -> Value {
         let known = items.iter().find_map(|item| match item {
             Value::Scalar(_, Type::Name(list)) => Some(*list),
-            Value::Scalar(..) | Value::Array(_) | Value::Record(_) | Value::Enumerator(_) | Value::Poison => None,
+            Value::Scalar(..)
+            | Value::Array(_)
+            | Value::Record(_)
+            | Value::Enumerator(_)
+            | Value::Poison => None,
         });
         let items: Vec<Value> = match known {
             Some(list) => items.iter().map(|item| self.resolve(item, list, span)).collect(),
@@ -206,10 +276,22 @@ impl Lowering<'_> {
             return Value::Poison;
         }
         match &items[0] {
-            Value::Array(first) if items.iter().all(|item| matches!(item, Value::Array(other) if other.len() == first.len())) => {
+            Value::Array(first)
+                if items.iter().all(
+                    |item| matches!(item, Value::Array(other) if other.len() == first.len()),
+                ) =>
+            {
                 let columns = (0..first.len()).map(|at| {
-                    let column: Vec<Value> =
-                        items.iter().map(|item| if let Value::Array(item) = item { item[at].clone() } else { Value::Poison }).collect();
+                    let column: Vec<Value> = items
+                        .iter()
+                        .map(|item| {
+                            if let Value::Array(item) = item {
+                                item[at].clone()
+                            } else {
+                                Value::Poison
+                            }
+                        })
+                        .collect();
                     self.merge(&column, span, join)
                 });
                 Value::array(columns.collect())
@@ -221,20 +303,30 @@ impl Lowering<'_> {
                 }) =>
             {
                 let fields = first.iter().map(|(name, _)| {
-                    let column: Vec<Value> = items.iter().map(|item| item.field(name).cloned().unwrap_or(Value::Poison)).collect();
+                    let column: Vec<Value> = items
+                        .iter()
+                        .map(|item| item.field(name).cloned().unwrap_or(Value::Poison))
+                        .collect();
                     (name.clone(), self.merge(&column, span, join))
                 });
                 Value::record(fields.collect())
             }
             // an undecided value name stays one where all items are that name
             Value::Enumerator(_) if items.iter().all(|item| *item == items[0]) => items[0].clone(),
-            Value::Scalar(..) | Value::Enumerator(_) | Value::Array(_) | Value::Record(_) | Value::Poison => {
-                self.merge_scalars(&items, span, join)
-            }
+            Value::Scalar(..)
+            | Value::Enumerator(_)
+            | Value::Array(_)
+            | Value::Record(_)
+            | Value::Poison => self.merge_scalars(&items, span, join),
         }
     }
 
-    fn merge_scalars(&mut self, items: &[Value], span: Span, join: &mut dyn FnMut(&mut Self, Vec<ExprId>) -> ExprId) -> Value {
+    fn merge_scalars(
+        &mut self,
+        items: &[Value],
+        span: Span,
+        join: &mut dyn FnMut(&mut Self, Vec<ExprId>) -> ExprId,
+    ) -> Value {
         let mut ids = Vec::with_capacity(items.len());
         let mut kind: Option<Type> = None;
         for item in items {
@@ -244,12 +336,17 @@ impl Lowering<'_> {
                     Some(id) => (id, Type::Number),
                     None => return Value::Poison,
                 },
-                Value::Array(_) | Value::Record(_) | Value::Poison => return self.unlike(items, span),
+                Value::Array(_) | Value::Record(_) | Value::Poison => {
+                    return self.unlike(items, span);
+                }
             };
             kind = Some(match (kind, found) {
                 (None, found) => found,
                 (Some(known), found) if known == found => known,
-                (Some(Type::Number | Type::Name(_) | Type::Truth), Type::Number | Type::Name(_) | Type::Truth) => Type::Number,
+                (
+                    Some(Type::Number | Type::Name(_) | Type::Truth),
+                    Type::Number | Type::Name(_) | Type::Truth,
+                ) => Type::Number,
                 (Some(_), _) => return self.unlike(items, span),
             });
             ids.push(id);

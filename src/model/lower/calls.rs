@@ -1,4 +1,5 @@
-//! Calls: functions of the language, and `let`s with arguments, whose bodies are lowered at the place of the call.
+//! Calls: functions of the language, and `let`s with arguments, whose bodies are lowered at the
+//! place of the call.
 
 use super::Lowering;
 use super::functions::{self, DISTRIBUTIONS, FUNCTIONS, Function, GAIN, NETWORKS};
@@ -39,15 +40,24 @@ impl Lowering<'_> {
             return Value::Poison;
         }
         if NETWORKS.contains(&name.as_str()) {
-            let told = Diagnostic::error("network", expr.span, format!("the network `{name}(…)` cannot stand here"));
-            self.report(told.hint("networks stand in kernels and nets: `kernel pi(a | s) = Categorical(logits = mlp(s, hidden = [64]))`"));
+            let told = Diagnostic::error(
+                "network",
+                expr.span,
+                format!("the network `{name}(…)` cannot stand here"),
+            );
+            self.report(told.hint(
+                "networks stand in kernels and nets: `kernel pi(a | s) = \
+                                   Categorical(logits = mlp(s, hidden = [64]))`",
+            ));
             return Value::Poison;
         }
         if name == GAIN {
             return self.gain(expr, arguments);
         }
         if let Some(known) = functions::function(name) {
-            let Some(values) = self.positional(name, arguments, scope) else { return Value::Poison };
+            let Some(values) = self.positional(name, arguments, scope) else {
+                return Value::Poison;
+            };
             return self.apply(name, known, &values, arguments, expr.span);
         }
         if scope.local(name).is_some() {
@@ -56,11 +66,16 @@ impl Lowering<'_> {
         }
         match self.find(scope.unit, name) {
             None => {
-                let mut known: Vec<String> = FUNCTIONS.iter().map(|(name, _)| (*name).to_owned()).collect();
+                let mut known: Vec<String> =
+                    FUNCTIONS.iter().map(|(name, _)| (*name).to_owned()).collect();
                 known.extend(NETWORKS.iter().chain([&GAIN]).map(|name| (*name).to_owned()));
                 known.extend(self.visible(&Scope::of(scope.unit)));
                 let near = super::scope::nearest(name, &known).map(str::to_owned);
-                let told = Diagnostic::error("unknown-name", function.span, format!("unknown function `{name}`"));
+                let told = Diagnostic::error(
+                    "unknown-name",
+                    function.span,
+                    format!("unknown function `{name}`"),
+                );
                 self.report(match (ours(Place::Function, name), near) {
                     (Some(ours), _) => told.hint(ours),
                     (None, Some(near)) => told.hint(format!("did you mean `{near}`?")),
@@ -76,10 +91,23 @@ impl Lowering<'_> {
             }
             Some((unit, index)) => match self.units[unit.0].definitions[index].meaning {
                 Meaning::Let(definition) => match &definition.formals {
-                    Some(formals) => self.call_let((unit, index), definition, formals, arguments, expr.span, scope),
+                    Some(formals) => self.call_let(
+                        (unit, index),
+                        definition,
+                        formals,
+                        arguments,
+                        expr.span,
+                        scope,
+                    ),
                     None => {
-                        let told = Diagnostic::error("arity", function.span, format!("`{name}` is a value, not a function"));
-                        self.report(told.also(definition.name.span, "defined here without arguments"));
+                        let told = Diagnostic::error(
+                            "arity",
+                            function.span,
+                            format!("`{name}` is a value, not a function"),
+                        );
+                        self.report(
+                            told.also(definition.name.span, "defined here without arguments"),
+                        );
                         Value::Poison
                     }
                 },
@@ -88,17 +116,28 @@ impl Lowering<'_> {
                     Value::Poison
                 }
                 Meaning::Net(_) => {
-                    let told = Diagnostic::error("network", expr.span, format!("the network `{name}(…)` cannot stand here"));
+                    let told = Diagnostic::error(
+                        "network",
+                        expr.span,
+                        format!("the network `{name}(…)` cannot stand here"),
+                    );
                     self.report(told.hint("networks stand in kernels and nets"));
                     Value::Poison
                 }
                 Meaning::Variable(_) | Meaning::Reward(..) => {
-                    let told = Diagnostic::error("type", function.span, format!("`{name}` is no function"));
+                    let told = Diagnostic::error(
+                        "type",
+                        function.span,
+                        format!("`{name}` is no function"),
+                    );
                     self.report(told.hint(format!("an index stands in brackets: `{name}[t]`")));
                     Value::Poison
                 }
                 Meaning::Mistake => Value::Poison,
-                Meaning::Param(..) | Meaning::Horizon(_) | Meaning::Environment(_) | Meaning::Bound => {
+                Meaning::Param(..)
+                | Meaning::Horizon(_)
+                | Meaning::Environment(_)
+                | Meaning::Bound => {
                     self.error("type", function.span, format!("`{name}` is no function"));
                     Value::Poison
                 }
@@ -107,18 +146,31 @@ impl Lowering<'_> {
     }
 
     /// The values of arguments that have no names.
-    fn positional(&mut self, function: &str, arguments: &[ast::Argument], scope: &Scope) -> Option<Vec<Value>> {
+    fn positional(
+        &mut self,
+        function: &str,
+        arguments: &[ast::Argument],
+        scope: &Scope,
+    ) -> Option<Vec<Value>> {
         let mut good = true;
         let mut values = Vec::with_capacity(arguments.len());
         for argument in arguments {
             match &argument.label {
                 None => {}
                 Some(ArgumentLabel::Named(name)) => {
-                    self.error("argument", name.span, format!("`{function}` has no argument `{}`", name.text));
+                    self.error(
+                        "argument",
+                        name.span,
+                        format!("`{function}` has no argument `{}`", name.text),
+                    );
                     good = false;
                 }
                 Some(ArgumentLabel::Weight(weight)) => {
-                    let told = Diagnostic::error("argument", weight.span, format!("an argument of `{function}` has no weight"));
+                    let told = Diagnostic::error(
+                        "argument",
+                        weight.span,
+                        format!("an argument of `{function}` has no weight"),
+                    );
                     self.report(told.hint("`weight: distribution` stands in `Mixture(…)`"));
                     good = false;
                 }
@@ -131,48 +183,75 @@ impl Lowering<'_> {
     fn arity(&mut self, name: &str, wanted: usize, found: usize, span: Span) -> bool {
         if wanted != found {
             let plural = if wanted == 1 { "" } else { "s" };
-            self.error("arity", span, format!("`{name}` takes {wanted} argument{plural}, not {found}"));
+            self.error(
+                "arity",
+                span,
+                format!("`{name}` takes {wanted} argument{plural}, not {found}"),
+            );
         }
         wanted == found
     }
 
-    fn apply(&mut self, name: &str, function: Function, values: &[Value], arguments: &[ast::Argument], span: Span) -> Value {
+    fn apply(
+        &mut self,
+        name: &str,
+        function: Function,
+        values: &[Value],
+        arguments: &[ast::Argument],
+        span: Span,
+    ) -> Value {
         match function {
-            Function::Unary(op) if self.arity(name, 1, values.len(), span) => self.unary(op, &values[0], arguments[0].value.span),
-            Function::Binary(op) if self.arity(name, 2, values.len(), span) => self.arithmetic(op, &values[0], &values[1], span),
+            Function::Unary(op) if self.arity(name, 1, values.len(), span) => {
+                self.unary(op, &values[0], arguments[0].value.span)
+            }
+            Function::Binary(op) if self.arity(name, 2, values.len(), span) => {
+                self.arithmetic(op, &values[0], &values[1], span)
+            }
             Function::Clamp if self.arity(name, 3, values.len(), span) => {
                 let least = self.arithmetic(BinaryOp::Max, &values[0], &values[1], span);
                 self.arithmetic(BinaryOp::Min, &least, &values[2], span)
             }
-            Function::Sum | Function::Normalize if self.arity(name, 1, values.len(), span) => match &values[0] {
-                Value::Array(items) => {
-                    let zero = Value::number(self.graph.constant(0.0));
-                    let sum = items.iter().fold(zero, |sum, item| self.arithmetic(BinaryOp::Add, &sum, item, span));
-                    match function {
-                        Function::Normalize => self.arithmetic(BinaryOp::Divide, &values[0], &sum, span),
-                        _ => sum,
+            Function::Sum | Function::Normalize if self.arity(name, 1, values.len(), span) => {
+                match &values[0] {
+                    Value::Array(items) => {
+                        let zero = Value::number(self.graph.constant(0.0));
+                        let sum = items.iter().fold(zero, |sum, item| {
+                            self.arithmetic(BinaryOp::Add, &sum, item, span)
+                        });
+                        match function {
+                            Function::Normalize => {
+                                self.arithmetic(BinaryOp::Divide, &values[0], &sum, span)
+                            }
+                            _ => sum,
+                        }
+                    }
+                    Value::Poison => Value::Poison,
+                    Value::Scalar(..) | Value::Record(_) | Value::Enumerator(_) => {
+                        self.mismatch(arguments[0].value.span, "an array", &values[0]);
+                        Value::Poison
                     }
                 }
-                Value::Poison => Value::Poison,
-                Value::Scalar(..) | Value::Record(_) | Value::Enumerator(_) => {
-                    self.mismatch(arguments[0].value.span, "an array", &values[0]);
-                    Value::Poison
-                }
-            },
+            }
             Function::Fold(op) => {
                 let items = match values {
                     [Value::Array(items)] => items.as_slice(),
                     values => values,
                 };
                 match items.split_first() {
-                    Some((first, rest)) => rest.iter().fold(first.clone(), |kept, item| self.arithmetic(op, &kept, item, span)),
+                    Some((first, rest)) => rest
+                        .iter()
+                        .fold(first.clone(), |kept, item| self.arithmetic(op, &kept, item, span)),
                     None => {
                         self.error("arity", span, format!("`{name}` of nothing"));
                         Value::Poison
                     }
                 }
             }
-            Function::Unary(_) | Function::Binary(_) | Function::Clamp | Function::Sum | Function::Normalize => Value::Poison,
+            Function::Unary(_)
+            | Function::Binary(_)
+            | Function::Clamp
+            | Function::Sum
+            | Function::Normalize => Value::Poison,
         }
     }
 
@@ -189,12 +268,17 @@ impl Lowering<'_> {
         let Some(values) = self.positional(name, arguments, scope) else { return Value::Poison };
         if formals.len() != values.len() {
             let plural = if formals.len() == 1 { "" } else { "s" };
-            let told = Diagnostic::error("arity", span, format!("`{name}` takes {} argument{plural}, not {}", formals.len(), values.len()));
+            let told = Diagnostic::error(
+                "arity",
+                span,
+                format!("`{name}` takes {} argument{plural}, not {}", formals.len(), values.len()),
+            );
             self.report(told.also(definition.name.span, "defined here"));
             return Value::Poison;
         }
         if self.active.contains(&(unit, index)) {
-            let told = Diagnostic::error("recursion", span, format!("`{name}` calls itself")).also(definition.name.span, "defined here");
+            let told = Diagnostic::error("recursion", span, format!("`{name}` calls itself"))
+                .also(definition.name.span, "defined here");
             self.report(told.hint("a function may only call others that do not lead back to it"));
             return Value::Poison;
         }
@@ -202,14 +286,23 @@ impl Lowering<'_> {
         if let Some(known) = self.calls.get(&key) {
             return known.clone();
         }
-        if self.exhausted || self.graph.nodes().len() > MOST_NODES || self.calls.len() > MOST_CALLS {
+        if self.exhausted || self.graph.nodes().len() > MOST_NODES || self.calls.len() > MOST_CALLS
+        {
             if !self.exhausted {
-                self.error("size", span, "the functions of this model expand to too many expressions");
+                self.error(
+                    "size",
+                    span,
+                    "the functions of this model expand to too many expressions",
+                );
             }
             self.exhausted = true;
             return Value::Poison;
         }
-        let locals = formals.iter().zip(values).map(|(formal, value)| (formal.text.clone(), Local::Value(value))).collect();
+        let locals = formals
+            .iter()
+            .zip(values)
+            .map(|(formal, value)| (formal.text.clone(), Local::Value(value)))
+            .collect();
         self.active.push((unit, index));
         let value = self.lower(&definition.value, &Scope { unit, locals });
         self.active.pop();
@@ -231,13 +324,22 @@ impl Lowering<'_> {
                     Some(formals) => {
                         for (at, formal) in formals.iter().enumerate() {
                             if let Some(why) = functions::reserved(&formal.text) {
-                                self.error("reserved", formal.span, format!("`{}` is {why} and cannot be declared", formal.text));
-                            } else if let Some(first) = formals[..at].iter().find(|first| first.text == formal.text) {
+                                self.error(
+                                    "reserved",
+                                    formal.span,
+                                    format!("`{}` is {why} and cannot be declared", formal.text),
+                                );
+                            } else if let Some(first) =
+                                formals[..at].iter().find(|first| first.text == formal.text)
+                            {
                                 self.duplicate(formal, first.span);
                             }
                         }
                         // with poison for arguments only what is wrong for all arguments is told
-                        let locals = formals.iter().map(|formal| (formal.text.clone(), Local::Value(Value::Poison))).collect();
+                        let locals = formals
+                            .iter()
+                            .map(|formal| (formal.text.clone(), Local::Value(Value::Poison)))
+                            .collect();
                         self.active.push((UnitId(unit), index));
                         self.lower(&written.value, &Scope { unit: UnitId(unit), locals });
                         self.active.pop();

@@ -20,19 +20,33 @@ impl Lowering<'_> {
     pub fn constant_integer(&mut self, expr: &ast::Expr, scope: &Scope, what: &str) -> Option<i64> {
         let value = self.constant(expr, scope, what)?;
         if value.fract() != 0.0 || value.abs() > 9e15 {
-            self.report(Diagnostic::error("constant", expr.span, format!("{what} must be a whole number, not {value}")));
+            self.report(Diagnostic::error(
+                "constant",
+                expr.span,
+                format!("{what} must be a whole number, not {value}"),
+            ));
             return None;
         }
         Some(value as i64)
     }
 
     /// A whole number ≥ 1 and at most `most`.
-    pub fn constant_count(&mut self, expr: &ast::Expr, scope: &Scope, what: &str, most: usize) -> Option<usize> {
+    pub fn constant_count(
+        &mut self,
+        expr: &ast::Expr,
+        scope: &Scope,
+        what: &str,
+        most: usize,
+    ) -> Option<usize> {
         let value = self.constant_integer(expr, scope, what)?;
         match usize::try_from(value) {
             Ok(count) if count >= 1 && count <= most => Some(count),
             _ => {
-                self.report(Diagnostic::error("constant", expr.span, format!("{what} must be between 1 and {most}, not {value}")));
+                self.report(Diagnostic::error(
+                    "constant",
+                    expr.span,
+                    format!("{what} must be between 1 and {most}, not {value}"),
+                ));
                 None
             }
         }
@@ -42,15 +56,22 @@ impl Lowering<'_> {
         let id = match value {
             Value::Poison => return None,
             Value::Scalar(id, Type::Number | Type::Name(_)) => *id,
-            Value::Scalar(..) | Value::Array(_) | Value::Record(_) | Value::Enumerator(_) => self.numeric(value, span)?,
+            Value::Scalar(..) | Value::Array(_) | Value::Record(_) | Value::Enumerator(_) => {
+                self.numeric(value, span)?
+            }
         };
         let Some(number) = self.evaluate(id) else {
             let why = match (self.reads(&[id]).first(), self.schedule_read_by(id)) {
                 (Some(input), _) => format!("it reads `{}`", self.show_input(input)),
-                (None, Some(param)) => format!("it reads `{param}`, which moves while training goes"),
+                (None, Some(param)) => {
+                    format!("it reads `{param}`, which moves while training goes")
+                }
                 (None, None) => "it reads the time `t`".to_owned(),
             };
-            self.report(Diagnostic::error("constant", span, format!("{what} must be known before the run")).here(why));
+            self.report(
+                Diagnostic::error("constant", span, format!("{what} must be known before the run"))
+                    .here(why),
+            );
             return None;
         };
         if !number.is_finite() {
@@ -69,10 +90,12 @@ impl Lowering<'_> {
         if let Some(value) = self.graph.as_constant(id) {
             return Some(value);
         }
-        self.is_known(id).then(|| self.graph.evaluate(id, &self.param_values(), &|_| f64::NAN, f64::NAN))
+        self.is_known(id)
+            .then(|| self.graph.evaluate(id, &self.param_values(), &|_| f64::NAN, f64::NAN))
     }
 
-    /// Whether a node reads no inputs, no schedule and not the time; found once a node, since nodes stand after what they read.
+    /// Whether a node reads no inputs, no schedule and not the time; found once a node, since nodes
+    /// stand after what they read.
     fn is_known(&mut self, id: ExprId) -> bool {
         while self.known.len() <= id.0 as usize {
             let at = ExprId(self.known.len() as u32);
@@ -89,7 +112,9 @@ impl Lowering<'_> {
 
     fn schedule_read_by(&self, id: ExprId) -> Option<&str> {
         self.graph.reach(&[id]).into_iter().find_map(|id| match self.graph.node(id) {
-            Node::Param(param) => Some(&self.params[param.0 as usize]).filter(|param| param.from.is_some()).map(|param| &*param.name),
+            Node::Param(param) => Some(&self.params[param.0 as usize])
+                .filter(|param| param.from.is_some())
+                .map(|param| &*param.name),
             _ => None,
         })
     }
@@ -112,15 +137,26 @@ impl Lowering<'_> {
         match *input {
             Input::Variable { variable, component, index } => {
                 let slot = &self.variables[variable.0 as usize];
-                let path = slot.domain.as_ref().map_or("", |domain| domain.components[component as usize].path.as_str());
+                let path = slot
+                    .domain
+                    .as_ref()
+                    .map_or("", |domain| domain.components[component as usize].path.as_str());
                 let dot = if path.is_empty() || path.starts_with('[') { "" } else { "." };
                 format!("{}{}{dot}{path}", slot.name, show_index(index))
             }
             Input::Reward { environment, reward, index } => {
-                format!("{}{}", self.environments[environment.0 as usize].rewards[reward as usize].name, show_index(index))
+                format!(
+                    "{}{}",
+                    self.environments[environment.0 as usize].rewards[reward as usize].name,
+                    show_index(index)
+                )
             }
-            Input::Formal { kernel, formal, .. } => self.kernels[kernel.0 as usize].formal_name(formal).to_owned(),
-            Input::Gain(gain) => format!("gain({}, …)", self.kernel_slot(self.gains[gain.0 as usize].kernel).name),
+            Input::Formal { kernel, formal, .. } => {
+                self.kernels[kernel.0 as usize].formal_name(formal).to_owned()
+            }
+            Input::Gain(gain) => {
+                format!("gain({}, …)", self.kernel_slot(self.gains[gain.0 as usize].kernel).name)
+            }
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Distributions over a domain. What their arguments become depends on where they stand: scalars in environments and in place,
-//! layers in kernels.
+//! Distributions over a domain. What their arguments become depends on where they stand: scalars in
+//! environments and in place, layers in kernels.
 
 use super::Lowering;
 use super::functions::DISTRIBUTIONS;
@@ -31,8 +31,20 @@ pub trait Site {
     type Argument;
     fn scope(&self) -> &Scope;
     /// `path` names the argument: `logits`, `fresh.logits`.
-    fn argument(&mut self, lowering: &mut Lowering, expr: &ast::Expr, want: Want, path: &str) -> Option<Self::Argument>;
-    fn known(&mut self, lowering: &mut Lowering, value: &Value, want: Want, span: Span) -> Option<Self::Argument>;
+    fn argument(
+        &mut self,
+        lowering: &mut Lowering,
+        expr: &ast::Expr,
+        want: Want,
+        path: &str,
+    ) -> Option<Self::Argument>;
+    fn known(
+        &mut self,
+        lowering: &mut Lowering,
+        value: &Value,
+        want: Want,
+        span: Span,
+    ) -> Option<Self::Argument>;
     /// The formal that `Sticky` stays at.
     fn last(&mut self, lowering: &mut Lowering, expr: &ast::Expr, domain: &Domain) -> Option<u32>;
     /// Whether `Implicit` may stand here; tells where it may not.
@@ -51,18 +63,33 @@ impl Site for InPlace {
         &self.scope
     }
 
-    fn argument(&mut self, lowering: &mut Lowering, expr: &ast::Expr, want: Want, _path: &str) -> Option<Vec<ExprId>> {
+    fn argument(
+        &mut self,
+        lowering: &mut Lowering,
+        expr: &ast::Expr,
+        want: Want,
+        _path: &str,
+    ) -> Option<Vec<ExprId>> {
         let value = lowering.lower(expr, &self.scope);
         self.known(lowering, &value, want, expr.span)
     }
 
-    fn known(&mut self, lowering: &mut Lowering, value: &Value, want: Want, span: Span) -> Option<Vec<ExprId>> {
+    fn known(
+        &mut self,
+        lowering: &mut Lowering,
+        value: &Value,
+        want: Want,
+        span: Span,
+    ) -> Option<Vec<ExprId>> {
         lowering.fit_want(value, want, span)
     }
 
     fn last(&mut self, lowering: &mut Lowering, expr: &ast::Expr, _domain: &Domain) -> Option<u32> {
         let told = Diagnostic::error("distribution", expr.span, "`Sticky` stands in a kernel only");
-        lowering.report(told.hint("declare `kernel pick(o | s, last: o?) = Sticky(last, keep = …, fresh = …)` and use it here"));
+        lowering.report(told.hint(
+            "declare `kernel pick(o | s, last: o?) = Sticky(last, keep = …, \
+                                   fresh = …)` and use it here",
+        ));
         None
     }
 
@@ -96,10 +123,17 @@ impl Lowering<'_> {
         };
         let inside = match &domain.finite {
             Some(finite) => finite.number(&value).is_some(),
-            None => value.iter().zip(domain.components.iter().map(|component| &component.kind)).all(real),
+            None => value
+                .iter()
+                .zip(domain.components.iter().map(|component| &component.kind))
+                .all(real),
         };
         if !inside {
-            self.error("domain", span, format!("{} is not a value of {}", domain.show(&value), describe_domain(domain)));
+            self.error(
+                "domain",
+                span,
+                format!("{} is not a value of {}", domain.show(&value), describe_domain(domain)),
+            );
         }
         inside
     }
@@ -114,15 +148,22 @@ impl Lowering<'_> {
     ) -> Option<Distribution<S::Argument>> {
         match &expr.kind {
             ExprKind::If { condition, then, otherwise } => {
-                let condition = site.argument(self, condition, Want::Truth, &join(path, "condition"));
+                let condition =
+                    site.argument(self, condition, Want::Truth, &join(path, "condition"));
                 let then = self.distribution(site, then, domain, &join(path, "then"));
                 let otherwise = self.distribution(site, otherwise, domain, &join(path, "else"));
-                Some(Distribution::If { condition: condition?, then: Box::new(then?), otherwise: Box::new(otherwise?) })
+                Some(Distribution::If {
+                    condition: condition?,
+                    then: Box::new(then?),
+                    otherwise: Box::new(otherwise?),
+                })
             }
             ExprKind::Record(parts) => self.record_distribution(site, expr, parts, domain, path),
             ExprKind::Name(name) => self.named_distribution(site, expr, name, &[], domain, path),
             ExprKind::Call { function, arguments, givens: None } => match &function.kind {
-                ExprKind::Name(name) => self.named_distribution(site, expr, name, arguments, domain, path),
+                ExprKind::Name(name) => {
+                    self.named_distribution(site, expr, name, arguments, domain, path)
+                }
                 ExprKind::Field { .. } => {
                     self.not_a_distribution(site, expr);
                     None
@@ -164,7 +205,9 @@ impl Lowering<'_> {
             other => other,
         };
         let kernel = match head {
-            ExprKind::Name(name) => matches!(self.meaning(unit, name), Some(Meaning::Kernel(_) | Meaning::Data(_))),
+            ExprKind::Name(name) => {
+                matches!(self.meaning(unit, name), Some(Meaning::Kernel(_) | Meaning::Data(_)))
+            }
             ExprKind::Field { base, .. } => {
                 matches!(&base.kind, ExprKind::Name(name) if matches!(self.meaning(unit, name), Some(Meaning::Environment(_))))
             }
@@ -186,9 +229,13 @@ impl Lowering<'_> {
             clean = !self.lower(expr, &scope).is_poisoned() && self.diagnostics.len() == told;
         }
         if clean {
-            let told = Diagnostic::error("distribution", expr.span, "a distribution is expected here");
+            let told =
+                Diagnostic::error("distribution", expr.span, "a distribution is expected here");
             self.report(if kernel {
-                told.hint("a kernel stands alone to the right of `~`; it cannot be a part of a distribution")
+                told.hint(
+                    "a kernel stands alone to the right of `~`; it cannot be a part of a \
+                           distribution",
+                )
             } else {
                 told.hint("a value that is certain is `Delta(…)`")
             });
@@ -204,7 +251,11 @@ impl Lowering<'_> {
         path: &str,
     ) -> Option<Distribution<S::Argument>> {
         let Shape::Record(fields) = &domain.shape else {
-            let told = Diagnostic::error("distribution", expr.span, format!("a record of distributions over {}", describe_domain(domain)));
+            let told = Diagnostic::error(
+                "distribution",
+                expr.span,
+                format!("a record of distributions over {}", describe_domain(domain)),
+            );
             self.report(told.hint("a record stands over a domain with fields"));
             return None;
         };
@@ -212,21 +263,39 @@ impl Lowering<'_> {
         for (at, (name, _)) in parts.iter().enumerate() {
             if !known.contains(&name.text) {
                 self.unknown(&name.text, name.span, "field", &known);
-            } else if let Some((first, _)) = parts[..at].iter().find(|(first, _)| first.text == name.text) {
+            } else if let Some((first, _)) =
+                parts[..at].iter().find(|(first, _)| first.text == name.text)
+            {
                 self.duplicate(name, first.span);
             }
         }
         if domain.finite.as_ref().is_some_and(|finite| finite.size() < box_size(domain)) {
-            let told = Diagnostic::error("distribution", expr.span, "independent parts reach values that `where` leaves out");
-            self.report(told.hint("use a joint distribution: `Delta`, `Uniform`, `Categorical` or a `Mixture` of them"));
+            let told = Diagnostic::error(
+                "distribution",
+                expr.span,
+                "independent parts reach values that `where` leaves out",
+            );
+            self.report(told.hint(
+                "use a joint distribution: `Delta`, `Uniform`, `Categorical` or \
+                                   a `Mixture` of them",
+            ));
             return None;
         }
         let mut lowered = Vec::with_capacity(fields.len());
         for (at, (field, _)) in fields.iter().enumerate() {
             match parts.iter().find(|(name, _)| name.text == *field) {
-                Some((_, part)) => lowered.push(self.distribution(site, part, &domain.field(at), &join(path, field))),
+                Some((_, part)) => lowered.push(self.distribution(
+                    site,
+                    part,
+                    &domain.field(at),
+                    &join(path, field),
+                )),
                 None => {
-                    self.error("distribution", expr.span, format!("the field `{field}` has no distribution"));
+                    self.error(
+                        "distribution",
+                        expr.span,
+                        format!("the field `{field}` has no distribution"),
+                    );
                     lowered.push(None);
                 }
             }
@@ -247,33 +316,61 @@ impl Lowering<'_> {
         match name {
             "Uniform" => self.uniform(site, expr, arguments, domain, path),
             "Delta" => {
-                let [value] = self.arguments(name, span, arguments, ["value"], Positional::First)?;
-                Some(Distribution::Delta(site.argument(self, value, Want::Value(domain), &join(path, "value"))?))
+                let [value] =
+                    self.arguments(name, span, arguments, ["value"], Positional::First)?;
+                Some(Distribution::Delta(site.argument(
+                    self,
+                    value,
+                    Want::Value(domain),
+                    &join(path, "value"),
+                )?))
             }
             "Categorical" => {
                 let Some(finite) = &domain.finite else {
                     return self.wrong_domain(span, name, "a finite domain", domain);
                 };
                 let size = finite.size();
-                Some(Distribution::Categorical(self.scores(site, name, span, arguments, Want::Scores(size), path)?))
+                Some(Distribution::Categorical(self.scores(
+                    site,
+                    name,
+                    span,
+                    arguments,
+                    Want::Scores(size),
+                    path,
+                )?))
             }
             "Bernoulli" => {
-                if domain.width() != 1 || domain.finite.as_ref().is_none_or(|finite| finite.size() != 2) {
+                if domain.width() != 1
+                    || domain.finite.as_ref().is_none_or(|finite| finite.size() != 2)
+                {
                     return self.wrong_domain(span, name, "a domain of two values", domain);
                 }
-                Some(Distribution::Bernoulli(self.scores(site, name, span, arguments, Want::Number, path)?))
+                Some(Distribution::Bernoulli(self.scores(
+                    site,
+                    name,
+                    span,
+                    arguments,
+                    Want::Number,
+                    path,
+                )?))
             }
             "Normal" | "TanhNormal" => {
                 let bounded = name == "TanhNormal";
                 if !self.check_real(span, name, domain, bounded) {
                     return None;
                 }
-                let [mean, sd] = self.arguments(name, span, arguments, ["mean", "sd"], Positional::None)?;
-                let mean = site.argument(self, mean, Want::PerComponent(domain), &join(path, "mean"));
+                let [mean, sd] =
+                    self.arguments(name, span, arguments, ["mean", "sd"], Positional::None)?;
+                let mean =
+                    site.argument(self, mean, Want::PerComponent(domain), &join(path, "mean"));
                 self.check_known(site, sd, "sd", Range::Positive);
                 let sd = site.argument(self, sd, Want::PerComponent(domain), &join(path, "sd"));
                 let (mean, sd) = mean.zip(sd)?;
-                Some(if bounded { Distribution::TanhNormal { mean, sd } } else { Distribution::Normal { mean, sd } })
+                Some(if bounded {
+                    Distribution::TanhNormal { mean, sd }
+                } else {
+                    Distribution::Normal { mean, sd }
+                })
             }
             "Beta" => {
                 if !self.check_real(span, name, domain, true) {
@@ -289,7 +386,13 @@ impl Lowering<'_> {
             }
             "Mixture" => self.mixture(site, span, arguments, domain, path),
             "Sticky" => {
-                let [last, keep, fresh] = self.arguments(name, span, arguments, ["last", "keep", "fresh"], Positional::First)?;
+                let [last, keep, fresh] = self.arguments(
+                    name,
+                    span,
+                    arguments,
+                    ["last", "keep", "fresh"],
+                    Positional::First,
+                )?;
                 if domain.finite.is_none() {
                     return self.wrong_domain(span, name, "a finite domain", domain);
                 }
@@ -303,8 +406,14 @@ impl Lowering<'_> {
                 if !site.implicit(self, span) || !self.check_real(span, name, domain, false) {
                     return None;
                 }
-                let [sample] = self.arguments(name, span, arguments, ["sample"], Positional::First)?;
-                Some(Distribution::Implicit(site.argument(self, sample, Want::PerComponent(domain), &join(path, "sample"))?))
+                let [sample] =
+                    self.arguments(name, span, arguments, ["sample"], Positional::First)?;
+                Some(Distribution::Implicit(site.argument(
+                    self,
+                    sample,
+                    Want::PerComponent(domain),
+                    &join(path, "sample"),
+                )?))
             }
             _ => {
                 self.not_named(site, expr, name);
@@ -315,7 +424,10 @@ impl Lowering<'_> {
 
     fn not_named<S: Site>(&mut self, site: &S, expr: &ast::Expr, name: &str) {
         let known: Vec<String> = DISTRIBUTIONS.iter().map(|name| (*name).to_owned()).collect();
-        let kernel = matches!(self.meaning(site.scope().unit, name), Some(Meaning::Kernel(_) | Meaning::Data(_)));
+        let kernel = matches!(
+            self.meaning(site.scope().unit, name),
+            Some(Meaning::Kernel(_) | Meaning::Data(_))
+        );
         let value = site.scope().local(name).is_some()
             || super::functions::reserved(name).is_some()
             || self.find(site.scope().unit, name).is_some()
@@ -323,11 +435,23 @@ impl Lowering<'_> {
         if kernel || value {
             self.not_a_distribution(site, expr);
         } else if nearest(name, &known).is_some() || name.starts_with(char::is_uppercase) {
-            self.unknown_word(name, expr.span, "distribution", &known, ours(Place::Distribution, name));
+            self.unknown_word(
+                name,
+                expr.span,
+                "distribution",
+                &known,
+                ours(Place::Distribution, name),
+            );
         } else {
             let mut known = known;
             known.extend(self.visible(site.scope()));
-            self.unknown_word(name, expr.span, "distribution or kernel", &known, ours(Place::Distribution, name));
+            self.unknown_word(
+                name,
+                expr.span,
+                "distribution or kernel",
+                &known,
+                ours(Place::Distribution, name),
+            );
         }
     }
 
@@ -341,9 +465,19 @@ impl Lowering<'_> {
     ) -> Option<Distribution<S::Argument>> {
         let span = expr.span;
         if arguments.is_empty() {
-            if domain.finite.is_none() && !domain.components.iter().all(|component| bounded(&component.kind)) {
-                let told = Diagnostic::error("distribution", span, format!("`Uniform` over {} has no bounds", describe_domain(domain)));
-                self.report(told.hint("write `Uniform(lo = …, hi = …)`, or declare bounds: `real in [-1, 1]`"));
+            if domain.finite.is_none()
+                && !domain.components.iter().all(|component| bounded(&component.kind))
+            {
+                let told = Diagnostic::error(
+                    "distribution",
+                    span,
+                    format!("`Uniform` over {} has no bounds", describe_domain(domain)),
+                );
+                self.report(
+                    told.hint(
+                        "write `Uniform(lo = …, hi = …)`, or declare bounds: `real in [-1, 1]`",
+                    ),
+                );
                 return None;
             }
             return Some(Distribution::Uniform);
@@ -361,13 +495,17 @@ impl Lowering<'_> {
                     return None;
                 }
             };
-            let items: Vec<Option<S::Argument>> = items.iter().map(|item| site.known(self, item, Want::Value(domain), over.span)).collect();
+            let items: Vec<Option<S::Argument>> = items
+                .iter()
+                .map(|item| site.known(self, item, Want::Value(domain), over.span))
+                .collect();
             return Some(Distribution::UniformOver(items.into_iter().collect::<Option<Vec<_>>>()?));
         }
         if !self.check_real(span, "Uniform(lo =, hi =)", domain, false) {
             return None;
         }
-        let [lo, hi] = self.arguments("Uniform", span, arguments, ["lo", "hi"], Positional::None)?;
+        let [lo, hi] =
+            self.arguments("Uniform", span, arguments, ["lo", "hi"], Positional::None)?;
         let lo = site.argument(self, lo, Want::PerComponent(domain), &join(path, "lo"));
         let hi = site.argument(self, hi, Want::PerComponent(domain), &join(path, "hi"));
         let (lo, hi) = lo.zip(hi)?;
@@ -389,7 +527,11 @@ impl Lowering<'_> {
             if !self.check_names(name, arguments, &["logits", "probs"]) {
                 return None;
             }
-            let told = Diagnostic::error("argument", span, format!("`{name}` takes either `logits` or `probs`"));
+            let told = Diagnostic::error(
+                "argument",
+                span,
+                format!("`{name}` takes either `logits` or `probs`"),
+            );
             self.report(told.hint(format!("write `{name}(logits = …)` or `{name}(probs = …)`")));
             return None;
         }
@@ -417,15 +559,30 @@ impl Lowering<'_> {
         }
         let mut parts = Vec::with_capacity(arguments.len());
         for (at, argument) in arguments.iter().enumerate() {
-            let part = |at: usize| if arguments.len() > 1 { format!("{at}") } else { String::new() };
+            let part =
+                |at: usize| if arguments.len() > 1 { format!("{at}") } else { String::new() };
             match &argument.label {
                 Some(ArgumentLabel::Weight(weight)) => {
-                    let weight = site.argument(self, weight, Want::Number, &join(path, &format!("weight{at}")));
-                    let part = self.distribution(site, &argument.value, domain, &join(path, &format!("part{}", part(at))));
+                    let weight = site.argument(
+                        self,
+                        weight,
+                        Want::Number,
+                        &join(path, &format!("weight{at}")),
+                    );
+                    let part = self.distribution(
+                        site,
+                        &argument.value,
+                        domain,
+                        &join(path, &format!("part{}", part(at))),
+                    );
                     parts.push(weight.zip(part));
                 }
                 None | Some(ArgumentLabel::Named(_)) => {
-                    let told = Diagnostic::error("argument", argument.value.span, "a part of `Mixture` needs its weight");
+                    let told = Diagnostic::error(
+                        "argument",
+                        argument.value.span,
+                        "a part of `Mixture` needs its weight",
+                    );
                     self.report(told.hint("write `0.9: Delta(…)`"));
                     parts.push(None);
                 }
@@ -434,24 +591,44 @@ impl Lowering<'_> {
         Some(Distribution::Mixture(parts.into_iter().collect::<Option<Vec<_>>>()?))
     }
 
-    fn wrong_domain<A>(&mut self, span: Span, name: &str, wanted: &str, domain: &Domain) -> Option<A> {
-        let told = Diagnostic::error("distribution", span, format!("`{name}` needs {wanted}, and this one is {}", describe_domain(domain)));
+    fn wrong_domain<A>(
+        &mut self,
+        span: Span,
+        name: &str,
+        wanted: &str,
+        domain: &Domain,
+    ) -> Option<A> {
+        let told = Diagnostic::error(
+            "distribution",
+            span,
+            format!("`{name}` needs {wanted}, and this one is {}", describe_domain(domain)),
+        );
         self.report(told.hint(match domain.is_finite() {
-            true => "over values that can be counted stand `Categorical(logits = …)`, `Uniform` and `Delta(…)`",
-            false => "over real numbers stand `Normal(mean = …, sd = …)`, `TanhNormal`, `Beta`, `Uniform` and `Delta(…)`",
+            true => {
+                "over values that can be counted stand `Categorical(logits = …)`, `Uniform` \
+                     and `Delta(…)`"
+            }
+            false => {
+                "over real numbers stand `Normal(mean = …, sd = …)`, `TanhNormal`, `Beta`, \
+                      `Uniform` and `Delta(…)`"
+            }
         }));
         None
     }
 
     fn check_real(&mut self, span: Span, name: &str, domain: &Domain, with_bounds: bool) -> bool {
-        let real = domain.components.iter().all(|component| matches!(component.kind, Kind::Real { .. }));
+        let real =
+            domain.components.iter().all(|component| matches!(component.kind, Kind::Real { .. }));
         if !real {
             self.wrong_domain::<()>(span, name, "a domain of real numbers", domain);
             return false;
         }
         if with_bounds && !domain.components.iter().all(|component| bounded(&component.kind)) {
-            let told =
-                Diagnostic::error("distribution", span, format!("`{name}` is scaled to the bounds of its domain, and this one has none"));
+            let told = Diagnostic::error(
+                "distribution",
+                span,
+                format!("`{name}` is scaled to the bounds of its domain, and this one has none"),
+            );
             self.report(told.hint("declare them: `real in [-2, 2]`"));
             return false;
         }
@@ -464,7 +641,10 @@ impl Lowering<'_> {
         let known = match &expr.kind {
             ExprKind::Number { .. } => true,
             ExprKind::Unary { operand, .. } => matches!(operand.kind, ExprKind::Number { .. }),
-            ExprKind::Name(name) => scope.local(name).is_none() && matches!(self.meaning(scope.unit, name), Some(Meaning::Param(..))),
+            ExprKind::Name(name) => {
+                scope.local(name).is_none()
+                    && matches!(self.meaning(scope.unit, name), Some(Meaning::Param(..)))
+            }
             ExprKind::Text(_)
             | ExprKind::Previous { .. }
             | ExprKind::Binary { .. }
@@ -494,17 +674,31 @@ impl Lowering<'_> {
         for (at, argument) in arguments.iter().enumerate() {
             if let Some(ArgumentLabel::Named(name)) = &argument.label {
                 let first = arguments[..at].iter().find_map(|earlier| match &earlier.label {
-                    Some(ArgumentLabel::Named(first)) if first.text == name.text => Some(first.span),
+                    Some(ArgumentLabel::Named(first)) if first.text == name.text => {
+                        Some(first.span)
+                    }
                     Some(_) | None => None,
                 });
                 if !known.contains(&name.text.as_str()) {
                     let known: Vec<String> = known.iter().map(|name| (*name).to_owned()).collect();
-                    let ours = our_argument(&name.text, &known).map(|ours| format!("write `{ours} = …`"));
-                    self.unknown_word(&name.text, name.span, &format!("argument of `{function}`"), &known, ours);
+                    let ours =
+                        our_argument(&name.text, &known).map(|ours| format!("write `{ours} = …`"));
+                    self.unknown_word(
+                        &name.text,
+                        name.span,
+                        &format!("argument of `{function}`"),
+                        &known,
+                        ours,
+                    );
                     good = false;
                 } else if let Some(first) = first {
                     self.report(
-                        Diagnostic::error("argument", name.span, format!("`{}` is given twice", name.text)).also(first, "first given here"),
+                        Diagnostic::error(
+                            "argument",
+                            name.span,
+                            format!("`{}` is given twice", name.text),
+                        )
+                        .also(first, "first given here"),
                     );
                     good = false;
                 }
@@ -531,15 +725,26 @@ impl Lowering<'_> {
                         found[slot] = Some(&argument.value);
                     }
                 }
-                None if at == 0 && positional == Positional::First => found[0] = Some(&argument.value),
+                None if at == 0 && positional == Positional::First => {
+                    found[0] = Some(&argument.value)
+                }
                 None => {
-                    let written: Vec<String> = names.iter().map(|name| format!("{name} = …")).collect();
-                    let told = Diagnostic::error("argument", argument.value.span, format!("the arguments of `{function}` have names"));
+                    let written: Vec<String> =
+                        names.iter().map(|name| format!("{name} = …")).collect();
+                    let told = Diagnostic::error(
+                        "argument",
+                        argument.value.span,
+                        format!("the arguments of `{function}` have names"),
+                    );
                     self.report(told.hint(format!("write `{function}({})`", written.join(", "))));
                     return None;
                 }
                 Some(ArgumentLabel::Weight(weight)) => {
-                    let told = Diagnostic::error("argument", weight.span, format!("an argument of `{function}` has no weight"));
+                    let told = Diagnostic::error(
+                        "argument",
+                        weight.span,
+                        format!("an argument of `{function}` has no weight"),
+                    );
                     self.report(told.hint("`weight: distribution` stands in `Mixture(…)`"));
                     return None;
                 }
@@ -548,7 +753,11 @@ impl Lowering<'_> {
         if good {
             for (name, found) in names.iter().zip(&found) {
                 if found.is_none() {
-                    self.error("argument", span, format!("`{function}` needs the argument `{name}`"));
+                    self.error(
+                        "argument",
+                        span,
+                        format!("`{function}` needs the argument `{name}`"),
+                    );
                     good = false;
                 }
             }

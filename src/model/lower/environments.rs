@@ -1,4 +1,5 @@
-//! Environments: the start, the transition, the observation, the rewards and the end, each over what it may read.
+//! Environments: the start, the transition, the observation, the rewards and the end, each over
+//! what it may read.
 
 use super::distributions::InPlace;
 use super::index::Timed;
@@ -7,7 +8,8 @@ use super::{EnvironmentSlot, Lowering};
 use crate::diagnostic::Diagnostic;
 use crate::expr::ExprId;
 use crate::model::{
-    Distribution, Domain, Dynamics, DynamicsPlaces, Environment, EnvironmentId, Index, Input, Reward, SettingValue, VariableId,
+    Distribution, Domain, Dynamics, DynamicsPlaces, Environment, EnvironmentId, Index, Input,
+    Reward, SettingValue, VariableId,
 };
 use crate::source::Span;
 use crate::syntax::ast::{self, ArgumentLabel, At, EnvironmentDefinition, EnvironmentItem};
@@ -49,7 +51,8 @@ impl<'a> Lowering<'a> {
         };
         let span = written.name.span;
         let state = self.role(id, self.slot(id).state, "state", "state s : 0..9", span);
-        let action = self.role(id, self.slot(id).action, "action", "action a : { left, right }", span);
+        let action =
+            self.role(id, self.slot(id).action, "action", "action a : { left, right }", span);
         let external = matches!(dynamics, Some(Dynamics::External { .. }));
         let slot = self.slot(id);
         let rewards = slot.rewards.iter().zip(rewards?).map(|(reward, value)| Reward {
@@ -70,17 +73,33 @@ impl<'a> Lowering<'a> {
         })
     }
 
-    fn role(&mut self, id: EnvironmentId, found: Option<VariableId>, what: &str, example: &str, span: Span) -> Option<VariableId> {
+    fn role(
+        &mut self,
+        id: EnvironmentId,
+        found: Option<VariableId>,
+        what: &str,
+        example: &str,
+        span: Span,
+    ) -> Option<VariableId> {
         if found.is_none() {
             let name = self.slot(id).name.clone();
-            let told = Diagnostic::error("environment", span, format!("the environment `{name}` has no {what}"));
+            let told = Diagnostic::error(
+                "environment",
+                span,
+                format!("the environment `{name}` has no {what}"),
+            );
             self.report(told.hint(format!("declare one: `{example}`")));
         }
         found
     }
 
     /// A system from outside: its declared spaces are checked against the real ones when it starts.
-    fn external(&mut self, id: EnvironmentId, system: &ast::Name, arguments: &[ast::Argument]) -> Option<Dynamics> {
+    fn external(
+        &mut self,
+        id: EnvironmentId,
+        system: &ast::Name,
+        arguments: &[ast::Argument],
+    ) -> Option<Dynamics> {
         if system.text != "gymnasium" {
             self.unknown(&system.text, system.span, "environment", &["gymnasium".to_owned()]);
             return None;
@@ -89,10 +108,16 @@ impl<'a> Lowering<'a> {
             let span = match item {
                 EnvironmentItem::Variable(_) | EnvironmentItem::Reward { .. } => continue,
                 EnvironmentItem::Let(definition) => definition.span,
-                EnvironmentItem::EndWhen { span, .. } | EnvironmentItem::Define { span, .. } => *span,
+                EnvironmentItem::EndWhen { span, .. } | EnvironmentItem::Define { span, .. } => {
+                    *span
+                }
                 EnvironmentItem::Factor(factor) => factor.span,
             };
-            let told = Diagnostic::error("environment", span, "a Gymnasium environment declares its spaces only");
+            let told = Diagnostic::error(
+                "environment",
+                span,
+                "a Gymnasium environment declares its spaces only",
+            );
             self.report(told.hint("its dynamics, rewards and end are its own"));
         }
         let mut name = None;
@@ -115,13 +140,18 @@ impl<'a> Lowering<'a> {
                     self.error(
                         "argument",
                         argument.value.span,
-                        "arguments after the environment's name have names: `render_mode = \"none\"`",
+                        "arguments after the environment's name have names: `render_mode \
+                         = \"none\"`",
                     );
                 }
             }
         }
         let Some(system) = name else {
-            self.error("argument", system.span, "`gymnasium` needs the environment's name: `gymnasium(\"CartPole-v1\")`");
+            self.error(
+                "argument",
+                system.span,
+                "`gymnasium` needs the environment's name: `gymnasium(\"CartPole-v1\")`",
+            );
             return None;
         };
         Some(Dynamics::External { system, arguments: settings })
@@ -129,7 +159,8 @@ impl<'a> Lowering<'a> {
 
     fn written(&mut self, id: EnvironmentId) -> (Option<Dynamics>, Option<Vec<Option<ExprId>>>) {
         let body = self.body(id);
-        let (state, action, observation) = (self.slot(id).state, self.slot(id).action, self.slot(id).observation);
+        let (state, action, observation) =
+            (self.slot(id).state, self.slot(id).action, self.slot(id).observation);
         let name_of = |lowering: &Self, id: Option<VariableId>, name: &str| {
             id.map_or_else(|| name.to_owned(), |id| lowering.variables[id.0 as usize].name.clone())
         };
@@ -142,15 +173,30 @@ impl<'a> Lowering<'a> {
         let target = expected(state, &s, body.initial);
         let initial = self.part(id, body.initial, target, &[], &format!("the start `{s}[1] ~ …`"));
         let (reads, target) = ([now(state), now(action)], expected(state, &s, body.transition));
-        let transition = self.part(id, body.transition, target, &reads, &format!("the transition `{s}[t+1] ~ …`"));
+        let transition = self.part(
+            id,
+            body.transition,
+            target,
+            &reads,
+            &format!("the transition `{s}[t+1] ~ …`"),
+        );
         let watched = observation.map(|_| {
             let target = expected(observation, &x, body.observation);
-            self.part(id, body.observation, target, &[now(state)], &format!("the observation `{x}[t] ~ …`"))
+            self.part(
+                id,
+                body.observation,
+                target,
+                &[now(state)],
+                &format!("the observation `{x}[t] ~ …`"),
+            )
         });
-        let end = body.end.map(|(condition, span)| self.end_condition(id, condition, span, now(state)));
+        let end =
+            body.end.map(|(condition, span)| self.end_condition(id, condition, span, now(state)));
         let mut rewards = Vec::new();
         for (at, definition) in body.rewards.iter().enumerate() {
-            if definition.is_none() && body.refused.contains(&self.slot(id).rewards[at].name.as_str()) {
+            if definition.is_none()
+                && body.refused.contains(&self.slot(id).rewards[at].name.as_str())
+            {
                 rewards.push(None);
                 continue;
             }
@@ -185,7 +231,9 @@ impl<'a> Lowering<'a> {
                 EnvironmentItem::Factor(factor) => {
                     let told = self.diagnostics.len();
                     self.body_factor(id, factor, &mut body);
-                    if let (true, Some(ast::Target::Variable { name, .. })) = (self.diagnostics.len() > told, factor.targets.first()) {
+                    if let (true, Some(ast::Target::Variable { name, .. })) =
+                        (self.diagnostics.len() > told, factor.targets.first())
+                    {
                         body.refused.push(&name.text);
                     }
                 }
@@ -200,39 +248,69 @@ impl<'a> Lowering<'a> {
                         body.refused.push(&name.text);
                     }
                 }
-                EnvironmentItem::Variable(_) | EnvironmentItem::Reward { .. } | EnvironmentItem::Let(_) => {}
+                EnvironmentItem::Variable(_)
+                | EnvironmentItem::Reward { .. }
+                | EnvironmentItem::Let(_) => {}
             }
         }
         body
     }
 
     fn twice(&mut self, what: &str, span: Span, first: Span) {
-        let told = Diagnostic::error("duplicate-name", span, format!("`{what}` stands twice")).also(first, "the first is here");
-        self.report(told.hint("keep one; cases are told apart with `if … then … else …`, chances with `Mixture(w: …, …)`"));
+        let told = Diagnostic::error("duplicate-name", span, format!("`{what}` stands twice"))
+            .also(first, "the first is here");
+        self.report(told.hint(
+            "keep one; cases are told apart with `if … then … else …`, chances \
+                               with `Mixture(w: …, …)`",
+        ));
     }
 
     fn body_factor(&mut self, id: EnvironmentId, factor: &'a ast::Factor, body: &mut Body<'a>) {
         let [ast::Target::Variable { name, index, span }] = factor.targets.as_slice() else {
-            self.error("environment", factor.span, "a factor of an environment has one variable to its left");
+            self.error(
+                "environment",
+                factor.span,
+                "a factor of an environment has one variable to its left",
+            );
             return;
         };
         let unit = self.slot(id).unit;
         let scope = Scope::of(unit);
         let (state, observation) = (self.slot(id).state, self.slot(id).observation);
         let variable = match self.meaning(unit, &name.text) {
-            Some(Meaning::Variable(variable)) if Some(variable) == state || Some(variable) == observation => variable,
+            Some(Meaning::Variable(variable))
+                if Some(variable) == state || Some(variable) == observation =>
+            {
+                variable
+            }
             Some(Meaning::Variable(_)) => {
-                let told = Diagnostic::error("environment", name.span, format!("an environment does not draw `{}`", name.text));
-                self.report(told.hint("it draws its state and its observation; actions and options are drawn by kernels"));
+                let told = Diagnostic::error(
+                    "environment",
+                    name.span,
+                    format!("an environment does not draw `{}`", name.text),
+                );
+                self.report(told.hint(
+                    "it draws its state and its observation; actions and \
+                                       options are drawn by kernels",
+                ));
                 return;
             }
             Some(Meaning::Reward(..)) => {
                 let told = Diagnostic::error("environment", *span, "a reward is no random draw");
-                self.report(told.hint(format!("write `{}[t] = …`; what is random about it is drawn into the state", name.text)));
+                self.report(told.hint(format!(
+                    "write `{}[t] = …`; what is random about it is drawn into the state",
+                    name.text
+                )));
                 return;
             }
             Some(Meaning::Mistake) => return,
-            Some(_) => return self.error("environment", name.span, format!("`{}` is no variable", name.text)),
+            Some(_) => {
+                return self.error(
+                    "environment",
+                    name.span,
+                    format!("`{}` is no variable", name.text),
+                );
+            }
             None => {
                 let known = self.visible(&scope);
                 return self.unknown(&name.text, name.span, "variable", &known);
@@ -248,9 +326,17 @@ impl<'a> Lowering<'a> {
             Index::Step(1) if Some(variable) == state => &mut body.transition,
             Index::Step(0) if Some(variable) == observation => &mut body.observation,
             Index::First | Index::Step(_) | Index::Last(_) => {
-                let told = Diagnostic::error("environment", *span, format!("an environment does not draw `{}` at this index", name.text));
+                let told = Diagnostic::error(
+                    "environment",
+                    *span,
+                    format!("an environment does not draw `{}` at this index", name.text),
+                );
                 let hint = if Some(variable) == state { "[1]` and `NAME[t+1]" } else { "[t]" };
-                self.report(told.hint(format!("it draws `{}{}`", name.text, hint.replace("NAME", &name.text))));
+                self.report(told.hint(format!(
+                    "it draws `{}{}`",
+                    name.text,
+                    hint.replace("NAME", &name.text)
+                )));
                 return;
             }
         };
@@ -258,7 +344,11 @@ impl<'a> Lowering<'a> {
             None => *place = Some(factor),
             Some(first) => {
                 let first = first.span;
-                self.twice(&format!("{}{} ~ …", name.text, super::constants::show_index(index)), factor.span, first);
+                self.twice(
+                    &format!("{}{} ~ …", name.text, super::constants::show_index(index)),
+                    factor.span,
+                    first,
+                );
             }
         }
     }
@@ -278,19 +368,32 @@ impl<'a> Lowering<'a> {
             Some(Meaning::Reward(environment, reward)) if environment == id => reward as usize,
             Some(Meaning::Mistake) => return,
             Some(Meaning::Variable(_)) => {
-                let told = Diagnostic::error("environment", span, format!("`{}` is drawn, not set", name.text));
+                let told = Diagnostic::error(
+                    "environment",
+                    span,
+                    format!("`{}` is drawn, not set", name.text),
+                );
                 return self.report(told.hint(format!("write `{}[…] ~ Delta(…)`", name.text)));
             }
             Some(_) => {
-                let told = Diagnostic::error("environment", name.span, format!("`{}` is no reward of this environment", name.text));
-                return self.report(told.hint("declare it: `reward r in [-1, 0]`; other values are `let`s"));
+                let told = Diagnostic::error(
+                    "environment",
+                    name.span,
+                    format!("`{}` is no reward of this environment", name.text),
+                );
+                return self.report(
+                    told.hint("declare it: `reward r in [-1, 0]`; other values are `let`s"),
+                );
             }
             None => {
-                let known: Vec<String> = self.slot(id).rewards.iter().map(|reward| reward.name.clone()).collect();
+                let known: Vec<String> =
+                    self.slot(id).rewards.iter().map(|reward| reward.name.clone()).collect();
                 return self.unknown(&name.text, name.span, "reward", &known);
             }
         };
-        let [At::One(at)] = index else { return self.error("index", span, "a reward is defined at `[t]`") };
+        let [At::One(at)] = index else {
+            return self.error("index", span, "a reward is defined at `[t]`");
+        };
         match self.time_index(at, &scope) {
             None => {}
             Some(Index::Step(0)) => match body.rewards[reward] {
@@ -298,7 +401,11 @@ impl<'a> Lowering<'a> {
                 Some((_, first)) => self.twice(&format!("{}[t] = …", name.text), span, first),
             },
             Some(Index::First | Index::Step(_) | Index::Last(_)) => {
-                let told = Diagnostic::error("index", at.span, "a reward is defined at `[t]`, for every step at once");
+                let told = Diagnostic::error(
+                    "index",
+                    at.span,
+                    "a reward is defined at `[t]`, for every step at once",
+                );
                 self.report(told.hint(format!("write `{}[t] = …`", name.text)));
             }
         }
@@ -315,8 +422,15 @@ impl<'a> Lowering<'a> {
         let target = target?;
         let Some(factor) = factor else {
             let (name, span) = (self.slot(id).name.clone(), self.slot(id).written.name.span);
-            let told = Diagnostic::error("environment", span, format!("the environment `{name}` lacks {what}"));
-            self.report(told.hint("an environment says how its state begins and how the next one follows: `s[1] ~ …` and `s[t+1] ~ …`"));
+            let told = Diagnostic::error(
+                "environment",
+                span,
+                format!("the environment `{name}` lacks {what}"),
+            );
+            self.report(told.hint(
+                "an environment says how its state begins and how the next one \
+                                   follows: `s[1] ~ …` and `s[t+1] ~ …`",
+            ));
             return None;
         };
         let domain = self.variables[target.0 as usize].domain.clone();
@@ -329,7 +443,13 @@ impl<'a> Lowering<'a> {
         self.check_reads(&ids, reads, what, factor.distribution.span).then_some(distribution)
     }
 
-    fn end_condition(&mut self, id: EnvironmentId, condition: &'a ast::Expr, span: Span, state: Option<(Timed, Index)>) -> Option<ExprId> {
+    fn end_condition(
+        &mut self,
+        id: EnvironmentId,
+        condition: &'a ast::Expr,
+        span: Span,
+        state: Option<(Timed, Index)>,
+    ) -> Option<ExprId> {
         let value = self.lower(condition, &Scope::of(self.slot(id).unit));
         let end = self.truth(&value, condition.span, "the condition of `end when`")?;
         self.check_reads(&[end], &[state], "`end when`", span).then_some(end)
@@ -344,17 +464,25 @@ impl<'a> Lowering<'a> {
     ) -> Option<ExprId> {
         let (name, span) = (self.slot(id).rewards[at].name.clone(), self.slot(id).rewards[at].span);
         let Some((value, place)) = written else {
-            let told = Diagnostic::error("environment", span, format!("the reward `{name}` has no value"));
+            let told =
+                Diagnostic::error("environment", span, format!("the reward `{name}` has no value"));
             self.report(told.hint(format!("write `{name}[t] = …`")));
             return None;
         };
         let lowered = self.lower(value, &Scope::of(self.slot(id).unit));
         let reward = self.numeric(&lowered, value.span)?;
-        self.check_reads(&[reward], reads, &format!("the reward `{name}[t]`"), place).then_some(reward)
+        self.check_reads(&[reward], reads, &format!("the reward `{name}[t]`"), place)
+            .then_some(reward)
     }
 
     /// Whether `ids` read nothing but `allowed`, at those indices.
-    fn check_reads(&mut self, ids: &[ExprId], allowed: &[Option<(Timed, Index)>], what: &str, span: Span) -> bool {
+    fn check_reads(
+        &mut self,
+        ids: &[ExprId],
+        allowed: &[Option<(Timed, Index)>],
+        what: &str,
+        span: Span,
+    ) -> bool {
         if self.reads_time(ids) {
             let told = Diagnostic::error("time", span, "an environment does not read the time `t`");
             self.report(told.hint("make the time a part of the state"));
@@ -363,17 +491,24 @@ impl<'a> Lowering<'a> {
         for input in self.reads(ids) {
             let read = match input {
                 Input::Variable { variable, index, .. } => Some((Timed::Variable(variable), index)),
-                Input::Reward { environment, reward, index } => Some((Timed::Reward(environment, reward), index)),
+                Input::Reward { environment, reward, index } => {
+                    Some((Timed::Reward(environment, reward), index))
+                }
                 Input::Formal { .. } | Input::Gain(_) => None,
             };
             if allowed.contains(&read) && read.is_some() {
                 continue;
             }
             let shown = |lowering: &Self, (timed, index): (Timed, Index)| match timed {
-                Timed::Variable(id) => format!("`{}{}`", lowering.variables[id.0 as usize].name, super::constants::show_index(index)),
+                Timed::Variable(id) => format!(
+                    "`{}{}`",
+                    lowering.variables[id.0 as usize].name,
+                    super::constants::show_index(index)
+                ),
                 Timed::Reward(..) => String::new(),
             };
-            let list: Vec<String> = allowed.iter().flatten().map(|read| shown(self, *read)).collect();
+            let list: Vec<String> =
+                allowed.iter().flatten().map(|read| shown(self, *read)).collect();
             let found = self.show_input(&input);
             let told = Diagnostic::error("environment", span, format!("{what} reads `{found}`"));
             self.report(match list.as_slice() {

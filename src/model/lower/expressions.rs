@@ -18,7 +18,11 @@ impl Lowering<'_> {
     /// The value of an expression; [`Value::Poison`] where it has a mistake (which is then told).
     pub fn lower(&mut self, expr: &ast::Expr, scope: &Scope) -> Value {
         if self.depth >= DEEPEST {
-            self.error("depth", expr.span, format!("expressions are nested more than {DEEPEST} deep here, functions included"));
+            self.error(
+                "depth",
+                expr.span,
+                format!("expressions are nested more than {DEEPEST} deep here, functions included"),
+            );
             return Value::Poison;
         }
         self.depth += 1;
@@ -46,25 +50,35 @@ impl Lowering<'_> {
                 let value = self.lower(operand, scope);
                 match operator {
                     UnaryOperator::Minus => self.unary(UnaryOp::Negate, &value, operand.span),
-                    UnaryOperator::Not => match self.truth(&value, operand.span, "the operand of `not`") {
-                        Some(id) => Value::truth(self.graph.unary(UnaryOp::Not, id)),
-                        None => Value::Poison,
-                    },
+                    UnaryOperator::Not => {
+                        match self.truth(&value, operand.span, "the operand of `not`") {
+                            Some(id) => Value::truth(self.graph.unary(UnaryOp::Not, id)),
+                            None => Value::Poison,
+                        }
+                    }
                 }
             }
-            ExprKind::Binary { operator, left, right } => self.lower_binary(expr, *operator, left, right, scope),
+            ExprKind::Binary { operator, left, right } => {
+                self.lower_binary(expr, *operator, left, right, scope)
+            }
             ExprKind::If { condition, then, otherwise } => {
                 let condition_value = self.lower(condition, scope);
-                let condition = self.truth(&condition_value, condition.span, "the condition of `if`");
+                let condition =
+                    self.truth(&condition_value, condition.span, "the condition of `if`");
                 let branches = [self.lower(then, scope), self.lower(otherwise, scope)];
                 let Some(condition) = condition else { return Value::Poison };
-                self.merge(&branches, expr.span, &mut |lowering, ids| lowering.graph.if_(condition, ids[0], ids[1]))
+                self.merge(&branches, expr.span, &mut |lowering, ids| {
+                    lowering.graph.if_(condition, ids[0], ids[1])
+                })
             }
-            ExprKind::Call { function, arguments, givens } => self.call(expr, function, arguments, givens.as_deref(), scope),
+            ExprKind::Call { function, arguments, givens } => {
+                self.call(expr, function, arguments, givens.as_deref(), scope)
+            }
             ExprKind::Index { base, at } => self.index(expr, base, at, scope),
             ExprKind::Field { base, field } => self.lower_field(base, field, scope),
             ExprKind::Array(items) => {
-                let value = Value::array(items.iter().map(|item| self.lower(item, scope)).collect());
+                let value =
+                    Value::array(items.iter().map(|item| self.lower(item, scope)).collect());
                 self.bounded(value, expr)
             }
             ExprKind::Record(fields) => {
@@ -89,12 +103,21 @@ impl Lowering<'_> {
         if value.fits(DEEPEST_VALUE, &mut left) {
             return value;
         }
-        let message = format!("a value has at most {LARGEST_VALUE} parts, nested at most {DEEPEST_VALUE} deep");
+        let message = format!(
+            "a value has at most {LARGEST_VALUE} parts, nested at most {DEEPEST_VALUE} deep"
+        );
         self.error("size", expr.span, message);
         Value::Poison
     }
 
-    fn lower_binary(&mut self, expr: &ast::Expr, operator: BinaryOperator, left: &ast::Expr, right: &ast::Expr, scope: &Scope) -> Value {
+    fn lower_binary(
+        &mut self,
+        expr: &ast::Expr,
+        operator: BinaryOperator,
+        left: &ast::Expr,
+        right: &ast::Expr,
+        scope: &Scope,
+    ) -> Value {
         let (a, b) = (self.lower(left, scope), self.lower(right, scope));
         match operator {
             BinaryOperator::Equal
@@ -103,7 +126,9 @@ impl Lowering<'_> {
             | BinaryOperator::LessEqual
             | BinaryOperator::Greater
             | BinaryOperator::GreaterEqual => {
-                if let Some(told) = quoted_value((left, &a), (right, &b)).or_else(|| quoted_value((right, &b), (left, &a))) {
+                if let Some(told) = quoted_value((left, &a), (right, &b))
+                    .or_else(|| quoted_value((right, &b), (left, &a)))
+                {
                     self.report(told);
                     return Value::Poison;
                 }
@@ -120,7 +145,11 @@ impl Lowering<'_> {
                     _ => Value::Poison,
                 }
             }
-            BinaryOperator::Add | BinaryOperator::Subtract | BinaryOperator::Multiply | BinaryOperator::Divide | BinaryOperator::Power => {
+            BinaryOperator::Add
+            | BinaryOperator::Subtract
+            | BinaryOperator::Multiply
+            | BinaryOperator::Divide
+            | BinaryOperator::Power => {
                 let op = arithmetic_op(operator).unwrap_or(BinaryOp::Add);
                 self.arithmetic(op, &a, &b, expr.span)
             }
@@ -132,7 +161,11 @@ impl Lowering<'_> {
             && scope.local(name).is_none()
             && matches!(self.meaning(scope.unit, name), Some(Meaning::Environment(_)))
         {
-            let told = Diagnostic::error("type", base.span.to(field.span), format!("`{name}.{}` is a kernel, not a value", field.text));
+            let told = Diagnostic::error(
+                "type",
+                base.span.to(field.span),
+                format!("`{name}.{}` is a kernel, not a value", field.text),
+            );
             self.report(told.hint("a kernel stands alone to the right of `~`"));
             return Value::Poison;
         }
@@ -156,8 +189,14 @@ impl Lowering<'_> {
     }
 
     pub fn distribution_as_value(&mut self, expr: &ast::Expr, name: &str) {
-        let told = Diagnostic::error("type", expr.span, format!("`{name}(…)` is a distribution, not a value"));
-        self.report(told.hint("a distribution stands alone to the right of `~` or of a kernel's `=`"));
+        let told = Diagnostic::error(
+            "type",
+            expr.span,
+            format!("`{name}(…)` is a distribution, not a value"),
+        );
+        self.report(
+            told.hint("a distribution stands alone to the right of `~` or of a kernel's `=`"),
+        );
     }
 }
 
@@ -181,10 +220,14 @@ pub fn arithmetic_op(operator: BinaryOperator) -> Option<BinaryOp> {
 }
 
 /// `a[t] == "right"`: a text beside one of a domain's names.
-fn quoted_value((text, _): (&ast::Expr, &Value), (_, other): (&ast::Expr, &Value)) -> Option<Diagnostic> {
+fn quoted_value(
+    (text, _): (&ast::Expr, &Value),
+    (_, other): (&ast::Expr, &Value),
+) -> Option<Diagnostic> {
     let ExprKind::Text(word) = &text.kind else { return None };
     matches!(other, Value::Scalar(_, Type::Name(_))).then(|| {
         let message = format!("a text is no value of a domain: `\"{word}\"` stands in quotes");
-        Diagnostic::error("type", text.span, message).hint(format!("the names of values stand without quotes: `{word}`"))
+        Diagnostic::error("type", text.span, message)
+            .hint(format!("the names of values stand without quotes: `{word}`"))
     })
 }

@@ -31,24 +31,40 @@ impl Lowering<'_> {
     pub fn lower_data(&mut self) {
         for at in 0..self.data.len() {
             let slot = &self.data[at];
-            let formals = |slots: &[FormalSlot]| slots.iter().map(|slot| slot.formal.clone()).collect::<Option<Vec<Formal>>>();
+            let formals = |slots: &[FormalSlot]| {
+                slots.iter().map(|slot| slot.formal.clone()).collect::<Option<Vec<Formal>>>()
+            };
             let parts = formals(&slot.outputs).zip(formals(&slot.givens));
-            let (name, path, span) = (slot.name.clone(), slot.written.path.text.clone(), slot.written.span);
+            let (name, path, span) =
+                (slot.name.clone(), slot.written.path.text.clone(), slot.written.span);
             let at_path = slot.written.path.span;
-            if let Some(ours) = path.rsplit_once('.').and_then(|(_, ending)| ours(Place::DataFile, ending)) {
-                self.report(Diagnostic::error("data", at_path, format!("`{path}` is no file of records")).hint(ours));
+            if let Some(ours) =
+                path.rsplit_once('.').and_then(|(_, ending)| ours(Place::DataFile, ending))
+            {
+                self.report(
+                    Diagnostic::error("data", at_path, format!("`{path}` is no file of records"))
+                        .hint(ours),
+                );
             }
-            self.data[at].lowered = parts.map(|(outputs, givens)| Data { name, outputs, givens, path, span });
+            self.data[at].lowered =
+                parts.map(|(outputs, givens)| Data { name, outputs, givens, path, span });
         }
     }
 
     fn head(&mut self, head: &ast::Head) -> (Vec<FormalSlot>, Vec<FormalSlot>) {
         let all: Vec<&ast::Formal> = head.outputs.iter().chain(&head.givens).collect();
         for (at, formal) in all.iter().enumerate() {
-            if let Some(first) = all[..at].iter().find(|first| first.name.text == formal.name.text) {
-                let told = Diagnostic::error("duplicate-name", formal.name.span, format!("the formal `{}` stands twice", formal.name.text));
+            if let Some(first) = all[..at].iter().find(|first| first.name.text == formal.name.text)
+            {
+                let told = Diagnostic::error(
+                    "duplicate-name",
+                    formal.name.span,
+                    format!("the formal `{}` stands twice", formal.name.text),
+                );
                 let told = told.also(first.name.span, "the first is here");
-                self.report(told.hint(format!("give one another name: `next: {}`", formal.name.text)));
+                self.report(
+                    told.hint(format!("give one another name: `next: {}`", formal.name.text)),
+                );
             }
         }
         let outputs = head.outputs.iter().map(|formal| self.formal(formal, true)).collect();
@@ -63,28 +79,44 @@ impl Lowering<'_> {
         let length = match &written.length {
             None => Some(FormalLength::One),
             Some(ast::FormalLength::Sequence) => Some(FormalLength::Sequence),
-            Some(ast::FormalLength::Window(steps)) => {
-                self.constant_count(steps, &Scope::of(FILE), "the length of a window", LONGEST_WINDOW).map(FormalLength::Window)
-            }
+            Some(ast::FormalLength::Window(steps)) => self
+                .constant_count(steps, &Scope::of(FILE), "the length of a window", LONGEST_WINDOW)
+                .map(FormalLength::Window),
         };
         let mut good = true;
         if let Some(why) = functions::reserved(&name)
             && (name != "t" || written.variable.is_some())
         {
-            self.error("reserved", written.name.span, format!("`{name}` is {why} and cannot be a formal"));
+            self.error(
+                "reserved",
+                written.name.span,
+                format!("`{name}` is {why} and cannot be a formal"),
+            );
             good = false;
         }
         if output && (written.optional || written.length.is_some()) {
-            let told = Diagnostic::error("kernel", written.span, format!("the output `{name}` is one value, drawn at one step"));
+            let told = Diagnostic::error(
+                "kernel",
+                written.span,
+                format!("the output `{name}` is one value, drawn at one step"),
+            );
             self.report(told.hint("`?` and `[…]` stand at givens only"));
             good = false;
         }
         if variable == Some(FormalVariable::End) && !output {
-            let told = Diagnostic::error("kernel", written.span, "`end` is no given: a kernel that is used has not ended");
-            self.report(told.hint("`end` stands among the outputs of a world: `kernel world(s', r, end | s, a)`"));
+            let told = Diagnostic::error(
+                "kernel",
+                written.span,
+                "`end` is no given: a kernel that is used has not ended",
+            );
+            self.report(told.hint(
+                "`end` stands among the outputs of a world: `kernel world(s', r, end | s, a)`",
+            ));
             good = false;
         }
-        if variable == Some(FormalVariable::Time) && (output || written.optional || written.length.is_some()) {
+        if variable == Some(FormalVariable::Time)
+            && (output || written.optional || written.length.is_some())
+        {
             self.error("kernel", written.span, "the time `t` is a given, and always known");
             good = false;
         }
@@ -107,29 +139,41 @@ impl Lowering<'_> {
         }
         match self.meaning(FILE, bare) {
             Some(Meaning::Variable(variable)) => Some(FormalVariable::Variable(variable)),
-            Some(Meaning::Reward(environment, reward)) => Some(FormalVariable::Reward(environment, reward)),
+            Some(Meaning::Reward(environment, reward)) => {
+                Some(FormalVariable::Reward(environment, reward))
+            }
             Some(Meaning::Mistake) => None,
             Some(_) => {
                 let told = Diagnostic::error("kernel", of.span, format!("`{bare}` is no variable"));
-                self.report(told.hint("a formal takes the domain of the variable of its name; rename one with `last: o`"));
+                self.report(told.hint(
+                    "a formal takes the domain of the variable of its name; \
+                                       rename one with `last: o`",
+                ));
                 None
             }
             None => {
-                let mut known: Vec<String> = self.variables.iter().map(|slot| slot.name.clone()).collect();
-                known.extend(self.environments.iter().flat_map(|slot| slot.rewards.iter().map(|reward| reward.name.clone())));
+                let mut known: Vec<String> =
+                    self.variables.iter().map(|slot| slot.name.clone()).collect();
+                known.extend(
+                    self.environments
+                        .iter()
+                        .flat_map(|slot| slot.rewards.iter().map(|reward| reward.name.clone())),
+                );
                 self.unknown(bare, of.span, "variable", &known);
                 None
             }
         }
     }
 
-    /// The domain of a formal's variable at one step; `None` for the time, and where it has a mistake.
+    /// The domain of a formal's variable at one step; `None` for the time, and where it has a
+    /// mistake.
     pub fn formal_domain(&self, variable: FormalVariable) -> Option<Domain> {
         match variable {
             FormalVariable::Variable(id) => self.variable_domain(id).cloned(),
             FormalVariable::Reward(environment, reward) => {
-                let (lo, hi) =
-                    self.environments[environment.0 as usize].rewards[reward as usize].bounds.unwrap_or((f64::NEG_INFINITY, f64::INFINITY));
+                let (lo, hi) = self.environments[environment.0 as usize].rewards[reward as usize]
+                    .bounds
+                    .unwrap_or((f64::NEG_INFINITY, f64::INFINITY));
                 Some(Domain::real(lo, hi))
             }
             FormalVariable::End => Some(Domain::truth()),
@@ -146,23 +190,33 @@ impl Lowering<'_> {
             return Local::Opaque("it is what the kernel draws".to_owned());
         }
         if formal.optional {
-            return Local::Opaque("it may be `none`; give it to a network, or to `Sticky`".to_owned());
+            return Local::Opaque(
+                "it may be `none`; give it to a network, or to `Sticky`".to_owned(),
+            );
         }
         let leaf = |component| Input::Formal { kernel, formal: at, component };
         if formal.variable == FormalVariable::Time {
             return Local::Value(Value::number(self.input(leaf(0))));
         }
-        let Some(domain) = self.formal_domain(formal.variable) else { return Local::Value(Value::Poison) };
+        let Some(domain) = self.formal_domain(formal.variable) else {
+            return Local::Value(Value::Poison);
+        };
         let width = domain.width() as u32;
         match formal.length {
-            FormalLength::One => Local::Value(self.structure(&domain, &mut |lowering, component| lowering.input(leaf(component)))),
+            FormalLength::One => Local::Value(
+                self.structure(&domain, &mut |lowering, component| lowering.input(leaf(component))),
+            ),
             FormalLength::Window(steps) => {
                 let step = |lowering: &mut Self, step: u32| {
-                    lowering.structure(&domain, &mut |lowering, component| lowering.input(leaf(step * width + component)))
+                    lowering.structure(&domain, &mut |lowering, component| {
+                        lowering.input(leaf(step * width + component))
+                    })
                 };
                 Local::Value(Value::array((0..steps as u32).map(|at| step(self, at)).collect()))
             }
-            FormalLength::Sequence => Local::Opaque("it is a whole sequence; give it to `gru`".to_owned()),
+            FormalLength::Sequence => {
+                Local::Opaque("it is a whole sequence; give it to `gru`".to_owned())
+            }
         }
     }
 }

@@ -40,13 +40,24 @@ pub const FUNCTIONS: [(&str, Function); 20] = [
     ("softplus", Function::Unary(UnaryOp::Softplus)),
 ];
 
-/// The information gain of a transition: not a function of numbers alone, since its first argument is a kernel.
+/// The information gain of a transition: not a function of numbers alone, since its first argument
+/// is a kernel.
 pub const GAIN: &str = "gain";
 
 pub const NETWORKS: [&str; 7] = ["linear", "mlp", "table", "per", "gru", "noise", "imagine"];
 
-pub const DISTRIBUTIONS: [&str; 10] =
-    ["Uniform", "Delta", "Categorical", "Bernoulli", "Normal", "TanhNormal", "Beta", "Mixture", "Sticky", "Implicit"];
+pub const DISTRIBUTIONS: [&str; 10] = [
+    "Uniform",
+    "Delta",
+    "Categorical",
+    "Bernoulli",
+    "Normal",
+    "TanhNormal",
+    "Beta",
+    "Mixture",
+    "Sticky",
+    "Implicit",
+];
 
 pub fn function(name: &str) -> Option<Function> {
     FUNCTIONS.iter().find(|(known, _)| *known == name).map(|(_, function)| *function)

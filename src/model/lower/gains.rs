@@ -9,18 +9,26 @@ use crate::model::{Gain, GainId, Input, KernelId, KernelRef};
 use crate::source::Span;
 use crate::syntax::ast::{self, ArgumentLabel, ExprKind};
 
-const EXAMPLE: &str =
-    "write `gain(world, s[t], a[t], s[t+1], at_most = 1)`: the kernel, what it reads, what it draws, and the most nats it counts for";
+const EXAMPLE: &str = "write `gain(world, s[t], a[t], s[t+1], at_most = 1)`: the kernel, what it \
+                       reads, what it draws, and the most nats it counts for";
 
 impl Lowering<'_> {
     pub fn gain(&mut self, expr: &ast::Expr, arguments: &[ast::Argument]) -> Value {
         if !self.in_exponent {
-            let told = Diagnostic::error("gain", expr.span, "`gain(…)` stands in the exponent of a likelihood, and nowhere else");
-            self.report(told.hint("write it out there, as in `I[t] ~ exp(eta * (gain(world, s[t], a[t], s[t+1], at_most = 1) - 1))`"));
+            let told = Diagnostic::error(
+                "gain",
+                expr.span,
+                "`gain(…)` stands in the exponent of a likelihood, and nowhere else",
+            );
+            self.report(told.hint(
+                "write it out there, as in `I[t] ~ exp(eta * (gain(world, s[t], \
+                                   a[t], s[t+1], at_most = 1) - 1))`",
+            ));
             return Value::Poison;
         }
-        let (named, plain): (Vec<&ast::Argument>, Vec<&ast::Argument>) =
-            arguments.iter().partition(|argument| matches!(argument.label, Some(ArgumentLabel::Named(_))));
+        let (named, plain): (Vec<&ast::Argument>, Vec<&ast::Argument>) = arguments
+            .iter()
+            .partition(|argument| matches!(argument.label, Some(ArgumentLabel::Named(_))));
         let at_most = self.at_most(&named, expr.span);
         let Some((kernel, values)) = plain.split_first() else {
             let told = Diagnostic::error("arity", expr.span, "`gain` of nothing");
@@ -31,11 +39,22 @@ impl Lowering<'_> {
         let signature = self.signature(&KernelRef::Learned(kernel));
         let count = signature.givens.len() + signature.outputs.len();
         if values.len() != count {
-            let formals: Vec<&str> =
-                signature.givens.iter().chain(&signature.outputs).flatten().map(|formal| formal.name.as_str()).collect();
-            let message = format!("`gain` of `{name}` takes {count} values after the kernel, not {}", values.len());
+            let formals: Vec<&str> = signature
+                .givens
+                .iter()
+                .chain(&signature.outputs)
+                .flatten()
+                .map(|formal| formal.name.as_str())
+                .collect();
+            let message = format!(
+                "`gain` of `{name}` takes {count} values after the kernel, not {}",
+                values.len()
+            );
             let told = Diagnostic::error("arity", expr.span, message);
-            self.report(told.hint(format!("what `{name}` reads and then what it draws: {}", formals.join(", "))));
+            self.report(told.hint(format!(
+                "what `{name}` reads and then what it draws: {}",
+                formals.join(", ")
+            )));
             return Value::Poison;
         }
         let owned: Vec<ast::Argument> = values.iter().map(|&value| value.clone()).collect();
@@ -43,7 +62,9 @@ impl Lowering<'_> {
         let givens = self.kernel_arguments(&signature, &name, givens, expr.span);
         let drawn = Signature { outputs: Vec::new(), givens: signature.outputs.clone() };
         let outputs = self.kernel_arguments(&drawn, &name, outputs, expr.span);
-        let (Some(givens), Some(outputs), Some(at_most)) = (givens, outputs, at_most) else { return Value::Poison };
+        let (Some(givens), Some(outputs), Some(at_most)) = (givens, outputs, at_most) else {
+            return Value::Poison;
+        };
         let gain = Gain { kernel, givens, outputs, at_most, span: expr.span };
         let same = |known: &Gain| Gain { span: gain.span, ..known.clone() } == gain;
         let at = self.gains.iter().position(same).unwrap_or_else(|| {
@@ -65,14 +86,21 @@ impl Lowering<'_> {
             found = Some(&argument.value);
         }
         let Some(value) = found else {
-            let told =
-                Diagnostic::error("argument", span, "`gain` needs its greatest value, `at_most = …` nats: a likelihood may not exceed 1");
+            let told = Diagnostic::error(
+                "argument",
+                span,
+                "`gain` needs its greatest value, `at_most = …` nats: a likelihood may not exceed 1",
+            );
             self.report(told.hint(EXAMPLE));
             return None;
         };
         let at_most = self.constant(value, &Scope::of(FILE), "`at_most`")?;
         if at_most <= 0.0 {
-            self.error("constant", value.span, format!("`at_most` must be above 0, and this is {at_most}"));
+            self.error(
+                "constant",
+                value.span,
+                format!("`at_most` must be above 0, and this is {at_most}"),
+            );
             return None;
         }
         Some(at_most)
@@ -80,7 +108,8 @@ impl Lowering<'_> {
 
     fn gaining_kernel(&mut self, expr: &ast::Expr) -> Option<(KernelId, String)> {
         let ExprKind::Name(name) = &expr.kind else {
-            let told = Diagnostic::error("type", expr.span, "the first argument of `gain` is a kernel");
+            let told =
+                Diagnostic::error("type", expr.span, "the first argument of `gain` is a kernel");
             self.report(told.hint(EXAMPLE));
             return None;
         };
@@ -88,7 +117,11 @@ impl Lowering<'_> {
             Some(Meaning::Kernel(kernel)) => Some((kernel, name.clone())),
             Some(Meaning::Mistake) => None,
             Some(_) => {
-                let told = Diagnostic::error("type", expr.span, format!("`{name}` is no kernel: nothing is learned of it"));
+                let told = Diagnostic::error(
+                    "type",
+                    expr.span,
+                    format!("`{name}` is no kernel: nothing is learned of it"),
+                );
                 self.report(told.hint(EXAMPLE));
                 None
             }

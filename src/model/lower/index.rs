@@ -30,8 +30,14 @@ impl Lowering<'_> {
         if let ExprKind::Name(name) = &base.kind
             && self.is_given_at_a_time(name, at, scope)
         {
-            let told = Diagnostic::error("index", expr.span, format!("`{name}` is one value here, and has no step"));
-            self.report(told.hint(format!("write `{name}`: where the kernel is used says at which step it is read")));
+            let told = Diagnostic::error(
+                "index",
+                expr.span,
+                format!("`{name}` is one value here, and has no step"),
+            );
+            self.report(told.hint(format!(
+                "write `{name}`: where the kernel is used says at which step it is read"
+            )));
             return Value::Poison;
         }
         if let ExprKind::Name(name) = &base.kind
@@ -62,7 +68,11 @@ impl Lowering<'_> {
     }
 
     fn no_window(&mut self, span: Span) -> Value {
-        let told = Diagnostic::error("index", span, "a window of time stands only in the arguments of a kernel");
+        let told = Diagnostic::error(
+            "index",
+            span,
+            "a window of time stands only in the arguments of a kernel",
+        );
         self.report(told.hint("for example `o[t] ~ back(o[t+1..t+K])`"));
         Value::Poison
     }
@@ -102,7 +112,8 @@ impl Lowering<'_> {
             Some(Local::Value(value)) => matches!(value, Value::Array(_)),
             Some(Local::Opaque(_)) => false,
         };
-        let time = |expr: &ast::Expr| mentions(expr, "t") && !(is_array && scope.local("t").is_some());
+        let time =
+            |expr: &ast::Expr| mentions(expr, "t") && !(is_array && scope.local("t").is_some());
         let reads_time = at.iter().any(|at| match at {
             At::One(index) | At::Through(index) | At::From(index) => time(index),
             At::Between(from, to) => time(from) || time(to),
@@ -145,22 +156,32 @@ impl Lowering<'_> {
                 let slot = &self.variables[variable.0 as usize];
                 let Some(domain) = slot.domain.clone() else {
                     if variable.0 as usize >= self.variables_done {
-                        let message =
-                            format!("a domain, a param or the horizon cannot depend on `{}`, a variable of the trajectory", slot.name);
+                        let message = format!(
+                            "a domain, a param or the horizon cannot depend on `{}`, a variable \
+                             of the trajectory",
+                            slot.name
+                        );
                         self.report(Diagnostic::error("constant", span, message));
                     }
                     return Value::Poison;
                 };
-                self.structure(&domain, &mut |lowering, component| lowering.input(Input::Variable { variable, component, index }))
+                self.structure(&domain, &mut |lowering, component| {
+                    lowering.input(Input::Variable { variable, component, index })
+                })
             }
-            Timed::Reward(environment, reward) => Value::number(self.input(Input::Reward { environment, reward, index })),
+            Timed::Reward(environment, reward) => {
+                Value::number(self.input(Input::Reward { environment, reward, index }))
+            }
         }
     }
 
-    /// The last time at which something has a value: `T + 1` of states, else `T`, as the number after `T`.
+    /// The last time at which something has a value: `T + 1` of states, else `T`, as the number
+    /// after `T`.
     pub fn last_of(&self, timed: FormalVariable) -> i32 {
         match timed {
-            FormalVariable::Variable(variable) => i32::from(self.variables[variable.0 as usize].role == Role::State),
+            FormalVariable::Variable(variable) => {
+                i32::from(self.variables[variable.0 as usize].role == Role::State)
+            }
             FormalVariable::Reward(..) | FormalVariable::End | FormalVariable::Time => 0,
         }
     }
@@ -175,12 +196,17 @@ impl Lowering<'_> {
         if let (Index::Step(k), Some(horizon)) = (index, &self.horizon)
             && u64::from(k.unsigned_abs()) > horizon.value as u64
         {
-            let message =
-                format!("`{name}{}` lies outside the trajectory at every step: it has {} steps", show_index(index), horizon.value);
-            let told = Diagnostic::error("index", span, message).also(horizon.span, "their number is declared here");
-            self.report(
-                told.hint(format!("an index this far away never reads anything: write `none`, or a nearer one such as `{name}[t-1]`")),
+            let message = format!(
+                "`{name}{}` lies outside the trajectory at every step: it has {} steps",
+                show_index(index),
+                horizon.value
             );
+            let told = Diagnostic::error("index", span, message)
+                .also(horizon.span, "their number is declared here");
+            self.report(told.hint(format!(
+                "an index this far away never reads anything: write `none`, or \
+                                   a nearer one such as `{name}[t-1]`"
+            )));
             return false;
         }
         let outside = match index {
@@ -189,7 +215,11 @@ impl Lowering<'_> {
         };
         if outside {
             let end = if last == 1 { "T+1" } else { "T" };
-            let told = Diagnostic::error("index", span, format!("`{name}{}` is outside the trajectory", show_index(index)));
+            let told = Diagnostic::error(
+                "index",
+                span,
+                format!("`{name}{}` is outside the trajectory", show_index(index)),
+            );
             self.report(told.hint(format!("`{name}` has values at 1..{end}")));
         }
         !outside
@@ -206,10 +236,16 @@ impl Lowering<'_> {
             (0.0, 1.0) if shift == 0.0 || shift == 1.0 => return Some(Index::Last(shift as i32)),
             (0.0, 0.0) if shift == 1.0 => return Some(Index::First),
             (0.0, last)
-                if shift < 1.0 && last == 0.0 || last == 1.0 && shift > 1.0 || horizon.is_some_and(|t| last == 0.0 && shift > t + 1.0) =>
+                if shift < 1.0 && last == 0.0
+                    || last == 1.0 && shift > 1.0
+                    || horizon.is_some_and(|t| last == 0.0 && shift > t + 1.0) =>
             {
                 let place = if last == 1.0 { format!("T+{shift}") } else { show_number(shift) };
-                let told = Diagnostic::error("index", expr.span, format!("the step {place} is outside the trajectory"));
+                let told = Diagnostic::error(
+                    "index",
+                    expr.span,
+                    format!("the step {place} is outside the trajectory"),
+                );
                 self.report(told.hint("steps run from 1 to T; the last state is at T+1"));
             }
             _ => {
@@ -220,18 +256,28 @@ impl Lowering<'_> {
     }
 
     fn no_index(&mut self, span: Span) {
-        let message = format!("an index is `1`, `t`, `t+k`, `t-k`, `T` or `T+1`, with a whole number k of at most {FARTHEST}");
+        let message = format!(
+            "an index is `1`, `t`, `t+k`, `t-k`, `T` or `T+1`, with a whole number k of at most \
+             {FARTHEST}"
+        );
         self.error("index", span, message);
     }
 
     /// An index as `time · t + last · T + constant`.
     fn affine(&mut self, expr: &ast::Expr, scope: &Scope) -> Option<Affine> {
         match &expr.kind {
-            ExprKind::Name(name) if name == "t" && scope.local(name).is_none() => Some(Affine { time: 1.0, last: 0.0, constant: 0.0 }),
-            ExprKind::Name(name) if scope.local(name).is_none() && matches!(self.meaning(scope.unit, name), Some(Meaning::Horizon(_))) => {
+            ExprKind::Name(name) if name == "t" && scope.local(name).is_none() => {
+                Some(Affine { time: 1.0, last: 0.0, constant: 0.0 })
+            }
+            ExprKind::Name(name)
+                if scope.local(name).is_none()
+                    && matches!(self.meaning(scope.unit, name), Some(Meaning::Horizon(_))) =>
+            {
                 Some(Affine { time: 0.0, last: 1.0, constant: 0.0 })
             }
-            ExprKind::Unary { operator: UnaryOperator::Minus, operand } => Some(self.affine(operand, scope)?.scaled(-1.0)),
+            ExprKind::Unary { operator: UnaryOperator::Minus, operand } => {
+                Some(self.affine(operand, scope)?.scaled(-1.0))
+            }
             ExprKind::Binary { operator: BinaryOperator::Add, left, right } => {
                 let (left, right) = (self.affine(left, scope), self.affine(right, scope));
                 Some(left?.plus(right?))
@@ -272,7 +318,9 @@ impl Lowering<'_> {
                 let found = value.describe(&self.names);
                 let told = Diagnostic::error("type", span, format!("{found} has no items"));
                 self.report(match value {
-                    Value::Record(fields) if !fields.is_empty() => told.hint(format!("read a field: `.{}`", fields[0].0)),
+                    Value::Record(fields) if !fields.is_empty() => {
+                        told.hint(format!("read a field: `.{}`", fields[0].0))
+                    }
                     _ => told,
                 });
                 return Value::Poison;
@@ -280,8 +328,11 @@ impl Lowering<'_> {
         };
         if let Some(at) = self.evaluate(index) {
             if at.fract() != 0.0 || at < 0.0 || at >= items.len() as f64 {
-                let told =
-                    Diagnostic::error("index", place, format!("there is no item {} in an array of {}", show_number(at), items.len()));
+                let told = Diagnostic::error(
+                    "index",
+                    place,
+                    format!("there is no item {} in an array of {}", show_number(at), items.len()),
+                );
                 self.report(told.hint("items are counted from 0"));
                 return Value::Poison;
             }
@@ -298,7 +349,8 @@ impl Lowering<'_> {
         self.merge(&chosen, span, &mut |lowering, ids| lowering.graph.choose(ids, index))
     }
 
-    /// The constants of a rectangular array of `depth` dimensions, row by row, and their type; `None` where it is none.
+    /// The constants of a rectangular array of `depth` dimensions, row by row, and their type;
+    /// `None` where it is none.
     fn constant_cells(&self, value: &Value, depth: usize) -> Option<(Vec<f64>, Type)> {
         let sizes = sizes(value, depth);
         if depth < 2 || sizes.len() != depth {
@@ -309,8 +361,14 @@ impl Lowering<'_> {
             let mut next = Vec::new();
             for value in &level {
                 match value {
-                    Value::Array(items) if items.len() == size => next.extend(items.iter().cloned()),
-                    Value::Array(_) | Value::Scalar(..) | Value::Record(_) | Value::Enumerator(_) | Value::Poison => return None,
+                    Value::Array(items) if items.len() == size => {
+                        next.extend(items.iter().cloned())
+                    }
+                    Value::Array(_)
+                    | Value::Scalar(..)
+                    | Value::Record(_)
+                    | Value::Enumerator(_)
+                    | Value::Poison => return None,
                 }
             }
             level = next;
@@ -319,13 +377,22 @@ impl Lowering<'_> {
         let kind = *kind;
         let cell = |value: &Value| match value {
             Value::Scalar(id, found) if *found == kind => self.graph.as_constant(*id),
-            Value::Scalar(..) | Value::Array(_) | Value::Record(_) | Value::Enumerator(_) | Value::Poison => None,
+            Value::Scalar(..)
+            | Value::Array(_)
+            | Value::Record(_)
+            | Value::Enumerator(_)
+            | Value::Poison => None,
         };
         Some((level.iter().map(cell).collect::<Option<Vec<f64>>>()?, kind))
     }
 
     /// One look-up in a table of all cells; an index outside its row must not read another row.
-    fn look_up(&mut self, (cells, kind): (Vec<f64>, Type), places: &[(ExprId, Span)], sizes: &[usize]) -> Value {
+    fn look_up(
+        &mut self,
+        (cells, kind): (Vec<f64>, Type),
+        places: &[(ExprId, Span)],
+        sizes: &[usize],
+    ) -> Value {
         let zero = self.graph.constant(0.0);
         let mut at = zero;
         let mut inside = self.graph.constant(1.0);
@@ -351,13 +418,20 @@ impl Lowering<'_> {
         use crate::expr::Node;
         let component = match self.graph.node(index) {
             Node::Input(input) => match self.inputs[input.0 as usize] {
-                Input::Variable { variable, component, .. } => {
-                    self.variables[variable.0 as usize].domain.as_ref().map(|domain| domain.components[component as usize].kind.clone())
-                }
+                Input::Variable { variable, component, .. } => self.variables[variable.0 as usize]
+                    .domain
+                    .as_ref()
+                    .map(|domain| domain.components[component as usize].kind.clone()),
                 Input::Reward { .. } | Input::Formal { .. } | Input::Gain(_) => None,
             },
             Node::Constant(bits) => return (0.0..size as f64).contains(&f64::from_bits(*bits)),
-            Node::Param(_) | Node::Time | Node::Unary(..) | Node::Binary(..) | Node::If(..) | Node::Lookup(..) | Node::Choose(..) => None,
+            Node::Param(_)
+            | Node::Time
+            | Node::Unary(..)
+            | Node::Binary(..)
+            | Node::If(..)
+            | Node::Lookup(..)
+            | Node::Choose(..) => None,
         };
         match component {
             Some(crate::model::Kind::Integer { lo, hi }) => lo >= 0 && hi < size as i64,
@@ -377,7 +451,11 @@ struct Affine {
 
 impl Affine {
     fn plus(self, other: Affine) -> Affine {
-        Affine { time: self.time + other.time, last: self.last + other.last, constant: self.constant + other.constant }
+        Affine {
+            time: self.time + other.time,
+            last: self.last + other.last,
+            constant: self.constant + other.constant,
+        }
     }
 
     fn scaled(self, by: f64) -> Affine {
@@ -410,7 +488,9 @@ pub fn walk<'e>(expr: &'e ast::Expr, visit: &mut dyn FnMut(&'e ast::Expr)) {
     visit(expr);
     match &expr.kind {
         ExprKind::Number { .. } | ExprKind::Text(_) | ExprKind::Name(_) => {}
-        ExprKind::Previous { arguments, .. } => arguments.iter().for_each(|argument| walk_argument(argument, visit)),
+        ExprKind::Previous { arguments, .. } => {
+            arguments.iter().for_each(|argument| walk_argument(argument, visit))
+        }
         ExprKind::Unary { operand, .. } => walk(operand, visit),
         ExprKind::Binary { left, right, .. } => {
             walk(left, visit);
@@ -423,7 +503,10 @@ pub fn walk<'e>(expr: &'e ast::Expr, visit: &mut dyn FnMut(&'e ast::Expr)) {
         }
         ExprKind::Call { function, arguments, givens } => {
             walk(function, visit);
-            arguments.iter().chain(givens.iter().flatten()).for_each(|argument| walk_argument(argument, visit));
+            arguments
+                .iter()
+                .chain(givens.iter().flatten())
+                .for_each(|argument| walk_argument(argument, visit));
         }
         ExprKind::Index { base, at } => {
             walk(base, visit);

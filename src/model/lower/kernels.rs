@@ -22,24 +22,38 @@ impl Site for InKernel {
         &self.net.scope
     }
 
-    fn argument(&mut self, lowering: &mut Lowering, expr: &ast::Expr, want: Want, path: &str) -> Option<LayerId> {
+    fn argument(
+        &mut self,
+        lowering: &mut Lowering,
+        expr: &ast::Expr,
+        want: Want,
+        path: &str,
+    ) -> Option<LayerId> {
         self.net.start(path);
         lowering.argument_layer(&self.net, expr, want)
     }
 
-    fn known(&mut self, lowering: &mut Lowering, value: &Value, want: Want, span: Span) -> Option<LayerId> {
+    fn known(
+        &mut self,
+        lowering: &mut Lowering,
+        value: &Value,
+        want: Want,
+        span: Span,
+    ) -> Option<LayerId> {
         let ids = lowering.fit_want(value, want, span)?;
         lowering.scalars(&self.net, ids, span)
     }
 
     fn last(&mut self, lowering: &mut Lowering, expr: &ast::Expr, domain: &Domain) -> Option<u32> {
         let ExprKind::Name(name) = &expr.kind else {
-            let told = Diagnostic::error("kernel", expr.span, "`Sticky` stays at a given of the kernel");
+            let told =
+                Diagnostic::error("kernel", expr.span, "`Sticky` stays at a given of the kernel");
             lowering.report(told.hint("name it: `Sticky(last, keep = …, fresh = …)`"));
             return None;
         };
         let Some(Signal::Formal(at)) = self.net.signal(name).cloned() else {
-            let known: Vec<String> = self.net.bindings.iter().map(|binding| binding.name.clone()).collect();
+            let known: Vec<String> =
+                self.net.bindings.iter().map(|binding| binding.name.clone()).collect();
             lowering.unknown(name, expr.span, "given", &known);
             return None;
         };
@@ -47,7 +61,11 @@ impl Site for InKernel {
         let is_given = at as usize >= slot.outputs.len();
         let formal = slot.formal(at)?.clone();
         if !is_given || formal.length != FormalLength::One {
-            lowering.error("kernel", expr.span, format!("`Sticky` stays at one value of a given, and `{name}` is none"));
+            lowering.error(
+                "kernel",
+                expr.span,
+                format!("`Sticky` stays at one value of a given, and `{name}` is none"),
+            );
             return None;
         }
         let found = lowering.formal_domain(formal.variable)?;
@@ -75,13 +93,15 @@ impl Lowering<'_> {
     /// What an expression of a kernel sees: its formals, then the names of the file.
     pub fn net_scope(&mut self, kernel: KernelId, prefix: &str) -> NetScope {
         let slot = self.kernel_slot(kernel);
-        let names: Vec<String> = slot.outputs.iter().chain(&slot.givens).map(|formal| formal.name.clone()).collect();
+        let names: Vec<String> =
+            slot.outputs.iter().chain(&slot.givens).map(|formal| formal.name.clone()).collect();
         let mut bindings = Vec::with_capacity(names.len());
         let mut locals = Vec::with_capacity(names.len());
         for (at, name) in names.into_iter().enumerate() {
             let local = self.formal_local(kernel, at as u32);
             let output = at < self.kernel_slot(kernel).outputs.len();
-            let signal = if output { Signal::Value(Value::Poison) } else { Signal::Formal(at as u32) };
+            let signal =
+                if output { Signal::Value(Value::Poison) } else { Signal::Formal(at as u32) };
             if !output {
                 bindings.push(Binding { name: name.clone(), signal });
             }
@@ -90,20 +110,31 @@ impl Lowering<'_> {
         NetScope::new(kernel, Scope { unit: FILE, locals }, bindings, prefix)
     }
 
-    fn kernel_distribution(&mut self, id: KernelId, written: &ast::Expr) -> Option<Distribution<LayerId>> {
+    fn kernel_distribution(
+        &mut self,
+        id: KernelId,
+        written: &ast::Expr,
+    ) -> Option<Distribution<LayerId>> {
         let name = self.kernel_slot(id).name.clone();
         let net = self.net_scope(id, &name);
         let mut site = InKernel { net };
         let outputs = self.kernel_slot(id).outputs.clone();
-        let domains: Vec<Option<Domain>> =
-            outputs.iter().map(|slot| slot.formal.as_ref().and_then(|formal| self.formal_domain(formal.variable))).collect();
+        let domains: Vec<Option<Domain>> = outputs
+            .iter()
+            .map(|slot| slot.formal.as_ref().and_then(|formal| self.formal_domain(formal.variable)))
+            .collect();
         if let [domain] = domains.as_slice() {
             // without a domain the networks have no widths: nothing more can be told
             return self.distribution(&mut site, written, &domain.clone()?, "");
         }
         let ExprKind::Record(parts) = &written.kind else {
-            let list: Vec<String> = outputs.iter().map(|slot| format!("{}: …", slot.name)).collect();
-            let told = Diagnostic::error("kernel", written.span, "a kernel of several outputs is a record with a distribution for each");
+            let list: Vec<String> =
+                outputs.iter().map(|slot| format!("{}: …", slot.name)).collect();
+            let told = Diagnostic::error(
+                "kernel",
+                written.span,
+                "a kernel of several outputs is a record with a distribution for each",
+            );
             self.report(told.hint(format!("write `{{ {} }}`", list.join(", "))));
             return None;
         };
@@ -118,11 +149,17 @@ impl Lowering<'_> {
         for (slot, domain) in outputs.iter().zip(domains) {
             match parts.iter().find(|(part, _)| bare(&part.text) == bare(&slot.name)) {
                 Some((_, part)) => lowered.push(match domain {
-                    Some(domain) => self.distribution(&mut site, part, &domain, &join("", &bare(&slot.name))),
+                    Some(domain) => {
+                        self.distribution(&mut site, part, &domain, &join("", &bare(&slot.name)))
+                    }
                     None => None,
                 }),
                 None => {
-                    self.error("kernel", written.span, format!("the output `{}` has no distribution", slot.name));
+                    self.error(
+                        "kernel",
+                        written.span,
+                        format!("the output `{}` has no distribution", slot.name),
+                    );
                     lowered.push(None);
                 }
             }
@@ -131,8 +168,8 @@ impl Lowering<'_> {
     }
 }
 
-/// Several names without a bar, and one distribution: the bar before what is read was forgotten. Told where the kernel is declared, so that
-/// nothing is told of its uses.
+/// Several names without a bar, and one distribution: the bar before what is read was forgotten.
+/// Told where the kernel is declared, so that nothing is told of its uses.
 pub fn without_bar(written: &ast::Kernel) -> Option<Diagnostic> {
     let head = &written.head;
     let is_record = matches!(written.distribution.kind, ExprKind::Record(_));
@@ -141,11 +178,19 @@ pub fn without_bar(written: &ast::Kernel) -> Option<Diagnostic> {
     }
     let names: Vec<&str> = head.outputs.iter().map(|formal| formal.name.text.as_str()).collect();
     let (name, list) = (&written.name.text, names.join(", "));
-    let told = Diagnostic::error("kernel", head.span, format!("`{name}({list})` draws all of `{list}`, and has one distribution"));
+    let told = Diagnostic::error(
+        "kernel",
+        head.span,
+        format!("`{name}({list})` draws all of `{list}`, and has one distribution"),
+    );
     let parts: Vec<String> = names.iter().map(|name| format!("{name}: …")).collect();
     let told = told.also(written.distribution.span, "the distribution");
     Some(
-        told.hint(format!("what a kernel reads stands behind a bar: `{name}({} | {})`", names[0], names[1..].join(", ")))
-            .hint(format!("if it draws them all, write `{{ {} }}`", parts.join(", "))),
+        told.hint(format!(
+            "what a kernel reads stands behind a bar: `{name}({} | {})`",
+            names[0],
+            names[1..].join(", ")
+        ))
+        .hint(format!("if it draws them all, write `{{ {} }}`", parts.join(", "))),
     )
 }

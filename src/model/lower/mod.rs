@@ -1,7 +1,8 @@
-//! From the tree of a file to its meaning. Lowering goes on after a mistake, so that all are told at once; an expression with a
-//! mistake becomes poison, which raises no further one.
+//! From the tree of a file to its meaning. Lowering goes on after a mistake, so that all are told
+//! at once; an expression with a mistake becomes poison, which raises no further one.
 //!
-//! `let`s, arrays, records and functions exist here only: what is left of an expression is a node of the graph per scalar.
+//! `let`s, arrays, records and functions exist here only: what is left of an expression is a node
+//! of the graph per scalar.
 
 mod arguments;
 mod arithmetic;
@@ -30,8 +31,9 @@ mod tests;
 mod value;
 
 use super::{
-    Bound, Data, Distribution, Domain, Environment, EnvironmentId, Expectation, Formal, Gain, Horizon, Input, Kernel, KernelId, LayerId,
-    Model, Network, Objective, Overrides, Param, ParameterId, Role, Setting, VariableId,
+    Bound, Data, Distribution, Domain, Environment, EnvironmentId, Expectation, Formal, Gain,
+    Horizon, Input, Kernel, KernelId, LayerId, Model, Network, Objective, Overrides, Param,
+    ParameterId, Role, Setting, VariableId,
 };
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::expr::{ExprId, Graph, InputId};
@@ -159,7 +161,11 @@ struct FormalSlot {
 
 impl KernelSlot<'_> {
     fn formal(&self, at: u32) -> Option<&Formal> {
-        self.outputs.iter().chain(&self.givens).nth(at as usize).and_then(|slot| slot.formal.as_ref())
+        self.outputs
+            .iter()
+            .chain(&self.givens)
+            .nth(at as usize)
+            .and_then(|slot| slot.formal.as_ref())
     }
 
     fn formal_name(&self, at: u32) -> &str {
@@ -233,15 +239,31 @@ impl<'a> Lowering<'a> {
         }
         let variables = self.variables.into_iter().map(|slot| {
             let domain = slot.domain?;
-            Some(super::Variable { name: slot.name, role: slot.role, domain, environment: slot.environment, span: slot.span })
+            Some(super::Variable {
+                name: slot.name,
+                role: slot.role,
+                domain,
+                environment: slot.environment,
+                span: slot.span,
+            })
         });
         let kernels = self.kernels.into_iter().map(|slot| {
-            let formals = |slots: Vec<FormalSlot>| slots.into_iter().map(|slot| slot.formal).collect::<Option<Vec<Formal>>>();
+            let formals = |slots: Vec<FormalSlot>| {
+                slots.into_iter().map(|slot| slot.formal).collect::<Option<Vec<Formal>>>()
+            };
             let (outputs, givens) = (formals(slot.outputs)?, formals(slot.givens)?);
-            Some(Kernel { name: slot.name, outputs, givens, distribution: slot.distribution?, span: slot.span })
+            Some(Kernel {
+                name: slot.name,
+                outputs,
+                givens,
+                distribution: slot.distribution?,
+                span: slot.span,
+            })
         });
-        let (variables, kernels): (Option<Vec<_>>, Option<Vec<_>>) = (variables.collect(), kernels.collect());
-        let environments: Option<Vec<_>> = self.environments.into_iter().map(|slot| slot.lowered).collect();
+        let (variables, kernels): (Option<Vec<_>>, Option<Vec<_>>) =
+            (variables.collect(), kernels.collect());
+        let environments: Option<Vec<_>> =
+            self.environments.into_iter().map(|slot| slot.lowered).collect();
         let data: Option<Vec<_>> = self.data.into_iter().map(|slot| slot.lowered).collect();
         let name = match self.model_name {
             Some(name) => name.text.clone(),
@@ -281,5 +303,6 @@ impl<'a> Lowering<'a> {
 /// A file without a `model` line is called after itself.
 fn default_name(file: &ast::File) -> String {
     let path = file.sources.first().and_then(|source| source.path.as_deref());
-    path.and_then(|path| path.file_stem()).map_or_else(|| "model".to_owned(), |stem| stem.to_string_lossy().into_owned())
+    path.and_then(|path| path.file_stem())
+        .map_or_else(|| "model".to_owned(), |stem| stem.to_string_lossy().into_owned())
 }

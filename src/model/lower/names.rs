@@ -1,4 +1,5 @@
-//! What a file declares: every name gets its place before anything is lowered, so that order does not matter.
+//! What a file declares: every name gets its place before anything is lowered, so that order does
+//! not matter.
 
 use super::kernels::without_bar;
 use super::params::place_of_set;
@@ -21,12 +22,21 @@ impl<'a> Lowering<'a> {
                     Some(first) => self.told_twice("model", name.span, first.span),
                 },
                 ast::Item::Param(param) => {
-                    let over = self.overrides.params.iter().rev().find(|(name, _)| *name == param.name.text);
+                    let over = self
+                        .overrides
+                        .params
+                        .iter()
+                        .rev()
+                        .find(|(name, _)| *name == param.name.text);
                     let given = over.map_or(Given::Written, |(_, value)| Given::Override(value));
                     self.define(FILE, &param.name, Meaning::Param(param, given));
                 }
-                ast::Item::Let(definition) => self.define(FILE, &definition.name, Meaning::Let(definition)),
-                ast::Item::Horizon { name, value, span } => self.declare_horizon(name, value, *span),
+                ast::Item::Let(definition) => {
+                    self.define(FILE, &definition.name, Meaning::Let(definition))
+                }
+                ast::Item::Horizon { name, value, span } => {
+                    self.declare_horizon(name, value, *span)
+                }
                 ast::Item::Environment(environment) => self.declare_environment(environment),
                 ast::Item::Variable(variable) => {
                     self.declare_variable(variable, FILE, None);
@@ -34,7 +44,13 @@ impl<'a> Lowering<'a> {
                 ast::Item::Data(data) => {
                     self.define(FILE, &data.name, Meaning::Data(DataId(self.data.len() as u32)));
                     let name = data.name.text.clone();
-                    self.data.push(DataSlot { name, written: data, outputs: Vec::new(), givens: Vec::new(), lowered: None });
+                    self.data.push(DataSlot {
+                        name,
+                        written: data,
+                        outputs: Vec::new(),
+                        givens: Vec::new(),
+                        lowered: None,
+                    });
                 }
                 ast::Item::Net(net) => self.define(FILE, &net.name, Meaning::Net(net)),
                 ast::Item::Kernel(kernel) => {
@@ -43,7 +59,11 @@ impl<'a> Lowering<'a> {
                         self.define(FILE, &kernel.name, Meaning::Mistake);
                         continue;
                     }
-                    self.define(FILE, &kernel.name, Meaning::Kernel(KernelId(self.kernels.len() as u32)));
+                    self.define(
+                        FILE,
+                        &kernel.name,
+                        Meaning::Kernel(KernelId(self.kernels.len() as u32)),
+                    );
                     self.kernels.push(KernelSlot {
                         name: kernel.name.text.clone(),
                         written: Some(kernel),
@@ -61,7 +81,11 @@ impl<'a> Lowering<'a> {
     }
 
     fn declare_horizon(&mut self, name: &'a ast::Name, value: &'a ast::Expr, span: Span) {
-        let first = self.units[FILE.0].definitions.values().find(|d| matches!(d.meaning, Meaning::Horizon(_))).map(|d| d.span);
+        let first = self.units[FILE.0]
+            .definitions
+            .values()
+            .find(|d| matches!(d.meaning, Meaning::Horizon(_)))
+            .map(|d| d.span);
         match first {
             Some(first) => self.told_twice("horizon", span, first),
             None => self.define(FILE, name, Meaning::Horizon(value)),
@@ -69,7 +93,10 @@ impl<'a> Lowering<'a> {
     }
 
     fn told_twice(&mut self, what: &str, span: Span, first: Span) {
-        self.report(Diagnostic::error("duplicate-name", span, format!("a file has one `{what}`")).also(first, "the first is here"));
+        self.report(
+            Diagnostic::error("duplicate-name", span, format!("a file has one `{what}`"))
+                .also(first, "the first is here"),
+        );
     }
 
     fn declare_environment(&mut self, environment: &'a ast::Environment) {
@@ -77,7 +104,8 @@ impl<'a> Lowering<'a> {
         self.define(FILE, &environment.name, Meaning::Environment(id));
         let unit = UnitId(self.units.len());
         let (parent, body) = match &environment.definition {
-            ast::EnvironmentDefinition::Body(body) | ast::EnvironmentDefinition::External { body, .. } => (Some(FILE), body),
+            ast::EnvironmentDefinition::Body(body)
+            | ast::EnvironmentDefinition::External { body, .. } => (Some(FILE), body),
             ast::EnvironmentDefinition::File { included, .. } => (None, &included.body),
         };
         self.units.push(Unit { parent, ..Unit::default() });
@@ -92,7 +120,8 @@ impl<'a> Lowering<'a> {
             observation: None,
             lowered: None,
         });
-        if let ast::EnvironmentDefinition::File { included, settings, .. } = &environment.definition {
+        if let ast::EnvironmentDefinition::File { included, settings, .. } = &environment.definition
+        {
             self.declare_environment_file(environment, included, settings, unit);
         }
         for item in body {
@@ -104,12 +133,21 @@ impl<'a> Lowering<'a> {
                 ast::EnvironmentItem::Reward { name, bounds, span } => {
                     let slot = &mut self.environments[id.0 as usize];
                     let meaning = Meaning::Reward(id, slot.rewards.len() as u32);
-                    slot.rewards.push(RewardSlot { name: name.text.clone(), written: bounds.as_ref(), bounds: None, span: *span });
+                    slot.rewards.push(RewardSlot {
+                        name: name.text.clone(),
+                        written: bounds.as_ref(),
+                        bounds: None,
+                        span: *span,
+                    });
                     self.define(FILE, name, meaning);
                     self.define_inside(unit, name, meaning);
                 }
-                ast::EnvironmentItem::Let(definition) => self.define(unit, &definition.name, Meaning::Let(definition)),
-                ast::EnvironmentItem::EndWhen { .. } | ast::EnvironmentItem::Factor(_) | ast::EnvironmentItem::Define { .. } => {}
+                ast::EnvironmentItem::Let(definition) => {
+                    self.define(unit, &definition.name, Meaning::Let(definition))
+                }
+                ast::EnvironmentItem::EndWhen { .. }
+                | ast::EnvironmentItem::Factor(_)
+                | ast::EnvironmentItem::Define { .. } => {}
             }
         }
     }
@@ -132,12 +170,15 @@ impl<'a> Lowering<'a> {
             };
             self.define(unit, &param.name, Meaning::Param(param, given));
         }
-        let known: Vec<String> = included.params.iter().map(|param| param.name.text.clone()).collect();
+        let known: Vec<String> =
+            included.params.iter().map(|param| param.name.text.clone()).collect();
         for (at, setting) in settings.iter().enumerate() {
             if !known.contains(&setting.key.text) {
                 let of = format!("param of `{}`", environment.name.text);
                 self.unknown(&setting.key.text, setting.key.span, &of, &known);
-            } else if let Some(first) = settings[..at].iter().find(|first| first.key.text == setting.key.text) {
+            } else if let Some(first) =
+                settings[..at].iter().find(|first| first.key.text == setting.key.text)
+            {
                 self.duplicate(&setting.key, first.key.span);
             }
         }
@@ -146,7 +187,12 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    fn declare_variable(&mut self, variable: &'a ast::Variable, unit: UnitId, environment: Option<EnvironmentId>) -> VariableId {
+    fn declare_variable(
+        &mut self,
+        variable: &'a ast::Variable,
+        unit: UnitId,
+        environment: Option<EnvironmentId>,
+    ) -> VariableId {
         let id = VariableId(self.variables.len() as u32);
         self.define(FILE, &variable.name, Meaning::Variable(id));
         if unit != FILE {
@@ -173,8 +219,14 @@ impl<'a> Lowering<'a> {
             Role::Action => (&mut slot.action, "action"),
             Role::Observation => (&mut slot.observation, "observation"),
             Role::Option => {
-                let told = Diagnostic::error("environment", variable.span, "an environment has no options");
-                self.report(told.hint("options belong to the agent: declare them outside the environment"));
+                let told = Diagnostic::error(
+                    "environment",
+                    variable.span,
+                    "an environment has no options",
+                );
+                self.report(
+                    told.hint("options belong to the agent: declare them outside the environment"),
+                );
                 return;
             }
         };
@@ -182,9 +234,16 @@ impl<'a> Lowering<'a> {
             None => *role = Some(id),
             Some(first) => {
                 let first = self.variables[first.0 as usize].span;
-                let told = Diagnostic::error("environment", variable.span, format!("an environment has one `{what}`"))
-                    .also(first, "the first is here");
-                self.report(told.hint(format!("join them in a record: `{what} {} : {{ x: …, y: … }}`", variable.name.text)));
+                let told = Diagnostic::error(
+                    "environment",
+                    variable.span,
+                    format!("an environment has one `{what}`"),
+                )
+                .also(first, "the first is here");
+                self.report(told.hint(format!(
+                    "join them in a record: `{what} {} : {{ x: …, y: … }}`",
+                    variable.name.text
+                )));
             }
         }
     }
@@ -196,15 +255,21 @@ impl<'a> Lowering<'a> {
                 let list = self.names_id(names.iter().map(|name| name.text.clone()).collect());
                 for unit in if unit == FILE { vec![FILE] } else { vec![unit, FILE] } {
                     for (position, name) in names.iter().enumerate() {
-                        let entry = self.units[unit.0].enumerators.entry(name.text.clone()).or_default();
+                        let entry =
+                            self.units[unit.0].enumerators.entry(name.text.clone()).or_default();
                         if !entry.iter().any(|(known, _)| *known == list) {
                             entry.push((list, position));
                         }
                     }
                 }
             }
-            ast::DomainKind::Record(fields) => fields.iter().for_each(|(_, domain)| self.declare_value_names(domain, unit)),
-            ast::DomainKind::Range(..) | ast::DomainKind::Count(_) | ast::DomainKind::Bool | ast::DomainKind::Real { .. } => {}
+            ast::DomainKind::Record(fields) => {
+                fields.iter().for_each(|(_, domain)| self.declare_value_names(domain, unit))
+            }
+            ast::DomainKind::Range(..)
+            | ast::DomainKind::Count(_)
+            | ast::DomainKind::Bool
+            | ast::DomainKind::Real { .. } => {}
         }
     }
 
@@ -218,7 +283,11 @@ impl<'a> Lowering<'a> {
 
     fn define(&mut self, unit: UnitId, name: &ast::Name, meaning: Meaning<'a>) {
         if let Some(why) = functions::reserved(&name.text) {
-            let told = Diagnostic::error("reserved", name.span, format!("`{}` is {why} and cannot be declared", name.text));
+            let told = Diagnostic::error(
+                "reserved",
+                name.span,
+                format!("`{}` is {why} and cannot be declared", name.text),
+            );
             self.report(told.hint("choose another name"));
             self.define_inside(unit, name, Meaning::Mistake);
             return;
@@ -241,8 +310,14 @@ impl<'a> Lowering<'a> {
     }
 
     pub fn duplicate(&mut self, name: &ast::Name, first: Span) {
-        let told = Diagnostic::error("duplicate-name", name.span, format!("`{}` is declared twice", name.text));
-        self.report(told.also(first, "first declared here").hint("remove or rename one of the two"));
+        let told = Diagnostic::error(
+            "duplicate-name",
+            name.span,
+            format!("`{}` is declared twice", name.text),
+        );
+        self.report(
+            told.also(first, "first declared here").hint("remove or rename one of the two"),
+        );
     }
 
     /// `--set` of a name that is no param.
@@ -250,11 +325,20 @@ impl<'a> Lowering<'a> {
         let known = self.settable();
         for (name, value) in &self.overrides.params {
             if !known.contains(name) {
-                let place = place_of_set(value).map_or(Span::default(), |span| Span { start: 0, ..span });
-                let told = Diagnostic::error("unknown-name", place, format!("--set {name}=…: the model has no param `{name}`"));
+                let place =
+                    place_of_set(value).map_or(Span::default(), |span| Span { start: 0, ..span });
+                let told = Diagnostic::error(
+                    "unknown-name",
+                    place,
+                    format!("--set {name}=…: the model has no param `{name}`"),
+                );
                 let near = nearest(name, &known).map(|near| format!("did you mean `{near}`?"));
-                let list = (!known.is_empty())
-                    .then(|| format!("it has {}", known.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ")));
+                let list = (!known.is_empty()).then(|| {
+                    format!(
+                        "it has {}",
+                        known.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ")
+                    )
+                });
                 self.report(match near.or(list) {
                     Some(hint) => told.hint(hint),
                     None => told,
@@ -267,9 +351,16 @@ impl<'a> Lowering<'a> {
     pub fn settable(&self) -> Vec<String> {
         let mut names = Vec::new();
         for (at, unit) in self.units.iter().enumerate() {
-            let prefix =
-                self.environments.iter().find(|slot| slot.unit == UnitId(at)).map(|slot| format!("{}.", slot.name)).unwrap_or_default();
-            let settable = unit.definitions.iter().filter(|(_, d)| matches!(d.meaning, Meaning::Param(..) | Meaning::Horizon(_)));
+            let prefix = self
+                .environments
+                .iter()
+                .find(|slot| slot.unit == UnitId(at))
+                .map(|slot| format!("{}.", slot.name))
+                .unwrap_or_default();
+            let settable = unit
+                .definitions
+                .iter()
+                .filter(|(_, d)| matches!(d.meaning, Meaning::Param(..) | Meaning::Horizon(_)));
             names.extend(settable.map(|(name, _)| format!("{prefix}{name}")));
         }
         names

@@ -1,5 +1,6 @@
-//! Networks inside kernels: which layers an expression is. Widths come from outside: a distribution says how many numbers it
-//! needs; an `mlp` that nobody asks for a width ends in its last hidden layer.
+//! Networks inside kernels: which layers an expression is. Widths come from outside: a distribution
+//! says how many numbers it needs; an `mlp` that nobody asks for a width ends in its last hidden
+//! layer.
 
 use super::Lowering;
 use super::distributions::Want;
@@ -55,7 +56,17 @@ pub enum Signal {
 impl NetScope {
     pub fn new(kernel: KernelId, scope: Scope, bindings: Vec<Binding>, owner: &str) -> NetScope {
         let (path, nets) = (String::new(), Vec::new());
-        NetScope { kernel, scope, bindings, owner: owner.to_owned(), path, count: Cell::new(0), noise: false, nets, used: None }
+        NetScope {
+            kernel,
+            scope,
+            bindings,
+            owner: owner.to_owned(),
+            path,
+            count: Cell::new(0),
+            noise: false,
+            nets,
+            used: None,
+        }
     }
 
     /// Begins an argument of the distribution.
@@ -76,7 +87,11 @@ impl NetScope {
     /// The name of the next layer's parameters: `pi.logits.0`.
     pub fn next_name(&self) -> String {
         let at = self.count.replace(self.count.get() + 1);
-        if self.path.is_empty() { format!("{}.{at}", self.owner) } else { format!("{}.{}.{at}", self.owner, self.path) }
+        if self.path.is_empty() {
+            format!("{}.{at}", self.owner)
+        } else {
+            format!("{}.{}.{at}", self.owner, self.path)
+        }
     }
 }
 
@@ -87,7 +102,8 @@ impl Lowering<'_> {
         walk(expr, &mut |part| match &part.kind {
             ExprKind::Call { function, .. } => {
                 if let ExprKind::Name(name) = &function.kind {
-                    let declared = net.scope.local(name).is_none() && matches!(self.meaning(net.scope.unit, name), Some(Meaning::Net(_)));
+                    let declared = net.scope.local(name).is_none()
+                        && matches!(self.meaning(net.scope.unit, name), Some(Meaning::Net(_)));
                     found |= NETWORKS.contains(&name.as_str()) || declared;
                 }
             }
@@ -107,7 +123,12 @@ impl Lowering<'_> {
     }
 
     /// An argument of a kernel's distribution, as a layer of the width that `want` asks for.
-    pub fn argument_layer(&mut self, net: &NetScope, expr: &ast::Expr, want: Want) -> Option<LayerId> {
+    pub fn argument_layer(
+        &mut self,
+        net: &NetScope,
+        expr: &ast::Expr,
+        want: Want,
+    ) -> Option<LayerId> {
         if !self.is_network(expr, net) {
             let value = self.lower(expr, &net.scope);
             let ids = self.fit_want(&value, want, expr.span)?;
@@ -117,7 +138,9 @@ impl Lowering<'_> {
             Want::Scores(count) => count,
             Want::Number => 1,
             Want::PerComponent(domain) => {
-                if let (ExprKind::Record(parts), Shape::Record(fields)) = (&expr.kind, &domain.shape) {
+                if let (ExprKind::Record(parts), Shape::Record(fields)) =
+                    (&expr.kind, &domain.shape)
+                {
                     return self.record_layer(net, expr, parts, fields);
                 }
                 domain.width()
@@ -127,10 +150,17 @@ impl Lowering<'_> {
                 return None;
             }
             Want::Value(domain) => {
-                let told = Diagnostic::error("network", expr.span, "a network's output is no value of a domain");
+                let told = Diagnostic::error(
+                    "network",
+                    expr.span,
+                    "a network's output is no value of a domain",
+                );
                 let bounded = |kind: &Kind| matches!(kind, Kind::Real { lo, hi } if lo.is_finite() && hi.is_finite());
-                let drawn = match domain.components.iter().all(|component| bounded(&component.kind)) {
-                    _ if domain.is_finite() => "what is learned is drawn: `Categorical(logits = …)`",
+                let drawn = match domain.components.iter().all(|component| bounded(&component.kind))
+                {
+                    _ if domain.is_finite() => {
+                        "what is learned is drawn: `Categorical(logits = …)`"
+                    }
                     true => "what is learned is drawn: `TanhNormal(mean = …, sd = 0.1)`",
                     false => "what is learned is drawn: `Normal(mean = …, sd = 0.1)`",
                 };
@@ -148,11 +178,14 @@ impl Lowering<'_> {
 
     /// Whether the kernel draws an action or an option, whose probability every bound needs.
     fn draws_a_decision(&self, kernel: KernelId) -> bool {
-        self.kernel_slot(kernel).outputs.iter().any(|slot| match slot.formal.as_ref().map(|formal| formal.variable) {
-            Some(FormalVariable::Variable(variable)) => {
-                matches!(self.variables[variable.0 as usize].role, Role::Action | Role::Option)
+        self.kernel_slot(kernel).outputs.iter().any(|slot| {
+            match slot.formal.as_ref().map(|formal| formal.variable) {
+                Some(FormalVariable::Variable(variable)) => {
+                    matches!(self.variables[variable.0 as usize].role, Role::Action | Role::Option)
+                }
+                Some(FormalVariable::Reward(..) | FormalVariable::End | FormalVariable::Time)
+                | None => false,
             }
-            Some(FormalVariable::Reward(..) | FormalVariable::End | FormalVariable::Time) | None => false,
         })
     }
 
@@ -198,7 +231,12 @@ impl Lowering<'_> {
     }
 
     /// An operand: networks of the width asked for, values as columns.
-    pub fn layer(&mut self, net: &NetScope, expr: &ast::Expr, width: Option<usize>) -> Option<LayerId> {
+    pub fn layer(
+        &mut self,
+        net: &NetScope,
+        expr: &ast::Expr,
+        width: Option<usize>,
+    ) -> Option<LayerId> {
         match self.signal(net, expr, width)? {
             Signal::Layer(layer) => Some(layer),
             Signal::Value(value) => self.operand(net, &value, expr.span),
@@ -221,7 +259,12 @@ impl Lowering<'_> {
     }
 
     /// What an expression is to a network.
-    pub fn signal(&mut self, net: &NetScope, expr: &ast::Expr, width: Option<usize>) -> Option<Signal> {
+    pub fn signal(
+        &mut self,
+        net: &NetScope,
+        expr: &ast::Expr,
+        width: Option<usize>,
+    ) -> Option<Signal> {
         if self.depth >= DEEPEST {
             self.error("depth", expr.span, "networks are nested too deep here");
             return None;
@@ -232,7 +275,12 @@ impl Lowering<'_> {
         signal
     }
 
-    fn signal_kind(&mut self, net: &NetScope, expr: &ast::Expr, width: Option<usize>) -> Option<Signal> {
+    fn signal_kind(
+        &mut self,
+        net: &NetScope,
+        expr: &ast::Expr,
+        width: Option<usize>,
+    ) -> Option<Signal> {
         if let ExprKind::Name(name) = &expr.kind
             && let Some(signal) = net.signal(name)
         {
@@ -261,19 +309,27 @@ impl Lowering<'_> {
             }
             ExprKind::Binary { operator, left, right } => {
                 let Some(op) = arithmetic_op(*operator) else {
-                    self.error("network", span, "a network's output is a number: it can be added and scaled, not compared");
+                    self.error(
+                        "network",
+                        span,
+                        "a network's output is a number: it can be added and scaled, not compared",
+                    );
                     return None;
                 };
                 let (left, right) = (self.layer(net, left, width), self.layer(net, right, width));
                 self.binary_layer(op, left?, right?, span)?
             }
             ExprKind::Array(items) => {
-                let layers: Vec<Option<LayerId>> = items.iter().map(|item| self.layer(net, item, Some(1))).collect();
+                let layers: Vec<Option<LayerId>> =
+                    items.iter().map(|item| self.layer(net, item, Some(1))).collect();
                 self.concat(layers.into_iter().collect::<Option<Vec<_>>>()?, span)
             }
             ExprKind::If { .. } => {
-                let told = Diagnostic::error("network", span, "`if` does not choose between networks");
-                self.report(told.hint("choose between distributions: `if … then Categorical(…) else Categorical(…)`"));
+                let told =
+                    Diagnostic::error("network", span, "`if` does not choose between networks");
+                self.report(told.hint(
+                    "choose between distributions: `if … then Categorical(…) else Categorical(…)`",
+                ));
                 return None;
             }
             ExprKind::Unary { operator: UnaryOperator::Not, .. }
@@ -284,8 +340,15 @@ impl Lowering<'_> {
             | ExprKind::Number { .. }
             | ExprKind::Text(_)
             | ExprKind::Name(_) => {
-                let told = Diagnostic::error("network", span, "a network cannot stand inside this expression");
-                self.report(told.hint("networks are joined by arithmetic and by the functions of one number, such as `softplus`"));
+                let told = Diagnostic::error(
+                    "network",
+                    span,
+                    "a network cannot stand inside this expression",
+                );
+                self.report(told.hint(
+                    "networks are joined by arithmetic and by the functions of \
+                                       one number, such as `softplus`",
+                ));
                 return None;
             }
         };
@@ -308,13 +371,25 @@ impl Lowering<'_> {
         }
         let Some(function) = functions::function(name) else {
             if self.find(net.scope.unit, name).is_some() {
-                let told = Diagnostic::error("network", expr.span, format!("`{name}` works on numbers, not on the output of a network"));
-                self.report(told.hint("declare a network with its layers inside, as `net f(s) = 2 * linear(s)`, and give it `s`"));
+                let told = Diagnostic::error(
+                    "network",
+                    expr.span,
+                    format!("`{name}` works on numbers, not on the output of a network"),
+                );
+                self.report(told.hint(
+                    "declare a network with its layers inside, as `net f(s) = 2 \
+                                       * linear(s)`, and give it `s`",
+                ));
             } else {
-                let mut known: Vec<String> = NETWORKS.iter().map(|name| (*name).to_owned()).collect();
+                let mut known: Vec<String> =
+                    NETWORKS.iter().map(|name| (*name).to_owned()).collect();
                 known.extend(functions::FUNCTIONS.iter().map(|(name, _)| (*name).to_owned()));
                 let near = nearest(name, &known).map(str::to_owned);
-                let told = Diagnostic::error("unknown-name", expr.span, format!("unknown function `{name}`"));
+                let told = Diagnostic::error(
+                    "unknown-name",
+                    expr.span,
+                    format!("unknown function `{name}`"),
+                );
                 self.report(match (ours(Place::Function, name), near) {
                     (Some(ours), _) => told.hint(ours),
                     (None, Some(near)) => told.hint(format!("did you mean `{near}`?")),
@@ -326,7 +401,11 @@ impl Lowering<'_> {
         let mut layers = Vec::with_capacity(arguments.len());
         for argument in arguments {
             if argument.label.is_some() {
-                self.error("argument", argument.value.span, format!("the arguments of `{name}` have no names"));
+                self.error(
+                    "argument",
+                    argument.value.span,
+                    format!("the arguments of `{name}` have no names"),
+                );
                 return None;
             }
             layers.push(self.layer(net, &argument.value, width));
@@ -339,21 +418,30 @@ impl Lowering<'_> {
                 let least = self.binary_layer(BinaryOp::Max, x, lo, expr.span)?;
                 self.binary_layer(BinaryOp::Min, least, hi, expr.span)
             }
-            (Function::Fold(op), [first, rest @ ..]) if !rest.is_empty() => {
-                rest.iter().try_fold(*first, |kept, layer| self.binary_layer(op, kept, *layer, expr.span))
-            }
+            (Function::Fold(op), [first, rest @ ..]) if !rest.is_empty() => rest
+                .iter()
+                .try_fold(*first, |kept, layer| self.binary_layer(op, kept, *layer, expr.span)),
             (Function::Sum | Function::Normalize | Function::Fold(_), _) => {
-                self.error("network", expr.span, format!("`{name}` does not reduce the output of a network"));
+                self.error(
+                    "network",
+                    expr.span,
+                    format!("`{name}` does not reduce the output of a network"),
+                );
                 None
             }
             (Function::Unary(_) | Function::Binary(_) | Function::Clamp, _) => {
-                self.error("arity", expr.span, format!("`{name}` does not take {} arguments", layers.len()));
+                self.error(
+                    "arity",
+                    expr.span,
+                    format!("`{name}` does not take {} arguments", layers.len()),
+                );
                 None
             }
         }
     }
 
-    /// The body of a declared net, with its formals bound to the arguments; its parameters carry the net's name and are shared.
+    /// The body of a declared net, with its formals bound to the arguments; its parameters carry
+    /// the net's name and are shared.
     fn call_net(
         &mut self,
         net: &NetScope,
@@ -365,14 +453,19 @@ impl Lowering<'_> {
         let name = &declared.name.text;
         if net.nets.contains(name) {
             let told =
-                Diagnostic::error("recursion", span, format!("the net `{name}` uses itself")).also(declared.name.span, "declared here");
+                Diagnostic::error("recursion", span, format!("the net `{name}` uses itself"))
+                    .also(declared.name.span, "declared here");
             self.report(told);
             return None;
         }
         if arguments.len() != declared.formals.len() {
             let count = declared.formals.len();
             let plural = if count == 1 { "" } else { "s" };
-            let told = Diagnostic::error("arity", span, format!("`{name}` takes {count} argument{plural}, not {}", arguments.len()));
+            let told = Diagnostic::error(
+                "arity",
+                span,
+                format!("`{name}` takes {count} argument{plural}, not {}", arguments.len()),
+            );
             self.report(told.also(declared.name.span, "declared here"));
             return None;
         }
@@ -380,7 +473,11 @@ impl Lowering<'_> {
         let mut locals = Vec::with_capacity(arguments.len());
         for (formal, argument) in declared.formals.iter().zip(arguments) {
             if argument.label.is_some() {
-                self.error("argument", argument.value.span, format!("the arguments of `{name}` have no names"));
+                self.error(
+                    "argument",
+                    argument.value.span,
+                    format!("the arguments of `{name}` have no names"),
+                );
                 return None;
             }
             let signal = self.signal(net, &argument.value, None);
@@ -393,7 +490,8 @@ impl Lowering<'_> {
             bindings.push(Binding { name: formal.name.text.clone(), signal });
             locals.push((formal.name.text.clone(), local));
         }
-        let mut inner = NetScope::new(net.kernel, Scope { unit: net.scope.unit, locals }, bindings, name);
+        let mut inner =
+            NetScope::new(net.kernel, Scope { unit: net.scope.unit, locals }, bindings, name);
         inner.noise = net.noise;
         inner.nets = net.nets.clone();
         inner.nets.push(name.clone());
@@ -404,7 +502,11 @@ impl Lowering<'_> {
     /// Columns of scalars; they may read the formals of this kernel only.
     pub fn scalars(&mut self, net: &NetScope, ids: Vec<ExprId>, span: Span) -> Option<LayerId> {
         if self.reads_time(&ids) {
-            let told = Diagnostic::error("kernel", span, "a kernel reads its givens only, and `t` is none of them");
+            let told = Diagnostic::error(
+                "kernel",
+                span,
+                "a kernel reads its givens only, and `t` is none of them",
+            );
             self.report(told.hint("declare it: `kernel pi(a | s, t)`"));
             return None;
         }
@@ -412,8 +514,14 @@ impl Lowering<'_> {
             let own = matches!(input, Input::Formal { kernel, .. } if kernel == net.kernel);
             if !own {
                 let shown = self.show_input(&input);
-                let told = Diagnostic::error("kernel", span, format!("a kernel reads its givens only, and this reads `{shown}`"));
-                self.report(told.hint("declare it as a given; the factor says at which step it is read"));
+                let told = Diagnostic::error(
+                    "kernel",
+                    span,
+                    format!("a kernel reads its givens only, and this reads `{shown}`"),
+                );
+                self.report(
+                    told.hint("declare it as a given; the factor says at which step it is read"),
+                );
                 return None;
             }
         }
@@ -421,24 +529,29 @@ impl Lowering<'_> {
         Some(self.push_layer(LayerOp::Scalars(ids), width, span))
     }
 
-    /// Mistakes in nets that no kernel uses are told as well, as far as they do not depend on their inputs.
+    /// Mistakes in nets that no kernel uses are told as well, as far as they do not depend on their
+    /// inputs.
     pub fn check_nets(&mut self) {
         let file = self.file;
         for item in &file.items {
             let ast::Item::Net(net) = item else { continue };
             for (at, formal) in net.formals.iter().enumerate() {
-                if let Some(first) = net.formals[..at].iter().find(|first| first.name.text == formal.name.text) {
+                if let Some(first) =
+                    net.formals[..at].iter().find(|first| first.name.text == formal.name.text)
+                {
                     self.duplicate(&formal.name, first.name.span);
                 }
             }
-            let formals: Vec<String> = net.formals.iter().map(|formal| formal.name.text.clone()).collect();
+            let formals: Vec<String> =
+                net.formals.iter().map(|formal| formal.name.text.clone()).collect();
             let mut unknown = Vec::new();
             walk(&net.value, &mut |part| {
                 if let ExprKind::Call { function, arguments, .. } = &part.kind
                     && let ExprKind::Name(name) = &function.kind
                 {
                     for argument in arguments {
-                        if let (None, ExprKind::Name(input)) = (&argument.label, &argument.value.kind)
+                        if let (None, ExprKind::Name(input)) =
+                            (&argument.label, &argument.value.kind)
                             && NETWORKS.contains(&name.as_str())
                             && !formals.contains(input)
                             && self.find(FILE, input).is_none()

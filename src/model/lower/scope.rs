@@ -1,7 +1,7 @@
 //! Which names an expression sees, and what they stand for.
 //!
-//! A unit is a text with names of its own: the file, an environment's body, an `.rlenv` file. An environment's body sees the
-//! file's names behind its own; an `.rlenv` file sees its own only.
+//! A unit is a text with names of its own: the file, an environment's body, an `.rlenv` file. An
+//! environment's body sees the file's names behind its own; an `.rlenv` file sees its own only.
 
 use super::Lowering;
 use super::value::{Enumerator, NamesId, Value};
@@ -52,7 +52,8 @@ pub enum Meaning<'a> {
     Net(&'a ast::Net),
     Data(DataId),
     Bound,
-    /// Declared twice, or with a name that cannot be declared: this has been told, and uses of the name raise nothing further.
+    /// Declared twice, or with a name that cannot be declared: this has been told, and uses of the
+    /// name raise nothing further.
     Mistake,
 }
 
@@ -126,9 +127,17 @@ impl<'a> Lowering<'a> {
                 return value;
             }
             State::Working => {
-                let name = self.units[unit.0].definitions.get_index(index).map_or("", |(name, _)| name).to_owned();
-                let told = Diagnostic::error("recursion", used, format!("`{name}` is defined by itself")).also(span, "defined here");
-                self.report(told.hint("a definition may only use others that do not lead back to it"));
+                let name = self.units[unit.0]
+                    .definitions
+                    .get_index(index)
+                    .map_or("", |(name, _)| name)
+                    .to_owned();
+                let told =
+                    Diagnostic::error("recursion", used, format!("`{name}` is defined by itself"))
+                        .also(span, "defined here");
+                self.report(
+                    told.hint("a definition may only use others that do not lead back to it"),
+                );
                 return Value::Poison;
             }
             State::Untouched => {}
@@ -167,7 +176,9 @@ impl<'a> Lowering<'a> {
             "t" => return self.time_value(span, scope),
             "none" => {
                 let told = Diagnostic::error("none", span, "`none` is no value of an expression");
-                self.report(told.hint("it can only be given to a kernel whose formal admits it: `pick(s[t], none)`"));
+                self.report(told.hint(
+                    "it can only be given to a kernel whose formal admits it: `pick(s[t], none)`",
+                ));
                 return Value::Poison;
             }
             _ => {}
@@ -179,10 +190,21 @@ impl<'a> Lowering<'a> {
         let problem = match meaning {
             Meaning::Mistake => return Value::Poison,
             Meaning::Param(..) | Meaning::Horizon(_) => return self.definition(unit, index, span),
-            Meaning::Let(definition) if definition.formals.is_none() => return self.definition(unit, index, span),
+            Meaning::Let(definition) if definition.formals.is_none() => {
+                return self.definition(unit, index, span);
+            }
             Meaning::Let(definition) => {
-                let formals: Vec<&str> = definition.formals.iter().flatten().map(|formal| formal.text.as_str()).collect();
-                ("arity", format!("`{name}` is a function"), format!("give it its arguments: `{name}({})`", formals.join(", ")))
+                let formals: Vec<&str> = definition
+                    .formals
+                    .iter()
+                    .flatten()
+                    .map(|formal| formal.text.as_str())
+                    .collect();
+                (
+                    "arity",
+                    format!("`{name}` is a function"),
+                    format!("give it its arguments: `{name}({})`", formals.join(", ")),
+                )
             }
             Meaning::Variable(_) | Meaning::Reward(..) if self.has_enumerator(scope.unit, name) => {
                 return self.enumerator(name, span, scope);
@@ -192,20 +214,38 @@ impl<'a> Lowering<'a> {
                 format!("`{name}` has a value at each step"),
                 match scope.locals.is_empty() {
                     true => format!("say at which: `{name}[t]`"),
-                    false => format!("add `{name}` to what the head reads, and give it where the kernel is used"),
+                    false => format!(
+                        "add `{name}` to what the head reads, and give it where the kernel is used"
+                    ),
                 },
             ),
-            Meaning::Reward(..) => ("index", format!("`{name}` has a value at each step"), format!("say at which: `{name}[t]`")),
+            Meaning::Reward(..) => (
+                "index",
+                format!("`{name}` has a value at each step"),
+                format!("say at which: `{name}[t]`"),
+            ),
             Meaning::Environment(_) => (
                 "type",
                 format!("`{name}` is an environment, not a value"),
-                format!("its kernels are `{name}.initial`, `{name}.transition` and `{name}.observation`"),
+                format!(
+                    "its kernels are `{name}.initial`, `{name}.transition` and `{name}.observation`"
+                ),
             ),
-            Meaning::Kernel(_) | Meaning::Data(_) => {
-                ("type", format!("`{name}` is a kernel, not a value"), "a kernel stands alone to the right of `~`".to_owned())
-            }
-            Meaning::Net(_) => ("type", format!("`{name}` is a network, not a value"), "networks are used inside kernels".to_owned()),
-            Meaning::Bound => ("type", format!("`{name}` is a bound, not a value"), "a bound is named by `maximize`".to_owned()),
+            Meaning::Kernel(_) | Meaning::Data(_) => (
+                "type",
+                format!("`{name}` is a kernel, not a value"),
+                "a kernel stands alone to the right of `~`".to_owned(),
+            ),
+            Meaning::Net(_) => (
+                "type",
+                format!("`{name}` is a network, not a value"),
+                "networks are used inside kernels".to_owned(),
+            ),
+            Meaning::Bound => (
+                "type",
+                format!("`{name}` is a bound, not a value"),
+                "a bound is named by `maximize`".to_owned(),
+            ),
         };
         self.report(Diagnostic::error(problem.0, span, problem.1).hint(problem.2));
         Value::Poison
@@ -214,7 +254,9 @@ impl<'a> Lowering<'a> {
     fn time_value(&mut self, span: Span, scope: &Scope) -> Value {
         if self.timeless(scope.unit) {
             let told = Diagnostic::error("time", span, "an environment does not read the time `t`");
-            self.report(told.hint("make the time a part of the state: `state s : { …, clock: 1..T+1 }`"));
+            self.report(
+                told.hint("make the time a part of the state: `state s : { …, clock: 1..T+1 }`"),
+            );
             return Value::Poison;
         }
         Value::number(self.graph.time())
@@ -247,12 +289,16 @@ impl<'a> Lowering<'a> {
                 self.unknown_word(name, span, "name", &known, ours(Place::Value, name));
                 Value::Poison
             }
-            [(list, position)] => Value::Scalar(self.graph.constant(*position as f64), super::value::Type::Name(*list)),
+            [(list, position)] => Value::Scalar(
+                self.graph.constant(*position as f64),
+                super::value::Type::Name(*list),
+            ),
             _ => Value::Enumerator(Rc::new(Enumerator { text: name.to_owned(), candidates })),
         }
     }
 
-    /// All names an expression may use, for the nearest to a misspelt one; none where the file has had its share of them.
+    /// All names an expression may use, for the nearest to a misspelt one; none where the file has
+    /// had its share of them.
     pub fn visible(&self, scope: &Scope) -> Vec<String> {
         if self.diagnostics.len() >= MOST_SEARCHES {
             return Vec::new();
@@ -272,22 +318,34 @@ impl<'a> Lowering<'a> {
         names
     }
 
-    /// Tells of an unknown name, with the nearest known one; `what` is its kind, or its kind of its owner: ``argument of `mlp` ``.
+    /// Tells of an unknown name, with the nearest known one; `what` is its kind, or its kind of its
+    /// owner: ``argument of `mlp` ``.
     pub fn unknown(&mut self, name: &str, span: Span, what: &str, known: &[String]) {
         self.unknown_word(name, span, what, known, None);
     }
 
-    /// An unknown name for which other tools may have a word of their own: `ours` says how it is written here.
-    pub fn unknown_word(&mut self, name: &str, span: Span, what: &str, known: &[String], ours: Option<String>) {
+    /// An unknown name for which other tools may have a word of their own: `ours` says how it is
+    /// written here.
+    pub fn unknown_word(
+        &mut self,
+        name: &str,
+        span: Span,
+        what: &str,
+        known: &[String],
+        ours: Option<String>,
+    ) {
         let message = match what.split_once(" of ") {
             Some((what, owner)) => format!("unknown {what} `{name}` of {owner}"),
             None => format!("unknown {what} `{name}`"),
         };
         // one cause, one message: with the other places of the name
-        if let Some(first) = self.unknowns.get(&message).and_then(|at| self.diagnostics.get_mut(*at))
+        if let Some(first) =
+            self.unknowns.get(&message).and_then(|at| self.diagnostics.get_mut(*at))
             && first.message == message
         {
-            if first.labels.len() < MOST_PLACES && first.labels.iter().all(|label| label.span != span) {
+            if first.labels.len() < MOST_PLACES
+                && first.labels.iter().all(|label| label.span != span)
+            {
                 first.labels.push(Label { span, text: "and here".to_owned() });
             }
             return;
@@ -300,7 +358,10 @@ impl<'a> Lowering<'a> {
             (Some(ours), _) => told.hint(ours),
             (None, Some(near)) => told.hint(format!("did you mean `{near}`?")),
             (None, None) if known.is_empty() || known.len() > 12 => told,
-            (None, None) => told.hint(format!("known: {}", known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))),
+            (None, None) => told.hint(format!(
+                "known: {}",
+                known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+            )),
         });
     }
 }
@@ -314,8 +375,13 @@ pub fn nearest<'k>(name: &str, known: &'k [String]) -> Option<&'k str> {
         6..=8 => 2,
         more => more / 3,
     };
-    let distance =
-        |known: &str| strsim::damerau_levenshtein(name, known).min(if name.eq_ignore_ascii_case(known) { 0 } else { usize::MAX });
+    let distance = |known: &str| {
+        strsim::damerau_levenshtein(name, known).min(if name.eq_ignore_ascii_case(known) {
+            0
+        } else {
+            usize::MAX
+        })
+    };
     known
         .iter()
         .filter(|known| *known != name)

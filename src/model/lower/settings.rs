@@ -9,8 +9,8 @@ use super::scope::{FILE, Meaning, Scope};
 use super::{FormalSlot, KernelSlot, Lowering};
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    BoundId, Claim, ClaimRelation, Distribution, Expectation, Formal, FormalLength, FormalVariable, Index, KernelId, Objective, Overrides,
-    QUANTITIES, Setting, SettingValue, Value,
+    BoundId, Claim, ClaimRelation, Distribution, Expectation, Formal, FormalLength, FormalVariable,
+    Index, KernelId, Objective, Overrides, QUANTITIES, Setting, SettingValue, Value,
 };
 use crate::source::Span;
 use crate::syntax::ast::{self, ArgumentLabel, BinaryOperator, ExprKind};
@@ -25,7 +25,10 @@ impl<'a> Lowering<'a> {
         for item in &file.items {
             let ast::Item::Infer(infer) = item else { continue };
             if let Some(first) = first {
-                self.report(Diagnostic::error("duplicate-name", infer.span, "a file has one `infer`").also(first, "the first is here"));
+                self.report(
+                    Diagnostic::error("duplicate-name", infer.span, "a file has one `infer`")
+                        .also(first, "the first is here"),
+                );
             }
             first = first.or(Some(infer.span));
             for objective in &infer.objectives {
@@ -60,7 +63,8 @@ impl<'a> Lowering<'a> {
                 continue;
             }
             // with the key, which stands before the value
-            let place = place_of_set(value).map_or(first.unwrap_or_default(), |span| Span { start: 0, ..span });
+            let place = place_of_set(value)
+                .map_or(first.unwrap_or_default(), |span| Span { start: 0, ..span });
             let setting = self.setting(key, value, place);
             self.settings.extend(setting);
         }
@@ -74,38 +78,60 @@ impl<'a> Lowering<'a> {
                 infer.unwrap_or_default(),
                 "the file has several bounds and does not say how to maximise them",
             );
-            self.report(told.hint("write `maximize BOUND over KERNEL` in `infer`, a line for each"));
+            self.report(
+                told.hint("write `maximize BOUND over KERNEL` in `infer`, a line for each"),
+            );
         } else if let [bound] = self.bounds.as_slice() {
-            let over = (0..self.kernels.len() as u32).map(KernelId).filter(|id| self.kernel_slot(*id).written.is_some()).collect();
-            self.objectives = vec![Objective { bound: BoundId(0), over, settings: Vec::new(), span: bound.span }];
+            let over = (0..self.kernels.len() as u32)
+                .map(KernelId)
+                .filter(|id| self.kernel_slot(*id).written.is_some())
+                .collect();
+            self.objectives =
+                vec![Objective { bound: BoundId(0), over, settings: Vec::new(), span: bound.span }];
         }
     }
 
     fn objective(&mut self, written: &'a ast::Objective) -> Option<Objective> {
-        let bound = self.bound_named(&written.bound, "leave the line out, or name the bound: `bound NAME { … }`");
+        let bound = self.bound_named(
+            &written.bound,
+            "leave the line out, or name the bound: `bound NAME { … }`",
+        );
         let mut settings: Vec<Setting> = Vec::with_capacity(written.settings.len());
         for (at, setting) in written.settings.iter().enumerate() {
             match written.settings[..at].iter().find(|first| first.key.text == setting.key.text) {
                 Some(first) => self.duplicate(&setting.key, first.key.span),
-                None => settings.extend(self.setting(&setting.key.text, &setting.value, setting.span)),
+                None => {
+                    settings.extend(self.setting(&setting.key.text, &setting.value, setting.span))
+                }
             }
         }
         let mut over = Vec::with_capacity(written.over.len());
         for (at, kernel) in written.over.iter().enumerate() {
             if let Some(first) = written.over[..at].iter().find(|first| first.text == kernel.text) {
-                let told = Diagnostic::error("duplicate-name", kernel.span, format!("`{}` stands twice after `over`", kernel.text));
-                self.report(told.also(first.span, "the first is here").hint("remove one of the two"));
+                let told = Diagnostic::error(
+                    "duplicate-name",
+                    kernel.span,
+                    format!("`{}` stands twice after `over`", kernel.text),
+                );
+                self.report(
+                    told.also(first.span, "the first is here").hint("remove one of the two"),
+                );
                 continue;
             }
             over.push(match self.meaning(FILE, &kernel.text) {
                 Some(Meaning::Kernel(id)) => Some(id),
                 Some(Meaning::Mistake) => None,
                 Some(_) => {
-                    self.error("objective", kernel.span, format!("`{}` is no kernel: it has no parameters to move", kernel.text));
+                    self.error(
+                        "objective",
+                        kernel.span,
+                        format!("`{}` is no kernel: it has no parameters to move", kernel.text),
+                    );
                     None
                 }
                 None => {
-                    let known: Vec<String> = self.kernels.iter().map(|slot| slot.name.clone()).collect();
+                    let known: Vec<String> =
+                        self.kernels.iter().map(|slot| slot.name.clone()).collect();
                     self.unknown(&kernel.text, kernel.span, "kernel", &known);
                     None
                 }
@@ -118,9 +144,14 @@ impl<'a> Lowering<'a> {
     fn bound_named(&mut self, name: &ast::Name, hint: &str) -> Option<BoundId> {
         let found = self.bounds.iter().position(|bound| bound.name.as_deref() == Some(&name.text));
         if found.is_none() {
-            let known: Vec<String> = self.bounds.iter().filter_map(|bound| bound.name.clone()).collect();
+            let known: Vec<String> =
+                self.bounds.iter().filter_map(|bound| bound.name.clone()).collect();
             if known.is_empty() {
-                let told = Diagnostic::error("objective", name.span, "the file has one bound, without a name, and maximises it");
+                let told = Diagnostic::error(
+                    "objective",
+                    name.span,
+                    "the file has one bound, without a name, and maximises it",
+                );
                 self.report(told.hint(hint));
             } else {
                 self.unknown(&name.text, name.span, "bound", &known);
@@ -131,10 +162,15 @@ impl<'a> Lowering<'a> {
 
     /// `None` also for `KEY = default`, which says what the absence of the key says.
     fn setting(&mut self, key: &str, value: &ast::Expr, span: Span) -> Option<Setting> {
-        if matches!(&value.kind, ExprKind::Name(name) if name == "default" && self.meaning(FILE, name).is_none()) {
+        if matches!(&value.kind, ExprKind::Name(name) if name == "default" && self.meaning(FILE, name).is_none())
+        {
             return None;
         }
-        let lowered = if self.has_network(value) { self.network_setting(key, value) } else { self.setting_value(value) };
+        let lowered = if self.has_network(value) {
+            self.network_setting(key, value)
+        } else {
+            self.setting_value(value)
+        };
         Some(Setting { key: key.to_owned(), value: lowered?, written: value.clone(), span })
     }
 
@@ -148,7 +184,9 @@ impl<'a> Lowering<'a> {
         let scope = Scope::of(FILE);
         match &expr.kind {
             ExprKind::Text(text) => Some(SettingValue::Text(text.clone())),
-            ExprKind::Name(name) if name == "true" || name == "false" => Some(SettingValue::Truth(name == "true")),
+            ExprKind::Name(name) if name == "true" || name == "false" => {
+                Some(SettingValue::Truth(name == "true"))
+            }
             ExprKind::Name(name) => match self.meaning(FILE, name) {
                 Some(Meaning::Param(..) | Meaning::Let(_) | Meaning::Horizon(_)) => {
                     self.constant(expr, &scope, "a setting").map(SettingValue::Number)
@@ -170,7 +208,9 @@ impl<'a> Lowering<'a> {
                     self.error("type", function.span, "this cannot be called");
                     return None;
                 };
-                if functions::function(name).is_some() || matches!(self.meaning(FILE, name), Some(Meaning::Let(_))) {
+                if functions::function(name).is_some()
+                    || matches!(self.meaning(FILE, name), Some(Meaning::Let(_)))
+                {
                     return self.constant(expr, &scope, "a setting").map(SettingValue::Number);
                 }
                 let mut values = Vec::with_capacity(arguments.len());
@@ -188,17 +228,30 @@ impl<'a> Lowering<'a> {
                 let arguments = values.into_iter().collect::<Option<Vec<_>>>()?;
                 Some(SettingValue::Call { function: name.clone(), arguments })
             }
-            ExprKind::Binary { operator: operator @ (BinaryOperator::GreaterEqual | BinaryOperator::LessEqual), left, right } => {
+            ExprKind::Binary {
+                operator: operator @ (BinaryOperator::GreaterEqual | BinaryOperator::LessEqual),
+                left,
+                right,
+            } => {
                 let ExprKind::Name(quantity) = &left.kind else {
-                    let told = Diagnostic::error("type", left.span, "a threshold begins with the name of a quantity");
+                    let told = Diagnostic::error(
+                        "type",
+                        left.span,
+                        "a threshold begins with the name of a quantity",
+                    );
                     self.report(told.hint("for example `until = expected_return >= 475`"));
                     return None;
                 };
                 let value = self.constant(right, &scope, "a threshold")?;
-                Some(SettingValue::Threshold { quantity: quantity.clone(), at_least: *operator == BinaryOperator::GreaterEqual, value })
+                Some(SettingValue::Threshold {
+                    quantity: quantity.clone(),
+                    at_least: *operator == BinaryOperator::GreaterEqual,
+                    value,
+                })
             }
             ExprKind::Array(items) => {
-                let items: Vec<Option<SettingValue>> = items.iter().map(|item| self.setting_value(item)).collect();
+                let items: Vec<Option<SettingValue>> =
+                    items.iter().map(|item| self.setting_value(item)).collect();
                 items.into_iter().collect::<Option<Vec<_>>>().map(SettingValue::List)
             }
             ExprKind::Number { .. }
@@ -209,11 +262,14 @@ impl<'a> Lowering<'a> {
             | ExprKind::Call { .. }
             | ExprKind::Index { .. }
             | ExprKind::Field { .. }
-            | ExprKind::Record(_) => self.constant(expr, &scope, "a setting").map(SettingValue::Number),
+            | ExprKind::Record(_) => {
+                self.constant(expr, &scope, "a setting").map(SettingValue::Number)
+            }
         }
     }
 
-    /// A network over variables at `t` (`s'` is the next state) with one output, as the body of a kernel without outputs.
+    /// A network over variables at `t` (`s'` is the next state) with one output, as the body of a
+    /// kernel without outputs.
     fn network_setting(&mut self, key: &str, expr: &ast::Expr) -> Option<SettingValue> {
         let mut names: Vec<(String, Span)> = Vec::new();
         super::index::walk(expr, &mut |part| {
@@ -229,15 +285,27 @@ impl<'a> Lowering<'a> {
             let bare = name.trim_end_matches('\'');
             // after an end nothing is done, and a classifier of recorded actions sees that
             let optional = key == "ratio" && !self.data.is_empty();
-            let formal = |variable| Formal { name: name.clone(), variable, length: FormalLength::One, optional, span };
+            let formal = |variable| Formal {
+                name: name.clone(),
+                variable,
+                length: FormalLength::One,
+                optional,
+                span,
+            };
             match self.meaning(FILE, bare) {
                 Some(Meaning::Variable(variable)) => {
                     let index = Index::Step(i32::from(bare != name));
-                    givens.push(FormalSlot { name: name.clone(), formal: Some(formal(FormalVariable::Variable(variable))) });
+                    givens.push(FormalSlot {
+                        name: name.clone(),
+                        formal: Some(formal(FormalVariable::Variable(variable))),
+                    });
                     arguments.push(Value::Variable { variable, index });
                 }
                 _ if name == "t" => {
-                    givens.push(FormalSlot { name: name.clone(), formal: Some(formal(FormalVariable::Time)) });
+                    givens.push(FormalSlot {
+                        name: name.clone(),
+                        formal: Some(formal(FormalVariable::Time)),
+                    });
                     arguments.push(Value::Time);
                 }
                 Some(_) | None => {}
@@ -264,7 +332,9 @@ impl<'a> Lowering<'a> {
             let ast::Item::Expect(expect) = item else { continue };
             let bound = match &expect.bound {
                 None => None,
-                Some(name) => match self.bound_named(name, "leave the name out: the claims are about that bound") {
+                Some(name) => match self
+                    .bound_named(name, "leave the name out: the claims are about that bound")
+                {
                     None => continue,
                     found => found,
                 },
@@ -274,13 +344,19 @@ impl<'a> Lowering<'a> {
             for (at, setting) in expect.settings.iter().enumerate() {
                 if !known.contains(&setting.key.text) {
                     self.unknown(&setting.key.text, setting.key.span, "param", &known);
-                } else if let Some(first) = expect.settings[..at].iter().find(|first| first.key.text == setting.key.text) {
+                } else if let Some(first) =
+                    expect.settings[..at].iter().find(|first| first.key.text == setting.key.text)
+                {
                     self.duplicate(&setting.key, first.key.span);
-                } else if self.constant(&setting.value, &Scope::of(FILE), &format!("`{}`", setting.key.text)).is_some() {
+                } else if self
+                    .constant(&setting.value, &Scope::of(FILE), &format!("`{}`", setting.key.text))
+                    .is_some()
+                {
                     overrides.params.push((setting.key.text.clone(), setting.value.clone()));
                 }
             }
-            let claims: Vec<Option<Claim>> = expect.claims.iter().map(|claim| self.claim(claim)).collect();
+            let claims: Vec<Option<Claim>> =
+                expect.claims.iter().map(|claim| self.claim(claim)).collect();
             if let Some(claims) = claims.into_iter().collect::<Option<Vec<_>>>() {
                 self.expectations.push(Expectation { bound, overrides, claims, span: expect.span });
             }
@@ -289,23 +365,40 @@ impl<'a> Lowering<'a> {
 
     fn claim(&mut self, written: &ast::Claim) -> Option<Claim> {
         let scope = Scope::of(FILE);
-        let is_reward = matches!(self.meaning(FILE, &written.quantity.text), Some(Meaning::Reward(..)));
+        let is_reward =
+            matches!(self.meaning(FILE, &written.quantity.text), Some(Meaning::Reward(..)));
         if !is_reward && !QUANTITIES.contains(&written.quantity.text.as_str()) {
-            self.unknown(&written.quantity.text, written.quantity.span, "quantity", &QUANTITIES.map(str::to_owned));
+            self.unknown(
+                &written.quantity.text,
+                written.quantity.span,
+                "quantity",
+                &QUANTITIES.map(str::to_owned),
+            );
             return None;
         }
         let relation = match &written.relation {
             ast::ClaimRelation::Within { value, tolerance } => {
-                let (value, width) = (self.constant(value, &scope, "a claim"), self.constant(tolerance, &scope, "a tolerance"));
+                let (value, width) = (
+                    self.constant(value, &scope, "a claim"),
+                    self.constant(tolerance, &scope, "a tolerance"),
+                );
                 let (value, width) = value.zip(width)?;
                 if width < 0.0 {
-                    self.error("constant", tolerance.span, format!("a tolerance is at least 0, not {}", show_number(width)));
+                    self.error(
+                        "constant",
+                        tolerance.span,
+                        format!("a tolerance is at least 0, not {}", show_number(width)),
+                    );
                     return None;
                 }
                 ClaimRelation::Within { value, tolerance: width }
             }
-            ast::ClaimRelation::AtLeast(value) => ClaimRelation::AtLeast(self.constant(value, &scope, "a claim")?),
-            ast::ClaimRelation::AtMost(value) => ClaimRelation::AtMost(self.constant(value, &scope, "a claim")?),
+            ast::ClaimRelation::AtLeast(value) => {
+                ClaimRelation::AtLeast(self.constant(value, &scope, "a claim")?)
+            }
+            ast::ClaimRelation::AtMost(value) => {
+                ClaimRelation::AtMost(self.constant(value, &scope, "a claim")?)
+            }
         };
         Some(Claim { quantity: written.quantity.text.clone(), relation, span: written.span })
     }

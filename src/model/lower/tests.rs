@@ -20,7 +20,13 @@ fn errors_of(found: &Diagnostics) -> String {
         let text = &found.sources[label.span.file as usize].text;
         let place = text.get(label.span.start as usize..label.span.end as usize).unwrap_or("");
         let hints: Vec<String> = d.hints.iter().map(|hint| format!(" | {hint}")).collect();
-        format!("{}: {} @ {}{}", d.code.0, d.message, place.lines().next().unwrap_or(""), hints.concat())
+        format!(
+            "{}: {} @ {}{}",
+            d.code.0,
+            d.message,
+            place.lines().next().unwrap_or(""),
+            hints.concat()
+        )
     });
     lines.collect::<Vec<_>>().join("\n")
 }
@@ -99,10 +105,12 @@ fn environments_of_files_lower() {
     for (name, observed) in [("acrobot", true), ("four_rooms", false)] {
         let x = if observed { "x[t] ~ e.observation(s[t])" } else { "" };
         let text = format!(
-            "horizon T = 9 environment e from \"{name}.rlenv\" kernel pi(a | s) = Categorical(logits = linear(s))
+            "horizon T = 9 environment e from \"{name}.rlenv\" kernel pi(a | s) = \
+             Categorical(logits = linear(s))
              prior {{ s[1] ~ e.initial  a[t] ~ Uniform  s[t+1] ~ e.transition(s[t], a[t]) {x} }}
              likelihood {{ R[t] ~ exp(r[t]) }}
-             posterior {{ s[1] ~ e.initial  a[t] ~ pi(s[t])  s[t+1] ~ e.transition(s[t], a[t]) {x} }}"
+             posterior {{ s[1] ~ e.initial  a[t] ~ pi(s[t])  s[t+1] ~ e.transition(s[t], a[t]) \
+             {x} }}"
         );
         assert_eq!(errors(&text), "", "{name}");
     }
@@ -113,7 +121,12 @@ fn the_chain_is_what_it_says() {
     let model = model(CHAIN);
     assert_eq!(model.horizon.value, 30);
     assert_eq!(model.variables.iter().map(|v| v.name.as_str()).collect::<Vec<_>>(), ["s", "a"]);
-    let parameters: Vec<String> = model.network.parameters.iter().map(|p| format!("{} {}x{}", p.name, p.rows, p.columns)).collect();
+    let parameters: Vec<String> = model
+        .network
+        .parameters
+        .iter()
+        .map(|p| format!("{} {}x{}", p.name, p.rows, p.columns))
+        .collect();
     assert_eq!(
         parameters[..6],
         [
@@ -125,23 +138,38 @@ fn the_chain_is_what_it_says() {
             "pi.logits.2.bias 1x2"
         ]
     );
-    assert!(matches!(model.setting("baseline").map(|s| &s.value), Some(SettingValue::Network { .. })));
+    assert!(matches!(
+        model.setting("baseline").map(|s| &s.value),
+        Some(SettingValue::Network { .. })
+    ));
 }
 
 /// The expression of a text's exponent at a point: components by their names in the file.
 fn exponent(model: &Model, at: &[(&str, f64)]) -> f64 {
-    let LikelihoodForm::Exponential { value, .. } = &model.bounds[0].likelihood[0].form else { panic!("an exponent") };
+    let LikelihoodForm::Exponential { value, .. } = &model.bounds[0].likelihood[0].form else {
+        panic!("an exponent")
+    };
     let leaf = |input: crate::expr::InputId| {
-        let Input::Variable { variable, component, .. } = model.inputs[input.0 as usize] else { panic!("a variable") };
+        let Input::Variable { variable, component, .. } = model.inputs[input.0 as usize] else {
+            panic!("a variable")
+        };
         let variable = model.variable(variable);
         let path = &variable.domain.components[component as usize].path;
-        let name = if path.is_empty() { variable.name.clone() } else { format!("{}.{path}", variable.name) };
-        at.iter().find(|(known, _)| *known == name).unwrap_or_else(|| panic!("a value for {name}")).1
+        let name = if path.is_empty() {
+            variable.name.clone()
+        } else {
+            format!("{}.{path}", variable.name)
+        };
+        at.iter()
+            .find(|(known, _)| *known == name)
+            .unwrap_or_else(|| panic!("a value for {name}"))
+            .1
     };
     model.graph.evaluate(*value, &model.param_values(), &leaf, 3.0)
 }
 
-/// A model on a 4 × 4 grid with three actions whose exponent is `exponent`, after the `definitions`.
+/// A model on a 4 × 4 grid with three actions whose exponent is `exponent`, after the
+/// `definitions`.
 fn grid(definitions: &str, exponent: &str) -> String {
     format!(
         "horizon T = 6
@@ -160,7 +188,10 @@ fn grid(definitions: &str, exponent: &str) -> String {
 #[track_caller]
 fn assert_exponent(definitions: &str, text: &str, at: &[(&str, f64)], expected: f64) {
     let value = exponent(&model(&grid(definitions, text)), at);
-    assert!(value == expected || (value.is_nan() && expected.is_nan()), "{text} = {value}, expected {expected}");
+    assert!(
+        value == expected || (value.is_nan() && expected.is_nan()),
+        "{text} = {value}, expected {expected}"
+    );
 }
 
 #[test]
@@ -177,7 +208,12 @@ fn arrays_texts_and_records_are_read_by_index_and_field() {
     let at = |y: f64, x: f64| [("s.y", y), ("s.x", x)];
     assert_exponent(map, "if hole(s[t]) then -1 else 0", &at(2.0, 3.0), -1.0);
     assert_exponent(map, "if hole(s[t]) then -1 else 0", &at(3.0, 3.0), 0.0);
-    assert_exponent(map, r##"if map[s[t].y][s[t].x + 1] == "#" then -1 else 0"##, &at(0.0, 0.0), -1.0);
+    assert_exponent(
+        map,
+        r##"if map[s[t].y][s[t].x + 1] == "#" then -1 else 0"##,
+        &at(0.0, 0.0),
+        -1.0,
+    );
     assert_exponent("", "if s[t] == { x: 1, y: 2 } then -1 else 0", &at(2.0, 1.0), -1.0);
     assert_exponent("", "-[[1, 2], [3, 4]][s[t].y, 1]", &at(1.0, 0.0), -4.0);
     // beside its row there is nothing, not the next row
@@ -201,12 +237,17 @@ fn domains_leave_out_what_where_leaves_out() {
         .replace("clamp(s[t] + (if a[t] == right then 1 else -1), 0, 9)", "0");
     let model = model(&text);
     assert_eq!(model.variables[0].domain.finite.as_ref().map(FiniteDomain::size), Some(4));
-    assert_eq!(model.network.parameters[0].rows, 10, "one-hot over the component, not over what is left");
+    assert_eq!(
+        model.network.parameters[0].rows, 10,
+        "one-hot over the component, not over what is left"
+    );
 }
 
 fn set(params: &[(&str, &str)], settings: &[(&str, &str)]) -> Overrides {
     let lower = |list: &[(&str, &str)]| {
-        let parsed = list.iter().map(|(name, value)| ((*name).to_owned(), syntax::parse_expr(value, name).expect("a value")));
+        let parsed = list.iter().map(|(name, value)| {
+            ((*name).to_owned(), syntax::parse_expr(value, name).expect("a value"))
+        });
         parsed.collect()
     };
     Overrides { params: lower(params), settings: lower(settings) }
@@ -214,16 +255,32 @@ fn set(params: &[(&str, &str)], settings: &[(&str, &str)]) -> Overrides {
 
 #[test]
 fn overrides_replace_params_the_horizon_and_settings() {
-    let model = model_with(CHAIN, &set(&[("alpha", "1 / 4"), ("T", "7")], &[("steps", "5"), ("seed", "3")])).expect("a model");
+    let model = model_with(
+        CHAIN,
+        &set(&[("alpha", "1 / 4"), ("T", "7")], &[("steps", "5"), ("seed", "3")]),
+    )
+    .expect("a model");
     assert_eq!((model.params[0].value, model.horizon.value), (0.25, 7));
     assert_eq!(model.setting("steps").map(|s| &s.value), Some(&SettingValue::Number(5.0)));
     assert_eq!(model.setting("seed").map(|s| &s.value), Some(&SettingValue::Number(3.0)));
     let without = model_with(CHAIN, &set(&[], &[("baseline", "none")])).expect("a model");
-    assert!(without.kernels.iter().all(|kernel| kernel.name == "pi"), "no network is left of the baseline");
+    assert!(
+        without.kernels.iter().all(|kernel| kernel.name == "pi"),
+        "no network is left of the baseline"
+    );
     for (name, value, message) in [
         ("alhpa", "1", "--set alhpa=…: the model has no param `alhpa`"),
-        ("alpha", "0 / 0", "--set alpha=…: param `alpha` must be a finite number, and this is not a number (NaN)"),
-        ("alpha", "s[1]", "--set alpha=…: a domain, a param or the horizon cannot depend on `s`, a variable of the trajectory"),
+        (
+            "alpha",
+            "0 / 0",
+            "--set alpha=…: param `alpha` must be a finite number, and this is not a number (NaN)",
+        ),
+        (
+            "alpha",
+            "s[1]",
+            "--set alpha=…: a domain, a param or the horizon cannot depend on `s`, a variable of \
+             the trajectory",
+        ),
         ("T", "0", "the horizon must be a whole number from 1 to 1000000000, not 0"),
     ] {
         let found = model_with(CHAIN, &set(&[(name, value)], &[])).expect_err("a mistake");
@@ -236,7 +293,8 @@ fn params_of_an_environment_file_are_set_where_it_is_named() {
     let text = |settings: &str| {
         format!(
             "horizon T = 3  param q = 0.3  environment e from \"four_rooms.rlenv\" {settings}
-             prior {{ s[1] ~ e.initial  a[t] ~ Uniform  s[t+1] ~ e.transition(s[t], a[t]) }}  likelihood {{ R[t] ~ exp(q * r[t]) }}
+             prior {{ s[1] ~ e.initial  a[t] ~ Uniform  s[t+1] ~ e.transition(s[t], a[t]) }}  \
+             likelihood {{ R[t] ~ exp(q * r[t]) }}
              posterior {{ s[1] ~ e.initial  a[t] ~ Uniform  s[t+1] ~ e.transition(s[t], a[t]) }}"
         )
     };
@@ -255,7 +313,11 @@ fn with_kernels(kernels: &str) -> Model {
 }
 
 fn parameters(model: &Model, of: &str) -> Vec<String> {
-    let named = model.network.parameters.iter().filter(|p| p.name.starts_with(of) && !p.name.ends_with("bias"));
+    let named = model
+        .network
+        .parameters
+        .iter()
+        .filter(|p| p.name.starts_with(of) && !p.name.ends_with("bias"));
     named.map(|p| format!("{} {}x{}", p.name, p.rows, p.columns)).collect()
 }
 
@@ -269,7 +331,11 @@ fn nets_share_their_parameters_and_end_where_nobody_asks_for_a_width() {
     assert_eq!(parameters(&model, "body"), ["body.0.weight 10x32", "body.1.weight 32x16"]);
     assert_eq!(parameters(&model, "one"), ["one.logits.0.weight 16x2"]);
     assert_eq!(parameters(&model, "two"), ["two.logits.0.weight 16x10"]);
-    let bodies = model.network.layers.iter().filter(|layer| matches!(&layer.op, LayerOp::Mlp { last: Some(Activation::Tanh), .. }));
+    let bodies = model
+        .network
+        .layers
+        .iter()
+        .filter(|layer| matches!(&layer.op, LayerOp::Mlp { last: Some(Activation::Tanh), .. }));
     assert_eq!(bodies.count(), 2, "a layer for each kernel, since each has its own inputs");
 }
 
@@ -278,7 +344,8 @@ fn inputs_are_encoded_by_their_domains() {
     let model = with_kernels(
         "option o : 4
          kernel w(o | next: o[2]?, s[3], t) = Categorical(logits = mlp(next, s, t, hidden = [8]))
-         kernel k(o | s, last: o?) = Sticky(last, keep = sigmoid(linear(last)), fresh = Categorical(logits = table(s, last)))
+         kernel k(o | s, last: o?) = Sticky(last, keep = sigmoid(linear(last)), fresh = \
+         Categorical(logits = table(s, last)))
          kernel h(a | s, o) = Categorical(logits = per(o, linear(s)))
          kernel g(a | past: s[..]) = Categorical(logits = linear(gru(past, hidden = 5)))",
     );
@@ -286,7 +353,9 @@ fn inputs_are_encoded_by_their_domains() {
     assert_eq!(parameters(&model, "k"), ["k.keep.0.weight 5x1", "k.fresh.logits.0.table 50x4"]);
     assert_eq!(parameters(&model, "h"), ["h.logits.0.weight 10x8"]);
     assert_eq!(parameters(&model, "g.logits.1"), ["g.logits.1.weight 5x2"]);
-    let Distribution::Sticky { last, .. } = &model.kernels[1].distribution else { panic!("sticky") };
+    let Distribution::Sticky { last, .. } = &model.kernels[1].distribution else {
+        panic!("sticky")
+    };
     assert_eq!(*last, 2, "outputs first, then givens");
 }
 
@@ -294,7 +363,8 @@ fn inputs_are_encoded_by_their_domains() {
 fn kernels_of_reals_and_of_several_outputs() {
     let text = "horizon T = 4
       environment line {
-        state s : { x: real, v: real in [-1, 1] }  action a : real[2] in [-1, 1]  reward r in [-1, 0]
+        state s : { x: real, v: real in [-1, 1] }  action a : real[2] in [-1, 1]  reward r in \
+        [-1, 0]
         s[1] ~ { x: Delta(0), v: Uniform }
         s[t+1] ~ { x: Normal(mean = s[t].x + sum(a[t]), sd = 0.1), v: Delta(s[t].v) }
         r[t] = -abs(s[t].v)
@@ -310,37 +380,78 @@ fn kernels_of_reals_and_of_several_outputs() {
       prior { s[1] ~ line.initial  a[t] ~ Uniform  s[t+1] ~ drift(s[t], a[t]) }
       likelihood { R[t] ~ exp(r[t]) }
       posterior { s[1] ~ line.initial  a[t] ~ pi(s[t])  s[t+1] ~ line.transition(s[t], a[t]) }
-      infer { ratio = mlp(s, a, s', hidden = [4])  optimizer = adam(rate = ramp(from = 1, to = 0))  until = expected_return >= 2 * T }";
+      infer { ratio = mlp(s, a, s', hidden = [4])  optimizer = adam(rate = ramp(from = 1, to = \
+      0))  until = expected_return >= 2 * T }";
     let model = model(text);
     assert_eq!(parameters(&model, "pi"), ["pi.mean.0.weight 8x2", "pi.sd.0.weight 8x2"]);
-    assert_eq!(parameters(&model, "world"), ["world.s.x.mean.0.weight 4x1", "world.r.mean.0.weight 2x1", "world.end.logits.0.weight 2x1"]);
+    assert_eq!(
+        parameters(&model, "world"),
+        [
+            "world.s.x.mean.0.weight 4x1",
+            "world.r.mean.0.weight 2x1",
+            "world.end.logits.0.weight 2x1"
+        ]
+    );
     assert_eq!(parameters(&model, "drift"), ["drift.mean.0.weight 4x8", "drift.mean.1.weight 8x2"]);
-    assert_eq!(parameters(&model, "dream"), ["dream.sample.0.weight 8x8", "dream.sample.1.weight 8x2"]);
-    let Some(SettingValue::Network { kernel, arguments, .. }) = model.setting("ratio").map(|s| &s.value) else { panic!("a network") };
+    assert_eq!(
+        parameters(&model, "dream"),
+        ["dream.sample.0.weight 8x8", "dream.sample.1.weight 8x2"]
+    );
+    let Some(SettingValue::Network { kernel, arguments, .. }) =
+        model.setting("ratio").map(|s| &s.value)
+    else {
+        panic!("a network")
+    };
     let (s, a) = (VariableId(0), VariableId(1));
     let at = |variable, step| Value::Variable { variable, index: Index::Step(step) };
     assert_eq!(*arguments, [at(s, 0), at(a, 0), at(s, 1)]);
     assert!(model.kernel(*kernel).outputs.is_empty());
-    let until = SettingValue::Threshold { quantity: "expected_return".into(), at_least: true, value: 8.0 };
+    let until =
+        SettingValue::Threshold { quantity: "expected_return".into(), at_least: true, value: 8.0 };
     assert_eq!(model.setting("until").map(|s| &s.value), Some(&until));
 }
 
 #[test]
 fn factors_keep_windows_times_and_densities() {
     let text = CHAIN
-        .replace("kernel pi(a | s) =", "option o : 3\nkernel look(o | next: o[2]?, s) = Categorical(logits = table(next, s))\nkernel hear(o | past: s[..]) = Categorical(logits = linear(gru(past)))\nkernel guess(o | s) = Categorical(logits = table(s))\nkernel pi(a | s) =")
-        .replace("R[t] ~ exp(alpha * r[t])", "R[t] ~ exp(alpha * r[t])  H[T] ~ guess(o[1] | s[T+1])")
-        .replace("posterior {", "auxiliary { o[t] ~ look(o[t+1..t+2], s[t]) }\nposterior {\n  o[t] ~ hear(s[t..])")
+        .replace(
+            "kernel pi(a | s) =",
+            "option o : 3\nkernel look(o | next: o[2]?, s) = \
+                                        Categorical(logits = table(next, s))\nkernel hear(o | \
+                                        past: s[..]) = Categorical(logits = \
+                                        linear(gru(past)))\nkernel guess(o | s) = \
+                                        Categorical(logits = table(s))\nkernel pi(a | s) =",
+        )
+        .replace(
+            "R[t] ~ exp(alpha * r[t])",
+            "R[t] ~ exp(alpha * r[t])  H[T] ~ guess(o[1] | s[T+1])",
+        )
+        .replace(
+            "posterior {",
+            "auxiliary { o[t] ~ look(o[t+1..t+2], s[t]) }\nposterior {\n  \
+                                 o[t] ~ hear(s[t..])",
+        )
         .replace("o[t] ~ hear(s[t..])", "o[t] ~ hear(s[..t])");
     let model = model(&text);
     let o = VariableId(2);
     let window = Value::Window { variable: o, from: Index::Step(1), to: Index::Step(2) };
     assert_eq!(model.bounds[0].auxiliary[0].arguments[0], window);
-    assert_eq!(model.bounds[0].posterior[0].arguments[0], Value::Past { variable: VariableId(0), to: Index::Step(0) });
-    let LikelihoodForm::Density { values, givens, .. } = &model.bounds[0].likelihood[1].form else { panic!("a density") };
+    assert_eq!(
+        model.bounds[0].posterior[0].arguments[0],
+        Value::Past { variable: VariableId(0), to: Index::Step(0) }
+    );
+    let LikelihoodForm::Density { values, givens, .. } = &model.bounds[0].likelihood[1].form else {
+        panic!("a density")
+    };
     assert_eq!(*values, [Value::Variable { variable: o, index: Index::First }]);
     assert_eq!(*givens, [Value::Variable { variable: VariableId(0), index: Index::Last(1) }]);
-    assert!(model.network.layers.iter().any(|layer| matches!(layer.op, LayerOp::Gru { backward: false, .. })));
+    assert!(
+        model
+            .network
+            .layers
+            .iter()
+            .any(|layer| matches!(layer.op, LayerOp::Gru { backward: false, .. }))
+    );
 }
 
 #[test]
@@ -349,36 +460,56 @@ fn weights_have_priors_and_a_mean_field() {
         .replace("a[t]   ~ Uniform", "a[t] ~ Uniform  weights(pi) ~ Normal(mean = 0, sd = 1)")
         .replace("a[t]   ~ pi(s[t])", "a[t] ~ pi(s[t])  weights(pi) ~ Normal");
     let model = model(&text);
-    let weights = |factors: &[Factor]| factors.iter().find(|f| f.targets == [Target::Weights(KernelId(0))]).map(|f| f.kernel.clone());
+    let weights = |factors: &[Factor]| {
+        factors
+            .iter()
+            .find(|f| f.targets == [Target::Weights(KernelId(0))])
+            .map(|f| f.kernel.clone())
+    };
     let field = KernelRef::InPlace(Distribution::Normal { mean: vec![], sd: vec![] });
     assert_eq!(weights(&model.bounds[0].posterior), Some(field));
-    assert!(matches!(weights(&model.bounds[0].prior), Some(KernelRef::InPlace(Distribution::Normal { mean, .. })) if mean.len() == 1));
+    assert!(
+        matches!(weights(&model.bounds[0].prior), Some(KernelRef::InPlace(Distribution::Normal { mean, .. })) if mean.len() == 1)
+    );
 }
 
 #[test]
 fn gymnasium_environments_declare_their_spaces() {
-    let text = "horizon T = 9  environment pole = gymnasium(\"CartPole-v1\", sutton = true) { state s : real[4] action a : { l, r } reward g in [0, 1] }
+    let text = "horizon T = 9  environment pole = gymnasium(\"CartPole-v1\", sutton = true) { \
+                state s : real[4] action a : { l, r } reward g in [0, 1] }
       kernel pi(a | s) = Categorical(logits = linear(s))
-      prior { s[1] ~ pole.initial  a[t] ~ Uniform  s[t+1] ~ pole.transition(s[t], a[t]) }  likelihood { R[t] ~ exp(g[t] - 1) }
+      prior { s[1] ~ pole.initial  a[t] ~ Uniform  s[t+1] ~ pole.transition(s[t], a[t]) }  \
+      likelihood { R[t] ~ exp(g[t] - 1) }
       posterior { s[1] ~ pole.initial  a[t] ~ pi(s[t])  s[t+1] ~ pole.transition(s[t], a[t]) }";
     let model = model(text);
     let environment = &model.environments[0];
     assert!(environment.hidden && environment.rewards[0].value.is_none());
-    let Dynamics::External { system, arguments } = &environment.dynamics else { panic!("external") };
-    assert_eq!((system.as_str(), arguments.as_slice()), ("CartPole-v1", &[(Some("sutton".to_owned()), SettingValue::Truth(true))][..]));
+    let Dynamics::External { system, arguments } = &environment.dynamics else {
+        panic!("external")
+    };
+    assert_eq!(
+        (system.as_str(), arguments.as_slice()),
+        ("CartPole-v1", &[(Some("sutton".to_owned()), SettingValue::Truth(true))][..])
+    );
 }
 
 #[test]
 fn a_second_bound_needs_an_objective() {
-    let body = "prior { s[1] ~ e.initial  a[t] ~ Uniform  s[t+1] ~ e.transition(s[t], a[t]) }  likelihood { R[t] ~ exp(-1) }
+    let body = "prior { s[1] ~ e.initial  a[t] ~ Uniform  s[t+1] ~ e.transition(s[t], a[t]) }  \
+                likelihood { R[t] ~ exp(-1) }
       posterior { s[1] ~ e.initial  a[t] ~ pi(s[t])  s[t+1] ~ e.transition(s[t], a[t]) }";
     let text = format!(
-        "horizon T = 9  environment e {{ state s : 0..1  action a : 2  s[1] ~ Delta(0)  s[t+1] ~ Delta(a[t]) }}
-         kernel pi(a | s) = Categorical(logits = table(s))  bound one {{ {body} }}  bound two {{ {body} }}"
+        "horizon T = 9  environment e {{ state s : 0..1  action a : 2  s[1] ~ Delta(0)  s[t+1] ~ \
+         Delta(a[t]) }}
+         kernel pi(a | s) = Categorical(logits = table(s))  bound one {{ {body} }}  bound two {{ \
+         {body} }}"
     );
     assert!(errors(&text).contains("does not say how to maximise them"));
     let model = model(&format!("{text} infer {{ maximize two over pi  maximize one over pi }}"));
-    assert_eq!(model.objectives.iter().map(|o| o.bound).collect::<Vec<_>>(), [BoundId(1), BoundId(0)]);
+    assert_eq!(
+        model.objectives.iter().map(|o| o.bound).collect::<Vec<_>>(),
+        [BoundId(1), BoundId(0)]
+    );
 }
 
 #[test]
@@ -388,15 +519,20 @@ fn large_and_deep_files_end_in_words() {
     assert_eq!(found.lines().count(), 5_000);
     let chain: String = (0..2_000).map(|at| format!("let v{} = v{} + 1\n", at + 1, at)).collect();
     assert_eq!(errors(&format!("{CHAIN}\nlet v0 = 1\n{chain}")), "");
-    let backwards: String = (0..2_000).rev().map(|at| format!("let v{} = v{} + 1\n", at + 1, at)).collect();
+    let backwards: String =
+        (0..2_000).rev().map(|at| format!("let v{} = v{} + 1\n", at + 1, at)).collect();
     assert!(errors(&format!("{CHAIN}\n{backwards}\nlet v0 = 1")).contains("deep"));
-    let calls: String = (0..2_000).map(|at| format!("let f{}(x) = f{}(x) + 1\n", at + 1, at)).collect();
-    assert!(errors(&format!("{CHAIN}\nlet f0(x) = x\n{calls}\nlet all = f2000(1)")).contains("deep"));
+    let calls: String =
+        (0..2_000).map(|at| format!("let f{}(x) = f{}(x) + 1\n", at + 1, at)).collect();
+    assert!(
+        errors(&format!("{CHAIN}\nlet f0(x) = x\n{calls}\nlet all = f2000(1)")).contains("deep")
+    );
 }
 
 #[test]
 fn a_mistake_is_told_once() {
-    let text = CHAIN.replace("param alpha = 0.5", "param alpha = beta").replace("clamp(s[t]", "lift(s[t]");
+    let text =
+        CHAIN.replace("param alpha = 0.5", "param alpha = beta").replace("clamp(s[t]", "lift(s[t]");
     let found = errors(&text);
     assert_eq!(found.lines().count(), 2, "{found}");
     assert!(found.contains("unknown name `beta`") && found.contains("unknown function `lift`"));
@@ -424,7 +560,15 @@ fn walk(state: &str, start: &str, next: &str, reward: &str) -> String {
 #[test]
 fn truth_values_are_numbers() {
     assert_eq!(errors(&walk("bool", "false", "a[t]", "s[t+1] - 1")), "");
-    assert_eq!(errors(&walk("0..2", "true", "a[t] + s[t] * (s[t] < 2 and a[t])", "min(0, -a[t] + (a[t] == 1))")), "");
+    assert_eq!(
+        errors(&walk(
+            "0..2",
+            "true",
+            "a[t] + s[t] * (s[t] < 2 and a[t])",
+            "min(0, -a[t] + (a[t] == 1))"
+        )),
+        ""
+    );
     assert_eq!(errors(&walk("0..1", "0", "if a[t] then s[t] else true", "-a[t]")), "");
     // a number is no truth value, though
     assert!(errors(&walk("bool", "0", "a[t]", "-1")).contains("expected a truth value"));
@@ -440,7 +584,9 @@ fn fields_may_be_called_by_any_word() {
 
 #[test]
 fn what_is_normalised_sums_to_one() {
-    let prior = |probs: &str| walk("0..1", "0", "a[t]", "-1").replace("Uniform", &format!("Categorical(probs = {probs})"));
+    let prior = |probs: &str| {
+        walk("0..1", "0", "a[t]", "-1").replace("Uniform", &format!("Categorical(probs = {probs})"))
+    };
     assert_eq!(errors(&prior("normalize([0.333333, 0.333333])")), "");
     assert!(errors(&prior("[0.333333, 0.333333]")).contains("normalize"));
     assert!(errors(&prior("normalize([0, 0])")).contains("not a number"));

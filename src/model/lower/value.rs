@@ -1,4 +1,5 @@
-//! What an expression is while a model is lowered: structure is known, scalars are nodes of the graph.
+//! What an expression is while a model is lowered: structure is known, scalars are nodes of the
+//! graph.
 
 use crate::expr::{ExprId, Graph};
 use std::rc::Rc;
@@ -52,12 +53,18 @@ impl Value {
     }
 
     pub fn text(graph: &mut Graph, text: &str) -> Value {
-        Value::array(text.chars().map(|c| Value::Scalar(graph.constant(f64::from(u32::from(c))), Type::Character)).collect())
+        Value::array(
+            text.chars()
+                .map(|c| Value::Scalar(graph.constant(f64::from(u32::from(c))), Type::Character))
+                .collect(),
+        )
     }
 
     pub fn field(&self, name: &str) -> Option<&Value> {
         match self {
-            Value::Record(fields) => fields.iter().find(|(field, _)| field == name).map(|(_, value)| value),
+            Value::Record(fields) => {
+                fields.iter().find(|(field, _)| field == name).map(|(_, value)| value)
+            }
             Value::Scalar(..) | Value::Array(_) | Value::Enumerator(_) | Value::Poison => None,
         }
     }
@@ -72,7 +79,8 @@ impl Value {
         }
     }
 
-    /// Whether the value is nested at most `depth` deep and has at most `left` parts, which are counted down.
+    /// Whether the value is nested at most `depth` deep and has at most `left` parts, which are
+    /// counted down.
     pub fn fits(&self, depth: usize, left: &mut usize) -> bool {
         if depth == 0 || *left == 0 {
             return false;
@@ -91,13 +99,21 @@ impl Value {
             Value::Scalar(_, Type::Number) => "a number".to_owned(),
             Value::Scalar(_, Type::Truth) => "a truth value".to_owned(),
             Value::Scalar(_, Type::Character) => "a character".to_owned(),
-            Value::Scalar(_, Type::Name(list)) => format!("a value of {{ {} }}", names[list.0 as usize].join(", ")),
-            Value::Array(items) if items.iter().all(|item| matches!(item, Value::Scalar(_, Type::Character))) && !items.is_empty() => {
+            Value::Scalar(_, Type::Name(list)) => {
+                format!("a value of {{ {} }}", names[list.0 as usize].join(", "))
+            }
+            Value::Array(items)
+                if items.iter().all(|item| matches!(item, Value::Scalar(_, Type::Character)))
+                    && !items.is_empty() =>
+            {
                 "a text".to_owned()
             }
             Value::Array(items) => format!("an array of {}", items.len()),
             Value::Record(fields) => {
-                format!("a record {{ {} }}", fields.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "))
+                format!(
+                    "a record {{ {} }}",
+                    fields.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
+                )
             }
             Value::Enumerator(enumerator) => format!("the value name `{}`", enumerator.text),
             Value::Poison => "an expression with a mistake".to_owned(),

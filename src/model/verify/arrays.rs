@@ -1,5 +1,6 @@
-//! Arrays are read inside. A place outside gives no number, which a comparison would swallow, so look-ups are watched one by one,
-//! where the expression goes there: not in the branch of an `if` that is not taken, nor to the right of an `and` that is false.
+//! Arrays are read inside. A place outside gives no number, which a comparison would swallow, so
+//! look-ups are watched one by one, where the expression goes there: not in the branch of an `if`
+//! that is not taken, nor to the right of an `and` that is false.
 
 use super::space::{Columns, Evaluator};
 use crate::expr::{BinaryOp, ExprId, Node};
@@ -19,7 +20,8 @@ impl Arrays {
     /// `None` where no array is read.
     pub fn of(model: &Model, params: &[f64], roots: &[ExprId]) -> Option<Arrays> {
         let nodes = model.graph.reach(roots);
-        let is_lookup = |id: &ExprId| matches!(model.graph.node(*id), Node::Lookup(..) | Node::Choose(..));
+        let is_lookup =
+            |id: &ExprId| matches!(model.graph.node(*id), Node::Lookup(..) | Node::Choose(..));
         let lookups: Vec<ExprId> = nodes.iter().copied().filter(is_lookup).collect();
         if lookups.is_empty() {
             return None;
@@ -37,7 +39,8 @@ impl Arrays {
         Some(Arrays { nodes, lookups, watched, evaluator })
     }
 
-    /// The first row at which an expression reads outside an array, and the look-up. `used` says at which rows it starts from a root.
+    /// The first row at which an expression reads outside an array, and the look-up. `used` says at
+    /// which rows it starts from a root.
     pub fn outside(
         &mut self,
         model: &Model,
@@ -47,11 +50,14 @@ impl Arrays {
     ) -> Option<(usize, ExprId)> {
         let rows = columns.time.len();
         let values = self.evaluator.run(columns);
-        let at = |id: ExprId| &values[self.watched.binary_search(&id).expect("arrays: every condition is watched")];
+        let at = |id: ExprId| {
+            &values[self.watched.binary_search(&id).expect("arrays: every condition is watched")]
+        };
         if self.lookups.iter().all(|&lookup| at(lookup).iter().all(|value| !value.is_nan())) {
             return None;
         }
-        let place = |id: ExprId| self.nodes.binary_search(&id).expect("arrays: operands are reached");
+        let place =
+            |id: ExprId| self.nodes.binary_search(&id).expect("arrays: operands are reached");
         let mut reached: Vec<Vec<bool>> = vec![vec![false; rows]; self.nodes.len()];
         for &root in roots {
             let mask = &mut reached[place(root)];

@@ -1,5 +1,5 @@
-//! Every variable that the posterior draws has exactly one factor in the prior and the auxiliary block together: without one,
-//! or with two, what comes out would not be a bound.
+//! Every variable that the posterior draws has exactly one factor in the prior and the auxiliary
+//! block together: without one, or with two, what comes out would not be a bound.
 
 use super::generated::block_name;
 use super::times::{Steps, drawn};
@@ -18,12 +18,18 @@ struct Cover {
 
 pub fn faults(model: &Model, bound: &Bound) -> Vec<Diagnostic> {
     let covers = covers(model, bound);
-    let mut found: Vec<Diagnostic> = covers.iter().filter_map(|(&variable, covers)| two_factors(model, variable, covers)).collect();
+    let mut found: Vec<Diagnostic> = covers
+        .iter()
+        .filter_map(|(&variable, covers)| two_factors(model, variable, covers))
+        .collect();
     let mut named: Vec<TargetVariable> = Vec::new();
     for factor in &bound.posterior {
         for target in &factor.targets {
             match *target {
-                Target::Variable { variable: TargetVariable::Reward(..) | TargetVariable::End, .. } => {}
+                Target::Variable {
+                    variable: TargetVariable::Reward(..) | TargetVariable::End,
+                    ..
+                } => {}
                 Target::Variable { variable, index } => {
                     let covers = covers.get(&variable).map_or(&[][..], Vec::as_slice);
                     let missing = no_factor(model, bound, factor, variable, index, covers);
@@ -32,7 +38,9 @@ pub fn faults(model: &Model, bound: &Bound) -> Vec<Diagnostic> {
                         found.push(missing);
                     }
                 }
-                Target::Weights(_) => found.extend(no_prior_over_weights(model, bound, factor, *target)),
+                Target::Weights(_) => {
+                    found.extend(no_prior_over_weights(model, bound, factor, *target))
+                }
             }
         }
     }
@@ -52,7 +60,12 @@ fn covers(model: &Model, bound: &Bound) -> BTreeMap<TargetVariable, Vec<Cover>> 
         for factor in bound.factors(block) {
             for target in &factor.targets {
                 if let Target::Variable { variable, index } = *target {
-                    let cover = Cover { steps: drawn(model, variable, index), index, block, span: factor.span };
+                    let cover = Cover {
+                        steps: drawn(model, variable, index),
+                        index,
+                        block,
+                        span: factor.span,
+                    };
                     covers.entry(variable).or_default().push(cover);
                 }
             }
@@ -72,16 +85,24 @@ fn two_factors(model: &Model, variable: TargetVariable, covers: &[Cover]) -> Opt
             let (message, hint) = if first.block == second.block {
                 let hint = match (first.index, second.index) {
                     (Index::First, Index::Step(0)) | (Index::Step(0), Index::First) => {
-                        format!("`{0}[t]` includes t = 1; write `{0}[t+1] ~ …` for the later steps", words::name(model, variable))
+                        format!(
+                            "`{0}[t]` includes t = 1; write `{0}[t+1] ~ …` for the later steps",
+                            words::name(model, variable)
+                        )
                     }
                     _ => "remove one of the two".to_owned(),
                 };
                 (format!("`{at}` has two factors in `{}`", block_name(first.block)), hint)
             } else {
-                let hint = "`auxiliary` is for variables that the prior does not generate: remove one of the two";
-                (format!("`{at}` has a factor in `prior` and another in `auxiliary`"), hint.to_owned())
+                let hint = "`auxiliary` is for variables that the prior does not generate: remove \
+                            one of the two";
+                (
+                    format!("`{at}` has a factor in `prior` and another in `auxiliary`"),
+                    hint.to_owned(),
+                )
             };
-            let fault = Diagnostic::error("two-factors", second.span, message).here("a second factor here");
+            let fault =
+                Diagnostic::error("two-factors", second.span, message).here("a second factor here");
             return Some(fault.also(first.span, "a first factor here").hint(hint));
         }
     }
@@ -99,7 +120,12 @@ fn no_factor(
     let wanted = drawn(model, variable, index);
     let mut from = wanted.from;
     while from <= wanted.to {
-        match covers.iter().filter(|cover| cover.steps.contains(from)).map(|cover| cover.steps.to).max() {
+        match covers
+            .iter()
+            .filter(|cover| cover.steps.contains(from))
+            .map(|cover| cover.steps.to)
+            .max()
+        {
             Some(to) => from = to + 1,
             None => break,
         }
@@ -108,16 +134,24 @@ fn no_factor(
         return None;
     }
     let written = words::at(model, variable, index);
-    let drawn_here = format!("drawn here, by `{}`", words::kernel(model, &factor.kernel, factor.span));
+    let drawn_here =
+        format!("drawn here, by `{}`", words::kernel(model, &factor.kernel, factor.span));
     let fault = if covers.is_empty() {
-        let message = format!("the posterior draws `{written}`, which has no factor in `prior` or `auxiliary`");
-        Diagnostic::error("no-prior", factor.span, message).here(drawn_here).hint(where_to_add(model, bound, variable, &written))
+        let message = format!(
+            "the posterior draws `{written}`, which has no factor in `prior` or `auxiliary`"
+        );
+        Diagnostic::error("no-prior", factor.span, message)
+            .here(drawn_here)
+            .hint(where_to_add(model, bound, variable, &written))
     } else {
         let message = format!(
             "the posterior draws `{written}`, but `{}` has no factor in `prior` or `auxiliary`",
             words::steps(model, variable, Steps { from, to: from })
         );
-        let hint = format!("add a factor of `{written}` to the same block, or change the index of the one that is there");
+        let hint = format!(
+            "add a factor of `{written}` to the same block, or change the index of the one that \
+             is there"
+        );
         Diagnostic::error("no-prior", factor.span, message)
             .here(drawn_here)
             .also(covers[0].span, "the other steps have theirs here")
@@ -127,7 +161,9 @@ fn no_factor(
 }
 
 fn where_to_add(model: &Model, bound: &Bound, variable: TargetVariable, written: &str) -> String {
-    let TargetVariable::Variable(id) = variable else { return format!("add `{written} ~ …` to `prior`") };
+    let TargetVariable::Variable(id) = variable else {
+        return format!("add `{written} ~ …` to `prior`");
+    };
     let variable = model.variable(id);
     let environment = variable.environment.map(|id| model.environment(id));
     match (variable.role, environment) {
@@ -135,7 +171,10 @@ fn where_to_add(model: &Model, bound: &Bound, variable: TargetVariable, written:
             let (state, action) = (&variable.name, &model.variable(environment.action).name);
             match written.ends_with("[1]") {
                 true => format!("add `{written} ~ {}.initial` to `prior`", environment.name),
-                false => format!("add `{written} ~ {}.transition({state}[t], {action}[t])` to `prior`", environment.name),
+                false => format!(
+                    "add `{written} ~ {}.transition({state}[t], {action}[t])` to `prior`",
+                    environment.name
+                ),
             }
         }
         (Role::Observation, Some(environment)) => {
@@ -144,10 +183,13 @@ fn where_to_add(model: &Model, bound: &Bound, variable: TargetVariable, written:
         }
         (Role::Action, _) => format!("add `{written} ~ Uniform` to `prior`"),
         (Role::Option, _) if bound.auxiliary.is_empty() => format!(
-            "add `{written} ~ …` to `prior` if the model chooses `{}` too, or a reverse model of it to `auxiliary {{ {written} ~ … }}`",
+            "add `{written} ~ …` to `prior` if the model chooses `{}` too, or a reverse model of \
+             it to `auxiliary {{ {written} ~ … }}`",
             variable.name
         ),
-        (Role::State | Role::Observation | Role::Option, _) => format!("add `{written} ~ …` to `prior` or to `auxiliary`"),
+        (Role::State | Role::Observation | Role::Option, _) => {
+            format!("add `{written} ~ …` to `prior` or to `auxiliary`")
+        }
     }
 }
 
@@ -155,16 +197,29 @@ fn draws(factors: &[Factor], wanted: Target) -> bool {
     factors.iter().any(|factor| factor.targets.contains(&wanted))
 }
 
-fn no_prior_over_weights(model: &Model, bound: &Bound, factor: &Factor, target: Target) -> Option<Diagnostic> {
+fn no_prior_over_weights(
+    model: &Model,
+    bound: &Bound,
+    factor: &Factor,
+    target: Target,
+) -> Option<Diagnostic> {
     let written = words::target(model, target);
     (!draws(&bound.prior, target)).then(|| {
-        Diagnostic::error("no-prior", factor.span, format!("the posterior draws `{written}`, which has no factor in `prior`"))
-            .hint(format!("add `{written} ~ Normal(mean = 0, sd = 1)` to `prior`"))
+        Diagnostic::error(
+            "no-prior",
+            factor.span,
+            format!("the posterior draws `{written}`, which has no factor in `prior`"),
+        )
+        .hint(format!("add `{written} ~ Normal(mean = 0, sd = 1)` to `prior`"))
     })
 }
 
 fn weights_not_drawn(model: &Model, factor: &Factor, target: Target) -> Diagnostic {
     let written = words::target(model, target);
-    Diagnostic::error("not-generated", factor.span, format!("the prior draws `{written}`, but the posterior does not"))
-        .hint(format!("add `{written} ~ Normal` to `posterior`: its learned mean field"))
+    Diagnostic::error(
+        "not-generated",
+        factor.span,
+        format!("the prior draws `{written}`, but the posterior does not"),
+    )
+    .hint(format!("add `{written} ~ Normal` to `posterior`: its learned mean field"))
 }

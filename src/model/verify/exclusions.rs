@@ -1,5 +1,6 @@
-//! What a prior excludes of finite values and a posterior draws, of kernels as of distributions in place. What a network computes is taken to be any
-//! number: a value is excluded if its probability is 0 whatever the parameters are.
+//! What a prior excludes of finite values and a posterior draws, of kernels as of distributions in
+//! place. What a network computes is taken to be any number: a value is excluded if its probability
+//! is 0 whatever the parameters are.
 
 use super::law::{Atoms, Law};
 use super::placed::{Place, Placed, Presence};
@@ -7,7 +8,8 @@ use super::space::{BATCH, Evaluator, Space};
 use super::times::{Steps, arguments, at, drawn, horizon, lifetime};
 use crate::expr::{ExprId, InputId};
 use crate::model::{
-    Distribution, Dynamics, EnvironmentKernel, Factor, FiniteDomain, Index, Input, KernelRef, Model, Role, TargetVariable, VariableId,
+    Distribution, Dynamics, EnvironmentKernel, Factor, FiniteDomain, Index, Input, KernelRef,
+    Model, Role, TargetVariable, VariableId,
 };
 
 /// Expressions that are evaluated for one pair.
@@ -51,14 +53,22 @@ fn compared(model: &Model, variable: VariableId, p: &Use<'_>, q: &Use<'_>) -> Op
     let q_place = q.place(&q_shift, &q_presence);
     let mut placed = Placed::new(model);
     let (p_written, q_written) = (placed.distribution(&p_place)?, placed.distribution(&q_place)?);
-    let ends: Vec<ExprId> = [&p_place, &q_place].into_iter().flat_map(|place| ends(model, &mut placed, place)).collect();
-    let mut roots: Vec<ExprId> = arguments(&p_written).into_iter().chain(arguments(&q_written)).chain(ends.iter().copied()).collect();
+    let ends: Vec<ExprId> = [&p_place, &q_place]
+        .into_iter()
+        .flat_map(|place| ends(model, &mut placed, place))
+        .collect();
+    let mut roots: Vec<ExprId> = arguments(&p_written)
+        .into_iter()
+        .chain(arguments(&q_written))
+        .chain(ends.iter().copied())
+        .collect();
     roots.sort_unstable();
     roots.dedup();
     if roots.len() > MOST_ROOTS {
         return None;
     }
-    let column = |id: ExprId| roots.binary_search(&id).expect("exclusions: every argument is a root");
+    let column =
+        |id: ExprId| roots.binary_search(&id).expect("exclusions: every argument is a root");
     let law = |distribution: &Distribution<Vec<ExprId>>| Law::of(distribution, domain, &column);
     let (p_law, q_law) = (law(&p_written)?, law(&q_written)?);
     let space = Space::over(model, &placed.graph, &roots, &|input| Some(placed.stands(input)))?;
@@ -69,13 +79,16 @@ fn compared(model: &Model, variable: VariableId, p: &Use<'_>, q: &Use<'_>) -> Op
     for first in (0..space.rows()).step_by(batch) {
         let count = batch.min(space.rows() - first);
         let mut columns = space.columns(first, count);
-        let (mut p_reached, mut q_reached) = (vec![Reached::default(); count], vec![Reached::default(); count]);
+        let (mut p_reached, mut q_reached) =
+            (vec![Reached::default(); count], vec![Reached::default(); count]);
         for sample in 0..if free.is_empty() { 1 } else { SAMPLES } {
             for (place, input) in free.iter().enumerate() {
                 columns.inputs.insert(*input, vec![generic(place, sample); count]);
             }
             let values = evaluator.run(&columns);
-            for row in (0..count).filter(|row| ends.iter().all(|end| values[column(*end)][*row] == 0.0)) {
+            for row in
+                (0..count).filter(|row| ends.iter().all(|end| values[column(*end)][*row] == 0.0))
+            {
                 p_reached[row].add(&p_law, values, row, finite, &mut atoms);
                 q_reached[row].add(&q_law, values, row, finite, &mut atoms);
             }
@@ -98,12 +111,20 @@ pub fn generic(place: usize, sample: usize) -> f64 {
     unlike_zero * [2.0, -2.0, 0.3][sample % SAMPLES]
 }
 
-/// The numbers of the values that a distribution draws with some parameters; `None` where it was none with any.
+/// The numbers of the values that a distribution draws with some parameters; `None` where it was
+/// none with any.
 #[derive(Clone, Default)]
 struct Reached(Option<Vec<usize>>);
 
 impl Reached {
-    fn add(&mut self, law: &Law, values: &[Vec<f64>], row: usize, finite: &FiniteDomain, atoms: &mut Atoms) {
+    fn add(
+        &mut self,
+        law: &Law,
+        values: &[Vec<f64>],
+        row: usize,
+        finite: &FiniteDomain,
+        atoms: &mut Atoms,
+    ) {
         atoms.clear();
         if law.fault(values, row).is_some() || !law.atoms(values, row, atoms) {
             return;
@@ -122,13 +143,18 @@ impl Reached {
 }
 
 impl Use<'_> {
-    fn place<'a>(&'a self, shift: &'a dyn Fn(Index) -> Index, presence: &'a dyn Fn(VariableId, Index) -> Presence) -> Place<'a> {
+    fn place<'a>(
+        &'a self,
+        shift: &'a dyn Fn(Index) -> Index,
+        presence: &'a dyn Fn(VariableId, Index) -> Presence,
+    ) -> Place<'a> {
         let Factor { kernel, arguments, targets, .. } = self.factor;
         Place { kernel, arguments, output: self.output, outputs: targets.len(), shift, presence }
     }
 }
 
-/// An index of a factor that draws at `own`, as a factor would write it that draws the same at `other`.
+/// An index of a factor that draws at `own`, as a factor would write it that draws the same at
+/// `other`.
 fn frame(index: Index, own: Index, other: Index) -> Index {
     match (own, other, index) {
         (Index::Step(own), Index::Step(other), Index::Step(k)) => Index::Step(k - own + other),
@@ -141,15 +167,24 @@ fn frame(index: Index, own: Index, other: Index) -> Index {
     }
 }
 
-/// Whether a factor that draws at `own`, at the steps `steps` of what it draws, reads a value there.
-fn presence(model: &Model, variable: VariableId, index: Index, own: Index, steps: Steps) -> Presence {
+/// Whether a factor that draws at `own`, at the steps `steps` of what it draws, reads a value
+/// there.
+fn presence(
+    model: &Model,
+    variable: VariableId,
+    index: Index,
+    own: Index,
+    steps: Steps,
+) -> Presence {
     let lifetime = lifetime(model, TargetVariable::Variable(variable));
     let own = if let Index::Step(own) = own { i64::from(own) } else { 0 };
     let read = |step: i64| at(index, horizon(model), step - own);
     let (first, last) = (read(steps.from), read(steps.to));
-    let ahead = matches!(index, Index::Step(k) if i64::from(k) > own) || matches!(index, Index::Last(_));
-    let can_end =
-        model.environments.iter().any(|e| matches!(e.dynamics, Dynamics::Written { end: Some(_), .. } | Dynamics::External { .. }));
+    let ahead =
+        matches!(index, Index::Step(k) if i64::from(k) > own) || matches!(index, Index::Last(_));
+    let can_end = model.environments.iter().any(|e| {
+        matches!(e.dynamics, Dynamics::Written { end: Some(_), .. } | Dynamics::External { .. })
+    });
     let may_have_ended = ahead && can_end && model.variable(variable).role != Role::State;
     if last < lifetime.from || first > lifetime.to {
         Presence::Never
@@ -166,9 +201,10 @@ pub fn ends(model: &Model, placed: &mut Placed<'_>, place: &Place<'_>) -> Vec<Ex
     for (id, environment) in model.environments.iter().enumerate() {
         let Dynamics::Written { end: Some(end), .. } = environment.dynamics else { continue };
         let rename = |input: Input| match place.kernel {
-            KernelRef::Environment(of, part @ (EnvironmentKernel::Transition | EnvironmentKernel::Observation)) if of.0 as usize == id => {
-                place.of_environment(model, *part, input)
-            }
+            KernelRef::Environment(
+                of,
+                part @ (EnvironmentKernel::Transition | EnvironmentKernel::Observation),
+            ) if of.0 as usize == id => place.of_environment(model, *part, input),
             _ => match input {
                 Input::Variable { variable, component, index } => {
                     Some(Input::Variable { variable, component, index: (place.shift)(index) })

@@ -9,7 +9,9 @@ use crate::model::{Bound, Dynamics, Index, Input, LikelihoodForm, Model};
 
 pub fn faults(model: &Model, bound: &Bound) -> Vec<Diagnostic> {
     let exponents = bound.likelihood.iter().filter_map(|likelihood| match &likelihood.form {
-        LikelihoodForm::Exponential { value, written } => fault(model, &likelihood.name, *value, written.span),
+        LikelihoodForm::Exponential { value, written } => {
+            fault(model, &likelihood.name, *value, written.span)
+        }
         LikelihoodForm::Density { .. } => None,
     });
     exponents.collect()
@@ -27,13 +29,21 @@ fn fault(model: &Model, name: &str, value: ExprId, at: crate::source::Span) -> O
         let inputs = space.columns(first, BATCH.min(space.rows() - first));
         let values = evaluator.run(&inputs);
         let live = |row: usize| values[1..].iter().all(|end| end[row] == 0.0);
-        let stray = arrays.as_mut().and_then(|arrays| arrays.outside(model, &inputs, &|_, row| live(row), &[value]));
-        let none = (0..inputs.time.len()).find(|&row| live(row) && values[0][row].is_nan()).map(|row| (row, value));
+        let stray = arrays
+            .as_mut()
+            .and_then(|arrays| arrays.outside(model, &inputs, &|_, row| live(row), &[value]));
+        let none = (0..inputs.time.len())
+            .find(|&row| live(row) && values[0][row].is_nan())
+            .map(|row| (row, value));
         let Some((row, from)) = stray.into_iter().chain(none).min() else { continue };
-        let cause = cause_of_nan(model, &params, from, &inputs, row).unwrap_or_else(|| "its value is NaN".to_owned());
+        let cause = cause_of_nan(model, &params, from, &inputs, row)
+            .unwrap_or_else(|| "its value is NaN".to_owned());
         let hint = match cause.contains("index") {
             true => "keep the index inside the array, with `clamp` or `mod`, say",
-            false => "guard the operation with `if … then … else …`, or keep its argument in range with `max`",
+            false => {
+                "guard the operation with `if … then … else …`, or keep its argument in range \
+                 with `max`"
+            }
         };
         let message = format!("the exponent of `{name}` is not a number");
         let mut fault = Diagnostic::error("not-a-number", at, message)
@@ -55,7 +65,8 @@ fn ends(model: &Model) -> impl Iterator<Item = ExprId> {
     })
 }
 
-/// Whether nobody says that all the joint values looked at are met: values of several times, rewards, reals without bounds.
+/// Whether nobody says that all the joint values looked at are met: values of several times,
+/// rewards, reals without bounds.
 fn may_never_meet(model: &Model, value: ExprId) -> bool {
     let mut indices: Vec<Index> = Vec::new();
     for input in model.graph.inputs_of(&[value]) {

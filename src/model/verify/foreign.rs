@@ -1,4 +1,5 @@
-//! Files that a model names outside its own folder: whoever runs a model of somebody else should know that it reads them.
+//! Files that a model names outside its own folder: whoever runs a model of somebody else should
+//! know that it reads them.
 
 use crate::diagnostic::Diagnostic;
 use crate::source::leaves_folder;
@@ -28,6 +29,10 @@ pub(in crate::model) fn foreign(file: &File) -> Vec<Diagnostic> {
 }
 
 fn warning(path: &Text) -> Diagnostic {
-    Diagnostic::warning("foreign-file", path.span, format!("the model reads `{}`, outside its folder", path.text))
-        .hint("put the file beside the model if it belongs to it; none of its lines is printed")
+    Diagnostic::warning(
+        "foreign-file",
+        path.span,
+        format!("the model reads `{}`, outside its folder", path.text),
+    )
+    .hint("put the file beside the model if it belongs to it; none of its lines is printed")
 }

@@ -13,9 +13,14 @@ pub fn faults(model: &Model, bound: &Bound) -> Vec<Diagnostic> {
     });
     let told = missing.map(|gain| {
         let name = &model.kernel(gain.kernel).name;
-        let message = format!("the gain of `{name}` is that of a distribution over its weights, and the posterior has none");
-        Diagnostic::error("no-mean-field", gain.span, message)
-            .hint(format!("add `weights({name}) ~ Normal(mean = 0, sd = 1)` to `prior` and `weights({name}) ~ Normal` to `posterior`"))
+        let message = format!(
+            "the gain of `{name}` is that of a distribution over its weights, \
+                               and the posterior has none"
+        );
+        Diagnostic::error("no-mean-field", gain.span, message).hint(format!(
+            "add `weights({name}) ~ Normal(mean = 0, sd = 1)` to `prior` and \
+                           `weights({name}) ~ Normal` to `posterior`"
+        ))
     });
     told.collect()
 }

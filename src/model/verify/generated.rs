@@ -1,10 +1,13 @@
-//! Every variable that some block uses at a step is generated there by the posterior, exactly once. Rewards and the end of the
-//! episode are the environment's where no factor of the posterior generates them.
+//! Every variable that some block uses at a step is generated there by the posterior, exactly once.
+//! Rewards and the end of the episode are the environment's where no factor of the posterior
+//! generates them.
 
 use super::times::{self, Read, Steps, drawn, horizon, lifetime};
 use super::words;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Block, Bound, Dynamics, Factor, Index, KernelRef, Model, Role, Target, TargetVariable};
+use crate::model::{
+    Block, Bound, Dynamics, Factor, Index, KernelRef, Model, Role, Target, TargetVariable,
+};
 use crate::source::Span;
 use std::collections::BTreeMap;
 
@@ -19,7 +22,10 @@ type Draws = BTreeMap<TargetVariable, Vec<Draw>>;
 
 pub fn faults(model: &Model, bound: &Bound) -> Vec<Diagnostic> {
     let draws = draws(model, bound);
-    let mut found: Vec<Diagnostic> = draws.iter().filter_map(|(&variable, draws)| generated_twice(model, variable, draws)).collect();
+    let mut found: Vec<Diagnostic> = draws
+        .iter()
+        .filter_map(|(&variable, draws)| generated_twice(model, variable, draws))
+        .collect();
     let mut missing: BTreeMap<TargetVariable, Diagnostic> = BTreeMap::new();
     for usage in usages(model, bound) {
         if let Some(fault) = not_generated(model, bound, &draws, &usage) {
@@ -36,7 +42,11 @@ fn draws(model: &Model, bound: &Bound) -> Draws {
     for factor in &bound.posterior {
         for target in &factor.targets {
             if let Target::Variable { variable, index } = *target {
-                draws.entry(variable).or_default().push(Draw { steps: drawn(model, variable, index), index, span: factor.span });
+                draws.entry(variable).or_default().push(Draw {
+                    steps: drawn(model, variable, index),
+                    index,
+                    span: factor.span,
+                });
             }
         }
     }
@@ -57,10 +67,18 @@ fn usages(model: &Model, bound: &Bound) -> Vec<Usage> {
     for block in [Block::Posterior, Block::Prior, Block::Auxiliary] {
         for factor in bound.factors(block) {
             for target in &factor.targets {
-                if let (Target::Variable { variable, index }, true) = (*target, block != Block::Posterior) {
+                if let (Target::Variable { variable, index }, true) =
+                    (*target, block != Block::Posterior)
+                {
                     let what = format!("the {} generates it here", block_name(block));
                     let written = words::target(model, *target);
-                    found.push(Usage { variable, steps: drawn(model, variable, index), written, span: factor.span, what });
+                    found.push(Usage {
+                        variable,
+                        steps: drawn(model, variable, index),
+                        written,
+                        span: factor.span,
+                        what,
+                    });
                 }
             }
             for read in times::reads(model, factor) {
@@ -70,7 +88,13 @@ fn usages(model: &Model, bound: &Bound) -> Vec<Usage> {
     }
     for likelihood in &bound.likelihood {
         for read in times::likelihood_reads(model, likelihood) {
-            read_usages(model, &read, times::likelihood_stands(model, likelihood), likelihood.span, &mut found);
+            read_usages(
+                model,
+                &read,
+                times::likelihood_stands(model, likelihood),
+                likelihood.span,
+                &mut found,
+            );
         }
     }
     found
@@ -86,14 +110,31 @@ fn read_usages(model: &Model, read: &Read, stands: Steps, span: Span, found: &mu
     let written = words::read(model, read);
     let span = words::find(model, span, &written);
     let steps = steps.and(lifetime(model, read.variable));
-    found.push(Usage { variable: read.variable, steps, what: "read here".to_owned(), span, written: written.clone() });
+    found.push(Usage {
+        variable: read.variable,
+        steps,
+        what: "read here".to_owned(),
+        span,
+        written: written.clone(),
+    });
     if let TargetVariable::Reward(environment, reward) = read.variable {
-        let Some(value) = model.environment(environment).rewards[reward as usize].value else { return };
+        let Some(value) = model.environment(environment).rewards[reward as usize].value else {
+            return;
+        };
         for inner in times::reward_reads(model, value) {
-            let shifted = Steps { from: inner.steps(horizon, steps.from).from, to: inner.steps(horizon, steps.to).to };
+            let shifted = Steps {
+                from: inner.steps(horizon, steps.from).from,
+                to: inner.steps(horizon, steps.to).to,
+            };
             let steps = shifted.and(lifetime(model, inner.variable));
             let what = format!("`{written}` depends on it");
-            found.push(Usage { variable: inner.variable, steps, what, span, written: words::read(model, &inner) });
+            found.push(Usage {
+                variable: inner.variable,
+                steps,
+                what,
+                span,
+                written: words::read(model, &inner),
+            });
         }
     }
 }
@@ -106,7 +147,8 @@ fn generated_twice(model: &Model, variable: TargetVariable, draws: &[Draw]) -> O
                 let at = words::steps(model, variable, both);
                 let hint = match (first.index, second.index) {
                     (Index::First, Index::Step(0)) | (Index::Step(0), Index::First) => format!(
-                        "`{0}[t]` includes t = 1; write `{0}[t+1] ~ …` for the later steps, or remove the factor of `{0}[1]`",
+                        "`{0}[t]` includes t = 1; write `{0}[t+1] ~ …` for the later steps, or \
+                         remove the factor of `{0}[1]`",
                         words::name(model, variable)
                     ),
                     _ => "remove one of the two factors".to_owned(),
@@ -140,16 +182,33 @@ fn not_generated(model: &Model, bound: &Bound, draws: &Draws, usage: &Usage) -> 
             factor.targets.iter().any(is_it)
         };
         let judged = bound.prior.iter().chain(&bound.auxiliary).any(is_drawn);
-        let too = if judged { "" } else { ", and another factor of it to `prior` or, a reverse model, to `auxiliary`" };
+        let too = if judged {
+            ""
+        } else {
+            ", and another factor of it to `prior` or, a reverse model, to `auxiliary`"
+        };
         (message, format!("add `{}` to `posterior`{too}", suggestion(model, variable, false)))
     } else {
-        let has: Vec<String> = given.iter().map(|draw| format!("`{}`", words::steps(model, variable, draw.steps))).collect();
+        let has: Vec<String> = given
+            .iter()
+            .map(|draw| format!("`{}`", words::steps(model, variable, draw.steps)))
+            .collect();
         let gap = words::steps(model, variable, gap);
-        let message = format!("`{written}` needs `{gap}`, but the posterior generates only {}", has.join(" and "));
+        let message = format!(
+            "`{written}` needs `{gap}`, but the posterior generates only {}",
+            has.join(" and ")
+        );
         let first = usage.steps.from == 1 && !given.iter().any(|draw| draw.steps.contains(1));
-        (message, format!("add `{}` to `posterior`, or use `{name}` only where it is generated", suggestion(model, variable, first)))
+        (
+            message,
+            format!(
+                "add `{}` to `posterior`, or use `{name}` only where it is generated",
+                suggestion(model, variable, first)
+            ),
+        )
     };
-    let mut fault = Diagnostic::error("not-generated", usage.span, message).here(usage.what.clone()).hint(hint);
+    let mut fault =
+        Diagnostic::error("not-generated", usage.span, message).here(usage.what.clone()).hint(hint);
     if let Some(draw) = given.first() {
         fault = fault.also(draw.span, format!("`{name}` is generated here"));
     }
@@ -160,11 +219,16 @@ fn not_generated(model: &Model, bound: &Bound, draws: &Draws, usage: &Usage) -> 
 fn first_gap(wanted: Steps, draws: &[Draw]) -> Option<Steps> {
     let mut from = wanted.from;
     while from <= wanted.to {
-        match draws.iter().filter(|draw| draw.steps.contains(from)).map(|draw| draw.steps.to).max() {
+        match draws.iter().filter(|draw| draw.steps.contains(from)).map(|draw| draw.steps.to).max()
+        {
             Some(to) => from = to + 1,
             None => {
-                let next = draws.iter().map(|draw| draw.steps.from).filter(|&start| start > from).min();
-                return Some(Steps { from, to: next.map_or(wanted.to, |start| (start - 1).min(wanted.to)) });
+                let next =
+                    draws.iter().map(|draw| draw.steps.from).filter(|&start| start > from).min();
+                return Some(Steps {
+                    from,
+                    to: next.map_or(wanted.to, |start| (start - 1).min(wanted.to)),
+                });
             }
         }
     }
@@ -173,20 +237,33 @@ fn first_gap(wanted: Steps, draws: &[Draw]) -> Option<Steps> {
 
 /// A factor that would generate the variable.
 fn suggestion(model: &Model, variable: TargetVariable, first: bool) -> String {
-    let TargetVariable::Variable(id) = variable else { return format!("{}[t] ~ …", words::name(model, variable)) };
+    let TargetVariable::Variable(id) = variable else {
+        return format!("{}[t] ~ …", words::name(model, variable));
+    };
     let variable = model.variable(id);
     let environment = variable.environment.map(|id| model.environment(id));
     let name = &variable.name;
     match (variable.role, environment) {
-        (Role::State, Some(environment)) if first => format!("{name}[1] ~ {}.initial", environment.name),
+        (Role::State, Some(environment)) if first => {
+            format!("{name}[1] ~ {}.initial", environment.name)
+        }
         (Role::State, Some(environment)) => {
             let action = &model.variable(environment.action).name;
-            format!("{name}[1] ~ {0}.initial; {name}[t+1] ~ {0}.transition({name}[t], {action}[t])", environment.name)
+            format!(
+                "{name}[1] ~ {0}.initial; {name}[t+1] ~ {0}.transition({name}[t], {action}[t])",
+                environment.name
+            )
         }
         (Role::Observation, Some(environment)) => {
-            format!("{name}[t] ~ {}.observation({}[t])", environment.name, model.variable(environment.state).name)
+            format!(
+                "{name}[t] ~ {}.observation({}[t])",
+                environment.name,
+                model.variable(environment.state).name
+            )
         }
-        (Role::State | Role::Observation | Role::Action | Role::Option, _) => format!("{name}[t] ~ …"),
+        (Role::State | Role::Observation | Role::Action | Role::Option, _) => {
+            format!("{name}[t] ~ …")
+        }
     }
 }
 
@@ -197,16 +274,33 @@ fn unpaid_rewards(model: &Model, bound: &Bound, draws: &Draws) -> Vec<Diagnostic
         for read in times::likelihood_reads(model, likelihood) {
             let TargetVariable::Reward(id, _) = read.variable else { continue };
             let environment = model.environment(id);
-            let runs = bound.posterior.iter().any(|factor| matches!(factor.kernel, KernelRef::Environment(of, _) if of == id));
-            if matches!(environment.dynamics, Dynamics::External { .. }) && !runs && !draws.contains_key(&read.variable) {
+            let runs = bound
+                .posterior
+                .iter()
+                .any(|factor| matches!(factor.kernel, KernelRef::Environment(of, _) if of == id));
+            if matches!(environment.dynamics, Dynamics::External { .. })
+                && !runs
+                && !draws.contains_key(&read.variable)
+            {
                 let written = words::read(model, &read);
-                let message = format!("`{written}` is paid by `{}`, which the posterior does not run", environment.name);
+                let message = format!(
+                    "`{written}` is paid by `{}`, which the posterior does not run",
+                    environment.name
+                );
                 let hint = format!(
-                    "add a factor of `{}` to `posterior`, or let a kernel generate `{written}` there: `s', {} ~ world(…)`",
+                    "add a factor of `{}` to `posterior`, or let a kernel generate `{written}` \
+                     there: `s', {} ~ world(…)`",
                     environment.name,
                     words::name(model, read.variable)
                 );
-                found.push(Diagnostic::error("not-generated", words::find(model, likelihood.span, &written), message).hint(hint));
+                found.push(
+                    Diagnostic::error(
+                        "not-generated",
+                        words::find(model, likelihood.span, &written),
+                        message,
+                    )
+                    .hint(hint),
+                );
             }
         }
     }

@@ -1,4 +1,5 @@
-//! A distribution in place as it stands at one row of evaluated arguments: whether it is one, and where it has mass.
+//! A distribution in place as it stands at one row of evaluated arguments: whether it is one, and
+//! where it has mass.
 
 use crate::expr::ExprId;
 use crate::model::{Component, Distribution, Domain, FiniteDomain, Kind, Model, Scores, Shape};
@@ -103,56 +104,94 @@ impl Atoms {
     }
 }
 
-/// Which values of a finite domain a distribution that reads nothing reaches; `None` where it reads something, or has no list of values.
-pub fn reaches(model: &Model, distribution: &Distribution<Vec<ExprId>>, domain: &Domain, params: &[f64]) -> Option<Vec<bool>> {
+/// Which values of a finite domain a distribution that reads nothing reaches; `None` where it reads
+/// something, or has no list of values.
+pub fn reaches(
+    model: &Model,
+    distribution: &Distribution<Vec<ExprId>>,
+    domain: &Domain,
+    params: &[f64],
+) -> Option<Vec<bool>> {
     let finite = domain.finite.as_ref()?;
     let roots = super::times::arguments(distribution);
     if !model.graph.inputs_of(&roots).is_empty() {
         return None;
     }
-    let columns: Vec<Vec<f64>> = roots.iter().map(|&root| vec![model.graph.evaluate(root, params, &|_| f64::NAN, 1.0)]).collect();
-    let column = |id: ExprId| roots.iter().position(|root| *root == id).expect("reaches: every argument is a root");
+    let columns: Vec<Vec<f64>> = roots
+        .iter()
+        .map(|&root| vec![model.graph.evaluate(root, params, &|_| f64::NAN, 1.0)])
+        .collect();
+    let column = |id: ExprId| {
+        roots.iter().position(|root| *root == id).expect("reaches: every argument is a root")
+    };
     let law = Law::of(distribution, domain, &column)?;
     let mut atoms = Atoms::default();
     if law.fault(&columns, 0).is_some() || !law.atoms(&columns, 0, &mut atoms) {
         return None;
     }
     let mut reached = vec![false; finite.size()];
-    atoms.iter(domain.width()).filter_map(|value| finite.number(value)).for_each(|number| reached[number] = true);
+    atoms
+        .iter(domain.width())
+        .filter_map(|value| finite.number(value))
+        .for_each(|number| reached[number] = true);
     Some(reached)
 }
 
 impl Law {
-    /// `column` says in which column an expression was evaluated. Absent where the shapes do not fit or `Sticky` stands in place.
-    pub fn of(distribution: &Distribution<Vec<ExprId>>, domain: &Domain, column: &dyn Fn(ExprId) -> usize) -> Option<Law> {
+    /// `column` says in which column an expression was evaluated. Absent where the shapes do not
+    /// fit or `Sticky` stands in place.
+    pub fn of(
+        distribution: &Distribution<Vec<ExprId>>,
+        domain: &Domain,
+        column: &dyn Fn(ExprId) -> usize,
+    ) -> Option<Law> {
         law(distribution, &domain.shape, &domain.components, domain.finite.as_ref(), column)
     }
 
     /// What is wrong at `row`, if anything.
     pub fn fault(&self, columns: &[Vec<f64>], row: usize) -> Option<Fault> {
         let at = |column: usize| columns[column][row];
-        let nan = |all: &[usize]| all.iter().find(|&&column| at(column).is_nan()).map(|&column| Fault::NotANumber(column));
+        let nan = |all: &[usize]| {
+            all.iter().find(|&&column| at(column).is_nan()).map(|&column| Fault::NotANumber(column))
+        };
         let positive = |all: &[usize], argument: &'static str| {
-            all.iter().map(|&column| at(column)).find(|value| *value <= 0.0).map(|value| Fault::NotPositive { argument, value })
+            all.iter()
+                .map(|&column| at(column))
+                .find(|value| *value <= 0.0)
+                .map(|value| Fault::NotPositive { argument, value })
         };
         match &self.kind {
             LawKind::Equal(_) | LawKind::Bounds | LawKind::Implicit => None,
             LawKind::Logits(_, all) => nan(all)
-                .or_else(|| all.iter().find(|&&column| at(column) == f64::INFINITY).map(|&column| Fault::Infinite(column)))
-                .or_else(|| all.iter().all(|&column| at(column) == f64::NEG_INFINITY).then_some(Fault::NoValue)),
+                .or_else(|| {
+                    all.iter()
+                        .find(|&&column| at(column) == f64::INFINITY)
+                        .map(|&column| Fault::Infinite(column))
+                })
+                .or_else(|| {
+                    all.iter()
+                        .all(|&column| at(column) == f64::NEG_INFINITY)
+                        .then_some(Fault::NoValue)
+                }),
             LawKind::BernoulliLogit(logit) => nan(&[*logit]),
             LawKind::Atoms(values) => values.iter().find_map(|value| nan(value)),
             LawKind::Probabilities(domain, all) => nan(all).or_else(|| {
                 let negative = all.iter().position(|&column| at(column) < -TOLERANCE);
                 let sum: f64 = all.iter().map(|&column| at(column)).sum();
                 match negative {
-                    Some(outcome) => Some(Fault::NegativeProbability { outcome: show_outcome(domain, outcome), value: at(all[outcome]) }),
+                    Some(outcome) => Some(Fault::NegativeProbability {
+                        outcome: show_outcome(domain, outcome),
+                        value: at(all[outcome]),
+                    }),
                     None => ((sum - 1.0).abs() > TOLERANCE).then_some(Fault::ProbabilitiesSum(sum)),
                 }
             }),
             LawKind::Bernoulli { probability } => {
                 let p = at(*probability);
-                nan(&[*probability]).or_else(|| (!(-TOLERANCE..=1.0 + TOLERANCE).contains(&p)).then_some(Fault::NotAProbability(p)))
+                nan(&[*probability]).or_else(|| {
+                    (!(-TOLERANCE..=1.0 + TOLERANCE).contains(&p))
+                        .then_some(Fault::NotAProbability(p))
+                })
             }
             LawKind::Mixture(parts) => {
                 let mut sum = 0.0;
@@ -169,27 +208,41 @@ impl Law {
                 if (sum - 1.0).abs() > TOLERANCE {
                     return Some(Fault::WeightsSum(sum));
                 }
-                parts.iter().filter(|(weight, _)| at(*weight) > 0.0).find_map(|(_, part)| part.fault(columns, row))
+                parts
+                    .iter()
+                    .filter(|(weight, _)| at(*weight) > 0.0)
+                    .find_map(|(_, part)| part.fault(columns, row))
             }
-            LawKind::If(condition, then, otherwise) => {
-                nan(&[*condition]).or_else(|| if at(*condition) != 0.0 { then.fault(columns, row) } else { otherwise.fault(columns, row) })
-            }
+            LawKind::If(condition, then, otherwise) => nan(&[*condition]).or_else(|| {
+                if at(*condition) != 0.0 {
+                    then.fault(columns, row)
+                } else {
+                    otherwise.fault(columns, row)
+                }
+            }),
             LawKind::Record(parts) => parts.iter().find_map(|part| part.fault(columns, row)),
             LawKind::Box { lo, hi } => nan(lo).or_else(|| nan(hi)).or_else(|| {
                 let empty = lo.iter().zip(hi).find(|&(&lo, &hi)| at(lo) > at(hi));
                 empty.map(|(&lo, &hi)| Fault::EmptyBox { lo: at(lo), hi: at(hi) })
             }),
-            LawKind::Normal { mean, sd } | LawKind::TanhNormal { mean, sd } => nan(mean).or_else(|| nan(sd)).or_else(|| positive(sd, "sd")),
-            LawKind::Beta { a, b } => nan(a).or_else(|| nan(b)).or_else(|| positive(a, "a")).or_else(|| positive(b, "b")),
+            LawKind::Normal { mean, sd } | LawKind::TanhNormal { mean, sd } => {
+                nan(mean).or_else(|| nan(sd)).or_else(|| positive(sd, "sd"))
+            }
+            LawKind::Beta { a, b } => {
+                nan(a).or_else(|| nan(b)).or_else(|| positive(a, "a")).or_else(|| positive(b, "b"))
+            }
         }
     }
 
-    /// Calls `visit` with each column that counts at `row`: not those of parts that are not chosen or have no weight.
+    /// Calls `visit` with each column that counts at `row`: not those of parts that are not chosen
+    /// or have no weight.
     pub fn used(&self, columns: &[Vec<f64>], row: usize, visit: &mut dyn FnMut(usize)) {
         let at = |column: usize| columns[column][row];
         match &self.kind {
             LawKind::Equal(_) | LawKind::Bounds | LawKind::Implicit => {}
-            LawKind::Probabilities(_, all) | LawKind::Logits(_, all) => all.iter().copied().for_each(visit),
+            LawKind::Probabilities(_, all) | LawKind::Logits(_, all) => {
+                all.iter().copied().for_each(visit)
+            }
             LawKind::Bernoulli { probability: one } | LawKind::BernoulliLogit(one) => visit(*one),
             LawKind::Atoms(values) => values.iter().flatten().copied().for_each(visit),
             LawKind::Mixture(parts) => {
@@ -205,8 +258,12 @@ impl Law {
                 (if at(*condition) != 0.0 { then } else { otherwise }).used(columns, row, visit);
             }
             LawKind::Record(parts) => parts.iter().for_each(|part| part.used(columns, row, visit)),
-            LawKind::Box { lo: a, hi: b } | LawKind::Normal { mean: a, sd: b } => a.iter().chain(b).copied().for_each(visit),
-            LawKind::TanhNormal { mean: a, sd: b } | LawKind::Beta { a, b } => a.iter().chain(b).copied().for_each(visit),
+            LawKind::Box { lo: a, hi: b } | LawKind::Normal { mean: a, sd: b } => {
+                a.iter().chain(b).copied().for_each(visit)
+            }
+            LawKind::TanhNormal { mean: a, sd: b } | LawKind::Beta { a, b } => {
+                a.iter().chain(b).copied().for_each(visit)
+            }
         }
     }
 
@@ -219,7 +276,8 @@ impl Law {
                 true
             }
             LawKind::Logits(domain, all) => {
-                let mass = all.iter().enumerate().filter(|&(_, &column)| at(column) > f64::NEG_INFINITY);
+                let mass =
+                    all.iter().enumerate().filter(|&(_, &column)| at(column) > f64::NEG_INFINITY);
                 mass.for_each(|(outcome, _)| self.push_outcome(domain, outcome, found));
                 true
             }
@@ -248,7 +306,9 @@ impl Law {
                 let with_mass = parts.iter().filter(|(weight, _)| at(*weight) > 0.0);
                 with_mass.fold(true, |all, (_, part)| part.atoms(columns, row, found) && all)
             }
-            LawKind::If(condition, then, otherwise) => (if at(*condition) != 0.0 { then } else { otherwise }).atoms(columns, row, found),
+            LawKind::If(condition, then, otherwise) => {
+                (if at(*condition) != 0.0 { then } else { otherwise }).atoms(columns, row, found)
+            }
             LawKind::Record(parts) => {
                 let mut joint = vec![Vec::with_capacity(self.width)];
                 for part in parts {
@@ -258,23 +318,40 @@ impl Law {
                     }
                     joint = joint
                         .iter()
-                        .flat_map(|head| own.iter(part.width).map(|tail| head.iter().chain(tail).copied().collect::<Vec<f64>>()))
+                        .flat_map(|head| {
+                            own.iter(part.width)
+                                .map(|tail| head.iter().chain(tail).copied().collect::<Vec<f64>>())
+                        })
                         .collect();
                 }
                 joint.into_iter().for_each(|value| found.push(value));
                 true
             }
-            LawKind::Box { .. } | LawKind::Normal { .. } | LawKind::TanhNormal { .. } | LawKind::Beta { .. } => false,
+            LawKind::Box { .. }
+            | LawKind::Normal { .. }
+            | LawKind::TanhNormal { .. }
+            | LawKind::Beta { .. } => false,
             LawKind::Bounds | LawKind::Implicit => false,
         }
     }
 
-    /// The range of values per component at `row`, where the mass has a density; a component with atoms alone has none.
-    pub fn reach(&self, columns: &[Vec<f64>], row: usize, components: &[Component], found: &mut Vec<Option<(f64, f64)>>) {
+    /// The range of values per component at `row`, where the mass has a density; a component with
+    /// atoms alone has none.
+    pub fn reach(
+        &self,
+        columns: &[Vec<f64>],
+        row: usize,
+        components: &[Component],
+        found: &mut Vec<Option<(f64, f64)>>,
+    ) {
         let at = |column: usize| columns[column][row];
         match &self.kind {
-            LawKind::Box { lo, hi } => found.extend(lo.iter().zip(hi).map(|(&lo, &hi)| Some((at(lo), at(hi))))),
-            LawKind::Normal { .. } => found.extend(components.iter().map(|_| Some((f64::NEG_INFINITY, f64::INFINITY)))),
+            LawKind::Box { lo, hi } => {
+                found.extend(lo.iter().zip(hi).map(|(&lo, &hi)| Some((at(lo), at(hi)))))
+            }
+            LawKind::Normal { .. } => {
+                found.extend(components.iter().map(|_| Some((f64::NEG_INFINITY, f64::INFINITY))))
+            }
             LawKind::TanhNormal { .. } | LawKind::Beta { .. } | LawKind::Bounds => {
                 found.extend(components.iter().map(|component| match component.kind {
                     Kind::Real { lo, hi } => Some((lo, hi)),
@@ -282,7 +359,8 @@ impl Law {
                 }))
             }
             LawKind::If(condition, then, otherwise) => {
-                (if at(*condition) != 0.0 { then } else { otherwise }).reach(columns, row, components, found);
+                (if at(*condition) != 0.0 { then } else { otherwise })
+                    .reach(columns, row, components, found);
             }
             LawKind::Record(parts) => {
                 let mut start = 0;
@@ -299,16 +377,23 @@ impl Law {
                     part.reach(columns, row, components, &mut own);
                     for (all, one) in found[start..].iter_mut().zip(own) {
                         *all = match (*all, one) {
-                            (Some((lo, hi)), Some((lo_2, hi_2))) => Some((lo.min(lo_2), hi.max(hi_2))),
+                            (Some((lo, hi)), Some((lo_2, hi_2))) => {
+                                Some((lo.min(lo_2), hi.max(hi_2)))
+                            }
                             (all, one) => all.or(one),
                         };
                     }
                 }
             }
-            LawKind::Equal(_) | LawKind::Probabilities(..) | LawKind::Logits(..) | LawKind::Atoms(_) => {
+            LawKind::Equal(_)
+            | LawKind::Probabilities(..)
+            | LawKind::Logits(..)
+            | LawKind::Atoms(_) => {
                 found.extend(components.iter().map(|_| None));
             }
-            LawKind::Bernoulli { .. } | LawKind::BernoulliLogit(_) | LawKind::Implicit => found.extend(components.iter().map(|_| None)),
+            LawKind::Bernoulli { .. } | LawKind::BernoulliLogit(_) | LawKind::Implicit => {
+                found.extend(components.iter().map(|_| None))
+            }
         }
     }
 
@@ -337,7 +422,9 @@ fn law(
     let kind = match distribution {
         Distribution::Uniform => listed().map_or(LawKind::Bounds, LawKind::Equal),
         Distribution::UniformBox { lo, hi } => LawKind::Box { lo: spread(lo)?, hi: spread(hi)? },
-        Distribution::UniformOver(values) => LawKind::Atoms(values.iter().map(|value| spread(value)).collect::<Option<_>>()?),
+        Distribution::UniformOver(values) => {
+            LawKind::Atoms(values.iter().map(|value| spread(value)).collect::<Option<_>>()?)
+        }
         Distribution::Delta(value) => LawKind::Atoms(vec![spread(value)?]),
         Distribution::Categorical(scores) => {
             let domain = listed()?;
@@ -350,13 +437,23 @@ fn law(
                 Scores::Probs(_) => LawKind::Probabilities(domain, columns(all)),
             }
         }
-        Distribution::Bernoulli(Scores::Logits(all)) => LawKind::BernoulliLogit(column(*all.first()?)),
-        Distribution::Bernoulli(Scores::Probs(all)) => LawKind::Bernoulli { probability: column(*all.first()?) },
-        Distribution::Normal { mean, sd } => LawKind::Normal { mean: spread(mean)?, sd: spread(sd)? },
-        Distribution::TanhNormal { mean, sd } => LawKind::TanhNormal { mean: spread(mean)?, sd: spread(sd)? },
+        Distribution::Bernoulli(Scores::Logits(all)) => {
+            LawKind::BernoulliLogit(column(*all.first()?))
+        }
+        Distribution::Bernoulli(Scores::Probs(all)) => {
+            LawKind::Bernoulli { probability: column(*all.first()?) }
+        }
+        Distribution::Normal { mean, sd } => {
+            LawKind::Normal { mean: spread(mean)?, sd: spread(sd)? }
+        }
+        Distribution::TanhNormal { mean, sd } => {
+            LawKind::TanhNormal { mean: spread(mean)?, sd: spread(sd)? }
+        }
         Distribution::Beta { a, b } => LawKind::Beta { a: spread(a)?, b: spread(b)? },
         Distribution::Mixture(parts) => {
-            let parts = parts.iter().map(|(weight, part)| Some((column(*weight.first()?), law(part, shape, components, finite, column)?)));
+            let parts = parts.iter().map(|(weight, part)| {
+                Some((column(*weight.first()?), law(part, shape, components, finite, column)?))
+            });
             LawKind::Mixture(parts.collect::<Option<_>>()?)
         }
         Distribution::If { condition, then, otherwise } => LawKind::If(
@@ -413,7 +510,15 @@ mod tests {
         let mut graph = Graph::default();
         let distribution = distribution(&mut |value| vec![graph.constant(value)]);
         let law = Law::of(&distribution, domain, &|id| id.0 as usize).expect("the shapes fit");
-        (law, graph.nodes().iter().enumerate().map(|(id, _)| vec![graph.as_constant(ExprId(id as u32)).unwrap_or(0.0)]).collect())
+        (
+            law,
+            graph
+                .nodes()
+                .iter()
+                .enumerate()
+                .map(|(id, _)| vec![graph.as_constant(ExprId(id as u32)).unwrap_or(0.0)])
+                .collect(),
+        )
     }
 
     #[test]
@@ -421,7 +526,15 @@ mod tests {
         let domain = scalar(Kind::Integer { lo: 0, hi: 3 });
         let mixture = |weights: [f64; 2]| {
             constant(
-                |c| Distribution::Mixture(weights.iter().zip([1.0, 7.0]).map(|(&w, v)| (c(w), Distribution::Delta(c(v)))).collect()),
+                |c| {
+                    Distribution::Mixture(
+                        weights
+                            .iter()
+                            .zip([1.0, 7.0])
+                            .map(|(&w, v)| (c(w), Distribution::Delta(c(v))))
+                            .collect(),
+                    )
+                },
                 &domain,
             )
         };
@@ -438,7 +551,12 @@ mod tests {
     fn a_part_without_weight_has_no_mass() {
         let domain = scalar(Kind::Integer { lo: 0, hi: 3 });
         let (law, columns) = constant(
-            |c| Distribution::Mixture(vec![(c(1.0), Distribution::Delta(c(2.0))), (c(0.0), Distribution::Delta(c(9.0)))]),
+            |c| {
+                Distribution::Mixture(vec![
+                    (c(1.0), Distribution::Delta(c(2.0))),
+                    (c(0.0), Distribution::Delta(c(9.0))),
+                ])
+            },
             &domain,
         );
         let mut atoms = Atoms::default();
@@ -452,7 +570,10 @@ mod tests {
         let components = vec![field(0, 1), field(5, 7)];
         let shape = Shape::Record(vec![("x".into(), Shape::Scalar), ("y".into(), Shape::Scalar)]);
         let domain = Domain { shape, finite: FiniteDomain::of(&components), components };
-        let (law, columns) = constant(|c| Distribution::Record(vec![Distribution::Uniform, Distribution::Delta(c(6.0))]), &domain);
+        let (law, columns) = constant(
+            |c| Distribution::Record(vec![Distribution::Uniform, Distribution::Delta(c(6.0))]),
+            &domain,
+        );
         let mut atoms = Atoms::default();
         assert!(law.atoms(&columns, 0, &mut atoms));
         assert_eq!(atoms.iter(2).collect::<Vec<_>>(), [[0.0, 6.0], [1.0, 6.0]]);
@@ -461,7 +582,8 @@ mod tests {
     #[test]
     fn a_density_has_a_range_and_no_atoms() {
         let domain = scalar(Kind::Real { lo: -2.0, hi: 2.0 });
-        let (law, columns) = constant(|c| Distribution::TanhNormal { mean: c(0.0), sd: c(1.0) }, &domain);
+        let (law, columns) =
+            constant(|c| Distribution::TanhNormal { mean: c(0.0), sd: c(1.0) }, &domain);
         let (mut atoms, mut reach) = (Atoms::default(), Vec::new());
         assert!(!law.atoms(&columns, 0, &mut atoms));
         law.reach(&columns, 0, &domain.components, &mut reach);

@@ -1,12 +1,13 @@
-//! No kernel and no exponent meets `none` unless it says so: an index may not leave the trajectory, and after the end of an
-//! episode there are no actions, options and observations.
+//! No kernel and no exponent meets `none` unless it says so: an index may not leave the trajectory,
+//! and after the end of an episode there are no actions, options and observations.
 
 use super::times::{self, Read, ReadKind, Steps, horizon, lifetime};
 use super::words;
 use crate::diagnostic::Diagnostic;
 use crate::expr::{BinaryOp, ExprId, Node};
 use crate::model::{
-    Bound, Dynamics, Factor, Formal, FormalLength, Index, Input, KernelRef, Likelihood, LikelihoodForm, Model, Role, Target, TargetVariable,
+    Bound, Dynamics, Factor, Formal, FormalLength, Index, Input, KernelRef, Likelihood,
+    LikelihoodForm, Model, Role, Target, TargetVariable,
 };
 use crate::source::Span;
 
@@ -15,10 +16,14 @@ pub fn faults(model: &Model, bound: &Bound) -> Vec<Diagnostic> {
     for factor in bound.posterior.iter().chain(&bound.prior).chain(&bound.auxiliary) {
         for read in times::reads(model, factor) {
             let formal = formal_of(model, factor, &read);
-            if formal.is_some_and(|formal| formal.optional || formal.length == FormalLength::Sequence) {
+            if formal
+                .is_some_and(|formal| formal.optional || formal.length == FormalLength::Sequence)
+            {
                 continue;
             }
-            if let Some(when) = leaves_trajectory(model, &read, times::stands(model, factor)).or_else(|| beyond_end(model, &read, true)) {
+            if let Some(when) = leaves_trajectory(model, &read, times::stands(model, factor))
+                .or_else(|| beyond_end(model, &read, true))
+            {
                 found.push(meets_none(model, factor, &read, formal, &when));
             }
         }
@@ -28,9 +33,13 @@ pub fn faults(model: &Model, bound: &Bound) -> Vec<Diagnostic> {
         for read in times::likelihood_reads(model, likelihood) {
             let (formal, what) = match &likelihood.form {
                 LikelihoodForm::Exponential { .. } => (None, "the exponent"),
-                LikelihoodForm::Density { kernel, .. } => (read.argument.and_then(|at| formal(model, kernel, at)), "the factor"),
+                LikelihoodForm::Density { kernel, .. } => {
+                    (read.argument.and_then(|at| formal(model, kernel, at)), "the factor")
+                }
             };
-            if formal.is_some_and(|formal| formal.optional || formal.length == FormalLength::Sequence) {
+            if formal
+                .is_some_and(|formal| formal.optional || formal.length == FormalLength::Sequence)
+            {
                 continue;
             }
             // what is drawn at the first step is there unless the episode ends before it begins
@@ -50,9 +59,14 @@ pub fn faults(model: &Model, bound: &Bound) -> Vec<Diagnostic> {
     found
 }
 
-/// An option that an exponent compares with another, or with a value, and reads in no other way: there `none` is a value of its own.
+/// An option that an exponent compares with another, or with a value, and reads in no other way:
+/// there `none` is a value of its own.
 fn is_only_compared(model: &Model, likelihood: &Likelihood, read: &Read) -> bool {
-    let (LikelihoodForm::Exponential { value, .. }, TargetVariable::Variable(id)) = (&likelihood.form, read.variable) else { return false };
+    let (LikelihoodForm::Exponential { value, .. }, TargetVariable::Variable(id)) =
+        (&likelihood.form, read.variable)
+    else {
+        return false;
+    };
     if model.variable(id).role != Role::Option || read.kind != ReadKind::One {
         return false;
     }
@@ -63,10 +77,16 @@ fn is_only_compared(model: &Model, likelihood: &Likelihood, read: &Read) -> bool
         _ => false,
     };
     let reads_otherwise = |at: ExprId| match model.graph.node(at) {
-        Node::Binary(BinaryOp::Equal | BinaryOp::NotEqual, ..) | Node::Constant(_) | Node::Param(_) | Node::Input(_) | Node::Time => false,
+        Node::Binary(BinaryOp::Equal | BinaryOp::NotEqual, ..)
+        | Node::Constant(_)
+        | Node::Param(_)
+        | Node::Input(_)
+        | Node::Time => false,
         Node::Unary(_, x) | Node::Lookup(_, x) => is_read(*x),
         Node::Binary(_, x, y) => is_read(*x) || is_read(*y),
-        Node::If(condition, then, otherwise) => [condition, then, otherwise].into_iter().any(|part| is_read(*part)),
+        Node::If(condition, then, otherwise) => {
+            [condition, then, otherwise].into_iter().any(|part| is_read(*part))
+        }
         Node::Choose(items, index) => is_read(*index) || items.iter().any(|item| is_read(*item)),
     };
     !is_read(*value) && !model.graph.reach(&[*value]).into_iter().any(reads_otherwise)
@@ -77,7 +97,10 @@ fn formal_of<'m>(model: &'m Model, factor: &Factor, read: &Read) -> Option<&'m F
     let (KernelRef::Learned(id) | KernelRef::Previous(id)) = factor.kernel else {
         return match factor.kernel {
             KernelRef::Data(id) => model.data[id.0 as usize].givens.get(read.argument?),
-            KernelRef::Learned(_) | KernelRef::Previous(_) | KernelRef::Environment(..) | KernelRef::InPlace(_) => None,
+            KernelRef::Learned(_)
+            | KernelRef::Previous(_)
+            | KernelRef::Environment(..)
+            | KernelRef::InPlace(_) => None,
         };
     };
     model.kernel(id).givens.get(read.argument?)
@@ -119,12 +142,14 @@ fn leaves_trajectory(model: &Model, read: &Read, stands: Steps) -> Option<String
     }
 }
 
-/// Whether the episode may have ended where the variable is read. A factor that stands stops with the episode, so that only what
-/// it reads ahead can be missing; an exponent goes on to the horizon.
+/// Whether the episode may have ended where the variable is read. A factor that stands stops with
+/// the episode, so that only what it reads ahead can be missing; an exponent goes on to the
+/// horizon.
 fn beyond_end(model: &Model, read: &Read, stops_with_the_episode: bool) -> Option<String> {
     let TargetVariable::Variable(id) = read.variable else { return None };
-    let ends =
-        model.environments.iter().find(|e| matches!(e.dynamics, Dynamics::Written { end: Some(_), .. } | Dynamics::External { .. }))?;
+    let ends = model.environments.iter().find(|e| {
+        matches!(e.dynamics, Dynamics::Written { end: Some(_), .. } | Dynamics::External { .. })
+    })?;
     match model.variable(id).role {
         Role::State => return None,
         Role::Action | Role::Option | Role::Observation => {}
@@ -134,15 +159,22 @@ fn beyond_end(model: &Model, read: &Read, stops_with_the_episode: bool) -> Optio
         Index::Last(_) => true,
         Index::First => false,
     };
-    (ahead || !stops_with_the_episode).then(|| format!("it is `none` once the episode of `{}` has ended", ends.name))
+    (ahead || !stops_with_the_episode)
+        .then(|| format!("it is `none` once the episode of `{}` has ended", ends.name))
 }
 
-/// Whether an episode may be over where it starts, so that nothing is drawn at the first step: `it is `none` where the episode of `e` starts in s[1] = 3`.
-/// Of starts that cannot be listed, nothing is said.
+/// Whether an episode may be over where it starts, so that nothing is drawn at the first step: `it
+/// is `none` where the episode of `e` starts in s[1] = 3`. Of starts that cannot be listed, nothing
+/// is said.
 fn ended_at_the_start(model: &Model, bound: &Bound, read: &Read) -> Option<String> {
     beyond_end(model, read, false)?;
-    let environment = model.environments.iter().find(|e| matches!(e.dynamics, Dynamics::Written { end: Some(_), .. }))?;
-    let Dynamics::Written { initial, end: Some(end), .. } = &environment.dynamics else { return None };
+    let environment = model
+        .environments
+        .iter()
+        .find(|e| matches!(e.dynamics, Dynamics::Written { end: Some(_), .. }))?;
+    let Dynamics::Written { initial, end: Some(end), .. } = &environment.dynamics else {
+        return None;
+    };
     let state = model.variable(environment.state);
     let finite = state.domain.finite.as_ref()?;
     let starts = |factor: &&Factor| {
@@ -155,22 +187,35 @@ fn ended_at_the_start(model: &Model, bound: &Bound, read: &Read) -> Option<Strin
         KernelRef::Learned(_) | KernelRef::Previous(_) | KernelRef::Data(_) => None,
     };
     let params = model.param_values();
-    let reaches: Option<Vec<bool>> = law.and_then(|law| super::law::reaches(model, law, &state.domain, &params));
+    let reaches: Option<Vec<bool>> =
+        law.and_then(|law| super::law::reaches(model, law, &state.domain, &params));
     let mut value = vec![0.0; state.domain.width()];
-    let ended = (0..finite.size()).filter(|number| reaches.as_ref().is_none_or(|reaches| reaches[*number])).find(|number| {
-        finite.value(*number, &mut value);
-        let leaf = |input: crate::expr::InputId| match model.inputs[input.0 as usize] {
-            Input::Variable { component, .. } => value[component as usize],
-            Input::Reward { .. } | Input::Formal { .. } | Input::Gain(_) => f64::NAN,
-        };
-        model.graph.evaluate(*end, &params, &leaf, 1.0) != 0.0
-    })?;
+    let ended = (0..finite.size())
+        .filter(|number| reaches.as_ref().is_none_or(|reaches| reaches[*number]))
+        .find(|number| {
+            finite.value(*number, &mut value);
+            let leaf = |input: crate::expr::InputId| match model.inputs[input.0 as usize] {
+                Input::Variable { component, .. } => value[component as usize],
+                Input::Reward { .. } | Input::Formal { .. } | Input::Gain(_) => f64::NAN,
+            };
+            model.graph.evaluate(*end, &params, &leaf, 1.0) != 0.0
+        })?;
     finite.value(ended, &mut value);
     let start = words::at(model, TargetVariable::Variable(environment.state), Index::First);
-    Some(format!("it is `none` where the episode of `{}` is over at its start: {start} = {}", environment.name, state.domain.show(&value)))
+    Some(format!(
+        "it is `none` where the episode of `{}` is over at its start: {start} = {}",
+        environment.name,
+        state.domain.show(&value)
+    ))
 }
 
-fn meets_none(model: &Model, factor: &Factor, read: &Read, formal: Option<&Formal>, when: &str) -> Diagnostic {
+fn meets_none(
+    model: &Model,
+    factor: &Factor,
+    read: &Read,
+    formal: Option<&Formal>,
+    when: &str,
+) -> Diagnostic {
     let written = words::read(model, read);
     let kernel = words::kernel(model, &factor.kernel, factor.span);
     let place = words::find(model, factor.span, &written);
@@ -182,7 +227,8 @@ fn meets_none(model: &Model, factor: &Factor, read: &Read, formal: Option<&Forma
             written_formal(formal),
             if matches!(read.from, Index::Step(k) if k < 0) { "first step" } else { "last step" }
         )),
-        None => fault.hint("only a kernel with an optional formal, as in `last: o?`, can read `none`; or use another index"),
+        None => fault.hint("only a kernel with an optional formal, as in `last: o?`, can read \
+                            `none`; or use another index"),
     }
 }
 
@@ -194,30 +240,49 @@ fn written_formal(formal: &Formal) -> String {
     }
 }
 
-fn exponent_meets_none(model: &Model, span: Span, what: &str, read: &Read, when: &str, once: bool) -> Diagnostic {
+fn exponent_meets_none(
+    model: &Model,
+    span: Span,
+    what: &str,
+    read: &Read,
+    when: &str,
+    once: bool,
+) -> Diagnostic {
     let written = words::read(model, read);
     let place = words::find(model, span, &written);
     let hint = match read.variable {
-        TargetVariable::Reward(..) => format!("a reward exists for t in 1..{}: use another index", model.horizon.name),
+        TargetVariable::Reward(..) => {
+            format!("a reward exists for t in 1..{}: use another index", model.horizon.name)
+        }
         TargetVariable::Variable(id) if model.variable(id).role == Role::State => {
             format!("a state exists for t in 1..{}+1: use another index", model.horizon.name)
         }
         TargetVariable::Variable(_) | TargetVariable::End if once && !when.contains("at t =") => {
-            "let no episode start in a state that ends it: leave these states out of the start".to_owned()
+            "let no episode start in a state that ends it: leave these states out of the start"
+                .to_owned()
         }
         // not an end is in its way: there is no such step
         TargetVariable::Variable(id) if !matches!(read.to, Index::Step(..=0) | Index::First) => {
-            format!("`{}` exists for t in 1..{}: use another index", model.variable(id).name, model.horizon.name)
+            format!(
+                "`{}` exists for t in 1..{}: use another index",
+                model.variable(id).name,
+                model.horizon.name
+            )
         }
         TargetVariable::Variable(id) if model.variable(id).role == Role::Option => {
             let name = &model.variable(id).name;
             format!(
-                "an exponent may compare options, as in `exp(if {name}[t] == {name}[t-1] then 0 else -1)`: `none` equals `none` and no value"
+                "an exponent may compare options, as in `exp(if {name}[t] == {name}[t-1] then 0 \
+                 else -1)`: `none` equals `none` and no value"
             )
         }
         TargetVariable::Variable(_) | TargetVariable::End => {
-            "put it into a reward: rewards are 0 after the end, and the likelihood goes on to the horizon".to_owned()
+            "put it into a reward: rewards are 0 after the end, and the likelihood goes on to the \
+             horizon"
+                .to_owned()
         }
     };
-    Diagnostic::error("meets-none", place, format!("{what} can read `none` in `{written}`")).here(when).hint(hint)
+    Diagnostic::error("meets-none", place, format!("{what} can read `none` in `{written}`"))
+        .here(when)
+        .hint(hint)
 }

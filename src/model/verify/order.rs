@@ -1,5 +1,6 @@
-//! The blocks are normalised and acyclic: the prior reads no auxiliary variable, and each block can be sampled in some order
-//! (`auxiliary` given all the rest). Factors are unrolled over a few steps and searched for a cycle.
+//! The blocks are normalised and acyclic: the prior reads no auxiliary variable, and each block can
+//! be sampled in some order (`auxiliary` given all the rest). Factors are unrolled over a few steps
+//! and searched for a cycle.
 
 use super::generated::block_name;
 use super::times::{self, Read, at};
@@ -11,7 +12,11 @@ use std::collections::BTreeMap;
 pub fn faults(model: &Model, bound: &Bound) -> Vec<Diagnostic> {
     let mut found = reads_auxiliary(model, bound);
     for block in [Block::Prior, Block::Posterior, Block::Auxiliary] {
-        found.extend(Unrolled::of(model, bound, block).cycle().map(|cycle| cyclic(model, bound, block, &cycle)));
+        found.extend(
+            Unrolled::of(model, bound, block)
+                .cycle()
+                .map(|cycle| cyclic(model, bound, block, &cycle)),
+        );
     }
     found
 }
@@ -21,13 +26,19 @@ fn reads_auxiliary(model: &Model, bound: &Bound) -> Vec<Diagnostic> {
     let targets = |factors: &[Factor], wanted: TargetVariable| {
         factors
             .iter()
-            .find(|f| f.targets.iter().any(|t| matches!(t, Target::Variable { variable, .. } if *variable == wanted)))
+            .find(|f| {
+                f.targets
+                    .iter()
+                    .any(|t| matches!(t, Target::Variable { variable, .. } if *variable == wanted))
+            })
             .map(|f| f.span)
     };
     let mut found: Vec<Diagnostic> = Vec::new();
     for factor in &bound.prior {
         for read in times::reads(model, factor) {
-            let (None, Some(auxiliary)) = (targets(&bound.prior, read.variable), targets(&bound.auxiliary, read.variable)) else {
+            let (None, Some(auxiliary)) =
+                (targets(&bound.prior, read.variable), targets(&bound.auxiliary, read.variable))
+            else {
                 continue;
             };
             let written = words::read(model, &read);
@@ -40,7 +51,10 @@ fn reads_auxiliary(model: &Model, bound: &Bound) -> Vec<Diagnostic> {
                 )
                 .here("read here")
                 .also(auxiliary, "generated here, given all the rest")
-                .hint(format!("generate `{name}` in `prior` too and remove it from `auxiliary`, or let this factor not read it")),
+                .hint(format!(
+                    "generate `{name}` in `prior` too and remove it from `auxiliary`, \
+                               or let this factor not read it"
+                )),
             );
         }
     }
@@ -60,7 +74,10 @@ struct Unrolled {
 impl Unrolled {
     fn of(model: &Model, bound: &Bound, block: Block) -> Unrolled {
         let factors = bound.factors(block);
-        let reads: Vec<Vec<Read>> = factors.iter().map(|factor| expand_rewards(model, factors, times::reads(model, factor))).collect();
+        let reads: Vec<Vec<Read>> = factors
+            .iter()
+            .map(|factor| expand_rewards(model, factors, times::reads(model, factor)))
+            .collect();
         let horizon = steps_needed(factors, &reads).min(times::horizon(model));
         let mut drawn_by: BTreeMap<(TargetVariable, i64), Draw> = BTreeMap::new();
         for (position, factor) in factors.iter().enumerate() {
@@ -111,8 +128,13 @@ impl Unrolled {
                             path.push((parent, 0));
                         }
                         Some(Visit::Open) => {
-                            let from = path.iter().position(|(on_path, _)| *on_path == parent).expect("an open draw is on the path");
-                            return Some(Cycle(path[from..].iter().map(|(draw, _)| *draw).collect()));
+                            let from = path
+                                .iter()
+                                .position(|(on_path, _)| *on_path == parent)
+                                .expect("an open draw is on the path");
+                            return Some(Cycle(
+                                path[from..].iter().map(|(draw, _)| *draw).collect(),
+                            ));
                         }
                         Some(Visit::Done) => {}
                     },
@@ -137,7 +159,12 @@ fn steps_needed(factors: &[Factor], reads: &[Vec<Read>]) -> i64 {
         Index::Step(k) | Index::Last(k) => i64::from(k.unsigned_abs()),
         Index::First => 0,
     };
-    let widest = reads.iter().flatten().flat_map(|read| [offset(read.from), offset(read.to)]).max().unwrap_or(0);
+    let widest = reads
+        .iter()
+        .flatten()
+        .flat_map(|read| [offset(read.from), offset(read.to)])
+        .max()
+        .unwrap_or(0);
     ((widest + 2) * (factors.len() as i64 + 1)).min(64).max(2 * widest + 3).min(512)
 }
 
@@ -155,13 +182,20 @@ fn stands(model: &Model, factor: &Factor, horizon: i64) -> std::ops::RangeInclus
 /// A reward that the environment pays reads what its expression reads.
 fn expand_rewards(model: &Model, factors: &[Factor], reads: Vec<Read>) -> Vec<Read> {
     let generated = |wanted: TargetVariable| {
-        factors.iter().any(|f| f.targets.iter().any(|t| matches!(t, Target::Variable { variable, .. } if *variable == wanted)))
+        factors.iter().any(|f| {
+            f.targets
+                .iter()
+                .any(|t| matches!(t, Target::Variable { variable, .. } if *variable == wanted))
+        })
     };
     let mut found = Vec::new();
     for read in reads {
         match read.variable {
             TargetVariable::Reward(environment, reward) if !generated(read.variable) => {
-                let Some(value) = model.environment(environment).rewards[reward as usize].value else { continue };
+                let Some(value) = model.environment(environment).rewards[reward as usize].value
+                else {
+                    continue;
+                };
                 for inner in times::reward_reads(model, value) {
                     let shift = |outer: Index| match (outer, inner.from) {
                         (Index::Step(k), Index::Step(j)) => Index::Step(k + j),
@@ -169,10 +203,17 @@ fn expand_rewards(model: &Model, factors: &[Factor], reads: Vec<Read>) -> Vec<Re
                         (Index::First, Index::Step(0)) | (_, Index::First) => Index::First,
                         (Index::First, Index::Step(_)) | (_, Index::Last(_)) => inner.from,
                     };
-                    found.push(Read { variable: inner.variable, from: shift(read.from), to: shift(read.to), ..read });
+                    found.push(Read {
+                        variable: inner.variable,
+                        from: shift(read.from),
+                        to: shift(read.to),
+                        ..read
+                    });
                 }
             }
-            TargetVariable::Reward(..) | TargetVariable::Variable(_) | TargetVariable::End => found.push(read),
+            TargetVariable::Reward(..) | TargetVariable::Variable(_) | TargetVariable::End => {
+                found.push(read)
+            }
         }
     }
     found
@@ -184,9 +225,14 @@ fn cyclic(model: &Model, bound: &Bound, block: Block, cycle: &Cycle) -> Diagnost
     let inner = cycle.0.iter().all(|&(position, _)| is_repeated(&factors[position]));
     let base = cycle.0.iter().map(|&(_, t)| t).min().unwrap_or(1);
     let show = |(position, t): Draw| {
-        let Some(Target::Variable { variable, index }) = factors[position].targets.first().copied() else { return String::new() };
+        let Some(Target::Variable { variable, index }) = factors[position].targets.first().copied()
+        else {
+            return String::new();
+        };
         match index {
-            Index::Step(k) if inner => format!("`{}`", words::at(model, variable, Index::Step(k + (t - base) as i32))),
+            Index::Step(k) if inner => {
+                format!("`{}`", words::at(model, variable, Index::Step(k + (t - base) as i32)))
+            }
             Index::Step(k) => format!("`{}[{}]`", words::name(model, variable), t + i64::from(k)),
             Index::First | Index::Last(_) => format!("`{}`", words::at(model, variable, index)),
         }
@@ -217,10 +263,17 @@ fn cyclic(model: &Model, bound: &Bound, block: Block, cycle: &Cycle) -> Diagnost
                 Target::Variable { variable, .. } => words::name(model, *variable),
                 Target::Weights(_) => "o",
             });
-            format!("a reverse model may look back (`{name}[..t-1]`) or ahead (`{name}[t+1..]`), not both")
+            format!(
+                "a reverse model may look back (`{name}[..t-1]`) or ahead (`{name}[t+1..]`), not \
+                 both"
+            )
         }
         Block::Prior | Block::Posterior => {
-            format!("let a factor of the cycle read an earlier step, so that the {} can be sampled in order of time", block_name(block))
+            format!(
+                "let a factor of the cycle read an earlier step, so that the {} can be sampled in \
+                 order of time",
+                block_name(block)
+            )
         }
     };
     fault.hint(hint)
@@ -239,5 +292,8 @@ fn from_the_past(factors: &[Factor], cycle: &Cycle) -> Cycle {
 }
 
 fn is_repeated(factor: &Factor) -> bool {
-    factor.targets.iter().all(|target| matches!(target, Target::Variable { index: Index::Step(_), .. }))
+    factor
+        .targets
+        .iter()
+        .all(|target| matches!(target, Target::Variable { index: Index::Step(_), .. }))
 }

@@ -1,17 +1,19 @@
-//! Distributions where factors use them, as expressions over what a trajectory holds. Of a kernel stays what is known before the run: constants,
-//! params, and scalars of what it reads. A number that a network computes becomes a leaf, of which nothing is known but that it is one.
+//! Distributions where factors use them, as expressions over what a trajectory holds. Of a kernel
+//! stays what is known before the run: constants, params, and scalars of what it reads. A number
+//! that a network computes becomes a leaf, of which nothing is known but that it is one.
 
 use super::space::Stands;
 use crate::expr::{BinaryOp, ExprId, Graph, InputId, Node};
 use crate::model::{
-    Distribution, EnvironmentKernel, FormalVariable, Index, Input, Kernel, KernelRef, Kind, LayerId, LayerOp, Model, Scores, Value,
-    VariableId,
+    Distribution, EnvironmentKernel, FormalVariable, Index, Input, Kernel, KernelRef, Kind,
+    LayerId, LayerOp, Model, Scores, Value, VariableId,
 };
 use std::collections::HashMap;
 
 /// A distribution whose arguments are expressions.
 type Written = Distribution<Vec<ExprId>>;
-/// What `Sticky` comes to, from the given that it keeps, how likely it is to, and what is drawn anew.
+/// What `Sticky` comes to, from the given that it keeps, how likely it is to, and what is drawn
+/// anew.
 type Sticks<'a, P> = dyn FnMut(&mut P, u32, Vec<ExprId>, Written) -> Option<Written> + 'a;
 
 /// Arguments of a distribution that are looked at, in numbers.
@@ -62,7 +64,9 @@ impl<'m> Placed<'m> {
     /// `None` where the distribution is known by samples alone, or is too large to be looked at.
     pub fn distribution(&mut self, place: &Place<'_>) -> Option<Distribution<Vec<ExprId>>> {
         match place.kernel {
-            KernelRef::InPlace(distribution) => self.written(distribution, &|input| shifted(input, place.shift)),
+            KernelRef::InPlace(distribution) => {
+                self.written(distribution, &|input| shifted(input, place.shift))
+            }
             KernelRef::Environment(id, part) => {
                 let distribution = self.model.environment(*id).written(*part)?;
                 self.written(distribution, &|input| place.of_environment(self.model, *part, input))
@@ -83,11 +87,16 @@ impl<'m> Placed<'m> {
     }
 
     /// An expression of the model, where all that it reads is read by what has been placed.
-    pub fn if_read(&mut self, root: ExprId, rename: &dyn Fn(Input) -> Option<Input>) -> Option<ExprId> {
+    pub fn if_read(
+        &mut self,
+        root: ExprId,
+        rename: &dyn Fn(Input) -> Option<Input>,
+    ) -> Option<ExprId> {
         let reads = self.model.graph.inputs_of(&[root]);
-        let known = reads
-            .iter()
-            .all(|input| rename(self.model.inputs[input.0 as usize]).is_some_and(|input| self.ids.contains_key(&Leaf::Read(input))));
+        let known = reads.iter().all(|input| {
+            rename(self.model.inputs[input.0 as usize])
+                .is_some_and(|input| self.ids.contains_key(&Leaf::Read(input)))
+        });
         if !known {
             return None;
         }
@@ -120,7 +129,11 @@ impl<'m> Placed<'m> {
     }
 
     /// Expressions of the model, with leaves for what they read; `None` where `leaf` has none.
-    fn copied(&mut self, roots: &[ExprId], leaf: &dyn Fn(&Model, Input) -> Option<Leaf>) -> Option<Vec<ExprId>> {
+    fn copied(
+        &mut self,
+        roots: &[ExprId],
+        leaf: &dyn Fn(&Model, Input) -> Option<Leaf>,
+    ) -> Option<Vec<ExprId>> {
         let model = self.model;
         let mut leaves = HashMap::new();
         for input in model.graph.inputs_of(roots) {
@@ -142,7 +155,9 @@ impl<'m> Placed<'m> {
         distribution: &Distribution<Vec<ExprId>>,
         rename: &dyn Fn(Input) -> Option<Input>,
     ) -> Option<Distribution<Vec<ExprId>>> {
-        let argument = &mut |placed: &mut Self, roots: &Vec<ExprId>| placed.copied(roots, &|_, input| rename(input).map(Leaf::Read));
+        let argument = &mut |placed: &mut Self, roots: &Vec<ExprId>| {
+            placed.copied(roots, &|_, input| rename(input).map(Leaf::Read))
+        };
         self.mapped(distribution, argument, &mut |_, _, _, _| None)
     }
 
@@ -153,7 +168,11 @@ impl<'m> Placed<'m> {
         place: &Place<'_>,
         done: &mut HashMap<LayerId, Vec<ExprId>>,
     ) -> Option<Distribution<Vec<ExprId>>> {
-        let given = |formal: u32| (formal as usize).checked_sub(kernel.outputs.len()).and_then(|given| place.arguments.get(given));
+        let given = |formal: u32| {
+            (formal as usize)
+                .checked_sub(kernel.outputs.len())
+                .and_then(|given| place.arguments.get(given))
+        };
         let placed = self.mapped(
             distribution,
             &mut |placed, layer| Some(placed.layer(*layer, kernel, place, done)),
@@ -166,39 +185,62 @@ impl<'m> Placed<'m> {
                         return Some(fresh);
                     }
                     let width = placed.model.variable(*variable).domain.width() as u32;
-                    let component = |component| Leaf::Read(Input::Variable { variable: *variable, component, index });
-                    let value: Vec<ExprId> = (0..width).map(|at| placed.leaf(component(at))).collect();
+                    let component = |component| {
+                        Leaf::Read(Input::Variable { variable: *variable, component, index })
+                    };
+                    let value: Vec<ExprId> =
+                        (0..width).map(|at| placed.leaf(component(at))).collect();
                     let one = placed.graph.constant(1.0);
                     let moves = placed.graph.binary(BinaryOp::Subtract, one, keep[0]);
-                    let stays = Distribution::Mixture(vec![(keep, Distribution::Delta(value)), (vec![moves], fresh.clone())]);
+                    let stays = Distribution::Mixture(vec![
+                        (keep, Distribution::Delta(value)),
+                        (vec![moves], fresh.clone()),
+                    ]);
                     if there == Presence::Always {
                         return Some(stays);
                     }
                     let condition = vec![placed.leaf(Leaf::Present(*variable, index))];
-                    Some(Distribution::If { condition, then: Box::new(stays), otherwise: Box::new(fresh) })
+                    Some(Distribution::If {
+                        condition,
+                        then: Box::new(stays),
+                        otherwise: Box::new(fresh),
+                    })
                 }
-                Value::Reward { .. } | Value::Time | Value::Window { .. } | Value::Past { .. } | Value::Future { .. } => None,
+                Value::Reward { .. }
+                | Value::Time
+                | Value::Window { .. }
+                | Value::Past { .. }
+                | Value::Future { .. } => None,
                 Value::Expression(_) => None,
             },
         )?;
         Some(self.relative(placed))
     }
 
-    /// Weights of a kernel count relative to their sum, and so do listed probabilities, whose networks nobody knows here.
+    /// Weights of a kernel count relative to their sum, and so do listed probabilities, whose
+    /// networks nobody knows here.
     fn relative(&mut self, distribution: Distribution<Vec<ExprId>>) -> Distribution<Vec<ExprId>> {
         match distribution {
             Distribution::Mixture(parts) => {
                 let weights: Vec<ExprId> = parts.iter().map(|(weight, _)| weight[0]).collect();
                 let weights = self.divided(&weights);
-                let parts = parts.into_iter().zip(weights).map(|((_, part), weight)| (vec![weight], self.relative(part)));
+                let parts = parts
+                    .into_iter()
+                    .zip(weights)
+                    .map(|((_, part), weight)| (vec![weight], self.relative(part)));
                 Distribution::Mixture(parts.collect())
             }
-            Distribution::Categorical(Scores::Probs(all)) => Distribution::Categorical(Scores::Probs(self.divided(&all))),
+            Distribution::Categorical(Scores::Probs(all)) => {
+                Distribution::Categorical(Scores::Probs(self.divided(&all)))
+            }
             Distribution::If { condition, then, otherwise } => {
-                let (then, otherwise) = (Box::new(self.relative(*then)), Box::new(self.relative(*otherwise)));
+                let (then, otherwise) =
+                    (Box::new(self.relative(*then)), Box::new(self.relative(*otherwise)));
                 Distribution::If { condition, then, otherwise }
             }
-            Distribution::Record(parts) => Distribution::Record(parts.into_iter().map(|part| self.relative(part)).collect()),
+            Distribution::Record(parts) => {
+                Distribution::Record(parts.into_iter().map(|part| self.relative(part)).collect())
+            }
             other => other,
         }
     }
@@ -210,7 +252,13 @@ impl<'m> Placed<'m> {
     }
 
     /// The numbers of a layer.
-    fn layer(&mut self, id: LayerId, kernel: &Kernel, place: &Place<'_>, done: &mut HashMap<LayerId, Vec<ExprId>>) -> Vec<ExprId> {
+    fn layer(
+        &mut self,
+        id: LayerId,
+        kernel: &Kernel,
+        place: &Place<'_>,
+        done: &mut HashMap<LayerId, Vec<ExprId>>,
+    ) -> Vec<ExprId> {
         if let Some(known) = done.get(&id) {
             return known.clone();
         }
@@ -218,29 +266,49 @@ impl<'m> Placed<'m> {
         let layer = model.network.layer(id);
         let known = match &layer.op {
             LayerOp::Scalars(all) => self.scalars(all, kernel, place),
-            LayerOp::Concat(parts) => Some(parts.iter().flat_map(|part| self.layer(*part, kernel, place, done)).collect()),
+            LayerOp::Concat(parts) => {
+                Some(parts.iter().flat_map(|part| self.layer(*part, kernel, place, done)).collect())
+            }
             LayerOp::Unary(op, x) => {
                 let x = self.layer(*x, kernel, place, done);
                 Some(x.into_iter().map(|x| self.graph.unary(*op, x)).collect())
             }
             LayerOp::Binary(op, x, y) => {
-                let (x, y) = (self.layer(*x, kernel, place, done), self.layer(*y, kernel, place, done));
-                let at = |all: &[ExprId], column: usize| if all.len() == 1 { all[0] } else { all[column] };
-                Some((0..layer.width).map(|column| self.graph.binary(*op, at(&x, column), at(&y, column))).collect())
+                let (x, y) =
+                    (self.layer(*x, kernel, place, done), self.layer(*y, kernel, place, done));
+                let at = |all: &[ExprId], column: usize| {
+                    if all.len() == 1 { all[0] } else { all[column] }
+                };
+                Some(
+                    (0..layer.width)
+                        .map(|column| self.graph.binary(*op, at(&x, column), at(&y, column)))
+                        .collect(),
+                )
             }
             LayerOp::Per { formal, heads, .. } => {
                 let heads = self.layer(*heads, kernel, place, done);
                 self.chosen(&heads, layer.width, *formal, kernel, place)
             }
-            LayerOp::Formal { .. } | LayerOp::Table { .. } | LayerOp::Linear { .. } | LayerOp::Mlp { .. } | LayerOp::Gru { .. } => None,
+            LayerOp::Formal { .. }
+            | LayerOp::Table { .. }
+            | LayerOp::Linear { .. }
+            | LayerOp::Mlp { .. }
+            | LayerOp::Gru { .. } => None,
             LayerOp::Noise | LayerOp::Simulate(_) => None,
         };
-        let numbers = known.unwrap_or_else(|| (0..layer.width as u32).map(|column| self.leaf(Leaf::Learned(id, column))).collect());
+        let numbers = known.unwrap_or_else(|| {
+            (0..layer.width as u32).map(|column| self.leaf(Leaf::Learned(id, column))).collect()
+        });
         done.insert(id, numbers.clone());
         numbers
     }
 
-    fn scalars(&mut self, all: &[ExprId], kernel: &Kernel, place: &Place<'_>) -> Option<Vec<ExprId>> {
+    fn scalars(
+        &mut self,
+        all: &[ExprId],
+        kernel: &Kernel,
+        place: &Place<'_>,
+    ) -> Option<Vec<ExprId>> {
         let mut leaves = HashMap::new();
         for input in self.model.graph.inputs_of(all) {
             leaves.insert(input, self.formal(self.model.inputs[input.0 as usize], kernel, place)?);
@@ -253,29 +321,49 @@ impl<'m> Placed<'m> {
         let Input::Formal { formal, component, .. } = input else { return None };
         let argument = place.arguments.get((formal as usize).checked_sub(kernel.outputs.len())?)?;
         match argument {
-            Value::Variable { variable, index } => {
-                Some(self.leaf(Leaf::Read(Input::Variable { variable: *variable, component, index: (place.shift)(*index) })))
-            }
+            Value::Variable { variable, index } => Some(self.leaf(Leaf::Read(Input::Variable {
+                variable: *variable,
+                component,
+                index: (place.shift)(*index),
+            }))),
             Value::Reward { environment, reward, index } => {
                 let (environment, reward) = (*environment, *reward);
-                Some(self.leaf(Leaf::Read(Input::Reward { environment, reward, index: (place.shift)(*index) })))
+                Some(self.leaf(Leaf::Read(Input::Reward {
+                    environment,
+                    reward,
+                    index: (place.shift)(*index),
+                })))
             }
             Value::Time => Some(self.graph.time()),
             Value::Window { variable, from: Index::Step(from), .. } => {
                 let width = self.model.variable(*variable).domain.width() as u32;
                 let index = (place.shift)(Index::Step(from + (component / width) as i32));
-                Some(self.leaf(Leaf::Read(Input::Variable { variable: *variable, component: component % width, index })))
+                Some(self.leaf(Leaf::Read(Input::Variable {
+                    variable: *variable,
+                    component: component % width,
+                    index,
+                })))
             }
             Value::Expression(all) => {
                 let root = *all.get(component as usize)?;
-                self.copied(&[root], &|_, input| shifted(input, place.shift).map(Leaf::Read)).map(|copies| copies[0])
+                self.copied(&[root], &|_, input| shifted(input, place.shift).map(Leaf::Read))
+                    .map(|copies| copies[0])
             }
-            Value::Window { .. } | Value::Past { .. } | Value::Future { .. } | Value::Absent => None,
+            Value::Window { .. } | Value::Past { .. } | Value::Future { .. } | Value::Absent => {
+                None
+            }
         }
     }
 
     /// Of several heads, the numbers of the one that a given chooses.
-    fn chosen(&mut self, heads: &[ExprId], width: usize, formal: u32, kernel: &Kernel, place: &Place<'_>) -> Option<Vec<ExprId>> {
+    fn chosen(
+        &mut self,
+        heads: &[ExprId],
+        width: usize,
+        formal: u32,
+        kernel: &Kernel,
+        place: &Place<'_>,
+    ) -> Option<Vec<ExprId>> {
         let given = kernel.formals().nth(formal as usize).filter(|given| !given.optional)?;
         let lowest = match given.variable {
             FormalVariable::Time => 1,
@@ -290,11 +378,14 @@ impl<'m> Placed<'m> {
             FormalVariable::Reward(..) | FormalVariable::End => return None,
         };
         let id = self.model.kernels.iter().position(|known| std::ptr::eq(known, kernel))?;
-        let input = Input::Formal { kernel: crate::model::KernelId(id as u32), formal, component: 0 };
+        let input =
+            Input::Formal { kernel: crate::model::KernelId(id as u32), formal, component: 0 };
         let value = self.formal(input, kernel, place)?;
         let lowest = self.graph.constant(lowest as f64);
         let choice = self.graph.binary(BinaryOp::Subtract, value, lowest);
-        let head = |column: usize| heads.iter().skip(column).step_by(width).copied().collect::<Vec<ExprId>>();
+        let head = |column: usize| {
+            heads.iter().skip(column).step_by(width).copied().collect::<Vec<ExprId>>()
+        };
         Some((0..width).map(|column| self.graph.choose(head(column), choice)).collect())
     }
 
@@ -306,18 +397,34 @@ impl<'m> Placed<'m> {
     ) -> Option<Distribution<Vec<ExprId>>> {
         Some(match distribution {
             Distribution::Uniform => Distribution::Uniform,
-            Distribution::UniformBox { lo, hi } => Distribution::UniformBox { lo: argument(self, lo)?, hi: argument(self, hi)? },
-            Distribution::UniformOver(all) => {
-                Distribution::UniformOver(all.iter().map(|value| argument(self, value)).collect::<Option<Vec<_>>>()?)
+            Distribution::UniformBox { lo, hi } => {
+                Distribution::UniformBox { lo: argument(self, lo)?, hi: argument(self, hi)? }
             }
+            Distribution::UniformOver(all) => Distribution::UniformOver(
+                all.iter().map(|value| argument(self, value)).collect::<Option<Vec<_>>>()?,
+            ),
             Distribution::Delta(value) => Distribution::Delta(argument(self, value)?),
-            Distribution::Categorical(Scores::Logits(all)) => Distribution::Categorical(Scores::Logits(argument(self, all)?)),
-            Distribution::Categorical(Scores::Probs(all)) => Distribution::Categorical(Scores::Probs(argument(self, all)?)),
-            Distribution::Bernoulli(Scores::Logits(one)) => Distribution::Bernoulli(Scores::Logits(argument(self, one)?)),
-            Distribution::Bernoulli(Scores::Probs(one)) => Distribution::Bernoulli(Scores::Probs(argument(self, one)?)),
-            Distribution::Normal { mean, sd } => Distribution::Normal { mean: argument(self, mean)?, sd: argument(self, sd)? },
-            Distribution::TanhNormal { mean, sd } => Distribution::TanhNormal { mean: argument(self, mean)?, sd: argument(self, sd)? },
-            Distribution::Beta { a, b } => Distribution::Beta { a: argument(self, a)?, b: argument(self, b)? },
+            Distribution::Categorical(Scores::Logits(all)) => {
+                Distribution::Categorical(Scores::Logits(argument(self, all)?))
+            }
+            Distribution::Categorical(Scores::Probs(all)) => {
+                Distribution::Categorical(Scores::Probs(argument(self, all)?))
+            }
+            Distribution::Bernoulli(Scores::Logits(one)) => {
+                Distribution::Bernoulli(Scores::Logits(argument(self, one)?))
+            }
+            Distribution::Bernoulli(Scores::Probs(one)) => {
+                Distribution::Bernoulli(Scores::Probs(argument(self, one)?))
+            }
+            Distribution::Normal { mean, sd } => {
+                Distribution::Normal { mean: argument(self, mean)?, sd: argument(self, sd)? }
+            }
+            Distribution::TanhNormal { mean, sd } => {
+                Distribution::TanhNormal { mean: argument(self, mean)?, sd: argument(self, sd)? }
+            }
+            Distribution::Beta { a, b } => {
+                Distribution::Beta { a: argument(self, a)?, b: argument(self, b)? }
+            }
             Distribution::Mixture(parts) => {
                 let mut mapped = Vec::with_capacity(parts.len());
                 for (weight, part) in parts {
@@ -330,9 +437,12 @@ impl<'m> Placed<'m> {
                 then: Box::new(self.mapped(then, argument, sticky)?),
                 otherwise: Box::new(self.mapped(otherwise, argument, sticky)?),
             },
-            Distribution::Record(parts) => {
-                Distribution::Record(parts.iter().map(|part| self.mapped(part, argument, sticky)).collect::<Option<Vec<_>>>()?)
-            }
+            Distribution::Record(parts) => Distribution::Record(
+                parts
+                    .iter()
+                    .map(|part| self.mapped(part, argument, sticky))
+                    .collect::<Option<Vec<_>>>()?,
+            ),
             Distribution::Sticky { last, keep, fresh } => {
                 let (keep, fresh) = (argument(self, keep)?, self.mapped(fresh, argument, sticky)?);
                 return sticky(self, *last, keep, fresh);
@@ -344,7 +454,12 @@ impl<'m> Placed<'m> {
 
 impl Place<'_> {
     /// What an environment's own distribution reads, as the factor gives it.
-    pub fn of_environment(&self, model: &Model, part: EnvironmentKernel, input: Input) -> Option<Input> {
+    pub fn of_environment(
+        &self,
+        model: &Model,
+        part: EnvironmentKernel,
+        input: Input,
+    ) -> Option<Input> {
         let Input::Variable { variable, component, .. } = input else { return None };
         let KernelRef::Environment(id, _) = self.kernel else { return None };
         let environment = model.environment(*id);
@@ -354,8 +469,16 @@ impl Place<'_> {
             EnvironmentKernel::Observation => &[environment.state],
         };
         match self.arguments.get(formals.iter().position(|formal| *formal == variable)?)? {
-            Value::Variable { variable, index } => Some(Input::Variable { variable: *variable, component, index: (self.shift)(*index) }),
-            Value::Reward { .. } | Value::Time | Value::Window { .. } | Value::Past { .. } | Value::Future { .. } => None,
+            Value::Variable { variable, index } => Some(Input::Variable {
+                variable: *variable,
+                component,
+                index: (self.shift)(*index),
+            }),
+            Value::Reward { .. }
+            | Value::Time
+            | Value::Window { .. }
+            | Value::Past { .. }
+            | Value::Future { .. } => None,
             Value::Expression(_) | Value::Absent => None,
         }
     }
@@ -374,15 +497,23 @@ fn holds_scalars(model: &Model, layer: LayerId) -> bool {
         LayerOp::Concat(parts) => parts.iter().any(|part| holds_scalars(model, *part)),
         LayerOp::Unary(_, x) | LayerOp::Per { heads: x, .. } => holds_scalars(model, *x),
         LayerOp::Binary(_, x, y) => holds_scalars(model, *x) || holds_scalars(model, *y),
-        LayerOp::Formal { .. } | LayerOp::Table { .. } | LayerOp::Linear { .. } | LayerOp::Mlp { .. } | LayerOp::Gru { .. } => false,
+        LayerOp::Formal { .. }
+        | LayerOp::Table { .. }
+        | LayerOp::Linear { .. }
+        | LayerOp::Mlp { .. }
+        | LayerOp::Gru { .. } => false,
         LayerOp::Noise | LayerOp::Simulate(_) => false,
     }
 }
 
 fn shifted(input: Input, shift: &dyn Fn(Index) -> Index) -> Option<Input> {
     match input {
-        Input::Variable { variable, component, index } => Some(Input::Variable { variable, component, index: shift(index) }),
-        Input::Reward { environment, reward, index } => Some(Input::Reward { environment, reward, index: shift(index) }),
+        Input::Variable { variable, component, index } => {
+            Some(Input::Variable { variable, component, index: shift(index) })
+        }
+        Input::Reward { environment, reward, index } => {
+            Some(Input::Reward { environment, reward, index: shift(index) })
+        }
         Input::Formal { .. } | Input::Gain(_) => None,
     }
 }

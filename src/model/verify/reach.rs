@@ -46,10 +46,17 @@ impl Row<'_> {
                 let ranges = self.ranges(q);
                 let spread = |range: &Option<(f64, f64)>| range.is_some_and(|(lo, hi)| lo < hi);
                 let at = ranges.iter().position(spread)?;
-                return ranges[at].map(|range| Stray::Component(at, off(&self.column_of(&seen.p, at), range)));
+                return ranges[at]
+                    .map(|range| Stray::Component(at, off(&self.column_of(&seen.p, at), range)));
             }
-            let near = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-9 * a.abs().max(1.0));
-            return seen.q.iter(width).find(|q| !seen.p.iter(width).any(|p| near(p, q))).map(|q| Stray::Value(q.to_vec()));
+            let near = |a: &[f64], b: &[f64]| {
+                a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-9 * a.abs().max(1.0))
+            };
+            return seen
+                .q
+                .iter(width)
+                .find(|q| !seen.p.iter(width).any(|p| near(p, q)))
+                .map(|q| Stray::Value(q.to_vec()));
         }
         let p_ranges = self.ranges(p);
         let q_ranges = self.ranges(q);
@@ -63,11 +70,13 @@ impl Row<'_> {
         seen.p.clear();
         let listed = p.atoms(self.columns, self.row, &mut seen.p);
         if let Some(finite) = &self.domain.finite {
-            let mut numbers: Vec<usize> = seen.p.iter(self.domain.width()).filter_map(|value| finite.number(value)).collect();
+            let mut numbers: Vec<usize> =
+                seen.p.iter(self.domain.width()).filter_map(|value| finite.number(value)).collect();
             if !listed || numbers.len() < finite.size() || q.contains(&Spread::Points) {
                 numbers.sort_unstable();
                 numbers.dedup();
-                let missing = (0..finite.size()).find(|number| numbers.binary_search(number).is_err())?;
+                let missing =
+                    (0..finite.size()).find(|number| numbers.binary_search(number).is_err())?;
                 let mut value = vec![0.0; self.domain.width()];
                 finite.value(missing, &mut value);
                 return (listed && !q.contains(&Spread::Points)).then_some(Stray::Value(value));
@@ -122,13 +131,18 @@ fn off(values: &[f64], (lo, hi): (f64, f64)) -> f64 {
         (false, false) => 0.0,
     };
     let step = if (hi - lo).is_finite() { 0.1 * (hi - lo) } else { 1.0 };
-    (0..).map(|n| middle + f64::from(n) * step).find(|value| !values.contains(value)).unwrap_or(middle)
+    (0..)
+        .map(|n| middle + f64::from(n) * step)
+        .find(|value| !values.contains(value))
+        .unwrap_or(middle)
 }
 
 /// A value outside the declared bounds of a component.
 pub fn beyond(component: &Component) -> Option<f64> {
     match component.kind {
-        Kind::Real { lo, hi } => stray((lo, hi), (f64::NEG_INFINITY, f64::INFINITY)).filter(|value| value.is_finite()),
+        Kind::Real { lo, hi } => {
+            stray((lo, hi), (f64::NEG_INFINITY, f64::INFINITY)).filter(|value| value.is_finite())
+        }
         Kind::Integer { .. } | Kind::Names(_) | Kind::Bool => None,
     }
 }
@@ -138,13 +152,23 @@ pub fn spreads(distribution: &Distribution<LayerId>, domain: &Domain) -> Vec<Spr
     let count = domain.width();
     match distribution {
         Distribution::Record(parts) => {
-            let Shape::Record(fields) = &domain.shape else { return vec![Spread::Everything; count] };
+            let Shape::Record(fields) = &domain.shape else {
+                return vec![Spread::Everything; count];
+            };
             let mut found = Vec::with_capacity(count);
             for (part, (name, shape)) in parts.iter().zip(fields) {
-                let own =
-                    |c: &&Component| c.path == *name || c.path.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with(['.', '[']));
-                let components: Vec<Component> = domain.components.iter().filter(own).cloned().collect();
-                found.extend(spreads(part, &Domain { shape: shape.clone(), components, finite: None }));
+                let own = |c: &&Component| {
+                    c.path == *name
+                        || c.path
+                            .strip_prefix(name.as_str())
+                            .is_some_and(|rest| rest.starts_with(['.', '[']))
+                };
+                let components: Vec<Component> =
+                    domain.components.iter().filter(own).cloned().collect();
+                found.extend(spreads(
+                    part,
+                    &Domain { shape: shape.clone(), components, finite: None },
+                ));
             }
             found.resize(count, Spread::Everything);
             found
@@ -155,12 +179,20 @@ pub fn spreads(distribution: &Distribution<LayerId>, domain: &Domain) -> Vec<Spr
 
 fn spread(distribution: &Distribution<LayerId>) -> Spread {
     match distribution {
-        Distribution::Uniform | Distribution::Categorical(_) | Distribution::Bernoulli(_) => Spread::Everything,
-        Distribution::TanhNormal { .. } | Distribution::Beta { .. } | Distribution::Implicit(_) => Spread::Everything,
+        Distribution::Uniform | Distribution::Categorical(_) | Distribution::Bernoulli(_) => {
+            Spread::Everything
+        }
+        Distribution::TanhNormal { .. } | Distribution::Beta { .. } | Distribution::Implicit(_) => {
+            Spread::Everything
+        }
         Distribution::Normal { .. } => Spread::Reals,
-        Distribution::UniformBox { .. } | Distribution::UniformOver(_) | Distribution::Delta(_) => Spread::Points,
+        Distribution::UniformBox { .. } | Distribution::UniformOver(_) | Distribution::Delta(_) => {
+            Spread::Points
+        }
         Distribution::Mixture(parts) => widest(parts.iter().map(|(_, part)| spread(part))),
-        Distribution::If { then, otherwise, .. } => widest([spread(then), spread(otherwise)].into_iter()),
+        Distribution::If { then, otherwise, .. } => {
+            widest([spread(then), spread(otherwise)].into_iter())
+        }
         Distribution::Record(parts) => widest(parts.iter().map(spread)),
         Distribution::Sticky { fresh, .. } => spread(fresh),
     }

@@ -1,4 +1,5 @@
-//! Rewards are numbers and keep the bounds they declare, at every state, action and next state of an environment.
+//! Rewards are numbers and keep the bounds they declare, at every state, action and next state of
+//! an environment.
 
 use super::arrays::Arrays;
 use super::law::{Atoms, Law};
@@ -11,7 +12,13 @@ use crate::model::{Dynamics, Environment, Index, Input, Model, Reward};
 use std::collections::BTreeMap;
 
 pub fn faults(model: &Model) -> Vec<Diagnostic> {
-    model.environments.iter().flat_map(|environment| environment.rewards.iter().filter_map(|r| fault(model, environment, r))).collect()
+    model
+        .environments
+        .iter()
+        .flat_map(|environment| {
+            environment.rewards.iter().filter_map(|r| fault(model, environment, r))
+        })
+        .collect()
 }
 
 fn fault(model: &Model, environment: &Environment, reward: &Reward) -> Option<Diagnostic> {
@@ -19,9 +26,16 @@ fn fault(model: &Model, environment: &Environment, reward: &Reward) -> Option<Di
         && (lo > hi || lo.is_nan() || hi.is_nan())
     {
         let message = format!("the bounds of reward `{}` are empty", reward.name);
-        return Some(Diagnostic::error("empty-range", reward.span, message).hint("write the lower bound first: `in [-1, 0]`"));
+        return Some(
+            Diagnostic::error("empty-range", reward.span, message)
+                .hint("write the lower bound first: `in [-1, 0]`"),
+        );
     }
-    let (Some(value), Dynamics::Written { transition, end, .. }) = (reward.value, &environment.dynamics) else { return None };
+    let (Some(value), Dynamics::Written { transition, end, .. }) =
+        (reward.value, &environment.dynamics)
+    else {
+        return None;
+    };
     let next = next_state(model, environment, value);
     let mut roots = super::times::arguments(transition);
     roots.extend(*end);
@@ -38,16 +52,20 @@ fn fault(model: &Model, environment: &Environment, reward: &Reward) -> Option<Di
     let mut worst: Option<(f64, Diagnostic)> = None;
     let excess = |r: f64| if r.is_finite() { (lo - r).max(r - hi) } else { f64::INFINITY };
     let mut atoms = Atoms::default();
-    let (mut evaluator, mut paid) = (Evaluator::new(model, &params, &roots), Evaluator::new(model, &params, &[value]));
+    let (mut evaluator, mut paid) =
+        (Evaluator::new(model, &params, &roots), Evaluator::new(model, &params, &[value]));
     let mut arrays = Arrays::of(model, &params, &[value]);
     for first in (0..space.rows()).step_by(BATCH) {
         let inputs = space.columns(first, BATCH.min(space.rows() - first));
         let values = evaluator.run(&inputs);
         let live = |row: usize| end.is_none_or(|end| values[column(end)][row] == 0.0);
         // rows of (state, action, next state): the next states with mass
-        let (rows, next_values) = successors(&law, values, inputs.time.len(), !next.is_empty(), &live, &mut atoms);
+        let (rows, next_values) =
+            successors(&law, values, inputs.time.len(), !next.is_empty(), &live, &mut atoms);
         let joint = join(&inputs, &rows, &next, &next_values, domain.width());
-        let stray = arrays.as_mut().and_then(|arrays| arrays.outside(model, &joint, &|_, _| true, &[value]));
+        let stray = arrays
+            .as_mut()
+            .and_then(|arrays| arrays.outside(model, &joint, &|_, _| true, &[value]));
         for (row, &r) in paid.run(&joint)[0].iter().enumerate() {
             let stray = stray.filter(|(stray, _)| *stray == row).map(|(_, lookup)| lookup);
             let r = if stray.is_some() { f64::NAN } else { r };
@@ -57,9 +75,17 @@ fn fault(model: &Model, environment: &Environment, reward: &Reward) -> Option<Di
             let mut at = space.show(model, first + rows[row]);
             if !next.is_empty() {
                 let next_value = &next_values[row * domain.width()..(row + 1) * domain.width()];
-                at = format!("{at}, {}[t+1] = {}", model.variable(environment.state).name, domain.show(next_value));
+                at = format!(
+                    "{at}, {}[t+1] = {}",
+                    model.variable(environment.state).name,
+                    domain.show(next_value)
+                );
             }
-            let cause = if r.is_nan() { cause_of_nan(model, &params, stray.unwrap_or(value), &joint, row) } else { None };
+            let cause = if r.is_nan() {
+                cause_of_nan(model, &params, stray.unwrap_or(value), &joint, row)
+            } else {
+                None
+            };
             worst = Some((excess(r), outside(reward, r, cause.as_deref(), &at, (lo, hi))));
         }
     }
@@ -75,10 +101,15 @@ fn next_state(model: &Model, environment: &Environment, value: ExprId) -> Vec<(I
     let reads = model.graph.inputs_of(&[value]).into_iter();
     reads
         .filter_map(|input| match model.inputs[input.0 as usize] {
-            Input::Variable { variable, component, index: Index::Step(1) } if variable == environment.state => {
+            Input::Variable { variable, component, index: Index::Step(1) }
+                if variable == environment.state =>
+            {
                 Some((input, component as usize))
             }
-            Input::Variable { .. } | Input::Reward { .. } | Input::Formal { .. } | Input::Gain(_) => None,
+            Input::Variable { .. }
+            | Input::Reward { .. }
+            | Input::Formal { .. }
+            | Input::Gain(_) => None,
         })
         .collect()
 }
@@ -98,7 +129,8 @@ fn now(model: &Model, environment: &Environment, value: ExprId) -> Vec<ExprId> {
         .collect()
 }
 
-/// The row each successor belongs to, and the successors' values side by side; each live row once where the next state is not read.
+/// The row each successor belongs to, and the successors' values side by side; each live row once
+/// where the next state is not read.
 fn successors(
     law: &Law,
     values: &[Vec<f64>],
@@ -121,27 +153,57 @@ fn successors(
     (rows, next_values)
 }
 
-fn join(inputs: &Columns, rows: &[usize], next: &[(InputId, usize)], next_values: &[f64], width: usize) -> Columns {
+fn join(
+    inputs: &Columns,
+    rows: &[usize],
+    next: &[(InputId, usize)],
+    next_values: &[f64],
+    width: usize,
+) -> Columns {
     let pick = |column: &Vec<f64>| rows.iter().map(|&row| column[row]).collect::<Vec<f64>>();
-    let mut joint: BTreeMap<InputId, Vec<f64>> = inputs.inputs.iter().map(|(&input, column)| (input, pick(column))).collect();
+    let mut joint: BTreeMap<InputId, Vec<f64>> =
+        inputs.inputs.iter().map(|(&input, column)| (input, pick(column))).collect();
     for &(input, component) in next {
-        joint.insert(input, (0..rows.len()).map(|row| next_values[row * width + component]).collect());
+        joint.insert(
+            input,
+            (0..rows.len()).map(|row| next_values[row * width + component]).collect(),
+        );
     }
     Columns { inputs: joint, time: pick(&inputs.time) }
 }
 
-fn outside(reward: &Reward, r: f64, cause: Option<&str>, at: &str, (lo, hi): (f64, f64)) -> Diagnostic {
+fn outside(
+    reward: &Reward,
+    r: f64,
+    cause: Option<&str>,
+    at: &str,
+    (lo, hi): (f64, f64),
+) -> Diagnostic {
     let name = &reward.name;
     if r.is_finite() {
-        return Diagnostic::error("reward-outside-bounds", reward.span, format!("reward `{name}` leaves its declared bounds [{lo}, {hi}]"))
-            .witness(witness(at, &format!("{name} = {}", round(r))))
-            .hint(format!("declare `reward {name} in [{}, {}]`, or `clamp` its value", lo.min(round(r)), hi.max(round(r))));
+        return Diagnostic::error(
+            "reward-outside-bounds",
+            reward.span,
+            format!("reward `{name}` leaves its declared bounds [{lo}, {hi}]"),
+        )
+        .witness(witness(at, &format!("{name} = {}", round(r))))
+        .hint(format!(
+            "declare `reward {name} in [{}, {}]`, or `clamp` its value",
+            lo.min(round(r)),
+            hi.max(round(r))
+        ));
     }
     let what = cause.map_or_else(|| format!("{name} = {r}"), str::to_owned);
-    Diagnostic::error("not-a-number", reward.span, format!("reward `{name}` is not a finite number")).witness(witness(at, &what)).hint(
-        match cause {
-            Some(cause) if cause.contains("index") => "keep the index inside the array, with `clamp` or `mod`, say",
-            _ => "guard the operation with `if … then … else …`",
-        },
+    Diagnostic::error(
+        "not-a-number",
+        reward.span,
+        format!("reward `{name}` is not a finite number"),
     )
+    .witness(witness(at, &what))
+    .hint(match cause {
+        Some(cause) if cause.contains("index") => {
+            "keep the index inside the array, with `clamp` or `mod`, say"
+        }
+        _ => "guard the operation with `if … then … else …`",
+    })
 }

@@ -1,8 +1,11 @@
-//! A `param` that moves while training goes belongs to the exponents of likelihoods: worlds, priors and kernels stay what they are.
+//! A `param` that moves while training goes belongs to the exponents of likelihoods: worlds, priors
+//! and kernels stay what they are.
 
 use crate::diagnostic::Diagnostic;
 use crate::expr::{ExprId, Node, ParamId};
-use crate::model::{Block, Bound, Distribution, Dynamics, KernelRef, LayerOp, LikelihoodForm, Model, Value};
+use crate::model::{
+    Block, Bound, Distribution, Dynamics, KernelRef, LayerOp, LikelihoodForm, Model, Value,
+};
 use crate::source::Span;
 
 pub fn faults(model: &Model) -> Vec<Diagnostic> {
@@ -18,9 +21,13 @@ pub fn faults(model: &Model) -> Vec<Diagnostic> {
         });
         if let Some(ParamId(param)) = read {
             let param = &model.params[param as usize];
-            let message =
-                format!("`{}` moves while training goes, and only the exponent of a likelihood may read such a param", param.name);
-            let told = Diagnostic::error("schedule", place, message).also(param.span, "a schedule, here");
+            let message = format!(
+                "`{}` moves while training goes, and only the exponent of a likelihood may read \
+                 such a param",
+                param.name
+            );
+            let told =
+                Diagnostic::error("schedule", place, message).also(param.span, "a schedule, here");
             found.push(told.hint("give it one value, or read another param here"));
         }
     });
@@ -30,7 +37,9 @@ pub fn faults(model: &Model) -> Vec<Diagnostic> {
 /// Every list of scalar expressions outside the exponents, and its place.
 fn each_reader(model: &Model, visit: &mut dyn FnMut(&[ExprId], Span)) {
     for environment in &model.environments {
-        if let Dynamics::Written { initial, transition, observation, end, places } = &environment.dynamics {
+        if let Dynamics::Written { initial, transition, observation, end, places } =
+            &environment.dynamics
+        {
             distribution(initial, places.initial, visit);
             distribution(transition, places.transition, visit);
             if let (Some(observation), Some(place)) = (observation, places.observation) {
@@ -40,7 +49,11 @@ fn each_reader(model: &Model, visit: &mut dyn FnMut(&[ExprId], Span)) {
                 visit(&[*end], place);
             }
         }
-        environment.rewards.iter().filter_map(|reward| Some((reward.value?, reward.span))).for_each(|(value, span)| visit(&[value], span));
+        environment
+            .rewards
+            .iter()
+            .filter_map(|reward| Some((reward.value?, reward.span)))
+            .for_each(|(value, span)| visit(&[value], span));
     }
     for layer in &model.network.layers {
         if let LayerOp::Scalars(scalars) = &layer.op {
@@ -51,7 +64,10 @@ fn each_reader(model: &Model, visit: &mut dyn FnMut(&[ExprId], Span)) {
 }
 
 fn readers_of_bound(bound: &Bound, visit: &mut dyn FnMut(&[ExprId], Span)) {
-    for factor in [Block::Prior, Block::Posterior, Block::Auxiliary].into_iter().flat_map(|block| bound.factors(block)) {
+    for factor in [Block::Prior, Block::Posterior, Block::Auxiliary]
+        .into_iter()
+        .flat_map(|block| bound.factors(block))
+    {
         kernel(&factor.kernel, factor.span, visit);
         values(&factor.arguments, factor.span, visit);
     }
@@ -70,7 +86,10 @@ fn readers_of_bound(bound: &Bound, visit: &mut dyn FnMut(&[ExprId], Span)) {
 fn kernel(kernel: &KernelRef, place: Span, visit: &mut dyn FnMut(&[ExprId], Span)) {
     match kernel {
         KernelRef::InPlace(of) => distribution(of, place, visit),
-        KernelRef::Learned(_) | KernelRef::Previous(_) | KernelRef::Environment(..) | KernelRef::Data(_) => {}
+        KernelRef::Learned(_)
+        | KernelRef::Previous(_)
+        | KernelRef::Environment(..)
+        | KernelRef::Data(_) => {}
     }
 }
 
@@ -82,6 +101,10 @@ fn values(values: &[Value], place: Span, visit: &mut dyn FnMut(&[ExprId], Span))
     }
 }
 
-fn distribution(of: &Distribution<Vec<ExprId>>, place: Span, visit: &mut dyn FnMut(&[ExprId], Span)) {
+fn distribution(
+    of: &Distribution<Vec<ExprId>>,
+    place: Span,
+    visit: &mut dyn FnMut(&[ExprId], Span),
+) {
     of.for_each(&mut |argument: &Vec<ExprId>| visit(argument, place));
 }

@@ -1,4 +1,5 @@
-//! The joint values of what some expressions read: all of them where they are finite and few, else the corners.
+//! The joint values of what some expressions read: all of them where they are finite and few, else
+//! the corners.
 
 use super::words;
 use crate::expr::{Column, ExprId, Graph, InputId, Node, Program, Scratch};
@@ -53,16 +54,25 @@ enum Values {
 impl Space {
     /// `None` where the expressions read formals of a kernel, or a gain.
     pub fn of(model: &Model, roots: &[ExprId]) -> Option<Space> {
-        Space::over(model, &model.graph, roots, &|input| Some(Stands::At(model.inputs[input.0 as usize])))
+        Space::over(model, &model.graph, roots, &|input| {
+            Some(Stands::At(model.inputs[input.0 as usize]))
+        })
     }
 
     /// As [`Space::of`] of a graph whose inputs are others: `stands` says what for.
-    pub fn over(model: &Model, graph: &Graph, roots: &[ExprId], stands: &dyn Fn(InputId) -> Option<Stands>) -> Option<Space> {
+    pub fn over(
+        model: &Model,
+        graph: &Graph,
+        roots: &[ExprId],
+        stands: &dyn Fn(InputId) -> Option<Stands>,
+    ) -> Option<Space> {
         let mut keys: Vec<What> = Vec::new();
         let mut reads = Vec::new();
         for input in graph.inputs_of(roots) {
             let (what, component) = match stands(input)? {
-                Stands::At(Input::Variable { variable, component, index }) => (What::Variable(variable, index), component as usize),
+                Stands::At(Input::Variable { variable, component, index }) => {
+                    (What::Variable(variable, index), component as usize)
+                }
                 Stands::At(Input::Reward { environment, reward, index }) => {
                     (What::Reward(TargetVariable::Reward(environment, reward), index), 0)
                 }
@@ -80,13 +90,20 @@ impl Space {
         keys.extend(time.then_some(What::Time));
         // as the reader expects: a state before an action
         keys.sort();
-        let axes: Vec<Axis> = keys.iter().map(|&read| Axis { read, values: values(model, read) }).collect();
-        let total = axes.iter().try_fold(1usize, |total, axis| total.checked_mul(axis.values.count()))?;
-        let place = |what: What| keys.iter().position(|key| *key == what).expect("space: every read has its axis");
+        let axes: Vec<Axis> =
+            keys.iter().map(|&read| Axis { read, values: values(model, read) }).collect();
+        let total =
+            axes.iter().try_fold(1usize, |total, axis| total.checked_mul(axis.values.count()))?;
+        let place = |what: What| {
+            keys.iter().position(|key| *key == what).expect("space: every read has its axis")
+        };
         Some(Space {
             total,
             stride: total.div_ceil(MOST_ROWS).max(1),
-            places: reads.into_iter().map(|(input, what, component)| (input, place(what), component)).collect(),
+            places: reads
+                .into_iter()
+                .map(|(input, what, component)| (input, place(what), component))
+                .collect(),
             time: time.then(|| place(What::Time)),
             axes,
         })
@@ -128,7 +145,10 @@ impl Space {
         let mut values = self.one_row();
         self.decode(row, &mut values);
         let is_none = |wanted: VariableId, at: Index| {
-            self.axes.iter().zip(&values).any(|(axis, value)| axis.read == What::Present(wanted, at) && value[0] == 0.0)
+            self.axes
+                .iter()
+                .zip(&values)
+                .any(|(axis, value)| axis.read == What::Present(wanted, at) && value[0] == 0.0)
         };
         let shown = self.axes.iter().zip(&values).filter(|(axis, value)| match axis.read {
             What::Present(..) => value[0] == 0.0,
@@ -136,14 +156,22 @@ impl Space {
             What::Reward(..) | What::Time => true,
         });
         let parts = shown.map(|(axis, value)| match axis.read {
-            What::Present(id, index) => format!("{} = none", words::at(model, TargetVariable::Variable(id), index)),
+            What::Present(id, index) => {
+                format!("{} = none", words::at(model, TargetVariable::Variable(id), index))
+            }
             What::Variable(id, index) if !indexed(index) => {
                 format!("{} = {}", model.variable(id).name, model.variable(id).domain.show(value))
             }
             What::Variable(id, index) => {
-                format!("{} = {}", words::at(model, TargetVariable::Variable(id), index), model.variable(id).domain.show(value))
+                format!(
+                    "{} = {}",
+                    words::at(model, TargetVariable::Variable(id), index),
+                    model.variable(id).domain.show(value)
+                )
             }
-            What::Reward(reward, index) => format!("{} = {}", words::at(model, reward, index), value[0]),
+            What::Reward(reward, index) => {
+                format!("{} = {}", words::at(model, reward, index), value[0])
+            }
             What::Time => format!("t = {}", value[0]),
         });
         parts.collect::<Vec<_>>().join(", ")
@@ -197,7 +225,9 @@ fn values(model: &Model, read: What) -> Values {
         }
         What::Reward(reward, _) => {
             let bounds = match reward {
-                TargetVariable::Reward(environment, reward) => model.environment(environment).rewards[reward as usize].bounds,
+                TargetVariable::Reward(environment, reward) => {
+                    model.environment(environment).rewards[reward as usize].bounds
+                }
                 TargetVariable::Variable(_) | TargetVariable::End => None,
             };
             let (lo, hi) = bounds.unwrap_or((0.0, 0.0));
@@ -228,7 +258,12 @@ fn corners(domain: &Domain) -> Vec<Vec<f64>> {
             },
         };
         let values = if rows.len() * values.len() > MOST { &values[..1] } else { &values[..] };
-        rows = rows.iter().flat_map(|row| values.iter().map(|&value| row.iter().copied().chain([value]).collect())).collect();
+        rows = rows
+            .iter()
+            .flat_map(|row| {
+                values.iter().map(|&value| row.iter().copied().chain([value]).collect())
+            })
+            .collect();
     }
     rows
 }
@@ -257,7 +292,14 @@ impl Evaluator {
         let rows = columns.time.len();
         self.out.resize(rows * self.values.len(), 0.0);
         let input = |input: InputId| Column::Each(&columns.inputs[&input]);
-        self.program.run(&input, Column::Each(&columns.time), rows, &mut self.out, rows, &mut self.scratch);
+        self.program.run(
+            &input,
+            Column::Each(&columns.time),
+            rows,
+            &mut self.out,
+            rows,
+            &mut self.scratch,
+        );
         for (at, column) in self.values.iter_mut().enumerate() {
             column.clear();
             column.extend_from_slice(&self.out[at * rows..(at + 1) * rows]);

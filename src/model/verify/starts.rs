@@ -1,5 +1,6 @@
-//! Kernels are distributions where a run begins: with tables at their first numbers, and whatever else networks compute. A logit that is no number
-//! there ends the run at its first step. What is known of a kernel's arguments is evaluated at every value of what it reads.
+//! Kernels are distributions where a run begins: with tables at their first numbers, and whatever
+//! else networks compute. A logit that is no number there ends the run at its first step. What is
+//! known of a kernel's arguments is evaluated at every value of what it reads.
 
 use super::exclusions::{ends, generic};
 use super::law::{Atoms, Fault, Law};
@@ -11,8 +12,9 @@ use super::words;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::expr::{ExprId, InputId};
 use crate::model::{
-    Bound, Distribution, Domain, Dynamics, Factor, Formal, FormalLength, FormalVariable, Index, Input, Kernel, KernelId, KernelRef, Kind,
-    LayerOp, Likelihood, LikelihoodForm, Model, Value, VariableId,
+    Bound, Distribution, Domain, Dynamics, Factor, Formal, FormalLength, FormalVariable, Index,
+    Input, Kernel, KernelId, KernelRef, Kind, LayerOp, Likelihood, LikelihoodForm, Model, Value,
+    VariableId,
 };
 use crate::source::Span;
 
@@ -24,7 +26,10 @@ const SAMPLES: usize = 3;
 pub fn faults(model: &Model) -> Vec<Diagnostic> {
     let kernels = model.kernels.iter().enumerate();
     kernels
-        .flat_map(|(id, kernel)| (0..kernel.outputs.len()).filter_map(move |output| fault(model, KernelId(id as u32), kernel, output)))
+        .flat_map(|(id, kernel)| {
+            (0..kernel.outputs.len())
+                .filter_map(move |output| fault(model, KernelId(id as u32), kernel, output))
+        })
         .collect()
 }
 
@@ -32,16 +37,26 @@ fn fault(model: &Model, id: KernelId, kernel: &Kernel, output: usize) -> Option<
     let domain = domain_of(model, &kernel.outputs[output])?;
     let given = givens(kernel);
     let optional = |variable: VariableId, _: Index| {
-        let formal = kernel.givens.iter().find(|formal| formal.variable == FormalVariable::Variable(variable) && formal.optional);
+        let formal = kernel.givens.iter().find(|formal| {
+            formal.variable == FormalVariable::Variable(variable) && formal.optional
+        });
         if formal.is_some() { Presence::Sometimes } else { Presence::Always }
     };
     let learned = KernelRef::Learned(id);
     let outputs = kernel.outputs.len();
-    let place = Place { kernel: &learned, arguments: &given, output, outputs, shift: &|index| index, presence: &optional };
+    let place = Place {
+        kernel: &learned,
+        arguments: &given,
+        output,
+        outputs,
+        shift: &|index| index,
+        presence: &optional,
+    };
     let mut placed = Placed::new(model);
     let written = placed.distribution(&place)?;
     let ends = ends(model, &mut placed, &place);
-    let mut roots: Vec<ExprId> = arguments(&written).into_iter().chain(ends.iter().copied()).collect();
+    let mut roots: Vec<ExprId> =
+        arguments(&written).into_iter().chain(ends.iter().copied()).collect();
     roots.sort_unstable();
     roots.dedup();
     if roots.is_empty() || roots.len() > MOST_ROOTS || is_implicit(&written) {
@@ -50,7 +65,8 @@ fn fault(model: &Model, id: KernelId, kernel: &Kernel, output: usize) -> Option<
     let column = |id: ExprId| roots.binary_search(&id).expect("starts: every argument is a root");
     let law = Law::of(&written, &domain, &column)?;
     let space = Space::over(model, &placed.graph, &roots, &|input| Some(placed.stands(input)))?;
-    let leaves: Vec<(InputId, Option<f64>)> = placed.learned_leaves().map(|(input, layer)| (input, first_value(model, layer))).collect();
+    let leaves: Vec<(InputId, Option<f64>)> =
+        placed.learned_leaves().map(|(input, layer)| (input, first_value(model, layer))).collect();
     let params = model.param_values();
     let mut evaluator = Evaluator::over(&placed.graph, &params, &roots);
     let batch = ((1 << 21) / roots.len()).clamp(1, BATCH);
@@ -61,21 +77,34 @@ fn fault(model: &Model, id: KernelId, kernel: &Kernel, output: usize) -> Option<
         let mut faults: Vec<Vec<Wrong>> = vec![Vec::new(); count];
         for sample in 0..SAMPLES {
             for (at, (input, start)) in leaves.iter().enumerate() {
-                columns.inputs.insert(*input, vec![start.unwrap_or_else(|| generic(at, sample)); count]);
+                columns
+                    .inputs
+                    .insert(*input, vec![start.unwrap_or_else(|| generic(at, sample)); count]);
             }
             let values = evaluator.run(&columns);
-            for row in (0..count).filter(|row| ends.iter().all(|end| values[column(*end)][*row] == 0.0)) {
+            for row in
+                (0..count).filter(|row| ends.iter().all(|end| values[column(*end)][*row] == 0.0))
+            {
                 faults[row].extend(wrong(&law, values, row, &domain, &mut atoms));
             }
         }
         // what goes wrong with any numbers in the place of those nobody knows
-        if let Some((row, faults)) = faults.iter().enumerate().find(|(_, faults)| faults.len() == SAMPLES) {
+        if let Some((row, faults)) =
+            faults.iter().enumerate().find(|(_, faults)| faults.len() == SAMPLES)
+        {
             let cause = match &faults[0] {
-                Wrong::NotANumber(at) => cause_in(&placed.graph, &params, roots[*at], &columns, row),
+                Wrong::NotANumber(at) => {
+                    cause_in(&placed.graph, &params, roots[*at], &columns, row)
+                }
                 Wrong::Infinite | Wrong::NoValue | Wrong::Outside(_) => None,
             };
-            let mut told =
-                told(kernel, &kernel.outputs[output], (&faults[0], cause, !leaves.is_empty()), &domain, &space.show(model, first + row));
+            let mut told = told(
+                kernel,
+                &kernel.outputs[output],
+                (&faults[0], cause, !leaves.is_empty()),
+                &domain,
+                &space.show(model, first + row),
+            );
             if reads_unbounded(model, &placed, &roots) {
                 told.severity = Severity::Warning;
             }
@@ -95,15 +124,28 @@ enum Wrong {
 }
 
 /// What is wrong at one row, but for what intervals show of all rows at once.
-fn wrong(law: &Law, values: &[Vec<f64>], row: usize, domain: &Domain, atoms: &mut Atoms) -> Option<Wrong> {
+fn wrong(
+    law: &Law,
+    values: &[Vec<f64>],
+    row: usize,
+    domain: &Domain,
+    atoms: &mut Atoms,
+) -> Option<Wrong> {
     match law.fault(values, row) {
         Some(Fault::NotANumber(column)) => return Some(Wrong::NotANumber(column)),
         Some(Fault::Infinite(_)) => return Some(Wrong::Infinite),
         Some(Fault::NoValue) => return Some(Wrong::NoValue),
-        Some(Fault::WeightsSum(_) | Fault::NegativeWeight { .. } | Fault::ProbabilitiesSum(_) | Fault::NegativeProbability { .. }) => {
+        Some(
+            Fault::WeightsSum(_)
+            | Fault::NegativeWeight { .. }
+            | Fault::ProbabilitiesSum(_)
+            | Fault::NegativeProbability { .. },
+        ) => {
             return None;
         }
-        Some(Fault::NotAProbability(_) | Fault::EmptyBox { .. } | Fault::NotPositive { .. }) => return None,
+        Some(Fault::NotAProbability(_) | Fault::EmptyBox { .. } | Fault::NotPositive { .. }) => {
+            return None;
+        }
         None => {}
     }
     atoms.clear();
@@ -126,7 +168,8 @@ fn told(
             "not-a-number",
             format!("`{name}` reads a value that is not a number{when}"),
             cause.unwrap_or_else(|| "a value is not a number".to_owned()),
-            "tables begin at 0: keep the argument of `log`, `sqrt` and of a division above 0, with `softplus(…)` or `exp(…)`, say"
+            "tables begin at 0: keep the argument of `log`, `sqrt` and of a division above 0, \
+             with `softplus(…)` or `exp(…)`, say"
                 .to_owned(),
         ),
         Wrong::Infinite => (
@@ -155,26 +198,45 @@ fn told(
 fn first_value(model: &Model, layer: crate::model::LayerId) -> Option<f64> {
     match &model.network.layer(layer).op {
         LayerOp::Table { weight, .. } => Some(model.network.parameter(*weight).start),
-        LayerOp::Formal { .. } | LayerOp::Scalars(_) | LayerOp::Concat(_) | LayerOp::Linear { .. } | LayerOp::Mlp { .. } => None,
-        LayerOp::Per { .. } | LayerOp::Gru { .. } | LayerOp::Noise | LayerOp::Simulate(_) | LayerOp::Unary(..) | LayerOp::Binary(..) => {
-            None
-        }
+        LayerOp::Formal { .. }
+        | LayerOp::Scalars(_)
+        | LayerOp::Concat(_)
+        | LayerOp::Linear { .. }
+        | LayerOp::Mlp { .. } => None,
+        LayerOp::Per { .. }
+        | LayerOp::Gru { .. }
+        | LayerOp::Noise
+        | LayerOp::Simulate(_)
+        | LayerOp::Unary(..)
+        | LayerOp::Binary(..) => None,
     }
 }
 
-/// The givens of a kernel as arguments: each variable at the step, a second formal of it at the next.
+/// The givens of a kernel as arguments: each variable at the step, a second formal of it at the
+/// next.
 fn givens(kernel: &Kernel) -> Vec<Value> {
-    let earlier = |at: usize| kernel.givens[..at].iter().filter(|formal| formal.variable == kernel.givens[at].variable).count() as i32;
+    let earlier = |at: usize| {
+        kernel.givens[..at]
+            .iter()
+            .filter(|formal| formal.variable == kernel.givens[at].variable)
+            .count() as i32
+    };
     let one = |(at, formal): (usize, &Formal)| {
         let index = Index::Step(earlier(at));
         match (formal.variable, formal.length) {
             (FormalVariable::Time, _) => Value::Time,
-            (FormalVariable::Variable(variable), FormalLength::One) => Value::Variable { variable, index },
+            (FormalVariable::Variable(variable), FormalLength::One) => {
+                Value::Variable { variable, index }
+            }
             (FormalVariable::Variable(variable), FormalLength::Window(steps)) => {
                 Value::Window { variable, from: Index::Step(0), to: Index::Step(steps as i32 - 1) }
             }
-            (FormalVariable::Variable(variable), FormalLength::Sequence) => Value::Past { variable, to: Index::Step(0) },
-            (FormalVariable::Reward(environment, reward), _) => Value::Reward { environment, reward, index },
+            (FormalVariable::Variable(variable), FormalLength::Sequence) => {
+                Value::Past { variable, to: Index::Step(0) }
+            }
+            (FormalVariable::Reward(environment, reward), _) => {
+                Value::Reward { environment, reward, index }
+            }
             (FormalVariable::End, _) => Value::Absent,
         }
     };
@@ -201,7 +263,9 @@ fn reads_unbounded(model: &Model, placed: &Placed<'_>, roots: &[ExprId]) -> bool
             let kind = &model.variable(variable).domain.components[component as usize].kind;
             matches!(kind, Kind::Real { lo, hi } if lo.is_infinite() || hi.is_infinite())
         }
-        Stands::At(Input::Reward { environment, reward, .. }) => model.environment(environment).rewards[reward as usize].bounds.is_none(),
+        Stands::At(Input::Reward { environment, reward, .. }) => {
+            model.environment(environment).rewards[reward as usize].bounds.is_none()
+        }
         Stands::At(Input::Formal { .. } | Input::Gain(_)) => true,
         Stands::Present(..) | Stands::Free => false,
     })
@@ -225,22 +289,29 @@ pub fn argument_faults(model: &Model, bound: &Bound) -> Vec<Diagnostic> {
 
 fn given(model: &Model, kernel: &KernelRef, arguments: &[Value], span: Span) -> Option<Diagnostic> {
     let formals: Vec<Option<(String, VariableId)>> = match kernel {
-        KernelRef::Learned(id) | KernelRef::Previous(id) => model.kernel(*id).givens.iter().map(named).collect(),
+        KernelRef::Learned(id) | KernelRef::Previous(id) => {
+            model.kernel(*id).givens.iter().map(named).collect()
+        }
         KernelRef::Data(id) => model.data[id.0 as usize].givens.iter().map(named).collect(),
         KernelRef::Environment(id, _) => {
             let environment = model.environment(*id);
-            let formal = |variable: VariableId| Some((model.variable(variable).name.clone(), variable));
+            let formal =
+                |variable: VariableId| Some((model.variable(variable).name.clone(), variable));
             [environment.state, environment.action].map(formal).to_vec()
         }
         KernelRef::InPlace(_) => Vec::new(),
     };
     arguments.iter().zip(&formals).find_map(|(argument, formal)| {
-        let (Value::Expression(roots), Some((name, variable))) = (argument, formal) else { return None };
+        let (Value::Expression(roots), Some((name, variable))) = (argument, formal) else {
+            return None;
+        };
         let domain = &model.variable(*variable).domain;
         let read = model.graph.inputs_of(roots);
         // where an episode has ended, nothing is drawn any more
         let ends = model.environments.iter().filter_map(|environment| match environment.dynamics {
-            Dynamics::Written { end, .. } => end.filter(|end| model.graph.inputs_of(&[*end]).iter().all(|input| read.contains(input))),
+            Dynamics::Written { end, .. } => end.filter(|end| {
+                model.graph.inputs_of(&[*end]).iter().all(|input| read.contains(input))
+            }),
             Dynamics::External { .. } => None,
         });
         let all: Vec<ExprId> = roots.iter().copied().chain(ends).collect();
@@ -250,16 +321,29 @@ fn given(model: &Model, kernel: &KernelRef, arguments: &[Value], span: Span) -> 
         for first in (0..space.rows()).step_by(BATCH) {
             let columns = space.columns(first, BATCH.min(space.rows() - first));
             let values = evaluator.run(&columns);
-            let value = |row: usize| values[..roots.len()].iter().map(|column| column[row]).collect::<Vec<f64>>();
-            let outside = (0..columns.time.len())
-                .find(|row| lies_outside(domain, &value(*row)) && values[roots.len()..].iter().all(|end| end[*row] == 0.0));
+            let value = |row: usize| {
+                values[..roots.len()].iter().map(|column| column[row]).collect::<Vec<f64>>()
+            };
+            let outside = (0..columns.time.len()).find(|row| {
+                lies_outside(domain, &value(*row))
+                    && values[roots.len()..].iter().all(|end| end[*row] == 0.0)
+            });
             if let Some(row) = outside {
                 let value = value(row);
-                let cause = roots.iter().find_map(|root| cause_in(&model.graph, &params, *root, &columns, row));
-                let what =
-                    if value.iter().any(|v| v.is_nan()) { cause.unwrap_or_default() } else { format!("{name} = {}", domain.show(&value)) };
-                let message = format!("`{}` is given what is no value of `{name}`", words::kernel(model, kernel, span));
-                let told = Diagnostic::error("leaves-domain", span, message).witness(witness(&space.show(model, first + row), &what));
+                let cause = roots
+                    .iter()
+                    .find_map(|root| cause_in(&model.graph, &params, *root, &columns, row));
+                let what = if value.iter().any(|v| v.is_nan()) {
+                    cause.unwrap_or_default()
+                } else {
+                    format!("{name} = {}", domain.show(&value))
+                };
+                let message = format!(
+                    "`{}` is given what is no value of `{name}`",
+                    words::kernel(model, kernel, span)
+                );
+                let told = Diagnostic::error("leaves-domain", span, message)
+                    .witness(witness(&space.show(model, first + row), &what));
                 return Some(told.hint("keep it inside with `clamp(…, lo, hi)`"));
             }
         }

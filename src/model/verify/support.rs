@@ -1,4 +1,5 @@
-//! The posterior draws nothing to which the prior gives no mass: there the bound would be minus infinity.
+//! The posterior draws nothing to which the prior gives no mass: there the bound would be minus
+//! infinity.
 
 use super::exclusions::{Finding, Use, compare};
 use super::generated::block_name;
@@ -12,21 +13,31 @@ use super::words;
 use crate::diagnostic::Diagnostic;
 use crate::expr::{ExprId, InputId};
 use crate::model::{
-    Block, Bound, Component, Distribution, Dynamics, EnvironmentKernel, Factor, Index, Input, KernelRef, LayerId, Model, Target,
-    TargetVariable, Value, VariableId,
+    Block, Bound, Component, Distribution, Dynamics, EnvironmentKernel, Factor, Index, Input,
+    KernelRef, LayerId, Model, Target, TargetVariable, Value, VariableId,
 };
 
 pub fn faults(model: &Model, bound: &Bound) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for q in &bound.posterior {
         for (place, target) in q.targets.iter().enumerate() {
-            let Target::Variable { variable: TargetVariable::Variable(variable), index } = *target else { continue };
+            let Target::Variable { variable: TargetVariable::Variable(variable), index } = *target
+            else {
+                continue;
+            };
             for block in [Block::Prior, Block::Auxiliary] {
                 for p in bound.factors(block) {
-                    if let Some(p_place) = p.targets.iter().position(|t| meets(model, *t, variable, index))
+                    if let Some(p_place) =
+                        p.targets.iter().position(|t| meets(model, *t, variable, index))
                         && !(p.kernel == q.kernel && p.arguments == q.arguments)
                     {
-                        let pair = Pair { variable, index, q: Side::of(model, q, place), p: Side::of(model, p, p_place), block };
+                        let pair = Pair {
+                            variable,
+                            index,
+                            q: Side::of(model, q, place),
+                            p: Side::of(model, p, p_place),
+                            block,
+                        };
                         found.extend(pair.fault(model));
                     }
                 }
@@ -38,7 +49,9 @@ pub fn faults(model: &Model, bound: &Bound) -> Vec<Diagnostic> {
 
 fn meets(model: &Model, target: Target, wanted: VariableId, at: Index) -> bool {
     match target {
-        Target::Variable { variable: TargetVariable::Variable(variable), index } if variable == wanted => {
+        Target::Variable { variable: TargetVariable::Variable(variable), index }
+            if variable == wanted =>
+        {
             let id = TargetVariable::Variable(variable);
             !drawn(model, id, index).and(drawn(model, id, at)).is_empty()
         }
@@ -75,19 +88,29 @@ impl<'m> Side<'m> {
     fn of(model: &'m Model, factor: &'m Factor, place: usize) -> Side<'m> {
         let law = match &factor.kernel {
             KernelRef::InPlace(distribution) => Knowledge::Written(distribution),
-            KernelRef::Learned(id) | KernelRef::Previous(id) => match &model.kernel(*id).distribution {
-                Distribution::Record(parts) if factor.targets.len() > 1 => parts.get(place).map_or(Knowledge::Samples, Knowledge::Learned),
-                distribution => Knowledge::Learned(distribution),
-            },
+            KernelRef::Learned(id) | KernelRef::Previous(id) => {
+                match &model.kernel(*id).distribution {
+                    Distribution::Record(parts) if factor.targets.len() > 1 => {
+                        parts.get(place).map_or(Knowledge::Samples, Knowledge::Learned)
+                    }
+                    distribution => Knowledge::Learned(distribution),
+                }
+            }
             KernelRef::Data(_) => Knowledge::Samples,
             KernelRef::Environment(id, part) => {
                 let environment = model.environment(*id);
                 match &environment.dynamics {
-                    Dynamics::Written { initial, transition, observation, .. } if !environment.hidden => match part {
-                        EnvironmentKernel::Initial => Knowledge::Written(initial),
-                        EnvironmentKernel::Transition => Knowledge::Written(transition),
-                        EnvironmentKernel::Observation => observation.as_ref().map_or(Knowledge::Samples, Knowledge::Written),
-                    },
+                    Dynamics::Written { initial, transition, observation, .. }
+                        if !environment.hidden =>
+                    {
+                        match part {
+                            EnvironmentKernel::Initial => Knowledge::Written(initial),
+                            EnvironmentKernel::Transition => Knowledge::Written(transition),
+                            EnvironmentKernel::Observation => {
+                                observation.as_ref().map_or(Knowledge::Samples, Knowledge::Written)
+                            }
+                        }
+                    }
                     Dynamics::Written { .. } | Dynamics::External { .. } => Knowledge::Hidden,
                 }
             }
@@ -98,8 +121,10 @@ impl<'m> Side<'m> {
     /// What an input of the distribution stands for in the factor.
     fn rename(&self, model: &Model, input: InputId) -> Option<Input> {
         let read = model.inputs[input.0 as usize];
-        let (KernelRef::Environment(id, part), Input::Variable { variable, component, index: Index::Step(0) }) =
-            (&self.factor.kernel, read)
+        let (
+            KernelRef::Environment(id, part),
+            Input::Variable { variable, component, index: Index::Step(0) },
+        ) = (&self.factor.kernel, read)
         else {
             return Some(read);
         };
@@ -110,15 +135,26 @@ impl<'m> Side<'m> {
             EnvironmentKernel::Observation => &[environment.state],
         };
         match self.factor.arguments.get(formals.iter().position(|formal| *formal == variable)?)? {
-            Value::Variable { variable, index } => Some(Input::Variable { variable: *variable, component, index: *index }),
-            Value::Reward { .. } | Value::Time | Value::Window { .. } | Value::Past { .. } | Value::Future { .. } => None,
+            Value::Variable { variable, index } => {
+                Some(Input::Variable { variable: *variable, component, index: *index })
+            }
+            Value::Reward { .. }
+            | Value::Time
+            | Value::Window { .. }
+            | Value::Past { .. }
+            | Value::Future { .. } => None,
             Value::Expression(_) | Value::Absent => None,
         }
     }
 
-    /// `end when` of the environment whose transition or observation this is: nothing is drawn where it holds.
+    /// `end when` of the environment whose transition or observation this is: nothing is drawn
+    /// where it holds.
     fn end(&self, model: &Model) -> Option<ExprId> {
-        let KernelRef::Environment(id, EnvironmentKernel::Transition | EnvironmentKernel::Observation) = self.factor.kernel else {
+        let KernelRef::Environment(
+            id,
+            EnvironmentKernel::Transition | EnvironmentKernel::Observation,
+        ) = self.factor.kernel
+        else {
             return None;
         };
         match model.environment(id).dynamics {
@@ -140,12 +176,19 @@ impl Pair<'_> {
                 Target::Variable { index, .. } => index,
                 Target::Weights(_) => self.index,
             };
-            let [p, q] = [&self.p, &self.q].map(|of| Use { factor: of.factor, output: of.place, index: side(of) });
+            let [p, q] = [&self.p, &self.q].map(|of| Use {
+                factor: of.factor,
+                output: of.place,
+                index: side(of),
+            });
             match compare(model, self.variable, &p, &q) {
                 Finding::Stays => return None,
                 Finding::Strays { at, value } => {
-                    let what =
-                        format!("{} = {}", words::at(model, TargetVariable::Variable(self.variable), self.index), domain.show(&value));
+                    let what = format!(
+                        "{} = {}",
+                        words::at(model, TargetVariable::Variable(self.variable), self.index),
+                        domain.show(&value)
+                    );
                     return Some(self.outside(model, &at, &what));
                 }
                 Finding::Unknown => {}
@@ -154,7 +197,9 @@ impl Pair<'_> {
         match (&self.p.law, &self.q.law) {
             (Knowledge::Samples, _) | (_, Knowledge::Samples) => None,
             (Knowledge::Hidden, _) => Some(self.unknown(model, &self.p)),
-            (Knowledge::Learned(p), Knowledge::Learned(q)) => self.spreads(model, &spreads(p, domain), &spreads(q, domain)),
+            (Knowledge::Learned(p), Knowledge::Learned(q)) => {
+                self.spreads(model, &spreads(p, domain), &spreads(q, domain))
+            }
             (Knowledge::Learned(p), Knowledge::Hidden | Knowledge::Written(_)) => {
                 let points = spreads(p, domain).contains(&Spread::Points);
                 points.then(|| self.outside(model, "", "its values are known only when it runs"))
@@ -163,18 +208,24 @@ impl Pair<'_> {
                 let everywhere = matches!(p, Distribution::Uniform | Distribution::Normal { .. });
                 (!everywhere).then(|| self.unknown(model, &self.q))
             }
-            (Knowledge::Written(p), Knowledge::Learned(q)) => self.compare(model, p, Reaches::Learned(spreads(q, domain))),
-            (Knowledge::Written(p), Knowledge::Written(q)) => self.compare(model, p, Reaches::Written(q)),
+            (Knowledge::Written(p), Knowledge::Learned(q)) => {
+                self.compare(model, p, Reaches::Learned(spreads(q, domain)))
+            }
+            (Knowledge::Written(p), Knowledge::Written(q)) => {
+                self.compare(model, p, Reaches::Written(q))
+            }
         }
     }
 
-    /// Whether more is known of a kernel than its kind: a distribution in place is compared as it is written.
+    /// Whether more is known of a kernel than its kind: a distribution in place is compared as it
+    /// is written.
     fn is_finite_and_known(&self, model: &Model) -> bool {
         let known = |side: &Side<'_>| match side.law {
             Knowledge::Learned(distribution) => is_known(model, distribution),
             Knowledge::Written(_) | Knowledge::Hidden | Knowledge::Samples => false,
         };
-        let density = |side: &Side<'_>| matches!(side.law, Knowledge::Written(_) | Knowledge::Learned(_));
+        let density =
+            |side: &Side<'_>| matches!(side.law, Knowledge::Written(_) | Knowledge::Learned(_));
         model.variable(self.variable).domain.is_finite()
             && density(&self.p)
             && density(&self.q)
@@ -187,38 +238,61 @@ impl Pair<'_> {
         let domain = &model.variable(self.variable).domain;
         for (component, (p, q)) in domain.components.iter().zip(p.iter().zip(q)) {
             match (p, q) {
-                (Spread::Points, _) => return Some(self.outside(model, "", "a `Delta` of a network has mass on one value")),
+                (Spread::Points, _) => {
+                    return Some(self.outside(
+                        model,
+                        "",
+                        "a `Delta` of a network has mass on one value",
+                    ));
+                }
                 (Spread::Everything, Spread::Reals) => {
                     if let Some(value) = beyond(component) {
                         return Some(self.outside(model, "", &self.shown(model, component, value)));
                     }
                 }
-                (Spread::Reals | Spread::Everything, Spread::Reals | Spread::Everything | Spread::Points) => {}
+                (
+                    Spread::Reals | Spread::Everything,
+                    Spread::Reals | Spread::Everything | Spread::Points,
+                ) => {}
             }
         }
         None
     }
 
-    fn compare(&self, model: &Model, p: &Distribution<Vec<ExprId>>, q: Reaches<'_>) -> Option<Diagnostic> {
+    fn compare(
+        &self,
+        model: &Model,
+        p: &Distribution<Vec<ExprId>>,
+        q: Reaches<'_>,
+    ) -> Option<Diagnostic> {
         let domain = &model.variable(self.variable).domain;
         if matches!((p, &q), (Distribution::Uniform, Reaches::Learned(_))) && domain.is_finite() {
             return None;
         }
         let ends = [self.p.end(model), self.q.end(model)];
         let (p_roots, q_roots) = (arguments(p), q.roots());
-        let mut roots: Vec<ExprId> = p_roots.iter().chain(&q_roots).copied().chain(ends.into_iter().flatten()).collect();
+        let mut roots: Vec<ExprId> =
+            p_roots.iter().chain(&q_roots).copied().chain(ends.into_iter().flatten()).collect();
         roots.sort_unstable();
         roots.dedup();
         let p_inputs = model.graph.inputs_of(&[p_roots, ends[0].into_iter().collect()].concat());
         let q_inputs = model.graph.inputs_of(&[q_roots, ends[1].into_iter().collect()].concat());
-        let rename = |input: InputId| match (p_inputs.binary_search(&input).is_ok(), q_inputs.binary_search(&input).is_ok()) {
+        let rename = |input: InputId| match (
+            p_inputs.binary_search(&input).is_ok(),
+            q_inputs.binary_search(&input).is_ok(),
+        ) {
             // the same expression under two sets of arguments
-            (true, true) => self.p.rename(model, input).filter(|renamed| self.q.rename(model, input).as_ref() == Some(renamed)),
+            (true, true) => self
+                .p
+                .rename(model, input)
+                .filter(|renamed| self.q.rename(model, input).as_ref() == Some(renamed)),
             (true, false) => self.p.rename(model, input),
             (false, _) => self.q.rename(model, input),
         };
-        let space = Space::over(model, &model.graph, &roots, &|input| rename(input).map(Stands::At))?;
-        let column = |id: ExprId| roots.binary_search(&id).expect("support: every argument is a root");
+        let space =
+            Space::over(model, &model.graph, &roots, &|input| rename(input).map(Stands::At))?;
+        let column =
+            |id: ExprId| roots.binary_search(&id).expect("support: every argument is a root");
         let p_law = Law::of(p, domain, &column)?;
         let q_law = match &q {
             Reaches::Written(q) => Some(Law::of(q, domain, &column)?),
@@ -232,7 +306,10 @@ impl Pair<'_> {
             let values = evaluator.run(&inputs);
             for row in 0..inputs.time.len() {
                 let ended = ends.iter().flatten().any(|&end| values[column(end)][row] != 0.0);
-                if ended || p_law.fault(values, row).is_some() || q_law.as_ref().is_some_and(|q| q.fault(values, row).is_some()) {
+                if ended
+                    || p_law.fault(values, row).is_some()
+                    || q_law.as_ref().is_some_and(|q| q.fault(values, row).is_some())
+                {
                     continue;
                 }
                 let one = Row { domain, columns: values, row };
@@ -244,9 +321,19 @@ impl Pair<'_> {
                 if let Some(stray) = stray {
                     let what = match stray {
                         Stray::Value(value) => {
-                            format!("{} = {}", words::at(model, TargetVariable::Variable(self.variable), self.index), domain.show(&value))
+                            format!(
+                                "{} = {}",
+                                words::at(
+                                    model,
+                                    TargetVariable::Variable(self.variable),
+                                    self.index
+                                ),
+                                domain.show(&value)
+                            )
                         }
-                        Stray::Component(at, value) => self.shown(model, &domain.components[at], value),
+                        Stray::Component(at, value) => {
+                            self.shown(model, &domain.components[at], value)
+                        }
                     };
                     return Some(self.outside(model, &space.show(model, first + row), &what));
                 }
@@ -257,7 +344,8 @@ impl Pair<'_> {
 
     fn shown(&self, model: &Model, component: &Component, value: f64) -> String {
         let variable = words::at(model, TargetVariable::Variable(self.variable), self.index);
-        let dot = if component.path.is_empty() || component.path.starts_with('[') { "" } else { "." };
+        let dot =
+            if component.path.is_empty() || component.path.starts_with('[') { "" } else { "." };
         format!("{variable}{dot}{} = {value}", component.path)
     }
 
@@ -266,22 +354,38 @@ impl Pair<'_> {
         let (p, q) = (self.p.name(model), self.q.name(model));
         let block = block_name(self.block);
         let hint = match (&self.p.law, &self.q.law) {
-            (Knowledge::Written(_), _) if matches!(self.p.factor.kernel, KernelRef::Environment(..)) => {
-                format!("use `{p}` in the posterior as well, or a prior with mass on every value that `{q}` can draw")
+            (Knowledge::Written(_), _)
+                if matches!(self.p.factor.kernel, KernelRef::Environment(..)) =>
+            {
+                format!(
+                    "use `{p}` in the posterior as well, or a prior with mass on every value \
+                         that `{q}` can draw"
+                )
             }
             (_, Knowledge::Learned(q)) if is_normal(q) => {
-                "`TanhNormal(mean = …, sd = …)` stays within the declared bounds; or give the prior a `Normal`".to_owned()
+                "`TanhNormal(mean = …, sd = …)` stays within the declared bounds; or give the \
+                 prior a `Normal`"
+                    .to_owned()
             }
-            (_, Knowledge::Learned(_)) if model.variable(self.variable).domain.is_finite() => format!(
-                "give the {block} mass on every value that `{q}` can draw, as `Uniform` does, or leave the value out of `{q}`, too: its logits plus `log([1, 0])` \
+            (_, Knowledge::Learned(_)) if model.variable(self.variable).domain.is_finite() => {
+                format!(
+                    "give the {block} mass on every value that `{q}` can draw, as `Uniform` does, \
+                     or \
+                 leave the value out of `{q}`, too: its logits plus `log([1, 0])` \
                  leave out the second of two"
+                )
+            }
+            _ => format!(
+                "give the {block} mass on every value that `{q}` can draw, as `Uniform` \
+                          does, or restrict the posterior"
             ),
-            _ => format!("give the {block} mass on every value that `{q}` can draw, as `Uniform` does, or restrict the posterior"),
         };
         Diagnostic::error(
             "outside-support",
             self.q.factor.span,
-            format!("the posterior can draw a value of `{name}` to which the {block} gives no mass"),
+            format!(
+                "the posterior can draw a value of `{name}` to which the {block} gives no mass"
+            ),
         )
         .here(format!("drawn by `{q}`"))
         .also(self.p.factor.span, format!("no mass there under `{p}`"))
@@ -292,10 +396,22 @@ impl Pair<'_> {
     fn unknown(&self, model: &Model, hidden: &Side<'_>) -> Diagnostic {
         let name = words::at(model, TargetVariable::Variable(self.variable), self.index);
         let environment = hidden.name(model);
-        let message = format!("the density of `{environment}` is unknown: the bound through `{name}` is an estimate");
+        let message = format!(
+            "the density of `{environment}` is unknown: the bound through `{name}` is an estimate"
+        );
         Diagnostic::warning("unknown-density", hidden.factor.span, message)
-            .also(if std::ptr::eq(hidden, &raw const self.p) { self.q.factor.span } else { self.p.factor.span }, "compared with this factor")
-            .hint("a classifier estimates the ratio of the two densities from samples; whether the posterior stays where the prior has mass cannot be checked")
+            .also(
+                if std::ptr::eq(hidden, &raw const self.p) {
+                    self.q.factor.span
+                } else {
+                    self.p.factor.span
+                },
+                "compared with this factor",
+            )
+            .hint(
+                "a classifier estimates the ratio of the two densities from samples; whether \
+                   the posterior stays where the prior has mass cannot be checked",
+            )
     }
 }
 

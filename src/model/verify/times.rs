@@ -2,7 +2,8 @@
 
 use crate::expr::ExprId;
 use crate::model::{
-    Distribution, Factor, Index, Input, KernelRef, Likelihood, LikelihoodForm, Model, Role, Scores, Target, TargetVariable, Value,
+    Distribution, Factor, Index, Input, KernelRef, Likelihood, LikelihoodForm, Model, Role, Scores,
+    Target, TargetVariable, Value,
 };
 
 /// The steps `from..=to`, counted from 1; none where `from > to`.
@@ -84,7 +85,9 @@ pub fn lifetime(model: &Model, variable: TargetVariable) -> Steps {
 pub fn drawn(model: &Model, variable: TargetVariable, index: Index) -> Steps {
     let horizon = horizon(model);
     let steps = match index {
-        Index::First | Index::Last(_) => Steps { from: at(index, horizon, 0), to: at(index, horizon, 0) },
+        Index::First | Index::Last(_) => {
+            Steps { from: at(index, horizon, 0), to: at(index, horizon, 0) }
+        }
         Index::Step(k) => Steps { from: 1 + i64::from(k), to: horizon + i64::from(k) },
     };
     steps.and(lifetime(model, variable))
@@ -111,7 +114,10 @@ fn stands_at(model: &Model, index: Index, lifetime: Steps) -> Steps {
     match index {
         Index::First => Steps { from: 1, to: 1 },
         Index::Last(_) => Steps { from: horizon, to: horizon },
-        Index::Step(k) => Steps { from: lifetime.from - i64::from(k), to: lifetime.to - i64::from(k) }.and(Steps { from: 1, to: horizon }),
+        Index::Step(k) => {
+            Steps { from: lifetime.from - i64::from(k), to: lifetime.to - i64::from(k) }
+                .and(Steps { from: 1, to: horizon })
+        }
     }
 }
 
@@ -127,7 +133,9 @@ pub fn reads(model: &Model, factor: &Factor) -> Vec<Read> {
 pub fn likelihood_reads(model: &Model, likelihood: &Likelihood) -> Vec<Read> {
     let mut found = Vec::new();
     match &likelihood.form {
-        LikelihoodForm::Exponential { value, .. } => expressions(model, &[*value], None, &mut found),
+        LikelihoodForm::Exponential { value, .. } => {
+            expressions(model, &[*value], None, &mut found)
+        }
         LikelihoodForm::Density { kernel: density, values: drawn, givens } => {
             values(model, drawn, 0, &mut found);
             values(model, givens, drawn.len(), &mut found);
@@ -146,22 +154,34 @@ pub fn reward_reads(model: &Model, value: ExprId) -> Vec<Read> {
 
 fn kernel(model: &Model, kernel: &KernelRef, found: &mut Vec<Read>) {
     match kernel {
-        KernelRef::InPlace(distribution) => expressions(model, &arguments(distribution), None, found),
-        KernelRef::Learned(_) | KernelRef::Previous(_) | KernelRef::Environment(..) | KernelRef::Data(_) => {}
+        KernelRef::InPlace(distribution) => {
+            expressions(model, &arguments(distribution), None, found)
+        }
+        KernelRef::Learned(_)
+        | KernelRef::Previous(_)
+        | KernelRef::Environment(..)
+        | KernelRef::Data(_) => {}
     }
 }
 
 fn values(model: &Model, arguments: &[Value], first: usize, found: &mut Vec<Read>) {
     for (position, value) in arguments.iter().enumerate() {
         let argument = Some(first + position);
-        let mut push = |variable, from, to, kind| found.push(Read { variable, from, to, argument, kind });
+        let mut push =
+            |variable, from, to, kind| found.push(Read { variable, from, to, argument, kind });
         match value {
-            Value::Variable { variable, index } => push(TargetVariable::Variable(*variable), *index, *index, ReadKind::One),
+            Value::Variable { variable, index } => {
+                push(TargetVariable::Variable(*variable), *index, *index, ReadKind::One)
+            }
             Value::Reward { environment, reward, index } => {
                 push(TargetVariable::Reward(*environment, *reward), *index, *index, ReadKind::One);
             }
-            Value::Window { variable, from, to } => push(TargetVariable::Variable(*variable), *from, *to, ReadKind::Window),
-            Value::Past { variable, to } => push(TargetVariable::Variable(*variable), Index::First, *to, ReadKind::Sequence),
+            Value::Window { variable, from, to } => {
+                push(TargetVariable::Variable(*variable), *from, *to, ReadKind::Window)
+            }
+            Value::Past { variable, to } => {
+                push(TargetVariable::Variable(*variable), Index::First, *to, ReadKind::Sequence)
+            }
             Value::Future { variable, from } => {
                 let last = Index::Last(i32::from(model.variable(*variable).role == Role::State));
                 push(TargetVariable::Variable(*variable), *from, last, ReadKind::Sequence);
@@ -176,7 +196,9 @@ fn expressions(model: &Model, roots: &[ExprId], argument: Option<usize>, found: 
     for input in model.graph.inputs_of(roots) {
         let (variable, index) = match model.inputs[input.0 as usize] {
             Input::Variable { variable, index, .. } => (TargetVariable::Variable(variable), index),
-            Input::Reward { environment, reward, index } => (TargetVariable::Reward(environment, reward), index),
+            Input::Reward { environment, reward, index } => {
+                (TargetVariable::Reward(environment, reward), index)
+            }
             Input::Formal { .. } => continue,
             Input::Gain(gain) => {
                 let first = found.len();
@@ -184,7 +206,10 @@ fn expressions(model: &Model, roots: &[ExprId], argument: Option<usize>, found: 
                 values(model, &gain.givens, 0, found);
                 values(model, &gain.outputs, 0, found);
                 let whole = |read: &&mut Read| matches!(read.kind, ReadKind::One);
-                found[first..].iter_mut().filter(whole).for_each(|read| (read.argument, read.kind) = (argument, ReadKind::Gain));
+                found[first..]
+                    .iter_mut()
+                    .filter(whole)
+                    .for_each(|read| (read.argument, read.kind) = (argument, ReadKind::Gain));
                 continue;
             }
         };
@@ -205,8 +230,12 @@ pub fn arguments(distribution: &Distribution<Vec<ExprId>>) -> Vec<ExprId> {
 fn collect(distribution: &Distribution<Vec<ExprId>>, found: &mut Vec<ExprId>) {
     match distribution {
         Distribution::Uniform => {}
-        Distribution::UniformBox { lo: a, hi: b } | Distribution::Normal { mean: a, sd: b } => found.extend(a.iter().chain(b)),
-        Distribution::TanhNormal { mean: a, sd: b } | Distribution::Beta { a, b } => found.extend(a.iter().chain(b)),
+        Distribution::UniformBox { lo: a, hi: b } | Distribution::Normal { mean: a, sd: b } => {
+            found.extend(a.iter().chain(b))
+        }
+        Distribution::TanhNormal { mean: a, sd: b } | Distribution::Beta { a, b } => {
+            found.extend(a.iter().chain(b))
+        }
         Distribution::UniformOver(values) => found.extend(values.iter().flatten()),
         Distribution::Delta(a) | Distribution::Implicit(a) => found.extend(a),
         Distribution::Categorical(Scores::Logits(a) | Scores::Probs(a)) => found.extend(a),

@@ -2,8 +2,9 @@
 
 use crate::diagnostic::Diagnostic;
 use crate::syntax::ast::{
-    Argument, ArgumentLabel, At, Block, ClaimRelation, Domain, DomainKind, Environment, EnvironmentDefinition, EnvironmentItem, Expr,
-    ExprKind, Factor, File, Formal, FormalLength, Item, Let, Name, Param, ParamBounds, Setting, Target,
+    Argument, ArgumentLabel, At, Block, ClaimRelation, Domain, DomainKind, Environment,
+    EnvironmentDefinition, EnvironmentItem, Expr, ExprKind, Factor, File, Formal, FormalLength,
+    Item, Let, Name, Param, ParamBounds, Setting, Target,
 };
 use std::collections::HashSet;
 
@@ -20,8 +21,15 @@ pub(in crate::model) fn unused(file: &File) -> Vec<Diagnostic> {
             Item::Kernel(kernel) => found.extend(mentions.missing("kernel", &kernel.name)),
             Item::Data(data) => found.extend(mentions.missing("data", &data.name)),
             Item::Variable(variable) => found.extend(mentions.missing("variable", &variable.name)),
-            Item::Environment(environment) => found.extend(mentions.missing("environment", &environment.name)),
-            Item::Model(_) | Item::Horizon { .. } | Item::Bound { .. } | Item::Block(_) | Item::Infer(_) | Item::Expect(_) => {}
+            Item::Environment(environment) => {
+                found.extend(mentions.missing("environment", &environment.name))
+            }
+            Item::Model(_)
+            | Item::Horizon { .. }
+            | Item::Bound { .. }
+            | Item::Block(_)
+            | Item::Infer(_)
+            | Item::Expect(_) => {}
         }
     }
     found
@@ -35,8 +43,14 @@ struct Mentions<'a> {
 
 impl<'a> Mentions<'a> {
     fn missing(&self, kind: &str, name: &Name) -> Option<Diagnostic> {
-        (!self.names.contains(name.text.as_str()))
-            .then(|| Diagnostic::warning("unused", name.span, format!("{kind} `{}` is never used", name.text)).hint("remove it, or use it"))
+        (!self.names.contains(name.text.as_str())).then(|| {
+            Diagnostic::warning(
+                "unused",
+                name.span,
+                format!("{kind} `{}` is never used", name.text),
+            )
+            .hint("remove it, or use it")
+        })
     }
 
     fn item(&mut self, item: &'a Item) {
@@ -72,7 +86,9 @@ impl<'a> Mentions<'a> {
                             self.expr(value);
                             self.expr(tolerance);
                         }
-                        ClaimRelation::AtLeast(value) | ClaimRelation::AtMost(value) => self.expr(value),
+                        ClaimRelation::AtLeast(value) | ClaimRelation::AtMost(value) => {
+                            self.expr(value)
+                        }
                     }
                 }
             }

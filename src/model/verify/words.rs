@@ -1,14 +1,18 @@
 //! How messages of the checks name variables, steps and kernels: in the words of the model file.
 
 use super::times::{Read, ReadKind, Steps, horizon};
-use crate::model::{Domain, EnvironmentKernel, Index, KernelRef, Kind, Model, Target, TargetVariable};
+use crate::model::{
+    Domain, EnvironmentKernel, Index, KernelRef, Kind, Model, Target, TargetVariable,
+};
 use crate::source::Span;
 
 /// `s`, `r`, `end`
 pub fn name(model: &Model, variable: TargetVariable) -> &str {
     match variable {
         TargetVariable::Variable(id) => &model.variable(id).name,
-        TargetVariable::Reward(environment, reward) => &model.environment(environment).rewards[reward as usize].name,
+        TargetVariable::Reward(environment, reward) => {
+            &model.environment(environment).rewards[reward as usize].name
+        }
         TargetVariable::End => "end",
     }
 }
@@ -43,9 +47,18 @@ pub fn target(model: &Model, target: Target) -> String {
 pub fn read(model: &Model, read: &Read) -> String {
     match read.kind {
         ReadKind::One | ReadKind::Gain => at(model, read.variable, read.from),
-        ReadKind::Window => format!("{}[{}..{}]", name(model, read.variable), index(model, read.from), index(model, read.to)),
-        ReadKind::Sequence if read.from == Index::First => format!("{}[..{}]", name(model, read.variable), index(model, read.to)),
-        ReadKind::Sequence => format!("{}[{}..]", name(model, read.variable), index(model, read.from)),
+        ReadKind::Window => format!(
+            "{}[{}..{}]",
+            name(model, read.variable),
+            index(model, read.from),
+            index(model, read.to)
+        ),
+        ReadKind::Sequence if read.from == Index::First => {
+            format!("{}[..{}]", name(model, read.variable), index(model, read.to))
+        }
+        ReadKind::Sequence => {
+            format!("{}[{}..]", name(model, read.variable), index(model, read.from))
+        }
     }
 }
 
@@ -74,7 +87,9 @@ pub fn kernel(model: &Model, kernel: &KernelRef, factor: Span) -> String {
     match kernel {
         KernelRef::Learned(id) => model.kernel(*id).name.clone(),
         KernelRef::Previous(id) => format!("previous {}", model.kernel(*id).name),
-        KernelRef::Environment(id, part) => format!("{}.{}", model.environment(*id).name, environment_kernel(*part)),
+        KernelRef::Environment(id, part) => {
+            format!("{}.{}", model.environment(*id).name, environment_kernel(*part))
+        }
         KernelRef::Data(id) => model.data[id.0 as usize].name.clone(),
         KernelRef::InPlace(_) => {
             let text = text(model, factor);
@@ -112,7 +127,11 @@ pub fn find(model: &Model, span: Span, wanted: &str) -> Span {
                 wanted_chars.next();
                 if wanted_chars.peek().is_none() {
                     let end = start + offset + c.len_utf8();
-                    return Span { file: span.file, start: span.start + start as u32, end: span.start + end as u32 };
+                    return Span {
+                        file: span.file,
+                        start: span.start + start as u32,
+                        end: span.start + end as u32,
+                    };
                 }
             } else if !c.is_whitespace() || offset == 0 {
                 break;
@@ -122,11 +141,15 @@ pub fn find(model: &Model, span: Span, wanted: &str) -> Span {
     span
 }
 
-/// What is wrong with a value of a variable: `10 is outside 0..9`; nothing where it lies in the domain.
+/// What is wrong with a value of a variable: `10 is outside 0..9`; nothing where it lies in the
+/// domain.
 pub fn outside(domain: &Domain, value: &[f64]) -> Option<String> {
     outside_components(domain, value).or_else(|| {
         let finite = domain.finite.as_ref()?;
-        finite.number(value).is_none().then(|| format!("{} is left out by the domain's `where`", domain.show(value)))
+        finite
+            .number(value)
+            .is_none()
+            .then(|| format!("{} is left out by the domain's `where`", domain.show(value)))
     })
 }
 
@@ -135,14 +158,24 @@ pub fn outside_components(domain: &Domain, value: &[f64]) -> Option<String> {
     domain.components.iter().zip(value).find_map(|(component, &v)| {
         let what = match &component.kind {
             _ if v.is_nan() => "not a number".to_owned(),
-            Kind::Integer { .. } | Kind::Names(_) | Kind::Bool if v.fract() != 0.0 => format!("{v} is not a whole number"),
-            Kind::Integer { lo, hi } if v < *lo as f64 || v > *hi as f64 => format!("{v} is outside {lo}..{hi}"),
+            Kind::Integer { .. } | Kind::Names(_) | Kind::Bool if v.fract() != 0.0 => {
+                format!("{v} is not a whole number")
+            }
+            Kind::Integer { lo, hi } if v < *lo as f64 || v > *hi as f64 => {
+                format!("{v} is outside {lo}..{hi}")
+            }
             Kind::Names(names) if v < 0.0 || v >= names.len() as f64 => {
-                format!("{v} is none of the {} names {{ {} }}, counted from 0", names.len(), names.join(", "))
+                format!(
+                    "{v} is none of the {} names {{ {} }}, counted from 0",
+                    names.len(),
+                    names.join(", ")
+                )
             }
             Kind::Bool if v != 0.0 && v != 1.0 => format!("{v} is neither false nor true"),
             Kind::Real { .. } if v.is_infinite() => format!("{v} is not finite"),
-            Kind::Real { lo, hi } if v < lo - slack(*lo) || v > hi + slack(*hi) => format!("{v} is outside [{lo}, {hi}]"),
+            Kind::Real { lo, hi } if v < lo - slack(*lo) || v > hi + slack(*hi) => {
+                format!("{v} is outside [{lo}, {hi}]")
+            }
             Kind::Integer { .. } | Kind::Names(_) | Kind::Bool | Kind::Real { .. } => return None,
         };
         Some(if component.path.is_empty() { what } else { format!("{} = {what}", component.path) })

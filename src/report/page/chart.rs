@@ -8,7 +8,8 @@ use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
 use plotters::prelude::*;
 use std::ops::Range;
 
-/// Units of the drawing: fine, since its coordinates are whole numbers. It is shown at about half of that.
+/// Units of the drawing: fine, since its coordinates are whole numbers. It is shown at about half
+/// of that.
 const WIDTH: u32 = 1120;
 const HEIGHT: u32 = 620;
 /// Beyond this a number is not drawn.
@@ -45,11 +46,16 @@ impl Chart {
     /// Nothing where there is no point to draw.
     pub fn draw(&self) -> Option<Markup> {
         let points = self.curves.iter().flat_map(|(_, points)| points);
-        let drawn: Vec<(f64, f64)> = points.copied().filter(|&(x, y)| is_drawn(x) && is_drawn(y)).collect();
+        let drawn: Vec<(f64, f64)> =
+            points.copied().filter(|&(x, y)| is_drawn(x) && is_drawn(y)).collect();
         let furthest = drawn.iter().map(|point| point.0).reduce(f64::max)?;
         let least = drawn.iter().map(|point| point.1).filter(|&y| y > 0.0).reduce(f64::min);
-        let heights = drawn.iter().map(|point| point.1).chain(self.levels.iter().map(|level| level.1).filter(|&y| is_drawn(y)));
-        let (lowest, highest) = heights.fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), y| (lo.min(y), hi.max(y)));
+        let heights = drawn
+            .iter()
+            .map(|point| point.1)
+            .chain(self.levels.iter().map(|level| level.1).filter(|&y| is_drawn(y)));
+        let (lowest, highest) =
+            heights.fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), y| (lo.min(y), hi.max(y)));
         let x = self.from..if furthest > self.from { furthest } else { self.from + 1.0 };
         let drawing = match (self.scale, least) {
             (Scale::Logarithmic, Some(least)) if highest > DECADES * least && lowest >= 0.0 => {
@@ -61,9 +67,14 @@ impl Chart {
                 self.paint(x, y, &|y| tick(*y, step))
             }
         };
-        // a drawing into a text cannot fail; if it should, the page is better without it than not there
+        // a drawing into a text cannot fail; if it should, the page is better without it than not
+        // there
         let drawing = drawing.ok()?;
-        let inside = drawing.split_once('>').map_or("", |(_, inside)| inside).trim_end().trim_end_matches("</svg>");
+        let inside = drawing
+            .split_once('>')
+            .map_or("", |(_, inside)| inside)
+            .trim_end()
+            .trim_end_matches("</svg>");
         Some(html! {
             svg class="chart" viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-labelledby=(self.id) {
                 title id=(self.id) { (self.title) }
@@ -72,7 +83,12 @@ impl Chart {
         })
     }
 
-    fn paint<Y>(&self, x: Range<f64>, y: Y, label: &dyn Fn(&f64) -> String) -> Result<String, Box<dyn std::error::Error>>
+    fn paint<Y>(
+        &self,
+        x: Range<f64>,
+        y: Y,
+        label: &dyn Fn(&f64) -> String,
+    ) -> Result<String, Box<dyn std::error::Error>>
     where
         Y: AsRangedCoord<Value = f64>,
         Y::CoordDescType: ValueFormatter<f64>,
@@ -89,23 +105,40 @@ impl Chart {
             let font = ("sans-serif", 30).into_font();
             let x_step = (x.end - x.start) / 5.0;
             let mut mesh = chart.configure_mesh();
-            mesh.max_light_lines(0).bold_line_style(ink::GRID).axis_style(ink::AXIS).label_style(font).x_labels(6).y_labels(6);
+            mesh.max_light_lines(0)
+                .bold_line_style(ink::GRID)
+                .axis_style(ink::AXIS)
+                .label_style(font)
+                .x_labels(6)
+                .y_labels(6);
             mesh.x_label_formatter(&|x| tick(*x, x_step)).y_label_formatter(&label).draw()?;
             for &(ink, y) in self.levels.iter().filter(|level| is_drawn(level.1)) {
-                chart.draw_series(LineSeries::new([(x.start, y), (x.end, y)], ink.stroke_width(3)))?;
+                chart.draw_series(LineSeries::new(
+                    [(x.start, y), (x.end, y)],
+                    ink.stroke_width(3),
+                ))?;
             }
             let behind = if self.spread.is_some() { 0.35 } else { 1.0 };
             for (number, points) in &self.curves {
-                for piece in points.split(|&(x, y)| !(is_drawn(x) && is_drawn(y))).filter(|piece| !piece.is_empty()) {
+                for piece in points
+                    .split(|&(x, y)| !(is_drawn(x) && is_drawn(y)))
+                    .filter(|piece| !piece.is_empty())
+                {
                     let ink = ink::series(*number);
                     match piece {
-                        [alone] => chart.draw_series([Circle::new(*alone, 5, ink.mix(behind).filled())])?,
-                        piece => chart.draw_series(LineSeries::new(piece.iter().copied(), ink.mix(behind).stroke_width(3)))?,
+                        [alone] => {
+                            chart.draw_series([Circle::new(*alone, 5, ink.mix(behind).filled())])?
+                        }
+                        piece => chart.draw_series(LineSeries::new(
+                            piece.iter().copied(),
+                            ink.mix(behind).stroke_width(3),
+                        ))?,
                     };
                 }
             }
             if let Some(spread) = &self.spread {
-                let there = |k: usize| spread.at.iter().map(move |(x, quartiles)| (*x, quartiles[k]));
+                let there =
+                    |k: usize| spread.at.iter().map(move |(x, quartiles)| (*x, quartiles[k]));
                 let around: Vec<(f64, f64)> = there(0).chain(there(2).rev()).collect();
                 chart.draw_series([Polygon::new(around, ink::BAND.mix(0.18))])?;
                 chart.draw_series(LineSeries::new(there(1), ink::MEDIAN.stroke_width(5)))?;
@@ -131,7 +164,11 @@ fn widened(lowest: f64, highest: f64) -> Range<f64> {
 fn tick(number: f64, step: f64) -> String {
     let (unit, letter) = match number.abs().max(step) {
         size if !(1e-4..1e15).contains(&size) => {
-            return if number.abs() < 1e-9 * step { "0".to_owned() } else { signed(format!("{number:.1e}")) };
+            return if number.abs() < 1e-9 * step {
+                "0".to_owned()
+            } else {
+                signed(format!("{number:.1e}"))
+            };
         }
         size if size >= 1e9 => (1e9, "\u{202f}G"),
         size if size >= 1e6 => (1e6, "\u{202f}M"),
@@ -141,14 +178,20 @@ fn tick(number: f64, step: f64) -> String {
     let number = if number.abs() < 1e-9 * step { return "0".to_owned() } else { number / unit };
     let decimals = (0.3 - (step / unit).log10()).ceil().clamp(0.0, 8.0) as usize;
     let text = format!("{number:.decimals$}");
-    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text };
+    let text = if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    };
     signed(text + letter)
 }
 
 /// A number at a logarithmic axis.
 fn power(number: f64) -> String {
     match number {
-        number if (1e-3..1e4).contains(&number) => format!("{number:.4}").trim_end_matches('0').trim_end_matches('.').to_owned(),
+        number if (1e-3..1e4).contains(&number) => {
+            format!("{number:.4}").trim_end_matches('0').trim_end_matches('.').to_owned()
+        }
         number => signed(format!("{number:.0e}")),
     }
 }
@@ -163,14 +206,23 @@ mod tests {
     use super::*;
 
     fn drawn(points: &[(f64, f64)], scale: Scale) -> Option<String> {
-        let chart = Chart { id: "c".to_owned(), title: "a < b".to_owned(), curves: vec![(0, points.to_vec())], scale, ..Chart::default() };
+        let chart = Chart {
+            id: "c".to_owned(),
+            title: "a < b".to_owned(),
+            curves: vec![(0, points.to_vec())],
+            scale,
+            ..Chart::default()
+        };
         chart.draw().map(|drawing| drawing.into_string())
     }
 
     #[test]
     fn a_curve_is_a_line_with_a_name() {
         let drawing = drawn(&[(0.0, -2.0), (50_000.0, -1.0)], Scale::Linear).unwrap();
-        assert!(drawing.contains("<title id=\"c\">a &lt; b</title>") && drawing.ends_with("</svg>"), "{drawing}");
+        assert!(
+            drawing.contains("<title id=\"c\">a &lt; b</title>") && drawing.ends_with("</svg>"),
+            "{drawing}"
+        );
         assert!(drawing.contains("50\u{202f}k") && drawing.contains("−1.4"), "{drawing}");
         assert_eq!(drawing.matches("stroke=\"#0072B2\"").count(), 1, "{drawing}");
     }
@@ -178,8 +230,16 @@ mod tests {
     #[test]
     fn what_is_not_finite_breaks_the_line_and_nothing_else() {
         let nan = f64::NAN;
-        let drawing = drawn(&[(0.0, 1.0), (1.0, 2.0), (2.0, nan), (3.0, 1e300), (4.0, 1.0), (5.0, f64::INFINITY)], Scale::Linear).unwrap();
-        assert_eq!((drawing.matches("<polyline").count() > 0, drawing.matches("<circle").count()), (true, 1), "{drawing}");
+        let drawing = drawn(
+            &[(0.0, 1.0), (1.0, 2.0), (2.0, nan), (3.0, 1e300), (4.0, 1.0), (5.0, f64::INFINITY)],
+            Scale::Linear,
+        )
+        .unwrap();
+        assert_eq!(
+            (drawing.matches("<polyline").count() > 0, drawing.matches("<circle").count()),
+            (true, 1),
+            "{drawing}"
+        );
         assert!(!drawing.contains("NaN") && !drawing.contains("inf"), "{drawing}");
         assert_eq!(drawn(&[(0.0, nan)], Scale::Linear), None);
         assert_eq!(drawn(&[], Scale::Linear), None);
@@ -195,20 +255,40 @@ mod tests {
         assert!(drawn(&[(1.0, -1.0), (2.0, 1000.0)], Scale::Logarithmic).is_some());
     }
 
-    /// Whatever a log may hold in a column, alone, beside any other, and between two: drawn in no time, or not at all.
+    /// Whatever a log may hold in a column, alone, beside any other, and between two: drawn in no
+    /// time, or not at all.
     #[test]
     fn every_number_is_drawn_or_left_out() {
         let least = f64::from_bits(1);
-        let sizes = [0.0, least, 1e-320, f64::MIN_POSITIVE, 1e-300, 1e-20, 1.0, 1.0 + f64::EPSILON, 3e15, 1e99, 1e100, f64::MAX];
+        let sizes = [
+            0.0,
+            least,
+            1e-320,
+            f64::MIN_POSITIVE,
+            1e-300,
+            1e-20,
+            1.0,
+            1.0 + f64::EPSILON,
+            3e15,
+            1e99,
+            1e100,
+            f64::MAX,
+        ];
         let both = sizes.iter().flat_map(|size| [*size, -size]);
         let numbers: Vec<f64> = both.chain([f64::INFINITY, f64::NEG_INFINITY, f64::NAN]).collect();
         let begun = std::time::Instant::now();
-        for (&one, &other) in numbers.iter().flat_map(|one| numbers.iter().map(move |other| (one, other))) {
+        for (&one, &other) in
+            numbers.iter().flat_map(|one| numbers.iter().map(move |other| (one, other)))
+        {
             for x in [0.0, 1.0, 1e18, u64::MAX as f64] {
                 let points = [(x, one), (x, other), (x + 1.0, one), (2.0 * x, 1.0)];
                 for scale in [Scale::Linear, Scale::Logarithmic] {
-                    let drawing = drawn(&points, scale).unwrap_or_else(|| panic!("1 at {x} is a point to draw"));
-                    assert!(!drawing.contains("NaN") && !drawing.contains("inf"), "{one} {other} {x}: {drawing}");
+                    let drawing = drawn(&points, scale)
+                        .unwrap_or_else(|| panic!("1 at {x} is a point to draw"));
+                    assert!(
+                        !drawing.contains("NaN") && !drawing.contains("inf"),
+                        "{one} {other} {x}: {drawing}"
+                    );
                     assert!(drawing.len() < 100_000, "{one} {other} {x}: {} bytes", drawing.len());
                 }
             }
@@ -218,7 +298,15 @@ mod tests {
 
     #[test]
     fn ticks_are_short() {
-        let told = [(0.0, 1.0), (-0.25, 0.1), (200_000.0, 5e4), (1.5e6, 5e5), (-100.0, 20.0), (3e-7, 1e-7)].map(|(x, step)| tick(x, step));
+        let told = [
+            (0.0, 1.0),
+            (-0.25, 0.1),
+            (200_000.0, 5e4),
+            (1.5e6, 5e5),
+            (-100.0, 20.0),
+            (3e-7, 1e-7),
+        ]
+        .map(|(x, step)| tick(x, step));
         assert_eq!(told, ["0", "−0.25", "200\u{202f}k", "1.5\u{202f}M", "−100", "3.0e−7"]);
         assert_eq!([power(0.01), power(100.0), power(1e-5)], ["0.01", "100", "1e−5"]);
     }

@@ -1,4 +1,5 @@
-//! A logarithmic axis. The one of plotters looks for its labels without end if a number is denormal, and has none below 2e-16.
+//! A logarithmic axis. The one of plotters looks for its labels without end if a number is
+//! denormal, and has none below 2e-16.
 
 use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint, Ranged};
 use std::ops::Range;
@@ -31,12 +32,14 @@ impl Ranged for Decades {
 
     fn map(&self, number: &f64, (from, to): (i32, i32)) -> i32 {
         let (low, high) = (self.exponent(self.least), self.exponent(self.greatest));
-        from + (f64::from(to - from) * ((self.exponent(*number) - low) / (high - low))).round() as i32
+        from + (f64::from(to - from) * ((self.exponent(*number) - low) / (high - low))).round()
+            as i32
     }
 
     /// Powers of ten, all of them or every second, third, …
     fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
-        let (low, high) = (self.exponent(self.least).ceil() as i32, self.exponent(self.greatest).floor() as i32);
+        let (low, high) =
+            (self.exponent(self.least).ceil() as i32, self.exponent(self.greatest).floor() as i32);
         let count = (high - low + 1).max(0) as usize;
         let step = count.div_ceil(hint.max_num_points().max(1)).max(1);
         (low..=high).step_by(step).map(|exponent| 10f64.powi(exponent)).collect()

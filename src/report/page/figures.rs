@@ -9,16 +9,19 @@ use plotters::style::RGBColor;
 
 /// Points of a curve.
 const POINTS: usize = 250;
-/// From this many runs on that differ in their seeds alone, their median and quartiles are drawn as well.
+/// From this many runs on that differ in their seeds alone, their median and quartiles are drawn as
+/// well.
 const MANY: usize = 7;
 
-/// The curves of one model's runs: bound and return first, then what else was logged, then the terms of the bound.
+/// The curves of one model's runs: bound and return first, then what else was logged, then the
+/// terms of the bound.
 pub fn curves(section: &Section) -> Markup {
     let names = names(&section.runs);
     if names.is_empty() {
         return html! { h3 { "Curves" } p { "Nothing has been logged yet." } };
     }
-    let (terms, others): (Vec<&String>, Vec<&String>) = names.iter().partition(|name| name.starts_with("terms."));
+    let (terms, others): (Vec<&String>, Vec<&String>) =
+        names.iter().partition(|name| name.starts_with("terms."));
     // a bound of one term is that term
     let terms = if terms.len() > 1 { terms } else { vec![] };
     let levels = levels(&section.runs);
@@ -42,7 +45,9 @@ pub fn curves(section: &Section) -> Markup {
 /// The returns of models whose environment and horizon are the same, a line for each model.
 pub fn side_by_side(sections: &[Section]) -> Markup {
     let mut alike: IndexMap<&str, Vec<&Section>> = IndexMap::new();
-    for (section, run) in sections.iter().flat_map(|section| section.runs.iter().map(move |run| (section, run))) {
+    for (section, run) in
+        sections.iter().flat_map(|section| section.runs.iter().map(move |run| (section, run)))
+    {
         let found = alike.entry(&run.surroundings).or_default();
         if !found.iter().any(|known| known.id == section.id) {
             found.push(section);
@@ -67,7 +72,8 @@ pub fn side_by_side(sections: &[Section]) -> Markup {
         let drawing = chart.draw()?;
         Some(html! {
             figure {
-                figcaption { "Return of models of one environment, over environment steps; of several runs of a model, their median" }
+                figcaption { "Return of models of one environment, over environment steps; of \
+                              several runs of a model, their median" }
                 ul.legend { @for (at, section) in found.iter().enumerate() { li { (swatch(at)) a href={ "#" (section.id) } { (section.title) } } } }
                 (drawing)
             }
@@ -99,7 +105,8 @@ fn legend(section: &Section, levels: &[(&'static str, RGBColor, f64)]) -> Markup
     html! {
         ul.legend {
             @for (at, run) in section.runs.iter().enumerate() { li { (swatch(at)) (run.name) } }
-            @if has_spread(section) { li { (line(ink::MEDIAN, "swatch")) "median, between the quartiles" } }
+            @if has_spread(section) { li { (line(ink::MEDIAN, "swatch")) "median, between the \
+                                                                          quartiles" } }
             @for (name, ink, value) in levels { li { (line(*ink, "swatch")) (name) " " (super::number::number(*value)) } }
         }
     }
@@ -108,8 +115,13 @@ fn legend(section: &Section, levels: &[(&'static str, RGBColor, f64)]) -> Markup
 /// All that was logged, in the order of its first line, what everybody looks at first.
 fn names(runs: &[&ShownRun]) -> Vec<String> {
     let mut names: Vec<String> = vec![];
-    for name in ["bound", "expected_return"].into_iter().chain(runs.iter().flat_map(|run| run.curves.of.keys().map(String::as_str))) {
-        if !names.iter().any(|known| known == name) && runs.iter().any(|run| run.curves.of.contains_key(name)) {
+    for name in ["bound", "expected_return"]
+        .into_iter()
+        .chain(runs.iter().flat_map(|run| run.curves.of.keys().map(String::as_str)))
+    {
+        if !names.iter().any(|known| known == name)
+            && runs.iter().any(|run| run.curves.of.contains_key(name))
+        {
             names.push(name.to_owned());
         }
     }
@@ -121,26 +133,40 @@ fn levels(runs: &[&ShownRun]) -> Vec<(&'static str, RGBColor, f64)> {
     let exact = || runs.iter().filter_map(|run| run.summary.as_ref()?.exact.as_ref());
     let agreed = |values: Vec<f64>| {
         let first = *values.first()?;
-        values.iter().all(|value| (value - first).abs() <= 1e-9 * first.abs().max(1.0)).then_some(first)
+        values
+            .iter()
+            .all(|value| (value - first).abs() <= 1e-9 * first.abs().max(1.0))
+            .then_some(first)
     };
-    let best = agreed(exact().map(|exact| exact.best_bound).collect()).map(|best| ("best bound", ink::BEST, best));
-    let evidence = agreed(exact().map(|exact| exact.log_evidence).collect()).map(|evidence| ("log evidence", ink::EVIDENCE, evidence));
+    let best = agreed(exact().map(|exact| exact.best_bound).collect())
+        .map(|best| ("best bound", ink::BEST, best));
+    let evidence = agreed(exact().map(|exact| exact.log_evidence).collect())
+        .map(|evidence| ("log evidence", ink::EVIDENCE, evidence));
     best.into_iter().chain(evidence).collect()
 }
 
 /// A number of the log as the runs of a section have it.
 fn of_runs(section: &Section, name: &str) -> Vec<(usize, Vec<(f64, f64)>)> {
-    let of_run = |(at, run): (usize, &&ShownRun)| Some((at, thin(run.curves.of.get(name)?, POINTS)));
+    let of_run =
+        |(at, run): (usize, &&ShownRun)| Some((at, thin(run.curves.of.get(name)?, POINTS)));
     section.runs.iter().enumerate().filter_map(of_run).collect()
 }
 
 fn quantity(section: &Section, name: &str, levels: &[(&'static str, RGBColor, f64)]) -> Markup {
     let (title, unit) = meaning(name);
-    let scale = if ["gradient_norm", "baseline_error"].contains(&name) { Scale::Logarithmic } else { Scale::Linear };
+    let scale = if ["gradient_norm", "baseline_error"].contains(&name) {
+        Scale::Logarithmic
+    } else {
+        Scale::Linear
+    };
     let chart = Chart {
         id: format!("{}-{}", section.id, word(name)),
         title: format!("{title} over environment steps of the runs of {}", section.title),
-        levels: if name == "bound" { levels.iter().map(|(_, ink, value)| (*ink, *value)).collect() } else { vec![] },
+        levels: if name == "bound" {
+            levels.iter().map(|(_, ink, value)| (*ink, *value)).collect()
+        } else {
+            vec![]
+        },
         scale,
         ..together(section, of_runs(section, name))
     };
@@ -156,15 +182,24 @@ fn quantity(section: &Section, name: &str, levels: &[(&'static str, RGBColor, f6
     }
 }
 
-/// The bound where it has left its beginning behind, which may be so low that nothing of what follows is seen beside it.
+/// The bound where it has left its beginning behind, which may be so low that nothing of what
+/// follows is seen beside it.
 fn last_half(section: &Section, levels: &[(&'static str, RGBColor, f64)]) -> Markup {
     let mut curves = of_runs(section, "bound");
-    let furthest = curves.iter().flat_map(|(_, curve)| curve).map(|point| point.0).fold(0.0, f64::max);
+    let furthest =
+        curves.iter().flat_map(|(_, curve)| curve).map(|point| point.0).fold(0.0, f64::max);
     curves.iter_mut().for_each(|(_, curve)| curve.retain(|point| point.0 >= furthest / 2.0));
     let chart = Chart {
         id: format!("{}-last-half", section.id),
-        title: format!("Bound in the last half of the environment steps of the runs of {}", section.title),
-        levels: levels.iter().filter(|level| level.1 == ink::BEST).map(|(_, ink, value)| (*ink, *value)).collect(),
+        title: format!(
+            "Bound in the last half of the environment steps of the runs of {}",
+            section.title
+        ),
+        levels: levels
+            .iter()
+            .filter(|level| level.1 == ink::BEST)
+            .map(|(_, ink, value)| (*ink, *value))
+            .collect(),
         from: furthest / 2.0,
         ..together(section, curves)
     };
@@ -214,12 +249,27 @@ fn meaning(name: &str) -> (String, &'static str) {
 
 /// A name as a part of an identifier of the page; different names of a log differ in it, too.
 fn word(name: &str) -> String {
-    name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_string() } else { format!("-{:x}", u32::from(c)) }).collect()
+    name.chars()
+        .map(
+            |c| {
+                if c.is_ascii_alphanumeric() {
+                    c.to_string()
+                } else {
+                    format!("-{:x}", u32::from(c))
+                }
+            },
+        )
+        .collect()
 }
 
 fn thinned(runs: &[&ShownRun]) -> String {
-    let longest = runs.iter().flat_map(|run| run.curves.of.values().map(Vec::len)).max().unwrap_or(0);
+    let longest =
+        runs.iter().flat_map(|run| run.curves.of.values().map(Vec::len)).max().unwrap_or(0);
     let together = longest.div_ceil(POINTS);
-    let means = if together > 1 { format!(" Each point is the mean of up to {together} logged batches.") } else { String::new() };
+    let means = if together > 1 {
+        format!(" Each point is the mean of up to {together} logged batches.")
+    } else {
+        String::new()
+    };
     format!("Over environment steps, each estimated from the batch it was logged at.{means}")
 }

@@ -13,7 +13,8 @@ const LARGEST: usize = 10_000;
 pub fn policies(section: &Section) -> Markup {
     let map = |(at, run): (usize, &&ShownRun)| {
         let (grid, visits) = (run.grid.as_ref()?, run.visits.as_ref()?);
-        let (id, title) = (format!("{}-policy-{at}", section.id), format!("Policy of {}", run.name));
+        let (id, title) =
+            (format!("{}-policy-{at}", section.id), format!("Policy of {}", run.name));
         Some(html! {
             figure {
                 figcaption { (figures::swatch(at)) (run.name) }
@@ -25,22 +26,27 @@ pub fn policies(section: &Section) -> Markup {
     html! {
         @if !maps.is_empty() {
             h3 { "Policy" }
-            p.caption { "The most probable action of each cell, exact; the darker, the more live steps of an episode are spent there. " (marks()) }
+            p.caption { "The most probable action of each cell, exact; the darker, the more live \
+                         steps of an episode are spent there. " (marks()) }
             div.maps { @for map in &maps { (map) } }
         }
     }
 }
 
-/// Which value is held most where; of each value its most probable action, and where it ends. `id` stands for the run, unique on the page.
+/// Which value is held most where; of each value its most probable action, and where it ends. `id`
+/// stands for the run, unique on the page.
 pub fn option(id: &str, run: &ShownRun, option: &ShownOption) -> Markup {
     let Some(grid) = &run.grid else { return html! {} };
     let name = &option.sampled.option;
-    let cells: Vec<Cells> = (0..option.visits.values).map(|o| grid.cells(&option.visits, o)).collect();
+    let cells: Vec<Cells> =
+        (0..option.visits.values).map(|o| grid.cells(&option.visits, o)).collect();
     let from = if option.exact.is_some() { "exact" } else { "from sampled trajectories" };
     let id = |what: &str| format!("{id}-{name}-{what}");
     html! {
         p.caption {
-            "Maps, " (from) ": held most at each cell, the darker the greater its share; then of each value the most probable action, the darker the more live steps are spent there with it"
+            "Maps, " (from) ": held most at each cell, the darker the greater its share; then of \
+                             each value the most probable action, the darker the more live steps \
+                             are spent there with it"
             @if !option.sampled.once { ", and how likely it ends there, in per cent" }
             ". " (marks())
         }
@@ -53,12 +59,16 @@ pub fn option(id: &str, run: &ShownRun, option: &ShownOption) -> Markup {
                 @if let Some(cells) = cells.get(o) { div.pair {
                     figure {
                         figcaption { (name) " = " (value.value) }
-                        (actions(grid, cells, o, &id(&format!("actions-{o}")), &format!("Policy of {name} = {}, of {}", value.value, run.name)))
+                        (actions(grid, cells, o, &id(&format!("actions-{o}")), &format!("Policy \
+                                                                                         of \
+                                                                                         {name} = \
+                                                                                         {}, of {}", value.value, run.name)))
                     }
                     @if !option.sampled.once {
                         figure {
                             figcaption { "ends" }
-                            (ends(cells, &id(&format!("ends-{o}")), &format!("Where {name} = {} ends, of {}", value.value, run.name)))
+                            (ends(cells, &id(&format!("ends-{o}")), &format!(
+    "Where {name} = {} ends, of {}", value.value, run.name)))
                         }
                     }
                 } }
@@ -89,7 +99,10 @@ fn actions(grid: &Grid, cells: &Cells, ink: usize, id: &str, title: &str) -> Mar
             // the eye tells shades apart by ratios
             shade: (visits / most).sqrt(),
             ink,
-            told: format!("{name} with probability {:.3}, {visits:.4} live steps of an episode", cell.steps[action] / visits),
+            told: format!(
+                "{name} with probability {:.3}, {visits:.4} live steps of an episode",
+                cell.steps[action] / visits
+            ),
         })
     };
     draw(cells, |row, column| cells[row][column].as_ref().and_then(mark), id, title)
@@ -123,7 +136,12 @@ fn most(options: &[Cells], id: &str, title: &str) -> Markup {
     draw(cells, mark, id, title)
 }
 
-fn draw(cells: &Cells, mark: impl Fn(usize, usize) -> Option<Mark>, id: &str, title: &str) -> Markup {
+fn draw(
+    cells: &Cells,
+    mark: impl Fn(usize, usize) -> Option<Mark>,
+    id: &str,
+    title: &str,
+) -> Markup {
     let (rows, columns) = (cells.len(), cells.first().map_or(0, Vec::len));
     if rows * columns > LARGEST {
         return html! { p { "A grid of " (rows) " × " (columns) " cells is too large to be drawn." } };

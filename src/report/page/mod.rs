@@ -1,8 +1,11 @@
-//! One page of several runs: tables, curves, maps, and the models' texts and bounds, in HTML that needs no other file and no script.
+//! One page of several runs: tables, curves, maps, and the models' texts and bounds, in HTML that
+//! needs no other file and no script.
 //!
-//! Runs of one model stand side by side, in one section and in the same axes: one model is one name, the same declarations and the same factors, whatever the
-//! values of its `param`s, its horizon and its `infer` block. Bounds of different models differ in what they bound, so that each has a section of its
-//! own; their returns stand in one figure where environment, horizon and the `param`s these name are the same.
+//! Runs of one model stand side by side, in one section and in the same axes: one model is one
+//! name, the same declarations and the same factors, whatever the values of its `param`s, its
+//! horizon and its `infer` block. Bounds of different models differ in what they bound, so that
+//! each has a section of its own; their returns stand in one figure where environment, horizon and
+//! the `param`s these name are the same.
 
 mod chart;
 mod decades;
@@ -87,7 +90,12 @@ pub fn page(runs: &[ShownRun]) -> String {
         [section] => format!("{}: {}", section.title, runs_of(section.runs.len())),
         _ => format!("{} of {} models", runs_of(runs.len()), sections.len()),
     };
-    let most = sections.iter().map(|section| section.runs.len()).chain([sections.len()]).max().unwrap_or(0);
+    let most = sections
+        .iter()
+        .map(|section| section.runs.len())
+        .chain([sections.len()])
+        .max()
+        .unwrap_or(0);
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -115,7 +123,9 @@ pub fn page(runs: &[ShownRun]) -> String {
                     (figures::side_by_side(&sections))
                     @for section in &sections { (model(section)) }
                 }
-                footer { p { "Drawn by " code { "rlppl report" } " from the folders of the runs. Entropies, divergences, evidence and bounds are in nats." } }
+                footer { p { "Drawn by " code { "rlppl report" } " from the folders of the runs. \
+                                                                  Entropies, divergences, \
+                                                                  evidence and bounds are in nats." } }
             }
         }
     };
@@ -147,7 +157,8 @@ fn bounds(section: &Section) -> Markup {
     }
 }
 
-/// The text of the first of all runs that have the same settings, and which these are: they differ in their seeds alone.
+/// The text of the first of all runs that have the same settings, and which these are: they differ
+/// in their seeds alone.
 fn texts(section: &Section) -> Markup {
     let mut alike: Vec<(&ShownRun, Vec<&str>)> = vec![];
     for run in &section.runs {
@@ -162,7 +173,8 @@ fn texts(section: &Section) -> Markup {
             @for (name, text) in &first.files {
                 details {
                     summary { code { (name) } " of " (names.join(", ")) }
-                    @if names.len() > 1 { p.caption { "That of " (first.name) "; the others’ has their own seed." } }
+                    @if names.len() > 1 { p.caption { "That of " (first.name) "; the others’ has \
+                                                                               their own seed." } }
                     pre tabindex="0" { code { (text) } }
                 }
             }
@@ -178,7 +190,8 @@ fn sections(runs: &[ShownRun]) -> Vec<Section<'_>> {
     let mut sections: Vec<Section> = vec![];
     for (number, ((model, _), runs)) in found.into_iter().enumerate() {
         let earlier = sections.iter().filter(|section| section.runs[0].model == model).count();
-        let title = if earlier == 0 { model.to_owned() } else { format!("{model} ({})", earlier + 1) };
+        let title =
+            if earlier == 0 { model.to_owned() } else { format!("{model} ({})", earlier + 1) };
         sections.push(Section { id: format!("model-{}", number + 1), title, runs });
     }
     sections

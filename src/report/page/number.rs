@@ -25,7 +25,12 @@ pub fn uncertain(estimate: f64, standard_error: f64) -> Markup {
 /// `258 882`
 pub fn count(count: u64) -> Markup {
     let digits = count.to_string();
-    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap_or("")).collect();
+    let groups: Vec<&str> = digits
+        .as_bytes()
+        .rchunks(3)
+        .rev()
+        .map(|group| std::str::from_utf8(group).unwrap_or(""))
+        .collect();
     html! { data value=(count) { (groups.join("\u{202f}")) } }
 }
 
@@ -47,10 +52,22 @@ mod tests {
 
     #[test]
     fn numbers_are_short_and_keep_their_digits() {
-        assert_eq!(number(-10.037188371346748).into_string(), "<data value=\"-10.037188371346748\">−10.0372</data>");
-        assert_eq!(difference(-4.4e-16).into_string(), "<data value=\"-0.00000000000000044\">0.0000</data>");
-        assert_eq!((number(f64::NAN).into_string(), optional(None).into_string()), ("not finite".to_owned(), "–".to_owned()));
-        assert_eq!(count(1_258_882).into_string(), "<data value=\"1258882\">1\u{202f}258\u{202f}882</data>");
+        assert_eq!(
+            number(-10.037188371346748).into_string(),
+            "<data value=\"-10.037188371346748\">−10.0372</data>"
+        );
+        assert_eq!(
+            difference(-4.4e-16).into_string(),
+            "<data value=\"-0.00000000000000044\">0.0000</data>"
+        );
+        assert_eq!(
+            (number(f64::NAN).into_string(), optional(None).into_string()),
+            ("not finite".to_owned(), "–".to_owned())
+        );
+        assert_eq!(
+            count(1_258_882).into_string(),
+            "<data value=\"1258882\">1\u{202f}258\u{202f}882</data>"
+        );
         assert_eq!(count(7).into_string(), "<data value=\"7\">7</data>");
     }
 }

@@ -13,7 +13,9 @@ pub fn options(section: &Section) -> Markup {
         .iter()
         .map(|run| &run.options)
         .max_by_key(|options| options.len())
-        .map_or(vec![], |options| options.iter().map(|option| option.sampled.option.as_str()).collect());
+        .map_or(vec![], |options| {
+            options.iter().map(|option| option.sampled.option.as_str()).collect()
+        });
     html! {
         @for name in names {
             h3 { "Option " code { (name) } }
@@ -34,11 +36,16 @@ pub fn options(section: &Section) -> Markup {
 /// What the options tell, a row for each run, where the oracle says so.
 fn informations(section: &Section, name: &str) -> Markup {
     let of = |run: &ShownRun| -> Option<(Option<f64>, Information)> {
-        let told = run.options.iter().find(|option| option.sampled.option == name)?.exact.clone()?;
+        let told =
+            run.options.iter().find(|option| option.sampled.option == name)?.exact.clone()?;
         Some((told.duration, told.information?))
     };
-    let rows: Vec<(usize, &ShownRun, Option<f64>, Information)> =
-        section.runs.iter().enumerate().filter_map(|(at, run)| of(run).map(|(duration, told)| (at, *run, duration, told))).collect();
+    let rows: Vec<(usize, &ShownRun, Option<f64>, Information)> = section
+        .runs
+        .iter()
+        .enumerate()
+        .filter_map(|(at, run)| of(run).map(|(duration, told)| (at, *run, duration, told)))
+        .collect();
     if rows.is_empty() {
         return html! {};
     }
@@ -69,7 +76,8 @@ fn informations(section: &Section, name: &str) -> Markup {
             }
         }
         p.caption {
-            "Exact, in nats, means over the live steps: what the option tells of the action beyond what the state does, and what state and action tell of the option."
+            "Exact, in nats, means over the live steps: what the option tells of the action \
+             beyond what the state does, and what state and action tell of the option."
             @if ends { " Of an option drawn once also what the end of the episode tells of it." }
             " Durations are in steps."
         }
@@ -78,8 +86,7 @@ fn informations(section: &Section, name: &str) -> Markup {
 
 fn usage(option: &ShownOption) -> Markup {
     let name = &option.sampled.option;
-    let columns =
-        |from: &str| html! { th scope="col" { "usage" (from) } th scope="col" { "duration" (from) } th scope="col" { "ends" (from) } };
+    let columns = |from: &str| html! { th scope="col" { "usage" (from) } th scope="col" { "duration" (from) } th scope="col" { "ends" (from) } };
     let row = |of: &OptionSummary, at: usize| {
         of.values.get(at).map_or_else(
             || html! { td { "–" } td { "–" } td { "–" } },

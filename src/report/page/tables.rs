@@ -45,7 +45,8 @@ pub fn runs(sections: &[Section]) -> Markup {
             }
         }
         p.caption {
-            "Bound and return are estimated from trajectories of the final parameters, ± one standard error."
+            "Bound and return are estimated from trajectories of the final parameters, ± one \
+             standard error."
             @if settings { " A setting without a value has its default." }
         }
         (notes(sections))
@@ -64,7 +65,11 @@ fn set(run: &ShownRun, names: &[String]) -> Markup {
 /// From the summary; of a run that did not come to its end, from its log.
 fn done(run: &ShownRun) -> Markup {
     let Some(summary) = &run.summary else {
-        let rate = run.curves.wall_seconds.filter(|&seconds| seconds > 0.0).map(|seconds| run.curves.env_steps as f64 / seconds);
+        let rate = run
+            .curves
+            .wall_seconds
+            .filter(|&seconds| seconds > 0.0)
+            .map(|seconds| run.curves.env_steps as f64 / seconds);
         return html! {
             td { (count(run.curves.steps)) " of " (count(run.planned)) }
             td { (count(run.curves.env_steps)) }
@@ -91,7 +96,9 @@ fn done(run: &ShownRun) -> Markup {
 }
 
 fn medians(section: &Section, extra: usize) -> Markup {
-    let of = |number: &dyn Fn(&Summary) -> f64| median(section.runs.iter().filter_map(|run| run.summary.as_ref()).map(number));
+    let of = |number: &dyn Fn(&Summary) -> f64| {
+        median(section.runs.iter().filter_map(|run| run.summary.as_ref()).map(number))
+    };
     let rate = of(&|summary| summary.env_steps as f64 / summary.wall_seconds.max(1e-9));
     html! {
         tr.median {
@@ -129,12 +136,14 @@ fn notes(sections: &[Section]) -> Markup {
 /// What the oracle says of each run; nothing where it says nothing.
 pub fn exact(section: &Section) -> Markup {
     let told = |run: &ShownRun| run.summary.as_ref().and_then(|summary| summary.exact.clone());
-    let runs: Vec<(usize, &ShownRun)> = section.runs.iter().copied().enumerate().filter(|(_, run)| told(run).is_some()).collect();
+    let runs: Vec<(usize, &ShownRun)> =
+        section.runs.iter().copied().enumerate().filter(|(_, run)| told(run).is_some()).collect();
     if runs.is_empty() {
         return html! {};
     }
     let gaps = || runs.iter().filter_map(|(_, run)| told(run)?.policy?.gap);
-    let (policy, family) = (gaps().any(|gap| gap.family.is_none()), gaps().any(|gap| gap.family.is_some()));
+    let (policy, family) =
+        (gaps().any(|gap| gap.family.is_none()), gaps().any(|gap| gap.family.is_some()));
     html! {
         h3 { "Exact numbers" }
         div.wide tabindex="0" role="group" aria-label="Exact numbers" {
@@ -189,14 +198,21 @@ pub fn exact(section: &Section) -> Markup {
                 "The best bound is that of any policy that sees the hidden state. "
             }
             "Gap = log evidence − bound: what the world’s chance costs (dynamics), "
-            @if policy { "what no parameters of the kernels would win and what better ones would (policy), " }
-            @if family { "what no parameters of the kernels would win (family), what better ones would (optimisation), " }
+            @if policy { "what no parameters of the kernels would win and what better ones would \
+                          (policy), " }
+            @if family { "what no parameters of the kernels would win (family), what better ones \
+                          would (optimisation), " }
             "and what the exact reverse model would win (auxiliary)."
         }
     }
 }
 
-fn of_policy(told: Option<&PolicySummary>, log_evidence: f64, policy: bool, family: bool) -> Markup {
+fn of_policy(
+    told: Option<&PolicySummary>,
+    log_evidence: f64,
+    policy: bool,
+    family: bool,
+) -> Markup {
     let rest = 5 + usize::from(policy) + 2 * usize::from(family) + 1;
     let Some(told) = told else { return html! { @for _ in 0..rest { td { "–" } } } };
     html! {

@@ -2,7 +2,10 @@
 
 use super::Builder;
 use super::parts::{Node, Parts};
-use crate::syntax::ast::{Domain, DomainKind, Environment, EnvironmentDefinition, EnvironmentFile, EnvironmentItem, Expr, Role, Variable};
+use crate::syntax::ast::{
+    Domain, DomainKind, Environment, EnvironmentDefinition, EnvironmentFile, EnvironmentItem, Expr,
+    Role, Variable,
+};
 use crate::syntax::grammar::Rule;
 
 impl Builder<'_> {
@@ -19,7 +22,12 @@ impl Builder<'_> {
                 let path = self.text(parts.must());
                 let settings = self.settings(parts.next());
                 // where it cannot be read, that is an error, and nobody meets the empty one
-                let empty = EnvironmentFile { params: Vec::new(), lets: Vec::new(), body: Vec::new(), comments: Vec::new() };
+                let empty = EnvironmentFile {
+                    params: Vec::new(),
+                    lets: Vec::new(),
+                    body: Vec::new(),
+                    comments: Vec::new(),
+                };
                 let included = (self.include)(&path.text, path.span).unwrap_or(empty);
                 EnvironmentDefinition::File { path, settings, included }
             }
@@ -36,7 +44,12 @@ impl Builder<'_> {
 
     /// `rule rlenv`
     pub fn environment_file(&mut self, node: Node<'_>) -> EnvironmentFile {
-        let mut file = EnvironmentFile { params: Vec::new(), lets: Vec::new(), body: Vec::new(), comments: Vec::new() };
+        let mut file = EnvironmentFile {
+            params: Vec::new(),
+            lets: Vec::new(),
+            body: Vec::new(),
+            comments: Vec::new(),
+        };
         let mut parts = Parts::of(node);
         loop {
             if let Some(param) = parts.next_if(Rule::param) {
@@ -62,7 +75,11 @@ impl Builder<'_> {
             Rule::reward => {
                 let mut parts = Parts::of(node);
                 let name = self.name(parts.must());
-                EnvironmentItem::Reward { name, bounds: parts.next().map(|bounds| self.two(bounds)), span }
+                EnvironmentItem::Reward {
+                    name,
+                    bounds: parts.next().map(|bounds| self.two(bounds)),
+                    span,
+                }
             }
             Rule::let_ => EnvironmentItem::Let(self.let_(node)),
             Rule::end_when => {
@@ -74,7 +91,12 @@ impl Builder<'_> {
             Rule::define => {
                 let mut parts = Parts::of(node);
                 let name = self.name(parts.must());
-                EnvironmentItem::Define { name, index: self.index(parts.must()), value: self.expr(parts.must()), span }
+                EnvironmentItem::Define {
+                    name,
+                    index: self.index(parts.must()),
+                    value: self.expr(parts.must()),
+                    span,
+                }
             }
             rule => unreachable!("the grammar: {rule:?} does not stand in an environment"),
         }

@@ -5,11 +5,14 @@ use super::parts::{Node, Parts};
 use super::{Builder, nfc};
 use crate::diagnostic::Diagnostic;
 use crate::source::Span;
-use crate::syntax::ast::{Argument, ArgumentLabel, At, BinaryOperator, Expr, ExprKind, Name, UnaryOperator};
+use crate::syntax::ast::{
+    Argument, ArgumentLabel, At, BinaryOperator, Expr, ExprKind, Name, UnaryOperator,
+};
 use crate::syntax::grammar::Rule;
 use crate::syntax::scan::DEPTH_LIMIT;
 
-/// An expression with the depth of its tree, which is bounded: dropping or printing it overflows no stack.
+/// An expression with the depth of its tree, which is bounded: dropping or printing it overflows no
+/// stack.
 pub struct Built {
     pub expr: Expr,
     pub depth: usize,
@@ -20,7 +23,8 @@ impl Builder<'_> {
         self.built(node).expr
     }
 
-    /// The value of a key: an expression, or a threshold, which is one but for the name of its quantity.
+    /// The value of a key: an expression, or a threshold, which is one but for the name of its
+    /// quantity.
     pub fn setting_value(&mut self, node: Node<'_>) -> Expr {
         if node.as_rule() != Rule::threshold {
             return self.expr(node);
@@ -29,7 +33,10 @@ impl Builder<'_> {
         let quantity = self.name(parts.must());
         let operator = operators::binary_operator(parts.must().as_str());
         let value = self.built(parts.must());
-        let quantity = Built { expr: Expr { kind: ExprKind::Name(quantity.text), span: quantity.span }, depth: 0 };
+        let quantity = Built {
+            expr: Expr { kind: ExprKind::Name(quantity.text), span: quantity.span },
+            depth: 0,
+        };
         self.binary(operator, quantity, value).expr
     }
 
@@ -39,7 +46,10 @@ impl Builder<'_> {
         for part in Parts::of(node) {
             let at = self.span(&part);
             pieces.push(match part.as_rule() {
-                Rule::prefix => Piece::Prefix(if part.as_str() == "not" { UnaryOperator::Not } else { UnaryOperator::Minus }, at),
+                Rule::prefix => Piece::Prefix(
+                    if part.as_str() == "not" { UnaryOperator::Not } else { UnaryOperator::Minus },
+                    at,
+                ),
                 Rule::infix => Piece::Infix(operators::binary_operator(part.as_str()), at),
                 Rule::cond => Piece::Operand(self.cond(part)),
                 _ => Piece::Operand(self.postfix(part)),
@@ -56,13 +66,21 @@ impl Builder<'_> {
 
     pub fn unary(&mut self, operator: UnaryOperator, at: Span, operand: Built) -> Built {
         let span = at.to(operand.expr.span);
-        self.node(span, operand.depth, ExprKind::Unary { operator, operand: Box::new(operand.expr) })
+        self.node(
+            span,
+            operand.depth,
+            ExprKind::Unary { operator, operand: Box::new(operand.expr) },
+        )
     }
 
     pub fn binary(&mut self, operator: BinaryOperator, left: Built, right: Built) -> Built {
         let span = left.expr.span.to(right.expr.span);
         let depth = left.depth.max(right.depth);
-        self.node(span, depth, ExprKind::Binary { operator, left: Box::new(left.expr), right: Box::new(right.expr) })
+        self.node(
+            span,
+            depth,
+            ExprKind::Binary { operator, left: Box::new(left.expr), right: Box::new(right.expr) },
+        )
     }
 
     /// A node above parts of this depth.
@@ -85,7 +103,8 @@ impl Builder<'_> {
             let condition = parts.pop().expect("the grammar: a `then` follows its condition");
             let depth = condition.depth.max(then.depth).max(otherwise.depth);
             let here = if parts.is_empty() { span } else { condition.expr.span.to(span_end(span)) };
-            let (condition, then, rest) = (Box::new(condition.expr), Box::new(then.expr), Box::new(otherwise.expr));
+            let (condition, then, rest) =
+                (Box::new(condition.expr), Box::new(then.expr), Box::new(otherwise.expr));
             otherwise = self.node(here, depth, ExprKind::If { condition, then, otherwise: rest });
         }
         otherwise
@@ -123,9 +142,14 @@ impl Builder<'_> {
             Rule::previous => {
                 let mut parts = Parts::of(node);
                 let kernel = self.name(parts.must());
-                let (arguments, givens, depth) = parts.next_if(Rule::call).map_or((Vec::new(), None, 0), |call| self.call(call));
+                let (arguments, givens, depth) =
+                    parts.next_if(Rule::call).map_or((Vec::new(), None, 0), |call| self.call(call));
                 if givens.is_some() {
-                    self.say(Diagnostic::error("syntax", span, "`previous` takes the givens of a kernel, without a bar"));
+                    self.say(Diagnostic::error(
+                        "syntax",
+                        span,
+                        "`previous` takes the givens of a kernel, without a bar",
+                    ));
                 }
                 (depth, ExprKind::Previous { kernel, arguments })
             }
@@ -172,8 +196,12 @@ impl Builder<'_> {
         let value = text.replace('_', "").parse().unwrap_or(f64::INFINITY);
         if !value.is_finite() {
             self.say(
-                Diagnostic::error("number-too-large", span, format!("the number {} is too large", short(text)))
-                    .here("larger than 1.797e308, the largest double-precision number"),
+                Diagnostic::error(
+                    "number-too-large",
+                    span,
+                    format!("the number {} is too large", short(text)),
+                )
+                .here("larger than 1.797e308, the largest double-precision number"),
             );
             return ExprKind::Number { value: 0.0, text: "0".to_owned() };
         }
@@ -205,7 +233,11 @@ impl Builder<'_> {
         let span = self.span(&node);
         let (arguments, givens, _) = self.call(node);
         if givens.is_some() {
-            self.say(Diagnostic::error("syntax", span, "the arguments of an outer environment hold no bar"));
+            self.say(Diagnostic::error(
+                "syntax",
+                span,
+                "the arguments of an outer environment hold no bar",
+            ));
         }
         arguments
     }
@@ -224,7 +256,13 @@ impl Builder<'_> {
             Some(value) => {
                 let value = self.built(value);
                 let depth = first.depth.max(value.depth);
-                (Argument { label: Some(ArgumentLabel::Weight(Box::new(first.expr))), value: value.expr }, depth)
+                (
+                    Argument {
+                        label: Some(ArgumentLabel::Weight(Box::new(first.expr))),
+                        value: value.expr,
+                    },
+                    depth,
+                )
             }
             None => (Argument { label: None, value: first.expr }, first.depth),
         }
@@ -268,7 +306,10 @@ pub fn unquoted(text: &str) -> &str {
 }
 
 fn leaf(span: Span) -> Built {
-    Built { expr: Expr { kind: ExprKind::Number { value: 0.0, text: "0".to_owned() }, span }, depth: 1 }
+    Built {
+        expr: Expr { kind: ExprKind::Number { value: 0.0, text: "0".to_owned() }, span },
+        depth: 1,
+    }
 }
 
 fn span_end(span: Span) -> Span {
@@ -276,16 +317,28 @@ fn span_end(span: Span) -> Span {
 }
 
 fn short(text: &str) -> String {
-    if text.len() <= 24 { text.to_owned() } else { format!("{}…", text.chars().take(20).collect::<String>()) }
+    if text.len() <= 24 {
+        text.to_owned()
+    } else {
+        format!("{}…", text.chars().take(20).collect::<String>())
+    }
 }
 
 fn too_long(span: Span, count: usize) -> Diagnostic {
-    Diagnostic::error("too-deep", span, format!("this expression has {count} operators in a row; the limit is {DEPTH_LIMIT}"))
-        .hint("name parts of it with `let`, or use `sum([…])`")
+    Diagnostic::error(
+        "too-deep",
+        span,
+        format!("this expression has {count} operators in a row; the limit is {DEPTH_LIMIT}"),
+    )
+    .hint("name parts of it with `let`, or use `sum([…])`")
 }
 
 fn too_deep(span: Span) -> Diagnostic {
-    Diagnostic::error("too-deep", span, format!("this expression nests more than {DEPTH_LIMIT} deep"))
-        .here("each operator, bracket, index and `else` counts one")
-        .hint("name parts of it with `let`")
+    Diagnostic::error(
+        "too-deep",
+        span,
+        format!("this expression nests more than {DEPTH_LIMIT} deep"),
+    )
+    .here("each operator, bracket, index and `else` counts one")
+    .hint("name parts of it with `let`")
 }

@@ -4,8 +4,8 @@ use super::expressions::unquoted;
 use super::parts::{Node, Parts};
 use super::{Builder, nfc};
 use crate::syntax::ast::{
-    Block, BlockKind, Claim, ClaimRelation, Data, Expect, Factor, Formal, FormalLength, Head, Infer, Item, Kernel, Let, Name, Net,
-    Objective, Param, ParamBounds, Setting, Target, Text,
+    Block, BlockKind, Claim, ClaimRelation, Data, Expect, Factor, Formal, FormalLength, Head,
+    Infer, Item, Kernel, Let, Name, Net, Objective, Param, ParamBounds, Setting, Target, Text,
 };
 use crate::syntax::grammar::Rule;
 
@@ -23,7 +23,11 @@ impl Builder<'_> {
             Rule::horizon => {
                 let span = self.span(&node);
                 let mut parts = Parts::of(node);
-                Item::Horizon { name: self.name(parts.must()), value: self.expr(parts.must()), span }
+                Item::Horizon {
+                    name: self.name(parts.must()),
+                    value: self.expr(parts.must()),
+                    span,
+                }
             }
             Rule::environment => Item::Environment(self.environment(node)),
             Rule::data => Item::Data(self.data(node)),
@@ -67,28 +71,40 @@ impl Builder<'_> {
     fn data(&mut self, node: Node<'_>) -> Data {
         let span = self.span(&node);
         let mut parts = Parts::of(node);
-        Data { name: self.name(parts.must()), head: self.head(parts.must()), path: self.text(parts.must()), span }
+        Data {
+            name: self.name(parts.must()),
+            head: self.head(parts.must()),
+            path: self.text(parts.must()),
+            span,
+        }
     }
 
     fn net(&mut self, node: Node<'_>) -> Net {
         let span = self.span(&node);
         let mut parts = Parts::of(node);
         let name = self.name(parts.must());
-        let formals = parts.next_if(Rule::formals).map(|formals| self.formals(formals)).unwrap_or_default();
+        let formals =
+            parts.next_if(Rule::formals).map(|formals| self.formals(formals)).unwrap_or_default();
         Net { name, formals, value: self.expr(parts.must()), span }
     }
 
     fn kernel(&mut self, node: Node<'_>) -> Kernel {
         let span = self.span(&node);
         let mut parts = Parts::of(node);
-        Kernel { name: self.name(parts.must()), head: self.head(parts.must()), distribution: self.expr(parts.must()), span }
+        Kernel {
+            name: self.name(parts.must()),
+            head: self.head(parts.must()),
+            distribution: self.expr(parts.must()),
+            span,
+        }
     }
 
     fn head(&mut self, node: Node<'_>) -> Head {
         let span = self.span(&node);
         let mut parts = Parts::of(node);
         let outputs = self.formals(parts.must());
-        let givens = parts.next_if(Rule::bar).map(|_| self.formals(parts.must())).unwrap_or_default();
+        let givens =
+            parts.next_if(Rule::bar).map(|_| self.formals(parts.must())).unwrap_or_default();
         Head { outputs, givens, span }
     }
 
@@ -138,7 +154,11 @@ impl Builder<'_> {
         let mut parts = Parts::of(node);
         match parts.next_if(Rule::weights) {
             Some(weights) => Target::Weights { kernel: self.name(Parts::of(weights).must()), span },
-            None => Target::Variable { name: self.name(parts.must()), index: self.index(parts.must()), span },
+            None => Target::Variable {
+                name: self.name(parts.must()),
+                index: self.index(parts.must()),
+                span,
+            },
         }
     }
 
@@ -155,7 +175,12 @@ impl Builder<'_> {
                         over.push(self.name(name));
                     }
                     let settings = parts.next_if(Rule::settings);
-                    objectives.push(Objective { bound, over, settings: self.settings(settings), span });
+                    objectives.push(Objective {
+                        bound,
+                        over,
+                        settings: self.settings(settings),
+                        span,
+                    });
                 }
                 _ => settings.push(self.setting(part)),
             }
@@ -170,7 +195,8 @@ impl Builder<'_> {
     }
 
     pub fn settings(&mut self, node: Option<Node<'_>>) -> Vec<Setting> {
-        node.map(|node| Parts::of(node).map(|setting| self.setting(setting)).collect()).unwrap_or_default()
+        node.map(|node| Parts::of(node).map(|setting| self.setting(setting)).collect())
+            .unwrap_or_default()
     }
 
     fn expect(&mut self, node: Node<'_>) -> Expect {
@@ -178,7 +204,12 @@ impl Builder<'_> {
         let mut parts = Parts::of(node);
         let bound = parts.next_if(Rule::name).map(|name| self.name(name));
         let settings = parts.next_if(Rule::settings);
-        Expect { bound, settings: self.settings(settings), claims: parts.map(|claim| self.claim(claim)).collect(), span }
+        Expect {
+            bound,
+            settings: self.settings(settings),
+            claims: parts.map(|claim| self.claim(claim)).collect(),
+            span,
+        }
     }
 
     fn claim(&mut self, node: Node<'_>) -> Claim {
@@ -190,7 +221,10 @@ impl Builder<'_> {
         } else if parts.next_if(Rule::at_most).is_some() {
             ClaimRelation::AtMost(self.expr(parts.must()))
         } else {
-            ClaimRelation::Within { value: self.expr(parts.must()), tolerance: self.expr(parts.must()) }
+            ClaimRelation::Within {
+                value: self.expr(parts.must()),
+                tolerance: self.expr(parts.must()),
+            }
         };
         Claim { quantity, relation, span }
     }

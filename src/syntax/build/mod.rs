@@ -1,4 +1,5 @@
-//! From the pairs of pest to the tree. What the grammar cannot say is checked here: precedence, chains of comparisons, numbers, depth.
+//! From the pairs of pest to the tree. What the grammar cannot say is checked here: precedence,
+//! chains of comparisons, numbers, depth.
 
 mod environments;
 mod expressions;
@@ -14,8 +15,10 @@ use expressions::Built;
 use parts::{Node, Parts};
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
-/// Reads the file `from "…"` names; the place is where it is named. The builder itself touches no disk.
-pub type Include<'a> = dyn FnMut(&str, Span) -> Option<crate::syntax::ast::EnvironmentFile> + Send + 'a;
+/// Reads the file `from "…"` names; the place is where it is named. The builder itself touches no
+/// disk.
+pub type Include<'a> =
+    dyn FnMut(&str, Span) -> Option<crate::syntax::ast::EnvironmentFile> + Send + 'a;
 
 /// Builds the tree of one text.
 pub struct Builder<'a> {
@@ -44,7 +47,11 @@ impl Builder<'_> {
 pub fn comments(text: &str, scan: &Scan, file: u32) -> Vec<Comment> {
     let comment = |range: &std::ops::Range<usize>| Comment {
         text: text[range.start + 1..range.end].trim_end().to_owned(),
-        span: Span { file, start: range.start as u32, end: (range.start + text[range.clone()].trim_end().len()) as u32 },
+        span: Span {
+            file,
+            start: range.start as u32,
+            end: (range.start + text[range.clone()].trim_end().len()) as u32,
+        },
     };
     scan.comments.iter().map(comment).collect()
 }

@@ -1,4 +1,5 @@
-//! Precedence. From loose to tight: `or`; `and`; `not`; comparison (one, never a chain); `+ -`; `* /`; unary `-`; `^` (to the right).
+//! Precedence. From loose to tight: `or`; `and`; `not`; comparison (one, never a chain); `+ -`; `*
+//! /`; unary `-`; `^` (to the right).
 
 use super::{Builder, Built};
 use crate::diagnostic::Diagnostic;
@@ -34,7 +35,8 @@ fn strength(operator: BinaryOperator) -> u8 {
 
 pub type Pieces = std::iter::Peekable<std::vec::IntoIter<Piece>>;
 
-/// Builds the tree of a flat list `prefix* operand (infix prefix* operand)*`. Its recursion is bounded by the length of the list.
+/// Builds the tree of a flat list `prefix* operand (infix prefix* operand)*`. Its recursion is
+/// bounded by the length of the list.
 pub fn climb(builder: &mut Builder<'_>, pieces: &mut Pieces, weakest: u8) -> Built {
     let mut left = match pieces.next() {
         Some(Piece::Operand(built)) => built,
@@ -50,7 +52,9 @@ pub fn climb(builder: &mut Builder<'_>, pieces: &mut Pieces, weakest: u8) -> Bui
             };
             builder.unary(operator, at, operand)
         }
-        Some(Piece::Infix(..)) | None => unreachable!("the grammar: an operand follows the prefixes"),
+        Some(Piece::Infix(..)) | None => {
+            unreachable!("the grammar: an operand follows the prefixes")
+        }
     };
     let mut compared: Option<Span> = None;
     while let Some(&Piece::Infix(operator, at)) = pieces.peek() {
@@ -59,8 +63,13 @@ pub fn climb(builder: &mut Builder<'_>, pieces: &mut Pieces, weakest: u8) -> Bui
             break;
         }
         pieces.next();
-        // what stands to the right of `^` may hold another `^`, of the others only tighter operators
-        let right = climb(builder, pieces, if operator == BinaryOperator::Power { strength } else { strength + 1 });
+        // what stands to the right of `^` may hold another `^`, of the others only tighter
+        // operators
+        let right = climb(
+            builder,
+            pieces,
+            if operator == BinaryOperator::Power { strength } else { strength + 1 },
+        );
         if strength == COMPARISON
             && let Some(before) = compared.replace(at)
         {
@@ -98,6 +107,10 @@ fn chained(first: Span, second: Span) -> Diagnostic {
 }
 
 fn not_in_arithmetic(at: Span) -> Diagnostic {
-    Diagnostic::error("syntax", at, "`not` cannot stand right after an arithmetic operator or a comparison")
-        .hint("put it in brackets: `a == (not b)`")
+    Diagnostic::error(
+        "syntax",
+        at,
+        "`not` cannot stand right after an arithmetic operator or a comparison",
+    )
+    .hint("put it in brackets: `a == (not b)`")
 }

@@ -1,4 +1,5 @@
-//! Walking through the pairs of pest: children without punctuation, spans without white space at their end.
+//! Walking through the pairs of pest: children without punctuation, spans without white space at
+//! their end.
 
 use crate::source::Span;
 use crate::syntax::grammar::Rule;
@@ -43,7 +44,8 @@ impl<'i> Iterator for Parts<'i> {
     }
 }
 
-/// Punctuation, and the keywords whose presence says nothing that the rule around them does not say.
+/// Punctuation, and the keywords whose presence says nothing that the rule around them does not
+/// say.
 fn is_punctuation(rule: Rule) -> bool {
     use Rule::*;
     matches!(
@@ -86,7 +88,8 @@ fn is_punctuation(rule: Rule) -> bool {
     )
 }
 
-/// The span of a node. Pest counts the white space and comments after a node's last word as its own where something optional could have followed.
+/// The span of a node. Pest counts the white space and comments after a node's last word as its own
+/// where something optional could have followed.
 pub fn span(file: u32, text: &str, node: &Node<'_>) -> Span {
     let place = node.as_span();
     let (start, end) = (place.start(), place.end());

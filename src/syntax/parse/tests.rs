@@ -27,9 +27,13 @@ fn every_model_parses() {
 fn shape(text: &str) -> String {
     fn write(expr: &Expr) -> String {
         match &expr.kind {
-            ExprKind::Binary { operator, left, right } => format!("({} {operator:?} {})", write(left), write(right)),
+            ExprKind::Binary { operator, left, right } => {
+                format!("({} {operator:?} {})", write(left), write(right))
+            }
             ExprKind::Unary { operator, operand } => format!("({operator:?} {})", write(operand)),
-            ExprKind::If { condition, then, otherwise } => format!("(if {} {} {})", write(condition), write(then), write(otherwise)),
+            ExprKind::If { condition, then, otherwise } => {
+                format!("(if {} {} {})", write(condition), write(then), write(otherwise))
+            }
             _ => expr_to_string(expr),
         }
     }
@@ -43,7 +47,10 @@ fn the_bound_may_have_a_threshold() {
     let text = "infer {\n  until = bound <= 3\n  steps = 3\n}\n";
     let file = parse(&Source::new("test", text)).unwrap_or_else(|found| panic!("{found}"));
     let Some(Item::Infer(infer)) = file.items.first() else { panic!("{:?}", file.items) };
-    assert_eq!(infer.settings.iter().map(|setting| expr_to_string(&setting.value)).collect::<Vec<_>>(), ["bound <= 3", "3"]);
+    assert_eq!(
+        infer.settings.iter().map(|setting| expr_to_string(&setting.value)).collect::<Vec<_>>(),
+        ["bound <= 3", "3"]
+    );
     let printed = print(&file);
     assert_eq!(print(&parse(&Source::new("test", printed.as_str())).unwrap()), printed);
     assert!(parse(&Source::new("test", "infer { steps = bound }")).is_err());
@@ -83,7 +90,10 @@ fn spans_end_with_the_last_word() {
     let Item::Block(block) = &file.items[1] else { panic!() };
     assert_eq!(of(block.factors[0].span), "a[t] ~ g");
     assert_eq!(of(block.span), "prior {\n  a[t] ~ g  # last\n}");
-    assert_eq!(file.comments.iter().map(|comment| of(comment.span)).collect::<Vec<_>>(), ["# comment", "# last"]);
+    assert_eq!(
+        file.comments.iter().map(|comment| of(comment.span)).collect::<Vec<_>>(),
+        ["# comment", "# last"]
+    );
 }
 
 #[test]
@@ -103,7 +113,9 @@ fn an_environment_file_has_its_own_source() {
         Item::Environment(environment) => Some(environment),
         _ => None,
     });
-    let EnvironmentDefinition::File { included, .. } = &environment.unwrap().definition else { panic!() };
+    let EnvironmentDefinition::File { included, .. } = &environment.unwrap().definition else {
+        panic!()
+    };
     let span = included.params[0].name.span;
     assert_eq!(span.file, 1);
     assert_eq!(&file.sources[1].text[span.start as usize..span.end as usize], "slip");
@@ -111,7 +123,9 @@ fn an_environment_file_has_its_own_source() {
 
 #[test]
 fn what_is_not_deep_is_taken_and_printed() {
-    let deep = |open: &str, middle: &str, close: &str, n: usize| format!("let x = {}{middle}{}", open.repeat(n), close.repeat(n));
+    let deep = |open: &str, middle: &str, close: &str, n: usize| {
+        format!("let x = {}{middle}{}", open.repeat(n), close.repeat(n))
+    };
     for text in [
         deep("(", "1", ")", 256),
         deep("[", "1", "]", 255),
@@ -128,14 +142,19 @@ fn what_is_not_deep_is_taken_and_printed() {
         deep("if a then ", "1", " else 2", 255),
         deep("if if ", "a", " then 1 else 2 then 3 else 4", 127),
         deep("1 + if a then ", "1", " else 2", 127),
-        format!("bound b {{ likelihood {{ R[t] ~ exp({}1{}) }} }}", "if a then ".repeat(250), " else 2".repeat(250)),
+        format!(
+            "bound b {{ likelihood {{ R[t] ~ exp({}1{}) }} }}",
+            "if a then ".repeat(250),
+            " else 2".repeat(250)
+        ),
         format!("state s : {}real{}", "{ x: ".repeat(250), " }".repeat(250)),
     ] {
         let told = |e: Diagnostics| format!("{}…\n{}", &text[..40], &e.to_string()[..200]);
         let file = parse(&Source::new("m", text.clone())).unwrap_or_else(|e| panic!("{}", told(e)));
         let printed = print(&file);
         assert_eq!(file.clone().items.len(), 1);
-        let again = parse(&Source::new("m", printed.clone())).unwrap_or_else(|e| panic!("printed: {}", told(e)));
+        let again = parse(&Source::new("m", printed.clone()))
+            .unwrap_or_else(|e| panic!("printed: {}", told(e)));
         assert_eq!(print(&again), printed);
     }
 }
@@ -164,7 +183,12 @@ fn what_is_deep_is_refused() {
         "1 + f(".repeat(200) + "1" + &")".repeat(200),
     ] {
         let refused = parse(&Source::new("m", format!("let x = {text}"))).unwrap_err();
-        assert!(refused.list.iter().all(|diagnostic| diagnostic.code.0 == "too-deep"), "{}…: {}", &text[..40], refused.list[0].message);
+        assert!(
+            refused.list.iter().all(|diagnostic| diagnostic.code.0 == "too-deep"),
+            "{}…: {}",
+            &text[..40],
+            refused.list[0].message
+        );
         assert_eq!(refused.list.len(), 1, "{}…", &text[..40]);
         let rendered = refused.to_string();
         assert!(rendered.len() < 2000, "{}…: {} bytes", &text[..40], rendered.len());

@@ -23,7 +23,9 @@ impl<'a> Margin<'a> {
 
     /// The number of line ends between two places.
     pub fn lines(&self, start: u32, end: u32) -> usize {
-        self.text.get(start as usize..end as usize).map_or(0, |between| between.bytes().filter(|b| *b == b'\n').count())
+        self.text
+            .get(start as usize..end as usize)
+            .map_or(0, |between| between.bytes().filter(|b| *b == b'\n').count())
     }
 
     /// The author put all of it on one line.

@@ -3,8 +3,8 @@
 use super::comments::Margin;
 use crate::source::Span;
 use crate::syntax::ast::{
-    Argument, ArgumentLabel, At, BinaryOperator, Domain, DomainKind, Expr, ExprKind, Formal, FormalLength, Head, Name, Setting,
-    UnaryOperator,
+    Argument, ArgumentLabel, At, BinaryOperator, Domain, DomainKind, Expr, ExprKind, Formal,
+    FormalLength, Head, Name, Setting, UnaryOperator,
 };
 use pretty::{Arena, DocAllocator, DocBuilder};
 
@@ -77,24 +77,33 @@ impl<'a> Expressions<'a, '_> {
         match &expr.kind {
             ExprKind::Number { text, .. } | ExprKind::Name(text) => arena.text(text.clone()),
             ExprKind::Text(text) => arena.text(format!("\"{text}\"")),
-            ExprKind::Previous { kernel, arguments } if arguments.is_empty() => arena.text(format!("previous {}", kernel.text)),
-            ExprKind::Previous { kernel, arguments } => {
-                arena.text(format!("previous {}", kernel.text)).append(self.arguments(arguments, None, expr.span))
+            ExprKind::Previous { kernel, arguments } if arguments.is_empty() => {
+                arena.text(format!("previous {}", kernel.text))
             }
-            ExprKind::Unary { operator: UnaryOperator::Minus, operand } => arena.text("-").append(self.at_least(operand, 7)),
-            ExprKind::Unary { operator: UnaryOperator::Not, operand } => arena.text("not ").append(self.at_least(operand, 3)),
+            ExprKind::Previous { kernel, arguments } => arena
+                .text(format!("previous {}", kernel.text))
+                .append(self.arguments(arguments, None, expr.span)),
+            ExprKind::Unary { operator: UnaryOperator::Minus, operand } => {
+                arena.text("-").append(self.at_least(operand, 7))
+            }
+            ExprKind::Unary { operator: UnaryOperator::Not, operand } => {
+                arena.text("not ").append(self.at_least(operand, 3))
+            }
             ExprKind::Binary { operator, .. } => {
                 let (first, rest) = self.chain(expr, operator_strength(*operator));
                 first.append(rest.nest(2)).group()
             }
             ExprKind::If { .. } => self.cond(expr),
-            ExprKind::Call { function, arguments, givens } => {
-                self.at_least(function, 9).append(self.arguments(arguments, givens.as_deref(), expr.span))
-            }
+            ExprKind::Call { function, arguments, givens } => self
+                .at_least(function, 9)
+                .append(self.arguments(arguments, givens.as_deref(), expr.span)),
             ExprKind::Index { base, at } => self.at_least(base, 9).append(self.index(at)),
-            ExprKind::Field { base, field } => self.at_least(base, 9).append(arena.text(format!(".{}", field.text))),
+            ExprKind::Field { base, field } => {
+                self.at_least(base, 9).append(arena.text(format!(".{}", field.text)))
+            }
             ExprKind::Array(values) => {
-                let numbers = values.iter().all(|value| matches!(value.kind, ExprKind::Number { .. }));
+                let numbers =
+                    values.iter().all(|value| matches!(value.kind, ExprKind::Number { .. }));
                 let items = values.iter().map(|value| (value.span, self.expr(value))).collect();
                 let fill = match &values[..] {
                     [only] if is_list(only) => Fill::Hug,
@@ -105,7 +114,10 @@ impl<'a> Expressions<'a, '_> {
             }
             ExprKind::Record(fields) => {
                 let field = |(name, value): &(Name, Expr)| {
-                    (name.span.to(value.span), arena.text(format!("{}: ", name.text)).append(self.expr(value)))
+                    (
+                        name.span.to(value.span),
+                        arena.text(format!("{}: ", name.text)).append(self.expr(value)),
+                    )
                 };
                 self.list("{", fields.iter().map(field).collect(), "}", expr.span, Fill::OneALine)
             }
@@ -115,7 +127,11 @@ impl<'a> Expressions<'a, '_> {
     /// In brackets where it does not hold together as tightly as this.
     fn at_least(self, expr: &Expr, least: u8) -> Doc<'a> {
         let doc = self.expr(expr);
-        if strength(expr) >= least { doc } else { self.arena.text("(").append(doc.nest(1)).append(")") }
+        if strength(expr) >= least {
+            doc
+        } else {
+            self.arena.text("(").append(doc.nest(1)).append(")")
+        }
     }
 
     /// `a + b - c` as its first operand and the rest: one group breaks before all its operators.
@@ -133,7 +149,8 @@ impl<'a> Expressions<'a, '_> {
         let left = if level == 4 || level == 8 { level + 1 } else { level };
         let mut rest = self.arena.nil();
         for (operator, right) in operators.into_iter().rev() {
-            let minus = matches!(right.kind, ExprKind::Unary { operator: UnaryOperator::Minus, .. });
+            let minus =
+                matches!(right.kind, ExprKind::Unary { operator: UnaryOperator::Minus, .. });
             let least = if level == 8 { if minus { 7 } else { 8 } } else { level + 1 };
             let word = self.arena.text(format!("{} ", symbol(operator)));
             rest = rest.append(self.arena.line()).append(word).append(self.at_least(right, least));
@@ -141,7 +158,8 @@ impl<'a> Expressions<'a, '_> {
         (self.at_least(first, left), rest)
     }
 
-    /// Broken, a single `if` has a line for `then` and one for `else`; a chain has a line for each case.
+    /// Broken, a single `if` has a line for `then` and one for `else`; a chain has a line for each
+    /// case.
     fn cond(self, expr: &Expr) -> Doc<'a> {
         let arena = self.arena;
         let mut doc = arena.nil();
@@ -149,11 +167,19 @@ impl<'a> Expressions<'a, '_> {
         let mut broken = false;
         let mut lead = "if ";
         while let ExprKind::If { condition, then, otherwise } = &rest.kind {
-            broken |= self.margin.lines(condition.span.end, then.span.start) + self.margin.lines(then.span.end, otherwise.span.start) > 0;
+            broken |= self.margin.lines(condition.span.end, then.span.start)
+                + self.margin.lines(then.span.end, otherwise.span.start)
+                > 0;
             let case = arena.text(lead).append(self.at_least(condition, 1));
             let value = arena.line().append("then ").append(self.at_least(then, 1));
             let single = lead == "if " && !matches!(otherwise.kind, ExprKind::If { .. });
-            doc = doc.append(if single { case.append(value) } else { case.append(value.nest(2)).group() }).append(arena.line());
+            doc = doc
+                .append(if single {
+                    case.append(value)
+                } else {
+                    case.append(value.nest(2)).group()
+                })
+                .append(arena.line());
             lead = "else if ";
             rest = otherwise;
         }
@@ -168,11 +194,14 @@ impl<'a> Expressions<'a, '_> {
 
     fn arguments(self, arguments: &[Argument], givens: Option<&[Argument]>, span: Span) -> Doc<'a> {
         let arena = self.arena;
-        let mut items: Vec<(Span, Doc<'a>)> = arguments.iter().map(|argument| self.argument(argument)).collect();
+        let mut items: Vec<(Span, Doc<'a>)> =
+            arguments.iter().map(|argument| self.argument(argument)).collect();
         for (place, given) in givens.into_iter().flatten().enumerate() {
             let (span, doc) = self.argument(given);
             match items.last_mut() {
-                Some(last) if place == 0 => *last = (last.0.to(span), last.1.clone().append(" | ").append(doc)),
+                Some(last) if place == 0 => {
+                    *last = (last.0.to(span), last.1.clone().append(" | ").append(doc))
+                }
                 Some(_) => items.push((span, doc)),
                 None => items.push((span, arena.text("| ").append(doc))),
             }
@@ -188,10 +217,13 @@ impl<'a> Expressions<'a, '_> {
         let value = self.expr(&argument.value);
         match &argument.label {
             None => (argument.value.span, value),
-            Some(ArgumentLabel::Named(name)) => {
-                (name.span.to(argument.value.span), self.arena.text(format!("{} = ", name.text)).append(value))
+            Some(ArgumentLabel::Named(name)) => (
+                name.span.to(argument.value.span),
+                self.arena.text(format!("{} = ", name.text)).append(value),
+            ),
+            Some(ArgumentLabel::Weight(weight)) => {
+                (weight.span.to(argument.value.span), self.expr(weight).append(": ").append(value))
             }
-            Some(ArgumentLabel::Weight(weight)) => (weight.span.to(argument.value.span), self.expr(weight).append(": ").append(value)),
         }
     }
 
@@ -228,7 +260,8 @@ impl<'a> Expressions<'a, '_> {
             DomainKind::Range(low, high) => self.range(low, high),
             DomainKind::Count(count) => self.expr(count),
             DomainKind::Names(names) => {
-                let items = names.iter().map(|name| (name.span, arena.text(name.text.clone()))).collect();
+                let items =
+                    names.iter().map(|name| (name.span, arena.text(name.text.clone()))).collect();
                 self.list("{", items, "}", domain.span, Fill::Dense)
             }
             DomainKind::Bool => arena.text("bool"),
@@ -244,11 +277,21 @@ impl<'a> Expressions<'a, '_> {
             }
             DomainKind::Record(fields) => {
                 let field = |(name, domain): &(Name, Domain)| {
-                    (name.span.to(domain.span), arena.text(format!("{}: ", name.text)).append(self.domain(domain)))
+                    (
+                        name.span.to(domain.span),
+                        arena.text(format!("{}: ", name.text)).append(self.domain(domain)),
+                    )
                 };
                 // the domain ends with its filter, its braces end before
-                let end = domain.filter.as_ref().map_or(domain.span.end, |filter| filter.span.start);
-                self.list("{", fields.iter().map(field).collect(), "}", Span { end, ..domain.span }, Fill::OneALine)
+                let end =
+                    domain.filter.as_ref().map_or(domain.span.end, |filter| filter.span.start);
+                self.list(
+                    "{",
+                    fields.iter().map(field).collect(),
+                    "}",
+                    Span { end, ..domain.span },
+                    Fill::OneALine,
+                )
             }
         };
         match &domain.filter {
@@ -261,8 +304,14 @@ impl<'a> Expressions<'a, '_> {
     }
 
     pub fn settings(self, settings: &[Setting], end: u32) -> Doc<'a> {
-        let setting =
-            |setting: &Setting| (setting.span, self.arena.text(format!("{} = ", setting.key.text)).append(self.expr(&setting.value)));
+        let setting = |setting: &Setting| {
+            (
+                setting.span,
+                self.arena
+                    .text(format!("{} = ", setting.key.text))
+                    .append(self.expr(&setting.value)),
+            )
+        };
         let span = settings.first().map_or(Span::default(), |first| Span { end, ..first.span });
         self.list("(", settings.iter().map(setting).collect(), ")", span, Fill::OneALine)
     }
@@ -288,7 +337,9 @@ impl<'a> Expressions<'a, '_> {
             match &formal.length {
                 None => {}
                 Some(FormalLength::Sequence) => text += "[..]",
-                Some(FormalLength::Window(length)) => text += &format!("[{}]", self.tight(length).pretty(usize::MAX)),
+                Some(FormalLength::Window(length)) => {
+                    text += &format!("[{}]", self.tight(length).pretty(usize::MAX))
+                }
             }
             if formal.optional {
                 text.push('?');
@@ -298,8 +349,16 @@ impl<'a> Expressions<'a, '_> {
         formals.iter().map(formal).collect::<Vec<_>>().join(", ")
     }
 
-    /// A list in brackets: on one line, or broken as its author broke it or its length asks. `span` ends after the closing bracket.
-    fn list(self, open: &'static str, items: Vec<(Span, Doc<'a>)>, close: &'static str, span: Span, fill: Fill) -> Doc<'a> {
+    /// A list in brackets: on one line, or broken as its author broke it or its length asks. `span`
+    /// ends after the closing bracket.
+    fn list(
+        self,
+        open: &'static str,
+        items: Vec<(Span, Doc<'a>)>,
+        close: &'static str,
+        span: Span,
+        fill: Fill,
+    ) -> Doc<'a> {
         let arena = self.arena;
         if items.is_empty() {
             return arena.text(format!("{open}{close}"));
@@ -307,9 +366,12 @@ impl<'a> Expressions<'a, '_> {
         let gaps = items.windows(2).map(|pair| (pair[0].0.end, pair[1].0.start));
         let broken = gaps.clone().any(|(end, start)| self.margin.lines(end, start) > 0);
         let dense = matches!(fill, Fill::Dense)
-            && !gaps.into_iter().any(|(end, start)| self.margin.has_comments(Span { start: end, end: start, ..span }));
+            && !gaps.into_iter().any(|(end, start)| {
+                self.margin.has_comments(Span { start: end, end: start, ..span })
+            });
         let last = items.len() - 1;
-        let ends: Vec<u32> = items.iter().skip(1).map(|item| item.0.start).chain([span.end]).collect();
+        let ends: Vec<u32> =
+            items.iter().skip(1).map(|item| item.0.start).chain([span.end]).collect();
         let mut commented = false;
         let mut doc = arena.nil();
         for (at, ((item_span, item), next)) in items.into_iter().zip(ends).enumerate() {
@@ -339,7 +401,8 @@ impl<'a> Expressions<'a, '_> {
         }
         let pad = || if open == "{" { arena.line() } else { arena.line_() };
         let inner = pad().append(doc).nest(2).append(pad());
-        let inner = if commented || broken && !dense { inner.append(self.break_here()) } else { inner };
+        let inner =
+            if commented || broken && !dense { inner.append(self.break_here()) } else { inner };
         arena.text(open).append(inner).append(close).group()
     }
 }
@@ -357,7 +420,9 @@ enum Fill {
 fn is_list(expr: &Expr) -> bool {
     match &expr.kind {
         ExprKind::Array(values) => !values.is_empty(),
-        ExprKind::Call { arguments, .. } | ExprKind::Previous { arguments, .. } => !arguments.is_empty(),
+        ExprKind::Call { arguments, .. } | ExprKind::Previous { arguments, .. } => {
+            !arguments.is_empty()
+        }
         ExprKind::Record(_) => true,
         ExprKind::Number { .. }
         | ExprKind::Text(_)
@@ -374,7 +439,9 @@ fn is_list(expr: &Expr) -> bool {
 fn tight(expr: &Expr) -> Option<String> {
     match &expr.kind {
         ExprKind::Number { text, .. } | ExprKind::Name(text) => Some(text.clone()),
-        ExprKind::Unary { operator: UnaryOperator::Minus, operand } if strength(operand) >= 7 => Some(format!("-{}", tight(operand)?)),
+        ExprKind::Unary { operator: UnaryOperator::Minus, operand } if strength(operand) >= 7 => {
+            Some(format!("-{}", tight(operand)?))
+        }
         ExprKind::Binary { operator, left, right } => {
             let level = match operator {
                 BinaryOperator::Add | BinaryOperator::Subtract => 5,

@@ -30,7 +30,8 @@ impl<'a> Printer<'a> {
 
     pub fn environment_file(&mut self, file: &EnvironmentFile) {
         let params = file.params.iter().map(Statement::Param);
-        let mut statements: Vec<Statement<'_>> = params.chain(file.lets.iter().map(Statement::Let)).collect();
+        let mut statements: Vec<Statement<'_>> =
+            params.chain(file.lets.iter().map(Statement::Let)).collect();
         statements.sort_by_key(|statement| statement.span().start);
         statements.extend(file.body.iter().map(Statement::EnvironmentItem));
         self.statements(&statements);
@@ -44,7 +45,10 @@ impl<'a> Printer<'a> {
     fn statements(&mut self, statements: &[Statement<'_>]) {
         let mut rest = statements;
         while let Some(first) = rest.first() {
-            let count = 1 + rest[1..].iter().take_while(|next| self.margin.on_one_line(first.span().to(next.span()))).count();
+            let count = 1 + rest[1..]
+                .iter()
+                .take_while(|next| self.margin.on_one_line(first.span().to(next.span())))
+                .count();
             let (neighbours, others) = rest.split_at(count);
             let line = if count > 1 { self.one_line(neighbours) } else { None };
             match line.filter(|line| self.indent + width(line) <= WIDTH) {
@@ -69,7 +73,8 @@ impl<'a> Printer<'a> {
             return;
         }
         let Parts { mut row, body } = self.parts(statement);
-        let header_end = body.as_ref().map_or(span.end, |body| self.margin.after_brace(body.header_end));
+        let header_end =
+            body.as_ref().map_or(span.end, |body| self.margin.after_brace(body.header_end));
         // comments in an expression that found no place there go before the statement
         for comment in self.margin.take(span.start, header_end) {
             self.push(span.start, Row::alone(self.indent, format!("#{}", comment.text)));
@@ -77,7 +82,10 @@ impl<'a> Printer<'a> {
         }
         match body {
             None => self.push(span.start, row),
-            Some(body) if body.statements.is_empty() && !self.margin.has_comments(Span { start: header_end, ..span }) => {
+            Some(body)
+                if body.statements.is_empty()
+                    && !self.margin.has_comments(Span { start: header_end, ..span }) =>
+            {
                 row.body += if row.body.is_empty() { "{}" } else { " {}" };
                 self.push(span.start, row);
             }
@@ -99,7 +107,8 @@ impl<'a> Printer<'a> {
 
     /// `prior { s[1] ~ chain.initial; a[t] ~ Uniform }` where the author wrote it so and it fits.
     fn block_on_one_line(&self, statement: Statement<'_>) -> Option<Row> {
-        if !self.margin.on_one_line(statement.span()) || self.margin.has_comments(statement.span()) {
+        if !self.margin.on_one_line(statement.span()) || self.margin.has_comments(statement.span())
+        {
             return None;
         }
         let Parts { mut row, body } = self.parts(statement);

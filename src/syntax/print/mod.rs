@@ -1,13 +1,16 @@
 //! Tree in, text out: the canonical layout.
 //!
 //! - Two spaces of indentation, one statement a line, 100 columns.
-//! - What the author put on one line stays there while it fits: a block (`prior { …; … }`) and neighbours (`let g = 10; let m = 1`).
-//!   A list of arguments or elements that the author broke stays broken, one a line.
+//! - What the author put on one line stays there while it fits: a block (`prior { …; … }`) and
+//!   neighbours (`let g = 10; let m = 1`). A list of arguments or elements that the author broke
+//!   stays broken, one a line.
 //! - Blank lines between statements stay, at most one; none follows `{`, none precedes `}`.
-//! - In neighbouring lines of one kind, what stands around `=`, `~`, `:` is aligned; a much longer neighbour is left out.
-//! - Comments stay where they are: before a statement, after it on its line, between the elements of a broken list. One inside an expression
-//!   moves before its statement.
-//! - Operators have spaces around them; simple sums in an index or a range have none: `s[t+1]`, `o[t-K..t+K]`.
+//! - In neighbouring lines of one kind, what stands around `=`, `~`, `:` is aligned; a much longer
+//!   neighbour is left out.
+//! - Comments stay where they are: before a statement, after it on its line, between the elements
+//!   of a broken list. One inside an expression moves before its statement.
+//! - Operators have spaces around them; simple sums in an index or a range have none: `s[t+1]`,
+//!   `o[t-K..t+K]`.
 //! - A text that was formatted is its own layout, and has the same tree.
 
 mod comments;
@@ -25,7 +28,8 @@ use pretty::Arena;
 /// No line is longer, where a list can be broken or an expression continued.
 pub const WIDTH: usize = 100;
 
-/// A model file in the canonical layout. Line breaks and blank lines follow the file's text (`file.sources`) where it has one.
+/// A model file in the canonical layout. Line breaks and blank lines follow the file's text
+/// (`file.sources`) where it has one.
 ///
 /// ```
 /// use rlppl::{source::Source, syntax};

@@ -19,7 +19,8 @@ pub enum Family {
     Bound,
 }
 
-/// One line: `cells operator body  # comment`. The body may go on over further lines, already indented.
+/// One line: `cells operator body # comment`. The body may go on over further lines, already
+/// indented.
 #[derive(Clone, Debug)]
 pub struct Row {
     pub indent: usize,
@@ -33,12 +34,25 @@ pub struct Row {
 
 impl Row {
     pub fn alone(indent: usize, body: impl Into<String>) -> Row {
-        Row { indent, blank_before: false, family: Family::Alone, cells: Vec::new(), operator: "", body: body.into(), comment: None }
+        Row {
+            indent,
+            blank_before: false,
+            family: Family::Alone,
+            cells: Vec::new(),
+            operator: "",
+            body: body.into(),
+            comment: None,
+        }
     }
 
     /// The line as it would be without neighbours.
     pub fn plain(&self) -> String {
-        let parts = self.cells.iter().map(String::as_str).chain([self.operator, &self.body]).filter(|part| !part.is_empty());
+        let parts = self
+            .cells
+            .iter()
+            .map(String::as_str)
+            .chain([self.operator, &self.body])
+            .filter(|part| !part.is_empty());
         parts.collect::<Vec<_>>().join(" ")
     }
 }
@@ -77,7 +91,10 @@ fn run(rows: &[Row], start: usize) -> usize {
     let (mut least, mut most) = (widths(first), widths(first));
     let mut end = start + 1;
     while let Some(row) = rows.get(end) {
-        let same = row.family == first.family && row.family != Family::Alone && row.indent == first.indent && !row.blank_before;
+        let same = row.family == first.family
+            && row.family != Family::Alone
+            && row.indent == first.indent
+            && !row.blank_before;
         if !same || row.cells.len() != least.len() {
             break;
         }
@@ -95,7 +112,8 @@ fn run(rows: &[Row], start: usize) -> usize {
 
 fn align(rows: &[Row]) -> Vec<String> {
     let columns = rows[0].cells.len();
-    let widest = |column: usize| rows.iter().map(|row| width(&row.cells[column])).max().unwrap_or(0);
+    let widest =
+        |column: usize| rows.iter().map(|row| width(&row.cells[column])).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns).map(widest).collect();
     let operator = rows.iter().map(|row| row.operator.len()).max().unwrap_or(0);
     let line = |row: &Row| {
@@ -142,7 +160,10 @@ fn comment_columns(rows: &[Row], lines: &[String]) -> Vec<usize> {
 }
 
 fn has_neighbour(row: &Row, next: &Row) -> bool {
-    row.comment.is_some() && next.comment.is_some() && row.indent == next.indent && !next.blank_before
+    row.comment.is_some()
+        && next.comment.is_some()
+        && row.indent == next.indent
+        && !next.blank_before
 }
 
 fn last_width(line: &str) -> usize {

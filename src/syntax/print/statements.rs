@@ -6,8 +6,9 @@ use super::expressions::{Doc, Expressions};
 use super::rows::{Family, Row};
 use crate::source::Span;
 use crate::syntax::ast::{
-    Block, BlockKind, Claim, ClaimRelation, Environment, EnvironmentDefinition, EnvironmentItem, Expect, Expr, Factor, Infer, Item, Let,
-    Objective, Param, ParamBounds, Role, Setting, Target, Variable,
+    Block, BlockKind, Claim, ClaimRelation, Environment, EnvironmentDefinition, EnvironmentItem,
+    Expect, Expr, Factor, Infer, Item, Let, Objective, Param, ParamBounds, Role, Setting, Target,
+    Variable,
 };
 use pretty::{Arena, DocAllocator};
 
@@ -61,9 +62,9 @@ impl Statement<'_> {
                 EnvironmentItem::Variable(variable) => variable.span,
                 EnvironmentItem::Let(let_) => let_.span,
                 EnvironmentItem::Factor(factor) => factor.span,
-                EnvironmentItem::Reward { span, .. } | EnvironmentItem::EndWhen { span, .. } | EnvironmentItem::Define { span, .. } => {
-                    *span
-                }
+                EnvironmentItem::Reward { span, .. }
+                | EnvironmentItem::EndWhen { span, .. }
+                | EnvironmentItem::Define { span, .. } => *span,
             },
             Statement::Factor(factor) => factor.span,
             Statement::Block(block) => block.span,
@@ -92,17 +93,28 @@ impl<'a> Statements<'a, '_> {
             Statement::Factor(factor) => self.factor(factor),
             Statement::Block(block) => self.block(block),
             Statement::Objective(objective) => {
-                let over = objective.over.iter().map(|name| name.text.as_str()).collect::<Vec<_>>().join(", ");
+                let over = objective
+                    .over
+                    .iter()
+                    .map(|name| name.text.as_str())
+                    .collect::<Vec<_>>()
+                    .join(", ");
                 let line = format!("maximize {} over {over}", objective.bound.text);
                 match objective.settings.last() {
                     None => self.alone(line),
                     Some(last) => {
-                        let settings = self.expressions().settings(&objective.settings, last.span.end);
+                        let settings =
+                            self.expressions().settings(&objective.settings, last.span.end);
                         self.row(Family::Alone, vec![line], "", settings)
                     }
                 }
             }
-            Statement::Setting(setting) => self.row(Family::Setting, vec![setting.key.text.clone()], "=", self.expr(&setting.value)),
+            Statement::Setting(setting) => self.row(
+                Family::Setting,
+                vec![setting.key.text.clone()],
+                "=",
+                self.expr(&setting.value),
+            ),
             Statement::Claim(claim) => self.claim(claim),
         }
     }
@@ -112,23 +124,40 @@ impl<'a> Statements<'a, '_> {
             Item::Model(name) => self.alone(format!("model {}", name.text)),
             Item::Param(param) => self.param(param),
             Item::Let(let_) => self.let_(let_),
-            Item::Horizon { name, value, .. } => self.row(Family::Alone, vec![format!("horizon {}", name.text)], "=", self.expr(value)),
+            Item::Horizon { name, value, .. } => self.row(
+                Family::Alone,
+                vec![format!("horizon {}", name.text)],
+                "=",
+                self.expr(value),
+            ),
             Item::Environment(environment) => self.environment(environment),
-            Item::Data(data) => {
-                self.alone(format!("data {}{} from \"{}\"", data.name.text, self.expressions().head(&data.head), data.path.text))
-            }
+            Item::Data(data) => self.alone(format!(
+                "data {}{} from \"{}\"",
+                data.name.text,
+                self.expressions().head(&data.head),
+                data.path.text
+            )),
             Item::Variable(variable) => self.variable(variable),
             Item::Net(net) => {
-                let head = format!("{}({})", net.name.text, self.expressions().formals(&net.formals));
+                let head =
+                    format!("{}({})", net.name.text, self.expressions().formals(&net.formals));
                 self.row(Family::Kernel, vec!["net".to_owned(), head], "=", self.expr(&net.value))
             }
             Item::Kernel(kernel) => {
                 let head = format!("{}{}", kernel.name.text, self.expressions().head(&kernel.head));
-                self.row(Family::Kernel, vec!["kernel".to_owned(), head], "=", self.expr(&kernel.distribution))
+                self.row(
+                    Family::Kernel,
+                    vec!["kernel".to_owned(), head],
+                    "=",
+                    self.expr(&kernel.distribution),
+                )
             }
-            Item::Bound { name, blocks, .. } => {
-                self.braces(Family::Bound, format!("bound {}", name.text), blocks.iter().map(Statement::Block), name.span.end)
-            }
+            Item::Bound { name, blocks, .. } => self.braces(
+                Family::Bound,
+                format!("bound {}", name.text),
+                blocks.iter().map(Statement::Block),
+                name.span.end,
+            ),
             Item::Block(block) => self.block(block),
             Item::Infer(infer) => self.infer(infer),
             Item::Expect(expect) => self.expect(expect),
@@ -139,17 +168,23 @@ impl<'a> Statements<'a, '_> {
         let value = self.expr(&param.value);
         let value = match &param.bounds {
             None => value,
-            Some(ParamBounds::Integers(low, high)) => value.append(" in ").append(self.expressions().range(low, high)),
-            Some(ParamBounds::Reals(low, high)) => value.append(" in ").append(self.expressions().interval(low, high)),
+            Some(ParamBounds::Integers(low, high)) => {
+                value.append(" in ").append(self.expressions().range(low, high))
+            }
+            Some(ParamBounds::Reals(low, high)) => {
+                value.append(" in ").append(self.expressions().interval(low, high))
+            }
         };
         self.row(Family::Param, vec![format!("param {}", param.name.text)], "=", value)
     }
 
     fn let_<'t>(self, let_: &'t Let) -> Parts<'t> {
-        let formals = let_
-            .formals
-            .as_ref()
-            .map(|formals| format!("({})", formals.iter().map(|name| name.text.as_str()).collect::<Vec<_>>().join(", ")));
+        let formals = let_.formals.as_ref().map(|formals| {
+            format!(
+                "({})",
+                formals.iter().map(|name| name.text.as_str()).collect::<Vec<_>>().join(", ")
+            )
+        });
         let head = format!("let {}{}", let_.name.text, formals.unwrap_or_default());
         let family = if let_.formals.is_some() { Family::Function } else { Family::Let };
         self.row(family, vec![head], "=", self.expr(&let_.value))
@@ -159,22 +194,37 @@ impl<'a> Statements<'a, '_> {
         let hidden = if environment.hidden { "hidden " } else { "" };
         let head = format!("{hidden}environment {}", environment.name.text);
         match &environment.definition {
-            EnvironmentDefinition::Body(items) => {
-                self.braces(Family::Alone, head, items.iter().map(Statement::EnvironmentItem), environment.name.span.end)
-            }
+            EnvironmentDefinition::Body(items) => self.braces(
+                Family::Alone,
+                head,
+                items.iter().map(Statement::EnvironmentItem),
+                environment.name.span.end,
+            ),
             EnvironmentDefinition::File { path, settings, .. } => {
                 let from = self.arena.text(format!("from \"{}\"", path.text));
                 let from = match settings.is_empty() {
                     true => from,
-                    false => from.append(" ").append(self.expressions().settings(settings, environment.span.end)),
+                    false => from
+                        .append(" ")
+                        .append(self.expressions().settings(settings, environment.span.end)),
                 };
                 self.row(Family::Alone, vec![head], "", from)
             }
             EnvironmentDefinition::External { system, arguments, body } => {
-                let call = self.arena.text(system.text.clone()).append(self.expressions().arguments_of(arguments));
+                let call = self
+                    .arena
+                    .text(system.text.clone())
+                    .append(self.expressions().arguments_of(arguments));
                 let Parts { row, .. } = self.row(Family::Alone, vec![head], "=", call);
-                let header_end = arguments.last().map_or(system.span.end, |last| last.value.span.end);
-                Parts { row, body: Some(Body { statements: body.iter().map(Statement::EnvironmentItem).collect(), header_end }) }
+                let header_end =
+                    arguments.last().map_or(system.span.end, |last| last.value.span.end);
+                Parts {
+                    row,
+                    body: Some(Body {
+                        statements: body.iter().map(Statement::EnvironmentItem).collect(),
+                        header_end,
+                    }),
+                }
             }
         }
     }
@@ -186,14 +236,22 @@ impl<'a> Statements<'a, '_> {
                 let cells = vec!["reward".to_owned(), name.text.clone()];
                 match bounds {
                     None => self.row(Family::Variable, cells, "", self.arena.nil()),
-                    Some((low, high)) => self.row(Family::Variable, cells, "in", self.expressions().interval(low, high)),
+                    Some((low, high)) => self.row(
+                        Family::Variable,
+                        cells,
+                        "in",
+                        self.expressions().interval(low, high),
+                    ),
                 }
             }
             EnvironmentItem::Let(let_) => self.let_(let_),
-            EnvironmentItem::EndWhen { condition, .. } => self.row(Family::Alone, vec!["end when".to_owned()], "", self.expr(condition)),
+            EnvironmentItem::EndWhen { condition, .. } => {
+                self.row(Family::Alone, vec!["end when".to_owned()], "", self.expr(condition))
+            }
             EnvironmentItem::Factor(factor) => self.factor(factor),
             EnvironmentItem::Define { name, index, value, .. } => {
-                let head = format!("{}{}", name.text, self.expressions().index(index).pretty(usize::MAX));
+                let head =
+                    format!("{}{}", name.text, self.expressions().index(index).pretty(usize::MAX));
                 self.row(Family::Factor, vec![head], "=", self.expr(value))
             }
         }
@@ -212,7 +270,9 @@ impl<'a> Statements<'a, '_> {
 
     fn factor<'t>(self, factor: &'t Factor) -> Parts<'t> {
         let target = |target: &Target| match target {
-            Target::Variable { name, index, .. } => format!("{}{}", name.text, self.expressions().index(index).pretty(usize::MAX)),
+            Target::Variable { name, index, .. } => {
+                format!("{}{}", name.text, self.expressions().index(index).pretty(usize::MAX))
+            }
             Target::Weights { kernel, .. } => format!("weights({})", kernel.text),
         };
         let targets = factor.targets.iter().map(target).collect::<Vec<_>>().join(", ");
@@ -227,14 +287,25 @@ impl<'a> Statements<'a, '_> {
             BlockKind::Auxiliary => "auxiliary",
         };
         let header_end = block.span.start + word.len() as u32;
-        self.braces(Family::Block, word.to_owned(), block.factors.iter().map(Statement::Factor), header_end)
+        self.braces(
+            Family::Block,
+            word.to_owned(),
+            block.factors.iter().map(Statement::Factor),
+            header_end,
+        )
     }
 
     fn infer<'t>(self, infer: &'t Infer) -> Parts<'t> {
         let objectives = infer.objectives.iter().map(Statement::Objective);
-        let mut lines: Vec<Statement<'t>> = objectives.chain(infer.settings.iter().map(Statement::Setting)).collect();
+        let mut lines: Vec<Statement<'t>> =
+            objectives.chain(infer.settings.iter().map(Statement::Setting)).collect();
         lines.sort_by_key(|line| line.span().start);
-        self.braces(Family::Alone, "infer".to_owned(), lines.into_iter(), infer.span.start + "infer".len() as u32)
+        self.braces(
+            Family::Alone,
+            "infer".to_owned(),
+            lines.into_iter(),
+            infer.span.start + "infer".len() as u32,
+        )
     }
 
     fn expect<'t>(self, expect: &'t Expect) -> Parts<'t> {
@@ -246,7 +317,12 @@ impl<'a> Statements<'a, '_> {
         let Some(last) = expect.settings.last() else {
             return self.braces(Family::Alone, head, claims, head_end);
         };
-        let Parts { row, .. } = self.row(Family::Alone, vec![head], "", self.expressions().settings(&expect.settings, last.span.end));
+        let Parts { row, .. } = self.row(
+            Family::Alone,
+            vec![head],
+            "",
+            self.expressions().settings(&expect.settings, last.span.end),
+        );
         Parts { row, body: Some(Body { statements: claims.collect(), header_end: last.span.end }) }
     }
 
@@ -254,7 +330,9 @@ impl<'a> Statements<'a, '_> {
         let (operator, value) = match &claim.relation {
             ClaimRelation::AtLeast(value) => (">=", self.expr(value)),
             ClaimRelation::AtMost(value) => ("<=", self.expr(value)),
-            ClaimRelation::Within { value, tolerance } => ("=", self.expr(value).append(" within ").append(self.expr(tolerance))),
+            ClaimRelation::Within { value, tolerance } => {
+                ("=", self.expr(value).append(" within ").append(self.expr(tolerance)))
+            }
         };
         self.row(Family::Claim, vec![claim.quantity.text.clone()], operator, value)
     }
@@ -272,15 +350,32 @@ impl<'a> Statements<'a, '_> {
     }
 
     /// A row whose value breaks where the line would be too long.
-    fn row<'t>(self, family: Family, cells: Vec<String>, operator: &'static str, value: Doc<'a>) -> Parts<'t> {
+    fn row<'t>(
+        self,
+        family: Family,
+        cells: Vec<String>,
+        operator: &'static str,
+        value: Doc<'a>,
+    ) -> Parts<'t> {
         let mut row = Row { family, cells, operator, ..Row::alone(self.indent, "") };
         let head = row.plain() + " ";
-        let line = self.arena.text(head.clone()).append(value).pretty(WIDTH - self.indent.min(WIDTH / 2)).to_string();
+        let line = self
+            .arena
+            .text(head.clone())
+            .append(value)
+            .pretty(WIDTH - self.indent.min(WIDTH / 2))
+            .to_string();
         row.body = line[head.len()..].replace('\n', &format!("\n{}", " ".repeat(self.indent)));
         Parts { row, body: None }
     }
 
-    fn braces<'t>(self, family: Family, head: String, statements: impl Iterator<Item = Statement<'t>>, header_end: u32) -> Parts<'t> {
+    fn braces<'t>(
+        self,
+        family: Family,
+        head: String,
+        statements: impl Iterator<Item = Statement<'t>>,
+        header_end: u32,
+    ) -> Parts<'t> {
         let row = Row { family, cells: vec![head], ..Row::alone(self.indent, "") };
         Parts { row, body: Some(Body { statements: statements.collect(), header_end }) }
     }

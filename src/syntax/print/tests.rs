@@ -37,7 +37,10 @@ fn layouts() {
         ("let x = a + # why\n b", "# why\nlet x = a + b\n"),
         ("let a = 1; let bb = 2", "let a = 1; let bb = 2\n"),
         ("let a = 1\nlet bb = 2", "let a  = 1\nlet bb = 2\n"),
-        ("let x = s[ t + 1 ] + s[t + 1 .. t+2*K] + v[a[t] + 1]", "let x = s[t+1] + s[t+1..t+2*K] + v[a[t] + 1]\n"),
+        (
+            "let x = s[ t + 1 ] + s[t + 1 .. t+2*K] + v[a[t] + 1]",
+            "let x = s[t+1] + s[t+1..t+2*K] + v[a[t] + 1]\n",
+        ),
         ("expect { a >= 1\n bc = 2 within 3 }", "expect {\n  a >= 1\n  bc = 2 within 3\n}\n"),
         ("let x = if a\n then b else c", "let x = if a\n  then b\n  else c\n"),
         ("# only\n\nmodel m # end", "# only\n\nmodel m  # end\n"),
@@ -45,7 +48,10 @@ fn layouts() {
     for (text, wanted) in cases {
         let file = parse(&Source::new("m", text)).unwrap_or_else(|e| panic!("{text}: {e}"));
         let printed = print(&file);
-        assert!(printed == wanted || text.starts_with("expect"), "{text}\nprinted:\n{printed}\nwanted:\n{wanted}");
+        assert!(
+            printed == wanted || text.starts_with("expect"),
+            "{text}\nprinted:\n{printed}\nwanted:\n{wanted}"
+        );
         hold_laws("m", text).expect(text);
     }
 }
@@ -142,7 +148,8 @@ fn hold_laws(path: &str, text: &str) -> Result<(), String> {
         return Err(format!("{text}\nhas another tree as\n{printed}"));
     }
     let comments = |file: &File| {
-        let mut list: Vec<String> = file.comments.iter().map(|comment| comment.text.clone()).collect();
+        let mut list: Vec<String> =
+            file.comments.iter().map(|comment| comment.text.clone()).collect();
         list.sort();
         list
     };
@@ -182,8 +189,14 @@ fn models() -> Vec<(String, String)> {
     for folder in ["models", "tests/models"] {
         for entry in fs::read_dir(folder).expect("the folder is there") {
             let path = entry.expect("the folder can be read").path();
-            if path.extension().is_some_and(|extension| extension == "rlmodel" || extension == "rlenv") {
-                list.push((path.display().to_string(), fs::read_to_string(&path).expect("a model is text")));
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "rlmodel" || extension == "rlenv")
+            {
+                list.push((
+                    path.display().to_string(),
+                    fs::read_to_string(&path).expect("a model is text"),
+                ));
             }
         }
     }
@@ -191,7 +204,8 @@ fn models() -> Vec<(String, String)> {
     list
 }
 
-/// Line breaks, blank lines and comments at the gaps between words; `None` for a file that is no model.
+/// Line breaks, blank lines and comments at the gaps between words; `None` for a file that is no
+/// model.
 fn spread(path: &str, text: &str, gaps: &[u8]) -> Option<String> {
     let scan = scan(text);
     let mut out = String::new();
@@ -218,7 +232,8 @@ fn spread(path: &str, text: &str, gaps: &[u8]) -> Option<String> {
 }
 
 fn mutilate(text: &str, changes: &[(usize, u8, usize)]) -> String {
-    let mut words: Vec<String> = scan(text).tokens.iter().map(|token| text[token.range.clone()].to_owned()).collect();
+    let mut words: Vec<String> =
+        scan(text).tokens.iter().map(|token| text[token.range.clone()].to_owned()).collect();
     for &(at, change, other) in changes {
         let (at, other) = (at % words.len(), other % words.len());
         match change {
@@ -231,7 +246,8 @@ fn mutilate(text: &str, changes: &[(usize, u8, usize)]) -> String {
     words.join(" ")
 }
 
-// ── random trees ─────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── random trees
+// ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 fn name() -> BoxedStrategy<Name> {
     "[a-zαπé][a-z0-9_₀]{0,5}"
@@ -278,30 +294,30 @@ fn expr() -> BoxedStrategy<Expr> {
         ];
         let argument = (label, inner.clone()).prop_map(|(label, value)| Argument { label, value });
         let arguments = proptest::collection::vec(argument, 0..4);
-        let givens = proptest::option::weighted(0.2, arguments.clone().prop_filter("a bar has givens", |list| !list.is_empty()));
+        let givens = proptest::option::weighted(
+            0.2,
+            arguments.clone().prop_filter("a bar has givens", |list| !list.is_empty()),
+        );
         let places = proptest::collection::vec(time(inner.clone()), 1..3);
         prop_oneof![
-            (unary.clone(), boxed.clone()).prop_map(|(operator, operand)| at(ExprKind::Unary { operator, operand })),
-            (binary.clone(), boxed.clone(), boxed.clone()).prop_map(|(operator, left, right)| at(ExprKind::Binary {
-                operator,
-                left,
-                right
-            })),
-            (boxed.clone(), boxed.clone(), boxed.clone()).prop_map(|(condition, then, otherwise)| at(ExprKind::If {
-                condition,
-                then,
-                otherwise
-            })),
-            (boxed.clone(), arguments.clone(), givens).prop_map(|(function, arguments, givens)| at(ExprKind::Call {
-                function,
-                arguments,
-                givens
-            })),
+            (unary.clone(), boxed.clone())
+                .prop_map(|(operator, operand)| at(ExprKind::Unary { operator, operand })),
+            (binary.clone(), boxed.clone(), boxed.clone())
+                .prop_map(|(operator, left, right)| at(ExprKind::Binary { operator, left, right })),
+            (boxed.clone(), boxed.clone(), boxed.clone()).prop_map(
+                |(condition, then, otherwise)| at(ExprKind::If { condition, then, otherwise })
+            ),
+            (boxed.clone(), arguments.clone(), givens).prop_map(
+                |(function, arguments, givens)| at(ExprKind::Call { function, arguments, givens })
+            ),
             (boxed.clone(), places).prop_map(|(base, at_)| at(ExprKind::Index { base, at: at_ })),
             (boxed, name()).prop_map(|(base, field)| at(ExprKind::Field { base, field })),
-            proptest::collection::vec(inner.clone(), 0..4).prop_map(|values| at(ExprKind::Array(values))),
-            proptest::collection::vec((name(), inner), 1..4).prop_map(|fields| at(ExprKind::Record(fields))),
-            (name(), arguments).prop_map(|(kernel, arguments)| at(ExprKind::Previous { kernel, arguments })),
+            proptest::collection::vec(inner.clone(), 0..4)
+                .prop_map(|values| at(ExprKind::Array(values))),
+            proptest::collection::vec((name(), inner), 1..4)
+                .prop_map(|fields| at(ExprKind::Record(fields))),
+            (name(), arguments)
+                .prop_map(|(kernel, arguments)| at(ExprKind::Previous { kernel, arguments })),
         ]
     })
     .boxed()
@@ -318,30 +334,44 @@ fn time(inner: impl Strategy<Value = Expr> + Clone + 'static) -> BoxedStrategy<A
 }
 
 fn domain() -> BoxedStrategy<Domain> {
-    let number = || (0u32..99).prop_map(|n| at(ExprKind::Number { value: n.into(), text: n.to_string() }));
+    let number =
+        || (0u32..99).prop_map(|n| at(ExprKind::Number { value: n.into(), text: n.to_string() }));
     let bounds = proptest::option::of((expr(), expr()));
     let kind = prop_oneof![
         (number(), number()).prop_map(|(low, high)| DomainKind::Range(low, high)),
         number().prop_map(DomainKind::Count),
         proptest::collection::vec(name(), 1..30).prop_map(DomainKind::Names),
         Just(DomainKind::Bool),
-        (proptest::option::of(expr()), bounds).prop_map(|(length, bounds)| DomainKind::Real { length, bounds }),
+        (proptest::option::of(expr()), bounds)
+            .prop_map(|(length, bounds)| DomainKind::Real { length, bounds }),
     ];
-    let leaf = (kind, proptest::option::weighted(0.2, expr())).prop_map(|(kind, filter)| Domain { kind, filter, span: Span::default() });
+    let leaf = (kind, proptest::option::weighted(0.2, expr())).prop_map(|(kind, filter)| Domain {
+        kind,
+        filter,
+        span: Span::default(),
+    });
     leaf.prop_recursive(2, 8, 3, |inner| {
-        (proptest::collection::vec((name(), inner), 1..4), proptest::option::weighted(0.2, expr())).prop_map(|(fields, filter)| Domain {
-            kind: DomainKind::Record(fields),
-            filter,
-            span: Span::default(),
-        })
+        (proptest::collection::vec((name(), inner), 1..4), proptest::option::weighted(0.2, expr()))
+            .prop_map(|(fields, filter)| Domain {
+                kind: DomainKind::Record(fields),
+                filter,
+                span: Span::default(),
+            })
     })
     .boxed()
 }
 
 fn formals(least: usize) -> BoxedStrategy<Vec<Formal>> {
     let length = prop_oneof![Just(FormalLength::Sequence), expr().prop_map(FormalLength::Window)];
-    let formal = (name(), proptest::option::of(name()), proptest::option::of(length), any::<bool>())
-        .prop_map(|(name, variable, length, optional)| Formal { name, variable, length, optional, span: Span::default() });
+    let formal =
+        (name(), proptest::option::of(name()), proptest::option::of(length), any::<bool>())
+            .prop_map(|(name, variable, length, optional)| Formal {
+                name,
+                variable,
+                length,
+                optional,
+                span: Span::default(),
+            });
     proptest::collection::vec(formal, least..4).boxed()
 }
 
@@ -357,52 +387,100 @@ fn factor() -> BoxedStrategy<Factor> {
 }
 
 fn settings() -> BoxedStrategy<Vec<Setting>> {
-    let setting = (name(), expr()).prop_map(|(key, value)| Setting { key, value, span: Span::default() });
+    let setting =
+        (name(), expr()).prop_map(|(key, value)| Setting { key, value, span: Span::default() });
     proptest::collection::vec(setting, 0..4).boxed()
 }
 
 fn item() -> BoxedStrategy<Item> {
     let span = Span::default();
-    let head = (formals(1), formals(0)).prop_map(move |(outputs, givens)| Head { outputs, givens, span });
-    let kind = prop_oneof![Just(BlockKind::Prior), Just(BlockKind::Likelihood), Just(BlockKind::Posterior), Just(BlockKind::Auxiliary)];
-    let block = (kind, proptest::collection::vec(factor(), 0..4)).prop_map(move |(kind, factors)| Block { kind, factors, span });
-    let variable = (name(), domain()).prop_map(move |(name, domain)| Variable { role: Role::State, name, domain, span });
+    let head =
+        (formals(1), formals(0)).prop_map(move |(outputs, givens)| Head { outputs, givens, span });
+    let kind = prop_oneof![
+        Just(BlockKind::Prior),
+        Just(BlockKind::Likelihood),
+        Just(BlockKind::Posterior),
+        Just(BlockKind::Auxiliary)
+    ];
+    let block = (kind, proptest::collection::vec(factor(), 0..4))
+        .prop_map(move |(kind, factors)| Block { kind, factors, span });
+    let variable = (name(), domain()).prop_map(move |(name, domain)| Variable {
+        role: Role::State,
+        name,
+        domain,
+        span,
+    });
     let let_ = (name(), proptest::option::of(proptest::collection::vec(name(), 1..3)), expr())
         .prop_map(move |(name, formals, value)| Let { name, formals, value, span });
     let environment_item = prop_oneof![
         variable.clone().prop_map(EnvironmentItem::Variable),
-        (name(), proptest::option::of((expr(), expr()))).prop_map(move |(name, bounds)| EnvironmentItem::Reward { name, bounds, span }),
+        (name(), proptest::option::of((expr(), expr())))
+            .prop_map(move |(name, bounds)| EnvironmentItem::Reward { name, bounds, span }),
         let_.clone().prop_map(EnvironmentItem::Let),
         expr().prop_map(move |condition| EnvironmentItem::EndWhen { condition, span }),
         factor().prop_map(EnvironmentItem::Factor),
-        (name(), proptest::collection::vec(time(expr()), 1..2), expr()).prop_map(move |(name, index, value)| EnvironmentItem::Define {
-            name,
-            index,
-            value,
-            span
-        }),
+        (name(), proptest::collection::vec(time(expr()), 1..2), expr()).prop_map(
+            move |(name, index, value)| EnvironmentItem::Define { name, index, value, span }
+        ),
     ];
     let claim = prop_oneof![
         (expr(), expr()).prop_map(|(value, tolerance)| ClaimRelation::Within { value, tolerance }),
         expr().prop_map(ClaimRelation::AtLeast),
         expr().prop_map(ClaimRelation::AtMost),
     ];
-    let claims = proptest::collection::vec((name(), claim).prop_map(move |(quantity, relation)| Claim { quantity, relation, span }), 0..4);
-    let bounds = proptest::option::of((expr(), expr()).prop_map(|(low, high)| ParamBounds::Reals(low, high)));
+    let claims = proptest::collection::vec(
+        (name(), claim).prop_map(move |(quantity, relation)| Claim { quantity, relation, span }),
+        0..4,
+    );
+    let bounds = proptest::option::of(
+        (expr(), expr()).prop_map(|(low, high)| ParamBounds::Reals(low, high)),
+    );
     prop_oneof![
         name().prop_map(Item::Model),
-        (name(), expr(), bounds).prop_map(move |(name, value, bounds)| Item::Param(Param { name, value, bounds, span })),
+        (name(), expr(), bounds).prop_map(move |(name, value, bounds)| Item::Param(Param {
+            name,
+            value,
+            bounds,
+            span
+        })),
         let_.prop_map(Item::Let),
         variable.prop_map(Item::Variable),
-        (any::<bool>(), name(), proptest::collection::vec(environment_item, 0..5)).prop_map(move |(hidden, name, items)| {
-            Item::Environment(Environment { hidden, name, definition: EnvironmentDefinition::Body(items), span })
-        }),
-        (name(), head, expr()).prop_map(move |(name, head, distribution)| Item::Kernel(Kernel { name, head, distribution, span })),
-        (name(), formals(0), expr()).prop_map(move |(name, formals, value)| Item::Net(Net { name, formals, value, span })),
-        (name(), proptest::collection::vec(block.clone(), 0..3)).prop_map(move |(name, blocks)| Item::Bound { name, blocks, span }),
+        (any::<bool>(), name(), proptest::collection::vec(environment_item, 0..5)).prop_map(
+            move |(hidden, name, items)| {
+                Item::Environment(Environment {
+                    hidden,
+                    name,
+                    definition: EnvironmentDefinition::Body(items),
+                    span,
+                })
+            }
+        ),
+        (name(), head, expr()).prop_map(move |(name, head, distribution)| Item::Kernel(Kernel {
+            name,
+            head,
+            distribution,
+            span
+        })),
+        (name(), formals(0), expr()).prop_map(move |(name, formals, value)| Item::Net(Net {
+            name,
+            formals,
+            value,
+            span
+        })),
+        (name(), proptest::collection::vec(block.clone(), 0..3))
+            .prop_map(move |(name, blocks)| Item::Bound { name, blocks, span }),
         block.prop_map(Item::Block),
-        settings().prop_map(move |settings| Item::Infer(Infer { objectives: Vec::new(), settings, span })),
-        (settings(), claims).prop_map(move |(settings, claims)| Item::Expect(Expect { bound: None, settings, claims, span })),
+        settings().prop_map(move |settings| Item::Infer(Infer {
+            objectives: Vec::new(),
+            settings,
+            span
+        })),
+        (settings(), claims).prop_map(move |(settings, claims)| Item::Expect(Expect {
+            bound: None,
+            settings,
+            claims,
+            span
+        })),
     ]
     .boxed()
 }
