@@ -470,8 +470,9 @@ fn reward_reads(
         Index::Last(k) => When::Fixed(Moment::Last(k + 1)),
     };
     let variable = |id| Drawn::Variable(TargetVariable::Variable(id));
-    reads.push(Read { what: variable(environment.state), when: when(index) });
-    reads.push(Read { what: variable(environment.action), when: when(index) });
+    for now in environment.transition_reads() {
+        reads.push(Read { what: variable(now), when: when(index) });
+    }
     reads.push(Read { what: variable(environment.state), when: next });
 }
 

@@ -115,8 +115,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             seed,
         );
         let steps = steps.map_err(|error| Failure::Run(error.to_string()))?;
-        let on = (plan.model.environment(plan.environment).state, plan.policy.variable);
-        let bytes = report::csv_of(&plan.model, on, &steps).map_err(Failure::Run)?;
+        let bytes = report::csv_of(&plan.model, plan.environment, &steps).map_err(Failure::Run)?;
         report::write_atomic(path, &bytes).map_err(|error| Failure::Run(error.to_string()))?;
     }
     let exact = match arguments.greedy {

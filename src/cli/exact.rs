@@ -138,7 +138,10 @@ struct StartAnswers {
 fn tell_capacity(model: &Model, bound: BoundId, format: Format) -> Result<(), Failure> {
     let wrong = |error: crate::finite::NotFinite| Failure::Wrong(error.to_string());
     let found = exact::capacity(model, bound).map_err(wrong)?;
-    let (state, action) = (model.variable(found.state), model.variable(found.action));
+    let state = model.variable(found.state);
+    let actions =
+        found.actions.iter().map(|id| format!("{}[1..{}]", model.variable(*id).name, found.length));
+    let actions = actions.collect::<Vec<_>>().join(", ");
     let finite = finite_domain(model, found.state).map_err(wrong)?;
     let mut value = vec![0.0; state.domain.width()];
     let mut starts = vec![];
@@ -153,10 +156,9 @@ fn tell_capacity(model: &Model, bound: BoundId, format: Format) -> Result<(), Fa
     if format == Format::Json {
         return console::json(&CapacityAnswers { length: found.length, starts, mean: found.mean });
     }
-    let (s, a, end) = (&state.name, &action.name, found.length + 1);
+    let (s, end) = (&state.name, found.length + 1);
     let mut text = format!(
-        "channel capacity  max I({a}[1..{}]; {s}[{end}] | {s}[1]), nats, within {:e}\n",
-        found.length,
+        "channel capacity  max I({actions}; {s}[{end}] | {s}[1]), nats, within {:e}\n",
         exact::WITHIN
     );
     let width =

@@ -13,7 +13,8 @@ use super::shards::{EVALUATION, WEIGHTS};
 use super::stage::Stage;
 use super::tally::Tally;
 use super::train::threads;
-use crate::plan::{Plan, Precision};
+use crate::model::Role;
+use crate::plan::{Draw, Plan, Precision};
 use std::sync::{Mutex, PoisonError};
 
 /// Trajectories of a shard of an evaluation.
@@ -157,7 +158,9 @@ impl Evaluator {
         let (expected_return, return_se) = mean_and_error(&returns, together);
         let each = by_reward.iter().map(|own| mean_and_error(own, together)).collect();
         let env_steps = lengths.iter().map(|&length| u64::from(length)).sum();
-        let options = stage.plan.options.iter().zip(tally.visits).map(|(draw, mut visits)| {
+        let is_option = |draw: &Draw| stage.plan.model.variable(draw.variable).role == Role::Option;
+        let used = stage.plan.options.iter().zip(tally.visits);
+        let options = used.filter(|(draw, _)| is_option(draw)).map(|(draw, mut visits)| {
             visits.divide(self.episodes.max(1) as f64);
             OptionUse { option: draw.variable, once: draw.once, visits }
         });

@@ -80,21 +80,21 @@ impl Imagination {
     }
 
     /// Moves the rows in front by one step; what was computed and drawn stands behind the first
-    /// `kept` rows.
+    /// `kept` rows. `action` is the last draw of the step, `done` what the world takes.
     pub fn step<E: Number>(
         &self,
         (world, batch): (&World<E>, &mut Batch<E>),
-        (parameters, actions, kept): (&[E], Actions<E>, usize),
+        (parameters, (action, done), kept): (&[E], (Actions<E>, Actions<E>), usize),
         feeds: &mut Feeds<E>,
         into: &mut Imagined<E>,
         random: &mut impl Rng,
     ) {
         let rows = kept..kept + batch.front();
-        feeds.take_actions(actions, rows.len());
+        feeds.take_actions(action, rows.len());
         self.draw((world, batch), (parameters, rows.clone()), feeds, into, random);
         self.draw_outcomes(rows.clone(), into, random);
         let Imagined { drawn, columns, told, .. } = into;
-        batch.follow(world, actions, (self.family.actions(drawn, rows, columns), told), random);
+        batch.follow(world, done, (self.family.actions(drawn, rows, columns), told), random);
     }
 
     /// What is drawn beside the next states, from the same pass of the network.

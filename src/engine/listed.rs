@@ -115,6 +115,11 @@ struct Space {
     imagined: bool,
     /// Of each option, how many values it has, and whether it is drawn once.
     options: Vec<(u32, bool)>,
+    /// How many values the last draw of a step has.
+    last: usize,
+    /// Of each action of the environment, which draw before the last it is, and how many values it
+    /// has.
+    acts: Vec<(Option<usize>, usize)>,
     horizon: usize,
 }
 
@@ -198,7 +203,14 @@ impl Space {
             |draw: &Draw| (plan.model.network.layer(draw.head.layers()[0]).width as u32, draw.once);
         let (imagined, options) =
             (plan.transition.is_some(), plan.options.iter().map(option).collect());
-        Ok(Space { environment, start, imagined, options, horizon: plan.model.horizon.value })
+        let size = |variable| finite::finite_domain(&plan.model, variable).map(|d| d.size());
+        let acts = plan.model.environment(plan.environment).actions.iter().map(|&action| {
+            Ok((plan.options.iter().position(|draw| draw.variable == action), size(action)?))
+        });
+        let acts = acts.collect::<Result<_, finite::NotFinite>>().map_err(|e| unsupported(&e))?;
+        let last = size(plan.policy.variable).map_err(|error| unsupported(&error))?;
+        let horizon = plan.model.horizon.value;
+        Ok(Space { environment, start, imagined, options, last, acts, horizon })
     }
 
     /// A stage to which states are told.
@@ -237,9 +249,12 @@ impl Space {
                 continue;
             }
             for options in self.options_after(&trajectory) {
-                for action in 0..self.environment.actions {
+                for action in 0..self.last {
+                    let joint = self.acts.iter().fold(0, |joint, &(draw, size)| {
+                        joint * size + draw.map_or(action, |draw| options[draw] as usize)
+                    });
                     let row =
-                        self.environment.transition.row(state * self.environment.actions + action);
+                        self.environment.transition.row(state * self.environment.actions + joint);
                     let next: Vec<(usize, f64)> = match self.imagined {
                         true => (0..self.environment.states).map(|next| (next, 1.0)).collect(),
                         false => row.filter(|(_, p)| *p > 0.0).collect(),

@@ -19,6 +19,7 @@ pub struct RecordedStep {
     pub t: usize,
     /// Components.
     pub state: Vec<f64>,
+    /// Of all actions, in the order of the environment.
     pub action: Vec<f64>,
 }
 
@@ -70,7 +71,12 @@ pub fn record(
                 value
             };
             let state = components(Variable::State, stage.world.state_width());
-            let action = components(Variable::Action, stage.world.action_width());
+            let model = &plan.model;
+            let actions = model.environment(plan.environment).actions.iter().flat_map(|&action| {
+                let of = Variable::of(plan, action).expect("record: the plan draws every action");
+                components(of, model.variable(action).domain.width())
+            });
+            let action = actions.collect();
             steps.push(RecordedStep { episode, t, state, action });
         }
     }

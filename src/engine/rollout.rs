@@ -129,6 +129,8 @@ struct Work<E> {
     divergence: Vec<E>,
     prior: Vec<E>,
     actions: Vec<E>,
+    joint: Vec<u32>,
+    joint_columns: Vec<E>,
     origin: Vec<u32>,
 }
 
@@ -183,6 +185,8 @@ impl<E: Number> Rollout<E> {
                 divergence: column(),
                 prior: Vec::new(),
                 actions: Vec::new(),
+                joint: Vec::new(),
+                joint_columns: Vec::new(),
                 origin: vec![0; trajectories],
             },
         }
@@ -635,20 +639,25 @@ impl<E: Number> Rollout<E> {
                 expressions.read_before(&stage.world, batch, live, values)
             });
         }
-        let actions = stage.family.actions(&self.draws, rows.clone(), &mut self.work.actions);
+        let Work { actions: columns, joint, joint_columns, origin, .. } = &mut self.work;
+        let actions = stage.family.actions(&self.draws, rows.clone(), columns);
+        let done = match &stage.joint {
+            Some(of) => of.actions(actions, &self.options, rows.clone(), (joint, joint_columns)),
+            None => actions,
+        };
         match (&self.listed, &stage.imagination) {
             (Some(listed), _) => {
                 let mut next = Vec::with_capacity(live);
-                listed.read_states(t + 1, &self.work.origin[..live], &mut next);
-                self.batch.follow(&stage.world, actions, (Actions::Numbers(&next), &[]), random);
+                listed.read_states(t + 1, &origin[..live], &mut next);
+                self.batch.follow(&stage.world, done, (Actions::Numbers(&next), &[]), random);
             }
-            (None, None) => self.batch.step(&stage.world, actions, random),
+            (None, None) => self.batch.step(&stage.world, done, random),
             (None, Some(imagination)) => {
                 let on = (&stage.world, &mut self.batch);
                 let kept = if stage.through.is_some() { first } else { 0 };
                 imagination.step(
                     on,
-                    (point.present, actions, kept),
+                    (point.present, (actions, done), kept),
                     &mut self.feeds,
                     &mut self.imagined,
                     random,
@@ -663,7 +672,7 @@ impl<E: Number> Rollout<E> {
             return;
         }
         if stage.keeps_ledger() && keep == Keep::Rows {
-            self.trace.record_next(stage, &self.batch, &self.work.origin[..live]);
+            self.trace.record_next(stage, &self.batch, &origin[..live]);
             self.trace.record_actions(actions, live);
             if stage.collects || stage.densities.iter().any(Density::is_of_outcome) {
                 self.trace.record_outcomes(stage, &self.batch, live);

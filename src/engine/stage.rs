@@ -7,6 +7,7 @@ use super::expressions::{Expressions, Number};
 use super::family::Family;
 use super::gain::Gain;
 use super::imagine::Imagination;
+use super::joint::Joint;
 use super::options::OptionDraw;
 use super::pathwise::Through;
 use super::ratio::Ratio;
@@ -26,6 +27,8 @@ use crate::world::{Told, World};
 pub(super) struct Stage<'a, E> {
     pub plan: &'a Plan,
     pub world: World<E>,
+    /// What the world takes of a step, where that is not its last draw alone.
+    pub joint: Option<Joint<E>>,
     pub family: Family,
     pub options: Vec<OptionDraw>,
     pub densities: Vec<Density>,
@@ -234,6 +237,7 @@ impl<'a, E: Number> Stage<'a, E> {
         };
         Ok(Stage {
             plan,
+            joint: Joint::of(plan),
             world,
             family: Family::of(&policy.head),
             learning: Wired::new(plan, &options, &acting, prior.as_ref(), baseline.as_ref())?,

@@ -174,7 +174,7 @@ impl Wired {
             Read::Variable(variable) if Some(variable) == environment.observation => {
                 Some(Feed::Observation)
             }
-            Read::Variable(variable) if variable == environment.action => Some(Feed::Action),
+            Read::Variable(variable) if variable == plan.policy.variable => Some(Feed::Action),
             Read::Variable(variable) => option(variable, false).map(Feed::Drawn),
             Read::First(variable) if option(variable, true).is_some() => {
                 option(variable, true).map(Feed::Drawn)

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Capacity {
     pub state: VariableId,
-    pub action: VariableId,
+    pub actions: Vec<VariableId>,
     /// Actions of a sequence: the horizon.
     pub length: usize,
     pub starts: Vec<StartCapacity>,
@@ -63,7 +63,7 @@ pub fn capacity(model: &Model, bound: BoundId) -> Result<Capacity, NotFinite> {
         starts.push(StartCapacity { state: start, probability, capacity });
     }
     let mean = starts.iter().map(|start| start.probability * start.capacity).sum();
-    Ok(Capacity { state, action: factors.action, length, starts, mean })
+    Ok(Capacity { state, actions: factors.actions, length, starts, mean })
 }
 
 /// A distribution over outputs for each input.

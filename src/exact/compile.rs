@@ -134,7 +134,7 @@ pub(super) fn compile<'m>(
     needs.sort_unstable();
     needs.dedup();
 
-    let listing = Listing::new(environments, variables, q.action, &step_p, &step_q)?;
+    let listing = Listing::new(environments, variables, &q.actions, &step_p, &step_q)?;
     let mut choices = list(&listing, &table);
     let memory = Memory::new(model, &needs, table.states, choices.count())?;
     memory.link(state, &mut choices);
@@ -225,7 +225,7 @@ pub(super) fn compile<'m>(
         for (likelihood, place) in &likelihoods {
             let Place::Entry { standing, needs } = place else { continue };
             if points.count == 0 {
-                points = entry_points(state, q.action, &table);
+                points = entry_points(model, state, &q.actions, &table);
             }
             for need in needs {
                 if let Need::Reward(environment, reward, index) = *need {

@@ -60,11 +60,11 @@ impl<'m> Environments<'m> {
             value,
             Standing::of(Index::Step(0), horizon, horizon),
         )?;
-        let points = entry_points(it.state, it.action, table);
+        let points = entry_points(self.model, it.state, &it.actions, table);
         let mut values = vec![0.0; points.count];
         expression.add(1, &points, &mut values);
         for (value, &action) in
-            values.iter_mut().zip(points.numbers[&(it.action, Index::Step(0))].iter())
+            values.iter_mut().zip(points.numbers[&(it.actions[0], Index::Step(0))].iter())
         {
             if action == NONE {
                 *value = 0.0;
@@ -74,9 +74,14 @@ impl<'m> Environments<'m> {
     }
 }
 
-/// `s[t]`, `a[t]` and `s[t+1]` at each entry of a transition table; no action where the episode is
-/// over.
-pub(super) fn entry_points(state: VariableId, action: VariableId, table: &Environment) -> Points {
+/// `s[t]`, the actions at `t` and `s[t+1]` at each entry of a transition table; no action where the
+/// episode is over.
+pub(super) fn entry_points(
+    model: &Model,
+    state: VariableId,
+    actions: &[VariableId],
+    table: &Environment,
+) -> Points {
     let entries = table.transition.column.len();
     let (mut from, mut with) = (Vec::with_capacity(entries), Vec::with_capacity(entries));
     for row in 0..table.transition.rows() {
@@ -87,7 +92,14 @@ pub(super) fn entry_points(state: VariableId, action: VariableId, table: &Enviro
     }
     let mut points = Points { count: entries, ..Points::empty() };
     points.numbers.insert((state, Index::Step(0)), Rc::new(from));
-    points.numbers.insert((action, Index::Step(0)), Rc::new(with));
+    // the last action is the fastest
+    let mut stride = 1;
+    for &action in actions.iter().rev() {
+        let size = model.variable(action).domain.finite.as_ref().map_or(1, |d| d.size()) as u32;
+        let own = |&joint: &u32| if joint == NONE { NONE } else { joint / stride % size };
+        points.numbers.insert((action, Index::Step(0)), Rc::new(with.iter().map(own).collect()));
+        stride *= size;
+    }
     points.numbers.insert((state, Index::Step(1)), Rc::new(table.transition.column.clone()));
     points
 }

@@ -14,8 +14,8 @@ pub(super) struct Listing {
     /// In the order they are drawn.
     variables: Vec<VariableId>,
     sizes: Vec<usize>,
-    /// The place of the action that the transition reads.
-    action: usize,
+    /// The places of the actions that the transition reads.
+    actions: Vec<usize>,
     /// The observation tables that limit what a variable can be, given the state.
     observed: Vec<Option<Vec<Rc<Environment>>>>,
     /// By slice (from 1), whether a variable is drawn; absent where it always is.
@@ -26,7 +26,7 @@ impl Listing {
     pub fn new(
         environments: &Environments<'_>,
         variables: Vec<VariableId>,
-        action: VariableId,
+        actions: &[VariableId],
         prior: &[&Placed<'_>],
         posterior: &[&Placed<'_>],
     ) -> Result<Listing, NotFinite> {
@@ -35,7 +35,7 @@ impl Listing {
         let mut listing = Listing {
             variables: vec![],
             sizes: vec![],
-            action: 0,
+            actions: vec![],
             observed: vec![],
             drawn: vec![],
         };
@@ -73,20 +73,21 @@ impl Listing {
                 Some(drawn)
             });
         }
-        let Some(at) = variables.iter().position(|&variable| variable == action) else {
+        let place = |action| variables.iter().position(|variable| variable == action);
+        let Some(actions) = actions.iter().map(place).collect::<Option<Vec<usize>>>() else {
             return refuse("a posterior that does not draw the action of the transition");
         };
-        if listing.drawn[at].is_some() {
+        if actions.iter().any(|&at| listing.drawn[at].is_some()) {
             return refuse("an action that is drawn at some steps only");
         }
-        Ok(Listing { variables, action: at, ..listing })
+        Ok(Listing { variables, actions, ..listing })
     }
 
     /// The term that keeps a variable to the steps at which it is drawn.
     pub fn presence<'m>(&self, level: usize, points: &Points) -> Option<Term<'m>> {
         let at = self.drawn[level].clone()?;
         let numbers = &points.numbers[&(self.variables[level], Index::Step(0))];
-        let live = &points.numbers[&(self.variables[self.action], Index::Step(0))];
+        let live = &points.numbers[&(self.variables[self.actions[0]], Index::Step(0))];
         let drawn =
             numbers.iter().zip(live.iter()).map(|(&number, &action)| match (number, action) {
                 (NONE, NONE) => Drawn::Over,
@@ -116,7 +117,7 @@ pub(super) fn list(listing: &Listing, table: &Environment) -> Choices {
         } else {
             let supports: Vec<Vec<u32>> =
                 (0..count).map(|level| listing.support(level, state)).collect();
-            listing.extend(&supports, 0, state, &mut value, table.actions, &mut choices);
+            listing.extend(&supports, 0, state, &mut value, &mut choices);
         }
         choices.start.push(choices.row.len());
     }
@@ -148,16 +149,16 @@ impl Listing {
         level: usize,
         state: usize,
         value: &mut [u32],
-        actions: usize,
         choices: &mut Choices,
     ) {
         if level == supports.len() {
-            choices.push(state, value, state * actions + value[self.action] as usize);
+            let joint = |row: usize, &at: &usize| row * self.sizes[at] + value[at] as usize;
+            choices.push(state, value, self.actions.iter().fold(state, joint));
             return;
         }
         for &v in &supports[level] {
             value[level] = v;
-            self.extend(supports, level + 1, state, value, actions, choices);
+            self.extend(supports, level + 1, state, value, choices);
         }
     }
 }

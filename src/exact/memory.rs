@@ -43,7 +43,7 @@ impl Memory {
                     wanted.extend((k..0).map(|k| (variable, Index::Step(k))))
                 }
                 Need::Variable(variable, Index::First) => {
-                    drop(wanted.insert((variable, Index::First)))
+                    wanted.insert((variable, Index::First));
                 }
                 Need::Variable(variable, Index::Last(_)) => {
                     return refuse(&format!(

@@ -290,7 +290,8 @@ pub(super) struct StateFactors<'m> {
     pub initial: &'m Factor,
     pub transition: &'m Factor,
     pub source: Source,
-    pub action: VariableId,
+    /// All actions of the state's environment, in their order.
+    pub actions: Vec<VariableId>,
 }
 
 pub(super) fn state_factors<'m>(
@@ -323,18 +324,16 @@ pub(super) fn state_factors<'m>(
             ));
         }
     };
-    // where a model of the world does not read the action, it is that of the state's environment
-    let mut action = model.variable(state).environment.map(|own| model.environment(own).action);
+    // whether the transition reads them or not
+    let own = model.variable(state).environment.map(|own| model.environment(own).actions.clone());
+    let actions = own.unwrap_or_default();
     let mut fits = transition.standing.slices == (2..=model.horizon.value + 1);
     for argument in &transition.factor.arguments {
         match argument {
             Value::Variable { variable, index } => {
-                let of_step = *variable == state || model.variable(*variable).role == Role::Action;
+                let of_step = *variable == state || actions.contains(variable);
                 fits &= of_step
                     && transition.standing.relative(*index, model.horizon.value) == Index::Step(-1);
-                if *variable != state {
-                    action = Some(*variable);
-                }
             }
             Value::Absent => {}
             // that of the step which leads to the state
@@ -348,18 +347,13 @@ pub(super) fn state_factors<'m>(
             }
         }
     }
-    match action {
-        Some(action) if fits => Ok(StateFactors {
-            initial: initial.factor,
-            transition: transition.factor,
-            source,
-            action,
-        }),
-        _ => refuse(&format!(
-            "a transition of `{name}` that reads anything but `{name}[t]`, the action and the \
+    if !fits || actions.is_empty() {
+        return refuse(&format!(
+            "a transition of `{name}` that reads anything but `{name}[t]`, the actions and the \
              time at `t`"
-        )),
+        ));
     }
+    Ok(StateFactors { initial: initial.factor, transition: transition.factor, source, actions })
 }
 
 pub(super) fn refuse<T>(what: &str) -> Result<T, NotFinite> {

@@ -10,9 +10,7 @@ use super::trellis::Slices;
 use crate::finite::{
     Conditions, Environment, KernelTable, KernelTables, Masses, NotFinite, Sparse, finite_domain,
 };
-use crate::model::{
-    EnvironmentId, EnvironmentKernel, KernelId, KernelRef, Role, Value, VariableId,
-};
+use crate::model::{EnvironmentId, EnvironmentKernel, KernelId, KernelRef, Value, VariableId};
 use std::rc::Rc;
 
 /// `s[t+1]` given `s[t]` and the action.
@@ -83,9 +81,13 @@ impl<'m> Transitions<'m> {
         let row = |row: usize| match home.ended[row / home.actions] {
             true => NONE,
             false => {
-                (strides.fixed
-                    + row / home.actions * strides.state
-                    + row % home.actions * strides.action) as u32
+                let mut joint = row % home.actions;
+                let mut condition = strides.fixed + row / home.actions * strides.state;
+                for &(size, stride) in strides.actions.iter().rev() {
+                    condition += joint % size * stride;
+                    joint /= size;
+                }
+                condition as u32
             }
         };
         let condition = (0..home.states * home.actions).map(row).collect();
@@ -207,7 +209,8 @@ fn log_ratio_at(p: &Transitions<'_>, q: &Transitions<'_>, t: usize) -> Vec<f64> 
 /// What each value that a kernel reads adds to its condition.
 struct Strides {
     state: usize,
-    action: usize,
+    /// By action of the environment, the last the fastest: its number of values, and its stride.
+    actions: Vec<(usize, usize)>,
     time: usize,
     /// Of what is `none`.
     fixed: usize,
@@ -221,16 +224,18 @@ fn strides(
     state: VariableId,
 ) -> Result<Strides, NotFinite> {
     let model = environments.model;
-    let mut strides = Strides { state: 0, action: 0, time: 0, fixed: 0 };
+    let own = &model.environment(environments.own(state)?).actions;
+    let sizes = own.iter().map(|&action| Ok((finite_domain(model, action)?.size(), 0)));
+    let actions = sizes.collect::<Result<Vec<_>, NotFinite>>()?;
+    let mut strides = Strides { state: 0, actions, time: 0, fixed: 0 };
     for axis in &numbering.axes {
         match (&arguments[axis.given], axis.none) {
             (Value::Variable { variable, .. }, _) if *variable == state => {
                 strides.state += axis.stride
             }
-            (Value::Variable { variable, .. }, _)
-                if model.variable(*variable).role == Role::Action =>
-            {
-                strides.action += axis.stride
+            (Value::Variable { variable, .. }, _) if own.contains(variable) => {
+                let at = own.iter().position(|action| action == variable);
+                strides.actions[at.expect("strides: it is among them")].1 += axis.stride
             }
             (Value::Time, _) => strides.time += axis.stride,
             (Value::Absent, Some(none)) => strides.fixed += none * axis.stride,

@@ -116,13 +116,16 @@ pub fn listed(
     model: &Model,
     variable: crate::model::VariableId,
 ) -> Result<Vec<Vec<f64>>, NotFinite> {
-    let domain = &model.variable(variable).domain;
-    let finite = super::finite_domain(model, variable)?;
-    let mut columns = vec![Vec::with_capacity(finite.size()); domain.width()];
-    let mut value = vec![0.0; domain.width()];
+    Ok(values(super::finite_domain(model, variable)?))
+}
+
+/// The values of a finite domain, a column for each component.
+pub fn values(finite: &crate::model::FiniteDomain) -> Vec<Vec<f64>> {
+    let mut columns = vec![Vec::with_capacity(finite.size()); finite.width()];
+    let mut value = vec![0.0; finite.width()];
     for number in 0..finite.size() {
         finite.value(number, &mut value);
         columns.iter_mut().zip(&value).for_each(|(column, &v)| column.push(v));
     }
-    Ok(columns)
+    columns
 }

@@ -1,6 +1,6 @@
 //! From an environment written in the language to sparse tables.
 
-use super::columns::{BLOCK, blocks, listed, values_at};
+use super::columns::{BLOCK, blocks, listed, values, values_at};
 use super::masses::Masses;
 use super::{Environment, NotFinite, Sparse, finite_domain};
 use crate::expr::ExprId;
@@ -24,7 +24,14 @@ pub fn tabulate(model: &Model, environment: EnvironmentId) -> Result<Environment
         )));
     };
     let states = finite_domain(model, it.state)?.size();
-    let actions = finite_domain(model, it.action)?.size();
+    for &action in &it.actions {
+        finite_domain(model, action)?;
+    }
+    let acted = it.joint_action(model);
+    let Some(joint) = &acted.finite else {
+        return Err(NotFinite(format!("`{}` has too many joint actions to list", it.name)));
+    };
+    let actions = joint.size();
     if states.saturating_mul(actions) > 1 << 28 {
         return Err(NotFinite(format!(
             "`{}` has {states} states and {actions} actions: too many to list",
@@ -35,7 +42,7 @@ pub fn tabulate(model: &Model, environment: EnvironmentId) -> Result<Environment
         model,
         environment,
         state: listed(model, it.state)?,
-        action: listed(model, it.action)?,
+        action: values(joint),
         actions,
     };
 
@@ -105,6 +112,7 @@ struct Points<'m> {
     model: &'m Model,
     environment: EnvironmentId,
     state: Vec<Vec<f64>>,
+    /// Of the joint actions: components of all of them.
     action: Vec<Vec<f64>>,
     actions: usize,
 }
@@ -203,7 +211,7 @@ impl Points<'_> {
         let own = match input {
             Input::Variable { variable, index, .. } => {
                 (variable == it.state && matches!(index, Index::Step(0 | 1)))
-                    || (variable == it.action && index == Index::Step(0))
+                    || (it.actions.contains(&variable) && index == Index::Step(0))
             }
             Input::Reward { .. } | Input::Formal { .. } | Input::Gain(_) => false,
         };
@@ -221,10 +229,10 @@ impl Points<'_> {
             return out.fill(f64::NAN);
         };
         let component = component as usize;
-        if variable == self.model.environment(self.environment).action {
-            out.iter_mut()
-                .zip(range)
-                .for_each(|(out, point)| *out = self.action[component][place(point).1]);
+        let it = self.model.environment(self.environment);
+        if let Some(first) = it.action_offset(self.model, variable) {
+            let column = &self.action[first + component];
+            out.iter_mut().zip(range).for_each(|(out, point)| *out = column[place(point).1]);
         } else if index == Index::Step(0) {
             out.iter_mut()
                 .zip(range)
@@ -247,13 +255,17 @@ impl Points<'_> {
     /// `s[t] = 3, a[t] = right`
     fn show(&self, state: usize, action: usize) -> String {
         let it = self.model.environment(self.environment);
-        format!(
-            "{} = {}, {} = {}",
-            self.name(it.state, "t"),
-            self.show_value(it.state, state),
-            self.name(it.action, "t"),
-            self.show_value(it.action, action)
-        )
+        let mut shown =
+            vec![format!("{} = {}", self.name(it.state, "t"), self.show_value(it.state, state))];
+        let mut first = 0;
+        for &id in &it.actions {
+            let domain = &self.model.variable(id).domain;
+            let own = first..first + domain.width();
+            first = own.end;
+            let value: Vec<f64> = self.action[own].iter().map(|column| column[action]).collect();
+            shown.push(format!("{} = {}", self.name(id, "t"), domain.show(&value)));
+        }
+        shown.join(", ")
     }
 
     fn name(&self, variable: VariableId, index: &str) -> String {
@@ -262,12 +274,7 @@ impl Points<'_> {
 
     fn show_value(&self, variable: VariableId, number: usize) -> String {
         let domain = &self.model.variable(variable).domain;
-        let columns = if variable == self.model.environment(self.environment).action {
-            &self.action
-        } else {
-            &self.state
-        };
-        domain.show(&columns.iter().map(|column| column[number]).collect::<Vec<_>>())
+        domain.show(&self.state.iter().map(|column| column[number]).collect::<Vec<_>>())
     }
 }
 

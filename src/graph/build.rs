@@ -146,13 +146,9 @@ impl Draft<'_> {
                     reads
                 }
                 None => {
-                    let (state, action) =
-                        (self.variable_row(of.state), self.variable_row(of.action));
-                    BTreeSet::from([
-                        (state, Place::Step(0)),
-                        (action, Place::Step(0)),
-                        (state, Place::Step(1)),
-                    ])
+                    let now =
+                        of.transition_reads().map(|id| (self.variable_row(id), Place::Step(0)));
+                    now.chain([(self.variable_row(of.state), Place::Step(1))]).collect()
                 }
             };
             let reads = inputs.into_iter().map(|(row, place)| (row, moved(place, at))).collect();

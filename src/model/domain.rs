@@ -149,6 +149,28 @@ impl FiniteDomain {
 }
 
 impl Domain {
+    /// The joint values of several variables, the last fastest: of one variable its own domain, of
+    /// more a record with a field of each.
+    pub fn joined(parts: &[(&str, &Domain)]) -> Domain {
+        if let [(_, only)] = parts {
+            return (*only).clone();
+        }
+        let path = |name: &str, of: &Component| match of.path.as_str() {
+            "" => name.to_owned(),
+            inner if inner.starts_with('[') => format!("{name}{inner}"),
+            inner => format!("{name}.{inner}"),
+        };
+        let components = parts.iter().flat_map(|(name, domain)| {
+            domain
+                .components
+                .iter()
+                .map(|of| Component { path: path(name, of), kind: of.kind.clone() })
+        });
+        let components: Vec<Component> = components.collect();
+        let shapes = parts.iter().map(|(name, domain)| ((*name).to_owned(), domain.shape.clone()));
+        Domain { shape: Shape::Record(shapes.collect()), finite: joint_values(parts), components }
+    }
+
     /// Number of scalar components.
     pub fn width(&self) -> usize {
         self.components.len()
@@ -184,6 +206,29 @@ impl Domain {
             }
         }
     }
+}
+
+fn joint_values(parts: &[(&str, &Domain)]) -> Option<FiniteDomain> {
+    let all: Vec<Component> =
+        parts.iter().flat_map(|(_, domain)| domain.components.iter().cloned()).collect();
+    let values: Vec<&FiniteDomain> =
+        parts.iter().map(|(_, domain)| domain.finite.as_ref()).collect::<Option<_>>()?;
+    let whole = FiniteDomain::of(&all)?;
+    if values.iter().all(|values| values.kept.is_none()) {
+        return Some(whole);
+    }
+    Some(whole.filtered(|columns, stays| {
+        let mut value = vec![0.0; columns.len()];
+        for (row, stays) in stays.iter_mut().enumerate() {
+            value.iter_mut().zip(columns).for_each(|(value, column)| *value = column[row]);
+            let mut from = 0;
+            *stays = values.iter().all(|values| {
+                let own = from..from + values.width();
+                from = own.end;
+                values.number(&value[own]).is_some()
+            });
+        }
+    }))
 }
 
 fn show_scalar(kind: &Kind, value: f64) -> String {

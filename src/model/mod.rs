@@ -141,7 +141,8 @@ pub struct Environment {
     pub name: String,
     pub hidden: bool,
     pub state: VariableId,
-    pub action: VariableId,
+    /// In the order they are declared.
+    pub actions: Vec<VariableId>,
     pub observation: Option<VariableId>,
     pub rewards: Vec<Reward>,
     pub dynamics: Dynamics,
@@ -252,6 +253,30 @@ impl Model {
 }
 
 impl Environment {
+    /// The joint values of its actions.
+    pub fn joint_action(&self, model: &Model) -> Domain {
+        let actions = self.actions.iter().map(|id| model.variable(*id));
+        let parts: Vec<(&str, &Domain)> =
+            actions.map(|action| (action.name.as_str(), &action.domain)).collect();
+        Domain::joined(&parts)
+    }
+    /// The place of an action's first component among those of all its actions.
+    pub fn action_offset(&self, model: &Model, action: VariableId) -> Option<usize> {
+        let at = self.actions.iter().position(|known| *known == action)?;
+        let widths = self.actions[..at].iter().map(|before| model.variable(*before).domain.width());
+        Some(widths.sum())
+    }
+    /// What its transition reads of the step before: the state, then the actions.
+    pub fn transition_reads(&self) -> impl Iterator<Item = VariableId> {
+        [self.state].into_iter().chain(self.actions.iter().copied())
+    }
+    /// Its action, where it has one.
+    pub fn only_action(&self) -> Option<VariableId> {
+        match self.actions[..] {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
     /// One of its kernels, where it is written in the language.
     pub fn written(&self, part: EnvironmentKernel) -> Option<&Distribution<Vec<ExprId>>> {
         let Dynamics::Written { initial, transition, observation, .. } = &self.dynamics else {

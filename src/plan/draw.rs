@@ -85,7 +85,7 @@ pub(super) fn draws<'d>(
         let at = FactorRef { block: Block::Posterior, at: at as u32 };
         // what is not moved is drawn all the same
         let score = derivation.gradient.scores.iter().find(|score| score.factor == at);
-        let (kernel, arguments) = match (&factor.kernel, in_place.get(&at.at)) {
+        let (kernel, arguments) = match (&factor.kernel, in_place.get(&at)) {
             (KernelRef::Learned(kernel), _) => (*kernel, &factor.arguments),
             (_, Some((kernel, arguments))) => (*kernel, arguments),
             (
@@ -113,38 +113,34 @@ pub(super) fn draws<'d>(
     if !errors.is_empty() {
         return Err(errors);
     }
-    let [action] = <[_; 1]>::try_from(actions).map_err(|actions: Vec<_>| {
-        vec![refused(
-            bound.span,
-            format!(
-                "{} factors of the posterior draw actions; this version trains one",
-                actions.len()
-            ),
-        )]
-    })?;
-    let mut ordered: Vec<(Draw, Option<&Score>)> = Vec::with_capacity(options.len() + 1);
-    while !options.is_empty() {
+    if actions.is_empty() {
+        return Err(vec![refused(bound.span, "no factor of the posterior draws an action")]);
+    }
+    // options first, where nothing else waits for an action
+    let mut waiting = options;
+    waiting.append(&mut actions);
+    let mut ordered: Vec<(Draw, Option<&Score>)> = Vec::with_capacity(waiting.len());
+    while !waiting.is_empty() {
         let waits = |draw: &Draw| {
-            draw.reads.iter().any(|read| options.iter().any(|(other, _)| reads_now(read, other)))
+            draw.reads.iter().any(|read| waiting.iter().any(|(other, _)| reads_now(read, other)))
         };
-        let Some(next) = options.iter().position(|(draw, _)| !waits(draw)) else {
+        let Some(next) = waiting.iter().position(|(draw, _)| !waits(draw)) else {
             return Err(vec![refused(
                 bound.span,
                 "an option reads what is drawn after it, which this version does not train",
             )]);
         };
-        ordered.push(options.remove(next));
+        ordered.push(waiting.remove(next));
     }
-    for (draw, _) in &ordered {
-        if draw.reads.contains(&Read::Variable(action.0.variable)) {
-            let span = bound.factor(draw.factor).span;
-            return Err(vec![refused(
-                span,
-                "an option reads the action of its own step, which this version does not train",
-            )]);
-        }
+    if let Some((last, _)) = ordered.last()
+        && model.variable(last.variable).role == Role::Option
+    {
+        let span = bound.factor(last.factor).span;
+        return Err(vec![refused(
+            span,
+            "an option reads the action of its own step, which this version does not train",
+        )]);
     }
-    ordered.push(action);
     Ok(ordered)
 }
 

@@ -31,6 +31,10 @@ pub fn against_enumeration(
         _ if moves_model => {
             "goes with states that this bound does not move, and it moves the model that draws them"
         }
+        _ if options.iter().any(|draw| model.variable(draw.variable).role == Role::Action) => {
+            "sums over an option that no world reads, and here another action is drawn before the \
+             last, which the environment reads"
+        }
         [] => "sums over nothing: this model draws no option",
         [_, _, ..] => "sums over one option, and this model has several",
         [_] if !settings.kl_to_go

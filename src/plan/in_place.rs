@@ -1,37 +1,49 @@
-//! Actions and options that the posterior draws from distributions in place: each becomes a kernel
-//! without parameters over what the distribution reads, so that it is drawn and weighed as learned
-//! ones are. The factor stays as it is written.
+//! Actions and options that are drawn from distributions in place: each becomes a kernel without
+//! parameters over what the distribution reads, so that it is drawn and weighed as learned ones are.
+//! The factor stays as it is written.
 
 use super::{prior, refused};
 use crate::bound::BoundDerivation;
 use crate::diagnostic::Diagnostic;
 use crate::expr::{ExprId, InputId, Node};
 use crate::model::{
-    Distribution, Factor, Formal, FormalLength, FormalVariable, Index, Input, Kernel, KernelId,
-    KernelRef, Layer, LayerId, LayerOp, Model, Role, Scores, Target, TargetVariable, Value,
-    VariableId,
+    Block, Distribution, Factor, FactorRef, Formal, FormalLength, FormalVariable, Index, Input,
+    Kernel, KernelId, KernelRef, Layer, LayerId, LayerOp, Model, Role, Scores, Target,
+    TargetVariable, Value, VariableId,
 };
 use crate::source::Span;
 use std::collections::BTreeMap;
 
-/// By factor of the posterior, what it draws from and what that reads.
-pub(super) type InPlace = BTreeMap<u32, (KernelId, Vec<Value>)>;
+/// By factor, what it draws from and what that reads.
+pub(super) type InPlace = BTreeMap<FactorRef, (KernelId, Vec<Value>)>;
 
 /// Adds such kernels to the model, for all factors of a bound that need one.
 pub(super) fn kernels(
     model: &mut Model,
     derivation: &BoundDerivation,
 ) -> Result<InPlace, Vec<Diagnostic>> {
-    let posterior = model.bound(derivation.bound).posterior.clone();
+    let bound = model.bound(derivation.bound);
+    let of_block = |block: Block| {
+        let factors = (0u32..).zip(bound.factors(block).iter().cloned());
+        factors.map(move |(at, factor)| (FactorRef { block, at }, factor))
+    };
+    let factors = [Block::Posterior, Block::Prior, Block::Auxiliary].into_iter().flat_map(of_block);
+    let factors: Vec<(FactorRef, Factor)> = factors.collect();
     let (mut found, mut errors) = (InPlace::new(), Vec::new());
-    for (at, factor) in (0u32..).zip(&posterior) {
+    for (at, factor) in &factors {
         let (Some(variable), KernelRef::InPlace(distribution)) =
             (chosen(model, factor), &factor.kernel)
         else {
             continue;
         };
+        // the bound counts its values
+        if at.block != Block::Posterior && matches!(distribution, Distribution::Uniform) {
+            continue;
+        }
         match kernel(model, variable, distribution, factor) {
-            Ok(kernel) => drop(found.insert(at, kernel)),
+            Ok(kernel) => drop(found.insert(*at, kernel)),
+            // a prior may have a closed form of its own
+            Err(_) if at.block != Block::Posterior => {}
             Err(what) => {
                 let message = format!(
                     "`{}` is drawn from {what} in place, which this version does not draw from",

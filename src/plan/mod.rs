@@ -254,6 +254,7 @@ fn assemble(
         start: start.as_ref(),
         transition: transition.as_ref(),
         ratio,
+        in_place: &in_place,
     };
     let terms = terms::terms(&planner, derivation, &settings, &mut scalars)?;
     let density_of = |score: &Score| planner.factor_density(score.factor);

@@ -2,6 +2,7 @@
 //! which draws it credits; what is not run is refused.
 
 use super::draw::{Credited, Draw, Read, is_uniform, kernel_head, learned, reads};
+use super::in_place::InPlace;
 use super::parts::{parts, predicts};
 use super::term::{
     Density, Estimator, Less, Prior, Quantity, Ratio, RatioOf, Subject, Term, Version,
@@ -160,6 +161,8 @@ pub(super) struct Planner<'a> {
     pub start: Option<&'a Draw>,
     pub transition: Option<&'a Draw>,
     pub ratio: Option<&'a Classifier>,
+    /// Kernels in the place of distributions in place.
+    pub in_place: &'a InPlace,
 }
 
 impl Planner<'_> {
@@ -274,17 +277,17 @@ impl Planner<'_> {
             TermKind::LogRatio { p, q } => {
                 let name = format!("log_ratio({})", self.kernel_name(*q));
                 match learned(&bound.factor(*p).kernel) {
-                    Some(_) => Ok((
+                    None if *q == self.policy.factor => {
+                        Ok((name, Quantity::LogRatio { log_prior: self.log_prior(*p, scalars)? }))
+                    }
+                    // a kernel, or a distribution in place that has become one
+                    Some(_) | None => Ok((
                         name,
                         Quantity::Density {
                             density: self.factor_density(*p)?,
                             less: self.less(*q, scalars)?,
                         },
                     )),
-                    None if *q == self.policy.factor => {
-                        Ok((name, Quantity::LogRatio { log_prior: self.log_prior(*p, scalars)? }))
-                    }
-                    None => Err(self.unlike(*p)),
                 }
             }
             TermKind::LogFactor { factor } if learned(&bound.factor(*factor).kernel).is_some() => {
@@ -433,7 +436,7 @@ impl Planner<'_> {
         let KernelRef::Environment(id, kernel) = &factor.kernel else { return Err(self.unlike(q)) };
         let environment = self.model.environment(*id);
         let finite = |variable| self.model.variable(variable).domain.finite.is_some();
-        if finite(environment.state) && finite(environment.action) {
+        if environment.transition_reads().all(finite) {
             return Ok(Less::Environment(*kernel));
         }
         if let (EnvironmentKernel::Transition, Some(density)) =
@@ -478,17 +481,15 @@ impl Planner<'_> {
         else {
             return Err(self.unlike(p));
         };
-        if let KernelRef::InPlace(distribution) = &factor.kernel
-            && !is_uniform(distribution)
-        {
-            return Err(self.unlike(p));
-        }
-        self.density(
-            &factor.kernel,
-            &Value::Variable { variable: *variable, index: *index },
-            &factor.arguments,
-            factor.span,
-        )
+        let (kernel, arguments) = match (self.in_place.get(&p), &factor.kernel) {
+            (Some((kernel, arguments)), _) => (KernelRef::Learned(*kernel), arguments),
+            (None, KernelRef::InPlace(distribution)) if !is_uniform(distribution) => {
+                return Err(self.unlike(p));
+            }
+            (None, kernel) => (kernel.clone(), &factor.arguments),
+        };
+        let value = Value::Variable { variable: *variable, index: *index };
+        self.density(&kernel, &value, arguments, factor.span)
     }
 
     pub fn density(
@@ -659,7 +660,10 @@ impl Planner<'_> {
         for input in scalars.graph.inputs_of(roots) {
             let fits = match scalars.inputs[input.0 as usize] {
                 Input::Variable { variable, index, .. }
-                    if self.model.variable(variable).role == Role::Option =>
+                    if matches!(
+                        self.model.variable(variable).role,
+                        Role::Option | Role::Action
+                    ) && variable != self.policy.variable =>
                 {
                     let option = self
                         .draws

@@ -66,8 +66,8 @@ impl Grid {
     /// the action `up` lets it grow.
     pub fn new(model: &Model, environment: EnvironmentId, table: &Environment) -> Option<Grid> {
         let written = model.environment(environment);
-        let (state, action) =
-            (&model.variable(written.state).domain, &model.variable(written.action).domain);
+        let state = &model.variable(written.state).domain;
+        let action = written.joint_action(model);
         let axis = |name: &str| {
             let at = state.components.iter().position(|component| component.path == name)?;
             match state.components[at].kind {

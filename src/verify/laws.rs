@@ -264,9 +264,14 @@ fn environment_law(
     let (rows, row) = match which {
         EnvironmentKernel::Initial => (&environment.initial, 0),
         EnvironmentKernel::Transition => {
-            let (s, a) = (number(0, declared.state), number(1, declared.action));
-            // after the end no action is drawn, and every action stays
-            let a = if a == ABSENT { 0 } else { a };
+            let s = number(0, declared.state);
+            let mut a = 0;
+            for (at, &action) in declared.actions.iter().enumerate() {
+                // after the end no action is drawn, and every action stays
+                let value = number(at + 1, action);
+                let size = space.size(TargetVariable::Variable(action)) as u32;
+                a = a * size + if value == ABSENT { 0 } else { value };
+            }
             (&environment.transition, s as usize * environment.actions + a as usize)
         }
         EnvironmentKernel::Observation => {

@@ -130,7 +130,7 @@ impl<E: Real> Columns<E> {
             )));
         };
         let state = &model.variable(environment.state).domain;
-        let action = &model.variable(environment.action).domain;
+        let action = environment.joint_action(model);
         let seen = environment.observation.map(|variable| &model.variable(variable).domain);
         let layout = Layout {
             state: state.width(),
@@ -469,8 +469,8 @@ impl<'m> Builder<'m> {
                 Index::Step(_) | Index::Last(_) => None,
             };
         }
-        (variable == self.environment.action && index == Index::Step(0))
-            .then(|| self.sampler.leaf(Leaf::Action(component)))
+        let first = self.environment.action_offset(self.model, variable)?;
+        (index == Index::Step(0)).then(|| self.sampler.leaf(Leaf::Action(first as u32 + component)))
     }
 
     fn finish<E: Real>(self) -> Phase<E> {

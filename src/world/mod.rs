@@ -59,8 +59,9 @@ impl<E: Real> World<E> {
     pub fn compile(model: &Model, environment: EnvironmentId) -> Result<World<E>, WorldError> {
         let written = model.environment(environment);
         let values = |variable| model.variable(variable).domain.finite.as_ref();
-        let actions = model.variable(written.action).domain.width();
-        if let (Some(states), Some(moves)) = (values(written.state), values(written.action))
+        let acted = written.joint_action(model);
+        let actions = acted.width();
+        if let (Some(states), Some(moves)) = (values(written.state), acted.finite.as_ref())
             && states.size().saturating_mul(moves.size()) <= MOST_TRANSITIONS
             && let Ok(tables) = finite::tabulate(model, environment)
         {
@@ -107,7 +108,7 @@ impl<E: Real> World<E> {
         let started = if started { Moved::ByAnother } else { Moved::Itself };
         let written = model.environment(environment);
         let columns = columns::Columns::compile(model, written, started, Moved::ByAnother, told)?;
-        let actions = model.variable(written.action).domain.width();
+        let actions = written.joint_action(model).width();
         Ok(World {
             kind: Kind::Columns(Box::new(columns)),
             state_values: Vec::new(),
@@ -141,7 +142,7 @@ impl<E: Real> World<E> {
             Moved::Itself,
             Told::default(),
         )?;
-        let actions = model.variable(written.action).domain.width();
+        let actions = written.joint_action(model).width();
         Ok(World {
             kind: Kind::Columns(Box::new(columns)),
             state_values: Vec::new(),

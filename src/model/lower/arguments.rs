@@ -47,14 +47,15 @@ impl Lowering<'_> {
                         span: slot.span,
                     })
                 };
-                let (state, action, observation) =
-                    (formal(slot.state), formal(slot.action), formal(slot.observation));
+                let (state, observation) = (formal(slot.state), formal(slot.observation));
                 match part {
                     EnvironmentKernel::Initial => {
                         Signature { outputs: vec![state], givens: vec![] }
                     }
                     EnvironmentKernel::Transition => {
-                        Signature { outputs: vec![state.clone()], givens: vec![state, action] }
+                        let actions = slot.actions.iter().map(|action| formal(Some(*action)));
+                        let givens = [state.clone()].into_iter().chain(actions).collect();
+                        Signature { outputs: vec![state], givens }
                     }
                     EnvironmentKernel::Observation => {
                         Signature { outputs: vec![observation], givens: vec![state] }

@@ -51,8 +51,8 @@ impl<'a> Lowering<'a> {
         };
         let span = written.name.span;
         let state = self.role(id, self.slot(id).state, "state", "state s : 0..9", span);
-        let action =
-            self.role(id, self.slot(id).action, "action", "action a : { left, right }", span);
+        let first = self.slot(id).actions.first().copied();
+        let action = self.role(id, first, "action", "action a : { left, right }", span);
         let external = matches!(dynamics, Some(Dynamics::External { .. }));
         let slot = self.slot(id);
         let rewards = slot.rewards.iter().zip(rewards?).map(|(reward, value)| Reward {
@@ -65,7 +65,7 @@ impl<'a> Lowering<'a> {
             name: slot.name.clone(),
             hidden: written.hidden || external,
             state: state?,
-            action: action?,
+            actions: action.map(|_| slot.actions.clone())?,
             observation: slot.observation,
             rewards: rewards.collect(),
             dynamics: dynamics?,
@@ -159,8 +159,8 @@ impl<'a> Lowering<'a> {
 
     fn written(&mut self, id: EnvironmentId) -> (Option<Dynamics>, Option<Vec<Option<ExprId>>>) {
         let body = self.body(id);
-        let (state, action, observation) =
-            (self.slot(id).state, self.slot(id).action, self.slot(id).observation);
+        let (state, observation) = (self.slot(id).state, self.slot(id).observation);
+        let actions = self.slot(id).actions.clone();
         let name_of = |lowering: &Self, id: Option<VariableId>, name: &str| {
             id.map_or_else(|| name.to_owned(), |id| lowering.variables[id.0 as usize].name.clone())
         };
@@ -172,7 +172,13 @@ impl<'a> Lowering<'a> {
         };
         let target = expected(state, &s, body.initial);
         let initial = self.part(id, body.initial, target, &[], &format!("the start `{s}[1] ~ …`"));
-        let (reads, target) = ([now(state), now(action)], expected(state, &s, body.transition));
+        // an environment without an action is refused, and what reads one with it
+        let acted = || match actions.is_empty() {
+            true => vec![None],
+            false => actions.iter().map(|&action| now(Some(action))).collect(),
+        };
+        let reads: Vec<_> = [now(state)].into_iter().chain(acted()).collect();
+        let target = expected(state, &s, body.transition);
         let transition = self.part(
             id,
             body.transition,
@@ -200,7 +206,8 @@ impl<'a> Lowering<'a> {
                 rewards.push(None);
                 continue;
             }
-            rewards.push(self.reward(id, at, *definition, &[now(state), now(action), next]));
+            let reads: Vec<_> = reads.iter().copied().chain([next]).collect();
+            rewards.push(self.reward(id, at, *definition, &reads));
         }
         let dynamics = initial.zip(transition).and_then(|(initial, transition)| {
             let observation = match watched {

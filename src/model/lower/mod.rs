@@ -120,9 +120,9 @@ struct EnvironmentSlot<'a> {
     body: &'a [ast::EnvironmentItem],
     unit: UnitId,
     rewards: Vec<RewardSlot<'a>>,
-    /// The first of each role that its body declares.
+    /// The first of each role that its body declares, and all actions.
     state: Option<VariableId>,
-    action: Option<VariableId>,
+    actions: Vec<VariableId>,
     observation: Option<VariableId>,
     lowered: Option<Environment>,
 }

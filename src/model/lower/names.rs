@@ -116,7 +116,7 @@ impl<'a> Lowering<'a> {
             unit,
             rewards: Vec::new(),
             state: None,
-            action: None,
+            actions: Vec::new(),
             observation: None,
             lowered: None,
         });
@@ -211,12 +211,15 @@ impl<'a> Lowering<'a> {
         id
     }
 
-    /// One state, one action, at most one observation.
+    /// One state, at most one observation; any number of actions.
     fn take_role(&mut self, environment: EnvironmentId, variable: &ast::Variable, id: VariableId) {
         let slot = &mut self.environments[environment.0 as usize];
         let (role, what) = match variable.role {
             Role::State => (&mut slot.state, "state"),
-            Role::Action => (&mut slot.action, "action"),
+            Role::Action => {
+                slot.actions.push(id);
+                return;
+            }
             Role::Observation => (&mut slot.observation, "observation"),
             Role::Option => {
                 let told = Diagnostic::error(

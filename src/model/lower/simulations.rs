@@ -228,7 +228,12 @@ impl Lowering<'_> {
             return None;
         };
         let environment = self.variables[state.0 as usize].environment?;
-        let action = self.environments[environment.0 as usize].action?;
+        let &[action] = &self.environments[environment.0 as usize].actions[..] else {
+            let what = "`imagine` takes an environment of one action";
+            let told = Diagnostic::error("network", span, what);
+            self.report(told.hint("join the actions in a record: `action a : { x: …, y: … }`"));
+            return None;
+        };
         self.reads_only(world, &[state, action], span)?.then_some((state, action))
     }
 

@@ -168,11 +168,11 @@ fn where_to_add(model: &Model, bound: &Bound, variable: TargetVariable, written:
     let environment = variable.environment.map(|id| model.environment(id));
     match (variable.role, environment) {
         (Role::State, Some(environment)) => {
-            let (state, action) = (&variable.name, &model.variable(environment.action).name);
+            let (state, actions) = (&variable.name, words::actions(model, environment));
             match written.ends_with("[1]") {
                 true => format!("add `{written} ~ {}.initial` to `prior`", environment.name),
                 false => format!(
-                    "add `{written} ~ {}.transition({state}[t], {action}[t])` to `prior`",
+                    "add `{written} ~ {}.transition({state}[t], {actions})` to `prior`",
                     environment.name
                 ),
             }

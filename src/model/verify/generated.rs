@@ -248,9 +248,9 @@ fn suggestion(model: &Model, variable: TargetVariable, first: bool) -> String {
             format!("{name}[1] ~ {}.initial", environment.name)
         }
         (Role::State, Some(environment)) => {
-            let action = &model.variable(environment.action).name;
+            let actions = words::actions(model, environment);
             format!(
-                "{name}[1] ~ {0}.initial; {name}[t+1] ~ {0}.transition({name}[t], {action}[t])",
+                "{name}[1] ~ {0}.initial; {name}[t+1] ~ {0}.transition({name}[t], {actions})",
                 environment.name
             )
         }

@@ -463,10 +463,10 @@ impl Place<'_> {
         let Input::Variable { variable, component, .. } = input else { return None };
         let KernelRef::Environment(id, _) = self.kernel else { return None };
         let environment = model.environment(*id);
-        let formals: &[VariableId] = match part {
-            EnvironmentKernel::Initial => &[],
-            EnvironmentKernel::Transition => &[environment.state, environment.action],
-            EnvironmentKernel::Observation => &[environment.state],
+        let formals: Vec<VariableId> = match part {
+            EnvironmentKernel::Initial => vec![],
+            EnvironmentKernel::Transition => environment.transition_reads().collect(),
+            EnvironmentKernel::Observation => vec![environment.state],
         };
         match self.arguments.get(formals.iter().position(|formal| *formal == variable)?)? {
             Value::Variable { variable, index } => Some(Input::Variable {

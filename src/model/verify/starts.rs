@@ -297,7 +297,7 @@ fn given(model: &Model, kernel: &KernelRef, arguments: &[Value], span: Span) -> 
             let environment = model.environment(*id);
             let formal =
                 |variable: VariableId| Some((model.variable(variable).name.clone(), variable));
-            [environment.state, environment.action].map(formal).to_vec()
+            environment.transition_reads().map(formal).collect()
         }
         KernelRef::InPlace(_) => Vec::new(),
     };

@@ -129,10 +129,10 @@ impl<'m> Side<'m> {
             return Some(read);
         };
         let environment = model.environment(*id);
-        let formals: &[VariableId] = match part {
-            EnvironmentKernel::Initial => &[],
-            EnvironmentKernel::Transition => &[environment.state, environment.action],
-            EnvironmentKernel::Observation => &[environment.state],
+        let formals: Vec<VariableId> = match part {
+            EnvironmentKernel::Initial => vec![],
+            EnvironmentKernel::Transition => environment.transition_reads().collect(),
+            EnvironmentKernel::Observation => vec![environment.state],
         };
         match self.factor.arguments.get(formals.iter().position(|formal| *formal == variable)?)? {
             Value::Variable { variable, index } => {

@@ -2,7 +2,7 @@
 
 use super::times::{Read, ReadKind, Steps, horizon};
 use crate::model::{
-    Domain, EnvironmentKernel, Index, KernelRef, Kind, Model, Target, TargetVariable,
+    Domain, Environment, EnvironmentKernel, Index, KernelRef, Kind, Model, Target, TargetVariable,
 };
 use crate::source::Span;
 
@@ -15,6 +15,12 @@ pub fn name(model: &Model, variable: TargetVariable) -> &str {
         }
         TargetVariable::End => "end",
     }
+}
+
+/// The actions of an environment's step: `a[t], b[t]`.
+pub fn actions(model: &Model, environment: &Environment) -> String {
+    let written = environment.actions.iter().map(|id| format!("{}[t]", model.variable(*id).name));
+    written.collect::<Vec<_>>().join(", ")
 }
 
 /// `1`, `t`, `t+1`, `T`

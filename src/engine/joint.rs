@@ -1,0 +1,99 @@
+//! The joint action of a step, where an environment has several actions: each is a draw of its own,
+//! and the world takes them together.
+
+use super::expressions::Number;
+use super::float::Float;
+use super::options::OptionRows;
+use crate::plan::Plan;
+use crate::world::Actions;
+use std::ops::Range;
+
+/// How the draws of a step make what the world takes.
+pub(super) struct Joint<E> {
+    /// In the order in which the environment declares its actions.
+    parts: Vec<Part<E>>,
+    /// The number of the joint value of some numbers, where all are finite.
+    is_finite: bool,
+}
+
+struct Part<E> {
+    /// Which of the draws before the last one it is; `None` of the last one.
+    draw: Option<usize>,
+    /// Component by component, those of each value, where it is finite.
+    values: Vec<Vec<E>>,
+    size: u32,
+    width: usize,
+}
+
+impl<E: Number> Joint<E> {
+    /// `None` where the environment has one action.
+    pub fn of(plan: &Plan) -> Option<Joint<E>> {
+        let model = &plan.model;
+        let actions = &model.environment(plan.environment).actions;
+        if actions.len() == 1 {
+            return None;
+        }
+        let parts: Vec<Part<E>> = actions
+            .iter()
+            .map(|&action| {
+                let domain = &model.variable(action).domain;
+                let finite = domain.finite.as_ref();
+                let mut values = vec![Vec::new(); finite.map_or(0, |_| domain.width())];
+                let mut value = vec![0.0; domain.width()];
+                for number in 0..finite.map_or(0, |finite| finite.size()) {
+                    finite.expect("joint: it has values").value(number, &mut value);
+                    let columns = values.iter_mut().zip(&value);
+                    columns.for_each(|(column, &value)| column.push(<E as Float>::of(value)));
+                }
+                Part {
+                    draw: plan.options.iter().position(|draw| draw.variable == action),
+                    values,
+                    size: finite.map_or(0, |finite| finite.size() as u32),
+                    width: domain.width(),
+                }
+            })
+            .collect();
+        let is_finite = parts.iter().all(|part| part.size > 0);
+        Some(Joint { parts, is_finite })
+    }
+
+    /// The joint actions of rows `rows`; `last` are those of the last draw, `numbers` and `columns`
+    /// room for them.
+    pub fn actions<'a>(
+        &self,
+        last: Actions<E>,
+        options: &[OptionRows<E>],
+        rows: Range<usize>,
+        (numbers, columns): (&'a mut Vec<u32>, &'a mut Vec<E>),
+    ) -> Actions<'a, E> {
+        let count = rows.len();
+        let drawn = |part: &Part<E>, row: usize| match (part.draw, last) {
+            (Some(draw), _) => options[draw].draws.numbers[rows.start + row],
+            (None, Actions::Numbers(numbers)) => numbers[row],
+            (None, Actions::Columns { .. }) => 0,
+        };
+        if self.is_finite {
+            numbers.clear();
+            numbers.extend((0..count).map(|row| {
+                self.parts.iter().fold(0, |joint, part| joint * part.size + drawn(part, row))
+            }));
+            return Actions::Numbers(numbers);
+        }
+        columns.clear();
+        for part in &self.parts {
+            match (part.draw, last) {
+                (None, Actions::Columns { values, stride }) => {
+                    for column in values.chunks_exact(stride.max(1)).take(part.width) {
+                        columns.extend_from_slice(&column[..count]);
+                    }
+                }
+                (Some(_), _) | (None, Actions::Numbers(_)) => {
+                    for values in &part.values {
+                        columns.extend((0..count).map(|row| values[drawn(part, row) as usize]));
+                    }
+                }
+            }
+        }
+        Actions::Columns { values: columns, stride: count }
+    }
+}
