@@ -16,6 +16,8 @@ pub(super) struct Advantages<E> {
     /// Per trajectory, what a step after its end gives.
     rests: Vec<f64>,
     carry: Carry<E>,
+    /// Its draws are compared with those of the other trajectories.
+    compared: bool,
 }
 
 impl<E: Number> Advantages<E> {
@@ -28,20 +30,23 @@ impl<E: Number> Advantages<E> {
             credit: vec![],
             rests: vec![],
             carry,
+            compared: false,
         }
     }
 
     /// The credit of each row; after it the advantage, except with a leave-one-out baseline, which
-    /// needs the sums of all shards. `values` are those of a learned baseline.
+    /// needs the sums of all shards. `values` are those of a learned baseline, which `serves` as the
+    /// draws' own, or which the draws' values depend on: then it ends their credit alone, and they
+    /// are compared with one another.
     pub fn assess(
         &mut self,
-        settings: &Settings,
+        (settings, serves): (&Settings, bool),
         rows: &Rows,
         given: &Given<E>,
         (lengths, horizon): (&[u32], usize),
         values: &[E],
     ) {
-        let Advantages { advantage, target, sums, credit, rests, carry } = self;
+        let Advantages { advantage, target, sums, credit, rests, carry, .. } = self;
         for list in [&mut *advantage, &mut *target, &mut *credit] {
             list.resize(rows.len(), <E as Float>::ZERO);
         }
@@ -71,6 +76,16 @@ impl<E: Number> Advantages<E> {
                 credit::advantages(rows, given, values, discounts, carry, advantage, target);
             }
         }
+        self.compared = settings.baseline == Baseline::LeaveOneOut;
+        if matches!(settings.baseline, Baseline::Network { .. }) && !serves {
+            self.compared = true;
+            let Advantages { target, sums, credit, rests, .. } = self;
+            credit.copy_from_slice(target);
+            sums.clear(horizon);
+            sums.add_rows(rows, credit);
+            credit::rests(given.after, lengths, horizon, rests);
+            sums.add_rests(rests);
+        }
     }
 
     /// As [`Advantages::assess`], with the credit that stands in `credit` already, that of each row
@@ -83,6 +98,7 @@ impl<E: Number> Advantages<E> {
         (lengths, horizon): (&[u32], usize),
         values: &[E],
     ) {
+        self.compared = settings.baseline == Baseline::LeaveOneOut;
         let Advantages { advantage, target, sums, credit, rests, .. } = self;
         advantage.clear();
         target.clear();
@@ -103,8 +119,8 @@ impl<E: Number> Advantages<E> {
     }
 
     /// The advantage of each row where it needs the sums of credit over all shards.
-    pub fn compare(&mut self, settings: &Settings, rows: &Rows, all: &StepSums) {
-        if settings.baseline == Baseline::LeaveOneOut {
+    pub fn compare(&mut self, rows: &Rows, all: &StepSums) {
+        if self.compared {
             credit::leave_one_out(rows, &self.credit, &self.rests, all, &mut self.advantage);
         }
     }

@@ -5,6 +5,7 @@ use super::evaluate::Activations;
 use super::expressions::{Expressions, Number};
 use super::family::{Draws, Family};
 use super::float::Float;
+use super::joint::JointNumber;
 use super::mixture::Shape;
 use super::network::NetworkPlan;
 use super::points::{Columns, Inputs, Trajectories};
@@ -309,6 +310,7 @@ impl<E: Number> DensityRows<E> {
 struct Known {
     table: Sparse,
     actions: usize,
+    action: JointNumber,
     kernel: EnvironmentKernel,
 }
 
@@ -321,7 +323,9 @@ impl Known {
             EnvironmentKernel::Transition => tables.transition,
             EnvironmentKernel::Observation => tables.observation.unwrap_or_default(),
         };
-        Ok(Known { table, actions: tables.actions, kernel })
+        let action =
+            JointNumber::of(plan).map_err(|error| EngineError::Unsupported(error.to_string()))?;
+        Ok(Known { table, actions: tables.actions, action, kernel })
     }
 
     /// At a point, of which `number` gives a variable at `t + offset`.
@@ -330,7 +334,8 @@ impl Known {
         let (row, column) = match self.kernel {
             EnvironmentKernel::Initial => (0, read(Variable::State, 0)),
             EnvironmentKernel::Transition => (
-                read(Variable::State, 0) * self.actions + read(Variable::Action, 0),
+                read(Variable::State, 0) * self.actions
+                    + self.action.at(|variable| read(variable, 0)),
                 read(Variable::State, 1),
             ),
             EnvironmentKernel::Observation => {

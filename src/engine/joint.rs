@@ -4,6 +4,8 @@
 use super::expressions::Number;
 use super::float::Float;
 use super::options::OptionRows;
+use super::trace::Variable;
+use crate::finite::{NotFinite, finite_domain};
 use crate::plan::Plan;
 use crate::world::Actions;
 use std::ops::Range;
@@ -23,6 +25,27 @@ struct Part<E> {
     values: Vec<Vec<E>>,
     size: u32,
     width: usize,
+}
+
+/// The number of the joint action at a step of a finite trajectory.
+pub(super) struct JointNumber(Vec<(Variable, usize)>);
+
+impl JointNumber {
+    /// # Errors
+    /// One sentence: the action that is not finite.
+    pub fn of(plan: &Plan) -> Result<JointNumber, NotFinite> {
+        let actions = plan.model.environment(plan.environment).actions.iter();
+        let part = |&action| {
+            let size = finite_domain(&plan.model, action)?.size();
+            Ok((Variable::of(plan, action).expect("joint: a plan draws every action"), size))
+        };
+        Ok(JointNumber(actions.map(part).collect::<Result<_, NotFinite>>()?))
+    }
+
+    /// Of the numbers that `number` reads; 0 where there is none.
+    pub fn at(&self, number: impl Fn(Variable) -> usize) -> usize {
+        self.0.iter().fold(0, |joint, &(variable, size)| joint * size + number(variable))
+    }
 }
 
 impl<E: Number> Joint<E> {

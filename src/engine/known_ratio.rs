@@ -3,10 +3,12 @@
 //! It reads the density of an environment that may be hidden, so that nothing that learns makes
 //! one.
 
+use super::joint::JointNumber;
 use super::parameters::Parameters;
 use super::run::EngineError;
 use super::tabulate::tabulate;
-use crate::finite::{self, Conditions};
+use super::trace::Variable;
+use crate::finite::{self, Conditions, finite_domain};
 use crate::model::Role;
 use crate::plan::{Plan, Read};
 
@@ -15,6 +17,7 @@ pub(super) struct KnownRatio {
     log_ratio: Vec<f64>,
     states: usize,
     actions: usize,
+    action: JointNumber,
 }
 
 impl KnownRatio {
@@ -38,14 +41,19 @@ impl KnownRatio {
             Conditions::of(&plan.model, draw.kernel).map_err(|error| unsupported(&error))?;
         let model =
             tabulate(&plan.model, parameters, draw.kernel).map_err(|error| unsupported(&error))?;
-        let (mut of_state, mut of_action) = (0, 0);
+        let own = &plan.model.environment(plan.environment).actions;
+        let sizes = own.iter().map(|&action| Ok((finite_domain(&plan.model, action)?.size(), 0)));
+        let sizes = sizes.collect::<Result<Vec<_>, finite::NotFinite>>();
+        let mut of_actions = sizes.map_err(|error| unsupported(&error))?;
+        let mut of_state = 0;
         for axis in &numbering.axes {
             match draw.reads[axis.given] {
                 Read::Variable(variable) if plan.model.variable(variable).role == Role::State => {
                     of_state += axis.stride
                 }
-                Read::Variable(variable) if plan.model.variable(variable).role == Role::Action => {
-                    of_action += axis.stride
+                Read::Variable(variable) if own.contains(&variable) => {
+                    let at = own.iter().position(|action| *action == variable);
+                    of_actions[at.expect("known_ratio: it is among them")].1 += axis.stride
                 }
                 _ => {
                     let name = &plan.model.kernel(draw.kernel).name;
@@ -62,15 +70,24 @@ impl KnownRatio {
         let mut of_row = vec![f64::NEG_INFINITY; states];
         for row in 0..states * actions {
             environment.transition.row(row).for_each(|(next, p)| of_row[next] = p.ln());
-            let log_q = model.row(row / actions * of_state + row % actions * of_action);
+            let (mut joint, mut at) = (row % actions, row / actions * of_state);
+            for &(size, stride) in of_actions.iter().rev() {
+                at += joint % size * stride;
+                joint /= size;
+            }
+            let log_q = model.row(at);
             log_ratio.extend(of_row.iter().zip(log_q).map(|(log_p, log_q)| log_p - log_q));
             of_row.fill(f64::NEG_INFINITY);
         }
-        Ok(Some(KnownRatio { log_ratio, states, actions }))
+        let action = JointNumber::of(plan).map_err(|error| unsupported(&error))?;
+        Ok(Some(KnownRatio { log_ratio, states, actions, action }))
     }
 
-    pub fn at(&self, [state, action, next]: [u32; 3]) -> f64 {
-        self.log_ratio
-            [(state as usize * self.actions + action as usize) * self.states + next as usize]
+    /// At a step, of which `number` gives a variable at `t + offset`.
+    pub fn at(&self, number: impl Fn(Variable, i32) -> u32) -> f64 {
+        let read = |variable, offset| number(variable, offset) as usize;
+        let action = self.action.at(|variable| read(variable, 0));
+        let row = read(Variable::State, 0) * self.actions + action;
+        self.log_ratio[row * self.states + read(Variable::State, 1)]
     }
 }

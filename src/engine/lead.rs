@@ -320,14 +320,22 @@ impl<'a, E: Number> Lead<'a, E> {
         let settings = &self.plan.settings;
         let rows = shared.rows();
         let parts = settings.minibatch.map_or(1, |size| rows.div_ceil(size)).max(1);
+        let weights = &shared.stage.weights;
+        let noise = self.drawn.noise.clone();
         for epoch in 0..settings.epochs {
             crew.run(Job::Shuffle { step: self.step, epoch });
             for part in 0..parts {
                 let first = epoch == 0 && part == 0;
+                if !first && !noise.is_empty() {
+                    let mut parameters = write(&shared.parameters);
+                    self.drawn = weights.redraw(noise.clone(), parameters.values_mut());
+                }
                 let told = self.gradient_of_part(crew, shared, (part, parts), (aim, first));
                 if let Some(target) = settings.kl_target
                     && told.divergence > target * told.rows as f64
                 {
+                    let drawn = std::mem::take(&mut self.drawn);
+                    weights.put_back(drawn, write(&shared.parameters).values_mut());
                     return Ok(());
                 }
                 let norm = self.update(shared, aim)?;
@@ -647,7 +655,9 @@ impl<'a, E: Number> Lead<'a, E> {
 /// baseline of a start.
 fn compares<E: Number>(shared: &Shared<E>) -> bool {
     let stage = shared.stage;
-    stage.plan.settings.baseline == Baseline::LeaveOneOut || stage.scored_start.is_some()
+    stage.plan.settings.baseline == Baseline::LeaveOneOut
+        || stage.scored_start.is_some()
+        || stage.plan.unserved > 0
 }
 
 /// The parameters at the beginning of a round, in the layout of the present ones.

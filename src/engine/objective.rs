@@ -10,11 +10,11 @@
 
 use super::advantage::Advantages;
 use super::credit::{Given, StepSums};
-use super::density::DensityRows;
+use super::density::{Density, DensityRows};
 use super::enumerate::Enumeration;
 use super::evaluate::{Activations, Scratch};
 use super::expressions::Number;
-use super::family::Draws;
+use super::family::{Draws, Family};
 use super::float::Float;
 use super::kernels;
 use super::moments::Sums;
@@ -28,6 +28,7 @@ use super::tensor::{Matrix, Tape, values_of};
 use crate::plan::Version;
 use rand::Rng;
 use rand::seq::SliceRandom;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 /// What a shard gives to a gradient step.
@@ -107,24 +108,78 @@ struct Sample<'a, E> {
     advantage: &'a [E],
     target: &'a [E],
     times: &'a [u32],
-    /// What is drawn beside the action, and what whole trajectories give.
-    options: &'a [OptionRows<E>],
-    of_options: &'a [Advantages<E>],
+    /// What is drawn before the last draw, by draw.
+    before: Vec<Drawn<'a, E>>,
     /// Of the next states that a model draws, where their score is taken.
-    of_model: Option<&'a Advantages<E>>,
+    of_model: Option<AtPoints<'a, E>>,
     /// Of the first states, likewise.
-    of_start: Option<&'a Advantages<E>>,
-    densities: &'a [DensityRows<E>],
+    of_start: Option<AtPoints<'a, E>>,
+    /// What whole trajectories give, by density of the bound.
+    densities: Vec<AtPoints<'a, E>>,
     enumeration: Option<&'a Enumeration<E>>,
+    /// What all draws are credited with where options are summed out.
+    enumerated: Option<&'a Advantages<E>>,
     /// Whose rows they all are, where none is left out.
     rollout: Option<&'a Rollout<E>>,
     /// The parameters at the beginning of the round; `None` where they are the present ones.
     previous: Option<&'a [E]>,
 }
 
+/// The draws of one factor at the rows of a gradient.
+#[derive(Clone, Copy)]
+struct Drawn<'a, E> {
+    draws: &'a Draws<E>,
+    /// What each could stay at.
+    last: &'a [u32],
+    /// The distributions that they were drawn from, as numbers; empty where nobody asks.
+    numbers: &'a [E],
+    log_prob: &'a [E],
+    advantage: &'a [E],
+}
+
+/// A kernel at points of whole trajectories.
+#[derive(Clone, Copy)]
+struct AtPoints<'a, E> {
+    network: &'a Arc<Activations<E>>,
+    draws: &'a Draws<E>,
+    last: &'a [u32],
+    /// Of what was drawn from it, and what it is worth; empty where it is not scored.
+    log_prob: &'a [E],
+    advantage: &'a [E],
+    /// What a point counts.
+    share: f64,
+    points: usize,
+}
+
+/// The draws of one factor at the rows of a minibatch.
+#[derive(Default)]
+struct PartDrawn<E> {
+    draws: Draws<E>,
+    last: Vec<u32>,
+    numbers: Vec<E>,
+    log_prob: Vec<E>,
+    advantage: Vec<E>,
+}
+
+/// The points of a minibatch at which a kernel stands, gathered.
+#[derive(Default)]
+struct PartPoints<E> {
+    /// All points, in the order in which minibatches take them.
+    order: Vec<u32>,
+    network: Arc<Activations<E>>,
+    draws: Draws<E>,
+    last: Vec<u32>,
+    log_prob: Vec<E>,
+    advantage: Vec<E>,
+}
+
 /// The rows of a minibatch, gathered.
 #[derive(Default)]
 struct Part<E> {
+    before: Vec<PartDrawn<E>>,
+    model: PartPoints<E>,
+    start: PartPoints<E>,
+    densities: Vec<PartPoints<E>>,
     network: Arc<Activations<E>>,
     draws: Draws<E>,
     policy: Vec<E>,
@@ -143,9 +198,9 @@ impl<E: Number> Objective<E> {
             draws: (0..stage.draws()).map(|_| Advantages::new()).collect(),
             action: stage.options.len(),
             start: stage.scored_start.as_ref().map(|_| StartCredit::new()),
-            valued: (0..stage.row_draws())
+            valued: (stage.plan.unserved..stage.row_draws())
                 .find(|&draw| stage.terms.iter().any(|term| term.credits[draw].is_some()))
-                .unwrap_or(0),
+                .unwrap_or(stage.plan.unserved),
             enumeration: stage.enumerator.as_ref().map(|_| Enumeration::default()),
             values: Vec::new(),
             returns: Sums::default(),
@@ -199,7 +254,7 @@ impl<E: Number> Objective<E> {
                 if stage.keeps_ledger() { &rollout.ledger.given[number] } else { &rollout.here };
             let given = Given { here, before: &rollout.before, after: &rollout.after };
             draw.assess(
-                settings,
+                (settings, number >= stage.plan.unserved),
                 &rollout.rows,
                 &given,
                 (&rollout.totals.lengths, stage.horizon),
@@ -223,9 +278,11 @@ impl<E: Number> Objective<E> {
         &self.draws[self.action].advantage
     }
 
-    /// `Σ A²` over the rows.
-    pub fn squared_advantages(&self) -> f64 {
-        kernels::sum_of_squares(self.advantage())
+    /// `Σ A²` over all draws, and how many draws there are.
+    pub fn squared_advantages(&self) -> (f64, usize) {
+        let all = self.draws.iter().map(|draw| &draw.advantage);
+        let sum = all.clone().map(|advantage| kernels::sum_of_squares(advantage)).sum();
+        (sum, all.map(Vec::len).sum())
     }
 
     /// `A` times `factor`.
@@ -240,7 +297,7 @@ impl<E: Number> Objective<E> {
         // summed out, all draws of a step are credited alike
         let credited = if self.enumeration.is_some() { 1 } else { stage.row_draws() };
         for (draw, all) in self.draws.iter_mut().zip(all).take(credited) {
-            draw.compare(&stage.plan.settings, &rollout.rows, all);
+            draw.compare(&rollout.rows, all);
         }
         if let (Some(start), Some(draw), Some(all)) =
             (&self.start, self.draws.last_mut(), all.last())
@@ -274,12 +331,20 @@ impl<E: Number> Objective<E> {
             advantage: &action.advantage,
             target: &self.draws[self.valued].target,
             times: &self.times,
-            options: &rollout.options,
-            of_options: &self.draws[..self.action],
-            of_model: stage.scored_model.as_ref().and(self.draws.get(self.action + 1)),
-            of_start: self.start.as_ref().and(self.draws.last()),
-            densities: &rollout.densities,
+            before: rollout.options.iter().zip(&self.draws).map(Drawn::of).collect(),
+            of_model: stage
+                .scored_model
+                .as_ref()
+                .and(self.draws.get(self.action + 1))
+                .map(|of| AtPoints::scored(&rollout.scored_model, of, weighing.share)),
+            of_start: self
+                .start
+                .as_ref()
+                .and(self.draws.last())
+                .map(|of| AtPoints::scored(&rollout.scored_start, of, weighing.share)),
+            densities: densities(rollout, weighing.share),
             enumeration: self.enumeration.as_ref(),
+            enumerated: self.draws.first(),
             rollout: Some(rollout),
             previous,
         };
@@ -298,23 +363,29 @@ impl<E: Number> Objective<E> {
         self.gradient.fill(<E as Float>::ZERO);
         let mut tape = Tape::reusing(&self.scratch);
         let mut weighted = Vec::new();
-        weigh_densities(
-            &rollout.densities,
-            stage,
-            (&mut tape, parameters),
-            weighing.share,
-            &mut weighted,
-        );
+        let all = densities(rollout, weighing.share);
+        weigh_densities(&all, stage, (&mut tape, parameters), &mut weighted);
         if !weighted.is_empty() {
             tape.backward(weighted, parameters, &mut self.gradient);
         }
     }
 
-    /// Puts the rows in a new order, in which the minibatches of a pass take them.
-    pub fn shuffle(&mut self, random: &mut impl Rng) {
-        self.order.clear();
-        self.order.extend(0..self.times.len() as u32);
-        self.order.shuffle(random);
+    /// Puts the rows in a new order, in which the minibatches of a pass take them; and the points of
+    /// what whole trajectories give.
+    pub fn shuffle(&mut self, rollout: &Rollout<E>, random: &mut impl Rng) {
+        let mut anew = |order: &mut Vec<u32>, count: usize| {
+            order.clear();
+            order.extend(0..count as u32);
+            order.shuffle(random);
+        };
+        anew(&mut self.order, self.times.len());
+        let part = &mut self.part;
+        anew(&mut part.model.order, rollout.scored_model.points.len());
+        anew(&mut part.start.order, rollout.scored_start.points.len());
+        part.densities.resize_with(rollout.densities.len(), PartPoints::default);
+        for (part, of) in part.densities.iter_mut().zip(&rollout.densities) {
+            anew(&mut part.order, of.points.len());
+        }
     }
 
     /// The gradient from the rows of minibatch `part` of `parts`.
@@ -336,9 +407,35 @@ impl<E: Number> Objective<E> {
         stage.learning.network.recompute(parameters.values(), 0..rows.len(), network);
         mine.draws.gather(&rollout.draws, rows, width / 2);
         // the policy that drew them is asked for by a target alone
-        if stage.plan.settings.kl_target.is_some() {
+        let with_numbers = stage.plan.settings.kl_target.is_some();
+        if with_numbers {
             gather(&rollout.policy, rows, width, &mut mine.policy);
         }
+        mine.before.resize_with(rollout.options.len(), PartDrawn::default);
+        let before = rollout.options.iter().zip(&self.draws).zip(&stage.options);
+        for (mine, ((of, worth), option)) in mine.before.iter_mut().zip(before) {
+            let numbers = option.family.numbers();
+            mine.draws.gather(&of.draws, rows, numbers / 2);
+            gather(&of.last, rows, 1, &mut mine.last);
+            gather(&of.log_prob, rows, 1, &mut mine.log_prob);
+            gather(&worth.advantage, rows, 1, &mut mine.advantage);
+            if with_numbers {
+                gather(&of.numbers, rows, numbers, &mut mine.numbers);
+            }
+        }
+        // a point stands in one minibatch of a pass
+        let share = parts as f64 / stage.plan.settings.trajectories as f64;
+        let at = (parameters.values(), (part, parts), share);
+        let of_model = stage.scored_model.as_ref().zip(self.draws.get(self.action + 1));
+        let of_model = of_model.map(|(of, worth)| {
+            mine.model.gather((of, &rollout.scored_model), Some(&worth.advantage), at)
+        });
+        let of_start = stage.scored_start.as_ref().zip(self.draws.last());
+        let of_start = of_start.map(|(of, worth)| {
+            mine.start.gather((of, &rollout.scored_start), Some(&worth.advantage), at)
+        });
+        let densities = stage.densities.iter().zip(&rollout.densities).zip(&mut mine.densities);
+        let densities = densities.map(|(of, part)| part.gather(of, None, at)).collect();
         gather(&rollout.anchor, rows, width, &mut mine.anchor);
         gather(&rollout.log_prob, rows, 1, &mut mine.log_prob);
         gather(&self.draws[self.action].advantage, rows, 1, &mut mine.advantage);
@@ -353,13 +450,13 @@ impl<E: Number> Objective<E> {
             advantage: &mine.advantage,
             target: &mine.target,
             times: &mine.times,
-            // the plan takes no minibatches where there are any
-            options: &[],
-            of_options: &[],
-            of_model: None,
-            of_start: None,
-            densities: &[],
+            before: mine.before.iter().map(PartDrawn::as_drawn).collect(),
+            of_model,
+            of_start,
+            densities,
+            // the plan takes no minibatches where options are summed out
             enumeration: None,
+            enumerated: None,
             rollout: None,
             previous: None,
         };
@@ -404,7 +501,8 @@ impl<E: Number> Sample<'_, E> {
         let mut tape = Tape::reusing(scratch);
         let mut weighted = Vec::new();
         if weighing.aim != Aim::Baseline {
-            self.weigh_start(stage, (&mut tape, parameters), weighing.share, &mut weighted);
+            let of = (stage.scored_start.as_ref(), self.of_start.as_ref());
+            self.weigh_points(stage, of, (&mut tape, parameters), weighing, &mut weighted);
         }
         if rows == 0 {
             // all have ended where they started
@@ -445,7 +543,7 @@ impl<E: Number> Sample<'_, E> {
             enumeration.weigh(
                 (enumerator, stage, rollout),
                 on,
-                &self.of_options[0],
+                self.enumerated.expect("objective: what is summed out has its credit"),
                 self.times,
                 weighing.share,
                 &mut weighted,
@@ -453,8 +551,9 @@ impl<E: Number> Sample<'_, E> {
         } else if weighing.aim != Aim::Baseline {
             let policy = &roots[wired.policy.clone()];
             let (log_prob, entropy) = stage.family.score(&mut tape, policy, &[], self.draws);
-            let weights =
-                self.score_weights(&values_of(&log_prob), stage.plan.settings.clip_ratio, weighing);
+            let of = (self.log_prob, self.advantage);
+            let clip_ratio = stage.plan.settings.clip_ratio;
+            let weights = score_weights(&values_of(&log_prob), of, clip_ratio, weighing);
             weighted.push((log_prob, weights));
             for term in stage.terms.iter().filter(|term| term.pathwise) {
                 let weights =
@@ -484,15 +583,10 @@ impl<E: Number> Sample<'_, E> {
                     | Source::Ratio => {}
                 }
             }
-            self.weigh_options(stage, &mut tape, &roots, weighing.share, &mut weighted);
-            self.weigh_model(stage, (&mut tape, parameters), weighing.share, &mut weighted);
-            weigh_densities(
-                self.densities,
-                stage,
-                (&mut tape, parameters),
-                weighing.share,
-                &mut weighted,
-            );
+            self.weigh_before(stage, &mut tape, &roots, weighing, &mut weighted);
+            let of = (stage.scored_model.as_ref(), self.of_model.as_ref());
+            self.weigh_points(stage, of, (&mut tape, parameters), weighing, &mut weighted);
+            weigh_densities(&self.densities, stage, (&mut tape, parameters), &mut weighted);
             if stage.plan.settings.kl_target.is_some() {
                 told.divergence = self.divergence(stage);
             }
@@ -512,106 +606,64 @@ impl<E: Number> Sample<'_, E> {
         told
     }
 
-    /// The scores of the options' draws and the gradients of their entropies.
-    fn weigh_options(
+    /// The scores of what is drawn before the last draw, and the gradients of their entropies.
+    fn weigh_before(
         &self,
         stage: &Stage<E>,
         tape: &mut Tape<E>,
         roots: &[Matrix<E>],
-        share: f64,
+        weighing: Weighing,
         weighted: &mut Vec<(Matrix<E>, Vec<E>)>,
     ) {
-        let down: E = Float::of(-share);
-        for (number, ((option, rows), of)) in
-            stage.options.iter().zip(self.options).zip(self.of_options).enumerate()
-        {
+        for (number, (option, of)) in stage.options.iter().zip(&self.before).enumerate() {
             let roots = &roots[stage.learning.options[number].clone()];
             let entropies = stage
                 .terms
                 .iter()
                 .filter(|term| term.pathwise && term.source == Source::OptionEntropy(number));
             let log_prob = if entropies.clone().count() == 0 {
-                option.family.log_density(tape, roots, &rows.last, &rows.draws)
+                option.family.log_density(tape, roots, of.last, of.draws)
             } else {
-                let (log_prob, entropy) = option.family.score(tape, roots, &rows.last, &rows.draws);
+                let (log_prob, entropy) = option.family.score(tape, roots, of.last, of.draws);
                 for term in entropies {
-                    weighted.push((
-                        entropy.clone(),
-                        self.weights(term.sign, term.from as u32..=term.to as u32, share),
-                    ));
+                    let times = term.from as u32..=term.to as u32;
+                    weighted
+                        .push((entropy.clone(), self.weights(term.sign, times, weighing.share)));
                 }
                 log_prob
             };
-            let weight = |(&t, &advantage): (&u32, &E)| {
-                if option.once && t > 1 { <E as Float>::ZERO } else { down * advantage }
-            };
-            weighted.push((log_prob, self.times.iter().zip(&of.advantage).map(weight).collect()));
+            let clip_ratio = stage.plan.settings.clip_ratio;
+            let worth = (of.log_prob, of.advantage);
+            let mut weights = score_weights(&values_of(&log_prob), worth, clip_ratio, weighing);
+            if option.once {
+                let later = weights.iter_mut().zip(self.times).filter(|(_, t)| **t > 1);
+                later.for_each(|(weight, _)| *weight = <E as Float>::ZERO);
+            }
+            weighted.push((log_prob, weights));
         }
     }
 
-    /// The scores of the next states that a model draws, one for each row.
-    fn weigh_model(
+    /// The scores of the states that a model draws: of the next ones one for each row, of the first
+    /// ones one for each trajectory.
+    fn weigh_points(
         &self,
         stage: &Stage<E>,
+        (density, at): (Option<&Density>, Option<&AtPoints<E>>),
         (tape, parameters): (&mut Tape<E>, &Parameters<E>),
-        share: f64,
+        weighing: Weighing,
         weighted: &mut Vec<(Matrix<E>, Vec<E>)>,
     ) {
-        let (Some(density), Some(of), Some(rollout)) =
-            (&stage.scored_model, self.of_model, self.rollout)
-        else {
+        let (Some(density), Some(at)) = (density, at) else { return };
+        if at.points == 0 {
             return;
-        };
-        let rows = &rollout.scored_model;
-        let roots = tape.network(&density.network, parameters, &rows.network, 0..rows.points.len());
-        let log_prob = density.family.log_density(tape, &roots, &rows.last, &rows.draws);
-        let down: E = Float::of(-share);
-        weighted.push((log_prob, of.advantage.iter().map(|&advantage| down * advantage).collect()));
-    }
-
-    /// The scores of the first states that a model draws, one for each trajectory.
-    fn weigh_start(
-        &self,
-        stage: &Stage<E>,
-        (tape, parameters): (&mut Tape<E>, &Parameters<E>),
-        share: f64,
-        weighted: &mut Vec<(Matrix<E>, Vec<E>)>,
-    ) {
-        let (Some(density), Some(of), Some(rollout)) =
-            (&stage.scored_start, self.of_start, self.rollout)
-        else {
-            return;
-        };
-        let rows = &rollout.scored_start;
-        let roots = tape.network(&density.network, parameters, &rows.network, 0..rows.points.len());
-        let log_prob = density.family.log_density(tape, &roots, &rows.last, &rows.draws);
-        let down: E = Float::of(-share);
-        weighted.push((log_prob, of.advantage.iter().map(|&advantage| down * advantage).collect()));
-    }
-
-    /// The weight of each `log π(a)`: `−A`, times the ratio where the policy has moved; 0 where
-    /// that is clipped.
-    fn score_weights(&self, log_prob: &[E], clip_ratio: Option<f64>, weighing: Weighing) -> Vec<E> {
-        let down: E = Float::of(-weighing.share);
-        if !weighing.moved {
-            return self.advantage.iter().map(|&advantage| down * advantage).collect();
         }
-        let clip = clip_ratio.unwrap_or(f64::INFINITY);
-        let (low, high): (E, E) = (Float::of(1.0 - clip), Float::of(1.0 + clip));
-        let mut weights = vec![<E as Float>::ZERO; log_prob.len()];
-        pulp::Arch::new().dispatch(kernels::Inlined(
-            #[inline(always)]
-            || {
-                let rows = weights.iter_mut().zip(log_prob).zip(self.log_prob).zip(self.advantage);
-                for (((weight, &present), &then), &advantage) in rows {
-                    let ratio = Float::exp(present - then);
-                    let clipped =
-                        if advantage > <E as Float>::ZERO { ratio > high } else { ratio < low };
-                    *weight = if clipped { <E as Float>::ZERO } else { down * ratio * advantage };
-                }
-            },
-        ));
-        weights
+        let roots = tape.network(&density.network, parameters, at.network, 0..at.points);
+        let log_prob = density.family.log_density(tape, &roots, at.last, at.draws);
+        let weighing = Weighing { share: at.share, ..weighing };
+        let clip_ratio = stage.plan.settings.clip_ratio;
+        let worth = (at.log_prob, at.advantage);
+        let weights = score_weights(&values_of(&log_prob), worth, clip_ratio, weighing);
+        weighted.push((log_prob, weights));
     }
 
     /// The weight of each row in `−sign · Σ_{t of times} share`.
@@ -623,37 +675,158 @@ impl<E: Number> Sample<'_, E> {
             .collect()
     }
 
-    /// `Σ KL(π ‖ π_b)` over the rows.
+    /// `Σ KL(π ‖ π_b)` over the rows, of all that they draw.
     fn divergence(&self, stage: &Stage<E>) -> f64 {
         let rows = 0..self.times.len();
-        let mut present = vec![<E as Float>::ZERO; self.policy.len()];
-        stage.family.describe(
-            stage.learning.outputs(self.network, &stage.learning.policy, &rows),
-            &[],
-            &mut present,
-        );
         let mut divergences = vec![<E as Float>::ZERO; rows.len()];
-        stage.family.divergences(&present, self.policy, &mut divergences);
-        divergences.iter().map(|kl| kl.as_f64()).sum()
+        let mut of = |family: &Family, roots: &Range<usize>, last: &[u32], then: &[E]| {
+            let mut present = vec![<E as Float>::ZERO; then.len()];
+            let outputs = stage.learning.outputs(self.network, roots, &rows);
+            family.describe(outputs, last, &mut present);
+            family.divergences(&present, then, &mut divergences);
+            divergences.iter().map(|kl| kl.as_f64()).collect::<Vec<f64>>()
+        };
+        let mut sum: f64 =
+            of(&stage.family, &stage.learning.policy, &[], self.policy).into_iter().sum();
+        for ((option, drawn), roots) in
+            stage.options.iter().zip(&self.before).zip(&stage.learning.options)
+        {
+            let all = of(&option.family, roots, drawn.last, drawn.numbers);
+            let counts = |(kl, &t): (f64, &u32)| if option.once && t > 1 { 0.0 } else { kl };
+            sum += all.into_iter().zip(self.times).map(counts).sum::<f64>();
+        }
+        sum
     }
+}
+
+impl<'a, E: Number> Drawn<'a, E> {
+    fn of((rows, worth): (&'a OptionRows<E>, &'a Advantages<E>)) -> Drawn<'a, E> {
+        Drawn {
+            draws: &rows.draws,
+            last: &rows.last,
+            numbers: &rows.numbers,
+            log_prob: &rows.log_prob,
+            advantage: &worth.advantage,
+        }
+    }
+}
+
+impl<E: Number> PartDrawn<E> {
+    fn as_drawn(&self) -> Drawn<'_, E> {
+        Drawn {
+            draws: &self.draws,
+            last: &self.last,
+            numbers: &self.numbers,
+            log_prob: &self.log_prob,
+            advantage: &self.advantage,
+        }
+    }
+}
+
+impl<'a, E: Number> AtPoints<'a, E> {
+    fn scored(rows: &'a DensityRows<E>, worth: &'a Advantages<E>, share: f64) -> AtPoints<'a, E> {
+        AtPoints { log_prob: &rows.log_prob, advantage: &worth.advantage, ..Self::of(rows, share) }
+    }
+
+    fn of(rows: &'a DensityRows<E>, share: f64) -> AtPoints<'a, E> {
+        AtPoints {
+            network: &rows.network,
+            draws: &rows.draws,
+            last: &rows.last,
+            log_prob: &[],
+            advantage: &[],
+            share,
+            points: rows.points.len(),
+        }
+    }
+}
+
+impl<E: Number> PartPoints<E> {
+    /// Gathers the points of minibatch `part` of `parts`, and computes the kernel at `parameters`.
+    fn gather(
+        &mut self,
+        (of, rows): (&Density, &DensityRows<E>),
+        worth: Option<&Vec<E>>,
+        (parameters, (part, parts), share): (&[E], (usize, usize), f64),
+    ) -> AtPoints<'_, E> {
+        let points = &self.order[part_of(self.order.len(), part, parts)];
+        if !points.is_empty() {
+            let network = Arc::get_mut(&mut self.network)
+                .expect("objective: the tape of the last gradient is gone");
+            of.network.gather(&rows.network, points, network);
+            of.network.recompute(parameters, 0..points.len(), network);
+        }
+        let width = rows.draws.reals.len() / rows.points.len().max(1);
+        self.draws.gather(&rows.draws, points, width);
+        gather(&rows.last, points, 1, &mut self.last);
+        self.log_prob.clear();
+        self.advantage.clear();
+        if let Some(worth) = worth {
+            gather(&rows.log_prob, points, 1, &mut self.log_prob);
+            gather(worth, points, 1, &mut self.advantage);
+        }
+        AtPoints {
+            network: &self.network,
+            draws: &self.draws,
+            last: &self.last,
+            log_prob: &self.log_prob,
+            advantage: &self.advantage,
+            share,
+            points: points.len(),
+        }
+    }
+}
+
+/// All points of the densities of a bound, as they were computed last.
+fn densities<E: Number>(rollout: &Rollout<E>, share: f64) -> Vec<AtPoints<'_, E>> {
+    rollout.densities.iter().map(|rows| AtPoints::of(rows, share)).collect()
+}
+
+/// The weight of each `log q` of a draw: `−A`, times the ratio where the parameters have moved; 0
+/// where that is clipped.
+fn score_weights<E: Number>(
+    log_prob: &[E],
+    (then, advantage): (&[E], &[E]),
+    clip_ratio: Option<f64>,
+    weighing: Weighing,
+) -> Vec<E> {
+    let down: E = Float::of(-weighing.share);
+    if !weighing.moved {
+        return advantage.iter().map(|&advantage| down * advantage).collect();
+    }
+    let clip = clip_ratio.unwrap_or(f64::INFINITY);
+    let (low, high): (E, E) = (Float::of(1.0 - clip), Float::of(1.0 + clip));
+    let mut weights = vec![<E as Float>::ZERO; log_prob.len()];
+    pulp::Arch::new().dispatch(kernels::Inlined(
+        #[inline(always)]
+        || {
+            let rows = weights.iter_mut().zip(log_prob).zip(then).zip(advantage);
+            for (((weight, &present), &then), &advantage) in rows {
+                let ratio = Float::exp(present - then);
+                let clipped =
+                    if advantage > <E as Float>::ZERO { ratio > high } else { ratio < low };
+                *weight = if clipped { <E as Float>::ZERO } else { down * ratio * advantage };
+            }
+        },
+    ));
+    weights
 }
 
 /// The gradients of densities in their own parameters.
 fn weigh_densities<E: Number>(
-    densities: &[DensityRows<E>],
+    densities: &[AtPoints<E>],
     stage: &Stage<E>,
     (tape, parameters): (&mut Tape<E>, &Parameters<E>),
-    share: f64,
     weighted: &mut Vec<(Matrix<E>, Vec<E>)>,
 ) {
-    for (density, rows) in stage.densities.iter().zip(densities) {
+    for (density, at) in stage.densities.iter().zip(densities) {
         let term = &stage.terms[density.term];
-        if !term.pathwise || density.version != Version::Present || rows.points.is_empty() {
+        if !term.pathwise || density.version != Version::Present || at.points == 0 {
             continue;
         }
-        let roots = tape.network(&density.network, parameters, &rows.network, 0..rows.points.len());
-        let log_prob = density.family.log_density(tape, &roots, &rows.last, &rows.draws);
-        weighted.push((log_prob, vec![Float::of(-term.sign * share); rows.points.len()]));
+        let roots = tape.network(&density.network, parameters, at.network, 0..at.points);
+        let log_prob = density.family.log_density(tape, &roots, at.last, at.draws);
+        weighted.push((log_prob, vec![Float::of(-term.sign * at.share); at.points]));
     }
 }
 

@@ -8,7 +8,7 @@ use super::known_ratio::KnownRatio;
 use super::network::NetworkPlan;
 use super::points::{Columns, Inputs, Trajectories};
 use super::run::EngineError;
-use super::trace::{Variable, When};
+use super::trace::When;
 use crate::plan::{Plan, Quantity, RatioOf};
 use std::sync::Arc;
 
@@ -106,8 +106,7 @@ impl<E: Number> RatioRows<E> {
             Arc::get_mut(&mut self.network).expect("ratio: the tape of the last gradient is gone");
         of.through.forward(parameters, &self.columns.feeds(&of.inputs, count), 0..count, network);
         if let Some(known) = &of.known {
-            let reads = [(Variable::State, 0), (Variable::Action, 0), (Variable::State, 1)];
-            let number = |point, (variable, offset)| {
+            let number = |point, variable, offset| {
                 let (t, of_trajectory) = on.place(point);
                 let number =
                     on.trace.number((variable, When::After(offset)), t, of_trajectory, |drawn| {
@@ -116,11 +115,9 @@ impl<E: Number> RatioRows<E> {
                 number.expect("ratio: a live step has a state, an action and a next state")
             };
             self.known.clear();
-            self.known.extend(
-                self.points
-                    .iter()
-                    .map(|point| <E as Float>::of(known.at(reads.map(|read| number(point, read))))),
-            );
+            self.known.extend(self.points.iter().map(|point| {
+                <E as Float>::of(known.at(|variable, offset| number(point, variable, offset)))
+            }));
         }
     }
 

@@ -242,7 +242,8 @@ impl<'a, E: Number> Shared<'a, E> {
                 objective.differentiate(stage, (&parameters, point.previous), rollout, weighing);
             }
             Job::Shuffle { step, epoch } => {
-                objective.shuffle(&mut generator([seed, SHUFFLING + epoch, step << 16 | at as u64]))
+                let mut random = generator([seed, SHUFFLING + epoch, step << 16 | at as u64]);
+                objective.shuffle(rollout, &mut random);
             }
             Job::Mirror { weighing } => {
                 rollout.revalue_densities(
@@ -415,9 +416,9 @@ impl<'a, E: Number> Shared<'a, E> {
 
     /// The root mean square of the batch's advantages; 1 where all are 0.
     pub fn advantage_size(&self) -> f64 {
-        let squares: f64 =
-            self.shards.iter().map(|shard| locked(shard).objective.squared_advantages()).sum();
-        let mean = squares / self.rows().max(1) as f64;
+        let each = self.shards.iter().map(|shard| locked(shard).objective.squared_advantages());
+        let (squares, draws) = each.fold((0.0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        let mean = squares / draws.max(1) as f64;
         if mean > 0.0 && mean.is_finite() { mean.sqrt() } else { 1.0 }
     }
 

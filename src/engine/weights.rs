@@ -50,7 +50,7 @@ struct Field {
 #[derive(Default)]
 pub(super) struct Drawn<E> {
     means: Vec<E>,
-    noise: Vec<E>,
+    pub noise: Vec<E>,
     /// The batch's gradient in the weights where these are `mean − sd·ε`; nothing where no field is
     /// mirrored.
     mirrored: Vec<E>,
@@ -97,6 +97,21 @@ impl Weights {
             values[mean] += Float::exp(values[log_sd]) * noise;
         }
         drawn
+    }
+
+    /// Puts the draw of the same noise around the means that have moved in their place.
+    pub fn redraw<E: Number>(&self, noise: Vec<E>, values: &mut [E]) -> Drawn<E> {
+        let mut means = Vec::with_capacity(noise.len());
+        for ((mean, log_sd), &noise) in self.places().zip(&noise) {
+            means.push(values[mean]);
+            values[mean] += Float::exp(values[log_sd]) * noise;
+        }
+        Drawn { means, noise, mirrored: Vec::new() }
+    }
+
+    /// Puts the means back in the place of a draw.
+    pub fn put_back<E: Number>(&self, drawn: Drawn<E>, values: &mut [E]) {
+        self.places().zip(drawn.means).for_each(|((mean, _), then)| values[mean] = then);
     }
 
     /// Whether the batch's gradient is asked for at the mirror image of the draw, too.

@@ -363,18 +363,7 @@ fn draw(
             };
         }
 
-        let seen =
-            |of: &VariableId| matches!(model.variable(*of).role, Role::State | Role::Observation);
-        let before = |of: &VariableId, offset: i32| offset < i32::from(seen(of));
-        let fits = match read {
-            Read::Variable(_) | Read::Time => true,
-            Read::Step(of, offset) | Read::Past(of, offset) | Read::Window(of, _, offset) => {
-                before(of, *offset)
-            }
-            Read::First(of) => model.variable(*of).role != Role::Action,
-            Read::Last(..) | Read::Future(..) | Read::Whole(..) => false,
-        };
-        if !fits {
+        if !is_there(model, read) {
             let message = format!(
                 "the kernel that draws `{name}` reads what is drawn later, or its own step in a \
                  window, which this version does not train"
@@ -383,6 +372,46 @@ fn draw(
         }
     }
     Ok(Draw { factor: at, kernel, variable, once, head, reads })
+}
+
+/// Whether a step that draws knows what a read asks for, but for what it draws itself.
+fn is_there(model: &Model, read: &Read) -> bool {
+    let seen =
+        |of: &VariableId| matches!(model.variable(*of).role, Role::State | Role::Observation);
+    let before = |of: &VariableId, offset: i32| offset < i32::from(seen(of));
+    match read {
+        Read::Variable(_) | Read::Time => true,
+        Read::Step(of, offset) | Read::Past(of, offset) | Read::Window(of, _, offset) => {
+            before(of, *offset)
+        }
+        Read::First(of) => model.variable(*of).role != Role::Action,
+        Read::Last(..) | Read::Future(..) | Read::Whole(..) => false,
+    }
+}
+
+/// How many of the draws stand before all that a baseline reads: it compares the credit of those
+/// behind it, of which it reads nothing.
+///
+/// # Errors
+/// A baseline that reads what is drawn last, or later than its step.
+pub(super) fn unserved(
+    model: &Model,
+    draws: &[(Draw, Option<&Score>)],
+    reads: &[Read],
+    span: Span,
+) -> Result<usize, Vec<Diagnostic>> {
+    let last_of_step = draws.len().saturating_sub(1);
+    let mut count = 0;
+    for read in reads {
+        let drawn = draws.iter().position(|(draw, _)| reads_now(read, draw));
+        if !is_there(model, read) || drawn == Some(last_of_step) {
+            let message = "a baseline does not read what is drawn last in its step, or later: what \
+                           a draw is compared with does not depend on it";
+            return Err(vec![Diagnostic::error("bad-setting", span, message)]);
+        }
+        count = count.max(drawn.map_or(0, |at| at + 1));
+    }
+    Ok(count)
 }
 
 /// The head of a kernel over a variable.

@@ -25,7 +25,7 @@ pub fn against_enumeration(
     settings: &Settings,
     (options, policy): (&[Draw], &Draw),
     terms: &[Term],
-    moves_model: bool,
+    (moves_model, unserved): (bool, usize),
 ) -> Option<String> {
     let why = match options {
         _ if moves_model => {
@@ -34,6 +34,13 @@ pub fn against_enumeration(
         _ if options.iter().any(|draw| model.variable(draw.variable).role == Role::Action) => {
             "sums over an option that no world reads, and here another action is drawn before the \
              last, which the environment reads"
+        }
+        _ if unserved > 0 => {
+            "compares all draws of a step with one value, and this baseline reads one of them"
+        }
+        _ if settings.reuses_batches() => {
+            "credits what was not drawn, too, and a batch that is used again is weighed by the \
+             ratios of what was"
         }
         [] => "sums over nothing: this model draws no option",
         [_, _, ..] => "sums over one option, and this model has several",

@@ -122,7 +122,7 @@ fn unbiased(plain: &Plan) -> Vec<Alternative> {
     let moves_states = plain.scored_model.is_some() || plain.scored_start.is_some();
     let draws = (&plain.options[..], &plain.policy);
     let against =
-        against_enumeration(&plain.model, &plain.settings, draws, &plain.terms, moves_states)
+        against_enumeration(&plain.model, &plain.settings, draws, &plain.terms, (moves_states, 0))
             .or_else(|| {
                 against_exponents(&plain.model, &plain.graph, &plain.model.inputs, &plain.terms)
             });

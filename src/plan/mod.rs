@@ -93,6 +93,8 @@ pub struct Plan {
     pub simulations: Vec<Simulation>,
     /// What the baseline's network reads at `t`; empty where it is none.
     pub baseline_reads: Vec<Read>,
+    /// How many draws of a step stand before what it reads: it is no baseline of theirs.
+    pub unserved: usize,
     /// The terms of the bound, in the derivation's order.
     pub terms: Vec<Term>,
     /// What a classifier tells the policy's steps from.
@@ -225,20 +227,12 @@ fn assemble(
             "this version trains actions of an environment only",
         )]
     })?;
+    let mut unserved = 0;
     let baseline_reads = match &settings.baseline {
         Baseline::Network { arguments, .. } => {
             let span = model.setting("baseline").map_or(bound.span, |s| s.span);
             let reads = draw::reads(model, arguments, span, "the baseline")?;
-            let of = model.environment(environment);
-            let seen = |variable| variable == of.state || Some(variable) == of.observation;
-            if !reads.iter().all(|read| {
-                matches!(read, Read::Time)
-                    || matches!(read, Read::Variable(variable) if seen(*variable))
-            }) {
-                let message =
-                    "this version's baselines read the state, the observation and the time at `t`";
-                return Err(vec![refused(span, message)]);
-            }
+            unserved = draw::unserved(model, &draws[..=policy_at], &reads, span)?;
             reads
         }
         Baseline::None | Baseline::LeaveOneOut => Vec::new(),
@@ -384,7 +378,7 @@ fn assemble(
             &settings,
             (&draws, &policy),
             &terms,
-            moves_states,
+            (moves_states, unserved),
         )
         .or_else(|| enumeration::against_exponents(model, &scalars.graph, &scalars.inputs, &terms))
     {
@@ -438,6 +432,7 @@ fn assemble(
         pathwise,
         simulations,
         baseline_reads,
+        unserved,
         terms,
         records,
         log_transition,

@@ -27,26 +27,12 @@ pub fn unshared(model: &Model, shared: bool) -> Option<Diagnostic> {
     )
 }
 
-/// What is not run with options, reverse models and decoders.
+/// What is not run with several draws, reverse models and decoders.
 pub fn beyond_policies(model: &Model, settings: &Settings) -> Option<Diagnostic> {
-    let one_gradient = "this version takes one gradient of each batch where there are options, \
-                        density ratios, densities of a whole trajectory, or a model that moves";
-    let refusal = |key, message: &str| {
-        model.setting(key).map(|setting| super::refused(setting.span, message))
-    };
-    if settings.update != Update::Gradient {
-        return refusal("update", one_gradient);
-    }
-    if settings.reuses_batches() {
-        return ["epochs", "minibatch"].into_iter().find_map(|key| refusal(key, one_gradient));
-    }
-    if settings.normalize.advantages {
-        return refusal(
-            "normalize",
-            "this version does not rescale the advantages of several draws",
-        );
-    }
-    None
+    let setting = model.setting("update").filter(|_| settings.update != Update::Gradient)?;
+    let message = "this version takes one gradient of each batch by `update` where there are several \
+                   draws, density ratios, densities of a whole trajectory, or a model that moves";
+    Some(super::refused(setting.span, message))
 }
 
 /// Why a bound cannot learn from kept transitions.

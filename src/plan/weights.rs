@@ -114,7 +114,7 @@ pub(super) fn mean_fields(
     }
     errors.extend(fields.iter().find_map(|field| previous(model, bound, field)));
     if !fields.is_empty() {
-        errors.extend(several_gradients(model, settings));
+        errors.extend(along_a_metric(model, settings));
     }
     if errors.is_empty() { Ok(fields) } else { Err(errors) }
 }
@@ -154,20 +154,12 @@ fn previous(model: &Model, bound: &Bound, field: &MeanField) -> Option<Diagnosti
     ))
 }
 
-/// What takes more than one gradient from a draw, or goes along a metric of the weights themselves.
-fn several_gradients(model: &Model, settings: &Settings) -> Option<Diagnostic> {
-    let refusal = |key| {
-        let message =
-            "weights are drawn once for each batch, and this version takes one gradient of a draw";
-        model.setting(key).map(|setting| refused(setting.span, message))
-    };
-    if settings.update != Update::Gradient {
-        return refusal("update");
-    }
-    if settings.reuses_batches() {
-        return ["epochs", "minibatch"].into_iter().find_map(refusal);
-    }
-    None
+/// What goes along a metric of the weights themselves.
+fn along_a_metric(model: &Model, settings: &Settings) -> Option<Diagnostic> {
+    let setting = model.setting("update").filter(|_| settings.update != Update::Gradient)?;
+    let message = "weights are drawn once for each batch, and this version takes one gradient of a \
+                   draw by `update`";
+    Some(refused(setting.span, message))
 }
 
 /// What the bound that is told means where weights are drawn once a run.
