@@ -329,18 +329,22 @@ impl Family {
     }
 
     /// The Fisher metric of each row of numbers applied to the tangents of what the network
-    /// computed: `p ∘ (t − p·t)` of logits, `t / sd²` of means and `2 t / sd²` of deviations.
+    /// computed, `outputs`: `p ∘ (t − p·t)` of logits, `t / sd²` of means and `2 t / sd²` of
+    /// deviations; of what may stay at `last` see [`sticky::metric`].
     pub fn metric<'a, E: Number>(
         &self,
-        rows: &[E],
+        (rows, last): (&[E], &[u32]),
+        outputs: impl Fn(usize) -> &'a [E],
         tangent: impl Fn(usize) -> &'a [E],
         out: &mut [Vec<E>; 2],
     ) {
         match self {
-            // the plan takes no natural gradient of what stays
-            Family::Categorical { outcomes }
-            | Family::Bernoulli { outcomes }
-            | Family::Sticky { outcomes } => {
+            Family::Sticky { outcomes } => {
+                let of =
+                    sticky::Rows { fresh: outputs(0), keep: outputs(1), last, outcomes: *outcomes };
+                sticky::metric(of, rows, (tangent(0), tangent(1)), out);
+            }
+            Family::Categorical { outcomes } | Family::Bernoulli { outcomes } => {
                 out[0].clear();
                 for (log_p, t) in
                     rows.chunks_exact(*outcomes).zip(tangent(0).chunks_exact(*outcomes))

@@ -24,6 +24,8 @@ pub(super) struct Lead<'a, E: Float> {
     plan: &'a Plan,
     /// Of the bound's gradient, and of the baseline's fit where that moves parameters of its own.
     optimiser: Optimiser<E>,
+    /// Of which a trust region asks what it moves.
+    region: Optimiser<E>,
     fit: Optimiser<E>,
     /// Of the classifier, and what its last step told.
     classifier: Optimiser<E>,
@@ -60,7 +62,12 @@ impl<'a, E: Number> Lead<'a, E> {
         let config = config(plan.settings.optimizer);
         Lead {
             plan,
-            optimiser: Optimiser::new(config, parameters.layout(), plan.trained.iter().copied()),
+            optimiser: Optimiser::new(
+                config,
+                parameters.layout(),
+                plan.trained.difference(&plan.region).copied(),
+            ),
+            region: Optimiser::new(config, parameters.layout(), plan.region.iter().copied()),
             fit: Optimiser::new(config, parameters.layout(), plan.fitted.iter().copied()),
             classifier: Optimiser::new(
                 config,
@@ -132,14 +139,9 @@ impl<'a, E: Number> Lead<'a, E> {
                 crew.run(Job::Differentiate { weighing: shared.whole(Aim::Policy) });
                 shared.sum_gradients(&mut self.gradient);
                 self.norm = self.verified_norm(shared)?;
-                self.keep(read(&shared.parameters).values());
-                shared.leave_previous(read(&shared.parameters).values());
-                TrustRegion { kl, damping, iterations }.step(
-                    crew,
-                    shared,
-                    &self.optimiser,
-                    &mut self.gradient,
-                );
+                self.settle_beside(shared)?;
+                let region = TrustRegion { kl, damping, iterations };
+                region.step(crew, shared, &self.region, &mut self.gradient);
                 if !self.plan.fitted.is_empty() {
                     self.passes(crew, shared, Aim::Baseline)?;
                 }
@@ -366,9 +368,28 @@ impl<'a, E: Number> Lead<'a, E> {
         shared.sum_gradients(&mut self.gradient)
     }
 
+    /// Before a trust region moves the policy by a gradient: the optimiser moves what no draw of the
+    /// batch was drawn from.
+    fn settle_beside(&mut self, shared: &Shared<E>) -> Result<(), EngineError> {
+        let mut parameters = write(&shared.parameters);
+        let settings = &self.plan.settings;
+        let drawn = std::mem::take(&mut self.drawn);
+        shared.stage.weights.settle(drawn, parameters.values_mut(), &mut self.gradient);
+        self.keep(parameters.values());
+        shared.leave_previous(&self.good);
+        let norm = self.optimiser.clip(&mut self.gradient, settings.clip_norm);
+        if norm > 0.0 {
+            let rate = rate(settings.optimizer).at(self.step, settings.steps);
+            self.optimiser.step(parameters.values_mut(), &self.gradient, rate);
+            let of_step = self.optimiser.norm_of_step(norm, settings.clip_norm);
+            self.hold_optimiser(&self.optimiser, of_step, &parameters)?;
+        }
+        Ok(())
+    }
+
     /// The norm of the policy's gradient.
     fn verified_norm(&self, shared: &Shared<E>) -> Result<f64, EngineError> {
-        let norm = self.optimiser.norm(&self.gradient);
+        let norm = self.optimiser.norm(&self.gradient).hypot(self.region.norm(&self.gradient));
         if norm.is_finite() {
             Ok(norm)
         } else {

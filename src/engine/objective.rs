@@ -273,11 +273,6 @@ impl<E: Number> Objective<E> {
         }
     }
 
-    /// That of the action's draws.
-    pub fn advantage(&self) -> &[E] {
-        &self.draws[self.action].advantage
-    }
-
     /// `Σ A²` over all draws, and how many draws there are.
     pub fn squared_advantages(&self) -> (f64, usize) {
         let all = self.draws.iter().map(|draw| &draw.advantage);

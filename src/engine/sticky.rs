@@ -132,6 +132,46 @@ pub fn add_score_gradient<E: Float>(
     );
 }
 
+/// The Fisher metric applied to tangents `(ż, k̇)`: with `ṁ = (1 − k) f ∘ (ż − f·ż) + k̇ ([· = last] −
+/// f)` and `g = ṁ / m`, its parts are `(1 − k) f ∘ (g − f·g)` and `g_last − f·g`. `log_m` are the
+/// rows of [`log_probabilities`].
+pub fn metric<E: Float>(
+    rows: Rows<E>,
+    log_m: &[E],
+    (of_fresh, of_keep): (&[E], &[E]),
+    out: &mut [Vec<E>; 2],
+) {
+    let n = rows.outcomes;
+    let mut log_f = vec![E::ZERO; rows.fresh.len()];
+    categorical::log_probabilities(rows.fresh, n, &mut log_f);
+    out.iter_mut().for_each(Vec::clear);
+    let mut g = vec![E::ZERO; n];
+    for (row, (log_f, log_m)) in log_f.chunks_exact(n).zip(log_m.chunks_exact(n)).enumerate() {
+        let (keep, last) = (rows.keep[row], rows.last[row] as usize);
+        let stays = last < n;
+        let (leave, of_keep) =
+            if stays { (E::ONE - keep, of_keep[row]) } else { (E::ONE, E::ZERO) };
+        let dot = |values: &[E]| {
+            let mut sum = E::ZERO;
+            log_f.iter().zip(values).for_each(|(&log_f, &value)| sum += log_f.exp() * value);
+            sum
+        };
+        let tangent = &of_fresh[row * n..(row + 1) * n];
+        let mean = dot(tangent);
+        for (outcome, g) in g.iter_mut().enumerate() {
+            let f = log_f[outcome].exp();
+            let held = if outcome == last { E::ONE } else { E::ZERO };
+            let moved = leave * f * (tangent[outcome] - mean) + of_keep * (held - f);
+            let m = log_m[outcome].exp();
+            // what cannot be drawn has no gradient
+            *g = if m > E::ZERO { moved / m } else { E::ZERO };
+        }
+        let mean = dot(&g);
+        out[0].extend(log_f.iter().zip(&g).map(|(&log_f, &g)| leave * log_f.exp() * (g - mean)));
+        out[1].push(if stays { g[last] - mean } else { E::ZERO });
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::testing::{assert_gradient, numbers};

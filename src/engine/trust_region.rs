@@ -9,15 +9,18 @@
 
 use super::evaluate::Scratch;
 use super::expressions::Number;
+use super::family::{Draws, Family};
 use super::float::Float;
 use super::objective::Told;
 use super::optimiser::Optimiser;
 use super::parameters::Parameters;
+use super::rollout::Rollout;
 use super::shards::{Hands, Job, Shard, Shared, read, write};
 use super::stage::{Anchor, Source, Stage};
 use super::tangent::Tangents;
 use argmin::core::{Error, Executor, Operator, State};
 use argmin::solver::conjugategradient::ConjugateGradient;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// How much shorter each step of the line search is than the last.
@@ -37,7 +40,8 @@ pub(super) struct TrustRegion {
 pub(super) struct Trial<E> {
     tangents: Tangents<E>,
     scratch: Scratch<E>,
-    metric: [Vec<E>; 2],
+    /// By draw.
+    metric: Vec<[Vec<E>; 2]>,
     present: Vec<E>,
     log_prob: Vec<E>,
     column: Vec<E>,
@@ -169,14 +173,26 @@ impl<E: Number> Shard<E> {
             rows.clone(),
             &mut trial.tangents,
         );
-        stage.family.metric(
-            &rollout.policy,
-            |root| trial.tangents.output(&wired.network, wired.policy.start + root),
-            &mut trial.metric,
-        );
+        let draws: Vec<Region<E>> = regions(stage, rollout).collect();
+        trial.metric.resize_with(draws.len(), Default::default);
+        for (draw, metric) in draws.iter().zip(&mut trial.metric) {
+            let tangent =
+                |root: usize| trial.tangents.output(&wired.network, draw.roots.start + root);
+            let outputs = wired.outputs(&rollout.network, draw.roots, &rows);
+            draw.family.metric((draw.numbers, draw.last), outputs, tangent, metric);
+            if draw.once {
+                let first_step = rollout.rows.starts.get(1).copied().unwrap_or(0);
+                for (root, of) in draw.roots.clone().zip(metric) {
+                    let width = wired.network.width(root);
+                    of[first_step * width..].fill(<E as Float>::ZERO);
+                }
+            }
+        }
         let mut outputs: Vec<&[E]> = vec![&[]; wired.network.outputs()];
-        for (at, root) in wired.policy.clone().enumerate() {
-            outputs[root] = &trial.metric[at];
+        for (draw, metric) in draws.iter().zip(&trial.metric) {
+            for (at, root) in draw.roots.clone().enumerate() {
+                outputs[root] = &metric[at];
+            }
         }
         wired.network.backward(
             parameters.values(),
@@ -218,23 +234,42 @@ impl<E: Number> Shard<E> {
         let network = Arc::get_mut(&mut rollout.network)
             .expect("trust region: the tape of the last gradient is gone");
         wired.network.recompute(parameters.values(), rows.clone(), network);
-        for (list, width) in [
-            (&mut trial.present, stage.family.numbers()),
-            (&mut trial.log_prob, 1),
-            (&mut trial.column, 1),
-        ] {
-            list.resize(rows.len() * width, <E as Float>::ZERO);
+        trial.log_prob.resize(rows.len(), <E as Float>::ZERO);
+        trial.column.resize(rows.len(), <E as Float>::ZERO);
+        let (mut surrogate, mut divergence) = (0.0, 0.0);
+        let times = objective.times().to_vec();
+        let draws: Vec<Region<E>> = regions(stage, rollout).collect();
+        for (number, draw) in draws.iter().enumerate() {
+            trial.present.resize(draw.numbers.len(), <E as Float>::ZERO);
+            let outputs = wired.outputs(&rollout.network, draw.roots, &rows);
+            draw.family.describe(outputs, draw.last, &mut trial.present);
+            draw.family.log_probs(&trial.present, draw.draws, rows.clone(), &mut trial.log_prob);
+            let counts = |t: u32| !draw.once || t == 1;
+            let worth = &objective.draws[number].advantage;
+            let weighed = trial.log_prob.iter().zip(draw.log_prob).zip(worth).zip(&times);
+            surrogate += weighed
+                .filter(|(_, t)| counts(**t))
+                .map(|(((&now, &then), &advantage), _)| {
+                    (now - then).as_f64().exp() * advantage.as_f64()
+                })
+                .sum::<f64>();
+            for term in stage.terms.iter().filter(|term| term.pathwise) {
+                if term.source != Source::OptionEntropy(number) {
+                    continue;
+                }
+                draw.family.entropies(&trial.present, &mut trial.column);
+                let counted = trial
+                    .column
+                    .iter()
+                    .zip(&times)
+                    .filter(|(_, t)| (term.from..=term.to).contains(&(**t as usize)));
+                surrogate += term.sign * counted.map(|(value, _)| value.as_f64()).sum::<f64>();
+            }
+            draw.family.divergences(&trial.present, draw.numbers, &mut trial.column);
+            let apart = trial.column.iter().zip(&times).filter(|(_, t)| counts(**t));
+            divergence += apart.map(|(kl, _)| kl.as_f64()).sum::<f64>();
         }
-        stage.family.describe(
-            wired.outputs(&rollout.network, &wired.policy, &rows),
-            &[],
-            &mut trial.present,
-        );
-        stage.family.log_probs(&trial.present, &rollout.draws, rows.clone(), &mut trial.log_prob);
-        let weighed = trial.log_prob.iter().zip(&rollout.log_prob).zip(objective.advantage());
-        let mut surrogate: f64 = weighed
-            .map(|((&now, &then), &advantage)| (now - then).as_f64().exp() * advantage.as_f64())
-            .sum();
+        // the last draw's distributions stand in `present` now
         for term in stage.terms.iter().filter(|term| term.pathwise) {
             match term.source {
                 Source::Entropy => stage.family.entropies(&trial.present, &mut trial.column),
@@ -276,8 +311,45 @@ impl<E: Number> Shard<E> {
                 .filter(|(_, t)| (term.from..=term.to).contains(&(**t as usize)));
             surrogate += term.sign * counted.map(|(value, _)| value.as_f64()).sum::<f64>();
         }
-        stage.family.divergences(&trial.present, &rollout.policy, &mut trial.column);
-        let divergence = trial.column.iter().map(|kl| kl.as_f64()).sum();
         objective.told = Told { surrogate, divergence, rows: rows.len(), ..Told::default() };
     }
+}
+
+/// What a trust region holds of one draw: the distributions that the batch was drawn from.
+struct Region<'a, E> {
+    family: &'a Family,
+    roots: &'a Range<usize>,
+    numbers: &'a [E],
+    last: &'a [u32],
+    draws: &'a Draws<E>,
+    log_prob: &'a [E],
+    /// Only the first step draws.
+    once: bool,
+}
+
+/// All draws of a step, in their order.
+fn regions<'a, E: Number>(
+    stage: &'a Stage<E>,
+    rollout: &'a Rollout<E>,
+) -> impl Iterator<Item = Region<'a, E>> {
+    let wired = &stage.learning;
+    let before = stage.options.iter().zip(&rollout.options).zip(&wired.options);
+    let before = before.map(|((option, rows), roots)| Region {
+        family: &option.family,
+        roots,
+        numbers: &rows.numbers,
+        last: &rows.last,
+        draws: &rows.draws,
+        log_prob: &rows.log_prob,
+        once: option.once,
+    });
+    before.chain([Region {
+        family: &stage.family,
+        roots: &wired.policy,
+        numbers: &rollout.policy,
+        last: &[],
+        draws: &rollout.draws,
+        log_prob: &rollout.log_prob,
+        once: false,
+    }])
 }

@@ -106,6 +106,8 @@ pub struct Plan {
     pub graph: Graph,
     /// Parameters that the bound's gradient moves.
     pub trained: BTreeSet<ParameterId>,
+    /// Those of them that a trust region moves; its optimiser moves the others.
+    pub region: BTreeSet<ParameterId>,
     /// Parameters of the baseline that its own fit moves: those the bound's gradient does not.
     pub fitted: BTreeSet<ParameterId>,
     /// Parameters of the classifier.
@@ -337,6 +339,27 @@ fn assemble(
     if settings.options == OptionGradient::Sampled {
         weights::note_mirrors(&mut weights, &elsewhere);
     }
+    // what a step is drawn from, and where a divergence has a closed form what it is taken from
+    let region: BTreeSet<ParameterId> = match settings.update {
+        Update::TrustRegion { .. } => {
+            let priors = terms.iter().filter_map(|term| match &term.quantity {
+                Quantity::Kl { prior: Prior::Kernel { of: Version::Present, head, .. } } => {
+                    Some(head)
+                }
+                _ => None,
+            });
+            let heads = draws[..=policy_at].iter().map(|(draw, _)| &draw.head).chain(priors);
+            heads.flat_map(of_head).filter(|id| trained.contains(id)).collect()
+        }
+        Update::Gradient | Update::Exact { .. } => BTreeSet::new(),
+    };
+    if let Update::TrustRegion { .. } = settings.update
+        && region == trained
+        && read_by_baseline.is_empty()
+        && let Some(error) = together::unused_beside_region(model, &settings)
+    {
+        return Err(vec![error]);
+    }
     let fitted = read_by_baseline.difference(&used).copied().collect();
     let shared = !read_by_baseline.is_disjoint(&trained);
     if let Some(error) = together::unshared(model, shared) {
@@ -438,6 +461,7 @@ fn assemble(
         log_transition,
         graph,
         trained,
+        region,
         fitted,
         classified,
         shared,

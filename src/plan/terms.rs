@@ -10,10 +10,10 @@ use super::term::{
 use super::{Baseline, Classifier, Head, Settings, prior, refused};
 use crate::bound::{BoundDerivation, Moment, Score, Sign, TermId, TermKind};
 use crate::diagnostic::Diagnostic;
-use crate::expr::{ExprId, Graph, InputId, Node};
+use crate::expr::{BinaryOp, ExprId, Graph, InputId, Node};
 use crate::model::{
-    Bound, Dynamics, EnvironmentId, EnvironmentKernel, FactorRef, Index, Input, KernelId,
-    KernelRef, LikelihoodForm, Model, Role, Target, TargetVariable, Value,
+    Bound, Dynamics, EnvironmentId, EnvironmentKernel, FactorRef, FiniteDomain, Index, Input,
+    KernelId, KernelRef, Kind, LikelihoodForm, Model, Role, Target, TargetVariable, Value,
 };
 use crate::source::Span;
 
@@ -439,9 +439,13 @@ impl Planner<'_> {
         if environment.transition_reads().all(finite) {
             return Ok(Less::Environment(*kernel));
         }
-        if let (EnvironmentKernel::Transition, Some(density)) =
-            (kernel, scalars.log_transition(self.model, *id))
-        {
+        let written = match kernel {
+            EnvironmentKernel::Transition => scalars
+                .log_transition(self.model, *id)
+                .or_else(|| scalars.log_finite_transition(self.model, *id)),
+            EnvironmentKernel::Initial | EnvironmentKernel::Observation => None,
+        };
+        if let Some(density) = written {
             return Ok(Less::Expression(density));
         }
         if let EnvironmentKernel::Initial = kernel {
@@ -742,6 +746,41 @@ impl Scalars {
         });
         let next: Vec<ExprId> = next.collect();
         prior::log_density(&mut self.graph, transition, domain, &next).ok()
+    }
+
+    /// That of transitions to finitely many states, from states or by actions that are not: the
+    /// log-probability of each, of which the next state says which one.
+    fn log_finite_transition(
+        &mut self,
+        model: &Model,
+        environment: EnvironmentId,
+    ) -> Option<ExprId> {
+        const MOST: usize = 1024;
+        let environment = model.environment(environment);
+        let Dynamics::Written { transition, .. } = &environment.dynamics else { return None };
+        let domain = &model.variable(environment.state).domain;
+        let finite = domain.finite.as_ref().filter(|finite| finite.size() <= MOST)?;
+        if FiniteDomain::count(&domain.components)? != finite.size() as f64 {
+            return None;
+        }
+        let each = prior::log_probabilities(&mut self.graph, transition, finite).ok()?;
+        let mut number = self.graph.constant(0.0);
+        for (component, of) in (0u32..).zip(&domain.components) {
+            let (lo, count) = match &of.kind {
+                Kind::Integer { lo, hi } => (*lo as f64, (hi - lo + 1) as f64),
+                Kind::Names(names) => (0.0, names.len() as f64),
+                Kind::Bool => (0.0, 2.0),
+                Kind::Real { .. } => return None,
+            };
+            let index = Index::Step(1);
+            let value =
+                self.input(Input::Variable { variable: environment.state, component, index });
+            let (lo, count) = (self.graph.constant(lo), self.graph.constant(count));
+            let digit = self.graph.binary(BinaryOp::Subtract, value, lo);
+            let before = self.graph.binary(BinaryOp::Multiply, number, count);
+            number = self.graph.binary(BinaryOp::Add, before, digit);
+        }
+        Some(self.graph.intern(Node::Choose(each.into(), number)))
     }
 
     fn input(&mut self, input: Input) -> ExprId {

@@ -29,10 +29,24 @@ pub fn unshared(model: &Model, shared: bool) -> Option<Diagnostic> {
 
 /// What is not run with several draws, reverse models and decoders.
 pub fn beyond_policies(model: &Model, settings: &Settings) -> Option<Diagnostic> {
-    let setting = model.setting("update").filter(|_| settings.update != Update::Gradient)?;
-    let message = "this version takes one gradient of each batch by `update` where there are several \
-                   draws, density ratios, densities of a whole trajectory, or a model that moves";
-    Some(super::refused(setting.span, message))
+    let is_exact = matches!(settings.update, Update::Exact { .. });
+    let setting = model.setting("update").filter(|_| is_exact)?;
+    let message = "an exact update sums over the actions of a policy that reads the state and the \
+                   time, and here more is drawn or read";
+    let told = Diagnostic::error("bad-setting", setting.span, message);
+    Some(told.hint("write `update = trust_region(kl = 0.01)`, or leave it away"))
+}
+
+/// Settings of optimiser steps where a trust region moves all that is trained.
+pub fn unused_beside_region(model: &Model, settings: &Settings) -> Option<Diagnostic> {
+    let mut told = Told { model, errors: Vec::new() };
+    for key in ["optimizer", "clip_norm"] {
+        let message =
+            format!("`{key}` belongs to optimiser steps, and `update` is `{}`", settings.update);
+        let hint = format!("leave one of them away, here or by `--set infer.{key}=default`");
+        told.error(key, &message, &hint);
+    }
+    told.errors.into_iter().next()
 }
 
 /// Why a bound cannot learn from kept transitions.
@@ -144,11 +158,9 @@ fn of_batches(settings: &Settings, told: &mut Told) {
 fn of_the_update(settings: &Settings, told: &mut Told) {
     let unused: &[&str] = match settings.update {
         Update::Gradient => &[],
-        // optimiser steps are those of the baseline's fit
+        // optimiser steps are those of the baseline's fit, and of what no draw is drawn from
         Update::TrustRegion { .. } if is_learned(settings) => &["clip_ratio", "kl_target"],
-        Update::TrustRegion { .. } => {
-            &["clip_ratio", "kl_target", "epochs", "minibatch", "optimizer", "clip_norm"]
-        }
+        Update::TrustRegion { .. } => &["clip_ratio", "kl_target", "epochs", "minibatch"],
         Update::Exact { .. } => &UNUSED_BY_EXACT,
     };
     for key in unused {

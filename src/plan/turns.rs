@@ -38,12 +38,13 @@ pub(super) fn turns(
     }
     let model = &with_deviations;
     let several = derivation.bounds.len() > 1;
-    if let (true, Some(setting)) =
-        (several && run.normalize != super::Normalize::default(), model.setting("normalize"))
-    {
+    if let (true, Some(setting)) = (
+        several && (run.normalize.observations || run.normalize.returns),
+        model.setting("normalize"),
+    ) {
         errors.push(super::refused(
             setting.span,
-            "this version rescales nothing where a file has several bounds",
+            "this version rescales neither observations nor returns where a file has several bounds",
         ));
     }
     errors.extend(two_estimators(model));

@@ -7,8 +7,8 @@ use crate::bound::BoundDerivation;
 use crate::diagnostic::Diagnostic;
 use crate::expr::ExprId;
 use crate::model::{
-    Block, Bound, Distribution, Factor, FactorRef, KernelId, KernelRef, Model, Parameter,
-    ParameterId, Target, kernel_parameters,
+    Block, Bound, Distribution, Factor, FactorRef, FormalVariable, KernelId, KernelRef, Model,
+    Parameter, ParameterId, Role, Target, kernel_parameters,
 };
 use std::collections::BTreeSet;
 
@@ -113,9 +113,7 @@ pub(super) fn mean_fields(
         });
     }
     errors.extend(fields.iter().find_map(|field| previous(model, bound, field)));
-    if !fields.is_empty() {
-        errors.extend(along_a_metric(model, settings));
-    }
+    errors.extend(fields.iter().find_map(|field| along_a_metric(model, settings, field)));
     if errors.is_empty() { Ok(fields) } else { Err(errors) }
 }
 
@@ -154,12 +152,25 @@ fn previous(model: &Model, bound: &Bound, field: &MeanField) -> Option<Diagnosti
     ))
 }
 
-/// What goes along a metric of the weights themselves.
-fn along_a_metric(model: &Model, settings: &Settings) -> Option<Diagnostic> {
+/// A step in a metric of distributions is one of the parameters that they have, not of a draw.
+fn along_a_metric(model: &Model, settings: &Settings, field: &MeanField) -> Option<Diagnostic> {
     let setting = model.setting("update").filter(|_| settings.update != Update::Gradient)?;
-    let message = "weights are drawn once for each batch, and this version takes one gradient of a \
-                   draw by `update`";
-    Some(refused(setting.span, message))
+    let chosen = model.kernel(field.kernel).outputs.iter().any(|output| match output.variable {
+        FormalVariable::Variable(of) => {
+            matches!(model.variable(of).role, Role::Action | Role::Option)
+        }
+        FormalVariable::Reward(..) | FormalVariable::End | FormalVariable::Time => false,
+    });
+    let is_exact = matches!(settings.update, Update::Exact { .. });
+    (chosen || is_exact).then(|| {
+        let name = &model.kernel(field.kernel).name;
+        let message = format!(
+            "`update` measures how far a policy goes, and the weights of `{name}` are drawn anew \
+             for each batch"
+        );
+        let told = Diagnostic::error("bad-setting", setting.span, message);
+        told.hint("leave `update` away: optimiser steps move the means and deviations of weights")
+    })
 }
 
 /// What the bound that is told means where weights are drawn once a run.
