@@ -3,8 +3,8 @@
 //! It reads the density of an environment that may be hidden, so that nothing that learns makes
 //! one.
 
+use super::error::EngineError;
 use super::parameters::Parameters;
-use super::run::EngineError;
 use super::tabulate::tabulate;
 use crate::finite::{self, Conditions};
 use crate::model::Role;
