@@ -1,49 +1,20 @@
 //! The program from outside: what it prints where, its exit codes, what it does with bad input, and
 //! the folder of a run.
 
-use assert_cmd::Command;
+mod common;
+#[path = "common/walk.rs"]
+mod walk;
+
+use common::{Outcome, outcome, program, run};
 use std::fs;
 use std::path::{Path, PathBuf};
-use tempfile::TempDir;
+use walk::{WALK, assert_equal_files, folder, infer, names};
 
-/// A walk along a line of five cells.
-const WALK: &str = include_str!("texts/walk.rlmodel");
-
-fn rlppl() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rlppl"));
-    command.env_remove("NO_COLOR");
-    command
-}
-
-/// A folder with `walk.rlmodel` in it.
-fn folder() -> TempDir {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    fs::write(folder.path().join("walk.rlmodel"), WALK).expect("written");
-    folder
-}
-
-struct Outcome {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-/// Runs the program in `folder`.
-fn run(folder: &Path, arguments: &[&str]) -> Outcome {
-    run_with(folder, arguments, "")
-}
-
+/// The program in `folder`, which reads `stdin`.
 fn run_with(folder: &Path, arguments: &[&str], stdin: &str) -> Outcome {
-    let output = rlppl()
-        .current_dir(folder)
-        .args(arguments)
-        .write_stdin(stdin)
-        .output()
-        .expect("the program starts");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8");
-    let (out, err) = (text(output.stdout), text(output.stderr));
-    assert!(!err.contains("panicked"), "{err}");
-    Outcome { code: output.status.code().expect("no signal ended it"), out, err }
+    outcome(
+        program(folder).args(arguments).write_stdin(stdin).output().expect("the program starts"),
+    )
 }
 
 fn read(path: impl AsRef<Path>) -> String {
@@ -812,29 +783,8 @@ const EQUAL: [&str; 5] = [
     "parameters.safetensors",
 ];
 
-fn names(folder: &Path) -> Vec<String> {
-    let entries =
-        fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let mut names: Vec<String> = entries
-        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
-        .collect();
-    names.sort();
-    names
-}
-
 fn assert_equal_runs(one: &Path, other: &Path) {
-    for name in EQUAL {
-        assert!(
-            fs::read(one.join(name)).expect(name) == fs::read(other.join(name)).expect(name),
-            "{name} differs"
-        );
-    }
-}
-
-fn infer(folder: &Path, arguments: &[&str]) -> Outcome {
-    let outcome = run(folder, &[&["infer"], arguments].concat());
-    assert_eq!(outcome.code, 0, "{}", outcome.err);
-    outcome
+    assert_equal_files(&EQUAL, one, other);
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! What the program reads: files alone, in its own folder without a word; and what it prints of
 //! them, which never speaks to the terminal.
 
-use assert_cmd::Command;
+mod common;
+
+use common::run;
 use std::fs;
 use std::path::Path;
 
@@ -24,17 +26,10 @@ s[t+1] ~ Uniform
 r[t] = -a[t]
 ";
 
-fn program(folder: &Path) -> Command {
-    let mut program = Command::cargo_bin("rlppl").unwrap();
-    program.current_dir(folder).timeout(std::time::Duration::from_secs(60));
-    program
-}
-
 /// Exit code, and all that was printed.
-fn run(program: &mut Command) -> (Option<i32>, String) {
-    let output = program.output().unwrap();
-    let text = [output.stdout, output.stderr].concat();
-    (output.status.code(), String::from_utf8(text).unwrap())
+fn said(folder: &Path, arguments: &[&str]) -> (i32, String) {
+    let outcome = run(folder, arguments);
+    (outcome.code, outcome.out + &outcome.err)
 }
 
 fn with_environment(definition: &str) -> String {
@@ -48,9 +43,9 @@ fn pipes_and_devices_are_refused_at_once() {
     let pipe = folder.path().join("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     for path in ["pipe", "/dev/zero", "/dev/full"] {
-        let (code, said) = run(program(folder.path()).args(["check", path]));
+        let (code, said) = said(folder.path(), &["check", path]);
         assert!(
-            code == Some(2) && said.contains("is a pipe or a device, not a file"),
+            code == 2 && said.contains("is a pipe or a device, not a file"),
             "{path}: {code:?} {said}"
         );
     }
@@ -60,11 +55,8 @@ fn pipes_and_devices_are_refused_at_once() {
             with_environment(&format!("environment e from \"{path}\"")),
         )
         .unwrap();
-        let (code, said) = run(program(folder.path()).args(["check", "m.rlmodel"]));
-        assert!(
-            code == Some(1) && said.contains("is a pipe or a device"),
-            "{path}: {code:?} {said}"
-        );
+        let (code, said) = said(folder.path(), &["check", "m.rlmodel"]);
+        assert!(code == 1 && said.contains("is a pipe or a device"), "{path}: {code:?} {said}");
     }
 }
 
@@ -78,8 +70,8 @@ fn records_that_have_no_end_are_refused_at_once() {
     let text =
         text.replace("a[t] ~ Uniform", "a[t] ~ expert(s[t])") + "infer { ratio = table(s, a) }\n";
     fs::write(folder.path().join("m.rlmodel"), text).unwrap();
-    let (code, said) = run(program(folder.path()).args(["plan", "m.rlmodel"]));
-    assert!(code == Some(1) && said.contains("is a pipe or a device"), "{code:?} {said}");
+    let (code, said) = said(folder.path(), &["plan", "m.rlmodel"]);
+    assert!(code == 1 && said.contains("is a pipe or a device"), "{code:?} {said}");
 }
 
 #[test]
@@ -89,12 +81,12 @@ fn a_file_outside_the_folder_is_named_in_a_warning_and_never_quoted() {
     fs::create_dir(&inside).unwrap();
     fs::write(inside.join("m.rlmodel"), with_environment("environment e from \"../e.rlenv\""))
         .unwrap();
-    let check = || run(program(&inside).args(["check", "m.rlmodel"]));
+    let check = || said(&inside, &["check", "m.rlmodel"]);
 
     fs::write(folder.path().join("e.rlenv"), BODY).unwrap();
     let (code, said) = check();
     assert!(
-        code == Some(0) && said.contains("the model reads `../e.rlenv`, outside its folder"),
+        code == 0 && said.contains("the model reads `../e.rlenv`, outside its folder"),
         "{said}"
     );
 
@@ -102,10 +94,7 @@ fn a_file_outside_the_folder_is_named_in_a_warning_and_never_quoted() {
     for body in ["hunter2: a password\n".to_owned(), format!("let secret = hunter2\n{BODY}")] {
         fs::write(folder.path().join("e.rlenv"), &body).unwrap();
         let (code, said) = check();
-        assert!(
-            code == Some(1) && said.contains("e.rlenv") && !said.contains("let secret ="),
-            "{said}"
-        );
+        assert!(code == 1 && said.contains("e.rlenv") && !said.contains("let secret ="), "{said}");
         assert!(!said.contains("a password"), "{said}");
     }
 }
@@ -116,8 +105,8 @@ fn a_file_beside_the_model_is_read_in_silence() {
     fs::write(folder.path().join("m.rlmodel"), with_environment("environment e from \"e.rlenv\""))
         .unwrap();
     fs::write(folder.path().join("e.rlenv"), BODY).unwrap();
-    let (code, said) = run(program(folder.path()).args(["check", "m.rlmodel"]));
-    assert!(code == Some(0) && !said.contains("warning"), "{said}");
+    let (code, said) = said(folder.path(), &["check", "m.rlmodel"]);
+    assert!(code == 0 && !said.contains("warning"), "{said}");
 }
 
 /// In names of files, in text that is quoted, in messages, as text and as JSON.
@@ -137,11 +126,11 @@ fn what_moves_colours_hides_or_turns_is_written_out() {
             &["report"],
             &["test"],
         ] {
-            let (code, said) = run(program(folder.path()).args(arguments).arg(&name));
-            assert!(code.is_some_and(|code| code != 0), "{arguments:?}");
+            let (code, said) = said(folder.path(), &[arguments, &[&name]].concat());
+            assert!(code > 0, "{arguments:?}");
             assert!(!said.contains(c), "{arguments:?} prints {c:?}: {}", said.escape_debug());
         }
-        let (_, said) = run(program(folder.path()).args(["check", &format!("no{c}such")]));
+        let (_, said) = said(folder.path(), &["check", &format!("no{c}such")]);
         assert!(!said.contains(c), "{}", said.escape_debug());
     }
 }

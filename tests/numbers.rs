@@ -1,9 +1,11 @@
 //! The program where numbers are none, and where a run asks for more than the machine has: exit
 //! codes, what is said, what is left.
 
+mod common;
+
+use common::run;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 const CELLS: &str = "model cells
 param alpha = 1
@@ -23,27 +25,7 @@ posterior { s[1] ~ cells.initial; a[t] ~ pi(s[t]); s[t+1] ~ cells.transition(s[t
 infer { trajectories = 4; steps = 2 }
 ";
 
-struct Outcome {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-/// Runs the program in a folder that has `cells.rlmodel`.
-fn run(folder: &Path, arguments: &[&str]) -> Outcome {
-    let output = Command::new(env!("CARGO_BIN_EXE_rlppl"))
-        .current_dir(folder)
-        .args(arguments)
-        .output()
-        .expect("the program starts");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-    Outcome {
-        code: output.status.code().expect("it ends by itself"),
-        out: text(output.stdout),
-        err: text(output.stderr),
-    }
-}
-
+/// A folder that has `cells.rlmodel`.
 fn folder(logits: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("cells.rlmodel"), CELLS.replace("LOGITS", logits))

@@ -1,7 +1,9 @@
 //! `rlppl report`: the page of runs, its numbers, its figures and its maps, and what it does with
 //! folders that are no runs and logs that are broken.
 
-use assert_cmd::Command;
+mod common;
+
+use common::run;
 use scraper::{ElementRef, Html, Selector};
 use std::fs;
 use std::path::Path;
@@ -55,21 +57,6 @@ kernel pi(a | s, o) = Categorical(logits = table(s, o))",
                                                   o[t-1]);",
         )
         .replace("a[t] ~ pi(s[t]);", "o[t] ~ pick(s[t], o[t-1]); a[t] ~ pi(s[t], o[t]);")
-}
-
-struct Outcome {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-fn run(folder: &Path, arguments: &[&str]) -> Outcome {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rlppl"));
-    let output = command.current_dir(folder).args(arguments).output().expect("the program starts");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8");
-    let (out, err) = (text(output.stdout), text(output.stderr));
-    assert!(!err.contains("panicked"), "{err}");
-    Outcome { code: output.status.code().expect("no signal ended it"), out, err }
 }
 
 /// A folder with the three models in it.

@@ -5,16 +5,18 @@
 //! runs, and tells the most that one lost.
 #![cfg(unix)]
 
-use assert_cmd::Command;
+mod common;
+#[path = "common/walk.rs"]
+mod walk;
+
+use common::{Outcome, outcome, run};
 use safetensors::SafeTensors;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
+use walk::{WALK, assert_equal_files, folder, infer, names};
 
-/// A walk along a line of five cells.
-const WALK: &str = include_str!("texts/walk.rlmodel");
 /// All files of a run that has come to its end.
 const FILES: [&str; 8] = [
     ".lock",
@@ -29,46 +31,6 @@ const FILES: [&str; 8] = [
 /// The files that are equal for equal runs.
 const EQUAL: [&str; 4] =
     ["checkpoint.safetensors", "metrics.jsonl", "model.rlmodel", "parameters.safetensors"];
-
-/// A folder with `walk.rlmodel` in it.
-fn folder() -> TempDir {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    fs::write(folder.path().join("walk.rlmodel"), WALK).expect("written");
-    folder
-}
-
-struct Outcome {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-fn outcome(output: std::process::Output) -> Outcome {
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8");
-    let (out, err) = (text(output.stdout), text(output.stderr));
-    assert!(!err.contains("panicked"), "{err}");
-    Outcome { code: output.status.code().unwrap_or(-1), out, err }
-}
-
-/// Runs the program in `folder`.
-fn run(folder: &Path, arguments: &[&str]) -> Outcome {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rlppl"));
-    outcome(
-        command
-            .current_dir(folder)
-            .args(arguments)
-            .timeout(Duration::from_secs(300))
-            .output()
-            .expect("the program starts"),
-    )
-}
-
-/// Trains in `folder`, to the end.
-fn infer(folder: &Path, arguments: &[&str]) -> Outcome {
-    let outcome = run(folder, &[&["infer"], arguments].concat());
-    assert_eq!(outcome.code, 0, "{arguments:?}: {}", outcome.err);
-    outcome
-}
 
 /// The program fails with `code` and says all of `told`.
 fn refused(folder: &Path, arguments: &[&str], code: i32, told: &[&str]) {
@@ -120,22 +82,8 @@ fn lines(path: &Path) -> usize {
     fs::read_to_string(path).map_or(0, |text| text.lines().count())
 }
 
-fn names(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).into_iter().flatten();
-    let mut names: Vec<String> = entries
-        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
-        .collect();
-    names.sort();
-    names
-}
-
 fn assert_equal_runs(one: &Path, other: &Path) {
-    for name in EQUAL {
-        assert!(
-            fs::read(one.join(name)).expect(name) == fs::read(other.join(name)).expect(name),
-            "{name} differs"
-        );
-    }
+    assert_equal_files(&EQUAL, one, other);
 }
 
 /// The bytes of all files of a folder but its lock, by name.

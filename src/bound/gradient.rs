@@ -2,11 +2,12 @@
 //! which move through draws.
 
 use super::derivation::{
-    BaselineReads, Credit, Downstream, Gradient, MeanField, Moment, NoiseForm, Pathwise, Peers,
-    Remark, Reparameterised, Score, Term, TermId, TermKind,
+    BaselineReads, Credit, Gradient, MeanField, NoiseForm, Pathwise, Peers, Remark,
+    Reparameterised, Score,
 };
 use super::influence::{Drawn, Reach, Read, Scope, When, drawn, factor_reads, term_reads, widest};
 use super::rules::{Work, kernels_of};
+use super::term::{Downstream, Moment, Term, TermId, TermKind};
 use crate::model::{
     Block, Bound, Distribution, Factor, FactorRef, Index, KernelId, KernelRef, Model, ParameterId,
     Role, Setting, SettingValue, Target, TargetVariable, VariableId, kernel_parameters,

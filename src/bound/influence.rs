@@ -1,6 +1,6 @@
 //! Which draws a draw can influence: the graph of the posterior, unrolled in time.
 
-use super::derivation::{Downstream, Moment, Term, TermKind};
+use super::term::{Downstream, Moment, Term, TermKind};
 use super::time::lead;
 use crate::expr::ExprId;
 use crate::model::{

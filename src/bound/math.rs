@@ -1,7 +1,7 @@
 //! Formulas as trees: what the printers of text, LaTeX and MathML share. Times inside are relative
 //! to `t` until [`Math::at`] fixes them.
 
-use super::derivation::Moment;
+use super::term::Moment;
 use crate::model::Index;
 
 /// What the `t` inside a formula is where it is printed.

@@ -8,16 +8,18 @@ mod imagined;
 pub(crate) mod influence;
 mod math;
 pub mod notation;
+mod plain;
 pub mod render;
 mod rules;
+mod term;
 pub(crate) mod time;
 
 pub use derivation::{
-    BaselineReads, BoundDerivation, Change, Credit, Derivation, Downstream, DraftId, Gradient,
-    Imagined, MeanField, Moment, NoiseForm, Pathwise, Peers, Relation, Remark, Rule, Score, Shape,
-    Sign, Step, Term, TermId, TermKind, Times,
+    BaselineReads, BoundDerivation, Change, Credit, Derivation, DraftId, Gradient, Imagined,
+    MeanField, NoiseForm, Pathwise, Peers, Relation, Remark, Rule, Score, Shape, Step,
 };
 pub use math::Math;
+pub use term::{Downstream, Moment, Sign, Term, TermId, TermKind, Times};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::model::{BoundId, KernelId, KernelRef, Model, kernel_parameters};

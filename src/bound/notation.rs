@@ -1,9 +1,10 @@
 //! How the factors of a bound are written: kernels by their names, `·` for what is averaged over,
 //! times relative to `t`.
 
-use super::derivation::Sign;
 use super::influence::{Drawn, Read, When, drawn};
 use super::math::{Clock, Math};
+use super::plain::plain;
+use super::term::Sign;
 use super::time::{lead, step_of_draw};
 use crate::expr::{BinaryOp, ExprId, Node, UnaryOp};
 use crate::model::{
@@ -337,15 +338,13 @@ pub fn read_name(model: &Model, read: Read) -> String {
     };
     let index = |index| Math::Time(index);
     let at = match read.when {
-        When::Fixed(super::derivation::Moment::First(k)) => {
-            Math::Number((1 + i64::from(k)).to_string())
-        }
-        When::Fixed(super::derivation::Moment::Last(k)) => index(Index::Last(k)),
+        When::Fixed(super::term::Moment::First(k)) => Math::Number((1 + i64::from(k)).to_string()),
+        When::Fixed(super::term::Moment::Last(k)) => index(Index::Last(k)),
         When::Step(k) => index(Index::Step(k)),
         When::Through(k) => Math::Span(None, Some(Box::new(index(Index::Step(k))))),
         When::From(k) => Math::Span(Some(Box::new(index(Index::Step(k)))), None),
     };
-    super::render::plain(&Math::Indexed { base: Box::new(name), index: vec![at] }.at(Clock::T))
+    plain(&Math::Indexed { base: Box::new(name), index: vec![at] }.at(Clock::T))
 }
 
 /// `s[t+1]`, for messages: what a factor draws first.

@@ -1,6 +1,6 @@
 //! When factors and likelihoods stand: at which times, and whether they stop where an episode ends.
 
-use super::derivation::{Moment, Times};
+use super::term::{Moment, Times};
 use crate::model::{
     Bound, Dynamics, EnvironmentKernel, Factor, Index, KernelRef, Model, Role, Target,
     TargetVariable,

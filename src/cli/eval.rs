@@ -1,12 +1,11 @@
 //! `rlppl eval`: rolls a trained policy out.
 
 use super::progress::{nats, sampled, uncertain};
-use super::{Failure, Format, console, exact, input, memory, options, output, rewards};
+use super::{Failure, Format, console, exact, input, memory, options, output, rewards, trained};
 use crate::bound;
 use crate::engine::{self, Evaluation, Parameters};
-use crate::model::Model;
 use crate::plan::{self, Plan};
-use crate::report::{self, ExactSummary, Folder, MODEL, OptionSummary, PARAMETERS, RewardSummary};
+use crate::report::{self, ExactSummary, Folder, MODEL, OptionSummary, RewardSummary};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -190,28 +189,8 @@ pub fn open(path: &Path) -> Result<Trained, Failure> {
     let model = input::load_with(&folder.file(MODEL), &Vec::new())?.model;
     let derivation = bound::derive(&model).map_err(Failure::Model)?;
     let plan = plan::plan(&model, &derivation).map_err(Failure::Model)?;
-    let parameters = parameters(&folder, &plan.model)?;
+    let parameters = trained::parameters(&folder, &plan.model)?;
     Ok(Trained { plan, parameters })
-}
-
-/// The trained parameters of a run, for a model with the same networks.
-pub fn parameters(folder: &Folder, model: &Model) -> Result<Parameters<f64>, Failure> {
-    if !folder.file(PARAMETERS).exists() {
-        let shown = folder.path().display();
-        let text = format!(
-            "the run in `{shown}` has no parameters yet: its first checkpoint is still to come, \
-             or was prevented; \
-                            `rlppl infer --resume {shown}` goes on with a run that has ended"
-        );
-        return Err(Failure::Wrong(text));
-    }
-    let bytes = folder.read(PARAMETERS).map_err(|error| Failure::Wrong(error.to_string()))?;
-    let mut parameters = Parameters::initial(model, 0);
-    let loaded = parameters.load_safetensors(&bytes);
-    loaded.map_err(|error| {
-        Failure::Wrong(format!("`{}`: {error}", folder.file(PARAMETERS).display()))
-    })?;
-    Ok(parameters)
 }
 
 #[derive(Serialize)]

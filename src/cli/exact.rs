@@ -1,6 +1,6 @@
 //! `rlppl exact`: the exact answers of a finite model.
 
-use super::{Failure, Format, console, eval, input, options, rewards};
+use super::{Failure, Format, console, input, options, rewards, trained};
 use crate::engine::{self, Parameters};
 use crate::exact;
 use crate::finite::{KernelTables, finite_domain};
@@ -70,7 +70,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => None,
         Some(path) => {
             let folder = Folder::open(path).map_err(|error| Failure::Usage(error.to_string()))?;
-            Some(eval::parameters(&folder, &model)?)
+            Some(trained::parameters(&folder, &model)?)
         }
     };
     let question = Question { model: &model, bound, parameters: parameters.as_ref() };

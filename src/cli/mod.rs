@@ -20,6 +20,7 @@ mod progress;
 mod report;
 mod rewards;
 mod test;
+mod trained;
 mod verify;
 
 use crate::diagnostic::Diagnostics;

@@ -1,6 +1,6 @@
 //! `rlppl report`: one page of several runs.
 
-use super::{Failure, console, eval, exact as oracle, input, options, output};
+use super::{Failure, console, exact as oracle, input, options, output, trained};
 use crate::bound::{self, render};
 use crate::model::{BoundId, Model};
 use crate::plan::{self, Plan};
@@ -112,7 +112,7 @@ fn shown(path: &Path) -> Result<ShownRun, Failure> {
     };
     tell_what_is_missing(&mut run, &folder);
     if folder.file(PARAMETERS).exists() {
-        match eval::parameters(&folder, &model) {
+        match trained::parameters(&folder, &model) {
             Ok(parameters) => {
                 exact_numbers(&mut run, &model, &parameters);
                 of_policy(&mut run, &plan, &parameters)?;

@@ -7,9 +7,10 @@
 //! value iteration knows: its projection onto the family, `argmax_θ E_{q*}[Σ log q_θ]`, is where an
 //! ascent begins that no plain one would find.
 
+use super::ascent::{End, Family, agrees, unsupported};
 use super::network::Unsupported;
-use super::optimise::{End, Family, agrees, unsupported};
 use super::parameters::Parameters;
+use super::tabulate::pull_back_all;
 use crate::exact::{Slope, Uses};
 
 /// One rung of `β` to the next.
@@ -90,5 +91,5 @@ fn log_likelihood(
             .map(|(uses, log_q)| uses * log_q)
             .sum::<f64>()
     };
-    Ok((uses.iter().map(of_kernel).sum(), family.pulled_back(at, uses)?))
+    Ok((uses.iter().map(of_kernel).sum(), pull_back_all(family.model, at, uses)?))
 }

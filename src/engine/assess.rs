@@ -1,10 +1,10 @@
 //! The estimator that training runs, held against the oracle: its bias in standard errors, and its
 //! variance.
 
+use super::error::EngineError;
 use super::known_ratio::KnownRatio;
 use super::objective::Aim;
 use super::parameters::Parameters;
-use super::run::EngineError;
 use super::stage::Stage;
 use super::train::estimates_at;
 use super::viewpoint::Viewpoint;

@@ -2,15 +2,15 @@
 //! both are known.
 
 use super::classify::Classifying;
+use super::error::EngineError;
 use super::expressions::Expressions;
 use super::family::Choice;
-use super::gain::Frozen;
 use super::parameters::Parameters;
+use super::point::{Frozen, Point};
 use super::replay::Replay;
-use super::rollout::{Keep, Point, Rollout, generator};
-use super::run::EngineError;
-use super::shards::CALIBRATION;
+use super::rollout::{Keep, Rollout};
 use super::stage::Stage;
+use super::stream::{CALIBRATION, generator};
 use crate::finite;
 use crate::plan::{Head, Plan};
 

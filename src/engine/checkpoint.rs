@@ -1,9 +1,9 @@
 //! A checkpoint as bytes: the parameters under their own names, the rest under names with a slash,
 //! which no parameter has.
 
+use super::improvement::Rounds;
 use super::optimiser::OptimiserState;
 use super::parameters::{FileError, Parameters, verify_finite};
-use super::run::{Checkpoint, Rounds};
 use crate::model::Model;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
@@ -27,6 +27,32 @@ const RECENT: &str = "until/recent";
 
 /// What a checkpoint keeps of one bound, as tensors.
 type Tensors = Vec<(String, Dtype, Vec<u8>)>;
+
+/// All that resuming to the same bits needs: the random streams follow from the seed and the step.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    pub step: u64,
+    pub env_steps: u64,
+    pub parameters: Parameters<f64>,
+    /// The parameters at the beginning of the round, flat; empty where they have not moved since.
+    pub previous: Vec<f64>,
+    /// Of the bound's gradient.
+    pub optimiser: OptimiserState<f64>,
+    /// Of the baseline's fit.
+    pub fit: OptimiserState<f64>,
+    /// What `until` watches, in the last batches; empty where there is none.
+    pub recent: Vec<f64>,
+    /// Count, means and spreads of normalised inputs and of returns.
+    pub inputs: Vec<f64>,
+    pub returns: Vec<f64>,
+    pub rounds: Rounds,
+    /// Of the classifier.
+    pub classifier: OptimiserState<f64>,
+    /// The transitions that are kept, as numbers.
+    pub replay: Vec<f64>,
+    /// Of the bounds that a step takes before this one.
+    pub earlier: Vec<Checkpoint>,
+}
 
 impl Checkpoint {
     /// The bytes of a safetensors file; equal checkpoints have equal bytes. Its parameters read as

@@ -5,6 +5,7 @@
 //! system gives no more, those that there are do the work. Between two jobs the threads spin for a
 //! moment (a training step takes less time than to wake a thread) and then sleep.
 
+use crate::plan::Plan;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{Builder, Thread};
@@ -60,6 +61,13 @@ fn with_crew_of<J: Copy + Send, R>(
         }
         lead(&crew)
     })
+}
+
+/// Threads that work on a run.
+pub(super) fn threads(plan: &Plan) -> usize {
+    plan.settings
+        .threads
+        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
 /// Fewer threads than were asked for.

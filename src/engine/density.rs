@@ -1,6 +1,7 @@
 //! Kernels evaluated at what whole trajectories held: reverse models of options and decoders. Their
 //! log-densities are terms of the bound, and gradient passes into their own parameters.
 
+use super::error::EngineError;
 use super::evaluate::Activations;
 use super::expressions::{Expressions, Number};
 use super::family::{Draws, Family};
@@ -8,9 +9,8 @@ use super::float::Float;
 use super::joint::JointNumber;
 use super::mixture::Shape;
 use super::network::NetworkPlan;
+use super::point::Point;
 use super::points::{Columns, Inputs, Trajectories};
-use super::rollout::Point;
-use super::run::EngineError;
 use super::trace::{Variable, When};
 use crate::finite::{self, Sparse};
 use crate::model::EnvironmentKernel;

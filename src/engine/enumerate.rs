@@ -14,12 +14,13 @@
 
 use super::advantage::Advantages;
 use super::density::{Density, DensityRows};
+use super::error::EngineError;
 use super::expressions::Number;
 use super::float::Float;
 use super::parameters::Parameters;
+use super::point::Point;
 use super::points::Trajectories;
-use super::rollout::{Point, Rollout};
-use super::run::EngineError;
+use super::rollout::Rollout;
 use super::stage::{Source, Stage, Term};
 use super::summed::{Pairs, Summed};
 use super::tensor::{Matrix, Tape};

@@ -1,18 +1,18 @@
 //! Returns and bounds of fixed parameters, by rolling whole trajectories out.
 
-use super::crew::with_crew;
+use super::crew::{threads, with_crew};
+use super::error::EngineError;
 use super::expressions::Number;
 use super::family::Choice;
 use super::fault::{Fault, term_is};
-use super::gain::Frozen;
 use super::kernels;
 use super::parameters::Parameters;
-use super::rollout::{Keep, Point, Rollout, Totals};
-use super::run::{EngineError, Evaluation, OptionUse};
-use super::shards::{EVALUATION, WEIGHTS};
+use super::point::{Frozen, Point};
+use super::rollout::{Keep, Rollout, Totals};
+use super::run::{Evaluation, OptionUse};
 use super::stage::Stage;
+use super::stream::{EVALUATION, WEIGHTS};
 use super::tally::Tally;
-use super::train::threads;
 use crate::model::Role;
 use crate::plan::{Draw, Plan, Precision};
 use std::sync::{Mutex, PoisonError};

@@ -278,7 +278,7 @@ fn noise_is_standard_normal_and_drawn_anew() {
     let plan = NetworkPlan::compile(&model, &layers, |_, formal| formal).expect("compiles");
     let rows = 10_000;
     let mut activations = Activations::<f64>::new(&plan, rows);
-    let mut random = super::rollout::generator([1, 2, 3]);
+    let mut random = super::stream::generator([1, 2, 3]);
     let mut run = || {
         plan.draw_noise(0..rows, &mut random, &mut activations);
         plan.forward(&[], &[], 0..rows, &mut activations);

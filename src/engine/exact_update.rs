@@ -1,7 +1,8 @@
 //! A round without estimates: the policy moves to the maximum of its exact bound on a finite model.
 
+use super::ascent::Objective;
 use super::network::Unsupported;
-use super::optimise::{Objective, optimise};
+use super::optimise::optimise;
 use super::parameters::Parameters;
 use super::tables::kernel_tables;
 use crate::exact::best_policy;

@@ -20,6 +20,7 @@
 
 use super::categorical;
 use super::density::Density;
+use super::error::EngineError;
 use super::evaluate::{Activations, Feed, Scratch};
 use super::expressions::Number;
 use super::family::Family;
@@ -28,10 +29,10 @@ use super::mixture::Shape;
 use super::network::InputKind;
 use super::normal;
 use super::parameters::Layout;
+use super::point::Frozen;
 use super::points::Source;
-use super::run::EngineError;
-use super::shards::GAINS;
 use super::stage::Stage;
+use super::stream::GAINS;
 use super::trace::{Trace, Variable, When};
 use crate::plan::Plan;
 use std::collections::HashMap;
@@ -45,17 +46,6 @@ pub(super) struct Gain {
     /// Where the mean of each weight stands in the flat vector, and its `log sd`.
     weights: Vec<(usize, usize)>,
     at_most: f64,
-}
-
-/// Mean fields at the beginning of a batch: draws of all weights, and their noise.
-#[derive(Default)]
-pub(super) struct Frozen<E> {
-    /// Flat vectors with a draw in the place of the means.
-    draws: Vec<Vec<E>>,
-    /// ε, where the mean stands in the flat vector.
-    noise: Vec<Vec<E>>,
-    /// The flat vector that the draws were made from.
-    values: Vec<E>,
 }
 
 /// The rows of one step, as a gain reads them.

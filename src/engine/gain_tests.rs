@@ -1,6 +1,7 @@
 //! The information gain of a transition: against its closed form, and what it is in a run.
 
-use super::gain::{Frozen, Gain, GainRows, Transition};
+use super::gain::{Gain, GainRows, Transition};
+use super::point::Frozen;
 use super::stage::Stage;
 use super::testing::{bits, planned, resumed};
 use super::train::{gradient_estimates, infer};

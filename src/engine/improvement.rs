@@ -5,13 +5,36 @@
 //! break this; by how much is its shortfall.
 
 use super::parameters::Parameters;
-use super::run::{Improvement, Rounds};
 use super::tables::kernel_tables;
 use crate::exact::Evaluator;
 use crate::plan::{Plan, Term};
 
 /// Differences of nats below this are rounding.
 const ROUNDING: f64 = 1e-9;
+
+/// What a round was worth, exactly.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Improvement {
+    /// Of the policy it ended with.
+    pub expected_return: f64,
+    /// What it added to `E_q[ΣΛ]`, nats.
+    pub gain: f64,
+    /// `KL(π_j ‖ π_{j−1})` of trajectories, nats.
+    pub kl: f64,
+    /// By how much `gain` is less than `kl`, which the maximum of the round's bound does not fall
+    /// short of; nats.
+    pub shortfall: f64,
+}
+
+/// The rounds that were judged by the oracle.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Rounds {
+    pub done: u64,
+    /// Rounds after which `E_q[ΣΛ]` was less than before.
+    pub fell: u64,
+    /// Nats.
+    pub largest_shortfall: f64,
+}
 
 /// Judges one round after the other.
 pub(super) struct Judge<'a> {

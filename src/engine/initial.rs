@@ -1,9 +1,10 @@
 //! Initial values of a model's parameters: the scheme that [`super::parameters`] states.
 
+use super::stream;
 use crate::model::{Distribution, LayerId, LayerOp, Model, Network, ParameterId, Scores};
-use rand::{Rng, RngExt, SeedableRng};
+use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use std::f64::consts::{SQRT_2, TAU};
+use std::f64::consts::SQRT_2;
 
 /// All parameters in the order of their ids, row-major.
 pub fn values(model: &Model, seed: u64) -> Vec<f64> {
@@ -115,7 +116,7 @@ fn orthogonal(rows: usize, columns: usize, length: f64, random: &mut impl Rng) -
     let (count, size) = (rows.min(columns), rows.max(columns));
     let mut vectors: Vec<Vec<f64>> = Vec::with_capacity(count);
     while vectors.len() < count {
-        let mut vector: Vec<f64> = (0..size).map(|_| normal(random)).collect();
+        let mut vector: Vec<f64> = (0..size).map(|_| stream::normal(random)).collect();
         // twice, since one pass in floating point leaves a remainder
         for _ in 0..2 {
             for other in &vectors {
@@ -133,12 +134,6 @@ fn orthogonal(rows: usize, columns: usize, length: f64, random: &mut impl Rng) -
         if rows <= columns { vectors[row][column] } else { vectors[column][row] }
     };
     (0..rows * columns).map(|at| length * entry(at / columns, at % columns)).collect()
-}
-
-/// A standard normal draw (Box and Muller 1958).
-fn normal(random: &mut impl Rng) -> f64 {
-    let (u, v): (f64, f64) = (random.random(), random.random());
-    (-2.0 * (1.0 - u).ln()).sqrt() * (TAU * v).cos()
 }
 
 /// FNV-1a: a hash that is the same in every release.

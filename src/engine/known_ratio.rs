@@ -3,9 +3,9 @@
 //! It reads the density of an environment that may be hidden, so that nothing that learns makes
 //! one.
 
+use super::error::EngineError;
 use super::joint::JointNumber;
 use super::parameters::Parameters;
-use super::run::EngineError;
 use super::tabulate::tabulate;
 use super::trace::Variable;
 use crate::finite::{self, Conditions, finite_domain};

@@ -2,13 +2,13 @@
 //! estimates, without any error of sampling.
 
 use super::density::{Density, DensityRows};
+use super::error::EngineError;
 use super::family::Choice;
-use super::gain::Frozen;
 use super::known_ratio::KnownRatio;
 use super::objective::{Aim, Objective, ReturnScale, Weighing};
 use super::parameters::Parameters;
-use super::rollout::{Keep, Point, Rollout};
-use super::run::EngineError;
+use super::point::{Frozen, Point};
+use super::rollout::{Keep, Rollout};
 use super::stage::Stage;
 use super::tabulate::tabulate;
 use crate::finite::{self, Environment};

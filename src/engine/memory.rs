@@ -4,13 +4,13 @@
 //! Lists that grow hold up to twice what is in them, half as much more in the mean. A test holds
 //! the count against what was measured.
 
+use super::crew::threads;
 use super::density::Density;
+use super::error::EngineError;
 use super::evaluate_policy::{SHARD, episodes_after_training};
 use super::family::Family;
 use super::network::NetworkPlan;
-use super::run::EngineError;
 use super::stage::{Anchor, Stage};
-use super::train::threads;
 use crate::plan::{Plan, Precision};
 use std::fmt;
 

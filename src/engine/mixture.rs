@@ -176,7 +176,7 @@ fn heaviest<E: Float>(log_weights: &[E]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::rollout::generator;
+    use super::super::stream::generator;
     use super::super::testing::{assert_gradient, numbers};
     use super::*;
 

@@ -16,6 +16,7 @@
 
 mod advantage;
 mod anneal;
+mod ascent;
 mod assess;
 mod calibration;
 pub mod categorical;
@@ -26,6 +27,7 @@ mod crew;
 mod density;
 mod elementwise;
 mod enumerate;
+mod error;
 mod evaluate;
 mod evaluate_policy;
 mod exact_update;
@@ -60,8 +62,10 @@ mod optimiser;
 mod options;
 mod parameters;
 mod pathwise;
+mod point;
 mod points;
 mod ratio;
+mod reached;
 mod record;
 mod recorded;
 mod refit;
@@ -75,6 +79,7 @@ mod stage;
 mod start;
 mod sticky;
 mod stop;
+mod stream;
 mod summed;
 mod tables;
 mod tabulate;
@@ -123,26 +128,27 @@ mod weights_tests;
 #[cfg(test)]
 mod world_tests;
 
+pub use ascent::{Objective, moved};
 pub use assess::{AGAIN, Assessment, BATCHES, FALSE_ALARM, RESOLUTION, TRAJECTORIES, assess};
 pub use calibration::Calibration;
+pub use checkpoint::Checkpoint;
 pub use classify::{Classified, SATURATED};
 pub use crew::{Shortage, take_shortage};
+pub use error::EngineError;
 pub use evaluate::{Activations, BLOCK, Feed, Scratch};
 pub use evaluate_policy::evaluate;
 pub use expressions::Number;
 pub use float::Float;
 pub use gap::{Gap, Part, Supremum, gap};
+pub use improvement::{Improvement, Rounds};
 pub use listed::{Mean, mean_gradient};
 pub use memory::{Memory, memory, memory_of_evaluation, shown_bytes};
 pub use network::{InputKind, InputSpec, NetworkPlan, Unsupported};
-pub use optimise::{Objective, Optimum, Reach, moved, optimise, reach, starts};
+pub use optimise::{Optimum, Reach, optimise, reach, starts};
 pub use optimiser::{Optimiser, OptimiserConfig, OptimiserState};
 pub use parameters::{FileError, Layout, NotFinite, Parameters, verify_finite};
 pub use record::{RecordedStep, record};
-pub use run::{
-    Checkpoint, EngineError, Evaluation, Improvement, Metrics, Observer, OptionUse, Rounds, Run,
-    Stopped,
-};
+pub use run::{Evaluation, Metrics, Observer, OptionUse, Run, Stopped};
 pub use stop::Stop;
 pub use tables::{fixed_kernels, fixed_tables, kernel_tables, posterior_tables};
 pub use tabulate::{logits_of, pull_back, tabulate};

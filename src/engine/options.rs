@@ -1,11 +1,11 @@
 //! The options of a batch: what each step draws before its action, and what each trajectory holds.
 
+use super::error::EngineError;
 use super::evaluate::Activations;
 use super::expressions::Number;
 use super::family::{Choice, Draws, Family};
 use super::float::Float;
 use super::listed::Listed;
-use super::run::EngineError;
 use super::wired::Wired;
 use crate::plan::{Draw, Head, Plan, Read};
 use rand::Rng;

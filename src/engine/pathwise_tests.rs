@@ -3,10 +3,10 @@
 
 use super::evaluate;
 use super::family::Choice;
-use super::gain::Frozen;
 use super::objective::{Aim, Objective, ReturnScale, Weighing};
 use super::parameters::Parameters;
-use super::rollout::{Keep, Point, Rollout};
+use super::point::{Frozen, Point};
+use super::rollout::{Keep, Rollout};
 use super::stage::Stage;
 use super::testing::{bits, ended_after, numbers, planned, resumed, try_plan};
 use super::train::{gradient_estimates, infer};

@@ -2,13 +2,13 @@
 //! columns.
 
 use super::credit::Rows;
+use super::error::EngineError;
 use super::evaluate::Feed;
 use super::expressions::Number;
 use super::family::Draws;
 use super::float::Float;
 use super::network::{InputKind, NetworkPlan};
 use super::options::OptionRows;
-use super::run::EngineError;
 use super::trace::{Trace, Variable, When};
 use crate::model::Kernel;
 use crate::plan::{Plan, Read};

@@ -1,13 +1,13 @@
 //! The classifier of a density ratio: its logit stands for `log p − log q` at what was drawn
 //! (Sugiyama, Suzuki and Kanamori 2012).
 
+use super::error::EngineError;
 use super::evaluate::Activations;
 use super::expressions::Number;
 use super::float::Float;
 use super::known_ratio::KnownRatio;
 use super::network::NetworkPlan;
 use super::points::{Columns, Inputs, Trajectories};
-use super::run::EngineError;
 use super::trace::When;
 use crate::plan::{Plan, Quantity, RatioOf};
 use std::sync::Arc;

@@ -1,12 +1,12 @@
 //! Episodes of a trained policy, step by step, for what learns from recorded ones.
 
+use super::error::EngineError;
 use super::family::Choice;
-use super::gain::Frozen;
 use super::parameters::Parameters;
-use super::rollout::{Keep, Point, Rollout};
-use super::run::EngineError;
-use super::shards::EVALUATION;
+use super::point::{Frozen, Point};
+use super::rollout::{Keep, Rollout};
 use super::stage::Stage;
+use super::stream::EVALUATION;
 use super::trace::{Variable, When};
 use crate::plan::Plan;
 

@@ -1,8 +1,9 @@
 //! What a run tells while it goes, what it leaves, and why it may stop.
 
 use super::calibration::Calibration;
+use super::checkpoint::Checkpoint;
 use super::classify::Classified;
-use super::optimiser::OptimiserState;
+use super::improvement::{Improvement, Rounds};
 use super::parameters::Parameters;
 use super::stop::Stop;
 use crate::exact::OptionVisits;
@@ -75,30 +76,6 @@ pub struct Metrics {
     pub wall_seconds: f64,
 }
 
-/// What a round was worth, exactly.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Improvement {
-    /// Of the policy it ended with.
-    pub expected_return: f64,
-    /// What it added to `E_q[ΣΛ]`, nats.
-    pub gain: f64,
-    /// `KL(π_j ‖ π_{j−1})` of trajectories, nats.
-    pub kl: f64,
-    /// By how much `gain` is less than `kl`, which the maximum of the round's bound does not fall
-    /// short of; nats.
-    pub shortfall: f64,
-}
-
-/// The rounds that were judged by the oracle.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Rounds {
-    pub done: u64,
-    /// Rounds after which `E_q[ΣΛ]` was less than before.
-    pub fell: u64,
-    /// Nats.
-    pub largest_shortfall: f64,
-}
-
 /// What a run leaves.
 #[derive(Clone, Debug)]
 pub struct Run {
@@ -166,62 +143,4 @@ pub struct OptionUse {
     /// Means over the episodes; over one state in the place of all where those are not finite or
     /// too many, over one action where those are real.
     pub visits: OptionVisits,
-}
-
-/// All that resuming to the same bits needs: the random streams follow from the seed and the step.
-#[derive(Clone, Debug)]
-pub struct Checkpoint {
-    pub step: u64,
-    pub env_steps: u64,
-    pub parameters: Parameters<f64>,
-    /// The parameters at the beginning of the round, flat; empty where they have not moved since.
-    pub previous: Vec<f64>,
-    /// Of the bound's gradient.
-    pub optimiser: OptimiserState<f64>,
-    /// Of the baseline's fit.
-    pub fit: OptimiserState<f64>,
-    /// What `until` watches, in the last batches; empty where there is none.
-    pub recent: Vec<f64>,
-    /// Count, means and spreads of normalised inputs and of returns.
-    pub inputs: Vec<f64>,
-    pub returns: Vec<f64>,
-    pub rounds: Rounds,
-    /// Of the classifier.
-    pub classifier: OptimiserState<f64>,
-    /// The transitions that are kept, as numbers.
-    pub replay: Vec<f64>,
-    /// Of the bounds that a step takes before this one.
-    pub earlier: Vec<Checkpoint>,
-}
-
-/// Why a run has come to no result.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum EngineError {
-    /// A NaN or an infinity in a run.
-    #[error("step {step}: {what}; the parameters of step {good} are kept\nhint: {hint}")]
-    NotFinite {
-        /// The gradient step, counted from 1.
-        step: u64,
-        /// What is no number, of which kernel, term or tensor, at which time and state: a sentence.
-        what: String,
-        hint: String,
-        /// The step after which all was good, and the parameters of then.
-        good: u64,
-        kept: Box<Parameters<f64>>,
-    },
-    /// It was asked to end, or its observer ended it.
-    #[error("interrupted")]
-    Interrupted {
-        /// What it can go on from, unless that is what was kept before.
-        kept: Option<Box<Checkpoint>>,
-    },
-    /// The same of parameters that are played, not trained: a sentence.
-    #[error("{0}")]
-    Broken(String),
-    /// What the plan admits and this version cannot run, in one sentence.
-    #[error("{0}")]
-    Unsupported(String),
-    /// A checkpoint of another model or of other settings.
-    #[error("this checkpoint does not fit the model: {0}")]
-    Checkpoint(String),
 }

@@ -8,29 +8,17 @@ use super::expressions::Number;
 use super::family::Choice;
 use super::fault::Fault;
 use super::float::Float;
-use super::gain::Frozen;
 use super::kernels;
 use super::objective::{Aim, Objective, ReturnScale, Told, Weighing, part_of};
 use super::parameters::Parameters;
+use super::point::{Frozen, Point};
 use super::refit::Refitting;
 use super::replay::Replay;
-use super::rollout::{Keep, Point, Rollout, generator};
+use super::rollout::{Keep, Rollout};
 use super::stage::Stage;
+use super::stream::{CLASSIFYING, REFITTING, SHUFFLING, TRAINING, generator};
 use super::trust_region::Trial;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-
-/// Streams of random numbers, by what they are for.
-const TRAINING: u64 = 1;
-pub(super) const EVALUATION: u64 = 2;
-const SHUFFLING: u64 = 3;
-/// Behind all passes of [`SHUFFLING`].
-pub(super) const WEIGHTS: u64 = 1 << 32;
-/// Behind those of [`WEIGHTS`] and of gains.
-const CLASSIFYING: u64 = 1 << 33;
-pub(super) const CALIBRATION: u64 = CLASSIFYING + 1;
-const REFITTING: u64 = CLASSIFYING + 2;
-/// Behind the two of [`WEIGHTS`].
-pub(super) const GAINS: u64 = WEIGHTS + 2;
 
 /// A crew that works for one of the bounds of a run, by its place among the turns.
 #[derive(Clone, Copy)]

@@ -4,13 +4,14 @@
 //! They have random numbers of their own, so that what else a batch draws does not depend on how
 //! much is imagined.
 
+use super::error::EngineError;
 use super::evaluate::{Activations, Feed};
 use super::expressions::Number;
 use super::family::{Choice, Draws, Family};
 use super::float::Float;
 use super::network::{InputKind, NetworkPlan};
-use super::rollout::{Point, generator};
-use super::run::EngineError;
+use super::point::Point;
+use super::stream::generator;
 use super::wired::number_all;
 use crate::model::{Actor, Domain, FormalVariable, KernelId, Kind, Model, VariableId};
 use crate::plan::{Head, Plan, Simulation};

@@ -3,6 +3,7 @@
 
 use super::density::Density;
 use super::enumerate::Enumerator;
+use super::error::EngineError;
 use super::expressions::{Expressions, Number};
 use super::family::Family;
 use super::gain::Gain;
@@ -12,7 +13,6 @@ use super::options::OptionDraw;
 use super::pathwise::Through;
 use super::ratio::Ratio;
 use super::recorded::Recorded;
-use super::run::EngineError;
 use super::simulation::Simulator;
 use super::stop::Stop;
 use super::trace::Variable;

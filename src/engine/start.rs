@@ -7,8 +7,8 @@ use super::density::{Density, DensityRows};
 use super::expressions::Number;
 use super::float::Float;
 use super::ledger::Ledger;
+use super::point::Point;
 use super::points::Trajectories;
-use super::rollout::Point;
 use super::stage::Stage;
 use crate::plan::Baseline;
 

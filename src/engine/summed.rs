@@ -3,8 +3,8 @@
 
 use super::density::{Density, DensityRows};
 use super::expressions::Number;
+use super::point::Point;
 use super::points::Trajectories;
-use super::rollout::Point;
 use super::trace::Variable;
 use crate::plan::OptionReads;
 use std::ops::Range;

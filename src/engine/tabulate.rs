@@ -9,6 +9,7 @@ use super::network::{InputSpec, NetworkPlan, Unsupported};
 use super::parameters::Parameters;
 use crate::finite::{Axis, Conditions, KernelTable};
 use crate::model::{Distribution, FormalVariable, Kernel, KernelId, LayerId, Model, Scores};
+use std::collections::BTreeMap;
 
 /// Conditions that go through the network together.
 const CHUNK: usize = 4096;
@@ -84,6 +85,20 @@ pub fn pull_back(
         );
     });
     Ok(of_parameters)
+}
+
+/// As [`pull_back`], of several tables together.
+pub(super) fn pull_back_all(
+    model: &Model,
+    parameters: &Parameters<f64>,
+    of_tables: &BTreeMap<KernelId, Vec<f64>>,
+) -> Result<Vec<f64>, Unsupported> {
+    let mut gradient = parameters.zero_gradient();
+    for (&kernel, of_table) in of_tables {
+        let part = pull_back(model, parameters, kernel, of_table)?;
+        gradient.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+    }
+    Ok(gradient)
 }
 
 /// What some layers of a kernel come to: `visit(condition, the values of each)`, conditions

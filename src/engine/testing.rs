@@ -1,7 +1,8 @@
 //! Models built by hand for the tests of the tensor core, and observers for those of training.
 
 use super::Checkpoint;
-use super::run::{EngineError, Metrics, Observer, Run};
+use super::error::EngineError;
+use super::run::{Metrics, Observer, Run};
 use super::train::{infer, resume};
 use crate::bound::derive;
 use crate::expr::Graph;

@@ -2,19 +2,22 @@
 //! order, until the run's last batch.
 
 use super::calibration::calibrate;
-use super::crew::with_crew;
+use super::checkpoint::Checkpoint;
+use super::crew::{threads, with_crew};
+use super::error::EngineError;
 use super::evaluate_policy::{self, Evaluator};
 use super::expressions::Number;
 use super::family::Choice;
-use super::gain::Frozen;
 use super::kernels;
 use super::lead::Lead;
 use super::objective::Aim;
 use super::parameters::Parameters;
+use super::point::Frozen;
 use super::replay::Replay;
-use super::run::{Checkpoint, EngineError, Evaluation, Metrics, Observer, Run, Stopped};
-use super::shards::{Hands, Job, Previous, Shared, WEIGHTS, read, write};
+use super::run::{Evaluation, Metrics, Observer, Run, Stopped};
+use super::shards::{Hands, Job, Previous, Shared, read, write};
 use super::stage::Stage;
+use super::stream::WEIGHTS;
 use crate::model::BoundId;
 use crate::plan::{Plan, Precision, RatioOf};
 use std::ops::{ControlFlow, Range};
@@ -112,13 +115,6 @@ pub(super) fn estimates_at(
     with_crew(threads(stage.plan), shared.shards.len(), (0, Job::Compare), &work, |crew| {
         batches.map(|step| estimate(Hands { crew, turn: 0 }, step)).collect()
     })
-}
-
-/// Threads that work on a run.
-pub(super) fn threads(plan: &Plan) -> usize {
-    plan.settings
-        .threads
-        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
 /// A bound of a run in training.

@@ -1,11 +1,11 @@
 //! Where estimators are judged: parameters away from the initial ones, at several scales, and the
 //! oracle's gradient there.
 
+use super::error::EngineError;
 use super::network::Unsupported;
 use super::parameters::Parameters;
-use super::run::EngineError;
 use super::tables::kernel_tables;
-use super::tabulate::{pull_back, tabulate};
+use super::tabulate::{pull_back_all, tabulate};
 use crate::exact::Evaluator;
 use crate::finite::{Conditions, KernelTable};
 use crate::model::{FormalVariable, KernelId, Model, ParameterId, VariableId, kernel_parameters};
@@ -86,12 +86,8 @@ pub fn exact_gradient(
     let evaluation = Evaluator::new(&plan.model, bound)
         .evaluate(&tables)
         .map_err(|error| unsupported(&error))?;
-    let mut gradient = parameters.zero_gradient();
-    for (kernel, of_logits) in &evaluation.gradient {
-        let part = pull_back(&plan.model, parameters, *kernel, of_logits)
-            .map_err(|error| unsupported(&error))?;
-        gradient.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
-    }
+    let gradient = pull_back_all(&plan.model, parameters, &evaluation.gradient)
+        .map_err(|error| unsupported(&error))?;
     if gradient.iter().all(|g| g.is_finite()) {
         return Ok(gradient);
     }

@@ -1,7 +1,8 @@
 //! Weights drawn from a mean field: their gradient, and what data makes of them.
 
-use super::shards::{Job, Shared, WEIGHTS, locked, write};
+use super::shards::{Job, Shared, locked, write};
 use super::stage::Stage;
+use super::stream::WEIGHTS;
 use super::testing::{bits, ended_after, numbers, resumed};
 use super::train::{gradient_estimates, infer};
 use super::{Parameters, Run, evaluate};

@@ -1,13 +1,13 @@
 //! The networks of a plan wired to what the world draws: where each input comes from, and how it is
 //! fed step by step.
 
+use super::error::EngineError;
 use super::evaluate::{self, Activations};
 use super::expressions::Number;
 use super::float::Float;
 use super::moments::{Moments, Sums};
 use super::network::{InputKind, NetworkPlan};
 use super::parameters::Layout;
-use super::run::EngineError;
 use super::trace::{Variable, When};
 use crate::model::{FiniteDomain, KernelId, LayerId};
 use crate::plan::{Normalizer, Plan, Read};

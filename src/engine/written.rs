@@ -1,8 +1,8 @@
 //! What a file writes down of its kernels: the probabilities of those without parameters, and the
 //! outcomes that the others rule out.
 
+use super::error::EngineError;
 use super::parameters::Parameters;
-use super::run::EngineError;
 use super::tabulate::layers_at;
 use super::viewpoint::verify_numbers;
 use crate::finite::{Conditions, KernelTable};

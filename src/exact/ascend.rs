@@ -1,6 +1,6 @@
 //! The best policy of a family of tables, by ascent on the exact gradient.
 
-use super::evidence::log_sum_exp;
+use super::exponentials::log_sum_exp;
 use super::maximise::maximise;
 use super::{Evaluation, Evaluator};
 use crate::finite::{KernelTables, NotFinite};

@@ -5,8 +5,8 @@
 //! kernel.
 
 use super::exponentials::log_sums;
-use super::policy::expectations;
 use super::reach::Reach;
+use super::step::{expectations, start};
 use super::trellis::{Level, Trellis, add_unless_impossible};
 use crate::finite::NotFinite;
 
@@ -156,26 +156,4 @@ fn members(level: &Level<'_>) -> Vec<u32> {
         .collect();
     first.push(level.parent.len() as u32);
     first
-}
-
-/// `E_q[log p(s[1]) − log q(s[1]) + value(s[1])]`
-pub(super) fn start(trellis: &Trellis<'_>, value: &[f64]) -> f64 {
-    started(trellis, value).map(|(_, q, worth)| q * worth).sum()
-}
-
-/// Where the posterior starts: the state, its probability, and `log p(s[1]) − log q(s[1]) +
-/// value(s[1])`.
-pub(super) fn started<'t>(
-    trellis: &'t Trellis<'_>,
-    value: &'t [f64],
-) -> impl Iterator<Item = (usize, f64, f64)> + 't {
-    let (p, q) = (
-        &trellis.dynamics[trellis.prior_dynamics()],
-        &trellis.dynamics[trellis.posterior_dynamics()],
-    );
-    let value = &value[trellis.first_memory * trellis.states..];
-    let worth = |state: usize| p.log_initial[state] - q.log_initial[state] + value[state];
-    (0..trellis.states)
-        .filter(|&state| q.initial[state] > 0.0)
-        .map(move |state| (state, q.initial[state], worth(state)))
 }

@@ -2,8 +2,9 @@
 
 use super::delay::{Delayed, Moment};
 use super::environments::Environments;
-use super::place::{Placed, refuse, window};
+use super::place::{Placed, window};
 use super::read::{Expression, NONE, Points, Standing, UNDEFINED};
+use super::refuse::refuse;
 use super::term::{InPlace, Lookup, Sum, Term};
 use crate::finite::{Conditions, KernelTable, KernelTables, NotFinite, finite_domain};
 use crate::model::{

@@ -4,7 +4,8 @@
 
 use super::compile::only_state;
 use super::environments::Environments;
-use super::place::{Source, place, refuse, state_factors};
+use super::place::{Source, place, state_factors};
+use super::refuse::refuse;
 use super::transitions::Start;
 use crate::finite::{Environment, NotFinite};
 use crate::model::{BoundId, Model, VariableId};

@@ -5,12 +5,13 @@ use super::delay::{Delayed, Moment};
 use super::environments::{Environments, entry_points};
 use super::listing::{Listing, groups, list};
 use super::memory::Memory;
-use super::place::{Place, Placed, drawing_order, place, place_likelihood, refuse, state_factors};
+use super::place::{Place, Placed, drawing_order, place, place_likelihood, state_factors};
 use super::read::{Expression, Need, Points};
+use super::refuse::refuse;
 use super::rows::Rows;
 use super::term::{Sum, Term};
-use super::transitions::{Start, Transitions, log_ratio};
-use super::trellis::{Dynamics, Level, Pair, Part, Slices, Trellis};
+use super::transitions::{Slices, Start, Transitions, log_ratio};
+use super::trellis::{Dynamics, Level, Pair, Part, Trellis};
 use crate::finite::{KernelTables, NotFinite};
 use crate::model::{
     Bound, Index, KernelRef, LikelihoodForm, Model, Role, Target, TargetVariable, VariableId,
@@ -75,14 +76,6 @@ pub(super) fn compile<'m>(
         != (prior_table.states, prior_table.actions, &prior_table.ended)
     {
         return refuse("a prior and a posterior whose environments end in different states");
-    }
-
-    let moves_with_time = of_p.probability.len().max(of_q.probability.len()) > 1;
-    match scope {
-        Scope::Marginal | Scope::Options if moves_with_time => {
-            return refuse("options or a reverse model beside transitions that read the time");
-        }
-        Scope::Posterior | Scope::Prior | Scope::Marginal | Scope::Options => {}
     }
 
     let is_step = |placed: &&Placed<'m>| !placed.targets.contains(&state);

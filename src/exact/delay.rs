@@ -1,8 +1,8 @@
 //! When all that a term reads is known. A term that looks ahead waits: it is evaluated at a later
 //! slice, what it reads of earlier ones out of the memory.
 
-use super::place::refuse;
 use super::read::{Need, Standing, last_slice};
+use super::refuse::refuse;
 use crate::finite::NotFinite;
 use crate::model::{Index, Model, Role};
 

@@ -2,7 +2,7 @@
 //! is faster. It reads the factor lists as they are written, whatever they condition on, and shares
 //! nothing with the trellis.
 
-use super::evidence::log_sum_exp;
+use super::exponentials::log_sum_exp;
 use super::trajectory::Trajectory;
 use crate::finite::{KernelTables, NotFinite, finite_domain};
 use crate::model::{

@@ -1,7 +1,7 @@
 //! The tables of a model's environments, each made once, and the points at their entries.
 
-use super::place::refuse;
 use super::read::{Expression, NONE, Points, Standing};
+use super::refuse::refuse;
 use crate::finite::{Environment, NotFinite, tabulate};
 use crate::model::{EnvironmentId, Index, Model, VariableId};
 use std::cell::RefCell;

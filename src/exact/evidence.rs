@@ -7,7 +7,7 @@
 //! w(z')`. Where that sum is so small that terms may have been lost in it, it is done again in
 //! logarithms.
 
-use super::exponentials::{SAFE, exponentials, logarithms, peak};
+use super::exponentials::{SAFE, exponentials, log_sum_exp, logarithms, peak};
 use super::reach::Reach;
 use super::trellis::{Choices, Dynamics, Trellis};
 use crate::finite::NotFinite;
@@ -215,13 +215,4 @@ fn log_expectation(dynamics: &Dynamics<'_>, (row, t): (usize, usize), next: &[f6
             + likelihood.get(entry).copied().unwrap_or(0.0)
     };
     log_sum_exp(&entries.map(log).collect::<Vec<_>>())
-}
-
-/// `log Σ exp`; −∞ of nothing.
-pub(super) fn log_sum_exp(values: &[f64]) -> f64 {
-    let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    if high == f64::NEG_INFINITY {
-        return if values.iter().any(|v| v.is_nan()) { f64::NAN } else { high };
-    }
-    high + values.iter().map(|value| (value - high).exp()).sum::<f64>().ln()
 }

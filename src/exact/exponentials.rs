@@ -5,8 +5,6 @@
 
 #![expect(clippy::needless_range_loop, reason = "counted loops, see above")]
 
-use super::evidence::log_sum_exp;
-
 /// Below this [`exp`] is 0: e^−700 is about 1e−304.
 const LOWEST: f64 = -700.0;
 
@@ -194,6 +192,15 @@ fn log(x: f64) -> f64 {
     let half = 0.5 * f * f;
     let y = k * LN_2[0] - ((half - (s * (half + odd + even) + k * LN_2[1])) - f);
     if x > 0.0 { y } else { f64::NAN }
+}
+
+/// `log Σ exp`; −∞ of nothing.
+pub(super) fn log_sum_exp(values: &[f64]) -> f64 {
+    let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    if high == f64::NEG_INFINITY {
+        return if values.iter().any(|v| v.is_nan()) { f64::NAN } else { high };
+    }
+    high + values.iter().map(|value| (value - high).exp()).sum::<f64>().ln()
 }
 
 #[cfg(test)]

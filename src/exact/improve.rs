@@ -3,8 +3,8 @@
 
 use super::compile::{Scope, compile};
 use super::environments::Environments;
-use super::evidence::log_sum_exp;
-use super::policy::expectations;
+use super::exponentials::log_sum_exp;
+use super::step::expectations;
 use super::term::Term;
 use crate::finite::{KernelTable, KernelTables, NotFinite};
 use crate::model::{BoundId, KernelId, Model};

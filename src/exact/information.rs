@@ -5,7 +5,8 @@ use super::compile::{Scope, compile, held};
 use super::environments::Environments;
 use super::place::place;
 use super::read::NONE;
-use super::trellis::{Trellis, add_unless_impossible};
+use super::step::{begin, choose, pass_on};
+use super::trellis::Trellis;
 use crate::finite::{KernelTables, NotFinite, finite_domain};
 use crate::model::{BoundId, Index, Model, VariableId};
 use std::collections::BTreeSet;
@@ -56,6 +57,7 @@ pub fn information(
         return Ok(vec![]);
     }
     let mut trellis = compile(&environments, model.bound(bound), Some(tables), Scope::Options)?;
+    trellis.refuse_time("options")?;
     let mut sums = options
         .iter()
         .map(|&option| Sums::new(model, &trellis, option))
@@ -78,6 +80,7 @@ pub fn visits(
 ) -> Result<OptionVisits, NotFinite> {
     let environments = Environments::new(model);
     let mut trellis = compile(&environments, model.bound(bound), Some(tables), Scope::Options)?;
+    trellis.refuse_time("options")?;
     let mut visits = OptionVisits::none(trellis.states, 1, trellis.dynamics[0].table.actions);
     forward(&mut trellis, |trellis, t, weight| {
         for (at, &weight) in weight.iter().enumerate() {
@@ -103,32 +106,18 @@ fn forward(
     trellis: &mut Trellis<'_>,
     mut each: impl FnMut(&Trellis<'_>, usize, &[f64]),
 ) -> Result<Vec<f64>, NotFinite> {
-    let (states, memories, horizon) = (trellis.states, trellis.memories, trellis.horizon);
-    let (rows, count) = (trellis.dynamics[0].table.transition.rows(), trellis.choices.count());
+    let (memories, rows, count) =
+        (trellis.memories, trellis.dynamics[0].table.transition.rows(), trellis.choices.count());
     let mut here = vec![0.0; trellis.nodes()];
-    here[trellis.first_memory * states..][..states].copy_from_slice(&trellis.dynamics[0].initial);
+    begin(trellis, &mut here);
     let (mut log_q, mut weight, mut flow) =
         (vec![0.0; memories * count], vec![0.0; memories * count], vec![0.0; memories * rows]);
-    for t in 1..=horizon {
-        log_q.fill(0.0);
-        for level in &mut trellis.levels {
-            add_unless_impossible(&mut log_q, level.sum.at(t)?);
-        }
-        flow.fill(0.0);
-        for at in 0..memories * count {
-            let node = at / count * states + trellis.choices.state[at % count] as usize;
-            // a node that is not reached may have no policy
-            weight[at] = if here[node] == 0.0 { 0.0 } else { here[node] * log_q[at].exp() };
-            let (memory, row) = trellis.choices.leads(at / count, at % count);
-            flow[memory * rows + row] += weight[at];
-        }
+    for t in 1..=trellis.horizon {
+        trellis.log_q(t, &mut log_q)?;
+        choose(trellis, &here, &log_q, &mut weight, &mut flow);
         each(trellis, t, &weight);
         here.fill(0.0);
-        for (at, &weight) in flow.iter().enumerate().filter(|(_, weight)| **weight != 0.0) {
-            for (next, probability) in trellis.dynamics[0].table.transition.row(at % rows) {
-                here[at / rows * states + next] += weight * probability;
-            }
-        }
+        pass_on(trellis, t, &flow, &mut here, |_, _| {});
     }
     Ok(here)
 }

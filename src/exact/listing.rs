@@ -1,8 +1,9 @@
 //! The choices of each state: the joint values of what is drawn in one step.
 
 use super::environments::Environments;
-use super::place::{Placed, refuse};
+use super::place::Placed;
 use super::read::{NONE, Points};
+use super::refuse::refuse;
 use super::term::{Drawn, Term};
 use super::trellis::Choices;
 use crate::finite::{Environment, NotFinite, finite_domain};

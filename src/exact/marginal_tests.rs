@@ -1,7 +1,7 @@
 //! The bound with the exact reverse model against the bound and what its reverse model loses, and
 //! against finite differences.
 
-use super::evidence::log_sum_exp;
+use super::exponentials::log_sum_exp;
 use super::tests::{BOUND, random_logits, read};
 use super::{Evaluator, ReverseModel};
 use crate::finite::KernelTables;

@@ -1,7 +1,7 @@
 //! What a node remembers beside its state: values of earlier steps that some term reads.
 
-use super::place::refuse;
 use super::read::{NONE, Need, Points};
+use super::refuse::refuse;
 use super::trellis::Choices;
 use crate::finite::{NotFinite, finite_domain};
 use crate::model::{Index, Model, VariableId};

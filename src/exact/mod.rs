@@ -28,11 +28,13 @@ mod policy;
 mod projection;
 mod reach;
 mod read;
+mod refuse;
 mod reverse;
 #[cfg(test)]
 mod reverse_tests;
 mod rows;
 mod smooth;
+mod step;
 mod term;
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 use super::delay::{Delayed, delay};
 use super::read::{Need, Standing};
+use super::refuse::refuse;
 use crate::finite::NotFinite;
 use crate::finite::columns::Columns;
 use crate::model::{
@@ -354,8 +355,4 @@ pub(super) fn state_factors<'m>(
         ));
     }
     Ok(StateFactors { initial: initial.factor, transition: transition.factor, source, actions })
-}
-
-pub(super) fn refuse<T>(what: &str) -> Result<T, NotFinite> {
-    Err(NotFinite(format!("the exact oracle does not take {what} yet")))
 }

@@ -1,10 +1,9 @@
 //! `L(q)` and `∇L(q)` of given tables: a forward pass of the node probabilities, a backward pass of
 //! the values.
 
-use super::best::{start, started};
-use super::reach::Reach;
+use super::step::{begin, choose, expectations, pass_on, start, started};
 use super::term::{Sum, Term};
-use super::trellis::{Trellis, add_unless_impossible};
+use super::trellis::Trellis;
 use crate::finite::{KernelTable, KernelTables, NotFinite};
 use std::collections::BTreeMap;
 
@@ -57,8 +56,9 @@ pub(super) fn evaluate(
     // forward: the probability of each node
     let mut visits = vec![0.0; nodes * (horizon + 1)];
     let q = trellis.posterior_dynamics();
-    visits[trellis.first_memory * states..][..states].copy_from_slice(&trellis.dynamics[q].initial);
+    begin(trellis, &mut visits);
     let mut log_q = vec![0.0; points];
+    let mut weight = vec![0.0; points];
     let mut flow = vec![0.0; trellis.memories * rows];
     let moves = trellis.moves_with_time();
     let mut rewards = expected_rewards(trellis, 1);
@@ -69,29 +69,18 @@ pub(super) fn evaluate(
         if moves {
             (rewards, divergences) = (expected_rewards(trellis, t), self::divergences(trellis, t));
         }
-        sum_levels(trellis, t, &mut log_q)?;
-        let likelihood = trellis.likelihood.choice.at(t)?;
+        trellis.log_q(t, &mut log_q)?;
         let (here, after) = visits[(t - 1) * nodes..].split_at_mut(nodes);
-        flow.fill(0.0);
-        // a node that is not reached may have no policy
-        for (node, &visit) in here.iter().enumerate().filter(|(_, visit)| **visit != 0.0) {
-            let (memory, state) = (node / states, node % states);
-            for choice in trellis.choices.start[state]..trellis.choices.start[state + 1] {
-                let at = memory * count + choice;
-                let weight = visit * log_q[at].exp();
-                if weight != 0.0 {
-                    let (next, row) = trellis.choices.leads(memory, choice);
-                    flow[next * rows + row] += weight;
-                    expected_log_likelihood += weight * likelihood.get(at).copied().unwrap_or(0.0);
-                }
-            }
-        }
-        let dynamics = &mut trellis.dynamics[q];
-        let likelihood = dynamics.likelihood.at(t)?;
-        let (sparse, probability) = (&dynamics.table.transition, dynamics.probability.at(t));
         let after = &mut after[..nodes];
+        choose(trellis, here, &log_q, &mut weight, &mut flow);
+        let likelihood = trellis.likelihood.choice.at(t)?;
+        for (at, &weight) in weight.iter().enumerate().filter(|(_, weight)| **weight != 0.0) {
+            expected_log_likelihood += weight * likelihood.get(at).copied().unwrap_or(0.0);
+        }
+        trellis.dynamics[q].likelihood.at(t)?;
+        let dynamics = &trellis.dynamics[q];
         for (row, &weight) in flow.iter().enumerate().filter(|(_, weight)| **weight != 0.0) {
-            let (memory, row) = (row / rows, row % rows);
+            let row = row % rows;
             returns
                 .iter_mut()
                 .zip(&rewards)
@@ -102,13 +91,11 @@ pub(super) fn evaluate(
             if let (Some(sum), Some(divergences)) = (&mut transition_kl, &divergences) {
                 *sum += weight * divergences[row];
             }
-            let entries = sparse.start[row]..sparse.start[row + 1];
-            for entry in entries.filter(|&entry| probability[entry] != 0.0) {
-                let weight = weight * probability[entry];
-                after[memory * states + sparse.column[entry] as usize] += weight;
-                expected_log_likelihood += weight * likelihood.get(entry).copied().unwrap_or(0.0);
-            }
         }
+        let likelihood = dynamics.likelihood.latest();
+        pass_on(trellis, t, &flow, after, |entry, weight| {
+            expected_log_likelihood += weight * likelihood.get(entry).copied().unwrap_or(0.0);
+        });
         let arrival = trellis.likelihood.arrival.at(t + 1)?;
         expected_log_likelihood += after
             .iter()
@@ -127,7 +114,6 @@ pub(super) fn evaluate(
     let mut values = vec![Vec::new(); horizon + 1];
     let mut credit = vec![0.0; points];
     let mut log_p = vec![0.0; points];
-    let mut weight = vec![0.0; points];
     for t in (1..=horizon).rev() {
         trellis.arrive(t + 1, &mut value)?;
         for part in trellis.parts() {
@@ -135,7 +121,7 @@ pub(super) fn evaluate(
         }
         values[t] = marginal(&value, &visits[t * nodes..(t + 1) * nodes], states);
         expectations(trellis, None, t, &value, &mut ahead)?;
-        sum_levels(trellis, t, &mut log_q)?;
+        trellis.log_q(t, &mut log_q)?;
         trellis.weigh(t, &mut log_p)?;
         let here = &visits[(t - 1) * nodes..t * nodes];
         next_value.copy_from_slice(&value);
@@ -211,65 +197,6 @@ pub(super) fn evaluate(
     })
 }
 
-/// `E_q[Λ_t + log p(s'|·) − log q(s'|·) + value(memory, s')]` of every row of the posterior's
-/// table, at `memory · rows + row`; of those that are reached, where it is known which.
-pub(super) fn expectations(
-    trellis: &mut Trellis<'_>,
-    reach: Option<&Reach>,
-    t: usize,
-    value: &[f64],
-    out: &mut [f64],
-) -> Result<(), NotFinite> {
-    let states = trellis.states;
-    let at = trellis.posterior_dynamics();
-    let moves = trellis.moves_with_time();
-    let dynamics = &mut trellis.dynamics[at];
-    let (sparse, probability) = (&dynamics.table.transition, dynamics.probability.at(t));
-    let rows = sparse.rows();
-    if moves || !(dynamics.likelihood.is_stationary() && dynamics.expected_likelihood.len() == rows)
-    {
-        let likelihood = dynamics.likelihood.at(t)?;
-        let log_ratio = trellis.log_ratio.as_ref().map(|log_ratio| log_ratio.at(t));
-        let term = |entry: usize| {
-            // what is impossible at this step alone may have no ratio
-            if probability[entry] == 0.0 {
-                return 0.0;
-            }
-            likelihood.get(entry).copied().unwrap_or(0.0)
-                + log_ratio.map_or(0.0, |log_ratio| log_ratio[entry])
-        };
-        let row = |row: usize| {
-            (sparse.start[row]..sparse.start[row + 1])
-                .map(|entry| probability[entry] * term(entry))
-                .sum::<f64>()
-        };
-        dynamics.expected_likelihood.clear();
-        dynamics.expected_likelihood.extend((0..rows).map(row));
-    }
-    let everywhere = vec![0; if reach.is_none() { rows } else { 0 }];
-    for (memory, (value, out)) in value.chunks(states).zip(out.chunks_mut(rows)).enumerate() {
-        let reached =
-            reach.map_or(&everywhere[..], |reach| &reach.row[memory * rows..(memory + 1) * rows]);
-        if dynamics.probability.move_with_time() {
-            for (row, out) in
-                out.iter_mut().enumerate().filter(|(row, _)| reached[*row] <= t as u32)
-            {
-                let possible = (sparse.start[row]..sparse.start[row + 1])
-                    .filter(|&entry| probability[entry] != 0.0);
-                *out = possible
-                    .map(|entry| probability[entry] * value[sparse.column[entry] as usize])
-                    .sum();
-            }
-        } else {
-            dynamics.rows.sum(probability, value, reached, t as u32, out);
-        }
-        out.iter_mut()
-            .zip(&dynamics.expected_likelihood)
-            .for_each(|(out, expected)| *out += expected);
-    }
-    Ok(())
-}
-
 /// Adds the gradient of the transitions' own log-probabilities: as the prior's they stand in the
 /// bound, as the posterior's they lead to what follows. `weight` is the probability of each choice;
 /// the values are those of the nodes after the step, and of its rows.
@@ -322,16 +249,6 @@ fn divergences(trellis: &Trellis<'_>, t: usize) -> Option<Vec<f64>> {
         possible.map(|entry| -probability[entry] * log_ratio[entry]).sum()
     };
     Some(sparse.start.windows(2).map(of_row).collect())
-}
-
-/// `log q` of every choice. What the posterior cannot draw stays so, whatever the later variables
-/// would read there.
-fn sum_levels(trellis: &mut Trellis<'_>, t: usize, out: &mut [f64]) -> Result<(), NotFinite> {
-    out.fill(0.0);
-    for level in &mut trellis.levels {
-        add_unless_impossible(out, level.sum.at(t)?);
-    }
-    Ok(())
 }
 
 /// Adds to each entry of the current tables that `sum` reads the weight of the points which read

@@ -5,9 +5,9 @@
 
 use super::compile::{Scope, auxiliary_variables, compile};
 use super::environments::Environments;
-use super::place::refuse;
+use super::refuse::refuse;
 use super::term::Sum;
-use super::trellis::{Trellis, add_unless_impossible};
+use super::trellis::Trellis;
 use crate::finite::{KernelTables, NotFinite};
 use crate::model::{BoundId, Model};
 use std::collections::BTreeMap;
@@ -69,9 +69,7 @@ impl<'m> ReverseModel<'m> {
     ) -> Result<ReverseModel<'m>, NotFinite> {
         let written = environments.model.bound(bound);
         let trellis = compile(environments, written, Some(tables), scope)?;
-        if trellis.moves_with_time() {
-            return refuse("a reverse model beside transitions that read the time");
-        }
+        trellis.refuse_time("a reverse model")?;
         let auxiliary = auxiliary_variables(written);
         let choices = &trellis.choices;
         let seen: Vec<usize> = (0..choices.variables.len())
@@ -180,10 +178,7 @@ impl<'m> ReverseModel<'m> {
 
     /// Evaluates the terms of slice `t` and of the nodes after it.
     pub(super) fn prepare(&mut self, t: usize) -> Result<(), NotFinite> {
-        self.log_q.fill(0.0);
-        for level in &mut self.trellis.levels {
-            add_unless_impossible(&mut self.log_q, level.sum.at(t)?);
-        }
+        self.trellis.log_q(t, &mut self.log_q)?;
         self.trellis.auxiliary.choice.at(t)?;
         self.trellis.auxiliary.arrival.at(t + 1)?;
         Ok(())

@@ -3,9 +3,9 @@
 
 use super::compile::{Scope, compile, held};
 use super::environments::Environments;
-use super::place::{place, refuse};
+use super::place::place;
 use super::read::NONE;
-use super::trellis::add_unless_impossible;
+use super::refuse::refuse;
 use crate::finite::{KernelTables, NotFinite, finite_domain};
 use crate::model::{BoundId, Index, Model, VariableId};
 use std::collections::BTreeSet;
@@ -35,6 +35,7 @@ pub fn option_posterior(
     };
     let values = finite_domain(model, option)?.size();
     let mut trellis = compile(&environments, model.bound(bound), Some(tables), Scope::Options)?;
+    trellis.refuse_time("options")?;
     let count = trellis.choices.count();
     let index = if kept == Index::First { Index::First } else { Index::Step(0) };
     let numbers = trellis.at_choices.numbers[&(option, index)].clone();
@@ -49,10 +50,7 @@ pub fn option_posterior(
         if table.ended[state] {
             break;
         }
-        log_q.fill(0.0);
-        for level in &mut trellis.levels {
-            add_unless_impossible(&mut log_q, level.sum.at(t)?);
-        }
+        trellis.log_q(t, &mut log_q)?;
         let mut here = vec![];
         let mut after = vec![0.0; trellis.memories];
         for (memory, &filter) in filter.iter().enumerate().filter(|(_, filter)| **filter > 0.0) {

@@ -51,7 +51,7 @@ fn random_model(seed: u64, states: usize, actions: usize, horizon: usize) -> Mod
 fn softmax_tables(logits: &[f64], outcomes: usize) -> KernelTables {
     let mut log_probability = logits.to_vec();
     for row in log_probability.chunks_mut(outcomes) {
-        let norm = super::evidence::log_sum_exp(row);
+        let norm = super::exponentials::log_sum_exp(row);
         row.iter_mut().for_each(|l| *l -= norm);
     }
     let table = KernelTable { conditions: logits.len() / outcomes, outcomes, log_probability };

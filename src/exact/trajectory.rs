@@ -1,7 +1,7 @@
 //! One whole trajectory, and the logarithms of factors and likelihoods on it.
 
-use super::place::refuse;
 use super::read::{Standing, none_of};
+use super::refuse::refuse;
 use crate::expr::ExprId;
 use crate::finite::{
     Conditions, Environment, KernelTables, Masses, NotFinite, finite_domain, tabulate,

@@ -4,9 +4,9 @@
 
 use super::build::table_of;
 use super::environments::Environments;
-use super::place::{Source, StateFactors, refuse};
+use super::place::{Source, StateFactors};
 use super::read::NONE;
-use super::trellis::Slices;
+use super::refuse::refuse;
 use crate::finite::{
     Conditions, Environment, KernelTable, KernelTables, Masses, NotFinite, Sparse, finite_domain,
 };
@@ -357,6 +357,20 @@ impl Entries {
                     weight;
             }
         }
+    }
+}
+
+/// Numbers by entry of a transition table: the same at all steps, or others at each.
+pub(super) struct Slices(pub Vec<Vec<f64>>);
+
+impl Slices {
+    /// At step `t`, counted from 1.
+    pub fn at(&self, t: usize) -> &[f64] {
+        &self.0[if self.move_with_time() { t - 1 } else { 0 }]
+    }
+
+    pub fn move_with_time(&self) -> bool {
+        self.0.len() > 1
     }
 }
 

@@ -159,7 +159,7 @@ fn moved(tables: &KernelTables, kernel: KernelId, entry: usize, step: f64) -> Ke
     table.log_probability[entry] += step;
     let row =
         entry / table.outcomes * table.outcomes..(entry / table.outcomes + 1) * table.outcomes;
-    let norm = super::evidence::log_sum_exp(&table.log_probability[row.clone()]);
+    let norm = super::exponentials::log_sum_exp(&table.log_probability[row.clone()]);
     table.log_probability[row].iter_mut().for_each(|log_p| *log_p -= norm);
     tables
 }

@@ -8,9 +8,10 @@
 //! entry of the transition table, or at the node it arrives in.
 
 use super::read::Points;
+use super::refuse::refuse;
 use super::rows::Rows;
 use super::term::Sum;
-use super::transitions::Entries;
+use super::transitions::{Entries, Slices};
 use crate::finite::{Environment, NotFinite};
 use crate::model::{KernelId, VariableId};
 use std::ops::RangeInclusive;
@@ -111,20 +112,6 @@ pub(super) struct Level<'m> {
     pub parent: Vec<u32>,
 }
 
-/// Numbers by entry of a transition table: the same at all steps, or others at each.
-pub(super) struct Slices(pub Vec<Vec<f64>>);
-
-impl Slices {
-    /// At step `t`, counted from 1.
-    pub fn at(&self, t: usize) -> &[f64] {
-        &self.0[if self.move_with_time() { t - 1 } else { 0 }]
-    }
-
-    pub fn move_with_time(&self) -> bool {
-        self.0.len() > 1
-    }
-}
-
 impl Choices {
     /// The memory and the row that a choice leads to.
     #[inline]
@@ -158,6 +145,15 @@ impl<'m> Trellis<'m> {
         self.dynamics.iter().any(|dynamics| dynamics.probability.move_with_time())
     }
 
+    /// Refuses transitions that read the time beside what does not follow them.
+    pub fn refuse_time(&self, beside: &str) -> Result<(), NotFinite> {
+        if self.moves_with_time() {
+            refuse(&format!("{beside} beside transitions that read the time"))
+        } else {
+            Ok(())
+        }
+    }
+
     /// Nodes at one step.
     pub fn nodes(&self) -> usize {
         self.memories * self.states
@@ -167,6 +163,16 @@ impl<'m> Trellis<'m> {
     pub fn arrive(&mut self, slice: usize, values: &mut [f64]) -> Result<(), NotFinite> {
         for part in [&mut self.prior, &mut self.auxiliary, &mut self.likelihood] {
             add_unless_impossible(values, part.arrival.at(slice)?);
+        }
+        Ok(())
+    }
+
+    /// `log q` of every choice of slice `slice`. What the posterior cannot draw stays so, whatever
+    /// the later variables would read there.
+    pub fn log_q(&mut self, slice: usize, out: &mut [f64]) -> Result<(), NotFinite> {
+        out.fill(0.0);
+        for level in &mut self.levels {
+            add_unless_impossible(out, level.sum.at(slice)?);
         }
         Ok(())
     }

@@ -2,102 +2,18 @@
 //! each value a register.
 
 use super::copy::Copies;
-use super::{BinaryOp, ExprId, Graph, InputId, Node, Program, Real, UnaryOp};
+use super::instruction::{Instruction, Register, Ternary};
+use super::{BinaryOp, ExprId, Graph, Node, Program, Real, UnaryOp};
 use std::collections::HashMap;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Register(pub u32);
-
-/// An instruction on registers. `target` is none of its operands, except that `Pick` changes a part
-/// of its target.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Instruction {
-    Input {
-        target: Register,
-        input: InputId,
-    },
-    Time {
-        target: Register,
-    },
-    Unary {
-        op: UnaryOp,
-        target: Register,
-        x: Register,
-    },
-    Square {
-        target: Register,
-        x: Register,
-    },
-    Binary {
-        op: BinaryOp,
-        target: Register,
-        x: Register,
-        y: Register,
-    },
-    Ternary {
-        op: Ternary,
-        target: Register,
-        x: Register,
-        y: Register,
-        z: Register,
-    },
-    SinCos {
-        sin: Register,
-        cos: Register,
-        x: Register,
-    },
-    Lookup {
-        target: Register,
-        table: u32,
-        index: Register,
-    },
-    /// NaN in every row.
-    Nothing {
-        target: Register,
-    },
-    /// `item` in the rows where `index` is `position`.
-    Pick {
-        target: Register,
-        item: Register,
-        index: Register,
-        position: u32,
-    },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ternary {
-    If,
-    /// x y + z
-    MultiplyAdd,
-    /// x y − z
-    MultiplySubtract,
-    /// z − x y
-    NegateMultiplyAdd,
-}
-
-impl Instruction {
-    #[inline(always)]
-    pub(super) fn target(&self) -> Register {
-        match *self {
-            Instruction::Input { target, .. }
-            | Instruction::Time { target }
-            | Instruction::Unary { target, .. }
-            | Instruction::Square { target, .. }
-            | Instruction::Binary { target, .. }
-            | Instruction::Ternary { target, .. }
-            | Instruction::SinCos { sin: target, .. }
-            | Instruction::Lookup { target, .. }
-            | Instruction::Nothing { target }
-            | Instruction::Pick { target, .. } => target,
-        }
+impl<E: Real> Program<E> {
+    /// A program whose outputs are `roots`, in that order.
+    pub fn compile(graph: &Graph, roots: &[ExprId], params: &[f64]) -> Program<E> {
+        let mut folded = Graph::default();
+        let roots = graph.specialise_into(roots, params, &mut folded);
+        let (folded, roots) = if E::CONTRACTS { cheaper(&folded, &roots) } else { (folded, roots) };
+        Compiler::new(&folded, &roots).run()
     }
-}
-
-pub(super) fn compile<E: Real>(graph: &Graph, roots: &[ExprId], params: &[f64]) -> Program<E> {
-    let mut folded = Graph::default();
-    let roots = graph.specialise_into(roots, params, &mut folded);
-    let (folded, roots) = if E::CONTRACTS { cheaper(&folded, &roots) } else { (folded, roots) };
-    Compiler::new(&folded, &roots).run()
 }
 
 /// What is cheaper and differs by roundings alone: division by a constant becomes multiplication,

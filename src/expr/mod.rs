@@ -12,6 +12,7 @@ mod elementary;
 mod evaluate;
 mod fold;
 mod graph;
+mod instruction;
 pub mod interval;
 mod operation;
 mod program;

@@ -5,14 +5,13 @@
 //! `f64` a program computes bit for bit what [`super::Graph::evaluate`] does; in `f32` it contracts
 //! products into sums and uses its own elementary functions.
 
-use super::compile::{self, Instruction, Register, Ternary};
-use super::{BinaryOp, ExprId, Graph, InputId, Real, UnaryOp};
+use super::instruction::{Instruction, Register, Ternary};
+use super::real::LANES;
+use super::{BinaryOp, InputId, Real, UnaryOp};
 use std::cell::Cell;
 
 /// Rows that are worked on together: a register of them is 512 bytes in `f32`.
 pub(super) const BLOCK: usize = 128;
-/// Rows of a block are filled up to a multiple of this.
-pub(super) const LANES: usize = 32;
 
 /// Compiled expressions. Immutable: threads share it, each with a [`Scratch`] of its own.
 #[derive(Clone, Debug)]
@@ -43,11 +42,6 @@ pub enum Column<'a, E> {
 }
 
 impl<E: Real> Program<E> {
-    /// A program whose outputs are `roots`, in that order.
-    pub fn compile(graph: &Graph, roots: &[ExprId], params: &[f64]) -> Program<E> {
-        compile::compile(graph, roots, params)
-    }
-
     pub fn scratch(&self) -> Scratch<E> {
         let constants = self.constants.iter().copied().chain(std::iter::repeat(E::ZERO));
         let registers = constants
@@ -326,6 +320,7 @@ mod tests {
     use super::*;
     use crate::expr::Node;
     use crate::expr::testing::{UNARY, grow};
+    use crate::expr::{ExprId, Graph};
     use proptest::prelude::*;
 
     fn run<E: Real>(g: &Graph, roots: &[ExprId], columns: &[Vec<f64>], times: &[f64]) -> Vec<E> {

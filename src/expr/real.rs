@@ -2,9 +2,11 @@
 //! bit for bit as [`super::Graph::evaluate`] computes.
 
 use super::elementary;
-use super::program::LANES;
 use std::fmt::Debug;
 use std::ops::{Add, Div, Mul, Neg, Sub};
+
+/// Rows of a block are filled up to a multiple of this.
+pub(super) const LANES: usize = 32;
 
 /// `f32` or `f64`.
 pub trait Real:

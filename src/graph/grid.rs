@@ -1,8 +1,8 @@
 //! The grid of a picture: times as columns, variables as rows, and for each factor a slot just
 //! before what it draws.
 
-use super::layout::{LABEL_SIZE, Point, SQUARE};
 use super::legend::shortened;
+use super::sizes::{LABEL_SIZE, Point, SQUARE};
 use super::text::{node_half_width, text_width};
 use super::{FactorGraph, FactorNode, NodeId, Place};
 use std::collections::{BTreeMap, BTreeSet};

@@ -4,21 +4,8 @@
 //! Written for this picture: a general layout library knows neither plates nor the order of time.
 
 use super::grid::{ASIDE, Grid, PLATE_PADDING, Seat, Side};
+use super::sizes::{LABEL_SIZE, Point, RADIUS, Rect, SQUARE};
 use super::{FactorGraph, NodeId};
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Point {
-    pub x: f64,
-    pub y: f64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Rect {
-    pub left: f64,
-    pub top: f64,
-    pub right: f64,
-    pub bottom: f64,
-}
 
 /// Where a text begins, or its middle, or its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,13 +35,6 @@ pub struct Layout {
     pub width: f64,
     pub height: f64,
 }
-
-pub const RADIUS: f64 = 21.0;
-/// Half the side of a factor's square.
-pub const SQUARE: f64 = 7.0;
-pub const LABEL_SIZE: f64 = 12.0;
-pub const NAME_SIZE: f64 = 16.0;
-pub const INDEX_SIZE: f64 = 11.0;
 
 /// Lays a graph out; its upper left corner is the origin.
 pub fn layout(graph: &FactorGraph) -> Layout {

@@ -27,6 +27,7 @@ mod grid;
 mod layout;
 mod legend;
 mod route;
+mod sizes;
 mod svg;
 mod text;
 

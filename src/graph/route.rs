@@ -1,6 +1,7 @@
 //! Edges as curves that keep clear of what they do not belong to.
 
-use super::layout::{Layout, Point, RADIUS, Rect, SQUARE};
+use super::layout::Layout;
+use super::sizes::{Point, RADIUS, Rect, SQUARE};
 
 /// A quadratic Bézier curve.
 #[derive(Clone, Copy, Debug, PartialEq)]

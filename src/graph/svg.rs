@@ -1,10 +1,9 @@
 //! SVG, drawn by ourselves: one picture with all the graphs one below the other, and a legend.
 
-use super::layout::{
-    Anchor, INDEX_SIZE, LABEL_SIZE, Label, Layout, NAME_SIZE, Point, RADIUS, SQUARE, layout,
-};
+use super::layout::{Anchor, Label, Layout, layout};
 use super::legend::{colour, edge_colour, fills, name, parts};
 use super::route::{Curve, End, route};
+use super::sizes::{INDEX_SIZE, LABEL_SIZE, NAME_SIZE, Point, RADIUS, SQUARE};
 use super::text::{is_symbol, text_width};
 use super::{FactorGraph, FactorNode, Kind, Part, VariableNode};
 use std::collections::BTreeSet;

@@ -1,6 +1,6 @@
 //! How much room words take, in a font nobody knows.
 
-use super::layout::{INDEX_SIZE, NAME_SIZE, RADIUS};
+use super::sizes::{INDEX_SIZE, NAME_SIZE, RADIUS};
 
 /// Not less than what common fonts take.
 pub fn text_width(text: &str, size: f64) -> f64 {

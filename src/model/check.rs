@@ -12,7 +12,7 @@ pub fn check(file: &ast::File, overrides: &Overrides) -> Result<Model, Diagnosti
     if let Some(model) = &model {
         list.extend(verify::verify(model));
     }
-    list.extend(verify::foreign(file));
+    list.extend(verify::outside(file));
     // beside a mistake an unused name is often its consequence
     if list.iter().all(|found| found.severity == Severity::Warning) {
         list.extend(verify::unused(file));

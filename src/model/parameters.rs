@@ -1,6 +1,7 @@
-//! Which layers and parameters a layer reads.
+//! Which layers and parameters a layer reads, and which of a kernel's layers are simulated
+//! rollouts.
 
-use super::{KernelId, LayerId, LayerOp, Model, Network, ParameterId};
+use super::{KernelId, LayerId, LayerOp, Model, Network, ParameterId, Simulation};
 use std::collections::BTreeSet;
 
 /// All parameters that the value of `layer` depends on; not those of the kernels that a simulated
@@ -61,4 +62,23 @@ pub fn kernel_parameters(model: &Model, kernel: KernelId) -> BTreeSet<ParameterI
     let mut layers = Vec::new();
     model.kernel(kernel).distribution.for_each(&mut |layer: &LayerId| layers.push(*layer));
     layers.into_iter().flat_map(|layer| parameters_of(&model.network, layer)).collect()
+}
+
+impl Model {
+    /// The layers of a kernel's networks that are simulated rollouts.
+    pub fn simulations_of(&self, kernel: KernelId) -> BTreeSet<LayerId> {
+        let mut roots = Vec::new();
+        self.kernel(kernel).distribution.for_each(&mut |layer: &LayerId| roots.push(*layer));
+        let layers = roots.into_iter().flat_map(|root| layers_of(&self.network, root));
+        layers.filter(|layer| self.simulation(*layer).is_some()).collect()
+    }
+
+    /// The rollout that a layer is, if it is one.
+    pub fn simulation(&self, layer: LayerId) -> Option<&Simulation> {
+        if let LayerOp::Simulate(simulation) = &self.network.layer(layer).op {
+            Some(simulation)
+        } else {
+            None
+        }
+    }
 }

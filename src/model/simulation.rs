@@ -1,7 +1,6 @@
 //! Rollouts of a model inside the network of a kernel.
 
-use super::{KernelId, LayerId, LayerOp, Model, VariableId, layers_of};
-use std::collections::BTreeSet;
+use super::{KernelId, Model, VariableId};
 
 /// `imagine(world, s, policy = plain, steps = 3)`: the states and actions of a rollout that starts
 /// at the state a kernel is given, as a layer. What it draws is drawn alike in prior and posterior,
@@ -48,24 +47,5 @@ impl Simulation {
         let previous = if let Actor::Previous(_) = self.policy { "previous " } else { "" };
         let (world, policy, steps) = (name(self.world), name(self.policy.kernel()), self.steps);
         format!("imagine({world}, {start}, policy = {previous}{policy}, steps = {steps})")
-    }
-}
-
-impl Model {
-    /// The layers of a kernel's networks that are simulated rollouts.
-    pub fn simulations_of(&self, kernel: KernelId) -> BTreeSet<LayerId> {
-        let mut roots = Vec::new();
-        self.kernel(kernel).distribution.for_each(&mut |layer: &LayerId| roots.push(*layer));
-        let layers = roots.into_iter().flat_map(|root| layers_of(&self.network, root));
-        layers.filter(|layer| self.simulation(*layer).is_some()).collect()
-    }
-
-    /// The rollout that a layer is, if it is one.
-    pub fn simulation(&self, layer: LayerId) -> Option<&Simulation> {
-        if let LayerOp::Simulate(simulation) = &self.network.layer(layer).op {
-            Some(simulation)
-        } else {
-            None
-        }
     }
 }

@@ -3,10 +3,11 @@
 
 use super::in_place::InPlace;
 use super::parts::{parts, predicts};
+use super::read::{Read, reads};
 use super::settings::{DrawGradient, Settings};
 use super::term::Subject;
 use super::{Head, head, refused};
-use crate::bound::{BoundDerivation, Credit, Score};
+use crate::bound::{BoundDerivation, Score};
 use crate::diagnostic::Diagnostic;
 use crate::model::{
     Block, Bound, Distribution, Factor, FactorRef, Index, KernelId, KernelRef, Model, Role, Target,
@@ -34,28 +35,6 @@ pub struct Draw {
 pub struct Outcome {
     pub of: Subject,
     pub head: Head,
-}
-
-/// What a given of a kernel reads at step `t`. Where the time has no such variable it is `none`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Read {
-    /// The value of a variable at `t`.
-    Variable(VariableId),
-    Time,
-    /// At `t + offset`, the offset not 0.
-    Step(VariableId, i32),
-    /// At 1.
-    First(VariableId),
-    /// At `T + offset`.
-    Last(VariableId, i32),
-    /// From `t + from` to `t + to`, both included.
-    Window(VariableId, i32, i32),
-    /// From 1 to `t + to`.
-    Past(VariableId, i32),
-    /// From `t + from` to `T`.
-    Future(VariableId, i32),
-    /// From 1 to `T + to`, from any `t`.
-    Whole(VariableId, i32),
 }
 
 /// The draws of a bound, in an order in which each reads what is drawn before it; the action's is
@@ -432,86 +411,7 @@ pub(super) fn kernel_head(
         })
 }
 
-/// What the arguments of a kernel read.
-pub(super) fn reads(
-    model: &Model,
-    arguments: &[Value],
-    span: Span,
-    who: &str,
-) -> Result<Vec<Read>, Vec<Diagnostic>> {
-    let read = |value: &Value| match value {
-        Value::Variable { variable, index } => Ok(match index {
-            Index::Step(0) => Read::Variable(*variable),
-            Index::Step(offset) => Read::Step(*variable, *offset),
-            Index::First => Read::First(*variable),
-            Index::Last(offset) => Read::Last(*variable, *offset),
-        }),
-        Value::Time => Ok(Read::Time),
-        Value::Window { variable, from: Index::Step(from), to: Index::Step(to) } => {
-            Ok(Read::Window(*variable, *from, *to))
-        }
-        Value::Past { variable, to: Index::Step(to) } => Ok(Read::Past(*variable, *to)),
-        Value::Past { variable, to: Index::Last(to) } => Ok(Read::Whole(*variable, *to)),
-        Value::Future { variable, from: Index::Step(from) } => Ok(Read::Future(*variable, *from)),
-        Value::Window { variable, .. }
-        | Value::Past { variable, .. }
-        | Value::Future { variable, .. } => {
-            Err(format!("reads `{}` from or to a fixed time", model.variable(*variable).name))
-        }
-        Value::Reward { .. } => Err("reads a reward".to_string()),
-        Value::Expression(_) => Err("reads an expression".to_string()),
-        Value::Absent => Err("reads `none`".to_string()),
-    };
-    let mut found = Vec::with_capacity(arguments.len());
-    for value in arguments {
-        let refusal = |what| {
-            vec![refused(
-                span,
-                format!(
-                    "{who} {what}; this version trains kernels that read variables and the time"
-                ),
-            )]
-        };
-        found.push(read(value).map_err(refusal)?);
-    }
-    Ok(found)
-}
-
-/// The kernel of a factor that is learned or a copy of the last round.
-pub(super) fn learned(kernel: &KernelRef) -> Option<(KernelId, super::Version)> {
-    match kernel {
-        KernelRef::Learned(kernel) => Some((*kernel, super::Version::Present)),
-        KernelRef::Previous(kernel) => Some((*kernel, super::Version::Previous)),
-        KernelRef::Environment(..) | KernelRef::Data(_) | KernelRef::InPlace(_) => None,
-    }
-}
-
 /// Whether a distribution in place is the uniform one.
 pub(super) fn is_uniform<A>(distribution: &Distribution<A>) -> bool {
     matches!(distribution, Distribution::Uniform)
-}
-
-/// The summands of a term that a draw at `t` is credited with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Credited {
-    /// Those of `k ≥ t + offset`.
-    From(i32),
-    All,
-}
-
-impl Credited {
-    pub(super) fn of(credit: &Credit) -> Credited {
-        match credit.from {
-            crate::bound::Downstream::Offset(offset) => Credited::From(offset),
-            crate::bound::Downstream::All => Credited::All,
-        }
-    }
-
-    /// The same, and the summand at the draw's own step.
-    pub(super) fn at_its_own_step(self) -> Credited {
-        match self {
-            Credited::From(offset) => Credited::From(offset.min(0)),
-            Credited::All => Credited::All,
-        }
-    }
 }

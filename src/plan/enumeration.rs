@@ -1,6 +1,7 @@
 //! What `options = enumerate` can sum over: the pairs of an option's values at neighbouring steps.
 
-use super::draw::{Draw, Read};
+use super::draw::Draw;
+use super::read::Read;
 use super::settings::Settings;
 use super::term::{Density, Quantity, Subject, Term};
 use crate::expr::{ExprId, Graph};

@@ -1,6 +1,6 @@
 //! Information gains that exponents read: of which mean field, at what values.
 
-use super::draw::Read;
+use super::read::Read;
 use super::term::{Density, Subject};
 use super::terms::Planner;
 use super::weights::MeanField;

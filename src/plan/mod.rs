@@ -12,6 +12,7 @@ mod parts;
 mod pathwise;
 mod print;
 mod prior;
+mod read;
 mod records;
 mod refuse;
 mod schedules;
@@ -26,20 +27,21 @@ mod turns;
 mod until;
 mod weights;
 
-pub use draw::{Credited, Draw, Outcome, Read};
+pub use draw::{Draw, Outcome};
 pub use enumeration::OptionReads;
 pub use estimators::{Alternative, Claim, alternatives};
 pub use gain::Gain;
 pub use head::Head;
 pub use keys::{Choice, KEYS, Key, KeyDefault, KeyKind, OPTIMIZERS, UPDATES};
 pub use pathwise::{Pathwise, Slope};
+pub use read::{Credited, Read, Version};
 pub use records::Records;
 pub use settings::{
     Baseline, Classifier, DrawGradient, Normalize, Optimizer, OptionGradient, Precision, Schedule,
     Settings, Update, unknown_key,
 };
 pub use simulation::Simulation;
-pub use term::{Density, Estimator, Less, Prior, Quantity, Ratio, RatioOf, Subject, Term, Version};
+pub use term::{Density, Estimator, Less, Prior, Quantity, Ratio, RatioOf, Subject, Term};
 pub use until::{Relation, Until, WATCHED, Watched};
 pub use weights::MeanField;
 
@@ -141,7 +143,7 @@ pub struct Normalizer {
 /// train is refused, all at once, each with its place.
 pub fn plan(model: &Model, derivation: &Derivation) -> Result<Plan, Diagnostics> {
     let mut errors = Vec::new();
-    let settings = match settings::read(model) {
+    let settings = match together::read(model) {
         Ok(settings) => Some(settings),
         Err(found) => {
             errors.extend(found);
@@ -233,7 +235,7 @@ fn assemble(
     let baseline_reads = match &settings.baseline {
         Baseline::Network { arguments, .. } => {
             let span = model.setting("baseline").map_or(bound.span, |s| s.span);
-            let reads = draw::reads(model, arguments, span, "the baseline")?;
+            let reads = read::reads(model, arguments, span, "the baseline")?;
             unserved = draw::unserved(model, &draws[..=policy_at], &reads, span)?;
             reads
         }

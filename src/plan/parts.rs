@@ -1,6 +1,6 @@
 //! A kernel that draws several values: the independent parts of its distribution.
 
-use super::draw::{learned, reads};
+use super::read::{learned, reads};
 use super::term::{Density, Subject};
 use super::{Head, head, refused};
 use crate::diagnostic::Diagnostic;

@@ -2,7 +2,8 @@
 //! no parameter moves, so that the terms of the bound are differentiated in what was drawn (Kingma
 //! and Welling 2014; Heess et al. 2015).
 
-use super::draw::{Draw, Outcome, Read};
+use super::draw::{Draw, Outcome};
+use super::read::Read;
 use super::settings::{Settings, Update};
 use super::term::{Less, Prior, Quantity, Subject, Term};
 use super::terms::Scalars;

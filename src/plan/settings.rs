@@ -2,7 +2,6 @@
 //! is wrong is found at once.
 
 use super::keys::{Choice, KEYS, Key, KeyDefault, KeyKind, OPTIMIZERS, UPDATES, key_named};
-use super::together;
 use super::until::{self, Until};
 use crate::diagnostic::Diagnostic;
 use crate::model::{KernelId, LayerId, Model, SettingValue, Value};
@@ -123,8 +122,9 @@ pub enum Baseline {
     },
 }
 
-/// Reads the settings of a model; on failure all that is wrong with them.
-pub fn read(model: &Model) -> Result<Settings, Vec<Diagnostic>> {
+/// Reads the settings of a model, and what is wrong with each; whether they go together is left to
+/// [`super::together`].
+pub fn read(model: &Model) -> (Settings, Vec<Diagnostic>) {
     let mut reader = Reader { model, errors: Vec::new() };
     for setting in &model.settings {
         reader.errors.extend(unknown_key(&setting.key, setting.span));
@@ -184,8 +184,7 @@ pub fn read(model: &Model) -> Result<Settings, Vec<Diagnostic>> {
         log_every: reader.count("log_every").unwrap_or(steps / 1000).max(1),
         until,
     };
-    reader.errors.extend(together::faults(model, &settings));
-    if reader.errors.is_empty() { Ok(settings) } else { Err(reader.errors) }
+    (settings, reader.errors)
 }
 
 /// How the gradient takes the option of a batch.

@@ -1,6 +1,7 @@
 //! The rollouts that a bound's kernels imagine, and what draws them.
 
-use super::draw::{kernel_head, learned};
+use super::draw::kernel_head;
+use super::read::learned;
 use super::{Head, MeanField, Settings, refused};
 use crate::diagnostic::Diagnostic;
 use crate::model::{

@@ -2,7 +2,7 @@
 //! credited with it.
 
 use super::Head;
-use super::draw::{Credited, Read};
+use super::read::{Credited, Read, Version};
 use crate::bound::TermId;
 use crate::expr::ExprId;
 use crate::model::{DataId, EnvironmentKernel, FactorRef, KernelId, LayerId};
@@ -121,14 +121,6 @@ pub enum Less {
     Environment(EnvironmentKernel),
     /// That of the environment's transitions, as an expression of a step.
     Expression(ExprId),
-}
-
-/// Which parameters a kernel of the prior has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Version {
-    Present,
-    /// `previous`: those at the beginning of the round.
-    Previous,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

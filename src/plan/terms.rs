@@ -1,12 +1,12 @@
 //! The plan of each term of the bound: what a sampled step gives to it, how it is estimated, and
 //! which draws it credits; what is not run is refused.
 
-use super::draw::{Credited, Draw, Read, is_uniform, kernel_head, learned, reads};
+use super::draw::{Draw, is_uniform, kernel_head};
 use super::in_place::InPlace;
 use super::parts::{parts, predicts};
-use super::term::{
-    Density, Estimator, Less, Prior, Quantity, Ratio, RatioOf, Subject, Term, Version,
-};
+use super::read::Version;
+use super::read::{Credited, Read, learned, reads};
+use super::term::{Density, Estimator, Less, Prior, Quantity, Ratio, RatioOf, Subject, Term};
 use super::{Baseline, Classifier, Head, Settings, prior, refused};
 use crate::bound::{BoundDerivation, Moment, Score, Sign, TermId, TermKind};
 use crate::diagnostic::Diagnostic;

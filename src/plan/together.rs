@@ -1,14 +1,22 @@
 //! Settings that make sense only beside others: what would be accepted and do nothing is refused.
 
-use super::draw::Read;
-use super::settings::{Baseline, Precision, Settings, Update};
+use super::read::Read;
+use super::settings::{self, Baseline, Precision, Settings, Update};
 use super::term::{Density, Quantity, Subject, Term};
 use crate::diagnostic::Diagnostic;
 use crate::model::Model;
 use crate::source::Span;
 
-/// All such settings.
-pub fn faults(model: &Model, settings: &Settings) -> Vec<Diagnostic> {
+/// Reads the settings of a model; on failure all that is wrong with them, alone and beside each
+/// other.
+pub fn read(model: &Model) -> Result<Settings, Vec<Diagnostic>> {
+    let (settings, mut errors) = settings::read(model);
+    errors.extend(faults(model, &settings));
+    if errors.is_empty() { Ok(settings) } else { Err(errors) }
+}
+
+/// All settings that do not go together.
+fn faults(model: &Model, settings: &Settings) -> Vec<Diagnostic> {
     let mut told = Told { model, errors: Vec::new() };
     of_learned_values(settings, &mut told);
     of_batches(settings, &mut told);

@@ -1,7 +1,7 @@
 //! The plans of a file's bounds: those that `maximize` names, in turns, and those that are only
 //! evaluated.
 
-use super::{DrawGradient, Plan, Settings, assemble, settings};
+use super::{DrawGradient, Plan, Settings, assemble, together};
 use crate::bound::{BoundDerivation, Derivation};
 use crate::diagnostic::Diagnostic;
 use crate::model::{BoundId, Model, Objective, Setting, SettingValue};
@@ -340,7 +340,7 @@ fn turn(
     let kept = model.settings.iter().filter(|setting| !own(&setting.key));
     let added = objective.settings.iter().filter(|setting| setting.key != "steps");
     let model = Model { settings: kept.chain(added).cloned().collect(), ..model.clone() };
-    let read = settings::read(&model)?;
+    let read = together::read(&model)?;
     if let (Some(setting), 0) =
         (objective.settings.iter().find(|setting| setting.key == "refit_batch"), read.refits)
     {

@@ -1,6 +1,6 @@
 //! Weights that are drawn: which of them, from what mean field, under what prior.
 
-use super::draw::learned;
+use super::read::learned;
 use super::settings::{Settings, Update};
 use super::{Plan, refused};
 use crate::bound::BoundDerivation;

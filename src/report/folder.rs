@@ -1,23 +1,13 @@
 //! The folder of a run: chosen, made, opened, held against other processes.
 
 use super::atomic::{PART, replace, write_part};
+use super::files::{LOCK, MANIFEST, MODEL};
 use super::{Manifest, ReportError};
 use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-pub const MODEL: &str = "model.rlmodel";
-pub const MANIFEST: &str = "manifest.json";
-pub const METRICS: &str = "metrics.jsonl";
-pub const TIMINGS: &str = "timings.jsonl";
-pub const PARAMETERS: &str = "parameters.safetensors";
-pub const CHECKPOINT: &str = "checkpoint.safetensors";
-pub const SUMMARY: &str = "summary.json";
-/// Empty. The process that writes to the folder holds a lock on it, which ends with the process,
-/// however that ends.
-pub const LOCK: &str = ".lock";
 
 /// What to do where the folder that was asked for holds a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -237,6 +227,7 @@ fn make_folder(path: &Path) -> Result<(), ReportError> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::files::{CHECKPOINT, SUMMARY};
     use super::*;
 
     #[test]

@@ -18,6 +18,7 @@ mod as_run;
 mod atomic;
 mod curves;
 mod episodes;
+mod files;
 mod folder;
 mod log;
 mod manifest;
@@ -32,9 +33,8 @@ pub use as_run::as_run;
 pub use atomic::write_atomic;
 pub use curves::Curves;
 pub use episodes::csv_of;
-pub use folder::{
-    CHECKPOINT, Folder, LOCK, MANIFEST, METRICS, MODEL, Occupied, PARAMETERS, SUMMARY, TIMINGS,
-};
+pub use files::{CHECKPOINT, LOCK, MANIFEST, METRICS, MODEL, PARAMETERS, SUMMARY, TIMINGS};
+pub use folder::{Folder, Occupied};
 pub use log::Log;
 pub use manifest::Manifest;
 pub use maps::{Grid, Map, beside};

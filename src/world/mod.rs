@@ -8,6 +8,7 @@
 mod arguments;
 mod batch;
 mod columns;
+mod error;
 mod sample;
 mod tables;
 #[cfg(test)]
@@ -16,6 +17,7 @@ mod testing;
 mod tests;
 
 pub use batch::{Actions, Batch, NextStates};
+pub use error::WorldError;
 
 use columns::Moved;
 pub use columns::Told;
@@ -43,11 +45,6 @@ enum Kind<E> {
     Tables(tables::Tables<E>),
     Columns(Box<columns::Columns<E>>),
 }
-
-/// What of an environment cannot be sampled yet: the message is one sentence.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is understood, but cannot be sampled yet")]
-pub struct WorldError(pub String);
 
 impl<E: Real> World<E> {
     /// Alias tables where the state, the action and the observation are finite and the tables not

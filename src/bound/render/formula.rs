@@ -1,11 +1,12 @@
 //! The formulas of a derivation, as trees.
 
 use crate::bound::derivation::{
-    BoundDerivation, Change, Credit, Downstream, DraftId, Imagined, Moment, NoiseForm, Relation,
-    Reparameterised, Score, Shape, Sign, Step, Term, TermId, TermKind, Times,
+    BoundDerivation, Change, Credit, DraftId, Imagined, NoiseForm, Relation, Reparameterised,
+    Score, Shape, Step,
 };
 use crate::bound::math::{Clock, Math};
 use crate::bound::notation::{Binds, Written};
+use crate::bound::term::{Downstream, Moment, Sign, Term, TermId, TermKind, Times};
 use crate::model::{FactorRef, Index, KernelId};
 
 /// `log p(R̂) ≥ L = E_q[ … ]`; `log Z ≥ …` where that is no probability, and `L ≈ …` where a

@@ -1,11 +1,9 @@
 //! JSON with a versioned schema, documented in `docs/bound-json.md`.
 
 use super::formula;
-use super::text::plain;
-use crate::bound::derivation::{
-    BoundDerivation, Change, Derivation, Downstream, Moment, NoiseForm, Relation, Sign, Term,
-    TermKind, Times,
-};
+use crate::bound::derivation::{BoundDerivation, Change, Derivation, NoiseForm, Relation};
+use crate::bound::plain::plain;
+use crate::bound::term::{Downstream, Moment, Sign, Term, TermKind, Times};
 use serde_json::{Value, json};
 
 /// Grows when a field changes its meaning or goes; new fields may come without it.

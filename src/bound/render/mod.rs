@@ -9,10 +9,11 @@ mod lines;
 mod mathml;
 mod text;
 
+pub use crate::bound::plain::plain;
 pub use json::{SCHEMA_VERSION, json};
 pub use latex::latex;
 pub use mathml::{mathml, mathml_formulas};
-pub use text::{plain, text};
+pub use text::text;
 
 use super::derivation::Derivation;
 use std::fmt;

@@ -1,6 +1,7 @@
 use super::Work;
-use crate::bound::derivation::{DraftId, Relation, Rule, Term, TermKind};
+use crate::bound::derivation::{DraftId, Relation, Rule};
 use crate::bound::influence::term_reads;
+use crate::bound::term::{Term, TermKind};
 use crate::model::{Bound, FactorRef, KernelRef, LikelihoodForm};
 
 /// E_q[f] = c

@@ -1,5 +1,6 @@
 use super::{Piece, Work};
-use crate::bound::derivation::{Relation, Rule, Sign, Term, TermKind};
+use crate::bound::derivation::{Relation, Rule};
+use crate::bound::term::{Sign, Term, TermKind};
 
 /// log p(x | c) − log q(x | c) ≈ logit of a classifier between x ~ p(· | c) and x ~ q(· | c) at the
 /// same c

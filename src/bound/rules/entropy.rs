@@ -1,6 +1,7 @@
 use super::Work;
 use crate::bound::density::uniform_count;
-use crate::bound::derivation::{DraftId, Relation, Rule, Sign, Term, TermKind};
+use crate::bound::derivation::{DraftId, Relation, Rule};
+use crate::bound::term::{Sign, Term, TermKind};
 
 /// −KL(q ‖ Uniform over n values) = H(q) − log n
 ///

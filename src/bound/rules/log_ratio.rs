@@ -1,5 +1,6 @@
 use super::{Piece, Work};
-use crate::bound::derivation::{Relation, Rule, Sign, Term, TermKind};
+use crate::bound::derivation::{Relation, Rule};
+use crate::bound::term::{Sign, Term, TermKind};
 
 /// log p(x | ·) − log q(x | ·) = log (p(x | ·) / q(x | ·))
 ///

@@ -21,8 +21,9 @@ pub use log_ratio::log_ratio;
 pub use pair::pair;
 pub use split::split;
 
-use super::derivation::{Change, DraftId, Relation, Rule, Step, Term, Times};
+use super::derivation::{Change, DraftId, Relation, Rule, Step};
 use super::influence::{Influence, Reach, Scope};
+use super::term::{Term, Times};
 use super::time::can_end;
 use crate::model::{
     Bound, Factor, FactorRef, KernelId, KernelRef, Model, ParameterId, kernel_parameters,

@@ -1,7 +1,8 @@
 use super::{Piece, Work};
 use crate::bound::density::{Density, closed_form, density};
-use crate::bound::derivation::{DraftId, Relation, Rule, Sign, Term, TermKind};
+use crate::bound::derivation::{DraftId, Relation, Rule};
 use crate::bound::influence::{factor_reads, read_at, shifted};
+use crate::bound::term::{Sign, Term, TermKind};
 use crate::bound::time::{lead, step_of_draw};
 
 /// E_q[log p(x | ·) − log q(x | ·)] = −KL(q(x | ·) ‖ p(x | ·))

@@ -1,6 +1,7 @@
 use super::{Piece, Work};
-use crate::bound::derivation::{Relation, Rule, Sign, Term, TermKind, Times};
+use crate::bound::derivation::{Relation, Rule};
 use crate::bound::influence::{Drawn, drawn};
+use crate::bound::term::{Sign, Term, TermKind, Times};
 use crate::bound::time::{coverage, intersect, lead, likelihood_times, stops_at_end};
 use crate::model::{Block, Factor, FactorRef};
 use std::collections::HashMap;

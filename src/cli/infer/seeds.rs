@@ -1,58 +1,13 @@
 //! Several seeds in one command: a run each, one after the other, and what they come to together.
 
+use super::arguments::{Arguments, Seeds};
+use super::signals;
 use super::start::{self, Given};
-use super::train::Done;
-use super::{Arguments, signals};
+use super::train::{self, Done};
 use crate::cli::progress::{short, uncertain};
 use crate::cli::{Failure, Format, console};
 use crate::report::Folder;
 use serde::Serialize;
-
-/// The seeds of `--seeds` in the order given, each once.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seeds(Vec<u64>);
-
-/// Seeds of one command.
-const MOST: usize = 10_000;
-/// A model file holds whole numbers below this exactly.
-const END: u64 = 1 << 53;
-
-impl Seeds {
-    /// Reads `1..5`, both ends included, `1,4,7`, and lists of both: `1..3,7`.
-    ///
-    /// # Errors
-    /// What is wrong, in words.
-    pub fn parse(text: &str) -> Result<Seeds, String> {
-        let mut seeds = Vec::new();
-        for part in text.split(',') {
-            let (from, to) = match part.split_once("..") {
-                Some((from, to)) => (number(from)?, number(to)?),
-                None => number(part).map(|seed| (seed, seed))?,
-            };
-            if from > to {
-                return Err(format!(
-                    "`{part}` is empty: a range goes from its least seed to its greatest, as \
-                     `{to}..{from}`"
-                ));
-            }
-            if to - from >= MOST as u64 || seeds.len() + (to - from) as usize >= MOST {
-                return Err(format!("more than {MOST} seeds"));
-            }
-            seeds.extend(from..=to);
-        }
-        let mut sorted = seeds.clone();
-        sorted.sort_unstable();
-        match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(pair) => Err(format!("seed {} is named twice", pair[0])),
-            None => Ok(Seeds(seeds)),
-        }
-    }
-}
-
-fn number(text: &str) -> Result<u64, String> {
-    let seed = text.trim().parse().ok().filter(|&seed| seed < END);
-    seed.ok_or_else(|| format!("`{text}` is not a seed: write whole numbers, as `1..5` or `1,4,7`"))
-}
 
 /// What became of the runs.
 #[derive(Debug, Serialize)]
@@ -111,7 +66,9 @@ pub fn run(
         if !arguments.quiet {
             console::note(&format!("seed {seed}"));
         }
-        match super::one(arguments, given, Some(seed)) {
+        match start::start(arguments, given, Some(seed))
+            .and_then(|start| train::train(arguments, start))
+        {
             Ok(done) => runs.push(done),
             Err(Failure::Run(error) | Failure::Wrong(error) | Failure::Usage(error)) => {
                 console::error(&format!("seed {seed}: {error}"));

@@ -1,6 +1,6 @@
 //! How a run begins, or goes on: its model, its folder, its checkpoint.
 
-use super::Arguments;
+use super::arguments::Arguments;
 use super::unchanged::{Compared, verify_same};
 use crate::bound;
 use crate::cli::{Failure, console, input, memory};

@@ -1,6 +1,6 @@
 //! One run, from its plan to its summary.
 
-use super::Arguments;
+use super::arguments::Arguments;
 use super::follow::Follower;
 use super::signals;
 use super::start::{Start, failed};

@@ -1,7 +1,7 @@
 //! The estimators that `infer` runs for a file, each looked at from several viewpoints.
 
-use super::Failure;
 use crate::bound;
+use crate::cli::Failure;
 use crate::engine::{self, Assessment, SCALES, Scale, Viewpoint};
 use crate::model::{BoundId, Model};
 use crate::plan::{self, Alternative, Claim};

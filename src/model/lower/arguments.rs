@@ -3,8 +3,9 @@
 
 use super::constants::show_index;
 use super::index::Timed;
-use super::scope::{FILE, Scope};
+use super::scope::Scope;
 use super::shapes::Fit;
+use super::unit::FILE;
 use super::{FormalSlot, Lowering};
 use crate::diagnostic::Diagnostic;
 use crate::model::{

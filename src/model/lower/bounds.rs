@@ -5,7 +5,8 @@ use super::arguments::{self, Signature};
 use super::distributions::InPlace;
 use super::functions::{self, DISTRIBUTIONS};
 use super::index::Timed;
-use super::scope::{FILE, Meaning, Scope};
+use super::scope::Scope;
+use super::unit::{FILE, Meaning};
 use crate::diagnostic::Diagnostic;
 use crate::expr::ExprId;
 use crate::model::{

@@ -3,7 +3,8 @@
 
 use super::Lowering;
 use super::functions::{self, DISTRIBUTIONS, FUNCTIONS, Function, GAIN, NETWORKS};
-use super::scope::{Local, Meaning, Scope, UnitId};
+use super::scope::{Local, Scope};
+use super::unit::{Meaning, UnitId};
 use super::value::Value;
 use crate::diagnostic::Diagnostic;
 use crate::expr::BinaryOp;

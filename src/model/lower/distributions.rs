@@ -3,8 +3,9 @@
 
 use super::Lowering;
 use super::functions::DISTRIBUTIONS;
-use super::scope::{Meaning, Scope, nearest};
+use super::scope::{Scope, nearest};
 use super::shapes::{Fit, describe_domain};
+use super::unit::Meaning;
 use super::value::{Type, Value};
 use crate::diagnostic::Diagnostic;
 use crate::expr::ExprId;

@@ -1,7 +1,8 @@
 //! Domains of variables.
 
 use super::Lowering;
-use super::scope::{Local, Scope, UnitId};
+use super::scope::{Local, Scope};
+use super::unit::UnitId;
 use super::value::Value;
 use crate::diagnostic::Diagnostic;
 use crate::expr::{Column, InputId, Program};

@@ -3,7 +3,8 @@
 
 use super::distributions::InPlace;
 use super::index::Timed;
-use super::scope::{Meaning, Scope};
+use super::scope::Scope;
+use super::unit::Meaning;
 use super::{EnvironmentSlot, Lowering};
 use crate::diagnostic::Diagnostic;
 use crate::expr::ExprId;

@@ -1,7 +1,8 @@
 //! Expressions: a tree in, a structured value out.
 
 use super::Lowering;
-use super::scope::{Meaning, Scope};
+use super::scope::Scope;
+use super::unit::Meaning;
 use super::value::{Type, Value};
 use crate::diagnostic::Diagnostic;
 use crate::expr::{BinaryOp, UnaryOp};

@@ -1,6 +1,7 @@
 //! The formals of kernels and data: each takes the domain of a variable.
 
-use super::scope::{FILE, Local, Meaning, Scope};
+use super::scope::{Local, Scope};
+use super::unit::{FILE, Meaning};
 use super::value::Value;
 use super::{FormalSlot, Lowering, functions};
 use crate::diagnostic::Diagnostic;

@@ -2,7 +2,8 @@
 
 use super::Lowering;
 use super::arguments::Signature;
-use super::scope::{FILE, Meaning, Scope};
+use super::scope::Scope;
+use super::unit::{FILE, Meaning};
 use super::value::Value;
 use crate::diagnostic::Diagnostic;
 use crate::model::{Gain, GainId, Input, KernelId, KernelRef};

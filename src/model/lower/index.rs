@@ -2,7 +2,8 @@
 
 use super::Lowering;
 use super::constants::{show_index, show_number};
-use super::scope::{Local, Meaning, Scope};
+use super::scope::{Local, Scope};
+use super::unit::Meaning;
 use super::value::{Type, Value};
 use crate::diagnostic::Diagnostic;
 use crate::expr::{BinaryOp, ExprId};

@@ -3,7 +3,8 @@
 use super::Lowering;
 use super::distributions::{Site, Want, join};
 use super::networks::{Binding, NetScope, Signal};
-use super::scope::{FILE, Scope};
+use super::scope::Scope;
+use super::unit::FILE;
 use super::value::Value;
 use crate::diagnostic::Diagnostic;
 use crate::model::{Distribution, Domain, FormalLength, KernelId, LayerId};

@@ -28,6 +28,7 @@ mod shapes;
 mod simulations;
 #[cfg(test)]
 mod tests;
+mod unit;
 mod value;
 
 use super::{
@@ -39,8 +40,8 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::expr::{ExprId, Graph, InputId};
 use crate::source::Span;
 use crate::syntax::ast;
-use scope::{Unit, UnitId};
 use std::collections::HashMap;
+use unit::{Unit, UnitId};
 use value::Value;
 
 /// The model (where every part of it could be lowered) and all that is to be said of the file.

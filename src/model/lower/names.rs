@@ -3,7 +3,8 @@
 
 use super::kernels::without_bar;
 use super::params::place_of_set;
-use super::scope::{Definition, FILE, Given, Meaning, State, Unit, UnitId, nearest};
+use super::scope::nearest;
+use super::unit::{Definition, FILE, Given, Meaning, State, Unit, UnitId};
 use super::value::NamesId;
 use super::{DataSlot, EnvironmentSlot, KernelSlot, Lowering, RewardSlot, VariableSlot, functions};
 use crate::diagnostic::Diagnostic;

@@ -2,7 +2,8 @@
 
 use super::Lowering;
 use super::constants::show_number;
-use super::scope::{FILE, Given, Meaning, Scope, UnitId};
+use super::scope::Scope;
+use super::unit::{FILE, Given, Meaning, UnitId};
 use super::value::Value;
 use crate::diagnostic::Diagnostic;
 use crate::expr::ParamId;

@@ -5,7 +5,8 @@ use super::distributions::Want;
 use super::functions;
 use super::networks::NetScope;
 use super::params::place_of_set;
-use super::scope::{FILE, Meaning, Scope};
+use super::scope::Scope;
+use super::unit::{FILE, Meaning};
 use super::{FormalSlot, KernelSlot, Lowering};
 use crate::diagnostic::Diagnostic;
 use crate::model::{

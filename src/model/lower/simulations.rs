@@ -2,7 +2,7 @@
 
 use super::Lowering;
 use super::networks::NetScope;
-use super::scope::{FILE, Meaning};
+use super::unit::{FILE, Meaning};
 use crate::diagnostic::Diagnostic;
 use crate::model::{
     Actor, Formal, FormalLength, FormalVariable, KernelId, LayerId, LayerOp, Role, Simulation,

@@ -4,18 +4,12 @@
 
 use super::law::{Atoms, Law};
 use super::placed::{Place, Placed, Presence};
-use super::space::{BATCH, Evaluator, Space};
+use super::sampled::{Sampled, ends};
 use super::times::{Steps, arguments, at, drawn, horizon, lifetime};
-use crate::expr::{ExprId, InputId};
+use crate::expr::ExprId;
 use crate::model::{
-    Distribution, Dynamics, EnvironmentKernel, Factor, FiniteDomain, Index, Input, KernelRef,
-    Model, Role, TargetVariable, VariableId,
+    Distribution, Dynamics, Factor, FiniteDomain, Index, Model, Role, TargetVariable, VariableId,
 };
-
-/// Expressions that are evaluated for one pair.
-const MOST_ROOTS: usize = 8192;
-/// Parameters that each row is looked at with.
-const SAMPLES: usize = 3;
 
 /// One of the factors of a variable.
 pub struct Use<'a> {
@@ -53,62 +47,33 @@ fn compared(model: &Model, variable: VariableId, p: &Use<'_>, q: &Use<'_>) -> Op
     let q_place = q.place(&q_shift, &q_presence);
     let mut placed = Placed::new(model);
     let (p_written, q_written) = (placed.distribution(&p_place)?, placed.distribution(&q_place)?);
-    let ends: Vec<ExprId> = [&p_place, &q_place]
+    let ends = [&p_place, &q_place]
         .into_iter()
         .flat_map(|place| ends(model, &mut placed, place))
         .collect();
-    let mut roots: Vec<ExprId> = arguments(&p_written)
-        .into_iter()
-        .chain(arguments(&q_written))
-        .chain(ends.iter().copied())
-        .collect();
-    roots.sort_unstable();
-    roots.dedup();
-    if roots.len() > MOST_ROOTS {
-        return None;
-    }
-    let column =
-        |id: ExprId| roots.binary_search(&id).expect("exclusions: every argument is a root");
-    let law = |distribution: &Distribution<Vec<ExprId>>| Law::of(distribution, domain, &column);
+    let sampled =
+        Sampled::new(arguments(&p_written).into_iter().chain(arguments(&q_written)), ends)?;
+    let law = |distribution: &Distribution<Vec<ExprId>>| {
+        Law::of(distribution, domain, &|id| sampled.column(id))
+    };
     let (p_law, q_law) = (law(&p_written)?, law(&q_written)?);
-    let space = Space::over(model, &placed.graph, &roots, &|input| Some(placed.stands(input)))?;
-    let free: Vec<InputId> = placed.learned_leaves().map(|(input, _)| input).collect();
-    let mut evaluator = Evaluator::over(&placed.graph, &model.param_values(), &roots);
-    let batch = ((1 << 21) / roots.len().max(1)).clamp(1, BATCH);
+    let space = sampled.space(model, &placed)?;
     let mut atoms = Atoms::default();
-    for first in (0..space.rows()).step_by(batch) {
-        let count = batch.min(space.rows() - first);
-        let mut columns = space.columns(first, count);
-        let (mut p_reached, mut q_reached) =
-            (vec![Reached::default(); count], vec![Reached::default(); count]);
-        for sample in 0..if free.is_empty() { 1 } else { SAMPLES } {
-            for (place, input) in free.iter().enumerate() {
-                columns.inputs.insert(*input, vec![generic(place, sample); count]);
-            }
-            let values = evaluator.run(&columns);
-            for row in
-                (0..count).filter(|row| ends.iter().all(|end| values[column(*end)][*row] == 0.0))
-            {
-                p_reached[row].add(&p_law, values, row, finite, &mut atoms);
-                q_reached[row].add(&q_law, values, row, finite, &mut atoms);
-            }
-        }
-        for row in 0..count {
-            if let Some(stray) = q_reached[row].beyond(&mut p_reached[row]) {
-                let mut value = vec![0.0; domain.width()];
-                finite.value(stray, &mut value);
-                return Some(Finding::Strays { at: space.show(model, first + row), value });
-            }
-        }
-    }
-    Some(Finding::Stays)
-}
-
-/// A number that nothing known of a kernel singles out; the samples differ in sign and in size.
-pub fn generic(place: usize, sample: usize) -> f64 {
-    let golden = ((place as f64 + 1.0) * 0.618_033_988_749_895).fract() - 0.5;
-    let unlike_zero = if golden.abs() < 0.01 { 0.25 } else { golden };
-    unlike_zero * [2.0, -2.0, 0.3][sample % SAMPLES]
+    let strays = sampled.first(
+        (model, &placed, &space),
+        &|_| None,
+        |(p_reached, q_reached): &mut (Reached, Reached), values, row| {
+            p_reached.add(&p_law, values, row, finite, &mut atoms);
+            q_reached.add(&q_law, values, row, finite, &mut atoms);
+        },
+        |(p_reached, q_reached), _, row| {
+            let stray = q_reached.beyond(p_reached)?;
+            let mut value = vec![0.0; domain.width()];
+            finite.value(stray, &mut value);
+            Some(Finding::Strays { at: space.show(model, row.number), value })
+        },
+    );
+    Some(strays.unwrap_or(Finding::Stays))
 }
 
 /// The numbers of the values that a distribution draws with some parameters; `None` where it was
@@ -193,26 +158,4 @@ fn presence(
     } else {
         Presence::Always
     }
-}
-
-/// `end when` of the environments whose states are read: nothing is drawn where it holds.
-pub fn ends(model: &Model, placed: &mut Placed<'_>, place: &Place<'_>) -> Vec<ExprId> {
-    let mut found = Vec::new();
-    for (id, environment) in model.environments.iter().enumerate() {
-        let Dynamics::Written { end: Some(end), .. } = environment.dynamics else { continue };
-        let rename = |input: Input| match place.kernel {
-            KernelRef::Environment(
-                of,
-                part @ (EnvironmentKernel::Transition | EnvironmentKernel::Observation),
-            ) if of.0 as usize == id => place.of_environment(model, *part, input),
-            _ => match input {
-                Input::Variable { variable, component, index } => {
-                    Some(Input::Variable { variable, component, index: (place.shift)(index) })
-                }
-                Input::Reward { .. } | Input::Formal { .. } | Input::Gain(_) => None,
-            },
-        };
-        found.extend(placed.if_read(end, &rename));
-    }
-    found
 }

@@ -25,8 +25,7 @@ fn fault(model: &Model, name: &str, value: ExprId, at: crate::source::Span) -> O
     let (params, space) = (model.param_values(), Space::of(model, &roots)?);
     let mut evaluator = Evaluator::new(model, &params, &roots);
     let mut arrays = Arrays::of(model, &params, &[value]);
-    for first in (0..space.rows()).step_by(BATCH) {
-        let inputs = space.columns(first, BATCH.min(space.rows() - first));
+    for (first, inputs) in space.batches(BATCH) {
         let values = evaluator.run(&inputs);
         let live = |row: usize| values[1..].iter().all(|end| end[row] == 0.0);
         let stray = arrays
@@ -47,7 +46,7 @@ fn fault(model: &Model, name: &str, value: ExprId, at: crate::source::Span) -> O
         };
         let message = format!("the exponent of `{name}` is not a number");
         let mut fault = Diagnostic::error("not-a-number", at, message)
-            .witness(super::probabilities::witness(&space.show_indexed(model, row), &cause))
+            .witness(super::probabilities::witness(&space.show_indexed(model, first + row), &cause))
             .hint(hint);
         if may_never_meet(model, value) {
             fault.severity = Severity::Warning;

@@ -3,12 +3,12 @@
 //!
 //! Each file is one condition of the language reference: each variable [`generated`] once,
 //! [`coverage`] by the prior, an [`order`] of sampling, no [`none`] read, [`support`]
-//! ([`exclusions`] of finite values, by distributions as they are [`placed`]), [`likelihood`]s that
-//! are probabilities, [`exponents`] that are numbers, [`probabilities`] and [`rewards`] at every
-//! state and action ([`arrays`] included), kernels that are distributions where a run [`starts`],
-//! [`floors`] under learned scales, [`chances`] in kernels, [`gains`] of mean fields alone,
-//! [`schedules`] where they may be read, [`simulations`] that do not simulate in turn, what is
-//! [`unused`], and files that are [`foreign`].
+//! ([`exclusions`] of finite values, by distributions as they are [`placed`] and [`sampled`]),
+//! [`likelihood`]s that are probabilities, [`exponents`] that are numbers, [`probabilities`] and
+//! [`rewards`] at every state and action ([`arrays`] included), kernels that are distributions
+//! where a run [`starts`], [`floors`] under learned scales, [`chances`] in kernels, [`gains`] of
+//! mean fields alone, [`schedules`] where they may be read, [`simulations`] that do not simulate in
+//! turn, what is [`unused`], and files that lie [`outside`] its folder.
 
 mod arrays;
 mod chances;
@@ -16,17 +16,18 @@ mod coverage;
 mod exclusions;
 mod exponents;
 mod floors;
-mod foreign;
 mod gains;
 mod generated;
 mod law;
 mod likelihood;
 mod none;
 mod order;
+mod outside;
 mod placed;
 mod probabilities;
 mod reach;
 mod rewards;
+mod sampled;
 mod schedules;
 mod simulations;
 mod space;
@@ -39,8 +40,8 @@ mod words;
 use super::{Bound, Model};
 use crate::diagnostic::{Diagnostic, Severity};
 
-pub(super) use foreign::foreign;
 pub(super) use likelihood::exceeds_one;
+pub(super) use outside::outside;
 pub(super) use unused::unused;
 
 /// All that is wrong with a lowered model, in the order of the file.

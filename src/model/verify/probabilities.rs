@@ -96,8 +96,7 @@ fn faults_of(model: &Model, subject: &Subject<'_>) -> Vec<Diagnostic> {
     let mut atoms = Atoms::default();
     let mut evaluator = Evaluator::new(model, &params, &roots);
     let mut arrays = Arrays::of(model, &params, &roots);
-    for first in (0..space.rows()).step_by(BATCH) {
-        let inputs = space.columns(first, BATCH.min(space.rows() - first));
+    for (first, inputs) in space.batches(BATCH) {
         let values = evaluator.run(&inputs);
         let stray = arrays.as_mut().and_then(|arrays| {
             // the columns that count, row by row, are only asked for where some look-up fails

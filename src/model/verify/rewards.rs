@@ -55,8 +55,7 @@ fn fault(model: &Model, environment: &Environment, reward: &Reward) -> Option<Di
     let (mut evaluator, mut paid) =
         (Evaluator::new(model, &params, &roots), Evaluator::new(model, &params, &[value]));
     let mut arrays = Arrays::of(model, &params, &[value]);
-    for first in (0..space.rows()).step_by(BATCH) {
-        let inputs = space.columns(first, BATCH.min(space.rows() - first));
+    for (first, inputs) in space.batches(BATCH) {
         let values = evaluator.run(&inputs);
         let live = |row: usize| end.is_none_or(|end| values[column(end)][row] == 0.0);
         // rows of (state, action, next state): the next states with mass

@@ -113,6 +113,13 @@ impl Space {
         self.total.div_ceil(self.stride)
     }
 
+    /// All rows, at most `size` at once: the number of the first, and the columns.
+    pub fn batches(&self, size: usize) -> impl Iterator<Item = (usize, Columns)> + '_ {
+        (0..self.rows())
+            .step_by(size)
+            .map(move |first| (first, self.columns(first, size.min(self.rows() - first))))
+    }
+
     /// Columns of inputs, and of the time, for rows `first..first + count`.
     pub fn columns(&self, first: usize, count: usize) -> Columns {
         let mut columns: Vec<Vec<f64>> = self.places.iter().map(|_| vec![0.0; count]).collect();

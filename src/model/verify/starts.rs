@@ -2,26 +2,21 @@
 //! else networks compute. A logit that is no number there ends the run at its first step. What is
 //! known of a kernel's arguments is evaluated at every value of what it reads.
 
-use super::exclusions::{ends, generic};
 use super::law::{Atoms, Fault, Law};
 use super::placed::{Place, Placed, Presence};
 use super::probabilities::{cause_in, lies_outside, witness};
+use super::sampled::{Sampled, ends};
 use super::space::{BATCH, Evaluator, Space, Stands};
 use super::times::arguments;
 use super::words;
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::expr::{ExprId, InputId};
+use crate::expr::ExprId;
 use crate::model::{
     Bound, Distribution, Domain, Dynamics, Factor, Formal, FormalLength, FormalVariable, Index,
     Input, Kernel, KernelId, KernelRef, Kind, LayerOp, Likelihood, LikelihoodForm, Model, Value,
     VariableId,
 };
 use crate::source::Span;
-
-/// Expressions that are evaluated for one kernel.
-const MOST_ROOTS: usize = 8192;
-/// Numbers that what is not known at the start is taken to be.
-const SAMPLES: usize = 3;
 
 pub fn faults(model: &Model) -> Vec<Diagnostic> {
     let kernels = model.kernels.iter().enumerate();
@@ -55,63 +50,43 @@ fn fault(model: &Model, id: KernelId, kernel: &Kernel, output: usize) -> Option<
     let mut placed = Placed::new(model);
     let written = placed.distribution(&place)?;
     let ends = ends(model, &mut placed, &place);
-    let mut roots: Vec<ExprId> =
-        arguments(&written).into_iter().chain(ends.iter().copied()).collect();
-    roots.sort_unstable();
-    roots.dedup();
-    if roots.is_empty() || roots.len() > MOST_ROOTS || is_implicit(&written) {
+    let sampled = Sampled::new(arguments(&written), ends)?;
+    if sampled.roots.is_empty() || is_implicit(&written) {
         return None;
     }
-    let column = |id: ExprId| roots.binary_search(&id).expect("starts: every argument is a root");
-    let law = Law::of(&written, &domain, &column)?;
-    let space = Space::over(model, &placed.graph, &roots, &|input| Some(placed.stands(input)))?;
-    let leaves: Vec<(InputId, Option<f64>)> =
-        placed.learned_leaves().map(|(input, layer)| (input, first_value(model, layer))).collect();
+    let law = Law::of(&written, &domain, &|id| sampled.column(id))?;
+    let space = sampled.space(model, &placed)?;
+    let learned = placed.learned_leaves().next().is_some();
     let params = model.param_values();
-    let mut evaluator = Evaluator::over(&placed.graph, &params, &roots);
-    let batch = ((1 << 21) / roots.len()).clamp(1, BATCH);
     let mut atoms = Atoms::default();
-    for first in (0..space.rows()).step_by(batch) {
-        let count = batch.min(space.rows() - first);
-        let mut columns = space.columns(first, count);
-        let mut faults: Vec<Vec<Wrong>> = vec![Vec::new(); count];
-        for sample in 0..SAMPLES {
-            for (at, (input, start)) in leaves.iter().enumerate() {
-                columns
-                    .inputs
-                    .insert(*input, vec![start.unwrap_or_else(|| generic(at, sample)); count]);
-            }
-            let values = evaluator.run(&columns);
-            for row in
-                (0..count).filter(|row| ends.iter().all(|end| values[column(*end)][*row] == 0.0))
-            {
-                faults[row].extend(wrong(&law, values, row, &domain, &mut atoms));
-            }
-        }
-        // what goes wrong with any numbers in the place of those nobody knows
-        if let Some((row, faults)) =
-            faults.iter().enumerate().find(|(_, faults)| faults.len() == SAMPLES)
-        {
-            let cause = match &faults[0] {
+    sampled.first(
+        (model, &placed, &space),
+        &|layer| first_value(model, layer),
+        |faults: &mut Vec<Wrong>, values, row| {
+            faults.extend(wrong(&law, values, row, &domain, &mut atoms))
+        },
+        |faults, tries, row| {
+            // what goes wrong with any numbers in the place of those nobody knows
+            let fault = faults.first().filter(|_| faults.len() == tries)?;
+            let cause = match fault {
                 Wrong::NotANumber(at) => {
-                    cause_in(&placed.graph, &params, roots[*at], &columns, row)
+                    cause_in(&placed.graph, &params, sampled.roots[*at], row.columns, row.at)
                 }
                 Wrong::Infinite | Wrong::NoValue | Wrong::Outside(_) => None,
             };
             let mut told = told(
                 kernel,
                 &kernel.outputs[output],
-                (&faults[0], cause, !leaves.is_empty()),
+                (fault, cause, learned),
                 &domain,
-                &space.show(model, first + row),
+                &space.show(model, row.number),
             );
-            if reads_unbounded(model, &placed, &roots) {
+            if reads_unbounded(model, &placed, &sampled.roots) {
                 told.severity = Severity::Warning;
             }
-            return Some(told);
-        }
-    }
-    None
+            Some(told)
+        },
+    )
 }
 
 #[derive(Clone, PartialEq)]
@@ -318,8 +293,7 @@ fn given(model: &Model, kernel: &KernelRef, arguments: &[Value], span: Span) -> 
         let space = Space::of(model, &all)?;
         let params = model.param_values();
         let mut evaluator = Evaluator::new(model, &params, &all);
-        for first in (0..space.rows()).step_by(BATCH) {
-            let columns = space.columns(first, BATCH.min(space.rows() - first));
+        for (first, columns) in space.batches(BATCH) {
             let values = evaluator.run(&columns);
             let value = |row: usize| {
                 values[..roots.len()].iter().map(|column| column[row]).collect::<Vec<f64>>()

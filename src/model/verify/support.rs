@@ -301,8 +301,7 @@ impl Pair<'_> {
         let params = model.param_values();
         let mut seen = Seen::default();
         let mut evaluator = Evaluator::new(model, &params, &roots);
-        for first in (0..space.rows()).step_by(BATCH) {
-            let inputs = space.columns(first, BATCH.min(space.rows() - first));
+        for (first, inputs) in space.batches(BATCH) {
             let values = evaluator.run(&inputs);
             for row in 0..inputs.time.len() {
                 let ended = ends.iter().flatten().any(|&end| values[column(end)][row] != 0.0);

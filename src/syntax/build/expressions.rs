@@ -1,6 +1,6 @@
 //! Expressions, and what stands in brackets after them.
 
-use super::operators::{self, Piece, Pieces};
+use super::operators::{self, Built, Piece, Pieces};
 use super::parts::{Node, Parts};
 use super::{Builder, nfc};
 use crate::diagnostic::Diagnostic;
@@ -10,13 +10,6 @@ use crate::syntax::ast::{
 };
 use crate::syntax::grammar::Rule;
 use crate::syntax::scan::DEPTH_LIMIT;
-
-/// An expression with the depth of its tree, which is bounded: dropping or printing it overflows no
-/// stack.
-pub struct Built {
-    pub expr: Expr,
-    pub depth: usize,
-}
 
 impl Builder<'_> {
     pub fn expr(&mut self, node: Node<'_>) -> Expr {

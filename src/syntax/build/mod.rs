@@ -11,7 +11,6 @@ use crate::diagnostic::Diagnostic;
 use crate::source::Span;
 use crate::syntax::ast::{Comment, Expr};
 use crate::syntax::scan::Scan;
-use expressions::Built;
 use parts::{Node, Parts};
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 

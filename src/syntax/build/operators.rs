@@ -1,10 +1,17 @@
 //! Precedence. From loose to tight: `or`; `and`; `not`; comparison (one, never a chain); `+ -`; `*
 //! /`; unary `-`; `^` (to the right).
 
-use super::{Builder, Built};
+use super::Builder;
 use crate::diagnostic::Diagnostic;
 use crate::source::Span;
-use crate::syntax::ast::{BinaryOperator, UnaryOperator};
+use crate::syntax::ast::{BinaryOperator, Expr, UnaryOperator};
+
+/// An expression with the depth of its tree, which is bounded: dropping or printing it overflows no
+/// stack.
+pub struct Built {
+    pub expr: Expr,
+    pub depth: usize,
+}
 
 /// An expression as the grammar gives it: a flat list.
 pub enum Piece {

@@ -1,8 +1,7 @@
 //! Lists of statements as rows: what shares a line, where comments and blank lines go.
 
-use super::WIDTH;
 use super::comments::Margin;
-use super::rows::{self, Family, Row, width};
+use super::rows::{self, Family, Row, WIDTH, width};
 use super::statements::{Parts, Statement, Statements};
 use crate::source::Span;
 use crate::syntax::ast::{EnvironmentFile, File};

@@ -25,8 +25,7 @@ use comments::Margin;
 use items::Printer;
 use pretty::Arena;
 
-/// No line is longer, where a list can be broken or an expression continued.
-pub const WIDTH: usize = 100;
+pub use rows::WIDTH;
 
 /// A model file in the canonical layout. Line breaks and blank lines follow the file's text
 /// (`file.sources`) where it has one.

@@ -1,5 +1,8 @@
 //! The lines of a formatted text, and the alignment of neighbours.
 
+/// No line is longer, where a list can be broken or an expression continued.
+pub const WIDTH: usize = 100;
+
 /// Which lines are aligned with which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {

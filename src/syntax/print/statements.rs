@@ -1,9 +1,8 @@
 //! Each kind of statement as a row and, perhaps, statements in braces after it.
 
-use super::WIDTH;
 use super::comments::Margin;
 use super::expressions::{Doc, Expressions};
-use super::rows::{Family, Row};
+use super::rows::{Family, Row, WIDTH};
 use crate::source::Span;
 use crate::syntax::ast::{
     Block, BlockKind, Claim, ClaimRelation, Environment, EnvironmentDefinition, EnvironmentItem,

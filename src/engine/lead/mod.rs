@@ -1,19 +1,25 @@
 //! What the leading thread of a run keeps: optimisers, counts, and how a batch moves the
 //! parameters.
 
+mod ended;
+mod kept;
+
 use super::classify::Classified;
+use super::error::EngineError;
 use super::exact_update::improve;
 use super::expressions::Number;
-use super::fault::{Arose, Fault, term_is};
+use super::fault::term_is;
 use super::float::Float;
-use super::gain::Frozen;
-use super::improvement::Judge;
+use super::improvement::{Improvement, Judge, Rounds};
+use super::kernels;
 use super::moments::Moments;
 use super::objective::{Aim, ReturnScale, Told, Weighing};
-use super::optimiser::{Optimiser, OptimiserConfig, OptimiserState};
+use super::optimiser::{Optimiser, OptimiserConfig};
 use super::parameters::Parameters;
-use super::run::{Checkpoint, EngineError, Improvement, Metrics, Rounds};
-use super::shards::{Hands, Job, Previous, Shared, WEIGHTS, locked, read, write};
+use super::point::Frozen;
+use super::run::Metrics;
+use super::shards::{Hands, Job, Shared, locked, read, write};
+use super::stream::WEIGHTS;
 use super::trust_region::TrustRegion;
 use super::watch::Watch;
 use super::weights::Drawn;
@@ -387,109 +393,10 @@ impl<'a, E: Number> Lead<'a, E> {
         Ok(())
     }
 
-    /// The norm of the policy's gradient.
-    fn verified_norm(&self, shared: &Shared<E>) -> Result<f64, EngineError> {
-        let norm = self.optimiser.norm(&self.gradient).hypot(self.region.norm(&self.gradient));
-        if norm.is_finite() {
-            Ok(norm)
-        } else {
-            Err(self.not_finite(shared, &read(&shared.parameters), "the gradient"))
-        }
-    }
-
-    /// Holds that the trajectories of the batch have no number that is none.
-    fn hold_batch(&self, shared: &Shared<E>) -> Result<(), EngineError> {
-        let Some(fault) = shared.fault() else { return Ok(()) };
-        // what a network made of the present parameters is no reason to keep them
-        let good = match (fault.arose, self.plan.weights.is_empty()) {
-            (Arose::World, true) => (self.step, read(&shared.parameters).to_f64()),
-            (Arose::World, false) | (Arose::Kernel, _) => {
-                (self.good_step, self.good_parameters(shared))
-            }
-        };
-        Err(self.ended(fault.to_string(), fault.hint(), good))
-    }
-
-    fn ended(&self, what: String, hint: &str, (good, kept): (u64, Parameters<f64>)) -> EngineError {
-        EngineError::NotFinite {
-            step: self.step + 1,
-            what,
-            hint: hint.to_owned(),
-            good,
-            kept: Box::new(kept),
-        }
-    }
-
-    /// What a trained policy is ends the run as what a batch is does.
-    pub fn broken_after(&self, error: EngineError, parameters: &Parameters<E>) -> EngineError {
-        let EngineError::Broken(what) = error else { return error };
-        let kept = (self.good_step, parameters.frozen_at(Some(&self.good)).to_f64());
-        self.ended(
-            format!("in the trajectories after training {what}"),
-            "a smaller `rate` or a `clip_norm` holds parameters back",
-            kept,
-        )
-    }
-
-    /// Those of the last good batch.
-    fn good_parameters(&self, shared: &Shared<E>) -> Parameters<f64> {
-        read(&shared.parameters).frozen_at(Some(&self.good)).to_f64()
-    }
-
     /// Keeps what the batch was good with, before it moves.
     fn keep(&mut self, present: &[E]) {
         self.good.copy_from_slice(present);
         self.good_step = self.step;
-    }
-
-    /// The run ends: a gradient is not finite.
-    fn not_finite(
-        &self,
-        shared: &Shared<E>,
-        parameters: &Parameters<E>,
-        what: &str,
-    ) -> EngineError {
-        let kept = (self.step, parameters.to_f64());
-        // with drawn weights, or after a first pass, the batch was not rolled out with the present
-        // parameters
-        let as_rolled_out = self.plan.weights.is_empty() && !self.plan.settings.reuses_batches();
-        let state = |at, place| {
-            if as_rolled_out { shared.state_before(self.step, at, place, parameters) } else { None }
-        };
-        if let (Some((at, place, value)), Baseline::Network { kernel, .. }) =
-            (shared.broken_value(), &self.plan.settings.baseline)
-        {
-            let what =
-                format!("the value of `{}` is {value}", self.plan.model.kernel(*kernel).name);
-            let (t, trajectory) = place;
-            let fault =
-                Fault { what, arose: Arose::Kernel, t, trajectory, state: state(at, place) };
-            return self.ended(fault.to_string(), fault.hint(), kept);
-        }
-        let (said, hint) = said_of_gradient(parameters, &self.gradient, what);
-        self.ended(said, hint, kept)
-    }
-
-    /// Holds that the memory of an optimiser has not overflowed in a step along a gradient of this
-    /// norm. Squares of numbers no greater than the norm do not overflow where its own does not,
-    /// and means of them do not either: only then is the memory looked at.
-    fn hold_optimiser(
-        &self,
-        optimiser: &Optimiser<E>,
-        norm: f64,
-        parameters: &Parameters<E>,
-    ) -> Result<(), EngineError> {
-        if norm * norm < Float::as_f64(<E as Float>::LARGEST) * 0.25 {
-            return Ok(());
-        }
-        let Some((moment, at)) = optimiser.overflow() else { return Ok(()) };
-        let tensor = parameters.layout().name(parameters.layout().parameter_at(at));
-        let what = format!(
-            "the {moment} that the optimiser keeps of `{tensor}` overflows {}",
-            <E as Float>::NAME
-        );
-        let kept = (self.good_step, parameters.frozen_at(Some(&self.good)).to_f64());
-        Err(self.ended(what, overflow_hint(self.plan), kept))
     }
 
     /// Moves the parameters by the gradient; returns the norm of the policy's part before clipping.
@@ -530,17 +437,8 @@ impl<'a, E: Number> Lead<'a, E> {
                 &parameters,
             )?;
         }
-        if !super::kernels::all_finite(parameters.values()) {
-            let what = format!(
-                "a step makes what is no number of {}",
-                tensor_of(&parameters, parameters.values())
-            );
-            parameters.values_mut().copy_from_slice(&self.good);
-            return Err(self.ended(
-                what,
-                "a smaller `rate` of the optimizer makes smaller steps",
-                (self.step, parameters.to_f64()),
-            ));
+        if !kernels::all_finite(parameters.values()) {
+            return Err(self.overstepped(&mut parameters));
         }
         Ok(norm)
     }
@@ -590,86 +488,6 @@ impl<'a, E: Number> Lead<'a, E> {
             wall_seconds: self.start.elapsed().as_secs_f64(),
         }
     }
-
-    pub fn checkpoint(&self, shared: &Shared<E>) -> Checkpoint {
-        let previous = read(&shared.previous);
-        Checkpoint {
-            step: self.step,
-            env_steps: self.env_steps,
-            parameters: read(&shared.parameters).to_f64(),
-            previous: if previous.moved {
-                previous.values.iter().map(|v| v.as_f64()).collect()
-            } else {
-                Vec::new()
-            },
-            optimiser: widened(self.optimiser.state()),
-            fit: widened(self.fit.state()),
-            recent: self.watch.recent(),
-            inputs: self.inputs.to_numbers(),
-            returns: self.returns.to_numbers(),
-            rounds: self.rounds().unwrap_or_default(),
-            classifier: widened(self.classifier.state()),
-            replay: Vec::new(),
-            earlier: Vec::new(),
-        }
-    }
-
-    pub fn restore(
-        &mut self,
-        checkpoint: &Checkpoint,
-        shared: &Shared<E>,
-    ) -> Result<(), EngineError> {
-        let values = checkpoint.parameters.values();
-        let mut parameters = write(&shared.parameters);
-        let mut previous = write(&shared.previous);
-        let fits = values.len() == parameters.values().len()
-            && (checkpoint.previous.is_empty() || checkpoint.previous.len() == values.len())
-            && self.optimiser.restore(narrowed(&checkpoint.optimiser))
-            && self.fit.restore(narrowed(&checkpoint.fit))
-            && self.classifier.restore(narrowed(&checkpoint.classifier))
-            && self.inputs.restore(&checkpoint.inputs)
-            && self.returns.restore(&checkpoint.returns);
-        if !fits {
-            return Err(EngineError::Checkpoint(
-                "its parameters or its optimiser are not those of this model".into(),
-            ));
-        }
-        if !self.watch.restore(&checkpoint.recent) {
-            return Err(EngineError::Checkpoint("it was watched by another `until`".into()));
-        }
-        if checkpoint.step > self.plan.settings.steps {
-            let message = format!(
-                "it is of step {}, and the run has {} steps",
-                checkpoint.step, self.plan.settings.steps
-            );
-            return Err(EngineError::Checkpoint(message));
-        }
-        parameters
-            .values_mut()
-            .iter_mut()
-            .zip(values)
-            .for_each(|(mine, &theirs)| *mine = Float::of(theirs));
-        self.keep(parameters.values());
-        self.good_step = checkpoint.step;
-        previous.moved = !checkpoint.previous.is_empty();
-        previous
-            .values
-            .iter_mut()
-            .zip(&checkpoint.previous)
-            .for_each(|(mine, &theirs)| *mine = Float::of(theirs));
-        (self.step, self.env_steps) = (checkpoint.step, checkpoint.env_steps);
-        let within = !checkpoint.step.is_multiple_of(self.plan.settings.steps_in_round());
-        let at_round = if within && previous.moved {
-            previous_values(&parameters.to_f64(), &previous)
-        } else {
-            parameters.to_f64()
-        };
-        self.judge = Judge::new(self.plan, &at_round).map(|judge| judge.after(checkpoint.rounds));
-        if self.plan.settings.normalize.returns {
-            *write(&shared.returns) = self.return_scale();
-        }
-        Ok(())
-    }
 }
 
 /// The credit of a shard's draws is compared with that of the others': no learned value is a
@@ -679,76 +497,6 @@ fn compares<E: Number>(shared: &Shared<E>) -> bool {
     stage.plan.settings.baseline == Baseline::LeaveOneOut
         || stage.scored_start.is_some()
         || stage.plan.unserved > 0
-}
-
-/// The parameters at the beginning of a round, in the layout of the present ones.
-fn previous_values<E: Number>(
-    present: &Parameters<f64>,
-    previous: &Previous<E>,
-) -> Parameters<f64> {
-    let mut parameters = present.frozen();
-    parameters
-        .values_mut()
-        .iter_mut()
-        .zip(&previous.values)
-        .for_each(|(value, &then)| *value = then.as_f64());
-    parameters
-}
-
-impl<E: Number> Shared<'_, E> {
-    fn previous_parameters(&self, present: &Parameters<f64>) -> Parameters<f64> {
-        let previous = read(&self.previous);
-        if previous.moved { previous_values(present, &previous) } else { present.frozen() }
-    }
-
-    /// Keeps the parameters at the beginning of the round, before they move.
-    fn leave_previous(&self, present: &[E]) {
-        let mut previous = write(&self.previous);
-        if !previous.moved {
-            previous.values.copy_from_slice(present);
-            previous.moved = true;
-        }
-    }
-}
-
-/// What is wrong with a gradient whose norm is not finite, and what helps.
-fn said_of_gradient<E: Float>(
-    parameters: &Parameters<E>,
-    gradient: &[E],
-    what: &str,
-) -> (String, &'static str) {
-    match gradient.iter().any(|x| !x.is_finite()) {
-        true => (
-            format!("{what} of {} is not finite", tensor_of(parameters, gradient)),
-            "the slope of a function in a network's arguments is infinite there (`sqrt` and `log` \
-             at 0), or the parameters have grown too far: \
-             `softplus(x)` stays above 0, a smaller `rate` or a `clip_norm` holds parameters back",
-        ),
-        false => (format!("the norm of {what} overflows"), SCALE),
-    }
-}
-
-const SCALE: &str = "rewards of this size leave no digits for anything else: scale them, or the \
-                     param before them, down";
-
-fn overflow_hint(plan: &Plan) -> &'static str {
-    match plan.settings.precision {
-        plan::Precision::F32 => {
-            "`precision = f64` reaches further; rewards, or the param before them, may be scaled \
-             down instead"
-        }
-        plan::Precision::F64 => SCALE,
-    }
-}
-
-fn tensor_of<E: Float>(parameters: &Parameters<E>, values: &[E]) -> String {
-    match values.iter().position(|value| !value.is_finite()) {
-        Some(at) => format!(
-            "the tensor `{}`",
-            parameters.layout().name(parameters.layout().parameter_at(at))
-        ),
-        None => "all tensors together".into(),
-    }
 }
 
 fn rate(optimizer: plan::Optimizer) -> plan::Schedule {
@@ -768,19 +516,5 @@ fn config(optimizer: plan::Optimizer) -> OptimiserConfig {
         plan::Optimizer::RmsProp { decay, epsilon, .. } => {
             OptimiserConfig::RmsProp { decay, epsilon }
         }
-    }
-}
-
-fn widened<E: Float>(state: OptimiserState<E>) -> OptimiserState<f64> {
-    let wide = |values: Vec<E>| values.into_iter().map(|v| v.as_f64()).collect();
-    OptimiserState { steps: state.steps, first: wide(state.first), second: wide(state.second) }
-}
-
-fn narrowed<E: Float>(state: &OptimiserState<f64>) -> OptimiserState<E> {
-    let narrow = |values: &[f64]| values.iter().map(|&v| E::of(v)).collect();
-    OptimiserState {
-        steps: state.steps,
-        first: narrow(&state.first),
-        second: narrow(&state.second),
     }
 }

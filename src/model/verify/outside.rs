@@ -6,7 +6,7 @@ use crate::source::leaves_folder;
 use crate::syntax::ast::{EnvironmentDefinition, File, Item, Text};
 
 /// A warning for each.
-pub(in crate::model) fn foreign(file: &File) -> Vec<Diagnostic> {
+pub(in crate::model) fn outside(file: &File) -> Vec<Diagnostic> {
     let named = file.items.iter().filter_map(|item| match item {
         Item::Environment(environment) => match &environment.definition {
             EnvironmentDefinition::File { path, .. } => Some(path),

@@ -1,0 +1,94 @@
+//! What is drawn before the action: the options of a step, and what networks read of earlier steps.
+
+use super::Rollout;
+use crate::engine::expressions::Number;
+use crate::engine::family::Choice;
+use crate::engine::options::Outputs;
+use crate::engine::point::Point;
+use crate::engine::stage::Stage;
+use crate::engine::trace::Variable;
+use crate::engine::wired::{Feeds, Wired};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use std::ops::Range;
+use std::sync::Arc;
+
+impl<E: Number> Rollout<E> {
+    /// What networks read of earlier steps.
+    pub(super) fn read_earlier(&mut self, stage: &Stage<E>, wired: &Wired, t: usize, live: usize) {
+        self.feeds.traced.resize_with(wired.traced.len(), Vec::new);
+        let drawn = |variable| match variable {
+            Variable::Option(option) => &self.options[option].draws.numbers[..],
+            Variable::Action
+            | Variable::State
+            | Variable::Observation
+            | Variable::Reward(_)
+            | Variable::End => &self.draws.numbers[..],
+        };
+        for (&(variable, when, size), numbers) in wired.traced.iter().zip(&mut self.feeds.traced) {
+            numbers.clear();
+            numbers.extend(self.work.origin[..live].iter().map(|&trajectory| {
+                let of = (trajectory as usize, t, stage.horizon);
+                self.trace.number((variable, when), t, of, drawn).unwrap_or(size as u32)
+            }));
+        }
+    }
+
+    /// Draws each option in turn, each from what the network makes of the draws before it; then
+    /// computes the rest of the network.
+    pub(super) fn draw_options(
+        &mut self,
+        stage: &Stage<E>,
+        point: Point<E>,
+        wired: &Wired,
+        random: &mut Xoshiro256PlusPlus,
+        rows: Range<usize>,
+        (t, choice): (usize, Choice),
+    ) -> Option<(usize, String)> {
+        let live = rows.len();
+        let mut broken = None;
+        let origin = &self.work.origin[..live];
+        for ((option, own), last) in
+            stage.options.iter().zip(&self.options).zip(&mut self.feeds.last)
+        {
+            own.read_last(option, t, origin, last);
+        }
+        self.feeds.drawn.iter_mut().chain(&mut self.feeds.first).for_each(Vec::clear);
+        // one for each option, one for the action
+        for pass in 0..=stage.options.len() {
+            let network = Arc::get_mut(&mut self.network)
+                .expect("rollout: the tape of the last gradient is gone");
+            wired.feed(
+                point.present,
+                (&stage.world, &self.batch),
+                live,
+                &mut self.feeds,
+                |inputs| {
+                    wired.network.forward_pass(pass, point.present, inputs, rows.clone(), network);
+                },
+            );
+            if let Some(option) = stage.options.get(pass) {
+                let outputs = Outputs { wired, network: &self.network, rows: rows.clone() };
+                let Feeds { drawn, last, first, .. } = &mut self.feeds;
+                let buffers = (&mut self.work.uniforms, &mut drawn[pass]);
+                self.options[pass].draw(
+                    (option, pass),
+                    outputs,
+                    (t, choice, self.listed.as_ref()),
+                    (origin, last),
+                    random,
+                    buffers,
+                );
+                self.options[pass].read_first(origin, &mut first[pass]);
+                // what is drawn once is not drawn from later rows
+                if !option.once || t == 1 {
+                    let numbers =
+                        &self.options[pass].numbers[rows.start * option.family.numbers()..];
+                    let name = &stage.plan.model.kernel(stage.plan.options[pass].kernel).name;
+                    let root = wired.outputs(&self.network, &wired.options[pass], &rows);
+                    broken = broken.or_else(|| option.family.fault(name, numbers, root));
+                }
+            }
+        }
+        broken
+    }
+}
