@@ -14,6 +14,7 @@ use super::optimiser::{Optimiser, OptimiserConfig, OptimiserState};
 use super::parameters::Parameters;
 use super::run::{Checkpoint, EngineError, Improvement, Metrics, Rounds};
 use super::shards::{Hands, Job, Previous, Shared, WEIGHTS, locked, read, write};
+use super::stop::Stop;
 use super::trust_region::TrustRegion;
 use super::watch::Watch;
 use super::weights::Drawn;
@@ -56,7 +57,7 @@ pub(super) struct Lead<'a, E: Float> {
 }
 
 impl<'a, E: Number> Lead<'a, E> {
-    pub fn new(plan: &'a Plan, parameters: &Parameters<E>) -> Lead<'a, E> {
+    pub fn new(plan: &'a Plan, parameters: &Parameters<E>, stop: &Stop) -> Lead<'a, E> {
         let config = config(plan.settings.optimizer);
         Lead {
             plan,
@@ -81,7 +82,7 @@ impl<'a, E: Number> Lead<'a, E> {
                 plan.normalizers.iter().map(|n| parameters.layout().range(n.mean).len()).sum(),
             ),
             returns: Moments::new(1),
-            judge: Judge::new(plan, &parameters.to_f64()),
+            judge: Judge::new(plan, &parameters.to_f64(), stop),
             improvement: None,
             moved: None,
             watch: Watch::new(plan.settings.until),
@@ -116,7 +117,7 @@ impl<'a, E: Number> Lead<'a, E> {
                 crew.run(Job::Assess { step: self.step });
                 self.hold_batch(shared)?;
                 let present = read(&shared.parameters).to_f64();
-                let improved = improve(self.plan, &present, iterations)
+                let improved = improve(self.plan, &present, iterations, &shared.stage.stop)
                     .map_err(|error| EngineError::Unsupported(error.to_string()))?;
                 let mut parameters = write(&shared.parameters);
                 self.keep(parameters.values());
@@ -321,6 +322,9 @@ impl<'a, E: Number> Lead<'a, E> {
         let rows = shared.rows();
         let parts = settings.minibatch.map_or(1, |size| rows.div_ceil(size)).max(1);
         for epoch in 0..settings.epochs {
+            if shared.stage.stop.has_given_up() {
+                return Ok(());
+            }
             crew.run(Job::Shuffle { step: self.step, epoch });
             for part in 0..parts {
                 let first = epoch == 0 && part == 0;
@@ -635,7 +639,8 @@ impl<'a, E: Number> Lead<'a, E> {
         } else {
             parameters.to_f64()
         };
-        self.judge = Judge::new(self.plan, &at_round).map(|judge| judge.after(checkpoint.rounds));
+        self.judge = Judge::new(self.plan, &at_round, &shared.stage.stop)
+            .map(|judge| judge.after(checkpoint.rounds));
         if self.plan.settings.normalize.returns {
             *write(&shared.returns) = self.return_scale();
         }

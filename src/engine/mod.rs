@@ -112,6 +112,8 @@ mod schedule_tests;
 #[cfg(test)]
 mod simulation_tests;
 #[cfg(test)]
+mod stop_tests;
+#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod told_tests;
@@ -132,7 +134,7 @@ pub use expressions::Number;
 pub use float::Float;
 pub use gap::{Gap, Part, Supremum, gap};
 pub use listed::{Mean, mean_gradient};
-pub use memory::{Memory, memory, memory_of_evaluation, shown_bytes};
+pub use memory::{Memory, memory, memory_of_evaluation, memory_of_parameters, shown_bytes};
 pub use network::{InputKind, InputSpec, NetworkPlan, Unsupported};
 pub use optimise::{Objective, Optimum, Reach, moved, optimise, reach, starts};
 pub use optimiser::{Optimiser, OptimiserConfig, OptimiserState};

@@ -6,7 +6,7 @@ use super::network::Unsupported;
 use super::parameters::Parameters;
 use super::tables::kernel_tables;
 use super::tabulate::pull_back;
-use crate::exact::{Evaluator, Oracle, PATHS, Slope, maximise};
+use crate::exact::{Ask, Evaluator, Oracle, PATHS, Slope, maximise};
 use crate::finite::{KernelTables, NotFinite};
 use crate::model::{
     BoundId, KernelId, KernelRef, LikelihoodForm, Model, ParameterId, Role, Target, TargetVariable,
@@ -104,7 +104,22 @@ pub fn optimise(
     previous: &Parameters<f64>,
     iterations: u64,
 ) -> Result<Optimum, Unsupported> {
-    let family = Family::new(model, bound, objective, previous);
+    optimise_until((model, bound), objective, starts, previous, iterations, None)
+}
+
+/// [`optimise`], which fails soon after `gives_up` says so.
+pub(super) fn optimise_until(
+    (model, bound): (&Model, BoundId),
+    objective: Objective,
+    starts: &[Parameters<f64>],
+    previous: &Parameters<f64>,
+    iterations: u64,
+    gives_up: Option<Ask>,
+) -> Result<Optimum, Unsupported> {
+    let mut family = Family::new(model, bound, objective, previous);
+    if let Some(gives_up) = gives_up {
+        family.evaluator = family.evaluator.asking(gives_up);
+    }
     let first = starts.first().ok_or_else(|| Unsupported("an optimum needs a start".to_owned()))?;
     let most = family.most(first)?;
     let mut ends = Vec::new();

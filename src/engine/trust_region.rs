@@ -15,6 +15,7 @@ use super::optimiser::Optimiser;
 use super::parameters::Parameters;
 use super::shards::{Hands, Job, Shard, Shared, read, write};
 use super::stage::{Anchor, Source, Stage};
+use super::stop::Stop;
 use super::tangent::Tangents;
 use argmin::core::{Error, Executor, Operator, State};
 use argmin::solver::conjugategradient::ConjugateGradient;
@@ -41,6 +42,13 @@ pub(super) struct Trial<E> {
     present: Vec<E>,
     log_prob: Vec<E>,
     column: Vec<E>,
+}
+
+impl<E: Default> Trial<E> {
+    /// Of a run that may be asked to end.
+    pub fn of(stop: &Stop) -> Trial<E> {
+        Trial { scratch: Scratch::of(stop), ..Trial::default() }
+    }
 }
 
 impl TrustRegion {

@@ -3,6 +3,7 @@
 
 use super::best::{start, started};
 use super::reach::Reach;
+use super::size::verify_kept;
 use super::term::{Sum, Term};
 use super::trellis::{Trellis, add_unless_impossible};
 use crate::finite::{KernelTable, KernelTables, NotFinite};
@@ -45,11 +46,7 @@ pub(super) fn evaluate(
     tables: &KernelTables,
 ) -> Result<Evaluation, NotFinite> {
     let (states, horizon, nodes) = (trellis.states, trellis.horizon, trellis.nodes());
-    if nodes.saturating_mul(horizon + 1) > 1 << 28 {
-        return Err(NotFinite(format!(
-            "{nodes} nodes at each of {horizon} steps are too many to keep"
-        )));
-    }
+    verify_kept(nodes, horizon)?;
     let rows = trellis.dynamics[0].table.transition.rows();
     let count = trellis.choices.count();
     let points = trellis.memories * count;
@@ -69,6 +66,7 @@ pub(super) fn evaluate(
         if moves {
             (rewards, divergences) = (expected_rewards(trellis, t), self::divergences(trellis, t));
         }
+        trellis.go_on()?;
         sum_levels(trellis, t, &mut log_q)?;
         let likelihood = trellis.likelihood.choice.at(t)?;
         let (here, after) = visits[(t - 1) * nodes..].split_at_mut(nodes);

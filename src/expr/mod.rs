@@ -14,6 +14,7 @@ mod fold;
 mod graph;
 pub mod interval;
 mod operation;
+mod overflow;
 mod program;
 mod real;
 #[cfg(test)]

@@ -6,7 +6,6 @@ mod seeds;
 mod signals;
 mod start;
 mod train;
-mod unchanged;
 
 use super::{Failure, Format, console, input, memory};
 use seeds::Seeds;
