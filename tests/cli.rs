@@ -174,16 +174,31 @@ fn what_is_wrong_with_set_is_shown_in_its_own_text() {
             ("alhpa=1", "did you mean `alpha`?"),
             ("alpha=11", "outside [0, 10]"),
             ("T=2.5", "a whole number"),
+            ("infer.steps=many", "a whole number, at least 0"),
+            ("infer.steps=-1", "at least 0"),
+            ("alpha=)", ""),
         ] {
             let outcome = run(folder.path(), &[command, "walk.rlmodel", "--set", set]);
-            assert_eq!(outcome.code, 1, "{command} --set {set}: {}", outcome.err);
+            assert_eq!(outcome.code, 2, "{command} --set {set}: {}", outcome.err);
             let shown = outcome.err.contains(&format!("| {set}\n"))
                 && !outcome.err.contains("walk.rlmodel:");
             assert!(shown && outcome.err.contains(hint), "{command} --set {set}: {}", outcome.err);
         }
     }
-    let outcome = run(folder.path(), &["plan", "walk.rlmodel", "--set", "infer.steps=many"]);
-    assert!(outcome.code == 1 && outcome.err.contains("| infer.steps=many\n"), "{}", outcome.err);
+    // a run that goes on reads it, too
+    infer(folder.path(), &["walk.rlmodel", "--out", "mine", "--quiet"]);
+    for set in ["infer.stepz=3", "alhpa=1", "alpha=11", "infer.steps=many", "alpha=)", "alpha"] {
+        for arguments in
+            [&["infer", "--resume", "mine"][..], &["infer", "walk.rlmodel", "--resume", "mine"]]
+        {
+            let outcome = run(folder.path(), &[arguments, &["--set", set]].concat());
+            assert_eq!(outcome.code, 2, "{arguments:?} --set {set}: {}", outcome.err);
+        }
+    }
+    // what is wrong with the file stays what it is
+    fs::write(folder.path().join("wrong.rlmodel"), WALK.replace("table(s)", "table(x)"))
+        .expect("written");
+    assert_eq!(run(folder.path(), &["plan", "wrong.rlmodel", "--set", "alpha=11"]).code, 1);
 }
 
 #[test]
@@ -1257,6 +1272,11 @@ fn a_seed_that_fails_does_not_hide_the_others() {
         "{}",
         outcome.err
     );
+    // a row for each seed, in their order, whatever became of it
+    let table = run(folder.path(), &["infer", "rare.rlmodel", "--seeds", "8,1..7", "--quiet"]).out;
+    let seeds: Vec<&str> =
+        table.lines().skip(2).take(8).filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(seeds, ["8", "1", "2", "3", "4", "5", "6", "7"], "{table}");
 }
 
 #[cfg(unix)]
@@ -1293,6 +1313,13 @@ fn ctrl_c_stops_all_seeds() {
     assert!(
         told.contains("rlppl infer --resume runs/walk-1")
             && told.contains("seed 2 and those after it"),
+        "{told}"
+    );
+    assert!(
+        told.contains(
+            "`rlppl infer walk.rlmodel --set infer.steps=100000000 --seeds 1..3 \
+                           --resume` goes on with all"
+        ),
         "{told}"
     );
     assert!(out.starts_with("walk: 0 of 3 seeds done"), "{out}");

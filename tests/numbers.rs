@@ -6,6 +6,7 @@ mod common;
 use common::run;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 const CELLS: &str = "model cells
 param alpha = 1
@@ -127,6 +128,62 @@ fn parameters_and_checkpoints_that_hold_none_are_refused() {
     }
 }
 
+/// A sum beyond the largest float64 is no number, in whatever command it arises: nothing is printed
+/// that rests on it, and the hint helps.
+#[test]
+fn what_overflows_float64_is_refused_in_every_command_with_the_quantity() {
+    let folder = folder("table(s)");
+    let trained = run(folder.path(), &["infer", "cells.rlmodel", "--out", "mine", "--quiet"]);
+    assert_eq!(trained.code, 0, "{}", trained.err);
+    let commands = [
+        &["exact", "cells.rlmodel"][..],
+        &["exact", "cells.rlmodel", "--format", "json"],
+        &["exact", "cells.rlmodel", "--optimise"],
+        &["exact", "cells.rlmodel", "--policy", "mine"],
+        &["verify", "cells.rlmodel"],
+        &["verify", "cells.rlmodel", "--format", "json"],
+    ];
+    for command in commands {
+        let outcome = run(folder.path(), &[command, &["--set", "alpha=1e308"]].concat());
+        assert_eq!((outcome.code, outcome.out.as_str()), (1, ""), "{command:?}: {}", outcome.err);
+        let told = [
+            "overflows",
+            "1.8e308, the largest float64",
+            "scale the rewards, or the param before them, down",
+        ];
+        assert!(told.iter().all(|part| outcome.err.contains(part)), "{command:?}: {}", outcome.err);
+        let smaller = run(folder.path(), &[command, &["--set", "alpha=1e3"]].concat());
+        // names may be absent, numbers may not
+        let is_none = smaller.out.lines().any(|line| {
+            line.contains("null") && !line.contains("\"name\"") && !line.contains("\"bound\"")
+        });
+        assert!(
+            smaller.code == 0 && !is_none && !smaller.out.contains("NaN"),
+            "{command:?}: {}",
+            smaller.out
+        );
+    }
+    // a bound that float64 holds, and squares of it that it does not
+    let squares = run(folder.path(), &["verify", "cells.rlmodel", "--set", "alpha=1e200"]);
+    assert_eq!((squares.code, squares.out.as_str()), (1, ""), "{}", squares.err);
+    assert!(
+        squares.err.contains("the variance of the gradient estimate `derived credit` overflows"),
+        "{}",
+        squares.err
+    );
+    let claims =
+        CELLS.replace("LOGITS", "table(s)") + "expect (alpha = 1e308) { best_bound <= 0 }\n";
+    fs::write(folder.path().join("claims.rlmodel"), claims).expect("written");
+    let tested = run(folder.path(), &["test", "claims.rlmodel"]);
+    assert!(
+        tested.code == 1
+            && tested.out.contains("FAILED   best_bound <= 0")
+            && tested.out.contains("overflows"),
+        "{}",
+        tested.out
+    );
+}
+
 #[test]
 fn an_optimiser_that_overflows_says_so_and_its_hint_helps() {
     let folder = folder("table(s)");
@@ -199,6 +256,83 @@ fn what_exceeds_the_machine_is_refused_with_the_number() {
     );
     let outcome = run(folder.path(), &["infer", "cells.rlmodel", "--quiet", "--ignore-memory"]);
     assert_eq!(outcome.code, 0, "{}", outcome.err);
+}
+
+/// A horizon of a billion: what cannot be kept is refused with its size, and what takes long says
+/// so before it begins.
+#[test]
+fn a_horizon_beyond_all_measure_is_told_or_refused_with_the_number() {
+    let folder = folder("table(s)");
+    let long = ["--set", "T=1000000000"];
+    let trained = run(folder.path(), &["infer", "cells.rlmodel", "--out", "mine", "--quiet"]);
+    assert_eq!(trained.code, 0, "{}", trained.err);
+    for command in [
+        &["exact", "cells.rlmodel", "--policy", "mine"][..],
+        &["exact", "cells.rlmodel", "--optimise"],
+    ] {
+        let outcome = run(folder.path(), &[command, &long].concat());
+        assert_eq!((outcome.code, outcome.out.as_str()), (1, ""), "{command:?}: {}", outcome.err);
+        let told = "keeping 10 nodes at each of 1000000000 steps makes 1.0e10 numbers to keep, \
+                    more than 2.7e8";
+        assert!(outcome.err.contains(told), "{command:?}: {}", outcome.err);
+    }
+    let outcome = run(folder.path(), &[&["verify", "cells.rlmodel"][..], &long].concat());
+    assert_eq!(outcome.code, 0, "{}", outcome.err);
+    let told = [
+        "verified at T = 8",
+        "at T = 1000000000 its 600 batches of 16 trajectories would be 9.6e12 steps to sample",
+        "`--set T=10416`",
+    ];
+    assert!(told.iter().all(|told| outcome.out.contains(told)), "{}", outcome.out);
+    // a table that reads the time has as many rows, and a network may be larger than the machine
+    let timed = CELLS.replace(
+        "pi(a | s) = Categorical(logits = LOGITS)",
+        "pi(a | s, t) = Categorical(logits = table(s, t))",
+    );
+    fs::write(folder.path().join("timed.rlmodel"), timed.replace("pi(s[t])", "pi(s[t], t)"))
+        .expect("written");
+    let wide = vec!["16384"; 200].join(", ");
+    fs::write(
+        folder.path().join("wide.rlmodel"),
+        CELLS.replace("LOGITS", &format!("mlp(s, hidden = [{wide}])")),
+    )
+    .expect("written");
+    for command in ["exact", "verify"] {
+        let outcome = run(folder.path(), &[command, "timed.rlmodel", "--set", "T=1000000000"]);
+        assert!(
+            outcome.code == 1 && outcome.err.contains("this table has more than 268435456 entries"),
+            "{command}: {}",
+            outcome.err
+        );
+        let outcome = run(folder.path(), &[command, "wide.rlmodel"]);
+        assert!(outcome.code == 3 && outcome.out.is_empty(), "{command}: {}", outcome.out);
+        assert!(
+            outcome.err.contains("TB (parameters ") && outcome.err.contains("and the machine has"),
+            "{command}: {}",
+            outcome.err
+        );
+    }
+    // what may be waited for says how long that is, and goes on
+    let mut child = Command::new(env!("CARGO_BIN_EXE_rlppl"))
+        .current_dir(folder.path())
+        .args(["exact", "cells.rlmodel", "--set", "T=1000000000"])
+        .stderr(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    let mut line = String::new();
+    std::io::BufRead::read_line(
+        &mut std::io::BufReader::new(child.stderr.take().expect("piped")),
+        &mut line,
+    )
+    .expect("a line");
+    child.kill().expect("killed");
+    child.wait().expect("it ends");
+    assert_eq!(
+        line,
+        "note: T = 1000000000: 1000000000 steps × 10 states make 2.0e10 sums at least for each \
+         recursion, about 34 min\n"
+    );
 }
 
 /// More threads than shards, and than the system may start: the same bits.

@@ -601,6 +601,195 @@ fn several_seeds_go_on_each_where_it_was() {
     }
 }
 
+/// What a run is read by refuses a model that is not the one it was trained with, as what goes on
+/// with it does.
+#[test]
+fn an_edited_run_is_refused_by_all_that_read_it() {
+    let folder = folder();
+    infer(folder.path(), &["walk.rlmodel", "--out", "mine", "--quiet"]);
+    let path = folder.path().join("mine/model.rlmodel");
+    let model = fs::read_to_string(&path).expect("a model");
+    let readers = [
+        &["eval", "mine"][..],
+        &["report", "mine", "--out", "report.html"],
+        &["exact", "mine/model.rlmodel", "--policy", "mine"],
+        &["infer", "--resume", "mine"],
+    ];
+    fs::write(&path, model.replace("then 0 else -1", "then 0 else -0.5")).expect("written");
+    for reader in readers {
+        let outcome = run(folder.path(), reader);
+        assert_eq!((outcome.code, outcome.out.as_str()), (2, ""), "{reader:?}: {}", outcome.err);
+        for told in [
+            "`mine/model.rlmodel` was changed since the run began",
+            "-0.5",
+            "hint: undo the change (`manifest.json` has",
+        ] {
+            assert!(outcome.err.contains(told), "{reader:?}: {}", outcome.err);
+        }
+    }
+    assert!(!folder.path().join("report.html").exists());
+    // the hint followed; layout, comments and what changes no step are nobody's business
+    for same in [model.clone(), format!("# a note\n{}", model.replace("steps = 20", "steps = 30"))]
+    {
+        fs::write(&path, same).expect("written");
+        for reader in &readers[..3] {
+            let outcome = run(
+                folder.path(),
+                &[reader, &["--overwrite"][..usize::from(reader[0] == "report")]].concat(),
+            );
+            assert_eq!(outcome.code, 0, "{reader:?}: {}", outcome.err);
+        }
+    }
+    // in another model the policy is judged, and it is told that it is another
+    let exact = |arguments: &[&str]| {
+        run(folder.path(), &[&["exact"], arguments, &["--policy", "mine"]].concat())
+    };
+    fs::write(
+        folder.path().join("other.rlmodel"),
+        WALK.replace("then 0 else -1", "then 0 else -0.5"),
+    )
+    .expect("written");
+    let other = exact(&["other.rlmodel"]);
+    assert!(
+        other.code == 0
+            && other
+                .err
+                .contains("note: `mine` was trained with another model than `other.rlmodel`"),
+        "{}",
+        other.err
+    );
+    for same in [&["walk.rlmodel"][..], &["walk.rlmodel", "--set", "alpha=2"]] {
+        assert_eq!(exact(same).err, "", "{same:?}");
+    }
+}
+
+#[test]
+fn recorded_data_that_was_changed_is_told_by_readers_too() {
+    let folder = folder();
+    infer(folder.path(), &["walk.rlmodel", "--out", "mine", "--quiet"]);
+    assert_eq!(
+        run(folder.path(), &["eval", "mine", "--episodes", "50", "--record", "expert.csv"]).code,
+        0
+    );
+    let imitates = WALK
+        .replace("a[t] ~ Uniform", "a[t] ~ expert(s[t])")
+        .replace("prior {", "data expert(a | s) from \"expert.csv\"\n\nprior {");
+    let imitates = imitates.replace("infer {", "infer { ratio = mlp(s, a, hidden = [8]);");
+    fs::write(folder.path().join("imitates.rlmodel"), imitates).expect("written");
+    infer(folder.path(), &["imitates.rlmodel", "--out", "other", "--quiet"]);
+    assert_eq!(run(folder.path(), &["eval", "other", "--episodes", "10"]).code, 0);
+    let data = folder.path().join("other/expert.csv");
+    let text = fs::read_to_string(&data).expect("records");
+    fs::write(
+        &data,
+        text.lines()
+            .take(text.lines().count() - 5)
+            .map(|line| format!("{line}\n"))
+            .collect::<String>(),
+    )
+    .expect("written");
+    refused(
+        folder.path(),
+        &["eval", "other"],
+        2,
+        &["`other/expert.csv` was changed since the run began"],
+    );
+}
+
+#[test]
+fn lines_that_a_log_has_lost_are_told_when_the_run_goes_on() {
+    let folder = folder();
+    infer(
+        folder.path(),
+        &["walk.rlmodel", "--out", "mine", "--quiet", "--set", "infer.log_every=2"],
+    );
+    let again = ["infer", "--resume", "mine", "--quiet", "--set", "infer.steps=22"];
+    let path = folder.path().join("mine/metrics.jsonl");
+    let whole = fs::read_to_string(&path).expect("a log");
+    assert_eq!(whole.lines().count(), 10);
+    let kept: String = whole
+        .lines()
+        .enumerate()
+        .filter(|(at, _)| [0, 4].contains(at))
+        .map(|(_, line)| format!("{line}\n"))
+        .collect();
+    fs::write(&path, kept).expect("written");
+    let told = run(folder.path(), &again);
+    assert_eq!(told.code, 0, "{}", told.err);
+    let lost = "warning: `mine/metrics.jsonl` has lost the lines of steps 4..8, 12..20, which its \
+                checkpoint of step 20 has behind it";
+    assert!(told.err.contains(lost) && !told.err.contains("timings"), "{}", told.err);
+    infer(folder.path(), &["walk.rlmodel", "--out", "other", "--quiet"]);
+    let told = infer(folder.path(), &["--resume", "other", "--quiet", "--set", "infer.steps=30"]);
+    assert_eq!(told.err, "", "nothing is lost");
+}
+
+/// All seeds are held to what is asked before one of them trains.
+#[test]
+fn a_set_of_seeds_goes_on_or_is_refused_as_a_whole() {
+    let folder = folder();
+    let set = ["walk.rlmodel", "--seeds", "1..3", "--out", "mine", "--quiet"];
+    infer(
+        folder.path(),
+        &["walk.rlmodel", "--seed", "2", "--out", "mine/2", "--quiet", "--set", "infer.steps=30"],
+    );
+    refused(
+        folder.path(),
+        &[&["infer"], &set[..], &["--resume"]].concat(),
+        2,
+        &["seed 2: ", "steps = 30", "steps = 20", "give it again"],
+    );
+    assert_eq!(names(&folder.path().join("mine")), ["2"], "no seed was begun");
+    // the hint followed
+    let told = infer(folder.path(), &[&set[..], &["--resume", "--set", "infer.steps=30"]].concat());
+    assert!(told.out.starts_with("walk: 3 of 3 seeds done"), "{}", told.out);
+    // without a file, too, and the heading has its subject
+    let told = infer(folder.path(), &["--resume", "mine", "--seeds", "1..3", "--quiet"]);
+    assert!(told.out.starts_with("walk: 3 of 3 seeds done"), "{}", told.out);
+    refused(
+        folder.path(),
+        &["infer", "--resume", "mine", "--seeds", "1..4"],
+        2,
+        &["seed 4: ", "a model file is needed"],
+    );
+    // the folder of several seeds is that of no run
+    for arguments in [
+        &["infer", "--resume", "mine"][..],
+        &["infer", "walk.rlmodel", "--out", "mine", "--resume"],
+    ] {
+        refused(
+            folder.path(),
+            arguments,
+            2,
+            &[
+                "`mine` is not the folder of a run",
+                "hint: it holds runs of several seeds: add `--seeds 1..3`",
+            ],
+        );
+    }
+}
+
+#[test]
+fn an_interrupted_set_of_seeds_says_how_to_go_on_with_all() {
+    let folder = folder();
+    let child = begin(
+        folder.path(),
+        &[&["walk.rlmodel", "--seeds", "1..2", "--out", "my runs", "--quiet"], &LONG[..]].concat(),
+    );
+    wait_for("a checkpoint", || checkpoint(&folder.path().join("my runs/1")).is_some());
+    let elsewhere = ["infer", "walk.rlmodel", "--seeds", "1..2", "--out", "my runs", "--resume"];
+    refused(folder.path(), &elsewhere, 2, &["seed 1: another process is training in `my runs/1`"]);
+    signal(&child, "-INT");
+    let told = ended(child);
+    assert_eq!(told.code, 130, "{}", told.err);
+    let command = format!(
+        "rlppl infer walk.rlmodel {} --out 'my runs' --seeds 1..2 --resume",
+        LONG.join(" ")
+    );
+    assert!(told.err.contains(&format!("`{command}` goes on with all of them")), "{}", told.err);
+    assert!(told.out.starts_with("walk: 0 of 2 seeds done"), "{}", told.out);
+}
+
 // ── who writes to a folder
 // ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -610,8 +799,11 @@ fn one_process_trains_in_a_folder_and_a_dead_one_is_in_nobodys_way() {
     let mut child =
         begin(folder.path(), &[&["walk.rlmodel", "--out", "mine", "--quiet"], &LONG[..]].concat());
     wait_for("a checkpoint", || checkpoint(&folder.path().join("mine")).is_some());
-    for arguments in [&["--resume", "mine"][..], &["walk.rlmodel", "--out", "mine", "--overwrite"]]
-    {
+    for arguments in [
+        &["--resume", "mine"][..],
+        &["walk.rlmodel", "--out", "mine", "--overwrite"],
+        &["walk.rlmodel", "--out", "mine"],
+    ] {
         refused(
             folder.path(),
             &[&["infer"], arguments].concat(),

@@ -71,8 +71,15 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let denied = |found: &Diagnostics| found.list.iter().any(|told| wrong(told.severity));
     match usage {
         Some(code) => Err(Failure::Told(code)),
-        None if all.iter().any(|(_, found)| denied(found)) => Err(Failure::Told(1)),
-        None => Ok(()),
+        None => match all
+            .iter()
+            .filter(|(_, found)| denied(found))
+            .map(|(_, found)| input::code(found))
+            .min()
+        {
+            Some(code) => Err(Failure::Told(code)),
+            None => Ok(()),
+        },
     }
 }
 

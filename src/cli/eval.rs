@@ -1,6 +1,7 @@
 //! `rlppl eval`: rolls a trained policy out.
 
 use super::progress::{nats, sampled, uncertain};
+use super::unchanged::verify_unchanged;
 use super::{Failure, Format, console, exact, input, memory, options, output, rewards, trained};
 use crate::bound;
 use crate::engine::{self, Evaluation, Parameters};
@@ -186,7 +187,8 @@ pub struct Trained {
 /// Reads a run's model and its parameters.
 pub fn open(path: &Path) -> Result<Trained, Failure> {
     let folder = Folder::open(path).map_err(|error| Failure::Usage(error.to_string()))?;
-    let model = input::load_with(&folder.file(MODEL), &Vec::new())?.model;
+    let input::Loaded { file, model } = input::load_with(&folder.file(MODEL), &Vec::new())?;
+    verify_unchanged(&folder, &file)?;
     let derivation = bound::derive(&model).map_err(Failure::Model)?;
     let plan = plan::plan(&model, &derivation).map_err(Failure::Model)?;
     let parameters = trained::parameters(&folder, &plan.model)?;

@@ -1,13 +1,15 @@
 //! `rlppl exact`: the exact answers of a finite model.
 
-use super::{Failure, Format, console, input, options, rewards, trained};
+use super::unchanged::{is_of_another, verify_unchanged};
+use super::{Failure, Format, console, input, memory, options, rewards, trained};
 use crate::engine::{self, Parameters};
-use crate::exact;
+use crate::exact::{self, Size};
 use crate::finite::{KernelTables, finite_domain};
 use crate::model::{BoundId, KernelId, Model, Role, kernel_parameters};
 use crate::report::{
-    Ascents, ExactSummary, Folder, Gap, OptionSummary, PolicySummary, without_noise,
+    Ascents, ExactSummary, Folder, Gap, MODEL, OptionSummary, PolicySummary, without_noise,
 };
+use crate::syntax::ast;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -61,15 +63,18 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let model = input::load(&arguments.model)?.model;
+    let input::Loaded { file, model } = input::load(&arguments.model)?;
     let bound = bound(&model, arguments.bound.as_deref())?;
     if arguments.capacity {
+        tell_length(&model, bound);
         return tell_capacity(&model, bound, arguments.format);
     }
+    memory::verify_parameters(&model)?;
     let parameters = match &arguments.policy {
         None => None,
         Some(path) => {
             let folder = Folder::open(path).map_err(|error| Failure::Usage(error.to_string()))?;
+            hold_model(arguments, &file, &folder)?;
             Some(trained::parameters(&folder, &model)?)
         }
     };
@@ -93,6 +98,24 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
         Format::Json => console::json(&Answers { exact: result, options }),
     }
+}
+
+/// The model of a run is to be as it was run. Of another one the answers are true as well, and it
+/// is told that the run was not trained with it.
+fn hold_model(arguments: &Arguments, file: &ast::File, folder: &Folder) -> Result<(), Failure> {
+    let given = &arguments.model.file;
+    let place = |path: &Path| path.canonicalize().ok();
+    if place(given).is_some_and(|given| place(&folder.file(MODEL)) == Some(given)) {
+        return verify_unchanged(folder, file);
+    }
+    if is_of_another(folder, file, given, &input::sets(&arguments.model.set)?) {
+        let (run, given) = (folder.path().display(), given.display());
+        console::note(&format!(
+            "note: `{run}` was trained with another model than `{given}`, in which its policy is \
+             judged here"
+        ));
+    }
+    Ok(())
 }
 
 /// `eval` reads the posterior alone, so that it tells of options where the oracle cannot take all
@@ -233,6 +256,22 @@ const SEEDS: u64 = 4;
 /// Steps of each ascent.
 const ITERATIONS: u64 = 1000;
 
+/// Sums of a recursion that take a while, and what a second does of them.
+const LONG: f64 = 1e8;
+const A_SECOND: f64 = 1e7;
+
+/// Says before a long answer begins how long it is.
+fn tell_length(model: &Model, bound: BoundId) {
+    let Some(size) = Size::of(model, bound).ok().filter(|size| size.sums() > LONG) else { return };
+    let (Size { steps, states, .. }, name) = (size, &model.horizon.name);
+    let minutes = (size.sums() / A_SECOND / 60.0).ceil();
+    let sums = size.sums();
+    console::note(&format!(
+        "note: {name} = {steps}: {steps} steps × {states} states make {sums:.1e} sums at least \
+         for each recursion, about {minutes} min"
+    ));
+}
+
 /// What is asked of the oracle. A failure is one sentence.
 struct Question<'a> {
     model: &'a Model,
@@ -244,8 +283,10 @@ struct Question<'a> {
 impl Question<'_> {
     fn answers(&self) -> Result<ExactSummary, String> {
         if self.parameters.is_none() {
+            tell_length(self.model, self.bound);
             return self.without_policy(None);
         }
+        self.verify_kept()?;
         // after a round's last step `previous pi` is `pi` itself
         let tables = self
             .parameters
@@ -255,9 +296,20 @@ impl Question<'_> {
         self.about(tables.as_ref(), None)
     }
 
+    /// Holds that a policy can be evaluated before anything of it is computed, and tells how long
+    /// that is. What the oracle does not take it says itself.
+    fn verify_kept(&self) -> Result<(), String> {
+        if let Ok(size) = Size::of(self.model, self.bound) {
+            size.verify_kept().map_err(|error| error.to_string())?;
+        }
+        tell_length(self.model, self.bound);
+        Ok(())
+    }
+
     /// What holds whatever the posterior's policies are; where other kernels matter, at their
     /// initial parameters.
     fn at_initial(&self) -> Result<ExactSummary, String> {
+        tell_length(self.model, self.bound);
         let initial = Parameters::initial(self.model, 0);
         let fixed = engine::fixed_kernels(self.model, self.bound);
         let at_initial =
@@ -282,10 +334,12 @@ impl Question<'_> {
             at_initial: vec![],
             policy: None,
         };
+        nothing.verify_numbers()?;
         Ok(nothing)
     }
 
     fn with_optimum(&self) -> Result<ExactSummary, String> {
+        self.verify_kept()?;
         let initial = Parameters::initial(self.model, 0);
         let previous = self.parameters.unwrap_or(&initial);
         let starts = engine::starts(self.model, self.bound, SEEDS, self.parameters);
@@ -334,7 +388,7 @@ impl Question<'_> {
         let family_bound_exact_reverse =
             reach.and_then(|reach| reach.marginal.as_ref()).map(|optimum| optimum.bound);
         let best_sees_hidden_state = self.model.hides_state(self.bound);
-        Ok(ExactSummary {
+        let summary = ExactSummary {
             log_evidence,
             best_bound,
             best_sees_hidden_state,
@@ -343,7 +397,9 @@ impl Question<'_> {
             family_bound_exact_reverse,
             at_initial: vec![],
             policy,
-        })
+        };
+        summary.verify_numbers()?;
+        Ok(summary)
     }
 }
 

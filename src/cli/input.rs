@@ -1,7 +1,8 @@
 //! From the arguments of a command to a checked model.
 
 use super::{Failure, console};
-use crate::diagnostic::Diagnostics;
+use crate::bound;
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::model::{self, Model, Overrides};
 use crate::plan;
 use crate::report::MODEL;
@@ -128,7 +129,35 @@ pub fn check(file: &ast::File, sets: &Sets) -> Result<Model, Failure> {
     }
     let mut file = file.clone();
     let overrides = overrides(sets, &mut file.sources)?;
-    model::check(&file, &overrides).map_err(Failure::Model)
+    let model = model::check(&file, &overrides).map_err(Failure::Model)?;
+    if overrides.settings.is_empty() {
+        return Ok(model);
+    }
+    // a value that no key takes is refused also by commands that read no keys
+    let mut list =
+        bound::derive(&model).map_or(vec![], |derivation| plan::mistakes(&model, &derivation));
+    list.retain(|told| told.severity == Severity::Error && is_of_set(told, &model.sources));
+    if list.is_empty() {
+        Ok(model)
+    } else {
+        Err(Failure::Model(Diagnostics { list, sources: model.sources }))
+    }
+}
+
+/// The exit code of diagnostics: 2 where all that is wrong is what `--set` says, 1 where the model
+/// is.
+pub fn code(found: &Diagnostics) -> u8 {
+    let mut errors = found.list.iter().filter(|told| told.severity == Severity::Error).peekable();
+    if errors.peek().is_some() && errors.all(|told| is_of_set(told, &found.sources)) {
+        2
+    } else {
+        1
+    }
+}
+
+fn is_of_set(told: &Diagnostic, sources: &[Source]) -> bool {
+    let source = told.labels.first().and_then(|label| sources.get(label.span.file as usize));
+    source.is_some_and(|source| source.path.is_none() && source.name == syntax::SET)
 }
 
 /// Splits `NAME=VALUE`.

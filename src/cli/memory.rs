@@ -1,7 +1,8 @@
 //! Whether what is asked for fits into this machine: said before it begins.
 
 use super::Failure;
-use crate::engine::{EngineError, Memory, shown_bytes};
+use crate::engine::{self, EngineError, Memory, shown_bytes};
+use crate::model::Model;
 use sysinfo::System;
 
 #[derive(clap::Args, Debug)]
@@ -10,6 +11,13 @@ pub struct MemoryArguments {
     /// horizon hold less
     #[arg(long)]
     ignore_memory: bool,
+}
+
+impl MemoryArguments {
+    /// `--ignore-memory`
+    pub fn is_ignored(&self) -> bool {
+        self.ignore_memory
+    }
 }
 
 /// Holds that what was estimated is no more than the machine has.
@@ -28,6 +36,20 @@ pub fn verify(
          `trajectories`, a shorter horizon or smaller \
          networks hold less; `--ignore-memory` begins all the same, as episodes that end before \
          the horizon hold less"
+    )))
+}
+
+/// Holds that the parameters of a model are no more than the machine has, before the first of them
+/// is made.
+pub fn verify_parameters(model: &Model) -> Result<(), Failure> {
+    let (estimated, machine) = (engine::memory_of_parameters(model), of_machine());
+    if machine == 0 || estimated.bytes() <= machine {
+        return Ok(());
+    }
+    let machine = shown_bytes(machine);
+    let hint = "a shorter horizon, where a table reads the time, or smaller networks hold less";
+    Err(Failure::Run(format!(
+        "this would hold about {estimated} in memory, and the machine has {machine}\nhint: {hint}"
     )))
 }
 

@@ -21,6 +21,7 @@ mod report;
 mod rewards;
 mod test;
 mod trained;
+mod unchanged;
 mod verify;
 
 use crate::diagnostic::Diagnostics;
@@ -147,7 +148,9 @@ impl Failure {
         match self {
             Failure::Closed => 0,
             Failure::Told(code) => *code,
-            Failure::Model(_) | Failure::Wrong(_) => 1,
+            // what `--set` says is wrong usage, whoever finds out
+            Failure::Model(found) => input::code(found),
+            Failure::Wrong(_) => 1,
             Failure::Usage(_) | Failure::UsageAt(_) => 2,
             Failure::Run(_) => 3,
             Failure::Interrupted(_) => 130,

@@ -104,9 +104,13 @@ pub fn nats(up_to_entropy: bool, no_probability: bool) -> &'static str {
     }
 }
 
-/// `-10.3087 ± 0.1868`
+/// `-10.3087 ± 0.1868`; `-10.3087 ± –` where there are too few draws for an error.
 pub fn uncertain(estimate: f64, standard_error: f64) -> String {
-    format!("{estimate:.4} ± {standard_error:.4}")
+    if standard_error.is_nan() {
+        format!("{estimate:.4} ± –")
+    } else {
+        format!("{estimate:.4} ± {standard_error:.4}")
+    }
 }
 
 #[cfg(test)]

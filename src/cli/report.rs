@@ -1,5 +1,6 @@
 //! `rlppl report`: one page of several runs.
 
+use super::unchanged::verify_unchanged;
 use super::{Failure, console, exact as oracle, input, options, output, trained};
 use crate::bound::{self, render};
 use crate::model::{BoundId, Model};
@@ -80,6 +81,7 @@ fn shown(path: &Path) -> Result<ShownRun, Failure> {
     let source = input::read(&folder.file(MODEL))?;
     let file = input::parse(&source)?;
     let model = input::check(&file, &vec![])?;
+    verify_unchanged(&folder, &file)?;
     let derivation = bound::derive(&model).map_err(Failure::Model)?;
     let plan = plan::plan(&model, &derivation).map_err(Failure::Model)?;
     let summary = summary(&folder)?;

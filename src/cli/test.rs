@@ -2,7 +2,7 @@
 
 use super::bound::{snapshot, snapshot_path};
 use super::difference::difference;
-use super::{Failure, Format, console, exact, input, rewards};
+use super::{Failure, Format, console, exact, input, memory, rewards};
 use crate::model::{BoundId, Claim, ClaimRelation, Expectation, Model};
 use crate::report::{ExactSummary, Gap, RewardSummary};
 use crate::syntax::ast;
@@ -158,6 +158,7 @@ impl Tested<'_> {
                 !["log_evidence", "best_bound", FAMILY_BOUND].contains(&claim.quantity.as_str())
             });
         if !known.is_empty() {
+            memory::verify_parameters(&model)?;
             let sought = known.iter().any(|claim| claim.quantity == FAMILY_BOUND);
             let bound = expectation.bound.unwrap_or_else(|| last_objective(&model));
             let exact = if sought {

@@ -33,6 +33,10 @@ const OFTEN: f64 = 30.0;
 /// no batch has met.
 pub const RESOLUTION: f64 = 1e-3;
 
+/// Each estimate is finite, and they are too large to be told apart.
+const OVERFLOWS: &str = "squares of its estimates exceed 1.8e308, the largest float64; scale the \
+                         rewards, or the param before them, down";
+
 /// A gradient estimator against the exact gradient, at one set of parameters. A component is a
 /// trained number, or a fixed combination of several.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,13 +110,18 @@ pub fn assess(plan: &Plan, at: &Viewpoint, looks: usize) -> Result<Assessment, E
             variance,
         };
         let judged = list.iter().map(|direction| judge(direction, &estimates, &at.exact, scale));
-        Ok(judged.fold(none, |worst, (z, bias, standard_error)| {
+        let worst = judged.fold(none, |worst, (z, bias, standard_error)| {
             if z > worst.largest_z {
                 Assessment { largest_z: z, bias, standard_error, ..worst }
             } else {
                 worst
             }
-        }))
+        });
+        let told = [worst.bias, worst.standard_error, worst.scale, worst.variance];
+        match told.iter().all(|number| number.is_finite()) {
+            true => Ok(worst),
+            false => Err(EngineError::Unsupported(OVERFLOWS.to_owned())),
+        }
     };
     let alarm = FALSE_ALARM / looks.max(1) as f64;
     let first = test(PILOT..PILOT + BATCHES, DOUBT)?;

@@ -10,6 +10,7 @@ use super::point::{Frozen, Point};
 use super::replay::Replay;
 use super::rollout::{Keep, Rollout};
 use super::stage::Stage;
+use super::stop::Stop;
 use super::stream::{CALIBRATION, generator};
 use crate::finite;
 use crate::plan::{Head, Plan};
@@ -28,12 +29,15 @@ pub struct Calibration {
 /// where the plan has none, or where the density of the environment's transitions cannot be
 /// written, or the model has none. Nothing learns from it.
 ///
+/// What it returns is worth nothing if the run has given up meanwhile.
+///
 /// # Errors
 /// A construct that cannot run.
-pub fn calibrate(
+pub(super) fn calibrate(
     plan: &Plan,
     parameters: &Parameters<f64>,
     trajectories: usize,
+    stop: &Stop,
 ) -> Result<Option<Calibration>, EngineError> {
     if !plan.tells_transitions_apart() {
         return Ok(None);
@@ -49,6 +53,7 @@ pub fn calibrate(
     let scout = plan.scout();
     let mut real = Stage::<f64>::new(&scout)?;
     real.collects = true;
+    real.stop = stop.clone();
     let mut rollout = Rollout::new(&real, trajectories);
     let stream = |part| [plan.settings.seed, CALIBRATION, part];
     let frozen = Frozen::at(&real, parameters.values(), (plan.settings.seed, 0));
@@ -56,6 +61,9 @@ pub fn calibrate(
     rollout.run(&real, point, stream(0), Choice::Sampled, Keep::Rows);
     if let Some(fault) = &rollout.fault {
         return Err(EngineError::Broken(fault.to_string()));
+    }
+    if stop.has_given_up() {
+        return Ok(None);
     }
     let mut replay = Replay::new(&real, rollout.rows.len().max(1));
     replay.append(&real, &rollout);

@@ -5,6 +5,7 @@ use super::known_ratio::KnownRatio;
 use super::objective::Aim;
 use super::stage::Stage;
 use super::testing::{Log, bits, planned, resumed};
+use super::trace::Variable;
 use super::train::{estimates_at, infer};
 use super::{
     Parameters, SCALES, Viewpoint, assess, evaluate, exact_gradient, random_parameters, tabulate,
@@ -592,7 +593,12 @@ fn the_exact_ratio_and_what_it_credits_vanish_where_the_model_is_the_world() {
     for (state, action, next) in
         (0..3).flat_map(|s| (0..2).flat_map(move |a| (0..4).map(move |n| (s, a, n))))
     {
-        assert!(known.at([state, action, next]).abs() < 1e-12, "{state} {action} {next}");
+        let number = |variable, offset| match (variable, offset) {
+            (Variable::Action, _) => action,
+            (_, 0) => state,
+            _ => next,
+        };
+        assert!(known.at(number).abs() < 1e-12, "{state} {action} {next}");
     }
     // `alone` is the same bound without the ratio: the same trajectories are credited with the same
     let without = planned(&chain(JUST, "maximize alone over pi; trajectories = 32; threads = 1"));

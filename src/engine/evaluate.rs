@@ -11,6 +11,7 @@ use super::gru;
 use super::kernels::{self, View, Write};
 use super::network::{NetworkPlan, Op, Part, PartSource, Slot, Step};
 use super::scalars::Workspace;
+use super::stop::Stop;
 use crate::model::Activation;
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -43,6 +44,15 @@ pub struct Activations<E> {
 #[derive(Clone, Debug, Default)]
 pub struct Scratch<E> {
     slots: Vec<Vec<E>>,
+    /// Asked between two blocks.
+    pub(super) stop: Stop,
+}
+
+impl<E> Scratch<E> {
+    /// Of a run that may be asked to end.
+    pub(super) fn of(stop: &Stop) -> Scratch<E> {
+        Scratch { slots: Vec::new(), stop: stop.clone() }
+    }
 }
 
 impl<E: Float> Activations<E> {
@@ -191,7 +201,7 @@ impl NetworkPlan {
             slot.resize(if spec.moves { BLOCK * spec.width } else { 0 }, E::ZERO);
         }
         let mut start = rows.start;
-        while start < rows.end {
+        while start < rows.end && !scratch.stop.gives_up() {
             let block = start..rows.end.min(start + BLOCK);
             self.seed(output_gradients, block.start - rows.start..block.end - rows.start, scratch);
             for step in self.steps.iter().rev().filter(|step| self.slots[step.out.0].moves) {

@@ -154,9 +154,17 @@ impl Evaluator {
             bounds.iter_mut().for_each(|bound| *bound += share);
         }
         let together = if draws { size } else { 1 };
-        let (bound, bound_se) = mean_and_error(&bounds, together);
-        let (expected_return, return_se) = mean_and_error(&returns, together);
-        let each = by_reward.iter().map(|own| mean_and_error(own, together)).collect();
+        let told = |samples: &[f64], what: &str| held(mean_and_error(samples, together), what);
+        // a greedy policy is not the posterior: its bound is nobody's
+        let (bound, bound_se) = match self.choice {
+            Choice::Greedy => mean_and_error(&bounds, together),
+            Choice::Sampled => told(&bounds, "the bound")?,
+        };
+        let (expected_return, return_se) = told(&returns, "the expected return")?;
+        let each = by_reward
+            .iter()
+            .map(|own| told(own, "an expected return"))
+            .collect::<Result<_, _>>()?;
         let env_steps = lengths.iter().map(|&length| u64::from(length)).sum();
         let is_option = |draw: &Draw| stage.plan.model.variable(draw.variable).role == Role::Option;
         let used = stage.plan.options.iter().zip(tally.visits);
@@ -181,6 +189,19 @@ impl Evaluator {
     }
 }
 
+/// A mean and its standard error that float64 holds: every trajectory is a number, and the sum of
+/// all may be none.
+fn held((mean, error): (f64, f64), what: &str) -> Result<(f64, f64), EngineError> {
+    let of = match (mean.is_infinite(), error.is_infinite()) {
+        (false, false) => return Ok((mean, error)),
+        (true, _) => what.to_owned(),
+        (false, true) => format!("the standard error of {}", what),
+    };
+    let why = "over all trajectories it exceeds 1.8e308, the largest float64; scale the rewards, \
+               or the param before them, down";
+    Err(EngineError::Broken(format!("{of} overflows: {why}")))
+}
+
 /// The sample mean and its standard error, where `together` neighbours are not independent; NaN of
 /// nothing, and an error of NaN of one group.
 fn mean_and_error(samples: &[f64], together: usize) -> (f64, f64) {
@@ -191,4 +212,28 @@ fn mean_and_error(samples: &[f64], together: usize) -> (f64, f64) {
         samples.chunks(together).map(|group| group.iter().map(|x| x - mean).sum::<f64>());
     let variance = deviations.map(|sum| sum * sum).sum::<f64>() / (groups - 1.0) * (groups / n);
     (mean, (variance / n).sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mean_of_numbers_that_is_none_is_named() {
+        let told = |samples: &[f64]| {
+            held(mean_and_error(samples, 1), "the bound").map_err(|error| error.to_string())
+        };
+        assert_eq!(told(&[1.0, 3.0]), Ok((2.0, 1.0)));
+        assert!(told(&[1e308, 1e308]).unwrap_err().starts_with("the bound overflows: "));
+        assert!(
+            told(&[1e200, -1e200])
+                .unwrap_err()
+                .starts_with("the standard error of the bound overflows: ")
+        );
+        // one draw of weights has no error, and is no overflow
+        assert!(
+            held(mean_and_error(&[1.0, 3.0], 2), "the bound")
+                .is_ok_and(|(mean, error)| mean == 2.0 && error.is_nan())
+        );
+    }
 }

@@ -2,10 +2,11 @@
 
 use super::ascent::Objective;
 use super::network::Unsupported;
-use super::optimise::optimise;
+use super::optimise::optimise_until;
 use super::parameters::Parameters;
+use super::stop::Stop;
 use super::tables::kernel_tables;
-use crate::exact::best_policy;
+use crate::exact::Evaluator;
 use crate::model::{LayerOp, ParameterId};
 use crate::plan::{Head, Plan};
 
@@ -18,16 +19,19 @@ const NEVER: f64 = -700.0;
 /// `iterations` steps of L-BFGS each, and so never falls.
 ///
 /// # Errors
-/// One sentence, where the oracle does not take the model.
+/// One sentence, where the oracle does not take the model, or where the run gives up meanwhile.
 pub(super) fn improve(
     plan: &Plan,
     present: &Parameters<f64>,
     iterations: u64,
+    stop: &Stop,
 ) -> Result<Parameters<f64>, Unsupported> {
     let (model, bound) = (&plan.model, plan.derivation.bound);
     if let Some(weight) = whole_table(plan) {
         let tables = kernel_tables(model, bound, present, present)?;
-        let best = best_policy(model, bound, &tables, plan.policy.kernel)
+        let evaluator = Evaluator::new(model, bound).asking(stop.asker());
+        let best = evaluator
+            .best_policy(&tables, plan.policy.kernel)
             .map_err(|not_finite| Unsupported(not_finite.to_string()))?;
         if let Some(table) = best {
             let mut improved = present.frozen();
@@ -40,15 +44,21 @@ pub(super) fn improve(
             return Ok(improved);
         }
     }
-    Ok(optimise(
-        model,
-        bound,
+    let starts = std::slice::from_ref(present);
+    let found = optimise_until(
+        (model, bound),
         Objective::Bound,
-        std::slice::from_ref(present),
+        starts,
         present,
         iterations,
-    )?
-    .parameters)
+        Some(stop.asker()),
+    )?;
+    // an ascent that was given up ends where it was, which nobody is to take for its end
+    if stop.has_given_up() {
+        Err(Unsupported("it was given up".to_owned()))
+    } else {
+        Ok(found.parameters)
+    }
 }
 
 /// The parameter that holds all logits of the policy, a row for each joint value of its givens in

@@ -5,6 +5,7 @@
 //! break this; by how much is its shortfall.
 
 use super::parameters::Parameters;
+use super::stop::Stop;
 use super::tables::kernel_tables;
 use crate::exact::Evaluator;
 use crate::plan::{Plan, Term};
@@ -49,16 +50,12 @@ impl<'a> Judge<'a> {
     /// `start` is the policy that the next round begins with. None where no prior is a policy of
     /// the last round, where the bound itself moves by a schedule, or where the model is not
     /// finite.
-    pub fn new(plan: &'a Plan, start: &Parameters<f64>) -> Option<Judge<'a>> {
+    pub fn new(plan: &'a Plan, start: &Parameters<f64>, stop: &Stop) -> Option<Judge<'a>> {
         if !plan.terms.iter().any(Term::reads_previous) || !plan.schedules.is_empty() {
             return None;
         }
-        let mut judge = Judge {
-            plan,
-            evaluator: Evaluator::new(&plan.model, plan.derivation.bound),
-            before: 0.0,
-            rounds: Rounds::default(),
-        };
+        let evaluator = Evaluator::new(&plan.model, plan.derivation.bound).asking(stop.asker());
+        let mut judge = Judge { plan, evaluator, before: 0.0, rounds: Rounds::default() };
         judge.before = judge.evaluate(start, start)?.expected_log_likelihood;
         Some(judge)
     }
@@ -68,7 +65,8 @@ impl<'a> Judge<'a> {
         Judge { rounds, ..self }
     }
 
-    /// Judges the round that moved `previous` to `present`.
+    /// Judges the round that moved `previous` to `present`; says nothing if the run gives up
+    /// meanwhile.
     pub fn round(
         &mut self,
         present: &Parameters<f64>,

@@ -11,6 +11,7 @@ use super::evaluate_policy::{SHARD, episodes_after_training};
 use super::family::Family;
 use super::network::NetworkPlan;
 use super::stage::{Anchor, Stage};
+use crate::model::Model;
 use crate::plan::{Plan, Precision};
 use std::fmt;
 
@@ -127,6 +128,12 @@ pub fn memory_of_evaluation(plan: &Plan, episodes: usize) -> Result<Memory, Engi
     ]))
 }
 
+/// What the parameters of a model take where a policy is evaluated exactly: two sets of them, and
+/// their gradient.
+pub fn memory_of_parameters(model: &Model) -> Memory {
+    Memory::of(&[("parameters", 3.0 * WIDE * numbers_of(model))])
+}
+
 /// Shards come and go, one a thread; what each trajectory gave stays.
 fn evaluation(plan: &Plan, stage: &Stage<f32>, episodes: usize) -> f64 {
     let of = Rows { stage, number: number(plan) };
@@ -147,7 +154,11 @@ fn number(plan: &Plan) -> f64 {
 
 /// Numbers that can move.
 fn numbers(plan: &Plan) -> f64 {
-    plan.model
+    numbers_of(&plan.model)
+}
+
+fn numbers_of(model: &Model) -> f64 {
+    model
         .network
         .parameters
         .iter()

@@ -44,8 +44,8 @@ mod head;
 mod imagine;
 mod improvement;
 mod initial;
-pub mod joint;
-mod kernels;
+mod joint;
+pub mod kernels;
 mod known_ratio;
 mod lead;
 mod ledger;
@@ -118,6 +118,8 @@ mod schedule_tests;
 #[cfg(test)]
 mod simulation_tests;
 #[cfg(test)]
+mod stop_tests;
+#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod told_tests;
@@ -142,7 +144,7 @@ pub use float::Float;
 pub use gap::{Gap, Part, Supremum, gap};
 pub use improvement::{Improvement, Rounds};
 pub use listed::{Mean, mean_gradient};
-pub use memory::{Memory, memory, memory_of_evaluation, shown_bytes};
+pub use memory::{Memory, memory, memory_of_evaluation, memory_of_parameters, shown_bytes};
 pub use network::{InputKind, InputSpec, NetworkPlan, Unsupported};
 pub use optimise::{Optimum, Reach, optimise, reach, starts};
 pub use optimiser::{Optimiser, OptimiserConfig, OptimiserState};

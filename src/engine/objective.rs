@@ -208,7 +208,7 @@ impl<E: Number> Objective<E> {
             times: Vec::new(),
             order: Vec::new(),
             part: Part::default(),
-            scratch: Arc::default(),
+            scratch: Arc::new(Mutex::new(Scratch::of(&stage.stop))),
         }
     }
 

@@ -7,7 +7,7 @@ use super::network::Unsupported;
 use super::parameters::Parameters;
 use super::stream;
 use super::tables::kernel_tables;
-use crate::exact::Evaluator;
+use crate::exact::{Ask, Evaluator};
 use crate::finite::KernelTables;
 use crate::model::{BoundId, Model};
 use rand::SeedableRng;
@@ -89,7 +89,22 @@ pub fn optimise(
     previous: &Parameters<f64>,
     iterations: u64,
 ) -> Result<Optimum, Unsupported> {
-    let family = Family::new(model, bound, objective, previous);
+    optimise_until((model, bound), objective, starts, previous, iterations, None)
+}
+
+/// [`optimise`], which fails soon after `gives_up` says so.
+pub(super) fn optimise_until(
+    (model, bound): (&Model, BoundId),
+    objective: Objective,
+    starts: &[Parameters<f64>],
+    previous: &Parameters<f64>,
+    iterations: u64,
+    gives_up: Option<Ask>,
+) -> Result<Optimum, Unsupported> {
+    let mut family = Family::new(model, bound, objective, previous);
+    if let Some(gives_up) = gives_up {
+        family.evaluator = family.evaluator.asking(gives_up);
+    }
     let first = starts.first().ok_or_else(|| Unsupported("an optimum needs a start".to_owned()))?;
     let most = family.most(first)?;
     let mut ends = Vec::new();

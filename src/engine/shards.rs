@@ -135,7 +135,7 @@ impl<'a, E: Number> Shared<'a, E> {
             Mutex::new(Shard {
                 rollout: Rollout::new(stage, trajectories),
                 objective: Objective::new(stage, &parameters),
-                trial: Trial::default(),
+                trial: Trial::of(&stage.stop),
                 classifying: Classifying::default(),
                 classified: Classified::default(),
                 refitting: Refitting::default(),

@@ -1,5 +1,6 @@
 //! How a run is asked to end, and what its threads do then.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -69,6 +70,14 @@ impl Stop {
     /// Whether anything was skipped.
     pub(super) fn has_given_up(&self) -> bool {
         self.0.given_up.load(Ordering::SeqCst)
+    }
+}
+
+impl Stop {
+    /// [`Stop::gives_up`], for who does not know of runs.
+    pub(super) fn asker(&self) -> Rc<dyn Fn() -> bool> {
+        let stop = self.clone();
+        Rc::new(move || stop.gives_up())
     }
 }
 

@@ -6,10 +6,11 @@
 
 use super::evaluate::Scratch;
 use super::float::Float;
+use super::stop::Stop;
 use dfdx::shapes::{HasShape as _, Rank0};
 use dfdx::tensor::{Cpu, Gradients, OwnedTape, PutTape, Tape as _, Tensor, TensorFromVec};
 use dfdx::tensor_ops::Backward;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Rows × columns on the processor.
 pub type Matrix<E> = Tensor<(usize, usize), E, Cpu>;
@@ -63,6 +64,8 @@ pub struct Tape<E: Float> {
     tape: OwnedTape<E, Cpu>,
     /// Where networks run backward.
     scratch: Arc<Mutex<Scratch<E>>>,
+    /// Asked between two nodes.
+    stop: Stop,
 }
 
 impl<E: Float> Default for Tape<E> {
@@ -74,7 +77,8 @@ impl<E: Float> Default for Tape<E> {
 impl<E: Float> Tape<E> {
     /// A tape whose networks run backward in buffers that are kept from tape to tape.
     pub fn reusing(scratch: &Arc<Mutex<Scratch<E>>>) -> Tape<E> {
-        Tape { device: Cpu::default(), tape: OwnedTape::default(), scratch: scratch.clone() }
+        let stop = scratch.lock().unwrap_or_else(PoisonError::into_inner).stop.clone();
+        Tape { device: Cpu::default(), tape: OwnedTape::default(), scratch: scratch.clone(), stop }
     }
 
     pub(super) fn scratch(&self) -> Arc<Mutex<Scratch<E>>> {
@@ -89,8 +93,12 @@ impl<E: Float> Tape<E> {
 
     /// Records what passes gradient on from a node's output.
     pub fn record(&mut self, backward: impl FnOnce(&mut Flow<E>) + 'static) {
+        let stop = self.stop.clone();
         self.tape.add_backward_op(move |gradients| {
-            backward(&mut Flow(gradients));
+            // a gradient that was given up is not read
+            if !stop.gives_up() {
+                backward(&mut Flow(gradients));
+            }
             Ok(())
         });
     }

@@ -157,10 +157,15 @@ fn train<E: Number>(
     {
         shared.replay.clone_from(&replay);
     }
-    let turn = |(&plan, shared)| Turn { plan, lead: Lead::new(plan, &initial), shared };
+    let turn = |(&plan, shared)| Turn { plan, lead: Lead::new(plan, &initial, &stop), shared };
     let mut turns: Vec<Turn<E>> = plans.iter().zip(&shared).map(turn).collect();
     if let Some(checkpoint) = checkpoint {
         restore(&mut turns, checkpoint, replay.as_deref())?;
+    }
+    // the oracle may have left out what the next rounds are compared with: what is kept stays as it
+    // was
+    if stop.has_given_up() {
+        return Err(EngineError::Interrupted { kept: None });
     }
     let begun = Instant::now();
     turns.iter_mut().for_each(|turn| turn.lead.start = begun);
@@ -264,12 +269,15 @@ fn train<E: Number>(
     }
     let wide = parameters.to_f64();
     let judged = plan.turns().find(|plan| plan.tells_transitions_apart());
-    let calibration =
-        judged.map(|plan| calibrate(plan, &wide, evaluate_policy::episodes_after_training(plan)));
+    let calibration = judged
+        .map(|plan| calibrate(plan, &wide, evaluate_policy::episodes_after_training(plan), &stop));
     let calibration = calibration
         .transpose()
         .map_err(|error| last_of(&turns).broken_after(error, &parameters))?
         .flatten();
+    if stop.has_given_up() {
+        return Err(EngineError::Interrupted { kept: Some(Box::new(checkpoint)) });
+    }
     Ok(Run {
         calibration,
         evaluation,

@@ -17,6 +17,7 @@ use super::parameters::Parameters;
 use super::rollout::Rollout;
 use super::shards::{Hands, Job, Shard, Shared, read, write};
 use super::stage::{Anchor, Source, Stage};
+use super::stop::Stop;
 use super::tangent::Tangents;
 use argmin::core::{Error, Executor, Operator, State};
 use argmin::solver::conjugategradient::ConjugateGradient;
@@ -45,6 +46,13 @@ pub(super) struct Trial<E> {
     present: Vec<E>,
     log_prob: Vec<E>,
     column: Vec<E>,
+}
+
+impl<E: Default> Trial<E> {
+    /// Of a run that may be asked to end.
+    pub fn of(stop: &Stop) -> Trial<E> {
+        Trial { scratch: Scratch::of(stop), ..Trial::default() }
+    }
 }
 
 impl TrustRegion {

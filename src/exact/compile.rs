@@ -247,6 +247,7 @@ pub(super) fn compile<'m>(
     }
 
     Ok(Trellis {
+        gives_up: environments.gives_up.clone(),
         horizon,
         states: table.states,
         memories: memory.count,

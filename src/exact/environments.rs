@@ -8,14 +8,19 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+/// Whether the answer is wanted no more.
+pub type Ask = Rc<dyn Fn() -> bool>;
+
 pub(super) struct Environments<'m> {
     pub model: &'m Model,
+    /// Asked at each step whether to give up.
+    pub gives_up: Option<Ask>,
     known: RefCell<BTreeMap<EnvironmentId, Rc<Environment>>>,
 }
 
 impl<'m> Environments<'m> {
     pub fn new(model: &'m Model) -> Environments<'m> {
-        Environments { model, known: RefCell::default() }
+        Environments { model, gives_up: None, known: RefCell::default() }
     }
 
     pub fn table(&self, environment: EnvironmentId) -> Result<Rc<Environment>, NotFinite> {

@@ -7,7 +7,7 @@ use super::exponentials::log_sum_exp;
 use super::step::expectations;
 use super::term::Term;
 use crate::finite::{KernelTable, KernelTables, NotFinite};
-use crate::model::{BoundId, KernelId, Model};
+use crate::model::{BoundId, KernelId};
 
 /// The best policy at `tables`, as a table of the posterior's `kernel`; `None` where that table
 /// cannot hold it: where the kernel does not see the state and the time, or other variables are
@@ -15,16 +15,15 @@ use crate::model::{BoundId, KernelId, Model};
 ///
 /// # Errors
 /// As [`super::exact`].
-pub fn best_policy(
-    model: &Model,
+pub(super) fn best_policy(
+    environments: &Environments<'_>,
     bound: BoundId,
     tables: &KernelTables,
     kernel: KernelId,
 ) -> Result<Option<KernelTable>, NotFinite> {
-    let environments = Environments::new(model);
-    let written = model.bound(bound);
-    let mut trellis = compile(&environments, written, Some(tables), Scope::Prior)?;
-    let drawn = compile(&environments, written, Some(tables), Scope::Posterior)?;
+    let written = environments.model.bound(bound);
+    let mut trellis = compile(environments, written, Some(tables), Scope::Prior)?;
+    let drawn = compile(environments, written, Some(tables), Scope::Posterior)?;
     let ([level], Some(present)) = (&drawn.levels[..], tables.current.get(&kernel)) else {
         return Ok(None);
     };

@@ -33,6 +33,7 @@ mod reverse;
 #[cfg(test)]
 mod reverse_tests;
 mod rows;
+mod size;
 mod smooth;
 mod step;
 mod term;
@@ -47,17 +48,18 @@ mod trellis;
 pub use ascend::{Ascent, ascend};
 pub use capacity::{Capacity, StartCapacity, WITHIN, capacity};
 pub use enumerate::{Enumeration, enumerate};
-pub use improve::best_policy;
+pub use environments::Ask;
 pub use information::{OptionInformation, OptionVisits, information, visits};
 pub use marginal::Marginal;
 pub use maximise::{Maximum, Slope, maximise};
 pub use oracle::Oracle;
 pub use policy::Evaluation;
 pub use reverse::ReverseModel;
+pub use size::Size;
 pub use smooth::option_posterior;
 
-use crate::finite::{KernelTables, NotFinite};
-use crate::model::{BoundId, KernelId, Model};
+use crate::finite::{KernelTable, KernelTables, NotFinite};
+use crate::model::{Bound, BoundId, KernelId, Model};
 use compile::{Scope, compile};
 use environments::Environments;
 use std::collections::BTreeMap;
@@ -147,6 +149,27 @@ impl<'m> Evaluator<'m> {
         Evaluator { environments: Environments::new(model), bound }
     }
 
+    /// Asks at each step of an answer whether it is still wanted, and fails where it is not.
+    #[must_use]
+    pub fn asking(mut self, gives_up: Ask) -> Evaluator<'m> {
+        self.environments.gives_up = Some(gives_up);
+        self
+    }
+
+    /// The best policy at `tables`, as a table of the posterior's `kernel`; `None` where that table
+    /// cannot hold it: where the kernel does not see the state and the time, or other variables are
+    /// drawn beside the action. What is never met stays as it is in `tables`.
+    ///
+    /// # Errors
+    /// As [`exact`].
+    pub fn best_policy(
+        &self,
+        tables: &KernelTables,
+        kernel: KernelId,
+    ) -> Result<Option<KernelTable>, NotFinite> {
+        improve::best_policy(&self.environments, self.bound, tables, kernel)
+    }
+
     /// # Errors
     /// As [`exact`].
     pub fn evaluate(&self, tables: &KernelTables) -> Result<Evaluation, NotFinite> {
@@ -201,16 +224,54 @@ fn evaluate_with(
     tables: &KernelTables,
     power: f64,
 ) -> Result<Evaluation, NotFinite> {
-    let mut trellis =
-        compile(environments, environments.model.bound(bound), Some(tables), Scope::Posterior)?;
+    let written = environments.model.bound(bound);
+    let mut trellis = compile(environments, written, Some(tables), Scope::Posterior)?;
     trellis.temper(power);
-    let evaluation = policy::evaluate(&mut trellis, tables)?;
+    let mut evaluation = policy::evaluate(&mut trellis, tables)?;
     number(evaluation.bound, "the bound", &trellis)?;
+    if !evaluation.expected_return.is_finite() {
+        let steps = trellis.horizon;
+        return Err(NotFinite(format!(
+            "the expected return is {} after {steps} steps: {}",
+            evaluation.expected_return,
+            beyond("the rewards")
+        )));
+    }
+    // −∞ of a likelihood less −∞ of the bound
+    if evaluation.kl.is_nan() {
+        evaluation.kl = divergence(environments.model, written, tables)?;
+    }
     Ok(evaluation)
 }
 
-/// Refuses what is not a number, naming a term that is none.
+/// `KL(q ‖ p)` of trajectories: the bound without its likelihood is what it costs.
+fn divergence(model: &Model, written: &Bound, tables: &KernelTables) -> Result<f64, NotFinite> {
+    let mut without = written.clone();
+    without.likelihood.clear();
+    let environments = Environments::new(model);
+    let mut trellis = compile(&environments, &without, Some(tables), Scope::Posterior)?;
+    let found = policy::evaluate(&mut trellis, tables)?;
+    number(found.bound, "the divergence from the prior", &trellis).map(|bound| -bound)
+}
+
+/// Why a number is none, and what to do.
+fn beyond(what: &str) -> String {
+    format!(
+        "{what} exceed 1.8e308, the largest float64; scale the rewards, or the param before them, \
+         down"
+    )
+}
+
+/// Refuses what is not a number, naming a term that is none, and what overflows. −∞ is an answer
+/// where a factor excludes what is drawn.
 fn number(value: f64, what: &str, trellis: &Trellis<'_>) -> Result<f64, NotFinite> {
+    if value.is_finite() {
+        return Ok(value);
+    }
+    if let Some(name) = trellis.overflowing() {
+        let sums = format!("sums of `{name}` over {} steps", trellis.horizon);
+        return Err(NotFinite(format!("{what} overflows: {}", beyond(&sums))));
+    }
     if !value.is_nan() {
         return Ok(value);
     }

@@ -1,6 +1,7 @@
 //! `L(q)` and `∇L(q)` of given tables: a forward pass of the node probabilities, a backward pass of
 //! the values.
 
+use super::size::verify_kept;
 use super::step::{begin, choose, expectations, pass_on, start, started};
 use super::term::{Sum, Term};
 use super::trellis::Trellis;
@@ -44,11 +45,7 @@ pub(super) fn evaluate(
     tables: &KernelTables,
 ) -> Result<Evaluation, NotFinite> {
     let (states, horizon, nodes) = (trellis.states, trellis.horizon, trellis.nodes());
-    if nodes.saturating_mul(horizon + 1) > 1 << 28 {
-        return Err(NotFinite(format!(
-            "{nodes} nodes at each of {horizon} steps are too many to keep"
-        )));
-    }
+    verify_kept(nodes, horizon)?;
     let rows = trellis.dynamics[0].table.transition.rows();
     let count = trellis.choices.count();
     let points = trellis.memories * count;
@@ -69,6 +66,7 @@ pub(super) fn evaluate(
         if moves {
             (rewards, divergences) = (expected_rewards(trellis, t), self::divergences(trellis, t));
         }
+        trellis.go_on()?;
         trellis.log_q(t, &mut log_q)?;
         let (here, after) = visits[(t - 1) * nodes..].split_at_mut(nodes);
         let after = &mut after[..nodes];

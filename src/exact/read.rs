@@ -1,7 +1,7 @@
 //! What the terms of a bound read, relative to the slice of the trajectory they stand at, and the
 //! columns of points they are evaluated at.
 
-use crate::expr::ExprId;
+use crate::expr::{ExprId, InputId};
 use crate::finite::NotFinite;
 use crate::finite::columns::{Columns, blocks, listed};
 use crate::model::{EnvironmentId, Index, Input, Model, Role, VariableId};
@@ -132,6 +132,21 @@ impl<'m> Expression<'m> {
 
     pub fn reads_time(&self) -> bool {
         Columns::new(self.model, &[self.value]).reads_time()
+    }
+
+    /// Whether it is infinite at a point since numbers overflow, not because an infinity is meant.
+    pub fn overflows(&self, slice: usize, points: &Points, point: usize) -> bool {
+        let read = |input: InputId| {
+            let mut value = [f64::NAN];
+            self.fill(self.model.inputs[input.0 as usize], point..point + 1, points, &mut value);
+            value[0]
+        };
+        self.model.graph.overflows(
+            self.value,
+            &self.model.param_values(),
+            &read,
+            self.standing.time(slice),
+        )
     }
 
     /// Adds the value at each point to `out`.

@@ -23,6 +23,9 @@ pub(super) enum Term<'m> {
     Presence { at: Vec<bool>, drawn: Vec<Drawn> },
 }
 
+/// Points of a term that are asked why they are infinite.
+const LOOKED_AT: usize = 64;
+
 /// Whether a point draws a value of a variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Drawn {
@@ -299,6 +302,45 @@ impl<'m> Sum<'m> {
             | Term::Fixed { .. }
             | Term::Presence { .. } => None,
         })
+    }
+
+    /// By term, its name and the most that it comes to over all of `slices`: infinite where that,
+    /// or the term itself, overflows. An infinity that is meant, as the logarithm of 0, is no size.
+    pub fn most(&self, slices: RangeInclusive<usize>) -> Vec<(&str, f64)> {
+        let mut values = vec![0.0; self.points.count];
+        let mut at = |term: &Term<'_>, slice: usize| -> f64 {
+            values.fill(0.0);
+            if term.add(slice, &self.points, &mut values).is_err() {
+                return 0.0;
+            }
+            if let Term::Exponent(expression) = term {
+                let mut infinite =
+                    (0..values.len()).filter(|&point| values[point].is_infinite()).take(LOOKED_AT);
+                if infinite.any(|point| expression.overflows(slice, &self.points, point)) {
+                    return f64::INFINITY;
+                }
+            }
+            self.power
+                * values
+                    .iter()
+                    .filter(|value| value.is_finite())
+                    .fold(0.0, |most: f64, value| most.max(value.abs()))
+        };
+        let most = |term: &Term<'m>| {
+            let mut stands = slices.clone().filter(|&slice| term.stands_at(slice));
+            match term.reads_time() {
+                true => stands.map(|slice| at(term, slice)).sum(),
+                false => {
+                    stands.next().map_or(0.0, |slice| (1 + stands.count()) as f64 * at(term, slice))
+                }
+            }
+        };
+        self.terms
+            .iter()
+            .map(most)
+            .zip(&self.terms)
+            .map(|(most, term)| (term.name(), most))
+            .collect()
     }
 
     /// The name of a term that is not a number somewhere at a slice.

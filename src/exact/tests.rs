@@ -79,6 +79,72 @@ fn the_reference_table_of_the_chain() {
     }
 }
 
+/// A likelihood of 0 costs everything, and what the policy is from the prior is a number still.
+#[test]
+fn overflow_is_told_from_what_is_excluded() {
+    let walk = |reward: &str, exponent: &str| {
+        read(&format!(
+            "model walk
+             param alpha = 1e308
+             horizon T = 4
+             environment line {{
+               state s : 0..2
+               action a : {{ left, right }}
+               reward r
+               s[1] ~ Delta(0)
+               s[t+1] ~ Delta(clamp(s[t] + 2 * a[t] - 1, 0, 2))
+               r[t] = {reward}
+             }}
+             kernel pi(a | s) = Categorical(logits = table(s))
+             prior {{ s[1] ~ line.initial; a[t] ~ Uniform; s[t+1] ~ line.transition(s[t], a[t]) }}
+             likelihood {{ R[t] ~ exp({exponent}) }}
+             posterior {{ s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ line.transition(s[t], \
+             a[t]) }}"
+        ))
+    };
+    let tables = |model: &Model| {
+        let mut tables = uniform(model);
+        tables.current.insert(
+            crate::model::KernelId(0),
+            softmax_tables(&[0.0, 1.0, 2.0, -1.0, 0.5, 0.5], 2).current[&POLICY].clone(),
+        );
+        tables
+    };
+    // a sum over steps, a product at one step, and a sum of rewards that are in no exponent
+    for (reward, exponent, told) in [
+        ("-1", "alpha * r[t]", "the evidence overflows: sums of `R` over 4 steps exceed 1.8e308"),
+        ("-10", "alpha * r[t]", "the evidence overflows: sums of `R`"),
+        ("if s[t+1] == 2 then 0 else -10", "alpha * r[t]", "overflows: sums of `R`"),
+        (
+            "-alpha",
+            "0 * s[t]",
+            "the expected return is -inf after 4 steps: the rewards exceed 1.8e308",
+        ),
+    ] {
+        let model = walk(reward, exponent);
+        let refused = exact(&model, BOUND, Some(&tables(&model))).unwrap_err().to_string();
+        assert!(
+            refused.contains(told)
+                && refused.contains("scale the rewards")
+                && !refused.contains('\n'),
+            "{exponent}: {refused}"
+        );
+    }
+    let model = walk("0", "if s[t+1] == 2 then log(0) else 0");
+    let evaluation = exact(&model, BOUND, Some(&tables(&model))).unwrap().evaluation.unwrap();
+    assert_eq!(
+        (evaluation.bound, evaluation.expected_log_likelihood),
+        (f64::NEG_INFINITY, f64::NEG_INFINITY)
+    );
+    let other = walk("0", "0 * s[t]");
+    let of_policy = exact(&other, BOUND, Some(&tables(&other))).unwrap().evaluation.unwrap().kl;
+    assert!(
+        of_policy > 0.01 && (evaluation.kl - of_policy).abs() < 1e-12,
+        "{} {of_policy}",
+        evaluation.kl
+    );
+}
+
 #[test]
 fn the_gradient_is_that_of_finite_differences() {
     for seed in 0..8 {

@@ -7,6 +7,7 @@
 //! next node. What is kept of the bound is where each of its terms is evaluated: at a choice, at an
 //! entry of the transition table, or at the node it arrives in.
 
+use super::environments::Ask;
 use super::read::Points;
 use super::refuse::refuse;
 use super::rows::Rows;
@@ -18,6 +19,7 @@ use std::ops::RangeInclusive;
 use std::rc::Rc;
 
 pub(super) struct Trellis<'m> {
+    pub gives_up: Option<Ask>,
     pub horizon: usize,
     pub states: usize,
     /// How many values the memory has beside the state; 1 where nothing is remembered.
@@ -159,8 +161,20 @@ impl<'m> Trellis<'m> {
         self.memories * self.states
     }
 
+    /// Asked before each step.
+    ///
+    /// # Errors
+    /// The answer is wanted no more.
+    pub fn go_on(&self) -> Result<(), NotFinite> {
+        match &self.gives_up {
+            Some(gives_up) if gives_up() => Err(NotFinite("it was given up".to_owned())),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Adds the arrival terms of slice `slice` (from 2) to the values of its nodes.
     pub fn arrive(&mut self, slice: usize, values: &mut [f64]) -> Result<(), NotFinite> {
+        self.go_on()?;
         for part in [&mut self.prior, &mut self.auxiliary, &mut self.likelihood] {
             add_unless_impossible(values, part.arrival.at(slice)?);
         }
@@ -209,6 +223,19 @@ impl<'m> Trellis<'m> {
             .into_iter()
             .flat_map(|part| [&part.choice, &part.arrival])
             .chain(self.levels.iter().map(|level| &level.sum))
+    }
+
+    /// The name of the term by which a sum over a trajectory may exceed the largest number, if one
+    /// may.
+    pub fn overflowing(&self) -> Option<String> {
+        let sums = self.dynamics.iter().map(|dynamics| &dynamics.likelihood).chain(self.sums());
+        let all: Vec<(&str, f64)> = sums.flat_map(|sum| sum.most(1..=self.horizon + 1)).collect();
+        let together: f64 = all.iter().map(|(_, most)| most).sum();
+        let largest = all
+            .into_iter()
+            .max_by(|one, other| one.1.total_cmp(&other.1))
+            .filter(|_| together.is_infinite());
+        largest.map(|(name, _)| name.to_owned())
     }
 
     /// The name of a term that is not a number somewhere.

@@ -15,6 +15,7 @@ mod graph;
 mod instruction;
 pub mod interval;
 mod operation;
+mod overflow;
 mod program;
 mod real;
 #[cfg(test)]

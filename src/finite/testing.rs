@@ -145,7 +145,7 @@ impl Builder {
                 name: "env".to_owned(),
                 hidden: false,
                 state: STATE,
-                action: ACTION,
+                actions: vec![ACTION],
                 observation: None,
                 rewards: vec![Reward {
                     name: "r".to_owned(),

@@ -65,13 +65,19 @@ impl Folder {
         make_folder(path)?;
         let folder = Folder::of(path).locked()?;
         // again, now that nobody else writes to it
-        Folder::verify_free(path, occupied)?;
+        Folder::verify_vacant(path, occupied)?;
         let replaced = folder.names()?.into_iter().filter(|name| name != LOCK).collect();
         Ok(Folder { replaced, ..folder })
     }
 
     /// Whether [`Folder::at`] may take `path`; changes nothing.
     pub fn verify_free(path: &Path, occupied: Occupied) -> Result<(), ReportError> {
+        // neither of what may be done with a run may be done with one that goes on
+        Folder::of(path).verify_idle()?;
+        Folder::verify_vacant(path, occupied)
+    }
+
+    fn verify_vacant(path: &Path, occupied: Occupied) -> Result<(), ReportError> {
         if !path.exists() {
             return Ok(());
         }
@@ -114,6 +120,15 @@ impl Folder {
 
     fn of(path: &Path) -> Folder {
         Folder { path: path.to_owned(), _lock: None, replaced: BTreeSet::new() }
+    }
+
+    /// Holds that no process trains in the folder at present; changes nothing.
+    pub fn verify_idle(&self) -> Result<(), ReportError> {
+        let Ok(file) = File::options().append(true).open(self.file(LOCK)) else { return Ok(()) };
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => Err(ReportError::Locked { path: self.path.clone() }),
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
+        }
     }
 
     /// The same folder, which no other process may write to until all clones of it are dropped.
@@ -306,6 +321,17 @@ mod tests {
         let path = root.path().join("run");
         let folder = Folder::at(&path, Occupied::Refuse).expect("a new folder");
         assert!(matches!(Folder::at(&path, Occupied::Refuse), Err(ReportError::Locked { .. })));
+        // whatever is in it
+        Folder::of(&path).write(MODEL, b"").expect("written");
+        assert!(matches!(
+            Folder::verify_free(&path, Occupied::Refuse),
+            Err(ReportError::Locked { .. })
+        ));
+        assert!(matches!(
+            Folder::verify_free(&path, Occupied::Overwrite),
+            Err(ReportError::Locked { .. })
+        ));
+        folder.remove(MODEL).expect("removed");
         std::fs::write(folder.file("manifest.json.part"), "{").expect("written");
         drop(folder);
         let folder = Folder::at(&path, Occupied::Refuse).expect("nothing is lost");

@@ -28,29 +28,26 @@ impl Log {
         Log { path: folder.file(name), written_to: WrittenTo::Memory(Vec::new()) }
     }
 
-    /// The log of a run that goes on, and its last line: lines that `is_kept` refuses by their step
-    /// are taken away, to be written again.
+    /// The log of a run that goes on, and its lines: those that `is_kept` refuses by their step are
+    /// taken away, to be written again.
     pub fn go_on(
         folder: &Folder,
         name: &str,
         is_kept: impl Fn(u64) -> bool,
-    ) -> Result<(Log, Option<Value>), ReportError> {
+    ) -> Result<(Log, Vec<Value>), ReportError> {
         let mut log = Log::held(folder, name);
         let bytes = if folder.file(name).exists() { folder.read(name)? } else { Vec::new() };
         let text = String::from_utf8_lossy(&bytes);
         let read = |line: &str| serde_json::from_str::<Value>(line).ok();
-        let of_step = |line: &&str| {
-            read(line)
-                .is_some_and(|line| line.get("step").and_then(Value::as_u64).is_some_and(&is_kept))
-        };
-        let kept: Vec<&str> = text.lines().filter(of_step).collect();
-        let last = kept.last().and_then(|line| read(line));
+        let of_step = |line: &Value| line.get("step").and_then(Value::as_u64).is_some_and(&is_kept);
+        let kept = text.lines().filter_map(|line| Some((line, read(line).filter(of_step)?)));
+        let (kept, records): (Vec<&str>, Vec<Value>) = kept.unzip();
         let kept: String = kept.into_iter().flat_map(|line| [line, "\n"]).collect();
         if kept.as_bytes() != bytes {
             folder.write(name, kept.as_bytes())?;
         }
         log.open()?;
-        Ok((log, last))
+        Ok((log, records))
     }
 
     pub fn push(&mut self, record: &impl Serialize) -> Result<(), ReportError> {
@@ -103,17 +100,17 @@ mod tests {
     fn lines_after_the_checkpoint_and_half_ones_are_taken_away() {
         let root = tempfile::tempdir().expect("a temporary folder");
         let folder = Folder::at(&root.path().join("run"), Occupied::Refuse).expect("a folder");
-        let (mut log, last) = Log::go_on(&folder, "metrics.jsonl", |_| true).expect("a new log");
-        assert_eq!(last, None);
+        let (mut log, lines) = Log::go_on(&folder, "metrics.jsonl", |_| true).expect("a new log");
+        assert!(lines.is_empty());
         for step in [10, 20, 30] {
             log.push(&serde_json::json!({ "step": step })).expect("written");
         }
         let bytes = || folder.read("metrics.jsonl").expect("read");
         std::fs::write(folder.file("metrics.jsonl"), [&bytes()[..], b"{\"step\":1"].concat())
             .expect("written");
-        let (mut log, last) =
+        let (mut log, lines) =
             Log::go_on(&folder, "metrics.jsonl", |step| step <= 20).expect("read");
-        assert_eq!(last, Some(serde_json::json!({ "step": 20 })));
+        assert_eq!(lines, [serde_json::json!({ "step": 10 }), serde_json::json!({ "step": 20 })]);
         log.push(&serde_json::json!({ "step": 25 })).expect("written");
         assert_eq!(
             String::from_utf8_lossy(&bytes()),

@@ -168,6 +168,74 @@ pub struct ExactSummary {
     pub policy: Option<PolicySummary>,
 }
 
+impl ExactSummary {
+    /// Holds that all numbers are some. A bound or the evidence may be −∞, and what it is below
+    /// that, the divergence, ∞: a factor excludes what is drawn.
+    ///
+    /// # Errors
+    /// One sentence that names the first number that is none.
+    pub fn verify_numbers(&self) -> Result<(), String> {
+        let mut told = vec![
+            ("log evidence", Some(self.log_evidence), Side::Below),
+            ("best bound", Some(self.best_bound), Side::Below),
+        ];
+        told.push(("family bound", self.family_bound, Side::Below));
+        told.push((
+            "family bound with the exact reverse model",
+            self.family_bound_exact_reverse,
+            Side::Below,
+        ));
+        if let Some(policy) = &self.policy {
+            told.push(("bound", Some(policy.bound), Side::Below));
+            told.push(("expected return", Some(policy.expected_return), Side::Neither));
+            told.extend(
+                policy
+                    .rewards
+                    .iter()
+                    .map(|reward| ("expected return", Some(reward.expected_return), Side::Neither)),
+            );
+            told.push(("KL from the prior", Some(policy.kl), Side::Above));
+            told.push(("KL per step", policy.kl_per_step, Side::Above));
+            if let Some(gap) = &policy.gap {
+                told.push(("gap", Some(self.log_evidence - policy.bound), Side::Neither));
+                let parts = [
+                    ("dynamics", Some(gap.dynamics)),
+                    ("family", gap.family),
+                    ("optimisation", Some(gap.optimisation)),
+                ];
+                let drawn = [gap.family_se, gap.optimisation_se, gap.auxiliary_se]
+                    .map(|error| ("standard error of the gap", error));
+                let parts =
+                    parts.into_iter().chain([("auxiliary", Some(gap.auxiliary))]).chain(drawn);
+                told.extend(parts.map(|(name, value)| (name, value, Side::Neither)));
+            }
+        }
+        let is_none = |value: f64, may_be: Side| match may_be {
+            Side::Below => value.is_nan() || value == f64::INFINITY,
+            Side::Above => value.is_nan() || value == f64::NEG_INFINITY,
+            Side::Neither => !value.is_finite(),
+        };
+        match told.into_iter().find_map(|(name, value, may_be)| {
+            Some((name, value.filter(|&value| is_none(value, may_be))?))
+        }) {
+            None => Ok(()),
+            Some((name, value)) => Err(format!(
+                "the number `{name}` is {value}: what it is computed from exceeds 1.8e308, the \
+                 largest float64; scale the rewards, or the param before \
+                 them, down"
+            )),
+        }
+    }
+}
+
+/// Where a number may be infinite.
+#[derive(Clone, Copy)]
+enum Side {
+    Below,
+    Above,
+    Neither,
+}
+
 /// Ascents on a bound that is not concave, from different starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ascents {

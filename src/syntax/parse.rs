@@ -98,6 +98,9 @@ pub fn parse_expr(text: &str, name: &str) -> Result<ast::Expr, Diagnostics> {
     }
 }
 
+/// The name of the texts of `--set`.
+pub const SET: &str = "--set";
+
 /// The value of `NAME=VALUE` as the command line gives it. `sources` gains that text, so that what
 /// is found wrong with it later points there.
 ///
@@ -110,7 +113,7 @@ pub fn parse_set(
 ) -> Result<ast::Expr, Diagnostics> {
     let shown = format!("{name}={value}");
     let file = sources.len() as u32;
-    sources.push(Source::new("--set", shown.as_str()));
+    sources.push(Source::new(SET, shown.as_str()));
     // the value alone is an expression: the name before it is blank
     let text = format!("{}{value}", " ".repeat(shown.len() - value.len()));
     let reading = read(&text, file, Rule::lone_expr, &mut |_, _| None, |builder, node| {

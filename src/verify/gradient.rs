@@ -18,6 +18,8 @@ pub type Gradient = Vec<Sum>;
 pub struct Moments {
     pub mean: Gradient,
     pub variance: f64,
+    /// The variance of finite numbers has come to more than the largest.
+    pub overflows: bool,
 }
 
 /// Which of the derived credits an estimator uses.
@@ -90,8 +92,10 @@ pub fn estimators(
     moving: &dyn Fn(Table) -> bool,
     trajectories: &Trajectories,
 ) -> Result<Vec<Moments>, NotFinite> {
-    let mut moments: Vec<Moments> =
-        credits.iter().map(|_| Moments { mean: Vec::new(), variance: 0.0 }).collect();
+    let mut moments: Vec<Moments> = credits
+        .iter()
+        .map(|_| Moments { mean: Vec::new(), variance: 0.0, overflows: false })
+        .collect();
     for (values, probability) in trajectories.iter() {
         let summands = summands(space, laws, derivation, values)?;
         let mut direct = Vec::new();
@@ -117,7 +121,10 @@ pub fn estimators(
             moments.mean.resize(moments.mean.len().max(one.len()), Sum::default());
             for (mean, value) in moments.mean.iter_mut().zip(&one) {
                 *mean += *value * probability;
-                moments.variance += probability * value.value * value.value;
+                let square = probability * value.value * value.value;
+                moments.variance += square;
+                moments.overflows |= value.value.is_finite()
+                    && !(square.is_finite() && moments.variance.is_finite());
             }
         }
     }

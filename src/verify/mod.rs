@@ -82,7 +82,7 @@ pub struct CheckedEstimator {
 pub enum Unverified {
     #[error("{0}")]
     NotFinite(#[from] NotFinite),
-    #[error("more than {TRAJECTORIES} trajectories at T = {horizon}")]
+    #[error("more than {TRAJECTORIES} trajectories, or steps of one, at T = {horizon}")]
     TooLarge { horizon: usize },
 }
 
@@ -125,6 +125,10 @@ pub fn verify(
     seed: u64,
 ) -> Result<Verified, Unverified> {
     let bound = model.bound(derivation.bound);
+    // a trajectory of so many steps is as much to list
+    if model.horizon.value > TRAJECTORIES {
+        return Err(Unverified::TooLarge { horizon: model.horizon.value });
+    }
     let space = Space::of(model, bound)?;
     let mut laws = Laws::random(model, written, seed);
     let drawn = |laws: &mut Laws<'_>,
@@ -140,7 +144,7 @@ pub fn verify(
     let (_, by_prior) = drawn(&mut laws, &[Block::Prior, Block::Auxiliary])?;
     let others = gradient::others(&space);
 
-    let log_evidence = log_evidence(&space, &mut laws, &by_prior)?;
+    let log_evidence = held(log_evidence(&space, &mut laws, &by_prior)?, "the evidence")?;
     let log_weights = log_weights(&space, &mut laws, &posterior, &others, &by_posterior)?;
     let mut judge = Judge {
         space: &space,
@@ -152,7 +156,7 @@ pub fn verify(
     };
     let steps = judge.steps()?;
     let all: Vec<_> = derivation.terms.iter().collect();
-    let value = judge.sum(&all)?;
+    let value = held(judge.sum(&all)?, "the bound")?;
     // a bound of −∞ has no gradient
     let estimators = match value.value.is_infinite() {
         true => Vec::new(),
@@ -181,7 +185,7 @@ struct Judge<'a, 'm, 'w> {
 impl Judge<'_, '_, '_> {
     fn steps(&mut self) -> Result<Vec<CheckedStep>, NotFinite> {
         let mut checked = Vec::with_capacity(self.derivation.steps.len());
-        for step in &self.derivation.steps {
+        for (number, step) in self.derivation.steps.iter().enumerate() {
             let (before, after) = match &step.change {
                 Change::Shape { before, after } => (self.shape(*before), self.shape(*after)),
                 Change::Terms { removed, added } => {
@@ -195,6 +199,12 @@ impl Judge<'_, '_, '_> {
                     (before, after)
                 }
             };
+            for side in [before, after] {
+                held(
+                    side,
+                    &format!("step {} of the derivation ({})", number + 1, step.rule.name()),
+                )?;
+            }
             let holds = match step.relation {
                 // the classifier's logit is replaced by the exact ratio
                 Relation::Equal | Relation::Approximately => before.equals(after),
@@ -336,6 +346,17 @@ fn estimators(
     }
     let credits: Vec<Credits> = tried.iter().map(|(_, credits, _)| *credits).collect();
     let moments = gradient::estimators(space, laws, derivation, &credits, &moving, drawn)?;
+    exact
+        .iter()
+        .try_for_each(|component| held(*component, "the gradient of the bound").map(drop))?;
+    for ((name, ..), moments) in tried.iter().zip(&moments) {
+        moments.mean.iter().try_for_each(|component| {
+            held(*component, &format!("the gradient estimate `{name}`")).map(drop)
+        })?;
+        if moments.overflows {
+            return Err(overflows(&format!("the variance of the gradient estimate `{name}`")));
+        }
+    }
     let checked = tried.into_iter().zip(moments).map(|((name, _, claims_unbiased), moments)| {
         let apart = moments.mean.iter().zip(&exact).map(|(mean, exact)| {
             let tolerance = mean.tolerance(*exact, scale.max(1.0));
@@ -360,13 +381,31 @@ fn estimators(
     Ok(checked.collect())
 }
 
+/// A sum that float64 holds.
+fn held(sum: Sum, what: &str) -> Result<Sum, NotFinite> {
+    if sum.overflows { Err(overflows(what)) } else { Ok(sum) }
+}
+
+/// What is not judged, since it is no number, and what to do.
+fn overflows(what: &str) -> NotFinite {
+    NotFinite(format!(
+        "{what} overflows: it exceeds 1.8e308, the largest float64; scale the rewards, or the \
+         param before them, down"
+    ))
+}
+
 fn log_sum_exp(logs: impl Iterator<Item = Sum> + Clone) -> Sum {
     let high = logs.clone().map(|log| log.value).fold(f64::NEG_INFINITY, f64::max);
     // what is far below the largest moves nothing
     let size =
         logs.clone().filter(|log| log.value.is_finite()).map(|log| log.size).fold(0.0, f64::max);
+    let overflows = logs.clone().any(|log| log.overflows);
     if high == f64::NEG_INFINITY {
-        return Sum::of(high);
+        return Sum { overflows, ..Sum::of(high) };
     }
-    Sum { value: high + logs.map(|log| (log.value - high).exp()).sum::<f64>().ln(), size }
+    Sum {
+        value: high + logs.map(|log| (log.value - high).exp()).sum::<f64>().ln(),
+        size,
+        overflows,
+    }
 }

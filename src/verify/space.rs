@@ -153,6 +153,13 @@ impl<'m> Space<'m> {
         self.model.graph.evaluate(expr, &self.params, &input, t as f64)
     }
 
+    /// Whether an expression that is infinite on a trajectory at `t` is so since numbers overflow.
+    pub fn overflows(&self, expr: ExprId, t: usize, values: &Assignment) -> bool {
+        let input =
+            |id: crate::expr::InputId| self.input(self.model.inputs[id.0 as usize], t, values);
+        self.model.graph.overflows(expr, &self.params, &input, t as f64)
+    }
+
     /// What an expression at `t` reads there.
     pub fn input(&self, input: Input, t: usize, values: &Assignment) -> f64 {
         match input {

@@ -13,17 +13,20 @@ const ROUNDING: f64 = 1e-13;
 pub struct Sum {
     pub value: f64,
     pub size: f64,
+    /// Finite parts have come to more than the largest number. An infinite part alone has not.
+    pub overflows: bool,
 }
 
 impl Sum {
     pub fn of(value: f64) -> Sum {
-        Sum { value, size: value.abs() }
+        Sum { value, size: value.abs(), overflows: false }
     }
 
     /// What may lie between this sum and another that should be equal.
     pub fn tolerance(self, other: Sum, least: f64) -> f64 {
         TOLERANCE * self.value.abs().max(other.value.abs()).max(least)
-            + ROUNDING * (self.size + other.size)
+            + ROUNDING * self.size
+            + ROUNDING * other.size
     }
 
     pub fn equals(self, other: Sum) -> bool {
@@ -40,7 +43,13 @@ impl Add for Sum {
     type Output = Sum;
 
     fn add(self, other: Sum) -> Sum {
-        Sum { value: self.value + other.value, size: self.size + other.size }
+        let size = self.size + other.size;
+        let exceeds = size.is_infinite() && self.size.is_finite() && other.size.is_finite();
+        Sum {
+            value: self.value + other.value,
+            size,
+            overflows: self.overflows || other.overflows || exceeds,
+        }
     }
 }
 
@@ -54,7 +63,9 @@ impl Mul<f64> for Sum {
     type Output = Sum;
 
     fn mul(self, factor: f64) -> Sum {
-        Sum { value: self.value * factor, size: self.size * factor.abs() }
+        let size = self.size * factor.abs();
+        let exceeds = size.is_infinite() && self.size.is_finite() && factor.is_finite();
+        Sum { value: self.value * factor, size, overflows: self.overflows || exceeds }
     }
 }
 

@@ -103,7 +103,16 @@ pub fn log_likelihood(
     values: &Assignment,
 ) -> Result<f64, NotFinite> {
     match &space.bound.likelihood[likelihood].form {
-        LikelihoodForm::Exponential { value, .. } => Ok(space.value(*value, t, values)),
+        LikelihoodForm::Exponential { value: exponent, .. } => {
+            let value = space.value(*exponent, t, values);
+            match value.is_infinite() && space.overflows(*exponent, t, values) {
+                true => Err(super::overflows(&format!(
+                    "the exponent of `{}`",
+                    space.bound.likelihood[likelihood].name
+                ))),
+                false => Ok(value),
+            }
+        }
         LikelihoodForm::Density { kernel, values: events, givens } => {
             let Some((law, outcome)) = event(space, laws, kernel, events, givens, t, values)?
             else {

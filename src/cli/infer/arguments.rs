@@ -1,7 +1,9 @@
 //! What `rlppl infer` is asked for.
 
 use crate::cli::{Format, input, memory};
-use std::path::PathBuf;
+use crate::report::Folder;
+use std::fmt;
+use std::path::{Path, PathBuf};
 
 /// Train a model's policy.
 ///
@@ -77,7 +79,34 @@ const MOST: usize = 10_000;
 /// A model file holds whole numbers below this exactly.
 const END: u64 = 1 << 53;
 
+/// `1..3,7`
+impl fmt::Display for Seeds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut ranges: Vec<(u64, u64)> = Vec::new();
+        for &seed in &self.0 {
+            match ranges.last_mut() {
+                Some((_, to)) if *to + 1 == seed => *to = seed,
+                _ => ranges.push((seed, seed)),
+            }
+        }
+        let shown = ranges
+            .iter()
+            .map(|(from, to)| if from == to { from.to_string() } else { format!("{from}..{to}") });
+        f.write_str(&shown.collect::<Vec<_>>().join(","))
+    }
+}
+
 impl Seeds {
+    /// Those whose runs a folder holds, if it holds any.
+    pub fn inside(folder: &Path) -> Option<Seeds> {
+        let entries = std::fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+        let of_run =
+            |path: PathBuf| Folder::open(&path).ok().and(path.file_name()?.to_str()?.parse().ok());
+        let mut seeds: Vec<u64> = entries.filter_map(of_run).collect();
+        seeds.sort_unstable();
+        Some(Seeds(seeds)).filter(|seeds| !seeds.0.is_empty())
+    }
+
     /// Reads `1..5`, both ends included, `1,4,7`, and lists of both: `1..3,7`.
     ///
     /// # Errors

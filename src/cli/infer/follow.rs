@@ -9,6 +9,7 @@ use crate::plan::Plan;
 use crate::report::{CHECKPOINT, Folder, Log, METRICS, PARAMETERS, TIMINGS};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
@@ -53,9 +54,19 @@ impl<'a> Follower<'a> {
                 };
                 let is_kept =
                     |line: u64| line <= step && (line.is_multiple_of(every) || is_last(line));
-                let (metrics, _) = Log::go_on(&folder, METRICS, is_kept).map_err(failed)?;
-                let (timings, last) = Log::go_on(&folder, TIMINGS, is_kept).map_err(failed)?;
-                (metrics, timings, last)
+                let (metrics, lines) = Log::go_on(&folder, METRICS, is_kept).map_err(failed)?;
+                let (timings, timed) = Log::go_on(&folder, TIMINGS, is_kept).map_err(failed)?;
+                for (name, lines) in [(METRICS, &lines), (TIMINGS, &timed)] {
+                    if let Some(steps) = lost(lines, step, every) {
+                        let log = folder.file(name);
+                        console::note(&format!(
+                            "warning: `{}` has lost {steps}, which its checkpoint of step {step} \
+                             has behind it: the run goes on without them",
+                            log.display()
+                        ));
+                    }
+                }
+                (metrics, timings, timed.into_iter().next_back())
             }
         };
         let seconds_before =
@@ -287,6 +298,36 @@ impl Observer for Follower<'_> {
         signals::stop()
     }
 }
+
+/// The logged steps up to `step` that have no line in a log of every `every`-th: `the lines of
+/// steps 10..30 and 50`.
+fn lost(lines: &[Value], step: u64, every: u64) -> Option<String> {
+    let known: BTreeSet<u64> = lines.iter().filter_map(|line| line.get("step")?.as_u64()).collect();
+    let mut ranges: Vec<(u64, u64)> = Vec::new();
+    for missing in (1..=step / every).map(|k| k * every).filter(|at| !known.contains(at)) {
+        match ranges.last_mut() {
+            Some((_, to)) if *to + every == missing => *to = missing,
+            _ => ranges.push((missing, missing)),
+        }
+    }
+    let shown = |&(from, to): &(u64, u64)| {
+        if from == to { from.to_string() } else { format!("{from}..{to}") }
+    };
+    let more = ranges.len().saturating_sub(RANGES);
+    let told: Vec<String> = ranges.iter().take(RANGES).map(shown).collect();
+    let more = if more == 0 { String::new() } else { format!(", and {more} more such ranges") };
+    let one = matches!(ranges[..], [(from, to)] if from == to);
+    (!ranges.is_empty()).then(|| {
+        format!(
+            "{} {}{more}",
+            if one { "the line of step" } else { "the lines of steps" },
+            told.join(", ")
+        )
+    })
+}
+
+/// Ranges of steps that are told.
+const RANGES: usize = 6;
 
 /// The steps in the environment and in a model that a run has made when it goes on from a
 /// checkpoint.

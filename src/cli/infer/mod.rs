@@ -7,7 +7,6 @@ mod seeds;
 mod signals;
 mod start;
 mod train;
-mod unchanged;
 
 pub use arguments::Arguments;
 

@@ -6,7 +6,6 @@ use super::start::{self, Given};
 use super::train::{self, Done};
 use crate::cli::progress::{short, uncertain};
 use crate::cli::{Failure, Format, console};
-use crate::report::Folder;
 use serde::Serialize;
 
 /// What became of the runs.
@@ -17,6 +16,9 @@ struct Outcome {
     failed: Vec<Failed>,
     /// Seeds whose run was interrupted or never begun.
     not_done: Vec<u64>,
+    /// All seeds, as they were asked for.
+    #[serde(skip)]
+    asked: Vec<u64>,
     /// Of each number apart, over the runs that came to their end; absent where none did.
     median: Option<Numbers>,
     min: Option<Numbers>,
@@ -42,20 +44,13 @@ struct Numbers {
     wall_seconds: f64,
 }
 
-/// Trains with each seed and prints the table. All folders are looked at before the first run
-/// begins.
-pub fn run(
-    arguments: &Arguments,
-    Seeds(seeds): &Seeds,
-    given: Option<&Given>,
-) -> Result<(), Failure> {
-    let goes_on = arguments.resume.is_some();
-    for path in seeds
-        .iter()
-        .filter_map(|&seed| start::out(arguments, Some(seed)))
-        .filter(|path| !(goes_on && Folder::open(path).is_ok()))
-    {
-        Folder::verify_free(&path, start::occupied(arguments)).map_err(start::taken)?;
+/// Trains with each seed and prints the table. What can be known of all runs, those that go on
+/// among them, is looked at before the first one begins.
+pub fn run(arguments: &Arguments, all: &Seeds, given: Option<&Given>) -> Result<(), Failure> {
+    let Seeds(seeds) = all;
+    let mut name = String::new();
+    for &seed in seeds {
+        name = start::verify(arguments, given, seed).map_err(|failure| of_seed(seed, failure))?;
     }
     let (mut runs, mut failed, mut stopped) = (Vec::new(), Vec::new(), None);
     for (at, &seed) in seeds.iter().enumerate() {
@@ -82,32 +77,81 @@ pub fn run(
         }
     }
     let not_done = stopped.as_ref().map_or(Vec::new(), |(at, _)| seeds[*at..].to_vec());
-    let name = given
-        .map(|given| given.plan.model.name.clone())
-        .or_else(|| runs.first().map(|done| done.summary.model.clone()));
-    let outcome = outcome(name.unwrap_or_default(), runs, failed, not_done);
+    let outcome = outcome((name, seeds), runs, failed, not_done);
     match arguments.format {
         Format::Text => console::result(&outcome.print())?,
         Format::Json => console::json(&outcome)?,
     }
     match stopped {
-        Some((at, told)) => Err(Failure::Interrupted(match seeds.get(at + 1) {
-            Some(next) => format!("{told}; seed {next} and those after it were not begun"),
-            None => told,
-        })),
+        Some((at, told)) => {
+            let rest = seeds.get(at + 1).map_or(String::new(), |next| {
+                format!("; seed {next} and those after it were not begun")
+            });
+            let again =
+                again(arguments, all, at).map_or(String::new(), |again| format!("; {again}"));
+            Err(Failure::Interrupted(told + &rest + &again))
+        }
         None if outcome.failed.is_empty() => Ok(()),
         None => Err(Failure::Told(3)),
     }
 }
 
-fn outcome(model: String, runs: Vec<Done>, failed: Vec<Failed>, not_done: Vec<u64>) -> Outcome {
+/// The same failure, which says of which seed it is.
+fn of_seed(seed: u64, failure: Failure) -> Failure {
+    match failure {
+        Failure::Usage(text) => Failure::Usage(format!("seed {seed}: {text}")),
+        Failure::Wrong(text) => Failure::Wrong(format!("seed {seed}: {text}")),
+        Failure::Run(text) => Failure::Run(format!("seed {seed}: {text}")),
+        other => other,
+    }
+}
+
+/// How the whole set is taken up again after the seed at `at` was interrupted, where that one alone
+/// is not all of it.
+fn again(arguments: &Arguments, all: &Seeds, at: usize) -> Option<String> {
+    let mut words = vec!["rlppl infer".to_owned()];
+    words.extend(arguments.file.iter().map(|file| quoted(&file.to_string_lossy())));
+    words.extend(arguments.set.set.iter().map(|set| format!("--set {}", quoted(set))));
+    words.extend(arguments.memory.is_ignored().then(|| "--ignore-memory".to_owned()));
+    let out = arguments.out.as_ref().or(arguments.resume.as_ref().and_then(Option::as_ref));
+    words.extend(out.map(|out| format!("--out {}", quoted(&out.to_string_lossy()))));
+    let command = words.join(" ");
+    match arguments.overwrite {
+        // the folders of the others may still hold the runs that they were to replace
+        true => match all.0.get(at + 1..) {
+            Some(rest @ [_, ..]) => Some(format!(
+                "`{command} --seeds {} --overwrite` begins those",
+                Seeds(rest.to_vec())
+            )),
+            _ => None,
+        },
+        false => Some(format!("`{command} --seeds {all} --resume` goes on with all of them")),
+    }
+}
+
+/// An argument as a shell reads it.
+fn quoted(text: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "_-./=:,+@%".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
+fn outcome(
+    (model, asked): (String, &[u64]),
+    runs: Vec<Done>,
+    failed: Vec<Failed>,
+    not_done: Vec<u64>,
+) -> Outcome {
     let numbers: Vec<Numbers> = runs.iter().map(Numbers::of).collect();
     let (median, min, max) = (
         over(&numbers, median),
         over(&numbers, |sorted| sorted[0]),
         over(&numbers, |sorted| sorted[sorted.len() - 1]),
     );
-    Outcome { model, runs, failed, not_done, median, min, max }
+    Outcome { model, runs, failed, not_done, asked: asked.to_vec(), median, min, max }
 }
 
 /// One statistic of each number apart; none of no runs.
@@ -168,27 +212,28 @@ impl Outcome {
             ["seed", "bound", "expected return", "exact bound", "env steps", "seconds", "folder"]
                 .map(str::to_owned);
         let mut rows = vec![header];
-        for done in &self.runs {
-            let summary = &done.summary;
-            let bound = uncertain(summary.bound, summary.bound_se);
-            let expected_return = uncertain(summary.expected_return, summary.return_se);
-            rows.push(Numbers::of(done).cells(
-                &summary.seed.to_string(),
-                bound,
-                expected_return,
-                &done.folder,
-            ));
-        }
-        for Failed { seed, .. } in &self.failed {
-            rows.push([
-                seed.to_string(),
-                "failed".to_owned(),
-                "–".into(),
-                "–".into(),
-                "–".into(),
-                "–".into(),
-                String::new(),
-            ]);
+        for seed in &self.asked {
+            if let Some(done) = self.runs.iter().find(|done| done.summary.seed == *seed) {
+                let summary = &done.summary;
+                let bound = uncertain(summary.bound, summary.bound_se);
+                let expected_return = uncertain(summary.expected_return, summary.return_se);
+                rows.push(Numbers::of(done).cells(
+                    &seed.to_string(),
+                    bound,
+                    expected_return,
+                    &done.folder,
+                ));
+            } else if self.failed.iter().any(|failed| failed.seed == *seed) {
+                rows.push([
+                    seed.to_string(),
+                    "failed".to_owned(),
+                    "–".into(),
+                    "–".into(),
+                    "–".into(),
+                    "–".into(),
+                    String::new(),
+                ]);
+            }
         }
         for (name, numbers) in [("median", &self.median), ("min", &self.min), ("max", &self.max)] {
             if let Some(n) = numbers {
@@ -243,6 +288,17 @@ mod tests {
         assert_eq!(Seeds::parse("1,4,7"), Ok(Seeds(vec![1, 4, 7])));
         assert_eq!(Seeds::parse("8, 1..3"), Ok(Seeds(vec![8, 1, 2, 3])));
         assert_eq!(Seeds::parse("6..6"), Ok(Seeds(vec![6])));
+    }
+
+    #[test]
+    fn seeds_are_shown_as_they_are_read() {
+        for text in ["1..5", "1,4,7", "8,1..3", "6"] {
+            assert_eq!(Seeds::parse(text).map(|seeds| seeds.to_string()).as_deref(), Ok(text));
+        }
+        assert_eq!(
+            [quoted("runs/a-1"), quoted("alpha=1 / 2"), quoted("it's")],
+            ["runs/a-1", "'alpha=1 / 2'", "'it'\\''s'"]
+        );
     }
 
     #[test]

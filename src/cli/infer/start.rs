@@ -1,8 +1,8 @@
 //! How a run begins, or goes on: its model, its folder, its checkpoint.
 
-use super::arguments::Arguments;
-use super::unchanged::{Compared, verify_same};
+use super::arguments::{Arguments, Seeds};
 use crate::bound;
+use crate::cli::unchanged::{Compared, MAY_CHANGE, verify_same, verify_unchanged};
 use crate::cli::{Failure, console, input, memory};
 use crate::engine::{self, Checkpoint};
 use crate::model::Model;
@@ -37,9 +37,6 @@ pub struct Given {
     sets: input::Sets,
     pub plan: Plan,
 }
-
-/// Keys of `infer` that change no step that was made already.
-const MAY_CHANGE: [&str; 3] = ["infer.steps", "infer.threads", "infer.checkpoint_every"];
 
 pub fn given(arguments: &Arguments, path: &Path) -> Result<Given, Failure> {
     let mut sets = input::sets(&arguments.set)?;
@@ -91,11 +88,17 @@ fn to_resume(
         ));
     }
     match (out(arguments, seed), given) {
-        (Some(path), _) if named.is_some() && seed.is_none() => {
-            Folder::open(&path).map(Some).map_err(failed)
-        }
-        // `--out DIR --resume`: if there is nothing to go on with, the run begins
-        (Some(path), _) => Ok(Folder::open(&path).ok()),
+        (Some(path), _) => match Folder::open(&path) {
+            Ok(folder) => Ok(Some(folder)),
+            Err(error) => match Seeds::inside(&path).filter(|_| seed.is_none()) {
+                Some(seeds) => Err(Failure::Usage(format!(
+                    "{error}\nhint: it holds runs of several seeds: add `--seeds {seeds}`"
+                ))),
+                None if named.is_some() && seed.is_none() => Err(failed(error)),
+                // `--out DIR --resume`: if there is nothing to go on with, the run begins
+                None => Ok(None),
+            },
+        },
         (None, Some(given)) => {
             let seed = seed.unwrap_or(given.plan.settings.seed);
             Ok(Folder::latest(Path::new(RUNS), &given.plan.model.name, seed))
@@ -116,11 +119,7 @@ fn beginning(
     given: Option<&Given>,
     seed: Option<u64>,
 ) -> Result<Start, Failure> {
-    let Some(given) = given else {
-        return Err(Failure::Usage(
-            "there is no run to go on with, so a model file is needed".to_owned(),
-        ));
-    };
+    let given = given.ok_or_else(needs_a_model)?;
     let mut plan = given.plan.clone();
     plan.set_seed(seed.unwrap_or(plan.settings.seed));
     let folder = match out(arguments, seed) {
@@ -145,37 +144,41 @@ fn beginning(
     Ok(Start { plan, folder, origin })
 }
 
-/// A run goes on as it began: only [`MAY_CHANGE`] may change.
-fn going_on(
+/// Holds that the run of `seed` can begin, or go on, and changes nothing. The name of its model.
+pub fn verify(arguments: &Arguments, given: Option<&Given>, seed: u64) -> Result<String, Failure> {
+    if let Some(folder) = to_resume(arguments, given, Some(seed))? {
+        folder.verify_idle().map_err(failed)?;
+        return Ok(examined(arguments, given, Some(seed), &folder)?.plan.model.name.clone());
+    }
+    if let Some(path) = out(arguments, Some(seed)) {
+        Folder::verify_free(&path, occupied(arguments)).map_err(taken)?;
+    }
+    given.map(|given| given.plan.model.name.clone()).ok_or_else(needs_a_model)
+}
+
+fn needs_a_model() -> Failure {
+    Failure::Usage("there is no run to go on with, so a model file is needed".to_owned())
+}
+
+/// A run that can go on.
+struct Examined {
+    plan: Plan,
+    checkpoint: Option<Checkpoint>,
+    /// What its folder is to hold.
+    files: Vec<(String, String)>,
+}
+
+/// Reads a run that is to go on, as it began: only [`MAY_CHANGE`] may change.
+fn examined(
     arguments: &Arguments,
     given: Option<&Given>,
     seed: Option<u64>,
-    folder: Folder,
-) -> Result<Start, Failure> {
-    if given.is_none() && arguments.seed.is_some() {
-        return Err(Failure::Usage(
-            "a run goes on with the seed it began with: leave `--seed` away".to_owned(),
-        ));
-    }
-    let folder = folder.locked().map_err(failed)?;
+    folder: &Folder,
+) -> Result<Examined, Failure> {
     let shown = folder.path().display().to_string();
-    let file = input::parse(&input::read(&folder.file(MODEL))?)?;
-    let as_it_is = report::as_run(&file, &[]);
-    let run = Compared { path: &folder.file(MODEL), files: &as_it_is };
-    let manifest = folder.manifest().map_err(failed)?;
-    if let Some(manifest) = &manifest {
-        if let Some(name) = manifest.changed_data(|name| folder.read(name).ok()) {
-            return Err(Failure::Usage(format!(
-                "`{shown}/{name}` was changed since the run began, which goes on only with what \
-                 it was run with"
-            )));
-        }
-        let recorded: Vec<(String, String)> = manifest.texts.clone().into_iter().collect();
-        let advice = "undo the change, or begin another run with the changed model";
-        let what =
-            (format!("`{}` was changed since the run began", folder.file(MODEL).display()), advice);
-        verify_same(&run, &recorded, &MAY_CHANGE, what)?;
-    }
+    let path = folder.file(MODEL);
+    let file = input::parse(&input::read(&path)?)?;
+    verify_unchanged(folder, &file)?;
     let sets = given.map_or_else(|| input::sets(&arguments.set), |given| Ok(given.sets.clone()))?;
     let seed = seed.or_else(|| seed_of(given?));
     // a file that says nothing of its seed is that of a run with any
@@ -184,6 +187,7 @@ fn going_on(
             .or_else(|| seed_in(&given.file).or_else(|| seed_in(&file)))
     };
     let all = seed.map_or_else(|| sets.clone(), |seed| with_seed(&sets, seed));
+    let model = input::check(&file, &with_threads(&all, arguments.threads))?;
     let changing: Vec<&str> =
         MAY_CHANGE.into_iter().filter(|key| sets.iter().any(|(name, _)| name == key)).collect();
     let (asked, what) = match given {
@@ -201,10 +205,28 @@ fn going_on(
                   only `infer.steps`, `infer.threads` and \
                   `infer.checkpoint_every` may be others, by `--set`: where the run had one, as \
                   `--set infer.steps=…`, give it again";
+    let run = Compared { path: &path, files: &report::as_run(&file, &[]) };
     verify_same(&run, &asked, &changing, (format!("{what} `{shown}` was run with"), advice))?;
-    let plan = planned(arguments, &input::check(&file, &with_threads(&all, arguments.threads))?)?;
-    let checkpoint = checkpoint(&folder, &plan)?;
+    let plan = planned(arguments, &model)?;
+    let checkpoint = checkpoint(folder, &plan)?;
     verify_longer(&plan, checkpoint.as_ref(), &shown)?;
+    Ok(Examined { plan, checkpoint, files: report::as_run(&file, &all) })
+}
+
+fn going_on(
+    arguments: &Arguments,
+    given: Option<&Given>,
+    seed: Option<u64>,
+    folder: Folder,
+) -> Result<Start, Failure> {
+    if given.is_none() && arguments.seed.is_some() {
+        return Err(Failure::Usage(
+            "a run goes on with the seed it began with: leave `--seed` away".to_owned(),
+        ));
+    }
+    let folder = folder.locked().map_err(failed)?;
+    let shown = folder.path().display().to_string();
+    let Examined { plan, checkpoint, files: as_run } = examined(arguments, given, seed, &folder)?;
     if !arguments.quiet {
         let all = plan.settings.steps;
         console::note(&match &checkpoint {
@@ -217,7 +239,7 @@ fn going_on(
             None => format!("`{shown}`: has left no checkpoint, so that it begins anew at step 1"),
         });
     }
-    let files = files(&report::as_run(&file, &all));
+    let files = files(&as_run);
     let is_new =
         |(name, bytes): &&(String, Vec<u8>)| folder.read(name).ok().as_ref() != Some(bytes);
     let changed: Vec<(String, Vec<u8>)> = files.iter().filter(is_new).cloned().collect();

@@ -2,7 +2,9 @@
 
 use crate::bound;
 use crate::cli::Failure;
-use crate::engine::{self, Assessment, SCALES, Scale, Viewpoint};
+use crate::engine::{
+    self, Assessment, BATCHES, SCALES, Scale, TRAJECTORIES as OF_A_BATCH, Viewpoint,
+};
 use crate::model::{BoundId, Model};
 use crate::plan::{self, Alternative, Claim};
 
@@ -105,12 +107,38 @@ pub fn judge(
             estimator.bound == own.plan.derivation.name && estimator.name == own.name
         };
         if let Some(same) = estimators.iter_mut().find(same) {
-            let more = estimator(own, (&SCALES[1..2], seed), looks).looks;
+            let more = match sampled_steps(own) {
+                steps if steps > MOST_STEPS => Err(too_long(own, steps)),
+                _ => estimator(own, (&SCALES[1..2], seed), looks).looks,
+            };
             same.looks = std::mem::replace(&mut same.looks, Ok(Vec::new()))
                 .and_then(|looks| Ok(more?.into_iter().chain(looks).collect()));
         }
     }
     Ok(Judged::Estimators(estimators))
+}
+
+/// Steps that one look samples at the most: some minutes.
+const MOST_STEPS: f64 = 1e8;
+
+/// Steps that a look at an estimator samples where no episode ends before the horizon and no doubt
+/// is left.
+fn sampled_steps(one: &Alternative) -> f64 {
+    2.0 * BATCHES as f64 * OF_A_BATCH as f64 * one.plan.model.horizon.value as f64
+}
+
+fn too_long(one: &Alternative, steps: f64) -> String {
+    let horizon = &one.plan.model.horizon;
+    let most = (MOST_STEPS / steps * horizon.value as f64).floor();
+    format!(
+        "at {} = {} its {} batches of {OF_A_BATCH} trajectories would be {steps:.1e} steps to \
+         sample, more than {MOST_STEPS:.0e}: `--set {}={most}` is \
+         the longest that is judged",
+        horizon.name,
+        horizon.value,
+        2 * BATCHES,
+        horizon.name
+    )
 }
 
 fn estimator(one: &Alternative, (scales, seed): (&[Scale], u64), looks: usize) -> Estimator {

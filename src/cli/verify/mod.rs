@@ -3,7 +3,7 @@
 mod estimators;
 mod print;
 
-use super::{Failure, Format, console, exact, input};
+use super::{Failure, Format, console, exact, input, memory};
 use crate::bound::{self, BoundDerivation};
 use crate::engine;
 use crate::model::{BoundId, Model};
@@ -68,6 +68,7 @@ struct Found {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let sets = input::sets(&arguments.model.set)?;
     let loaded = input::load_with(&arguments.model.file, &sets)?;
+    memory::verify_parameters(&loaded.model)?;
     let asked = loaded.model.horizon.value;
     let seeds = arguments.seed..arguments.seed.saturating_add(arguments.tables);
     let whole = loaded.model.clone();

@@ -85,7 +85,8 @@ impl<E: Number> Lead<'_, E> {
         } else {
             parameters.to_f64()
         };
-        self.judge = Judge::new(self.plan, &at_round).map(|judge| judge.after(checkpoint.rounds));
+        self.judge = Judge::new(self.plan, &at_round, &shared.stage.stop)
+            .map(|judge| judge.after(checkpoint.rounds));
         if self.plan.settings.normalize.returns {
             *write(&shared.returns) = self.return_scale();
         }

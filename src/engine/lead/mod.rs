@@ -19,6 +19,7 @@ use super::parameters::Parameters;
 use super::point::Frozen;
 use super::run::Metrics;
 use super::shards::{Hands, Job, Shared, locked, read, write};
+use super::stop::Stop;
 use super::stream::WEIGHTS;
 use super::trust_region::TrustRegion;
 use super::watch::Watch;
@@ -64,7 +65,7 @@ pub(super) struct Lead<'a, E: Float> {
 }
 
 impl<'a, E: Number> Lead<'a, E> {
-    pub fn new(plan: &'a Plan, parameters: &Parameters<E>) -> Lead<'a, E> {
+    pub fn new(plan: &'a Plan, parameters: &Parameters<E>, stop: &Stop) -> Lead<'a, E> {
         let config = config(plan.settings.optimizer);
         Lead {
             plan,
@@ -94,7 +95,7 @@ impl<'a, E: Number> Lead<'a, E> {
                 plan.normalizers.iter().map(|n| parameters.layout().range(n.mean).len()).sum(),
             ),
             returns: Moments::new(1),
-            judge: Judge::new(plan, &parameters.to_f64()),
+            judge: Judge::new(plan, &parameters.to_f64(), stop),
             improvement: None,
             moved: None,
             watch: Watch::new(plan.settings.until),
@@ -129,7 +130,7 @@ impl<'a, E: Number> Lead<'a, E> {
                 crew.run(Job::Assess { step: self.step });
                 self.hold_batch(shared)?;
                 let present = read(&shared.parameters).to_f64();
-                let improved = improve(self.plan, &present, iterations)
+                let improved = improve(self.plan, &present, iterations, &shared.stage.stop)
                     .map_err(|error| EngineError::Unsupported(error.to_string()))?;
                 let mut parameters = write(&shared.parameters);
                 self.keep(parameters.values());
@@ -331,6 +332,9 @@ impl<'a, E: Number> Lead<'a, E> {
         let weights = &shared.stage.weights;
         let noise = self.drawn.noise.clone();
         for epoch in 0..settings.epochs {
+            if shared.stage.stop.has_given_up() {
+                return Ok(());
+            }
             crew.run(Job::Shuffle { step: self.step, epoch });
             for part in 0..parts {
                 let first = epoch == 0 && part == 0;

@@ -1,11 +1,60 @@
-//! Whether a run is to go on with the model it was begun with.
+//! Whether a run's folder still holds the model that it was run with.
 
-use crate::cli::Failure;
-use crate::cli::difference::difference;
-use crate::report::MODEL;
+use super::Failure;
+use super::difference::difference;
+use crate::plan;
+use crate::report::{Folder, MODEL, as_run};
 use crate::source::Source;
 use crate::syntax::{self, ast};
 use std::path::Path;
+
+/// Keys of `infer` that change no step that was made already.
+pub const MAY_CHANGE: [&str; 3] = ["infer.steps", "infer.threads", "infer.checkpoint_every"];
+
+/// Holds that the model of a run, with all that it reads, is as the run itself wrote it down: with
+/// another one its parameters are not what was trained, and it cannot go on. `file` is what its
+/// folder holds. A run that an earlier version has left says nothing.
+pub fn verify_unchanged(folder: &Folder, file: &ast::File) -> Result<(), Failure> {
+    let Some(manifest) = folder.manifest().map_err(|error| Failure::Run(error.to_string()))? else {
+        return Ok(());
+    };
+    let model = folder.file(MODEL);
+    if let Some(name) = manifest.changed_data(|name| folder.read(name).ok()) {
+        let shown = folder.file(name);
+        return Err(Failure::Usage(format!(
+            "`{}` was changed since the run began, which is what it was run with: undo the change",
+            shown.display()
+        )));
+    }
+    let recorded: Vec<(String, String)> = manifest.texts.into_iter().collect();
+    let advice = "undo the change (`manifest.json` has the texts as they were run), or begin \
+                  another run with the changed model";
+    let run = Compared { path: &model, files: &as_run(file, &[]) };
+    verify_same(
+        &run,
+        &recorded,
+        &MAY_CHANGE,
+        (format!("`{}` was changed since the run began", model.display()), advice),
+    )
+}
+
+/// Whether a run was trained with another model than `file`, with `sets` or without them; what
+/// trains it is no part of that.
+pub fn is_of_another(
+    folder: &Folder,
+    file: &ast::File,
+    path: &Path,
+    sets: &[(String, String)],
+) -> bool {
+    let Some(manifest) = folder.manifest().ok().flatten() else { return false };
+    let recorded: Vec<(String, String)> = manifest.texts.into_iter().collect();
+    let keys: Vec<String> = plan::KEYS.iter().map(|key| format!("infer.{}", key.name)).collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let is_same = |files: &[(String, String)]| {
+        verify_same(&Compared { path, files }, &recorded, &keys, (String::new(), "")).is_ok()
+    };
+    !is_same(&as_run(file, sets)) && !is_same(&as_run(file, &[]))
+}
 
 /// The files of a run, as [`as_run`](crate::report::as_run) returns them, and where its model is.
 pub struct Compared<'a> {
