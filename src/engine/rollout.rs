@@ -306,8 +306,9 @@ impl<E: Number> Rollout<E> {
     pub fn value(&mut self, stage: &Stage<E>, point: Point<E>) {
         if stage.keeps_ledger() {
             self.evaluate_densities(stage, point);
+            let terms = (&stage.terms[..], stage.plan.settings.discount);
             self.ledger.credit(
-                &stage.terms,
+                terms,
                 stage.row_draws(),
                 self.rows.len(),
                 &self.totals.lengths,
@@ -387,10 +388,11 @@ impl<E: Number> Rollout<E> {
             for &(trajectory, steps) in &ratio.absorbed {
                 let logit = ratio.logit_of_absorbed(of).as_f64() * sign;
                 hold(of.term, <E as Float>::of(logit), (lengths[trajectory as usize], trajectory));
+                // from the step at which the ledger has them
                 let faded: f64 = if discount == 1.0 {
                     f64::from(steps)
                 } else {
-                    (1..=steps).map(|k| discount.powi(k as i32)).sum()
+                    (0..steps).map(|k| discount.powi(k as i32)).sum()
                 };
                 ledger.add(
                     of.term,
@@ -930,7 +932,8 @@ impl<E: Number> Rollout<E> {
     }
 
     /// Adds what the steps after `last` give for the rows `ended`, whose state is absorbed: their
-    /// exponents with rewards 0, to the horizon. The factors of actions have stopped.
+    /// exponents with rewards 0, to the horizon. The factors of actions have stopped. A discount
+    /// fades them from the last live step on; where there is none, from the first step.
     fn absorb(&mut self, stage: &Stage<E>, last: usize, ended: std::ops::Range<usize>) {
         if ended.is_empty() || last == stage.horizon {
             return;
@@ -938,6 +941,7 @@ impl<E: Number> Rollout<E> {
         let expressions = &stage.exponents;
         expressions.read_absorbed(&stage.world, &self.batch, ended.end, &mut self.exponents);
         let discount = stage.plan.settings.discount;
+        let undiscounted = last.max(1);
         let mut t = last + 1;
         while t <= stage.horizon {
             let Rollout { options, batch, exponents, .. } = &mut *self;
@@ -970,7 +974,7 @@ impl<E: Number> Rollout<E> {
                 let faded = if discount == 1.0 {
                     count
                 } else {
-                    (from..=to).map(|k| discount.powi((k - last) as i32)).sum()
+                    (from..=to).map(|k| discount.powi((k - undiscounted) as i32)).sum()
                 };
                 let values = &self.exponents.output(at)[..ended.len()];
                 for (&value, &trajectory) in values.iter().zip(&self.batch.origin()[ended.clone()])
