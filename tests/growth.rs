@@ -12,7 +12,7 @@ const GROWTH: f64 = 1.25;
 #[test]
 fn parsing_takes_calls_in_proportion_to_the_text() {
     type Text = fn(usize) -> String;
-    let texts: [(&str, Text); 4] = [
+    let texts: [(&str, Text); 6] = [
         ("kernels", |n| {
             (0..n)
                 .map(|k| {
@@ -28,6 +28,8 @@ fn parsing_takes_calls_in_proportion_to_the_text() {
                 .map(|k| format!("let x{k} = 1 {}\n", "+ a[t] * (b - 2) ".repeat(20)))
                 .collect()
         }),
+        ("tables", |n| format!("let x = [{}]", "[1, -2, 3, x], ".repeat(n))),
+        ("numbers", |n| format!("let x = [{}]", "1, -2.5,\n".repeat(n))),
         ("brackets", |n| format!("let x = {}1{}", "(".repeat(n / 10), ")".repeat(n / 10))),
     ];
     for (what, text) in texts {

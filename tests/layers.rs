@@ -87,6 +87,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("signal_hook", &["cli"]),
     ("fnv", &["report"]),
     ("sysinfo", &["cli"]),
+    ("rustix", &["cli"]),
     ("mimalloc", &[]),
 ];
 

@@ -30,6 +30,30 @@ fn diagnostics_are_told_in_proportion_to_the_text() {
     assert_growth("unused lets", &text(500), &text(4000), &tell);
 }
 
+/// A file may have one line, and each mistake two places that are far apart.
+#[test]
+fn diagnostics_on_one_line_are_told_in_proportion_to_it() {
+    let unknown = |n: usize| {
+        format!(
+            "let all = [{}] {}",
+            (0..n).map(|k| format!("z{k}")).collect::<Vec<_>>().join(","),
+            grid("0", "")
+        )
+    };
+    let twice = |n: usize| {
+        let lets =
+            (0..2).flat_map(|_| 0..n).map(|k| format!("let twice{k} = {k} ")).collect::<String>();
+        lets + &grid("0", "")
+    };
+    let tell = |text: &str| {
+        let file = syntax::parse(&Source::new("line", text)).expect("it parses");
+        let told = model::check(&file, &Overrides::default()).expect_err("it is wrong");
+        assert!(render(&told, Color::Plain).len() + render_json(&told).len() > text.len());
+    };
+    assert_growth("unknown names", &unknown(500), &unknown(4000), &tell);
+    assert_growth("names given twice", &twice(500), &twice(4000), &tell);
+}
+
 #[test]
 fn literals_are_looked_at_in_proportion_to_their_size() {
     let map = |n: usize| {

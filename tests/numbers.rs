@@ -335,6 +335,41 @@ fn a_horizon_beyond_all_measure_is_told_or_refused_with_the_number() {
     );
 }
 
+/// Where the shell sets a limit, an allocation beyond it would abort the run.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_exceeds_the_limit_of_the_process_is_refused_with_the_number() {
+    let folder = folder("table(s)");
+    let limited = |limit: &str, arguments: &str| {
+        let script =
+            format!("ulimit {limit} && exec '{}' {arguments}", env!("CARGO_BIN_EXE_rlppl"));
+        let output = std::process::Command::new("sh")
+            .args(["-c", &script])
+            .current_dir(folder.path())
+            .output()
+            .expect("a shell");
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    };
+    let many = "--set infer.trajectories=4000000";
+    for (limit, says) in
+        [("-v 2000000", "2.0 GB (`ulimit -v`)"), ("-d 1000000", "1.0 GB (`ulimit -d`)")]
+    {
+        let (code, _, told) = limited(limit, &format!("infer cells.rlmodel --quiet {many}"));
+        assert!(
+            code == Some(3) && told.contains(says) && told.contains("`--ignore-memory`"),
+            "{limit}: {code:?} {told}"
+        );
+        let (code, out, told) = limited(limit, &format!("plan cells.rlmodel {many}"));
+        assert!(code == Some(0) && out.contains(says), "{limit}: {code:?} {out}{told}");
+    }
+    let (code, _, told) = limited("-v 2000000", "infer cells.rlmodel --quiet");
+    assert_eq!(code, Some(0), "{told}");
+}
+
 /// More threads than shards, and than the system may start: the same bits.
 #[test]
 fn threads_beyond_all_measure_are_fewer_threads() {

@@ -93,7 +93,13 @@ impl Math {
     }
 
     pub fn call(function: Math, arguments: Vec<Math>) -> Math {
-        Math::row([function, Math::Round(Box::new(Math::list(arguments)))])
+        // the brackets of a call hold a single argument together, too
+        let inside = match <[Math; 1]>::try_from(arguments) {
+            Ok([Math::Round(alone)]) => alone,
+            Ok([alone]) => Box::new(Math::list(vec![alone])),
+            Err(several) => Box::new(Math::list(several)),
+        };
+        Math::row([function, Math::Round(inside)])
     }
 
     pub fn list(items: Vec<Math>) -> Math {

@@ -3,6 +3,7 @@
 use super::Failure;
 use crate::diagnostic::{Color, Diagnostics, printable, printable_json, render};
 use crate::engine::{self, Shortage};
+use crate::plan::Plan;
 use std::io::{self, IsTerminal, Write};
 
 /// Prints a result, in which no name or text of a file speaks to the terminal.
@@ -57,6 +58,11 @@ pub fn error(text: &str) {
     let (bold_red, bold, reset) =
         if colours() { ("\x1b[1;31m", "\x1b[1m", "\x1b[0m") } else { ("", "", "") };
     tell(&format!("{bold_red}error{reset}{bold}:{reset} {}", printable(text)));
+}
+
+/// Prints what the author of a plan's model may have meant otherwise.
+pub fn warnings(plan: &Plan) {
+    diagnostics(&Diagnostics { list: plan.warnings(), sources: plan.model.sources.clone() });
 }
 
 /// Prints diagnostics with the lines they point at, on standard error.

@@ -328,6 +328,7 @@ impl Question<'_> {
             log_evidence,
             best_bound,
             best_sees_hidden_state: self.model.hides_state(self.bound),
+            best_keeps: self.kept_names(),
             family_bound: None,
             family_ascents: None,
             family_bound_exact_reverse: None,
@@ -336,6 +337,14 @@ impl Question<'_> {
         };
         nothing.verify_numbers()?;
         Ok(nothing)
+    }
+
+    fn kept_names(&self) -> Vec<String> {
+        self.model
+            .kept_beside_policies(self.bound)
+            .into_iter()
+            .map(|kernel| self.model.kernel(kernel).name.clone())
+            .collect()
     }
 
     fn with_optimum(&self) -> Result<ExactSummary, String> {
@@ -392,6 +401,7 @@ impl Question<'_> {
             log_evidence,
             best_bound,
             best_sees_hidden_state,
+            best_keeps: self.kept_names(),
             family_bound,
             family_ascents,
             family_bound_exact_reverse,
@@ -417,12 +427,19 @@ fn parts(gap: &engine::Gap) -> Gap {
     }
 }
 
-/// Which policies the best bound is over.
-pub fn best_of(sees_hidden_state: bool) -> &'static str {
-    if sees_hidden_state {
-        "of any policy that sees the hidden state"
-    } else {
-        "of any policy that may depend on t"
+/// Which policies the best bound is over, and what it keeps beside them.
+fn best_of(exact: &ExactSummary) -> String {
+    let over = match exact.best_sees_hidden_state {
+        true => "of any policy that sees the hidden state",
+        false => "of any policy that may depend on t",
+    };
+    let names: Vec<String> = exact.best_keeps.iter().map(|name| format!("`{name}`")).collect();
+    match names.split_last() {
+        None => over.to_owned(),
+        Some((one, [])) => format!("{over}, with {one} as it is"),
+        Some((last, others)) => {
+            format!("{over}, with {} and {last} as they are", others.join(", "))
+        }
     }
 }
 
@@ -434,7 +451,7 @@ pub fn print(exact: &ExactSummary) -> String {
         text += &format!("{name:<17} {:>20}  {what}\n", without_noise(value).to_string())
     };
     line("log evidence", exact.log_evidence, "log p(R̂), nats");
-    line("best bound", exact.best_bound, best_of(exact.best_sees_hidden_state));
+    line("best bound", exact.best_bound, &best_of(exact));
     if let Some(family_bound) = exact.family_bound {
         let by = exact
             .family_ascents

@@ -21,5 +21,6 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let model = input::load(&arguments.model)?.model;
     let derivation = bound::derive(&model).map_err(Failure::Model)?;
     let plan = plan::plan(&model, &derivation).map_err(Failure::Model)?;
+    console::warnings(&plan);
     console::result(&(plan.to_string() + &memory::print(engine::memory(&plan))))
 }

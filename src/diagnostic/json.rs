@@ -90,10 +90,9 @@ fn place<'a>(label: &Label, sources: &'a [Source], lines: &[Lines]) -> Place<'a>
         .get(label.span.file as usize)
         .map_or(("", ""), |source| (source.name.as_str(), &*source.text));
     let range = bytes(text, label);
-    let position = |at: usize| {
-        let (line, start) =
-            lines.get(label.span.file as usize).map_or((1, 0), |lines| lines.at(at));
-        Position { line, column: 1 + text[start..at].chars().count() }
+    let position = |at: usize| match lines.get(label.span.file as usize) {
+        Some(lines) => Position { line: lines.at(at).0, column: lines.column(text, at) },
+        None => Position { line: 1, column: 1 },
     };
     Place {
         file,

@@ -385,6 +385,25 @@ fn what_is_wrong_with_records_is_told_with_its_line() {
             "{file:?}"
         );
     }
+    let episode = "read as one episode: no column says where one begins";
+    let warned = [
+        ("s,a\n0,right\n1,1\n2,1.0\n", vec![episode]),
+        ("s,a\n0,right\n", vec![]),
+        ("t,s,a\n1,0,right\n", vec![]),
+        (
+            "run,step,s,a\n0,1,0,right\n0,2,1,1\n",
+            vec![episode, "nothing reads the columns `run`, `step` of"],
+        ),
+        ("episode,s,a,r\n0,0,right,-1\n0,1,1,-1\n", vec!["nothing reads the column `r` of"]),
+    ];
+    for (file, wanted) in warned {
+        std::fs::write(folder.path().join("expert.csv"), file).unwrap();
+        let told = plan(&model, &derivation).unwrap().warnings();
+        let has = |wanted: &&str| {
+            told.iter().any(|told| told.message.contains(wanted) && !told.hints.is_empty())
+        };
+        assert!(told.len() == wanted.len() && wanted.iter().all(has), "{file:?} gives {told:?}");
+    }
     std::fs::remove_file(folder.path().join("expert.csv")).unwrap();
     assert!(
         plan(&model, &derivation)

@@ -26,10 +26,11 @@ impl<E: Number> Ledger<E> {
     }
 
     /// Credits the draws of `rows` rows: a summand at `k` counts at the last row whose draw it is
-    /// downstream of, since a row is credited with all that counts at later rows.
+    /// downstream of, since a row is credited with all that counts at later rows. What counts after
+    /// the last row fades from there on.
     pub fn credit(
         &mut self,
-        terms: &[Term],
+        (terms, discount): (&[Term], f64),
         draws: usize,
         rows: usize,
         lengths: &[u32],
@@ -44,11 +45,13 @@ impl<E: Number> Ledger<E> {
                 for &(t, trajectory, value) in entries {
                     let length = i64::from(lengths[trajectory as usize]);
                     let at = match credited {
-                        Credited::From(offset) => (i64::from(t) - i64::from(offset)).min(length),
-                        Credited::All => length,
+                        Credited::From(offset) => i64::from(t) - i64::from(offset),
+                        Credited::All => i64::from(t).max(length),
                     };
-                    if at >= 1 {
-                        given[trace.row(at as usize, trajectory as usize)] += value;
+                    let row = at.min(length);
+                    if row >= 1 {
+                        let faded = <E as Float>::of(discount.powi((at - row) as i32));
+                        given[trace.row(row as usize, trajectory as usize)] += faded * value;
                     }
                 }
             }

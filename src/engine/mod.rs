@@ -157,4 +157,4 @@ pub use tabulate::{logits_of, pull_back, tabulate};
 pub use tensor::{Matrix, Tape, shape_of, values_of};
 pub use train::{gradient_estimates, infer, resume};
 pub use viewpoint::{SCALES, Scale, Viewpoint, exact_gradient, random_parameters};
-pub use written::written_tables;
+pub use written::{Unwritten, written_tables};

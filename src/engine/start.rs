@@ -40,9 +40,11 @@ impl<E: Number> StartCredit<E> {
         StartCredit { rows: Rows::default(), here: Vec::new(), zeros: Vec::new() }
     }
 
-    /// The whole of each trajectory's credited terms: what is learned of a value reads the first
-    /// state, and cannot be a baseline of its draw, nor end its credit. The advantage follows from
-    /// the sums of all shards, unless there is no baseline.
+    /// The whole of each trajectory's credited terms, that of step `t` faded by `γ^(t−1)`: its draw
+    /// stands in the first step. What is learned of a value reads the first state, and cannot be a
+    /// baseline of its draw, nor end its credit. What comes after the end is faded already from the
+    /// last live step, and where there is none from the first step. The advantage follows from the
+    /// sums of all shards, unless there is no baseline.
     pub fn assess(
         &mut self,
         stage: &Stage<E>,
@@ -91,8 +93,9 @@ impl<E: Number> StartCredit<E> {
 
 #[cfg(test)]
 mod tests {
-    use crate::engine::testing::planned;
-    use crate::engine::{SCALES, Viewpoint, assess, infer, kernel_tables};
+    use crate::engine::listed::mean_gradient;
+    use crate::engine::testing::{numbers, planned};
+    use crate::engine::{Parameters, SCALES, Viewpoint, assess, infer, kernel_tables};
     use crate::exact::exact;
     use crate::finite::KernelTable;
     use crate::model::Model;
@@ -153,6 +156,60 @@ mod tests {
                 "baseline = table(s, t)"
             )) >= 3
         );
+    }
+
+    /// The draw of a start is credited with what comes at `t`, faded by `γ^(t−1)`: also where the
+    /// episode ends, or has ended, where it starts. So its mean gradient is that of exponents that
+    /// fade by themselves.
+    #[test]
+    fn a_discount_fades_what_a_start_is_credited_with_by_its_step() {
+        let real = "s[t+1] ~ walk.transition(s[t], a[t])";
+        let option = "option o : 2";
+        let drawn = "o[t] ~ Categorical(probs = if s[t] == 0 then [0.2, 0.8] else [0.6, 0.4])";
+        let switching = "C[t] ~ exp(if o[t] == o[t-1] then 0 else -0.7)";
+        let faded = "C[t] ~ exp(if o[t] == o[t-1] then 0 else -0.7 * 0.5 ^ (t - 1))";
+        let cases = [
+            ("", "a[t] ~ Uniform".to_owned(), format!("a[t] ~ Uniform; {real}"), ("", "")),
+            (
+                option,
+                format!("a[t] ~ Uniform; {drawn}"),
+                format!("a[t] ~ Uniform; {drawn}; {real}"),
+                (switching, faded),
+            ),
+        ];
+        for (kernels, prior, posterior, (switching, faded)) in cases {
+            let exponents = "R[t] ~ exp(r[t]); S[t] ~ exp(-0.3 * s[t] - 0.1 * t)";
+            let fading = "R[t] ~ exp(0.5 ^ (t - 1) * r[t]); S[t] ~ exp(0.5 ^ (t - 1) * (-0.3 * \
+                          s[t] - 0.1 * t))";
+            let text = |likelihood: String, infer: &str| {
+                let text = walk(kernels, &prior, &posterior, &format!("precision = f64; {infer}"));
+                assert!(text.contains(exponents));
+                planned(&text.replace(exponents, &likelihood))
+            };
+            let discounted = text(format!("{exponents}; {switching}"), "discount = 0.5");
+            let by_itself = text(format!("{fading}; {faded}"), "");
+            let mut parameters = Parameters::<f64>::initial(&discounted.model, 1);
+            let noise = numbers(parameters.values().len(), 1);
+            parameters
+                .values_mut()
+                .iter_mut()
+                .zip(noise)
+                .for_each(|(value, noise)| *value += noise);
+            let mean = |plan: &Plan| mean_gradient(plan, &parameters, 100_000).unwrap();
+            let (found, wanted) = (mean(&discounted), mean(&by_itself));
+            assert!((found.probability - 1.0).abs() < 1e-9, "{}", found.probability);
+            let moved: Vec<usize> = discounted
+                .trained
+                .iter()
+                .flat_map(|&id| parameters.layout().range(id))
+                .filter(|&at| wanted.gradient[at] != 0.0)
+                .collect();
+            assert!(moved.len() >= 3, "{moved:?}");
+            for at in moved {
+                let (found, wanted) = (found.gradient[at], wanted.gradient[at]);
+                assert!((found - wanted).abs() < 1e-12, "{kernels}: {found} is not {wanted}");
+            }
+        }
     }
 
     #[test]

@@ -5,9 +5,10 @@ use super::error::EngineError;
 use super::parameters::Parameters;
 use super::tabulate::layers_at;
 use super::viewpoint::verify_numbers;
-use crate::finite::{Conditions, KernelTable};
+use crate::finite::{Conditions, KernelTable, NotFinite};
 use crate::model::{
-    Distribution, FiniteDomain, FormalVariable, KernelId, LayerId, Model, Scores, kernel_parameters,
+    Distribution, FiniteDomain, Formal, FormalLength, FormalVariable, KernelId, LayerId, Model,
+    Scores, kernel_parameters,
 };
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -15,16 +16,28 @@ use std::collections::BTreeMap;
 
 /// Entries of a table that is made only to see what it rules out.
 const LARGEST: usize = 1 << 20;
+/// Entries of a table that is read: as many as there may be rows of states and actions.
+const LARGEST_READ: usize = 1 << 22;
+
+/// Why there are no tables of what a file writes down, in one sentence.
+#[derive(Debug, thiserror::Error)]
+pub enum Unwritten {
+    /// More probabilities than are written down; with a shorter horizon there may be fewer.
+    #[error("{0}")]
+    TooMany(NotFinite),
+    #[error("{0}")]
+    NoNumbers(EngineError),
+}
 
 /// The table of every kernel that has one, at random parameters. It takes more distributions than
 /// are trained: a kernel without parameters need not be.
 ///
 /// # Errors
-/// One sentence: a kernel's probabilities are no numbers.
+/// A kernel's probabilities are no numbers, or too many to be written down.
 pub fn written_tables(
     model: &Model,
     seed: u64,
-) -> Result<BTreeMap<KernelId, KernelTable>, EngineError> {
+) -> Result<BTreeMap<KernelId, KernelTable>, Unwritten> {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
     let mut parameters = Parameters::<f64>::initial(model, seed);
     parameters
@@ -33,8 +46,8 @@ pub fn written_tables(
         .for_each(|value| *value += 2.0 * random.random::<f64>() - 1.0);
     let mut tables = BTreeMap::new();
     for kernel in (0..model.kernels.len() as u32).map(KernelId) {
-        if let Some(table) = written(model, &parameters, kernel) {
-            verify_numbers(model, kernel, &table)?;
+        if let Some(table) = written(model, &parameters, kernel).map_err(Unwritten::TooMany)? {
+            verify_numbers(model, kernel, &table).map_err(Unwritten::NoNumbers)?;
             tables.insert(kernel, table);
         }
     }
@@ -42,17 +55,39 @@ pub fn written_tables(
 }
 
 /// `None` where the kernel is not finite, has several outputs, or a distribution that cannot be
-/// listed.
-fn written(model: &Model, parameters: &Parameters<f64>, kernel: KernelId) -> Option<KernelTable> {
+/// listed; or where it has parameters, and what it rules out would be looked for among too many
+/// probabilities.
+///
+/// # Errors
+/// A kernel without parameters has more probabilities than are written down.
+fn written(
+    model: &Model,
+    parameters: &Parameters<f64>,
+    kernel: KernelId,
+) -> Result<Option<KernelTable>, NotFinite> {
     let declared = model.kernel(kernel);
-    let [output] = &declared.outputs[..] else { return None };
-    let FormalVariable::Variable(variable) = output.variable else { return None };
-    let domain = model.variable(variable).domain.finite.as_ref()?;
-    let conditions = Conditions::of(model, kernel).ok()?;
+    let [output] = &declared.outputs[..] else { return Ok(None) };
+    let FormalVariable::Variable(variable) = output.variable else { return Ok(None) };
+    let Some(domain) = &model.variable(variable).domain.finite else { return Ok(None) };
+    let is_read = kernel_parameters(model, kernel).is_empty();
+    let conditions = match Conditions::of(model, kernel) {
+        Ok(conditions) => conditions,
+        Err(too_many) if is_read && declared.givens.iter().all(|given| is_finite(model, given)) => {
+            return Err(too_many);
+        }
+        Err(_) => return Ok(None),
+    };
     let outcomes = conditions.outcomes();
-    let entries = conditions.count().checked_mul(outcomes)?;
-    if entries > LARGEST && !kernel_parameters(model, kernel).is_empty() {
-        return None;
+    let entries = conditions.count().saturating_mul(outcomes);
+    if is_read && entries > LARGEST_READ {
+        let (name, count) = (&declared.name, conditions.count());
+        return Err(NotFinite(format!(
+            "the kernel `{name}` has {outcomes} outcomes in each of {count} cases, and at most \
+             {LARGEST_READ} probabilities are written down"
+        )));
+    }
+    if !is_read && entries > LARGEST {
+        return Ok(None);
     }
     let mut layers = Vec::new();
     declared.distribution.for_each(&mut |layer: &LayerId| layers.push(*layer));
@@ -74,8 +109,18 @@ fn written(model: &Model, parameters: &Parameters<f64>, kernel: KernelId) -> Opt
             None => is_listed = false,
         }
     });
-    visited.ok().filter(|()| is_listed)?;
-    Some(KernelTable { conditions: conditions.count(), outcomes, log_probability })
+    let table = KernelTable { conditions: conditions.count(), outcomes, log_probability };
+    Ok(visited.ok().filter(|()| is_listed).map(|()| table))
+}
+
+/// Whether the joint values of a kernel's givens are finitely many, however many.
+fn is_finite(model: &Model, given: &Formal) -> bool {
+    let of_variable = match given.variable {
+        FormalVariable::Variable(variable) => model.variable(variable).domain.finite.is_some(),
+        FormalVariable::Time | FormalVariable::End => true,
+        FormalVariable::Reward(..) => false,
+    };
+    of_variable && given.length != FormalLength::Sequence
 }
 
 /// The probability of each value, from what the distribution's arguments come to, in the order

@@ -218,6 +218,28 @@ impl Model {
         read.contains(&Role::Observation) && !read.contains(&Role::State)
     }
 
+    /// The learned kernels from which a bound's posterior draws what no policy does, starts and
+    /// steps of the world: the best bound of any policy has them as they are.
+    pub fn kept_beside_policies(&self, bound: BoundId) -> Vec<KernelId> {
+        let of_the_world = |target: &Target| match target {
+            Target::Variable { variable: TargetVariable::Variable(id), .. } => {
+                !matches!(self.variable(*id).role, Role::Action | Role::Option)
+            }
+            Target::Variable { .. } => true,
+            Target::Weights(_) => false,
+        };
+        let mut kept = Vec::new();
+        for factor in &self.bound(bound).posterior {
+            if let KernelRef::Learned(kernel) = factor.kernel
+                && factor.targets.iter().any(of_the_world)
+                && !kept.contains(&kernel)
+            {
+                kept.push(kernel);
+            }
+        }
+        kept
+    }
+
     pub fn variable(&self, id: VariableId) -> &Variable {
         &self.variables[id.0 as usize]
     }

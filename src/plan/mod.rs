@@ -170,10 +170,10 @@ pub fn plan(model: &Model, derivation: &Derivation) -> Result<Plan, Diagnostics>
     })
 }
 
-/// What is wrong with how a model is to be trained. That this version does not train it is no
-/// mistake of its author, and is a note.
+/// What is wrong with how a model is to be trained, or may be meant otherwise. That this version
+/// does not train it is no mistake of its author, and is a note.
 pub fn mistakes(model: &Model, derivation: &Derivation) -> Vec<Diagnostic> {
-    let found = plan(model, derivation).err().map_or(Vec::new(), |found| found.list);
+    let found = plan(model, derivation).map_or_else(|found| found.list, |plan| plan.warnings());
     let note = |told: Diagnostic| match told.code.0 {
         NOT_RUN => Diagnostic {
             severity: Severity::Note,
@@ -560,6 +560,19 @@ impl Plan {
     /// The plans of the bounds that are maximised, in the order in which a step takes them.
     pub fn turns(&self) -> impl Iterator<Item = &Plan> {
         self.earlier.iter().chain([self])
+    }
+
+    /// What the author may have meant otherwise, of all bounds, each once.
+    pub fn warnings(&self) -> Vec<Diagnostic> {
+        let records: Vec<&Arc<Records>> =
+            self.turns().chain(&self.watched).filter_map(|plan| plan.records.as_ref()).collect();
+        let mut found: Vec<Diagnostic> = Vec::new();
+        for told in records.into_iter().flat_map(|records| &records.warnings) {
+            if !found.contains(told) {
+                found.push(told.clone());
+            }
+        }
+        found
     }
 
     /// The plan of one of the file's bounds, where it is maximised or evaluated.

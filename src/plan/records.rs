@@ -8,13 +8,15 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// Steps of some episodes, in the order of the file.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Records {
     /// Components of the states, row-major.
     pub states: Vec<f64>,
     pub actions: Vec<f64>,
     /// The first step of each episode, and the number of all.
     pub starts: Vec<usize>,
+    /// What its author may have meant otherwise.
+    pub warnings: Vec<Diagnostic>,
 }
 
 impl Records {
@@ -26,6 +28,10 @@ impl Records {
         self.len() == 0
     }
 }
+
+const PARTED_BY: &str = "give it a column `episode`, or `t`, which counts the steps of each";
+const READ: &str = "what is read are the state and the action by their names, `episode` and `t`: \
+                    rename it, or leave it out";
 
 /// A column of the file: its name, and what it holds.
 struct Column<'a> {
@@ -45,7 +51,8 @@ const LONGEST_ROW: u64 = 1 << 20;
 ///
 /// # Errors
 /// All that is wrong with the declaration, or what first is wrong with the file, with its line. Of
-/// a file outside the model's folder nothing is quoted.
+/// a file outside the model's folder nothing is quoted. What is read otherwise than it may be meant
+/// is a warning of the records.
 pub fn read(
     model: &Model,
     id: DataId,
@@ -123,7 +130,7 @@ pub fn read(
     };
     let (of_state, of_action) = (columns(given, state)?, columns(output, action)?);
     let mut episodes = Episodes::new(&header);
-    let mut records = Records { states: Vec::new(), actions: Vec::new(), starts: Vec::new() };
+    let mut records = Records::default();
     for (row, record) in file.records().enumerate() {
         let record = record.map_err(unreadable)?;
         let line = record.position().map_or(0, |position| position.line());
@@ -161,11 +168,43 @@ pub fn read(
             "`{shown}` has {rows} rows, more than the {horizon} steps of an episode, and does not \
              say where one begins"
         );
-        return Err(
-            wrong(what).hint("give it a column `episode`, or `t`, which counts the steps of each")
-        );
+        return Err(wrong(what).hint(PARTED_BY));
     }
     records.starts.push(rows);
+    let warn = |message: String| Diagnostic::warning("data", data.span, message);
+    if !episodes.are_told() && rows > 1 {
+        records.warnings.push(
+            warn(format!(
+                "the {rows} rows of `{shown}` are read as one episode: no column \
+                                says where one begins"
+            ))
+            .hint(PARTED_BY),
+        );
+    }
+    let is_read = |at: usize| {
+        of_state.iter().chain(&of_action).any(|column| column.at == at) || episodes.reads(at)
+    };
+    let unread: Vec<String> = header
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| !is_read(*at))
+        .map(|(_, name)| format!("`{name}`"))
+        .collect();
+    match (unread.as_slice(), is_foreign) {
+        ([], _) => {}
+        (unread, true) => records.warnings.push(
+            warn(format!("nothing reads {} of the columns of `{shown}`", unread.len())).hint(READ),
+        ),
+        ([one], false) => records
+            .warnings
+            .push(warn(format!("nothing reads the column {one} of `{shown}`")).hint(READ)),
+        (several, false) => {
+            records.warnings.push(
+                warn(format!("nothing reads the columns {} of `{shown}`", several.join(", ")))
+                    .hint(READ),
+            );
+        }
+    }
     Ok(records)
 }
 
@@ -206,6 +245,10 @@ impl Episodes {
     /// The file says where episodes begin.
     fn are_told(&self) -> bool {
         self.episode.is_some() || self.t.is_some()
+    }
+
+    fn reads(&self, at: usize) -> bool {
+        [self.episode, self.t].contains(&Some(at))
     }
 
     fn begins(&mut self, record: &csv::StringRecord) -> Result<bool, Disorder> {

@@ -4,7 +4,7 @@
 use super::keys::{Choice, KEYS, Key, KeyDefault, KeyKind, OPTIMIZERS, UPDATES, key_named};
 use super::until::{self, Until};
 use crate::diagnostic::Diagnostic;
-use crate::model::{KernelId, LayerId, Model, SettingValue, Value};
+use crate::model::{KernelId, LayerId, Model, Setting, SettingValue, Value};
 use crate::source::Span;
 use crate::syntax::{Place, our_argument, ours};
 use std::fmt;
@@ -285,6 +285,9 @@ pub fn unknown_key(key: &str, span: Span) -> Option<Diagnostic> {
     Some(error.hint(ours(Place::Key, key).or(near).unwrap_or_else(list)))
 }
 
+/// Below this each whole number is a float64 of its own.
+const EXACT: f64 = 9e15;
+
 struct Reader<'a> {
     model: &'a Model,
     errors: Vec<Diagnostic>,
@@ -300,6 +303,50 @@ impl Reader<'_> {
         self.errors.push(Diagnostic::error("bad-setting", span, message));
     }
 
+    /// A value that a key does not take at all: a word of other tools for nothing, or a word in
+    /// quotes.
+    fn misplaced(&mut self, key: &Key, setting: &Setting) {
+        let told = Diagnostic::error(
+            "bad-setting",
+            setting.span,
+            format!("`{}` is {}", key.name, wanted(key.kind)),
+        );
+        let word = match &setting.value {
+            SettingValue::Word(word) | SettingValue::Text(word) => word.as_str(),
+            SettingValue::Truth(false) => "false",
+            SettingValue::Truth(true)
+            | SettingValue::Number(_)
+            | SettingValue::List(_)
+            | SettingValue::Call { .. }
+            | SettingValue::Threshold { .. }
+            | SettingValue::Network { .. } => "",
+        };
+        let taken: &[&str] = match key.kind {
+            KeyKind::Word(words) | KeyKind::Words(words) | KeyKind::NetworkOr(words) => words,
+            KeyKind::Count { .. }
+            | KeyKind::Number { .. }
+            | KeyKind::Positive
+            | KeyKind::Truth
+            | KeyKind::Optimizer
+            | KeyKind::Update
+            | KeyKind::Threshold(_) => &[],
+        };
+        self.errors.push(
+            if matches!(setting.value, SettingValue::Text(_)) && taken.contains(&word) {
+                told.hint(format!("a word stands without quotes: `{} = {word}`", key.name))
+            } else if ["none", "null", "nil", "off", "no", "false"]
+                .contains(&word.to_ascii_lowercase().as_str())
+            {
+                told.hint(match key.kind {
+                    KeyKind::Truth => format!("write `{} = false`", key.name),
+                    _ => format!("leave `{}` away: its default is {}", key.name, key.default),
+                })
+            } else {
+                told
+            },
+        );
+    }
+
     /// A number as the table's kind wants it; `None` where it is not set and its default is
     /// derived, or where it was wrong.
     fn number(&mut self, name: &str) -> Option<f64> {
@@ -311,12 +358,21 @@ impl Reader<'_> {
             };
         };
         let SettingValue::Number(value) = setting.value else {
-            self.wrong(setting.span, format!("`{name}` is {}", wanted(key.kind)));
+            self.misplaced(key, setting);
             return None;
         };
+        if let KeyKind::Count { least } = key.kind
+            && value >= EXACT
+        {
+            let message =
+                format!("`{name}` is {} and below {EXACT:e}, not {value:e}", wanted(key.kind));
+            let told = Diagnostic::error("bad-setting", setting.span, message);
+            self.errors.push(told.hint(format!("write a number from {least} to {:e}", 1e15)));
+            return None;
+        }
         let fits = match key.kind {
             KeyKind::Count { least } => {
-                value.fract() == 0.0 && value >= least as f64 && value < 2f64.powi(53)
+                value.fract() == 0.0 && value >= least as f64 && value < EXACT
             }
             KeyKind::Number { lo, hi } => (lo..=hi).contains(&value),
             KeyKind::Positive => value > 0.0 && value.is_finite(),
@@ -341,11 +397,11 @@ impl Reader<'_> {
     fn truth(&mut self, name: &str) -> bool {
         let key = self.key(name);
         let default = key.default == KeyDefault::Truth(true);
-        match self.model.setting(name).map(|s| (&s.value, s.span)) {
+        match self.model.setting(name) {
             None => default,
-            Some((SettingValue::Truth(value), _)) => *value,
-            Some((_, span)) => {
-                self.wrong(span, format!("`{name}` is {}", wanted(key.kind)));
+            Some(Setting { value: SettingValue::Truth(value), .. }) => *value,
+            Some(setting) => {
+                self.misplaced(key, setting);
                 default
             }
         }
@@ -355,11 +411,15 @@ impl Reader<'_> {
         let key = self.key(name);
         let default = key.default.to_string();
         let KeyKind::Word(words) = key.kind else { return default };
-        match self.model.setting(name).map(|s| (&s.value, s.span)) {
+        match self.model.setting(name) {
             None => default,
-            Some((SettingValue::Word(word), _)) if words.contains(&word.as_str()) => word.clone(),
-            Some((_, span)) => {
-                self.wrong(span, format!("`{name}` is {}", wanted(key.kind)));
+            Some(Setting { value: SettingValue::Word(word), .. })
+                if words.contains(&word.as_str()) =>
+            {
+                word.clone()
+            }
+            Some(setting) => {
+                self.misplaced(key, setting);
                 default
             }
         }

@@ -149,6 +149,10 @@ pub struct ExactSummary {
     /// it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub best_sees_hidden_state: bool,
+    /// The learned kernels that draw starts and steps of the posterior's world, and stay as they
+    /// are in the best bound.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub best_keeps: Vec<String>,
     /// The greatest bound that the parameters of the model's own kernels were found to reach, where
     /// it was sought.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -210,6 +210,13 @@ pub const FOREIGN: &[Foreign] = &[
          task that does not end",
     ),
     foreign(Value, &["nan"], "", "there is no such number"),
+    foreign(
+        Value,
+        &["gamma", "γ", "discount", "discountfactor"],
+        "",
+        "a discount is a number of your own: declare `param gamma = 0.99`, and let the likelihood \
+         read it, `R[t] ~ exp(gamma ^ t * r[t])`",
+    ),
     //
     foreign(Function, &["clip", "clamped", "bound", "limit"], "clamp(x, lo, hi)", ""),
     foreign(Function, &["pow", "power"], "x ^ y", ""),
@@ -365,7 +372,8 @@ pub const FOREIGN: &[Foreign] = &[
         "discount = 0.99",
         "it lowers the variance of the gradient, at the price of a bias, and leaves the bound as \
          it is. \
-         A discount of the objective is a chance to end: give it to the environment",
+         A discount of the objective stands in the likelihood, `R[t] ~ exp(gamma ^ t * r[t])` \
+         with `param gamma = 0.99`, or is a chance to end of the environment",
     ),
     foreign(
         Key,

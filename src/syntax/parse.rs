@@ -196,6 +196,8 @@ fn read_statements<T>(
         match Grammar::parse(rule, &mended) {
             Ok(mut pairs) => {
                 let node = pairs.next().expect("pest: the rule that was asked for");
+                // it tells of mistakes only, and may be large
+                drop(std::mem::take(&mut scanned));
                 let mut builder = Builder { text: &mended, file, diagnostics, include };
                 let tree = build(&mut builder, node);
                 return (Some(tree), builder.diagnostics);

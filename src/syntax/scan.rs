@@ -4,6 +4,7 @@
 //! place, where statements begin (so that one broken statement hides no other mistake) and how deep
 //! the text nests (so that no later pass overflows its stack).
 
+use std::num::NonZeroU32;
 use std::ops::Range;
 use unicode_normalization::char::is_combining_mark;
 
@@ -91,17 +92,41 @@ pub enum TokenKind {
     Mark,
 }
 
+/// Small, since a text may have millions of them: places and numbers of tokens fit into 32 bits, as
+/// texts do.
 #[derive(Clone, Debug)]
 pub struct Token {
     pub kind: TokenKind,
-    pub range: Range<usize>,
-    /// The innermost bracket that is open here, as an index of its token.
-    pub inside: Option<usize>,
-    /// The other bracket of a pair.
-    pub partner: Option<usize>,
+    start: u32,
+    end: u32,
+    inside: Link,
+    partner: Link,
     /// A statement begins here: an operand stands before it, so that it cannot belong to the same
     /// expression.
     pub begins: bool,
+}
+
+/// The index of a token, one more.
+type Link = Option<NonZeroU32>;
+
+fn link(token: Option<usize>) -> Link {
+    token.and_then(|at| NonZeroU32::new(at as u32 + 1))
+}
+
+impl Token {
+    pub fn range(&self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+
+    /// The innermost bracket that is open here, as an index of its token.
+    pub fn inside(&self) -> Option<usize> {
+        self.inside.map(|link| link.get() as usize - 1)
+    }
+
+    /// The other bracket of a pair.
+    pub fn partner(&self) -> Option<usize> {
+        self.partner.map(|link| link.get() as usize - 1)
+    }
 }
 
 /// What looks like another language; [`crate::syntax::words`] says how it is written here.
@@ -117,6 +142,8 @@ pub enum SlipKind {
     Unterminated,
     SingleQuotes,
     DoubleStar,
+    /// The first line end that is neither `\n` nor `\r\n`.
+    CarriageReturn,
 }
 
 #[derive(Clone, Debug)]
@@ -138,6 +165,13 @@ pub struct Scan {
 pub fn scan(text: &str) -> Scan {
     let mut scan = Scan::default();
     split(text, &mut scan);
+    let alone = text
+        .match_indices('\r')
+        .map(|(at, _)| at)
+        .find(|at| text.as_bytes().get(at + 1) != Some(&b'\n'));
+    if let Some(at) = alone {
+        scan.slips.insert(0, Slip { kind: SlipKind::CarriageReturn, range: at..at + 1 });
+    }
     nest(text, &mut scan);
     scan
 }
@@ -145,14 +179,14 @@ pub fn scan(text: &str) -> Scan {
 impl Scan {
     /// The token that holds or follows the place.
     pub fn token_at(&self, place: usize) -> Option<usize> {
-        let index = self.tokens.partition_point(|token| token.range.end <= place);
+        let index = self.tokens.partition_point(|token| token.range().end <= place);
         (index < self.tokens.len()).then_some(index)
     }
 
     /// The innermost bracket that is open at a place.
     pub fn open_at(&self, place: usize) -> Option<&Token> {
         let inside = match self.token_at(place) {
-            Some(next) => self.tokens[next].inside,
+            Some(next) => self.tokens[next].inside(),
             None => {
                 let last = self.tokens.len().checked_sub(1)?;
                 let token = &self.tokens[last];
@@ -162,7 +196,7 @@ impl Scan {
                     | TokenKind::Word
                     | TokenKind::Number
                     | TokenKind::Text
-                    | TokenKind::Mark => token.inside,
+                    | TokenKind::Mark => token.inside(),
                 }
             }
         };
@@ -172,7 +206,7 @@ impl Scan {
     /// The whole statement that a token belongs to, as bytes.
     pub fn statement(&self, text: &str, token: usize) -> Range<usize> {
         let at = self.outermost_in_block(text, token);
-        let block = self.tokens[at].inside;
+        let block = self.tokens[at].inside();
         let mut first = at;
         while !self.tokens[first].begins {
             let Some(before) = self.sibling_before(first) else { break };
@@ -187,7 +221,7 @@ impl Scan {
             match after {
                 Some(next)
                     if !self.tokens[next].begins
-                        && self.tokens[next].inside == block
+                        && self.tokens[next].inside() == block
                         && !is(text, &self.tokens[next], ";") =>
                 {
                     last = next;
@@ -197,7 +231,7 @@ impl Scan {
         }
         let end = match self.tokens[last].kind {
             TokenKind::Open => {
-                self.tokens[last].partner.unwrap_or_else(|| self.last_of_unclosed(text, last))
+                self.tokens[last].partner().unwrap_or_else(|| self.last_of_unclosed(text, last))
             }
             TokenKind::Close
             | TokenKind::Word
@@ -205,7 +239,7 @@ impl Scan {
             | TokenKind::Text
             | TokenKind::Mark => last,
         };
-        self.tokens[first].range.start..self.tokens[self.last_on_line(text, end)].range.end
+        self.tokens[first].range().start..self.tokens[self.last_on_line(text, end)].range().end
     }
 
     /// Where a bracket is never closed, its statement probably ends before the next one that begins
@@ -224,23 +258,23 @@ impl Scan {
             && !self.begins_line(text, next)
             && !is(text, &self.tokens[next], ";")
         {
-            last = self.tokens[next].partner.unwrap_or(next);
+            last = self.tokens[next].partner().unwrap_or(next);
         }
         last
     }
 
     pub fn begins_line(&self, text: &str, at: usize) -> bool {
         at.checked_sub(1).is_none_or(|before| {
-            text[self.tokens[before].range.end..self.tokens[at].range.start].contains('\n')
+            text[self.tokens[before].range().end..self.tokens[at].range().start].contains('\n')
         })
     }
 
     fn outermost_in_block(&self, text: &str, token: usize) -> usize {
         let mut at = token;
         if self.tokens[at].kind == TokenKind::Close {
-            at = self.tokens[at].partner.unwrap_or(at);
+            at = self.tokens[at].partner().unwrap_or(at);
         }
-        while let Some(open) = self.tokens[at].inside {
+        while let Some(open) = self.tokens[at].inside() {
             if self.opens_block(text, open) {
                 break;
             }
@@ -257,7 +291,7 @@ impl Scan {
     pub fn sibling_before(&self, at: usize) -> Option<usize> {
         let before = at.checked_sub(1)?;
         match self.tokens[before].kind {
-            TokenKind::Close => Some(self.tokens[before].partner.unwrap_or(before)),
+            TokenKind::Close => Some(self.tokens[before].partner().unwrap_or(before)),
             TokenKind::Open => None,
             TokenKind::Word | TokenKind::Number | TokenKind::Text | TokenKind::Mark => Some(before),
         }
@@ -265,7 +299,7 @@ impl Scan {
 
     fn sibling_after(&self, at: usize) -> Option<usize> {
         let from = match self.tokens[at].kind {
-            TokenKind::Open => self.tokens[at].partner?,
+            TokenKind::Open => self.tokens[at].partner()?,
             TokenKind::Close
             | TokenKind::Word
             | TokenKind::Number
@@ -274,12 +308,12 @@ impl Scan {
         };
         let next = from + 1;
         let token = self.tokens.get(next)?;
-        (token.kind != TokenKind::Close || token.partner.is_none()).then_some(next)
+        (token.kind != TokenKind::Close || token.partner().is_none()).then_some(next)
     }
 }
 
 pub fn is(text: &str, token: &Token, word: &str) -> bool {
-    &text[token.range.clone()] == word
+    &text[token.range()] == word
 }
 
 /// A character that may stand in a word after the first.
@@ -292,8 +326,9 @@ pub fn is_letter(c: char) -> bool {
 
 fn split(text: &str, scan: &mut Scan) {
     let mut chars = text.char_indices().peekable();
-    let push = |scan: &mut Scan, kind, range| {
-        scan.tokens.push(Token { kind, range, inside: None, partner: None, begins: false })
+    let push = |scan: &mut Scan, kind, range: Range<usize>| {
+        let (start, end) = (range.start as u32, range.end as u32);
+        scan.tokens.push(Token { kind, start, end, inside: None, partner: None, begins: false });
     };
     let skip_line = |from: usize| text[from..].find('\n').map_or(text.len(), |at| from + at);
     while let Some((start, c)) = chars.next() {
@@ -406,7 +441,7 @@ fn number_length(text: &str) -> usize {
 fn ends_before(text: &str, scan: &Scan, place: usize) -> bool {
     let last = scan.tokens.last();
     last.is_some_and(|token| {
-        token.range.end == place
+        token.range().end == place
             && (token.kind != TokenKind::Mark || is(text, token, ".."))
             && token.kind != TokenKind::Open
     })
@@ -415,18 +450,18 @@ fn ends_before(text: &str, scan: &Scan, place: usize) -> bool {
 fn ends_operand(text: &str, token: &Token) -> bool {
     match token.kind {
         TokenKind::Word => {
-            let word = &text[token.range.clone()];
+            let word = &text[token.range()];
             !RESERVED.contains(&word) || matches!(word, "bool" | "real")
         }
         TokenKind::Number | TokenKind::Text | TokenKind::Close => true,
-        TokenKind::Mark => matches!(&text[token.range.clone()], "'" | "?" | ";"),
+        TokenKind::Mark => matches!(&text[token.range()], "'" | "?" | ";"),
         TokenKind::Open => false,
     }
 }
 
 fn heads_block(text: &str, token: &Token) -> bool {
     token.kind == TokenKind::Close
-        || token.kind == TokenKind::Word && !JOINING_WORDS.contains(&&text[token.range.clone()])
+        || token.kind == TokenKind::Word && !JOINING_WORDS.contains(&&text[token.range()])
 }
 
 /// Pairs the brackets, finds where statements begin, and how deep it goes.
@@ -437,10 +472,10 @@ fn nest(text: &str, scan: &mut Scan) {
     let mut ifs = 0;
     for at in 0..scan.tokens.len() {
         let previous = at.checked_sub(1);
-        let word = &text[scan.tokens[at].range.clone()];
+        let word = &text[scan.tokens[at].range()];
         match scan.tokens[at].kind {
             TokenKind::Open => {
-                scan.tokens[at].inside = stack.last().map(|&(open, _)| open);
+                scan.tokens[at].inside = link(stack.last().map(|&(open, _)| open));
                 stack.push((at, ifs_here));
                 ifs_here = 0;
             }
@@ -460,18 +495,18 @@ fn nest(text: &str, scan: &mut Scan) {
                         + stack[depth + 1..].iter().map(|&(_, before)| before).sum::<usize>();
                     ifs_here = ifs_before;
                     stack.truncate(depth);
-                    scan.tokens[open].partner = Some(at);
-                    scan.tokens[at].partner = Some(open);
+                    scan.tokens[open].partner = link(Some(at));
+                    scan.tokens[at].partner = link(Some(open));
                 }
-                scan.tokens[at].inside = stack.last().map(|&(open, _)| open);
+                scan.tokens[at].inside = link(stack.last().map(|&(open, _)| open));
             }
             TokenKind::Word | TokenKind::Number | TokenKind::Text | TokenKind::Mark => {
-                scan.tokens[at].inside = stack.last().map(|&(open, _)| open);
+                scan.tokens[at].inside = link(stack.last().map(|&(open, _)| open));
                 let before = previous.map(|before| &scan.tokens[before]);
                 let after_operand = before.is_none_or(|before| {
                     ends_operand(text, before) || before.kind == TokenKind::Open
                 });
-                let after = before.map_or("", |before| &text[before.range.clone()]);
+                let after = before.map_or("", |before| &text[before.range()]);
                 // a word such as `let` begins a statement even where the one before broke off
                 let starts = RESERVED.contains(&word)
                     && !matches!(word, "bool" | "real" | "end")
@@ -497,7 +532,7 @@ fn nest(text: &str, scan: &mut Scan) {
         scan.depth = scan.depth.max(depth);
         if depth > NESTING_LIMIT {
             // such a text is refused: no need to look at the rest
-            scan.too_deep = Some(scan.tokens[at].range.clone());
+            scan.too_deep = Some(scan.tokens[at].range());
             return;
         }
     }

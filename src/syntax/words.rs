@@ -14,6 +14,8 @@ pub enum Mend {
     Blank(Range<usize>),
     /// A forgotten bracket, put over the white space before a place.
     Close(usize, char),
+    /// Carriage returns that end lines.
+    LineEnds,
     Nothing,
 }
 
@@ -37,6 +39,13 @@ pub fn explain(text: &str, scan: &Scan, error: &Error<Rule>, file: u32) -> (Diag
 /// Changes the text; `false` where nothing changed.
 pub fn mend(text: &mut String, mend: Mend) -> bool {
     let (range, with) = match mend {
+        Mend::LineEnds => {
+            let bytes = text.as_bytes();
+            let of = |(at, c): (usize, char)| {
+                if c == '\r' && bytes.get(at + 1) != Some(&b'\n') { '\n' } else { c }
+            };
+            (0..text.len(), text.char_indices().map(of).collect::<String>())
+        }
         Mend::Blank(range) => {
             (range.clone(), text[range].chars().flat_map(blank).collect::<String>())
         }
@@ -75,14 +84,14 @@ impl<'a> Spot<'a> {
     }
 
     fn word(&self) -> &'a str {
-        self.found.map_or("", |token| &self.text[token.range.clone()])
+        self.found.map_or("", |token| &self.text[token.range()])
     }
 
     fn span(&self) -> Span {
         match self.found {
-            Some(token) => span(self.file, &token.range),
+            Some(token) => span(self.file, &token.range()),
             None => {
-                let end = self.before.map_or(self.place, |token| token.range.end);
+                let end = self.before.map_or(self.place, |token| token.range().end);
                 span(self.file, &(end..end))
             }
         }
@@ -105,11 +114,11 @@ impl<'a> Spot<'a> {
         );
         if let Some(open) = self.scan.open_at(self.place)
             && (has(Rule::close_paren) || has(Rule::close_bracket) || has(Rule::close_brace))
-            && (self.found.is_none() || open.partner.is_none())
+            && (self.found.is_none() || open.partner().is_none())
         {
-            let bracket = &self.text[open.range.clone()];
+            let bracket = &self.text[open.range()];
             diagnostic = diagnostic
-                .also(span(self.file, &open.range), format!("this `{bracket}` is still open"));
+                .also(span(self.file, &open.range()), format!("this `{bracket}` is still open"));
         }
         match self.hint(expected) {
             Some(hint) => diagnostic.hint(hint),
@@ -128,18 +137,18 @@ impl<'a> Spot<'a> {
             at = self.scan.sibling_before(at)?;
         }
         let before = self.scan.tokens.get(at.checked_sub(1)?)?;
-        if before.kind != TokenKind::Mark || before.range.end > self.place {
+        if before.kind != TokenKind::Mark || before.range().end > self.place {
             return None;
         }
-        let word = &self.text[before.range.clone()];
+        let word = &self.text[before.range()];
         let diagnostic = Diagnostic::error(
             "syntax",
-            span(self.file, &before.range),
+            span(self.file, &before.range()),
             format!("expected an expression after `{word}`"),
         )
         .here("the line ends here, and another statement begins");
         let start = self.scan.statement(self.text, at - 1).start;
-        Some((diagnostic, Mend::Blank(start..before.range.end)))
+        Some((diagnostic, Mend::Blank(start..before.range().end)))
     }
 
     /// Slips that deserve their own sentence.
@@ -152,11 +161,11 @@ impl<'a> Spot<'a> {
             let open = self.scan.open_at(self.place)?;
             return Some(
                 error(format!("a `}}` is missing before `{word}`"))
-                    .also(span(self.file, &open.range), "this `{` is still open"),
+                    .also(span(self.file, &open.range()), "this `{` is still open"),
             );
         }
         if token.kind == TokenKind::Close
-            && token.partner.is_none()
+            && token.partner().is_none()
             && self.scan.open_at(self.place).is_none()
         {
             return Some(error(format!("this `{word}` closes nothing")));
@@ -176,6 +185,12 @@ impl<'a> Spot<'a> {
         if word == "?" && has(Rule::infix) {
             return Some(
                 error("there is no `… ? … : …`".to_owned()).hint("write `if … then … else …`"),
+            );
+        }
+        if word == "if" && has(Rule::infix) {
+            return Some(
+                error("there is no `… if … else …`".to_owned())
+                    .hint("the condition stands first: write `if … then … else …`"),
             );
         }
         if word == "=" && has(Rule::infix) && !has(Rule::equals) {
@@ -198,13 +213,13 @@ impl<'a> Spot<'a> {
                     .hint(format!("choose another, such as `{word}_`")),
             );
         }
-        let next = self.scan.tokens.iter().find(|next| next.range.start == token.range.end);
+        let next = self.scan.tokens.iter().find(|next| next.range().start == token.range().end);
         if token.kind == TokenKind::Number
             && let Some(next) = next
             && next.kind == TokenKind::Word
         {
-            let name = &self.text[next.range.clone()];
-            let both = token.range.start..next.range.end;
+            let name = &self.text[next.range()];
+            let both = token.range().start..next.range().end;
             let error = Diagnostic::error(
                 "syntax",
                 span(self.file, &both),
@@ -270,10 +285,13 @@ impl<'a> Spot<'a> {
         }
         if word == "="
             && let Some((_, example)) = self.before.and_then(|before| {
-                NAMED.iter().find(|(item, _)| *item == &self.text[before.range.clone()])
+                NAMED.iter().find(|(item, _)| *item == &self.text[before.range()])
             })
         {
             return Some(format!("it has a name: `{example}`"));
+        }
+        if word == "," && has(Rule::close_paren) && !has(Rule::comma) {
+            return Some("a list stands in square brackets: `[64, 64]`".to_owned());
         }
         if word == ":" && has(Rule::equals) {
             return Some("a value is given with `=`".to_owned());
@@ -284,7 +302,7 @@ impl<'a> Spot<'a> {
         if word == "==" && has(Rule::equals) {
             return Some("`=` defines, `==` compares".to_owned());
         }
-        if word == "<" && has(Rule::tilde) && self.text[token.range.end..].starts_with('-') {
+        if word == "<" && has(Rule::tilde) && self.text[token.range().end..].starts_with('-') {
             return Some("a factor is written with `~`: `a[t] ~ pi(s[t])`".to_owned());
         }
         if word == "else" && has(Rule::k_then) {
@@ -298,7 +316,7 @@ impl<'a> Spot<'a> {
         }
         if RESERVED.contains(&word) {
             let same_line = self.before.is_some_and(|before| {
-                !self.text[before.range.end..token.range.start].contains('\n')
+                !self.text[before.range().end..token.range().start].contains('\n')
             });
             return same_line.then(|| format!("`{word}` is a reserved word and cannot be a name"));
         }
@@ -321,7 +339,7 @@ impl<'a> Spot<'a> {
             .flatten()
             .filter(|token| token.kind == TokenKind::Word)
             .find_map(|token| {
-                let word = &self.text[token.range.clone()];
+                let word = &self.text[token.range()];
                 let words = expected.iter().flat_map(|&rule| begin(rule));
                 words
                     .filter(|known| {
@@ -345,7 +363,7 @@ impl<'a> Spot<'a> {
             }
         };
         let begun = begun.filter(|token| token.kind == TokenKind::Word)?;
-        ours(Place::Item, &self.text[begun.range.clone()])
+        ours(Place::Item, &self.text[begun.range()])
     }
 
     /// `a factor such as … or `}``
@@ -358,9 +376,7 @@ impl<'a> Spot<'a> {
         for rule in if telling.is_empty() { ordered } else { telling } {
             let phrase = match rule {
                 Rule::open_bracket
-                    if self
-                        .before
-                        .is_some_and(|before| &self.text[before.range.clone()] == "in") =>
+                    if self.before.is_some_and(|before| &self.text[before.range()] == "in") =>
                 {
                     phrase(Rule::interval)
                 }
@@ -388,7 +404,7 @@ impl<'a> Spot<'a> {
     fn mend(&self, expected: &[Rule]) -> Mend {
         let Some(token) = self.found else { return Mend::Nothing };
         if self.missing_brace(expected) {
-            return Mend::Close(token.range.start, '}');
+            return Mend::Close(token.range().start, '}');
         }
         let starters = [
             Rule::item,
@@ -406,7 +422,7 @@ impl<'a> Spot<'a> {
             Some(before) if token.begins && !complete => before,
             Some(_) | None => token,
         };
-        let at = self.scan.tokens.iter().position(|other| other.range == broken.range);
+        let at = self.scan.tokens.iter().position(|other| other.range() == broken.range());
         at.map_or(Mend::Nothing, |at| Mend::Blank(self.scan.statement(self.text, at)))
     }
 }
@@ -447,6 +463,10 @@ pub fn slip(text: &str, slip: &Slip, file: u32) -> Diagnostic {
         SlipKind::Unterminated => error("this text has no closing `\"`")
             .hint("a text ends on the line on which it begins"),
         SlipKind::DoubleStar => error("a power is written `^`").hint("write `a ^ b`"),
+        SlipKind::CarriageReturn => error(
+            "a line ends with a carriage return alone, as on old Macintoshes",
+        )
+        .hint("save the file with line ends `\\n` or `\\r\\n`: a comment would not end here"),
     }
 }
 
@@ -454,6 +474,7 @@ pub fn slip(text: &str, slip: &Slip, file: u32) -> Diagnostic {
 pub fn mend_slip(text: &str, scan: &Scan, slip: &Slip) -> Mend {
     match slip.kind {
         SlipKind::SlashComment => Mend::Blank(slip.range.clone()),
+        SlipKind::CarriageReturn => Mend::LineEnds,
         SlipKind::Assignment
         | SlipKind::And
         | SlipKind::Or
@@ -534,7 +555,7 @@ fn phrase(rule: Rule) -> &'static str {
         infer => "`infer`",
         expect => "`expect`",
         expr | operand | atom | postfix | number | previous | array | record | group | prefix
-        | cond | k_if | lone_expr | threshold | quantity => "an expression",
+        | cond | k_if | lone_expr | threshold | quantity | run => "an expression",
         infix => "an operator",
         call => "arguments in brackets",
         argument | arguments | named => "an argument",

@@ -273,6 +273,7 @@ fn seed_in(file: &ast::File) -> Option<String> {
 fn planned(arguments: &Arguments, model: &Model) -> Result<Plan, Failure> {
     let derivation = bound::derive(model).map_err(Failure::Model)?;
     let plan = plan::plan(model, &derivation).map_err(Failure::Model)?;
+    console::warnings(&plan);
     memory::verify(&arguments.memory, engine::memory(&plan))?;
     Ok(plan)
 }

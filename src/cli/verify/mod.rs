@@ -5,7 +5,7 @@ mod print;
 
 use super::{Failure, Format, console, exact, input, memory};
 use crate::bound::{self, BoundDerivation};
-use crate::engine;
+use crate::engine::{self, Unwritten};
 use crate::model::{BoundId, Model};
 use crate::verify::{self, Unverified, Verified};
 use estimators::Judged;
@@ -25,8 +25,9 @@ use estimators::Judged;
 /// by design is measured and does not fail. Of a file with several bounds each that is maximised
 /// has its own. In the place of a classifier stands the log-ratio that it estimates.
 ///
-/// What cannot be judged is said to be not judged, with the reason; it is no failure. Exit status 1
-/// tells that something that was judged does not hold.
+/// What cannot be judged, such as the bound of a world with real states, is said to be not judged,
+/// with the reason; it is no failure. Exit status 1 tells that something that was judged does not
+/// hold, or that the model is wrong.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -50,10 +51,11 @@ pub struct Arguments {
     format: Format,
 }
 
-/// One bound, and what it was held against: a result for each set of tables.
+/// One bound, and what it was held against: a result for each set of tables, or why its
+/// trajectories cannot be listed.
 struct Held {
     derivation: BoundDerivation,
-    results: Vec<Verified>,
+    results: Result<Vec<Verified>, String>,
 }
 
 /// All that a command found.
@@ -85,21 +87,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         match hold(&model, only, seeds.clone()) {
             Ok(held) => break held,
             // lists grow by a factor a step: long horizons come down fast
-            Err(Refused::Unverified(Unverified::TooLarge { horizon })) if horizon > 1 => {
+            Err(Refused::TooLong) => {
+                let horizon = model.horizon.value;
                 model = at_horizon(if horizon > 8 { 8 } else { horizon - 1 })?;
             }
-            Err(Refused::Unverified(error)) => {
-                let several = if model.bounds.len() > 1 && only.is_none() {
-                    "; `--bound NAME` verifies one bound alone"
-                } else {
-                    ""
-                };
-                return Err(Failure::Wrong(format!(
-                    "`{}` cannot be verified: {error}{several}",
-                    model.name
-                )));
-            }
-            Err(Refused::Underivable(failure)) => return Err(failure),
+            Err(Refused::Wrong(failure)) => return Err(failure),
         }
     };
     // what is refused at a short horizon alone is sampled at its own
@@ -117,19 +109,34 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 impl Found {
     /// Nothing that was judged fails.
     fn holds(&self) -> bool {
-        self.sampled.holds()
-            && self.held.iter().all(|held| held.results.iter().all(Verified::holds))
+        self.sampled.holds() && self.results().all(Verified::holds)
     }
 
     /// All steps of every list have two sides that are numbers.
     fn all_steps_are_judged(&self) -> bool {
-        self.held.iter().all(|held| held.results.iter().all(Verified::is_judged))
+        self.results().all(Verified::is_judged)
+    }
+
+    /// Bounds whose trajectories were not listed.
+    fn not_listed(&self) -> usize {
+        self.held.iter().filter(|held| held.results.is_err()).count()
+    }
+
+    /// Neither a derivation nor an estimator was looked at.
+    fn judged_nothing(&self) -> bool {
+        self.not_listed() == self.held.len()
+            && self.sampled.estimators().iter().all(|estimator| estimator.looks.is_err())
+    }
+
+    fn results(&self) -> impl Iterator<Item = &Verified> {
+        self.held.iter().filter_map(|held| held.results.as_ref().ok()).flatten()
     }
 }
 
 enum Refused {
-    Unverified(Unverified),
-    Underivable(Failure),
+    /// A shorter horizon may have fewer trajectories.
+    TooLong,
+    Wrong(Failure),
 }
 
 fn hold(
@@ -137,23 +144,38 @@ fn hold(
     only: Option<BoundId>,
     seeds: std::ops::Range<u64>,
 ) -> Result<Vec<Held>, Refused> {
-    let derivation =
-        bound::derive(model).map_err(|found| Refused::Underivable(Failure::Model(found)))?;
+    let derivation = bound::derive(model).map_err(|found| Refused::Wrong(Failure::Model(found)))?;
     let wanted = derivation
         .bounds
         .into_iter()
         .filter(|derivation| only.is_none_or(|bound| derivation.bound == bound));
     let written = engine::written_tables(model, seeds.start);
-    let written = written.map_err(|error| {
-        let told = format!("`{}` cannot be verified: {error}", model.name);
-        Refused::Underivable(Failure::Wrong(told))
-    })?;
+    let can_be_shorter = model.horizon.value > 1;
+    let written = match written {
+        Ok(written) => Ok(written),
+        Err(Unwritten::NoNumbers(error)) => {
+            return Err(Refused::Wrong(Failure::Wrong(format!(
+                "`{}` cannot be verified: {error}",
+                model.name
+            ))));
+        }
+        Err(Unwritten::TooMany(_)) if can_be_shorter => return Err(Refused::TooLong),
+        Err(Unwritten::TooMany(why)) => Err(why.to_string()),
+    };
     let held = wanted.map(|derivation| {
-        let results = seeds
-            .clone()
-            .map(|seed| verify::verify(model, &derivation, &written, seed))
-            .collect::<Result<_, _>>();
-        results.map(|results| Held { derivation, results }).map_err(Refused::Unverified)
+        let verified = written.as_ref().map(|written| {
+            seeds
+                .clone()
+                .map(|seed| verify::verify(model, &derivation, written, seed))
+                .collect::<Result<Vec<_>, _>>()
+        });
+        let results = match verified {
+            Ok(Ok(results)) => Ok(results),
+            Ok(Err(Unverified::TooLarge { .. })) if can_be_shorter => return Err(Refused::TooLong),
+            Ok(Err(unverified)) => Err(unverified.to_string()),
+            Err(why) => Err(why.clone()),
+        };
+        Ok(Held { derivation, results })
     });
     held.collect()
 }

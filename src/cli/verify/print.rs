@@ -20,11 +20,16 @@ pub fn text(found: &Found) -> String {
         )
         .expect("a string");
     }
-    for held in &found.held {
-        let name = held.derivation.name.as_ref();
+    for Held { derivation, results } in &found.held {
+        let name = derivation.name.as_ref();
         let title =
             name.map_or_else(|| model.name.clone(), |name| format!("{} of {}", name, model.name));
-        write_held(&mut out, &title, held);
+        match results {
+            Ok(results) => write_held(&mut out, &title, derivation, results),
+            Err(why) => {
+                writeln!(out, "{title}: the derivation is not judged: {why}").expect("a string")
+            }
+        }
     }
     write_sampled(&mut out, found);
     writeln!(out, "{}", conclusion(found)).expect("a string");
@@ -35,7 +40,16 @@ fn conclusion(found: &Found) -> String {
     if !found.holds() {
         return "FAILED".into();
     }
+    if found.judged_nothing() {
+        return "nothing was judged".into();
+    }
     let mut open = Vec::new();
+    match found.not_listed() {
+        0 => {}
+        _ if found.held.len() == 1 => open.push("the derivation was not judged".to_owned()),
+        1 => open.push("1 derivation was not judged".to_owned()),
+        count => open.push(format!("{count} derivations were not judged")),
+    }
     if !found.all_steps_are_judged() {
         open.push("steps between infinities were not judged".to_owned());
     }
@@ -54,7 +68,7 @@ fn conclusion(found: &Found) -> String {
     }
 }
 
-fn write_held(out: &mut String, title: &str, Held { derivation, results }: &Held) {
+fn write_held(out: &mut String, title: &str, derivation: &BoundDerivation, results: &[Verified]) {
     let first = &results[0];
     writeln!(
         out,
@@ -227,8 +241,14 @@ fn relation(relation: Relation) -> &'static str {
 
 pub fn json(found: &Found) -> Value {
     let bounds = found.held.iter().map(|held| {
-        let tables = held.results.iter().map(|result| of_tables(&held.derivation, result));
-        json!({ "name": held.derivation.name, "tables": tables.collect::<Vec<_>>() })
+        let tables =
+            held.results.iter().flatten().map(|result| of_tables(&held.derivation, result));
+        let mut told =
+            json!({ "name": held.derivation.name, "tables": tables.collect::<Vec<_>>() });
+        if let Err(why) = &held.results {
+            told["not_judged"] = json!(why);
+        }
+        told
     });
     json!({
         "model": found.model.name,

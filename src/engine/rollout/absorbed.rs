@@ -24,7 +24,8 @@ impl<E: Number> Rollout<E> {
     }
 
     /// Adds what the steps after `last` give for the rows `ended`, whose state is absorbed: their
-    /// exponents with rewards 0, to the horizon. The factors of actions have stopped.
+    /// exponents with rewards 0, to the horizon. The factors of actions have stopped. A discount
+    /// fades them from the last live step on; where there is none, from the first step.
     pub(super) fn absorb(&mut self, stage: &Stage<E>, last: usize, ended: std::ops::Range<usize>) {
         if ended.is_empty() || last == stage.horizon {
             return;
@@ -32,6 +33,7 @@ impl<E: Number> Rollout<E> {
         let expressions = &stage.exponents;
         expressions.read_absorbed(&stage.world, &self.batch, ended.end, &mut self.exponents);
         let discount = stage.plan.settings.discount;
+        let undiscounted = last.max(1);
         let mut t = last + 1;
         while t <= stage.horizon {
             let Rollout { options, batch, exponents, .. } = &mut *self;
@@ -64,7 +66,7 @@ impl<E: Number> Rollout<E> {
                 let faded = if discount == 1.0 {
                     count
                 } else {
-                    (from..=to).map(|k| discount.powi((k - last) as i32)).sum()
+                    (from..=to).map(|k| discount.powi((k - undiscounted) as i32)).sum()
                 };
                 let values = &self.exponents.output(at)[..ended.len()];
                 for (&value, &trajectory) in values.iter().zip(&self.batch.origin()[ended.clone()])

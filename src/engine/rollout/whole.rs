@@ -17,7 +17,7 @@ impl<E: Number> Rollout<E> {
         if stage.keeps_ledger() {
             self.evaluate_densities(stage, point);
             self.ledger.credit(
-                &stage.terms,
+                (&stage.terms, stage.plan.settings.discount),
                 stage.row_draws(),
                 self.rows.len(),
                 &self.totals.lengths,
@@ -97,10 +97,11 @@ impl<E: Number> Rollout<E> {
             for &(trajectory, steps) in &ratio.absorbed {
                 let logit = ratio.logit_of_absorbed(of).as_f64() * sign;
                 hold(of.term, <E as Float>::of(logit), (lengths[trajectory as usize], trajectory));
+                // from the step at which the ledger has them
                 let faded: f64 = if discount == 1.0 {
                     f64::from(steps)
                 } else {
-                    (1..=steps).map(|k| discount.powi(k as i32)).sum()
+                    (0..steps).map(|k| discount.powi(k as i32)).sum()
                 };
                 ledger.add(
                     of.term,

@@ -19,7 +19,16 @@ impl Lowering<'_> {
     /// A whole number, known before the run.
     pub fn constant_integer(&mut self, expr: &ast::Expr, scope: &Scope, what: &str) -> Option<i64> {
         let value = self.constant(expr, scope, what)?;
-        if value.fract() != 0.0 || value.abs() > 9e15 {
+        if value.abs() > 9e15 {
+            let message =
+                format!("{what} must be a whole number from -9e15 to 9e15, not {value:e}");
+            self.report(
+                Diagnostic::error("constant", expr.span, message)
+                    .here("beyond it neighbouring numbers are not told apart"),
+            );
+            return None;
+        }
+        if value.fract() != 0.0 {
             self.report(Diagnostic::error(
                 "constant",
                 expr.span,

@@ -127,11 +127,15 @@ impl Lowering<'_> {
                     return None;
                 }
                 if hi.saturating_sub(lo) >= MOST_VALUES {
-                    self.error(
+                    let told = Diagnostic::error(
                         "domain",
                         written.span,
                         format!("the range {lo}..{hi} has more than {MOST_VALUES} values"),
                     );
+                    self.report(told.hint(
+                        "a range is listed value by value: declare a smaller one, or \
+                                   `real` for a number without bounds",
+                    ));
                     return None;
                 }
                 Kind::Integer { lo, hi }

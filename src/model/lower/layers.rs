@@ -293,6 +293,22 @@ impl Lowering<'_> {
             | ExprKind::Array(_)
             | ExprKind::Record(_) => "",
         };
+        if let ExprKind::Text(text) = &activation.kind {
+            let told = Diagnostic::error(
+                "type",
+                activation.span,
+                format!("an activation is a word, and `\"{text}\"` stands in quotes"),
+            );
+            let word = known
+                .iter()
+                .map(|(known, _)| *known)
+                .find(|known| text.eq_ignore_ascii_case(known));
+            self.report(told.hint(match word {
+                Some(word) => format!("write `activation = {word}`"),
+                None => "write `activation = relu`, or `tanh`, `sigmoid`, `softplus`".to_owned(),
+            }));
+            return None;
+        }
         match known.iter().find(|(known, _)| *known == name) {
             Some((_, activation)) => Some(*activation),
             None => {

@@ -197,6 +197,10 @@ pub fn exact(section: &Section) -> Markup {
             @if runs.iter().any(|(_, run)| told(run).is_some_and(|exact| exact.best_sees_hidden_state)) {
                 "The best bound is that of any policy that sees the hidden state. "
             }
+            @if runs.iter().any(|(_, run)| told(run).is_some_and(|exact| !exact.best_keeps.is_empty())) {
+                "The best bound keeps the learned starts and steps of the posterior’s world as \
+                 they are. "
+            }
             "Gap = log evidence − bound: what the world’s chance costs (dynamics), "
             @if policy { "what no parameters of the kernels would win and what better ones would \
                           (policy), " }

@@ -147,7 +147,17 @@ impl Builder<'_> {
                 (depth, ExprKind::Previous { kernel, arguments })
             }
             Rule::array => {
-                let (values, depth) = self.many(Parts::of(node));
+                let (mut values, mut depth) = (Vec::new(), 0);
+                for part in Parts::of(node) {
+                    if part.as_rule() == Rule::run {
+                        depth = depth.max(self.numbers(part, &mut values));
+                        continue;
+                    }
+                    let built = self.built(part);
+                    depth = depth.max(built.depth);
+                    values.push(built.expr);
+                }
+                values.shrink_to_fit();
                 (depth, ExprKind::Array(values))
             }
             Rule::record => {
@@ -173,16 +183,39 @@ impl Builder<'_> {
         self.node(span, depth, kind)
     }
 
-    fn many(&mut self, parts: Parts<'_>) -> (Vec<Expr>, usize) {
-        let mut depth = 0;
-        let values = parts
-            .map(|part| {
-                let built = self.built(part);
-                depth = depth.max(built.depth);
-                built.expr
-            })
-            .collect();
-        (values, depth)
+    /// The numbers of a run, each as an expression of its own; their depth.
+    fn numbers(&mut self, node: Node<'_>, values: &mut Vec<Expr>) -> usize {
+        let (file, start, text) = (self.file, node.as_span().start(), node.as_str());
+        // and one more, which mostly follows
+        values.reserve_exact(1 + text.bytes().filter(|&byte| byte == b',').count());
+        let mut deepest = 0;
+        let mut at = 0;
+        while let Some(c) = text[at..].chars().next() {
+            match c {
+                '#' => at = text[at..].find('\n').map_or(text.len(), |end| at + end),
+                '-' | '−' | '0'..='9' => {
+                    let sign = if c.is_ascii_digit() { 0 } else { c.len_utf8() };
+                    let ends = |c: char| c == ',' || c == '#' || c.is_ascii_whitespace();
+                    let length = text[at..].find(ends).unwrap_or(text.len() - at);
+                    let place = |from: usize, to: usize| Span {
+                        file,
+                        start: (start + from) as u32,
+                        end: (start + to) as u32,
+                    };
+                    let span = place(at + sign, at + length);
+                    let kind = self.number(span, &text[at + sign..at + length]);
+                    let mut number = self.node(span, 0, kind);
+                    if sign > 0 {
+                        number = self.unary(UnaryOperator::Minus, place(at, at + sign), number);
+                    }
+                    deepest = deepest.max(number.depth);
+                    values.push(number.expr);
+                    at += length;
+                }
+                _ => at += c.len_utf8(),
+            }
+        }
+        deepest
     }
 
     fn number(&mut self, span: Span, text: &str) -> ExprKind {

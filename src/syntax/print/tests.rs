@@ -211,10 +211,10 @@ fn spread(path: &str, text: &str, gaps: &[u8]) -> Option<String> {
     let mut out = String::new();
     let mut end = 0;
     for (at, token) in scan.tokens.iter().enumerate() {
-        let glued = token.range.start == end;
-        out.push_str(&text[end..token.range.start]);
+        let glued = token.range().start == end;
+        out.push_str(&text[end..token.range().start]);
         // a prime belongs to its name
-        if !(glued && text[token.range.clone()].starts_with('\'')) {
+        if !(glued && text[token.range()].starts_with('\'')) {
             match gaps[at % gaps.len()] {
                 0 => out.push('\n'),
                 1 => out.push_str("\n\n\n"),
@@ -224,8 +224,8 @@ fn spread(path: &str, text: &str, gaps: &[u8]) -> Option<String> {
                 _ => {}
             }
         }
-        out.push_str(&text[token.range.clone()]);
-        end = token.range.end;
+        out.push_str(&text[token.range()]);
+        end = token.range().end;
     }
     out.push_str(&text[end..]);
     parse_at(path, &out).is_ok().then_some(out)
@@ -233,7 +233,7 @@ fn spread(path: &str, text: &str, gaps: &[u8]) -> Option<String> {
 
 fn mutilate(text: &str, changes: &[(usize, u8, usize)]) -> String {
     let mut words: Vec<String> =
-        scan(text).tokens.iter().map(|token| text[token.range.clone()].to_owned()).collect();
+        scan(text).tokens.iter().map(|token| text[token.range()].to_owned()).collect();
     for &(at, change, other) in changes {
         let (at, other) = (at % words.len(), other % words.len());
         match change {
