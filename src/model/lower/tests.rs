@@ -186,8 +186,13 @@ fn grid(definitions: &str, exponent: &str) -> String {
 }
 
 #[track_caller]
+/// Only lowered: whether it is a number wherever it is read is a check's affair.
 fn assert_exponent(definitions: &str, text: &str, at: &[(&str, f64)], expected: f64) {
-    let value = exponent(&model(&grid(definitions, text)), at);
+    let source = Source::at(std::path::Path::new("test.rlmodel"), grid(definitions, text));
+    let file = syntax::parse(&source).expect("the test's text parses");
+    let (lowered, mistakes) = super::lower(&file, &Overrides::default());
+    assert!(mistakes.is_empty(), "{text}: {mistakes:?}");
+    let value = exponent(&lowered.expect("no mistake leaves a model"), at);
     assert!(
         value == expected || (value.is_nan() && expected.is_nan()),
         "{text} = {value}, expected {expected}"
