@@ -11,7 +11,8 @@ use super::mixture::Shape;
 use super::network::NetworkPlan;
 use super::point::Point;
 use super::points::{Columns, Inputs, Trajectories};
-use super::trace::{Variable, When};
+use super::scaled::Scaled;
+use super::variable::{Variable, When};
 use crate::finite::{self, Sparse};
 use crate::model::EnvironmentKernel;
 use crate::plan::{self, Head, Less, Plan, Quantity, Read, Subject, Version};
@@ -36,6 +37,8 @@ pub(super) struct Density {
     from: usize,
     to: usize,
     live: bool,
+    /// What its kernel sees normalised, as it does where it draws.
+    scaled: Vec<(Variable, Scaled)>,
 }
 
 /// What a density was in a batch: a row for each point at which the term counts.
@@ -155,6 +158,13 @@ impl Density {
             from: 1,
             to,
             live: true,
+            scaled: match plan.draws().any(|draw| draw.kernel == of.kernel) {
+                true => Scaled::all(plan)
+                    .into_iter()
+                    .filter_map(|(of, scaled)| Some((Variable::of(plan, of)?, scaled)))
+                    .collect(),
+                false => Vec::new(),
+            },
         })
     }
 
@@ -261,6 +271,7 @@ impl<E: Number> DensityRows<E> {
         let DensityRows { points, network, draws, last, log_prob, numbers, columns, .. } = self;
         let here = |point: &(u32, u32)| on.place(point);
         columns.gather(&of.inputs, points, on, &number);
+        columns.scale(&of.inputs, &of.scaled, parameters, count);
         let feeds = columns.feeds(&of.inputs, count);
         let network =
             Arc::get_mut(network).expect("density: the tape of the last gradient is gone");

@@ -5,8 +5,8 @@ use super::known_ratio::KnownRatio;
 use super::objective::Aim;
 use super::stage::Stage;
 use super::testing::{Log, bits, planned, resumed};
-use super::trace::Variable;
 use super::train::{estimates_at, infer};
+use super::variable::Variable;
 use super::{
     Parameters, SCALES, Viewpoint, assess, evaluate, exact_gradient, random_parameters, tabulate,
 };

@@ -24,7 +24,7 @@ use super::rollout::Rollout;
 use super::stage::{Source, Stage, Term};
 use super::summed::{Pairs, Summed};
 use super::tensor::{Matrix, Tape};
-use super::trace::{Variable, When};
+use super::variable::{Variable, When};
 use crate::plan::{Credited, Less, OptionReads, Plan, Quantity, Version};
 use std::collections::BTreeMap;
 

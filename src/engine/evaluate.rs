@@ -531,7 +531,7 @@ impl NetworkPlan {
 }
 
 /// The elements of a sequence that are there in a row of a block.
-fn present_elements<'a, E: Float>(
+pub(super) fn present_elements<'a, E: Float>(
     elements: &[Vec<Part>],
     index: impl Fn(usize) -> u32,
     read: impl Fn(Slot) -> &'a [E],

@@ -166,7 +166,10 @@ impl Evaluator {
             .map(|own| told(own, "an expected return"))
             .collect::<Result<_, _>>()?;
         let env_steps = lengths.iter().map(|&length| u64::from(length)).sum();
-        let is_option = |draw: &Draw| stage.plan.model.variable(draw.variable).role == Role::Option;
+        let is_option = |draw: &Draw| {
+            let variable = stage.plan.model.variable(draw.variable);
+            variable.role == Role::Option && variable.domain.is_finite()
+        };
         let used = stage.plan.options.iter().zip(tally.visits);
         let options = used.filter(|(draw, _)| is_option(draw)).map(|(draw, mut visits)| {
             visits.divide(self.episodes.max(1) as f64);

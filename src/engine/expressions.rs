@@ -92,7 +92,11 @@ impl<E: Number> Expressions<E> {
         });
         let action_values = values_of(&model.variable(plan.policy.variable).domain);
         let option_values = plan.options.iter().map(|draw| {
-            let mut values = values_of(&model.variable(draw.variable).domain);
+            let domain = &model.variable(draw.variable).domain;
+            if !domain.is_finite() {
+                return Vec::new();
+            }
+            let mut values = values_of(domain);
             values.iter_mut().for_each(|values| values.push(Float::of(NONE)));
             values
         });
@@ -176,11 +180,29 @@ impl<E: Number> Expressions<E> {
                 Place::LastOption(option, component) => (*option, *component, &last),
                 _ => continue,
             };
-            let table = &self.option_values[option][component];
+            // real ones are read apart
+            let Some(table) = self.option_values[option].get(component) else { continue };
             column[..rows]
                 .iter_mut()
                 .enumerate()
                 .for_each(|(row, value)| *value = table[number(option, row) as usize]);
+        }
+    }
+
+    /// Reads the components of real options of rows `0..rows`.
+    pub fn read_real_options(
+        &self,
+        rows: usize,
+        value: impl Fn(usize, usize, usize) -> E,
+        values: &mut Values<E>,
+    ) {
+        for (place, column) in self.reads.iter().zip(&mut values.columns) {
+            if let Place::Option(option, component) = *place
+                && self.option_values[option].is_empty()
+            {
+                let rows = column[..rows].iter_mut().enumerate();
+                rows.for_each(|(row, out)| *out = value(option, component, row));
+            }
         }
     }
 

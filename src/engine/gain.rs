@@ -33,7 +33,8 @@ use super::point::Frozen;
 use super::points::Source;
 use super::stage::Stage;
 use super::stream::GAINS;
-use super::trace::{Trace, Variable, When};
+use super::trace::Trace;
+use super::variable::{Variable, When};
 use crate::plan::Plan;
 use std::collections::HashMap;
 

@@ -98,6 +98,57 @@ fn run<E: Float>(
     }
 }
 
+/// The derivative of the last state along `direction`, which has one number for each weight; the
+/// elements do not move.
+pub fn along<E: Float>(
+    weights: Weights<E>,
+    direction: Weights<E>,
+    elements: &[Element<E>],
+    out: &mut [E],
+) {
+    let width = out.len();
+    let mut state = vec![E::ZERO; width];
+    out.fill(E::ZERO);
+    let (mut of_input, mut of_state) = (Vec::new(), Vec::new());
+    let (mut input_along, mut state_along) = (Vec::new(), Vec::new());
+    for element in elements {
+        let restart = |list: &mut Vec<E>, bias: &[E]| {
+            list.clear();
+            list.extend_from_slice(bias);
+        };
+        restart(&mut of_input, weights.bias);
+        restart(&mut input_along, direction.bias);
+        for &(column, x) in element {
+            let row = column * 3 * width..(column + 1) * 3 * width;
+            add_scaled(&mut of_input, &weights.input[row.clone()], x);
+            add_scaled(&mut input_along, &direction.input[row], x);
+        }
+        restart(&mut of_state, weights.recurrent_bias);
+        restart(&mut state_along, direction.recurrent_bias);
+        for (at, (&h, &dh)) in state.iter().zip(&*out).enumerate() {
+            let row = at * 3 * width..(at + 1) * 3 * width;
+            add_scaled(&mut of_state, &weights.recurrent[row.clone()], h);
+            add_scaled(&mut state_along, &direction.recurrent[row.clone()], h);
+            add_scaled(&mut state_along, &weights.recurrent[row], dh);
+        }
+        for (at, (h, dh)) in state.iter_mut().zip(out.iter_mut()).enumerate() {
+            let gate = |gate: usize| {
+                let at = gate * width + at;
+                let opened = sigmoid(of_input[at] + of_state[at]);
+                (opened, opened * (E::ONE - opened) * (input_along[at] + state_along[at]))
+            };
+            let ((reset, reset_along), (update, update_along)) = (gate(0), gate(1));
+            let of_new = 2 * width + at;
+            let new = (of_input[of_new] + reset * of_state[of_new]).tanh();
+            let inner =
+                input_along[of_new] + reset_along * of_state[of_new] + reset * state_along[of_new];
+            let new_along = (E::ONE - new * new) * inner;
+            *dh = new_along + update_along * (*h - new) + update * (*dh - new_along);
+            *h = new + update * (*h - new);
+        }
+    }
+}
+
 /// Adds the gradients of the parameters, given that of the last state, `d`, which is used up;
 /// `memory` is that of the forward pass.
 pub fn backward<E: Float>(
@@ -221,6 +272,26 @@ mod tests {
         let mut into = Gradients { input, recurrent, bias, recurrent_bias };
         backward(weights(&parameters), &elements, &mut memory, &mut weight.clone(), &mut into);
         assert_gradient(&parameters, &gradient, value);
+    }
+
+    #[test]
+    fn derivatives_along_a_direction_are_differences() {
+        let parameters = numbers(SIZES.iter().sum(), 1);
+        let direction = numbers(parameters.len(), 4);
+        let elements = vec![vec![(1, 1.0)], vec![(0, 0.5), (3, -2.0)], vec![(2, 1.0)]];
+        let mut found = vec![1.0; WIDTH];
+        along(weights(&parameters), weights(&direction), &elements, &mut found);
+        let at = |h: f64| {
+            let moved: Vec<f64> =
+                parameters.iter().zip(&direction).map(|(x, d)| x + h * d).collect();
+            let mut out = vec![0.0; WIDTH];
+            forward(weights(&moved), &elements, &mut Memory::default(), &mut out);
+            out
+        };
+        for (found, (up, down)) in found.iter().zip(at(1e-6).iter().zip(at(-1e-6))) {
+            let difference = (up - down) / 2e-6;
+            assert!((found - difference).abs() < 1e-8, "{found} is not {difference}");
+        }
     }
 
     #[test]

@@ -57,7 +57,8 @@ impl Imagination {
         let part = Part { kernel: draw.kernel, layers, reads: &draw.reads };
         let kernel = plan.model.kernel(draw.kernel).name.clone();
         Ok(Imagination {
-            wired: Wired::new(plan, &[], &part, None, None)?,
+            // a model of the world draws and reads states as they are
+            wired: Wired::new(plan, &[], &part, None, None)?.unscaled(),
             family: Family::of(&draw.head),
             outcomes,
             kernel,

@@ -3,12 +3,11 @@
 
 use super::expressions::Number;
 use super::float::Float;
-use super::options::OptionRows;
-use super::trace::Variable;
+use super::values::Values;
+use super::variable::Variable;
 use crate::finite::{NotFinite, finite_domain};
 use crate::plan::Plan;
 use crate::world::Actions;
-use std::ops::Range;
 
 /// How the draws of a step make what the world takes.
 pub(super) struct Joint<E> {
@@ -80,18 +79,17 @@ impl<E: Number> Joint<E> {
         Some(Joint { parts, is_finite })
     }
 
-    /// The joint actions of rows `rows`; `last` are those of the last draw, `numbers` and `columns`
-    /// room for them.
+    /// The joint actions of the `count` rows of a step; `last` are those of its last draw, `before`
+    /// what the draws before it drew, `numbers` and `columns` room for them.
     pub fn actions<'a>(
         &self,
         last: Actions<E>,
-        options: &[OptionRows<E>],
-        rows: Range<usize>,
+        before: &[Values<E>],
+        count: usize,
         (numbers, columns): (&'a mut Vec<u32>, &'a mut Vec<E>),
     ) -> Actions<'a, E> {
-        let count = rows.len();
         let drawn = |part: &Part<E>, row: usize| match (part.draw, last) {
-            (Some(draw), _) => options[draw].draws.numbers[rows.start + row],
+            (Some(draw), _) => before[draw].numbers[row],
             (None, Actions::Numbers(numbers)) => numbers[row],
             (None, Actions::Columns { .. }) => 0,
         };
@@ -109,6 +107,9 @@ impl<E: Number> Joint<E> {
                     for column in values.chunks_exact(stride.max(1)).take(part.width) {
                         columns.extend_from_slice(&column[..count]);
                     }
+                }
+                (Some(draw), _) if part.size == 0 => {
+                    columns.extend_from_slice(&before[draw].columns);
                 }
                 (Some(_), _) | (None, Actions::Numbers(_)) => {
                     for values in &part.values {

@@ -7,7 +7,7 @@ use super::error::EngineError;
 use super::joint::JointNumber;
 use super::parameters::Parameters;
 use super::tabulate::tabulate;
-use super::trace::Variable;
+use super::variable::Variable;
 use crate::finite::{self, Conditions, finite_domain};
 use crate::model::Role;
 use crate::plan::{Plan, Read};

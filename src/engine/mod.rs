@@ -73,6 +73,7 @@ mod replay;
 mod rollout;
 mod run;
 mod scalars;
+mod scaled;
 mod shards;
 mod simulation;
 mod stage;
@@ -89,12 +90,16 @@ mod tensor;
 mod trace;
 mod train;
 mod trust_region;
+mod values;
+mod variable;
 mod viewpoint;
 mod watch;
 mod weights;
 mod wired;
 mod written;
 
+#[cfg(test)]
+mod composed_tests;
 #[cfg(test)]
 mod dream_tests;
 #[cfg(test)]

@@ -6,6 +6,7 @@ use super::expressions::Number;
 use super::family::{Choice, Draws, Family};
 use super::float::Float;
 use super::listed::Listed;
+use super::values::Values;
 use super::wired::Wired;
 use crate::plan::{Draw, Head, Plan, Read};
 use rand::Rng;
@@ -18,6 +19,8 @@ pub(super) struct OptionDraw {
     pub once: bool,
     /// Which option's last value it stays at.
     stays_at: Option<usize>,
+    /// Components of a value that is real; 0 of a finite one.
+    pub width: usize,
 }
 
 /// The draws of one option, a row for each row of the batch.
@@ -33,6 +36,10 @@ pub(super) struct OptionRows<E> {
     /// Per trajectory, the value drawn last, and the one drawn at `t = 1`.
     latest: Vec<u32>,
     first: Vec<u32>,
+    /// The same of real ones, a row for each trajectory, and the last draw before it is squashed.
+    latest_reals: Vec<E>,
+    first_reals: Vec<E>,
+    latest_draw: Vec<E>,
 }
 
 impl OptionDraw {
@@ -64,7 +71,10 @@ impl OptionDraw {
             | Head::Mixture { .. }
             | Head::Implicit { .. } => None,
         };
-        Ok(OptionDraw { family: Family::of(&draw.head), once: draw.once, stays_at })
+        let family = Family::of(&draw.head);
+        let domain = &plan.model.variable(draw.variable).domain;
+        let width = if family.outcomes().is_some() { 0 } else { domain.width() };
+        Ok(OptionDraw { family, once: draw.once, stays_at, width })
     }
 
     /// Number of values; it stands for `none`, too.
@@ -82,7 +92,8 @@ pub(super) struct Outputs<'a, E> {
 }
 
 impl<E: Number> OptionRows<E> {
-    pub fn new(trajectories: usize) -> OptionRows<E> {
+    pub fn new(option: &OptionDraw, trajectories: usize) -> OptionRows<E> {
+        let reals = || vec![<E as Float>::ZERO; trajectories * option.width];
         OptionRows {
             numbers: vec![],
             draws: Draws::default(),
@@ -90,6 +101,9 @@ impl<E: Number> OptionRows<E> {
             last: vec![],
             latest: vec![0; trajectories],
             first: vec![0; trajectories],
+            latest_reals: reals(),
+            first_reals: reals(),
+            latest_draw: reals(),
         }
     }
 
@@ -105,18 +119,29 @@ impl<E: Number> OptionRows<E> {
         self.last.clear();
     }
 
-    /// The values that the trajectories `origin` drew last; `none` at `t = 1`.
-    pub fn read_last(&self, option: &OptionDraw, t: usize, origin: &[u32], out: &mut Vec<u32>) {
-        out.clear();
-        out.extend(origin.iter().map(|&trajectory| {
-            if t == 1 { option.none() } else { self.latest[trajectory as usize] }
+    /// A component of the real value that a trajectory drew last.
+    pub fn latest_real(&self, option: &OptionDraw, trajectory: u32, component: usize) -> E {
+        self.latest_reals[trajectory as usize * option.width + component]
+    }
+
+    /// The values that the trajectories `origin` drew last; `none` at `t = 1`, NaN of real ones.
+    pub fn read_last(&self, option: &OptionDraw, t: usize, origin: &[u32], out: &mut Values<E>) {
+        out.numbers.clear();
+        out.numbers.extend(origin.iter().map(|&trajectory| match t {
+            1 => option.none(),
+            _ => self.latest[trajectory as usize],
         }));
+        columns_of(&self.latest_reals, option.width, origin, &mut out.columns);
+        if t == 1 {
+            out.columns.fill(Float::of(f64::NAN));
+        }
     }
 
     /// The values that the trajectories `origin` drew at `t = 1`, once that step has drawn.
-    pub fn read_first(&self, origin: &[u32], out: &mut Vec<u32>) {
-        out.clear();
-        out.extend(origin.iter().map(|&trajectory| self.first[trajectory as usize]));
+    pub fn read_first(&self, option: &OptionDraw, origin: &[u32], out: &mut Values<E>) {
+        out.numbers.clear();
+        out.numbers.extend(origin.iter().map(|&trajectory| self.first[trajectory as usize]));
+        columns_of(&self.first_reals, option.width, origin, &mut out.columns);
     }
 
     /// Draws at step `t`, or keeps what was drawn at 1; `last` are the values of the step before of
@@ -126,14 +151,14 @@ impl<E: Number> OptionRows<E> {
         (option, number): (&OptionDraw, usize),
         outputs: Outputs<E>,
         (t, choice, listed): (usize, Choice, Option<&Listed>),
-        (origin, last): (&[u32], &[Vec<u32>]),
+        (origin, last): (&[u32], &[Values<E>]),
         random: &mut impl Rng,
-        (uniforms, out): (&mut Vec<E>, &mut Vec<u32>),
+        (uniforms, out): (&mut Vec<E>, &mut Values<E>),
     ) {
         let Outputs { wired, network, rows } = outputs;
         let width = option.family.numbers();
         match option.stays_at {
-            Some(at) => self.last.extend_from_slice(&last[at][..rows.len()]),
+            Some(at) => self.last.extend_from_slice(&last[at].numbers[..rows.len()]),
             None => self.last.resize(rows.end, option.none()),
         }
         self.numbers.resize(rows.end * width, <E as Float>::ZERO);
@@ -145,9 +170,15 @@ impl<E: Number> OptionRows<E> {
             numbers,
         );
         if option.once && t > 1 {
-            self.draws
-                .numbers
-                .extend(origin.iter().map(|&trajectory| self.latest[trajectory as usize]));
+            match option.width {
+                0 => self
+                    .draws
+                    .numbers
+                    .extend(origin.iter().map(|&trajectory| self.latest[trajectory as usize])),
+                width => self.draws.reals.extend(origin.iter().flat_map(|&trajectory| {
+                    &self.latest_draw[trajectory as usize * width..][..width]
+                })),
+            }
         } else {
             match listed {
                 Some(listed) => listed.read_option(number, t, origin, &mut self.draws.numbers),
@@ -161,13 +192,38 @@ impl<E: Number> OptionRows<E> {
             );
         }
         out.clear();
-        out.extend_from_slice(&self.draws.numbers[rows]);
-        origin
-            .iter()
-            .zip(&*out)
-            .for_each(|(&trajectory, &value)| self.latest[trajectory as usize] = value);
+        match option.width {
+            0 => {
+                out.numbers.extend_from_slice(&self.draws.numbers[rows]);
+                let drawn = origin.iter().zip(&out.numbers);
+                drawn.for_each(|(&trajectory, &value)| self.latest[trajectory as usize] = value);
+            }
+            width => {
+                option.family.actions(&self.draws, rows.clone(), &mut out.columns);
+                let count = rows.len();
+                for (row, &trajectory) in origin.iter().enumerate() {
+                    let own = trajectory as usize * width..(trajectory as usize + 1) * width;
+                    let from = (rows.start + row) * width;
+                    self.latest_draw[own.clone()]
+                        .copy_from_slice(&self.draws.reals[from..from + width]);
+                    for (component, latest) in self.latest_reals[own].iter_mut().enumerate() {
+                        *latest = out.columns[component * count + row];
+                    }
+                }
+            }
+        }
         if t == 1 {
             self.first.clone_from(&self.latest);
+            self.first_reals.clone_from(&self.latest_reals);
         }
+    }
+}
+
+/// Component by component the values of some trajectories, which are kept side by side.
+fn columns_of<E: Number>(values: &[E], width: usize, origin: &[u32], out: &mut Vec<E>) {
+    out.clear();
+    for component in 0..width {
+        let of = |&trajectory: &u32| values[trajectory as usize * width + component];
+        out.extend(origin.iter().map(of));
     }
 }

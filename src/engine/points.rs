@@ -9,7 +9,9 @@ use super::family::Draws;
 use super::float::Float;
 use super::network::{InputKind, NetworkPlan};
 use super::options::OptionRows;
-use super::trace::{Trace, Variable, When};
+use super::scaled::Scaled;
+use super::trace::Trace;
+use super::variable::{Variable, When};
 use crate::model::Kernel;
 use crate::plan::{Plan, Read};
 
@@ -175,6 +177,25 @@ impl<E: Number> Columns<E> {
                             .for_each(|(component, &value)| reals[component * count + row] = value);
                     }
                 }
+            }
+        }
+    }
+
+    /// Normalises what is to be, of `count` points.
+    pub fn scale(
+        &mut self,
+        inputs: &Inputs,
+        scaled: &[(Variable, Scaled)],
+        parameters: &[E],
+        count: usize,
+    ) {
+        for (reals, (source, _)) in self.reals.iter_mut().zip(&inputs.0) {
+            let Source::Trajectory(variable, _) = source else { continue };
+            if let Some((_, scaled)) = scaled.iter().find(|(of, _)| of == variable)
+                && !reals.is_empty()
+            {
+                let read = std::mem::take(reals);
+                scaled.scale(parameters, &read, (count, count), reals);
             }
         }
     }

@@ -8,7 +8,7 @@ use super::float::Float;
 use super::known_ratio::KnownRatio;
 use super::network::NetworkPlan;
 use super::points::{Columns, Inputs, Trajectories};
-use super::trace::When;
+use super::variable::When;
 use crate::plan::{Plan, Quantity, RatioOf};
 use std::sync::Arc;
 

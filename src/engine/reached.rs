@@ -7,7 +7,7 @@ use super::float::Float;
 use super::kernels;
 use super::points::Trajectories;
 use super::stage::Stage;
-use super::trace::{Variable, When};
+use super::variable::{Variable, When};
 use crate::world::Batch;
 
 /// The first of `live` rows in which the environment has drawn no number: a component of the state,

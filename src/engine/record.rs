@@ -7,7 +7,7 @@ use super::point::{Frozen, Point};
 use super::rollout::{Keep, Rollout};
 use super::stage::Stage;
 use super::stream::EVALUATION;
-use super::trace::{Variable, When};
+use super::variable::{Variable, When};
 use crate::plan::Plan;
 
 /// A step from a live state.

@@ -4,7 +4,7 @@ use super::expressions::Number;
 use super::family::Draws;
 use super::float::Float;
 use super::points::{Columns, Inputs, Source, gather_values};
-use super::trace::Variable;
+use super::variable::Variable;
 use crate::model::Domain;
 use crate::plan::Plan;
 use rand::{Rng, RngExt};

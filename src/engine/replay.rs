@@ -6,7 +6,7 @@ use super::float::Float;
 use super::points::{Columns, Inputs, Source, gather_values};
 use super::rollout::Rollout;
 use super::stage::Stage;
-use super::trace::{Variable, When};
+use super::variable::{Variable, When};
 
 /// A ring of transitions `(s, a, s', r, end)` with their times.
 pub(super) struct Replay<E> {

@@ -15,7 +15,7 @@ use super::ratio::Ratio;
 use super::recorded::Recorded;
 use super::simulation::Simulator;
 use super::stop::Stop;
-use super::trace::Variable;
+use super::variable::Variable;
 use super::weights::Weights;
 use super::wired::{Part, Wired};
 use crate::expr::{ExprId, Node};

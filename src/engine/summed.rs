@@ -5,7 +5,7 @@ use super::density::{Density, DensityRows};
 use super::expressions::Number;
 use super::point::Point;
 use super::points::Trajectories;
-use super::trace::Variable;
+use super::variable::Variable;
 use crate::plan::OptionReads;
 use std::ops::Range;
 

@@ -5,6 +5,7 @@ use super::family::Draws;
 use super::options::OptionRows;
 use super::stage::Stage;
 use super::trace::Present;
+use super::values::Values;
 use crate::exact::OptionVisits;
 use crate::world::Batch;
 use std::ops::Range;
@@ -49,12 +50,13 @@ impl<E: Number> Tally<E> {
         stage: &Stage<E>,
         batch: &Batch<E>,
         (t, rows): (usize, Range<usize>),
-        (options, last): (&[OptionRows<E>], &[Vec<u32>]),
+        (options, last): (&[OptionRows<E>], &[Values<E>]),
         draws: &Draws<E>,
     ) {
         let states =
             self.states.as_mut().map(|present| present.state_numbers(stage, batch, rows.len()));
-        for ((visits, option), last) in self.visits.iter_mut().zip(options).zip(last) {
+        let all = self.visits.iter_mut().zip(options).zip(last).zip(&stage.options);
+        for (((visits, option), last), _) in all.filter(|(_, of)| of.width == 0) {
             for (at, row) in rows.clone().enumerate() {
                 let (o, action) = (
                     option.draws.numbers[row] as usize,
@@ -62,7 +64,7 @@ impl<E: Number> Tally<E> {
                 );
                 let place = states.map_or(0, |states| states[at] as usize) * visits.values;
                 visits.steps[(place + o) * visits.actions + action] += 1.0;
-                let before = last[at] as usize;
+                let before = last.numbers[at] as usize;
                 if t == 1 {
                     visits.starts[o] += 1.0;
                     continue;

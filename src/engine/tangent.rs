@@ -4,6 +4,7 @@
 use super::elementwise::{self, Wide};
 use super::evaluate::{self, Activations, BLOCK};
 use super::float::Float;
+use super::gru;
 use super::kernels;
 use super::network::{NetworkPlan, Op, PartSource, Slot, Step};
 use std::ops::Range;
@@ -135,7 +136,16 @@ impl NetworkPlan {
                     }
                 }
             }
-            Op::Gru { .. } => unreachable!("plan: no trust region where networks read a sequence"),
+            Op::Gru { elements, weights } => {
+                let (at, along) =
+                    (gru_weights(weights, parameters), gru_weights(weights, direction));
+                let mut present = Vec::new();
+                for (row, out) in dz.chunks_exact_mut(width).enumerate() {
+                    let index = |column: usize| activations.column(column, &block)[row];
+                    evaluate::present_elements(elements, index, value, row, &mut present);
+                    gru::along(at, along, &present, out);
+                }
+            }
             Op::Unary(op, x) => elementwise::unary_along(*op, value(*x), along(*x), dz),
             Op::Binary(op, x, y) => {
                 let wide = |slot: Slot, data| Wide::new(data, self.slots[slot.0].width);
@@ -151,6 +161,12 @@ impl NetworkPlan {
         }
         tangents.slots[step.out.0] = buffer;
     }
+}
+
+/// The parts of a flat vector that are a recurrent unit's.
+fn gru_weights<'a, E>(ranges: &[Range<usize>; 4], values: &'a [E]) -> gru::Weights<'a, E> {
+    let [input, recurrent, bias, recurrent_bias] = ranges.clone().map(|range| &values[range]);
+    gru::Weights { input, recurrent, bias, recurrent_bias }
 }
 
 #[cfg(test)]

@@ -3,39 +3,9 @@
 use super::expressions::Number;
 use super::float::Float;
 use super::stage::Stage;
+use super::variable::{Variable, When};
 use super::wired::number_all;
-use crate::model::VariableId;
-use crate::plan::{Plan, Read};
 use crate::world::{Actions, Batch};
-
-/// A variable of a trajectory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Variable {
-    State,
-    Observation,
-    Action,
-    Option(usize),
-    /// A reward of the step.
-    Reward(usize),
-    /// Whether the step has ended the episode.
-    End,
-}
-
-/// When a variable is read from a point `t`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum When {
-    After(i32),
-    At(usize),
-    /// At a fixed time, where that is not later than `t + to`, or not earlier than `t + from`.
-    Past {
-        time: usize,
-        to: i32,
-    },
-    Future {
-        time: usize,
-        from: i32,
-    },
-}
 
 /// Of one shard: states and observations by row, and where a trajectory's rows are.
 #[derive(Default)]
@@ -44,6 +14,8 @@ pub(super) struct Trace<E> {
     observation: Recorded<E>,
     /// By row, the components of the action as the world takes them, where it is real.
     actions: Vec<E>,
+    /// The same of options, by option.
+    options: Vec<Vec<E>>,
     /// By row, each reward, and whether the step ended the episode; where they are asked for.
     rewards: Vec<Vec<E>>,
     ended: Vec<u32>,
@@ -64,60 +36,6 @@ struct Recorded<E> {
     step: Vec<u32>,
 }
 
-impl Variable {
-    pub fn of(plan: &Plan, variable: VariableId) -> Option<Variable> {
-        let environment = plan.model.environment(plan.environment);
-        if variable == environment.state {
-            Some(Variable::State)
-        } else if Some(variable) == environment.observation {
-            Some(Variable::Observation)
-        } else if variable == plan.policy.variable {
-            Some(Variable::Action)
-        } else {
-            plan.options.iter().position(|option| option.variable == variable).map(Variable::Option)
-        }
-    }
-
-    /// What a read at step `step` of its window means; `None` for the time, or what is not of the
-    /// trajectory.
-    pub fn read(plan: &Plan, read: Read, step: usize) -> Option<(Variable, When)> {
-        let (variable, when) = match read {
-            Read::Variable(variable) => (variable, When::After(0)),
-            Read::Step(variable, offset) => (variable, When::After(offset)),
-            Read::Window(variable, from, _) => (variable, When::After(from + step as i32)),
-            Read::First(variable) => (variable, When::At(1)),
-            Read::Last(variable, offset) => {
-                (variable, When::At((plan.model.horizon.value as i64 + i64::from(offset)) as usize))
-            }
-            Read::Past(variable, to) => (variable, When::Past { time: step + 1, to }),
-            Read::Whole(variable, to)
-                if (step as i64) < plan.model.horizon.value as i64 + i64::from(to) =>
-            {
-                (variable, When::At(step + 1))
-            }
-            // no time is that early
-            Read::Whole(variable, _) => (variable, When::Past { time: step + 1, to: i32::MIN }),
-            Read::Future(variable, from) => (variable, When::Future { time: step + 1, from }),
-            Read::Time => return None,
-        };
-        Some((Variable::of(plan, variable)?, when))
-    }
-}
-
-impl When {
-    /// The time it is read at from `t`; 0 where there is none.
-    pub fn from(self, t: usize) -> i64 {
-        let after = |offset: i32| t as i64 + i64::from(offset);
-        match self {
-            When::After(offset) => after(offset),
-            When::At(time) => time as i64,
-            When::Past { time, to } if time as i64 <= after(to) => time as i64,
-            When::Future { time, from } if time as i64 >= after(from) => time as i64,
-            When::Past { .. } | When::Future { .. } => 0,
-        }
-    }
-}
-
 impl<E: Number> Trace<E> {
     pub fn clear(&mut self, horizon: usize, trajectories: usize) {
         for recorded in [&mut self.state, &mut self.observation] {
@@ -125,6 +43,7 @@ impl<E: Number> Trace<E> {
             recorded.reals.clear();
         }
         self.actions.clear();
+        self.options.iter_mut().for_each(Vec::clear);
         self.rewards.iter_mut().for_each(Vec::clear);
         self.ended.clear();
         self.trajectories = trajectories;
@@ -153,6 +72,18 @@ impl<E: Number> Trace<E> {
         let Actions::Columns { values, stride } = actions else { return };
         for row in 0..rows {
             self.actions.extend(values.chunks_exact(stride).map(|column| column[row]));
+        }
+    }
+
+    /// What the first `rows` rows of a step drew of a real option, component by component.
+    pub fn record_option(&mut self, option: usize, columns: &[E], rows: usize) {
+        if self.options.len() <= option {
+            self.options.resize_with(option + 1, Vec::new);
+        }
+        let width = columns.len() / rows.max(1);
+        for row in 0..rows {
+            self.options[option]
+                .extend((0..width).map(|component| columns[component * rows + row]));
         }
     }
 
@@ -257,7 +188,8 @@ impl<E: Number> Trace<E> {
             (Place::Row(row), Variable::Observation) => (&self.observation.reals, row),
             (Place::Row(row), Variable::Reward(reward)) => (&self.rewards[reward], row),
             (Place::Row(row), Variable::Action) => (&self.actions, row),
-            (Place::Row(_), Variable::Option(_) | Variable::End) => return None,
+            (Place::Row(row), Variable::Option(option)) => (self.options.get(option)?, row),
+            (Place::Row(_), Variable::End) => return None,
             (Place::End(trajectory), _) => (&self.last_state.reals, trajectory),
         };
         list.get(at * width..(at + 1) * width)

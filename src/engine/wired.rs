@@ -7,10 +7,11 @@ use super::expressions::Number;
 use super::float::Float;
 use super::moments::{Moments, Sums};
 use super::network::{InputKind, NetworkPlan};
-use super::parameters::Layout;
-use super::trace::{Variable, When};
+use super::scaled::Scaled;
+use super::values::Values;
+use super::variable::{Variable, When};
 use crate::model::{FiniteDomain, KernelId, LayerId};
-use crate::plan::{Normalizer, Plan, Read};
+use crate::plan::{Plan, Read};
 use crate::world::{Actions, Batch, World};
 use std::ops::Range;
 use std::sync::Arc;
@@ -26,19 +27,13 @@ pub(super) struct Wired {
     pub value: Option<usize>,
     feeds: Vec<(Feed, InputKind)>,
     /// What is read of earlier steps: each read, which step of it, and how many values there are.
-    pub traced: Vec<(Variable, When, usize)>,
+    pub traced: Vec<(Variable, When, InputKind)>,
     /// The state's and the observation's numbers, where a world that does not number them feeds a
     /// network that needs them.
     state: Option<FiniteDomain>,
     observation: Option<FiniteDomain>,
     /// How real components are normalised, where they are.
     scaled: Vec<(Feed, Scaled)>,
-}
-
-/// Where the mean and the logarithm of the deviation of each component stand in the flat vector.
-struct Scaled {
-    mean: Range<usize>,
-    log_deviation: Range<usize>,
 }
 
 /// Layers of a kernel, and what its givens read.
@@ -131,17 +126,14 @@ pub(super) struct Feeds<E> {
     actions: Vec<u32>,
     action_columns: Vec<E>,
     /// By option.
-    pub drawn: Vec<Vec<u32>>,
-    pub last: Vec<Vec<u32>>,
-    pub first: Vec<Vec<u32>>,
+    pub drawn: Vec<Values<E>>,
+    pub last: Vec<Values<E>>,
+    pub first: Vec<Values<E>>,
     /// By entry of [`Wired::traced`].
-    pub traced: Vec<Vec<u32>>,
+    pub traced: Vec<Values<E>>,
     /// By simulation of the plan, the columns of its steps.
     pub simulated: Vec<Vec<E>>,
 }
-
-/// A normalised input is kept within so many deviations.
-const FARTHEST: f64 = 10.0;
 
 /// Inputs of a network are kept on the stack; a network with more is refused.
 const MOST_INPUTS: usize = 256;
@@ -221,7 +213,6 @@ impl Wired {
             }
         };
         verify_starts(plan, &known)?;
-        let layout = Layout::of(&model.network);
         let roots: Vec<LayerId> =
             parts.iter().flat_map(|part| part.layers.iter().copied()).collect();
         let simulated = |layer: LayerId| {
@@ -257,13 +248,11 @@ impl Wired {
         for ((feed, kind), spec) in feeds.iter_mut().zip(network.inputs()) {
             if let Feed::Traced(read) = feed {
                 let read = earlier.borrow()[*read];
-                let what = Variable::read(plan, read, spec.step)
-                    .zip(if let InputKind::Finite { size } = kind { Some(*size) } else { None });
-                let ((variable, when), size) = what.ok_or_else(|| {
-                    refused(policy.kernel, "reads earlier steps of what is not finite")
+                let (variable, when) = Variable::read(plan, read, spec.step).ok_or_else(|| {
+                    refused(policy.kernel, "reads earlier steps of what is not of the trajectory")
                 })?;
                 *feed = Feed::Traced(traced.len());
-                traced.push((variable, when, size));
+                traced.push((variable, when, *kind));
             }
         }
         if feeds.len() > MOST_INPUTS {
@@ -273,21 +262,6 @@ impl Wired {
             ));
         }
         let numbers = |variable| model.variable(variable).domain.finite.clone();
-        let scaled = |normalizer: &Normalizer| {
-            let range = |id| layout.range(id);
-            let scaled = Scaled {
-                mean: range(normalizer.mean),
-                log_deviation: range(normalizer.log_deviation),
-            };
-            (
-                if normalizer.variable == environment.state {
-                    Feed::State
-                } else {
-                    Feed::Observation
-                },
-                scaled,
-            )
-        };
         let mut before_policy = 0;
         let mut of_options = Vec::with_capacity(options.len());
         for part in options {
@@ -306,8 +280,19 @@ impl Wired {
             traced,
             state: numbers(environment.state),
             observation: environment.observation.and_then(numbers),
-            scaled: plan.normalizers.iter().map(scaled).collect(),
+            scaled: Scaled::all(plan)
+                .into_iter()
+                .map(|(variable, scaled)| match variable == environment.state {
+                    true => (Feed::State, scaled),
+                    false => (Feed::Observation, scaled),
+                })
+                .collect(),
         })
+    }
+
+    /// The same, whose inputs are what they are.
+    pub fn unscaled(self) -> Wired {
+        Wired { scaled: Vec::new(), ..self }
     }
 
     /// By input, what a gradient goes on to.
@@ -351,6 +336,25 @@ impl Wired {
             first += scaled.mean.len();
         }
         sums.count += rows as f64;
+    }
+
+    /// Normalises what is read of earlier steps, as the present value is.
+    pub fn scale_earlier<E: Number>(
+        &self,
+        variable: Variable,
+        parameters: &[E],
+        rows: usize,
+        columns: &mut Vec<E>,
+    ) {
+        let feed = match variable {
+            Variable::State => Feed::State,
+            Variable::Observation => Feed::Observation,
+            Variable::Action | Variable::Option(_) | Variable::Reward(_) | Variable::End => return,
+        };
+        if let Some((_, scaled)) = self.scaled.iter().find(|(scaled, _)| *scaled == feed) {
+            let read = std::mem::take(columns);
+            scaled.scale(parameters, &read, (rows, rows), columns);
+        }
     }
 
     /// Writes the means and deviations that networks see from now on.
@@ -402,10 +406,10 @@ impl Wired {
             *input = match (feed, kind) {
                 (Feed::Time, _) => evaluate::Feed::Finite(&feeds.time[..rows]),
                 // empty before it is drawn: no pass reads it then
-                (Feed::Drawn(option), _) => evaluate::Feed::Finite(&feeds.drawn[option]),
-                (Feed::Last(option), _) => evaluate::Feed::Finite(&feeds.last[option]),
-                (Feed::First(option), _) => evaluate::Feed::Finite(&feeds.first[option]),
-                (Feed::Traced(at), _) => evaluate::Feed::Finite(&feeds.traced[at]),
+                (Feed::Drawn(option), kind) => values(&feeds.drawn[option], kind, rows),
+                (Feed::Last(option), kind) => values(&feeds.last[option], kind, rows),
+                (Feed::First(option), kind) => values(&feeds.first[option], kind, rows),
+                (Feed::Traced(at), kind) => values(&feeds.traced[at], kind, rows),
                 (Feed::Simulated(at), _) => {
                     evaluate::Feed::Real { columns: &feeds.simulated[at], stride: rows }
                 }
@@ -492,6 +496,14 @@ impl Wired {
     }
 }
 
+/// Values of draws, as a network takes them.
+fn values<E: Number>(values: &Values<E>, kind: InputKind, rows: usize) -> evaluate::Feed<'_, E> {
+    match kind {
+        InputKind::Finite { .. } => evaluate::Feed::Finite(&values.numbers),
+        InputKind::Real { .. } => evaluate::Feed::Real { columns: &values.columns, stride: rows },
+    }
+}
+
 /// A rollout starts at the present state.
 fn verify_starts(plan: &Plan, known: &[(KernelId, Vec<Feed>)]) -> Result<(), EngineError> {
     let model = &plan.model;
@@ -529,12 +541,12 @@ fn columns<'a, E: Number>(feed: Feed, world: &World<E>, batch: &'a Batch<E>) -> 
     columns.unwrap_or(&[])
 }
 
-impl<E: Default> Feeds<E> {
+impl<E: Clone + Default> Feeds<E> {
     pub fn of_options(count: usize) -> Feeds<E> {
         Feeds {
-            drawn: vec![Vec::new(); count],
-            last: vec![Vec::new(); count],
-            first: vec![Vec::new(); count],
+            drawn: vec![Values::default(); count],
+            last: vec![Values::default(); count],
+            first: vec![Values::default(); count],
             ..Feeds::default()
         }
     }
@@ -559,30 +571,6 @@ impl<E: Copy> Feeds<E> {
 impl<E> Feeds<E> {
     fn scaled(&mut self, feed: Feed) -> &mut Vec<E> {
         if feed == Feed::State { &mut self.scaled_state } else { &mut self.scaled_observation }
-    }
-}
-
-impl Scaled {
-    /// `(x − mean) / deviation` of each component, within [`FARTHEST`].
-    fn scale<E: Number>(
-        &self,
-        parameters: &[E],
-        columns: &[E],
-        (rows, stride): (usize, usize),
-        out: &mut Vec<E>,
-    ) {
-        let (far, near): (E, E) = (Float::of(FARTHEST), Float::of(-FARTHEST));
-        out.clear();
-        let parts =
-            parameters[self.mean.clone()].iter().zip(&parameters[self.log_deviation.clone()]);
-        for ((&mean, &log_deviation), column) in parts.zip(columns.chunks_exact(stride.max(1))) {
-            let factor = Float::exp(-log_deviation);
-            out.extend(
-                column[..rows]
-                    .iter()
-                    .map(|&x| Float::min(Float::max((x - mean) * factor, near), far)),
-            );
-        }
     }
 }
 

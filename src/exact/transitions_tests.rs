@@ -306,6 +306,6 @@ fn what_is_missing_or_reads_too_much_is_told() {
     assert_eq!(
         told,
         "the exact oracle does not take a transition of `s` that reads anything but `s[t]`, the \
-         action and the time at `t` yet"
+         actions and the time at `t` yet"
     );
 }

@@ -324,12 +324,6 @@ fn draw(
         );
         return Err(vec![refused(model.kernel(kernel).span, message)]);
     }
-    if model.variable(variable).role == Role::Option && !head.is_finite() {
-        return Err(vec![refused(
-            factor.span,
-            format!("`{name}` is a real option; this version trains finite ones"),
-        )]);
-    }
     let mut reads =
         reads(model, arguments, factor.span, &format!("`{}`", model.kernel(kernel).name))?;
     for read in &mut reads {

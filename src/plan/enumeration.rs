@@ -55,7 +55,9 @@ pub fn against_enumeration(
         [_] if settings.normalize.observations => {
             "does not go with `normalize = observations` in this version"
         }
-        [_] if !policy.head.is_finite() => "sums with finite actions, and these are real",
+        [option] if !policy.head.is_finite() || !option.head.is_finite() => {
+            "sums over finite values, and here a draw is real"
+        }
         [option] => return against_reads(model, (option, policy), terms),
     };
     Some(format!("`options = enumerate` {why}"))

@@ -520,7 +520,6 @@ impl Planner<'_> {
             )]);
         };
         let head = kernel_head(self.model, kernel, *variable)?;
-        let seen = matches!(self.model.variable(*variable).role, Role::State | Role::Observation);
         let fits = match head {
             Head::Categorical { .. } | Head::Bernoulli { .. } | Head::Sticky { .. } => true,
             // its density is that before the squashing
@@ -533,7 +532,7 @@ impl Planner<'_> {
                     ),
                 )]);
             }
-            Head::Normal { .. } | Head::Mixture { .. } => seen,
+            Head::Normal { .. } | Head::Mixture { .. } => true,
         };
         if !fits {
             let message = format!(
@@ -678,7 +677,9 @@ impl Planner<'_> {
                         if once {
                             index == Index::First
                         } else {
-                            matches!(later(index), Some(0 | -1))
+                            // what a real one was before is not kept
+                            let finite = self.model.variable(variable).domain.is_finite();
+                            matches!(later(index), Some(0)) || finite && later(index) == Some(-1)
                         }
                     };
                     drawn && option.is_some_and(|draw| own(draw.once))

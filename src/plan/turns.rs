@@ -37,16 +37,6 @@ pub(super) fn turns(
             super::weights::mean_fields(&mut with_deviations, model.bound(bound.bound), bound, run);
     }
     let model = &with_deviations;
-    let several = derivation.bounds.len() > 1;
-    if let (true, Some(setting)) = (
-        several && (run.normalize.observations || run.normalize.returns),
-        model.setting("normalize"),
-    ) {
-        errors.push(super::refused(
-            setting.span,
-            "this version rescales neither observations nor returns where a file has several bounds",
-        ));
-    }
     errors.extend(two_estimators(model));
     for objective in &model.objectives {
         match turn(model, derived(derivation, objective.bound), run, objective) {
@@ -87,12 +77,12 @@ pub(super) fn turns(
         planned.insert(0, scout);
     }
     if let (true, Some(setting)) = (
-        planned.iter().any(|plan| !plan.is_real()) && run.normalize.observations,
+        planned.iter().any(|plan| plan.pathwise.is_some()) && run.normalize.observations,
         model.setting("normalize"),
     ) {
         return Err(vec![super::refused(
             setting.span,
-            "this version does not normalise what a learned model imagines",
+            "this version takes no gradient through draws that networks see normalised",
         )]);
     }
     let last = planned.pop().expect("plan: a checked model maximises a bound");

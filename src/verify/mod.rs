@@ -20,8 +20,8 @@ pub use measure::{Measure, Trajectory};
 pub use space::ABSENT;
 use space::{Instance, Space};
 use std::collections::BTreeMap;
-use sum::Sum;
 pub use sum::TOLERANCE;
+use sum::{Sum, overflows};
 use trajectories::{TooMany, Trajectories};
 
 /// How many trajectories are listed at the most.
@@ -384,14 +384,6 @@ fn estimators(
 /// A sum that float64 holds.
 fn held(sum: Sum, what: &str) -> Result<Sum, NotFinite> {
     if sum.overflows { Err(overflows(what)) } else { Ok(sum) }
-}
-
-/// What is not judged, since it is no number, and what to do.
-fn overflows(what: &str) -> NotFinite {
-    NotFinite(format!(
-        "{what} overflows: it exceeds 1.8e308, the largest float64; scale the rewards, or the \
-         param before them, down"
-    ))
 }
 
 fn log_sum_exp(logs: impl Iterator<Item = Sum> + Clone) -> Sum {

@@ -1,5 +1,6 @@
 //! Sums that know how far rounding may have moved them.
 
+use crate::finite::NotFinite;
 use std::ops::{Add, AddAssign, Mul};
 
 /// How far two sides that should be equal may lie apart, relative to their size.
@@ -73,4 +74,12 @@ impl std::iter::Sum for Sum {
     fn sum<I: Iterator<Item = Sum>>(parts: I) -> Sum {
         parts.fold(Sum::default(), Add::add)
     }
+}
+
+/// What is not judged, since it is no number, and what to do.
+pub fn overflows(what: &str) -> NotFinite {
+    NotFinite(format!(
+        "{what} overflows: it exceeds 1.8e308, the largest float64; scale the rewards, or the \
+         param before them, down"
+    ))
 }

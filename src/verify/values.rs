@@ -2,6 +2,7 @@
 
 use super::laws::{Law, Laws};
 use super::space::{Assignment, Instance, Space};
+use super::sum::overflows;
 use super::trajectories::outcome;
 use crate::bound::{BoundDerivation, Term, TermKind};
 use crate::finite::NotFinite;
@@ -106,7 +107,7 @@ pub fn log_likelihood(
         LikelihoodForm::Exponential { value: exponent, .. } => {
             let value = space.value(*exponent, t, values);
             match value.is_infinite() && space.overflows(*exponent, t, values) {
-                true => Err(super::overflows(&format!(
+                true => Err(overflows(&format!(
                     "the exponent of `{}`",
                     space.bound.likelihood[likelihood].name
                 ))),

@@ -2,8 +2,7 @@ use super::{Piece, Work};
 use crate::bound::derivation::{Relation, Rule};
 use crate::bound::term::{Sign, Term, TermKind};
 
-/// log p(x | c) − log q(x | c) ≈ logit of a classifier between x ~ p(· | c) and x ~ q(· | c) at the
-/// same c
+/// log p(x | c) − log q(x | c) ≈ logit of a classifier of x ~ p(· | c) and x ~ q(· | c), c the same
 ///
 /// Where a density is unknown, the ratio is estimated by a classifier that is trained to tell their
 /// draws apart; an optimal one has the ratio as its logit (Sugiyama, Suzuki and Kanamori 2012;

@@ -216,7 +216,9 @@ impl<'a, E: Number> Lead<'a, E> {
     /// seen before.
     fn begin_round(&self, shared: &Shared<E>) {
         write(&shared.previous).moved = false;
-        if self.step > 0 && self.plan.settings.normalize.observations {
+        // of several bounds the last one's moments are those that all see
+        let normalizes = self.plan.settings.normalize.observations && self.plan.number == 0;
+        if self.step > 0 && normalizes {
             shared.stage.learning.normalise(&self.inputs, write(&shared.parameters).values_mut());
         }
     }

@@ -51,6 +51,15 @@ impl<E: Number> Rollout<E> {
             } else {
                 expressions.read_options(ended.end, kept, none, exponents);
             }
+            // a real one that is kept; of others nothing is left
+            let real = |option: usize, component: usize, row: usize| {
+                let of = &stage.options[option];
+                match of.once && last > 0 {
+                    true => options[option].latest_real(of, batch.origin()[row], component),
+                    false => E::of(crate::model::NONE),
+                }
+            };
+            expressions.read_real_options(ended.end, real, exponents);
             // all steps to come are one where the exponents do not read the time, nor the option of
             // a step that was live
             let alone = expressions.reads_time || is_first && expressions.reads_last_options();

@@ -3,10 +3,13 @@
 use super::Rollout;
 use crate::engine::expressions::Number;
 use crate::engine::family::Choice;
+use crate::engine::float::Float;
+use crate::engine::network::InputKind;
 use crate::engine::options::Outputs;
 use crate::engine::point::Point;
 use crate::engine::stage::Stage;
-use crate::engine::trace::Variable;
+use crate::engine::values::Values;
+use crate::engine::variable::Variable;
 use crate::engine::wired::{Feeds, Wired};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use std::ops::Range;
@@ -14,8 +17,13 @@ use std::sync::Arc;
 
 impl<E: Number> Rollout<E> {
     /// What networks read of earlier steps.
-    pub(super) fn read_earlier(&mut self, stage: &Stage<E>, wired: &Wired, t: usize, live: usize) {
-        self.feeds.traced.resize_with(wired.traced.len(), Vec::new);
+    pub(super) fn read_earlier(
+        &mut self,
+        (stage, wired, parameters): (&Stage<E>, &Wired, &[E]),
+        t: usize,
+        live: usize,
+    ) {
+        self.feeds.traced.resize_with(wired.traced.len(), Values::default);
         let drawn = |variable| match variable {
             Variable::Option(option) => &self.options[option].draws.numbers[..],
             Variable::Action
@@ -24,12 +32,28 @@ impl<E: Number> Rollout<E> {
             | Variable::Reward(_)
             | Variable::End => &self.draws.numbers[..],
         };
-        for (&(variable, when, size), numbers) in wired.traced.iter().zip(&mut self.feeds.traced) {
-            numbers.clear();
-            numbers.extend(self.work.origin[..live].iter().map(|&trajectory| {
-                let of = (trajectory as usize, t, stage.horizon);
-                self.trace.number((variable, when), t, of, drawn).unwrap_or(size as u32)
-            }));
+        let origin = &self.work.origin[..live];
+        for (&(variable, when, kind), values) in wired.traced.iter().zip(&mut self.feeds.traced) {
+            values.clear();
+            match kind {
+                InputKind::Finite { size } => {
+                    values.numbers.extend(origin.iter().map(|&trajectory| {
+                        let of = (trajectory as usize, t, stage.horizon);
+                        self.trace.number((variable, when), t, of, drawn).unwrap_or(size as u32)
+                    }));
+                }
+                InputKind::Real { components } => {
+                    values.columns.resize(components * live, Float::of(f64::NAN));
+                    for (row, &trajectory) in origin.iter().enumerate() {
+                        let of = (trajectory as usize, t, stage.horizon);
+                        let read = self.trace.reals((variable, when), t, of, components);
+                        for (component, &value) in read.unwrap_or(&[]).iter().enumerate() {
+                            values.columns[component * live + row] = value;
+                        }
+                    }
+                    wired.scale_earlier(variable, parameters, live, &mut values.columns);
+                }
+            }
         }
     }
 
@@ -52,7 +76,7 @@ impl<E: Number> Rollout<E> {
         {
             own.read_last(option, t, origin, last);
         }
-        self.feeds.drawn.iter_mut().chain(&mut self.feeds.first).for_each(Vec::clear);
+        self.feeds.drawn.iter_mut().chain(&mut self.feeds.first).for_each(Values::clear);
         // one for each option, one for the action
         for pass in 0..=stage.options.len() {
             let network = Arc::get_mut(&mut self.network)
@@ -78,7 +102,7 @@ impl<E: Number> Rollout<E> {
                     random,
                     buffers,
                 );
-                self.options[pass].read_first(origin, &mut first[pass]);
+                self.options[pass].read_first(option, origin, &mut first[pass]);
                 // what is drawn once is not drawn from later rows
                 if !option.once || t == 1 {
                     let numbers =

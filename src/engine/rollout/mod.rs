@@ -32,7 +32,8 @@ use super::simulation::Simulated;
 use super::stage::{Anchor, Stage};
 use super::stream::generator;
 use super::tally::Tally;
-use super::trace::{Trace, Variable};
+use super::trace::Trace;
+use super::variable::Variable;
 use super::wired::Feeds;
 use crate::world::{Actions, Batch};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -142,7 +143,7 @@ impl<E: Number> Rollout<E> {
             anchor: Vec::new(),
             log_prob: Vec::new(),
             network: Arc::new(Activations::default()),
-            options: stage.options.iter().map(|_| OptionRows::new(trajectories)).collect(),
+            options: stage.options.iter().map(|of| OptionRows::new(of, trajectories)).collect(),
             densities: stage.densities.iter().map(|_| DensityRows::default()).collect(),
             scored_model: DensityRows::default(),
             scored_start: DensityRows::default(),
@@ -395,7 +396,7 @@ impl<E: Number> Rollout<E> {
         if stage.keeps_ledger() && keep == Keep::Rows {
             self.trace.record(stage, &self.batch, (t, first), &self.work.origin[..live]);
         }
-        self.read_earlier(stage, wired, t, live);
+        self.read_earlier((stage, wired, point.present), t, live);
         self.simulated.draw(
             &stage.simulators,
             point,
@@ -468,9 +469,14 @@ impl<E: Number> Rollout<E> {
             let Rollout { options, feeds, exponents, .. } = self;
             let (now, last) = (
                 |option: usize, row: usize| options[option].draws.numbers[first + row],
-                |option: usize, row: usize| feeds.last[option][row],
+                |option: usize, row: usize| feeds.last[option].numbers[row],
             );
             stage.exponents.read_options(live, now, last, exponents);
+            stage.exponents.read_real_options(
+                live,
+                |option, component, row| feeds.drawn[option].columns[component * live + row],
+                exponents,
+            );
         }
         if let (Some(through), Keep::Rows) = (&stage.through, keep) {
             let Rollout { batch, slopes, .. } = self;
@@ -481,7 +487,7 @@ impl<E: Number> Rollout<E> {
         let Work { actions: columns, joint, joint_columns, origin, .. } = &mut self.work;
         let actions = stage.family.actions(&self.draws, rows.clone(), columns);
         let done = match &stage.joint {
-            Some(of) => of.actions(actions, &self.options, rows.clone(), (joint, joint_columns)),
+            Some(of) => of.actions(actions, &self.feeds.drawn, live, (joint, joint_columns)),
             None => actions,
         };
         match (&self.listed, &stage.imagination) {
@@ -513,6 +519,10 @@ impl<E: Number> Rollout<E> {
         if stage.keeps_ledger() && keep == Keep::Rows {
             self.trace.record_next(stage, &self.batch, &origin[..live]);
             self.trace.record_actions(actions, live);
+            for (at, option) in stage.options.iter().enumerate().filter(|(_, of)| of.width > 0) {
+                let drawn = &self.feeds.drawn[at].columns;
+                self.trace.record_option(at, &drawn[..option.width * live], live);
+            }
             if stage.collects || stage.densities.iter().any(Density::is_of_outcome) {
                 self.trace.record_outcomes(stage, &self.batch, live);
             }

@@ -119,7 +119,11 @@ impl<E: Number> Rollout<E> {
             for (at, (&(t, trajectory), &log_p)) in out.points.iter().zip(&out.log_prob).enumerate()
             {
                 let of_draw = |draw: usize, row: usize| match options.get(draw) {
-                    Some(option) => option.log_prob[row],
+                    // of a squashed draw the density of what it became
+                    Some(option) => {
+                        option.log_prob[row]
+                            + stage.options[draw].family.log_squash(&option.draws, row)
+                    }
                     None => self.log_prob[row],
                 };
                 let log_q =
