@@ -42,8 +42,8 @@ pub(super) fn calibrate(
     if !plan.tells_transitions_apart() {
         return Ok(None);
     }
-    let finite =
-        plan.model.variable(plan.model.environment(plan.environment).state).domain.finite.is_some();
+    let mut reads = plan.model.environment(plan.environment).transition_reads();
+    let finite = reads.all(|variable| plan.model.variable(variable).domain.is_finite());
     let model_has_density =
         plan.transition.as_ref().is_some_and(|draw| !matches!(draw.head, Head::Implicit { .. }));
     if !model_has_density || !finite && plan.log_transition.is_none() {

@@ -235,7 +235,15 @@ fn assemble(
     let baseline_reads = match &settings.baseline {
         Baseline::Network { arguments, .. } => {
             let span = model.setting("baseline").map_or(bound.span, |s| s.span);
-            let reads = read::reads(model, arguments, span, "the baseline")?;
+            let mut reads = read::reads(model, arguments, span, "the baseline")?;
+            // what is drawn once is read as it was drawn
+            let once = |of| draws.iter().any(|(draw, _)| draw.once && draw.variable == of);
+            for read in &mut reads {
+                match *read {
+                    Read::Variable(of) if once(of) => *read = Read::First(of),
+                    _ => {}
+                }
+            }
             unserved = draw::unserved(model, &draws[..=policy_at], &reads, span)?;
             reads
         }
