@@ -309,11 +309,14 @@ fn what_options_cannot_be_trained_with_is_told() {
     let real = "option o : real
         kernel pick(o | s) = Normal(mean = linear(s), sd = 1)
         kernel pi(a | s, o) = Categorical(logits = linear(s, o))";
-    let real = planned_with(
-        real,
-        "o[t] ~ pick(s[t]); a[t] ~ Uniform",
-        "o[t] ~ pick(s[t]); a[t] ~ pi(s[t], o[t])",
-        "",
-    );
-    assert!(told(real).contains("`o` is a real option"));
+    let with = |infer: &str| {
+        planned_with(
+            real,
+            "o[t] ~ pick(s[t]); a[t] ~ Uniform",
+            "o[t] ~ pick(s[t]); a[t] ~ pi(s[t], o[t])",
+            infer,
+        )
+    };
+    assert!(!with("").unwrap().options[0].head.is_finite());
+    assert!(told(with("options = enumerate")).contains("sums over finite values"));
 }
