@@ -11,12 +11,12 @@
 //!
 //! | stage | in | out |
 //! |---|---|---|
-//! | [`parse`](fn@parse) | a [`Source`] | an [`ast::File`] |
-//! | [`check`](fn@check) | the tree, [`Overrides`] | a [`Model`]: variables, kernels, environments, factors |
-//! | [`derive`](fn@derive) | the model | a [`Derivation`]: the bound, step by step, and its gradient |
-//! | [`plan`](fn@plan) | model, derivation | a [`Plan`]: an estimator for each term |
-//! | [`infer`](fn@infer) | the plan, an [`Observer`] | a [`Run`]: trained parameters |
-//! | [`exact`](fn@exact) | a finite model, which bound, a policy | an [`Exact`]: evidence, best bound, the policy's bound |
+//! | [`parse()`] | a [`Source`] | an [`ast::File`] |
+//! | [`check()`] | tree, [`Overrides`] | a [`Model`]: variables, kernels, environments, factors |
+//! | [`derive()`] | model | a [`Derivation`]: the bound, step by step, and its gradient |
+//! | [`plan()`] | model, derivation | a [`Plan`]: an estimator for each term |
+//! | [`infer()`] | plan, an [`Observer`] | a [`Run`]: trained parameters |
+//! | [`exact()`] | finite model, bound, policy | an [`Exact`]: evidence, best bound, policy's |
 //!
 //! All that is wrong with a file is found at once, as [`Diagnostics`] that
 //! [`render`](fn@diagnostic::render) with the lines they point at.

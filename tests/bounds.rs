@@ -197,7 +197,8 @@ fn drawn_weights_have_a_pathwise_gradient() {
     };
     let weights = |scores: serde_json::Value, through: serde_json::Value| {
         serde_json::json!([{
-            "factor": "weights(world)", "kernel": "world", "parameters": { "mean": 50, "sd": 50 }, "estimator": "pathwise",
+            "factor": "weights(world)", "kernel": "world",
+            "parameters": { "mean": 50, "sd": 50 }, "estimator": "pathwise",
             "scores": scores, "through": through, "closed_form": 2,
         }])
     };

@@ -26,8 +26,7 @@ fn json(text: &str) -> serde_json::Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-// ── arguments
-// ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── arguments ────────────────────────────────────────────────────────────────────────────────────
 
 #[test]
 fn help_names_every_command_and_each_has_examples() {
@@ -92,8 +91,7 @@ fn a_misspelt_file_is_met_with_the_nearest() {
     );
 }
 
-// ── input
-// ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── input ────────────────────────────────────────────────────────────────────────────────────────
 
 #[test]
 fn what_is_no_model_is_refused_with_1_in_words() {
@@ -243,8 +241,7 @@ fn check_notes_what_infer_does_not_train_yet() {
     assert_eq!(run(folder.path(), &["infer", "coin.rlmodel", "--quiet"]).code, 1);
 }
 
-// ── check
-// ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── check ────────────────────────────────────────────────────────────────────────────────────────
 
 #[test]
 fn check_tells_mistakes_with_their_places() {
@@ -299,8 +296,7 @@ fn warnings_count_where_they_are_denied() {
     assert_eq!(run(folder.path(), &["check", "--deny", "warnings", "walk.rlmodel"]).code, 0);
 }
 
-// ── output
-// ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── output ───────────────────────────────────────────────────────────────────────────────────────
 
 #[test]
 fn colours_are_for_terminals() {
@@ -451,8 +447,7 @@ fn plan_says_how_each_term_is_estimated() {
     );
 }
 
-// ── fmt
-// ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── fmt ──────────────────────────────────────────────────────────────────────────────────────────
 
 #[test]
 fn fmt_lays_out_in_place_and_keeps_comments() {
@@ -481,8 +476,7 @@ fn fmt_leaves_a_file_with_mistakes_and_formats_the_others() {
     assert_ne!(read(folder.path().join("walk.rlmodel")), WALK);
 }
 
-// ── exact
-// ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── exact ────────────────────────────────────────────────────────────────────────────────────────
 
 #[test]
 fn exact_tells_the_evidence_and_the_best_bound() {
@@ -825,8 +819,7 @@ fn exact_names_the_variable_that_makes_a_model_continuous() {
     assert!(outcome.code == 1 && outcome.err.contains("`s`"), "{}{}", outcome.out, outcome.err);
 }
 
-// ── infer, eval, test
-// ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── infer, eval, test ────────────────────────────────────────────────────────────────────────────
 
 const FILES: [&str; 8] = [
     ".lock",

@@ -204,6 +204,45 @@ fn files_import_each_other_in_few_circles() {
     assert_eq!(found, CIRCLES, "there are fewer than before: CIRCLES says how many");
 }
 
+/// Macros and comments too, which rustfmt leaves as they are.
+#[test]
+fn rows_are_no_wider_than_a_hundred() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut wide = Vec::new();
+    for folder in ["src", "tests", "benches", "examples", "fuzz"] {
+        let mut paths = Vec::new();
+        rust_files(&root.join(folder), &mut paths);
+        assert!(!paths.is_empty(), "there is no code in `{folder}`");
+        for path in paths {
+            let text = fs::read_to_string(&path).expect("a source file");
+            let shown = path.strip_prefix(root).expect("below the root").display();
+            for (at, row) in text.lines().enumerate() {
+                let width = row.chars().count();
+                if width > 100 {
+                    wide.push(format!("{shown}:{}: {width}", at + 1));
+                }
+            }
+        }
+    }
+    assert!(wide.is_empty(), "wider than 100 characters:\n{}", wide.join("\n"));
+}
+
+/// All below a folder, but for what a build leaves there.
+fn rust_files(folder: &Path, files: &mut Vec<PathBuf>) {
+    let entries = fs::read_dir(folder).expect("a folder of sources");
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    paths.sort();
+    for path in paths {
+        if path.is_dir() {
+            if !path.ends_with("target") {
+                rust_files(&path, files);
+            }
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
+
 struct SourceFile {
     path: PathBuf,
     /// The first part of its path under `src`.

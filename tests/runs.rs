@@ -129,8 +129,7 @@ fn count(variable: &str, default: usize) -> usize {
     std::env::var(variable).map_or(default, |count| count.parse().expect("a count"))
 }
 
-// ── ended from outside
-// ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── ended from outside ───────────────────────────────────────────────────────────────────────────
 
 /// Seconds between two checkpoints of the runs that are killed, and how much later than due one may
 /// be: the length of a step and of a write, on a machine that has other things to do.
@@ -376,8 +375,7 @@ fn a_full_disk_ends_the_run_when_it_is_full_and_leaves_the_last_checkpoint() {
     assert_equal_runs(&folder.path().join("whole"), &folder.path().join("mine"));
 }
 
-// ── gone on with
-// ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── gone on with ─────────────────────────────────────────────────────────────────────────────────
 
 #[test]
 fn a_run_goes_on_only_with_the_model_as_it_was_run() {
@@ -790,8 +788,7 @@ fn an_interrupted_set_of_seeds_says_how_to_go_on_with_all() {
     assert!(told.out.starts_with("walk: 0 of 2 seeds done"), "{}", told.out);
 }
 
-// ── who writes to a folder
-// ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── who writes to a folder ───────────────────────────────────────────────────────────────────────
 
 #[test]
 fn one_process_trains_in_a_folder_and_a_dead_one_is_in_nobodys_way() {
@@ -890,8 +887,7 @@ fn a_recording_replaces_a_file_only_if_that_is_asked() {
     assert_eq!(run(folder.path(), &through).code, 0, "a device is not a file that could be lost");
 }
 
-// ── what is shown
-// ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── what is shown ────────────────────────────────────────────────────────────────────────────────
 
 /// A greedy policy is not the posterior, so that it has no bound.
 #[test]

@@ -451,7 +451,10 @@ macro_rules! vectorised {
                 fn wide($($a: $t),*) { body($($a),*) }
                 #[target_feature(enable = "avx2,fma")]
                 fn narrow($($a: $t),*) { body($($a),*) }
-                if is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vl") && is_x86_feature_detected!("avx512dq") {
+                if is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("avx512dq")
+                {
                     // SAFETY: the features were found.
                     return unsafe { wide($($a),*) };
                 }
@@ -472,7 +475,15 @@ vectorised! {
             let x = v.clamp(-7.905_311, 7.905_311);
             let s = x * x;
             let mut p = -2.760_768_5e-16f32;
-            for c in [2.000_188e-13, -8.604_672e-11, 5.122_297e-8, 1.485_722_4e-5, 6.372_619_3e-4, 4.893_524_6e-3] {
+            let below = [
+                2.000_188e-13,
+                -8.604_672e-11,
+                5.122_297e-8,
+                1.485_722_4e-5,
+                6.372_619_3e-4,
+                4.893_524_6e-3,
+            ];
+            for c in below {
                 p = p.mul_add(s, c);
             }
             let mut q = 1.198_258_4e-6f32;
@@ -503,7 +514,8 @@ vectorised! {
     }
     /// One Euler step. |θ| < 0.3, where Taylor's polynomials of sine and cosine are exact to 1e-9.
     fn physics(x: &mut [f32], v: &mut [f32], angle: &mut [f32], spin: &mut [f32], action: &[u8]) {
-        for ((((x, v), angle), spin), &action) in x.iter_mut().zip(v).zip(angle).zip(spin).zip(action) {
+        let carts = x.iter_mut().zip(v).zip(angle).zip(spin).zip(action);
+        for ((((x, v), angle), spin), &action) in carts {
             let force = if action == 1 { 10.0f32 } else { -10.0 };
             let s2 = *angle * *angle;
             let sin = *angle * (1.0 - s2 * (1.0 / 6.0 - s2 * (1.0 / 120.0 - s2 / 5040.0)));

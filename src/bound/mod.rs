@@ -45,7 +45,8 @@ use std::collections::BTreeSet;
 ///     horizon T = 5
 ///     environment walk {
 ///       state s : 0..4; action a : { left, right }; reward r in [-1, 0]
-///       s[1] ~ Delta(0); s[t+1] ~ Delta(clamp(s[t] + 2 * a[t] - 1, 0, 4)); r[t] = if s[t+1] == 4 then 0 else -1
+///       s[1] ~ Delta(0); s[t+1] ~ Delta(clamp(s[t] + 2 * a[t] - 1, 0, 4))
+///       r[t] = if s[t+1] == 4 then 0 else -1
 ///     }
 ///     kernel pi(a | s) = Categorical(logits = table(s))
 ///     prior      { s[1] ~ walk.initial; a[t] ~ Uniform;  s[t+1] ~ walk.transition(s[t], a[t]) }

@@ -125,5 +125,6 @@ pub fn write_limits(out: &mut String, under: &Math, over: Option<&Math>) {
 }
 
 fn body_is_sum(body: &Math) -> bool {
-    matches!(body, Math::Row(parts) if parts.iter().any(|part| matches!(part, Math::Sign("+" | "−"))))
+    let is_sum = |part: &Math| matches!(part, Math::Sign("+" | "−"));
+    matches!(body, Math::Row(parts) if parts.iter().any(is_sum))
 }

@@ -31,7 +31,12 @@ pub struct Arguments {
     #[arg(value_name = "RUN")]
     run: PathBuf,
     /// Trajectories to sample
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(2..))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1000,
+        value_parser = clap::value_parser!(u32).range(2..)
+    )]
     episodes: u32,
     /// Take the most probable action instead of sampling; the bound is then not told, since a
     /// greedy policy is not the posterior

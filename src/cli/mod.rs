@@ -34,7 +34,13 @@ use std::process::ExitCode;
 /// lists of factors. rlppl derives the variational bound that follows from them, trains the policy
 /// that maximises it, and on finite models says how far from the exact optimum it ended.
 #[derive(Parser, Debug)]
-#[command(name = "rlppl", version, arg_required_else_help = true, after_help = AFTER_HELP, max_term_width = 100)]
+#[command(
+    name = "rlppl",
+    version,
+    arg_required_else_help = true,
+    after_help = AFTER_HELP,
+    max_term_width = 100
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

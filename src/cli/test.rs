@@ -74,9 +74,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (passed, failed, skipped) =
         (count(Outcome::Passed), count(Outcome::Failed), count(Outcome::Skipped));
     match arguments.format {
-        Format::Json => console::json(
-            &serde_json::json!({ "passed": passed, "failed": failed, "skipped": skipped, "items": items }),
-        )?,
+        Format::Json => console::json(&serde_json::json!({
+            "passed": passed, "failed": failed, "skipped": skipped, "items": items,
+        }))?,
         Format::Text => {
             let why = if skipped == 0 { "" } else { " (claims about training: add --infer)" };
             console::result(&format!(

@@ -12,8 +12,10 @@ use serde::Serialize;
 ///
 /// ```json
 /// [{ "code": "syntax", "severity": "error", "message": "…", "file": "m.rlmodel",
-///    "bytes": { "start": 8, "end": 13 }, "start": { "line": 1, "column": 9 }, "end": { "line": 1, "column": 14 },
-///    "labels": [{ "text": "…", "file": …, "bytes": …, "start": …, "end": … }], "witness": null, "hints": ["…"] }]
+///    "bytes": { "start": 8, "end": 13 },
+///    "start": { "line": 1, "column": 9 }, "end": { "line": 1, "column": 14 },
+///    "labels": [{ "text": "…", "file": …, "bytes": …, "start": …, "end": … }],
+///    "witness": null, "hints": ["…"] }]
 /// ```
 pub fn render_json(diagnostics: &Diagnostics) -> String {
     let lines: Vec<Lines> =

@@ -21,8 +21,10 @@ pub enum Color {
 /// use rlppl::diagnostic::{Color, Diagnostic, Diagnostics, render};
 /// use rlppl::source::{Source, Span};
 /// let span = Span { file: 0, start: 8, end: 13 };
-/// let list = vec![Diagnostic::error("unknown-name", span, "unknown variable `acton`").hint("did you mean `action`?")];
-/// let text = render(&Diagnostics { list, sources: vec![Source::new("m.rlmodel", "let x = acton")] }, Color::Plain);
+/// let error = Diagnostic::error("unknown-name", span, "unknown variable `acton`");
+/// let list = vec![error.hint("did you mean `action`?")];
+/// let sources = vec![Source::new("m.rlmodel", "let x = acton")];
+/// let text = render(&Diagnostics { list, sources }, Color::Plain);
 /// assert!(text.starts_with("error[unknown-name]: unknown variable `acton`\n --> m.rlmodel:1:9"));
 /// assert!(text.contains("= help: did you mean `action`?"));
 /// ```

@@ -35,9 +35,9 @@ impl<E: Number> Advantages<E> {
     }
 
     /// The credit of each row; after it the advantage, except with a leave-one-out baseline, which
-    /// needs the sums of all shards. `values` are those of a learned baseline, which `serves` as the
-    /// draws' own, or which the draws' values depend on: then it ends their credit alone, and they
-    /// are compared with one another.
+    /// needs the sums of all shards. `values` are those of a learned baseline, which `serves` as
+    /// the draws' own, or which the draws' values depend on: then it ends their credit alone, and
+    /// they are compared with one another.
     pub fn assess(
         &mut self,
         (settings, serves): (&Settings, bool),

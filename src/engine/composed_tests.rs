@@ -162,8 +162,8 @@ fn batches_of_several_draws_are_used_again() {
     }
 }
 
-/// With its parameters where they drew, the parts of a batch sum to the whole of it: what is trained
-/// on one epoch of minibatches is what one gradient says, in as many steps.
+/// With its parameters where they drew, the parts of a batch sum to the whole of it: what is
+/// trained on one epoch of minibatches is what one gradient says, in as many steps.
 #[test]
 fn a_pass_in_one_part_is_one_gradient() {
     let trained = |infer_block: &str| {

@@ -10,7 +10,10 @@ use super::float::Float;
 /// Makes the body one function per instruction set. It stays a function with arguments, since the
 /// compiler knows of arguments, not of what a closure holds, that they do not overlap.
 macro_rules! vectorised {
-    ($($(#[$meta:meta])* pub fn $name:ident<$E:ident>($($a:ident: $t:ty),* $(,)?) $(-> $r:ty)? $body:block)*) => { $(
+    ($(
+        $(#[$meta:meta])*
+        pub fn $name:ident<$E:ident>($($a:ident: $t:ty),* $(,)?) $(-> $r:ty)? $body:block
+    )*) => { $(
         $(#[$meta])*
         pub fn $name<$E: Float>($($a: $t),*) $(-> $r)? {
             #[inline(always)]

@@ -366,8 +366,8 @@ impl<E: Number> Objective<E> {
         }
     }
 
-    /// Puts the rows in a new order, in which the minibatches of a pass take them; and the points of
-    /// what whole trajectories give.
+    /// Puts the rows in a new order, in which the minibatches of a pass take them; and the points
+    /// of what whole trajectories give.
     pub fn shuffle(&mut self, rollout: &Rollout<E>, random: &mut impl Rng) {
         let mut anew = |order: &mut Vec<u32>, count: usize| {
             order.clear();

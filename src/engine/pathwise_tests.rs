@@ -243,7 +243,8 @@ fn through_rewards_and_starts_that_are_learned() {
             hidden: "hidden",
             action: "real",
             kernels,
-            prior: "s[1] ~ start; a[t] ~ Normal(mean = 0, sd = 1); s[t+1], q[t] ~ world(s[t], a[t])",
+            prior: "s[1] ~ start; a[t] ~ Normal(mean = 0, sd = 1); \
+                    s[t+1], q[t] ~ world(s[t], a[t])",
             posterior: "s[1] ~ start; a[t] ~ pi(s[t]); s[t+1], q[t] ~ world(s[t], a[t])",
             over: "pi, start, world",
             infer: "",

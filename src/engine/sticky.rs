@@ -132,9 +132,9 @@ pub fn add_score_gradient<E: Float>(
     );
 }
 
-/// The Fisher metric applied to tangents `(ż, k̇)`: with `ṁ = (1 − k) f ∘ (ż − f·ż) + k̇ ([· = last] −
-/// f)` and `g = ṁ / m`, its parts are `(1 − k) f ∘ (g − f·g)` and `g_last − f·g`. `log_m` are the
-/// rows of [`log_probabilities`].
+/// The Fisher metric applied to tangents `(ż, k̇)`: with
+/// `ṁ = (1 − k) f ∘ (ż − f·ż) + k̇ ([· = last] − f)` and `g = ṁ / m`, its parts are
+/// `(1 − k) f ∘ (g − f·g)` and `g_last − f·g`. `log_m` are the rows of [`log_probabilities`].
 pub fn metric<E: Float>(
     rows: Rows<E>,
     log_m: &[E],

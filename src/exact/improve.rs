@@ -27,7 +27,10 @@ pub(super) fn best_policy(
     let ([level], Some(present)) = (&drawn.levels[..], tables.current.get(&kernel)) else {
         return Ok(None);
     };
-    let of_kernel = |term: &&Term| matches!(term, Term::Lookup(lookup) if lookup.kernel == kernel && !lookup.previous);
+    let of_kernel = |term: &&Term| {
+        matches!(term, Term::Lookup(lookup)
+            if lookup.kernel == kernel && !lookup.previous)
+    };
     let Some(Term::Lookup(lookup)) = level.sum.terms.iter().find(of_kernel) else {
         return Ok(None);
     };

@@ -3,7 +3,8 @@
 //! up but the posterior's factors and the reverse model,
 //!
 //! ```text
-//! M = E_q[U(x, o) − log q(x)],   ∇M = Σ_{x,o} ∇q(x, o) · (U(x, o) − log q(x)) + E_q ∇U,   since Σ_x q(x) ∇log q(x) = 0.
+//! M  = E_q[U(x, o) − log q(x)]
+//! ∇M = Σ_{x,o} ∇q(x, o) · (U(x, o) − log q(x)) + E_q ∇U,   since Σ_x q(x) ∇log q(x) = 0.
 //! ```
 //!
 //! The forward filter lists all histories with what they say of `o`; a pass back through them

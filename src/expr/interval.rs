@@ -292,7 +292,11 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        #![proptest_config(ProptestConfig { rng_seed: proptest::test_runner::RngSeed::Fixed(8), failure_persistence: None, ..ProptestConfig::with_cases(600) })]
+        #![proptest_config(ProptestConfig {
+            rng_seed: proptest::test_runner::RngSeed::Fixed(8),
+            failure_persistence: None,
+            ..ProptestConfig::with_cases(600)
+        })]
 
         #[test]
         fn every_value_lies_in_its_interval(
@@ -303,21 +307,33 @@ mod tests {
         ) {
             let (g, pool) = grow(&recipe);
             // whole ends as often as not
-            let ends = ends.map(|(a, b)| if a > 0.0 { (a.min(b), a.max(b)) } else { (a.min(b).floor(), a.max(b).ceil()) });
+            let ends = ends.map(|(a, b)| {
+                if a > 0.0 { (a.min(b), a.max(b)) } else { (a.min(b).floor(), a.max(b).ceil()) }
+            });
             let params = (least.min(greatest), least.max(greatest));
             let param = params.0 + middle * (params.1 - params.0);
             for &root in &pool {
-                let (lo, hi) = g.interval(root, &[params], &|input| ends[input.0 as usize], (1.0, 3.0));
+                let end = |input: InputId| ends[input.0 as usize];
+                let (lo, hi) = g.interval(root, &[params], &end, (1.0, 3.0));
                 prop_assert!(lo <= hi);
                 for part in &parts {
                     let at = |input: InputId| {
                         let ((lo, hi), part) = (ends[input.0 as usize], part[input.0 as usize]);
                         // the ends themselves are of interest
-                        if part < 0.2 { lo } else if part > 0.8 { hi } else { lo + part * (hi - lo) }
+                        if part < 0.2 {
+                            lo
+                        } else if part > 0.8 {
+                            hi
+                        } else {
+                            lo + part * (hi - lo)
+                        }
                     };
                     let value = g.evaluate(root, &[param], &at, 2.0);
                     let slack = 1e-12 * (1.0 + value.abs());
-                    let within = value.is_nan() || value == lo || value == hi || (lo - slack <= value && value <= hi + slack);
+                    let within = value.is_nan()
+                        || value == lo
+                        || value == hi
+                        || (lo - slack <= value && value <= hi + slack);
                     prop_assert!(within, "{:?}: {value} outside {lo}..{hi}", g.node(root));
                 }
             }

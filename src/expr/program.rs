@@ -357,22 +357,31 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { rng_seed: proptest::test_runner::RngSeed::Fixed(7), failure_persistence: None, ..ProptestConfig::with_cases(400) })]
+        #![proptest_config(ProptestConfig {
+            rng_seed: proptest::test_runner::RngSeed::Fixed(7),
+            failure_persistence: None,
+            ..ProptestConfig::with_cases(400)
+        })]
 
         #[test]
-        fn a_program_computes_in_f64_what_evaluation_does(recipe in proptest::collection::vec(any::<(u8, u8, u8, u8)>(), 1..60), seed: u64) {
+        fn a_program_computes_in_f64_what_evaluation_does(
+            recipe in proptest::collection::vec(any::<(u8, u8, u8, u8)>(), 1..60),
+            seed: u64,
+        ) {
             let (named, pool) = grow(&recipe);
             // folding may change the sign of a zero, so the reference has the params folded in as
             // well
             let mut g = Graph::default();
-            let roots = &named.specialise_into(&pool[pool.len().saturating_sub(12)..], &[0.75], &mut g)[..];
+            let last = &pool[pool.len().saturating_sub(12)..];
+            let roots = &named.specialise_into(last, &[0.75], &mut g)[..];
             let rows = 1 + recipe.len() * 5; // below, at and above a block
             let columns = columns(rows, seed);
             let times: Vec<f64> = (1..=rows).map(|t| t as f64).collect();
-            let out = run::<f64>(&named, &pool[pool.len().saturating_sub(12)..], &columns, &times);
+            let out = run::<f64>(&named, last, &columns, &times);
             for row in (0..rows).step_by(11).chain([rows - 1]) {
+                let read = |input: InputId| columns[input.0 as usize][row];
                 for (k, &root) in roots.iter().enumerate() {
-                    let exact = g.evaluate(root, &[0.75], &|input| columns[input.0 as usize][row], times[row]);
+                    let exact = g.evaluate(root, &[0.75], &read, times[row]);
                     let value = out[k * rows + row];
                     prop_assert!(value == exact || (value.is_nan() && exact.is_nan()),
     "row {row}, {:?}: {value}, not {exact}", g.node(root));
@@ -383,22 +392,37 @@ mod tests {
         /// In `f32` roundings differ, so only functions that pass on small errors as small ones are
         /// drawn.
         #[test]
-        fn a_program_in_f32_is_close(recipe in proptest::collection::vec(any::<(u8, u8, u8, u8)>(), 1..12), seed: u64) {
+        fn a_program_in_f32_is_close(
+            recipe in proptest::collection::vec(any::<(u8, u8, u8, u8)>(), 1..12),
+            seed: u64,
+        ) {
             let smooth = [0u8, 2, 9, 10, 12, 13, 14, 15, 16, 17, 20, 21, 37, 38, 39];
-            let recipe: Vec<_> = recipe.into_iter().map(|(k, a, b, c)| (smooth[k as usize % smooth.len()], a, b, c)).collect();
+            let recipe: Vec<_> = recipe
+                .into_iter()
+                .map(|(k, a, b, c)| (smooth[k as usize % smooth.len()], a, b, c))
+                .collect();
             let (g, pool) = grow(&recipe);
             let rows = 70;
-            let columns: Vec<Vec<f64>> = columns(rows, seed).iter().map(|c| c.iter().map(|&v| f64::from(v as f32)).collect()).collect();
+            let columns: Vec<Vec<f64>> = columns(rows, seed)
+                .iter()
+                .map(|c| c.iter().map(|&v| f64::from(v as f32)).collect())
+                .collect();
             let times = vec![1.0; rows];
             let out = run::<f32>(&g, &pool, &columns, &times);
             for row in 0..rows {
-                let value = |of: ExprId| g.evaluate(of, &[0.75], &|input| columns[input.0 as usize][row], 1.0);
+                let read = |input: InputId| columns[input.0 as usize][row];
+                let value = |of: ExprId| g.evaluate(of, &[0.75], &read, 1.0);
                 // the size of what was added up bounds what cancellation may bring to light
-                let scale = g.reach(&pool).into_iter().map(|id| value(id).abs()).fold(1.0, f64::max);
+                let sizes = g.reach(&pool).into_iter().map(|id| value(id).abs());
+                let scale = sizes.fold(1.0, f64::max);
                 prop_assume!(scale < 50.0);
                 for (k, &root) in pool.iter().enumerate() {
                     let (value, exact) = (f64::from(out[k * rows + row]), value(root));
-                    prop_assert!((value - exact).abs() <= 2e-3 * scale, "{:?}: {value}, not {exact}", g.node(root));
+                    prop_assert!(
+                        (value - exact).abs() <= 2e-3 * scale,
+                        "{:?}: {value}, not {exact}",
+                        g.node(root)
+                    );
                 }
             }
         }

@@ -134,7 +134,10 @@ impl Draft<'_> {
         let read: Vec<Key> = self.nodes.keys().copied().collect();
         for (row, at) in read {
             let Row::Reward(environment, reward) = row else { continue };
-            let is_it = |target: &Target| matches!(target, Target::Variable { variable: TargetVariable::Reward(e, r), .. } if (*e, *r) == (environment, reward));
+            let is_it = |target: &Target| {
+                matches!(target, Target::Variable { variable: TargetVariable::Reward(e, r), .. }
+                    if (*e, *r) == (environment, reward))
+            };
             if self.bound.posterior.iter().any(|factor| factor.targets.iter().any(is_it)) {
                 continue;
             }

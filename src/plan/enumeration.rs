@@ -72,7 +72,10 @@ pub fn against_exponents(
 ) -> Option<String> {
     let reads_option = |value: ExprId| {
         let mut read = graph.inputs_of(&[value]).into_iter().map(|id| inputs[id.0 as usize]);
-        read.any(|input| matches!(input, Input::Variable { variable, .. } if model.variable(variable).role == Role::Option))
+        read.any(|input| {
+            matches!(input, Input::Variable { variable, .. }
+                if model.variable(variable).role == Role::Option)
+        })
     };
     let found = terms
         .iter()

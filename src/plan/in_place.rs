@@ -1,6 +1,6 @@
 //! Actions and options that are drawn from distributions in place: each becomes a kernel without
-//! parameters over what the distribution reads, so that it is drawn and weighed as learned ones are.
-//! The factor stays as it is written.
+//! parameters over what the distribution reads, so that it is drawn and weighed as learned ones
+//! are. The factor stays as it is written.
 
 use super::{prior, refused};
 use crate::bound::BoundDerivation;

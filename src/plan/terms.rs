@@ -51,7 +51,8 @@ pub(super) fn terms(
                 Sign::Plus => 1.0,
                 Sign::Minus => -1.0,
             };
-            let own = matches!(&term.kind, TermKind::Kl { q, .. } | TermKind::LogRatio { q, .. } if planner.is_imagined(*q));
+            let own = matches!(&term.kind, TermKind::Kl { q, .. } | TermKind::LogRatio { q, .. }
+                if planner.is_imagined(*q));
             // E_q[log p − log q]: the density is the prior's of a divergence, and of an imagined
             // state the posterior's own
             let against = match (&term.kind, &quantity) {

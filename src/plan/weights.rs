@@ -118,7 +118,8 @@ pub(super) fn mean_fields(
 }
 
 fn is_mean_field(factor: &Factor) -> bool {
-    matches!(&factor.kernel, KernelRef::InPlace(Distribution::Normal { mean, .. }) if mean.is_empty())
+    matches!(&factor.kernel, KernelRef::InPlace(Distribution::Normal { mean, .. })
+        if mean.is_empty())
 }
 
 /// Mean and standard deviation of each weight under the prior; `None` where that is no normal.

@@ -151,7 +151,8 @@ mod tests {
     #[test]
     fn broken_lines_are_counted_and_null_is_not_finite() {
         let curves = Curves::of(
-            "{\"step\":1,\"bound\":-2.5,\"terms\":{\"H(pi)\":1,\"R\":null},\"env_steps\":10}\nnonsense\n[1]\n\n{\"step\":2,\"bound\":1e999,\
+            "{\"step\":1,\"bound\":-2.5,\"terms\":{\"H(pi)\":1,\"R\":null},\"env_steps\":10}\n\
+             nonsense\n[1]\n\n{\"step\":2,\"bound\":1e999,\
              \"env_steps\":20}\n{\"step\":2,\"bound\":-2,\"env_steps\":20}\n{\"step\":3,\"bou",
         );
         assert_eq!(curves.of["bound"], [(10.0, -2.5), (20.0, -2.0)]);

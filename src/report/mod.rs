@@ -3,7 +3,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `model.rlmodel` | the model with its overrides and seed written in, and beside it the `.rlenv` files it names |
+//! | `model.rlmodel` | the model, overrides and seed in it; beside it the `.rlenv` files it names |
 //! | `metrics.jsonl` | a line per logged step: what training did, the same for equal runs |
 //! | `timings.jsonl` | a line per logged step: how long it took |
 //! | `parameters.safetensors` | the trained parameters |
@@ -61,7 +61,10 @@ pub enum ReportError {
     Occupied { path: PathBuf },
     #[error("`{}` {}", path.display(), why_foreign(file.as_deref()))]
     Foreign { path: PathBuf, file: Option<String> },
-    #[error("another process is training in `{}`: wait until it has ended, or name another folder", path.display())]
+    #[error(
+        "another process is training in `{}`: wait until it has ended, or name another folder",
+        path.display()
+    )]
     Locked { path: PathBuf },
     #[error("`{}` is not the folder of a run: it has no `{MODEL}`", path.display())]
     NotARun { path: PathBuf },

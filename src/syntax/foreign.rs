@@ -36,7 +36,8 @@ pub struct Foreign {
 ///
 /// ```
 /// use rlppl::syntax::{Place, ours};
-/// assert_eq!(ours(Place::Key, "batch_size").unwrap().split(':').next(), Some("write `trajectories = 64`"));
+/// let told = ours(Place::Key, "batch_size").unwrap();
+/// assert_eq!(told.split(':').next(), Some("write `trajectories = 64`"));
 /// assert_eq!(ours(Place::Key, "trajectories"), None);
 /// ```
 pub fn ours(place: Place, word: &str) -> Option<String> {

@@ -324,7 +324,8 @@ fn estimators(
     // the logit's own gradient is not the ratio's: a classifier's bound is an estimate
     let frozen_ratio = derivation.terms.iter().any(|term| match term.kind {
         TermKind::DensityRatio { p, .. } => {
-            matches!(space.bound.factor(p).kernel, crate::model::KernelRef::Learned(kernel) if over.contains(&kernel))
+            let kernel = &space.bound.factor(p).kernel;
+            matches!(kernel, crate::model::KernelRef::Learned(kernel) if over.contains(kernel))
         }
         _ => false,
     });

@@ -138,7 +138,8 @@ impl<'m> Space<'m> {
             Target::Weights(_) => true,
             Target::Variable { variable, index } => {
                 let time = self.time(index, t);
-                let is_state = matches!(variable, TargetVariable::Variable(id) if self.model.variable(id).role == Role::State);
+                let is_state = matches!(variable, TargetVariable::Variable(id)
+                    if self.model.variable(id).role == Role::State);
                 let step = if is_state { time - 1 } else { time };
                 step < 1 || !self.ended(step, values)
             }
@@ -242,7 +243,9 @@ impl<'m> Space<'m> {
                     what: Drawn::Variable(TargetVariable::Variable(variable)),
                     when: When::Through((own - instance.t as i64 - 1) as i32),
                 });
-                let is_state = matches!(factor.targets[0], Target::Variable { variable: TargetVariable::Variable(id), .. } if self.model.variable(id).role == Role::State);
+                let is_state = matches!(factor.targets[0],
+                    Target::Variable { variable: TargetVariable::Variable(id), .. }
+                        if self.model.variable(id).role == Role::State);
                 if !is_state {
                     reads.push(Read {
                         what: Drawn::Variable(TargetVariable::Variable(variable)),

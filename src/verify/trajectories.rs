@@ -129,7 +129,8 @@ fn absorb(space: &Space, factor: &Factor, t: usize, values: &mut Assignment) {
     for target in &factor.targets {
         let Target::Variable { variable, index } = *target else { continue };
         let time = space.time(index, t);
-        let is_state = matches!(variable, TargetVariable::Variable(id) if space.model.variable(id).role == Role::State);
+        let is_state = matches!(variable, TargetVariable::Variable(id)
+            if space.model.variable(id).role == Role::State);
         let value = if is_state { space.number(variable, time - 1, values) } else { ABSENT };
         values[space.slot(variable, time as usize)] = value;
     }

@@ -504,7 +504,8 @@ impl Reader<'_, '_> {
             key.push(ABSENT);
             return Ok(());
         }
-        let is_variable = matches!(node, Node::Index(base, _) if matches!(&**base, Node::Name(name) if self.variable(name).is_ok()));
+        let is_variable = matches!(node, Node::Index(base, _)
+            if matches!(&**base, Node::Name(name) if self.variable(name).is_ok()));
         key.push(if is_variable {
             self.drawn(node)?.1.unwrap_or(ABSENT)
         } else {

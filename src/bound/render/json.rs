@@ -47,7 +47,10 @@ fn bound(bound: &BoundDerivation) -> Value {
         "formula": plain(&formula::bound(bound)),
         "terms": bound.terms.iter().map(|of| term(bound, of)).collect::<Vec<_>>(),
         "cancelled": bound.cancelled.iter().map(|(_, q)| density(*q)).collect::<Vec<_>>(),
-        "imagined": bound.imagined.iter().map(|of| json!({ "kernel": of.by, "rollout": of.rollout })).collect::<Vec<_>>(),
+        "imagined": bound.imagined.iter().map(|of| json!({
+            "kernel": of.by,
+            "rollout": of.rollout,
+        })).collect::<Vec<_>>(),
         "steps": bound.steps.iter().map(|step| {
             let (before, after) = formula::step(bound, step);
             let changes = match step.change {
@@ -68,7 +71,10 @@ fn bound(bound: &BoundDerivation) -> Value {
             "formulas": formulas,
             "over": kernels(&gradient.over),
             "scores": scores.collect::<Vec<_>>(),
-            "pathwise": gradient.pathwise.iter().map(|path| json!({ "term": path.term.0 + 1, "kernels": kernels(&path.kernels) })).collect::<Vec<_>>(),
+            "pathwise": gradient.pathwise.iter().map(|path| json!({
+                "term": path.term.0 + 1,
+                "kernels": kernels(&path.kernels),
+            })).collect::<Vec<_>>(),
             "reparameterised": gradient.reparameterised.iter().map(|draw| json!({
                 "factor": density(draw.factor),
                 "kernel": bound.notation.kernel(draw.kernel),

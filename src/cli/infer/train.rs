@@ -220,7 +220,8 @@ pub fn print(Done { summary, folder, why_not_exact }: &Done) -> String {
     if let Some(rounds) = &summary.rounds {
         let (done, fell, shortfall) = (rounds.done, rounds.fell, rounds.largest_shortfall);
         text += &format!(
-            "{:<17}{done:>21}  of which {fell} fell; largest shortfall {shortfall:.4} nats, exact\n",
+            "{:<17}{done:>21}  of which {fell} fell; \
+             largest shortfall {shortfall:.4} nats, exact\n",
             "rounds"
         );
     }

@@ -39,7 +39,12 @@ pub struct Arguments {
     #[command(flatten)]
     model: input::ModelArguments,
     /// How many sets of random tables are tried
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 3,
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
     tables: u64,
     /// Of which bound, where the file has several [default: all]
     #[arg(long, value_name = "NAME")]

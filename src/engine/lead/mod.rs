@@ -380,8 +380,8 @@ impl<'a, E: Number> Lead<'a, E> {
         shared.sum_gradients(&mut self.gradient)
     }
 
-    /// Before a trust region moves the policy by a gradient: the optimiser moves what no draw of the
-    /// batch was drawn from.
+    /// Before a trust region moves the policy by a gradient: the optimiser moves what no draw of
+    /// the batch was drawn from.
     fn settle_beside(&mut self, shared: &Shared<E>) -> Result<(), EngineError> {
         let mut parameters = write(&shared.parameters);
         let settings = &self.plan.settings;

@@ -210,7 +210,8 @@ impl Lowering<'_> {
                 matches!(self.meaning(unit, name), Some(Meaning::Kernel(_) | Meaning::Data(_)))
             }
             ExprKind::Field { base, .. } => {
-                matches!(&base.kind, ExprKind::Name(name) if matches!(self.meaning(unit, name), Some(Meaning::Environment(_))))
+                matches!(&base.kind, ExprKind::Name(name)
+                    if matches!(self.meaning(unit, name), Some(Meaning::Environment(_))))
             }
             ExprKind::Previous { .. } => true,
             ExprKind::Number { .. }
@@ -483,7 +484,7 @@ impl Lowering<'_> {
             }
             return Some(Distribution::Uniform);
         }
-        let over = arguments.iter().any(|argument| matches!(&argument.label, Some(ArgumentLabel::Named(name)) if name.text == "over"));
+        let over = arguments.iter().any(|argument| is_named(argument, "over"));
         if over {
             let [over] = self.arguments("Uniform", span, arguments, ["over"], Positional::None)?;
             let scope = site.scope().clone();
@@ -522,8 +523,8 @@ impl Lowering<'_> {
         want: Want,
         path: &str,
     ) -> Option<Scores<S::Argument>> {
-        let probs = arguments.iter().any(|argument| matches!(&argument.label, Some(ArgumentLabel::Named(name)) if name.text == "probs"));
-        let logits = arguments.iter().any(|argument| matches!(&argument.label, Some(ArgumentLabel::Named(name)) if name.text == "logits"));
+        let probs = arguments.iter().any(|argument| is_named(argument, "probs"));
+        let logits = arguments.iter().any(|argument| is_named(argument, "logits"));
         if probs == logits {
             if !self.check_names(name, arguments, &["logits", "probs"]) {
                 return None;
@@ -799,4 +800,9 @@ fn bounded(kind: &Kind) -> bool {
 /// Values of the full box, without `where`.
 fn box_size(domain: &Domain) -> usize {
     crate::model::FiniteDomain::of(&domain.components).map_or(usize::MAX, |full| full.size())
+}
+
+/// Whether an argument is written `name = …`.
+fn is_named(argument: &ast::Argument, name: &str) -> bool {
+    matches!(&argument.label, Some(ArgumentLabel::Named(named)) if named.text == name)
 }

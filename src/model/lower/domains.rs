@@ -327,12 +327,16 @@ impl Lowering<'_> {
         let condition = self.lower(filter, &Scope { unit, locals });
         let condition = self.truth(&condition, filter.span, "the condition of `where`")?;
         let reads = self.reads(&[condition]);
-        if let Some(other) =
-            reads.iter().find(|input| !matches!(input, Input::Variable { variable: of, index: Index::Step(0), .. } if *of == variable))
-        {
+        if let Some(other) = reads.iter().find(|input| {
+            !matches!(input, Input::Variable { variable: of, index: Index::Step(0), .. }
+                if *of == variable)
+        }) {
             let shown = self.show_input(other);
-            self.error("domain", filter.span, format!("`where` reads the fields of the domain \
-                                                       only, not `{shown}`"));
+            self.error(
+                "domain",
+                filter.span,
+                format!("`where` reads the fields of the domain only, not `{shown}`"),
+            );
             return None;
         }
         if self.reads_time(&[condition]) {

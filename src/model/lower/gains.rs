@@ -90,7 +90,8 @@ impl Lowering<'_> {
             let told = Diagnostic::error(
                 "argument",
                 span,
-                "`gain` needs its greatest value, `at_most = …` nats: a likelihood may not exceed 1",
+                "`gain` needs its greatest value, `at_most = …` nats: a likelihood may not \
+                 exceed 1",
             );
             self.report(told.hint(EXAMPLE));
             return None;

@@ -714,6 +714,8 @@ impl Lowering<'_> {
 fn named<'e>(arguments: &'e [ast::Argument], key: &str) -> Option<&'e ast::Expr> {
     arguments
         .iter()
-        .find(|argument| matches!(&argument.label, Some(ArgumentLabel::Named(name)) if name.text == key))
+        .find(|argument| {
+            matches!(&argument.label, Some(ArgumentLabel::Named(name)) if name.text == key)
+        })
         .map(|argument| &argument.value)
 }

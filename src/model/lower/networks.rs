@@ -156,7 +156,10 @@ impl Lowering<'_> {
                     expr.span,
                     "a network's output is no value of a domain",
                 );
-                let bounded = |kind: &Kind| matches!(kind, Kind::Real { lo, hi } if lo.is_finite() && hi.is_finite());
+                let bounded = |kind: &Kind| {
+                    matches!(kind, Kind::Real { lo, hi }
+                        if lo.is_finite() && hi.is_finite())
+                };
                 let drawn = match domain.components.iter().all(|component| bounded(&component.kind))
                 {
                     _ if domain.is_finite() => {

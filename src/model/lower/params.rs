@@ -103,7 +103,10 @@ impl<'a> Lowering<'a> {
             return self.constant(written, scope, what).map(|value| (value, value));
         }
         let named = |wanted: &str| {
-            let found = |argument: &&ast::Argument| matches!(&argument.label, Some(ArgumentLabel::Named(name)) if name.text == wanted);
+            let found = |argument: &&ast::Argument| {
+                matches!(&argument.label, Some(ArgumentLabel::Named(name))
+                    if name.text == wanted)
+            };
             arguments.iter().find(found)
         };
         let (Some(from), Some(to), 2) = (named("from"), named("to"), arguments.len()) else {

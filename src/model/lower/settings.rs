@@ -163,7 +163,8 @@ impl<'a> Lowering<'a> {
 
     /// `None` also for `KEY = default`, which says what the absence of the key says.
     fn setting(&mut self, key: &str, value: &ast::Expr, span: Span) -> Option<Setting> {
-        if matches!(&value.kind, ExprKind::Name(name) if name == "default" && self.meaning(FILE, name).is_none())
+        if matches!(&value.kind, ExprKind::Name(name)
+            if name == "default" && self.meaning(FILE, name).is_none())
         {
             return None;
         }

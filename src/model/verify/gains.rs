@@ -8,7 +8,8 @@ pub fn faults(model: &Model, bound: &Bound) -> Vec<Diagnostic> {
     let missing = gains.filter(|gain| {
         !bound.posterior.iter().any(|factor| {
             factor.targets == [Target::Weights(gain.kernel)]
-                && matches!(&factor.kernel, KernelRef::InPlace(Distribution::Normal { mean, .. }) if mean.is_empty())
+                && matches!(&factor.kernel, KernelRef::InPlace(Distribution::Normal { mean, .. })
+                    if mean.is_empty())
         })
     });
     let told = missing.map(|gain| {

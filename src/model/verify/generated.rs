@@ -178,7 +178,10 @@ fn not_generated(model: &Model, bound: &Bound, draws: &Draws, usage: &Usage) -> 
     let (message, hint) = if given.is_empty() {
         let message = format!("`{written}` is used, but the posterior does not generate `{name}`");
         let is_drawn = |factor: &Factor| {
-            let is_it = |target: &Target| matches!(target, Target::Variable { variable: drawn, .. } if *drawn == variable);
+            let is_it = |target: &Target| {
+                matches!(target, Target::Variable { variable: drawn, .. }
+                    if *drawn == variable)
+            };
             factor.targets.iter().any(is_it)
         };
         let judged = bound.prior.iter().chain(&bound.auxiliary).any(is_drawn);

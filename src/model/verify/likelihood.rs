@@ -315,7 +315,8 @@ fn predictor<'m>(
 ) -> Option<&'m Kernel> {
     bound.prior.iter().chain(&bound.posterior).find_map(|factor| {
         let is_it = |target: &Target| {
-            matches!(target, Target::Variable { variable: TargetVariable::Reward(of, which), .. } if (*of, *which) == (environment, reward))
+            matches!(target, Target::Variable { variable: TargetVariable::Reward(of, which), .. }
+                if (*of, *which) == (environment, reward))
         };
         let place = factor.targets.iter().position(is_it)?;
         let (KernelRef::Learned(id) | KernelRef::Previous(id)) = factor.kernel else { return None };

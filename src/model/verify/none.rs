@@ -72,7 +72,8 @@ fn is_only_compared(model: &Model, likelihood: &Likelihood, read: &Read) -> bool
     }
     let is_read = |at: ExprId| match model.graph.node(at) {
         Node::Input(input) => {
-            matches!(model.inputs[input.0 as usize], Input::Variable { variable, index, .. } if variable == id && index == read.from)
+            matches!(model.inputs[input.0 as usize], Input::Variable { variable, index, .. }
+                if variable == id && index == read.from)
         }
         _ => false,
     };
@@ -179,7 +180,10 @@ fn ended_at_the_start(model: &Model, bound: &Bound, read: &Read) -> Option<Strin
     let finite = state.domain.finite.as_ref()?;
     let starts = |factor: &&Factor| {
         let variable = TargetVariable::Variable(environment.state);
-        factor.targets.iter().any(|target| matches!(target, Target::Variable { variable: of, index: Index::First } if *of == variable))
+        factor.targets.iter().any(|target| {
+            matches!(target, Target::Variable { variable: of, index: Index::First }
+                if *of == variable)
+        })
     };
     let law = match &bound.posterior.iter().find(starts)?.kernel {
         KernelRef::Environment(..) => Some(initial),
@@ -222,13 +226,22 @@ fn meets_none(
     let message = format!("`{kernel}` can meet `none` in `{written}`");
     let fault = Diagnostic::error("meets-none", place, message).here(when);
     match formal {
-        Some(formal) => fault.also(formal.span, format!("`{}` does not admit `none`", formal.name)).hint(format!(
-            "write `{}?` in the kernel if it can do without, or give the {} a factor of its own",
-            written_formal(formal),
-            if matches!(read.from, Index::Step(k) if k < 0) { "first step" } else { "last step" }
-        )),
-        None => fault.hint("only a kernel with an optional formal, as in `last: o?`, can read \
-                            `none`; or use another index"),
+        Some(formal) => fault
+            .also(formal.span, format!("`{}` does not admit `none`", formal.name))
+            .hint(format!(
+                "write `{}?` in the kernel if it can do without, or give the {} a factor of its \
+                 own",
+                written_formal(formal),
+                if matches!(read.from, Index::Step(k) if k < 0) {
+                    "first step"
+                } else {
+                    "last step"
+                }
+            )),
+        None => fault.hint(
+            "only a kernel with an optional formal, as in `last: o?`, can read `none`; or \
+             use another index",
+        ),
     }
 }
 

@@ -192,9 +192,12 @@ pub fn reads_unbounded(model: &Model, roots: &[ExprId]) -> bool {
     model.graph.inputs_of(roots).into_iter().any(|input| match model.inputs[input.0 as usize] {
         Input::Variable { variable, component, .. } => {
             let kind = &model.variable(variable).domain.components[component as usize].kind;
-            matches!(kind, crate::model::Kind::Real { lo, hi } if lo.is_infinite() || hi.is_infinite())
+            matches!(kind, crate::model::Kind::Real { lo, hi }
+                if lo.is_infinite() || hi.is_infinite())
         }
-        Input::Reward { environment, reward, .. } => model.environment(environment).rewards[reward as usize].bounds.is_none(),
+        Input::Reward { environment, reward, .. } => {
+            model.environment(environment).rewards[reward as usize].bounds.is_none()
+        }
         Input::Formal { .. } => true,
         Input::Gain(_) => false,
     })

@@ -120,7 +120,8 @@ fn now(model: &Model, environment: &Environment, value: ExprId) -> Vec<ExprId> {
         .filter(|&id| match model.graph.node(id) {
             crate::expr::Node::Input(input) => !matches!(
                 model.inputs[input.0 as usize],
-                Input::Variable { variable, index: Index::Step(1), .. } if variable == environment.state
+                Input::Variable { variable, index: Index::Step(1), .. }
+                    if variable == environment.state
             ),
             crate::expr::Node::Time => true,
             _ => false,

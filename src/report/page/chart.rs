@@ -76,7 +76,8 @@ impl Chart {
             .trim_end()
             .trim_end_matches("</svg>");
         Some(html! {
-            svg class="chart" viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-labelledby=(self.id) {
+            svg class="chart" viewBox={ "0 0 " (WIDTH) " " (HEIGHT) }
+                role="img" aria-labelledby=(self.id) {
                 title id=(self.id) { (self.title) }
                 (PreEscaped(inside))
             }

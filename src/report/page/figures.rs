@@ -53,13 +53,21 @@ pub fn side_by_side(sections: &[Section]) -> Markup {
             found.push(section);
         }
     }
-    let figures = alike.iter().enumerate().filter(|(_, (_, found))| found.len() > 1).filter_map(|(number, (surroundings, found))| {
+    let shared = alike.iter().enumerate().filter(|(_, (_, found))| found.len() > 1);
+    let figures = shared.filter_map(|(number, (surroundings, found))| {
         let line = |(at, section): (usize, &&Section)| {
             let runs = section.runs.iter().filter(|run| run.surroundings == *surroundings);
-            let curves: Vec<Vec<(f64, f64)>> = runs.filter_map(|run| Some(thin(run.curves.of.get("expected_return")?, POINTS))).collect();
+            let curves: Vec<Vec<(f64, f64)>> = runs
+                .filter_map(|run| Some(thin(run.curves.of.get("expected_return")?, POINTS)))
+                .collect();
             match &curves[..] {
                 [alone] => (at, alone.clone()),
-                many => (at, curves::spread(many, POINTS).map_or(vec![], |spread| spread.at.iter().map(|(x, of)| (*x, of[1])).collect())),
+                many => (
+                    at,
+                    curves::spread(many, POINTS).map_or(vec![], |spread| {
+                        spread.at.iter().map(|(x, of)| (*x, of[1])).collect()
+                    }),
+                ),
             }
         };
         let titles: Vec<&str> = found.iter().map(|section| section.title.as_str()).collect();
@@ -74,7 +82,9 @@ pub fn side_by_side(sections: &[Section]) -> Markup {
             figure {
                 figcaption { "Return of models of one environment, over environment steps; of \
                               several runs of a model, their median" }
-                ul.legend { @for (at, section) in found.iter().enumerate() { li { (swatch(at)) a href={ "#" (section.id) } { (section.title) } } } }
+                ul.legend { @for (at, section) in found.iter().enumerate() {
+                    li { (swatch(at)) a href={ "#" (section.id) } { (section.title) } }
+                } }
                 (drawing)
             }
         })
@@ -97,7 +107,9 @@ pub fn swatch(at: usize) -> Markup {
 
 fn line(ink: RGBColor, class: &str) -> Markup {
     html! {
-        svg class=(class) viewBox="0 0 48 12" aria-hidden="true" { line x1="0" y1="6" x2="48" y2="6" stroke=(ink::hex(ink)) stroke-width="4" {} }
+        svg class=(class) viewBox="0 0 48 12" aria-hidden="true" {
+            line x1="0" y1="6" x2="48" y2="6" stroke=(ink::hex(ink)) stroke-width="4" {}
+        }
     }
 }
 
@@ -107,7 +119,9 @@ fn legend(section: &Section, levels: &[(&'static str, RGBColor, f64)]) -> Markup
             @for (at, run) in section.runs.iter().enumerate() { li { (swatch(at)) (run.name) } }
             @if has_spread(section) { li { (line(ink::MEDIAN, "swatch")) "median, between the \
                                                                           quartiles" } }
-            @for (name, ink, value) in levels { li { (line(*ink, "swatch")) (name) " " (super::number::number(*value)) } }
+            @for (name, ink, value) in levels {
+                li { (line(*ink, "swatch")) (name) " " (super::number::number(*value)) }
+            }
         }
     }
 }

@@ -58,11 +58,9 @@ pub fn option(id: &str, run: &ShownRun, option: &ShownOption) -> Markup {
             @for (o, value) in option.sampled.values.iter().enumerate() {
                 @if let Some(cells) = cells.get(o) { div.pair {
                     figure {
+                        @let title = format!("Policy of {name} = {}, of {}", value.value, run.name);
                         figcaption { (name) " = " (value.value) }
-                        (actions(grid, cells, o, &id(&format!("actions-{o}")), &format!("Policy \
-                                                                                         of \
-                                                                                         {name} = \
-                                                                                         {}, of {}", value.value, run.name)))
+                        (actions(grid, cells, o, &id(&format!("actions-{o}")), &title))
                     }
                     @if !option.sampled.once {
                         figure {
@@ -144,7 +142,9 @@ fn draw(
 ) -> Markup {
     let (rows, columns) = (cells.len(), cells.first().map_or(0, Vec::len));
     if rows * columns > LARGEST {
-        return html! { p { "A grid of " (rows) " × " (columns) " cells is too large to be drawn." } };
+        return html! {
+            p { "A grid of " (rows) " × " (columns) " cells is too large to be drawn." }
+        };
     }
     let (height, width) = (rows * SIDE, columns * SIDE);
     let of = |row: usize, column: usize| {
@@ -163,8 +163,11 @@ fn draw(
                 title { "y " (cell.y) ", x " (cell.x) ": " (told) }
                 rect.cell x=(x) y=(y) width=(SIDE) height=(SIDE) {}
                 @if let Some(mark) = &mark {
-                    rect x=(x) y=(y) width=(SIDE) height=(SIDE) fill=(ink::hex(ink::series(mark.ink))) fill-opacity=(format!("{:.3}", 0.65 * mark.shade)) {}
-                    text x=(x + SIDE / 2) y=(y + SIDE / 2) class=[(mark.sign.chars().count() > 1).then_some("small")] { (mark.sign) }
+                    rect x=(x) y=(y) width=(SIDE) height=(SIDE)
+                        fill=(ink::hex(ink::series(mark.ink)))
+                        fill-opacity=(format!("{:.3}", 0.65 * mark.shade)) {}
+                    text x=(x + SIDE / 2) y=(y + SIDE / 2)
+                        class=[(mark.sign.chars().count() > 1).then_some("small")] { (mark.sign) }
                 } @else if cell.ended {
                     circle.end cx=(x + SIDE / 2) cy=(y + SIDE / 2) r=(SIDE / 4) {}
                 }
@@ -172,7 +175,8 @@ fn draw(
         }
     };
     html! {
-        svg.map viewBox={ "-1 -1 " (width + 2) " " (height + 2) } style={ "width:" (width * 3 / 4) "px" } role="img" aria-labelledby=(id) {
+        svg.map viewBox={ "-1 -1 " (width + 2) " " (height + 2) }
+            style={ "width:" (width * 3 / 4) "px" } role="img" aria-labelledby=(id) {
             title id=(id) { (title) }
             @for row in 0..rows { @for column in 0..columns { (of(row, column)) } }
         }

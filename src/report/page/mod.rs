@@ -111,7 +111,9 @@ pub fn page(runs: &[ShownRun]) -> String {
                     h1 { (title) }
                     @if sections.len() > 1 {
                         nav aria-label="Models" {
-                            ul { @for section in &sections { li { a href={ "#" (section.id) } { (section.title) } } } }
+                            ul { @for section in &sections {
+                                li { a href={ "#" (section.id) } { (section.title) } }
+                            } }
                         }
                     }
                 }
@@ -123,9 +125,10 @@ pub fn page(runs: &[ShownRun]) -> String {
                     (figures::side_by_side(&sections))
                     @for section in &sections { (model(section)) }
                 }
-                footer { p { "Drawn by " code { "rlppl report" } " from the folders of the runs. \
-                                                                  Entropies, divergences, \
-                                                                  evidence and bounds are in nats." } }
+                footer { p {
+                    "Drawn by " code { "rlppl report" } " from the folders of the runs. Entropies, \
+                     divergences, evidence and bounds are in nats."
+                } }
             }
         }
     };
@@ -152,7 +155,9 @@ fn bounds(section: &Section) -> Markup {
     html! {
         @for (name, formulas) in section.runs.first().map_or(&[][..], |run| &run.bounds) {
             h3 { "Bound and gradient" @if let Some(name) = name { " of " code { (name) } } }
-            div.wide tabindex="0" role="group" aria-label="Bound and gradient" { (PreEscaped(formulas)) }
+            div.wide tabindex="0" role="group" aria-label="Bound and gradient" {
+                (PreEscaped(formulas))
+            }
         }
     }
 }

@@ -21,7 +21,8 @@ pub fn options(section: &Section) -> Markup {
             h3 { "Option " code { (name) } }
             (informations(section, name))
             @for (at, run) in section.runs.iter().enumerate() {
-                @if let Some(option) = run.options.iter().find(|option| option.sampled.option == name) {
+                @let option = run.options.iter().find(|option| option.sampled.option == name);
+                @if let Some(option) = option {
                     details open[at == 0] {
                         summary { (figures::swatch(at)) (run.name) }
                         (usage(option))
@@ -86,11 +87,23 @@ fn informations(section: &Section, name: &str) -> Markup {
 
 fn usage(option: &ShownOption) -> Markup {
     let name = &option.sampled.option;
-    let columns = |from: &str| html! { th scope="col" { "usage" (from) } th scope="col" { "duration" (from) } th scope="col" { "ends" (from) } };
+    let columns = |from: &str| {
+        html! {
+            th scope="col" { "usage" (from) }
+            th scope="col" { "duration" (from) }
+            th scope="col" { "ends" (from) }
+        }
+    };
     let row = |of: &OptionSummary, at: usize| {
         of.values.get(at).map_or_else(
             || html! { td { "–" } td { "–" } td { "–" } },
-            |value| html! { td { (number(value.usage)) } td { (optional(value.duration)) } td { (optional(value.ends)) } },
+            |value| {
+                html! {
+                    td { (number(value.usage)) }
+                    td { (optional(value.duration)) }
+                    td { (optional(value.ends)) }
+                }
+            },
         )
     };
     let all = |of: &OptionSummary| html! { td {} td { (optional(of.duration)) } td {} };

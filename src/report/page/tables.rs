@@ -33,13 +33,17 @@ pub fn runs(sections: &[Section]) -> Markup {
                         @for (at, run) in section.runs.iter().enumerate() {
                             tr {
                                 th scope="row" { (figures::swatch(at)) (run.name) }
-                                @if named { td.text { a href={ "#" (section.id) } { (section.title) } } }
+                                @if named {
+                                    td.text { a href={ "#" (section.id) } { (section.title) } }
+                                }
                                 td { (run.seed) }
                                 @if settings { td.text { (set(run, differs)) } }
                                 (done(run))
                             }
                         }
-                        @if section.is_repeated() { (medians(section, usize::from(named) + usize::from(settings))) }
+                        @if section.is_repeated() {
+                            (medians(section, usize::from(named) + usize::from(settings)))
+                        }
                     }
                 }
             }
@@ -73,7 +77,10 @@ fn done(run: &ShownRun) -> Markup {
         return html! {
             td { (count(run.curves.steps)) " of " (count(run.planned)) }
             td { (count(run.curves.env_steps)) }
-            td { @match run.curves.wall_seconds { Some(time) => { (seconds(time)) }, None => { "–" } } }
+            td { @match run.curves.wall_seconds {
+                Some(time) => { (seconds(time)) },
+                None => { "–" },
+            } }
             td { @match rate { Some(rate) => { (count(rate as u64)) }, None => { "–" } } }
             td { "–" }
             td { "–" }
@@ -86,7 +93,9 @@ fn done(run: &ShownRun) -> Markup {
         td { (count((summary.env_steps as f64 / summary.wall_seconds.max(1e-9)) as u64)) }
         td { (uncertain(summary.bound, summary.bound_se)) }
         td {
-            @if summary.rewards.is_empty() { (uncertain(summary.expected_return, summary.return_se)) }
+            @if summary.rewards.is_empty() {
+                (uncertain(summary.expected_return, summary.return_se))
+            }
             @for (at, own) in summary.rewards.iter().enumerate() {
                 @if at > 0 { br; }
                 (own.name) " " (uncertain(own.expected_return, own.return_se.unwrap_or(0.0)))
@@ -106,10 +115,19 @@ fn medians(section: &Section, extra: usize) -> Markup {
             @for _ in 0..=extra { td {} }
             td { (whole(of(&|summary| summary.steps as f64))) }
             td { (whole(of(&|summary| summary.env_steps as f64))) }
-            td { @match of(&|summary| summary.wall_seconds) { Some(time) => { (seconds(time)) }, None => { "–" } } }
+            td { @match of(&|summary| summary.wall_seconds) {
+                Some(time) => { (seconds(time)) },
+                None => { "–" },
+            } }
             td { (whole(rate)) }
-            td { @match of(&|summary| summary.bound) { Some(bound) => { (number(bound)) }, None => { "–" } } }
-            td { @match of(&|summary| summary.expected_return) { Some(value) => { (number(value)) }, None => { "–" } } }
+            td { @match of(&|summary| summary.bound) {
+                Some(bound) => { (number(bound)) },
+                None => { "–" },
+            } }
+            td { @match of(&|summary| summary.expected_return) {
+                Some(value) => { (number(value)) },
+                None => { "–" },
+            } }
         }
     }
 }
@@ -128,7 +146,9 @@ fn notes(sections: &[Section]) -> Markup {
     let runs = || sections.iter().flat_map(|section| &section.runs);
     html! {
         @if runs().any(|run| !run.notes.is_empty()) {
-            ul.notes { @for run in runs() { @for note in &run.notes { li { (run.name) ": " (note) } } } }
+            ul.notes { @for run in runs() { @for note in &run.notes {
+                li { (run.name) ": " (note) }
+            } } }
         }
     }
 }
@@ -144,6 +164,9 @@ pub fn exact(section: &Section) -> Markup {
     let gaps = || runs.iter().filter_map(|(_, run)| told(run)?.policy?.gap);
     let (policy, family) =
         (gaps().any(|gap| gap.family.is_none()), gaps().any(|gap| gap.family.is_some()));
+    let mut found = runs.iter().filter_map(|(_, run)| told(run));
+    let sees_hidden_state = found.clone().any(|exact| exact.best_sees_hidden_state);
+    let keeps = found.any(|exact| !exact.best_keeps.is_empty());
     html! {
         h3 { "Exact numbers" }
         div.wide tabindex="0" role="group" aria-label="Exact numbers" {
@@ -170,7 +193,8 @@ pub fn exact(section: &Section) -> Markup {
                                 th scope="row" { (figures::swatch(*at)) (run.name) }
                                 td { (number(exact.log_evidence)) }
                                 td { (number(exact.best_bound)) }
-                                (of_policy(exact.policy.as_ref(), exact.log_evidence, policy, family))
+                                @let of = exact.policy.as_ref();
+                                (of_policy(of, exact.log_evidence, policy, family))
                             }
                         }
                     }
@@ -178,11 +202,17 @@ pub fn exact(section: &Section) -> Markup {
                         tr.median {
                             th scope="row" { "median" }
                             td {} td {}
-                            @let of = |number: &dyn Fn(&PolicySummary) -> f64| median(runs.iter().filter_map(|(_, run)| told(run)?.policy).map(|policy| number(&policy)));
+                            @let policies = runs.iter().filter_map(|(_, run)| told(run)?.policy);
+                            @let of = |number: &dyn Fn(&PolicySummary) -> f64| {
+                                median(policies.clone().map(|policy| number(&policy)))
+                            };
                             td { (super::number::optional(of(&|policy| policy.bound))) }
                             td { (super::number::optional(of(&|policy| policy.expected_return))) }
                             td { (super::number::optional(of(&|policy| policy.kl))) }
-                            @let gap = median(runs.iter().filter_map(|(_, run)| { let told = told(run)?; Some(told.log_evidence - told.policy?.bound) }));
+                            @let gap = median(runs.iter().filter_map(|(_, run)| {
+                                let told = told(run)?;
+                                Some(told.log_evidence - told.policy?.bound)
+                            }));
                             td { (super::number::optional(gap)) }
                             td {}
                             @if policy { td {} }
@@ -194,10 +224,10 @@ pub fn exact(section: &Section) -> Markup {
             }
         }
         p.caption {
-            @if runs.iter().any(|(_, run)| told(run).is_some_and(|exact| exact.best_sees_hidden_state)) {
+            @if sees_hidden_state {
                 "The best bound is that of any policy that sees the hidden state. "
             }
-            @if runs.iter().any(|(_, run)| told(run).is_some_and(|exact| !exact.best_keeps.is_empty())) {
+            @if keeps {
                 "The best bound keeps the learned starts and steps of the posterior’s world as \
                  they are. "
             }
@@ -232,11 +262,19 @@ fn of_policy(
 }
 
 fn parts(gap: &Gap, policy: bool, family: bool) -> Markup {
-    let drawn = |value: f64, se: Option<f64>| html! { (difference(value)) @if let Some(se) = se { " ± " (number(se)) } };
+    let drawn = |value: f64, se: Option<f64>| {
+        html! { (difference(value)) @if let Some(se) = se { " ± " (number(se)) } }
+    };
     let (most, least) = if gap.family_at_most { ("≤ ", "≥ ") } else { ("", "") };
     html! {
         td { (difference(gap.dynamics)) }
-        @if policy { td { @if gap.family.is_none() { (drawn(gap.optimisation, gap.optimisation_se)) } @else { "–" } } }
+        @if policy {
+            td {
+                @if gap.family.is_none() {
+                    (drawn(gap.optimisation, gap.optimisation_se))
+                } @else { "–" }
+            }
+        }
         @if family {
             @match gap.family {
                 Some(value) => {

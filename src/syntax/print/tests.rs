@@ -103,11 +103,18 @@ fn expressions_have_no_more_brackets_than_they_need() {
 const CASES: u32 = 64;
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: CASES,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     /// Wherever an author breaks lines and writes comments, nothing is lost.
     #[test]
-    fn line_breaks_and_comments_anywhere(choice in 0usize..64, gaps in proptest::collection::vec(0u8..24, 200)) {
+    fn line_breaks_and_comments_anywhere(
+        choice in 0usize..64,
+        gaps in proptest::collection::vec(0u8..24, 200),
+    ) {
         let models = models();
         let (path, text) = &models[choice % models.len()];
         if let Some(text) = spread(path, text, &gaps) {
@@ -117,7 +124,10 @@ proptest! {
 
     /// Any text is refused or kept; neither panics.
     #[test]
-    fn mutilated_models(choice in 0usize..64, changes in proptest::collection::vec((0usize..4000, 0u8..4, 0usize..4000), 1..4)) {
+    fn mutilated_models(
+        choice in 0usize..64,
+        changes in proptest::collection::vec((0usize..4000, 0u8..4, 0usize..4000), 1..4),
+    ) {
         let models = models();
         let (path, text) = &models[choice % models.len()];
         let text = mutilate(text, &changes);
@@ -131,7 +141,8 @@ proptest! {
         let file = File { items, comments: Vec::new(), sources: Vec::new() };
         let printed = print(&file);
         if !file.items.is_empty() {
-            let again = parse(&Source::new("m", printed.clone())).map_err(|e| TestCaseError::fail(format!("{printed}\n{e}")))?;
+            let again = parse(&Source::new("m", printed.clone()))
+                .map_err(|e| TestCaseError::fail(format!("{printed}\n{e}")))?;
             prop_assert_eq!(tree(&file.items), tree(&again.items), "{}", printed);
             hold_laws("m", &printed).map_err(TestCaseError::fail)?;
         }
@@ -246,8 +257,7 @@ fn mutilate(text: &str, changes: &[(usize, u8, usize)]) -> String {
     words.join(" ")
 }
 
-// ── random trees
-// ─────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── random trees ─────────────────────────────────────────────────────────────────────────────────
 
 fn name() -> BoxedStrategy<Name> {
     "[a-zαπé][a-z0-9_₀]{0,5}"
