@@ -3,11 +3,10 @@
 
 use super::laws::{Laws, Table};
 use super::space::{Assignment, Instance, Space};
-use super::sum::Sum;
+use super::sum::{Sum, Unjudged};
 use super::trajectories::{Trajectories, outcome};
 use super::values::{event, log_factor, log_likelihood, summand};
 use crate::bound::{BoundDerivation, Downstream, TermKind};
-use crate::finite::NotFinite;
 use crate::model::{Block, FactorRef, KernelRef, LikelihoodForm};
 
 /// A gradient in the logits of every row that was met; rows that do not move have 0.
@@ -43,7 +42,7 @@ pub fn exact(
     posterior: &[Instance],
     others: &[Instance],
     trajectories: &Trajectories,
-) -> Result<Gradient, NotFinite> {
+) -> Result<Gradient, Unjudged> {
     let mut gradient = Vec::new();
     for (values, probability) in trajectories.iter() {
         let mut log_weight = Sum::default();
@@ -91,7 +90,7 @@ pub fn estimators(
     credits: &[Credits],
     moving: &dyn Fn(Table) -> bool,
     trajectories: &Trajectories,
-) -> Result<Vec<Moments>, NotFinite> {
+) -> Result<Vec<Moments>, Unjudged> {
     let mut moments: Vec<Moments> = credits
         .iter()
         .map(|_| Moments { mean: Vec::new(), variance: 0.0, overflows: false })
@@ -143,7 +142,7 @@ pub fn estimate(
     moving: &dyn Fn(Table) -> bool,
     baseline: f64,
     values: &Assignment,
-) -> Result<Gradient, NotFinite> {
+) -> Result<Gradient, Unjudged> {
     let summands = summands(space, laws, derivation, values)?;
     let mut gradient = Vec::new();
     for pathwise in &derivation.gradient.pathwise {
@@ -191,7 +190,7 @@ fn summands(
     laws: &mut Laws<'_>,
     derivation: &BoundDerivation,
     values: &Assignment,
-) -> Result<Vec<Vec<(i64, f64)>>, NotFinite> {
+) -> Result<Vec<Vec<(i64, f64)>>, Unjudged> {
     let mut summands = Vec::with_capacity(derivation.terms.len());
     for term in &derivation.terms {
         let mut of_term = Vec::new();
@@ -217,7 +216,7 @@ fn add_scores(
     moving: &dyn Fn(Table) -> bool,
     values: &Assignment,
     gradient: &mut Gradient,
-) -> Result<(), NotFinite> {
+) -> Result<(), Unjudged> {
     for score in &derivation.gradient.scores {
         for t in space.times(space.bound.factor(score.factor)) {
             let Some((row, outcome)) =
@@ -267,7 +266,7 @@ fn add_direct(
     values: &Assignment,
     moving: &dyn Fn(Table) -> bool,
     gradient: &mut Gradient,
-) -> Result<(), NotFinite> {
+) -> Result<(), Unjudged> {
     let shifted = |p: FactorRef, q: FactorRef| {
         (t as i64 + i64::from(derivation.notation.shift(p, q))) as usize
     };
@@ -348,7 +347,7 @@ fn score_row(
     laws: &mut Laws<'_>,
     instance: Instance,
     values: &Assignment,
-) -> Result<Option<(usize, usize)>, NotFinite> {
+) -> Result<Option<(usize, usize)>, Unjudged> {
     let factor = space.bound.factor(instance.factor);
     let learned = matches!(factor.kernel, KernelRef::Learned(_));
     if !learned || !space.live(factor, instance.t, values) {
@@ -364,7 +363,7 @@ fn likelihood_row(
     likelihood: usize,
     t: usize,
     values: &Assignment,
-) -> Result<Option<(usize, usize)>, NotFinite> {
+) -> Result<Option<(usize, usize)>, Unjudged> {
     let LikelihoodForm::Density { kernel, values: events, givens } =
         &space.bound.likelihood[likelihood].form
     else {

@@ -4,10 +4,11 @@
 use super::gradient;
 use super::laws::{Laws, Table};
 use super::space::{ABSENT, Instance, Space};
+use super::sum::Unjudged;
 use super::trajectories;
 use super::values::summand;
 use crate::bound::{BoundDerivation, Term};
-use crate::finite::{Environment, NotFinite};
+use crate::finite::Environment;
 use crate::model::{Block, BoundId, EnvironmentId, Model, TargetVariable};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -27,7 +28,7 @@ pub struct Trajectory(Vec<u32>);
 impl<'m> Measure<'m> {
     /// # Errors
     /// What keeps the bound's trajectories from being listed.
-    pub fn of(model: &'m Model, bound: BoundId, seed: u64) -> Result<Measure<'m>, NotFinite> {
+    pub fn of(model: &'m Model, bound: BoundId, seed: u64) -> Result<Measure<'m>, Unjudged> {
         let space = Space::of(model, model.bound(bound))?;
         let posterior = space.order(&[Block::Posterior])?;
         let rng = Xoshiro256PlusPlus::seed_from_u64(seed);
@@ -38,9 +39,9 @@ impl<'m> Measure<'m> {
     ///
     /// # Errors
     /// A law that cannot be listed.
-    pub fn draw(&mut self) -> Result<Trajectory, NotFinite> {
+    pub fn draw(&mut self) -> Result<Trajectory, Unjudged> {
         let Measure { space, laws, posterior, rng } = self;
-        trajectories::draw(space, laws, posterior, &mut || rng.random()).map(Trajectory)
+        Ok(Trajectory(trajectories::draw(space, laws, posterior, &mut || rng.random())?))
     }
 
     /// The summands of some terms at all their times, with the terms' signs, in nats.
@@ -52,7 +53,7 @@ impl<'m> Measure<'m> {
         of: &BoundDerivation,
         terms: &[&Term],
         on: &Trajectory,
-    ) -> Result<f64, NotFinite> {
+    ) -> Result<f64, Unjudged> {
         let mut sum = 0.0;
         for term in terms {
             for t in term.times.range(self.space.horizon) {
@@ -74,7 +75,7 @@ impl<'m> Measure<'m> {
         moves: &dyn Fn(Table) -> bool,
         baseline: f64,
         on: &Trajectory,
-    ) -> Result<Vec<f64>, NotFinite> {
+    ) -> Result<Vec<f64>, Unjudged> {
         let gradient = gradient::estimate(&self.space, &mut self.laws, of, moves, baseline, &on.0)?;
         Ok(gradient.into_iter().map(|sum| sum.value).collect())
     }

@@ -21,6 +21,7 @@ pub use space::ABSENT;
 use space::{Instance, Space};
 use std::collections::BTreeMap;
 pub use sum::TOLERANCE;
+pub use sum::Unjudged;
 use sum::{Sum, overflows};
 use trajectories::{TooMany, Trajectories};
 
@@ -82,8 +83,20 @@ pub struct CheckedEstimator {
 pub enum Unverified {
     #[error("{0}")]
     NotFinite(#[from] NotFinite),
+    /// A quantity that exceeds all floats.
+    #[error("{0}")]
+    Overflows(String),
     #[error("more than {TRAJECTORIES} trajectories, or steps of one, at T = {horizon}")]
     TooLarge { horizon: usize },
+}
+
+impl From<Unjudged> for Unverified {
+    fn from(unjudged: Unjudged) -> Unverified {
+        match unjudged {
+            Unjudged::NotFinite(not_finite) => Unverified::NotFinite(not_finite),
+            Unjudged::Overflows(what) => Unverified::Overflows(what),
+        }
+    }
 }
 
 impl Verified {
@@ -183,7 +196,7 @@ struct Judge<'a, 'm, 'w> {
 }
 
 impl Judge<'_, '_, '_> {
-    fn steps(&mut self) -> Result<Vec<CheckedStep>, NotFinite> {
+    fn steps(&mut self) -> Result<Vec<CheckedStep>, Unjudged> {
         let mut checked = Vec::with_capacity(self.derivation.steps.len());
         for (number, step) in self.derivation.steps.iter().enumerate() {
             let (before, after) = match &step.change {
@@ -220,13 +233,13 @@ impl Judge<'_, '_, '_> {
         Ok(checked)
     }
 
-    fn drafts(&mut self, ids: &[DraftId]) -> Result<Sum, NotFinite> {
+    fn drafts(&mut self, ids: &[DraftId]) -> Result<Sum, Unjudged> {
         let terms: Vec<_> = ids.iter().map(|id| &self.derivation.drafts[id.0 as usize]).collect();
         self.sum(&terms)
     }
 
     /// `E_q[Σ terms]`
-    fn sum(&mut self, terms: &[&crate::bound::Term]) -> Result<Sum, NotFinite> {
+    fn sum(&mut self, terms: &[&crate::bound::Term]) -> Result<Sum, Unjudged> {
         let mut total = Sum::default();
         for (values, probability) in self.trajectories.iter() {
             let mut inside = Sum::default();
@@ -265,7 +278,7 @@ fn log_evidence(
     space: &Space,
     laws: &mut Laws<'_>,
     by_prior: &Trajectories,
-) -> Result<Sum, NotFinite> {
+) -> Result<Sum, Unjudged> {
     let mut logs = Vec::with_capacity(by_prior.len());
     for (values, probability) in by_prior.iter() {
         logs.push(Sum::of(probability.ln()) + log_likelihoods(space, laws, values)?);
@@ -280,7 +293,7 @@ fn log_weights(
     posterior: &[Instance],
     others: &[Instance],
     drawn: &Trajectories,
-) -> Result<Vec<Sum>, NotFinite> {
+) -> Result<Vec<Sum>, Unjudged> {
     let mut weights = Vec::with_capacity(drawn.len());
     for (values, _) in drawn.iter() {
         let mut weight = log_likelihoods(space, laws, values)?;
@@ -295,7 +308,7 @@ fn log_weights(
     Ok(weights)
 }
 
-fn log_likelihoods(space: &Space, laws: &mut Laws<'_>, values: &[u32]) -> Result<Sum, NotFinite> {
+fn log_likelihoods(space: &Space, laws: &mut Laws<'_>, values: &[u32]) -> Result<Sum, Unjudged> {
     let mut sum = Sum::default();
     for (likelihood, factor) in space.bound.likelihood.iter().enumerate() {
         for t in crate::bound::time::likelihood_times(factor.index).range(space.horizon) {
@@ -312,7 +325,7 @@ fn estimators(
     posterior: &[Instance],
     others: &[Instance],
     drawn: &Trajectories,
-) -> Result<Vec<CheckedEstimator>, NotFinite> {
+) -> Result<Vec<CheckedEstimator>, Unjudged> {
     // a kernel moves by itself here: tables share nothing
     let over = &derivation.gradient.over;
     let moving = |table: Table| matches!(table, Table::Current(kernel) if over.contains(&kernel));
@@ -383,7 +396,7 @@ fn estimators(
 }
 
 /// A sum that float64 holds.
-fn held(sum: Sum, what: &str) -> Result<Sum, NotFinite> {
+fn held(sum: Sum, what: &str) -> Result<Sum, Unjudged> {
     if sum.overflows { Err(overflows(what)) } else { Ok(sum) }
 }
 

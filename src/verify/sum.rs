@@ -76,9 +76,19 @@ impl std::iter::Sum for Sum {
     }
 }
 
+/// Why a sum is not judged.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unjudged {
+    #[error("{0}")]
+    NotFinite(#[from] NotFinite),
+    /// A quantity that exceeds all floats, in one sentence.
+    #[error("{0}")]
+    Overflows(String),
+}
+
 /// What is not judged, since it is no number, and what to do.
-pub fn overflows(what: &str) -> NotFinite {
-    NotFinite(format!(
+pub fn overflows(what: &str) -> Unjudged {
+    Unjudged::Overflows(format!(
         "{what} overflows: it exceeds 1.8e308, the largest float64; scale the rewards, or the \
          param before them, down"
     ))

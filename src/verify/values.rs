@@ -2,7 +2,7 @@
 
 use super::laws::{Law, Laws};
 use super::space::{Assignment, Instance, Space};
-use super::sum::overflows;
+use super::sum::{Unjudged, overflows};
 use super::trajectories::outcome;
 use crate::bound::{BoundDerivation, Term, TermKind};
 use crate::finite::NotFinite;
@@ -19,7 +19,7 @@ pub fn summand(
     term: &Term,
     t: usize,
     values: &Assignment,
-) -> Result<f64, NotFinite> {
+) -> Result<f64, Unjudged> {
     kind_value(space, laws, derivation, &term.kind, t, values)
 }
 
@@ -30,7 +30,7 @@ fn kind_value(
     kind: &TermKind,
     t: usize,
     values: &Assignment,
-) -> Result<f64, NotFinite> {
+) -> Result<f64, Unjudged> {
     let shifted = |p: FactorRef, q: FactorRef| {
         (t as i64 + i64::from(derivation.notation.shift(p, q))) as usize
     };
@@ -86,7 +86,7 @@ pub fn log_factor(
     laws: &mut Laws<'_>,
     instance: Instance,
     values: &Assignment,
-) -> Result<f64, NotFinite> {
+) -> Result<f64, Unjudged> {
     let factor = space.bound.factor(instance.factor);
     if !space.live(factor, instance.t, values) {
         return Ok(0.0);
@@ -102,7 +102,7 @@ pub fn log_likelihood(
     likelihood: usize,
     t: usize,
     values: &Assignment,
-) -> Result<f64, NotFinite> {
+) -> Result<f64, Unjudged> {
     match &space.bound.likelihood[likelihood].form {
         LikelihoodForm::Exponential { value: exponent, .. } => {
             let value = space.value(*exponent, t, values);
@@ -134,13 +134,13 @@ pub fn event(
     givens: &[Value],
     t: usize,
     values: &Assignment,
-) -> Result<Option<(Law, usize)>, NotFinite> {
+) -> Result<Option<(Law, usize)>, Unjudged> {
     let (mut outcomes, mut outcome, mut first) = (1, 0, None);
     for value in events {
         let Value::Variable { variable, index } = value else {
-            return Err(NotFinite(
+            return Err(Unjudged::NotFinite(NotFinite(
                 "a likelihood's event that is not a variable cannot be listed".to_owned(),
-            ));
+            )));
         };
         let variable = TargetVariable::Variable(*variable);
         let number = space.number(variable, space.time(*index, t), values);

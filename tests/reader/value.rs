@@ -405,10 +405,18 @@ impl Reader<'_, '_> {
                 let (rows, row) = match which.as_str() {
                     "initial" => (&environment.initial, 0),
                     // after the end every action stays
-                    "transition" => (
-                        &environment.transition,
-                        state()? * environment.actions + number(1).unwrap_or(0),
-                    ),
+                    "transition" => {
+                        // the last action is the fastest
+                        let actions = self.model.environment(id).actions.iter();
+                        let sizes = actions.map(|action| {
+                            let domain = &self.model.variable(*action).domain;
+                            domain.finite.as_ref().map_or(1, |values| values.size())
+                        });
+                        let joint = (1..)
+                            .zip(sizes)
+                            .fold(0, |joint, (at, size)| joint * size + number(at).unwrap_or(0));
+                        (&environment.transition, state()? * environment.actions + joint)
+                    }
                     "observation" => {
                         (environment.observation.as_ref().ok_or("no observations")?, state()?)
                     }

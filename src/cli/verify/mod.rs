@@ -177,6 +177,13 @@ fn hold(
         let results = match verified {
             Ok(Ok(results)) => Ok(results),
             Ok(Err(Unverified::TooLarge { .. })) if can_be_shorter => return Err(Refused::TooLong),
+            // no number rests on one that is none
+            Ok(Err(Unverified::Overflows(what))) => {
+                return Err(Refused::Wrong(Failure::Wrong(format!(
+                    "`{}` cannot be verified: {what}",
+                    model.name
+                ))));
+            }
             Ok(Err(unverified)) => Err(unverified.to_string()),
             Err(why) => Err(why.clone()),
         };
