@@ -31,7 +31,8 @@ impl Scaled {
         plan.normalizers.iter().map(of).collect()
     }
 
-    /// `(x − mean) / deviation` of each component, within [`FARTHEST`].
+    /// `(x − mean) / deviation` of each component, within [`FARTHEST`]; NaN, which stands for
+    /// `none`, stays.
     pub fn scale<E: Number>(
         &self,
         parameters: &[E],
@@ -45,11 +46,32 @@ impl Scaled {
             parameters[self.mean.clone()].iter().zip(&parameters[self.log_deviation.clone()]);
         for ((&mean, &log_deviation), column) in parts.zip(columns.chunks_exact(stride.max(1))) {
             let factor = Float::exp(-log_deviation);
-            out.extend(
-                column[..rows]
-                    .iter()
-                    .map(|&x| Float::min(Float::max((x - mean) * factor, near), far)),
-            );
+            out.extend(column[..rows].iter().map(|&x| {
+                let z = (x - mean) * factor;
+                if z > far {
+                    far
+                } else if z < near {
+                    near
+                } else {
+                    z
+                }
+            }));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn components_are_scaled_within_limits_and_none_stays_none() {
+        let scaled = Scaled { mean: 0..2, log_deviation: 2..4 };
+        let parameters = [1.0f64, -2.0, 0.0, 2f64.ln()];
+        // two components of three rows, of which two are asked for
+        let columns = [2.0, f64::NAN, 0.0, 1e9, -4.0, 0.0];
+        let mut out = Vec::new();
+        scaled.scale(&parameters, &columns, (2, 3), &mut out);
+        assert!(out[0] == 1.0 && out[1].is_nan() && out[2..] == [10.0, -1.0], "{out:?}");
     }
 }
