@@ -34,6 +34,16 @@ impl<E: Number> Advantages<E> {
         }
     }
 
+    /// No credit: what draws is not scored.
+    pub fn clear(&mut self, rows: usize, horizon: usize) {
+        for list in [&mut self.advantage, &mut self.target, &mut self.credit] {
+            list.clear();
+            list.resize(rows, <E as Float>::ZERO);
+        }
+        self.sums.clear(horizon);
+        self.compared = false;
+    }
+
     /// The credit of each row; after it the advantage, except with a leave-one-out baseline, which
     /// needs the sums of all shards. `values` are those of a learned baseline, which `serves` as
     /// the draws' own, or which the draws' values depend on: then it ends their credit alone, and

@@ -229,3 +229,56 @@ fn the_oracle_evaluates_several_actions() {
         sampled.bound_se
     );
 }
+
+/// The last draw of a step is the action that no other draw reads.
+#[test]
+fn an_option_may_stand_between_two_actions() {
+    let rest = "option o : 2
+         kernel grip(hand | s) = Categorical(logits = table(s))
+         kernel pick(o | hand) = Categorical(logits = table(hand))
+         kernel move(go | s, o) = Categorical(logits = table(s, o))
+         kernel back(o | s, hand) = Categorical(logits = table(s, hand))";
+    let draws = "hand[t] ~ grip(s[t]); o[t] ~ pick(hand[t]); go[t] ~ move(s[t], o[t]);";
+    let back = "auxiliary { o[t] ~ back(s[t], hand[t]) }";
+    let plan = planned(&arm(rest, draws, "hand[t] ~ Uniform;", back, ""));
+    let names: Vec<&str> =
+        plan.draws().map(|draw| plan.model.variable(draw.variable).name.as_str()).collect();
+    assert_eq!(names, ["hand", "o", "go"]);
+    let parameters = spread(&plan, 1.0, 1);
+    let exact = exact_gradient(&plan, &parameters, &parameters).unwrap();
+    let mean = mean_gradient(&plan, &parameters, 20_000).unwrap();
+    let largest = exact.iter().fold(0.0, |most: f64, g| most.max(g.abs()));
+    for (found, right) in mean.gradient.iter().zip(&exact) {
+        assert!((found - right).abs() <= 1e-9 * largest, "{found} is not {right}");
+    }
+}
+
+/// More joint actions than can be numbered go to the world component by component.
+#[test]
+fn many_joint_actions_are_columns() {
+    let plan = planned(
+        "model dials
+         horizon T = 2
+         environment dials {
+           state s : real
+           action a : 0..999
+           action b : 0..999
+           action c : 0..999
+           reward r in [-3, 0]
+           s[1] ~ Delta(0)
+           s[t+1] ~ Normal(mean = (a[t] + b[t] + c[t]) / 1000, sd = 0.1)
+           r[t] = -min(3, abs(s[t+1] - 1))
+         }
+         kernel first(a | s)  = Categorical(logits = linear(s))
+         kernel second(b | s) = Categorical(logits = linear(s))
+         kernel third(c | s)  = Categorical(logits = linear(s))
+         prior      { s[1] ~ dials.initial; a[t] ~ Uniform; b[t] ~ Uniform; c[t] ~ Uniform; \
+         s[t+1] ~ dials.transition(s[t], a[t], b[t], c[t]) }
+         likelihood { R[t] ~ exp(r[t]) }
+         posterior  { s[1] ~ dials.initial; a[t] ~ first(s[t]); b[t] ~ second(s[t]); c[t] ~ \
+         third(s[t]); s[t+1] ~ dials.transition(s[t], a[t], b[t], c[t]) }
+         infer { trajectories = 64; steps = 2; threads = 1 }",
+    );
+    let run = infer(&plan, &mut ()).unwrap();
+    assert!(run.evaluation.bound.is_finite() && run.evaluation.bound < 0.0);
+}

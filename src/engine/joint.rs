@@ -75,7 +75,8 @@ impl<E: Number> Joint<E> {
                 }
             })
             .collect();
-        let is_finite = parts.iter().all(|part| part.size > 0);
+        // as the world takes them: too many joint values are columns
+        let is_finite = model.environment(plan.environment).joint_action(model).finite.is_some();
         Some(Joint { parts, is_finite })
     }
 

@@ -251,6 +251,10 @@ impl<E: Number> Objective<E> {
         }
         for number in sampled {
             let draw = &mut self.draws[number];
+            if !stage.credits(number) {
+                draw.clear(rows, stage.horizon);
+                continue;
+            }
             let here =
                 if stage.keeps_ledger() { &rollout.ledger.given[number] } else { &rollout.here };
             let given = Given { here, before: &rollout.before, after: &rollout.after };
@@ -274,11 +278,17 @@ impl<E: Number> Objective<E> {
         }
     }
 
-    /// `Σ A²` over all draws, and how many draws there are.
-    pub fn squared_advantages(&self) -> (f64, usize) {
-        let all = self.draws.iter().map(|draw| &draw.advantage);
+    /// `Σ A²` over all draws that are credited, and how many these are.
+    pub fn squared_advantages(&self, stage: &Stage<E>, rollout: &Rollout<E>) -> (f64, usize) {
+        let first_step = rollout.rows.starts.get(1).copied().unwrap_or(0);
+        let credited = self.draws.iter().enumerate().filter(|(number, _)| stage.credits(*number));
+        let all = credited.map(|(number, draw)| match stage.options.get(number) {
+            // what is drawn once is drawn at the first step
+            Some(option) if option.once => &draw.advantage[..first_step],
+            Some(_) | None => &draw.advantage[..],
+        });
         let sum = all.clone().map(|advantage| kernels::sum_of_squares(advantage)).sum();
-        (sum, all.map(Vec::len).sum())
+        (sum, all.map(<[E]>::len).sum())
     }
 
     /// `A` times `factor`.

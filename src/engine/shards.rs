@@ -404,7 +404,10 @@ impl<'a, E: Number> Shared<'a, E> {
 
     /// The root mean square of the batch's advantages; 1 where all are 0.
     pub fn advantage_size(&self) -> f64 {
-        let each = self.shards.iter().map(|shard| locked(shard).objective.squared_advantages());
+        let each = self.shards.iter().map(|shard| {
+            let shard = locked(shard);
+            shard.objective.squared_advantages(self.stage, &shard.rollout)
+        });
         let (squares, draws) = each.fold((0.0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
         let mean = squares / draws.max(1) as f64;
         if mean > 0.0 && mean.is_finite() { mean.sqrt() } else { 1.0 }

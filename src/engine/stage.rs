@@ -315,6 +315,11 @@ impl<E> Stage<'_, E> {
         self.row_draws() + usize::from(self.scored_start.is_some())
     }
 
+    /// Whether a draw is credited with any term, and so scored.
+    pub fn credits(&self, draw: usize) -> bool {
+        self.terms.iter().any(|term| term.credits.get(draw).is_some_and(Option::is_some))
+    }
+
     /// Those of each row: all but that of the first state.
     pub fn row_draws(&self) -> usize {
         self.options.len() + 1 + usize::from(self.scored_model.is_some())

@@ -95,10 +95,24 @@ pub(super) fn draws<'d>(
     if actions.is_empty() {
         return Err(vec![refused(bound.span, "no factor of the posterior draws an action")]);
     }
-    // options first, where nothing else waits for an action
     let mut waiting = options;
     waiting.append(&mut actions);
-    let mut ordered: Vec<(Draw, Option<&Score>)> = Vec::with_capacity(waiting.len());
+    // the last is an action that no other draw of the step reads
+    let is_last = |at: usize| {
+        let (draw, _) = &waiting[at];
+        model.variable(draw.variable).role == Role::Action
+            && !waiting
+                .iter()
+                .any(|(other, _)| other.reads.iter().any(|read| reads_now(read, draw)))
+    };
+    let Some(last) = (0..waiting.len()).rev().find(|&at| is_last(at)) else {
+        return Err(vec![refused(
+            bound.span,
+            "an option reads the action of its own step, which this version does not train",
+        )]);
+    };
+    let last = waiting.remove(last);
+    let mut ordered: Vec<(Draw, Option<&Score>)> = Vec::with_capacity(waiting.len() + 1);
     while !waiting.is_empty() {
         let waits = |draw: &Draw| {
             draw.reads.iter().any(|read| waiting.iter().any(|(other, _)| reads_now(read, other)))
@@ -111,15 +125,7 @@ pub(super) fn draws<'d>(
         };
         ordered.push(waiting.remove(next));
     }
-    if let Some((last, _)) = ordered.last()
-        && model.variable(last.variable).role == Role::Option
-    {
-        let span = bound.factor(last.factor).span;
-        return Err(vec![refused(
-            span,
-            "an option reads the action of its own step, which this version does not train",
-        )]);
-    }
+    ordered.push(last);
     Ok(ordered)
 }
 

@@ -193,12 +193,8 @@ fn assemble(
     over: &[KernelId],
 ) -> Result<Plan, Vec<Diagnostic>> {
     let mut with_deviations = model.clone();
-    let mut weights = weights::mean_fields(
-        &mut with_deviations,
-        model.bound(derivation.bound),
-        derivation,
-        &settings,
-    )?;
+    let mut weights =
+        weights::mean_fields(&mut with_deviations, model.bound(derivation.bound), derivation)?;
     let in_place = in_place::kernels(&mut with_deviations, derivation)?;
     let model = &with_deviations;
     let bound = model.bound(derivation.bound);
@@ -350,17 +346,17 @@ fn assemble(
         weights::note_mirrors(&mut weights, &elsewhere);
     }
     // what a step is drawn from, and where a divergence has a closed form what it is taken from
+    let priors = terms.iter().filter_map(|term| match &term.quantity {
+        Quantity::Kl { prior: Prior::Kernel { of: Version::Present, head, .. } } => Some(head),
+        _ => None,
+    });
+    let heads = draws[..=policy_at].iter().map(|(draw, _)| &draw.head).chain(priors);
+    let measured: BTreeSet<ParameterId> = heads.flat_map(of_head).collect();
+    if let Some(error) = weights::along_a_metric(model, &settings, &weights, &measured) {
+        return Err(vec![error]);
+    }
     let region: BTreeSet<ParameterId> = match settings.update {
-        Update::TrustRegion { .. } => {
-            let priors = terms.iter().filter_map(|term| match &term.quantity {
-                Quantity::Kl { prior: Prior::Kernel { of: Version::Present, head, .. } } => {
-                    Some(head)
-                }
-                _ => None,
-            });
-            let heads = draws[..=policy_at].iter().map(|(draw, _)| &draw.head).chain(priors);
-            heads.flat_map(of_head).filter(|id| trained.contains(id)).collect()
-        }
+        Update::TrustRegion { .. } => measured.intersection(&trained).copied().collect(),
         Update::Gradient | Update::Exact { .. } => BTreeSet::new(),
     };
     if let Update::TrustRegion { .. } = settings.update

@@ -537,8 +537,8 @@ impl Planner<'_> {
         };
         if !fits {
             let message = format!(
-                "{name} is over real numbers; this version trains densities over finite ones, and \
-                 of states `Normal` ones and their mixtures"
+                "{name} is a `TanhNormal`, whose density is known before the squashing; this \
+                 version trains densities over finite values, `Normal` ones and their mixtures"
             );
             return Err(vec![refused(span, message)]);
         }

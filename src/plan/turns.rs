@@ -33,8 +33,7 @@ pub(super) fn turns(
     let mut with_deviations = model.clone();
     for bound in &derivation.bounds {
         // what is wrong is told with the plan of the bound
-        let _ =
-            super::weights::mean_fields(&mut with_deviations, model.bound(bound.bound), bound, run);
+        let _ = super::weights::mean_fields(&mut with_deviations, model.bound(bound.bound), bound);
     }
     let model = &with_deviations;
     errors.extend(two_estimators(model));
@@ -120,6 +119,8 @@ impl Plan {
             pathwise: None,
             terms: Vec::new(),
             trained: nothing(),
+            region: nothing(),
+            unserved: 0,
             fitted: nothing(),
             classified: nothing(),
             remarks: Vec::new(),

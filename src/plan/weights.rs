@@ -7,8 +7,8 @@ use crate::bound::BoundDerivation;
 use crate::diagnostic::Diagnostic;
 use crate::expr::ExprId;
 use crate::model::{
-    Block, Bound, Distribution, Factor, FactorRef, FormalVariable, KernelId, KernelRef, Model,
-    Parameter, ParameterId, Role, Target, kernel_parameters,
+    Block, Bound, Distribution, Factor, FactorRef, KernelId, KernelRef, Model, Parameter,
+    ParameterId, Target, kernel_parameters,
 };
 use std::collections::BTreeSet;
 
@@ -38,7 +38,6 @@ pub(super) fn mean_fields(
     model: &mut Model,
     bound: &Bound,
     derivation: &BoundDerivation,
-    settings: &Settings,
 ) -> Result<Vec<MeanField>, Vec<Diagnostic>> {
     let mut fields: Vec<MeanField> = Vec::new();
     let mut errors = Vec::new();
@@ -113,7 +112,6 @@ pub(super) fn mean_fields(
         });
     }
     errors.extend(fields.iter().find_map(|field| previous(model, bound, field)));
-    errors.extend(fields.iter().find_map(|field| along_a_metric(model, settings, field)));
     if errors.is_empty() { Ok(fields) } else { Err(errors) }
 }
 
@@ -153,25 +151,26 @@ fn previous(model: &Model, bound: &Bound, field: &MeanField) -> Option<Diagnosti
     ))
 }
 
-/// A step in a metric of distributions is one of the parameters that they have, not of a draw.
-fn along_a_metric(model: &Model, settings: &Settings, field: &MeanField) -> Option<Diagnostic> {
+/// A step in a metric of distributions is one of the parameters that they have, not of a draw:
+/// `measured` are those that a step's draws are drawn from.
+pub(super) fn along_a_metric(
+    model: &Model,
+    settings: &Settings,
+    fields: &[MeanField],
+    measured: &BTreeSet<ParameterId>,
+) -> Option<Diagnostic> {
     let setting = model.setting("update").filter(|_| settings.update != Update::Gradient)?;
-    let chosen = model.kernel(field.kernel).outputs.iter().any(|output| match output.variable {
-        FormalVariable::Variable(of) => {
-            matches!(model.variable(of).role, Role::Action | Role::Option)
-        }
-        FormalVariable::Reward(..) | FormalVariable::End | FormalVariable::Time => false,
-    });
     let is_exact = matches!(settings.update, Update::Exact { .. });
-    (chosen || is_exact).then(|| {
-        let name = &model.kernel(field.kernel).name;
-        let message = format!(
-            "`update` measures how far a policy goes, and the weights of `{name}` are drawn anew \
-             for each batch"
-        );
-        let told = Diagnostic::error("bad-setting", setting.span, message);
-        told.hint("leave `update` away: optimiser steps move the means and deviations of weights")
-    })
+    let field = fields.iter().find(|field| {
+        is_exact || field.parameters.iter().any(|(mean, _)| measured.contains(mean))
+    })?;
+    let name = &model.kernel(field.kernel).name;
+    let message = format!(
+        "`update` measures how far a policy goes, and the weights of `{name}` are drawn anew for \
+         each batch"
+    );
+    let told = Diagnostic::error("bad-setting", setting.span, message);
+    Some(told.hint("leave `update` away: optimiser steps move the means and deviations of weights"))
 }
 
 /// What the bound that is told means where weights are drawn once a run.

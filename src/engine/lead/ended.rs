@@ -12,16 +12,6 @@ use crate::engine::shards::{Shared, read};
 use crate::plan::{self, Baseline, Plan};
 
 impl<E: Number> Lead<'_, E> {
-    /// The norm of the policy's gradient.
-    pub(super) fn verified_norm(&self, shared: &Shared<E>) -> Result<f64, EngineError> {
-        let norm = self.optimiser.norm(&self.gradient).hypot(self.region.norm(&self.gradient));
-        if norm.is_finite() {
-            Ok(norm)
-        } else {
-            Err(self.not_finite(shared, &read(&shared.parameters), "the gradient"))
-        }
-    }
-
     /// Holds that the trajectories of the batch have no number that is none.
     pub(super) fn hold_batch(&self, shared: &Shared<E>) -> Result<(), EngineError> {
         let Some(fault) = shared.fault() else { return Ok(()) };

@@ -145,8 +145,7 @@ impl<'a, E: Number> Lead<'a, E> {
                 self.assess(crew, shared)?;
                 crew.run(Job::Differentiate { weighing: shared.whole(Aim::Policy) });
                 shared.sum_gradients(&mut self.gradient);
-                self.norm = self.verified_norm(shared)?;
-                self.settle_beside(shared)?;
+                self.norm = self.settle_beside(shared)?;
                 let region = TrustRegion { kl, damping, iterations };
                 region.step(crew, shared, &self.region, &mut self.gradient);
                 if !self.plan.fitted.is_empty() {
@@ -380,23 +379,31 @@ impl<'a, E: Number> Lead<'a, E> {
         shared.sum_gradients(&mut self.gradient)
     }
 
-    /// Before a trust region moves the policy by a gradient: the optimiser moves what no draw of
-    /// the batch was drawn from.
-    fn settle_beside(&mut self, shared: &Shared<E>) -> Result<(), EngineError> {
+    /// Before a trust region moves the policy by a gradient: the optimiser moves what no draw of the
+    /// batch was drawn from. Returns the norm of all of the gradient.
+    fn settle_beside(&mut self, shared: &Shared<E>) -> Result<f64, EngineError> {
         let mut parameters = write(&shared.parameters);
         let settings = &self.plan.settings;
         let drawn = std::mem::take(&mut self.drawn);
         shared.stage.weights.settle(drawn, parameters.values_mut(), &mut self.gradient);
         self.keep(parameters.values());
+        let of_region = self.region.norm(&self.gradient);
+        let beside = self.optimiser.clip(&mut self.gradient, settings.clip_norm);
+        let norm = beside.hypot(of_region);
+        if !norm.is_finite() {
+            return Err(self.not_finite(shared, &parameters, "the gradient"));
+        }
         shared.leave_previous(&self.good);
-        let norm = self.optimiser.clip(&mut self.gradient, settings.clip_norm);
-        if norm > 0.0 {
+        if beside > 0.0 {
             let rate = rate(settings.optimizer).at(self.step, settings.steps);
             self.optimiser.step(parameters.values_mut(), &self.gradient, rate);
-            let of_step = self.optimiser.norm_of_step(norm, settings.clip_norm);
+            let of_step = self.optimiser.norm_of_step(beside, settings.clip_norm);
             self.hold_optimiser(&self.optimiser, of_step, &parameters)?;
+            if !kernels::all_finite(parameters.values()) {
+                return Err(self.overstepped(&mut parameters));
+            }
         }
-        Ok(())
+        Ok(norm)
     }
 
     /// Keeps what the batch was good with, before it moves.

@@ -124,7 +124,7 @@ impl<E: Number> Rollout<E> {
                         option.log_prob[row]
                             + stage.options[draw].family.log_squash(&option.draws, row)
                     }
-                    None => self.log_prob[row],
+                    None => self.log_prob[row] + stage.family.log_squash(draws, row),
                 };
                 let log_q =
                     out.compared(at, density, &on, (of_draw, |row: usize| out.written[row]));

@@ -21,7 +21,6 @@ pub fn faults(model: &Model, bound: &Bound) -> Vec<Diagnostic> {
 fn fault(model: &Model, name: &str, value: ExprId, at: crate::source::Span) -> Option<Diagnostic> {
     let mut roots = vec![value];
     roots.extend(ends(model));
-    roots.dedup();
     let (params, space) = (model.param_values(), Space::of(model, &roots)?);
     let mut evaluator = Evaluator::new(model, &params, &roots);
     let mut arrays = Arrays::of(model, &params, &[value]);
