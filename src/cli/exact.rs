@@ -122,7 +122,12 @@ fn hold_model(arguments: &Arguments, file: &ast::File, folder: &Folder) -> Resul
 /// of the model.
 fn where_to_look(error: String, model: &Model, policy: Option<&Path>) -> String {
     match policy {
-        Some(run) if model.variables.iter().any(|variable| variable.role == Role::Option) => {
+        Some(run)
+            if model
+                .variables
+                .iter()
+                .any(|variable| variable.role == Role::Option && variable.domain.is_finite()) =>
+        {
             format!(
                 "{error}\nhint: `rlppl eval {}` tells how the options are used, and estimates the \
                  bound from trajectories",

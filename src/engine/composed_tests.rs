@@ -282,3 +282,35 @@ fn many_joint_actions_are_columns() {
     let run = infer(&plan, &mut ()).unwrap();
     assert!(run.evaluation.bound.is_finite() && run.evaluation.bound < 0.0);
 }
+
+/// A shard in which every episode has ended where it started has no row, and is no trouble.
+#[test]
+fn shards_without_rows_are_none_of_a_network_nor_of_a_region() {
+    for infer_block in ["baseline = mlp(s, hidden = [4])", "update = trust_region(kl = 0.01)"] {
+        for (start, trajectories) in [("Delta(3)", 8), ("Uniform(over = [0, 3])", 2)] {
+            let plan = planned(&format!(
+                "model short
+                 horizon T = 3
+                 environment short {{
+                   state s : 0..3
+                   action a : {{ left, right }}
+                   reward r in [-1, 0]
+                   s[1] ~ {start}
+                   s[t+1] ~ Delta(clamp(s[t] + 2 * a[t] - 1, 0, 3))
+                   r[t] = -1
+                   end when s[t] == 3
+                 }}
+                 kernel pi(a | s) = Categorical(logits = mlp(s, hidden = [4]))
+                 prior      {{ s[1] ~ short.initial; a[t] ~ Uniform; s[t+1] ~ \
+                 short.transition(s[t], a[t]) }}
+                 likelihood {{ R[t] ~ exp(r[t]) }}
+                 posterior  {{ s[1] ~ short.initial; a[t] ~ pi(s[t]); s[t+1] ~ \
+                 short.transition(s[t], a[t]) }}
+                 infer {{ trajectories = {trajectories}; shards = 2; steps = 20; threads = 1; \
+                 {infer_block} }}"
+            ));
+            let run = infer(&plan, &mut ()).unwrap();
+            assert!(run.parameters.values().iter().all(|value| value.is_finite()));
+        }
+    }
+}

@@ -78,6 +78,10 @@ impl<E: Float> Activations<E> {
 
     /// Root `output` at `rows`, row-major.
     pub fn output(&self, plan: &NetworkPlan, output: usize, rows: Range<usize>) -> &[E] {
+        // there may be no row at all: all episodes of a shard have ended where they started
+        if rows.is_empty() {
+            return &[];
+        }
         let width = plan.width(output);
         &self.slots[plan.outputs[output].0][rows.start * width..rows.end * width]
     }

@@ -173,6 +173,9 @@ impl<E: Number> Shard<E> {
         let rows = 0..rollout.rows.len();
         objective.gradient.fill(<E as Float>::ZERO);
         objective.told = Told { rows: rows.len(), ..Told::default() };
+        if rows.is_empty() {
+            return;
+        }
         let wired = &stage.learning;
         wired.network.tangent(
             parameters.values(),
@@ -217,6 +220,10 @@ impl<E: Number> Shard<E> {
     pub fn diverge(&mut self, stage: &Stage<E>, parameters: &Parameters<E>) {
         let Shard { rollout, objective, trial, .. } = self;
         let rows = 0..rollout.rows.len();
+        if rows.is_empty() {
+            objective.told = Told::default();
+            return;
+        }
         let wired = &stage.learning;
         let network = Arc::get_mut(&mut rollout.network)
             .expect("trust region: the tape of the last gradient is gone");
@@ -238,6 +245,10 @@ impl<E: Number> Shard<E> {
     pub fn try_out(&mut self, stage: &Stage<E>, parameters: &Parameters<E>) {
         let Shard { rollout, objective, trial, .. } = self;
         let rows = 0..rollout.rows.len();
+        if rows.is_empty() {
+            objective.told = Told::default();
+            return;
+        }
         let wired = &stage.learning;
         let network = Arc::get_mut(&mut rollout.network)
             .expect("trust region: the tape of the last gradient is gone");

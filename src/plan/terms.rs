@@ -412,7 +412,9 @@ impl Planner<'_> {
         };
         if !reads.contains(&told_apart) || !reads.iter().all(fits) {
             let (must, may) = match of {
-                RatioOf::Transition => ("the next state", "the state, the action and the time"),
+                RatioOf::Transition => {
+                    ("the next state", "the state, the action that is drawn last and the time")
+                }
                 RatioOf::Action(_) => ("the action", "the state"),
             };
             return Err(vec![refused(
@@ -507,7 +509,7 @@ impl Planner<'_> {
         let Some((kernel, of)) = learned(kernel) else {
             return Err(vec![refused(
                 span,
-                "this version trains with densities of learned kernels",
+                "this version trains with densities of learned kernels and of `Normal`s in place",
             )]);
         };
         let name = format!("`{}`", self.model.kernel(kernel).name);
