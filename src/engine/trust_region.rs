@@ -7,7 +7,7 @@
 //! passed back. It is also the curvature of `KL(π ‖ previous π)`, so that where the bound has that
 //! term the step `x` itself is the maximum of its quadratic model, and no longer step is tried.
 
-use super::evaluate::Scratch;
+use super::evaluate::{Activations, Scratch};
 use super::expressions::Number;
 use super::family::{Draws, Family};
 use super::float::Float;
@@ -36,10 +36,15 @@ pub(super) struct TrustRegion {
     pub iterations: usize,
 }
 
+/// Rows of a shard at which a divergence is measured at the most, all but one.
+const MEASURED: usize = 1024;
+
 /// Working memory of a shard.
 #[derive(Default)]
 pub(super) struct Trial<E> {
     tangents: Tangents<E>,
+    /// At the rows at which a divergence is measured.
+    network: Activations<E>,
     scratch: Scratch<E>,
     /// By draw.
     metric: Vec<[Vec<E>; 2]>,
@@ -216,28 +221,33 @@ impl<E: Number> Shard<E> {
     }
 
     /// `Σ KL(π ‖ p)` over the rows, at the present parameters, of a prior that was drawn from
-    /// before they moved.
+    /// before they moved: from all rows, or from [`MEASURED`] of them, evenly apart, as one of many
+    /// numbers of a log is not to cost what a step does.
     pub fn diverge(&mut self, stage: &Stage<E>, parameters: &Parameters<E>) {
         let Shard { rollout, objective, trial, .. } = self;
-        let rows = 0..rollout.rows.len();
-        if rows.is_empty() {
-            objective.told = Told::default();
+        let rows = rollout.rows.len();
+        objective.told = Told { rows, ..Told::default() };
+        if rows == 0 {
             return;
         }
-        let wired = &stage.learning;
-        let network = Arc::get_mut(&mut rollout.network)
-            .expect("trust region: the tape of the last gradient is gone");
-        wired.network.recompute(parameters.values(), rows.clone(), network);
-        trial.present.resize(rows.len() * stage.family.numbers(), <E as Float>::ZERO);
-        trial.column.resize(rows.len(), <E as Float>::ZERO);
-        stage.family.describe(
-            wired.outputs(&rollout.network, &wired.policy, &rows),
-            &[],
-            &mut trial.present,
-        );
-        stage.family.divergences(&trial.present, &rollout.anchor, &mut trial.column);
-        let divergence = trial.column.iter().map(|kl| kl.as_f64()).sum();
-        objective.told = Told { divergence, rows: rows.len(), ..Told::default() };
+        // an odd distance meets other trajectories at each step
+        let apart = rows.div_ceil(MEASURED) | 1;
+        let of: Vec<u32> = (0..rows as u32).step_by(apart).collect();
+        let (wired, width) = (&stage.learning, stage.family.numbers());
+        wired.network.gather(&rollout.network, &of, &mut trial.network);
+        wired.network.recompute(parameters.values(), 0..of.len(), &mut trial.network);
+        trial.present.resize(of.len() * width, <E as Float>::ZERO);
+        trial.column.resize(of.len(), <E as Float>::ZERO);
+        let measured = 0..of.len();
+        let outputs = wired.outputs(&trial.network, &wired.policy, &measured);
+        stage.family.describe(outputs, &[], &mut trial.present);
+        let prior = of.iter().flat_map(|&row| {
+            rollout.anchor[row as usize * width..(row as usize + 1) * width].iter().copied()
+        });
+        let prior: Vec<E> = prior.collect();
+        stage.family.divergences(&trial.present, &prior, &mut trial.column);
+        let sum: f64 = trial.column.iter().map(|kl| kl.as_f64()).sum();
+        objective.told.divergence = sum * rows as f64 / of.len() as f64;
     }
 
     /// The surrogate `Σ ρ A + …` and `Σ KL(π ‖ π_b)` at the present parameters, for which the
