@@ -379,8 +379,8 @@ impl<'a, E: Number> Lead<'a, E> {
         shared.sum_gradients(&mut self.gradient)
     }
 
-    /// Before a trust region moves the policy by a gradient: the optimiser moves what no draw of the
-    /// batch was drawn from. Returns the norm of all of the gradient.
+    /// Before a trust region moves the policy by a gradient: the optimiser moves what no draw of
+    /// the batch was drawn from. Returns the norm of all of the gradient.
     fn settle_beside(&mut self, shared: &Shared<E>) -> Result<f64, EngineError> {
         let mut parameters = write(&shared.parameters);
         let settings = &self.plan.settings;
