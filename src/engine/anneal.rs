@@ -11,7 +11,7 @@ use super::ascent::{End, Family, agrees, unsupported};
 use super::network::Unsupported;
 use super::parameters::Parameters;
 use super::tabulate::pull_back_all;
-use crate::exact::{Slope, Uses};
+use crate::exact::{Patience, Slope, Uses};
 
 /// One rung of `β` to the next.
 const FACTOR: f64 = 4.0;
@@ -40,12 +40,13 @@ pub(super) fn upwards(
     }
     let rungs = (likelihood.ln() / FACTOR.ln()).ceil() as u32;
     let (mut at, mut used) = (start.frozen(), 0);
+    let on_a_rung = Patience::whole(iterations.min(ON_A_RUNG));
     for rung in (1..=rungs.min(RUNGS)).rev() {
-        let end = family.climb(&at, FACTOR.powi(-(rung as i32)), iterations.min(ON_A_RUNG))?;
+        let end = family.climb(&at, FACTOR.powi(-(rung as i32)), on_a_rung)?;
         used += end.iterations;
         at = end.parameters;
     }
-    let end = family.climb(&at, 1.0, iterations)?;
+    let end = family.climb(&at, 1.0, Patience::rough(iterations))?;
     Ok(Some(End { iterations: used + end.iterations, ..end }))
 }
 
@@ -58,6 +59,7 @@ pub(super) fn projected(
     most: f64,
 ) -> Result<Vec<End>, Unsupported> {
     let tables = family.tables(start)?;
+    let of_a_projection = Patience::whole(iterations.min(OF_A_PROJECTION));
     let mut ends = Vec::new();
     for power in PROJECTED {
         let Some(uses) = family.evaluator.uses_of_the_best(&tables, power).map_err(unsupported)?
@@ -65,8 +67,8 @@ pub(super) fn projected(
             break;
         };
         let likelihood = |at: &Parameters<f64>| log_likelihood(family, at, &uses);
-        let projection = family.maximise(start, iterations.min(OF_A_PROJECTION), &likelihood)?;
-        let end = family.climb(&projection.parameters, 1.0, iterations)?;
+        let projection = family.maximise(start, of_a_projection, &likelihood)?;
+        let end = family.climb(&projection.parameters, 1.0, Patience::rough(iterations))?;
         let is_most = agrees(end.value, most);
         ends.push(End { iterations: projection.iterations + end.iterations, ..end });
         if is_most {

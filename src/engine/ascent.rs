@@ -5,7 +5,7 @@ use super::network::Unsupported;
 use super::parameters::Parameters;
 use super::tables::kernel_tables;
 use super::tabulate::pull_back_all;
-use crate::exact::{Evaluator, Oracle, PATHS, Slope, maximise};
+use crate::exact::{Evaluator, Oracle, PATHS, Patience, Slope, maximise};
 use crate::finite::{KernelTables, NotFinite};
 use crate::model::{
     BoundId, KernelId, KernelRef, LikelihoodForm, Model, ParameterId, Role, Target, TargetVariable,
@@ -69,16 +69,16 @@ impl<'a> Family<'a> {
         &self,
         start: &Parameters<f64>,
         power: f64,
-        iterations: u64,
+        patience: Patience,
     ) -> Result<End, Unsupported> {
-        self.maximise(start, iterations, &|at| self.slope(at, power))
+        self.maximise(start, patience, &|at| self.slope(at, power))
     }
 
     /// Raises a function of the parameters that move.
     pub fn maximise(
         &self,
         start: &Parameters<f64>,
-        iterations: u64,
+        patience: Patience,
         slope: &dyn Fn(&Parameters<f64>) -> Result<Slope, Unsupported>,
     ) -> Result<End, Unsupported> {
         let layout = start.layout();
@@ -89,7 +89,7 @@ impl<'a> Family<'a> {
                 self.moved.iter().flat_map(|&id| &gradient[layout.range(id)]).copied().collect(),
             ))
         };
-        let found = maximise(&of_values, self.values(start), iterations)?;
+        let found = maximise(&of_values, self.values(start), patience)?;
         Ok(End {
             parameters: self.at(start, &found.at),
             value: found.value,

@@ -7,7 +7,7 @@ use super::network::Unsupported;
 use super::parameters::Parameters;
 use super::stream;
 use super::tables::kernel_tables;
-use crate::exact::{Ask, Evaluator};
+use crate::exact::{Ask, Evaluator, Patience};
 use crate::finite::KernelTables;
 use crate::model::{BoundId, Model};
 use rand::SeedableRng;
@@ -34,8 +34,8 @@ pub struct Optimum {
     pub bound: f64,
     /// Ascents made; none is begun after one that ends at what no policy exceeds.
     pub starts: usize,
-    /// Those that ended within a millionth of the best, relative to its size; it is among them if
-    /// it is finite.
+    /// Those that ended within a millionth of the best, relative to its size, before it was raised
+    /// to where no step helps; it is among them if it is finite.
     pub agreed: usize,
     /// Of all of them.
     pub iterations: u64,
@@ -115,22 +115,24 @@ pub(super) fn optimise_until(
         if ends.iter().any(|end| agrees(end.value, most)) {
             break;
         }
-        ends.push(family.climb(start, 1.0, iterations)?);
+        ends.push(family.climb(start, 1.0, Patience::rough(iterations))?);
         if objective == Objective::Bound && family.has_moved() {
             ends.extend(anneal::upwards(&family, start, iterations)?);
         }
     }
-    let iterations = ends.iter().map(|end| end.iterations).sum();
+    let used: u64 = ends.iter().map(|end| end.iterations).sum();
     let starts = ends.len();
     // the first of equals, so that more ascents do not change what is found without need
     let best = ends.iter().map(|end| end.value).fold(f64::NEG_INFINITY, f64::max);
     let agreed = ends.iter().filter(|end| agrees(end.value, best)).count();
-    let End { parameters, value: bound, .. } = ends
+    let rough = ends
         .into_iter()
         .find(|end| end.value == best)
         .ok_or_else(|| Unsupported("no ascent has a number".to_owned()))?;
+    let End { parameters, value: bound, iterations: more } =
+        family.climb(&rough.parameters, 1.0, Patience::whole(iterations))?;
     let tables = kernel_tables(model, family.bound, &parameters, previous)?;
-    Ok(Optimum { parameters, tables, bound, starts, agreed, iterations })
+    Ok(Optimum { parameters, tables, bound, starts, agreed, iterations: used + more })
 }
 
 /// Where ascents on a bound may begin: the initial parameters of `seeds` seeds, and `current` where

@@ -1,7 +1,7 @@
 //! The best policy of a family of tables, by ascent on the exact gradient.
 
 use super::exponentials::log_sum_exp;
-use super::maximise::maximise;
+use super::maximise::{Patience, maximise};
 use super::{Evaluation, Evaluator};
 use crate::finite::{KernelTables, NotFinite};
 use crate::model::{BoundId, KernelId, Model};
@@ -41,7 +41,7 @@ pub fn ascend(
         .iter()
         .flat_map(|id| start.current[id].log_probability.iter().map(|l| l.max(-30.0)))
         .collect();
-    let found = maximise(&slope, logits, iterations)?;
+    let found = maximise(&slope, logits, Patience::whole(iterations))?;
     let tables = tables_of(&found.at, &over, start);
     Ok(Ascent { evaluation: evaluator.evaluate(&tables)?, tables, iterations: found.iterations })
 }

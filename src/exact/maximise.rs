@@ -21,14 +21,36 @@ const MOST_CALLS: u64 = 20;
 /// A function's value and gradient at a point.
 pub type Slope = (f64, Vec<f64>);
 
-/// Raises `function` from `start` until no step helps or after `iterations`: a local maximum.
+/// How long an ascent goes on.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// Steps at the most.
+    pub iterations: u64,
+    /// It begins again, with a fresh memory, as long as that gains more than this, relative to the
+    /// value's size; a thousandth of it ends what it does with one memory.
+    gain: f64,
+}
+
+impl Patience {
+    /// Until no step helps.
+    pub fn whole(iterations: u64) -> Patience {
+        Patience { iterations, gain: 1e-13 }
+    }
+
+    /// Until it is known to about 10⁻⁶ of its size where an ascent ends.
+    pub fn rough(iterations: u64) -> Patience {
+        Patience { iterations, gain: 1e-7 }
+    }
+}
+
+/// Raises `function` from `start` until its patience ends: a local maximum.
 ///
 /// # Errors
 /// As the function at the start; later failures end the ascent where it is.
 pub fn maximise<E>(
     function: &dyn Fn(&[f64]) -> Result<Slope, E>,
     start: Vec<f64>,
-    iterations: u64,
+    Patience { iterations, gain: least }: Patience,
 ) -> Result<Maximum, E>
 where
     E: std::error::Error + Send + Sync + 'static,
@@ -43,10 +65,9 @@ where
             latest: RefCell::new(None),
             calls: Cell::new(left.saturating_mul(MOST_CALLS)),
         };
-        // differences below 1e-13 are rounding
         let solver = LBFGS::new(MoreThuenteLineSearch::new(), 20)
             .with_tolerance_grad(1e-10)
-            .and_then(|solver| solver.with_tolerance_cost(0.0));
+            .and_then(|solver| solver.with_tolerance_cost(1e-3 * least * best.value.abs()));
         let Ok(solver) = solver else { break };
         let from = best.at.clone();
         let run = Executor::new(problem, solver)
@@ -62,7 +83,7 @@ where
         if gain > 0.0 {
             best = Maximum { at: at.clone(), value, iterations: best.iterations };
         }
-        if gain.is_nan() || gain <= 1e-13 * best.value.abs() {
+        if gain.is_nan() || gain <= least * best.value.abs() {
             break;
         }
     }

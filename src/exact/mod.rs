@@ -51,7 +51,7 @@ pub use enumerate::{Enumeration, enumerate};
 pub use environments::Ask;
 pub use information::{OptionInformation, OptionVisits, information, visits};
 pub use marginal::Marginal;
-pub use maximise::{Maximum, Slope, maximise};
+pub use maximise::{Maximum, Patience, Slope, maximise};
 pub use oracle::Oracle;
 pub use policy::Evaluation;
 pub use reverse::ReverseModel;

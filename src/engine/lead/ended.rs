@@ -6,9 +6,10 @@ use crate::engine::error::EngineError;
 use crate::engine::expressions::Number;
 use crate::engine::fault::{Arose, Fault};
 use crate::engine::float::Float;
+use crate::engine::kernels;
 use crate::engine::optimiser::Optimiser;
 use crate::engine::parameters::Parameters;
-use crate::engine::shards::{Shared, read};
+use crate::engine::shards::{Shared, read, write};
 use crate::plan::{self, Baseline, Plan};
 
 impl<E: Number> Lead<'_, E> {
@@ -56,13 +57,22 @@ impl<E: Number> Lead<'_, E> {
         read(&shared.parameters).frozen_at(Some(&self.good)).to_f64()
     }
 
-    /// The run ends: a gradient is not finite.
+    /// The run ends: a gradient is not finite. The parameters are again as they were before the
+    /// batch moved them.
     pub(super) fn not_finite(
-        &self,
+        &mut self,
         shared: &Shared<E>,
-        parameters: &Parameters<E>,
+        parameters: &mut Parameters<E>,
         what: &str,
     ) -> EngineError {
+        let drawn = std::mem::take(&mut self.drawn);
+        shared.stage.weights.put_back(drawn, parameters.values_mut());
+        if !kernels::all_finite(parameters.values()) {
+            return self.overstepped(parameters);
+        }
+        if self.has_moved {
+            parameters.values_mut().copy_from_slice(&self.good);
+        }
         let kept = (self.step, parameters.to_f64());
         // with drawn weights, or after a first pass, the batch was not rolled out with the present
         // parameters
@@ -106,9 +116,18 @@ impl<E: Number> Lead<'_, E> {
         Err(self.ended(what, overflow_hint(self.plan), kept))
     }
 
+    /// Holds that the steps of the batch have left every parameter a number.
+    pub(super) fn hold_parameters(&self, shared: &Shared<E>) -> Result<(), EngineError> {
+        let mut parameters = write(&shared.parameters);
+        match kernels::all_finite(parameters.values()) {
+            true => Ok(()),
+            false => Err(self.overstepped(&mut parameters)),
+        }
+    }
+
     /// The run ends: a step has made parameters that are no numbers. They are again as they were
-    /// before it.
-    pub(super) fn overstepped(&self, parameters: &mut Parameters<E>) -> EngineError {
+    /// before the batch moved them.
+    fn overstepped(&self, parameters: &mut Parameters<E>) -> EngineError {
         let what = format!(
             "a step makes what is no number of {}",
             tensor_of(parameters, parameters.values())

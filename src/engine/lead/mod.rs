@@ -11,7 +11,6 @@ use super::expressions::Number;
 use super::fault::term_is;
 use super::float::Float;
 use super::improvement::{Improvement, Judge, Rounds};
-use super::kernels;
 use super::moments::Moments;
 use super::objective::{Aim, ReturnScale, Told, Weighing};
 use super::optimiser::{Optimiser, OptimiserConfig};
@@ -38,9 +37,11 @@ pub(super) struct Lead<'a, E: Float> {
     classifier: Optimiser<E>,
     pub classified: Option<Classified>,
     gradient: Vec<E>,
-    /// The parameters with which the last batch was good, and after how many batches that was.
+    /// The parameters with which the last batch was good, and after how many batches that was; and
+    /// whether they are those from which this batch moves them.
     good: Vec<E>,
     good_step: u64,
+    has_moved: bool,
     /// The weights of the batch, where there is one, and what its divergences were: each by its
     /// term, the share of a trajectory.
     drawn: Drawn<E>,
@@ -85,6 +86,7 @@ impl<'a, E: Number> Lead<'a, E> {
             gradient: parameters.zero_gradient(),
             good: parameters.values().to_vec(),
             good_step: 0,
+            has_moved: false,
             drawn: Drawn::default(),
             divergences: Vec::new(),
             step: 0,
@@ -107,6 +109,7 @@ impl<'a, E: Number> Lead<'a, E> {
     /// is neither the state before nor after.
     pub fn batch(&mut self, crew: Hands, shared: &Shared<E>) -> Result<(), EngineError> {
         let settings = &self.plan.settings;
+        self.has_moved = false;
         if self.step.is_multiple_of(settings.steps_in_round()) {
             self.begin_round(shared);
         }
@@ -156,6 +159,7 @@ impl<'a, E: Number> Lead<'a, E> {
         if shared.stage.stop.has_given_up() {
             return Ok(());
         }
+        self.hold_parameters(shared)?;
         self.observe(shared);
         self.improvement = if (self.step + 1).is_multiple_of(settings.steps_in_round()) {
             self.judge(shared)
@@ -199,9 +203,12 @@ impl<'a, E: Number> Lead<'a, E> {
             crew.run(Job::Classify { step: self.step * settings.ratio_steps + k });
             shared.sum_gradients(&mut self.gradient);
             let mut parameters = write(&shared.parameters);
+            if self.drawn.noise.is_empty() {
+                self.keep(parameters.values());
+            }
             let norm = self.classifier.norm(&self.gradient);
             if !norm.is_finite() {
-                return Err(self.not_finite(shared, &parameters, "the classifier's gradient"));
+                return Err(self.not_finite(shared, &mut parameters, "the classifier's gradient"));
             }
             self.classifier.step(parameters.values_mut(), &self.gradient, rate);
             self.hold_optimiser(&self.classifier, norm, &parameters)?;
@@ -391,25 +398,24 @@ impl<'a, E: Number> Lead<'a, E> {
         let beside = self.optimiser.clip(&mut self.gradient, settings.clip_norm);
         let norm = beside.hypot(of_region);
         if !norm.is_finite() {
-            return Err(self.not_finite(shared, &parameters, "the gradient"));
+            return Err(self.not_finite(shared, &mut parameters, "the gradient"));
         }
-        shared.leave_previous(&self.good);
+        shared.leave_previous(parameters.values());
         if beside > 0.0 {
             let rate = rate(settings.optimizer).at(self.step, settings.steps);
             self.optimiser.step(parameters.values_mut(), &self.gradient, rate);
             let of_step = self.optimiser.norm_of_step(beside, settings.clip_norm);
             self.hold_optimiser(&self.optimiser, of_step, &parameters)?;
-            if !kernels::all_finite(parameters.values()) {
-                return Err(self.overstepped(&mut parameters));
-            }
         }
         Ok(norm)
     }
 
-    /// Keeps what the batch was good with, before it moves.
+    /// Keeps what the batch was good with, before its first step moves it.
     fn keep(&mut self, present: &[E]) {
-        self.good.copy_from_slice(present);
-        self.good_step = self.step;
+        if !self.has_moved {
+            self.good.copy_from_slice(present);
+            (self.good_step, self.has_moved) = (self.step, true);
+        }
     }
 
     /// Moves the parameters by the gradient; returns the norm of the policy's part before clipping.
@@ -427,9 +433,9 @@ impl<'a, E: Number> Lead<'a, E> {
         if aim != Aim::Baseline {
             norm = self.optimiser.clip(&mut self.gradient, settings.clip_norm);
             if !norm.is_finite() {
-                return Err(self.not_finite(shared, &parameters, "the gradient"));
+                return Err(self.not_finite(shared, &mut parameters, "the gradient"));
             }
-            shared.leave_previous(&self.good);
+            shared.leave_previous(parameters.values());
             self.optimiser.step(parameters.values_mut(), &self.gradient, rate);
             self.hold_optimiser(
                 &self.optimiser,
@@ -440,8 +446,7 @@ impl<'a, E: Number> Lead<'a, E> {
         if aim != Aim::Policy && !self.plan.fitted.is_empty() {
             let of_fit = self.fit.clip(&mut self.gradient, settings.clip_norm);
             if !of_fit.is_finite() {
-                parameters.values_mut().copy_from_slice(&self.good);
-                return Err(self.not_finite(shared, &parameters, "the baseline's gradient"));
+                return Err(self.not_finite(shared, &mut parameters, "the baseline's gradient"));
             }
             self.fit.step(parameters.values_mut(), &self.gradient, rate);
             self.hold_optimiser(
@@ -449,9 +454,6 @@ impl<'a, E: Number> Lead<'a, E> {
                 self.fit.norm_of_step(of_fit, settings.clip_norm),
                 &parameters,
             )?;
-        }
-        if !kernels::all_finite(parameters.values()) {
-            return Err(self.overstepped(&mut parameters));
         }
         Ok(norm)
     }
