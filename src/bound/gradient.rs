@@ -1,6 +1,7 @@
 //! The gradient of a bound: which terms each score is credited with, which terms move directly, and
 //! which move through draws.
 
+use super::density::{Density, density};
 use super::derivation::{
     BaselineReads, Credit, Gradient, MeanField, NoiseForm, Pathwise, Peers, Remark,
     Reparameterised, Score,
@@ -55,7 +56,7 @@ pub fn gradient(work: &Work, terms: &[Term]) -> Gradient {
             .for_each(|parameter| movers.entry(parameter).or_default().push(*kernel));
     }
     for (number, term) in terms.iter().enumerate() {
-        let parameters = direct_kernels(work.bound, &term.kind)
+        let parameters = direct_kernels(work.model, work.bound, &term.kind)
             .into_iter()
             .flat_map(|kernel| kernel_parameters(work.model, kernel));
         let kernels: BTreeSet<KernelId> =
@@ -245,7 +246,7 @@ fn mean_fields(work: &Work, terms: &[Term], scores: &[Score]) -> Vec<MeanField> 
         let is_closed = |kind: &TermKind| of_weights(kind) && matches!(kind, TermKind::Kl { .. });
         let is_through = |kind: &TermKind| {
             // a ratio without closed form is evaluated at the drawn weights
-            direct_kernels(work.bound, kind).into_iter().any(reads_draw)
+            direct_kernels(work.model, work.bound, kind).into_iter().any(reads_draw)
                 || of_weights(kind) && !is_closed(kind)
         };
         Some(MeanField {
@@ -270,8 +271,9 @@ fn weight_count(model: &Model, id: ParameterId) -> usize {
 }
 
 /// The learned kernels whose parameters the gradient passes through where a term contains them.
-/// `∇log q` at the draw has mean zero and is left out; a classifier's logit is held fixed.
-fn direct_kernels(bound: &Bound, kind: &TermKind) -> Vec<KernelId> {
+/// `∇log q` at the draw has mean zero and is left out. A classifier's logit is held fixed, and of
+/// the ratio that it stands for `∇log p` is left, if `p` has a density.
+fn direct_kernels(model: &Model, bound: &Bound, kind: &TermKind) -> Vec<KernelId> {
     let learned = |kernel: &KernelRef| match kernel {
         KernelRef::Learned(kernel) => Some(*kernel),
         KernelRef::Previous(_)
@@ -282,7 +284,12 @@ fn direct_kernels(bound: &Bound, kind: &TermKind) -> Vec<KernelId> {
     match kind {
         TermKind::LogRatio { p, .. } => learned(&bound.factor(*p).kernel).into_iter().collect(),
         TermKind::LogFactor { factor } if factor.block == Block::Posterior => Vec::new(),
-        TermKind::DensityRatio { .. } | TermKind::Constant { .. } => Vec::new(),
+        TermKind::DensityRatio { p, .. } => {
+            let prior = bound.factor(*p);
+            let is_known = density(model, prior) == Density::Known;
+            learned(&prior.kernel).filter(|_| is_known).into_iter().collect()
+        }
+        TermKind::Constant { .. } => Vec::new(),
         TermKind::Exponent { .. }
         | TermKind::LogDensity { .. }
         | TermKind::LogFactor { .. }

@@ -44,8 +44,8 @@ pub(super) fn calibrate(
     }
     let mut reads = plan.model.environment(plan.environment).transition_reads();
     let finite = reads.all(|variable| plan.model.variable(variable).domain.is_finite());
-    let model_has_density =
-        plan.transition.as_ref().is_some_and(|draw| !matches!(draw.head, Head::Implicit { .. }));
+    let model = plan.ratio().and_then(|ratio| ratio.model.as_ref());
+    let model_has_density = model.is_some_and(|of| !matches!(of.head, Head::Implicit { .. }));
     if !model_has_density || !finite && plan.log_transition.is_none() {
         return Ok(None);
     }
@@ -115,7 +115,7 @@ fn in_expressions(plan: &Plan, replay: &Replay<f64>, judged: &[Judged]) -> Vec<f
     let expressions = Expressions::<f64>::compile(plan, &[log_transition]);
     let mut values = expressions.values(1);
     let log_p = |row: &Judged| {
-        replay.read(row.of, &row.next, &expressions, &mut values);
+        replay.read(plan, (row.of, &row.next), &expressions, &mut values);
         expressions.run(replay.time(row.of) as usize, 0..1, &mut values);
         values.output(0)[0]
     };

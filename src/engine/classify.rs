@@ -12,6 +12,7 @@ use super::ratio::Ratio;
 use super::recorded::Recorded;
 use super::replay::Replay;
 use super::stage::Stage;
+use crate::plan::Plan;
 use rand::{Rng, RngExt};
 
 /// What tells pairs apart, with its buffers.
@@ -58,7 +59,7 @@ impl<E: Number> Classifying<E> {
     /// `model` from the same state and action; a pair weighs `share`.
     pub fn add_gradient(
         &mut self,
-        (ratio, model): (&Ratio, &Density),
+        (plan, ratio, model): (&Plan, &Ratio, &Density),
         (parameters, replay): (&[E], &Replay<E>),
         (pairs, share): (usize, f64),
         random: &mut impl Rng,
@@ -70,11 +71,11 @@ impl<E: Number> Classifying<E> {
         }
         self.rows.clear();
         self.rows.extend((0..pairs).map(|_| random.random_range(0..kept as u32)));
-        self.imagine(model, (parameters, replay), random);
+        self.imagine((plan, model), (parameters, replay), random);
         let mut told = Classified { pairs, ..Classified::default() };
         for real in [true, false] {
             let next = if real { None } else { Some(&self.drawn) };
-            replay.gather(&ratio.inputs, &self.rows, next, &mut self.columns);
+            replay.gather((plan, &ratio.inputs), &self.rows, next, &mut self.columns);
             self.add_side(ratio, parameters, (real, pairs, share), &mut told, gradient);
         }
         told
@@ -164,11 +165,12 @@ impl<E: Number> Classifying<E> {
         let (Some(ratio), Some(model)) = (&stage.ratio, &stage.model) else { return vec![] };
         self.rows.clear();
         self.rows.extend(0..replay.len() as u32);
-        self.imagine(model, (parameters, replay), random);
+        self.imagine((stage.plan, model), (parameters, replay), random);
         let (count, width) = (self.rows.len(), stage.world.state_width());
         let mut judged = Vec::with_capacity(2 * count);
         for (side, next) in [(0, replay.nexts()), (1, &self.drawn)] {
-            replay.gather(&ratio.inputs, &self.rows, Some(next), &mut self.columns);
+            let inputs = (stage.plan, &ratio.inputs);
+            replay.gather(inputs, &self.rows, Some(next), &mut self.columns);
             let network = &mut self.sides[side];
             ratio.network.forward(
                 parameters,
@@ -197,12 +199,12 @@ impl<E: Number> Classifying<E> {
     /// Draws a next state from the model at each of `rows`.
     fn imagine(
         &mut self,
-        model: &Density,
+        (plan, model): (&Plan, &Density),
         (parameters, replay): (&[E], &Replay<E>),
         random: &mut impl Rng,
     ) {
         let count = self.rows.len();
-        replay.gather(&model.inputs, &self.rows, None, &mut self.model);
+        replay.gather((plan, &model.inputs), &self.rows, None, &mut self.model);
         model.network.draw_noise(0..count, random, &mut self.of_model);
         model.network.forward(
             parameters,
@@ -211,7 +213,10 @@ impl<E: Number> Classifying<E> {
             &mut self.of_model,
         );
         self.numbers.resize(count * model.family.numbers(), <E as Float>::ZERO);
-        self.last.resize(count, 0);
+        match model.last {
+            Some((last, _)) => replay.numbers_of(plan, last, &self.rows, &mut self.last),
+            None => self.last.resize(count, 0),
+        }
         model.family.describe(
             |root| self.of_model.output(&model.network, root, 0..count),
             &self.last,

@@ -3,11 +3,15 @@
 //! drawn.
 
 use super::listed::mean_gradient;
-use super::testing::{Log, numbers, planned};
+use super::testing::{Log, bits, numbers, planned, resumed};
 use super::train::infer;
-use super::{Parameters, SCALES, Viewpoint, assess, evaluate, exact_gradient, kernel_tables};
+use super::{
+    Objective, Parameters, SCALES, Viewpoint, assess, evaluate, exact_gradient, kernel_tables,
+    optimise, starts,
+};
 use crate::bound::derive;
 use crate::exact::Evaluator;
+use crate::model::{KernelId, kernel_parameters};
 use crate::plan::{Alternative, Claim, Plan, alternatives};
 
 /// Two actions, of which the second knows the first; `rest` has options and the blocks of what
@@ -313,4 +317,166 @@ fn shards_without_rows_are_none_of_a_network_nor_of_a_region() {
             assert!(run.parameters.values().iter().all(|value| value.is_finite()));
         }
     }
+}
+
+/// A hidden chain beside the model that the prior has of it: the policy pays for what the model
+/// does not expect.
+fn expected(over: &str, infer: &str) -> Plan {
+    planned(&format!(
+        "model expected
+         horizon T = 3
+         hidden environment chain {{
+           state s : 0..2
+           action a : {{ left, right }}
+           reward r in [-1, 0]
+           s[1]   ~ Categorical(probs = [0.6, 0.4, 0])
+           s[t+1] ~ Mixture(0.8: Delta(clamp(s[t] + 2 * a[t] - 1, 0, 2)), 0.2: Uniform)
+           r[t]   = if s[t+1] == 2 then 0 else -1
+         }}
+         kernel pi(a | s)        = Categorical(logits = table(s))
+         kernel world(s' | s, a) = Categorical(logits = table(s, a))
+         bound act {{
+           prior      {{ s[1] ~ chain.initial; a[t] ~ Uniform; s[t+1] ~ world(s[t], a[t]) }}
+           likelihood {{ R[t] ~ exp(2 * r[t]) }}
+           posterior  {{ s[1] ~ chain.initial; a[t] ~ pi(s[t]); s[t+1] ~ chain.transition(s[t], \
+           a[t]) }}
+         }}
+         infer {{ maximize act over {over}; ratio = table(s, a, s'); threads = 1; precision = f64;
+                  {infer} }}"
+    ))
+}
+
+/// With the exact ratio the mean over all trajectories is the oracle's gradient, that of the model
+/// included.
+#[test]
+fn real_steps_are_told_from_the_model_of_a_prior_without_bias() {
+    for over in ["pi", "pi, world"] {
+        let plan = expected(over, "trajectories = 8");
+        let world = plan.model.kernels.iter().position(|kernel| kernel.name == "world").unwrap();
+        for (size, seed) in [(0.3, 1), (1.0, 2), (3.0, 3)] {
+            let parameters = spread(&plan, size, seed);
+            let exact = exact_gradient(&plan, &parameters, &parameters).unwrap();
+            let mean = mean_gradient(&plan, &parameters, 20_000).unwrap();
+            let bound = exact_bound(&plan, &parameters);
+            assert!((mean.bound - bound).abs() < 1e-9 * bound.abs(), "{} {bound}", mean.bound);
+            let largest = exact.iter().fold(0.0, |most: f64, g| most.max(g.abs()));
+            let trained = plan.trained.iter().flat_map(|&id| parameters.layout().range(id));
+            for id in kernel_parameters(&plan.model, KernelId(world as u32)) {
+                let of_world = &mean.gradient[parameters.layout().range(id)];
+                assert_eq!(of_world.iter().any(|g| g.abs() > 1e-3), over != "pi", "{of_world:?}");
+            }
+            for at in trained {
+                let (found, right) = (mean.gradient[at], exact[at]);
+                assert!((found - right).abs() <= 1e-9 * largest, "{found} is not {right}");
+            }
+        }
+    }
+}
+
+/// What the classifier learns meanwhile stands for the ratio.
+#[test]
+fn a_policy_and_the_model_of_its_prior_learn_beside_a_classifier() {
+    let settings = "trajectories = 64; steps = 600; ratio_batch = 512; ratio_steps = 2; optimizer \
+                    = adam(rate = ramp(from = 0.05, to = 0))";
+    let plan = expected("pi, world", settings);
+    let starts = starts(&plan.model, plan.derivation.bound, 3, None);
+    let (bound, first) = (plan.derivation.bound, &starts[0]);
+    let best = optimise(&plan.model, bound, Objective::Bound, &starts, first, 300).unwrap();
+    let trained = infer(&plan, &mut ()).unwrap();
+    let found = exact_bound(&plan, &trained.parameters);
+    let before = exact_bound(&plan, first);
+    assert!(best.bound - found < 0.02 && found - before > 0.3, "{before} {found} {}", best.bound);
+    let calibration = trained.calibration.unwrap();
+    assert!(calibration.error < 0.1, "{calibration:?}");
+}
+
+/// A real hidden arm that takes a finite and a real action, and what is learned of it.
+fn two_handed(infer: &str) -> Plan {
+    planned(&format!(
+        "model arm
+         horizon T = 6
+         hidden environment arm {{
+           state  s : real
+           action go   : {{ left, stay, right }}
+           action hand : real
+           reward r in [-1, 0]
+           s[1]   ~ Normal(mean = 0, sd = 1)
+           s[t+1] ~ Normal(mean = 0.5 * s[t] + go[t] - 1 + 0.3 * hand[t], sd = 0.2)
+           r[t]   = -min(1, abs(s[t+1]))
+         }}
+         kernel move(go | s) = Categorical(logits = linear(s))
+         kernel grip(hand | s, go) = Normal(mean = linear(s, go), sd = 1)
+         kernel world(s' | s, go, hand) = Normal(mean = linear(s, go, hand), sd = 0.01 + \
+         softplus(linear(1)))
+         bound fit {{
+           prior      {{ s[1] ~ arm.initial; go[t] ~ move(s[t]); hand[t] ~ grip(s[t], go[t]);
+                         s[t+1] ~ world(s[t], go[t], hand[t]) }}
+           posterior  {{ s[1] ~ arm.initial; go[t] ~ move(s[t]); hand[t] ~ grip(s[t], go[t]);
+                         s[t+1] ~ arm.transition(s[t], go[t], hand[t]) }}
+         }}
+         bound dream {{
+           prior      {{ s[1] ~ arm.initial; go[t] ~ Uniform; hand[t] ~ Normal(mean = 0, sd = 1);
+                         s[t+1] ~ arm.transition(s[t], go[t], hand[t]) }}
+           likelihood {{ R[t] ~ exp(r[t]) }}
+           posterior  {{ s[1] ~ arm.initial; go[t] ~ move(s[t]); hand[t] ~ grip(s[t], go[t]);
+                         s[t+1] ~ world(s[t], go[t], hand[t]) }}
+         }}
+         infer {{ trajectories = 64; threads = 1; optimizer = adam(rate = ramp(from = 0.05, to = \
+         0)); {infer} }}"
+    ))
+}
+
+#[test]
+fn a_model_of_several_actions_is_refitted_from_kept_transitions() {
+    let plan = two_handed("maximize fit over world (refits = 20); steps = 60");
+    let run = infer(&plan, &mut ()).unwrap();
+    let played = evaluate(&plan, &run.parameters, 4000, false, 3).unwrap();
+    // E[log p] of six steps of the arm itself
+    let best = -3.0 * (2.0 * std::f64::consts::PI * std::f64::consts::E * 0.04).ln();
+    let lost = best - played.bound;
+    assert!(lost.abs() < 0.05 + 4.0 * played.bound_se, "{lost} ± {}", played.bound_se);
+    assert_eq!(bits(&resumed(&plan, 31)), bits(&run));
+}
+
+#[test]
+fn a_classifier_sees_all_actions() {
+    let plan = two_handed(
+        "maximize fit over world; maximize dream over move, grip; steps = 800; ratio_batch = 512;
+         ratio = mlp(s, go, hand, s', hidden = [64, 64])",
+    );
+    let run = infer(&plan, &mut ()).unwrap();
+    let calibration = run.calibration.unwrap();
+    assert!(calibration.error < 0.1, "{calibration:?}");
+}
+
+/// Of what a sticky model stays at, kept transitions know the value.
+#[test]
+fn a_sticky_model_is_refitted_from_kept_transitions() {
+    let plan = planned(
+        "model idle
+         horizon T = 6
+         hidden environment idle {
+           state s : 0..2
+           action a : { rest, move }
+           reward r in [0, 1]
+           s[1]   ~ Uniform
+           s[t+1] ~ Mixture(0.7: Delta(s[t]), 0.3: Uniform)
+           r[t]   = a[t]
+         }
+         kernel pi(a | s) = Categorical(logits = table(s))
+         kernel world(s' | s, a) = Sticky(s, keep = sigmoid(table(a)), fresh = Categorical(logits \
+         = table(a)))
+         bound fit {
+         prior     { s[1] ~ idle.initial; a[t] ~ pi(s[t]); s[t+1] ~ world(s[t], a[t]) }
+         posterior { s[1] ~ idle.initial; a[t] ~ pi(s[t]); s[t+1] ~ idle.transition(s[t], a[t]) }
+         }
+         infer { maximize fit over world (refits = 20); trajectories = 64; threads = 1; steps = 60;
+                 optimizer = adam(rate = ramp(from = 0.05, to = 0)) }",
+    );
+    let run = infer(&plan, &mut ()).unwrap();
+    let played = evaluate(&plan, &run.parameters, 4000, false, 3).unwrap();
+    // a state is kept with probability 0.8, and is each of the others with 0.1
+    let best = 6.0 * (0.8 * 0.8f64.ln() + 0.2 * 0.1f64.ln());
+    let lost = best - played.bound;
+    assert!(lost.abs() < 0.02 + 4.0 * played.bound_se, "{lost} ± {}", played.bound_se);
 }

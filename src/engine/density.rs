@@ -33,7 +33,7 @@ pub(super) struct Density {
     pub inputs: Inputs,
     pub target: (Variable, When),
     /// What a sticky head stays at.
-    last: Option<(Variable, When)>,
+    pub last: Option<(Variable, When)>,
     from: usize,
     to: usize,
     live: bool,
@@ -67,6 +67,9 @@ impl Density {
             Quantity::Density { density, less } => {
                 Some(Density::new(plan, (term, planned), density, *less))
             }
+            Quantity::Ratio(plan::Ratio { model: Some(model), .. }) if planned.pathwise => {
+                Some(Density::new(plan, (term, planned), model, Less::Itself))
+            }
             Quantity::Exponent(_)
             | Quantity::Entropy { .. }
             | Quantity::Kl { .. }
@@ -87,7 +90,7 @@ impl Density {
         let (from, to, live) = (planned.from, planned.to, planned.live);
         let known = match less {
             Less::Environment(kernel) => Some(Known::new(plan, kernel)?),
-            Less::Nothing | Less::Draw(_) | Less::Expression(_) => None,
+            Less::Nothing | Less::Itself | Less::Draw(_) | Less::Expression(_) => None,
         };
         let written = Expressions::<f64>::output_of(plan, term);
         Ok(Density { term, less, known, written, from, to, live, ..Density::compile(plan, of)? })
@@ -224,6 +227,7 @@ impl<E: Number> DensityRows<E> {
         let (t, trajectory) = (t as usize, trajectory as usize);
         match of.less {
             Less::Nothing => <E as Float>::ZERO,
+            Less::Itself => self.log_prob[at],
             Less::Draw(draw) => log_q(draw, on.trace.row(t, trajectory)),
             Less::Expression(_) => written(on.trace.row(t, trajectory)),
             Less::Environment(_) => {

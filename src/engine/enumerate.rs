@@ -241,7 +241,7 @@ impl<E: Number> Enumeration<E> {
                 }
                 // those stand below; the plan has refused divergences of the action, and that of
                 // weights is of no trajectory
-                Source::Density(_)
+                Source::Density
                 | Source::LogRatio(_)
                 | Source::Divergence
                 | Source::WeightDivergence => {}

@@ -2,6 +2,7 @@
 //! log-density of a prior, and derivatives of them.
 
 use super::float::Float;
+use super::variable::Variable;
 use crate::expr::{Column, ExprId, Graph, InputId, Node, Program, Real, Scratch};
 use crate::model::{Domain, Index, Input, NONE};
 use crate::plan::{Less, Plan, Quantity, Schedule, Term};
@@ -244,27 +245,31 @@ impl<E: Number> Expressions<E> {
         }
     }
 
-    /// The components of a finite action.
-    pub fn action_components(&self, number: u32) -> Vec<E> {
-        self.action_values.iter().map(|values| values[number as usize]).collect()
+    /// A component of a value of a finite draw.
+    pub fn component(&self, of: Variable, component: usize, number: u32) -> E {
+        match of {
+            Variable::Option(option) => self.option_values[option][component][number as usize],
+            _ => self.action_values[component][number as usize],
+        }
     }
 
     /// Reads one transition, of a state that is not finite, into the first row.
     pub fn read_transition(
         &self,
-        (state, action, next): (&[E], &[E], &[E]),
+        (state, next): (impl Fn(usize) -> E, impl Fn(usize) -> E),
+        drawn: impl Fn(Variable, usize) -> E,
         values: &mut Values<E>,
     ) {
         for (place, column) in self.reads.iter().zip(&mut values.columns) {
             column[0] = match *place {
-                Place::State(component) => state[component],
-                Place::NextState(component) => next[component],
-                Place::Action(component) => action[component],
+                Place::State(component) => state(component),
+                Place::NextState(component) => next(component),
+                Place::Action(component) => drawn(Variable::Action, component),
+                Place::Option(option, component) => drawn(Variable::Option(option), component),
                 // a transition reads none of these
                 Place::Observation(_)
                 | Place::Reward(_)
                 | Place::Gain(_)
-                | Place::Option(..)
                 | Place::LastOption(..) => Float::of(f64::NAN),
             };
         }
@@ -359,7 +364,8 @@ fn sampled(term: &Term) -> Option<ExprId> {
         | Quantity::WeightDivergence { .. }
         | Quantity::Ratio(_)
         | Quantity::Density {
-            less: Less::Nothing | Less::Draw(_) | Less::Environment(_), ..
+            less: Less::Nothing | Less::Itself | Less::Draw(_) | Less::Environment(_),
+            ..
         } => None,
     }
 }

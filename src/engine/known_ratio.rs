@@ -30,7 +30,7 @@ impl KnownRatio {
         plan: &Plan,
         parameters: &Parameters<f64>,
     ) -> Result<Option<KnownRatio>, EngineError> {
-        let Some(draw) = plan.transition.as_ref().filter(|_| plan.tells_transitions_apart()) else {
+        let Some(of_model) = plan.ratio().and_then(|ratio| ratio.model.as_ref()) else {
             return Ok(None);
         };
         let unsupported =
@@ -38,16 +38,16 @@ impl KnownRatio {
         let environment =
             finite::tabulate(&plan.model, plan.environment).map_err(|error| unsupported(&error))?;
         let numbering =
-            Conditions::of(&plan.model, draw.kernel).map_err(|error| unsupported(&error))?;
-        let model =
-            tabulate(&plan.model, parameters, draw.kernel).map_err(|error| unsupported(&error))?;
+            Conditions::of(&plan.model, of_model.kernel).map_err(|error| unsupported(&error))?;
+        let model = tabulate(&plan.model, parameters, of_model.kernel)
+            .map_err(|error| unsupported(&error))?;
         let own = &plan.model.environment(plan.environment).actions;
         let sizes = own.iter().map(|&action| Ok((finite_domain(&plan.model, action)?.size(), 0)));
         let sizes = sizes.collect::<Result<Vec<_>, finite::NotFinite>>();
         let mut of_actions = sizes.map_err(|error| unsupported(&error))?;
         let mut of_state = 0;
         for axis in &numbering.axes {
-            match draw.reads[axis.given] {
+            match of_model.reads[axis.given] {
                 Read::Variable(variable) if plan.model.variable(variable).role == Role::State => {
                     of_state += axis.stride
                 }
@@ -56,7 +56,7 @@ impl KnownRatio {
                     of_actions[at.expect("known_ratio: it is among them")].1 += axis.stride
                 }
                 _ => {
-                    let name = &plan.model.kernel(draw.kernel).name;
+                    let name = &plan.model.kernel(of_model.kernel).name;
                     let what = format!(
                         "the exact ratio is that of a state, an action and a next state, and \
                          `{name}` reads more"

@@ -585,7 +585,7 @@ impl<E: Number> Sample<'_, E> {
                     | Source::LogCount(_)
                     | Source::OptionEntropy(_)
                     | Source::WeightDivergence
-                    | Source::Density(_)
+                    | Source::Density
                     | Source::Ratio => {}
                 }
             }

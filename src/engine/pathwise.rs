@@ -221,7 +221,7 @@ impl<E: Number> Trajectories<'_, E> {
                 | Source::OptionEntropy(_)
                 | Source::WeightDivergence
                 | Source::LogCount(_)
-                | Source::Density(_)
+                | Source::Density
                 | Source::Ratio => {}
             }
         }
@@ -394,7 +394,7 @@ impl<E: Number> Trajectories<'_, E> {
                 | Place::LastOption(..) => continue,
             };
             // a density less an expression falls as that rises
-            let sign = if let Source::Density(_) = term.source { -term.sign } else { term.sign };
+            let sign = if let Source::Density = term.source { -term.sign } else { term.sign };
             let weight: E = Float::of(-sign * self.share);
             let (to, slopes) = (to.clone(), slopes[rows.clone()].to_vec());
             tape.record(move |flow| {

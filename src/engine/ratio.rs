@@ -21,6 +21,8 @@ pub(super) struct Ratio {
     pub of: RatioOf,
     /// The term it is of.
     pub term: usize,
+    /// What the term has the logit with: −1 where the model stands above.
+    pub sign: f64,
     from: usize,
     to: usize,
     /// Stands in the place of what the network says, where an estimator is verified.
@@ -66,6 +68,7 @@ impl Ratio {
                 inputs,
                 of,
                 term,
+                sign: if ratio.turned { -1.0 } else { 1.0 },
                 from: planned.from,
                 to: planned.to,
                 known: None,

@@ -9,6 +9,7 @@ use super::parameters::Parameters;
 use super::points::Columns;
 use super::replay::Replay;
 use super::tensor::Tape;
+use crate::plan::Plan;
 use rand::{Rng, RngExt};
 use std::sync::{Arc, Mutex};
 
@@ -28,7 +29,7 @@ impl<E: Number> Refitting<E> {
     /// the replay.
     pub fn add_gradient<'a>(
         &mut self,
-        models: impl Iterator<Item = &'a Density>,
+        (plan, models): (&Plan, impl Iterator<Item = &'a Density>),
         (parameters, replay): (&Parameters<E>, &Replay<E>),
         (count, weight): (usize, f64),
         random: &mut impl Rng,
@@ -40,9 +41,12 @@ impl<E: Number> Refitting<E> {
         }
         self.rows.clear();
         self.rows.extend((0..count).map(|_| random.random_range(0..kept as u32)));
-        self.last.resize(count, 0);
         for model in models {
-            replay.gather(&model.inputs, &self.rows, None, &mut self.columns);
+            replay.gather((plan, &model.inputs), &self.rows, None, &mut self.columns);
+            match model.last {
+                Some((last, _)) => replay.numbers_of(plan, last, &self.rows, &mut self.last),
+                None => self.last.resize(count, 0),
+            }
             replay.outcomes_of(model.target.0, &self.rows, &mut self.drawn);
             let network = Arc::get_mut(&mut self.network)
                 .expect("refit: the tape of the last gradient is gone");

@@ -7,6 +7,8 @@ use super::points::{Columns, Inputs, Source, gather_values};
 use super::rollout::Rollout;
 use super::stage::Stage;
 use super::variable::{Variable, When};
+use crate::model::VariableId;
+use crate::plan::Plan;
 
 /// A ring of transitions `(s, a, s', r, end)` with their times.
 pub(super) struct Replay<E> {
@@ -15,7 +17,8 @@ pub(super) struct Replay<E> {
     at: usize,
     times: Vec<u32>,
     states: Values<E>,
-    actions: Values<E>,
+    /// Those of the environment, as it declares them: bounds draw them in orders of their own.
+    actions: Vec<(VariableId, Values<E>)>,
     nexts: Values<E>,
     /// By reward.
     rewards: Vec<Values<E>>,
@@ -26,31 +29,33 @@ pub(super) struct Replay<E> {
 struct Values<E> {
     /// Components of a value; 0 where the variable is finite.
     width: usize,
+    /// How many values there are, where they are finite.
+    size: usize,
     all: Draws<E>,
 }
 
 impl<E: Number> Replay<E> {
     /// Empty.
     pub fn new(stage: &Stage<E>, capacity: usize) -> Replay<E> {
-        let values = |finite: bool, width: usize| Values {
-            width: if finite { 0 } else { width },
-            all: Draws::default(),
+        let model = &stage.plan.model;
+        let environment = model.environment(stage.plan.environment);
+        let values = |variable: VariableId| {
+            let domain = &model.variable(variable).domain;
+            match &domain.finite {
+                Some(finite) => Values { width: 0, size: finite.size(), all: Draws::default() },
+                None => Values { width: domain.width(), size: 0, all: Draws::default() },
+            }
         };
-        let states =
-            || values(stage.finite_domain(Variable::State).is_some(), stage.world.state_width());
-        let actions =
-            values(stage.finite_domain(Variable::Action).is_some(), stage.world.action_width());
-        let rewards = (0..stage.world.rewards()).map(|_| values(false, 1)).collect();
-        let ends = values(true, 1);
+        let reward = |_| Values { width: 1, size: 0, all: Draws::default() };
         Replay {
             capacity,
             at: 0,
             times: Vec::new(),
-            states: states(),
-            actions,
-            nexts: states(),
-            rewards,
-            ends,
+            states: values(environment.state),
+            actions: environment.actions.iter().map(|&action| (action, values(action))).collect(),
+            nexts: values(environment.state),
+            rewards: (0..stage.world.rewards()).map(reward).collect(),
+            ends: Values { width: 0, size: 2, all: Draws::default() },
         }
     }
 
@@ -65,34 +70,28 @@ impl<E: Number> Replay<E> {
             for row in bounds[0]..bounds[1] {
                 let (at, of) = on.place(&(t, on.rows.trajectory[row]));
                 let room = self.room(t);
-                for (values, when) in [(&mut self.states, 0), (&mut self.nexts, 1)] {
-                    let what = (Variable::State, When::After(when));
+                let states =
+                    [(&mut self.states, Variable::State, 0), (&mut self.nexts, Variable::State, 1)];
+                let actions = self.actions.iter_mut().map(|(action, values)| {
+                    let drawn = Variable::of(stage.plan, *action);
+                    (values, drawn.expect("replay: a bound draws every action"), 0)
+                });
+                for (values, variable, when) in states.into_iter().chain(actions) {
+                    let what = (variable, When::After(when));
                     if values.width == 0 {
                         let number = on.trace.number(what, at, of, |variable| on.drawn(variable));
                         values.write_number(
                             room,
-                            number.expect("replay: a live step leads to a state"),
+                            number.expect("replay: a live step acts and leads to a state"),
                         );
                     } else {
                         values.write_reals(
                             room,
                             on.trace
                                 .reals(what, at, of, values.width)
-                                .expect("replay: a live step leads to a state"),
+                                .expect("replay: a live step acts and leads to a state"),
                         );
                     }
-                }
-                if self.actions.width == 0 {
-                    self.actions.write_number(room, rollout.draws.numbers[row]);
-                } else {
-                    let action = on.trace.reals(
-                        (Variable::Action, When::After(0)),
-                        at,
-                        of,
-                        self.actions.width,
-                    );
-                    self.actions
-                        .write_reals(room, action.expect("replay: a live step has an action"));
                 }
                 for (reward, values) in self.rewards.iter_mut().enumerate() {
                     let paid =
@@ -122,11 +121,11 @@ impl<E: Number> Replay<E> {
         room
     }
 
-    /// The inputs of a network at the transitions `of`; `next` are next states in the place of the
-    /// real ones.
+    /// The inputs of a network of a plan at the transitions `of`; `next` are next states in the
+    /// place of the real ones.
     pub fn gather(
         &self,
-        inputs: &Inputs,
+        (plan, inputs): (&Plan, &Inputs),
         of: &[u32],
         next: Option<&Draws<E>>,
         columns: &mut Columns<E>,
@@ -147,10 +146,27 @@ impl<E: Number> Replay<E> {
                 }
                 (Source::Trajectory(Variable::State, When::After(0)), _) => &self.states,
                 (Source::Trajectory(Variable::State, _), _) => &self.nexts,
-                (Source::Trajectory(..), _) => &self.actions,
+                (Source::Trajectory(drawn, _), _) => self.drawn(plan, drawn),
             };
             gather_values(&values.all, kind, rows().map(Some), (indices, reals));
         }
+    }
+
+    /// What a plan draws, of which the plan refuses all but the environment's actions.
+    fn drawn(&self, plan: &Plan, variable: Variable) -> &Values<E> {
+        let kept = |(action, _): &&(VariableId, _)| Variable::of(plan, *action) == Some(variable);
+        let found = self.actions.iter().find(kept);
+        &found.expect("replay: models and classifiers read states, actions and the time").1
+    }
+
+    /// The values of a finite variable that the transitions `of` began with, as a plan draws it.
+    pub fn numbers_of(&self, plan: &Plan, variable: Variable, of: &[u32], into: &mut Vec<u32>) {
+        let values = match variable {
+            Variable::State => &self.states,
+            drawn => self.drawn(plan, drawn),
+        };
+        into.clear();
+        into.extend(of.iter().map(|&row| values.all.numbers[row as usize]));
     }
 
     /// All next states, in the order in which they stand.
@@ -171,17 +187,21 @@ impl<E: Number> Replay<E> {
     }
 
     fn lists(&self) -> impl Iterator<Item = &Values<E>> {
-        [&self.states, &self.actions, &self.nexts]
+        [&self.states]
             .into_iter()
+            .chain(self.actions.iter().map(|(_, values)| values))
+            .chain([&self.nexts])
             .chain(&self.rewards)
             .chain([&self.ends])
     }
 
-    /// The numbers of a state, an action and a next state; 0 where they are real.
+    /// The numbers of a state, a joint action and a next state; 0 where they are real.
     pub fn numbers(&self, row: usize, next: Option<&u32>) -> [usize; 3] {
         let number =
             |values: &Values<E>| values.all.numbers.get(row).map_or(0, |&number| number as usize);
-        [number(&self.states), number(&self.actions), next.map_or(0, |&number| number as usize)]
+        let actions = self.actions.iter();
+        let joint = actions.fold(0, |joint, (_, action)| joint * action.size + number(action));
+        [number(&self.states), joint, next.map_or(0, |&number| number as usize)]
     }
 
     /// `t` of a transition.
@@ -189,28 +209,26 @@ impl<E: Number> Replay<E> {
         self.times[row]
     }
 
-    /// Reads a transition into the columns of expressions, with `next` as the state it led to.
+    /// Reads a transition into the columns of a plan's expressions, with `next` as the state it led
+    /// to.
     pub fn read(
         &self,
-        row: usize,
-        next: &[f64],
+        plan: &Plan,
+        (row, next): (usize, &[f64]),
         expressions: &Expressions<E>,
         values: &mut super::expressions::Values<E>,
     ) {
-        let of = |values: &Values<E>| {
-            values
-                .all
-                .reals
-                .get(row * values.width..(row + 1) * values.width)
-                .unwrap_or(&[])
-                .to_vec()
+        let real = |of: &Values<E>, component| of.all.reals[row * of.width + component];
+        let drawn = |variable, component| {
+            let of = self.drawn(plan, variable);
+            match of.all.numbers.get(row) {
+                Some(&number) => expressions.component(variable, component, number),
+                None => real(of, component),
+            }
         };
-        let next: Vec<E> = next.iter().map(|&x| Float::of(x)).collect();
-        let action = match self.actions.all.numbers.get(row) {
-            Some(&number) => expressions.action_components(number),
-            None => of(&self.actions),
-        };
-        expressions.read_transition((&of(&self.states), &action, &next), values);
+        let state = |component| real(&self.states, component);
+        let next = |component: usize| Float::of(next[component]);
+        expressions.read_transition((state, next), drawn, values);
     }
 
     /// All that resuming needs, as plain numbers.
@@ -236,8 +254,10 @@ impl<E: Number> Replay<E> {
         }
         self.at = at;
         self.times = rest.by_ref().take(len).map(|t| t as u32).collect();
-        let lists = [&mut self.states, &mut self.actions, &mut self.nexts]
+        let lists = [&mut self.states]
             .into_iter()
+            .chain(self.actions.iter_mut().map(|(_, values)| values))
+            .chain([&mut self.nexts])
             .chain(&mut self.rewards);
         for values in lists.chain([&mut self.ends]) {
             let count = len * values.width.max(1);

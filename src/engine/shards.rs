@@ -318,7 +318,7 @@ impl<'a, E: Number> Shared<'a, E> {
         ]);
         *classified = match (&self.stage.model, &self.replay, &self.stage.recorded) {
             (Some(model), Some(replay), _) => classifying.add_gradient(
-                (ratio, model),
+                (self.stage.plan, ratio, model),
                 (parameters.values(), &read(replay)),
                 weighed,
                 &mut random,
@@ -358,7 +358,7 @@ impl<'a, E: Number> Shared<'a, E> {
             REFITTING | self.stage.plan.number << 8,
             step << 16 | at as u64,
         ]);
-        shard.refitting.add_gradient(models, on, weighed, &mut random, gradient);
+        shard.refitting.add_gradient((self.stage.plan, models), on, weighed, &mut random, gradient);
     }
 
     /// Adds up what a step of the classifier told, in the shards' order.

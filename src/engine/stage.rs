@@ -34,8 +34,8 @@ pub(super) struct Stage<'a, E> {
     pub densities: Vec<Density>,
     /// Where a learned model draws the first states.
     pub start: Option<Imagination>,
-    /// Where a learned model draws the next states: what draws them in a rollout, and at kept
-    /// transitions.
+    /// Where a learned model draws the next states: what draws them in a rollout; and at kept
+    /// transitions, also where it is only told apart from the environment.
     pub imagination: Option<Imagination>,
     pub model: Option<Density>,
     /// That of the next states, where their score is taken.
@@ -111,8 +111,8 @@ pub(super) enum Source {
     /// Of [`Stage::weights`], not of a step.
     WeightDivergence,
     LogCount(f64),
-    /// One of [`Stage::densities`].
-    Density(usize),
+    /// One of [`Stage::densities`], which knows its term.
+    Density,
     /// That of [`Stage::ratio`].
     Ratio,
 }
@@ -160,7 +160,6 @@ impl<'a, E: Number> Stage<'a, E> {
             Part { kernel: policy.kernel, layers: policy.head.layers(), reads: &policy.reads };
         let mut prior = None;
         let mut anchor = Anchor::None;
-        let mut densities = 0..;
         let mut terms = Vec::with_capacity(plan.terms.len());
         for (at, term) in plan.terms.iter().enumerate() {
             let output = Expressions::<E>::output_of(plan, at).unwrap_or(0);
@@ -171,7 +170,7 @@ impl<'a, E: Number> Stage<'a, E> {
                     Source::OptionEntropy(*draw)
                 }
                 Quantity::Entropy { .. } => Source::Entropy,
-                Quantity::Density { .. } => Source::Density(densities.next().unwrap_or(0)),
+                Quantity::Density { .. } => Source::Density,
                 Quantity::Ratio(_) => Source::Ratio,
                 Quantity::WeightDivergence { .. } => Source::WeightDivergence,
                 Quantity::LogCount(value) => Source::LogCount(*value),
@@ -254,7 +253,12 @@ impl<'a, E: Number> Stage<'a, E> {
                 .as_ref()
                 .map(|draw| Imagination::new(plan, draw, &plan.outcomes))
                 .transpose()?,
-            model: plan.transition.as_ref().map(|draw| Density::of_draw(plan, draw)).transpose()?,
+            model: plan
+                .transition
+                .as_ref()
+                .map(|draw| Density::of_draw(plan, draw))
+                .or_else(|| Some(Density::compile(plan, plan.ratio()?.model.as_ref()?)))
+                .transpose()?,
             scored_model: plan
                 .scored_model
                 .as_ref()

@@ -328,7 +328,7 @@ impl<E: Number> Shard<E> {
                 | Source::LogCount(_)
                 | Source::OptionEntropy(_)
                 | Source::WeightDivergence
-                | Source::Density(_)
+                | Source::Density
                 | Source::Ratio => {
                     continue;
                 }

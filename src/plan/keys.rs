@@ -237,9 +237,10 @@ pub const KEYS: &[Key] = &[
     key(
         "ratio",
         KeyKind::NetworkOr(&[]),
-        KeyDefault::Derived("none"),
-        "the classifier of a density ratio, as `mlp(s, a, s', hidden = [64, 64])`: its logit is \
-         the logarithm of the ratio; trained on real draws against those of the model",
+        KeyDefault::Derived("mlp(s, a, s', hidden = [64, 64])"),
+        "the classifier of a density ratio, where a bound has one: its logit is the logarithm of \
+         the ratio; trained on real draws against those of the model, both after the same state \
+         and actions. It reads these, the next state and the time, and so may the model",
     ),
     key(
         "ratio_steps",
@@ -263,8 +264,8 @@ pub const KEYS: &[Key] = &[
         "refits",
         KeyKind::Count { least: 0 },
         KeyDefault::Number(0.0),
-        "gradient steps of a model of the world from kept transitions after each batch, in the \
-         place of one from the batch",
+        "gradient steps of a model of the world from kept transitions (state, actions, next state, \
+         rewards, end, time) after each batch, in the place of one from the batch",
     ),
     key(
         "refit_batch",

@@ -1,6 +1,7 @@
 //! Model and Derivation in, Plan out: for each term its estimator and why, what is downstream of
 //! what, and the settings of the run. Allocates no tensors, never samples.
 
+mod classifier;
 mod draw;
 mod enumeration;
 mod estimators;
@@ -152,7 +153,13 @@ pub fn plan(model: &Model, derivation: &Derivation) -> Result<Plan, Diagnostics>
     };
     errors.extend(refuse::constructs(model, derivation));
     let planned = match settings {
-        Some(settings) if errors.is_empty() => turns::turns(model, derivation, &settings),
+        Some(mut settings) if errors.is_empty() => {
+            let mut model = model.clone();
+            if settings.ratio.is_none() {
+                settings.ratio = classifier::of_file(&mut model, derivation);
+            }
+            turns::turns(&model, derivation, &settings)
+        }
         _ => Err(errors),
     };
     planned.map_err(|found| {
@@ -305,7 +312,8 @@ fn assemble(
     for term in &terms {
         match &term.quantity {
             Quantity::Kl { prior: Prior::Kernel { of: Version::Present, head, .. } }
-            | Quantity::Density { density: Density { of: Version::Present, head, .. }, .. } => {
+            | Quantity::Density { density: Density { of: Version::Present, head, .. }, .. }
+            | Quantity::Ratio(Ratio { model: Some(Density { head, .. }), .. }) => {
                 used.extend(of_head(head))
             }
             Quantity::Kl { .. }
@@ -396,7 +404,7 @@ fn assemble(
     let drawn = !weights.is_empty();
     if let (true, Some(error)) = (
         settings.refits > 0,
-        together::against_refits(model, (scored, drawn), &settings, &terms, moves),
+        together::against_refits(model, (scored, drawn), &settings, (&terms, environment), moves),
     ) {
         return Err(vec![error]);
     }

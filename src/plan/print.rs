@@ -1,8 +1,8 @@
 //! A plan as text, for `rlppl plan`.
 
 use super::{
-    Baseline, Credited, DrawGradient, Estimator, KEYS, OptionGradient, Plan, Precision, RatioOf,
-    Subject,
+    Baseline, Credited, DrawGradient, Estimator, KEYS, OptionGradient, Plan, Precision, Quantity,
+    Ratio, RatioOf, Subject,
 };
 use std::collections::BTreeSet;
 use std::fmt;
@@ -94,7 +94,13 @@ impl Plan {
             .iter()
             .filter(|term| term.pathwise || self.pathwise.is_some() && through.contains(&term.id))
         {
-            writeln!(f, "  pathwise through {}", term.name)?;
+            match &term.quantity {
+                Quantity::Ratio(Ratio { model: Some(model), turned: true, .. }) => {
+                    let name = &self.model.kernel(model.kernel).name;
+                    writeln!(f, "  pathwise through log {name}")?;
+                }
+                _ => writeln!(f, "  pathwise through {}", term.name)?,
+            }
         }
         if self.pathwise.is_some() {
             let drawn = self.derivation.gradient.reparameterised.iter();

@@ -63,6 +63,10 @@ pub struct Ratio {
     pub layer: LayerId,
     pub reads: Vec<Read>,
     pub of: RatioOf,
+    /// What draws the model's side of a pair, where transitions are told apart.
+    pub model: Option<Density>,
+    /// The model stands above: the term is the logit's negative, and has `∇log model` as its slope.
+    pub turned: bool,
     pub span: Span,
 }
 
@@ -115,6 +119,8 @@ pub enum Subject {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Less {
     Nothing,
+    /// Itself, held fixed: its slope stands in the bound beside another estimate of its value.
+    Itself,
     /// `log q(x|·)` of the draw of that number.
     Draw(usize),
     /// That of the environment, which is finite.

@@ -138,7 +138,7 @@ fn estimator(quantity: &Quantity) -> (Estimator, String) {
             Estimator::Sampled,
             "a log-ratio at what was drawn, of which the divergence is the mean".into(),
         ),
-        Quantity::Density { less: Less::Nothing, .. } => {
+        Quantity::Density { less: Less::Nothing | Less::Itself, .. } => {
             (Estimator::Sampled, "it reads what was drawn".into())
         }
         Quantity::Ratio(_) => (Estimator::Sampled, "a classifier's logit at what was drawn".into()),
@@ -366,55 +366,58 @@ impl Planner<'_> {
 
     /// The classifier of the ratio of two factors.
     fn ratio(&self, p: FactorRef, q: FactorRef) -> Result<Ratio, Vec<Diagnostic>> {
-        let (prior, span) = (self.bound.factor(p), self.bound.factor(q).span);
-        let of = match &prior.kernel {
-            KernelRef::Environment(_, EnvironmentKernel::Transition)
-                if self.transition.is_some_and(|draw| draw.factor == q) =>
+        let (prior, posterior) = (self.bound.factor(p), self.bound.factor(q));
+        let span = posterior.span;
+        use EnvironmentKernel::Transition;
+        let (of, model) = match (&prior.kernel, &posterior.kernel) {
+            (KernelRef::Environment(_, Transition), _)
+                if let Some(draw) = self.transition.filter(|draw| draw.factor == q) =>
             {
-                RatioOf::Transition
+                let model = Density {
+                    of: Version::Present,
+                    kernel: draw.kernel,
+                    head: draw.head.clone(),
+                    target: Subject::Read(Read::Step(draw.variable, 1)),
+                    reads: draw.reads.clone(),
+                    span,
+                };
+                (RatioOf::Transition, Some(model))
             }
-            KernelRef::Data(data) if q == self.policy.factor => RatioOf::Action(*data),
+            (KernelRef::Learned(_), KernelRef::Environment(_, Transition)) => {
+                (RatioOf::Transition, Some(self.factor_density(p)?))
+            }
+            (KernelRef::Data(data), _) if q == self.policy.factor => (RatioOf::Action(*data), None),
             _ => {
                 let message = "this version estimates two ratios by a classifier: of an \
                                environment's transitions and a learned model's, \
                                and of recorded actions and the policy's";
-                let told = refused(span, message);
-                let is_model = matches!(self.bound.factor(q).kernel, KernelRef::Environment(..));
-                let hint = "the environment's entropy is a constant where this bound moves \
-                            nothing that is drawn: `maximize BOUND over MODEL`, \
-                            of which no `net` is shared with the policy";
-                return Err(vec![if is_model { told.hint(hint) } else { told }]);
+                return Err(vec![refused(span, message)]);
             }
         };
-        let Some(classifier) = self.ratio else {
-            let read = if of == RatioOf::Transition { "s, a, s'" } else { "s, a" };
-            let told = Diagnostic::error(
-                "bad-setting",
-                span,
-                "the ratio of two densities is estimated by a classifier, and `infer` has none",
-            );
-            return Err(vec![
-                told.hint(format!("write `ratio = mlp({read}, hidden = [64, 64])` in `infer`")),
-            ]);
-        };
+        let turned = matches!(posterior.kernel, KernelRef::Environment(..));
+        let classifier = self.ratio.expect("plan: a file with a density ratio has a classifier");
         let span = self.model.setting("ratio").map_or(span, |setting| setting.span);
         let reads = reads(self.model, &classifier.arguments, span, "the classifier")?;
-        let (state, action) =
-            (self.model.environment(self.environment).state, self.policy.variable);
+        let environment = self.model.environment(self.environment);
+        let (state, action) = (environment.state, self.policy.variable);
         let told_apart = match of {
             RatioOf::Transition => Read::Step(state, 1),
             RatioOf::Action(_) => Read::Variable(action),
         };
         let fits = |read: &Read| {
-            let here = matches!(read, Read::Variable(of) if [state, action].contains(of))
-                || *read == Read::Time && of == RatioOf::Transition;
+            let here = match (read, of) {
+                (Read::Variable(read), RatioOf::Transition) => {
+                    *read == state || environment.actions.contains(read)
+                }
+                (Read::Variable(read), RatioOf::Action(_)) => [state, action].contains(read),
+                (Read::Time, RatioOf::Transition) => true,
+                _ => false,
+            };
             here || *read == told_apart
         };
         if !reads.contains(&told_apart) || !reads.iter().all(fits) {
             let (must, may) = match of {
-                RatioOf::Transition => {
-                    ("the next state", "the state, the action that is drawn last and the time")
-                }
+                RatioOf::Transition => ("the next state", "the state, the actions and the time"),
                 RatioOf::Action(_) => ("the action", "the state"),
             };
             return Err(vec![refused(
@@ -422,7 +425,17 @@ impl Planner<'_> {
                 format!("this classifier reads {must}, and beside it no more than {may}"),
             )]);
         }
-        Ok(Ratio { kernel: classifier.kernel, layer: classifier.layer, reads, of, span })
+        let here = |read: &Read| fits(read) && *read != told_apart;
+        if let Some(model) = model.as_ref().filter(|model| !model.reads.iter().all(here)) {
+            let name = &self.model.kernel(model.kernel).name;
+            let message = format!(
+                "a classifier tells what `{name}` draws from what the environment does where both \
+                 have the same state, action and time, and `{name}` reads more"
+            );
+            return Err(vec![refused(span, message)]);
+        }
+        let Classifier { kernel, layer, .. } = *classifier;
+        Ok(Ratio { kernel, layer, reads, of, model, turned, span })
     }
 
     /// What the density of the pair's other factor is compared with: that of a draw, or of the

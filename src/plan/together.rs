@@ -4,7 +4,7 @@ use super::read::Read;
 use super::settings::{self, Baseline, Precision, Settings, Update};
 use super::term::{Density, Quantity, Subject, Term};
 use crate::diagnostic::Diagnostic;
-use crate::model::Model;
+use crate::model::{EnvironmentId, Model};
 use crate::source::Span;
 
 /// Reads the settings of a model; on failure all that is wrong with them, alone and beside each
@@ -62,7 +62,7 @@ pub fn against_refits(
     model: &Model,
     (scored, drawn): (bool, bool),
     settings: &Settings,
-    terms: &[Term],
+    (terms, environment): (&[Term], EnvironmentId),
     moves: impl Fn(&Density) -> bool,
 ) -> Option<Diagnostic> {
     let span = model.setting("refits").map_or(Span::default(), |setting| setting.span);
@@ -89,12 +89,28 @@ pub fn against_refits(
             "leave one of them away",
         );
     }
-    let moved = terms.iter().filter_map(|term| match &term.quantity {
-        Quantity::Density { density, .. } if term.pathwise && moves(density) => {
-            Some(density.target)
-        }
-        _ => None,
-    });
+    let moved: Vec<&Density> = terms
+        .iter()
+        .filter_map(|term| match &term.quantity {
+            Quantity::Density { density, .. } if term.pathwise && moves(density) => Some(density),
+            _ => None,
+        })
+        .collect();
+    let environment = model.environment(environment);
+    let is_kept = |read: &Read| match read {
+        Read::Variable(read) => *read == environment.state || environment.actions.contains(read),
+        Read::Time => true,
+        _ => false,
+    };
+    if let Some(more) = moved.iter().find(|density| !density.reads.iter().all(is_kept)) {
+        let message = format!(
+            "`refits` teach from kept transitions, each a state, the actions, the next state and \
+             the time, and `{}` reads more",
+            model.kernel(more.kernel).name
+        );
+        return wrong(&message, "leave it away: the batch has all that the kernel reads");
+    }
+    let moved = moved.iter().map(|density| density.target);
     let (of_steps, others): (Vec<Subject>, Vec<Subject>) = moved.partition(|target| {
         matches!(target, Subject::Read(Read::Step(_, 1)) | Subject::Reward(_) | Subject::End)
     });

@@ -343,7 +343,8 @@ fn turn(
         return Err(vec![told.hint("write `refits = N` beside it, or leave it away")]);
     }
     let steps = run.steps.saturating_mul(per_turn);
-    let settings = Settings { steps, shards: run.shards, log_every: run.log_every, ..read };
+    let (shards, log_every, ratio) = (run.shards, run.log_every, run.ratio.clone());
+    let settings = Settings { steps, shards, log_every, ratio, ..read };
     let own_settings = objective
         .settings
         .iter()

@@ -271,10 +271,7 @@ fn add_direct(
         (t as i64 + i64::from(derivation.notation.shift(p, q))) as usize
     };
     match kind {
-        TermKind::Exponent { .. }
-        | TermKind::LogCount { .. }
-        | TermKind::DensityRatio { .. }
-        | TermKind::Constant { .. } => {}
+        TermKind::Exponent { .. } | TermKind::LogCount { .. } | TermKind::Constant { .. } => {}
         TermKind::LogDensity { likelihood } => {
             if let Some((row, outcome)) =
                 likelihood_row(space, laws, *likelihood as usize, t, values)?
@@ -289,7 +286,7 @@ fn add_direct(
                 add_score(laws, moving, gradient, row, outcome, Sum::of(sign));
             }
         }
-        TermKind::LogRatio { p, q } => {
+        TermKind::LogRatio { p, q } | TermKind::DensityRatio { p, q } => {
             if let Some((row, outcome)) =
                 score_row(space, laws, Instance { factor: *p, t: shifted(*p, *q) }, values)?
             {

@@ -334,14 +334,6 @@ fn estimators(
     }
     let exact = gradient::exact(space, laws, &moving, posterior, others, drawn)?;
     let scale = exact.iter().fold(0.0, |scale: f64, g| scale.max(g.value.abs()));
-    // the logit's own gradient is not the ratio's: a classifier's bound is an estimate
-    let frozen_ratio = derivation.terms.iter().any(|term| match term.kind {
-        TermKind::DensityRatio { p, .. } => {
-            let kernel = &space.bound.factor(p).kernel;
-            matches!(kernel, crate::model::KernelRef::Learned(kernel) if over.contains(kernel))
-        }
-        _ => false,
-    });
     let divergences = derivation.gradient.scores.iter().any(|score| {
         score.credit.iter().any(|credit| {
             let term = &derivation.terms[credit.term.0 as usize];
@@ -352,8 +344,8 @@ fn estimators(
         })
     });
     let mut tried = vec![
-        ("derived credit", Credits::Derived, !frozen_ratio),
-        ("every term credited", Credits::Everything, !frozen_ratio),
+        ("derived credit", Credits::Derived, true),
+        ("every term credited", Credits::Everything, true),
     ];
     if divergences {
         tried.push(("kl_to_go = false", Credits::WithoutDivergences, false));

@@ -328,7 +328,7 @@ fn moving(derivation: &BoundDerivation, term: TermId) -> (Sign, Math) {
     let moving = match &of.kind {
         // of a ratio only the part above moves: the score below has mean zero, if the draw has one;
         // a ratio of weights moves with the weights
-        TermKind::LogRatio { p, q }
+        TermKind::LogRatio { p, q } | TermKind::DensityRatio { p, q }
             if !of_weights(*q) && !derivation.gradient.through.contains(&term) =>
         {
             let clock = steps.clock("t").later(derivation.notation.shift(*p, *q));

@@ -43,7 +43,7 @@ impl<E: Number> Rollout<E> {
                     &scratch[..live]
                 }
                 // evaluated when the trajectories are whole, or of no trajectory
-                Source::Density(_) | Source::Ratio | Source::WeightDivergence => continue,
+                Source::Density | Source::Ratio | Source::WeightDivergence => continue,
                 Source::Divergence => &divergence[..live],
                 Source::LogCount(value) => {
                     scratch[..live].fill(Float::of(value));

@@ -9,6 +9,7 @@ use crate::engine::point::Point;
 use crate::engine::points::Trajectories;
 use crate::engine::stage::Stage;
 use crate::engine::{reached, start};
+use crate::plan::Less;
 
 impl<E: Number> Rollout<E> {
     /// Adds what whole trajectories give, and credits the draws with it, where rows were kept for
@@ -85,7 +86,7 @@ impl<E: Number> Rollout<E> {
         };
         if let Some(of) = &stage.ratio {
             ratio.evaluate(of, point.present, &on);
-            let sign = stage.terms[of.term].sign;
+            let sign = stage.terms[of.term].sign * of.sign;
             for (&(t, trajectory), &logit) in ratio.points.iter().zip(ratio.logits(of)) {
                 let value = <E as Float>::of(sign) * logit;
                 hold(of.term, value, (t, trajectory));
@@ -115,6 +116,9 @@ impl<E: Number> Rollout<E> {
         }
         for (density, out) in stage.densities.iter().zip(densities) {
             out.evaluate(density, point, &on);
+            if density.less == Less::Itself {
+                continue;
+            }
             let sign = stage.terms[density.term].sign;
             for (at, (&(t, trajectory), &log_p)) in out.points.iter().zip(&out.log_prob).enumerate()
             {
