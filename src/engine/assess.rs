@@ -84,8 +84,7 @@ pub fn assess(plan: &Plan, at: &Viewpoint, looks: usize) -> Result<Assessment, E
     sampled.settings.shards = sampled.settings.trajectories.min(2);
     let stage = with_known_ratio(&sampled, &at.parameters)?;
     // a fit that moves what the bound moves is part of what is run
-    let aim =
-        if plan.shared && plan.settings.baseline_weight > 0.0 { Aim::Both } else { Aim::Policy };
+    let aim = if plan.fit_moves_bound() { Aim::Both } else { Aim::Policy };
     let estimates =
         |batches: Range<u64>| estimates_at(&stage, (&at.parameters, &at.previous), aim, batches);
     let pilot = estimates(0..PILOT)?;

@@ -158,11 +158,16 @@ impl StepSums {
     }
 
     pub fn add(&mut self, other: &StepSums) {
+        self.add_share(other, 1.0);
+    }
+
+    /// Adds a share of all of it.
+    pub fn add_share(&mut self, other: &StepSums, share: f64) {
         for (mine, theirs) in [(&mut self.sum, &other.sum), (&mut self.count, &other.count)] {
-            mine.iter_mut().zip(theirs).for_each(|(a, b)| *a += b);
+            mine.iter_mut().zip(theirs).for_each(|(a, b)| *a += share * b);
         }
-        self.rest_sum += other.rest_sum;
-        self.rest_count += other.rest_count;
+        self.rest_sum += share * other.rest_sum;
+        self.rest_count += share * other.rest_count;
     }
 }
 

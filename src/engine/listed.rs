@@ -1,6 +1,8 @@
 //! All trajectories of a small finite model, each run for itself: the mean of what training
 //! estimates, without any error of sampling.
 
+use super::advantage::Advantages;
+use super::credit::StepSums;
 use super::density::{Density, DensityRows};
 use super::error::EngineError;
 use super::family::Choice;
@@ -11,10 +13,10 @@ use super::point::{Frozen, Point};
 use super::rollout::{Keep, Rollout};
 use super::stage::Stage;
 use super::tabulate::tabulate;
+use super::viewpoint::Viewpoint;
 use crate::finite::{self, Environment};
-use crate::plan::{self, Baseline, Draw, Plan, Read, Settings, Subject, Version};
+use crate::plan::{self, Draw, Plan, Read, Subject, Version};
 use crate::world::{Told, World};
-use std::collections::BTreeSet;
 
 /// The mean over all trajectories, each with its probability.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,13 +24,58 @@ pub struct Mean {
     /// Of the estimate of the bound's gradient, flat.
     pub gradient: Vec<f64>,
     pub bound: f64,
+    /// The mean of an estimate's largest number.
+    pub size: f64,
     /// Of all that is listed: 1, but for rounding.
     pub probability: f64,
     pub trajectories: usize,
 }
 
-/// What the estimator of `plan`, without a baseline, has as its mean at `parameters`; a classifier
-/// says the log-ratio that it estimates.
+/// An estimator's bias at a viewpoint, without any error of sampling.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bias {
+    /// `max |mean − exact|` over the trained numbers.
+    pub largest: f64,
+    /// The largest number of the exact gradient, and the mean of an estimate's.
+    pub scale: f64,
+    pub size: f64,
+    pub trajectories: usize,
+}
+
+/// Of the exact gradient: a bias that is smaller is none.
+pub const ROUNDING: f64 = 1e-9;
+/// Of what an estimate sums, likewise.
+const OF_SUMMANDS: f64 = 1e-12;
+
+impl Bias {
+    /// There is none but what rounding explains.
+    pub fn is_rounding(&self) -> bool {
+        self.largest <= ROUNDING * self.scale + OF_SUMMANDS * self.size
+    }
+}
+
+/// The bias of the estimator of `plan`: its mean over all trajectories, less the oracle's gradient.
+///
+/// # Errors
+/// As [`mean_gradient`].
+pub fn bias(plan: &Plan, at: &Viewpoint, most: usize) -> Result<Bias, EngineError> {
+    let mean = mean_from(plan, (&at.parameters, &at.previous), most)?;
+    let layout = at.parameters.layout();
+    let trained: Vec<usize> = plan.trained.iter().flat_map(|&id| layout.range(id)).collect();
+    let largest = |of: &dyn Fn(usize) -> f64| {
+        trained.iter().fold(0.0, |largest: f64, &number| largest.max(of(number).abs()))
+    };
+    Ok(Bias {
+        largest: largest(&|number| mean.gradient[number] - at.exact[number]),
+        scale: largest(&|number| at.exact[number]),
+        size: mean.size,
+        trajectories: mean.trajectories,
+    })
+}
+
+/// What the estimator of `plan` has as its mean at `parameters`, which are the previous ones, too;
+/// a classifier says the log-ratio that it estimates. What other trajectories are compared with,
+/// leaving one out, is what a large batch of others would say.
 ///
 /// # Errors
 /// One sentence: the model is not finite, has more than `most` trajectories, or draws what is not
@@ -38,52 +85,88 @@ pub fn mean_gradient(
     parameters: &Parameters<f64>,
     most: usize,
 ) -> Result<Mean, EngineError> {
-    let settings = Settings { baseline: Baseline::None, ..plan.settings.clone() };
-    let plan = Plan {
-        settings,
-        baseline_reads: Vec::new(),
-        fitted: BTreeSet::new(),
-        shared: false,
-        ..plan.settled()
-    };
+    mean_from(plan, (parameters, parameters), most)
+}
+
+fn mean_from(
+    plan: &Plan,
+    (parameters, previous): (&Parameters<f64>, &Parameters<f64>),
+    most: usize,
+) -> Result<Mean, EngineError> {
+    let plan = plan.settled();
     let space = Space::of(&plan, parameters)?;
     let list = space.list(most)?;
     let stage = space.stage(&plan, parameters)?;
     let frozen = Frozen::default();
-    let point = Point { present: parameters.values(), previous: None, frozen: &frozen };
+    let previous = (parameters.values() != previous.values()).then_some(previous.values());
+    let point = Point { present: parameters.values(), previous, frozen: &frozen };
     let all = run(&stage, point, &list);
+    verify_numbers(&all)?;
     let log_q = log_q(&stage, point, &all, &list)?;
 
     let mut mean = Mean {
         gradient: parameters.zero_gradient(),
         bound: 0.0,
+        size: 0.0,
         probability: 0.0,
         trajectories: list.len(),
     };
-    verify_numbers(&all)?;
     let mut objective = Objective::new(&stage, parameters);
     let mut one = Rollout::new(&stage, 1);
-    for ((trajectory, log_q), bound) in list.iter().zip(log_q).zip(&all.totals.bound) {
-        let probability = log_q.exp();
-        if probability == 0.0 {
-            continue;
+    let probabilities: Vec<f64> = log_q.iter().map(|log_q| log_q.exp()).collect();
+    let likely = || list.iter().zip(&probabilities).filter(|(_, probability)| **probability > 0.0);
+    let mut others = vec![StepSums::default(); stage.draws()];
+    others.iter_mut().for_each(|sums| sums.clear(stage.horizon));
+    if stage.compares() {
+        for (trajectory, probability) in likely() {
+            assess(&stage, point, trajectory, (&mut one, &mut objective))?;
+            let own = objective.draws.iter().map(|draw| &draw.sums);
+            others.iter_mut().zip(own).for_each(|(sums, own)| sums.add_share(own, *probability));
         }
-        one.listed = Some(Listed::of(&stage, std::slice::from_ref(trajectory)));
-        one.run(&stage, point, [0; 3], Choice::Sampled, Keep::Rows);
-        one.value(&stage, point);
-        verify_numbers(&one)?;
-        objective.assess(&stage, &one, point, ReturnScale::ONE);
-        let whole = Weighing { aim: Aim::Policy, share: 1.0, moved: false };
-        objective.differentiate(&stage, (parameters, None), &one, whole);
+    }
+    let aim = if plan.fit_moves_bound() { Aim::Both } else { Aim::Policy };
+    let whole = Weighing { aim, share: 1.0, moved: false };
+    for (trajectory, probability) in likely() {
+        assess(&stage, point, trajectory, (&mut one, &mut objective))?;
+        if stage.compares() {
+            let with_own = |(draw, others): (&Advantages<f64>, &StepSums)| {
+                let mut sums = draw.sums.clone();
+                sums.add_share(others, OTHERS);
+                sums
+            };
+            let sums: Vec<_> = objective.draws.iter().zip(&others).map(with_own).collect();
+            objective.compare(&stage, &one, &sums);
+        }
+        objective.differentiate(&stage, (parameters, previous), &one, whole);
         // the objective is the bound's negative
         mean.gradient
             .iter_mut()
             .zip(&objective.gradient)
             .for_each(|(mean, gradient)| *mean -= probability * gradient);
-        mean.bound += probability * bound;
+        mean.bound += probability * one.totals.bound[0];
+        let sizes = objective.gradient.iter().map(|g| g.abs());
+        mean.size += probability * sizes.fold(0.0, f64::max);
         mean.probability += probability;
     }
     Ok(mean)
+}
+
+/// How many other trajectories a batch of one is compared with: each gives what is to be expected.
+const OTHERS: f64 = 64.0;
+
+/// Runs one trajectory and finds the credit of what it draws.
+fn assess(
+    stage: &Stage<f64>,
+    point: Point<f64>,
+    trajectory: &Trajectory,
+    (one, objective): (&mut Rollout<f64>, &mut Objective<f64>),
+) -> Result<(), EngineError> {
+    one.listed = Some(Listed::of(stage, std::slice::from_ref(trajectory)));
+    one.run(stage, point, [0; 3], Choice::Sampled, Keep::Rows);
+    one.value(stage, point);
+    verify_numbers(one)?;
+    objective.assess(stage, one, point, ReturnScale::ONE);
+    Ok(())
 }
 
 /// What trajectories draw, by step and trajectory.

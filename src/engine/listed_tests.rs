@@ -3,10 +3,11 @@
 //! each draw with everything, which no notion of what is downstream can make wrong; the oracle
 //! agrees with it where it takes the model.
 
-use super::listed::mean_gradient;
-use super::testing::{numbers, try_plan};
-use super::{Parameters, exact_gradient};
-use crate::plan::{Credited, OptionGradient, Plan};
+use super::listed::{bias, mean_gradient};
+use super::testing::{numbers, planned, try_plan};
+use super::{Parameters, SCALES, Viewpoint, exact_gradient};
+use crate::bound::derive;
+use crate::plan::{Claim, Credited, OptionGradient, Plan, alternatives};
 
 const MOST: usize = 20_000;
 
@@ -419,4 +420,60 @@ fn what_connects_options_that_are_no_neighbours_is_refused_and_runs_sampled() {
         assert_unbiased(model, &text, &[1.0], &mut seen);
     }
     assert_eq!(seen.summed, 0);
+}
+
+/// Of each estimator of a file, with every baseline: what claims to be unbiased is to the last
+/// digits, in the midst of a round, too; what is biased by design is seen to be.
+#[test]
+fn the_bias_of_each_estimator_comes_out_exactly() {
+    let flat = format!(
+        "{PICK}
+         kernel pi(a | s, o) = Categorical(logits = table(s, o))
+         kernel back(o | s, fin: s) = Categorical(logits = table(s, fin))"
+    );
+    let read_ahead = "auxiliary { o[t] ~ back(s[t], s[T+1]) }";
+    let own = [
+        "baseline = table(s, o, t)",
+        "baseline = table(s); lambda = 0.5",
+        "baseline = table(s); discount = 0.9",
+    ];
+    let files = own.map(|own| {
+        let text = chain(
+            3,
+            "end when s[t] == 2",
+            &each(&flat, "", "", (DRAWN, "pi(s[t], o[t])"), read_ahead),
+        );
+        text.replace("infer {", &format!("infer {{ {own};"))
+    });
+    let previous = chain(
+        3,
+        "",
+        "kernel pi(a | s) = Categorical(logits = table(s))
+         prior      { s[1] ~ e.initial; a[t] ~ previous pi(s[t]); s[t+1] ~ e.transition(s[t], a[t]) }
+         likelihood { R[t] ~ exp(r[t]) }
+         posterior  { s[1] ~ e.initial; a[t] ~ pi(s[t]); s[t+1] ~ e.transition(s[t], a[t]) }",
+    )
+    .replace("infer {", "infer { rounds = 2; steps = 2;");
+    let (mut unbiased, mut biased) = (0, 0);
+    for text in files.into_iter().chain([previous]) {
+        let plan = planned(&text);
+        for one in alternatives(&plan.model, &derive(&plan.model).unwrap()).unwrap() {
+            for (&scale, seed) in SCALES.iter().zip(3..) {
+                let at = Viewpoint::of(&one.plan, scale, seed).unwrap();
+                let found = bias(&one.plan, &at, MOST).unwrap();
+                match one.claim {
+                    Claim::Unbiased => {
+                        unbiased += 1;
+                        assert!(found.is_rounding(), "{}: {found:?}", one.name);
+                    }
+                    Claim::Biased => {
+                        biased += 1;
+                        assert!(found.largest > 1e-4 * found.scale, "{}: {found:?}", one.name);
+                    }
+                    Claim::BeyondOneBatch(_) => {}
+                }
+            }
+        }
+    }
+    assert!(unbiased >= 30 && biased >= 15, "{unbiased} {biased}");
 }

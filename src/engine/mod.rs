@@ -148,7 +148,7 @@ pub use expressions::Number;
 pub use float::Float;
 pub use gap::{Gap, Part, Supremum, gap};
 pub use improvement::{Improvement, Rounds};
-pub use listed::{Mean, mean_gradient};
+pub use listed::{Bias, Mean, ROUNDING, bias, mean_gradient};
 pub use memory::{Memory, memory, memory_of_evaluation, memory_of_parameters, shown_bytes};
 pub use network::{InputKind, InputSpec, NetworkPlan, Unsupported};
 pub use optimise::{Optimum, Reach, optimise, reach, starts};

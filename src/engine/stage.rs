@@ -302,6 +302,14 @@ impl<E> Stage<'_, E> {
         !self.options.is_empty() || self.reads_trajectories()
     }
 
+    /// The credit of draws is compared with that of other trajectories: no learned value is a
+    /// baseline of a start, or of what it reads.
+    pub fn compares(&self) -> bool {
+        self.plan.settings.baseline == Baseline::LeaveOneOut
+            || self.scored_start.is_some()
+            || self.plan.unserved > 0
+    }
+
     /// Networks read more of a trajectory than the present step.
     pub fn reads_trajectories(&self) -> bool {
         self.collects

@@ -161,17 +161,12 @@ fn without_kl_to_go(mut plan: Plan) -> Option<Plan> {
 /// The first gradient of a batch is the same, whatever else the settings say.
 fn is_same(one: &Plan, other: &Plan) -> bool {
     let (a, b) = (&one.settings, &other.settings);
-    let baseline =
-        !is_scored(one) || a.baseline == b.baseline && moves_more(one) == moves_more(other);
+    let baseline = !is_scored(one)
+        || a.baseline == b.baseline && one.fit_moves_bound() == other.fit_moves_bound();
     baseline
         && (a.lambda, a.n_step, a.discount, a.kl_to_go, a.options)
             == (b.lambda, b.n_step, b.discount, b.kl_to_go, b.options)
         && one.pathwise.is_some() == other.pathwise.is_some()
-}
-
-/// The baseline's fit moves what the bound's gradient moves, too.
-fn moves_more(plan: &Plan) -> bool {
-    plan.shared && plan.settings.baseline_weight > 0.0
 }
 
 fn claim(own: &Plan) -> Claim {
@@ -180,7 +175,7 @@ fn claim(own: &Plan) -> Claim {
         || settings.n_step.is_some()
         || settings.discount < 1.0
         || !settings.kl_to_go;
-    if shortened || moves_more(own) { Claim::Biased } else { Claim::Unbiased }
+    if shortened || own.fit_moves_bound() { Claim::Biased } else { Claim::Unbiased }
 }
 
 /// The keys that make the first gradient of a batch what it is.
@@ -192,7 +187,7 @@ fn name(own: &Plan) -> String {
         Baseline::Network { .. } => "a network",
     };
     let mut keys = vec![format!("baseline = {baseline}")];
-    if moves_more(own) {
+    if own.fit_moves_bound() {
         keys.push(format!("baseline_weight = {}", settings.baseline_weight));
     }
     if settings.lambda < 1.0 {

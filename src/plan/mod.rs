@@ -553,6 +553,11 @@ impl Plan {
         !self.terms.is_empty() && all.any(|at| !self.terms.iter().any(|term| term.id.0 == at))
     }
 
+    /// The baseline's fit moves what the bound's gradient moves, too.
+    pub fn fit_moves_bound(&self) -> bool {
+        self.shared && self.settings.baseline_weight > 0.0
+    }
+
     /// Its classifier needs real transitions.
     pub fn tells_transitions_apart(&self) -> bool {
         self.ratio().is_some_and(|ratio| ratio.of == RatioOf::Transition)

@@ -3,7 +3,7 @@
 use crate::bound;
 use crate::cli::Failure;
 use crate::engine::{
-    self, Assessment, BATCHES, SCALES, Scale, TRAJECTORIES as OF_A_BATCH, Viewpoint,
+    self, Assessment, BATCHES, Bias, SCALES, Scale, TRAJECTORIES as OF_A_BATCH, Viewpoint,
 };
 use crate::model::{BoundId, Model};
 use crate::plan::{self, Alternative, Claim};
@@ -11,6 +11,9 @@ use crate::plan::{self, Alternative, Claim};
 /// The horizon at which all estimators are compared: a missing term stands out there from the noise
 /// of the others.
 pub const SHORT: usize = 6;
+/// Trajectories that are listed at the most where the bias of an estimator is found exactly: at
+/// the longest horizon, up to [`SHORT`], that has no more.
+pub const LISTED: usize = 2000;
 
 /// What was found of the engine's estimators.
 pub enum Judged {
@@ -29,6 +32,15 @@ pub struct Estimator {
     pub is_biased_by_design: bool,
     /// By viewpoint; or why it was not judged, in one sentence.
     pub looks: Result<Vec<Look>, String>,
+    /// By viewpoint, from all trajectories; empty where they cannot be listed.
+    pub listed: Vec<Listed>,
+}
+
+/// The bias of one estimator from one viewpoint, without an error of sampling.
+pub struct Listed {
+    pub horizon: usize,
+    pub scale: Scale,
+    pub bias: Bias,
 }
 
 /// One estimator from one viewpoint.
@@ -57,8 +69,18 @@ impl Judged {
 
 impl Estimator {
     pub fn holds(&self) -> bool {
-        self.is_biased_by_design
-            || self.looks.as_ref().map_or(true, |looks| looks.iter().all(|look| look.found.holds()))
+        let sampled = || match &self.looks {
+            Ok(looks) => looks.iter().all(|look| look.found.holds()),
+            Err(_) => true,
+        };
+        let listed = || self.listed.iter().all(|look| look.bias.is_rounding());
+        self.is_biased_by_design || sampled() && listed()
+    }
+
+    /// The exact bias where it is largest beside what rounding explains.
+    pub fn worst_listed(&self) -> Option<&Listed> {
+        let beside = |look: &&Listed| look.bias.largest / look.bias.scale.max(f64::MIN_POSITIVE);
+        self.listed.iter().max_by(|a, b| beside(a).total_cmp(&beside(b)))
     }
 
     /// The look in which the bias stands out most.
@@ -69,11 +91,13 @@ impl Estimator {
     }
 }
 
-/// Of a file whose horizon is long, `short` is the same at [`SHORT`]; there all estimators are
-/// looked at, and at its own horizon the one that it asks for.
+/// Of a file whose horizon is long, `short` are the same at [`SHORT`] and at each that is shorter,
+/// where they can be had. At the longest of them all estimators are sampled, and at its own horizon
+/// the one that the file asks for; and at the longest that has few enough trajectories the bias of
+/// each is found by listing them.
 pub fn judge(
     whole: &Model,
-    short: Option<&Model>,
+    short: &[Model],
     only: Option<BoundId>,
     seed: u64,
 ) -> Result<Judged, Failure> {
@@ -91,10 +115,15 @@ pub fn judge(
         Ok(found) => found,
         Err(why) => return Ok(Judged::NotRun(why)),
     };
+    let mut shorter: Vec<Vec<Alternative>> = Vec::new();
+    for model in short {
+        shorter.extend(all(model).ok().filter(|found| found.len() == of_whole.len()));
+    }
+    let horizon = |all: &[Alternative]| all[0].plan.model.horizon.value;
     let short =
-        short.and_then(|short| all(short).ok()).filter(|short| short.len() == of_whole.len());
+        shorter.first().filter(|short| horizon(&of_whole) > SHORT && horizon(short) == SHORT);
     let (at_length, compared): (Vec<&Alternative>, &[Alternative]) = match &short {
-        Some(short) => (of_whole.iter().filter(|one| one.is_own).collect(), short),
+        Some(short) => (of_whole.iter().filter(|one| one.is_own).collect(), &short[..]),
         None => (Vec::new(), &of_whole),
     };
     let is_judged = |one: &Alternative| !matches!(one.claim, Claim::BeyondOneBatch(_));
@@ -115,7 +144,29 @@ pub fn judge(
                 .and_then(|looks| Ok(more?.into_iter().chain(looks).collect()));
         }
     }
+    let candidates = [&of_whole].into_iter().filter(|all| horizon(all) <= SHORT).chain(&shorter);
+    if let Some(listed) = candidates.into_iter().find_map(|all| by_listing(all, seed)) {
+        for (estimator, listed) in estimators.iter_mut().zip(listed) {
+            estimator.listed = listed;
+        }
+    }
     Ok(Judged::Estimators(estimators))
+}
+
+/// The exact bias of each estimator; `None` where trajectories are too many, or none can be listed.
+fn by_listing(all: &[Alternative], seed: u64) -> Option<Vec<Vec<Listed>>> {
+    let look = |one: &Alternative, scale: Scale, seed: u64| -> Option<Listed> {
+        let at = Viewpoint::of(&one.plan, scale, seed).ok()?;
+        let bias = engine::bias(&one.plan, &at, LISTED).ok()?;
+        Some(Listed { horizon: one.plan.model.horizon.value, scale, bias })
+    };
+    let of_one = |one: &Alternative| match one.claim {
+        Claim::BeyondOneBatch(_) => Some(Vec::new()),
+        Claim::Unbiased | Claim::Biased => {
+            SCALES.iter().zip(seed..).map(|(&scale, seed)| look(one, scale, seed)).collect()
+        }
+    };
+    all.iter().map(of_one).collect()
 }
 
 /// Steps that one look samples at the most: some minutes.
@@ -162,5 +213,6 @@ fn estimator(one: &Alternative, (scales, seed): (&[Scale], u64), looks: usize) -
         is_own: one.is_own,
         is_biased_by_design: one.claim != Claim::Unbiased,
         looks,
+        listed: Vec::new(),
     }
 }

@@ -1,6 +1,6 @@
 //! What `verify` found, in words and as JSON.
 
-use super::estimators::{Estimator, Judged, Look};
+use super::estimators::{Estimator, Judged, Listed, Look};
 use super::{Found, Held};
 use crate::bound::{BoundDerivation, Relation};
 use crate::engine::{AGAIN, BATCHES, FALSE_ALARM, RESOLUTION, TRAJECTORIES as OF_A_BATCH};
@@ -194,6 +194,17 @@ fn write_sampled(out: &mut String, found: &Found) {
 }
 
 fn write_estimator(out: &mut String, estimator: &Estimator, horizon: &str) {
+    write_looks(out, estimator, horizon);
+    let Some(Listed { horizon: at, bias, .. }) = estimator.worst_listed() else { return };
+    writeln!(
+        out,
+        "         exactly: bias {:.1e} of {:.3}, by all {} trajectories at {horizon} = {at}",
+        bias.largest, bias.scale, bias.trajectories
+    )
+    .expect("a string");
+}
+
+fn write_looks(out: &mut String, estimator: &Estimator, horizon: &str) {
     let own = if estimator.is_own { "*" } else { " " };
     let name = format!("{}{own}", estimator.name);
     let Look { horizon: at, found, .. } = match estimator.worst() {
@@ -315,6 +326,16 @@ fn sampled_json(sampled: &Judged) -> Value {
             "holds": found.holds(),
         })
     };
+    let listed = |Listed { horizon, scale, bias }: &Listed| {
+        json!({
+            "horizon": horizon,
+            "rarest": scale.rarest,
+            "trajectories": bias.trajectories,
+            "bias": bias.largest,
+            "scale": bias.scale,
+            "is_rounding": bias.is_rounding(),
+        })
+    };
     let of = |estimator: &Estimator| {
         let mut told = json!({
             "bound": estimator.bound,
@@ -322,6 +343,7 @@ fn sampled_json(sampled: &Judged) -> Value {
             "of_the_file": estimator.is_own,
             "claims_unbiased": !estimator.is_biased_by_design,
             "judged": estimator.looks.is_ok(),
+            "listed": estimator.listed.iter().map(listed).collect::<Vec<_>>(),
         });
         match &estimator.looks {
             Ok(looks) => {

@@ -23,7 +23,7 @@ use super::stream::WEIGHTS;
 use super::trust_region::TrustRegion;
 use super::watch::Watch;
 use super::weights::Drawn;
-use crate::plan::{self, Baseline, Plan, Update};
+use crate::plan::{self, Plan, Update};
 use std::time::Instant;
 
 pub(super) struct Lead<'a, E: Float> {
@@ -306,7 +306,7 @@ impl<'a, E: Number> Lead<'a, E> {
             crew.run(Job::Assess { step: self.step });
         }
         self.hold_batch(shared)?;
-        if compares(shared) {
+        if shared.stage.compares() {
             shared.sum_credit();
             crew.run(Job::Compare);
         }
@@ -319,7 +319,7 @@ impl<'a, E: Number> Lead<'a, E> {
     /// One gradient step from a new batch.
     fn one_gradient(&mut self, crew: Hands, shared: &Shared<E>) -> Result<(), EngineError> {
         let weighing = shared.whole(Aim::Both);
-        if compares(shared) || shared.stage.recorded.is_some() {
+        if shared.stage.compares() || shared.stage.recorded.is_some() {
             self.assess(crew, shared)?;
             crew.run(Job::Differentiate { weighing });
         } else {
@@ -503,15 +503,6 @@ impl<'a, E: Number> Lead<'a, E> {
             wall_seconds: self.start.elapsed().as_secs_f64(),
         }
     }
-}
-
-/// The credit of a shard's draws is compared with that of the others': no learned value is a
-/// baseline of a start.
-fn compares<E: Number>(shared: &Shared<E>) -> bool {
-    let stage = shared.stage;
-    stage.plan.settings.baseline == Baseline::LeaveOneOut
-        || stage.scored_start.is_some()
-        || stage.plan.unserved > 0
 }
 
 fn rate(optimizer: plan::Optimizer) -> plan::Schedule {
