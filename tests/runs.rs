@@ -723,6 +723,26 @@ fn lines_that_a_log_has_lost_are_told_when_the_run_goes_on() {
 }
 
 /// All seeds are held to what is asked before one of them trains.
+/// The default distance of lines is a part of the steps: with more of them it is another.
+#[test]
+fn lines_stay_where_a_longer_run_has_them_farther_apart() {
+    let folder = folder();
+    infer(
+        folder.path(),
+        &["walk.rlmodel", "--out", "mine", "--quiet", "--set", "infer.steps=2000"],
+    );
+    let path = folder.path().join("mine/metrics.jsonl");
+    let before = fs::read_to_string(&path).expect("a log");
+    assert_eq!(before.lines().count(), 1000);
+    let told =
+        run(folder.path(), &["infer", "--resume", "mine", "--quiet", "--set", "infer.steps=3000"]);
+    assert_eq!(told.code, 0, "{}", told.err);
+    assert!(!told.err.contains("has lost"), "{}", told.err);
+    let after = fs::read_to_string(&path).expect("a log");
+    assert!(after.starts_with(&before));
+    assert_eq!(after.lines().count(), 1000 + 334);
+}
+
 #[test]
 fn a_set_of_seeds_goes_on_or_is_refused_as_a_whole() {
     let folder = folder();

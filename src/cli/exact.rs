@@ -108,6 +108,10 @@ fn hold_model(arguments: &Arguments, file: &ast::File, folder: &Folder) -> Resul
     if place(given).is_some_and(|given| place(&folder.file(MODEL)) == Some(given)) {
         return verify_unchanged(folder, file);
     }
+    if folder.file(MODEL).is_file() {
+        let own = input::load_with(&folder.file(MODEL), &Vec::new())?;
+        verify_unchanged(folder, &own.file)?;
+    }
     if is_of_another(folder, file, given, &input::sets(&arguments.model.set)?) {
         let (run, given) = (folder.path().display(), given.display());
         console::note(&format!(

@@ -19,7 +19,7 @@ use crate::plan::{Head, Plan};
 /// environment.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Calibration {
-    /// The mean of `|logit − log p/q|`, nats.
+    /// The mean of `|logit − log p/q|` over those that both sides can draw, nats.
     pub error: f64,
     /// Real transitions, each beside an imagined one.
     pub pairs: usize,
@@ -76,12 +76,17 @@ pub(super) fn calibrate(
     let judged = classifying.judge(&stage, (parameters.values(), &replay), &mut random);
     let exact =
         if finite { in_tables(plan, &judged)? } else { in_expressions(plan, &replay, &judged) };
-    let error = judged
+    // where one side never is, no logit is right
+    let apart: Vec<f64> = judged
         .iter()
         .zip(exact)
         .map(|(row, log_p)| (row.logit - (log_p - row.log_q)).abs())
-        .sum::<f64>()
-        / judged.len() as f64;
+        .filter(|apart| apart.is_finite())
+        .collect();
+    if apart.is_empty() {
+        return Ok(None);
+    }
+    let error = apart.iter().sum::<f64>() / apart.len() as f64;
     Ok(Some(Calibration { error, pairs }))
 }
 

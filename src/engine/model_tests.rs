@@ -515,3 +515,20 @@ fn imagined_rollouts_have_the_rewards_and_the_end_of_the_model() {
         reward.return_se
     );
 }
+
+#[test]
+fn one_classifier_is_of_one_ratio() {
+    let text = fork(TWO, "maximize fit over world; maximize dream over pi; steps = 2")
+        .replace("bound dream", "BOUND bound dream");
+    let second = "kernel other(s' | s, a) = Normal(mean = linear(s, a), sd = 1)
+         bound again {
+           prior      { s[1] ~ line.initial; a[t] ~ Uniform; s[t+1] ~ line.transition(s[t], a[t]) }
+           likelihood { R[t] ~ exp(r[t]) }
+           posterior  { s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ other(s[t], a[t]) }
+         }";
+    assert!(try_plan(&text.replace("BOUND", "")).is_ok());
+    let both =
+        text.replace("BOUND", second).replace("over pi;", "over pi; maximize again over pi;");
+    let told = try_plan(&both).map(|_| "planned").expect_err("two ratios");
+    assert!(told.contains("cannot be the logit of two ratios"), "{told}");
+}

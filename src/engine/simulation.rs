@@ -11,6 +11,7 @@ use super::family::{Choice, Draws, Family};
 use super::float::Float;
 use super::network::{InputKind, NetworkPlan};
 use super::point::Point;
+use super::scaled::Scaled;
 use super::stream::generator;
 use super::wired::number_all;
 use crate::model::{Actor, Domain, FormalVariable, KernelId, Kind, Model, VariableId};
@@ -34,6 +35,8 @@ pub(super) struct Simulator {
     state: Domain,
     action: Domain,
     steps: usize,
+    /// How networks see the states, where they see them normalised.
+    scaled: Option<Scaled>,
 }
 
 /// A kernel that draws a state or an action of a rollout.
@@ -41,6 +44,8 @@ struct Drawer {
     network: NetworkPlan,
     family: Family,
     sources: Vec<Source>,
+    /// How it sees a state normalised, as it does where the bound draws from it.
+    scaled: Option<Scaled>,
 }
 
 /// What an input of a drawer reads.
@@ -65,6 +70,8 @@ pub(super) struct Simulated<E> {
     columns: Vec<E>,
     components: Vec<f64>,
     zeros: Vec<E>,
+    /// A state as it is seen normalised.
+    seen: Vec<E>,
 }
 
 /// A variable of all rows: numbers of its values where they are finite, else columns of components.
@@ -88,7 +95,15 @@ impl Simulator {
         let written = model
             .simulation(simulation.layer)
             .expect("plan: its simulations are layers of the model");
-        let of = |kernel, head| Drawer::new(model, kernel, head, written.state);
+        let scaled = || {
+            let mut all = Scaled::all(plan).into_iter();
+            all.find(|(variable, _)| *variable == written.state).map(|(_, scaled)| scaled)
+        };
+        let of = |kernel, head| {
+            let drawer = Drawer::new(model, kernel, head, written.state)?;
+            let is_drawn = plan.draws().any(|draw| draw.kernel == kernel);
+            Ok::<_, EngineError>(Drawer { scaled: scaled().filter(|_| is_drawn), ..drawer })
+        };
         Ok(Simulator {
             world: of(written.world, &simulation.world)?,
             policy: of(written.policy.kernel(), &simulation.policy)?,
@@ -96,6 +111,7 @@ impl Simulator {
             state: model.variable(written.state).domain.clone(),
             action: model.variable(written.action).domain.clone(),
             steps: written.steps,
+            scaled: scaled(),
         })
     }
 }
@@ -123,7 +139,8 @@ impl Drawer {
                 (Some(_) | None, _) => Source::Action,
             }
         });
-        Ok(Drawer { sources: sources.collect(), family: Family::of(head), network })
+        let (sources, family) = (sources.collect(), Family::of(head));
+        Ok(Drawer { sources, family, network, scaled: None })
     }
 }
 
@@ -140,6 +157,7 @@ impl<E: Number> Simulated<E> {
             columns: Vec::new(),
             components: Vec::new(),
             zeros: Vec::new(),
+            seen: Vec::new(),
         }
     }
 
@@ -188,8 +206,10 @@ impl<E: Number> Simulated<E> {
                 .take(of.policy.family.actions(&self.drawn, 0..rows, &mut self.columns), rows);
             self.draw_from(&of.world, (at, WORLD), point.present, rows);
             self.state.take(of.world.family.actions(&self.drawn, 0..rows, &mut self.columns), rows);
-            self.state.encode(&of.state, rows, &mut self.components, of_state);
-            self.action.encode(&of.action, rows, &mut self.components, of_action);
+            let Simulated { state, action, components, seen, .. } = self;
+            let columns = state.seen(of.scaled.as_ref(), point.present, rows, seen);
+            encode((&of.state, &state.numbers, columns), rows, components, of_state);
+            encode((&of.action, &action.numbers, &action.columns), rows, components, of_action);
         }
     }
 
@@ -225,8 +245,19 @@ impl<E: Number> Simulated<E> {
         parameters: &[E],
         rows: usize,
     ) {
-        let Simulated { random, state, action, networks, numbers, uniforms, drawn, zeros, .. } =
-            self;
+        let Simulated {
+            random,
+            state,
+            action,
+            networks,
+            numbers,
+            uniforms,
+            drawn,
+            zeros,
+            seen,
+            ..
+        } = self;
+        let columns = state.seen(of.scaled.as_ref(), parameters, rows, seen);
         let most = of
             .sources
             .iter()
@@ -238,8 +269,8 @@ impl<E: Number> Simulated<E> {
             .sources
             .iter()
             .map(|source| match source {
-                Source::State => state.feed(rows),
-                Source::Action => action.feed(rows),
+                Source::State => feed(&state.numbers, columns, rows),
+                Source::Action => feed(&action.numbers, &action.columns, rows),
                 Source::Nothing(_) => Feed::Real { columns: zeros, stride: rows },
             })
             .collect();
@@ -263,46 +294,64 @@ impl<E: Number> Held<E> {
         }
     }
 
-    fn feed(&self, rows: usize) -> Feed<'_, E> {
-        if self.numbers.is_empty() {
-            Feed::Real { columns: &self.columns, stride: rows }
-        } else {
-            Feed::Finite(&self.numbers)
+    /// The columns as they are seen, normalised or as they are.
+    fn seen<'s>(
+        &'s self,
+        scaled: Option<&Scaled>,
+        parameters: &[E],
+        rows: usize,
+        room: &'s mut Vec<E>,
+    ) -> &'s [E] {
+        match scaled.filter(|_| self.numbers.is_empty()) {
+            Some(scaled) => {
+                scaled.scale(parameters, &self.columns, (rows, rows), room);
+                room
+            }
+            None => &self.columns,
         }
     }
+}
 
-    /// Finite components one-hot, real ones as they are; column after column.
-    fn encode(&self, domain: &Domain, rows: usize, components: &mut Vec<f64>, out: &mut [E]) {
-        components.clear();
-        components.resize(domain.width(), 0.0);
-        for row in 0..rows {
-            match &domain.finite {
-                Some(finite) => finite.value(self.numbers[row] as usize, components),
-                None => {
-                    let columns = self.columns.chunks_exact(rows);
-                    components
-                        .iter_mut()
-                        .zip(columns)
-                        .for_each(|(value, column)| *value = Float::as_f64(column[row]));
-                }
+fn feed<'f, E: Number>(numbers: &'f [u32], columns: &'f [E], rows: usize) -> Feed<'f, E> {
+    if numbers.is_empty() { Feed::Real { columns, stride: rows } } else { Feed::Finite(numbers) }
+}
+
+/// Writes finite components one-hot, real ones as they are; column after column.
+fn encode<E: Number>(
+    (domain, numbers, columns): (&Domain, &[u32], &[E]),
+    rows: usize,
+    components: &mut Vec<f64>,
+    out: &mut [E],
+) {
+    components.clear();
+    components.resize(domain.width(), 0.0);
+    for row in 0..rows {
+        match &domain.finite {
+            Some(finite) => finite.value(numbers[row] as usize, components),
+            None => {
+                let columns = columns.chunks_exact(rows);
+                components
+                    .iter_mut()
+                    .zip(columns)
+                    .for_each(|(value, column)| *value = Float::as_f64(column[row]));
             }
-            let mut column = 0;
-            for (component, &value) in domain.components.iter().zip(&*components) {
-                let lo = match component.kind {
-                    Kind::Integer { lo, .. } => Some(lo as f64),
-                    Kind::Names(_) | Kind::Bool => Some(0.0),
-                    Kind::Real { .. } => None,
-                };
-                let count = component.kind.columns(false);
-                match lo {
-                    Some(lo) => {
-                        out[(column + ((value - lo) as usize).min(count - 1)) * rows + row] =
-                            Float::of(1.0)
-                    }
-                    None => out[column * rows + row] = Float::of(value),
+        }
+        let mut column = 0;
+        for (component, &value) in domain.components.iter().zip(&*components) {
+            let lo = match component.kind {
+                Kind::Integer { lo, .. } => Some(lo as f64),
+                Kind::Names(_) | Kind::Bool => Some(0.0),
+                Kind::Real { .. } => None,
+            };
+            let count = component.kind.columns(false);
+            match lo {
+                Some(lo) => {
+                    out[(column + ((value - lo) as usize).min(count - 1)) * rows + row] =
+                        Float::of(1.0)
                 }
-                column += count;
+                None => out[column * rows + row] = Float::of(value),
             }
+            column += count;
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Policies that imagine: bound and gradient against a sum over all that can be imagined, bits, and
 //! what look-ahead is good for.
 
-use super::testing::{numbers, planned, resumed, try_plan};
+use super::testing::{bits, numbers, planned, resumed, try_plan};
 use super::train::{gradient_estimates, infer};
 use super::{Parameters, evaluate, tabulate};
 use crate::model::{BoundId, KernelId, ParameterId};
@@ -393,4 +393,46 @@ fn what_cannot_be_imagined_is_told() {
         told.contains("`imagine` stands in the network of a kernel, not in one of `infer`"),
         "{told}"
     );
+}
+
+/// Of a real line, whose states networks see normalised, imagined ones as they see the present.
+fn normalised(normalize: &str, steps: usize) -> Plan {
+    planned(&format!(
+        "model line
+         horizon T = 4
+         environment line {{
+           state  s : real
+           action a : {{ left, right }}
+           reward r in [-1, 0]
+           s[1]   ~ Normal(mean = 3, sd = 2)
+           s[t+1] ~ Normal(mean = 0.5 * s[t] + 2 * a[t] - 1, sd = 0.3)
+           r[t]   = -min(1, abs(s[t+1]))
+         }}
+         kernel plain(a | s) = Categorical(logits = linear(s))
+         kernel world(s' | s, a) = Normal(mean = linear(s, a), sd = 0.5)
+         kernel pi(a | s) = Categorical(logits = mlp(s, imagine(world, s, policy = plain, steps = \
+         2), hidden = [8]))
+         bound act {{
+           prior      {{ s[1] ~ line.initial; a[t] ~ Uniform; s[t+1] ~ line.transition(s[t], a[t]) }}
+           likelihood {{ R[t] ~ exp(r[t]) }}
+           posterior  {{ s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ line.transition(s[t], a[t]) }}
+         }}
+         infer {{ maximize act over pi; trajectories = 16; steps = {steps}; seed = 3; {normalize} }}"
+    ))
+}
+
+#[test]
+fn imagined_states_are_seen_normalised_as_the_present_one_is() {
+    let trained = |plan: &Plan| {
+        let run = infer(plan, &mut ()).unwrap();
+        let layout = run.parameters.layout();
+        let of_pi = plan.trained.iter().flat_map(|&id| layout.range(id));
+        of_pi.map(|at| run.parameters.values()[at]).collect::<Vec<f64>>()
+    };
+    let scaled = "normalize = observations";
+    // nothing has been seen before the first batch
+    assert_eq!(trained(&normalised(scaled, 1)), trained(&normalised("", 1)));
+    assert_ne!(trained(&normalised(scaled, 4)), trained(&normalised("", 4)));
+    let plan = normalised(scaled, 8);
+    assert_eq!(bits(&resumed(&plan, 5)), bits(&infer(&plan, &mut ()).unwrap()));
 }

@@ -202,9 +202,30 @@ fn masses(
     }
 }
 
+/// In the place of a weight that a float cannot hold.
+const SMALLEST: f64 = 1e-300;
+
 fn softmax(logits: &[f64]) -> Vec<f64> {
     let high = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let weights: Vec<f64> = logits.iter().map(|logit| (logit - high).exp()).collect();
+    // only −∞ rules out: what is too small for a float is not 0
+    let weight = |logit: &f64| match (logit - high).exp() {
+        0.0 if *logit > f64::NEG_INFINITY => SMALLEST,
+        weight => weight,
+    };
+    let weights: Vec<f64> = logits.iter().map(weight).collect();
     let sum: f64 = weights.iter().sum();
     weights.iter().map(|weight| weight / sum).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::softmax;
+
+    #[test]
+    fn only_what_is_ruled_out_has_no_probability() {
+        let far = softmax(&[0.0, -2000.0, f64::NEG_INFINITY]);
+        assert!(far[0] == 1.0 && far[1] > 0.0 && far[1].ln().is_finite(), "{far:?}");
+        assert_eq!(far[2], 0.0);
+        assert!(softmax(&[0.0, f64::NAN]).iter().all(|p| p.is_nan()));
+    }
 }

@@ -193,8 +193,9 @@ pub const KEYS: &[Key] = &[
         KeyKind::Words(&["observations", "returns", "advantages"]),
         KeyDefault::Derived("nothing"),
         "what is rescaled: real inputs of networks by their running mean and deviation (kept with \
-         the parameters), what the baseline is fitted to likewise, or the advantages of a batch \
-         by their root mean square",
+         the parameters; they move as a round begins, or as each batch does where there is one \
+         round and no prior reads `previous`), what the baseline is fitted to likewise, or the \
+         advantages of a batch by their root mean square",
     ),
     key(
         "precision",

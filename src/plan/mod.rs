@@ -270,7 +270,7 @@ fn assemble(
     let (scored_model, scored_start) =
         (model_score.map(density_of).transpose()?, start_score.map(density_of).transpose()?);
     let gains = gain::gains(&planner, &weights)?;
-    let simulations = simulation::simulations(model, bound, &weights, &settings)?;
+    let simulations = simulation::simulations(model, bound, &weights)?;
     let pathwise = match &transition {
         Some(transition) if through => {
             let options: Vec<Draw> = draws

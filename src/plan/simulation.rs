@@ -2,7 +2,7 @@
 
 use super::draw::kernel_head;
 use super::read::learned;
-use super::{Head, MeanField, Settings, refused};
+use super::{Head, MeanField, refused};
 use crate::diagnostic::Diagnostic;
 use crate::model::{
     Actor, Bound, KernelId, LayerId, Model, ParameterId, VariableId, kernel_parameters,
@@ -24,7 +24,6 @@ pub(super) fn simulations(
     model: &Model,
     bound: &Bound,
     weights: &[MeanField],
-    settings: &Settings,
 ) -> Result<Vec<Simulation>, Vec<Diagnostic>> {
     let layers: BTreeSet<LayerId> =
         kernels(bound).into_iter().flat_map(|kernel| model.simulations_of(kernel)).collect();
@@ -32,13 +31,6 @@ pub(super) fn simulations(
     for layer in layers {
         let Some(written) = model.simulation(layer) else { continue };
         let span = model.network.layer(layer).span;
-        if settings.normalize.observations {
-            return Err(vec![refused(
-                span,
-                "`imagine` draws states as they are; this version does not normalise observations \
-                 beside it",
-            )]);
-        }
         if let Actor::Previous(policy) = written.policy
             && let Some(field) = weights.iter().find(|field| is_read_by(model, field, policy))
         {

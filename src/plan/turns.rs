@@ -1,7 +1,7 @@
 //! The plans of a file's bounds: those that `maximize` names, in turns, and those that are only
 //! evaluated.
 
-use super::{DrawGradient, Plan, Settings, assemble, together};
+use super::{DrawGradient, Plan, Ratio, Settings, assemble, together};
 use crate::bound::{BoundDerivation, Derivation};
 use crate::diagnostic::Diagnostic;
 use crate::model::{BoundId, Model, Objective, Setting, SettingValue};
@@ -133,8 +133,24 @@ impl Plan {
     }
 }
 
-/// A classifier that tells nothing apart is refused.
+/// A classifier that tells nothing apart is refused, and one that would learn two ratios.
 fn verify_ratio(model: &Model, planned: &[Plan]) -> Result<(), Vec<Diagnostic>> {
+    let ratios: Vec<&Ratio> = planned.iter().filter_map(Plan::ratio).collect();
+    let of = |ratio: &Ratio| (ratio.of, ratio.model.as_ref().map(|model| model.kernel));
+    if let Some(other) = ratios.iter().find(|other| of(other) != of(ratios[0])) {
+        let what = |ratio: &Ratio| match &ratio.model {
+            Some(drawn) => format!("the next states of `{}`", model.kernel(drawn.kernel).name),
+            None => "the policy's actions".to_owned(),
+        };
+        let message = format!(
+            "one network cannot be the logit of two ratios: one bound tells {} apart from real \
+             ones, another {}",
+            what(ratios[0]),
+            what(other)
+        );
+        let told = super::refused(other.span, message);
+        return Err(vec![told.hint("let each have a file of its own")]);
+    }
     let has_ratio = planned.iter().any(|plan| plan.ratio().is_some());
     let refits = planned.iter().any(|plan| plan.settings.refits > 0);
     let keys = ["ratio", "ratio_steps", "ratio_batch"]

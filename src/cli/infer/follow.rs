@@ -52,12 +52,17 @@ impl<'a> Follower<'a> {
                 let is_last = |line: u64| {
                     line >= plan.settings.steps || line == step && plan.settings.until.is_some()
                 };
-                let is_kept =
-                    |line: u64| line <= step && (line.is_multiple_of(every) || is_last(line));
+                // with more or fewer steps to come, lines may be further apart, or less far, than
+                // those that are there, which all stay
+                let is_as_before = interval(&folder).is_none_or(|before| before == every);
+                let is_kept = |line: u64| {
+                    line <= step && (!is_as_before || line.is_multiple_of(every) || is_last(line))
+                };
                 let (metrics, lines) = Log::go_on(&folder, METRICS, is_kept).map_err(failed)?;
                 let (timings, timed) = Log::go_on(&folder, TIMINGS, is_kept).map_err(failed)?;
                 for (name, lines) in [(METRICS, &lines), (TIMINGS, &timed)] {
-                    if let Some(steps) = lost(lines, step, every) {
+                    let missing = if is_as_before { lost(lines, step, every) } else { None };
+                    if let Some(steps) = missing {
                         let log = folder.file(name);
                         console::note(&format!(
                             "warning: `{}` has lost {steps}, which its checkpoint of step {step} \
@@ -297,6 +302,17 @@ impl Observer for Follower<'_> {
     fn stop(&self) -> Stop {
         signals::stop()
     }
+}
+
+/// How far apart the lines of a folder's log are: the smallest distance of two, the last but for,
+/// since a run logs its last step, too; `None` where there are too few to tell.
+fn interval(folder: &Folder) -> Option<u64> {
+    let text = std::fs::read_to_string(folder.file(METRICS)).ok()?;
+    let of = |line: &str| serde_json::from_str::<Value>(line).ok()?.get("step")?.as_u64();
+    let mut steps: Vec<u64> = text.lines().filter_map(of).collect();
+    steps.pop();
+    let before = [0].into_iter().chain(steps.iter().copied());
+    steps.iter().zip(before).map(|(step, before)| step.saturating_sub(before)).min()
 }
 
 /// The logged steps up to `step` that have no line in a log of every `every`-th: `the lines of

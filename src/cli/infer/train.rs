@@ -246,7 +246,7 @@ pub fn print(Done { summary, folder, why_not_exact }: &Done) -> String {
         if let Some(error) = error {
             text += &format!(
                 "{:<17}{error:>21.4}  nats, mean |logit − log-ratio| over real and imagined \
-                 pairs, both densities being known\n",
+                 pairs that both sides can draw\n",
                 "  error"
             );
         }

@@ -110,8 +110,13 @@ impl<'a, E: Number> Lead<'a, E> {
     pub fn batch(&mut self, crew: Hands, shared: &Shared<E>) -> Result<(), EngineError> {
         let settings = &self.plan.settings;
         self.has_moved = false;
-        if self.step.is_multiple_of(settings.steps_in_round()) {
-            self.begin_round(shared);
+        let begins = self.step.is_multiple_of(settings.steps_in_round());
+        if begins {
+            write(&shared.previous).moved = false;
+        }
+        // where nothing is compared with the beginning of a round, each batch is one
+        if begins || settings.rounds == 1 && shared.stage.previous_prior().is_none() {
+            self.normalise(shared);
         }
         // imagined steps are told from real ones before the batch, the policy's actions from
         // recorded ones in it
@@ -218,10 +223,8 @@ impl<'a, E: Number> Lead<'a, E> {
         Ok(())
     }
 
-    /// The present parameters become the previous ones; what networks see is normalised by what was
-    /// seen before.
-    fn begin_round(&self, shared: &Shared<E>) {
-        write(&shared.previous).moved = false;
+    /// What networks see is normalised by what was seen before.
+    fn normalise(&self, shared: &Shared<E>) {
         // of several bounds the last one's moments are those that all see
         let normalizes = self.plan.settings.normalize.observations && self.plan.number == 0;
         if self.step > 0 && normalizes {
