@@ -2,7 +2,7 @@
 //! and batches that are used again or bounded by a trust region wherever more than one thing is
 //! drawn.
 
-use super::listed::mean_gradient;
+use super::listed::{bias, mean_gradient};
 use super::testing::{Log, bits, numbers, planned, resumed};
 use super::train::infer;
 use super::{
@@ -479,4 +479,47 @@ fn a_sticky_model_is_refitted_from_kept_transitions() {
     let best = 6.0 * (0.8 * 0.8f64.ln() + 0.2 * 0.1f64.ln());
     let lost = best - played.bound;
     assert!(lost.abs() < 0.02 + 4.0 * played.bound_se, "{lost} ± {}", played.bound_se);
+}
+
+/// Each estimator beside options, those that are summed out included: the model of the prior moves
+/// by its own log-density there, too, whatever else is a density of the bound.
+#[test]
+fn real_steps_are_told_from_the_model_of_a_prior_beside_options() {
+    let plan = planned(
+        "model expected
+         horizon T = 2
+         hidden environment chain {
+           state s : 0..2
+           action a : { left, right }
+           reward r in [-1, 0]
+           s[1]   ~ Categorical(probs = [0.6, 0.4, 0])
+           s[t+1] ~ Mixture(0.8: Delta(clamp(s[t] + 2 * a[t] - 1, 0, 2)), 0.2: Uniform)
+           r[t]   = if s[t+1] == 2 then 0 else -1
+         }
+         option o : 2
+         kernel pick(o | s)      = Categorical(logits = table(s))
+         kernel back(o | s, a)   = Categorical(logits = table(s, a))
+         kernel pi(a | s, o)     = Categorical(logits = table(s, o))
+         kernel world(s' | s, a) = Categorical(logits = table(s, a))
+         bound act {
+           prior      { s[1] ~ chain.initial; a[t] ~ Uniform; s[t+1] ~ world(s[t], a[t]) }
+           likelihood { R[t] ~ exp(2 * r[t]) }
+           posterior  { s[1] ~ chain.initial; o[t] ~ pick(s[t]); a[t] ~ pi(s[t], o[t]);
+                        s[t+1] ~ chain.transition(s[t], a[t]) }
+           auxiliary  { o[t] ~ back(s[t], a[t]) }
+         }
+         infer { maximize act over pi, pick, back, world; threads = 1; precision = f64; steps = 4;
+                 epochs = 2; minibatch = 16 }",
+    );
+    let tried = alternatives(&plan.model, &derive(&plan.model).unwrap()).unwrap();
+    assert!(tried.iter().any(|one| one.name == "options = enumerate"));
+    for one in tried.iter().filter(|one| one.claim == Claim::Unbiased) {
+        for (&scale, seed) in SCALES.iter().zip(5..) {
+            let at = Viewpoint::of(&one.plan, scale, seed).unwrap();
+            let found = bias(&one.plan, &at, 20_000).unwrap();
+            assert!(found.is_rounding() && found.scale > 1e-3, "{}: {found:?}", one.name);
+        }
+    }
+    let run = infer(&plan, &mut ()).unwrap();
+    assert_eq!(bits(&resumed(&plan, 3)), bits(&run));
 }

@@ -63,20 +63,13 @@ impl Density {
     /// # Errors
     /// One sentence, where a network cannot run.
     pub fn all(plan: &Plan) -> Result<Vec<Density>, EngineError> {
-        let density = |(term, planned): (usize, &plan::Term)| match &planned.quantity {
-            Quantity::Density { density, less } => {
-                Some(Density::new(plan, (term, planned), density, *less))
-            }
-            Quantity::Ratio(plan::Ratio { model: Some(model), .. }) if planned.pathwise => {
-                Some(Density::new(plan, (term, planned), model, Less::Itself))
-            }
-            Quantity::Exponent(_)
-            | Quantity::Entropy { .. }
-            | Quantity::Kl { .. }
-            | Quantity::LogRatio { .. }
-            | Quantity::Ratio(_)
-            | Quantity::WeightDivergence { .. }
-            | Quantity::LogCount(_) => None,
+        let density = |(term, planned): (usize, &plan::Term)| {
+            let less = match &planned.quantity {
+                Quantity::Density { less, .. } => *less,
+                // the classifier tells its value
+                _ => Less::Itself,
+            };
+            Some(Density::new(plan, (term, planned), planned.density()?, less))
         };
         plan.terms.iter().enumerate().filter_map(density).collect()
     }

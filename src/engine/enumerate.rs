@@ -25,7 +25,7 @@ use super::stage::{Source, Stage, Term};
 use super::summed::{Pairs, Summed};
 use super::tensor::{Matrix, Tape};
 use super::variable::{Variable, When};
-use crate::plan::{Credited, Less, OptionReads, Plan, Quantity, Version};
+use crate::plan::{Credited, Less, OptionReads, Plan, Version};
 use std::collections::BTreeMap;
 
 /// What draws the option and the action, compiled to be evaluated at any option.
@@ -77,19 +77,10 @@ impl Enumerator {
         let [option] = plan.options.as_slice() else {
             panic!("plan: options are summed out where there is one")
         };
-        let reads = plan.terms.iter().filter_map(|term| match &term.quantity {
-            Quantity::Density { density, .. } => {
-                let reads =
-                    OptionReads::of_density(density, term, option, plan.model.horizon.value);
-                Some(reads.expect("plan: what is summed out reads pairs of neighbouring options"))
-            }
-            Quantity::Exponent(_)
-            | Quantity::Entropy { .. }
-            | Quantity::Kl { .. }
-            | Quantity::LogRatio { .. }
-            | Quantity::Ratio(_)
-            | Quantity::WeightDivergence { .. }
-            | Quantity::LogCount(_) => None,
+        let reads = plan.terms.iter().filter_map(|term| {
+            let horizon = plan.model.horizon.value;
+            let reads = OptionReads::of_density(term.density()?, term, option, horizon);
+            Some(reads.expect("plan: what is summed out reads pairs of neighbouring options"))
         });
         Ok(Enumerator {
             option: Density::of_draw(plan, option)?,

@@ -39,18 +39,26 @@ pub struct Bias {
     /// The largest number of the exact gradient, and the mean of an estimate's.
     pub scale: f64,
     pub size: f64,
+    /// Of which the oracle's gradient is a difference of sums, nats.
+    pub bound: f64,
     pub trajectories: usize,
 }
 
 /// Of the exact gradient: a bias that is smaller is none.
 pub const ROUNDING: f64 = 1e-9;
-/// Of what an estimate sums, likewise.
+/// Of what an estimate sums, and of the bound, likewise.
 const OF_SUMMANDS: f64 = 1e-12;
+const OF_BOUND: f64 = 1e-15;
 
 impl Bias {
     /// There is none but what rounding explains.
     pub fn is_rounding(&self) -> bool {
-        self.largest <= ROUNDING * self.scale + OF_SUMMANDS * self.size
+        self.largest <= self.tolerance()
+    }
+
+    /// What rounding explains.
+    pub fn tolerance(&self) -> f64 {
+        ROUNDING * self.scale + OF_SUMMANDS * self.size + OF_BOUND * self.bound.abs()
     }
 }
 
@@ -69,6 +77,7 @@ pub fn bias(plan: &Plan, at: &Viewpoint, most: usize) -> Result<Bias, EngineErro
         largest: largest(&|number| mean.gradient[number] - at.exact[number]),
         scale: largest(&|number| at.exact[number]),
         size: mean.size,
+        bound: mean.bound,
         trajectories: mean.trajectories,
     })
 }
@@ -147,6 +156,15 @@ fn mean_from(
         let sizes = objective.gradient.iter().map(|g| g.abs());
         mean.size += probability * sizes.fold(0.0, f64::max);
         mean.probability += probability;
+    }
+    parameters
+        .layout()
+        .verify_finite("gradient", &mean.gradient)
+        .map_err(|found| EngineError::Broken(found.to_string()))?;
+    if (mean.probability - 1.0).abs() > 1e-9 {
+        let sum = mean.probability;
+        let message = format!("the probabilities of all trajectories sum to {sum}");
+        return Err(EngineError::Unsupported(message));
     }
     Ok(mean)
 }

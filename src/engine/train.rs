@@ -138,16 +138,18 @@ fn train<E: Number>(
         stage.ratio.as_ref().is_some_and(|ratio| ratio.of == RatioOf::Transition)
     };
     let refits = |stage: &Stage<E>| stage.plan.settings.refits > 0;
-    if stages.iter().any(|stage| tells_apart(stage) || refits(stage)) {
-        stages.iter_mut().for_each(|stage| stage.collects = stage.imagination.is_none());
+    let learner = stages.iter().position(|stage| tells_apart(stage) || refits(stage));
+    if let Some(environment) = learner.map(|at| stages[at].plan.environment) {
+        for stage in stages.iter_mut().filter(|stage| stage.plan.environment == environment) {
+            stage.collects = stage.imagination.is_none();
+        }
     }
     let stop = run.stop();
     stages.iter_mut().for_each(|stage| stage.stop = stop.clone());
-    let last = stages.last().expect("train: a run has a bound");
     let replay = stages
         .iter()
-        .any(|stage| stage.collects)
-        .then(|| Arc::new(RwLock::new(Replay::new(last, plan.settings.replay))));
+        .find(|stage| stage.collects)
+        .map(|stage| Arc::new(RwLock::new(Replay::new(stage, plan.settings.replay))));
     let initial = Parameters::<E>::initial(&plan.model, plan.settings.seed);
     let parameters = Arc::new(RwLock::new(initial.clone()));
     let mut shared: Vec<Shared<E>> =

@@ -116,12 +116,12 @@ fn against_reads(
         }
     }
     for term in terms {
+        if let Some(density) = term.density()
+            && OptionReads::of_density(density, term, option, horizon).is_none()
+        {
+            return more(density.kernel);
+        }
         match &term.quantity {
-            Quantity::Density { density, .. }
-                if OptionReads::of_density(density, term, option, horizon).is_none() =>
-            {
-                return more(density.kernel);
-            }
             Quantity::Kl { .. } | Quantity::LogRatio { .. } => {
                 return Some(format!(
                     "`options = enumerate` goes with a uniform prior of actions, and `{}` \

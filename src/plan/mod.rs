@@ -335,6 +335,9 @@ fn assemble(
             .map(|(_, log_sd)| *log_sd),
     );
     let classified = ratio_parameters(model, &terms, &used)?;
+    if let Some(error) = weights::beside_a_ratio(model, &weights, &terms) {
+        return Err(vec![error]);
+    }
     let read_by_baseline = match &settings.baseline {
         Baseline::Network { layer, .. } => parameters_of(&model.network, *layer),
         Baseline::None | Baseline::LeaveOneOut => BTreeSet::new(),

@@ -141,6 +141,20 @@ pub enum Estimator {
 }
 
 impl Term {
+    /// The kernel whose log-density it holds, or moves by.
+    pub fn density(&self) -> Option<&Density> {
+        match &self.quantity {
+            Quantity::Density { density, .. } => Some(density),
+            Quantity::Ratio(Ratio { model, .. }) => model.as_ref().filter(|_| self.pathwise),
+            Quantity::Exponent(_)
+            | Quantity::Entropy { .. }
+            | Quantity::Kl { .. }
+            | Quantity::LogRatio { .. }
+            | Quantity::WeightDivergence { .. }
+            | Quantity::LogCount(_) => None,
+        }
+    }
+
     /// A divergence from a kernel of the last round.
     pub fn reads_previous(&self) -> bool {
         match &self.quantity {

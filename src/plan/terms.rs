@@ -395,7 +395,11 @@ impl Planner<'_> {
             }
         };
         let turned = matches!(posterior.kernel, KernelRef::Environment(..));
-        let classifier = self.ratio.expect("plan: a file with a density ratio has a classifier");
+        let Some(classifier) = self.ratio else {
+            let message = "it has a density ratio, and only a bound that is maximised teaches its \
+                           classifier";
+            return Err(vec![refused(span, message)]);
+        };
         let span = self.model.setting("ratio").map_or(span, |setting| setting.span);
         let reads = reads(self.model, &classifier.arguments, span, "the classifier")?;
         let environment = self.model.environment(self.environment);

@@ -68,10 +68,9 @@ pub(super) fn turns(
     verify_estimator(model, &planned)?;
     verify_rounds(model, run, &planned)?;
     verify_credit(model, &planned)?;
-    if let (Some(imagined), false) = (
-        planned.iter().find(|plan| plan.tells_transitions_apart()),
-        planned.iter().any(Plan::is_real),
-    ) {
+    if let Some(imagined) = planned.iter().find(|plan| plan.tells_transitions_apart())
+        && !planned.iter().any(|plan| plan.is_real() && plan.environment == imagined.environment)
+    {
         let scout = imagined.scout();
         planned.insert(0, scout);
     }
@@ -144,12 +143,23 @@ fn verify_ratio(model: &Model, planned: &[Plan]) -> Result<(), Vec<Diagnostic>> 
         };
         let message = format!(
             "one network cannot be the logit of two ratios: one bound tells {} apart from real \
-             ones, another {}",
+             ones, another {}; each needs a file of its own",
             what(ratios[0]),
             what(other)
         );
-        let told = super::refused(other.span, message);
-        return Err(vec![told.hint("let each have a file of its own")]);
+        return Err(vec![super::refused(other.span, message)]);
+    }
+    let keeps = |plan: &&Plan| plan.tells_transitions_apart() || plan.settings.refits > 0;
+    let mut kept = planned.iter().filter(keeps).map(|plan| plan.environment);
+    if let Some(first) = kept.next()
+        && let Some(other) = kept.find(|other| *other != first)
+    {
+        let [first, other] = [first, other].map(|of| &model.environment(of).name);
+        let message = format!(
+            "kept transitions are of one environment, and bounds of this file learn from those of \
+             `{first}` and of `{other}`; each needs a file of its own"
+        );
+        return Err(vec![super::refused(model.objectives[0].span, message)]);
     }
     let has_ratio = planned.iter().any(|plan| plan.ratio().is_some());
     let refits = planned.iter().any(|plan| plan.settings.refits > 0);

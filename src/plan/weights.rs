@@ -2,6 +2,7 @@
 
 use super::read::learned;
 use super::settings::{Settings, Update};
+use super::term::{Quantity, Term};
 use super::{Plan, refused};
 use crate::bound::BoundDerivation;
 use crate::diagnostic::Diagnostic;
@@ -199,4 +200,26 @@ impl Plan {
     pub fn trajectories_of_run(&self) -> f64 {
         self.settings.steps as f64 * self.settings.trajectories as f64
     }
+}
+
+/// Why the weights of a model that a classifier tells from the environment are not drawn.
+pub(super) fn beside_a_ratio(
+    model: &Model,
+    weights: &[MeanField],
+    terms: &[Term],
+) -> Option<Diagnostic> {
+    let ratio = terms.iter().find_map(|term| match &term.quantity {
+        Quantity::Ratio(ratio) => Some(ratio),
+        _ => None,
+    })?;
+    let of_model = kernel_parameters(model, ratio.model.as_ref()?.kernel);
+    let field = weights
+        .iter()
+        .find(|field| field.parameters.iter().any(|(mean, _)| of_model.contains(mean)))?;
+    let name = &model.kernel(field.kernel).name;
+    let message = format!(
+        "the weights of `{name}` are drawn anew for each batch, and with them the ratio of its \
+         density to the environment's: one classifier cannot be the logit of all of them"
+    );
+    Some(refused(ratio.span, message))
 }

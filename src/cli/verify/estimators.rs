@@ -63,7 +63,7 @@ impl Judged {
     }
 
     pub fn not_judged(&self) -> usize {
-        self.estimators().iter().filter(|estimator| estimator.looks.is_err()).count()
+        self.estimators().iter().filter(|estimator| !estimator.is_judged()).count()
     }
 }
 
@@ -77,9 +77,15 @@ impl Estimator {
         self.is_biased_by_design || sampled() && listed()
     }
 
+    /// It was sampled, or its bias is known exactly.
+    pub fn is_judged(&self) -> bool {
+        self.looks.is_ok() || !self.listed.is_empty()
+    }
+
     /// The exact bias where it is largest beside what rounding explains.
     pub fn worst_listed(&self) -> Option<&Listed> {
-        let beside = |look: &&Listed| look.bias.largest / look.bias.scale.max(f64::MIN_POSITIVE);
+        let tolerance = |bias: &Bias| bias.tolerance().max(f64::MIN_POSITIVE);
+        let beside = |look: &&Listed| look.bias.largest / tolerance(&look.bias);
         self.listed.iter().max_by(|a, b| beside(a).total_cmp(&beside(b)))
     }
 
@@ -166,6 +172,10 @@ fn by_listing(all: &[Alternative], seed: u64) -> Option<Vec<Vec<Listed>>> {
             SCALES.iter().zip(seed..).map(|(&scale, seed)| look(one, scale, seed)).collect()
         }
     };
+    // what a step does to later ones shows from two steps on
+    if all[0].plan.model.horizon.value < 2 {
+        return None;
+    }
     all.iter().map(of_one).collect()
 }
 

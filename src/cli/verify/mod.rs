@@ -8,7 +8,7 @@ use crate::bound::{self, BoundDerivation};
 use crate::engine::{self, Unwritten};
 use crate::model::{BoundId, Model};
 use crate::verify::{self, Unverified, Verified};
-use estimators::Judged;
+use estimators::{Estimator, Judged};
 
 /// Hold the derived bound and its gradient against all trajectories of a small finite model.
 ///
@@ -24,8 +24,9 @@ use estimators::Judged;
 /// estimator exceeds once in 10 000 seeds at the most, over all looks together. What settings bias
 /// by design is measured and does not fail. Of a world that is small and finite all trajectories
 /// are listed, too, at the longest horizon that has at most 2000, up to 6: the trainer's own code
-/// runs each of them, and the bias of each estimator comes out exactly. Of a file with several bounds each that is maximised
-/// has its own. In the place of a classifier stands the log-ratio that it estimates.
+/// runs each of them, and the bias of each estimator comes out exactly. Of a file with several
+/// bounds each that is maximised has its own. In the place of a classifier stands the log-ratio
+/// that it estimates.
 ///
 /// What cannot be judged, such as the bound of a world with real states, is said to be not judged,
 /// with the reason; it is no failure. Exit status 1 tells that something that was judged does not
@@ -133,7 +134,7 @@ impl Found {
     /// Neither a derivation nor an estimator was looked at.
     fn judged_nothing(&self) -> bool {
         self.not_listed() == self.held.len()
-            && self.sampled.estimators().iter().all(|estimator| estimator.looks.is_err())
+            && !self.sampled.estimators().iter().any(Estimator::is_judged)
     }
 
     fn results(&self) -> impl Iterator<Item = &Verified> {

@@ -196,9 +196,13 @@ fn write_sampled(out: &mut String, found: &Found) {
 fn write_estimator(out: &mut String, estimator: &Estimator, horizon: &str) {
     write_looks(out, estimator, horizon);
     let Some(Listed { horizon: at, bias, .. }) = estimator.worst_listed() else { return };
+    let says = match (estimator.is_biased_by_design, bias.is_rounding()) {
+        (true, _) => "    ",
+        (false, holds) => verdict(holds),
+    };
     writeln!(
         out,
-        "         exactly: bias {:.1e} of {:.3}, by all {} trajectories at {horizon} = {at}",
+        "  {says}   exactly: bias {:.1e} of {:.3}, by all {} trajectories at {horizon} = {at}",
         bias.largest, bias.scale, bias.trajectories
     )
     .expect("a string");
@@ -333,6 +337,7 @@ fn sampled_json(sampled: &Judged) -> Value {
             "trajectories": bias.trajectories,
             "bias": bias.largest,
             "scale": bias.scale,
+            "tolerance": bias.tolerance(),
             "is_rounding": bias.is_rounding(),
         })
     };

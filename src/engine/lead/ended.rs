@@ -125,8 +125,8 @@ impl<E: Number> Lead<'_, E> {
         }
     }
 
-    /// The run ends: a step has made parameters that are no numbers. They are again as they were
-    /// before the batch moved them.
+    /// The run ends: a step has made parameters that are no numbers. They are again those that
+    /// were good last.
     fn overstepped(&self, parameters: &mut Parameters<E>) -> EngineError {
         let what = format!(
             "a step makes what is no number of {}",
@@ -136,7 +136,7 @@ impl<E: Number> Lead<'_, E> {
         self.ended(
             what,
             "a smaller `rate` of the optimizer makes smaller steps",
-            (self.step, parameters.to_f64()),
+            (self.good_step, parameters.to_f64()),
         )
     }
 }

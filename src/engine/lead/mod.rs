@@ -208,9 +208,6 @@ impl<'a, E: Number> Lead<'a, E> {
             crew.run(Job::Classify { step: self.step * settings.ratio_steps + k });
             shared.sum_gradients(&mut self.gradient);
             let mut parameters = write(&shared.parameters);
-            if self.drawn.noise.is_empty() {
-                self.keep(parameters.values());
-            }
             let norm = self.classifier.norm(&self.gradient);
             if !norm.is_finite() {
                 return Err(self.not_finite(shared, &mut parameters, "the classifier's gradient"));

@@ -117,6 +117,10 @@ impl<E: Number> Rollout<E> {
         for (density, out) in stage.densities.iter().zip(densities) {
             out.evaluate(density, point, &on);
             if density.less == Less::Itself {
+                out.points
+                    .iter()
+                    .zip(&out.log_prob)
+                    .for_each(|(&point, &log_p)| hold(density.term, log_p, point));
                 continue;
             }
             let sign = stage.terms[density.term].sign;
