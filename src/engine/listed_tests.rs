@@ -449,7 +449,8 @@ fn the_bias_of_each_estimator_comes_out_exactly() {
         3,
         "",
         "kernel pi(a | s) = Categorical(logits = table(s))
-         prior      { s[1] ~ e.initial; a[t] ~ previous pi(s[t]); s[t+1] ~ e.transition(s[t], a[t]) }
+         prior      { s[1] ~ e.initial; a[t] ~ previous pi(s[t]);
+                      s[t+1] ~ e.transition(s[t], a[t]) }
          likelihood { R[t] ~ exp(r[t]) }
          posterior  { s[1] ~ e.initial; a[t] ~ pi(s[t]); s[t+1] ~ e.transition(s[t], a[t]) }",
     )

@@ -413,11 +413,14 @@ fn normalised(normalize: &str, steps: usize) -> Plan {
          kernel pi(a | s) = Categorical(logits = mlp(s, imagine(world, s, policy = plain, steps = \
          2), hidden = [8]))
          bound act {{
-           prior      {{ s[1] ~ line.initial; a[t] ~ Uniform; s[t+1] ~ line.transition(s[t], a[t]) }}
+           prior      {{ s[1] ~ line.initial; a[t] ~ Uniform;
+                         s[t+1] ~ line.transition(s[t], a[t]) }}
            likelihood {{ R[t] ~ exp(r[t]) }}
-           posterior  {{ s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ line.transition(s[t], a[t]) }}
+           posterior  {{ s[1] ~ line.initial; a[t] ~ pi(s[t]);
+                         s[t+1] ~ line.transition(s[t], a[t]) }}
          }}
-         infer {{ maximize act over pi; trajectories = 16; steps = {steps}; seed = 3; {normalize} }}"
+         infer {{ maximize act over pi; trajectories = 16; steps = {steps}; seed = 3;
+                  {normalize} }}"
     ))
 }
 
