@@ -523,3 +523,48 @@ fn real_steps_are_told_from_the_model_of_a_prior_beside_options() {
     let run = infer(&plan, &mut ()).unwrap();
     assert_eq!(bits(&resumed(&plan, 3)), bits(&run));
 }
+
+/// Weights that are drawn far from their means: the classifier learns at the means, and the bound
+/// is that of the draws, as the environment's own density tells it.
+#[test]
+fn a_classifier_follows_the_weights_of_a_model_to_their_draw() {
+    let file = |hidden: &str, ratio: &str| {
+        planned(&format!(
+            "model expected
+             horizon T = 3
+             {hidden} environment chain {{
+               state s : 0..2
+               action a : {{ left, right }}
+               reward r in [-1, 0]
+               s[1]   ~ Categorical(probs = [0.6, 0.4, 0])
+               s[t+1] ~ Mixture(0.8: Delta(clamp(s[t] + 2 * a[t] - 1, 0, 2)), 0.2: Uniform)
+               r[t]   = if s[t+1] == 2 then 0 else -1
+             }}
+             kernel pi(a | s)        = Categorical(logits = table(s))
+             kernel world(s' | s, a) = Categorical(logits = table(s, a))
+             bound act {{
+               prior      {{ weights(world) ~ Normal(mean = 0, sd = 3); s[1] ~ chain.initial;
+                             a[t] ~ Uniform; s[t+1] ~ world(s[t], a[t]) }}
+               likelihood {{ R[t] ~ exp(2 * r[t]) }}
+               posterior  {{ weights(world) ~ Normal; s[1] ~ chain.initial; a[t] ~ pi(s[t]);
+                             s[t+1] ~ chain.transition(s[t], a[t]) }}
+             }}
+             infer {{ maximize act over pi; trajectories = 64; {ratio} steps = 400; threads = 1;
+                      optimizer = adam(rate = ramp(from = 0.05, to = 0)) }}"
+        ))
+    };
+    let hidden = file("hidden", "ratio = table(s, a, s'); ratio_batch = 1024;");
+    let known = file("", "");
+    // the mean over draws of the weights, a batch each
+    let bound = |plan: &Plan| {
+        let mut log = Log::default();
+        infer(plan, &mut log).unwrap();
+        let late: Vec<f64> = log.0.iter().skip(200).map(|step| step.bound).collect();
+        let mean = late.iter().sum::<f64>() / late.len() as f64;
+        let squares: f64 = late.iter().map(|bound| (bound - mean).powi(2)).sum();
+        (mean, (squares / (late.len() - 1) as f64 / late.len() as f64).sqrt())
+    };
+    let ((told, told_se), (right, right_se)) = (bound(&hidden), bound(&known));
+    let se = told_se.hypot(right_se);
+    assert!((told - right).abs() < 0.1 + 4.0 * se && se < 0.5, "{told} {right} ± {se}");
+}

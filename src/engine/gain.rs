@@ -109,6 +109,9 @@ impl<E: Number> Frozen<E> {
     pub fn at(stage: &Stage<E>, values: &[E], (seed, batch): (u64, u64)) -> Frozen<E> {
         let mut frozen = Frozen::default();
         if stage.gains.is_empty() {
+            if stage.ratio.as_ref().is_some_and(|ratio| ratio.shifts) {
+                frozen.values = values.to_vec();
+            }
             return frozen;
         }
         for pair in 0..PAIRS {

@@ -1,14 +1,17 @@
-//! The classifier of a density ratio: its logit stands for `log p − log q` at what was drawn
-//! (Sugiyama, Suzuki and Kanamori 2012).
+//! The classifier of a density ratio: its logit stands for the log-density of what is real less that
+//! of the model, or of the policy, at what was drawn (Sugiyama, Suzuki and Kanamori 2012).
 
+use super::density::{Density, DensityRows};
 use super::error::EngineError;
 use super::evaluate::Activations;
 use super::expressions::Number;
 use super::float::Float;
 use super::known_ratio::KnownRatio;
 use super::network::NetworkPlan;
+use super::point::Point;
 use super::points::{Columns, Inputs, Trajectories};
 use super::variable::When;
+use crate::model::kernel_parameters;
 use crate::plan::{Plan, Quantity, RatioOf};
 use std::sync::Arc;
 
@@ -23,6 +26,8 @@ pub(super) struct Ratio {
     pub term: usize,
     /// What the term has the logit with: −1 where the model stands above.
     pub sign: f64,
+    /// The weights of the model are drawn, and the classifier learns at their means.
+    pub shifts: bool,
     from: usize,
     to: usize,
     /// Stands in the place of what the network says, where an estimator is verified.
@@ -40,6 +45,9 @@ pub(super) struct RatioRows<E> {
     columns: Columns<E>,
     pub network: Arc<Activations<E>>,
     known: Vec<E>,
+    /// The log-densities of a model whose weights are drawn, at the draw and at the means.
+    of_model: [DensityRows<E>; 2],
+    said: Vec<E>,
 }
 
 impl Ratio {
@@ -69,6 +77,11 @@ impl Ratio {
                 of,
                 term,
                 sign: if ratio.turned { -1.0 } else { 1.0 },
+                shifts: ratio.model.as_ref().is_some_and(|model| {
+                    let of_model = kernel_parameters(&plan.model, model.kernel);
+                    let mut drawn = plan.weights.iter().flat_map(|field| &field.parameters);
+                    drawn.any(|(mean, _)| of_model.contains(mean))
+                }),
                 from: planned.from,
                 to: planned.to,
                 known: None,
@@ -81,7 +94,13 @@ impl Ratio {
 impl<E: Number> RatioRows<E> {
     /// The logits at all live steps. A classifier of actions also sees the steps after an end, at
     /// which there is neither a state nor an action: so does what it learned from.
-    pub fn evaluate(&mut self, of: &Ratio, parameters: &[E], on: &Trajectories<E>) {
+    pub fn evaluate(
+        &mut self,
+        (of, model): (&Ratio, Option<&Density>),
+        point: Point<E>,
+        on: &Trajectories<E>,
+    ) {
+        let parameters = point.present;
         self.points.clear();
         for (t, bounds) in (1u32..).zip(on.rows.starts.windows(2)) {
             if (of.from..=of.to).contains(&(t as usize)) {
@@ -122,10 +141,33 @@ impl<E: Number> RatioRows<E> {
                 <E as Float>::of(known.at(|variable, offset| number(point, variable, offset)))
             }));
         }
+        self.said.clear();
+        if let (true, Some(model)) = (of.shifts, model) {
+            self.shift(of, model, point, on);
+        }
+    }
+
+    /// From the means of a model's weights, at which the classifier learns, to their draw: `log p/q`
+    /// falls by what `log q` rises.
+    fn shift(&mut self, of: &Ratio, model: &Density, point: Point<E>, on: &Trajectories<E>) {
+        let at_means = Point { present: &point.frozen.values, ..point };
+        for (rows, point) in self.of_model.iter_mut().zip([point, at_means]) {
+            rows.points.clone_from(&self.points);
+            rows.evaluate_at(model, point, on, |_, what, t, of| {
+                on.trace.number(what, t, of, |variable| on.drawn(variable))
+            });
+        }
+        let [drawn, means] = &self.of_model;
+        let by = drawn.log_prob.iter().zip(&means.log_prob).map(|(&drawn, &mean)| drawn - mean);
+        let said = self.logits(of).iter().zip(by).map(|(&logit, by)| logit - by).collect();
+        self.said = said;
     }
 
     /// In the order of the points.
     pub fn logits(&self, of: &Ratio) -> &[E] {
+        if !self.said.is_empty() {
+            return &self.said;
+        }
         if of.known.is_some() {
             return &self.known;
         }

@@ -34,9 +34,9 @@ pub(super) struct Stage<'a, E> {
     pub densities: Vec<Density>,
     /// Where a learned model draws the first states.
     pub start: Option<Imagination>,
-    /// Where a learned model draws the next states: what draws them in a rollout; and at kept
-    /// transitions, also where it is only told apart from the environment.
+    /// Where a learned model draws the next states: what draws them in a rollout.
     pub imagination: Option<Imagination>,
+    /// The model that is told apart from the environment.
     pub model: Option<Density>,
     /// That of the next states, where their score is taken.
     pub scored_model: Option<Density>,
@@ -254,10 +254,9 @@ impl<'a, E: Number> Stage<'a, E> {
                 .map(|draw| Imagination::new(plan, draw, &plan.outcomes))
                 .transpose()?,
             model: plan
-                .transition
-                .as_ref()
-                .map(|draw| Density::of_draw(plan, draw))
-                .or_else(|| Some(Density::compile(plan, plan.ratio()?.model.as_ref()?)))
+                .ratio()
+                .and_then(|ratio| ratio.model.as_ref())
+                .map(|model| Density::compile(plan, model))
                 .transpose()?,
             scored_model: plan
                 .scored_model

@@ -3,7 +3,7 @@
 use super::read::learned;
 use super::settings::{Settings, Update};
 use super::term::{Quantity, Term};
-use super::{Plan, refused};
+use super::{Head, Plan, refused};
 use crate::bound::BoundDerivation;
 use crate::diagnostic::Diagnostic;
 use crate::expr::ExprId;
@@ -202,7 +202,8 @@ impl Plan {
     }
 }
 
-/// Why the weights of a model that a classifier tells from the environment are not drawn.
+/// Why the weights of a model that a classifier tells from the environment are not drawn: the
+/// classifier learns at their means, and what the draw differs by is a density.
 pub(super) fn beside_a_ratio(
     model: &Model,
     weights: &[MeanField],
@@ -212,14 +213,15 @@ pub(super) fn beside_a_ratio(
         Quantity::Ratio(ratio) => Some(ratio),
         _ => None,
     })?;
-    let of_model = kernel_parameters(model, ratio.model.as_ref()?.kernel);
+    let drawn = ratio.model.as_ref().filter(|of| matches!(of.head, Head::Implicit { .. }))?;
+    let of_model = kernel_parameters(model, drawn.kernel);
     let field = weights
         .iter()
         .find(|field| field.parameters.iter().any(|(mean, _)| of_model.contains(mean)))?;
     let name = &model.kernel(field.kernel).name;
     let message = format!(
-        "the weights of `{name}` are drawn anew for each batch, and with them the ratio of its \
-         density to the environment's: one classifier cannot be the logit of all of them"
+        "the weights of `{name}` are drawn anew for each batch, and with them its ratio to the \
+         environment: `{name}` has no density by which one classifier could follow"
     );
     Some(refused(ratio.span, message))
 }

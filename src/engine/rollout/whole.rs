@@ -85,7 +85,7 @@ impl<E: Number> Rollout<E> {
             }
         };
         if let Some(of) = &stage.ratio {
-            ratio.evaluate(of, point.present, &on);
+            ratio.evaluate((of, stage.model.as_ref()), point, &on);
             let sign = stage.terms[of.term].sign * of.sign;
             for (&(t, trajectory), &logit) in ratio.points.iter().zip(ratio.logits(of)) {
                 let value = <E as Float>::of(sign) * logit;
