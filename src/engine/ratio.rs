@@ -1,5 +1,5 @@
-//! The classifier of a density ratio: its logit stands for the log-density of what is real less that
-//! of the model, or of the policy, at what was drawn (Sugiyama, Suzuki and Kanamori 2012).
+//! The classifier of a density ratio: its logit stands for the log-density of what is real, less
+//! that of the model, or of the policy, at what was drawn (Sugiyama, Suzuki and Kanamori 2012).
 
 use super::density::{Density, DensityRows};
 use super::error::EngineError;
@@ -147,8 +147,8 @@ impl<E: Number> RatioRows<E> {
         }
     }
 
-    /// From the means of a model's weights, at which the classifier learns, to their draw: `log p/q`
-    /// falls by what `log q` rises.
+    /// From the means of a model's weights, at which the classifier learns, to their draw: `log
+    /// p/q` falls by what `log q` rises.
     fn shift(&mut self, of: &Ratio, model: &Density, point: Point<E>, on: &Trajectories<E>) {
         let at_means = Point { present: &point.frozen.values, ..point };
         for (rows, point) in self.of_model.iter_mut().zip([point, at_means]) {
