@@ -124,6 +124,11 @@ impl Lowering<'_> {
                 for scalar in &scalars {
                     self.columns(scalar, expr.span, &mut columns)?;
                 }
+                if columns.is_empty() {
+                    let message = "an empty array is no input of a network: it has no numbers";
+                    self.error("argument", expr.span, message);
+                    return None;
+                }
                 self.scalars(net, columns, expr.span)
             }
         }
