@@ -722,7 +722,6 @@ fn lines_that_a_log_has_lost_are_told_when_the_run_goes_on() {
     assert_eq!(told.err, "", "nothing is lost");
 }
 
-/// All seeds are held to what is asked before one of them trains.
 /// The default distance of lines is a part of the steps: with more of them it is another.
 #[test]
 fn lines_stay_where_a_longer_run_has_them_farther_apart() {
@@ -743,6 +742,7 @@ fn lines_stay_where_a_longer_run_has_them_farther_apart() {
     assert_eq!(after.lines().count(), 1000 + 334);
 }
 
+/// All seeds are held to what is asked before one of them trains.
 #[test]
 fn a_set_of_seeds_goes_on_or_is_refused_as_a_whole() {
     let folder = folder();

@@ -319,20 +319,22 @@ fn shards_without_rows_are_none_of_a_network_nor_of_a_region() {
     }
 }
 
+const CHAIN: &str = "environment chain {
+           state s : 0..2
+           action a : { left, right }
+           reward r in [-1, 0]
+           s[1]   ~ Categorical(probs = [0.6, 0.4, 0])
+           s[t+1] ~ Mixture(0.8: Delta(clamp(s[t] + 2 * a[t] - 1, 0, 2)), 0.2: Uniform)
+           r[t]   = if s[t+1] == 2 then 0 else -1
+         }";
+
 /// A hidden chain beside the model that the prior has of it: the policy pays for what the model
 /// does not expect.
 fn expected(over: &str, infer: &str) -> Plan {
     planned(&format!(
         "model expected
          horizon T = 3
-         hidden environment chain {{
-           state s : 0..2
-           action a : {{ left, right }}
-           reward r in [-1, 0]
-           s[1]   ~ Categorical(probs = [0.6, 0.4, 0])
-           s[t+1] ~ Mixture(0.8: Delta(clamp(s[t] + 2 * a[t] - 1, 0, 2)), 0.2: Uniform)
-           r[t]   = if s[t+1] == 2 then 0 else -1
-         }}
+         hidden {CHAIN}
          kernel pi(a | s)        = Categorical(logits = table(s))
          kernel world(s' | s, a) = Categorical(logits = table(s, a))
          bound act {{
@@ -486,16 +488,9 @@ fn a_sticky_model_is_refitted_from_kept_transitions() {
 #[test]
 fn real_steps_are_told_from_the_model_of_a_prior_beside_options() {
     let plan = planned(
-        "model expected
+        &"model expected
          horizon T = 2
-         hidden environment chain {
-           state s : 0..2
-           action a : { left, right }
-           reward r in [-1, 0]
-           s[1]   ~ Categorical(probs = [0.6, 0.4, 0])
-           s[t+1] ~ Mixture(0.8: Delta(clamp(s[t] + 2 * a[t] - 1, 0, 2)), 0.2: Uniform)
-           r[t]   = if s[t+1] == 2 then 0 else -1
-         }
+         hidden CHAIN
          option o : 2
          kernel pick(o | s)      = Categorical(logits = table(s))
          kernel back(o | s, a)   = Categorical(logits = table(s, a))
@@ -509,7 +504,8 @@ fn real_steps_are_told_from_the_model_of_a_prior_beside_options() {
            auxiliary  { o[t] ~ back(s[t], a[t]) }
          }
          infer { maximize act over pi, pick, back, world; threads = 1; precision = f64; steps = 4;
-                 epochs = 2; minibatch = 16 }",
+                 epochs = 2; minibatch = 16 }"
+            .replace("CHAIN", CHAIN),
     );
     let tried = alternatives(&plan.model, &derive(&plan.model).unwrap()).unwrap();
     assert!(tried.iter().any(|one| one.name == "options = enumerate"));
@@ -532,14 +528,7 @@ fn a_classifier_follows_the_weights_of_a_model_to_their_draw() {
         planned(&format!(
             "model expected
              horizon T = 3
-             {hidden} environment chain {{
-               state s : 0..2
-               action a : {{ left, right }}
-               reward r in [-1, 0]
-               s[1]   ~ Categorical(probs = [0.6, 0.4, 0])
-               s[t+1] ~ Mixture(0.8: Delta(clamp(s[t] + 2 * a[t] - 1, 0, 2)), 0.2: Uniform)
-               r[t]   = if s[t+1] == 2 then 0 else -1
-             }}
+             {hidden} {CHAIN}
              kernel pi(a | s)        = Categorical(logits = table(s))
              kernel world(s' | s, a) = Categorical(logits = table(s, a))
              bound act {{

@@ -94,17 +94,11 @@ impl Density {
     /// # Errors
     /// One sentence, where a network cannot run.
     pub fn of_draw(plan: &Plan, draw: &plan::Draw) -> Result<Density, EngineError> {
-        let target = Subject::Read(if draw.once {
-            Read::First(draw.variable)
-        } else {
-            Read::Variable(draw.variable)
-        });
-        let (kernel, head, reads) = (draw.kernel, draw.head.clone(), draw.reads.clone());
-        let span = plan.model.kernel(kernel).span;
-        Density::compile(
-            plan,
-            &plan::Density { of: Version::Present, kernel, head, target, reads, span },
-        )
+        let target = match draw.once {
+            true => Read::First(draw.variable),
+            false => Read::Variable(draw.variable),
+        };
+        Density::compile(plan, &draw.density(&plan.model, target))
     }
 
     /// A density of no term.

@@ -15,7 +15,7 @@ use super::stage::Stage;
 use super::tabulate::tabulate;
 use super::viewpoint::Viewpoint;
 use crate::finite::{self, Environment};
-use crate::plan::{self, Draw, Plan, Read, Subject, Version};
+use crate::plan::{Draw, Plan, Read};
 use crate::world::{Told, World};
 
 /// The mean over all trajectories, each with its probability.
@@ -420,12 +420,8 @@ fn log_q(
     };
     add(&all.rows.trajectory, &all.log_prob);
     all.options.iter().for_each(|option| add(&all.rows.trajectory, &option.log_prob));
-    if let Some(Draw { kernel, head, reads, variable, .. }) = &stage.plan.transition {
-        let target = Subject::Read(Read::Step(*variable, 1));
-        let (head, reads, span) =
-            (head.clone(), reads.clone(), stage.plan.model.kernel(*kernel).span);
-        let model =
-            plan::Density { of: Version::Present, kernel: *kernel, head, target, reads, span };
+    if let Some(draw) = &stage.plan.transition {
+        let model = draw.density(&stage.plan.model, Read::Step(draw.variable, 1));
         let mut rows = DensityRows::default();
         rows.evaluate(&Density::compile(stage.plan, &model)?, point, &all.trajectories(stage));
         let of: Vec<u32> = rows.points.iter().map(|(_, trajectory)| *trajectory).collect();

@@ -75,8 +75,8 @@ pub fn reach(
 /// file does not say), by L-BFGS on the exact gradient pulled back through the networks, in
 /// float64; at most `iterations` steps each. The copies `previous pi` keep the parameters of
 /// `previous`. It is not concave: what is found is the best of some ascents, from each start, and
-/// of `L` also by annealing and from projections; once one has reached what no policy exceeds, the
-/// others are not made. The same input gives the same bits.
+/// of `L` also by annealing and from projections, finished by an ascent of its own; once one has
+/// reached what no policy exceeds, the others are not made. The same input gives the same bits.
 ///
 /// # Errors
 /// One sentence, where the oracle or [`super::tabulate`] does not take the model, the trajectories

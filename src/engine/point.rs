@@ -6,7 +6,7 @@ pub(super) struct Point<'a, E> {
     pub present: &'a [E],
     /// Those of the beginning of the round; `None` where they are the present ones.
     pub previous: Option<&'a [E]>,
-    /// What gains are computed from.
+    /// What gains are computed from, and what weights were drawn from.
     pub frozen: &'a Frozen<E>,
 }
 

@@ -32,7 +32,7 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// Until no step helps.
+    /// Until no step helps: smaller gains are rounding.
     pub fn whole(iterations: u64) -> Patience {
         Patience { iterations, gain: 1e-13 }
     }

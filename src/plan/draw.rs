@@ -3,9 +3,9 @@
 
 use super::in_place::InPlace;
 use super::parts::{parts, predicts};
-use super::read::{Read, reads};
+use super::read::{Read, Version, reads};
 use super::settings::{DrawGradient, Settings};
-use super::term::Subject;
+use super::term::{Density, Subject};
 use super::{Head, head, refused};
 use crate::bound::{BoundDerivation, Score};
 use crate::diagnostic::Diagnostic;
@@ -27,6 +27,20 @@ pub struct Draw {
     pub head: Head,
     /// What the kernel's givens read at `t`, in their order.
     pub reads: Vec<Read>,
+}
+
+impl Draw {
+    /// The density of its kernel at `target`.
+    pub fn density(&self, model: &Model, target: Read) -> Density {
+        Density {
+            of: Version::Present,
+            kernel: self.kernel,
+            head: self.head.clone(),
+            target: Subject::Read(target),
+            reads: self.reads.clone(),
+            span: model.kernel(self.kernel).span,
+        }
+    }
 }
 
 /// A reward of a step, or whether it ends the episode, as a learned model draws it with the next

@@ -65,7 +65,8 @@ pub struct Ratio {
     pub of: RatioOf,
     /// What draws the model's side of a pair, where transitions are told apart.
     pub model: Option<Density>,
-    /// The model stands above: the term is the logit's negative, and has `∇log model` as its slope.
+    /// The model stands above: the term is the logit's negative, and its slope is that of the
+    /// model's log-density.
     pub turned: bool,
     pub span: Span,
 }

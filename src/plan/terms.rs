@@ -368,22 +368,14 @@ impl Planner<'_> {
     fn ratio(&self, p: FactorRef, q: FactorRef) -> Result<Ratio, Vec<Diagnostic>> {
         let (prior, posterior) = (self.bound.factor(p), self.bound.factor(q));
         let span = posterior.span;
-        use EnvironmentKernel::Transition;
         let (of, model) = match (&prior.kernel, &posterior.kernel) {
-            (KernelRef::Environment(_, Transition), _)
+            (KernelRef::Environment(_, EnvironmentKernel::Transition), _)
                 if let Some(draw) = self.transition.filter(|draw| draw.factor == q) =>
             {
-                let model = Density {
-                    of: Version::Present,
-                    kernel: draw.kernel,
-                    head: draw.head.clone(),
-                    target: Subject::Read(Read::Step(draw.variable, 1)),
-                    reads: draw.reads.clone(),
-                    span,
-                };
-                (RatioOf::Transition, Some(model))
+                let next = Read::Step(draw.variable, 1);
+                (RatioOf::Transition, Some(draw.density(self.model, next)))
             }
-            (KernelRef::Learned(_), KernelRef::Environment(_, Transition)) => {
+            (KernelRef::Learned(_), KernelRef::Environment(_, EnvironmentKernel::Transition)) => {
                 (RatioOf::Transition, Some(self.factor_density(p)?))
             }
             (KernelRef::Data(data), _) if q == self.policy.factor => (RatioOf::Action(*data), None),

@@ -36,10 +36,9 @@ impl Log {
         is_kept: impl Fn(u64) -> bool,
     ) -> Result<(Log, Vec<Value>), ReportError> {
         let mut log = Log::held(folder, name);
-        let bytes = if folder.file(name).exists() { folder.read(name)? } else { Vec::new() };
+        let bytes = bytes(folder, name)?;
         let text = String::from_utf8_lossy(&bytes);
-        let read = |line: &str| serde_json::from_str::<Value>(line).ok();
-        let of_step = |line: &Value| line.get("step").and_then(Value::as_u64).is_some_and(&is_kept);
+        let of_step = |line: &Value| step(line).is_some_and(&is_kept);
         let kept = text.lines().filter_map(|line| Some((line, read(line).filter(of_step)?)));
         let (kept, records): (Vec<&str>, Vec<Value>) = kept.unzip();
         let kept: String = kept.into_iter().flat_map(|line| [line, "\n"]).collect();
@@ -48,6 +47,17 @@ impl Log {
         }
         log.open()?;
         Ok((log, records))
+    }
+
+    /// How many steps lie between two lines of a log, at the least. The last line does not count: a
+    /// run logs its last step, wherever that is. `None` where there are too few lines to tell.
+    pub fn distance(folder: &Folder, name: &str) -> Result<Option<u64>, ReportError> {
+        let bytes = bytes(folder, name)?;
+        let text = String::from_utf8_lossy(&bytes);
+        let mut steps: Vec<u64> = text.lines().filter_map(|line| step(&read(line)?)).collect();
+        steps.pop();
+        let before = [0].into_iter().chain(steps.iter().copied());
+        Ok(steps.iter().zip(before).map(|(step, before)| step.saturating_sub(before)).min())
     }
 
     pub fn push(&mut self, record: &impl Serialize) -> Result<(), ReportError> {
@@ -89,6 +99,19 @@ impl Log {
             WrittenTo::Memory(_) => Ok(()),
         }
     }
+}
+
+/// What a log holds; nothing where there is none.
+fn bytes(folder: &Folder, name: &str) -> Result<Vec<u8>, ReportError> {
+    if folder.file(name).exists() { folder.read(name) } else { Ok(Vec::new()) }
+}
+
+fn read(line: &str) -> Option<Value> {
+    serde_json::from_str(line).ok()
+}
+
+fn step(line: &Value) -> Option<u64> {
+    line.get("step")?.as_u64()
 }
 
 #[cfg(test)]

@@ -54,7 +54,8 @@ impl<'a> Follower<'a> {
                 };
                 // with more or fewer steps to come, lines may be further apart, or less far, than
                 // those that are there, which all stay
-                let is_as_before = interval(&folder).is_none_or(|before| before == every);
+                let before = Log::distance(&folder, METRICS).map_err(failed)?;
+                let is_as_before = before.is_none_or(|before| before == every);
                 let is_kept = |line: u64| {
                     line <= step && (!is_as_before || line.is_multiple_of(every) || is_last(line))
                 };
@@ -302,17 +303,6 @@ impl Observer for Follower<'_> {
     fn stop(&self) -> Stop {
         signals::stop()
     }
-}
-
-/// How far apart the lines of a folder's log are: the smallest distance of two, the last but for,
-/// since a run logs its last step, too; `None` where there are too few to tell.
-fn interval(folder: &Folder) -> Option<u64> {
-    let text = std::fs::read_to_string(folder.file(METRICS)).ok()?;
-    let of = |line: &str| serde_json::from_str::<Value>(line).ok()?.get("step")?.as_u64();
-    let mut steps: Vec<u64> = text.lines().filter_map(of).collect();
-    steps.pop();
-    let before = [0].into_iter().chain(steps.iter().copied());
-    steps.iter().zip(before).map(|(step, before)| step.saturating_sub(before)).min()
 }
 
 /// The logged steps up to `step` that have no line in a log of every `every`-th: `the lines of

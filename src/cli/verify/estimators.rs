@@ -69,12 +69,13 @@ impl Judged {
 
 impl Estimator {
     pub fn holds(&self) -> bool {
-        let sampled = || match &self.looks {
-            Ok(looks) => looks.iter().all(|look| look.found.holds()),
-            Err(_) => true,
-        };
         let listed = || self.listed.iter().all(|look| look.bias.is_rounding());
-        self.is_biased_by_design || sampled() && listed()
+        self.is_biased_by_design || self.samples_hold() && listed()
+    }
+
+    /// No bias is seen where it was sampled.
+    pub fn samples_hold(&self) -> bool {
+        self.looks.iter().flatten().all(|look| look.found.holds())
     }
 
     /// It was sampled, or its bias is known exactly.
@@ -98,9 +99,9 @@ impl Estimator {
 }
 
 /// Of a file whose horizon is long, `short` are the same at [`SHORT`] and at each that is shorter,
-/// where they can be had. At the longest of them all estimators are sampled, and at its own horizon
-/// the one that the file asks for; and at the longest that has few enough trajectories the bias of
-/// each is found by listing them.
+/// where they can be had. At [`SHORT`] all estimators are sampled, and at its own horizon the one
+/// that the file asks for; and at the longest that has few enough trajectories the bias of each is
+/// found by listing them.
 pub fn judge(
     whole: &Model,
     short: &[Model],

@@ -221,7 +221,7 @@ fn write_looks(out: &mut String, estimator: &Estimator, horizon: &str) {
     let (says, known) = if estimator.is_biased_by_design {
         ("    ", "biased  ")
     } else {
-        (verdict(estimator.holds()), "unbiased")
+        (verdict(estimator.samples_hold()), "unbiased")
     };
     writeln!(
         out,
@@ -347,14 +347,14 @@ fn sampled_json(sampled: &Judged) -> Value {
             "name": estimator.name,
             "of_the_file": estimator.is_own,
             "claims_unbiased": !estimator.is_biased_by_design,
-            "judged": estimator.looks.is_ok(),
+            "judged": estimator.is_judged(),
             "listed": estimator.listed.iter().map(listed).collect::<Vec<_>>(),
         });
+        if estimator.is_judged() {
+            told["holds"] = json!(estimator.holds());
+        }
         match &estimator.looks {
-            Ok(looks) => {
-                told["holds"] = json!(estimator.holds());
-                told["looks"] = json!(looks.iter().map(look).collect::<Vec<_>>());
-            }
+            Ok(looks) => told["looks"] = json!(looks.iter().map(look).collect::<Vec<_>>()),
             Err(why) => told["not_judged"] = json!(why),
         }
         told

@@ -74,9 +74,8 @@ impl<E: Number> Lead<'_, E> {
             parameters.values_mut().copy_from_slice(&self.good);
         }
         let kept = (self.step, parameters.to_f64());
-        // with drawn weights, or after a first pass, the batch was not rolled out with the present
-        // parameters
-        let as_rolled_out = self.plan.weights.is_empty() && !self.plan.settings.reuses_batches();
+        // with drawn weights the batch was not rolled out with these
+        let as_rolled_out = self.plan.weights.is_empty();
         let state = |at, place| {
             if as_rolled_out { shared.state_before(self.step, at, place, parameters) } else { None }
         };

@@ -70,7 +70,7 @@ impl<E: Number> Lead<'_, E> {
             .iter_mut()
             .zip(values)
             .for_each(|(mine, &theirs)| *mine = Float::of(theirs));
-        self.keep(parameters.values());
+        self.good.copy_from_slice(parameters.values());
         self.good_step = checkpoint.step;
         previous.moved = !checkpoint.previous.is_empty();
         previous
