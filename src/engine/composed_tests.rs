@@ -12,7 +12,7 @@ use super::{
 use crate::bound::derive;
 use crate::exact::Evaluator;
 use crate::model::{KernelId, kernel_parameters};
-use crate::plan::{Alternative, Claim, Plan, alternatives};
+use crate::plan::{Alternative, Claim, Plan, Read, alternatives};
 
 /// Two actions, of which the second knows the first; `rest` has options and the blocks of what
 /// draws them.
@@ -556,4 +556,32 @@ fn a_classifier_follows_the_weights_of_a_model_to_their_draw() {
     let ((told, told_se), (right, right_se)) = (bound(&hidden), bound(&known));
     let se = told_se.hypot(right_se);
     assert!((told - right).abs() < 0.1 + 4.0 * se && se < 0.5, "{told} {right} ± {se}");
+}
+
+/// A file that names no classifier has one that reads what the model does.
+#[test]
+fn a_classifier_that_nobody_names_reads_the_time_where_the_model_does() {
+    for (reads, at) in [("s, a", "s[t], a[t]"), ("s, a, t", "s[t], a[t], t")] {
+        let plan = planned(
+            &"model expected
+             horizon T = 3
+             hidden CHAIN
+             kernel pi(a | s)          = Categorical(logits = table(s))
+             kernel world(s' | READS)  = Categorical(logits = table(READS))
+             bound act {
+               prior      { s[1] ~ chain.initial; a[t] ~ Uniform; s[t+1] ~ world(AT) }
+               likelihood { R[t] ~ exp(r[t]) }
+               posterior  { s[1] ~ chain.initial; a[t] ~ pi(s[t]);
+                            s[t+1] ~ chain.transition(s[t], a[t]) }
+             }
+             infer { maximize act over pi, world; trajectories = 8; steps = 3; threads = 1 }"
+                .replace("CHAIN", CHAIN)
+                .replace("READS", reads)
+                .replace("AT", at),
+        );
+        let ratio = plan.ratio().expect("a classifier");
+        assert_eq!(ratio.reads.contains(&Read::Time), reads.contains('t'), "{:?}", ratio.reads);
+        assert_eq!(ratio.reads.len(), reads.split(", ").count() + 1);
+        infer(&plan, &mut ()).unwrap();
+    }
 }

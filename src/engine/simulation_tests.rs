@@ -395,7 +395,7 @@ fn what_cannot_be_imagined_is_told() {
     );
 }
 
-/// Of a real line, whose states networks see normalised, imagined ones as they see the present.
+/// Of a real line, of which the policy sees what it imagines and nothing else.
 fn normalised(normalize: &str, steps: usize) -> Plan {
     planned(&format!(
         "model line
@@ -410,8 +410,8 @@ fn normalised(normalize: &str, steps: usize) -> Plan {
          }}
          kernel plain(a | s) = Categorical(logits = linear(s))
          kernel world(s' | s, a) = Normal(mean = linear(s, a), sd = 0.5)
-         kernel pi(a | s) = Categorical(logits = mlp(s, imagine(world, s, policy = plain, steps = \
-         2), hidden = [8]))
+         kernel pi(a | s) = Categorical(logits = mlp(imagine(world, s, policy = plain, steps = 2), \
+         hidden = [8]))
          bound act {{
            prior      {{ s[1] ~ line.initial; a[t] ~ Uniform;
                          s[t+1] ~ line.transition(s[t], a[t]) }}
