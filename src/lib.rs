@@ -56,6 +56,7 @@ pub mod diagnostic;
 pub mod engine;
 pub mod exact;
 pub mod expr;
+pub mod family;
 pub mod finite;
 pub mod graph;
 pub mod model;

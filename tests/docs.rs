@@ -1,5 +1,6 @@
 //! The book says what the program does: its tables are those that the program reads.
 
+use rlppl::family::FAMILIES;
 use rlppl::plan::{KEYS, KeyKind, OPTIMIZERS};
 use std::fs;
 use std::path::Path;
@@ -52,6 +53,20 @@ fn the_reference_lists_the_optimisers() {
         read("docs/language.md").contains(&sentence),
         "docs/language.md, section 12, has to say\n{sentence}"
     );
+}
+
+#[test]
+fn the_reference_lists_the_families() {
+    for family in FAMILIES {
+        let arguments: Vec<String> =
+            family.arguments().iter().map(|argument| format!("{} =", argument.name)).collect();
+        let row =
+            format!("| `{}({})` | {} |", family.name(), arguments.join(", "), family.meaning());
+        assert!(
+            read("docs/language.md").contains(&row),
+            "docs/language.md, section 8, has to hold the row\n{row}"
+        );
+    }
 }
 
 #[test]

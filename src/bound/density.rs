@@ -1,6 +1,7 @@
 //! What is known of a factor's density: whether it can be evaluated, and with what it has a
 //! Kullback–Leibler divergence in closed form.
 
+use crate::family::Family;
 use crate::model::{
     Distribution, Dynamics, EnvironmentKernel, Factor, KernelRef, Model, Target, TargetVariable,
 };
@@ -77,7 +78,7 @@ pub fn closed_form(model: &Model, q: &Factor, p: &Factor) -> Result<(), String> 
     if is_finite(model, q) {
         return Ok(());
     }
-    let (Some(q), Some(p)) = (family(model, q), family(model, p)) else {
+    let (Some(q), Some(p)) = (form(model, q), form(model, p)) else {
         return Err("their densities are not both known".to_owned());
     };
     q.divergence(&p)
@@ -137,65 +138,57 @@ fn atoms<A>(distribution: &Distribution<A>) -> Option<Atom> {
         | Distribution::UniformBox { .. }
         | Distribution::Categorical(_)
         | Distribution::Bernoulli(_)
-        | Distribution::Normal { .. }
-        | Distribution::TanhNormal { .. }
-        | Distribution::Beta { .. } => None,
+        | Distribution::Real { .. } => None,
         Distribution::Mixture(parts) => parts.iter().find_map(|(_, part)| atoms(part)),
         Distribution::If { then, otherwise, .. } => atoms(then).or_else(|| atoms(otherwise)),
         Distribution::Record(parts) => parts.iter().find_map(atoms),
     }
 }
 
-/// Families of continuous distributions, as far as closed forms need them apart.
+/// Continuous distributions, as far as closed forms need them apart.
 #[derive(Debug)]
-enum Family {
+enum Form {
     Uniform,
-    Normal,
-    TanhNormal,
-    Beta,
-    Record(Vec<Family>),
+    Real(Family),
+    Record(Vec<Form>),
     Other(&'static str),
 }
 
-fn family(model: &Model, factor: &Factor) -> Option<Family> {
+fn form(model: &Model, factor: &Factor) -> Option<Form> {
     match &factor.kernel {
         KernelRef::Learned(kernel) | KernelRef::Previous(kernel) => {
-            Some(family_of(&model.kernel(*kernel).distribution))
+            Some(form_of(&model.kernel(*kernel).distribution))
         }
-        KernelRef::InPlace(distribution) => Some(family_of(distribution)),
-        KernelRef::Environment(..) => environment_distribution(model, factor).map(family_of),
+        KernelRef::InPlace(distribution) => Some(form_of(distribution)),
+        KernelRef::Environment(..) => environment_distribution(model, factor).map(form_of),
         KernelRef::Data(_) => None,
     }
 }
 
-fn family_of<A>(distribution: &Distribution<A>) -> Family {
+fn form_of<A>(distribution: &Distribution<A>) -> Form {
     match distribution {
-        Distribution::Uniform | Distribution::UniformBox { .. } => Family::Uniform,
-        Distribution::Normal { .. } => Family::Normal,
-        Distribution::TanhNormal { .. } => Family::TanhNormal,
-        Distribution::Beta { .. } => Family::Beta,
-        Distribution::Record(parts) => Family::Record(parts.iter().map(family_of).collect()),
-        Distribution::Mixture(_) => Family::Other("Mixture"),
-        Distribution::If { .. } => Family::Other("if … then … else"),
-        Distribution::UniformOver(_) => Family::Other("Uniform over points"),
-        Distribution::Delta(_) => Family::Other("Delta"),
-        Distribution::Categorical(_) => Family::Other("Categorical"),
-        Distribution::Bernoulli(_) => Family::Other("Bernoulli"),
-        Distribution::Sticky { .. } => Family::Other("Sticky"),
-        Distribution::Implicit(_) => Family::Other("Implicit"),
+        Distribution::Uniform | Distribution::UniformBox { .. } => Form::Uniform,
+        Distribution::Real { family, .. } => Form::Real(*family),
+        Distribution::Record(parts) => Form::Record(parts.iter().map(form_of).collect()),
+        Distribution::Mixture(_) => Form::Other("Mixture"),
+        Distribution::If { .. } => Form::Other("if … then … else"),
+        Distribution::UniformOver(_) => Form::Other("Uniform over points"),
+        Distribution::Delta(_) => Form::Other("Delta"),
+        Distribution::Categorical(_) => Form::Other("Categorical"),
+        Distribution::Bernoulli(_) => Form::Other("Bernoulli"),
+        Distribution::Sticky { .. } => Form::Other("Sticky"),
+        Distribution::Implicit(_) => Form::Other("Implicit"),
     }
 }
 
-impl Family {
-    fn divergence(&self, p: &Family) -> Result<(), String> {
+impl Form {
+    fn divergence(&self, p: &Form) -> Result<(), String> {
         match (self, p) {
-            (Family::Normal, Family::Normal)
-            | (Family::TanhNormal, Family::TanhNormal)
-            | (Family::Beta, Family::Beta) => Ok(()),
-            // the entropy of a Beta or of a uniform has a closed form, and the prior is constant on
-            // its support
-            (Family::Beta | Family::Uniform, Family::Uniform) => Ok(()),
-            (Family::Record(q), Family::Record(p)) if q.len() == p.len() => {
+            (Form::Real(q), Form::Real(p)) if q == p && q.has_divergence() => Ok(()),
+            (Form::Uniform, Form::Uniform) => Ok(()),
+            // the prior is one of the family
+            (Form::Real(q), Form::Uniform) if q.uniform().is_some() && q.has_divergence() => Ok(()),
+            (Form::Record(q), Form::Record(p)) if q.len() == p.len() => {
                 q.iter().zip(p).try_for_each(|(q, p)| q.divergence(p))
             }
             _ => Err(format!("KL({} ‖ {}) has no closed form", self.name(), p.name())),
@@ -204,12 +197,10 @@ impl Family {
 
     fn name(&self) -> &'static str {
         match self {
-            Family::Uniform => "Uniform",
-            Family::Normal => "Normal",
-            Family::TanhNormal => "TanhNormal",
-            Family::Beta => "Beta",
-            Family::Record(_) => "a record",
-            Family::Other(name) => name,
+            Form::Uniform => "Uniform",
+            Form::Real(family) => family.name(),
+            Form::Record(_) => "a record",
+            Form::Other(name) => name,
         }
     }
 }

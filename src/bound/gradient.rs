@@ -9,6 +9,7 @@ use super::derivation::{
 use super::influence::{Drawn, Reach, Read, Scope, When, drawn, factor_reads, term_reads, widest};
 use super::rules::{Work, kernels_of};
 use super::term::{Downstream, Moment, Term, TermId, TermKind};
+use crate::family::Squash;
 use crate::model::{
     Block, Bound, Distribution, Factor, FactorRef, Index, KernelId, KernelRef, Model, ParameterId,
     Role, Setting, SettingValue, Target, TargetVariable, VariableId, kernel_parameters,
@@ -167,8 +168,10 @@ fn noise_form(model: &Model, factor: &Factor) -> Option<NoiseForm> {
         Target::Weights(_) => false,
     };
     let form = |distribution: &Distribution<_>| match distribution {
-        Distribution::Normal { .. } => Some(NoiseForm::Normal),
-        Distribution::TanhNormal { .. } => Some(NoiseForm::TanhNormal),
+        Distribution::Real { family, .. } => match family.as_normal()? {
+            Squash::Nothing => Some(NoiseForm::Normal),
+            Squash::Tanh => Some(NoiseForm::TanhNormal),
+        },
         Distribution::Implicit(_) => Some(NoiseForm::Implicit),
         Distribution::Uniform
         | Distribution::UniformBox { .. }
@@ -176,7 +179,6 @@ fn noise_form(model: &Model, factor: &Factor) -> Option<NoiseForm> {
         | Distribution::Delta(_)
         | Distribution::Categorical(_)
         | Distribution::Bernoulli(_)
-        | Distribution::Beta { .. }
         | Distribution::Mixture(_)
         | Distribution::Sticky { .. }
         | Distribution::If { .. }
@@ -212,9 +214,7 @@ fn readers(scope: &Scope, terms: &[Term]) -> HashMap<Drawn, Vec<(TermId, Read)>>
 fn mean_fields(work: &Work, terms: &[Term], scores: &[Score]) -> Vec<MeanField> {
     let learned = work.bound.posterior.iter().enumerate().filter_map(|(at, factor)| {
         match (&factor.targets[..], &factor.kernel) {
-            ([Target::Weights(kernel)], KernelRef::InPlace(Distribution::Normal { mean, .. }))
-                if mean.is_empty() =>
-            {
+            ([Target::Weights(kernel)], KernelRef::InPlace(field)) if field.is_mean_field() => {
                 Some((FactorRef { block: Block::Posterior, at: at as u32 }, *kernel))
             }
             _ => None,

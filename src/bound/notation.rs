@@ -7,6 +7,7 @@ use super::plain::plain;
 use super::term::Sign;
 use super::time::{lead, step_of_draw};
 use crate::expr::{BinaryOp, ExprId, Node, UnaryOp};
+use crate::family::Argument;
 use crate::model::{
     Block, Bound, Distribution, EnvironmentKernel, Factor, FactorRef, Index, Input, KernelId,
     KernelRef, LikelihoodForm, Model, Scores, Target, TargetVariable, Value, VariableId,
@@ -245,8 +246,7 @@ fn distribution_name(
         ))),
     };
     // `weights(world) ~ Normal`: the learned mean field has no arguments of its own
-    let is_learned = matches!(distribution, Distribution::Normal { mean, .. } if mean.is_empty());
-    if is_learned {
+    if distribution.is_mean_field() {
         return ("Normal", Vec::new());
     }
     let named = |name: &str, value: &Vec<ExprId>| {
@@ -272,11 +272,10 @@ fn distribution_name(
         Distribution::Bernoulli(Scores::Probs(scores)) => {
             ("Bernoulli", vec![named("probs", scores)])
         }
-        Distribution::Normal { mean, sd } => ("Normal", vec![named("mean", mean), named("sd", sd)]),
-        Distribution::TanhNormal { mean, sd } => {
-            ("TanhNormal", vec![named("mean", mean), named("sd", sd)])
+        Distribution::Real { family, arguments } => {
+            let named = |(argument, value): (&Argument, _)| named(argument.name, value);
+            (family.name(), family.arguments().iter().zip(arguments).map(named).collect())
         }
-        Distribution::Beta { a, b } => ("Beta", vec![named("a", a), named("b", b)]),
         Distribution::Mixture(_) => ("Mixture", vec![Math::Mark("…")]),
         Distribution::If { .. } => ("if", vec![Math::Mark("…")]),
         Distribution::Record(_) => ("Record", vec![Math::Mark("…")]),
@@ -684,6 +683,10 @@ fn unary_name(op: UnaryOp) -> &'static str {
         UnaryOp::Tanh => "tanh",
         UnaryOp::Sigmoid => "sigmoid",
         UnaryOp::Softplus => "softplus",
+        UnaryOp::LogGamma => "log_gamma",
+        UnaryOp::Polygamma(0) => "digamma",
+        UnaryOp::Polygamma(1) => "trigamma",
+        UnaryOp::Polygamma(_) => "polygamma",
     }
 }
 

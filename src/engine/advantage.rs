@@ -1,8 +1,9 @@
 //! What the draws of one kind are worth: the credit of each row, less what it is compared with.
 
 use super::credit::{self, Carry, Discounts, Given, Rows, StepSums};
-use super::expressions::Number;
 use super::float::Float;
+use super::number::Number;
+use crate::plan::critic::{Chosen, Fading};
 use crate::plan::{Baseline, Settings};
 
 /// Of one shard; each list has an entry for each row.
@@ -61,29 +62,31 @@ impl<E: Number> Advantages<E> {
             list.resize(rows.len(), <E as Float>::ZERO);
         }
         let discount = Float::of(settings.discount);
-        match (&settings.baseline, settings.n_step) {
-            (Baseline::None, _) => credit::to_go(rows, given, discount, carry, advantage),
-            (Baseline::LeaveOneOut, _) => {
+        match &settings.baseline {
+            Baseline::None => credit::to_go(rows, given, discount, carry, advantage),
+            Baseline::LeaveOneOut => {
                 credit::to_go(rows, given, discount, carry, credit);
                 sums.clear(horizon);
                 sums.add_rows(rows, credit);
                 credit::rests(given.after, lengths, horizon, rests);
                 sums.add_rests(rests);
             }
-            (Baseline::Network { .. }, Some(steps)) => {
-                credit::n_step_advantages(
-                    rows,
-                    given,
-                    values,
-                    (discount, steps),
-                    carry,
-                    advantage,
-                    target,
-                );
-            }
-            (Baseline::Network { .. }, None) => {
-                let discounts = Discounts { discount, lambda: Float::of(settings.lambda) };
+            Baseline::Network { .. } => {
+                let fading = settings.critics.first().map_or(Fading::Never, Chosen::fading);
+                let lambda = match fading {
+                    Fading::Geometric(ratio) => Float::of(ratio),
+                    Fading::Never | Fading::First(_) | Fading::Listed(_) => Float::of(1.0),
+                };
+                let discounts = Discounts { discount, lambda };
                 credit::advantages(rows, given, values, discounts, carry, advantage, target);
+                let weights = match fading {
+                    Fading::Never | Fading::Geometric(_) => None,
+                    Fading::First(steps) => Some(vec![1.0; steps.min(rows.starts.len())]),
+                    Fading::Listed(weights) => Some(weights),
+                };
+                if let Some(weights) = weights {
+                    credit::fade(rows, values, (discount, &weights), carry, advantage, target);
+                }
             }
         }
         self.compared = settings.baseline == Baseline::LeaveOneOut;

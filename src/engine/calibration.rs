@@ -1,10 +1,10 @@
 //! How good a classifier is: its logit against the log-ratio of densities that it stands for, where
 //! both are known.
 
+use super::choice::Choice;
 use super::classify::Classifying;
 use super::error::EngineError;
 use super::expressions::Expressions;
-use super::family::Choice;
 use super::parameters::Parameters;
 use super::point::{Frozen, Point};
 use super::replay::Replay;

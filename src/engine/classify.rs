@@ -2,11 +2,12 @@
 //! conditions, by the logistic loss.
 
 use super::calibration::Judged;
+use super::choice::Choice;
 use super::density::Density;
 use super::evaluate::{Activations, Scratch};
-use super::expressions::Number;
-use super::family::{Choice, Draws};
+use super::family::Draws;
 use super::float::Float;
+use super::number::Number;
 use super::points::{Columns, Trajectories};
 use super::ratio::Ratio;
 use super::recorded::Recorded;

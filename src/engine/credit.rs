@@ -89,34 +89,40 @@ pub fn advantages<E: Float>(
     }
 }
 
-/// Writes `A_t = Σ_{k = t}^{t + n − 1} γ^{k−t} (ρ_k + γ V_{k+1} − V_k)` of every row, the advantage
-/// over `n` steps (Mnih et al. 2016), and what the value is to be fitted to.
-pub fn n_step_advantages<E: Float>(
+/// From advantages to the end, `S_t = Σ_k γᵏ δ_{t+k}`, to `A_t = Σ_k γᵏ c_k δ_{t+k}` with
+/// `weights` `c_0, c_1, …` that end, and what the value is to be fitted to. With `c_0 = 1` this is
+/// `A_t = S_t + Σ_{k ≥ 1} γᵏ (c_k − c_{k−1}) S_{t+k}`.
+pub fn fade<E: Float>(
     rows: &Rows,
-    given: &Given<E>,
     values: &[E],
-    (discount, steps): (E, usize),
+    (discount, weights): (E, &[f64]),
     carry: &mut Carry<E>,
     advantage: &mut [E],
     target: &mut [E],
 ) {
-    let discounts = Discounts { discount, lambda: E::ONE };
-    advantages(rows, given, values, discounts, carry, advantage, target);
-    // with S the sum to the end, which `advantage` now holds, the first n terms of it are S_t − γⁿ
-    // S_{t+n}
-    let trajectories = given.after.len();
-    let faded = (0..steps.min(rows.starts.len())).fold(E::ONE, |product, _| product * discount);
+    let count = rows.starts.len().min(weights.len());
+    let mut faded = E::ONE;
+    let mut falls = Vec::with_capacity(count);
+    for k in 1..=count {
+        faded *= discount;
+        let fall = weights.get(k).copied().unwrap_or(0.0) - weights[k - 1];
+        if fall != 0.0 {
+            falls.push((k, faded * E::of(fall)));
+        }
+    }
+    // the sums of the last `count` steps, by trajectory
+    let trajectories = carry.value.len();
     carry.ahead.clear();
-    carry.ahead.resize(trajectories * steps.min(rows.starts.len()), E::ZERO);
+    carry.ahead.resize(trajectories * count, E::ZERO);
     for (t, bounds) in rows.starts.windows(2).enumerate().rev() {
         for row in bounds[0]..bounds[1] {
-            let at = t % steps * trajectories + rows.trajectory[row] as usize;
-            // until overwritten the place holds S of the step t + n of the same trajectory
-            let later = carry.ahead.get(at).copied().unwrap_or(E::ZERO);
-            if let Some(place) = carry.ahead.get_mut(at) {
-                *place = advantage[row];
+            let of = rows.trajectory[row] as usize;
+            let whole = advantage[row];
+            for &(k, fall) in &falls {
+                // in its place still stands S of the step t + k of the same trajectory
+                advantage[row] += fall * carry.ahead[(t + k) % count * trajectories + of];
             }
-            advantage[row] -= faded * later;
+            carry.ahead[t % count * trajectories + of] = whole;
             target[row] = advantage[row] + values[row];
         }
     }
@@ -311,15 +317,12 @@ mod tests {
         let values = [3.0, 5.0, 7.0, 11.0];
         let run = |steps: usize, discount: f64| {
             let (mut advantage, mut target) = ([0.0; 4], [0.0; 4]);
-            n_step_advantages(
-                &rows(),
-                &given,
-                &values,
-                (discount, steps),
-                &mut Carry::default(),
-                &mut advantage,
-                &mut target,
-            );
+            let (rows, mut carry) = (rows(), Carry::default());
+            let discounts = Discounts { discount, lambda: 1.0 };
+            let sums = (&mut advantage, &mut target);
+            advantages(&rows, &given, &values, discounts, &mut carry, sums.0, sums.1);
+            let weights = vec![1.0; steps];
+            fade(&rows, &values, (discount, &weights), &mut carry, &mut advantage, &mut target);
             for row in 0..4 {
                 assert!((target[row] - advantage[row] - values[row]).abs() < 1e-12);
             }

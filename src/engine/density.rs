@@ -3,12 +3,12 @@
 
 use super::error::EngineError;
 use super::evaluate::Activations;
-use super::expressions::{Expressions, Number};
+use super::expressions::Expressions;
 use super::family::{Draws, Family};
 use super::float::Float;
 use super::joint::JointNumber;
-use super::mixture::Shape;
 use super::network::NetworkPlan;
+use super::number::Number;
 use super::point::Point;
 use super::points::{Columns, Inputs, Trajectories};
 use super::scaled::Scaled;
@@ -127,8 +127,7 @@ impl Density {
             Head::Sticky { last, .. } => Variable::read(plan, of.reads[last], 0),
             Head::Categorical { .. }
             | Head::Bernoulli { .. }
-            | Head::Normal { .. }
-            | Head::TanhNormal { .. }
+            | Head::Real { .. }
             | Head::Mixture { .. }
             | Head::Implicit { .. } => None,
         };
@@ -283,9 +282,11 @@ impl<E: Number> DensityRows<E> {
                         .map(|target| target.expect("density: its points have a target")),
                 );
             }
-            Family::Normal { width, .. }
-            | Family::Mixture(Shape { width, .. })
-            | Family::Implicit { width } => {
+            Family::Normal { .. }
+            | Family::Real(_)
+            | Family::Mixture(_)
+            | Family::Implicit { .. } => {
+                let width = of.family.width();
                 for (t, of_trajectory) in points.iter().map(here) {
                     let target = on.trace.reals(of.target, t, of_trajectory, width);
                     draws

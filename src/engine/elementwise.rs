@@ -124,6 +124,8 @@ fn unary_derivative(op: UnaryOp, x: f64) -> f64 {
             y * (1.0 - y)
         }
         UnaryOp::Softplus => UnaryOp::Sigmoid.apply(x),
+        UnaryOp::LogGamma => UnaryOp::Polygamma(0).apply(x),
+        UnaryOp::Polygamma(order) => UnaryOp::Polygamma(order + 1).apply(x),
     }
 }
 

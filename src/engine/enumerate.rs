@@ -15,8 +15,8 @@
 use super::advantage::Advantages;
 use super::density::{Density, DensityRows};
 use super::error::EngineError;
-use super::expressions::Number;
 use super::float::Float;
+use super::number::Number;
 use super::parameters::Parameters;
 use super::point::Point;
 use super::points::Trajectories;

@@ -1,11 +1,11 @@
 //! Returns and bounds of fixed parameters, by rolling whole trajectories out.
 
+use super::choice::Choice;
 use super::crew::{threads, with_crew};
 use super::error::EngineError;
-use super::expressions::Number;
-use super::family::Choice;
 use super::fault::{Fault, term_is};
 use super::kernels;
+use super::number::Number;
 use super::parameters::Parameters;
 use super::point::{Frozen, Point};
 use super::rollout::{Keep, Rollout, Totals};

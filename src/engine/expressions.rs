@@ -2,17 +2,13 @@
 //! log-density of a prior, and derivatives of them.
 
 use super::float::Float;
+use super::number::Number;
 use super::variable::Variable;
-use crate::expr::{Column, ExprId, Graph, InputId, Node, Program, Real, Scratch};
+use crate::expr::{Column, ExprId, Graph, InputId, Node, Program, Scratch};
 use crate::model::{Domain, Index, Input, NONE};
 use crate::plan::{Less, Plan, Quantity, Schedule, Term};
 use crate::world::{Actions, Batch, World};
 use std::ops::Range;
-
-/// Both what networks and what expressions compute with: `f32` or `f64`.
-pub trait Number: Float + Real {}
-impl Number for f32 {}
-impl Number for f64 {}
 
 /// Which column an input of an expression reads.
 #[derive(Clone, Copy, Debug, PartialEq)]

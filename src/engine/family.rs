@@ -7,12 +7,15 @@
 //! actions and its density know of it.
 
 use super::categorical;
-use super::expressions::Number;
+use super::choice::Choice;
 use super::float::Float;
 use super::mixture;
 use super::normal;
+use super::number::Number;
+use super::real::Real;
 use super::sticky;
 use super::tensor::{Matrix, Tape};
+use crate::family::Squash;
 use crate::plan::Head;
 use crate::world::Actions;
 use rand::Rng;
@@ -37,30 +40,23 @@ pub(super) enum Family {
         /// Lowest and highest action of each component, where it is squashed.
         bounds: Option<Vec<(f64, f64)>>,
     },
-    /// Of normals. States are drawn from it, never actions or options: its entropy has no closed
-    /// form.
+    /// Any other family over real numbers, by its formulas.
+    Real(Real),
+    /// Of normals. Its entropy has no closed form.
     Mixture(mixture::Shape),
     /// Its numbers are the draw itself: a network has made it from noise. Only states are drawn
-    /// from it, too.
+    /// from it.
     Implicit {
         width: usize,
     },
 }
 
-/// What the plan holds.
-const OF_STATES: &str =
-    "plan: mixtures and what is implicit are of states, of which no entropy or divergence is asked";
+/// What the derivation and the plan hold.
+const NO_CLOSED_FORM: &str =
+    "plan: no entropy or divergence of a mixture or of what is implicit is asked for";
 
 const WITHOUT_DENSITY: &str =
     "plan: what is implicit is drawn from, and its density is asked of nobody";
-
-/// How actions are chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Choice {
-    Sampled,
-    /// The most probable action; the mean of a normal.
-    Greedy,
-}
 
 /// Draws of a batch: numbers of values, or reals (before squashing), row-major. One of them is
 /// empty.
@@ -76,10 +72,13 @@ impl Family {
             Head::Categorical { outcomes, .. } => Family::Categorical { outcomes: *outcomes },
             Head::Bernoulli { .. } => Family::Bernoulli { outcomes: 2 },
             Head::Sticky { outcomes, .. } => Family::Sticky { outcomes: *outcomes },
-            Head::Normal { width, .. } => Family::Normal { width: *width, bounds: None },
-            Head::TanhNormal { bounds, .. } => {
-                Family::Normal { width: bounds.len(), bounds: Some(bounds.clone()) }
-            }
+            Head::Real { family, bounds, .. } => match family.as_normal() {
+                Some(Squash::Nothing) => Family::Normal { width: bounds.len(), bounds: None },
+                Some(Squash::Tanh) => {
+                    Family::Normal { width: bounds.len(), bounds: Some(bounds.clone()) }
+                }
+                None => Family::Real(Real::new(*family, bounds)),
+            },
             Head::Implicit { width, .. } => Family::Implicit { width: *width },
             Head::Mixture { weights, width, .. } => {
                 Family::Mixture(mixture::Shape { parts: weights.len(), width: *width })
@@ -93,7 +92,21 @@ impl Family {
             Family::Categorical { outcomes }
             | Family::Bernoulli { outcomes }
             | Family::Sticky { outcomes } => Some(*outcomes),
-            Family::Normal { .. } | Family::Mixture(_) | Family::Implicit { .. } => None,
+            Family::Normal { .. }
+            | Family::Real(_)
+            | Family::Mixture(_)
+            | Family::Implicit { .. } => None,
+        }
+    }
+
+    /// How many real numbers a draw has; 0 where its values are finite.
+    pub fn width(&self) -> usize {
+        match self {
+            Family::Categorical { .. } | Family::Bernoulli { .. } | Family::Sticky { .. } => 0,
+            Family::Normal { width, .. }
+            | Family::Mixture(mixture::Shape { width, .. })
+            | Family::Implicit { width } => *width,
+            Family::Real(real) => real.width(),
         }
     }
 
@@ -104,6 +117,7 @@ impl Family {
             | Family::Bernoulli { outcomes }
             | Family::Sticky { outcomes } => *outcomes,
             Family::Normal { width, .. } => 2 * width,
+            Family::Real(real) => real.numbers(),
             Family::Mixture(shape) => shape.numbers(),
             Family::Implicit { width } => *width,
         }
@@ -142,6 +156,7 @@ impl Family {
                     }
                 }
             }
+            Family::Real(real) => real.describe(root, out),
             Family::Mixture(shape) => mixture::describe(*shape, root, out),
             Family::Implicit { .. } => out.copy_from_slice(root(0)),
         }
@@ -184,6 +199,7 @@ impl Family {
                     }
                 }
             }
+            Family::Real(real) => real.draw(rows, choice, random, &mut draws.reals),
             Family::Mixture(shape) => match choice {
                 Choice::Sampled => mixture::draw(*shape, rows, random, &mut draws.reals),
                 Choice::Greedy => mixture::greedy(*shape, rows, &mut draws.reals),
@@ -203,12 +219,13 @@ impl Family {
             Family::Categorical { .. } | Family::Bernoulli { .. } | Family::Sticky { .. } => {
                 Actions::Numbers(&draws.numbers[rows])
             }
-            Family::Mixture(mixture::Shape { width, .. })
-            | Family::Implicit { width }
-            | Family::Normal { width, bounds: None } => {
-                let count = rows.len();
+            Family::Real(_)
+            | Family::Mixture(_)
+            | Family::Implicit { .. }
+            | Family::Normal { bounds: None, .. } => {
+                let (count, width) = (rows.len(), self.width());
                 columns.resize(count * width, <E as Float>::ZERO);
-                turn(&draws.reals[rows.start * width..rows.end * width], *width, columns);
+                turn(&draws.reals[rows.start * width..rows.end * width], width, columns);
                 Actions::Columns { values: columns, stride: count }
             }
             Family::Normal { width, bounds: Some(bounds) } => {
@@ -258,6 +275,10 @@ impl Family {
                     );
                 }
             }
+            Family::Real(real) => {
+                let width = real.width();
+                real.log_densities(rows, &draws.reals[drawn.start * width..drawn.end * width], out);
+            }
             Family::Mixture(shape) => {
                 mixture::log_densities(
                     *shape,
@@ -277,6 +298,7 @@ impl Family {
             | Family::Bernoulli { .. }
             | Family::Sticky { .. }
             | Family::Normal { bounds: None, .. }
+            | Family::Real(_)
             | Family::Mixture(_)
             | Family::Implicit { .. } => <E as Float>::ZERO,
             Family::Normal { width, bounds: Some(bounds) } => {
@@ -302,7 +324,26 @@ impl Family {
                     normal::entropies(&row[*width..], *width, std::slice::from_mut(out));
                 }
             }
-            Family::Mixture(_) | Family::Implicit { .. } => panic!("{OF_STATES}"),
+            Family::Real(real) => real.entropies(rows, out),
+            Family::Mixture(_) | Family::Implicit { .. } => panic!("{NO_CLOSED_FORM}"),
+        }
+    }
+
+    /// The entropy of every row, or, where it has no closed form, `−log q` of the row's draw, whose
+    /// mean it is; `log_probs` are those of the draws.
+    pub fn estimated_entropies<E: Number>(&self, rows: &[E], log_probs: &[E], out: &mut [E]) {
+        let has_entropy = match self {
+            Family::Categorical { .. }
+            | Family::Bernoulli { .. }
+            | Family::Sticky { .. }
+            | Family::Normal { .. } => true,
+            Family::Real(real) => real.has_entropy(),
+            Family::Mixture(_) | Family::Implicit { .. } => false,
+        };
+        if has_entropy {
+            self.entropies(rows, out);
+        } else {
+            out.iter_mut().zip(log_probs).for_each(|(out, &log_prob)| *out = -log_prob);
         }
     }
 
@@ -324,7 +365,8 @@ impl Family {
                     );
                 }
             }
-            Family::Mixture(_) | Family::Implicit { .. } => panic!("{OF_STATES}"),
+            Family::Real(real) => real.divergences(q, p, out),
+            Family::Mixture(_) | Family::Implicit { .. } => panic!("{NO_CLOSED_FORM}"),
         }
     }
 
@@ -336,7 +378,7 @@ impl Family {
         (rows, last): (&[E], &[u32]),
         outputs: impl Fn(usize) -> &'a [E],
         tangent: impl Fn(usize) -> &'a [E],
-        out: &mut [Vec<E>; 2],
+        out: &mut [Vec<E>],
     ) {
         match self {
             Family::Sticky { outcomes } => {
@@ -344,7 +386,15 @@ impl Family {
                     sticky::Rows { fresh: outputs(0), keep: outputs(1), last, outcomes: *outcomes };
                 sticky::metric(of, rows, (tangent(0), tangent(1)), out);
             }
-            Family::Categorical { outcomes } | Family::Bernoulli { outcomes } => {
+            Family::Bernoulli { outcomes } => {
+                out[0].clear();
+                out[0].extend(
+                    rows.chunks_exact(*outcomes)
+                        .zip(tangent(0))
+                        .map(|(log_p, &t)| Float::exp(log_p[0]) * Float::exp(log_p[1]) * t),
+                );
+            }
+            Family::Categorical { outcomes } => {
                 out[0].clear();
                 for (log_p, t) in
                     rows.chunks_exact(*outcomes).zip(tangent(0).chunks_exact(*outcomes))
@@ -369,7 +419,8 @@ impl Family {
                     }
                 }
             }
-            Family::Mixture(_) | Family::Implicit { .. } => panic!("{OF_STATES}"),
+            Family::Real(real) => real.metric(rows, tangent, out),
+            Family::Mixture(_) | Family::Implicit { .. } => panic!("{NO_CLOSED_FORM}"),
         }
     }
 
@@ -396,7 +447,14 @@ impl Family {
                 tape.categorical(&roots[0], draws.numbers.as_slice().into())
             }
             Family::Normal { .. } => tape.normal((&roots[0], &roots[1]), draws.reals.clone()),
-            Family::Mixture(_) | Family::Implicit { .. } => panic!("{OF_STATES}"),
+            Family::Real(real) => tape.real(real, roots, draws.reals.clone()),
+            // no term of a bound is an entropy that has no closed form
+            Family::Mixture(shape) => {
+                let log_prob = tape.mixture(*shape, roots, draws.reals.clone());
+                let none = vec![<E as Float>::ZERO; draws.reals.len() / shape.width];
+                (log_prob, tape.constant(none, 1))
+            }
+            Family::Implicit { .. } => panic!("{WITHOUT_DENSITY}"),
         }
     }
 
@@ -420,9 +478,10 @@ impl Family {
                 )
                 .0
             }
-            Family::Categorical { .. } | Family::Bernoulli { .. } | Family::Normal { .. } => {
-                self.score(tape, roots, last, draws).0
-            }
+            Family::Categorical { .. }
+            | Family::Bernoulli { .. }
+            | Family::Normal { .. }
+            | Family::Real(_) => self.score(tape, roots, last, draws).0,
         }
     }
 
@@ -435,11 +494,14 @@ impl Family {
     ) -> Matrix<E> {
         match self {
             // the plan samples divergences of what stays
-            Family::Categorical { .. } | Family::Bernoulli { .. } | Family::Sticky { .. } => {
-                tape.divergence(&q[0], &p[0])
+            Family::Categorical { .. } | Family::Sticky { .. } => tape.divergence(&q[0], &p[0]),
+            Family::Bernoulli { .. } => {
+                let (q, p) = (tape.two_logits(&q[0]), tape.two_logits(&p[0]));
+                tape.divergence(&q, &p)
             }
             Family::Normal { .. } => tape.normal_divergence((&q[0], &q[1]), (&p[0], &p[1])),
-            Family::Mixture(_) | Family::Implicit { .. } => panic!("{OF_STATES}"),
+            Family::Real(real) => tape.real_divergence(real, q, p),
+            Family::Mixture(_) | Family::Implicit { .. } => panic!("{NO_CLOSED_FORM}"),
         }
     }
 
@@ -451,16 +513,18 @@ impl Family {
             | Family::Sticky { outcomes } => {
                 vec![tape.constant(rows.to_vec(), *outcomes)]
             }
-            Family::Normal { width, .. } => [0, *width]
-                .into_iter()
-                .map(|from| {
-                    let part = rows
-                        .chunks_exact(2 * width)
-                        .flat_map(|row| row[from..from + width].iter().copied());
-                    tape.constant(part.collect(), *width)
-                })
-                .collect(),
-            Family::Mixture(_) | Family::Implicit { .. } => panic!("{OF_STATES}"),
+            Family::Normal { .. } | Family::Real(_) => {
+                let (numbers, width) = (self.numbers(), self.width());
+                (0..numbers / width)
+                    .map(|at| {
+                        let part = rows
+                            .chunks_exact(numbers)
+                            .flat_map(|row| row[at * width..(at + 1) * width].iter().copied());
+                        tape.constant(part.collect(), width)
+                    })
+                    .collect()
+            }
+            Family::Mixture(_) | Family::Implicit { .. } => panic!("{NO_CLOSED_FORM}"),
         }
     }
 }

@@ -8,10 +8,10 @@
 //! A logit of −∞ is a number: an outcome of probability 0. A NaN, a logit of +∞ and a row of
 //! nothing but −∞ describe no distribution.
 
-use super::expressions::Number;
 use super::family::Family;
 use super::float::Float;
 use super::kernels;
+use super::number::Number;
 use crate::plan::Plan;
 
 /// The most numbers of a row that are shown.
@@ -86,6 +86,7 @@ impl Family {
                     && kernels::all_finite(rest)
                     && deviations.iter().all(is_deviation)
             }),
+            Family::Real(real) => rows.chunks_exact(real.numbers()).all(|row| real.describes(row)),
             Family::Implicit { .. } => kernels::all_finite(rows),
         }
     }
@@ -147,6 +148,10 @@ impl Family {
                     shape.parts,
                 );
                 weights.chain(means).chain(deviations).collect()
+            }
+            Family::Real(real) => {
+                let right = |positive| if positive { deviation } else { finite };
+                real.named().map(|(name, positive)| (name, real.width(), right(positive))).collect()
             }
             Family::Implicit { width } => vec![("draw", *width, finite)],
         }

@@ -22,12 +22,11 @@ use super::categorical;
 use super::density::Density;
 use super::error::EngineError;
 use super::evaluate::{Activations, Feed, Scratch};
-use super::expressions::Number;
 use super::family::Family;
 use super::float::Float;
-use super::mixture::Shape;
 use super::network::InputKind;
 use super::normal;
+use super::number::Number;
 use super::parameters::Layout;
 use super::point::Frozen;
 use super::points::Source;
@@ -305,9 +304,10 @@ impl<E: Number> Fresh<E> {
             Family::Categorical { .. } | Family::Bernoulli { .. } | Family::Sticky { .. } => {
                 self.numbers.len()
             }
-            Family::Normal { width, .. }
-            | Family::Mixture(Shape { width, .. })
-            | Family::Implicit { width } => self.reals.len() / width,
+            Family::Normal { .. }
+            | Family::Real(_)
+            | Family::Mixture(_)
+            | Family::Implicit { .. } => self.reals.len() / density.family.width(),
         }
     }
 
@@ -334,9 +334,11 @@ impl<E: Number> Fresh<E> {
                 self.numbers
                     .push(rows.number(density.target, row).expect("gain: the step has been made"));
             }
-            Family::Normal { width, .. }
-            | Family::Mixture(Shape { width, .. })
-            | Family::Implicit { width } => {
+            Family::Normal { .. }
+            | Family::Real(_)
+            | Family::Mixture(_)
+            | Family::Implicit { .. } => {
+                let width = density.family.width();
                 let target = rows.trace.reals(density.target, rows.t, rows.of(row), width);
                 self.reals.extend_from_slice(target.expect("gain: the step has been made"));
             }
@@ -374,8 +376,8 @@ impl<E: Number> Fresh<E> {
     fn score(&self, density: &Density, activations: &Activations<E>, row: usize) -> Vec<Vec<E>> {
         let root = |root| activations.output(&density.network, root, row..row + 1);
         let (one, none): ([E; 1], [E; 1]) = ([Float::of(1.0)], [<E as Float>::ZERO]);
-        match density.family {
-            Family::Categorical { outcomes } | Family::Sticky { outcomes } => {
+        match &density.family {
+            &Family::Categorical { outcomes } | &Family::Sticky { outcomes } => {
                 let (mut log_p, mut gradient) =
                     (vec![<E as Float>::ZERO; outcomes], vec![<E as Float>::ZERO; outcomes]);
                 categorical::log_probabilities(root(0), outcomes, &mut log_p);
@@ -388,7 +390,7 @@ impl<E: Number> Fresh<E> {
                 );
                 vec![gradient]
             }
-            Family::Normal { width, .. } => {
+            &Family::Normal { width, .. } => {
                 let (mut of_mean, mut of_sd) =
                     (vec![<E as Float>::ZERO; width], vec![<E as Float>::ZERO; width]);
                 let x = &self.reals[row * width..(row + 1) * width];
@@ -400,6 +402,16 @@ impl<E: Number> Fresh<E> {
                     (&mut of_mean, &mut of_sd),
                 );
                 vec![of_mean, of_sd]
+            }
+            Family::Real(real) => {
+                let width = real.width();
+                let mut numbers = vec![<E as Float>::ZERO; real.numbers()];
+                real.describe(root, &mut numbers);
+                let x = &self.reals[row * width..(row + 1) * width];
+                let arguments = real.numbers() / width;
+                let mut gradient = vec![vec![<E as Float>::ZERO; width]; arguments];
+                real.add_score_gradient(&numbers, x, &one, &mut gradient);
+                gradient
             }
             Family::Bernoulli { .. } | Family::Mixture(_) | Family::Implicit { .. } => {
                 panic!("plan: gains are of categoricals and normals")

@@ -66,9 +66,7 @@ fn of(
         | Distribution::UniformBox { .. }
         | Distribution::UniformOver(_)
         | Distribution::Delta(_)
-        | Distribution::Normal { .. }
-        | Distribution::TanhNormal { .. }
-        | Distribution::Beta { .. }
+        | Distribution::Real { .. }
         | Distribution::Mixture(_)
         | Distribution::If { .. }
         | Distribution::Record(_)
@@ -94,9 +92,7 @@ pub(super) fn cannot_run(
             "Uniform"
         }
         Distribution::Delta(_) => "Delta",
-        Distribution::Normal { .. } => "Normal",
-        Distribution::TanhNormal { .. } => "TanhNormal",
-        Distribution::Beta { .. } => "Beta",
+        Distribution::Real { family, .. } => family.name(),
         Distribution::Mixture(_) => "Mixture",
         Distribution::If { .. } => "if … then … else …",
         Distribution::Record(_) => "a kernel of several outputs",

@@ -1,11 +1,12 @@
 //! Steps of a learned model in the place of the environment's transitions, and starts of one in the
 //! place of its initial distribution.
 
+use super::choice::Choice;
 use super::error::EngineError;
 use super::evaluate::Activations;
-use super::expressions::Number;
-use super::family::{Choice, Draws, Family};
+use super::family::{Draws, Family};
 use super::float::Float;
+use super::number::Number;
 use super::wired::{Feeds, Part, Wired};
 use crate::plan::{Draw, Outcome, Plan, Subject};
 use crate::world::{Actions, Batch, World};

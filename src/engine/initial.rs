@@ -67,12 +67,15 @@ fn lengths(model: &Model) -> Vec<Option<f64>> {
     lengths
 }
 
-/// The layers that are logits somewhere in a distribution.
+/// The layers that are logits or means somewhere in a distribution.
 fn score_layers(distribution: &Distribution<LayerId>) -> Vec<LayerId> {
     match distribution {
         Distribution::Categorical(Scores::Logits(layer))
         | Distribution::Bernoulli(Scores::Logits(layer)) => vec![*layer],
-        Distribution::Normal { mean, .. } | Distribution::TanhNormal { mean, .. } => vec![*mean],
+        Distribution::Real { family, arguments } => {
+            let named = family.arguments().iter().zip(arguments);
+            named.filter(|(argument, _)| !argument.positive).map(|(_, layer)| *layer).collect()
+        }
         Distribution::Mixture(parts) => {
             parts.iter().flat_map(|(_, part)| score_layers(part)).collect()
         }
@@ -87,7 +90,6 @@ fn score_layers(distribution: &Distribution<LayerId>) -> Vec<LayerId> {
         | Distribution::UniformBox { .. }
         | Distribution::UniformOver(_)
         | Distribution::Delta(_)
-        | Distribution::Beta { .. }
         | Distribution::Implicit(_) => vec![],
     }
 }

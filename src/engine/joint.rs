@@ -1,8 +1,8 @@
 //! The joint action of a step, where an environment has several actions: each is a draw of its own,
 //! and the world takes them together.
 
-use super::expressions::Number;
 use super::float::Float;
+use super::number::Number;
 use super::values::Values;
 use super::variable::Variable;
 use crate::finite::{NotFinite, finite_domain};

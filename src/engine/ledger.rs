@@ -1,8 +1,8 @@
 //! What each row of a batch gives to each term, and from that what the draws of each kind are
 //! credited with.
 
-use super::expressions::Number;
 use super::float::Float;
+use super::number::Number;
 use super::stage::Term;
 use super::trace::Trace;
 use crate::plan::Credited;

@@ -2,10 +2,10 @@
 //! estimates, without any error of sampling.
 
 use super::advantage::Advantages;
+use super::choice::Choice;
 use super::credit::StepSums;
 use super::density::{Density, DensityRows};
 use super::error::EngineError;
-use super::family::Choice;
 use super::known_ratio::KnownRatio;
 use super::objective::{Aim, Objective, ReturnScale, Weighing};
 use super::parameters::Parameters;

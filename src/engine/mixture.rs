@@ -4,9 +4,9 @@
 //! A row of numbers has the logarithms of the weights, then all means, part by part, then all
 //! deviations.
 
-use super::expressions::Number;
 use super::float::Float;
 use super::normal;
+use super::number::Number;
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 

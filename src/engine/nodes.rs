@@ -155,10 +155,19 @@ impl<E: Float> Tape<E> {
     /// `log p(drawn)` and the entropy of two outcomes, the second with probability
     /// `sigmoid(logit)`, one number a row each: the softmax of 0 and the logit.
     pub fn bernoulli(&mut self, logit: &Matrix<E>, drawn: Arc<[u32]>) -> (Matrix<E>, Matrix<E>) {
+        let both = self.two_logits(logit);
+        self.categorical(&both, drawn)
+    }
+
+    /// The logits of two outcomes, 0 and `logit`; two columns are passed on as they are.
+    pub fn two_logits(&mut self, logit: &Matrix<E>) -> Matrix<E> {
+        if columns_of(logit) == 2 {
+            return logit.clone();
+        }
         let both = values_of(logit).into_iter().flat_map(|z| [E::ZERO, z]).collect();
         let both = self.constant(both, 2);
         let (from, to) = (both.clone(), logit.clone());
-        // recorded before the softmax, it runs backward after it
+        // recorded before what reads it, it runs backward after that
         self.record(move |flow| {
             let gradient = flow.take(&from);
             flow.of(&to)
@@ -166,7 +175,7 @@ impl<E: Float> Tape<E> {
                 .zip(gradient.chunks_exact(2))
                 .for_each(|(to, pair)| *to += pair[1]);
         });
-        self.categorical(&both, drawn)
+        both
     }
 
     /// `KL(softmax(logits) ‖ softmax(other))`, one number a row. Gradient flows to both; make

@@ -1,11 +1,12 @@
 //! The options of a batch: what each step draws before its action, and what each trajectory holds.
 
+use super::choice::Choice;
 use super::error::EngineError;
 use super::evaluate::Activations;
-use super::expressions::Number;
-use super::family::{Choice, Draws, Family};
+use super::family::{Draws, Family};
 use super::float::Float;
 use super::listed::Listed;
+use super::number::Number;
 use super::values::Values;
 use super::wired::Wired;
 use crate::plan::{Draw, Head, Plan, Read};
@@ -66,8 +67,7 @@ impl OptionDraw {
             }
             Head::Categorical { .. }
             | Head::Bernoulli { .. }
-            | Head::Normal { .. }
-            | Head::TanhNormal { .. }
+            | Head::Real { .. }
             | Head::Mixture { .. }
             | Head::Implicit { .. } => None,
         };

@@ -7,10 +7,11 @@
 //! using stochastic computation graphs", corollary 1). Nothing ends an episode here before the
 //! horizon: the plan holds it.
 
-use super::expressions::{Expressions, Number, Place, Values, place};
+use super::expressions::{Expressions, Place, Values, place};
 use super::family::{Draws, Family, squashing};
 use super::float::Float;
 use super::imagine::{Imagination, Imagined};
+use super::number::Number;
 use super::parameters::Parameters;
 use super::rollout::Rollout;
 use super::stage::{Anchor, Source, Stage};
@@ -191,7 +192,7 @@ impl<E: Number> Trajectories<'_, E> {
             &inputs,
         );
         let policy = &roots[wired.policy.clone()];
-        let drawn = part(&rollout.draws, rows.clone(), stage.family.numbers() / 2);
+        let drawn = part(&rollout.draws, rows.clone(), stage.family.width());
         let (log_prob, entropy) = stage.family.score(tape, policy, &[], &drawn);
         if !through.action {
             let down: E = Float::of(-self.share);

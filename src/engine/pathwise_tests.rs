@@ -1,8 +1,8 @@
 //! Gradients through draws: against differences of the bound with all noise held still, against a
 //! bound that is integrated by hand, and what they teach.
 
+use super::choice::Choice;
 use super::evaluate;
-use super::family::Choice;
 use super::objective::{Aim, Objective, ReturnScale, Weighing};
 use super::parameters::Parameters;
 use super::point::{Frozen, Point};

@@ -4,10 +4,10 @@
 use super::credit::Rows;
 use super::error::EngineError;
 use super::evaluate::Feed;
-use super::expressions::Number;
 use super::family::Draws;
 use super::float::Float;
 use super::network::{InputKind, NetworkPlan};
+use super::number::Number;
 use super::options::OptionRows;
 use super::scaled::Scaled;
 use super::trace::Trace;

@@ -4,10 +4,10 @@
 use super::density::{Density, DensityRows};
 use super::error::EngineError;
 use super::evaluate::Activations;
-use super::expressions::Number;
 use super::float::Float;
 use super::known_ratio::KnownRatio;
 use super::network::NetworkPlan;
+use super::number::Number;
 use super::point::Point;
 use super::points::{Columns, Inputs, Trajectories};
 use super::variable::When;

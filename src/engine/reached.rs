@@ -1,10 +1,10 @@
 //! What a batch has reached: the first of its rows that is no number, and the state of a row, as it
 //! is shown.
 
-use super::expressions::Number;
 use super::fault::position;
 use super::float::Float;
 use super::kernels;
+use super::number::Number;
 use super::points::Trajectories;
 use super::stage::Stage;
 use super::variable::{Variable, When};

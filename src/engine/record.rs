@@ -1,7 +1,7 @@
 //! Episodes of a trained policy, step by step, for what learns from recorded ones.
 
+use super::choice::Choice;
 use super::error::EngineError;
-use super::family::Choice;
 use super::parameters::Parameters;
 use super::point::{Frozen, Point};
 use super::rollout::{Keep, Rollout};

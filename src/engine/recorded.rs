@@ -1,8 +1,8 @@
 //! Recorded steps as inputs of a classifier.
 
-use super::expressions::Number;
 use super::family::Draws;
 use super::float::Float;
+use super::number::Number;
 use super::points::{Columns, Inputs, Source, gather_values};
 use super::variable::Variable;
 use crate::model::Domain;

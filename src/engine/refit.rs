@@ -2,9 +2,9 @@
 
 use super::density::Density;
 use super::evaluate::{Activations, Scratch};
-use super::expressions::Number;
 use super::family::Draws;
 use super::float::Float;
+use super::number::Number;
 use super::parameters::Parameters;
 use super::points::Columns;
 use super::replay::Replay;

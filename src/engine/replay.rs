@@ -1,8 +1,9 @@
 //! Real transitions as they were seen, kept for a classifier and for models: the last ones.
 
-use super::expressions::{Expressions, Number};
+use super::expressions::Expressions;
 use super::family::Draws;
 use super::float::Float;
+use super::number::Number;
 use super::points::{Columns, Inputs, Source, gather_values};
 use super::rollout::Rollout;
 use super::stage::Stage;

@@ -1,7 +1,7 @@
 //! Inputs of networks that are normalised: by means and deviations that no gradient moves.
 
-use super::expressions::Number;
 use super::float::Float;
+use super::number::Number;
 use super::parameters::Layout;
 use crate::model::VariableId;
 use crate::plan::{Normalizer, Plan};

@@ -1,14 +1,14 @@
 //! The shards of a batch, and the jobs that threads do on them. What a shard computes depends on
 //! the job and on the shard alone.
 
+use super::choice::Choice;
 use super::classify::{Classified, Classifying};
 use super::credit::StepSums;
 use super::crew::Crew;
-use super::expressions::Number;
-use super::family::Choice;
 use super::fault::Fault;
 use super::float::Float;
 use super::kernels;
+use super::number::Number;
 use super::objective::{Aim, Objective, ReturnScale, Told, Weighing, part_of};
 use super::parameters::Parameters;
 use super::point::{Frozen, Point};

@@ -4,12 +4,13 @@
 //! They have random numbers of their own, so that what else a batch draws does not depend on how
 //! much is imagined.
 
+use super::choice::Choice;
 use super::error::EngineError;
 use super::evaluate::{Activations, Feed};
-use super::expressions::Number;
-use super::family::{Choice, Draws, Family};
+use super::family::{Draws, Family};
 use super::float::Float;
 use super::network::{InputKind, NetworkPlan};
+use super::number::Number;
 use super::point::Point;
 use super::scaled::Scaled;
 use super::stream::generator;

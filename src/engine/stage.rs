@@ -4,11 +4,12 @@
 use super::density::Density;
 use super::enumerate::Enumerator;
 use super::error::EngineError;
-use super::expressions::{Expressions, Number};
+use super::expressions::Expressions;
 use super::family::Family;
 use super::gain::Gain;
 use super::imagine::Imagination;
 use super::joint::Joint;
+use super::number::Number;
 use super::options::OptionDraw;
 use super::pathwise::Through;
 use super::ratio::Ratio;

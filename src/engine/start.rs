@@ -4,9 +4,9 @@
 use super::advantage::Advantages;
 use super::credit::{self, Carry, Given, Rows, StepSums};
 use super::density::{Density, DensityRows};
-use super::expressions::Number;
 use super::float::Float;
 use super::ledger::Ledger;
+use super::number::Number;
 use super::point::Point;
 use super::points::Trajectories;
 use super::stage::Stage;

@@ -139,7 +139,7 @@ pub fn metric<E: Float>(
     rows: Rows<E>,
     log_m: &[E],
     (of_fresh, of_keep): (&[E], &[E]),
-    out: &mut [Vec<E>; 2],
+    out: &mut [Vec<E>],
 ) {
     let n = rows.outcomes;
     let mut log_f = vec![E::ZERO; rows.fresh.len()];

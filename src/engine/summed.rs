@@ -2,7 +2,7 @@
 //! pairs that its points may stand for.
 
 use super::density::{Density, DensityRows};
-use super::expressions::Number;
+use super::number::Number;
 use super::point::Point;
 use super::points::Trajectories;
 use super::variable::Variable;

@@ -1,7 +1,7 @@
 //! What options are used for, counted as trajectories are rolled out.
 
-use super::expressions::Number;
 use super::family::Draws;
+use super::number::Number;
 use super::options::OptionRows;
 use super::stage::Stage;
 use super::trace::Present;

@@ -1,7 +1,7 @@
 //! What whole trajectories held, as kernels read it afterwards: any variable at any time.
 
-use super::expressions::Number;
 use super::float::Float;
+use super::number::Number;
 use super::stage::Stage;
 use super::variable::{Variable, When};
 use super::wired::number_all;

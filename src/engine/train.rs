@@ -3,13 +3,13 @@
 
 use super::calibration::calibrate;
 use super::checkpoint::Checkpoint;
+use super::choice::Choice;
 use super::crew::{threads, with_crew};
 use super::error::EngineError;
 use super::evaluate_policy::{self, Evaluator};
-use super::expressions::Number;
-use super::family::Choice;
 use super::kernels;
 use super::lead::Lead;
+use super::number::Number;
 use super::objective::Aim;
 use super::parameters::Parameters;
 use super::point::Frozen;

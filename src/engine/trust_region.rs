@@ -8,9 +8,9 @@
 //! term the step `x` itself is the maximum of its quadratic model, and no longer step is tried.
 
 use super::evaluate::{Activations, Scratch};
-use super::expressions::Number;
 use super::family::{Draws, Family};
 use super::float::Float;
+use super::number::Number;
 use super::objective::Told;
 use super::optimiser::Optimiser;
 use super::parameters::Parameters;
@@ -47,7 +47,7 @@ pub(super) struct Trial<E> {
     network: Activations<E>,
     scratch: Scratch<E>,
     /// By draw.
-    metric: Vec<[Vec<E>; 2]>,
+    metric: Vec<Vec<Vec<E>>>,
     present: Vec<E>,
     log_prob: Vec<E>,
     column: Vec<E>,
@@ -195,6 +195,7 @@ impl<E: Number> Shard<E> {
             let tangent =
                 |root: usize| trial.tangents.output(&wired.network, draw.roots.start + root);
             let outputs = wired.outputs(&rollout.network, draw.roots, &rows);
+            metric.resize_with(draw.roots.len(), Vec::new);
             draw.family.metric((draw.numbers, draw.last), outputs, tangent, metric);
             if draw.once {
                 let first_step = rollout.rows.starts.get(1).copied().unwrap_or(0);

@@ -16,8 +16,8 @@
 //! what is told and ascended, the bound a trajectory, holds `KL / N` (eq. 8 there, with equal
 //! shares).
 
-use super::expressions::Number;
 use super::float::Float;
+use super::number::Number;
 use super::objective::Aim;
 use super::parameters::Layout;
 use super::shards::{Hands, Job, Shared, read, write};

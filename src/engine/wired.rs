@@ -3,10 +3,10 @@
 
 use super::error::EngineError;
 use super::evaluate::{self, Activations};
-use super::expressions::Number;
 use super::float::Float;
 use super::moments::{Moments, Sums};
 use super::network::{InputKind, NetworkPlan};
+use super::number::Number;
 use super::scaled::Scaled;
 use super::values::Values;
 use super::variable::{Variable, When};

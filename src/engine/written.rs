@@ -194,9 +194,7 @@ fn masses(
             Some(fresh)
         }
         Distribution::UniformBox { .. }
-        | Distribution::Normal { .. }
-        | Distribution::TanhNormal { .. }
-        | Distribution::Beta { .. }
+        | Distribution::Real { .. }
         | Distribution::Record(_)
         | Distribution::Implicit(_) => None,
     }

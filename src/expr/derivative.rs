@@ -72,7 +72,9 @@ impl Graph {
                 | UnaryOp::Tan
                 | UnaryOp::Tanh
                 | UnaryOp::Sigmoid
-                | UnaryOp::Softplus => Ok(()),
+                | UnaryOp::Softplus
+                | UnaryOp::LogGamma
+                | UnaryOp::Polygamma(_) => Ok(()),
             },
             Node::Binary(op, ..) => match op {
                 BinaryOp::Equal
@@ -171,6 +173,8 @@ impl Graph {
                 self.product(y, rest)
             }
             UnaryOp::Softplus => self.unary(UnaryOp::Sigmoid, x),
+            UnaryOp::LogGamma => self.unary(UnaryOp::Polygamma(0), x),
+            UnaryOp::Polygamma(order) => self.unary(UnaryOp::Polygamma(order + 1), x),
             // these jump: `verify_smooth` has refused them
             UnaryOp::Not | UnaryOp::Sign | UnaryOp::Floor | UnaryOp::Round => self.constant(0.0),
         }

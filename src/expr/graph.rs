@@ -55,6 +55,10 @@ pub enum UnaryOp {
     Tanh,
     Sigmoid,
     Softplus,
+    /// `log Γ` of a positive number.
+    LogGamma,
+    /// The derivative of `log Γ` of this order plus 1: 0 is the digamma function.
+    Polygamma(u8),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

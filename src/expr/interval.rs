@@ -148,6 +148,11 @@ fn unary_range(op: UnaryOp, x: Range) -> Range {
         | UnaryOp::Tanh
         | UnaryOp::Sigmoid
         | UnaryOp::Softplus => rising(),
+        // of positive numbers: one falls and rises, the others do one of both
+        UnaryOp::LogGamma | UnaryOp::Polygamma(_) if lo <= 0.0 => EVERYTHING,
+        UnaryOp::LogGamma => (LEAST_LOG_GAMMA, op.apply(lo).max(op.apply(hi))),
+        UnaryOp::Polygamma(order) if order % 2 == 0 => rising(),
+        UnaryOp::Polygamma(_) => (op.apply(hi), op.apply(lo)),
         // the negative part of the argument gives no number
         UnaryOp::Log | UnaryOp::Sqrt => (op.apply(lo.max(0.0)), op.apply(hi)),
         UnaryOp::Sin => sine(x.interval, 0.0),
@@ -157,6 +162,7 @@ fn unary_range(op: UnaryOp, x: Range) -> Range {
     };
     let nan = match op {
         UnaryOp::Log | UnaryOp::Sqrt => lo < 0.0,
+        UnaryOp::LogGamma | UnaryOp::Polygamma(_) => lo <= 0.0,
         UnaryOp::Sin | UnaryOp::Cos | UnaryOp::Tan => x.is_unbounded(),
         UnaryOp::Negate
         | UnaryOp::Not
@@ -171,6 +177,9 @@ fn unary_range(op: UnaryOp, x: Range) -> Range {
     };
     Range { interval, nan: nan || x.nan }
 }
+
+/// Below the least value of `log Γ` of a positive number, at 1.4616.
+const LEAST_LOG_GAMMA: f64 = -0.12149;
 
 fn absolute((lo, hi): Interval) -> Interval {
     if lo >= 0.0 {

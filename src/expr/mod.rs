@@ -11,6 +11,7 @@ mod derivative;
 mod elementary;
 mod evaluate;
 mod fold;
+mod gamma;
 mod graph;
 mod instruction;
 pub mod interval;

@@ -1,7 +1,7 @@
 //! What each operation means for one `f64`. Everything that folds, evaluates or compiles an
 //! expression agrees with this file.
 
-use super::{BinaryOp, UnaryOp};
+use super::{BinaryOp, UnaryOp, gamma};
 
 impl UnaryOp {
     pub fn apply(self, x: f64) -> f64 {
@@ -25,6 +25,8 @@ impl UnaryOp {
             UnaryOp::Softplus => {
                 x.max(0.0) + (-x.abs()).exp().ln_1p() + if x.is_nan() { x } else { 0.0 }
             }
+            UnaryOp::LogGamma => gamma::log_gamma(x),
+            UnaryOp::Polygamma(order) => gamma::polygamma(order, x),
         }
     }
 }

@@ -198,6 +198,9 @@ fn unary<E: Real>(op: UnaryOp, d: &[Cell<E>], x: &[Cell<E>]) {
         UnaryOp::Tanh => map1(d, x, |x| x.tanh()),
         UnaryOp::Sigmoid => map1(d, x, |x| E::ONE / (E::ONE + (-x).exp())),
         UnaryOp::Softplus => map1(d, x, |x| x.softplus()),
+        UnaryOp::LogGamma | UnaryOp::Polygamma(_) => {
+            map1(d, x, |x| E::from_f64(op.apply(x.to_f64())))
+        }
     }
 }
 

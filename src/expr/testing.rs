@@ -2,7 +2,7 @@
 
 use super::{BinaryOp, ExprId, Graph, InputId, ParamId, UnaryOp};
 
-pub const UNARY: [UnaryOp; 15] = [
+pub const UNARY: [UnaryOp; 18] = [
     UnaryOp::Negate,
     UnaryOp::Not,
     UnaryOp::Abs,
@@ -18,6 +18,9 @@ pub const UNARY: [UnaryOp; 15] = [
     UnaryOp::Tanh,
     UnaryOp::Sigmoid,
     UnaryOp::Softplus,
+    UnaryOp::LogGamma,
+    UnaryOp::Polygamma(0),
+    UnaryOp::Polygamma(1),
 ];
 pub const BINARY: [BinaryOp; 15] = [
     BinaryOp::Add,

@@ -248,9 +248,7 @@ impl<'m> Masses<'m> {
                 all
             }
             Distribution::UniformBox { .. }
-            | Distribution::Normal { .. }
-            | Distribution::TanhNormal { .. }
-            | Distribution::Beta { .. }
+            | Distribution::Real { .. }
             | Distribution::Sticky { .. }
             | Distribution::Implicit(_) => Vec::new(), // `arguments` has refused them
         }
@@ -327,9 +325,7 @@ pub fn arguments(
             }
         }
         Distribution::UniformBox { .. } => return refuse("a `Uniform` between bounds"),
-        Distribution::Normal { .. } => return refuse("a `Normal`"),
-        Distribution::TanhNormal { .. } => return refuse("a `TanhNormal`"),
-        Distribution::Beta { .. } => return refuse("a `Beta`"),
+        Distribution::Real { family, .. } => return refuse(&format!("a `{}`", family.name())),
         Distribution::Sticky { .. } => return refuse("a `Sticky` outside a kernel"),
         Distribution::Implicit(_) => return refuse("an `Implicit` distribution"),
     }

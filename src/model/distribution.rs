@@ -1,6 +1,9 @@
 //! Distributions over a domain, with arguments that are scalar expressions (in environments and in
 //! place) or layers of a network (in kernels).
 
+use crate::expr::ExprId;
+use crate::family::Family;
+
 /// `A` is a vector-valued argument: `Vec<ExprId>` (a scalar per component) or [`super::LayerId`] (a
 /// layer and its width).
 #[derive(Clone, Debug, PartialEq)]
@@ -19,19 +22,11 @@ pub enum Distribution<A> {
     /// Over the values of a finite domain in the order of enumeration.
     Categorical(Scores<A>),
     Bernoulli(Scores<A>),
-    /// Independent per component.
-    Normal {
-        mean: A,
-        sd: A,
-    },
-    /// `tanh` of a normal, scaled to the declared bounds.
-    TanhNormal {
-        mean: A,
-        sd: A,
-    },
-    Beta {
-        a: A,
-        b: A,
+    /// Of a family over real numbers, with its arguments in the family's order; independent per
+    /// component.
+    Real {
+        family: Family,
+        arguments: Vec<A>,
     },
     /// Weights and parts; constant weights sum to 1.
     Mixture(Vec<(A, Distribution<A>)>),
@@ -59,21 +54,41 @@ pub enum Scores<A> {
     Probs(A),
 }
 
+impl Distribution<Vec<ExprId>> {
+    /// `weights(world) ~ Normal`: a mean field, whose means and deviations are learned.
+    pub fn mean_field() -> Distribution<Vec<ExprId>> {
+        Distribution::Real { family: Family::normal(), arguments: vec![Vec::new(), Vec::new()] }
+    }
+
+    pub fn is_mean_field(&self) -> bool {
+        self.as_normal().is_some_and(|(mean, _)| mean.is_empty())
+    }
+}
+
 impl<A> Distribution<A> {
+    pub fn normal(mean: A, sd: A) -> Distribution<A> {
+        Distribution::Real { family: Family::normal(), arguments: vec![mean, sd] }
+    }
+
+    /// The mean and the deviation of a normal that is not squashed.
+    pub fn as_normal(&self) -> Option<(&A, &A)> {
+        match self {
+            Distribution::Real { family, arguments } if family.is_normal() => {
+                Some((&arguments[0], &arguments[1]))
+            }
+            _ => None,
+        }
+    }
+
     /// Visits every argument, in the order written.
     pub fn for_each(&self, visit: &mut dyn FnMut(&A)) {
         match self {
             Distribution::Uniform => {}
-            Distribution::UniformBox { lo: a, hi: b }
-            | Distribution::Normal { mean: a, sd: b }
-            | Distribution::TanhNormal { mean: a, sd: b } => {
-                visit(a);
-                visit(b);
+            Distribution::UniformBox { lo, hi } => {
+                visit(lo);
+                visit(hi);
             }
-            Distribution::Beta { a, b } => {
-                visit(a);
-                visit(b);
-            }
+            Distribution::Real { arguments, .. } => arguments.iter().for_each(visit),
             Distribution::UniformOver(values) => values.iter().for_each(visit),
             Distribution::Delta(value) | Distribution::Implicit(value) => visit(value),
             Distribution::Categorical(scores) | Distribution::Bernoulli(scores) => match scores {

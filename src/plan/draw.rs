@@ -199,7 +199,7 @@ pub(super) fn imagined(
             Some(head) => head,
             None => kernel_head(model, kernel, *variable)?,
         };
-        if matches!(head, Head::TanhNormal { .. } | Head::Sticky { .. }) {
+        if head.is_squashed() || matches!(head, Head::Sticky { .. }) {
             return refuse(format!(
                 "`{name}` is imagined by a `TanhNormal` or `Sticky`; this version imagines by \
                  `Categorical`, `Normal`, `Mixture` and `Implicit` models"
@@ -326,21 +326,10 @@ fn draw(
         }
     };
     let head = kernel_head(model, kernel, variable)?;
-    let only_of_states = match head {
-        Head::Mixture { .. } => Some("a `Mixture`, whose entropy has no closed form"),
-        Head::Implicit { .. } => Some("`Implicit`, which has no density"),
-        Head::Bernoulli { .. } => {
-            Some("a `Bernoulli`, which this version takes for the end of an episode")
-        }
-        Head::Categorical { .. }
-        | Head::Sticky { .. }
-        | Head::Normal { .. }
-        | Head::TanhNormal { .. } => None,
-    };
-    if let Some(what) = only_of_states {
+    if let Head::Implicit { .. } = head {
         let message = format!(
-            "`{name}` is drawn from {what}; this version draws states from such, not actions or \
-             options"
+            "`{name}` is drawn from `Implicit`, which has no density: no score says how its draws \
+             are to move"
         );
         return Err(vec![refused(model.kernel(kernel).span, message)]);
     }

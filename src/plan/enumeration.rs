@@ -45,11 +45,7 @@ pub fn against_enumeration(
         }
         [] => "sums over nothing: this model draws no option",
         [_, _, ..] => "sums over one option, and this model has several",
-        [_] if !settings.kl_to_go
-            || settings.discount < 1.0
-            || settings.lambda < 1.0
-            || settings.n_step.is_some() =>
-        {
+        [_] if !settings.kl_to_go || settings.discount < 1.0 || !settings.critics.is_empty() => {
             "goes with whole credit: without `kl_to_go = false`, `discount`, `lambda` and `n_step`"
         }
         [_] if settings.normalize.observations => {

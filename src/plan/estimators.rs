@@ -164,17 +164,14 @@ fn is_same(one: &Plan, other: &Plan) -> bool {
     let baseline = !is_scored(one)
         || a.baseline == b.baseline && one.fit_moves_bound() == other.fit_moves_bound();
     baseline
-        && (a.lambda, a.n_step, a.discount, a.kl_to_go, a.options)
-            == (b.lambda, b.n_step, b.discount, b.kl_to_go, b.options)
+        && (&a.critics, a.discount, a.kl_to_go, a.options)
+            == (&b.critics, b.discount, b.kl_to_go, b.options)
         && one.pathwise.is_some() == other.pathwise.is_some()
 }
 
 fn claim(own: &Plan) -> Claim {
     let settings = &own.settings;
-    let shortened = settings.lambda < 1.0
-        || settings.n_step.is_some()
-        || settings.discount < 1.0
-        || !settings.kl_to_go;
+    let shortened = !settings.critics.is_empty() || settings.discount < 1.0 || !settings.kl_to_go;
     if shortened || own.fit_moves_bound() { Claim::Biased } else { Claim::Unbiased }
 }
 
@@ -190,10 +187,7 @@ fn name(own: &Plan) -> String {
     if own.fit_moves_bound() {
         keys.push(format!("baseline_weight = {}", settings.baseline_weight));
     }
-    if settings.lambda < 1.0 {
-        keys.push(format!("lambda = {}", settings.lambda));
-    }
-    keys.extend(settings.n_step.map(|steps| format!("n_step = {steps}")));
+    keys.extend(settings.critics.iter().map(|chosen| format!("{} = {}", chosen.key, chosen.value)));
     if settings.discount < 1.0 {
         keys.push(format!("discount = {}", settings.discount));
     }

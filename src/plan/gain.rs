@@ -41,7 +41,7 @@ fn gain(planner: &Planner, id: GainId, fields: &[MeanField]) -> Result<Gain, Vec
     let [output] = of.outputs.as_slice() else { return Err(refusal("is of several values")) };
     let density = planner.density(&KernelRef::Learned(of.kernel), output, &of.givens, of.span)?;
     match density.head {
-        Head::Categorical { .. } | Head::Normal { .. } | Head::TanhNormal { .. } => {}
+        Head::Categorical { .. } | Head::Real { .. } => {}
         Head::Bernoulli { .. } => return Err(refusal("is of a `Bernoulli`")),
         Head::Sticky { .. } => return Err(refusal("is of a `Sticky` draw")),
         Head::Mixture { .. } => return Err(refusal("is of a `Mixture`")),

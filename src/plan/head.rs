@@ -1,6 +1,7 @@
 //! How a kernel over an action or an option is computed: which layers of the network give the
 //! numbers of its distribution.
 
+use crate::family::{Family, Squash};
 use crate::model::{Distribution, Domain, Kind, LayerId, Model, Scores};
 
 /// The family of a distribution and the layers of its numbers.
@@ -13,10 +14,9 @@ pub enum Head {
     /// Stays at the kernel's given number `last` with probability `keep`, else draws afresh from
     /// the logits.
     Sticky { last: usize, keep: LayerId, fresh: LayerId, outcomes: usize },
-    /// Independent per component.
-    Normal { mean: LayerId, sd: LayerId, width: usize },
-    /// `tanh` of a normal, scaled to `bounds`, a pair for each component.
-    TanhNormal { mean: LayerId, sd: LayerId, bounds: Vec<(f64, f64)> },
+    /// A layer for each argument of the family, of a number per component; `bounds` are those of
+    /// the components, infinite where there are none.
+    Real { family: Family, arguments: Vec<LayerId>, bounds: Vec<(f64, f64)> },
     /// A normal for each weight; weights count relative to their sum.
     Mixture { weights: Vec<LayerId>, means: Vec<LayerId>, sds: Vec<LayerId>, width: usize },
     /// What the layer computes from noise: drawn, and without a density.
@@ -30,7 +30,7 @@ impl Head {
             Head::Categorical { logits, .. } => vec![*logits],
             Head::Bernoulli { logit } => vec![*logit],
             Head::Sticky { keep, fresh, .. } => vec![*fresh, *keep],
-            Head::Normal { mean, sd, .. } | Head::TanhNormal { mean, sd, .. } => vec![*mean, *sd],
+            Head::Real { arguments, .. } => arguments.clone(),
             Head::Mixture { weights, means, sds, .. } => [&weights[..], means, sds].concat(),
             Head::Implicit { sample, .. } => vec![*sample],
         }
@@ -40,44 +40,68 @@ impl Head {
     pub fn is_finite(&self) -> bool {
         match self {
             Head::Categorical { .. } | Head::Bernoulli { .. } | Head::Sticky { .. } => true,
-            Head::Normal { .. }
-            | Head::TanhNormal { .. }
-            | Head::Mixture { .. }
-            | Head::Implicit { .. } => false,
+            Head::Real { .. } | Head::Mixture { .. } | Head::Implicit { .. } => false,
         }
+    }
+
+    /// Its entropy has a closed form: that of what is squashed, before it is.
+    pub fn has_entropy(&self) -> bool {
+        match self {
+            Head::Categorical { .. } | Head::Bernoulli { .. } | Head::Sticky { .. } => true,
+            Head::Real { family, .. } => family.as_normal().is_some() || family.has_entropy(),
+            Head::Mixture { .. } | Head::Implicit { .. } => false,
+        }
+    }
+
+    /// Its Fisher information and its divergence from another of its family have closed forms.
+    pub fn has_metric(&self) -> bool {
+        match self {
+            Head::Categorical { .. } | Head::Bernoulli { .. } | Head::Sticky { .. } => true,
+            Head::Real { family, .. } => {
+                family.as_normal().is_some() || family.has_fisher() && family.has_divergence()
+            }
+            Head::Mixture { .. } | Head::Implicit { .. } => false,
+        }
+    }
+
+    /// What it is called in a model.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Head::Categorical { .. } => "Categorical",
+            Head::Bernoulli { .. } => "Bernoulli",
+            Head::Sticky { .. } => "Sticky",
+            Head::Real { family, .. } => family.name(),
+            Head::Mixture { .. } => "Mixture",
+            Head::Implicit { .. } => "Implicit",
+        }
+    }
+
+    /// Drawn before it is squashed: its draws are not its values.
+    pub fn is_squashed(&self) -> bool {
+        matches!(self, Head::Real { family, .. } if family.as_normal() == Some(Squash::Tanh))
+    }
+
+    /// A normal that is not squashed.
+    pub fn is_normal(&self) -> bool {
+        matches!(self, Head::Real { family, .. } if family.is_normal())
     }
 
     /// Both are of one family over the same values, so that their divergence has a closed form
     /// here.
     pub fn is_like(&self, other: &Head) -> bool {
         match (self, other) {
-            (Head::Categorical { outcomes: a, .. }, Head::Categorical { outcomes: b, .. })
-            | (Head::Normal { width: a, .. }, Head::Normal { width: b, .. }) => a == b,
-            (Head::TanhNormal { bounds: a, .. }, Head::TanhNormal { bounds: b, .. }) => a == b,
+            (Head::Categorical { outcomes: a, .. }, Head::Categorical { outcomes: b, .. }) => {
+                a == b
+            }
+            (Head::Bernoulli { .. }, Head::Bernoulli { .. }) => true,
             (
-                Head::Categorical { .. }
-                | Head::Sticky { .. }
-                | Head::Normal { .. }
-                | Head::TanhNormal { .. },
-                _,
-            )
+                Head::Real { family: a, bounds: of_a, .. },
+                Head::Real { family: b, bounds: of_b, .. },
+            ) => a == b && of_a == of_b && a.has_divergence(),
+            (Head::Categorical { .. } | Head::Sticky { .. } | Head::Real { .. }, _)
             | (Head::Bernoulli { .. }, _)
             | (Head::Mixture { .. } | Head::Implicit { .. }, _) => false,
         }
-    }
-}
-
-/// The head of one of the parts of a kernel with so many outputs: over what an action is, or over
-/// whether the episode ends.
-pub fn part(
-    model: &Model,
-    outputs: usize,
-    distribution: &Distribution<LayerId>,
-    domain: &Domain,
-) -> Result<Head, String> {
-    match distribution {
-        Distribution::Bernoulli(Scores::Logits(logit)) => Ok(Head::Bernoulli { logit: *logit }),
-        _ => head(model, outputs, distribution, domain),
     }
 }
 
@@ -90,52 +114,47 @@ pub fn head(
     domain: &Domain,
 ) -> Result<Head, String> {
     let width = |layer: LayerId| model.network.layer(layer).width;
-    let normal = |mean: LayerId, sd: LayerId| {
-        let components = domain.width();
-        if (width(mean), width(sd)) == (components, components) {
-            Ok(components)
-        } else {
-            Err(format!(
-                "a normal with {} means and {} deviations over {components} components",
-                width(mean),
-                width(sd)
-            ))
-        }
-    };
     match distribution {
         Distribution::Categorical(Scores::Logits(logits)) => {
             Ok(Head::Categorical { logits: *logits, outcomes: width(*logits) })
         }
-        Distribution::Normal { mean, sd } => {
-            Ok(Head::Normal { mean: *mean, sd: *sd, width: normal(*mean, *sd)? })
-        }
-        Distribution::TanhNormal { mean, sd } => {
-            normal(*mean, *sd)?;
+        Distribution::Real { family, arguments } => {
+            if let Some(other) = arguments.iter().find(|of| width(**of) != domain.width()) {
+                return Err(format!(
+                    "a `{}` with an argument of {} numbers over {} components",
+                    family.name(),
+                    width(*other),
+                    domain.width()
+                ));
+            }
             let bounds = domain.components.iter().map(|component| match component.kind {
                 Kind::Real { lo, hi } => (lo, hi),
                 Kind::Integer { lo, hi } => (lo as f64, hi as f64),
                 Kind::Names(_) | Kind::Bool => (0.0, 1.0),
             });
-            Ok(Head::TanhNormal { mean: *mean, sd: *sd, bounds: bounds.collect() })
+            Ok(Head::Real {
+                family: *family,
+                arguments: arguments.clone(),
+                bounds: bounds.collect(),
+            })
         }
         Distribution::Record(parts) => match &parts[..] {
             [only] => head(model, outputs, only, domain),
             _ => Err("a record of independent parts".into()),
         },
         Distribution::Categorical(Scores::Probs(_)) => Err("`Categorical(probs = …)`".into()),
-        Distribution::Bernoulli(_) => Err("`Bernoulli`".into()),
+        Distribution::Bernoulli(Scores::Logits(logit)) => Ok(Head::Bernoulli { logit: *logit }),
+        Distribution::Bernoulli(Scores::Probs(_)) => Err("`Bernoulli(probs = …)`".into()),
         Distribution::Uniform | Distribution::UniformBox { .. } | Distribution::UniformOver(_) => {
             Err("`Uniform`".into())
         }
         Distribution::Delta(_) => Err("`Delta`".into()),
-        Distribution::Beta { .. } => Err("`Beta`".into()),
         Distribution::Mixture(parts) => {
             let (mut weights, mut means, mut sds) = (Vec::new(), Vec::new(), Vec::new());
             for (weight, part) in parts {
-                let Distribution::Normal { mean, sd } = part else {
+                let Some((mean, sd)) = part.as_normal() else {
                     return Err("a `Mixture` of other parts than `Normal(mean = …, sd = …)`".into());
                 };
-                normal(*mean, *sd)?;
                 weights.push(*weight);
                 means.push(*mean);
                 sds.push(*sd);

@@ -91,13 +91,11 @@ fn kernel(
         (Some(finite), _) => {
             vec![prior::log_probabilities(&mut model.graph, distribution, finite)?]
         }
-        (None, Distribution::Normal { mean, sd } | Distribution::TanhNormal { mean, sd }) => {
-            vec![mean.clone(), sd.clone()]
-        }
+        (None, Distribution::Real { arguments, .. }) => arguments.clone(),
         (None, Distribution::Uniform | Distribution::UniformBox { .. }) => {
             return Err("a uniform over real numbers");
         }
-        (None, _) => return Err("a distribution over real numbers that is no normal"),
+        (None, _) => return Err("a distribution over real numbers that is of no family"),
     };
     // what it reads becomes its givens
     let mut read: Vec<(VariableId, Index)> = Vec::new();
@@ -133,10 +131,11 @@ fn kernel(
         arguments.push(Value::Time);
     }
     let layers: Vec<LayerId> = parts.iter().map(|part| layer(model, id, part, &read)).collect();
-    let distribution = match (distribution, &layers[..]) {
-        (Distribution::TanhNormal { .. }, &[mean, sd]) => Distribution::TanhNormal { mean, sd },
-        (_, &[mean, sd]) => Distribution::Normal { mean, sd },
-        (_, layers) => Distribution::Categorical(Scores::Logits(layers[0])),
+    let distribution = match (&domain.finite, distribution) {
+        (None, Distribution::Real { family, .. }) => {
+            Distribution::Real { family: *family, arguments: layers }
+        }
+        _ => Distribution::Categorical(Scores::Logits(layers[0])),
     };
     let name = format!("{} in place", model.variable(variable).name);
     model.kernels.push(Kernel { name, outputs, givens, distribution, span: factor.span });

@@ -1,55 +1,9 @@
 //! The keys of `infer`: one table with each key's meaning, kind and default. The reference, `rlppl
 //! plan` and the reader of settings all read this table.
 
+use super::critic::CRITICS;
+use super::key::{Key, KeyDefault, KeyKind};
 use super::until::WATCHED;
-use std::fmt;
-
-/// One key of `infer`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Key {
-    pub name: &'static str,
-    pub meaning: &'static str,
-    pub kind: KeyKind,
-    pub default: KeyDefault,
-}
-
-/// What values a key takes.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum KeyKind {
-    /// A whole number, at least this.
-    Count {
-        least: u64,
-    },
-    /// A number between these, both included.
-    Number {
-        lo: f64,
-        hi: f64,
-    },
-    /// A number greater than zero.
-    Positive,
-    Truth,
-    Word(&'static [&'static str]),
-    /// One of these words, or several in brackets.
-    Words(&'static [&'static str]),
-    /// One of [`OPTIMIZERS`] with named arguments.
-    Optimizer,
-    /// A network over variables at `t`, or one of these words.
-    NetworkOr(&'static [&'static str]),
-    /// One of [`UPDATES`] with named arguments.
-    Update,
-    /// A threshold of one of these quantities.
-    Threshold(&'static [&'static str]),
-}
-
-/// What holds where the key is not set.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum KeyDefault {
-    Number(f64),
-    Truth(bool),
-    Word(&'static str),
-    /// Follows from other settings or from the machine, in these words.
-    Derived(&'static str),
-}
 
 /// A word and its named arguments, each with its default and meaning.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -63,7 +17,26 @@ const fn key(name: &'static str, kind: KeyKind, default: KeyDefault, meaning: &'
 }
 
 /// All keys, in the order they are printed.
-pub const KEYS: &[Key] = &[
+pub const KEYS: &[Key] = &ALL;
+
+const ALL: [Key; FIRST.len() + CRITICS.len() + LAST.len()] = {
+    let mut all = [FIRST[0]; FIRST.len() + CRITICS.len() + LAST.len()];
+    let mut at = 0;
+    while at < all.len() {
+        all[at] = if at < FIRST.len() {
+            FIRST[at]
+        } else if at < FIRST.len() + CRITICS.len() {
+            CRITICS[at - FIRST.len()].key
+        } else {
+            LAST[at - FIRST.len() - CRITICS.len()]
+        };
+        at += 1;
+    }
+    all
+};
+
+/// Those that stand before the critics.
+const FIRST: &[Key] = &[
     key(
         "trajectories",
         KeyKind::Count { least: 1 },
@@ -144,20 +117,10 @@ pub const KEYS: &[Key] = &[
         "weight of the baseline's squared error (halved) beside the bound, where its network \
          shares a `net` with the policy and moves it",
     ),
-    key(
-        "lambda",
-        KeyKind::Number { lo: 0.0, hi: 1.0 },
-        KeyDefault::Number(1.0),
-        "λ of generalised advantage estimation (Schulman 2016); below 1 it biases the gradient \
-         and needs a network as baseline",
-    ),
-    key(
-        "n_step",
-        KeyKind::Count { least: 1 },
-        KeyDefault::Derived("to the end"),
-        "steps of credit before the learned value takes the place of the rest (Mnih 2016); it \
-         biases the gradient and needs a network as baseline",
-    ),
+];
+
+/// Those that stand behind them.
+const LAST: &[Key] = &[
     key(
         "discount",
         KeyKind::Number { lo: 0.0, hi: 1.0 },
@@ -321,16 +284,6 @@ pub const UPDATES: &[Choice] = &[
         )],
     },
 ];
-
-impl fmt::Display for KeyDefault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            KeyDefault::Number(value) => write!(f, "{value}"),
-            KeyDefault::Truth(value) => write!(f, "{value}"),
-            KeyDefault::Word(word) | KeyDefault::Derived(word) => f.write_str(word),
-        }
-    }
-}
 
 /// The key of that name.
 pub fn key_named(name: &str) -> Option<&'static Key> {

@@ -2,12 +2,14 @@
 //! what, and the settings of the run. Allocates no tensors, never samples.
 
 mod classifier;
+pub mod critic;
 mod draw;
 mod enumeration;
 mod estimators;
 mod gain;
 mod head;
 mod in_place;
+mod key;
 mod keys;
 mod parts;
 mod pathwise;
@@ -33,7 +35,8 @@ pub use enumeration::OptionReads;
 pub use estimators::{Alternative, Claim, alternatives};
 pub use gain::Gain;
 pub use head::Head;
-pub use keys::{Choice, KEYS, Key, KeyDefault, KeyKind, OPTIMIZERS, UPDATES};
+pub use key::{Key, KeyDefault, KeyKind};
+pub use keys::{Choice, KEYS, OPTIMIZERS, UPDATES};
 pub use pathwise::{Pathwise, Slope};
 pub use read::{Credited, Read, Version};
 pub use records::Records;
@@ -361,6 +364,11 @@ fn assemble(
         Quantity::Kl { prior: Prior::Kernel { of: Version::Present, head, .. } } => Some(head),
         _ => None,
     });
+    if let Update::TrustRegion { .. } = settings.update
+        && let Some(error) = together::without_metric(model, &draws[..=policy_at])
+    {
+        return Err(vec![error]);
+    }
     let heads = draws[..=policy_at].iter().map(|(draw, _)| &draw.head).chain(priors);
     let measured: BTreeSet<ParameterId> = heads.flat_map(of_head).collect();
     if let Some(error) = weights::along_a_metric(model, &settings, &weights, &measured) {
@@ -688,10 +696,10 @@ fn remarks(
                 .into(),
         );
     }
-    if settings.lambda < 1.0 && scored {
+    for chosen in settings.critics.iter().filter(|_| scored) {
         remarks.push(format!(
-            "lambda = {}: credit bootstraps from a learned value; the gradient is biased",
-            settings.lambda
+            "{} = {}: credit bootstraps from a learned value; the gradient is biased",
+            chosen.key, chosen.value
         ));
     }
     if settings.discount < 1.0 {
@@ -705,11 +713,6 @@ fn remarks(
             "refits: the model learns from kept transitions, of states that earlier policies met"
                 .into(),
         );
-    }
-    if let Some(steps) = settings.n_step.filter(|_| scored) {
-        remarks.push(format!(
-            "n_step = {steps}: credit bootstraps from a learned value; the gradient is biased"
-        ));
     }
     if shared && settings.baseline_weight > 0.0 {
         let weight = settings.baseline_weight;

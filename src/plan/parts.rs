@@ -72,14 +72,16 @@ pub(super) fn parts(model: &Model, factor: &Factor) -> Result<Vec<Part>, Vec<Dia
                 ),
             )]
         };
-        let head = head::part(model, written.outputs.len(), part, &domain).map_err(refusal)?;
+        let head = head::head(model, written.outputs.len(), part, &domain).map_err(refusal)?;
         match head {
+            Head::Real { .. } if head.is_squashed() => {
+                return Err(refusal("squashed by `tanh`".into()));
+            }
             Head::Categorical { .. }
             | Head::Bernoulli { .. }
-            | Head::Normal { .. }
+            | Head::Real { .. }
             | Head::Mixture { .. } => {}
             Head::Sticky { .. } => return Err(refusal("a `Sticky` draw".into())),
-            Head::TanhNormal { .. } => return Err(refusal("`TanhNormal`".into())),
             Head::Implicit { .. } => return Err(refusal("`Implicit`".into())),
         }
         let density = Density { of, kernel, head, target, reads: given.clone(), span: factor.span };

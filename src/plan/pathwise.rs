@@ -122,11 +122,14 @@ fn of_draws(on: &Imagined) -> Vec<Diagnostic> {
         );
     };
     for draw in on.start.into_iter().chain([on.transition]) {
+        let not_normal;
         let what = match draw.head {
-            Head::Normal { .. } | Head::Implicit { .. } => continue,
+            Head::Implicit { .. } => continue,
+            Head::Real { .. } if draw.head.is_normal() => continue,
             Head::Mixture { .. } => "a `Mixture`, whose draw jumps from part to part",
-            Head::TanhNormal { .. } => {
-                "a `TanhNormal`, which this version does not imagine states with"
+            Head::Real { family, .. } => {
+                not_normal = format!("a `{}`, and states are moved by normal noise", family.name());
+                &not_normal
             }
             Head::Categorical { .. } | Head::Bernoulli { .. } | Head::Sticky { .. } => {
                 "drawn from finitely many values"
@@ -144,7 +147,7 @@ fn of_draws(on: &Imagined) -> Vec<Diagnostic> {
                     name(on.transition)
                 ),
             ),
-            (_, Head::Normal { .. }) => {}
+            (_, head) if head.is_normal() => {}
             (Subject::Reward(_) | Subject::Read(_), _) => refuse(
                 span(on.transition),
                 format!(
@@ -164,6 +167,15 @@ fn of_draws(on: &Imagined) -> Vec<Diagnostic> {
             environment.name
         );
         refuse(span(on.transition), message);
+    }
+    if !on.policy.head.has_entropy() {
+        let message = format!(
+            "`{}` is a `{}`, whose entropy has no closed form: how `−log q` of a draw moves with \
+             its noise is then not known",
+            name(on.policy),
+            on.policy.head.name()
+        );
+        refuse(span(on.policy), message);
     }
     if let Some(option) = on.options.first() {
         let message = "this version takes no gradient through draws where there are options";

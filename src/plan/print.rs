@@ -1,5 +1,6 @@
 //! A plan as text, for `rlppl plan`.
 
+use super::keys::key_named;
 use super::{
     Baseline, Credited, DrawGradient, Estimator, KEYS, OptionGradient, Plan, Precision, Quantity,
     Ratio, RatioOf, Subject,
@@ -233,8 +234,6 @@ impl Plan {
                 Baseline::Network { .. } => "a network".into(),
             },
             "baseline_weight" => settings.baseline_weight.to_string(),
-            "n_step" => settings.n_step.map_or("to the end".into(), |steps| steps.to_string()),
-            "lambda" => settings.lambda.to_string(),
             "discount" => settings.discount.to_string(),
             "options" => match settings.options {
                 OptionGradient::Sampled => "sampled".into(),
@@ -285,7 +284,12 @@ impl Plan {
                     until.batches
                 )
             }),
-            _ => "not run".into(),
+            name => {
+                let chosen = settings.critics.iter().find(|chosen| chosen.key == name);
+                let default = key_named(name).map(|key| key.default.to_string());
+                let value = chosen.map(|chosen| chosen.value.to_string()).or(default);
+                value.unwrap_or_else(|| "not run".into())
+            }
         }
     }
 }

@@ -3,10 +3,11 @@
 
 use super::Head;
 use crate::expr::{BinaryOp, ExprId, Graph, UnaryOp};
+use crate::family::{At, Formula};
 use crate::model::{Distribution, Domain, FiniteDomain, Kind, Scores};
 
 /// The numbers of the distribution in the family of `head`: a log-probability for each value, or
-/// means and then standard deviations; else what it is, in words.
+/// the arguments of a family, one after the other; else what it is, in words.
 pub fn numbers(
     graph: &mut Graph,
     distribution: &Distribution<Vec<ExprId>>,
@@ -14,24 +15,31 @@ pub fn numbers(
     head: &Head,
 ) -> Result<Vec<ExprId>, &'static str> {
     match (head, distribution, &domain.finite) {
-        (Head::Categorical { .. } | Head::Sticky { .. }, distribution, Some(finite)) => {
-            log_probabilities(graph, distribution, finite)
+        (
+            Head::Categorical { .. } | Head::Bernoulli { .. } | Head::Sticky { .. },
+            distribution,
+            Some(finite),
+        ) => log_probabilities(graph, distribution, finite),
+        (Head::Real { family, .. }, Distribution::Real { family: of, arguments }, _)
+            if family == of =>
+        {
+            Ok(arguments.concat())
         }
-        (Head::Normal { .. }, Distribution::Normal { mean, sd }, _)
-        | (Head::TanhNormal { .. }, Distribution::TanhNormal { mean, sd }, _) => {
-            Ok(mean.iter().chain(sd).copied().collect())
+        (Head::Real { family, bounds, .. }, Distribution::Uniform, _) => {
+            let arguments = family.uniform().ok_or("of another family")?;
+            let columns = arguments.iter().flat_map(|&of| std::iter::repeat_n(of, bounds.len()));
+            Ok(columns.map(|of| graph.constant(of)).collect())
         }
         (
             Head::Categorical { .. }
+            | Head::Bernoulli { .. }
             | Head::Sticky { .. }
-            | Head::Normal { .. }
-            | Head::TanhNormal { .. },
+            | Head::Real { .. }
+            | Head::Mixture { .. }
+            | Head::Implicit { .. },
             _,
             _,
-        )
-        | (Head::Bernoulli { .. } | Head::Mixture { .. } | Head::Implicit { .. }, _, _) => {
-            Err("of another family")
-        }
+        ) => Err("of another family"),
     }
 }
 
@@ -43,76 +51,90 @@ pub fn log_density(
     domain: &Domain,
     action: &[ExprId],
 ) -> Result<ExprId, &'static str> {
-    let mut logs = Vec::with_capacity(action.len());
+    let kinds = action.iter().zip(&domain.components);
     match distribution {
         Distribution::Uniform => {
+            let mut logs = Vec::with_capacity(action.len());
             for component in &domain.components {
                 let Kind::Real { lo, hi } = component.kind else {
                     return Err("a uniform over more than real numbers");
                 };
                 logs.push(graph.constant(-(hi - lo).ln()));
             }
+            Ok(sum(graph, &logs))
         }
         Distribution::UniformBox { lo, hi } => {
+            let mut logs = Vec::with_capacity(action.len());
             for (&lo, &hi) in lo.iter().zip(hi) {
                 let width = graph.binary(BinaryOp::Subtract, hi, lo);
                 let log = graph.unary(UnaryOp::Log, width);
                 logs.push(graph.unary(UnaryOp::Negate, log));
             }
+            Ok(sum(graph, &logs))
         }
-        Distribution::Normal { mean, sd } => {
-            let (half, constant) =
-                (graph.constant(-0.5), graph.constant(-0.5 * (2.0 * std::f64::consts::PI).ln()));
-            for ((&x, &mean), &sd) in action.iter().zip(mean).zip(sd) {
-                let z = graph.binary(BinaryOp::Subtract, x, mean);
-                let z = graph.binary(BinaryOp::Divide, z, sd);
-                let square = graph.binary(BinaryOp::Multiply, z, z);
-                let exponent = graph.binary(BinaryOp::Multiply, half, square);
-                let log_sd = graph.unary(UnaryOp::Log, sd);
-                let log = graph.binary(BinaryOp::Subtract, exponent, log_sd);
-                logs.push(graph.binary(BinaryOp::Add, log, constant));
+        Distribution::Real { family, arguments } => {
+            let mut logs = Vec::with_capacity(action.len());
+            for (at, (&x, component)) in kinds.enumerate() {
+                let Kind::Real { lo, hi } = component.kind else {
+                    return Err("a density over values that can be counted");
+                };
+                let arguments: Vec<ExprId> = arguments.iter().map(|of| of[at]).collect();
+                let bounds = (graph.constant(lo), graph.constant(hi));
+                let of = At { arguments: &arguments, bounds };
+                logs.push(family.log_density(&mut Formula::new(graph), x, &of));
             }
+            Ok(sum(graph, &logs))
+        }
+        Distribution::Mixture(parts) => {
+            let mut logs = Vec::with_capacity(parts.len());
+            for (weight, part) in parts {
+                let log = log_density(graph, part, domain, action)?;
+                let log_weight = graph.unary(UnaryOp::Log, weight[0]);
+                logs.push(graph.binary(BinaryOp::Add, log_weight, log));
+            }
+            Ok(log_sum(graph, &logs))
+        }
+        Distribution::If { condition, then, otherwise } => {
+            let then = log_density(graph, then, domain, action)?;
+            let otherwise = log_density(graph, otherwise, domain, action)?;
+            Ok(graph.if_(condition[0], then, otherwise))
+        }
+        Distribution::Record(parts) => {
+            let (mut logs, mut rest) = (Vec::with_capacity(parts.len()), action);
+            for (at, part) in parts.iter().enumerate() {
+                let field = domain.field(at);
+                let (own, others) = rest.split_at(field.width());
+                logs.push(log_density(graph, part, &field, own)?);
+                rest = others;
+            }
+            Ok(sum(graph, &logs))
         }
         Distribution::UniformOver(_)
         | Distribution::Delta(_)
         | Distribution::Categorical(_)
         | Distribution::Bernoulli(_)
         | Distribution::Sticky { .. }
-        | Distribution::Implicit(_) => return Err("without a density"),
-        Distribution::TanhNormal { .. } => return Err("`TanhNormal`"),
-        Distribution::Beta { .. } => return Err("`Beta`"),
-        Distribution::Mixture(_) => return Err("`Mixture`"),
-        Distribution::If { .. } => return Err("`if … then … else`"),
-        Distribution::Record(parts) => {
-            let mut rest = action;
-            for part in parts {
-                let width = match part {
-                    Distribution::Normal { mean: of, .. }
-                    | Distribution::UniformBox { lo: of, .. } => of.len(),
-                    Distribution::Uniform
-                    | Distribution::UniformOver(_)
-                    | Distribution::Delta(_)
-                    | Distribution::Categorical(_)
-                    | Distribution::Bernoulli(_)
-                    | Distribution::TanhNormal { .. }
-                    | Distribution::Beta { .. }
-                    | Distribution::Mixture(_)
-                    | Distribution::Record(_)
-                    | Distribution::Sticky { .. }
-                    | Distribution::If { .. }
-                    | Distribution::Implicit(_) => {
-                        return Err(
-                            "a record of other parts than `Normal` and `Uniform(lo = …, hi = …)`",
-                        );
-                    }
-                };
-                let (own, others) = rest.split_at(width);
-                logs.push(log_density(graph, part, domain, own)?);
-                rest = others;
-            }
-        }
+        | Distribution::Implicit(_) => Err("without a density"),
     }
-    Ok(sum(graph, &logs))
+}
+
+/// `log Σ e^l`, which does not overflow.
+fn log_sum(graph: &mut Graph, logs: &[ExprId]) -> ExprId {
+    let largest = logs
+        .iter()
+        .copied()
+        .reduce(|a, b| graph.binary(BinaryOp::Max, a, b))
+        .expect("check: a mixture has parts");
+    let shares: Vec<ExprId> = logs
+        .iter()
+        .map(|&log| {
+            let less = graph.binary(BinaryOp::Subtract, log, largest);
+            graph.unary(UnaryOp::Exp, less)
+        })
+        .collect();
+    let total = sum(graph, &shares);
+    let log = graph.unary(UnaryOp::Log, total);
+    graph.binary(BinaryOp::Add, largest, log)
 }
 
 /// One expression per value of `domain`, in nats, in the order of enumeration; else what cannot be
@@ -174,10 +196,9 @@ fn probabilities(
         }
         Distribution::Record(_) => Err("a record of independent parts"),
         Distribution::Sticky { .. } => Err("a `Sticky` draw"),
-        Distribution::UniformBox { .. }
-        | Distribution::Normal { .. }
-        | Distribution::TanhNormal { .. }
-        | Distribution::Beta { .. } => Err("a density over real numbers"),
+        Distribution::UniformBox { .. } | Distribution::Real { .. } => {
+            Err("a density over real numbers")
+        }
         Distribution::Implicit(_) => Err("an `Implicit` draw"),
     }
 }

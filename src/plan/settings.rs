@@ -1,7 +1,9 @@
 //! The settings of a run, read from the keys of `infer` by the table in [`super::keys`]. All that
 //! is wrong is found at once.
 
-use super::keys::{Choice, KEYS, Key, KeyDefault, KeyKind, OPTIMIZERS, UPDATES, key_named};
+use super::critic;
+use super::key::{Key, KeyDefault, KeyKind};
+use super::keys::{Choice, KEYS, OPTIMIZERS, UPDATES, key_named};
 use super::until::{self, Until};
 use crate::diagnostic::Diagnostic;
 use crate::model::{KernelId, LayerId, Model, Setting, SettingValue, Value};
@@ -29,9 +31,9 @@ pub struct Settings {
     pub clip_norm: Option<f64>,
     pub baseline: Baseline,
     pub baseline_weight: f64,
-    pub lambda: f64,
-    /// `None`: to the end of the trajectory.
-    pub n_step: Option<usize>,
+    /// What ends the credit of a draw; at most one of them, once the settings are held against each
+    /// other.
+    pub critics: Vec<critic::Chosen>,
     pub discount: f64,
     pub kl_to_go: bool,
     pub options: OptionGradient,
@@ -151,8 +153,7 @@ pub fn read(model: &Model) -> (Settings, Vec<Diagnostic>) {
         clip_norm: reader.number("clip_norm"),
         baseline: reader.baseline("baseline"),
         baseline_weight: reader.number("baseline_weight").unwrap_or(1.0),
-        lambda: reader.number("lambda").unwrap_or(1.0),
-        n_step: reader.count("n_step").map(|n| n as usize),
+        critics: critic::chosen(|key| reader.number(key)),
         discount: reader.number("discount").unwrap_or(1.0),
         kl_to_go: reader.truth("kl_to_go"),
         options: if reader.word("options") == "enumerate" {

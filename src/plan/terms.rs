@@ -535,7 +535,7 @@ impl Planner<'_> {
         let fits = match head {
             Head::Categorical { .. } | Head::Bernoulli { .. } | Head::Sticky { .. } => true,
             // its density is that before the squashing
-            Head::TanhNormal { .. } => false,
+            Head::Real { .. } => !head.is_squashed(),
             Head::Implicit { .. } => {
                 return Err(vec![refused(
                     span,
@@ -544,7 +544,7 @@ impl Planner<'_> {
                     ),
                 )]);
             }
-            Head::Normal { .. } | Head::Mixture { .. } => true,
+            Head::Mixture { .. } => true,
         };
         if !fits {
             let message = format!(

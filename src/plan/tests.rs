@@ -72,7 +72,7 @@ fn defaults_hold_where_nothing_is_set() {
         (settings.trajectories, settings.steps, settings.shards, settings.log_every),
         (64, 1000, 2, 1)
     );
-    assert_eq!((settings.lambda, settings.discount, settings.kl_to_go), (1.0, 1.0, true));
+    assert_eq!((settings.critics.len(), settings.discount, settings.kl_to_go), (0, 1.0, true));
     assert_eq!(settings.baseline, Baseline::LeaveOneOut);
     let adam = Optimizer::Adam {
         rate: Schedule::constant(0.001),

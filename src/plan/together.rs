@@ -1,8 +1,11 @@
 //! Settings that make sense only beside others: what would be accepted and do nothing is refused.
 
+use super::critic::CRITICS;
+use super::draw::Draw;
 use super::read::Read;
 use super::settings::{self, Baseline, Precision, Settings, Update};
 use super::term::{Density, Quantity, Subject, Term};
+use crate::bound::Score;
 use crate::diagnostic::Diagnostic;
 use crate::model::{EnvironmentId, Model};
 use crate::source::Span;
@@ -134,19 +137,12 @@ pub fn against_refits(
 fn of_learned_values(settings: &Settings, told: &mut Told) {
     let network = "write a network, as in `baseline = mlp(s, hidden = [64])`, or leave it away";
     if !is_learned(settings) {
-        if settings.lambda < 1.0 {
-            told.error(
-                "lambda",
-                "`lambda` below 1 bootstraps from a learned value, and `baseline` is not a network",
-                network,
+        for chosen in &settings.critics {
+            let message = format!(
+                "{} bootstraps from a learned value, and `baseline` is not a network",
+                chosen.critic().shortens
             );
-        }
-        if settings.n_step.is_some() {
-            told.error(
-                "n_step",
-                "`n_step` bootstraps from a learned value, and `baseline` is not a network",
-                network,
-            );
+            told.error(chosen.key, &message, network);
         }
         if settings.normalize.returns {
             told.error(
@@ -156,12 +152,10 @@ fn of_learned_values(settings: &Settings, told: &mut Told) {
             );
         }
     }
-    if settings.n_step.is_some() && settings.lambda < 1.0 {
-        told.error(
-            "lambda",
-            "`lambda` and `n_step` are two ways to end the credit of a draw",
-            "leave one of them away",
-        );
+    if let [one, other, ..] = settings.critics[..] {
+        let message =
+            format!("`{}` and `{}` are two ways to end the credit of a draw", one.key, other.key);
+        told.error(one.key, &message, "leave one of them away");
     }
 }
 
@@ -187,7 +181,9 @@ fn of_the_update(settings: &Settings, told: &mut Told) {
         Update::TrustRegion { .. } => &["clip_ratio", "kl_target", "epochs", "minibatch"],
         Update::Exact { .. } => &UNUSED_BY_EXACT,
     };
-    for key in unused {
+    let critics = CRITICS.iter().map(|critic| critic.key.name);
+    let exact = matches!(settings.update, Update::Exact { .. });
+    for key in unused.iter().copied().chain(critics.filter(|_| exact)) {
         let message =
             format!("`{key}` belongs to optimiser steps, and `update` is `{}`", settings.update);
         told.error(
@@ -204,8 +200,8 @@ fn of_the_update(settings: &Settings, told: &mut Told) {
     }
 }
 
-/// What an update without samples does not read.
-const UNUSED_BY_EXACT: [&str; 13] = [
+/// What an update without samples does not read, beside critics.
+const UNUSED_BY_EXACT: [&str; 11] = [
     "clip_ratio",
     "kl_target",
     "epochs",
@@ -214,8 +210,6 @@ const UNUSED_BY_EXACT: [&str; 13] = [
     "clip_norm",
     "baseline",
     "baseline_weight",
-    "lambda",
-    "n_step",
     "discount",
     "kl_to_go",
     "normalize",
@@ -237,4 +231,18 @@ impl Told<'_> {
             self.errors.push(Diagnostic::error("bad-setting", setting.span, message).hint(hint));
         }
     }
+}
+
+/// A trust region measures how far a draw's distribution moves, which needs a formula.
+pub fn without_metric(model: &Model, draws: &[(Draw, Option<&Score>)]) -> Option<Diagnostic> {
+    let (draw, _) = draws.iter().find(|(draw, _)| !draw.head.has_metric())?;
+    let message = format!(
+        "a trust region measures how far `{}` moves, and the divergence of a `{}` has no closed \
+         form",
+        model.kernel(draw.kernel).name,
+        draw.head.name()
+    );
+    let setting = model.setting("update")?;
+    let told = Diagnostic::error("bad-setting", setting.span, message);
+    Some(told.hint("leave `update` away: `optimizer` steps along the gradient need none"))
 }

@@ -1,6 +1,7 @@
 //! The plans of a file's bounds: those that `maximize` names, in turns, and those that are only
 //! evaluated.
 
+use super::critic::{self, CRITICS};
 use super::{DrawGradient, Plan, Ratio, Settings, assemble, together};
 use crate::bound::{BoundDerivation, Derivation};
 use crate::diagnostic::Diagnostic;
@@ -210,10 +211,11 @@ fn verify_rounds(model: &Model, run: &Settings, planned: &[Plan]) -> Result<(), 
 
 /// What shapes the credit of draws is refused where no draw is credited.
 fn verify_credit(model: &Model, planned: &[Plan]) -> Result<(), Vec<Diagnostic>> {
-    const KEYS: [&str; 4] = ["baseline", "baseline_weight", "lambda", "n_step"];
+    const OF_BASELINES: [&str; 2] = ["baseline", "baseline_weight"];
     // of a bound alone, also what draws that are followed have
     let shapes = |setting: &&Setting, plan: &Plan| {
-        KEYS.contains(&setting.key.as_str())
+        OF_BASELINES.contains(&setting.key.as_str())
+            || critic::is_key(&setting.key)
             || setting.key == "kl_to_go"
             || setting.key == "discount" && plan.pathwise.is_none()
     };
@@ -226,8 +228,10 @@ fn verify_credit(model: &Model, planned: &[Plan]) -> Result<(), Vec<Diagnostic>>
         );
         Diagnostic::error("bad-setting", setting.span, message).hint("leave it away")
     };
-    let of_all = KEYS
-        .iter()
+    let critics = CRITICS.iter().map(|critic| critic.key.name);
+    let of_all = OF_BASELINES
+        .into_iter()
+        .chain(critics)
         .filter_map(|key| model.setting(key))
         .filter(|_| !planned.iter().any(|plan| is_scored(&plan)));
     let own = model.objectives.iter().zip(planned).filter(|(_, plan)| !is_scored(plan));

@@ -8,8 +8,8 @@ use crate::bound::BoundDerivation;
 use crate::diagnostic::Diagnostic;
 use crate::expr::ExprId;
 use crate::model::{
-    Block, Bound, Distribution, Factor, FactorRef, KernelId, KernelRef, Model, Parameter,
-    ParameterId, Target, kernel_parameters,
+    Block, Bound, Factor, FactorRef, KernelId, KernelRef, Model, Parameter, ParameterId, Target,
+    kernel_parameters,
 };
 use std::collections::BTreeSet;
 
@@ -117,14 +117,14 @@ pub(super) fn mean_fields(
 }
 
 fn is_mean_field(factor: &Factor) -> bool {
-    matches!(&factor.kernel, KernelRef::InPlace(Distribution::Normal { mean, .. })
-        if mean.is_empty())
+    matches!(&factor.kernel, KernelRef::InPlace(field) if field.is_mean_field())
 }
 
 /// Mean and standard deviation of each weight under the prior; `None` where that is no normal.
 fn normal_prior(model: &Model, bound: &Bound, kernel: KernelId) -> Option<(f64, f64)> {
     let factor = bound.prior.iter().find(|factor| factor.targets == [Target::Weights(kernel)])?;
-    let KernelRef::InPlace(Distribution::Normal { mean, sd }) = &factor.kernel else { return None };
+    let KernelRef::InPlace(distribution) = &factor.kernel else { return None };
+    let (mean, sd) = distribution.as_normal()?;
     let value = |ids: &[ExprId]| {
         Some(model.graph.evaluate(*ids.first()?, &model.param_values(), &|_| f64::NAN, f64::NAN))
     };

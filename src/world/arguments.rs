@@ -21,11 +21,10 @@ pub(super) fn map_arguments(
         Distribution::Delta(value) => Distribution::Delta(f(value)?),
         Distribution::Categorical(scores) => Distribution::Categorical(map_scores(scores, f)?),
         Distribution::Bernoulli(scores) => Distribution::Bernoulli(map_scores(scores, f)?),
-        Distribution::Normal { mean, sd } => Distribution::Normal { mean: f(mean)?, sd: f(sd)? },
-        Distribution::TanhNormal { mean, sd } => {
-            Distribution::TanhNormal { mean: f(mean)?, sd: f(sd)? }
-        }
-        Distribution::Beta { a, b } => Distribution::Beta { a: f(a)?, b: f(b)? },
+        Distribution::Real { family, arguments } => Distribution::Real {
+            family: *family,
+            arguments: arguments.iter().map(|of| f(of)).collect::<Result<_, _>>()?,
+        },
         Distribution::Mixture(parts) => {
             let part = |(weight, part): &(Vec<ExprId>, Distribution<Vec<ExprId>>)| {
                 Ok((f(weight)?, map_arguments(part, f)?))

@@ -77,8 +77,16 @@ pub(super) enum Numbered<E> {
 struct Phase<E> {
     leaves: Vec<Leaf>,
     uniforms: usize,
-    betas: Vec<Program<E>>,
+    sampled: Vec<SampledColumn<E>>,
     program: Program<E>,
+}
+
+/// A draw that a program makes from its arguments.
+#[derive(Clone, Debug)]
+struct SampledColumn<E> {
+    arguments: Program<E>,
+    draw: fn(&mut dyn Rng, &[f64], (f64, f64)) -> f64,
+    bounds: (f64, f64),
 }
 
 /// Working memory of one batch.
@@ -90,14 +98,14 @@ pub(super) struct Work<E> {
 
 struct PhaseScratch<E> {
     program: Scratch<E>,
-    betas: Vec<Scratch<E>>,
+    sampled: Vec<Scratch<E>>,
 }
 
 #[derive(Clone, Debug)]
 struct Noise<E> {
     uniforms: Vec<E>,
-    betas: Vec<E>,
-    /// a and b of one Beta
+    sampled: Vec<E>,
+    /// those of one draw that is sampled
     arguments: Vec<E>,
 }
 
@@ -198,14 +206,16 @@ impl<E: Real> Columns<E> {
     }
 
     pub fn work(&self, capacity: usize) -> Work<E> {
-        let betas = self.start.betas.len().max(self.step.betas.len());
+        let draws = self.start.sampled.len().max(self.step.sampled.len());
+        let phases = self.start.sampled.iter().chain(&self.step.sampled);
+        let widest = phases.map(|of| of.arguments.width()).max().unwrap_or(0);
         Work {
             start: self.start.scratch(),
             step: self.step.scratch(),
             noise: Noise {
                 uniforms: vec![E::ZERO; capacity * self.start.uniforms.max(self.step.uniforms)],
-                betas: vec![E::ZERO; capacity * betas],
-                arguments: vec![E::ZERO; if betas > 0 { 2 * capacity } else { 0 }],
+                sampled: vec![E::ZERO; capacity * draws],
+                arguments: vec![E::ZERO; widest * capacity],
             },
         }
     }
@@ -266,7 +276,7 @@ impl<E: Real> Phase<E> {
     fn scratch(&self) -> PhaseScratch<E> {
         PhaseScratch {
             program: self.program.scratch(),
-            betas: self.betas.iter().map(Program::scratch).collect(),
+            sampled: self.sampled.iter().map(|of| of.arguments.scratch()).collect(),
         }
     }
 
@@ -282,22 +292,26 @@ impl<E: Real> Phase<E> {
         for column in noise.uniforms.chunks_exact_mut(capacity).take(self.uniforms) {
             column[..rows].iter_mut().for_each(|u| *u = E::unit(rng.next_u64()));
         }
-        let Noise { uniforms, betas, arguments } = noise;
-        for (k, program) in self.betas.iter().enumerate() {
-            let inputs = |input: InputId| self.column(input, given, uniforms, betas);
-            program.run(
+        let Noise { uniforms, sampled, arguments } = noise;
+        for (k, of) in self.sampled.iter().enumerate() {
+            let inputs = |input: InputId| self.column(input, given, uniforms, sampled);
+            of.arguments.run(
                 &inputs,
                 Column::Same(time),
                 rows,
                 arguments,
                 capacity,
-                &mut scratch.betas[k],
+                &mut scratch.sampled[k],
             );
-            let (a, b) = arguments.split_at(capacity);
-            let column = &mut betas[k * capacity..][..rows];
-            column.iter_mut().zip(a).zip(b).for_each(|((drawn, &a), &b)| *drawn = beta(a, b, rng));
+            let mut here = vec![0.0; of.arguments.width()];
+            for (row, drawn) in sampled[k * capacity..][..rows].iter_mut().enumerate() {
+                for (at, argument) in here.iter_mut().enumerate() {
+                    *argument = arguments[at * capacity + row].to_f64();
+                }
+                *drawn = E::from_f64((of.draw)(&mut &mut *rng, &here, of.bounds));
+            }
         }
-        let inputs = |input: InputId| self.column(input, given, uniforms, betas);
+        let inputs = |input: InputId| self.column(input, given, uniforms, sampled);
         self.program.run(&inputs, Column::Same(time), rows, frame, capacity, &mut scratch.program);
     }
 
@@ -306,25 +320,16 @@ impl<E: Real> Phase<E> {
         input: InputId,
         given: Given<'a, E>,
         uniforms: &'a [E],
-        betas: &'a [E],
+        sampled: &'a [E],
     ) -> Column<'a, E> {
         let (columns, at) = match self.leaves[input.0 as usize] {
             Leaf::State(at) => (given.state, at),
             Leaf::Action(at) => (given.actions, at),
             Leaf::Next(at) => (given.next, at),
             Leaf::Uniform(at) => (uniforms, at),
-            Leaf::Beta(at) => (betas, at),
+            Leaf::Sampled(at) => (sampled, at),
         };
         Column::Each(&columns[at as usize * given.capacity..][..given.capacity])
-    }
-}
-
-/// NaN where the parameters are not positive: the row is then seen to be wrong, or is of a branch
-/// that is not taken.
-fn beta<E: Real, R: Rng + ?Sized>(a: E, b: E, rng: &mut R) -> E {
-    match rand_distr::Beta::new(a.to_f64(), b.to_f64()) {
-        Ok(distribution) => E::from_f64(rand_distr::Distribution::sample(&distribution, rng)),
-        Err(_) => E::NAN,
     }
 }
 
@@ -474,11 +479,18 @@ impl<'m> Builder<'m> {
     }
 
     fn finish<E: Real>(self) -> Phase<E> {
-        let Sampler { graph, leaves, uniforms, betas } = self.sampler;
+        let Sampler { graph, leaves, uniforms, sampled } = self.sampler;
         Phase {
             leaves,
             uniforms: uniforms as usize,
-            betas: betas.iter().map(|&(a, b)| Program::compile(&graph, &[a, b], &[])).collect(),
+            sampled: sampled
+                .iter()
+                .map(|of| SampledColumn {
+                    arguments: Program::compile(&graph, &of.arguments, &[]),
+                    draw: of.draw,
+                    bounds: of.bounds,
+                })
+                .collect(),
             program: Program::compile(&graph, &self.outputs, &[]),
         }
     }

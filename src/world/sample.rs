@@ -1,13 +1,15 @@
 //! A draw from a distribution as an expression of uniform noise, so that one compiled program draws
 //! and moves many rows at once.
 //!
-//! Branches that exclude each other read the same noise. Only a Beta has no such expression: it
-//! becomes a leaf that is drawn before the program runs, from parameters that are expressions
-//! themselves.
+//! Branches that exclude each other read the same noise. A family that is drawn by a program has
+//! no such expression: it becomes a leaf that is drawn before the program runs, from arguments that
+//! are expressions themselves.
 
 use super::WorldError;
 use crate::expr::{BinaryOp, ExprId, Graph, InputId, UnaryOp};
+use crate::family::{At, Draw, Family, Formula, Reach};
 use crate::model::{Component, Distribution, Domain, FiniteDomain, Kind, Scores, Shape};
+use rand::Rng;
 
 /// Domains with more values than this are not drawn from by adding up probabilities.
 const MANY: usize = 4096;
@@ -21,8 +23,8 @@ pub(super) enum Leaf {
     Next(u32),
     /// Uniform in [0, 1), independent for each row, step and number.
     Uniform(u32),
-    /// The draw of [`Sampler::betas`] of this number.
-    Beta(u32),
+    /// The draw of [`Sampler::sampled`] of this number.
+    Sampled(u32),
 }
 
 /// Builds the expressions of draws in a graph of its own.
@@ -33,8 +35,15 @@ pub(super) struct Sampler {
     pub leaves: Vec<Leaf>,
     /// How many independent uniform numbers a row takes in a step.
     pub uniforms: u32,
-    /// The parameters (a, b) of each Beta; they may read earlier draws.
-    pub betas: Vec<(ExprId, ExprId)>,
+    /// What is drawn by a program; the arguments may read earlier draws.
+    pub sampled: Vec<Sampled>,
+}
+
+/// A draw of a family that no formula makes from noise.
+pub(super) struct Sampled {
+    pub draw: fn(&mut dyn Rng, &[f64], (f64, f64)) -> f64,
+    pub arguments: Vec<ExprId>,
+    pub bounds: (f64, f64),
 }
 
 /// The part of a domain that a distribution is over.
@@ -119,23 +128,7 @@ impl Sampler {
                 let index = self.none_if_none(index, p);
                 self.value_of(part, index)
             }
-            Distribution::Normal { mean, sd } => Ok(self.normals(mean, sd)),
-            Distribution::TanhNormal { mean, sd } => {
-                let normals = self.normals(mean, sd);
-                part.components
-                    .iter()
-                    .zip(normals)
-                    .map(|(component, z)| self.squashed(component, z))
-                    .collect()
-            }
-            Distribution::Beta { a, b } => Ok(a
-                .iter()
-                .zip(b)
-                .map(|(&a, &b)| {
-                    self.betas.push((a, b));
-                    self.leaf(Leaf::Beta(self.betas.len() as u32 - 1))
-                })
-                .collect()),
+            Distribution::Real { family, arguments } => self.real(*family, arguments, part),
             Distribution::Mixture(parts) => {
                 let weights: Vec<ExprId> = parts.iter().map(|(weight, _)| weight[0]).collect();
                 let index = self.categorical_index(&weights);
@@ -318,11 +311,37 @@ impl Sampler {
             .collect()
     }
 
+    /// A draw of each component from a family over real numbers.
+    fn real(&mut self, family: Family, arguments: &[Vec<ExprId>], part: Part<'_>) -> Drawn {
+        let noise: Vec<ExprId> = match family.draw() {
+            Draw::OfNormal(_) => self.normals(part.components.len()),
+            Draw::OfUniform(_) => part.components.iter().map(|_| self.uniform_leaf()).collect(),
+            Draw::Sampled(_) => Vec::new(),
+        };
+        let mut drawn = Vec::with_capacity(part.components.len());
+        for (at, component) in part.components.iter().enumerate() {
+            let bounds = bounds(family, component)?;
+            let arguments: Vec<ExprId> = arguments.iter().map(|of| of[at]).collect();
+            let ends = (self.graph.constant(bounds.0), self.graph.constant(bounds.1));
+            let of = At { arguments: &arguments, bounds: ends };
+            drawn.push(match family.draw() {
+                Draw::OfNormal(draw) | Draw::OfUniform(draw) => {
+                    draw(&mut Formula::new(&mut self.graph), noise[at], &of)
+                }
+                Draw::Sampled(draw) => {
+                    self.sampled.push(Sampled { draw, arguments, bounds });
+                    self.leaf(Leaf::Sampled(self.sampled.len() as u32 - 1))
+                }
+            });
+        }
+        Ok(drawn)
+    }
+
     /// Box and Muller (1958): two independent standard normals from two uniforms, √(−2 log(1 − u))
     /// · (cos, sin)(2πv).
-    fn normals(&mut self, mean: &[ExprId], sd: &[ExprId]) -> Vec<ExprId> {
-        let mut drawn = Vec::with_capacity(mean.len());
-        for pair in mean.iter().zip(sd).collect::<Vec<_>>().chunks(2) {
+    fn normals(&mut self, count: usize) -> Vec<ExprId> {
+        let mut drawn = Vec::with_capacity(count);
+        while drawn.len() < count {
             let (u, v) = (self.uniform_leaf(), self.uniform_leaf());
             let g = &mut self.graph;
             let (one, minus_two, turn) =
@@ -332,35 +351,24 @@ impl Sampler {
             let square = g.binary(BinaryOp::Multiply, minus_two, log);
             let radius = g.unary(UnaryOp::Sqrt, square);
             let angle = g.binary(BinaryOp::Multiply, turn, v);
-            for ((mean, sd), side) in pair.iter().zip([UnaryOp::Cos, UnaryOp::Sin]) {
+            for side in [UnaryOp::Cos, UnaryOp::Sin].into_iter().take(count - drawn.len()) {
                 let side = g.unary(side, angle);
-                let z = g.binary(BinaryOp::Multiply, radius, side);
-                let offset = g.binary(BinaryOp::Multiply, **sd, z);
-                drawn.push(g.binary(BinaryOp::Add, **mean, offset));
+                drawn.push(g.binary(BinaryOp::Multiply, radius, side));
             }
         }
         drawn
     }
+}
 
-    /// tanh z, scaled from (−1, 1) to the declared bounds.
-    fn squashed(&mut self, component: &Component, z: ExprId) -> Result<ExprId, WorldError> {
-        let Kind::Real { lo, hi } = component.kind else {
-            return Err(WorldError(format!(
-                "`TanhNormal` over {}, which is not real",
-                shown(component)
-            )));
-        };
-        if !(lo.is_finite() && hi.is_finite()) {
-            return Err(WorldError(format!(
-                "`TanhNormal` over {}, which has no bounds",
-                shown(component)
-            )));
-        }
-        let g = &mut self.graph;
-        let (middle, half) = (g.constant((lo + hi) / 2.0), g.constant((hi - lo) / 2.0));
-        let tanh = g.unary(UnaryOp::Tanh, z);
-        let offset = g.binary(BinaryOp::Multiply, half, tanh);
-        Ok(g.binary(BinaryOp::Add, middle, offset))
+/// The bounds of a component, which a family within bounds needs.
+fn bounds(family: Family, component: &Component) -> Result<(f64, f64), WorldError> {
+    let lacks = |what: &str| {
+        WorldError(format!("`{}` over {}, which {what}", family.name(), shown(component)))
+    };
+    let Kind::Real { lo, hi } = component.kind else { return Err(lacks("is not real")) };
+    match family.reach() {
+        Reach::Bounds if !(lo.is_finite() && hi.is_finite()) => Err(lacks("has no bounds")),
+        Reach::Bounds | Reach::Line => Ok((lo, hi)),
     }
 }
 

@@ -4,6 +4,7 @@ use super::columns::Columns;
 use super::testing::{constants, counter, draws, integers, real};
 use super::{Actions, Batch, Kind, World};
 use crate::expr::{ExprId, Graph, Real};
+use crate::family::Family;
 use crate::finite;
 use crate::finite::testing::{ENVIRONMENT, chain};
 use crate::model::{Component, Distribution, Model, Scores};
@@ -14,6 +15,12 @@ const ROWS: usize = 40_000;
 
 fn seeded(seed: u64) -> Xoshiro256PlusPlus {
     Xoshiro256PlusPlus::seed_from_u64(seed)
+}
+
+/// A family by its name, with constant arguments.
+fn of_family(graph: &mut Graph, name: &str, arguments: [&[f64]; 2]) -> Distribution<Vec<ExprId>> {
+    let family = Family::named(name).unwrap();
+    Distribution::Real { family, arguments: arguments.map(|of| constants(graph, of)).to_vec() }
 }
 
 /// The columns, also of a finite environment.
@@ -126,9 +133,8 @@ fn ended_rows_repeat_and_earn_nothing() {
 
 #[test]
 fn the_same_seed_gives_the_same_bits() {
-    let model = draws(vec![real(-9.0, 9.0), real(-9.0, 9.0)], |g| Distribution::Normal {
-        mean: constants(g, &[0.0, 1.0]),
-        sd: constants(g, &[1.0, 2.0]),
+    let model = draws(vec![real(-9.0, 9.0), real(-9.0, 9.0)], |g| {
+        Distribution::normal(constants(g, &[0.0, 1.0]), constants(g, &[1.0, 2.0]))
     });
     assert_eq!(sample::<f32>(&model, 0, 3), sample::<f32>(&model, 0, 3));
     assert_ne!(sample::<f32>(&model, 0, 3), sample::<f32>(&model, 0, 4));
@@ -177,7 +183,7 @@ fn draws_have_the_moments_of_their_distributions() {
     moments(
         line(),
         0,
-        |g| Distribution::Normal { mean: constants(g, &[0.5]), sd: constants(g, &[2.0]) },
+        |g| Distribution::normal(constants(g, &[0.5]), constants(g, &[2.0])),
         0.5,
         4.0,
     );
@@ -190,13 +196,7 @@ fn draws_have_the_moments_of_their_distributions() {
     );
     moments(vec![real(-2.0, 4.0)], 0, |_| Distribution::Uniform, 1.0, 3.0);
     moments(vec![integers(7)], 0, |_| Distribution::Uniform, 3.0, 4.0);
-    moments(
-        vec![real(0.0, 1.0)],
-        0,
-        |g| Distribution::Beta { a: constants(g, &[2.0]), b: constants(g, &[3.0]) },
-        0.4,
-        0.04,
-    );
+    moments(vec![real(0.0, 1.0)], 0, |g| of_family(g, "Beta", [&[2.0], &[3.0]]), 0.4, 0.04);
     let over = |g: &mut Graph| {
         Distribution::UniformOver(vec![
             constants(g, &[0.0]),
@@ -221,7 +221,7 @@ fn draws_have_the_moments_of_their_distributions() {
         0.21,
     );
     let mixture = |g: &mut Graph| {
-        let narrow = Distribution::Normal { mean: constants(g, &[0.0]), sd: constants(g, &[1.0]) };
+        let narrow = Distribution::normal(constants(g, &[0.0]), constants(g, &[1.0]));
         let wide =
             Distribution::UniformBox { lo: constants(g, &[10.0]), hi: constants(g, &[12.0]) };
         Distribution::Mixture(vec![(constants(g, &[0.75]), narrow), (constants(g, &[0.25]), wide)])
@@ -230,7 +230,7 @@ fn draws_have_the_moments_of_their_distributions() {
     moments(line(), 0, mixture, 2.75, 0.75 + 0.25 * (121.0 + 1.0 / 3.0) - 2.75 * 2.75);
     let record = |g: &mut Graph| {
         let first = Distribution::Delta(constants(g, &[1.0]));
-        let second = Distribution::Normal { mean: constants(g, &[-1.0]), sd: constants(g, &[0.5]) };
+        let second = Distribution::normal(constants(g, &[-1.0]), constants(g, &[0.5]));
         Distribution::Record(vec![first, second])
     };
     moments(vec![real(-9.0, 9.0), real(-9.0, 9.0)], 1, record, -1.0, 0.25);
@@ -239,10 +239,7 @@ fn draws_have_the_moments_of_their_distributions() {
 
 #[test]
 fn a_squashed_normal_stays_in_its_bounds_and_halves_are_alike() {
-    let model = draws(vec![real(1.0, 5.0)], |g| Distribution::TanhNormal {
-        mean: constants(g, &[0.0]),
-        sd: constants(g, &[1.5]),
-    });
+    let model = draws(vec![real(1.0, 5.0)], |g| of_family(g, "TanhNormal", [&[0.0], &[1.5]]));
     let values = sample::<f32>(&model, 0, 5);
     assert!(values.iter().all(|v| (1.0..=5.0).contains(v)));
     let above = values.iter().filter(|v| **v > 3.0).count() as f64 / ROWS as f64;

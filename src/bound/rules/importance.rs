@@ -63,10 +63,7 @@ fn positive<A>(distribution: &Distribution<A>, lies: &dyn Fn(&A) -> Interval) ->
     match distribution {
         Distribution::Categorical(Scores::Logits(logits))
         | Distribution::Bernoulli(Scores::Logits(logits)) => is_finite(logits),
-        Distribution::Uniform
-        | Distribution::Normal { .. }
-        | Distribution::TanhNormal { .. }
-        | Distribution::Beta { .. } => true,
+        Distribution::Uniform | Distribution::Real { .. } => true,
         Distribution::Categorical(Scores::Probs(_))
         | Distribution::Bernoulli(Scores::Probs(_))
         | Distribution::UniformBox { .. }

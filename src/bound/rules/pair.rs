@@ -9,8 +9,8 @@ use crate::bound::time::{lead, step_of_draw};
 ///
 /// Holds where both sides condition only on what the draw of `x` cannot influence (else averaging
 /// over `x` alone is not the expectation), are live at the same steps, and the divergence has a
-/// closed form: a finite domain, or two of one family (Normal, TanhNormal, Beta, Uniform). `Err`
-/// says which hypothesis fails.
+/// closed form: a finite domain, or two of one family over real numbers that has one. `Err` says
+/// which hypothesis fails.
 pub fn pair(work: &mut Work, piece: &Piece) -> Result<DraftId, String> {
     let (p, q) = (work.bound.factor(piece.p), work.bound.factor(piece.q));
     for factor in [p, q] {

@@ -3,10 +3,10 @@
 
 use super::Lead;
 use crate::engine::error::EngineError;
-use crate::engine::expressions::Number;
 use crate::engine::fault::{Arose, Fault};
 use crate::engine::float::Float;
 use crate::engine::kernels;
+use crate::engine::number::Number;
 use crate::engine::optimiser::Optimiser;
 use crate::engine::parameters::Parameters;
 use crate::engine::shards::{Shared, read, write};

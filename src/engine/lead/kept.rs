@@ -4,9 +4,9 @@
 use super::Lead;
 use crate::engine::checkpoint::Checkpoint;
 use crate::engine::error::EngineError;
-use crate::engine::expressions::Number;
 use crate::engine::float::Float;
 use crate::engine::improvement::Judge;
+use crate::engine::number::Number;
 use crate::engine::optimiser::OptimiserState;
 use crate::engine::parameters::Parameters;
 use crate::engine::shards::{Previous, Shared, read, write};

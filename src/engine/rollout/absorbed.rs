@@ -1,9 +1,9 @@
 //! What the steps after an end give to the bound, whose state is absorbed.
 
 use super::Rollout;
-use crate::engine::expressions::Number;
 use crate::engine::fault::{self, Arose, Fault};
 use crate::engine::float::Float;
+use crate::engine::number::Number;
 use crate::engine::stage::{Source, Stage};
 
 impl<E: Number> Rollout<E> {

@@ -1,10 +1,10 @@
 //! What the rows of a step give to the bound's terms, added up.
 
 use super::{Keep, Rollout, Work};
-use crate::engine::expressions::Number;
 use crate::engine::fault::{self, Arose};
 use crate::engine::float::Float;
 use crate::engine::kernels;
+use crate::engine::number::Number;
 use crate::engine::stage::{Credit, Source, Stage};
 use std::ops::Range;
 

@@ -1,10 +1,10 @@
 //! What is drawn before the action: the options of a step, and what networks read of earlier steps.
 
 use super::Rollout;
-use crate::engine::expressions::Number;
-use crate::engine::family::Choice;
+use crate::engine::choice::Choice;
 use crate::engine::float::Float;
 use crate::engine::network::InputKind;
+use crate::engine::number::Number;
 use crate::engine::options::Outputs;
 use crate::engine::point::Point;
 use crate::engine::stage::Stage;

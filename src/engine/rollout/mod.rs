@@ -11,11 +11,12 @@ mod drawn;
 mod prior;
 mod whole;
 
+use super::choice::Choice;
 use super::credit::Rows;
 use super::density::{Density, DensityRows};
 use super::evaluate::Activations;
-use super::expressions::{Number, Values};
-use super::family::{Choice, Draws};
+use super::expressions::Values;
+use super::family::Draws;
 use super::fault::{Arose, Fault};
 use super::float::Float;
 use super::gain::{GainRows, Transitions};
@@ -23,6 +24,7 @@ use super::imagine::Imagined;
 use super::ledger::Ledger;
 use super::listed::Listed;
 use super::moments::Sums;
+use super::number::Number;
 use super::options::OptionRows;
 use super::pathwise::SlopeRows;
 use super::point::{Frozen, Point};
@@ -452,7 +454,8 @@ impl<E: Number> Rollout<E> {
             }
         }
         stage.family.log_probs(policy, &self.draws, rows.clone(), &mut self.log_prob[first..]);
-        stage.family.entropies(policy, &mut self.work.entropy[..live]);
+        let (log_probs, entropies) = (&self.log_prob[first..], &mut self.work.entropy[..live]);
+        stage.family.estimated_entropies(policy, log_probs, entropies);
         self.divergences(stage, point, t, rows.clone(), wired);
 
         if let Some(tally) = &mut self.tally {

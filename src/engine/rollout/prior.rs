@@ -1,8 +1,8 @@
 //! How far the policy is from its prior at the rows of a step.
 
 use super::Rollout;
-use crate::engine::expressions::Number;
 use crate::engine::float::Float;
+use crate::engine::number::Number;
 use crate::engine::point::Point;
 use crate::engine::stage::{Anchor, Stage};
 use crate::engine::wired::Wired;

@@ -2,9 +2,9 @@
 //! read more than one step.
 
 use super::Rollout;
-use crate::engine::expressions::Number;
 use crate::engine::fault::{self, Arose, Fault};
 use crate::engine::float::Float;
+use crate::engine::number::Number;
 use crate::engine::point::Point;
 use crate::engine::points::Trajectories;
 use crate::engine::stage::Stage;

@@ -3,7 +3,7 @@
 use super::Lowering;
 use super::arguments::{self, Signature};
 use super::distributions::InPlace;
-use super::functions::{self, DISTRIBUTIONS};
+use super::functions;
 use super::index::Timed;
 use super::scope::Scope;
 use super::unit::{FILE, Meaning};
@@ -335,15 +335,13 @@ impl<'a> Lowering<'a> {
                     Right::Mistake
                 }
                 Some(_) => Right::InPlace,
-                None if DISTRIBUTIONS.contains(&name.as_str())
-                    || functions::reserved(name).is_some() =>
-                {
+                None if functions::is_distribution(name) || functions::reserved(name).is_some() => {
                     Right::InPlace
                 }
                 None if self.has_enumerator(FILE, name) => Right::InPlace,
                 None => {
                     let mut known = self.kernel_names();
-                    known.extend(DISTRIBUTIONS.iter().map(|name| (*name).to_owned()));
+                    known.extend(functions::distributions().map(str::to_owned));
                     self.unknown_word(
                         name,
                         function.span,
@@ -494,7 +492,7 @@ impl<'a> Lowering<'a> {
             Some([Target::Weights(_)]) => {
                 let bare = matches!(&expr.kind, ExprKind::Name(name) if name == "Normal");
                 if bare && block == BlockKind::Posterior {
-                    return Some(Distribution::Normal { mean: Vec::new(), sd: Vec::new() });
+                    return Some(Distribution::mean_field());
                 }
                 Domain::real(f64::NEG_INFINITY, f64::INFINITY)
             }

@@ -2,7 +2,8 @@
 //! place of the call.
 
 use super::Lowering;
-use super::functions::{self, DISTRIBUTIONS, FUNCTIONS, Function, GAIN, NETWORKS};
+use super::functions::{self, FUNCTIONS, Function, GAIN};
+use super::layer::{is_network, networks};
 use super::scope::{Local, Scope};
 use super::unit::{Meaning, UnitId};
 use super::value::Value;
@@ -36,11 +37,11 @@ impl Lowering<'_> {
             }
             return Value::Poison;
         };
-        if givens.is_some() || DISTRIBUTIONS.contains(&name.as_str()) {
+        if givens.is_some() || functions::is_distribution(name) {
             self.distribution_as_value(expr, name);
             return Value::Poison;
         }
-        if NETWORKS.contains(&name.as_str()) {
+        if is_network(name) {
             let told = Diagnostic::error(
                 "network",
                 expr.span,
@@ -69,7 +70,7 @@ impl Lowering<'_> {
             None => {
                 let mut known: Vec<String> =
                     FUNCTIONS.iter().map(|(name, _)| (*name).to_owned()).collect();
-                known.extend(NETWORKS.iter().chain([&GAIN]).map(|name| (*name).to_owned()));
+                known.extend(networks().chain([GAIN]).map(str::to_owned));
                 known.extend(self.visible(&Scope::of(scope.unit)));
                 let near = super::scope::nearest(name, &known).map(str::to_owned);
                 let told = Diagnostic::error(

@@ -2,13 +2,14 @@
 //! environments and in place, layers in kernels.
 
 use super::Lowering;
-use super::functions::DISTRIBUTIONS;
+use super::functions::distributions;
 use super::scope::{Scope, nearest};
 use super::shapes::{Fit, describe_domain};
 use super::unit::Meaning;
 use super::value::{Type, Value};
 use crate::diagnostic::Diagnostic;
 use crate::expr::ExprId;
+use crate::family::{FAMILIES, Family, Reach};
 use crate::model::{Distribution, Domain, Kind, Scores, Shape};
 use crate::source::Span;
 use crate::syntax::ast::{self, ArgumentLabel, ExprKind};
@@ -356,36 +357,6 @@ impl Lowering<'_> {
                     path,
                 )?))
             }
-            "Normal" | "TanhNormal" => {
-                let bounded = name == "TanhNormal";
-                if !self.check_real(span, name, domain, bounded) {
-                    return None;
-                }
-                let [mean, sd] =
-                    self.arguments(name, span, arguments, ["mean", "sd"], Positional::None)?;
-                let mean =
-                    site.argument(self, mean, Want::PerComponent(domain), &join(path, "mean"));
-                self.check_known(site, sd, "sd", Range::Positive);
-                let sd = site.argument(self, sd, Want::PerComponent(domain), &join(path, "sd"));
-                let (mean, sd) = mean.zip(sd)?;
-                Some(if bounded {
-                    Distribution::TanhNormal { mean, sd }
-                } else {
-                    Distribution::Normal { mean, sd }
-                })
-            }
-            "Beta" => {
-                if !self.check_real(span, name, domain, true) {
-                    return None;
-                }
-                let [a, b] = self.arguments(name, span, arguments, ["a", "b"], Positional::None)?;
-                self.check_known(site, a, "a", Range::Positive);
-                self.check_known(site, b, "b", Range::Positive);
-                let a = site.argument(self, a, Want::PerComponent(domain), &join(path, "a"));
-                let b = site.argument(self, b, Want::PerComponent(domain), &join(path, "b"));
-                let (a, b) = a.zip(b)?;
-                Some(Distribution::Beta { a, b })
-            }
             "Mixture" => self.mixture(site, span, arguments, domain, path),
             "Sticky" => {
                 let [last, keep, fresh] = self.arguments(
@@ -417,15 +388,46 @@ impl Lowering<'_> {
                     &join(path, "sample"),
                 )?))
             }
-            _ => {
-                self.not_named(site, expr, name);
-                None
-            }
+            _ => match Family::named(name) {
+                Some(family) => self.real(site, family, span, arguments, domain, path),
+                None => {
+                    self.not_named(site, expr, name);
+                    None
+                }
+            },
         }
     }
 
+    /// A density over real numbers.
+    fn real<S: Site>(
+        &mut self,
+        site: &mut S,
+        family: Family,
+        span: Span,
+        arguments: &[ast::Argument],
+        domain: &Domain,
+        path: &str,
+    ) -> Option<Distribution<S::Argument>> {
+        if !self.check_real(span, family.name(), domain, family.reach() == Reach::Bounds) {
+            return None;
+        }
+        let names: Vec<&str> = family.arguments().iter().map(|argument| argument.name).collect();
+        let written =
+            self.arguments_of(family.name(), span, arguments, &names, Positional::None)?;
+        let mut lowered = Vec::with_capacity(names.len());
+        for (argument, expr) in family.arguments().iter().zip(written) {
+            if argument.positive {
+                self.check_known(site, expr, argument.name, Range::Positive);
+            }
+            let path = join(path, argument.name);
+            lowered.push(site.argument(self, expr, Want::PerComponent(domain), &path));
+        }
+        let arguments = lowered.into_iter().collect::<Option<Vec<_>>>()?;
+        Some(Distribution::Real { family, arguments })
+    }
+
     fn not_named<S: Site>(&mut self, site: &S, expr: &ast::Expr, name: &str) {
-        let known: Vec<String> = DISTRIBUTIONS.iter().map(|name| (*name).to_owned()).collect();
+        let known: Vec<String> = distributions().map(str::to_owned).collect();
         let kernel = matches!(
             self.meaning(site.scope().unit, name),
             Some(Meaning::Kernel(_) | Meaning::Data(_))
@@ -605,16 +607,25 @@ impl Lowering<'_> {
             span,
             format!("`{name}` needs {wanted}, and this one is {}", describe_domain(domain)),
         );
-        self.report(told.hint(match domain.is_finite() {
-            true => {
-                "over values that can be counted stand `Categorical(logits = …)`, `Uniform` \
+        self.report(
+            told.hint(match domain.is_finite() {
+                true => {
+                    "over values that can be counted stand `Categorical(logits = …)`, `Uniform` \
                      and `Delta(…)`"
-            }
-            false => {
-                "over real numbers stand `Normal(mean = …, sd = …)`, `TanhNormal`, `Beta`, \
-                      `Uniform` and `Delta(…)`"
-            }
-        }));
+                        .to_owned()
+                }
+                false => {
+                    let mut families = FAMILIES.into_iter();
+                    let first = families.next().map(Family::written).unwrap_or_default();
+                    let others: Vec<String> =
+                        families.map(|family| format!(", `{}`", family.name())).collect();
+                    format!(
+                        "over real numbers stand {first}{}, `Uniform` and `Delta(…)`",
+                        others.concat()
+                    )
+                }
+            }),
+        );
         None
     }
 
@@ -718,8 +729,21 @@ impl Lowering<'_> {
         names: [&str; N],
         positional: Positional,
     ) -> Option<[&'e ast::Expr; N]> {
-        let mut good = self.check_names(function, arguments, &names);
-        let mut found: [Option<&'e ast::Expr>; N] = [None; N];
+        let found = self.arguments_of(function, span, arguments, &names, positional)?;
+        found.try_into().ok()
+    }
+
+    /// As [`Lowering::arguments`], of as many as there are names.
+    fn arguments_of<'e>(
+        &mut self,
+        function: &str,
+        span: Span,
+        arguments: &'e [ast::Argument],
+        names: &[&str],
+        positional: Positional,
+    ) -> Option<Vec<&'e ast::Expr>> {
+        let mut good = self.check_names(function, arguments, names);
+        let mut found: Vec<Option<&'e ast::Expr>> = vec![None; names.len()];
         for (at, argument) in arguments.iter().enumerate() {
             match &argument.label {
                 Some(ArgumentLabel::Named(name)) => {
@@ -767,8 +791,7 @@ impl Lowering<'_> {
         if !good {
             return None;
         }
-        let mut list = found.into_iter().flatten();
-        Some(std::array::from_fn(|_| list.next().expect("arguments: none is missing")))
+        found.into_iter().collect()
     }
 }
 

@@ -1,6 +1,8 @@
 //! The built-in names: functions, networks, distributions.
 
+use super::layer::is_network;
 use crate::expr::{BinaryOp, UnaryOp};
+use crate::family::FAMILIES;
 
 /// A function of numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,20 +46,18 @@ pub const FUNCTIONS: [(&str, Function); 20] = [
 /// is a kernel.
 pub const GAIN: &str = "gain";
 
-pub const NETWORKS: [&str; 7] = ["linear", "mlp", "table", "per", "gru", "noise", "imagine"];
+/// Beside the families of densities.
+const DISTRIBUTIONS: [&str; 7] =
+    ["Uniform", "Delta", "Categorical", "Bernoulli", "Mixture", "Sticky", "Implicit"];
 
-pub const DISTRIBUTIONS: [&str; 10] = [
-    "Uniform",
-    "Delta",
-    "Categorical",
-    "Bernoulli",
-    "Normal",
-    "TanhNormal",
-    "Beta",
-    "Mixture",
-    "Sticky",
-    "Implicit",
-];
+/// The names of all distributions.
+pub fn distributions() -> impl Iterator<Item = &'static str> {
+    DISTRIBUTIONS.into_iter().chain(FAMILIES.into_iter().map(|family| family.name()))
+}
+
+pub fn is_distribution(name: &str) -> bool {
+    distributions().any(|known| known == name)
+}
 
 pub fn function(name: &str) -> Option<Function> {
     FUNCTIONS.iter().find(|(known, _)| *known == name).map(|(_, function)| *function)
@@ -71,9 +71,9 @@ pub fn reserved(name: &str) -> Option<&'static str> {
         Some("the time")
     } else if function(name).is_some() {
         Some("a function of the language")
-    } else if NETWORKS.contains(&name) {
+    } else if is_network(name) {
         Some("a network of the language")
-    } else if DISTRIBUTIONS.contains(&name) {
+    } else if is_distribution(name) {
         Some("a distribution of the language")
     } else if name == GAIN {
         Some("the information gain of a transition")

@@ -2,7 +2,7 @@
 
 use super::Lowering;
 use super::distributions::{Site, Want, join};
-use super::networks::{Binding, NetScope, Signal};
+use super::net_scope::{Binding, NetScope, Signal};
 use super::scope::Scope;
 use super::unit::FILE;
 use super::value::Value;

@@ -18,14 +18,14 @@ mod functions;
 mod gains;
 mod index;
 mod kernels;
-mod layers;
+mod layer;
 mod names;
+mod net_scope;
 mod networks;
 mod params;
 mod scope;
 mod settings;
 mod shapes;
-mod simulations;
 #[cfg(test)]
 mod tests;
 mod unit;

@@ -5,96 +5,19 @@
 use super::Lowering;
 use super::distributions::Want;
 use super::expressions::{DEEPEST, arithmetic_op};
-use super::functions::{self, Function, NETWORKS};
+use super::functions::{self, Function};
 use super::index::walk;
+use super::layer::{is_network, networks};
+use super::net_scope::{Binding, NetScope, Signal};
 use super::scope::{Local, Scope, nearest};
 use super::unit::{FILE, Meaning};
-use super::value::Value;
+use super::value::{Value, flatten};
 use crate::diagnostic::Diagnostic;
 use crate::expr::{BinaryOp, ExprId, UnaryOp};
 use crate::model::{FormalVariable, Input, KernelId, Kind, LayerId, LayerOp, Role, Shape};
 use crate::source::Span;
 use crate::syntax::ast::{self, ExprKind, UnaryOperator};
 use crate::syntax::{Place, ours};
-use std::cell::Cell;
-
-/// What an expression of a network sees, and where its parameters belong.
-pub struct NetScope {
-    pub kernel: KernelId,
-    /// The names as values of ordinary expressions.
-    pub scope: Scope,
-    /// The names as inputs of networks.
-    pub bindings: Vec<Binding>,
-    /// The kernel or net that owns the parameters made here.
-    pub owner: String,
-    /// The argument of the distribution: `logits`.
-    path: String,
-    /// Layers with parameters so far, in this argument.
-    count: Cell<usize>,
-    /// `noise(n)` may stand here.
-    pub noise: bool,
-    /// Nets whose bodies this is inside.
-    nets: Vec<String>,
-    /// Where the outermost of them is used.
-    used: Option<Span>,
-}
-
-pub struct Binding {
-    pub name: String,
-    pub signal: Signal,
-}
-
-/// What a name or an expression is to a network.
-#[derive(Clone, Debug)]
-pub enum Signal {
-    /// A formal of the kernel.
-    Formal(u32),
-    /// Scalars of formals, params and constants.
-    Value(Value),
-    Layer(LayerId),
-}
-
-impl NetScope {
-    pub fn new(kernel: KernelId, scope: Scope, bindings: Vec<Binding>, owner: &str) -> NetScope {
-        let (path, nets) = (String::new(), Vec::new());
-        NetScope {
-            kernel,
-            scope,
-            bindings,
-            owner: owner.to_owned(),
-            path,
-            count: Cell::new(0),
-            noise: false,
-            nets,
-            used: None,
-        }
-    }
-
-    /// Begins an argument of the distribution.
-    pub fn start(&mut self, path: &str) {
-        path.clone_into(&mut self.path);
-        self.count.set(0);
-    }
-
-    pub fn signal(&self, name: &str) -> Option<&Signal> {
-        self.bindings.iter().find(|binding| binding.name == name).map(|binding| &binding.signal)
-    }
-
-    /// Where the author of a kernel brought in what stands at `span`, maybe inside a net.
-    pub fn place(&self, span: Span) -> Span {
-        self.used.unwrap_or(span)
-    }
-
-    /// The name of the next layer's parameters: `pi.logits.0`.
-    pub fn next_name(&self) -> String {
-        let at = self.count.replace(self.count.get() + 1);
-        if self.path.is_empty() {
-            format!("{}.{at}", self.owner)
-        } else {
-            format!("{}.{}.{at}", self.owner, self.path)
-        }
-    }
-}
 
 impl Lowering<'_> {
     /// Whether layers are needed for the expression: a network stands in it.
@@ -105,7 +28,7 @@ impl Lowering<'_> {
                 if let ExprKind::Name(name) = &function.kind {
                     let declared = net.scope.local(name).is_none()
                         && matches!(self.meaning(net.scope.unit, name), Some(Meaning::Net(_)));
-                    found |= NETWORKS.contains(&name.as_str()) || declared;
+                    found |= is_network(name) || declared;
                 }
             }
             ExprKind::Name(name) => found |= matches!(net.signal(name), Some(Signal::Layer(_))),
@@ -367,8 +290,8 @@ impl Lowering<'_> {
         arguments: &[ast::Argument],
         width: Option<usize>,
     ) -> Option<LayerId> {
-        if NETWORKS.contains(&name) {
-            return self.primitive(net, expr, name, arguments, width);
+        if is_network(name) {
+            return self.primitive(net, name, (arguments, width, expr.span));
         }
         if let Some(Meaning::Net(declared)) = self.meaning(net.scope.unit, name) {
             return self.call_net(net, declared, arguments, width, expr.span);
@@ -385,8 +308,7 @@ impl Lowering<'_> {
                                        * linear(s)`, and give it `s`",
                 ));
             } else {
-                let mut known: Vec<String> =
-                    NETWORKS.iter().map(|name| (*name).to_owned()).collect();
+                let mut known: Vec<String> = networks().map(str::to_owned).collect();
                 known.extend(functions::FUNCTIONS.iter().map(|(name, _)| (*name).to_owned()));
                 let near = nearest(name, &known).map(str::to_owned);
                 let told = Diagnostic::error(
@@ -556,7 +478,7 @@ impl Lowering<'_> {
                     for argument in arguments {
                         if let (None, ExprKind::Name(input)) =
                             (&argument.label, &argument.value.kind)
-                            && NETWORKS.contains(&name.as_str())
+                            && is_network(name)
                             && !formals.contains(input)
                             && self.find(FILE, input).is_none()
                             && !self.has_enumerator(FILE, input)
@@ -571,14 +493,5 @@ impl Lowering<'_> {
                 self.unknown(&name, span, "name", &formals);
             }
         }
-    }
-}
-
-/// The scalars of a value as values, in order.
-pub fn flatten(value: &Value, out: &mut Vec<Value>) {
-    match value {
-        Value::Array(items) => items.iter().for_each(|item| flatten(item, out)),
-        Value::Record(fields) => fields.iter().for_each(|(_, value)| flatten(value, out)),
-        Value::Scalar(..) | Value::Enumerator(_) | Value::Poison => out.push(value.clone()),
     }
 }

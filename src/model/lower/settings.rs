@@ -3,7 +3,7 @@
 use super::constants::show_number;
 use super::distributions::Want;
 use super::functions;
-use super::networks::NetScope;
+use super::net_scope::NetScope;
 use super::params::place_of_set;
 use super::scope::Scope;
 use super::unit::{FILE, Meaning};

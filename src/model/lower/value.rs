@@ -120,3 +120,12 @@ impl Value {
         }
     }
 }
+
+/// The scalars of a value as values, in order.
+pub fn flatten(value: &Value, out: &mut Vec<Value>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| flatten(item, out)),
+        Value::Record(fields) => fields.iter().for_each(|(_, value)| flatten(value, out)),
+        Value::Scalar(..) | Value::Enumerator(_) | Value::Poison => out.push(value.clone()),
+    }
+}

@@ -35,9 +35,7 @@ fn parts(distribution: &Distribution<LayerId>, visit: &mut dyn FnMut(&Distributi
         | Distribution::UniformOver(_)
         | Distribution::Delta(_) => {}
         Distribution::Categorical(_) | Distribution::Bernoulli(_) | Distribution::Implicit(_) => {}
-        Distribution::Normal { .. }
-        | Distribution::TanhNormal { .. }
-        | Distribution::Beta { .. } => {}
+        Distribution::Real { .. } => {}
     }
 }
 
@@ -74,9 +72,7 @@ fn fault(
         | Distribution::Delta(_) => None,
         Distribution::Categorical(Scores::Logits(_))
         | Distribution::Bernoulli(Scores::Logits(_)) => None,
-        Distribution::Normal { .. }
-        | Distribution::TanhNormal { .. }
-        | Distribution::Beta { .. } => None,
+        Distribution::Real { .. } => None,
         Distribution::Implicit(_) | Distribution::If { .. } | Distribution::Record(_) => None,
     }
 }

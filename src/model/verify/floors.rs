@@ -44,10 +44,10 @@ fn is_rewarded(model: &Model, kernel: KernelId) -> bool {
 /// Every scale within a distribution, and what it is called.
 fn scales(distribution: &Distribution<LayerId>, visit: &mut dyn FnMut(&'static str, LayerId)) {
     match distribution {
-        Distribution::Normal { sd, .. } | Distribution::TanhNormal { sd, .. } => visit("sd", *sd),
-        Distribution::Beta { a, b } => {
-            visit("a", *a);
-            visit("b", *b);
+        Distribution::Real { family, arguments } => {
+            let named = family.arguments().iter().zip(arguments);
+            let positive = named.filter(|(argument, _)| argument.positive);
+            positive.for_each(|(argument, layer)| visit(argument.name, *layer));
         }
         Distribution::Mixture(parts) => parts.iter().for_each(|(_, part)| scales(part, visit)),
         Distribution::If { then, otherwise, .. } => {

@@ -1,15 +1,14 @@
 //! A gain is that of a mean field, so the posterior has to have one over the weights of its kernel.
 
 use crate::diagnostic::Diagnostic;
-use crate::model::{Bound, Distribution, KernelRef, Model, Target};
+use crate::model::{Bound, KernelRef, Model, Target};
 
 pub fn faults(model: &Model, bound: &Bound) -> Vec<Diagnostic> {
     let gains = model.gains_of(bound).into_iter().map(|id| model.gain(id));
     let missing = gains.filter(|gain| {
         !bound.posterior.iter().any(|factor| {
             factor.targets == [Target::Weights(gain.kernel)]
-                && matches!(&factor.kernel, KernelRef::InPlace(Distribution::Normal { mean, .. })
-                    if mean.is_empty())
+                && matches!(&factor.kernel, KernelRef::InPlace(field) if field.is_mean_field())
         })
     });
     let told = missing.map(|gain| {

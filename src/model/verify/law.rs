@@ -2,6 +2,7 @@
 //! where it has mass.
 
 use crate::expr::ExprId;
+use crate::family::{Family, Reach};
 use crate::model::{Component, Distribution, Domain, FiniteDomain, Kind, Model, Scores, Shape};
 
 /// Probabilities may miss 1 by this much.
@@ -30,20 +31,8 @@ enum LawKind {
         lo: Vec<usize>,
         hi: Vec<usize>,
     },
-    /// Without bounds of its own; `scale` must be positive.
-    Normal {
-        mean: Vec<usize>,
-        sd: Vec<usize>,
-    },
-    /// Within the declared bounds.
-    TanhNormal {
-        mean: Vec<usize>,
-        sd: Vec<usize>,
-    },
-    Beta {
-        a: Vec<usize>,
-        b: Vec<usize>,
-    },
+    /// A column a component for each argument.
+    Real(Family, Vec<Vec<usize>>),
     /// Over the declared bounds.
     Bounds,
     /// Known by its samples alone.
@@ -74,7 +63,7 @@ pub enum Fault {
         lo: f64,
         hi: f64,
     },
-    /// `sd`, `a` or `b`
+    /// One that a family wants above 0.
     NotPositive {
         argument: &'static str,
         value: f64,
@@ -225,11 +214,13 @@ impl Law {
                 let empty = lo.iter().zip(hi).find(|&(&lo, &hi)| at(lo) > at(hi));
                 empty.map(|(&lo, &hi)| Fault::EmptyBox { lo: at(lo), hi: at(hi) })
             }),
-            LawKind::Normal { mean, sd } | LawKind::TanhNormal { mean, sd } => {
-                nan(mean).or_else(|| nan(sd)).or_else(|| positive(sd, "sd"))
-            }
-            LawKind::Beta { a, b } => {
-                nan(a).or_else(|| nan(b)).or_else(|| positive(a, "a")).or_else(|| positive(b, "b"))
+            LawKind::Real(family, arguments) => {
+                let named = || family.arguments().iter().zip(arguments);
+                named().find_map(|(_, columns)| nan(columns)).or_else(|| {
+                    named()
+                        .filter(|(argument, _)| argument.positive)
+                        .find_map(|(argument, columns)| positive(columns, argument.name))
+                })
             }
         }
     }
@@ -258,12 +249,8 @@ impl Law {
                 (if at(*condition) != 0.0 { then } else { otherwise }).used(columns, row, visit);
             }
             LawKind::Record(parts) => parts.iter().for_each(|part| part.used(columns, row, visit)),
-            LawKind::Box { lo: a, hi: b } | LawKind::Normal { mean: a, sd: b } => {
-                a.iter().chain(b).copied().for_each(visit)
-            }
-            LawKind::TanhNormal { mean: a, sd: b } | LawKind::Beta { a, b } => {
-                a.iter().chain(b).copied().for_each(visit)
-            }
+            LawKind::Box { lo, hi } => lo.iter().chain(hi).copied().for_each(visit),
+            LawKind::Real(_, arguments) => arguments.iter().flatten().copied().for_each(visit),
         }
     }
 
@@ -327,11 +314,7 @@ impl Law {
                 joint.into_iter().for_each(|value| found.push(value));
                 true
             }
-            LawKind::Box { .. }
-            | LawKind::Normal { .. }
-            | LawKind::TanhNormal { .. }
-            | LawKind::Beta { .. } => false,
-            LawKind::Bounds | LawKind::Implicit => false,
+            LawKind::Box { .. } | LawKind::Real(..) | LawKind::Bounds | LawKind::Implicit => false,
         }
     }
 
@@ -349,10 +332,10 @@ impl Law {
             LawKind::Box { lo, hi } => {
                 found.extend(lo.iter().zip(hi).map(|(&lo, &hi)| Some((at(lo), at(hi)))))
             }
-            LawKind::Normal { .. } => {
+            LawKind::Real(family, _) if family.reach() == Reach::Line => {
                 found.extend(components.iter().map(|_| Some((f64::NEG_INFINITY, f64::INFINITY))))
             }
-            LawKind::TanhNormal { .. } | LawKind::Beta { .. } | LawKind::Bounds => {
+            LawKind::Real(..) | LawKind::Bounds => {
                 found.extend(components.iter().map(|component| match component.kind {
                     Kind::Real { lo, hi } => Some((lo, hi)),
                     Kind::Integer { .. } | Kind::Names(_) | Kind::Bool => None,
@@ -443,13 +426,10 @@ fn law(
         Distribution::Bernoulli(Scores::Probs(all)) => {
             LawKind::Bernoulli { probability: column(*all.first()?) }
         }
-        Distribution::Normal { mean, sd } => {
-            LawKind::Normal { mean: spread(mean)?, sd: spread(sd)? }
+        Distribution::Real { family, arguments } => {
+            let arguments = arguments.iter().map(|of| spread(of));
+            LawKind::Real(*family, arguments.collect::<Option<_>>()?)
         }
-        Distribution::TanhNormal { mean, sd } => {
-            LawKind::TanhNormal { mean: spread(mean)?, sd: spread(sd)? }
-        }
-        Distribution::Beta { a, b } => LawKind::Beta { a: spread(a)?, b: spread(b)? },
         Distribution::Mixture(parts) => {
             let parts = parts.iter().map(|(weight, part)| {
                 Some((column(*weight.first()?), law(part, shape, components, finite, column)?))
@@ -582,8 +562,9 @@ mod tests {
     #[test]
     fn a_density_has_a_range_and_no_atoms() {
         let domain = scalar(Kind::Real { lo: -2.0, hi: 2.0 });
+        let family = Family::named("TanhNormal").unwrap();
         let (law, columns) =
-            constant(|c| Distribution::TanhNormal { mean: c(0.0), sd: c(1.0) }, &domain);
+            constant(|c| Distribution::Real { family, arguments: vec![c(0.0), c(1.0)] }, &domain);
         let (mut atoms, mut reach) = (Atoms::default(), Vec::new());
         assert!(!law.atoms(&columns, 0, &mut atoms));
         law.reach(&columns, 0, &domain.components, &mut reach);

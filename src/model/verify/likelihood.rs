@@ -5,6 +5,7 @@ use super::space::Space;
 use super::words;
 use crate::diagnostic::Diagnostic;
 use crate::expr::{ExprId, InputId};
+use crate::family::Reach;
 use crate::model::{
     Bound, Distribution, Dynamics, Environment, EnvironmentId, FormalVariable, Input, Kernel,
     KernelRef, Kind, LayerId, Likelihood, LikelihoodForm, Model, Target, TargetVariable,
@@ -332,9 +333,9 @@ fn predictor<'m>(
 /// Whether a distribution over a reward has no mass beyond the declared bounds.
 fn stays_within_bounds(distribution: &Distribution<LayerId>) -> bool {
     match distribution {
-        Distribution::Uniform | Distribution::TanhNormal { .. } | Distribution::Beta { .. } => true,
-        Distribution::Normal { .. }
-        | Distribution::Implicit(_)
+        Distribution::Uniform => true,
+        Distribution::Real { family, .. } => family.reach() == Reach::Bounds,
+        Distribution::Implicit(_)
         | Distribution::UniformBox { .. }
         | Distribution::UniformOver(_) => false,
         Distribution::Delta(_)

@@ -416,14 +416,12 @@ impl<'m> Placed<'m> {
             Distribution::Bernoulli(Scores::Probs(one)) => {
                 Distribution::Bernoulli(Scores::Probs(argument(self, one)?))
             }
-            Distribution::Normal { mean, sd } => {
-                Distribution::Normal { mean: argument(self, mean)?, sd: argument(self, sd)? }
-            }
-            Distribution::TanhNormal { mean, sd } => {
-                Distribution::TanhNormal { mean: argument(self, mean)?, sd: argument(self, sd)? }
-            }
-            Distribution::Beta { a, b } => {
-                Distribution::Beta { a: argument(self, a)?, b: argument(self, b)? }
+            Distribution::Real { family, arguments } => {
+                let mut mapped = Vec::with_capacity(arguments.len());
+                for of in arguments {
+                    mapped.push(argument(self, of)?);
+                }
+                Distribution::Real { family: *family, arguments: mapped }
             }
             Distribution::Mixture(parts) => {
                 let mut mapped = Vec::with_capacity(parts.len());

@@ -1,6 +1,7 @@
 //! How far two distributions of one variable reach: what one can draw and the other cannot.
 
 use super::law::{Atoms, Law};
+use crate::family::Reach;
 use crate::model::{Component, Distribution, Domain, Kind, LayerId, Shape};
 
 /// Where a learned distribution has mass in one component.
@@ -182,10 +183,11 @@ fn spread(distribution: &Distribution<LayerId>) -> Spread {
         Distribution::Uniform | Distribution::Categorical(_) | Distribution::Bernoulli(_) => {
             Spread::Everything
         }
-        Distribution::TanhNormal { .. } | Distribution::Beta { .. } | Distribution::Implicit(_) => {
-            Spread::Everything
-        }
-        Distribution::Normal { .. } => Spread::Reals,
+        Distribution::Real { family, .. } => match family.reach() {
+            Reach::Line => Spread::Reals,
+            Reach::Bounds => Spread::Everything,
+        },
+        Distribution::Implicit(_) => Spread::Everything,
         Distribution::UniformBox { .. } | Distribution::UniformOver(_) | Distribution::Delta(_) => {
             Spread::Points
         }

@@ -12,6 +12,7 @@ use super::times::{arguments, drawn};
 use super::words;
 use crate::diagnostic::Diagnostic;
 use crate::expr::{ExprId, InputId};
+use crate::family::Reach;
 use crate::model::{
     Block, Bound, Component, Distribution, Dynamics, EnvironmentKernel, Factor, Index, Input,
     KernelRef, LayerId, Model, Target, TargetVariable, Value, VariableId,
@@ -205,7 +206,7 @@ impl Pair<'_> {
                 points.then(|| self.outside(model, "", "its values are known only when it runs"))
             }
             (Knowledge::Written(p), Knowledge::Hidden) => {
-                let everywhere = matches!(p, Distribution::Uniform | Distribution::Normal { .. });
+                let everywhere = matches!(p, Distribution::Uniform) || is_over_the_line(p);
                 (!everywhere).then(|| self.unknown(model, &self.q))
             }
             (Knowledge::Written(p), Knowledge::Learned(q)) => {
@@ -361,7 +362,7 @@ impl Pair<'_> {
                          that `{q}` can draw"
                 )
             }
-            (_, Knowledge::Learned(q)) if is_normal(q) => {
+            (_, Knowledge::Learned(q)) if is_over_the_line(q) => {
                 "`TanhNormal(mean = …, sd = …)` stays within the declared bounds; or give the \
                  prior a `Normal`"
                     .to_owned()
@@ -428,6 +429,7 @@ impl Reaches<'_> {
     }
 }
 
-fn is_normal(distribution: &Distribution<LayerId>) -> bool {
-    matches!(distribution, Distribution::Normal { .. })
+/// Of a family that has mass at every real number.
+fn is_over_the_line<A>(distribution: &Distribution<A>) -> bool {
+    matches!(distribution, Distribution::Real { family, .. } if family.reach() == Reach::Line)
 }

@@ -230,12 +230,8 @@ pub fn arguments(distribution: &Distribution<Vec<ExprId>>) -> Vec<ExprId> {
 fn collect(distribution: &Distribution<Vec<ExprId>>, found: &mut Vec<ExprId>) {
     match distribution {
         Distribution::Uniform => {}
-        Distribution::UniformBox { lo: a, hi: b } | Distribution::Normal { mean: a, sd: b } => {
-            found.extend(a.iter().chain(b))
-        }
-        Distribution::TanhNormal { mean: a, sd: b } | Distribution::Beta { a, b } => {
-            found.extend(a.iter().chain(b))
-        }
+        Distribution::UniformBox { lo, hi } => found.extend(lo.iter().chain(hi)),
+        Distribution::Real { arguments, .. } => found.extend(arguments.iter().flatten()),
         Distribution::UniformOver(values) => found.extend(values.iter().flatten()),
         Distribution::Delta(a) | Distribution::Implicit(a) => found.extend(a),
         Distribution::Categorical(Scores::Logits(a) | Scores::Probs(a)) => found.extend(a),

@@ -1,8 +1,9 @@
 //! `imagine(world, s, policy = plain, steps = 3)`: a simulated rollout as an input of a network.
 
-use super::Lowering;
-use super::networks::NetScope;
-use super::unit::{FILE, Meaning};
+use super::super::Lowering;
+use super::super::net_scope::NetScope;
+use super::super::unit::{FILE, Meaning};
+use super::NetworkLayer;
 use crate::diagnostic::Diagnostic;
 use crate::model::{
     Actor, Formal, FormalLength, FormalVariable, KernelId, LayerId, LayerOp, Role, Simulation,
@@ -18,8 +19,13 @@ const POLICY: &str = "a policy draws the action: `kernel plain(a | s) = …`";
 /// Steps of one rollout.
 const LONGEST: usize = 1000;
 
+pub(super) const LAYER: NetworkLayer = NetworkLayer {
+    name: "imagine",
+    build: |lowering, call| lowering.simulation(call.net, call.arguments, call.span),
+};
+
 impl Lowering<'_> {
-    pub fn simulation(
+    fn simulation(
         &mut self,
         net: &NetScope,
         arguments: &[ast::Argument],

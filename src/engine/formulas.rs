@@ -1,0 +1,102 @@
+//! The formulas of a family over real numbers, compiled, and their slopes.
+
+use crate::expr::{ExprId, Graph, InputId, Program, Real};
+use crate::family::{At, Draw, Family, Formula};
+use std::collections::BTreeSet;
+
+/// The formulas of a family in both precisions.
+#[derive(Debug)]
+pub struct Both {
+    pub single: Formulas<f32>,
+    pub double: Formulas<f64>,
+}
+
+/// Programs over elements: a component of a row each.
+#[derive(Debug)]
+pub struct Formulas<E> {
+    /// `log p(x)`, then its slope in each argument.
+    pub log_density: Program<E>,
+    /// The entropy, then its slope in each argument.
+    pub entropy: Option<Program<E>>,
+    /// `KL(q ‖ p)`, then its slope in each argument of `q`, then of `p`.
+    pub divergence: Option<Program<E>>,
+    /// The Fisher information, row by row.
+    pub fisher: Option<Program<E>>,
+    /// A draw, from noise.
+    pub draw: Option<Program<E>>,
+    pub centre: Program<E>,
+}
+
+/// The inputs of the formulas, in the order of their numbers.
+pub struct Inputs {
+    /// How many arguments the family has.
+    pub arguments: usize,
+}
+
+impl Inputs {
+    pub fn of_p(&self) -> usize {
+        self.arguments
+    }
+
+    pub fn x(&self) -> usize {
+        2 * self.arguments
+    }
+
+    pub fn lo(&self) -> usize {
+        2 * self.arguments + 1
+    }
+
+    pub fn hi(&self) -> usize {
+        2 * self.arguments + 2
+    }
+
+    pub fn noise(&self) -> usize {
+        2 * self.arguments + 3
+    }
+
+    pub fn count(&self) -> usize {
+        2 * self.arguments + 4
+    }
+}
+
+impl<E: Real> Formulas<E> {
+    pub fn compile(family: Family) -> Formulas<E> {
+        let inputs = Inputs { arguments: family.arguments().len() };
+        let mut graph = Graph::default();
+        let ids: Vec<ExprId> =
+            (0..inputs.count()).map(|at| graph.input(InputId(at as u32))).collect();
+        let bounds = (ids[inputs.lo()], ids[inputs.hi()]);
+        let q = At { arguments: &ids[..inputs.of_p()], bounds };
+        let p = At { arguments: &ids[inputs.of_p()..inputs.x()], bounds };
+        let (x, noise) = (ids[inputs.x()], ids[inputs.noise()]);
+        let mut f = Formula::new(&mut graph);
+        let log_density = family.log_density(&mut f, x, &q);
+        let entropy = family.entropy(&mut f, &q);
+        let divergence = family.divergence(&mut f, &q, &p);
+        let fisher = family.fisher(&mut f, &q);
+        let draw = match family.draw() {
+            Draw::OfNormal(draw) | Draw::OfUniform(draw) => Some(draw(&mut f, noise, &q)),
+            Draw::Sampled(_) => None,
+        };
+        let centre = family.centre(&mut f, &q);
+        let mut with_slopes = |root: ExprId, count: usize| {
+            let wanted: BTreeSet<InputId> = (0..count as u32).map(InputId).collect();
+            let slopes = graph
+                .derivatives(root, &wanted)
+                .expect("family: its formulas do not jump in its arguments");
+            let zero = graph.constant(0.0);
+            let all = wanted.iter().map(|input| slopes.get(input).copied().unwrap_or(zero));
+            let roots: Vec<ExprId> = std::iter::once(root).chain(all).collect();
+            Program::compile(&graph, &roots, &[])
+        };
+        let (one, two) = (inputs.of_p(), inputs.x());
+        Formulas {
+            log_density: with_slopes(log_density, one),
+            entropy: entropy.map(|root| with_slopes(root, one)),
+            divergence: divergence.map(|root| with_slopes(root, two)),
+            fisher: fisher.map(|roots| Program::compile(&graph, &roots, &[])),
+            draw: draw.map(|root| Program::compile(&graph, &[root], &[])),
+            centre: Program::compile(&graph, &[centre], &[]),
+        }
+    }
+}
