@@ -8,6 +8,7 @@
 
 mod beta;
 mod formula;
+mod laplace;
 mod normal;
 mod tanh_normal;
 
@@ -19,10 +20,11 @@ use std::fmt;
 use std::ops::Deref;
 
 /// Every family, in the order in which messages list them.
-pub const FAMILIES: [Family; 3] = [
+pub const FAMILIES: [Family; 4] = [
     Family(&normal::Normal),
     Family(&tanh_normal::TanhNormal),
     Family(&beta::Beta),
+    Family(&laplace::Laplace),
 ];
 
 /// A density over one real number; the components of a vector are independent.
