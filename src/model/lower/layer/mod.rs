@@ -11,6 +11,7 @@ mod mlp;
 mod noise;
 mod parameters;
 mod per;
+mod residual;
 mod table;
 
 use super::Lowering;
@@ -20,8 +21,16 @@ use crate::source::Span;
 use crate::syntax::ast;
 
 /// Every layer, in the order in which messages list them.
-const NETWORKS: [NetworkLayer; 7] =
-    [linear::LAYER, mlp::LAYER, table::LAYER, per::LAYER, gru::LAYER, noise::LAYER, imagine::LAYER];
+const NETWORKS: [NetworkLayer; 8] = [
+    linear::LAYER,
+    mlp::LAYER,
+    residual::LAYER,
+    table::LAYER,
+    per::LAYER,
+    gru::LAYER,
+    noise::LAYER,
+    imagine::LAYER,
+];
 
 /// A layer of the language.
 struct NetworkLayer {
