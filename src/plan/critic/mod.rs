@@ -7,13 +7,14 @@
 //! `V_t`, and the gradient is unbiased; any other critic lowers its variance and biases it, as far
 //! as the values are wrong.
 
+mod average_return;
 mod gae;
 mod n_step;
 
 use super::key::Key;
 
 /// Every critic, in the order in which their keys are printed.
-pub const CRITICS: [Critic; 2] = [gae::CRITIC, n_step::CRITIC];
+pub const CRITICS: [Critic; 3] = [gae::CRITIC, n_step::CRITIC, average_return::CRITIC];
 
 /// A critic and the key of `infer` that asks for it.
 pub struct Critic {
