@@ -73,5 +73,5 @@ pub use exact::{Exact, exact};
 pub use finite::NotFinite;
 pub use model::{BoundId, Model, Overrides, check};
 pub use plan::{Plan, plan};
-pub use source::Source;
+pub use source::{Loader, Source, Texts};
 pub use syntax::{ast, parse};
