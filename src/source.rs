@@ -1,9 +1,11 @@
 //! The text of a model file, and places in it; where the files that it names come from. A word that
 //! every layer uses.
 
+#[cfg(any(test, feature = "system"))]
 mod disk;
 mod loader;
 
+#[cfg(any(test, feature = "system"))]
 pub use disk::Disk;
 pub use loader::{LARGEST, Loader, ReadError, Texts};
 
@@ -27,7 +29,7 @@ pub struct Source {
 
 impl Source {
     /// A text that is not on disk: a test, a doctest, standard input. Files it names are looked for
-    /// in the current folder.
+    /// in the current folder; without the feature `system` there are none.
     pub fn new(name: impl Into<String>, text: impl Into<Arc<str>>) -> Source {
         let files = of_the_system();
         Source { name: name.into(), path: None, text: text.into(), files, is_foreign: false }
@@ -58,6 +60,7 @@ impl Source {
     ///
     /// # Errors
     /// As [`Disk`] and [`Source::load`].
+    #[cfg(any(test, feature = "system"))]
     pub fn read(path: &Path) -> Result<Source, ReadError> {
         Source::load(path, Arc::new(Disk))
     }
@@ -105,9 +108,16 @@ impl Source {
     }
 }
 
-/// The files of a text that says nothing of them.
+/// The files of a text that says nothing of them. The tests of this crate always have a disk.
+#[cfg(any(test, feature = "system"))]
 fn of_the_system() -> Arc<dyn Loader> {
     Arc::new(Disk)
+}
+
+/// Without a file system there are none.
+#[cfg(not(any(test, feature = "system")))]
+fn of_the_system() -> Arc<dyn Loader> {
+    Arc::new(Texts::default())
 }
 
 /// Whether a path that a model file names leads out of its folder.
