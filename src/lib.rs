@@ -18,6 +18,12 @@
 //! | [`infer()`] | plan, an [`Observer`] | a [`Run`]: trained parameters |
 //! | [`exact()`] | finite model, bound, policy | an [`Exact`]: evidence, best bound, policy's |
 //!
+//! The first four and the last need no features: the crate with `default-features = false` is the
+//! compiler and the oracle, without tensors, threads and a file system. `system` adds files and
+//! threads, `engine` adds [`infer()`], `program` (the default) all that the program has. What a
+//! model names as a file comes from the [`Loader`] of its [`Source`]: from disk, or from [`Texts`]
+//! in memory.
+//!
 //! All that is wrong with a file is found at once, as [`Diagnostics`] that
 //! [`render`](fn@diagnostic::render) with the lines they point at.
 //!
@@ -51,8 +57,10 @@
 //! ```
 
 pub mod bound;
+#[cfg(feature = "program")]
 pub mod cli;
 pub mod diagnostic;
+#[cfg(feature = "engine")]
 pub mod engine;
 pub mod exact;
 pub mod expr;
@@ -61,6 +69,7 @@ pub mod finite;
 pub mod graph;
 pub mod model;
 pub mod plan;
+#[cfg(feature = "program")]
 pub mod report;
 pub mod source;
 pub mod syntax;
@@ -69,10 +78,11 @@ pub mod world;
 
 pub use bound::{Derivation, derive};
 pub use diagnostic::Diagnostics;
+#[cfg(feature = "engine")]
 pub use engine::{EngineError, Observer, Parameters, Run, infer};
 pub use exact::{Exact, exact};
 pub use finite::NotFinite;
 pub use model::{BoundId, Model, Overrides, check};
 pub use plan::{Plan, plan};
-pub use source::Source;
+pub use source::{Loader, Source, Texts};
 pub use syntax::{ast, parse};

@@ -1,12 +1,17 @@
-//! The text of a model file, and places in it. A word that every layer uses.
+//! The text of a model file, and places in it; where the files that it names come from. A word that
+//! every layer uses.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+#[cfg(any(test, feature = "system"))]
+mod disk;
+mod loader;
+
+#[cfg(any(test, feature = "system"))]
+pub use disk::Disk;
+pub use loader::{LARGEST, Loader, ReadError, Texts};
+
+use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
-
-/// The largest file that is read as a model, in bytes.
-pub const LARGEST: usize = 4 << 20;
 
 /// A named text. `path` is where files it names (`environment … from "x.rlenv"`) are looked for.
 #[derive(Clone, Debug)]
@@ -15,6 +20,8 @@ pub struct Source {
     pub name: String,
     pub path: Option<PathBuf>,
     pub text: Arc<str>,
+    /// What gives the files it names.
+    pub files: Arc<dyn Loader>,
     /// A model may name any file that its reader can read: of one outside the model's folder no
     /// line is quoted.
     pub is_foreign: bool,
@@ -22,36 +29,72 @@ pub struct Source {
 
 impl Source {
     /// A text that is not on disk: a test, a doctest, standard input. Files it names are looked for
-    /// in the current folder.
+    /// in the current folder; without the feature `system` there are none.
     pub fn new(name: impl Into<String>, text: impl Into<Arc<str>>) -> Source {
-        Source { name: name.into(), path: None, text: text.into(), is_foreign: false }
+        let files = of_the_system();
+        Source { name: name.into(), path: None, text: text.into(), files, is_foreign: false }
     }
 
-    /// A text that was read from `path`.
+    /// A text that was read from `path`; files it names are looked for beside it, likewise.
     pub fn at(path: &Path, text: impl Into<Arc<str>>) -> Source {
-        Source {
-            name: path.display().to_string(),
-            path: Some(path.to_owned()),
-            text: text.into(),
-            is_foreign: false,
-        }
+        Source { path: Some(path.to_owned()), ..Source::new(path.display().to_string(), text) }
     }
 
-    /// The text of a file: at most [`LARGEST`] bytes of UTF-8.
+    /// The same text, where the files that it names are those of `files`.
+    ///
+    /// ```
+    /// use rlppl::source::{Source, Texts};
+    /// let line = "state s : 0..4; action a : 0..1; s[1] ~ Delta(0); s[t+1] ~ Delta(s[t])";
+    /// let text = "model walk  horizon T = 3  environment line from \"line.rlenv\"";
+    /// let files = Texts::from([("line.rlenv", line)]);
+    /// let walk = Source::new("walk.rlmodel", text).with_files(files);
+    /// assert_eq!(rlppl::parse(&walk)?.sources.len(), 2);
+    /// # Ok::<(), rlppl::Diagnostics>(())
+    /// ```
+    #[must_use]
+    pub fn with_files(self, files: impl Loader + 'static) -> Source {
+        Source { files: Arc::new(files), ..self }
+    }
+
+    /// The text of a file of the machine: at most [`LARGEST`] bytes of UTF-8.
     ///
     /// # Errors
-    /// As [`open`]; a file that is larger, or no text.
+    /// As [`Disk`] and [`Source::load`].
+    #[cfg(any(test, feature = "system"))]
     pub fn read(path: &Path) -> Result<Source, ReadError> {
-        let text = read_text(open(path)?, &path.display().to_string())?;
-        Ok(Source::at(path, text))
+        Source::load(path, Arc::new(Disk))
+    }
+
+    /// The text of one of `files`, at most [`LARGEST`] bytes of UTF-8; the others are those that it
+    /// may name.
+    ///
+    /// # Errors
+    /// As the loader; a file that is larger, or no text.
+    pub fn load(path: &Path, files: Arc<dyn Loader>) -> Result<Source, ReadError> {
+        let text = read_text(files.open(path)?, &path.display().to_string())?;
+        Ok(Source { files, ..Source::at(path, text) })
     }
 
     /// The text of a file that this one names, relative to its folder.
     ///
     /// # Errors
-    /// As [`Source::read`].
+    /// As [`Source::load`].
     pub fn read_named(&self, name: &str) -> Result<Source, ReadError> {
-        Ok(Source { is_foreign: leaves_folder(name), ..Source::read(&self.folder().join(name))? })
+        let named = Source::load(&self.path_of(name), Arc::clone(&self.files))?;
+        Ok(Source { is_foreign: leaves_folder(name), ..named })
+    }
+
+    /// The bytes of a file that this one names, likewise, of any size.
+    ///
+    /// # Errors
+    /// As [`Loader::open`].
+    pub fn open_named(&self, name: &str) -> Result<Box<dyn Read + '_>, ReadError> {
+        self.files.open(&self.path_of(name))
+    }
+
+    /// Where a file is that this one names.
+    pub fn path_of(&self, name: &str) -> PathBuf {
+        self.folder().join(name)
     }
 
     /// The text of a stream that is not a file, such as standard input.
@@ -65,24 +108,16 @@ impl Source {
     }
 }
 
-/// Opens a regular file. A pipe or a device may have no end, and opening one may wait for ever.
-///
-/// # Errors
-/// Where there is none, or something else of that name.
-pub fn open(path: &Path) -> Result<File, ReadError> {
-    let name = || path.display().to_string();
-    let failed = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => ReadError::Missing { name: name() },
-        _ => ReadError::Unreadable { name: name(), error },
-    };
-    let kind = fs::metadata(path).map_err(failed)?.file_type();
-    if kind.is_dir() {
-        return Err(ReadError::Folder { name: name() });
-    }
-    if !kind.is_file() {
-        return Err(ReadError::Special { name: name() });
-    }
-    File::open(path).map_err(failed)
+/// The files of a text that says nothing of them. The tests of this crate always have a disk.
+#[cfg(any(test, feature = "system"))]
+fn of_the_system() -> Arc<dyn Loader> {
+    Arc::new(Disk)
+}
+
+/// Without a file system there are none.
+#[cfg(not(any(test, feature = "system")))]
+fn of_the_system() -> Arc<dyn Loader> {
+    Arc::new(Texts::default())
 }
 
 /// Whether a path that a model file names leads out of its folder.
@@ -112,36 +147,6 @@ impl Span {
     /// The smallest span that holds both.
     pub fn to(self, end: Span) -> Span {
         Span { file: self.file, start: self.start.min(end.start), end: self.end.max(end.end) }
-    }
-}
-
-/// Why there is no text to parse.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    #[error("there is no file `{name}`")]
-    Missing { name: String },
-    #[error("`{name}` is a folder, not a file")]
-    Folder { name: String },
-    #[error("`{name}` is a pipe or a device, not a file")]
-    Special { name: String },
-    #[error("cannot read `{name}`: {error}")]
-    Unreadable { name: String, error: io::Error },
-    #[error("`{name}` is larger than {} MiB: it is not read as a model", LARGEST >> 20)]
-    TooLarge { name: String },
-    #[error("`{name}` is not a text file: byte {at} (line {line}) is {what}")]
-    NotText { name: String, at: usize, line: usize, what: &'static str },
-}
-
-impl ReadError {
-    /// The content is at fault, not the path that was given.
-    pub fn is_content(&self) -> bool {
-        match self {
-            ReadError::TooLarge { .. } | ReadError::NotText { .. } => true,
-            ReadError::Missing { .. }
-            | ReadError::Folder { .. }
-            | ReadError::Special { .. }
-            | ReadError::Unreadable { .. } => false,
-        }
     }
 }
 
@@ -197,21 +202,9 @@ mod tests {
     #[test]
     fn an_endless_stream_ends() {
         assert!(matches!(
-            Source::read_stream("m", io::repeat(b' ')),
+            Source::read_stream("m", std::io::repeat(b' ')),
             Err(ReadError::TooLarge { .. })
         ));
-    }
-
-    #[test]
-    fn a_folder_is_not_a_model() {
-        assert!(matches!(Source::read(Path::new("src")), Err(ReadError::Folder { .. })));
-        assert!(matches!(Source::read(Path::new("no/such")), Err(ReadError::Missing { .. })));
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_device_is_not_a_model() {
-        assert!(matches!(Source::read(Path::new("/dev/zero")), Err(ReadError::Special { .. })));
     }
 
     #[test]

@@ -107,6 +107,17 @@ const CRATES: &[(&str, &[&str])] = &[
     ("mimalloc", &[]),
 ];
 
+/// What only an operating system gives, and the files left of the engine that name it: all behind
+/// the feature `system`.
+const OF_THE_SYSTEM: &[(&str, &[&str])] = &[
+    ("std::fs", &["source/disk.rs"]),
+    ("std::thread", &["syntax/parse.rs"]),
+    ("std::env", &[]),
+    ("std::net", &[]),
+    ("std::process", &[]),
+    ("std::time", &[]),
+];
+
 #[test]
 fn a_layer_imports_only_what_stands_to_its_left() {
     for file in sources() {
@@ -160,6 +171,35 @@ fn a_crate_is_named_only_by_its_layer() {
             );
         }
     }
+}
+
+/// What is built without features stands in `lib.rs` without a condition; files come through a
+/// `Loader`.
+#[test]
+fn what_stands_left_of_the_engine_needs_no_system() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let left = LAYERS.iter().map(|(layer, _)| *layer).take_while(|layer| *layer != "engine");
+    let left: BTreeSet<&str> = left.collect();
+    for file in sources().iter().filter(|file| left.contains(file.layer.as_str())) {
+        let inside = file.path.strip_prefix(&root).expect("below the root");
+        for (name, files) in OF_THE_SYSTEM {
+            assert!(
+                !file.code.contains(name)
+                    || files.iter().any(|allowed| Path::new(allowed) == inside),
+                "src/{}: `{name}` is there with the feature `system` alone",
+                inside.display()
+            );
+        }
+    }
+    let library = fs::read_to_string(root.join("lib.rs")).expect("the library");
+    let behind: BTreeSet<String> = library
+        .split("#[cfg(feature = ")
+        .skip(1)
+        .filter_map(|rest| rest.lines().nth(1)?.strip_prefix("pub mod "))
+        .map(word)
+        .collect();
+    let right: BTreeSet<String> = LAYERS.iter().map(|(layer, _)| (*layer).to_owned()).collect();
+    assert_eq!(behind, right.into_iter().filter(|layer| !left.contains(&**layer)).collect());
 }
 
 #[test]

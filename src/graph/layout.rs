@@ -188,8 +188,8 @@ mod tests {
             if path.extension().is_none_or(|extension| extension != "rlmodel") {
                 continue;
             }
-            let file = parse(&Source::read(&path).expect("the model can be read"))
-                .unwrap_or_else(|found| panic!("{found}"));
+            let text = std::fs::read_to_string(&path).expect("the model can be read");
+            let file = parse(&Source::at(&path, text)).unwrap_or_else(|found| panic!("{found}"));
             let model = check(&file, &Default::default()).unwrap_or_else(|found| panic!("{found}"));
             for number in 0..model.bounds.len() {
                 let graph = factor_graph(&model, BoundId(number as u32));

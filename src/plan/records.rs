@@ -1,11 +1,10 @@
 //! Recorded states and actions, read from the file that a `data` declaration names.
 
 use crate::diagnostic::Diagnostic;
-use crate::model::{Component, Data, DataId, FormalVariable, Kind, Model, VariableId};
-use crate::source;
+use crate::model::{Component, DataId, FormalVariable, Kind, Model, VariableId};
+use crate::source::{Source, leaves_folder};
 use std::collections::HashSet;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
 
 /// Steps of some episodes, in the order of the file.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -75,15 +74,16 @@ pub fn read(
             data.name
         )));
     }
-    let path = path_of(model, data);
+    let written = model.sources.first().cloned().unwrap_or_else(|| Source::new("", ""));
+    let path = written.path_of(&data.path);
     let shown = path.display();
-    let stream = source::open(&path).map_err(|error| {
+    let stream = written.open_named(&data.path).map_err(|error| {
         wrong(format!("the records cannot be read: {error}")).hint(
             "the path is relative to the model file; `rlppl eval RUN --record FILE` writes one",
         )
     })?;
     let mut file = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(Limited::new(stream));
-    let is_foreign = source::leaves_folder(&data.path);
+    let is_foreign = leaves_folder(&data.path);
     // what a foreign file holds is not told
     let quoted =
         |text: &str| if is_foreign { "what it is there".to_owned() } else { format!("`{text}`") };
@@ -336,17 +336,6 @@ impl<R: Read> Read for Limited<R> {
             false => Ok(count),
         }
     }
-}
-
-/// Where the file of a declaration is.
-fn path_of(model: &Model, data: &Data) -> PathBuf {
-    let folder = model
-        .sources
-        .first()
-        .and_then(|source| source.path.as_ref())
-        .and_then(|path| path.parent())
-        .unwrap_or(Path::new(""));
-    folder.join(&data.path)
 }
 
 /// A name, or the number that it counts as; so for truth values. Programs that keep whole numbers

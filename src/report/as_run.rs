@@ -114,13 +114,14 @@ fn environment_files(file: &ast::File, edits: &mut Edits) -> Vec<(String, String
 /// The files of recorded data, each under a name of its own beside the model, and the names in the
 /// model changed to these.
 fn data_files(file: &ast::File, edits: &mut Edits) -> Vec<(String, String)> {
-    let folder =
-        file.sources[0].path.as_ref().and_then(|path| path.parent()).unwrap_or(Path::new(""));
     let mut files: Vec<(String, String)> = Vec::new();
     for item in &file.items {
         let ast::Item::Data(data) = item else { continue };
         // what cannot be read is told by who reads it
-        let Ok(text) = std::fs::read_to_string(folder.join(&data.path.text)) else { continue };
+        let opened = file.sources[0].open_named(&data.path.text).ok();
+        let Some(text) = opened.and_then(|stream| std::io::read_to_string(stream).ok()) else {
+            continue;
+        };
         let name = format!("{}.csv", data.name.text);
         if name != data.path.text {
             edits.replace(data.path.span, format!("\"{name}\""));
