@@ -18,6 +18,9 @@
 //! | [`infer()`] | plan, an [`Observer`] | a [`Run`]: trained parameters |
 //! | [`exact()`] | finite model, bound, policy | an [`Exact`]: evidence, best bound, policy's |
 //!
+//! A simulator of one's own is an [`Environment`]: [`plan_with`] takes it by the name that the file
+//! calls it by. What was trained acts, step by step, as a [`Policy`].
+//!
 //! All that is wrong with a file is found at once, as [`Diagnostics`] that
 //! [`render`](fn@diagnostic::render) with the lines they point at.
 //!
@@ -68,10 +71,11 @@ pub mod world;
 
 pub use bound::{Derivation, derive};
 pub use diagnostic::Diagnostics;
-pub use engine::{EngineError, Observer, Parameters, Run, infer};
+pub use engine::{Action, EngineError, Observer, Parameters, Policy, Run, infer};
 pub use exact::{Exact, exact};
 pub use finite::NotFinite;
 pub use model::{BoundId, Model, Overrides, check};
-pub use plan::{Plan, plan};
+pub use plan::{Plan, plan, plan_with};
 pub use source::Source;
 pub use syntax::{ast, parse};
+pub use world::{Environment, Environments, Random};

@@ -117,6 +117,7 @@ impl Span {
 
 /// Why there is no text to parse.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ReadError {
     #[error("there is no file `{name}`")]
     Missing { name: String },

@@ -10,6 +10,8 @@
 //! parameters; [`gradient_estimates`] are those of single batches, to be held against the oracle,
 //! as [`assess`] does.
 //!
+//! A [`Policy`] is what was trained, and acts in whatever world its user has.
+//!
 //! With the oracle of finite models: [`kernel_tables`] is what it takes as a policy, [`optimise`]
 //! finds the best that the parameters can reach, [`gap`] tells how far a policy is from the
 //! evidence, and why.
@@ -32,6 +34,7 @@ mod evaluate;
 mod evaluate_policy;
 mod exact_update;
 mod expressions;
+mod failure;
 mod family;
 mod fault;
 mod features;
@@ -64,6 +67,7 @@ mod parameters;
 mod pathwise;
 mod point;
 mod points;
+mod policy;
 mod ratio;
 mod reached;
 mod record;
@@ -145,6 +149,7 @@ pub use error::EngineError;
 pub use evaluate::{Activations, BLOCK, Feed, Scratch};
 pub use evaluate_policy::evaluate;
 pub use expressions::Number;
+pub use failure::EnvironmentFailure;
 pub use float::Float;
 pub use gap::{Gap, Part, Supremum, gap};
 pub use improvement::{Improvement, Rounds};
@@ -154,6 +159,7 @@ pub use network::{InputKind, InputSpec, NetworkPlan, Unsupported};
 pub use optimise::{Optimum, Reach, optimise, reach, starts};
 pub use optimiser::{Optimiser, OptimiserConfig, OptimiserState};
 pub use parameters::{FileError, Layout, NotFinite, Parameters, verify_finite};
+pub use policy::{Action, EpisodeMemory, Policy};
 pub use record::{RecordedStep, record};
 pub use run::{Evaluation, Metrics, Observer, OptionUse, Run, Stopped};
 pub use stop::Stop;
