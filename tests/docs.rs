@@ -60,6 +60,7 @@ fn links_between_pages_lead_somewhere() {
         "README.md",
         "ARCHITECTURE.md",
         "CHANGELOG.md",
+        "docs/environments.md",
         "docs/language.md",
         "docs/options.md",
         "docs/worlds.md",
