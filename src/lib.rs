@@ -24,6 +24,9 @@
 //! model names as a file comes from the [`Loader`] of its [`Source`]: from disk, or from [`Texts`]
 //! in memory.
 //!
+//! A simulator of one's own is an [`Environment`]: [`plan_with`] takes it by the name that the file
+//! calls it by. What was trained acts, step by step, as a [`Policy`].
+//!
 //! All that is wrong with a file is found at once, as [`Diagnostics`] that
 //! [`render`](fn@diagnostic::render) with the lines they point at.
 //!
@@ -79,10 +82,11 @@ pub mod world;
 pub use bound::{Derivation, derive};
 pub use diagnostic::Diagnostics;
 #[cfg(feature = "engine")]
-pub use engine::{EngineError, Observer, Parameters, Run, infer};
+pub use engine::{Action, EngineError, Observer, Parameters, Policy, Run, infer};
 pub use exact::{Exact, exact};
 pub use finite::NotFinite;
 pub use model::{BoundId, Model, Overrides, check};
-pub use plan::{Plan, plan};
+pub use plan::{Plan, plan, plan_with};
 pub use source::{Loader, Source, Texts};
 pub use syntax::{ast, parse};
+pub use world::{Environment, Environments, Random};

@@ -75,6 +75,8 @@ fn links_between_pages_lead_somewhere() {
         "README.md",
         "ARCHITECTURE.md",
         "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "docs/environments.md",
         "docs/language.md",
         "docs/options.md",
         "docs/worlds.md",

@@ -60,7 +60,7 @@ pub(super) fn calibrate(
     let point = Point { present: parameters.values(), previous: None, frozen: &frozen };
     rollout.run(&real, point, stream(0), Choice::Sampled, Keep::Rows);
     if let Some(fault) = &rollout.fault {
-        return Err(EngineError::Broken(fault.to_string()));
+        return Err(fault.played());
     }
     if stop.has_given_up() {
         return Ok(None);

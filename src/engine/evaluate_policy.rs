@@ -130,7 +130,7 @@ impl Evaluator {
             let Shard { totals, tally: counts, extremes, fault } =
                 shard.into_inner().unwrap_or_else(PoisonError::into_inner);
             if let Some(fault) = fault {
-                return Err(EngineError::Broken(fault.to_string()));
+                return Err(fault.played());
             }
             rewards.resize(rewards.len().max(extremes.len()), (f64::INFINITY, f64::NEG_INFINITY));
             rewards.iter_mut().zip(extremes).for_each(|(all, (least, greatest))| {

@@ -8,11 +8,13 @@
 //! A logit of −∞ is a number: an outcome of probability 0. A NaN, a logit of +∞ and a row of
 //! nothing but −∞ describe no distribution.
 
+use super::failure::EnvironmentFailure;
 use super::family::Family;
 use super::float::Float;
 use super::kernels;
 use super::number::Number;
 use crate::plan::Plan;
+use crate::world::Trouble;
 
 /// The most numbers of a row that are shown.
 const SHOWN: usize = 6;
@@ -27,6 +29,8 @@ pub(super) struct Fault {
     pub trajectory: usize,
     /// `s = 3`, where it is known.
     pub state: Option<String>,
+    /// Of an environment from outside what it says itself.
+    pub outside: Option<Trouble>,
 }
 
 /// Who made it.
@@ -36,6 +40,8 @@ pub(super) enum Arose {
     Kernel,
     /// What the file writes down: the environment, a term of the bound.
     World,
+    /// An environment from outside.
+    Outside,
 }
 
 impl Fault {
@@ -52,7 +58,14 @@ impl Fault {
                  `clamp` hold an argument where it is defined, \
                  `precision = f64` reaches up to 1e308"
             }
+            Arose::Outside => "",
         }
+    }
+
+    /// What an environment from outside did, where it was that.
+    pub fn failure(&self) -> Option<EnvironmentFailure> {
+        let Trouble { hint, cause, .. } = self.outside.clone()?;
+        Some(EnvironmentFailure { what: self.to_string(), hint, cause })
     }
 }
 

@@ -395,7 +395,7 @@ impl Space {
 
 /// A rollout that a number which is none has ended has lists of unequal lengths.
 fn verify_numbers(rollout: &Rollout<f64>) -> Result<(), EngineError> {
-    rollout.fault.as_ref().map_or(Ok(()), |fault| Err(EngineError::Broken(fault.to_string())))
+    rollout.fault.as_ref().map_or(Ok(()), |fault| Err(fault.played()))
 }
 
 /// All trajectories as one batch.

@@ -10,6 +10,8 @@
 //! parameters; [`gradient_estimates`] are those of single batches, to be held against the oracle,
 //! as [`assess`] does.
 //!
+//! A [`Policy`] is what was trained, and acts in whatever world its user has.
+//!
 //! With the oracle of finite models: [`kernel_tables`] is what it takes as a policy, [`optimise`]
 //! finds the best that the parameters can reach, [`gap`] tells how far a policy is from the
 //! evidence, and why.
@@ -33,6 +35,7 @@ mod evaluate;
 mod evaluate_policy;
 mod exact_update;
 mod expressions;
+mod failure;
 mod family;
 mod fault;
 mod features;
@@ -67,6 +70,7 @@ mod parameters;
 mod pathwise;
 mod point;
 mod points;
+mod policy;
 mod ratio;
 mod reached;
 mod real;
@@ -150,6 +154,7 @@ pub use crew::{Shortage, take_shortage};
 pub use error::EngineError;
 pub use evaluate::{Activations, BLOCK, Feed, Scratch};
 pub use evaluate_policy::evaluate;
+pub use failure::EnvironmentFailure;
 pub use float::Float;
 pub use gap::{Gap, Part, Supremum, gap};
 pub use improvement::{Improvement, Rounds};
@@ -160,6 +165,7 @@ pub use number::Number;
 pub use optimise::{Optimum, Reach, optimise, reach, starts};
 pub use optimiser::{Optimiser, OptimiserConfig, OptimiserState};
 pub use parameters::{FileError, Layout, NotFinite, Parameters, verify_finite};
+pub use policy::{Action, EpisodeMemory, Policy};
 pub use record::{RecordedStep, record};
 pub use run::{Evaluation, Metrics, Observer, OptionUse, Run, Stopped};
 pub use stop::Stop;

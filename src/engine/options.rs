@@ -19,7 +19,7 @@ pub(super) struct OptionDraw {
     /// Drawn at `t = 1` and kept.
     pub once: bool,
     /// Which option's last value it stays at.
-    stays_at: Option<usize>,
+    pub stays_at: Option<usize>,
     /// Components of a value that is real; 0 of a finite one.
     pub width: usize,
 }

@@ -43,7 +43,7 @@ pub fn record(
     let point = Point { present: parameters.values(), previous: None, frozen: &frozen };
     rollout.run(&stage, point, [seed, EVALUATION, 0], choice, Keep::Rows);
     if let Some(fault) = &rollout.fault {
-        return Err(EngineError::Broken(fault.to_string()));
+        return Err(fault.played());
     }
     let on = rollout.trajectories(&stage);
     let mut steps = Vec::new();

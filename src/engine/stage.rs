@@ -134,6 +134,9 @@ impl<'a, E: Number> Stage<'a, E> {
     pub fn new(plan: &'a Plan) -> Result<Stage<'a, E>, EngineError> {
         let model = &plan.model;
         let world = match plan.transition {
+            None if model.environment(plan.environment).is_outside() => {
+                World::hosted(model, plan.environment, &plan.environments)
+            }
             None if plan.start.is_some() => World::started(model, plan.environment),
             None => World::compile(model, plan.environment),
             Some(_) => {
@@ -147,6 +150,18 @@ impl<'a, E: Number> Stage<'a, E> {
             }
         };
         let world = world.map_err(|error| EngineError::Unsupported(error.to_string()))?;
+        Stage::on(plan, world)
+    }
+
+    /// For a policy alone, whose states somebody else tells.
+    ///
+    /// # Errors
+    /// Where a network cannot run, in one sentence.
+    pub fn shown(plan: &'a Plan) -> Result<Stage<'a, E>, EngineError> {
+        Stage::on(plan, World::shown(&plan.model, plan.environment))
+    }
+
+    fn on(plan: &'a Plan, world: World<E>) -> Result<Stage<'a, E>, EngineError> {
         let policy = &plan.policy;
         let options: Vec<Part> = plan
             .options
@@ -277,7 +292,7 @@ impl<'a, E: Number> Stage<'a, E> {
             anchor,
             exponents: Expressions::sampled(plan),
             terms,
-            horizon: model.horizon.value,
+            horizon: plan.model.horizon.value,
             weights: Weights::of(plan),
             gains: Gain::all(plan)?,
             through: Through::of(plan),

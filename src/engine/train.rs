@@ -96,7 +96,7 @@ pub(super) fn estimates_at(
             stage.weights.draw([seed, WEIGHTS, step], write(&shared.parameters).values_mut());
         crew.run(Job::Assess { step });
         if let Some(fault) = shared.fault() {
-            return Err(EngineError::Broken(fault.to_string()));
+            return Err(fault.played());
         }
         shared.sum_credit();
         crew.run(Job::Compare);

@@ -311,6 +311,18 @@ impl Wired {
         self.feeds.iter().map(of).collect()
     }
 
+    /// Whether an input is the time, or of an earlier step.
+    pub fn reads_past(&self) -> bool {
+        self.feeds.iter().any(|(feed, _)| match feed {
+            Feed::Time | Feed::Last(_) | Feed::First(_) | Feed::Traced(_) => true,
+            Feed::State
+            | Feed::Observation
+            | Feed::Action
+            | Feed::Drawn(_)
+            | Feed::Simulated(_) => false,
+        })
+    }
+
     /// Components that are normalised.
     pub fn scaled_components(&self) -> usize {
         self.scaled.iter().map(|(_, scaled)| scaled.mean.len()).sum()

@@ -163,8 +163,16 @@ pub enum Dynamics {
         end: Option<ExprId>,
         places: Box<DynamicsPlaces>,
     },
-    /// `gymnasium("CartPole-v1")`
-    External { system: String, arguments: Vec<(Option<String>, SettingValue)> },
+    /// `gymnasium("CartPole-v1")`, `rust("pole", length = 0.5)`
+    External { system: System, name: String, arguments: Vec<(String, SettingValue)> },
+}
+
+/// Where an environment comes from that is not written in the language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum System {
+    Gymnasium,
+    /// A Rust program registers it.
+    Rust,
 }
 
 /// Where the parts of written dynamics stand, for messages.
@@ -291,6 +299,10 @@ impl Environment {
     /// What its transition reads of the step before: the state, then the actions.
     pub fn transition_reads(&self) -> impl Iterator<Item = VariableId> {
         [self.state].into_iter().chain(self.actions.iter().copied())
+    }
+    /// A program from outside runs it.
+    pub fn is_outside(&self) -> bool {
+        matches!(self.dynamics, Dynamics::External { .. })
     }
     /// Its action, where it has one.
     pub fn only_action(&self) -> Option<VariableId> {

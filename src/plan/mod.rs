@@ -57,6 +57,7 @@ use crate::model::{
     kernel_parameters, parameters_of,
 };
 use crate::source::Span;
+use crate::world::Environments;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -131,6 +132,8 @@ pub struct Plan {
     /// What the reader of a result has to know: each choice that biases the gradient, each param
     /// that moves.
     pub remarks: Vec<String>,
+    /// The programs that run environments from outside.
+    pub environments: Environments,
 }
 
 /// How the components of a variable are normalised: by parameters that no gradient moves.
@@ -146,6 +149,17 @@ pub struct Normalizer {
 /// Decides how each term of the bound and of its gradient is estimated. What this version cannot
 /// train is refused, all at once, each with its place.
 pub fn plan(model: &Model, derivation: &Derivation) -> Result<Plan, Diagnostics> {
+    plan_with(model, derivation, &Environments::new())
+}
+
+/// [`plan()`] of a model with environments from outside, `rust("name")`, which `environments`
+/// makes. One of each is made here, and what it takes and writes is held against what the file
+/// declares.
+pub fn plan_with(
+    model: &Model,
+    derivation: &Derivation,
+    environments: &Environments,
+) -> Result<Plan, Diagnostics> {
     let mut errors = Vec::new();
     let settings = match together::read(model) {
         Ok(settings) => Some(settings),
@@ -154,7 +168,7 @@ pub fn plan(model: &Model, derivation: &Derivation) -> Result<Plan, Diagnostics>
             None
         }
     };
-    errors.extend(refuse::constructs(model, derivation));
+    errors.extend(refuse::constructs(model, derivation, environments));
     let planned = match settings {
         Some(mut settings) if errors.is_empty() => {
             let mut model = model.clone();
@@ -162,6 +176,8 @@ pub fn plan(model: &Model, derivation: &Derivation) -> Result<Plan, Diagnostics>
                 settings.ratio = classifier::of_file(&mut model, derivation);
             }
             turns::turns(&model, derivation, &settings)
+                .and_then(refuse::imagined_from_outside)
+                .map(|plan| plan.hosting(environments))
         }
         _ => Err(errors),
     };
@@ -495,6 +511,7 @@ fn assemble(
         gains,
         schedules,
         remarks,
+        environments: Environments::new(),
     })
 }
 
@@ -608,6 +625,17 @@ impl Plan {
         self.turns()
             .chain(&self.watched)
             .find(|plan| plan.derivation.bound == bound && !plan.terms.is_empty())
+    }
+
+    /// With what runs the environments from outside.
+    fn hosting(self, environments: &Environments) -> Plan {
+        let all = |plans: Vec<Plan>| plans.into_iter().map(|plan| plan.hosting(environments));
+        Plan {
+            earlier: all(self.earlier).collect(),
+            watched: all(self.watched).collect(),
+            environments: environments.clone(),
+            ..self
+        }
     }
 
     /// The plan of the bound that training ends with: each schedule at its last value.

@@ -1,22 +1,23 @@
 //! Constructs that the language has and this version does not train, each refused in one sentence
 //! with its place.
 
-use super::refused;
+use super::{Plan, refused};
 use crate::bound::Derivation;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Block, Dynamics, Factor, KernelRef, Model, Role, Target};
+use crate::model::{
+    Block, Dynamics, EnvironmentId, Factor, KernelRef, Model, Role, System, Target,
+};
+use crate::world::{self, Environments};
 
 /// All such constructs that the model's bounds use.
-pub fn constructs(model: &Model, derivation: &Derivation) -> Vec<Diagnostic> {
+pub fn constructs(
+    model: &Model,
+    derivation: &Derivation,
+    environments: &Environments,
+) -> Vec<Diagnostic> {
     let mut errors = Vec::new();
-    for environment in &model.environments {
-        if let Dynamics::External { system, .. } = &environment.dynamics {
-            let message = format!(
-                "`{}` is `{system}` of Gymnasium, which this version does not run",
-                environment.name
-            );
-            errors.push(refused(environment.span, message));
-        }
+    for at in 0..model.environments.len() {
+        errors.extend(outside(model, EnvironmentId(at as u32), environments));
     }
     for derived in &derivation.bounds {
         let bound = model.bound(derived.bound);
@@ -30,6 +31,48 @@ pub fn constructs(model: &Model, derivation: &Derivation) -> Vec<Diagnostic> {
         }
     }
     errors
+}
+
+/// What keeps an environment from outside from running.
+fn outside(model: &Model, at: EnvironmentId, environments: &Environments) -> Vec<Diagnostic> {
+    let environment = model.environment(at);
+    let Dynamics::External { system, name, .. } = &environment.dynamics else { return Vec::new() };
+    let told = |what: &str| refused(environment.span, format!("`{}` {what}", environment.name));
+    match system {
+        System::Gymnasium => {
+            let what = format!("is `{name}` of Gymnasium, which this version does not run");
+            vec![told(&what)]
+        }
+        System::Rust if !environments.names().any(|known| known == name) => {
+            let what = format!(
+                "is an environment of a Rust program, and nobody has registered `{name}`: \
+                 `plan_with` takes it, as `Environments::new().with(\"{name}\", …)`"
+            );
+            vec![told(&what)]
+        }
+        System::Rust => {
+            let found = world::differences(model, at, environments);
+            found.iter().map(|what| told(what)).collect()
+        }
+    }
+}
+
+/// The plan, if no learned kernel stands in the place of an environment from outside: what follows
+/// what is imagined only the environment itself could say.
+pub fn imagined_from_outside(plan: Plan) -> Result<Plan, Vec<Diagnostic>> {
+    let all = || plan.turns().chain(&plan.watched);
+    let imagined = all().find(|plan| {
+        plan.model.environment(plan.environment).is_outside()
+            && (plan.start.is_some() || plan.transition.is_some())
+    });
+    let Some(imagined) = imagined else { return Ok(plan) };
+    let environment = imagined.model.environment(imagined.environment);
+    let message = format!(
+        "`{}` comes from outside, and this version draws its states by no learned kernel in the \
+         posterior",
+        environment.name
+    );
+    Err(vec![refused(environment.span, message)])
 }
 
 fn factor_refusal(model: &Model, factor: &Factor, block: Block) -> Option<Diagnostic> {

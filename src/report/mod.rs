@@ -52,6 +52,7 @@ use std::path::PathBuf;
 
 /// Why a run's directory could not be read or written.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ReportError {
     #[error("cannot write `{}`: {}", path.display(), reason(error))]
     Write { path: PathBuf, error: io::Error },

@@ -87,6 +87,7 @@ fn plain(path: &Path) -> PathBuf {
 
 /// Why there is no text to parse.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ReadError {
     #[error("there is no file `{name}`")]
     Missing { name: String },

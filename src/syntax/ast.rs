@@ -102,7 +102,7 @@ pub enum EnvironmentDefinition {
     Body(Vec<EnvironmentItem>),
     /// `from "x.rlenv" (slip = 0.1)`
     File { path: Text, settings: Vec<Setting>, included: EnvironmentFile },
-    /// `= gymnasium("CartPole-v1") { … }`
+    /// `= gymnasium("CartPole-v1") { … }`, `= rust("pole", length = 0.5) { … }`
     External { system: Name, arguments: Vec<Argument>, body: Vec<EnvironmentItem> },
 }
 

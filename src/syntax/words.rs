@@ -577,9 +577,7 @@ fn phrase(rule: Rule) -> &'static str {
         head => "a head such as `(a | s)`",
         formals | formal => "a variable such as `s`, `last: o?` or `x[..]`",
         length => "a length such as `[K]`",
-        env_file | env_external | env_body => {
-            "a body in braces, `from \"….rlenv\"` or `= gymnasium(…)`"
-        }
+        env_file | env_external | env_body => "a body in braces, `from \"….rlenv\"` or `= rust(…)`",
         equals => "`=`",
         tilde => "`~`",
         colon => "`:`",

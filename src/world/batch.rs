@@ -1,6 +1,7 @@
 //! Many trajectories of one world, step by step.
 
-use super::columns::{Columns, Given, Numbered, Work};
+use super::columns::{Given, Layout, Numbered, Work};
+use super::hosted::{Session, Trouble};
 use super::tables::Tables;
 use super::{Kind, World};
 use crate::expr::Real;
@@ -50,8 +51,16 @@ enum Body<E> {
         actions: Vec<E>,
         /// What another model draws.
         told: Vec<E>,
-        work: Box<Work<E>>,
+        mover: Mover<E>,
     },
+}
+
+/// What writes frames.
+enum Mover<E> {
+    Compiled(Box<Work<E>>),
+    Hosted(Box<Session>),
+    /// Whoever uses the batch, with [`Batch::show`].
+    Shown,
 }
 
 impl<E: Real> Batch<E> {
@@ -69,7 +78,21 @@ impl<E: Real> Batch<E> {
                 next: vec![E::ZERO; rows * columns.layout.width()],
                 actions: vec![E::ZERO; rows * columns.actions],
                 told: Vec::new(),
-                work: Box::new(columns.work(rows)),
+                mover: Mover::Compiled(Box::new(columns.work(rows))),
+            },
+            Kind::Hosted(hosted) => Body::Frames {
+                now: vec![E::ZERO; rows * hosted.layout.width()],
+                next: vec![E::ZERO; rows * hosted.layout.width()],
+                actions: vec![E::ZERO; rows * hosted.actions],
+                told: Vec::new(),
+                mover: Mover::Hosted(Box::new(hosted.session(rows))),
+            },
+            Kind::Shown(layout) => Body::Frames {
+                now: vec![E::ZERO; rows * layout.width()],
+                next: Vec::new(),
+                actions: Vec::new(),
+                told: Vec::new(),
+                mover: Mover::Shown,
             },
         };
         Batch {
@@ -101,14 +124,41 @@ impl<E: Real> Batch<E> {
                     .zip(&*states)
                     .for_each(|(ended, &state)| *ended = truth(tables.ended(state)));
             }
-            (Kind::Columns(columns), Body::Frames { now, work, .. }) => {
+            (Kind::Columns(columns), Body::Frames { now, mover: Mover::Compiled(work), .. }) => {
                 columns.start((self.rows, self.rows), &[], now, work, rng)
             }
-            (Kind::Tables(_), Body::Frames { .. }) | (Kind::Columns(_), Body::Numbers { .. }) => {
-                unlike()
+            (Kind::Hosted(hosted), Body::Frames { now, mover: Mover::Hosted(session), .. }) => {
+                hosted.start(session, &self.origin, now, rng);
             }
+            (Kind::Shown(_), Body::Frames { now, .. }) => now.fill(E::ZERO),
+            (_, Body::Frames { .. } | Body::Numbers { .. }) => unlike(),
         }
         self.ended_in_front = self.count_ended();
+    }
+
+    /// Shows the state and the observation of the only row, where nothing moves it but what it is
+    /// shown: the batch of a world of [`World::shown`].
+    ///
+    /// # Panics
+    /// Where the world is another, or a component is missing.
+    pub fn show(&mut self, world: &World<E>, (state, observation): (&[f64], &[f64]), t: usize) {
+        let (Kind::Shown(layout), Body::Frames { now, .. }) = (&world.kind, &mut self.body) else {
+            unlike()
+        };
+        assert_eq!((state.len(), observation.len()), (layout.state, layout.observation));
+        let components = state.iter().chain(observation);
+        now.iter_mut().zip(components).for_each(|(to, &from)| *to = E::from_f64(from));
+        self.time = t;
+    }
+
+    /// Why nothing of the last start or step can be used, where an environment from outside has
+    /// failed.
+    pub fn trouble(&self) -> Option<&Trouble> {
+        match &self.body {
+            Body::Frames { mover: Mover::Hosted(session), .. } => session.trouble.as_ref(),
+            Body::Frames { mover: Mover::Compiled(_) | Mover::Shown, .. }
+            | Body::Numbers { .. } => None,
+        }
     }
 
     /// As [`Batch::reset`], with first states that another model has drawn, one for each row; the
@@ -122,7 +172,7 @@ impl<E: Real> Batch<E> {
         first: NextStates<'_, E>,
         rng: &mut R,
     ) {
-        let (Kind::Columns(columns), Body::Frames { now, told, work, .. }) =
+        let (Kind::Columns(columns), Body::Frames { now, told, mover: Mover::Compiled(work), .. }) =
             (&world.kind, &mut self.body)
         else {
             unlike()
@@ -161,9 +211,8 @@ impl<E: Real> Batch<E> {
                 seen.for_each(|((seen, &state), _)| *seen = tables.observe(state, rng));
             }
             (Kind::Columns(_), Body::Frames { .. }) => self.step_columns(world, actions, None, rng),
-            (Kind::Tables(_), Body::Frames { .. }) | (Kind::Columns(_), Body::Numbers { .. }) => {
-                unlike()
-            }
+            (Kind::Hosted(_), Body::Frames { .. }) => self.step_hosted(world, actions),
+            (_, Body::Frames { .. } | Body::Numbers { .. }) => unlike(),
         }
         self.time += 1;
         self.ended_in_front = self.count_ended();
@@ -196,7 +245,13 @@ impl<E: Real> Batch<E> {
     ) {
         let (
             Kind::Columns(columns),
-            Body::Frames { now, next, actions: columns_of_actions, told, work },
+            Body::Frames {
+                now,
+                next,
+                actions: columns_of_actions,
+                told,
+                mover: Mover::Compiled(work),
+            },
         ) = (&world.kind, &mut self.body)
         else {
             unlike()
@@ -219,10 +274,31 @@ impl<E: Real> Batch<E> {
         };
         columns.step(given, next, work, rng);
         if self.ended_in_front > 0 {
-            absorb(columns, self.front, self.rows, now, next);
+            absorb(columns.layout, self.front, self.rows, now, next);
         }
-        let rewards = columns.layout.state + columns.layout.observation..columns.layout.end();
+        let rewards = columns.layout.rewards();
         rewards.for_each(|column| next[column * self.rows..][self.front..self.rows].fill(E::ZERO));
+        std::mem::swap(now, next);
+    }
+
+    fn step_hosted(&mut self, world: &World<E>, actions: Actions<'_, E>) {
+        let (
+            Kind::Hosted(hosted),
+            Body::Frames { now, next, actions: acted, mover: Mover::Hosted(session), .. },
+        ) = (&world.kind, &mut self.body)
+        else {
+            unlike()
+        };
+        let (front, rows, layout) = (self.front, self.rows, hosted.layout);
+        fill(&hosted.numbered_actions, actions, front, rows, acted);
+        let ended = &now[layout.end() * rows..][..front];
+        hosted.step(session, (&self.origin[..front], self.time), (acted, ended), next);
+        if session.trouble.is_some() {
+            next.copy_from_slice(now);
+        } else if self.ended_in_front > 0 {
+            absorb(layout, front, rows, now, next);
+        }
+        layout.rewards().for_each(|column| next[column * rows..][front..rows].fill(E::ZERO));
         std::mem::swap(now, next);
     }
 
@@ -254,16 +330,14 @@ impl<E: Real> Batch<E> {
                 rewards.chunks_exact_mut(rows).for_each(|column| swap_rows(column, swaps));
                 swap_rows(ended, swaps);
             }
-            (Kind::Columns(_), Body::Frames { now, next, .. }) => {
+            (Kind::Columns(_) | Kind::Hosted(_), Body::Frames { now, next, .. }) => {
                 for (now, next) in now.chunks_exact_mut(rows).zip(next.chunks_exact_mut(rows)) {
                     swap_rows(now, swaps);
                     // both frames, since rows behind the front are written no more
                     next[*front..all].copy_from_slice(&now[*front..all]);
                 }
             }
-            (Kind::Tables(_), Body::Frames { .. }) | (Kind::Columns(_), Body::Numbers { .. }) => {
-                unlike()
-            }
+            (_, Body::Frames { .. } | Body::Numbers { .. }) => unlike(),
         }
         self.ended_in_front = 0;
     }
@@ -306,11 +380,10 @@ impl<E: Real> Batch<E> {
     pub fn reward(&self, world: &World<E>, reward: usize) -> &[E] {
         match (&self.body, &world.kind) {
             (Body::Numbers { rewards, .. }, _) => &rewards[reward * self.rows..][..self.rows],
-            (Body::Frames { now, .. }, Kind::Columns(columns)) => {
-                &now[(columns.layout.state + columns.layout.observation + reward) * self.rows..]
-                    [..self.rows]
+            (Body::Frames { now, .. }, kind) => {
+                let rewards = kind.layout().map_or_else(|| unlike(), |layout| layout.rewards());
+                &now[(rewards.start + reward) * self.rows..][..self.rows]
             }
-            (Body::Frames { .. }, Kind::Tables(_)) => unlike(),
         }
     }
 
@@ -422,11 +495,10 @@ fn fill<E: Real>(
 }
 
 /// Rows that had ended before the step keep their state and observation, with rewards 0.
-fn absorb<E: Real>(columns: &Columns<E>, front: usize, rows: usize, now: &[E], next: &mut [E]) {
-    let layout = columns.layout;
+fn absorb<E: Real>(layout: Layout, front: usize, rows: usize, now: &[E], next: &mut [E]) {
     let ended = &now[layout.end() * rows..][..front];
     for column in 0..layout.width() {
-        let is_reward = (layout.state + layout.observation..layout.end()).contains(&column);
+        let is_reward = layout.rewards().contains(&column);
         let (now, next) = (&now[column * rows..][..front], &mut next[column * rows..][..front]);
         for ((next, &now), &ended) in next.iter_mut().zip(now).zip(ended) {
             if ended != E::ZERO {

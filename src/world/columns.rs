@@ -7,6 +7,7 @@ use super::sample::{Leaf, Sampler, component_tables};
 use crate::expr::{BinaryOp, Column, ExprId, InputId, Node, Program, Real, Scratch};
 use crate::model::{Distribution, Domain, Dynamics, Environment, Index, Input, Model, VariableId};
 use rand::Rng;
+use std::ops::Range;
 
 /// What stands in the columns of a frame: the state, the observation of it, the rewards that led to
 /// it, and whether it has ended.
@@ -23,6 +24,10 @@ impl Layout {
     }
     pub fn width(&self) -> usize {
         self.end() + 1
+    }
+    /// The columns of the rewards.
+    pub fn rewards(&self) -> Range<usize> {
+        self.state + self.observation..self.end()
     }
 }
 
@@ -262,7 +267,7 @@ impl<E: Real> Numbered<E> {
         }
     }
 
-    fn new(values: Vec<f64>) -> Numbered<E> {
+    pub fn new(values: Vec<f64>) -> Numbered<E> {
         match values.first() {
             Some(&first) if values.windows(2).all(|pair| pair[1] == pair[0] + 1.0) => {
                 Numbered::Consecutive(E::from_f64(first))

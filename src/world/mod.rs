@@ -1,14 +1,19 @@
-//! Environments to sample from: tables, and compiled expressions over columns. Model in,
-//! trajectories out, many rows at once.
+//! Environments to sample from: tables, compiled expressions over columns, and programs from
+//! outside. Model in, trajectories out, many rows at once.
 //!
 //! A [`World`] is immutable and shared by threads; each shard of a batch has a [`Batch`] of its
-//! own. A finite environment becomes alias tables, any other a program over columns in which a draw
-//! is an expression of uniform noise.
+//! own. A finite environment becomes alias tables, any other that is written in the language a
+//! program over columns in which a draw is an expression of uniform noise. One from outside is an
+//! [`Environment`] that the library's user registers among [`Environments`].
 
 mod arguments;
 mod batch;
 mod columns;
+mod environment;
 mod error;
+mod hosted;
+mod random;
+mod registry;
 mod sample;
 mod tables;
 #[cfg(test)]
@@ -17,7 +22,11 @@ mod testing;
 mod tests;
 
 pub use batch::{Actions, Batch, NextStates};
+pub use environment::{ActionColumns, Environment, Failure, Frame, Space, Spec};
 pub use error::WorldError;
+pub use hosted::Trouble;
+pub use random::Random;
+pub use registry::{Arguments, Environments};
 
 use columns::Moved;
 pub use columns::Told;
@@ -44,6 +53,21 @@ pub struct World<E> {
 enum Kind<E> {
     Tables(tables::Tables<E>),
     Columns(Box<columns::Columns<E>>),
+    Hosted(Box<hosted::Hosted<E>>),
+    /// It is shown state by state, and moves by nothing.
+    Shown(columns::Layout),
+}
+
+impl<E> Kind<E> {
+    /// What stands in the columns of its frames, where it has frames.
+    fn layout(&self) -> Option<columns::Layout> {
+        match self {
+            Kind::Tables(_) => None,
+            Kind::Columns(columns) => Some(columns.layout),
+            Kind::Hosted(hosted) => Some(hosted.layout),
+            Kind::Shown(layout) => Some(*layout),
+        }
+    }
 }
 
 impl<E: Real> World<E> {
@@ -114,13 +138,52 @@ impl<E: Real> World<E> {
         })
     }
 
+    /// An environment from outside, which a program moves.
+    ///
+    /// # Errors
+    /// One sentence: nobody has registered it.
+    pub fn hosted(
+        model: &Model,
+        environment: EnvironmentId,
+        environments: &Environments,
+    ) -> Result<World<E>, WorldError> {
+        let hosted = hosted::Hosted::new(model, environment, environments);
+        let hosted = hosted.map_err(|hosted::Unregistered| {
+            let name = &model.environment(environment).name;
+            WorldError(format!("sampling `{name}`, which nobody has registered,"))
+        })?;
+        Ok(World {
+            actions: hosted.actions,
+            kind: Kind::Hosted(Box::new(hosted)),
+            state_values: Vec::new(),
+            observation_values: Vec::new(),
+        })
+    }
+
+    /// The spaces of an environment alone: its batches are what [`Batch::show`] shows.
+    pub fn shown(model: &Model, environment: EnvironmentId) -> World<E> {
+        let declared = model.environment(environment);
+        let width = |variable| model.variable(variable).domain.width();
+        let layout = columns::Layout {
+            state: width(declared.state),
+            observation: declared.observation.map_or(0, width),
+            rewards: declared.rewards.len(),
+        };
+        World {
+            kind: Kind::Shown(layout),
+            state_values: Vec::new(),
+            observation_values: Vec::new(),
+            actions: declared.joint_action(model).width(),
+        }
+    }
+
     /// Bytes of its tables.
     pub fn bytes(&self) -> usize {
         let values: usize =
             self.state_values.iter().chain(&self.observation_values).map(Vec::len).sum();
         let tables = match &self.kind {
             Kind::Tables(tables) => tables.bytes(),
-            Kind::Columns(_) => 0,
+            Kind::Columns(_) | Kind::Hosted(_) | Kind::Shown(_) => 0,
         };
         values * size_of::<E>() + tables
     }
@@ -152,24 +215,18 @@ impl<E: Real> World<E> {
     pub fn is_finite(&self) -> bool {
         match self.kind {
             Kind::Tables(_) => true,
-            Kind::Columns(_) => false,
+            Kind::Columns(_) | Kind::Hosted(_) | Kind::Shown(_) => false,
         }
     }
 
     /// Components of the state.
     pub fn state_width(&self) -> usize {
-        match &self.kind {
-            Kind::Tables(_) => self.state_values.len(),
-            Kind::Columns(columns) => columns.layout.state,
-        }
+        self.kind.layout().map_or(self.state_values.len(), |layout| layout.state)
     }
 
     /// Components of the observation; 0 where the environment has none.
     pub fn observation_width(&self) -> usize {
-        match &self.kind {
-            Kind::Tables(_) => self.observation_values.len(),
-            Kind::Columns(columns) => columns.layout.observation,
-        }
+        self.kind.layout().map_or(self.observation_values.len(), |layout| layout.observation)
     }
 
     /// Components of the action.
@@ -181,8 +238,20 @@ impl<E: Real> World<E> {
         match &self.kind {
             Kind::Tables(tables) => tables.rewards(),
             Kind::Columns(columns) => columns.layout.rewards,
+            Kind::Hosted(hosted) => hosted.layout.rewards,
+            Kind::Shown(layout) => layout.rewards,
         }
     }
+}
+
+/// Everything that keeps a program from standing for an outside environment of a model: a clause
+/// each, behind the environment's name.
+pub fn differences(
+    model: &Model,
+    environment: EnvironmentId,
+    environments: &Environments,
+) -> Vec<String> {
+    hosted::differences(model, environment, environments)
 }
 
 fn numbered<E: Real>(values: &FiniteDomain, width: usize) -> Vec<Vec<E>> {

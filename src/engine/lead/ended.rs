@@ -18,11 +18,15 @@ impl<E: Number> Lead<'_, E> {
         let Some(fault) = shared.fault() else { return Ok(()) };
         // what a network made of the present parameters is no reason to keep them
         let good = match (fault.arose, self.plan.weights.is_empty()) {
-            (Arose::World, true) => (self.step, read(&shared.parameters).to_f64()),
-            (Arose::World, false) | (Arose::Kernel, _) => {
+            (Arose::World | Arose::Outside, true) => (self.step, read(&shared.parameters).to_f64()),
+            (Arose::World | Arose::Outside, false) | (Arose::Kernel, _) => {
                 (self.good_step, self.good_parameters(shared))
             }
         };
+        if let Some(failure) = fault.failure() {
+            let (good, kept) = (good.0, Box::new(good.1));
+            return Err(EngineError::Environment { step: self.step + 1, failure, good, kept });
+        }
         Err(self.ended(fault.to_string(), fault.hint(), good))
     }
 
@@ -43,6 +47,11 @@ impl<E: Number> Lead<'_, E> {
 
     /// What a trained policy is ends the run as what a batch is does.
     pub fn broken_after(&self, error: EngineError, parameters: &Parameters<E>) -> EngineError {
+        if let EngineError::EnvironmentPlayed { mut failure } = error {
+            failure.what = format!("in the trajectories after training {}", failure.what);
+            let (step, kept) = (self.step, Box::new(parameters.to_f64()));
+            return EngineError::Environment { step, failure, good: step, kept };
+        }
         let EngineError::Broken(what) = error else { return error };
         let kept = (self.good_step, parameters.frozen_at(Some(&self.good)).to_f64());
         self.ended(
@@ -85,8 +94,8 @@ impl<E: Number> Lead<'_, E> {
             let what =
                 format!("the value of `{}` is {value}", self.plan.model.kernel(*kernel).name);
             let (t, trajectory) = place;
-            let fault =
-                Fault { what, arose: Arose::Kernel, t, trajectory, state: state(at, place) };
+            let (arose, state) = (Arose::Kernel, state(at, place));
+            let fault = Fault { what, arose, t, trajectory, state, outside: None };
             return self.ended(fault.to_string(), fault.hint(), kept);
         }
         let (said, hint) = said_of_gradient(parameters, &self.gradient, what);

@@ -87,8 +87,9 @@ impl<E: Number> Rollout<E> {
                             fault::term_is(stage.plan, k, value)
                         );
                         let (t, trajectory) = (last.max(1), trajectory as usize);
-                        self.fault =
-                            Some(Fault { what, arose: Arose::World, t, trajectory, state: None });
+                        let arose = Arose::World;
+                        let (state, outside) = (None, None);
+                        self.fault = Some(Fault { what, arose, t, trajectory, state, outside });
                     }
                     self.totals.terms[k] += value * count;
                     self.totals.bound[trajectory as usize] += value * count;

@@ -6,6 +6,7 @@
 //! `t = 2`, …
 
 mod absorbed;
+mod acted;
 mod collected;
 mod drawn;
 mod prior;
@@ -39,6 +40,7 @@ use super::variable::Variable;
 use super::wired::Feeds;
 use crate::world::{Actions, Batch};
 use rand_xoshiro::Xoshiro256PlusPlus;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Whether rows are kept for a gradient.
@@ -215,7 +217,7 @@ impl<E: Number> Rollout<E> {
         keep: Keep,
     ) {
         self.roll_out(stage, point, stream, choice, keep);
-        if let Some(fault) = self.fault.take() {
+        if let Some(fault) = self.fault.take_if(|fault| fault.arose != Arose::Outside) {
             let state = self.state_before(
                 stage,
                 point,
@@ -275,6 +277,7 @@ impl<E: Number> Rollout<E> {
             }
         }
         self.work.origin.copy_from_slice(self.batch.origin());
+        self.hold_outside(stage, None);
         let started = reached::of_world(stage, &self.batch, self.batch.front());
         self.is_broken(started, Arose::World, 1);
         if stage.keeps_ledger() && keep == Keep::Rows {
@@ -297,9 +300,26 @@ impl<E: Number> Rollout<E> {
     fn is_broken(&mut self, found: Option<(usize, String)>, arose: Arose, t: usize) -> bool {
         if let (Some((row, what)), None) = (found, &self.fault) {
             let trajectory = self.work.origin[row] as usize;
-            self.fault = Some(Fault { what, arose, t, trajectory, state: None });
+            self.fault = Some(Fault { what, arose, t, trajectory, state: None, outside: None });
         }
         self.fault.is_some()
+    }
+
+    /// Keeps what an environment from outside could not do: start, or make step `t`. A row whose
+    /// step cannot be used has not moved.
+    fn hold_outside(&mut self, stage: &Stage<E>, t: Option<usize>) {
+        if let (Some(trouble), None) = (self.batch.trouble(), &self.fault) {
+            let row = trouble.row;
+            let is_of_row = trouble.cause.is_none() && t.is_some();
+            self.fault = Some(Fault {
+                what: trouble.what.clone(),
+                arose: Arose::Outside,
+                t: t.unwrap_or(1),
+                trajectory: self.work.origin.get(row).map_or(0, |&origin| origin as usize),
+                state: is_of_row.then(|| reached::state_of_row(stage, &self.batch, row)),
+                outside: Some(trouble.clone()),
+            });
+        }
     }
 
     /// The gains of the rows of a step, which has been made.
@@ -370,15 +390,16 @@ impl<E: Number> Rollout<E> {
         self.slopes.clear();
     }
 
-    /// Moves the live rows by the step `t`.
-    fn step(
+    /// Draws the options and the actions of the live rows at step `t`: which rows these are, unless
+    /// a kernel has broken.
+    fn decide(
         &mut self,
         stage: &Stage<E>,
         point: Point<E>,
         random: &mut Xoshiro256PlusPlus,
         t: usize,
         (choice, keep): (Choice, Keep),
-    ) {
+    ) -> Option<Range<usize>> {
         let live = self.batch.front();
         if keep == Keep::Nothing {
             self.clear_rows();
@@ -420,7 +441,7 @@ impl<E: Number> Rollout<E> {
         } else {
             let broken = self.draw_options(stage, point, wired, random, rows.clone(), (t, choice));
             if self.is_broken(broken, Arose::Kernel, t) {
-                return;
+                return None;
             }
         }
         if keep == Keep::Rows && stage.learning.scaled_components() > 0 {
@@ -443,7 +464,7 @@ impl<E: Number> Rollout<E> {
             stage.family.fault(name, policy, wired.outputs(&self.network, &wired.policy, &rows));
         if broken.is_some() {
             self.is_broken(broken, Arose::Kernel, t);
-            return;
+            return None;
         }
         match &self.listed {
             Some(listed) => {
@@ -454,6 +475,22 @@ impl<E: Number> Rollout<E> {
             }
         }
         stage.family.log_probs(policy, &self.draws, rows.clone(), &mut self.log_prob[first..]);
+        Some(rows)
+    }
+
+    /// Moves the live rows by the step `t`.
+    fn step(
+        &mut self,
+        stage: &Stage<E>,
+        point: Point<E>,
+        random: &mut Xoshiro256PlusPlus,
+        t: usize,
+        (choice, keep): (Choice, Keep),
+    ) {
+        let Some(rows) = self.decide(stage, point, random, t, (choice, keep)) else { return };
+        let wired = if keep == Keep::Rows { &stage.learning } else { &stage.acting };
+        let (first, live) = (rows.start, rows.len());
+        let policy = &self.policy[first * stage.family.numbers()..];
         let (log_probs, entropies) = (&self.log_prob[first..], &mut self.work.entropy[..live]);
         stage.family.estimated_entropies(policy, log_probs, entropies);
         self.divergences(stage, point, t, rows.clone(), wired);
@@ -511,6 +548,10 @@ impl<E: Number> Rollout<E> {
                     random,
                 );
             }
+        }
+        if self.batch.trouble().is_some() {
+            self.hold_outside(stage, Some(t));
+            return;
         }
         let broken = self.imagined.broken.take().map(|found| (found, Arose::Kernel));
         let broken =

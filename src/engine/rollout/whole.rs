@@ -81,6 +81,7 @@ impl<E: Number> Rollout<E> {
                     t,
                     trajectory,
                     state: reached::state_at(stage, &on, point),
+                    outside: None,
                 });
             }
         };

@@ -10,7 +10,7 @@ use crate::diagnostic::Diagnostic;
 use crate::expr::ExprId;
 use crate::model::{
     Distribution, Domain, Dynamics, DynamicsPlaces, Environment, EnvironmentId, Index, Input,
-    Reward, SettingValue, VariableId,
+    Reward, SettingValue, System, VariableId,
 };
 use crate::source::Span;
 use crate::syntax::ast::{self, ArgumentLabel, At, EnvironmentDefinition, EnvironmentItem};
@@ -101,10 +101,16 @@ impl<'a> Lowering<'a> {
         system: &ast::Name,
         arguments: &[ast::Argument],
     ) -> Option<Dynamics> {
-        if system.text != "gymnasium" {
-            self.unknown(&system.text, system.span, "environment", &["gymnasium".to_owned()]);
-            return None;
-        }
+        let word = system;
+        let system = match word.text.as_str() {
+            "gymnasium" => System::Gymnasium,
+            "rust" => System::Rust,
+            other => {
+                let known = ["gymnasium".to_owned(), "rust".to_owned()];
+                self.unknown(other, word.span, "environment", &known);
+                return None;
+            }
+        };
         for item in self.slot(id).body {
             let span = match item {
                 EnvironmentItem::Variable(_) | EnvironmentItem::Reward { .. } => continue,
@@ -114,11 +120,11 @@ impl<'a> Lowering<'a> {
                 }
                 EnvironmentItem::Factor(factor) => factor.span,
             };
-            let told = Diagnostic::error(
-                "environment",
-                span,
-                "a Gymnasium environment declares its spaces only",
-            );
+            let message = match system {
+                System::Gymnasium => "a Gymnasium environment declares its spaces only",
+                System::Rust => "an environment from outside declares its spaces only",
+            };
+            let told = Diagnostic::error("environment", span, message);
             self.report(told.hint("its dynamics, rewards and end are its own"));
         }
         let mut name = None;
@@ -136,7 +142,18 @@ impl<'a> Lowering<'a> {
                     | SettingValue::Threshold { .. }
                     | SettingValue::Network { .. } => {}
                 },
-                Some(ArgumentLabel::Named(key)) => settings.push((Some(key.text.clone()), value)),
+                Some(ArgumentLabel::Named(key)) => {
+                    if system == System::Rust
+                        && !matches!(value, SettingValue::Number(_) | SettingValue::Truth(_))
+                    {
+                        self.error(
+                            "argument",
+                            argument.value.span,
+                            "an argument of `rust` is a number, or `true` or `false`",
+                        );
+                    }
+                    settings.push((key.text.clone(), value));
+                }
                 None | Some(ArgumentLabel::Weight(_)) => {
                     self.error(
                         "argument",
@@ -147,15 +164,17 @@ impl<'a> Lowering<'a> {
                 }
             }
         }
-        let Some(system) = name else {
-            self.error(
-                "argument",
-                system.span,
-                "`gymnasium` needs the environment's name: `gymnasium(\"CartPole-v1\")`",
-            );
+        let Some(name) = name else {
+            let message = match system {
+                System::Gymnasium => {
+                    "`gymnasium` needs the environment's name: `gymnasium(\"CartPole-v1\")`"
+                }
+                System::Rust => "`rust` needs the environment's name: `rust(\"pole\")`",
+            };
+            self.error("argument", word.span, message);
             return None;
         };
-        Some(Dynamics::External { system, arguments: settings })
+        Some(Dynamics::External { system, name, arguments: settings })
     }
 
     fn written(&mut self, id: EnvironmentId) -> (Option<Dynamics>, Option<Vec<Option<ExprId>>>) {

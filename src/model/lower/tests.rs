@@ -490,12 +490,13 @@ fn gymnasium_environments_declare_their_spaces() {
     let model = model(text);
     let environment = &model.environments[0];
     assert!(environment.hidden && environment.rewards[0].value.is_none());
-    let Dynamics::External { system, arguments } = &environment.dynamics else {
+    let Dynamics::External { system: System::Gymnasium, name, arguments } = &environment.dynamics
+    else {
         panic!("external")
     };
     assert_eq!(
-        (system.as_str(), arguments.as_slice()),
-        ("CartPole-v1", &[(Some("sutton".to_owned()), SettingValue::Truth(true))][..])
+        (name.as_str(), arguments.as_slice()),
+        ("CartPole-v1", &[("sutton".to_owned(), SettingValue::Truth(true))][..])
     );
 }
 
