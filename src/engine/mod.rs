@@ -16,162 +16,52 @@
 //! finds the best that the parameters can reach, [`gap`] tells how far a policy is from the
 //! evidence, and why.
 
-mod advantage;
-mod anneal;
-mod ascent;
-mod assess;
-mod calibration;
-pub mod categorical;
-mod checkpoint;
-mod choice;
-mod classify;
-mod credit;
-mod crew;
-mod density;
-mod elementwise;
-mod enumerate;
-mod error;
-mod evaluate;
-mod evaluate_policy;
-mod exact_update;
-mod expressions;
-mod failure;
+mod episode;
 mod family;
-mod fault;
-mod features;
-mod float;
-mod following;
-mod formulas;
-mod gain;
-mod gap;
-mod gru;
-mod head;
-mod imagine;
-mod improvement;
-mod initial;
-mod joint;
-pub mod kernels;
-mod known_ratio;
-mod lead;
-mod ledger;
-mod listed;
-mod memory;
-mod mixture;
-mod moments;
+mod fleet;
+mod gradient;
+mod judge;
 mod network;
-mod nodes;
-mod normal;
-mod number;
-mod objective;
-mod optimise;
-mod optimiser;
-mod options;
-mod parameters;
-mod pathwise;
-mod point;
-mod points;
-mod policy;
-mod ratio;
-mod reached;
-mod real;
-mod record;
-mod recorded;
-mod refit;
-mod replay;
-mod rollout;
+mod numeric;
+mod program;
 mod run;
-mod scalars;
-mod scaled;
-mod shards;
-mod simulation;
-mod stage;
-mod start;
-mod sticky;
-mod stop;
-mod stream;
-mod summed;
-mod tables;
-mod tabulate;
-mod tally;
-mod tangent;
-mod tensor;
-mod trace;
-mod train;
-mod trust_region;
-mod values;
-mod variable;
-mod viewpoint;
-mod watch;
-mod weights;
-mod wired;
-mod written;
+mod sample;
+mod tape;
+#[cfg(test)]
+mod tests;
+mod update;
 
-#[cfg(test)]
-mod composed_tests;
-#[cfg(test)]
-mod dream_tests;
-#[cfg(test)]
-mod evaluate_tests;
-#[cfg(test)]
-mod families_tests;
-#[cfg(test)]
-mod fault_tests;
-#[cfg(test)]
-mod gain_tests;
-#[cfg(test)]
-mod listed_tests;
-#[cfg(test)]
-mod model_tests;
-#[cfg(test)]
-mod optimise_tests;
-#[cfg(test)]
-mod options_tests;
-#[cfg(test)]
-mod pathwise_tests;
-#[cfg(test)]
-mod schedule_tests;
-#[cfg(test)]
-mod simulation_tests;
-#[cfg(test)]
-mod stop_tests;
-#[cfg(test)]
-mod testing;
-#[cfg(test)]
-mod told_tests;
-#[cfg(test)]
-mod train_tests;
-#[cfg(test)]
-mod weights_tests;
-#[cfg(test)]
-mod world_tests;
-
-pub use ascent::{Objective, moved};
-pub use assess::{AGAIN, Assessment, BATCHES, FALSE_ALARM, RESOLUTION, TRAJECTORIES, assess};
-pub use calibration::Calibration;
-pub use checkpoint::Checkpoint;
-pub use classify::{Classified, SATURATED};
-pub use crew::{Shortage, take_shortage};
-pub use error::EngineError;
-pub use evaluate::{Activations, BLOCK, Feed, Scratch};
-pub use evaluate_policy::evaluate;
-pub use failure::EnvironmentFailure;
-pub use float::Float;
-pub use gap::{Gap, Part, Supremum, gap};
-pub use improvement::{Improvement, Rounds};
-pub use listed::{Bias, Mean, ROUNDING, bias, mean_gradient};
-pub use memory::{Memory, memory, memory_of_evaluation, memory_of_parameters, shown_bytes};
-pub use network::{InputKind, InputSpec, NetworkPlan, Unsupported};
-pub use number::Number;
-pub use optimise::{Optimum, Reach, optimise, reach, starts};
-pub use optimiser::{Optimiser, OptimiserConfig, OptimiserState};
-pub use parameters::{FileError, Layout, NotFinite, Parameters, verify_finite};
-pub use policy::{Action, EpisodeMemory, Policy};
-pub use record::{RecordedStep, record};
-pub use run::{Evaluation, Metrics, Observer, OptionUse, Run, Stopped};
-pub use stop::Stop;
-pub use tables::{fixed_kernels, fixed_tables, kernel_tables, posterior_tables};
-pub use tabulate::{logits_of, pull_back, tabulate};
-pub use tensor::{Matrix, Tape, shape_of, values_of};
-pub use train::{gradient_estimates, infer, resume};
-pub use viewpoint::{SCALES, Scale, Viewpoint, exact_gradient, random_parameters};
-pub use written::{Unwritten, written_tables};
+pub use episode::listed::{Bias, Mean, ROUNDING, bias, mean_gradient};
+pub use family::categorical;
+pub use fleet::crew::{Shortage, take_shortage};
+pub use fleet::memory::{Memory, memory, memory_of_evaluation, memory_of_parameters, shown_bytes};
+pub use judge::ascent::{Objective, moved};
+pub use judge::assess::{
+    AGAIN, Assessment, BATCHES, FALSE_ALARM, RESOLUTION, TRAJECTORIES, assess,
+};
+pub use judge::calibration::Calibration;
+pub use judge::gap::{Gap, Part, Supremum, gap};
+pub use judge::improvement::{Improvement, Rounds};
+pub use judge::optimise::{Optimum, Reach, optimise, reach, starts};
+pub use judge::tables::{fixed_kernels, fixed_tables, kernel_tables, posterior_tables};
+pub use judge::tabulate::{logits_of, pull_back, tabulate};
+pub use judge::viewpoint::{SCALES, Scale, Viewpoint, exact_gradient, random_parameters};
+pub use network::compile::{InputKind, InputSpec, NetworkPlan, Unsupported};
+pub use network::forward::{Activations, BLOCK, Feed, Scratch};
+pub use network::parameters::{FileError, Layout, NotFinite, Parameters, verify_finite};
+pub use network::stop::Stop;
+pub use numeric::float::Float;
+pub use numeric::kernels;
+pub use numeric::number::Number;
+pub use program::written::{Unwritten, written_tables};
+pub use run::checkpoint::Checkpoint;
+pub use run::error::EngineError;
+pub use run::run::{Evaluation, Metrics, Observer, OptionUse, Run, Stopped};
+pub use run::train::{gradient_estimates, infer, resume};
+pub use sample::evaluate::evaluate;
+pub use sample::failure::EnvironmentFailure;
+pub use sample::policy::{Action, EpisodeMemory, Policy};
+pub use sample::record::{RecordedStep, record};
+pub use tape::tensor::{Matrix, Tape, shape_of, values_of};
+pub use update::classify::{Classified, SATURATED};
+pub use update::optimiser::{Optimiser, OptimiserConfig, OptimiserState};

@@ -1,0 +1,431 @@
+//! All trajectories of a small finite model, each run for itself: the mean of what training
+//! estimates, without any error of sampling.
+
+use super::advantage::Advantages;
+use super::credit::StepSums;
+use crate::engine::family::choice::Choice;
+use crate::engine::gradient::objective::{Aim, Objective, ReturnScale, Weighing};
+use crate::engine::judge::tabulate::tabulate;
+use crate::engine::judge::viewpoint::Viewpoint;
+use crate::engine::network::parameters::Parameters;
+use crate::engine::program::density::{Density, DensityRows};
+use crate::engine::program::known_ratio::KnownRatio;
+use crate::engine::program::point::{Frozen, Point};
+use crate::engine::program::stage::Stage;
+use crate::engine::run::error::EngineError;
+use crate::engine::sample::rollout::{Keep, Rollout};
+use crate::finite::{self, Environment};
+use crate::plan::{Draw, Plan, Read};
+use crate::world::{Told, World};
+
+/// The mean over all trajectories, each with its probability.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mean {
+    /// Of the estimate of the bound's gradient, flat.
+    pub gradient: Vec<f64>,
+    pub bound: f64,
+    /// The mean of an estimate's largest number.
+    pub size: f64,
+    /// Of all that is listed: 1, but for rounding.
+    pub probability: f64,
+    pub trajectories: usize,
+}
+
+/// An estimator's bias at a viewpoint, without any error of sampling.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bias {
+    /// `max |mean − exact|` over the trained numbers.
+    pub largest: f64,
+    /// The largest number of the exact gradient, and the mean of an estimate's.
+    pub scale: f64,
+    pub size: f64,
+    /// Of which the oracle's gradient is a difference of sums, nats.
+    pub bound: f64,
+    pub trajectories: usize,
+}
+
+/// Of the exact gradient: a bias that is smaller is none.
+pub const ROUNDING: f64 = 1e-9;
+/// Of what an estimate sums, and of the bound, likewise.
+const OF_SUMMANDS: f64 = 1e-12;
+const OF_BOUND: f64 = 1e-15;
+
+impl Bias {
+    /// There is none but what rounding explains.
+    pub fn is_rounding(&self) -> bool {
+        self.largest <= self.tolerance()
+    }
+
+    /// What rounding explains.
+    pub fn tolerance(&self) -> f64 {
+        ROUNDING * self.scale + OF_SUMMANDS * self.size + OF_BOUND * self.bound.abs()
+    }
+}
+
+/// The bias of the estimator of `plan`: its mean over all trajectories, less the oracle's gradient.
+///
+/// # Errors
+/// As [`mean_gradient`].
+pub fn bias(plan: &Plan, at: &Viewpoint, most: usize) -> Result<Bias, EngineError> {
+    let mean = mean_from(plan, (&at.parameters, &at.previous), most)?;
+    let layout = at.parameters.layout();
+    let trained: Vec<usize> = plan.trained.iter().flat_map(|&id| layout.range(id)).collect();
+    let largest = |of: &dyn Fn(usize) -> f64| {
+        trained.iter().fold(0.0, |largest: f64, &number| largest.max(of(number).abs()))
+    };
+    Ok(Bias {
+        largest: largest(&|number| mean.gradient[number] - at.exact[number]),
+        scale: largest(&|number| at.exact[number]),
+        size: mean.size,
+        bound: mean.bound,
+        trajectories: mean.trajectories,
+    })
+}
+
+/// What the estimator of `plan` has as its mean at `parameters`, which are the previous ones, too;
+/// a classifier says the log-ratio that it estimates. What other trajectories are compared with,
+/// leaving one out, is what a large batch of others would say.
+///
+/// # Errors
+/// One sentence: the model is not finite, has more than `most` trajectories, or draws what is not
+/// listed.
+pub fn mean_gradient(
+    plan: &Plan,
+    parameters: &Parameters<f64>,
+    most: usize,
+) -> Result<Mean, EngineError> {
+    mean_from(plan, (parameters, parameters), most)
+}
+
+fn mean_from(
+    plan: &Plan,
+    (parameters, previous): (&Parameters<f64>, &Parameters<f64>),
+    most: usize,
+) -> Result<Mean, EngineError> {
+    let plan = plan.settled();
+    let space = Space::of(&plan, parameters)?;
+    let list = space.list(most)?;
+    let stage = space.stage(&plan, parameters)?;
+    let frozen = Frozen::default();
+    let previous = (parameters.values() != previous.values()).then_some(previous.values());
+    let point = Point { present: parameters.values(), previous, frozen: &frozen };
+    let all = run(&stage, point, &list);
+    verify_numbers(&all)?;
+    let log_q = log_q(&stage, point, &all, &list)?;
+
+    let mut mean = Mean {
+        gradient: parameters.zero_gradient(),
+        bound: 0.0,
+        size: 0.0,
+        probability: 0.0,
+        trajectories: list.len(),
+    };
+    let mut objective = Objective::new(&stage, parameters);
+    let mut one = Rollout::new(&stage, 1);
+    let probabilities: Vec<f64> = log_q.iter().map(|log_q| log_q.exp()).collect();
+    let likely = || list.iter().zip(&probabilities).filter(|(_, probability)| **probability > 0.0);
+    let mut others = vec![StepSums::default(); stage.draws()];
+    others.iter_mut().for_each(|sums| sums.clear(stage.horizon));
+    if stage.compares() {
+        for (trajectory, probability) in likely() {
+            assess(&stage, point, trajectory, (&mut one, &mut objective))?;
+            let own = objective.draws.iter().map(|draw| &draw.sums);
+            others.iter_mut().zip(own).for_each(|(sums, own)| sums.add_share(own, *probability));
+        }
+    }
+    let aim = if plan.fit_moves_bound() { Aim::Both } else { Aim::Policy };
+    let whole = Weighing { aim, share: 1.0, moved: false };
+    for (trajectory, probability) in likely() {
+        assess(&stage, point, trajectory, (&mut one, &mut objective))?;
+        if stage.compares() {
+            let with_own = |(draw, others): (&Advantages<f64>, &StepSums)| {
+                let mut sums = draw.sums.clone();
+                sums.add_share(others, OTHERS);
+                sums
+            };
+            let sums: Vec<_> = objective.draws.iter().zip(&others).map(with_own).collect();
+            objective.compare(&stage, &one, &sums);
+        }
+        objective.differentiate(&stage, (parameters, previous), &one, whole);
+        // the objective is the bound's negative
+        mean.gradient
+            .iter_mut()
+            .zip(&objective.gradient)
+            .for_each(|(mean, gradient)| *mean -= probability * gradient);
+        mean.bound += probability * one.totals.bound[0];
+        let sizes = objective.gradient.iter().map(|g| g.abs());
+        mean.size += probability * sizes.fold(0.0, f64::max);
+        mean.probability += probability;
+    }
+    parameters
+        .layout()
+        .verify_finite("gradient", &mean.gradient)
+        .map_err(|found| EngineError::Broken(found.to_string()))?;
+    if (mean.probability - 1.0).abs() > 1e-9 {
+        let sum = mean.probability;
+        let message = format!("the probabilities of all trajectories sum to {sum}");
+        return Err(EngineError::Unsupported(message));
+    }
+    Ok(mean)
+}
+
+/// How many other trajectories a batch of one is compared with: each gives what is to be expected.
+const OTHERS: f64 = 64.0;
+
+/// Runs one trajectory and finds the credit of what it draws.
+fn assess(
+    stage: &Stage<f64>,
+    point: Point<f64>,
+    trajectory: &Trajectory,
+    (one, objective): (&mut Rollout<f64>, &mut Objective<f64>),
+) -> Result<(), EngineError> {
+    one.listed = Some(Listed::of(stage, std::slice::from_ref(trajectory)));
+    one.run(stage, point, [0; 3], Choice::Sampled, Keep::Rows);
+    one.value(stage, point);
+    verify_numbers(one)?;
+    objective.assess(stage, one, point, ReturnScale::ONE);
+    Ok(())
+}
+
+/// What trajectories draw, by step and trajectory.
+pub(in crate::engine) struct Listed {
+    trajectories: usize,
+    states: Vec<u32>,
+    actions: Vec<u32>,
+    /// By option.
+    options: Vec<Vec<u32>>,
+}
+
+/// One trajectory: its states, one more than its steps.
+#[derive(Clone, Default)]
+struct Trajectory {
+    states: Vec<u32>,
+    actions: Vec<u32>,
+    /// By step, the value of each option.
+    options: Vec<Vec<u32>>,
+    /// Of what the environment draws.
+    log_p: f64,
+}
+
+/// What can be drawn.
+struct Space {
+    environment: Environment,
+    /// The log-probabilities of the first state.
+    start: Vec<f64>,
+    /// A learned model draws the next states: any of them.
+    imagined: bool,
+    /// Of each option, how many values it has, and whether it is drawn once.
+    options: Vec<(u32, bool)>,
+    /// How many values the last draw of a step has.
+    last: usize,
+    /// Of each action of the environment, which draw before the last it is, and how many values it
+    /// has.
+    acts: Vec<(Option<usize>, usize)>,
+    horizon: usize,
+}
+
+impl Listed {
+    fn of(stage: &Stage<f64>, list: &[Trajectory]) -> Listed {
+        // behind its end a trajectory is not read
+        let column = |of: &dyn Fn(&Trajectory, usize) -> Option<u32>, steps: usize| {
+            (0..steps)
+                .flat_map(|step| {
+                    list.iter().map(move |trajectory| of(trajectory, step).unwrap_or(0))
+                })
+                .collect()
+        };
+        let option = |k: usize| {
+            column(&move |one, step| one.options.get(step).map(|values| values[k]), stage.horizon)
+        };
+        Listed {
+            trajectories: list.len(),
+            states: column(&|one, step| one.states.get(step).copied(), stage.horizon + 1),
+            actions: column(&|one, step| one.actions.get(step).copied(), stage.horizon),
+            options: (0..stage.options.len()).map(option).collect(),
+        }
+    }
+
+    /// The first states.
+    pub fn starts(&self) -> &[u32] {
+        &self.states[..self.trajectories]
+    }
+
+    /// Appends the states `s[t]` of some trajectories.
+    pub fn read_states(&self, t: usize, of: &[u32], out: &mut Vec<u32>) {
+        self.read(&self.states, t, of, out);
+    }
+
+    pub fn read_actions(&self, t: usize, of: &[u32], out: &mut Vec<u32>) {
+        self.read(&self.actions, t, of, out);
+    }
+
+    pub fn read_option(&self, option: usize, t: usize, of: &[u32], out: &mut Vec<u32>) {
+        self.read(&self.options[option], t, of, out);
+    }
+
+    fn read(&self, list: &[u32], t: usize, of: &[u32], out: &mut Vec<u32>) {
+        out.extend(
+            of.iter().map(|&trajectory| list[(t - 1) * self.trajectories + trajectory as usize]),
+        );
+    }
+}
+
+impl Space {
+    fn of(plan: &Plan, parameters: &Parameters<f64>) -> Result<Space, EngineError> {
+        let unsupported =
+            |sentence: &dyn std::fmt::Display| EngineError::Unsupported(sentence.to_string());
+        let environment =
+            finite::tabulate(&plan.model, plan.environment).map_err(|error| unsupported(&error))?;
+        let is_certain = environment
+            .observation
+            .as_ref()
+            .is_none_or(|table| (0..table.rows()).all(|row| table.row(row).count() == 1));
+        let beside = !plan.weights.is_empty()
+            || !plan.simulations.is_empty()
+            || !plan.outcomes.is_empty()
+            || plan.pathwise.is_some();
+        if !is_certain || beside {
+            return Err(unsupported(
+                &"weights, noise, rewards and random observations are drawn, which are not listed",
+            ));
+        }
+        let start = match &plan.start {
+            Some(draw) => tabulate(&plan.model, parameters, draw.kernel)
+                .map_err(|error| unsupported(&error))?
+                .row(0)
+                .to_vec(),
+            None => {
+                let mut start = vec![f64::NEG_INFINITY; environment.states];
+                environment.initial.row(0).for_each(|(state, p)| start[state] = p.ln());
+                start
+            }
+        };
+        let option =
+            |draw: &Draw| (plan.model.network.layer(draw.head.layers()[0]).width as u32, draw.once);
+        let (imagined, options) =
+            (plan.transition.is_some(), plan.options.iter().map(option).collect());
+        let size = |variable| finite::finite_domain(&plan.model, variable).map(|d| d.size());
+        let acts = plan.model.environment(plan.environment).actions.iter().map(|&action| {
+            Ok((plan.options.iter().position(|draw| draw.variable == action), size(action)?))
+        });
+        let acts = acts.collect::<Result<_, finite::NotFinite>>().map_err(|e| unsupported(&e))?;
+        let last = size(plan.policy.variable).map_err(|error| unsupported(&error))?;
+        let horizon = plan.model.horizon.value;
+        Ok(Space { environment, start, imagined, options, last, acts, horizon })
+    }
+
+    /// A stage to which states are told.
+    fn stage<'a>(
+        &self,
+        plan: &'a Plan,
+        parameters: &Parameters<f64>,
+    ) -> Result<Stage<'a, f64>, EngineError> {
+        let mut stage = Stage::new(plan)?;
+        if let Some(ratio) = &mut stage.ratio {
+            ratio.known = KnownRatio::of(plan, parameters)?;
+        }
+        let world = World::followed(&plan.model, plan.environment, true, Told::default());
+        let world = world.map_err(|error| EngineError::Unsupported(error.to_string()))?;
+        Ok(Stage { world, start: None, imagination: None, ..stage })
+    }
+
+    /// All trajectories that can be.
+    fn list(&self, most: usize) -> Result<Vec<Trajectory>, EngineError> {
+        let mut waiting: Vec<Trajectory> = Vec::new();
+        for (state, &log_p) in
+            (0..).zip(&self.start).filter(|(_, log_p)| **log_p > f64::NEG_INFINITY)
+        {
+            waiting.push(Trajectory { states: vec![state], log_p, ..Trajectory::default() });
+        }
+        let mut list = Vec::new();
+        while let Some(trajectory) = waiting.pop() {
+            if list.len() + waiting.len() >= most {
+                return Err(EngineError::Unsupported(format!(
+                    "there are more than {most} trajectories"
+                )));
+            }
+            let state = trajectory.states[trajectory.states.len() - 1] as usize;
+            if trajectory.actions.len() == self.horizon || self.environment.ended[state] {
+                list.push(trajectory);
+                continue;
+            }
+            for options in self.options_after(&trajectory) {
+                for action in 0..self.last {
+                    let joint = self.acts.iter().fold(0, |joint, &(draw, size)| {
+                        joint * size + draw.map_or(action, |draw| options[draw] as usize)
+                    });
+                    let row =
+                        self.environment.transition.row(state * self.environment.actions + joint);
+                    let next: Vec<(usize, f64)> = match self.imagined {
+                        true => (0..self.environment.states).map(|next| (next, 1.0)).collect(),
+                        false => row.filter(|(_, p)| *p > 0.0).collect(),
+                    };
+                    for (next, p) in next {
+                        let mut longer = trajectory.clone();
+                        longer.states.push(next as u32);
+                        longer.actions.push(action as u32);
+                        longer.options.push(options.clone());
+                        longer.log_p += p.ln();
+                        waiting.push(longer);
+                    }
+                }
+            }
+        }
+        Ok(list)
+    }
+
+    /// The values that options may have in the step after those of a trajectory.
+    fn options_after(&self, trajectory: &Trajectory) -> Vec<Vec<u32>> {
+        let mut all = vec![Vec::new()];
+        for (option, &(values, once)) in self.options.iter().enumerate() {
+            let values = match trajectory.options.last().filter(|_| once) {
+                Some(kept) => kept[option]..kept[option] + 1,
+                None => 0..values,
+            };
+            all = all
+                .iter()
+                .flat_map(|before: &Vec<u32>| {
+                    values.clone().map(|value| [&before[..], &[value]].concat())
+                })
+                .collect();
+        }
+        all
+    }
+}
+
+/// A rollout that a number which is none has ended has lists of unequal lengths.
+fn verify_numbers(rollout: &Rollout<f64>) -> Result<(), EngineError> {
+    rollout.fault.as_ref().map_or(Ok(()), |fault| Err(fault.played()))
+}
+
+/// All trajectories as one batch.
+fn run(stage: &Stage<f64>, point: Point<f64>, list: &[Trajectory]) -> Rollout<f64> {
+    let mut all = Rollout::new(stage, list.len());
+    all.listed = Some(Listed::of(stage, list));
+    all.run(stage, point, [0; 3], Choice::Sampled, Keep::Rows);
+    all.value(stage, point);
+    all
+}
+
+/// The log-probability of each trajectory under the posterior.
+fn log_q(
+    stage: &Stage<f64>,
+    point: Point<f64>,
+    all: &Rollout<f64>,
+    list: &[Trajectory],
+) -> Result<Vec<f64>, EngineError> {
+    let mut log_q: Vec<f64> = list.iter().map(|trajectory| trajectory.log_p).collect();
+    let mut add = |at: &[u32], log_p: &[f64]| {
+        at.iter().zip(log_p).for_each(|(&trajectory, log_p)| log_q[trajectory as usize] += log_p)
+    };
+    add(&all.rows.trajectory, &all.log_prob);
+    all.options.iter().for_each(|option| add(&all.rows.trajectory, &option.log_prob));
+    if let Some(draw) = &stage.plan.transition {
+        let model = draw.density(&stage.plan.model, Read::Step(draw.variable, 1));
+        let mut rows = DensityRows::default();
+        rows.evaluate(&Density::compile(stage.plan, &model)?, point, &all.trajectories(stage));
+        let of: Vec<u32> = rows.points.iter().map(|(_, trajectory)| *trajectory).collect();
+        add(&of, &rows.log_prob);
+    }
+    Ok(log_q)
+}

@@ -1,0 +1,87 @@
+//! The variables of a trajectory, and the times at which kernels read them.
+
+use crate::model::VariableId;
+use crate::plan::{Plan, Read};
+
+/// A variable of a trajectory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Variable {
+    State,
+    Observation,
+    Action,
+    Option(usize),
+    /// A reward of the step.
+    Reward(usize),
+    /// Whether the step has ended the episode.
+    End,
+}
+
+/// When a variable is read from a point `t`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum When {
+    After(i32),
+    At(usize),
+    /// At a fixed time, where that is not later than `t + to`, or not earlier than `t + from`.
+    Past {
+        time: usize,
+        to: i32,
+    },
+    Future {
+        time: usize,
+        from: i32,
+    },
+}
+
+impl Variable {
+    pub fn of(plan: &Plan, variable: VariableId) -> Option<Variable> {
+        let environment = plan.model.environment(plan.environment);
+        if variable == environment.state {
+            Some(Variable::State)
+        } else if Some(variable) == environment.observation {
+            Some(Variable::Observation)
+        } else if variable == plan.policy.variable {
+            Some(Variable::Action)
+        } else {
+            plan.options.iter().position(|option| option.variable == variable).map(Variable::Option)
+        }
+    }
+
+    /// What a read at step `step` of its window means; `None` for the time, or what is not of the
+    /// trajectory.
+    pub fn read(plan: &Plan, read: Read, step: usize) -> Option<(Variable, When)> {
+        let (variable, when) = match read {
+            Read::Variable(variable) => (variable, When::After(0)),
+            Read::Step(variable, offset) => (variable, When::After(offset)),
+            Read::Window(variable, from, _) => (variable, When::After(from + step as i32)),
+            Read::First(variable) => (variable, When::At(1)),
+            Read::Last(variable, offset) => {
+                (variable, When::At((plan.model.horizon.value as i64 + i64::from(offset)) as usize))
+            }
+            Read::Past(variable, to) => (variable, When::Past { time: step + 1, to }),
+            Read::Whole(variable, to)
+                if (step as i64) < plan.model.horizon.value as i64 + i64::from(to) =>
+            {
+                (variable, When::At(step + 1))
+            }
+            // no time is that early
+            Read::Whole(variable, _) => (variable, When::Past { time: step + 1, to: i32::MIN }),
+            Read::Future(variable, from) => (variable, When::Future { time: step + 1, from }),
+            Read::Time => return None,
+        };
+        Some((Variable::of(plan, variable)?, when))
+    }
+}
+
+impl When {
+    /// The time it is read at from `t`; 0 where there is none.
+    pub fn from(self, t: usize) -> i64 {
+        let after = |offset: i32| t as i64 + i64::from(offset);
+        match self {
+            When::After(offset) => after(offset),
+            When::At(time) => time as i64,
+            When::Past { time, to } if time as i64 <= after(to) => time as i64,
+            When::Future { time, from } if time as i64 >= after(from) => time as i64,
+            When::Past { .. } | When::Future { .. } => 0,
+        }
+    }
+}

@@ -1,0 +1,846 @@
+//! The gradient of a bound from the rows of one shard:
+//!
+//! `∇L = E_q[ Σ_t ∇log π(a_t|·) · A_t + Σ_t ∇H_t − … ]`, the score-function part with credit and
+//! baseline (see [`crate::engine::episode::credit`]), and the pathwise part of entropies and divergences in closed
+//! form. What optimisers get is the gradient of `−L`.
+//!
+//! Where a batch is used again, a draw is weighed by the ratio `ρ = π(a|·) / π_b(a|·)` of the
+//! present policy to the one that drew it, and `L` becomes the surrogate `E_b[Σ_t ρ_t A_t + …]`
+//! (Schulman et al. 2015, eq. 14), with `clip_ratio` that of Schulman et al. (2017, eq. 7).
+
+use super::enumerate::Enumeration;
+use super::pathwise;
+use crate::engine::episode::advantage::Advantages;
+use crate::engine::episode::credit::{Given, StepSums};
+use crate::engine::family::{Draws, Family};
+use crate::engine::network::forward::{Activations, Scratch};
+use crate::engine::network::parameters::Parameters;
+use crate::engine::numeric::float::Float;
+use crate::engine::numeric::kernels;
+use crate::engine::numeric::moments::Sums;
+use crate::engine::numeric::number::Number;
+use crate::engine::program::density::{Density, DensityRows};
+use crate::engine::program::options::OptionRows;
+use crate::engine::program::point::Point;
+use crate::engine::program::stage::{Anchor, Source, Stage};
+use crate::engine::program::start::StartCredit;
+use crate::engine::sample::rollout::Rollout;
+use crate::engine::tape::tensor::{Matrix, Tape, values_of};
+use crate::plan::Version;
+use rand::Rng;
+use rand::seq::SliceRandom;
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
+
+/// What a shard gives to a gradient step.
+pub(in crate::engine) struct Objective<E> {
+    /// The gradient of `−L` and of the baseline's squared error, flat.
+    pub gradient: Vec<E>,
+    /// Of the rows of the last gradient.
+    pub told: Told,
+    /// By draw: options, the action, and the next and the first state where its score is taken.
+    pub draws: Vec<Advantages<E>>,
+    /// The action's place among them.
+    action: usize,
+    /// Where the first state's is taken, what it is credited with.
+    start: Option<StartCredit<E>>,
+    /// The first that is credited: a learned value is that of what is to come before it.
+    valued: usize,
+    /// Where options are summed out: what all draws are then credited with stands in the first of
+    /// `draws`.
+    enumeration: Option<Enumeration<E>>,
+    /// What the baseline's network said, in nats.
+    values: Vec<E>,
+    /// Of what the baseline is fitted to, in nats.
+    pub returns: Sums,
+    /// `t` of each row.
+    times: Vec<u32>,
+    /// The rows in the order in which minibatches take them.
+    order: Vec<u32>,
+    part: Part<E>,
+    scratch: Arc<Mutex<Scratch<E>>>,
+}
+
+/// Sums over the rows of a gradient.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::engine) struct Told {
+    /// Of the baseline's squared error.
+    pub error: f64,
+    /// Of `KL(π ‖ π_b)`, in nats, where the settings ask for it.
+    pub divergence: f64,
+    /// Of the surrogate of `L`, where a trust region asks for it.
+    pub surrogate: f64,
+    pub rows: usize,
+}
+
+/// How the baseline's network says a value: in deviations from the mean of what it was fitted to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::engine) struct ReturnScale {
+    pub mean: f64,
+    pub deviation: f64,
+}
+
+/// What a gradient is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Aim {
+    Policy,
+    Baseline,
+    Both,
+}
+
+/// How the rows of a gradient are weighed.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::engine) struct Weighing {
+    pub aim: Aim,
+    /// What a row counts: one over the trajectories of the batch, times its rows over those of the
+    /// gradient.
+    pub share: f64,
+    /// The parameters have moved since the rows were drawn.
+    pub moved: bool,
+}
+
+/// The rows of a gradient.
+struct Sample<'a, E> {
+    network: &'a Arc<Activations<E>>,
+    draws: &'a Draws<E>,
+    policy: &'a [E],
+    anchor: &'a [E],
+    log_prob: &'a [E],
+    advantage: &'a [E],
+    target: &'a [E],
+    times: &'a [u32],
+    /// What is drawn before the last draw, by draw.
+    before: Vec<Drawn<'a, E>>,
+    /// Of the next states that a model draws, where their score is taken.
+    of_model: Option<AtPoints<'a, E>>,
+    /// Of the first states, likewise.
+    of_start: Option<AtPoints<'a, E>>,
+    /// What whole trajectories give, by density of the bound.
+    densities: Vec<AtPoints<'a, E>>,
+    enumeration: Option<&'a Enumeration<E>>,
+    /// What all draws are credited with where options are summed out.
+    enumerated: Option<&'a Advantages<E>>,
+    /// Whose rows they all are, where none is left out.
+    rollout: Option<&'a Rollout<E>>,
+    /// The parameters at the beginning of the round; `None` where they are the present ones.
+    previous: Option<&'a [E]>,
+}
+
+/// The draws of one factor at the rows of a gradient.
+#[derive(Clone, Copy)]
+struct Drawn<'a, E> {
+    draws: &'a Draws<E>,
+    /// What each could stay at.
+    last: &'a [u32],
+    /// The distributions that they were drawn from, as numbers; empty where nobody asks.
+    numbers: &'a [E],
+    log_prob: &'a [E],
+    advantage: &'a [E],
+}
+
+/// A kernel at points of whole trajectories.
+#[derive(Clone, Copy)]
+struct AtPoints<'a, E> {
+    network: &'a Arc<Activations<E>>,
+    draws: &'a Draws<E>,
+    last: &'a [u32],
+    /// Of what was drawn from it, and what it is worth; empty where it is not scored.
+    log_prob: &'a [E],
+    advantage: &'a [E],
+    /// What a point counts.
+    share: f64,
+    points: usize,
+}
+
+/// The draws of one factor at the rows of a minibatch.
+#[derive(Default)]
+struct PartDrawn<E> {
+    draws: Draws<E>,
+    last: Vec<u32>,
+    numbers: Vec<E>,
+    log_prob: Vec<E>,
+    advantage: Vec<E>,
+}
+
+/// The points of a minibatch at which a kernel stands, gathered.
+#[derive(Default)]
+struct PartPoints<E> {
+    /// All points, in the order in which minibatches take them.
+    order: Vec<u32>,
+    network: Arc<Activations<E>>,
+    draws: Draws<E>,
+    last: Vec<u32>,
+    log_prob: Vec<E>,
+    advantage: Vec<E>,
+}
+
+/// The rows of a minibatch, gathered.
+#[derive(Default)]
+struct Part<E> {
+    before: Vec<PartDrawn<E>>,
+    model: PartPoints<E>,
+    start: PartPoints<E>,
+    densities: Vec<PartPoints<E>>,
+    network: Arc<Activations<E>>,
+    draws: Draws<E>,
+    policy: Vec<E>,
+    anchor: Vec<E>,
+    log_prob: Vec<E>,
+    advantage: Vec<E>,
+    target: Vec<E>,
+    times: Vec<u32>,
+}
+
+impl<E: Number> Objective<E> {
+    pub fn new(stage: &Stage<E>, parameters: &Parameters<E>) -> Objective<E> {
+        Objective {
+            gradient: parameters.zero_gradient(),
+            told: Told::default(),
+            draws: (0..stage.draws()).map(|_| Advantages::new()).collect(),
+            action: stage.options.len(),
+            start: stage.scored_start.as_ref().map(|_| StartCredit::new()),
+            valued: (stage.plan.unserved..stage.row_draws())
+                .find(|&draw| stage.terms.iter().any(|term| term.credits[draw].is_some()))
+                .unwrap_or(stage.plan.unserved),
+            enumeration: stage.enumerator.as_ref().map(|_| Enumeration::default()),
+            values: Vec::new(),
+            returns: Sums::default(),
+            times: Vec::new(),
+            order: Vec::new(),
+            part: Part::default(),
+            scratch: Arc::new(Mutex::new(Scratch::of(&stage.stop))),
+        }
+    }
+
+    /// The credit of each row of each draw; after it the advantage, except with a leave-one-out
+    /// baseline, which needs the sums of all shards.
+    pub fn assess(
+        &mut self,
+        stage: &Stage<E>,
+        rollout: &Rollout<E>,
+        point: Point<E>,
+        scale: ReturnScale,
+    ) {
+        let rows = rollout.rows.len();
+        self.times.clear();
+        for (t, bounds) in rollout.rows.starts.windows(2).enumerate() {
+            self.times.resize(bounds[1], t as u32 + 1);
+        }
+        let settings = &stage.plan.settings;
+        let mut values: &[E] = match stage.learning.value {
+            Some(root) => rollout.network.output(&stage.learning.network, root, 0..rows),
+            None => &[],
+        };
+        if !scale.is_one() {
+            self.values.clear();
+            self.values.extend(values.iter().map(|&v| scale.value_of(v)));
+            values = &self.values;
+        }
+        let mut sampled = 0..stage.row_draws();
+        if let (Some(enumeration), Some(enumerator)) = (&mut self.enumeration, &stage.enumerator) {
+            let draw = &mut self.draws[0];
+            enumeration.assess(enumerator, stage, rollout, point, &mut draw.credit);
+            draw.assess_credit(
+                settings,
+                &rollout.rows,
+                &rollout.after,
+                (&rollout.totals.lengths, stage.horizon),
+                values,
+            );
+            sampled = 0..0;
+        }
+        for number in sampled {
+            let draw = &mut self.draws[number];
+            if !stage.credits(number) {
+                draw.clear(rows, stage.horizon);
+                continue;
+            }
+            let here =
+                if stage.keeps_ledger() { &rollout.ledger.given[number] } else { &rollout.here };
+            let given = Given { here, before: &rollout.before, after: &rollout.after };
+            draw.assess(
+                (settings, number >= stage.plan.unserved),
+                &rollout.rows,
+                &given,
+                (&rollout.totals.lengths, stage.horizon),
+                values,
+            );
+        }
+        if let (Some(start), Some(draw)) = (&mut self.start, self.draws.last_mut()) {
+            start.assess(stage, &rollout.ledger, (&rollout.after, &rollout.totals.lengths), draw);
+        }
+        self.returns.clear(1);
+        if settings.normalize.returns {
+            let target = &mut self.draws[self.valued].target;
+            self.returns.add(0, target.iter().map(|g| g.as_f64()));
+            self.returns.count = rows as f64;
+            target.iter_mut().for_each(|g| *g = scale.prediction_of(*g));
+        }
+    }
+
+    /// `Σ A²` over all draws that are credited, and how many these are.
+    pub fn squared_advantages(&self, stage: &Stage<E>, rollout: &Rollout<E>) -> (f64, usize) {
+        let first_step = rollout.rows.starts.get(1).copied().unwrap_or(0);
+        let credited = self.draws.iter().enumerate().filter(|(number, _)| stage.credits(*number));
+        let all = credited.map(|(number, draw)| match stage.options.get(number) {
+            // what is drawn once is drawn at the first step
+            Some(option) if option.once => &draw.advantage[..first_step],
+            Some(_) | None => &draw.advantage[..],
+        });
+        let sum = all.clone().map(|advantage| kernels::sum_of_squares(advantage)).sum();
+        (sum, all.map(<[E]>::len).sum())
+    }
+
+    /// `A` times `factor`.
+    pub fn scale_advantages(&mut self, factor: f64) {
+        self.draws
+            .iter_mut()
+            .for_each(|draw| kernels::scale(&mut draw.advantage, Float::of(factor)));
+    }
+
+    /// The advantage of each row where it needs the sums of credit over all shards.
+    pub fn compare(&mut self, stage: &Stage<E>, rollout: &Rollout<E>, all: &[StepSums]) {
+        // summed out, all draws of a step are credited alike
+        let credited = if self.enumeration.is_some() { 1 } else { stage.row_draws() };
+        for (draw, all) in self.draws.iter_mut().zip(all).take(credited) {
+            draw.compare(&rollout.rows, all);
+        }
+        if let (Some(start), Some(draw), Some(all)) =
+            (&self.start, self.draws.last_mut(), all.last())
+        {
+            start.compare(&stage.plan.settings.baseline, all, draw);
+        }
+    }
+
+    /// `t` of each row.
+    pub fn times(&self) -> &[u32] {
+        &self.times
+    }
+
+    /// The gradient from all rows, as the network computed them last; `previous` are the parameters
+    /// at the beginning of the round, where they are others.
+    pub fn differentiate(
+        &mut self,
+        stage: &Stage<E>,
+        (parameters, previous): (&Parameters<E>, Option<&[E]>),
+        rollout: &Rollout<E>,
+        weighing: Weighing,
+    ) {
+        self.gradient.fill(<E as Float>::ZERO);
+        let action = &self.draws[self.action];
+        let sample = Sample {
+            network: &rollout.network,
+            draws: &rollout.draws,
+            policy: &rollout.policy,
+            anchor: &rollout.anchor,
+            log_prob: &rollout.log_prob,
+            advantage: &action.advantage,
+            target: &self.draws[self.valued].target,
+            times: &self.times,
+            before: rollout.options.iter().zip(&self.draws).map(Drawn::of).collect(),
+            of_model: stage
+                .scored_model
+                .as_ref()
+                .and(self.draws.get(self.action + 1))
+                .map(|of| AtPoints::scored(&rollout.scored_model, of, weighing.share)),
+            of_start: self
+                .start
+                .as_ref()
+                .and(self.draws.last())
+                .map(|of| AtPoints::scored(&rollout.scored_start, of, weighing.share)),
+            densities: densities(rollout, weighing.share),
+            enumeration: self.enumeration.as_ref(),
+            enumerated: self.draws.first(),
+            rollout: Some(rollout),
+            previous,
+        };
+        self.told =
+            sample.add_gradient(stage, parameters, weighing, &self.scratch, &mut self.gradient);
+    }
+
+    /// The gradient of the densities alone, as they were computed last.
+    pub fn differentiate_densities(
+        &mut self,
+        stage: &Stage<E>,
+        parameters: &Parameters<E>,
+        rollout: &Rollout<E>,
+        weighing: Weighing,
+    ) {
+        self.gradient.fill(<E as Float>::ZERO);
+        let mut tape = Tape::reusing(&self.scratch);
+        let mut weighted = Vec::new();
+        let all = densities(rollout, weighing.share);
+        weigh_densities(&all, stage, (&mut tape, parameters), &mut weighted);
+        if !weighted.is_empty() {
+            tape.backward(weighted, parameters, &mut self.gradient);
+        }
+    }
+
+    /// Puts the rows in a new order, in which the minibatches of a pass take them; and the points
+    /// of what whole trajectories give.
+    pub fn shuffle(&mut self, rollout: &Rollout<E>, random: &mut impl Rng) {
+        let mut anew = |order: &mut Vec<u32>, count: usize| {
+            order.clear();
+            order.extend(0..count as u32);
+            order.shuffle(random);
+        };
+        anew(&mut self.order, self.times.len());
+        let part = &mut self.part;
+        anew(&mut part.model.order, rollout.scored_model.points.len());
+        anew(&mut part.start.order, rollout.scored_start.points.len());
+        part.densities.resize_with(rollout.densities.len(), PartPoints::default);
+        for (part, of) in part.densities.iter_mut().zip(&rollout.densities) {
+            anew(&mut part.order, of.points.len());
+        }
+    }
+
+    /// The gradient from the rows of minibatch `part` of `parts`.
+    pub fn differentiate_part(
+        &mut self,
+        stage: &Stage<E>,
+        parameters: &Parameters<E>,
+        rollout: &Rollout<E>,
+        weighing: Weighing,
+        (part, parts): (usize, usize),
+    ) {
+        self.gradient.fill(<E as Float>::ZERO);
+        let rows = &self.order[part_of(self.order.len(), part, parts)];
+        let width = stage.family.numbers();
+        let mine = &mut self.part;
+        let network = Arc::get_mut(&mut mine.network)
+            .expect("objective: the tape of the last gradient is gone");
+        stage.learning.network.gather(&rollout.network, rows, network);
+        stage.learning.network.recompute(parameters.values(), 0..rows.len(), network);
+        mine.draws.gather(&rollout.draws, rows, width / 2);
+        // the policy that drew them is asked for by a target alone
+        let with_numbers = stage.plan.settings.kl_target.is_some();
+        if with_numbers {
+            gather(&rollout.policy, rows, width, &mut mine.policy);
+        }
+        mine.before.resize_with(rollout.options.len(), PartDrawn::default);
+        let before = rollout.options.iter().zip(&self.draws).zip(&stage.options);
+        for (mine, ((of, worth), option)) in mine.before.iter_mut().zip(before) {
+            let numbers = option.family.numbers();
+            mine.draws.gather(&of.draws, rows, numbers / 2);
+            gather(&of.last, rows, 1, &mut mine.last);
+            gather(&of.log_prob, rows, 1, &mut mine.log_prob);
+            gather(&worth.advantage, rows, 1, &mut mine.advantage);
+            if with_numbers {
+                gather(&of.numbers, rows, numbers, &mut mine.numbers);
+            }
+        }
+        // a point stands in one minibatch of a pass
+        let share = parts as f64 / stage.plan.settings.trajectories as f64;
+        let at = (parameters.values(), (part, parts), share);
+        let of_model = stage.scored_model.as_ref().zip(self.draws.get(self.action + 1));
+        let of_model = of_model.map(|(of, worth)| {
+            mine.model.gather((of, &rollout.scored_model), Some(&worth.advantage), at)
+        });
+        let of_start = stage.scored_start.as_ref().zip(self.draws.last());
+        let of_start = of_start.map(|(of, worth)| {
+            mine.start.gather((of, &rollout.scored_start), Some(&worth.advantage), at)
+        });
+        let densities = stage.densities.iter().zip(&rollout.densities).zip(&mut mine.densities);
+        let densities = densities.map(|(of, part)| part.gather(of, None, at)).collect();
+        gather(&rollout.anchor, rows, width, &mut mine.anchor);
+        gather(&rollout.log_prob, rows, 1, &mut mine.log_prob);
+        gather(&self.draws[self.action].advantage, rows, 1, &mut mine.advantage);
+        gather(&self.draws[self.valued].target, rows, 1, &mut mine.target);
+        gather(&self.times, rows, 1, &mut mine.times);
+        let sample = Sample {
+            network: &mine.network,
+            draws: &mine.draws,
+            policy: &mine.policy,
+            anchor: &mine.anchor,
+            log_prob: &mine.log_prob,
+            advantage: &mine.advantage,
+            target: &mine.target,
+            times: &mine.times,
+            before: mine.before.iter().map(PartDrawn::as_drawn).collect(),
+            of_model,
+            of_start,
+            densities,
+            // the plan takes no minibatches where options are summed out
+            enumeration: None,
+            enumerated: None,
+            rollout: None,
+            previous: None,
+        };
+        self.told =
+            sample.add_gradient(stage, parameters, weighing, &self.scratch, &mut self.gradient);
+    }
+}
+
+impl ReturnScale {
+    pub const ONE: ReturnScale = ReturnScale { mean: 0.0, deviation: 1.0 };
+
+    fn is_one(&self) -> bool {
+        *self == ReturnScale::ONE
+    }
+
+    fn value_of<E: Number>(&self, prediction: E) -> E {
+        Float::of(Float::as_f64(prediction).mul_add(self.deviation, self.mean))
+    }
+
+    fn prediction_of<E: Number>(&self, value: E) -> E {
+        Float::of((Float::as_f64(value) - self.mean) / self.deviation)
+    }
+}
+
+/// The rows of part `part` of `parts`.
+pub(in crate::engine) fn part_of(rows: usize, part: usize, parts: usize) -> std::ops::Range<usize> {
+    part * rows / parts..(part + 1) * rows / parts
+}
+
+impl<E: Number> Sample<'_, E> {
+    fn add_gradient(
+        &self,
+        stage: &Stage<E>,
+        parameters: &Parameters<E>,
+        weighing: Weighing,
+        scratch: &Arc<Mutex<Scratch<E>>>,
+        gradient: &mut [E],
+    ) -> Told {
+        let rows = self.times.len();
+        let mut told = Told { rows, ..Told::default() };
+        let wired = &stage.learning;
+        let mut tape = Tape::reusing(scratch);
+        let mut weighted = Vec::new();
+        if weighing.aim != Aim::Baseline {
+            let of = (stage.scored_start.as_ref(), self.of_start.as_ref());
+            self.weigh_points(stage, of, (&mut tape, parameters), weighing, &mut weighted);
+        }
+        if rows == 0 {
+            // all have ended where they started
+            if !weighted.is_empty() {
+                tape.backward(weighted, parameters, gradient);
+            }
+            return told;
+        }
+        let through = stage.through.as_ref().zip(self.rollout);
+        // what goes through draws is on the tape step by step; the fit of a value is not a part of
+        // it
+        let is_needed = through.is_none() || wired.value.is_some() && weighing.aim != Aim::Policy;
+        let roots = if is_needed {
+            tape.network(&wired.network, parameters, self.network, 0..rows)
+        } else {
+            Vec::new()
+        };
+        if let Some((through, rollout)) = through
+            && weighing.aim != Aim::Baseline
+        {
+            let previous = stage.previous_prior().map(|_| parameters.frozen_at(self.previous));
+            let (advantage, share) = (self.advantage, weighing.share);
+            let whole = pathwise::Trajectories {
+                stage,
+                through,
+                parameters,
+                previous: previous.as_ref(),
+                rollout,
+                advantage,
+                share,
+            };
+            whole.weigh(&mut tape, &mut weighted);
+        } else if let (Some(enumeration), Some(enumerator), Some(rollout)) =
+            (self.enumeration, &stage.enumerator, self.rollout)
+            && weighing.aim != Aim::Baseline
+        {
+            let on = (&mut tape, parameters);
+            enumeration.weigh(
+                (enumerator, stage, rollout),
+                on,
+                self.enumerated.expect("objective: what is summed out has its credit"),
+                self.times,
+                weighing.share,
+                &mut weighted,
+            );
+        } else if weighing.aim != Aim::Baseline {
+            let policy = &roots[wired.policy.clone()];
+            let (log_prob, entropy) = stage.family.score(&mut tape, policy, &[], self.draws);
+            let of = (self.log_prob, self.advantage);
+            let clip_ratio = stage.plan.settings.clip_ratio;
+            let weights = score_weights(&values_of(&log_prob), of, clip_ratio, weighing);
+            weighted.push((log_prob, weights));
+            for term in stage.terms.iter().filter(|term| term.pathwise) {
+                let weights =
+                    self.weights(term.sign, term.from as u32..=term.to as u32, weighing.share);
+                match term.source {
+                    Source::Entropy => weighted.push((entropy.clone(), weights)),
+                    Source::Divergence => {
+                        let prior = match stage.anchor {
+                            Anchor::Present => roots[wired.prior.clone()].to_vec(),
+                            Anchor::None
+                            | Anchor::PreviousPolicy
+                            | Anchor::Previous(_)
+                            | Anchor::Expressions(_) => stage.family.frozen(&tape, self.anchor),
+                        };
+                        weighted
+                            .push((stage.family.divergence(&mut tape, policy, &prior), weights));
+                    }
+                    // no parameter enters an exponent, a count, or the log-density of a prior
+                    // without parameters; others stand below, the divergence of weights beside the
+                    // batch
+                    Source::Exponent(_)
+                    | Source::LogRatio(_)
+                    | Source::LogCount(_)
+                    | Source::OptionEntropy(_)
+                    | Source::WeightDivergence
+                    | Source::Density
+                    | Source::Ratio => {}
+                }
+            }
+            self.weigh_before(stage, &mut tape, &roots, weighing, &mut weighted);
+            let of = (stage.scored_model.as_ref(), self.of_model.as_ref());
+            self.weigh_points(stage, of, (&mut tape, parameters), weighing, &mut weighted);
+            weigh_densities(&self.densities, stage, (&mut tape, parameters), &mut weighted);
+            if stage.plan.settings.kl_target.is_some() {
+                told.divergence = self.divergence(stage);
+            }
+        }
+        if let Some(root) = wired.value.filter(|_| weighing.aim != Aim::Policy) {
+            let value = &roots[root];
+            told.error = values_of(value)
+                .iter()
+                .zip(self.target)
+                .map(|(&v, &g)| Float::as_f64(v - g).powi(2))
+                .sum();
+            let squares = tape.squared_error(value, self.target);
+            let weight = if stage.plan.shared { stage.plan.settings.baseline_weight } else { 1.0 };
+            weighted.push((squares, vec![Float::of(weight * weighing.share); rows]));
+        }
+        tape.backward(weighted, parameters, gradient);
+        told
+    }
+
+    /// The scores of what is drawn before the last draw, and the gradients of their entropies.
+    fn weigh_before(
+        &self,
+        stage: &Stage<E>,
+        tape: &mut Tape<E>,
+        roots: &[Matrix<E>],
+        weighing: Weighing,
+        weighted: &mut Vec<(Matrix<E>, Vec<E>)>,
+    ) {
+        for (number, (option, of)) in stage.options.iter().zip(&self.before).enumerate() {
+            let roots = &roots[stage.learning.options[number].clone()];
+            let entropies = stage
+                .terms
+                .iter()
+                .filter(|term| term.pathwise && term.source == Source::OptionEntropy(number));
+            let log_prob = if entropies.clone().count() == 0 {
+                option.family.log_density(tape, roots, of.last, of.draws)
+            } else {
+                let (log_prob, entropy) = option.family.score(tape, roots, of.last, of.draws);
+                for term in entropies {
+                    let times = term.from as u32..=term.to as u32;
+                    weighted
+                        .push((entropy.clone(), self.weights(term.sign, times, weighing.share)));
+                }
+                log_prob
+            };
+            let clip_ratio = stage.plan.settings.clip_ratio;
+            let worth = (of.log_prob, of.advantage);
+            let mut weights = score_weights(&values_of(&log_prob), worth, clip_ratio, weighing);
+            if option.once {
+                let later = weights.iter_mut().zip(self.times).filter(|(_, t)| **t > 1);
+                later.for_each(|(weight, _)| *weight = <E as Float>::ZERO);
+            }
+            weighted.push((log_prob, weights));
+        }
+    }
+
+    /// The scores of the states that a model draws: of the next ones one for each row, of the first
+    /// ones one for each trajectory.
+    fn weigh_points(
+        &self,
+        stage: &Stage<E>,
+        (density, at): (Option<&Density>, Option<&AtPoints<E>>),
+        (tape, parameters): (&mut Tape<E>, &Parameters<E>),
+        weighing: Weighing,
+        weighted: &mut Vec<(Matrix<E>, Vec<E>)>,
+    ) {
+        let (Some(density), Some(at)) = (density, at) else { return };
+        if at.points == 0 {
+            return;
+        }
+        let roots = tape.network(&density.network, parameters, at.network, 0..at.points);
+        let log_prob = density.family.log_density(tape, &roots, at.last, at.draws);
+        let weighing = Weighing { share: at.share, ..weighing };
+        let clip_ratio = stage.plan.settings.clip_ratio;
+        let worth = (at.log_prob, at.advantage);
+        let weights = score_weights(&values_of(&log_prob), worth, clip_ratio, weighing);
+        weighted.push((log_prob, weights));
+    }
+
+    /// The weight of each row in `−sign · Σ_{t of times} share`.
+    fn weights(&self, sign: f64, times: std::ops::RangeInclusive<u32>, share: f64) -> Vec<E> {
+        let weight: E = Float::of(-sign * share);
+        self.times
+            .iter()
+            .map(|t| if times.contains(t) { weight } else { <E as Float>::ZERO })
+            .collect()
+    }
+
+    /// `Σ KL(π ‖ π_b)` over the rows, of all that they draw.
+    fn divergence(&self, stage: &Stage<E>) -> f64 {
+        let rows = 0..self.times.len();
+        let mut divergences = vec![<E as Float>::ZERO; rows.len()];
+        let mut of = |family: &Family, roots: &Range<usize>, last: &[u32], then: &[E]| {
+            let mut present = vec![<E as Float>::ZERO; then.len()];
+            let outputs = stage.learning.outputs(self.network, roots, &rows);
+            family.describe(outputs, last, &mut present);
+            family.divergences(&present, then, &mut divergences);
+            divergences.iter().map(|kl| kl.as_f64()).collect::<Vec<f64>>()
+        };
+        let mut sum: f64 =
+            of(&stage.family, &stage.learning.policy, &[], self.policy).into_iter().sum();
+        for ((option, drawn), roots) in
+            stage.options.iter().zip(&self.before).zip(&stage.learning.options)
+        {
+            let all = of(&option.family, roots, drawn.last, drawn.numbers);
+            let counts = |(kl, &t): (f64, &u32)| if option.once && t > 1 { 0.0 } else { kl };
+            sum += all.into_iter().zip(self.times).map(counts).sum::<f64>();
+        }
+        sum
+    }
+}
+
+impl<'a, E: Number> Drawn<'a, E> {
+    fn of((rows, worth): (&'a OptionRows<E>, &'a Advantages<E>)) -> Drawn<'a, E> {
+        Drawn {
+            draws: &rows.draws,
+            last: &rows.last,
+            numbers: &rows.numbers,
+            log_prob: &rows.log_prob,
+            advantage: &worth.advantage,
+        }
+    }
+}
+
+impl<E: Number> PartDrawn<E> {
+    fn as_drawn(&self) -> Drawn<'_, E> {
+        Drawn {
+            draws: &self.draws,
+            last: &self.last,
+            numbers: &self.numbers,
+            log_prob: &self.log_prob,
+            advantage: &self.advantage,
+        }
+    }
+}
+
+impl<'a, E: Number> AtPoints<'a, E> {
+    fn scored(rows: &'a DensityRows<E>, worth: &'a Advantages<E>, share: f64) -> AtPoints<'a, E> {
+        AtPoints { log_prob: &rows.log_prob, advantage: &worth.advantage, ..Self::of(rows, share) }
+    }
+
+    fn of(rows: &'a DensityRows<E>, share: f64) -> AtPoints<'a, E> {
+        AtPoints {
+            network: &rows.network,
+            draws: &rows.draws,
+            last: &rows.last,
+            log_prob: &[],
+            advantage: &[],
+            share,
+            points: rows.points.len(),
+        }
+    }
+}
+
+impl<E: Number> PartPoints<E> {
+    /// Gathers the points of minibatch `part` of `parts`, and computes the kernel at `parameters`.
+    fn gather(
+        &mut self,
+        (of, rows): (&Density, &DensityRows<E>),
+        worth: Option<&Vec<E>>,
+        (parameters, (part, parts), share): (&[E], (usize, usize), f64),
+    ) -> AtPoints<'_, E> {
+        let points = &self.order[part_of(self.order.len(), part, parts)];
+        if !points.is_empty() {
+            let network = Arc::get_mut(&mut self.network)
+                .expect("objective: the tape of the last gradient is gone");
+            of.network.gather(&rows.network, points, network);
+            of.network.recompute(parameters, 0..points.len(), network);
+        }
+        let width = rows.draws.reals.len() / rows.points.len().max(1);
+        self.draws.gather(&rows.draws, points, width);
+        gather(&rows.last, points, 1, &mut self.last);
+        self.log_prob.clear();
+        self.advantage.clear();
+        if let Some(worth) = worth {
+            gather(&rows.log_prob, points, 1, &mut self.log_prob);
+            gather(worth, points, 1, &mut self.advantage);
+        }
+        AtPoints {
+            network: &self.network,
+            draws: &self.draws,
+            last: &self.last,
+            log_prob: &self.log_prob,
+            advantage: &self.advantage,
+            share,
+            points: points.len(),
+        }
+    }
+}
+
+/// All points of the densities of a bound, as they were computed last.
+fn densities<E: Number>(rollout: &Rollout<E>, share: f64) -> Vec<AtPoints<'_, E>> {
+    rollout.densities.iter().map(|rows| AtPoints::of(rows, share)).collect()
+}
+
+/// The weight of each `log q` of a draw: `−A`, times the ratio where the parameters have moved; 0
+/// where that is clipped.
+fn score_weights<E: Number>(
+    log_prob: &[E],
+    (then, advantage): (&[E], &[E]),
+    clip_ratio: Option<f64>,
+    weighing: Weighing,
+) -> Vec<E> {
+    let down: E = Float::of(-weighing.share);
+    if !weighing.moved {
+        return advantage.iter().map(|&advantage| down * advantage).collect();
+    }
+    let clip = clip_ratio.unwrap_or(f64::INFINITY);
+    let (low, high): (E, E) = (Float::of(1.0 - clip), Float::of(1.0 + clip));
+    let mut weights = vec![<E as Float>::ZERO; log_prob.len()];
+    pulp::Arch::new().dispatch(kernels::Inlined(
+        #[inline(always)]
+        || {
+            let rows = weights.iter_mut().zip(log_prob).zip(then).zip(advantage);
+            for (((weight, &present), &then), &advantage) in rows {
+                let ratio = Float::exp(present - then);
+                let clipped =
+                    if advantage > <E as Float>::ZERO { ratio > high } else { ratio < low };
+                *weight = if clipped { <E as Float>::ZERO } else { down * ratio * advantage };
+            }
+        },
+    ));
+    weights
+}
+
+/// The gradients of densities in their own parameters.
+fn weigh_densities<E: Number>(
+    densities: &[AtPoints<E>],
+    stage: &Stage<E>,
+    (tape, parameters): (&mut Tape<E>, &Parameters<E>),
+    weighted: &mut Vec<(Matrix<E>, Vec<E>)>,
+) {
+    for (density, at) in stage.densities.iter().zip(densities) {
+        let term = &stage.terms[density.term];
+        if !term.pathwise || density.version != Version::Present || at.points == 0 {
+            continue;
+        }
+        let roots = tape.network(&density.network, parameters, at.network, 0..at.points);
+        let log_prob = density.family.log_density(tape, &roots, at.last, at.draws);
+        weighted.push((log_prob, vec![Float::of(-term.sign * at.share); at.points]));
+    }
+}
+
+fn gather<T: Copy>(from: &[T], rows: &[u32], width: usize, into: &mut Vec<T>) {
+    into.clear();
+    if !from.is_empty() {
+        into.extend(
+            rows.iter().flat_map(|&row| &from[row as usize * width..(row as usize + 1) * width]),
+        );
+    }
+}

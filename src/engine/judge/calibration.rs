@@ -1,0 +1,128 @@
+//! How good a classifier is: its logit against the log-ratio of densities that it stands for, where
+//! both are known.
+
+use crate::engine::episode::replay::Replay;
+use crate::engine::family::choice::Choice;
+use crate::engine::network::parameters::Parameters;
+use crate::engine::network::stop::Stop;
+use crate::engine::numeric::stream::{CALIBRATION, generator};
+use crate::engine::program::expressions::Expressions;
+use crate::engine::program::point::{Frozen, Point};
+use crate::engine::program::stage::Stage;
+use crate::engine::run::error::EngineError;
+use crate::engine::sample::rollout::{Keep, Rollout};
+use crate::engine::update::classify::Classifying;
+use crate::finite;
+use crate::plan::{Head, Plan};
+
+/// Over real pairs and imagined ones, each from the states and actions that the policy meets in the
+/// environment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Calibration {
+    /// The mean of `|logit − log p/q|` over those that both sides can draw, nats.
+    pub error: f64,
+    /// Real transitions, each beside an imagined one.
+    pub pairs: usize,
+}
+
+/// Judges the classifier of a plan, from `trajectories` of the policy in the environment; `None`
+/// where the plan has none, or where the density of the environment's transitions cannot be
+/// written, or the model has none. Nothing learns from it.
+///
+/// What it returns is worth nothing if the run has given up meanwhile.
+///
+/// # Errors
+/// A construct that cannot run.
+pub(in crate::engine) fn calibrate(
+    plan: &Plan,
+    parameters: &Parameters<f64>,
+    trajectories: usize,
+    stop: &Stop,
+) -> Result<Option<Calibration>, EngineError> {
+    if !plan.tells_transitions_apart() {
+        return Ok(None);
+    }
+    let mut reads = plan.model.environment(plan.environment).transition_reads();
+    let finite = reads.all(|variable| plan.model.variable(variable).domain.is_finite());
+    let model = plan.ratio().and_then(|ratio| ratio.model.as_ref());
+    let model_has_density = model.is_some_and(|of| !matches!(of.head, Head::Implicit { .. }));
+    if !model_has_density || !finite && plan.log_transition.is_none() {
+        return Ok(None);
+    }
+    let stage = Stage::<f64>::new(plan)?;
+    let scout = plan.scout();
+    let mut real = Stage::<f64>::new(&scout)?;
+    real.collects = true;
+    real.stop = stop.clone();
+    let mut rollout = Rollout::new(&real, trajectories);
+    let stream = |part| [plan.settings.seed, CALIBRATION, part];
+    let frozen = Frozen::at(&real, parameters.values(), (plan.settings.seed, 0));
+    let point = Point { present: parameters.values(), previous: None, frozen: &frozen };
+    rollout.run(&real, point, stream(0), Choice::Sampled, Keep::Rows);
+    if let Some(fault) = &rollout.fault {
+        return Err(fault.played());
+    }
+    if stop.has_given_up() {
+        return Ok(None);
+    }
+    let mut replay = Replay::new(&real, rollout.rows.len().max(1));
+    replay.append(&real, &rollout);
+    let pairs = replay.len();
+    if pairs == 0 {
+        return Ok(None);
+    }
+    let mut classifying = Classifying::default();
+    let mut random = generator(stream(1));
+    let judged = classifying.judge(&stage, (parameters.values(), &replay), &mut random);
+    let exact =
+        if finite { in_tables(plan, &judged)? } else { in_expressions(plan, &replay, &judged) };
+    // where one side never is, no logit is right
+    let apart: Vec<f64> = judged
+        .iter()
+        .zip(exact)
+        .map(|(row, log_p)| (row.logit - (log_p - row.log_q)).abs())
+        .filter(|apart| apart.is_finite())
+        .collect();
+    if apart.is_empty() {
+        return Ok(None);
+    }
+    let error = apart.iter().sum::<f64>() / apart.len() as f64;
+    Ok(Some(Calibration { error, pairs }))
+}
+
+/// What a classifier says of a transition.
+pub(in crate::engine) struct Judged {
+    pub logit: f64,
+    /// `log q` of the model.
+    pub log_q: f64,
+    /// Which transition of the replay it is of.
+    pub of: usize,
+    /// State, action and next state, where they are finite.
+    pub numbers: [usize; 3],
+    /// The components of the next state, where they are real.
+    pub next: Vec<f64>,
+}
+
+fn in_tables(plan: &Plan, judged: &[Judged]) -> Result<Vec<f64>, EngineError> {
+    let tables = finite::tabulate(&plan.model, plan.environment)
+        .map_err(|error| EngineError::Unsupported(error.to_string()))?;
+    let log_p = |row: &Judged| {
+        let [state, action, next] = row.numbers;
+        let found =
+            tables.transition.row(state * tables.actions + action).filter(|(to, _)| *to == next);
+        found.map(|(_, p)| p).sum::<f64>().ln()
+    };
+    Ok(judged.iter().map(log_p).collect())
+}
+
+fn in_expressions(plan: &Plan, replay: &Replay<f64>, judged: &[Judged]) -> Vec<f64> {
+    let Some(log_transition) = plan.log_transition else { return vec![] };
+    let expressions = Expressions::<f64>::compile(plan, &[log_transition]);
+    let mut values = expressions.values(1);
+    let log_p = |row: &Judged| {
+        replay.read(plan, (row.of, &row.next), &expressions, &mut values);
+        expressions.run(replay.time(row.of) as usize, 0..1, &mut values);
+        values.output(0)[0]
+    };
+    judged.iter().map(log_p).collect()
+}

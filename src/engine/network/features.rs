@@ -1,0 +1,365 @@
+//! From the formals of a kernel to what a network reads: indices of one-hot columns, and columns of
+//! numbers.
+
+use super::compile::{InputKind, InputSpec, NetworkPlan, Unsupported, unsupported};
+use super::scalars::{Leaf, Program};
+use crate::expr::ExprId;
+use crate::model::{Domain, Formal, FormalLength, FormalVariable, KernelId, Kind, LayerId, Model};
+use std::sync::Arc;
+
+/// An index per row, computed from the inputs.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::engine) enum Column {
+    /// The input's own number.
+    Number { input: usize },
+    /// `decode[number]`: a component of a finite domain, counted from its lowest value.
+    Decoded { input: usize, decode: Arc<[u32]> },
+    /// The joint number of several inputs of these sizes, the last one fastest.
+    Joint { inputs: Vec<(usize, usize)> },
+    /// A finite component of a domain that is not finite: its value less `lo`, below `count`.
+    Cell { input: usize, component: usize, lo: i64, count: usize, optional: bool },
+}
+
+/// Numbers per row, computed from the inputs.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::engine) enum Load {
+    /// Components `from..from + width` of a real input.
+    Real { input: usize, from: usize },
+    /// A real component that may be `none`: its value and 0, or 0 and 1.
+    RealOrNone { input: usize, component: usize },
+    /// `t / T`
+    Time { input: usize, horizon: usize },
+    /// Scalar expressions.
+    Scalars(Program),
+    /// Standard normals of that layer, which [`NetworkPlan::draw_noise`] has put there.
+    Noise(LayerId),
+}
+
+impl Column {
+    /// The inputs it is computed from.
+    pub fn inputs(&self) -> Vec<usize> {
+        match self {
+            Column::Number { input }
+            | Column::Decoded { input, .. }
+            | Column::Cell { input, .. } => vec![*input],
+            Column::Joint { inputs } => inputs.iter().map(|(input, _)| *input).collect(),
+        }
+    }
+}
+
+impl Load {
+    /// The inputs they are computed from.
+    pub fn inputs(&self) -> Vec<usize> {
+        match self {
+            Load::Real { input, .. }
+            | Load::RealOrNone { input, .. }
+            | Load::Time { input, .. } => vec![*input],
+            Load::Scalars(program) => program.inputs(),
+            Load::Noise(_) => vec![],
+        }
+    }
+}
+
+/// What a formal contributes to a layer.
+pub(in crate::engine) enum Feature {
+    OneHot { column: usize, width: usize },
+    Dense { load: Load, width: usize },
+}
+
+/// The features of a formal, in the order of its steps and components.
+pub(in crate::engine) fn of_formal(
+    model: &Model,
+    plan: &mut NetworkPlan,
+    kernel: KernelId,
+    formal: u32,
+    source: &dyn Fn(KernelId, u32) -> u32,
+) -> Result<Vec<Feature>, Unsupported> {
+    let steps = steps(formal_of(model, kernel, formal))?;
+    let mut features = Vec::new();
+    for step in 0..steps {
+        of_step(model, plan, (kernel, formal, step), source, &mut features)?;
+    }
+    Ok(features)
+}
+
+/// The features of each element of a sequence, from the earliest on; an element that is not there
+/// is `none`.
+pub(in crate::engine) fn of_sequence(
+    model: &Model,
+    plan: &mut NetworkPlan,
+    kernel: KernelId,
+    formal: u32,
+    source: &dyn Fn(KernelId, u32) -> u32,
+) -> Result<Vec<Vec<Feature>>, Unsupported> {
+    let elements = (0..=model.horizon.value).map(|step| {
+        let mut features = Vec::new();
+        of_step(model, plan, (kernel, formal, step), source, &mut features)?;
+        Ok(features)
+    });
+    elements.collect()
+}
+
+/// The columns of a simulated rollout, as they are fed.
+pub(in crate::engine) fn simulated(plan: &mut NetworkPlan, source: u32, width: usize) -> Load {
+    Load::Real { input: input(plan, source, 0, InputKind::Real { components: width }), from: 0 }
+}
+
+fn of_step(
+    model: &Model,
+    plan: &mut NetworkPlan,
+    (kernel, formal, step): (KernelId, u32, usize),
+    source: &dyn Fn(KernelId, u32) -> u32,
+    features: &mut Vec<Feature>,
+) -> Result<(), Unsupported> {
+    let declared = formal_of(model, kernel, formal);
+    {
+        let domain = match values_of_formal(model, declared) {
+            Values::Domain(domain) => domain,
+            Values::Time => {
+                let horizon = model.horizon.value;
+                let input =
+                    input(plan, source(kernel, formal), step, InputKind::Finite { size: horizon });
+                features.push(Feature::Dense { load: Load::Time { input, horizon }, width: 1 });
+                return Ok(());
+            }
+            Values::Truth => {
+                let input =
+                    input(plan, source(kernel, formal), step, InputKind::Finite { size: 2 });
+                let column = column(plan, Column::Number { input });
+                features
+                    .push(Feature::OneHot { column, width: 2 + usize::from(declared.optional) });
+                return Ok(());
+            }
+            Values::Number => {
+                let input =
+                    input(plan, source(kernel, formal), step, InputKind::Real { components: 1 });
+                features.push(real(input, 0, 1, declared.optional));
+                return Ok(());
+            }
+        };
+        match &domain.finite {
+            Some(finite) => {
+                let input = input(
+                    plan,
+                    source(kernel, formal),
+                    step,
+                    InputKind::Finite { size: finite.size() },
+                );
+                for (component, kind) in domain.components.iter().enumerate() {
+                    let (lo, count) = finite_kind(&kind.kind)
+                        .expect("model: a finite domain has finite components");
+                    let made = if domain.components.len() == 1 && finite.size() == count {
+                        Column::Number { input }
+                    } else {
+                        let mut value = vec![0.0; domain.components.len()];
+                        let mut decode: Vec<u32> = Vec::with_capacity(finite.size() + 1);
+                        for number in 0..finite.size() {
+                            finite.value(number, &mut value);
+                            decode.push((value[component] - lo as f64) as u32);
+                        }
+                        decode.push(count as u32); // `none`
+                        Column::Decoded { input, decode: decode.into() }
+                    };
+                    let column = column(plan, made);
+                    features.push(Feature::OneHot {
+                        column,
+                        width: count + usize::from(declared.optional),
+                    });
+                }
+            }
+            None => {
+                let (components, optional) = (domain.components.len(), declared.optional);
+                let input =
+                    input(plan, source(kernel, formal), step, InputKind::Real { components });
+                let mut from = 0;
+                while from < components {
+                    match finite_kind(&domain.components[from].kind) {
+                        Some((lo, count)) => {
+                            let column = column(
+                                plan,
+                                Column::Cell { input, component: from, lo, count, optional },
+                            );
+                            features.push(Feature::OneHot {
+                                column,
+                                width: count + usize::from(optional),
+                            });
+                            from += 1;
+                        }
+                        None => {
+                            let reals = domain.components[from..]
+                                .iter()
+                                .take_while(|c| finite_kind(&c.kind).is_none())
+                                .count();
+                            let width = if optional { 1 } else { reals };
+                            features.push(real(input, from, width, optional));
+                            from += width;
+                        }
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn real(input: usize, from: usize, width: usize, optional: bool) -> Feature {
+    if optional {
+        Feature::Dense { load: Load::RealOrNone { input, component: from }, width: 2 }
+    } else {
+        Feature::Dense { load: Load::Real { input, from }, width }
+    }
+}
+
+/// The column of the joint number of finite formals (a value more where one may be `none`), and how
+/// many values it has.
+pub(in crate::engine) fn joint(
+    model: &Model,
+    plan: &mut NetworkPlan,
+    kernel: KernelId,
+    formals: &[u32],
+    source: &dyn Fn(KernelId, u32) -> u32,
+) -> Result<(usize, usize), Unsupported> {
+    let mut inputs = Vec::new();
+    for &formal in formals {
+        let declared = formal_of(model, kernel, formal);
+        let size = match values_of_formal(model, declared) {
+            Values::Domain(domain) => domain.finite.as_ref().map(|finite| finite.size()),
+            Values::Time => Some(model.horizon.value),
+            Values::Truth => Some(2),
+            Values::Number => None,
+        };
+        let size = size.ok_or_else(|| {
+            Unsupported(format!(
+                "a table over `{}`, which is not finite, has no rows",
+                declared.name
+            ))
+        })?;
+        for step in 0..steps(declared)? {
+            let input = input(plan, source(kernel, formal), step, InputKind::Finite { size });
+            inputs.push((input, size + usize::from(declared.optional)));
+        }
+    }
+    let rows = inputs.iter().map(|&(_, size)| size).product();
+    let made = match inputs[..] {
+        [(input, _)] => Column::Number { input },
+        _ => Column::Joint { inputs },
+    };
+    Ok((column(plan, made), rows))
+}
+
+/// The expressions of a layer as a program over the inputs.
+pub(in crate::engine) fn scalars(
+    model: &Model,
+    plan: &mut NetworkPlan,
+    values: &[ExprId],
+    source: &dyn Fn(KernelId, u32) -> u32,
+) -> Result<Load, Unsupported> {
+    let program = Program::compile(model, values, |kernel, formal, component| {
+        let declared = formal_of(model, kernel, formal);
+        if !matches!(declared.length, FormalLength::One) {
+            return Err(unsupported("an expression over a window"));
+        }
+        if declared.optional {
+            return Err(unsupported(&format!(
+                "an expression over `{}`, which may be `none`,",
+                declared.name
+            )));
+        }
+        let source = source(kernel, formal);
+        Ok(match values_of_formal(model, declared) {
+            Values::Domain(Domain { finite: Some(finite), components, .. }) => {
+                let mut value = vec![0.0; components.len()];
+                let decode = (0..finite.size()).map(|number| {
+                    finite.value(number, &mut value);
+                    value[component as usize]
+                });
+                let decode = decode.collect();
+                Leaf::Decoded {
+                    input: input(plan, source, 0, InputKind::Finite { size: finite.size() }),
+                    decode,
+                }
+            }
+            Values::Domain(Domain { finite: None, components, .. }) => {
+                let kind = InputKind::Real { components: components.len() };
+                Leaf::Real { input: input(plan, source, 0, kind), component: component as usize }
+            }
+            Values::Time => {
+                let decode = (1..=model.horizon.value).map(|t| t as f64).collect();
+                Leaf::Decoded {
+                    input: input(plan, source, 0, InputKind::Finite { size: model.horizon.value }),
+                    decode,
+                }
+            }
+            Values::Truth => Leaf::Decoded {
+                input: input(plan, source, 0, InputKind::Finite { size: 2 }),
+                decode: vec![0.0, 1.0],
+            },
+            Values::Number => Leaf::Real {
+                input: input(plan, source, 0, InputKind::Real { components: 1 }),
+                component: 0,
+            },
+        })
+    })?;
+    Ok(Load::Scalars(program))
+}
+
+/// The values that a formal takes.
+pub(in crate::engine) enum Values<'a> {
+    Domain(&'a Domain),
+    Time,
+    Truth,
+    /// A reward.
+    Number,
+}
+
+pub(in crate::engine) fn values_of_formal<'a>(model: &'a Model, formal: &Formal) -> Values<'a> {
+    match formal.variable {
+        FormalVariable::Variable(variable) => Values::Domain(&model.variable(variable).domain),
+        FormalVariable::Reward(..) => Values::Number,
+        FormalVariable::End => Values::Truth,
+        FormalVariable::Time => Values::Time,
+    }
+}
+
+pub(in crate::engine) fn formal_of(model: &Model, kernel: KernelId, formal: u32) -> &Formal {
+    model
+        .kernel(kernel)
+        .formals()
+        .nth(formal as usize)
+        .expect("model: a layer's formal is one of its kernel")
+}
+
+/// Number of steps of a formal.
+pub(in crate::engine) fn steps(formal: &Formal) -> Result<usize, Unsupported> {
+    match formal.length {
+        FormalLength::One => Ok(1),
+        FormalLength::Window(steps) => Ok(steps),
+        FormalLength::Sequence => {
+            Err(unsupported("a network over a sequence without a fixed length"))
+        }
+    }
+}
+
+fn finite_kind(kind: &Kind) -> Option<(i64, usize)> {
+    match kind {
+        Kind::Integer { lo, hi } => Some((*lo, (hi - lo + 1) as usize)),
+        Kind::Names(names) => Some((0, names.len())),
+        Kind::Bool => Some((0, 2)),
+        Kind::Real { .. } => None,
+    }
+}
+
+fn input(plan: &mut NetworkPlan, source: u32, step: usize, kind: InputKind) -> usize {
+    position(&mut plan.inputs, InputSpec { source, step, kind })
+}
+
+fn column(plan: &mut NetworkPlan, column: Column) -> usize {
+    position(&mut plan.columns, column)
+}
+
+fn position<T: PartialEq>(items: &mut Vec<T>, item: T) -> usize {
+    items.iter().position(|known| *known == item).unwrap_or_else(|| {
+        items.push(item);
+        items.len() - 1
+    })
+}

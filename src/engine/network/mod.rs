@@ -1,0 +1,13 @@
+//! Networks: the layers of a model compiled to steps, run forward and backward; their parameters.
+
+pub(in crate::engine) mod compile;
+pub(in crate::engine) mod elementwise;
+pub(in crate::engine) mod features;
+pub(in crate::engine) mod following;
+pub(in crate::engine) mod forward;
+pub(in crate::engine) mod gru;
+pub(in crate::engine) mod initial;
+pub(in crate::engine) mod parameters;
+pub(in crate::engine) mod scalars;
+pub(in crate::engine) mod stop;
+pub(in crate::engine) mod tangent;

@@ -1,0 +1,408 @@
+//! Expressions of a plan over columns of rows: the exponents of the likelihood, the numbers or the
+//! log-density of a prior, and derivatives of them.
+
+use crate::engine::episode::variable::Variable;
+use crate::engine::numeric::float::Float;
+use crate::engine::numeric::number::Number;
+use crate::expr::{Column, ExprId, Graph, InputId, Node, Program, Scratch};
+use crate::model::{Domain, Index, Input, NONE};
+use crate::plan::{Less, Plan, Quantity, Schedule, Term};
+use crate::world::{Actions, Batch, World};
+use std::ops::Range;
+
+/// Which column an input of an expression reads.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::engine) enum Place {
+    State(usize),
+    NextState(usize),
+    Observation(usize),
+    Action(usize),
+    Reward(usize),
+    /// A component of an option, by its number: as it is held in the step, and as it was in the
+    /// step before.
+    Option(usize, usize),
+    LastOption(usize, usize),
+    /// One of the plan's gains.
+    Gain(usize),
+}
+
+/// Compiled expressions; threads share them, each with [`Values`] of its own.
+pub(in crate::engine) struct Expressions<E> {
+    program: Program<E>,
+    /// Per input of the graph, which of `reads` it is. Behind the model's inputs stand the
+    /// schedules.
+    columns: Vec<Option<usize>>,
+    schedules: Vec<Schedule>,
+    /// The columns that are read, each once.
+    reads: Vec<Place>,
+    /// Component `c` of action number `n` is `action_values[c][n]`.
+    action_values: Vec<Vec<E>>,
+    /// Likewise of each option; the number behind its last value is `none`.
+    option_values: Vec<Vec<Vec<E>>>,
+    pub reads_time: bool,
+}
+
+/// The columns that expressions read, and what they computed: output `k` of row `i` at `k ·
+/// stride + i`.
+pub(in crate::engine) struct Values<E> {
+    columns: Vec<Vec<E>>,
+    /// The present value of each schedule.
+    schedules: Vec<E>,
+    scratch: Scratch<E>,
+    out: Vec<E>,
+    stride: usize,
+}
+
+impl<E: Number> Expressions<E> {
+    /// What is sampled for the plan's terms, in their order: exponents, and the log-priors of
+    /// log-ratios.
+    pub fn sampled(plan: &Plan) -> Expressions<E> {
+        Expressions::compile(plan, &plan.terms.iter().filter_map(sampled).collect::<Vec<_>>())
+    }
+
+    /// Which output of [`Expressions::sampled`] is of the term `at`.
+    pub fn output_of(plan: &Plan, at: usize) -> Option<usize> {
+        sampled(&plan.terms[at])?;
+        Some(plan.terms[..at].iter().filter_map(sampled).count())
+    }
+
+    pub fn compile(plan: &Plan, roots: &[ExprId]) -> Expressions<E> {
+        let (model, graph) = (&plan.model, &plan.graph);
+        let mut columns = vec![None; model.inputs.len()];
+        let mut reads: Vec<Place> = Vec::new();
+        for id in graph.inputs_of(roots) {
+            let Some(place) = place(plan, model.inputs[id.0 as usize]) else { continue };
+            let at = reads.iter().position(|&known| known == place).unwrap_or_else(|| {
+                reads.push(place);
+                reads.len() - 1
+            });
+            columns[id.0 as usize] = Some(at);
+        }
+        let first_schedule = model.inputs.len() as u32;
+        let mut moving = Graph::default();
+        let moving_roots = graph.copy_into(roots, &mut moving, &mut |target, leaf| match leaf {
+            Node::Param(param) => {
+                let at = plan.schedules.iter().position(|(scheduled, _)| scheduled == param)?;
+                Some(target.input(InputId(first_schedule + at as u32)))
+            }
+            _ => None,
+        });
+        let action_values = values_of(&model.variable(plan.policy.variable).domain);
+        let option_values = plan.options.iter().map(|draw| {
+            let domain = &model.variable(draw.variable).domain;
+            if !domain.is_finite() {
+                return Vec::new();
+            }
+            let mut values = values_of(domain);
+            values.iter_mut().for_each(|values| values.push(Float::of(NONE)));
+            values
+        });
+        let option_values = option_values.collect();
+        Expressions {
+            program: Program::compile(&moving, &moving_roots, &model.param_values()),
+            columns,
+            schedules: plan.schedules.iter().map(|(_, schedule)| *schedule).collect(),
+            reads_time: graph
+                .reach(roots)
+                .into_iter()
+                .any(|id| matches!(graph.node(id), Node::Time)),
+            reads,
+            action_values,
+            option_values,
+        }
+    }
+
+    /// Number of outputs.
+    pub fn width(&self) -> usize {
+        self.program.width()
+    }
+
+    /// Room for `rows` rows; schedules have their last values.
+    pub fn values(&self, rows: usize) -> Values<E> {
+        Values {
+            columns: self.reads.iter().map(|_| vec![<E as Float>::ZERO; rows]).collect(),
+            schedules: self.schedules.iter().map(|schedule| Float::of(schedule.to)).collect(),
+            scratch: self.program.scratch(),
+            out: vec![<E as Float>::ZERO; rows * self.width()],
+            stride: rows,
+        }
+    }
+
+    /// Moves the schedules to batch `batch` (from 0) of `batches`.
+    pub fn move_schedules(&self, batch: u64, batches: u64, values: &mut Values<E>) {
+        values
+            .schedules
+            .iter_mut()
+            .zip(&self.schedules)
+            .for_each(|(value, schedule)| *value = Float::of(schedule.at(batch, batches)));
+    }
+
+    /// Reads what stands before a step: `s[t]` and `x[t]` of rows `0..rows`.
+    pub fn read_before(
+        &self,
+        world: &World<E>,
+        batch: &Batch<E>,
+        rows: usize,
+        values: &mut Values<E>,
+    ) {
+        for (place, column) in self.reads.iter().zip(&mut values.columns) {
+            match *place {
+                Place::State(component) => batch.read_state(world, component, &mut column[..rows]),
+                Place::Observation(component) => {
+                    batch.read_observation(world, component, &mut column[..rows])
+                }
+                Place::NextState(_) | Place::Action(_) | Place::Reward(_) | Place::Gain(_) => {}
+                Place::Option(..) | Place::LastOption(..) => {}
+            }
+        }
+    }
+
+    /// Whether an option of the step before is read: an absorbed step then gives something else
+    /// than the one before it.
+    pub fn reads_last_options(&self) -> bool {
+        self.reads.iter().any(|place| matches!(place, Place::LastOption(..)))
+    }
+
+    /// Reads the options of rows `0..rows`, which `now` and `last` number by option and row.
+    pub fn read_options(
+        &self,
+        rows: usize,
+        now: impl Fn(usize, usize) -> u32,
+        last: impl Fn(usize, usize) -> u32,
+        values: &mut Values<E>,
+    ) {
+        for (place, column) in self.reads.iter().zip(&mut values.columns) {
+            let (option, component, number): (_, _, &dyn Fn(usize, usize) -> u32) = match place {
+                Place::Option(option, component) => (*option, *component, &now),
+                Place::LastOption(option, component) => (*option, *component, &last),
+                _ => continue,
+            };
+            // real ones are read apart
+            let Some(table) = self.option_values[option].get(component) else { continue };
+            column[..rows]
+                .iter_mut()
+                .enumerate()
+                .for_each(|(row, value)| *value = table[number(option, row) as usize]);
+        }
+    }
+
+    /// Reads the components of real options of rows `0..rows`.
+    pub fn read_real_options(
+        &self,
+        rows: usize,
+        value: impl Fn(usize, usize, usize) -> E,
+        values: &mut Values<E>,
+    ) {
+        for (place, column) in self.reads.iter().zip(&mut values.columns) {
+            if let Place::Option(option, component) = *place
+                && self.option_values[option].is_empty()
+            {
+                let rows = column[..rows].iter_mut().enumerate();
+                rows.for_each(|(row, out)| *out = value(option, component, row));
+            }
+        }
+    }
+
+    /// Reads what a step has made: `a[t]`, `r[t]` and `s[t+1]`.
+    pub fn read_after(
+        &self,
+        world: &World<E>,
+        batch: &Batch<E>,
+        actions: Actions<E>,
+        rows: usize,
+        values: &mut Values<E>,
+    ) {
+        for (place, column) in self.reads.iter().zip(&mut values.columns) {
+            let column = &mut column[..rows];
+            match *place {
+                Place::NextState(component) => batch.read_state(world, component, column),
+                Place::Reward(reward) => {
+                    column.copy_from_slice(&batch.reward(world, reward)[..rows])
+                }
+                Place::Action(component) => match actions {
+                    Actions::Numbers(numbers) => {
+                        let table = &self.action_values[component];
+                        column
+                            .iter_mut()
+                            .zip(numbers)
+                            .for_each(|(value, &action)| *value = table[action as usize]);
+                    }
+                    Actions::Columns { values, stride } => {
+                        column.copy_from_slice(&values[component * stride..][..rows])
+                    }
+                },
+                // read before the step, or put beside it
+                Place::State(_)
+                | Place::Observation(_)
+                | Place::Gain(_)
+                | Place::Option(..)
+                | Place::LastOption(..) => {}
+            }
+        }
+    }
+
+    /// A component of a value of a finite draw.
+    pub fn component(&self, of: Variable, component: usize, number: u32) -> E {
+        match of {
+            Variable::Option(option) => self.option_values[option][component][number as usize],
+            _ => self.action_values[component][number as usize],
+        }
+    }
+
+    /// Reads one transition, of a state that is not finite, into the first row.
+    pub fn read_transition(
+        &self,
+        (state, next): (impl Fn(usize) -> E, impl Fn(usize) -> E),
+        drawn: impl Fn(Variable, usize) -> E,
+        values: &mut Values<E>,
+    ) {
+        for (place, column) in self.reads.iter().zip(&mut values.columns) {
+            column[0] = match *place {
+                Place::State(component) => state(component),
+                Place::NextState(component) => next(component),
+                Place::Action(component) => drawn(Variable::Action, component),
+                Place::Option(option, component) => drawn(Variable::Option(option), component),
+                // a transition reads none of these
+                Place::Observation(_)
+                | Place::Reward(_)
+                | Place::Gain(_)
+                | Place::LastOption(..) => Float::of(f64::NAN),
+            };
+        }
+    }
+
+    /// What one of the plan's gains is for the rows of a step.
+    pub fn put_gain(&self, gain: usize, of_rows: &[E], values: &mut Values<E>) {
+        let columns = self
+            .reads
+            .iter()
+            .zip(&mut values.columns)
+            .filter(|(place, _)| **place == Place::Gain(gain));
+        columns.for_each(|(_, column)| column[..of_rows.len()].copy_from_slice(of_rows));
+    }
+
+    /// Reads what an absorbed step would: the present state as both `s[t]` and `s[t+1]`, rewards
+    /// and gains 0.
+    pub fn read_absorbed(
+        &self,
+        world: &World<E>,
+        batch: &Batch<E>,
+        rows: usize,
+        values: &mut Values<E>,
+    ) {
+        for (place, column) in self.reads.iter().zip(&mut values.columns) {
+            match *place {
+                Place::State(component) | Place::NextState(component) => {
+                    batch.read_state(world, component, &mut column[..rows])
+                }
+                Place::Reward(_) | Place::Gain(_) => column[..rows].fill(<E as Float>::ZERO),
+                Place::Option(..) | Place::LastOption(..) => column[..rows].fill(Float::of(NONE)),
+                // the checks refuse an exponent that reads these after an end
+                Place::Observation(_) | Place::Action(_) => {
+                    column[..rows].fill(Float::of(f64::NAN))
+                }
+            }
+        }
+    }
+
+    /// Computes `rows` at time `t`; output `k` of the first of them is then
+    /// [`Values::output`]`(k)[0]`.
+    pub fn run(&self, t: usize, rows: Range<usize>, values: &mut Values<E>) {
+        if self.width() == 0 {
+            return;
+        }
+        let Values { columns, schedules, scratch, out, stride } = values;
+        let input = |InputId(id)| match self.columns.get(id as usize) {
+            Some(Some(at)) => Column::Each(&columns[*at][rows.clone()]),
+            // the plan refuses what an expression reads elsewhere
+            Some(None) => Column::Same(Float::of(f64::NAN)),
+            None => Column::Same(schedules[id as usize - self.columns.len()]),
+        };
+        self.program.run(
+            &input,
+            Column::Same(Float::of(t as f64)),
+            rows.len(),
+            out,
+            *stride,
+            scratch,
+        );
+    }
+}
+
+impl<E> Values<E> {
+    pub fn output(&self, k: usize) -> &[E] {
+        &self.out[k * self.stride..(k + 1) * self.stride]
+    }
+}
+
+/// By component, that of each value of a finite domain.
+fn values_of<E: Number>(domain: &Domain) -> Vec<Vec<E>> {
+    let mut values = vec![Vec::new(); domain.width()];
+    let mut value = vec![0.0; domain.width()];
+    for number in 0..domain.finite.as_ref().map_or(0, |finite| finite.size()) {
+        if let Some(finite) = &domain.finite {
+            finite.value(number, &mut value);
+        }
+        values.iter_mut().zip(&value).for_each(|(column, &v)| column.push(Float::of(v)));
+    }
+    values
+}
+
+/// What a step has to compute for a term.
+fn sampled(term: &Term) -> Option<ExprId> {
+    match term.quantity {
+        Quantity::Exponent(value)
+        | Quantity::LogRatio { log_prior: value }
+        | Quantity::Density { less: Less::Expression(value), .. } => Some(value),
+        Quantity::Entropy { .. }
+        | Quantity::Kl { .. }
+        | Quantity::LogCount(_)
+        | Quantity::WeightDivergence { .. }
+        | Quantity::Ratio(_)
+        | Quantity::Density {
+            less: Less::Nothing | Less::Itself | Less::Draw(_) | Less::Environment(_),
+            ..
+        } => None,
+    }
+}
+
+/// Where an input of an expression stands; `None` where the plan refuses it, as it does a read of
+/// the first or the last step by another one.
+pub(in crate::engine) fn place(plan: &Plan, input: Input) -> Option<Place> {
+    let (environment, action) = (plan.environment, plan.policy.variable);
+    let of = plan.model.environment(environment);
+    match input {
+        Input::Variable { variable, component, index } => {
+            let component = component as usize;
+            let option = plan.options.iter().position(|draw| draw.variable == variable);
+            match index {
+                Index::First | Index::Step(0) | Index::Last(0) if variable == of.state => {
+                    Some(Place::State(component))
+                }
+                Index::Step(1) | Index::Last(1) if variable == of.state => {
+                    Some(Place::NextState(component))
+                }
+                Index::First | Index::Step(0) | Index::Last(0)
+                    if Some(variable) == of.observation =>
+                {
+                    Some(Place::Observation(component))
+                }
+                Index::First | Index::Step(0) | Index::Last(0) if variable == action => {
+                    Some(Place::Action(component))
+                }
+                Index::First | Index::Step(0) | Index::Last(0) => {
+                    option.map(|at| Place::Option(at, component))
+                }
+                Index::Step(-1) => option.map(|at| Place::LastOption(at, component)),
+                Index::Step(_) | Index::Last(_) => None,
+            }
+        }
+        Input::Reward {
+            environment: at,
+            reward,
+            index: Index::First | Index::Step(0) | Index::Last(0),
+        } if at == environment => Some(Place::Reward(reward as usize)),
+        Input::Gain(id) => plan.gains.iter().position(|gain| gain.id == id).map(Place::Gain),
+        Input::Reward { .. } | Input::Formal { .. } => None,
+    }
+}

@@ -1,0 +1,421 @@
+//! The information gain of a transition: how far a mean field moves that sees one more (VIME:
+//! Houthooft et al. 2016, section 2.5).
+//!
+//! With `φ` the means and deviations and `ℓ(φ) = E_{w ~ q_φ}[log p(s'|s, a, w)]`, one step of
+//! second order from the present `φ` on `KL(q_φ' ‖ q_φ) − ℓ(φ')` goes by `Δ = H⁻¹ ∇ℓ`, with `H` the
+//! Hessian of the divergence at `φ' = φ`: its own gradient is zero there, and the Hessian of `ℓ` is
+//! left out; the length of the step, λ there, is 1. To second order the divergence of that step is
+//!
+//! `KL ≈ ½ Δᵀ H Δ = ½ ∇ℓᵀ H⁻¹ ∇ℓ`
+//!
+//! For normals `H` is diagonal: `1/sd²` for a mean, and 2 for `log sd`, since `KL = −δ + (e^{2δ} −
+//! 1)/2 = δ² + …` where `log sd` moves by `δ` (there the same in the coordinate ρ of `sd = log(1 +
+//! exp(ρ))`). So
+//!
+//! `gain = ½ Σ_w (sd² (∂ℓ/∂mean)² + ½ (∂ℓ/∂log sd)²)`, `∂ℓ/∂mean = E[g]`, `∂ℓ/∂log sd = sd·E[g·ε]`,
+//! `g = ∂log p/∂w` at `w = mean + sd·ε`.
+//!
+//! The expectations are means over [`PAIRS`] draws and their mirror images, the same for all
+//! transitions of a batch. A finite transition is computed once a batch.
+
+use super::density::Density;
+use super::point::Frozen;
+use super::stage::Stage;
+use crate::engine::episode::points::Source;
+use crate::engine::episode::trace::Trace;
+use crate::engine::episode::variable::{Variable, When};
+use crate::engine::family::Family;
+use crate::engine::family::categorical;
+use crate::engine::family::normal;
+use crate::engine::network::compile::InputKind;
+use crate::engine::network::forward::{Activations, Feed, Scratch};
+use crate::engine::network::parameters::Layout;
+use crate::engine::numeric::float::Float;
+use crate::engine::numeric::number::Number;
+use crate::engine::numeric::stream::GAINS;
+use crate::engine::run::error::EngineError;
+use crate::plan::Plan;
+use std::collections::HashMap;
+
+/// Draws of the weights that a gain is computed from, each with its mirror image.
+const PAIRS: u64 = 4;
+
+/// A gain of a plan, compiled.
+pub(in crate::engine) struct Gain {
+    density: Density,
+    /// Where the mean of each weight stands in the flat vector, and its `log sd`.
+    weights: Vec<(usize, usize)>,
+    at_most: f64,
+}
+
+/// The rows of one step, as a gain reads them.
+pub(in crate::engine) struct Transitions<'a, 'd, E> {
+    pub trace: &'a Trace<E>,
+    /// The trajectory of each row.
+    pub origin: &'a [u32],
+    pub t: usize,
+    pub horizon: usize,
+    /// The numbers of what was drawn, by row of the batch.
+    pub drawn: &'a dyn Fn(Variable) -> &'d [u32],
+}
+
+/// The gains of a shard's rows.
+#[derive(Default)]
+pub(in crate::engine) struct GainRows<E> {
+    /// By what a finite transition is made of.
+    known: HashMap<Vec<u32>, E>,
+    /// Of the rows of the last step.
+    pub values: Vec<E>,
+    activations: Vec<Activations<E>>,
+    scratch: Scratch<E>,
+    gradient: Vec<E>,
+}
+
+/// Rows that are to be computed: an index or real components by input, and what was drawn.
+struct Fresh<E> {
+    indices: Vec<Vec<u32>>,
+    /// Row-major.
+    reals_in: Vec<Vec<E>>,
+    numbers: Vec<u32>,
+    reals: Vec<E>,
+}
+
+impl Gain {
+    /// The gains of a plan, in its order.
+    ///
+    /// # Errors
+    /// One sentence, where a network cannot run.
+    pub fn all(plan: &Plan) -> Result<Vec<Gain>, EngineError> {
+        let layout = Layout::of(&plan.model.network);
+        let gain = |gain: &crate::plan::Gain| {
+            let pairs = plan.weights[gain.field].parameters.iter();
+            let weights = pairs
+                .flat_map(|(mean, log_sd)| layout.range(*mean).zip(layout.range(*log_sd)))
+                .collect();
+            Ok(Gain {
+                density: Density::compile(plan, &gain.density)?,
+                weights,
+                at_most: gain.at_most,
+            })
+        };
+        plan.gains.iter().map(gain).collect()
+    }
+}
+
+impl<E: Number> Frozen<E> {
+    /// The mean fields of `values`, the flat vector, in batch `batch` of a run; nothing where no
+    /// gain is read.
+    pub fn at(stage: &Stage<E>, values: &[E], (seed, batch): (u64, u64)) -> Frozen<E> {
+        let mut frozen = Frozen::default();
+        if stage.gains.is_empty() {
+            if stage.ratio.as_ref().is_some_and(|ratio| ratio.shifts) {
+                frozen.values = values.to_vec();
+            }
+            return frozen;
+        }
+        for pair in 0..PAIRS {
+            let mut draw = values.to_vec();
+            stage.weights.draw([seed, GAINS + pair, batch], &mut draw);
+            let (mut mirror, mut noise) = (values.to_vec(), vec![<E as Float>::ZERO; values.len()]);
+            for (mean, log_sd) in stage.weights.places() {
+                let apart = draw[mean] - values[mean];
+                mirror[mean] -= apart;
+                noise[mean] = apart / Float::exp(values[log_sd]);
+            }
+            let mirrored = noise.iter().map(|&noise| -noise).collect();
+            frozen.draws.extend([draw, mirror]);
+            frozen.noise.extend([noise, mirrored]);
+        }
+        frozen.values = values.to_vec();
+        frozen
+    }
+}
+
+impl<E: Number> GainRows<E> {
+    /// Forgets what was known: the weights have moved.
+    pub fn clear(&mut self) {
+        self.known.clear();
+    }
+
+    /// Computes the gains of the rows of a step.
+    pub fn evaluate(&mut self, gain: &Gain, frozen: &Frozen<E>, rows: &Transitions<E>) {
+        let finite = gain.density.is_finite();
+        self.values.clear();
+        let mut fresh = Fresh::new(&gain.density);
+        let mut waiting: Vec<Vec<u32>> = Vec::new();
+        for row in 0..rows.origin.len() {
+            if !finite {
+                fresh.push(&gain.density, rows, row);
+                continue;
+            }
+            let key = gain.density.key(rows, row);
+            if !self.known.contains_key(&key) {
+                fresh.push(&gain.density, rows, row);
+                self.known.insert(key.clone(), <E as Float>::ZERO);
+                waiting.push(key);
+            }
+        }
+        let computed = self.compute(gain, frozen, &fresh);
+        if !finite {
+            self.values = computed;
+            return;
+        }
+        self.known.extend(waiting.into_iter().zip(computed));
+        self.values
+            .extend((0..rows.origin.len()).map(|row| self.known[&gain.density.key(rows, row)]));
+    }
+
+    fn compute(&mut self, gain: &Gain, frozen: &Frozen<E>, fresh: &Fresh<E>) -> Vec<E> {
+        let count = fresh.count(&gain.density);
+        if count == 0 {
+            return Vec::new();
+        }
+        let network = &gain.density.network;
+        self.activations.resize_with(frozen.draws.len(), Activations::default);
+        self.gradient.resize(frozen.values.len(), <E as Float>::ZERO);
+        let columns = fresh.columns(count);
+        let feeds = fresh.feeds(&gain.density, &columns, count);
+        for (draw, activations) in frozen.draws.iter().zip(&mut self.activations) {
+            network.forward(draw, &feeds, 0..count, activations);
+        }
+        let share: E = Float::of(1.0 / frozen.draws.len() as f64);
+        let mut along = vec![(<E as Float>::ZERO, <E as Float>::ZERO); gain.weights.len()];
+        let of_row = |row: usize| {
+            along.fill((<E as Float>::ZERO, <E as Float>::ZERO));
+            for ((draw, noise), activations) in
+                frozen.draws.iter().zip(&frozen.noise).zip(&self.activations)
+            {
+                let roots = fresh.score(&gain.density, activations, row);
+                let roots: Vec<&[E]> = roots.iter().map(|root| &root[..]).collect();
+                network.backward(
+                    draw,
+                    activations,
+                    row..row + 1,
+                    &roots,
+                    &mut self.scratch,
+                    &mut self.gradient,
+                );
+                for ((of_mean, of_noise), &(mean, _)) in along.iter_mut().zip(&gain.weights) {
+                    let g = std::mem::replace(&mut self.gradient[mean], <E as Float>::ZERO) * share;
+                    *of_mean += g;
+                    *of_noise += g * noise[mean];
+                }
+            }
+            let moved =
+                along.iter().zip(&gain.weights).map(|(&(of_mean, of_noise), &(_, log_sd))| {
+                    let sd = frozen.values[log_sd].as_f64().exp();
+                    let (of_mean, of_noise) = (sd * of_mean.as_f64(), sd * of_noise.as_f64());
+                    of_mean * of_mean + 0.5 * of_noise * of_noise
+                });
+            Float::of((0.5 * moved.sum::<f64>()).min(gain.at_most))
+        };
+        (0..count).map(of_row).collect()
+    }
+}
+
+/// One transition: the indices of its finite inputs and, where it is finite, of what was drawn; the
+/// real ones behind those.
+#[cfg(test)]
+pub(in crate::engine) struct Transition<E> {
+    pub indices: Vec<u32>,
+    pub reals: Vec<E>,
+}
+
+#[cfg(test)]
+impl<E: Number> GainRows<E> {
+    /// The gain of a transition whose inputs are finite and whose draw is real.
+    pub fn of_transition(
+        &mut self,
+        gain: &Gain,
+        frozen: &Frozen<E>,
+        transition: Transition<E>,
+    ) -> E {
+        let lists = gain.density.inputs.0.len();
+        let indices = transition.indices.into_iter().map(|index| vec![index]).collect();
+        let fresh = Fresh {
+            indices,
+            reals_in: vec![Vec::new(); lists],
+            numbers: Vec::new(),
+            reals: transition.reals,
+        };
+        self.compute(gain, frozen, &fresh)[0]
+    }
+}
+
+#[cfg(test)]
+impl<E: Number> Frozen<E> {
+    /// Over the draws of the weight whose mean stands at `mean`.
+    pub fn mean_square_noise(&self, mean: usize) -> f64 {
+        self.noise.iter().map(|noise| noise[mean].as_f64().powi(2)).sum::<f64>()
+            / self.noise.len() as f64
+    }
+}
+
+impl Density {
+    /// Whether all that it reads, and what it is the density of, has finitely many values.
+    fn is_finite(&self) -> bool {
+        let finite = |(source, kind): &(Source, InputKind)| {
+            matches!((source, kind), (Source::Time, _) | (_, InputKind::Finite { .. }))
+        };
+        self.family.outcomes().is_some() && self.inputs.0.iter().all(finite)
+    }
+
+    /// The numbers of a finite transition; that of an input that is `none` is the size of its
+    /// domain.
+    fn key<E: Number>(&self, rows: &Transitions<E>, row: usize) -> Vec<u32> {
+        let inputs = self.inputs.0.iter().map(|&(source, kind)| rows.index(source, kind, row));
+        inputs.chain([rows.number(self.target, row).unwrap_or(u32::MAX)]).collect()
+    }
+}
+
+impl<E: Number> Transitions<'_, '_, E> {
+    fn of(&self, row: usize) -> (usize, usize, usize) {
+        (self.origin[row] as usize, self.t, self.horizon)
+    }
+
+    fn number(&self, what: (Variable, When), row: usize) -> Option<u32> {
+        self.trace.number(what, self.t, self.of(row), |variable| (self.drawn)(variable))
+    }
+
+    fn index(&self, source: Source, kind: InputKind, row: usize) -> u32 {
+        match (source, kind) {
+            (Source::Time, _) => self.t as u32 - 1,
+            (Source::Trajectory(variable, when), InputKind::Finite { size }) => {
+                self.number((variable, when), row).unwrap_or(size as u32)
+            }
+            (Source::Trajectory(..), InputKind::Real { .. }) => 0,
+        }
+    }
+}
+
+impl<E: Number> Fresh<E> {
+    fn new(density: &Density) -> Fresh<E> {
+        let lists = density.inputs.0.len();
+        Fresh {
+            indices: vec![Vec::new(); lists],
+            reals_in: vec![Vec::new(); lists],
+            numbers: Vec::new(),
+            reals: Vec::new(),
+        }
+    }
+
+    fn count(&self, density: &Density) -> usize {
+        match density.family {
+            Family::Categorical { .. } | Family::Bernoulli { .. } | Family::Sticky { .. } => {
+                self.numbers.len()
+            }
+            Family::Normal { .. }
+            | Family::Real(_)
+            | Family::Mixture(_)
+            | Family::Implicit { .. } => self.reals.len() / density.family.width(),
+        }
+    }
+
+    fn push(&mut self, density: &Density, rows: &Transitions<E>, row: usize) {
+        for ((indices, column), &(source, kind)) in
+            self.indices.iter_mut().zip(&mut self.reals_in).zip(&density.inputs.0)
+        {
+            match (source, kind) {
+                (Source::Trajectory(variable, when), InputKind::Real { components }) => {
+                    match rows.trace.reals((variable, when), rows.t, rows.of(row), components) {
+                        Some(values) => column.extend_from_slice(values),
+                        None => {
+                            column.extend(std::iter::repeat_n::<E>(Float::of(f64::NAN), components))
+                        }
+                    }
+                }
+                (Source::Time, _) | (_, InputKind::Finite { .. }) => {
+                    indices.push(rows.index(source, kind, row))
+                }
+            }
+        }
+        match density.family {
+            Family::Categorical { .. } | Family::Bernoulli { .. } | Family::Sticky { .. } => {
+                self.numbers
+                    .push(rows.number(density.target, row).expect("gain: the step has been made"));
+            }
+            Family::Normal { .. }
+            | Family::Real(_)
+            | Family::Mixture(_)
+            | Family::Implicit { .. } => {
+                let width = density.family.width();
+                let target = rows.trace.reals(density.target, rows.t, rows.of(row), width);
+                self.reals.extend_from_slice(target.expect("gain: the step has been made"));
+            }
+        }
+    }
+
+    /// The real inputs, component by component.
+    fn columns(&self, count: usize) -> Vec<Vec<E>> {
+        let turned = |rows: &Vec<E>| {
+            let components = rows.len() / count;
+            (0..components)
+                .flat_map(|component| rows.iter().skip(component).step_by(components).copied())
+                .collect()
+        };
+        self.reals_in.iter().map(turned).collect()
+    }
+
+    fn feeds<'a>(
+        &'a self,
+        density: &Density,
+        columns: &'a [Vec<E>],
+        count: usize,
+    ) -> Vec<Feed<'a, E>> {
+        let inputs = density.inputs.0.iter().zip(&self.indices).zip(columns);
+        let feeds = inputs.map(|((&(source, kind), indices), columns)| match (source, kind) {
+            (Source::Trajectory(..), InputKind::Real { .. }) => {
+                Feed::Real { columns, stride: count }
+            }
+            (Source::Time, _) | (_, InputKind::Finite { .. }) => Feed::Finite(indices),
+        });
+        feeds.collect()
+    }
+
+    /// The gradient of `log p` of a row in the network's roots.
+    fn score(&self, density: &Density, activations: &Activations<E>, row: usize) -> Vec<Vec<E>> {
+        let root = |root| activations.output(&density.network, root, row..row + 1);
+        let (one, none): ([E; 1], [E; 1]) = ([Float::of(1.0)], [<E as Float>::ZERO]);
+        match &density.family {
+            &Family::Categorical { outcomes } | &Family::Sticky { outcomes } => {
+                let (mut log_p, mut gradient) =
+                    (vec![<E as Float>::ZERO; outcomes], vec![<E as Float>::ZERO; outcomes]);
+                categorical::log_probabilities(root(0), outcomes, &mut log_p);
+                categorical::add_score_gradient(
+                    &log_p,
+                    outcomes,
+                    &self.numbers[row..row + 1],
+                    (&one, &none),
+                    &mut gradient,
+                );
+                vec![gradient]
+            }
+            &Family::Normal { width, .. } => {
+                let (mut of_mean, mut of_sd) =
+                    (vec![<E as Float>::ZERO; width], vec![<E as Float>::ZERO; width]);
+                let x = &self.reals[row * width..(row + 1) * width];
+                normal::add_score_gradient(
+                    (root(0), root(1)),
+                    width,
+                    x,
+                    (&one, &none),
+                    (&mut of_mean, &mut of_sd),
+                );
+                vec![of_mean, of_sd]
+            }
+            Family::Real(real) => {
+                let width = real.width();
+                let mut numbers = vec![<E as Float>::ZERO; real.numbers()];
+                real.describe(root, &mut numbers);
+                let x = &self.reals[row * width..(row + 1) * width];
+                let arguments = real.numbers() / width;
+                let mut gradient = vec![vec![<E as Float>::ZERO; width]; arguments];
+                real.add_score_gradient(&numbers, x, &one, &mut gradient);
+                gradient
+            }
+            Family::Bernoulli { .. } | Family::Mixture(_) | Family::Implicit { .. } => {
+                panic!("plan: gains are of categoricals and normals")
+            }
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! A plan compiled: what its draws and terms are computed by.
+
+pub(in crate::engine) mod density;
+pub(in crate::engine) mod expressions;
+pub(in crate::engine) mod gain;
+pub(in crate::engine) mod imagine;
+pub(in crate::engine) mod known_ratio;
+pub(in crate::engine) mod options;
+pub(in crate::engine) mod point;
+pub(in crate::engine) mod ratio;
+pub(in crate::engine) mod scaled;
+pub(in crate::engine) mod simulation;
+pub(in crate::engine) mod stage;
+pub(in crate::engine) mod start;
+pub(in crate::engine) mod weights;
+pub(in crate::engine) mod wired;
+pub(in crate::engine) mod written;

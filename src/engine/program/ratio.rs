@@ -1,0 +1,181 @@
+//! The classifier of a density ratio: its logit stands for the log-density of what is real, less
+//! that of the model, or of the policy, at what was drawn (Sugiyama, Suzuki and Kanamori 2012).
+
+use super::density::{Density, DensityRows};
+use super::known_ratio::KnownRatio;
+use super::point::Point;
+use crate::engine::episode::points::{Columns, Inputs, Trajectories};
+use crate::engine::episode::variable::When;
+use crate::engine::network::compile::NetworkPlan;
+use crate::engine::network::forward::Activations;
+use crate::engine::numeric::float::Float;
+use crate::engine::numeric::number::Number;
+use crate::engine::run::error::EngineError;
+use crate::model::kernel_parameters;
+use crate::plan::{Plan, Quantity, RatioOf};
+use std::sync::Arc;
+
+/// A classifier, compiled.
+pub(in crate::engine) struct Ratio {
+    pub network: NetworkPlan,
+    /// The same where it stands in the bound, and where a gradient goes through its inputs.
+    pub through: Arc<NetworkPlan>,
+    pub inputs: Inputs,
+    pub of: RatioOf,
+    /// The term it is of.
+    pub term: usize,
+    /// What the term has the logit with: −1 where the model stands above.
+    pub sign: f64,
+    /// The weights of the model are drawn, and the classifier learns at their means.
+    pub shifts: bool,
+    from: usize,
+    to: usize,
+    /// Stands in the place of what the network says, where an estimator is verified.
+    pub known: Option<KnownRatio>,
+}
+
+/// What it said of a batch: a row for each live step at which the term counts.
+#[derive(Default)]
+pub(in crate::engine) struct RatioRows<E> {
+    /// Step and trajectory.
+    pub points: Vec<(u32, u32)>,
+    /// Trajectories that have ended, with the steps after that: all of them have one logit, which
+    /// stands behind those of the points.
+    pub absorbed: Vec<(u32, u32)>,
+    columns: Columns<E>,
+    pub network: Arc<Activations<E>>,
+    known: Vec<E>,
+    /// The log-densities of a model whose weights are drawn, at the draw and at the means.
+    of_model: [DensityRows<E>; 2],
+    said: Vec<E>,
+}
+
+impl Ratio {
+    /// That of a plan, where it has one.
+    ///
+    /// # Errors
+    /// One sentence, where its network cannot run.
+    pub fn of(plan: &Plan) -> Result<Option<Ratio>, EngineError> {
+        for (term, planned) in plan.terms.iter().enumerate() {
+            let Quantity::Ratio(ratio) = &planned.quantity else { continue };
+            let compiled = NetworkPlan::compile(&plan.model, &[ratio.layer], |_, formal| formal);
+            let network = compiled.map_err(|error| EngineError::Unsupported(error.to_string()))?;
+            let inputs =
+                Inputs::new(plan, &network, plan.model.kernel(ratio.kernel), &ratio.reads)?;
+            let through = match plan.pathwise {
+                Some(_) => network
+                    .clone()
+                    .following(&plan.model, |_| true)
+                    .map_err(|error| EngineError::Unsupported(error.to_string()))?,
+                None => network.clone(),
+            };
+            let (through, of) = (Arc::new(through), ratio.of);
+            return Ok(Some(Ratio {
+                network,
+                through,
+                inputs,
+                of,
+                term,
+                sign: if ratio.turned { -1.0 } else { 1.0 },
+                shifts: ratio.model.as_ref().is_some_and(|model| {
+                    let of_model = kernel_parameters(&plan.model, model.kernel);
+                    let mut drawn = plan.weights.iter().flat_map(|field| &field.parameters);
+                    drawn.any(|(mean, _)| of_model.contains(mean))
+                }),
+                from: planned.from,
+                to: planned.to,
+                known: None,
+            }));
+        }
+        Ok(None)
+    }
+}
+
+impl<E: Number> RatioRows<E> {
+    /// The logits at all live steps. A classifier of actions also sees the steps after an end, at
+    /// which there is neither a state nor an action: so does what it learned from.
+    pub fn evaluate(
+        &mut self,
+        (of, model): (&Ratio, Option<&Density>),
+        point: Point<E>,
+        on: &Trajectories<E>,
+    ) {
+        let parameters = point.present;
+        self.points.clear();
+        for (t, bounds) in (1u32..).zip(on.rows.starts.windows(2)) {
+            if (of.from..=of.to).contains(&(t as usize)) {
+                self.points.extend(
+                    on.rows.trajectory[bounds[0]..bounds[1]]
+                        .iter()
+                        .map(|&trajectory| (t, trajectory)),
+                );
+            }
+        }
+        self.columns.gather(&of.inputs, &self.points, on, |_, what, t, of| {
+            on.trace.number(what, t, of, |variable| on.drawn(variable))
+        });
+        let mut count = self.points.len();
+        self.absorbed.clear();
+        if let RatioOf::Action(_) = of.of {
+            let after =
+                |&length: &u32| (of.to as u32).saturating_sub(length.max(of.from as u32 - 1));
+            self.absorbed
+                .extend((0u32..).zip(on.lengths.iter().map(after)).filter(|(_, steps)| *steps > 0));
+            self.columns.append_none(&of.inputs, count);
+            count += 1;
+        }
+        let network =
+            Arc::get_mut(&mut self.network).expect("ratio: the tape of the last gradient is gone");
+        of.through.forward(parameters, &self.columns.feeds(&of.inputs, count), 0..count, network);
+        if let Some(known) = &of.known {
+            let number = |point, variable, offset| {
+                let (t, of_trajectory) = on.place(point);
+                let number =
+                    on.trace.number((variable, When::After(offset)), t, of_trajectory, |drawn| {
+                        on.drawn(drawn)
+                    });
+                number.expect("ratio: a live step has a state, an action and a next state")
+            };
+            self.known.clear();
+            self.known.extend(self.points.iter().map(|point| {
+                <E as Float>::of(known.at(|variable, offset| number(point, variable, offset)))
+            }));
+        }
+        self.said.clear();
+        if let (true, Some(model)) = (of.shifts, model) {
+            self.shift(of, model, point, on);
+        }
+    }
+
+    /// From the means of a model's weights, at which the classifier learns, to their draw: `log
+    /// p/q` falls by what `log q` rises.
+    fn shift(&mut self, of: &Ratio, model: &Density, point: Point<E>, on: &Trajectories<E>) {
+        let at_means = Point { present: &point.frozen.values, ..point };
+        for (rows, point) in self.of_model.iter_mut().zip([point, at_means]) {
+            rows.points.clone_from(&self.points);
+            rows.evaluate_at(model, point, on, |_, what, t, of| {
+                on.trace.number(what, t, of, |variable| on.drawn(variable))
+            });
+        }
+        let [drawn, means] = &self.of_model;
+        let by = drawn.log_prob.iter().zip(&means.log_prob).map(|(&drawn, &mean)| drawn - mean);
+        let said = self.logits(of).iter().zip(by).map(|(&logit, by)| logit - by).collect();
+        self.said = said;
+    }
+
+    /// In the order of the points.
+    pub fn logits(&self, of: &Ratio) -> &[E] {
+        if !self.said.is_empty() {
+            return &self.said;
+        }
+        if of.known.is_some() {
+            return &self.known;
+        }
+        self.network.output(&of.through, 0, 0..self.points.len())
+    }
+
+    /// That of each step after an end.
+    pub fn logit_of_absorbed(&self, of: &Ratio) -> E {
+        self.network.output(&of.through, 0, self.points.len()..self.points.len() + 1)[0]
+    }
+}

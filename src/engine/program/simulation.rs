@@ -1,0 +1,363 @@
+//! Simulated rollouts that kernels see before they draw: states and actions drawn from kernels of
+//! the file, as columns of numbers.
+//!
+//! They have random numbers of their own, so that what else a batch draws does not depend on how
+//! much is imagined.
+
+use super::point::Point;
+use super::scaled::Scaled;
+use super::wired::number_all;
+use crate::engine::family::choice::Choice;
+use crate::engine::family::{Draws, Family};
+use crate::engine::network::compile::{InputKind, NetworkPlan};
+use crate::engine::network::forward::{Activations, Feed};
+use crate::engine::numeric::float::Float;
+use crate::engine::numeric::number::Number;
+use crate::engine::numeric::stream::generator;
+use crate::engine::run::error::EngineError;
+use crate::model::{Actor, Domain, FormalVariable, KernelId, Kind, Model, VariableId};
+use crate::plan::{Head, Plan, Simulation};
+use crate::world::{Actions, Batch, World};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+/// Places of a simulation's networks.
+const POLICY: usize = 0;
+const WORLD: usize = 1;
+
+/// Marks the stream of what is imagined beside a rollout's own.
+const SIMULATED: u64 = 1 << 63;
+
+/// One simulated rollout, compiled.
+pub(in crate::engine) struct Simulator {
+    world: Drawer,
+    policy: Drawer,
+    /// The policy is that of the beginning of the round.
+    previous: bool,
+    state: Domain,
+    action: Domain,
+    steps: usize,
+    /// How networks see the states, where they see them normalised.
+    scaled: Option<Scaled>,
+}
+
+/// A kernel that draws a state or an action of a rollout.
+struct Drawer {
+    network: NetworkPlan,
+    family: Family,
+    sources: Vec<Source>,
+    /// How it sees a state normalised, as it does where the bound draws from it.
+    scaled: Option<Scaled>,
+}
+
+/// What an input of a drawer reads.
+#[derive(Clone, Copy)]
+enum Source {
+    State,
+    Action,
+    /// What a copy of the last round would imagine in turn: so many zeros.
+    Nothing(usize),
+}
+
+/// Random numbers and buffers of a shard.
+pub(in crate::engine) struct Simulated<E> {
+    random: Xoshiro256PlusPlus,
+    state: Held<E>,
+    action: Held<E>,
+    /// By simulation, those of its policy and of its world.
+    networks: Vec<[Activations<E>; 2]>,
+    numbers: Vec<E>,
+    uniforms: Vec<E>,
+    drawn: Draws<E>,
+    columns: Vec<E>,
+    components: Vec<f64>,
+    zeros: Vec<E>,
+    /// A state as it is seen normalised.
+    seen: Vec<E>,
+}
+
+/// A variable of all rows: numbers of its values where they are finite, else columns of components.
+#[derive(Default)]
+struct Held<E> {
+    numbers: Vec<u32>,
+    columns: Vec<E>,
+}
+
+impl Simulator {
+    /// Those of a plan, in their order.
+    ///
+    /// # Errors
+    /// One sentence, where a network cannot run.
+    pub fn all(plan: &Plan) -> Result<Vec<Simulator>, EngineError> {
+        plan.simulations.iter().map(|simulation| Simulator::new(plan, simulation)).collect()
+    }
+
+    fn new(plan: &Plan, simulation: &Simulation) -> Result<Simulator, EngineError> {
+        let model = &plan.model;
+        let written = model
+            .simulation(simulation.layer)
+            .expect("plan: its simulations are layers of the model");
+        let scaled = || {
+            let mut all = Scaled::all(plan).into_iter();
+            all.find(|(variable, _)| *variable == written.state).map(|(_, scaled)| scaled)
+        };
+        let of = |kernel, head| {
+            let drawer = Drawer::new(model, kernel, head, written.state)?;
+            let is_drawn = plan.draws().any(|draw| draw.kernel == kernel);
+            Ok::<_, EngineError>(Drawer { scaled: scaled().filter(|_| is_drawn), ..drawer })
+        };
+        Ok(Simulator {
+            world: of(written.world, &simulation.world)?,
+            policy: of(written.policy.kernel(), &simulation.policy)?,
+            previous: matches!(written.policy, Actor::Previous(_)),
+            state: model.variable(written.state).domain.clone(),
+            action: model.variable(written.action).domain.clone(),
+            steps: written.steps,
+            scaled: scaled(),
+        })
+    }
+}
+
+impl Drawer {
+    fn new(
+        model: &Model,
+        kernel: KernelId,
+        head: &Head,
+        state: VariableId,
+    ) -> Result<Drawer, EngineError> {
+        const NOTHING: u32 = u32::MAX;
+        let network = NetworkPlan::compile_acting(
+            model,
+            &head.layers(),
+            |_, formal| formal,
+            |_| Some(NOTHING),
+        );
+        let network = network.map_err(|error| EngineError::Unsupported(error.to_string()))?;
+        let sources = network.inputs().iter().map(|input| {
+            let formal = model.kernel(kernel).formals().nth(input.source as usize);
+            match (formal.map(|formal| formal.variable), input.kind) {
+                (Some(FormalVariable::Variable(variable)), _) if variable == state => Source::State,
+                (None, InputKind::Real { components }) => Source::Nothing(components),
+                (Some(_) | None, _) => Source::Action,
+            }
+        });
+        let (sources, family) = (sources.collect(), Family::of(head));
+        Ok(Drawer { sources, family, network, scaled: None })
+    }
+}
+
+impl<E: Number> Simulated<E> {
+    pub fn new() -> Simulated<E> {
+        Simulated {
+            random: generator([0; 3]),
+            state: Held::default(),
+            action: Held::default(),
+            networks: Vec::new(),
+            numbers: Vec::new(),
+            uniforms: Vec::new(),
+            drawn: Draws::default(),
+            columns: Vec::new(),
+            components: Vec::new(),
+            zeros: Vec::new(),
+            seen: Vec::new(),
+        }
+    }
+
+    /// Begins the rollout of the stream `of`.
+    pub fn begin(&mut self, of: [u64; 3]) {
+        self.random = generator([of[0], of[1] ^ SIMULATED, of[2]]);
+    }
+
+    /// Draws all rollouts of the rows in front, and writes the columns of each to its part of
+    /// `out`, column after column.
+    pub fn draw(
+        &mut self,
+        all: &[Simulator],
+        point: Point<E>,
+        on: (&World<E>, &Batch<E>),
+        out: &mut Vec<Vec<E>>,
+    ) {
+        self.networks.resize_with(all.len(), Default::default);
+        out.resize_with(all.len(), Vec::new);
+        for (at, (of, out)) in all.iter().zip(out).enumerate() {
+            self.roll_out((at, of), point, on, out);
+        }
+    }
+
+    fn roll_out(
+        &mut self,
+        (at, of): (usize, &Simulator),
+        point: Point<E>,
+        (world, batch): (&World<E>, &Batch<E>),
+        out: &mut Vec<E>,
+    ) {
+        let rows = batch.front();
+        let (states, actions) = (columns_of(&of.state), columns_of(&of.action));
+        out.clear();
+        out.resize(of.steps * (states + actions) * rows, <E as Float>::ZERO);
+        if rows == 0 {
+            return;
+        }
+        self.read_start(of, (world, batch), rows);
+        let acting =
+            if of.previous { point.previous.unwrap_or(point.present) } else { point.present };
+        for step in out.chunks_exact_mut((states + actions) * rows) {
+            let (of_state, of_action) = step.split_at_mut(states * rows);
+            self.draw_from(&of.policy, (at, POLICY), acting, rows);
+            self.action
+                .take(of.policy.family.actions(&self.drawn, 0..rows, &mut self.columns), rows);
+            self.draw_from(&of.world, (at, WORLD), point.present, rows);
+            self.state.take(of.world.family.actions(&self.drawn, 0..rows, &mut self.columns), rows);
+            let Simulated { state, action, components, seen, .. } = self;
+            let columns = state.seen(of.scaled.as_ref(), point.present, rows, seen);
+            encode((&of.state, &state.numbers, columns), rows, components, of_state);
+            encode((&of.action, &action.numbers, &action.columns), rows, components, of_action);
+        }
+    }
+
+    fn read_start(&mut self, of: &Simulator, (world, batch): (&World<E>, &Batch<E>), rows: usize) {
+        let Simulated { state, components, .. } = self;
+        let width = world.state_width();
+        state.numbers.clear();
+        state.columns.clear();
+        match (batch.state_numbers(), &of.state.finite) {
+            (Some(numbers), Some(_)) => state.numbers.extend_from_slice(&numbers[..rows]),
+            (_, finite) => {
+                state.columns.resize(rows * width, <E as Float>::ZERO);
+                for (component, column) in state.columns.chunks_exact_mut(rows).enumerate() {
+                    batch.read_state(world, component, column);
+                }
+                if finite.is_some() {
+                    number_all(
+                        finite.as_ref(),
+                        width,
+                        rows,
+                        (&state.columns, components, &mut state.numbers),
+                    );
+                }
+            }
+        }
+    }
+
+    /// A value for each row, to `drawn`.
+    fn draw_from(
+        &mut self,
+        of: &Drawer,
+        (at, which): (usize, usize),
+        parameters: &[E],
+        rows: usize,
+    ) {
+        let Simulated {
+            random,
+            state,
+            action,
+            networks,
+            numbers,
+            uniforms,
+            drawn,
+            zeros,
+            seen,
+            ..
+        } = self;
+        let columns = state.seen(of.scaled.as_ref(), parameters, rows, seen);
+        let most = of
+            .sources
+            .iter()
+            .map(|source| if let Source::Nothing(width) = source { width * rows } else { 0 })
+            .max()
+            .unwrap_or(0);
+        zeros.resize(zeros.len().max(most), <E as Float>::ZERO);
+        let feeds: Vec<Feed<E>> = of
+            .sources
+            .iter()
+            .map(|source| match source {
+                Source::State => feed(&state.numbers, columns, rows),
+                Source::Action => feed(&action.numbers, &action.columns, rows),
+                Source::Nothing(_) => Feed::Real { columns: zeros, stride: rows },
+            })
+            .collect();
+        let network = &mut networks[at][which];
+        of.network.forward(parameters, &feeds, 0..rows, network);
+        numbers.clear();
+        numbers.resize(rows * of.family.numbers(), <E as Float>::ZERO);
+        of.family.describe(|root| network.output(&of.network, root, 0..rows), &[], numbers);
+        drawn.clear();
+        of.family.draw(numbers, Choice::Sampled, random, uniforms, drawn);
+    }
+}
+
+impl<E: Number> Held<E> {
+    fn take(&mut self, drawn: Actions<E>, rows: usize) {
+        self.numbers.clear();
+        self.columns.clear();
+        match drawn {
+            Actions::Numbers(numbers) => self.numbers.extend_from_slice(&numbers[..rows]),
+            Actions::Columns { values, .. } => self.columns.extend_from_slice(values),
+        }
+    }
+
+    /// The columns as they are seen, normalised or as they are.
+    fn seen<'s>(
+        &'s self,
+        scaled: Option<&Scaled>,
+        parameters: &[E],
+        rows: usize,
+        room: &'s mut Vec<E>,
+    ) -> &'s [E] {
+        match scaled.filter(|_| self.numbers.is_empty()) {
+            Some(scaled) => {
+                scaled.scale(parameters, &self.columns, (rows, rows), room);
+                room
+            }
+            None => &self.columns,
+        }
+    }
+}
+
+fn feed<'f, E: Number>(numbers: &'f [u32], columns: &'f [E], rows: usize) -> Feed<'f, E> {
+    if numbers.is_empty() { Feed::Real { columns, stride: rows } } else { Feed::Finite(numbers) }
+}
+
+/// Writes finite components one-hot, real ones as they are; column after column.
+fn encode<E: Number>(
+    (domain, numbers, columns): (&Domain, &[u32], &[E]),
+    rows: usize,
+    components: &mut Vec<f64>,
+    out: &mut [E],
+) {
+    components.clear();
+    components.resize(domain.width(), 0.0);
+    for row in 0..rows {
+        match &domain.finite {
+            Some(finite) => finite.value(numbers[row] as usize, components),
+            None => {
+                let columns = columns.chunks_exact(rows);
+                components
+                    .iter_mut()
+                    .zip(columns)
+                    .for_each(|(value, column)| *value = Float::as_f64(column[row]));
+            }
+        }
+        let mut column = 0;
+        for (component, &value) in domain.components.iter().zip(&*components) {
+            let lo = match component.kind {
+                Kind::Integer { lo, .. } => Some(lo as f64),
+                Kind::Names(_) | Kind::Bool => Some(0.0),
+                Kind::Real { .. } => None,
+            };
+            let count = component.kind.columns(false);
+            match lo {
+                Some(lo) => {
+                    out[(column + ((value - lo) as usize).min(count - 1)) * rows + row] =
+                        Float::of(1.0)
+                }
+                None => out[column * rows + row] = Float::of(value),
+            }
+            column += count;
+        }
+    }
+}
+
+/// Columns of a value of a domain.
+fn columns_of(domain: &Domain) -> usize {
+    domain.components.iter().map(|component| component.kind.columns(false)).sum()
+}

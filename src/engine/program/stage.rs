@@ -1,0 +1,385 @@
+//! What all shards of a run share and none changes: the world, the networks and expressions of a
+//! plan, compiled.
+
+use super::density::Density;
+use super::expressions::Expressions;
+use super::gain::Gain;
+use super::imagine::Imagination;
+use super::options::OptionDraw;
+use super::ratio::Ratio;
+use super::simulation::Simulator;
+use super::weights::Weights;
+use super::wired::{Part, Wired};
+use crate::engine::episode::joint::Joint;
+use crate::engine::episode::recorded::Recorded;
+use crate::engine::episode::variable::Variable;
+use crate::engine::family::Family;
+use crate::engine::gradient::enumerate::Enumerator;
+use crate::engine::gradient::pathwise::Through;
+use crate::engine::network::stop::Stop;
+use crate::engine::numeric::number::Number;
+use crate::engine::run::error::EngineError;
+use crate::expr::{ExprId, Node};
+use crate::model::{FiniteDomain, Input};
+use crate::plan::{Baseline, Credited, OptionGradient, Plan, Prior, Quantity, Subject, Version};
+use crate::world::{Told, World};
+
+/// A plan made ready to run in one precision.
+pub(in crate::engine) struct Stage<'a, E> {
+    pub plan: &'a Plan,
+    pub world: World<E>,
+    /// What the world takes of a step, where that is not its last draw alone.
+    pub joint: Option<Joint<E>>,
+    pub family: Family,
+    pub options: Vec<OptionDraw>,
+    pub densities: Vec<Density>,
+    /// Where a learned model draws the first states.
+    pub start: Option<Imagination>,
+    /// Where a learned model draws the next states: what draws them in a rollout.
+    pub imagination: Option<Imagination>,
+    /// The model that is told apart from the environment.
+    pub model: Option<Density>,
+    /// That of the next states, where their score is taken.
+    pub scored_model: Option<Density>,
+    /// That of the first states, likewise.
+    pub scored_start: Option<Density>,
+    /// What kernels imagine before they draw, in the plan's order.
+    pub simulators: Vec<Simulator>,
+    pub ratio: Option<Ratio>,
+    pub recorded: Option<Recorded<E>>,
+    /// Its real transitions are kept.
+    pub collects: bool,
+    /// Where the gradient sums over the option.
+    pub enumerator: Option<Enumerator>,
+    /// What acting needs: the policy, and the prior of a KL where that is a kernel with the present
+    /// parameters.
+    pub acting: Wired,
+    /// What learning needs: the same, and the baseline. What two of them compute alike is computed
+    /// once.
+    pub learning: Wired,
+    pub anchor: Anchor<E>,
+    pub exponents: Expressions<E>,
+    pub terms: Vec<Term>,
+    pub horizon: usize,
+    pub weights: Weights,
+    pub gains: Vec<Gain>,
+    /// Where the gradient goes through what is drawn.
+    pub through: Option<Through<E>>,
+    /// By what the run is asked to end.
+    pub stop: Stop,
+}
+
+/// What a policy's divergence is taken from.
+pub(in crate::engine) enum Anchor<E> {
+    /// The bound has no such term.
+    None,
+    /// A kernel with the present parameters: [`Wired::prior`].
+    Present,
+    /// The policy at the beginning of the round.
+    PreviousPolicy,
+    /// Another kernel at the beginning of the round.
+    Previous(Wired),
+    /// The rows of numbers, as expressions.
+    Expressions(Expressions<E>),
+}
+
+/// What a row gives to a term, and where that is credited.
+pub(in crate::engine) struct Term {
+    pub source: Source,
+    pub sign: f64,
+    /// Steps that count, both included.
+    pub from: usize,
+    pub to: usize,
+    pub credit: Credit,
+    /// By draw.
+    pub credits: Vec<Option<Credited>>,
+    /// Credit counts what a step gives beyond an absorbed one: the exponent reads rewards and gains
+    /// alone, so that what an absorbed step gives is the same at every step, whatever is drawn, and
+    /// has no covariance with any score.
+    pub relative: bool,
+    pub pathwise: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::engine) enum Source {
+    /// Output of [`Stage::exponents`].
+    Exponent(usize),
+    /// `log p(a) − log π(a)`, `log p(a)` an output of [`Stage::exponents`].
+    LogRatio(usize),
+    Entropy,
+    OptionEntropy(usize),
+    Divergence,
+    /// Of [`Stage::weights`], not of a step.
+    WeightDivergence,
+    LogCount(f64),
+    /// One of [`Stage::densities`], which knows its term.
+    Density,
+    /// That of [`Stage::ratio`].
+    Ratio,
+}
+
+/// Which draws a row's value is credited to, where only actions are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Credit {
+    /// That of the same step and earlier ones.
+    Here,
+    /// Those of earlier steps.
+    Before,
+    Nowhere,
+}
+
+impl<'a, E: Number> Stage<'a, E> {
+    /// # Errors
+    /// Where the environment cannot be sampled or a network cannot run, in one sentence.
+    pub fn new(plan: &'a Plan) -> Result<Stage<'a, E>, EngineError> {
+        let model = &plan.model;
+        let world = match plan.transition {
+            None if model.environment(plan.environment).is_outside() => {
+                World::hosted(model, plan.environment, &plan.environments)
+            }
+            None if plan.start.is_some() => World::started(model, plan.environment),
+            None => World::compile(model, plan.environment),
+            Some(_) => {
+                let rewards = plan.outcomes.iter().filter_map(|outcome| match outcome.of {
+                    Subject::Reward(reward) => Some(reward),
+                    Subject::Read(_) | Subject::End => None,
+                });
+                let rewards: Vec<usize> = rewards.collect();
+                let told = Told { rewards: &rewards, end: rewards.len() < plan.outcomes.len() };
+                World::followed(model, plan.environment, plan.start.is_some(), told)
+            }
+        };
+        let world = world.map_err(|error| EngineError::Unsupported(error.to_string()))?;
+        Stage::on(plan, world)
+    }
+
+    /// For a policy alone, whose states somebody else tells.
+    ///
+    /// # Errors
+    /// Where a network cannot run, in one sentence.
+    pub fn shown(plan: &'a Plan) -> Result<Stage<'a, E>, EngineError> {
+        Stage::on(plan, World::shown(&plan.model, plan.environment))
+    }
+
+    fn on(plan: &'a Plan, world: World<E>) -> Result<Stage<'a, E>, EngineError> {
+        let policy = &plan.policy;
+        let options: Vec<Part> = plan
+            .options
+            .iter()
+            .map(|draw| Part {
+                kernel: draw.kernel,
+                layers: draw.head.layers(),
+                reads: &draw.reads,
+            })
+            .collect();
+        let acting =
+            Part { kernel: policy.kernel, layers: policy.head.layers(), reads: &policy.reads };
+        let mut prior = None;
+        let mut anchor = Anchor::None;
+        let mut terms = Vec::with_capacity(plan.terms.len());
+        for (at, term) in plan.terms.iter().enumerate() {
+            let output = Expressions::<E>::output_of(plan, at).unwrap_or(0);
+            let source = match &term.quantity {
+                Quantity::Exponent(_) => Source::Exponent(output),
+                Quantity::LogRatio { .. } => Source::LogRatio(output),
+                Quantity::Entropy { draw } if *draw < plan.options.len() => {
+                    Source::OptionEntropy(*draw)
+                }
+                Quantity::Entropy { .. } => Source::Entropy,
+                Quantity::Density { .. } => Source::Density,
+                Quantity::Ratio(_) => Source::Ratio,
+                Quantity::WeightDivergence { .. } => Source::WeightDivergence,
+                Quantity::LogCount(value) => Source::LogCount(*value),
+                Quantity::Kl { prior: Prior::Expressions(numbers) } => {
+                    anchor = Anchor::Expressions(Expressions::compile(plan, numbers));
+                    Source::Divergence
+                }
+                Quantity::Kl { prior: Prior::Kernel { of, kernel, head, reads } } => {
+                    let part = Part { kernel: *kernel, layers: head.layers(), reads };
+                    anchor = match of {
+                        Version::Present => {
+                            prior = Some(part);
+                            Anchor::Present
+                        }
+                        Version::Previous if (*kernel, reads) == (policy.kernel, &policy.reads) => {
+                            Anchor::PreviousPolicy
+                        }
+                        Version::Previous => {
+                            Anchor::Previous(Wired::new(plan, &[], &part, None, None)?)
+                        }
+                    };
+                    Source::Divergence
+                }
+            };
+            let credit = match term.credit[plan.options.len()] {
+                None => Credit::Nowhere,
+                // a draw may be credited with a term that it does not move: E[∇log q · f] = 0 there
+                Some(Credited::From(offset)) if offset >= 1 => Credit::Before,
+                Some(Credited::From(_) | Credited::All) => Credit::Here,
+            };
+            let relative = match term.quantity {
+                Quantity::Exponent(value) => reads_rewards_alone(plan, value),
+                Quantity::LogRatio { .. }
+                | Quantity::Entropy { .. }
+                | Quantity::WeightDivergence { .. }
+                | Quantity::LogCount(_)
+                | Quantity::Kl { .. }
+                | Quantity::Ratio(_)
+                | Quantity::Density { .. } => false,
+            };
+            let (sign, from, to, pathwise) = (term.sign, term.from, term.to, term.pathwise);
+            terms.push(Term {
+                source,
+                sign,
+                from,
+                to,
+                credit,
+                credits: term.credit.clone(),
+                relative,
+                pathwise,
+            });
+        }
+        let baseline = match &plan.settings.baseline {
+            Baseline::Network { kernel, layer, .. } => {
+                Some(Part { kernel: *kernel, layers: vec![*layer], reads: &plan.baseline_reads })
+            }
+            Baseline::None | Baseline::LeaveOneOut => None,
+        };
+        let densities = Density::all(plan)?;
+        let enumerator = match plan.settings.options {
+            OptionGradient::Enumerated if !plan.options.is_empty() => Some(Enumerator::new(plan)?),
+            OptionGradient::Enumerated | OptionGradient::Sampled => None,
+        };
+        Ok(Stage {
+            plan,
+            joint: Joint::of(plan),
+            world,
+            family: Family::of(&policy.head),
+            learning: Wired::new(plan, &options, &acting, prior.as_ref(), baseline.as_ref())?,
+            acting: Wired::new(plan, &options, &acting, prior.as_ref(), None)?,
+            options: plan
+                .options
+                .iter()
+                .map(|draw| OptionDraw::new(plan, draw))
+                .collect::<Result<_, _>>()?,
+            densities,
+            start: plan.start.as_ref().map(|draw| Imagination::new(plan, draw, &[])).transpose()?,
+            imagination: plan
+                .transition
+                .as_ref()
+                .map(|draw| Imagination::new(plan, draw, &plan.outcomes))
+                .transpose()?,
+            model: plan
+                .ratio()
+                .and_then(|ratio| ratio.model.as_ref())
+                .map(|model| Density::compile(plan, model))
+                .transpose()?,
+            scored_model: plan
+                .scored_model
+                .as_ref()
+                .map(|density| Density::compile(plan, density))
+                .transpose()?,
+            scored_start: plan
+                .scored_start
+                .as_ref()
+                .map(|density| Density::compile(plan, density))
+                .transpose()?,
+            simulators: Simulator::all(plan)?,
+            ratio: Ratio::of(plan)?,
+            recorded: Recorded::of(plan),
+            collects: false,
+            enumerator,
+            anchor,
+            exponents: Expressions::sampled(plan),
+            terms,
+            horizon: plan.model.horizon.value,
+            weights: Weights::of(plan),
+            gains: Gain::all(plan)?,
+            through: Through::of(plan),
+            stop: Stop::default(),
+        })
+    }
+}
+
+impl<E> Stage<'_, E> {
+    /// The network of a prior that is a kernel of the last round.
+    pub fn previous_prior(&self) -> Option<&Wired> {
+        match &self.anchor {
+            Anchor::PreviousPolicy => Some(&self.acting),
+            Anchor::Previous(wired) => Some(wired),
+            Anchor::None | Anchor::Present | Anchor::Expressions(_) => None,
+        }
+    }
+
+    /// More is drawn than actions, or more is read than steps: what draws are credited with is kept
+    /// in a ledger.
+    pub fn keeps_ledger(&self) -> bool {
+        !self.options.is_empty() || self.reads_trajectories()
+    }
+
+    /// The credit of draws is compared with that of other trajectories: no learned value is a
+    /// baseline of a start, or of what it reads.
+    pub fn compares(&self) -> bool {
+        self.plan.settings.baseline == Baseline::LeaveOneOut
+            || self.scored_start.is_some()
+            || self.plan.unserved > 0
+    }
+
+    /// Networks read more of a trajectory than the present step.
+    pub fn reads_trajectories(&self) -> bool {
+        self.collects
+            || self.ratio.is_some()
+            || self.scored_model.is_some()
+            || self.scored_start.is_some()
+            || !self.densities.is_empty()
+            || !self.gains.is_empty()
+            || !self.learning.traced.is_empty()
+    }
+
+    /// Those that are credited: options, the action, and the next and the first state where a model
+    /// draws it and moves.
+    pub fn draws(&self) -> usize {
+        self.row_draws() + usize::from(self.scored_start.is_some())
+    }
+
+    /// Whether a draw is credited with any term, and so scored.
+    pub fn credits(&self, draw: usize) -> bool {
+        self.terms.iter().any(|term| term.credits.get(draw).is_some_and(Option::is_some))
+    }
+
+    /// Those of each row: all but that of the first state.
+    pub fn row_draws(&self) -> usize {
+        self.options.len() + 1 + usize::from(self.scored_model.is_some())
+    }
+
+    /// How many states there are, where they are finite.
+    pub fn states(&self) -> Option<usize> {
+        self.finite_domain(Variable::State).map(FiniteDomain::size)
+    }
+
+    pub fn finite_domain(&self, variable: Variable) -> Option<&FiniteDomain> {
+        let model = &self.plan.model;
+        let environment = model.environment(self.plan.environment);
+        let variable = match variable {
+            Variable::State => environment.state,
+            Variable::Observation => environment.observation?,
+            Variable::Reward(_) | Variable::End => return None,
+            Variable::Action => self.plan.policy.variable,
+            Variable::Option(option) => self.plan.options[option].variable,
+        };
+        model.variable(variable).domain.finite.as_ref()
+    }
+}
+
+fn reads_rewards_alone(plan: &Plan, exponent: ExprId) -> bool {
+    let reads_time = plan
+        .graph
+        .reach(&[exponent])
+        .into_iter()
+        .any(|id| matches!(plan.graph.node(id), Node::Time));
+    let mut inputs = plan.graph.inputs_of(&[exponent]).into_iter();
+    !reads_time
+        && inputs.all(|input| {
+            matches!(plan.model.inputs[input.0 as usize], Input::Reward { .. } | Input::Gain(_))
+        })
+}

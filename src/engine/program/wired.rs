@@ -1,0 +1,622 @@
+//! The networks of a plan wired to what the world draws: where each input comes from, and how it is
+//! fed step by step.
+
+use super::scaled::Scaled;
+use crate::engine::episode::values::Values;
+use crate::engine::episode::variable::{Variable, When};
+use crate::engine::network::compile::{InputKind, NetworkPlan};
+use crate::engine::network::forward::{self, Activations};
+use crate::engine::numeric::float::Float;
+use crate::engine::numeric::moments::{Moments, Sums};
+use crate::engine::numeric::number::Number;
+use crate::engine::run::error::EngineError;
+use crate::model::{FiniteDomain, KernelId, LayerId};
+use crate::plan::{Plan, Read};
+use crate::world::{Actions, Batch, World};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A network of several kernels and where its inputs come from.
+pub(in crate::engine) struct Wired {
+    pub network: Arc<NetworkPlan>,
+    /// The roots of each option, in the order of the draws.
+    pub options: Vec<Range<usize>>,
+    /// The roots of the policy, of the prior and of the baseline.
+    pub policy: Range<usize>,
+    pub prior: Range<usize>,
+    pub value: Option<usize>,
+    feeds: Vec<(Feed, InputKind)>,
+    /// What is read of earlier steps: each read, which step of it, and how many values there are.
+    pub traced: Vec<(Variable, When, InputKind)>,
+    /// The state's and the observation's numbers, where a world that does not number them feeds a
+    /// network that needs them.
+    state: Option<FiniteDomain>,
+    observation: Option<FiniteDomain>,
+    /// How real components are normalised, where they are.
+    scaled: Vec<(Feed, Scaled)>,
+}
+
+/// Layers of a kernel, and what its givens read.
+pub(in crate::engine) struct Part<'a> {
+    pub kernel: KernelId,
+    pub layers: Vec<LayerId>,
+    pub reads: &'a [Read],
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Feed {
+    State,
+    Observation,
+    Time,
+    /// What was done in this step.
+    Action,
+    /// What an option drew in this step, or at `t = 1` where it is drawn once.
+    Drawn(usize),
+    /// What it drew in the step before.
+    Last(usize),
+    /// What it drew at `t = 1`, of one that is drawn at every step.
+    First(usize),
+    /// One of [`Wired::traced`].
+    Traced(usize),
+    /// One of the plan's simulations.
+    Simulated(usize),
+}
+
+impl Feed {
+    /// A number of its own.
+    fn code(self) -> u32 {
+        match self {
+            Feed::State => 0,
+            Feed::Observation => 1,
+            Feed::Time => 2,
+            Feed::Action => 3,
+            Feed::Drawn(option) => 4 + 5 * option as u32,
+            Feed::Last(option) => 5 + 5 * option as u32,
+            Feed::First(option) => 6 + 5 * option as u32,
+            Feed::Traced(at) => 7 + 5 * at as u32,
+            Feed::Simulated(at) => 8 + 5 * at as u32,
+        }
+    }
+
+    fn of(code: u32) -> Feed {
+        match code {
+            0 => Feed::State,
+            1 => Feed::Observation,
+            2 => Feed::Time,
+            3 => Feed::Action,
+            code => {
+                let at = (code as usize - 4) / 5;
+                match (code - 4) % 5 {
+                    0 => Feed::Drawn(at),
+                    1 => Feed::Last(at),
+                    2 => Feed::First(at),
+                    3 => Feed::Traced(at),
+                    _ => Feed::Simulated(at),
+                }
+            }
+        }
+    }
+
+    /// The pass of a network in which it is there: a pass for each option, and one for the action.
+    fn pass(self) -> usize {
+        match self {
+            Feed::State
+            | Feed::Observation
+            | Feed::Time
+            | Feed::Action
+            | Feed::Last(_)
+            | Feed::Traced(_)
+            | Feed::Simulated(_) => 0,
+            // at `t = 1` the first is that of the step
+            Feed::Drawn(option) | Feed::First(option) => option + 1,
+        }
+    }
+}
+
+/// Numbers that a network reads and the batch does not keep; buffers made once.
+#[derive(Default)]
+pub(in crate::engine) struct Feeds<E> {
+    time: Vec<u32>,
+    state: Vec<u32>,
+    observation: Vec<u32>,
+    column: Vec<E>,
+    components: Vec<f64>,
+    scaled_state: Vec<E>,
+    scaled_observation: Vec<E>,
+    actions: Vec<u32>,
+    action_columns: Vec<E>,
+    /// By option.
+    pub drawn: Vec<Values<E>>,
+    pub last: Vec<Values<E>>,
+    pub first: Vec<Values<E>>,
+    /// By entry of [`Wired::traced`].
+    pub traced: Vec<Values<E>>,
+    /// By simulation of the plan, the columns of its steps.
+    pub simulated: Vec<Vec<E>>,
+}
+
+/// Inputs of a network are kept on the stack; a network with more is refused.
+const MOST_INPUTS: usize = 256;
+
+impl Wired {
+    /// # Errors
+    /// A network that cannot run, in one sentence.
+    pub fn new(
+        plan: &Plan,
+        options: &[Part],
+        policy: &Part,
+        prior: Option<&Part>,
+        baseline: Option<&Part>,
+    ) -> Result<Wired, EngineError> {
+        let model = &plan.model;
+        let environment = model.environment(plan.environment);
+        let refused = |kernel: KernelId, what: &str| {
+            EngineError::Unsupported(format!(
+                "`{}` {what}, which this version does not run",
+                model.kernel(kernel).name
+            ))
+        };
+        let option = |variable, once| {
+            plan.options.iter().position(|draw| draw.variable == variable && draw.once == once)
+        };
+        let earlier = std::cell::RefCell::new(Vec::new());
+        let feed = |read: &Read| match *read {
+            Read::Time => Some(Feed::Time),
+            Read::Variable(variable) if variable == environment.state => Some(Feed::State),
+            Read::Variable(variable) if Some(variable) == environment.observation => {
+                Some(Feed::Observation)
+            }
+            Read::Variable(variable) if variable == plan.policy.variable => Some(Feed::Action),
+            Read::Variable(variable) => option(variable, false).map(Feed::Drawn),
+            Read::First(variable) if option(variable, true).is_some() => {
+                option(variable, true).map(Feed::Drawn)
+            }
+            Read::First(variable) if option(variable, false).is_some() => {
+                option(variable, false).map(Feed::First)
+            }
+            Read::Step(variable, -1) if option(variable, false).is_some() => {
+                option(variable, false).map(Feed::Last)
+            }
+            Read::First(_) | Read::Step(..) | Read::Window(..) | Read::Past(..) => {
+                let reads = &mut *earlier.borrow_mut();
+                let at = reads.iter().position(|known| known == read).unwrap_or_else(|| {
+                    reads.push(*read);
+                    reads.len() - 1
+                });
+                Some(Feed::Traced(at))
+            }
+            Read::Last(..) | Read::Future(..) | Read::Whole(..) => None,
+        };
+        let parts: Vec<&Part> =
+            options.iter().chain([policy]).chain(prior).chain(baseline).collect();
+        let mut known: Vec<(KernelId, Vec<Feed>)> = Vec::new();
+        for part in &parts {
+            let feeds: Option<Vec<Feed>> = part.reads.iter().map(feed).collect();
+            let feeds = feeds.ok_or_else(|| {
+                refused(part.kernel, "reads what its environment does not draw before it")
+            })?;
+            if known.iter().any(|(kernel, other)| *kernel == part.kernel && *other != feeds) {
+                return Err(refused(
+                    part.kernel,
+                    "stands in prior and posterior with other arguments",
+                ));
+            }
+            known.push((part.kernel, feeds));
+        }
+        const ELSEWHERE: u32 = u32::MAX;
+        let source = |of: KernelId, formal: u32| {
+            let given = formal.checked_sub(model.kernel(of).outputs.len() as u32);
+            let feeds = known.iter().find(|(kernel, _)| *kernel == of).map(|(_, feeds)| feeds);
+            match given.zip(feeds).and_then(|(given, feeds)| feeds.get(given as usize)) {
+                Some(&feed) => feed.code(),
+                None => ELSEWHERE,
+            }
+        };
+        verify_starts(plan, &known)?;
+        let roots: Vec<LayerId> =
+            parts.iter().flat_map(|part| part.layers.iter().copied()).collect();
+        let simulated = |layer: LayerId| {
+            plan.simulations
+                .iter()
+                .position(|known| known.layer == layer)
+                .map(|at| Feed::Simulated(at).code())
+        };
+        let network = NetworkPlan::compile_acting(model, &roots, source, simulated)
+            .map_err(|error| EngineError::Unsupported(error.to_string()))?;
+        let network = match plan.pathwise {
+            Some(_) => network
+                .following(model, |source| {
+                    source != ELSEWHERE && matches!(Feed::of(source), Feed::State | Feed::Action)
+                })
+                .map_err(|error| EngineError::Unsupported(error.to_string()))?,
+            None => network,
+        };
+        let network =
+            network.staged(|source| if source == ELSEWHERE { 0 } else { Feed::of(source).pass() });
+        let feeds = network.inputs().iter().map(|spec| {
+            let feed = (spec.source != ELSEWHERE).then(|| Feed::of(spec.source));
+            feed.map(|feed| (feed, spec.kind)).ok_or_else(|| {
+                refused(
+                    policy.kernel,
+                    "or its baseline has a network that reads what is not among its givens",
+                )
+            })
+        });
+        let mut feeds = feeds.collect::<Result<Vec<_>, _>>()?;
+        // each step of a read is an input of its own
+        let mut traced = Vec::new();
+        for ((feed, kind), spec) in feeds.iter_mut().zip(network.inputs()) {
+            if let Feed::Traced(read) = feed {
+                let read = earlier.borrow()[*read];
+                let (variable, when) = Variable::read(plan, read, spec.step).ok_or_else(|| {
+                    refused(policy.kernel, "reads earlier steps of what is not of the trajectory")
+                })?;
+                *feed = Feed::Traced(traced.len());
+                traced.push((variable, when, *kind));
+            }
+        }
+        if feeds.len() > MOST_INPUTS {
+            return Err(refused(
+                policy.kernel,
+                "and its baseline have networks of more than 256 inputs",
+            ));
+        }
+        let numbers = |variable| model.variable(variable).domain.finite.clone();
+        let mut before_policy = 0;
+        let mut of_options = Vec::with_capacity(options.len());
+        for part in options {
+            of_options.push(before_policy..before_policy + part.layers.len());
+            before_policy += part.layers.len();
+        }
+        let before_prior = before_policy + policy.layers.len();
+        let before_value = before_prior + prior.map_or(0, |part| part.layers.len());
+        Ok(Wired {
+            network: Arc::new(network),
+            options: of_options,
+            policy: before_policy..before_prior,
+            prior: before_prior..before_value,
+            value: baseline.map(|_| before_value),
+            feeds,
+            traced,
+            state: numbers(environment.state),
+            observation: environment.observation.and_then(numbers),
+            scaled: Scaled::all(plan)
+                .into_iter()
+                .map(|(variable, scaled)| match variable == environment.state {
+                    true => (Feed::State, scaled),
+                    false => (Feed::Observation, scaled),
+                })
+                .collect(),
+        })
+    }
+
+    /// The same, whose inputs are what they are.
+    pub fn unscaled(self) -> Wired {
+        Wired { scaled: Vec::new(), ..self }
+    }
+
+    /// By input, what a gradient goes on to.
+    pub fn through<'a, T>(&self, state: &'a T, action: Option<&'a T>) -> Vec<Option<&'a T>> {
+        let of = |(feed, _): &(Feed, InputKind)| match feed {
+            Feed::State => Some(state),
+            Feed::Action => action,
+            Feed::Observation
+            | Feed::Time
+            | Feed::Drawn(_)
+            | Feed::Last(_)
+            | Feed::First(_)
+            | Feed::Traced(_)
+            | Feed::Simulated(_) => None,
+        };
+        self.feeds.iter().map(of).collect()
+    }
+
+    /// Whether an input is the time, or of an earlier step.
+    pub fn reads_past(&self) -> bool {
+        self.feeds.iter().any(|(feed, _)| match feed {
+            Feed::Time | Feed::Last(_) | Feed::First(_) | Feed::Traced(_) => true,
+            Feed::State
+            | Feed::Observation
+            | Feed::Action
+            | Feed::Drawn(_)
+            | Feed::Simulated(_) => false,
+        })
+    }
+
+    /// Components that are normalised.
+    pub fn scaled_components(&self) -> usize {
+        self.scaled.iter().map(|(_, scaled)| scaled.mean.len()).sum()
+    }
+
+    /// Adds what is normalised of rows `0..rows` of the present step, as it is drawn, to `sums`.
+    pub fn observe<E: Number>(
+        &self,
+        world: &World<E>,
+        batch: &Batch<E>,
+        rows: usize,
+        sums: &mut Sums,
+    ) {
+        let mut first = 0;
+        for (feed, scaled) in &self.scaled {
+            for (component, column) in columns(*feed, world, batch)
+                .chunks_exact(batch.rows())
+                .take(scaled.mean.len())
+                .enumerate()
+            {
+                sums.add(first + component, column[..rows].iter().map(|&x| Float::as_f64(x)));
+            }
+            first += scaled.mean.len();
+        }
+        sums.count += rows as f64;
+    }
+
+    /// Normalises what is read of earlier steps, as the present value is.
+    pub fn scale_earlier<E: Number>(
+        &self,
+        variable: Variable,
+        parameters: &[E],
+        rows: usize,
+        columns: &mut Vec<E>,
+    ) {
+        let feed = match variable {
+            Variable::State => Feed::State,
+            Variable::Observation => Feed::Observation,
+            Variable::Action | Variable::Option(_) | Variable::Reward(_) | Variable::End => return,
+        };
+        if let Some((_, scaled)) = self.scaled.iter().find(|(scaled, _)| *scaled == feed) {
+            let read = std::mem::take(columns);
+            scaled.scale(parameters, &read, (rows, rows), columns);
+        }
+    }
+
+    /// Writes the means and deviations that networks see from now on.
+    pub fn normalise<E: Number>(&self, moments: &Moments, parameters: &mut [E]) {
+        let mut first = 0;
+        for (_, scaled) in &self.scaled {
+            for (component, (mean, log_deviation)) in
+                scaled.mean.clone().zip(scaled.log_deviation.clone()).enumerate()
+            {
+                parameters[mean] = Float::of(moments.mean(first + component));
+                parameters[log_deviation] = Float::of(moments.deviation(first + component).ln());
+            }
+            first += scaled.mean.len();
+        }
+    }
+
+    /// What each of the roots of the policy or of the prior computed at `rows`.
+    pub fn outputs<'a, E: Number>(
+        &self,
+        network: &'a Activations<E>,
+        roots: &Range<usize>,
+        rows: &Range<usize>,
+    ) -> impl Fn(usize) -> &'a [E] {
+        move |at| network.output(&self.network, roots.start + at, rows.clone())
+    }
+
+    /// Calls `run` with the network's inputs at rows `0..rows` of the present step, normalised as
+    /// `parameters` say.
+    pub fn feed<E: Number, R>(
+        &self,
+        parameters: &[E],
+        (world, batch): (&World<E>, &Batch<E>),
+        rows: usize,
+        feeds: &mut Feeds<E>,
+        run: impl FnOnce(&[forward::Feed<E>]) -> R,
+    ) -> R {
+        self.number(world, batch, rows, feeds);
+        for (feed, scaled) in &self.scaled {
+            scaled.scale(
+                parameters,
+                columns(*feed, world, batch),
+                (rows, batch.rows()),
+                feeds.scaled(*feed),
+            );
+        }
+        let is_scaled = |feed: Feed| self.scaled.iter().any(|(scaled, _)| *scaled == feed);
+        let mut inputs = [forward::Feed::Finite(&[]); MOST_INPUTS];
+        for (input, &(feed, kind)) in inputs.iter_mut().zip(&self.feeds) {
+            *input = match (feed, kind) {
+                (Feed::Time, _) => forward::Feed::Finite(&feeds.time[..rows]),
+                // empty before it is drawn: no pass reads it then
+                (Feed::Drawn(option), kind) => values(&feeds.drawn[option], kind, rows),
+                (Feed::Last(option), kind) => values(&feeds.last[option], kind, rows),
+                (Feed::First(option), kind) => values(&feeds.first[option], kind, rows),
+                (Feed::Traced(at), kind) => values(&feeds.traced[at], kind, rows),
+                (Feed::Simulated(at), _) => {
+                    forward::Feed::Real { columns: &feeds.simulated[at], stride: rows }
+                }
+                (Feed::Action, InputKind::Finite { .. }) => forward::Feed::Finite(&feeds.actions),
+                (Feed::Action, InputKind::Real { .. }) => {
+                    forward::Feed::Real { columns: &feeds.action_columns, stride: rows }
+                }
+                (Feed::State, InputKind::Finite { .. }) => forward::Feed::Finite(
+                    batch.state_numbers().map_or(&feeds.state[..], |numbers| &numbers[..rows]),
+                ),
+                (Feed::Observation, InputKind::Finite { .. }) => forward::Feed::Finite(
+                    batch
+                        .observation_numbers()
+                        .map_or(&feeds.observation[..], |numbers| &numbers[..rows]),
+                ),
+                (Feed::State, InputKind::Real { .. }) if is_scaled(feed) => {
+                    forward::Feed::Real { columns: &feeds.scaled_state, stride: rows }
+                }
+                (Feed::Observation, InputKind::Real { .. }) if is_scaled(feed) => {
+                    forward::Feed::Real { columns: &feeds.scaled_observation, stride: rows }
+                }
+                (Feed::State | Feed::Observation, InputKind::Real { .. }) => forward::Feed::Real {
+                    columns: columns(feed, world, batch),
+                    stride: batch.rows(),
+                },
+            };
+        }
+        run(&inputs[..self.feeds.len()])
+    }
+
+    /// Fills the buffers for what the batch does not number itself.
+    fn number<E: Number>(
+        &self,
+        world: &World<E>,
+        batch: &Batch<E>,
+        rows: usize,
+        feeds: &mut Feeds<E>,
+    ) {
+        for &(feed, kind) in &self.feeds {
+            match (feed, kind) {
+                (Feed::Time, _) => {
+                    feeds.time.clear();
+                    feeds.time.resize(rows, batch.time() as u32 - 1);
+                }
+                (Feed::State, InputKind::Finite { .. }) if batch.state_numbers().is_none() => {
+                    let read = |component: usize, column: &mut [E]| {
+                        batch.read_state(world, component, column)
+                    };
+                    let Feeds { state, column, components, .. } = feeds;
+                    number(
+                        &self.state,
+                        world.state_width(),
+                        rows,
+                        read,
+                        (state, column, components),
+                    );
+                }
+                (Feed::Observation, InputKind::Finite { .. })
+                    if batch.observation_numbers().is_none() =>
+                {
+                    let read = |component: usize, column: &mut [E]| {
+                        batch.read_observation(world, component, column)
+                    };
+                    let Feeds { observation, column, components, .. } = feeds;
+                    number(
+                        &self.observation,
+                        world.observation_width(),
+                        rows,
+                        read,
+                        (observation, column, components),
+                    );
+                }
+                (Feed::State | Feed::Observation | Feed::Action, _) => {}
+                (
+                    Feed::Drawn(_)
+                    | Feed::Last(_)
+                    | Feed::First(_)
+                    | Feed::Traced(_)
+                    | Feed::Simulated(_),
+                    _,
+                ) => {}
+            }
+        }
+    }
+}
+
+/// Values of draws, as a network takes them.
+fn values<E: Number>(values: &Values<E>, kind: InputKind, rows: usize) -> forward::Feed<'_, E> {
+    match kind {
+        InputKind::Finite { .. } => forward::Feed::Finite(&values.numbers),
+        InputKind::Real { .. } => forward::Feed::Real { columns: &values.columns, stride: rows },
+    }
+}
+
+/// A rollout starts at the present state.
+fn verify_starts(plan: &Plan, known: &[(KernelId, Vec<Feed>)]) -> Result<(), EngineError> {
+    let model = &plan.model;
+    for simulation in
+        plan.simulations.iter().filter_map(|simulation| model.simulation(simulation.layer))
+    {
+        let kernel = model.kernel(simulation.kernel);
+        let given = simulation.formal as usize - kernel.outputs.len();
+        let of_kernel = known.iter().filter(|(of, _)| *of == simulation.kernel);
+        if of_kernel.clone().any(|(_, feeds)| feeds[given] != Feed::State) {
+            let message = format!(
+                "`{}` imagines from another state than that of its step, which this version does \
+                 not run",
+                kernel.name
+            );
+            return Err(EngineError::Unsupported(message));
+        }
+    }
+    Ok(())
+}
+
+/// The columns of a real state or observation.
+fn columns<'a, E: Number>(feed: Feed, world: &World<E>, batch: &'a Batch<E>) -> &'a [E] {
+    let columns = match feed {
+        Feed::State => batch.state_columns(world),
+        Feed::Observation => batch.observation_columns(world),
+        Feed::Time
+        | Feed::Action
+        | Feed::Drawn(_)
+        | Feed::Last(_)
+        | Feed::First(_)
+        | Feed::Traced(_)
+        | Feed::Simulated(_) => None,
+    };
+    columns.unwrap_or(&[])
+}
+
+impl<E: Clone + Default> Feeds<E> {
+    pub fn of_options(count: usize) -> Feeds<E> {
+        Feeds {
+            drawn: vec![Values::default(); count],
+            last: vec![Values::default(); count],
+            first: vec![Values::default(); count],
+            ..Feeds::default()
+        }
+    }
+}
+
+impl<E: Copy> Feeds<E> {
+    /// The actions of a step, for networks that read them.
+    pub fn take_actions(&mut self, actions: Actions<E>, rows: usize) {
+        self.actions.clear();
+        self.action_columns.clear();
+        match actions {
+            Actions::Numbers(numbers) => self.actions.extend_from_slice(&numbers[..rows]),
+            Actions::Columns { values, stride } => {
+                values
+                    .chunks_exact(stride.max(1))
+                    .for_each(|column| self.action_columns.extend_from_slice(&column[..rows]));
+            }
+        }
+    }
+}
+
+impl<E> Feeds<E> {
+    fn scaled(&mut self, feed: Feed) -> &mut Vec<E> {
+        if feed == Feed::State { &mut self.scaled_state } else { &mut self.scaled_observation }
+    }
+}
+
+/// The numbers of values whose components `read` writes; a value outside the domain gets the last
+/// number.
+fn number<E: Number>(
+    domain: &Option<FiniteDomain>,
+    width: usize,
+    rows: usize,
+    read: impl Fn(usize, &mut [E]),
+    (numbers, column, components): (&mut Vec<u32>, &mut Vec<E>, &mut Vec<f64>),
+) {
+    column.resize(rows * width, <E as Float>::ZERO);
+    for (component, column) in column.chunks_exact_mut(rows.max(1)).enumerate().take(width) {
+        read(component, column);
+    }
+    number_all(domain.as_ref(), width, rows, (column, components, numbers));
+}
+
+/// The numbers of values, from columns of their components.
+pub(in crate::engine) fn number_all<E: Number>(
+    domain: Option<&FiniteDomain>,
+    width: usize,
+    rows: usize,
+    (column, components, numbers): (&[E], &mut Vec<f64>, &mut Vec<u32>),
+) {
+    components.resize(width, 0.0);
+    numbers.clear();
+    for row in 0..rows {
+        for (component, value) in components.iter_mut().enumerate() {
+            *value = Float::as_f64(column[component * rows + row]);
+        }
+        let number =
+            domain.and_then(|domain| domain.number(components).or(domain.size().checked_sub(1)));
+        numbers.push(number.unwrap_or(0) as u32);
+    }
+}

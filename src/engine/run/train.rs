@@ -1,0 +1,359 @@
+//! Training: batches over a fixed number of shards, whose gradients are summed in the shards'
+//! order, until the run's last batch.
+
+use super::checkpoint::Checkpoint;
+use super::error::EngineError;
+use super::lead::Lead;
+use super::run::{Evaluation, Metrics, Observer, Run, Stopped};
+use crate::engine::episode::replay::Replay;
+use crate::engine::family::choice::Choice;
+use crate::engine::fleet::crew::{threads, with_crew};
+use crate::engine::fleet::shards::{Hands, Job, Previous, Shared, read, write};
+use crate::engine::gradient::objective::Aim;
+use crate::engine::judge::calibration::calibrate;
+use crate::engine::network::parameters::Parameters;
+use crate::engine::numeric::kernels;
+use crate::engine::numeric::number::Number;
+use crate::engine::numeric::stream::WEIGHTS;
+use crate::engine::program::point::Frozen;
+use crate::engine::program::stage::Stage;
+use crate::engine::sample::evaluate::{self, Evaluator};
+use crate::model::BoundId;
+use crate::plan::{Plan, Precision, RatioOf};
+use std::ops::{ControlFlow, Range};
+use std::sync::{Arc, RwLock};
+use std::time::{Duration, Instant};
+
+/// After a step that took longer, what it left is held in memory: if the next one is given up, the
+/// run goes on from there.
+const LONG: Duration = Duration::from_millis(250);
+
+/// Trains a plan from its seed.
+///
+/// # Errors
+/// A NaN or an infinity, by term or tensor and step; a construct that cannot run.
+pub fn infer(plan: &Plan, run: &mut dyn Observer) -> Result<Run, EngineError> {
+    infer_from(plan, None, run)
+}
+
+/// Trains a plan from a checkpoint of an earlier run, to the same bits as a run that was never
+/// interrupted.
+///
+/// # Errors
+/// As [`infer`], and where the checkpoint does not fit.
+pub fn resume(
+    plan: &Plan,
+    checkpoint: &Checkpoint,
+    run: &mut dyn Observer,
+) -> Result<Run, EngineError> {
+    infer_from(plan, Some(checkpoint), run)
+}
+
+fn infer_from(
+    plan: &Plan,
+    checkpoint: Option<&Checkpoint>,
+    run: &mut dyn Observer,
+) -> Result<Run, EngineError> {
+    match plan.settings.precision {
+        Precision::F32 => train::<f32>(plan, checkpoint, run),
+        Precision::F64 => train::<f64>(plan, checkpoint, run),
+    }
+}
+
+/// Estimated gradients of `L` at `parameters`, one from each of the batches numbered `batches`,
+/// flat, in the layout of the parameters: what the first gradient step of a batch would ascend,
+/// before clipping, and without the baseline's fit or the rescaling of advantages. `previous` are
+/// the same parameters, and schedules stand at their end.
+///
+/// # Errors
+/// A construct that cannot run; a NaN or an infinity, by kernel, time and state.
+pub fn gradient_estimates(
+    plan: &Plan,
+    parameters: &Parameters<f64>,
+    batches: Range<u64>,
+) -> Result<Vec<Vec<f64>>, EngineError> {
+    let plan = &plan.settled();
+    estimates_at(&Stage::new(plan)?, (parameters, parameters), Aim::Policy, batches)
+}
+
+/// [`gradient_estimates`] of a stage that may have been altered, in the midst of a round that began
+/// with `previous`; with the baseline's fit where that is the aim, too.
+pub(in crate::engine) fn estimates_at(
+    stage: &Stage<f64>,
+    (parameters, previous): (&Parameters<f64>, &Parameters<f64>),
+    aim: Aim,
+    batches: Range<u64>,
+) -> Result<Vec<Vec<f64>>, EngineError> {
+    let shared = Shared::new(stage, Arc::new(RwLock::new(parameters.clone())));
+    *write(&shared.previous) = Previous {
+        values: previous.values().to_vec(),
+        moved: parameters.values() != previous.values(),
+    };
+    let estimate = |crew: Hands, step| {
+        let seed = stage.plan.settings.seed;
+        *write(&shared.frozen) = Frozen::at(stage, parameters.values(), (seed, step));
+        let mut drawn =
+            stage.weights.draw([seed, WEIGHTS, step], write(&shared.parameters).values_mut());
+        crew.run(Job::Assess { step });
+        if let Some(fault) = shared.fault() {
+            return Err(fault.played());
+        }
+        shared.sum_credit();
+        crew.run(Job::Compare);
+        crew.run(Job::Differentiate { weighing: shared.whole(aim) });
+        let mut gradient = parameters.zero_gradient();
+        shared.sum_gradients(&mut gradient);
+        shared.mirror(crew, &mut drawn);
+        stage.weights.settle(drawn, write(&shared.parameters).values_mut(), &mut gradient);
+        gradient.iter_mut().for_each(|g| *g = -*g);
+        match parameters.layout().verify_finite("gradient", &gradient) {
+            Ok(()) => Ok(gradient),
+            Err(found) => Err(EngineError::Broken(found.to_string())),
+        }
+    };
+    let work = |(_, job): (usize, Job), shard| shared.work(job, shard);
+    with_crew(threads(stage.plan), shared.shards.len(), (0, Job::Compare), &work, |crew| {
+        batches.map(|step| estimate(Hands { crew, turn: 0 }, step)).collect()
+    })
+}
+
+/// A bound of a run in training.
+struct Turn<'a, E: Number> {
+    plan: &'a Plan,
+    lead: Lead<'a, E>,
+    shared: &'a Shared<'a, E>,
+}
+
+fn train<E: Number>(
+    plan: &Plan,
+    checkpoint: Option<&Checkpoint>,
+    run: &mut dyn Observer,
+) -> Result<Run, EngineError> {
+    kernels::flush_denormals();
+    let start = Instant::now();
+    let plans: Vec<&Plan> = plan.turns().collect();
+    let mut stages =
+        plans.iter().map(|plan| Stage::<E>::new(plan)).collect::<Result<Vec<_>, _>>()?;
+    let tells_apart = |stage: &Stage<E>| {
+        stage.ratio.as_ref().is_some_and(|ratio| ratio.of == RatioOf::Transition)
+    };
+    let refits = |stage: &Stage<E>| stage.plan.settings.refits > 0;
+    let learner = stages.iter().position(|stage| tells_apart(stage) || refits(stage));
+    if let Some(environment) = learner.map(|at| stages[at].plan.environment) {
+        for stage in stages.iter_mut().filter(|stage| stage.plan.environment == environment) {
+            stage.collects = stage.imagination.is_none();
+        }
+    }
+    let stop = run.stop();
+    stages.iter_mut().for_each(|stage| stage.stop = stop.clone());
+    let replay = stages
+        .iter()
+        .find(|stage| stage.collects)
+        .map(|stage| Arc::new(RwLock::new(Replay::new(stage, plan.settings.replay))));
+    let initial = Parameters::<E>::initial(&plan.model, plan.settings.seed);
+    let parameters = Arc::new(RwLock::new(initial.clone()));
+    let mut shared: Vec<Shared<E>> =
+        stages.iter().map(|stage| Shared::new(stage, Arc::clone(&parameters))).collect();
+    for shared in
+        shared.iter_mut().filter(|shared| tells_apart(shared.stage) || refits(shared.stage))
+    {
+        shared.replay.clone_from(&replay);
+    }
+    let turn = |(&plan, shared)| Turn { plan, lead: Lead::new(plan, &initial, &stop), shared };
+    let mut turns: Vec<Turn<E>> = plans.iter().zip(&shared).map(turn).collect();
+    if let Some(checkpoint) = checkpoint {
+        restore(&mut turns, checkpoint, replay.as_deref())?;
+    }
+    // the oracle may have left out what the next rounds are compared with: what is kept stays as it
+    // was
+    if stop.has_given_up() {
+        return Err(EngineError::Interrupted { kept: None });
+    }
+    let begun = Instant::now();
+    turns.iter_mut().for_each(|turn| turn.lead.start = begun);
+    let work = |(turn, job): (usize, Job), at| shared[turn].work(job, at);
+    let mut held = None;
+    let ended = with_crew(threads(plan), plan.settings.shards, (0, Job::Compare), &work, |crew| {
+        let ended = |lead: &Lead<E>| match lead.watch.reached() {
+            true => Some(Stopped::Until),
+            false => (lead.step >= plan.settings.steps).then_some(Stopped::Steps),
+        };
+        loop {
+            if let Some(stopped) = ended(last_of(&turns)) {
+                return Ok(Ended::Whole(stopped));
+            }
+            if stop.is_asked() {
+                return Ok(Ended::Between);
+            }
+            let step_begun = Instant::now();
+            stop.begin_step();
+            for (at, turn) in turns.iter_mut().enumerate() {
+                for _ in 0..turn.plan.per_turn {
+                    let done = turn.lead.batch(Hands { crew, turn: at }, turn.shared);
+                    // what a step that was given up says is worth nothing, its errors included
+                    if stop.has_given_up() {
+                        return Ok(Ended::Within);
+                    }
+                    done?;
+                    if let Some(replay) = replay
+                        .as_ref()
+                        .filter(|_| turn.shared.stage.collects && turn.plan.settings.refits == 0)
+                    {
+                        turn.shared.keep_transitions(&mut write(replay));
+                    }
+                }
+            }
+            let lead = last_of(&turns);
+            let last = ended(lead);
+            let logged = (lead.step / plan.per_turn).is_multiple_of(plan.settings.log_every)
+                || last.is_some();
+            if logged {
+                for (at, turn) in turns.iter_mut().enumerate() {
+                    turn.lead.measure_divergence(Hands { crew, turn: at }, turn.shared);
+                }
+                if run.step(&metrics(&turns)) == ControlFlow::Break(()) {
+                    return Ok(last.map_or(Ended::Between, Ended::Whole));
+                }
+            }
+            if last.is_none()
+                && run.is_due()
+                && run.keep(&checkpoint_of(&turns, replay.as_deref())) == ControlFlow::Break(())
+            {
+                return Ok(Ended::Between);
+            }
+            let is_long = step_begun.elapsed() > LONG;
+            held = is_long.then(|| Box::new(checkpoint_of(&turns, replay.as_deref())));
+        }
+    })?;
+    let training_seconds = begun.elapsed().as_secs_f64();
+    let stopped = match ended {
+        Ended::Whole(stopped) => stopped,
+        Ended::Between => {
+            return Err(interrupted(Some(Box::new(checkpoint_of(&turns, replay.as_deref()))), run));
+        }
+        Ended::Within => return Err(interrupted(held, run)),
+    };
+    let checkpoint = checkpoint_of(&turns, replay.as_deref());
+    // before the evaluation, which takes a while and can be done again
+    if run.keep(&checkpoint) == ControlFlow::Break(()) {
+        return Err(EngineError::Interrupted { kept: Some(Box::new(checkpoint)) });
+    }
+    stop.lose_patience();
+    let last_metrics = metrics(&turns);
+    let (steps, rounds) = (last_of(&turns).step, last_of(&turns).rounds());
+    let parameters = read(&parameters);
+    let evaluated = |stage: &Stage<E>| {
+        let episodes = evaluate::episodes_after_training(stage.plan);
+        let evaluation = Evaluator { episodes, choice: Choice::Sampled, seed: plan.settings.seed }
+            .run(stage, &parameters);
+        evaluation.map_err(|error| last_of(&turns).broken_after(error, &parameters))
+    };
+    let told = |stage: &Stage<E>| -> Result<_, EngineError> {
+        Ok((stage.plan.derivation.bound, evaluated(stage)?))
+    };
+    let (last, earlier) = stages.split_last().expect("train: a run has a bound");
+    let evaluation = evaluated(last)?;
+    // what only collects transitions has no bound
+    let mut others: Vec<(BoundId, Evaluation)> = Vec::new();
+    for stage in earlier.iter().filter(|stage| !stage.terms.is_empty()) {
+        // one that several lines maximise is told once
+        let of = stage.plan.derivation.bound;
+        if of != plan.derivation.bound && others.iter().all(|(bound, _)| *bound != of) {
+            others.push(told(stage)?);
+        }
+    }
+    for watched in &plan.watched {
+        let stage = Stage { stop: stop.clone(), ..Stage::new(watched)? };
+        others.push(told(&stage)?);
+    }
+    if stop.has_given_up() {
+        return Err(EngineError::Interrupted { kept: Some(Box::new(checkpoint)) });
+    }
+    let wide = parameters.to_f64();
+    let judged = plan.turns().find(|plan| plan.tells_transitions_apart());
+    let calibration =
+        judged.map(|plan| calibrate(plan, &wide, evaluate::episodes_after_training(plan), &stop));
+    let calibration = calibration
+        .transpose()
+        .map_err(|error| last_of(&turns).broken_after(error, &parameters))?
+        .flatten();
+    if stop.has_given_up() {
+        return Err(EngineError::Interrupted { kept: Some(Box::new(checkpoint)) });
+    }
+    Ok(Run {
+        calibration,
+        evaluation,
+        others,
+        rounds,
+        steps,
+        stopped,
+        env_steps: last_metrics.env_steps,
+        imagined_steps: last_metrics.imagined_steps,
+        kl: last_metrics.kl,
+        classified: last_metrics.classified,
+        training_seconds,
+        wall_seconds: start.elapsed().as_secs_f64(),
+        checkpoint,
+        parameters: wide,
+    })
+}
+
+/// How training ended.
+enum Ended {
+    Whole(Stopped),
+    /// It was asked to end, and is as a step left it.
+    Between,
+    /// A step was given up midway.
+    Within,
+}
+
+fn interrupted(kept: Option<Box<Checkpoint>>, run: &mut dyn Observer) -> EngineError {
+    if let Some(kept) = &kept {
+        // it ends in either case
+        let _ = run.keep(kept);
+    }
+    EngineError::Interrupted { kept }
+}
+
+fn last_of<'t, 'a, E: Number>(turns: &'t [Turn<'a, E>]) -> &'t Lead<'a, E> {
+    &turns.last().expect("train: a run has a bound").lead
+}
+
+/// Live steps so far: of environments, or of models in their place.
+fn live_steps<E: Number>(turns: &[Turn<E>], imagined: bool) -> u64 {
+    turns
+        .iter()
+        .filter(|turn| turn.plan.transition.is_some() == imagined)
+        .map(|turn| turn.lead.env_steps)
+        .sum()
+}
+
+fn metrics<E: Number>(turns: &[Turn<E>]) -> Metrics {
+    let (last, earlier) = turns.split_last().expect("train: a run has a bound");
+    let earlier = earlier.iter().map(|turn| turn.lead.metrics(turn.shared)).collect();
+    let (env_steps, imagined_steps) = (live_steps(turns, false), live_steps(turns, true));
+    let classified = turns.iter().find_map(|turn| turn.lead.classified);
+    Metrics { earlier, env_steps, imagined_steps, classified, ..last.lead.metrics(last.shared) }
+}
+
+fn checkpoint_of<E: Number>(turns: &[Turn<E>], replay: Option<&RwLock<Replay<E>>>) -> Checkpoint {
+    let (last, earlier) = turns.split_last().expect("train: a run has a bound");
+    let earlier = earlier.iter().map(|turn| turn.lead.checkpoint(turn.shared)).collect();
+    let replay = replay.map_or(Vec::new(), |replay| read(replay).to_numbers());
+    Checkpoint { earlier, replay, ..last.lead.checkpoint(last.shared) }
+}
+
+fn restore<E: Number>(
+    turns: &mut [Turn<E>],
+    checkpoint: &Checkpoint,
+    replay: Option<&RwLock<Replay<E>>>,
+) -> Result<(), EngineError> {
+    if checkpoint.earlier.len() + 1 != turns.len() {
+        return Err(EngineError::Checkpoint("it is of a file with other bounds".into()));
+    }
+    if replay.is_some_and(|replay| !write(replay).restore(&checkpoint.replay)) {
+        return Err(EngineError::Checkpoint("its transitions are not those of this model".into()));
+    }
+    let kept = checkpoint.earlier.iter().chain([checkpoint]);
+    turns.iter_mut().zip(kept).try_for_each(|(turn, kept)| turn.lead.restore(kept, turn.shared))
+}

@@ -1,0 +1,114 @@
+//! What the steps after an end give to the bound, whose state is absorbed.
+
+use super::Rollout;
+use crate::engine::numeric::float::Float;
+use crate::engine::numeric::number::Number;
+use crate::engine::program::stage::{Source, Stage};
+use crate::engine::sample::fault::{self, Arose, Fault};
+
+impl<E: Number> Rollout<E> {
+    /// What an absorbed step gives to each term that is credited relative to it.
+    pub(in crate::engine) fn value_absorbed_steps(&mut self, stage: &Stage<E>) {
+        self.absorbed.clear();
+        self.absorbed.resize(stage.terms.len(), <E as Float>::ZERO);
+        if self.size() == 0 || !stage.terms.iter().any(|term| term.relative) {
+            return;
+        }
+        stage.exponents.read_absorbed(&stage.world, &self.batch, 1, &mut self.exponents);
+        stage.exponents.run(1, 0..1, &mut self.exponents);
+        for (value, term) in self.absorbed.iter_mut().zip(&stage.terms) {
+            if let (true, Source::Exponent(at)) = (term.relative, term.source) {
+                *value = self.exponents.output(at)[0];
+            }
+        }
+    }
+
+    /// Adds what the steps after `last` give for the rows `ended`, whose state is absorbed: their
+    /// exponents with rewards 0, to the horizon. The factors of actions have stopped. A discount
+    /// fades them from the last live step on; where there is none, from the first step.
+    pub(in crate::engine) fn absorb(
+        &mut self,
+        stage: &Stage<E>,
+        last: usize,
+        ended: std::ops::Range<usize>,
+    ) {
+        if ended.is_empty() || last == stage.horizon {
+            return;
+        }
+        let expressions = &stage.exponents;
+        expressions.read_absorbed(&stage.world, &self.batch, ended.end, &mut self.exponents);
+        let discount = stage.plan.settings.discount;
+        let undiscounted = last.max(1);
+        let mut t = last + 1;
+        while t <= stage.horizon {
+            let Rollout { options, batch, exponents, .. } = &mut *self;
+            let drawn = |option: usize, row: usize| match last {
+                0 => stage.options[option].none(),
+                _ => options[option].latest(batch.origin()[row]),
+            };
+            let none = |option: usize, _: usize| stage.options[option].none();
+            let kept = |option: usize, row: usize| {
+                if stage.options[option].once { drawn(option, row) } else { none(option, row) }
+            };
+            let is_first = t == last + 1;
+            if is_first {
+                expressions.read_options(ended.end, kept, drawn, exponents);
+            } else {
+                expressions.read_options(ended.end, kept, none, exponents);
+            }
+            // a real one that is kept; of others nothing is left
+            let real = |option: usize, component: usize, row: usize| {
+                let of = &stage.options[option];
+                match of.once && last > 0 {
+                    true => options[option].latest_real(of, batch.origin()[row], component),
+                    false => E::of(crate::model::NONE),
+                }
+            };
+            expressions.read_real_options(ended.end, real, exponents);
+            // all steps to come are one where the exponents do not read the time, nor the option of
+            // a step that was live
+            let alone = expressions.reads_time || is_first && expressions.reads_last_options();
+            let until = if alone { t } else { stage.horizon };
+            expressions.run(t, ended.clone(), &mut self.exponents);
+            for (k, term) in stage.terms.iter().enumerate() {
+                let Source::Exponent(at) = term.source else { continue };
+                let (from, to) = (term.from.max(t), term.to.min(until));
+                if from > to {
+                    continue;
+                }
+                let count = (to - from + 1) as f64;
+                let faded = if discount == 1.0 {
+                    count
+                } else {
+                    (from..=to).map(|k| discount.powi((k - undiscounted) as i32)).sum()
+                };
+                let values = &self.exponents.output(at)[..ended.len()];
+                for (&value, &trajectory) in values.iter().zip(&self.batch.origin()[ended.clone()])
+                {
+                    let value = term.sign * value.as_f64();
+                    if !value.is_finite() && self.fault.is_none() {
+                        let what = format!(
+                            "{} in steps after the end",
+                            fault::term_is(stage.plan, k, value)
+                        );
+                        let (t, trajectory) = (last.max(1), trajectory as usize);
+                        let arose = Arose::World;
+                        let (state, outside) = (None, None);
+                        self.fault = Some(Fault { what, arose, t, trajectory, state, outside });
+                    }
+                    self.totals.terms[k] += value * count;
+                    self.totals.bound[trajectory as usize] += value * count;
+                    let credited = term.credits.iter().any(Option::is_some);
+                    if is_first && expressions.reads_last_options() {
+                        // it reads a draw of the last live step: whose credit it is depends on how
+                        // far it looks
+                        self.ledger.add(k, t, trajectory, E::of(value));
+                    } else if credited && !term.relative {
+                        self.after[trajectory as usize] += E::of(value * faded);
+                    }
+                }
+            }
+            t = until + 1;
+        }
+    }
+}

@@ -1,0 +1,595 @@
+//! One shard of a batch: some trajectories, rolled out step by step with the policy, and what their
+//! rows give to the bound's terms.
+//!
+//! Trajectories start at `s[1]` and run to the horizon or the end. Rows that have ended cost
+//! nothing: only live rows go through the networks and are kept, all of `t = 1` first, then all of
+//! `t = 2`, …
+
+mod absorbed;
+mod acted;
+mod collected;
+mod drawn;
+mod prior;
+mod whole;
+
+use super::fault::{Arose, Fault};
+use super::reached;
+use crate::engine::episode::credit::Rows;
+use crate::engine::episode::ledger::Ledger;
+use crate::engine::episode::listed::Listed;
+use crate::engine::episode::tally::Tally;
+use crate::engine::episode::trace::Trace;
+use crate::engine::episode::variable::Variable;
+use crate::engine::family::Draws;
+use crate::engine::family::choice::Choice;
+use crate::engine::gradient::pathwise::SlopeRows;
+use crate::engine::network::forward::Activations;
+use crate::engine::numeric::float::Float;
+use crate::engine::numeric::moments::Sums;
+use crate::engine::numeric::number::Number;
+use crate::engine::numeric::stream::generator;
+use crate::engine::program::density::{Density, DensityRows};
+use crate::engine::program::expressions::Values;
+use crate::engine::program::gain::{GainRows, Transitions};
+use crate::engine::program::imagine::Imagined;
+use crate::engine::program::options::OptionRows;
+use crate::engine::program::point::{Frozen, Point};
+use crate::engine::program::ratio::RatioRows;
+use crate::engine::program::simulation::Simulated;
+use crate::engine::program::stage::{Anchor, Stage};
+use crate::engine::program::wired::Feeds;
+use crate::world::{Actions, Batch};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Whether rows are kept for a gradient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Keep {
+    Rows,
+    Nothing,
+}
+
+/// The trajectories of a shard and all buffers of their rollout, which are made once.
+pub(in crate::engine) struct Rollout<E> {
+    batch: Batch<E>,
+    pub rows: Rows,
+    pub draws: Draws<E>,
+    /// What each row gives to the terms credited to its own draw, and to those credited to earlier
+    /// draws only.
+    pub here: Vec<E>,
+    pub before: Vec<E>,
+    /// Per trajectory, what its steps after the end give to credited terms.
+    pub after: Vec<E>,
+    /// The policy's numbers, and those of a prior without present parameters, a row for each row.
+    pub policy: Vec<E>,
+    pub anchor: Vec<E>,
+    /// `log π` of each draw, of a squashed normal before `tanh`.
+    pub log_prob: Vec<E>,
+    pub network: Arc<Activations<E>>,
+    pub options: Vec<OptionRows<E>>,
+    pub densities: Vec<DensityRows<E>>,
+    /// Of the next and of the first states, where their score is taken.
+    pub scored_model: DensityRows<E>,
+    pub scored_start: DensityRows<E>,
+    pub ratio: RatioRows<E>,
+    pub imagined_start: Imagined<E>,
+    pub imagined: Imagined<E>,
+    pub slopes: SlopeRows<E>,
+    simulated: Simulated<E>,
+    gains: Vec<GainRows<E>>,
+    pub ledger: Ledger<E>,
+    pub totals: Totals,
+    pub trace: Trace<E>,
+    /// What is drawn, where that is not sampled.
+    pub listed: Option<Listed>,
+    /// Counts what options are used for, where that is asked.
+    pub tally: Option<Tally<E>>,
+    /// The least and the greatest of each reward of a live step, where that is asked.
+    pub extremes: Option<Vec<(f64, f64)>>,
+    /// The first number of the last run that is none: it ended there, and what it left is of no
+    /// use.
+    pub fault: Option<Fault>,
+    /// The step and the trajectory whose state is asked for, and the answer.
+    sought: Option<(usize, usize)>,
+    found: Option<String>,
+    /// By term.
+    absorbed: Vec<E>,
+    /// Of the inputs that are normalised, over the rows kept.
+    pub inputs: Sums,
+    exponents: Values<E>,
+    anchor_values: Option<Values<E>>,
+    /// What a prior of the last round computed: of the last step, or where the gradient goes
+    /// through draws, of all rows.
+    pub previous: Arc<Activations<E>>,
+    feeds: Feeds<E>,
+    work: Work<E>,
+}
+
+/// Sums over the trajectories of a shard.
+#[derive(Clone, Debug, Default)]
+pub(in crate::engine) struct Totals {
+    /// Per term of the plan, with its sign.
+    pub terms: Vec<f64>,
+    pub entropy: f64,
+    /// Per trajectory: the bound's sample, the sum of rewards, the live steps.
+    pub bound: Vec<f64>,
+    pub returns: Vec<f64>,
+    /// Of an environment with several rewards, the sum of each, by reward and trajectory.
+    pub rewards: Vec<Vec<f64>>,
+    pub lengths: Vec<u32>,
+}
+
+/// Columns of one step.
+struct Work<E> {
+    uniforms: Vec<E>,
+    values: Vec<E>,
+    entropy: Vec<E>,
+    divergence: Vec<E>,
+    prior: Vec<E>,
+    actions: Vec<E>,
+    joint: Vec<u32>,
+    joint_columns: Vec<E>,
+    origin: Vec<u32>,
+}
+
+impl<E: Number> Rollout<E> {
+    pub fn new(stage: &Stage<E>, trajectories: usize) -> Rollout<E> {
+        let column = || vec![<E as Float>::ZERO; trajectories];
+        Rollout {
+            batch: Batch::new(&stage.world, trajectories),
+            rows: Rows::default(),
+            draws: Draws::default(),
+            here: Vec::new(),
+            before: Vec::new(),
+            after: column(),
+            policy: Vec::new(),
+            anchor: Vec::new(),
+            log_prob: Vec::new(),
+            network: Arc::new(Activations::default()),
+            options: stage.options.iter().map(|of| OptionRows::new(of, trajectories)).collect(),
+            densities: stage.densities.iter().map(|_| DensityRows::default()).collect(),
+            scored_model: DensityRows::default(),
+            scored_start: DensityRows::default(),
+            ratio: RatioRows::default(),
+            imagined_start: Imagined::default(),
+            imagined: Imagined::default(),
+            slopes: SlopeRows::new(stage.through.as_ref(), trajectories),
+            simulated: Simulated::new(),
+            gains: stage.gains.iter().map(|_| GainRows::default()).collect(),
+            ledger: Ledger::default(),
+            totals: Totals::default(),
+            trace: Trace::default(),
+            listed: None,
+            tally: None,
+            extremes: None,
+            fault: None,
+            sought: None,
+            found: None,
+            absorbed: Vec::new(),
+            inputs: Sums::default(),
+            exponents: stage.exponents.values(trajectories),
+            anchor_values: match &stage.anchor {
+                Anchor::Expressions(expressions) => Some(expressions.values(trajectories)),
+                Anchor::None | Anchor::Present | Anchor::PreviousPolicy | Anchor::Previous(_) => {
+                    None
+                }
+            },
+            previous: Arc::default(),
+            feeds: Feeds::of_options(stage.options.len()),
+            work: Work {
+                uniforms: Vec::with_capacity(trajectories),
+                values: column(),
+                entropy: column(),
+                divergence: column(),
+                prior: Vec::new(),
+                actions: Vec::new(),
+                joint: Vec::new(),
+                joint_columns: Vec::new(),
+                origin: vec![0; trajectories],
+            },
+        }
+    }
+
+    /// How many trajectories it rolls out.
+    pub fn size(&self) -> usize {
+        self.batch.rows()
+    }
+
+    /// Moves what is scheduled to batch `batch`, counted from 0; before, it stands at its end.
+    pub fn move_schedules(&mut self, stage: &Stage<E>, batch: u64) {
+        let batches = stage.plan.settings.steps;
+        stage.exponents.move_schedules(batch, batches, &mut self.exponents);
+        if let Some(through) = &stage.through {
+            self.slopes.move_schedules(through, batch, batches);
+        }
+    }
+
+    /// Rolls all trajectories out anew; `stream` names the random numbers. What whole trajectories
+    /// give to the bound is added by [`Rollout::value`]. It ends midway if the run gives up, and at
+    /// the first number that is none, with a [`Fault`].
+    pub fn run(
+        &mut self,
+        stage: &Stage<E>,
+        point: Point<E>,
+        stream: [u64; 3],
+        choice: Choice,
+        keep: Keep,
+    ) {
+        self.roll_out(stage, point, stream, choice, keep);
+        if let Some(fault) = self.fault.take_if(|fault| fault.arose != Arose::Outside) {
+            let state = self.state_before(
+                stage,
+                point,
+                stream,
+                (choice, keep),
+                (fault.t, fault.trajectory),
+            );
+            self.fault = Some(Fault { state, ..fault });
+        }
+    }
+
+    /// The state of a trajectory before step `t` of a run, which is made once more.
+    pub fn state_before(
+        &mut self,
+        stage: &Stage<E>,
+        point: Point<E>,
+        stream: [u64; 3],
+        (choice, keep): (Choice, Keep),
+        sought: (usize, usize),
+    ) -> Option<String> {
+        self.sought = Some(sought);
+        self.roll_out(stage, point, stream, choice, keep);
+        self.sought = None;
+        self.found.take()
+    }
+
+    fn roll_out(
+        &mut self,
+        stage: &Stage<E>,
+        point: Point<E>,
+        stream: [u64; 3],
+        choice: Choice,
+        keep: Keep,
+    ) {
+        self.fault = None;
+        let mut random = generator(stream);
+        self.simulated.begin(stream);
+        self.clear(stage);
+        self.gains.iter_mut().for_each(GainRows::clear);
+        match (&self.listed, &stage.start) {
+            (Some(listed), _) => {
+                self.batch.begin(&stage.world, Actions::Numbers(listed.starts()), &mut random)
+            }
+            (None, None) => self.batch.reset(&stage.world, &mut random),
+            (None, Some(start)) => {
+                let on = (&stage.world, &mut self.batch);
+                start.begin(
+                    on,
+                    point.present,
+                    &mut self.feeds,
+                    &mut self.imagined_start,
+                    &mut random,
+                );
+                self.work.origin.copy_from_slice(self.batch.origin());
+                let broken = self.imagined_start.broken.take();
+                self.is_broken(broken, Arose::Kernel, 1);
+            }
+        }
+        self.work.origin.copy_from_slice(self.batch.origin());
+        self.hold_outside(stage, None);
+        let started = reached::of_world(stage, &self.batch, self.batch.front());
+        self.is_broken(started, Arose::World, 1);
+        if stage.keeps_ledger() && keep == Keep::Rows {
+            // one that has ended at its start has no row
+            self.trace.record_next(stage, &self.batch, self.batch.origin());
+        }
+        self.value_absorbed_steps(stage);
+        let all = self.batch.front();
+        self.batch.compact(&stage.world);
+        self.absorb(stage, 0, self.batch.front()..all);
+        for t in 1..=stage.horizon {
+            if self.batch.front() == 0 || self.fault.is_some() || stage.stop.gives_up() {
+                break;
+            }
+            self.step(stage, point, &mut random, t, (choice, keep));
+        }
+    }
+
+    /// Keeps the first fault that is found: a row of the present step, and what is wrong with it.
+    fn is_broken(&mut self, found: Option<(usize, String)>, arose: Arose, t: usize) -> bool {
+        if let (Some((row, what)), None) = (found, &self.fault) {
+            let trajectory = self.work.origin[row] as usize;
+            self.fault = Some(Fault { what, arose, t, trajectory, state: None, outside: None });
+        }
+        self.fault.is_some()
+    }
+
+    /// Keeps what an environment from outside could not do: start, or make step `t`. A row whose
+    /// step cannot be used has not moved.
+    fn hold_outside(&mut self, stage: &Stage<E>, t: Option<usize>) {
+        if let (Some(trouble), None) = (self.batch.trouble(), &self.fault) {
+            let row = trouble.row;
+            let is_of_row = trouble.cause.is_none() && t.is_some();
+            self.fault = Some(Fault {
+                what: trouble.what.clone(),
+                arose: Arose::Outside,
+                t: t.unwrap_or(1),
+                trajectory: self.work.origin.get(row).map_or(0, |&origin| origin as usize),
+                state: is_of_row.then(|| reached::state_of_row(stage, &self.batch, row)),
+                outside: Some(trouble.clone()),
+            });
+        }
+    }
+
+    /// The gains of the rows of a step, which has been made.
+    fn evaluate_gains(&mut self, stage: &Stage<E>, frozen: &Frozen<E>, t: usize, live: usize) {
+        let Rollout { trace, draws, options, gains, work, exponents, .. } = self;
+        let drawn = |variable| match variable {
+            Variable::Option(option) => &options[option].draws.numbers[..],
+            Variable::Action
+            | Variable::State
+            | Variable::Observation
+            | Variable::Reward(_)
+            | Variable::End => &draws.numbers[..],
+        };
+        let rows = Transitions {
+            trace,
+            origin: &work.origin[..live],
+            t,
+            horizon: stage.horizon,
+            drawn: &drawn,
+        };
+        for (at, (gain, own)) in stage.gains.iter().zip(gains).enumerate() {
+            own.evaluate(gain, frozen, &rows);
+            stage.exponents.put_gain(at, &own.values, exponents);
+        }
+    }
+
+    /// Forgets the last run.
+    pub fn clear(&mut self, stage: &Stage<E>) {
+        let trajectories = self.size();
+        self.clear_rows();
+        self.after.fill(<E as Float>::ZERO);
+        let totals = &mut self.totals;
+        self.inputs.clear(stage.learning.scaled_components());
+        totals.terms.clear();
+        totals.terms.resize(stage.terms.len(), 0.0);
+        totals.entropy = 0.0;
+        for list in [&mut totals.bound, &mut totals.returns] {
+            list.clear();
+            list.resize(trajectories, 0.0);
+        }
+        let several = if stage.world.rewards() > 1 { stage.world.rewards() } else { 0 };
+        totals.rewards.resize_with(several, Vec::new);
+        for list in &mut totals.rewards {
+            list.clear();
+            list.resize(trajectories, 0.0);
+        }
+        totals.lengths.clear();
+        totals.lengths.resize(trajectories, 0);
+        if stage.keeps_ledger() {
+            self.ledger.clear(stage.terms.len());
+            self.trace.clear(stage.horizon, trajectories);
+        }
+    }
+
+    fn clear_rows(&mut self) {
+        self.rows.clear();
+        self.draws.clear();
+        let lists = [
+            &mut self.here,
+            &mut self.before,
+            &mut self.policy,
+            &mut self.anchor,
+            &mut self.log_prob,
+        ];
+        lists.into_iter().for_each(Vec::clear);
+        self.options.iter_mut().for_each(OptionRows::clear);
+        self.densities.iter_mut().for_each(|density| density.written.clear());
+        self.slopes.clear();
+    }
+
+    /// Draws the options and the actions of the live rows at step `t`: which rows these are, unless
+    /// a kernel has broken.
+    fn decide(
+        &mut self,
+        stage: &Stage<E>,
+        point: Point<E>,
+        random: &mut Xoshiro256PlusPlus,
+        t: usize,
+        (choice, keep): (Choice, Keep),
+    ) -> Option<Range<usize>> {
+        let live = self.batch.front();
+        if keep == Keep::Nothing {
+            self.clear_rows();
+        }
+        let first = self.rows.len();
+        let rows = first..first + live;
+        self.work.origin[..live].copy_from_slice(&self.batch.origin()[..live]);
+        self.rows.trajectory.extend_from_slice(&self.work.origin[..live]);
+        self.rows.close_step();
+        if let Some((_, trajectory)) = self.sought.filter(|(at, _)| *at == t) {
+            let row =
+                self.work.origin[..live].iter().position(|&origin| origin as usize == trajectory);
+            self.found = row.map(|row| reached::state_of_row(stage, &self.batch, row));
+        }
+
+        let wired = if keep == Keep::Rows { &stage.learning } else { &stage.acting };
+        if stage.keeps_ledger() && keep == Keep::Rows {
+            self.trace.record(stage, &self.batch, (t, first), &self.work.origin[..live]);
+        }
+        self.read_earlier((stage, wired, point.present), t, live);
+        self.simulated.draw(
+            &stage.simulators,
+            point,
+            (&stage.world, &self.batch),
+            &mut self.feeds.simulated,
+        );
+        if stage.options.is_empty() {
+            let network = Arc::get_mut(&mut self.network)
+                .expect("rollout: the tape of the last gradient is gone");
+            wired.feed(
+                point.present,
+                (&stage.world, &self.batch),
+                live,
+                &mut self.feeds,
+                |inputs| {
+                    wired.network.forward(point.present, inputs, rows.clone(), network);
+                },
+            );
+        } else {
+            let broken = self.draw_options(stage, point, wired, random, rows.clone(), (t, choice));
+            if self.is_broken(broken, Arose::Kernel, t) {
+                return None;
+            }
+        }
+        if keep == Keep::Rows && stage.learning.scaled_components() > 0 {
+            wired.observe(&stage.world, &self.batch, live, &mut self.inputs);
+        }
+        let width = stage.family.numbers();
+        let grown = |list: &mut Vec<E>, width: usize| {
+            list.resize((first + live) * width, <E as Float>::ZERO)
+        };
+        grown(&mut self.policy, width);
+        grown(&mut self.log_prob, 1);
+        stage.family.describe(
+            wired.outputs(&self.network, &wired.policy, &rows),
+            &[],
+            &mut self.policy[first * width..],
+        );
+        let policy = &self.policy[first * width..];
+        let name = &stage.plan.model.kernel(stage.plan.policy.kernel).name;
+        let broken =
+            stage.family.fault(name, policy, wired.outputs(&self.network, &wired.policy, &rows));
+        if broken.is_some() {
+            self.is_broken(broken, Arose::Kernel, t);
+            return None;
+        }
+        match &self.listed {
+            Some(listed) => {
+                listed.read_actions(t, &self.work.origin[..live], &mut self.draws.numbers)
+            }
+            None => {
+                stage.family.draw(policy, choice, random, &mut self.work.uniforms, &mut self.draws)
+            }
+        }
+        stage.family.log_probs(policy, &self.draws, rows.clone(), &mut self.log_prob[first..]);
+        Some(rows)
+    }
+
+    /// Moves the live rows by the step `t`.
+    fn step(
+        &mut self,
+        stage: &Stage<E>,
+        point: Point<E>,
+        random: &mut Xoshiro256PlusPlus,
+        t: usize,
+        (choice, keep): (Choice, Keep),
+    ) {
+        let Some(rows) = self.decide(stage, point, random, t, (choice, keep)) else { return };
+        let wired = if keep == Keep::Rows { &stage.learning } else { &stage.acting };
+        let (first, live) = (rows.start, rows.len());
+        let policy = &self.policy[first * stage.family.numbers()..];
+        let (log_probs, entropies) = (&self.log_prob[first..], &mut self.work.entropy[..live]);
+        stage.family.estimated_entropies(policy, log_probs, entropies);
+        self.divergences(stage, point, t, rows.clone(), wired);
+
+        if let Some(tally) = &mut self.tally {
+            tally.add(
+                stage,
+                &self.batch,
+                (t, rows.clone()),
+                (&self.options, &self.feeds.last),
+                &self.draws,
+            );
+        }
+        stage.exponents.read_before(&stage.world, &self.batch, live, &mut self.exponents);
+        if !stage.options.is_empty() {
+            let Rollout { options, feeds, exponents, .. } = self;
+            let (now, last) = (
+                |option: usize, row: usize| options[option].draws.numbers[first + row],
+                |option: usize, row: usize| feeds.last[option].numbers[row],
+            );
+            stage.exponents.read_options(live, now, last, exponents);
+            stage.exponents.read_real_options(
+                live,
+                |option, component, row| feeds.drawn[option].columns[component * live + row],
+                exponents,
+            );
+        }
+        if let (Some(through), Keep::Rows) = (&stage.through, keep) {
+            let Rollout { batch, slopes, .. } = self;
+            slopes.read(through, |expressions, values| {
+                expressions.read_before(&stage.world, batch, live, values)
+            });
+        }
+        let Work { actions: columns, joint, joint_columns, origin, .. } = &mut self.work;
+        let actions = stage.family.actions(&self.draws, rows.clone(), columns);
+        let done = match &stage.joint {
+            Some(of) => of.actions(actions, &self.feeds.drawn, live, (joint, joint_columns)),
+            None => actions,
+        };
+        match (&self.listed, &stage.imagination) {
+            (Some(listed), _) => {
+                let mut next = Vec::with_capacity(live);
+                listed.read_states(t + 1, &origin[..live], &mut next);
+                self.batch.follow(&stage.world, done, (Actions::Numbers(&next), &[]), random);
+            }
+            (None, None) => self.batch.step(&stage.world, done, random),
+            (None, Some(imagination)) => {
+                let on = (&stage.world, &mut self.batch);
+                let kept = if stage.through.is_some() { first } else { 0 };
+                imagination.step(
+                    on,
+                    (point.present, (actions, done), kept),
+                    &mut self.feeds,
+                    &mut self.imagined,
+                    random,
+                );
+            }
+        }
+        if self.batch.trouble().is_some() {
+            self.hold_outside(stage, Some(t));
+            return;
+        }
+        let broken = self.imagined.broken.take().map(|found| (found, Arose::Kernel));
+        let broken =
+            broken.or_else(|| Some((reached::of_world(stage, &self.batch, live)?, Arose::World)));
+        if let Some((found, arose)) = broken {
+            self.is_broken(Some(found), arose, t);
+            return;
+        }
+        if stage.keeps_ledger() && keep == Keep::Rows {
+            self.trace.record_next(stage, &self.batch, &origin[..live]);
+            self.trace.record_actions(actions, live);
+            for (at, option) in stage.options.iter().enumerate().filter(|(_, of)| of.width > 0) {
+                let drawn = &self.feeds.drawn[at].columns;
+                self.trace.record_option(at, &drawn[..option.width * live], live);
+            }
+            if stage.collects || stage.densities.iter().any(Density::is_of_outcome) {
+                self.trace.record_outcomes(stage, &self.batch, live);
+            }
+        }
+        stage.exponents.read_after(&stage.world, &self.batch, actions, live, &mut self.exponents);
+        if let (Some(through), Keep::Rows) = (&stage.through, keep) {
+            let Rollout { batch, slopes, .. } = self;
+            slopes.read(through, |expressions, values| {
+                expressions.read_after(&stage.world, batch, actions, live, values)
+            });
+            slopes.add(through, t, live);
+        }
+        if !stage.gains.is_empty() {
+            self.evaluate_gains(stage, point.frozen, t, live);
+        }
+        stage.exponents.run(t, 0..live, &mut self.exponents);
+        for (density, rows) in stage.densities.iter().zip(&mut self.densities) {
+            if let Some(output) = density.written {
+                rows.written.extend_from_slice(&self.exponents.output(output)[..live]);
+            }
+        }
+        self.collect(stage, t, rows, keep);
+        self.batch.compact(&stage.world);
+        self.absorb(stage, t, self.batch.front()..live);
+    }
+}

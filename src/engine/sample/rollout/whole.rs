@@ -1,0 +1,167 @@
+//! What whole trajectories give to the bound: the densities and the density ratio of terms that
+//! read more than one step.
+
+use super::Rollout;
+use crate::engine::episode::points::Trajectories;
+use crate::engine::numeric::float::Float;
+use crate::engine::numeric::number::Number;
+use crate::engine::program::point::Point;
+use crate::engine::program::stage::Stage;
+use crate::engine::program::start;
+use crate::engine::sample::fault::{self, Arose, Fault};
+use crate::engine::sample::reached;
+use crate::plan::Less;
+
+impl<E: Number> Rollout<E> {
+    /// Adds what whole trajectories give, and credits the draws with it, where rows were kept for
+    /// that.
+    pub fn value(&mut self, stage: &Stage<E>, point: Point<E>) {
+        if stage.keeps_ledger() {
+            self.evaluate_densities(stage, point);
+            self.ledger.credit(
+                (&stage.terms, stage.plan.settings.discount),
+                stage.row_draws(),
+                self.rows.len(),
+                &self.totals.lengths,
+                &self.trace,
+            );
+        }
+    }
+
+    /// The trajectories of the last run, where they were recorded.
+    pub fn trajectories(&self, stage: &Stage<E>) -> Trajectories<'_, E> {
+        let Rollout { rows, totals, trace, draws, options, .. } = self;
+        Trajectories {
+            rows,
+            lengths: &totals.lengths,
+            horizon: stage.horizon,
+            trace,
+            actions: &draws.numbers,
+            options,
+        }
+    }
+
+    /// What whole trajectories give to the densities of the bound, and to its density ratio.
+    fn evaluate_densities(&mut self, stage: &Stage<E>, point: Point<E>) {
+        let Rollout {
+            rows,
+            totals,
+            trace,
+            draws,
+            options,
+            densities,
+            ledger,
+            ratio,
+            scored_model,
+            scored_start,
+            fault,
+            ..
+        } = self;
+        let lengths = totals.lengths.clone();
+        let on = Trajectories {
+            rows,
+            lengths: &lengths,
+            horizon: stage.horizon,
+            trace,
+            actions: &draws.numbers,
+            options,
+        };
+        if let Some(of) = &stage.scored_model {
+            scored_model.evaluate(of, point, &on);
+        }
+        if let Some(of) = &stage.scored_start {
+            start::evaluate(scored_start, of, point, &on);
+        }
+        let mut hold = |term: usize, value: E, point: (u32, u32)| {
+            if !Float::is_finite(value) && fault.is_none() {
+                let what = fault::term_is(stage.plan, term, value.as_f64());
+                let (t, trajectory) = (point.0 as usize, point.1 as usize);
+                *fault = Some(Fault {
+                    what,
+                    arose: Arose::Kernel,
+                    t,
+                    trajectory,
+                    state: reached::state_at(stage, &on, point),
+                    outside: None,
+                });
+            }
+        };
+        if let Some(of) = &stage.ratio {
+            ratio.evaluate((of, stage.model.as_ref()), point, &on);
+            let sign = stage.terms[of.term].sign * of.sign;
+            for (&(t, trajectory), &logit) in ratio.points.iter().zip(ratio.logits(of)) {
+                let value = <E as Float>::of(sign) * logit;
+                hold(of.term, value, (t, trajectory));
+                ledger.add(of.term, t as usize, trajectory, value);
+                totals.terms[of.term] += value.as_f64();
+                totals.bound[trajectory as usize] += value.as_f64();
+            }
+            let discount = stage.plan.settings.discount;
+            for &(trajectory, steps) in &ratio.absorbed {
+                let logit = ratio.logit_of_absorbed(of).as_f64() * sign;
+                hold(of.term, <E as Float>::of(logit), (lengths[trajectory as usize], trajectory));
+                // from the step at which the ledger has them
+                let faded: f64 = if discount == 1.0 {
+                    f64::from(steps)
+                } else {
+                    (0..steps).map(|k| discount.powi(k as i32)).sum()
+                };
+                ledger.add(
+                    of.term,
+                    lengths[trajectory as usize] as usize + 1,
+                    trajectory,
+                    <E as Float>::of(logit * faded),
+                );
+                totals.terms[of.term] += logit * f64::from(steps);
+                totals.bound[trajectory as usize] += logit * f64::from(steps);
+            }
+        }
+        for (density, out) in stage.densities.iter().zip(densities) {
+            out.evaluate(density, point, &on);
+            if density.less == Less::Itself {
+                out.points
+                    .iter()
+                    .zip(&out.log_prob)
+                    .for_each(|(&point, &log_p)| hold(density.term, log_p, point));
+                continue;
+            }
+            let sign = stage.terms[density.term].sign;
+            for (at, (&(t, trajectory), &log_p)) in out.points.iter().zip(&out.log_prob).enumerate()
+            {
+                let of_draw = |draw: usize, row: usize| match options.get(draw) {
+                    // of a squashed draw the density of what it became
+                    Some(option) => {
+                        option.log_prob[row]
+                            + stage.options[draw].family.log_squash(&option.draws, row)
+                    }
+                    None => self.log_prob[row] + stage.family.log_squash(draws, row),
+                };
+                let log_q =
+                    out.compared(at, density, &on, (of_draw, |row: usize| out.written[row]));
+                let value = <E as Float>::of(sign) * (log_p - log_q);
+                hold(density.term, value, (t, trajectory));
+                ledger.add(density.term, t as usize, trajectory, value);
+                totals.terms[density.term] += value.as_f64();
+                totals.bound[trajectory as usize] += value.as_f64();
+            }
+        }
+    }
+
+    /// Evaluates the densities anew at `point`; what the trajectories gave stays.
+    pub fn revalue_densities(&mut self, stage: &Stage<E>, point: Point<E>) {
+        let Rollout { rows, totals, trace, draws, options, densities, .. } = self;
+        let on = Trajectories {
+            rows,
+            lengths: &totals.lengths,
+            horizon: stage.horizon,
+            trace,
+            actions: &draws.numbers,
+            options,
+        };
+        stage
+            .densities
+            .iter()
+            .zip(densities)
+            .for_each(|(density, out)| out.evaluate(density, point, &on));
+    }
+}

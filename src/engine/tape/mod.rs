@@ -1,0 +1,4 @@
+//! The only room that names dfdx: tensors, the tape, and its fused nodes.
+
+pub(in crate::engine) mod nodes;
+pub(in crate::engine) mod tensor;

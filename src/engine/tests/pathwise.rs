@@ -1,0 +1,651 @@
+//! Gradients through draws: against differences of the bound with all noise held still, against a
+//! bound that is integrated by hand, and what they teach.
+
+use super::testing::{bits, ended_after, numbers, planned, resumed, try_plan};
+use crate::engine::family::choice::Choice;
+use crate::engine::gradient::objective::{Aim, Objective, ReturnScale, Weighing};
+use crate::engine::evaluate;
+use crate::engine::network::parameters::Parameters;
+use crate::engine::program::point::{Frozen, Point};
+use crate::engine::program::stage::Stage;
+use crate::engine::run::train::{gradient_estimates, infer};
+use crate::engine::sample::rollout::{Keep, Rollout};
+use crate::model::ParameterId;
+use crate::plan::Plan;
+
+/// A world of two real components and an action on the line; `world`, `prior` and `posterior` are
+/// the factors of `a`, `s` and more.
+struct Plane<'a> {
+    hidden: &'a str,
+    action: &'a str,
+    kernels: &'a str,
+    prior: &'a str,
+    posterior: &'a str,
+    over: &'a str,
+    infer: &'a str,
+}
+
+impl Plane<'_> {
+    fn text(&self) -> String {
+        let Plane { hidden, action, kernels, prior, posterior, over, infer } = self;
+        format!(
+            "model plane
+             horizon T = 4
+             param eta = 0.7
+             {hidden} environment plane {{
+               state  s : {{ x: real, y: real }}
+               action a : {action}
+               reward r
+               reward q
+               s[1]   ~ {{ x: Normal(mean = 0, sd = 1), y: Normal(mean = 0.5, sd = 1) }}
+               s[t+1] ~ {{ x: Normal(mean = s[t].x + 0.3 * a[t], sd = 0.5), y: Normal(mean = 0.8 \
+               * s[t].y * cos(s[t].x), sd = 0.4) }}
+               r[t]   = -abs(s[t+1].x - a[t]) - max(s[t].y * s[t+1].y, 0)
+               q[t]   = -0.1 * s[t].x^2
+             }}
+             {kernels}
+             bound dream {{
+               prior      {{ {prior} }}
+               likelihood {{ R[t] ~ exp(eta * r[t] - 1); Q[t] ~ exp(q[t] * t / T); Z[T] ~ \
+               exp(-s[T].y^2 - s[T+1].x^2) }}
+               posterior  {{ {posterior} }}
+             }}
+             infer {{ maximize dream over {over}; estimator = pathwise; precision = f64; threads \
+             = 1; shards = 1; trajectories = 7; {infer} }}"
+        )
+    }
+}
+
+const WORLD: &str = "kernel world(s' | s, a) = Normal(mean = s + mlp(s, a, s.x * a, hidden = [5], \
+                     activation = tanh), sd = 0.1 + softplus(linear(s, a)))";
+
+/// The bound of one batch with noise of its own, as a function of the parameters, and its gradient.
+struct Batch<'a> {
+    stage: Stage<'a, f64>,
+    rollout: Rollout<f64>,
+    /// The parameters at the beginning of the round.
+    previous: Vec<f64>,
+}
+
+impl<'a> Batch<'a> {
+    fn of(plan: &'a Plan) -> Batch<'a> {
+        let stage = Stage::new(plan).unwrap();
+        let previous = Parameters::<f64>::initial(&plan.model, 29).values().to_vec();
+        Batch { rollout: Rollout::new(&stage, plan.settings.trajectories), stage, previous }
+    }
+
+    fn run(&mut self, parameters: &Parameters<f64>) -> f64 {
+        let frozen = Frozen::at(&self.stage, parameters.values(), (0, 0));
+        let point =
+            Point { present: parameters.values(), previous: Some(&self.previous), frozen: &frozen };
+        self.rollout.run(&self.stage, point, [3, 5, 7], Choice::Sampled, Keep::Rows);
+        self.rollout.value(&self.stage, point);
+        let bound = &self.rollout.totals.bound;
+        bound.iter().sum::<f64>() / bound.len() as f64
+    }
+
+    fn gradient(&mut self, parameters: &Parameters<f64>) -> Vec<f64> {
+        self.run(parameters);
+        let frozen = Frozen::at(&self.stage, parameters.values(), (0, 0));
+        let point =
+            Point { present: parameters.values(), previous: Some(&self.previous), frozen: &frozen };
+        let mut objective = Objective::new(&self.stage, parameters);
+        objective.assess(&self.stage, &self.rollout, point, ReturnScale::ONE);
+        let share = 1.0 / self.rollout.size() as f64;
+        objective.differentiate(
+            &self.stage,
+            (parameters, Some(&self.previous)),
+            &self.rollout,
+            Weighing { aim: Aim::Both, share, moved: false },
+        );
+        objective.gradient.iter().map(|g| -g).collect()
+    }
+}
+
+/// Holds the gradient of all trained numbers against central differences; noise stands still, so
+/// that there is no sampling error.
+fn assert_differences(text: &str) {
+    let plan = planned(text);
+    let mut parameters = Parameters::<f64>::initial(&plan.model, 3);
+    let shifts = numbers(parameters.values().len(), 11);
+    parameters.values_mut().iter_mut().zip(shifts).for_each(|(value, shift)| *value += 0.3 * shift);
+    let mut batch = Batch::of(&plan);
+    let gradient = batch.gradient(&parameters);
+    let trained: Vec<usize> =
+        plan.trained.iter().flat_map(|&id| parameters.layout().range(id)).collect();
+    assert!(trained.len() > 10, "{} numbers", trained.len());
+    let h = 1e-6;
+    for &at in &trained {
+        let value = parameters.values()[at];
+        let mut shifted = |by: f64| {
+            parameters.values_mut()[at] = value + by;
+            batch.run(&parameters)
+        };
+        let difference = (shifted(h) - shifted(-h)) / (2.0 * h);
+        parameters.values_mut()[at] = value;
+        let name = parameters.layout().name(parameters.layout().parameter_at(at));
+        assert!(
+            (difference - gradient[at]).abs() < 1e-6 * (1.0 + difference.abs()),
+            "{name} {at}: {}, {difference}",
+            gradient[at]
+        );
+    }
+    let moved = trained.iter().filter(|&&at| gradient[at].abs() > 1e-9).count();
+    assert!(2 * moved > trained.len(), "{moved} of {} move", trained.len());
+}
+
+const START: &str = "s[1] ~ plane.initial";
+
+/// A squashed policy, whose entropy is sampled, in a learned world whose log-ratio to the
+/// environment's own density is, too.
+#[test]
+fn through_squashed_actions_and_a_world_against_a_known_density() {
+    assert_differences(
+        &Plane {
+            hidden: "",
+            action: "real in [-1, 2]",
+            kernels: &format!(
+                "{WORLD}\nkernel pi(a | s, t) = TanhNormal(mean = linear(s, t), sd \
+                               = 0.2 + softplus(linear(s)))"
+            ),
+            prior: &format!("{START}; a[t] ~ Uniform; s[t+1] ~ plane.transition(s[t], a[t])"),
+            posterior: &format!("{START}; a[t] ~ pi(s[t], t); s[t+1] ~ world(s[t], a[t])"),
+            over: "pi, world",
+            infer: "",
+        }
+        .text(),
+    );
+}
+
+/// A world that is held fixed passes the gradient on to the policy all the same; the prior of the
+/// action reads the state.
+#[test]
+fn through_a_world_that_another_bound_teaches() {
+    assert_differences(
+        &Plane {
+            hidden: "hidden",
+            action: "real",
+            kernels: &format!(
+                "{WORLD}\nkernel pi(a | s) = Normal(mean = mlp(s, hidden = [4], activation = \
+                 tanh), sd = 0.2 + softplus(linear(s)))"
+            ),
+            prior: &format!(
+                "{START}; a[t] ~ Normal(mean = -0.4 * s[t].x, sd = 1 + s[t].y^2); \
+                             s[t+1] ~ world(s[t], a[t])"
+            ),
+            posterior: &format!("{START}; a[t] ~ pi(s[t]); s[t+1] ~ world(s[t], a[t])"),
+            over: "pi",
+            infer: "",
+        }
+        .text(),
+    );
+}
+
+/// A prior of the last round, the policy's own copy or another kernel's: its parameters stand
+/// still, its state does not.
+#[test]
+fn through_a_prior_of_the_last_round() {
+    for prior in ["previous pi(s[t])", "previous habit(s[t])"] {
+        let kernels = format!(
+            "{WORLD}
+             kernel habit(a | s) = Normal(mean = linear(s), sd = 0.5 + softplus(linear(s)))
+             kernel pi(a | s) = Normal(mean = mlp(s, hidden = [4], activation = tanh), sd = 0.2 + \
+             softplus(linear(s)))"
+        );
+        let plane = Plane {
+            hidden: "hidden",
+            action: "real",
+            kernels: &kernels,
+            prior: &format!("{START}; a[t] ~ {prior}; s[t+1] ~ world(s[t], a[t])"),
+            posterior: &format!("{START}; a[t] ~ pi(s[t]); s[t+1] ~ world(s[t], a[t])"),
+            over: "pi, world",
+            infer: "",
+        };
+        assert_differences(&plane.text());
+    }
+}
+
+/// A generator without a density, by the slopes of a classifier's logit; prior and policy share a
+/// network.
+#[test]
+fn through_a_classifier_and_a_generator() {
+    assert_differences(
+        &Plane {
+            hidden: "hidden",
+            action: "real",
+            kernels: "kernel world(s' | s, a) = Implicit(s + mlp(s, a, a / 2, noise(3), hidden = \
+                      [5], activation = tanh))
+                      net trunk(s) = mlp(s, hidden = [4], activation = tanh)
+                      kernel habit(a | s) = Normal(mean = linear(trunk(s)), sd = 1)
+                      kernel pi(a | s) = Normal(mean = linear(trunk(s)), sd = 0.2 + \
+                      softplus(linear(trunk(s))))",
+            prior: &format!("{START}; a[t] ~ habit(s[t]); s[t+1] ~ plane.transition(s[t], a[t])"),
+            posterior: &format!("{START}; a[t] ~ pi(s[t]); s[t+1] ~ world(s[t], a[t])"),
+            over: "pi, habit, world",
+            infer: "ratio = mlp(s, a, s', hidden = [6], activation = tanh)",
+        }
+        .text(),
+    );
+}
+
+/// Rewards and first states that the model draws.
+#[test]
+fn through_rewards_and_starts_that_are_learned() {
+    let kernels = "kernel world(s', q | s, a) = {
+                     s: Normal(mean = s + mlp(s, a, hidden = [5], activation = tanh), sd = 0.1 + \
+                     softplus(linear(s, a))),
+                     q: Normal(mean = -softplus(linear(s, a)), sd = 0.1 + softplus(linear(s)))
+                   }
+                   kernel start(s) = Normal(mean = linear(1), sd = 0.1 + softplus(linear(1)))
+                   kernel pi(a | s) = Normal(mean = linear(s), sd = 0.2 + softplus(linear(s)))";
+    assert_differences(
+        &Plane {
+            hidden: "hidden",
+            action: "real",
+            kernels,
+            prior: "s[1] ~ start; a[t] ~ Normal(mean = 0, sd = 1); \
+                    s[t+1], q[t] ~ world(s[t], a[t])",
+            posterior: "s[1] ~ start; a[t] ~ pi(s[t]); s[t+1], q[t] ~ world(s[t], a[t])",
+            over: "pi, start, world",
+            infer: "",
+        }
+        .text(),
+    );
+}
+
+/// A line, two actions and three steps from a fixed start; model and policy are linear, and both
+/// move.
+const LINE: &str = "
+    model line
+    horizon T = 3
+    environment line {
+      state  s : real
+      action a : { left, right }
+      reward r
+      s[1]   ~ Delta(0.3)
+      s[t+1] ~ Normal(mean = 0.6 * s[t] + (if a[t] == right then 0.5 else -0.5), sd = 0.7)
+      r[t]   = -(s[t+1] - 1)^2
+    }
+    kernel pi(a | s)        = Categorical(logits = linear(s))
+    kernel world(s' | s, a) = Normal(mean = linear(s, a), sd = 0.1 + softplus(linear(s)))
+    bound dream {
+      prior      { s[1] ~ line.initial; a[t] ~ Uniform; s[t+1] ~ line.transition(s[t], a[t]) }
+      likelihood { R[t] ~ exp(0.5 * r[t]) }
+      posterior  { s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ world(s[t], a[t]) }
+    }
+    infer { maximize dream over pi, world; estimator = pathwise; precision = f64; threads = 1; \
+    trajectories = 64; INFER }";
+
+/// The bound of [`LINE`] from a state on, integrated on a grid over the noise: nothing here is the
+/// engine's.
+struct ByHand {
+    /// Weight and bias of the logits, of the mean and of the deviation, in the order of the layers.
+    pi: [f64; 4],
+    mean: [f64; 4],
+    sd: [f64; 2],
+}
+
+const NOISE: std::ops::RangeInclusive<i32> = -32..=32;
+const GRID: f64 = 0.25;
+
+impl ByHand {
+    fn of(plan: &Plan, values: &[f64], parameters: &Parameters<f64>) -> ByHand {
+        let part = |name: &str| {
+            let at = plan
+                .model
+                .network
+                .parameters
+                .iter()
+                .position(|parameter| parameter.name == name)
+                .expect(name);
+            &values[parameters.layout().range(ParameterId(at as u32))]
+        };
+        let both =
+            |name: &str| [part(&format!("{name}.weight")), part(&format!("{name}.bias"))].concat();
+        ByHand {
+            pi: both("pi.logits.0").try_into().unwrap(),
+            mean: both("world.mean.0").try_into().unwrap(),
+            sd: both("world.sd.0").try_into().unwrap(),
+        }
+    }
+
+    fn from(&self, s: f64, steps: usize) -> f64 {
+        if steps == 0 {
+            return 0.0;
+        }
+        let logits = [self.pi[0] * s + self.pi[2], self.pi[1] * s + self.pi[3]];
+        let total = logits[0].exp() + logits[1].exp();
+        let sd = 0.1 + (self.sd[0] * s + self.sd[1]).exp().ln_1p();
+        let mut value = 0.0;
+        for a in [0, 1] {
+            let p = logits[a].exp() / total;
+            let mean = self.mean[0] * s + self.mean[1 + a] + self.mean[3];
+            value += p * (0.5f64.ln() - p.ln());
+            for k in NOISE {
+                let noise = f64::from(k) * GRID;
+                let mass =
+                    GRID * (-0.5 * noise * noise).exp() / (2.0 * std::f64::consts::PI).sqrt();
+                if mass < 1e-12 {
+                    continue;
+                }
+                let next = mean + sd * noise;
+                let z = (next - (0.6 * s + if a == 1 { 0.5 } else { -0.5 })) / 0.7;
+                let log_ratio = -0.5 * z * z - 0.7f64.ln() + 0.5 * noise * noise + sd.ln();
+                value += p
+                    * mass
+                    * (-0.5 * (next - 1.0).powi(2) + log_ratio + self.from(next, steps - 1));
+            }
+        }
+        value
+    }
+}
+
+/// Actions are scored, states are followed or scored, too: the mean of many batches against the
+/// derivative of the bound as it is integrated by hand.
+#[test]
+fn scores_of_actions_move_states_and_are_moved_by_them() {
+    let cases = [
+        ("pi, world", "pathwise", "", 10),
+        ("pi, world", "pathwise", "baseline = mlp(s, hidden = [4])", 10),
+        ("world", "pathwise", "", 6),
+        ("pi, world", "score", "", 10),
+    ];
+    for (over, estimator, more, numbers) in cases {
+        let text = LINE.replace("INFER", more).replace("over pi, world", &format!("over {over}"));
+        assert_integral(
+            &text.replace("estimator = pathwise", &format!("estimator = {estimator}")),
+            numbers,
+        );
+    }
+}
+
+fn assert_integral(text: &str, moved: usize) {
+    let plan = planned(text);
+    let mut parameters = Parameters::<f64>::initial(&plan.model, 3);
+    let shifts = numbers(parameters.values().len(), 23);
+    parameters.values_mut().iter_mut().zip(shifts).for_each(|(value, shift)| *value += 0.4 * shift);
+    let estimates = gradient_estimates(&plan, &parameters, 0..1500).unwrap();
+    let batches = estimates.len() as f64;
+    let trained: Vec<usize> =
+        plan.trained.iter().flat_map(|&id| parameters.layout().range(id)).collect();
+    assert_eq!(trained.len(), moved);
+    let h = 1e-4;
+    for &at in &trained {
+        let bound = |by: f64| {
+            let mut values = parameters.values().to_vec();
+            values[at] += by;
+            ByHand::of(&plan, &values, &parameters).from(0.3, 3)
+        };
+        let exact = (bound(h) - bound(-h)) / (2.0 * h);
+        let mean = estimates.iter().map(|estimate| estimate[at]).sum::<f64>() / batches;
+        let variance = estimates.iter().map(|estimate| (estimate[at] - mean).powi(2)).sum::<f64>()
+            / (batches - 1.0);
+        let se = (variance / batches).sqrt();
+        // ten numbers: one in a thousand such tests fails by chance
+        assert!((mean - exact).abs() < 3.9 * se, "number {at}: {mean} ± {se}, {exact}");
+        assert!(
+            exact.abs() > 5.0 * se || exact.abs() < 0.05,
+            "number {at}: {exact} ± {se} says too little"
+        );
+    }
+}
+
+/// A drift that is paid for where it leads: what is `k` steps away counts `discount^k`.
+#[test]
+fn what_comes_later_is_faded() {
+    let text = |discount: &str| {
+        format!(
+            "model drift
+             horizon T = 5
+             environment line {{
+               state s : real; action a : {{ stay }}; reward r
+               s[1] ~ Delta(0); s[t+1] ~ Normal(mean = s[t], sd = 1); r[t] = s[t+1]
+             }}
+             kernel pi(a | s)     = Categorical(logits = linear(1))
+             kernel world(s' | s) = Normal(mean = s + linear(1), sd = 1)
+             bound dream {{
+               prior      {{ s[1] ~ line.initial; a[t] ~ Uniform; s[t+1] ~ world(s[t]) }}
+               likelihood {{ R[t] ~ exp(r[t]) }}
+               posterior  {{ s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ world(s[t]) }}
+             }}
+             infer {{ maximize dream over world; estimator = pathwise; precision = f64; threads = \
+             1; {discount} }}"
+        )
+    };
+    for (discount, exact) in [
+        ("", 15.0),
+        ("discount = 0.5", (1..=5).map(|n| 2.0 - 2.0 * 0.5f64.powi(n)).sum()),
+        ("discount = 0", 5.0),
+    ] {
+        let plan = planned(&text(discount));
+        let parameters = Parameters::<f64>::initial(&plan.model, 1);
+        let gradient = gradient_estimates(&plan, &parameters, 0..1).unwrap().remove(0);
+        let at = plan
+            .model
+            .network
+            .parameters
+            .iter()
+            .position(|parameter| parameter.name == "world.mean.0.bias")
+            .unwrap();
+        let of_bias = gradient[parameters.layout().range(ParameterId(at as u32)).start];
+        // the noise stands still: no sampling error
+        assert!((of_bias - exact).abs() < 1e-9, "{discount}: {of_bias}, {exact}");
+    }
+}
+
+/// Two estimators of one gradient, by the score of a real action and through it: means agree, and
+/// draws that are followed say more.
+#[test]
+fn scores_and_draws_tell_the_same_gradient() {
+    let text = |estimator: &str| {
+        format!(
+            "model line
+             horizon T = 5
+             hidden environment line {{
+               state s : real; action a : real; reward r
+               s[1] ~ Normal(mean = 1, sd = 0.5); s[t+1] ~ Normal(mean = s[t], sd = 1); r[t] = \
+               -s[t+1]^2 - 0.2 * a[t]^2
+             }}
+             kernel pi(a | s)        = Normal(mean = linear(s), sd = 0.3 + softplus(linear(s)))
+             kernel world(s' | s, a) = Normal(mean = 0.8 * s + 0.6 * tanh(a), sd = 0.3)
+             prior      {{ s[1] ~ line.initial; a[t] ~ Normal(mean = 0.5 * s[t], sd = 1); s[t+1] \
+             ~ world(s[t], a[t]) }}
+             likelihood {{ R[t] ~ exp(r[t]) }}
+             posterior  {{ s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ world(s[t], a[t]) }}
+             infer      {{ estimator = {estimator}; precision = f64; threads = 1; trajectories = \
+             64 }}"
+        )
+    };
+    let (scored, followed) = (planned(&text("score")), planned(&text("pathwise")));
+    let mut parameters = Parameters::<f64>::initial(&scored.model, 3);
+    let shifts = numbers(parameters.values().len(), 11);
+    parameters.values_mut().iter_mut().zip(shifts).for_each(|(value, shift)| *value += 0.3 * shift);
+    let moments = |plan: &Plan, batches: u64| {
+        let estimates = gradient_estimates(plan, &parameters, 0..batches).unwrap();
+        let count = estimates.len() as f64;
+        let trained: Vec<usize> =
+            plan.trained.iter().flat_map(|&id| parameters.layout().range(id)).collect();
+        let of = |&at: &usize| {
+            let mean = estimates.iter().map(|estimate| estimate[at]).sum::<f64>() / count;
+            let variance =
+                estimates.iter().map(|estimate| (estimate[at] - mean).powi(2)).sum::<f64>()
+                    / (count - 1.0);
+            (mean, variance, variance / count)
+        };
+        trained.iter().map(of).collect::<Vec<_>>()
+    };
+    let (scored, followed) = (moments(&scored, 4000), moments(&followed, 1000));
+    assert_eq!(scored.len(), 4);
+    for (at, (by_score, by_draw)) in scored.iter().zip(&followed).enumerate() {
+        let se = (by_score.2 + by_draw.2).sqrt();
+        // four numbers: one in a thousand such tests fails by chance
+        assert!(
+            (by_score.0 - by_draw.0).abs() < 3.7 * se,
+            "number {at}: {} and {} ± {se}",
+            by_score.0,
+            by_draw.0
+        );
+        assert!(by_draw.0.abs() > 5.0 * se, "number {at}: {} ± {se} says too little", by_draw.0);
+    }
+    let total =
+        |moments: &[(f64, f64, f64)]| moments.iter().map(|(_, variance, _)| variance).sum::<f64>();
+    assert!(2.0 * total(&followed) < total(&scored), "{} of {}", total(&followed), total(&scored));
+}
+
+/// A world of one step that goes up seven times in ten: its generator learns that from a classifier
+/// alone.
+#[test]
+fn a_generator_learns_a_world_without_a_density() {
+    let plan = planned(
+        "model fork
+         horizon T = 1
+         hidden environment line {
+           state  s : real
+           action a : { left, right }
+           reward r in [0, 1]
+           s[1]   ~ Normal(mean = 0, sd = 0.5)
+           s[t+1] ~ Mixture(0.3: Normal(mean = s[t] - 1, sd = 0.3), 0.7: Normal(mean = s[t] + 1, \
+           sd = 0.3))
+           r[t]   = if s[t+1] > s[t] then 1 else 0
+         }
+         kernel pi(a | s)     = Categorical(logits = linear(1))
+         kernel world(s' | s) = Implicit(s + mlp(s, noise(2), hidden = [16, 16], activation = tanh))
+         bound learn {
+           prior     { s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ line.transition(s[t], a[t]) }
+           posterior { s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ world(s[t]) }
+         }
+         infer {
+           maximize learn over world
+           estimator = pathwise; ratio = mlp(s, s', hidden = [32, 32]); ratio_steps = 2; \
+           ratio_batch = 256; trajectories = 256; steps = 1500
+           optimizer = adam(rate = ramp(from = 0.005, to = 0), beta1 = 0.5)
+         }",
+    );
+    let run = infer(&plan, &mut ()).unwrap();
+    let told = evaluate(&plan, &run.parameters, 20_000, false, 5).unwrap();
+    assert!(
+        (told.expected_return - 0.7).abs() < 0.03,
+        "up in {} ± {}",
+        told.expected_return,
+        told.return_se
+    );
+    assert!(told.bound.abs() < 0.05, "−KL is estimated as {} ± {}", told.bound, told.bound_se);
+}
+
+#[test]
+fn draws_that_are_followed_give_the_same_bits_on_any_number_of_threads_and_after_a_resumption() {
+    let with =
+        |threads: usize| {
+            let text = LINE.replace(
+                "precision = f64; threads = 1; trajectories = 64; INFER",
+                "trajectories = 16; shards = 4; steps = 12; discount = 0.9",
+            );
+            planned(&text.replace(
+                "estimator = pathwise",
+                &format!("estimator = pathwise; threads = {threads}"),
+            ))
+        };
+    let plan = with(1);
+    let one = infer(&plan, &mut ()).unwrap();
+    assert_eq!(bits(&infer(&with(2), &mut ()).unwrap()), bits(&one));
+    let whole = resumed(&plan, 5);
+    assert_eq!(bits(&whole), bits(&one), "resumed");
+}
+
+/// A param that moves over the batches: the first one has its first value, in the slopes as in the
+/// exponents.
+#[test]
+fn slopes_follow_a_schedule() {
+    let after_one = |eta: &str| {
+        let text = LINE
+            .replace("horizon T = 3", &format!("horizon T = 3\n param eta = {eta}"))
+            .replace("exp(0.5 * r[t])", "exp(eta * r[t])");
+        let plan = planned(
+            &text
+                .replace("INFER", "steps = 3; optimizer = sgd(rate = 0.01)")
+                .replace("trajectories = 64", "trajectories = 8"),
+        );
+        ended_after(&plan, 1).parameters.values().to_vec()
+    };
+    let (moving, still) = (after_one("ramp(from = 0.5, to = 2)"), after_one("0.5"));
+    assert!(moving.iter().zip(&still).all(|(a, b)| (a - b).abs() < 1e-12), "{moving:?} {still:?}");
+    let other = after_one("2");
+    assert!(moving.iter().zip(&other).any(|(a, b)| (a - b).abs() > 1e-3));
+}
+
+#[test]
+fn what_no_gradient_passes_through_is_refused() {
+    let told = |text: &str, needle: &str| {
+        let told = try_plan(text).map(|_| "planned").expect_err(needle);
+        assert!(told.contains(needle), "{told}");
+    };
+    let line = LINE.replace("INFER", "");
+    told(
+        &line.replace("(s[t+1] - 1)^2", "(if s[t+1] > 1 then 0 else 1)"),
+        "has a condition on what is drawn",
+    );
+    told(&line.replace("(s[t+1] - 1)^2", "floor(s[t+1])"), "has `floor`");
+    told(
+        &line.replace("r[t]   =", "end when s[t] > 2\n r[t]   ="),
+        "end by a condition on the state",
+    );
+    told(&line.replace("threads = 1", "epochs = 2"), "each batch gives one");
+    told(&line.replace("threads = 1", "kl_to_go = false"), "`kl_to_go = false` leaves them out");
+    told(
+        &line.replace(
+            "Normal(mean = linear(s, a), sd = 0.1 + softplus(linear(s)))",
+            "Mixture(0.5: Normal(mean = linear(s, a), sd = 1), 0.5: Normal(mean = linear(s), sd = \
+             1))",
+        ),
+        "jumps from part to part",
+    );
+    told(
+        &line.replace("s[t+1] ~ world(s[t], a[t])", "s[t+1] ~ line.transition(s[t], a[t])"),
+        "this bound's are the environment's",
+    );
+    told(&line.replace("over pi, world", "over pi"), "nothing that moves");
+    let record = line.replace(
+        "world(s' | s, a) = Normal(mean = linear(s, a), sd = 0.1 + softplus(linear(s)))",
+        "world(s', r | s, a) = { s: Normal(mean = linear(s, a), sd = 1), r: Normal(mean = \
+         linear(s), sd = 1) }",
+    );
+    let record = record
+        .replace("s[t+1] ~ line.transition(s[t], a[t])", "s[t+1], r[t] ~ world(s[t], a[t])")
+        .replace("; s[t+1] ~ world(s[t], a[t])", "; s[t+1], r[t] ~ world(s[t], a[t])");
+    assert!(try_plan(&record).is_ok());
+    told(&record.replace("estimator = pathwise;", ""), "takes the scores of states alone");
+    told(
+        &line.replace("logits = linear(s))", "logits = linear(floor(s)))"),
+        "what its network reads has `floor`",
+    );
+    told(
+        &line.replace("= linear(s, a), sd", "= linear(s * (if s > 0 then 1 else 2), a), sd"),
+        "what its network reads has a condition",
+    );
+    let real = line
+        .replace("action a : { left, right }", "action a : real")
+        .replace("if a[t] == right then 0.5 else -0.5", "a[t]");
+    let real = real
+        .replace("Categorical(logits = linear(s))", "Normal(mean = linear(s), sd = 1)")
+        .replace("a[t] ~ Uniform", "a[t] ~ Normal(mean = 0, sd = 1)");
+    assert!(try_plan(&real).is_ok());
+    told(
+        &real.replace("threads = 1", "baseline = mlp(s, hidden = [4]); lambda = 0.9"),
+        "here no draw is scored",
+    );
+    let mixture =
+        "Mixture(0.5: Normal(mean = linear(s, a), sd = 1), 0.5: Normal(mean = linear(s), sd = 1))";
+    let unmoved = real
+        .replace("Normal(mean = linear(s, a), sd = 0.1 + softplus(linear(s)))", mixture)
+        .replace("over pi, world", "over pi");
+    told(
+        &unmoved,
+        "the gradient goes through what `world` reads, and on through what it draws, but it is a \
+         `Mixture`",
+    );
+    let two = line.replace(
+        "maximize dream over pi, world; estimator = pathwise",
+        "maximize dream over pi; maximize dream over world (estimator = pathwise)",
+    );
+    told(&two, "with two estimators");
+}

@@ -1,0 +1,385 @@
+//! A natural-gradient step with a line search (Schulman et al. 2015): along `x = F⁻¹ ∇L`, as far as
+//! the divergence from the policy that drew the batch stays within the trust region and the
+//! surrogate rises.
+//!
+//! `F` is the Fisher matrix of the policy, the mean over the batch's states; `F v` is the
+//! directional derivative of what the network computes, weighed by the metric of the family and
+//! passed back. It is also the curvature of `KL(π ‖ previous π)`, so that where the bound has that
+//! term the step `x` itself is the maximum of its quadratic model, and no longer step is tried.
+
+use super::optimiser::Optimiser;
+use crate::engine::family::{Draws, Family};
+use crate::engine::fleet::shards::{Hands, Job, Shard, Shared, read, write};
+use crate::engine::gradient::objective::Told;
+use crate::engine::network::forward::{Activations, Scratch};
+use crate::engine::network::parameters::Parameters;
+use crate::engine::network::stop::Stop;
+use crate::engine::network::tangent::Tangents;
+use crate::engine::numeric::float::Float;
+use crate::engine::numeric::number::Number;
+use crate::engine::program::stage::{Anchor, Source, Stage};
+use crate::engine::sample::rollout::Rollout;
+use argmin::core::{Error, Executor, Operator, State};
+use argmin::solver::conjugategradient::ConjugateGradient;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// How much shorter each step of the line search is than the last.
+const SHRINK: f64 = 0.8;
+const TRIES: i32 = 15;
+
+/// The radius, in nats a live step, and how the natural gradient is found.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::engine) struct TrustRegion {
+    pub kl: f64,
+    pub damping: f64,
+    pub iterations: usize,
+}
+
+/// Rows of a shard at which a divergence is measured at the most, all but one.
+const MEASURED: usize = 1024;
+
+/// Working memory of a shard.
+#[derive(Default)]
+pub(in crate::engine) struct Trial<E> {
+    tangents: Tangents<E>,
+    /// At the rows at which a divergence is measured.
+    network: Activations<E>,
+    scratch: Scratch<E>,
+    /// By draw.
+    metric: Vec<Vec<Vec<E>>>,
+    present: Vec<E>,
+    log_prob: Vec<E>,
+    column: Vec<E>,
+}
+
+impl<E: Default> Trial<E> {
+    /// Of a run that may be asked to end.
+    pub fn of(stop: &Stop) -> Trial<E> {
+        Trial { scratch: Scratch::of(stop), ..Trial::default() }
+    }
+}
+
+impl TrustRegion {
+    /// Moves the parameters that `optimiser` moves by the batch, of whose `−∇L` `gradient` is the
+    /// flat vector. Where no step helps they stay.
+    pub fn step<E: Number>(
+        &self,
+        crew: Hands,
+        shared: &Shared<E>,
+        optimiser: &Optimiser<E>,
+        gradient: &mut [E],
+    ) {
+        let start = read(&shared.parameters).values().to_vec();
+        let before = surrogate(crew, shared);
+        if before.rows == 0 {
+            return;
+        }
+        // per state, as the Fisher matrix is
+        let scale = shared.stage.plan.settings.trajectories as f64 / before.rows as f64;
+        optimiser.keep_moving(gradient);
+        let ascent: Vec<f64> = gradient.iter().map(|g| -g.as_f64() * scale).collect();
+        let curvature = |damping| Curvature { crew, shared, optimiser, damping };
+        let Some(direction) = self.natural(curvature(self.damping), ascent) else { return };
+        let curvature = curvature(0.0);
+        let square: f64 =
+            curvature.product(&direction).iter().zip(&direction).map(|(f, x)| f * x).sum();
+        let radius = (2.0 * self.kl / square).sqrt();
+        let longest = if has_divergence(shared.stage) { radius.min(1.0) } else { radius };
+        if !(longest.is_finite() && longest > 0.0) {
+            return;
+        }
+        for tried in 0..TRIES {
+            let length = longest * SHRINK.powi(tried);
+            let moved =
+                start.iter().zip(&direction).map(|(&at, d)| E::of(at.as_f64() + length * d));
+            write(&shared.parameters)
+                .values_mut()
+                .iter_mut()
+                .zip(moved)
+                .for_each(|(value, moved)| *value = moved);
+            let after = surrogate(crew, shared);
+            if after.divergence <= self.kl * after.rows as f64 && after.surrogate > before.surrogate
+            {
+                return;
+            }
+        }
+        write(&shared.parameters).values_mut().copy_from_slice(&start);
+    }
+
+    /// `(F + damping)⁻¹ ∇L` by conjugate gradients (Hestenes and Stiefel 1952); none where the
+    /// gradient vanishes.
+    fn natural<E: Number>(&self, curvature: Curvature<E>, ascent: Vec<f64>) -> Option<Vec<f64>> {
+        if ascent.iter().all(|&g| g == 0.0) {
+            return None;
+        }
+        let start = vec![0.0; ascent.len()];
+        let run = Executor::new(curvature, ConjugateGradient::new(ascent))
+            .configure(|state| {
+                state.param(start).target_cost(1e-10).max_iters(self.iterations as u64)
+            })
+            .timer(false)
+            .run();
+        let found = run.ok()?.state().get_best_param().cloned()?;
+        found.iter().all(|x| x.is_finite()).then_some(found)
+    }
+}
+
+/// `F + damping` as an operator on the parameters that move.
+struct Curvature<'a, 'b, E: Float> {
+    crew: Hands<'a, 'b>,
+    shared: &'a Shared<'a, E>,
+    optimiser: &'a Optimiser<E>,
+    damping: f64,
+}
+
+impl<E: Number> Curvature<'_, '_, E> {
+    fn product(&self, direction: &[f64]) -> Vec<f64> {
+        {
+            let mut shared = write(&self.shared.direction);
+            shared.clear();
+            shared.extend(direction.iter().map(|&d| <E as Float>::of(d)));
+        }
+        self.crew.run(Job::Curvature);
+        let mut product = vec![<E as Float>::ZERO; direction.len()];
+        let told = self.shared.sum_gradients(&mut product);
+        let share = 1.0 / told.rows.max(1) as f64;
+        self.optimiser.keep_moving(&mut product);
+        product.iter().zip(direction).map(|(p, d)| p.as_f64() * share + self.damping * d).collect()
+    }
+}
+
+impl<E: Number> Operator for Curvature<'_, '_, E> {
+    type Param = Vec<f64>;
+    type Output = Vec<f64>;
+
+    fn apply(&self, direction: &Vec<f64>) -> Result<Vec<f64>, Error> {
+        Ok(self.product(direction))
+    }
+}
+
+/// What the batch says of the present parameters: the surrogate of `L` and the divergence, summed
+/// over its rows.
+fn surrogate<E: Number>(crew: Hands, shared: &Shared<E>) -> Told {
+    crew.run(Job::Try);
+    shared.sum_told()
+}
+
+fn has_divergence<E>(stage: &Stage<E>) -> bool {
+    let previous = matches!(stage.anchor, Anchor::PreviousPolicy);
+    previous && stage.terms.iter().any(|term| term.pathwise && term.source == Source::Divergence)
+}
+
+impl<E: Number> Shard<E> {
+    /// `Σ_rows Jᵀ M J direction`, with the network as its rows were computed last, into the shard's
+    /// gradient.
+    pub fn curve(&mut self, stage: &Stage<E>, parameters: &Parameters<E>, direction: &[E]) {
+        let Shard { rollout, objective, trial, .. } = self;
+        let rows = 0..rollout.rows.len();
+        objective.gradient.fill(<E as Float>::ZERO);
+        objective.told = Told { rows: rows.len(), ..Told::default() };
+        if rows.is_empty() {
+            return;
+        }
+        let wired = &stage.learning;
+        wired.network.tangent(
+            parameters.values(),
+            direction,
+            &rollout.network,
+            rows.clone(),
+            &mut trial.tangents,
+        );
+        let draws: Vec<Region<E>> = regions(stage, rollout).collect();
+        trial.metric.resize_with(draws.len(), Default::default);
+        for (draw, metric) in draws.iter().zip(&mut trial.metric) {
+            let tangent =
+                |root: usize| trial.tangents.output(&wired.network, draw.roots.start + root);
+            let outputs = wired.outputs(&rollout.network, draw.roots, &rows);
+            metric.resize_with(draw.roots.len(), Vec::new);
+            draw.family.metric((draw.numbers, draw.last), outputs, tangent, metric);
+            if draw.once {
+                let first_step = rollout.rows.starts.get(1).copied().unwrap_or(0);
+                for (root, of) in draw.roots.clone().zip(metric) {
+                    let width = wired.network.width(root);
+                    of[first_step * width..].fill(<E as Float>::ZERO);
+                }
+            }
+        }
+        let mut outputs: Vec<&[E]> = vec![&[]; wired.network.outputs()];
+        for (draw, metric) in draws.iter().zip(&trial.metric) {
+            for (at, root) in draw.roots.clone().enumerate() {
+                outputs[root] = &metric[at];
+            }
+        }
+        wired.network.backward(
+            parameters.values(),
+            &rollout.network,
+            rows,
+            &outputs,
+            &mut trial.scratch,
+            &mut objective.gradient,
+        );
+    }
+
+    /// `Σ KL(π ‖ p)` over the rows, at the present parameters, of a prior that was drawn from
+    /// before they moved: from all rows, or from [`MEASURED`] of them, evenly apart, as one of many
+    /// numbers of a log is not to cost what a step does.
+    pub fn diverge(&mut self, stage: &Stage<E>, parameters: &Parameters<E>) {
+        let Shard { rollout, objective, trial, .. } = self;
+        let rows = rollout.rows.len();
+        objective.told = Told { rows, ..Told::default() };
+        if rows == 0 {
+            return;
+        }
+        // an odd distance meets other trajectories at each step
+        let apart = rows.div_ceil(MEASURED) | 1;
+        let of: Vec<u32> = (0..rows as u32).step_by(apart).collect();
+        let (wired, width) = (&stage.learning, stage.family.numbers());
+        wired.network.gather(&rollout.network, &of, &mut trial.network);
+        wired.network.recompute(parameters.values(), 0..of.len(), &mut trial.network);
+        trial.present.resize(of.len() * width, <E as Float>::ZERO);
+        trial.column.resize(of.len(), <E as Float>::ZERO);
+        let measured = 0..of.len();
+        let outputs = wired.outputs(&trial.network, &wired.policy, &measured);
+        stage.family.describe(outputs, &[], &mut trial.present);
+        let prior = of.iter().flat_map(|&row| {
+            rollout.anchor[row as usize * width..(row as usize + 1) * width].iter().copied()
+        });
+        let prior: Vec<E> = prior.collect();
+        stage.family.divergences(&trial.present, &prior, &mut trial.column);
+        let sum: f64 = trial.column.iter().map(|kl| kl.as_f64()).sum();
+        objective.told.divergence = sum * rows as f64 / of.len() as f64;
+    }
+
+    /// The surrogate `Σ ρ A + …` and `Σ KL(π ‖ π_b)` at the present parameters, for which the
+    /// network is computed anew.
+    pub fn try_out(&mut self, stage: &Stage<E>, parameters: &Parameters<E>) {
+        let Shard { rollout, objective, trial, .. } = self;
+        let rows = 0..rollout.rows.len();
+        if rows.is_empty() {
+            objective.told = Told::default();
+            return;
+        }
+        let wired = &stage.learning;
+        let network = Arc::get_mut(&mut rollout.network)
+            .expect("trust region: the tape of the last gradient is gone");
+        wired.network.recompute(parameters.values(), rows.clone(), network);
+        trial.log_prob.resize(rows.len(), <E as Float>::ZERO);
+        trial.column.resize(rows.len(), <E as Float>::ZERO);
+        let (mut surrogate, mut divergence) = (0.0, 0.0);
+        let times = objective.times().to_vec();
+        let draws: Vec<Region<E>> = regions(stage, rollout).collect();
+        for (number, draw) in draws.iter().enumerate() {
+            trial.present.resize(draw.numbers.len(), <E as Float>::ZERO);
+            let outputs = wired.outputs(&rollout.network, draw.roots, &rows);
+            draw.family.describe(outputs, draw.last, &mut trial.present);
+            draw.family.log_probs(&trial.present, draw.draws, rows.clone(), &mut trial.log_prob);
+            let counts = |t: u32| !draw.once || t == 1;
+            let worth = &objective.draws[number].advantage;
+            let weighed = trial.log_prob.iter().zip(draw.log_prob).zip(worth).zip(&times);
+            surrogate += weighed
+                .filter(|(_, t)| counts(**t))
+                .map(|(((&now, &then), &advantage), _)| {
+                    (now - then).as_f64().exp() * advantage.as_f64()
+                })
+                .sum::<f64>();
+            for term in stage.terms.iter().filter(|term| term.pathwise) {
+                if term.source != Source::OptionEntropy(number) {
+                    continue;
+                }
+                draw.family.entropies(&trial.present, &mut trial.column);
+                let counted = trial
+                    .column
+                    .iter()
+                    .zip(&times)
+                    .filter(|(_, t)| (term.from..=term.to).contains(&(**t as usize)));
+                surrogate += term.sign * counted.map(|(value, _)| value.as_f64()).sum::<f64>();
+            }
+            draw.family.divergences(&trial.present, draw.numbers, &mut trial.column);
+            let apart = trial.column.iter().zip(&times).filter(|(_, t)| counts(**t));
+            divergence += apart.map(|(kl, _)| kl.as_f64()).sum::<f64>();
+        }
+        // the last draw's distributions stand in `present` now
+        for term in stage.terms.iter().filter(|term| term.pathwise) {
+            match term.source {
+                Source::Entropy => stage.family.entropies(&trial.present, &mut trial.column),
+                Source::Divergence => match stage.anchor {
+                    Anchor::Present => {
+                        let mut prior = vec![<E as Float>::ZERO; trial.present.len()];
+                        stage.family.describe(
+                            wired.outputs(&rollout.network, &wired.prior, &rows),
+                            &[],
+                            &mut prior,
+                        );
+                        stage.family.divergences(&trial.present, &prior, &mut trial.column);
+                    }
+                    Anchor::None
+                    | Anchor::PreviousPolicy
+                    | Anchor::Previous(_)
+                    | Anchor::Expressions(_) => {
+                        stage.family.divergences(
+                            &trial.present,
+                            &rollout.anchor,
+                            &mut trial.column,
+                        );
+                    }
+                },
+                Source::Exponent(_)
+                | Source::LogRatio(_)
+                | Source::LogCount(_)
+                | Source::OptionEntropy(_)
+                | Source::WeightDivergence
+                | Source::Density
+                | Source::Ratio => {
+                    continue;
+                }
+            }
+            let counted = trial
+                .column
+                .iter()
+                .zip(objective.times())
+                .filter(|(_, t)| (term.from..=term.to).contains(&(**t as usize)));
+            surrogate += term.sign * counted.map(|(value, _)| value.as_f64()).sum::<f64>();
+        }
+        objective.told = Told { surrogate, divergence, rows: rows.len(), ..Told::default() };
+    }
+}
+
+/// What a trust region holds of one draw: the distributions that the batch was drawn from.
+struct Region<'a, E> {
+    family: &'a Family,
+    roots: &'a Range<usize>,
+    numbers: &'a [E],
+    last: &'a [u32],
+    draws: &'a Draws<E>,
+    log_prob: &'a [E],
+    /// Only the first step draws.
+    once: bool,
+}
+
+/// All draws of a step, in their order.
+fn regions<'a, E: Number>(
+    stage: &'a Stage<E>,
+    rollout: &'a Rollout<E>,
+) -> impl Iterator<Item = Region<'a, E>> {
+    let wired = &stage.learning;
+    let before = stage.options.iter().zip(&rollout.options).zip(&wired.options);
+    let before = before.map(|((option, rows), roots)| Region {
+        family: &option.family,
+        roots,
+        numbers: &rows.numbers,
+        last: &rows.last,
+        draws: &rows.draws,
+        log_prob: &rows.log_prob,
+        once: option.once,
+    });
+    before.chain([Region {
+        family: &stage.family,
+        roots: &wired.policy,
+        numbers: &rollout.policy,
+        last: &[],
+        draws: &rollout.draws,
+        log_prob: &rollout.log_prob,
+        once: false,
+    }])
+}
