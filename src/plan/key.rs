@@ -29,11 +29,11 @@ pub enum KeyKind {
     Word(&'static [&'static str]),
     /// One of these words, or several in brackets.
     Words(&'static [&'static str]),
-    /// One of [`OPTIMIZERS`] with named arguments.
+    /// One of [`super::OPTIMIZERS`] with named arguments.
     Optimizer,
     /// A network over variables at `t`, or one of these words.
     NetworkOr(&'static [&'static str]),
-    /// One of [`UPDATES`] with named arguments.
+    /// One of [`super::UPDATES`] with named arguments.
     Update,
     /// A threshold of one of these quantities.
     Threshold(&'static [&'static str]),

@@ -1,8 +1,8 @@
 //! The gradient of a bound from the rows of one shard:
 //!
 //! `∇L = E_q[ Σ_t ∇log π(a_t|·) · A_t + Σ_t ∇H_t − … ]`, the score-function part with credit and
-//! baseline (see [`crate::engine::episode::credit`]), and the pathwise part of entropies and divergences in closed
-//! form. What optimisers get is the gradient of `−L`.
+//! baseline (see [`crate::engine::episode::credit`]), and the pathwise part of entropies and
+//! divergences in closed form. What optimisers get is the gradient of `−L`.
 //!
 //! Where a batch is used again, a draw is weighed by the ratio `ρ = π(a|·) / π_b(a|·)` of the
 //! present policy to the one that drew it, and `L` becomes the surrogate `E_b[Σ_t ρ_t A_t + …]`

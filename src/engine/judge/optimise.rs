@@ -79,7 +79,8 @@ pub fn reach(
 /// reached what no policy exceeds, the others are not made. The same input gives the same bits.
 ///
 /// # Errors
-/// One sentence, where the oracle or [`crate::engine::judge::tabulate`] does not take the model, the trajectories
+/// One sentence, where the oracle or [`crate::engine::tabulate`] does not take the model, the
+/// trajectories
 /// of `M` are too many, or there is no start.
 pub fn optimise(
     model: &Model,

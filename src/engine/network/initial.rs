@@ -1,4 +1,5 @@
-//! Initial values of a model's parameters: the scheme that [`crate::engine::network::parameters`] states.
+//! Initial values of a model's parameters: the scheme that [`crate::engine::network::parameters`]
+//! states.
 
 use crate::engine::numeric::stream;
 use crate::model::{Distribution, LayerId, LayerOp, Model, Network, ParameterId, Scores};

@@ -28,7 +28,8 @@ pub(in crate::engine) struct Density {
     pub less: Less,
     /// The environment's, where it is compared with that.
     known: Option<Known>,
-    /// The output of [`crate::engine::program::expressions::Expressions::sampled`] that it is compared with.
+    /// The output of [`crate::engine::program::expressions::Expressions::sampled`] that it is
+    /// compared with.
     pub written: Option<usize>,
     pub inputs: Inputs,
     pub target: (Variable, When),

@@ -16,8 +16,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub type Matrix<E> = Tensor<(usize, usize), E, Cpu>;
 
 /// The flat vector of parameters as dfdx's tape knows it: an identity, for which a gradient is
-/// kept, and a length. The numbers themselves stay with [`crate::engine::network::parameters::Parameters`], so that
-/// threads can read them as a slice.
+/// kept, and a length. The numbers themselves stay with
+/// [`crate::engine::network::parameters::Parameters`], so that threads can read them as a slice.
 #[derive(Clone, Debug)]
 pub struct Leaf<E: Float> {
     tensor: Tensor<(usize,), E, Cpu>,
