@@ -6,7 +6,7 @@
 
 use super::crew::threads;
 use crate::engine::family::Family;
-use crate::engine::network::compile::NetworkPlan;
+use crate::engine::network::plan::NetworkPlan;
 use crate::engine::program::density::Density;
 use crate::engine::program::stage::{Anchor, Stage};
 use crate::engine::run::error::EngineError;

@@ -9,8 +9,8 @@
 
 use super::ascent::{End, Family, agrees, unsupported};
 use super::tabulate::pull_back_all;
-use crate::engine::network::compile::Unsupported;
 use crate::engine::network::parameters::Parameters;
+use crate::engine::network::unsupported::Unsupported;
 use crate::exact::{Patience, Slope, Uses};
 
 /// One rung of `β` to the next.

@@ -3,8 +3,8 @@
 
 use super::tables::kernel_tables;
 use super::tabulate::pull_back_all;
-use crate::engine::network::compile::Unsupported;
 use crate::engine::network::parameters::Parameters;
+use crate::engine::network::unsupported::Unsupported;
 use crate::exact::{Evaluator, Oracle, PATHS, Patience, Slope, maximise};
 use crate::finite::{KernelTables, NotFinite};
 use crate::model::{

@@ -2,7 +2,7 @@
 //! outcome, and gradients back to the outputs.
 
 use crate::engine::family::categorical;
-use crate::engine::network::compile::Unsupported;
+use crate::engine::network::unsupported::Unsupported;
 use crate::finite::{Axis, Conditions};
 use crate::model::{Distribution, Kernel, LayerId, Scores};
 use std::ops::Range;

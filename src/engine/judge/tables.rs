@@ -1,8 +1,8 @@
 //! The trained kernels of a bound as tables: what the oracle takes as a policy.
 
 use super::tabulate::tabulate;
-use crate::engine::network::compile::Unsupported;
 use crate::engine::network::parameters::Parameters;
+use crate::engine::network::unsupported::Unsupported;
 use crate::finite::KernelTables;
 use crate::model::{
     Bound, BoundId, KernelId, KernelRef, LikelihoodForm, Model, Role, Target, TargetVariable,

@@ -2,9 +2,11 @@
 //! parameters: what joins the networks to the oracle.
 
 use super::head::{Head, Rows, cannot_run, head};
-use crate::engine::network::compile::{InputSpec, NetworkPlan, Unsupported};
-use crate::engine::network::forward::{Activations, Feed, Scratch};
+use crate::engine::network::feed::Feed;
+use crate::engine::network::forward::{Activations, Scratch};
 use crate::engine::network::parameters::Parameters;
+use crate::engine::network::plan::{InputSpec, NetworkPlan};
+use crate::engine::network::unsupported::Unsupported;
 use crate::engine::numeric::kernels::none_nan;
 use crate::engine::sample::fault::said;
 use crate::finite::{Axis, Conditions, KernelTable};

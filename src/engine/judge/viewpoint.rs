@@ -3,8 +3,8 @@
 
 use super::tables::kernel_tables;
 use super::tabulate::{pull_back_all, tabulate};
-use crate::engine::network::compile::Unsupported;
 use crate::engine::network::parameters::Parameters;
+use crate::engine::network::unsupported::Unsupported;
 use crate::engine::run::error::EngineError;
 use crate::exact::Evaluator;
 use crate::finite::{Conditions, KernelTable};

@@ -7,132 +7,11 @@
 //! rows of it, and a concatenation is a weight's blocks of rows.
 
 use super::features::{self, Feature};
-use super::following::Passage;
 use super::parameters::Layout;
-use crate::expr::{BinaryOp, UnaryOp};
+use super::plan::Load;
+use super::plan::{InputSpec, NetworkPlan, Op, Part, PartSource, Slot, SlotSpec, Stages, Step};
+use super::unsupported::Unsupported;
 use crate::model::{Activation, KernelId, LayerId, LayerOp, Model, ParameterId, Simulation};
-use std::ops::Range;
-
-/// A network that can run.
-#[derive(Clone, Debug)]
-pub struct NetworkPlan {
-    pub(in crate::engine) inputs: Vec<InputSpec>,
-    pub(in crate::engine) columns: Vec<features::Column>,
-    pub(in crate::engine) loads: Vec<(features::Load, Slot)>,
-    pub(in crate::engine) steps: Vec<Step>,
-    pub(in crate::engine) slots: Vec<SlotSpec>,
-    pub(in crate::engine) outputs: Vec<Slot>,
-    pub(in crate::engine) stages: Stages,
-    /// To inputs that are followed.
-    pub(in crate::engine) passages: Vec<Passage>,
-}
-
-/// Of columns, loads and steps, the first pass that has all they read: where some inputs are drawn
-/// from what others led to, a network runs in several passes.
-#[derive(Clone, Debug, Default)]
-pub(in crate::engine) struct Stages {
-    pub columns: Vec<usize>,
-    pub loads: Vec<usize>,
-    pub steps: Vec<usize>,
-}
-
-/// What a caller feeds at one place of [`super::forward::Feed`]s.
-#[derive(Clone, Debug, PartialEq)]
-pub struct InputSpec {
-    /// The number that the caller gave this formal when compiling.
-    pub source: u32,
-    /// Step of a window; 0 elsewhere.
-    pub step: usize,
-    pub kind: InputKind,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InputKind {
-    /// Numbers `0..size` of a finite domain; `size` itself stands for `none`. The time `t` is `t −
-    /// 1` of `0..T`.
-    Finite { size: usize },
-    /// The components of a domain that is not finite, as numbers; NaN stands for `none`.
-    Real { components: usize },
-}
-
-impl InputSpec {
-    /// Components of a real input; 0 of a finite one.
-    pub fn components(&self) -> usize {
-        match self.kind {
-            InputKind::Real { components } => components,
-            InputKind::Finite { .. } => 0,
-        }
-    }
-}
-
-/// A buffer of `width` numbers a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::engine) struct Slot(pub usize);
-
-#[derive(Clone, Debug)]
-pub(in crate::engine) struct SlotSpec {
-    pub width: usize,
-    /// Depends on a parameter, or on an input that is [followed](NetworkPlan::following).
-    pub moves: bool,
-}
-
-#[derive(Clone, Debug)]
-pub(in crate::engine) struct Step {
-    pub op: Op,
-    pub out: Slot,
-    /// For each slot the operation reads: whether it is the first, backward, to write that slot's
-    /// gradient.
-    pub first: Vec<bool>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(in crate::engine) enum Op {
-    /// `activation(Σ parts · weight rows + bias)`
-    Affine {
-        parts: Vec<Part>,
-        weight: Range<usize>,
-        bias: Range<usize>,
-        activation: Option<Activation>,
-    },
-    /// A row of a table.
-    Rows {
-        column: usize,
-        table: Range<usize>,
-    },
-    /// Columns `o · width ..` of `heads`.
-    Block {
-        column: usize,
-        heads: Slot,
-    },
-    Concat {
-        parts: Vec<Part>,
-    },
-    /// A recurrent unit over the elements that are there, in this order; `weights` as
-    /// [`crate::engine::network::gru::Weights`] lists them.
-    Gru {
-        elements: Vec<Vec<Part>>,
-        weights: [Range<usize>; 4],
-    },
-    Unary(UnaryOp, Slot),
-    Binary(BinaryOp, Slot, Slot),
-}
-
-/// Some columns of a layer, from column `at` of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::engine) struct Part {
-    pub at: usize,
-    pub width: usize,
-    pub source: PartSource,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::engine) enum PartSource {
-    /// One in the column that the index names.
-    OneHot {
-        column: usize,
-    },
-    Dense(Slot),
-}
 
 impl NetworkPlan {
     /// Compiles the layers `roots`. `source` numbers what the caller will feed for a formal of a
@@ -383,7 +262,7 @@ impl Compiler<'_> {
                 let load = features::simulated(&mut self.plan, source, layer.width);
                 whole(self.load(load, layer.width), layer.width)
             }
-            LayerOp::Noise => whole(self.load(features::Load::Noise(id), layer.width), layer.width),
+            LayerOp::Noise => whole(self.load(Load::Noise(id), layer.width), layer.width),
             LayerOp::Unary(op, input) => {
                 let input = self.dense(*input);
                 whole(self.step(Op::Unary(*op, input), layer.width), layer.width)
@@ -496,7 +375,7 @@ impl Compiler<'_> {
         out
     }
 
-    fn load(&mut self, load: features::Load, width: usize) -> Slot {
+    fn load(&mut self, load: Load, width: usize) -> Slot {
         if let Some((_, slot)) = self.plan.loads.iter().find(|(same, _)| *same == load) {
             return *slot;
         }
@@ -530,15 +409,6 @@ fn operands(op: &LayerOp, mut visit: impl FnMut(LayerId)) {
         LayerOp::Per { heads, .. } => visit(*heads),
         LayerOp::Binary(_, x, y) => [*x, *y].into_iter().for_each(visit),
     }
-}
-
-/// A network that cannot run, in one sentence that names the construct.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Unsupported(pub String);
-
-pub(in crate::engine) fn unsupported(construct: &str) -> Unsupported {
-    Unsupported(format!("{construct} is understood but cannot run yet"))
 }
 
 fn imagines(model: &Model, simulation: &Simulation) -> Unsupported {

@@ -1,64 +1,12 @@
 //! From the formals of a kernel to what a network reads: indices of one-hot columns, and columns of
 //! numbers.
 
-use super::compile::{InputKind, InputSpec, NetworkPlan, Unsupported, unsupported};
+use super::plan::{Column, Load};
+use super::plan::{InputKind, InputSpec, NetworkPlan};
 use super::scalars::{Leaf, Program};
+use super::unsupported::{Unsupported, unsupported};
 use crate::expr::ExprId;
-use crate::model::{Domain, Formal, FormalLength, FormalVariable, KernelId, Kind, LayerId, Model};
-use std::sync::Arc;
-
-/// An index per row, computed from the inputs.
-#[derive(Clone, Debug, PartialEq)]
-pub(in crate::engine) enum Column {
-    /// The input's own number.
-    Number { input: usize },
-    /// `decode[number]`: a component of a finite domain, counted from its lowest value.
-    Decoded { input: usize, decode: Arc<[u32]> },
-    /// The joint number of several inputs of these sizes, the last one fastest.
-    Joint { inputs: Vec<(usize, usize)> },
-    /// A finite component of a domain that is not finite: its value less `lo`, below `count`.
-    Cell { input: usize, component: usize, lo: i64, count: usize, optional: bool },
-}
-
-/// Numbers per row, computed from the inputs.
-#[derive(Clone, Debug, PartialEq)]
-pub(in crate::engine) enum Load {
-    /// Components `from..from + width` of a real input.
-    Real { input: usize, from: usize },
-    /// A real component that may be `none`: its value and 0, or 0 and 1.
-    RealOrNone { input: usize, component: usize },
-    /// `t / T`
-    Time { input: usize, horizon: usize },
-    /// Scalar expressions.
-    Scalars(Program),
-    /// Standard normals of that layer, which [`NetworkPlan::draw_noise`] has put there.
-    Noise(LayerId),
-}
-
-impl Column {
-    /// The inputs it is computed from.
-    pub fn inputs(&self) -> Vec<usize> {
-        match self {
-            Column::Number { input }
-            | Column::Decoded { input, .. }
-            | Column::Cell { input, .. } => vec![*input],
-            Column::Joint { inputs } => inputs.iter().map(|(input, _)| *input).collect(),
-        }
-    }
-}
-
-impl Load {
-    /// The inputs they are computed from.
-    pub fn inputs(&self) -> Vec<usize> {
-        match self {
-            Load::Real { input, .. }
-            | Load::RealOrNone { input, .. }
-            | Load::Time { input, .. } => vec![*input],
-            Load::Scalars(program) => program.inputs(),
-            Load::Noise(_) => vec![],
-        }
-    }
-}
+use crate::model::{Domain, Formal, FormalLength, FormalVariable, KernelId, Kind, Model};
 
 /// What a formal contributes to a layer.
 pub(in crate::engine) enum Feature {

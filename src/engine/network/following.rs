@@ -1,37 +1,15 @@
 //! Networks whose inputs are drawn by other networks: the backward pass goes on from what was
 //! loaded to what was fed.
 
-use super::compile::{NetworkPlan, Op, Slot, Unsupported, unsupported};
-use super::features::Load;
 use super::forward::Activations;
+use super::plan::Load;
+use super::plan::{NetworkPlan, Op};
+use super::plan::{Passage, PassageKind};
 use super::scalars::Program;
+use super::unsupported::{Unsupported, unsupported};
 use crate::engine::numeric::float::Float;
 use crate::model::Model;
 use std::ops::Range;
-
-/// How the gradient of a loaded slot goes on to inputs.
-#[derive(Clone, Debug)]
-pub(in crate::engine) struct Passage {
-    /// What was loaded.
-    slot: Slot,
-    kind: PassageKind,
-}
-
-#[derive(Clone, Debug)]
-enum PassageKind {
-    /// Column `c` is component `from + c` of an input.
-    Straight { input: usize, from: usize },
-    /// Expressions of inputs, with their slopes in a slot of their own.
-    Slopes { slot: Slot, of: Vec<Slope> },
-}
-
-/// The derivative of a loaded column in a component of an input.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::engine) struct Slope {
-    pub column: usize,
-    pub input: usize,
-    pub component: usize,
-}
 
 impl NetworkPlan {
     /// The same, whose backward pass also gives the gradient in the real inputs of the sources that
@@ -150,7 +128,8 @@ impl NetworkPlan {
 
 #[cfg(test)]
 mod tests {
-    use super::super::forward::{Feed, Scratch};
+    use super::super::feed::Feed;
+    use super::super::forward::Scratch;
     use super::super::parameters::Parameters;
     use super::*;
     use crate::engine::tests::testing::{assert_gradient, checked, numbers};

@@ -4,10 +4,11 @@
 //! processor's second cache. All buffers belong to an [`Activations`] or a [`Scratch`] and are
 //! reused; after the first pass nothing is allocated.
 
-use super::compile::{NetworkPlan, Op, Part, PartSource, Slot, Step};
 use super::elementwise::{self, Side, Wide};
-use super::features::{Column, Load};
+use super::feed::Feed;
 use super::gru;
+use super::plan::{Column, Load};
+use super::plan::{NetworkPlan, Op, Part, PartSource, Slot, Step};
 use super::scalars::Workspace;
 use super::stop::Stop;
 use crate::engine::numeric::float::Float;
@@ -19,16 +20,6 @@ use std::ops::Range;
 
 /// Rows that go through a network together.
 pub const BLOCK: usize = 128;
-
-/// Values of one input for a batch.
-#[derive(Clone, Copy, Debug)]
-pub enum Feed<'a, E> {
-    /// A number per row; the size of the domain stands for `none`.
-    Finite(&'a [u32]),
-    /// Structure of arrays: component `c` of row `i` is `columns[c * stride + i]`; NaN stands for
-    /// `none`.
-    Real { columns: &'a [E], stride: usize },
-}
 
 /// What a forward pass leaves behind for the backward pass: the inputs' features and every layer's
 /// values, row-major.
@@ -719,23 +710,5 @@ fn load_slot<E: Float>(
         Load::Scalars(program) => program.run(feeds, out, work),
         // drawn before the pass
         Load::Noise(_) => {}
-    }
-}
-
-impl<'a, E> Feed<'a, E> {
-    pub(in crate::engine) fn numbers(&self) -> &'a [u32] {
-        match self {
-            Feed::Finite(numbers) => numbers,
-            Feed::Real { .. } => {
-                panic!("forward: this input is finite: the plan's `inputs` say so")
-            }
-        }
-    }
-
-    pub(in crate::engine) fn component(&self, component: usize) -> &'a [E] {
-        match self {
-            Feed::Real { columns, stride } => &columns[component * stride..],
-            Feed::Finite(_) => panic!("forward: this input is real: the plan's `inputs` say so"),
-        }
     }
 }

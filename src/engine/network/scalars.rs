@@ -1,11 +1,10 @@
 //! Scalar expressions of a network's inputs, as compiled programs over columns. They read no
 //! parameter; where their inputs are followed, their slopes are expressions too.
 
-use super::compile::{Unsupported, unsupported};
-use super::following::Slope;
-use super::forward::Feed;
-use crate::engine::numeric::float::Float;
-use crate::expr::{self, Column, ExprId, InputId, Node};
+use super::feed::Feed;
+use super::unsupported::{Unsupported, unsupported};
+use crate::engine::numeric::float::{Float, ProgramRun, Programs};
+use crate::expr::{self, Column, ExprId, Graph, InputId, Node};
 use crate::model::{Input, KernelId, Model};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,8 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct Program {
     values: Vec<ExprId>,
     leaves: Vec<(InputId, Leaf)>,
-    pub(in crate::engine) single: Arc<expr::Program<f32>>,
-    pub(in crate::engine) double: Arc<expr::Program<f64>>,
+    programs: Programs,
 }
 
 /// A component of an input of the network.
@@ -31,6 +29,14 @@ pub(in crate::engine) enum Leaf {
         input: usize,
         component: usize,
     },
+}
+
+/// The derivative of a loaded column in a component of an input.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::engine) struct Slope {
+    pub column: usize,
+    pub input: usize,
+    pub component: usize,
 }
 
 /// Columns of a run, made in the first one and reused; a clone begins anew.
@@ -52,14 +58,6 @@ impl<E> std::fmt::Debug for Workspace<E> {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
         f.write_str("Workspace")
     }
-}
-
-/// A run of a program, as [`Float::run_program`] passes it on.
-pub struct ProgramRun<'a, E> {
-    pub(in crate::engine) leaves: &'a dyn Fn(InputId) -> Column<'a, E>,
-    pub(in crate::engine) rows: usize,
-    pub(in crate::engine) out: &'a mut [E],
-    pub(in crate::engine) scratch: &'a mut Option<expr::Scratch<E>>,
 }
 
 impl PartialEq for Program {
@@ -101,9 +99,8 @@ impl Program {
             }
         }
         let params = model.param_values();
-        let single = Arc::new(expr::Program::compile(graph, values, &params));
-        let double = Arc::new(expr::Program::compile(graph, values, &params));
-        Ok(Program { values: values.to_vec(), leaves, single, double })
+        let programs = compiled(graph, values, &params);
+        Ok(Program { values: values.to_vec(), leaves, programs })
     }
 
     /// The derivatives of the results in the real inputs that `follow` names, as a program of their
@@ -148,9 +145,8 @@ impl Program {
             return Ok(None);
         }
         let params = model.param_values();
-        let single = Arc::new(expr::Program::compile(&graph, &values, &params));
-        let double = Arc::new(expr::Program::compile(&graph, &values, &params));
-        Ok(Some((Program { values, leaves: self.leaves.clone(), single, double }, of)))
+        let programs = compiled(&graph, &values, &params);
+        Ok(Some((Program { values, leaves: self.leaves.clone(), programs }, of)))
     }
 
     /// Computes the results of all rows of `out`, row-major.
@@ -187,9 +183,17 @@ impl Program {
         };
         let leaves = |id: InputId| Column::Each(&work.leaves[place(id)][..]);
         let scratch = work.scratch.get_mut().unwrap_or_else(PoisonError::into_inner);
-        E::run_program(self, ProgramRun { leaves: &leaves, rows, out: &mut work.out, scratch });
+        let run = ProgramRun { leaves: &leaves, rows, out: &mut work.out, scratch };
+        E::run_program(&self.programs, run);
         for (row, out) in out.chunks_exact_mut(width).enumerate() {
             out.iter_mut().enumerate().for_each(|(k, out)| *out = work.out[k * rows + row]);
         }
+    }
+}
+
+fn compiled(graph: &Graph, values: &[ExprId], params: &[f64]) -> Programs {
+    Programs {
+        single: Arc::new(expr::Program::compile(graph, values, params)),
+        double: Arc::new(expr::Program::compile(graph, values, params)),
     }
 }

@@ -1,10 +1,10 @@
 //! Directional derivatives of a [`NetworkPlan`] by its parameters (forward mode): what a
 //! Fisher–vector product begins with.
 
-use super::compile::{NetworkPlan, Op, PartSource, Slot, Step};
 use super::elementwise::{self, Wide};
 use super::forward::{self, Activations, BLOCK};
 use super::gru;
+use super::plan::{NetworkPlan, Op, PartSource, Slot, Step};
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::kernels;
 use std::ops::Range;
@@ -171,7 +171,7 @@ fn gru_weights<'a, E>(ranges: &[Range<usize>; 4], values: &'a [E]) -> gru::Weigh
 
 #[cfg(test)]
 mod tests {
-    use super::super::forward::Feed;
+    use super::super::feed::Feed;
     use super::super::parameters::Parameters;
     use super::*;
     use crate::engine::tests::testing::{mlp_policy, numbers};

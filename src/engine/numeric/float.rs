@@ -4,15 +4,30 @@
 //! Elementary functions are those of [`Real`]: in `f32` free of branches, so that loops vectorise,
 //! in `f64` the library's.
 
-use crate::engine::network::scalars::{Program, ProgramRun};
-use crate::expr::{Column, Real};
+use crate::expr::{Column, InputId, Program, Real, Scratch};
 use dfdx::dtypes::Dtype;
 use std::ops::Neg;
+use std::sync::Arc;
 
 mod sealed {
     pub trait Sealed {}
     impl Sealed for f32 {}
     impl Sealed for f64 {}
+}
+
+/// Compiled expressions in both precisions.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    pub single: Arc<Program<f32>>,
+    pub double: Arc<Program<f64>>,
+}
+
+/// A run of a program, as [`Float::run_program`] passes it on.
+pub struct ProgramRun<'a, E> {
+    pub leaves: &'a dyn Fn(InputId) -> Column<'a, E>,
+    pub rows: usize,
+    pub out: &'a mut [E],
+    pub scratch: &'a mut Option<Scratch<E>>,
 }
 
 /// `f32` or `f64`.
@@ -42,7 +57,8 @@ pub trait Float: sealed::Sealed + Dtype + Neg<Output = Self> + std::fmt::Display
     /// `log(1 + exp(self))`, without overflow.
     fn softplus(self) -> Self;
     /// Runs an expression program in this precision.
-    fn run_program(program: &Program, run: ProgramRun<Self>);
+    /// Runs the program of this precision.
+    fn run_program(programs: &Programs, run: ProgramRun<Self>);
     /// Appends the little-endian bytes.
     fn write_le(self, bytes: &mut Vec<u8>);
     /// Reads little-endian bytes of `size_of::<Self>()`.
@@ -110,8 +126,8 @@ macro_rules! float {
             fn softplus(self) -> Self {
                 Real::softplus(self)
             }
-            fn run_program(program: &Program, run: ProgramRun<Self>) {
-                let program = &program.$program;
+            fn run_program(programs: &Programs, run: ProgramRun<Self>) {
+                let program = &programs.$program;
                 let scratch = run.scratch.get_or_insert_with(|| program.scratch());
                 program.run(
                     run.leaves,

@@ -4,8 +4,9 @@
 use super::scaled::Scaled;
 use crate::engine::episode::values::Values;
 use crate::engine::episode::variable::{Variable, When};
-use crate::engine::network::compile::{InputKind, NetworkPlan};
-use crate::engine::network::forward::{self, Activations};
+use crate::engine::network::feed;
+use crate::engine::network::forward::Activations;
+use crate::engine::network::plan::{InputKind, NetworkPlan};
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::moments::{Moments, Sums};
 use crate::engine::numeric::number::Number;
@@ -401,7 +402,7 @@ impl Wired {
         (world, batch): (&World<E>, &Batch<E>),
         rows: usize,
         feeds: &mut Feeds<E>,
-        run: impl FnOnce(&[forward::Feed<E>]) -> R,
+        run: impl FnOnce(&[feed::Feed<E>]) -> R,
     ) -> R {
         self.number(world, batch, rows, feeds);
         for (feed, scaled) in &self.scaled {
@@ -413,40 +414,39 @@ impl Wired {
             );
         }
         let is_scaled = |feed: Feed| self.scaled.iter().any(|(scaled, _)| *scaled == feed);
-        let mut inputs = [forward::Feed::Finite(&[]); MOST_INPUTS];
+        let mut inputs = [feed::Feed::Finite(&[]); MOST_INPUTS];
         for (input, &(feed, kind)) in inputs.iter_mut().zip(&self.feeds) {
             *input = match (feed, kind) {
-                (Feed::Time, _) => forward::Feed::Finite(&feeds.time[..rows]),
+                (Feed::Time, _) => feed::Feed::Finite(&feeds.time[..rows]),
                 // empty before it is drawn: no pass reads it then
                 (Feed::Drawn(option), kind) => values(&feeds.drawn[option], kind, rows),
                 (Feed::Last(option), kind) => values(&feeds.last[option], kind, rows),
                 (Feed::First(option), kind) => values(&feeds.first[option], kind, rows),
                 (Feed::Traced(at), kind) => values(&feeds.traced[at], kind, rows),
                 (Feed::Simulated(at), _) => {
-                    forward::Feed::Real { columns: &feeds.simulated[at], stride: rows }
+                    feed::Feed::Real { columns: &feeds.simulated[at], stride: rows }
                 }
-                (Feed::Action, InputKind::Finite { .. }) => forward::Feed::Finite(&feeds.actions),
+                (Feed::Action, InputKind::Finite { .. }) => feed::Feed::Finite(&feeds.actions),
                 (Feed::Action, InputKind::Real { .. }) => {
-                    forward::Feed::Real { columns: &feeds.action_columns, stride: rows }
+                    feed::Feed::Real { columns: &feeds.action_columns, stride: rows }
                 }
-                (Feed::State, InputKind::Finite { .. }) => forward::Feed::Finite(
+                (Feed::State, InputKind::Finite { .. }) => feed::Feed::Finite(
                     batch.state_numbers().map_or(&feeds.state[..], |numbers| &numbers[..rows]),
                 ),
-                (Feed::Observation, InputKind::Finite { .. }) => forward::Feed::Finite(
+                (Feed::Observation, InputKind::Finite { .. }) => feed::Feed::Finite(
                     batch
                         .observation_numbers()
                         .map_or(&feeds.observation[..], |numbers| &numbers[..rows]),
                 ),
                 (Feed::State, InputKind::Real { .. }) if is_scaled(feed) => {
-                    forward::Feed::Real { columns: &feeds.scaled_state, stride: rows }
+                    feed::Feed::Real { columns: &feeds.scaled_state, stride: rows }
                 }
                 (Feed::Observation, InputKind::Real { .. }) if is_scaled(feed) => {
-                    forward::Feed::Real { columns: &feeds.scaled_observation, stride: rows }
+                    feed::Feed::Real { columns: &feeds.scaled_observation, stride: rows }
                 }
-                (Feed::State | Feed::Observation, InputKind::Real { .. }) => forward::Feed::Real {
-                    columns: columns(feed, world, batch),
-                    stride: batch.rows(),
-                },
+                (Feed::State | Feed::Observation, InputKind::Real { .. }) => {
+                    feed::Feed::Real { columns: columns(feed, world, batch), stride: batch.rows() }
+                }
             };
         }
         run(&inputs[..self.feeds.len()])
@@ -509,10 +509,10 @@ impl Wired {
 }
 
 /// Values of draws, as a network takes them.
-fn values<E: Number>(values: &Values<E>, kind: InputKind, rows: usize) -> forward::Feed<'_, E> {
+fn values<E: Number>(values: &Values<E>, kind: InputKind, rows: usize) -> feed::Feed<'_, E> {
     match kind {
-        InputKind::Finite { .. } => forward::Feed::Finite(&values.numbers),
-        InputKind::Real { .. } => forward::Feed::Real { columns: &values.columns, stride: rows },
+        InputKind::Finite { .. } => feed::Feed::Finite(&values.numbers),
+        InputKind::Real { .. } => feed::Feed::Real { columns: &values.columns, stride: rows },
     }
 }
 

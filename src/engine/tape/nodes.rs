@@ -9,9 +9,9 @@ use crate::engine::family::categorical;
 use crate::engine::family::mixture;
 use crate::engine::family::normal;
 use crate::engine::family::sticky;
-use crate::engine::network::compile::NetworkPlan;
 use crate::engine::network::forward::Activations;
 use crate::engine::network::parameters::Parameters;
+use crate::engine::network::plan::NetworkPlan;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::kernels;
 use std::ops::Range;
@@ -369,7 +369,7 @@ fn columns_of<E: Float>(tensor: &Matrix<E>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::network::forward::Feed;
+    use crate::engine::network::feed::Feed;
     use crate::engine::tests::testing::*;
     use crate::model::{Activation, LayerOp};
 

@@ -1,6 +1,6 @@
 use super::testing::*;
+use crate::engine::network::plan::NetworkPlan;
 use crate::engine::*;
-use crate::engine::network::compile::NetworkPlan;
 use crate::expr::{BinaryOp, UnaryOp};
 use crate::model::*;
 

@@ -2,9 +2,9 @@
 //! bound that is integrated by hand, and what they teach.
 
 use super::testing::{bits, ended_after, numbers, planned, resumed, try_plan};
+use crate::engine::evaluate;
 use crate::engine::family::choice::Choice;
 use crate::engine::gradient::objective::{Aim, Objective, ReturnScale, Weighing};
-use crate::engine::evaluate;
 use crate::engine::network::parameters::Parameters;
 use crate::engine::program::point::{Frozen, Point};
 use crate::engine::program::stage::Stage;

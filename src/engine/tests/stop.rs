@@ -4,8 +4,9 @@
 use super::testing::{mlp_policy, numbers, planned};
 use crate::engine::judge::calibration::calibrate;
 use crate::engine::judge::improvement::Judge;
-use crate::engine::network::compile::NetworkPlan;
-use crate::engine::network::forward::{Activations, Feed, Scratch};
+use crate::engine::network::feed::Feed;
+use crate::engine::network::forward::{Activations, Scratch};
+use crate::engine::network::plan::NetworkPlan;
 use crate::engine::update::exact_update::improve;
 use crate::engine::{Layout, Parameters, Stop, Tape};
 use std::sync::{Arc, Mutex};

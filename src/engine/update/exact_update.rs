@@ -3,9 +3,9 @@
 use crate::engine::judge::ascent::Objective;
 use crate::engine::judge::optimise::optimise_until;
 use crate::engine::judge::tables::kernel_tables;
-use crate::engine::network::compile::Unsupported;
 use crate::engine::network::parameters::Parameters;
 use crate::engine::network::stop::Stop;
+use crate::engine::network::unsupported::Unsupported;
 use crate::exact::Evaluator;
 use crate::model::{LayerOp, ParameterId};
 use crate::plan::{Head, Plan};

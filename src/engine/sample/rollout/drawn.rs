@@ -4,7 +4,7 @@ use super::Rollout;
 use crate::engine::episode::values::Values;
 use crate::engine::episode::variable::Variable;
 use crate::engine::family::choice::Choice;
-use crate::engine::network::compile::InputKind;
+use crate::engine::network::plan::InputKind;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
 use crate::engine::program::options::Outputs;
