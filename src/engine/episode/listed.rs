@@ -3,6 +3,7 @@
 
 use super::advantage::Advantages;
 use super::credit::StepSums;
+use super::listing::{Listed, Trajectory};
 use crate::engine::family::choice::Choice;
 use crate::engine::gradient::objective::{Aim, Objective, ReturnScale, Weighing};
 use crate::engine::judge::tabulate::tabulate;
@@ -179,32 +180,13 @@ fn assess(
     trajectory: &Trajectory,
     (one, objective): (&mut Rollout<f64>, &mut Objective<f64>),
 ) -> Result<(), EngineError> {
-    one.listed = Some(Listed::of(stage, std::slice::from_ref(trajectory)));
+    one.listed =
+        Some(Listed::of(std::slice::from_ref(trajectory), stage.horizon, stage.options.len()));
     one.run(stage, point, [0; 3], Choice::Sampled, Keep::Rows);
     one.value(stage, point);
     verify_numbers(one)?;
     objective.assess(stage, one, point, ReturnScale::ONE);
     Ok(())
-}
-
-/// What trajectories draw, by step and trajectory.
-pub(in crate::engine) struct Listed {
-    trajectories: usize,
-    states: Vec<u32>,
-    actions: Vec<u32>,
-    /// By option.
-    options: Vec<Vec<u32>>,
-}
-
-/// One trajectory: its states, one more than its steps.
-#[derive(Clone, Default)]
-struct Trajectory {
-    states: Vec<u32>,
-    actions: Vec<u32>,
-    /// By step, the value of each option.
-    options: Vec<Vec<u32>>,
-    /// Of what the environment draws.
-    log_p: f64,
 }
 
 /// What can be drawn.
@@ -222,52 +204,6 @@ struct Space {
     /// has.
     acts: Vec<(Option<usize>, usize)>,
     horizon: usize,
-}
-
-impl Listed {
-    fn of(stage: &Stage<f64>, list: &[Trajectory]) -> Listed {
-        // behind its end a trajectory is not read
-        let column = |of: &dyn Fn(&Trajectory, usize) -> Option<u32>, steps: usize| {
-            (0..steps)
-                .flat_map(|step| {
-                    list.iter().map(move |trajectory| of(trajectory, step).unwrap_or(0))
-                })
-                .collect()
-        };
-        let option = |k: usize| {
-            column(&move |one, step| one.options.get(step).map(|values| values[k]), stage.horizon)
-        };
-        Listed {
-            trajectories: list.len(),
-            states: column(&|one, step| one.states.get(step).copied(), stage.horizon + 1),
-            actions: column(&|one, step| one.actions.get(step).copied(), stage.horizon),
-            options: (0..stage.options.len()).map(option).collect(),
-        }
-    }
-
-    /// The first states.
-    pub fn starts(&self) -> &[u32] {
-        &self.states[..self.trajectories]
-    }
-
-    /// Appends the states `s[t]` of some trajectories.
-    pub fn read_states(&self, t: usize, of: &[u32], out: &mut Vec<u32>) {
-        self.read(&self.states, t, of, out);
-    }
-
-    pub fn read_actions(&self, t: usize, of: &[u32], out: &mut Vec<u32>) {
-        self.read(&self.actions, t, of, out);
-    }
-
-    pub fn read_option(&self, option: usize, t: usize, of: &[u32], out: &mut Vec<u32>) {
-        self.read(&self.options[option], t, of, out);
-    }
-
-    fn read(&self, list: &[u32], t: usize, of: &[u32], out: &mut Vec<u32>) {
-        out.extend(
-            of.iter().map(|&trajectory| list[(t - 1) * self.trajectories + trajectory as usize]),
-        );
-    }
 }
 
 impl Space {
@@ -401,7 +337,7 @@ fn verify_numbers(rollout: &Rollout<f64>) -> Result<(), EngineError> {
 /// All trajectories as one batch.
 fn run(stage: &Stage<f64>, point: Point<f64>, list: &[Trajectory]) -> Rollout<f64> {
     let mut all = Rollout::new(stage, list.len());
-    all.listed = Some(Listed::of(stage, list));
+    all.listed = Some(Listed::of(list, stage.horizon, stage.options.len()));
     all.run(stage, point, [0; 3], Choice::Sampled, Keep::Rows);
     all.value(stage, point);
     all

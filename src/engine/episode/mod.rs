@@ -5,6 +5,7 @@ pub(in crate::engine) mod credit;
 pub(in crate::engine) mod joint;
 pub(in crate::engine) mod ledger;
 pub(in crate::engine) mod listed;
+pub(in crate::engine) mod listing;
 pub(in crate::engine) mod points;
 pub(in crate::engine) mod recorded;
 pub(in crate::engine) mod replay;

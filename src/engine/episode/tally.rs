@@ -53,8 +53,10 @@ impl<E: Number> Tally<E> {
         (options, last): (&[OptionRows<E>], &[Values<E>]),
         draws: &Draws<E>,
     ) {
-        let states =
-            self.states.as_mut().map(|present| present.state_numbers(stage, batch, rows.len()));
+        let states = self
+            .states
+            .as_mut()
+            .map(|present| present.state_numbers(&stage.seen(), batch, rows.len()));
         let all = self.visits.iter_mut().zip(options).zip(last).zip(&stage.options);
         for (((visits, option), last), _) in all.filter(|(_, of)| of.width == 0) {
             for (at, row) in rows.clone().enumerate() {

@@ -3,9 +3,24 @@
 use super::variable::{Variable, When};
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
-use crate::engine::program::stage::Stage;
 use crate::engine::program::wired::number_all;
-use crate::world::{Actions, Batch};
+use crate::model::FiniteDomain;
+use crate::world::{Actions, Batch, World};
+
+/// What is recorded of a world, and which of it has finitely many values.
+pub(in crate::engine) struct Seen<'a, E> {
+    pub world: &'a World<E>,
+    pub state: Option<&'a FiniteDomain>,
+    pub observation: Option<&'a FiniteDomain>,
+    pub has_observation: bool,
+}
+
+impl<E> Seen<'_, E> {
+    /// Of a state or an observation.
+    fn finite_domain(&self, variable: Variable) -> Option<&FiniteDomain> {
+        if variable == Variable::State { self.state } else { self.observation }
+    }
+}
 
 /// Of one shard: states and observations by row, and where a trajectory's rows are.
 #[derive(Default)]
@@ -53,7 +68,7 @@ impl<E: Number> Trace<E> {
     /// The live rows of step `t`, of which the first is row `first`, before the step.
     pub fn record(
         &mut self,
-        stage: &Stage<E>,
+        seen: &Seen<E>,
         batch: &Batch<E>,
         (t, first): (usize, usize),
         origin: &[u32],
@@ -61,9 +76,9 @@ impl<E: Number> Trace<E> {
         for (row, &trajectory) in (first..).zip(origin) {
             self.row[(t - 1) * self.trajectories + trajectory as usize] = row as u32;
         }
-        self.state.append(stage, Variable::State, batch, origin.len());
-        if stage.plan.model.environment(stage.plan.environment).observation.is_some() {
-            self.observation.append(stage, Variable::Observation, batch, origin.len());
+        self.state.append(seen, Variable::State, batch, origin.len());
+        if seen.has_observation {
+            self.observation.append(seen, Variable::Observation, batch, origin.len());
         }
     }
 
@@ -88,12 +103,12 @@ impl<E: Number> Trace<E> {
     }
 
     /// The states that a step led to, or those of the start.
-    pub fn record_next(&mut self, stage: &Stage<E>, batch: &Batch<E>, origin: &[u32]) {
+    pub fn record_next(&mut self, seen: &Seen<E>, batch: &Batch<E>, origin: &[u32]) {
         let Trace { last_state, trajectories, .. } = self;
         let count = origin.len();
-        last_state.read(stage, Variable::State, batch, count);
-        let width = stage.world.state_width();
-        if last_state.is_finite(stage, Variable::State) {
+        last_state.read(seen, Variable::State, batch, count);
+        let width = seen.world.state_width();
+        if last_state.is_finite(seen, Variable::State) {
             last_state.numbers.resize(*trajectories, 0);
             origin.iter().zip(&last_state.step).for_each(|(&trajectory, &number)| {
                 last_state.numbers[trajectory as usize] = number
@@ -111,10 +126,10 @@ impl<E: Number> Trace<E> {
 
     /// The rewards of the first `rows` rows of a step, which has been made, and whether it ended
     /// their episodes.
-    pub fn record_outcomes(&mut self, stage: &Stage<E>, batch: &Batch<E>, rows: usize) {
-        self.rewards.resize_with(stage.world.rewards(), Vec::new);
+    pub fn record_outcomes(&mut self, seen: &Seen<E>, batch: &Batch<E>, rows: usize) {
+        self.rewards.resize_with(seen.world.rewards(), Vec::new);
         for (reward, kept) in self.rewards.iter_mut().enumerate() {
-            kept.extend_from_slice(&batch.reward(&stage.world, reward)[..rows]);
+            kept.extend_from_slice(&batch.reward(seen.world, reward)[..rows]);
         }
         self.ended.extend(
             batch.ended()[..rows].iter().map(|&ended| u32::from(ended != <E as Float>::ZERO)),
@@ -202,8 +217,8 @@ pub(in crate::engine) struct Present<E>(Recorded<E>);
 
 impl<E: Number> Present<E> {
     /// Numbers of the states of rows `0..rows`; of a finite state only.
-    pub fn state_numbers(&mut self, stage: &Stage<E>, batch: &Batch<E>, rows: usize) -> &[u32] {
-        self.0.read(stage, Variable::State, batch, rows);
+    pub fn state_numbers(&mut self, seen: &Seen<E>, batch: &Batch<E>, rows: usize) -> &[u32] {
+        self.0.read(seen, Variable::State, batch, rows);
         &self.0.step
     }
 }
@@ -215,13 +230,13 @@ enum Place {
 }
 
 impl<E: Number> Recorded<E> {
-    fn is_finite(&self, stage: &Stage<E>, variable: Variable) -> bool {
-        stage.finite_domain(variable).is_some()
+    fn is_finite(&self, seen: &Seen<E>, variable: Variable) -> bool {
+        seen.finite_domain(variable).is_some()
     }
 
     /// The present values of rows `0..rows`: numbers to `step`, or columns.
-    fn read(&mut self, stage: &Stage<E>, variable: Variable, batch: &Batch<E>, rows: usize) {
-        let world = &stage.world;
+    fn read(&mut self, seen: &Seen<E>, variable: Variable, batch: &Batch<E>, rows: usize) {
+        let world = seen.world;
         let numbered = if variable == Variable::State {
             batch.state_numbers()
         } else {
@@ -246,7 +261,7 @@ impl<E: Number> Recorded<E> {
                 batch.read_observation(world, component, column);
             }
         }
-        if let Some(domain) = stage.finite_domain(variable) {
+        if let Some(domain) = seen.finite_domain(variable) {
             number_all(
                 Some(domain),
                 width,
@@ -256,9 +271,9 @@ impl<E: Number> Recorded<E> {
         }
     }
 
-    fn append(&mut self, stage: &Stage<E>, variable: Variable, batch: &Batch<E>, rows: usize) {
-        self.read(stage, variable, batch, rows);
-        if self.is_finite(stage, variable) {
+    fn append(&mut self, seen: &Seen<E>, variable: Variable, batch: &Batch<E>, rows: usize) {
+        self.read(seen, variable, batch, rows);
+        if self.is_finite(seen, variable) {
             self.numbers.extend_from_slice(&self.step);
             return;
         }

@@ -13,11 +13,12 @@ use crate::engine::numeric::number::Number;
 use crate::engine::numeric::stream::{CLASSIFYING, REFITTING, SHUFFLING, TRAINING, generator};
 use crate::engine::program::point::{Frozen, Point};
 use crate::engine::program::stage::Stage;
+use crate::engine::program::weights::Drawn;
 use crate::engine::sample::fault::Fault;
 use crate::engine::sample::rollout::{Keep, Rollout};
 use crate::engine::update::classify::{Classified, Classifying};
 use crate::engine::update::refit::Refitting;
-use crate::engine::update::trust_region::Trial;
+use crate::engine::update::trial::Trial;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// A crew that works for one of the bounds of a run, by its place among the turns.
@@ -456,4 +457,19 @@ pub(in crate::engine) fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
 
 pub(in crate::engine) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<E: Number> Shared<'_, E> {
+    /// Takes the gradient of the batch at the mirror image of its draw, where that is asked for.
+    pub fn mirror(&self, crew: Hands, drawn: &mut Drawn<E>) {
+        let weights = &self.stage.weights;
+        if !weights.mirror() {
+            return;
+        }
+        weights.reflect(drawn, write(&self.parameters).values_mut());
+        crew.run(Job::Mirror { weighing: self.whole(Aim::Policy) });
+        let mut gradient = vec![<E as Float>::ZERO; read(&self.parameters).values().len()];
+        self.sum_gradients(&mut gradient);
+        drawn.mirrored = gradient;
+    }
 }

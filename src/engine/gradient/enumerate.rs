@@ -19,25 +19,14 @@ use crate::engine::episode::variable::{Variable, When};
 use crate::engine::network::parameters::Parameters;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
-use crate::engine::program::density::{Density, DensityRows};
+use crate::engine::program::density::DensityRows;
+use crate::engine::program::enumerator::Enumerator;
 use crate::engine::program::point::Point;
 use crate::engine::program::stage::{Source, Stage, Term};
-use crate::engine::run::error::EngineError;
 use crate::engine::sample::rollout::Rollout;
 use crate::engine::tape::tensor::{Matrix, Tape};
-use crate::plan::{Credited, Less, OptionReads, Plan, Version};
+use crate::plan::{Credited, Less, OptionReads, Version};
 use std::collections::BTreeMap;
-
-/// What draws the option and the action, compiled to be evaluated at any option.
-pub(in crate::engine) struct Enumerator {
-    option: Density,
-    action: Density,
-    /// Number of values.
-    outcomes: usize,
-    once: bool,
-    /// By density of the stage.
-    reads: Vec<OptionReads>,
-}
 
 /// Of one shard.
 #[derive(Default)]
@@ -69,28 +58,6 @@ struct Carried {
 }
 
 impl Enumerator {
-    /// The plan has seen that options can be summed over pairs of neighbouring steps.
-    ///
-    /// # Errors
-    /// One sentence, where a network cannot run.
-    pub fn new(plan: &Plan) -> Result<Enumerator, EngineError> {
-        let [option] = plan.options.as_slice() else {
-            panic!("plan: options are summed out where there is one")
-        };
-        let reads = plan.terms.iter().filter_map(|term| {
-            let horizon = plan.model.horizon.value;
-            let reads = OptionReads::of_density(term.density()?, term, option, horizon);
-            Some(reads.expect("plan: what is summed out reads pairs of neighbouring options"))
-        });
-        Ok(Enumerator {
-            option: Density::of_draw(plan, option)?,
-            action: Density::of_draw(plan, &plan.policy)?,
-            outcomes: plan.model.network.layer(option.head.layers()[0]).width,
-            once: option.once,
-            reads: reads.collect(),
-        })
-    }
-
     /// The last step whose draws a summand at `t` is downstream of, in a trajectory of `length`
     /// steps; 0 if there is none.
     fn until(&self, term: &Term, t: usize, length: usize) -> usize {

@@ -11,35 +11,14 @@ use crate::engine::family::{Draws, Family, squashing};
 use crate::engine::network::parameters::Parameters;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
-use crate::engine::program::expressions::{Expressions, Place, Values, place};
+use crate::engine::program::expressions::Place;
 use crate::engine::program::imagine::{Imagination, Imagined};
 use crate::engine::program::stage::{Anchor, Source, Stage};
+use crate::engine::program::through::Through;
 use crate::engine::sample::rollout::Rollout;
 use crate::engine::tape::tensor::{Matrix, Tape};
-use crate::plan::{Less, Plan, Slope};
+use crate::plan::Less;
 use std::ops::Range;
-
-/// What a gradient through draws needs beside a stage.
-pub(in crate::engine) struct Through<E> {
-    /// The gradient goes through the action.
-    action: bool,
-    terms: Slopes<E>,
-    prior: Slopes<E>,
-}
-
-/// Derivatives of expressions in what a step reads.
-struct Slopes<E> {
-    expressions: Expressions<E>,
-    /// Of each output: which expression it is of, and in what.
-    of: Vec<(usize, Place)>,
-}
-
-/// What they were at the rows of a rollout: a list for each derivative.
-pub(in crate::engine) struct SlopeRows<E> {
-    terms: Vec<Vec<E>>,
-    prior: Vec<Vec<E>>,
-    values: Option<(Values<E>, Values<E>)>,
-}
 
 /// The tensors of a step that gradient goes on to.
 struct Step<E: Float> {
@@ -47,83 +26,6 @@ struct Step<E: Float> {
     action: Option<Matrix<E>>,
     next: Matrix<E>,
     rewards: Vec<Matrix<E>>,
-}
-
-impl<E: Number> Through<E> {
-    /// Where the plan asks for it.
-    pub fn of(plan: &Plan) -> Option<Through<E>> {
-        let pathwise = plan.pathwise.as_ref()?;
-        Some(Through {
-            action: pathwise.action,
-            terms: Slopes::of(plan, &pathwise.slopes),
-            prior: Slopes::of(plan, &pathwise.of_prior),
-        })
-    }
-}
-
-impl<E: Number> Slopes<E> {
-    fn of(plan: &Plan, slopes: &[Slope]) -> Slopes<E> {
-        let values: Vec<_> = slopes.iter().map(|slope| slope.value).collect();
-        let told = |at: Place| match at {
-            // the rewards that the model draws, in their order
-            Place::Reward(reward) => Place::Reward(plan.outcomes_before(reward)),
-            Place::State(_)
-            | Place::NextState(_)
-            | Place::Observation(_)
-            | Place::Action(_)
-            | Place::Gain(_) => at,
-            Place::Option(..) | Place::LastOption(..) => at,
-        };
-        let of = slopes.iter().map(|slope| {
-            (
-                slope.at,
-                told(place(plan, slope.of).expect("plan: a slope is in what its step reads")),
-            )
-        });
-        Slopes { of: of.collect(), expressions: Expressions::compile(plan, &values) }
-    }
-}
-
-impl<E: Number> SlopeRows<E> {
-    pub fn clear(&mut self) {
-        self.terms.iter_mut().chain(&mut self.prior).for_each(Vec::clear);
-    }
-
-    /// Room for `rows` rows, where there are derivatives.
-    pub fn new(of: Option<&Through<E>>, rows: usize) -> SlopeRows<E> {
-        let values =
-            of.map(|of| (of.terms.expressions.values(rows), of.prior.expressions.values(rows)));
-        SlopeRows { terms: Vec::new(), prior: Vec::new(), values }
-    }
-
-    /// Reads what stands before a step, or what a step has made, as `fill` does it.
-    pub fn read(&mut self, of: &Through<E>, mut fill: impl FnMut(&Expressions<E>, &mut Values<E>)) {
-        let Some((terms, prior)) = &mut self.values else { return };
-        fill(&of.terms.expressions, terms);
-        fill(&of.prior.expressions, prior);
-    }
-
-    /// Appends the slopes of the `live` rows of a step, which has been made.
-    pub fn add(&mut self, of: &Through<E>, t: usize, live: usize) {
-        let Some((terms, prior)) = &mut self.values else { return };
-        for (slopes, values, out) in
-            [(&of.terms, terms, &mut self.terms), (&of.prior, prior, &mut self.prior)]
-        {
-            slopes.expressions.run(t, 0..live, values);
-            out.resize_with(slopes.of.len(), Vec::new);
-            out.iter_mut()
-                .enumerate()
-                .for_each(|(at, out)| out.extend_from_slice(&values.output(at)[..live]));
-        }
-    }
-
-    /// Moves what is scheduled to a batch.
-    pub fn move_schedules(&mut self, of: &Through<E>, batch: u64, batches: u64) {
-        if let Some((terms, prior)) = &mut self.values {
-            of.terms.expressions.move_schedules(batch, batches, terms);
-            of.prior.expressions.move_schedules(batch, batches, prior);
-        }
-    }
 }
 
 /// The trajectories of a shard, and what their actions are credited with.

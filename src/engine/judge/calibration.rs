@@ -7,11 +7,12 @@ use crate::engine::network::parameters::Parameters;
 use crate::engine::network::stop::Stop;
 use crate::engine::numeric::stream::{CALIBRATION, generator};
 use crate::engine::program::expressions::Expressions;
-use crate::engine::program::point::{Frozen, Point};
+use crate::engine::program::point::Point;
 use crate::engine::program::stage::Stage;
 use crate::engine::run::error::EngineError;
 use crate::engine::sample::rollout::{Keep, Rollout};
 use crate::engine::update::classify::Classifying;
+use crate::engine::update::judged::Judged;
 use crate::finite;
 use crate::plan::{Head, Plan};
 
@@ -56,7 +57,7 @@ pub(in crate::engine) fn calibrate(
     real.stop = stop.clone();
     let mut rollout = Rollout::new(&real, trajectories);
     let stream = |part| [plan.settings.seed, CALIBRATION, part];
-    let frozen = Frozen::at(&real, parameters.values(), (plan.settings.seed, 0));
+    let frozen = real.freeze(parameters.values(), (plan.settings.seed, 0));
     let point = Point { present: parameters.values(), previous: None, frozen: &frozen };
     rollout.run(&real, point, stream(0), Choice::Sampled, Keep::Rows);
     if let Some(fault) = &rollout.fault {
@@ -88,19 +89,6 @@ pub(in crate::engine) fn calibrate(
     }
     let error = apart.iter().sum::<f64>() / apart.len() as f64;
     Ok(Some(Calibration { error, pairs }))
-}
-
-/// What a classifier says of a transition.
-pub(in crate::engine) struct Judged {
-    pub logit: f64,
-    /// `log q` of the model.
-    pub log_q: f64,
-    /// Which transition of the replay it is of.
-    pub of: usize,
-    /// State, action and next state, where they are finite.
-    pub numbers: [usize; 3],
-    /// The components of the next state, where they are real.
-    pub next: Vec<f64>,
 }
 
 fn in_tables(plan: &Plan, judged: &[Judged]) -> Result<Vec<f64>, EngineError> {

@@ -20,7 +20,6 @@
 
 use super::density::Density;
 use super::point::Frozen;
-use super::stage::Stage;
 use crate::engine::episode::points::Source;
 use crate::engine::episode::trace::Trace;
 use crate::engine::episode::variable::{Variable, When};
@@ -33,13 +32,12 @@ use crate::engine::network::parameters::Layout;
 use crate::engine::network::plan::InputKind;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
-use crate::engine::numeric::stream::GAINS;
 use crate::engine::run::error::EngineError;
 use crate::plan::Plan;
 use std::collections::HashMap;
 
 /// Draws of the weights that a gain is computed from, each with its mirror image.
-const PAIRS: u64 = 4;
+pub(in crate::engine) const PAIRS: u64 = 4;
 
 /// A gain of a plan, compiled.
 pub(in crate::engine) struct Gain {
@@ -100,35 +98,6 @@ impl Gain {
             })
         };
         plan.gains.iter().map(gain).collect()
-    }
-}
-
-impl<E: Number> Frozen<E> {
-    /// The mean fields of `values`, the flat vector, in batch `batch` of a run; nothing where no
-    /// gain is read.
-    pub fn at(stage: &Stage<E>, values: &[E], (seed, batch): (u64, u64)) -> Frozen<E> {
-        let mut frozen = Frozen::default();
-        if stage.gains.is_empty() {
-            if stage.ratio.as_ref().is_some_and(|ratio| ratio.shifts) {
-                frozen.values = values.to_vec();
-            }
-            return frozen;
-        }
-        for pair in 0..PAIRS {
-            let mut draw = values.to_vec();
-            stage.weights.draw([seed, GAINS + pair, batch], &mut draw);
-            let (mut mirror, mut noise) = (values.to_vec(), vec![<E as Float>::ZERO; values.len()]);
-            for (mean, log_sd) in stage.weights.places() {
-                let apart = draw[mean] - values[mean];
-                mirror[mean] -= apart;
-                noise[mean] = apart / Float::exp(values[log_sd]);
-            }
-            let mirrored = noise.iter().map(|&noise| -noise).collect();
-            frozen.draws.extend([draw, mirror]);
-            frozen.noise.extend([noise, mirrored]);
-        }
-        frozen.values = values.to_vec();
-        frozen
     }
 }
 

@@ -1,6 +1,7 @@
 //! A plan compiled: what its draws and terms are computed by.
 
 pub(in crate::engine) mod density;
+pub(in crate::engine) mod enumerator;
 pub(in crate::engine) mod expressions;
 pub(in crate::engine) mod gain;
 pub(in crate::engine) mod imagine;
@@ -12,6 +13,7 @@ pub(in crate::engine) mod scaled;
 pub(in crate::engine) mod simulation;
 pub(in crate::engine) mod stage;
 pub(in crate::engine) mod start;
+pub(in crate::engine) mod through;
 pub(in crate::engine) mod weights;
 pub(in crate::engine) mod wired;
 pub(in crate::engine) mod written;

@@ -1,7 +1,7 @@
 //! The options of a batch: what each step draws before its action, and what each trajectory holds.
 
 use super::wired::Wired;
-use crate::engine::episode::listed::Listed;
+use crate::engine::episode::listing::Listed;
 use crate::engine::episode::values::Values;
 use crate::engine::family::choice::Choice;
 use crate::engine::family::{Draws, Family};

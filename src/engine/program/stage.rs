@@ -2,22 +2,26 @@
 //! plan, compiled.
 
 use super::density::Density;
+use super::enumerator::Enumerator;
 use super::expressions::Expressions;
-use super::gain::Gain;
+use super::gain::{Gain, PAIRS};
 use super::imagine::Imagination;
 use super::options::OptionDraw;
+use super::point::Frozen;
 use super::ratio::Ratio;
 use super::simulation::Simulator;
+use super::through::Through;
 use super::weights::Weights;
 use super::wired::{Part, Wired};
 use crate::engine::episode::joint::Joint;
 use crate::engine::episode::recorded::Recorded;
+use crate::engine::episode::trace::Seen;
 use crate::engine::episode::variable::Variable;
 use crate::engine::family::Family;
-use crate::engine::gradient::enumerate::Enumerator;
-use crate::engine::gradient::pathwise::Through;
 use crate::engine::network::stop::Stop;
+use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
+use crate::engine::numeric::stream::GAINS;
 use crate::engine::run::error::EngineError;
 use crate::expr::{ExprId, Node};
 use crate::model::{FiniteDomain, Input};
@@ -352,6 +356,17 @@ impl<E> Stage<'_, E> {
         self.options.len() + 1 + usize::from(self.scored_model.is_some())
     }
 
+    /// What of the world is recorded.
+    pub fn seen(&self) -> Seen<'_, E> {
+        let environment = self.plan.model.environment(self.plan.environment);
+        Seen {
+            world: &self.world,
+            state: self.finite_domain(Variable::State),
+            observation: self.finite_domain(Variable::Observation),
+            has_observation: environment.observation.is_some(),
+        }
+    }
+
     /// How many states there are, where they are finite.
     pub fn states(&self) -> Option<usize> {
         self.finite_domain(Variable::State).map(FiniteDomain::size)
@@ -368,6 +383,35 @@ impl<E> Stage<'_, E> {
             Variable::Option(option) => self.plan.options[option].variable,
         };
         model.variable(variable).domain.finite.as_ref()
+    }
+}
+
+impl<E: Number> Stage<'_, E> {
+    /// The mean fields of `values`, the flat vector, in batch `batch` of a run; nothing where no
+    /// gain is read.
+    pub fn freeze(&self, values: &[E], (seed, batch): (u64, u64)) -> Frozen<E> {
+        let mut frozen = Frozen::default();
+        if self.gains.is_empty() {
+            if self.ratio.as_ref().is_some_and(|ratio| ratio.shifts) {
+                frozen.values = values.to_vec();
+            }
+            return frozen;
+        }
+        for pair in 0..PAIRS {
+            let mut draw = values.to_vec();
+            self.weights.draw([seed, GAINS + pair, batch], &mut draw);
+            let (mut mirror, mut noise) = (values.to_vec(), vec![<E as Float>::ZERO; values.len()]);
+            for (mean, log_sd) in self.weights.places() {
+                let apart = draw[mean] - values[mean];
+                mirror[mean] -= apart;
+                noise[mean] = apart / Float::exp(values[log_sd]);
+            }
+            let mirrored = noise.iter().map(|&noise| -noise).collect();
+            frozen.draws.extend([draw, mirror]);
+            frozen.noise.extend([noise, mirrored]);
+        }
+        frozen.values = values.to_vec();
+        frozen
     }
 }
 

@@ -16,8 +16,6 @@
 //! what is told and ascended, the bound a trajectory, holds `KL / N` (eq. 8 there, with equal
 //! shares).
 
-use crate::engine::fleet::shards::{Hands, Job, Shared, read, write};
-use crate::engine::gradient::objective::Aim;
 use crate::engine::network::parameters::Layout;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
@@ -53,7 +51,7 @@ pub(in crate::engine) struct Drawn<E> {
     pub noise: Vec<E>,
     /// The batch's gradient in the weights where these are `mean − sd·ε`; nothing where no field is
     /// mirrored.
-    mirrored: Vec<E>,
+    pub mirrored: Vec<E>,
 }
 
 impl Weights {
@@ -167,21 +165,6 @@ impl Weights {
     /// Of each weight, in order: where its mean stands, and its `log sd`.
     pub fn places(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
         self.fields.iter().flat_map(Field::places)
-    }
-}
-
-impl<E: Number> Shared<'_, E> {
-    /// Takes the gradient of the batch at the mirror image of its draw, where that is asked for.
-    pub fn mirror(&self, crew: Hands, drawn: &mut Drawn<E>) {
-        let weights = &self.stage.weights;
-        if !weights.mirror() {
-            return;
-        }
-        weights.reflect(drawn, write(&self.parameters).values_mut());
-        crew.run(Job::Mirror { weighing: self.whole(Aim::Policy) });
-        let mut gradient = vec![<E as Float>::ZERO; read(&self.parameters).values().len()];
-        self.sum_gradients(&mut gradient);
-        drawn.mirrored = gradient;
     }
 }
 

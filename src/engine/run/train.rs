@@ -15,7 +15,6 @@ use crate::engine::network::parameters::Parameters;
 use crate::engine::numeric::kernels;
 use crate::engine::numeric::number::Number;
 use crate::engine::numeric::stream::WEIGHTS;
-use crate::engine::program::point::Frozen;
 use crate::engine::program::stage::Stage;
 use crate::engine::sample::evaluate::{self, Evaluator};
 use crate::model::BoundId;
@@ -91,7 +90,7 @@ pub(in crate::engine) fn estimates_at(
     };
     let estimate = |crew: Hands, step| {
         let seed = stage.plan.settings.seed;
-        *write(&shared.frozen) = Frozen::at(stage, parameters.values(), (seed, step));
+        *write(&shared.frozen) = stage.freeze(parameters.values(), (seed, step));
         let mut drawn =
             stage.weights.draw([seed, WEIGHTS, step], write(&shared.parameters).values_mut());
         crew.run(Job::Assess { step });

@@ -9,7 +9,7 @@ use crate::engine::network::parameters::Parameters;
 use crate::engine::numeric::kernels;
 use crate::engine::numeric::number::Number;
 use crate::engine::numeric::stream::{EVALUATION, WEIGHTS};
-use crate::engine::program::point::{Frozen, Point};
+use crate::engine::program::point::Point;
 use crate::engine::program::stage::Stage;
 use crate::engine::run::error::EngineError;
 use crate::engine::run::run::{Evaluation, OptionUse};
@@ -93,7 +93,7 @@ impl Evaluator {
         let size = if draws { SHARD_OF_A_DRAW } else { SHARD };
         let shards: Vec<Mutex<Shard<E>>> =
             (0..self.episodes.div_ceil(size)).map(|_| Mutex::default()).collect();
-        let frozen = Frozen::at(stage, parameters.values(), (self.seed, u64::MAX));
+        let frozen = stage.freeze(parameters.values(), (self.seed, u64::MAX));
         let work = |_: (), at: usize| {
             kernels::flush_denormals();
             let stream = [self.seed, EVALUATION, at as u64];

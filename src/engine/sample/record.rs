@@ -5,7 +5,7 @@ use crate::engine::episode::variable::{Variable, When};
 use crate::engine::family::choice::Choice;
 use crate::engine::network::parameters::Parameters;
 use crate::engine::numeric::stream::EVALUATION;
-use crate::engine::program::point::{Frozen, Point};
+use crate::engine::program::point::Point;
 use crate::engine::program::stage::Stage;
 use crate::engine::run::error::EngineError;
 use crate::plan::Plan;
@@ -39,7 +39,7 @@ pub fn record(
     stage.collects = true;
     let mut rollout = Rollout::new(&stage, episodes);
     let choice = if greedy { Choice::Greedy } else { Choice::Sampled };
-    let frozen = Frozen::at(&stage, parameters.values(), (plan.settings.seed, 0));
+    let frozen = stage.freeze(parameters.values(), (plan.settings.seed, 0));
     let point = Point { present: parameters.values(), previous: None, frozen: &frozen };
     rollout.run(&stage, point, [seed, EVALUATION, 0], choice, Keep::Rows);
     if let Some(fault) = &rollout.fault {

@@ -68,7 +68,7 @@ fn the_gain_of_a_normal_is_its_closed_form_and_near_the_exact_divergence() {
     let places: Vec<(usize, usize)> = stage.weights.places().collect();
     let (mean, sd): (f64, f64) = (0.3, 0.1);
     values[places[1].0] = mean;
-    let frozen = Frozen::at(&stage, &values, (5, 0));
+    let frozen = stage.freeze(&values, (5, 0));
     for x in [-1.0, 0.3, 2.0] {
         let transition = Transition { indices: vec![1], reals: vec![x] };
         let gain = of_transition(&stage.gains[0], &frozen, transition);

@@ -6,7 +6,7 @@ use crate::engine::evaluate;
 use crate::engine::family::choice::Choice;
 use crate::engine::gradient::objective::{Aim, Objective, ReturnScale, Weighing};
 use crate::engine::network::parameters::Parameters;
-use crate::engine::program::point::{Frozen, Point};
+use crate::engine::program::point::Point;
 use crate::engine::program::stage::Stage;
 use crate::engine::run::train::{gradient_estimates, infer};
 use crate::engine::sample::rollout::{Keep, Rollout};
@@ -75,7 +75,7 @@ impl<'a> Batch<'a> {
     }
 
     fn run(&mut self, parameters: &Parameters<f64>) -> f64 {
-        let frozen = Frozen::at(&self.stage, parameters.values(), (0, 0));
+        let frozen = self.stage.freeze(parameters.values(), (0, 0));
         let point =
             Point { present: parameters.values(), previous: Some(&self.previous), frozen: &frozen };
         self.rollout.run(&self.stage, point, [3, 5, 7], Choice::Sampled, Keep::Rows);
@@ -86,7 +86,7 @@ impl<'a> Batch<'a> {
 
     fn gradient(&mut self, parameters: &Parameters<f64>) -> Vec<f64> {
         self.run(parameters);
-        let frozen = Frozen::at(&self.stage, parameters.values(), (0, 0));
+        let frozen = self.stage.freeze(parameters.values(), (0, 0));
         let point =
             Point { present: parameters.values(), previous: Some(&self.previous), frozen: &frozen };
         let mut objective = Objective::new(&self.stage, parameters);

@@ -1,12 +1,12 @@
 //! A gradient step of a classifier: real draws against those of the model, from the same
 //! conditions, by the logistic loss.
 
+use super::judged::Judged;
 use crate::engine::episode::points::{Columns, Trajectories};
 use crate::engine::episode::recorded::Recorded;
 use crate::engine::episode::replay::Replay;
 use crate::engine::family::Draws;
 use crate::engine::family::choice::Choice;
-use crate::engine::judge::calibration::Judged;
 use crate::engine::network::forward::{Activations, Scratch};
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;

@@ -11,10 +11,7 @@ use super::optimiser::Optimiser;
 use crate::engine::family::{Draws, Family};
 use crate::engine::fleet::shards::{Hands, Job, Shard, Shared, read, write};
 use crate::engine::gradient::objective::Told;
-use crate::engine::network::forward::{Activations, Scratch};
 use crate::engine::network::parameters::Parameters;
-use crate::engine::network::stop::Stop;
-use crate::engine::network::tangent::Tangents;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
 use crate::engine::program::stage::{Anchor, Source, Stage};
@@ -38,27 +35,6 @@ pub(in crate::engine) struct TrustRegion {
 
 /// Rows of a shard at which a divergence is measured at the most, all but one.
 const MEASURED: usize = 1024;
-
-/// Working memory of a shard.
-#[derive(Default)]
-pub(in crate::engine) struct Trial<E> {
-    tangents: Tangents<E>,
-    /// At the rows at which a divergence is measured.
-    network: Activations<E>,
-    scratch: Scratch<E>,
-    /// By draw.
-    metric: Vec<Vec<Vec<E>>>,
-    present: Vec<E>,
-    log_prob: Vec<E>,
-    column: Vec<E>,
-}
-
-impl<E: Default> Trial<E> {
-    /// Of a run that may be asked to end.
-    pub fn of(stop: &Stop) -> Trial<E> {
-        Trial { scratch: Scratch::of(stop), ..Trial::default() }
-    }
-}
 
 impl TrustRegion {
     /// Moves the parameters that `optimiser` moves by the batch, of whose `−∇L` `gradient` is the

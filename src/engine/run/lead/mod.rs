@@ -16,7 +16,6 @@ use crate::engine::numeric::float::Float;
 use crate::engine::numeric::moments::Moments;
 use crate::engine::numeric::number::Number;
 use crate::engine::numeric::stream::WEIGHTS;
-use crate::engine::program::point::Frozen;
 use crate::engine::program::weights::Drawn;
 use crate::engine::sample::fault::term_is;
 use crate::engine::update::classify::Classified;
@@ -244,7 +243,7 @@ impl<'a, E: Number> Lead<'a, E> {
             return Err(self.ended(term_is(self.plan, *term, *share), hint, kept));
         }
         *write(&shared.frozen) =
-            Frozen::at(shared.stage, parameters.values(), (self.plan.settings.seed, self.step));
+            shared.stage.freeze(parameters.values(), (self.plan.settings.seed, self.step));
         self.drawn =
             weights.draw([self.plan.settings.seed, WEIGHTS, self.step], parameters.values_mut());
         Ok(())

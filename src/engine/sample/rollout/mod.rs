@@ -16,13 +16,12 @@ use super::fault::{Arose, Fault};
 use super::reached;
 use crate::engine::episode::credit::Rows;
 use crate::engine::episode::ledger::Ledger;
-use crate::engine::episode::listed::Listed;
+use crate::engine::episode::listing::Listed;
 use crate::engine::episode::tally::Tally;
 use crate::engine::episode::trace::Trace;
 use crate::engine::episode::variable::Variable;
 use crate::engine::family::Draws;
 use crate::engine::family::choice::Choice;
-use crate::engine::gradient::pathwise::SlopeRows;
 use crate::engine::network::forward::Activations;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::moments::Sums;
@@ -37,6 +36,7 @@ use crate::engine::program::point::{Frozen, Point};
 use crate::engine::program::ratio::RatioRows;
 use crate::engine::program::simulation::Simulated;
 use crate::engine::program::stage::{Anchor, Stage};
+use crate::engine::program::through::SlopeRows;
 use crate::engine::program::wired::Feeds;
 use crate::world::{Actions, Batch};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -282,7 +282,7 @@ impl<E: Number> Rollout<E> {
         self.is_broken(started, Arose::World, 1);
         if stage.keeps_ledger() && keep == Keep::Rows {
             // one that has ended at its start has no row
-            self.trace.record_next(stage, &self.batch, self.batch.origin());
+            self.trace.record_next(&stage.seen(), &self.batch, self.batch.origin());
         }
         self.value_absorbed_steps(stage);
         let all = self.batch.front();
@@ -417,7 +417,7 @@ impl<E: Number> Rollout<E> {
 
         let wired = if keep == Keep::Rows { &stage.learning } else { &stage.acting };
         if stage.keeps_ledger() && keep == Keep::Rows {
-            self.trace.record(stage, &self.batch, (t, first), &self.work.origin[..live]);
+            self.trace.record(&stage.seen(), &self.batch, (t, first), &self.work.origin[..live]);
         }
         self.read_earlier((stage, wired, point.present), t, live);
         self.simulated.draw(
@@ -561,14 +561,14 @@ impl<E: Number> Rollout<E> {
             return;
         }
         if stage.keeps_ledger() && keep == Keep::Rows {
-            self.trace.record_next(stage, &self.batch, &origin[..live]);
+            self.trace.record_next(&stage.seen(), &self.batch, &origin[..live]);
             self.trace.record_actions(actions, live);
             for (at, option) in stage.options.iter().enumerate().filter(|(_, of)| of.width > 0) {
                 let drawn = &self.feeds.drawn[at].columns;
                 self.trace.record_option(at, &drawn[..option.width * live], live);
             }
             if stage.collects || stage.densities.iter().any(Density::is_of_outcome) {
-                self.trace.record_outcomes(stage, &self.batch, live);
+                self.trace.record_outcomes(&stage.seen(), &self.batch, live);
             }
         }
         stage.exponents.read_after(&stage.world, &self.batch, actions, live, &mut self.exponents);

@@ -1,0 +1,68 @@
+//! Trajectories that are known before they are rolled out: what each draws.
+
+/// What trajectories draw, by step and trajectory.
+pub(in crate::engine) struct Listed {
+    trajectories: usize,
+    states: Vec<u32>,
+    actions: Vec<u32>,
+    /// By option.
+    options: Vec<Vec<u32>>,
+}
+
+/// One trajectory: its states, one more than its steps.
+#[derive(Clone, Default)]
+pub(in crate::engine) struct Trajectory {
+    pub states: Vec<u32>,
+    pub actions: Vec<u32>,
+    /// By step, the value of each option.
+    pub options: Vec<Vec<u32>>,
+    /// Of what the environment draws.
+    pub log_p: f64,
+}
+
+impl Listed {
+    /// The trajectories of a list, of so many steps, with so many options.
+    pub fn of(list: &[Trajectory], horizon: usize, options: usize) -> Listed {
+        // behind its end a trajectory is not read
+        let column = |of: &dyn Fn(&Trajectory, usize) -> Option<u32>, steps: usize| {
+            (0..steps)
+                .flat_map(|step| {
+                    list.iter().map(move |trajectory| of(trajectory, step).unwrap_or(0))
+                })
+                .collect()
+        };
+        let option = |k: usize| {
+            column(&move |one, step| one.options.get(step).map(|values| values[k]), horizon)
+        };
+        Listed {
+            trajectories: list.len(),
+            states: column(&|one, step| one.states.get(step).copied(), horizon + 1),
+            actions: column(&|one, step| one.actions.get(step).copied(), horizon),
+            options: (0..options).map(option).collect(),
+        }
+    }
+
+    /// The first states.
+    pub fn starts(&self) -> &[u32] {
+        &self.states[..self.trajectories]
+    }
+
+    /// Appends the states `s[t]` of some trajectories.
+    pub fn read_states(&self, t: usize, of: &[u32], out: &mut Vec<u32>) {
+        self.read(&self.states, t, of, out);
+    }
+
+    pub fn read_actions(&self, t: usize, of: &[u32], out: &mut Vec<u32>) {
+        self.read(&self.actions, t, of, out);
+    }
+
+    pub fn read_option(&self, option: usize, t: usize, of: &[u32], out: &mut Vec<u32>) {
+        self.read(&self.options[option], t, of, out);
+    }
+
+    fn read(&self, list: &[u32], t: usize, of: &[u32], out: &mut Vec<u32>) {
+        out.extend(
+            of.iter().map(|&trajectory| list[(t - 1) * self.trajectories + trajectory as usize]),
+        );
+    }
+}

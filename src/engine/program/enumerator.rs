@@ -1,0 +1,40 @@
+//! What sums over an option: the draws of the option and of the action, evaluated at any option.
+
+use super::density::Density;
+use crate::engine::run::error::EngineError;
+use crate::plan::{OptionReads, Plan};
+
+/// What draws the option and the action, compiled to be evaluated at any option.
+pub(in crate::engine) struct Enumerator {
+    pub option: Density,
+    pub action: Density,
+    /// Number of values.
+    pub outcomes: usize,
+    pub once: bool,
+    /// By density of the stage.
+    pub reads: Vec<OptionReads>,
+}
+
+impl Enumerator {
+    /// The plan has seen that options can be summed over pairs of neighbouring steps.
+    ///
+    /// # Errors
+    /// One sentence, where a network cannot run.
+    pub fn new(plan: &Plan) -> Result<Enumerator, EngineError> {
+        let [option] = plan.options.as_slice() else {
+            panic!("plan: options are summed out where there is one")
+        };
+        let reads = plan.terms.iter().filter_map(|term| {
+            let horizon = plan.model.horizon.value;
+            let reads = OptionReads::of_density(term.density()?, term, option, horizon);
+            Some(reads.expect("plan: what is summed out reads pairs of neighbouring options"))
+        });
+        Ok(Enumerator {
+            option: Density::of_draw(plan, option)?,
+            action: Density::of_draw(plan, &plan.policy)?,
+            outcomes: plan.model.network.layer(option.head.layers()[0]).width,
+            once: option.once,
+            reads: reads.collect(),
+        })
+    }
+}
