@@ -38,7 +38,8 @@ impl Random {
         self.0.sample(StandardNormal)
     }
 
-    pub(crate) fn generator(&mut self) -> &mut Xoshiro256PlusPlus {
+    /// The generator itself.
+    pub fn generator(&mut self) -> &mut Xoshiro256PlusPlus {
         &mut self.0
     }
 }
