@@ -17,53 +17,58 @@
 //! evidence, and why.
 
 mod episode;
+mod error;
 mod family;
 mod fleet;
 mod gradient;
+mod heads;
 mod judge;
 mod network;
 mod numeric;
 mod program;
+mod proof;
 mod run;
 mod sample;
+mod tables;
 mod tape;
 #[cfg(test)]
 mod tests;
 mod update;
 
-pub use episode::listed::{Bias, Mean, ROUNDING, bias, mean_gradient};
-pub use family::categorical;
+pub use error::EngineError;
 pub use fleet::crew::{Shortage, take_shortage};
-pub use fleet::memory::{Memory, memory, memory_of_evaluation, memory_of_parameters, shown_bytes};
+pub use heads::categorical;
 pub use judge::ascent::{Objective, moved};
-pub use judge::assess::{
-    AGAIN, Assessment, BATCHES, FALSE_ALARM, RESOLUTION, TRAJECTORIES, assess,
-};
 pub use judge::calibration::Calibration;
 pub use judge::gap::{Gap, Part, Supremum, gap};
 pub use judge::improvement::{Improvement, Rounds};
 pub use judge::optimise::{Optimum, Reach, optimise, reach, starts};
-pub use judge::tables::{fixed_kernels, fixed_tables, kernel_tables, posterior_tables};
-pub use judge::tabulate::{logits_of, pull_back, tabulate};
 pub use judge::viewpoint::{SCALES, Scale, Viewpoint, exact_gradient, random_parameters};
 pub use network::feed::Feed;
 pub use network::forward::{Activations, BLOCK, Scratch};
-pub use network::parameters::{FileError, Layout, NotFinite, Parameters, verify_finite};
+pub use network::layout::Layout;
 pub use network::plan::{InputKind, InputSpec, NetworkPlan};
-pub use network::stop::Stop;
 pub use network::unsupported::Unsupported;
 pub use numeric::float::Float;
 pub use numeric::kernels;
 pub use numeric::number::Number;
-pub use program::written::{Unwritten, written_tables};
+pub use numeric::stop::Stop;
+pub use proof::assess::{
+    AGAIN, Assessment, BATCHES, FALSE_ALARM, RESOLUTION, TRAJECTORIES, assess,
+};
+pub use proof::listed::{Bias, Mean, ROUNDING, bias, mean_gradient};
 pub use run::checkpoint::Checkpoint;
-pub use run::error::EngineError;
+pub use run::evaluate::evaluate;
+pub use run::memory::{Memory, memory, memory_of_evaluation, memory_of_parameters, shown_bytes};
+pub use run::policy::{Action, EpisodeMemory, Policy};
+pub use run::record::{RecordedStep, record};
 pub use run::run::{Evaluation, Metrics, Observer, OptionUse, Run, Stopped};
 pub use run::train::{gradient_estimates, infer, resume};
-pub use sample::evaluate::evaluate;
 pub use sample::failure::EnvironmentFailure;
-pub use sample::policy::{Action, EpisodeMemory, Policy};
-pub use sample::record::{RecordedStep, record};
+pub use tables::tables::{fixed_kernels, fixed_tables, kernel_tables, posterior_tables};
+pub use tables::tabulate::{logits_of, pull_back, tabulate};
+pub use tables::written::{Unwritten, written_tables};
+pub use tape::parameters::{FileError, NotFinite, Parameters, verify_finite};
 pub use tape::tensor::{Matrix, Tape, shape_of, values_of};
 pub use update::classify::{Classified, SATURATED};
 pub use update::optimiser::{Optimiser, OptimiserConfig, OptimiserState};

@@ -1,9 +1,9 @@
 //! What whole trajectories held, as kernels read it afterwards: any variable at any time.
 
 use super::variable::{Variable, When};
+use crate::engine::episode::values::number_all;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
-use crate::engine::program::wired::number_all;
 use crate::model::FiniteDomain;
 use crate::world::{Actions, Batch, World};
 

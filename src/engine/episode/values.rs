@@ -1,5 +1,9 @@
 //! The values of one variable at the rows of a step.
 
+use crate::engine::numeric::float::Float;
+use crate::engine::numeric::number::Number;
+use crate::model::FiniteDomain;
+
 /// The values of a step: numbers of a finite variable, columns of components of another.
 #[derive(Clone, Debug, Default)]
 pub(in crate::engine) struct Values<E> {
@@ -11,5 +15,24 @@ impl<E> Values<E> {
     pub fn clear(&mut self) {
         self.numbers.clear();
         self.columns.clear();
+    }
+}
+
+/// The numbers of values, from columns of their components.
+pub(in crate::engine) fn number_all<E: Number>(
+    domain: Option<&FiniteDomain>,
+    width: usize,
+    rows: usize,
+    (column, components, numbers): (&[E], &mut Vec<f64>, &mut Vec<u32>),
+) {
+    components.resize(width, 0.0);
+    numbers.clear();
+    for row in 0..rows {
+        for (component, value) in components.iter_mut().enumerate() {
+            *value = Float::as_f64(column[component * rows + row]);
+        }
+        let number =
+            domain.and_then(|domain| domain.number(components).or(domain.size().checked_sub(1)));
+        numbers.push(number.unwrap_or(0) as u32);
     }
 }

@@ -6,16 +6,12 @@
 //! its weights. A squashed normal is drawn, compared and differentiated before `tanh`; only its
 //! actions and its density know of it.
 
-pub mod categorical;
 pub(in crate::engine) mod choice;
-pub(in crate::engine) mod formulas;
-pub(in crate::engine) mod mixture;
-pub(in crate::engine) mod normal;
 pub(in crate::engine) mod real;
-pub(in crate::engine) mod sticky;
 
 use self::choice::Choice;
 use self::real::Real;
+use crate::engine::heads::{categorical, mixture, normal, sticky};
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
 use crate::engine::tape::tensor::{Matrix, Tape};

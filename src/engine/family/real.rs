@@ -4,8 +4,8 @@
 //! A row of numbers has the first argument of all components, then the second, and so on.
 
 use super::choice::Choice;
-use super::formulas::{Both, Formulas, Inputs};
 use crate::engine::numeric::float::Float;
+use crate::engine::numeric::formulas::{Both, Formulas, Inputs};
 use crate::engine::numeric::kernels;
 use crate::engine::numeric::number::Number;
 use crate::engine::tape::tensor::{Matrix, Tape, values_of};

@@ -3,10 +3,8 @@
 
 use super::crew::Crew;
 use crate::engine::episode::credit::StepSums;
-use crate::engine::episode::replay::Replay;
 use crate::engine::family::choice::Choice;
 use crate::engine::gradient::objective::{Aim, Objective, ReturnScale, Told, Weighing, part_of};
-use crate::engine::network::parameters::Parameters;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::kernels;
 use crate::engine::numeric::number::Number;
@@ -15,7 +13,9 @@ use crate::engine::program::point::{Frozen, Point};
 use crate::engine::program::stage::Stage;
 use crate::engine::program::weights::Drawn;
 use crate::engine::sample::fault::Fault;
+use crate::engine::sample::replay::Replay;
 use crate::engine::sample::rollout::{Keep, Rollout};
+use crate::engine::tape::parameters::Parameters;
 use crate::engine::update::classify::{Classified, Classifying};
 use crate::engine::update::refit::Refitting;
 use crate::engine::update::trial::Trial;

@@ -14,16 +14,16 @@
 
 use super::summed::{Pairs, Summed};
 use crate::engine::episode::advantage::Advantages;
-use crate::engine::episode::points::Trajectories;
 use crate::engine::episode::variable::{Variable, When};
-use crate::engine::network::parameters::Parameters;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
 use crate::engine::program::density::DensityRows;
 use crate::engine::program::enumerator::Enumerator;
 use crate::engine::program::point::Point;
+use crate::engine::program::points::Trajectories;
 use crate::engine::program::stage::{Source, Stage, Term};
 use crate::engine::sample::rollout::Rollout;
+use crate::engine::tape::parameters::Parameters;
 use crate::engine::tape::tensor::{Matrix, Tape};
 use crate::plan::{Credited, Less, OptionReads, Version};
 use std::collections::BTreeMap;

@@ -8,7 +8,6 @@
 //! horizon: the plan holds it.
 
 use crate::engine::family::{Draws, Family, squashing};
-use crate::engine::network::parameters::Parameters;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
 use crate::engine::program::expressions::Place;
@@ -16,6 +15,7 @@ use crate::engine::program::imagine::{Imagination, Imagined};
 use crate::engine::program::stage::{Anchor, Source, Stage};
 use crate::engine::program::through::Through;
 use crate::engine::sample::rollout::Rollout;
+use crate::engine::tape::parameters::Parameters;
 use crate::engine::tape::tensor::{Matrix, Tape};
 use crate::plan::Less;
 use std::ops::Range;

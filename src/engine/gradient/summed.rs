@@ -1,11 +1,11 @@
 //! What is summed over: the pairs of an option's values at neighbouring steps, and a density at all
 //! pairs that its points may stand for.
 
-use crate::engine::episode::points::Trajectories;
 use crate::engine::episode::variable::Variable;
 use crate::engine::numeric::number::Number;
 use crate::engine::program::density::{Density, DensityRows};
 use crate::engine::program::point::Point;
+use crate::engine::program::points::Trajectories;
 use crate::plan::OptionReads;
 use std::ops::Range;
 

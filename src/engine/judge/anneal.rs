@@ -8,9 +8,9 @@
 //! ascent begins that no plain one would find.
 
 use super::ascent::{End, Family, agrees, unsupported};
-use super::tabulate::pull_back_all;
-use crate::engine::network::parameters::Parameters;
 use crate::engine::network::unsupported::Unsupported;
+use crate::engine::tables::tabulate::pull_back_all;
+use crate::engine::tape::parameters::Parameters;
 use crate::exact::{Patience, Slope, Uses};
 
 /// One rung of `β` to the next.

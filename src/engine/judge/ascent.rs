@@ -1,10 +1,10 @@
 //! A bound as a function of its parameters: its value and slope, one ascent on it, and what no
 //! ascent exceeds.
 
-use super::tables::kernel_tables;
-use super::tabulate::pull_back_all;
-use crate::engine::network::parameters::Parameters;
 use crate::engine::network::unsupported::Unsupported;
+use crate::engine::tables::tables::kernel_tables;
+use crate::engine::tables::tabulate::pull_back_all;
+use crate::engine::tape::parameters::Parameters;
 use crate::exact::{Evaluator, Oracle, PATHS, Patience, Slope, maximise};
 use crate::finite::{KernelTables, NotFinite};
 use crate::model::{

@@ -1,16 +1,16 @@
 //! How good a classifier is: its logit against the log-ratio of densities that it stands for, where
 //! both are known.
 
-use crate::engine::episode::replay::Replay;
+use crate::engine::error::EngineError;
 use crate::engine::family::choice::Choice;
-use crate::engine::network::parameters::Parameters;
-use crate::engine::network::stop::Stop;
+use crate::engine::numeric::stop::Stop;
 use crate::engine::numeric::stream::{CALIBRATION, generator};
 use crate::engine::program::expressions::Expressions;
 use crate::engine::program::point::Point;
 use crate::engine::program::stage::Stage;
-use crate::engine::run::error::EngineError;
+use crate::engine::sample::replay::Replay;
 use crate::engine::sample::rollout::{Keep, Rollout};
+use crate::engine::tape::parameters::Parameters;
 use crate::engine::update::classify::Classifying;
 use crate::engine::update::judged::Judged;
 use crate::finite;

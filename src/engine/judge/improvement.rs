@@ -4,9 +4,9 @@
 //! satisfies, `G(π_j) ≥ G(π_{j−1}) + KL(π_j ‖ π_{j−1})`. A round that is estimated by samples may
 //! break this; by how much is its shortfall.
 
-use super::tables::kernel_tables;
-use crate::engine::network::parameters::Parameters;
-use crate::engine::network::stop::Stop;
+use crate::engine::numeric::stop::Stop;
+use crate::engine::tables::tables::kernel_tables;
+use crate::engine::tape::parameters::Parameters;
 use crate::exact::Evaluator;
 use crate::plan::{Plan, Term};
 

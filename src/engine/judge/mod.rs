@@ -2,12 +2,8 @@
 
 pub(in crate::engine) mod anneal;
 pub(in crate::engine) mod ascent;
-pub(in crate::engine) mod assess;
 pub(in crate::engine) mod calibration;
 pub(in crate::engine) mod gap;
-pub(in crate::engine) mod head;
 pub(in crate::engine) mod improvement;
 pub(in crate::engine) mod optimise;
-pub(in crate::engine) mod tables;
-pub(in crate::engine) mod tabulate;
 pub(in crate::engine) mod viewpoint;

@@ -7,10 +7,10 @@
 //! rows of it, and a concatenation is a weight's blocks of rows.
 
 use super::features::{self, Feature};
-use super::parameters::Layout;
 use super::plan::Load;
 use super::plan::{InputSpec, NetworkPlan, Op, Part, PartSource, Slot, SlotSpec, Stages, Step};
 use super::unsupported::Unsupported;
+use crate::engine::network::layout::Layout;
 use crate::model::{Activation, KernelId, LayerId, LayerOp, Model, ParameterId, Simulation};
 
 impl NetworkPlan {

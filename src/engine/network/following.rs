@@ -130,8 +130,8 @@ impl NetworkPlan {
 mod tests {
     use super::super::feed::Feed;
     use super::super::forward::Scratch;
-    use super::super::parameters::Parameters;
     use super::*;
+    use crate::engine::tape::parameters::Parameters;
     use crate::engine::tests::testing::{assert_gradient, checked, numbers};
 
     const ROWS: usize = 150;

@@ -172,8 +172,8 @@ fn gru_weights<'a, E>(ranges: &[Range<usize>; 4], values: &'a [E]) -> gru::Weigh
 #[cfg(test)]
 mod tests {
     use super::super::feed::Feed;
-    use super::super::parameters::Parameters;
     use super::*;
+    use crate::engine::tape::parameters::Parameters;
     use crate::engine::tests::testing::{mlp_policy, numbers};
     use crate::expr::{BinaryOp, UnaryOp};
     use crate::model::LayerOp;

@@ -1,7 +1,7 @@
 //! What the engine computes with, in either precision.
 
 use super::float::Float;
-use crate::engine::family::formulas::{Both, Formulas};
+use crate::engine::numeric::formulas::{Both, Formulas};
 use crate::expr::Real;
 
 /// Both what networks and what expressions compute with: `f32` or `f64`.

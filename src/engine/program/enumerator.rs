@@ -1,7 +1,7 @@
 //! What sums over an option: the draws of the option and of the action, evaluated at any option.
 
 use super::density::Density;
-use crate::engine::run::error::EngineError;
+use crate::engine::error::EngineError;
 use crate::plan::{OptionReads, Plan};
 
 /// What draws the option and the action, compiled to be evaluated at any option.

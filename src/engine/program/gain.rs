@@ -20,19 +20,19 @@
 
 use super::density::Density;
 use super::point::Frozen;
-use crate::engine::episode::points::Source;
 use crate::engine::episode::trace::Trace;
 use crate::engine::episode::variable::{Variable, When};
+use crate::engine::error::EngineError;
 use crate::engine::family::Family;
-use crate::engine::family::categorical;
-use crate::engine::family::normal;
+use crate::engine::heads::categorical;
+use crate::engine::heads::normal;
 use crate::engine::network::feed::Feed;
 use crate::engine::network::forward::{Activations, Scratch};
-use crate::engine::network::parameters::Layout;
+use crate::engine::network::layout::Layout;
 use crate::engine::network::plan::InputKind;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
-use crate::engine::run::error::EngineError;
+use crate::engine::program::points::Source;
 use crate::plan::Plan;
 use std::collections::HashMap;
 

@@ -2,12 +2,12 @@
 //! place of its initial distribution.
 
 use super::wired::{Feeds, Part, Wired};
+use crate::engine::error::EngineError;
 use crate::engine::family::choice::Choice;
 use crate::engine::family::{Draws, Family};
 use crate::engine::network::forward::Activations;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
-use crate::engine::run::error::EngineError;
 use crate::plan::{Draw, Outcome, Plan, Subject};
 use crate::world::{Actions, Batch, World};
 use rand::Rng;

@@ -3,12 +3,12 @@
 use super::wired::Wired;
 use crate::engine::episode::listing::Listed;
 use crate::engine::episode::values::Values;
+use crate::engine::error::EngineError;
 use crate::engine::family::choice::Choice;
 use crate::engine::family::{Draws, Family};
 use crate::engine::network::forward::Activations;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
-use crate::engine::run::error::EngineError;
 use crate::plan::{Draw, Head, Plan, Read};
 use rand::Rng;
 use std::ops::Range;

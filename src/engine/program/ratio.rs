@@ -2,15 +2,15 @@
 //! that of the model, or of the policy, at what was drawn (Sugiyama, Suzuki and Kanamori 2012).
 
 use super::density::{Density, DensityRows};
-use super::known_ratio::KnownRatio;
 use super::point::Point;
-use crate::engine::episode::points::{Columns, Inputs, Trajectories};
 use crate::engine::episode::variable::When;
+use crate::engine::error::EngineError;
 use crate::engine::network::forward::Activations;
 use crate::engine::network::plan::NetworkPlan;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
-use crate::engine::run::error::EngineError;
+use crate::engine::program::points::{Columns, Inputs, Trajectories};
+use crate::engine::tables::known_ratio::KnownRatio;
 use crate::model::kernel_parameters;
 use crate::plan::{Plan, Quantity, RatioOf};
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! Inputs of networks that are normalised: by means and deviations that no gradient moves.
 
-use crate::engine::network::parameters::Layout;
+use crate::engine::network::layout::Layout;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
 use crate::model::VariableId;

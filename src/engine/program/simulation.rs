@@ -6,7 +6,8 @@
 
 use super::point::Point;
 use super::scaled::Scaled;
-use super::wired::number_all;
+use crate::engine::episode::values::number_all;
+use crate::engine::error::EngineError;
 use crate::engine::family::choice::Choice;
 use crate::engine::family::{Draws, Family};
 use crate::engine::network::feed::Feed;
@@ -15,7 +16,6 @@ use crate::engine::network::plan::{InputKind, NetworkPlan};
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
 use crate::engine::numeric::stream::generator;
-use crate::engine::run::error::EngineError;
 use crate::model::{Actor, Domain, FormalVariable, KernelId, Kind, Model, VariableId};
 use crate::plan::{Head, Plan, Simulation};
 use crate::world::{Actions, Batch, World};

@@ -16,7 +16,7 @@
 //! what is told and ascended, the bound a trajectory, holds `KL / N` (eq. 8 there, with equal
 //! shares).
 
-use crate::engine::network::parameters::Layout;
+use crate::engine::network::layout::Layout;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
 use crate::engine::numeric::stream::generator;

@@ -3,14 +3,15 @@
 
 use super::scaled::Scaled;
 use crate::engine::episode::values::Values;
+use crate::engine::episode::values::number_all;
 use crate::engine::episode::variable::{Variable, When};
+use crate::engine::error::EngineError;
 use crate::engine::network::feed;
 use crate::engine::network::forward::Activations;
 use crate::engine::network::plan::{InputKind, NetworkPlan};
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::moments::{Moments, Sums};
 use crate::engine::numeric::number::Number;
-use crate::engine::run::error::EngineError;
 use crate::model::{FiniteDomain, KernelId, LayerId};
 use crate::plan::{Plan, Read};
 use crate::world::{Actions, Batch, World};
@@ -600,23 +601,4 @@ fn number<E: Number>(
         read(component, column);
     }
     number_all(domain.as_ref(), width, rows, (column, components, numbers));
-}
-
-/// The numbers of values, from columns of their components.
-pub(in crate::engine) fn number_all<E: Number>(
-    domain: Option<&FiniteDomain>,
-    width: usize,
-    rows: usize,
-    (column, components, numbers): (&[E], &mut Vec<f64>, &mut Vec<u32>),
-) {
-    components.resize(width, 0.0);
-    numbers.clear();
-    for row in 0..rows {
-        for (component, value) in components.iter_mut().enumerate() {
-            *value = Float::as_f64(column[component * rows + row]);
-        }
-        let number =
-            domain.and_then(|domain| domain.number(components).or(domain.size().checked_sub(1)));
-        numbers.push(number.unwrap_or(0) as u32);
-    }
 }

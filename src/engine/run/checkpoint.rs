@@ -2,7 +2,7 @@
 //! which no parameter has.
 
 use crate::engine::judge::improvement::Rounds;
-use crate::engine::network::parameters::{FileError, Parameters, verify_finite};
+use crate::engine::tape::parameters::{FileError, Parameters, verify_finite};
 use crate::engine::update::optimiser::OptimiserState;
 use crate::model::Model;
 use safetensors::tensor::TensorView;

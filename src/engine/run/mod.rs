@@ -1,8 +1,13 @@
 //! Runs: the training of bounds in turns, what it tells, and what it keeps.
 
 pub(in crate::engine) mod checkpoint;
-pub(in crate::engine) mod error;
+pub(in crate::engine) mod evaluate;
+pub(in crate::engine) mod exact_update;
 pub(in crate::engine) mod lead;
+pub(in crate::engine) mod memory;
+pub(in crate::engine) mod policy;
+pub(in crate::engine) mod record;
 pub(in crate::engine) mod run;
 pub(in crate::engine) mod train;
+pub(in crate::engine) mod trust_region;
 pub(in crate::engine) mod watch;

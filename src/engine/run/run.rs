@@ -3,8 +3,8 @@
 use super::checkpoint::Checkpoint;
 use crate::engine::judge::calibration::Calibration;
 use crate::engine::judge::improvement::{Improvement, Rounds};
-use crate::engine::network::parameters::Parameters;
-use crate::engine::network::stop::Stop;
+use crate::engine::numeric::stop::Stop;
+use crate::engine::tape::parameters::Parameters;
 use crate::engine::update::classify::Classified;
 use crate::exact::OptionVisits;
 use crate::model::{BoundId, VariableId};

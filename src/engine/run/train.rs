@@ -2,21 +2,21 @@
 //! order, until the run's last batch.
 
 use super::checkpoint::Checkpoint;
-use super::error::EngineError;
 use super::lead::Lead;
 use super::run::{Evaluation, Metrics, Observer, Run, Stopped};
-use crate::engine::episode::replay::Replay;
+use crate::engine::error::EngineError;
 use crate::engine::family::choice::Choice;
 use crate::engine::fleet::crew::{threads, with_crew};
 use crate::engine::fleet::shards::{Hands, Job, Previous, Shared, read, write};
 use crate::engine::gradient::objective::Aim;
 use crate::engine::judge::calibration::calibrate;
-use crate::engine::network::parameters::Parameters;
 use crate::engine::numeric::kernels;
 use crate::engine::numeric::number::Number;
 use crate::engine::numeric::stream::WEIGHTS;
 use crate::engine::program::stage::Stage;
-use crate::engine::sample::evaluate::{self, Evaluator};
+use crate::engine::run::evaluate::{self, Evaluator};
+use crate::engine::sample::replay::Replay;
+use crate::engine::tape::parameters::Parameters;
 use crate::model::BoundId;
 use crate::plan::{Plan, Precision, RatioOf};
 use std::ops::{ControlFlow, Range};

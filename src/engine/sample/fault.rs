@@ -13,11 +13,9 @@ use crate::engine::family::Family;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::kernels;
 use crate::engine::numeric::number::Number;
+use crate::engine::numeric::said::said;
 use crate::plan::Plan;
 use crate::world::Trouble;
-
-/// The most numbers of a row that are shown.
-const SHOWN: usize = 6;
 
 /// A number that is none, and where it arose.
 #[derive(Clone, Debug)]
@@ -172,19 +170,6 @@ impl Family {
 }
 
 type Root = (&'static str, usize, fn(&[f64]) -> bool);
-
-/// ``the logits of `pi` are [NaN, NaN]``, ``the sd of `pi` is 0``
-pub(in crate::engine) fn said(name: &str, kernel: &str, values: &[f64]) -> String {
-    let is = if name == "logits" { "are" } else { "is" };
-    match values {
-        [value] => format!("the {name} of `{kernel}` {is} {value}"),
-        values => {
-            let shown: Vec<String> = values.iter().take(SHOWN).map(f64::to_string).collect();
-            let more = if values.len() > SHOWN { ", …" } else { "" };
-            format!("the {name} of `{kernel}` {is} [{}{more}]", shown.join(", "))
-        }
-    }
-}
 
 /// The first number of a list that is none.
 pub(in crate::engine) fn position<E: Float>(values: &[E]) -> Option<(usize, f64)> {

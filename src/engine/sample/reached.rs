@@ -2,11 +2,11 @@
 //! is shown.
 
 use super::fault::position;
-use crate::engine::episode::points::Trajectories;
 use crate::engine::episode::variable::{Variable, When};
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::kernels;
 use crate::engine::numeric::number::Number;
+use crate::engine::program::points::Trajectories;
 use crate::engine::program::stage::Stage;
 use crate::world::Batch;
 

@@ -5,15 +5,15 @@
 //! loss as terms `Σ_rows weight · value` and hand them to [`Tape::backward`].
 
 use super::tensor::{Matrix, Tape, values_of};
-use crate::engine::family::categorical;
-use crate::engine::family::mixture;
-use crate::engine::family::normal;
-use crate::engine::family::sticky;
+use crate::engine::heads::categorical;
+use crate::engine::heads::mixture;
+use crate::engine::heads::normal;
+use crate::engine::heads::sticky;
 use crate::engine::network::forward::Activations;
-use crate::engine::network::parameters::Parameters;
 use crate::engine::network::plan::NetworkPlan;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::kernels;
+use crate::engine::tape::parameters::Parameters;
 use std::ops::Range;
 use std::sync::{Arc, PoisonError};
 

@@ -5,8 +5,8 @@
 //! caller's promise, checked when a network is compiled; dfdx panics on a mismatch.
 
 use crate::engine::network::forward::Scratch;
-use crate::engine::network::stop::Stop;
 use crate::engine::numeric::float::Float;
+use crate::engine::numeric::stop::Stop;
 use dfdx::shapes::{HasShape as _, Rank0};
 use dfdx::tensor::{Cpu, Gradients, OwnedTape, PutTape, Tape as _, Tensor, TensorFromVec};
 use dfdx::tensor_ops::Backward;
@@ -17,7 +17,7 @@ pub type Matrix<E> = Tensor<(usize, usize), E, Cpu>;
 
 /// The flat vector of parameters as dfdx's tape knows it: an identity, for which a gradient is
 /// kept, and a length. The numbers themselves stay with
-/// [`crate::engine::network::parameters::Parameters`], so that threads can read them as a slice.
+/// [`crate::engine::tape::parameters::Parameters`], so that threads can read them as a slice.
 #[derive(Clone, Debug)]
 pub struct Leaf<E: Float> {
     tensor: Tensor<(usize,), E, Cpu>,

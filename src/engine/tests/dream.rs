@@ -5,9 +5,9 @@ use super::testing::{Log, bits, planned, resumed};
 use crate::bound::derive;
 use crate::engine::episode::variable::Variable;
 use crate::engine::gradient::objective::Aim;
-use crate::engine::program::known_ratio::KnownRatio;
 use crate::engine::program::stage::Stage;
 use crate::engine::run::train::{estimates_at, infer};
+use crate::engine::tables::known_ratio::KnownRatio;
 use crate::engine::{
     Parameters, SCALES, Viewpoint, assess, evaluate, exact_gradient, random_parameters, tabulate,
 };

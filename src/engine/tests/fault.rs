@@ -3,7 +3,7 @@
 
 use super::testing::planned;
 use crate::engine::family::Family;
-use crate::engine::family::mixture::Shape;
+use crate::engine::heads::mixture::Shape;
 use crate::engine::run::train::infer;
 use crate::engine::{EngineError, Parameters, evaluate, tabulate};
 use crate::plan::Plan;

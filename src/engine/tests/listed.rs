@@ -5,7 +5,7 @@
 
 use super::testing::{numbers, planned, try_plan};
 use crate::bound::derive;
-use crate::engine::episode::listed::{bias, mean_gradient};
+use crate::engine::proof::listed::{bias, mean_gradient};
 use crate::engine::{Parameters, SCALES, Viewpoint, exact_gradient};
 use crate::plan::{Claim, Credited, OptionGradient, Plan, alternatives};
 

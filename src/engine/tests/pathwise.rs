@@ -5,11 +5,11 @@ use super::testing::{bits, ended_after, numbers, planned, resumed, try_plan};
 use crate::engine::evaluate;
 use crate::engine::family::choice::Choice;
 use crate::engine::gradient::objective::{Aim, Objective, ReturnScale, Weighing};
-use crate::engine::network::parameters::Parameters;
 use crate::engine::program::point::Point;
 use crate::engine::program::stage::Stage;
 use crate::engine::run::train::{gradient_estimates, infer};
 use crate::engine::sample::rollout::{Keep, Rollout};
+use crate::engine::tape::parameters::Parameters;
 use crate::model::ParameterId;
 use crate::plan::Plan;
 

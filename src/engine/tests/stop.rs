@@ -7,7 +7,7 @@ use crate::engine::judge::improvement::Judge;
 use crate::engine::network::feed::Feed;
 use crate::engine::network::forward::{Activations, Scratch};
 use crate::engine::network::plan::NetworkPlan;
-use crate::engine::update::exact_update::improve;
+use crate::engine::run::exact_update::improve;
 use crate::engine::{Layout, Parameters, Stop, Tape};
 use std::sync::{Arc, Mutex};
 

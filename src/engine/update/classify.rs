@@ -2,17 +2,17 @@
 //! conditions, by the logistic loss.
 
 use super::judged::Judged;
-use crate::engine::episode::points::{Columns, Trajectories};
-use crate::engine::episode::recorded::Recorded;
-use crate::engine::episode::replay::Replay;
 use crate::engine::family::Draws;
 use crate::engine::family::choice::Choice;
 use crate::engine::network::forward::{Activations, Scratch};
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
 use crate::engine::program::density::Density;
+use crate::engine::program::points::{Columns, Trajectories};
 use crate::engine::program::ratio::Ratio;
+use crate::engine::program::recorded::Recorded;
 use crate::engine::program::stage::Stage;
+use crate::engine::sample::replay::Replay;
 use crate::plan::Plan;
 use rand::{Rng, RngExt};
 

@@ -4,7 +4,7 @@
 //! The formulas are those of dfdx's `AdamConfig`, `SgdConfig` and `RMSpropConfig` (a test holds
 //! them equal), fused into one vectorised loop. They descend: the gradient is that of a loss.
 
-use crate::engine::network::parameters::Layout;
+use crate::engine::network::layout::Layout;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::kernels::{self, AdamStep};
 use crate::model::ParameterId;

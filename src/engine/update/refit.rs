@@ -1,13 +1,13 @@
 //! A gradient step of a model of the world from kept transitions: maximum likelihood.
 
-use crate::engine::episode::points::Columns;
-use crate::engine::episode::replay::Replay;
 use crate::engine::family::Draws;
 use crate::engine::network::forward::{Activations, Scratch};
-use crate::engine::network::parameters::Parameters;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
 use crate::engine::program::density::Density;
+use crate::engine::program::points::Columns;
+use crate::engine::sample::replay::Replay;
+use crate::engine::tape::parameters::Parameters;
 use crate::engine::tape::tensor::Tape;
 use crate::plan::Plan;
 use rand::{Rng, RngExt};

@@ -1,8 +1,8 @@
 //! What a trust region keeps of a shard.
 
 use crate::engine::network::forward::{Activations, Scratch};
-use crate::engine::network::stop::Stop;
 use crate::engine::network::tangent::Tangents;
+use crate::engine::numeric::stop::Stop;
 
 /// Working memory of a shard.
 #[derive(Default)]

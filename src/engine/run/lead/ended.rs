@@ -2,13 +2,13 @@
 //! of a step.
 
 use super::Lead;
+use crate::engine::error::EngineError;
 use crate::engine::fleet::shards::{Shared, read, write};
-use crate::engine::network::parameters::Parameters;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::kernels;
 use crate::engine::numeric::number::Number;
-use crate::engine::run::error::EngineError;
 use crate::engine::sample::fault::{Arose, Fault};
+use crate::engine::tape::parameters::Parameters;
 use crate::engine::update::optimiser::Optimiser;
 use crate::plan::{self, Baseline, Plan};
 

@@ -2,13 +2,13 @@
 //! beginning.
 
 use super::Lead;
+use crate::engine::error::EngineError;
 use crate::engine::fleet::shards::{Previous, Shared, read, write};
 use crate::engine::judge::improvement::Judge;
-use crate::engine::network::parameters::Parameters;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
 use crate::engine::run::checkpoint::Checkpoint;
-use crate::engine::run::error::EngineError;
+use crate::engine::tape::parameters::Parameters;
 use crate::engine::update::optimiser::OptimiserState;
 
 impl<E: Number> Lead<'_, E> {

@@ -4,24 +4,24 @@
 mod ended;
 mod kept;
 
-use super::error::EngineError;
 use super::run::Metrics;
 use super::watch::Watch;
+use crate::engine::error::EngineError;
 use crate::engine::fleet::shards::{Hands, Job, Shared, locked, read, write};
 use crate::engine::gradient::objective::{Aim, ReturnScale, Told, Weighing};
 use crate::engine::judge::improvement::{Improvement, Judge, Rounds};
-use crate::engine::network::parameters::Parameters;
-use crate::engine::network::stop::Stop;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::moments::Moments;
 use crate::engine::numeric::number::Number;
+use crate::engine::numeric::stop::Stop;
 use crate::engine::numeric::stream::WEIGHTS;
 use crate::engine::program::weights::Drawn;
+use crate::engine::run::exact_update::improve;
+use crate::engine::run::trust_region::TrustRegion;
 use crate::engine::sample::fault::term_is;
+use crate::engine::tape::parameters::Parameters;
 use crate::engine::update::classify::Classified;
-use crate::engine::update::exact_update::improve;
 use crate::engine::update::optimiser::{Optimiser, OptimiserConfig};
-use crate::engine::update::trust_region::TrustRegion;
 use crate::plan::{self, Plan, Update};
 use std::time::Instant;
 

@@ -2,14 +2,14 @@
 //! read more than one step.
 
 use super::Rollout;
-use crate::engine::episode::points::Trajectories;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
 use crate::engine::program::point::Point;
+use crate::engine::program::points::Trajectories;
 use crate::engine::program::stage::Stage;
-use crate::engine::program::start;
 use crate::engine::sample::fault::{self, Arose, Fault};
 use crate::engine::sample::reached;
+use crate::engine::sample::start;
 use crate::plan::Less;
 
 impl<E: Number> Rollout<E> {

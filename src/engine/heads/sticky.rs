@@ -2,7 +2,7 @@
 //! Precup and Singh 1999), on plain slices: log-probabilities, and gradients back to the logits `z`
 //! and to `k`. Where `last` is `none` (the number of outcomes) `m = softmax(z)`.
 
-use super::categorical;
+use crate::engine::heads::categorical;
 use crate::engine::numeric::float::Float;
 
 /// What a network computed, and where each row stays; `keep` has one number a row.

@@ -1,13 +1,13 @@
 //! Episodes of a trained policy, step by step, for what learns from recorded ones.
 
-use super::rollout::{Keep, Rollout};
 use crate::engine::episode::variable::{Variable, When};
+use crate::engine::error::EngineError;
 use crate::engine::family::choice::Choice;
-use crate::engine::network::parameters::Parameters;
 use crate::engine::numeric::stream::EVALUATION;
 use crate::engine::program::point::Point;
 use crate::engine::program::stage::Stage;
-use crate::engine::run::error::EngineError;
+use crate::engine::sample::rollout::{Keep, Rollout};
+use crate::engine::tape::parameters::Parameters;
 use crate::plan::Plan;
 
 /// A step from a live state.

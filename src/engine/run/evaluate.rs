@@ -1,18 +1,18 @@
 //! Returns and bounds of fixed parameters, by rolling whole trajectories out.
 
-use super::fault::{Fault, term_is};
-use super::rollout::{Keep, Rollout, Totals};
-use crate::engine::episode::tally::Tally;
+use crate::engine::error::EngineError;
 use crate::engine::family::choice::Choice;
 use crate::engine::fleet::crew::{threads, with_crew};
-use crate::engine::network::parameters::Parameters;
 use crate::engine::numeric::kernels;
 use crate::engine::numeric::number::Number;
 use crate::engine::numeric::stream::{EVALUATION, WEIGHTS};
 use crate::engine::program::point::Point;
 use crate::engine::program::stage::Stage;
-use crate::engine::run::error::EngineError;
 use crate::engine::run::run::{Evaluation, OptionUse};
+use crate::engine::sample::fault::{Fault, term_is};
+use crate::engine::sample::rollout::{Keep, Rollout, Totals};
+use crate::engine::sample::tally::Tally;
+use crate::engine::tape::parameters::Parameters;
 use crate::model::Role;
 use crate::plan::{Draw, Plan, Precision};
 use std::sync::{Mutex, PoisonError};

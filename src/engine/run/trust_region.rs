@@ -7,15 +7,15 @@
 //! passed back. It is also the curvature of `KL(π ‖ previous π)`, so that where the bound has that
 //! term the step `x` itself is the maximum of its quadratic model, and no longer step is tried.
 
-use super::optimiser::Optimiser;
 use crate::engine::family::{Draws, Family};
 use crate::engine::fleet::shards::{Hands, Job, Shard, Shared, read, write};
 use crate::engine::gradient::objective::Told;
-use crate::engine::network::parameters::Parameters;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
 use crate::engine::program::stage::{Anchor, Source, Stage};
 use crate::engine::sample::rollout::Rollout;
+use crate::engine::tape::parameters::Parameters;
+use crate::engine::update::optimiser::Optimiser;
 use argmin::core::{Error, Executor, Operator, State};
 use argmin::solver::conjugategradient::ConjugateGradient;
 use std::ops::Range;

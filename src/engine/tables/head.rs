@@ -1,7 +1,7 @@
 //! What a kernel's distribution makes of its network's outputs: the log-probability of every
 //! outcome, and gradients back to the outputs.
 
-use crate::engine::family::categorical;
+use crate::engine::heads::categorical;
 use crate::engine::network::unsupported::Unsupported;
 use crate::finite::{Axis, Conditions};
 use crate::model::{Distribution, Kernel, LayerId, Scores};

@@ -1,9 +1,9 @@
 //! Why a run comes to no result.
 
-use super::checkpoint::Checkpoint;
-use crate::engine::network::parameters::Parameters;
+use crate::engine::run::checkpoint::Checkpoint;
 use crate::engine::sample::failure::EnvironmentFailure;
 use crate::engine::sample::fault::Fault;
+use crate::engine::tape::parameters::Parameters;
 
 /// Why a run has come to no result.
 #[derive(Clone, Debug, thiserror::Error)]

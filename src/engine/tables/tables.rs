@@ -1,8 +1,8 @@
 //! The trained kernels of a bound as tables: what the oracle takes as a policy.
 
-use super::tabulate::tabulate;
-use crate::engine::network::parameters::Parameters;
 use crate::engine::network::unsupported::Unsupported;
+use crate::engine::tables::tabulate::tabulate;
+use crate::engine::tape::parameters::Parameters;
 use crate::finite::KernelTables;
 use crate::model::{
     Bound, BoundId, KernelId, KernelRef, LikelihoodForm, Model, Role, Target, TargetVariable,

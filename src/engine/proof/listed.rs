@@ -1,20 +1,20 @@
 //! All trajectories of a small finite model, each run for itself: the mean of what training
 //! estimates, without any error of sampling.
 
-use super::advantage::Advantages;
-use super::credit::StepSums;
-use super::listing::{Listed, Trajectory};
+use crate::engine::episode::advantage::Advantages;
+use crate::engine::episode::credit::StepSums;
+use crate::engine::episode::listing::{Listed, Trajectory};
+use crate::engine::error::EngineError;
 use crate::engine::family::choice::Choice;
 use crate::engine::gradient::objective::{Aim, Objective, ReturnScale, Weighing};
-use crate::engine::judge::tabulate::tabulate;
 use crate::engine::judge::viewpoint::Viewpoint;
-use crate::engine::network::parameters::Parameters;
 use crate::engine::program::density::{Density, DensityRows};
-use crate::engine::program::known_ratio::KnownRatio;
 use crate::engine::program::point::{Frozen, Point};
 use crate::engine::program::stage::Stage;
-use crate::engine::run::error::EngineError;
 use crate::engine::sample::rollout::{Keep, Rollout};
+use crate::engine::tables::known_ratio::KnownRatio;
+use crate::engine::tables::tabulate::tabulate;
+use crate::engine::tape::parameters::Parameters;
 use crate::finite::{self, Environment};
 use crate::plan::{Draw, Plan, Read};
 use crate::world::{Told, World};

@@ -1,13 +1,13 @@
 //! The estimator that training runs, held against the oracle: its bias in standard errors, and its
 //! variance.
 
-use super::viewpoint::Viewpoint;
+use crate::engine::error::EngineError;
 use crate::engine::gradient::objective::Aim;
-use crate::engine::network::parameters::Parameters;
-use crate::engine::program::known_ratio::KnownRatio;
+use crate::engine::judge::viewpoint::Viewpoint;
 use crate::engine::program::stage::Stage;
-use crate::engine::run::error::EngineError;
 use crate::engine::run::train::estimates_at;
+use crate::engine::tables::known_ratio::KnownRatio;
+use crate::engine::tape::parameters::Parameters;
 use crate::plan::Plan;
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;

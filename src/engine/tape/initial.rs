@@ -1,4 +1,4 @@
-//! Initial values of a model's parameters: the scheme that [`crate::engine::network::parameters`]
+//! Initial values of a model's parameters: the scheme that [`crate::engine::tape::parameters`]
 //! states.
 
 use crate::engine::numeric::stream;

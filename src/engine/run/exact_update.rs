@@ -2,10 +2,10 @@
 
 use crate::engine::judge::ascent::Objective;
 use crate::engine::judge::optimise::optimise_until;
-use crate::engine::judge::tables::kernel_tables;
-use crate::engine::network::parameters::Parameters;
-use crate::engine::network::stop::Stop;
 use crate::engine::network::unsupported::Unsupported;
+use crate::engine::numeric::stop::Stop;
+use crate::engine::tables::tables::kernel_tables;
+use crate::engine::tape::parameters::Parameters;
 use crate::exact::Evaluator;
 use crate::model::{LayerOp, ParameterId};
 use crate::plan::{Head, Plan};

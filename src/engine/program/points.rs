@@ -1,9 +1,10 @@
 //! Networks at points of whole trajectories: what each of their inputs reads there, gathered into
 //! columns.
 
-use super::credit::Rows;
-use super::trace::Trace;
-use super::variable::{Variable, When};
+use crate::engine::episode::credit::Rows;
+use crate::engine::episode::trace::Trace;
+use crate::engine::episode::variable::{Variable, When};
+use crate::engine::error::EngineError;
 use crate::engine::family::Draws;
 use crate::engine::network::feed::Feed;
 use crate::engine::network::plan::{InputKind, NetworkPlan};
@@ -11,7 +12,6 @@ use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
 use crate::engine::program::options::OptionRows;
 use crate::engine::program::scaled::Scaled;
-use crate::engine::run::error::EngineError;
 use crate::model::Kernel;
 use crate::plan::{Plan, Read};
 

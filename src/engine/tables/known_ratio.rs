@@ -5,9 +5,9 @@
 
 use crate::engine::episode::joint::JointNumber;
 use crate::engine::episode::variable::Variable;
-use crate::engine::judge::tabulate::tabulate;
-use crate::engine::network::parameters::Parameters;
-use crate::engine::run::error::EngineError;
+use crate::engine::error::EngineError;
+use crate::engine::tables::tabulate::tabulate;
+use crate::engine::tape::parameters::Parameters;
 use crate::finite::{self, Conditions, finite_domain};
 use crate::model::Role;
 use crate::plan::{Plan, Read};

@@ -1,11 +1,11 @@
 //! Real transitions as they were seen, kept for a classifier and for models: the last ones.
 
-use super::points::{Columns, Inputs, Source, gather_values};
-use super::variable::{Variable, When};
+use crate::engine::episode::variable::{Variable, When};
 use crate::engine::family::Draws;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
 use crate::engine::program::expressions::Expressions;
+use crate::engine::program::points::{Columns, Inputs, Source, gather_values};
 use crate::engine::program::stage::Stage;
 use crate::engine::sample::rollout::Rollout;
 use crate::model::VariableId;

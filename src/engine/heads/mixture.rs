@@ -4,7 +4,7 @@
 //! A row of numbers has the logarithms of the weights, then all means, part by part, then all
 //! deviations.
 
-use super::normal;
+use crate::engine::heads::normal;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
 use rand::Rng;

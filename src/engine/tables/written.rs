@@ -1,10 +1,10 @@
 //! What a file writes down of its kernels: the probabilities of those without parameters, and the
 //! outcomes that the others rule out.
 
-use crate::engine::judge::tabulate::layers_at;
-use crate::engine::judge::viewpoint::verify_numbers;
-use crate::engine::network::parameters::Parameters;
-use crate::engine::run::error::EngineError;
+use super::numbers::verify_numbers;
+use crate::engine::error::EngineError;
+use crate::engine::tables::tabulate::layers_at;
+use crate::engine::tape::parameters::Parameters;
 use crate::finite::{Conditions, KernelTable, NotFinite};
 use crate::model::{
     Distribution, FiniteDomain, Formal, FormalLength, FormalVariable, KernelId, LayerId, Model,

@@ -1,7 +1,7 @@
 //! What options are used for, counted as trajectories are rolled out.
 
-use super::trace::Present;
-use super::values::Values;
+use crate::engine::episode::trace::Present;
+use crate::engine::episode::values::Values;
 use crate::engine::family::Draws;
 use crate::engine::numeric::number::Number;
 use crate::engine::program::options::OptionRows;

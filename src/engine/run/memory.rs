@@ -4,13 +4,13 @@
 //! Lists that grow hold up to twice what is in them, half as much more in the mean. A test holds
 //! the count against what was measured.
 
-use super::crew::threads;
+use crate::engine::error::EngineError;
 use crate::engine::family::Family;
+use crate::engine::fleet::crew::threads;
 use crate::engine::network::plan::NetworkPlan;
 use crate::engine::program::density::Density;
 use crate::engine::program::stage::{Anchor, Stage};
-use crate::engine::run::error::EngineError;
-use crate::engine::sample::evaluate::{SHARD, episodes_after_training};
+use crate::engine::run::evaluate::{SHARD, episodes_after_training};
 use crate::model::Model;
 use crate::plan::{Plan, Precision};
 use std::fmt;

@@ -1,7 +1,7 @@
 //! What each row of a batch gives to each term, and from that what the draws of each kind are
 //! credited with.
 
-use super::trace::Trace;
+use crate::engine::episode::trace::Trace;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
 use crate::engine::program::stage::Term;

@@ -1,14 +1,14 @@
 //! A learned kernel over finite variables as a table, and gradients of the table back to the
 //! parameters: what joins the networks to the oracle.
 
-use super::head::{Head, Rows, cannot_run, head};
 use crate::engine::network::feed::Feed;
 use crate::engine::network::forward::{Activations, Scratch};
-use crate::engine::network::parameters::Parameters;
 use crate::engine::network::plan::{InputSpec, NetworkPlan};
 use crate::engine::network::unsupported::Unsupported;
 use crate::engine::numeric::kernels::none_nan;
-use crate::engine::sample::fault::said;
+use crate::engine::numeric::said::said;
+use crate::engine::tables::head::{Head, Rows, cannot_run, head};
+use crate::engine::tape::parameters::Parameters;
 use crate::finite::{Axis, Conditions, KernelTable};
 use crate::model::{Distribution, FormalVariable, Kernel, KernelId, LayerId, Model, Scores};
 use std::collections::BTreeMap;

@@ -1,10 +1,10 @@
 //! Recorded steps as inputs of a classifier.
 
-use super::points::{Columns, Inputs, Source, gather_values};
-use super::variable::Variable;
+use crate::engine::episode::variable::Variable;
 use crate::engine::family::Draws;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
+use crate::engine::program::points::{Columns, Inputs, Source, gather_values};
 use crate::model::Domain;
 use crate::plan::Plan;
 use rand::{Rng, RngExt};

@@ -1,15 +1,15 @@
 //! A trained policy that acts, step by step, in whatever world its user has.
 
-use super::rollout::Rollout;
 use crate::engine::episode::variable::Variable;
+use crate::engine::error::EngineError;
 use crate::engine::family::choice::Choice;
-use crate::engine::network::parameters::Parameters;
 use crate::engine::numeric::stream::EVALUATION;
 use crate::engine::program::options::OptionDraw;
 use crate::engine::program::point::{Frozen, Point};
 use crate::engine::program::stage::Stage;
-use crate::engine::run::error::EngineError;
 use crate::engine::run::run::Run;
+use crate::engine::sample::rollout::Rollout;
+use crate::engine::tape::parameters::Parameters;
 use crate::model::{Role, VariableId};
 use crate::plan::Plan;
 use crate::world::Random;

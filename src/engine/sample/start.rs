@@ -1,15 +1,15 @@
 //! The score of a learned start: one draw of each trajectory, also of one that ends where it starts
 //! and so has no row.
 
-use super::density::{Density, DensityRows};
-use super::point::Point;
-use super::stage::Stage;
 use crate::engine::episode::advantage::Advantages;
 use crate::engine::episode::credit::{self, Carry, Given, Rows, StepSums};
-use crate::engine::episode::ledger::Ledger;
-use crate::engine::episode::points::Trajectories;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
+use crate::engine::program::density::{Density, DensityRows};
+use crate::engine::program::point::Point;
+use crate::engine::program::points::Trajectories;
+use crate::engine::program::stage::Stage;
+use crate::engine::sample::ledger::Ledger;
 use crate::plan::Baseline;
 
 /// Lists all trajectories of a shard, in their order, and evaluates the start's density at where
@@ -93,7 +93,7 @@ impl<E: Number> StartCredit<E> {
 
 #[cfg(test)]
 mod tests {
-    use crate::engine::episode::listed::mean_gradient;
+    use crate::engine::proof::listed::mean_gradient;
     use crate::engine::tests::testing::{numbers, planned};
     use crate::engine::{Parameters, SCALES, Viewpoint, assess, infer, kernel_tables};
     use crate::exact::exact;
