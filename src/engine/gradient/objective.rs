@@ -411,7 +411,7 @@ impl<E: Number> Objective<E> {
             .expect("objective: the tape of the last gradient is gone");
         stage.learning.network.gather(&rollout.network, rows, network);
         stage.learning.network.recompute(parameters.values(), 0..rows.len(), network);
-        mine.draws.gather(&rollout.draws, rows, width / 2);
+        mine.draws.gather(&rollout.draws, rows, stage.family.width());
         // the policy that drew them is asked for by a target alone
         let with_numbers = stage.plan.settings.kl_target.is_some();
         if with_numbers {
@@ -421,7 +421,7 @@ impl<E: Number> Objective<E> {
         let before = rollout.options.iter().zip(&self.draws).zip(&stage.options);
         for (mine, ((of, worth), option)) in mine.before.iter_mut().zip(before) {
             let numbers = option.family.numbers();
-            mine.draws.gather(&of.draws, rows, numbers / 2);
+            mine.draws.gather(&of.draws, rows, option.family.width());
             gather(&of.last, rows, 1, &mut mine.last);
             gather(&of.log_prob, rows, 1, &mut mine.log_prob);
             gather(&worth.advantage, rows, 1, &mut mine.advantage);

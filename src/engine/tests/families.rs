@@ -79,6 +79,26 @@ fn bound(family: Family, q: [f64; 2]) -> f64 {
         .sum()
 }
 
+/// The means of what a step of stochastic gradient ascent at rate 1 adds to each table's first
+/// number, over seeds, and their standard errors.
+fn steps(text: impl Fn(u64) -> String, tables: usize) -> Vec<(f64, f64)> {
+    let seeds = 12;
+    let mut found = vec![Vec::new(); tables];
+    for seed in 0..seeds {
+        let run = infer(&planned(&text(seed)), &mut ()).expect("a policy that trains");
+        // a table of both states each, of which one is seen; they begin at 0
+        let values = run.parameters.values();
+        values.chunks_exact(2).zip(&mut found).for_each(|(table, found)| found.push(table[0]));
+    }
+    let moments = |found: &Vec<f64>| {
+        let count = found.len() as f64;
+        let mean = found.iter().sum::<f64>() / count;
+        let variance = found.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (count - 1.0);
+        (mean, (variance / count).sqrt())
+    };
+    found.iter().map(moments).collect()
+}
+
 #[test]
 fn the_gradient_of_a_policy_is_the_slope_of_the_bound() {
     for family in FAMILIES {
@@ -91,23 +111,106 @@ fn the_gradient_of_a_policy_is_the_slope_of_the_bound() {
             // of the table's number, which is a factor's logarithm or is added
             if family.arguments()[at].positive { START[at] * slope } else { slope }
         });
-        let seeds = 12;
-        let mut found = vec![Vec::new(); 2];
-        for seed in 0..seeds {
-            let run = infer(&planned(&model(family, seed)), &mut ()).expect("a policy that trains");
-            // a table of both states each, of which one is seen; they begin at 0
-            let values = run.parameters.values();
-            values.chunks_exact(2).zip(&mut found).for_each(|(table, found)| found.push(table[0]));
-        }
-        for ((found, wanted), at) in found.iter().zip(wanted).zip(0..) {
-            let count = f64::from(seeds as u32);
-            let mean = found.iter().sum::<f64>() / count;
-            let variance = found.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (count - 1.0);
-            let error = (variance / count).sqrt();
+        let found = steps(|seed| model(family, seed), 2);
+        for ((mean, error), wanted) in found.into_iter().zip(wanted) {
             assert!(
                 (mean - wanted).abs() < 4.0 * error + 1e-6,
-                "{family:?} {at}: {mean} ± {error}, {wanted}"
+                "{family:?}: {mean} ± {error}, {wanted}"
             );
         }
+    }
+}
+
+/// The log-density of a normal.
+fn log_normal(x: f64, mean: f64, sd: f64) -> f64 {
+    let z = (x - mean) / sd;
+    -0.5 * z * z - sd.ln() - 0.5 * std::f64::consts::TAU.ln()
+}
+
+#[test]
+fn the_gradient_of_a_mixture_is_the_slope_of_the_bound() {
+    let text = |seed: u64| {
+        format!(
+            "model one
+             horizon T = 1
+             environment line {{
+               state s : 0..1; action a : real; reward r
+               s[1] ~ Delta(0)
+               s[t+1] ~ Delta(0)
+               r[t] = -abs(a[t] - 0.4)
+             }}
+             kernel pi(a | s) = Mixture(
+               0.3: Normal(mean = 0.5 + table(s), sd = 0.8 * exp(table(s))),
+               0.7: Normal(mean = -0.7 + table(s), sd = 0.5 * exp(table(s))))
+             prior {{ s[1] ~ line.initial; a[t] ~ Normal(mean = 0, sd = 1.2)
+                      s[t+1] ~ line.transition(s[t], a[t]) }}
+             likelihood {{ R[t] ~ exp(r[t]) }}
+             posterior {{ s[1] ~ line.initial; a[t] ~ pi(s[t])
+                          s[t+1] ~ line.transition(s[t], a[t]) }}
+             infer {{ trajectories = 2000; steps = 1; optimizer = sgd(rate = 1); seed = {seed}
+                      precision = f64; baseline = none; epochs = 1 }}"
+        )
+    };
+    let bound = |q: [f64; 4]| -> f64 {
+        let step = 1e-3;
+        (-12_000..12_000)
+            .map(|k| {
+                let x = (f64::from(k) + 0.5) * step;
+                let parts = [(0.3, q[0], q[1]), (0.7, q[2], q[3])];
+                let density: f64 =
+                    parts.iter().map(|(w, mean, sd)| w * log_normal(x, *mean, *sd).exp()).sum();
+                let reward = -(x - 0.4).abs();
+                if density > 0.0 {
+                    step * density * (reward + log_normal(x, 0.0, 1.2) - density.ln())
+                } else {
+                    0.0
+                }
+            })
+            .sum()
+    };
+    let start = [0.5, 0.8, -0.7, 0.5];
+    let found = steps(text, 4);
+    for (at, (mean, error)) in found.into_iter().enumerate() {
+        let (mut more, mut less) = (start, start);
+        more[at] += 1e-4;
+        less[at] -= 1e-4;
+        let slope = (bound(more) - bound(less)) / 2e-4;
+        // the table of a deviation is its factor's logarithm
+        let wanted = if at % 2 == 1 { start[at] * slope } else { slope };
+        assert!((mean - wanted).abs() < 4.0 * error + 1e-6, "{at}: {mean} ± {error}, {wanted}");
+    }
+}
+
+#[test]
+fn batches_of_any_family_are_used_again() {
+    for policy in [
+        "Laplace(mean = linear(s), scale = 0.1 + softplus(linear(s)))",
+        "Mixture(0.5: Normal(mean = linear(s), sd = 0.5), 0.5: Normal(mean = linear(s), sd = 1))",
+    ] {
+        let text = format!(
+            "model line
+             horizon T = 4
+             environment line {{
+               state s : real; action a : real; reward r
+               s[1] ~ Normal(mean = 0, sd = 1)
+               s[t+1] ~ Normal(mean = s[t] + 0.5 * a[t], sd = 0.1)
+               r[t] = -abs(s[t+1])
+             }}
+             kernel pi(a | s) = {policy}
+             prior {{ s[1] ~ line.initial; a[t] ~ Normal(mean = 0, sd = 1)
+                      s[t+1] ~ line.transition(s[t], a[t]) }}
+             likelihood {{ R[t] ~ exp(2 * r[t]) }}
+             posterior {{ s[1] ~ line.initial; a[t] ~ pi(s[t])
+                          s[t+1] ~ line.transition(s[t], a[t]) }}
+             infer {{ trajectories = 64; steps = STEPS; optimizer = adam(rate = 0.02); seed = 3
+                      epochs = 3; minibatch = 64; clip_ratio = 0.2 }}"
+        );
+        let bound = |steps: &str| {
+            let plan = planned(&text.replace("STEPS", steps));
+            let run = infer(&plan, &mut ()).expect("a policy that trains");
+            (run.evaluation.bound, run.evaluation.bound_se)
+        };
+        let ((before, _), (after, error)) = (bound("0"), bound("60"));
+        assert!(after > before + 4.0 * error, "{policy}: {before}, {after} ± {error}");
     }
 }

@@ -422,6 +422,22 @@ fn what_connects_options_that_are_no_neighbours_is_refused_and_runs_sampled() {
     assert_eq!(seen.summed, 0);
 }
 
+#[test]
+fn coins_are_policies_and_options() {
+    let coins = "option o : 2
+         kernel pi(a | s, o) = Bernoulli(logits = table(s, o))
+         kernel pick(o | s) = Bernoulli(logits = table(s))
+         kernel back(o | s, a) = Bernoulli(logits = table(s, a))
+         prior      { s[1] ~ e.initial; a[t] ~ Bernoulli(probs = 0.3); s[t+1] ~ \
+         e.transition(s[t], a[t]) }
+         likelihood { R[t] ~ exp(r[t]) }
+         posterior  { s[1] ~ e.initial; o[t] ~ pick(s[t]); a[t] ~ pi(s[t], o[t]); s[t+1] ~ \
+         e.transition(s[t], a[t]) }
+         auxiliary  { o[t] ~ back(s[t], a[t]) }";
+    let mut seen = Seen::default();
+    assert_unbiased("coins", &chain(2, "", coins), &[0.5, 1.5], &mut seen);
+}
+
 /// Of each estimator of a file, with every baseline: what claims to be unbiased is to the last
 /// digits, in the midst of a round, too; what is biased by design is seen to be.
 #[test]
