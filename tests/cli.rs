@@ -223,8 +223,10 @@ fn set_takes_a_key_away() {
 fn check_notes_what_infer_does_not_train_yet() {
     let folder = folder();
     let text = fs::read_to_string(folder.path().join("walk.rlmodel")).expect("the model is there");
-    let policy =
-        text.replace("Categorical(logits = table(s))", "Bernoulli(probs = sigmoid(linear(s)))");
+    let policy = text.replace(
+        "Categorical(logits = table(s))",
+        "Mixture(0.9: Categorical(logits = table(s)), 0.1: Uniform)",
+    );
     fs::write(folder.path().join("coin.rlmodel"), policy)
         .expect("a temporary folder can be written");
     let outcome = run(folder.path(), &["check", "--deny", "warnings", "coin.rlmodel"]);

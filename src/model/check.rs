@@ -1,6 +1,6 @@
 //! The tree of a file in, its meaning out: every mistake found at once.
 
-use super::{Model, Overrides, lower, verify};
+use super::{Model, Overrides, lower, normal_form, verify};
 use crate::diagnostic::{Diagnostics, Severity};
 use crate::syntax::ast;
 
@@ -24,6 +24,7 @@ pub fn check(file: &ast::File, overrides: &Overrides) -> Result<Model, Diagnosti
             let exceeding: Vec<Option<String>> =
                 model.bounds.iter().map(|bound| verify::exceeds_one(&model, bound)).collect();
             model.bounds.iter_mut().zip(exceeding).for_each(|(bound, why)| bound.exceeds_one = why);
+            normal_form::normalise(&mut model);
             Ok(model)
         }
         _ => Err(Diagnostics { list, sources: file.sources.clone() }),

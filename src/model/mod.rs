@@ -8,6 +8,7 @@ mod factor;
 mod gain;
 mod kernel;
 mod lower;
+mod normal_form;
 mod parameters;
 mod settings;
 mod simulation;

@@ -9,6 +9,7 @@ use super::term::{Density, Subject};
 use super::{Head, head, refused};
 use crate::bound::{BoundDerivation, Score};
 use crate::diagnostic::Diagnostic;
+use crate::family::FAMILIES;
 use crate::model::{
     Block, Bound, Distribution, Factor, FactorRef, Index, KernelId, KernelRef, Model, Role, Target,
     TargetVariable, Value, VariableId,
@@ -201,8 +202,9 @@ pub(super) fn imagined(
         };
         if head.is_squashed() || matches!(head, Head::Sticky { .. }) {
             return refuse(format!(
-                "`{name}` is imagined by a `TanhNormal` or `Sticky`; this version imagines by \
-                 `Categorical`, `Normal`, `Mixture` and `Implicit` models"
+                "`{name}` is imagined by a `{}`; this version imagines neither what is squashed nor \
+                 what stays where it was",
+                head.name()
             ));
         }
         let reads = reads(
@@ -405,12 +407,14 @@ pub(super) fn kernel_head(
     let kernel = model.kernel(kernel);
     head::head(model, kernel.outputs.len(), &kernel.distribution, &model.variable(variable).domain)
         .map_err(|what| {
-            let can = "`Categorical(logits = …)`, `Sticky`, `Normal`, `TanhNormal`, mixtures of \
-                   `Normal`s and, to draw from, `Implicit`";
-            vec![refused(
-                kernel.span,
-                format!("`{}` is {what}; this version trains {can}", kernel.name),
-            )]
+            let families: String =
+                FAMILIES.iter().map(|family| format!("`{}`, ", family.name())).collect();
+            let message = format!(
+                "`{}` is {what}; this version trains `Categorical`, `Bernoulli`, `Sticky`, \
+                 {families}mixtures of `Normal`s and, to draw from, `Implicit`",
+                kernel.name
+            );
+            vec![refused(kernel.span, message)]
         })
 }
 

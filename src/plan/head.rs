@@ -38,9 +38,15 @@ impl Head {
 
     /// Over finitely many values.
     pub fn is_finite(&self) -> bool {
+        self.outcomes().is_some()
+    }
+
+    /// How many values it is over, where these are finite.
+    pub fn outcomes(&self) -> Option<usize> {
         match self {
-            Head::Categorical { .. } | Head::Bernoulli { .. } | Head::Sticky { .. } => true,
-            Head::Real { .. } | Head::Mixture { .. } | Head::Implicit { .. } => false,
+            Head::Categorical { outcomes, .. } | Head::Sticky { outcomes, .. } => Some(*outcomes),
+            Head::Bernoulli { .. } => Some(2),
+            Head::Real { .. } | Head::Mixture { .. } | Head::Implicit { .. } => None,
         }
     }
 

@@ -32,7 +32,10 @@ impl Enumerator {
         Ok(Enumerator {
             option: Density::of_draw(plan, option)?,
             action: Density::of_draw(plan, &plan.policy)?,
-            outcomes: plan.model.network.layer(option.head.layers()[0]).width,
+            outcomes: option
+                .head
+                .outcomes()
+                .expect("plan: what is summed out has finitely many values"),
             once: option.once,
             reads: reads.collect(),
         })

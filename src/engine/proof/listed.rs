@@ -236,8 +236,7 @@ impl Space {
                 start
             }
         };
-        let option =
-            |draw: &Draw| (plan.model.network.layer(draw.head.layers()[0]).width as u32, draw.once);
+        let option = |draw: &Draw| (draw.head.outcomes().unwrap_or(0) as u32, draw.once);
         let (imagined, options) =
             (plan.transition.is_some(), plan.options.iter().map(option).collect());
         let size = |variable| finite::finite_domain(&plan.model, variable).map(|d| d.size());
