@@ -148,7 +148,9 @@ fn atoms<A>(distribution: &Distribution<A>) -> Option<Atom> {
 /// Continuous distributions, as far as closed forms need them apart.
 #[derive(Debug)]
 enum Form {
+    /// Over the bounds of its domain.
     Uniform,
+    Box,
     Real(Family),
     Record(Vec<Form>),
     Other(&'static str),
@@ -167,7 +169,8 @@ fn form(model: &Model, factor: &Factor) -> Option<Form> {
 
 fn form_of<A>(distribution: &Distribution<A>) -> Form {
     match distribution {
-        Distribution::Uniform | Distribution::UniformBox { .. } => Form::Uniform,
+        Distribution::Uniform => Form::Uniform,
+        Distribution::UniformBox { .. } => Form::Box,
         Distribution::Real { family, .. } => Form::Real(*family),
         Distribution::Record(parts) => Form::Record(parts.iter().map(form_of).collect()),
         Distribution::Mixture(_) => Form::Other("Mixture"),
@@ -185,7 +188,10 @@ impl Form {
     fn divergence(&self, p: &Form) -> Result<(), String> {
         match (self, p) {
             (Form::Real(q), Form::Real(p)) if q == p && q.has_divergence() => Ok(()),
-            (Form::Uniform, Form::Uniform) => Ok(()),
+            (Form::Uniform | Form::Box, Form::Uniform | Form::Box) => Ok(()),
+            // a record of one family side by side
+            (Form::Real(_), Form::Record(p)) => p.iter().try_for_each(|p| self.divergence(p)),
+            (Form::Record(q), Form::Real(_)) => q.iter().try_for_each(|q| q.divergence(p)),
             // the prior is one of the family
             (Form::Real(q), Form::Uniform) if q.uniform().is_some() && q.has_divergence() => Ok(()),
             (Form::Record(q), Form::Record(p)) if q.len() == p.len() => {
@@ -197,7 +203,7 @@ impl Form {
 
     fn name(&self) -> &'static str {
         match self {
-            Form::Uniform => "Uniform",
+            Form::Uniform | Form::Box => "Uniform",
             Form::Real(family) => family.name(),
             Form::Record(_) => "a record",
             Form::Other(name) => name,

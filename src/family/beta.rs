@@ -26,17 +26,15 @@ impl RealFamily for Beta {
 
     fn log_density(&self, f: &mut Formula, x: ExprId, at: &At) -> ExprId {
         let &[a, b] = at.arguments else { unreachable!("a Beta has two arguments") };
-        let (lo, hi) = at.bounds;
-        let width = f.subtract(hi, lo);
+        let [above, below, width] = at.distances(f, x);
         let log_width = f.log(width);
-        let [below, above] = [(a, x, lo), (b, hi, x)].map(|(argument, from, to)| {
-            let distance = f.subtract(from, to);
+        let [above, below] = [(a, above), (b, below)].map(|(argument, distance)| {
             let log = f.log(distance);
             let log = f.subtract(log, log_width);
             let power = f.plus(argument, -1.0);
             f.multiply(power, log)
         });
-        let powers = f.add(below, above);
+        let powers = f.add(above, below);
         let log_beta = log_beta(f, a, b);
         let log = f.subtract(powers, log_beta);
         f.subtract(log, log_width)
@@ -47,8 +45,7 @@ impl RealFamily for Beta {
             match rand_distr::Beta::new(arguments[0], arguments[1]) {
                 Ok(beta) => {
                     let y: f64 = rand_distr::Distribution::sample(&beta, random);
-                    // the ends have no density
-                    lo + (hi - lo) * y.clamp(LEAST, 1.0 - LEAST)
+                    lo + (hi - lo) * y
                 }
                 Err(_) => f64::NAN,
             }
@@ -110,9 +107,6 @@ impl RealFamily for Beta {
         Some(vec![f.subtract(of_a, of_sum), between, between, f.subtract(of_b, of_sum)])
     }
 }
-
-/// A draw keeps this far from the ends, as a share of the width.
-const LEAST: f64 = 1e-6;
 
 /// `log B(a, b) = log Γ(a) + log Γ(b) − log Γ(a + b)`
 fn log_beta(f: &mut Formula, a: ExprId, b: ExprId) -> ExprId {

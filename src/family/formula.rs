@@ -32,6 +32,10 @@ impl<'g> Formula<'g> {
         self.graph.binary(BinaryOp::Divide, x, y)
     }
 
+    pub fn max(&mut self, x: ExprId, y: ExprId) -> ExprId {
+        self.graph.binary(BinaryOp::Max, x, y)
+    }
+
     /// `factor · x`
     pub fn times(&mut self, factor: f64, x: ExprId) -> ExprId {
         let factor = self.number(factor);

@@ -41,7 +41,8 @@ impl RealFamily for Laplace {
             let v = f.plus(u, -0.5);
             let distance = f.abs(v);
             let twice = f.times(-2.0, distance);
-            let rest = f.plus(twice, 1.0 + f64::EPSILON);
+            // u = 0 has a logarithm, too, in either precision
+            let rest = f.plus(twice, 1.0 + f64::from(f32::EPSILON));
             let log = f.log(rest);
             let sign = f.sign(v);
             let side = f.multiply(sign, log);

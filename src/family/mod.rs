@@ -120,6 +120,18 @@ pub struct At<'a> {
     pub bounds: (ExprId, ExprId),
 }
 
+impl At<'_> {
+    /// How far `x` lies above the lowest value and below the highest, and how far these are apart:
+    /// above 0 also where rounding has brought `x` to an end.
+    fn distances(&self, f: &mut Formula, x: ExprId) -> [ExprId; 3] {
+        let (lo, hi) = self.bounds;
+        let whole = f.subtract(hi, lo);
+        let least = f.times(f64::from(f32::EPSILON), whole);
+        let (above, below) = (f.subtract(x, lo), f.subtract(hi, x));
+        [f.max(above, least), f.max(below, least), whole]
+    }
+}
+
 /// A row of [`FAMILIES`].
 #[derive(Clone, Copy)]
 pub struct Family(&'static dyn RealFamily);

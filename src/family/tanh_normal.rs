@@ -29,9 +29,7 @@ impl RealFamily for TanhNormal {
     fn log_density(&self, f: &mut Formula, x: ExprId, at: &At) -> ExprId {
         // with x − lo and hi − x: u = ½ log((x − lo) / (hi − x)), and half · (1 − tanh² u) =
         // 2 (x − lo)(hi − x) / (hi − lo)
-        let (lo, hi) = at.bounds;
-        let [above, below, whole] = [(x, lo), (hi, x), (hi, lo)].map(|(a, b)| f.subtract(a, b));
-        let [above, below, whole] = [above, below, whole].map(|x| f.log(x));
+        let [above, below, whole] = at.distances(f, x).map(|x| f.log(x));
         let difference = f.subtract(above, below);
         let u = f.times(0.5, difference);
         let log_normal = Normal.log_density(f, u, at);

@@ -284,6 +284,17 @@ impl Shape {
 }
 
 impl Kind {
+    /// Whether it is a value of the component.
+    pub fn has(&self, value: f64) -> bool {
+        let counted = |lo: f64, hi: f64| value.fract() == 0.0 && lo <= value && value <= hi;
+        match self {
+            Kind::Real { lo, hi } => *lo <= value && value <= *hi,
+            Kind::Integer { lo, hi } => counted(*lo as f64, *hi as f64),
+            Kind::Names(names) => counted(0.0, names.len() as f64 - 1.0),
+            Kind::Bool => counted(0.0, 1.0),
+        }
+    }
+
     /// Columns of the component as the input of a network: one-hot where it is finite, its value
     /// where it is real, and one more (1 where the value is `none`) where the formal is optional.
     pub fn columns(&self, optional: bool) -> usize {

@@ -1,7 +1,7 @@
 //! Learned kernels in the one form that what draws, trains and judges knows.
 //!
 //! `Categorical(probs = p)` has the logits `log p`, and `Bernoulli(probs = p)` the logit
-//! `log p − log (1 − p)`. A record of independent parts of one family over real numbers is that
+//! `log p − log (1 − p)`, or that of which `p` is the sigmoid. A record of independent parts of one family over real numbers is that
 //! family over all of its components.
 
 use super::{Distribution, KernelId, Layer, LayerId, LayerOp, Model, Scores, kernel_parameters};
@@ -81,6 +81,10 @@ fn joined(
 }
 
 fn log_odds(model: &mut Model, prob: LayerId) -> LayerId {
+    // whose logit it is the sigmoid of, which does not round to 0 or 1
+    if let LayerOp::Unary(UnaryOp::Sigmoid, logit) = model.network.layer(prob).op {
+        return logit;
+    }
     let span = model.network.layer(prob).span;
     let one = model.graph.constant(1.0);
     let one = push(model, LayerOp::Scalars(vec![one]), 1, span);

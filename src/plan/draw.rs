@@ -277,6 +277,9 @@ fn unmoved(
              gradient passes through it",
             by_scores,
         )),
+        DrawGradient::Pathwise if !through && matches!(distribution, Distribution::Real { .. }) => {
+            Some(("it is no `Normal`, and gradients pass through normal noise alone", by_scores))
+        }
         DrawGradient::Pathwise if !through => {
             Some(("it draws from finitely many values: no gradient passes through it", by_scores))
         }

@@ -50,15 +50,6 @@ impl Head {
         }
     }
 
-    /// Its entropy has a closed form: that of what is squashed, before it is.
-    pub fn has_entropy(&self) -> bool {
-        match self {
-            Head::Categorical { .. } | Head::Bernoulli { .. } | Head::Sticky { .. } => true,
-            Head::Real { family, .. } => family.as_normal().is_some() || family.has_entropy(),
-            Head::Mixture { .. } | Head::Implicit { .. } => false,
-        }
-    }
-
     /// Its Fisher information and its divergence from another of its family have closed forms.
     pub fn has_metric(&self) -> bool {
         match self {
@@ -85,6 +76,11 @@ impl Head {
     /// Drawn before it is squashed: its draws are not its values.
     pub fn is_squashed(&self) -> bool {
         matches!(self, Head::Real { family, .. } if family.as_normal() == Some(Squash::Tanh))
+    }
+
+    /// Its draws are a function of normal noise, through which a gradient passes.
+    pub fn is_reparameterised(&self) -> bool {
+        matches!(self, Head::Real { family, .. } if family.as_normal().is_some())
     }
 
     /// A normal that is not squashed.

@@ -66,7 +66,8 @@ pub(super) fn pathwise(
     errors.extend(of_terms(on, terms));
     errors.extend(of_settings(on.model, settings));
     errors.extend(of_networks(on, terms));
-    let action = !on.policy.head.is_finite();
+    // any other keeps its score, as finite ones do
+    let action = on.policy.head.is_reparameterised();
     let (mut slopes, mut of_prior) = (Vec::new(), Vec::new());
     for (at, term) in terms.iter().enumerate() {
         let (values, found) = match &term.quantity {
@@ -167,15 +168,6 @@ fn of_draws(on: &Imagined) -> Vec<Diagnostic> {
             environment.name
         );
         refuse(span(on.transition), message);
-    }
-    if !on.policy.head.has_entropy() {
-        let message = format!(
-            "`{}` is a `{}`, whose entropy has no closed form: how `−log q` of a draw moves with \
-             its noise is then not known",
-            name(on.policy),
-            on.policy.head.name()
-        );
-        refuse(span(on.policy), message);
     }
     if let Some(option) = on.options.first() {
         let message = "this version takes no gradient through draws where there are options";

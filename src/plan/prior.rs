@@ -25,6 +25,19 @@ pub fn numbers(
         {
             Ok(arguments.concat())
         }
+        (Head::Real { family, .. }, Distribution::Record(parts), _) => {
+            let of = |part: &Distribution<Vec<ExprId>>| match part {
+                Distribution::Real { family: of, arguments } if of == family => {
+                    Some(arguments.clone())
+                }
+                _ => None,
+            };
+            let parts: Vec<_> =
+                parts.iter().map(of).collect::<Option<_>>().ok_or("of another family")?;
+            // each argument of all parts, one after the other
+            let argument = |at: usize| parts.iter().flat_map(move |part| part[at].iter().copied());
+            Ok((0..family.arguments().len()).flat_map(argument).collect())
+        }
         (Head::Real { family, bounds, .. }, Distribution::Uniform, _) => {
             let arguments = family.uniform().ok_or("of another family")?;
             let columns = arguments.iter().flat_map(|&of| std::iter::repeat_n(of, bounds.len()));
@@ -51,24 +64,53 @@ pub fn log_density(
     domain: &Domain,
     action: &[ExprId],
 ) -> Result<ExprId, &'static str> {
+    density_of(graph, distribution, domain, (action, Within::Support))
+}
+
+/// Whether the value is known to lie where the distribution has mass.
+#[derive(Clone, Copy, PartialEq)]
+enum Within {
+    Support,
+    Unknown,
+}
+
+fn log_uniform(graph: &mut Graph, x: ExprId, (lo, hi): (ExprId, ExprId), within: Within) -> ExprId {
+    let width = graph.binary(BinaryOp::Subtract, hi, lo);
+    let log = graph.unary(UnaryOp::Log, width);
+    let density = graph.unary(UnaryOp::Negate, log);
+    if within == Within::Support {
+        return density;
+    }
+    let above = graph.binary(BinaryOp::LessEqual, lo, x);
+    let below = graph.binary(BinaryOp::LessEqual, x, hi);
+    let inside = graph.binary(BinaryOp::And, above, below);
+    let nothing = graph.constant(f64::NEG_INFINITY);
+    graph.if_(inside, density, nothing)
+}
+
+fn density_of(
+    graph: &mut Graph,
+    distribution: &Distribution<Vec<ExprId>>,
+    domain: &Domain,
+    (action, within): (&[ExprId], Within),
+) -> Result<ExprId, &'static str> {
     let kinds = action.iter().zip(&domain.components);
     match distribution {
         Distribution::Uniform => {
             let mut logs = Vec::with_capacity(action.len());
-            for component in &domain.components {
+            for (&x, component) in kinds {
                 let Kind::Real { lo, hi } = component.kind else {
                     return Err("a uniform over more than real numbers");
                 };
-                logs.push(graph.constant(-(hi - lo).ln()));
+                let bounds = (graph.constant(lo), graph.constant(hi));
+                logs.push(log_uniform(graph, x, bounds, within));
             }
             Ok(sum(graph, &logs))
         }
         Distribution::UniformBox { lo, hi } => {
             let mut logs = Vec::with_capacity(action.len());
-            for (&lo, &hi) in lo.iter().zip(hi) {
-                let width = graph.binary(BinaryOp::Subtract, hi, lo);
-                let log = graph.unary(UnaryOp::Log, width);
-                logs.push(graph.unary(UnaryOp::Negate, log));
+            for ((&x, &lo), &hi) in action.iter().zip(lo).zip(hi) {
+                logs.push(log_uniform(graph, x, (lo, hi), within));
             }
             Ok(sum(graph, &logs))
         }
@@ -88,15 +130,16 @@ pub fn log_density(
         Distribution::Mixture(parts) => {
             let mut logs = Vec::with_capacity(parts.len());
             for (weight, part) in parts {
-                let log = log_density(graph, part, domain, action)?;
+                // what one part excludes another may draw
+                let log = density_of(graph, part, domain, (action, Within::Unknown))?;
                 let log_weight = graph.unary(UnaryOp::Log, weight[0]);
                 logs.push(graph.binary(BinaryOp::Add, log_weight, log));
             }
             Ok(log_sum(graph, &logs))
         }
         Distribution::If { condition, then, otherwise } => {
-            let then = log_density(graph, then, domain, action)?;
-            let otherwise = log_density(graph, otherwise, domain, action)?;
+            let then = density_of(graph, then, domain, (action, within))?;
+            let otherwise = density_of(graph, otherwise, domain, (action, within))?;
             Ok(graph.if_(condition[0], then, otherwise))
         }
         Distribution::Record(parts) => {
@@ -104,7 +147,7 @@ pub fn log_density(
             for (at, part) in parts.iter().enumerate() {
                 let field = domain.field(at);
                 let (own, others) = rest.split_at(field.width());
-                logs.push(log_density(graph, part, &field, own)?);
+                logs.push(density_of(graph, part, &field, (own, within))?);
                 rest = others;
             }
             Ok(sum(graph, &logs))
@@ -260,6 +303,27 @@ mod tests {
             logs.iter().map(|&id| graph.as_constant(id).unwrap().exp()).collect();
         for (got, wanted) in probabilities.iter().zip([0.1875, 0.1875, 0.4375, 0.1875]) {
             assert!((got - wanted).abs() < 1e-15, "{probabilities:?}");
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_mixture_has_its_density_where_it_has_mass() {
+        let mut graph = Graph::default();
+        let component = |lo, hi| Component { path: String::new(), kind: Kind::Real { lo, hi } };
+        let components = vec![component(f64::NEG_INFINITY, f64::INFINITY)];
+        let domain = Domain { shape: crate::model::Shape::Scalar, finite: None, components };
+        let [half, less, one, zero, three] =
+            [0.5, -1.0, 1.0, 0.0, 3.0].map(|value| graph.constant(value));
+        let mixture = Distribution::Mixture(vec![
+            (vec![half], Distribution::UniformBox { lo: vec![less], hi: vec![one] }),
+            (vec![half], Distribution::normal(vec![zero], vec![three])),
+        ]);
+        let normal = |x: f64| (-x * x / 18.0).exp() / (3.0 * std::f64::consts::TAU.sqrt());
+        for (x, wanted) in [(2.0, 0.5 * normal(2.0)), (0.5, 0.25 + 0.5 * normal(0.5))] {
+            let at = graph.constant(x);
+            let log = log_density(&mut graph, &mixture, &domain, &[at]).unwrap();
+            let found = graph.evaluate(log, &[], &|_| f64::NAN, 1.0).exp();
+            assert!((found - wanted).abs() < 1e-12, "{x}: {found}, {wanted}");
         }
     }
 }

@@ -473,8 +473,8 @@ impl Planner<'_> {
         }
         let message = format!(
             "this version compares a learned world with an environment whose density it can \
-             write: a finite one, or `Normal` and `Uniform` \
-             transitions; `{}` has another",
+             write: finite values, families over real numbers, and mixtures, branches and records \
+             of them; `{}` has another",
             environment.name
         );
         Err(vec![
@@ -549,7 +549,8 @@ impl Planner<'_> {
         if !fits {
             let message = format!(
                 "{name} is a `TanhNormal`, whose density is known before the squashing; this \
-                 version trains densities over finite values, `Normal` ones and their mixtures"
+                 version trains densities over finite values, and of families that are not \
+                 squashed"
             );
             return Err(vec![refused(span, message)]);
         }
@@ -648,7 +649,7 @@ impl Planner<'_> {
                 Ok(log)
             }
             KernelRef::Learned(_) | KernelRef::Previous(_) => {
-                Err(unlike("a kernel of another family"))
+                Err(unlike("a kernel whose divergence has no closed form"))
             }
             KernelRef::Environment(..) | KernelRef::Data(_) => Err(unlike("known by its samples")),
         }

@@ -133,7 +133,7 @@ impl Space {
         Space::Integer { lo: 0, hi: i64::from(count) - 1 }
     }
 
-    /// Every value of `other` is one of these.
+    /// Every value of `other`, which is of the same kind, is one of these.
     pub(super) fn holds(self, other: Space) -> bool {
         match (self, other) {
             (Space::Real { lo, hi }, Space::Real { lo: least, hi: greatest }) => {

@@ -3,7 +3,7 @@
 use super::credit::{self, Carry, Discounts, Given, Rows, StepSums};
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
-use crate::plan::critic::{Chosen, Fading};
+use crate::plan::critic::Fading;
 use crate::plan::{Baseline, Settings};
 
 /// Of one shard; each list has an entry for each row.
@@ -72,7 +72,10 @@ impl<E: Number> Advantages<E> {
                 sums.add_rests(rests);
             }
             Baseline::Network { .. } => {
-                let fading = settings.critics.first().map_or(Fading::Never, Chosen::fading);
+                let fading = settings
+                    .critics
+                    .first()
+                    .map_or(Fading::Never, |chosen| chosen.fading(rows.starts.len()));
                 let lambda = match fading {
                     Fading::Geometric(ratio) => Float::of(ratio),
                     Fading::Never | Fading::First(_) | Fading::Listed(_) => Float::of(1.0),

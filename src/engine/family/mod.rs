@@ -1,9 +1,10 @@
-//! The family of the action's distribution: draws, densities, entropies and divergences of a batch
-//! of rows.
+//! What is drawn, of actions, options and states: draws, densities, entropies and divergences of a
+//! batch of rows.
 //!
-//! A row of *numbers* describes one distribution: log-probabilities of a categorical, means and
-//! then standard deviations of a normal, those of each part of a mixture behind the logarithms of
-//! its weights. A squashed normal is drawn, compared and differentiated before `tanh`; only its
+//! A row of *numbers* describes one distribution: log-probabilities of a categorical, a coin and
+//! what may stay where it was; means and then standard deviations of a normal, those of each part
+//! of a mixture behind the logarithms of its weights; the arguments of any other family, one after
+//! the other. A squashed normal is drawn, compared and differentiated before `tanh`; only its
 //! actions and its density know of it.
 
 pub(in crate::engine) mod choice;

@@ -406,4 +406,33 @@ mod tests {
             }
         }
     }
+
+    /// What a draw and its density are where noise and rounding are at their ends.
+    fn ends<E: Number>() {
+        for family in FAMILIES {
+            let of = Real::new(family, &[(100.0, 101.0)]);
+            let rows: Vec<E> = [1.5, 0.8].map(Float::of).to_vec();
+            let elements = |noise: f64| {
+                let noise: E = Float::of(noise);
+                Elements::new(&of, &rows).with(of.inputs().noise(), &[noise])
+            };
+            if let Some(draw) = &of.formulas::<E>().draw {
+                for noise in [0.0, 0.5, 1.0 - f64::from(f32::EPSILON)] {
+                    let drawn = elements(noise).run(draw)[0];
+                    assert!(drawn.is_finite(), "{family:?} of {noise}: {drawn}");
+                }
+            }
+            for x in [100.0, 101.0] {
+                let mut log = [<E as Float>::ZERO];
+                of.log_densities(&rows, &[Float::of(x)], &mut log);
+                assert!(log[0].is_finite(), "{family:?} at {x}: {}", log[0]);
+            }
+        }
+    }
+
+    #[test]
+    fn draws_and_densities_are_numbers_at_the_ends() {
+        ends::<f32>();
+        ends::<f64>();
+    }
 }

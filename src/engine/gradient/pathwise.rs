@@ -108,7 +108,9 @@ impl<E: Number> Trajectories<'_, E> {
             match term.source {
                 Source::Entropy => weighted.push((entropy.clone(), weights(term.sign))),
                 // −log π of a draw moves as the entropy does: its noise stands still
-                Source::LogRatio(_) => weighted.push((entropy.clone(), weights(term.sign))),
+                Source::LogRatio(_) if through.action => {
+                    weighted.push((entropy.clone(), weights(term.sign)));
+                }
                 Source::Divergence => {
                     let prior = match &stage.anchor {
                         Anchor::Expressions(_) => self.prior(tape, state, rows.clone()),
@@ -120,7 +122,9 @@ impl<E: Number> Trajectories<'_, E> {
                     weighted
                         .push((stage.family.divergence(tape, policy, &prior), weights(term.sign)));
                 }
-                Source::Exponent(_)
+                // of what keeps its score, −log π is credited like any other term
+                Source::LogRatio(_)
+                | Source::Exponent(_)
                 | Source::OptionEntropy(_)
                 | Source::WeightDivergence
                 | Source::LogCount(_)

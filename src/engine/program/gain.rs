@@ -384,7 +384,7 @@ impl<E: Number> Fresh<E> {
                 gradient
             }
             Family::Bernoulli { .. } | Family::Mixture(_) | Family::Implicit { .. } => {
-                panic!("plan: gains are of categoricals and normals")
+                panic!("plan: gains are of categoricals and of families over real numbers")
             }
         }
     }

@@ -182,7 +182,10 @@ impl<'p> Policy<'p> {
         }
         let is_known = match &domain.finite {
             Some(finite) => finite.number(seen).is_some(),
-            None => seen.iter().all(|x| x.is_finite()),
+            None => seen
+                .iter()
+                .zip(&domain.components)
+                .all(|(&x, component)| x.is_finite() && component.kind.has(x)),
         };
         let told = || format!("{name} = {} is not of its domain", domain.show(seen));
         if is_known { Ok(()) } else { Err(EngineError::Observation(told())) }

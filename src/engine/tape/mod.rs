@@ -1,4 +1,4 @@
-//! The only room that names dfdx: tensors, the tape, and its fused nodes.
+//! The tensors and the tape of dfdx, its fused nodes, and parameters.
 
 pub(in crate::engine) mod initial;
 pub(in crate::engine) mod nodes;

@@ -214,3 +214,59 @@ fn batches_of_any_family_are_used_again() {
         assert!(after > before + 4.0 * error, "{policy}: {before}, {after} ± {error}");
     }
 }
+
+#[test]
+fn what_is_no_normal_keeps_its_score_beside_gradients_through_draws() {
+    let text = |estimator: &str, seed: u64| {
+        format!(
+            "model dream
+             horizon T = 3
+             hidden environment line {{
+               state s : real; action a : real; reward r in [-1, 0]
+               s[1] ~ Normal(mean = 0, sd = 1)
+               s[t+1] ~ Normal(mean = 0.8 * s[t] + 0.5 * a[t], sd = 0.3)
+               r[t] = -min(1, s[t+1] * s[t+1] / 4)
+             }}
+             kernel pi(a | s) = Laplace(mean = 0.3 + linear(s), scale = 0.8)
+             kernel world(s' | s, a) = Normal(mean = 0.7 * s + 0.6 * a, sd = 0.2 + softplus(linear(1)))
+             bound fit {{
+               prior {{ s[1] ~ line.initial; a[t] ~ Laplace(mean = 0, scale = 1)
+                        s[t+1] ~ world(s[t], a[t]) }}
+               posterior {{ s[1] ~ line.initial; a[t] ~ pi(s[t])
+                            s[t+1] ~ line.transition(s[t], a[t]) }}
+             }}
+             bound act {{
+               prior {{ s[1] ~ line.initial; a[t] ~ Laplace(mean = 0, scale = 1)
+                        s[t+1] ~ world(s[t], a[t]) }}
+               likelihood {{ R[t] ~ exp(4 * r[t]) }}
+               posterior {{ s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ world(s[t], a[t]) }}
+             }}
+             infer {{ maximize fit over world
+                      maximize act over pi{estimator}
+                      trajectories = 4000; steps = 1; optimizer = sgd(rate = 1); seed = {seed}
+                      precision = f64; baseline = none }}"
+        )
+    };
+    let (pathwise, score): (Vec<f64>, Vec<f64>) = (0..10)
+        .map(|seed| {
+            let of = |estimator: &str| {
+                let plan = planned(&text(estimator, seed));
+                let before = crate::engine::Parameters::<f64>::initial(&plan.model, seed);
+                let run = infer(&plan, &mut ()).expect("a policy that trains");
+                // the weight of the policy's mean, which stands first
+                run.parameters.values()[0] - before.values()[0]
+            };
+            (of(" (estimator = pathwise)"), of(""))
+        })
+        .unzip();
+    let moments = |found: &[f64]| {
+        let count = found.len() as f64;
+        let mean = found.iter().sum::<f64>() / count;
+        let variance = found.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (count - 1.0);
+        (mean, variance / count)
+    };
+    let ((one, of_one), (other, of_other)) = (moments(&pathwise), moments(&score));
+    let error = (of_one + of_other).sqrt();
+    assert!((one - other).abs() < 4.0 * error, "{one}, {other} ± {error}");
+    assert!(other.abs() > 4.0 * of_other.sqrt(), "{other} is nothing to compare");
+}

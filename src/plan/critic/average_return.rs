@@ -13,11 +13,8 @@ pub(super) const CRITIC: Critic = Critic {
                   place of the rest; it biases the gradient and needs a network as baseline",
     },
     shortens: "`average_return`",
-    fading: |n| {
-        // weights behind the longest horizon that a run can hold are of no step
-        let count = n.min(LONGEST);
-        Fading::Listed((0..count as usize).map(|k| 1.0 - k as f64 / n).collect())
+    fading: |n, horizon| {
+        let count = n.min(horizon as f64) as usize;
+        Fading::Listed((0..count).map(|k| 1.0 - k as f64 / n).collect())
     },
 };
-
-const LONGEST: f64 = 1e6;

@@ -12,5 +12,5 @@ pub(super) const CRITIC: Critic = Critic {
                   gradient and needs a network as baseline",
     },
     shortens: "`lambda` below 1",
-    fading: |lambda| if lambda < 1.0 { Fading::Geometric(lambda) } else { Fading::Never },
+    fading: |lambda, _| if lambda < 1.0 { Fading::Geometric(lambda) } else { Fading::Never },
 };

@@ -21,8 +21,8 @@ pub struct Critic {
     pub key: Key,
     /// What shortens the credit, in words: `` `lambda` below 1 ``.
     pub shortens: &'static str,
-    /// The weights, at a value of the key.
-    pub fading: fn(f64) -> Fading,
+    /// The weights at a value of the key, for so many steps.
+    pub fading: fn(f64, usize) -> Fading,
 }
 
 /// The weights `c_k` of surprises `k` steps ahead; `c_0` is 1.
@@ -51,8 +51,9 @@ impl Chosen {
         found.expect("critic: one is chosen by its key")
     }
 
-    pub fn fading(&self) -> Fading {
-        (self.critic().fading)(self.value)
+    /// The weights for so many steps.
+    pub fn fading(&self, horizon: usize) -> Fading {
+        (self.critic().fading)(self.value, horizon)
     }
 }
 
@@ -61,7 +62,7 @@ pub fn chosen(mut value: impl FnMut(&'static str) -> Option<f64>) -> Vec<Chosen>
     CRITICS
         .iter()
         .filter_map(|critic| Some(Chosen { key: critic.key.name, value: value(critic.key.name)? }))
-        .filter(|chosen| chosen.fading() != Fading::Never)
+        .filter(|chosen| chosen.fading(1) != Fading::Never)
         .collect()
 }
 
@@ -79,7 +80,7 @@ mod tests {
     fn a_draw_is_credited_with_its_own_step_whole_and_by_default_with_all() {
         for critic in CRITICS {
             if let KeyDefault::Number(value) = critic.key.default {
-                assert_eq!((critic.fading)(value), Fading::Never, "{}", critic.key.name);
+                assert_eq!((critic.fading)(value, 9), Fading::Never, "{}", critic.key.name);
             }
             let (lo, hi) = match critic.key.kind {
                 KeyKind::Number { lo, hi } => (lo, hi),
@@ -90,7 +91,7 @@ mod tests {
                 KeyKind::Count { .. } => x.round(),
                 _ => x,
             }) {
-                match (critic.fading)(value) {
+                match (critic.fading)(value, 9) {
                     Fading::Never => {}
                     Fading::Geometric(c) => assert!((0.0..1.0).contains(&c)),
                     Fading::First(steps) => assert!(steps > 0),

@@ -12,5 +12,5 @@ pub(super) const CRITIC: Critic = Critic {
                   2016); it biases the gradient and needs a network as baseline",
     },
     shortens: "`n_step`",
-    fading: |steps| Fading::First(steps as usize),
+    fading: |steps, _| Fading::First(steps as usize),
 };
