@@ -41,10 +41,11 @@ fn gain(planner: &Planner, id: GainId, fields: &[MeanField]) -> Result<Gain, Vec
     let [output] = of.outputs.as_slice() else { return Err(refusal("is of several values")) };
     let density = planner.density(&KernelRef::Learned(of.kernel), output, &of.givens, of.span)?;
     match density.head {
-        Head::Categorical { .. } | Head::Real { .. } => {}
-        Head::Bernoulli { .. } => return Err(refusal("is of a `Bernoulli`")),
+        Head::Categorical { .. }
+        | Head::Bernoulli { .. }
+        | Head::Real { .. }
+        | Head::Mixture { .. } => {}
         Head::Sticky { .. } => return Err(refusal("is of a `Sticky` draw")),
-        Head::Mixture { .. } => return Err(refusal("is of a `Mixture`")),
         Head::Implicit { .. } => return Err(refusal("is of an `Implicit` draw")),
     }
     let target = match &density.target {

@@ -531,6 +531,13 @@ impl Planner<'_> {
                 ),
             )]);
         };
+        if !self.model.simulations_of(kernel).is_empty() {
+            let message = format!(
+                "{name} imagines before it draws: its density is known where it acts, and no term \
+                 asks for it elsewhere"
+            );
+            return Err(vec![refused(span, message)]);
+        }
         let head = kernel_head(self.model, kernel, *variable)?;
         let fits = match head {
             Head::Categorical { .. } | Head::Bernoulli { .. } | Head::Sticky { .. } => true,

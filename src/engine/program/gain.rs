@@ -24,8 +24,7 @@ use crate::engine::episode::trace::Trace;
 use crate::engine::episode::variable::{Variable, When};
 use crate::engine::error::EngineError;
 use crate::engine::family::Family;
-use crate::engine::heads::categorical;
-use crate::engine::heads::normal;
+use crate::engine::heads::{categorical, mixture, normal};
 use crate::engine::network::feed::Feed;
 use crate::engine::network::forward::{Activations, Scratch};
 use crate::engine::network::layout::Layout;
@@ -383,9 +382,26 @@ impl<E: Number> Fresh<E> {
                 real.add_score_gradient(&numbers, x, &one, &mut gradient);
                 gradient
             }
-            Family::Bernoulli { .. } | Family::Mixture(_) | Family::Implicit { .. } => {
-                panic!("plan: gains are of categoricals and of families over real numbers")
+            // the slope of log σ(z) is 1 − σ(z), that of log (1 − σ(z)) is −σ(z)
+            Family::Bernoulli { .. } => {
+                let drawn: E = Float::of(f64::from(self.numbers[row]));
+                let rest = <E as Float>::of(1.0) + Float::exp(-root(0)[0]);
+                vec![vec![drawn - <E as Float>::of(1.0) / rest]]
             }
+            Family::Mixture(shape) => {
+                let mut numbers = vec![<E as Float>::ZERO; shape.numbers()];
+                mixture::describe(*shape, root, &mut numbers);
+                let mut total = [<E as Float>::ZERO];
+                (0..shape.parts).for_each(|part| total[0] += root(part)[0]);
+                let x = &self.reals[row * shape.width..(row + 1) * shape.width];
+                let roots = density.network.outputs();
+                let mut gradient: Vec<Vec<E>> =
+                    (0..roots).map(|at| vec![<E as Float>::ZERO; root(at).len()]).collect();
+                let of = (&numbers[..], &total[..]);
+                mixture::add_score_gradient(*shape, of, x, &one, &mut gradient);
+                gradient
+            }
+            Family::Implicit { .. } => panic!("plan: gains are of densities"),
         }
     }
 }

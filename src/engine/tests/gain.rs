@@ -164,3 +164,38 @@ fn the_bits_are_the_same_on_any_number_of_threads_and_after_a_resumption() {
         );
     }
 }
+
+#[test]
+fn a_mixture_of_one_normal_has_its_gain() {
+    let plan = |world: &str| {
+        planned(&format!(
+            "model walk
+             horizon T = 3
+             environment walk {{
+               state  s : real
+               action a : {{ left, right }}
+               reward r in [-1, 0]
+               s[1]   ~ Normal(mean = 0, sd = 1)
+               s[t+1] ~ Normal(mean = s[t] + 0.5 * a[t], sd = 0.5)
+               r[t]   = 0
+             }}
+             net drift(s, a) = linear(s, a)
+             kernel pi(a | s) = Categorical(logits = linear(s))
+             kernel world(s' | s, a) = {world}
+             prior {{ weights(world) ~ Normal(mean = 0, sd = 1); s[1] ~ walk.initial
+                      a[t] ~ Uniform; s[t+1] ~ world(s[t], a[t]) }}
+             likelihood {{ I[t] ~ exp(gain(world, s[t], a[t], s[t+1], at_most = 4) - 4 + r[t]) }}
+             posterior {{ weights(world) ~ Normal; s[1] ~ walk.initial; a[t] ~ pi(s[t])
+                          s[t+1] ~ walk.transition(s[t], a[t]) }}
+             infer {{ trajectories = 8; steps = 1; precision = f64 }}"
+        ))
+    };
+    let gain = |world: &str| {
+        let plan = plan(world);
+        exponent(&plan, &Parameters::initial(&plan.model, 3))
+    };
+    let one = "Normal(mean = drift(s, a), sd = 0.7)";
+    let (of_normal, of_mixture) = (gain(one), gain(&format!("Mixture(0.5: {one}, 0.5: {one})")));
+    assert!((of_normal - of_mixture).abs() < 1e-9, "{of_normal}, {of_mixture}");
+    assert!(of_normal > -12.0 + 1e-3, "nothing is gained: {of_normal}");
+}
