@@ -47,7 +47,7 @@ pub enum EngineError {
     /// What a policy is told to act on is not what it reads, in one sentence.
     #[error("{0}")]
     Observation(String),
-    /// What the plan admits and this version cannot run, in one sentence.
+    /// What the plan admits and nothing here runs, in one sentence.
     #[error("{0}")]
     Unsupported(String),
     /// A checkpoint of another model or of other settings.

@@ -202,8 +202,8 @@ pub(super) fn imagined(
         };
         if head.is_squashed() || matches!(head, Head::Sticky { .. }) {
             return refuse(format!(
-                "`{name}` is imagined by a `{}`; this version imagines neither what is squashed nor \
-                 what stays where it was",
+                "`{name}` is imagined by a `{}`; this version imagines neither what is squashed \
+                 nor what stays where it was",
                 head.name()
             ));
         }

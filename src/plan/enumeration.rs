@@ -46,8 +46,8 @@ pub fn against_enumeration(
         [] => "sums over nothing: this model draws no option",
         [_, _, ..] => "sums over one option, and this model has several",
         [_] if !settings.kl_to_go || settings.discount < 1.0 || !settings.critics.is_empty() => {
-            "goes with whole credit: without `kl_to_go = false`, `discount`, `lambda`, `n_step` and \
-             `average_return`"
+            "goes with whole credit: without `kl_to_go = false`, `discount`, `lambda`, \
+             `n_step` and `average_return`"
         }
         [_] if settings.normalize.observations => {
             "does not go with `normalize = observations` in this version"

@@ -5,10 +5,11 @@
 use super::{prior, refused};
 use crate::bound::BoundDerivation;
 use crate::diagnostic::Diagnostic;
-use crate::expr::{ExprId, InputId, Node};
+use crate::expr::{ExprId, Graph, InputId, Node};
+use crate::family::{FAMILIES, Family};
 use crate::model::{
-    Block, Distribution, Factor, FactorRef, Formal, FormalLength, FormalVariable, Index, Input,
-    Kernel, KernelId, KernelRef, Layer, LayerId, LayerOp, Model, Role, Scores, Target,
+    Block, Distribution, Domain, Factor, FactorRef, Formal, FormalLength, FormalVariable, Index,
+    Input, Kernel, KernelId, KernelRef, Layer, LayerId, LayerOp, Model, Role, Scores, Target,
     TargetVariable, Value, VariableId,
 };
 use crate::source::Span;
@@ -87,15 +88,15 @@ fn kernel(
         }
     };
     let outputs = vec![formal(variable, model)];
-    let parts = match (&domain.finite, distribution) {
-        (Some(finite), _) => {
-            vec![prior::log_probabilities(&mut model.graph, distribution, finite)?]
+    let (family, parts) = match &domain.finite {
+        Some(finite) => {
+            (None, vec![prior::log_probabilities(&mut model.graph, distribution, finite)?])
         }
-        (None, Distribution::Real { arguments, .. }) => arguments.clone(),
-        (None, Distribution::Uniform | Distribution::UniformBox { .. }) => {
-            return Err("a uniform over real numbers");
+        None => {
+            let (family, arguments) = of_family(&mut model.graph, distribution, &domain)
+                .ok_or("a distribution over real numbers that is of no family")?;
+            (Some(family), arguments)
         }
-        (None, _) => return Err("a distribution over real numbers that is of no family"),
     };
     // what it reads becomes its givens
     let mut read: Vec<(VariableId, Index)> = Vec::new();
@@ -131,15 +132,46 @@ fn kernel(
         arguments.push(Value::Time);
     }
     let layers: Vec<LayerId> = parts.iter().map(|part| layer(model, id, part, &read)).collect();
-    let distribution = match (&domain.finite, distribution) {
-        (None, Distribution::Real { family, .. }) => {
-            Distribution::Real { family: *family, arguments: layers }
-        }
-        _ => Distribution::Categorical(Scores::Logits(layers[0])),
+    let distribution = match family {
+        Some(family) => Distribution::Real { family, arguments: layers },
+        None => Distribution::Categorical(Scores::Logits(layers[0])),
     };
     let name = format!("{} in place", model.variable(variable).name);
     model.kernels.push(Kernel { name, outputs, givens, distribution, span: factor.span });
     Ok((id, arguments))
+}
+
+/// A distribution over real numbers as a family and its arguments, by component: also a uniform one
+/// over bounds, and a record of parts of one family.
+fn of_family(
+    graph: &mut Graph,
+    distribution: &Distribution<Vec<ExprId>>,
+    domain: &Domain,
+) -> Option<(Family, Vec<Vec<ExprId>>)> {
+    match distribution {
+        Distribution::Real { family, arguments } => Some((*family, arguments.clone())),
+        Distribution::Uniform => {
+            let family = FAMILIES.into_iter().find(|family| family.uniform().is_some())?;
+            let arguments = family.uniform()?.iter();
+            let all = arguments.map(|&value| vec![graph.constant(value); domain.width()]);
+            Some((family, all.collect()))
+        }
+        Distribution::Record(parts) => {
+            let mut joined: Option<(Family, Vec<Vec<ExprId>>)> = None;
+            for (at, part) in parts.iter().enumerate() {
+                let (family, arguments) = of_family(graph, part, &domain.field(at))?;
+                match &mut joined {
+                    None => joined = Some((family, arguments)),
+                    Some((known, _)) if *known != family => return None,
+                    Some((_, all)) => {
+                        all.iter_mut().zip(arguments).for_each(|(all, own)| all.extend(own));
+                    }
+                }
+            }
+            joined
+        }
+        _ => None,
+    }
 }
 
 /// The expressions as a layer of the kernel, with its formals in the place of what they read.

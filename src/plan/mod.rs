@@ -146,8 +146,8 @@ pub struct Normalizer {
     pub log_deviation: ParameterId,
 }
 
-/// Decides how each term of the bound and of its gradient is estimated. What this version cannot
-/// train is refused, all at once, each with its place.
+/// Decides how each term of the bound and of its gradient is estimated. What cannot be
+/// trained is refused, all at once, each with its place.
 pub fn plan(model: &Model, derivation: &Derivation) -> Result<Plan, Diagnostics> {
     plan_with(model, derivation, &Environments::new())
 }
@@ -196,8 +196,8 @@ pub fn plan_with(
     })
 }
 
-/// What is wrong with how a model is to be trained, or may be meant otherwise. That this version
-/// does not train it is no mistake of its author, and is a note.
+/// What is wrong with how a model is to be trained, or may be meant otherwise. That it is not
+/// trained yet is no mistake of its author, and is a note.
 pub fn mistakes(model: &Model, derivation: &Derivation) -> Vec<Diagnostic> {
     let found = plan(model, derivation).map_or_else(|found| found.list, |plan| plan.warnings());
     let note = |told: Diagnostic| match told.code.0 {
@@ -767,7 +767,7 @@ fn remarks(
     remarks
 }
 
-/// The code of what the language has and this version does not train.
+/// The code of what the language has and `infer` does not train yet.
 const NOT_RUN: &str = "not-run";
 
 /// The refusal of a construct that is understood and not yet trained.

@@ -1,4 +1,4 @@
-//! Constructs that the language has and this version does not train, each refused in one sentence
+//! Constructs that the language has and `infer` does not train yet, each refused in one sentence
 //! with its place.
 
 use super::{Plan, refused};

@@ -11,7 +11,7 @@ use crate::source::Span;
 use crate::syntax::{Place, our_argument, ours};
 use std::fmt;
 
-/// Every key of `infer` that this version runs, with its default where the file says nothing.
+/// Every key of `infer`, with its default where the file says nothing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// In each batch.
