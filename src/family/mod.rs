@@ -126,11 +126,14 @@ impl At<'_> {
     fn distances(&self, f: &mut Formula, x: ExprId) -> [ExprId; 3] {
         let (lo, hi) = self.bounds;
         let whole = f.subtract(hi, lo);
-        let least = f.times(f64::from(f32::EPSILON), whole);
+        let least = f.times(LEAST, whole);
         let (above, below) = (f.subtract(x, lo), f.subtract(hi, x));
         [f.max(above, least), f.max(below, least), whole]
     }
 }
+
+/// Nearer to an end than this share of the width, a density is that at this distance.
+const LEAST: f64 = 1e-12;
 
 /// A row of [`FAMILIES`].
 #[derive(Clone, Copy)]

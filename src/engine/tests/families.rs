@@ -243,7 +243,7 @@ fn what_is_no_normal_keeps_its_score_beside_gradients_through_draws() {
                posterior {{ s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ world(s[t], a[t]) }}
              }}
              infer {{ maximize fit over world
-                      maximize act over pi{estimator}
+                      maximize act over pi, world{estimator}
                       trajectories = 4000; steps = 1; optimizer = sgd(rate = 1); seed = {seed}
                       precision = f64; baseline = none }}"
         )
