@@ -245,7 +245,7 @@ fn what_is_no_normal_keeps_its_score_beside_gradients_through_draws() {
              infer {{ maximize fit over world
                       maximize act over pi, world{estimator}
                       trajectories = 4000; steps = 1; optimizer = sgd(rate = 1); seed = {seed}
-                      precision = f64; baseline = none }}"
+                      precision = f64 }}"
         )
     };
     let (pathwise, score): (Vec<f64>, Vec<f64>) = (0..10)
@@ -274,47 +274,29 @@ fn what_is_no_normal_keeps_its_score_beside_gradients_through_draws() {
 
 #[test]
 fn records_of_normals_and_uniforms_in_place_are_drawn() {
-    let text = |joint: bool| {
-        let (pi, prior) = if joint {
-            (
-                "Normal(mean = [0.2, -0.1], sd = [0.5, 0.3] * exp(linear(1)))",
-                "Normal(mean = 0, sd = 1)",
-            )
-        } else {
-            (
-                "{ x: Normal(mean = 0.2, sd = 0.5 * exp(linear(0 * s))),
-                   y: Normal(mean = -0.1, sd = 0.3 * exp(linear(0 * s))) }",
-                "{ x: Normal(mean = 0, sd = 1), y: Normal(mean = 0, sd = 1) }",
-            )
-        };
-        format!(
-            "model line
+    let text = "model line
              horizon T = 4
-             environment line {{
+             environment line {
                state s : real; action a : real in [-1, 3]
-               action b : {{ x: real, y: real }}; reward r in [-1, 0]
+               action b : { x: real, y: real }; reward r in [-1, 0]
                s[1] ~ Normal(mean = 0, sd = 1)
                s[t+1] ~ Normal(mean = s[t] + a[t] - 1 - b[t].x, sd = 0.1)
                r[t] = 0
-             }}
-             kernel pi(b | s) = {pi}
-             prior {{ s[1] ~ line.initial; a[t] ~ Beta(a = 2, b = 2); b[t] ~ {prior}
-                      s[t+1] ~ line.transition(s[t], a[t], b[t]) }}
-             likelihood {{ R[t] ~ exp(r[t]) }}
-             posterior {{ s[1] ~ line.initial; a[t] ~ Uniform; b[t] ~ pi(s[t])
-                          s[t+1] ~ line.transition(s[t], a[t], b[t]) }}
-             infer {{ trajectories = 8; steps = 0; precision = f64 }}"
-        )
-    };
+             }
+             kernel pi(b | s) = {
+               x: Normal(mean = 0.2, sd = 0.5 * exp(linear(0 * s)))
+               y: Normal(mean = -0.1, sd = 0.3 * exp(linear(0 * s))) }
+             prior { s[1] ~ line.initial; a[t] ~ Beta(a = 2, b = 2)
+                      b[t] ~ { x: Normal(mean = 0, sd = 1), y: Normal(mean = 0, sd = 1) }
+                      s[t+1] ~ line.transition(s[t], a[t], b[t]) }
+             likelihood { R[t] ~ exp(r[t]) }
+             posterior { s[1] ~ line.initial; a[t] ~ Uniform; b[t] ~ pi(s[t])
+                          s[t+1] ~ line.transition(s[t], a[t], b[t]) }
+             infer { trajectories = 8; steps = 0; precision = f64 }";
     // KL(Uniform ‖ Beta(2, 2)) = E[−log 6y(1 − y)] = 2 − log 6, and that of the normals
     let normal = |mean: f64, sd: f64| 0.5 * (sd * sd + mean * mean - 1.0) - sd.ln();
     let wanted = -4.0 * (2.0 - 6f64.ln() + normal(0.2, 0.5) + normal(-0.1, 0.3));
-    for joint in [true, false] {
-        let run = infer(&planned(&text(joint)), &mut ()).expect("a policy that trains");
-        let (found, error) = (run.evaluation.bound, run.evaluation.bound_se);
-        assert!(
-            (found - wanted).abs() < 4.0 * error + 1e-9,
-            "{joint}: {found} ± {error}, {wanted}"
-        );
-    }
+    let run = infer(&planned(text), &mut ()).expect("a policy that trains");
+    let (found, error) = (run.evaluation.bound, run.evaluation.bound_se);
+    assert!((found - wanted).abs() < 4.0 * error + 1e-9, "{found} ± {error}, {wanted}");
 }
