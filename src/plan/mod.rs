@@ -380,9 +380,7 @@ fn assemble(
         Quantity::Kl { prior: Prior::Kernel { of: Version::Present, head, .. } } => Some(head),
         _ => None,
     });
-    if let Update::TrustRegion { .. } = settings.update
-        && let Some(error) = together::without_metric(model, &draws[..=policy_at])
-    {
+    if let Some(error) = together::without_metric(model, &settings, &draws[..=policy_at]) {
         return Err(vec![error]);
     }
     let heads = draws[..=policy_at].iter().map(|(draw, _)| &draw.head).chain(priors);

@@ -233,16 +233,29 @@ impl Told<'_> {
     }
 }
 
-/// A trust region measures how far a draw's distribution moves, which needs a formula.
-pub fn without_metric(model: &Model, draws: &[(Draw, Option<&Score>)]) -> Option<Diagnostic> {
+/// A trust region, and a target of divergence, measure how far a draw's distribution moves, which
+/// needs a formula.
+pub fn without_metric(
+    model: &Model,
+    settings: &Settings,
+    draws: &[(Draw, Option<&Score>)],
+) -> Option<Diagnostic> {
+    let (key, what, hint) = match settings.update {
+        Update::TrustRegion { .. } => {
+            let hint = "leave `update` away: `optimizer` steps along the gradient need none";
+            ("update", "a trust region", hint)
+        }
+        Update::Gradient | Update::Exact { .. } if settings.kl_target.is_some() => {
+            ("kl_target", "`kl_target`", "leave `kl_target` away")
+        }
+        Update::Gradient | Update::Exact { .. } => return None,
+    };
     let (draw, _) = draws.iter().find(|(draw, _)| !draw.head.has_metric())?;
     let message = format!(
-        "a trust region measures how far `{}` moves, and the divergence of a `{}` has no closed \
-         form",
+        "{what} measures how far `{}` moves, and the divergence of a `{}` has no closed form",
         model.kernel(draw.kernel).name,
         draw.head.name()
     );
-    let setting = model.setting("update")?;
-    let told = Diagnostic::error("bad-setting", setting.span, message);
-    Some(told.hint("leave `update` away: `optimizer` steps along the gradient need none"))
+    let setting = model.setting(key)?;
+    Some(Diagnostic::error("bad-setting", setting.span, message).hint(hint))
 }

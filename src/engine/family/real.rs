@@ -1,11 +1,13 @@
 //! A family over real numbers by its formulas: draws, densities, entropies, divergences and their
 //! gradients, for families that have no nodes of their own.
 //!
-//! A row of numbers has the first argument of all components, then the second, and so on.
+//! A row of numbers has the first argument of all components, then the second, and so on. Formulas
+//! are computed in float64, whatever the precision of a run: differences of large logarithms, as
+//! those of gamma functions, have no digits left in float32.
 
 use super::choice::Choice;
 use crate::engine::numeric::float::Float;
-use crate::engine::numeric::formulas::{Both, Formulas, Inputs};
+use crate::engine::numeric::formulas::{Formulas, Inputs};
 use crate::engine::numeric::kernels;
 use crate::engine::numeric::number::Number;
 use crate::engine::tape::tensor::{Matrix, Tape, values_of};
@@ -20,64 +22,69 @@ use std::sync::Arc;
 pub(in crate::engine) struct Real {
     family: Family,
     width: usize,
-    compiled: Arc<Both>,
+    compiled: Arc<Formulas>,
     /// Lowest and highest value of each component.
     bounds: Arc<[(f64, f64)]>,
 }
 
 /// What the elements of a batch are computed from.
-struct Elements<'a, E> {
+struct Elements<'a> {
     of: &'a Real,
     /// How many: components of rows.
     count: usize,
     /// By input; empty where a formula does not read it.
-    columns: Vec<Vec<E>>,
+    columns: Vec<Vec<f64>>,
 }
 
-impl<'a, E: Number> Elements<'a, E> {
-    fn new(of: &'a Real, rows: &[E]) -> Elements<'a, E> {
+impl<'a> Elements<'a> {
+    fn new<E: Number>(of: &'a Real, rows: &[E]) -> Elements<'a> {
         let count = rows.len() / of.arguments();
         let mut columns = vec![Vec::new(); of.inputs().count()];
         let bounds = || of.bounds.iter().cycle().take(count);
-        columns[of.inputs().lo()] = bounds().map(|&(lo, _)| Float::of(lo)).collect();
-        columns[of.inputs().hi()] = bounds().map(|&(_, hi)| Float::of(hi)).collect();
+        columns[of.inputs().lo()] = bounds().map(|&(lo, _)| lo).collect();
+        columns[of.inputs().hi()] = bounds().map(|&(_, hi)| hi).collect();
         Elements { of, count, columns }.with_arguments(0, rows)
     }
 
-    fn with_arguments(mut self, first: usize, rows: &[E]) -> Elements<'a, E> {
+    fn with_arguments<E: Number>(mut self, first: usize, rows: &[E]) -> Elements<'a> {
         let width = self.of.width;
         for at in 0..self.of.arguments() {
-            let own = |row: &'_ [E]| row[at * width..(at + 1) * width].to_vec();
+            let own = |row: &'_ [E]| in_double(&row[at * width..(at + 1) * width]);
             self.columns[first + at] = rows.chunks_exact(self.of.numbers()).flat_map(own).collect();
         }
         self
     }
 
-    fn with(mut self, input: usize, values: &[E]) -> Elements<'a, E> {
-        self.columns[input] = values.to_vec();
+    fn with<E: Number>(mut self, input: usize, values: &[E]) -> Elements<'a> {
+        self.columns[input] = in_double(values);
         self
     }
 
     /// Output `k` of element `i` stands at `k · count + i`.
-    fn run(&self, program: &Program<E>) -> Vec<E> {
-        let mut out = vec![<E as Float>::ZERO; program.width() * self.count];
+    fn run(&self, program: &Program<f64>) -> Vec<f64> {
+        let mut out = vec![0.0; program.width() * self.count];
         let input = |InputId(at)| Column::Each(&self.columns[at as usize][..]);
-        let none = Column::Same(<E as Float>::ZERO);
+        let none = Column::Same(0.0);
         program.run(&input, none, self.count, &mut out, self.count, &mut program.scratch());
         out
     }
 
     /// The sums over the components of each row of what the first output is.
-    fn sums(&self, values: &[E], out: &mut [E]) {
+    fn sums<E: Number>(&self, values: &[f64], out: &mut [E]) {
         for (out, own) in out.iter_mut().zip(values[..self.count].chunks_exact(self.of.width)) {
-            *out = <E as Float>::ZERO;
-            own.iter().for_each(|&value| *out += value);
+            *out = Float::of(own.iter().sum());
         }
     }
 
     /// Adds to `into`, argument by argument, `factor` of its row times the slope that stands at
     /// output `1 + first + at`.
-    fn add_slopes(&self, values: &[E], first: usize, factors: &[E], into: &mut [Vec<E>]) {
+    fn add_slopes<E: Number>(
+        &self,
+        values: &[f64],
+        first: usize,
+        factors: &[E],
+        into: &mut [Vec<E>],
+    ) {
         for (at, into) in into.iter_mut().enumerate() {
             let slopes = &values[(1 + first + at) * self.count..][..self.count];
             for ((into, slopes), &factor) in into
@@ -85,10 +92,16 @@ impl<'a, E: Number> Elements<'a, E> {
                 .zip(slopes.chunks_exact(self.of.width))
                 .zip(factors)
             {
-                into.iter_mut().zip(slopes).for_each(|(into, &slope)| *into += factor * slope);
+                into.iter_mut().zip(slopes).for_each(|(into, &slope)| {
+                    *into += factor * <E as Float>::of(slope);
+                });
             }
         }
     }
+}
+
+fn in_double<E: Number>(values: &[E]) -> Vec<f64> {
+    values.iter().map(|&value| Float::as_f64(value)).collect()
 }
 
 /// What the plan and the derivation hold.
@@ -96,8 +109,8 @@ const NO_CLOSED_FORM: &str = "plan: a formula is asked for where the family has 
 
 impl Real {
     pub fn new(family: Family, bounds: &[(f64, f64)]) -> Real {
-        let both = Both { single: Formulas::compile(family), double: Formulas::compile(family) };
-        Real { family, width: bounds.len(), compiled: Arc::new(both), bounds: bounds.into() }
+        let compiled = Arc::new(Formulas::compile(family));
+        Real { family, width: bounds.len(), compiled, bounds: bounds.into() }
     }
 
     pub fn width(&self) -> usize {
@@ -119,15 +132,11 @@ impl Real {
     }
 
     pub fn has_entropy(&self) -> bool {
-        self.compiled.double.entropy.is_some()
+        self.compiled.entropy.is_some()
     }
 
     fn inputs(&self) -> Inputs {
         Inputs { arguments: self.arguments() }
-    }
-
-    fn formulas<E: Number>(&self) -> &Formulas<E> {
-        E::formulas(&self.compiled)
     }
 
     /// Whether a row of numbers describes a distribution.
@@ -159,22 +168,20 @@ impl Real {
         let elements = Elements::new(self, rows);
         let count = elements.count;
         if choice == Choice::Greedy {
-            into.extend(elements.run(&self.formulas::<E>().centre));
+            let centres = elements.run(&self.compiled.centre);
+            into.extend(centres.into_iter().map(<E as Float>::of));
             return;
         }
-        let noise: Vec<E> = match self.family.draw() {
-            Draw::OfNormal(_) => (0..count)
-                .map(|_| {
-                    let normal: f64 = StandardNormal.sample(random);
-                    Float::of(normal)
-                })
-                .collect(),
-            Draw::OfUniform(_) => (0..count).map(|_| E::unit(random.next_u64())).collect(),
+        let noise: Vec<f64> = match self.family.draw() {
+            Draw::OfNormal(_) => (0..count).map(|_| StandardNormal.sample(random)).collect(),
+            Draw::OfUniform(_) => {
+                (0..count).map(|_| <f64 as crate::expr::Real>::unit(random.next_u64())).collect()
+            }
             Draw::Sampled(sample) => {
                 let mut arguments = vec![0.0; self.arguments()];
                 for at in 0..count {
                     for (argument, column) in arguments.iter_mut().zip(&elements.columns) {
-                        *argument = Float::as_f64(column[at]);
+                        *argument = column[at];
                     }
                     let bounds = self.bounds[at % self.width];
                     into.push(Float::of(sample(random, &arguments, bounds)));
@@ -183,24 +190,25 @@ impl Real {
             }
         };
         let elements = elements.with(self.inputs().noise(), &noise);
-        let program = self.formulas::<E>().draw.as_ref();
-        into.extend(elements.run(program.expect("real: what is made of noise has a formula")));
+        let program = self.compiled.draw.as_ref();
+        let drawn = elements.run(program.expect("real: what is made of noise has a formula"));
+        into.extend(drawn.into_iter().map(<E as Float>::of));
     }
 
     pub fn log_densities<E: Number>(&self, rows: &[E], x: &[E], out: &mut [E]) {
         let elements = Elements::new(self, rows).with(self.inputs().x(), x);
-        elements.sums(&elements.run(&self.formulas::<E>().log_density), out);
+        elements.sums(&elements.run(&self.compiled.log_density), out);
     }
 
     pub fn entropies<E: Number>(&self, rows: &[E], out: &mut [E]) {
         let elements = Elements::new(self, rows);
-        let program = self.formulas::<E>().entropy.as_ref().expect(NO_CLOSED_FORM);
+        let program = self.compiled.entropy.as_ref().expect(NO_CLOSED_FORM);
         elements.sums(&elements.run(program), out);
     }
 
     pub fn divergences<E: Number>(&self, q: &[E], p: &[E], out: &mut [E]) {
         let elements = Elements::new(self, q).with_arguments(self.inputs().of_p(), p);
-        let program = self.formulas::<E>().divergence.as_ref().expect(NO_CLOSED_FORM);
+        let program = self.compiled.divergence.as_ref().expect(NO_CLOSED_FORM);
         elements.sums(&elements.run(program), out);
     }
 
@@ -213,14 +221,14 @@ impl Real {
         into: &mut [Vec<E>],
     ) {
         let elements = Elements::new(self, rows).with(self.inputs().x(), x);
-        let values = elements.run(&self.formulas::<E>().log_density);
+        let values = elements.run(&self.compiled.log_density);
         elements.add_slopes(&values, 0, factors, into);
     }
 
     /// Likewise of `Σ_rows factor · entropy`.
     pub fn add_entropy_gradient<E: Number>(&self, rows: &[E], factors: &[E], into: &mut [Vec<E>]) {
         let elements = Elements::new(self, rows);
-        let program = self.formulas::<E>().entropy.as_ref().expect(NO_CLOSED_FORM);
+        let program = self.compiled.entropy.as_ref().expect(NO_CLOSED_FORM);
         elements.add_slopes(&elements.run(program), 0, factors, into);
     }
 
@@ -232,7 +240,7 @@ impl Real {
         (into_q, into_p): (&mut [Vec<E>], &mut [Vec<E>]),
     ) {
         let elements = Elements::new(self, q).with_arguments(self.inputs().of_p(), p);
-        let program = self.formulas::<E>().divergence.as_ref().expect(NO_CLOSED_FORM);
+        let program = self.compiled.divergence.as_ref().expect(NO_CLOSED_FORM);
         let values = elements.run(program);
         elements.add_slopes(&values, 0, factors, into_q);
         elements.add_slopes(&values, self.arguments(), factors, into_p);
@@ -246,7 +254,7 @@ impl Real {
         out: &mut [Vec<E>],
     ) {
         let elements = Elements::new(self, rows);
-        let program = self.formulas::<E>().fisher.as_ref().expect(NO_CLOSED_FORM);
+        let program = self.compiled.fisher.as_ref().expect(NO_CLOSED_FORM);
         let values = elements.run(program);
         let count = self.arguments();
         for (i, out) in out.iter_mut().enumerate().take(count) {
@@ -254,10 +262,11 @@ impl Real {
             out.resize(elements.count, <E as Float>::ZERO);
             for j in 0..count {
                 let information = &values[(i * count + j) * elements.count..][..elements.count];
-                out.iter_mut()
-                    .zip(information)
-                    .zip(tangent(j))
-                    .for_each(|((out, &information), &t)| *out += information * t);
+                out.iter_mut().zip(information).zip(tangent(j)).for_each(
+                    |((out, &information), &t)| {
+                        *out += <E as Float>::of(information) * t;
+                    },
+                );
             }
         }
     }
@@ -412,11 +421,9 @@ mod tests {
         for family in FAMILIES {
             let of = Real::new(family, &[(100.0, 101.0)]);
             let rows: Vec<E> = [1.5, 0.8].map(Float::of).to_vec();
-            let elements = |noise: f64| {
-                let noise: E = Float::of(noise);
-                Elements::new(&of, &rows).with(of.inputs().noise(), &[noise])
-            };
-            if let Some(draw) = &of.formulas::<E>().draw {
+            let elements =
+                |noise: f64| Elements::new(&of, &rows).with(of.inputs().noise(), &[noise]);
+            if let Some(draw) = &of.compiled.draw {
                 for noise in [0.0, 0.5, 1.0 - f64::from(f32::EPSILON)] {
                     let drawn = elements(noise).run(draw)[0];
                     assert!(drawn.is_finite(), "{family:?} of {noise}: {drawn}");
@@ -434,5 +441,16 @@ mod tests {
     fn draws_and_densities_are_numbers_at_the_ends() {
         ends::<f32>();
         ends::<f64>();
+    }
+
+    /// A Beta with both arguments 10⁶ is nearly a normal of deviation `1 / √(8 · 10⁶ + 4)`.
+    #[test]
+    fn what_is_concentrated_has_its_entropy_in_float32() {
+        let of = Real::new(Family::named("Beta").unwrap(), &[(0.0, 1.0)]);
+        let mut entropy = [0f32];
+        of.entropies(&[1e6f32, 1e6], &mut entropy);
+        let sd = 1.0 / (8e6f64 + 4.0).sqrt();
+        let wanted = sd.ln() + 0.5 * (1.0 + std::f64::consts::TAU.ln());
+        assert!((f64::from(entropy[0]) - wanted).abs() < 1e-5, "{} {wanted}", entropy[0]);
     }
 }

@@ -1,30 +1,23 @@
 //! The formulas of a family over real numbers, compiled, and their slopes.
 
-use crate::expr::{ExprId, Graph, InputId, Program, Real};
+use crate::expr::{ExprId, Graph, InputId, Program};
 use crate::family::{At, Draw, Family, Formula};
 use std::collections::BTreeSet;
 
-/// The formulas of a family in both precisions.
-#[derive(Debug)]
-pub struct Both {
-    pub single: Formulas<f32>,
-    pub double: Formulas<f64>,
-}
-
 /// Programs over elements: a component of a row each.
 #[derive(Debug)]
-pub struct Formulas<E> {
+pub struct Formulas {
     /// `log p(x)`, then its slope in each argument.
-    pub log_density: Program<E>,
+    pub log_density: Program<f64>,
     /// The entropy, then its slope in each argument.
-    pub entropy: Option<Program<E>>,
+    pub entropy: Option<Program<f64>>,
     /// `KL(q ‖ p)`, then its slope in each argument of `q`, then of `p`.
-    pub divergence: Option<Program<E>>,
+    pub divergence: Option<Program<f64>>,
     /// The Fisher information, row by row.
-    pub fisher: Option<Program<E>>,
+    pub fisher: Option<Program<f64>>,
     /// A draw, from noise.
-    pub draw: Option<Program<E>>,
-    pub centre: Program<E>,
+    pub draw: Option<Program<f64>>,
+    pub centre: Program<f64>,
 }
 
 /// The inputs of the formulas, in the order of their numbers.
@@ -59,8 +52,8 @@ impl Inputs {
     }
 }
 
-impl<E: Real> Formulas<E> {
-    pub fn compile(family: Family) -> Formulas<E> {
+impl Formulas {
+    pub fn compile(family: Family) -> Formulas {
         let inputs = Inputs { arguments: family.arguments().len() };
         let mut graph = Graph::default();
         let ids: Vec<ExprId> =
