@@ -2,7 +2,7 @@
 //! ascent exceeds.
 
 use crate::engine::network::unsupported::Unsupported;
-use crate::engine::tables::tables::kernel_tables;
+use crate::engine::tables::kernels::kernel_tables;
 use crate::engine::tables::tabulate::pull_back_all;
 use crate::engine::tape::parameters::Parameters;
 use crate::exact::{Evaluator, Oracle, PATHS, Patience, Slope, maximise};

@@ -5,7 +5,7 @@ use super::anneal;
 use super::ascent::{End, Family, Objective, agrees, evidence_moves, moved, unsupported};
 use crate::engine::network::unsupported::Unsupported;
 use crate::engine::numeric::stream;
-use crate::engine::tables::tables::kernel_tables;
+use crate::engine::tables::kernels::kernel_tables;
 use crate::engine::tape::parameters::Parameters;
 use crate::exact::{Ask, Evaluator, Patience};
 use crate::finite::KernelTables;

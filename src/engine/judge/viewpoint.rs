@@ -3,8 +3,8 @@
 
 use crate::engine::error::EngineError;
 use crate::engine::network::unsupported::Unsupported;
+use crate::engine::tables::kernels::kernel_tables;
 use crate::engine::tables::numbers::verify_numbers;
-use crate::engine::tables::tables::kernel_tables;
 use crate::engine::tables::tabulate::{pull_back_all, tabulate};
 use crate::engine::tape::parameters::Parameters;
 use crate::exact::Evaluator;

@@ -8,7 +8,7 @@ use crate::engine::numeric::number::Number;
 use crate::engine::numeric::stream::{EVALUATION, WEIGHTS};
 use crate::engine::program::point::Point;
 use crate::engine::program::stage::Stage;
-use crate::engine::run::run::{Evaluation, OptionUse};
+use crate::engine::run::outcome::{Evaluation, OptionUse};
 use crate::engine::sample::fault::{Fault, term_is};
 use crate::engine::sample::rollout::{Keep, Rollout, Totals};
 use crate::engine::sample::tally::Tally;

@@ -4,7 +4,7 @@ use crate::engine::judge::ascent::Objective;
 use crate::engine::judge::optimise::optimise_until;
 use crate::engine::network::unsupported::Unsupported;
 use crate::engine::numeric::stop::Stop;
-use crate::engine::tables::tables::kernel_tables;
+use crate::engine::tables::kernels::kernel_tables;
 use crate::engine::tape::parameters::Parameters;
 use crate::exact::Evaluator;
 use crate::model::{LayerOp, ParameterId};

@@ -7,7 +7,7 @@ use crate::engine::numeric::stream::EVALUATION;
 use crate::engine::program::options::OptionDraw;
 use crate::engine::program::point::{Frozen, Point};
 use crate::engine::program::stage::Stage;
-use crate::engine::run::run::Run;
+use crate::engine::run::outcome::Run;
 use crate::engine::sample::rollout::Rollout;
 use crate::engine::tape::parameters::Parameters;
 use crate::model::{Role, VariableId};

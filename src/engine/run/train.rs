@@ -3,7 +3,7 @@
 
 use super::checkpoint::Checkpoint;
 use super::lead::Lead;
-use super::run::{Evaluation, Metrics, Observer, Run, Stopped};
+use super::outcome::{Evaluation, Metrics, Observer, Run, Stopped};
 use crate::engine::error::EngineError;
 use crate::engine::family::choice::Choice;
 use crate::engine::fleet::crew::{threads, with_crew};

@@ -1,6 +1,6 @@
 //! The early end of a run: the mean of a quantity over the last batches, held against a threshold.
 
-use super::run::Metrics;
+use super::outcome::Metrics;
 use crate::plan::{Until, Watched};
 use std::collections::VecDeque;
 

@@ -4,7 +4,7 @@
 mod ended;
 mod kept;
 
-use super::run::Metrics;
+use super::outcome::Metrics;
 use super::watch::Watch;
 use crate::engine::error::EngineError;
 use crate::engine::fleet::shards::{Hands, Job, Shared, locked, read, write};
