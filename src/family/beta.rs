@@ -66,7 +66,8 @@ impl RealFamily for Beta {
         Some(&[1.0, 1.0])
     }
 
-    /// `log B(a, b) − (a − 1) ψ(a) − (b − 1) ψ(b) + (a + b − 2) ψ(a + b) + log(hi − lo)`
+    /// `log B(a, b) − (a − 1) ψ(a) − (b − 1) ψ(b) + (a + b − 2) ψ(a + b)
+    /// + log(hi − lo)`
     fn entropy(&self, f: &mut Formula, at: &At) -> Option<ExprId> {
         let &[a, b] = at.arguments else { unreachable!("a Beta has two arguments") };
         let (lo, hi) = at.bounds;
@@ -81,8 +82,8 @@ impl RealFamily for Beta {
         Some(f.sum(&[log_beta, of_a, of_b, of_sum, log_width]))
     }
 
-    /// `log B(a_p, b_p) − log B(a_q, b_q) + (a_q − a_p) ψ(a_q) + (b_q − b_p) ψ(b_q) + (a_p − a_q +
-    /// b_p − b_q) ψ(a_q + b_q)`
+    /// `log B(a_p, b_p) − log B(a_q, b_q) + (a_q − a_p) ψ(a_q) + (b_q − b_p) ψ(b_q)
+    /// + (a_p − a_q + b_p − b_q) ψ(a_q + b_q)`
     fn divergence(&self, f: &mut Formula, q: &At, p: &At) -> Option<ExprId> {
         let (&[a_q, b_q], &[a_p, b_p]) = (q.arguments, p.arguments) else {
             unreachable!("a Beta has two arguments")
@@ -98,7 +99,8 @@ impl RealFamily for Beta {
         Some(f.sum(&[of_p, of_q, of_a, of_b, of_sum]))
     }
 
-    /// `ψ′(a) − ψ′(a + b)` and `ψ′(b) − ψ′(a + b)`, and `−ψ′(a + b)` between them
+    /// `ψ′(a) − ψ′(a + b)` and `ψ′(b) − ψ′(a + b)`, with `−ψ′(a + b)`
+    /// between them
     fn fisher(&self, f: &mut Formula, at: &At) -> Option<Vec<ExprId>> {
         let &[a, b] = at.arguments else { unreachable!("a Beta has two arguments") };
         let sum = f.add(a, b);

@@ -34,8 +34,8 @@ impl RealFamily for Laplace {
         f.negate(sum)
     }
 
-    /// By the inverse of its distribution function: `mean − scale · sign(v) · log(1 − 2|v|)` with
-    /// `v = u − ½`.
+    /// By the inverse of its distribution function: `mean − scale · sign(v) · log(1 − 2|v|)`
+    /// with `v = u − ½`.
     fn draw(&self) -> Draw {
         Draw::OfUniform(|f, u, at| {
             let v = f.plus(u, -0.5);

@@ -60,8 +60,8 @@ pub trait RealFamily: Sync {
         None
     }
 
-    /// The Fisher information of the arguments, `E[∇log p ∇log pᵀ]`, row by row, where it has a
-    /// closed form.
+    /// The Fisher information of the arguments, `E[∇log p ∇log pᵀ]`, row by row, where it
+    /// has a closed form.
     fn fisher(&self, _f: &mut Formula, _at: &At) -> Option<Vec<ExprId>> {
         None
     }
@@ -140,8 +140,6 @@ const LEAST: f64 = 1e-12;
 pub struct Family(&'static dyn RealFamily);
 
 impl Family {
-    /// # Panics
-    /// If no family has that name.
     pub fn normal() -> Family {
         FAMILIES[0]
     }

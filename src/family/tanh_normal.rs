@@ -27,8 +27,8 @@ impl RealFamily for TanhNormal {
     }
 
     fn log_density(&self, f: &mut Formula, x: ExprId, at: &At) -> ExprId {
-        // with x − lo and hi − x: u = ½ log((x − lo) / (hi − x)), and half · (1 − tanh² u) =
-        // 2 (x − lo)(hi − x) / (hi − lo)
+        // with x − lo and hi − x: u = ½ log((x − lo) / (hi − x)), and
+        // half · (1 − tanh² u) = 2 (x − lo)(hi − x) / (hi − lo)
         let [above, below, whole] = at.distances(f, x).map(|x| f.log(x));
         let difference = f.subtract(above, below);
         let u = f.times(0.5, difference);

@@ -1,8 +1,8 @@
 //! Learned kernels in the one form that what draws, trains and judges knows.
 //!
 //! `Categorical(probs = p)` has the logits `log p`, and `Bernoulli(probs = p)` the logit
-//! `log p − log (1 − p)`, or that of which `p` is the sigmoid. A record of independent parts of one
-//! family over real numbers is that family over all of its components.
+//! `log p − log (1 − p)`, or that of which `p` is the sigmoid. A record of independent parts
+//! of one family over real numbers is that family over all of its components.
 
 use super::{Distribution, KernelId, Layer, LayerId, LayerOp, Model, Scores, kernel_parameters};
 use crate::expr::{BinaryOp, UnaryOp};

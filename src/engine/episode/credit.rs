@@ -90,8 +90,8 @@ pub fn advantages<E: Float>(
 }
 
 /// From advantages to the end, `S_t = Σ_k γᵏ δ_{t+k}`, to `A_t = Σ_k γᵏ c_k δ_{t+k}` with
-/// `weights` `c_0, c_1, …` that end, and what the value is to be fitted to. With `c_0 = 1` this is
-/// `A_t = S_t + Σ_{k ≥ 1} γᵏ (c_k − c_{k−1}) S_{t+k}`.
+/// `weights` `c_0, c_1, …` that end, and what the value is to be fitted to. With `c_0 = 1` this
+/// is `A_t = S_t + Σ_{k ≥ 1} γᵏ (c_k − c_{k−1}) S_{t+k}`.
 pub fn fade<E: Float>(
     rows: &Rows,
     values: &[E],

@@ -330,8 +330,8 @@ impl Family {
         }
     }
 
-    /// The entropy of every row, or, where it has no closed form, `−log q` of the row's draw, whose
-    /// mean it is; `log_probs` are those of the draws.
+    /// The entropy of every row, or, where it has no closed form, `−log q` of the row's draw,
+    /// whose mean it is; `log_probs` are those of the draws.
     pub fn estimated_entropies<E: Number>(&self, rows: &[E], log_probs: &[E], out: &mut [E]) {
         let has_entropy = match self {
             Family::Categorical { .. }

@@ -1,11 +1,11 @@
 //! Critics: how far ahead the credit of a draw looks before a learned value takes the place of the
 //! rest. One file each; to add one, write its file and give it a row in [`CRITICS`].
 //!
-//! With the surprises `δ_k = ρ_k + γ V_{k+1} − V_k` of a trajectory, the advantage of the draw at
-//! `t` is `A_t = Σ_{k ≥ 0} γᵏ c_k δ_{t+k}`, where `ρ_k` is what becomes downstream first at `k`. A
-//! critic says what the weights `c_k` are. With `c_k = 1` throughout the values cancel but for
-//! `V_t`, and the gradient is unbiased; any other critic lowers its variance and biases it, as far
-//! as the values are wrong.
+//! With the surprises `δ_k = ρ_k + γ V_{k+1} − V_k` of a trajectory, the advantage of the
+//! draw at `t` is `A_t = Σ_{k ≥ 0} γᵏ c_k δ_{t+k}`, where `ρ_k` is what becomes downstream
+//! first at `k`. A critic says what the weights `c_k` are. With `c_k = 1` throughout the values
+//! cancel but for `V_t`, and the gradient is unbiased; any other critic lowers its variance and
+//! biases it, as far as the values are wrong.
 
 mod average_return;
 mod gae;

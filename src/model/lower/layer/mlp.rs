@@ -1,4 +1,5 @@
-//! `mlp(x, …, hidden = [n, …], activation = …)`: linear layers with an activation between them.
+//! `mlp(x, …, hidden = [n, …], activation = …)`: linear layers with an activation
+//! between them.
 
 use super::super::Lowering;
 use super::arguments::{activation, hidden};

@@ -1,5 +1,5 @@
-//! `residual(x, …, hidden = [n, …], activation = …)`: `x` and what an `mlp` adds to it (He et al.
-//! 2016).
+//! `residual(x, …, hidden = [n, …], activation = …)`: `x` and what an `mlp` adds to it (He
+//! et al. 2016).
 
 use super::super::Lowering;
 use super::arguments::{activation, hidden};
