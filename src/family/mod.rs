@@ -101,8 +101,11 @@ pub enum Draw {
     /// As a formula of a number that is uniform in [0, 1): `x = g(u)`.
     OfUniform(fn(&mut Formula, ExprId, &At) -> ExprId),
     /// By a program: the arguments, then the bounds. NaN where they are no arguments.
-    Sampled(fn(&mut dyn Rng, &[f64], (f64, f64)) -> f64),
+    Sampled(Sampler),
 }
+
+/// Draws by a program, of the arguments and the bounds.
+pub type Sampler = fn(&mut dyn Rng, &[f64], (f64, f64)) -> f64;
 
 /// What a normal is drawn through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,7 +144,7 @@ pub struct Family(&'static dyn RealFamily);
 
 impl Family {
     pub fn normal() -> Family {
-        FAMILIES[0]
+        Family(&normal::Normal)
     }
 
     pub fn named(name: &str) -> Option<Family> {

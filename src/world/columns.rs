@@ -5,6 +5,7 @@ use super::WorldError;
 use super::arguments::map_arguments;
 use super::sample::{Leaf, Sampler, component_tables};
 use crate::expr::{BinaryOp, Column, ExprId, InputId, Node, Program, Real, Scratch};
+use crate::family;
 use crate::model::{Distribution, Domain, Dynamics, Environment, Index, Input, Model, VariableId};
 use rand::Rng;
 use std::ops::Range;
@@ -90,7 +91,7 @@ struct Phase<E> {
 #[derive(Clone, Debug)]
 struct SampledColumn<E> {
     arguments: Program<E>,
-    draw: fn(&mut dyn Rng, &[f64], (f64, f64)) -> f64,
+    draw: family::Sampler,
     bounds: (f64, f64),
 }
 

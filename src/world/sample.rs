@@ -7,9 +7,8 @@
 
 use super::WorldError;
 use crate::expr::{BinaryOp, ExprId, Graph, InputId, UnaryOp};
-use crate::family::{At, Draw, Family, Formula, Reach};
+use crate::family::{self, At, Draw, Family, Formula, Reach};
 use crate::model::{Component, Distribution, Domain, FiniteDomain, Kind, Scores, Shape};
-use rand::Rng;
 
 /// Domains with more values than this are not drawn from by adding up probabilities.
 const MANY: usize = 4096;
@@ -41,7 +40,7 @@ pub(super) struct Sampler {
 
 /// A draw of a family that no formula makes from noise.
 pub(super) struct Sampled {
-    pub draw: fn(&mut dyn Rng, &[f64], (f64, f64)) -> f64,
+    pub draw: family::Sampler,
     pub arguments: Vec<ExprId>,
     pub bounds: (f64, f64),
 }

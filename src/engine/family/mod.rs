@@ -8,6 +8,7 @@
 //! actions and its density know of it.
 
 pub(in crate::engine) mod choice;
+mod formulas;
 pub(in crate::engine) mod real;
 
 use self::choice::Choice;

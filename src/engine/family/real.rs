@@ -6,8 +6,8 @@
 //! those of gamma functions, have no digits left in float32.
 
 use super::choice::Choice;
+use super::formulas::{Formulas, Inputs};
 use crate::engine::numeric::float::Float;
-use crate::engine::numeric::formulas::{Formulas, Inputs};
 use crate::engine::numeric::kernels;
 use crate::engine::numeric::number::Number;
 use crate::engine::tape::tensor::{Matrix, Tape, values_of};

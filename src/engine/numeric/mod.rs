@@ -1,7 +1,6 @@
 //! Numbers: the two precisions, loops over slices, moments, streams of random numbers.
 
 pub(in crate::engine) mod float;
-pub(in crate::engine) mod formulas;
 pub mod kernels;
 pub(in crate::engine) mod moments;
 pub(in crate::engine) mod number;

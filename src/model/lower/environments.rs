@@ -129,6 +129,7 @@ impl<'a> Lowering<'a> {
         }
         let mut name = None;
         let mut settings = Vec::new();
+        let mut named: Vec<&ast::Name> = Vec::new();
         for (at, argument) in arguments.iter().enumerate() {
             let Some(value) = self.setting_value(&argument.value) else { continue };
             match &argument.label {
@@ -152,15 +153,25 @@ impl<'a> Lowering<'a> {
                             "an argument of `rust` is a number, or `true` or `false`",
                         );
                     }
-                    settings.push((key.text.clone(), value));
+                    match named.iter().find(|first| first.text == key.text) {
+                        Some(first) => self.duplicate(key, first.span),
+                        None => {
+                            named.push(key);
+                            settings.push((key.text.clone(), value));
+                        }
+                    }
                 }
                 None | Some(ArgumentLabel::Weight(_)) => {
-                    self.error(
-                        "argument",
-                        argument.value.span,
-                        "arguments after the environment's name have names: `render_mode \
-                         = \"none\"`",
-                    );
+                    let message = match system {
+                        System::Gymnasium => {
+                            "arguments after the environment's name have names: `render_mode = \
+                             \"none\"`"
+                        }
+                        System::Rust => {
+                            "arguments after the environment's name have names: `length = 1`"
+                        }
+                    };
+                    self.error("argument", argument.value.span, message);
                 }
             }
         }
