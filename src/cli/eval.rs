@@ -81,7 +81,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let plan = &trained.plan;
     let grid = match arguments.maps {
         false => None,
-        true if plan.options.is_empty() => {
+        true if !plan.has_options() => {
             let run = arguments.run.display();
             let text = format!(
                 "`--maps` draws options, and this model has none: leave it out; `rlppl report \

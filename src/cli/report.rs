@@ -239,7 +239,7 @@ fn of_policy(
     parameters: &engine::Parameters<f64>,
 ) -> Result<(), Failure> {
     let model = &plan.model;
-    if plan.options.is_empty() {
+    if !plan.has_options() {
         if run.grid.is_some() {
             match visits(model, plan, parameters) {
                 Ok(visits) => run.visits = Some(visits),

@@ -24,15 +24,15 @@ pub enum OptionReads {
 pub fn against_enumeration(
     model: &Model,
     settings: &Settings,
-    (options, policy): (&[Draw], &Draw),
-    terms: &[Term],
+    (draws, terms): (&[Draw], &[Term]),
     (moves_model, unserved): (bool, usize),
 ) -> Option<String> {
-    let why = match options {
+    let (last, before) = draws.split_last()?;
+    let why = match before {
         _ if moves_model => {
             "goes with states that this bound does not move, and it moves the model that draws them"
         }
-        _ if options.iter().any(|draw| model.variable(draw.variable).role == Role::Action) => {
+        _ if before.iter().any(|draw| model.variable(draw.variable).role == Role::Action) => {
             "sums over an option that no world reads, and here another action is drawn before the \
              last, which the environment reads"
         }
@@ -52,10 +52,10 @@ pub fn against_enumeration(
         [_] if settings.normalize.observations => {
             "does not go with `normalize = observations` in this version"
         }
-        [option] if !policy.head.is_finite() || !option.head.is_finite() => {
+        [option] if !last.head.is_finite() || !option.head.is_finite() => {
             "sums over finite values, and here a draw is real"
         }
-        [option] => return against_reads(model, (option, policy), terms),
+        [option] => return against_reads(model, (option, last), terms),
     };
     Some(format!("`options = enumerate` {why}"))
 }
@@ -85,11 +85,7 @@ pub fn against_exponents(
 }
 
 /// What reads more of the option than a pair, or depends on it in a way that is not summed.
-fn against_reads(
-    model: &Model,
-    (option, policy): (&Draw, &Draw),
-    terms: &[Term],
-) -> Option<String> {
+fn against_reads(model: &Model, (option, last): (&Draw, &Draw), terms: &[Term]) -> Option<String> {
     let horizon = model.horizon.value;
     let name = &model.variable(option.variable).name;
     let more = |kernel: KernelId| {
@@ -99,7 +95,7 @@ fn against_reads(
         );
         Some(format!("{what}, and `{kernel}` connects steps that are farther apart"))
     };
-    for draw in [option, policy] {
+    for draw in [option, last] {
         let own = (draw.variable == option.variable && !draw.once)
             .then_some(Read::Variable(option.variable));
         match OptionReads::of(draw.reads.iter().copied().chain(own), option, (1, horizon), horizon)

@@ -120,12 +120,11 @@ fn unbiased(plain: &Plan) -> Vec<Alternative> {
         found.push(one("baseline = a network", plan));
     }
     let moves_states = plain.scored_model.is_some() || plain.scored_start.is_some();
-    let draws = (&plain.options[..], &plain.policy);
-    let against =
-        against_enumeration(&plain.model, &plain.settings, draws, &plain.terms, (moves_states, 0))
-            .or_else(|| {
-                against_exponents(&plain.model, &plain.graph, &plain.model.inputs, &plain.terms)
-            });
+    let of = (&plain.draws[..], &plain.terms[..]);
+    let against = against_enumeration(&plain.model, &plain.settings, of, (moves_states, 0))
+        .or_else(|| {
+            against_exponents(&plain.model, &plain.graph, &plain.model.inputs, &plain.terms)
+        });
     if against.is_none() {
         let mut plan = with_baseline(plain, Baseline::LeaveOneOut);
         plan.settings.options = OptionGradient::Enumerated;

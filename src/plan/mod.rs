@@ -53,7 +53,7 @@ use crate::bound::{BoundDerivation, Derivation, Score};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::expr::{ExprId, Graph, ParamId};
 use crate::model::{
-    BoundId, EnvironmentId, Index, KernelId, Kind, Model, Parameter, ParameterId, VariableId,
+    BoundId, EnvironmentId, Index, KernelId, Kind, Model, Parameter, ParameterId, Role, VariableId,
     kernel_parameters, parameters_of,
 };
 use crate::source::Span;
@@ -79,10 +79,8 @@ pub struct Plan {
     pub own_settings: Vec<String>,
     pub settings: Settings,
     pub environment: EnvironmentId,
-    /// What a step draws before the action, in this order.
-    pub options: Vec<Draw>,
-    /// What draws the action; as a draw its number is that of the options.
-    pub policy: Draw,
+    /// What a step draws, in this order; each reads what stands before it.
+    pub draws: Vec<Draw>,
     /// What draws the first state, where that is a learned kernel.
     pub start: Option<Draw>,
     /// What draws the next state, where that is a learned model in the place of the environment.
@@ -90,7 +88,7 @@ pub struct Plan {
     /// What that draws with the next state in the place of the environment's own rewards and end.
     pub outcomes: Vec<Outcome>,
     /// The density of what that draws, where the bound moves it and takes its score; as a draw it
-    /// stands behind the action.
+    /// stands behind those of a step.
     pub scored_model: Option<Density>,
     /// The density of the first state, likewise; as a draw it stands behind all others.
     pub scored_start: Option<Density>,
@@ -414,14 +412,14 @@ fn assemble(
     }
     let mut draws: Vec<Draw> = draws.into_iter().map(|(draw, _)| draw).collect();
     draws.truncate(policy_at + 1);
-    let policy = draws.pop().expect("draws: the action's stands behind the options");
     let moves_states = scored_model.is_some() || scored_start.is_some();
-    let beyond = !draws.is_empty()
+    let of_steps = |read: &Read| matches!(read, Read::Variable(_) | Read::Time);
+    let beyond = draws.len() > 1
         || moves_states
         || terms
             .iter()
             .any(|term| matches!(term.quantity, Quantity::Density { .. } | Quantity::Ratio(_)))
-        || !policy.reads.iter().all(|read| matches!(read, Read::Variable(_) | Read::Time));
+        || !draws.iter().flat_map(|draw| &draw.reads).all(of_steps);
     if beyond && let Some(error) = together::beyond_policies(model, &settings) {
         return Err(vec![error]);
     }
@@ -438,8 +436,7 @@ fn assemble(
         && let Some(message) = enumeration::against_enumeration(
             model,
             &settings,
-            (&draws, &policy),
-            &terms,
+            (&draws, &terms),
             (moves_states, unserved),
         )
         .or_else(|| enumeration::against_exponents(model, &scalars.graph, &scalars.inputs, &terms))
@@ -456,7 +453,7 @@ fn assemble(
         Quantity::Ratio(Ratio { of: RatioOf::Action(data), .. }) => Some(data),
         _ => None,
     });
-    let on = (model.environment(environment).state, policy.variable);
+    let on = (model.environment(environment).state, draws[policy_at].variable);
     let records = recorded
         .map(|data| records::read(model, data, on))
         .transpose()
@@ -484,8 +481,7 @@ fn assemble(
         own_settings: Vec::new(),
         settings,
         environment,
-        options: draws,
-        policy,
+        draws,
         start,
         transition,
         outcomes,
@@ -514,9 +510,19 @@ fn assemble(
 }
 
 impl Plan {
-    /// What a step draws: the options, then the action.
-    pub fn draws(&self) -> impl Iterator<Item = &Draw> {
-        self.options.iter().chain([&self.policy])
+    /// The draw of a step that no other one of it reads.
+    pub fn last_draw(&self) -> &Draw {
+        self.draws.last().expect("plan: a step draws an action")
+    }
+
+    /// It draws options, which no world takes.
+    pub fn has_options(&self) -> bool {
+        self.draws.iter().any(|draw| self.model.variable(draw.variable).role == Role::Option)
+    }
+
+    /// Which draw of a step is that of a variable.
+    pub fn draw_of(&self, variable: VariableId) -> Option<usize> {
+        self.draws.iter().position(|draw| draw.variable == variable)
     }
 
     /// How many rewards the model draws before the reward of that number.

@@ -67,7 +67,7 @@ impl Plan {
         writeln!(f, "gradient")?;
         let model = self.transition.iter().filter(|_| self.scored_model.is_some());
         let start = self.start.iter().filter(|_| self.scored_start.is_some());
-        for (number, draw) in self.draws().chain(model).chain(start).enumerate() {
+        for (number, draw) in self.draws.iter().chain(model).chain(start).enumerate() {
             if self.terms.iter().all(|term| term.credit[number].is_none()) {
                 continue;
             }

@@ -317,6 +317,6 @@ fn what_options_cannot_be_trained_with_is_told() {
             infer,
         )
     };
-    assert!(!with("").unwrap().options[0].head.is_finite());
+    assert!(!with("").unwrap().draws[0].head.is_finite());
     assert!(told(with("options = enumerate")).contains("sums over finite values"));
 }

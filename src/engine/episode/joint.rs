@@ -1,5 +1,4 @@
-//! The joint action of a step, where an environment has several actions: each is a draw of its own,
-//! and the world takes them together.
+//! What the world takes of a step: its actions, each a draw of its own, and several together.
 
 use super::values::Values;
 use super::variable::Variable;
@@ -18,12 +17,11 @@ pub(in crate::engine) struct Joint<E> {
 }
 
 struct Part<E> {
-    /// Which of the draws before the last one it is; `None` of the last one.
-    draw: Option<usize>,
+    /// Which draw of the step it is.
+    draw: usize,
     /// Component by component, those of each value, where it is finite.
     values: Vec<Vec<E>>,
     size: u32,
-    width: usize,
 }
 
 /// The number of the joint action at a step of a finite trajectory.
@@ -48,13 +46,9 @@ impl JointNumber {
 }
 
 impl<E: Number> Joint<E> {
-    /// `None` where the environment has one action.
-    pub fn of(plan: &Plan) -> Option<Joint<E>> {
+    pub fn of(plan: &Plan) -> Joint<E> {
         let model = &plan.model;
         let actions = &model.environment(plan.environment).actions;
-        if actions.len() == 1 {
-            return None;
-        }
         let parts: Vec<Part<E>> = actions
             .iter()
             .map(|&action| {
@@ -68,53 +62,48 @@ impl<E: Number> Joint<E> {
                     columns.for_each(|(column, &value)| column.push(<E as Float>::of(value)));
                 }
                 Part {
-                    draw: plan.options.iter().position(|draw| draw.variable == action),
+                    draw: plan.draw_of(action).expect("plan: it draws every action"),
                     values,
                     size: finite.map_or(0, |finite| finite.size() as u32),
-                    width: domain.width(),
                 }
             })
             .collect();
         // as the world takes them: too many joint values are columns
         let is_finite = model.environment(plan.environment).joint_action(model).finite.is_some();
-        Some(Joint { parts, is_finite })
+        Joint { parts, is_finite }
     }
 
-    /// The joint actions of the `count` rows of a step; `last` are those of its last draw, `before`
-    /// what the draws before it drew, `numbers` and `columns` room for them.
+    /// The actions of the `count` rows of a step; `drawn` is what each draw of it gave, `room` is
+    /// for what several make together.
     pub fn actions<'a>(
         &self,
-        last: Actions<E>,
-        before: &[Values<E>],
+        drawn: impl Fn(usize) -> Actions<'a, E>,
         count: usize,
-        (numbers, columns): (&'a mut Vec<u32>, &'a mut Vec<E>),
+        room: &'a mut Values<E>,
     ) -> Actions<'a, E> {
-        let drawn = |part: &Part<E>, row: usize| match (part.draw, last) {
-            (Some(draw), _) => before[draw].numbers[row],
-            (None, Actions::Numbers(numbers)) => numbers[row],
-            (None, Actions::Columns { .. }) => 0,
+        if let [one] = &self.parts[..] {
+            return drawn(one.draw);
+        }
+        let Values { numbers, columns } = room;
+        let number = |part: &Part<E>, row: usize| match drawn(part.draw) {
+            Actions::Numbers(numbers) => numbers[row],
+            Actions::Columns { .. } => 0,
         };
         if self.is_finite {
             numbers.clear();
             numbers.extend((0..count).map(|row| {
-                self.parts.iter().fold(0, |joint, part| joint * part.size + drawn(part, row))
+                self.parts.iter().fold(0, |joint, part| joint * part.size + number(part, row))
             }));
             return Actions::Numbers(numbers);
         }
         columns.clear();
         for part in &self.parts {
-            match (part.draw, last) {
-                (None, Actions::Columns { values, stride }) => {
-                    for column in values.chunks_exact(stride.max(1)).take(part.width) {
-                        columns.extend_from_slice(&column[..count]);
-                    }
-                }
-                (Some(draw), _) if part.size == 0 => {
-                    columns.extend_from_slice(&before[draw].columns);
-                }
-                (Some(_), _) | (None, Actions::Numbers(_)) => {
+            match drawn(part.draw) {
+                Actions::Columns { values, .. } => columns.extend_from_slice(values),
+                Actions::Numbers(numbers) => {
                     for values in &part.values {
-                        columns.extend((0..count).map(|row| values[drawn(part, row) as usize]));
+                        let of = numbers.iter().map(|&number| values[number as usize]);
+                        columns.extend(of.take(count));
                     }
                 }
             }

@@ -4,25 +4,23 @@
 pub(in crate::engine) struct Listed {
     trajectories: usize,
     states: Vec<u32>,
-    actions: Vec<u32>,
-    /// By option.
-    options: Vec<Vec<u32>>,
+    /// By draw of a step.
+    draws: Vec<Vec<u32>>,
 }
 
 /// One trajectory: its states, one more than its steps.
 #[derive(Clone, Default)]
 pub(in crate::engine) struct Trajectory {
     pub states: Vec<u32>,
-    pub actions: Vec<u32>,
-    /// By step, the value of each option.
-    pub options: Vec<Vec<u32>>,
+    /// By step, the value of each of its draws.
+    pub draws: Vec<Vec<u32>>,
     /// Of what the environment draws.
     pub log_p: f64,
 }
 
 impl Listed {
-    /// The trajectories of a list, of so many steps, with so many options.
-    pub fn of(list: &[Trajectory], horizon: usize, options: usize) -> Listed {
+    /// The trajectories of a list, of so many steps, with so many draws each.
+    pub fn of(list: &[Trajectory], horizon: usize, draws: usize) -> Listed {
         // behind its end a trajectory is not read
         let column = |of: &dyn Fn(&Trajectory, usize) -> Option<u32>, steps: usize| {
             (0..steps)
@@ -31,14 +29,13 @@ impl Listed {
                 })
                 .collect()
         };
-        let option = |k: usize| {
-            column(&move |one, step| one.options.get(step).map(|values| values[k]), horizon)
+        let draw = |k: usize| {
+            column(&move |one, step| one.draws.get(step).map(|values| values[k]), horizon)
         };
         Listed {
             trajectories: list.len(),
             states: column(&|one, step| one.states.get(step).copied(), horizon + 1),
-            actions: column(&|one, step| one.actions.get(step).copied(), horizon),
-            options: (0..options).map(option).collect(),
+            draws: (0..draws).map(draw).collect(),
         }
     }
 
@@ -52,12 +49,9 @@ impl Listed {
         self.read(&self.states, t, of, out);
     }
 
-    pub fn read_actions(&self, t: usize, of: &[u32], out: &mut Vec<u32>) {
-        self.read(&self.actions, t, of, out);
-    }
-
-    pub fn read_option(&self, option: usize, t: usize, of: &[u32], out: &mut Vec<u32>) {
-        self.read(&self.options[option], t, of, out);
+    /// Appends what some trajectories draw at `t`, of a draw by its number.
+    pub fn read_draws(&self, draw: usize, t: usize, of: &[u32], out: &mut Vec<u32>) {
+        self.read(&self.draws[draw], t, of, out);
     }
 
     fn read(&self, list: &[u32], t: usize, of: &[u32], out: &mut Vec<u32>) {

@@ -5,7 +5,7 @@ use crate::engine::episode::values::number_all;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
 use crate::model::FiniteDomain;
-use crate::world::{Actions, Batch, World};
+use crate::world::{Batch, World};
 
 /// What is recorded of a world, and which of it has finitely many values.
 pub(in crate::engine) struct Seen<'a, E> {
@@ -27,10 +27,8 @@ impl<E> Seen<'_, E> {
 pub(in crate::engine) struct Trace<E> {
     state: Recorded<E>,
     observation: Recorded<E>,
-    /// By row, the components of the action as the world takes them, where it is real.
-    actions: Vec<E>,
-    /// The same of options, by option.
-    options: Vec<Vec<E>>,
+    /// By draw and row, the components of what was drawn, where it is real.
+    drawn: Vec<Vec<E>>,
     /// By row, each reward, and whether the step ended the episode; where they are asked for.
     rewards: Vec<Vec<E>>,
     ended: Vec<u32>,
@@ -57,8 +55,7 @@ impl<E: Number> Trace<E> {
             recorded.numbers.clear();
             recorded.reals.clear();
         }
-        self.actions.clear();
-        self.options.iter_mut().for_each(Vec::clear);
+        self.drawn.iter_mut().for_each(Vec::clear);
         self.rewards.iter_mut().for_each(Vec::clear);
         self.ended.clear();
         self.trajectories = trajectories;
@@ -82,23 +79,15 @@ impl<E: Number> Trace<E> {
         }
     }
 
-    /// The actions of the first `rows` rows of a step; finite ones are known by their draws.
-    pub fn record_actions(&mut self, actions: Actions<E>, rows: usize) {
-        let Actions::Columns { values, stride } = actions else { return };
-        for row in 0..rows {
-            self.actions.extend(values.chunks_exact(stride).map(|column| column[row]));
-        }
-    }
-
-    /// What the first `rows` rows of a step drew of a real option, component by component.
-    pub fn record_option(&mut self, option: usize, columns: &[E], rows: usize) {
-        if self.options.len() <= option {
-            self.options.resize_with(option + 1, Vec::new);
+    /// What the `rows` rows of a step drew of a real variable, component by component; finite ones
+    /// are known by their draws.
+    pub fn record_drawn(&mut self, draw: usize, columns: &[E], rows: usize) {
+        if self.drawn.len() <= draw {
+            self.drawn.resize_with(draw + 1, Vec::new);
         }
         let width = columns.len() / rows.max(1);
         for row in 0..rows {
-            self.options[option]
-                .extend((0..width).map(|component| columns[component * rows + row]));
+            self.drawn[draw].extend((0..width).map(|component| columns[component * rows + row]));
         }
     }
 
@@ -172,18 +161,18 @@ impl<E: Number> Trace<E> {
         self.place(variable, when, t, of).is_some()
     }
 
-    /// The number of a finite variable; `drawn` has those of the actions and options by row.
+    /// The number of a finite variable; `drawn` has those of draws by row.
     pub fn number<'a>(
         &self,
         (variable, when): (Variable, When),
         t: usize,
         of: (usize, usize, usize),
-        drawn: impl Fn(Variable) -> &'a [u32],
+        drawn: impl Fn(usize) -> &'a [u32],
     ) -> Option<u32> {
         Some(match (self.place(variable, when, t, of)?, variable) {
             (Place::Row(row), Variable::State) => self.state.numbers[row],
             (Place::Row(row), Variable::Observation) => self.observation.numbers[row],
-            (Place::Row(row), Variable::Action | Variable::Option(_)) => drawn(variable)[row],
+            (Place::Row(row), Variable::Drawn(draw)) => drawn(draw)[row],
             (Place::Row(row), Variable::End) => self.ended[row],
             (Place::Row(_), Variable::Reward(_)) => return None,
             (Place::End(trajectory), _) => self.last_state.numbers[trajectory],
@@ -202,8 +191,7 @@ impl<E: Number> Trace<E> {
             (Place::Row(row), Variable::State) => (&self.state.reals, row),
             (Place::Row(row), Variable::Observation) => (&self.observation.reals, row),
             (Place::Row(row), Variable::Reward(reward)) => (&self.rewards[reward], row),
-            (Place::Row(row), Variable::Action) => (&self.actions, row),
-            (Place::Row(row), Variable::Option(option)) => (self.options.get(option)?, row),
+            (Place::Row(row), Variable::Drawn(draw)) => (self.drawn.get(draw)?, row),
             (Place::Row(_), Variable::End) => return None,
             (Place::End(trajectory), _) => (&self.last_state.reals, trajectory),
         };

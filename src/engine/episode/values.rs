@@ -3,6 +3,7 @@
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
 use crate::model::FiniteDomain;
+use crate::world::Actions;
 
 /// The values of a step: numbers of a finite variable, columns of components of another.
 #[derive(Clone, Debug, Default)]
@@ -12,6 +13,29 @@ pub(in crate::engine) struct Values<E> {
 }
 
 impl<E> Values<E> {
+    /// A copy of what the `rows` rows of a step gave the world.
+    pub fn copy(&mut self, actions: Actions<E>, rows: usize)
+    where
+        E: Copy,
+    {
+        self.clear();
+        match actions {
+            Actions::Numbers(numbers) => self.numbers.extend_from_slice(&numbers[..rows]),
+            Actions::Columns { values, stride } => {
+                let columns = values.chunks_exact(stride.max(1));
+                columns.for_each(|column| self.columns.extend_from_slice(&column[..rows]));
+            }
+        }
+    }
+
+    /// Of the `rows` rows of a step, as a world takes them.
+    pub fn as_actions(&self, rows: usize) -> Actions<'_, E> {
+        match self.columns.is_empty() {
+            true => Actions::Numbers(&self.numbers),
+            false => Actions::Columns { values: &self.columns, stride: rows },
+        }
+    }
+
     pub fn clear(&mut self) {
         self.numbers.clear();
         self.columns.clear();

@@ -8,8 +8,8 @@ use crate::plan::{Plan, Read};
 pub(in crate::engine) enum Variable {
     State,
     Observation,
-    Action,
-    Option(usize),
+    /// A draw of the step, by its number.
+    Drawn(usize),
     /// A reward of the step.
     Reward(usize),
     /// Whether the step has ended the episode.
@@ -39,10 +39,8 @@ impl Variable {
             Some(Variable::State)
         } else if Some(variable) == environment.observation {
             Some(Variable::Observation)
-        } else if variable == plan.policy.variable {
-            Some(Variable::Action)
         } else {
-            plan.options.iter().position(|option| option.variable == variable).map(Variable::Option)
+            plan.draw_of(variable).map(Variable::Drawn)
         }
     }
 

@@ -143,7 +143,7 @@ impl<'a, E: Number> Shared<'a, E> {
             })
         });
         let shards = shards.collect();
-        let sums = vec![StepSums::default(); stage.draws()];
+        let sums = vec![StepSums::default(); stage.credited()];
         let previous = RwLock::new(Previous { values: parameters.values().to_vec(), moved: false });
         drop(parameters);
         Shared {

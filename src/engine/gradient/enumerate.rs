@@ -120,9 +120,9 @@ impl<E: Number> Enumeration<E> {
                 }
             }
             rows.evaluate_at(density, point, on, |pair, what, t, of_trajectory| match what {
-                (Variable::Option(_), When::After(-1)) => pairs.first(pair),
-                (Variable::Option(_), _) => Some(pairs.second(pair)),
-                _ => on.trace.number(what, t, of_trajectory, |variable| on.drawn(variable)),
+                (Variable::Drawn(0), When::After(-1)) => pairs.first(pair),
+                (Variable::Drawn(0), _) => Some(pairs.second(pair)),
+                _ => on.trace.number(what, t, of_trajectory, |draw| on.drawn(draw)),
             });
             entropies.resize(pairs.len(), <E as Float>::ZERO);
             density.family.entropies(&rows.numbers, entropies);
@@ -190,9 +190,9 @@ impl<E: Number> Enumeration<E> {
             };
         for (term, entries) in stage.terms.iter().zip(&rollout.ledger.entries) {
             match term.source {
-                Source::Entropy => at_steps(term, entries, Some((&action_entropy[..], term.sign))),
-                Source::OptionEntropy(_) => {
-                    at_steps(term, entries, Some((&option_entropy[..], term.sign)))
+                Source::Entropy(draw) => {
+                    let entropies = [&option_entropy[..], &action_entropy[..]][draw];
+                    at_steps(term, entries, Some((entropies, term.sign)))
                 }
                 Source::Exponent(_) | Source::LogCount(_) | Source::Ratio => {
                     at_steps(term, entries, None)
@@ -200,8 +200,8 @@ impl<E: Number> Enumeration<E> {
                 // those stand below; the plan has refused divergences of the action, and that of
                 // weights is of no trajectory
                 Source::Density
-                | Source::LogRatio(_)
-                | Source::Divergence
+                | Source::LogRatio { .. }
+                | Source::Divergence(_)
                 | Source::WeightDivergence => {}
             }
         }
@@ -356,14 +356,14 @@ impl<E: Number> Enumeration<E> {
             }
         }
         for (rows, density, source) in [
-            (&self.option, &of.option, Source::OptionEntropy(0)),
-            (&self.action, &of.action, Source::Entropy),
+            (&self.option, &of.option, Source::Entropy(0)),
+            (&self.action, &of.action, Source::Entropy(1)),
         ] {
             let roots =
                 tape.network(&density.network, parameters, &rows.network, 0..rows.points.len());
             let (log_prob, entropy) = density.family.score(tape, &roots, &rows.last, &rows.draws);
             let mut own = scores.clone();
-            if of.once && source != Source::Entropy {
+            if of.once && source != Source::Entropy(1) {
                 own.iter_mut()
                     .zip(0..)
                     .filter(|(_, pair)| self.pairs.first(*pair).is_some())

@@ -19,9 +19,9 @@ use crate::engine::numeric::kernels;
 use crate::engine::numeric::moments::Sums;
 use crate::engine::numeric::number::Number;
 use crate::engine::program::density::{Density, DensityRows};
-use crate::engine::program::options::OptionRows;
+use crate::engine::program::draws::{DrawRows, KlReference};
 use crate::engine::program::point::Point;
-use crate::engine::program::stage::{Anchor, Source, Stage};
+use crate::engine::program::stage::{Source, Stage};
 use crate::engine::sample::rollout::Rollout;
 use crate::engine::sample::start::StartCredit;
 use crate::engine::tape::parameters::Parameters;
@@ -38,10 +38,8 @@ pub(in crate::engine) struct Objective<E> {
     pub gradient: Vec<E>,
     /// Of the rows of the last gradient.
     pub told: Told,
-    /// By draw: options, the action, and the next and the first state where its score is taken.
+    /// By draw: those of a step, and the next and the first state where its score is taken.
     pub draws: Vec<Advantages<E>>,
-    /// The action's place among them.
-    action: usize,
     /// Where the first state's is taken, what it is credited with.
     start: Option<StartCredit<E>>,
     /// The first that is credited: a learned value is that of what is to come before it.
@@ -102,15 +100,10 @@ pub(in crate::engine) struct Weighing {
 /// The rows of a gradient.
 struct Sample<'a, E> {
     network: &'a Arc<Activations<E>>,
-    draws: &'a Draws<E>,
-    policy: &'a [E],
-    anchor: &'a [E],
-    log_prob: &'a [E],
-    advantage: &'a [E],
     target: &'a [E],
     times: &'a [u32],
-    /// What is drawn before the last draw, by draw.
-    before: Vec<Drawn<'a, E>>,
+    /// By draw of a step.
+    draws: Vec<Drawn<'a, E>>,
     /// Of the next states that a model draws, where their score is taken.
     of_model: Option<AtPoints<'a, E>>,
     /// Of the first states, likewise.
@@ -134,6 +127,8 @@ struct Drawn<'a, E> {
     last: &'a [u32],
     /// The distributions that they were drawn from, as numbers; empty where nobody asks.
     numbers: &'a [E],
+    /// Those that their divergence is taken from, where they have no present parameters.
+    reference: &'a [E],
     log_prob: &'a [E],
     advantage: &'a [E],
 }
@@ -158,6 +153,7 @@ struct PartDrawn<E> {
     draws: Draws<E>,
     last: Vec<u32>,
     numbers: Vec<E>,
+    reference: Vec<E>,
     log_prob: Vec<E>,
     advantage: Vec<E>,
 }
@@ -177,16 +173,11 @@ struct PartPoints<E> {
 /// The rows of a minibatch, gathered.
 #[derive(Default)]
 struct Part<E> {
-    before: Vec<PartDrawn<E>>,
+    drawn: Vec<PartDrawn<E>>,
     model: PartPoints<E>,
     start: PartPoints<E>,
     densities: Vec<PartPoints<E>>,
     network: Arc<Activations<E>>,
-    draws: Draws<E>,
-    policy: Vec<E>,
-    anchor: Vec<E>,
-    log_prob: Vec<E>,
-    advantage: Vec<E>,
     target: Vec<E>,
     times: Vec<u32>,
 }
@@ -196,8 +187,7 @@ impl<E: Number> Objective<E> {
         Objective {
             gradient: parameters.zero_gradient(),
             told: Told::default(),
-            draws: (0..stage.draws()).map(|_| Advantages::new()).collect(),
-            action: stage.options.len(),
+            draws: (0..stage.credited()).map(|_| Advantages::new()).collect(),
             start: stage.scored_start.as_ref().map(|_| StartCredit::new()),
             valued: (stage.plan.unserved..stage.row_draws())
                 .find(|&draw| stage.terms.iter().any(|term| term.credits[draw].is_some()))
@@ -282,9 +272,9 @@ impl<E: Number> Objective<E> {
     pub fn squared_advantages(&self, stage: &Stage<E>, rollout: &Rollout<E>) -> (f64, usize) {
         let first_step = rollout.rows.starts.get(1).copied().unwrap_or(0);
         let credited = self.draws.iter().enumerate().filter(|(number, _)| stage.credits(*number));
-        let all = credited.map(|(number, draw)| match stage.options.get(number) {
+        let all = credited.map(|(number, draw)| match stage.draws.get(number) {
             // what is drawn once is drawn at the first step
-            Some(option) if option.once => &draw.advantage[..first_step],
+            Some(of) if of.once => &draw.advantage[..first_step],
             Some(_) | None => &draw.advantage[..],
         });
         let sum = all.clone().map(|advantage| kernels::sum_of_squares(advantage)).sum();
@@ -327,21 +317,15 @@ impl<E: Number> Objective<E> {
         weighing: Weighing,
     ) {
         self.gradient.fill(<E as Float>::ZERO);
-        let action = &self.draws[self.action];
         let sample = Sample {
             network: &rollout.network,
-            draws: &rollout.draws,
-            policy: &rollout.policy,
-            anchor: &rollout.anchor,
-            log_prob: &rollout.log_prob,
-            advantage: &action.advantage,
             target: &self.draws[self.valued].target,
             times: &self.times,
-            before: rollout.options.iter().zip(&self.draws).map(Drawn::of).collect(),
+            draws: rollout.draws.iter().zip(&self.draws).map(Drawn::of).collect(),
             of_model: stage
                 .scored_model
                 .as_ref()
-                .and(self.draws.get(self.action + 1))
+                .and(self.draws.get(stage.draws.len()))
                 .map(|of| AtPoints::scored(&rollout.scored_model, of, weighing.share)),
             of_start: self
                 .start
@@ -405,34 +389,30 @@ impl<E: Number> Objective<E> {
     ) {
         self.gradient.fill(<E as Float>::ZERO);
         let rows = &self.order[part_of(self.order.len(), part, parts)];
-        let width = stage.family.numbers();
         let mine = &mut self.part;
         let network = Arc::get_mut(&mut mine.network)
             .expect("objective: the tape of the last gradient is gone");
         stage.learning.network.gather(&rollout.network, rows, network);
         stage.learning.network.recompute(parameters.values(), 0..rows.len(), network);
-        mine.draws.gather(&rollout.draws, rows, stage.family.width());
-        // the policy that drew them is asked for by a target alone
+        // what rows were drawn from is asked for by a target alone
         let with_numbers = stage.plan.settings.kl_target.is_some();
-        if with_numbers {
-            gather(&rollout.policy, rows, width, &mut mine.policy);
-        }
-        mine.before.resize_with(rollout.options.len(), PartDrawn::default);
-        let before = rollout.options.iter().zip(&self.draws).zip(&stage.options);
-        for (mine, ((of, worth), option)) in mine.before.iter_mut().zip(before) {
-            let numbers = option.family.numbers();
-            mine.draws.gather(&of.draws, rows, option.family.width());
-            gather(&of.last, rows, 1, &mut mine.last);
-            gather(&of.log_prob, rows, 1, &mut mine.log_prob);
+        mine.drawn.resize_with(rollout.draws.len(), PartDrawn::default);
+        let all = rollout.draws.iter().zip(&self.draws).zip(&stage.draws);
+        for (mine, ((from, worth), of)) in mine.drawn.iter_mut().zip(all) {
+            let numbers = of.family.numbers();
+            mine.draws.gather(&from.draws, rows, of.family.width());
+            gather(&from.last, rows, 1, &mut mine.last);
+            gather(&from.reference, rows, numbers, &mut mine.reference);
+            gather(&from.log_prob, rows, 1, &mut mine.log_prob);
             gather(&worth.advantage, rows, 1, &mut mine.advantage);
             if with_numbers {
-                gather(&of.numbers, rows, numbers, &mut mine.numbers);
+                gather(&from.numbers, rows, numbers, &mut mine.numbers);
             }
         }
         // a point stands in one minibatch of a pass
         let share = parts as f64 / stage.plan.settings.trajectories as f64;
         let at = (parameters.values(), (part, parts), share);
-        let of_model = stage.scored_model.as_ref().zip(self.draws.get(self.action + 1));
+        let of_model = stage.scored_model.as_ref().zip(self.draws.get(stage.draws.len()));
         let of_model = of_model.map(|(of, worth)| {
             mine.model.gather((of, &rollout.scored_model), Some(&worth.advantage), at)
         });
@@ -442,21 +422,13 @@ impl<E: Number> Objective<E> {
         });
         let densities = stage.densities.iter().zip(&rollout.densities).zip(&mut mine.densities);
         let densities = densities.map(|(of, part)| part.gather(of, None, at)).collect();
-        gather(&rollout.anchor, rows, width, &mut mine.anchor);
-        gather(&rollout.log_prob, rows, 1, &mut mine.log_prob);
-        gather(&self.draws[self.action].advantage, rows, 1, &mut mine.advantage);
         gather(&self.draws[self.valued].target, rows, 1, &mut mine.target);
         gather(&self.times, rows, 1, &mut mine.times);
         let sample = Sample {
             network: &mine.network,
-            draws: &mine.draws,
-            policy: &mine.policy,
-            anchor: &mine.anchor,
-            log_prob: &mine.log_prob,
-            advantage: &mine.advantage,
             target: &mine.target,
             times: &mine.times,
-            before: mine.before.iter().map(PartDrawn::as_drawn).collect(),
+            draws: mine.drawn.iter().map(PartDrawn::as_drawn).collect(),
             of_model,
             of_start,
             densities,
@@ -529,15 +501,16 @@ impl<E: Number> Sample<'_, E> {
         if let Some((through, rollout)) = through
             && weighing.aim != Aim::Baseline
         {
-            let previous = stage.previous_prior().map(|_| parameters.frozen_at(self.previous));
-            let (advantage, share) = (self.advantage, weighing.share);
+            let previous = stage.reads_previous().then(|| parameters.frozen_at(self.previous));
+            let advantages = self.draws.iter().map(|drawn| drawn.advantage).collect();
+            let share = weighing.share;
             let whole = pathwise::Trajectories {
                 stage,
                 through,
                 parameters,
                 previous: previous.as_ref(),
                 rollout,
-                advantage,
+                advantages,
                 share,
             };
             whole.weigh(&mut tape, &mut weighted);
@@ -555,41 +528,7 @@ impl<E: Number> Sample<'_, E> {
                 &mut weighted,
             );
         } else if weighing.aim != Aim::Baseline {
-            let policy = &roots[wired.policy.clone()];
-            let (log_prob, entropy) = stage.family.score(&mut tape, policy, &[], self.draws);
-            let of = (self.log_prob, self.advantage);
-            let clip_ratio = stage.plan.settings.clip_ratio;
-            let weights = score_weights(&values_of(&log_prob), of, clip_ratio, weighing);
-            weighted.push((log_prob, weights));
-            for term in stage.terms.iter().filter(|term| term.pathwise) {
-                let weights =
-                    self.weights(term.sign, term.from as u32..=term.to as u32, weighing.share);
-                match term.source {
-                    Source::Entropy => weighted.push((entropy.clone(), weights)),
-                    Source::Divergence => {
-                        let prior = match stage.anchor {
-                            Anchor::Present => roots[wired.prior.clone()].to_vec(),
-                            Anchor::None
-                            | Anchor::PreviousPolicy
-                            | Anchor::Previous(_)
-                            | Anchor::Expressions(_) => stage.family.frozen(&tape, self.anchor),
-                        };
-                        weighted
-                            .push((stage.family.divergence(&mut tape, policy, &prior), weights));
-                    }
-                    // no parameter enters an exponent, a count, or the log-density of a prior
-                    // without parameters; others stand below, the divergence of weights beside the
-                    // batch
-                    Source::Exponent(_)
-                    | Source::LogRatio(_)
-                    | Source::LogCount(_)
-                    | Source::OptionEntropy(_)
-                    | Source::WeightDivergence
-                    | Source::Density
-                    | Source::Ratio => {}
-                }
-            }
-            self.weigh_before(stage, &mut tape, &roots, weighing, &mut weighted);
+            self.weigh_draws(stage, &mut tape, &roots, weighing, &mut weighted);
             let of = (stage.scored_model.as_ref(), self.of_model.as_ref());
             self.weigh_points(stage, of, (&mut tape, parameters), weighing, &mut weighted);
             weigh_densities(&self.densities, stage, (&mut tape, parameters), &mut weighted);
@@ -612,8 +551,9 @@ impl<E: Number> Sample<'_, E> {
         told
     }
 
-    /// The scores of what is drawn before the last draw, and the gradients of their entropies.
-    fn weigh_before(
+    /// The scores of what a step draws, and the gradients of entropies and divergences in closed
+    /// form.
+    fn weigh_draws(
         &self,
         stage: &Stage<E>,
         tape: &mut Tape<E>,
@@ -621,31 +561,61 @@ impl<E: Number> Sample<'_, E> {
         weighing: Weighing,
         weighted: &mut Vec<(Matrix<E>, Vec<E>)>,
     ) {
-        for (number, (option, of)) in stage.options.iter().zip(&self.before).enumerate() {
-            let roots = &roots[stage.learning.options[number].clone()];
-            let entropies = stage
-                .terms
-                .iter()
-                .filter(|term| term.pathwise && term.source == Source::OptionEntropy(number));
-            let log_prob = if entropies.clone().count() == 0 {
-                option.family.log_density(tape, roots, of.last, of.draws)
-            } else {
-                let (log_prob, entropy) = option.family.score(tape, roots, of.last, of.draws);
-                for term in entropies {
-                    let times = term.from as u32..=term.to as u32;
-                    weighted
-                        .push((entropy.clone(), self.weights(term.sign, times, weighing.share)));
-                }
-                log_prob
-            };
+        let wired = &stage.learning;
+        for (number, (draw, of)) in stage.draws.iter().zip(&self.draws).enumerate() {
+            let own = &roots[wired.draws[number].clone()];
+            let terms = || stage.terms.iter().filter(|term| term.pathwise);
+            let (log_prob, entropy) =
+                match terms().any(|term| term.source == Source::Entropy(number)) {
+                    true => {
+                        let (log_prob, entropy) = draw.family.score(tape, own, of.last, of.draws);
+                        (log_prob, Some(entropy))
+                    }
+                    false => (draw.family.log_density(tape, own, of.last, of.draws), None),
+                };
             let clip_ratio = stage.plan.settings.clip_ratio;
             let worth = (of.log_prob, of.advantage);
             let mut weights = score_weights(&values_of(&log_prob), worth, clip_ratio, weighing);
-            if option.once {
+            if draw.once {
                 let later = weights.iter_mut().zip(self.times).filter(|(_, t)| **t > 1);
                 later.for_each(|(weight, _)| *weight = <E as Float>::ZERO);
             }
             weighted.push((log_prob, weights));
+            for term in terms() {
+                let times = term.from as u32..=term.to as u32;
+                let weights = || self.weights(term.sign, times, weighing.share);
+                match (term.source, &entropy) {
+                    (Source::Entropy(of), Some(entropy)) if of == number => {
+                        weighted.push((entropy.clone(), weights()));
+                    }
+                    (Source::Divergence(by), _) if by == number => {
+                        let prior = match draw.reference {
+                            KlReference::Present => {
+                                roots[wired.references[number].clone()].to_vec()
+                            }
+                            KlReference::None
+                            | KlReference::Itself
+                            | KlReference::Previous(_)
+                            | KlReference::Expressions(_) => draw.family.frozen(tape, of.reference),
+                        };
+                        weighted.push((draw.family.divergence(tape, own, &prior), weights()));
+                    }
+                    // no parameter enters an exponent, a count, or the log-density of a prior
+                    // without parameters; others stand elsewhere, the divergence of weights beside
+                    // the batch
+                    (
+                        Source::Entropy(_)
+                        | Source::Divergence(_)
+                        | Source::Exponent(_)
+                        | Source::LogRatio { .. }
+                        | Source::LogCount(_)
+                        | Source::WeightDivergence
+                        | Source::Density
+                        | Source::Ratio,
+                        _,
+                    ) => {}
+                }
+            }
         }
     }
 
@@ -692,13 +662,11 @@ impl<E: Number> Sample<'_, E> {
             family.divergences(&present, then, &mut divergences);
             divergences.iter().map(|kl| kl.as_f64()).collect::<Vec<f64>>()
         };
-        let mut sum: f64 =
-            of(&stage.family, &stage.learning.policy, &[], self.policy).into_iter().sum();
-        for ((option, drawn), roots) in
-            stage.options.iter().zip(&self.before).zip(&stage.learning.options)
+        let mut sum = 0.0;
+        for ((draw, drawn), roots) in stage.draws.iter().zip(&self.draws).zip(&stage.learning.draws)
         {
-            let all = of(&option.family, roots, drawn.last, drawn.numbers);
-            let counts = |(kl, &t): (f64, &u32)| if option.once && t > 1 { 0.0 } else { kl };
+            let all = of(&draw.family, roots, drawn.last, drawn.numbers);
+            let counts = |(kl, &t): (f64, &u32)| if draw.once && t > 1 { 0.0 } else { kl };
             sum += all.into_iter().zip(self.times).map(counts).sum::<f64>();
         }
         sum
@@ -706,11 +674,12 @@ impl<E: Number> Sample<'_, E> {
 }
 
 impl<'a, E: Number> Drawn<'a, E> {
-    fn of((rows, worth): (&'a OptionRows<E>, &'a Advantages<E>)) -> Drawn<'a, E> {
+    fn of((rows, worth): (&'a DrawRows<E>, &'a Advantages<E>)) -> Drawn<'a, E> {
         Drawn {
             draws: &rows.draws,
             last: &rows.last,
             numbers: &rows.numbers,
+            reference: &rows.reference,
             log_prob: &rows.log_prob,
             advantage: &worth.advantage,
         }
@@ -723,6 +692,7 @@ impl<E: Number> PartDrawn<E> {
             draws: &self.draws,
             last: &self.last,
             numbers: &self.numbers,
+            reference: &self.reference,
             log_prob: &self.log_prob,
             advantage: &self.advantage,
         }

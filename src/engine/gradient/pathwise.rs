@@ -10,9 +10,10 @@
 use crate::engine::family::{Draws, Family, squashing};
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
+use crate::engine::program::draws::KlReference;
 use crate::engine::program::expressions::Place;
 use crate::engine::program::imagine::{Imagination, Imagined};
-use crate::engine::program::stage::{Anchor, Source, Stage};
+use crate::engine::program::stage::{Source, Stage};
 use crate::engine::program::through::Through;
 use crate::engine::sample::rollout::Rollout;
 use crate::engine::tape::parameters::Parameters;
@@ -36,8 +37,8 @@ pub(in crate::engine) struct Trajectories<'a, E: Float> {
     /// Those of the last round, where the prior of the action is of it.
     pub previous: Option<&'a Parameters<E>>,
     pub rollout: &'a Rollout<E>,
-    /// Of each row; of no use where the gradient goes through the action.
-    pub advantage: &'a [E],
+    /// Of each draw and row; of no use where the gradient goes through it.
+    pub advantages: Vec<&'a [E]>,
     pub share: f64,
 }
 
@@ -59,7 +60,7 @@ impl<E: Number> Trajectories<'_, E> {
                 .imagination
                 .as_ref()
                 .expect("plan: a gradient through draws is of imagined steps");
-            let inputs = imagination.wired.through(&state, action.as_ref());
+            let inputs = imagination.wired.through(&state, |_| action.as_ref());
             let (next, roots) =
                 self.draw(tape, (imagination, &rollout.imagined), rows.clone(), &inputs);
             let rewards = self.draw_rewards(tape, imagination, &roots, rows.clone());
@@ -86,53 +87,58 @@ impl<E: Number> Trajectories<'_, E> {
     ) -> Option<Matrix<E>> {
         let Trajectories { stage, through, parameters, rollout, .. } = *self;
         let wired = &stage.learning;
-        let inputs = wired.through(state, None);
+        let number = stage.draws.len() - 1;
+        let (family, drawn) = (&stage.draws[number].family, &rollout.draws[number]);
+        let inputs = wired.through(state, |_| None);
         let roots = tape.network_through(
             &wired.network,
             parameters,
             (&rollout.network, rows.clone()),
             &inputs,
         );
-        let policy = &roots[wired.policy.clone()];
-        let drawn = part(&rollout.draws, rows.clone(), stage.family.width());
-        let (log_prob, entropy) = stage.family.score(tape, policy, &[], &drawn);
+        let policy = &roots[wired.draws[number].clone()];
+        let drawn = part(&drawn.draws, rows.clone(), family.width());
+        let (log_prob, entropy) = family.score(tape, policy, &[], &drawn);
         if !through.action {
             let down: E = Float::of(-self.share);
             weighted.push((
                 log_prob,
-                self.advantage[rows.clone()].iter().map(|&advantage| down * advantage).collect(),
+                self.advantages[number][rows.clone()]
+                    .iter()
+                    .map(|&advantage| down * advantage)
+                    .collect(),
             ));
         }
         for term in stage.terms.iter().filter(|term| (term.from..=term.to).contains(&t)) {
             let weights = |sign: f64| vec![<E as Float>::of(-sign * self.share); rows.len()];
             match term.source {
-                Source::Entropy => weighted.push((entropy.clone(), weights(term.sign))),
+                Source::Entropy(_) => weighted.push((entropy.clone(), weights(term.sign))),
                 // −log π of a draw moves as the entropy does: its noise stands still
-                Source::LogRatio(_) if through.action => {
+                Source::LogRatio { .. } if through.action => {
                     weighted.push((entropy.clone(), weights(term.sign)));
                 }
-                Source::Divergence => {
-                    let prior = match &stage.anchor {
-                        Anchor::Expressions(_) => self.prior(tape, state, rows.clone()),
-                        Anchor::PreviousPolicy | Anchor::Previous(_) => {
+                Source::Divergence(_) => {
+                    let prior = match &stage.draws[number].reference {
+                        KlReference::Expressions(_) => self.prior(tape, state, rows.clone()),
+                        KlReference::Itself | KlReference::Previous(_) => {
                             self.previous_prior(tape, state, rows.clone())
                         }
-                        Anchor::Present | Anchor::None => roots[wired.prior.clone()].to_vec(),
+                        KlReference::Present | KlReference::None => {
+                            roots[wired.references[number].clone()].to_vec()
+                        }
                     };
-                    weighted
-                        .push((stage.family.divergence(tape, policy, &prior), weights(term.sign)));
+                    weighted.push((family.divergence(tape, policy, &prior), weights(term.sign)));
                 }
                 // of what keeps its score, −log π is credited like any other term
-                Source::LogRatio(_)
+                Source::LogRatio { .. }
                 | Source::Exponent(_)
-                | Source::OptionEntropy(_)
                 | Source::WeightDivergence
                 | Source::LogCount(_)
                 | Source::Density
                 | Source::Ratio => {}
             }
         }
-        let (true, Family::Normal { width, bounds }) = (through.action, &stage.family) else {
+        let (true, Family::Normal { width, bounds }) = (through.action, family) else {
             return None;
         };
         let plain = tape.reparameterised((&policy[0], &policy[1]), &drawn.reals);
@@ -145,7 +151,7 @@ impl<E: Number> Trajectories<'_, E> {
         let slopes = drawn.reals.iter().enumerate().map(slope).collect();
         // −log π of a squashed draw has log |da/du| in it, whose slope is −2 tanh(u)
         let sampled = stage.terms.iter().filter(|term| {
-            matches!(term.source, Source::LogRatio(_)) && (term.from..=term.to).contains(&t)
+            matches!(term.source, Source::LogRatio { .. }) && (term.from..=term.to).contains(&t)
         });
         for term in sampled {
             let weight: E = Float::of(2.0 * term.sign * self.share);
@@ -165,27 +171,30 @@ impl<E: Number> Trajectories<'_, E> {
         state: &Matrix<E>,
         rows: Range<usize>,
     ) -> Vec<Matrix<E>> {
-        let (wired, parameters) = self
+        let number = self.stage.draws.len() - 1;
+        let ((wired, of), parameters) = self
             .stage
-            .previous_prior()
+            .previous_of(number)
             .zip(self.previous)
             .expect("pathwise: the prior is one of the last round");
-        let activations = (&self.rollout.previous, rows);
+        let activations = (&self.rollout.draws[number].previous, rows);
         let roots = tape.network_through(
             &wired.network,
             parameters,
             activations,
-            &wired.through(state, None),
+            &wired.through(state, |_| None),
         );
-        roots[wired.policy.clone()].to_vec()
+        roots[of.clone()].to_vec()
     }
 
     /// A prior in place, whose numbers may read the state.
     fn prior(&self, tape: &mut Tape<E>, state: &Matrix<E>, rows: Range<usize>) -> Vec<Matrix<E>> {
         let Trajectories { stage, through, rollout, .. } = *self;
-        let numbers = stage.family.numbers();
-        let prior =
-            stage.family.frozen(tape, &rollout.anchor[rows.start * numbers..rows.end * numbers]);
+        let number = stage.draws.len() - 1;
+        let family = &stage.draws[number].family;
+        let numbers = family.numbers();
+        let reference = &rollout.draws[number].reference;
+        let prior = family.frozen(tape, &reference[rows.start * numbers..rows.end * numbers]);
         let width = numbers / prior.len();
         for (slopes, &(number, of)) in rollout.slopes.prior.iter().zip(&through.prior.of) {
             let Place::State(component) = of else { continue };
@@ -216,7 +225,7 @@ impl<E: Number> Trajectories<'_, E> {
             (&drawn.network, rows.clone()),
             inputs,
         );
-        let policy = &roots[of.wired.policy.clone()];
+        let policy = &roots[of.wired.draws[0].clone()];
         let states = match &of.family {
             Family::Normal { width, .. } => tape.reparameterised(
                 (&policy[0], &policy[1]),
@@ -262,7 +271,7 @@ impl<E: Number> Trajectories<'_, E> {
             .filter(|density| matches!(density.less, Less::Expression(_)) && density.counts_at(t))
         {
             let count = self.rollout.size();
-            let policy = &roots[of.wired.policy.clone()];
+            let policy = &roots[of.wired.draws[0].clone()];
             let drawn = Draws {
                 numbers: vec![],
                 reals: vec![<E as Float>::ZERO; count * stage.world.state_width()],
@@ -293,14 +302,11 @@ impl<E: Number> Trajectories<'_, E> {
                 Place::State(component) => (&step.state, component),
                 Place::NextState(component) => (&step.next, component),
                 Place::Reward(told) => (&step.rewards[told], 0),
-                Place::Action(component) => match &step.action {
+                Place::Drawn(_, component) => match &step.action {
                     Some(action) => (action, component),
                     None => continue,
                 },
-                Place::Observation(_)
-                | Place::Gain(_)
-                | Place::Option(..)
-                | Place::LastOption(..) => continue,
+                Place::Observation(_) | Place::Gain(_) | Place::LastDrawn(..) => continue,
             };
             // a density less an expression falls as that rises
             let sign = if let Source::Density = term.source { -term.sign } else { term.sign };
@@ -333,7 +339,7 @@ impl<E: Number> Trajectories<'_, E> {
             return;
         }
         let first = rollout.rows.starts[term.from - 1];
-        let inputs = ratio.inputs.through(&step.state, step.action.as_ref(), &step.next);
+        let inputs = ratio.inputs.through(&step.state, |_| step.action.as_ref(), &step.next);
         let at = rows.start - first..rows.end - first;
         let roots =
             tape.network_through(&ratio.through, parameters, (&rollout.ratio.network, at), &inputs);

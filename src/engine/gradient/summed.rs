@@ -116,11 +116,11 @@ impl<E: Number> Summed<E> {
         }
         rows.evaluate_at(density, point, on, |at, (variable, when), t, of_trajectory| {
             match (variable, of[at]) {
-                (Variable::Option(_), Of::Any) => None,
-                (Variable::Option(_), Of::Second { step, value, .. }) => {
+                (Variable::Drawn(0), Of::Any) => None,
+                (Variable::Drawn(0), Of::Second { step, value, .. }) => {
                     (reads == OptionReads::Once || when.from(t) == i64::from(step)).then_some(value)
                 }
-                (Variable::Option(_), Of::One { pair, step }) => {
+                (Variable::Drawn(0), Of::One { pair, step }) => {
                     match i64::from(step) - when.from(t) {
                         0 => Some(pairs.second(pair)),
                         1 => pairs.first(pair),

@@ -21,7 +21,7 @@ impl Enumerator {
     /// # Errors
     /// One sentence, where a network cannot run.
     pub fn new(plan: &Plan) -> Result<Enumerator, EngineError> {
-        let [option] = plan.options.as_slice() else {
+        let [option, action] = plan.draws.as_slice() else {
             panic!("plan: options are summed out where there is one")
         };
         let reads = plan.terms.iter().filter_map(|term| {
@@ -31,7 +31,7 @@ impl Enumerator {
         });
         Ok(Enumerator {
             option: Density::of_draw(plan, option)?,
-            action: Density::of_draw(plan, &plan.policy)?,
+            action: Density::of_draw(plan, action)?,
             outcomes: option
                 .head
                 .outcomes()

@@ -1,7 +1,6 @@
 //! Expressions of a plan over columns of rows: the exponents of the likelihood, the numbers or the
 //! log-density of a prior, and derivatives of them.
 
-use crate::engine::episode::variable::Variable;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
 use crate::expr::{Column, ExprId, Graph, InputId, Node, Program, Scratch};
@@ -16,12 +15,10 @@ pub(in crate::engine) enum Place {
     State(usize),
     NextState(usize),
     Observation(usize),
-    Action(usize),
     Reward(usize),
-    /// A component of an option, by its number: as it is held in the step, and as it was in the
-    /// step before.
-    Option(usize, usize),
-    LastOption(usize, usize),
+    /// A component of a draw, by its number: of the step, and of the step before.
+    Drawn(usize, usize),
+    LastDrawn(usize, usize),
     /// One of the plan's gains.
     Gain(usize),
 }
@@ -35,10 +32,9 @@ pub(in crate::engine) struct Expressions<E> {
     schedules: Vec<Schedule>,
     /// The columns that are read, each once.
     reads: Vec<Place>,
-    /// Component `c` of action number `n` is `action_values[c][n]`.
-    action_values: Vec<Vec<E>>,
-    /// Likewise of each option; the number behind its last value is `none`.
-    option_values: Vec<Vec<Vec<E>>>,
+    /// Component `c` of value number `n` of a finite draw is `values_of_draws[draw][c][n]`; the
+    /// number behind its last value is `none`.
+    values_of_draws: Vec<Vec<Vec<E>>>,
     pub reads_time: bool,
 }
 
@@ -87,8 +83,7 @@ impl<E: Number> Expressions<E> {
             }
             _ => None,
         });
-        let action_values = values_of(&model.variable(plan.policy.variable).domain);
-        let option_values = plan.options.iter().map(|draw| {
+        let values_of_draws = plan.draws.iter().map(|draw| {
             let domain = &model.variable(draw.variable).domain;
             if !domain.is_finite() {
                 return Vec::new();
@@ -97,7 +92,7 @@ impl<E: Number> Expressions<E> {
             values.iter_mut().for_each(|values| values.push(Float::of(NONE)));
             values
         });
-        let option_values = option_values.collect();
+        let values_of_draws = values_of_draws.collect();
         Expressions {
             program: Program::compile(&moving, &moving_roots, &model.param_values()),
             columns,
@@ -107,8 +102,7 @@ impl<E: Number> Expressions<E> {
                 .into_iter()
                 .any(|id| matches!(graph.node(id), Node::Time)),
             reads,
-            action_values,
-            option_values,
+            values_of_draws,
         }
     }
 
@@ -151,64 +145,68 @@ impl<E: Number> Expressions<E> {
                 Place::Observation(component) => {
                     batch.read_observation(world, component, &mut column[..rows])
                 }
-                Place::NextState(_) | Place::Action(_) | Place::Reward(_) | Place::Gain(_) => {}
-                Place::Option(..) | Place::LastOption(..) => {}
+                Place::NextState(_)
+                | Place::Reward(_)
+                | Place::Gain(_)
+                | Place::Drawn(..)
+                | Place::LastDrawn(..) => {}
             }
         }
     }
 
-    /// Whether an option of the step before is read: an absorbed step then gives something else
-    /// than the one before it.
-    pub fn reads_last_options(&self) -> bool {
-        self.reads.iter().any(|place| matches!(place, Place::LastOption(..)))
+    /// Whether a draw is read.
+    pub fn reads_draws(&self) -> bool {
+        let is_drawn = |place: &Place| matches!(place, Place::Drawn(..) | Place::LastDrawn(..));
+        self.reads.iter().any(is_drawn)
     }
 
-    /// Reads the options of rows `0..rows`, which `now` and `last` number by option and row.
-    pub fn read_options(
+    /// Whether a draw of the step before is read: an absorbed step then gives something else than
+    /// the one before it.
+    pub fn reads_last_draws(&self) -> bool {
+        self.reads.iter().any(|place| matches!(place, Place::LastDrawn(..)))
+    }
+
+    /// Reads what rows `0..rows` drew: `now` in their step, `last` in the one before, by draw.
+    pub fn read_drawn<'v>(
         &self,
         rows: usize,
-        now: impl Fn(usize, usize) -> u32,
-        last: impl Fn(usize, usize) -> u32,
+        now: impl Fn(usize) -> Actions<'v, E>,
+        last: impl Fn(usize) -> Actions<'v, E>,
         values: &mut Values<E>,
-    ) {
+    ) where
+        E: 'v,
+    {
         for (place, column) in self.reads.iter().zip(&mut values.columns) {
-            let (option, component, number): (_, _, &dyn Fn(usize, usize) -> u32) = match place {
-                Place::Option(option, component) => (*option, *component, &now),
-                Place::LastOption(option, component) => (*option, *component, &last),
-                _ => continue,
+            let (drawn, draw, component) = match *place {
+                Place::Drawn(draw, component) => (now(draw), draw, component),
+                Place::LastDrawn(draw, component) => (last(draw), draw, component),
+                Place::State(_)
+                | Place::NextState(_)
+                | Place::Observation(_)
+                | Place::Reward(_)
+                | Place::Gain(_) => continue,
             };
-            // real ones are read apart
-            let Some(table) = self.option_values[option].get(component) else { continue };
-            column[..rows]
-                .iter_mut()
-                .enumerate()
-                .for_each(|(row, value)| *value = table[number(option, row) as usize]);
-        }
-    }
-
-    /// Reads the components of real options of rows `0..rows`.
-    pub fn read_real_options(
-        &self,
-        rows: usize,
-        value: impl Fn(usize, usize, usize) -> E,
-        values: &mut Values<E>,
-    ) {
-        for (place, column) in self.reads.iter().zip(&mut values.columns) {
-            if let Place::Option(option, component) = *place
-                && self.option_values[option].is_empty()
-            {
-                let rows = column[..rows].iter_mut().enumerate();
-                rows.for_each(|(row, out)| *out = value(option, component, row));
+            let column = &mut column[..rows];
+            match drawn {
+                Actions::Numbers(numbers) => {
+                    let table = &self.values_of_draws[draw][component];
+                    column
+                        .iter_mut()
+                        .zip(numbers)
+                        .for_each(|(value, &number)| *value = table[number as usize]);
+                }
+                Actions::Columns { values, stride } => {
+                    column.copy_from_slice(&values[component * stride..][..rows])
+                }
             }
         }
     }
 
-    /// Reads what a step has made: `a[t]`, `r[t]` and `s[t+1]`.
+    /// Reads what a step has made: `r[t]` and `s[t+1]`.
     pub fn read_after(
         &self,
         world: &World<E>,
         batch: &Batch<E>,
-        actions: Actions<E>,
         rows: usize,
         values: &mut Values<E>,
     ) {
@@ -219,54 +217,38 @@ impl<E: Number> Expressions<E> {
                 Place::Reward(reward) => {
                     column.copy_from_slice(&batch.reward(world, reward)[..rows])
                 }
-                Place::Action(component) => match actions {
-                    Actions::Numbers(numbers) => {
-                        let table = &self.action_values[component];
-                        column
-                            .iter_mut()
-                            .zip(numbers)
-                            .for_each(|(value, &action)| *value = table[action as usize]);
-                    }
-                    Actions::Columns { values, stride } => {
-                        column.copy_from_slice(&values[component * stride..][..rows])
-                    }
-                },
                 // read before the step, or put beside it
                 Place::State(_)
                 | Place::Observation(_)
                 | Place::Gain(_)
-                | Place::Option(..)
-                | Place::LastOption(..) => {}
+                | Place::Drawn(..)
+                | Place::LastDrawn(..) => {}
             }
         }
     }
 
     /// A component of a value of a finite draw.
-    pub fn component(&self, of: Variable, component: usize, number: u32) -> E {
-        match of {
-            Variable::Option(option) => self.option_values[option][component][number as usize],
-            _ => self.action_values[component][number as usize],
-        }
+    pub fn component(&self, draw: usize, component: usize, number: u32) -> E {
+        self.values_of_draws[draw][component][number as usize]
     }
 
     /// Reads one transition, of a state that is not finite, into the first row.
     pub fn read_transition(
         &self,
         (state, next): (impl Fn(usize) -> E, impl Fn(usize) -> E),
-        drawn: impl Fn(Variable, usize) -> E,
+        drawn: impl Fn(usize, usize) -> E,
         values: &mut Values<E>,
     ) {
         for (place, column) in self.reads.iter().zip(&mut values.columns) {
             column[0] = match *place {
                 Place::State(component) => state(component),
                 Place::NextState(component) => next(component),
-                Place::Action(component) => drawn(Variable::Action, component),
-                Place::Option(option, component) => drawn(Variable::Option(option), component),
+                Place::Drawn(draw, component) => drawn(draw, component),
                 // a transition reads none of these
                 Place::Observation(_)
                 | Place::Reward(_)
                 | Place::Gain(_)
-                | Place::LastOption(..) => Float::of(f64::NAN),
+                | Place::LastDrawn(..) => Float::of(f64::NAN),
             };
         }
     }
@@ -296,11 +278,9 @@ impl<E: Number> Expressions<E> {
                     batch.read_state(world, component, &mut column[..rows])
                 }
                 Place::Reward(_) | Place::Gain(_) => column[..rows].fill(<E as Float>::ZERO),
-                Place::Option(..) | Place::LastOption(..) => column[..rows].fill(Float::of(NONE)),
-                // the checks refuse an exponent that reads these after an end
-                Place::Observation(_) | Place::Action(_) => {
-                    column[..rows].fill(Float::of(f64::NAN))
-                }
+                Place::Drawn(..) | Place::LastDrawn(..) => column[..rows].fill(Float::of(NONE)),
+                // the checks refuse an exponent that reads it after an end
+                Place::Observation(_) => column[..rows].fill(Float::of(f64::NAN)),
             }
         }
     }
@@ -369,12 +349,12 @@ fn sampled(term: &Term) -> Option<ExprId> {
 /// Where an input of an expression stands; `None` where the plan refuses it, as it does a read of
 /// the first or the last step by another one.
 pub(in crate::engine) fn place(plan: &Plan, input: Input) -> Option<Place> {
-    let (environment, action) = (plan.environment, plan.policy.variable);
+    let environment = plan.environment;
     let of = plan.model.environment(environment);
     match input {
         Input::Variable { variable, component, index } => {
             let component = component as usize;
-            let option = plan.options.iter().position(|draw| draw.variable == variable);
+            let draw = plan.draw_of(variable);
             match index {
                 Index::First | Index::Step(0) | Index::Last(0) if variable == of.state => {
                     Some(Place::State(component))
@@ -387,13 +367,10 @@ pub(in crate::engine) fn place(plan: &Plan, input: Input) -> Option<Place> {
                 {
                     Some(Place::Observation(component))
                 }
-                Index::First | Index::Step(0) | Index::Last(0) if variable == action => {
-                    Some(Place::Action(component))
-                }
                 Index::First | Index::Step(0) | Index::Last(0) => {
-                    option.map(|at| Place::Option(at, component))
+                    draw.map(|at| Place::Drawn(at, component))
                 }
-                Index::Step(-1) => option.map(|at| Place::LastOption(at, component)),
+                Index::Step(-1) => draw.map(|at| Place::LastDrawn(at, component)),
                 Index::Step(_) | Index::Last(_) => None,
             }
         }

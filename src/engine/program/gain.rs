@@ -54,7 +54,7 @@ pub(in crate::engine) struct Transitions<'a, 'd, E> {
     pub t: usize,
     pub horizon: usize,
     /// The numbers of what was drawn, by row of the batch.
-    pub drawn: &'a dyn Fn(Variable) -> &'d [u32],
+    pub drawn: &'a dyn Fn(usize) -> &'d [u32],
 }
 
 /// The gains of a shard's rows.
@@ -243,7 +243,7 @@ impl<E: Number> Transitions<'_, '_, E> {
     }
 
     fn number(&self, what: (Variable, When), row: usize) -> Option<u32> {
-        self.trace.number(what, self.t, self.of(row), |variable| (self.drawn)(variable))
+        self.trace.number(what, self.t, self.of(row), |draw| (self.drawn)(draw))
     }
 
     fn index(&self, source: Source, kind: InputKind, row: usize) -> u32 {

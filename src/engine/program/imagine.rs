@@ -59,7 +59,7 @@ impl Imagination {
         let kernel = plan.model.kernel(draw.kernel).name.clone();
         Ok(Imagination {
             // a model of the world draws and reads states as they are
-            wired: Wired::new(plan, &[], &part, None, None)?.unscaled(),
+            wired: Wired::new(plan, &[part], &[], None)?.unscaled(),
             family: Family::of(&draw.head),
             outcomes,
             kernel,
@@ -82,17 +82,16 @@ impl Imagination {
     }
 
     /// Moves the rows in front by one step; what was computed and drawn stands behind the first
-    /// `kept` rows. `action` is the last draw of the step, `done` what the world takes.
+    /// `kept` rows. `feeds` has what the step drew, `done` is what the world takes of it.
     pub fn step<E: Number>(
         &self,
         (world, batch): (&World<E>, &mut Batch<E>),
-        (parameters, (action, done), kept): (&[E], (Actions<E>, Actions<E>), usize),
+        (parameters, done, kept): (&[E], Actions<E>, usize),
         feeds: &mut Feeds<E>,
         into: &mut Imagined<E>,
         random: &mut impl Rng,
     ) {
         let rows = kept..kept + batch.front();
-        feeds.take_actions(action, rows.len());
         self.draw((world, batch), (parameters, rows.clone()), feeds, into, random);
         self.draw_outcomes(rows.clone(), into, random);
         let Imagined { drawn, columns, told, .. } = into;
@@ -146,11 +145,15 @@ impl Imagination {
         });
         numbers.resize(rows.len() * self.family.numbers(), <E as Float>::ZERO);
         last.resize(rows.len(), 0);
-        self.family.describe(self.wired.outputs(network, &self.wired.policy, &rows), last, numbers);
+        self.family.describe(
+            self.wired.outputs(network, &self.wired.draws[0], &rows),
+            last,
+            numbers,
+        );
         *broken = self.family.fault(
             &self.kernel,
             numbers,
-            self.wired.outputs(network, &self.wired.policy, &rows),
+            self.wired.outputs(network, &self.wired.draws[0], &rows),
         );
         drawn.keep(rows.start, world.state_width());
         self.family.draw(numbers, Choice::Sampled, random, uniforms, drawn);

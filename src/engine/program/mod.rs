@@ -1,11 +1,11 @@
 //! A plan compiled: what its draws and terms are computed by.
 
 pub(in crate::engine) mod density;
+pub(in crate::engine) mod draws;
 pub(in crate::engine) mod enumerator;
 pub(in crate::engine) mod expressions;
 pub(in crate::engine) mod gain;
 pub(in crate::engine) mod imagine;
-pub(in crate::engine) mod options;
 pub(in crate::engine) mod point;
 pub(in crate::engine) mod points;
 pub(in crate::engine) mod ratio;

@@ -10,7 +10,7 @@ use crate::engine::network::feed::Feed;
 use crate::engine::network::plan::{InputKind, NetworkPlan};
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
-use crate::engine::program::options::OptionRows;
+use crate::engine::program::draws::DrawRows;
 use crate::engine::program::scaled::Scaled;
 use crate::model::Kernel;
 use crate::plan::{Plan, Read};
@@ -63,21 +63,13 @@ pub(in crate::engine) struct Trajectories<'a, E> {
     pub lengths: &'a [u32],
     pub horizon: usize,
     pub trace: &'a Trace<E>,
-    pub actions: &'a [u32],
-    pub options: &'a [OptionRows<E>],
+    pub draws: &'a [DrawRows<E>],
 }
 
 impl<'a, E> Trajectories<'a, E> {
-    /// The numbers of what was drawn, by row.
-    pub fn drawn(&self, variable: Variable) -> &'a [u32] {
-        match variable {
-            Variable::Option(option) => &self.options[option].draws.numbers,
-            Variable::Action
-            | Variable::State
-            | Variable::Observation
-            | Variable::Reward(_)
-            | Variable::End => self.actions,
-        }
+    /// The numbers of what a draw gave, by row.
+    pub fn drawn(&self, draw: usize) -> &'a [u32] {
+        &self.draws[draw].draws.numbers
     }
 
     /// A point's step, and the trajectory it is of with its length and the horizon.
@@ -125,18 +117,18 @@ impl Inputs {
         Ok(Inputs(inputs.collect::<Result<_, EngineError>>()?))
     }
 
-    /// By input, what a gradient goes on to: the state, the action and the next state of the
+    /// By input, what a gradient goes on to: the state, what was drawn and the next state of the
     /// point's own step.
     pub fn through<'a, T>(
         &self,
         state: &'a T,
-        action: Option<&'a T>,
+        drawn: impl Fn(usize) -> Option<&'a T>,
         next: &'a T,
     ) -> Vec<Option<&'a T>> {
         let of = |(source, _): &(Source, InputKind)| match *source {
             Source::Trajectory(Variable::State, When::After(0)) => Some(state),
             Source::Trajectory(Variable::State, When::After(1)) => Some(next),
-            Source::Trajectory(Variable::Action, _) => action,
+            Source::Trajectory(Variable::Drawn(draw), _) => drawn(draw),
             Source::Trajectory(..) | Source::Time => None,
         };
         self.0.iter().map(of).collect()

@@ -25,7 +25,7 @@ impl<E: Number> Recorded<E> {
         let state = domain(plan.model.environment(plan.environment).state);
         let (states, actions) = (
             values(state, &records.states),
-            values(domain(plan.policy.variable), &records.actions),
+            values(domain(plan.last_draw().variable), &records.actions),
         );
         Some(Recorded { states, actions, starts: records.starts.clone() })
     }
@@ -51,7 +51,7 @@ impl<E: Number> Recorded<E> {
             columns.indices.iter_mut().zip(columns.reals.iter_mut()).zip(&inputs.0)
         {
             let values = match source {
-                Source::Trajectory(Variable::Action, _) => &self.actions,
+                Source::Trajectory(Variable::Drawn(_), _) => &self.actions,
                 Source::Trajectory(..) | Source::Time => &self.states,
             };
             let none = self.none();

@@ -103,7 +103,7 @@ impl Simulator {
         };
         let of = |kernel, head| {
             let drawer = Drawer::new(model, kernel, head, written.state)?;
-            let is_drawn = plan.draws().any(|draw| draw.kernel == kernel);
+            let is_drawn = plan.draws.iter().any(|draw| draw.kernel == kernel);
             Ok::<_, EngineError>(Drawer { scaled: scaled().filter(|_| is_drawn), ..drawer })
         };
         Ok(Simulator {

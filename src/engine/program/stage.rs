@@ -2,11 +2,11 @@
 //! plan, compiled.
 
 use super::density::Density;
+use super::draws::{KlReference, StepDraw};
 use super::enumerator::Enumerator;
 use super::expressions::Expressions;
 use super::gain::{Gain, PAIRS};
 use super::imagine::Imagination;
-use super::options::OptionDraw;
 use super::point::Frozen;
 use super::ratio::Ratio;
 use super::simulation::Simulator;
@@ -17,7 +17,6 @@ use crate::engine::episode::joint::Joint;
 use crate::engine::episode::trace::Seen;
 use crate::engine::episode::variable::Variable;
 use crate::engine::error::EngineError;
-use crate::engine::family::Family;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
 use crate::engine::numeric::stop::Stop;
@@ -25,17 +24,20 @@ use crate::engine::numeric::stream::GAINS;
 use crate::engine::program::recorded::Recorded;
 use crate::expr::{ExprId, Node};
 use crate::model::{FiniteDomain, Input};
-use crate::plan::{Baseline, Credited, OptionGradient, Plan, Prior, Quantity, Subject, Version};
+use crate::plan::{
+    Baseline, Credited, Draw, OptionGradient, Plan, Prior, Quantity, Subject, Version,
+};
 use crate::world::{Told, World};
+use std::ops::Range;
 
 /// A plan made ready to run in one precision.
 pub(in crate::engine) struct Stage<'a, E> {
     pub plan: &'a Plan,
     pub world: World<E>,
-    /// What the world takes of a step, where that is not its last draw alone.
-    pub joint: Option<Joint<E>>,
-    pub family: Family,
-    pub options: Vec<OptionDraw>,
+    /// What a step draws, in this order.
+    pub draws: Vec<StepDraw<E>>,
+    /// What the world takes of them.
+    pub joint: Joint<E>,
     pub densities: Vec<Density>,
     /// Where a learned model draws the first states.
     pub start: Option<Imagination>,
@@ -55,13 +57,12 @@ pub(in crate::engine) struct Stage<'a, E> {
     pub collects: bool,
     /// Where the gradient sums over the option.
     pub enumerator: Option<Enumerator>,
-    /// What acting needs: the policy, and the prior of a KL where that is a kernel with the present
-    /// parameters.
+    /// What acting needs: all that draws, and kernels with the present parameters that divergences
+    /// are taken from.
     pub acting: Wired,
     /// What learning needs: the same, and the baseline. What two of them compute alike is computed
     /// once.
     pub learning: Wired,
-    pub anchor: Anchor<E>,
     pub exponents: Expressions<E>,
     pub terms: Vec<Term>,
     pub horizon: usize,
@@ -71,20 +72,6 @@ pub(in crate::engine) struct Stage<'a, E> {
     pub through: Option<Through<E>>,
     /// By what the run is asked to end.
     pub stop: Stop,
-}
-
-/// What a policy's divergence is taken from.
-pub(in crate::engine) enum Anchor<E> {
-    /// The bound has no such term.
-    None,
-    /// A kernel with the present parameters: [`Wired::prior`].
-    Present,
-    /// The policy at the beginning of the round.
-    PreviousPolicy,
-    /// Another kernel at the beginning of the round.
-    Previous(Wired),
-    /// The rows of numbers, as expressions.
-    Expressions(Expressions<E>),
 }
 
 /// What a row gives to a term, and where that is credited.
@@ -108,11 +95,15 @@ pub(in crate::engine) struct Term {
 pub(in crate::engine) enum Source {
     /// Output of [`Stage::exponents`].
     Exponent(usize),
-    /// `log p(a) − log π(a)`, `log p(a)` an output of [`Stage::exponents`].
-    LogRatio(usize),
-    Entropy,
-    OptionEntropy(usize),
-    Divergence,
+    /// `log p − log q` of a draw, `log p` an output of [`Stage::exponents`].
+    LogRatio {
+        draw: usize,
+        log_prior: usize,
+    },
+    /// Of a draw.
+    Entropy(usize),
+    /// Of a draw, from its [reference](StepDraw::reference).
+    Divergence(usize),
     /// Of [`Stage::weights`], not of a step.
     WeightDivergence,
     LogCount(f64),
@@ -122,7 +113,7 @@ pub(in crate::engine) enum Source {
     Ratio,
 }
 
-/// Which draws a row's value is credited to, where only actions are drawn.
+/// Which draws a row's value is credited to, where a step has one draw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Credit {
     /// That of the same step and earlier ones.
@@ -166,56 +157,53 @@ impl<'a, E: Number> Stage<'a, E> {
     }
 
     fn on(plan: &'a Plan, world: World<E>) -> Result<Stage<'a, E>, EngineError> {
-        let policy = &plan.policy;
-        let options: Vec<Part> = plan
-            .options
-            .iter()
-            .map(|draw| Part {
-                kernel: draw.kernel,
-                layers: draw.head.layers(),
-                reads: &draw.reads,
-            })
-            .collect();
-        let acting =
-            Part { kernel: policy.kernel, layers: policy.head.layers(), reads: &policy.reads };
-        let mut prior = None;
-        let mut anchor = Anchor::None;
+        let part = |draw: &'a Draw| Part {
+            kernel: draw.kernel,
+            layers: draw.head.layers(),
+            reads: &draw.reads,
+        };
+        let parts: Vec<Part> = plan.draws.iter().map(part).collect();
+        // a divergence in closed form is of what is drawn last
+        let (last, drawn_last) = (plan.draws.len() - 1, plan.last_draw());
+        let mut present: Vec<Option<Part>> = plan.draws.iter().map(|_| None).collect();
+        let mut references: Vec<KlReference<E>> =
+            plan.draws.iter().map(|_| KlReference::None).collect();
         let mut terms = Vec::with_capacity(plan.terms.len());
         for (at, term) in plan.terms.iter().enumerate() {
             let output = Expressions::<E>::output_of(plan, at).unwrap_or(0);
             let source = match &term.quantity {
                 Quantity::Exponent(_) => Source::Exponent(output),
-                Quantity::LogRatio { .. } => Source::LogRatio(output),
-                Quantity::Entropy { draw } if *draw < plan.options.len() => {
-                    Source::OptionEntropy(*draw)
-                }
-                Quantity::Entropy { .. } => Source::Entropy,
+                Quantity::LogRatio { .. } => Source::LogRatio { draw: last, log_prior: output },
+                Quantity::Entropy { draw } => Source::Entropy(*draw),
                 Quantity::Density { .. } => Source::Density,
                 Quantity::Ratio(_) => Source::Ratio,
                 Quantity::WeightDivergence { .. } => Source::WeightDivergence,
                 Quantity::LogCount(value) => Source::LogCount(*value),
                 Quantity::Kl { prior: Prior::Expressions(numbers) } => {
-                    anchor = Anchor::Expressions(Expressions::compile(plan, numbers));
-                    Source::Divergence
+                    references[last] =
+                        KlReference::Expressions(Expressions::compile(plan, numbers));
+                    Source::Divergence(last)
                 }
                 Quantity::Kl { prior: Prior::Kernel { of, kernel, head, reads } } => {
                     let part = Part { kernel: *kernel, layers: head.layers(), reads };
-                    anchor = match of {
+                    references[last] = match of {
                         Version::Present => {
-                            prior = Some(part);
-                            Anchor::Present
+                            present[last] = Some(part);
+                            KlReference::Present
                         }
-                        Version::Previous if (*kernel, reads) == (policy.kernel, &policy.reads) => {
-                            Anchor::PreviousPolicy
+                        Version::Previous
+                            if (*kernel, reads) == (drawn_last.kernel, &drawn_last.reads) =>
+                        {
+                            KlReference::Itself
                         }
                         Version::Previous => {
-                            Anchor::Previous(Wired::new(plan, &[], &part, None, None)?)
+                            KlReference::Previous(Wired::new(plan, &[part], &[], None)?)
                         }
                     };
-                    Source::Divergence
+                    Source::Divergence(last)
                 }
             };
-            let credit = match term.credit[plan.options.len()] {
+            let credit = match term.credit[last] {
                 None => Credit::Nowhere,
                 // a draw may be credited with a term that it does not move: E[∇log q · f] = 0 there
                 Some(Credited::From(offset)) if offset >= 1 => Credit::Before,
@@ -251,20 +239,20 @@ impl<'a, E: Number> Stage<'a, E> {
         };
         let densities = Density::all(plan)?;
         let enumerator = match plan.settings.options {
-            OptionGradient::Enumerated if !plan.options.is_empty() => Some(Enumerator::new(plan)?),
+            OptionGradient::Enumerated if plan.draws.len() > 1 => Some(Enumerator::new(plan)?),
             OptionGradient::Enumerated | OptionGradient::Sampled => None,
         };
         Ok(Stage {
             plan,
             joint: Joint::of(plan),
             world,
-            family: Family::of(&policy.head),
-            learning: Wired::new(plan, &options, &acting, prior.as_ref(), baseline.as_ref())?,
-            acting: Wired::new(plan, &options, &acting, prior.as_ref(), None)?,
-            options: plan
-                .options
+            learning: Wired::new(plan, &parts, &present, baseline.as_ref())?,
+            acting: Wired::new(plan, &parts, &present, None)?,
+            draws: plan
+                .draws
                 .iter()
-                .map(|draw| OptionDraw::new(plan, draw))
+                .zip(references)
+                .map(|(draw, reference)| StepDraw::new(plan, draw, reference))
                 .collect::<Result<_, _>>()?,
             densities,
             start: plan.start.as_ref().map(|draw| Imagination::new(plan, draw, &[])).transpose()?,
@@ -293,7 +281,6 @@ impl<'a, E: Number> Stage<'a, E> {
             recorded: Recorded::of(plan),
             collects: false,
             enumerator,
-            anchor,
             exponents: Expressions::sampled(plan),
             terms,
             horizon: plan.model.horizon.value,
@@ -306,19 +293,24 @@ impl<'a, E: Number> Stage<'a, E> {
 }
 
 impl<E> Stage<'_, E> {
-    /// The network of a prior that is a kernel of the last round.
-    pub fn previous_prior(&self) -> Option<&Wired> {
-        match &self.anchor {
-            Anchor::PreviousPolicy => Some(&self.acting),
-            Anchor::Previous(wired) => Some(wired),
-            Anchor::None | Anchor::Present | Anchor::Expressions(_) => None,
+    /// The network of a kernel of the last round that a draw's divergence is taken from.
+    pub fn previous_of(&self, draw: usize) -> Option<(&Wired, &Range<usize>)> {
+        match &self.draws[draw].reference {
+            KlReference::Itself => Some((&self.acting, &self.acting.draws[draw])),
+            KlReference::Previous(wired) => Some((wired, &wired.draws[0])),
+            KlReference::None | KlReference::Present | KlReference::Expressions(_) => None,
         }
     }
 
-    /// More is drawn than actions, or more is read than steps: what draws are credited with is kept
+    /// Whether a divergence is taken from a kernel of the last round.
+    pub fn reads_previous(&self) -> bool {
+        (0..self.draws.len()).any(|draw| self.previous_of(draw).is_some())
+    }
+
+    /// A step has several draws, or more is read than steps: what draws are credited with is kept
     /// in a ledger.
     pub fn keeps_ledger(&self) -> bool {
-        !self.options.is_empty() || self.reads_trajectories()
+        self.draws.len() > 1 || self.reads_trajectories()
     }
 
     /// The credit of draws is compared with that of other trajectories: no learned value is a
@@ -340,9 +332,9 @@ impl<E> Stage<'_, E> {
             || !self.learning.traced.is_empty()
     }
 
-    /// Those that are credited: options, the action, and the next and the first state where a model
+    /// How many draws are credited: those of a step, and the next and the first state where a model
     /// draws it and moves.
-    pub fn draws(&self) -> usize {
+    pub fn credited(&self) -> usize {
         self.row_draws() + usize::from(self.scored_start.is_some())
     }
 
@@ -353,7 +345,7 @@ impl<E> Stage<'_, E> {
 
     /// Those of each row: all but that of the first state.
     pub fn row_draws(&self) -> usize {
-        self.options.len() + 1 + usize::from(self.scored_model.is_some())
+        self.draws.len() + usize::from(self.scored_model.is_some())
     }
 
     /// What of the world is recorded.
@@ -379,8 +371,7 @@ impl<E> Stage<'_, E> {
             Variable::State => environment.state,
             Variable::Observation => environment.observation?,
             Variable::Reward(_) | Variable::End => return None,
-            Variable::Action => self.plan.policy.variable,
-            Variable::Option(option) => self.plan.options[option].variable,
+            Variable::Drawn(draw) => self.plan.draws[draw].variable,
         };
         model.variable(variable).domain.finite.as_ref()
     }

@@ -44,12 +44,8 @@ impl<E: Number> Slopes<E> {
         let told = |at: Place| match at {
             // the rewards that the model draws, in their order
             Place::Reward(reward) => Place::Reward(plan.outcomes_before(reward)),
-            Place::State(_)
-            | Place::NextState(_)
-            | Place::Observation(_)
-            | Place::Action(_)
-            | Place::Gain(_) => at,
-            Place::Option(..) | Place::LastOption(..) => at,
+            Place::State(_) | Place::NextState(_) | Place::Observation(_) | Place::Gain(_) => at,
+            Place::Drawn(..) | Place::LastDrawn(..) => at,
         };
         let of = slopes.iter().map(|slope| {
             (

@@ -14,18 +14,18 @@ use crate::engine::numeric::moments::{Moments, Sums};
 use crate::engine::numeric::number::Number;
 use crate::model::{FiniteDomain, KernelId, LayerId};
 use crate::plan::{Plan, Read};
-use crate::world::{Actions, Batch, World};
+use crate::world::{Batch, World};
 use std::ops::Range;
 use std::sync::Arc;
 
 /// A network of several kernels and where its inputs come from.
 pub(in crate::engine) struct Wired {
     pub network: Arc<NetworkPlan>,
-    /// The roots of each option, in the order of the draws.
-    pub options: Vec<Range<usize>>,
-    /// The roots of the policy, of the prior and of the baseline.
-    pub policy: Range<usize>,
-    pub prior: Range<usize>,
+    /// The roots of each draw, in their order.
+    pub draws: Vec<Range<usize>>,
+    /// Those of what its divergence is taken from, where that has the present parameters.
+    pub references: Vec<Range<usize>>,
+    /// That of the baseline.
     pub value: Option<usize>,
     feeds: Vec<(Feed, InputKind)>,
     /// What is read of earlier steps: each read, which step of it, and how many values there are.
@@ -50,13 +50,11 @@ enum Feed {
     State,
     Observation,
     Time,
-    /// What was done in this step.
-    Action,
-    /// What an option drew in this step, or at `t = 1` where it is drawn once.
+    /// What a draw gave in this step, or at `t = 1` where it is made once.
     Drawn(usize),
-    /// What it drew in the step before.
+    /// What it gave in the step before.
     Last(usize),
-    /// What it drew at `t = 1`, of one that is drawn at every step.
+    /// What it gave at `t = 1`, of one that is made at every step.
     First(usize),
     /// One of [`Wired::traced`].
     Traced(usize),
@@ -71,12 +69,11 @@ impl Feed {
             Feed::State => 0,
             Feed::Observation => 1,
             Feed::Time => 2,
-            Feed::Action => 3,
-            Feed::Drawn(option) => 4 + 5 * option as u32,
-            Feed::Last(option) => 5 + 5 * option as u32,
-            Feed::First(option) => 6 + 5 * option as u32,
-            Feed::Traced(at) => 7 + 5 * at as u32,
-            Feed::Simulated(at) => 8 + 5 * at as u32,
+            Feed::Drawn(draw) => 3 + 5 * draw as u32,
+            Feed::Last(draw) => 4 + 5 * draw as u32,
+            Feed::First(draw) => 5 + 5 * draw as u32,
+            Feed::Traced(at) => 6 + 5 * at as u32,
+            Feed::Simulated(at) => 7 + 5 * at as u32,
         }
     }
 
@@ -85,10 +82,9 @@ impl Feed {
             0 => Feed::State,
             1 => Feed::Observation,
             2 => Feed::Time,
-            3 => Feed::Action,
             code => {
-                let at = (code as usize - 4) / 5;
-                match (code - 4) % 5 {
+                let at = (code as usize - 3) / 5;
+                match (code - 3) % 5 {
                     0 => Feed::Drawn(at),
                     1 => Feed::Last(at),
                     2 => Feed::First(at),
@@ -99,18 +95,17 @@ impl Feed {
         }
     }
 
-    /// The pass of a network in which it is there: a pass for each option, and one for the action.
+    /// The pass of a network in which it is there: a pass for each draw.
     fn pass(self) -> usize {
         match self {
             Feed::State
             | Feed::Observation
             | Feed::Time
-            | Feed::Action
             | Feed::Last(_)
             | Feed::Traced(_)
             | Feed::Simulated(_) => 0,
             // at `t = 1` the first is that of the step
-            Feed::Drawn(option) | Feed::First(option) => option + 1,
+            Feed::Drawn(draw) | Feed::First(draw) => draw + 1,
         }
     }
 }
@@ -125,9 +120,7 @@ pub(in crate::engine) struct Feeds<E> {
     components: Vec<f64>,
     scaled_state: Vec<E>,
     scaled_observation: Vec<E>,
-    actions: Vec<u32>,
-    action_columns: Vec<E>,
-    /// By option.
+    /// By draw.
     pub drawn: Vec<Values<E>>,
     pub last: Vec<Values<E>>,
     pub first: Vec<Values<E>>,
@@ -145,9 +138,8 @@ impl Wired {
     /// A network that cannot run, in one sentence.
     pub fn new(
         plan: &Plan,
-        options: &[Part],
-        policy: &Part,
-        prior: Option<&Part>,
+        draws: &[Part],
+        references: &[Option<Part>],
         baseline: Option<&Part>,
     ) -> Result<Wired, EngineError> {
         let model = &plan.model;
@@ -158,9 +150,12 @@ impl Wired {
                 model.kernel(kernel).name
             ))
         };
-        let option = |variable, once| {
-            plan.options.iter().position(|draw| draw.variable == variable && draw.once == once)
+        let whose = draws[draws.len() - 1].kernel;
+        let drawn = |variable, once| {
+            plan.draws.iter().position(|draw| draw.variable == variable && draw.once == once)
         };
+        // what is drawn last in a step is read of the trace
+        let kept = |variable| drawn(variable, false).filter(|at| at + 1 < plan.draws.len());
         let earlier = std::cell::RefCell::new(Vec::new());
         let feed = |read: &Read| match *read {
             Read::Time => Some(Feed::Time),
@@ -168,17 +163,12 @@ impl Wired {
             Read::Variable(variable) if Some(variable) == environment.observation => {
                 Some(Feed::Observation)
             }
-            Read::Variable(variable) if variable == plan.policy.variable => Some(Feed::Action),
-            Read::Variable(variable) => option(variable, false).map(Feed::Drawn),
-            Read::First(variable) if option(variable, true).is_some() => {
-                option(variable, true).map(Feed::Drawn)
+            Read::Variable(variable) => drawn(variable, false).map(Feed::Drawn),
+            Read::First(variable) if drawn(variable, true).is_some() => {
+                drawn(variable, true).map(Feed::Drawn)
             }
-            Read::First(variable) if option(variable, false).is_some() => {
-                option(variable, false).map(Feed::First)
-            }
-            Read::Step(variable, -1) if option(variable, false).is_some() => {
-                option(variable, false).map(Feed::Last)
-            }
+            Read::First(variable) if kept(variable).is_some() => kept(variable).map(Feed::First),
+            Read::Step(variable, -1) if kept(variable).is_some() => kept(variable).map(Feed::Last),
             Read::First(_) | Read::Step(..) | Read::Window(..) | Read::Past(..) => {
                 let reads = &mut *earlier.borrow_mut();
                 let at = reads.iter().position(|known| known == read).unwrap_or_else(|| {
@@ -190,7 +180,7 @@ impl Wired {
             Read::Last(..) | Read::Future(..) | Read::Whole(..) => None,
         };
         let parts: Vec<&Part> =
-            options.iter().chain([policy]).chain(prior).chain(baseline).collect();
+            draws.iter().chain(references.iter().flatten()).chain(baseline).collect();
         let mut known: Vec<(KernelId, Vec<Feed>)> = Vec::new();
         for part in &parts {
             let feeds: Option<Vec<Feed>> = part.reads.iter().map(feed).collect();
@@ -228,7 +218,7 @@ impl Wired {
         let network = match plan.pathwise {
             Some(_) => network
                 .following(model, |source| {
-                    source != ELSEWHERE && matches!(Feed::of(source), Feed::State | Feed::Action)
+                    source != ELSEWHERE && matches!(Feed::of(source), Feed::State | Feed::Drawn(_))
                 })
                 .map_err(|error| EngineError::Unsupported(error.to_string()))?,
             None => network,
@@ -239,7 +229,7 @@ impl Wired {
             let feed = (spec.source != ELSEWHERE).then(|| Feed::of(spec.source));
             feed.map(|feed| (feed, spec.kind)).ok_or_else(|| {
                 refused(
-                    policy.kernel,
+                    whose,
                     "or its baseline has a network that reads what is not among its givens",
                 )
             })
@@ -251,33 +241,29 @@ impl Wired {
             if let Feed::Traced(read) = feed {
                 let read = earlier.borrow()[*read];
                 let (variable, when) = Variable::read(plan, read, spec.step).ok_or_else(|| {
-                    refused(policy.kernel, "reads earlier steps of what is not of the trajectory")
+                    refused(whose, "reads earlier steps of what is not of the trajectory")
                 })?;
                 *feed = Feed::Traced(traced.len());
                 traced.push((variable, when, *kind));
             }
         }
         if feeds.len() > MOST_INPUTS {
-            return Err(refused(
-                policy.kernel,
-                "and its baseline have networks of more than 256 inputs",
-            ));
+            return Err(refused(whose, "and its baseline have networks of more than 256 inputs"));
         }
         let numbers = |variable| model.variable(variable).domain.finite.clone();
-        let mut before_policy = 0;
-        let mut of_options = Vec::with_capacity(options.len());
-        for part in options {
-            of_options.push(before_policy..before_policy + part.layers.len());
-            before_policy += part.layers.len();
-        }
-        let before_prior = before_policy + policy.layers.len();
-        let before_value = before_prior + prior.map_or(0, |part| part.layers.len());
+        let mut before = 0;
+        let mut roots_of = |part: Option<&Part>| {
+            let first = before;
+            before += part.map_or(0, |part| part.layers.len());
+            first..before
+        };
+        let of_draws = draws.iter().map(|part| roots_of(Some(part))).collect();
+        let of_references = references.iter().map(|part| roots_of(part.as_ref())).collect();
         Ok(Wired {
             network: Arc::new(network),
-            options: of_options,
-            policy: before_policy..before_prior,
-            prior: before_prior..before_value,
-            value: baseline.map(|_| before_value),
+            draws: of_draws,
+            references: of_references,
+            value: baseline.map(|_| before),
             feeds,
             traced,
             state: numbers(environment.state),
@@ -297,14 +283,17 @@ impl Wired {
         Wired { scaled: Vec::new(), ..self }
     }
 
-    /// By input, what a gradient goes on to.
-    pub fn through<'a, T>(&self, state: &'a T, action: Option<&'a T>) -> Vec<Option<&'a T>> {
-        let of = |(feed, _): &(Feed, InputKind)| match feed {
+    /// By input, what a gradient goes on to: the state, and what was drawn of the step.
+    pub fn through<'a, T>(
+        &self,
+        state: &'a T,
+        drawn: impl Fn(usize) -> Option<&'a T>,
+    ) -> Vec<Option<&'a T>> {
+        let of = |(feed, _): &(Feed, InputKind)| match *feed {
             Feed::State => Some(state),
-            Feed::Action => action,
+            Feed::Drawn(draw) => drawn(draw),
             Feed::Observation
             | Feed::Time
-            | Feed::Drawn(_)
             | Feed::Last(_)
             | Feed::First(_)
             | Feed::Traced(_)
@@ -317,11 +306,7 @@ impl Wired {
     pub fn reads_past(&self) -> bool {
         self.feeds.iter().any(|(feed, _)| match feed {
             Feed::Time | Feed::Last(_) | Feed::First(_) | Feed::Traced(_) => true,
-            Feed::State
-            | Feed::Observation
-            | Feed::Action
-            | Feed::Drawn(_)
-            | Feed::Simulated(_) => false,
+            Feed::State | Feed::Observation | Feed::Drawn(_) | Feed::Simulated(_) => false,
         })
     }
 
@@ -363,7 +348,7 @@ impl Wired {
         let feed = match variable {
             Variable::State => Feed::State,
             Variable::Observation => Feed::Observation,
-            Variable::Action | Variable::Option(_) | Variable::Reward(_) | Variable::End => return,
+            Variable::Drawn(_) | Variable::Reward(_) | Variable::End => return,
         };
         if let Some((_, scaled)) = self.scaled.iter().find(|(scaled, _)| *scaled == feed) {
             let read = std::mem::take(columns);
@@ -385,7 +370,7 @@ impl Wired {
         }
     }
 
-    /// What each of the roots of the policy or of the prior computed at `rows`.
+    /// What each of the roots of a draw, or of its reference, computed at `rows`.
     pub fn outputs<'a, E: Number>(
         &self,
         network: &'a Activations<E>,
@@ -420,16 +405,12 @@ impl Wired {
             *input = match (feed, kind) {
                 (Feed::Time, _) => feed::Feed::Finite(&feeds.time[..rows]),
                 // empty before it is drawn: no pass reads it then
-                (Feed::Drawn(option), kind) => values(&feeds.drawn[option], kind, rows),
-                (Feed::Last(option), kind) => values(&feeds.last[option], kind, rows),
-                (Feed::First(option), kind) => values(&feeds.first[option], kind, rows),
+                (Feed::Drawn(draw), kind) => values(&feeds.drawn[draw], kind, rows),
+                (Feed::Last(draw), kind) => values(&feeds.last[draw], kind, rows),
+                (Feed::First(draw), kind) => values(&feeds.first[draw], kind, rows),
                 (Feed::Traced(at), kind) => values(&feeds.traced[at], kind, rows),
                 (Feed::Simulated(at), _) => {
                     feed::Feed::Real { columns: &feeds.simulated[at], stride: rows }
-                }
-                (Feed::Action, InputKind::Finite { .. }) => feed::Feed::Finite(&feeds.actions),
-                (Feed::Action, InputKind::Real { .. }) => {
-                    feed::Feed::Real { columns: &feeds.action_columns, stride: rows }
                 }
                 (Feed::State, InputKind::Finite { .. }) => feed::Feed::Finite(
                     batch.state_numbers().map_or(&feeds.state[..], |numbers| &numbers[..rows]),
@@ -495,7 +476,7 @@ impl Wired {
                         (observation, column, components),
                     );
                 }
-                (Feed::State | Feed::Observation | Feed::Action, _) => {}
+                (Feed::State | Feed::Observation, _) => {}
                 (
                     Feed::Drawn(_)
                     | Feed::Last(_)
@@ -544,7 +525,6 @@ fn columns<'a, E: Number>(feed: Feed, world: &World<E>, batch: &'a Batch<E>) -> 
         Feed::State => batch.state_columns(world),
         Feed::Observation => batch.observation_columns(world),
         Feed::Time
-        | Feed::Action
         | Feed::Drawn(_)
         | Feed::Last(_)
         | Feed::First(_)
@@ -555,28 +535,12 @@ fn columns<'a, E: Number>(feed: Feed, world: &World<E>, batch: &'a Batch<E>) -> 
 }
 
 impl<E: Clone + Default> Feeds<E> {
-    pub fn of_options(count: usize) -> Feeds<E> {
+    pub fn of_draws(count: usize) -> Feeds<E> {
         Feeds {
             drawn: vec![Values::default(); count],
             last: vec![Values::default(); count],
             first: vec![Values::default(); count],
             ..Feeds::default()
-        }
-    }
-}
-
-impl<E: Copy> Feeds<E> {
-    /// The actions of a step, for networks that read them.
-    pub fn take_actions(&mut self, actions: Actions<E>, rows: usize) {
-        self.actions.clear();
-        self.action_columns.clear();
-        match actions {
-            Actions::Numbers(numbers) => self.actions.extend_from_slice(&numbers[..rows]),
-            Actions::Columns { values, stride } => {
-                values
-                    .chunks_exact(stride.max(1))
-                    .for_each(|column| self.action_columns.extend_from_slice(&column[..rows]));
-            }
         }
     }
 }

@@ -125,7 +125,7 @@ fn mean_from(
     let mut one = Rollout::new(&stage, 1);
     let probabilities: Vec<f64> = log_q.iter().map(|log_q| log_q.exp()).collect();
     let likely = || list.iter().zip(&probabilities).filter(|(_, probability)| **probability > 0.0);
-    let mut others = vec![StepSums::default(); stage.draws()];
+    let mut others = vec![StepSums::default(); stage.credited()];
     others.iter_mut().for_each(|sums| sums.clear(stage.horizon));
     if stage.compares() {
         for (trajectory, probability) in likely() {
@@ -181,7 +181,7 @@ fn assess(
     (one, objective): (&mut Rollout<f64>, &mut Objective<f64>),
 ) -> Result<(), EngineError> {
     one.listed =
-        Some(Listed::of(std::slice::from_ref(trajectory), stage.horizon, stage.options.len()));
+        Some(Listed::of(std::slice::from_ref(trajectory), stage.horizon, stage.draws.len()));
     one.run(stage, point, [0; 3], Choice::Sampled, Keep::Rows);
     one.value(stage, point);
     verify_numbers(one)?;
@@ -196,13 +196,10 @@ struct Space {
     start: Vec<f64>,
     /// A learned model draws the next states: any of them.
     imagined: bool,
-    /// Of each option, how many values it has, and whether it is drawn once.
-    options: Vec<(u32, bool)>,
-    /// How many values the last draw of a step has.
-    last: usize,
-    /// Of each action of the environment, which draw before the last it is, and how many values it
-    /// has.
-    acts: Vec<(Option<usize>, usize)>,
+    /// Of each draw of a step, how many values it has, and whether it is made once.
+    draws: Vec<(u32, bool)>,
+    /// Of each action of the environment, which draw it is, and how many values it has.
+    acts: Vec<(usize, usize)>,
     horizon: usize,
 }
 
@@ -236,17 +233,16 @@ impl Space {
                 start
             }
         };
-        let option = |draw: &Draw| (draw.head.outcomes().unwrap_or(0) as u32, draw.once);
-        let (imagined, options) =
-            (plan.transition.is_some(), plan.options.iter().map(option).collect());
         let size = |variable| finite::finite_domain(&plan.model, variable).map(|d| d.size());
+        let draw = |draw: &Draw| Ok((size(draw.variable)? as u32, draw.once));
+        let draws = plan.draws.iter().map(draw).collect::<Result<_, finite::NotFinite>>();
+        let draws = draws.map_err(|error| unsupported(&error))?;
         let acts = plan.model.environment(plan.environment).actions.iter().map(|&action| {
-            Ok((plan.options.iter().position(|draw| draw.variable == action), size(action)?))
+            Ok((plan.draw_of(action).expect("plan: it draws every action"), size(action)?))
         });
         let acts = acts.collect::<Result<_, finite::NotFinite>>().map_err(|e| unsupported(&e))?;
-        let last = size(plan.policy.variable).map_err(|error| unsupported(&error))?;
-        let horizon = plan.model.horizon.value;
-        Ok(Space { environment, start, imagined, options, last, acts, horizon })
+        let (imagined, horizon) = (plan.transition.is_some(), plan.model.horizon.value);
+        Ok(Space { environment, start, imagined, draws, acts, horizon })
     }
 
     /// A stage to which states are told.
@@ -280,41 +276,38 @@ impl Space {
                 )));
             }
             let state = trajectory.states[trajectory.states.len() - 1] as usize;
-            if trajectory.actions.len() == self.horizon || self.environment.ended[state] {
+            if trajectory.draws.len() == self.horizon || self.environment.ended[state] {
                 list.push(trajectory);
                 continue;
             }
-            for options in self.options_after(&trajectory) {
-                for action in 0..self.last {
-                    let joint = self.acts.iter().fold(0, |joint, &(draw, size)| {
-                        joint * size + draw.map_or(action, |draw| options[draw] as usize)
-                    });
-                    let row =
-                        self.environment.transition.row(state * self.environment.actions + joint);
-                    let next: Vec<(usize, f64)> = match self.imagined {
-                        true => (0..self.environment.states).map(|next| (next, 1.0)).collect(),
-                        false => row.filter(|(_, p)| *p > 0.0).collect(),
-                    };
-                    for (next, p) in next {
-                        let mut longer = trajectory.clone();
-                        longer.states.push(next as u32);
-                        longer.actions.push(action as u32);
-                        longer.options.push(options.clone());
-                        longer.log_p += p.ln();
-                        waiting.push(longer);
-                    }
+            for drawn in self.drawn_after(&trajectory) {
+                let joint = self
+                    .acts
+                    .iter()
+                    .fold(0, |joint, &(draw, size)| joint * size + drawn[draw] as usize);
+                let row = self.environment.transition.row(state * self.environment.actions + joint);
+                let next: Vec<(usize, f64)> = match self.imagined {
+                    true => (0..self.environment.states).map(|next| (next, 1.0)).collect(),
+                    false => row.filter(|(_, p)| *p > 0.0).collect(),
+                };
+                for (next, p) in next {
+                    let mut longer = trajectory.clone();
+                    longer.states.push(next as u32);
+                    longer.draws.push(drawn.clone());
+                    longer.log_p += p.ln();
+                    waiting.push(longer);
                 }
             }
         }
         Ok(list)
     }
 
-    /// The values that options may have in the step after those of a trajectory.
-    fn options_after(&self, trajectory: &Trajectory) -> Vec<Vec<u32>> {
+    /// What the step after those of a trajectory may draw.
+    fn drawn_after(&self, trajectory: &Trajectory) -> Vec<Vec<u32>> {
         let mut all = vec![Vec::new()];
-        for (option, &(values, once)) in self.options.iter().enumerate() {
-            let values = match trajectory.options.last().filter(|_| once) {
-                Some(kept) => kept[option]..kept[option] + 1,
+        for (draw, &(values, once)) in self.draws.iter().enumerate() {
+            let values = match trajectory.draws.last().filter(|_| once) {
+                Some(kept) => kept[draw]..kept[draw] + 1,
                 None => 0..values,
             };
             all = all
@@ -336,7 +329,7 @@ fn verify_numbers(rollout: &Rollout<f64>) -> Result<(), EngineError> {
 /// All trajectories as one batch.
 fn run(stage: &Stage<f64>, point: Point<f64>, list: &[Trajectory]) -> Rollout<f64> {
     let mut all = Rollout::new(stage, list.len());
-    all.listed = Some(Listed::of(list, stage.horizon, stage.options.len()));
+    all.listed = Some(Listed::of(list, stage.horizon, stage.draws.len()));
     all.run(stage, point, [0; 3], Choice::Sampled, Keep::Rows);
     all.value(stage, point);
     all
@@ -353,8 +346,7 @@ fn log_q(
     let mut add = |at: &[u32], log_p: &[f64]| {
         at.iter().zip(log_p).for_each(|(&trajectory, log_p)| log_q[trajectory as usize] += log_p)
     };
-    add(&all.rows.trajectory, &all.log_prob);
-    all.options.iter().for_each(|option| add(&all.rows.trajectory, &option.log_prob));
+    all.draws.iter().for_each(|drawn| add(&all.rows.trajectory, &drawn.log_prob));
     if let Some(draw) = &stage.plan.transition {
         let model = draw.density(&stage.plan.model, Read::Step(draw.variable, 1));
         let mut rows = DensityRows::default();

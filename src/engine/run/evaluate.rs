@@ -13,8 +13,7 @@ use crate::engine::sample::fault::{Fault, term_is};
 use crate::engine::sample::rollout::{Keep, Rollout, Totals};
 use crate::engine::sample::tally::Tally;
 use crate::engine::tape::parameters::Parameters;
-use crate::model::Role;
-use crate::plan::{Draw, Plan, Precision};
+use crate::plan::{Plan, Precision};
 use std::sync::{Mutex, PoisonError};
 
 /// Trajectories of a shard of an evaluation.
@@ -108,7 +107,7 @@ impl Evaluator {
                 frozen: &frozen,
             };
             let keep = if stage.reads_trajectories() { Keep::Rows } else { Keep::Nothing };
-            rollout.tally = (!stage.options.is_empty()).then(|| Tally::new(stage));
+            rollout.tally = stage.plan.has_options().then(|| Tally::new(stage));
             rollout.extremes = Some(Vec::new());
             rollout.run(stage, point, stream, self.choice, keep);
             if stage.stop.has_given_up() {
@@ -166,12 +165,8 @@ impl Evaluator {
             .map(|own| told(own, "an expected return"))
             .collect::<Result<_, _>>()?;
         let env_steps = lengths.iter().map(|&length| u64::from(length)).sum();
-        let is_option = |draw: &Draw| {
-            let variable = stage.plan.model.variable(draw.variable);
-            variable.role == Role::Option && variable.domain.is_finite()
-        };
-        let used = stage.plan.options.iter().zip(tally.visits);
-        let options = used.filter(|(draw, _)| is_option(draw)).map(|(draw, mut visits)| {
+        let options = tally.visits.into_iter().map(|(at, mut visits)| {
+            let draw = &stage.plan.draws[at];
             visits.divide(self.episodes.max(1) as f64);
             OptionUse { option: draw.variable, once: draw.once, visits }
         });

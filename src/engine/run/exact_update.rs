@@ -31,7 +31,7 @@ pub(in crate::engine) fn improve(
         let tables = kernel_tables(model, bound, present, present)?;
         let evaluator = Evaluator::new(model, bound).asking(stop.asker());
         let best = evaluator
-            .best_policy(&tables, plan.policy.kernel)
+            .best_policy(&tables, plan.last_draw().kernel)
             .map_err(|not_finite| Unsupported(not_finite.to_string()))?;
         if let Some(table) = best {
             let mut improved = present.frozen();
@@ -64,12 +64,13 @@ pub(in crate::engine) fn improve(
 /// The parameter that holds all logits of the policy, a row for each joint value of its givens in
 /// their order.
 fn whole_table(plan: &Plan) -> Option<ParameterId> {
-    let Head::Categorical { logits, .. } = plan.policy.head else { return None };
-    let kernel = plan.model.kernel(plan.policy.kernel);
+    let draw = plan.last_draw();
+    let Head::Categorical { logits, .. } = draw.head else { return None };
+    let kernel = plan.model.kernel(draw.kernel);
     let givens = kernel.outputs.len() as u32..(kernel.outputs.len() + kernel.givens.len()) as u32;
     match &plan.model.network.layer(logits).op {
         LayerOp::Table { kernel: of, formals, weight }
-            if *of == plan.policy.kernel && formals.iter().copied().eq(givens) =>
+            if *of == draw.kernel && formals.iter().copied().eq(givens) =>
         {
             Some(*weight)
         }

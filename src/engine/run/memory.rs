@@ -9,7 +9,8 @@ use crate::engine::family::Family;
 use crate::engine::fleet::crew::threads;
 use crate::engine::network::plan::NetworkPlan;
 use crate::engine::program::density::Density;
-use crate::engine::program::stage::{Anchor, Stage};
+use crate::engine::program::draws::KlReference;
+use crate::engine::program::stage::Stage;
 use crate::engine::run::evaluate::{SHARD, episodes_after_training};
 use crate::model::Model;
 use crate::plan::{Plan, Precision};
@@ -181,21 +182,22 @@ impl Rows<'_> {
     /// Of a live step; where nothing learns from it, of what acting needs.
     fn row(&self, learns: bool) -> f64 {
         let (stage, number) = (self.stage, self.number);
-        let numbers = stage.family.numbers() as f64 * number;
+        let last = &stage.draws[stage.draws.len() - 1];
+        let numbers = last.family.numbers() as f64 * number;
         let network = if learns { &stage.learning.network } else { &stage.acting.network };
         let mut bytes =
-            INDEX + 3.0 * number + numbers + self.draw(&stage.family) + self.network(network);
-        if !matches!(stage.anchor, Anchor::None | Anchor::Present) {
+            INDEX + 3.0 * number + numbers + self.draw(&last.family) + self.network(network);
+        if !matches!(last.reference, KlReference::None | KlReference::Present) {
             bytes += numbers;
         }
-        for option in &stage.options {
-            bytes += option.family.numbers() as f64 * number + number + 2.0 * INDEX;
+        for draw in &stage.draws[..stage.draws.len() - 1] {
+            bytes += draw.family.numbers() as f64 * number + number + 2.0 * INDEX;
         }
         if !learns {
             return bytes;
         }
         // times and their order, values, and by draw the advantage, the target and the credit
-        let draws = stage.draws() as f64;
+        let draws = stage.credited() as f64;
         bytes += 2.0 * INDEX + number + 3.0 * number * draws;
         // the tape of a gradient: log-probabilities and their slopes, and a list a head and a term
         bytes += 2.0 * numbers + 6.0 * number;
@@ -217,12 +219,7 @@ impl Rows<'_> {
         }
         if stage.enumerator.is_some() {
             // pairs of what is drawn, with their densities
-            let pairs: f64 = stage
-                .options
-                .iter()
-                .map(|option| option.family.numbers() as f64)
-                .product::<f64>()
-                .powi(2);
+            let pairs = (stage.draws[0].family.numbers() as f64).powi(2);
             bytes += pairs * (2.0 * INDEX + 4.0 * WIDE + 2.0 * number);
         }
         if stage.through.is_some() {
@@ -230,7 +227,10 @@ impl Rows<'_> {
                 .imagination
                 .as_ref()
                 .map_or(0.0, |imagined| self.network(&imagined.wired.network));
-            let previous = stage.previous_prior().map_or(0.0, |wired| self.network(&wired.network));
+            let previous: f64 = (0..stage.draws.len())
+                .filter_map(|draw| stage.previous_of(draw))
+                .map(|(wired, _)| self.network(&wired.network))
+                .sum();
             // values, and their gradients
             bytes += 2.0 * imagined + previous + self.network(network);
         }
@@ -252,7 +252,7 @@ impl Rows<'_> {
 
     /// Of a step of a shard: where its rows begin, and by draw the sums over them.
     fn step(&self) -> f64 {
-        WIDE * (1.0 + 2.0 * self.stage.draws() as f64)
+        WIDE * (1.0 + 2.0 * self.stage.credited() as f64)
     }
 
     fn density(&self, density: &Density) -> f64 {

@@ -4,7 +4,7 @@ use crate::engine::episode::variable::Variable;
 use crate::engine::error::EngineError;
 use crate::engine::family::choice::Choice;
 use crate::engine::numeric::stream::EVALUATION;
-use crate::engine::program::options::OptionDraw;
+use crate::engine::program::draws::StepDraw;
 use crate::engine::program::point::{Frozen, Point};
 use crate::engine::program::stage::Stage;
 use crate::engine::run::outcome::Run;
@@ -65,8 +65,9 @@ impl<'p> Policy<'p> {
     /// one sentence.
     pub fn new(plan: &'p Plan, parameters: &Parameters<f64>) -> Result<Policy<'p>, EngineError> {
         let stage = Stage::<f64>::shown(plan)?;
-        let draws = || plan.options.iter().chain([&plan.policy]);
-        let mut read: Vec<Variable> = draws()
+        let mut read: Vec<Variable> = plan
+            .draws
+            .iter()
             .flat_map(|draw| &draw.reads)
             .filter_map(|&read| Some(Variable::read(plan, read, 0)?.0))
             .collect();
@@ -80,7 +81,7 @@ impl<'p> Policy<'p> {
             (Some(observation), true) if reads(Variable::State) => {
                 return Err(EngineError::Unsupported(format!(
                     "`{}` reads the state `{}` beside `{}`, and acts on one of them only",
-                    plan.model.kernel(plan.policy.kernel).name,
+                    plan.model.kernel(plan.last_draw().kernel).name,
                     plan.model.variable(environment.state).name,
                     plan.model.variable(observation).name,
                 )));
@@ -88,8 +89,8 @@ impl<'p> Policy<'p> {
             (Some(_), true) => Variable::Observation,
             (Some(_) | None, _) => Variable::State,
         };
-        let keeps = |option: &OptionDraw| option.once || option.stays_at.is_some();
-        let reads_past = stage.acting.reads_past() || stage.options.iter().any(keeps);
+        let keeps = |draw: &StepDraw<f64>| draw.once || draw.stays_at.is_some();
+        let reads_past = stage.acting.reads_past() || stage.draws.iter().any(keeps);
         Ok(Policy {
             stage,
             parameters: parameters.values().to_vec(),
@@ -162,7 +163,7 @@ impl<'p> Policy<'p> {
         };
         memory.steps = t;
         let is_option = |variable| plan.model.variable(variable).role == Role::Option;
-        let options = plan.options.iter().map(|draw| draw.variable).zip(drawn.before);
+        let options = plan.draws.iter().map(|draw| draw.variable).zip(drawn.each);
         Ok(Action {
             components: drawn.action,
             options: options.filter(|(variable, _)| is_option(*variable)).collect(),

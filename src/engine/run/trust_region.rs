@@ -12,7 +12,8 @@ use crate::engine::fleet::shards::{Hands, Job, Shard, Shared, read, write};
 use crate::engine::gradient::objective::Told;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
-use crate::engine::program::stage::{Anchor, Source, Stage};
+use crate::engine::program::draws::KlReference;
+use crate::engine::program::stage::{Source, Stage};
 use crate::engine::sample::rollout::Rollout;
 use crate::engine::tape::parameters::Parameters;
 use crate::engine::update::optimiser::Optimiser;
@@ -142,8 +143,12 @@ fn surrogate<E: Number>(crew: Hands, shared: &Shared<E>) -> Told {
 }
 
 fn has_divergence<E>(stage: &Stage<E>) -> bool {
-    let previous = matches!(stage.anchor, Anchor::PreviousPolicy);
-    previous && stage.terms.iter().any(|term| term.pathwise && term.source == Source::Divergence)
+    stage.terms.iter().any(|term| match term.source {
+        Source::Divergence(draw) => {
+            term.pathwise && matches!(stage.draws[draw].reference, KlReference::Itself)
+        }
+        _ => false,
+    })
 }
 
 impl<E: Number> Shard<E> {
@@ -210,19 +215,25 @@ impl<E: Number> Shard<E> {
         // an odd distance meets other trajectories at each step
         let apart = rows.div_ceil(MEASURED) | 1;
         let of: Vec<u32> = (0..rows as u32).step_by(apart).collect();
-        let (wired, width) = (&stage.learning, stage.family.numbers());
+        let wired = &stage.learning;
         wired.network.gather(&rollout.network, &of, &mut trial.network);
         wired.network.recompute(parameters.values(), 0..of.len(), &mut trial.network);
+        let Some(number) = (0..stage.draws.len()).find(|&draw| stage.previous_of(draw).is_some())
+        else {
+            return;
+        };
+        let (family, drawn) = (&stage.draws[number].family, &rollout.draws[number]);
+        let width = family.numbers();
         trial.present.resize(of.len() * width, <E as Float>::ZERO);
         trial.column.resize(of.len(), <E as Float>::ZERO);
         let measured = 0..of.len();
-        let outputs = wired.outputs(&trial.network, &wired.policy, &measured);
-        stage.family.describe(outputs, &[], &mut trial.present);
+        let outputs = wired.outputs(&trial.network, &wired.draws[number], &measured);
+        family.describe(outputs, &[], &mut trial.present);
         let prior = of.iter().flat_map(|&row| {
-            rollout.anchor[row as usize * width..(row as usize + 1) * width].iter().copied()
+            drawn.reference[row as usize * width..(row as usize + 1) * width].iter().copied()
         });
         let prior: Vec<E> = prior.collect();
-        stage.family.divergences(&trial.present, &prior, &mut trial.column);
+        family.divergences(&trial.present, &prior, &mut trial.column);
         let sum: f64 = trial.column.iter().map(|kl| kl.as_f64()).sum();
         objective.told.divergence = sum * rows as f64 / of.len() as f64;
     }
@@ -260,10 +271,36 @@ impl<E: Number> Shard<E> {
                 })
                 .sum::<f64>();
             for term in stage.terms.iter().filter(|term| term.pathwise) {
-                if term.source != Source::OptionEntropy(number) {
-                    continue;
+                match term.source {
+                    Source::Entropy(of) if of == number => {
+                        draw.family.entropies(&trial.present, &mut trial.column)
+                    }
+                    Source::Divergence(of) if of == number => {
+                        let mut present = Vec::new();
+                        let reference = match stage.draws[number].reference {
+                            KlReference::Present => {
+                                present.resize(trial.present.len(), <E as Float>::ZERO);
+                                let roots = &wired.references[number];
+                                let outputs = wired.outputs(&rollout.network, roots, &rows);
+                                draw.family.describe(outputs, &[], &mut present);
+                                &present
+                            }
+                            KlReference::None
+                            | KlReference::Itself
+                            | KlReference::Previous(_)
+                            | KlReference::Expressions(_) => &rollout.draws[number].reference,
+                        };
+                        draw.family.divergences(&trial.present, reference, &mut trial.column);
+                    }
+                    Source::Entropy(_)
+                    | Source::Divergence(_)
+                    | Source::Exponent(_)
+                    | Source::LogRatio { .. }
+                    | Source::LogCount(_)
+                    | Source::WeightDivergence
+                    | Source::Density
+                    | Source::Ratio => continue,
                 }
-                draw.family.entropies(&trial.present, &mut trial.column);
                 let counted = trial
                     .column
                     .iter()
@@ -274,48 +311,6 @@ impl<E: Number> Shard<E> {
             draw.family.divergences(&trial.present, draw.numbers, &mut trial.column);
             let apart = trial.column.iter().zip(&times).filter(|(_, t)| counts(**t));
             divergence += apart.map(|(kl, _)| kl.as_f64()).sum::<f64>();
-        }
-        // the last draw's distributions stand in `present` now
-        for term in stage.terms.iter().filter(|term| term.pathwise) {
-            match term.source {
-                Source::Entropy => stage.family.entropies(&trial.present, &mut trial.column),
-                Source::Divergence => match stage.anchor {
-                    Anchor::Present => {
-                        let mut prior = vec![<E as Float>::ZERO; trial.present.len()];
-                        stage.family.describe(
-                            wired.outputs(&rollout.network, &wired.prior, &rows),
-                            &[],
-                            &mut prior,
-                        );
-                        stage.family.divergences(&trial.present, &prior, &mut trial.column);
-                    }
-                    Anchor::None
-                    | Anchor::PreviousPolicy
-                    | Anchor::Previous(_)
-                    | Anchor::Expressions(_) => {
-                        stage.family.divergences(
-                            &trial.present,
-                            &rollout.anchor,
-                            &mut trial.column,
-                        );
-                    }
-                },
-                Source::Exponent(_)
-                | Source::LogRatio(_)
-                | Source::LogCount(_)
-                | Source::OptionEntropy(_)
-                | Source::WeightDivergence
-                | Source::Density
-                | Source::Ratio => {
-                    continue;
-                }
-            }
-            let counted = trial
-                .column
-                .iter()
-                .zip(objective.times())
-                .filter(|(_, t)| (term.from..=term.to).contains(&(**t as usize)));
-            surrogate += term.sign * counted.map(|(value, _)| value.as_f64()).sum::<f64>();
         }
         objective.told = Told { surrogate, divergence, rows: rows.len(), ..Told::default() };
     }
@@ -338,24 +333,14 @@ fn regions<'a, E: Number>(
     stage: &'a Stage<E>,
     rollout: &'a Rollout<E>,
 ) -> impl Iterator<Item = Region<'a, E>> {
-    let wired = &stage.learning;
-    let before = stage.options.iter().zip(&rollout.options).zip(&wired.options);
-    let before = before.map(|((option, rows), roots)| Region {
-        family: &option.family,
+    let of = stage.draws.iter().zip(&rollout.draws).zip(&stage.learning.draws);
+    of.map(|((of, rows), roots)| Region {
+        family: &of.family,
         roots,
         numbers: &rows.numbers,
         last: &rows.last,
         draws: &rows.draws,
         log_prob: &rows.log_prob,
-        once: option.once,
-    });
-    before.chain([Region {
-        family: &stage.family,
-        roots: &wired.policy,
-        numbers: &rollout.policy,
-        last: &[],
-        draws: &rollout.draws,
-        log_prob: &rollout.log_prob,
-        once: false,
-    }])
+        once: of.once,
+    })
 }

@@ -180,9 +180,7 @@ impl<E: Number> Replay<E> {
         let values = match what {
             Variable::Reward(reward) => &self.rewards[reward],
             Variable::End => &self.ends,
-            Variable::State | Variable::Observation | Variable::Action | Variable::Option(_) => {
-                &self.nexts
-            }
+            Variable::State | Variable::Observation | Variable::Drawn(_) => &self.nexts,
         };
         into.gather(&values.all, of, values.width);
     }
@@ -220,10 +218,10 @@ impl<E: Number> Replay<E> {
         values: &mut crate::engine::program::expressions::Values<E>,
     ) {
         let real = |of: &Values<E>, component| of.all.reals[row * of.width + component];
-        let drawn = |variable, component| {
-            let of = self.drawn(plan, variable);
+        let drawn = |draw, component| {
+            let of = self.drawn(plan, Variable::Drawn(draw));
             match of.all.numbers.get(row) {
-                Some(&number) => expressions.component(variable, component, number),
+                Some(&number) => expressions.component(draw, component, number),
                 None => real(of, component),
             }
         };

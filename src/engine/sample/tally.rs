@@ -2,18 +2,18 @@
 
 use crate::engine::episode::trace::Present;
 use crate::engine::episode::values::Values;
-use crate::engine::family::Draws;
 use crate::engine::numeric::number::Number;
-use crate::engine::program::options::OptionRows;
+use crate::engine::program::draws::DrawRows;
 use crate::engine::program::stage::Stage;
 use crate::exact::OptionVisits;
+use crate::model::Role;
 use crate::world::Batch;
 use std::ops::Range;
 
 /// Counts of a shard: what [`OptionVisits`] expects, summed over its trajectories.
 pub(in crate::engine) struct Tally<E> {
-    /// By option.
-    pub visits: Vec<OptionVisits>,
+    /// By draw that is counted: finite options.
+    pub visits: Vec<(usize, OptionVisits)>,
     states: Option<Present<E>>,
 }
 
@@ -22,10 +22,17 @@ const LARGEST: usize = 1 << 22;
 
 impl<E: Number> Tally<E> {
     pub fn new(stage: &Stage<E>) -> Tally<E> {
-        let actions = stage.family.outcomes().unwrap_or(1);
-        let states = stage.states().filter(|states| {
-            stage.options.iter().all(|o| states * o.family.numbers() * actions <= LARGEST)
-        });
+        let plan = stage.plan;
+        let is_counted = |at: &usize| {
+            let variable = plan.model.variable(plan.draws[*at].variable);
+            variable.role == Role::Option && variable.domain.is_finite()
+        };
+        let counted = (0..stage.draws.len()).filter(is_counted);
+        let numbers = |at: usize| stage.draws[at].family.numbers();
+        let actions = stage.draws[stage.draws.len() - 1].family.outcomes().unwrap_or(1);
+        let states = stage
+            .states()
+            .filter(|states| counted.clone().all(|at| states * numbers(at) * actions <= LARGEST));
         let visits = |values: usize| {
             let places = states.unwrap_or(1) * values;
             OptionVisits {
@@ -38,35 +45,33 @@ impl<E: Number> Tally<E> {
             }
         };
         Tally {
-            visits: stage.options.iter().map(|option| visits(option.family.numbers())).collect(),
+            visits: counted.map(|at| (at, visits(numbers(at)))).collect(),
             states: states.map(|_| Present::default()),
         }
     }
 
     /// Counts the live rows of step `t`, all drawn and before it is taken; `last` are the values of
-    /// the step before of each option.
+    /// the step before of each draw.
     pub fn add(
         &mut self,
         stage: &Stage<E>,
         batch: &Batch<E>,
         (t, rows): (usize, Range<usize>),
-        (options, last): (&[OptionRows<E>], &[Values<E>]),
-        draws: &Draws<E>,
+        (draws, last): (&[DrawRows<E>], &[Values<E>]),
     ) {
         let states = self
             .states
             .as_mut()
             .map(|present| present.state_numbers(&stage.seen(), batch, rows.len()));
-        let all = self.visits.iter_mut().zip(options).zip(last).zip(&stage.options);
-        for (((visits, option), last), _) in all.filter(|(_, of)| of.width == 0) {
+        let acts = &draws[draws.len() - 1].draws.numbers;
+        for (option, visits) in &mut self.visits {
+            let (drawn, last) = (&draws[*option].draws.numbers, &last[*option].numbers);
             for (at, row) in rows.clone().enumerate() {
-                let (o, action) = (
-                    option.draws.numbers[row] as usize,
-                    draws.numbers.get(row).map_or(0, |&action| action as usize),
-                );
+                let o = drawn[row] as usize;
+                let action = acts.get(row).map_or(0, |&action| action as usize);
                 let place = states.map_or(0, |states| states[at] as usize) * visits.values;
                 visits.steps[(place + o) * visits.actions + action] += 1.0;
-                let before = last.numbers[at] as usize;
+                let before = last[at] as usize;
                 if t == 1 {
                     visits.starts[o] += 1.0;
                     continue;
@@ -82,7 +87,7 @@ impl<E: Number> Tally<E> {
 
     /// Adds the counts of another shard.
     pub fn merge(&mut self, other: Tally<E>) {
-        self.visits.iter_mut().zip(other.visits).for_each(|(sum, visits)| sum.add(&visits));
+        self.visits.iter_mut().zip(other.visits).for_each(|(sum, visits)| sum.1.add(&visits.1));
     }
 }
 

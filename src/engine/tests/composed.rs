@@ -246,7 +246,7 @@ fn an_option_may_stand_between_two_actions() {
     let back = "auxiliary { o[t] ~ back(s[t], hand[t]) }";
     let plan = planned(&arm(rest, draws, "hand[t] ~ Uniform;", back, ""));
     let names: Vec<&str> =
-        plan.draws().map(|draw| plan.model.variable(draw.variable).name.as_str()).collect();
+        plan.draws.iter().map(|draw| plan.model.variable(draw.variable).name.as_str()).collect();
     assert_eq!(names, ["hand", "o", "go"]);
     let parameters = spread(&plan, 1.0, 1);
     let exact = exact_gradient(&plan, &parameters, &parameters).unwrap();

@@ -614,7 +614,7 @@ fn the_exact_ratio_and_what_it_credits_vanish_where_the_model_is_the_world() {
         (0..3).flat_map(|s| (0..2).flat_map(move |a| (0..4).map(move |n| (s, a, n))))
     {
         let number = |variable, offset| match (variable, offset) {
-            (Variable::Action, _) => action,
+            (Variable::Drawn(_), _) => action,
             (_, 0) => state,
             _ => next,
         };

@@ -217,7 +217,8 @@ fn what_is_played_and_what_is_tabulated_is_told_too() {
     parameters.values_mut()[7] = f64::NAN;
     let error = evaluate(&plan, &parameters, 100, false, 1).unwrap_err().to_string();
     assert!(error.starts_with("the logits of `pi` are [0, NaN] at t = 1, s = 3"), "{error}");
-    let error = tabulate(&plan.model, &parameters, plan.policy.kernel).unwrap_err().to_string();
+    let error =
+        tabulate(&plan.model, &parameters, plan.last_draw().kernel).unwrap_err().to_string();
     assert_eq!(error, "the network of `pi` is [NaN, 0] at s = 1: no distribution");
 }
 

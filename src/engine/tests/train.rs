@@ -153,8 +153,8 @@ fn the_sampled_bound_and_return_are_those_of_the_oracle() {
         let parameters = random_parameters(&plan.model);
         let mut tables = KernelTables::default();
         tables.current.insert(
-            plan.policy.kernel,
-            tabulate(&plan.model, &parameters, plan.policy.kernel).unwrap(),
+            plan.last_draw().kernel,
+            tabulate(&plan.model, &parameters, plan.last_draw().kernel).unwrap(),
         );
         let exact = exact::Evaluator::new(&plan.model, BoundId(0)).evaluate(&tables).unwrap();
         let sampled = evaluate(&plan, &parameters, 20_000, false, 5).unwrap();

@@ -79,7 +79,7 @@ fn a_hidden_world_is_learned_from_its_samples_and_the_policy_stays() {
     let run = infer(&plan, &mut ()).unwrap();
     let worst = worst_divergence(&plan, &run.parameters);
     assert!(worst < 0.01, "{worst} nats");
-    let policy = tabulate(&plan.model, &run.parameters, plan.policy.kernel).unwrap();
+    let policy = tabulate(&plan.model, &run.parameters, plan.last_draw().kernel).unwrap();
     assert!(
         policy.log_probability.iter().all(|log_p| (log_p + 2f64.ln()).abs() < 1e-6),
         "`pi` is not what is maximised"

@@ -114,7 +114,7 @@ impl<'a, E: Number> Lead<'a, E> {
             write(&shared.previous).moved = false;
         }
         // where nothing is compared with the beginning of a round, each batch is one
-        if begins || settings.rounds == 1 && shared.stage.previous_prior().is_none() {
+        if begins || settings.rounds == 1 && !shared.stage.reads_previous() {
             self.normalise(shared);
         }
         // imagined steps are told from real ones before the batch, the policy's actions from
@@ -262,11 +262,11 @@ impl<'a, E: Number> Lead<'a, E> {
     pub fn measure_divergence(&mut self, crew: Hands, shared: &Shared<E>) {
         let stage = shared.stage;
         let plan = self.plan;
-        let is_plain = stage.options.is_empty()
+        let is_plain = stage.draws.len() == 1
             && stage.through.is_none()
             && plan.weights.is_empty()
             && plan.simulations.is_empty();
-        if !is_plain || stage.previous_prior().is_none() {
+        if !is_plain || !stage.reads_previous() {
             return;
         }
         crew.run(Job::Diverge);

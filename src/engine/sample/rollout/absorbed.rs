@@ -1,6 +1,7 @@
 //! What the steps after an end give to the bound, whose state is absorbed.
 
 use super::Rollout;
+use crate::engine::episode::values::Values;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
 use crate::engine::program::stage::{Source, Stage};
@@ -41,33 +42,11 @@ impl<E: Number> Rollout<E> {
         let undiscounted = last.max(1);
         let mut t = last + 1;
         while t <= stage.horizon {
-            let Rollout { options, batch, exponents, .. } = &mut *self;
-            let drawn = |option: usize, row: usize| match last {
-                0 => stage.options[option].none(),
-                _ => options[option].latest(batch.origin()[row]),
-            };
-            let none = |option: usize, _: usize| stage.options[option].none();
-            let kept = |option: usize, row: usize| {
-                if stage.options[option].once { drawn(option, row) } else { none(option, row) }
-            };
             let is_first = t == last + 1;
-            if is_first {
-                expressions.read_options(ended.end, kept, drawn, exponents);
-            } else {
-                expressions.read_options(ended.end, kept, none, exponents);
-            }
-            // a real one that is kept; of others nothing is left
-            let real = |option: usize, component: usize, row: usize| {
-                let of = &stage.options[option];
-                match of.once && last > 0 {
-                    true => options[option].latest_real(of, batch.origin()[row], component),
-                    false => E::of(crate::model::NONE),
-                }
-            };
-            expressions.read_real_options(ended.end, real, exponents);
-            // all steps to come are one where the exponents do not read the time, nor the option of
-            // a step that was live
-            let alone = expressions.reads_time || is_first && expressions.reads_last_options();
+            self.read_drawn_after(stage, last, ended.end, is_first);
+            // all steps to come are one where the exponents do not read the time, nor what was
+            // drawn in a step that was live
+            let alone = expressions.reads_time || is_first && expressions.reads_last_draws();
             let until = if alone { t } else { stage.horizon };
             expressions.run(t, ended.clone(), &mut self.exponents);
             for (k, term) in stage.terms.iter().enumerate() {
@@ -99,7 +78,7 @@ impl<E: Number> Rollout<E> {
                     self.totals.terms[k] += value * count;
                     self.totals.bound[trajectory as usize] += value * count;
                     let credited = term.credits.iter().any(Option::is_some);
-                    if is_first && expressions.reads_last_options() {
+                    if is_first && expressions.reads_last_draws() {
                         // it reads a draw of the last live step: whose credit it is depends on how
                         // far it looks
                         self.ledger.add(k, t, trajectory, E::of(value));
@@ -110,5 +89,43 @@ impl<E: Number> Rollout<E> {
             }
             t = until + 1;
         }
+    }
+    /// Reads what is left of draws in a step after `last`, of rows `0..rows`: what is drawn once is
+    /// kept, and the first step after the end reads what the last live one drew.
+    fn read_drawn_after(&mut self, stage: &Stage<E>, last: usize, rows: usize, is_first: bool) {
+        let Rollout { draws, batch, exponents, .. } = self;
+        let is_kept = stage.draws.iter().all(|of| of.shared);
+        if !is_kept || !stage.exponents.reads_draws() {
+            return;
+        }
+        let left = |is_first: bool| {
+            let values = stage.draws.iter().zip(&*draws).map(|(of, drawn)| {
+                let origin = &batch.origin()[..rows];
+                let is_there = last > 0 && (of.once || is_first);
+                let mut values = Values::default();
+                match (of.width, is_there) {
+                    (0, true) => values.numbers.extend(origin.iter().map(|&at| drawn.latest(at))),
+                    (0, false) => values.numbers.resize(rows, of.none()),
+                    (width, _) => {
+                        for component in 0..width {
+                            let value = |&at: &u32| match of.once && last > 0 {
+                                true => drawn.latest_real(of, at, component),
+                                false => E::of(crate::model::NONE),
+                            };
+                            values.columns.extend(origin.iter().map(value));
+                        }
+                    }
+                }
+                values
+            });
+            values.collect::<Vec<Values<E>>>()
+        };
+        let (now, before) = (left(false), left(is_first));
+        stage.exponents.read_drawn(
+            rows,
+            |draw| now[draw].as_actions(rows),
+            |draw| before[draw].as_actions(rows),
+            exponents,
+        );
     }
 }

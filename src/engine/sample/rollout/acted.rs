@@ -15,8 +15,8 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 pub(in crate::engine) struct Drawn {
     /// The components of all actions, in the environment's order.
     pub action: Vec<f64>,
-    /// By draw before the last, its components.
-    pub before: Vec<Vec<f64>>,
+    /// By draw, its components.
+    pub each: Vec<Vec<f64>>,
     /// Of all that is drawn in the step; of squashed draws the density of what they became.
     pub log_prob: f64,
 }
@@ -43,39 +43,30 @@ impl<E: Number> Rollout<E> {
         let keep = if stage.acting.traced.is_empty() { Keep::Nothing } else { Keep::Rows };
         let rows = self.decide(stage, point, random, t, (choice, keep))?;
         let row = rows.start;
-        let actions = stage.family.actions(&self.draws, rows, &mut self.work.actions);
+        let Rollout { draws, feeds, trace, work, .. } = self;
         if keep == Keep::Rows {
-            self.trace.record_actions(actions, 1);
-            for (at, option) in stage.options.iter().enumerate().filter(|(_, of)| of.width > 0) {
-                self.trace.record_option(at, &self.feeds.drawn[at].columns[..option.width], 1);
-            }
+            let real = stage.draws.iter().enumerate().filter(|(_, of)| of.width > 0);
+            real.for_each(|(at, _)| trace.record_drawn(at, &feeds.drawn[at].columns, 1));
         }
-        let (joint, joint_columns) = (&mut self.work.joint, &mut self.work.joint_columns);
-        let done = match &stage.joint {
-            Some(of) => of.actions(actions, &self.feeds.drawn, 1, (joint, joint_columns)),
-            None => actions,
-        };
+        let drawn = |at: usize| draws[at].taken(&stage.draws[at], rows.clone(), &feeds.drawn[at]);
+        let done = stage.joint.actions(drawn, 1, &mut work.joint);
         let model = &stage.plan.model;
         let environment = model.environment(stage.plan.environment);
-        let before = stage.plan.options.iter().zip(&self.feeds.drawn).map(|(draw, drawn)| {
-            let domain = &model.variable(draw.variable).domain;
-            let value = match drawn.numbers.is_empty() {
-                true => Actions::Columns { values: &drawn.columns, stride: 1 },
-                false => Actions::Numbers(&drawn.numbers),
-            };
-            components(value, domain)
-        });
-        let log_probs = stage.options.iter().zip(&self.options).map(|(option, own)| {
+        let each = stage
+            .plan
+            .draws
+            .iter()
+            .enumerate()
+            .map(|(at, draw)| components(drawn(at), &model.variable(draw.variable).domain));
+        let log_probs = stage.draws.iter().zip(draws.iter()).map(|(of, own)| {
             // what is drawn once has no density at a later step
-            let is_drawn = !option.once || t == 1;
-            let log_prob = || own.log_prob[row] + option.family.log_squash(&own.draws, row);
-            if is_drawn { log_prob().as_f64() } else { 0.0 }
+            let log_prob = || own.log_prob[row] + of.family.log_squash(&own.draws, row);
+            if of.is_drawn_at(t) { log_prob().as_f64() } else { 0.0 }
         });
-        let last = self.log_prob[row] + stage.family.log_squash(&self.draws, row);
         Some(Drawn {
             action: components(done, &environment.joint_action(model)),
-            before: before.collect(),
-            log_prob: log_probs.sum::<f64>() + last.as_f64(),
+            each: each.collect(),
+            log_prob: log_probs.sum(),
         })
     }
 }

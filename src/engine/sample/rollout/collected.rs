@@ -20,7 +20,8 @@ impl<E: Number> Rollout<E> {
         let (first, live) = (rows.start, rows.len());
         self.here.resize(rows.end, <E as Float>::ZERO);
         self.before.resize(rows.end, <E as Float>::ZERO);
-        let Work { origin, entropy, divergence, values: scratch, .. } = &mut self.work;
+        let last = stage.draws.len() - 1;
+        let Work { origin, entropy, values: scratch, .. } = &mut self.work;
         let (origin, entropy) = (&origin[..live], &entropy[..live]);
         self.totals.entropy += entropy.iter().map(|h| h.as_f64()).sum::<f64>();
         let mut broken = None;
@@ -29,28 +30,29 @@ impl<E: Number> Rollout<E> {
         {
             let values = match term.source {
                 Source::Exponent(at) => &self.exponents.output(at)[..live],
-                Source::LogRatio(at) => {
-                    let log_q = self.log_prob[first..]
+                Source::LogRatio { draw, log_prior } => {
+                    let (family, drawn) = (&stage.draws[draw].family, &self.draws[draw]);
+                    let log_q = drawn.log_prob[first..]
                         .iter()
                         .enumerate()
-                        .map(|(k, &l)| l + stage.family.log_squash(&self.draws, first + k));
-                    let values =
-                        scratch.iter_mut().zip(&self.exponents.output(at)[..live]).zip(log_q);
+                        .map(|(k, &l)| l + family.log_squash(&drawn.draws, first + k));
+                    let values = scratch
+                        .iter_mut()
+                        .zip(&self.exponents.output(log_prior)[..live])
+                        .zip(log_q);
                     values.for_each(|((value, &log_p), log_q)| *value = log_p - log_q);
                     &scratch[..live]
                 }
-                Source::Entropy => entropy,
-                Source::OptionEntropy(option) => {
-                    let numbers = &self.options[option].numbers;
-                    let width = numbers.len() / rows.end;
-                    stage.options[option]
-                        .family
-                        .entropies(&numbers[first * width..], &mut scratch[..live]);
+                Source::Entropy(draw) if draw == last => entropy,
+                Source::Entropy(draw) => {
+                    let family = &stage.draws[draw].family;
+                    let numbers = &self.draws[draw].numbers[first * family.numbers()..];
+                    family.entropies(numbers, &mut scratch[..live]);
                     &scratch[..live]
                 }
                 // evaluated when the trajectories are whole, or of no trajectory
                 Source::Density | Source::Ratio | Source::WeightDivergence => continue,
-                Source::Divergence => &divergence[..live],
+                Source::Divergence(draw) => &self.draws[draw].divergence[..live],
                 Source::LogCount(value) => {
                     scratch[..live].fill(Float::of(value));
                     &scratch[..live]

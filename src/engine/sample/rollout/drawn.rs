@@ -1,16 +1,15 @@
-//! What is drawn before the action: the options of a step, and what networks read of earlier steps.
+//! What a step draws, and what networks read of earlier steps.
 
 use super::Rollout;
 use crate::engine::episode::values::Values;
-use crate::engine::episode::variable::Variable;
 use crate::engine::family::choice::Choice;
 use crate::engine::network::plan::InputKind;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
-use crate::engine::program::options::Outputs;
+use crate::engine::program::draws::Outputs;
 use crate::engine::program::point::Point;
 use crate::engine::program::stage::Stage;
-use crate::engine::program::wired::{Feeds, Wired};
+use crate::engine::program::wired::Wired;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use std::ops::Range;
 use std::sync::Arc;
@@ -24,14 +23,7 @@ impl<E: Number> Rollout<E> {
         live: usize,
     ) {
         self.feeds.traced.resize_with(wired.traced.len(), Values::default);
-        let drawn = |variable| match variable {
-            Variable::Option(option) => &self.options[option].draws.numbers[..],
-            Variable::Action
-            | Variable::State
-            | Variable::Observation
-            | Variable::Reward(_)
-            | Variable::End => &self.draws.numbers[..],
-        };
+        let drawn = |draw: usize| &self.draws[draw].draws.numbers[..];
         let origin = &self.work.origin[..live];
         for (&(variable, when, kind), values) in wired.traced.iter().zip(&mut self.feeds.traced) {
             values.clear();
@@ -57,9 +49,9 @@ impl<E: Number> Rollout<E> {
         }
     }
 
-    /// Draws each option in turn, each from what the network makes of the draws before it; then
-    /// computes the rest of the network.
-    pub(in crate::engine) fn draw_options(
+    /// Draws each variable in turn, from what the network makes of the draws before it; the first
+    /// row of what is no distribution, and what is wrong with it.
+    pub(in crate::engine) fn draw_step(
         &mut self,
         stage: &Stage<E>,
         point: Point<E>,
@@ -69,50 +61,38 @@ impl<E: Number> Rollout<E> {
         (t, choice): (usize, Choice),
     ) -> Option<(usize, String)> {
         let live = rows.len();
-        let mut broken = None;
-        let origin = &self.work.origin[..live];
-        for ((option, own), last) in
-            stage.options.iter().zip(&self.options).zip(&mut self.feeds.last)
-        {
-            own.read_last(option, t, origin, last);
+        let Rollout { draws, feeds, network, batch, work, listed, .. } = self;
+        let origin = &work.origin[..live];
+        if let [of, _, ..] = &stage.draws[..] {
+            debug_assert!(of.shared, "draws: what several make is kept beside the rows");
+            let all = stage.draws.iter().zip(&*draws).zip(&mut feeds.last);
+            all.for_each(|((of, drawn), last)| drawn.read_last(of, t, origin, last));
+            feeds.drawn.iter_mut().chain(&mut feeds.first).for_each(Values::clear);
         }
-        self.feeds.drawn.iter_mut().chain(&mut self.feeds.first).for_each(Values::clear);
-        // one for each option, one for the action
-        for pass in 0..=stage.options.len() {
-            let network = Arc::get_mut(&mut self.network)
-                .expect("rollout: the tape of the last gradient is gone");
-            wired.feed(
-                point.present,
-                (&stage.world, &self.batch),
-                live,
-                &mut self.feeds,
-                |inputs| {
-                    wired.network.forward_pass(pass, point.present, inputs, rows.clone(), network);
-                },
-            );
-            if let Some(option) = stage.options.get(pass) {
-                let outputs = Outputs { wired, network: &self.network, rows: rows.clone() };
-                let Feeds { drawn, last, first, .. } = &mut self.feeds;
-                let buffers = (&mut self.work.uniforms, &mut drawn[pass]);
-                self.options[pass].draw(
-                    (option, pass),
-                    outputs,
-                    (t, choice, self.listed.as_ref()),
-                    (origin, last),
-                    random,
-                    buffers,
-                );
-                self.options[pass].read_first(option, origin, &mut first[pass]);
-                // what is drawn once is not drawn from later rows
-                if !option.once || t == 1 {
-                    let numbers =
-                        &self.options[pass].numbers[rows.start * option.family.numbers()..];
-                    let name = &stage.plan.model.kernel(stage.plan.options[pass].kernel).name;
-                    let root = wired.outputs(&self.network, &wired.options[pass], &rows);
-                    broken = broken.or_else(|| option.family.fault(name, numbers, root));
+        for (number, (of, drawn)) in stage.draws.iter().zip(draws).enumerate() {
+            let computed =
+                Arc::get_mut(network).expect("rollout: the tape of the last gradient is gone");
+            wired.feed(point.present, (&stage.world, batch), live, feeds, |inputs| {
+                if stage.draws.len() == 1 {
+                    wired.network.forward(point.present, inputs, rows.clone(), computed);
+                } else {
+                    let (of, rows) = (point.present, rows.clone());
+                    wired.network.forward_pass(number, of, inputs, rows, computed);
                 }
+            });
+            let outputs = Outputs { wired, network: computed, rows: rows.clone() };
+            let name = &stage.plan.model.kernel(stage.plan.draws[number].kernel).name;
+            let broken = drawn.describe((of, number, name), &outputs, (t, &feeds.last));
+            if broken.is_some() {
+                return broken;
+            }
+            let buffers = (&mut work.uniforms, &mut feeds.drawn[number]);
+            let how = (t, choice, listed.as_ref());
+            drawn.draw((of, number), rows.clone(), how, origin, random, buffers);
+            if of.shared {
+                drawn.read_first(of, origin, &mut feeds.first[number]);
             }
         }
-        broken
+        None
     }
 }

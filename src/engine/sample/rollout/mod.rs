@@ -17,8 +17,7 @@ use super::reached;
 use crate::engine::episode::credit::Rows;
 use crate::engine::episode::listing::Listed;
 use crate::engine::episode::trace::Trace;
-use crate::engine::episode::variable::Variable;
-use crate::engine::family::Draws;
+use crate::engine::episode::values::Values;
 use crate::engine::family::choice::Choice;
 use crate::engine::network::forward::Activations;
 use crate::engine::numeric::float::Float;
@@ -26,14 +25,14 @@ use crate::engine::numeric::moments::Sums;
 use crate::engine::numeric::number::Number;
 use crate::engine::numeric::stream::generator;
 use crate::engine::program::density::{Density, DensityRows};
-use crate::engine::program::expressions::Values;
+use crate::engine::program::draws::DrawRows;
+use crate::engine::program::expressions;
 use crate::engine::program::gain::{GainRows, Transitions};
 use crate::engine::program::imagine::Imagined;
-use crate::engine::program::options::OptionRows;
 use crate::engine::program::point::{Frozen, Point};
 use crate::engine::program::ratio::RatioRows;
 use crate::engine::program::simulation::Simulated;
-use crate::engine::program::stage::{Anchor, Stage};
+use crate::engine::program::stage::Stage;
 use crate::engine::program::through::SlopeRows;
 use crate::engine::program::wired::Feeds;
 use crate::engine::sample::ledger::Ledger;
@@ -54,20 +53,15 @@ pub(in crate::engine) enum Keep {
 pub(in crate::engine) struct Rollout<E> {
     batch: Batch<E>,
     pub rows: Rows,
-    pub draws: Draws<E>,
+    /// By draw of a step.
+    pub draws: Vec<DrawRows<E>>,
     /// What each row gives to the terms credited to its own draw, and to those credited to earlier
     /// draws only.
     pub here: Vec<E>,
     pub before: Vec<E>,
     /// Per trajectory, what its steps after the end give to credited terms.
     pub after: Vec<E>,
-    /// The policy's numbers, and those of a prior without present parameters, a row for each row.
-    pub policy: Vec<E>,
-    pub anchor: Vec<E>,
-    /// `log π` of each draw, of a squashed normal before `tanh`.
-    pub log_prob: Vec<E>,
     pub network: Arc<Activations<E>>,
-    pub options: Vec<OptionRows<E>>,
     pub densities: Vec<DensityRows<E>>,
     /// Of the next and of the first states, where their score is taken.
     pub scored_model: DensityRows<E>,
@@ -97,11 +91,7 @@ pub(in crate::engine) struct Rollout<E> {
     absorbed: Vec<E>,
     /// Of the inputs that are normalised, over the rows kept.
     pub inputs: Sums,
-    exponents: Values<E>,
-    anchor_values: Option<Values<E>>,
-    /// What a prior of the last round computed: of the last step, or where the gradient goes
-    /// through draws, of all rows.
-    pub previous: Arc<Activations<E>>,
+    exponents: expressions::Values<E>,
     feeds: Feeds<E>,
     work: Work<E>,
 }
@@ -125,11 +115,10 @@ struct Work<E> {
     uniforms: Vec<E>,
     values: Vec<E>,
     entropy: Vec<E>,
-    divergence: Vec<E>,
     prior: Vec<E>,
-    actions: Vec<E>,
-    joint: Vec<u32>,
-    joint_columns: Vec<E>,
+    /// What several actions make together, and a copy of what the world takes.
+    joint: Values<E>,
+    taken: Values<E>,
     origin: Vec<u32>,
 }
 
@@ -139,15 +128,11 @@ impl<E: Number> Rollout<E> {
         Rollout {
             batch: Batch::new(&stage.world, trajectories),
             rows: Rows::default(),
-            draws: Draws::default(),
+            draws: stage.draws.iter().map(|of| DrawRows::new(of, trajectories)).collect(),
             here: Vec::new(),
             before: Vec::new(),
             after: column(),
-            policy: Vec::new(),
-            anchor: Vec::new(),
-            log_prob: Vec::new(),
             network: Arc::new(Activations::default()),
-            options: stage.options.iter().map(|of| OptionRows::new(of, trajectories)).collect(),
             densities: stage.densities.iter().map(|_| DensityRows::default()).collect(),
             scored_model: DensityRows::default(),
             scored_start: DensityRows::default(),
@@ -169,23 +154,14 @@ impl<E: Number> Rollout<E> {
             absorbed: Vec::new(),
             inputs: Sums::default(),
             exponents: stage.exponents.values(trajectories),
-            anchor_values: match &stage.anchor {
-                Anchor::Expressions(expressions) => Some(expressions.values(trajectories)),
-                Anchor::None | Anchor::Present | Anchor::PreviousPolicy | Anchor::Previous(_) => {
-                    None
-                }
-            },
-            previous: Arc::default(),
-            feeds: Feeds::of_options(stage.options.len()),
+            feeds: Feeds::of_draws(stage.draws.len()),
             work: Work {
                 uniforms: Vec::with_capacity(trajectories),
                 values: column(),
                 entropy: column(),
-                divergence: column(),
                 prior: Vec::new(),
-                actions: Vec::new(),
-                joint: Vec::new(),
-                joint_columns: Vec::new(),
+                joint: Values::default(),
+                taken: Values::default(),
                 origin: vec![0; trajectories],
             },
         }
@@ -200,6 +176,9 @@ impl<E: Number> Rollout<E> {
     pub fn move_schedules(&mut self, stage: &Stage<E>, batch: u64) {
         let batches = stage.plan.settings.steps;
         stage.exponents.move_schedules(batch, batches, &mut self.exponents);
+        for (of, drawn) in stage.draws.iter().zip(&mut self.draws) {
+            drawn.move_schedules(of, batch, batches);
+        }
         if let Some(through) = &stage.through {
             self.slopes.move_schedules(through, batch, batches);
         }
@@ -324,15 +303,8 @@ impl<E: Number> Rollout<E> {
 
     /// The gains of the rows of a step, which has been made.
     fn evaluate_gains(&mut self, stage: &Stage<E>, frozen: &Frozen<E>, t: usize, live: usize) {
-        let Rollout { trace, draws, options, gains, work, exponents, .. } = self;
-        let drawn = |variable| match variable {
-            Variable::Option(option) => &options[option].draws.numbers[..],
-            Variable::Action
-            | Variable::State
-            | Variable::Observation
-            | Variable::Reward(_)
-            | Variable::End => &draws.numbers[..],
-        };
+        let Rollout { trace, draws, gains, work, exponents, .. } = self;
+        let drawn = |draw: usize| &draws[draw].draws.numbers[..];
         let rows = Transitions {
             trace,
             origin: &work.origin[..live],
@@ -376,22 +348,15 @@ impl<E: Number> Rollout<E> {
 
     fn clear_rows(&mut self) {
         self.rows.clear();
-        self.draws.clear();
-        let lists = [
-            &mut self.here,
-            &mut self.before,
-            &mut self.policy,
-            &mut self.anchor,
-            &mut self.log_prob,
-        ];
-        lists.into_iter().for_each(Vec::clear);
-        self.options.iter_mut().for_each(OptionRows::clear);
+        self.here.clear();
+        self.before.clear();
+        self.draws.iter_mut().for_each(DrawRows::clear);
         self.densities.iter_mut().for_each(|density| density.written.clear());
         self.slopes.clear();
     }
 
-    /// Draws the options and the actions of the live rows at step `t`: which rows these are, unless
-    /// a kernel has broken.
+    /// Draws all that the live rows draw at step `t`: which rows these are, unless a kernel has
+    /// broken.
     fn decide(
         &mut self,
         stage: &Stage<E>,
@@ -426,55 +391,13 @@ impl<E: Number> Rollout<E> {
             (&stage.world, &self.batch),
             &mut self.feeds.simulated,
         );
-        if stage.options.is_empty() {
-            let network = Arc::get_mut(&mut self.network)
-                .expect("rollout: the tape of the last gradient is gone");
-            wired.feed(
-                point.present,
-                (&stage.world, &self.batch),
-                live,
-                &mut self.feeds,
-                |inputs| {
-                    wired.network.forward(point.present, inputs, rows.clone(), network);
-                },
-            );
-        } else {
-            let broken = self.draw_options(stage, point, wired, random, rows.clone(), (t, choice));
-            if self.is_broken(broken, Arose::Kernel, t) {
-                return None;
-            }
+        let broken = self.draw_step(stage, point, wired, random, rows.clone(), (t, choice));
+        if self.is_broken(broken, Arose::Kernel, t) {
+            return None;
         }
         if keep == Keep::Rows && stage.learning.scaled_components() > 0 {
             wired.observe(&stage.world, &self.batch, live, &mut self.inputs);
         }
-        let width = stage.family.numbers();
-        let grown = |list: &mut Vec<E>, width: usize| {
-            list.resize((first + live) * width, <E as Float>::ZERO)
-        };
-        grown(&mut self.policy, width);
-        grown(&mut self.log_prob, 1);
-        stage.family.describe(
-            wired.outputs(&self.network, &wired.policy, &rows),
-            &[],
-            &mut self.policy[first * width..],
-        );
-        let policy = &self.policy[first * width..];
-        let name = &stage.plan.model.kernel(stage.plan.policy.kernel).name;
-        let broken =
-            stage.family.fault(name, policy, wired.outputs(&self.network, &wired.policy, &rows));
-        if broken.is_some() {
-            self.is_broken(broken, Arose::Kernel, t);
-            return None;
-        }
-        match &self.listed {
-            Some(listed) => {
-                listed.read_actions(t, &self.work.origin[..live], &mut self.draws.numbers)
-            }
-            None => {
-                stage.family.draw(policy, choice, random, &mut self.work.uniforms, &mut self.draws)
-            }
-        }
-        stage.family.log_probs(policy, &self.draws, rows.clone(), &mut self.log_prob[first..]);
         Some(rows)
     }
 
@@ -490,61 +413,51 @@ impl<E: Number> Rollout<E> {
         let Some(rows) = self.decide(stage, point, random, t, (choice, keep)) else { return };
         let wired = if keep == Keep::Rows { &stage.learning } else { &stage.acting };
         let (first, live) = (rows.start, rows.len());
-        let policy = &self.policy[first * stage.family.numbers()..];
-        let (log_probs, entropies) = (&self.log_prob[first..], &mut self.work.entropy[..live]);
-        stage.family.estimated_entropies(policy, log_probs, entropies);
+        let last = stage.draws.len() - 1;
+        let (family, drawn) = (&stage.draws[last].family, &self.draws[last]);
+        let numbers = &drawn.numbers[first * family.numbers()..];
+        let entropies = &mut self.work.entropy[..live];
+        family.estimated_entropies(numbers, &drawn.log_prob[first..], entropies);
         self.divergences(stage, point, t, rows.clone(), wired);
 
         if let Some(tally) = &mut self.tally {
-            tally.add(
-                stage,
-                &self.batch,
-                (t, rows.clone()),
-                (&self.options, &self.feeds.last),
-                &self.draws,
-            );
+            tally.add(stage, &self.batch, (t, rows.clone()), (&self.draws, &self.feeds.last));
         }
         stage.exponents.read_before(&stage.world, &self.batch, live, &mut self.exponents);
-        if !stage.options.is_empty() {
-            let Rollout { options, feeds, exponents, .. } = self;
-            let (now, last) = (
-                |option: usize, row: usize| options[option].draws.numbers[first + row],
-                |option: usize, row: usize| feeds.last[option].numbers[row],
-            );
-            stage.exponents.read_options(live, now, last, exponents);
-            stage.exponents.read_real_options(
-                live,
-                |option, component, row| feeds.drawn[option].columns[component * live + row],
-                exponents,
-            );
-        }
         if let (Some(through), Keep::Rows) = (&stage.through, keep) {
             let Rollout { batch, slopes, .. } = self;
             slopes.read(through, |expressions, values| {
                 expressions.read_before(&stage.world, batch, live, values)
             });
         }
-        let Work { actions: columns, joint, joint_columns, origin, .. } = &mut self.work;
-        let actions = stage.family.actions(&self.draws, rows.clone(), columns);
-        let done = match &stage.joint {
-            Some(of) => of.actions(actions, &self.feeds.drawn, live, (joint, joint_columns)),
-            None => actions,
-        };
-        match (&self.listed, &stage.imagination) {
+        let Rollout { batch, draws, feeds, work, exponents, slopes, listed, imagined, .. } =
+            &mut *self;
+        let drawn = |at: usize| draws[at].taken(&stage.draws[at], rows.clone(), &feeds.drawn[at]);
+        let before = |at: usize| feeds.last[at].as_actions(live);
+        stage.exponents.read_drawn(live, drawn, before, exponents);
+        if let (Some(through), Keep::Rows) = (&stage.through, keep) {
+            slopes.read(through, |expressions, values| {
+                expressions.read_drawn(live, drawn, before, values)
+            });
+        }
+        let Work { joint, taken, origin, .. } = work;
+        let done = stage.joint.actions(drawn, live, joint);
+        match (listed, &stage.imagination) {
             (Some(listed), _) => {
                 let mut next = Vec::with_capacity(live);
                 listed.read_states(t + 1, &origin[..live], &mut next);
-                self.batch.follow(&stage.world, done, (Actions::Numbers(&next), &[]), random);
+                batch.follow(&stage.world, done, (Actions::Numbers(&next), &[]), random);
             }
-            (None, None) => self.batch.step(&stage.world, done, random),
+            (None, None) => batch.step(&stage.world, done, random),
             (None, Some(imagination)) => {
-                let on = (&stage.world, &mut self.batch);
+                taken.copy(done, live);
+                let done = taken.as_actions(live);
                 let kept = if stage.through.is_some() { first } else { 0 };
                 imagination.step(
-                    on,
-                    (point.present, (actions, done), kept),
-                    &mut self.feeds,
-                    &mut self.imagined,
+                    (&stage.world, batch),
+                    (point.present, done, kept),
+                    feeds,
+                    imagined,
                     random,
                 );
             }
@@ -561,21 +474,19 @@ impl<E: Number> Rollout<E> {
             return;
         }
         if stage.keeps_ledger() && keep == Keep::Rows {
-            self.trace.record_next(&stage.seen(), &self.batch, &origin[..live]);
-            self.trace.record_actions(actions, live);
-            for (at, option) in stage.options.iter().enumerate().filter(|(_, of)| of.width > 0) {
-                let drawn = &self.feeds.drawn[at].columns;
-                self.trace.record_option(at, &drawn[..option.width * live], live);
+            self.trace.record_next(&stage.seen(), &self.batch, &self.work.origin[..live]);
+            for (at, _) in stage.draws.iter().enumerate().filter(|(_, of)| of.width > 0) {
+                self.trace.record_drawn(at, &self.feeds.drawn[at].columns, live);
             }
             if stage.collects || stage.densities.iter().any(Density::is_of_outcome) {
                 self.trace.record_outcomes(&stage.seen(), &self.batch, live);
             }
         }
-        stage.exponents.read_after(&stage.world, &self.batch, actions, live, &mut self.exponents);
+        stage.exponents.read_after(&stage.world, &self.batch, live, &mut self.exponents);
         if let (Some(through), Keep::Rows) = (&stage.through, keep) {
             let Rollout { batch, slopes, .. } = self;
             slopes.read(through, |expressions, values| {
-                expressions.read_after(&stage.world, batch, actions, live, values)
+                expressions.read_after(&stage.world, batch, live, values)
             });
             slopes.add(through, t, live);
         }

@@ -30,15 +30,8 @@ impl<E: Number> Rollout<E> {
 
     /// The trajectories of the last run, where they were recorded.
     pub fn trajectories(&self, stage: &Stage<E>) -> Trajectories<'_, E> {
-        let Rollout { rows, totals, trace, draws, options, .. } = self;
-        Trajectories {
-            rows,
-            lengths: &totals.lengths,
-            horizon: stage.horizon,
-            trace,
-            actions: &draws.numbers,
-            options,
-        }
+        let Rollout { rows, totals, trace, draws, .. } = self;
+        Trajectories { rows, lengths: &totals.lengths, horizon: stage.horizon, trace, draws }
     }
 
     /// What whole trajectories give to the densities of the bound, and to its density ratio.
@@ -48,7 +41,6 @@ impl<E: Number> Rollout<E> {
             totals,
             trace,
             draws,
-            options,
             densities,
             ledger,
             ratio,
@@ -58,14 +50,7 @@ impl<E: Number> Rollout<E> {
             ..
         } = self;
         let lengths = totals.lengths.clone();
-        let on = Trajectories {
-            rows,
-            lengths: &lengths,
-            horizon: stage.horizon,
-            trace,
-            actions: &draws.numbers,
-            options,
-        };
+        let on = Trajectories { rows, lengths: &lengths, horizon: stage.horizon, trace, draws };
         if let Some(of) = &stage.scored_model {
             scored_model.evaluate(of, point, &on);
         }
@@ -128,13 +113,10 @@ impl<E: Number> Rollout<E> {
             let sign = stage.terms[density.term].sign;
             for (at, (&(t, trajectory), &log_p)) in out.points.iter().zip(&out.log_prob).enumerate()
             {
-                let of_draw = |draw: usize, row: usize| match options.get(draw) {
-                    // of a squashed draw the density of what it became
-                    Some(option) => {
-                        option.log_prob[row]
-                            + stage.options[draw].family.log_squash(&option.draws, row)
-                    }
-                    None => self.log_prob[row] + stage.family.log_squash(draws, row),
+                // of a squashed draw the density of what it became
+                let of_draw = |draw: usize, row: usize| {
+                    let (family, drawn) = (&stage.draws[draw].family, &draws[draw]);
+                    drawn.log_prob[row] + family.log_squash(&drawn.draws, row)
                 };
                 let log_q =
                     out.compared(at, density, &on, (of_draw, |row: usize| out.written[row]));
@@ -149,15 +131,9 @@ impl<E: Number> Rollout<E> {
 
     /// Evaluates the densities anew at `point`; what the trajectories gave stays.
     pub fn revalue_densities(&mut self, stage: &Stage<E>, point: Point<E>) {
-        let Rollout { rows, totals, trace, draws, options, densities, .. } = self;
-        let on = Trajectories {
-            rows,
-            lengths: &totals.lengths,
-            horizon: stage.horizon,
-            trace,
-            actions: &draws.numbers,
-            options,
-        };
+        let Rollout { rows, totals, trace, draws, densities, .. } = self;
+        let on =
+            Trajectories { rows, lengths: &totals.lengths, horizon: stage.horizon, trace, draws };
         stage
             .densities
             .iter()
