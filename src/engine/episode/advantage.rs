@@ -1,6 +1,6 @@
 //! What the draws of one kind are worth: the credit of each row, less what it is compared with.
 
-use super::credit::{self, Carry, Discounts, Given, Rows, StepSums};
+use super::credit::{self, Carry, Discounts, Given, Others, Rows, StepSums};
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
 use crate::plan::critic::Fading;
@@ -69,7 +69,7 @@ impl<E: Number> Advantages<E> {
                 sums.clear(horizon);
                 sums.add_rows(rows, credit);
                 credit::rests(given.after, lengths, horizon, rests);
-                sums.add_rests(rests);
+                sums.add_rests(rows, rests);
             }
             Baseline::Network { .. } => {
                 let fading = settings
@@ -100,7 +100,7 @@ impl<E: Number> Advantages<E> {
             sums.clear(horizon);
             sums.add_rows(rows, credit);
             credit::rests(given.after, lengths, horizon, rests);
-            sums.add_rests(rests);
+            sums.add_rests(rows, rests);
         }
     }
 
@@ -125,7 +125,7 @@ impl<E: Number> Advantages<E> {
                 sums.clear(horizon);
                 sums.add_rows(rows, credit);
                 credit::rests(after, lengths, horizon, rests);
-                sums.add_rests(rests);
+                sums.add_rests(rows, rests);
             }
             Baseline::Network { .. } => {
                 advantage.extend(credit.iter().zip(values).map(|(&credit, &value)| credit - value))
@@ -135,7 +135,7 @@ impl<E: Number> Advantages<E> {
     }
 
     /// The advantage of each row where it needs the sums of credit over all shards.
-    pub fn compare(&mut self, rows: &Rows, all: &StepSums) {
+    pub fn compare(&mut self, rows: &Rows, all: (&StepSums, Others)) {
         if self.compared {
             credit::leave_one_out(rows, &self.credit, &self.rests, all, &mut self.advantage);
         }

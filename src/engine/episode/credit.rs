@@ -16,6 +16,8 @@ pub struct Rows {
     /// Rows of step `t` (from 0): `starts[t]..starts[t + 1]`.
     pub starts: Vec<usize>,
     pub trajectory: Vec<u32>,
+    /// What each trajectory counts in a mean; empty where all count alike.
+    pub weight: Vec<f64>,
 }
 
 /// What rows give to the terms that are credited, in nats.
@@ -149,31 +151,36 @@ impl StepSums {
 
     /// Adds what each trajectory gives in a step after its end; NaN stands for one that did not
     /// end.
-    pub fn add_rests(&mut self, rests: &[f64]) {
-        for &rest in rests.iter().filter(|rest| !rest.is_nan()) {
-            self.rest_sum += rest;
-            self.rest_count += 1.0;
+    pub fn add_rests(&mut self, rows: &Rows, rests: &[f64]) {
+        for (at, &rest) in rests.iter().enumerate().filter(|(_, rest)| !rest.is_nan()) {
+            let weight = rows.weight_of(at as u32);
+            self.rest_sum += weight * rest;
+            self.rest_count += weight;
         }
     }
 
     pub fn add_rows<E: Float>(&mut self, rows: &Rows, credit: &[E]) {
         for (t, bounds) in rows.starts.windows(2).enumerate() {
-            self.count[t] += (bounds[1] - bounds[0]) as f64;
-            self.sum[t] += credit[bounds[0]..bounds[1]].iter().map(|g| g.as_f64()).sum::<f64>();
+            let credit = credit[bounds[0]..bounds[1]].iter().map(|g| g.as_f64());
+            if rows.weight.is_empty() {
+                self.count[t] += (bounds[1] - bounds[0]) as f64;
+                self.sum[t] += credit.sum::<f64>();
+                continue;
+            }
+            for (credit, &trajectory) in credit.zip(&rows.trajectory[bounds[0]..bounds[1]]) {
+                let weight = rows.weight_of(trajectory);
+                self.count[t] += weight;
+                self.sum[t] += weight * credit;
+            }
         }
     }
 
     pub fn add(&mut self, other: &StepSums) {
-        self.add_share(other, 1.0);
-    }
-
-    /// Adds a share of all of it.
-    pub fn add_share(&mut self, other: &StepSums, share: f64) {
         for (mine, theirs) in [(&mut self.sum, &other.sum), (&mut self.count, &other.count)] {
-            mine.iter_mut().zip(theirs).for_each(|(a, b)| *a += share * b);
+            mine.iter_mut().zip(theirs).for_each(|(a, b)| *a += b);
         }
-        self.rest_sum += share * other.rest_sum;
-        self.rest_count += share * other.rest_count;
+        self.rest_sum += other.rest_sum;
+        self.rest_count += other.rest_count;
     }
 }
 
@@ -187,6 +194,15 @@ pub fn rests<E: Float>(after: &[E], lengths: &[u32], horizon: usize, out: &mut V
     }));
 }
 
+/// Whose credit a row is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Others {
+    /// That of the batch's other trajectories.
+    OfBatch,
+    /// That of an independent copy of the batch.
+    OfCopy,
+}
+
 /// Writes `G` less the mean `G` of the other trajectories that are live at the same `t`; unbiased,
 /// since that mean does not read the draw. Where no other is live, the others give their `rests`
 /// until the horizon.
@@ -194,34 +210,44 @@ pub fn leave_one_out<E: Float>(
     rows: &Rows,
     credit: &[E],
     rests: &[f64],
-    all: &StepSums,
+    (all, others): (&StepSums, Others),
     advantage: &mut [E],
 ) {
     let horizon = all.count.len();
     for (t, bounds) in rows.starts.windows(2).enumerate() {
-        let others = all.count[t] - 1.0;
         for row in bounds[0]..bounds[1] {
-            let own = credit[row].as_f64();
-            let mean = if others > 0.0 {
-                (all.sum[t] - own) / others
+            let (own, trajectory) = (credit[row].as_f64(), rows.trajectory[row]);
+            let weight = match others {
+                Others::OfBatch => rows.weight_of(trajectory),
+                Others::OfCopy => 0.0,
+            };
+            let count = all.count[t] - weight;
+            let mean = if count > 0.0 {
+                (all.sum[t] - weight * own) / count
             } else {
-                rest_of_others(rests[rows.trajectory[row] as usize], all) * (horizon - t) as f64
+                let own = rests[trajectory as usize];
+                rest_of_others((own, weight), all) * (horizon - t) as f64
             };
             advantage[row] = E::of(own - mean);
         }
     }
 }
 
-fn rest_of_others(own: f64, all: &StepSums) -> f64 {
+fn rest_of_others((own, weight): (f64, f64), all: &StepSums) -> f64 {
     let (sum, count) = if own.is_nan() {
         (all.rest_sum, all.rest_count)
     } else {
-        (all.rest_sum - own, all.rest_count - 1.0)
+        (all.rest_sum - weight * own, all.rest_count - weight)
     };
     if count > 0.0 { sum / count } else { 0.0 }
 }
 
 impl Rows {
+    /// What a trajectory counts.
+    pub fn weight_of(&self, trajectory: u32) -> f64 {
+        self.weight.get(trajectory as usize).copied().unwrap_or(1.0)
+    }
+
     pub fn clear(&mut self) {
         self.starts.clear();
         self.starts.push(0);
@@ -255,7 +281,7 @@ mod tests {
 
     /// Two trajectories: the first lives 3 steps, the second 1.
     fn rows() -> Rows {
-        Rows { starts: vec![0, 2, 3, 4], trajectory: vec![0, 1, 0, 0] }
+        Rows { starts: vec![0, 2, 3, 4], trajectory: vec![0, 1, 0, 0], weight: vec![] }
     }
 
     #[test]
@@ -373,9 +399,9 @@ mod tests {
         sums.add_rows(&rows(), &credit);
         let mut rest = Vec::new();
         rests(&[100.0, -4.0], &[3, 1], 3, &mut rest);
-        sums.add_rests(&rest);
+        sums.add_rests(&rows(), &rest);
         let mut advantage = [0.0; 4];
-        leave_one_out(&rows(), &credit, &rest, &sums, &mut advantage);
+        leave_one_out(&rows(), &credit, &rest, (&sums, Others::OfBatch), &mut advantage);
         // alone at t = 2 and t = 3, the first is compared with the -2 a step that the second gives
         // after its end
         assert_eq!(advantage, [3.0 - 5.0, 5.0 - 3.0, 7.0 + 4.0, 11.0 + 2.0]);

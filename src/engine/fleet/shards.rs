@@ -2,7 +2,7 @@
 //! the job and on the shard alone.
 
 use super::crew::Crew;
-use crate::engine::episode::credit::StepSums;
+use crate::engine::episode::credit::{Others, StepSums};
 use crate::engine::family::choice::Choice;
 use crate::engine::gradient::objective::{Aim, Objective, ReturnScale, Told, Weighing, part_of};
 use crate::engine::numeric::float::Float;
@@ -225,7 +225,9 @@ impl<'a, E: Number> Shared<'a, E> {
             | Job::Diverge
             | Job::Classify { .. }
             | Job::Refit { .. } => {}
-            Job::Compare => objective.compare(stage, rollout, &read(&self.sums)),
+            Job::Compare => {
+                objective.compare(stage, rollout, (&read(&self.sums), Others::OfBatch));
+            }
             Job::Scale { factor } => objective.scale_advantages(factor),
             Job::Differentiate { weighing } | Job::All { weighing, .. } => {
                 objective.differentiate(stage, (&parameters, point.previous), rollout, weighing);

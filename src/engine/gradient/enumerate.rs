@@ -341,9 +341,10 @@ impl<E: Number> Enumeration<E> {
         (tape, parameters): (&mut Tape<E>, &Parameters<E>),
         advantages: &Advantages<E>,
         times: &[u32],
-        share: f64,
+        share: impl Fn(u32) -> f64,
         weighted: &mut Vec<(Matrix<E>, Vec<E>)>,
     ) {
+        let of_row = |row: usize| share(rollout.rows.trajectory[row]);
         let mut scores = vec![<E as Float>::ZERO; self.pairs.len()];
         for (row, (&credit, &advantage)) in
             advantages.credit.iter().zip(&advantages.advantage).enumerate()
@@ -352,7 +353,7 @@ impl<E: Number> Enumeration<E> {
             let pairs = self.pairs.of_row(row);
             let of_pairs = self.credited[pairs.clone()].iter().zip(&self.posterior[pairs.clone()]);
             for (score, (credited, posterior)) in scores[pairs].iter_mut().zip(of_pairs) {
-                *score = Float::of(-share * (credited - posterior * baseline));
+                *score = Float::of(-of_row(row) * (credited - posterior * baseline));
             }
         }
         for (rows, density, source) in [
@@ -381,7 +382,7 @@ impl<E: Number> Enumeration<E> {
                     for (weight, posterior) in
                         weights[pairs.clone()].iter_mut().zip(&self.posterior[pairs])
                     {
-                        *weight = Float::of(-term.sign * share * posterior);
+                        *weight = Float::of(-term.sign * of_row(row) * posterior);
                     }
                 }
                 weighted.push((entropy.clone(), weights));
@@ -404,7 +405,8 @@ impl<E: Number> Enumeration<E> {
                     summed.probability(at, &self.pairs, &self.posterior)
                 }
             };
-            let weights = (0..count).map(|at| Float::of(-term.sign * share * weight(at)));
+            let of_point = |at: usize| -term.sign * share(rows.points[at].1) * weight(at);
+            let weights = (0..count).map(|at| Float::of(of_point(at)));
             weighted.push((log_prob, weights.collect()));
         }
     }

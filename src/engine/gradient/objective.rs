@@ -11,7 +11,7 @@
 use super::enumerate::Enumeration;
 use super::pathwise;
 use crate::engine::episode::advantage::Advantages;
-use crate::engine::episode::credit::{Given, StepSums};
+use crate::engine::episode::credit::{Given, Others, StepSums};
 use crate::engine::family::{Draws, Family};
 use crate::engine::network::forward::{Activations, Scratch};
 use crate::engine::numeric::float::Float;
@@ -102,6 +102,9 @@ struct Sample<'a, E> {
     network: &'a Arc<Activations<E>>,
     target: &'a [E],
     times: &'a [u32],
+    /// Of each row its trajectory, and what each trajectory counts where not all count alike.
+    trajectories: &'a [u32],
+    weight: &'a [f64],
     /// By draw of a step.
     draws: Vec<Drawn<'a, E>>,
     /// Of the next states that a model draws, where their score is taken.
@@ -144,7 +147,8 @@ struct AtPoints<'a, E> {
     advantage: &'a [E],
     /// What a point counts.
     share: f64,
-    points: usize,
+    /// Step and trajectory of each.
+    points: &'a [(u32, u32)],
 }
 
 /// The draws of one factor at the rows of a minibatch.
@@ -168,6 +172,7 @@ struct PartPoints<E> {
     last: Vec<u32>,
     log_prob: Vec<E>,
     advantage: Vec<E>,
+    points: Vec<(u32, u32)>,
 }
 
 /// The rows of a minibatch, gathered.
@@ -180,6 +185,7 @@ struct Part<E> {
     network: Arc<Activations<E>>,
     target: Vec<E>,
     times: Vec<u32>,
+    trajectories: Vec<u32>,
 }
 
 impl<E: Number> Objective<E> {
@@ -257,7 +263,8 @@ impl<E: Number> Objective<E> {
             );
         }
         if let (Some(start), Some(draw)) = (&mut self.start, self.draws.last_mut()) {
-            start.assess(stage, &rollout.ledger, (&rollout.after, &rollout.totals.lengths), draw);
+            let ledger = (&rollout.ledger, &rollout.rows.weight[..]);
+            start.assess(stage, ledger, (&rollout.after, &rollout.totals.lengths), draw);
         }
         self.returns.clear(1);
         if settings.normalize.returns {
@@ -289,16 +296,21 @@ impl<E: Number> Objective<E> {
     }
 
     /// The advantage of each row where it needs the sums of credit over all shards.
-    pub fn compare(&mut self, stage: &Stage<E>, rollout: &Rollout<E>, all: &[StepSums]) {
+    pub fn compare(
+        &mut self,
+        stage: &Stage<E>,
+        rollout: &Rollout<E>,
+        (all, others): (&[StepSums], Others),
+    ) {
         // summed out, all draws of a step are credited alike
         let credited = if self.enumeration.is_some() { 1 } else { stage.row_draws() };
         for (draw, all) in self.draws.iter_mut().zip(all).take(credited) {
-            draw.compare(&rollout.rows, all);
+            draw.compare(&rollout.rows, (all, others));
         }
         if let (Some(start), Some(draw), Some(all)) =
             (&self.start, self.draws.last_mut(), all.last())
         {
-            start.compare(&stage.plan.settings.baseline, all, draw);
+            start.compare(&stage.plan.settings.baseline, (all, others), draw);
         }
     }
 
@@ -321,6 +333,8 @@ impl<E: Number> Objective<E> {
             network: &rollout.network,
             target: &self.draws[self.valued].target,
             times: &self.times,
+            trajectories: &rollout.rows.trajectory,
+            weight: &rollout.rows.weight,
             draws: rollout.draws.iter().zip(&self.draws).map(Drawn::of).collect(),
             of_model: stage
                 .scored_model
@@ -354,7 +368,8 @@ impl<E: Number> Objective<E> {
         let mut tape = Tape::reusing(&self.scratch);
         let mut weighted = Vec::new();
         let all = densities(rollout, weighing.share);
-        weigh_densities(&all, stage, (&mut tape, parameters), &mut weighted);
+        let weight = &rollout.rows.weight;
+        weigh_densities(&all, stage, (&mut tape, parameters), (weight, &mut weighted));
         if !weighted.is_empty() {
             tape.backward(weighted, parameters, &mut self.gradient);
         }
@@ -424,10 +439,13 @@ impl<E: Number> Objective<E> {
         let densities = densities.map(|(of, part)| part.gather(of, None, at)).collect();
         gather(&self.draws[self.valued].target, rows, 1, &mut mine.target);
         gather(&self.times, rows, 1, &mut mine.times);
+        gather(&rollout.rows.trajectory, rows, 1, &mut mine.trajectories);
         let sample = Sample {
             network: &mine.network,
             target: &mine.target,
             times: &mine.times,
+            trajectories: &mine.trajectories,
+            weight: &rollout.rows.weight,
             draws: mine.drawn.iter().map(PartDrawn::as_drawn).collect(),
             of_model,
             of_start,
@@ -524,14 +542,15 @@ impl<E: Number> Sample<'_, E> {
                 on,
                 self.enumerated.expect("objective: what is summed out has its credit"),
                 self.times,
-                weighing.share,
+                |trajectory| weighing.share * rollout.rows.weight_of(trajectory),
                 &mut weighted,
             );
         } else if weighing.aim != Aim::Baseline {
             self.weigh_draws(stage, &mut tape, &roots, weighing, &mut weighted);
             let of = (stage.scored_model.as_ref(), self.of_model.as_ref());
             self.weigh_points(stage, of, (&mut tape, parameters), weighing, &mut weighted);
-            weigh_densities(&self.densities, stage, (&mut tape, parameters), &mut weighted);
+            let into = (self.weight, &mut weighted);
+            weigh_densities(&self.densities, stage, (&mut tape, parameters), into);
             if stage.plan.settings.kl_target.is_some() {
                 told.divergence = self.divergence(stage);
             }
@@ -545,7 +564,9 @@ impl<E: Number> Sample<'_, E> {
                 .sum();
             let squares = tape.squared_error(value, self.target);
             let weight = if stage.plan.shared { stage.plan.settings.baseline_weight } else { 1.0 };
-            weighted.push((squares, vec![Float::of(weight * weighing.share); rows]));
+            let mut weights = vec![Float::of(weight * weighing.share); rows];
+            self.count(&mut weights);
+            weighted.push((squares, weights));
         }
         tape.backward(weighted, parameters, gradient);
         told
@@ -580,6 +601,7 @@ impl<E: Number> Sample<'_, E> {
                 let later = weights.iter_mut().zip(self.times).filter(|(_, t)| **t > 1);
                 later.for_each(|(weight, _)| *weight = <E as Float>::ZERO);
             }
+            self.count(&mut weights);
             weighted.push((log_prob, weights));
             for term in terms() {
                 let times = term.from as u32..=term.to as u32;
@@ -630,25 +652,35 @@ impl<E: Number> Sample<'_, E> {
         weighted: &mut Vec<(Matrix<E>, Vec<E>)>,
     ) {
         let (Some(density), Some(at)) = (density, at) else { return };
-        if at.points == 0 {
+        if at.points.is_empty() {
             return;
         }
-        let roots = tape.network(&density.network, parameters, at.network, 0..at.points);
+        let points = 0..at.points.len();
+        let roots = tape.network(&density.network, parameters, at.network, points);
         let log_prob = density.family.log_density(tape, &roots, at.last, at.draws);
         let weighing = Weighing { share: at.share, ..weighing };
         let clip_ratio = stage.plan.settings.clip_ratio;
         let worth = (at.log_prob, at.advantage);
-        let weights = score_weights(&values_of(&log_prob), worth, clip_ratio, weighing);
+        let mut weights = score_weights(&values_of(&log_prob), worth, clip_ratio, weighing);
+        count(&mut weights, at.points.iter().map(|point| point.1), self.weight);
         weighted.push((log_prob, weights));
     }
 
     /// The weight of each row in `−sign · Σ_{t of times} share`.
     fn weights(&self, sign: f64, times: std::ops::RangeInclusive<u32>, share: f64) -> Vec<E> {
         let weight: E = Float::of(-sign * share);
-        self.times
+        let mut weights = self
+            .times
             .iter()
             .map(|t| if times.contains(t) { weight } else { <E as Float>::ZERO })
-            .collect()
+            .collect::<Vec<E>>();
+        self.count(&mut weights);
+        weights
+    }
+
+    /// Multiplies the weights of rows by what their trajectories count.
+    fn count(&self, weights: &mut [E]) {
+        count(weights, self.trajectories.iter().copied(), self.weight);
     }
 
     /// `Σ KL(π ‖ π_b)` over the rows, of all that they draw.
@@ -712,7 +744,7 @@ impl<'a, E: Number> AtPoints<'a, E> {
             log_prob: &[],
             advantage: &[],
             share,
-            points: rows.points.len(),
+            points: &rows.points,
         }
     }
 }
@@ -732,6 +764,7 @@ impl<E: Number> PartPoints<E> {
             of.network.gather(&rows.network, points, network);
             of.network.recompute(parameters, 0..points.len(), network);
         }
+        gather(&rows.points, points, 1, &mut self.points);
         let width = rows.draws.reals.len() / rows.points.len().max(1);
         self.draws.gather(&rows.draws, points, width);
         gather(&rows.last, points, 1, &mut self.last);
@@ -748,7 +781,7 @@ impl<E: Number> PartPoints<E> {
             log_prob: &self.log_prob,
             advantage: &self.advantage,
             share,
-            points: points.len(),
+            points: &self.points,
         }
     }
 }
@@ -793,16 +826,27 @@ fn weigh_densities<E: Number>(
     densities: &[AtPoints<E>],
     stage: &Stage<E>,
     (tape, parameters): (&mut Tape<E>, &Parameters<E>),
-    weighted: &mut Vec<(Matrix<E>, Vec<E>)>,
+    (weight, weighted): (&[f64], &mut Vec<(Matrix<E>, Vec<E>)>),
 ) {
     for (density, at) in stage.densities.iter().zip(densities) {
         let term = &stage.terms[density.term];
-        if !term.pathwise || density.version != Version::Present || at.points == 0 {
+        if !term.pathwise || density.version != Version::Present || at.points.is_empty() {
             continue;
         }
-        let roots = tape.network(&density.network, parameters, at.network, 0..at.points);
+        let points = at.points.len();
+        let roots = tape.network(&density.network, parameters, at.network, 0..points);
         let log_prob = density.family.log_density(tape, &roots, at.last, at.draws);
-        weighted.push((log_prob, vec![Float::of(-term.sign * at.share); at.points]));
+        let mut weights = vec![Float::of(-term.sign * at.share); points];
+        count(&mut weights, at.points.iter().map(|point| point.1), weight);
+        weighted.push((log_prob, weights));
+    }
+}
+
+/// Multiplies weights by what the trajectories count that they are of.
+fn count<E: Number>(weights: &mut [E], trajectories: impl Iterator<Item = u32>, weight: &[f64]) {
+    if !weight.is_empty() {
+        let of = weights.iter_mut().zip(trajectories);
+        of.for_each(|(by, trajectory)| *by = *by * Float::of(weight[trajectory as usize]));
     }
 }
 

@@ -1,8 +1,8 @@
-//! All trajectories of a small finite model, each run for itself: the mean of what training
-//! estimates, without any error of sampling.
+//! All trajectories of a small finite model as one batch, each counted by its probability: the mean
+//! of what training estimates, without any error of sampling.
 
 use crate::engine::episode::advantage::Advantages;
-use crate::engine::episode::credit::StepSums;
+use crate::engine::episode::credit::Others;
 use crate::engine::episode::listing::{Listed, Trajectory};
 use crate::engine::error::EngineError;
 use crate::engine::family::choice::Choice;
@@ -25,7 +25,7 @@ pub struct Mean {
     /// Of the estimate of the bound's gradient, flat.
     pub gradient: Vec<f64>,
     pub bound: f64,
-    /// The mean of an estimate's largest number.
+    /// The mean of `Σ |A|` over what a trajectory draws, nats: what its scores are multiplied with.
     pub size: f64,
     /// Of all that is listed: 1, but for rounding.
     pub probability: f64,
@@ -37,8 +37,9 @@ pub struct Mean {
 pub struct Bias {
     /// `max |mean − exact|` over the trained numbers.
     pub largest: f64,
-    /// The largest number of the exact gradient, and the mean of an estimate's.
+    /// The largest number of the exact gradient.
     pub scale: f64,
+    /// As [`Mean::size`].
     pub size: f64,
     /// Of which the oracle's gradient is a difference of sums, nats.
     pub bound: f64,
@@ -110,54 +111,36 @@ fn mean_from(
     let frozen = Frozen::default();
     let previous = (parameters.values() != previous.values()).then_some(previous.values());
     let point = Point { present: parameters.values(), previous, frozen: &frozen };
-    let all = run(&stage, point, &list);
-    verify_numbers(&all)?;
-    let log_q = log_q(&stage, point, &all, &list)?;
-
-    let mut mean = Mean {
-        gradient: parameters.zero_gradient(),
-        bound: 0.0,
-        size: 0.0,
-        probability: 0.0,
-        trajectories: list.len(),
-    };
+    let (mut list, mut all) = (list, Rollout::new(&stage, 0));
+    let mut probabilities: Vec<f64> = Vec::new();
+    // what cannot happen may have densities that are none: it is not listed a second time
+    while probabilities.len() != list.len() || probabilities.contains(&0.0) {
+        all = run(&stage, point, &list);
+        verify_numbers(&all)?;
+        let log_q = log_q(&stage, point, &all, &list)?;
+        probabilities = log_q.iter().map(|log_q| log_q.exp()).collect();
+        let mut likely = probabilities.iter().map(|&probability| probability > 0.0);
+        list.retain(|_| likely.next().unwrap_or(false));
+    }
+    all.rows.weight.clone_from(&probabilities);
     let mut objective = Objective::new(&stage, parameters);
-    let mut one = Rollout::new(&stage, 1);
-    let probabilities: Vec<f64> = log_q.iter().map(|log_q| log_q.exp()).collect();
-    let likely = || list.iter().zip(&probabilities).filter(|(_, probability)| **probability > 0.0);
-    let mut others = vec![StepSums::default(); stage.credited()];
-    others.iter_mut().for_each(|sums| sums.clear(stage.horizon));
+    objective.assess(&stage, &all, point, ReturnScale::ONE);
     if stage.compares() {
-        for (trajectory, probability) in likely() {
-            assess(&stage, point, trajectory, (&mut one, &mut objective))?;
-            let own = objective.draws.iter().map(|draw| &draw.sums);
-            others.iter_mut().zip(own).for_each(|(sums, own)| sums.add_share(own, *probability));
-        }
+        let sums: Vec<_> = objective.draws.iter().map(|draw| draw.sums.clone()).collect();
+        objective.compare(&stage, &all, (&sums, Others::OfCopy));
     }
     let aim = if plan.fit_moves_bound() { Aim::Both } else { Aim::Policy };
     let whole = Weighing { aim, share: 1.0, moved: false };
-    for (trajectory, probability) in likely() {
-        assess(&stage, point, trajectory, (&mut one, &mut objective))?;
-        if stage.compares() {
-            let with_own = |(draw, others): (&Advantages<f64>, &StepSums)| {
-                let mut sums = draw.sums.clone();
-                sums.add_share(others, OTHERS);
-                sums
-            };
-            let sums: Vec<_> = objective.draws.iter().zip(&others).map(with_own).collect();
-            objective.compare(&stage, &one, &sums);
-        }
-        objective.differentiate(&stage, (parameters, previous), &one, whole);
+    objective.differentiate(&stage, (parameters, previous), &all, whole);
+    let of_bound = all.totals.bound.iter().zip(&probabilities);
+    let mean = Mean {
         // the objective is the bound's negative
-        mean.gradient
-            .iter_mut()
-            .zip(&objective.gradient)
-            .for_each(|(mean, gradient)| *mean -= probability * gradient);
-        mean.bound += probability * one.totals.bound[0];
-        let sizes = objective.gradient.iter().map(|g| g.abs());
-        mean.size += probability * sizes.fold(0.0, f64::max);
-        mean.probability += probability;
-    }
+        gradient: objective.gradient.iter().map(|gradient| -gradient).collect(),
+        bound: of_bound.map(|(bound, probability)| bound * probability).sum(),
+        size: size(&objective, &all, &probabilities),
+        probability: probabilities.iter().sum(),
+        trajectories: list.len(),
+    };
     parameters
         .layout()
         .verify_finite("gradient", &mean.gradient)
@@ -170,23 +153,15 @@ fn mean_from(
     Ok(mean)
 }
 
-/// How many other trajectories a batch of one is compared with: each gives what is to be expected.
-const OTHERS: f64 = 64.0;
-
-/// Runs one trajectory and finds the credit of what it draws.
-fn assess(
-    stage: &Stage<f64>,
-    point: Point<f64>,
-    trajectory: &Trajectory,
-    (one, objective): (&mut Rollout<f64>, &mut Objective<f64>),
-) -> Result<(), EngineError> {
-    one.listed =
-        Some(Listed::of(std::slice::from_ref(trajectory), stage.horizon, stage.draws.len()));
-    one.run(stage, point, [0; 3], Choice::Sampled, Keep::Rows);
-    one.value(stage, point);
-    verify_numbers(one)?;
-    objective.assess(stage, one, point, ReturnScale::ONE);
-    Ok(())
+/// `E Σ |A|` over all that is drawn: what scores are multiplied with.
+fn size(objective: &Objective<f64>, all: &Rollout<f64>, probabilities: &[f64]) -> f64 {
+    let of_row = |(advantage, &trajectory): (&f64, &u32)| {
+        advantage.abs() * probabilities[trajectory as usize]
+    };
+    let of_draw = |draw: &Advantages<f64>| {
+        draw.advantage.iter().zip(&all.rows.trajectory).map(of_row).sum::<f64>()
+    };
+    objective.draws.iter().map(of_draw).sum()
 }
 
 /// What can be drawn.

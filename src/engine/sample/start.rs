@@ -2,7 +2,7 @@
 //! and so has no row.
 
 use crate::engine::episode::advantage::Advantages;
-use crate::engine::episode::credit::{self, Carry, Given, Rows, StepSums};
+use crate::engine::episode::credit::{self, Carry, Given, Others, Rows, StepSums};
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
 use crate::engine::program::density::{Density, DensityRows};
@@ -48,12 +48,14 @@ impl<E: Number> StartCredit<E> {
     pub fn assess(
         &mut self,
         stage: &Stage<E>,
-        ledger: &Ledger<E>,
+        (ledger, weight): (&Ledger<E>, &[f64]),
         (after, lengths): (&[E], &[u32]),
         out: &mut Advantages<E>,
     ) {
         let trajectories = lengths.len();
         self.rows.clear();
+        self.rows.weight.clear();
+        self.rows.weight.extend_from_slice(weight);
         self.rows.trajectory.extend(0..trajectories as u32);
         self.rows.close_step();
         for list in [&mut self.here, &mut self.zeros] {
@@ -83,7 +85,7 @@ impl<E: Number> StartCredit<E> {
     }
 
     /// The credit less the mean of that of the batch's other trajectories.
-    pub fn compare(&self, baseline: &Baseline, all: &StepSums, out: &mut Advantages<E>) {
+    pub fn compare(&self, baseline: &Baseline, all: (&StepSums, Others), out: &mut Advantages<E>) {
         if *baseline != Baseline::None {
             let rests = vec![f64::NAN; self.rows.len()];
             credit::leave_one_out(&self.rows, &out.credit, &rests, all, &mut out.advantage);
