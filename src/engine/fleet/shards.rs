@@ -214,7 +214,7 @@ impl<'a, E: Number> Shared<'a, E> {
             return;
         }
         if let Job::Assess { .. } | Job::Value | Job::All { .. } = job {
-            objective.assess(stage, rollout, point, *read(&self.returns));
+            objective.assess(stage, &rollout.episodes, point, *read(&self.returns));
         }
         match job {
             Job::Assess { .. }
@@ -226,18 +226,23 @@ impl<'a, E: Number> Shared<'a, E> {
             | Job::Classify { .. }
             | Job::Refit { .. } => {}
             Job::Compare => {
-                objective.compare(stage, rollout, (&read(&self.sums), Others::OfBatch));
+                objective.compare(stage, &rollout.episodes, (&read(&self.sums), Others::OfBatch));
             }
             Job::Scale { factor } => objective.scale_advantages(factor),
             Job::Differentiate { weighing } | Job::All { weighing, .. } => {
-                objective.differentiate(stage, (&parameters, point.previous), rollout, weighing);
+                objective.differentiate(
+                    stage,
+                    (&parameters, point.previous),
+                    &rollout.episodes,
+                    weighing,
+                );
             }
             Job::Shuffle { step, epoch } => {
                 let mut random = generator([seed, SHUFFLING + epoch, step << 16 | at as u64]);
-                objective.shuffle(rollout, &mut random);
+                objective.shuffle(&rollout.episodes, &mut random);
             }
             Job::Mirror { weighing } => {
-                rollout.revalue_densities(
+                rollout.episodes.revalue_densities(
                     stage,
                     Point {
                         present: parameters.values(),
@@ -245,11 +250,15 @@ impl<'a, E: Number> Shared<'a, E> {
                         frozen: &read(&self.frozen),
                     },
                 );
-                objective.differentiate_densities(stage, &parameters, rollout, weighing);
+                objective.differentiate_densities(stage, &parameters, &rollout.episodes, weighing);
             }
-            Job::Part { part, parts, weighing } => {
-                objective.differentiate_part(stage, &parameters, rollout, weighing, (part, parts))
-            }
+            Job::Part { part, parts, weighing } => objective.differentiate_part(
+                stage,
+                &parameters,
+                &rollout.episodes,
+                weighing,
+                (part, parts),
+            ),
         }
     }
 
@@ -264,14 +273,17 @@ impl<'a, E: Number> Shared<'a, E> {
         let root = self.stage.learning.value?;
         self.shards.iter().enumerate().find_map(|(at, shard)| {
             let Shard { rollout, .. } = &*locked(shard);
-            if rollout.rows.len() == 0 {
+            if rollout.episodes.rows.len() == 0 {
                 return None;
             }
-            let values =
-                rollout.network.output(&self.stage.learning.network, root, 0..rollout.rows.len());
+            let values = rollout.episodes.network.output(
+                &self.stage.learning.network,
+                root,
+                0..rollout.episodes.rows.len(),
+            );
             let row = values.iter().position(|value| !Float::is_finite(*value))?;
-            let t = rollout.rows.starts.partition_point(|&start| start <= row);
-            Some((at, (t, rollout.rows.trajectory[row] as usize), values[row].as_f64()))
+            let t = rollout.episodes.rows.starts.partition_point(|&start| start <= row);
+            Some((at, (t, rollout.episodes.rows.trajectory[row] as usize), values[row].as_f64()))
         })
     }
 
@@ -302,7 +314,9 @@ impl<'a, E: Number> Shared<'a, E> {
 
     /// Adds the transitions of the last batch to `replay`, in the shards' order.
     pub fn keep_transitions(&self, replay: &mut Replay<E>) {
-        self.shards.iter().for_each(|shard| replay.append(self.stage, &locked(shard).rollout));
+        self.shards
+            .iter()
+            .for_each(|shard| replay.append(self.stage, &locked(shard).rollout.episodes));
     }
 
     /// A shard's part of the pairs of a step of the classifier.
@@ -328,7 +342,7 @@ impl<'a, E: Number> Shared<'a, E> {
                 gradient,
             ),
             (_, _, Some(recorded)) => {
-                let on = rollout.trajectories(self.stage);
+                let on = rollout.episodes.trajectories(self.stage);
                 classifying.add_gradient_of_actions(
                     ratio,
                     (parameters.values(), recorded),
@@ -409,7 +423,7 @@ impl<'a, E: Number> Shared<'a, E> {
     pub fn advantage_size(&self) -> f64 {
         let each = self.shards.iter().map(|shard| {
             let shard = locked(shard);
-            shard.objective.squared_advantages(self.stage, &shard.rollout)
+            shard.objective.squared_advantages(self.stage, &shard.rollout.episodes)
         });
         let (squares, draws) = each.fold((0.0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
         let mean = squares / draws.max(1) as f64;
@@ -418,14 +432,14 @@ impl<'a, E: Number> Shared<'a, E> {
 
     /// Live steps of the batch.
     pub fn rows(&self) -> usize {
-        self.shards.iter().map(|shard| locked(shard).rollout.rows.len()).sum()
+        self.shards.iter().map(|shard| locked(shard).rollout.episodes.rows.len()).sum()
     }
 
     /// Live steps of minibatch `part` of `parts`.
     pub fn rows_of_part(&self, part: usize, parts: usize) -> usize {
         self.shards
             .iter()
-            .map(|shard| part_of(locked(shard).rollout.rows.len(), part, parts).len())
+            .map(|shard| part_of(locked(shard).rollout.episodes.rows.len(), part, parts).len())
             .sum()
     }
 
@@ -438,7 +452,7 @@ impl<'a, E: Number> Shared<'a, E> {
 impl<E: Number> Shard<E> {
     /// What a shard without trajectories gives to any job on them.
     fn rest(&mut self, stage: &Stage<E>) {
-        self.rollout.clear(stage);
+        self.rollout.episodes.clear(stage);
         self.objective.gradient.fill(<E as Float>::ZERO);
         self.objective.told = Told::default();
     }

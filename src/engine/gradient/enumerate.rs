@@ -22,7 +22,7 @@ use crate::engine::program::enumerator::Enumerator;
 use crate::engine::program::point::Point;
 use crate::engine::program::points::Trajectories;
 use crate::engine::program::stage::{Source, Stage, Term};
-use crate::engine::sample::rollout::Rollout;
+use crate::engine::sample::episodes::Episodes;
 use crate::engine::tape::parameters::Parameters;
 use crate::engine::tape::tensor::{Matrix, Tape};
 use crate::plan::{Credited, Less, OptionReads, Version};
@@ -83,11 +83,11 @@ impl<E: Number> Enumeration<E> {
         &mut self,
         of: &Enumerator,
         stage: &Stage<E>,
-        rollout: &Rollout<E>,
+        episodes: &Episodes<E>,
         point: Point<E>,
         credit: &mut Vec<E>,
     ) {
-        let on = rollout.trajectories(stage);
+        let on = episodes.trajectories(stage);
         self.pairs.list(of.outcomes, &on);
         self.evaluate_draws(of, point, &on);
         self.densities.resize_with(stage.densities.len(), Summed::default);
@@ -97,13 +97,13 @@ impl<E: Number> Enumeration<E> {
             let until = |t: usize, length: usize| of.until(&stage.terms[density.term], t, length);
             summed.evaluate((density, reads), &self.pairs, point, &on, until);
         }
-        self.gather(of, stage, rollout, &on);
+        self.gather(of, stage, episodes, &on);
         credit.clear();
-        credit.resize(rollout.rows.len(), <E as Float>::ZERO);
+        credit.resize(episodes.rows.len(), <E as Float>::ZERO);
         for (trajectory, &length) in on.lengths.iter().enumerate() {
             let rows: Vec<usize> =
-                (1..=length as usize).map(|t| rollout.trace.row(t, trajectory)).collect();
-            self.sum_out(of.outcomes, &rows, Float::as_f64(rollout.after[trajectory]), credit);
+                (1..=length as usize).map(|t| episodes.trace.row(t, trajectory)).collect();
+            self.sum_out(of.outcomes, &rows, Float::as_f64(episodes.after[trajectory]), credit);
         }
     }
 
@@ -134,7 +134,7 @@ impl<E: Number> Enumeration<E> {
         &mut self,
         of: &Enumerator,
         stage: &Stage<E>,
-        rollout: &Rollout<E>,
+        episodes: &Episodes<E>,
         on: &Trajectories<E>,
     ) {
         self.potential.clear();
@@ -188,7 +188,7 @@ impl<E: Number> Enumeration<E> {
                     }
                 }
             };
-        for (term, entries) in stage.terms.iter().zip(&rollout.ledger.entries) {
+        for (term, entries) in stage.terms.iter().zip(&episodes.ledger.entries) {
             match term.source {
                 Source::Entropy(draw) => {
                     let entropies = [&option_entropy[..], &action_entropy[..]][draw];
@@ -207,12 +207,12 @@ impl<E: Number> Enumeration<E> {
         }
         let mut alone = Vec::new();
         let of_densities =
-            stage.densities.iter().zip(&rollout.densities).zip(densities.iter().zip(&of.reads));
+            stage.densities.iter().zip(&episodes.densities).zip(densities.iter().zip(&of.reads));
         for ((density, sampled), (summed, reads)) in of_densities {
             let term = &stage.terms[density.term];
             if let Less::Draw(less) = density.less {
                 let log_q = if less == 0 { &option.log_prob[..] } else { &action.log_prob[..] };
-                at_steps(term, &rollout.ledger.entries[density.term], Some((log_q, -term.sign)));
+                at_steps(term, &episodes.ledger.entries[density.term], Some((log_q, -term.sign)));
             }
             alone.clear();
             for (at, (&(t, trajectory), &log_p)) in
@@ -337,14 +337,14 @@ impl<E: Number> Enumeration<E> {
     /// Adds the scores, weighed, and the pathwise parts to a tape.
     pub fn weigh(
         &self,
-        (of, stage, rollout): (&Enumerator, &Stage<E>, &Rollout<E>),
+        (of, stage, episodes): (&Enumerator, &Stage<E>, &Episodes<E>),
         (tape, parameters): (&mut Tape<E>, &Parameters<E>),
         advantages: &Advantages<E>,
         times: &[u32],
         share: impl Fn(u32) -> f64,
         weighted: &mut Vec<(Matrix<E>, Vec<E>)>,
     ) {
-        let of_row = |row: usize| share(rollout.rows.trajectory[row]);
+        let of_row = |row: usize| share(episodes.rows.trajectory[row]);
         let mut scores = vec![<E as Float>::ZERO; self.pairs.len()];
         for (row, (&credit, &advantage)) in
             advantages.credit.iter().zip(&advantages.advantage).enumerate()
@@ -389,7 +389,7 @@ impl<E: Number> Enumeration<E> {
             }
         }
         for (((density, reads), summed), sampled) in
-            stage.densities.iter().zip(&of.reads).zip(&self.densities).zip(&rollout.densities)
+            stage.densities.iter().zip(&of.reads).zip(&self.densities).zip(&episodes.densities)
         {
             let term = &stage.terms[density.term];
             let rows = if *reads == OptionReads::Nothing { sampled } else { &summed.rows };

@@ -22,7 +22,7 @@ use crate::engine::program::density::{Density, DensityRows};
 use crate::engine::program::draws::{DrawRows, KlReference};
 use crate::engine::program::point::Point;
 use crate::engine::program::stage::{Source, Stage};
-use crate::engine::sample::rollout::Rollout;
+use crate::engine::sample::episodes::Episodes;
 use crate::engine::sample::start::StartCredit;
 use crate::engine::tape::parameters::Parameters;
 use crate::engine::tape::tensor::{Matrix, Tape, values_of};
@@ -117,7 +117,7 @@ struct Sample<'a, E> {
     /// What all draws are credited with where options are summed out.
     enumerated: Option<&'a Advantages<E>>,
     /// Whose rows they all are, where none is left out.
-    rollout: Option<&'a Rollout<E>>,
+    episodes: Option<&'a Episodes<E>>,
     /// The parameters at the beginning of the round; `None` where they are the present ones.
     previous: Option<&'a [E]>,
 }
@@ -213,18 +213,18 @@ impl<E: Number> Objective<E> {
     pub fn assess(
         &mut self,
         stage: &Stage<E>,
-        rollout: &Rollout<E>,
+        episodes: &Episodes<E>,
         point: Point<E>,
         scale: ReturnScale,
     ) {
-        let rows = rollout.rows.len();
+        let rows = episodes.rows.len();
         self.times.clear();
-        for (t, bounds) in rollout.rows.starts.windows(2).enumerate() {
+        for (t, bounds) in episodes.rows.starts.windows(2).enumerate() {
             self.times.resize(bounds[1], t as u32 + 1);
         }
         let settings = &stage.plan.settings;
         let mut values: &[E] = match stage.learning.value {
-            Some(root) => rollout.network.output(&stage.learning.network, root, 0..rows),
+            Some(root) => episodes.network.output(&stage.learning.network, root, 0..rows),
             None => &[],
         };
         if !scale.is_one() {
@@ -235,12 +235,12 @@ impl<E: Number> Objective<E> {
         let mut sampled = 0..stage.row_draws();
         if let (Some(enumeration), Some(enumerator)) = (&mut self.enumeration, &stage.enumerator) {
             let draw = &mut self.draws[0];
-            enumeration.assess(enumerator, stage, rollout, point, &mut draw.credit);
+            enumeration.assess(enumerator, stage, episodes, point, &mut draw.credit);
             draw.assess_credit(
                 settings,
-                &rollout.rows,
-                &rollout.after,
-                (&rollout.totals.lengths, stage.horizon),
+                &episodes.rows,
+                &episodes.after,
+                (&episodes.totals.lengths, stage.horizon),
                 values,
             );
             sampled = 0..0;
@@ -252,19 +252,19 @@ impl<E: Number> Objective<E> {
                 continue;
             }
             let here =
-                if stage.keeps_ledger() { &rollout.ledger.given[number] } else { &rollout.here };
-            let given = Given { here, before: &rollout.before, after: &rollout.after };
+                if stage.keeps_ledger() { &episodes.ledger.given[number] } else { &episodes.here };
+            let given = Given { here, before: &episodes.before, after: &episodes.after };
             draw.assess(
                 (settings, number >= stage.plan.unserved),
-                &rollout.rows,
+                &episodes.rows,
                 &given,
-                (&rollout.totals.lengths, stage.horizon),
+                (&episodes.totals.lengths, stage.horizon),
                 values,
             );
         }
         if let (Some(start), Some(draw)) = (&mut self.start, self.draws.last_mut()) {
-            let ledger = (&rollout.ledger, &rollout.rows.weight[..]);
-            start.assess(stage, ledger, (&rollout.after, &rollout.totals.lengths), draw);
+            let ledger = (&episodes.ledger, &episodes.rows.weight[..]);
+            start.assess(stage, ledger, (&episodes.after, &episodes.totals.lengths), draw);
         }
         self.returns.clear(1);
         if settings.normalize.returns {
@@ -276,8 +276,8 @@ impl<E: Number> Objective<E> {
     }
 
     /// `Σ A²` over all draws that are credited, and how many these are.
-    pub fn squared_advantages(&self, stage: &Stage<E>, rollout: &Rollout<E>) -> (f64, usize) {
-        let first_step = rollout.rows.starts.get(1).copied().unwrap_or(0);
+    pub fn squared_advantages(&self, stage: &Stage<E>, episodes: &Episodes<E>) -> (f64, usize) {
+        let first_step = episodes.rows.starts.get(1).copied().unwrap_or(0);
         let credited = self.draws.iter().enumerate().filter(|(number, _)| stage.credits(*number));
         let all = credited.map(|(number, draw)| match stage.draws.get(number) {
             // what is drawn once is drawn at the first step
@@ -299,13 +299,13 @@ impl<E: Number> Objective<E> {
     pub fn compare(
         &mut self,
         stage: &Stage<E>,
-        rollout: &Rollout<E>,
+        episodes: &Episodes<E>,
         (all, others): (&[StepSums], Others),
     ) {
         // summed out, all draws of a step are credited alike
         let credited = if self.enumeration.is_some() { 1 } else { stage.row_draws() };
         for (draw, all) in self.draws.iter_mut().zip(all).take(credited) {
-            draw.compare(&rollout.rows, (all, others));
+            draw.compare(&episodes.rows, (all, others));
         }
         if let (Some(start), Some(draw), Some(all)) =
             (&self.start, self.draws.last_mut(), all.last())
@@ -325,31 +325,31 @@ impl<E: Number> Objective<E> {
         &mut self,
         stage: &Stage<E>,
         (parameters, previous): (&Parameters<E>, Option<&[E]>),
-        rollout: &Rollout<E>,
+        episodes: &Episodes<E>,
         weighing: Weighing,
     ) {
         self.gradient.fill(<E as Float>::ZERO);
         let sample = Sample {
-            network: &rollout.network,
+            network: &episodes.network,
             target: &self.draws[self.valued].target,
             times: &self.times,
-            trajectories: &rollout.rows.trajectory,
-            weight: &rollout.rows.weight,
-            draws: rollout.draws.iter().zip(&self.draws).map(Drawn::of).collect(),
+            trajectories: &episodes.rows.trajectory,
+            weight: &episodes.rows.weight,
+            draws: episodes.draws.iter().zip(&self.draws).map(Drawn::of).collect(),
             of_model: stage
                 .scored_model
                 .as_ref()
                 .and(self.draws.get(stage.draws.len()))
-                .map(|of| AtPoints::scored(&rollout.scored_model, of, weighing.share)),
+                .map(|of| AtPoints::scored(&episodes.scored_model, of, weighing.share)),
             of_start: self
                 .start
                 .as_ref()
                 .and(self.draws.last())
-                .map(|of| AtPoints::scored(&rollout.scored_start, of, weighing.share)),
-            densities: densities(rollout, weighing.share),
+                .map(|of| AtPoints::scored(&episodes.scored_start, of, weighing.share)),
+            densities: densities(episodes, weighing.share),
             enumeration: self.enumeration.as_ref(),
             enumerated: self.draws.first(),
-            rollout: Some(rollout),
+            episodes: Some(episodes),
             previous,
         };
         self.told =
@@ -361,14 +361,14 @@ impl<E: Number> Objective<E> {
         &mut self,
         stage: &Stage<E>,
         parameters: &Parameters<E>,
-        rollout: &Rollout<E>,
+        episodes: &Episodes<E>,
         weighing: Weighing,
     ) {
         self.gradient.fill(<E as Float>::ZERO);
         let mut tape = Tape::reusing(&self.scratch);
         let mut weighted = Vec::new();
-        let all = densities(rollout, weighing.share);
-        let weight = &rollout.rows.weight;
+        let all = densities(episodes, weighing.share);
+        let weight = &episodes.rows.weight;
         weigh_densities(&all, stage, (&mut tape, parameters), (weight, &mut weighted));
         if !weighted.is_empty() {
             tape.backward(weighted, parameters, &mut self.gradient);
@@ -377,7 +377,7 @@ impl<E: Number> Objective<E> {
 
     /// Puts the rows in a new order, in which the minibatches of a pass take them; and the points
     /// of what whole trajectories give.
-    pub fn shuffle(&mut self, rollout: &Rollout<E>, random: &mut impl Rng) {
+    pub fn shuffle(&mut self, episodes: &Episodes<E>, random: &mut impl Rng) {
         let mut anew = |order: &mut Vec<u32>, count: usize| {
             order.clear();
             order.extend(0..count as u32);
@@ -385,10 +385,10 @@ impl<E: Number> Objective<E> {
         };
         anew(&mut self.order, self.times.len());
         let part = &mut self.part;
-        anew(&mut part.model.order, rollout.scored_model.points.len());
-        anew(&mut part.start.order, rollout.scored_start.points.len());
-        part.densities.resize_with(rollout.densities.len(), PartPoints::default);
-        for (part, of) in part.densities.iter_mut().zip(&rollout.densities) {
+        anew(&mut part.model.order, episodes.scored_model.points.len());
+        anew(&mut part.start.order, episodes.scored_start.points.len());
+        part.densities.resize_with(episodes.densities.len(), PartPoints::default);
+        for (part, of) in part.densities.iter_mut().zip(&episodes.densities) {
             anew(&mut part.order, of.points.len());
         }
     }
@@ -398,7 +398,7 @@ impl<E: Number> Objective<E> {
         &mut self,
         stage: &Stage<E>,
         parameters: &Parameters<E>,
-        rollout: &Rollout<E>,
+        episodes: &Episodes<E>,
         weighing: Weighing,
         (part, parts): (usize, usize),
     ) {
@@ -407,12 +407,12 @@ impl<E: Number> Objective<E> {
         let mine = &mut self.part;
         let network = Arc::get_mut(&mut mine.network)
             .expect("objective: the tape of the last gradient is gone");
-        stage.learning.network.gather(&rollout.network, rows, network);
+        stage.learning.network.gather(&episodes.network, rows, network);
         stage.learning.network.recompute(parameters.values(), 0..rows.len(), network);
         // what rows were drawn from is asked for by a target alone
         let with_numbers = stage.plan.settings.kl_target.is_some();
-        mine.drawn.resize_with(rollout.draws.len(), PartDrawn::default);
-        let all = rollout.draws.iter().zip(&self.draws).zip(&stage.draws);
+        mine.drawn.resize_with(episodes.draws.len(), PartDrawn::default);
+        let all = episodes.draws.iter().zip(&self.draws).zip(&stage.draws);
         for (mine, ((from, worth), of)) in mine.drawn.iter_mut().zip(all) {
             let numbers = of.family.numbers();
             mine.draws.gather(&from.draws, rows, of.family.width());
@@ -429,23 +429,23 @@ impl<E: Number> Objective<E> {
         let at = (parameters.values(), (part, parts), share);
         let of_model = stage.scored_model.as_ref().zip(self.draws.get(stage.draws.len()));
         let of_model = of_model.map(|(of, worth)| {
-            mine.model.gather((of, &rollout.scored_model), Some(&worth.advantage), at)
+            mine.model.gather((of, &episodes.scored_model), Some(&worth.advantage), at)
         });
         let of_start = stage.scored_start.as_ref().zip(self.draws.last());
         let of_start = of_start.map(|(of, worth)| {
-            mine.start.gather((of, &rollout.scored_start), Some(&worth.advantage), at)
+            mine.start.gather((of, &episodes.scored_start), Some(&worth.advantage), at)
         });
-        let densities = stage.densities.iter().zip(&rollout.densities).zip(&mut mine.densities);
+        let densities = stage.densities.iter().zip(&episodes.densities).zip(&mut mine.densities);
         let densities = densities.map(|(of, part)| part.gather(of, None, at)).collect();
         gather(&self.draws[self.valued].target, rows, 1, &mut mine.target);
         gather(&self.times, rows, 1, &mut mine.times);
-        gather(&rollout.rows.trajectory, rows, 1, &mut mine.trajectories);
+        gather(&episodes.rows.trajectory, rows, 1, &mut mine.trajectories);
         let sample = Sample {
             network: &mine.network,
             target: &mine.target,
             times: &mine.times,
             trajectories: &mine.trajectories,
-            weight: &rollout.rows.weight,
+            weight: &episodes.rows.weight,
             draws: mine.drawn.iter().map(PartDrawn::as_drawn).collect(),
             of_model,
             of_start,
@@ -453,7 +453,7 @@ impl<E: Number> Objective<E> {
             // the plan takes no minibatches where options are summed out
             enumeration: None,
             enumerated: None,
-            rollout: None,
+            episodes: None,
             previous: None,
         };
         self.told =
@@ -507,7 +507,7 @@ impl<E: Number> Sample<'_, E> {
             }
             return told;
         }
-        let through = stage.through.as_ref().zip(self.rollout);
+        let through = stage.through.as_ref().zip(self.episodes);
         // what goes through draws is on the tape step by step; the fit of a value is not a part of
         // it
         let is_needed = through.is_none() || wired.value.is_some() && weighing.aim != Aim::Policy;
@@ -516,7 +516,7 @@ impl<E: Number> Sample<'_, E> {
         } else {
             Vec::new()
         };
-        if let Some((through, rollout)) = through
+        if let Some((through, episodes)) = through
             && weighing.aim != Aim::Baseline
         {
             let previous = stage.reads_previous().then(|| parameters.frozen_at(self.previous));
@@ -527,22 +527,22 @@ impl<E: Number> Sample<'_, E> {
                 through,
                 parameters,
                 previous: previous.as_ref(),
-                rollout,
+                episodes,
                 advantages,
                 share,
             };
             whole.weigh(&mut tape, &mut weighted);
-        } else if let (Some(enumeration), Some(enumerator), Some(rollout)) =
-            (self.enumeration, &stage.enumerator, self.rollout)
+        } else if let (Some(enumeration), Some(enumerator), Some(episodes)) =
+            (self.enumeration, &stage.enumerator, self.episodes)
             && weighing.aim != Aim::Baseline
         {
             let on = (&mut tape, parameters);
             enumeration.weigh(
-                (enumerator, stage, rollout),
+                (enumerator, stage, episodes),
                 on,
                 self.enumerated.expect("objective: what is summed out has its credit"),
                 self.times,
-                |trajectory| weighing.share * rollout.rows.weight_of(trajectory),
+                |trajectory| weighing.share * episodes.rows.weight_of(trajectory),
                 &mut weighted,
             );
         } else if weighing.aim != Aim::Baseline {
@@ -787,8 +787,8 @@ impl<E: Number> PartPoints<E> {
 }
 
 /// All points of the densities of a bound, as they were computed last.
-fn densities<E: Number>(rollout: &Rollout<E>, share: f64) -> Vec<AtPoints<'_, E>> {
-    rollout.densities.iter().map(|rows| AtPoints::of(rows, share)).collect()
+fn densities<E: Number>(episodes: &Episodes<E>, share: f64) -> Vec<AtPoints<'_, E>> {
+    episodes.densities.iter().map(|rows| AtPoints::of(rows, share)).collect()
 }
 
 /// The weight of each `log q` of a draw: `−A`, times the ratio where the parameters have moved; 0

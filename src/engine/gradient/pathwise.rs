@@ -15,7 +15,7 @@ use crate::engine::program::expressions::Place;
 use crate::engine::program::imagine::{Imagination, Imagined};
 use crate::engine::program::stage::{Source, Stage};
 use crate::engine::program::through::Through;
-use crate::engine::sample::rollout::Rollout;
+use crate::engine::sample::episodes::Episodes;
 use crate::engine::tape::parameters::Parameters;
 use crate::engine::tape::tensor::{Matrix, Tape};
 use crate::plan::Less;
@@ -36,7 +36,7 @@ pub(in crate::engine) struct Trajectories<'a, E: Float> {
     pub parameters: &'a Parameters<E>,
     /// Those of the last round, where the prior of the action is of it.
     pub previous: Option<&'a Parameters<E>>,
-    pub rollout: &'a Rollout<E>,
+    pub episodes: &'a Episodes<E>,
     /// Of each draw and row; of no use where the gradient goes through it.
     pub advantages: Vec<&'a [E]>,
     pub share: f64,
@@ -45,14 +45,14 @@ pub(in crate::engine) struct Trajectories<'a, E: Float> {
 impl<E: Number> Trajectories<'_, E> {
     /// Puts the surrogate of `−L` on the tape.
     pub fn weigh(&self, tape: &mut Tape<E>, weighted: &mut Vec<(Matrix<E>, Vec<E>)>) {
-        let Trajectories { stage, rollout, .. } = *self;
-        let (count, width) = (rollout.size(), stage.world.state_width());
+        let Trajectories { stage, episodes, .. } = *self;
+        let (count, width) = (episodes.size(), stage.world.state_width());
         let mut state = match &stage.start {
-            Some(start) => self.draw(tape, (start, &rollout.imagined_start), 0..count, &[]).0,
+            Some(start) => self.draw(tape, (start, &episodes.imagined_start), 0..count, &[]).0,
             None => carrier(tape, count, width),
         };
         let discount: E = Float::of(stage.plan.settings.discount);
-        for (t, bounds) in (1..).zip(rollout.rows.starts.windows(2)) {
+        for (t, bounds) in (1..).zip(episodes.rows.starts.windows(2)) {
             let rows = bounds[0]..bounds[1];
             assert_eq!(rows.len(), count, "pathwise: nothing ends before the horizon");
             let action = self.weigh_action(tape, (&state, t, rows.clone()), weighted);
@@ -62,7 +62,7 @@ impl<E: Number> Trajectories<'_, E> {
                 .expect("plan: a gradient through draws is of imagined steps");
             let inputs = imagination.wired.through(&state, |_| action.as_ref());
             let (next, roots) =
-                self.draw(tape, (imagination, &rollout.imagined), rows.clone(), &inputs);
+                self.draw(tape, (imagination, &episodes.imagined), rows.clone(), &inputs);
             let rewards = self.draw_rewards(tape, imagination, &roots, rows.clone());
             let step = Step { state, action, next, rewards };
             self.weigh_model(tape, (imagination, &roots, t), weighted);
@@ -85,15 +85,15 @@ impl<E: Number> Trajectories<'_, E> {
         (state, t, rows): (&Matrix<E>, usize, Range<usize>),
         weighted: &mut Vec<(Matrix<E>, Vec<E>)>,
     ) -> Option<Matrix<E>> {
-        let Trajectories { stage, through, parameters, rollout, .. } = *self;
+        let Trajectories { stage, through, parameters, episodes, .. } = *self;
         let wired = &stage.learning;
         let number = stage.draws.len() - 1;
-        let (family, drawn) = (&stage.draws[number].family, &rollout.draws[number]);
+        let (family, drawn) = (&stage.draws[number].family, &episodes.draws[number]);
         let inputs = wired.through(state, |_| None);
         let roots = tape.network_through(
             &wired.network,
             parameters,
-            (&rollout.network, rows.clone()),
+            (&episodes.network, rows.clone()),
             &inputs,
         );
         let policy = &roots[wired.draws[number].clone()];
@@ -177,7 +177,7 @@ impl<E: Number> Trajectories<'_, E> {
             .previous_of(number)
             .zip(self.previous)
             .expect("pathwise: the prior is one of the last round");
-        let activations = (&self.rollout.draws[number].previous, rows);
+        let activations = (&self.episodes.draws[number].previous, rows);
         let roots = tape.network_through(
             &wired.network,
             parameters,
@@ -189,14 +189,14 @@ impl<E: Number> Trajectories<'_, E> {
 
     /// A prior in place, whose numbers may read the state.
     fn prior(&self, tape: &mut Tape<E>, state: &Matrix<E>, rows: Range<usize>) -> Vec<Matrix<E>> {
-        let Trajectories { stage, through, rollout, .. } = *self;
+        let Trajectories { stage, through, episodes, .. } = *self;
         let number = stage.draws.len() - 1;
         let family = &stage.draws[number].family;
         let numbers = family.numbers();
-        let reference = &rollout.draws[number].reference;
+        let reference = &episodes.draws[number].reference;
         let prior = family.frozen(tape, &reference[rows.start * numbers..rows.end * numbers]);
         let width = numbers / prior.len();
-        for (slopes, &(number, of)) in rollout.slopes.prior.iter().zip(&through.prior.of) {
+        for (slopes, &(number, of)) in episodes.slopes.prior.iter().zip(&through.prior.of) {
             let Place::State(component) = of else { continue };
             let (from, to, slopes) =
                 (prior[number / width].clone(), state.clone(), slopes[rows.clone()].to_vec());
@@ -245,7 +245,7 @@ impl<E: Number> Trajectories<'_, E> {
         roots: &[Matrix<E>],
         rows: Range<usize>,
     ) -> Vec<Matrix<E>> {
-        let drawn = of.outcomes.iter().zip(&self.rollout.imagined.outcomes);
+        let drawn = of.outcomes.iter().zip(&self.episodes.imagined.outcomes);
         drawn
             .map(|((_, at), drawn)| {
                 tape.reparameterised(
@@ -270,7 +270,7 @@ impl<E: Number> Trajectories<'_, E> {
             .iter()
             .filter(|density| matches!(density.less, Less::Expression(_)) && density.counts_at(t))
         {
-            let count = self.rollout.size();
+            let count = self.episodes.size();
             let policy = &roots[of.wired.draws[0].clone()];
             let drawn = Draws {
                 numbers: vec![],
@@ -292,8 +292,8 @@ impl<E: Number> Trajectories<'_, E> {
         step: &Step<E>,
         (t, rows): (usize, Range<usize>),
     ) {
-        let Trajectories { stage, through, rollout, .. } = *self;
-        for (slopes, &(term, of)) in rollout.slopes.terms.iter().zip(&through.terms.of) {
+        let Trajectories { stage, through, episodes, .. } = *self;
+        for (slopes, &(term, of)) in episodes.slopes.terms.iter().zip(&through.terms.of) {
             let term = &stage.terms[term];
             if !(term.from..=term.to).contains(&t) {
                 continue;
@@ -332,17 +332,21 @@ impl<E: Number> Trajectories<'_, E> {
         (t, rows): (usize, Range<usize>),
         weighted: &mut Vec<(Matrix<E>, Vec<E>)>,
     ) {
-        let Trajectories { stage, parameters, rollout, .. } = *self;
+        let Trajectories { stage, parameters, episodes, .. } = *self;
         let Some(ratio) = &stage.ratio else { return };
         let term = &stage.terms[ratio.term];
         if !(term.from..=term.to).contains(&t) {
             return;
         }
-        let first = rollout.rows.starts[term.from - 1];
+        let first = episodes.rows.starts[term.from - 1];
         let inputs = ratio.inputs.through(&step.state, |_| step.action.as_ref(), &step.next);
         let at = rows.start - first..rows.end - first;
-        let roots =
-            tape.network_through(&ratio.through, parameters, (&rollout.ratio.network, at), &inputs);
+        let roots = tape.network_through(
+            &ratio.through,
+            parameters,
+            (&episodes.ratio.network, at),
+            &inputs,
+        );
         weighted.push((roots[0].clone(), vec![Float::of(-term.sign * self.share); rows.len()]));
     }
 }

@@ -66,8 +66,8 @@ pub(in crate::engine) fn calibrate(
     if stop.has_given_up() {
         return Ok(None);
     }
-    let mut replay = Replay::new(&real, rollout.rows.len().max(1));
-    replay.append(&real, &rollout);
+    let mut replay = Replay::new(&real, rollout.episodes.rows.len().max(1));
+    replay.append(&real, &rollout.episodes);
     let pairs = replay.len();
     if pairs == 0 {
         return Ok(None);

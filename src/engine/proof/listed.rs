@@ -122,17 +122,17 @@ fn mean_from(
         let mut likely = probabilities.iter().map(|&probability| probability > 0.0);
         list.retain(|_| likely.next().unwrap_or(false));
     }
-    all.rows.weight.clone_from(&probabilities);
+    all.episodes.rows.weight.clone_from(&probabilities);
     let mut objective = Objective::new(&stage, parameters);
-    objective.assess(&stage, &all, point, ReturnScale::ONE);
+    objective.assess(&stage, &all.episodes, point, ReturnScale::ONE);
     if stage.compares() {
         let sums: Vec<_> = objective.draws.iter().map(|draw| draw.sums.clone()).collect();
-        objective.compare(&stage, &all, (&sums, Others::OfCopy));
+        objective.compare(&stage, &all.episodes, (&sums, Others::OfCopy));
     }
     let aim = if plan.fit_moves_bound() { Aim::Both } else { Aim::Policy };
     let whole = Weighing { aim, share: 1.0, moved: false };
-    objective.differentiate(&stage, (parameters, previous), &all, whole);
-    let of_bound = all.totals.bound.iter().zip(&probabilities);
+    objective.differentiate(&stage, (parameters, previous), &all.episodes, whole);
+    let of_bound = all.episodes.totals.bound.iter().zip(&probabilities);
     let mean = Mean {
         // the objective is the bound's negative
         gradient: objective.gradient.iter().map(|gradient| -gradient).collect(),
@@ -159,7 +159,7 @@ fn size(objective: &Objective<f64>, all: &Rollout<f64>, probabilities: &[f64]) -
         advantage.abs() * probabilities[trajectory as usize]
     };
     let of_draw = |draw: &Advantages<f64>| {
-        draw.advantage.iter().zip(&all.rows.trajectory).map(of_row).sum::<f64>()
+        draw.advantage.iter().zip(&all.episodes.rows.trajectory).map(of_row).sum::<f64>()
     };
     objective.draws.iter().map(of_draw).sum()
 }
@@ -321,11 +321,15 @@ fn log_q(
     let mut add = |at: &[u32], log_p: &[f64]| {
         at.iter().zip(log_p).for_each(|(&trajectory, log_p)| log_q[trajectory as usize] += log_p)
     };
-    all.draws.iter().for_each(|drawn| add(&all.rows.trajectory, &drawn.log_prob));
+    all.episodes.draws.iter().for_each(|drawn| add(&all.episodes.rows.trajectory, &drawn.log_prob));
     if let Some(draw) = &stage.plan.transition {
         let model = draw.density(&stage.plan.model, Read::Step(draw.variable, 1));
         let mut rows = DensityRows::default();
-        rows.evaluate(&Density::compile(stage.plan, &model)?, point, &all.trajectories(stage));
+        rows.evaluate(
+            &Density::compile(stage.plan, &model)?,
+            point,
+            &all.episodes.trajectories(stage),
+        );
         let of: Vec<u32> = rows.points.iter().map(|(_, trajectory)| *trajectory).collect();
         add(&of, &rows.log_prob);
     }

@@ -9,8 +9,9 @@ use crate::engine::numeric::stream::{EVALUATION, WEIGHTS};
 use crate::engine::program::point::Point;
 use crate::engine::program::stage::Stage;
 use crate::engine::run::outcome::{Evaluation, OptionUse};
+use crate::engine::sample::episodes::{Episodes, Totals};
 use crate::engine::sample::fault::{Fault, term_is};
-use crate::engine::sample::rollout::{Keep, Rollout, Totals};
+use crate::engine::sample::rollout::{Keep, Rollout};
 use crate::engine::sample::tally::Tally;
 use crate::engine::tape::parameters::Parameters;
 use crate::plan::{Plan, Precision};
@@ -116,7 +117,7 @@ impl Evaluator {
             if keep == Keep::Rows && rollout.fault.is_none() {
                 rollout.value(stage, point);
             }
-            let Rollout { totals, tally, extremes, fault, .. } = rollout;
+            let Rollout { episodes: Episodes { totals, .. }, tally, extremes, fault, .. } = rollout;
             *shards[at].lock().unwrap_or_else(PoisonError::into_inner) =
                 Shard { totals, tally, extremes: extremes.unwrap_or_default(), fault };
         };

@@ -45,7 +45,7 @@ pub fn record(
     if let Some(fault) = &rollout.fault {
         return Err(fault.played());
     }
-    let on = rollout.trajectories(&stage);
+    let on = rollout.episodes.trajectories(&stage);
     let mut steps = Vec::new();
     for episode in 0..episodes {
         for t in 1..=on.lengths[episode] as usize {

@@ -156,7 +156,7 @@ impl<E: Number> Shard<E> {
     /// gradient.
     pub fn curve(&mut self, stage: &Stage<E>, parameters: &Parameters<E>, direction: &[E]) {
         let Shard { rollout, objective, trial, .. } = self;
-        let rows = 0..rollout.rows.len();
+        let rows = 0..rollout.episodes.rows.len();
         objective.gradient.fill(<E as Float>::ZERO);
         objective.told = Told { rows: rows.len(), ..Told::default() };
         if rows.is_empty() {
@@ -166,7 +166,7 @@ impl<E: Number> Shard<E> {
         wired.network.tangent(
             parameters.values(),
             direction,
-            &rollout.network,
+            &rollout.episodes.network,
             rows.clone(),
             &mut trial.tangents,
         );
@@ -175,11 +175,11 @@ impl<E: Number> Shard<E> {
         for (draw, metric) in draws.iter().zip(&mut trial.metric) {
             let tangent =
                 |root: usize| trial.tangents.output(&wired.network, draw.roots.start + root);
-            let outputs = wired.outputs(&rollout.network, draw.roots, &rows);
+            let outputs = wired.outputs(&rollout.episodes.network, draw.roots, &rows);
             metric.resize_with(draw.roots.len(), Vec::new);
             draw.family.metric((draw.numbers, draw.last), outputs, tangent, metric);
             if draw.once {
-                let first_step = rollout.rows.starts.get(1).copied().unwrap_or(0);
+                let first_step = rollout.episodes.rows.starts.get(1).copied().unwrap_or(0);
                 for (root, of) in draw.roots.clone().zip(metric) {
                     let width = wired.network.width(root);
                     of[first_step * width..].fill(<E as Float>::ZERO);
@@ -194,7 +194,7 @@ impl<E: Number> Shard<E> {
         }
         wired.network.backward(
             parameters.values(),
-            &rollout.network,
+            &rollout.episodes.network,
             rows,
             &outputs,
             &mut trial.scratch,
@@ -207,7 +207,7 @@ impl<E: Number> Shard<E> {
     /// numbers of a log is not to cost what a step does.
     pub fn diverge(&mut self, stage: &Stage<E>, parameters: &Parameters<E>) {
         let Shard { rollout, objective, trial, .. } = self;
-        let rows = rollout.rows.len();
+        let rows = rollout.episodes.rows.len();
         objective.told = Told { rows, ..Told::default() };
         if rows == 0 {
             return;
@@ -216,13 +216,13 @@ impl<E: Number> Shard<E> {
         let apart = rows.div_ceil(MEASURED) | 1;
         let of: Vec<u32> = (0..rows as u32).step_by(apart).collect();
         let wired = &stage.learning;
-        wired.network.gather(&rollout.network, &of, &mut trial.network);
+        wired.network.gather(&rollout.episodes.network, &of, &mut trial.network);
         wired.network.recompute(parameters.values(), 0..of.len(), &mut trial.network);
         let Some(number) = (0..stage.draws.len()).find(|&draw| stage.previous_of(draw).is_some())
         else {
             return;
         };
-        let (family, drawn) = (&stage.draws[number].family, &rollout.draws[number]);
+        let (family, drawn) = (&stage.draws[number].family, &rollout.episodes.draws[number]);
         let width = family.numbers();
         trial.present.resize(of.len() * width, <E as Float>::ZERO);
         trial.column.resize(of.len(), <E as Float>::ZERO);
@@ -242,13 +242,13 @@ impl<E: Number> Shard<E> {
     /// network is computed anew.
     pub fn try_out(&mut self, stage: &Stage<E>, parameters: &Parameters<E>) {
         let Shard { rollout, objective, trial, .. } = self;
-        let rows = 0..rollout.rows.len();
+        let rows = 0..rollout.episodes.rows.len();
         if rows.is_empty() {
             objective.told = Told::default();
             return;
         }
         let wired = &stage.learning;
-        let network = Arc::get_mut(&mut rollout.network)
+        let network = Arc::get_mut(&mut rollout.episodes.network)
             .expect("trust region: the tape of the last gradient is gone");
         wired.network.recompute(parameters.values(), rows.clone(), network);
         trial.log_prob.resize(rows.len(), <E as Float>::ZERO);
@@ -258,7 +258,7 @@ impl<E: Number> Shard<E> {
         let draws: Vec<Region<E>> = regions(stage, rollout).collect();
         for (number, draw) in draws.iter().enumerate() {
             trial.present.resize(draw.numbers.len(), <E as Float>::ZERO);
-            let outputs = wired.outputs(&rollout.network, draw.roots, &rows);
+            let outputs = wired.outputs(&rollout.episodes.network, draw.roots, &rows);
             draw.family.describe(outputs, draw.last, &mut trial.present);
             draw.family.log_probs(&trial.present, draw.draws, rows.clone(), &mut trial.log_prob);
             let counts = |t: u32| !draw.once || t == 1;
@@ -281,14 +281,17 @@ impl<E: Number> Shard<E> {
                             KlReference::Present => {
                                 present.resize(trial.present.len(), <E as Float>::ZERO);
                                 let roots = &wired.references[number];
-                                let outputs = wired.outputs(&rollout.network, roots, &rows);
+                                let outputs =
+                                    wired.outputs(&rollout.episodes.network, roots, &rows);
                                 draw.family.describe(outputs, &[], &mut present);
                                 &present
                             }
                             KlReference::None
                             | KlReference::Itself
                             | KlReference::Previous(_)
-                            | KlReference::Expressions(_) => &rollout.draws[number].reference,
+                            | KlReference::Expressions(_) => {
+                                &rollout.episodes.draws[number].reference
+                            }
                         };
                         draw.family.divergences(&trial.present, reference, &mut trial.column);
                     }
@@ -333,7 +336,7 @@ fn regions<'a, E: Number>(
     stage: &'a Stage<E>,
     rollout: &'a Rollout<E>,
 ) -> impl Iterator<Item = Region<'a, E>> {
-    let of = stage.draws.iter().zip(&rollout.draws).zip(&stage.learning.draws);
+    let of = stage.draws.iter().zip(&rollout.episodes.draws).zip(&stage.learning.draws);
     of.map(|((of, rows), roots)| Region {
         family: &of.family,
         roots,

@@ -1,5 +1,6 @@
 //! From a program and a world to episodes.
 
+pub(in crate::engine) mod episodes;
 pub(in crate::engine) mod failure;
 pub(in crate::engine) mod fault;
 pub(in crate::engine) mod ledger;

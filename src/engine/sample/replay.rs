@@ -7,7 +7,7 @@ use crate::engine::numeric::number::Number;
 use crate::engine::program::expressions::Expressions;
 use crate::engine::program::points::{Columns, Inputs, Source, gather_values};
 use crate::engine::program::stage::Stage;
-use crate::engine::sample::rollout::Rollout;
+use crate::engine::sample::episodes::Episodes;
 use crate::model::VariableId;
 use crate::plan::Plan;
 
@@ -65,8 +65,8 @@ impl<E: Number> Replay<E> {
     }
 
     /// Adds all transitions of a shard's batch, in the order of its rows.
-    pub fn append(&mut self, stage: &Stage<E>, rollout: &Rollout<E>) {
-        let on = rollout.trajectories(stage);
+    pub fn append(&mut self, stage: &Stage<E>, episodes: &Episodes<E>) {
+        let on = episodes.trajectories(stage);
         for (t, bounds) in (1u32..).zip(on.rows.starts.windows(2)) {
             for row in bounds[0]..bounds[1] {
                 let (at, of) = on.place(&(t, on.rows.trajectory[row]));

@@ -80,7 +80,7 @@ impl<'a> Batch<'a> {
             Point { present: parameters.values(), previous: Some(&self.previous), frozen: &frozen };
         self.rollout.run(&self.stage, point, [3, 5, 7], Choice::Sampled, Keep::Rows);
         self.rollout.value(&self.stage, point);
-        let bound = &self.rollout.totals.bound;
+        let bound = &self.rollout.episodes.totals.bound;
         bound.iter().sum::<f64>() / bound.len() as f64
     }
 
@@ -90,12 +90,12 @@ impl<'a> Batch<'a> {
         let point =
             Point { present: parameters.values(), previous: Some(&self.previous), frozen: &frozen };
         let mut objective = Objective::new(&self.stage, parameters);
-        objective.assess(&self.stage, &self.rollout, point, ReturnScale::ONE);
+        objective.assess(&self.stage, &self.rollout.episodes, point, ReturnScale::ONE);
         let share = 1.0 / self.rollout.size() as f64;
         objective.differentiate(
             &self.stage,
             (parameters, Some(&self.previous)),
-            &self.rollout,
+            &self.rollout.episodes,
             Weighing { aim: Aim::Both, share, moved: false },
         );
         objective.gradient.iter().map(|g| -g).collect()

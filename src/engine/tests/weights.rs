@@ -93,7 +93,11 @@ fn bound_of_batch(plan: &Plan, parameters: &Parameters<f64>, step: u64) -> f64 {
 }
 
 fn sum(shared: &Shared<f64>) -> f64 {
-    shared.shards.iter().map(|shard| locked(shard).rollout.totals.terms.iter().sum::<f64>()).sum()
+    shared
+        .shards
+        .iter()
+        .map(|shard| locked(shard).rollout.episodes.totals.terms.iter().sum::<f64>())
+        .sum()
 }
 
 #[test]

@@ -279,7 +279,7 @@ impl<'a, E: Number> Lead<'a, E> {
         for shard in &shared.shards {
             let shard = locked(shard);
             if normalize.observations {
-                self.inputs.add(&shard.rollout.inputs);
+                self.inputs.add(&shard.rollout.episodes.inputs);
             }
             if normalize.returns {
                 self.returns.add(&shard.objective.returns);
@@ -468,7 +468,7 @@ impl<'a, E: Number> Lead<'a, E> {
         let mut each: Vec<f64> = Vec::new();
         for shard in &shared.shards {
             let shard = locked(shard);
-            let totals = &shard.rollout.totals;
+            let totals = &shard.rollout.episodes.totals;
             terms.iter_mut().zip(&totals.terms).for_each(|(sum, term)| *sum += term);
             returns += totals.returns.iter().sum::<f64>();
             each.resize(totals.rewards.len(), 0.0);
@@ -476,7 +476,7 @@ impl<'a, E: Number> Lead<'a, E> {
                 .zip(&totals.rewards)
                 .for_each(|(sum, own)| *sum += own.iter().sum::<f64>());
             entropy += totals.entropy;
-            rows += shard.rollout.rows.len();
+            rows += shard.rollout.episodes.rows.len();
         }
         let trajectories = self.plan.settings.trajectories as f64;
         terms.iter_mut().for_each(|term| *term /= trajectories);

@@ -5,6 +5,7 @@ use crate::engine::episode::values::Values;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
 use crate::engine::program::stage::{Source, Stage};
+use crate::engine::sample::episodes::Episodes;
 use crate::engine::sample::fault::{self, Arose, Fault};
 
 impl<E: Number> Rollout<E> {
@@ -75,15 +76,15 @@ impl<E: Number> Rollout<E> {
                         let (state, outside) = (None, None);
                         self.fault = Some(Fault { what, arose, t, trajectory, state, outside });
                     }
-                    self.totals.terms[k] += value * count;
-                    self.totals.bound[trajectory as usize] += value * count;
+                    self.episodes.totals.terms[k] += value * count;
+                    self.episodes.totals.bound[trajectory as usize] += value * count;
                     let credited = term.credits.iter().any(Option::is_some);
                     if is_first && expressions.reads_last_draws() {
                         // it reads a draw of the last live step: whose credit it is depends on how
                         // far it looks
-                        self.ledger.add(k, t, trajectory, E::of(value));
+                        self.episodes.ledger.add(k, t, trajectory, E::of(value));
                     } else if credited && !term.relative {
-                        self.after[trajectory as usize] += E::of(value * faded);
+                        self.episodes.after[trajectory as usize] += E::of(value * faded);
                     }
                 }
             }
@@ -93,7 +94,7 @@ impl<E: Number> Rollout<E> {
     /// Reads what is left of draws in a step after `last`, of rows `0..rows`: what is drawn once is
     /// kept, and the first step after the end reads what the last live one drew.
     fn read_drawn_after(&mut self, stage: &Stage<E>, last: usize, rows: usize, is_first: bool) {
-        let Rollout { draws, batch, exponents, .. } = self;
+        let Rollout { episodes: Episodes { draws, .. }, batch, exponents, .. } = self;
         let is_kept = stage.draws.iter().all(|of| of.shared);
         if !is_kept || !stage.exponents.reads_draws() {
             return;

@@ -7,6 +7,7 @@ use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
 use crate::engine::program::point::Point;
 use crate::engine::program::stage::Stage;
+use crate::engine::sample::episodes::Episodes;
 use crate::model::Domain;
 use crate::world::Actions;
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -26,7 +27,7 @@ impl<E: Number> Rollout<E> {
     pub fn begin_shown(&mut self, stage: &Stage<E>, stream: [u64; 3]) {
         self.fault = None;
         self.simulated.begin(stream);
-        self.clear(stage);
+        self.episodes.clear(stage);
     }
 
     /// Draws at step `t` of the only row, which is shown its state and its observation; nothing
@@ -43,7 +44,7 @@ impl<E: Number> Rollout<E> {
         let keep = if stage.acting.traced.is_empty() { Keep::Nothing } else { Keep::Rows };
         let rows = self.decide(stage, point, random, t, (choice, keep))?;
         let row = rows.start;
-        let Rollout { draws, feeds, trace, work, .. } = self;
+        let Rollout { episodes: Episodes { draws, trace, .. }, feeds, work, .. } = self;
         if keep == Keep::Rows {
             let real = stage.draws.iter().enumerate().filter(|(_, of)| of.width > 0);
             real.for_each(|(at, _)| trace.record_drawn(at, &feeds.drawn[at].columns, 1));

@@ -18,12 +18,12 @@ impl<E: Number> Rollout<E> {
         keep: Keep,
     ) {
         let (first, live) = (rows.start, rows.len());
-        self.here.resize(rows.end, <E as Float>::ZERO);
-        self.before.resize(rows.end, <E as Float>::ZERO);
+        self.episodes.here.resize(rows.end, <E as Float>::ZERO);
+        self.episodes.before.resize(rows.end, <E as Float>::ZERO);
         let last = stage.draws.len() - 1;
         let Work { origin, entropy, values: scratch, .. } = &mut self.work;
         let (origin, entropy) = (&origin[..live], &entropy[..live]);
-        self.totals.entropy += entropy.iter().map(|h| h.as_f64()).sum::<f64>();
+        self.episodes.totals.entropy += entropy.iter().map(|h| h.as_f64()).sum::<f64>();
         let mut broken = None;
         for (k, term) in
             stage.terms.iter().enumerate().filter(|(_, term)| (term.from..=term.to).contains(&t))
@@ -31,7 +31,7 @@ impl<E: Number> Rollout<E> {
             let values = match term.source {
                 Source::Exponent(at) => &self.exponents.output(at)[..live],
                 Source::LogRatio { draw, log_prior } => {
-                    let (family, drawn) = (&stage.draws[draw].family, &self.draws[draw]);
+                    let (family, drawn) = (&stage.draws[draw].family, &self.episodes.draws[draw]);
                     let log_q = drawn.log_prob[first..]
                         .iter()
                         .enumerate()
@@ -46,13 +46,13 @@ impl<E: Number> Rollout<E> {
                 Source::Entropy(draw) if draw == last => entropy,
                 Source::Entropy(draw) => {
                     let family = &stage.draws[draw].family;
-                    let numbers = &self.draws[draw].numbers[first * family.numbers()..];
+                    let numbers = &self.episodes.draws[draw].numbers[first * family.numbers()..];
                     family.entropies(numbers, &mut scratch[..live]);
                     &scratch[..live]
                 }
                 // evaluated when the trajectories are whole, or of no trajectory
                 Source::Density | Source::Ratio | Source::WeightDivergence => continue,
-                Source::Divergence(draw) => &self.draws[draw].divergence[..live],
+                Source::Divergence(draw) => &self.episodes.draws[draw].divergence[..live],
                 Source::LogCount(value) => {
                     scratch[..live].fill(Float::of(value));
                     &scratch[..live]
@@ -63,13 +63,13 @@ impl<E: Number> Rollout<E> {
             if keeps_ledger && keep == Keep::Rows {
                 let absorbed = self.absorbed[k];
                 for (&value, &trajectory) in values.iter().zip(origin) {
-                    self.ledger.add(k, t, trajectory, sign * (value - absorbed));
+                    self.episodes.ledger.add(k, t, trajectory, sign * (value - absorbed));
                 }
             }
             let credit = match term.credit {
                 Credit::Here | Credit::Before if keeps_ledger => None,
-                Credit::Here => Some(&mut self.here[first..]),
-                Credit::Before => Some(&mut self.before[first..]),
+                Credit::Here => Some(&mut self.episodes.here[first..]),
+                Credit::Before => Some(&mut self.episodes.before[first..]),
                 Credit::Nowhere => None,
             };
             if let Some(credit) = credit {
@@ -83,9 +83,9 @@ impl<E: Number> Rollout<E> {
             for (&value, &trajectory) in values.iter().zip(origin) {
                 let value = term.sign * value.as_f64();
                 total += value;
-                self.totals.bound[trajectory as usize] += value;
+                self.episodes.totals.bound[trajectory as usize] += value;
             }
-            self.totals.terms[k] += total;
+            self.episodes.totals.terms[k] += total;
             if !total.is_finite() && broken.is_none() {
                 broken = fault::of_term(stage.plan, k, values);
             }
@@ -93,8 +93,8 @@ impl<E: Number> Rollout<E> {
         for reward in 0..stage.world.rewards() {
             for (&value, &trajectory) in self.batch.reward(&stage.world, reward).iter().zip(origin)
             {
-                self.totals.returns[trajectory as usize] += value.as_f64();
-                if let Some(own) = self.totals.rewards.get_mut(reward) {
+                self.episodes.totals.returns[trajectory as usize] += value.as_f64();
+                if let Some(own) = self.episodes.totals.rewards.get_mut(reward) {
                     own[trajectory as usize] += value.as_f64();
                 }
             }
@@ -108,7 +108,7 @@ impl<E: Number> Rollout<E> {
             }
         }
         for &trajectory in origin {
-            self.totals.lengths[trajectory as usize] = t as u32;
+            self.episodes.totals.lengths[trajectory as usize] = t as u32;
         }
         self.is_broken(broken, Arose::World, t);
     }

@@ -10,6 +10,7 @@ use crate::engine::program::draws::Outputs;
 use crate::engine::program::point::Point;
 use crate::engine::program::stage::Stage;
 use crate::engine::program::wired::Wired;
+use crate::engine::sample::episodes::Episodes;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use std::ops::Range;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ impl<E: Number> Rollout<E> {
         live: usize,
     ) {
         self.feeds.traced.resize_with(wired.traced.len(), Values::default);
-        let drawn = |draw: usize| &self.draws[draw].draws.numbers[..];
+        let drawn = |draw: usize| &self.episodes.draws[draw].draws.numbers[..];
         let origin = &self.work.origin[..live];
         for (&(variable, when, kind), values) in wired.traced.iter().zip(&mut self.feeds.traced) {
             values.clear();
@@ -31,14 +32,17 @@ impl<E: Number> Rollout<E> {
                 InputKind::Finite { size } => {
                     values.numbers.extend(origin.iter().map(|&trajectory| {
                         let of = (trajectory as usize, t, stage.horizon);
-                        self.trace.number((variable, when), t, of, drawn).unwrap_or(size as u32)
+                        self.episodes
+                            .trace
+                            .number((variable, when), t, of, drawn)
+                            .unwrap_or(size as u32)
                     }));
                 }
                 InputKind::Real { components } => {
                     values.columns.resize(components * live, Float::of(f64::NAN));
                     for (row, &trajectory) in origin.iter().enumerate() {
                         let of = (trajectory as usize, t, stage.horizon);
-                        let read = self.trace.reals((variable, when), t, of, components);
+                        let read = self.episodes.trace.reals((variable, when), t, of, components);
                         for (component, &value) in read.unwrap_or(&[]).iter().enumerate() {
                             values.columns[component * live + row] = value;
                         }
@@ -61,7 +65,8 @@ impl<E: Number> Rollout<E> {
         (t, choice): (usize, Choice),
     ) -> Option<(usize, String)> {
         let live = rows.len();
-        let Rollout { draws, feeds, network, batch, work, listed, .. } = self;
+        let Rollout { episodes, feeds, batch, work, listed, .. } = self;
+        let Episodes { draws, network, .. } = episodes;
         let origin = &work.origin[..live];
         if let [of, _, ..] = &stage.draws[..] {
             debug_assert!(of.shared, "draws: what several make is kept beside the rows");

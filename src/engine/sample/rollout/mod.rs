@@ -12,35 +12,26 @@ mod drawn;
 mod prior;
 mod whole;
 
+use super::episodes::Episodes;
 use super::fault::{Arose, Fault};
 use super::reached;
-use crate::engine::episode::credit::Rows;
 use crate::engine::episode::listing::Listed;
-use crate::engine::episode::trace::Trace;
 use crate::engine::episode::values::Values;
 use crate::engine::family::choice::Choice;
-use crate::engine::network::forward::Activations;
 use crate::engine::numeric::float::Float;
-use crate::engine::numeric::moments::Sums;
 use crate::engine::numeric::number::Number;
 use crate::engine::numeric::stream::generator;
-use crate::engine::program::density::{Density, DensityRows};
-use crate::engine::program::draws::DrawRows;
+use crate::engine::program::density::Density;
 use crate::engine::program::expressions;
 use crate::engine::program::gain::{GainRows, Transitions};
-use crate::engine::program::imagine::Imagined;
 use crate::engine::program::point::{Frozen, Point};
-use crate::engine::program::ratio::RatioRows;
 use crate::engine::program::simulation::Simulated;
 use crate::engine::program::stage::Stage;
-use crate::engine::program::through::SlopeRows;
 use crate::engine::program::wired::Feeds;
-use crate::engine::sample::ledger::Ledger;
 use crate::engine::sample::tally::Tally;
 use crate::world::{Actions, Batch};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use std::ops::Range;
-use std::sync::Arc;
 
 /// Whether rows are kept for a gradient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,32 +40,13 @@ pub(in crate::engine) enum Keep {
     Nothing,
 }
 
-/// The trajectories of a shard and all buffers of their rollout, which are made once.
+/// Rolls out the trajectories of a shard, with buffers that are made once.
 pub(in crate::engine) struct Rollout<E> {
+    /// Those of the last run.
+    pub episodes: Episodes<E>,
     batch: Batch<E>,
-    pub rows: Rows,
-    /// By draw of a step.
-    pub draws: Vec<DrawRows<E>>,
-    /// What each row gives to the terms credited to its own draw, and to those credited to earlier
-    /// draws only.
-    pub here: Vec<E>,
-    pub before: Vec<E>,
-    /// Per trajectory, what its steps after the end give to credited terms.
-    pub after: Vec<E>,
-    pub network: Arc<Activations<E>>,
-    pub densities: Vec<DensityRows<E>>,
-    /// Of the next and of the first states, where their score is taken.
-    pub scored_model: DensityRows<E>,
-    pub scored_start: DensityRows<E>,
-    pub ratio: RatioRows<E>,
-    pub imagined_start: Imagined<E>,
-    pub imagined: Imagined<E>,
-    pub slopes: SlopeRows<E>,
     simulated: Simulated<E>,
     gains: Vec<GainRows<E>>,
-    pub ledger: Ledger<E>,
-    pub totals: Totals,
-    pub trace: Trace<E>,
     /// What is drawn, where that is not sampled.
     pub listed: Option<Listed>,
     /// Counts what options are used for, where that is asked.
@@ -89,25 +61,9 @@ pub(in crate::engine) struct Rollout<E> {
     found: Option<String>,
     /// By term.
     absorbed: Vec<E>,
-    /// Of the inputs that are normalised, over the rows kept.
-    pub inputs: Sums,
     exponents: expressions::Values<E>,
     feeds: Feeds<E>,
     work: Work<E>,
-}
-
-/// Sums over the trajectories of a shard.
-#[derive(Clone, Debug, Default)]
-pub(in crate::engine) struct Totals {
-    /// Per term of the plan, with its sign.
-    pub terms: Vec<f64>,
-    pub entropy: f64,
-    /// Per trajectory: the bound's sample, the sum of rewards, the live steps.
-    pub bound: Vec<f64>,
-    pub returns: Vec<f64>,
-    /// Of an environment with several rewards, the sum of each, by reward and trajectory.
-    pub rewards: Vec<Vec<f64>>,
-    pub lengths: Vec<u32>,
 }
 
 /// Columns of one step.
@@ -126,25 +82,10 @@ impl<E: Number> Rollout<E> {
     pub fn new(stage: &Stage<E>, trajectories: usize) -> Rollout<E> {
         let column = || vec![<E as Float>::ZERO; trajectories];
         Rollout {
+            episodes: Episodes::new(stage, trajectories),
             batch: Batch::new(&stage.world, trajectories),
-            rows: Rows::default(),
-            draws: stage.draws.iter().map(|of| DrawRows::new(of, trajectories)).collect(),
-            here: Vec::new(),
-            before: Vec::new(),
-            after: column(),
-            network: Arc::new(Activations::default()),
-            densities: stage.densities.iter().map(|_| DensityRows::default()).collect(),
-            scored_model: DensityRows::default(),
-            scored_start: DensityRows::default(),
-            ratio: RatioRows::default(),
-            imagined_start: Imagined::default(),
-            imagined: Imagined::default(),
-            slopes: SlopeRows::new(stage.through.as_ref(), trajectories),
             simulated: Simulated::new(),
             gains: stage.gains.iter().map(|_| GainRows::default()).collect(),
-            ledger: Ledger::default(),
-            totals: Totals::default(),
-            trace: Trace::default(),
             listed: None,
             tally: None,
             extremes: None,
@@ -152,7 +93,6 @@ impl<E: Number> Rollout<E> {
             sought: None,
             found: None,
             absorbed: Vec::new(),
-            inputs: Sums::default(),
             exponents: stage.exponents.values(trajectories),
             feeds: Feeds::of_draws(stage.draws.len()),
             work: Work {
@@ -176,11 +116,11 @@ impl<E: Number> Rollout<E> {
     pub fn move_schedules(&mut self, stage: &Stage<E>, batch: u64) {
         let batches = stage.plan.settings.steps;
         stage.exponents.move_schedules(batch, batches, &mut self.exponents);
-        for (of, drawn) in stage.draws.iter().zip(&mut self.draws) {
+        for (of, drawn) in stage.draws.iter().zip(&mut self.episodes.draws) {
             drawn.move_schedules(of, batch, batches);
         }
         if let Some(through) = &stage.through {
-            self.slopes.move_schedules(through, batch, batches);
+            self.episodes.slopes.move_schedules(through, batch, batches);
         }
     }
 
@@ -234,7 +174,7 @@ impl<E: Number> Rollout<E> {
         self.fault = None;
         let mut random = generator(stream);
         self.simulated.begin(stream);
-        self.clear(stage);
+        self.episodes.clear(stage);
         self.gains.iter_mut().for_each(GainRows::clear);
         match (&self.listed, &stage.start) {
             (Some(listed), _) => {
@@ -247,11 +187,11 @@ impl<E: Number> Rollout<E> {
                     on,
                     point.present,
                     &mut self.feeds,
-                    &mut self.imagined_start,
+                    &mut self.episodes.imagined_start,
                     &mut random,
                 );
                 self.work.origin.copy_from_slice(self.batch.origin());
-                let broken = self.imagined_start.broken.take();
+                let broken = self.episodes.imagined_start.broken.take();
                 self.is_broken(broken, Arose::Kernel, 1);
             }
         }
@@ -261,7 +201,7 @@ impl<E: Number> Rollout<E> {
         self.is_broken(started, Arose::World, 1);
         if stage.keeps_ledger() && keep == Keep::Rows {
             // one that has ended at its start has no row
-            self.trace.record_next(&stage.seen(), &self.batch, self.batch.origin());
+            self.episodes.trace.record_next(&stage.seen(), &self.batch, self.batch.origin());
         }
         self.value_absorbed_steps(stage);
         let all = self.batch.front();
@@ -303,7 +243,7 @@ impl<E: Number> Rollout<E> {
 
     /// The gains of the rows of a step, which has been made.
     fn evaluate_gains(&mut self, stage: &Stage<E>, frozen: &Frozen<E>, t: usize, live: usize) {
-        let Rollout { trace, draws, gains, work, exponents, .. } = self;
+        let Rollout { episodes: Episodes { trace, draws, .. }, gains, work, exponents, .. } = self;
         let drawn = |draw: usize| &draws[draw].draws.numbers[..];
         let rows = Transitions {
             trace,
@@ -318,43 +258,6 @@ impl<E: Number> Rollout<E> {
         }
     }
 
-    /// Forgets the last run.
-    pub fn clear(&mut self, stage: &Stage<E>) {
-        let trajectories = self.size();
-        self.clear_rows();
-        self.after.fill(<E as Float>::ZERO);
-        let totals = &mut self.totals;
-        self.inputs.clear(stage.learning.scaled_components());
-        totals.terms.clear();
-        totals.terms.resize(stage.terms.len(), 0.0);
-        totals.entropy = 0.0;
-        for list in [&mut totals.bound, &mut totals.returns] {
-            list.clear();
-            list.resize(trajectories, 0.0);
-        }
-        let several = if stage.world.rewards() > 1 { stage.world.rewards() } else { 0 };
-        totals.rewards.resize_with(several, Vec::new);
-        for list in &mut totals.rewards {
-            list.clear();
-            list.resize(trajectories, 0.0);
-        }
-        totals.lengths.clear();
-        totals.lengths.resize(trajectories, 0);
-        if stage.keeps_ledger() {
-            self.ledger.clear(stage.terms.len());
-            self.trace.clear(stage.horizon, trajectories);
-        }
-    }
-
-    fn clear_rows(&mut self) {
-        self.rows.clear();
-        self.here.clear();
-        self.before.clear();
-        self.draws.iter_mut().for_each(DrawRows::clear);
-        self.densities.iter_mut().for_each(|density| density.written.clear());
-        self.slopes.clear();
-    }
-
     /// Draws all that the live rows draw at step `t`: which rows these are, unless a kernel has
     /// broken.
     fn decide(
@@ -367,13 +270,13 @@ impl<E: Number> Rollout<E> {
     ) -> Option<Range<usize>> {
         let live = self.batch.front();
         if keep == Keep::Nothing {
-            self.clear_rows();
+            self.episodes.clear_rows();
         }
-        let first = self.rows.len();
+        let first = self.episodes.rows.len();
         let rows = first..first + live;
         self.work.origin[..live].copy_from_slice(&self.batch.origin()[..live]);
-        self.rows.trajectory.extend_from_slice(&self.work.origin[..live]);
-        self.rows.close_step();
+        self.episodes.rows.trajectory.extend_from_slice(&self.work.origin[..live]);
+        self.episodes.rows.close_step();
         if let Some((_, trajectory)) = self.sought.filter(|(at, _)| *at == t) {
             let row =
                 self.work.origin[..live].iter().position(|&origin| origin as usize == trajectory);
@@ -382,7 +285,12 @@ impl<E: Number> Rollout<E> {
 
         let wired = if keep == Keep::Rows { &stage.learning } else { &stage.acting };
         if stage.keeps_ledger() && keep == Keep::Rows {
-            self.trace.record(&stage.seen(), &self.batch, (t, first), &self.work.origin[..live]);
+            self.episodes.trace.record(
+                &stage.seen(),
+                &self.batch,
+                (t, first),
+                &self.work.origin[..live],
+            );
         }
         self.read_earlier((stage, wired, point.present), t, live);
         self.simulated.draw(
@@ -396,7 +304,7 @@ impl<E: Number> Rollout<E> {
             return None;
         }
         if keep == Keep::Rows && stage.learning.scaled_components() > 0 {
-            wired.observe(&stage.world, &self.batch, live, &mut self.inputs);
+            wired.observe(&stage.world, &self.batch, live, &mut self.episodes.inputs);
         }
         Some(rows)
     }
@@ -414,24 +322,29 @@ impl<E: Number> Rollout<E> {
         let wired = if keep == Keep::Rows { &stage.learning } else { &stage.acting };
         let (first, live) = (rows.start, rows.len());
         let last = stage.draws.len() - 1;
-        let (family, drawn) = (&stage.draws[last].family, &self.draws[last]);
+        let (family, drawn) = (&stage.draws[last].family, &self.episodes.draws[last]);
         let numbers = &drawn.numbers[first * family.numbers()..];
         let entropies = &mut self.work.entropy[..live];
         family.estimated_entropies(numbers, &drawn.log_prob[first..], entropies);
         self.divergences(stage, point, t, rows.clone(), wired);
 
         if let Some(tally) = &mut self.tally {
-            tally.add(stage, &self.batch, (t, rows.clone()), (&self.draws, &self.feeds.last));
+            tally.add(
+                stage,
+                &self.batch,
+                (t, rows.clone()),
+                (&self.episodes.draws, &self.feeds.last),
+            );
         }
         stage.exponents.read_before(&stage.world, &self.batch, live, &mut self.exponents);
         if let (Some(through), Keep::Rows) = (&stage.through, keep) {
-            let Rollout { batch, slopes, .. } = self;
-            slopes.read(through, |expressions, values| {
+            let Rollout { batch, episodes, .. } = self;
+            episodes.slopes.read(through, |expressions, values| {
                 expressions.read_before(&stage.world, batch, live, values)
             });
         }
-        let Rollout { batch, draws, feeds, work, exponents, slopes, listed, imagined, .. } =
-            &mut *self;
+        let Rollout { episodes, batch, feeds, work, exponents, listed, .. } = &mut *self;
+        let Episodes { draws, slopes, imagined, .. } = episodes;
         let drawn = |at: usize| draws[at].taken(&stage.draws[at], rows.clone(), &feeds.drawn[at]);
         let before = |at: usize| feeds.last[at].as_actions(live);
         stage.exponents.read_drawn(live, drawn, before, exponents);
@@ -466,7 +379,7 @@ impl<E: Number> Rollout<E> {
             self.hold_outside(stage, Some(t));
             return;
         }
-        let broken = self.imagined.broken.take().map(|found| (found, Arose::Kernel));
+        let broken = self.episodes.imagined.broken.take().map(|found| (found, Arose::Kernel));
         let broken =
             broken.or_else(|| Some((reached::of_world(stage, &self.batch, live)?, Arose::World)));
         if let Some((found, arose)) = broken {
@@ -474,27 +387,27 @@ impl<E: Number> Rollout<E> {
             return;
         }
         if stage.keeps_ledger() && keep == Keep::Rows {
-            self.trace.record_next(&stage.seen(), &self.batch, &self.work.origin[..live]);
+            self.episodes.trace.record_next(&stage.seen(), &self.batch, &self.work.origin[..live]);
             for (at, _) in stage.draws.iter().enumerate().filter(|(_, of)| of.width > 0) {
-                self.trace.record_drawn(at, &self.feeds.drawn[at].columns, live);
+                self.episodes.trace.record_drawn(at, &self.feeds.drawn[at].columns, live);
             }
             if stage.collects || stage.densities.iter().any(Density::is_of_outcome) {
-                self.trace.record_outcomes(&stage.seen(), &self.batch, live);
+                self.episodes.trace.record_outcomes(&stage.seen(), &self.batch, live);
             }
         }
         stage.exponents.read_after(&stage.world, &self.batch, live, &mut self.exponents);
         if let (Some(through), Keep::Rows) = (&stage.through, keep) {
-            let Rollout { batch, slopes, .. } = self;
-            slopes.read(through, |expressions, values| {
+            let Rollout { batch, episodes, .. } = self;
+            episodes.slopes.read(through, |expressions, values| {
                 expressions.read_after(&stage.world, batch, live, values)
             });
-            slopes.add(through, t, live);
+            episodes.slopes.add(through, t, live);
         }
         if !stage.gains.is_empty() {
             self.evaluate_gains(stage, point.frozen, t, live);
         }
         stage.exponents.run(t, 0..live, &mut self.exponents);
-        for (density, rows) in stage.densities.iter().zip(&mut self.densities) {
+        for (density, rows) in stage.densities.iter().zip(&mut self.episodes.densities) {
             if let Some(output) = density.written {
                 rows.written.extend_from_slice(&self.exponents.output(output)[..live]);
             }

@@ -7,6 +7,7 @@ use crate::engine::program::draws::KlReference;
 use crate::engine::program::point::Point;
 use crate::engine::program::stage::Stage;
 use crate::engine::program::wired::Wired;
+use crate::engine::sample::episodes::Episodes;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ impl<E: Number> Rollout<E> {
         wired: &Wired,
     ) {
         let live = rows.len();
-        let Rollout { batch, feeds, draws, work, .. } = self;
+        let Rollout { episodes: Episodes { draws, network, .. }, batch, feeds, work, .. } = self;
         for (number, (of, drawn)) in stage.draws.iter().zip(draws).enumerate() {
             let width = of.family.numbers();
             let (reference, previous) = (&mut drawn.reference, &mut drawn.previous);
@@ -32,7 +33,7 @@ impl<E: Number> Rollout<E> {
                 KlReference::Present => {
                     work.prior.resize(live * width, <E as Float>::ZERO);
                     of.family.describe(
-                        wired.outputs(&self.network, &wired.references[number], &rows),
+                        wired.outputs(network, &wired.references[number], &rows),
                         &[],
                         &mut work.prior,
                     );

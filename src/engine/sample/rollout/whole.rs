@@ -7,6 +7,7 @@ use crate::engine::numeric::number::Number;
 use crate::engine::program::point::Point;
 use crate::engine::program::points::Trajectories;
 use crate::engine::program::stage::Stage;
+use crate::engine::sample::episodes::Episodes;
 use crate::engine::sample::fault::{self, Arose, Fault};
 use crate::engine::sample::reached;
 use crate::engine::sample::start;
@@ -18,25 +19,20 @@ impl<E: Number> Rollout<E> {
     pub fn value(&mut self, stage: &Stage<E>, point: Point<E>) {
         if stage.keeps_ledger() {
             self.evaluate_densities(stage, point);
-            self.ledger.credit(
+            self.episodes.ledger.credit(
                 (&stage.terms, stage.plan.settings.discount),
                 stage.row_draws(),
-                self.rows.len(),
-                &self.totals.lengths,
-                &self.trace,
+                self.episodes.rows.len(),
+                &self.episodes.totals.lengths,
+                &self.episodes.trace,
             );
         }
     }
 
-    /// The trajectories of the last run, where they were recorded.
-    pub fn trajectories(&self, stage: &Stage<E>) -> Trajectories<'_, E> {
-        let Rollout { rows, totals, trace, draws, .. } = self;
-        Trajectories { rows, lengths: &totals.lengths, horizon: stage.horizon, trace, draws }
-    }
-
     /// What whole trajectories give to the densities of the bound, and to its density ratio.
     fn evaluate_densities(&mut self, stage: &Stage<E>, point: Point<E>) {
-        let Rollout {
+        let Rollout { episodes, fault, .. } = self;
+        let Episodes {
             rows,
             totals,
             trace,
@@ -46,9 +42,8 @@ impl<E: Number> Rollout<E> {
             ratio,
             scored_model,
             scored_start,
-            fault,
             ..
-        } = self;
+        } = episodes;
         let lengths = totals.lengths.clone();
         let on = Trajectories { rows, lengths: &lengths, horizon: stage.horizon, trace, draws };
         if let Some(of) = &stage.scored_model {
@@ -127,17 +122,5 @@ impl<E: Number> Rollout<E> {
                 totals.bound[trajectory as usize] += value.as_f64();
             }
         }
-    }
-
-    /// Evaluates the densities anew at `point`; what the trajectories gave stays.
-    pub fn revalue_densities(&mut self, stage: &Stage<E>, point: Point<E>) {
-        let Rollout { rows, totals, trace, draws, densities, .. } = self;
-        let on =
-            Trajectories { rows, lengths: &totals.lengths, horizon: stage.horizon, trace, draws };
-        stage
-            .densities
-            .iter()
-            .zip(densities)
-            .for_each(|(density, out)| out.evaluate(density, point, &on));
     }
 }
