@@ -156,15 +156,6 @@ impl<E: Number> DrawRows<E> {
         }
     }
 
-    /// Moves what is scheduled to a batch.
-    pub fn move_schedules(&mut self, of: &StepDraw<E>, batch: u64, batches: u64) {
-        if let (KlReference::Expressions(expressions), Some(values)) =
-            (&of.reference, &mut self.reference_values)
-        {
-            expressions.move_schedules(batch, batches, values);
-        }
-    }
-
     /// The value that a trajectory drew last, where it has drawn any.
     pub fn latest(&self, trajectory: u32) -> u32 {
         self.latest[trajectory as usize]

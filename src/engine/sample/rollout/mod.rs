@@ -116,9 +116,6 @@ impl<E: Number> Rollout<E> {
     pub fn move_schedules(&mut self, stage: &Stage<E>, batch: u64) {
         let batches = stage.plan.settings.steps;
         stage.exponents.move_schedules(batch, batches, &mut self.exponents);
-        for (of, drawn) in stage.draws.iter().zip(&mut self.episodes.draws) {
-            drawn.move_schedules(of, batch, batches);
-        }
         if let Some(through) = &stage.through {
             self.episodes.slopes.move_schedules(through, batch, batches);
         }
