@@ -14,6 +14,7 @@ const NOT_SHOWN: &[&str] = &[
     "write the lower bound first",
     "imagine with a kernel that does not imagine",
     "the path is relative to the model file",
+    "leave it out: a classifier reads variables",
     "let `{name}` stand in the prior of this bound",
     "declare it `hidden environment`",
     "say what the model shows",

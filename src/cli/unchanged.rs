@@ -118,7 +118,7 @@ fn canonical(path: &Path, text: &str, without: &[&str]) -> Result<String, Failur
             infer.settings.retain(|setting| {
                 !without.iter().any(|name| name.strip_prefix("infer.") == Some(&setting.key.text))
             });
-            infer.settings.sort_by(|one, other| one.key.text.cmp(&other.key.text));
+            infer.settings.sort_by_key(ast::Setting::called);
         }
     }
     // without its text, whose line breaks the layout would follow

@@ -28,7 +28,7 @@ pub use kernel::{
 };
 pub use parameters::{kernel_parameters, layers_of, parameters_of};
 pub use settings::{
-    Claim, ClaimRelation, Expectation, Objective, QUANTITIES, Setting, SettingValue,
+    Claim, ClaimRelation, Expectation, Objective, QUANTITIES, Setting, SettingOf, SettingValue,
 };
 pub use simulation::{Actor, Simulation};
 
@@ -279,7 +279,7 @@ impl Model {
     }
     /// The value of a key of `infer`, after `--set infer.KEY=VALUE`.
     pub fn setting(&self, key: &str) -> Option<&Setting> {
-        self.settings.iter().find(|s| s.key == key)
+        self.settings.iter().find(|s| s.key == key && s.of.is_none())
     }
 }
 

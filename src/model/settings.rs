@@ -1,6 +1,6 @@
 //! What `infer` and `expect` say. Which keys there are and what they mean is the plan's business.
 
-use super::{BoundId, KernelId, LayerId, Value};
+use super::{BoundId, DataId, KernelId, LayerId, Value};
 use crate::source::Span;
 use crate::syntax::ast;
 
@@ -19,10 +19,19 @@ pub struct Objective {
 #[derive(Clone, Debug)]
 pub struct Setting {
     pub key: String,
+    /// What it is the key of: `ratio(world)`.
+    pub of: Option<SettingOf>,
     pub value: SettingValue,
     /// As written, for print.
     pub written: ast::Expr,
     pub span: Span,
+}
+
+/// What a key may be of, where several things of a file have one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SettingOf {
+    Kernel(KernelId),
+    Data(DataId),
 }
 
 #[derive(Clone, Debug, PartialEq)]

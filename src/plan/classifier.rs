@@ -1,10 +1,12 @@
-//! The classifier of a file whose `infer` names none: a network of all that it may read.
+//! The classifiers of a file: of each density ratio one, as `infer` gives it, or a network of all
+//! that it may read.
 
-use super::settings::Classifier;
 use crate::bound::{Derivation, TermKind};
+use crate::diagnostic::Diagnostic;
 use crate::model::{
-    Activation, BoundId, Distribution, Formal, FormalLength, FormalVariable, Index, Kernel,
-    KernelId, KernelRef, Layer, LayerId, LayerOp, Model, Parameter, ParameterId, Target,
+    Activation, BoundId, DataId, Distribution, EnvironmentId, EnvironmentKernel, Factor, FactorRef,
+    Formal, FormalLength, FormalVariable, Index, Kernel, KernelId, KernelRef, Layer, LayerId,
+    LayerOp, Model, Parameter, ParameterId, Setting, SettingOf, SettingValue, Target,
     TargetVariable, Value,
 };
 use crate::source::Span;
@@ -12,59 +14,267 @@ use crate::source::Span;
 /// Widths of the hidden layers.
 const HIDDEN: [usize; 2] = [64, 64];
 
-/// Adds `mlp(s, a, s', hidden = [64, 64])` to a model of which a bound that is maximised has a
-/// density ratio, with all actions of its environment, and with the time where the model reads it;
-/// or `mlp(s, a, …)` where the actions themselves are told apart.
-pub(super) fn of_file(model: &mut Model, derivation: &Derivation) -> Option<Classifier> {
-    let is_maximised =
-        |bound: BoundId| model.objectives.iter().any(|objective| objective.bound == bound);
-    let maximised = derivation.bounds.iter().filter(|derived| is_maximised(derived.bound));
-    let mut ratios = maximised.flat_map(|derived| {
-        derived.terms.iter().filter_map(|term| match term.kind {
-            TermKind::DensityRatio { p, q } => Some((derived.bound, p, q)),
-            _ => None,
-        })
-    });
-    let (reads, span) = ratios.find_map(|(bound, p, q)| {
-        let (prior, posterior) = (model.bound(bound).factor(p), model.bound(bound).factor(q));
-        let [Target::Variable { variable: TargetVariable::Variable(drawn), .. }] =
-            posterior.targets[..]
-        else {
-            return None;
-        };
-        let environment = model.environments.iter().find(|environment| {
-            environment.state == drawn || environment.actions.contains(&drawn)
-        })?;
-        let at = |variable, step| Value::Variable { variable, index: Index::Step(step) };
-        let state = at(environment.state, 0);
-        let reads: Vec<Value> = match prior.kernel {
-            KernelRef::Data(_) => vec![state, at(drawn, 0)],
-            _ => {
-                let actions = environment.actions.iter().map(|&action| at(action, 0));
-                let reads_time =
-                    [prior, posterior].iter().any(|of| of.arguments.contains(&Value::Time));
-                let time = reads_time.then_some(Value::Time);
-                let next = at(environment.state, 1);
-                [state].into_iter().chain(actions).chain([next]).chain(time).collect()
-            }
-        };
-        Some((reads, posterior.span))
-    })?;
-    Some(network(model, reads, span))
+/// The network whose logit stands for the log-ratio of two kernels' densities.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Classifier {
+    pub apart: Apart,
+    /// How a run's numbers name it, where there are several.
+    pub name: String,
+    pub kernel: KernelId,
+    pub layer: LayerId,
+    pub arguments: Vec<Value>,
+    /// Of the line that gives it, or of the factor that asks for it.
+    pub span: Span,
 }
 
-fn network(model: &mut Model, arguments: Vec<Value>, span: Span) -> Classifier {
+/// Two kernels between whose draws a classifier stands, in whichever bounds and whichever of them
+/// is the prior's: `log real − log model`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Apart {
+    pub real: Side,
+    pub model: Side,
+}
+
+/// One of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    Environment(EnvironmentId, EnvironmentKernel),
+    Kernel(KernelId),
+    Data(DataId),
+    /// A distribution in place, of that factor.
+    InPlace(BoundId, FactorRef),
+}
+
+impl Apart {
+    pub fn of(model: &Model, bound: BoundId, (p, q): (FactorRef, FactorRef)) -> Apart {
+        let side = |at: FactorRef| match &model.bound(bound).factor(at).kernel {
+            KernelRef::Environment(id, kernel) => Side::Environment(*id, *kernel),
+            KernelRef::Learned(id) | KernelRef::Previous(id) => Side::Kernel(*id),
+            KernelRef::Data(id) => Side::Data(*id),
+            KernelRef::InPlace(_) => Side::InPlace(bound, at),
+        };
+        match (side(p), side(q)) {
+            (p, q @ Side::Environment(..)) => Apart { real: q, model: p },
+            (p, q) => Apart { real: p, model: q },
+        }
+    }
+
+    /// Whether a key of that kernel, or of that data, is of this ratio.
+    fn is_of(self, of: SettingOf) -> bool {
+        let side = match of {
+            SettingOf::Kernel(kernel) => Side::Kernel(kernel),
+            SettingOf::Data(data) => Side::Data(data),
+        };
+        self.real == side || self.model == side
+    }
+
+    /// The names by which a key can be of it.
+    fn names(self, model: &Model) -> Vec<(SettingOf, &str)> {
+        let named = |side| match side {
+            Side::Data(id) => Some((SettingOf::Data(id), model.data[id.0 as usize].name.as_str())),
+            Side::Kernel(id) => Some((SettingOf::Kernel(id), model.kernel(id).name.as_str())),
+            Side::Environment(..) | Side::InPlace(..) => None,
+        };
+        [self.real, self.model].into_iter().filter_map(named).collect()
+    }
+}
+
+/// A ratio of the file: what it is of, what the classifier may read there, and where it stands.
+struct Asked {
+    apart: Apart,
+    reads: Vec<Value>,
+    span: Span,
+}
+
+/// The classifiers of the ratios of all bounds that are maximised, each once: the networks that
+/// `infer` gives, `ratio(world) = …` or `ratio = …` of the one that no other line names, and
+/// `mlp(s, a, s', hidden = [64, 64])` of the others, which is added to the model.
+///
+/// # Errors
+/// Each line that is of no ratio, or of several.
+pub(super) fn of_file(
+    model: &mut Model,
+    derivation: &Derivation,
+) -> Result<Vec<Classifier>, Vec<Diagnostic>> {
+    let asked = asked(model, derivation);
+    let lines: Vec<Setting> =
+        model.settings.iter().filter(|setting| setting.key == "ratio").cloned().collect();
+    let wrong = |span, message: String, hint: String| {
+        Diagnostic::error("bad-setting", span, message).hint(hint)
+    };
+    let mut errors = Vec::new();
+    let mut given: Vec<Option<&Setting>> = vec![None; asked.len()];
+    for line in lines.iter().filter(|line| line.of.is_some()) {
+        let Some(of) = line.of else { continue };
+        let name = match of {
+            SettingOf::Kernel(kernel) => model.kernel(kernel).name.as_str(),
+            SettingOf::Data(data) => model.data[data.0 as usize].name.as_str(),
+        };
+        let found: Vec<usize> = (0..asked.len()).filter(|&at| asked[at].apart.is_of(of)).collect();
+        match found[..] {
+            [] => errors.push(wrong(
+                line.span,
+                format!(
+                    "`{name}` stands in no density ratio of a bound that is maximised, so that \
+                     no classifier is of it"
+                ),
+                "leave it away".into(),
+            )),
+            [one] if given[one].is_some() => errors.push(wrong(
+                line.span,
+                "two lines give the classifier of one ratio, by its two kernels".into(),
+                "leave one of them away".into(),
+            )),
+            [one] => given[one] = Some(line),
+            _ => {
+                let others: Vec<String> = found
+                    .iter()
+                    .flat_map(|&at| asked[at].apart.names(model))
+                    .filter(|(other, _)| *other != of)
+                    .map(|(_, name)| format!("`ratio({name})`"))
+                    .collect();
+                errors.push(wrong(
+                    line.span,
+                    format!("`{name}` stands in several ratios, and each has its classifier"),
+                    format!("name the other side: {}", others.join(" and ")),
+                ));
+            }
+        }
+    }
+    if let Some(line) = lines.iter().find(|line| line.of.is_none()) {
+        let left: Vec<usize> = (0..asked.len()).filter(|&at| given[at].is_none()).collect();
+        match left[..] {
+            [one] => given[one] = Some(line),
+            // that of no ratio at all is told with the other keys of classifiers
+            [] if asked.is_empty() => {}
+            [] => errors.push(wrong(
+                line.span,
+                "each ratio of this file has a line of its own, so that `ratio` is of none".into(),
+                "leave it away".into(),
+            )),
+            _ => {
+                let names = (0..asked.len()).filter(|at| left.contains(at)).map(|at| {
+                    let name = name_of(model, &asked, at);
+                    format!("`ratio({name}) = …`")
+                });
+                errors.push(wrong(
+                    line.span,
+                    format!(
+                        "one network cannot be the logit of {} ratios, and `ratio` does not say \
+                         of which it is",
+                        left.len()
+                    ),
+                    format!("write {}", names.collect::<Vec<_>>().join(" and ")),
+                ));
+            }
+        }
+    }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let names: Vec<String> = (0..asked.len()).map(|at| name_of(model, &asked, at)).collect();
+    let several = asked.len() > 1;
+    let mut all = Vec::with_capacity(asked.len());
+    for ((asked, name), given) in asked.into_iter().zip(names).zip(given) {
+        let Asked { apart, reads, span } = asked;
+        all.push(match given {
+            Some(Setting { value: SettingValue::Network { kernel, layer, arguments }, .. }) => {
+                let (kernel, layer, arguments) = (*kernel, *layer, arguments.clone());
+                let span = given.map_or(span, |line| line.span);
+                Classifier { apart, name, kernel, layer, arguments, span }
+            }
+            _ => {
+                let key =
+                    if several { format!("infer.ratio.{name}") } else { "infer.ratio".into() };
+                let (kernel, layer) = network(model, key, &reads, span);
+                Classifier { apart, name, kernel, layer, arguments: reads, span }
+            }
+        });
+    }
+    Ok(all)
+}
+
+/// The name of one of several ratios: that of one of its kernels which stands in no other, or both.
+fn name_of(model: &Model, asked: &[Asked], at: usize) -> String {
+    let names = asked[at].apart.names(model);
+    let is_own = |of| asked.iter().filter(|other| other.apart.is_of(of)).count() == 1;
+    let own = names.iter().find(|(of, _)| is_own(*of));
+    own.map_or_else(
+        || names.iter().map(|(_, name)| *name).collect::<Vec<_>>().join("."),
+        |(_, name)| (*name).to_owned(),
+    )
+}
+
+/// The ratios of all bounds that are maximised, in their order.
+fn asked(model: &Model, derivation: &Derivation) -> Vec<Asked> {
+    let is_maximised =
+        |bound: BoundId| model.objectives.iter().any(|objective| objective.bound == bound);
+    let mut found: Vec<Asked> = Vec::new();
+    for derived in derivation.bounds.iter().filter(|derived| is_maximised(derived.bound)) {
+        for term in &derived.terms {
+            let TermKind::DensityRatio { p, q } = term.kind else { continue };
+            let apart = Apart::of(model, derived.bound, (p, q));
+            if found.iter().any(|known| known.apart == apart) {
+                continue;
+            }
+            let (prior, posterior) =
+                (model.bound(derived.bound).factor(p), model.bound(derived.bound).factor(q));
+            if let Some(reads) = reads(model, prior, posterior) {
+                found.push(Asked { apart, reads, span: posterior.span });
+            }
+        }
+    }
+    found
+}
+
+/// All that the classifier of two factors may read: the state, with all actions of its environment
+/// and the next state, and with the time where the model reads it; the first state alone; or what
+/// is recorded.
+fn reads(model: &Model, prior: &Factor, posterior: &Factor) -> Option<Vec<Value>> {
+    let [Target::Variable { variable: TargetVariable::Variable(drawn), index }] =
+        posterior.targets[..]
+    else {
+        return None;
+    };
+    if let KernelRef::Data(_) = prior.kernel {
+        let is_plain = |value: &&Value| matches!(value, Value::Variable { .. } | Value::Time);
+        let told = Value::Variable { variable: drawn, index };
+        return Some(prior.arguments.iter().filter(is_plain).cloned().chain([told]).collect());
+    }
+    let environment = model.environments.iter().find(|of| of.state == drawn)?;
+    let at = |variable, step| Value::Variable { variable, index: Index::Step(step) };
+    let state = at(environment.state, 0);
+    Some(match index {
+        Index::First => vec![state],
+        _ => {
+            let actions = environment.actions.iter().map(|&action| at(action, 0));
+            let reads_time =
+                [prior, posterior].iter().any(|of| of.arguments.contains(&Value::Time));
+            let time = reads_time.then_some(Value::Time);
+            let next = at(environment.state, 1);
+            [state].into_iter().chain(actions).chain([next]).chain(time).collect()
+        }
+    })
+}
+
+/// An `mlp` of all that is read, by the name of its parameters.
+fn network(
+    model: &mut Model,
+    name: String,
+    arguments: &[Value],
+    span: Span,
+) -> (KernelId, LayerId) {
     let kernel = KernelId(model.kernels.len() as u32);
     let push = |model: &mut Model, op: LayerOp, width: usize| {
         model.network.layers.push(Layer { op, width, span });
         LayerId(model.network.layers.len() as u32 - 1)
     };
     let (mut givens, mut inputs) = (Vec::new(), Vec::new());
-    for (at, read) in (0..).zip(&arguments) {
+    for (at, read) in (0..).zip(arguments) {
         let (name, variable, domain) = match *read {
             Value::Variable { variable, index } => {
                 let known = model.variable(variable);
-                let next = if index == Index::Step(0) { "" } else { "'" };
+                let next = if index == Index::Step(1) { "'" } else { "" };
                 let name = format!("{}{next}", known.name);
                 (name, FormalVariable::Variable(variable), Some(&known.domain))
             }
@@ -83,7 +293,7 @@ fn network(model: &mut Model, arguments: Vec<Value>, span: Span) -> Classifier {
     let mut weights = Vec::new();
     for (at, columns) in HIDDEN.into_iter().chain([1]).enumerate() {
         let mut parameter = |what: &str, rows: usize| {
-            let name = format!("infer.ratio.{at}.{what}");
+            let name = format!("{name}.{at}.{what}");
             model.network.parameters.push(Parameter { name, rows, columns, start: 0.0 });
             ParameterId(model.network.parameters.len() as u32 - 1)
         };
@@ -93,11 +303,11 @@ fn network(model: &mut Model, arguments: Vec<Value>, span: Span) -> Classifier {
     let op = LayerOp::Mlp { input, activation: Activation::Tanh, last: None, weights };
     let layer = push(model, op, 1);
     model.kernels.push(Kernel {
-        name: "infer.ratio".into(),
+        name,
         outputs: Vec::new(),
         givens,
         distribution: Distribution::Delta(layer),
         span,
     });
-    Classifier { kernel, layer, arguments }
+    (kernel, layer)
 }

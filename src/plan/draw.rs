@@ -372,7 +372,13 @@ fn is_there(model: &Model, read: &Read) -> bool {
             before(of, *offset)
         }
         Read::First(of) => model.variable(*of).role != Role::Action,
-        Read::Last(..) | Read::Future(..) | Read::Whole(..) => false,
+        Read::Absent => true,
+        Read::Last(..)
+        | Read::Future(..)
+        | Read::Whole(..)
+        | Read::Between(..)
+        | Read::Tail(..)
+        | Read::Reward(..) => false,
     }
 }
 
@@ -419,9 +425,4 @@ pub(super) fn kernel_head(
             );
             vec![refused(kernel.span, message)]
         })
-}
-
-/// Whether a distribution in place is the uniform one.
-pub(super) fn is_uniform<A>(distribution: &Distribution<A>) -> bool {
-    matches!(distribution, Distribution::Uniform)
 }

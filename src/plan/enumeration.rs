@@ -3,7 +3,7 @@
 use super::draw::Draw;
 use super::read::Read;
 use super::settings::Settings;
-use super::term::{Density, Quantity, Subject, Term};
+use super::term::{Density, Less, Quantity, Subject, Term};
 use crate::expr::{ExprId, Graph};
 use crate::model::{Input, KernelId, Model, Role};
 
@@ -74,14 +74,17 @@ pub fn against_exponents(
                 if model.variable(variable).role == Role::Option)
         })
     };
-    let found = terms
-        .iter()
-        .any(|term| matches!(term.quantity, Quantity::Exponent(value) if reads_option(value)));
-    found.then(|| {
-        "`options = enumerate` sums over options that only kernels read, and here an \
-                   exponent reads one"
-            .to_owned()
-    })
+    let found = terms.iter().find(|term| match term.quantity {
+        Quantity::Exponent(value) | Quantity::Density { less: Less::Expression(value), .. } => {
+            reads_option(value)
+        }
+        _ => false,
+    })?;
+    let what = match found.quantity {
+        Quantity::Exponent(_) => "an exponent reads one",
+        _ => "a distribution in place is taken at one",
+    };
+    Some(format!("`options = enumerate` sums over options that only kernels read, and here {what}"))
 }
 
 /// What reads more of the option than a pair, or depends on it in a way that is not summed.
@@ -176,9 +179,12 @@ impl OptionReads {
                     let offset = fixed(horizon as i64 + i64::from(offset));
                     (variable, offset.map(|offset| (offset as i32, offset as i32)))
                 }
-                Read::Past(variable, _) | Read::Future(variable, _) | Read::Whole(variable, _) => {
-                    (variable, None)
-                }
+                Read::Past(variable, _)
+                | Read::Future(variable, _)
+                | Read::Whole(variable, _)
+                | Read::Between(variable, ..)
+                | Read::Tail(variable, _) => (variable, None),
+                Read::Reward(..) | Read::Absent => continue,
             };
             if variable != option.variable {
                 continue;

@@ -66,6 +66,12 @@ fn is_past(planner: &Planner, read: &Read) -> bool {
         Read::Step(variable, to) | Read::Window(variable, _, to) | Read::Past(variable, to) => {
             to <= last(variable)
         }
-        Read::Last(..) | Read::Future(..) | Read::Whole(..) => false,
+        Read::Absent => true,
+        Read::Last(..)
+        | Read::Future(..)
+        | Read::Whole(..)
+        | Read::Between(..)
+        | Read::Tail(..)
+        | Read::Reward(..) => false,
     }
 }

@@ -90,7 +90,8 @@ fn kernel(
     let outputs = vec![formal(variable, model)];
     let (family, parts) = match &domain.finite {
         Some(finite) => {
-            (None, vec![prior::log_probabilities(&mut model.graph, distribution, finite)?])
+            let over = (&domain, finite);
+            (None, vec![prior::log_probabilities(&mut model.graph, distribution, over)?])
         }
         None => {
             let (family, arguments) = of_family(&mut model.graph, distribution, &domain)

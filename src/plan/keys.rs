@@ -204,7 +204,8 @@ const LAST: &[Key] = &[
         KeyDefault::Derived("mlp(s, a, s', hidden = [64, 64])"),
         "the classifier of a density ratio, where a bound has one: its logit is the logarithm of \
          the ratio; trained on real draws against those of the model, both after the same state \
-         and actions. It reads these, the next state and the time, and so may the model",
+         and actions. It reads these, the next state and the time, and so may the model. Where \
+         there are several ratios, `ratio(world)` is the key of the one in which `world` stands",
     ),
     key(
         "ratio_steps",

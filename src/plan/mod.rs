@@ -1,6 +1,7 @@
 //! Model and Derivation in, Plan out: for each term its estimator and why, what is downstream of
 //! what, and the settings of the run. Allocates no tensors, never samples.
 
+mod apart;
 mod classifier;
 pub mod critic;
 mod draw;
@@ -29,7 +30,9 @@ mod together;
 mod turns;
 mod until;
 mod weights;
+mod written;
 
+pub use classifier::{Apart, Classifier, Side};
 pub use draw::{Draw, Outcome};
 pub use enumeration::OptionReads;
 pub use estimators::{Alternative, Claim, alternatives};
@@ -39,10 +42,10 @@ pub use key::{Key, KeyDefault, KeyKind};
 pub use keys::{Choice, KEYS, OPTIMIZERS, UPDATES};
 pub use pathwise::{Pathwise, Slope};
 pub use read::{Credited, Read, Version};
-pub use records::Records;
+pub use records::{Recorded, Records};
 pub use settings::{
-    Baseline, Classifier, DrawGradient, Normalize, Optimizer, OptionGradient, Precision, Schedule,
-    Settings, Update, unknown_key,
+    Baseline, DrawGradient, Normalize, Optimizer, OptionGradient, Precision, Schedule, Settings,
+    Update, unknown_key,
 };
 pub use simulation::Simulation;
 pub use term::{Density, Estimator, Less, Prior, Quantity, Ratio, RatioOf, Subject, Term};
@@ -53,8 +56,8 @@ use crate::bound::{BoundDerivation, Derivation, Score};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::expr::{ExprId, Graph, ParamId};
 use crate::model::{
-    BoundId, EnvironmentId, Index, KernelId, Kind, Model, Parameter, ParameterId, Role, VariableId,
-    kernel_parameters, parameters_of,
+    BoundId, DataId, EnvironmentId, Index, KernelId, Kind, Model, Parameter, ParameterId, Role,
+    VariableId, kernel_parameters, parameters_of,
 };
 use crate::source::Span;
 use crate::world::Environments;
@@ -102,8 +105,8 @@ pub struct Plan {
     pub unserved: usize,
     /// The terms of the bound, in the derivation's order.
     pub terms: Vec<Term>,
-    /// What a classifier tells the policy's steps from.
-    pub records: Option<Arc<Records>>,
+    /// What classifiers tell the policy's steps from, each once.
+    pub records: Vec<Arc<Records>>,
     /// `log p(s[t+1] | s[t], a[t])` of the environment at real states, as an expression: nothing
     /// learns from it, a classifier is judged by it.
     pub log_transition: Option<ExprId>,
@@ -115,7 +118,7 @@ pub struct Plan {
     pub region: BTreeSet<ParameterId>,
     /// Parameters of the baseline that its own fit moves: those the bound's gradient does not.
     pub fitted: BTreeSet<ParameterId>,
-    /// Parameters of the classifier.
+    /// Parameters of the classifiers.
     pub classified: BTreeSet<ParameterId>,
     /// The baseline's network shares parameters with what is trained, and its fit moves them too.
     pub shared: bool,
@@ -170,10 +173,11 @@ pub fn plan_with(
     let planned = match settings {
         Some(mut settings) if errors.is_empty() => {
             let mut model = model.clone();
-            if settings.ratio.is_none() {
-                settings.ratio = classifier::of_file(&mut model, derivation);
-            }
-            turns::turns(&model, derivation, &settings)
+            classifier::of_file(&mut model, derivation)
+                .and_then(|ratios| {
+                    settings.ratios = ratios;
+                    turns::turns(&model, derivation, &settings)
+                })
                 .and_then(refuse::imagined_from_outside)
                 .map(|plan| plan.hosting(environments))
         }
@@ -245,12 +249,8 @@ fn assemble(
         Settings { baseline: Baseline::None, options: OptionGradient::Sampled, ..settings }
     };
     let policy = &draws[policy_at].0;
-    let environment = model.variable(policy.variable).environment.ok_or_else(|| {
-        vec![refused(
-            model.variable(policy.variable).span,
-            "this version trains actions of an environment only",
-        )]
-    })?;
+    let environment = model.variable(policy.variable).environment;
+    let environment = environment.expect("check: an action is of an environment");
     let mut unserved = 0;
     let baseline_reads = match &settings.baseline {
         Baseline::Network { arguments, .. } => {
@@ -270,16 +270,16 @@ fn assemble(
         Baseline::None | Baseline::LeaveOneOut => Vec::new(),
     };
     let mut scalars = terms::Scalars { graph: model.graph.clone(), inputs: model.inputs.clone() };
-    let ratio = settings.ratio.as_ref();
     let planner = terms::Planner {
         model,
         bound,
+        id: derivation.bound,
         draws: &draws,
         policy,
         environment,
         start: start.as_ref(),
         transition: transition.as_ref(),
-        ratio,
+        classifiers: &settings.ratios,
         in_place: &in_place,
     };
     let terms = terms::terms(&planner, derivation, &settings, &mut scalars)?;
@@ -449,16 +449,18 @@ fn assemble(
     let schedules = schedules::schedules(model, &settings)?;
     let mut remarks = remarks(derivation, &settings, (scored, shared));
     remarks.extend(schedules::remarks(model, &schedules));
-    let recorded = terms.iter().find_map(|term| match term.quantity {
-        Quantity::Ratio(Ratio { of: RatioOf::Action(data), .. }) => Some(data),
-        _ => None,
-    });
-    let on = (model.environment(environment).state, draws[policy_at].variable);
+    let recorded: BTreeSet<DataId> = terms
+        .iter()
+        .filter_map(|term| match term.quantity {
+            Quantity::Ratio(Ratio { of: RatioOf::Recorded(data), .. }) => Some(data),
+            _ => None,
+        })
+        .collect();
     let records = recorded
-        .map(|data| records::read(model, data, on))
-        .transpose()
-        .map_err(|error| vec![error])?
-        .map(Arc::new);
+        .into_iter()
+        .map(|data| records::read(model, data).map(Arc::new))
+        .collect::<Result<_, Diagnostic>>()
+        .map_err(|error| vec![error])?;
     let judged = terms.iter().any(|term| {
         matches!(term.quantity, Quantity::Ratio(Ratio { of: RatioOf::Transition, .. }))
     });
@@ -533,16 +535,13 @@ impl Plan {
             .count()
     }
 
-    /// The density ratio of the bound that a classifier estimates.
-    pub fn ratio(&self) -> Option<&Ratio> {
-        self.terms.iter().find_map(|term| {
-            if let Quantity::Ratio(ratio) = &term.quantity { Some(ratio) } else { None }
+    /// The density ratios of the bound that classifiers estimate, each with the number of its
+    /// term.
+    pub fn ratios(&self) -> impl Iterator<Item = (usize, &Ratio)> {
+        self.terms.iter().enumerate().filter_map(|(at, term)| match &term.quantity {
+            Quantity::Ratio(ratio) => Some((at, ratio)),
+            _ => None,
         })
-    }
-
-    /// The term that it is.
-    pub fn ratio_term(&self) -> Option<usize> {
-        self.terms.iter().position(|term| matches!(term.quantity, Quantity::Ratio(_)))
     }
 
     /// What the draws of actions and options cost, `E_q[log q − log p]`, from the terms of the
@@ -551,12 +550,18 @@ impl Plan {
         let mut sum = 0.0;
         for (term, value) in self.terms.iter().zip(terms) {
             match &term.quantity {
-                Quantity::Ratio(Ratio { of: RatioOf::Action(_), .. }) => return None,
+                Quantity::Ratio(Ratio { of: RatioOf::Recorded(_), .. }) => return None,
                 Quantity::Kl { .. }
                 | Quantity::Entropy { .. }
                 | Quantity::LogCount(_)
                 | Quantity::LogRatio { .. }
                 | Quantity::Density { less: Less::Draw(_), .. } => sum -= value,
+                // what is drawn, beside a prior in place
+                Quantity::Density { density, less: Less::Expression(_) }
+                    if self.draws.iter().any(|draw| draw.kernel == density.kernel) =>
+                {
+                    sum -= value
+                }
                 Quantity::Density { .. }
                 | Quantity::Exponent(_)
                 | Quantity::Ratio(_)
@@ -590,9 +595,9 @@ impl Plan {
         self.shared && self.settings.baseline_weight > 0.0
     }
 
-    /// Its classifier needs real transitions.
+    /// A classifier of it needs real transitions.
     pub fn tells_transitions_apart(&self) -> bool {
-        self.ratio().is_some_and(|ratio| ratio.of == RatioOf::Transition)
+        self.ratios().any(|(_, ratio)| ratio.of.needs_transitions())
     }
 
     /// It is rolled out in the environment itself.
@@ -614,7 +619,7 @@ impl Plan {
     /// What the author may have meant otherwise, of all bounds, each once.
     pub fn warnings(&self) -> Vec<Diagnostic> {
         let records: Vec<&Arc<Records>> =
-            self.turns().chain(&self.watched).filter_map(|plan| plan.records.as_ref()).collect();
+            self.turns().chain(&self.watched).flat_map(|plan| &plan.records).collect();
         let mut found: Vec<Diagnostic> = Vec::new();
         for told in records.into_iter().flat_map(|records| &records.warnings) {
             if !found.contains(told) {
@@ -687,7 +692,7 @@ fn normalizers(
     }
 }
 
-/// Those of the classifier, which shares none with what is trained or told apart.
+/// Those of the classifiers, which share none with what is trained or told apart.
 fn ratio_parameters(
     model: &Model,
     terms: &[Term],
@@ -696,20 +701,20 @@ fn ratio_parameters(
     let ratios = terms.iter().filter_map(|term| {
         if let Quantity::Ratio(ratio) = &term.quantity { Some(ratio) } else { None }
     });
-    let own: BTreeSet<ParameterId> =
-        ratios.flat_map(|ratio| parameters_of(&model.network, ratio.layer)).collect();
-    match model.setting("ratio") {
-        Some(setting) if !own.is_disjoint(used) => {
+    let of = |ratio: &Ratio| parameters_of(&model.network, ratio.layer);
+    let shared = ratios.clone().find(|ratio| !of(ratio).is_disjoint(used));
+    match shared {
+        Some(ratio) => {
             let error = Diagnostic::error(
                 "bad-setting",
-                setting.span,
+                ratio.span,
                 "the classifier shares a `net` with the policy or the model",
             );
             Err(vec![
                 error.hint("give it a network of its own: what it tells apart would move with it"),
             ])
         }
-        Some(_) | None => Ok(own),
+        None => Ok(ratios.flat_map(of).collect()),
     }
 }
 

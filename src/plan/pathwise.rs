@@ -196,7 +196,11 @@ fn of_terms(on: &Imagined, terms: &[Term]) -> Vec<Diagnostic> {
     let mut errors = Vec::new();
     for term in terms {
         let what = match &term.quantity {
-            Quantity::Density { less: Less::Expression(_), .. } => continue,
+            Quantity::Density { density, less: Less::Expression(_) }
+                if density.kernel == on.transition.kernel =>
+            {
+                continue;
+            }
             Quantity::Density { .. } => "is a density of what is read of whole trajectories",
             Quantity::WeightDivergence { .. } => "is of weights that are drawn",
             Quantity::Kl { .. }

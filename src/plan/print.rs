@@ -5,6 +5,7 @@ use super::{
     Baseline, Credited, DrawGradient, Estimator, KEYS, OptionGradient, Plan, Precision, Quantity,
     Ratio, RatioOf, Subject,
 };
+use crate::model::parameters_of;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -128,17 +129,22 @@ impl Plan {
             }
         };
         writeln!(f, "  baseline: {baseline}")?;
-        if let Some(ratio) = self.ratio() {
-            let count: usize = self.classified.iter().map(|&id| size(self, id)).sum();
+        let several = self.settings.ratios.len() > 1;
+        for (_, ratio) in self.ratios() {
+            let own = parameters_of(&self.model.network, ratio.layer);
+            let count: usize = own.iter().map(|&id| size(self, id)).sum();
             let (steps, pairs) = (self.settings.ratio_steps, self.settings.ratio_batch);
             let apart = match ratio.of {
                 RatioOf::Transition => "real transitions from the model's",
-                RatioOf::Action(_) => "recorded actions from the policy's",
+                RatioOf::Start => "real first states from the model's",
+                RatioOf::Recorded(_) if ratio.model.is_some() => "recorded draws from the model's",
+                RatioOf::Recorded(_) => "recorded actions from the policy's",
             };
+            let of = if several { format!(" `{}`", ratio.name) } else { String::new() };
             let each = if steps == 1 { "one step".to_owned() } else { format!("{steps} steps") };
             writeln!(
                 f,
-                "  classifier: a network of {}, {count} parameters, {each} of {pairs} pairs a \
+                "  classifier{of}: a network of {}, {count} parameters, {each} of {pairs} pairs a \
                  batch, {apart}",
                 givens(ratio.kernel)
             )?;
@@ -243,13 +249,11 @@ impl Plan {
                 DrawGradient::Score => "score".into(),
                 DrawGradient::Pathwise => "pathwise".into(),
             },
-            "ratio" => {
-                if settings.ratio.is_some() {
-                    "a network".into()
-                } else {
-                    "none".into()
-                }
-            }
+            "ratio" => match settings.ratios.len() {
+                0 => "none".into(),
+                1 => "a network".into(),
+                several => format!("{several} networks"),
+            },
             "ratio_steps" => settings.ratio_steps.to_string(),
             "ratio_batch" => settings.ratio_batch.to_string(),
             "replay" => settings.replay.to_string(),

@@ -19,7 +19,7 @@ pub fn numbers(
             Head::Categorical { .. } | Head::Bernoulli { .. } | Head::Sticky { .. },
             distribution,
             Some(finite),
-        ) => log_probabilities(graph, distribution, finite),
+        ) => log_probabilities(graph, distribution, (domain, finite)),
         (Head::Real { family, .. }, Distribution::Real { family: of, arguments }, _)
             if family == of =>
         {
@@ -56,8 +56,8 @@ pub fn numbers(
     }
 }
 
-/// `log p(action)` over a real domain, in nats; within the support, which the checks hold. Else
-/// what it is, in words.
+/// `log p(action)`, in nats: a density of what is real, a probability of what is finite; within the
+/// support, which the checks hold. Else what it is, in words.
 pub fn log_density(
     graph: &mut Graph,
     distribution: &Distribution<Vec<ExprId>>,
@@ -94,6 +94,10 @@ fn density_of(
     domain: &Domain,
     (action, within): (&[ExprId], Within),
 ) -> Result<ExprId, &'static str> {
+    if let Some(finite) = &domain.finite {
+        let probability = probability(graph, distribution, (domain, finite), action)?;
+        return Ok(graph.unary(UnaryOp::Log, probability));
+    }
     let kinds = action.iter().zip(&domain.components);
     match distribution {
         Distribution::Uniform => {
@@ -185,7 +189,7 @@ fn log_sum(graph: &mut Graph, logs: &[ExprId]) -> ExprId {
 pub fn log_probabilities(
     graph: &mut Graph,
     distribution: &Distribution<Vec<ExprId>>,
-    domain: &FiniteDomain,
+    domain: (&Domain, &FiniteDomain),
 ) -> Result<Vec<ExprId>, &'static str> {
     let probabilities = probabilities(graph, distribution, domain)?;
     Ok(probabilities.into_iter().map(|p| graph.unary(UnaryOp::Log, p)).collect())
@@ -194,18 +198,18 @@ pub fn log_probabilities(
 fn probabilities(
     graph: &mut Graph,
     distribution: &Distribution<Vec<ExprId>>,
-    domain: &FiniteDomain,
+    (domain, finite): (&Domain, &FiniteDomain),
 ) -> Result<Vec<ExprId>, &'static str> {
-    let size = domain.size();
+    let size = finite.size();
     match distribution {
         Distribution::Uniform => Ok(vec![graph.constant(1.0 / size as f64); size]),
         Distribution::UniformOver(values) => {
             let share = graph.constant(1.0 / values.len() as f64);
             let parts: Vec<_> =
-                values.iter().map(|value| (share, indicators(graph, value, domain))).collect();
+                values.iter().map(|value| (share, indicators(graph, value, finite))).collect();
             Ok(weighted(graph, &parts, size))
         }
-        Distribution::Delta(value) => Ok(indicators(graph, value, domain)),
+        Distribution::Delta(value) => Ok(indicators(graph, value, finite)),
         Distribution::Categorical(Scores::Probs(probs)) => Ok(probs.clone()),
         Distribution::Categorical(Scores::Logits(logits)) => {
             let exps: Vec<ExprId> =
@@ -224,26 +228,109 @@ fn probabilities(
         Distribution::Mixture(parts) => {
             let mut listed = Vec::with_capacity(parts.len());
             for (weight, part) in parts {
-                listed.push((weight[0], probabilities(graph, part, domain)?));
+                listed.push((weight[0], probabilities(graph, part, (domain, finite))?));
             }
             Ok(weighted(graph, &listed, size))
         }
         Distribution::If { condition, then, otherwise } => {
-            let then = probabilities(graph, then, domain)?;
-            let otherwise = probabilities(graph, otherwise, domain)?;
+            let then = probabilities(graph, then, (domain, finite))?;
+            let otherwise = probabilities(graph, otherwise, (domain, finite))?;
             Ok(then
                 .into_iter()
                 .zip(otherwise)
                 .map(|(a, b)| graph.if_(condition[0], a, b))
                 .collect())
         }
-        Distribution::Record(_) => Err("a record of independent parts"),
+        Distribution::Record(_) => {
+            let mut each = Vec::with_capacity(size);
+            let mut components = vec![0.0; domain.width()];
+            for number in 0..size {
+                finite.value(number, &mut components);
+                let value: Vec<ExprId> = components.iter().map(|&x| graph.constant(x)).collect();
+                each.push(probability(graph, distribution, (domain, finite), &value)?);
+            }
+            Ok(each)
+        }
         Distribution::Sticky { .. } => Err("a `Sticky` draw"),
         Distribution::UniformBox { .. } | Distribution::Real { .. } => {
             Err("a density over real numbers")
         }
         Distribution::Implicit(_) => Err("an `Implicit` draw"),
     }
+}
+
+/// The probability of one value, given by its components.
+fn probability(
+    graph: &mut Graph,
+    distribution: &Distribution<Vec<ExprId>>,
+    (domain, finite): (&Domain, &FiniteDomain),
+    value: &[ExprId],
+) -> Result<ExprId, &'static str> {
+    match distribution {
+        Distribution::Uniform => Ok(graph.constant(1.0 / finite.size() as f64)),
+        Distribution::UniformOver(values) => {
+            let share = graph.constant(1.0 / values.len() as f64);
+            let found: Vec<ExprId> =
+                values.iter().map(|listed| are_equal(graph, listed, value)).collect();
+            let count = sum(graph, &found);
+            Ok(graph.binary(BinaryOp::Multiply, share, count))
+        }
+        Distribution::Delta(at) => Ok(are_equal(graph, at, value)),
+        Distribution::Mixture(parts) => {
+            let mut shares = Vec::with_capacity(parts.len());
+            for (weight, part) in parts {
+                let of_part = probability(graph, part, (domain, finite), value)?;
+                shares.push(graph.binary(BinaryOp::Multiply, weight[0], of_part));
+            }
+            Ok(sum(graph, &shares))
+        }
+        Distribution::If { condition, then, otherwise } => {
+            let then = probability(graph, then, (domain, finite), value)?;
+            let otherwise = probability(graph, otherwise, (domain, finite), value)?;
+            Ok(graph.if_(condition[0], then, otherwise))
+        }
+        Distribution::Record(parts) => {
+            let (mut product, mut rest) = (graph.constant(1.0), value);
+            for (at, part) in parts.iter().enumerate() {
+                let field = domain.field(at);
+                let of_field = field.finite.as_ref().ok_or("a density over real numbers")?;
+                let (own, others) = rest.split_at(field.width());
+                let share = probability(graph, part, (&field, of_field), own)?;
+                product = graph.binary(BinaryOp::Multiply, product, share);
+                rest = others;
+            }
+            Ok(product)
+        }
+        // one of a list, by the place of the value in it
+        Distribution::Categorical(_) | Distribution::Bernoulli(_) => {
+            let each = probabilities(graph, distribution, (domain, finite))?;
+            let listed = (0..finite.size()).map(|number| {
+                let mut components = vec![0.0; value.len()];
+                finite.value(number, &mut components);
+                let components: Vec<ExprId> =
+                    components.into_iter().map(|x| graph.constant(x)).collect();
+                let is_it = are_equal(graph, &components, value);
+                graph.binary(BinaryOp::Multiply, is_it, each[number])
+            });
+            let listed: Vec<ExprId> = listed.collect();
+            Ok(sum(graph, &listed))
+        }
+        Distribution::Sticky { .. } => Err("a `Sticky` draw"),
+        Distribution::UniformBox { .. } | Distribution::Real { .. } => {
+            Err("a density over real numbers")
+        }
+        Distribution::Implicit(_) => Err("an `Implicit` draw"),
+    }
+}
+
+/// Whether two values are the same.
+fn are_equal(graph: &mut Graph, one: &[ExprId], other: &[ExprId]) -> ExprId {
+    let mut all = graph.constant(1.0);
+    for (&one, &other) in one.iter().zip(other) {
+        let equal = graph.binary(BinaryOp::Equal, one, other);
+        all = graph.binary(BinaryOp::And, all, equal);
+    }
+    all
 }
 
 /// For each value of the domain, whether all of `components` are equal to it.
@@ -292,13 +379,16 @@ mod tests {
     fn a_mixture_of_point_and_uniform_sums_to_one() {
         let mut graph = Graph::default();
         let component = Component { path: String::new(), kind: Kind::Integer { lo: 0, hi: 3 } };
-        let domain = FiniteDomain::of(&[component]).unwrap();
+        let components = vec![component];
+        let finite = FiniteDomain::of(&components);
+        let domain = Domain { shape: crate::model::Shape::Scalar, finite, components };
+        let finite = domain.finite.as_ref().unwrap();
         let (two, share, rest) = (graph.constant(2.0), graph.constant(0.25), graph.constant(0.75));
         let mixture = Distribution::Mixture(vec![
             (vec![share], Distribution::Delta(vec![two])),
             (vec![rest], Distribution::Uniform),
         ]);
-        let logs = log_probabilities(&mut graph, &mixture, &domain).unwrap();
+        let logs = log_probabilities(&mut graph, &mixture, (&domain, finite)).unwrap();
         let probabilities: Vec<f64> =
             logs.iter().map(|&id| graph.as_constant(id).unwrap().exp()).collect();
         for (got, wanted) in probabilities.iter().zip([0.1875, 0.1875, 0.4375, 0.1875]) {

@@ -27,6 +27,14 @@ pub enum Read {
     Future(VariableId, i32),
     /// From 1 to `T + to`, from any `t`.
     Whole(VariableId, i32),
+    /// From one time to another, both included, from any `t`.
+    Between(VariableId, i32, i32),
+    /// From that time to `T`, from any `t`.
+    Tail(VariableId, i32),
+    /// The environment's reward of that number.
+    Reward(usize, Index),
+    /// Nothing: what is given is `none`.
+    Absent,
 }
 
 /// Which parameters a kernel of the prior has.
@@ -78,6 +86,12 @@ pub(super) fn reads(
     span: Span,
     who: &str,
 ) -> Result<Vec<Read>, Vec<Diagnostic>> {
+    let horizon = model.horizon.value as i32;
+    let time = |index: Index| match index {
+        Index::First => Some(1),
+        Index::Last(offset) => Some(horizon + offset),
+        Index::Step(_) => None,
+    };
     let read = |value: &Value| match value {
         Value::Variable { variable, index } => Ok(match index {
             Index::Step(0) => Read::Variable(*variable),
@@ -92,24 +106,21 @@ pub(super) fn reads(
         Value::Past { variable, to: Index::Step(to) } => Ok(Read::Past(*variable, *to)),
         Value::Past { variable, to: Index::Last(to) } => Ok(Read::Whole(*variable, *to)),
         Value::Future { variable, from: Index::Step(from) } => Ok(Read::Future(*variable, *from)),
-        Value::Window { variable, .. }
-        | Value::Past { variable, .. }
-        | Value::Future { variable, .. } => {
-            Err(format!("reads `{}` from or to a fixed time", model.variable(*variable).name))
-        }
-        Value::Reward { .. } => Err("reads a reward".to_string()),
-        Value::Expression(_) => Err("reads an expression".to_string()),
-        Value::Absent => Err("reads `none`".to_string()),
+        Value::Window { variable, from, to } => match (time(*from), time(*to)) {
+            (Some(from), Some(to)) => Ok(Read::Between(*variable, from, to)),
+            _ => Err("reads a window of no fixed length"),
+        },
+        Value::Past { variable, to: Index::First } => Ok(Read::Whole(*variable, 1 - horizon)),
+        Value::Future { variable, from } => Ok(Read::Tail(*variable, time(*from).unwrap_or(1))),
+        Value::Reward { reward, index, .. } => Ok(Read::Reward(*reward as usize, *index)),
+        Value::Expression(_) => Err("reads an expression, and a kernel reads what is drawn"),
+        Value::Absent => Ok(Read::Absent),
     };
     let mut found = Vec::with_capacity(arguments.len());
     for value in arguments {
         let refusal = |what| {
-            vec![refused(
-                span,
-                format!(
-                    "{who} {what}; this version trains kernels that read variables and the time"
-                ),
-            )]
+            let told = refused(span, format!("{who} {what}"));
+            vec![told.hint("compute it in the kernel: its networks take expressions of its givens")]
         };
         found.push(read(value).map_err(refusal)?);
     }

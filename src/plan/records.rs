@@ -1,21 +1,33 @@
-//! Recorded states and actions, read from the file that a `data` declaration names.
+//! Recorded steps, read from the file that a `data` declaration names.
 
 use crate::diagnostic::Diagnostic;
-use crate::model::{Component, DataId, FormalVariable, Kind, Model, VariableId};
+use crate::model::{
+    Component, DataId, Formal, FormalLength, FormalVariable, Kind, Model, VariableId,
+};
 use crate::source::{Source, leaves_folder};
 use std::collections::HashSet;
 use std::io::{self, Read};
 
 /// Steps of some episodes, in the order of the file.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Records {
-    /// Components of the states, row-major.
-    pub states: Vec<f64>,
-    pub actions: Vec<f64>,
+    pub of: DataId,
+    /// What a row holds: what the data draw, then what they are given, in the order of the
+    /// declaration.
+    pub columns: Vec<Recorded>,
     /// The first step of each episode, and the number of all.
     pub starts: Vec<usize>,
     /// What its author may have meant otherwise.
     pub warnings: Vec<Diagnostic>,
+}
+
+/// One value of each row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recorded {
+    /// `None`: the time, which the place in the episode tells.
+    pub variable: Option<VariableId>,
+    /// Its components, row-major; those of `none` are no numbers.
+    pub values: Vec<f64>,
 }
 
 impl Records {
@@ -29,8 +41,8 @@ impl Records {
 }
 
 const PARTED_BY: &str = "give it a column `episode`, or `t`, which counts the steps of each";
-const READ: &str = "what is read are the state and the action by their names, `episode` and `t`: \
-                    rename it, or leave it out";
+const READ: &str = "what is read are the variables of the declaration by their names, `episode` \
+                    and `t`: rename it, or leave it out";
 
 /// A column of the file: its name, and what it holds.
 struct Column<'a> {
@@ -44,35 +56,31 @@ const LARGEST: u64 = 1 << 30;
 /// The longest row of it.
 const LONGEST_ROW: u64 = 1 << 20;
 
-/// Reads the records of a declaration whose output is `action` and whose given is `state`. The file
-/// is CSV with a header: a column for each component (`s`, or `s.x` of a record), and where there
-/// are several episodes, an `episode` or the time `t`, which begins anew with each.
+/// Reads the records of a declaration. The file is CSV with a header: a column for each component
+/// of each formal (`s`, `s'`, or `s.x` of a record), and where there are several episodes, an
+/// `episode` or the time `t`, which begins anew with each. A given that may be `none` is, where its
+/// fields are empty.
 ///
 /// # Errors
 /// All that is wrong with the declaration, or what first is wrong with the file, with its line. Of
 /// a file outside the model's folder nothing is quoted. What is read otherwise than it may be meant
 /// is a warning of the records.
-pub fn read(
-    model: &Model,
-    id: DataId,
-    (state, action): (VariableId, VariableId),
-) -> Result<Records, Diagnostic> {
+pub fn read(model: &Model, id: DataId) -> Result<Records, Diagnostic> {
     let data = &model.data[id.0 as usize];
     let wrong = |message: String| Diagnostic::error("data", data.span, message);
-    let is = |formal: &crate::model::Formal, variable| {
-        formal.variable == FormalVariable::Variable(variable)
-    };
-    let ([output], [given]) = (data.outputs.as_slice(), data.givens.as_slice()) else {
+    let formals: Vec<&Formal> = data.outputs.iter().chain(&data.givens).collect();
+    for formal in &formals {
+        let what = match (formal.variable, &formal.length) {
+            (_, FormalLength::Window(_) | FormalLength::Sequence) => "several steps",
+            (FormalVariable::Reward(..), _) => "a reward",
+            (FormalVariable::End, _) => "the end of an episode",
+            (FormalVariable::Variable(_) | FormalVariable::Time, FormalLength::One) => continue,
+        };
         return Err(wrong(format!(
-            "`{}` records more than a state and an action, which this version does not read",
-            data.name
-        )));
-    };
-    if !is(output, action) || !is(given, state) {
-        return Err(wrong(format!(
-            "`{}` does not record the environment's action given its state",
-            data.name
-        )));
+            "`{}` holds {what}, `{}`, and a row holds one value of each variable of a step",
+            data.name, formal.name
+        ))
+        .hint("leave it out: a classifier reads variables and the time"));
     }
     let written = model.sources.first().cloned().unwrap_or_else(|| Source::new("", ""));
     let path = written.path_of(&data.path);
@@ -103,10 +111,11 @@ pub fn read(
         })
         .hint("leave one of them away"));
     }
-    let columns = |formal: &crate::model::Formal,
-                   variable: VariableId|
-     -> Result<Vec<Column>, Diagnostic> {
-        let components = &model.variable(variable).domain.components;
+    let columns = |formal: &Formal| -> Result<Vec<Column>, Diagnostic> {
+        let components = match formal.variable {
+            FormalVariable::Variable(variable) => &model.variable(variable).domain.components[..],
+            _ => &[],
+        };
         let mut columns = Vec::with_capacity(components.len());
         for component in components {
             let name = match component.path.as_str() {
@@ -128,26 +137,42 @@ pub fn read(
         }
         Ok(columns)
     };
-    let (of_state, of_action) = (columns(given, state)?, columns(output, action)?);
+    let read: Vec<(&Formal, Vec<Column>)> =
+        formals.iter().map(|formal| Ok((*formal, columns(formal)?))).collect::<Result<_, _>>()?;
     let mut episodes = Episodes::new(&header);
-    let mut records = Records::default();
+    let variable = |formal: &Formal| match formal.variable {
+        FormalVariable::Variable(variable) => Some(variable),
+        _ => None,
+    };
+    let mut records = Records {
+        of: id,
+        columns: formals
+            .iter()
+            .map(|formal| Recorded { variable: variable(formal), values: Vec::new() })
+            .collect(),
+        starts: Vec::new(),
+        warnings: Vec::new(),
+    };
+    let mut rows = 0;
     for (row, record) in file.records().enumerate() {
         let record = record.map_err(unreadable)?;
         let line = record.position().map_or(0, |position| position.line());
-        for (columns, values) in
-            [(&of_state, &mut records.states), (&of_action, &mut records.actions)]
-        {
+        for ((formal, columns), kept) in read.iter().zip(&mut records.columns) {
+            let text = |column: &Column| record.get(column.at).unwrap_or("");
+            let is_none = formal.optional && columns.iter().all(|column| text(column).is_empty());
             for column in columns {
-                let text = record.get(column.at).unwrap_or("");
-                let value = value(text, &column.component.kind).ok_or_else(|| {
+                let value = match is_none {
+                    true => Some(f64::NAN),
+                    false => value(text(column), &column.component.kind),
+                };
+                kept.values.push(value.ok_or_else(|| {
                     wrong(format!(
                         "`{shown}`, line {line}: `{}` cannot be {}",
                         column.name,
-                        quoted(text)
+                        quoted(text(column))
                     ))
                     .hint(format!("it is {}", kind(&column.component.kind)))
-                })?;
-                values.push(value);
+                })?);
             }
         }
         match episodes.begins(&record) {
@@ -157,8 +182,8 @@ pub fn read(
                 return Err(wrong(format!("`{shown}`, line {line}: {what}")).hint(hint));
             }
         }
+        rows = row + 1;
     }
-    let rows = records.states.len() / of_state.len().max(1);
     if rows == 0 {
         return Err(wrong(format!("`{shown}` records nothing: it has a header alone")));
     }
@@ -182,7 +207,8 @@ pub fn read(
         );
     }
     let is_read = |at: usize| {
-        of_state.iter().chain(&of_action).any(|column| column.at == at) || episodes.reads(at)
+        read.iter().flat_map(|(_, columns)| columns).any(|column| column.at == at)
+            || episodes.reads(at)
     };
     let unread: Vec<String> = header
         .iter()

@@ -40,7 +40,10 @@ fn outside(model: &Model, at: EnvironmentId, environments: &Environments) -> Vec
     let told = |what: &str| refused(environment.span, format!("`{}` {what}", environment.name));
     match system {
         System::Gymnasium => {
-            let what = format!("is `{name}` of Gymnasium, which this version does not run");
+            let what = format!(
+                "is `{name}` of Gymnasium, a program of Python, and rlppl starts none: it runs \
+                 what is written in the language, and programs of Rust"
+            );
             vec![told(&what)]
         }
         System::Rust if !environments.names().any(|known| known == name) => {
@@ -68,8 +71,8 @@ pub fn imagined_from_outside(plan: Plan) -> Result<Plan, Vec<Diagnostic>> {
     let Some(imagined) = imagined else { return Ok(plan) };
     let environment = imagined.model.environment(imagined.environment);
     let message = format!(
-        "`{}` comes from outside, and this version draws its states by no learned kernel in the \
-         posterior",
+        "`{}` comes from outside: what it pays and when it ends only its own steps say, and a \
+         learned kernel that draws its states makes none",
         environment.name
     );
     Err(vec![refused(environment.span, message)])
@@ -77,9 +80,10 @@ pub fn imagined_from_outside(plan: Plan) -> Result<Plan, Vec<Diagnostic>> {
 
 fn factor_refusal(model: &Model, factor: &Factor, block: Block) -> Option<Diagnostic> {
     let message = match &factor.kernel {
-        KernelRef::Data(data) if block != Block::Prior => {
+        KernelRef::Data(data) if block == Block::Posterior => {
             format!(
-                "`{}` is known by samples alone, and this version learns from such in the prior",
+                "`{}` is known by samples alone: a posterior is drawn from wherever it comes to, \
+                 and records hold draws where they were made",
                 model.data[data.0 as usize].name
             )
         }
@@ -105,8 +109,8 @@ fn target_refusal(model: &Model, factor: &Factor, block: Block) -> Option<String
                 Target::Variable { .. } | Target::Weights(_) => false,
             };
             (block != Block::Prior && !factor.targets.iter().any(is_state)).then(|| {
-                "this version draws rewards and the end of an episode with the next \
-                          state, or not at all"
+                "a model makes a step at once: it draws rewards and the end with the next state, \
+                 as `s[t+1], r[t] ~ world(s[t], a[t])`, each a part of its own"
                     .to_string()
             })
         }

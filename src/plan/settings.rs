@@ -1,6 +1,7 @@
 //! The settings of a run, read from the keys of `infer` by the table in [`super::keys`]. All that
 //! is wrong is found at once.
 
+use super::classifier::Classifier;
 use super::critic;
 use super::key::{Key, KeyDefault, KeyKind};
 use super::keys::{Choice, KEYS, OPTIMIZERS, UPDATES, key_named};
@@ -38,7 +39,8 @@ pub struct Settings {
     pub kl_to_go: bool,
     pub options: OptionGradient,
     pub estimator: DrawGradient,
-    pub ratio: Option<Classifier>,
+    /// Of the file's density ratios, each its own.
+    pub ratios: Vec<Classifier>,
     /// Gradient steps of the classifier before each batch.
     pub ratio_steps: u64,
     /// Pairs of a real draw and one of the model in each of them.
@@ -59,14 +61,6 @@ pub struct Settings {
     pub checkpoint_every: f64,
     /// Ends the run before its last step.
     pub until: Option<Until>,
-}
-
-/// The network whose logit stands for a log-ratio of densities.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Classifier {
-    pub kernel: KernelId,
-    pub layer: LayerId,
-    pub arguments: Vec<Value>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,7 +124,9 @@ pub fn read(model: &Model) -> (Settings, Vec<Diagnostic>) {
     let mut reader = Reader { model, errors: Vec::new() };
     for setting in &model.settings {
         reader.errors.extend(unknown_key(&setting.key, setting.span));
+        reader.errors.extend(of_nothing(setting));
     }
+    reader.classifiers("ratio");
     let trajectories = reader.count("trajectories").unwrap_or(1) as usize;
     let rounds = reader.count("rounds").unwrap_or(1);
     let in_round =
@@ -166,7 +162,8 @@ pub fn read(model: &Model) -> (Settings, Vec<Diagnostic>) {
         } else {
             DrawGradient::Score
         },
-        ratio: reader.classifier("ratio"),
+        // a file's, which its ratios tell
+        ratios: Vec::new(),
         ratio_steps: reader.count("ratio_steps").unwrap_or(1),
         ratio_batch: reader.count("ratio_batch").unwrap_or(1) as usize,
         replay: reader.count("replay").unwrap_or(1) as usize,
@@ -275,6 +272,8 @@ impl fmt::Display for Optimizer {
 
 /// What is wrong with a key of `infer` that there is not, in a file or after `--set`.
 pub fn unknown_key(key: &str, span: Span) -> Option<Diagnostic> {
+    // the key alone; what it is the key of, the model knows
+    let key = key.split_once('(').map_or(key, |(key, _)| key.trim_end());
     if key_named(key).is_some() {
         return None;
     }
@@ -284,6 +283,16 @@ pub fn unknown_key(key: &str, span: Span) -> Option<Diagnostic> {
         nearest(key, KEYS.iter().map(|key| key.name)).map(|name| format!("did you mean `{name}`?"));
     let list = || format!("the keys are {}", listed(KEYS.iter().map(|key| key.name)));
     Some(error.hint(ours(Place::Key, key).or(near).unwrap_or_else(list)))
+}
+
+/// A key that is of the whole file, or of a bound, and of no kernel.
+fn of_nothing(setting: &Setting) -> Option<Diagnostic> {
+    let is_of_all = setting.of.is_some() && setting.key != "ratio";
+    is_of_all.then(|| {
+        let message = format!("`{}` is of no kernel: a file, or a bound, has one", setting.key);
+        Diagnostic::error("bad-setting", setting.span, message)
+            .hint(format!("write `{} = …`", setting.key))
+    })
 }
 
 /// Below this each whole number is a float64 of its own.
@@ -474,20 +483,22 @@ impl Reader<'_> {
         }
     }
 
-    fn classifier(&mut self, name: &str) -> Option<Classifier> {
-        let setting = self.model.setting(name)?;
-        let SettingValue::Network { kernel, layer, arguments } = &setting.value else {
-            self.wrong(setting.span, format!("`{name}` is {}", wanted(self.key(name).kind)));
-            return None;
-        };
-        let width = self.model.network.layer(*layer).width;
-        if width != 1 {
-            self.wrong(
-                setting.span,
-                format!("a classifier's logit is one number, and this network computes {width}"),
-            );
+    /// Each line of that key is a network of one number.
+    fn classifiers(&mut self, name: &str) {
+        let model = self.model;
+        for setting in model.settings.iter().filter(|setting| setting.key == name) {
+            let SettingValue::Network { layer, .. } = &setting.value else {
+                self.wrong(setting.span, format!("`{name}` is {}", wanted(self.key(name).kind)));
+                continue;
+            };
+            let width = model.network.layer(*layer).width;
+            if width != 1 {
+                let message = format!(
+                    "a classifier's logit is one number, and this network computes {width}"
+                );
+                self.wrong(setting.span, message);
+            }
         }
-        Some(Classifier { kernel: *kernel, layer: *layer, arguments: arguments.clone() })
     }
 
     fn optimizer(&mut self, name: &str) -> Optimizer {

@@ -2,6 +2,7 @@
 //! credited with it.
 
 use super::Head;
+use super::classifier::Apart;
 use super::read::{Credited, Read, Version};
 use crate::bound::TermId;
 use crate::expr::ExprId;
@@ -59,10 +60,17 @@ pub enum Quantity {
 /// A classifier that tells real draws from those of a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ratio {
+    /// Whose draws it tells apart: another ratio of these has the same classifier.
+    pub apart: Apart,
+    /// How a run's numbers name it, where there are several.
+    pub name: String,
     pub kernel: KernelId,
     pub layer: LayerId,
     pub reads: Vec<Read>,
     pub of: RatioOf,
+    /// Of records, what the columns of a row are at a step: what the data draw, and what they are
+    /// given.
+    pub held: Vec<Read>,
     /// What draws the model's side of a pair, where transitions are told apart.
     pub model: Option<Density>,
     /// The model stands above: the term is the logit's negative, and its slope is that of the
@@ -76,8 +84,20 @@ pub struct Ratio {
 pub enum RatioOf {
     /// The environment's next states from the model's, each pair from the same state and action.
     Transition,
-    /// Recorded actions from the policy's, each with the state it was taken in.
-    Action(DataId),
+    /// Its first states from the model's.
+    Start,
+    /// What is recorded from what the posterior draws, each with what it was drawn in.
+    Recorded(DataId),
+}
+
+impl RatioOf {
+    /// Its real side are transitions of the environment.
+    pub fn needs_transitions(self) -> bool {
+        match self {
+            RatioOf::Transition | RatioOf::Start => true,
+            RatioOf::Recorded(_) => false,
+        }
+    }
 }
 
 /// The prior of a KL.

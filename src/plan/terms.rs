@@ -1,19 +1,20 @@
 //! The plan of each term of the bound: what a sampled step gives to it, how it is estimated, and
 //! which draws it credits; what is not run is refused.
 
-use super::draw::{Draw, is_uniform, kernel_head};
+use super::classifier::Classifier;
+use super::draw::{Draw, kernel_head};
 use super::in_place::InPlace;
-use super::parts::{parts, predicts};
+use super::parts::{Part, of_values, parts, predicts};
 use super::read::Version;
-use super::read::{Credited, Read, learned, reads};
-use super::term::{Density, Estimator, Less, Prior, Quantity, Ratio, RatioOf, Subject, Term};
-use super::{Baseline, Classifier, Head, Settings, prior, refused};
+use super::read::{Credited, learned, reads};
+use super::term::{Density, Estimator, Less, Prior, Quantity, Subject, Term};
+use super::{Baseline, Head, Settings, prior, refused};
 use crate::bound::{BoundDerivation, Moment, Score, Sign, TermId, TermKind};
 use crate::diagnostic::Diagnostic;
-use crate::expr::{BinaryOp, ExprId, Graph, InputId, Node};
+use crate::expr::{ExprId, Graph};
 use crate::model::{
-    Bound, Dynamics, EnvironmentId, EnvironmentKernel, FactorRef, FiniteDomain, Index, Input,
-    KernelId, KernelRef, Kind, LikelihoodForm, Model, Role, Target, TargetVariable, Value,
+    Bound, BoundId, EnvironmentId, FactorRef, Index, Input, KernelId, KernelRef, LikelihoodForm,
+    Model, Role, Target, TargetVariable, Value,
 };
 use crate::source::Span;
 
@@ -51,16 +52,24 @@ pub(super) fn terms(
                 Sign::Plus => 1.0,
                 Sign::Minus => -1.0,
             };
-            let own = matches!(&term.kind, TermKind::Kl { q, .. } | TermKind::LogRatio { q, .. }
-                if planner.is_imagined(*q));
+            let own = match &term.kind {
+                TermKind::Kl { p, q } | TermKind::LogRatio { p, q }
+                    if planner.weighs_itself(*p, *q) =>
+                {
+                    planner.draw(*q).ok()
+                }
+                _ => None,
+            };
+            let is_own = matches!(&term.kind, TermKind::Kl { p, q } | TermKind::LogRatio { p, q }
+                if planner.weighs_itself(*p, *q));
             // E_q[log p − log q]: the density is the prior's of a divergence, and of an imagined
             // state the posterior's own
             let against = match (&term.kind, &quantity) {
-                (TermKind::Kl { .. }, Quantity::Density { .. }) => !own,
-                (TermKind::LogRatio { .. }, Quantity::Density { .. }) => own,
+                (TermKind::Kl { .. }, Quantity::Density { .. }) => !is_own,
+                (TermKind::LogRatio { .. }, Quantity::Density { .. }) => is_own,
                 _ => false,
             };
-            let credit = draws.iter().enumerate().map(|(draw, (drawn, score))| {
+            let credit = draws.iter().enumerate().map(|(draw, (_, score))| {
                 let derived = score
                     .and_then(|score| score.credit.iter().find(|credit| credit.term == id))
                     .map(Credited::of);
@@ -73,11 +82,10 @@ pub(super) fn terms(
                     }
                     (
                         Quantity::Density {
-                            density,
-                            less: Less::Environment(_) | Less::Expression(_),
+                            less: Less::Environment(_) | Less::Expression(_), ..
                         },
                         derived,
-                    ) if score.is_some() && (density.kernel, own) == (drawn.kernel, true) => {
+                    ) if score.is_some() && own == Some(draw) => {
                         Some(derived.map_or(Credited::From(0), Credited::at_its_own_step))
                     }
                     (_, derived) => derived,
@@ -98,7 +106,7 @@ pub(super) fn terms(
                 credit,
                 of_action,
                 // ∇log q of its own draw has mean zero
-                pathwise: !own
+                pathwise: !is_own
                     && derivation.gradient.pathwise.iter().any(|pathwise| pathwise.term == id),
             });
         }
@@ -155,13 +163,16 @@ fn estimator(quantity: &Quantity) -> (Estimator, String) {
 pub(super) struct Planner<'a> {
     pub model: &'a Model,
     pub bound: &'a Bound,
+    /// Of that bound.
+    pub id: BoundId,
     pub draws: &'a [(Draw, Option<&'a Score>)],
     pub policy: &'a Draw,
     pub environment: EnvironmentId,
     /// What draws the first state, and the next one, where that is a learned model.
     pub start: Option<&'a Draw>,
     pub transition: Option<&'a Draw>,
-    pub ratio: Option<&'a Classifier>,
+    /// Of the file's density ratios.
+    pub classifiers: &'a [Classifier],
     /// Kernels in the place of distributions in place.
     pub in_place: &'a InPlace,
 }
@@ -186,6 +197,30 @@ impl Planner<'_> {
                     })
                     .collect())
             }
+            TermKind::LogDensity { likelihood } => {
+                let likelihood = &self.bound.likelihood[*likelihood as usize];
+                let LikelihoodForm::Density { kernel, values, givens } = &likelihood.form else {
+                    return Err(vec![refused(likelihood.span, AN_EXPONENT)]);
+                };
+                if let KernelRef::Environment(id, part) = *kernel {
+                    let log = self.environment_density(
+                        (id, part),
+                        (values, givens),
+                        (likelihood.index, likelihood.span),
+                        scalars,
+                    )?;
+                    return Ok(vec![(likelihood.name.clone(), Quantity::Exponent(log))]);
+                }
+                let several = values.len() > 1;
+                let on = (values.as_slice(), likelihood.index);
+                let found = of_values(self.model, (kernel, givens), on, likelihood.span)?;
+                let quantity = |density| Quantity::Density { density, less: Less::Nothing };
+                let named = found.into_iter().map(|part| match several {
+                    true => (part.name, quantity(part.density)),
+                    false => (likelihood.name.clone(), quantity(part.density)),
+                });
+                Ok(named.collect())
+            }
             TermKind::Kl { p, q }
             | TermKind::LogRatio { p, q }
             | TermKind::DensityRatio { p, q }
@@ -193,28 +228,55 @@ impl Planner<'_> {
             {
                 let name = self.kernel_name(*q);
                 let message = format!(
-                    "`{name}` draws rewards or the end, too, which this version does not compare \
-                     with the environment's own"
+                    "`{name}` draws rewards or the end, which follow in the environment from what \
+                     else is drawn: where the two differ the prior has no mass, and the divergence \
+                     is infinite"
                 );
                 let told = refused(self.bound.factor(*p).span, message);
                 Err(vec![told.hint(format!(
                     "let `{name}` stand in the prior of this bound, too: its factors cancel"
                 ))])
             }
-            TermKind::Kl { p, .. }
-            | TermKind::LogRatio { p, .. }
-            | TermKind::DensityRatio { p, .. }
+            // under the environment the end is certain, given what else is drawn: it has no
+            // entropy, and what is left of it is the model's log-probability
+            TermKind::Kl { p, q }
+            | TermKind::LogRatio { p, q }
+            | TermKind::DensityRatio { p, q }
                 if predicts(self.bound.factor(*p)) =>
             {
-                let message = "this version learns a model of rewards or the end beside a \
-                               `hidden` environment";
-                Err(vec![refused(self.bound.factor(*p).span, message)])
+                let mut found = Vec::new();
+                for Part { name, density } in parts(self.model, self.bound.factor(*p))? {
+                    let quantity = match density.target {
+                        Subject::End => Quantity::Density { density, less: Less::Nothing },
+                        Subject::Reward(_) => {
+                            let message = format!(
+                                "a reward follows in the environment from what else is drawn, so \
+                                 that it has no density there, and `{}` has one: their divergence \
+                                 is infinite",
+                                self.kernel_name(*p)
+                            );
+                            let told = refused(self.bound.factor(*p).span, message);
+                            return Err(vec![told.hint(
+                                "declare it `hidden environment`, and move the model alone: the \
+                                 bound is then told up to that",
+                            )]);
+                        }
+                        Subject::Read(_) => match kind {
+                            TermKind::DensityRatio { .. } => {
+                                Quantity::Ratio(self.ratio(*p, *q, Some(density))?)
+                            }
+                            _ => Quantity::Density { density, less: self.less(*q, scalars)? },
+                        },
+                    };
+                    found.push((name, quantity));
+                }
+                Ok(found)
             }
             _ => Ok(vec![self.quantity(kind, scalars)?]),
         }
     }
 
-    /// A term's name and quantity; what this version does not train is refused.
+    /// A term's name and quantity.
     fn quantity(
         &self,
         kind: &TermKind,
@@ -225,10 +287,7 @@ impl Planner<'_> {
             TermKind::Exponent { likelihood } => {
                 let likelihood = &bound.likelihood[*likelihood as usize];
                 let LikelihoodForm::Exponential { value, .. } = &likelihood.form else {
-                    return Err(vec![refused(
-                        likelihood.span,
-                        "this version trains `exp(…)` likelihoods",
-                    )]);
+                    return Err(vec![refused(likelihood.span, AN_EXPONENT)]);
                 };
                 let what = format!("the exponent of `{}`", likelihood.name);
                 self.verify_inputs(
@@ -248,7 +307,7 @@ impl Planner<'_> {
                 format!("log_count({})", self.kernel_name(*q)),
                 Quantity::LogCount((*count as f64).ln()),
             )),
-            TermKind::Kl { q, p } if *q == self.policy.factor => Ok((
+            TermKind::Kl { q, p } if *q == self.policy.factor && self.is_like(*p) => Ok((
                 format!("KL({})", self.kernel_name(*q)),
                 Quantity::Kl { prior: self.prior(*p, scalars)? },
             )),
@@ -260,36 +319,27 @@ impl Planner<'_> {
                     Quantity::WeightDivergence { of: *q },
                 ))
             }
-            TermKind::Kl { q, p } | TermKind::LogRatio { p, q } if self.is_imagined(*q) => {
-                let quantity = Quantity::Density {
-                    density: self.factor_density(*q)?,
-                    less: self.known(*p, scalars)?,
-                };
-                Ok((format!("log_ratio({})", self.kernel_name(*q)), quantity))
+            TermKind::LogRatio { p, q }
+                if *q == self.policy.factor && learned(&bound.factor(*p).kernel).is_none() =>
+            {
+                let name = format!("log_ratio({})", self.kernel_name(*q));
+                Ok((name, Quantity::LogRatio { log_prior: self.log_prior(*p, scalars)? }))
             }
             // sampled: −KL(q ‖ p) = E_q[log p − log q]
-            TermKind::Kl { q, p } => {
-                let quantity = Quantity::Density {
-                    density: self.factor_density(*p)?,
-                    less: self.less(*q, scalars)?,
+            TermKind::Kl { q, p } | TermKind::LogRatio { p, q } => {
+                let quantity = match self.weighs_itself(*p, *q) {
+                    // at the draw, of which the other density is an expression
+                    true => Quantity::Density {
+                        density: self.factor_density(*q)?,
+                        less: self.known(*p, scalars)?,
+                    },
+                    // a kernel, or a distribution in place that has become one
+                    false => Quantity::Density {
+                        density: self.factor_density(*p)?,
+                        less: self.less(*q, scalars)?,
+                    },
                 };
                 Ok((format!("log_ratio({})", self.kernel_name(*q)), quantity))
-            }
-            TermKind::LogRatio { p, q } => {
-                let name = format!("log_ratio({})", self.kernel_name(*q));
-                match learned(&bound.factor(*p).kernel) {
-                    None if *q == self.policy.factor => {
-                        Ok((name, Quantity::LogRatio { log_prior: self.log_prior(*p, scalars)? }))
-                    }
-                    // a kernel, or a distribution in place that has become one
-                    Some(_) | None => Ok((
-                        name,
-                        Quantity::Density {
-                            density: self.factor_density(*p)?,
-                            less: self.less(*q, scalars)?,
-                        },
-                    )),
-                }
             }
             TermKind::LogFactor { factor } if learned(&bound.factor(*factor).kernel).is_some() => {
                 let name = format!("log {}", self.kernel_name(*factor));
@@ -306,29 +356,25 @@ impl Planner<'_> {
                 Ok((name.clone(), quantity))
             }
             TermKind::LogDensity { likelihood } => {
-                let likelihood = &bound.likelihood[*likelihood as usize];
-                let LikelihoodForm::Density { kernel, values, givens } = &likelihood.form else {
-                    return Err(vec![refused(
-                        likelihood.span,
-                        "an exponent stands where a density does",
-                    )]);
-                };
-                let [value @ Value::Variable { .. }] = values.as_slice() else {
-                    let message =
-                        "this version trains likelihoods that are densities of one variable";
-                    return Err(vec![refused(likelihood.span, message)]);
-                };
-                let density = self.density(kernel, value, givens, likelihood.span)?;
-                Ok((likelihood.name.clone(), Quantity::Density { density, less: Less::Nothing }))
+                Err(vec![refused(bound.likelihood[*likelihood as usize].span, SEVERAL)])
             }
-            TermKind::LogFactor { factor } => Err(vec![refused(
-                bound.factor(*factor).span,
-                "this version trains pairs of a prior's and a posterior's factor; this one has no \
-                 partner",
-            )]),
+            // a distribution in place, or what is known of an environment, at what was drawn
+            TermKind::LogFactor { factor } => {
+                let of = bound.factor(*factor);
+                match self.known(*factor, scalars)? {
+                    Less::Expression(log) => {
+                        Ok((format!("log {}", self.kernel_name(*factor)), Quantity::Exponent(log)))
+                    }
+                    _ => Err(vec![refused(
+                        of.span,
+                        "an environment over finite values stands beside a draw that has no \
+                         density: the two have no common measure",
+                    )]),
+                }
+            }
             TermKind::DensityRatio { q, p } => Ok((
                 format!("logit({} / {})", self.kernel_name(*p), self.kernel_name(*q)),
-                Quantity::Ratio(self.ratio(*p, *q)?),
+                Quantity::Ratio(self.ratio(*p, *q, None)?),
             )),
         }
     }
@@ -353,85 +399,44 @@ impl Planner<'_> {
         self.start.into_iter().chain(self.transition).any(|draw| draw.factor == factor)
     }
 
+    /// What stands in a term is the density of the draw itself, of which its partner's is taken off:
+    /// that of an environment, or a distribution in place that is no kernel.
+    fn weighs_itself(&self, p: FactorRef, q: FactorRef) -> bool {
+        let in_place = matches!(self.bound.factor(p).kernel, KernelRef::InPlace(_));
+        self.is_imagined(q) || in_place && !self.in_place.contains_key(&p)
+    }
+
+    /// The divergence of the policy from a prior has a closed form here: both are of one family.
+    fn is_like(&self, p: FactorRef) -> bool {
+        let factor = self.bound.factor(p);
+        let Draw { variable, head, .. } = self.policy;
+        match &factor.kernel {
+            KernelRef::InPlace(distribution) => {
+                let domain = &self.model.variable(*variable).domain;
+                prior::numbers(&mut self.model.graph.clone(), distribution, domain, head).is_ok()
+            }
+            // one that reads the same, where it is the policy's own at its present parameters
+            KernelRef::Learned(kernel) if *kernel == self.policy.kernel => {
+                let reads = reads(self.model, &factor.arguments, factor.span, "it");
+                reads.is_ok_and(|reads| reads == self.policy.reads)
+            }
+            KernelRef::Learned(kernel) | KernelRef::Previous(kernel) => {
+                kernel_head(self.model, *kernel, *variable).is_ok_and(|other| other.is_like(head))
+            }
+            KernelRef::Environment(..) | KernelRef::Data(_) => false,
+        }
+    }
+
     /// The number of the draw of a factor.
     fn draw(&self, factor: FactorRef) -> Result<usize, Vec<Diagnostic>> {
         let found = self.draws.iter().position(|(draw, _)| draw.factor == factor);
         found.ok_or_else(|| {
             vec![refused(
                 self.bound.factor(factor).span,
-                "this version trains the factors of options and of the action",
+                "its density is asked for at a draw of the posterior, and it draws neither an \
+                 option, nor an action, nor a state",
             )]
         })
-    }
-
-    /// The classifier of the ratio of two factors.
-    fn ratio(&self, p: FactorRef, q: FactorRef) -> Result<Ratio, Vec<Diagnostic>> {
-        let (prior, posterior) = (self.bound.factor(p), self.bound.factor(q));
-        let span = posterior.span;
-        let (of, model) = match (&prior.kernel, &posterior.kernel) {
-            (KernelRef::Environment(_, EnvironmentKernel::Transition), _)
-                if let Some(draw) = self.transition.filter(|draw| draw.factor == q) =>
-            {
-                let next = Read::Step(draw.variable, 1);
-                (RatioOf::Transition, Some(draw.density(self.model, next)))
-            }
-            (KernelRef::Learned(_), KernelRef::Environment(_, EnvironmentKernel::Transition)) => {
-                (RatioOf::Transition, Some(self.factor_density(p)?))
-            }
-            (KernelRef::Data(data), _) if q == self.policy.factor => (RatioOf::Action(*data), None),
-            _ => {
-                let message = "this version estimates two ratios by a classifier: of an \
-                               environment's transitions and a learned model's, \
-                               and of recorded actions and the policy's";
-                return Err(vec![refused(span, message)]);
-            }
-        };
-        let turned = matches!(posterior.kernel, KernelRef::Environment(..));
-        let Some(classifier) = self.ratio else {
-            let message = "it has a density ratio, and only a bound that is maximised teaches its \
-                           classifier";
-            return Err(vec![refused(span, message)]);
-        };
-        let span = self.model.setting("ratio").map_or(span, |setting| setting.span);
-        let reads = reads(self.model, &classifier.arguments, span, "the classifier")?;
-        let environment = self.model.environment(self.environment);
-        let (state, action) = (environment.state, self.policy.variable);
-        let told_apart = match of {
-            RatioOf::Transition => Read::Step(state, 1),
-            RatioOf::Action(_) => Read::Variable(action),
-        };
-        let fits = |read: &Read| {
-            let here = match (read, of) {
-                (Read::Variable(read), RatioOf::Transition) => {
-                    *read == state || environment.actions.contains(read)
-                }
-                (Read::Variable(read), RatioOf::Action(_)) => [state, action].contains(read),
-                (Read::Time, RatioOf::Transition) => true,
-                _ => false,
-            };
-            here || *read == told_apart
-        };
-        if !reads.contains(&told_apart) || !reads.iter().all(fits) {
-            let (must, may) = match of {
-                RatioOf::Transition => ("the next state", "the state, the actions and the time"),
-                RatioOf::Action(_) => ("the action", "the state"),
-            };
-            return Err(vec![refused(
-                span,
-                format!("this classifier reads {must}, and beside it no more than {may}"),
-            )]);
-        }
-        let here = |read: &Read| fits(read) && *read != told_apart;
-        if let Some(model) = model.as_ref().filter(|model| !model.reads.iter().all(here)) {
-            let name = &self.model.kernel(model.kernel).name;
-            let message = format!(
-                "a classifier tells what `{name}` draws from what the environment does where both \
-                 have the same state, action and time, and `{name}` reads more"
-            );
-            return Err(vec![refused(span, message)]);
-        }
-        let Classifier { kernel, layer, .. } = *classifier;
-        Ok(Ratio { kernel, layer, reads, of, model, turned, span })
     }
 
     /// What the density of the pair's other factor is compared with: that of a draw, or of the
@@ -443,49 +448,9 @@ impl Planner<'_> {
         }
     }
 
-    fn known(&self, q: FactorRef, scalars: &mut Scalars) -> Result<Less, Vec<Diagnostic>> {
-        let factor = self.bound.factor(q);
-        let KernelRef::Environment(id, kernel) = &factor.kernel else { return Err(self.unlike(q)) };
-        let environment = self.model.environment(*id);
-        let finite = |variable| self.model.variable(variable).domain.finite.is_some();
-        if environment.transition_reads().all(finite) {
-            return Ok(Less::Environment(*kernel));
-        }
-        let written = match kernel {
-            EnvironmentKernel::Transition => scalars
-                .log_transition(self.model, *id)
-                .or_else(|| scalars.log_finite_transition(self.model, *id)),
-            EnvironmentKernel::Initial | EnvironmentKernel::Observation => None,
-        };
-        if let Some(density) = written {
-            return Ok(Less::Expression(density));
-        }
-        if let EnvironmentKernel::Initial = kernel {
-            let message = format!(
-                "this version compares a learned start with that of a finite environment; `{}` is \
-                 not",
-                environment.name
-            );
-            return Err(vec![
-                refused(factor.span, message)
-                    .hint("let the learned kernel stand in the prior, too: its factors cancel"),
-            ]);
-        }
-        let message = format!(
-            "this version compares a learned world with an environment whose density it can \
-             write: finite values, families over real numbers, and mixtures, branches and records \
-             of them; `{}` has another",
-            environment.name
-        );
-        Err(vec![
-            refused(factor.span, message)
-                .hint("declare it `hidden environment`: the bound is then told up to its entropy"),
-        ])
-    }
-
-    fn unlike(&self, p: FactorRef) -> Vec<Diagnostic> {
-        let message = "this version trains options with a prior or a reverse model that is \
-                       uniform or a learned kernel";
+    pub(super) fn unlike(&self, p: FactorRef) -> Vec<Diagnostic> {
+        let message = "what is known by samples alone has no density to compare with that of what \
+                       is drawn";
         vec![refused(self.bound.factor(p).span, message)]
     }
 
@@ -495,13 +460,10 @@ impl Planner<'_> {
         let [Target::Variable { variable: TargetVariable::Variable(variable), index }] =
             factor.targets.as_slice()
         else {
-            return Err(self.unlike(p));
+            return Err(vec![refused(factor.span, SEVERAL)]);
         };
         let (kernel, arguments) = match (self.in_place.get(&p), &factor.kernel) {
             (Some((kernel, arguments)), _) => (KernelRef::Learned(*kernel), arguments),
-            (None, KernelRef::InPlace(distribution)) if !is_uniform(distribution) => {
-                return Err(self.unlike(p));
-            }
             (None, kernel) => (kernel.clone(), &factor.arguments),
         };
         let value = Value::Variable { variable: *variable, index: *index };
@@ -516,18 +478,16 @@ impl Planner<'_> {
         span: Span,
     ) -> Result<Density, Vec<Diagnostic>> {
         let Some((kernel, of)) = learned(kernel) else {
-            return Err(vec![refused(
-                span,
-                "this version trains with densities of learned kernels and of `Normal`s in place",
-            )]);
+            let what = "what is known by samples alone has no density, and is compared by none";
+            return Err(vec![refused(span, what)]);
         };
         let name = format!("`{}`", self.model.kernel(kernel).name);
         let Value::Variable { variable, .. } = value else {
             return Err(vec![refused(
                 span,
                 format!(
-                    "{name} gives the density of more than one value, which this version does not \
-                     train"
+                    "{name} is asked for the density of what is computed, and a kernel has one of \
+                     what is drawn"
                 ),
             )]);
         };
@@ -539,26 +499,9 @@ impl Planner<'_> {
             return Err(vec![refused(span, message)]);
         }
         let head = kernel_head(self.model, kernel, *variable)?;
-        let fits = match head {
-            Head::Categorical { .. } | Head::Bernoulli { .. } | Head::Sticky { .. } => true,
-            // its density is that before the squashing
-            Head::Real { .. } => !head.is_squashed(),
-            Head::Implicit { .. } => {
-                return Err(vec![refused(
-                    span,
-                    format!(
-                        "{name} is `Implicit`: it is drawn from, and has no density to train with"
-                    ),
-                )]);
-            }
-            Head::Mixture { .. } => true,
-        };
-        if !fits {
-            let message = format!(
-                "{name} is a `TanhNormal`, whose density is known before the squashing; this \
-                 version trains densities over finite values, and of families that are not \
-                 squashed"
-            );
+        if let Head::Implicit { .. } = head {
+            let message =
+                format!("{name} is `Implicit`: it is drawn from, and has no density to train with");
             return Err(vec![refused(span, message)]);
         }
         let target = Subject::Read(
@@ -578,18 +521,8 @@ impl Planner<'_> {
     fn prior(&self, p: FactorRef, scalars: &mut Scalars) -> Result<Prior, Vec<Diagnostic>> {
         let factor = self.bound.factor(p);
         let name = &self.model.variable(self.policy.variable).name;
-        let unlike = |what: &str| {
-            let message = format!(
-                "the prior of `{name}` is {what}, which this version does not train this policy \
-                 with"
-            );
-            vec![refused(factor.span, message)]
-        };
         let kernel = |kernel: KernelId, of: Version| {
             let head = kernel_head(self.model, kernel, self.policy.variable)?;
-            if !head.is_like(&self.policy.head) {
-                return Err(unlike("of another family"));
-            }
             let reads = reads(
                 self.model,
                 &factor.arguments,
@@ -603,7 +536,7 @@ impl Planner<'_> {
                 let domain = &self.model.variable(self.policy.variable).domain;
                 let numbers =
                     prior::numbers(&mut scalars.graph, distribution, domain, &self.policy.head)
-                        .map_err(unlike)?;
+                        .expect("terms: both are of one family");
                 self.verify_inputs(
                     scalars,
                     &numbers,
@@ -615,56 +548,13 @@ impl Planner<'_> {
             }
             KernelRef::Learned(id) => kernel(*id, Version::Present),
             KernelRef::Previous(id) => kernel(*id, Version::Previous),
-            KernelRef::Environment(..) | KernelRef::Data(_) => Err(unlike("known by its samples")),
-        }
-    }
-
-    /// The log-density of the prior at the drawn action.
-    fn log_prior(&self, p: FactorRef, scalars: &mut Scalars) -> Result<ExprId, Vec<Diagnostic>> {
-        let factor = self.bound.factor(p);
-        let variable = self.model.variable(self.policy.variable);
-        let unlike = |what: &str| {
-            let message = format!(
-                "the prior of `{}` is {what}, whose log-ratio this version does not estimate by \
-                 samples",
-                variable.name
-            );
-            vec![refused(factor.span, message)]
-        };
-        match &factor.kernel {
-            KernelRef::InPlace(distribution) => {
-                let action: Vec<ExprId> = (0..variable.domain.width() as u32)
-                    .map(|component| {
-                        let input = Input::Variable {
-                            variable: self.policy.variable,
-                            component,
-                            index: Index::Step(0),
-                        };
-                        scalars.input(input)
-                    })
-                    .collect();
-                let log =
-                    prior::log_density(&mut scalars.graph, distribution, &variable.domain, &action)
-                        .map_err(unlike)?;
-                self.verify_inputs(
-                    scalars,
-                    &[log],
-                    (Index::Step(0), Drawn::Yes),
-                    factor.span,
-                    &format!("the prior of `{}`", variable.name),
-                )?;
-                Ok(log)
-            }
-            KernelRef::Learned(_) | KernelRef::Previous(_) => {
-                Err(unlike("a kernel whose divergence has no closed form"))
-            }
-            KernelRef::Environment(..) | KernelRef::Data(_) => Err(unlike("known by its samples")),
+            KernelRef::Environment(..) | KernelRef::Data(_) => Err(self.unlike(p)),
         }
     }
 
     /// Expressions read the state, observation (and where `drawn`, the next state, action, rewards
     /// and options) of the step they stand at; of options those of the step before, too.
-    fn verify_inputs(
+    pub(super) fn verify_inputs(
         &self,
         scalars: &Scalars,
         roots: &[ExprId],
@@ -742,75 +632,18 @@ impl Planner<'_> {
     }
 }
 
+/// What the derivation holds of likelihoods.
+const AN_EXPONENT: &str = "an exponent and a density are two forms of a likelihood";
+
+/// What a density is asked for.
+pub(super) const SEVERAL: &str = "a density of several values at once is asked for, and what draws them is no \
+                       record of independent parts: only each part has a density of its own";
+
 /// Whether an expression stands after the step's draws.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Drawn {
+pub(super) enum Drawn {
     Yes,
     No,
-}
-
-impl Scalars {
-    /// The log-density of an environment's transitions, where it can be written.
-    pub fn log_transition(&mut self, model: &Model, environment: EnvironmentId) -> Option<ExprId> {
-        let environment = model.environment(environment);
-        let Dynamics::Written { transition, .. } = &environment.dynamics else { return None };
-        let domain = &model.variable(environment.state).domain;
-        if domain.finite.is_some() {
-            return None;
-        }
-        let next = (0..domain.width() as u32).map(|component| {
-            self.input(Input::Variable {
-                variable: environment.state,
-                component,
-                index: Index::Step(1),
-            })
-        });
-        let next: Vec<ExprId> = next.collect();
-        prior::log_density(&mut self.graph, transition, domain, &next).ok()
-    }
-
-    /// That of transitions to finitely many states, from states or by actions that are not: the
-    /// log-probability of each, of which the next state says which one.
-    fn log_finite_transition(
-        &mut self,
-        model: &Model,
-        environment: EnvironmentId,
-    ) -> Option<ExprId> {
-        const MOST: usize = 1024;
-        let environment = model.environment(environment);
-        let Dynamics::Written { transition, .. } = &environment.dynamics else { return None };
-        let domain = &model.variable(environment.state).domain;
-        let finite = domain.finite.as_ref().filter(|finite| finite.size() <= MOST)?;
-        if FiniteDomain::count(&domain.components)? != finite.size() as f64 {
-            return None;
-        }
-        let each = prior::log_probabilities(&mut self.graph, transition, finite).ok()?;
-        let mut number = self.graph.constant(0.0);
-        for (component, of) in (0u32..).zip(&domain.components) {
-            let (lo, count) = match &of.kind {
-                Kind::Integer { lo, hi } => (*lo as f64, (hi - lo + 1) as f64),
-                Kind::Names(names) => (0.0, names.len() as f64),
-                Kind::Bool => (0.0, 2.0),
-                Kind::Real { .. } => return None,
-            };
-            let index = Index::Step(1);
-            let value =
-                self.input(Input::Variable { variable: environment.state, component, index });
-            let (lo, count) = (self.graph.constant(lo), self.graph.constant(count));
-            let digit = self.graph.binary(BinaryOp::Subtract, value, lo);
-            let before = self.graph.binary(BinaryOp::Multiply, number, count);
-            number = self.graph.binary(BinaryOp::Add, before, digit);
-        }
-        Some(self.graph.intern(Node::Choose(each.into(), number)))
-    }
-
-    fn input(&mut self, input: Input) -> ExprId {
-        let at = self.inputs.iter().position(|known| *known == input).unwrap_or_else(|| {
-            self.inputs.push(input);
-            self.inputs.len() - 1
-        });
-        self.graph.intern(Node::Input(InputId(at as u32)))
-    }
 }
 
 impl Settings {

@@ -2,7 +2,7 @@
 //! evaluated.
 
 use super::critic::{self, CRITICS};
-use super::{DrawGradient, Plan, Ratio, Settings, assemble, together};
+use super::{DrawGradient, Plan, Settings, assemble, together};
 use crate::bound::{BoundDerivation, Derivation};
 use crate::diagnostic::Diagnostic;
 use crate::model::{BoundId, Model, Objective, Setting, SettingValue};
@@ -49,7 +49,7 @@ pub(super) fn turns(
     for bound in &derivation.bounds {
         if !model.objectives.iter().any(|objective| objective.bound == bound.bound) {
             match assemble(model, bound, run.clone(), &[]) {
-                Ok(plan) if plan.ratio().is_some() => {
+                Ok(plan) if plan.ratios().next().is_some() => {
                     let message = "it has a density ratio, and only a bound that is maximised \
                                    teaches its classifier";
                     unwatched.push((
@@ -69,8 +69,12 @@ pub(super) fn turns(
     verify_estimator(model, &planned)?;
     verify_rounds(model, run, &planned)?;
     verify_credit(model, &planned)?;
-    if let Some(imagined) = planned.iter().find(|plan| plan.tells_transitions_apart())
-        && !planned.iter().any(|plan| plan.is_real() && plan.environment == imagined.environment)
+    // of each environment whose transitions are told apart, and which no bound is rolled out in
+    let is_real = |of: &Plan, planned: &[Plan]| {
+        planned.iter().any(|plan| plan.is_real() && plan.environment == of.environment)
+    };
+    while let Some(imagined) =
+        planned.iter().find(|plan| plan.tells_transitions_apart() && !is_real(plan, &planned))
     {
         let scout = imagined.scout();
         planned.insert(0, scout);
@@ -133,36 +137,9 @@ impl Plan {
     }
 }
 
-/// A classifier that tells nothing apart is refused, and one that would learn two ratios.
+/// A classifier that tells nothing apart is refused.
 fn verify_ratio(model: &Model, planned: &[Plan]) -> Result<(), Vec<Diagnostic>> {
-    let ratios: Vec<&Ratio> = planned.iter().filter_map(Plan::ratio).collect();
-    let of = |ratio: &Ratio| (ratio.of, ratio.model.as_ref().map(|model| model.kernel));
-    if let Some(other) = ratios.iter().find(|other| of(other) != of(ratios[0])) {
-        let what = |ratio: &Ratio| match &ratio.model {
-            Some(drawn) => format!("the next states of `{}`", model.kernel(drawn.kernel).name),
-            None => "the policy's actions".to_owned(),
-        };
-        let message = format!(
-            "one network cannot be the logit of two ratios: one bound tells {} apart from real \
-             ones, another {}; each needs a file of its own",
-            what(ratios[0]),
-            what(other)
-        );
-        return Err(vec![super::refused(other.span, message)]);
-    }
-    let keeps = |plan: &&Plan| plan.tells_transitions_apart() || plan.settings.refits > 0;
-    let mut kept = planned.iter().filter(keeps).map(|plan| plan.environment);
-    if let Some(first) = kept.next()
-        && let Some(other) = kept.find(|other| *other != first)
-    {
-        let [first, other] = [first, other].map(|of| &model.environment(of).name);
-        let message = format!(
-            "kept transitions are of one environment, and bounds of this file learn from those of \
-             `{first}` and of `{other}`; each needs a file of its own"
-        );
-        return Err(vec![super::refused(model.objectives[0].span, message)]);
-    }
-    let has_ratio = planned.iter().any(|plan| plan.ratio().is_some());
+    let has_ratio = planned.iter().any(|plan| plan.ratios().next().is_some());
     let refits = planned.iter().any(|plan| plan.settings.refits > 0);
     let keys = ["ratio", "ratio_steps", "ratio_batch"]
         .iter()
@@ -239,7 +216,8 @@ fn verify_credit(model: &Model, planned: &[Plan]) -> Result<(), Vec<Diagnostic>>
         objective.settings.iter().filter(move |setting| shapes(setting, plan))
     });
     let mut errors: Vec<Diagnostic> = of_all.chain(own).map(wrong).collect();
-    let untaught = model.objectives.iter().zip(planned).filter(|(_, plan)| plan.ratio().is_none());
+    let untaught =
+        model.objectives.iter().zip(planned).filter(|(_, plan)| plan.ratios().next().is_none());
     let of_ratio = untaught
         .flat_map(|(objective, _)| &objective.settings)
         .filter(|setting| setting.key.starts_with("ratio"));
@@ -373,8 +351,8 @@ fn turn(
         return Err(vec![told.hint("write `refits = N` beside it, or leave it away")]);
     }
     let steps = run.steps.saturating_mul(per_turn);
-    let (shards, log_every, ratio) = (run.shards, run.log_every, run.ratio.clone());
-    let settings = Settings { steps, shards, log_every, ratio, ..read };
+    let (shards, log_every, ratios) = (run.shards, run.log_every, run.ratios.clone());
+    let settings = Settings { steps, shards, log_every, ratios, ..read };
     let own_settings = objective
         .settings
         .iter()

@@ -209,15 +209,18 @@ pub(super) fn beside_a_ratio(
     weights: &[MeanField],
     terms: &[Term],
 ) -> Option<Diagnostic> {
-    let ratio = terms.iter().find_map(|term| match &term.quantity {
+    let ratios = terms.iter().filter_map(|term| match &term.quantity {
         Quantity::Ratio(ratio) => Some(ratio),
         _ => None,
-    })?;
-    let drawn = ratio.model.as_ref().filter(|of| matches!(of.head, Head::Implicit { .. }))?;
-    let of_model = kernel_parameters(model, drawn.kernel);
-    let field = weights
-        .iter()
-        .find(|field| field.parameters.iter().any(|(mean, _)| of_model.contains(mean)))?;
+    });
+    let mut drawn = ratios.filter_map(|ratio| {
+        let drawn = ratio.model.as_ref().filter(|of| matches!(of.head, Head::Implicit { .. }))?;
+        let of_model = kernel_parameters(model, drawn.kernel);
+        let is_of_model =
+            |field: &&MeanField| field.parameters.iter().any(|(mean, _)| of_model.contains(mean));
+        Some((ratio, weights.iter().find(is_of_model)?))
+    });
+    let (ratio, field) = drawn.next()?;
     let name = &model.kernel(field.kernel).name;
     let message = format!(
         "the weights of `{name}` are drawn anew for each batch, and with them its ratio to the \

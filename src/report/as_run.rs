@@ -44,7 +44,7 @@ fn overridden(file: &ast::File, name: &str) -> Option<Span> {
             infer
                 .settings
                 .iter()
-                .find(|setting| setting.key.text == key)
+                .find(|setting| setting.called() == key)
                 .map(|setting| setting.value.span)
         }
         _ => None,

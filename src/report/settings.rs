@@ -24,7 +24,7 @@ pub fn settings(file: &ast::File) -> IndexMap<String, String> {
                     !["seed", "threads", "checkpoint_every"].contains(&setting.key.text.as_str())
                 });
                 found.extend(kept.map(|setting| {
-                    (format!("infer.{}", setting.key.text), text(setting.value.span))
+                    (format!("infer.{}", setting.called()), text(setting.value.span))
                 }));
             }
             ast::Item::Model(_)

@@ -1,6 +1,7 @@
 //! The numbers of a whole run.
 
 use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::BTreeMap;
 
 /// `summary.json`; `eval --format json` uses the same names. Bounds and evidence are in nats.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,6 +59,9 @@ pub struct Summary {
     /// Where a classifier estimates a ratio of densities.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classifier: Option<ClassifierSummary>,
+    /// Where several do, by the name of each ratio.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub classifiers: BTreeMap<String, ClassifierSummary>,
 }
 
 /// A bound of a file with several, beside the one that is maximised last.

@@ -277,12 +277,24 @@ pub struct Objective {
     pub span: Span,
 }
 
-/// `key = value`
+/// `key = value`, `ratio(world) = value`
 #[derive(Clone, Debug)]
 pub struct Setting {
     pub key: Name,
+    /// What of a file it is the key of, where several things may have one.
+    pub of: Option<Name>,
     pub value: Expr,
     pub span: Span,
+}
+
+impl Setting {
+    /// Its key as `--set infer.KEY` names it: `steps`, `ratio(world)`.
+    pub fn called(&self) -> String {
+        match &self.of {
+            None => self.key.text.clone(),
+            Some(of) => format!("{}({})", self.key.text, of.text),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -413,6 +413,7 @@ impl<'a> Spot<'a> {
             Rule::target,
             Rule::block,
             Rule::setting,
+            Rule::setting_of,
             Rule::claim,
             Rule::maximize,
         ];
@@ -512,6 +513,8 @@ fn goes_without_saying(rule: Rule, expected: &[Rule]) -> bool {
             true
         }
         open_bracket if has(infix) => true,
+        setting_of => true,
+        open_paren => has(equals),
         colon | optional | open_bracket => closes || has(k_from),
         k_in | k_where => true,
         let_ | param | k_let | k_param => has(env_item),
@@ -522,7 +525,7 @@ fn goes_without_saying(rule: Rule, expected: &[Rule]) -> bool {
 fn order(rule: Rule) -> u8 {
     use Rule::*;
     match rule {
-        item | env_item | factor | setting | claim | block => 0,
+        item | env_item | factor | setting | setting_of | claim | block => 0,
         comma => 2,
         close_paren | close_bracket | close_brace | EOI => 3,
         _ => 1,
@@ -541,7 +544,7 @@ fn phrase(rule: Rule) -> &'static str {
         factor | target => "a factor such as `a[t] ~ pi(s[t])`",
         weights => "`weights(…)`",
         block | block_kind => "a block such as `prior { … }`",
-        setting => "a setting such as `steps = 300`",
+        setting | setting_of => "a setting such as `steps = 300`",
         settings => "settings in brackets such as `(slip = 0.1)`",
         maximize => "`maximize`",
         claim => "a claim such as `bound >= -1.5`",

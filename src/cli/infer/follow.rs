@@ -4,7 +4,7 @@ use super::signals;
 use super::start::{Origin, failed};
 use crate::cli::progress::Progress;
 use crate::cli::{Failure, console};
-use crate::engine::{self, Checkpoint, Metrics, Observer, Parameters, Stop};
+use crate::engine::{self, Checkpoint, Classified, Metrics, Observer, Parameters, Stop};
 use crate::plan::Plan;
 use crate::report::{CHECKPOINT, Folder, Log, METRICS, PARAMETERS, TIMINGS};
 use serde::Serialize;
@@ -176,6 +176,9 @@ struct MetricsLine<'a> {
     earlier: Map<String, Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     classifier: Option<ClassifierLine>,
+    /// Where there are several, by name.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    classifiers: Map<String, Value>,
 }
 
 /// Another bound of the step.
@@ -236,6 +239,11 @@ impl Observer for Follower<'_> {
                 TurnLine { bound, terms: terms(plan, metrics), expected_return, gradient_norm };
             (name, serde_json::to_value(line).unwrap_or_default())
         };
+        let line =
+            |told: &Classified| ClassifierLine { loss: told.loss, saturated: told.saturated };
+        let named = |(name, told): &(String, Classified)| {
+            (name.clone(), serde_json::to_value(line(told)).unwrap_or_default())
+        };
         // what only collects transitions has no bound
         let told = self
             .plan
@@ -268,9 +276,14 @@ impl Observer for Follower<'_> {
             env_steps: metrics.env_steps,
             imagined_steps: Some(metrics.imagined_steps).filter(|&steps| steps > 0),
             earlier: told.map(turn).collect(),
-            classifier: metrics
-                .classified
-                .map(|told| ClassifierLine { loss: told.loss, saturated: told.saturated }),
+            classifier: match &metrics.classified[..] {
+                [(_, told)] => Some(line(told)),
+                _ => None,
+            },
+            classifiers: match &metrics.classified[..] {
+                [] | [_] => Map::new(),
+                several => several.iter().map(named).collect(),
+            },
         };
         let wall_seconds = self.seconds_before + metrics.wall_seconds;
         let timing = TimingsLine { step: metrics.step, wall_seconds, env_steps_per_second: real };

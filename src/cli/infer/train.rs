@@ -7,13 +7,14 @@ use super::start::{Start, failed};
 use crate::cli::progress::{nats, sampled, short, uncertain};
 use crate::cli::rewards::outside;
 use crate::cli::{Failure, console, exact, rewards};
-use crate::engine::{self, EngineError, Evaluation, Run, Stopped};
+use crate::engine::{self, Classified, EngineError, Evaluation, Run, Stopped};
 use crate::model::BoundId;
 use crate::plan::{self, Plan};
 use crate::report::{
     ClassifierSummary, End, ExactSummary, Folder, OtherBound, RoundsSummary, SUMMARY, Summary,
 };
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// Trains what `start` says, from a checkpoint where there is one, and leaves all that is kept of
 /// the run in its folder.
@@ -136,12 +137,13 @@ fn summary(
             .iter()
             .map(|(bound, evaluation)| other(plan, run, *bound, evaluation))
             .collect(),
-        classifier: run.classified.map(|told| ClassifierSummary {
-            loss: told.loss,
-            correction: correction(plan, run),
-            saturated: told.saturated,
-            error: run.calibration.map(|found| found.error),
-        }),
+        classifier: (run.classified.len() == 1).then(|| classifier(plan, run, &run.classified[0])),
+        classifiers: match &run.classified[..] {
+            [] | [_] => BTreeMap::new(),
+            several => {
+                several.iter().map(|told| (told.0.clone(), classifier(plan, run, told))).collect()
+            }
+        },
     }
 }
 
@@ -152,11 +154,23 @@ fn kl(plan: &Plan, run: &Run) -> Option<f64> {
     if follows { run.kl } else { plan.divergence_of(&run.evaluation.terms) }
 }
 
+fn classifier(plan: &Plan, run: &Run, (name, told): &(String, Classified)) -> ClassifierSummary {
+    let calibration = run.calibrations.iter().find(|(known, _)| known == name);
+    ClassifierSummary {
+        loss: told.loss,
+        correction: correction(plan, run, name),
+        saturated: told.saturated,
+        error: calibration.map(|(_, found)| found.error),
+    }
+}
+
 /// The logits of the bound that has a classifier, nats a trajectory.
-fn correction(plan: &Plan, run: &Run) -> f64 {
-    let Some((of, at)) =
-        plan.turns().find_map(|plan| Some((plan.derivation.bound, plan.ratio_term()?)))
-    else {
+fn correction(plan: &Plan, run: &Run, name: &str) -> f64 {
+    let ratio_of = |plan: &Plan| {
+        let (term, _) = plan.ratios().find(|(_, ratio)| ratio.name == name)?;
+        Some((plan.derivation.bound, term))
+    };
+    let Some((of, at)) = plan.turns().find_map(ratio_of) else {
         return 0.0;
     };
     let other = run.others.iter().find(|(bound, _)| *bound == of && of != plan.derivation.bound);
@@ -229,15 +243,17 @@ pub fn print(Done { summary, folder, why_not_exact }: &Done) -> String {
         text += &exact::print(exact);
     }
     text += &why_not_exact.as_deref().map_or(String::new(), exact::print_why_none);
-    if let Some(ClassifierSummary { loss, correction, saturated, error }) = summary.classifier {
+    let alone = summary.classifier.iter().map(|told| ("classifier".to_owned(), told));
+    let named = summary.classifiers.iter().map(|(name, told)| (format!("ratio {name}"), told));
+    for (name, told) in alone.chain(named) {
+        let ClassifierSummary { loss, correction, saturated, error } = *told;
         let warning = if saturated > 0.01 {
             ": the model goes where real transitions do not, or the reverse"
         } else {
             ""
         };
         text += &format!(
-            "{:<17}{loss:>21.4}  nats, its last loss (log 2 where nothing can be told apart)\n",
-            "classifier"
+            "{name:<17}{loss:>21.4}  nats, its last loss (log 2 where nothing can be told apart)\n"
         );
         text += &format!(
             "{:<17}{correction:>21.4}  nats of the bound are its logits\n",

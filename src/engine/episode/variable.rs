@@ -1,6 +1,6 @@
 //! The variables of a trajectory, and the times at which kernels read them.
 
-use crate::model::VariableId;
+use crate::model::{Index, VariableId};
 use crate::plan::{Plan, Read};
 
 /// A variable of a trajectory.
@@ -64,6 +64,24 @@ impl Variable {
             // no time is that early
             Read::Whole(variable, _) => (variable, When::Past { time: step + 1, to: i32::MIN }),
             Read::Future(variable, from) => (variable, When::Future { time: step + 1, from }),
+            Read::Between(variable, first, _) => {
+                (variable, When::At((i64::from(first) + step as i64).max(0) as usize))
+            }
+            Read::Tail(variable, first) if step as i64 + 1 >= i64::from(first) => {
+                (variable, When::At(step + 1))
+            }
+            Read::Tail(variable, _) => (variable, When::Past { time: step + 1, to: i32::MIN }),
+            Read::Reward(reward, index) => {
+                let horizon = plan.model.horizon.value as i64;
+                let when = match index {
+                    Index::Step(offset) => When::After(offset),
+                    Index::First => When::At(1),
+                    Index::Last(offset) => When::At((horizon + i64::from(offset)) as usize),
+                };
+                return Some((Variable::Reward(reward), when));
+            }
+            // no time is that early, whatever it is of
+            Read::Absent => return Some((Variable::State, When::Past { time: 1, to: i32::MIN })),
             Read::Time => return None,
         };
         Some((Variable::of(plan, variable)?, when))

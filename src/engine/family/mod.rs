@@ -88,6 +88,17 @@ impl Family {
         }
     }
 
+    /// The same for densities at given values, which a squashed normal has by its formulas: a value
+    /// is what `tanh` has made of a draw.
+    pub fn at_values(head: &Head) -> Family {
+        match head {
+            Head::Real { family, bounds, .. } if head.is_squashed() => {
+                Family::Real(Real::new(*family, bounds))
+            }
+            _ => Family::of(head),
+        }
+    }
+
     /// How many values a draw has, where they are finite.
     pub fn outcomes(&self) -> Option<usize> {
         match self {

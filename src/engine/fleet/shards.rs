@@ -116,8 +116,10 @@ pub(in crate::engine) enum Job {
     Try,
     /// What the prior's divergence is at the present parameters.
     Diverge,
-    /// The gradient of a step of the classifier, counted from the run's first.
+    /// The gradient of a step of a classifier, by the number of its ratio, counted from the run's
+    /// first.
     Classify {
+        of: usize,
         step: u64,
     },
     /// The gradient of a model from kept transitions, likewise.
@@ -175,7 +177,9 @@ impl<'a, E: Number> Shared<'a, E> {
             Job::Curvature => return shard.curve(stage, &parameters, &read(&self.direction)),
             Job::Try => return shard.try_out(stage, &parameters),
             Job::Diverge => return shard.diverge(stage, &parameters),
-            Job::Classify { step } => return self.classify(&mut shard, &parameters, (step, at)),
+            Job::Classify { of, step } => {
+                return self.classify(&mut shard, &parameters, of, (step, at));
+            }
             Job::Refit { step } => return self.refit(&mut shard, &parameters, (step, at)),
             Job::Assess { .. }
             | Job::RollOut { .. }
@@ -320,9 +324,15 @@ impl<'a, E: Number> Shared<'a, E> {
     }
 
     /// A shard's part of the pairs of a step of the classifier.
-    fn classify(&self, shard: &mut Shard<E>, parameters: &Parameters<E>, (step, at): (u64, usize)) {
+    fn classify(
+        &self,
+        shard: &mut Shard<E>,
+        parameters: &Parameters<E>,
+        of: usize,
+        (step, at): (u64, usize),
+    ) {
         let settings = &self.stage.plan.settings;
-        let Some(ratio) = &self.stage.ratio else { return };
+        let ratio = &self.stage.ratios[of];
         let Shard { rollout, objective, classifying, classified, .. } = shard;
         let gradient = &mut objective.gradient;
         gradient.fill(<E as Float>::ZERO);
@@ -330,18 +340,25 @@ impl<'a, E: Number> Shared<'a, E> {
         let weighed = (pairs, 1.0 / settings.ratio_batch as f64);
         let mut random = generator([
             settings.seed,
-            CLASSIFYING | self.stage.plan.number << 8,
+            CLASSIFYING | self.stage.plan.number << 8 | (of as u64) << 32,
             step << 16 | at as u64,
         ]);
-        *classified = match (&self.stage.model, &self.replay, &self.stage.recorded) {
-            (Some(model), Some(replay), _) => classifying.add_gradient(
+        *classified = match (&ratio.model, &self.replay, &ratio.recorded) {
+            (Some(model), Some(replay), None) => classifying.add_gradient(
                 (self.stage.plan, ratio, model),
                 (parameters.values(), &read(replay)),
                 weighed,
                 &mut random,
                 gradient,
             ),
-            (_, _, Some(recorded)) => {
+            (Some(model), _, Some(recorded)) => classifying.add_gradient_of_records(
+                (ratio, model),
+                (parameters.values(), recorded),
+                weighed,
+                &mut random,
+                gradient,
+            ),
+            (None, _, Some(recorded)) => {
                 let on = rollout.episodes.trajectories(self.stage);
                 classifying.add_gradient_of_actions(
                     ratio,

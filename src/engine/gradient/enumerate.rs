@@ -124,8 +124,12 @@ impl<E: Number> Enumeration<E> {
                 (Variable::Drawn(0), _) => Some(pairs.second(pair)),
                 _ => on.trace.number(what, t, of_trajectory, |draw| on.drawn(draw)),
             });
+            entropies.clear();
             entropies.resize(pairs.len(), <E as Float>::ZERO);
-            density.family.entropies(&rows.numbers, entropies);
+            // those of real values are in no term
+            if density.family.outcomes().is_some() {
+                density.family.entropies(&rows.numbers, entropies);
+            }
         }
     }
 

@@ -67,7 +67,7 @@ impl<E: Number> Trajectories<'_, E> {
             let step = Step { state, action, next, rewards };
             self.weigh_model(tape, (imagination, &roots, t), weighted);
             self.weigh_expressions(tape, &step, (t, rows.clone()));
-            self.weigh_ratio(tape, &step, (t, rows), weighted);
+            self.weigh_ratios(tape, &step, (t, rows), weighted);
             // what comes after the next action is faded like its credit
             state = if discount == Float::of(1.0) {
                 step.next
@@ -324,8 +324,8 @@ impl<E: Number> Trajectories<'_, E> {
         }
     }
 
-    /// The classifier's logit, whose own parameters stand still.
-    fn weigh_ratio(
+    /// The classifiers' logits, whose own parameters stand still.
+    fn weigh_ratios(
         &self,
         tape: &mut Tape<E>,
         step: &Step<E>,
@@ -333,21 +333,18 @@ impl<E: Number> Trajectories<'_, E> {
         weighted: &mut Vec<(Matrix<E>, Vec<E>)>,
     ) {
         let Trajectories { stage, parameters, episodes, .. } = *self;
-        let Some(ratio) = &stage.ratio else { return };
-        let term = &stage.terms[ratio.term];
-        if !(term.from..=term.to).contains(&t) {
-            return;
+        for (ratio, told) in stage.ratios.iter().zip(&episodes.ratios) {
+            let term = &stage.terms[ratio.term];
+            if !(term.from..=term.to).contains(&t) {
+                continue;
+            }
+            let first = episodes.rows.starts[term.from - 1];
+            let inputs = ratio.inputs.through(&step.state, |_| step.action.as_ref(), &step.next);
+            let at = rows.start - first..rows.end - first;
+            let roots =
+                tape.network_through(&ratio.through, parameters, (&told.network, at), &inputs);
+            weighted.push((roots[0].clone(), vec![Float::of(-term.sign * self.share); rows.len()]));
         }
-        let first = episodes.rows.starts[term.from - 1];
-        let inputs = ratio.inputs.through(&step.state, |_| step.action.as_ref(), &step.next);
-        let at = rows.start - first..rows.end - first;
-        let roots = tape.network_through(
-            &ratio.through,
-            parameters,
-            (&episodes.ratio.network, at),
-            &inputs,
-        );
-        weighted.push((roots[0].clone(), vec![Float::of(-term.sign * self.share); rows.len()]));
     }
 }
 

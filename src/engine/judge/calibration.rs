@@ -14,7 +14,7 @@ use crate::engine::tape::parameters::Parameters;
 use crate::engine::update::classify::Classifying;
 use crate::engine::update::judged::Judged;
 use crate::finite;
-use crate::plan::{Head, Plan};
+use crate::plan::{self, Head, Plan, RatioOf};
 
 /// Over real pairs and imagined ones, each from the states and actions that the policy meets in the
 /// environment.
@@ -26,9 +26,9 @@ pub struct Calibration {
     pub pairs: usize,
 }
 
-/// Judges the classifier of a plan, from `trajectories` of the policy in the environment; `None`
-/// where the plan has none, or where the density of the environment's transitions cannot be
-/// written, or the model has none. Nothing learns from it.
+/// Judges the classifiers of a plan that tell transitions apart, from `trajectories` of the policy
+/// in the environment, each by the name of its ratio; none where the density of the environment's
+/// transitions cannot be written, and none whose model has none. Nothing learns from it.
 ///
 /// What it returns is worth nothing if the run has given up meanwhile.
 ///
@@ -39,16 +39,17 @@ pub(in crate::engine) fn calibrate(
     parameters: &Parameters<f64>,
     trajectories: usize,
     stop: &Stop,
-) -> Result<Option<Calibration>, EngineError> {
-    if !plan.tells_transitions_apart() {
-        return Ok(None);
-    }
+) -> Result<Vec<(String, Calibration)>, EngineError> {
     let mut reads = plan.model.environment(plan.environment).transition_reads();
     let finite = reads.all(|variable| plan.model.variable(variable).domain.is_finite());
-    let model = plan.ratio().and_then(|ratio| ratio.model.as_ref());
-    let model_has_density = model.is_some_and(|of| !matches!(of.head, Head::Implicit { .. }));
-    if !model_has_density || !finite && plan.log_transition.is_none() {
-        return Ok(None);
+    let is_judged = |ratio: &plan::Ratio| {
+        let has_density =
+            ratio.model.as_ref().is_some_and(|of| !matches!(of.head, Head::Implicit { .. }));
+        ratio.of == RatioOf::Transition && has_density
+    };
+    if !plan.ratios().any(|(_, ratio)| is_judged(ratio)) || !finite && plan.log_transition.is_none()
+    {
+        return Ok(Vec::new());
     }
     let stage = Stage::<f64>::new(plan)?;
     let scout = plan.scout();
@@ -64,31 +65,38 @@ pub(in crate::engine) fn calibrate(
         return Err(fault.played());
     }
     if stop.has_given_up() {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     let mut replay = Replay::new(&real, rollout.episodes.rows.len().max(1));
     replay.append(&real, &rollout.episodes);
     let pairs = replay.len();
     if pairs == 0 {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     let mut classifying = Classifying::default();
     let mut random = generator(stream(1));
-    let judged = classifying.judge(&stage, (parameters.values(), &replay), &mut random);
-    let exact =
-        if finite { in_tables(plan, &judged)? } else { in_expressions(plan, &replay, &judged) };
-    // where one side never is, no logit is right
-    let apart: Vec<f64> = judged
-        .iter()
-        .zip(exact)
-        .map(|(row, log_p)| (row.logit - (log_p - row.log_q)).abs())
-        .filter(|apart| apart.is_finite())
-        .collect();
-    if apart.is_empty() {
-        return Ok(None);
+    let mut found = Vec::new();
+    for (ratio, (_, planned)) in stage.ratios.iter().zip(plan.ratios()) {
+        if !is_judged(planned) {
+            continue;
+        }
+        let of = (&stage, ratio);
+        let judged = classifying.judge(of, (parameters.values(), &replay), &mut random);
+        let exact =
+            if finite { in_tables(plan, &judged)? } else { in_expressions(plan, &replay, &judged) };
+        // where one side never is, no logit is right
+        let apart: Vec<f64> = judged
+            .iter()
+            .zip(exact)
+            .map(|(row, log_p)| (row.logit - (log_p - row.log_q)).abs())
+            .filter(|apart| apart.is_finite())
+            .collect();
+        if !apart.is_empty() {
+            let error = apart.iter().sum::<f64>() / apart.len() as f64;
+            found.push((ratio.name.clone(), Calibration { error, pairs }));
+        }
     }
-    let error = apart.iter().sum::<f64>() / apart.len() as f64;
-    Ok(Some(Calibration { error, pairs }))
+    Ok(found)
 }
 
 fn in_tables(plan: &Plan, judged: &[Judged]) -> Result<Vec<f64>, EngineError> {

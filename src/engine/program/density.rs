@@ -9,10 +9,10 @@ use crate::engine::episode::variable::{Variable, When};
 use crate::engine::error::EngineError;
 use crate::engine::family::{Draws, Family};
 use crate::engine::network::forward::Activations;
-use crate::engine::network::plan::NetworkPlan;
+use crate::engine::network::plan::{InputKind, NetworkPlan};
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
-use crate::engine::program::points::{Columns, Inputs, Trajectories};
+use crate::engine::program::points::{Columns, Inputs, Source, Trajectories};
 use crate::finite::{self, Sparse};
 use crate::model::EnvironmentKernel;
 use crate::plan::{self, Head, Less, Plan, Quantity, Read, Subject, Version};
@@ -109,12 +109,7 @@ impl Density {
     pub fn compile(plan: &Plan, of: &plan::Density) -> Result<Density, EngineError> {
         let model = &plan.model;
         let kernel = model.kernel(of.kernel);
-        let refused = |what: &str| {
-            EngineError::Unsupported(format!(
-                "`{}` {what}, which this version does not run",
-                kernel.name
-            ))
-        };
+        let refused = |what: &str| EngineError::Unsupported(format!("`{}` {what}", kernel.name));
         let network = NetworkPlan::compile(model, &of.head.layers(), |_, formal| formal)
             .map_err(|e| EngineError::Unsupported(e.to_string()))?;
         let inputs = Inputs::new(plan, &network, kernel, &of.reads)?;
@@ -132,7 +127,7 @@ impl Density {
             | Head::Mixture { .. }
             | Head::Implicit { .. } => None,
         };
-        let family = Family::of(&of.head);
+        let family = Family::at_values(&of.head);
         let (network, to) = (Arc::new(network), plan.model.horizon.value);
         Ok(Density {
             network,
@@ -194,9 +189,17 @@ impl Density {
         self.is_of_outcome() || self.target == (Variable::State, When::After(1))
     }
 
-    /// It is of a reward or of the end, which trajectories are to keep.
+    /// It is of a reward or of the end.
     pub fn is_of_outcome(&self) -> bool {
         matches!(self.target.0, Variable::Reward(_) | Variable::End)
+    }
+
+    /// Trajectories are to keep rewards and the end: it is of one, or reads one.
+    pub fn knows_outcomes(&self) -> bool {
+        let reads = |(source, _): &(Source, InputKind)| {
+            matches!(source, Source::Trajectory(Variable::Reward(_), _))
+        };
+        self.is_of_outcome() || self.inputs.0.iter().any(reads)
     }
 }
 

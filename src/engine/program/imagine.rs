@@ -53,7 +53,7 @@ impl Imagination {
         for outcome in rewards.into_iter().chain(end) {
             let first = layers.len();
             layers.extend(outcome.head.layers());
-            outcomes.push((Family::of(&outcome.head), first..layers.len()));
+            outcomes.push((Family::at_values(&outcome.head), first..layers.len()));
         }
         let part = Part { kernel: draw.kernel, layers, reads: &draw.reads };
         let kernel = plan.model.kernel(draw.kernel).name.clone();

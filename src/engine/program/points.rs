@@ -90,12 +90,7 @@ impl Inputs {
         kernel: &Kernel,
         reads: &[Read],
     ) -> Result<Inputs, EngineError> {
-        let refused = |what: &str| {
-            EngineError::Unsupported(format!(
-                "`{}` {what}, which this version does not run",
-                kernel.name
-            ))
-        };
+        let refused = |what: &str| EngineError::Unsupported(format!("`{}` {what}", kernel.name));
         let source = |read: Read, step| match read {
             Read::Time => Ok(Source::Time),
             _ => {
@@ -192,12 +187,13 @@ impl<E: Number> Columns<E> {
         }
     }
 
-    /// Adds a point behind `count` others at which all inputs are `none`.
-    pub fn append_none(&mut self, inputs: &Inputs, count: usize) {
-        for ((indices, reals), (_, kind)) in
+    /// Adds a point of step `t` behind `count` others, at which all inputs but the time are `none`.
+    pub fn append_none(&mut self, inputs: &Inputs, t: u32, count: usize) {
+        for ((indices, reals), &(source, kind)) in
             self.indices.iter_mut().zip(self.reals.iter_mut()).zip(&inputs.0)
         {
-            match *kind {
+            match kind {
+                InputKind::Finite { .. } if source == Source::Time => indices.push(t - 1),
                 InputKind::Finite { size } => indices.push(size as u32),
                 InputKind::Real { components } => {
                     // a column grows at its end: from the last to the first

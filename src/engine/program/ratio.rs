@@ -9,19 +9,27 @@ use crate::engine::network::forward::Activations;
 use crate::engine::network::plan::NetworkPlan;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
-use crate::engine::program::points::{Columns, Inputs, Trajectories};
+use crate::engine::program::points::{Columns, Inputs, Source, Trajectories};
+use crate::engine::program::recorded::Recorded;
 use crate::engine::tables::known_ratio::KnownRatio;
 use crate::model::kernel_parameters;
-use crate::plan::{Plan, Quantity, RatioOf};
+use crate::plan::{self, Apart, Plan, RatioOf};
 use std::sync::Arc;
 
 /// A classifier, compiled.
-pub(in crate::engine) struct Ratio {
+pub(in crate::engine) struct Ratio<E> {
     pub network: NetworkPlan,
     /// The same where it stands in the bound, and where a gradient goes through its inputs.
     pub through: Arc<NetworkPlan>,
     pub inputs: Inputs,
     pub of: RatioOf,
+    pub apart: Apart,
+    /// How numbers of a run name it.
+    pub name: String,
+    /// What draws the model's side, where that is drawn for the classifier alone.
+    pub model: Option<Density>,
+    /// Where the real side is recorded.
+    pub recorded: Option<Recorded<E>>,
     /// The term it is of.
     pub term: usize,
     /// What the term has the logit with: −1 where the model stands above.
@@ -39,8 +47,8 @@ pub(in crate::engine) struct Ratio {
 pub(in crate::engine) struct RatioRows<E> {
     /// Step and trajectory.
     pub points: Vec<(u32, u32)>,
-    /// Trajectories that have ended, with the steps after that: all of them have one logit, which
-    /// stands behind those of the points.
+    /// Trajectories that have ended, with the steps after that. Their logits stand behind those of
+    /// the points: one, or where the classifier reads the time, one of each step.
     pub absorbed: Vec<(u32, u32)>,
     columns: Columns<E>,
     pub network: Arc<Activations<E>>,
@@ -50,14 +58,14 @@ pub(in crate::engine) struct RatioRows<E> {
     said: Vec<E>,
 }
 
-impl Ratio {
-    /// That of a plan, where it has one.
+impl<E: Number> Ratio<E> {
+    /// Those of a plan, in the order of its terms.
     ///
     /// # Errors
-    /// One sentence, where its network cannot run.
-    pub fn of(plan: &Plan) -> Result<Option<Ratio>, EngineError> {
-        for (term, planned) in plan.terms.iter().enumerate() {
-            let Quantity::Ratio(ratio) = &planned.quantity else { continue };
+    /// One sentence, where a network cannot run.
+    pub fn all(plan: &Plan) -> Result<Vec<Ratio<E>>, EngineError> {
+        let compiled = |(term, ratio): (usize, &plan::Ratio)| {
+            let planned = &plan.terms[term];
             let compiled = NetworkPlan::compile(&plan.model, &[ratio.layer], |_, formal| formal);
             let network = compiled.map_err(|error| EngineError::Unsupported(error.to_string()))?;
             let inputs =
@@ -69,12 +77,16 @@ impl Ratio {
                     .map_err(|error| EngineError::Unsupported(error.to_string()))?,
                 None => network.clone(),
             };
-            let (through, of) = (Arc::new(through), ratio.of);
-            return Ok(Some(Ratio {
+            let model = ratio.model.as_ref().map(|model| Density::compile(plan, model));
+            Ok(Ratio {
                 network,
-                through,
+                through: Arc::new(through),
                 inputs,
-                of,
+                of: ratio.of,
+                apart: ratio.apart,
+                name: ratio.name.clone(),
+                model: model.transpose()?,
+                recorded: Recorded::of(plan, term, ratio),
                 term,
                 sign: if ratio.turned { -1.0 } else { 1.0 },
                 shifts: ratio.model.as_ref().is_some_and(|model| {
@@ -85,25 +97,41 @@ impl Ratio {
                 from: planned.from,
                 to: planned.to,
                 known: None,
-            }));
-        }
-        Ok(None)
+            })
+        };
+        plan.ratios().map(compiled).collect()
+    }
+}
+
+impl<E> Ratio<E> {
+    /// Whether the ratio counts at step `t`.
+    fn counts_at(&self, t: usize) -> bool {
+        (self.from..=self.to).contains(&t)
+    }
+
+    pub fn reads_time(&self) -> bool {
+        self.inputs.0.iter().any(|(source, _)| *source == Source::Time)
+    }
+
+    /// It learns from what a batch drew: recorded draws are told from the posterior's own.
+    pub fn learns_within(&self) -> bool {
+        self.model.is_none()
+    }
+
+    /// The steps at which it counts.
+    pub fn steps(&self) -> std::ops::RangeInclusive<usize> {
+        self.from..=self.to
     }
 }
 
 impl<E: Number> RatioRows<E> {
     /// The logits at all live steps. A classifier of actions also sees the steps after an end, at
     /// which there is neither a state nor an action: so does what it learned from.
-    pub fn evaluate(
-        &mut self,
-        (of, model): (&Ratio, Option<&Density>),
-        point: Point<E>,
-        on: &Trajectories<E>,
-    ) {
+    pub fn evaluate(&mut self, of: &Ratio<E>, point: Point<E>, on: &Trajectories<E>) {
         let parameters = point.present;
         self.points.clear();
         for (t, bounds) in (1u32..).zip(on.rows.starts.windows(2)) {
-            if (of.from..=of.to).contains(&(t as usize)) {
+            if of.counts_at(t as usize) {
                 self.points.extend(
                     on.rows.trajectory[bounds[0]..bounds[1]]
                         .iter()
@@ -116,13 +144,15 @@ impl<E: Number> RatioRows<E> {
         });
         let mut count = self.points.len();
         self.absorbed.clear();
-        if let RatioOf::Action(_) = of.of {
+        if of.learns_within() {
             let after =
                 |&length: &u32| (of.to as u32).saturating_sub(length.max(of.from as u32 - 1));
             self.absorbed
                 .extend((0u32..).zip(on.lengths.iter().map(after)).filter(|(_, steps)| *steps > 0));
-            self.columns.append_none(&of.inputs, count);
-            count += 1;
+            for t in 1..=if of.reads_time() { of.to as u32 } else { 1 } {
+                self.columns.append_none(&of.inputs, t, count);
+                count += 1;
+            }
         }
         let network =
             Arc::get_mut(&mut self.network).expect("ratio: the tape of the last gradient is gone");
@@ -142,14 +172,14 @@ impl<E: Number> RatioRows<E> {
             }));
         }
         self.said.clear();
-        if let (true, Some(model)) = (of.shifts, model) {
+        if let (true, Some(model)) = (of.shifts, &of.model) {
             self.shift(of, model, point, on);
         }
     }
 
     /// From the means of a model's weights, at which the classifier learns, to their draw: `log
     /// p/q` falls by what `log q` rises.
-    fn shift(&mut self, of: &Ratio, model: &Density, point: Point<E>, on: &Trajectories<E>) {
+    fn shift(&mut self, of: &Ratio<E>, model: &Density, point: Point<E>, on: &Trajectories<E>) {
         let at_means = Point { present: &point.frozen.values, ..point };
         for (rows, point) in self.of_model.iter_mut().zip([point, at_means]) {
             rows.points.clone_from(&self.points);
@@ -164,7 +194,7 @@ impl<E: Number> RatioRows<E> {
     }
 
     /// In the order of the points.
-    pub fn logits(&self, of: &Ratio) -> &[E] {
+    pub fn logits(&self, of: &Ratio<E>) -> &[E] {
         if !self.said.is_empty() {
             return &self.said;
         }
@@ -174,8 +204,9 @@ impl<E: Number> RatioRows<E> {
         self.network.output(&of.through, 0, 0..self.points.len())
     }
 
-    /// That of each step after an end.
-    pub fn logit_of_absorbed(&self, of: &Ratio) -> E {
-        self.network.output(&of.through, 0, self.points.len()..self.points.len() + 1)[0]
+    /// That of step `t` after an end.
+    pub fn logit_of_absorbed(&self, of: &Ratio<E>, t: usize) -> E {
+        let at = self.points.len() + if of.reads_time() { t - 1 } else { 0 };
+        self.network.output(&of.through, 0, at..at + 1)[0]
     }
 }

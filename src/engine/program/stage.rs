@@ -21,7 +21,6 @@ use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
 use crate::engine::numeric::stop::Stop;
 use crate::engine::numeric::stream::GAINS;
-use crate::engine::program::recorded::Recorded;
 use crate::expr::{ExprId, Node};
 use crate::model::{FiniteDomain, Input};
 use crate::plan::{
@@ -43,16 +42,14 @@ pub(in crate::engine) struct Stage<'a, E> {
     pub start: Option<Imagination>,
     /// Where a learned model draws the next states: what draws them in a rollout.
     pub imagination: Option<Imagination>,
-    /// The model that is told apart from the environment.
-    pub model: Option<Density>,
     /// That of the next states, where their score is taken.
     pub scored_model: Option<Density>,
     /// That of the first states, likewise.
     pub scored_start: Option<Density>,
     /// What kernels imagine before they draw, in the plan's order.
     pub simulators: Vec<Simulator>,
-    pub ratio: Option<Ratio>,
-    pub recorded: Option<Recorded<E>>,
+    /// What classifiers tell apart, in the order of its terms.
+    pub ratios: Vec<Ratio<E>>,
     /// Its real transitions are kept.
     pub collects: bool,
     /// Where the gradient sums over the option.
@@ -109,7 +106,7 @@ pub(in crate::engine) enum Source {
     LogCount(f64),
     /// One of [`Stage::densities`], which knows its term.
     Density,
-    /// That of [`Stage::ratio`].
+    /// One of [`Stage::ratios`], which knows its term.
     Ratio,
 }
 
@@ -261,11 +258,6 @@ impl<'a, E: Number> Stage<'a, E> {
                 .as_ref()
                 .map(|draw| Imagination::new(plan, draw, &plan.outcomes))
                 .transpose()?,
-            model: plan
-                .ratio()
-                .and_then(|ratio| ratio.model.as_ref())
-                .map(|model| Density::compile(plan, model))
-                .transpose()?,
             scored_model: plan
                 .scored_model
                 .as_ref()
@@ -277,8 +269,7 @@ impl<'a, E: Number> Stage<'a, E> {
                 .map(|density| Density::compile(plan, density))
                 .transpose()?,
             simulators: Simulator::all(plan)?,
-            ratio: Ratio::of(plan)?,
-            recorded: Recorded::of(plan),
+            ratios: Ratio::all(plan)?,
             collects: false,
             enumerator,
             exponents: Expressions::sampled(plan),
@@ -324,7 +315,7 @@ impl<E> Stage<'_, E> {
     /// Networks read more of a trajectory than the present step.
     pub fn reads_trajectories(&self) -> bool {
         self.collects
-            || self.ratio.is_some()
+            || !self.ratios.is_empty()
             || self.scored_model.is_some()
             || self.scored_start.is_some()
             || !self.densities.is_empty()
@@ -341,6 +332,11 @@ impl<E> Stage<'_, E> {
     /// Whether a draw is credited with any term, and so scored.
     pub fn credits(&self, draw: usize) -> bool {
         self.terms.iter().any(|term| term.credits.get(draw).is_some_and(Option::is_some))
+    }
+
+    /// A classifier learns from what a batch drew, before its gradient is taken.
+    pub fn learns_within(&self) -> bool {
+        self.ratios.iter().any(Ratio::learns_within)
     }
 
     /// Those of each row: all but that of the first state.
@@ -383,7 +379,7 @@ impl<E: Number> Stage<'_, E> {
     pub fn freeze(&self, values: &[E], (seed, batch): (u64, u64)) -> Frozen<E> {
         let mut frozen = Frozen::default();
         if self.gains.is_empty() {
-            if self.ratio.as_ref().is_some_and(|ratio| ratio.shifts) {
+            if self.ratios.iter().any(|ratio| ratio.shifts) {
                 frozen.values = values.to_vec();
             }
             return frozen;

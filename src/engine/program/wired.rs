@@ -169,7 +169,7 @@ impl Wired {
             }
             Read::First(variable) if kept(variable).is_some() => kept(variable).map(Feed::First),
             Read::Step(variable, -1) if kept(variable).is_some() => kept(variable).map(Feed::Last),
-            Read::First(_) | Read::Step(..) | Read::Window(..) | Read::Past(..) => {
+            Read::First(_) | Read::Step(..) | Read::Window(..) | Read::Past(..) | Read::Absent => {
                 let reads = &mut *earlier.borrow_mut();
                 let at = reads.iter().position(|known| known == read).unwrap_or_else(|| {
                     reads.push(*read);
@@ -177,7 +177,12 @@ impl Wired {
                 });
                 Some(Feed::Traced(at))
             }
-            Read::Last(..) | Read::Future(..) | Read::Whole(..) => None,
+            Read::Last(..)
+            | Read::Future(..)
+            | Read::Whole(..)
+            | Read::Between(..)
+            | Read::Tail(..)
+            | Read::Reward(..) => None,
         };
         let parts: Vec<&Part> =
             draws.iter().chain(references.iter().flatten()).chain(baseline).collect();

@@ -150,8 +150,8 @@ fn with_known_ratio<'a>(
     parameters: &Parameters<f64>,
 ) -> Result<Stage<'a, f64>, EngineError> {
     let mut stage = Stage::new(plan)?;
-    if let Some(ratio) = &mut stage.ratio {
-        ratio.known = KnownRatio::of(plan, parameters)?;
+    for (ratio, (_, planned)) in stage.ratios.iter_mut().zip(plan.ratios()) {
+        ratio.known = KnownRatio::of(plan, planned, parameters)?;
     }
     Ok(stage)
 }

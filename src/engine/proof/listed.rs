@@ -227,8 +227,8 @@ impl Space {
         parameters: &Parameters<f64>,
     ) -> Result<Stage<'a, f64>, EngineError> {
         let mut stage = Stage::new(plan)?;
-        if let Some(ratio) = &mut stage.ratio {
-            ratio.known = KnownRatio::of(plan, parameters)?;
+        for (ratio, (_, planned)) in stage.ratios.iter_mut().zip(plan.ratios()) {
+            ratio.known = KnownRatio::of(plan, planned, parameters)?;
         }
         let world = World::followed(&plan.model, plan.environment, true, Told::default());
         let world = world.map_err(|error| EngineError::Unsupported(error.to_string()))?;

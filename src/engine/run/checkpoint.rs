@@ -9,7 +9,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
 const COUNTS: &str = "checkpoint/counts";
-const LISTS: [&str; 11] = [
+const LISTS: [&str; 8] = [
     "optimiser/first",
     "optimiser/second",
     "fit/first",
@@ -18,10 +18,15 @@ const LISTS: [&str; 11] = [
     "normalize/inputs",
     "normalize/returns",
     "rounds/judged",
-    "classifier/first",
-    "classifier/second",
-    "replay/transitions",
 ];
+/// Of classifiers, and of the transitions of environments: those behind the first have their number
+/// behind the first word.
+fn numbered(word: &str, at: usize, rest: &str) -> String {
+    match at {
+        0 => format!("{word}/{rest}"),
+        at => format!("{word}{}/{rest}", at + 1),
+    }
+}
 
 const RECENT: &str = "until/recent";
 
@@ -46,10 +51,10 @@ pub struct Checkpoint {
     pub inputs: Vec<f64>,
     pub returns: Vec<f64>,
     pub rounds: Rounds,
-    /// Of the classifier.
-    pub classifier: OptimiserState<f64>,
-    /// The transitions that are kept, as numbers.
-    pub replay: Vec<f64>,
+    /// Of the classifiers, in the order of their ratios.
+    pub classifiers: Vec<OptimiserState<f64>>,
+    /// The transitions that are kept, by environment, as numbers.
+    pub replays: Vec<Vec<f64>>,
     /// Of the bounds that a step takes before this one.
     pub earlier: Vec<Checkpoint>,
 }
@@ -82,30 +87,20 @@ impl Checkpoint {
 
     /// All but the parameters.
     fn tensors(&self, prefix: &str) -> Tensors {
-        let counts = [
-            self.step,
-            self.env_steps,
-            self.optimiser.steps,
-            self.fit.steps,
-            self.classifier.steps,
-        ];
+        // of one that there is not, too
+        let none = OptimiserState { steps: 0, first: Vec::new(), second: Vec::new() };
+        let classifiers = match self.classifiers.as_slice() {
+            [] => std::slice::from_ref(&none),
+            some => some,
+        };
+        let counts = [self.step, self.env_steps, self.optimiser.steps, self.fit.steps];
+        let of_classifiers = classifiers.iter().map(|classifier| classifier.steps);
         let mut tensors = vec![(
             format!("{prefix}{COUNTS}"),
             Dtype::U64,
-            counts.iter().flat_map(|count| count.to_le_bytes()).collect(),
+            counts.into_iter().chain(of_classifiers).flat_map(u64::to_le_bytes).collect(),
         )];
-        let Checkpoint {
-            optimiser,
-            fit,
-            previous,
-            inputs,
-            returns,
-            rounds,
-            recent,
-            classifier,
-            replay,
-            ..
-        } = self;
+        let Checkpoint { optimiser, fit, previous, inputs, returns, rounds, recent, .. } = self;
         let rounds = vec![rounds.done as f64, rounds.fell as f64, rounds.largest_shortfall];
         let lists = [
             &optimiser.first,
@@ -117,14 +112,23 @@ impl Checkpoint {
             returns,
             &rounds,
         ];
-        let lists = lists.into_iter().chain([&classifier.first, &classifier.second, replay]);
-        for (name, values) in LISTS.iter().zip(lists).chain([(&RECENT, recent)]) {
-            tensors.push((
-                format!("{prefix}{name}"),
-                Dtype::F64,
-                values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-            ));
+        let mut push = |name: &str, values: &[f64]| {
+            let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            tensors.push((format!("{prefix}{name}"), Dtype::F64, bytes));
+        };
+        LISTS.iter().zip(lists).for_each(|(name, values)| push(name, values));
+        for (at, classifier) in classifiers.iter().enumerate() {
+            push(&numbered("classifier", at, "first"), &classifier.first);
+            push(&numbered("classifier", at, "second"), &classifier.second);
         }
+        let replays = match self.replays.as_slice() {
+            [] => &[Vec::new()][..],
+            some => some,
+        };
+        for (at, replay) in replays.iter().enumerate() {
+            push(&numbered("replay", at, "transitions"), replay);
+        }
+        push(RECENT, recent);
         tensors
     }
 
@@ -167,9 +171,9 @@ impl Checkpoint {
             Ok(words.collect::<Vec<u64>>())
         };
         let counts = words(COUNTS, Dtype::U64)?;
-        let [step, env_steps, optimiser_steps, fit_steps, classifier_steps] = counts[..] else {
+        let [step, env_steps, optimiser_steps, fit_steps, _, ..] = counts[..] else {
             return Err(FileError(format!(
-                "`{prefix}{COUNTS}` holds {} numbers in the file, not 5",
+                "`{prefix}{COUNTS}` holds {} numbers in the file, not 5 or more",
                 counts.len()
             )));
         };
@@ -192,9 +196,20 @@ impl Checkpoint {
                 judged.len()
             )));
         };
-        let classifier =
-            OptimiserState { steps: classifier_steps, first: list(8)?, second: list(9)? };
-        let replay = list(10)?;
+        let classifier = |(at, &steps): (usize, &u64)| {
+            let list = |rest| numbers(&numbered("classifier", at, rest));
+            Ok(OptimiserState { steps, first: list("first")?, second: list("second")? })
+        };
+        let classifiers =
+            counts[4..].iter().enumerate().map(classifier).collect::<Result<_, FileError>>()?;
+        let has = |at: &usize| {
+            let name = format!("{prefix}{}", numbered("replay", *at, "transitions"));
+            *at == 0 || file.tensor(&name).is_ok()
+        };
+        let replays = (0..)
+            .take_while(has)
+            .map(|at| numbers(&numbered("replay", at, "transitions")))
+            .collect::<Result<_, FileError>>()?;
         let rounds = Rounds { done: done as u64, fell: fell as u64, largest_shortfall };
         let recent = numbers(RECENT)?;
         let (parameters, earlier) = (parameters.clone(), Vec::new());
@@ -209,8 +224,8 @@ impl Checkpoint {
             inputs,
             returns,
             rounds,
-            classifier,
-            replay,
+            classifiers,
+            replays,
             earlier,
         })
     }
@@ -272,8 +287,11 @@ mod tests {
             inputs: vec![2.0],
             returns: vec![],
             rounds: Rounds { done: 3, fell: 1, largest_shortfall: 0.125 },
-            classifier: OptimiserState { steps: 3, first: vec![0.5], second: vec![] },
-            replay: vec![1.0, 2.0],
+            classifiers: vec![
+                OptimiserState { steps: 3, first: vec![0.5], second: vec![] },
+                OptimiserState { steps: 4, first: vec![0.25], second: vec![1.5] },
+            ],
+            replays: vec![vec![1.0, 2.0], vec![3.0]],
             earlier: vec![],
         };
         let kept = Checkpoint { earlier: vec![Checkpoint { step: 2, ..kept.clone() }], ..kept };
@@ -288,7 +306,7 @@ mod tests {
             (&back.inputs, &back.returns, back.rounds),
             (&kept.inputs, &kept.returns, kept.rounds)
         );
-        assert_eq!((&back.classifier, &back.replay), (&kept.classifier, &kept.replay));
+        assert_eq!((&back.classifiers, &back.replays), (&kept.classifiers, &kept.replays));
         assert_eq!(back.recent, kept.recent);
         assert_eq!(
             (back.earlier.len(), back.earlier[0].step, &back.earlier[0].previous),
@@ -299,12 +317,14 @@ mod tests {
 
         // a NaN or an infinity anywhere is told by its tensor
         type Spoil = fn(&mut Checkpoint);
-        let spoilt: [(&str, Spoil); 6] = [
+        let spoilt: [(&str, Spoil); 8] = [
             ("`pi.logits.0.table`", |kept| kept.parameters.values_mut()[0] = f64::NAN),
             ("`optimiser/second`", |kept| kept.optimiser.second[0] = f64::INFINITY),
-            ("`classifier/first`", |kept| kept.classifier.first[0] = f64::NAN),
+            ("`classifier/first`", |kept| kept.classifiers[0].first[0] = f64::NAN),
+            ("`classifier2/second`", |kept| kept.classifiers[1].second[0] = f64::NAN),
             ("`normalize/inputs`", |kept| kept.inputs[0] = f64::NEG_INFINITY),
-            ("`replay/transitions`", |kept| kept.replay[1] = f64::NAN),
+            ("`replay/transitions`", |kept| kept.replays[0][1] = f64::NAN),
+            ("`replay2/transitions`", |kept| kept.replays[1][0] = f64::NAN),
             ("`turn1/previous/parameters`", |kept| kept.earlier[0].previous[1] = f64::NAN),
         ];
         for (tensor, spoil) in spoilt {

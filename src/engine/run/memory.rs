@@ -12,8 +12,9 @@ use crate::engine::program::density::Density;
 use crate::engine::program::draws::KlReference;
 use crate::engine::program::stage::Stage;
 use crate::engine::run::evaluate::{SHARD, episodes_after_training};
-use crate::model::Model;
+use crate::model::{EnvironmentId, Model};
 use crate::plan::{Plan, Precision};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// What is counted, each with its bytes.
@@ -75,7 +76,8 @@ pub fn shown_bytes(bytes: u64) -> String {
 /// A construct that cannot run.
 pub fn memory(plan: &Plan) -> Result<Memory, EngineError> {
     let number = number(plan);
-    let (mut rows, mut tables, mut learning, mut replay) = (0.0, 0.0, 0.0, 0.0);
+    let (mut rows, mut tables, mut learning) = (0.0, 0.0, 0.0);
+    let mut replays: BTreeMap<EnvironmentId, f64> = BTreeMap::new();
     let mut all = 0.0;
     for plan in plan.turns() {
         let stage = Stage::<f32>::new(plan)?;
@@ -99,7 +101,7 @@ pub fn memory(plan: &Plan) -> Result<Memory, EngineError> {
                 + stage.world.action_width()
                 + stage.world.rewards()
                 + 2) as f64;
-            replay = settings.replay as f64 * width * number;
+            replays.insert(plan.environment, settings.replay as f64 * width * number);
         }
     }
     // those that move, those that the run began with, and a checkpoint: kept, as bytes, and as a
@@ -110,7 +112,7 @@ pub fn memory(plan: &Plan) -> Result<Memory, EngineError> {
         ("trajectories", rows.max(evaluation)),
         ("parameters", parameters),
         ("gradients and optimiser", learning),
-        ("replay", replay),
+        ("replay", replays.into_values().sum()),
         ("tables", tables),
     ]))
 }
@@ -214,7 +216,7 @@ impl Rows<'_> {
         for density in stage.densities.iter().chain(&stage.scored_model) {
             bytes += self.density(density);
         }
-        if let Some(ratio) = &stage.ratio {
+        for ratio in &stage.ratios {
             bytes += 2.0 * INDEX + self.network(&ratio.network);
         }
         if stage.enumerator.is_some() {

@@ -68,8 +68,9 @@ pub struct Metrics {
     pub env_steps: u64,
     /// Live steps of learned models in the environment's place so far.
     pub imagined_steps: u64,
-    /// What the classifier of a density ratio told before this batch.
-    pub classified: Option<Classified>,
+    /// What the classifiers of density ratios told before this batch, each by the name of its
+    /// ratio.
+    pub classified: Vec<(String, Classified)>,
     /// Of the bounds that the step took before this one.
     pub earlier: Vec<Metrics>,
     /// Since the run (or what was resumed of it) began.
@@ -94,9 +95,9 @@ pub struct Run {
     pub imagined_steps: u64,
     /// As the last batch told it.
     pub kl: Option<f64>,
-    /// What the classifier told last, and how good it is.
-    pub classified: Option<Classified>,
-    pub calibration: Option<Calibration>,
+    /// What the classifiers told last, each by the name of its ratio, and how good they are.
+    pub classified: Vec<(String, Classified)>,
+    pub calibrations: Vec<(String, Calibration)>,
     /// Of the gradient steps, without the evaluation after them.
     pub training_seconds: f64,
     pub wall_seconds: f64,

@@ -9,7 +9,7 @@ use crate::engine::family::choice::Choice;
 use crate::engine::fleet::crew::{threads, with_crew};
 use crate::engine::fleet::shards::{Hands, Job, Previous, Shared, read, write};
 use crate::engine::gradient::objective::Aim;
-use crate::engine::judge::calibration::calibrate;
+use crate::engine::judge::calibration::{Calibration, calibrate};
 use crate::engine::numeric::kernels;
 use crate::engine::numeric::number::Number;
 use crate::engine::numeric::stream::WEIGHTS;
@@ -17,8 +17,10 @@ use crate::engine::program::stage::Stage;
 use crate::engine::run::evaluate::{self, Evaluator};
 use crate::engine::sample::replay::Replay;
 use crate::engine::tape::parameters::Parameters;
-use crate::model::BoundId;
-use crate::plan::{Plan, Precision, RatioOf};
+use crate::engine::update::classify::Classified;
+use crate::model::{BoundId, EnvironmentId};
+use crate::plan::{Plan, Precision};
+use std::collections::BTreeSet;
 use std::ops::{ControlFlow, Range};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
@@ -133,35 +135,36 @@ fn train<E: Number>(
     let plans: Vec<&Plan> = plan.turns().collect();
     let mut stages =
         plans.iter().map(|plan| Stage::<E>::new(plan)).collect::<Result<Vec<_>, _>>()?;
-    let tells_apart = |stage: &Stage<E>| {
-        stage.ratio.as_ref().is_some_and(|ratio| ratio.of == RatioOf::Transition)
-    };
-    let refits = |stage: &Stage<E>| stage.plan.settings.refits > 0;
-    let learner = stages.iter().position(|stage| tells_apart(stage) || refits(stage));
-    if let Some(environment) = learner.map(|at| stages[at].plan.environment) {
-        for stage in stages.iter_mut().filter(|stage| stage.plan.environment == environment) {
-            stage.collects = stage.imagination.is_none();
-        }
+    let learns = |plan: &Plan| plan.tells_transitions_apart() || plan.settings.refits > 0;
+    let learners: BTreeSet<EnvironmentId> =
+        plans.iter().filter(|plan| learns(plan)).map(|plan| plan.environment).collect();
+    for stage in stages.iter_mut().filter(|stage| learners.contains(&stage.plan.environment)) {
+        stage.collects = stage.imagination.is_none();
     }
     let stop = run.stop();
     stages.iter_mut().for_each(|stage| stage.stop = stop.clone());
-    let replay = stages
-        .iter()
-        .find(|stage| stage.collects)
-        .map(|stage| Arc::new(RwLock::new(Replay::new(stage, plan.settings.replay))));
+    let kept = |&environment: &EnvironmentId| {
+        let is_of = |stage: &&Stage<E>| stage.collects && stage.plan.environment == environment;
+        let stage = stages.iter().find(is_of)?;
+        let replay = Arc::new(RwLock::new(Replay::new(stage, plan.settings.replay)));
+        Some(Kept { environment, replay })
+    };
+    let replays: Vec<Kept<E>> = learners.iter().filter_map(kept).collect();
+    let replay_of = |plan: &Plan| {
+        let found = replays.iter().find(|kept| kept.environment == plan.environment);
+        found.map(|kept| Arc::clone(&kept.replay))
+    };
     let initial = Parameters::<E>::initial(&plan.model, plan.settings.seed);
     let parameters = Arc::new(RwLock::new(initial.clone()));
     let mut shared: Vec<Shared<E>> =
         stages.iter().map(|stage| Shared::new(stage, Arc::clone(&parameters))).collect();
-    for shared in
-        shared.iter_mut().filter(|shared| tells_apart(shared.stage) || refits(shared.stage))
-    {
-        shared.replay.clone_from(&replay);
+    for shared in shared.iter_mut().filter(|shared| learns(shared.stage.plan)) {
+        shared.replay = replay_of(shared.stage.plan);
     }
     let turn = |(&plan, shared)| Turn { plan, lead: Lead::new(plan, &initial, &stop), shared };
     let mut turns: Vec<Turn<E>> = plans.iter().zip(&shared).map(turn).collect();
     if let Some(checkpoint) = checkpoint {
-        restore(&mut turns, checkpoint, replay.as_deref())?;
+        restore(&mut turns, checkpoint, &replays)?;
     }
     // the oracle may have left out what the next rounds are compared with: what is kept stays as it
     // was
@@ -194,11 +197,9 @@ fn train<E: Number>(
                         return Ok(Ended::Within);
                     }
                     done?;
-                    if let Some(replay) = replay
-                        .as_ref()
-                        .filter(|_| turn.shared.stage.collects && turn.plan.settings.refits == 0)
-                    {
-                        turn.shared.keep_transitions(&mut write(replay));
+                    let keeps = turn.shared.stage.collects && turn.plan.settings.refits == 0;
+                    if let Some(replay) = replay_of(turn.plan).filter(|_| keeps) {
+                        turn.shared.keep_transitions(&mut write(&replay));
                     }
                 }
             }
@@ -216,23 +217,23 @@ fn train<E: Number>(
             }
             if last.is_none()
                 && run.is_due()
-                && run.keep(&checkpoint_of(&turns, replay.as_deref())) == ControlFlow::Break(())
+                && run.keep(&checkpoint_of(&turns, &replays)) == ControlFlow::Break(())
             {
                 return Ok(Ended::Between);
             }
             let is_long = step_begun.elapsed() > LONG;
-            held = is_long.then(|| Box::new(checkpoint_of(&turns, replay.as_deref())));
+            held = is_long.then(|| Box::new(checkpoint_of(&turns, &replays)));
         }
     })?;
     let training_seconds = begun.elapsed().as_secs_f64();
     let stopped = match ended {
         Ended::Whole(stopped) => stopped,
         Ended::Between => {
-            return Err(interrupted(Some(Box::new(checkpoint_of(&turns, replay.as_deref()))), run));
+            return Err(interrupted(Some(Box::new(checkpoint_of(&turns, &replays))), run));
         }
         Ended::Within => return Err(interrupted(held, run)),
     };
-    let checkpoint = checkpoint_of(&turns, replay.as_deref());
+    let checkpoint = checkpoint_of(&turns, &replays);
     // before the evaluation, which takes a while and can be done again
     if run.keep(&checkpoint) == ControlFlow::Break(()) {
         return Err(EngineError::Interrupted { kept: Some(Box::new(checkpoint)) });
@@ -269,18 +270,22 @@ fn train<E: Number>(
         return Err(EngineError::Interrupted { kept: Some(Box::new(checkpoint)) });
     }
     let wide = parameters.to_f64();
-    let judged = plan.turns().find(|plan| plan.tells_transitions_apart());
-    let calibration =
-        judged.map(|plan| calibrate(plan, &wide, evaluate::episodes_after_training(plan), &stop));
-    let calibration = calibration
-        .transpose()
-        .map_err(|error| last_of(&turns).broken_after(error, &parameters))?
-        .flatten();
+    let mut calibrations: Vec<(String, Calibration)> = Vec::new();
+    for plan in plan.turns().filter(|plan| plan.tells_transitions_apart()) {
+        let judged = calibrate(plan, &wide, evaluate::episodes_after_training(plan), &stop)
+            .map_err(|error| last_of(&turns).broken_after(error, &parameters))?;
+        // one that stands in several bounds is told once
+        for (name, found) in judged {
+            if calibrations.iter().all(|(known, _)| *known != name) {
+                calibrations.push((name, found));
+            }
+        }
+    }
     if stop.has_given_up() {
         return Err(EngineError::Interrupted { kept: Some(Box::new(checkpoint)) });
     }
     Ok(Run {
-        calibration,
+        calibrations,
         evaluation,
         others,
         rounds,
@@ -331,26 +336,40 @@ fn metrics<E: Number>(turns: &[Turn<E>]) -> Metrics {
     let (last, earlier) = turns.split_last().expect("train: a run has a bound");
     let earlier = earlier.iter().map(|turn| turn.lead.metrics(turn.shared)).collect();
     let (env_steps, imagined_steps) = (live_steps(turns, false), live_steps(turns, true));
-    let classified = turns.iter().find_map(|turn| turn.lead.classified);
+    let mut classified: Vec<(String, Classified)> = Vec::new();
+    for (name, told) in turns.iter().flat_map(|turn| turn.lead.told()) {
+        if classified.iter().all(|(known, _)| *known != name) {
+            classified.push((name, told));
+        }
+    }
     Metrics { earlier, env_steps, imagined_steps, classified, ..last.lead.metrics(last.shared) }
 }
 
-fn checkpoint_of<E: Number>(turns: &[Turn<E>], replay: Option<&RwLock<Replay<E>>>) -> Checkpoint {
+/// The real transitions of an environment that are kept.
+struct Kept<E> {
+    environment: EnvironmentId,
+    replay: Arc<RwLock<Replay<E>>>,
+}
+
+fn checkpoint_of<E: Number>(turns: &[Turn<E>], replays: &[Kept<E>]) -> Checkpoint {
     let (last, earlier) = turns.split_last().expect("train: a run has a bound");
     let earlier = earlier.iter().map(|turn| turn.lead.checkpoint(turn.shared)).collect();
-    let replay = replay.map_or(Vec::new(), |replay| read(replay).to_numbers());
-    Checkpoint { earlier, replay, ..last.lead.checkpoint(last.shared) }
+    let replays = replays.iter().map(|kept| read(&kept.replay).to_numbers()).collect();
+    Checkpoint { earlier, replays, ..last.lead.checkpoint(last.shared) }
 }
 
 fn restore<E: Number>(
     turns: &mut [Turn<E>],
     checkpoint: &Checkpoint,
-    replay: Option<&RwLock<Replay<E>>>,
+    replays: &[Kept<E>],
 ) -> Result<(), EngineError> {
     if checkpoint.earlier.len() + 1 != turns.len() {
         return Err(EngineError::Checkpoint("it is of a file with other bounds".into()));
     }
-    if replay.is_some_and(|replay| !write(replay).restore(&checkpoint.replay)) {
+    let fits = |(kept, numbers): (&Kept<E>, &Vec<f64>)| write(&kept.replay).restore(numbers);
+    if replays.len() > checkpoint.replays.len()
+        || !replays.iter().zip(&checkpoint.replays).all(fits)
+    {
         return Err(EngineError::Checkpoint("its transitions are not those of this model".into()));
     }
     let kept = checkpoint.earlier.iter().chain([checkpoint]);

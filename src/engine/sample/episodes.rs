@@ -37,7 +37,7 @@ pub(in crate::engine) struct Episodes<E> {
     /// Of the next and of the first states, where their score is taken.
     pub scored_model: DensityRows<E>,
     pub scored_start: DensityRows<E>,
-    pub ratio: RatioRows<E>,
+    pub ratios: Vec<RatioRows<E>>,
     pub imagined_start: Imagined<E>,
     pub imagined: Imagined<E>,
     pub slopes: SlopeRows<E>,
@@ -75,7 +75,7 @@ impl<E: Number> Episodes<E> {
             densities: stage.densities.iter().map(|_| DensityRows::default()).collect(),
             scored_model: DensityRows::default(),
             scored_start: DensityRows::default(),
-            ratio: RatioRows::default(),
+            ratios: stage.ratios.iter().map(|_| RatioRows::default()).collect(),
             imagined_start: Imagined::default(),
             imagined: Imagined::default(),
             slopes: SlopeRows::new(stage.through.as_ref(), trajectories),

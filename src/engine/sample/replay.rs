@@ -9,7 +9,7 @@ use crate::engine::program::points::{Columns, Inputs, Source, gather_values};
 use crate::engine::program::stage::Stage;
 use crate::engine::sample::episodes::Episodes;
 use crate::model::VariableId;
-use crate::plan::Plan;
+use crate::plan::{Plan, RatioOf};
 
 /// A ring of transitions `(s, a, s', r, end)` with their times.
 pub(in crate::engine) struct Replay<E> {
@@ -122,13 +122,13 @@ impl<E: Number> Replay<E> {
         room
     }
 
-    /// The inputs of a network of a plan at the transitions `of`; `next` are next states in the
-    /// place of the real ones.
+    /// The inputs of a network of a plan at the transitions `of`; `told` are a model's draws in the
+    /// place of the real ones: next states, or first ones.
     pub fn gather(
         &self,
         (plan, inputs): (&Plan, &Inputs),
         of: &[u32],
-        next: Option<&Draws<E>>,
+        told: Option<(&Draws<E>, RatioOf)>,
         columns: &mut Columns<E>,
     ) {
         columns.clear(inputs);
@@ -136,12 +136,15 @@ impl<E: Number> Replay<E> {
         for ((indices, reals), &(source, kind)) in
             columns.indices.iter_mut().zip(columns.reals.iter_mut()).zip(&inputs.0)
         {
-            let values = match (source, next) {
+            let when = told.map(|(_, of)| if of == RatioOf::Start { 0 } else { 1 });
+            let values = match (source, told) {
                 (Source::Time, _) => {
                     indices.extend(rows().map(|row| self.times[row] - 1));
                     continue;
                 }
-                (Source::Trajectory(Variable::State, When::After(1)), Some(told)) => {
+                (Source::Trajectory(Variable::State, When::After(at)), Some((told, _)))
+                    if Some(at) == when =>
+                {
                     gather_values(told, kind, (0..of.len()).map(Some), (indices, reals));
                     continue;
                 }
@@ -168,6 +171,11 @@ impl<E: Number> Replay<E> {
         };
         into.clear();
         into.extend(of.iter().map(|&row| values.all.numbers[row as usize]));
+    }
+
+    /// The transitions with which episodes begin.
+    pub fn firsts(&self) -> impl Iterator<Item = u32> {
+        (0u32..).zip(&self.times).filter(|(_, t)| **t == 1).map(|(row, _)| row)
     }
 
     /// All next states, in the order in which they stand.

@@ -10,11 +10,13 @@ use crate::engine::tables::tabulate::tabulate;
 use crate::engine::tape::parameters::Parameters;
 use crate::finite::{self, Conditions, finite_domain};
 use crate::model::Role;
-use crate::plan::{Plan, Read};
+use crate::plan::{Plan, Ratio, RatioOf, Read};
 
 pub(in crate::engine) struct KnownRatio {
-    /// `log p(s'|s,a) − log q(s'|s,a)` at `(s · actions + a) · states + s'`.
+    /// `log p(s'|s,a) − log q(s'|s,a)` at `(s · actions + a) · states + s'`, or of first states
+    /// `log p(s) − log q(s)` at `s`.
     log_ratio: Vec<f64>,
+    of_start: bool,
     states: usize,
     actions: usize,
     action: JointNumber,
@@ -28,9 +30,10 @@ impl KnownRatio {
     /// and the action.
     pub fn of(
         plan: &Plan,
+        ratio: &Ratio,
         parameters: &Parameters<f64>,
     ) -> Result<Option<KnownRatio>, EngineError> {
-        let Some(of_model) = plan.ratio().and_then(|ratio| ratio.model.as_ref()) else {
+        let Some(of_model) = ratio.model.as_ref().filter(|_| ratio.of.needs_transitions()) else {
             return Ok(None);
         };
         let unsupported =
@@ -41,6 +44,14 @@ impl KnownRatio {
             Conditions::of(&plan.model, of_model.kernel).map_err(|error| unsupported(&error))?;
         let model = tabulate(&plan.model, parameters, of_model.kernel)
             .map_err(|error| unsupported(&error))?;
+        let action = JointNumber::of(plan).map_err(|error| unsupported(&error))?;
+        let (states, actions) = (environment.states, environment.actions);
+        if ratio.of == RatioOf::Start {
+            let mut log_ratio = vec![f64::NEG_INFINITY; states];
+            environment.initial.row(0).for_each(|(state, p)| log_ratio[state] = p.ln());
+            log_ratio.iter_mut().zip(model.row(0)).for_each(|(log_p, log_q)| *log_p -= log_q);
+            return Ok(Some(KnownRatio { log_ratio, of_start: true, states, actions, action }));
+        }
         let own = &plan.model.environment(plan.environment).actions;
         let sizes = own.iter().map(|&action| Ok((finite_domain(&plan.model, action)?.size(), 0)));
         let sizes = sizes.collect::<Result<Vec<_>, finite::NotFinite>>();
@@ -65,7 +76,6 @@ impl KnownRatio {
                 }
             }
         }
-        let (states, actions) = (environment.states, environment.actions);
         let mut log_ratio = Vec::with_capacity(states * actions * states);
         let mut of_row = vec![f64::NEG_INFINITY; states];
         for row in 0..states * actions {
@@ -79,13 +89,15 @@ impl KnownRatio {
             log_ratio.extend(of_row.iter().zip(log_q).map(|(log_p, log_q)| log_p - log_q));
             of_row.fill(f64::NEG_INFINITY);
         }
-        let action = JointNumber::of(plan).map_err(|error| unsupported(&error))?;
-        Ok(Some(KnownRatio { log_ratio, states, actions, action }))
+        Ok(Some(KnownRatio { log_ratio, of_start: false, states, actions, action }))
     }
 
     /// At a step, of which `number` gives a variable at `t + offset`.
     pub fn at(&self, number: impl Fn(Variable, i32) -> u32) -> f64 {
         let read = |variable, offset| number(variable, offset) as usize;
+        if self.of_start {
+            return self.log_ratio[read(Variable::State, 0)];
+        }
         let action = self.action.at(|variable| read(variable, 0));
         let row = read(Variable::State, 0) * self.actions + action;
         self.log_ratio[row * self.states + read(Variable::State, 1)]

@@ -388,7 +388,7 @@ fn a_policy_and_the_model_of_its_prior_learn_beside_a_classifier() {
     let found = exact_bound(&plan, &trained.parameters);
     let before = exact_bound(&plan, first);
     assert!(best.bound - found < 0.02 && found - before > 0.3, "{before} {found} {}", best.bound);
-    let calibration = trained.calibration.unwrap();
+    let calibration = trained.calibrations[0].1;
     assert!(calibration.error < 0.1, "{calibration:?}");
 }
 
@@ -447,7 +447,7 @@ fn a_classifier_sees_all_actions() {
          ratio = mlp(s, go, hand, s', hidden = [64, 64])",
     );
     let run = infer(&plan, &mut ()).unwrap();
-    let calibration = run.calibration.unwrap();
+    let calibration = run.calibrations[0].1;
     assert!(calibration.error < 0.1, "{calibration:?}");
 }
 
@@ -579,7 +579,7 @@ fn a_classifier_that_nobody_names_reads_the_time_where_the_model_does() {
                 .replace("READS", reads)
                 .replace("AT", at),
         );
-        let ratio = plan.ratio().expect("a classifier");
+        let ratio = plan.ratios().next().expect("a classifier").1;
         assert_eq!(ratio.reads.contains(&Read::Time), reads.contains('t'), "{:?}", ratio.reads);
         assert_eq!(ratio.reads.len(), reads.split(", ").count() + 1);
         infer(&plan, &mut ()).unwrap();

@@ -105,12 +105,12 @@ fn a_classifier_finds_nothing_where_the_model_is_the_world() {
          optimizer = adam(rate = ramp(from = 0.05, to = 0))",
     ));
     let run = infer(&plan, &mut ()).unwrap();
-    let calibration = run.calibration.unwrap();
+    let calibration = run.calibrations[0].1;
     // the exact log-ratio is 0 everywhere
     assert!(calibration.error < 0.05 && calibration.pairs > 500, "{calibration:?}");
     let term = plan.terms.iter().position(|term| term.name.starts_with("logit")).unwrap();
     assert!(run.evaluation.terms[term].abs() < 0.1, "{}", run.evaluation.terms[term]);
-    assert!((run.classified.unwrap().loss - 2f64.ln()).abs() < 0.01);
+    assert!((run.classified[0].1.loss - 2f64.ln()).abs() < 0.01);
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn a_classifier_learns_the_log_ratio_of_a_wrong_model() {
             ),
         ));
         let run = infer(&plan, &mut ()).unwrap();
-        let error = run.calibration.unwrap().error;
+        let error = run.calibrations[0].1.error;
         assert!(error < 0.05, "{ratio}: {error}");
         // real steps are collected by the policy itself, and counted
         assert!(
@@ -217,7 +217,7 @@ fn nothing_on_the_way_of_learning_reads_the_density_of_the_environment() {
     assert!(plan.log_transition.take().is_some());
     let mut log = Log::default();
     let run = infer(&plan, &mut log).unwrap();
-    assert_eq!(run.calibration, None, "what is not known is not told");
+    assert!(run.calibrations.is_empty(), "what is not known is not told");
     let (first, last) = (&log.0[0].earlier[0], &log.0[log.0.len() - 1].earlier[0]);
     assert!(
         last.bound > first.bound + 1.0,
@@ -226,7 +226,7 @@ fn nothing_on_the_way_of_learning_reads_the_density_of_the_environment() {
         last.bound
     );
     let told: Vec<f64> =
-        log.0[200..].iter().filter_map(|batch| batch.classified).map(|told| told.loss).collect();
+        log.0[200..].iter().flat_map(|batch| &batch.classified).map(|told| told.1.loss).collect();
     let loss = told.iter().sum::<f64>() / told.len() as f64;
     // a batch of 256 pairs is within 0.01 or so; a hundred of them within 0.001
     assert!(loss < 2f64.ln() - 0.003, "one normal is told from two: {loss}");
@@ -265,7 +265,7 @@ fn recorded_episodes_are_imitated() {
     .unwrap();
     let model = checked(&Source::at(&folder.path().join("m.rlmodel"), header));
     let plan = plan(&model, &derive(&model).unwrap()).unwrap_or_else(|errors| panic!("{errors}"));
-    assert_eq!(plan.records.as_ref().unwrap().starts, [0, 3, 7]);
+    assert_eq!(plan.records[0].starts, [0, 3, 7]);
     let run = infer(&plan, &mut ()).unwrap();
     let policy = tabulate(&plan.model, &run.parameters, KernelId(0)).unwrap();
     let right = |state: usize| policy.row(state)[1].exp();
@@ -379,7 +379,7 @@ fn what_is_wrong_with_records_is_told_with_its_line() {
     ];
     for (file, starts) in read {
         std::fs::write(folder.path().join("expert.csv"), file).unwrap();
-        let records = plan(&model, &derivation).unwrap().records.clone().unwrap();
+        let records = plan(&model, &derivation).unwrap().records[0].clone();
         assert_eq!(
             (&records.starts, records.len()),
             (&starts, file.lines().count() - 1),
@@ -592,8 +592,8 @@ const BATCHES: u64 = 200;
 /// The mean of the estimates, with the exact log-ratio or with what the classifier says.
 fn mean_estimate(plan: &Plan, parameters: &Parameters<f64>, exact: bool) -> Vec<f64> {
     let mut stage = Stage::<f64>::new(plan).unwrap();
-    if let Some(ratio) = stage.ratio.as_mut().filter(|_| exact) {
-        ratio.known = KnownRatio::of(plan, parameters).unwrap();
+    for ratio in stage.ratios.iter_mut().filter(|_| exact) {
+        ratio.known = KnownRatio::of(plan, plan.ratios().next().unwrap().1, parameters).unwrap();
     }
     let mut mean = parameters.zero_gradient();
     for estimate in estimates_at(&stage, (parameters, parameters), Aim::Policy, 0..BATCHES).unwrap()
@@ -609,7 +609,8 @@ const ALONE: &str = "trajectories = 32; threads = 1; ratio = table(s, a, s')";
 fn the_exact_ratio_and_what_it_credits_vanish_where_the_model_is_the_world() {
     let plan = planned(&chain(JUST, &format!("maximize dream over pi; {ALONE}")));
     let parameters = random_parameters(&plan, SCALES[1], 1).unwrap();
-    let known = KnownRatio::of(&plan, &parameters).unwrap().unwrap();
+    let known =
+        KnownRatio::of(&plan, plan.ratios().next().unwrap().1, &parameters).unwrap().unwrap();
     for (state, action, next) in
         (0..3).flat_map(|s| (0..2).flat_map(move |a| (0..4).map(move |n| (s, a, n))))
     {

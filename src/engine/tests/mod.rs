@@ -1,6 +1,7 @@
 //! Tests of the engine as a whole.
 
 pub(in crate::engine) mod composed;
+pub(in crate::engine) mod densities;
 pub(in crate::engine) mod dream;
 pub(in crate::engine) mod evaluate;
 pub(in crate::engine) mod families;
@@ -11,6 +12,7 @@ pub(in crate::engine) mod model;
 pub(in crate::engine) mod optimise;
 pub(in crate::engine) mod options;
 pub(in crate::engine) mod pathwise;
+pub(in crate::engine) mod ratios;
 pub(in crate::engine) mod schedule;
 pub(in crate::engine) mod simulation;
 pub(in crate::engine) mod stop;

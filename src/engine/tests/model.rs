@@ -111,7 +111,7 @@ fn a_classifier_tells_a_mixture_from_the_world() {
          infer { ratio = mlp(s, s', hidden = [32]); ratio_batch = 1024; steps = 500; optimizer = \
          adam(rate = ramp(from = 0.02, to = 0)) }",
     );
-    let calibration = infer(&plan, &mut ()).unwrap().calibration.unwrap();
+    let calibration = infer(&plan, &mut ()).unwrap().calibrations[0].1;
     assert!(calibration.error < 0.06 && calibration.pairs > 100, "{calibration:?}");
 }
 
@@ -207,7 +207,7 @@ fn an_implicit_model_that_is_the_world_has_the_bound_of_the_world() {
                         to = 0))";
         let plan = planned(&drift(known, GENERATOR, settings));
         let run = infer(&plan, &mut ()).unwrap();
-        assert_eq!(run.calibration, None, "the model's density is not known");
+        assert!(run.calibrations.is_empty(), "the model's density is not known");
         let (imagined, truth) = (&run.evaluation, &run.others[0].1);
         let se = imagined.bound_se.hypot(truth.bound_se);
         // a classifier that tells nothing apart is off by little at each of five steps
@@ -217,7 +217,7 @@ fn an_implicit_model_that_is_the_world_has_the_bound_of_the_world() {
             imagined.bound,
             truth.bound
         );
-        assert!((run.classified.unwrap().loss - 2f64.ln()).abs() < 0.02, "{:?}", run.classified);
+        assert!((run.classified[0].1.loss - 2f64.ln()).abs() < 0.02, "{:?}", run.classified);
     }
 }
 
@@ -351,11 +351,13 @@ fn kept_transitions_teach_the_world_and_not_its_start() {
 }
 
 #[test]
-fn a_start_that_cannot_be_weighed_is_refused() {
+fn a_start_that_is_hidden_has_a_classifier_of_its_own() {
     let told = try_plan(&started("hidden", "maximize dream over pi; ratio = table(s, a, s')"))
         .map(|_| "planned")
-        .expect_err("a second classifier");
-    assert!(told.contains("two ratios by a classifier"), "{told}");
+        .expect_err("the world cancels");
+    assert!(told.contains("this classifier reads the first state, and nothing"), "{told}");
+    let dream = planned(&started("hidden", "maximize dream over pi; ratio(start) = table(s)"));
+    assert_eq!(dream.ratios().count(), 1);
     let alone = started("", "maximize dream over pi").replace(
         "s[1] ~ start; a[t] ~ pi(s[t]); s[t+1] ~ world(s[t], a[t]) }\n         }\n         infer",
         "s[1] ~ start; a[t] ~ pi(s[t]); s[t+1] ~ line.transition(s[t], a[t]) }\n         \
@@ -437,7 +439,7 @@ fn assert_learned(settings: &str) {
 fn what_is_not_learned_of_rewards_and_the_end_is_refused() {
     let beside_known =
         try_plan(&predicted("", "steps = 1")).map(|_| "planned").expect_err("a known environment");
-    assert!(beside_known.contains("beside a `hidden` environment"), "{beside_known}");
+    assert!(beside_known.contains("their divergence is infinite"), "{beside_known}");
     // prior and posterior change places
     let imagined = predicted("hidden", "steps = 1")
         .replace("over world", "over pi")
@@ -445,7 +447,7 @@ fn what_is_not_learned_of_rewards_and_the_end_is_refused() {
     let imagined = imagined.replace("prior     {", "posterior {").replace("other {", "prior {");
     let told =
         try_plan(&imagined).map(|_| "planned").expect_err("imagined rewards beside real ones");
-    assert!(told.contains("does not compare with the environment's own"), "{told}");
+    assert!(told.contains("the prior has no mass, and the divergence is infinite"), "{told}");
 }
 
 /// A model that is told, not learned: rewards of -0.3, and an end at one step in four, wherever its
@@ -529,6 +531,9 @@ fn one_classifier_is_of_one_ratio() {
     assert!(try_plan(&text.replace("BOUND", "")).is_ok());
     let both =
         text.replace("BOUND", second).replace("over pi;", "over pi; maximize again over pi;");
-    let told = try_plan(&both).map(|_| "planned").expect_err("two ratios");
-    assert!(told.contains("cannot be the logit of two ratios"), "{told}");
+    let told = try_plan(&both).map(|_| "planned");
+    assert_eq!(told, Ok("planned"), "each has the default network");
+    let one = both.replace("steps = 2", "steps = 2; ratio = mlp(s, a, s', hidden = [4])");
+    let told = try_plan(&one).map(|_| "planned").expect_err("two ratios, and one network");
+    assert!(told.contains("cannot be the logit of 2 ratios"), "{told}");
 }

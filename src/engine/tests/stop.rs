@@ -127,9 +127,10 @@ fn the_judge_of_a_classifier_gives_up() {
     assert!(
         calibrate(&plan, &parameters, 16, &Stop::default())
             .unwrap()
-            .is_some_and(|found| found.pairs > 0)
+            .iter()
+            .any(|(_, found)| found.pairs > 0)
     );
     let stop = asked_twice();
-    assert_eq!(calibrate(&plan, &parameters, 16, &stop).unwrap(), None);
+    assert!(calibrate(&plan, &parameters, 16, &stop).unwrap().is_empty());
     assert!(stop.has_given_up());
 }

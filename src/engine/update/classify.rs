@@ -8,18 +8,20 @@ use crate::engine::network::forward::{Activations, Scratch};
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
 use crate::engine::program::density::Density;
-use crate::engine::program::points::{Columns, Trajectories};
+use crate::engine::program::points::{Columns, Source, Trajectories};
 use crate::engine::program::ratio::Ratio;
 use crate::engine::program::recorded::Recorded;
 use crate::engine::program::stage::Stage;
 use crate::engine::sample::replay::Replay;
-use crate::plan::Plan;
+use crate::plan::{Plan, RatioOf};
 use rand::{Rng, RngExt};
 
 /// What tells pairs apart, with its buffers.
 #[derive(Default)]
 pub(in crate::engine) struct Classifying<E> {
     rows: Vec<u32>,
+    /// Rows of records, each with its time.
+    recorded: Vec<(u32, u32)>,
     model: Columns<E>,
     of_model: Activations<E>,
     numbers: Vec<E>,
@@ -57,10 +59,10 @@ impl Classified {
 
 impl<E: Number> Classifying<E> {
     /// Adds the gradient of the loss of `pairs` transitions of the replay, each beside one of
-    /// `model` from the same state and action; a pair weighs `share`.
+    /// the model from the same state and action, or of first states; a pair weighs `share`.
     pub fn add_gradient(
         &mut self,
-        (plan, ratio, model): (&Plan, &Ratio, &Density),
+        (plan, ratio, model): (&Plan, &Ratio<E>, &Density),
         (parameters, replay): (&[E], &Replay<E>),
         (pairs, share): (usize, f64),
         random: &mut impl Rng,
@@ -71,12 +73,51 @@ impl<E: Number> Classifying<E> {
             return Classified::default();
         }
         self.rows.clear();
-        self.rows.extend((0..pairs).map(|_| random.random_range(0..kept as u32)));
-        self.imagine((plan, model), (parameters, replay), random);
+        if ratio.of == RatioOf::Start {
+            let first: Vec<u32> = replay.firsts().collect();
+            if first.is_empty() {
+                return Classified::default();
+            }
+            let any = |_| first[random.random_range(0..first.len())];
+            self.rows.extend((0..pairs).map(any));
+        } else {
+            self.rows.extend((0..pairs).map(|_| random.random_range(0..kept as u32)));
+        }
+        self.gather_from(replay, (plan, model));
+        self.imagine(model, (parameters, self.rows.len()), random);
         let mut told = Classified { pairs, ..Classified::default() };
         for real in [true, false] {
-            let next = if real { None } else { Some(&self.drawn) };
-            replay.gather((plan, &ratio.inputs), &self.rows, next, &mut self.columns);
+            let drawn = (!real).then_some((&self.drawn, ratio.of));
+            replay.gather((plan, &ratio.inputs), &self.rows, drawn, &mut self.columns);
+            self.add_side(ratio, parameters, (real, pairs, share), &mut told, gradient);
+        }
+        told
+    }
+
+    /// Likewise of `pairs` recorded draws, each beside one of the model from what it was given.
+    pub fn add_gradient_of_records(
+        &mut self,
+        (ratio, model): (&Ratio<E>, &Density),
+        (parameters, records): (&[E], &Recorded<E>),
+        (pairs, share): (usize, f64),
+        random: &mut impl Rng,
+        gradient: &mut [E],
+    ) -> Classified {
+        if pairs == 0 {
+            return Classified::default();
+        }
+        self.recorded.clear();
+        self.recorded.extend((0..pairs).map(|_| records.some(random)));
+        records.gather(&model.inputs, &self.recorded, None, &mut self.model);
+        if let Some((last, when)) = model.last {
+            let last = Source::Trajectory(last, when);
+            records.numbers_of(last, &self.recorded, &mut self.last);
+        }
+        self.imagine(model, (parameters, pairs), random);
+        let mut told = Classified { pairs, ..Classified::default() };
+        for real in [true, false] {
+            let drawn = (!real).then_some(&self.drawn);
+            records.gather(&ratio.inputs, &self.recorded, drawn, &mut self.columns);
             self.add_side(ratio, parameters, (real, pairs, share), &mut told, gradient);
         }
         told
@@ -86,7 +127,7 @@ impl<E: Number> Classifying<E> {
     /// last batch, steps after an end among both.
     pub fn add_gradient_of_actions(
         &mut self,
-        ratio: &Ratio,
+        ratio: &Ratio<E>,
         (parameters, records): (&[E], &Recorded<E>),
         on: &Trajectories<E>,
         (pairs, share): (usize, f64),
@@ -98,25 +139,27 @@ impl<E: Number> Classifying<E> {
             return Classified::default();
         }
         let mut told = Classified { pairs, ..Classified::default() };
-        self.rows.clear();
-        self.rows.extend((0..pairs).map(|_| records.any(on.horizon, random)));
-        records.gather(&ratio.inputs, &self.rows, &mut self.columns);
+        self.recorded.clear();
+        self.recorded.extend((0..pairs).map(|_| records.any(random)));
+        records.gather(&ratio.inputs, &self.recorded, None, &mut self.columns);
         self.add_side(ratio, parameters, (true, pairs, share), &mut told, gradient);
 
         let mut points = Vec::with_capacity(pairs);
-        let mut absorbed = 0;
+        let mut absorbed = Vec::new();
         for _ in 0..pairs {
             let (trajectory, t) =
-                (random.random_range(0..trajectories), random.random_range(1..=on.horizon));
+                (random.random_range(0..trajectories), random.random_range(ratio.steps()));
             match t <= on.lengths[trajectory] as usize {
                 true => points.push((t as u32, trajectory as u32)),
-                false => absorbed += 1,
+                false => absorbed.push(t as u32),
             }
         }
         self.columns.gather(&ratio.inputs, &points, on, |_, what, t, of| {
             on.trace.number(what, t, of, |variable| on.drawn(variable))
         });
-        (0..absorbed).for_each(|more| self.columns.append_none(&ratio.inputs, points.len() + more));
+        for (at, t) in (points.len()..).zip(absorbed) {
+            self.columns.append_none(&ratio.inputs, t, at);
+        }
         self.add_side(ratio, parameters, (false, pairs, share), &mut told, gradient);
         told
     }
@@ -124,7 +167,7 @@ impl<E: Number> Classifying<E> {
     /// The loss of one side, whose inputs stand in the columns.
     fn add_side(
         &mut self,
-        ratio: &Ratio,
+        ratio: &Ratio<E>,
         parameters: &[E],
         (real, pairs, share): (bool, usize, f64),
         told: &mut Classified,
@@ -156,22 +199,23 @@ impl<E: Number> Classifying<E> {
         );
     }
 
-    /// What the classifier says of every kept transition, and of one of the model beside each.
+    /// What a classifier says of every kept transition, and of one of the model beside each.
     pub fn judge(
         &mut self,
-        stage: &Stage<E>,
+        (stage, ratio): (&Stage<E>, &Ratio<E>),
         (parameters, replay): (&[E], &Replay<E>),
         random: &mut impl Rng,
     ) -> Vec<Judged> {
-        let (Some(ratio), Some(model)) = (&stage.ratio, &stage.model) else { return vec![] };
+        let Some(model) = &ratio.model else { return vec![] };
         self.rows.clear();
         self.rows.extend(0..replay.len() as u32);
-        self.imagine((stage.plan, model), (parameters, replay), random);
+        self.gather_from(replay, (stage.plan, model));
+        self.imagine(model, (parameters, self.rows.len()), random);
         let (count, width) = (self.rows.len(), stage.world.state_width());
         let mut judged = Vec::with_capacity(2 * count);
         for (side, next) in [(0, replay.nexts()), (1, &self.drawn)] {
             let inputs = (stage.plan, &ratio.inputs);
-            replay.gather(inputs, &self.rows, Some(next), &mut self.columns);
+            replay.gather(inputs, &self.rows, Some((next, ratio.of)), &mut self.columns);
             let network = &mut self.sides[side];
             ratio.network.forward(
                 parameters,
@@ -197,15 +241,21 @@ impl<E: Number> Classifying<E> {
         judged
     }
 
-    /// Draws a next state from the model at each of `rows`.
+    /// What the model reads at each of `rows` of the replay.
+    fn gather_from(&mut self, replay: &Replay<E>, (plan, model): (&Plan, &Density)) {
+        replay.gather((plan, &model.inputs), &self.rows, None, &mut self.model);
+        if let Some((last, _)) = model.last {
+            replay.numbers_of(plan, last, &self.rows, &mut self.last);
+        }
+    }
+
+    /// Draws from the model at each of `count` conditions.
     fn imagine(
         &mut self,
-        (plan, model): (&Plan, &Density),
-        (parameters, replay): (&[E], &Replay<E>),
+        model: &Density,
+        (parameters, count): (&[E], usize),
         random: &mut impl Rng,
     ) {
-        let count = self.rows.len();
-        replay.gather((plan, &model.inputs), &self.rows, None, &mut self.model);
         model.network.draw_noise(0..count, random, &mut self.of_model);
         model.network.forward(
             parameters,
@@ -214,9 +264,8 @@ impl<E: Number> Classifying<E> {
             &mut self.of_model,
         );
         self.numbers.resize(count * model.family.numbers(), <E as Float>::ZERO);
-        match model.last {
-            Some((last, _)) => replay.numbers_of(plan, last, &self.rows, &mut self.last),
-            None => self.last.resize(count, 0),
+        if model.last.is_none() {
+            self.last.resize(count, 0);
         }
         model.family.describe(
             |root| self.of_model.output(&model.network, root, 0..count),

@@ -11,7 +11,7 @@ use super::{FormalSlot, KernelSlot, Lowering};
 use crate::diagnostic::Diagnostic;
 use crate::model::{
     BoundId, Claim, ClaimRelation, Distribution, Expectation, Formal, FormalLength, FormalVariable,
-    Index, KernelId, Objective, Overrides, QUANTITIES, Setting, SettingValue, Value,
+    Index, KernelId, Objective, Overrides, QUANTITIES, Setting, SettingOf, SettingValue, Value,
 };
 use crate::source::Span;
 use crate::syntax::ast::{self, ArgumentLabel, BinaryOperator, ExprKind};
@@ -21,7 +21,7 @@ impl<'a> Lowering<'a> {
         let file = self.file;
         let mut first: Option<Span> = None;
         let mut objectives = Vec::new();
-        let mut settings: Vec<(&'a ast::Name, &'a ast::Expr, Span)> = Vec::new();
+        let mut settings: Vec<&'a ast::Setting> = Vec::new();
         let mut nothing = true;
         for item in &file.items {
             let ast::Item::Infer(infer) = item else { continue };
@@ -37,12 +37,12 @@ impl<'a> Lowering<'a> {
                 objectives.extend(self.objective(objective));
             }
             for setting in &infer.settings {
-                match settings.iter().find(|(key, ..)| key.text == setting.key.text) {
-                    Some((first, ..)) => {
-                        let first = first.span;
-                        self.duplicate(&setting.key, first);
+                match settings.iter().find(|first| first.called() == setting.called()) {
+                    Some(first) => {
+                        let name = ast::Name { text: setting.called(), ..setting.key.clone() };
+                        self.duplicate(&name, first.key.span);
                     }
-                    None => settings.push((&setting.key, &setting.value, setting.span)),
+                    None => settings.push(setting),
                 }
             }
         }
@@ -52,11 +52,11 @@ impl<'a> Lowering<'a> {
             self.objectives = objectives;
         }
         let overrides = self.overrides;
-        for (key, value, span) in settings {
-            if overrides.settings.iter().any(|(name, _)| *name == key.text) {
+        for setting in settings {
+            if overrides.settings.iter().any(|(name, _)| *name == setting.called()) {
                 continue;
             }
-            let setting = self.setting(&key.text, value, span);
+            let setting = self.setting(&setting.called(), &setting.value, setting.span);
             self.settings.extend(setting);
         }
         for (at, (key, value)) in overrides.settings.iter().enumerate() {
@@ -161,19 +161,50 @@ impl<'a> Lowering<'a> {
         found.map(|at| BoundId(at as u32))
     }
 
-    /// `None` also for `KEY = default`, which says what the absence of the key says.
-    fn setting(&mut self, key: &str, value: &ast::Expr, span: Span) -> Option<Setting> {
+    /// That of a key as [`ast::Setting::called`] names it. `None` also for `KEY = default`, which
+    /// says what the absence of the key says.
+    fn setting(&mut self, called: &str, value: &ast::Expr, span: Span) -> Option<Setting> {
         if matches!(&value.kind, ExprKind::Name(name)
             if name == "default" && self.meaning(FILE, name).is_none())
         {
             return None;
         }
+        let (key, of) = match called.split_once('(') {
+            None => (called, None),
+            Some((key, of)) => (key.trim_end(), Some(of.trim_end().trim_end_matches(')').trim())),
+        };
+        let object = match of {
+            None => None,
+            Some(of) => Some(self.object(of, span)?),
+        };
         let lowered = if self.has_network(value) {
-            self.network_setting(key, value)
+            self.network_setting(key, of, value)
         } else {
             self.setting_value(value)
         };
-        Some(Setting { key: key.to_owned(), value: lowered?, written: value.clone(), span })
+        let (key, written) = (key.to_owned(), value.clone());
+        Some(Setting { key, of: object, value: lowered?, written, span })
+    }
+
+    /// What a key is the key of.
+    fn object(&mut self, name: &str, span: Span) -> Option<SettingOf> {
+        match self.meaning(FILE, name) {
+            Some(Meaning::Kernel(id)) => Some(SettingOf::Kernel(id)),
+            Some(Meaning::Data(id)) => Some(SettingOf::Data(id)),
+            Some(Meaning::Mistake) => None,
+            Some(_) => {
+                let told = format!("`{name}` is neither a kernel nor recorded `data`");
+                let told = Diagnostic::error("bad-setting", span, told);
+                self.report(told.hint("name one of the two kernels that stand in the ratio"));
+                None
+            }
+            None => {
+                let mut known = self.kernel_names();
+                known.retain(|name| !name.contains('.'));
+                self.unknown(name, span, "kernel", &known);
+                None
+            }
+        }
     }
 
     fn has_network(&self, expr: &ast::Expr) -> bool {
@@ -272,7 +303,12 @@ impl<'a> Lowering<'a> {
 
     /// A network over variables at `t` (`s'` is the next state) with one output, as the body of a
     /// kernel without outputs.
-    fn network_setting(&mut self, key: &str, expr: &ast::Expr) -> Option<SettingValue> {
+    fn network_setting(
+        &mut self,
+        key: &str,
+        of: Option<&str>,
+        expr: &ast::Expr,
+    ) -> Option<SettingValue> {
         let mut names: Vec<(String, Span)> = Vec::new();
         super::index::walk(expr, &mut |part| {
             if let ExprKind::Name(name) = &part.kind
@@ -314,15 +350,16 @@ impl<'a> Lowering<'a> {
             }
         }
         let kernel = KernelId(self.kernels.len() as u32);
+        let name = of.map_or_else(|| format!("infer.{key}"), |of| format!("infer.{key}.{of}"));
         self.kernels.push(KernelSlot {
-            name: format!("infer.{key}"),
+            name: name.clone(),
             written: None,
             outputs: Vec::new(),
             givens,
             distribution: None,
             span: expr.span,
         });
-        let net = self.net_scope(kernel, &format!("infer.{key}"));
+        let net = self.net_scope(kernel, &name);
         let layer = self.argument_layer(&net, expr, Want::Number)?;
         self.kernels[kernel.0 as usize].distribution = Some(Distribution::Delta(layer));
         Some(SettingValue::Network { kernel, layer, arguments })

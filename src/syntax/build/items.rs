@@ -190,8 +190,11 @@ impl Builder<'_> {
 
     pub fn setting(&mut self, node: Node<'_>) -> Setting {
         let span = self.span(&node);
+        let has_object = node.as_rule() == Rule::setting_of;
         let mut parts = Parts::of(node);
-        Setting { key: self.name(parts.must()), value: self.setting_value(parts.must()), span }
+        let key = self.name(parts.must());
+        let of = has_object.then(|| self.name(parts.must()));
+        Setting { key, of, value: self.setting_value(parts.must()), span }
     }
 
     pub fn settings(&mut self, node: Option<Node<'_>>) -> Vec<Setting> {

@@ -108,12 +108,9 @@ impl<'a> Statements<'a, '_> {
                     }
                 }
             }
-            Statement::Setting(setting) => self.row(
-                Family::Setting,
-                vec![setting.key.text.clone()],
-                "=",
-                self.expr(&setting.value),
-            ),
+            Statement::Setting(setting) => {
+                self.row(Family::Setting, vec![setting.called()], "=", self.expr(&setting.value))
+            }
             Statement::Claim(claim) => self.claim(claim),
         }
     }

@@ -397,8 +397,12 @@ fn factor() -> BoxedStrategy<Factor> {
 }
 
 fn settings() -> BoxedStrategy<Vec<Setting>> {
-    let setting =
-        (name(), expr()).prop_map(|(key, value)| Setting { key, value, span: Span::default() });
+    let setting = (name(), expr()).prop_map(|(key, value)| Setting {
+        key,
+        of: None,
+        value,
+        span: Span::default(),
+    });
     proptest::collection::vec(setting, 0..4).boxed()
 }
 

@@ -29,10 +29,20 @@ impl<E: Number> Lead<'_, E> {
             inputs: self.inputs.to_numbers(),
             returns: self.returns.to_numbers(),
             rounds: self.rounds().unwrap_or_default(),
-            classifier: widened(self.classifier.state()),
-            replay: Vec::new(),
+            classifiers: self.classifiers.iter().map(|one| widened(one.state())).collect(),
+            replays: Vec::new(),
             earlier: Vec::new(),
         }
+    }
+
+    /// Those of a bound without a classifier are one that holds nothing.
+    fn restore_classifiers(&mut self, kept: &[OptimiserState<f64>]) -> bool {
+        let is_nothing = |state: &OptimiserState<f64>| state.first.is_empty();
+        if self.classifiers.is_empty() {
+            return kept.iter().all(is_nothing);
+        }
+        self.classifiers.len() == kept.len()
+            && self.classifiers.iter_mut().zip(kept).all(|(one, kept)| one.restore(narrowed(kept)))
     }
 
     pub fn restore(
@@ -47,7 +57,7 @@ impl<E: Number> Lead<'_, E> {
             && (checkpoint.previous.is_empty() || checkpoint.previous.len() == values.len())
             && self.optimiser.restore(narrowed(&checkpoint.optimiser))
             && self.fit.restore(narrowed(&checkpoint.fit))
-            && self.classifier.restore(narrowed(&checkpoint.classifier))
+            && self.restore_classifiers(&checkpoint.classifiers)
             && self.inputs.restore(&checkpoint.inputs)
             && self.returns.restore(&checkpoint.returns);
         if !fits {

@@ -22,6 +22,7 @@ use crate::engine::sample::fault::term_is;
 use crate::engine::tape::parameters::Parameters;
 use crate::engine::update::classify::Classified;
 use crate::engine::update::optimiser::{Optimiser, OptimiserConfig};
+use crate::model::parameters_of;
 use crate::plan::{self, Plan, Update};
 use std::time::Instant;
 
@@ -32,9 +33,9 @@ pub(in crate::engine) struct Lead<'a, E: Float> {
     /// Of which a trust region asks what it moves.
     region: Optimiser<E>,
     fit: Optimiser<E>,
-    /// Of the classifier, and what its last step told.
-    classifier: Optimiser<E>,
-    pub classified: Option<Classified>,
+    /// Of the classifiers, by the numbers of their ratios, and what the last step of each told.
+    classifiers: Vec<Optimiser<E>>,
+    classified: Vec<Option<Classified>>,
     gradient: Vec<E>,
     /// The parameters with which the last batch was good, and after how many batches that was; and
     /// whether they are those from which this batch moves them.
@@ -76,12 +77,14 @@ impl<'a, E: Number> Lead<'a, E> {
             ),
             region: Optimiser::new(config, parameters.layout(), plan.region.iter().copied()),
             fit: Optimiser::new(config, parameters.layout(), plan.fitted.iter().copied()),
-            classifier: Optimiser::new(
-                config,
-                parameters.layout(),
-                plan.classified.iter().copied(),
-            ),
-            classified: None,
+            classifiers: plan
+                .ratios()
+                .map(|(_, ratio)| {
+                    let own = parameters_of(&plan.model.network, ratio.layer);
+                    Optimiser::new(config, parameters.layout(), own)
+                })
+                .collect(),
+            classified: vec![None; plan.ratios().count()],
             gradient: parameters.zero_gradient(),
             good: parameters.values().to_vec(),
             good_step: 0,
@@ -119,9 +122,7 @@ impl<'a, E: Number> Lead<'a, E> {
         }
         // imagined steps are told from real ones before the batch, the policy's actions from
         // recorded ones in it
-        if shared.replay.is_some() && shared.stage.ratio.is_some() {
-            self.classify(crew, shared)?;
-        }
+        self.classify(crew, shared, Learns::Before)?;
         self.draw(shared)?;
         match settings.update {
             Update::Gradient if settings.refits > 0 => self.refit(crew, shared)?,
@@ -198,24 +199,37 @@ impl<'a, E: Number> Lead<'a, E> {
         Ok(())
     }
 
-    /// Some steps of the classifier.
-    fn classify(&mut self, crew: Hands, shared: &Shared<E>) -> Result<(), EngineError> {
+    /// Some steps of the classifiers that learn then.
+    fn classify(
+        &mut self,
+        crew: Hands,
+        shared: &Shared<E>,
+        learns: Learns,
+    ) -> Result<(), EngineError> {
         let settings = &self.plan.settings;
         let rate = rate(settings.optimizer).at(self.step, settings.steps);
-        let mut all = Classified::default();
-        for k in 0..settings.ratio_steps {
-            crew.run(Job::Classify { step: self.step * settings.ratio_steps + k });
-            shared.sum_gradients(&mut self.gradient);
-            let mut parameters = write(&shared.parameters);
-            let norm = self.classifier.norm(&self.gradient);
-            if !norm.is_finite() {
-                return Err(self.not_finite(shared, &mut parameters, "the classifier's gradient"));
+        let ratios = &shared.stage.ratios;
+        for (of, ratio) in ratios.iter().enumerate() {
+            let is_known = ratios[..of].iter().any(|other| other.apart == ratio.apart);
+            if is_known || ratio.learns_within() != (learns == Learns::Within) {
+                continue;
             }
-            self.classifier.step(parameters.values_mut(), &self.gradient, rate);
-            self.hold_optimiser(&self.classifier, norm, &parameters)?;
-            all.add(&shared.sum_classified());
+            let mut all = Classified::default();
+            for k in 0..settings.ratio_steps {
+                crew.run(Job::Classify { of, step: self.step * settings.ratio_steps + k });
+                shared.sum_gradients(&mut self.gradient);
+                let mut parameters = write(&shared.parameters);
+                let norm = self.classifiers[of].norm(&self.gradient);
+                if !norm.is_finite() {
+                    let what = "the classifier's gradient";
+                    return Err(self.not_finite(shared, &mut parameters, what));
+                }
+                self.classifiers[of].step(parameters.values_mut(), &self.gradient, rate);
+                self.hold_optimiser(&self.classifiers[of], norm, &parameters)?;
+                all.add(&shared.sum_classified());
+            }
+            self.classified[of] = (all.pairs > 0).then_some(all);
         }
-        self.classified = (all.pairs > 0).then_some(all);
         Ok(())
     }
 
@@ -296,10 +310,10 @@ impl<'a, E: Number> Lead<'a, E> {
 
     /// Samples a batch and finds the advantage of each row.
     fn assess(&mut self, crew: Hands, shared: &Shared<E>) -> Result<(), EngineError> {
-        if shared.stage.recorded.is_some() {
+        if shared.stage.learns_within() {
             crew.run(Job::RollOut { step: self.step });
             self.hold_batch(shared)?;
-            self.classify(crew, shared)?;
+            self.classify(crew, shared, Learns::Within)?;
             crew.run(Job::Value);
         } else {
             crew.run(Job::Assess { step: self.step });
@@ -318,7 +332,7 @@ impl<'a, E: Number> Lead<'a, E> {
     /// One gradient step from a new batch.
     fn one_gradient(&mut self, crew: Hands, shared: &Shared<E>) -> Result<(), EngineError> {
         let weighing = shared.whole(Aim::Both);
-        if shared.stage.compares() || shared.stage.recorded.is_some() {
+        if shared.stage.compares() || shared.stage.learns_within() {
             self.assess(crew, shared)?;
             crew.run(Job::Differentiate { weighing });
         } else {
@@ -457,6 +471,12 @@ impl<'a, E: Number> Lead<'a, E> {
         Ok(norm)
     }
 
+    /// What each classifier told last, by the name of its ratio.
+    pub fn told(&self) -> Vec<(String, Classified)> {
+        let told = self.plan.ratios().zip(&self.classified);
+        told.filter_map(|((_, ratio), told)| Some((ratio.name.clone(), (*told)?))).collect()
+    }
+
     /// The rounds that the oracle has judged.
     pub fn rounds(&self) -> Option<Rounds> {
         self.judge.as_ref().map(|judge| judge.rounds)
@@ -496,12 +516,21 @@ impl<'a, E: Number> Lead<'a, E> {
             improvement: self.improvement,
             env_steps: self.env_steps,
             imagined_steps: 0,
-            classified: self.classified,
+            classified: self.told(),
             earlier: Vec::new(),
             terms,
             wall_seconds: self.start.elapsed().as_secs_f64(),
         }
     }
+}
+
+/// When classifiers learn.
+#[derive(Clone, Copy, PartialEq)]
+enum Learns {
+    /// Before the batch, from kept transitions.
+    Before,
+    /// From what it has drawn.
+    Within,
 }
 
 fn rate(optimizer: plan::Optimizer) -> plan::Schedule {

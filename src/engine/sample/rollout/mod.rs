@@ -388,7 +388,7 @@ impl<E: Number> Rollout<E> {
             for (at, _) in stage.draws.iter().enumerate().filter(|(_, of)| of.width > 0) {
                 self.episodes.trace.record_drawn(at, &self.feeds.drawn[at].columns, live);
             }
-            if stage.collects || stage.densities.iter().any(Density::is_of_outcome) {
+            if stage.collects || stage.densities.iter().any(Density::knows_outcomes) {
                 self.episodes.trace.record_outcomes(&stage.seen(), &self.batch, live);
             }
         }

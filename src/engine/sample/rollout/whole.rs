@@ -39,7 +39,7 @@ impl<E: Number> Rollout<E> {
             draws,
             densities,
             ledger,
-            ratio,
+            ratios,
             scored_model,
             scored_start,
             ..
@@ -66,8 +66,8 @@ impl<E: Number> Rollout<E> {
                 });
             }
         };
-        if let Some(of) = &stage.ratio {
-            ratio.evaluate((of, stage.model.as_ref()), point, &on);
+        for (of, ratio) in stage.ratios.iter().zip(ratios) {
+            ratio.evaluate(of, point, &on);
             let sign = stage.terms[of.term].sign * of.sign;
             for (&(t, trajectory), &logit) in ratio.points.iter().zip(ratio.logits(of)) {
                 let value = <E as Float>::of(sign) * logit;
@@ -78,22 +78,24 @@ impl<E: Number> Rollout<E> {
             }
             let discount = stage.plan.settings.discount;
             for &(trajectory, steps) in &ratio.absorbed {
-                let logit = ratio.logit_of_absorbed(of).as_f64() * sign;
-                hold(of.term, <E as Float>::of(logit), (lengths[trajectory as usize], trajectory));
-                // from the step at which the ledger has them
-                let faded: f64 = if discount == 1.0 {
-                    f64::from(steps)
-                } else {
-                    (0..steps).map(|k| discount.powi(k as i32)).sum()
+                let length = lengths[trajectory as usize] as usize;
+                let mut add = |first: usize, count: u32| {
+                    let logit = ratio.logit_of_absorbed(of, first).as_f64() * sign;
+                    hold(of.term, <E as Float>::of(logit), (length as u32, trajectory));
+                    // from the step at which the ledger has them
+                    let faded: f64 = if discount == 1.0 {
+                        f64::from(count)
+                    } else {
+                        (0..count).map(|k| discount.powi(k as i32)).sum()
+                    };
+                    ledger.add(of.term, first, trajectory, <E as Float>::of(logit * faded));
+                    totals.terms[of.term] += logit * f64::from(count);
+                    totals.bound[trajectory as usize] += logit * f64::from(count);
                 };
-                ledger.add(
-                    of.term,
-                    lengths[trajectory as usize] as usize + 1,
-                    trajectory,
-                    <E as Float>::of(logit * faded),
-                );
-                totals.terms[of.term] += logit * f64::from(steps);
-                totals.bound[trajectory as usize] += logit * f64::from(steps);
+                match of.reads_time() {
+                    false => add(length + 1, steps),
+                    true => (0..steps).for_each(|k| add(*of.steps().end() - k as usize, 1)),
+                }
             }
         }
         for (density, out) in stage.densities.iter().zip(densities) {
