@@ -3,7 +3,8 @@
 
 use crate::family::Family;
 use crate::model::{
-    Distribution, Dynamics, EnvironmentKernel, Factor, KernelRef, Model, Target, TargetVariable,
+    Distribution, Domain, Dynamics, EnvironmentKernel, Factor, KernelRef, Model, Shape, Target,
+    TargetVariable,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub fn density(model: &Model, factor: &Factor) -> Density {
     match &factor.kernel {
         KernelRef::Learned(kernel) | KernelRef::Previous(kernel) => {
             let kernel = model.kernel(*kernel);
-            match atoms(&kernel.distribution) {
+            match atoms(&kernel.distribution, drawn_domain(model, factor)) {
                 Some(Atom::Implicit) => Density::Unknown(format!(
                     "`{}` is implicit: it can be sampled, its density is unknown",
                     kernel.name
@@ -49,7 +50,8 @@ pub fn density(model: &Model, factor: &Factor) -> Density {
                     environment.name
                 )),
                 Some(distribution)
-                    if atoms(distribution).is_some() && !is_finite(model, factor) =>
+                    if atoms(distribution, drawn_domain(model, factor)).is_some()
+                        && !is_finite(model, factor) =>
                 {
                     let what = match which {
                         EnvironmentKernel::Initial => "start",
@@ -64,12 +66,14 @@ pub fn density(model: &Model, factor: &Factor) -> Density {
                 Some(_) => Density::Known,
             }
         }
-        KernelRef::InPlace(distribution) => match atoms(distribution) {
-            Some(_) if !is_finite(model, factor) => {
-                Density::Singular("a point mass on a continuous domain has no density".to_owned())
+        KernelRef::InPlace(distribution) => {
+            match atoms(distribution, drawn_domain(model, factor)) {
+                Some(_) if !is_finite(model, factor) => Density::Singular(
+                    "a point mass on a continuous domain has no density".to_owned(),
+                ),
+                Some(_) | None => Density::Known,
             }
-            Some(_) | None => Density::Known,
-        },
+        }
     }
 }
 
@@ -128,26 +132,45 @@ enum Atom {
     Implicit,
 }
 
-fn atoms<A>(distribution: &Distribution<A>) -> Option<Atom> {
+/// That of the one variable that a factor draws.
+fn drawn_domain<'m>(model: &'m Model, factor: &Factor) -> Option<&'m Domain> {
+    match factor.targets[..] {
+        [Target::Variable { variable: TargetVariable::Variable(id), .. }] => {
+            Some(&model.variable(id).domain)
+        }
+        _ => None,
+    }
+}
+
+/// Over finitely many values everything is an atom, and none is told.
+fn atoms<A>(distribution: &Distribution<A>, domain: Option<&Domain>) -> Option<Atom> {
     match distribution {
+        Distribution::Implicit(_) => Some(Atom::Implicit),
+        _ if domain.is_some_and(Domain::is_finite) => None,
         Distribution::Delta(_) | Distribution::UniformOver(_) | Distribution::Sticky { .. } => {
             Some(Atom::Point)
         }
-        Distribution::Implicit(_) => Some(Atom::Implicit),
         Distribution::Uniform
         | Distribution::UniformBox { .. }
         | Distribution::Categorical(_)
         | Distribution::Bernoulli(_)
         | Distribution::Real { .. } => None,
-        Distribution::Mixture(parts) => parts.iter().find_map(|(_, part)| atoms(part)),
-        Distribution::If { then, otherwise, .. } => atoms(then).or_else(|| atoms(otherwise)),
-        Distribution::Record(parts) => parts.iter().find_map(atoms),
+        Distribution::Mixture(parts) => parts.iter().find_map(|(_, part)| atoms(part, domain)),
+        Distribution::If { then, otherwise, .. } => {
+            atoms(then, domain).or_else(|| atoms(otherwise, domain))
+        }
+        Distribution::Record(parts) => parts
+            .iter()
+            .enumerate()
+            .find_map(|(at, part)| atoms(part, domain.map(|domain| domain.field(at)).as_ref())),
     }
 }
 
 /// Continuous distributions, as far as closed forms need them apart.
 #[derive(Debug)]
 enum Form {
+    /// Whatever is over finitely many values.
+    Finite,
     /// Over the bounds of its domain.
     Uniform,
     Box,
@@ -157,22 +180,43 @@ enum Form {
 }
 
 fn form(model: &Model, factor: &Factor) -> Option<Form> {
+    let domain = drawn_domain(model, factor);
     match &factor.kernel {
         KernelRef::Learned(kernel) | KernelRef::Previous(kernel) => {
-            Some(form_of(&model.kernel(*kernel).distribution))
+            Some(form_of(&model.kernel(*kernel).distribution, domain))
         }
-        KernelRef::InPlace(distribution) => Some(form_of(distribution)),
-        KernelRef::Environment(..) => environment_distribution(model, factor).map(form_of),
+        KernelRef::InPlace(distribution) => Some(form_of(distribution, domain)),
+        KernelRef::Environment(..) => {
+            environment_distribution(model, factor).map(|of| form_of(of, domain))
+        }
         KernelRef::Data(_) => None,
     }
 }
 
-fn form_of<A>(distribution: &Distribution<A>) -> Form {
+/// `domain` is that of the one variable that is drawn.
+fn form_of<A>(distribution: &Distribution<A>, domain: Option<&Domain>) -> Form {
+    if domain.is_some_and(Domain::is_finite) {
+        return Form::Finite;
+    }
     match distribution {
-        Distribution::Uniform => Form::Uniform,
+        Distribution::Uniform => match domain.map(|domain| &domain.shape) {
+            // what is uniform over a record is so over each field
+            Some(Shape::Record(fields)) => {
+                let of = |at: usize| domain.map(|domain| domain.field(at));
+                let all = (0..fields.len()).map(|at| form_of(distribution, of(at).as_ref()));
+                Form::Record(all.collect())
+            }
+            Some(Shape::Scalar | Shape::Vector(_)) | None => Form::Uniform,
+        },
         Distribution::UniformBox { .. } => Form::Box,
         Distribution::Real { family, .. } => Form::Real(*family),
-        Distribution::Record(parts) => Form::Record(parts.iter().map(form_of).collect()),
+        Distribution::Record(parts) => {
+            let all = parts
+                .iter()
+                .enumerate()
+                .map(|(at, part)| form_of(part, domain.map(|domain| domain.field(at)).as_ref()));
+            Form::Record(all.collect())
+        }
         Distribution::Mixture(_) => Form::Other("Mixture"),
         Distribution::If { .. } => Form::Other("if … then … else"),
         Distribution::UniformOver(_) => Form::Other("Uniform over points"),
@@ -187,11 +231,16 @@ fn form_of<A>(distribution: &Distribution<A>) -> Form {
 impl Form {
     fn divergence(&self, p: &Form) -> Result<(), String> {
         match (self, p) {
+            (Form::Finite, Form::Finite) => Ok(()),
             (Form::Real(q), Form::Real(p)) if q == p && q.has_divergence() => Ok(()),
             (Form::Uniform | Form::Box, Form::Uniform | Form::Box) => Ok(()),
             // a record of one family side by side
-            (Form::Real(_), Form::Record(p)) => p.iter().try_for_each(|p| self.divergence(p)),
-            (Form::Record(q), Form::Real(_)) => q.iter().try_for_each(|q| q.divergence(p)),
+            (Form::Real(_) | Form::Box, Form::Record(p)) => {
+                p.iter().try_for_each(|p| self.divergence(p))
+            }
+            (Form::Record(q), Form::Real(_) | Form::Box) => {
+                q.iter().try_for_each(|q| q.divergence(p))
+            }
             // the prior is one of the family
             (Form::Real(q), Form::Uniform) if q.uniform().is_some() && q.has_divergence() => Ok(()),
             (Form::Record(q), Form::Record(p)) if q.len() == p.len() => {
@@ -203,6 +252,7 @@ impl Form {
 
     fn name(&self) -> &'static str {
         match self {
+            Form::Finite => "finitely many values",
             Form::Uniform | Form::Box => "Uniform",
             Form::Real(family) => family.name(),
             Form::Record(_) => "a record",

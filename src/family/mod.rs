@@ -7,6 +7,7 @@
 //! gradients. To add one, write its file and give it a row in [`FAMILIES`].
 
 mod beta;
+mod between;
 mod formula;
 mod laplace;
 mod normal;
@@ -145,6 +146,11 @@ pub struct Family(&'static dyn RealFamily);
 impl Family {
     pub fn normal() -> Family {
         Family(&normal::Normal)
+    }
+
+    /// Uniform between bounds that are its arguments: not one that is learned.
+    pub fn between() -> Family {
+        Family(&between::Between)
     }
 
     pub fn named(name: &str) -> Option<Family> {

@@ -260,6 +260,15 @@ impl Domain {
         Domain { shape: Shape::Scalar, components, finite }
     }
 
+    pub fn is_record(&self) -> bool {
+        matches!(self.shape, Shape::Record(_))
+    }
+
+    /// How many fields a record has; 0 of another domain.
+    pub fn fields(&self) -> usize {
+        if let Shape::Record(fields) = &self.shape { fields.len() } else { 0 }
+    }
+
     /// The domain of field number `field` of a record (the domain itself where it is none), without
     /// what `where` leaves out.
     pub fn field(&self, field: usize) -> Domain {

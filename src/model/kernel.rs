@@ -158,6 +158,22 @@ pub enum LayerOp {
     /// Element by element; an input of width 1 is repeated.
     Unary(crate::expr::UnaryOp, LayerId),
     Binary(crate::expr::BinaryOp, LayerId, LayerId),
+    /// Each column is the sum of one column of each part, which the part lists for every column;
+    /// [`NO_COLUMN`] adds nothing. The logits of what is drawn independently.
+    Sum(Vec<(LayerId, Vec<u32>)>),
+    /// The log-probabilities of a mixture of categoricals.
+    Mixture(Vec<Mixed>),
+}
+
+/// In the place of a column of a [`LayerOp::Sum`].
+pub const NO_COLUMN: u32 = u32::MAX;
+
+/// A part of a [`LayerOp::Mixture`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mixed {
+    /// Of width 1, relative to the sum of all; a part whose weight is 0 may have no logits.
+    pub weight: LayerId,
+    pub logits: LayerId,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

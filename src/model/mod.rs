@@ -24,8 +24,9 @@ pub use factor::{
 pub use gain::{Gain, GainId};
 pub use kernel::{
     Activation, Data, EnvironmentKernel, Formal, FormalLength, FormalVariable, Kernel, Layer,
-    LayerId, LayerOp, Network, Parameter, ParameterId,
+    LayerId, LayerOp, Mixed, NO_COLUMN, Network, Parameter, ParameterId,
 };
+pub(crate) use normal_form::{in_normal_form, normalise_kernel, unstick};
 pub use parameters::{kernel_parameters, layers_of, parameters_of};
 pub use settings::{
     Claim, ClaimRelation, Expectation, Objective, QUANTITIES, Setting, SettingOf, SettingValue,

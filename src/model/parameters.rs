@@ -25,7 +25,9 @@ pub fn parameters_of(network: &Network, layer: LayerId) -> BTreeSet<ParameterId>
             | LayerOp::Concat(_)
             | LayerOp::Per { .. }
             | LayerOp::Unary(..)
-            | LayerOp::Binary(..) => {}
+            | LayerOp::Binary(..)
+            | LayerOp::Sum(_)
+            | LayerOp::Mixture(_) => {}
         }
     }
     found
@@ -52,6 +54,10 @@ pub fn layers_of(network: &Network, layer: LayerId) -> BTreeSet<LayerId> {
             | LayerOp::Unary(_, input) => stack.push(*input),
             LayerOp::Per { heads, .. } => stack.push(*heads),
             LayerOp::Binary(_, left, right) => stack.extend([*left, *right]),
+            LayerOp::Sum(parts) => stack.extend(parts.iter().map(|(part, _)| *part)),
+            LayerOp::Mixture(parts) => {
+                stack.extend(parts.iter().flat_map(|part| [part.weight, part.logits]));
+            }
         }
     }
     found

@@ -9,7 +9,6 @@ use super::term::{Density, Subject};
 use super::{Head, head, refused};
 use crate::bound::{BoundDerivation, Score};
 use crate::diagnostic::Diagnostic;
-use crate::family::FAMILIES;
 use crate::model::{
     Block, Bound, Distribution, Factor, FactorRef, Index, KernelId, KernelRef, Model, Role, Target,
     TargetVariable, Value, VariableId,
@@ -25,6 +24,9 @@ pub struct Draw {
     pub variable: VariableId,
     /// Drawn at `t = 1` and kept, else at every live `t`.
     pub once: bool,
+    /// The first step that draws it, counted from 1: at 1, or at 2 where another draw of the same
+    /// variable, made once, has the first.
+    pub from: usize,
     pub head: Head,
     /// What the kernel's givens read at `t`, in their order.
     pub reads: Vec<Read>,
@@ -52,8 +54,8 @@ pub struct Outcome {
     pub head: Head,
 }
 
-/// The draws of a bound, in an order in which each reads what is drawn before it; the action's is
-/// the last.
+/// The draws of a bound, in an order in which each reads what is drawn before it; the last is an
+/// action's, where no draw of the step reads that.
 pub(super) fn draws<'d>(
     model: &Model,
     bound: &Bound,
@@ -91,8 +93,8 @@ pub(super) fn draws<'d>(
             ) => {
                 let name = &model.variable(variable).name;
                 let message = format!(
-                    "`{name}` is drawn from no kernel of the present round; this version draws \
-                     from such"
+                    "`{name}` is drawn from a kernel of the last round: what a round draws is its \
+                     own, and a copy of the last one stands in the prior"
                 );
                 errors.push(refused(factor.span, message));
                 continue;
@@ -112,43 +114,46 @@ pub(super) fn draws<'d>(
     }
     let mut waiting = options;
     waiting.append(&mut actions);
-    // the last is an action that no other draw of the step reads
-    let is_last = |at: usize| {
+    // the last is read by no other draw of the step: an action where one is so
+    let is_read = |at: usize| {
         let (draw, _) = &waiting[at];
-        model.variable(draw.variable).role == Role::Action
-            && !waiting
-                .iter()
-                .any(|(other, _)| other.reads.iter().any(|read| reads_now(read, draw)))
+        waiting.iter().any(|(other, _)| other.reads.iter().any(|read| reads_now(read, draw)))
     };
-    let Some(last) = (0..waiting.len()).rev().find(|&at| is_last(at)) else {
-        return Err(vec![refused(
-            bound.span,
-            "an option reads the action of its own step, which this version does not train",
-        )]);
+    let unread: Vec<usize> = (0..waiting.len()).filter(|&at| !is_read(at)).collect();
+    let acts = |at: &usize| model.variable(waiting[*at].0.variable).role == Role::Action;
+    // what goes on where another draw of the variable began stands behind that
+    let begun = |at: usize| {
+        let of = waiting[at].0.variable;
+        waiting.iter().any(|(other, _)| other.from > 1 && other.variable == of)
     };
-    let last = waiting.remove(last);
+    let unread: Vec<usize> =
+        unread.into_iter().filter(|&at| waiting[at].0.from > 1 || !begun(at)).collect();
+    let last = unread.iter().copied().rfind(acts).or(unread.last().copied());
+    let last = waiting.remove(last.expect(NO_CIRCLE));
     let mut ordered: Vec<(Draw, Option<&Score>)> = Vec::with_capacity(waiting.len() + 1);
     while !waiting.is_empty() {
         let waits = |draw: &Draw| {
-            draw.reads.iter().any(|read| waiting.iter().any(|(other, _)| reads_now(read, other)))
+            let begins =
+                |other: &Draw| draw.from > 1 && other.from == 1 && other.variable == draw.variable;
+            let waits_for = |other: &Draw| {
+                begins(other) || draw.reads.iter().any(|read| reads_now(read, other))
+            };
+            waiting.iter().any(|(other, _)| waits_for(other))
         };
-        let Some(next) = waiting.iter().position(|(draw, _)| !waits(draw)) else {
-            return Err(vec![refused(
-                bound.span,
-                "an option reads what is drawn after it, which this version does not train",
-            )]);
-        };
-        ordered.push(waiting.remove(next));
+        let next = waiting.iter().position(|(draw, _)| !waits(draw));
+        ordered.push(waiting.remove(next.expect(NO_CIRCLE)));
     }
     ordered.push(last);
     Ok(ordered)
 }
 
+const NO_CIRCLE: &str = "check: what a step draws reads only what is drawn before it";
+
 /// What draws the state at `wanted`, the first or the next, where that is a learned kernel, and
 /// what else that draws.
 pub(super) fn imagined(
     model: &Model,
-    bound: &Bound,
+    (bound, in_place): (&Bound, &InPlace),
     (derivation, settings): (&BoundDerivation, &Settings),
     wanted: Index,
 ) -> Result<Option<(Draw, Vec<Outcome>)>, Vec<Diagnostic>> {
@@ -169,11 +174,15 @@ pub(super) fn imagined(
         }
         let at = FactorRef { block: Block::Posterior, at: at as u32 };
         let refuse = |message: String| Err(vec![refused(factor.span, message)]);
-        let KernelRef::Learned(kernel) = factor.kernel else {
-            return refuse(format!(
-                "`{name}` is drawn from a distribution in place; this version imagines states \
-                 from learned kernels"
-            ));
+        let (kernel, arguments) = match (&factor.kernel, in_place.get(&at)) {
+            (KernelRef::Learned(kernel), _) => (*kernel, &factor.arguments),
+            (_, Some((kernel, arguments))) => (*kernel, arguments),
+            _ => {
+                return refuse(format!(
+                    "`{name}` is drawn from a kernel of the last round, which has no parameters \
+                     of the present one"
+                ));
+            }
         };
         if let Some((what, hint)) = unmoved(model, derivation, settings, (factor, at, kernel)) {
             let of = &model.kernel(kernel).name;
@@ -200,38 +209,23 @@ pub(super) fn imagined(
             Some(head) => head,
             None => kernel_head(model, kernel, *variable)?,
         };
-        if head.is_squashed() || matches!(head, Head::Sticky { .. }) {
+        let reads =
+            reads(model, arguments, factor.span, &format!("`{}`", model.kernel(kernel).name))?;
+        if let Some(read) = reads.iter().find(|read| !is_there(model, read)) {
+            debug_assert!(*read != Read::Time, "draw: the time is always there");
             return refuse(format!(
-                "`{name}` is imagined by a `{}`; this version imagines neither what is squashed \
-                 nor what stays where it was",
-                head.name()
+                "the model that imagines `{name}` reads what is drawn later, or its own step at \
+                 the end of a sequence of any length"
             ));
         }
-        let reads = reads(
-            model,
-            &factor.arguments,
-            factor.span,
-            &format!("`{}`", model.kernel(kernel).name),
-        )?;
-        let of_step = |read: &Read| match read {
-            Read::Time => true,
-            Read::Variable(of) => matches!(model.variable(*of).role, Role::State | Role::Action),
-            _ => false,
-        };
-        if !reads.iter().all(of_step) {
-            return refuse(format!(
-                "a model that imagines `{name}` reads the state, the action and the time at `t` \
-                 in this version"
-            ));
-        }
-        if wanted == Index::First && !reads.is_empty() {
+        if wanted == Index::First && reads.iter().any(|read| *read != Read::Time) {
             return refuse(format!(
                 "a kernel that draws the first `{name}` reads nothing in this version"
             ));
         }
         let once = wanted == Index::First;
         return Ok(Some((
-            Draw { factor: at, kernel, variable: *variable, once, head, reads },
+            Draw { factor: at, kernel, variable: *variable, once, from: 1, head, reads },
             outcomes,
         )));
     }
@@ -289,7 +283,10 @@ fn unmoved(
 
 /// A kernel's read of what `draw` draws in the same step, if only at `t = 1`.
 fn reads_now(read: &Read, draw: &Draw) -> bool {
-    [Read::Variable(draw.variable), Read::First(draw.variable)].contains(read)
+    match *read {
+        Read::Variable(of) | Read::First(of) | Read::Window(of, _, 0) => of == draw.variable,
+        _ => false,
+    }
 }
 
 /// The option or action that a factor draws.
@@ -313,21 +310,15 @@ fn draw(
     variable: VariableId,
 ) -> Result<Draw, Vec<Diagnostic>> {
     let name = &model.variable(variable).name;
-    let once = match factor.targets.as_slice() {
-        [Target::Variable { index: Index::Step(0), .. }] => false,
-        [Target::Variable { index: Index::First, .. }]
-            if model.variable(variable).role == Role::Option =>
-        {
-            true
-        }
+    let (once, from) = match factor.targets.as_slice() {
+        [Target::Variable { index: Index::Step(0), .. }] => (false, 1),
+        [Target::Variable { index: Index::First, .. }] => (true, 1),
+        [Target::Variable { index: Index::Step(1), .. }] => (false, 2),
         _ => {
             let message = format!(
-                "`{name}` is drawn with others, or at another index than `[t]` or an option's `[1]`"
+                "`{name}` is drawn with others, or at another index than `[t]`, `[1]` and `[t+1]`"
             );
-            return Err(vec![refused(
-                factor.span,
-                format!("{message}, which this version does not train"),
-            )]);
+            return Err(vec![refused(factor.span, message)]);
         }
     };
     let head = kernel_head(model, kernel, variable)?;
@@ -341,6 +332,7 @@ fn draw(
     let mut reads =
         reads(model, arguments, factor.span, &format!("`{}`", model.kernel(kernel).name))?;
     for read in &mut reads {
+        *read = read.earlier(lead(factor));
         // what is drawn at 1 reads its own step there
         if let (true, Read::First(of)) = (once, *read) {
             *read = if model.variable(of).role == Role::Option {
@@ -352,13 +344,23 @@ fn draw(
 
         if !is_there(model, read) {
             let message = format!(
-                "the kernel that draws `{name}` reads what is drawn later, or its own step in a \
-                 window, which this version does not train"
+                "the kernel that draws `{name}` reads what is drawn later, or its own step at the \
+                 end of a sequence of any length"
             );
-            return Err(vec![refused(factor.span, message)]);
+            let hint = "let the sequence end before the step, and read what that draws beside it";
+            return Err(vec![refused(factor.span, message).hint(hint)]);
         }
     }
-    Ok(Draw { factor: at, kernel, variable, once, head, reads })
+    Ok(Draw { factor: at, kernel, variable, once, from, head, reads })
+}
+
+/// How many steps later than `t` a factor draws an option or an action: `o[t+1]` belongs to the
+/// step `t + 1`.
+pub(super) fn lead(factor: &Factor) -> i32 {
+    match factor.targets[..] {
+        [Target::Variable { index: Index::Step(lead), .. }] => lead,
+        _ => 0,
+    }
 }
 
 /// Whether a step that draws knows what a read asks for, but for what it draws itself.
@@ -368,11 +370,9 @@ fn is_there(model: &Model, read: &Read) -> bool {
     let before = |of: &VariableId, offset: i32| offset < i32::from(seen(of));
     match read {
         Read::Variable(_) | Read::Time => true,
-        Read::Step(of, offset) | Read::Past(of, offset) | Read::Window(of, _, offset) => {
-            before(of, *offset)
-        }
-        Read::First(of) => model.variable(*of).role != Role::Action,
-        Read::Absent => true,
+        Read::Window(_, _, to) => *to <= 0,
+        Read::Step(of, offset) | Read::Past(of, offset) => before(of, *offset),
+        Read::First(_) | Read::Absent => true,
         Read::Last(..)
         | Read::Future(..)
         | Read::Whole(..)
@@ -396,7 +396,7 @@ pub(super) fn unserved(
     let last_of_step = draws.len().saturating_sub(1);
     let mut count = 0;
     for read in reads {
-        let drawn = draws.iter().position(|(draw, _)| reads_now(read, draw));
+        let drawn = draws.iter().rposition(|(draw, _)| reads_now(read, draw));
         if !is_there(model, read) || drawn == Some(last_of_step) {
             let message = "a baseline does not read what is drawn last in its step, or later: what \
                            a draw is compared with does not depend on it";
@@ -415,14 +415,5 @@ pub(super) fn kernel_head(
 ) -> Result<Head, Vec<Diagnostic>> {
     let kernel = model.kernel(kernel);
     head::head(model, kernel.outputs.len(), &kernel.distribution, &model.variable(variable).domain)
-        .map_err(|what| {
-            let families: String =
-                FAMILIES.iter().map(|family| format!("`{}`, ", family.name())).collect();
-            let message = format!(
-                "`{}` is {what}; this version trains `Categorical`, `Bernoulli`, `Sticky`, \
-                 {families}mixtures of `Normal`s and, to draw from, `Implicit`",
-                kernel.name
-            );
-            vec![refused(kernel.span, message)]
-        })
+        .map_err(|what| vec![refused(kernel.span, format!("`{}` is {what}", kernel.name))])
 }

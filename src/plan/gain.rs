@@ -44,7 +44,9 @@ fn gain(planner: &Planner, id: GainId, fields: &[MeanField]) -> Result<Gain, Vec
         Head::Categorical { .. }
         | Head::Bernoulli { .. }
         | Head::Real { .. }
-        | Head::Mixture { .. } => {}
+        | Head::Mixture { .. }
+        | Head::Blend { .. }
+        | Head::Record(_) => {}
         Head::Sticky { .. } => return Err(refusal("is of a `Sticky` draw")),
         Head::Implicit { .. } => return Err(refusal("is of an `Implicit` draw")),
     }

@@ -19,8 +19,20 @@ pub enum Head {
     Real { family: Family, arguments: Vec<LayerId>, bounds: Vec<(f64, f64)> },
     /// A normal for each weight; weights count relative to their sum.
     Mixture { weights: Vec<LayerId>, means: Vec<LayerId>, sds: Vec<LayerId>, width: usize },
+    /// A mixture of other parts than normals; weights count relative to their sum.
+    Blend { weights: Vec<LayerId>, parts: Vec<Head>, width: usize },
+    /// Independent parts, not all of one family over real numbers, nor all over finitely many
+    /// values.
+    Record(Vec<Field>),
     /// What the layer computes from noise: drawn, and without a density.
     Implicit { sample: LayerId, width: usize },
+}
+
+/// A part of a record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Field {
+    pub head: Head,
+    pub domain: Domain,
 }
 
 impl Head {
@@ -32,6 +44,10 @@ impl Head {
             Head::Sticky { keep, fresh, .. } => vec![*fresh, *keep],
             Head::Real { arguments, .. } => arguments.clone(),
             Head::Mixture { weights, means, sds, .. } => [&weights[..], means, sds].concat(),
+            Head::Record(fields) => fields.iter().flat_map(|field| field.head.layers()).collect(),
+            Head::Blend { weights, parts, .. } => {
+                weights.iter().copied().chain(parts.iter().flat_map(Head::layers)).collect()
+            }
             Head::Implicit { sample, .. } => vec![*sample],
         }
     }
@@ -46,7 +62,11 @@ impl Head {
         match self {
             Head::Categorical { outcomes, .. } | Head::Sticky { outcomes, .. } => Some(*outcomes),
             Head::Bernoulli { .. } => Some(2),
-            Head::Real { .. } | Head::Mixture { .. } | Head::Implicit { .. } => None,
+            Head::Real { .. }
+            | Head::Mixture { .. }
+            | Head::Blend { .. }
+            | Head::Record(_)
+            | Head::Implicit { .. } => None,
         }
     }
 
@@ -57,7 +77,8 @@ impl Head {
             Head::Real { family, .. } => {
                 family.as_normal().is_some() || family.has_fisher() && family.has_divergence()
             }
-            Head::Mixture { .. } | Head::Implicit { .. } => false,
+            Head::Record(fields) => fields.iter().all(|field| field.head.has_metric()),
+            Head::Mixture { .. } | Head::Blend { .. } | Head::Implicit { .. } => false,
         }
     }
 
@@ -68,14 +89,24 @@ impl Head {
             Head::Bernoulli { .. } => "Bernoulli",
             Head::Sticky { .. } => "Sticky",
             Head::Real { family, .. } => family.name(),
-            Head::Mixture { .. } => "Mixture",
+            Head::Mixture { .. } | Head::Blend { .. } => "Mixture",
+            Head::Record(_) => "record",
             Head::Implicit { .. } => "Implicit",
         }
     }
 
     /// Drawn before it is squashed: its draws are not its values.
     pub fn is_squashed(&self) -> bool {
-        matches!(self, Head::Real { family, .. } if family.as_normal() == Some(Squash::Tanh))
+        match self {
+            Head::Real { family, .. } => family.as_normal() == Some(Squash::Tanh),
+            Head::Record(fields) => fields.iter().any(|field| field.head.is_squashed()),
+            Head::Categorical { .. }
+            | Head::Bernoulli { .. }
+            | Head::Sticky { .. }
+            | Head::Mixture { .. }
+            | Head::Blend { .. }
+            | Head::Implicit { .. } => false,
+        }
     }
 
     /// Its draws are a function of normal noise, through which a gradient passes.
@@ -100,9 +131,13 @@ impl Head {
                 Head::Real { family: a, bounds: of_a, .. },
                 Head::Real { family: b, bounds: of_b, .. },
             ) => a == b && of_a == of_b && a.has_divergence(),
+            (Head::Record(a), Head::Record(b)) => {
+                let alike = |(a, b): (&Field, &Field)| a.head.is_like(&b.head);
+                a.len() == b.len() && a.iter().zip(b).all(alike)
+            }
             (Head::Categorical { .. } | Head::Sticky { .. } | Head::Real { .. }, _)
-            | (Head::Bernoulli { .. }, _)
-            | (Head::Mixture { .. } | Head::Implicit { .. }, _) => false,
+            | (Head::Bernoulli { .. } | Head::Record(_), _)
+            | (Head::Mixture { .. } | Head::Blend { .. } | Head::Implicit { .. }, _) => false,
         }
     }
 }
@@ -142,28 +177,51 @@ pub fn head(
         }
         Distribution::Record(parts) => match &parts[..] {
             [only] => head(model, outputs, only, domain),
-            _ => Err("a record of independent parts".into()),
-        },
-        Distribution::Categorical(Scores::Probs(_)) => Err("`Categorical(probs = …)`".into()),
-        Distribution::Bernoulli(Scores::Logits(logit)) => Ok(Head::Bernoulli { logit: *logit }),
-        Distribution::Bernoulli(Scores::Probs(_)) => Err("`Bernoulli(probs = …)`".into()),
-        Distribution::Uniform | Distribution::UniformBox { .. } | Distribution::UniformOver(_) => {
-            Err("`Uniform`".into())
-        }
-        Distribution::Delta(_) => Err("`Delta`".into()),
-        Distribution::Mixture(parts) => {
-            let (mut weights, mut means, mut sds) = (Vec::new(), Vec::new(), Vec::new());
-            for (weight, part) in parts {
-                let Some((mean, sd)) = part.as_normal() else {
-                    return Err("a `Mixture` of other parts than `Normal(mean = …, sd = …)`".into());
-                };
-                weights.push(*weight);
-                means.push(*mean);
-                sds.push(*sd);
+            parts => {
+                let fields = parts.iter().enumerate().map(|(at, part)| {
+                    let domain = domain.field(at);
+                    Ok(Field { head: head(model, outputs, part, &domain)?, domain })
+                });
+                let fields: Vec<Field> = fields.collect::<Result<_, String>>()?;
+                match fields.iter().any(|field| matches!(field.head, Head::Implicit { .. })) {
+                    true => Err("a record with an `Implicit` part".into()),
+                    false => Ok(Head::Record(fields)),
+                }
             }
-            Ok(Head::Mixture { weights, means, sds, width: domain.width() })
+        },
+        Distribution::Bernoulli(Scores::Logits(logit)) => Ok(Head::Bernoulli { logit: *logit }),
+        Distribution::Categorical(Scores::Probs(_)) | Distribution::Bernoulli(Scores::Probs(_)) => {
+            Err("of probabilities that no layer computes".into())
         }
-        Distribution::If { .. } => Err("`if … then … else`".into()),
+        Distribution::Uniform | Distribution::UniformBox { .. } => Err(
+            "uniform between bounds of its own: what it can draw moves with them, and no score \
+             says how"
+                .into(),
+        ),
+        Distribution::Delta(_) if domain.is_finite() => Err(
+            "a `Delta` of a network over finitely many values: it jumps from one to another, and \
+             no gradient says where to"
+                .into(),
+        ),
+        Distribution::Delta(_) | Distribution::UniformOver(_) => {
+            Err("without a density: it has point masses on a continuous domain".into())
+        }
+        Distribution::Mixture(parts) => {
+            let weights: Vec<LayerId> = parts.iter().map(|(weight, _)| *weight).collect();
+            let width = domain.width();
+            let normals = parts.iter().map(|(_, part)| part.as_normal());
+            if let Some(normals) = normals.collect::<Option<Vec<_>>>() {
+                let (means, sds) = normals.into_iter().unzip();
+                return Ok(Head::Mixture { weights, means, sds, width });
+            }
+            let heads = parts.iter().map(|(_, part)| head(model, outputs, part, domain));
+            let parts: Vec<Head> = heads.collect::<Result<_, String>>()?;
+            match parts.iter().any(|part| matches!(part, Head::Implicit { .. })) {
+                true => Err("a `Mixture` with an `Implicit` part, which has no density".into()),
+                false => Ok(Head::Blend { weights, parts, width }),
+            }
+        }
+        Distribution::If { .. } => Err("of branches that no layer weighs".into()),
         Distribution::Sticky { last, keep, fresh } => match **fresh {
             Distribution::Categorical(Scores::Logits(fresh)) => Ok(Head::Sticky {
                 last: *last as usize - outputs,
@@ -171,7 +229,7 @@ pub fn head(
                 fresh,
                 outcomes: width(fresh),
             }),
-            _ => Err("`Sticky` around another distribution than `Categorical(logits = …)`".into()),
+            _ => Err("a `Sticky`, which has a point mass on a continuous domain".into()),
         },
         Distribution::Implicit(sample) => match (width(*sample), domain.width()) {
             (found, components) if found == components => {

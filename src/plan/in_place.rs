@@ -1,19 +1,20 @@
-//! Actions and options that are drawn from distributions in place: each becomes a kernel without
-//! parameters over what the distribution reads, so that it is drawn and weighed as learned ones
-//! are. The factor stays as it is written.
+//! Actions, options and states that are drawn from distributions in place: each becomes a kernel
+//! without parameters over what the distribution reads, so that it is drawn and weighed as learned
+//! ones are. The factor stays as it is written.
 
+use super::read::learned;
 use super::{prior, refused};
 use crate::bound::BoundDerivation;
 use crate::diagnostic::Diagnostic;
-use crate::expr::{ExprId, Graph, InputId, Node};
+use crate::expr::{BinaryOp, ExprId, Graph, InputId, Node};
 use crate::family::{FAMILIES, Family};
 use crate::model::{
     Block, Distribution, Domain, Factor, FactorRef, Formal, FormalLength, FormalVariable, Index,
-    Input, Kernel, KernelId, KernelRef, Layer, LayerId, LayerOp, Model, Role, Scores, Target,
-    TargetVariable, Value, VariableId,
+    Input, Kernel, KernelId, KernelRef, Layer, LayerId, LayerOp, LikelihoodForm, Model, Role,
+    Scores, Target, TargetVariable, Value, VariableId, normalise_kernel, unstick,
 };
 use crate::source::Span;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// By factor, what it draws from and what that reads.
 pub(super) type InPlace = BTreeMap<FactorRef, (KernelId, Vec<Value>)>;
@@ -46,10 +47,8 @@ pub(super) fn kernels(
             // a prior may have a closed form of its own
             Err(_) if at.block != Block::Posterior => {}
             Err(what) => {
-                let message = format!(
-                    "`{}` is drawn from {what} in place, which this version does not draw from",
-                    model.variable(variable).name
-                );
+                let name = &model.variable(variable).name;
+                let message = format!("`{name}` is drawn from {what}");
                 errors.push(refused(factor.span, message));
             }
         }
@@ -57,11 +56,51 @@ pub(super) fn kernels(
     if errors.is_empty() { Ok(found) } else { Err(errors) }
 }
 
-/// The action or option that the factor draws.
+/// Brings the kernels of a bound, also those without parameters, into the form that is drawn.
+pub(super) fn written_kernels(model: &mut Model, derivation: &BoundDerivation) {
+    let bound = model.bound(derivation.bound);
+    let blocks = [Block::Posterior, Block::Prior, Block::Auxiliary];
+    let factors = blocks.into_iter().flat_map(|block| bound.factors(block));
+    let of_likelihood = bound.likelihood.iter().filter_map(|likelihood| match &likelihood.form {
+        LikelihoodForm::Density { kernel, .. } => Some(kernel),
+        LikelihoodForm::Exponential { .. } => None,
+    });
+    let used: BTreeSet<KernelId> = factors
+        .map(|factor| &factor.kernel)
+        .chain(of_likelihood)
+        .filter_map(|kernel| Some(learned(kernel)?.0))
+        .collect();
+    // what stays elsewhere than at the step before has no shorter form
+    let elsewhere = |factor: &&Factor| match (&factor.kernel, &factor.targets[..]) {
+        (KernelRef::Learned(kernel), [Target::Variable { variable, .. }]) => {
+            let kernel = model.kernel(*kernel);
+            let Distribution::Sticky { last, .. } = kernel.distribution else { return false };
+            let stays_at = factor.arguments.get(last as usize - kernel.outputs.len());
+            !matches!((stays_at, variable), (
+                Some(Value::Variable { variable: at, index: Index::Step(-1) }),
+                TargetVariable::Variable(of),
+            ) if at == of)
+        }
+        _ => false,
+    };
+    let stuck: BTreeSet<KernelId> = bound
+        .posterior
+        .iter()
+        .filter(elsewhere)
+        .filter_map(|factor| Some(learned(&factor.kernel)?.0))
+        .collect();
+    used.into_iter().for_each(|kernel| normalise_kernel(model, kernel));
+    stuck.into_iter().for_each(|kernel| unstick(model, kernel));
+}
+
+/// The action, option or state that the factor draws.
 fn chosen(model: &Model, factor: &Factor) -> Option<VariableId> {
     match factor.targets[..] {
         [Target::Variable { variable: TargetVariable::Variable(variable), .. }]
-            if matches!(model.variable(variable).role, Role::Action | Role::Option) =>
+            if matches!(
+                model.variable(variable).role,
+                Role::Action | Role::Option | Role::State
+            ) =>
         {
             Some(variable)
         }
@@ -88,17 +127,16 @@ fn kernel(
         }
     };
     let outputs = vec![formal(variable, model)];
-    let (family, parts) = match &domain.finite {
-        Some(finite) => {
-            let over = (&domain, finite);
-            (None, vec![prior::log_probabilities(&mut model.graph, distribution, over)?])
+    let in_families = match &domain.finite {
+        Some(_) => {
+            let logits = prior::log_probabilities(&mut model.graph, distribution, &domain)?;
+            Distribution::Categorical(Scores::Logits(logits))
         }
-        None => {
-            let (family, arguments) = of_family(&mut model.graph, distribution, &domain)
-                .ok_or("a distribution over real numbers that is of no family")?;
-            (Some(family), arguments)
-        }
+        None => in_families(&mut model.graph, distribution, &domain)
+            .ok_or("point masses on a continuous domain, which have no density")?,
     };
+    let mut parts: Vec<Vec<ExprId>> = Vec::new();
+    in_families.for_each(&mut |part| parts.push(part.clone()));
     // what it reads becomes its givens
     let mut read: Vec<(VariableId, Index)> = Vec::new();
     let reads_time = model
@@ -133,45 +171,109 @@ fn kernel(
         arguments.push(Value::Time);
     }
     let layers: Vec<LayerId> = parts.iter().map(|part| layer(model, id, part, &read)).collect();
-    let distribution = match family {
-        Some(family) => Distribution::Real { family, arguments: layers },
-        None => Distribution::Categorical(Scores::Logits(layers[0])),
-    };
+    let distribution = with_layers(&in_families, &mut layers.into_iter());
     let name = format!("{} in place", model.variable(variable).name);
     model.kernels.push(Kernel { name, outputs, givens, distribution, span: factor.span });
     Ok((id, arguments))
 }
 
-/// A distribution over real numbers as a family and its arguments, by component: also a uniform one
-/// over bounds, and a record of parts of one family.
-fn of_family(
+/// A distribution over real numbers in the forms that are drawn: families, mixtures of them, and
+/// records of both and of finite parts; a uniform one over bounds is one of a family.
+fn in_families(
     graph: &mut Graph,
     distribution: &Distribution<Vec<ExprId>>,
     domain: &Domain,
-) -> Option<(Family, Vec<Vec<ExprId>>)> {
+) -> Option<Distribution<Vec<ExprId>>> {
+    if domain.is_finite() {
+        let logits = prior::log_probabilities(graph, distribution, domain).ok()?;
+        return Some(Distribution::Categorical(Scores::Logits(logits)));
+    }
     match distribution {
-        Distribution::Real { family, arguments } => Some((*family, arguments.clone())),
+        Distribution::Real { .. } => Some(distribution.clone()),
+        Distribution::Uniform if domain.is_record() => {
+            let parts =
+                (0..domain.fields()).map(|at| in_families(graph, distribution, &domain.field(at)));
+            of_one_family(parts.collect::<Option<_>>()?)
+        }
         Distribution::Uniform => {
             let family = FAMILIES.into_iter().find(|family| family.uniform().is_some())?;
             let arguments = family.uniform()?.iter();
             let all = arguments.map(|&value| vec![graph.constant(value); domain.width()]);
-            Some((family, all.collect()))
+            Some(Distribution::Real { family, arguments: all.collect() })
         }
         Distribution::Record(parts) => {
-            let mut joined: Option<(Family, Vec<Vec<ExprId>>)> = None;
-            for (at, part) in parts.iter().enumerate() {
-                let (family, arguments) = of_family(graph, part, &domain.field(at))?;
-                match &mut joined {
-                    None => joined = Some((family, arguments)),
-                    Some((known, _)) if *known != family => return None,
-                    Some((_, all)) => {
-                        all.iter_mut().zip(arguments).for_each(|(all, own)| all.extend(own));
-                    }
-                }
-            }
-            joined
+            let parts = parts.iter().enumerate();
+            let parts = parts.map(|(at, part)| in_families(graph, part, &domain.field(at)));
+            of_one_family(parts.collect::<Option<_>>()?)
         }
-        _ => None,
+        Distribution::Mixture(parts) => {
+            let parts = parts
+                .iter()
+                .map(|(weight, part)| Some((weight.clone(), in_families(graph, part, domain)?)));
+            Some(Distribution::Mixture(parts.collect::<Option<_>>()?))
+        }
+        Distribution::If { condition, then, otherwise } => {
+            let one = graph.constant(1.0);
+            let others = graph.binary(BinaryOp::Subtract, one, condition[0]);
+            let then = in_families(graph, then, domain)?;
+            let otherwise = in_families(graph, otherwise, domain)?;
+            Some(Distribution::Mixture(vec![(condition.clone(), then), (vec![others], otherwise)]))
+        }
+        Distribution::UniformBox { lo, hi } => {
+            let arguments = vec![lo.clone(), hi.clone()];
+            Some(Distribution::Real { family: Family::between(), arguments })
+        }
+        Distribution::UniformOver(_)
+        | Distribution::Delta(_)
+        | Distribution::Categorical(_)
+        | Distribution::Bernoulli(_)
+        | Distribution::Sticky { .. }
+        | Distribution::Implicit(_) => None,
+    }
+}
+
+/// A record, or the one family of all of its parts.
+fn of_one_family(parts: Vec<Distribution<Vec<ExprId>>>) -> Option<Distribution<Vec<ExprId>>> {
+    let mut joined: Option<(Family, Vec<Vec<ExprId>>)> = None;
+    for part in &parts {
+        let Distribution::Real { family, arguments } = part else {
+            return Some(Distribution::Record(parts));
+        };
+        match &mut joined {
+            None => joined = Some((*family, arguments.clone())),
+            Some((known, _)) if known != family => return Some(Distribution::Record(parts)),
+            Some((_, all)) => {
+                all.iter_mut().zip(arguments).for_each(|(all, own)| all.extend(own));
+            }
+        }
+    }
+    let (family, arguments) = joined?;
+    Some(Distribution::Real { family, arguments })
+}
+
+/// The same with layers in the place of expressions, in the order in which they are visited.
+fn with_layers(
+    distribution: &Distribution<Vec<ExprId>>,
+    layers: &mut dyn Iterator<Item = LayerId>,
+) -> Distribution<LayerId> {
+    let mut next = || layers.next().expect("in_place: a layer for each argument");
+    match distribution {
+        Distribution::Real { family, arguments } => Distribution::Real {
+            family: *family,
+            arguments: arguments.iter().map(|_| next()).collect(),
+        },
+        Distribution::Mixture(parts) => {
+            let parts = parts.iter().map(|(_, part)| {
+                let weight = layers.next().expect("in_place: a layer for each weight");
+                (weight, with_layers(part, layers))
+            });
+            Distribution::Mixture(parts.collect())
+        }
+        Distribution::Record(parts) => {
+            Distribution::Record(parts.iter().map(|part| with_layers(part, layers)).collect())
+        }
+        // the only other form
+        _ => Distribution::Categorical(Scores::Logits(next())),
     }
 }
 

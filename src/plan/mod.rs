@@ -37,7 +37,7 @@ pub use draw::{Draw, Outcome};
 pub use enumeration::OptionReads;
 pub use estimators::{Alternative, Claim, alternatives};
 pub use gain::Gain;
-pub use head::Head;
+pub use head::{Field, Head};
 pub use key::{Key, KeyDefault, KeyKind};
 pub use keys::{Choice, KEYS, OPTIMIZERS, UPDATES};
 pub use pathwise::{Pathwise, Slope};
@@ -224,14 +224,15 @@ fn assemble(
     let mut weights =
         weights::mean_fields(&mut with_deviations, model.bound(derivation.bound), derivation)?;
     let in_place = in_place::kernels(&mut with_deviations, derivation)?;
+    in_place::written_kernels(&mut with_deviations, derivation);
     let model = &with_deviations;
     let bound = model.bound(derivation.bound);
     let mut draws = draw::draws(model, bound, derivation, &in_place)?;
     let (transition, outcomes) =
-        draw::imagined(model, bound, (derivation, &settings), Index::Step(1))?.unzip();
+        draw::imagined(model, (bound, &in_place), (derivation, &settings), Index::Step(1))?.unzip();
     let outcomes = outcomes.unwrap_or_default();
-    let start =
-        draw::imagined(model, bound, (derivation, &settings), Index::First)?.map(|(draw, _)| draw);
+    let start = draw::imagined(model, (bound, &in_place), (derivation, &settings), Index::First)?
+        .map(|(draw, _)| draw);
     let through = settings.estimator == DrawGradient::Pathwise
         && !derivation.gradient.reparameterised.is_empty();
     let score_of =
@@ -249,8 +250,8 @@ fn assemble(
         Settings { baseline: Baseline::None, options: OptionGradient::Sampled, ..settings }
     };
     let policy = &draws[policy_at].0;
-    let environment = model.variable(policy.variable).environment;
-    let environment = environment.expect("check: an action is of an environment");
+    let of_action = draws.iter().find_map(|(draw, _)| model.variable(draw.variable).environment);
+    let environment = of_action.expect("draws: a step draws an action, which an environment takes");
     let mut unserved = 0;
     let baseline_reads = match &settings.baseline {
         Baseline::Network { arguments, .. } => {
@@ -524,7 +525,7 @@ impl Plan {
 
     /// Which draw of a step is that of a variable.
     pub fn draw_of(&self, variable: VariableId) -> Option<usize> {
-        self.draws.iter().position(|draw| draw.variable == variable)
+        self.draws.iter().rposition(|draw| draw.variable == variable)
     }
 
     /// How many rewards the model draws before the reward of that number.

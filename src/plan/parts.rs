@@ -107,22 +107,17 @@ fn densities(
             }
         };
         let refusal = |what: String| {
-            let message = format!(
-                "`{}` of `{}` is {what}: a part has a density of its own where it is \
-                 `Categorical(logits = …)`, `Bernoulli(logits = …)`, of a family over real \
-                 numbers, or a mixture of `Normal`s",
-                output.name, written.name
-            );
+            let message = format!("`{}` of `{}` is {what}", output.name, written.name);
             vec![refused(written.span, message)]
         };
         let head = head::head(model, written.outputs.len(), part, &domain).map_err(refusal)?;
-        match head {
-            Head::Categorical { .. }
-            | Head::Bernoulli { .. }
-            | Head::Real { .. }
-            | Head::Sticky { .. }
-            | Head::Mixture { .. } => {}
-            Head::Implicit { .. } => return Err(refusal("`Implicit`".into())),
+        if let Head::Implicit { .. } = head {
+            let message = format!(
+                "`{}` of `{}` is `Implicit`: it has no density, and the parts of what is drawn \
+                 together are compared by theirs",
+                output.name, written.name
+            );
+            return Err(vec![refused(written.span, message)]);
         }
         let density = Density { of, kernel, head, target, reads: given.clone(), span };
         found.push(Part { name: format!("log {}({})", written.name, output.name), density });

@@ -127,7 +127,10 @@ fn of_draws(on: &Imagined) -> Vec<Diagnostic> {
         let what = match draw.head {
             Head::Implicit { .. } => continue,
             Head::Real { .. } if draw.head.is_normal() => continue,
-            Head::Mixture { .. } => "a `Mixture`, whose draw jumps from part to part",
+            Head::Mixture { .. } | Head::Blend { .. } => {
+                "a `Mixture`, whose draw jumps from part to part"
+            }
+            Head::Record(_) => "a record of which a part is no function of normal noise",
             Head::Real { family, .. } => {
                 not_normal = format!("a `{}`, and states are moved by normal noise", family.name());
                 &not_normal

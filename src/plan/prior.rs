@@ -18,8 +18,8 @@ pub fn numbers(
         (
             Head::Categorical { .. } | Head::Bernoulli { .. } | Head::Sticky { .. },
             distribution,
-            Some(finite),
-        ) => log_probabilities(graph, distribution, (domain, finite)),
+            Some(_),
+        ) => log_probabilities(graph, distribution, domain),
         (Head::Real { family, .. }, Distribution::Real { family: of, arguments }, _)
             if family == of =>
         {
@@ -43,12 +43,28 @@ pub fn numbers(
             let columns = arguments.iter().flat_map(|&of| std::iter::repeat_n(of, bounds.len()));
             Ok(columns.map(|of| graph.constant(of)).collect())
         }
+        // the numbers of all parts, one after the other
+        (Head::Record(fields), Distribution::Record(parts), _) => {
+            let each = fields
+                .iter()
+                .zip(parts)
+                .map(|(field, part)| numbers(graph, part, &field.domain, &field.head));
+            Ok(each.collect::<Result<Vec<_>, _>>()?.concat())
+        }
+        (Head::Record(fields), Distribution::Uniform, _) => {
+            let each = fields
+                .iter()
+                .map(|field| numbers(graph, &Distribution::Uniform, &field.domain, &field.head));
+            Ok(each.collect::<Result<Vec<_>, _>>()?.concat())
+        }
         (
             Head::Categorical { .. }
             | Head::Bernoulli { .. }
             | Head::Sticky { .. }
             | Head::Real { .. }
+            | Head::Record(_)
             | Head::Mixture { .. }
+            | Head::Blend { .. }
             | Head::Implicit { .. },
             _,
             _,
@@ -88,6 +104,24 @@ fn log_uniform(graph: &mut Graph, x: ExprId, (lo, hi): (ExprId, ExprId), within:
     graph.if_(inside, density, nothing)
 }
 
+/// The log-probability of one of finitely many values.
+fn log_mass(
+    graph: &mut Graph,
+    distribution: &Distribution<Vec<ExprId>>,
+    (domain, finite): (&Domain, &FiniteDomain),
+    value: &[ExprId],
+) -> Result<ExprId, &'static str> {
+    let masses = probabilities(graph, distribution, (domain, finite))?;
+    let is_it = indicators(graph, value, finite);
+    let mut total = graph.constant(0.0);
+    for (mass, is_it) in masses.into_iter().zip(is_it) {
+        let nothing = graph.constant(0.0);
+        let own = graph.if_(is_it, mass, nothing);
+        total = graph.binary(BinaryOp::Add, total, own);
+    }
+    Ok(graph.unary(UnaryOp::Log, total))
+}
+
 fn density_of(
     graph: &mut Graph,
     distribution: &Distribution<Vec<ExprId>>,
@@ -95,19 +129,23 @@ fn density_of(
     (action, within): (&[ExprId], Within),
 ) -> Result<ExprId, &'static str> {
     if let Some(finite) = &domain.finite {
-        let probability = probability(graph, distribution, (domain, finite), action)?;
-        return Ok(graph.unary(UnaryOp::Log, probability));
+        return log_mass(graph, distribution, (domain, finite), action);
     }
     let kinds = action.iter().zip(&domain.components);
     match distribution {
         Distribution::Uniform => {
             let mut logs = Vec::with_capacity(action.len());
             for (&x, component) in kinds {
-                let Kind::Real { lo, hi } = component.kind else {
-                    return Err("a uniform over more than real numbers");
-                };
-                let bounds = (graph.constant(lo), graph.constant(hi));
-                logs.push(log_uniform(graph, x, bounds, within));
+                logs.push(match component.kind {
+                    Kind::Real { lo, hi } => {
+                        let bounds = (graph.constant(lo), graph.constant(hi));
+                        log_uniform(graph, x, bounds, within)
+                    }
+                    Kind::Integer { .. } | Kind::Names(_) | Kind::Bool => {
+                        let count = component.kind.columns(false) as f64;
+                        graph.constant(-count.ln())
+                    }
+                });
             }
             Ok(sum(graph, &logs))
         }
@@ -189,9 +227,10 @@ fn log_sum(graph: &mut Graph, logs: &[ExprId]) -> ExprId {
 pub fn log_probabilities(
     graph: &mut Graph,
     distribution: &Distribution<Vec<ExprId>>,
-    domain: (&Domain, &FiniteDomain),
+    domain: &Domain,
 ) -> Result<Vec<ExprId>, &'static str> {
-    let probabilities = probabilities(graph, distribution, domain)?;
+    let finite = domain.finite.as_ref().ok_or("a density over real numbers")?;
+    let probabilities = probabilities(graph, distribution, (domain, finite))?;
     Ok(probabilities.into_iter().map(|p| graph.unary(UnaryOp::Log, p)).collect())
 }
 
@@ -241,79 +280,23 @@ fn probabilities(
                 .map(|(a, b)| graph.if_(condition[0], a, b))
                 .collect())
         }
-        Distribution::Record(_) => {
-            let mut each = Vec::with_capacity(size);
-            let mut components = vec![0.0; domain.width()];
-            for number in 0..size {
-                finite.value(number, &mut components);
-                let value: Vec<ExprId> = components.iter().map(|&x| graph.constant(x)).collect();
-                each.push(probability(graph, distribution, (domain, finite), &value)?);
-            }
-            Ok(each)
-        }
-        Distribution::Sticky { .. } => Err("a `Sticky` draw"),
-        Distribution::UniformBox { .. } | Distribution::Real { .. } => {
-            Err("a density over real numbers")
-        }
-        Distribution::Implicit(_) => Err("an `Implicit` draw"),
-    }
-}
-
-/// The probability of one value, given by its components.
-fn probability(
-    graph: &mut Graph,
-    distribution: &Distribution<Vec<ExprId>>,
-    (domain, finite): (&Domain, &FiniteDomain),
-    value: &[ExprId],
-) -> Result<ExprId, &'static str> {
-    match distribution {
-        Distribution::Uniform => Ok(graph.constant(1.0 / finite.size() as f64)),
-        Distribution::UniformOver(values) => {
-            let share = graph.constant(1.0 / values.len() as f64);
-            let found: Vec<ExprId> =
-                values.iter().map(|listed| are_equal(graph, listed, value)).collect();
-            let count = sum(graph, &found);
-            Ok(graph.binary(BinaryOp::Multiply, share, count))
-        }
-        Distribution::Delta(at) => Ok(are_equal(graph, at, value)),
-        Distribution::Mixture(parts) => {
-            let mut shares = Vec::with_capacity(parts.len());
-            for (weight, part) in parts {
-                let of_part = probability(graph, part, (domain, finite), value)?;
-                shares.push(graph.binary(BinaryOp::Multiply, weight[0], of_part));
-            }
-            Ok(sum(graph, &shares))
-        }
-        Distribution::If { condition, then, otherwise } => {
-            let then = probability(graph, then, (domain, finite), value)?;
-            let otherwise = probability(graph, otherwise, (domain, finite), value)?;
-            Ok(graph.if_(condition[0], then, otherwise))
-        }
         Distribution::Record(parts) => {
-            let (mut product, mut rest) = (graph.constant(1.0), value);
+            let (mut value, mut from) = (vec![0.0; domain.width()], 0);
+            let mut joint = vec![graph.constant(1.0); size];
             for (at, part) in parts.iter().enumerate() {
                 let field = domain.field(at);
-                let of_field = field.finite.as_ref().ok_or("a density over real numbers")?;
-                let (own, others) = rest.split_at(field.width());
-                let share = probability(graph, part, (&field, of_field), own)?;
-                product = graph.binary(BinaryOp::Multiply, product, share);
-                rest = others;
+                let values = field.finite.as_ref().ok_or("a density over real numbers")?;
+                let each = probabilities(graph, part, (&field, values))?;
+                let own = from..from + field.width();
+                from = own.end;
+                for (number, joint) in joint.iter_mut().enumerate() {
+                    finite.value(number, &mut value);
+                    let of_field = values.number(&value[own.clone()]);
+                    let of_field = of_field.expect("check: a value of a record is one of fields");
+                    *joint = graph.binary(BinaryOp::Multiply, *joint, each[of_field]);
+                }
             }
-            Ok(product)
-        }
-        // one of a list, by the place of the value in it
-        Distribution::Categorical(_) | Distribution::Bernoulli(_) => {
-            let each = probabilities(graph, distribution, (domain, finite))?;
-            let listed = (0..finite.size()).map(|number| {
-                let mut components = vec![0.0; value.len()];
-                finite.value(number, &mut components);
-                let components: Vec<ExprId> =
-                    components.into_iter().map(|x| graph.constant(x)).collect();
-                let is_it = are_equal(graph, &components, value);
-                graph.binary(BinaryOp::Multiply, is_it, each[number])
-            });
-            let listed: Vec<ExprId> = listed.collect();
-            Ok(sum(graph, &listed))
+            Ok(joint)
         }
         Distribution::Sticky { .. } => Err("a `Sticky` draw"),
         Distribution::UniformBox { .. } | Distribution::Real { .. } => {
@@ -321,16 +304,6 @@ fn probability(
         }
         Distribution::Implicit(_) => Err("an `Implicit` draw"),
     }
-}
-
-/// Whether two values are the same.
-fn are_equal(graph: &mut Graph, one: &[ExprId], other: &[ExprId]) -> ExprId {
-    let mut all = graph.constant(1.0);
-    for (&one, &other) in one.iter().zip(other) {
-        let equal = graph.binary(BinaryOp::Equal, one, other);
-        all = graph.binary(BinaryOp::And, all, equal);
-    }
-    all
 }
 
 /// For each value of the domain, whether all of `components` are equal to it.
@@ -378,17 +351,16 @@ mod tests {
     #[test]
     fn a_mixture_of_point_and_uniform_sums_to_one() {
         let mut graph = Graph::default();
-        let component = Component { path: String::new(), kind: Kind::Integer { lo: 0, hi: 3 } };
-        let components = vec![component];
+        let components =
+            vec![Component { path: String::new(), kind: Kind::Integer { lo: 0, hi: 3 } }];
         let finite = FiniteDomain::of(&components);
-        let domain = Domain { shape: crate::model::Shape::Scalar, finite, components };
-        let finite = domain.finite.as_ref().unwrap();
+        let domain = Domain { shape: crate::model::Shape::Scalar, components, finite };
         let (two, share, rest) = (graph.constant(2.0), graph.constant(0.25), graph.constant(0.75));
         let mixture = Distribution::Mixture(vec![
             (vec![share], Distribution::Delta(vec![two])),
             (vec![rest], Distribution::Uniform),
         ]);
-        let logs = log_probabilities(&mut graph, &mixture, (&domain, finite)).unwrap();
+        let logs = log_probabilities(&mut graph, &mixture, &domain).unwrap();
         let probabilities: Vec<f64> =
             logs.iter().map(|&id| graph.as_constant(id).unwrap().exp()).collect();
         for (got, wanted) in probabilities.iter().zip([0.1875, 0.1875, 0.4375, 0.1875]) {

@@ -37,6 +37,32 @@ pub enum Read {
     Absent,
 }
 
+impl Read {
+    /// As a step reads it that is `by` steps later.
+    pub(super) fn earlier(self, by: i32) -> Read {
+        match self {
+            _ if by == 0 => self,
+            Read::Variable(of) => Read::Step(of, -by),
+            Read::Step(of, offset) if offset == by => Read::Variable(of),
+            Read::Step(of, offset) => Read::Step(of, offset - by),
+            Read::Window(of, from, to) => Read::Window(of, from - by, to - by),
+            Read::Past(of, to) => Read::Past(of, to - by),
+            Read::Future(of, from) => Read::Future(of, from - by),
+            Read::Reward(reward, Index::Step(offset)) => {
+                Read::Reward(reward, Index::Step(offset - by))
+            }
+            Read::Time
+            | Read::First(_)
+            | Read::Last(..)
+            | Read::Whole(..)
+            | Read::Between(..)
+            | Read::Tail(..)
+            | Read::Reward(..)
+            | Read::Absent => self,
+        }
+    }
+}
+
 /// Which parameters a kernel of the prior has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {

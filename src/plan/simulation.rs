@@ -38,31 +38,12 @@ pub(super) fn simulations(
             return Err(vec![refused(
                 span,
                 format!(
-                    "the weights of `{name}` are drawn, and this version has no `previous` of \
-                     drawn weights"
+                    "the weights of `{name}` are drawn: what it was in the last round is a mixture \
+                     over all of them, and no copy"
                 ),
             )]);
         }
-        let head = |kernel: KernelId, variable: VariableId| {
-            let head = kernel_head(model, kernel, variable)?;
-            let (of, name) = (&model.kernel(kernel).name, &model.variable(variable).name);
-            if matches!(head, Head::Sticky { .. }) {
-                return Err(vec![refused(
-                    span,
-                    format!("`{of}` is a `Sticky`; this version imagines `{name}` without one"),
-                )]);
-            }
-            if head.is_finite() != model.variable(variable).domain.finite.is_some() {
-                return Err(vec![refused(
-                    span,
-                    format!(
-                        "`{of}` draws `{name}` otherwise than its domain is; this version does \
-                         not imagine so"
-                    ),
-                )]);
-            }
-            Ok(head)
-        };
+        let head = |kernel: KernelId, variable: VariableId| kernel_head(model, kernel, variable);
         let (world, policy) =
             (head(written.world, written.state)?, head(written.policy.kernel(), written.action)?);
         found.push(Simulation { layer, world, policy });

@@ -2,7 +2,7 @@
 //! which draws it credits; what is not run is refused.
 
 use super::classifier::Classifier;
-use super::draw::{Draw, kernel_head};
+use super::draw::{Draw, kernel_head, lead};
 use super::in_place::InPlace;
 use super::parts::{Part, of_values, parts, predicts};
 use super::read::Version;
@@ -69,7 +69,9 @@ pub(super) fn terms(
                 (TermKind::LogRatio { .. }, Quantity::Density { .. }) => is_own,
                 _ => false,
             };
-            let credit = draws.iter().enumerate().map(|(draw, (_, score))| {
+            // a term is of the step that draws what it is of, as states are of the one before
+            let of_term = planner.lead(&term.kind);
+            let credit = draws.iter().enumerate().map(|(draw, (drawn, score))| {
                 let derived = score
                     .and_then(|score| score.credit.iter().find(|credit| credit.term == id))
                     .map(Credited::of);
@@ -90,6 +92,12 @@ pub(super) fn terms(
                     }
                     (_, derived) => derived,
                 };
+                let credit = credit.map(|credit| match credit {
+                    Credited::From(offset) => {
+                        Credited::From(offset + of_term - planner.lead_of(drawn.factor))
+                    }
+                    Credited::All => credit,
+                });
                 credit.filter(|_| settings.kl_to_go || !of_action)
             });
             let credit = credit.collect();
@@ -98,8 +106,8 @@ pub(super) fn terms(
                 name,
                 sign: if against { -sign } else { sign },
                 quantity,
-                from: step(term.times.from, model.horizon.value),
-                to: step(term.times.to, model.horizon.value),
+                from: step(term.times.from, model.horizon.value, of_term),
+                to: step(term.times.to, model.horizon.value, of_term),
                 live: term.live,
                 estimator,
                 why,
@@ -121,8 +129,8 @@ fn is_unknown(bound: &Bound, kind: &TermKind) -> bool {
     matches!(bound.factor(factor).kernel, KernelRef::Environment(..))
 }
 
-fn step(at: Moment, horizon: usize) -> usize {
-    at.at(horizon).clamp(1, horizon as i64) as usize
+fn step(at: Moment, horizon: usize, lead: i32) -> usize {
+    (at.at(horizon) + i64::from(lead)).clamp(1, horizon as i64) as usize
 }
 
 fn estimator(quantity: &Quantity) -> (Estimator, String) {
@@ -379,6 +387,34 @@ impl Planner<'_> {
         }
     }
 
+    /// How many steps later than `t` the draw of a factor is made: 0 of a state's, which is of the
+    /// step that leads to it.
+    fn lead_of(&self, factor: FactorRef) -> i32 {
+        let factor = self.bound.factor(factor);
+        match factor.targets[..] {
+            [Target::Variable { variable: TargetVariable::Variable(of), .. }]
+                if matches!(self.model.variable(of).role, Role::Option | Role::Action) =>
+            {
+                lead(factor)
+            }
+            _ => 0,
+        }
+    }
+
+    /// That of what a term is of.
+    fn lead(&self, kind: &TermKind) -> i32 {
+        match kind {
+            TermKind::Kl { q, .. }
+            | TermKind::Entropy { q }
+            | TermKind::LogCount { q, .. }
+            | TermKind::LogRatio { q, .. }
+            | TermKind::DensityRatio { q, .. } => self.lead_of(*q),
+            TermKind::LogFactor { factor } => self.lead_of(*factor),
+            TermKind::Constant { of, .. } => self.lead(of),
+            TermKind::Exponent { .. } | TermKind::LogDensity { .. } => 0,
+        }
+    }
+
     /// Whether a term is of the action's factors alone: what `kl_to_go` leaves out.
     fn is_of_action(&self, kind: &TermKind) -> bool {
         match kind {
@@ -411,6 +447,8 @@ impl Planner<'_> {
         let factor = self.bound.factor(p);
         let Draw { variable, head, .. } = self.policy;
         match &factor.kernel {
+            // its expressions stand at another step
+            KernelRef::InPlace(_) if self.lead_of(p) > 0 => false,
             KernelRef::InPlace(distribution) => {
                 let domain = &self.model.variable(*variable).domain;
                 prior::numbers(&mut self.model.graph.clone(), distribution, domain, head).is_ok()
@@ -467,7 +505,14 @@ impl Planner<'_> {
             (None, kernel) => (kernel.clone(), &factor.arguments),
         };
         let value = Value::Variable { variable: *variable, index: *index };
-        self.density(&kernel, &value, arguments, factor.span)
+        let density = self.density(&kernel, &value, arguments, factor.span)?;
+        let by = self.lead_of(p);
+        let target = match density.target {
+            Subject::Read(read) => Subject::Read(read.earlier(by)),
+            other @ (Subject::Reward(_) | Subject::End) => other,
+        };
+        let reads = density.reads.iter().map(|read| read.earlier(by)).collect();
+        Ok(Density { target, reads, ..density })
     }
 
     pub fn density(
@@ -529,6 +574,7 @@ impl Planner<'_> {
                 factor.span,
                 &format!("`{}`", self.model.kernel(kernel).name),
             )?;
+            let reads = reads.iter().map(|read| read.earlier(self.lead_of(p))).collect();
             Ok(Prior::Kernel { of, kernel, head, reads })
         };
         match &factor.kernel {
@@ -582,7 +628,7 @@ impl Planner<'_> {
                         .draws
                         .iter()
                         .map(|(draw, _)| draw)
-                        .find(|draw| draw.variable == variable);
+                        .rfind(|draw| draw.variable == variable);
                     let own = |once: bool| {
                         if once {
                             index == Index::First

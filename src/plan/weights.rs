@@ -47,8 +47,8 @@ pub(super) fn mean_fields(
         let name = model.kernel(kernel).name.clone();
         let Some((prior_mean, prior_sd)) = normal_prior(model, bound, kernel) else {
             let message = format!(
-                "the prior over `weights({name})` is not a `Normal(mean = …, sd = …)`, the one \
-                 this version trains with"
+                "the prior over `weights({name})` is not a `Normal(mean = …, sd = …)`, from which \
+                 alone a mean field has a divergence in closed form"
             );
             errors.push(refused(factor.span, message));
             continue;
@@ -147,7 +147,8 @@ fn previous(model: &Model, bound: &Bound, field: &MeanField) -> Option<Diagnosti
     Some(refused(
         factor.span,
         format!(
-            "the weights of `{name}` are drawn, and this version has no `previous` of drawn weights"
+            "the weights of `{name}` are drawn: what it was in the last round is a mixture over \
+             all of them, whose density is an integral"
         ),
     ))
 }

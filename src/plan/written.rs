@@ -236,7 +236,7 @@ impl Scalars {
         if FiniteDomain::count(&domain.components)? != finite.size() as f64 {
             return None;
         }
-        let each = prior::log_probabilities(&mut self.graph, transition, (domain, finite)).ok()?;
+        let each = prior::log_probabilities(&mut self.graph, transition, domain).ok()?;
         let mut number = self.graph.constant(0.0);
         for (component, of) in (0u32..).zip(&domain.components) {
             let (lo, count) = match &of.kind {

@@ -1,10 +1,10 @@
 use super::Work;
 use crate::bound::density::{Density, density};
 use crate::bound::derivation::{Change, Relation, Rule, Shape, Step};
-use crate::expr::{ExprId, InputId, Interval, UnaryOp, interval};
+use crate::expr::{BinaryOp, ExprId, InputId, Interval, UnaryOp, interval};
 use crate::model::{
-    Distribution, Factor, FormalVariable, Input, KernelRef, Kind, LayerId, LayerOp, Model, Scores,
-    Target, VariableId,
+    Distribution, Factor, FormalVariable, Input, KernelRef, Kind, LayerId, LayerOp, Mixed, Model,
+    Scores, Target, VariableId,
 };
 use std::collections::HashMap;
 
@@ -72,6 +72,7 @@ fn positive<A>(distribution: &Distribution<A>, lies: &dyn Fn(&A) -> Interval) ->
         | Distribution::Implicit(_) => false,
         Distribution::Mixture(parts) => {
             parts.iter().any(|(weight, part)| lies(weight).0 > 0.0 && positive(part, lies))
+                || parts.iter().all(|(_, part)| positive(part, lies))
         }
         Distribution::If { then, otherwise, .. } => {
             positive(then, lies) && positive(otherwise, lies)
@@ -99,6 +100,20 @@ fn layer_between(model: &Model, layer: LayerId) -> Interval {
         | LayerOp::Mlp { .. }
         | LayerOp::Gru { .. } => (-FAR, FAR),
         LayerOp::Noise | LayerOp::Simulate(_) => (-FAR, FAR),
+        LayerOp::Sum(parts) => {
+            let each = parts.iter().map(|(part, _)| of(part));
+            each.reduce(|x, y| interval::binary(BinaryOp::Add, x, y)).unwrap_or((-FAR, FAR))
+        }
+        // one part that draws everything lets the mixture draw it, as all parts do
+        LayerOp::Mixture(parts) => {
+            let draws = |part: &Mixed| {
+                let (lo, hi) = of(&part.logits);
+                lo.is_finite() && hi.is_finite()
+            };
+            let weighs = |part: &&Mixed| of(&part.weight).0 > 0.0;
+            let all = parts.iter().filter(weighs).any(draws) || parts.iter().all(draws);
+            if all { (-FAR, 0.0) } else { (f64::NEG_INFINITY, 0.0) }
+        }
     }
 }
 

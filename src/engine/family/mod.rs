@@ -7,12 +7,16 @@
 //! the other. A squashed normal is drawn, compared and differentiated before `tanh`; only its
 //! actions and its density know of it.
 
+mod blended;
 pub(in crate::engine) mod choice;
 mod formulas;
+mod parts;
 pub(in crate::engine) mod real;
+pub(in crate::engine) mod record;
 
 use self::choice::Choice;
 use self::real::Real;
+use self::record::{Blend, Record};
 use crate::engine::heads::{categorical, mixture, normal, sticky};
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
@@ -46,6 +50,10 @@ pub(in crate::engine) enum Family {
     Real(Real),
     /// Of normals. Its entropy has no closed form.
     Mixture(mixture::Shape),
+    /// Independent parts, of several families or of finite and real values.
+    Record(Record<Family>),
+    /// A mixture of other parts than normals. Its entropy has no closed form.
+    Blend(Blend<Family>),
     /// Its numbers are the draw itself: a network has made it from noise. Only states are drawn
     /// from it.
     Implicit {
@@ -59,6 +67,9 @@ const NO_CLOSED_FORM: &str =
 
 const WITHOUT_DENSITY: &str =
     "plan: what is implicit is drawn from, and its density is asked of nobody";
+
+/// How near to its bounds a value may be that `tanh` has made.
+const NEARLY_ONE: f64 = 1.0 - 1e-7;
 
 /// Draws of a batch: numbers of values, or reals (before squashing), row-major. One of them is
 /// empty.
@@ -81,6 +92,8 @@ impl Family {
                 }
                 None => Family::Real(Real::new(*family, bounds)),
             },
+            Head::Record(fields) => Family::Record(Record::new(fields)),
+            Head::Blend { parts, width, .. } => Family::Blend(Blend::new(parts, *width)),
             Head::Implicit { width, .. } => Family::Implicit { width: *width },
             Head::Mixture { weights, width, .. } => {
                 Family::Mixture(mixture::Shape { parts: weights.len(), width: *width })
@@ -108,6 +121,8 @@ impl Family {
             Family::Normal { .. }
             | Family::Real(_)
             | Family::Mixture(_)
+            | Family::Record(_)
+            | Family::Blend(_)
             | Family::Implicit { .. } => None,
         }
     }
@@ -120,6 +135,8 @@ impl Family {
             | Family::Mixture(mixture::Shape { width, .. })
             | Family::Implicit { width } => *width,
             Family::Real(real) => real.width(),
+            Family::Record(record) => record.width(),
+            Family::Blend(blend) => blend.width(),
         }
     }
 
@@ -132,6 +149,8 @@ impl Family {
             Family::Normal { width, .. } => 2 * width,
             Family::Real(real) => real.numbers(),
             Family::Mixture(shape) => shape.numbers(),
+            Family::Record(record) => record.numbers(),
+            Family::Blend(blend) => blend.numbers(),
             Family::Implicit { width } => *width,
         }
     }
@@ -171,6 +190,8 @@ impl Family {
             }
             Family::Real(real) => real.describe(root, out),
             Family::Mixture(shape) => mixture::describe(*shape, root, out),
+            Family::Record(record) => record.describe(&root, out),
+            Family::Blend(blend) => blend.describe(&root, out),
             Family::Implicit { .. } => out.copy_from_slice(root(0)),
         }
     }
@@ -217,6 +238,10 @@ impl Family {
                 Choice::Sampled => mixture::draw(*shape, rows, random, &mut draws.reals),
                 Choice::Greedy => mixture::greedy(*shape, rows, &mut draws.reals),
             },
+            Family::Record(record) => {
+                record.draw(rows, choice, random, uniforms, &mut draws.reals);
+            }
+            Family::Blend(blend) => blend.draw(rows, choice, random, uniforms, &mut draws.reals),
             Family::Implicit { .. } => draws.reals.extend_from_slice(rows),
         }
     }
@@ -234,11 +259,18 @@ impl Family {
             }
             Family::Real(_)
             | Family::Mixture(_)
+            | Family::Blend(_)
             | Family::Implicit { .. }
             | Family::Normal { bounds: None, .. } => {
                 let (count, width) = (rows.len(), self.width());
                 columns.resize(count * width, <E as Float>::ZERO);
                 turn(&draws.reals[rows.start * width..rows.end * width], width, columns);
+                Actions::Columns { values: columns, stride: count }
+            }
+            Family::Record(record) => {
+                let (count, width) = (rows.len(), record.width());
+                columns.resize(count * width, <E as Float>::ZERO);
+                record.values(&draws.reals[rows.start * width..rows.end * width], columns);
                 Actions::Columns { values: columns, stride: count }
             }
             Family::Normal { width, bounds: Some(bounds) } => {
@@ -300,6 +332,16 @@ impl Family {
                     out,
                 );
             }
+            Family::Record(record) => {
+                let width = record.width();
+                let reals = &draws.reals[drawn.start * width..drawn.end * width];
+                record.log_probs(rows, reals, &mut out[..drawn.len()]);
+            }
+            Family::Blend(blend) => {
+                let width = blend.width();
+                let values = &draws.reals[drawn.start * width..drawn.end * width];
+                blend.log_probs(rows, values, &mut out[..drawn.len()]);
+            }
             Family::Implicit { .. } => panic!("{WITHOUT_DENSITY}"),
         }
     }
@@ -313,7 +355,12 @@ impl Family {
             | Family::Normal { bounds: None, .. }
             | Family::Real(_)
             | Family::Mixture(_)
+            | Family::Blend(_)
             | Family::Implicit { .. } => <E as Float>::ZERO,
+            Family::Record(record) => {
+                let width = record.width();
+                record.log_squash(&draws.reals[row * width..(row + 1) * width])
+            }
             Family::Normal { width, bounds: Some(bounds) } => {
                 let mut sum = <E as Float>::ZERO;
                 for (&u, &(lo, hi)) in
@@ -323,6 +370,47 @@ impl Family {
                 }
                 sum
             }
+        }
+    }
+
+    /// Turns values, as the world has them, into draws: those of what is squashed are what `tanh`
+    /// was taken of.
+    pub fn unsquash<E: Number>(&self, reals: &mut [E]) {
+        match self {
+            Family::Normal { width, bounds: Some(bounds) } => {
+                for row in reals.chunks_exact_mut(*width) {
+                    for (x, &bounds) in row.iter_mut().zip(bounds) {
+                        let (middle, half) = squashing::<f64>(bounds);
+                        // a value at a bound is what rounding has made of one beside it
+                        let y = (Float::as_f64(*x) - middle) / half;
+                        *x = Float::of(y.clamp(-NEARLY_ONE, NEARLY_ONE).atanh());
+                    }
+                }
+            }
+            Family::Record(record) => record.unsquash(reals),
+            Family::Categorical { .. }
+            | Family::Bernoulli { .. }
+            | Family::Sticky { .. }
+            | Family::Normal { bounds: None, .. }
+            | Family::Real(_)
+            | Family::Mixture(_)
+            | Family::Blend(_)
+            | Family::Implicit { .. } => {}
+        }
+    }
+
+    /// Whether its draws are squashed.
+    pub fn is_squashed(&self) -> bool {
+        match self {
+            Family::Normal { bounds, .. } => bounds.is_some(),
+            Family::Record(record) => record.parts().any(|(part, _)| part.is_squashed()),
+            Family::Categorical { .. }
+            | Family::Bernoulli { .. }
+            | Family::Sticky { .. }
+            | Family::Real(_)
+            | Family::Mixture(_)
+            | Family::Blend(_)
+            | Family::Implicit { .. } => false,
         }
     }
 
@@ -338,22 +426,30 @@ impl Family {
                 }
             }
             Family::Real(real) => real.entropies(rows, out),
-            Family::Mixture(_) | Family::Implicit { .. } => panic!("{NO_CLOSED_FORM}"),
+            Family::Record(record) => record.entropies(rows, out),
+            Family::Mixture(_) | Family::Blend(_) | Family::Implicit { .. } => {
+                panic!("{NO_CLOSED_FORM}")
+            }
+        }
+    }
+
+    /// Whether its entropy has a closed form.
+    pub fn has_entropy(&self) -> bool {
+        match self {
+            Family::Categorical { .. }
+            | Family::Bernoulli { .. }
+            | Family::Sticky { .. }
+            | Family::Normal { .. } => true,
+            Family::Real(real) => real.has_entropy(),
+            Family::Record(record) => record.has_entropy(),
+            Family::Mixture(_) | Family::Blend(_) | Family::Implicit { .. } => false,
         }
     }
 
     /// The entropy of every row, or, where it has no closed form, `−log q` of the row's draw,
     /// whose mean it is; `log_probs` are those of the draws.
     pub fn estimated_entropies<E: Number>(&self, rows: &[E], log_probs: &[E], out: &mut [E]) {
-        let has_entropy = match self {
-            Family::Categorical { .. }
-            | Family::Bernoulli { .. }
-            | Family::Sticky { .. }
-            | Family::Normal { .. } => true,
-            Family::Real(real) => real.has_entropy(),
-            Family::Mixture(_) | Family::Implicit { .. } => false,
-        };
-        if has_entropy {
+        if self.has_entropy() {
             self.entropies(rows, out);
         } else {
             out.iter_mut().zip(log_probs).for_each(|(out, &log_prob)| *out = -log_prob);
@@ -379,7 +475,10 @@ impl Family {
                 }
             }
             Family::Real(real) => real.divergences(q, p, out),
-            Family::Mixture(_) | Family::Implicit { .. } => panic!("{NO_CLOSED_FORM}"),
+            Family::Record(record) => record.divergences(q, p, out),
+            Family::Mixture(_) | Family::Blend(_) | Family::Implicit { .. } => {
+                panic!("{NO_CLOSED_FORM}")
+            }
         }
     }
 
@@ -433,7 +532,10 @@ impl Family {
                 }
             }
             Family::Real(real) => real.metric(rows, tangent, out),
-            Family::Mixture(_) | Family::Implicit { .. } => panic!("{NO_CLOSED_FORM}"),
+            Family::Record(record) => record.metric(rows, &outputs, &tangent, out),
+            Family::Mixture(_) | Family::Blend(_) | Family::Implicit { .. } => {
+                panic!("{NO_CLOSED_FORM}")
+            }
         }
     }
 
@@ -461,6 +563,12 @@ impl Family {
             }
             Family::Normal { .. } => tape.normal((&roots[0], &roots[1]), draws.reals.clone()),
             Family::Real(real) => tape.real(real, roots, draws.reals.clone()),
+            Family::Record(record) => record.score(tape, roots, &draws.reals),
+            Family::Blend(blend) => {
+                let log_prob = blend.log_density(tape, roots, &draws.reals);
+                let none = vec![<E as Float>::ZERO; draws.reals.len() / blend.width()];
+                (log_prob, tape.constant(none, 1))
+            }
             // no term of a bound is an entropy that has no closed form
             Family::Mixture(shape) => {
                 let log_prob = tape.mixture(*shape, roots, draws.reals.clone());
@@ -491,6 +599,8 @@ impl Family {
                 )
                 .0
             }
+            Family::Record(record) => record.log_density(tape, roots, &draws.reals),
+            Family::Blend(blend) => blend.log_density(tape, roots, &draws.reals),
             Family::Categorical { .. }
             | Family::Bernoulli { .. }
             | Family::Normal { .. }
@@ -514,7 +624,10 @@ impl Family {
             }
             Family::Normal { .. } => tape.normal_divergence((&q[0], &q[1]), (&p[0], &p[1])),
             Family::Real(real) => tape.real_divergence(real, q, p),
-            Family::Mixture(_) | Family::Implicit { .. } => panic!("{NO_CLOSED_FORM}"),
+            Family::Record(record) => record.divergence(tape, q, p),
+            Family::Mixture(_) | Family::Blend(_) | Family::Implicit { .. } => {
+                panic!("{NO_CLOSED_FORM}")
+            }
         }
     }
 
@@ -537,7 +650,10 @@ impl Family {
                     })
                     .collect()
             }
-            Family::Mixture(_) | Family::Implicit { .. } => panic!("{NO_CLOSED_FORM}"),
+            Family::Record(record) => record.frozen(tape, rows),
+            Family::Mixture(_) | Family::Blend(_) | Family::Implicit { .. } => {
+                panic!("{NO_CLOSED_FORM}")
+            }
         }
     }
 }

@@ -280,8 +280,9 @@ impl<E: Number> Objective<E> {
         let first_step = episodes.rows.starts.get(1).copied().unwrap_or(0);
         let credited = self.draws.iter().enumerate().filter(|(number, _)| stage.credits(*number));
         let all = credited.map(|(number, draw)| match stage.draws.get(number) {
-            // what is drawn once is drawn at the first step
+            // what is drawn once is drawn at the first step, and what another begins at the others
             Some(of) if of.once => &draw.advantage[..first_step],
+            Some(of) if of.from > 1 => &draw.advantage[first_step..],
             Some(_) | None => &draw.advantage[..],
         });
         let sum = all.clone().map(|advantage| kernels::sum_of_squares(advantage)).sum();
@@ -369,7 +370,7 @@ impl<E: Number> Objective<E> {
         let mut weighted = Vec::new();
         let all = densities(episodes, weighing.share);
         let weight = &episodes.rows.weight;
-        weigh_densities(&all, stage, (&mut tape, parameters), (weight, &mut weighted));
+        weigh_densities(&all, stage, (&mut tape, parameters, weight), &mut weighted);
         if !weighted.is_empty() {
             tape.backward(weighted, parameters, &mut self.gradient);
         }
@@ -549,8 +550,8 @@ impl<E: Number> Sample<'_, E> {
             self.weigh_draws(stage, &mut tape, &roots, weighing, &mut weighted);
             let of = (stage.scored_model.as_ref(), self.of_model.as_ref());
             self.weigh_points(stage, of, (&mut tape, parameters), weighing, &mut weighted);
-            let into = (self.weight, &mut weighted);
-            weigh_densities(&self.densities, stage, (&mut tape, parameters), into);
+            let on = (&mut tape, parameters, self.weight);
+            weigh_densities(&self.densities, stage, on, &mut weighted);
             if stage.plan.settings.kl_target.is_some() {
                 told.divergence = self.divergence(stage);
             }
@@ -597,9 +598,10 @@ impl<E: Number> Sample<'_, E> {
             let clip_ratio = stage.plan.settings.clip_ratio;
             let worth = (of.log_prob, of.advantage);
             let mut weights = score_weights(&values_of(&log_prob), worth, clip_ratio, weighing);
-            if draw.once {
-                let later = weights.iter_mut().zip(self.times).filter(|(_, t)| **t > 1);
-                later.for_each(|(weight, _)| *weight = <E as Float>::ZERO);
+            if draw.once || draw.from > 1 {
+                let kept = weights.iter_mut().zip(self.times);
+                let kept = kept.filter(|(_, t)| !draw.is_drawn_at(**t as usize));
+                kept.for_each(|(weight, _)| *weight = <E as Float>::ZERO);
             }
             self.count(&mut weights);
             weighted.push((log_prob, weights));
@@ -660,7 +662,14 @@ impl<E: Number> Sample<'_, E> {
         let log_prob = density.family.log_density(tape, &roots, at.last, at.draws);
         let weighing = Weighing { share: at.share, ..weighing };
         let clip_ratio = stage.plan.settings.clip_ratio;
-        let worth = (at.log_prob, at.advantage);
+        // that of a squashed draw before the squashing, too
+        let mut then = Vec::new();
+        if weighing.moved && density.family.is_squashed() {
+            let rows = at.log_prob.iter().enumerate();
+            then.extend(rows.map(|(row, &l)| l - density.family.log_squash(at.draws, row)));
+        }
+        let then = if then.is_empty() { at.log_prob } else { &then };
+        let worth = (then, at.advantage);
         let mut weights = score_weights(&values_of(&log_prob), worth, clip_ratio, weighing);
         count(&mut weights, at.points.iter().map(|point| point.1), self.weight);
         weighted.push((log_prob, weights));
@@ -698,7 +707,8 @@ impl<E: Number> Sample<'_, E> {
         for ((draw, drawn), roots) in stage.draws.iter().zip(&self.draws).zip(&stage.learning.draws)
         {
             let all = of(&draw.family, roots, drawn.last, drawn.numbers);
-            let counts = |(kl, &t): (f64, &u32)| if draw.once && t > 1 { 0.0 } else { kl };
+            let counts =
+                |(kl, &t): (f64, &u32)| if draw.is_drawn_at(t as usize) { kl } else { 0.0 };
             sum += all.into_iter().zip(self.times).map(counts).sum::<f64>();
         }
         sum
@@ -825,8 +835,8 @@ fn score_weights<E: Number>(
 fn weigh_densities<E: Number>(
     densities: &[AtPoints<E>],
     stage: &Stage<E>,
-    (tape, parameters): (&mut Tape<E>, &Parameters<E>),
-    (weight, weighted): (&[f64], &mut Vec<(Matrix<E>, Vec<E>)>),
+    (tape, parameters, weight): (&mut Tape<E>, &Parameters<E>, &[f64]),
+    weighted: &mut Vec<(Matrix<E>, Vec<E>)>,
 ) {
     for (density, at) in stage.densities.iter().zip(densities) {
         let term = &stage.terms[density.term];
@@ -846,7 +856,7 @@ fn weigh_densities<E: Number>(
 fn count<E: Number>(weights: &mut [E], trajectories: impl Iterator<Item = u32>, weight: &[f64]) {
     if !weight.is_empty() {
         let of = weights.iter_mut().zip(trajectories);
-        of.for_each(|(by, trajectory)| *by = *by * Float::of(weight[trajectory as usize]));
+        of.for_each(|(by, trajectory)| *by *= Float::of(weight[trajectory as usize]));
     }
 }
 

@@ -143,6 +143,7 @@ impl Op {
             Op::Affine { parts, .. } | Op::Concat { parts } => (parts, None),
             Op::Rows { column, .. } | Op::Block { column, .. } => (&[], Some(*column)),
             Op::Gru { .. } | Op::Unary(..) | Op::Binary(..) => (&[], None),
+            Op::Sum { .. } | Op::Mixture(_) => (&[], None),
         };
         let of_parts = parts.iter().chain(self.elements().iter().flatten()).filter_map(|part| {
             match part.source {
@@ -161,6 +162,11 @@ impl Op {
             Op::Block { heads, .. } => (&[], [Some(*heads), None]),
             Op::Unary(_, x) => (&[], [Some(*x), None]),
             Op::Binary(_, x, y) => (&[], [Some(*x), Some(*y)]),
+            Op::Sum { .. } | Op::Mixture(_) => (&[], [None, None]),
+        };
+        let several: &[Slot] = match self {
+            Op::Sum { parts, .. } | Op::Mixture(parts) => parts,
+            _ => &[],
         };
         let dense = parts.iter().chain(self.elements().iter().flatten()).filter_map(|part| {
             match part.source {
@@ -168,7 +174,7 @@ impl Op {
                 PartSource::OneHot { .. } => None,
             }
         });
-        dense.chain(rest.into_iter().flatten())
+        dense.chain(rest.into_iter().flatten()).chain(several.iter().copied())
     }
 }
 
@@ -270,6 +276,17 @@ impl Compiler<'_> {
             LayerOp::Binary(op, x, y) => {
                 let (x, y) = (self.dense(*x), self.dense(*y));
                 whole(self.step(Op::Binary(*op, x, y), layer.width), layer.width)
+            }
+            LayerOp::Sum(picked) => {
+                let parts = picked.iter().map(|(part, _)| self.dense(*part)).collect();
+                let columns = picked.iter().map(|(_, columns)| columns.as_slice().into()).collect();
+                whole(self.step(Op::Sum { parts, columns }, layer.width), layer.width)
+            }
+            LayerOp::Mixture(mixed) => {
+                let weights = mixed.iter().map(|part| part.weight);
+                let all = weights.chain(mixed.iter().map(|part| part.logits));
+                let slots = all.map(|part| self.dense(part)).collect();
+                whole(self.step(Op::Mixture(slots), layer.width), layer.width)
             }
         };
         let width: usize = parts.iter().map(|part| part.width).sum();
@@ -408,6 +425,10 @@ fn operands(op: &LayerOp, mut visit: impl FnMut(LayerId)) {
         }
         LayerOp::Per { heads, .. } => visit(*heads),
         LayerOp::Binary(_, x, y) => [*x, *y].into_iter().for_each(visit),
+        LayerOp::Sum(parts) => parts.iter().for_each(|(part, _)| visit(*part)),
+        LayerOp::Mixture(parts) => {
+            parts.iter().flat_map(|part| [part.weight, part.logits]).for_each(visit);
+        }
     }
 }
 

@@ -7,9 +7,11 @@
 use super::elementwise::{self, Side, Wide};
 use super::feed::Feed;
 use super::gru;
+use super::picked;
 use super::plan::{Column, Load};
 use super::plan::{NetworkPlan, Op, Part, PartSource, Slot, Step};
 use super::scalars::Workspace;
+use crate::engine::heads::masses;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::kernels::{self, View, Write};
 use crate::engine::numeric::stop::Stop;
@@ -381,6 +383,17 @@ impl NetworkPlan {
                 out,
                 width,
             ),
+            Op::Sum { parts, columns } => {
+                out.fill(E::ZERO);
+                for (part, columns) in parts.iter().zip(columns) {
+                    picked::add(read(*part), self.width_of(*part), columns, out);
+                }
+            }
+            Op::Mixture(slots) => {
+                let all: Vec<&[E]> = slots.iter().map(|slot| read(*slot)).collect();
+                let (weights, logits) = all.split_at(slots.len() / 2);
+                masses::mix(masses::Parts { weights, logits, outcomes: width }, out);
+            }
         }
         activations.slots[step.out.0] = buffer;
     }
@@ -522,6 +535,32 @@ impl NetworkPlan {
                             d.fill(E::ZERO);
                         }
                         elementwise::add_binary_back((*op, side), x, y, Wide::new(dz, width), d);
+                    }
+                }
+            }
+            Op::Sum { parts, columns } => {
+                for ((slot, columns), first) in parts.iter().zip(columns).zip(&step.first) {
+                    if self.slots[slot.0].moves {
+                        let part = self.width_of(*slot);
+                        let dx = &mut scratch.slots[slot.0][..rows.len() * part];
+                        if write(Some(first)) == Write::Store {
+                            dx.fill(E::ZERO);
+                        }
+                        picked::add_back(dz, columns, dx, part);
+                    }
+                }
+            }
+            Op::Mixture(slots) => {
+                let all: Vec<&[E]> = slots.iter().map(|slot| read(*slot)).collect();
+                let (weights, logits) = all.split_at(slots.len() / 2);
+                let parts = masses::Parts { weights, logits, outcomes: width };
+                let mut gradients: Vec<Vec<E>> =
+                    all.iter().map(|values| vec![E::ZERO; values.len()]).collect();
+                masses::add_gradient(parts, read(step.out), dz, &mut gradients);
+                for ((slot, gradient), first) in slots.iter().zip(&gradients).zip(&step.first) {
+                    if self.slots[slot.0].moves {
+                        let dx = &mut scratch.slots[slot.0][..gradient.len()];
+                        elementwise::write(write(Some(first)), dx, gradient);
                     }
                 }
             }

@@ -8,6 +8,7 @@ pub(in crate::engine) mod following;
 pub(in crate::engine) mod forward;
 pub(in crate::engine) mod gru;
 pub(in crate::engine) mod layout;
+mod picked;
 pub(in crate::engine) mod plan;
 pub(in crate::engine) mod scalars;
 pub(in crate::engine) mod tangent;

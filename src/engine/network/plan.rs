@@ -109,6 +109,13 @@ pub(in crate::engine) enum Op {
     },
     Unary(UnaryOp, Slot),
     Binary(BinaryOp, Slot, Slot),
+    /// Sums of picked columns, as [`crate::model::LayerOp::Sum`] lists them.
+    Sum {
+        parts: Vec<Slot>,
+        columns: Vec<Arc<[u32]>>,
+    },
+    /// The log-probabilities of a mixture: all weights, then the logits of all parts.
+    Mixture(Vec<Slot>),
 }
 
 /// Some columns of a layer, from column `at` of it.

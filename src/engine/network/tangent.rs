@@ -4,7 +4,9 @@
 use super::elementwise::{self, Wide};
 use super::forward::{self, Activations, BLOCK};
 use super::gru;
+use super::picked;
 use super::plan::{NetworkPlan, Op, PartSource, Slot, Step};
+use crate::engine::heads::masses;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::kernels;
 use std::ops::Range;
@@ -157,6 +159,19 @@ impl NetworkPlan {
                     dz,
                     width,
                 );
+            }
+            Op::Sum { parts, columns } => {
+                dz.fill(E::ZERO);
+                for (part, columns) in parts.iter().zip(columns) {
+                    picked::add(along(*part), self.slots[part.0].width, columns, dz);
+                }
+            }
+            Op::Mixture(slots) => {
+                let all: Vec<&[E]> = slots.iter().map(|slot| value(*slot)).collect();
+                let tangents: Vec<&[E]> = slots.iter().map(|slot| along(*slot)).collect();
+                let (weights, logits) = all.split_at(slots.len() / 2);
+                let parts = masses::Parts { weights, logits, outcomes: width };
+                masses::along(parts, value(step.out), &tangents, dz);
             }
         }
         tangents.slots[step.out.0] = buffer;

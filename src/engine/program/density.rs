@@ -125,6 +125,8 @@ impl Density {
             | Head::Bernoulli { .. }
             | Head::Real { .. }
             | Head::Mixture { .. }
+            | Head::Record(_)
+            | Head::Blend { .. }
             | Head::Implicit { .. } => None,
         };
         let family = Family::at_values(&of.head);
@@ -289,6 +291,8 @@ impl<E: Number> DensityRows<E> {
             Family::Normal { .. }
             | Family::Real(_)
             | Family::Mixture(_)
+            | Family::Record(_)
+            | Family::Blend(_)
             | Family::Implicit { .. } => {
                 let width = of.family.width();
                 for (t, of_trajectory) in points.iter().map(here) {
@@ -297,6 +301,7 @@ impl<E: Number> DensityRows<E> {
                         .reals
                         .extend_from_slice(target.expect("density: its points have a target"));
                 }
+                of.family.unsquash(&mut draws.reals);
             }
         }
         let outcomes = of.family.numbers();
@@ -310,6 +315,10 @@ impl<E: Number> DensityRows<E> {
         log_prob.resize(count, <E as Float>::ZERO);
         of.family.describe(|root| network.output(&of.network, root, 0..count), last, numbers);
         of.family.log_probs(numbers, draws, 0..count, log_prob);
+        if of.family.is_squashed() {
+            let rows = log_prob.iter_mut().enumerate();
+            rows.for_each(|(row, log_prob)| *log_prob += of.family.log_squash(draws, row));
+        }
     }
 }
 

@@ -21,6 +21,9 @@ pub(in crate::engine) struct StepDraw<E> {
     pub family: Family,
     /// Drawn at `t = 1` and kept.
     pub once: bool,
+    /// The first step that draws it, and which draw has drawn it before.
+    pub from: usize,
+    pub begins: Option<usize>,
     /// Which draw's last value it stays at.
     pub stays_at: Option<usize>,
     /// Components of a value that is real; 0 of a finite one.
@@ -73,7 +76,7 @@ pub(in crate::engine) struct DrawRows<E> {
 
 impl<E> StepDraw<E> {
     /// # Errors
-    /// One sentence, where it stays at anything but an option of the step before.
+    /// One sentence, where it stays at anything but what the step before drew.
     pub fn new(
         plan: &Plan,
         draw: &Draw,
@@ -91,8 +94,7 @@ impl<E> StepDraw<E> {
                 let name = &plan.model.kernel(draw.kernel).name;
                 let refusal = || {
                     EngineError::Unsupported(format!(
-                        "`{name}` stays at what is not an option of the step before, and cannot \
-                         run yet"
+                        "`{name}` is a `Sticky` that stays at what is no draw of the step before"
                     ))
                 };
                 Some(option.ok_or_else(refusal)?)
@@ -101,13 +103,18 @@ impl<E> StepDraw<E> {
             | Head::Bernoulli { .. }
             | Head::Real { .. }
             | Head::Mixture { .. }
+            | Head::Record(_)
+            | Head::Blend { .. }
             | Head::Implicit { .. } => None,
         };
         let family = Family::of(&draw.head);
         let domain = &plan.model.variable(draw.variable).domain;
         let width = if family.outcomes().is_some() { 0 } else { domain.width() };
-        let shared = plan.draws.len() > 1 || plan.transition.is_some();
-        Ok(StepDraw { family, once: draw.once, stays_at, width, shared, reference })
+        let is_begun = |other: &Draw| other.once && other.variable == draw.variable;
+        let begins = plan.draws.iter().position(is_begun).filter(|_| draw.from > 1);
+        let shared = plan.draws.len() > 1 || plan.transition.is_some() || stays_at.is_some();
+        let (once, from) = (draw.once, draw.from);
+        Ok(StepDraw { family, once, from, begins, stays_at, width, shared, reference })
     }
 
     /// Number of values; it stands for `none`, too.
@@ -117,9 +124,12 @@ impl<E> StepDraw<E> {
 
     /// Whether step `t` draws it.
     pub fn is_drawn_at(&self, t: usize) -> bool {
-        !self.once || t == 1
+        (!self.once || t == 1) && t >= self.from
     }
 }
+
+/// What has drawn a variable at the first step in the place of a draw, and its values there.
+pub(in crate::engine) type Begun<'a, E> = (&'a DrawRows<E>, &'a Values<E>);
 
 /// What a variable is drawn from.
 pub(in crate::engine) struct Outputs<'a, E> {
@@ -218,12 +228,12 @@ impl<E: Number> DrawRows<E> {
         of.family.fault(name, numbers, wired.outputs(network, &wired.draws[number], rows))
     }
 
-    /// Draws at step `t` from the distributions of `rows`, or keeps what was drawn at 1; `listed`
-    /// has what is drawn, where that is not sampled. Writes the values of what is shared to `out`,
-    /// and those of what is real.
+    /// Draws at step `t` from the distributions of `rows`, or keeps what was drawn at 1, by itself
+    /// or by the draw that `begun` is; `listed` has what is drawn, where that is not sampled.
+    /// Writes the values of what is shared to `out`, and those of what is real.
     pub fn draw(
         &mut self,
-        (of, number): (&StepDraw<E>, usize),
+        (of, number, begun): (&StepDraw<E>, usize, Option<Begun<E>>),
         rows: Range<usize>,
         (t, choice, listed): (usize, Choice, Option<&Listed>),
         origin: &[u32],
@@ -243,6 +253,14 @@ impl<E: Number> DrawRows<E> {
                 rows.clone(),
                 &mut self.log_prob[rows.start..],
             );
+        } else if let Some((begun, values)) = begun {
+            let first = self.draws.reals.len();
+            self.draws.numbers.extend(begun.draws.numbers.iter().skip(rows.start));
+            for row in 0..if of.width > 0 { rows.len() } else { 0 } {
+                let components = values.columns.iter().skip(row).step_by(rows.len());
+                self.draws.reals.extend(components);
+            }
+            of.family.unsquash(&mut self.draws.reals[first..]);
         } else {
             match of.width {
                 0 => self

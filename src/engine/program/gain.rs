@@ -23,7 +23,7 @@ use super::point::Frozen;
 use crate::engine::episode::trace::Trace;
 use crate::engine::episode::variable::{Variable, When};
 use crate::engine::error::EngineError;
-use crate::engine::family::Family;
+use crate::engine::family::{Draws, Family};
 use crate::engine::heads::{categorical, mixture, normal};
 use crate::engine::network::feed::Feed;
 use crate::engine::network::forward::{Activations, Scratch};
@@ -34,6 +34,7 @@ use crate::engine::numeric::number::Number;
 use crate::engine::program::points::Source;
 use crate::plan::Plan;
 use std::collections::HashMap;
+use std::ops::Range;
 
 /// Draws of the weights that a gain is computed from, each with its mirror image.
 pub(in crate::engine) const PAIRS: u64 = 4;
@@ -276,6 +277,8 @@ impl<E: Number> Fresh<E> {
             Family::Normal { .. }
             | Family::Real(_)
             | Family::Mixture(_)
+            | Family::Record(_)
+            | Family::Blend(_)
             | Family::Implicit { .. } => self.reals.len() / density.family.width(),
         }
     }
@@ -306,6 +309,8 @@ impl<E: Number> Fresh<E> {
             Family::Normal { .. }
             | Family::Real(_)
             | Family::Mixture(_)
+            | Family::Record(_)
+            | Family::Blend(_)
             | Family::Implicit { .. } => {
                 let width = density.family.width();
                 let target = rows.trace.reals(density.target, rows.t, rows.of(row), width);
@@ -344,64 +349,95 @@ impl<E: Number> Fresh<E> {
     /// The gradient of `log p` of a row in the network's roots.
     fn score(&self, density: &Density, activations: &Activations<E>, row: usize) -> Vec<Vec<E>> {
         let root = |root| activations.output(&density.network, root, row..row + 1);
-        let (one, none): ([E; 1], [E; 1]) = ([Float::of(1.0)], [<E as Float>::ZERO]);
-        match &density.family {
-            &Family::Categorical { outcomes } | &Family::Sticky { outcomes } => {
-                let (mut log_p, mut gradient) =
-                    (vec![<E as Float>::ZERO; outcomes], vec![<E as Float>::ZERO; outcomes]);
-                categorical::log_probabilities(root(0), outcomes, &mut log_p);
-                categorical::add_score_gradient(
-                    &log_p,
-                    outcomes,
-                    &self.numbers[row..row + 1],
-                    (&one, &none),
-                    &mut gradient,
-                );
-                vec![gradient]
-            }
-            &Family::Normal { width, .. } => {
-                let (mut of_mean, mut of_sd) =
-                    (vec![<E as Float>::ZERO; width], vec![<E as Float>::ZERO; width]);
-                let x = &self.reals[row * width..(row + 1) * width];
-                normal::add_score_gradient(
-                    (root(0), root(1)),
-                    width,
-                    x,
-                    (&one, &none),
-                    (&mut of_mean, &mut of_sd),
-                );
-                vec![of_mean, of_sd]
-            }
-            Family::Real(real) => {
-                let width = real.width();
-                let mut numbers = vec![<E as Float>::ZERO; real.numbers()];
-                real.describe(root, &mut numbers);
-                let x = &self.reals[row * width..(row + 1) * width];
-                let arguments = real.numbers() / width;
-                let mut gradient = vec![vec![<E as Float>::ZERO; width]; arguments];
-                real.add_score_gradient(&numbers, x, &one, &mut gradient);
-                gradient
-            }
-            // the slope of log σ(z) is 1 − σ(z), that of log (1 − σ(z)) is −σ(z)
-            Family::Bernoulli { .. } => {
-                let drawn: E = Float::of(f64::from(self.numbers[row]));
-                let rest = <E as Float>::of(1.0) + Float::exp(-root(0)[0]);
-                vec![vec![drawn - <E as Float>::of(1.0) / rest]]
-            }
-            Family::Mixture(shape) => {
-                let mut numbers = vec![<E as Float>::ZERO; shape.numbers()];
-                mixture::describe(*shape, root, &mut numbers);
-                let mut total = [<E as Float>::ZERO];
-                (0..shape.parts).for_each(|part| total[0] += root(part)[0]);
-                let x = &self.reals[row * shape.width..(row + 1) * shape.width];
-                let roots = density.network.outputs();
-                let mut gradient: Vec<Vec<E>> =
-                    (0..roots).map(|at| vec![<E as Float>::ZERO; root(at).len()]).collect();
-                let of = (&numbers[..], &total[..]);
-                mixture::add_score_gradient(*shape, of, x, &one, &mut gradient);
-                gradient
-            }
-            Family::Implicit { .. } => panic!("plan: gains are of densities"),
+        let width = density.family.width();
+        let drawn = match density.family.outcomes().is_some() {
+            true => (&self.numbers[row..row + 1], &[][..]),
+            false => (&[][..], &self.reals[row * width..(row + 1) * width]),
+        };
+        score(&density.family, &root, drawn)
+    }
+}
+
+/// The gradient of `log p` of one draw, a number or reals, in the roots of a row.
+fn score<'a, E: Number>(
+    family: &Family,
+    root: &dyn Fn(usize) -> &'a [E],
+    (numbers, x): (&[u32], &[E]),
+) -> Vec<Vec<E>> {
+    let (one, none): ([E; 1], [E; 1]) = ([Float::of(1.0)], [<E as Float>::ZERO]);
+    match family {
+        &Family::Categorical { outcomes } | &Family::Sticky { outcomes } => {
+            let (mut log_p, mut gradient) =
+                (vec![<E as Float>::ZERO; outcomes], vec![<E as Float>::ZERO; outcomes]);
+            categorical::log_probabilities(root(0), outcomes, &mut log_p);
+            categorical::add_score_gradient(
+                &log_p,
+                outcomes,
+                numbers,
+                (&one, &none),
+                &mut gradient,
+            );
+            vec![gradient]
         }
+        &Family::Normal { width, .. } => {
+            let (mut of_mean, mut of_sd) =
+                (vec![<E as Float>::ZERO; width], vec![<E as Float>::ZERO; width]);
+            normal::add_score_gradient(
+                (root(0), root(1)),
+                width,
+                x,
+                (&one, &none),
+                (&mut of_mean, &mut of_sd),
+            );
+            vec![of_mean, of_sd]
+        }
+        Family::Real(real) => {
+            let width = real.width();
+            let mut numbers = vec![<E as Float>::ZERO; real.numbers()];
+            real.describe(root, &mut numbers);
+            let arguments = real.numbers() / width;
+            let mut gradient = vec![vec![<E as Float>::ZERO; width]; arguments];
+            real.add_score_gradient(&numbers, x, &one, &mut gradient);
+            gradient
+        }
+        // the slope of log σ(z) is 1 − σ(z), that of log (1 − σ(z)) is −σ(z)
+        Family::Bernoulli { .. } => {
+            let drawn: E = Float::of(f64::from(numbers[0]));
+            let rest = <E as Float>::of(1.0) + Float::exp(-root(0)[0]);
+            vec![vec![drawn - <E as Float>::of(1.0) / rest]]
+        }
+        Family::Mixture(shape) => {
+            let mut numbers = vec![<E as Float>::ZERO; shape.numbers()];
+            mixture::describe(*shape, root, &mut numbers);
+            let mut total = [<E as Float>::ZERO];
+            (0..shape.parts).for_each(|part| total[0] += root(part)[0]);
+            let mut gradient: Vec<Vec<E>> =
+                (0..3 * shape.parts).map(|at| vec![<E as Float>::ZERO; root(at).len()]).collect();
+            let of = (&numbers[..], &total[..]);
+            mixture::add_score_gradient(*shape, of, x, &one, &mut gradient);
+            gradient
+        }
+        Family::Record(record) => {
+            let parts = record.parts().zip(record.drawn(x));
+            let of_part = |((family, roots), drawn): ((&Family, Range<usize>), Draws<E>)| {
+                let root: &dyn Fn(usize) -> &'a [E] = &|at| root(roots.start + at);
+                score(family, root, (&drawn.numbers, &drawn.reals))
+            };
+            parts.flat_map(of_part).collect()
+        }
+        Family::Blend(blend) => {
+            let slopes = blend.slopes(root, x);
+            let of_weights = slopes.iter().map(|(of_weight, _)| vec![*of_weight]);
+            let of_parts = blend.parts().zip(&slopes).flat_map(|((family, roots), (_, share))| {
+                let root: &dyn Fn(usize) -> &'a [E] = &|at| root(roots.start + at);
+                let mut drawn = x.to_vec();
+                family.unsquash(&mut drawn);
+                let mut gradient = score(family, root, (&[], &drawn));
+                gradient.iter_mut().flatten().for_each(|d| *d *= *share);
+                gradient
+            });
+            of_weights.chain(of_parts).collect()
+        }
+        Family::Implicit { .. } => panic!("plan: gains are of densities"),
     }
 }

@@ -321,6 +321,7 @@ impl<E> Stage<'_, E> {
             || !self.densities.is_empty()
             || !self.gains.is_empty()
             || !self.learning.traced.is_empty()
+            || self.imagination.as_ref().is_some_and(|of| !of.wired.traced.is_empty())
     }
 
     /// How many draws are credited: those of a step, and the next and the first state where a model

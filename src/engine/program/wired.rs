@@ -28,8 +28,9 @@ pub(in crate::engine) struct Wired {
     /// That of the baseline.
     pub value: Option<usize>,
     feeds: Vec<(Feed, InputKind)>,
-    /// What is read of earlier steps: each read, which step of it, and how many values there are.
-    pub traced: Vec<(Variable, When, InputKind)>,
+    /// What is read of earlier steps: each read, which step of it, how many values there are, and
+    /// whether what reads it is not drawn at the first step.
+    pub traced: Vec<(Variable, When, InputKind, bool)>,
     /// The state's and the observation's numbers, where a world that does not number them feeds a
     /// network that needs them.
     state: Option<FiniteDomain>,
@@ -157,7 +158,8 @@ impl Wired {
         // what is drawn last in a step is read of the trace
         let kept = |variable| drawn(variable, false).filter(|at| at + 1 < plan.draws.len());
         let earlier = std::cell::RefCell::new(Vec::new());
-        let feed = |read: &Read| match *read {
+        // what is not drawn at the first step may read what is not there then
+        let feed = |read: &Read, begins: bool| match *read {
             Read::Time => Some(Feed::Time),
             Read::Variable(variable) if variable == environment.state => Some(Feed::State),
             Read::Variable(variable) if Some(variable) == environment.observation => {
@@ -168,11 +170,14 @@ impl Wired {
                 drawn(variable, true).map(Feed::Drawn)
             }
             Read::First(variable) if kept(variable).is_some() => kept(variable).map(Feed::First),
-            Read::Step(variable, -1) if kept(variable).is_some() => kept(variable).map(Feed::Last),
+            Read::Step(variable, -1) if !begins && kept(variable).is_some() => {
+                kept(variable).map(Feed::Last)
+            }
             Read::First(_) | Read::Step(..) | Read::Window(..) | Read::Past(..) | Read::Absent => {
                 let reads = &mut *earlier.borrow_mut();
-                let at = reads.iter().position(|known| known == read).unwrap_or_else(|| {
-                    reads.push(*read);
+                let known = reads.iter().position(|known| *known == (*read, begins));
+                let at = known.unwrap_or_else(|| {
+                    reads.push((*read, begins));
                     reads.len() - 1
                 });
                 Some(Feed::Traced(at))
@@ -188,7 +193,11 @@ impl Wired {
             draws.iter().chain(references.iter().flatten()).chain(baseline).collect();
         let mut known: Vec<(KernelId, Vec<Feed>)> = Vec::new();
         for part in &parts {
-            let feeds: Option<Vec<Feed>> = part.reads.iter().map(feed).collect();
+            let begins = plan.draws.iter().any(|draw| {
+                draw.from > 1 && draw.kernel == part.kernel && draw.reads == part.reads
+            });
+            let feeds: Option<Vec<Feed>> =
+                part.reads.iter().map(|read| feed(read, begins)).collect();
             let feeds = feeds.ok_or_else(|| {
                 refused(part.kernel, "reads what its environment does not draw before it")
             })?;
@@ -228,8 +237,17 @@ impl Wired {
                 .map_err(|error| EngineError::Unsupported(error.to_string()))?,
             None => network,
         };
+        // a window that ends at its own step is there once that is drawn
+        let drawn_now = |feed: Feed| match feed {
+            Feed::Traced(read) => match earlier.borrow()[read].0 {
+                Read::Window(variable, _, 0) => drawn(variable, false),
+                _ => None,
+            },
+            _ => None,
+        };
+        let pass = |feed: Feed| drawn_now(feed).map_or(feed.pass(), |draw| draw + 1);
         let network =
-            network.staged(|source| if source == ELSEWHERE { 0 } else { Feed::of(source).pass() });
+            network.staged(|source| if source == ELSEWHERE { 0 } else { pass(Feed::of(source)) });
         let feeds = network.inputs().iter().map(|spec| {
             let feed = (spec.source != ELSEWHERE).then(|| Feed::of(spec.source));
             feed.map(|feed| (feed, spec.kind)).ok_or_else(|| {
@@ -244,12 +262,16 @@ impl Wired {
         let mut traced = Vec::new();
         for ((feed, kind), spec) in feeds.iter_mut().zip(network.inputs()) {
             if let Feed::Traced(read) = feed {
-                let read = earlier.borrow()[*read];
+                let (read, begins) = earlier.borrow()[*read];
                 let (variable, when) = Variable::read(plan, read, spec.step).ok_or_else(|| {
                     refused(whose, "reads earlier steps of what is not of the trajectory")
                 })?;
+                if let (Variable::Drawn(draw), When::After(0)) = (variable, when) {
+                    *feed = Feed::Drawn(draw);
+                    continue;
+                }
                 *feed = Feed::Traced(traced.len());
-                traced.push((variable, when, *kind));
+                traced.push((variable, when, *kind, begins));
             }
         }
         if feeds.len() > MOST_INPUTS {

@@ -171,8 +171,9 @@ struct Space {
     start: Vec<f64>,
     /// A learned model draws the next states: any of them.
     imagined: bool,
-    /// Of each draw of a step, how many values it has, and whether it is made once.
-    draws: Vec<(u32, bool)>,
+    /// Of each draw of a step, how many values it has, whether it is made once, and where another
+    /// makes it at the first step, which.
+    draws: Vec<(u32, bool, Option<usize>)>,
     /// Of each action of the environment, which draw it is, and how many values it has.
     acts: Vec<(usize, usize)>,
     horizon: usize,
@@ -209,7 +210,11 @@ impl Space {
             }
         };
         let size = |variable| finite::finite_domain(&plan.model, variable).map(|d| d.size());
-        let draw = |draw: &Draw| Ok((size(draw.variable)? as u32, draw.once));
+        let draw = |draw: &Draw| {
+            let begins = |other: &Draw| other.once && other.variable == draw.variable;
+            let begins = plan.draws.iter().position(begins).filter(|_| draw.from > 1);
+            Ok((size(draw.variable)? as u32, draw.once, begins))
+        };
         let draws = plan.draws.iter().map(draw).collect::<Result<_, finite::NotFinite>>();
         let draws = draws.map_err(|error| unsupported(&error))?;
         let acts = plan.model.environment(plan.environment).actions.iter().map(|&action| {
@@ -280,15 +285,17 @@ impl Space {
     /// What the step after those of a trajectory may draw.
     fn drawn_after(&self, trajectory: &Trajectory) -> Vec<Vec<u32>> {
         let mut all = vec![Vec::new()];
-        for (draw, &(values, once)) in self.draws.iter().enumerate() {
-            let values = match trajectory.draws.last().filter(|_| once) {
-                Some(kept) => kept[draw]..kept[draw] + 1,
-                None => 0..values,
-            };
+        for (draw, &(values, once, begins)) in self.draws.iter().enumerate() {
+            let kept = trajectory.draws.last().filter(|_| once).map(|kept| kept[draw]);
+            let begins = begins.filter(|_| trajectory.draws.is_empty());
             all = all
                 .iter()
                 .flat_map(|before: &Vec<u32>| {
-                    values.clone().map(|value| [&before[..], &[value]].concat())
+                    let values = match kept.or(begins.map(|at| before[at])) {
+                        Some(value) => value..value + 1,
+                        None => 0..values,
+                    };
+                    values.map(|value| [&before[..], &[value]].concat())
                 })
                 .collect();
         }

@@ -12,7 +12,7 @@ use crate::engine::fleet::shards::{Hands, Job, Shard, Shared, read, write};
 use crate::engine::gradient::objective::Told;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
-use crate::engine::program::draws::KlReference;
+use crate::engine::program::draws::{KlReference, StepDraw};
 use crate::engine::program::stage::{Source, Stage};
 use crate::engine::sample::rollout::Rollout;
 use crate::engine::tape::parameters::Parameters;
@@ -178,11 +178,12 @@ impl<E: Number> Shard<E> {
             let outputs = wired.outputs(&rollout.episodes.network, draw.roots, &rows);
             metric.resize_with(draw.roots.len(), Vec::new);
             draw.family.metric((draw.numbers, draw.last), outputs, tangent, metric);
-            if draw.once {
+            if draw.of.once || draw.of.from > 1 {
                 let first_step = rollout.episodes.rows.starts.get(1).copied().unwrap_or(0);
                 for (root, of) in draw.roots.clone().zip(metric) {
-                    let width = wired.network.width(root);
-                    of[first_step * width..].fill(<E as Float>::ZERO);
+                    let kept = first_step * wired.network.width(root);
+                    let kept = if draw.of.once { kept..of.len() } else { 0..kept };
+                    of[kept].fill(<E as Float>::ZERO);
                 }
             }
         }
@@ -261,7 +262,7 @@ impl<E: Number> Shard<E> {
             let outputs = wired.outputs(&rollout.episodes.network, draw.roots, &rows);
             draw.family.describe(outputs, draw.last, &mut trial.present);
             draw.family.log_probs(&trial.present, draw.draws, rows.clone(), &mut trial.log_prob);
-            let counts = |t: u32| !draw.once || t == 1;
+            let counts = |t: u32| draw.of.is_drawn_at(t as usize);
             let worth = &objective.draws[number].advantage;
             let weighed = trial.log_prob.iter().zip(draw.log_prob).zip(worth).zip(&times);
             surrogate += weighed
@@ -327,8 +328,7 @@ struct Region<'a, E> {
     last: &'a [u32],
     draws: &'a Draws<E>,
     log_prob: &'a [E],
-    /// Only the first step draws.
-    once: bool,
+    of: &'a StepDraw<E>,
 }
 
 /// All draws of a step, in their order.
@@ -344,6 +344,6 @@ fn regions<'a, E: Number>(
         last: &rows.last,
         draws: &rows.draws,
         log_prob: &rows.log_prob,
-        once: of.once,
+        of,
     })
 }

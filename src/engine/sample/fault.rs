@@ -98,6 +98,12 @@ impl Family {
                     && deviations.iter().all(is_deviation)
             }),
             Family::Real(real) => rows.chunks_exact(real.numbers()).all(|row| real.describes(row)),
+            Family::Record(record) => {
+                rows.chunks_exact(record.numbers()).all(|row| record.describes(row))
+            }
+            Family::Blend(blend) => {
+                rows.chunks_exact(blend.numbers()).all(|row| blend.describes(row))
+            }
             Family::Implicit { .. } => kernels::all_finite(rows),
         }
     }
@@ -135,6 +141,7 @@ impl Family {
             values.iter().all(|z| !z.is_nan() && *z < f64::INFINITY)
                 && values.iter().any(|z| *z > f64::NEG_INFINITY)
         };
+        let weight: fn(&[f64]) -> bool = |weight| weight[0].is_finite() && weight[0] >= 0.0;
         match self {
             Family::Categorical { outcomes } => vec![("logits", *outcomes, logits)],
             Family::Bernoulli { .. } => vec![("logit", 1, |values| !values[0].is_nan())],
@@ -147,8 +154,11 @@ impl Family {
             Family::Normal { width, .. } => {
                 vec![("mean", *width, finite), ("sd", *width, deviation)]
             }
+            Family::Blend(blend) => {
+                let weights = std::iter::repeat_n(("weight", 1, weight), blend.parts().count());
+                weights.chain(blend.parts().flat_map(|(part, _)| part.roots())).collect()
+            }
             Family::Mixture(shape) => {
-                let weight: fn(&[f64]) -> bool = |weight| weight[0].is_finite() && weight[0] >= 0.0;
                 let weights = std::iter::repeat_n(("weight", 1, weight), shape.parts);
                 let means = std::iter::repeat_n(
                     ("mean", shape.width, finite as fn(&[f64]) -> bool),
@@ -164,6 +174,7 @@ impl Family {
                 let right = |positive| if positive { deviation } else { finite };
                 real.named().map(|(name, positive)| (name, real.width(), right(positive))).collect()
             }
+            Family::Record(record) => record.parts().flat_map(|(part, _)| part.roots()).collect(),
             Family::Implicit { width } => vec![("draw", *width, finite)],
         }
     }

@@ -7,6 +7,7 @@ use crate::engine::program::draws::DrawRows;
 use crate::engine::program::stage::Stage;
 use crate::exact::OptionVisits;
 use crate::model::Role;
+use crate::plan::Draw;
 use crate::world::Batch;
 use std::ops::Range;
 
@@ -25,11 +26,12 @@ impl<E: Number> Tally<E> {
         let plan = stage.plan;
         let is_counted = |at: &usize| {
             let variable = plan.model.variable(plan.draws[*at].variable);
-            variable.role == Role::Option && variable.domain.is_finite()
+            let is_whole = plan.draw_of(plan.draws[*at].variable) == Some(*at);
+            variable.role == Role::Option && variable.domain.is_finite() && is_whole
         };
         let counted = (0..stage.draws.len()).filter(is_counted);
         let numbers = |at: usize| stage.draws[at].family.numbers();
-        let actions = stage.draws[stage.draws.len() - 1].family.outcomes().unwrap_or(1);
+        let actions = stage.draws[acting(stage)].family.outcomes().unwrap_or(1);
         let states = stage
             .states()
             .filter(|states| counted.clone().all(|at| states * numbers(at) * actions <= LARGEST));
@@ -63,7 +65,7 @@ impl<E: Number> Tally<E> {
             .states
             .as_mut()
             .map(|present| present.state_numbers(&stage.seen(), batch, rows.len()));
-        let acts = &draws[draws.len() - 1].draws.numbers;
+        let acts = &draws[acting(stage)].draws.numbers;
         for (option, visits) in &mut self.visits {
             let (drawn, last) = (&draws[*option].draws.numbers, &last[*option].numbers);
             for (at, row) in rows.clone().enumerate() {
@@ -89,6 +91,13 @@ impl<E: Number> Tally<E> {
     pub fn merge(&mut self, other: Tally<E>) {
         self.visits.iter_mut().zip(other.visits).for_each(|(sum, visits)| sum.1.add(&visits.1));
     }
+}
+
+/// The last action that a step draws.
+fn acting<E>(stage: &Stage<E>) -> usize {
+    let plan = stage.plan;
+    let acts = |draw: &Draw| plan.model.variable(draw.variable).role == Role::Action;
+    plan.draws.iter().rposition(acts).expect("plan: a step draws an action")
 }
 
 #[cfg(test)]

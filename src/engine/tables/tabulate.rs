@@ -10,7 +10,9 @@ use crate::engine::numeric::said::said;
 use crate::engine::tables::head::{Head, Rows, cannot_run, head};
 use crate::engine::tape::parameters::Parameters;
 use crate::finite::{Axis, Conditions, KernelTable};
-use crate::model::{Distribution, FormalVariable, Kernel, KernelId, LayerId, Model, Scores};
+use crate::model::{
+    Distribution, FormalVariable, Kernel, KernelId, LayerId, Model, Scores, in_normal_form,
+};
 use std::collections::BTreeMap;
 
 /// Conditions that go through the network together.
@@ -30,7 +32,8 @@ pub fn tabulate(
     parameters: &Parameters<f64>,
     kernel: KernelId,
 ) -> Result<KernelTable, Unsupported> {
-    let table = Table::of(model, kernel)?;
+    let normal = in_normal_form(model, kernel);
+    let table = Table::of(&normal, kernel)?;
     let mut log_probability = vec![0.0; table.conditions * table.outcomes];
     let mut broken = None;
     table.for_each_chunk(parameters, |_, rows| {
@@ -62,7 +65,8 @@ pub fn pull_back(
     kernel: KernelId,
     gradient: &[f64],
 ) -> Result<Vec<f64>, Unsupported> {
-    let table = Table::of(model, kernel)?;
+    let normal = in_normal_form(model, kernel);
+    let table = Table::of(&normal, kernel)?;
     let mut of_parameters = parameters.zero_gradient();
     let mut scratch = Scratch::default();
     let mut log_q = Vec::new();

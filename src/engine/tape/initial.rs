@@ -55,14 +55,14 @@ fn lengths(model: &Model) -> Vec<Option<f64>> {
             | LayerOp::Noise
             | LayerOp::Simulate(_)
             | LayerOp::Unary(..)
-            | LayerOp::Binary(..) => {}
+            | LayerOp::Binary(..)
+            | LayerOp::Sum(_)
+            | LayerOp::Mixture(_) => {}
         }
     }
     for kernel in &model.kernels {
         for layer in score_layers(&kernel.distribution) {
-            if let Some(weight) = last_weight(network, layer) {
-                set(&weight, 0.01);
-            }
+            last_weights(network, layer).iter().for_each(|weight| set(weight, 0.01));
         }
     }
     lengths
@@ -95,12 +95,20 @@ fn score_layers(distribution: &Distribution<LayerId>) -> Vec<LayerId> {
     }
 }
 
-/// The weight that a layer ends in.
-fn last_weight(network: &Network, layer: LayerId) -> Option<ParameterId> {
+/// The weights that a layer ends in, those of each of the distributions that it is made of.
+fn last_weights(network: &Network, layer: LayerId) -> Vec<ParameterId> {
     match &network.layer(layer).op {
-        LayerOp::Linear { weight, .. } => Some(*weight),
-        LayerOp::Mlp { weights, .. } => weights.last().map(|(weight, _)| *weight),
-        LayerOp::Per { heads, .. } => last_weight(network, *heads),
+        LayerOp::Linear { weight, .. } => vec![*weight],
+        LayerOp::Mlp { weights, .. } => {
+            weights.last().map(|(weight, _)| *weight).into_iter().collect()
+        }
+        LayerOp::Per { heads, .. } => last_weights(network, *heads),
+        LayerOp::Sum(parts) => {
+            parts.iter().flat_map(|(part, _)| last_weights(network, *part)).collect()
+        }
+        LayerOp::Mixture(parts) => {
+            parts.iter().flat_map(|part| last_weights(network, part.logits)).collect()
+        }
         LayerOp::Formal { .. }
         | LayerOp::Scalars(_)
         | LayerOp::Concat(_)
@@ -109,7 +117,7 @@ fn last_weight(network: &Network, layer: LayerId) -> Option<ParameterId> {
         | LayerOp::Noise
         | LayerOp::Simulate(_)
         | LayerOp::Unary(..)
-        | LayerOp::Binary(..) => None,
+        | LayerOp::Binary(..) => vec![],
     }
 }
 

@@ -86,18 +86,18 @@ fn each(
 }
 
 #[derive(Default)]
-struct Seen {
+pub(super) struct Seen {
     /// How many gradients the oracle could compare.
-    by_oracle: usize,
-    summed: usize,
+    pub(super) by_oracle: usize,
+    pub(super) summed: usize,
 }
 
 /// How far parameters are from their initial values: where a missing term is small, and where it is
 /// not.
-const SIZES: [f64; 3] = [0.3, 1.0, 3.0];
+pub(super) const SIZES: [f64; 3] = [0.3, 1.0, 3.0];
 
 /// Holds the mean of each estimator against the gradient, at parameters of several sizes.
-fn assert_unbiased(name: &str, text: &str, sizes: &[f64], seen: &mut Seen) {
+pub(super) fn assert_unbiased(name: &str, text: &str, sizes: &[f64], seen: &mut Seen) {
     // what lies outside at every step is refused: the longer chain has it
     if text.contains("horizon T = 2") && text.contains("t+3") {
         return;

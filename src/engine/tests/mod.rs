@@ -2,6 +2,7 @@
 
 pub(in crate::engine) mod composed;
 pub(in crate::engine) mod densities;
+pub(in crate::engine) mod drawn;
 pub(in crate::engine) mod dream;
 pub(in crate::engine) mod evaluate;
 pub(in crate::engine) mod families;

@@ -308,7 +308,7 @@ fn what_does_not_run_with_drawn_weights_is_refused() {
     assert!(told(text(both.0, both.1, "a[t] ~ habit(s[t])")).contains("drawn twice"));
     assert!(
         told(text("", "weights(pi) ~ Normal", "a[t] ~ previous pi(s[t])"))
-            .contains("no `previous` of drawn weights")
+            .contains("is a mixture over")
     );
     assert!(
         told(text("", "weights(pi) ~ Normal(mean = 0, sd = 1)", "a[t] ~ Uniform"))

@@ -162,6 +162,7 @@ impl Layers<'_> {
             | LayerOp::Concat(_)
             | LayerOp::Table { .. }
             | LayerOp::Linear { .. } => self.graph.input(InputId(layer.0)),
+            LayerOp::Sum(_) | LayerOp::Mixture(_) => self.graph.input(InputId(layer.0)),
             LayerOp::Mlp { .. } | LayerOp::Gru { .. } | LayerOp::Noise | LayerOp::Simulate(_) => {
                 self.graph.input(InputId(layer.0))
             }
@@ -191,7 +192,9 @@ impl Layers<'_> {
             | LayerOp::Noise
             | LayerOp::Simulate(_)
             | LayerOp::Unary(..)
-            | LayerOp::Binary(..) => EVERYTHING,
+            | LayerOp::Binary(..)
+            | LayerOp::Sum(_)
+            | LayerOp::Mixture(_) => EVERYTHING,
         }
     }
 

@@ -295,6 +295,8 @@ impl<'m> Placed<'m> {
             | LayerOp::Mlp { .. }
             | LayerOp::Gru { .. } => None,
             LayerOp::Noise | LayerOp::Simulate(_) => None,
+            // the normal form, which is made of what is verified, has them
+            LayerOp::Sum(_) | LayerOp::Mixture(_) => None,
         };
         let numbers = known.unwrap_or_else(|| {
             (0..layer.width as u32).map(|column| self.leaf(Leaf::Learned(id, column))).collect()
@@ -501,6 +503,7 @@ fn holds_scalars(model: &Model, layer: LayerId) -> bool {
         | LayerOp::Mlp { .. }
         | LayerOp::Gru { .. } => false,
         LayerOp::Noise | LayerOp::Simulate(_) => false,
+        LayerOp::Sum(_) | LayerOp::Mixture(_) => false,
     }
 }
 

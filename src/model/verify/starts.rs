@@ -183,7 +183,9 @@ fn first_value(model: &Model, layer: crate::model::LayerId) -> Option<f64> {
         | LayerOp::Noise
         | LayerOp::Simulate(_)
         | LayerOp::Unary(..)
-        | LayerOp::Binary(..) => None,
+        | LayerOp::Binary(..)
+        | LayerOp::Sum(_)
+        | LayerOp::Mixture(_) => None,
     }
 }
 

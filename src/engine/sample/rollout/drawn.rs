@@ -26,9 +26,17 @@ impl<E: Number> Rollout<E> {
         self.feeds.traced.resize_with(wired.traced.len(), Values::default);
         let drawn = |draw: usize| &self.episodes.draws[draw].draws.numbers[..];
         let origin = &self.work.origin[..live];
-        for (&(variable, when, kind), values) in wired.traced.iter().zip(&mut self.feeds.traced) {
+        for (&(variable, when, kind, begins), values) in
+            wired.traced.iter().zip(&mut self.feeds.traced)
+        {
             values.clear();
+            // what the first step does not draw sees zeros there
+            let is_nothing = begins && t == 1;
             match kind {
+                InputKind::Finite { .. } if is_nothing => values.numbers.resize(live, 0),
+                InputKind::Real { components } if is_nothing => {
+                    values.columns.resize(components * live, <E as Float>::ZERO);
+                }
                 InputKind::Finite { size } => {
                     values.numbers.extend(origin.iter().map(|&trajectory| {
                         let of = (trajectory as usize, t, stage.horizon);
@@ -68,13 +76,14 @@ impl<E: Number> Rollout<E> {
         let Rollout { episodes, feeds, batch, work, listed, .. } = self;
         let Episodes { draws, network, .. } = episodes;
         let origin = &work.origin[..live];
-        if let [of, _, ..] = &stage.draws[..] {
-            debug_assert!(of.shared, "draws: what several make is kept beside the rows");
+        if stage.draws.iter().any(|of| of.shared) {
             let all = stage.draws.iter().zip(&*draws).zip(&mut feeds.last);
             all.for_each(|((of, drawn), last)| drawn.read_last(of, t, origin, last));
             feeds.drawn.iter_mut().chain(&mut feeds.first).for_each(Values::clear);
         }
-        for (number, (of, drawn)) in stage.draws.iter().zip(draws).enumerate() {
+        for (number, of) in stage.draws.iter().enumerate() {
+            let (earlier, drawn) = draws.split_at_mut(number);
+            let drawn = &mut drawn[0];
             let computed =
                 Arc::get_mut(network).expect("rollout: the tape of the last gradient is gone");
             wired.feed(point.present, (&stage.world, batch), live, feeds, |inputs| {
@@ -91,9 +100,11 @@ impl<E: Number> Rollout<E> {
             if broken.is_some() {
                 return broken;
             }
-            let buffers = (&mut work.uniforms, &mut feeds.drawn[number]);
+            let (before, here) = feeds.drawn.split_at_mut(number);
+            let begun = of.begins.filter(|_| t < of.from).map(|at| (&earlier[at], &before[at]));
+            let buffers = (&mut work.uniforms, &mut here[0]);
             let how = (t, choice, listed.as_ref());
-            drawn.draw((of, number), rows.clone(), how, origin, random, buffers);
+            drawn.draw((of, number, begun), rows.clone(), how, origin, random, buffers);
             if of.shared {
                 drawn.read_first(of, origin, &mut feeds.first[number]);
             }

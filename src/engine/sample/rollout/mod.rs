@@ -340,6 +340,9 @@ impl<E: Number> Rollout<E> {
                 expressions.read_before(&stage.world, batch, live, values)
             });
         }
+        if let Some(of) = stage.imagination.as_ref().filter(|of| !of.wired.traced.is_empty()) {
+            self.read_earlier((stage, &of.wired, point.present), t, live);
+        }
         let Rollout { episodes, batch, feeds, work, exponents, listed, .. } = &mut *self;
         let Episodes { draws, slopes, imagined, .. } = episodes;
         let drawn = |at: usize| draws[at].taken(&stage.draws[at], rows.clone(), &feeds.drawn[at]);
