@@ -338,7 +338,8 @@ fn an_environment_that_nobody_registered_is_refused() {
     let gymnasium = walk("= gymnasium(\"Walk-v0\")", OF_THE_STATE, "");
     assert_eq!(
         refused(&gymnasium, &walks()),
-        ["`line` is `Walk-v0` of Gymnasium, which this version does not run"]
+        ["`line` is `Walk-v0` of Gymnasium, a program of Python, and rlppl starts none: it runs \
+          what is written in the language, and programs of Rust"]
     );
 }
 
@@ -390,8 +391,8 @@ fn no_learned_kernel_draws_the_states_of_an_outside_environment() {
     let text = without_likelihood(&walk(RUST, policy, lines));
     assert_eq!(
         refused(&text, &walks()),
-        ["`line` comes from outside, and this version draws its states by no learned kernel in \
-          the posterior"]
+        ["`line` comes from outside: what it pays and when it ends only its own steps say, and a \
+          learned kernel that draws its states makes none"]
     );
 }
 

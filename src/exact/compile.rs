@@ -5,16 +5,21 @@ use super::delay::{Delayed, Moment};
 use super::environments::{Environments, entry_points};
 use super::listing::{Listing, groups, list};
 use super::memory::Memory;
-use super::place::{Place, Placed, drawing_order, place, place_likelihood, state_factors};
-use super::read::{Expression, Need, Points};
+use super::place::{
+    Place, Placed, drawing_order, input_needs, place, place_likelihood, state_factors,
+};
+use super::read::{Expression, Need, Points, Standing};
 use super::refuse::refuse;
+use super::rewards;
 use super::rows::Rows;
 use super::term::{Sum, Term};
 use super::transitions::{Slices, Start, Transitions, log_ratio};
 use super::trellis::{Dynamics, Level, Pair, Part, Trellis};
+use crate::expr::ExprId;
 use crate::finite::{KernelTables, NotFinite};
 use crate::model::{
-    Bound, Index, KernelRef, LikelihoodForm, Model, Role, Target, TargetVariable, VariableId,
+    Bound, EnvironmentId, Index, Input, KernelRef, LikelihoodForm, Model, Role, Target,
+    TargetVariable, Value, VariableId,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -49,13 +54,17 @@ pub(super) fn compile<'m>(
         return Err(NotFinite(sentence));
     }
     let horizon = model.horizon.value;
+    // what the likelihood reads is summed over by its reverse model, which is normalised
+    let keeps_auxiliary = reads_auxiliary(model, bound);
     let left_out = match scope {
         Scope::Posterior | Scope::Marginal | Scope::Options => BTreeSet::new(),
+        Scope::Prior if keeps_auxiliary => BTreeSet::new(),
         Scope::Prior => auxiliary_variables(bound),
     };
     let auxiliary = match scope {
-        Scope::Posterior => place(model, &bound.auxiliary, &left_out)?,
-        Scope::Marginal | Scope::Prior | Scope::Options => vec![],
+        Scope::Prior if !keeps_auxiliary => vec![],
+        Scope::Posterior | Scope::Prior => place(model, &bound.auxiliary, &left_out)?,
+        Scope::Marginal | Scope::Options => vec![],
     };
     let posterior = place(model, &bound.posterior, &left_out)?;
     let state = only_state(model, &posterior)?;
@@ -131,8 +140,28 @@ pub(super) fn compile<'m>(
     let mut choices = list(&listing, &table);
     let memory = Memory::new(model, &needs, table.states, choices.count())?;
     memory.link(state, &mut choices);
-    let at_choices = Rc::new(memory.choice_points(state, &choices, &needs));
-    let at_nodes = Rc::new(memory.node_points(state, table.states, &needs));
+    let mut at_choices = memory.choice_points(state, &choices, &needs);
+    let mut at_nodes = memory.node_points(state, table.states, &needs);
+    for (likelihood, place) in &likelihoods {
+        let (LikelihoodForm::Exponential { value, .. }, Place::Slices(delayed)) =
+            (&likelihood.form, place)
+        else {
+            continue;
+        };
+        for Delayed { moment, standing, .. } in delayed {
+            let points = match moment {
+                Moment::Choice => &mut at_choices,
+                Moment::Arrival => &mut at_nodes,
+            };
+            for of @ (environment, reward, at) in paid(model, *value, standing) {
+                if !points.rewards.contains_key(&of) {
+                    let column = rewards::column(environments, (environment, reward), at, points)?;
+                    points.rewards.insert(of, Rc::new(column));
+                }
+            }
+        }
+    }
+    let (at_choices, at_nodes) = (Rc::new(at_choices), Rc::new(at_nodes));
     let steps = 1..=horizon;
 
     let build = Build { environments, tables, state, at_choices: &at_choices, at_nodes: &at_nodes };
@@ -266,6 +295,20 @@ pub(super) fn compile<'m>(
     })
 }
 
+/// The rewards that an exponent reads, relative to its slice.
+fn paid(
+    model: &Model,
+    value: ExprId,
+    standing: &Standing,
+) -> impl Iterator<Item = (EnvironmentId, u32, Index)> {
+    let mut needs = Vec::new();
+    input_needs(model, &[value], standing, &mut needs);
+    needs.into_iter().filter_map(|need| match need {
+        Need::Reward(environment, reward, at) => Some((environment, reward, at)),
+        Need::Variable(..) => None,
+    })
+}
+
 /// Each option of the posterior, and where the one that was held stands at the next step:
 /// `Step(-1)`, or `First` of one drawn once.
 pub(super) fn held(model: &Model, posterior: &[Placed<'_>]) -> Vec<(VariableId, Index)> {
@@ -302,6 +345,32 @@ pub(super) fn auxiliary_variables(bound: &Bound) -> BTreeSet<VariableId> {
             Target::Variable { .. } | Target::Weights(_) => None,
         })
         .collect()
+}
+
+/// Whether a likelihood reads an auxiliary variable, which the evidence then is a sum over, too.
+pub(super) fn reads_auxiliary(model: &Model, bound: &Bound) -> bool {
+    let auxiliary = auxiliary_variables(bound);
+    let is_auxiliary = |value: &Value| match value {
+        Value::Variable { variable, .. }
+        | Value::Window { variable, .. }
+        | Value::Past { variable, .. }
+        | Value::Future { variable, .. } => auxiliary.contains(variable),
+        Value::Expression(roots) => reads_any(model, roots, &auxiliary),
+        Value::Reward { .. } | Value::Time | Value::Absent => false,
+    };
+    bound.likelihood.iter().any(|likelihood| match &likelihood.form {
+        LikelihoodForm::Exponential { value, .. } => reads_any(model, &[*value], &auxiliary),
+        LikelihoodForm::Density { values, givens, .. } => {
+            values.iter().chain(givens).any(is_auxiliary)
+        }
+    })
+}
+
+fn reads_any(model: &Model, roots: &[ExprId], of: &BTreeSet<VariableId>) -> bool {
+    model.graph.inputs_of(roots).into_iter().any(|input| {
+        matches!(model.inputs[input.0 as usize], Input::Variable { variable, .. }
+            if of.contains(&variable))
+    })
 }
 
 pub(super) fn only_state(model: &Model, posterior: &[Placed<'_>]) -> Result<VariableId, NotFinite> {

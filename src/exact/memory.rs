@@ -4,7 +4,7 @@ use super::read::{NONE, Need, Points};
 use super::refuse::refuse;
 use super::trellis::Choices;
 use crate::finite::{NotFinite, finite_domain};
-use crate::model::{Index, Model, VariableId};
+use crate::model::{Index, Model, Role, VariableId};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -18,8 +18,12 @@ pub(super) struct Memory {
 
 struct Slot {
     variable: VariableId,
-    /// `Step(-k)`: the value k steps ago; `First`: that of the first step.
+    /// `Step(-k)`: the value k steps ago; `First`: that of the first step; `Last(k)`: that of the
+    /// step `T + k`, one of the first ones.
     index: Index,
+    /// Of a value at a later step than the first, the slot of the same variable one step earlier:
+    /// it is filled once that is.
+    after: Option<usize>,
     values: usize,
     stride: usize,
 }
@@ -45,6 +49,14 @@ impl Memory {
                 Need::Variable(variable, Index::First) => {
                     wanted.insert((variable, Index::First));
                 }
+                // only the state has a value at every step, by which the steps are counted
+                Need::Variable(variable, Index::Last(k))
+                    if model.variable(variable).role == Role::State =>
+                {
+                    let second = 2 - model.horizon.value as i32;
+                    wanted.insert((variable, Index::First));
+                    wanted.extend((second..=k).map(|k| (variable, Index::Last(k))));
+                }
                 Need::Variable(variable, Index::Last(_)) => {
                     return refuse(&format!(
                         "a factor that reads the last `{}`",
@@ -54,11 +66,19 @@ impl Memory {
                 Need::Reward(..) => return refuse("a factor that reads a reward"),
             }
         }
-        let mut slots = Vec::new();
+        let mut slots: Vec<Slot> = Vec::new();
         let (mut count, mut points) = (1usize, choices as f64);
         for (variable, index) in wanted {
             let values = finite_domain(model, variable)?.size();
-            slots.push(Slot { variable, index, values, stride: count });
+            let earlier = match index {
+                Index::Last(k) if k == 2 - model.horizon.value as i32 => Some(Index::First),
+                Index::Last(k) => Some(Index::Last(k - 1)),
+                Index::First | Index::Step(_) => None,
+            };
+            let after = earlier.and_then(|earlier| {
+                slots.iter().position(|slot| (slot.variable, slot.index) == (variable, earlier))
+            });
+            slots.push(Slot { variable, index, after, values, stride: count });
             count = count.saturating_mul(values + 1);
             points *= (values + 1) as f64;
         }
@@ -108,10 +128,13 @@ impl Memory {
         choices.next = next;
     }
 
-    /// The value of the first step; at that step itself, the current one.
+    /// The value of the first step, or of one soon after it; at that step itself, the current one.
     fn since_first(&self, memory: usize, slot: &Slot, current: u32) -> u32 {
         match self.get(memory, slot) {
-            NONE => current,
+            NONE => match slot.after {
+                Some(earlier) if self.get(memory, &self.slots[earlier]) == NONE => NONE,
+                Some(_) | None => current,
+            },
             first => first,
         }
     }
@@ -128,12 +151,12 @@ impl Memory {
         }
         for slot in self.read_slots(needs) {
             let value = |point: usize| match slot.index {
-                Index::First => self.since_first(
+                Index::First | Index::Last(_) => self.since_first(
                     point / count,
                     slot,
                     choices.current(state, slot.variable, point % count),
                 ),
-                Index::Step(_) | Index::Last(_) => self.get(point / count, slot),
+                Index::Step(_) => self.get(point / count, slot),
             };
             points.numbers.insert(
                 (slot.variable, slot.index),
@@ -149,7 +172,13 @@ impl Memory {
         let column = (0..points.count).map(|point| (point % states) as u32).collect();
         points.numbers.insert((state, Index::Step(0)), Rc::new(column));
         for slot in self.read_slots(needs) {
-            let column = (0..points.count).map(|point| self.get(point / states, slot)).collect();
+            let value = |point: usize| match slot.variable == state {
+                true if !matches!(slot.index, Index::Step(_)) => {
+                    self.since_first(point / states, slot, (point % states) as u32)
+                }
+                _ => self.get(point / states, slot),
+            };
+            let column = (0..points.count).map(value).collect();
             points.numbers.insert((slot.variable, slot.index), Rc::new(column));
         }
         points
@@ -174,7 +203,9 @@ fn names(model: &Model, slots: &[Slot]) -> String {
             Index::Step(_) if follows => {}
             Index::Step(-1) => names.push(format!("`{name}[t-1]`")),
             Index::Step(k) => names.push(format!("`{name}[t{k}..t-1]`")),
-            Index::Last(k) => names.push(format!("`{name}[T+{k}]`")),
+            Index::Last(k) => {
+                names.push(format!("`{name}[{}]`", model.horizon.value as i64 + i64::from(k)))
+            }
         }
     }
     names.join(", ")

@@ -32,6 +32,7 @@ mod refuse;
 mod reverse;
 #[cfg(test)]
 mod reverse_tests;
+mod rewards;
 mod rows;
 mod size;
 mod smooth;
@@ -60,7 +61,7 @@ pub use smooth::option_posterior;
 
 use crate::finite::{KernelTable, KernelTables, NotFinite};
 use crate::model::{Bound, BoundId, KernelId, Model};
-use compile::{Scope, compile};
+use compile::{Scope, compile, reads_auxiliary};
 use environments::Environments;
 use std::collections::BTreeMap;
 use trellis::Trellis;
@@ -122,7 +123,8 @@ pub fn exact(
         return Ok(Exact { log_evidence, best_bound, evaluation: None, gap: None });
     };
     let evaluation = evaluate_with(&environments, bound, tables, 1.0)?;
-    let auxiliary = match written.auxiliary.is_empty() {
+    // what the likelihood reads is drawn by its reverse model, as all else by the prior
+    let auxiliary = match written.auxiliary.is_empty() || reads_auxiliary(model, written) {
         true => Some(0.0),
         false => ReverseModel::new(model, bound, tables)?.divergence(PATHS)?,
     };

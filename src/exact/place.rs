@@ -3,6 +3,7 @@
 use super::delay::{Delayed, delay};
 use super::read::{Need, Standing};
 use super::refuse::refuse;
+use super::rewards;
 use crate::finite::NotFinite;
 use crate::finite::columns::Columns;
 use crate::model::{
@@ -171,14 +172,22 @@ pub(super) fn place_likelihood(model: &Model, likelihood: &Likelihood) -> Result
     if exponent && needs.iter().any(waits) && needs.iter().all(at_entry) {
         return Ok(Place::Entry { standing, needs });
     }
-    if needs.iter().any(|need| matches!(need, Need::Reward(..))) {
-        let name = &likelihood.name;
-        return refuse(&format!(
-            "what `{name}` reads together: a reward with anything but the state, the action and \
-             the next state"
-        ));
-    }
-    Ok(Place::Slices(delay(model, &standing, &needs_at)?))
+    // a reward of another step, or beside what no transition holds, is what it is computed from
+    let variables_at = |standing: &Standing| -> Result<Vec<Need>, NotFinite> {
+        let mut variables = Vec::new();
+        for need in needs_at(standing)? {
+            match need {
+                Need::Reward(environment, reward, at) => {
+                    variables.extend(rewards::reads(model, environment, reward, at)?)
+                }
+                Need::Variable(..) => variables.push(need),
+            }
+        }
+        variables.sort_unstable();
+        variables.dedup();
+        Ok(variables)
+    };
+    Ok(Place::Slices(delay(model, &standing, &variables_at)?))
 }
 
 fn value_needs(

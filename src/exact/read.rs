@@ -172,7 +172,7 @@ impl<'m> Expression<'m> {
 
 /// What an expression reads where a variable has no value.
 pub(super) fn none_of(model: &Model, variable: VariableId) -> f64 {
-    if model.variable(variable).role == Role::Option { crate::model::NONE } else { f64::NAN }
+    if model.variable(variable).role == Role::State { f64::NAN } else { crate::model::NONE }
 }
 
 /// Writes the values of an input at points; where the variable has none, [`none_of`] it.

@@ -104,17 +104,35 @@ impl<'m> InPlace<'m> {
         let fill = |input: Input, range: Range<usize>, out: &mut [f64]| {
             fill(self.model, &self.standing, &self.lists, input, range, points, out)
         };
+        // what is `none` before the first steps is so at points that are never met, too
+        let horizon = self.model.horizon.value;
+        let read = masses.inputs().filter_map(|input| match input {
+            Input::Variable { variable, index, .. } => {
+                points.numbers.get(&(variable, self.standing.relative(index, horizon)))
+            }
+            Input::Reward { .. } | Input::Formal { .. } | Input::Gain(_) => None,
+        });
+        let read: Vec<_> = read.collect();
+        let reads_none = |point: usize| read.iter().any(|numbers| numbers[point] == NONE);
         let mut mass = vec![0.0; points.count];
+        let mut visit = |point: usize, value: usize, probability: f64| {
+            if self.outcome[point] as usize == value {
+                mass[point] += probability;
+            }
+        };
+        let time = self.standing.time(slice);
         for range in blocks(points.count) {
-            let skip = |point: usize| self.outcome[point] == NONE;
-            let visit = |point: usize, value: usize, probability: f64| {
-                if self.outcome[point] as usize == value {
-                    mass[point] += probability;
-                }
-            };
-            masses.list(range, self.standing.time(slice), &fill, &skip, visit).map_err(|bad| {
+            let skip = |point: usize| self.outcome[point] == NONE || reads_none(point);
+            masses.list(range, time, &fill, &skip, &mut visit).map_err(|bad| {
                 NotFinite(format!("the distribution of `{}` in a factor: {}", self.name, bad.what))
             })?;
+        }
+        let with_none = |&point: &usize| self.outcome[point] != NONE && reads_none(point);
+        for point in (0..points.count).filter(with_none) {
+            let skip = |_: usize| false;
+            if masses.list(point..point + 1, time, &fill, &skip, &mut visit).is_err() {
+                visit(point, self.outcome[point] as usize, f64::NAN);
+            }
         }
         for ((out, &mass), &outcome) in out.iter_mut().zip(&mass).zip(self.outcome.iter()) {
             if outcome != NONE {

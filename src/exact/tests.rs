@@ -504,3 +504,57 @@ fn one_option_for_the_whole_trajectory_decoded_from_its_end() {
         "",
     ));
 }
+
+#[test]
+fn exponents_that_read_other_steps() {
+    let kernel = "kernel pi(a | s, t) = Categorical(logits = table(s, t))";
+    for likelihood in [
+        "R[t] ~ exp(alpha * r[t] - abs(s[t+1] - s[1]))",
+        "R[t] ~ exp(alpha * r[t]); D[T] ~ exp(-abs(s[T+1] - s[1]))",
+        "R[t] ~ exp(r[t] - abs(s[T+1] - s[t]))",
+        "R[t] ~ exp(if t == 1 then r[t] else r[t] + 0.3 * r[t-1])",
+        "R[t] ~ exp(r[t] - r[1] * r[t])",
+        "D[1] ~ exp(r[1] - abs(s[T+1] - s[1]))",
+        "R[t] ~ exp(if t < T then r[t] + r[t+1] else 2 * r[T])",
+        "R[t] ~ exp(r[T] * (s[t] + 1))",
+        "R[t] ~ exp(if a[t] == a[t-1] then r[t] else r[t] - 0.4)",
+        "R[t] ~ exp(if a[t] == a[1] and t > 1 then r[t] else 2 * r[t])",
+    ] {
+        agree(&walk(kernel, "a[t] ~ Uniform", "a[t] ~ pi(s[t], t)", likelihood, ""));
+    }
+}
+
+#[test]
+fn exponents_of_options_beside_rewards_and_starts() {
+    for likelihood in [
+        "R[t] ~ exp(if o[t] == 1 then r[t] else 2 * r[t])",
+        "R[t] ~ exp(if o[t] == o[1] then r[t] else -abs(s[t+1] - s[1]))",
+        "R[t] ~ exp(if t > 2 and o[t] == o[t-2] then r[t] else r[1])",
+    ] {
+        agree(&walk(
+            "option o : 2
+             kernel pick(o | s, last: o?) = Categorical(logits = table(s, last))
+             kernel back(o | s, a, last: o?) = Categorical(logits = table(s, a, last))
+             kernel pi(a | s, o) = Categorical(logits = table(s, o))",
+            "a[t] ~ Uniform",
+            "o[t] ~ pick(s[t], o[t-1]); a[t] ~ pi(s[t], o[t])",
+            likelihood,
+            "auxiliary { o[t] ~ back(s[t], a[t], o[t-1]) }",
+        ));
+    }
+}
+
+/// What would have to be remembered is counted, and too much of it refused with the numbers.
+#[test]
+fn a_memory_that_is_too_large_is_refused() {
+    let kernel = "kernel pi(a | s, t) = Categorical(logits = table(s, t))";
+    let likelihood = "R[t] ~ exp(r[t] - abs(s[T+1] - s[t]))";
+    let text = walk(kernel, "a[t] ~ Uniform", "a[t] ~ pi(s[t], t)", likelihood, "");
+    let model = read(&text.replace("horizon T = 3", "horizon T = 20"));
+    let told = exact(&model, BOUND, None).unwrap_err().0;
+    assert!(
+        told.starts_with("remembering `s[t-20..t-1]` beside 4 states makes ")
+            && told.ends_with("points to sum over at a step, more than 3.4e7"),
+        "{told}"
+    );
+}

@@ -3,7 +3,7 @@
 
 use super::in_place::InPlace;
 use super::parts::{parts, predicts};
-use super::read::{Read, Version, reads};
+use super::read::{Read, Version, another_time, reads};
 use super::settings::{DrawGradient, Settings};
 use super::term::{Density, Subject};
 use super::{Head, head, refused};
@@ -332,7 +332,7 @@ fn draw(
     let mut reads =
         reads(model, arguments, factor.span, &format!("`{}`", model.kernel(kernel).name))?;
     for read in &mut reads {
-        *read = read.earlier(lead(factor));
+        *read = read.earlier(lead(factor)).ok_or_else(|| another_time(model, factor))?;
         // what is drawn at 1 reads its own step there
         if let (true, Read::First(of)) = (once, *read) {
             *read = if model.variable(of).role == Role::Option {

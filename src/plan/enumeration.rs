@@ -1,11 +1,12 @@
 //! What `options = enumerate` can sum over: the pairs of an option's values at neighbouring steps.
 
+use super::Plan;
 use super::draw::Draw;
 use super::read::Read;
 use super::settings::Settings;
-use super::term::{Density, Less, Quantity, Subject, Term};
-use crate::expr::{ExprId, Graph};
-use crate::model::{Input, KernelId, Model, Role};
+use super::term::{Density, Extent, Less, Quantity, Subject, Term};
+use crate::expr::{ExprId, Graph, InputId};
+use crate::model::{Index, Input, KernelId, Model, Role, Value};
 
 /// At which steps a density reads the option, its target included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,9 +50,6 @@ pub fn against_enumeration(
             "goes with whole credit: without `kl_to_go = false`, `discount`, `lambda`, \
              `n_step` and `average_return`"
         }
-        [_] if settings.normalize.observations => {
-            "does not go with `normalize = observations` in this version"
-        }
         [option] if !last.head.is_finite() || !option.head.is_finite() => {
             "sums over finite values, and here a draw is real"
         }
@@ -63,28 +61,78 @@ pub fn against_enumeration(
 /// Why `options = enumerate` cannot run beside the exponents of a bound.
 pub fn against_exponents(
     model: &Model,
-    graph: &Graph,
-    inputs: &[Input],
+    (graph, inputs): (&Graph, &[Input]),
+    draws: &[Draw],
     terms: &[Term],
 ) -> Option<String> {
-    let reads_option = |value: ExprId| {
-        let mut read = graph.inputs_of(&[value]).into_iter().map(|id| inputs[id.0 as usize]);
-        read.any(|input| {
-            matches!(input, Input::Variable { variable, .. }
-                if model.variable(variable).role == Role::Option)
-        })
+    let [option, _] = draws else { return None };
+    let reads_option = |value: &Value| match value {
+        Value::Variable { variable, .. }
+        | Value::Window { variable, .. }
+        | Value::Past { variable, .. }
+        | Value::Future { variable, .. } => *variable == option.variable,
+        Value::Reward { .. } | Value::Time | Value::Absent | Value::Expression(_) => false,
     };
-    let found = terms.iter().find(|term| match term.quantity {
-        Quantity::Exponent(value) | Quantity::Density { less: Less::Expression(value), .. } => {
-            reads_option(value)
-        }
-        _ => false,
+    let of_drawn = terms.iter().find_map(|term| {
+        let Quantity::Exponent(value) = term.quantity else { return None };
+        let gain = |id: InputId| match inputs[id.0 as usize] {
+            Input::Gain(gain) => Some(model.gain(gain)),
+            Input::Variable { .. } | Input::Reward { .. } | Input::Formal { .. } => None,
+        };
+        let mut gains = graph.inputs_of(&[value]).into_iter().filter_map(gain);
+        gains.find(|gain| gain.reads().any(reads_option))
+    });
+    if let Some(gain) = of_drawn {
+        return Some(format!(
+            "`options = enumerate` sums over what an option could have been, and a gain of `{}` is \
+             told of the one that was drawn",
+            model.kernel(gain.kernel).name
+        ));
+    }
+    // the density of a draw is taken at the option that was drawn
+    let beside = terms.iter().find(|term| {
+        let Quantity::Density { less: Less::Expression(value), .. } = term.quantity else {
+            return false;
+        };
+        let horizon = model.horizon.value;
+        OptionReads::of_inputs((graph, inputs), value, term, option, horizon)
+            != Some(OptionReads::Nothing)
+    });
+    if beside.is_some() {
+        let what = "`options = enumerate` sums over what an option could have been, and a \
+                    distribution in place is taken at the one that was drawn";
+        return Some(what.to_owned());
+    }
+    let found = terms.iter().find(|term| {
+        let Quantity::Exponent(value) = term.quantity else { return false };
+        let horizon = model.horizon.value;
+        OptionReads::of_inputs((graph, inputs), value, term, option, horizon).is_none()
     })?;
-    let what = match found.quantity {
-        Quantity::Exponent(_) => "an exponent reads one",
-        _ => "a distribution in place is taken at one",
-    };
-    Some(format!("`options = enumerate` sums over options that only kernels read, and here {what}"))
+    let name = &model.variable(option.variable).name;
+    Some(format!(
+        "`options = enumerate` sums over the values of `{name}` at two neighbouring steps, and \
+         the exponent of `{}` connects steps that are farther apart",
+        found.name
+    ))
+}
+
+/// Marks the exponents that read the option to be valued when trajectories are whole: at every
+/// option, the steps after an end included.
+pub fn value_whole(
+    model: &Model,
+    (graph, inputs): (&Graph, &[Input]),
+    draws: &[Draw],
+    terms: &mut [Term],
+) {
+    let [option, _] = draws else { return };
+    for term in terms {
+        let Quantity::Exponent(value) = term.quantity else { continue };
+        let horizon = model.horizon.value;
+        let reads = OptionReads::of_inputs((graph, inputs), value, term, option, horizon);
+        if reads != Some(OptionReads::Nothing) {
+            term.extent = Extent::Trajectory;
+        }
+    }
 }
 
 /// What reads more of the option than a pair, or depends on it in a way that is not summed.
@@ -154,6 +202,33 @@ impl OptionReads {
             (term.from, term.to),
             horizon,
         )
+    }
+
+    /// Those of the exponent of a term, `None` where it is none; within that as of a density.
+    pub fn of_exponent(plan: &Plan, term: &Term, option: &Draw) -> Option<Option<OptionReads>> {
+        let Quantity::Exponent(value) = term.quantity else { return None };
+        let (on, horizon) = ((&plan.graph, &plan.model.inputs[..]), plan.model.horizon.value);
+        Some(OptionReads::of_inputs(on, value, term, option, horizon))
+    }
+
+    fn of_inputs(
+        (graph, inputs): (&Graph, &[Input]),
+        value: ExprId,
+        term: &Term,
+        option: &Draw,
+        horizon: usize,
+    ) -> Option<OptionReads> {
+        let read = |id: InputId| match inputs[id.0 as usize] {
+            Input::Variable { variable, index, .. } => Some(match index {
+                Index::First => Read::First(variable),
+                Index::Step(0) => Read::Variable(variable),
+                Index::Step(k) => Read::Step(variable, k),
+                Index::Last(k) => Read::Last(variable, k),
+            }),
+            Input::Reward { .. } | Input::Formal { .. } | Input::Gain(_) => None,
+        };
+        let reads = graph.inputs_of(&[value]).into_iter().filter_map(read);
+        OptionReads::of(reads, option, (term.from, term.to), horizon)
     }
 
     /// Those of `reads` from the steps `from..=to`.

@@ -2,7 +2,7 @@
 //! it stands; beside it every baseline with nothing that biases, and the one bias that the
 //! literature is used to.
 
-use super::enumeration::{against_enumeration, against_exponents};
+use super::enumeration::{against_enumeration, against_exponents, value_whole};
 use super::{Baseline, OptionGradient, Plan, Update, plan};
 use crate::bound::{Derivation, derive};
 use crate::diagnostic::Diagnostics;
@@ -123,11 +123,14 @@ fn unbiased(plain: &Plan) -> Vec<Alternative> {
     let of = (&plain.draws[..], &plain.terms[..]);
     let against = against_enumeration(&plain.model, &plain.settings, of, (moves_states, 0))
         .or_else(|| {
-            against_exponents(&plain.model, &plain.graph, &plain.model.inputs, &plain.terms)
+            let on = (&plain.graph, &plain.model.inputs[..]);
+            against_exponents(&plain.model, on, &plain.draws, &plain.terms)
         });
     if against.is_none() {
         let mut plan = with_baseline(plain, Baseline::LeaveOneOut);
         plan.settings.options = OptionGradient::Enumerated;
+        let on = (&plain.graph, &plain.model.inputs[..]);
+        value_whole(&plain.model, on, &plain.draws, &mut plan.terms);
         found.push(one("options = enumerate", plan));
     }
     found

@@ -1,12 +1,13 @@
 //! Information gains that exponents read: of which mean field, at what values.
 
+use super::parts::parts;
 use super::read::Read;
 use super::term::{Density, Subject};
 use super::terms::Planner;
 use super::weights::MeanField;
 use super::{Head, refused};
 use crate::diagnostic::Diagnostic;
-use crate::model::{GainId, KernelRef, Role};
+use crate::model::{Factor, GainId, KernelRef, Role, Target, TargetVariable, Value};
 
 /// A gain, in nats, of a step of a trajectory.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,8 +15,9 @@ pub struct Gain {
     pub id: GainId,
     /// The mean field, by its place in [`super::Plan::weights`].
     pub field: usize,
-    /// The density whose gradient in the weights it comes from.
-    pub density: Density,
+    /// The densities whose gradient in the weights it comes from: one, or where the kernel draws
+    /// several independent values, one of each.
+    pub densities: Vec<Density>,
     pub at_most: f64,
 }
 
@@ -28,36 +30,51 @@ fn gain(planner: &Planner, id: GainId, fields: &[MeanField]) -> Result<Gain, Vec
     let model = planner.model;
     let of = model.gain(id);
     let name = &model.kernel(of.kernel).name;
-    let refusal = |what: &str| {
-        vec![refused(
-            of.span,
-            format!("the gain of `{name}` {what}, which this version does not compute"),
-        )]
-    };
+    let refusal = |what: &str| vec![refused(of.span, format!("the gain of `{name}` {what}"))];
     let field = fields
         .iter()
         .position(|field| field.kernel == of.kernel)
         .ok_or_else(|| refusal("is of no mean field"))?;
-    let [output] = of.outputs.as_slice() else { return Err(refusal("is of several values")) };
-    let density = planner.density(&KernelRef::Learned(of.kernel), output, &of.givens, of.span)?;
-    match density.head {
-        Head::Categorical { .. }
-        | Head::Bernoulli { .. }
-        | Head::Real { .. }
-        | Head::Mixture { .. }
-        | Head::Blend { .. }
-        | Head::Record(_) => {}
-        Head::Sticky { .. } => return Err(refusal("is of a `Sticky` draw")),
-        Head::Implicit { .. } => return Err(refusal("is of an `Implicit` draw")),
-    }
-    let target = match &density.target {
-        Subject::Read(read) => Some(read),
-        Subject::Reward(_) | Subject::End => None,
+    let kernel = KernelRef::Learned(of.kernel);
+    let densities = match of.outputs.as_slice() {
+        [output] => vec![planner.density(&kernel, output, &of.givens, of.span)?],
+        several => {
+            let targets: Option<Vec<Target>> = several.iter().map(target).collect();
+            let targets = targets.ok_or_else(|| refusal("is of what no factor draws"))?;
+            let factor = Factor { targets, kernel, arguments: of.givens.clone(), span: of.span };
+            parts(model, &factor)?.into_iter().map(|part| part.density).collect()
+        }
     };
-    if density.reads.iter().chain(target).any(|read| !is_past(planner, read)) {
-        return Err(refusal("reads what is drawn after its step"));
+    for density in &densities {
+        if let Head::Implicit { .. } = density.head {
+            return Err(refusal(
+                "is of an `Implicit` draw, which has no density that a weight could move",
+            ));
+        }
+        let target = match &density.target {
+            Subject::Read(read) => Some(read),
+            Subject::Reward(_) | Subject::End => None,
+        };
+        if density.reads.iter().chain(target).any(|read| !is_past(planner, read)) {
+            return Err(refusal(
+                "reads what is drawn after its step, and it is what a step teaches once it has \
+                 been made",
+            ));
+        }
     }
-    Ok(Gain { id, field, density, at_most: of.at_most })
+    Ok(Gain { id, field, densities, at_most: of.at_most })
+}
+
+/// A value as what a factor draws.
+fn target(value: &Value) -> Option<Target> {
+    let (variable, index) = match *value {
+        Value::Variable { variable, index } => (TargetVariable::Variable(variable), index),
+        Value::Reward { environment, reward, index } => {
+            (TargetVariable::Reward(environment, reward), index)
+        }
+        _ => return None,
+    };
+    Some(Target::Variable { variable, index })
 }
 
 /// Whether it is known once the step has been made.

@@ -48,7 +48,7 @@ pub use settings::{
     Update, unknown_key,
 };
 pub use simulation::Simulation;
-pub use term::{Density, Estimator, Less, Prior, Quantity, Ratio, RatioOf, Subject, Term};
+pub use term::{Density, Estimator, Extent, Less, Prior, Quantity, Ratio, RatioOf, Subject, Term};
 pub use until::{Relation, Until, WATCHED, Watched};
 pub use weights::MeanField;
 
@@ -283,7 +283,7 @@ fn assemble(
         classifiers: &settings.ratios,
         in_place: &in_place,
     };
-    let terms = terms::terms(&planner, derivation, &settings, &mut scalars)?;
+    let mut terms = terms::terms(&planner, derivation, &settings, &mut scalars)?;
     let density_of = |score: &Score| planner.factor_density(score.factor);
     let (scored_model, scored_start) =
         (model_score.map(density_of).transpose()?, start_score.map(density_of).transpose()?);
@@ -440,12 +440,19 @@ fn assemble(
             (&draws, &terms),
             (moves_states, unserved),
         )
-        .or_else(|| enumeration::against_exponents(model, &scalars.graph, &scalars.inputs, &terms))
+        .or_else(|| {
+            let on = (&scalars.graph, &scalars.inputs[..]);
+            enumeration::against_exponents(model, on, &draws, &terms)
+        })
     {
         return Err(vec![
             Diagnostic::error("bad-setting", setting.span, message)
                 .hint("write `options = sampled`"),
         ]);
+    }
+    if settings.options == OptionGradient::Enumerated {
+        let on = (&scalars.graph, &scalars.inputs[..]);
+        enumeration::value_whole(model, on, &draws, &mut terms);
     }
     let schedules = schedules::schedules(model, &settings)?;
     let mut remarks = remarks(derivation, &settings, (scored, shared));

@@ -5,7 +5,7 @@
 use super::draw::{Draw, Outcome};
 use super::read::Read;
 use super::settings::{Settings, Update};
-use super::term::{Less, Prior, Quantity, Subject, Term};
+use super::term::{Extent, Less, Prior, Quantity, Subject, Term};
 use super::terms::Scalars;
 use super::{Head, refused};
 use crate::diagnostic::Diagnostic;
@@ -206,6 +206,9 @@ fn of_terms(on: &Imagined, terms: &[Term]) -> Vec<Diagnostic> {
             }
             Quantity::Density { .. } => "is a density of what is read of whole trajectories",
             Quantity::WeightDivergence { .. } => "is of weights that are drawn",
+            Quantity::Exponent(_) if term.extent == Extent::Trajectory => {
+                "reads variables at other steps than its own"
+            }
             Quantity::Kl { .. }
             | Quantity::Exponent(_)
             | Quantity::Entropy { .. }

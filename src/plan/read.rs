@@ -4,7 +4,9 @@
 use super::refused;
 use crate::bound::Credit;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Index, KernelId, KernelRef, Model, Value, VariableId};
+use crate::model::{
+    Factor, Index, KernelId, KernelRef, Model, Target, TargetVariable, Value, VariableId,
+};
 use crate::source::Span;
 
 /// What a given of a kernel reads at step `t`. Where the time has no such variable it is `none`.
@@ -38,10 +40,11 @@ pub enum Read {
 }
 
 impl Read {
-    /// As a step reads it that is `by` steps later.
-    pub(super) fn earlier(self, by: i32) -> Read {
-        match self {
+    /// As a step reads it that is `by` steps later; `None` of the time, which would be another.
+    pub(super) fn earlier(self, by: i32) -> Option<Read> {
+        Some(match self {
             _ if by == 0 => self,
+            Read::Time => return None,
             Read::Variable(of) => Read::Step(of, -by),
             Read::Step(of, offset) if offset == by => Read::Variable(of),
             Read::Step(of, offset) => Read::Step(of, offset - by),
@@ -51,16 +54,29 @@ impl Read {
             Read::Reward(reward, Index::Step(offset)) => {
                 Read::Reward(reward, Index::Step(offset - by))
             }
-            Read::Time
-            | Read::First(_)
+            Read::First(_)
             | Read::Last(..)
             | Read::Whole(..)
             | Read::Between(..)
             | Read::Tail(..)
             | Read::Reward(..)
             | Read::Absent => self,
-        }
+        })
     }
+}
+
+/// Refuses a factor of `x[t+1]` that reads `t`, which is not the step of its draw.
+pub(super) fn another_time(model: &Model, factor: &Factor) -> Vec<Diagnostic> {
+    let Target::Variable { variable: TargetVariable::Variable(variable), .. } = factor.targets[0]
+    else {
+        panic!("read: options and actions are drawn as variables")
+    };
+    let name = &model.variable(variable).name;
+    let message = format!(
+        "this factor of `{name}` reads `t`, which is not the step of its draw there: no read of \
+         the time is of another step than its own"
+    );
+    vec![refused(factor.span, message).hint(format!("write it for `{name}[t]`"))]
 }
 
 /// Which parameters a kernel of the prior has.

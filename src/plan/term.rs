@@ -22,6 +22,8 @@ pub struct Term {
     pub from: usize,
     pub to: usize,
     pub live: bool,
+    /// What its expression reads, where it is one.
+    pub extent: Extent,
     pub estimator: Estimator,
     /// Why that estimator, in one clause.
     pub why: String,
@@ -33,11 +35,19 @@ pub struct Term {
     pub of_action: bool,
 }
 
+/// How much of a trajectory an expression reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// What its own step has once it has been made: it is valued there.
+    Step,
+    /// Anything at any time: it is valued when the trajectory is whole.
+    Trajectory,
+}
+
 /// What a step of a trajectory gives to a term.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Quantity {
-    /// An expression over the state, the next state, the action, the observation, the rewards and
-    /// the time.
+    /// An expression over variables of the trajectory and the time.
     Exponent(ExprId),
     /// That of one of the draws, by its number, at `t`.
     Entropy { draw: usize },

@@ -6,12 +6,12 @@ use super::draw::{Draw, kernel_head, lead};
 use super::in_place::InPlace;
 use super::parts::{Part, of_values, parts, predicts};
 use super::read::Version;
-use super::read::{Credited, learned, reads};
-use super::term::{Density, Estimator, Less, Prior, Quantity, Subject, Term};
+use super::read::{Credited, Read, another_time, learned, reads};
+use super::term::{Density, Estimator, Extent, Less, Prior, Quantity, Subject, Term};
 use super::{Baseline, Head, Settings, prior, refused};
 use crate::bound::{BoundDerivation, Moment, Score, Sign, TermId, TermKind};
 use crate::diagnostic::Diagnostic;
-use crate::expr::{ExprId, Graph};
+use crate::expr::{ExprId, Graph, InputId};
 use crate::model::{
     Bound, BoundId, EnvironmentId, FactorRef, Index, Input, KernelId, KernelRef, LikelihoodForm,
     Model, Role, Target, TargetVariable, Value,
@@ -101,9 +101,17 @@ pub(super) fn terms(
                 credit.filter(|_| settings.kl_to_go || !of_action)
             });
             let credit = credit.collect();
+            let extent = match (&term.kind, &quantity) {
+                (TermKind::Exponent { likelihood }, Quantity::Exponent(value)) => {
+                    let at = bound.likelihood[*likelihood as usize].index;
+                    planner.extent(scalars, &[*value], (at, Drawn::Yes))
+                }
+                _ => Extent::Step,
+            };
             terms.push(Term {
                 id,
                 name,
+                extent,
                 sign: if against { -sign } else { sign },
                 quantity,
                 from: step(term.times.from, model.horizon.value, of_term),
@@ -297,14 +305,6 @@ impl Planner<'_> {
                 let LikelihoodForm::Exponential { value, .. } = &likelihood.form else {
                     return Err(vec![refused(likelihood.span, AN_EXPONENT)]);
                 };
-                let what = format!("the exponent of `{}`", likelihood.name);
-                self.verify_inputs(
-                    scalars,
-                    &[*value],
-                    (likelihood.index, Drawn::Yes),
-                    likelihood.span,
-                    &what,
-                )?;
                 Ok((likelihood.name.clone(), Quantity::Exponent(*value)))
             }
             TermKind::Entropy { q } => {
@@ -315,10 +315,14 @@ impl Planner<'_> {
                 format!("log_count({})", self.kernel_name(*q)),
                 Quantity::LogCount((*count as f64).ln()),
             )),
-            TermKind::Kl { q, p } if *q == self.policy.factor && self.is_like(*p) => Ok((
-                format!("KL({})", self.kernel_name(*q)),
-                Quantity::Kl { prior: self.prior(*p, scalars)? },
-            )),
+            TermKind::Kl { q, p }
+                if *q == self.policy.factor && self.is_like(*p) && self.is_of_step(*p) =>
+            {
+                Ok((
+                    format!("KL({})", self.kernel_name(*q)),
+                    Quantity::Kl { prior: self.prior(*p, scalars)? },
+                ))
+            }
             TermKind::Kl { q, .. }
                 if let [Target::Weights(kernel)] = bound.factor(*q).targets[..] =>
             {
@@ -328,7 +332,9 @@ impl Planner<'_> {
                 ))
             }
             TermKind::LogRatio { p, q }
-                if *q == self.policy.factor && learned(&bound.factor(*p).kernel).is_none() =>
+                if *q == self.policy.factor
+                    && learned(&bound.factor(*p).kernel).is_none()
+                    && self.is_of_step(*p) =>
             {
                 let name = format!("log_ratio({})", self.kernel_name(*q));
                 Ok((name, Quantity::LogRatio { log_prior: self.log_prior(*p, scalars)? }))
@@ -492,7 +498,23 @@ impl Planner<'_> {
         vec![refused(self.bound.factor(p).span, message)]
     }
 
-    /// The density of a factor that is a learned kernel.
+    /// Whether a prior of the policy is written for its own step, and where it stands in place
+    /// reads what that has before it draws: then the numbers of the two are compared there.
+    fn is_of_step(&self, p: FactorRef) -> bool {
+        let of = self.model.environment(self.environment);
+        let is_before = |value: &Value| match value {
+            Value::Variable { variable, index: Index::Step(0) } => {
+                *variable == of.state || Some(*variable) == of.observation
+            }
+            value => *value == Value::Time,
+        };
+        let is_own =
+            |target: &Target| matches!(target, Target::Variable { index: Index::Step(0), .. });
+        self.bound.factor(p).targets.iter().all(is_own)
+            && self.in_place.get(&p).is_none_or(|(_, reads)| reads.iter().all(is_before))
+    }
+
+    /// The density of a factor that is a learned kernel, counted from the step of its draw.
     pub fn factor_density(&self, p: FactorRef) -> Result<Density, Vec<Diagnostic>> {
         let factor = self.bound.factor(p);
         let [Target::Variable { variable: TargetVariable::Variable(variable), index }] =
@@ -507,12 +529,18 @@ impl Planner<'_> {
         let value = Value::Variable { variable: *variable, index: *index };
         let density = self.density(&kernel, &value, arguments, factor.span)?;
         let by = self.lead_of(p);
+        let earlier = |read: Read| read.earlier(by).ok_or_else(|| self.reads_another_time(p));
         let target = match density.target {
-            Subject::Read(read) => Subject::Read(read.earlier(by)),
+            Subject::Read(read) => Subject::Read(earlier(read)?),
             other @ (Subject::Reward(_) | Subject::End) => other,
         };
-        let reads = density.reads.iter().map(|read| read.earlier(by)).collect();
+        let reads = density.reads.iter().map(|&read| earlier(read)).collect::<Result<_, _>>()?;
         Ok(Density { target, reads, ..density })
+    }
+
+    /// What a factor of another step than its own cannot read.
+    fn reads_another_time(&self, p: FactorRef) -> Vec<Diagnostic> {
+        another_time(self.model, self.bound.factor(p))
     }
 
     pub fn density(
@@ -574,7 +602,9 @@ impl Planner<'_> {
                 factor.span,
                 &format!("`{}`", self.model.kernel(kernel).name),
             )?;
-            let reads = reads.iter().map(|read| read.earlier(self.lead_of(p))).collect();
+            let earlier = |read: &Read| read.earlier(self.lead_of(p));
+            let reads: Option<_> = reads.iter().map(earlier).collect();
+            let reads = reads.ok_or_else(|| self.reads_another_time(p))?;
             Ok(Prior::Kernel { of, kernel, head, reads })
         };
         match &factor.kernel {
@@ -598,16 +628,10 @@ impl Planner<'_> {
         }
     }
 
-    /// Expressions read the state, observation (and where `drawn`, the next state, action, rewards
-    /// and options) of the step they stand at; of options those of the step before, too.
-    pub(super) fn verify_inputs(
-        &self,
-        scalars: &Scalars,
-        roots: &[ExprId],
-        (at, drawn): (Index, Drawn),
-        span: Span,
-        what: &str,
-    ) -> Result<(), Vec<Diagnostic>> {
+    /// Whether expressions that stand at `at` read what their own step has alone: the state and the
+    /// observation (and where `drawn`, the next state, action, rewards and options; of finite
+    /// options those of the step before, too).
+    fn extent(&self, scalars: &Scalars, roots: &[ExprId], (at, drawn): (Index, Drawn)) -> Extent {
         let of = self.model.environment(self.environment);
         let drawn = drawn == Drawn::Yes;
         // how many steps after its own, where that is the same for all of its steps
@@ -616,53 +640,63 @@ impl Planner<'_> {
             (Index::First, Index::First) => Some(0),
             (Index::First | Index::Step(_) | Index::Last(_), Index::First | Index::Last(_)) => None,
         };
-        for input in scalars.graph.inputs_of(roots) {
-            let fits = match scalars.inputs[input.0 as usize] {
-                Input::Variable { variable, index, .. }
-                    if matches!(
-                        self.model.variable(variable).role,
-                        Role::Option | Role::Action
-                    ) && variable != self.policy.variable =>
-                {
-                    let option = self
-                        .draws
-                        .iter()
-                        .map(|(draw, _)| draw)
-                        .rfind(|draw| draw.variable == variable);
-                    let own = |once: bool| {
-                        if once {
-                            index == Index::First
-                        } else {
-                            // what a real one was before is not kept
-                            let finite = self.model.variable(variable).domain.is_finite();
-                            matches!(later(index), Some(0)) || finite && later(index) == Some(-1)
-                        }
-                    };
-                    drawn && option.is_some_and(|draw| own(draw.once))
-                }
-                Input::Variable { variable, index, .. } => match later(index) {
-                    Some(0) => {
-                        variable == of.state
-                            || Some(variable) == of.observation
-                            || (drawn && variable == self.policy.variable)
+        let is_of_step = |input: InputId| match scalars.inputs[input.0 as usize] {
+            Input::Variable { variable, index, .. }
+                if matches!(self.model.variable(variable).role, Role::Option | Role::Action)
+                    && variable != self.policy.variable =>
+            {
+                let mut draws = self.draws.iter().map(|(draw, _)| draw);
+                let option = draws.rfind(|draw| draw.variable == variable);
+                let own = |once: bool| {
+                    if once {
+                        index == Index::First
+                    } else {
+                        // what a real one was before is not held
+                        let finite = self.model.variable(variable).domain.is_finite();
+                        matches!(later(index), Some(0)) || finite && later(index) == Some(-1)
                     }
-                    Some(1) => drawn && variable == of.state,
-                    Some(_) | None => false,
-                },
-                Input::Reward { index, .. } => drawn && later(index) == Some(0),
-                // what it reads, it says itself
-                Input::Gain(_) => drawn,
-                Input::Formal { .. } => false,
-            };
-            if !fits {
+                };
+                drawn && option.is_some_and(|draw| own(draw.once))
+            }
+            Input::Variable { variable, index, .. } => match later(index) {
+                Some(0) => {
+                    variable == of.state
+                        || Some(variable) == of.observation
+                        || (drawn && variable == self.policy.variable)
+                }
+                Some(1) => drawn && variable == of.state,
+                Some(_) | None => false,
+            },
+            Input::Reward { index, .. } => drawn && later(index) == Some(0),
+            // what it reads, it says itself
+            Input::Gain(_) => drawn,
+            Input::Formal { .. } => false,
+        };
+        match scalars.graph.inputs_of(roots).into_iter().all(is_of_step) {
+            true => Extent::Step,
+            false => Extent::Trajectory,
+        }
+    }
+
+    /// Expressions of a prior read what their step has before it draws.
+    pub(super) fn verify_inputs(
+        &self,
+        scalars: &Scalars,
+        roots: &[ExprId],
+        (at, drawn): (Index, Drawn),
+        span: Span,
+        what: &str,
+    ) -> Result<(), Vec<Diagnostic>> {
+        match self.extent(scalars, roots, (at, drawn)) {
+            Extent::Step => Ok(()),
+            Extent::Trajectory => {
                 let message = format!(
                     "{what} reads a variable at another step than its own (of an option, or the \
                      one before), which this version does not train"
                 );
-                return Err(vec![refused(span, message)]);
+                Err(vec![refused(span, message)])
             }
         }
-        Ok(())
     }
 
     fn kernel_name(&self, factor: FactorRef) -> String {

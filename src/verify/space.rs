@@ -146,8 +146,8 @@ impl<'m> Space<'m> {
         }
     }
 
-    /// A scalar expression on a trajectory at `t`; NaN where it reads `none` of anything but an
-    /// option.
+    /// A scalar expression on a trajectory at `t`; NaN where it reads `none` of a state, and
+    /// [`crate::model::NONE`] where what a step draws is `none`: that it compares.
     pub fn value(&self, expr: ExprId, t: usize, values: &Assignment) -> f64 {
         let input =
             |id: crate::expr::InputId| self.input(self.model.inputs[id.0 as usize], t, values);
@@ -178,10 +178,10 @@ impl<'m> Space<'m> {
 
     fn component(&self, variable: VariableId, component: usize, number: u32) -> f64 {
         if number == ABSENT {
-            return if self.model.variable(variable).role == Role::Option {
-                crate::model::NONE
-            } else {
+            return if self.model.variable(variable).role == Role::State {
                 f64::NAN
+            } else {
+                crate::model::NONE
             };
         }
         let domain = &self.model.variable(variable).domain;

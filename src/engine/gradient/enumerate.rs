@@ -38,6 +38,8 @@ pub(in crate::engine) struct Enumeration<E> {
     action_entropy: Vec<E>,
     /// By density of the stage; empty for one that does not read the option.
     densities: Vec<Summed<E>>,
+    /// By exponent that reads the option.
+    exponents: Vec<Summed<E>>,
     /// By pair.
     potential: Vec<f64>,
     given: Vec<f64>,
@@ -57,7 +59,7 @@ struct Carried {
     value: f64,
 }
 
-impl Enumerator {
+impl<E> Enumerator<E> {
     /// The last step whose draws a summand at `t` is downstream of, in a trajectory of `length`
     /// steps; 0 if there is none.
     fn until(&self, term: &Term, t: usize, length: usize) -> usize {
@@ -81,7 +83,7 @@ impl<E: Number> Enumeration<E> {
     /// downstream of its draws.
     pub fn assess(
         &mut self,
-        of: &Enumerator,
+        of: &Enumerator<E>,
         stage: &Stage<E>,
         episodes: &Episodes<E>,
         point: Point<E>,
@@ -97,6 +99,12 @@ impl<E: Number> Enumeration<E> {
             let until = |t: usize, length: usize| of.until(&stage.terms[density.term], t, length);
             summed.evaluate((density, reads), &self.pairs, point, &on, until);
         }
+        self.exponents.resize_with(of.exponents.len(), Summed::default);
+        for (summed, (whole, reads)) in self.exponents.iter_mut().zip(&of.exponents) {
+            let until = |t: usize, length: usize| of.until(&stage.terms[whole.term], t, length);
+            let on = (&on, &episodes.gains[..], &episodes.schedules[..]);
+            summed.evaluate_exponent((whole, *reads), &self.pairs, on, until);
+        }
         self.gather(of, stage, episodes, &on);
         credit.clear();
         credit.resize(episodes.rows.len(), <E as Float>::ZERO);
@@ -108,7 +116,7 @@ impl<E: Number> Enumeration<E> {
     }
 
     /// What draws the option and the action, at every pair.
-    fn evaluate_draws(&mut self, of: &Enumerator, point: Point<E>, on: &Trajectories<E>) {
+    fn evaluate_draws(&mut self, of: &Enumerator<E>, point: Point<E>, on: &Trajectories<E>) {
         let Enumeration { pairs, option, action, option_entropy, action_entropy, .. } = self;
         for (rows, density, entropies) in
             [(option, &of.option, option_entropy), (action, &of.action, action_entropy)]
@@ -136,7 +144,7 @@ impl<E: Number> Enumeration<E> {
     /// The potential of each pair, and what the bound's terms give to it.
     fn gather(
         &mut self,
-        of: &Enumerator,
+        of: &Enumerator<E>,
         stage: &Stage<E>,
         episodes: &Episodes<E>,
         on: &Trajectories<E>,
@@ -160,6 +168,7 @@ impl<E: Number> Enumeration<E> {
             option_entropy,
             action_entropy,
             densities,
+            exponents,
             given,
             carried,
             ..
@@ -192,13 +201,15 @@ impl<E: Number> Enumeration<E> {
                     }
                 }
             };
-        for (term, entries) in stage.terms.iter().zip(&episodes.ledger.entries) {
+        for (at, (term, entries)) in stage.terms.iter().zip(&episodes.ledger.entries).enumerate() {
             match term.source {
+                // by options, below
+                _ if of.exponents.iter().any(|(whole, _)| whole.term == at) => {}
                 Source::Entropy(draw) => {
                     let entropies = [&option_entropy[..], &action_entropy[..]][draw];
                     at_steps(term, entries, Some((entropies, term.sign)))
                 }
-                Source::Exponent(_) | Source::LogCount(_) | Source::Ratio => {
+                Source::Exponent(_) | Source::Whole | Source::LogCount(_) | Source::Ratio => {
                     at_steps(term, entries, None)
                 }
                 // those stand below; the plan has refused divergences of the action, and that of
@@ -240,8 +251,21 @@ impl<E: Number> Enumeration<E> {
             }));
             at_steps(term, &alone, None);
         }
-        for (summed, density) in densities.iter().zip(&stage.densities) {
-            let term = &stage.terms[density.term];
+        for (summed, (whole, _)) in exponents.iter().zip(&of.exponents) {
+            let term = &stage.terms[whole.term];
+            alone.clear();
+            let points = summed.rows.points.iter().zip(&summed.rows.log_prob).enumerate();
+            alone.extend(points.filter(|(at, _)| summed.is_any(*at)).map(
+                |(_, (&(t, trajectory), &value))| {
+                    (t, trajectory, <E as Float>::of(term.sign) * value)
+                },
+            ));
+            at_steps(term, &alone, None);
+        }
+        let summed = densities.iter().zip(stage.densities.iter().map(|density| density.term));
+        let exponents = exponents.iter().zip(of.exponents.iter().map(|(whole, _)| whole.term));
+        for (summed, term) in summed.chain(exponents) {
+            let term = &stage.terms[term];
             for (at, (&(t, trajectory), &log_p)) in
                 summed.rows.points.iter().zip(&summed.rows.log_prob).enumerate()
             {
@@ -341,7 +365,7 @@ impl<E: Number> Enumeration<E> {
     /// Adds the scores, weighed, and the pathwise parts to a tape.
     pub fn weigh(
         &self,
-        (of, stage, episodes): (&Enumerator, &Stage<E>, &Episodes<E>),
+        (of, stage, episodes): (&Enumerator<E>, &Stage<E>, &Episodes<E>),
         (tape, parameters): (&mut Tape<E>, &Parameters<E>),
         advantages: &Advantages<E>,
         times: &[u32],

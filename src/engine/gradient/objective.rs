@@ -631,6 +631,7 @@ impl<E: Number> Sample<'_, E> {
                         Source::Entropy(_)
                         | Source::Divergence(_)
                         | Source::Exponent(_)
+                        | Source::Whole
                         | Source::LogRatio { .. }
                         | Source::LogCount(_)
                         | Source::WeightDivergence

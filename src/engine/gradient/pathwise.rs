@@ -132,6 +132,7 @@ impl<E: Number> Trajectories<'_, E> {
                 // of what keeps its score, −log π is credited like any other term
                 Source::LogRatio { .. }
                 | Source::Exponent(_)
+                | Source::Whole
                 | Source::WeightDivergence
                 | Source::LogCount(_)
                 | Source::Density
@@ -306,7 +307,10 @@ impl<E: Number> Trajectories<'_, E> {
                     Some(action) => (action, component),
                     None => continue,
                 },
-                Place::Observation(_) | Place::Gain(_) | Place::LastDrawn(..) => continue,
+                Place::Observation(_)
+                | Place::Gain(_)
+                | Place::LastDrawn(..)
+                | Place::Trajectory(_) => continue,
             };
             // a density less an expression falls as that rises
             let sign = if let Source::Density = term.source { -term.sign } else { term.sign };

@@ -1,11 +1,12 @@
 //! What is summed over: the pairs of an option's values at neighbouring steps, and a density at all
 //! pairs that its points may stand for.
 
-use crate::engine::episode::variable::Variable;
+use crate::engine::episode::variable::{Variable, When};
 use crate::engine::numeric::number::Number;
 use crate::engine::program::density::{Density, DensityRows};
 use crate::engine::program::point::Point;
 use crate::engine::program::points::Trajectories;
+use crate::engine::program::whole::Whole;
 use crate::plan::OptionReads;
 use std::ops::Range;
 
@@ -94,6 +95,56 @@ impl<E: Number> Summed<E> {
         on: &Trajectories<E>,
         until: impl Fn(usize, usize) -> usize,
     ) {
+        self.list(reads, pairs, density.points(on), on, until);
+        if reads == OptionReads::Nothing {
+            return;
+        }
+        let Summed { rows, of } = self;
+        rows.evaluate_at(density, point, on, |at, what, t, of_trajectory| {
+            of[at].number((reads, pairs), what, (t, of_trajectory), on)
+        });
+    }
+
+    /// Evaluates an exponent at the steps at which it stands, likewise.
+    pub fn evaluate_exponent(
+        &mut self,
+        (whole, reads): (&Whole<E>, OptionReads),
+        pairs: &Pairs,
+        (on, gains, schedules): (&Trajectories<E>, &[Vec<E>], &[E]),
+        until: impl Fn(usize, usize) -> usize,
+    ) {
+        let steps = whole.from as u32..=whole.to as u32;
+        let trajectories = 0..on.lengths.len() as u32;
+        let points =
+            steps.flat_map(|t| trajectories.clone().map(move |trajectory| (t, trajectory)));
+        self.list(reads, pairs, points, on, until);
+        let Summed { rows, of } = self;
+        rows.log_prob.clear();
+        // those of a step stand side by side
+        let mut values = whole.values_with(schedules, rows.points.len());
+        for same in rows.points.chunk_by(|one, other| one.0 == other.0) {
+            let first = rows.log_prob.len();
+            let number = |at: usize, what: (Variable, When), t: usize, trajectory| {
+                of[first + at].number((reads, pairs), what, (t, trajectory), on)
+            };
+            rows.log_prob.extend_from_slice(whole.evaluate_at(
+                same,
+                (on, gains),
+                number,
+                &mut values,
+            ));
+        }
+    }
+
+    /// Lists the points, each for all options that it reads.
+    fn list(
+        &mut self,
+        reads: OptionReads,
+        pairs: &Pairs,
+        points: impl Iterator<Item = (u32, u32)>,
+        on: &Trajectories<E>,
+        until: impl Fn(usize, usize) -> usize,
+    ) {
         let Summed { rows, of } = self;
         of.clear();
         rows.points.clear();
@@ -101,7 +152,7 @@ impl<E: Number> Summed<E> {
             return;
         }
         let mut listed = Vec::new();
-        for (t, trajectory) in density.points(on) {
+        for (t, trajectory) in points {
             let length = on.lengths[trajectory as usize] as usize;
             stands_for(
                 reads,
@@ -114,24 +165,31 @@ impl<E: Number> Summed<E> {
             rows.points.extend(listed.iter().map(|_| (t, trajectory)));
             of.append(&mut listed);
         }
-        rows.evaluate_at(density, point, on, |at, (variable, when), t, of_trajectory| {
-            match (variable, of[at]) {
-                (Variable::Drawn(0), Of::Any) => None,
-                (Variable::Drawn(0), Of::Second { step, value, .. }) => {
-                    (reads == OptionReads::Once || when.from(t) == i64::from(step)).then_some(value)
-                }
-                (Variable::Drawn(0), Of::One { pair, step }) => {
-                    match i64::from(step) - when.from(t) {
-                        0 => Some(pairs.second(pair)),
-                        1 => pairs.first(pair),
-                        _ => None,
-                    }
-                }
-                _ => on
-                    .trace
-                    .number((variable, when), t, of_trajectory, |variable| on.drawn(variable)),
+    }
+}
+
+impl Of {
+    /// What a point reads, the option of what it stands for.
+    fn number<E: Number>(
+        self,
+        (reads, pairs): (OptionReads, &Pairs),
+        (variable, when): (Variable, When),
+        (t, of_trajectory): (usize, (usize, usize, usize)),
+        on: &Trajectories<E>,
+    ) -> Option<u32> {
+        // the option is the first draw of a step
+        match (variable, self) {
+            (Variable::Drawn(0), Of::Any) => None,
+            (Variable::Drawn(0), Of::Second { step, value, .. }) => {
+                (reads == OptionReads::Once || when.from(t) == i64::from(step)).then_some(value)
             }
-        });
+            (Variable::Drawn(0), Of::One { pair, step }) => match i64::from(step) - when.from(t) {
+                0 => Some(pairs.second(pair)),
+                1 => pairs.first(pair),
+                _ => None,
+            },
+            _ => on.trace.number((variable, when), t, of_trajectory, |variable| on.drawn(variable)),
+        }
     }
 }
 

@@ -221,7 +221,8 @@ pub(in crate::engine) fn scalars(
                     finite.value(number, &mut value);
                     value[component as usize]
                 });
-                let decode = decode.collect();
+                // `none` stands behind the values: an expression may leave it out
+                let decode = decode.chain([f64::NAN]).collect();
                 Leaf::Decoded {
                     input: input(plan, source, 0, InputKind::Finite { size: finite.size() }),
                     decode,

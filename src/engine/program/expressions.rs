@@ -5,7 +5,7 @@ use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
 use crate::expr::{Column, ExprId, Graph, InputId, Node, Program, Scratch};
 use crate::model::{Domain, Index, Input, NONE};
-use crate::plan::{Less, Plan, Quantity, Schedule, Term};
+use crate::plan::{Extent, Less, Plan, Quantity, Schedule, Term};
 use crate::world::{Actions, Batch, World};
 use std::ops::Range;
 
@@ -21,6 +21,8 @@ pub(in crate::engine) enum Place {
     LastDrawn(usize, usize),
     /// One of the plan's gains.
     Gain(usize),
+    /// Of a whole trajectory, by the number of the input: what it reads, who fills it in knows.
+    Trajectory(usize),
 }
 
 /// Compiled expressions; threads share them, each with [`Values`] of its own.
@@ -63,11 +65,27 @@ impl<E: Number> Expressions<E> {
     }
 
     pub fn compile(plan: &Plan, roots: &[ExprId]) -> Expressions<E> {
+        Expressions::placed(plan, roots, |input| place(plan, input))
+    }
+
+    /// One that reads whole trajectories, and its inputs in the order of their columns.
+    pub fn of_inputs(plan: &Plan, root: ExprId) -> (Expressions<E>, Vec<Input>) {
+        let ids = plan.graph.inputs_of(&[root]).into_iter();
+        let inputs: Vec<Input> = ids.map(|id| plan.model.inputs[id.0 as usize]).collect();
+        let place = |input| inputs.iter().position(|known| *known == input).map(Place::Trajectory);
+        (Expressions::placed(plan, &[root], place), inputs.clone())
+    }
+
+    fn placed(
+        plan: &Plan,
+        roots: &[ExprId],
+        place: impl Fn(Input) -> Option<Place>,
+    ) -> Expressions<E> {
         let (model, graph) = (&plan.model, &plan.graph);
         let mut columns = vec![None; model.inputs.len()];
         let mut reads: Vec<Place> = Vec::new();
         for id in graph.inputs_of(roots) {
-            let Some(place) = place(plan, model.inputs[id.0 as usize]) else { continue };
+            let Some(place) = place(model.inputs[id.0 as usize]) else { continue };
             let at = reads.iter().position(|&known| known == place).unwrap_or_else(|| {
                 reads.push(place);
                 reads.len() - 1
@@ -122,6 +140,11 @@ impl<E: Number> Expressions<E> {
         }
     }
 
+    /// Room for `rows` rows; schedules have these values.
+    pub fn values_with(&self, schedules: &[E], rows: usize) -> Values<E> {
+        Values { schedules: schedules.to_vec(), ..self.values(rows) }
+    }
+
     /// Moves the schedules to batch `batch` (from 0) of `batches`.
     pub fn move_schedules(&self, batch: u64, batches: u64, values: &mut Values<E>) {
         values
@@ -149,7 +172,8 @@ impl<E: Number> Expressions<E> {
                 | Place::Reward(_)
                 | Place::Gain(_)
                 | Place::Drawn(..)
-                | Place::LastDrawn(..) => {}
+                | Place::LastDrawn(..)
+                | Place::Trajectory(_) => {}
             }
         }
     }
@@ -184,7 +208,8 @@ impl<E: Number> Expressions<E> {
                 | Place::NextState(_)
                 | Place::Observation(_)
                 | Place::Reward(_)
-                | Place::Gain(_) => continue,
+                | Place::Gain(_)
+                | Place::Trajectory(_) => continue,
             };
             let column = &mut column[..rows];
             match drawn {
@@ -222,7 +247,8 @@ impl<E: Number> Expressions<E> {
                 | Place::Observation(_)
                 | Place::Gain(_)
                 | Place::Drawn(..)
-                | Place::LastDrawn(..) => {}
+                | Place::LastDrawn(..)
+                | Place::Trajectory(_) => {}
             }
         }
     }
@@ -248,8 +274,18 @@ impl<E: Number> Expressions<E> {
                 Place::Observation(_)
                 | Place::Reward(_)
                 | Place::Gain(_)
-                | Place::LastDrawn(..) => Float::of(f64::NAN),
+                | Place::LastDrawn(..)
+                | Place::Trajectory(_) => Float::of(f64::NAN),
             };
+        }
+    }
+
+    /// Fills in what is read of whole trajectories, by the number of the input.
+    pub fn fill(&self, values: &mut Values<E>, rows: usize, mut of: impl FnMut(usize, &mut [E])) {
+        for (place, column) in self.reads.iter().zip(&mut values.columns) {
+            if let Place::Trajectory(at) = place {
+                of(*at, &mut column[..rows]);
+            }
         }
     }
 
@@ -278,9 +314,11 @@ impl<E: Number> Expressions<E> {
                     batch.read_state(world, component, &mut column[..rows])
                 }
                 Place::Reward(_) | Place::Gain(_) => column[..rows].fill(<E as Float>::ZERO),
-                Place::Drawn(..) | Place::LastDrawn(..) => column[..rows].fill(Float::of(NONE)),
-                // the checks refuse an exponent that reads it after an end
-                Place::Observation(_) => column[..rows].fill(Float::of(f64::NAN)),
+                // the checks let an exponent that goes on after an end compare these, no more
+                Place::Drawn(..) | Place::LastDrawn(..) | Place::Observation(_) => {
+                    column[..rows].fill(Float::of(NONE))
+                }
+                Place::Trajectory(_) => {}
             }
         }
     }
@@ -310,13 +348,18 @@ impl<E: Number> Expressions<E> {
 }
 
 impl<E> Values<E> {
+    /// The present value of each schedule.
+    pub fn schedules(&self) -> &[E] {
+        &self.schedules
+    }
+
     pub fn output(&self, k: usize) -> &[E] {
         &self.out[k * self.stride..(k + 1) * self.stride]
     }
 }
 
 /// By component, that of each value of a finite domain.
-fn values_of<E: Number>(domain: &Domain) -> Vec<Vec<E>> {
+pub(in crate::engine) fn values_of<E: Number>(domain: &Domain) -> Vec<Vec<E>> {
     let mut values = vec![Vec::new(); domain.width()];
     let mut value = vec![0.0; domain.width()];
     for number in 0..domain.finite.as_ref().map_or(0, |finite| finite.size()) {
@@ -331,6 +374,8 @@ fn values_of<E: Number>(domain: &Domain) -> Vec<Vec<E>> {
 /// What a step has to compute for a term.
 fn sampled(term: &Term) -> Option<ExprId> {
     match term.quantity {
+        // it is valued when the trajectory is whole
+        Quantity::Exponent(_) if term.extent == Extent::Trajectory => None,
         Quantity::Exponent(value)
         | Quantity::LogRatio { log_prior: value }
         | Quantity::Density { less: Less::Expression(value), .. } => Some(value),
@@ -346,8 +391,8 @@ fn sampled(term: &Term) -> Option<ExprId> {
     }
 }
 
-/// Where an input of an expression stands; `None` where the plan refuses it, as it does a read of
-/// the first or the last step by another one.
+/// Where an input of an expression stands that reads its own step alone: `[1]` and `[T]` are that
+/// step there.
 pub(in crate::engine) fn place(plan: &Plan, input: Input) -> Option<Place> {
     let environment = plan.environment;
     let of = plan.model.environment(environment);
@@ -370,7 +415,7 @@ pub(in crate::engine) fn place(plan: &Plan, input: Input) -> Option<Place> {
                 Index::First | Index::Step(0) | Index::Last(0) => {
                     draw.map(|at| Place::Drawn(at, component))
                 }
-                Index::Step(-1) => draw.map(|at| Place::LastDrawn(at, component)),
+                Index::Step(-1) | Index::Last(-1) => draw.map(|at| Place::LastDrawn(at, component)),
                 Index::Step(_) | Index::Last(_) => None,
             }
         }

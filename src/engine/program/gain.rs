@@ -24,7 +24,7 @@ use crate::engine::episode::trace::Trace;
 use crate::engine::episode::variable::{Variable, When};
 use crate::engine::error::EngineError;
 use crate::engine::family::{Draws, Family};
-use crate::engine::heads::{categorical, mixture, normal};
+use crate::engine::heads::{categorical, mixture, normal, sticky};
 use crate::engine::network::feed::Feed;
 use crate::engine::network::forward::{Activations, Scratch};
 use crate::engine::network::layout::Layout;
@@ -41,7 +41,8 @@ pub(in crate::engine) const PAIRS: u64 = 4;
 
 /// A gain of a plan, compiled.
 pub(in crate::engine) struct Gain {
-    density: Density,
+    /// One, or those of several values that are drawn independently.
+    densities: Vec<Density>,
     /// Where the mean of each weight stands in the flat vector, and its `log sd`.
     weights: Vec<(usize, usize)>,
     at_most: f64,
@@ -65,7 +66,8 @@ pub(in crate::engine) struct GainRows<E> {
     known: HashMap<Vec<u32>, E>,
     /// Of the rows of the last step.
     pub values: Vec<E>,
-    activations: Vec<Activations<E>>,
+    /// By density and draw of the weights.
+    activations: Vec<Vec<Activations<E>>>,
     scratch: Scratch<E>,
     gradient: Vec<E>,
 }
@@ -76,6 +78,8 @@ struct Fresh<E> {
     /// Row-major.
     reals_in: Vec<Vec<E>>,
     numbers: Vec<u32>,
+    /// What a sticky draw may stay at.
+    last: Vec<u32>,
     reals: Vec<E>,
 }
 
@@ -92,7 +96,11 @@ impl Gain {
                 .flat_map(|(mean, log_sd)| layout.range(*mean).zip(layout.range(*log_sd)))
                 .collect();
             Ok(Gain {
-                density: Density::compile(plan, &gain.density)?,
+                densities: gain
+                    .densities
+                    .iter()
+                    .map(|density| Density::compile(plan, density))
+                    .collect::<Result<_, _>>()?,
                 weights,
                 at_most: gain.at_most,
             })
@@ -109,18 +117,22 @@ impl<E: Number> GainRows<E> {
 
     /// Computes the gains of the rows of a step.
     pub fn evaluate(&mut self, gain: &Gain, frozen: &Frozen<E>, rows: &Transitions<E>) {
-        let finite = gain.density.is_finite();
+        let finite = gain.densities.iter().all(Density::is_finite);
         self.values.clear();
-        let mut fresh = Fresh::new(&gain.density);
+        let mut fresh: Vec<Fresh<E>> = gain.densities.iter().map(Fresh::new).collect();
+        let push = |fresh: &mut [Fresh<E>], row: usize| {
+            let of_each = fresh.iter_mut().zip(&gain.densities);
+            of_each.for_each(|(fresh, density)| fresh.push(density, rows, row));
+        };
         let mut waiting: Vec<Vec<u32>> = Vec::new();
         for row in 0..rows.origin.len() {
             if !finite {
-                fresh.push(&gain.density, rows, row);
+                push(&mut fresh, row);
                 continue;
             }
-            let key = gain.density.key(rows, row);
+            let key = gain.key(rows, row);
             if !self.known.contains_key(&key) {
-                fresh.push(&gain.density, rows, row);
+                push(&mut fresh, row);
                 self.known.insert(key.clone(), <E as Float>::ZERO);
                 waiting.push(key);
             }
@@ -131,40 +143,45 @@ impl<E: Number> GainRows<E> {
             return;
         }
         self.known.extend(waiting.into_iter().zip(computed));
-        self.values
-            .extend((0..rows.origin.len()).map(|row| self.known[&gain.density.key(rows, row)]));
+        self.values.extend((0..rows.origin.len()).map(|row| self.known[&gain.key(rows, row)]));
     }
 
-    fn compute(&mut self, gain: &Gain, frozen: &Frozen<E>, fresh: &Fresh<E>) -> Vec<E> {
-        let count = fresh.count(&gain.density);
+    fn compute(&mut self, gain: &Gain, frozen: &Frozen<E>, fresh: &[Fresh<E>]) -> Vec<E> {
+        let count = fresh[0].count(&gain.densities[0]);
         if count == 0 {
             return Vec::new();
         }
-        let network = &gain.density.network;
-        self.activations.resize_with(frozen.draws.len(), Activations::default);
+        self.activations.resize_with(gain.densities.len(), Vec::new);
         self.gradient.resize(frozen.values.len(), <E as Float>::ZERO);
-        let columns = fresh.columns(count);
-        let feeds = fresh.feeds(&gain.density, &columns, count);
-        for (draw, activations) in frozen.draws.iter().zip(&mut self.activations) {
-            network.forward(draw, &feeds, 0..count, activations);
+        for ((density, fresh), activations) in
+            gain.densities.iter().zip(fresh).zip(&mut self.activations)
+        {
+            activations.resize_with(frozen.draws.len(), Activations::default);
+            let columns = fresh.columns(count);
+            let feeds = fresh.feeds(density, &columns, count);
+            for (draw, activations) in frozen.draws.iter().zip(activations) {
+                density.network.forward(draw, &feeds, 0..count, activations);
+            }
         }
         let share: E = Float::of(1.0 / frozen.draws.len() as f64);
         let mut along = vec![(<E as Float>::ZERO, <E as Float>::ZERO); gain.weights.len()];
         let of_row = |row: usize| {
             along.fill((<E as Float>::ZERO, <E as Float>::ZERO));
-            for ((draw, noise), activations) in
-                frozen.draws.iter().zip(&frozen.noise).zip(&self.activations)
-            {
-                let roots = fresh.score(&gain.density, activations, row);
-                let roots: Vec<&[E]> = roots.iter().map(|root| &root[..]).collect();
-                network.backward(
-                    draw,
-                    activations,
-                    row..row + 1,
-                    &roots,
-                    &mut self.scratch,
-                    &mut self.gradient,
-                );
+            for (at, (draw, noise)) in frozen.draws.iter().zip(&frozen.noise).enumerate() {
+                for ((density, fresh), activations) in
+                    gain.densities.iter().zip(fresh).zip(&self.activations)
+                {
+                    let roots = fresh.score(density, &activations[at], row);
+                    let roots: Vec<&[E]> = roots.iter().map(|root| &root[..]).collect();
+                    density.network.backward(
+                        draw,
+                        &activations[at],
+                        row..row + 1,
+                        &roots,
+                        &mut self.scratch,
+                        &mut self.gradient,
+                    );
+                }
                 for ((of_mean, of_noise), &(mean, _)) in along.iter_mut().zip(&gain.weights) {
                     let g = std::mem::replace(&mut self.gradient[mean], <E as Float>::ZERO) * share;
                     *of_mean += g;
@@ -183,31 +200,34 @@ impl<E: Number> GainRows<E> {
     }
 }
 
-/// One transition: the indices of its finite inputs and, where it is finite, of what was drawn; the
-/// real ones behind those.
+/// One transition: the indices of its finite inputs, what was drawn, finite or real, and what it
+/// may have stayed at.
 #[cfg(test)]
+#[derive(Default)]
 pub(in crate::engine) struct Transition<E> {
     pub indices: Vec<u32>,
+    pub numbers: Vec<u32>,
+    pub last: Vec<u32>,
     pub reals: Vec<E>,
 }
 
 #[cfg(test)]
 impl<E: Number> GainRows<E> {
-    /// The gain of a transition whose inputs are finite and whose draw is real.
+    /// The gain of a transition whose inputs are finite; of several values one of each.
     pub fn of_transition(
         &mut self,
         gain: &Gain,
         frozen: &Frozen<E>,
-        transition: Transition<E>,
+        transitions: Vec<Transition<E>>,
     ) -> E {
-        let lists = gain.density.inputs.0.len();
-        let indices = transition.indices.into_iter().map(|index| vec![index]).collect();
-        let fresh = Fresh {
-            indices,
-            reals_in: vec![Vec::new(); lists],
-            numbers: Vec::new(),
+        let fresh = |(density, transition): (&Density, Transition<E>)| Fresh {
+            indices: transition.indices.into_iter().map(|index| vec![index]).collect(),
+            reals_in: vec![Vec::new(); density.inputs.0.len()],
+            numbers: transition.numbers,
+            last: transition.last,
             reals: transition.reals,
         };
+        let fresh: Vec<Fresh<E>> = gain.densities.iter().zip(transitions).map(fresh).collect();
         self.compute(gain, frozen, &fresh)[0]
     }
 }
@@ -218,6 +238,24 @@ impl<E: Number> Frozen<E> {
     pub fn mean_square_noise(&self, mean: usize) -> f64 {
         self.noise.iter().map(|noise| noise[mean].as_f64().powi(2)).sum::<f64>()
             / self.noise.len() as f64
+    }
+}
+
+impl Gain {
+    fn key<E: Number>(&self, rows: &Transitions<E>, row: usize) -> Vec<u32> {
+        self.densities.iter().flat_map(|density| density.key(rows, row)).collect()
+    }
+
+    /// By input of its network, whether it is the state.
+    #[cfg(test)]
+    pub fn inputs(&self) -> impl Iterator<Item = bool> {
+        let is_state = |source: &Source| matches!(source, Source::Trajectory(Variable::State, _));
+        self.densities[0].inputs.0.iter().map(move |(source, _)| is_state(source))
+    }
+
+    /// Whether it is of a reward or of the end, which trajectories are to keep.
+    pub fn is_of_outcome(&self) -> bool {
+        self.densities.iter().any(Density::is_of_outcome)
     }
 }
 
@@ -234,7 +272,8 @@ impl Density {
     /// domain.
     fn key<E: Number>(&self, rows: &Transitions<E>, row: usize) -> Vec<u32> {
         let inputs = self.inputs.0.iter().map(|&(source, kind)| rows.index(source, kind, row));
-        inputs.chain([rows.number(self.target, row).unwrap_or(u32::MAX)]).collect()
+        let last = self.last.map(|last| rows.number(last, row).unwrap_or(u32::MAX));
+        inputs.chain([rows.number(self.target, row).unwrap_or(u32::MAX)]).chain(last).collect()
     }
 }
 
@@ -265,6 +304,7 @@ impl<E: Number> Fresh<E> {
             indices: vec![Vec::new(); lists],
             reals_in: vec![Vec::new(); lists],
             numbers: Vec::new(),
+            last: Vec::new(),
             reals: Vec::new(),
         }
     }
@@ -300,6 +340,10 @@ impl<E: Number> Fresh<E> {
                     indices.push(rows.index(source, kind, row))
                 }
             }
+        }
+        if let Some(last) = density.last {
+            let none = density.family.numbers() as u32;
+            self.last.push(rows.number(last, row).unwrap_or(none));
         }
         match density.family {
             Family::Categorical { .. } | Family::Bernoulli { .. } | Family::Sticky { .. } => {
@@ -354,19 +398,36 @@ impl<E: Number> Fresh<E> {
             true => (&self.numbers[row..row + 1], &[][..]),
             false => (&[][..], &self.reals[row * width..(row + 1) * width]),
         };
-        score(&density.family, &root, drawn)
+        score(&density.family, &root, (drawn, self.last.get(row..row + 1).unwrap_or(&[])))
     }
 }
 
-/// The gradient of `log p` of one draw, a number or reals, in the roots of a row.
+/// The gradient of `log p` of one draw, a number or reals, in the roots of a row; `last` is what it
+/// could stay at.
 fn score<'a, E: Number>(
     family: &Family,
     root: &dyn Fn(usize) -> &'a [E],
-    (numbers, x): (&[u32], &[E]),
+    ((numbers, x), last): ((&[u32], &[E]), &[u32]),
 ) -> Vec<Vec<E>> {
     let (one, none): ([E; 1], [E; 1]) = ([Float::of(1.0)], [<E as Float>::ZERO]);
     match family {
-        &Family::Categorical { outcomes } | &Family::Sticky { outcomes } => {
+        &Family::Sticky { outcomes } => {
+            let rows = sticky::Rows { fresh: root(0), keep: root(1), last, outcomes };
+            let zeros = || vec![<E as Float>::ZERO; outcomes];
+            let (mut log_f, mut log_m, mut of_fresh) = (zeros(), zeros(), zeros());
+            let mut of_keep = vec![<E as Float>::ZERO];
+            categorical::log_probabilities(rows.fresh, outcomes, &mut log_f);
+            sticky::log_probabilities(rows, &mut log_m);
+            sticky::add_score_gradient(
+                rows,
+                (&log_f, &log_m),
+                numbers,
+                (&one, &[]),
+                (&mut of_fresh, &mut of_keep),
+            );
+            vec![of_fresh, of_keep]
+        }
+        &Family::Categorical { outcomes } => {
             let (mut log_p, mut gradient) =
                 (vec![<E as Float>::ZERO; outcomes], vec![<E as Float>::ZERO; outcomes]);
             categorical::log_probabilities(root(0), outcomes, &mut log_p);
@@ -421,7 +482,7 @@ fn score<'a, E: Number>(
             let parts = record.parts().zip(record.drawn(x));
             let of_part = |((family, roots), drawn): ((&Family, Range<usize>), Draws<E>)| {
                 let root: &dyn Fn(usize) -> &'a [E] = &|at| root(roots.start + at);
-                score(family, root, (&drawn.numbers, &drawn.reals))
+                score(family, root, ((&drawn.numbers, &drawn.reals), &[]))
             };
             parts.flat_map(of_part).collect()
         }
@@ -432,7 +493,7 @@ fn score<'a, E: Number>(
                 let root: &dyn Fn(usize) -> &'a [E] = &|at| root(roots.start + at);
                 let mut drawn = x.to_vec();
                 family.unsquash(&mut drawn);
-                let mut gradient = score(family, root, (&[], &drawn));
+                let mut gradient = score(family, root, ((&[], &drawn), &[]));
                 gradient.iter_mut().flatten().for_each(|d| *d *= *share);
                 gradient
             });

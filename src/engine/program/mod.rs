@@ -15,4 +15,5 @@ pub(in crate::engine) mod simulation;
 pub(in crate::engine) mod stage;
 pub(in crate::engine) mod through;
 pub(in crate::engine) mod weights;
+pub(in crate::engine) mod whole;
 pub(in crate::engine) mod wired;

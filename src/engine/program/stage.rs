@@ -12,6 +12,7 @@ use super::ratio::Ratio;
 use super::simulation::Simulator;
 use super::through::Through;
 use super::weights::Weights;
+use super::whole::Whole;
 use super::wired::{Part, Wired};
 use crate::engine::episode::joint::Joint;
 use crate::engine::episode::trace::Seen;
@@ -24,7 +25,7 @@ use crate::engine::numeric::stream::GAINS;
 use crate::expr::{ExprId, Node};
 use crate::model::{FiniteDomain, Input};
 use crate::plan::{
-    Baseline, Credited, Draw, OptionGradient, Plan, Prior, Quantity, Subject, Version,
+    Baseline, Credited, Draw, Extent, OptionGradient, Plan, Prior, Quantity, Subject, Version,
 };
 use crate::world::{Told, World};
 use std::ops::Range;
@@ -53,7 +54,7 @@ pub(in crate::engine) struct Stage<'a, E> {
     /// Its real transitions are kept.
     pub collects: bool,
     /// Where the gradient sums over the option.
-    pub enumerator: Option<Enumerator>,
+    pub enumerator: Option<Enumerator<E>>,
     /// What acting needs: all that draws, and kernels with the present parameters that divergences
     /// are taken from.
     pub acting: Wired,
@@ -61,6 +62,8 @@ pub(in crate::engine) struct Stage<'a, E> {
     /// once.
     pub learning: Wired,
     pub exponents: Expressions<E>,
+    /// The exponents that read whole trajectories.
+    pub wholes: Vec<Whole<E>>,
     pub terms: Vec<Term>,
     pub horizon: usize,
     pub weights: Weights,
@@ -92,6 +95,8 @@ pub(in crate::engine) struct Term {
 pub(in crate::engine) enum Source {
     /// Output of [`Stage::exponents`].
     Exponent(usize),
+    /// One of [`Stage::wholes`], which knows its term.
+    Whole,
     /// `log p − log q` of a draw, `log p` an output of [`Stage::exponents`].
     LogRatio {
         draw: usize,
@@ -169,6 +174,7 @@ impl<'a, E: Number> Stage<'a, E> {
         for (at, term) in plan.terms.iter().enumerate() {
             let output = Expressions::<E>::output_of(plan, at).unwrap_or(0);
             let source = match &term.quantity {
+                Quantity::Exponent(_) if term.extent == Extent::Trajectory => Source::Whole,
                 Quantity::Exponent(_) => Source::Exponent(output),
                 Quantity::LogRatio { .. } => Source::LogRatio { draw: last, log_prior: output },
                 Quantity::Entropy { draw } => Source::Entropy(*draw),
@@ -207,7 +213,9 @@ impl<'a, E: Number> Stage<'a, E> {
                 Some(Credited::From(_) | Credited::All) => Credit::Here,
             };
             let relative = match term.quantity {
-                Quantity::Exponent(value) => reads_rewards_alone(plan, value),
+                Quantity::Exponent(value) => {
+                    term.extent == Extent::Step && reads_rewards_alone(plan, value)
+                }
                 Quantity::LogRatio { .. }
                 | Quantity::Entropy { .. }
                 | Quantity::WeightDivergence { .. }
@@ -273,6 +281,7 @@ impl<'a, E: Number> Stage<'a, E> {
             collects: false,
             enumerator,
             exponents: Expressions::sampled(plan),
+            wholes: Whole::all(plan),
             terms,
             horizon: plan.model.horizon.value,
             weights: Weights::of(plan),
@@ -284,6 +293,13 @@ impl<'a, E: Number> Stage<'a, E> {
 }
 
 impl<E> Stage<'_, E> {
+    /// The exponents that are valued when trajectories are whole, those at options that were not
+    /// drawn among them.
+    pub fn valued_whole(&self) -> impl Iterator<Item = &Whole<E>> {
+        let of_options = self.enumerator.iter().flat_map(|enumerator| &enumerator.exponents);
+        self.wholes.iter().chain(of_options.map(|(whole, _)| whole))
+    }
+
     /// The network of a kernel of the last round that a draw's divergence is taken from.
     pub fn previous_of(&self, draw: usize) -> Option<(&Wired, &Range<usize>)> {
         match &self.draws[draw].reference {
@@ -312,7 +328,7 @@ impl<E> Stage<'_, E> {
             || self.plan.unserved > 0
     }
 
-    /// Networks read more of a trajectory than the present step.
+    /// Networks or exponents read more of a trajectory than the present step.
     pub fn reads_trajectories(&self) -> bool {
         self.collects
             || !self.ratios.is_empty()
@@ -320,6 +336,7 @@ impl<E> Stage<'_, E> {
             || self.scored_start.is_some()
             || !self.densities.is_empty()
             || !self.gains.is_empty()
+            || !self.wholes.is_empty()
             || !self.learning.traced.is_empty()
             || self.imagination.as_ref().is_some_and(|of| !of.wired.traced.is_empty())
     }

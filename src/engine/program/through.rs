@@ -45,7 +45,7 @@ impl<E: Number> Slopes<E> {
             // the rewards that the model draws, in their order
             Place::Reward(reward) => Place::Reward(plan.outcomes_before(reward)),
             Place::State(_) | Place::NextState(_) | Place::Observation(_) | Place::Gain(_) => at,
-            Place::Drawn(..) | Place::LastDrawn(..) => at,
+            Place::Drawn(..) | Place::LastDrawn(..) | Place::Trajectory(_) => at,
         };
         let of = slopes.iter().map(|slope| {
             (

@@ -248,7 +248,8 @@ impl Rows<'_> {
     fn trajectory(&self) -> f64 {
         let world = &self.stage.world;
         let frame = (world.state_width() + world.observation_width() + world.rewards() + 1) as f64;
-        let columns = 3.0 * frame + world.action_width() as f64 + 8.0;
+        let wholes: usize = self.stage.wholes.iter().map(|whole| whole.width()).sum();
+        let columns = 3.0 * frame + (world.action_width() + wholes) as f64 + 8.0;
         columns * self.number + 2.0 * WIDE + 6.0 * INDEX
     }
 

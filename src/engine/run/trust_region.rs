@@ -299,6 +299,7 @@ impl<E: Number> Shard<E> {
                     Source::Entropy(_)
                     | Source::Divergence(_)
                     | Source::Exponent(_)
+                    | Source::Whole
                     | Source::LogRatio { .. }
                     | Source::LogCount(_)
                     | Source::WeightDivergence

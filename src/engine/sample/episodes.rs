@@ -1,8 +1,8 @@
 //! The trajectories of a shard as they were drawn: what gradients are taken from, wherever they
 //! come from.
 //!
-//! Rows are live steps, all of `t = 1` first, then all of `t = 2`, …; a row of a list is that of the
-//! same number in every other.
+//! Rows are live steps, all of `t = 1` first, then all of `t = 2`, …; a row of a list is that of
+//! the same number in every other.
 
 use crate::engine::episode::credit::Rows;
 use crate::engine::episode::trace::Trace;
@@ -41,6 +41,10 @@ pub(in crate::engine) struct Episodes<E> {
     pub imagined_start: Imagined<E>,
     pub imagined: Imagined<E>,
     pub slopes: SlopeRows<E>,
+    /// By gain, that of each row, where exponents read it when trajectories are whole.
+    pub gains: Vec<Vec<E>>,
+    /// The values of schedules in their batch.
+    pub schedules: Vec<E>,
     pub ledger: Ledger<E>,
     pub trace: Trace<E>,
     /// Of the inputs that are normalised, over the rows kept.
@@ -79,6 +83,8 @@ impl<E: Number> Episodes<E> {
             imagined_start: Imagined::default(),
             imagined: Imagined::default(),
             slopes: SlopeRows::new(stage.through.as_ref(), trajectories),
+            gains: vec![Vec::new(); stage.gains.len()],
+            schedules: Vec::new(),
             ledger: Ledger::default(),
             trace: Trace::default(),
             inputs: Sums::default(),
@@ -145,5 +151,6 @@ impl<E: Number> Episodes<E> {
         self.draws.iter_mut().for_each(DrawRows::clear);
         self.densities.iter_mut().for_each(|density| density.written.clear());
         self.slopes.clear();
+        self.gains.iter_mut().for_each(Vec::clear);
     }
 }

@@ -70,7 +70,7 @@ fn the_gain_of_a_normal_is_its_closed_form_and_near_the_exact_divergence() {
     values[places[1].0] = mean;
     let frozen = stage.freeze(&values, (5, 0));
     for x in [-1.0, 0.3, 2.0] {
-        let transition = Transition { indices: vec![1], reals: vec![x] };
+        let transition = Transition { indices: vec![1], reals: vec![x], ..Default::default() };
         let gain = of_transition(&stage.gains[0], &frozen, transition);
         // the draws come in pairs, so that E[g] is exact; E[g ε] = −sd · mean of ε²
         let second = frozen.mean_square_noise(places[1].0);
@@ -85,13 +85,17 @@ fn the_gain_of_a_normal_is_its_closed_form_and_near_the_exact_divergence() {
     }
     // and never more than is declared
     assert_eq!(
-        of_transition(&stage.gains[0], &frozen, Transition { indices: vec![1], reals: vec![1e6] }),
+        of_transition(
+            &stage.gains[0],
+            &frozen,
+            Transition { indices: vec![1], reals: vec![1e6], ..Default::default() }
+        ),
         1.0
     );
 }
 
 fn of_transition(gain: &Gain, frozen: &Frozen<f64>, transition: Transition<f64>) -> f64 {
-    GainRows::default().of_transition(gain, frozen, transition)
+    GainRows::default().of_transition(gain, frozen, vec![transition])
 }
 
 #[test]
@@ -198,4 +202,92 @@ fn a_mixture_of_one_normal_has_its_gain() {
     let (of_normal, of_mixture) = (gain(one), gain(&format!("Mixture(0.5: {one}, 0.5: {one})")));
     assert!((of_normal - of_mixture).abs() < 1e-9, "{of_normal}, {of_mixture}");
     assert!(of_normal > -12.0 + 1e-3, "nothing is gained: {of_normal}");
+}
+
+#[test]
+fn the_gain_of_several_values_is_that_of_all_of_them() {
+    let plan = planned(
+        "model walk
+         horizon T = 1
+         hidden environment walk {
+           state  s : real
+           action a : { left, right }
+           reward r in [-9, 9]
+           s[1]   ~ Normal(mean = 0, sd = 1)
+           s[t+1] ~ Normal(mean = s[t], sd = 1)
+           r[t]   = clamp(s[t+1], -9, 9)
+         }
+         kernel pi(a | s)        = Categorical(logits = linear(s))
+         kernel world(s', r | a) = { s: Normal(mean = table(a), sd = 1), r: Normal(mean = \
+         table(a), sd = 2) }
+         bound fit {
+         prior     { weights(world) ~ Normal(mean = 0, sd = 0.1); s[1] ~ walk.initial; a[t] ~ \
+         pi(s[t]); s[t+1], r[t] ~ world(a[t]) }
+         likelihood { I[t] ~ exp(gain(world, a[t], s[t+1], r[t], at_most = 1) - 1) }
+         posterior { weights(world) ~ Normal; s[1] ~ walk.initial; a[t] ~ pi(s[t]); s[t+1] ~ \
+         walk.transition(s[t], a[t]) }
+         }
+         infer { maximize fit over world }",
+    );
+    let stage = Stage::<f64>::new(&plan).unwrap();
+    let values = Parameters::<f64>::initial(&plan.model, 0).values().to_vec();
+    let places: Vec<(usize, usize)> = stage.weights.places().collect();
+    let frozen = stage.freeze(&values, (5, 0));
+    let (x, paid, sd): (f64, f64, f64) = (1.5, -2.0, 0.1);
+    let transition = |x: f64| Transition { indices: vec![1], reals: vec![x], ..Default::default() };
+    let (gain, both) = (&stage.gains[0], vec![transition(x), transition(paid)]);
+    let found = GainRows::default().of_transition(gain, &frozen, both);
+    // by weight, of the second action: half the square of the step in units of its deviation
+    let of = |(mean, _): (usize, usize), x: f64, own: f64| {
+        let second = frozen.mean_square_noise(mean);
+        let of_mean = sd * (x - values[mean]) / own.powi(2);
+        let of_deviation = sd * sd * second / own.powi(2);
+        0.5 * (of_mean.powi(2) + 0.5 * of_deviation.powi(2))
+    };
+    let wanted = of(places[1], x, 1.0) + of(places[3], paid, 2.0);
+    assert!((found - wanted).abs() < 1e-12, "{found} and {wanted}");
+}
+
+/// `line` with a world that stays where it is, or is drawn anew.
+fn stays(keep: f64) -> Plan {
+    let text = format!(
+        "model line
+         horizon T = 5
+         environment line {{
+           state  s : 0..3; action a : {{ left, right }}
+           s[1]   ~ Uniform
+           s[t+1] ~ Mixture(0.9: Delta(clamp(s[t] + 2 * a[t] - 1, 0, 3)), 0.1: Uniform)
+         }}
+         kernel pi(a | s)        = Categorical(logits = table(s))
+         kernel world(s' | s, a) = Sticky(s, keep = {keep}, fresh = Categorical(logits = table(s, \
+         a)))
+         prior {{ weights(world) ~ Normal(mean = 0, sd = 1); s[1] ~ line.initial; a[t] ~ Uniform; \
+         s[t+1] ~ world(s[t], a[t]) }}
+         likelihood {{ I[t] ~ exp(gain(world, s[t], a[t], s[t+1], at_most = 9) - 9) }}
+         posterior {{ weights(world) ~ Normal; s[1] ~ line.initial; a[t] ~ pi(s[t]); s[t+1] ~ \
+         line.transition(s[t], a[t]) }}"
+    );
+    planned(&text)
+}
+
+#[test]
+fn what_may_have_stayed_tells_less_of_what_is_drawn_anew() {
+    let gain = |keep: f64, to: u32| {
+        let plan = stays(keep);
+        let stage = Stage::<f64>::new(&plan).unwrap();
+        let values = Parameters::<f64>::initial(&plan.model, 3).values().to_vec();
+        let (from, action) = (2, 1);
+        let indices = stage.gains[0].inputs().map(|is_state| if is_state { from } else { action });
+        let transition = Transition {
+            indices: indices.collect(),
+            numbers: vec![to],
+            last: vec![from],
+            reals: vec![],
+        };
+        of_transition(&stage.gains[0], &stage.freeze(&values, (5, 0)), transition)
+    };
+    // what has moved was drawn anew, whatever the odds of that were
+    assert!((gain(0.3, 1) - gain(0.8, 1)).abs() < 1e-12);
+    // and what has not may not have been
+    assert!(gain(0.8, 2) < gain(0.3, 2) && gain(0.3, 2) < gain(0.3, 1), "{}", gain(0.3, 2));
 }

@@ -438,6 +438,114 @@ fn coins_are_policies_and_options() {
     assert_unbiased("coins", &chain(2, "", coins), &[0.5, 1.5], &mut seen);
 }
 
+/// Exponents that read other steps than their own; those of the second list go on after an end.
+const ELSEWHERE: [&str; 8] = [
+    "D[t] ~ exp(if t == 1 then 0 else -abs(a[t] - a[t-1]))",
+    "D[t] ~ exp(if t < T then -abs(2 * a[t+1] - s[t]) else r[t])",
+    "D[t] ~ exp(-0.5 * a[1] * s[t+1])",
+    "D[T] ~ exp(-abs(a[T] - a[1]) + r[1])",
+    "D[t] ~ exp(-0.4 * abs(s[t+1] - a[T]))",
+    "D[t] ~ exp(if t > 1 and s[t] == s[t-1] then -a[t-1] else 0)",
+    "D[t] ~ exp(if t + 2 <= T then -abs(s[t+2] - s[1]) - a[t+1] else -0.1 * t)",
+    "D[1] ~ exp(-abs(s[T+1] - s[1]) - a[T] - a[1])",
+];
+const AFTER_AN_END: [&str; 11] = [
+    "D[t] ~ exp(-abs(s[t+1] - s[1]))",
+    "D[t] ~ exp(r[t] - abs(s[t+1] - s[1]))",
+    "D[t] ~ exp(-abs(s[T+1] - s[t]))",
+    "D[T] ~ exp(-abs(s[T+1] - s[1]))",
+    "D[1] ~ exp(-abs(s[T+1] - s[1]) + r[1])",
+    "D[t] ~ exp(if t == 1 then r[t] else -r[t] * r[t-1])",
+    "D[t] ~ exp(r[1] - 0.3 * r[1] * r[t])",
+    "D[t] ~ exp(if t < T then -s[t+2] * r[t+1] * r[t+1] else r[T])",
+    "D[t] ~ exp(if a[t] == a[t-1] then 0 else -0.7)",
+    "D[t] ~ exp(if a[t] == a[1] and t > 1 then -0.2 * s[t] else r[t])",
+    "D[t] ~ exp(if a[T] == a[t] then 0 else -0.3 * abs(s[T] - s[t]))",
+];
+
+#[test]
+fn exponents_that_read_other_steps_are_credited_to_all_that_they_follow() {
+    let with = |likelihood: &str| {
+        format!(
+            "kernel pi(a | s, t) = Categorical(logits = table(s, t))
+             prior      {{ s[1] ~ e.initial; a[t] ~ Uniform; s[t+1] ~ e.transition(s[t], a[t]) }}
+             likelihood {{ R[t] ~ exp(r[t]); {likelihood} }}
+             posterior  {{ s[1] ~ e.initial; a[t] ~ pi(s[t], t); s[t+1] ~ e.transition(s[t], \
+             a[t]) }}"
+        )
+    };
+    let mut seen = Seen::default();
+    for (horizon, end, sizes) in CHAINS {
+        let live = ELSEWHERE.iter().filter(|_| end.is_empty());
+        for likelihood in live.chain(&AFTER_AN_END) {
+            let text = chain(horizon, end, &with(likelihood));
+            assert_unbiased(&format!("{likelihood} {end}"), &text, sizes, &mut seen);
+        }
+    }
+    let (live, all) = (ELSEWHERE.len(), AFTER_AN_END.len());
+    assert_eq!(seen.by_oracle, SIZES.len() * (live + all) + all);
+}
+
+#[test]
+fn exponents_that_read_options_of_other_steps_are_credited_to_what_draws_them() {
+    let flat = format!("{PICK}\nkernel pi(a | s, o) = Categorical(logits = table(s, o))");
+    let read = [
+        "D[t] ~ exp(if o[t] == o[1] then 0 else -0.5)",
+        "D[t] ~ exp(if t > 2 and o[t] != o[t-2] then r[t] - 0.2 * s[t-1] else 0)",
+        "D[t] ~ exp(if o[T] == o[t] then 0 else -0.4 * abs(s[t] - s[T]))",
+        "D[t] ~ exp(if o[t+1] == o[t] then 0 else -0.4)",
+        "D[t] ~ exp(if o[t] == 1 then -0.5 * abs(s[t+1] - s[1]) else r[t])",
+        "D[t] ~ exp(if o[t-1] == 1 then -0.5 * abs(s[t+1] - s[1]) else 0)",
+    ];
+    let kept = [
+        "D[T] ~ exp(-abs(s[T+1] - 2 * o[1]))",
+        "D[t] ~ exp(-abs(s[t+1] - s[1]) * o[1] + (1 - o[1]) * r[t])",
+        "D[t] ~ exp(if t == 1 then 0 else -abs(s[t+1] - s[t-1]) * o[1])",
+    ];
+    let each_step = |likelihood: &&str| {
+        each(&flat, "o[t] ~ Uniform;", likelihood, (DRAWN, "pi(s[t], o[t])"), "")
+    };
+    let first = |likelihood: &&str| once("", "o[1] ~ Uniform;", likelihood, "");
+    let models: Vec<String> = read.iter().map(each_step).chain(kept.iter().map(first)).collect();
+    let mut seen = Seen::default();
+    for (horizon, end, sizes) in CHAINS {
+        for model in &models {
+            assert_unbiased(model, &chain(horizon, end, model), sizes, &mut seen);
+        }
+    }
+    assert_eq!(seen.by_oracle, (SIZES.len() + 1) * models.len());
+    // three connect options that are farther apart than neighbours
+    assert_eq!(seen.summed, 2 * (models.len() - 3));
+}
+
+#[test]
+fn priors_that_read_other_steps_are_compared_with_the_draw_they_are_of() {
+    let with = |prior: &str| {
+        format!(
+            "kernel pi(a | s, t) = Categorical(logits = table(s, t))
+             kernel used(a | s, last: a) = Categorical(logits = [s, 2 * last])
+             prior      {{ s[1] ~ e.initial; {prior}; s[t+1] ~ e.transition(s[t], a[t]) }}
+             likelihood {{ R[t] ~ exp(r[t]) }}
+             posterior  {{ s[1] ~ e.initial; a[t] ~ pi(s[t], t); s[t+1] ~ e.transition(s[t], \
+             a[t]) }}"
+        )
+    };
+    let priors = [
+        "a[t] ~ Categorical(logits = [s[1], 0.5])",
+        "a[t] ~ Categorical(logits = if t == 1 then [0, 1] else [a[t-1], s[t-1]])",
+        "a[1] ~ Uniform; a[t+1] ~ Categorical(logits = [2 * a[t], s[t]])",
+        "a[1] ~ Categorical(logits = [s[1], 1]); a[t+1] ~ Categorical(logits = [s[t+1], a[t]])",
+        "a[1] ~ Uniform; a[t+1] ~ used(s[t], a[t])",
+    ];
+    let mut seen = Seen::default();
+    for (horizon, end, sizes) in CHAINS {
+        for prior in priors {
+            assert_unbiased(prior, &chain(horizon, end, &with(prior)), sizes, &mut seen);
+        }
+    }
+    assert_eq!(seen.by_oracle, (SIZES.len() + 1) * priors.len());
+}
+
 /// Of each estimator of a file, with every baseline: what claims to be unbiased is to the last
 /// digits, in the midst of a round, too; what is biased by design is seen to be.
 #[test]

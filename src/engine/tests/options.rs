@@ -1,9 +1,9 @@
 //! Training with options as a whole: what runs promise about bits, what is sampled against the
 //! oracle, and what a policy without memory cannot do.
 
-use super::testing::{Log, ended_after, planned};
+use super::testing::{Log, ended_after, numbers, planned};
 use crate::bound::derive;
-use crate::engine::run::train::{infer, resume};
+use crate::engine::run::train::{gradient_estimates, infer, resume};
 use crate::engine::{
     Parameters, SCALES, evaluate, kernel_tables, mean_gradient, random_parameters,
 };
@@ -278,4 +278,67 @@ fn a_reverse_model_of_the_last_state_trains_alike_sampled_and_summed() {
         // run is above -1.5
         assert!((-0.867..-0.8636).contains(&bound), "options = {gradient}: {bound}");
     }
+}
+
+/// What draws sees its inputs normalised, whichever option it is asked about.
+#[test]
+fn options_are_summed_out_beside_normalised_inputs() {
+    let plan = |gradient: &str| {
+        planned(&format!(
+            "model walk
+             horizon T = 3
+             environment line {{
+               state s : real
+               action a : {{ left, right }}
+               reward r in [-1, 0]
+               s[1]   ~ Normal(mean = 3, sd = 2)
+               s[t+1] ~ Normal(mean = 0.5 * s[t] + 2 * a[t] - 1, sd = 0.3)
+               r[t]   = -min(1, abs(s[t+1]))
+             }}
+             option o : 2
+             kernel pick(o | s, last: o?) = Categorical(logits = linear(s, last))
+             kernel pi(a | s, o)          = Categorical(logits = mlp(s, o, hidden = [3]))
+             kernel back(o | s, a)        = Categorical(logits = linear(s, a))
+             prior      {{ s[1] ~ line.initial; a[t] ~ Uniform;
+                           s[t+1] ~ line.transition(s[t], a[t]) }}
+             likelihood {{ R[t] ~ exp(r[t]) }}
+             posterior  {{ s[1] ~ line.initial; o[t] ~ pick(s[t], o[t-1]); a[t] ~ pi(s[t], o[t]);
+                           s[t+1] ~ line.transition(s[t], a[t]) }}
+             auxiliary  {{ o[t] ~ back(s[t], a[t]) }}
+             infer {{ trajectories = 16; shards = 1; threads = 1; precision = f64; steps = 2;
+                      normalize = observations; options = {gradient} }}"
+        ))
+    };
+    let means = |gradient: &str| {
+        let plan = plan(gradient);
+        let mut parameters = Parameters::<f64>::initial(&plan.model, 4);
+        let layout = parameters.layout().clone();
+        let noise = numbers(parameters.values().len(), 5);
+        for (value, noise) in parameters.values_mut().iter_mut().zip(noise) {
+            *value += 0.7 * noise;
+        }
+        let normalizer = plan.normalizers[0];
+        for (id, value) in [(normalizer.mean, 2.0), (normalizer.log_deviation, 1.0)] {
+            layout.range(id).for_each(|at| parameters.values_mut()[at] = value);
+        }
+        let all = gradient_estimates(&plan, &parameters, 0..600).unwrap();
+        let count = all.len() as f64;
+        let trained = plan.trained.iter().flat_map(|&id| layout.range(id));
+        let of = |at: usize| {
+            let mean = all.iter().map(|one| one[at]).sum::<f64>() / count;
+            let square = all.iter().map(|one| (one[at] - mean).powi(2)).sum::<f64>();
+            (mean, square / (count - 1.0) / count)
+        };
+        trained.map(of).collect::<Vec<_>>()
+    };
+    let (sampled, summed) = (means("sampled"), means("enumerate"));
+    assert!(sampled.len() > 20);
+    let mut largest: f64 = 0.0;
+    for ((mean, variance), (other, of_other)) in sampled.iter().zip(&summed) {
+        let z = (mean - other) / (variance + of_other).sqrt();
+        assert!(z.abs() < 4.5, "{mean} and {other}: {z}");
+        largest = largest.max(mean.abs() / variance.sqrt());
+    }
+    // not because nothing moves
+    assert!(largest > 20.0, "{largest}");
 }

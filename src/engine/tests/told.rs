@@ -60,7 +60,7 @@ fn exponents_that_compare_options_are_estimated_and_exact() {
         let text = chain(OPTIONS, HELD, likelihood, "");
         let model = checked(&text).unwrap();
         let tried = alternatives(&model, &derive(&model).unwrap()).unwrap();
-        assert!(tried.iter().all(|one| one.name != "options = enumerate"), "{likelihood}");
+        assert!(tried.iter().any(|one| one.name == "options = enumerate"), "{likelihood}");
         for one in tried.iter().filter(|one| one.claim == Claim::Unbiased) {
             let parameters = random_parameters(&one.plan, SCALES[1], 3).unwrap();
             let viewpoint =
@@ -85,11 +85,12 @@ fn exponents_that_compare_options_are_estimated_and_exact() {
                 sampled.bound
             );
         }
-        let told = try_plan(&chain(OPTIONS, HELD, likelihood, "options = enumerate"))
-            .map(|_| "planned")
-            .unwrap_err();
-        assert!(told.contains("here an exponent reads one"), "{told}");
+        planned(&chain(OPTIONS, HELD, likelihood, "options = enumerate"));
     }
+    let far = "D[t] ~ exp(if o[t] == o[t-2] then 0 else -1)";
+    let told =
+        try_plan(&chain(OPTIONS, HELD, far, "options = enumerate")).map(|_| "planned").unwrap_err();
+    assert!(told.contains("the exponent of `D` connects steps that are farther apart"), "{told}");
     // what is not compared may still be `none`
     let told = checked(&chain(OPTIONS, HELD, "D[t] ~ exp(-0.1 * o[t-1])", ""))
         .map(|_| "checked")

@@ -4,7 +4,7 @@
 use super::times::{self, Read, ReadKind, Steps, horizon, lifetime};
 use super::words;
 use crate::diagnostic::Diagnostic;
-use crate::expr::{BinaryOp, ExprId, Node};
+use crate::expr::{BinaryOp, ExprId, Graph, InputId, Node};
 use crate::model::{
     Bound, Dynamics, Factor, Formal, FormalLength, Index, Input, KernelRef, Likelihood,
     LikelihoodForm, Model, Role, Target, TargetVariable,
@@ -21,7 +21,16 @@ pub fn faults(model: &Model, bound: &Bound) -> Vec<Diagnostic> {
             {
                 continue;
             }
-            if let Some(when) = leaves_trajectory(model, &read, times::stands(model, factor))
+            let stands = times::stands(model, factor);
+            let roots = match &factor.kernel {
+                KernelRef::InPlace(distribution) => times::arguments(distribution),
+                KernelRef::Learned(_)
+                | KernelRef::Previous(_)
+                | KernelRef::Environment(..)
+                | KernelRef::Data(_) => Vec::new(),
+            };
+            if let Some(when) = leaves_trajectory(model, &read, stands)
+                .filter(|_| roots.is_empty() || !is_left_out_there(model, &roots, &read, stands))
                 .or_else(|| beyond_end(model, &read, true))
             {
                 found.push(meets_none(model, factor, &read, formal, &when));
@@ -49,7 +58,13 @@ pub fn faults(model: &Model, bound: &Bound) -> Vec<Diagnostic> {
                 (true, _) => ended_at_the_start(model, bound, &read),
                 (false, _) => beyond_end(model, &read, false),
             };
-            if let Some(when) = leaves_trajectory(model, &read, stands).or(ended)
+            let roots = match likelihood.form {
+                LikelihoodForm::Exponential { value, .. } => vec![value],
+                LikelihoodForm::Density { .. } => Vec::new(),
+            };
+            let leaves = leaves_trajectory(model, &read, stands)
+                .filter(|_| roots.is_empty() || !is_left_out_there(model, &roots, &read, stands));
+            if let Some(when) = leaves.or(ended)
                 && !is_only_compared(model, likelihood, &read)
             {
                 found.push(exponent_meets_none(model, likelihood.span, what, &read, &when, once));
@@ -59,15 +74,48 @@ pub fn faults(model: &Model, bound: &Bound) -> Vec<Diagnostic> {
     found
 }
 
-/// An option that an exponent compares with another, or with a value, and reads in no other way:
-/// there `none` is a value of its own.
+/// Whether expressions read a variable only at steps that have it: at the others their conditions
+/// on `t` leave the read out, as in `if t == 1 then 0 else -abs(a[t] - a[t-1])`.
+fn is_left_out_there(model: &Model, roots: &[ExprId], read: &Read, stands: Steps) -> bool {
+    if read.kind != ReadKind::One {
+        return false;
+    }
+    let (horizon, lifetime) = (horizon(model), lifetime(model, read.variable));
+    let params = model.param_values();
+    let is_read = |input: InputId| match model.inputs[input.0 as usize] {
+        Input::Variable { variable, index, .. } => {
+            (TargetVariable::Variable(variable), index) == (read.variable, read.from)
+        }
+        Input::Reward { environment, reward, index } => {
+            (TargetVariable::Reward(environment, reward), index) == (read.variable, read.from)
+        }
+        Input::Formal { .. } | Input::Gain(_) => false,
+    };
+    let reads_at = |t: i64| {
+        let mut there = Graph::default();
+        let roots = model.graph.copy_into(roots, &mut there, &mut |target, leaf| match leaf {
+            Node::Time => Some(target.constant(t as f64)),
+            // a schedule has other values, too
+            Node::Param(param) if model.params[param.0 as usize].from.is_none() => {
+                Some(target.constant(params[param.0 as usize]))
+            }
+            _ => None,
+        });
+        there.inputs_of(&roots).into_iter().any(is_read)
+    };
+    let is_there = |t: &i64| lifetime.contains(read.steps(horizon, *t).from);
+    (stands.from..=stands.to).filter(|t| !is_there(t)).all(|t| !reads_at(t))
+}
+
+/// What a step draws, where an exponent compares it with another value and reads it in no other
+/// way: there `none` is a value of its own.
 fn is_only_compared(model: &Model, likelihood: &Likelihood, read: &Read) -> bool {
     let (LikelihoodForm::Exponential { value, .. }, TargetVariable::Variable(id)) =
         (&likelihood.form, read.variable)
     else {
         return false;
     };
-    if model.variable(id).role != Role::Option || read.kind != ReadKind::One {
+    if model.variable(id).role == Role::State || read.kind != ReadKind::One {
         return false;
     }
     let is_read = |at: ExprId| match model.graph.node(at) {
@@ -198,7 +246,7 @@ fn ended_at_the_start(model: &Model, bound: &Bound, read: &Read) -> Option<Strin
         .filter(|number| reaches.as_ref().is_none_or(|reaches| reaches[*number]))
         .find(|number| {
             finite.value(*number, &mut value);
-            let leaf = |input: crate::expr::InputId| match model.inputs[input.0 as usize] {
+            let leaf = |input: InputId| match model.inputs[input.0 as usize] {
                 Input::Variable { component, .. } => value[component as usize],
                 Input::Reward { .. } | Input::Formal { .. } | Input::Gain(_) => f64::NAN,
             };
@@ -263,7 +311,13 @@ fn exponent_meets_none(
 ) -> Diagnostic {
     let written = words::read(model, read);
     let place = words::find(model, span, &written);
+    let is_before = when.contains("at t =") && matches!(read.from, Index::Step(..0));
+    let is_option = matches!(read.variable, TargetVariable::Variable(id)
+        if model.variable(id).role == Role::Option);
     let hint = match read.variable {
+        _ if is_before && what == "the exponent" && !is_option => {
+            "leave it out at that step, as in `if t == 1 then 0 else …`".to_owned()
+        }
         TargetVariable::Reward(..) => {
             format!("a reward exists for t in 1..{}: use another index", model.horizon.name)
         }
@@ -291,7 +345,7 @@ fn exponent_meets_none(
         }
         TargetVariable::Variable(_) | TargetVariable::End => {
             "put it into a reward: rewards are 0 after the end, and the likelihood goes on to the \
-             horizon"
+             horizon; or compare it and no more: `none` equals `none` and no value"
                 .to_owned()
         }
     };

@@ -51,7 +51,9 @@ impl<E: Number> Rollout<E> {
                     &scratch[..live]
                 }
                 // evaluated when the trajectories are whole, or of no trajectory
-                Source::Density | Source::Ratio | Source::WeightDivergence => continue,
+                Source::Whole | Source::Density | Source::Ratio | Source::WeightDivergence => {
+                    continue;
+                }
                 Source::Divergence(draw) => &self.episodes.draws[draw].divergence[..live],
                 Source::LogCount(value) => {
                     scratch[..live].fill(Float::of(value));

@@ -23,10 +23,11 @@ use crate::engine::numeric::number::Number;
 use crate::engine::numeric::stream::generator;
 use crate::engine::program::density::Density;
 use crate::engine::program::expressions;
-use crate::engine::program::gain::{GainRows, Transitions};
+use crate::engine::program::gain::{Gain, GainRows, Transitions};
 use crate::engine::program::point::{Frozen, Point};
 use crate::engine::program::simulation::Simulated;
 use crate::engine::program::stage::Stage;
+use crate::engine::program::whole::Whole;
 use crate::engine::program::wired::Feeds;
 use crate::engine::sample::tally::Tally;
 use crate::world::{Actions, Batch};
@@ -62,6 +63,7 @@ pub(in crate::engine) struct Rollout<E> {
     /// By term.
     absorbed: Vec<E>,
     exponents: expressions::Values<E>,
+    wholes: Vec<expressions::Values<E>>,
     feeds: Feeds<E>,
     work: Work<E>,
 }
@@ -94,6 +96,7 @@ impl<E: Number> Rollout<E> {
             found: None,
             absorbed: Vec::new(),
             exponents: stage.exponents.values(trajectories),
+            wholes: stage.wholes.iter().map(|whole| whole.values(trajectories)).collect(),
             feeds: Feeds::of_draws(stage.draws.len()),
             work: Work {
                 uniforms: Vec::with_capacity(trajectories),
@@ -116,6 +119,9 @@ impl<E: Number> Rollout<E> {
     pub fn move_schedules(&mut self, stage: &Stage<E>, batch: u64) {
         let batches = stage.plan.settings.steps;
         stage.exponents.move_schedules(batch, batches, &mut self.exponents);
+        for (whole, values) in stage.wholes.iter().zip(&mut self.wholes) {
+            whole.move_schedules(batch, batches, values);
+        }
         if let Some(through) = &stage.through {
             self.episodes.slopes.move_schedules(through, batch, batches);
         }
@@ -240,7 +246,8 @@ impl<E: Number> Rollout<E> {
 
     /// The gains of the rows of a step, which has been made.
     fn evaluate_gains(&mut self, stage: &Stage<E>, frozen: &Frozen<E>, t: usize, live: usize) {
-        let Rollout { episodes: Episodes { trace, draws, .. }, gains, work, exponents, .. } = self;
+        let Rollout { episodes, gains, work, exponents, .. } = self;
+        let Episodes { trace, draws, gains: kept, .. } = episodes;
         let drawn = |draw: usize| &draws[draw].draws.numbers[..];
         let rows = Transitions {
             trace,
@@ -252,6 +259,9 @@ impl<E: Number> Rollout<E> {
         for (at, (gain, own)) in stage.gains.iter().zip(gains).enumerate() {
             own.evaluate(gain, frozen, &rows);
             stage.exponents.put_gain(at, &own.values, exponents);
+            if stage.valued_whole().any(|whole| whole.reads_gain(at)) {
+                kept[at].extend_from_slice(&own.values);
+            }
         }
     }
 
@@ -391,7 +401,11 @@ impl<E: Number> Rollout<E> {
             for (at, _) in stage.draws.iter().enumerate().filter(|(_, of)| of.width > 0) {
                 self.episodes.trace.record_drawn(at, &self.feeds.drawn[at].columns, live);
             }
-            if stage.collects || stage.densities.iter().any(Density::knows_outcomes) {
+            if stage.collects
+                || stage.densities.iter().any(Density::knows_outcomes)
+                || stage.gains.iter().any(Gain::is_of_outcome)
+                || stage.valued_whole().any(Whole::reads_rewards)
+            {
                 self.episodes.trace.record_outcomes(&stage.seen(), &self.batch, live);
             }
         }

@@ -1,5 +1,5 @@
-//! What whole trajectories give to the bound: the densities and the density ratio of terms that
-//! read more than one step.
+//! What whole trajectories give to the bound: the exponents, the densities and the density ratio of
+//! terms that read more than one step.
 
 use super::Rollout;
 use crate::engine::numeric::float::Float;
@@ -18,6 +18,7 @@ impl<E: Number> Rollout<E> {
     /// that.
     pub fn value(&mut self, stage: &Stage<E>, point: Point<E>) {
         if stage.keeps_ledger() {
+            self.evaluate_exponents(stage);
             self.evaluate_densities(stage, point);
             self.episodes.ledger.credit(
                 (&stage.terms, stage.plan.settings.discount),
@@ -26,6 +27,41 @@ impl<E: Number> Rollout<E> {
                 &self.episodes.totals.lengths,
                 &self.episodes.trace,
             );
+        }
+    }
+
+    /// What whole trajectories give to the exponents that read them, in all steps.
+    fn evaluate_exponents(&mut self, stage: &Stage<E>) {
+        let Rollout { episodes, exponents, wholes, fault, .. } = self;
+        episodes.schedules.clear();
+        episodes.schedules.extend_from_slice(exponents.schedules());
+        let Episodes { rows, totals, trace, draws, gains, ledger, .. } = episodes;
+        let on =
+            Trajectories { rows, lengths: &totals.lengths, horizon: stage.horizon, trace, draws };
+        for (whole, values) in stage.wholes.iter().zip(wholes) {
+            let sign = stage.terms[whole.term].sign;
+            for t in whole.from..=whole.to {
+                let exponents = whole.evaluate(t, &on, gains, values);
+                for (trajectory, &value) in (0..).zip(exponents) {
+                    let value = <E as Float>::of(sign) * value;
+                    if !Float::is_finite(value) && fault.is_none() {
+                        let is_live = t <= on.lengths[trajectory as usize] as usize;
+                        *fault = Some(Fault {
+                            what: fault::term_is(stage.plan, whole.term, value.as_f64()),
+                            arose: Arose::World,
+                            t,
+                            trajectory: trajectory as usize,
+                            state: is_live
+                                .then(|| reached::state_at(stage, &on, (t as u32, trajectory)))
+                                .flatten(),
+                            outside: None,
+                        });
+                    }
+                    ledger.add(whole.term, t, trajectory, value);
+                    totals.terms[whole.term] += value.as_f64();
+                    totals.bound[trajectory as usize] += value.as_f64();
+                }
+            }
         }
     }
 
