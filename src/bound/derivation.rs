@@ -120,7 +120,8 @@ pub enum Relation {
 pub struct Gradient {
     /// The kernels whose parameters move when this bound is maximised.
     pub over: Vec<KernelId>,
-    /// One per posterior factor whose kernel has parameters that move.
+    /// One per posterior factor whose kernel has parameters that move, or which conditions on what
+    /// moves through draws.
     pub scores: Vec<Score>,
     /// Terms that the moving parameters enter directly.
     pub pathwise: Vec<Pathwise>,
@@ -141,7 +142,9 @@ pub struct Gradient {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Score {
     pub factor: FactorRef,
-    pub kernel: KernelId,
+    /// What draws it; `None` where that has no parameters, as the environment and what stands in
+    /// place have none: it moves with what it conditions on, which moves through draws.
+    pub kernel: Option<KernelId>,
     pub credit: Vec<Credit>,
     pub baseline: BaselineReads,
 }
@@ -151,12 +154,13 @@ pub struct Score {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reparameterised {
     pub factor: FactorRef,
-    pub kernel: KernelId,
+    /// `None` as of a [`Score`].
+    pub kernel: Option<KernelId>,
     pub form: NoiseForm,
 }
 
 /// How noise `ε` makes a draw.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum NoiseForm {
     /// `mean + sd·ε`
     Normal,
@@ -164,6 +168,8 @@ pub enum NoiseForm {
     TanhNormal,
     /// The kernel's own function of `ε`; it has no density.
     Implicit,
+    /// The quantile of a number that is uniform between 0 and 1, component by component.
+    Quantile,
 }
 
 /// What a baseline may read besides the time `t`: what the draw cannot influence, at the times the

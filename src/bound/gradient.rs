@@ -9,10 +9,11 @@ use super::derivation::{
 use super::influence::{Drawn, Reach, Read, Scope, When, drawn, factor_reads, term_reads, widest};
 use super::rules::{Work, kernels_of};
 use super::term::{Downstream, Moment, Term, TermId, TermKind};
-use crate::family::Squash;
+use crate::family::{Path, Squash};
 use crate::model::{
-    Block, Bound, Distribution, Factor, FactorRef, Index, KernelId, KernelRef, Model, ParameterId,
-    Role, Setting, SettingValue, Target, TargetVariable, VariableId, kernel_parameters,
+    Block, Bound, Distribution, Dynamics, EnvironmentKernel, Factor, FactorRef, Index, KernelId,
+    KernelRef, Model, ParameterId, Role, Setting, SettingValue, Target, TargetVariable, VariableId,
+    kernel_parameters,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -27,10 +28,17 @@ pub fn gradient(work: &Work, terms: &[Term]) -> Gradient {
         Gradient { over: work.over.clone(), drawn: peers(work.bound), ..Gradient::default() };
     let through = Through::of(work);
     for (at, factor) in work.bound.posterior.iter().enumerate() {
-        let KernelRef::Learned(kernel) = factor.kernel else { continue };
         if !work.moves(&factor.kernel) && !through.moves(work.scope, factor) {
             continue;
         }
+        // any other has no parameters, and moves with what it conditions on
+        let kernel = match factor.kernel {
+            KernelRef::Learned(kernel) => Some(kernel),
+            KernelRef::Previous(_)
+            | KernelRef::Environment(..)
+            | KernelRef::Data(_)
+            | KernelRef::InPlace(_) => None,
+        };
         if let Some(form) = through.form(work.model, factor) {
             let factor = FactorRef { block: Block::Posterior, at: at as u32 };
             gradient.reparameterised.push(Reparameterised { factor, kernel, form });
@@ -84,7 +92,7 @@ pub fn gradient(work: &Work, terms: &[Term]) -> Gradient {
             .map(|(number, _)| TermId(number as u32))
             .collect();
     }
-    gradient.mean_fields = mean_fields(work, terms, &gradient.scores);
+    gradient.mean_fields = mean_fields(work, terms, &gradient);
     gradient.remarks = remarks(work.model, terms);
     gradient
 }
@@ -156,43 +164,64 @@ fn draws_state(model: &Model, factor: &Factor) -> bool {
     })
 }
 
-/// How noise makes what a learned kernel draws of actions and states; `None` where it is not a
-/// smooth function of noise.
+/// How noise makes what a factor draws; `None` where that is not a smooth function of noise.
 fn noise_form(model: &Model, factor: &Factor) -> Option<NoiseForm> {
-    let KernelRef::Learned(kernel) = factor.kernel else { return None };
-    let drawn = |target: &Target| match target {
-        Target::Variable { variable: TargetVariable::Variable(id), .. } => {
-            matches!(model.variable(*id).role, Role::State | Role::Action)
+    if factor.targets.iter().any(|target| matches!(target, Target::Weights(_))) {
+        return None;
+    }
+    match &factor.kernel {
+        KernelRef::Learned(kernel) => NoiseForm::of(&model.kernel(*kernel).distribution),
+        KernelRef::InPlace(distribution) => NoiseForm::of(distribution),
+        KernelRef::Environment(environment, EnvironmentKernel::Observation) => {
+            match &model.environment(*environment).dynamics {
+                Dynamics::Written { observation: Some(distribution), .. } => {
+                    NoiseForm::of(distribution).filter(|_| is_by_formula(distribution))
+                }
+                Dynamics::Written { observation: None, .. } | Dynamics::External { .. } => None,
+            }
         }
-        Target::Variable { .. } => true,
-        Target::Weights(_) => false,
-    };
-    let form = |distribution: &Distribution<_>| match distribution {
-        Distribution::Real { family, .. } => match family.as_normal()? {
-            Squash::Nothing => Some(NoiseForm::Normal),
-            Squash::Tanh => Some(NoiseForm::TanhNormal),
-        },
-        Distribution::Implicit(_) => Some(NoiseForm::Implicit),
-        Distribution::Uniform
-        | Distribution::UniformBox { .. }
-        | Distribution::UniformOver(_)
-        | Distribution::Delta(_)
-        | Distribution::Categorical(_)
-        | Distribution::Bernoulli(_)
-        | Distribution::Mixture(_)
-        | Distribution::Sticky { .. }
-        | Distribution::If { .. }
-        | Distribution::Record(_) => None,
-    };
-    let form = match &model.kernel(kernel).distribution {
-        Distribution::Record(parts) => {
-            let forms: Option<BTreeSet<bool>> =
-                parts.iter().map(|part| form(part).map(|form| form == NoiseForm::Normal)).collect();
-            (forms == Some(BTreeSet::from([true]))).then_some(NoiseForm::Normal)
+        KernelRef::Environment(..) | KernelRef::Previous(_) | KernelRef::Data(_) => None,
+    }
+}
+
+/// Expressions say how draws move with the arguments.
+fn is_by_formula<A>(distribution: &Distribution<A>) -> bool {
+    match distribution {
+        Distribution::Real { family, .. } => matches!(family.path(), Some(Path::Formula(_))),
+        Distribution::Record(parts) => parts.iter().all(is_by_formula),
+        _ => false,
+    }
+}
+
+impl NoiseForm {
+    /// `None` where draws are no smooth function of noise.
+    pub fn of<A>(distribution: &Distribution<A>) -> Option<NoiseForm> {
+        match distribution {
+            Distribution::Real { family, .. } => match family.as_normal() {
+                Some(Squash::Nothing) => Some(NoiseForm::Normal),
+                Some(Squash::Tanh) => Some(NoiseForm::TanhNormal),
+                None => family.has_path().then_some(NoiseForm::Quantile),
+            },
+            Distribution::Implicit(_) => Some(NoiseForm::Implicit),
+            Distribution::Record(parts) => {
+                let forms: Option<BTreeSet<NoiseForm>> = parts.iter().map(NoiseForm::of).collect();
+                let forms = forms.filter(|forms| !forms.contains(&NoiseForm::Implicit))?;
+                match forms.len() {
+                    1 => forms.first().copied(),
+                    _ => Some(NoiseForm::Quantile),
+                }
+            }
+            Distribution::Uniform
+            | Distribution::UniformBox { .. }
+            | Distribution::UniformOver(_)
+            | Distribution::Delta(_)
+            | Distribution::Categorical(_)
+            | Distribution::Bernoulli(_)
+            | Distribution::Mixture(_)
+            | Distribution::Sticky { .. }
+            | Distribution::If { .. } => None,
         }
-        one => form(one),
-    };
-    form.filter(|_| factor.targets.iter().all(drawn))
+    }
 }
 
 /// The terms that read each thing drawn; constants are credited to nobody.
@@ -211,7 +240,8 @@ fn readers(scope: &Scope, terms: &[Term]) -> HashMap<Drawn, Vec<(TermId, Read)>>
 /// The learned distributions over weights that move. Everything that reads the drawn weights moves
 /// with them: what is pathwise in the weights is pathwise in means and standard deviations, by the
 /// chain rule.
-fn mean_fields(work: &Work, terms: &[Term], scores: &[Score]) -> Vec<MeanField> {
+fn mean_fields(work: &Work, terms: &[Term], gradient: &Gradient) -> Vec<MeanField> {
+    let scores = &gradient.scores;
     let learned = work.bound.posterior.iter().enumerate().filter_map(|(at, factor)| {
         match (&factor.targets[..], &factor.kernel) {
             ([Target::Weights(kernel)], KernelRef::InPlace(field)) if field.is_mean_field() => {
@@ -244,6 +274,9 @@ fn mean_fields(work: &Work, terms: &[Term], scores: &[Score]) -> Vec<MeanField> 
                 .collect()
         };
         let is_closed = |kind: &TermKind| of_weights(kind) && matches!(kind, TermKind::Kl { .. });
+        // what is drawn with the weights moves with them, and on through terms
+        let makes = |draw: &Reparameterised| draw.kernel.is_some_and(reads_draw);
+        let is_made = gradient.reparameterised.iter().any(makes);
         let is_through = |kind: &TermKind| {
             // a ratio without closed form is evaluated at the drawn weights
             direct_kernels(work.model, work.bound, kind).into_iter().any(reads_draw)
@@ -255,10 +288,15 @@ fn mean_fields(work: &Work, terms: &[Term], scores: &[Score]) -> Vec<MeanField> 
             weights: drawn.iter().map(|id| weight_count(work.model, *id)).sum(),
             scores: scores
                 .iter()
-                .filter(|score| reads_draw(score.kernel))
+                .filter(|score| score.kernel.is_some_and(reads_draw))
                 .map(|score| score.factor)
                 .collect(),
-            through: ids(&is_through),
+            through: (0u32..)
+                .zip(terms)
+                .map(|(id, term)| (TermId(id), &term.kind))
+                .filter(|(id, kind)| is_through(kind) || is_made && gradient.through.contains(id))
+                .map(|(id, _)| id)
+                .collect(),
             divergence: ids(&is_closed).first().copied(),
         })
     });

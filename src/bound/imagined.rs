@@ -5,9 +5,10 @@
 //! posterior, so `log r − log r = 0` leaves the bound, and what is left of it is taken in
 //! expectation over `ŝ`.
 
-use super::derivation::{Gradient, Imagined, Remark};
+use super::derivation::{Gradient, Imagined, Remark, Reparameterised};
 use crate::model::{
-    Actor, Bound, KernelId, KernelRef, LayerId, Model, ParameterId, Simulation, kernel_parameters,
+    Actor, Bound, KernelId, KernelRef, LayerId, Model, ParameterId, Simulation, Target,
+    TargetVariable, kernel_parameters,
 };
 use std::collections::BTreeSet;
 
@@ -22,7 +23,7 @@ pub fn imagined(model: &Model, bound: &Bound) -> Vec<Imagined> {
 
 /// What the gradient leaves out.
 pub fn remarks(model: &Model, bound: &Bound, gradient: &Gradient) -> Vec<Remark> {
-    let scored = gradient.scores.iter().map(|score| score.kernel);
+    let scored = gradient.scores.iter().filter_map(|score| score.kernel);
     let moved =
         scored.chain(gradient.pathwise.iter().flat_map(|term| term.kernels.iter().copied()));
     let moving: BTreeSet<ParameterId> =
@@ -31,10 +32,23 @@ pub fn remarks(model: &Model, bound: &Bound, gradient: &Gradient) -> Vec<Remark>
     for simulation in simulations(model, bound) {
         let name = |kernel: KernelId| &model.kernel(kernel).name;
         let by = name(simulation.kernel);
-        remarks.push(Remark(format!(
-            "the score of {by} is conditional on what it imagined; no \
-                                     gradient passes through these draws"
-        )));
+        let is_followed = |draw: &Reparameterised| {
+            let targets = &bound.factor(draw.factor).targets;
+            targets.iter().any(|target| {
+                let state = TargetVariable::Variable(simulation.state);
+                matches!(target, Target::Variable { variable, .. } if *variable == state)
+            })
+        };
+        remarks.push(Remark(match gradient.reparameterised.iter().any(is_followed) {
+            true => format!(
+                "what {by} imagines moves with the state that it imagines from; the gradient \
+                 passes through these draws to that"
+            ),
+            false => format!(
+                "the score of {by} is conditional on what it imagined; no gradient passes through \
+                 these draws"
+            ),
+        }));
         let mut drawn_from = vec![simulation.world];
         if let Actor::Present(policy) = simulation.policy {
             drawn_from.push(policy);

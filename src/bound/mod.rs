@@ -16,7 +16,8 @@ pub(crate) mod time;
 
 pub use derivation::{
     BaselineReads, BoundDerivation, Change, Credit, Derivation, DraftId, Gradient, Imagined,
-    MeanField, NoiseForm, Pathwise, Peers, Relation, Remark, Rule, Score, Shape, Step,
+    MeanField, NoiseForm, Pathwise, Peers, Relation, Remark, Reparameterised, Rule, Score, Shape,
+    Step,
 };
 pub use math::Math;
 pub use term::{Downstream, Moment, Sign, Term, TermId, TermKind, Times};

@@ -54,7 +54,7 @@ pub use numeric::kernels;
 pub use numeric::number::Number;
 pub use numeric::stop::Stop;
 pub use proof::assess::{
-    AGAIN, Assessment, BATCHES, FALSE_ALARM, RESOLUTION, TRAJECTORIES, assess,
+    AGAIN, Assessment, BATCHES, FALSE_ALARM, RESOLUTION, TRAJECTORIES, assess, compare,
 };
 pub use proof::listed::{Bias, Mean, ROUNDING, bias, mean_gradient};
 pub use run::checkpoint::Checkpoint;

@@ -23,6 +23,7 @@ mod real;
 mod testing;
 
 pub use derivative::Jump;
+pub(crate) use gamma::polygamma;
 pub use graph::{BinaryOp, ExprId, Graph, InputId, Node, ParamId, TableId, UnaryOp};
 pub use interval::Interval;
 pub use program::{Column, Program, Scratch};

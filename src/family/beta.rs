@@ -1,7 +1,7 @@
 //! `Beta(a, b)`, scaled to the bounds of its domain.
 
-use super::{Argument, At, Draw, Formula, Reach, RealFamily};
-use crate::expr::ExprId;
+use super::{Argument, At, Draw, Formula, LEAST, Path, Reach, RealFamily};
+use crate::expr::{ExprId, polygamma};
 
 /// With `y = (x − lo) / (hi − lo)`:
 /// `log p(x) = (a − 1) log y + (b − 1) log(1 − y) − log B(a, b) − log(hi − lo)`
@@ -62,6 +62,18 @@ impl RealFamily for Beta {
         f.add(lo, offset)
     }
 
+    /// By the distribution function; `1 − y` has that of the arguments in turn.
+    fn path(&self) -> Option<Path> {
+        Some(Path::Computed(|x, arguments, (lo, hi)| {
+            let (a, b, width) = (arguments[0], arguments[1], hi - lo);
+            let [above, below] = [x - lo, hi - x].map(|distance| (distance / width).max(LEAST));
+            vec![
+                width * slope_in_first((a, b), (above, below)),
+                -width * slope_in_first((b, a), (below, above)),
+            ]
+        }))
+    }
+
     fn uniform(&self) -> Option<&'static [f64]> {
         Some(&[1.0, 1.0])
     }
@@ -116,4 +128,48 @@ fn log_beta(f: &mut Formula, a: ExprId, b: ExprId) -> ExprId {
     let [of_a, of_b, of_sum] = [a, b, sum].map(|x| f.log_gamma(x));
     let both = f.add(of_a, of_b);
     f.subtract(both, of_sum)
+}
+
+/// `∂y/∂a = −∂F/∂a / p(y)` of a draw `y`, which lies so far above 0 and below 1. With `y = σ(u)`
+/// and `h(u) = a log y + b log(1 − y)`, up to the constant that both have:
+///
+/// `∂F/∂a / p(y) = y (1 − y) ∫_{v ≤ u} e^(h(v) − h(u)) (log σ(v) − ψ(a) + ψ(a + b)) dv`
+///
+/// The integral over all `v` is 0: it is taken on the side on which `h` falls from `u` on.
+fn slope_in_first((a, b): (f64, f64), (above, below): (f64, f64)) -> f64 {
+    let softplus = |x: f64| if x > 0.0 { x + (-x).exp().ln_1p() } else { x.exp().ln_1p() };
+    let u = (above / below).ln();
+    let h = |v: f64| -a * softplus(-v) - b * softplus(v);
+    let (at_u, mean_log) = (h(u), polygamma(0, a) - polygamma(0, a + b));
+    // it falls to the left of u where it rises there
+    let side = if a * below >= b * above { -1.0 } else { 1.0 };
+    let integrand = |distance: f64| {
+        let v = u + side * distance;
+        (h(v) - at_u).exp() * (-softplus(-v) - mean_log)
+    };
+    let (mut sum, mut from) = (0.0, 0.0);
+    let mut width = (1.0 / ((a + b) * above * below).sqrt()).min(1.0);
+    while h(u + side * from) - at_u > -42.0 {
+        sum += legendre(&integrand, from, from + width);
+        from += width;
+        width *= 2.0;
+    }
+    side * above * below * sum
+}
+
+/// `∫ f` between two points, by Gauss and Legendre's rule of 16 points.
+fn legendre(f: &impl Fn(f64) -> f64, from: f64, to: f64) -> f64 {
+    const RULE: [(f64, f64); 8] = [
+        (0.095_012_509_837_637_44, 0.189_450_610_455_068_5),
+        (0.281_603_550_779_258_9, 0.182_603_415_044_923_6),
+        (0.458_016_777_657_227_4, 0.169_156_519_395_002_5),
+        (0.617_876_244_402_643_8, 0.149_595_988_816_576_7),
+        (0.755_404_408_355_003, 0.124_628_971_255_533_9),
+        (0.865_631_202_387_831_8, 0.095_158_511_682_492_8),
+        (0.944_575_023_073_232_6, 0.062_253_523_938_647_9),
+        (0.989_400_934_991_649_9, 0.027_152_459_411_754_1),
+    ];
+    let (middle, half) = (0.5 * (from + to), 0.5 * (to - from));
+    let pair = |&(x, weight): &(f64, f64)| weight * (f(middle - half * x) + f(middle + half * x));
+    half * RULE.iter().map(pair).sum::<f64>()
 }

@@ -1,6 +1,6 @@
 //! `Laplace(mean, scale)`.
 
-use super::{Argument, At, Draw, Formula, Reach, RealFamily};
+use super::{Argument, At, Draw, Formula, Path, Reach, RealFamily};
 use crate::expr::ExprId;
 
 /// `log p(x) = −|x − mean| / scale − log 2scale`
@@ -78,6 +78,14 @@ impl RealFamily for Laplace {
         let log = f.log(ratio);
         let kl = f.add(log, distance);
         Some(f.plus(kl, -1.0))
+    }
+
+    /// Of `x = mean + scale · ε`.
+    fn path(&self) -> Option<Path> {
+        Some(Path::Formula(|f, x, at| {
+            let offset = f.subtract(x, at.arguments[0]);
+            vec![f.number(1.0), f.divide(offset, at.arguments[1])]
+        }))
     }
 
     /// `1 / scale²` of both, which do not inform about each other.

@@ -67,6 +67,11 @@ pub trait RealFamily: Sync {
         None
     }
 
+    /// How a draw moves with each argument while its noise stands still, where that can be said.
+    fn path(&self) -> Option<Path> {
+        None
+    }
+
     /// The arguments at which it is uniform over its bounds, if it can be.
     fn uniform(&self) -> Option<&'static [f64]> {
         None
@@ -107,6 +112,19 @@ pub enum Draw {
 
 /// Draws by a program, of the arguments and the bounds.
 pub type Sampler = fn(&mut dyn Rng, &[f64], (f64, f64)) -> f64;
+
+/// `∂x/∂argument` of a draw whose noise stands still, for each argument: of `x = g(noise)` the
+/// derivative of `g`, or by the distribution function `−∂F/∂argument / p(x)` (Figurnov, Mohamed and
+/// Mnih 2018).
+pub enum Path {
+    /// As formulas of what was drawn.
+    Formula(fn(&mut Formula, ExprId, &At) -> Vec<ExprId>),
+    /// By a program.
+    Computed(ComputedPath),
+}
+
+/// From what was drawn, the arguments, then the bounds.
+pub type ComputedPath = fn(f64, &[f64], (f64, f64)) -> Vec<f64>;
 
 /// What a normal is drawn through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,6 +192,11 @@ impl Family {
 
     pub fn has_divergence(self) -> bool {
         self.of_anything(|f, q, p| self.divergence(f, q, p).is_some())
+    }
+
+    /// Draws are smooth functions of noise, through which a gradient passes.
+    pub fn has_path(self) -> bool {
+        self.path().is_some()
     }
 
     pub fn has_fisher(self) -> bool {

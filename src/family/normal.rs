@@ -1,6 +1,6 @@
 //! `Normal(mean, sd)`.
 
-use super::{Argument, At, Draw, Formula, Reach, RealFamily, Squash};
+use super::{Argument, At, Draw, Formula, Path, Reach, RealFamily, Squash};
 use crate::expr::ExprId;
 
 /// `log p(x) = −(x − mean)² / 2sd² − log sd − ½ log 2π`
@@ -62,6 +62,14 @@ impl RealFamily for Normal {
         let half = f.times(0.5, share);
         let kl = f.add(log, half);
         Some(f.plus(kl, -0.5))
+    }
+
+    /// Of `x = mean + sd · ε`.
+    fn path(&self) -> Option<Path> {
+        Some(Path::Formula(|f, x, at| {
+            let offset = f.subtract(x, at.arguments[0]);
+            vec![f.number(1.0), f.divide(offset, at.arguments[1])]
+        }))
     }
 
     fn as_normal(&self) -> Option<Squash> {

@@ -2,7 +2,7 @@
 //! 2018, appendix C).
 
 use super::normal::Normal;
-use super::{Argument, At, Draw, Formula, Reach, RealFamily, Squash};
+use super::{Argument, At, Draw, Formula, Path, Reach, RealFamily, Squash};
 use crate::expr::ExprId;
 
 /// `x = middle + half · tanh u` with `u ~ Normal(mean, sd)`, so that
@@ -27,16 +27,9 @@ impl RealFamily for TanhNormal {
     }
 
     fn log_density(&self, f: &mut Formula, x: ExprId, at: &At) -> ExprId {
-        // with x − lo and hi − x: u = ½ log((x − lo) / (hi − x)), and
-        // half · (1 − tanh² u) = 2 (x − lo)(hi − x) / (hi − lo)
-        let [above, below, whole] = at.distances(f, x).map(|x| f.log(x));
-        let difference = f.subtract(above, below);
-        let u = f.times(0.5, difference);
+        let (u, log_slope) = unsquashed(f, x, at);
         let log_normal = Normal.log_density(f, u, at);
-        let sum = f.add(above, below);
-        let slope = f.subtract(sum, whole);
-        let slope = f.plus(slope, std::f64::consts::LN_2);
-        f.subtract(log_normal, slope)
+        f.subtract(log_normal, log_slope)
     }
 
     fn draw(&self) -> Draw {
@@ -56,6 +49,17 @@ impl RealFamily for TanhNormal {
         Normal.divergence(f, q, p)
     }
 
+    /// Of `u = mean + sd · ε`, and on to `x`.
+    fn path(&self) -> Option<Path> {
+        Some(Path::Formula(|f, x, at| {
+            let (u, log_slope) = unsquashed(f, x, at);
+            let slope = f.exp(log_slope);
+            let offset = f.subtract(u, at.arguments[0]);
+            let noise = f.divide(offset, at.arguments[1]);
+            vec![slope, f.multiply(slope, noise)]
+        }))
+    }
+
     fn as_normal(&self) -> Option<Squash> {
         Some(Squash::Tanh)
     }
@@ -69,4 +73,15 @@ fn squashed(f: &mut Formula, u: ExprId, at: &At) -> ExprId {
     let tanh = f.tanh(u);
     let offset = f.multiply(half, tanh);
     f.add(middle, offset)
+}
+
+/// With `x − lo` and `hi − x`: `u = ½ log((x − lo) / (hi − x))`, and the logarithm of
+/// `half · (1 − tanh² u) = 2 (x − lo)(hi − x) / (hi − lo)`.
+fn unsquashed(f: &mut Formula, x: ExprId, at: &At) -> (ExprId, ExprId) {
+    let [above, below, whole] = at.distances(f, x).map(|x| f.log(x));
+    let difference = f.subtract(above, below);
+    let u = f.times(0.5, difference);
+    let sum = f.add(above, below);
+    let slope = f.subtract(sum, whole);
+    (u, f.plus(slope, std::f64::consts::LN_2))
 }

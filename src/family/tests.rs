@@ -1,6 +1,6 @@
 //! Each family held against quadrature of its own density, and against its own draws.
 
-use super::{At, Draw, FAMILIES, Family, Formula, Reach};
+use super::{At, Draw, FAMILIES, Family, Formula, Path, Reach};
 use crate::expr::{ExprId, Graph, InputId};
 use rand::SeedableRng;
 use rand_distr::{Distribution, StandardNormal, StandardUniform};
@@ -123,5 +123,35 @@ fn draws_have_the_density() {
         let variance = mean(family, of, |x| g(x) * g(x)) - exact * exact;
         let error = (variance / f64::from(count)).sqrt();
         assert!((found - exact).abs() < 4.0 * error, "{family:?}: {found}, {exact} ± {error}");
+    }
+}
+
+/// `d E[g(x)] = E[g′(x) dx]` where draws move with the arguments while their noise stands still.
+#[test]
+fn draws_move_as_their_means_do() {
+    let (g, slope) = (|x: f64| (1.3 * x).sin(), |x: f64| 1.3 * (1.3 * x).cos());
+    for family in FAMILIES {
+        let Some(path) = family.path() else { continue };
+        for of in ARGUMENTS {
+            for at in 0..2 {
+                let moved = |x: f64| match path {
+                    Path::Formula(path) => {
+                        value((of, of, x), |f, own, _, x| path(f, x, own).swap_remove(at))
+                    }
+                    Path::Computed(path) => path(x, &of, BOUNDS)[at],
+                };
+                let by = |by: f64| {
+                    let mut of = of;
+                    of[at] += by;
+                    mean(family, of, g)
+                };
+                let (h, found) = (1e-4, mean(family, of, |x| slope(x) * moved(x)));
+                let wanted = (by(h) - by(-h)) / (2.0 * h);
+                assert!(
+                    (found - wanted).abs() < 1e-6,
+                    "{family:?}{of:?} {at}: {found} is not {wanted}"
+                );
+            }
+        }
     }
 }

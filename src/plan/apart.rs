@@ -1,5 +1,5 @@
-//! What a classifier tells apart: of the two factors of a density ratio, which draws stand for each,
-//! and what both sides know.
+//! What a classifier tells apart: of the two factors of a density ratio, which draws stand for
+//! each, and what both sides know.
 
 use super::classifier::{Apart, Classifier};
 use super::read::{Read, learned, reads};
@@ -23,7 +23,10 @@ impl Planner<'_> {
         let span = posterior.span;
         let environment = self.model.environment(self.environment);
         let state = environment.state;
-        let of_environment = |factor: &Factor, kernel| matches!(factor.kernel, KernelRef::Environment(_, of) if of == kernel);
+        let of_environment = |factor: &Factor, kernel| match factor.kernel {
+            KernelRef::Environment(_, of) => of == kernel,
+            _ => false,
+        };
         let plain = |values: &[Value], span| reads(self.model, values, span, "the classifier");
         // what is told apart, what draws the model's side, and what else both sides know
         let transition = self.transition.filter(|draw| draw.factor == q);

@@ -220,7 +220,7 @@ pub(super) fn imagined(
         }
         if wanted == Index::First && reads.iter().any(|read| *read != Read::Time) {
             return refuse(format!(
-                "a kernel that draws the first `{name}` reads nothing in this version"
+                "a kernel that draws the first `{name}` reads nothing but the time yet"
             ));
         }
         let once = wanted == Index::First;
@@ -255,28 +255,13 @@ fn unmoved(
         DrawGradient::Score if through => {
             Some(("another line takes the gradient of this bound through its draws", by_draws))
         }
-        DrawGradient::Score if predicts(factor) => Some((
-            "this version takes the scores of states alone, without rewards and ends",
-            by_draws,
-        )),
-        DrawGradient::Pathwise if matches!(distribution, Distribution::Mixture(_)) && !through => {
-            Some((
-                "it is a `Mixture`, whose draw jumps from part to part: no gradient passes \
-                 through it",
-                by_scores,
-            ))
+        DrawGradient::Score if predicts(factor) => {
+            Some(("scores are taken of states alone yet, without rewards and ends", by_draws))
         }
         DrawGradient::Pathwise if predicts(factor) && !through => Some((
-            "a part of what it draws is no smooth function of noise, as a `Normal` is: no \
-             gradient passes through it",
+            "a part of what it draws is no smooth function of noise: no gradient passes through it",
             by_scores,
         )),
-        DrawGradient::Pathwise if !through && matches!(distribution, Distribution::Real { .. }) => {
-            Some(("it is no `Normal`, and gradients pass through normal noise alone", by_scores))
-        }
-        DrawGradient::Pathwise if !through => {
-            Some(("it draws from finitely many values: no gradient passes through it", by_scores))
-        }
         DrawGradient::Score | DrawGradient::Pathwise => None,
     }
 }

@@ -6,7 +6,7 @@ use super::enumeration::{against_enumeration, against_exponents, value_whole};
 use super::{Baseline, OptionGradient, Plan, Update, plan};
 use crate::bound::{Derivation, derive};
 use crate::diagnostic::Diagnostics;
-use crate::model::Model;
+use crate::model::{Model, Setting};
 
 /// A plan whose gradient is estimated in one particular way.
 #[derive(Clone, Debug)]
@@ -17,6 +17,9 @@ pub struct Alternative {
     /// `infer` runs it for the file as it stands.
     pub is_own: bool,
     pub plan: Plan,
+    /// The same bound by scores alone, where that can be had and the plan goes through draws: of
+    /// real draws no oracle has the gradient, and two estimators have one mean.
+    pub by_scores: Option<Plan>,
 }
 
 /// What theory says of an estimate.
@@ -54,11 +57,34 @@ pub fn alternatives(
         let alone = |turn: &Plan| Plan { earlier: Vec::new(), watched: Vec::new(), ..turn.clone() };
         plan.turns().filter(|turn| !turn.terms.is_empty()).map(alone).collect()
     };
-    Ok(turns(&plain)
-        .iter()
-        .zip(turns(&own))
-        .flat_map(|(plain, own)| of_bound(plain, own))
-        .collect())
+    let (plain, own) = (turns(&plain), turns(&own));
+    let by_scores = match plain.iter().any(|turn| turn.pathwise.is_some()) {
+        true => by_scores(model).map(|plan| turns(&plan)),
+        false => None,
+    };
+    let by_scores = by_scores.filter(|scored| scored.len() == plain.len()).unwrap_or_default();
+    let mut found = Vec::new();
+    for (at, (plain, own)) in plain.iter().zip(own).enumerate() {
+        let mut of_bound = of_bound(plain, own);
+        for one in of_bound.iter_mut().filter(|one| one.plan.pathwise.is_some()) {
+            let scored = by_scores.get(at).filter(|scored| scored.pathwise.is_none());
+            one.by_scores = scored.map(|plan| with_baseline(plan, Baseline::LeaveOneOut));
+        }
+        found.extend(of_bound);
+    }
+    Ok(found)
+}
+
+/// The plan of a file whose gradients are by scores alone, where there is one.
+fn by_scores(model: &Model) -> Option<Plan> {
+    let kept =
+        |setting: &Setting| KEPT.contains(&setting.key.as_str()) && setting.key != "estimator";
+    let mut scored = model.clone();
+    scored.settings.retain(kept);
+    for objective in &mut scored.objectives {
+        objective.settings.retain(kept);
+    }
+    plan(&scored, &derive(&scored).ok()?).ok()
 }
 
 /// Keys of `infer` that say which terms a plan has, and what a bias would not come from.
@@ -67,6 +93,7 @@ const KEPT: [&str; 4] = ["baseline", "ratio", "estimator", "threads"];
 fn of_bound(plain: &Plan, own: Plan) -> Vec<Alternative> {
     let mut found = unbiased(plain);
     if is_scored(plain)
+        && plain.pathwise.is_none()
         && let Some(plan) = without_kl_to_go(with_baseline(plain, Baseline::LeaveOneOut))
     {
         found.push(Alternative {
@@ -74,6 +101,7 @@ fn of_bound(plain: &Plan, own: Plan) -> Vec<Alternative> {
             claim: Claim::Biased,
             is_own: false,
             plan,
+            by_scores: None,
         });
     }
     let beyond = beyond_one_batch(&own);
@@ -86,6 +114,7 @@ fn of_bound(plain: &Plan, own: Plan) -> Vec<Alternative> {
                 claim: claim(&own),
                 is_own: true,
                 plan: own,
+                by_scores: None,
             }),
         }
     }
@@ -95,6 +124,7 @@ fn of_bound(plain: &Plan, own: Plan) -> Vec<Alternative> {
         claim: Claim::BeyondOneBatch(why),
         is_own: true,
         plan: plan.clone(),
+        by_scores: None,
     });
     found.extend(beyond);
     found
@@ -106,6 +136,7 @@ fn unbiased(plain: &Plan) -> Vec<Alternative> {
         claim: Claim::Unbiased,
         is_own: false,
         plan,
+        by_scores: None,
     };
     let mut found = vec![one("baseline = none", with_baseline(plain, Baseline::None))];
     // where no draw is scored there is no credit to compare
@@ -126,7 +157,8 @@ fn unbiased(plain: &Plan) -> Vec<Alternative> {
             let on = (&plain.graph, &plain.model.inputs[..]);
             against_exponents(&plain.model, on, &plain.draws, &plain.terms)
         });
-    if against.is_none() {
+    // through draws, options are drawn
+    if against.is_none() && plain.pathwise.is_none() {
         let mut plan = with_baseline(plain, Baseline::LeaveOneOut);
         plan.settings.options = OptionGradient::Enumerated;
         let on = (&plain.graph, &plain.model.inputs[..]);

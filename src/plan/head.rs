@@ -109,9 +109,32 @@ impl Head {
         }
     }
 
-    /// Its draws are a function of normal noise, through which a gradient passes.
-    pub fn is_reparameterised(&self) -> bool {
-        matches!(self, Head::Real { family, .. } if family.as_normal().is_some())
+    /// Its draws are smooth functions of noise, through which a gradient passes.
+    pub fn is_smooth(&self) -> bool {
+        match self {
+            Head::Real { family, .. } => family.has_path(),
+            Head::Implicit { .. } => true,
+            Head::Categorical { .. }
+            | Head::Bernoulli { .. }
+            | Head::Sticky { .. }
+            | Head::Record(_)
+            | Head::Blend { .. }
+            | Head::Mixture { .. } => false,
+        }
+    }
+
+    /// A part of it lies between bounds of its own.
+    fn has_own_bounds(&self) -> bool {
+        match self {
+            Head::Real { family, .. } => *family == Family::between(),
+            Head::Record(fields) => fields.iter().any(|field| field.head.has_own_bounds()),
+            Head::Blend { parts, .. } => parts.iter().any(Head::has_own_bounds),
+            Head::Categorical { .. }
+            | Head::Bernoulli { .. }
+            | Head::Sticky { .. }
+            | Head::Mixture { .. }
+            | Head::Implicit { .. } => false,
+        }
     }
 
     /// A normal that is not squashed.
@@ -216,10 +239,15 @@ pub fn head(
             }
             let heads = parts.iter().map(|(_, part)| head(model, outputs, part, domain));
             let parts: Vec<Head> = heads.collect::<Result<_, String>>()?;
-            match parts.iter().any(|part| matches!(part, Head::Implicit { .. })) {
-                true => Err("a `Mixture` with an `Implicit` part, which has no density".into()),
-                false => Ok(Head::Blend { weights, parts, width }),
+            if parts.iter().any(|part| matches!(part, Head::Implicit { .. })) {
+                return Err("a `Mixture` with an `Implicit` part, which has no density".into());
             }
+            if parts.iter().any(Head::has_own_bounds) {
+                return Err("a `Mixture` with a part that is uniform between bounds of its own: \
+                            where another part draws beyond them its density jumps"
+                    .into());
+            }
+            Ok(Head::Blend { weights, parts, width })
         }
         Distribution::If { .. } => Err("of branches that no layer weighs".into()),
         Distribution::Sticky { last, keep, fresh } => match **fresh {

@@ -40,7 +40,7 @@ pub use gain::Gain;
 pub use head::{Field, Head};
 pub use key::{Key, KeyDefault, KeyKind};
 pub use keys::{Choice, KEYS, OPTIMIZERS, UPDATES};
-pub use pathwise::{Pathwise, Slope};
+pub use pathwise::{Beside, Pathwise, Slope};
 pub use read::{Credited, Read, Version};
 pub use records::{Recorded, Records};
 pub use settings::{
@@ -205,7 +205,7 @@ pub fn mistakes(model: &Model, derivation: &Derivation) -> Vec<Diagnostic> {
     let note = |told: Diagnostic| match told.code.0 {
         NOT_RUN => Diagnostic {
             severity: Severity::Note,
-            message: format!("`infer` does not train this yet: {}", told.message),
+            message: format!("`infer` does not train this: {}", told.message),
             ..told
         },
         _ => told,
@@ -243,7 +243,12 @@ fn assemble(
     let policy_at = draws.len() - 1;
     draws.extend(transition.clone().zip(model_score.map(Some)));
     draws.extend(start.clone().zip(start_score.map(Some)));
-    let scored = draws.iter().any(|(_, score)| score.is_some());
+    let simulations = simulation::simulations(model, bound, &weights)?;
+    let beside = match through && transition.is_some() {
+        true => pathwise::scored(model, (bound, derivation), &simulations),
+        false => Vec::new(),
+    };
+    let scored = draws.iter().any(|(_, score)| score.is_some()) || !beside.is_empty();
     let settings = if scored {
         settings
     } else {
@@ -284,28 +289,29 @@ fn assemble(
         in_place: &in_place,
     };
     let mut terms = terms::terms(&planner, derivation, &settings, &mut scalars)?;
+    // behind all draws of a row: only that of the start is not one of a row
+    let behind = draws.len() - usize::from(start_score.is_some());
+    for term in &mut terms {
+        let credit = pathwise::credit((bound, derivation), &beside, term);
+        term.credit.splice(behind..behind, credit);
+    }
     let density_of = |score: &Score| planner.factor_density(score.factor);
     let (scored_model, scored_start) =
         (model_score.map(density_of).transpose()?, start_score.map(density_of).transpose()?);
     let gains = gain::gains(&planner, &weights)?;
-    let simulations = simulation::simulations(model, bound, &weights)?;
     let pathwise = match &transition {
         Some(transition) if through => {
-            let options: Vec<Draw> = draws
-                .iter()
-                .map(|(draw, _)| draw.clone())
-                .take_while(|draw| draw.factor != policy.factor)
-                .collect();
+            let of_step: Vec<&Draw> = draws[..=policy_at].iter().map(|(draw, _)| draw).collect();
             let on = pathwise::Imagined {
                 model,
                 bound,
+                derivation,
                 environment,
-                options: &options,
-                policy,
+                draws: &of_step,
                 start: start.as_ref(),
                 transition,
                 outcomes: &outcomes,
-                simulates: !simulations.is_empty(),
+                simulations: &simulations,
                 gains: !gains.is_empty(),
             };
             Some(pathwise::pathwise(&on, &terms, &settings, &mut scalars)?)
@@ -325,8 +331,9 @@ fn assemble(
         .chain(&transition)
         .map(|draw| &draw.head)
         .chain(outcomes.iter().map(|outcome| &outcome.head));
-    let mut used: BTreeSet<ParameterId> =
+    let drawn_by: BTreeSet<ParameterId> =
         draws.iter().map(|(draw, _)| &draw.head).chain(imagined).flat_map(of_head).collect();
+    let mut used = drawn_by.clone();
     for term in &terms {
         match &term.quantity {
             Quantity::Kl { prior: Prior::Kernel { of: Version::Present, head, .. } }
@@ -360,11 +367,7 @@ fn assemble(
         Baseline::Network { layer, .. } => parameters_of(&model.network, *layer),
         Baseline::None | Baseline::LeaveOneOut => BTreeSet::new(),
     };
-    let mut elsewhere: BTreeSet<ParameterId> = draws
-        .iter()
-        .flat_map(|(draw, _)| of_head(&draw.head))
-        .chain(read_by_baseline.iter().copied())
-        .collect();
+    let mut elsewhere: BTreeSet<ParameterId> = drawn_by.union(&read_by_baseline).copied().collect();
     for term in &terms {
         if let Quantity::Kl { prior: Prior::Kernel { head, .. } } = &term.quantity {
             elsewhere.extend(of_head(head));
@@ -535,12 +538,9 @@ impl Plan {
         self.draws.iter().rposition(|draw| draw.variable == variable)
     }
 
-    /// How many rewards the model draws before the reward of that number.
-    pub fn outcomes_before(&self, reward: usize) -> usize {
-        self.outcomes
-            .iter()
-            .filter(|outcome| matches!(outcome.of, Subject::Reward(other) if other < reward))
-            .count()
+    /// What keeps its score beside the draws of kernels.
+    pub fn scored_beside(&self) -> &[Beside] {
+        self.pathwise.as_ref().map_or(&[], |pathwise| &pathwise.scored)
     }
 
     /// The density ratios of the bound that classifiers estimate, each with the number of its

@@ -3,16 +3,20 @@
 //! and Welling 2014; Heess et al. 2015).
 
 use super::draw::{Draw, Outcome};
-use super::read::Read;
-use super::settings::{Settings, Update};
-use super::term::{Extent, Less, Prior, Quantity, Subject, Term};
+use super::read::{Credited, Read};
+use super::settings::{OptionGradient, Settings, Update};
+use super::simulation::Simulation;
+use super::term::{Density, Extent, Less, Prior, Quantity, Subject, Term};
 use super::terms::Scalars;
-use super::{Head, refused};
+use super::{Head, prior, refused};
+use crate::bound::{BoundDerivation, Score};
 use crate::diagnostic::Diagnostic;
-use crate::expr::{ExprId, InputId, Jump, Node};
+use crate::expr::{BinaryOp, ExprId, InputId, Jump, Node};
+use crate::family::{At, Family, Formula, Path};
 use crate::model::{
-    Bound, Dynamics, EnvironmentId, FormalVariable, Input, LayerId, LayerOp, Model, VariableId,
-    layers_of,
+    Bound, Component, Distribution, Domain, Dynamics, EnvironmentId, EnvironmentKernel,
+    FormalVariable, Index, Input, KernelRef, Kind, LayerId, LayerOp, Model, Target, TargetVariable,
+    VariableId, layers_of,
 };
 use crate::source::Span;
 use std::collections::BTreeSet;
@@ -20,16 +24,34 @@ use std::collections::BTreeSet;
 /// How a bound is differentiated through its draws.
 #[derive(Clone, Debug, Default)]
 pub struct Pathwise {
-    /// The gradient goes through the action, too, which then has no score.
-    pub action: bool,
+    /// The variables that are drawn as smooth functions of noise, or move with such: the gradient
+    /// goes through them, and they have no score.
+    pub followed: BTreeSet<VariableId>,
     /// How what is sampled moves with what was drawn, by term.
     pub slopes: Vec<Slope>,
     /// How the numbers of a prior in place do, by number.
     pub of_prior: Vec<Slope>,
+    /// How the environment's observation does: each component where it is followed, else the
+    /// logarithm of its probability.
+    pub of_observation: Vec<Slope>,
+    /// What keeps its score beside the draws of kernels: the credit of each stands behind theirs,
+    /// in this order.
+    pub scored: Vec<Beside>,
+    /// Some kernel imagines from a state that is followed.
+    pub imagines: bool,
+}
+
+/// Something of a step that has a score and is drawn by no factor of a kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beside {
+    /// The environment's observation of a state that moves.
+    Observation,
+    /// The finite draws of rollouts that kernels imagine from such a state.
+    Simulation,
 }
 
 /// The derivative of an expression in a component of a variable of its step.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Slope {
     /// Which expression, by its place.
     pub at: usize,
@@ -42,16 +64,38 @@ pub struct Slope {
 pub(super) struct Imagined<'a> {
     pub model: &'a Model,
     pub bound: &'a Bound,
+    pub derivation: &'a BoundDerivation,
     pub environment: EnvironmentId,
-    pub options: &'a [Draw],
-    pub policy: &'a Draw,
+    /// What a step draws, the action last.
+    pub draws: &'a [&'a Draw],
     pub start: Option<&'a Draw>,
     pub transition: &'a Draw,
     pub outcomes: &'a [Outcome],
-    /// Kernels imagine before they draw.
-    pub simulates: bool,
+    /// What kernels imagine before they draw.
+    pub simulations: &'a [Simulation],
     /// Exponents read information gains.
     pub gains: bool,
+}
+
+impl Imagined<'_> {
+    /// All that kernels draw.
+    fn all(&self) -> impl Iterator<Item = &Draw> {
+        self.draws.iter().copied().chain(self.start).chain([self.transition])
+    }
+}
+
+/// The variable that a factor draws of one.
+pub(super) fn variable_of(target: &Target) -> Option<VariableId> {
+    match target {
+        Target::Variable { variable: TargetVariable::Variable(variable), .. } => Some(*variable),
+        Target::Variable { .. } | Target::Weights(_) => None,
+    }
+}
+
+/// The variables that are drawn as smooth functions of noise.
+fn followed(bound: &Bound, derivation: &BoundDerivation) -> BTreeSet<VariableId> {
+    let made = derivation.gradient.reparameterised.iter();
+    made.flat_map(|draw| &bound.factor(draw.factor).targets).filter_map(variable_of).collect()
 }
 
 /// How the gradient goes through the draws of a bound; what it cannot go through is refused, all at
@@ -62,12 +106,11 @@ pub(super) fn pathwise(
     settings: &Settings,
     scalars: &mut Scalars,
 ) -> Result<Pathwise, Vec<Diagnostic>> {
+    let followed = followed(on.bound, on.derivation);
     let mut errors = of_draws(on);
     errors.extend(of_terms(on, terms));
-    errors.extend(of_settings(on.model, settings));
-    errors.extend(of_networks(on, terms));
-    // any other keeps its score, as finite ones do
-    let action = on.policy.head.is_reparameterised();
+    errors.extend(of_settings(on, settings));
+    errors.extend(of_networks(on, terms, &followed));
     let (mut slopes, mut of_prior) = (Vec::new(), Vec::new());
     for (at, term) in terms.iter().enumerate() {
         let (values, found) = match &term.quantity {
@@ -88,7 +131,7 @@ pub(super) fn pathwise(
         let of_prior = matches!(term.quantity, Quantity::Kl { .. });
         for (number, &value) in values.iter().enumerate() {
             let at = if of_prior { number } else { at };
-            match of_expression(on, (value, action), scalars) {
+            match of_expression(on, (value, &followed), scalars) {
                 Ok(slopes) => {
                     found.extend(slopes.into_iter().map(|(of, value)| Slope { at, of, value }))
                 }
@@ -107,7 +150,219 @@ pub(super) fn pathwise(
             }
         }
     }
-    if errors.is_empty() { Ok(Pathwise { action, slopes, of_prior }) } else { Err(errors) }
+    let of_observation = observed(on, &followed, scalars).unwrap_or_else(|found| {
+        errors.push(found);
+        Vec::new()
+    });
+    let scored = scored(on.model, (on.bound, on.derivation), on.simulations);
+    let state = on.model.environment(on.environment).state;
+    let imagines = !on.simulations.is_empty() && followed.contains(&state);
+    let found = Pathwise { followed, slopes, of_prior, of_observation, scored, imagines };
+    if errors.is_empty() { Ok(found) } else { Err(errors) }
+}
+
+/// The credit of a term to each thing that is [scored beside](Beside) the draws of kernels.
+pub(super) fn credit(
+    (bound, derivation): (&Bound, &BoundDerivation),
+    beside: &[Beside],
+    term: &Term,
+) -> Vec<Option<Credited>> {
+    let of = |beside: &Beside| match beside {
+        Beside::Observation => {
+            let score = scored_observation(bound, derivation)?;
+            score.credit.iter().find(|credit| credit.term == term.id).map(Credited::of)
+        }
+        // it comes before all that its step draws: whatever is given from there on may move with it
+        Beside::Simulation => Some(term.density().map_or(Credited::From(0), ahead)),
+    };
+    beside.iter().map(of).collect()
+}
+
+/// The draws of which step a density may read: those from so many steps ahead of its own.
+fn ahead(density: &Density) -> Credited {
+    let target = match density.target {
+        Subject::Read(read) => Some(read),
+        Subject::Reward(_) | Subject::End => None,
+    };
+    let of = |read: &Read| match *read {
+        Read::Variable(_)
+        | Read::Time
+        | Read::First(_)
+        | Read::Past(_, ..=0)
+        | Read::Absent
+        | Read::Reward(_, Index::Step(..=0) | Index::First) => Some(0),
+        Read::Reward(_, Index::Step(offset)) => Some(offset),
+        Read::Step(_, offset) | Read::Past(_, offset) | Read::Window(_, _, offset) => {
+            Some(offset.max(0))
+        }
+        Read::Last(..)
+        | Read::Future(..)
+        | Read::Whole(..)
+        | Read::Between(..)
+        | Read::Tail(..)
+        | Read::Reward(_, Index::Last(_)) => None,
+    };
+    let most = density
+        .reads
+        .iter()
+        .chain(&target)
+        .map(of)
+        .try_fold(0, |most, ahead| Some(most.max(ahead?)));
+    most.map_or(Credited::All, |most| Credited::From(-most))
+}
+
+/// What keeps its score beside the draws of kernels, where the gradient goes through some.
+pub(super) fn scored(
+    model: &Model,
+    (bound, derivation): (&Bound, &BoundDerivation),
+    simulations: &[Simulation],
+) -> Vec<Beside> {
+    let followed = followed(bound, derivation);
+    let observation = scored_observation(bound, derivation).map(|_| Beside::Observation);
+    let is_finite =
+        |simulation: &Simulation| !simulation.world.is_smooth() || !simulation.policy.is_smooth();
+    let reads_moved = |simulation: &&Simulation| {
+        let written = model.simulation(simulation.layer);
+        written.is_some_and(|written| followed.contains(&written.state))
+    };
+    let imagined = simulations.iter().filter(reads_moved).any(is_finite);
+    observation.into_iter().chain(imagined.then_some(Beside::Simulation)).collect()
+}
+
+/// The factor of the environment's observation, where it keeps its score.
+fn scored_observation<'d>(bound: &Bound, derivation: &'d BoundDerivation) -> Option<&'d Score> {
+    derivation.gradient.scores.iter().find(|score| {
+        matches!(
+            bound.factor(score.factor).kernel,
+            KernelRef::Environment(_, EnvironmentKernel::Observation)
+        )
+    })
+}
+
+/// How the environment's observation moves with the state that it is one of.
+fn observed(
+    on: &Imagined,
+    followed: &BTreeSet<VariableId>,
+    scalars: &mut Scalars,
+) -> Result<Vec<Slope>, Diagnostic> {
+    let environment = on.model.environment(on.environment);
+    let (Some(variable), Dynamics::Written { observation: Some(distribution), places, .. }) =
+        (environment.observation, &environment.dynamics)
+    else {
+        return Ok(Vec::new());
+    };
+    let is_followed = followed.contains(&variable);
+    if !is_followed && scored_observation(on.bound, on.derivation).is_none() {
+        return Ok(Vec::new());
+    }
+    let name = &on.model.variable(variable).name;
+    let refuse = |what: String| {
+        let told = Diagnostic::error("pathwise", places.observation.unwrap_or(on.bound.span), what);
+        told.hint("take the gradient by scores: `estimator = score`")
+    };
+    if environment.hidden {
+        return Err(refuse(format!(
+            "`{name}` is drawn by a hidden environment, of which nobody knows how it moves with \
+             the state: no gradient passes through it"
+        )));
+    }
+    let state = BTreeSet::from([environment.state]);
+    let domain = &on.model.variable(variable).domain;
+    let index = Index::Step(0);
+    let drawn = |scalars: &mut Scalars| -> Vec<ExprId> {
+        let component = |component| Input::Variable { variable, component, index };
+        (0..domain.width() as u32).map(|at| scalars.input(component(at))).collect()
+    };
+    let jumps = |jump: Jump| {
+        refuse(format!("no gradient passes through `{name}`: its distribution {}", words(jump)))
+    };
+    let drawn = drawn(scalars);
+    if !is_followed {
+        let log = prior::log_density(&mut scalars.graph, distribution, domain, &drawn);
+        let log = log.map_err(|what| {
+            refuse(format!(
+                "`{name}` is {what}, whose probability is no expression of the state: no gradient \
+                 passes through it"
+            ))
+        })?;
+        let found = slopes(log, &state, scalars).map_err(jumps)?;
+        return Ok(found.into_iter().map(|(of, value)| Slope { at: 0, of, value }).collect());
+    }
+    let mut found = Vec::new();
+    for (at, moved) in made_of(distribution, domain).into_iter().enumerate() {
+        for (of, value) in moved.slopes(drawn[at], &state, scalars).map_err(jumps)? {
+            found.push(Slope { at, of, value });
+        }
+    }
+    Ok(found)
+}
+
+/// A component of what a distribution draws as a smooth function of noise.
+struct Made<'a> {
+    family: Family,
+    arguments: Vec<ExprId>,
+    component: &'a Component,
+}
+
+/// Those of a distribution that [`NoiseForm::of`] says to be such.
+fn made_of<'a>(distribution: &Distribution<Vec<ExprId>>, domain: &'a Domain) -> Vec<Made<'a>> {
+    let mut made = Vec::new();
+    collect_made(distribution, &domain.components, &mut made);
+    made
+}
+
+fn collect_made<'a>(
+    distribution: &Distribution<Vec<ExprId>>,
+    components: &'a [Component],
+    into: &mut Vec<Made<'a>>,
+) {
+    match distribution {
+        Distribution::Real { family, arguments } => {
+            // of a field of a record these are its own
+            let own = &components[into.len()..][..arguments[0].len()];
+            for (at, component) in own.iter().enumerate() {
+                let arguments = arguments.iter().map(|of| of[at]).collect();
+                into.push(Made { family: *family, arguments, component });
+            }
+        }
+        Distribution::Record(parts) => {
+            parts.iter().for_each(|part| collect_made(part, components, into))
+        }
+        _ => unreachable!("derive: an observation that is followed is a smooth function of noise"),
+    }
+}
+
+impl Made<'_> {
+    /// `Σ ∂x/∂argument · ∂argument/∂state`, by component of the state.
+    fn slopes(
+        &self,
+        x: ExprId,
+        state: &BTreeSet<VariableId>,
+        scalars: &mut Scalars,
+    ) -> Result<Vec<(Input, ExprId)>, Jump> {
+        let Kind::Real { lo, hi } = self.component.kind else {
+            unreachable!("check: a density is over real numbers")
+        };
+        let bounds = (scalars.graph.constant(lo), scalars.graph.constant(hi));
+        let at = At { arguments: &self.arguments, bounds };
+        let Some(Path::Formula(path)) = self.family.path() else {
+            unreachable!("derive: what is followed says by a formula how it moves")
+        };
+        let path = path(&mut Formula::new(&mut scalars.graph), x, &at);
+        let mut sums: Vec<(Input, ExprId)> = Vec::new();
+        for (own, &argument) in path.into_iter().zip(&self.arguments) {
+            for (of, slope) in slopes(argument, state, scalars)? {
+                let part = scalars.graph.binary(BinaryOp::Multiply, own, slope);
+                match sums.iter_mut().find(|(known, _)| *known == of) {
+                    Some((_, sum)) => {
+                        *sum = scalars.graph.binary(BinaryOp::Add, *sum, part);
+                    }
+                    None => sums.push((of, part)),
+                }
+            }
+        }
+        Ok(sums)
+    }
 }
 
 fn of_draws(on: &Imagined) -> Vec<Diagnostic> {
@@ -122,25 +377,6 @@ fn of_draws(on: &Imagined) -> Vec<Diagnostic> {
                 .hint("take the gradient by scores: `estimator = score`"),
         );
     };
-    for draw in on.start.into_iter().chain([on.transition]) {
-        let not_normal;
-        let what = match draw.head {
-            Head::Implicit { .. } => continue,
-            Head::Real { .. } if draw.head.is_normal() => continue,
-            Head::Mixture { .. } | Head::Blend { .. } => {
-                "a `Mixture`, whose draw jumps from part to part"
-            }
-            Head::Record(_) => "a record of which a part is no function of normal noise",
-            Head::Real { family, .. } => {
-                not_normal = format!("a `{}`, and states are moved by normal noise", family.name());
-                &not_normal
-            }
-            Head::Categorical { .. } | Head::Bernoulli { .. } | Head::Sticky { .. } => {
-                "drawn from finitely many values"
-            }
-        };
-        refuse(span(draw), format!("`{}` is {what}: no gradient passes through it", name(draw)));
-    }
     for outcome in on.outcomes {
         match (&outcome.of, &outcome.head) {
             (Subject::End, _) => refuse(
@@ -151,12 +387,12 @@ fn of_draws(on: &Imagined) -> Vec<Diagnostic> {
                     name(on.transition)
                 ),
             ),
-            (_, head) if head.is_normal() => {}
+            (_, Head::Real { family, .. }) if family.has_path() => {}
             (Subject::Reward(_) | Subject::Read(_), _) => refuse(
                 span(on.transition),
                 format!(
-                    "`{}` draws a reward from another distribution than `Normal`: no gradient \
-                     passes through it",
+                    "`{}` draws a reward that is no smooth function of noise: no gradient passes \
+                     through it",
                     name(on.transition)
                 ),
             ),
@@ -172,76 +408,53 @@ fn of_draws(on: &Imagined) -> Vec<Diagnostic> {
         );
         refuse(span(on.transition), message);
     }
-    if let Some(option) = on.options.first() {
-        let message = "this version takes no gradient through draws where there are options";
-        errors.push(refused(span(option), message));
-    }
-    let fits =
-        |read: &Read| matches!(read, Read::Time) || *read == Read::Variable(environment.state);
-    if !on.policy.reads.iter().all(fits) {
-        let message = format!(
-            "this version takes a gradient through draws where `{}` reads the state and the time",
-            name(on.policy)
-        );
-        errors.push(refused(span(on.policy), message));
-    }
-    let beside = [(on.simulates, "kernels that imagine"), (on.gains, "information gains")];
-    for (_, what) in beside.into_iter().filter(|(there, _)| *there) {
+    if on.gains {
         errors.push(refused(
             bound.span,
-            format!("this version takes no gradient through draws beside {what}"),
+            "a gradient through draws does not pass through information gains yet: their slopes \
+             are second derivatives of networks",
         ));
     }
     errors
 }
 
+/// What is valued when trajectories are whole, and has no slopes yet.
 fn of_terms(on: &Imagined, terms: &[Term]) -> Vec<Diagnostic> {
-    let mut errors = Vec::new();
-    for term in terms {
-        let what = match &term.quantity {
-            Quantity::Density { density, less: Less::Expression(_) }
-                if density.kernel == on.transition.kernel =>
-            {
-                continue;
-            }
-            Quantity::Density { .. } => "is a density of what is read of whole trajectories",
-            Quantity::WeightDivergence { .. } => "is of weights that are drawn",
-            Quantity::Exponent(_) if term.extent == Extent::Trajectory => {
-                "reads variables at other steps than its own"
-            }
-            Quantity::Kl { .. }
-            | Quantity::Exponent(_)
-            | Quantity::Entropy { .. }
-            | Quantity::LogRatio { .. }
-            | Quantity::Ratio(_)
-            | Quantity::LogCount(_) => continue,
-        };
-        let message = format!(
-            "`{}` {what}, beside which this version takes no gradient through draws",
-            term.name
-        );
-        errors.push(refused(on.bound.span, message));
-    }
-    errors
+    let what = |term: &Term| match &term.quantity {
+        Quantity::Exponent(_) if term.extent == Extent::Trajectory => {
+            Some("reads variables at other steps than its own")
+        }
+        Quantity::Density {
+            density: Density { head: Head::Record(_) | Head::Blend { .. }, .. },
+            ..
+        } => Some("is the density of a record, or of a mixture of several families"),
+        _ => None,
+    };
+    let found = terms.iter().filter_map(|term| Some((term, what(term)?)));
+    let told = found.map(|(term, what)| {
+        let message = format!("`{}` {what}, whose slopes in draws are not taken yet", term.name);
+        refused(on.bound.span, message).hint("take the gradient by scores: `estimator = score`")
+    });
+    told.collect()
 }
 
 /// Expressions that networks read: of what the gradient goes through, none may jump.
-fn of_networks(on: &Imagined, terms: &[Term]) -> Vec<Diagnostic> {
+fn of_networks(on: &Imagined, terms: &[Term], followed: &BTreeSet<VariableId>) -> Vec<Diagnostic> {
     let model = on.model;
-    let state = model.environment(on.environment).state;
-    let is_followed = |variable: VariableId| {
-        (variable == state || variable == on.policy.variable)
-            && model.variable(variable).domain.finite.is_none()
-    };
-    let drawn =
-        on.start.into_iter().chain([on.policy, on.transition]).flat_map(|draw| draw.head.layers());
     let beside = terms.iter().flat_map(|term| match &term.quantity {
-        Quantity::Kl { prior: Prior::Kernel { head, .. } } => head.layers(),
+        Quantity::Kl { prior: Prior::Kernel { head, .. } }
+        | Quantity::Density { density: Density { head, .. }, .. } => head.layers(),
         Quantity::Ratio(ratio) => vec![ratio.layer],
         _ => Vec::new(),
     });
-    let roots =
-        drawn.chain(on.outcomes.iter().flat_map(|outcome| outcome.head.layers())).chain(beside);
+    let roots = on
+        .all()
+        .flat_map(|draw| draw.head.layers())
+        .chain(on.outcomes.iter().flat_map(|outcome| outcome.head.layers()))
+        .chain(beside)
+        .chain(on.simulations.iter().flat_map(|simulation| {
+            [simulation.world.layers(), simulation.policy.layers()].concat()
+        }));
     let layers: BTreeSet<LayerId> =
         roots.flat_map(|root| layers_of(&model.network, root)).collect();
     let mut errors = Vec::new();
@@ -258,7 +471,7 @@ fn of_networks(on: &Imagined, terms: &[Term]) -> Vec<Diagnostic> {
             of = Some(kernel);
             if let Some(FormalVariable::Variable(variable)) =
                 kernel.formals().nth(formal as usize).map(|formal| formal.variable)
-                && is_followed(variable)
+                && followed.contains(&variable)
             {
                 moved.insert(id);
             }
@@ -283,7 +496,8 @@ fn of_networks(on: &Imagined, terms: &[Term]) -> Vec<Diagnostic> {
     errors
 }
 
-fn of_settings(model: &Model, settings: &Settings) -> Vec<Diagnostic> {
+fn of_settings(on: &Imagined, settings: &Settings) -> Vec<Diagnostic> {
+    let model = on.model;
     let mut errors = Vec::new();
     let mut refuse = |keys: &[&str], message: &str| {
         if let Some(setting) = keys.iter().find_map(|key| model.setting(key)) {
@@ -303,6 +517,13 @@ fn of_settings(model: &Model, settings: &Settings) -> Vec<Diagnostic> {
     if settings.update != Update::Gradient {
         refuse(&["update"], "a gradient through draws goes with optimiser steps");
     }
+    if settings.options == OptionGradient::Enumerated && on.draws.len() > 1 {
+        refuse(
+            &["options"],
+            "where options are summed out, no one of them is drawn that what comes later could \
+             move with: a gradient through draws is that of what was drawn",
+        );
+    }
     if !settings.kl_to_go {
         refuse(
             &["kl_to_go"],
@@ -317,7 +538,7 @@ fn of_settings(model: &Model, settings: &Settings) -> Vec<Diagnostic> {
 /// for their expressions.
 fn of_expression(
     on: &Imagined,
-    (value, action): (ExprId, bool),
+    (value, followed): (ExprId, &BTreeSet<VariableId>),
     scalars: &mut Scalars,
 ) -> Result<Vec<(Input, ExprId)>, &'static str> {
     let environment = on.model.environment(on.environment);
@@ -335,26 +556,23 @@ fn of_expression(
         }
     };
     let value = from.copy_into(&[value], &mut scalars.graph, &mut |_, node| rewards(node))[0];
-    let read = scalars.graph.inputs_of(&[value]);
-    let observes = |id: &InputId| match scalars.inputs[id.0 as usize] {
-        Input::Variable { variable, .. } => Some(variable) == environment.observation,
-        Input::Reward { .. } | Input::Formal { .. } | Input::Gain(_) => false,
+    slopes(value, followed, scalars).map_err(words)
+}
+
+/// The derivatives of an expression in what is followed and in rewards that a model draws.
+fn slopes(
+    value: ExprId,
+    followed: &BTreeSet<VariableId>,
+    scalars: &mut Scalars,
+) -> Result<Vec<(Input, ExprId)>, Jump> {
+    let moves = |id: &InputId| match scalars.inputs[id.0 as usize] {
+        Input::Variable { variable, .. } => followed.contains(&variable),
+        Input::Reward { .. } => true,
+        Input::Formal { .. } | Input::Gain(_) => false,
     };
-    if read.iter().any(observes) {
-        return Err("reads the observation");
-    }
-    let is_drawn = |variable: VariableId| {
-        variable == environment.state || action && variable == on.policy.variable
-    };
-    let moved: BTreeSet<InputId> = read
-        .into_iter()
-        .filter(|id| match scalars.inputs[id.0 as usize] {
-            Input::Variable { variable, .. } => is_drawn(variable),
-            Input::Reward { .. } => true,
-            Input::Formal { .. } | Input::Gain(_) => false,
-        })
-        .collect();
-    let found = scalars.graph.derivatives(value, &moved).map_err(words)?;
+    let moved: BTreeSet<InputId> =
+        scalars.graph.inputs_of(&[value]).into_iter().filter(moves).collect();
+    let found = scalars.graph.derivatives(value, &moved)?;
     Ok(found.into_iter().map(|(id, value)| (scalars.inputs[id.0 as usize], value)).collect())
 }
 

@@ -1,10 +1,12 @@
 //! A plan as text, for `rlppl plan`.
 
 use super::keys::key_named;
+use super::pathwise::variable_of;
 use super::{
-    Baseline, Credited, DrawGradient, Estimator, KEYS, OptionGradient, Plan, Precision, Quantity,
-    Ratio, RatioOf, Subject,
+    Baseline, Beside, Credited, Draw, DrawGradient, Estimator, KEYS, OptionGradient, Plan,
+    Precision, Quantity, Ratio, RatioOf, Subject,
 };
+use crate::bound::Reparameterised;
 use crate::model::parameters_of;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -68,15 +70,17 @@ impl Plan {
         writeln!(f, "gradient")?;
         let model = self.transition.iter().filter(|_| self.scored_model.is_some());
         let start = self.start.iter().filter(|_| self.scored_start.is_some());
-        for (number, draw) in self.draws.iter().chain(model).chain(start).enumerate() {
+        let name = |draw: &Draw| format!("`{}`", self.model.kernel(draw.kernel).name);
+        let beside = self.scored_beside().iter().map(|beside| match beside {
+            Beside::Observation => "the observation".to_owned(),
+            Beside::Simulation => "what kernels imagine".to_owned(),
+        });
+        let all = self.draws.iter().chain(model).map(name).chain(beside).chain(start.map(name));
+        for (number, name) in all.enumerate() {
             if self.terms.iter().all(|term| term.credit[number].is_none()) {
                 continue;
             }
-            writeln!(
-                f,
-                "  score of `{}`, at each draw credited with",
-                self.model.kernel(draw.kernel).name
-            )?;
+            writeln!(f, "  score of {name}, at each draw credited with")?;
             for term in &self.terms {
                 match term.credit[number] {
                     Some(Credited::All) => writeln!(f, "    {:width$}  whole", term.name)?,
@@ -106,8 +110,16 @@ impl Plan {
         }
         if self.pathwise.is_some() {
             let drawn = self.derivation.gradient.reparameterised.iter();
-            let kernels: Vec<String> =
-                drawn.map(|draw| format!("`{}`", self.model.kernel(draw.kernel).name)).collect();
+            let kernel = |draw: &Reparameterised| match draw.kernel {
+                Some(kernel) => format!("`{}`", self.model.kernel(kernel).name),
+                None => {
+                    let bound = self.model.bound(self.derivation.bound);
+                    let variable = bound.factor(draw.factor).targets.iter().find_map(variable_of);
+                    let of = variable.map_or("", |of| &self.model.variable(of).name);
+                    format!("`{of}`")
+                }
+            };
+            let kernels: Vec<String> = drawn.map(kernel).collect();
             writeln!(f, "  and through the draws of {}, to the first step", kernels.join(" and "))?;
         }
         let givens = |kernel| {

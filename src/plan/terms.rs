@@ -52,16 +52,17 @@ pub(super) fn terms(
                 Sign::Plus => 1.0,
                 Sign::Minus => -1.0,
             };
-            let own = match &term.kind {
-                TermKind::Kl { p, q } | TermKind::LogRatio { p, q }
+            // the density of the draw itself, less the other
+            let own_factor = match (&term.kind, &quantity) {
+                (TermKind::Kl { p, q } | TermKind::LogRatio { p, q }, Quantity::Density { .. })
                     if planner.weighs_itself(*p, *q) =>
                 {
-                    planner.draw(*q).ok()
+                    Some(*q)
                 }
                 _ => None,
             };
-            let is_own = matches!(&term.kind, TermKind::Kl { p, q } | TermKind::LogRatio { p, q }
-                if planner.weighs_itself(*p, *q));
+            let own = own_factor.and_then(|q| planner.draw(q).ok());
+            let is_own = own_factor.is_some();
             // E_q[log p − log q]: the density is the prior's of a divergence, and of an imagined
             // state the posterior's own
             let against = match (&term.kind, &quantity) {
@@ -441,8 +442,8 @@ impl Planner<'_> {
         self.start.into_iter().chain(self.transition).any(|draw| draw.factor == factor)
     }
 
-    /// What stands in a term is the density of the draw itself, of which its partner's is taken off:
-    /// that of an environment, or a distribution in place that is no kernel.
+    /// What stands in a term is the density of the draw itself, of which its partner's is taken
+    /// off: that of an environment, or a distribution in place that is no kernel.
     fn weighs_itself(&self, p: FactorRef, q: FactorRef) -> bool {
         let in_place = matches!(self.bound.factor(p).kernel, KernelRef::InPlace(_));
         self.is_imagined(q) || in_place && !self.in_place.contains_key(&p)
@@ -692,7 +693,7 @@ impl Planner<'_> {
             Extent::Trajectory => {
                 let message = format!(
                     "{what} reads a variable at another step than its own (of an option, or the \
-                     one before), which this version does not train"
+                     one before), and its density is not taken there yet"
                 );
                 Err(vec![refused(span, message)])
             }
@@ -716,8 +717,9 @@ impl Planner<'_> {
 const AN_EXPONENT: &str = "an exponent and a density are two forms of a likelihood";
 
 /// What a density is asked for.
-pub(super) const SEVERAL: &str = "a density of several values at once is asked for, and what draws them is no \
-                       record of independent parts: only each part has a density of its own";
+pub(super) const SEVERAL: &str = "a density of several values at once is asked for, and what \
+                                  draws them is no record of independent parts: only each part \
+                                  has a density of its own";
 
 /// Whether an expression stands after the step's draws.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -79,15 +79,6 @@ pub(super) fn turns(
         let scout = imagined.scout();
         planned.insert(0, scout);
     }
-    if let (true, Some(setting)) = (
-        planned.iter().any(|plan| plan.pathwise.is_some()) && run.normalize.observations,
-        model.setting("normalize"),
-    ) {
-        return Err(vec![super::refused(
-            setting.span,
-            "this version takes no gradient through draws that networks see normalised",
-        )]);
-    }
     let last = planned.pop().expect("plan: a checked model maximises a bound");
     planned.iter_mut().zip(1..).for_each(|(plan, number)| plan.number = number);
     let mut plan = Plan { earlier: planned, watched, ..last };
@@ -274,8 +265,8 @@ fn verify_estimator(model: &Model, planned: &[Plan]) -> Result<(), Vec<Diagnosti
     {
         let (message, hint) = match planned.iter().any(|plan| !plan.is_real()) {
             true => (
-                "`estimator = pathwise` goes through real draws, and here nothing that moves is \
-                 drawn so or stands before such a draw",
+                "`estimator = pathwise` goes through draws that are smooth functions of noise, and \
+                 here nothing that moves is drawn so or stands before such a draw",
                 "leave it away, or let this bound move the model, or a real action's kernel",
             ),
             false => (

@@ -256,7 +256,8 @@ impl Scalars {
         Some(self.graph.intern(Node::Choose(each.into(), number)))
     }
 
-    fn input(&mut self, input: Input) -> ExprId {
+    /// What an input stands for, as an expression.
+    pub(super) fn input(&mut self, input: Input) -> ExprId {
         let at = self.inputs.iter().position(|known| *known == input).unwrap_or_else(|| {
             self.inputs.push(input);
             self.inputs.len() - 1

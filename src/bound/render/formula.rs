@@ -174,6 +174,7 @@ pub fn gradients(derivation: &BoundDerivation) -> Vec<Math> {
     let gradient = &derivation.gradient;
     let is_drawn =
         |kernel: &KernelId| gradient.mean_fields.iter().any(|field| field.kernel == *kernel);
+    let of_field = |kernel: &Option<KernelId>| kernel.as_ref().is_some_and(is_drawn);
     let own: Vec<KernelId> =
         gradient.over.iter().copied().filter(|kernel| !is_drawn(kernel)).collect();
     let mut formulas = Vec::new();
@@ -181,7 +182,7 @@ pub fn gradients(derivation: &BoundDerivation) -> Vec<Math> {
         let scores = gradient
             .scores
             .iter()
-            .filter(|score| !is_drawn(&score.kernel))
+            .filter(|score| !of_field(&score.kernel))
             .map(|score| scored(derivation, score));
         let direct = gradient
             .pathwise
@@ -240,6 +241,18 @@ fn made_of_noise(derivation: &BoundDerivation, made: &Reparameterised) -> Math {
         NoiseForm::TanhNormal => Math::call(Math::Operator("tanh"), vec![around(&of)]),
         NoiseForm::Implicit => {
             Math::call(Math::Word("function".to_owned()), vec![distribution(), Math::name("ε")])
+        }
+        NoiseForm::Quantile => {
+            let of = vec![distribution(), Math::name("u")];
+            let quantile = Math::call(Math::Word("quantile".to_owned()), of);
+            let uniform = Math::call(
+                Math::Word("Uniform".to_owned()),
+                ["0", "1"].map(|number| Math::Number(number.to_owned())).to_vec(),
+            );
+            let parts = [Math::Mark(","), Math::name("u"), Math::Sign("~"), uniform];
+            return Math::row(
+                [draw(derivation, made.factor), Math::Sign("="), quantile].into_iter().chain(parts),
+            );
         }
     };
     Math::row([draw(derivation, made.factor), Math::Sign("="), noisy, noise()])

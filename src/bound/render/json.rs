@@ -35,7 +35,7 @@ fn bound(bound: &BoundDerivation) -> Value {
         });
         json!({
             "factor": density(score.factor),
-            "kernel": bound.notation.kernel(score.kernel),
+            "kernel": score.kernel.map(|kernel| bound.notation.kernel(kernel)),
             "credit": credit.collect::<Vec<_>>(),
             "baseline_reads": plain(&formula::baseline(bound, score)),
         })
@@ -77,11 +77,12 @@ fn bound(bound: &BoundDerivation) -> Value {
             })).collect::<Vec<_>>(),
             "reparameterised": gradient.reparameterised.iter().map(|draw| json!({
                 "factor": density(draw.factor),
-                "kernel": bound.notation.kernel(draw.kernel),
+                "kernel": draw.kernel.map(|kernel| bound.notation.kernel(kernel)),
                 "noise": match draw.form {
                     NoiseForm::Normal => "normal",
                     NoiseForm::TanhNormal => "tanh_normal",
                     NoiseForm::Implicit => "implicit",
+                    NoiseForm::Quantile => "quantile",
                 },
             })).collect::<Vec<_>>(),
             "through": gradient.through.iter().map(|term| term.0 + 1).collect::<Vec<_>>(),

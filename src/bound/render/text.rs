@@ -122,7 +122,8 @@ fn write_gradient(out: &mut String, bound: &BoundDerivation) {
     for draw in &gradient.reparameterised {
         let what = plain(&formula::draw(bound, draw.factor));
         let scaled = if draw.form == NoiseForm::TanhNormal { ", scaled to its bounds" } else { "" };
-        line(out, &format!("  ∇ passes through {what}{scaled}; no parameter moves ε"));
+        let noise = if draw.form == NoiseForm::Quantile { "u" } else { "ε" };
+        line(out, &format!("  ∇ passes through {what}{scaled}; no parameter moves {noise}"));
     }
     for field in &gradient.mean_fields {
         line(out, &format!("  {}", path(bound, field)));

@@ -30,6 +30,8 @@ pub struct Estimator {
     pub name: String,
     pub is_own: bool,
     pub is_biased_by_design: bool,
+    /// It is held against the same gradient by scores: of real draws no oracle has it.
+    pub is_beside_scores: bool,
     /// By viewpoint; or why it was not judged, in one sentence.
     pub looks: Result<Vec<Look>, String>,
     /// By viewpoint, from all trajectories; empty where they cannot be listed.
@@ -209,9 +211,16 @@ fn estimator(one: &Alternative, (scales, seed): (&[Scale], u64), looks: usize) -
         let found = engine::assess(&one.plan, &at, looks)?;
         Ok(Look { horizon: one.plan.model.horizon.value, scale, found })
     };
-    let looks = match one.claim {
-        Claim::BeyondOneBatch(why) => Err(why.to_owned()),
-        Claim::Unbiased | Claim::Biased => scales
+    let beside = |by_scores| {
+        let found = engine::compare(&one.plan, by_scores, (seed, looks))?;
+        Ok(vec![Look { horizon: one.plan.model.horizon.value, scale: scales[0], found }])
+    };
+    let looks = match (one.claim, &one.by_scores) {
+        (Claim::BeyondOneBatch(why), _) => Err(why.to_owned()),
+        (Claim::Unbiased | Claim::Biased, Some(by_scores)) => {
+            beside(by_scores).map_err(|error: engine::EngineError| error.to_string())
+        }
+        (Claim::Unbiased | Claim::Biased, None) => scales
             .iter()
             .zip(seed..)
             .map(look)
@@ -223,6 +232,7 @@ fn estimator(one: &Alternative, (scales, seed): (&[Scale], u64), looks: usize) -
         name: one.name.clone(),
         is_own: one.is_own,
         is_biased_by_design: one.claim != Claim::Unbiased,
+        is_beside_scores: one.by_scores.is_some(),
         looks,
         listed: Vec::new(),
     }

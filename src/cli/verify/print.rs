@@ -181,6 +181,14 @@ fn write_sampled(out: &mut String, found: &Found) {
         }
         write_estimator(out, estimator, name);
     }
+    if estimators.iter().any(|estimator| estimator.is_beside_scores && estimator.looks.is_ok()) {
+        writeln!(
+            out,
+            "       what goes through real draws is held against the same gradient by scores: \
+             no oracle has it"
+        )
+        .expect("a string");
+    }
     if estimators.iter().any(|estimator| estimator.is_own) {
         writeln!(out, "       * as the file's `infer` has it").expect("a string");
     }
@@ -348,6 +356,7 @@ fn sampled_json(sampled: &Judged) -> Value {
             "of_the_file": estimator.is_own,
             "claims_unbiased": !estimator.is_biased_by_design,
             "judged": estimator.is_judged(),
+            "against": if estimator.is_beside_scores { "scores" } else { "oracle" },
             "listed": estimator.listed.iter().map(listed).collect::<Vec<_>>(),
         });
         if estimator.is_judged() {

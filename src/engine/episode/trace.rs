@@ -125,6 +125,11 @@ impl<E: Number> Trace<E> {
         );
     }
 
+    /// The observations of all rows, of `width` components each, where they are not finite.
+    pub fn observations(&self, width: usize) -> &[E] {
+        &self.observation.reals[..self.observation.reals.len() / width * width]
+    }
+
     /// The row of step `t` of a trajectory that lived then.
     pub fn row(&self, t: usize, trajectory: usize) -> usize {
         self.row[(t - 1) * self.trajectories + trajectory] as usize

@@ -44,6 +44,12 @@ impl Variable {
         }
     }
 
+    /// Gradient goes through what is drawn of it.
+    pub fn is_followed(self, plan: &Plan) -> bool {
+        let followed = plan.pathwise.iter().flat_map(|pathwise| &pathwise.followed);
+        followed.into_iter().any(|&variable| Variable::of(plan, variable) == Some(self))
+    }
+
     /// What a read at step `step` of its window means; `None` for the time, or what is not of the
     /// trajectory.
     pub fn read(plan: &Plan, read: Read, step: usize) -> Option<(Variable, When)> {

@@ -11,6 +11,7 @@ mod blended;
 pub(in crate::engine) mod choice;
 mod formulas;
 mod parts;
+pub(in crate::engine) mod path;
 pub(in crate::engine) mod real;
 pub(in crate::engine) mod record;
 
@@ -109,6 +110,20 @@ impl Family {
                 Family::Real(Real::new(*family, bounds))
             }
             _ => Family::of(head),
+        }
+    }
+
+    /// Its draws are a smooth function of noise, through which a gradient passes.
+    pub fn is_smooth(&self) -> bool {
+        match self {
+            Family::Normal { .. } | Family::Implicit { .. } => true,
+            Family::Real(real) => real.has_path(),
+            Family::Categorical { .. }
+            | Family::Bernoulli { .. }
+            | Family::Sticky { .. }
+            | Family::Record(_)
+            | Family::Blend(_)
+            | Family::Mixture(_) => false,
         }
     }
 

@@ -12,7 +12,7 @@ use crate::engine::numeric::kernels;
 use crate::engine::numeric::number::Number;
 use crate::engine::tape::tensor::{Matrix, Tape, values_of};
 use crate::expr::{Column, InputId, Program};
-use crate::family::{Draw, Family};
+use crate::family::{Draw, Family, Path};
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 use std::sync::Arc;
@@ -135,6 +135,11 @@ impl Real {
         self.compiled.entropy.is_some()
     }
 
+    /// Draws are smooth functions of noise.
+    pub fn has_path(&self) -> bool {
+        self.family.has_path()
+    }
+
     fn inputs(&self) -> Inputs {
         Inputs { arguments: self.arguments() }
     }
@@ -198,6 +203,40 @@ impl Real {
     pub fn log_densities<E: Number>(&self, rows: &[E], x: &[E], out: &mut [E]) {
         let elements = Elements::new(self, rows).with(self.inputs().x(), x);
         elements.sums(&elements.run(&self.compiled.log_density), out);
+    }
+
+    /// `∂ log p(x) / ∂x`, component by component of each row.
+    pub fn slopes_of_density<E: Number>(&self, rows: &[E], x: &[E]) -> Vec<E> {
+        let elements = Elements::new(self, rows).with(self.inputs().x(), x);
+        elements.run(&self.compiled.slope_in_x).into_iter().map(<E as Float>::of).collect()
+    }
+
+    /// How draws move with each argument while their noise stands still: argument by argument,
+    /// element by element.
+    fn paths<E: Number>(&self, rows: &[E], x: &[E]) -> Vec<Vec<E>> {
+        let elements = Elements::new(self, rows).with(self.inputs().x(), x);
+        let count = elements.count;
+        let flat = match (self.family.path(), &self.compiled.path) {
+            (Some(Path::Computed(path)), _) => {
+                let mut flat = vec![0.0; self.arguments() * count];
+                let mut arguments = vec![0.0; self.arguments()];
+                for at in 0..count {
+                    for (argument, column) in arguments.iter_mut().zip(&elements.columns) {
+                        *argument = column[at];
+                    }
+                    let x = elements.columns[self.inputs().x()][at];
+                    let moved = path(x, &arguments, self.bounds[at % self.width]);
+                    moved.into_iter().enumerate().for_each(|(k, d)| flat[k * count + at] = d);
+                }
+                flat
+            }
+            (Some(Path::Formula(_)) | None, program) => {
+                elements.run(program.as_ref().expect("plan: its draws are smooth"))
+            }
+        };
+        flat.chunks_exact(count.max(1))
+            .map(|own| own.iter().map(|&d| Float::of(d)).collect())
+            .collect()
     }
 
     pub fn entropies<E: Number>(&self, rows: &[E], out: &mut [E]) {
@@ -301,6 +340,26 @@ impl<E: Number> Tape<E> {
             to.iter().zip(&gradient).for_each(|(to, d)| kernels::add(flow.of(to), d));
         });
         (log_prob, entropy)
+    }
+
+    /// Draws of a family, row-major, whose gradient goes on to its arguments.
+    pub(in crate::engine) fn real_draw(
+        &mut self,
+        of: &Real,
+        roots: &[Matrix<E>],
+        x: &[E],
+    ) -> Matrix<E> {
+        let drawn = self.constant(x.to_vec(), of.width());
+        let paths = of.paths(&rows_of(of, roots), x);
+        let (to, output) = (roots.to_vec(), drawn.clone());
+        self.record(move |flow| {
+            let d = flow.take(&output);
+            for (to, slopes) in to.iter().zip(&paths) {
+                let into = flow.of(to).iter_mut();
+                into.zip(&d).zip(slopes).for_each(|((to, &d), &slope)| *to += d * slope);
+            }
+        });
+        drawn
     }
 
     /// `KL(q ‖ p)` of a family by its formula, one number a row. Gradient flows to both.

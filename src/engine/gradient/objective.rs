@@ -116,8 +116,8 @@ struct Sample<'a, E> {
     enumeration: Option<&'a Enumeration<E>>,
     /// What all draws are credited with where options are summed out.
     enumerated: Option<&'a Advantages<E>>,
-    /// Whose rows they all are, where none is left out.
-    episodes: Option<&'a Episodes<E>>,
+    /// Whose rows they all are, where none is left out, and the advantages of all of its draws.
+    episodes: Option<(&'a Episodes<E>, &'a [Advantages<E>])>,
     /// The parameters at the beginning of the round; `None` where they are the present ones.
     previous: Option<&'a [E]>,
 }
@@ -196,6 +196,7 @@ impl<E: Number> Objective<E> {
             draws: (0..stage.credited()).map(|_| Advantages::new()).collect(),
             start: stage.scored_start.as_ref().map(|_| StartCredit::new()),
             valued: (stage.plan.unserved..stage.row_draws())
+                .filter(|&draw| stage.is_served(draw))
                 .find(|&draw| stage.terms.iter().any(|term| term.credits[draw].is_some()))
                 .unwrap_or(stage.plan.unserved),
             enumeration: stage.enumerator.as_ref().map(|_| Enumeration::default()),
@@ -255,7 +256,7 @@ impl<E: Number> Objective<E> {
                 if stage.keeps_ledger() { &episodes.ledger.given[number] } else { &episodes.here };
             let given = Given { here, before: &episodes.before, after: &episodes.after };
             draw.assess(
-                (settings, number >= stage.plan.unserved),
+                (settings, stage.is_served(number)),
                 &episodes.rows,
                 &given,
                 (&episodes.totals.lengths, stage.horizon),
@@ -350,7 +351,7 @@ impl<E: Number> Objective<E> {
             densities: densities(episodes, weighing.share),
             enumeration: self.enumeration.as_ref(),
             enumerated: self.draws.first(),
-            episodes: Some(episodes),
+            episodes: Some((episodes, &self.draws)),
             previous,
         };
         self.told =
@@ -517,23 +518,25 @@ impl<E: Number> Sample<'_, E> {
         } else {
             Vec::new()
         };
-        if let Some((through, episodes)) = through
+        if let Some((through, (episodes, draws))) = through
             && weighing.aim != Aim::Baseline
         {
-            let previous = stage.reads_previous().then(|| parameters.frozen_at(self.previous));
-            let advantages = self.draws.iter().map(|drawn| drawn.advantage).collect();
-            let share = weighing.share;
+            let of_density = |density: &Density| density.version == Version::Previous;
+            let reads_previous = stage.reads_previous()
+                || stage.densities.iter().any(of_density)
+                || stage.simulators.iter().any(|simulator| simulator.previous);
+            let previous = reads_previous.then(|| parameters.frozen_at(self.previous));
             let whole = pathwise::Trajectories {
                 stage,
                 through,
                 parameters,
                 previous: previous.as_ref(),
                 episodes,
-                advantages,
-                share,
+                advantages: draws.iter().map(|draw| &draw.advantage[..]).collect(),
+                share: weighing.share,
             };
             whole.weigh(&mut tape, &mut weighted);
-        } else if let (Some(enumeration), Some(enumerator), Some(episodes)) =
+        } else if let (Some(enumeration), Some(enumerator), Some((episodes, _))) =
             (self.enumeration, &stage.enumerator, self.episodes)
             && weighing.aim != Aim::Baseline
         {

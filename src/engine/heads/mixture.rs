@@ -134,6 +134,33 @@ pub fn add_score_gradient<E: Float>(
     }
 }
 
+/// `∂ log p(x) / ∂x` of every row, component by component: `Σ_k r_k (mean_k − x) / sd_k²`; the
+/// roots are those of [`describe`].
+pub fn slopes<'a, E: Float>(shape: Shape, root: impl Fn(usize) -> &'a [E], x: &[E]) -> Vec<E> {
+    let width = shape.width;
+    let mut rows = vec![E::ZERO; x.len() / width * shape.numbers()];
+    describe(shape, root, &mut rows);
+    let mut joint = vec![E::ZERO; shape.parts];
+    let mut slopes = vec![E::ZERO; x.len()];
+    for ((row, x), slopes) in rows
+        .chunks_exact(shape.numbers())
+        .zip(x.chunks_exact(width))
+        .zip(slopes.chunks_exact_mut(width))
+    {
+        let (log_weights, means, sds) = shape.split(row);
+        shape.log_parts((means, sds), x, &mut joint);
+        let log_p = log_sum(log_weights, &mut joint);
+        for (part, &joint) in joint.iter().enumerate() {
+            let (share, of) = ((joint - log_p).exp(), shape.of_part(part));
+            let parts = means[of.clone()].iter().zip(&sds[of]).zip(x);
+            for (slope, ((&mean, &sd), &x)) in slopes.iter_mut().zip(parts) {
+                *slope += share * (mean - x) / (sd * sd);
+            }
+        }
+    }
+    slopes
+}
+
 /// Appends a draw of each row: a part by its weight, then its normal.
 pub fn draw<E: Number>(shape: Shape, rows: &[E], random: &mut impl Rng, into: &mut Vec<E>) {
     for row in rows.chunks_exact(shape.numbers()) {
@@ -181,6 +208,17 @@ mod tests {
     use crate::engine::tests::testing::{assert_gradient, numbers};
 
     const SHAPE: Shape = Shape { parts: 3, width: 2 };
+
+    #[test]
+    fn slopes_in_what_is_drawn_are_differences() {
+        let (roots, x) = (roots(4, 3), numbers(8, 5));
+        let found = slopes(SHAPE, |root| &roots[root][..], &x);
+        assert_gradient(&x, &found, |x| {
+            let mut log_p = vec![0.0; 4];
+            log_densities(SHAPE, &described(SHAPE, &roots), x, &mut log_p);
+            log_p.iter().sum()
+        });
+    }
 
     /// Weights that do not sum to 1, means and deviations of some rows, root by root.
     fn roots(rows: usize, seed: u64) -> Vec<Vec<f64>> {

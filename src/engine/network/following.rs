@@ -3,10 +3,10 @@
 
 use super::forward::Activations;
 use super::plan::Load;
-use super::plan::{NetworkPlan, Op};
+use super::plan::NetworkPlan;
 use super::plan::{Passage, PassageKind};
 use super::scalars::Program;
-use super::unsupported::{Unsupported, unsupported};
+use super::unsupported::Unsupported;
 use crate::engine::numeric::float::Float;
 use crate::model::Model;
 use std::ops::Range;
@@ -16,7 +16,7 @@ impl NetworkPlan {
     /// `follow` names. Finite inputs have none.
     ///
     /// # Errors
-    /// One sentence, where an expression jumps in such an input, or a recurrent layer reads it.
+    /// One sentence, where an expression jumps in such an input.
     pub fn following(
         mut self,
         model: &Model,
@@ -27,10 +27,12 @@ impl NetworkPlan {
             let (load, slot) = self.loads[at].clone();
             let kind = match load {
                 Load::Real { input, from } if followed[input] => {
-                    PassageKind::Straight { input, from }
+                    let columns = self.slots[slot.0].width;
+                    PassageKind::Straight { input, from, columns }
                 }
-                Load::RealOrNone { input, .. } if followed[input] => {
-                    return Err(unsupported("a gradient through an input that may be `none`"));
+                // behind its value stands whether it is there, which does not move
+                Load::RealOrNone { input, component } if followed[input] => {
+                    PassageKind::Straight { input, from: component, columns: 1 }
                 }
                 Load::Scalars(program) => match self.slopes_of(model, &program, &followed)? {
                     Some(kind) => kind,
@@ -46,9 +48,6 @@ impl NetworkPlan {
         }
         for step in &self.steps {
             let moves = step.op.slots().any(|slot| self.slots[slot.0].moves);
-            if moves && matches!(step.op, Op::Gru { .. }) {
-                return Err(unsupported("a gradient through the inputs of a recurrent layer"));
-            }
             self.slots[step.out.0].moves |= moves;
         }
         self.order_gradients();
@@ -83,8 +82,8 @@ impl NetworkPlan {
             let width = self.slots[slot.0].width;
             let gradient = &gradients[slot.0][..block.len() * width];
             match kind {
-                PassageKind::Straight { input, from } => {
-                    for column in 0..width {
+                PassageKind::Straight { input, from, columns } => {
+                    for column in 0..*columns {
                         let into =
                             &mut inputs[*input][(from + column) * stride + first..][..block.len()];
                         into.iter_mut()

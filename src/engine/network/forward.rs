@@ -489,7 +489,6 @@ impl NetworkPlan {
                     }
                 }
             }
-            // its inputs are those of the kernel, which no gradient passes to
             Op::Gru { elements, weights: ranges } => {
                 let [input, recurrent, bias, recurrent_bias] =
                     ranges.clone().map(|range| &parameters[range]);
@@ -497,18 +496,42 @@ impl NetworkPlan {
                 let (mut memory, mut present, mut out) =
                     (gru::Memory::default(), Vec::new(), vec![E::ZERO; width]);
                 let mut sums = ranges.clone().map(|range| vec![E::ZERO; range.len()]);
+                // its inputs are those of the kernel, to which a gradient passes where they are
+                // followed
+                let passes = step.op.slots().any(|slot| self.slots[slot.0].moves);
+                for (slot, _) in step.op.slots().zip(&step.first).filter(|(_, first)| **first) {
+                    scratch.slots[slot.0].fill(E::ZERO);
+                }
+                let mut passed = Vec::new();
                 for (row, d) in dz.chunks_exact_mut(width).enumerate() {
                     let index = |column: usize| activations.columns[column][rows.start + row];
                     present_elements(elements, index, read, row, &mut present);
                     gru::forward(weights, &present, &mut memory, &mut out);
                     let [input, recurrent, bias, recurrent_bias] = &mut sums;
-                    gru::backward(
-                        weights,
-                        &present,
-                        &mut memory,
-                        d,
-                        &mut gru::Gradients { input, recurrent, bias, recurrent_bias },
-                    );
+                    passed.resize(if passes { present.len() } else { 0 }, Vec::new());
+                    let into = &mut gru::Gradients { input, recurrent, bias, recurrent_bias };
+                    gru::backward(weights, &present, &mut memory, d, (into, &mut passed));
+                    if passes {
+                        let there = elements.iter().filter(|of| is_there(of, index, read, row));
+                        for (parts, passed) in there.zip(&passed) {
+                            let mut rest = &passed[..];
+                            for part in parts {
+                                let (slot, own) = match part.source {
+                                    PartSource::OneHot { .. } => (None, 1),
+                                    PartSource::Dense(slot) => (Some(slot), part.width),
+                                };
+                                let (d, others) = rest.split_at(own);
+                                rest = others;
+                                let moves = |slot: &Slot| self.slots[slot.0].moves;
+                                if let Some(slot) = slot.filter(moves) {
+                                    kernels::add(
+                                        &mut scratch.slots[slot.0][row * own..(row + 1) * own],
+                                        d,
+                                    );
+                                }
+                            }
+                        }
+                    }
                 }
                 ranges
                     .iter()
@@ -602,6 +625,22 @@ pub(in crate::engine) fn present_elements<'a, E: Float>(
             present.push(element);
         }
     }
+}
+
+/// Whether an element of a sequence is there in a row of a block.
+fn is_there<'a, E: Float>(
+    parts: &[Part],
+    index: impl Fn(usize) -> u32,
+    read: impl Fn(Slot) -> &'a [E],
+    row: usize,
+) -> bool {
+    parts.iter().all(|part| match part.source {
+        PartSource::OneHot { column } => (index(column) as usize) < part.width,
+        PartSource::Dense(slot) => {
+            let own = &read(slot)[row * part.width..(row + 1) * part.width];
+            own.iter().all(|x| !x.as_f64().is_nan())
+        }
+    })
 }
 
 /// Rows of a slot of `width` numbers a row.

@@ -150,17 +150,18 @@ pub fn along<E: Float>(
 }
 
 /// Adds the gradients of the parameters, given that of the last state, `d`, which is used up;
-/// `memory` is that of the forward pass.
+/// `memory` is that of the forward pass. Where `passed` has lists, one for each element, those get
+/// the gradients of the element's numbers.
 pub fn backward<E: Float>(
     weights: Weights<E>,
     elements: &[Element<E>],
     memory: &mut Memory<E>,
     d: &mut [E],
-    into: &mut Gradients<E>,
+    (into, passed): (&mut Gradients<E>, &mut [Vec<E>]),
 ) {
     pulp::Arch::new().dispatch(Inlined(
         #[inline(always)]
-        || run_back(weights, elements, memory, d, into),
+        || run_back(weights, elements, memory, d, (into, passed)),
     ));
 }
 
@@ -170,7 +171,7 @@ fn run_back<E: Float>(
     elements: &[Element<E>],
     memory: &mut Memory<E>,
     d: &mut [E],
-    into: &mut Gradients<E>,
+    (into, passed): (&mut Gradients<E>, &mut [Vec<E>]),
 ) {
     let width = d.len();
     let Memory { before, gates, recurrent_new, from_input, from_state } = memory;
@@ -195,6 +196,12 @@ fn run_back<E: Float>(
         add_scaled(into.recurrent_bias, from_state, E::ONE);
         for &(column, x) in element {
             add_scaled(&mut into.input[column * 3 * width..][..3 * width], from_input, x);
+        }
+        if let Some(passed) = passed.get_mut(at) {
+            passed.clear();
+            passed.extend(element.iter().map(|&(column, _)| {
+                dot(&weights.input[column * 3 * width..][..3 * width], from_input)
+            }));
         }
         for (row, &h) in before.iter().enumerate() {
             let own = row * 3 * width..(row + 1) * 3 * width;
@@ -270,8 +277,22 @@ mod tests {
         let (recurrent, rest) = rest.split_at_mut(SIZES[1]);
         let (bias, recurrent_bias) = rest.split_at_mut(SIZES[2]);
         let mut into = Gradients { input, recurrent, bias, recurrent_bias };
-        backward(weights(&parameters), &elements, &mut memory, &mut weight.clone(), &mut into);
+        let mut passed = vec![Vec::new(); elements.len()];
+        let d = &mut weight.clone();
+        let into = (&mut into, &mut passed[..]);
+        backward(weights(&parameters), &elements, &mut memory, d, into);
         assert_gradient(&parameters, &gradient, value);
+        let numbers: Vec<f64> = elements.iter().flatten().map(|(_, x)| *x).collect();
+        assert_gradient(&numbers, &passed.concat(), |numbers| {
+            let mut rest = numbers.iter();
+            let moved = elements.iter().map(|element| {
+                element.iter().zip(&mut rest).map(|((column, _), x)| (*column, *x)).collect()
+            });
+            let moved: Vec<Element<f64>> = moved.collect();
+            let mut out = vec![0.0; WIDTH];
+            forward(weights(&parameters), &moved, &mut Memory::default(), &mut out);
+            out.iter().zip(&weight).map(|(h, w)| h * w).sum()
+        });
     }
 
     #[test]

@@ -198,8 +198,8 @@ pub(in crate::engine) struct Passage {
 
 #[derive(Clone, Debug)]
 pub(in crate::engine) enum PassageKind {
-    /// Column `c` is component `from + c` of an input.
-    Straight { input: usize, from: usize },
+    /// Each of the first `columns`, column `c` is component `from + c` of an input.
+    Straight { input: usize, from: usize, columns: usize },
     /// Expressions of inputs, with their slopes in a slot of their own.
     Slopes { slot: Slot, of: Vec<Slope> },
 }

@@ -12,7 +12,7 @@ use crate::engine::network::forward::Activations;
 use crate::engine::network::plan::{InputKind, NetworkPlan};
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
-use crate::engine::program::points::{Columns, Inputs, Source, Trajectories};
+use crate::engine::program::points::{Columns, Inputs, Source, Trajectories, followed};
 use crate::finite::{self, Sparse};
 use crate::model::EnvironmentKernel;
 use crate::plan::{self, Head, Less, Plan, Quantity, Read, Subject, Version};
@@ -39,7 +39,7 @@ pub(in crate::engine) struct Density {
     to: usize,
     live: bool,
     /// What its kernel sees normalised, as it does where it draws.
-    scaled: Vec<(Variable, Scaled)>,
+    pub scaled: Vec<(Variable, Scaled)>,
 }
 
 /// What a density was in a batch: a row for each point at which the term counts.
@@ -112,6 +112,7 @@ impl Density {
         let refused = |what: &str| EngineError::Unsupported(format!("`{}` {what}", kernel.name));
         let network = NetworkPlan::compile(model, &of.head.layers(), |_, formal| formal)
             .map_err(|e| EngineError::Unsupported(e.to_string()))?;
+        let network = followed(plan, network, kernel.outputs.len(), &of.reads)?;
         let inputs = Inputs::new(plan, &network, kernel, &of.reads)?;
         let target = match of.target {
             Subject::Read(read) => Variable::read(plan, read, 0)

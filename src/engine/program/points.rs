@@ -112,22 +112,38 @@ impl Inputs {
         Ok(Inputs(inputs.collect::<Result<_, EngineError>>()?))
     }
 
-    /// By input, what a gradient goes on to: the state, what was drawn and the next state of the
-    /// point's own step.
-    pub fn through<'a, T>(
-        &self,
-        state: &'a T,
-        drawn: impl Fn(usize) -> Option<&'a T>,
-        next: &'a T,
-    ) -> Vec<Option<&'a T>> {
-        let of = |(source, _): &(Source, InputKind)| match *source {
-            Source::Trajectory(Variable::State, When::After(0)) => Some(state),
-            Source::Trajectory(Variable::State, When::After(1)) => Some(next),
-            Source::Trajectory(Variable::Drawn(draw), _) => drawn(draw),
-            Source::Trajectory(..) | Source::Time => None,
-        };
-        self.0.iter().map(of).collect()
+    /// By input, which variable it reads from `t`, and at which time.
+    pub fn reads_at(&self, t: usize) -> impl Iterator<Item = Option<(Variable, usize)>> {
+        self.0.iter().map(move |&(source, _)| match source {
+            Source::Trajectory(variable, when) => {
+                Some((variable, usize::try_from(when.from(t)).unwrap_or(0)))
+            }
+            Source::Time => None,
+        })
     }
+}
+
+/// The network of a kernel at points, each of whose givens reads one of `reads`: where the gradient
+/// of a plan goes through draws, its backward pass goes on to the inputs that are drawn so.
+///
+/// # Errors
+/// One sentence, where an expression jumps in one.
+pub(in crate::engine) fn followed(
+    plan: &Plan,
+    network: NetworkPlan,
+    outputs: usize,
+    reads: &[Read],
+) -> Result<NetworkPlan, EngineError> {
+    if plan.pathwise.is_none() {
+        return Ok(network);
+    }
+    let follows = |formal: u32| {
+        let read = (formal as usize).checked_sub(outputs).and_then(|at| reads.get(at));
+        let variable = read.and_then(|&read| Variable::read(plan, read, 0));
+        variable.is_some_and(|(variable, _)| variable.is_followed(plan))
+    };
+    let followed = network.following(&plan.model, follows);
+    followed.map_err(|error| EngineError::Unsupported(error.to_string()))
 }
 
 impl<E: Number> Columns<E> {

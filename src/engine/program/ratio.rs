@@ -9,7 +9,7 @@ use crate::engine::network::forward::Activations;
 use crate::engine::network::plan::NetworkPlan;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
-use crate::engine::program::points::{Columns, Inputs, Source, Trajectories};
+use crate::engine::program::points::{Columns, Inputs, Source, Trajectories, followed};
 use crate::engine::program::recorded::Recorded;
 use crate::engine::tables::known_ratio::KnownRatio;
 use crate::model::kernel_parameters;
@@ -54,7 +54,9 @@ pub(in crate::engine) struct RatioRows<E> {
     pub network: Arc<Activations<E>>,
     known: Vec<E>,
     /// The log-densities of a model whose weights are drawn, at the draw and at the means.
-    of_model: [DensityRows<E>; 2],
+    pub of_model: [DensityRows<E>; 2],
+    /// The flat vector with those means.
+    pub means: Vec<E>,
     said: Vec<E>,
 }
 
@@ -70,13 +72,8 @@ impl<E: Number> Ratio<E> {
             let network = compiled.map_err(|error| EngineError::Unsupported(error.to_string()))?;
             let inputs =
                 Inputs::new(plan, &network, plan.model.kernel(ratio.kernel), &ratio.reads)?;
-            let through = match plan.pathwise {
-                Some(_) => network
-                    .clone()
-                    .following(&plan.model, |_| true)
-                    .map_err(|error| EngineError::Unsupported(error.to_string()))?,
-                None => network.clone(),
-            };
+            let outputs = plan.model.kernel(ratio.kernel).outputs.len();
+            let through = followed(plan, network.clone(), outputs, &ratio.reads)?;
             let model = ratio.model.as_ref().map(|model| Density::compile(plan, model));
             Ok(Ratio {
                 network,
@@ -181,6 +178,7 @@ impl<E: Number> RatioRows<E> {
     /// p/q` falls by what `log q` rises.
     fn shift(&mut self, of: &Ratio<E>, model: &Density, point: Point<E>, on: &Trajectories<E>) {
         let at_means = Point { present: &point.frozen.values, ..point };
+        self.means.clone_from(&point.frozen.values);
         for (rows, point) in self.of_model.iter_mut().zip([point, at_means]) {
             rows.points.clone_from(&self.points);
             rows.evaluate_at(model, point, on, |_, what, t, of| {

@@ -58,6 +58,19 @@ impl Scaled {
             }));
         }
     }
+
+    /// The slope of what is seen in each number of rows of all components.
+    pub fn slopes<E: Number>(&self, parameters: &[E], rows: &[E]) -> Vec<E> {
+        let means = &parameters[self.mean.clone()];
+        let log_deviations = &parameters[self.log_deviation.clone()];
+        let (far, width): (E, usize) = (Float::of(FARTHEST), means.len());
+        let slope = |(at, &x): (usize, &E)| {
+            let factor = Float::exp(-log_deviations[at % width]);
+            let z = (x - means[at % width]) * factor;
+            if z > far || z < -far { <E as Float>::ZERO } else { factor }
+        };
+        rows.iter().enumerate().map(slope).collect()
+    }
 }
 
 #[cfg(test)]
@@ -73,5 +86,8 @@ mod tests {
         let mut out = Vec::new();
         scaled.scale(&parameters, &columns, (2, 3), &mut out);
         assert!(out[0] == 1.0 && out[1].is_nan() && out[2..] == [10.0, -1.0], "{out:?}");
+        // the same rows, row by row
+        let slopes = scaled.slopes(&parameters, &[2.0, 1e9, 0.0, -4.0]);
+        assert_eq!(slopes, [1.0, 0.0, 1.0, 0.5]);
     }
 }

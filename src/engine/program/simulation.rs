@@ -20,6 +20,8 @@ use crate::model::{Actor, Domain, FormalVariable, KernelId, Kind, Model, Variabl
 use crate::plan::{Head, Plan, Simulation};
 use crate::world::{Actions, Batch, World};
 use rand_xoshiro::Xoshiro256PlusPlus;
+use std::ops::Range;
+use std::sync::Arc;
 
 /// Places of a simulation's networks.
 const POLICY: usize = 0;
@@ -30,29 +32,29 @@ const SIMULATED: u64 = 1 << 63;
 
 /// One simulated rollout, compiled.
 pub(in crate::engine) struct Simulator {
-    world: Drawer,
-    policy: Drawer,
+    pub world: Drawer,
+    pub policy: Drawer,
     /// The policy is that of the beginning of the round.
-    previous: bool,
+    pub previous: bool,
     state: Domain,
     action: Domain,
-    steps: usize,
+    pub steps: usize,
     /// How networks see the states, where they see them normalised.
-    scaled: Option<Scaled>,
+    pub scaled: Option<Scaled>,
 }
 
 /// A kernel that draws a state or an action of a rollout.
-struct Drawer {
-    network: NetworkPlan,
-    family: Family,
-    sources: Vec<Source>,
+pub(in crate::engine) struct Drawer {
+    pub network: Arc<NetworkPlan>,
+    pub family: Family,
+    pub sources: Vec<Source>,
     /// How it sees a state normalised, as it does where the bound draws from it.
-    scaled: Option<Scaled>,
+    pub scaled: Option<Scaled>,
 }
 
 /// What an input of a drawer reads.
-#[derive(Clone, Copy)]
-enum Source {
+#[derive(Clone, Copy, PartialEq)]
+pub(in crate::engine) enum Source {
     State,
     Action,
     /// What a copy of the last round would imagine in turn: so many zeros.
@@ -64,8 +66,9 @@ pub(in crate::engine) struct Simulated<E> {
     random: Xoshiro256PlusPlus,
     state: Held<E>,
     action: Held<E>,
-    /// By simulation, those of its policy and of its world.
-    networks: Vec<[Activations<E>; 2]>,
+    /// By simulation and step of it, what its policy and its world made; where rows are kept, of
+    /// all of them, else of the last step alone.
+    made: Vec<Vec<[Made<E>; 2]>>,
     numbers: Vec<E>,
     uniforms: Vec<E>,
     drawn: Draws<E>,
@@ -74,6 +77,13 @@ pub(in crate::engine) struct Simulated<E> {
     zeros: Vec<E>,
     /// A state as it is seen normalised.
     seen: Vec<E>,
+}
+
+/// What a kernel of a rollout computed and drew.
+#[derive(Default)]
+pub(in crate::engine) struct Made<E> {
+    pub network: Arc<Activations<E>>,
+    pub draws: Draws<E>,
 }
 
 /// A variable of all rows: numbers of its values where they are finite, else columns of components.
@@ -101,8 +111,9 @@ impl Simulator {
             let mut all = Scaled::all(plan).into_iter();
             all.find(|(variable, _)| *variable == written.state).map(|(_, scaled)| scaled)
         };
+        let follows = plan.pathwise.as_ref().is_some_and(|pathwise| pathwise.imagines);
         let of = |kernel, head| {
-            let drawer = Drawer::new(model, kernel, head, written.state)?;
+            let drawer = Drawer::new(model, (kernel, head), written.state, follows)?;
             let is_drawn = plan.draws.iter().any(|draw| draw.kernel == kernel);
             Ok::<_, EngineError>(Drawer { scaled: scaled().filter(|_| is_drawn), ..drawer })
         };
@@ -118,12 +129,20 @@ impl Simulator {
     }
 }
 
+impl Simulator {
+    /// Columns of a state and of an action of a rollout.
+    pub fn columns(&self) -> (usize, usize) {
+        (columns_of(&self.state), columns_of(&self.action))
+    }
+}
+
 impl Drawer {
+    /// Where a gradient goes through what is imagined, it `follows` what is read of that.
     fn new(
         model: &Model,
-        kernel: KernelId,
-        head: &Head,
+        (kernel, head): (KernelId, &Head),
         state: VariableId,
+        follows: bool,
     ) -> Result<Drawer, EngineError> {
         const NOTHING: u32 = u32::MAX;
         let network = NetworkPlan::compile_acting(
@@ -132,6 +151,10 @@ impl Drawer {
             |_, formal| formal,
             |_| Some(NOTHING),
         );
+        let network = match follows {
+            true => network.and_then(|found| found.following(model, |of| of != NOTHING)),
+            false => network,
+        };
         let network = network.map_err(|error| EngineError::Unsupported(error.to_string()))?;
         let sources = network.inputs().iter().map(|input| {
             let formal = model.kernel(kernel).formals().nth(input.source as usize);
@@ -142,7 +165,7 @@ impl Drawer {
             }
         });
         let (sources, family) = (sources.collect(), Family::of(head));
-        Ok(Drawer { sources, family, network, scaled: None })
+        Ok(Drawer { sources, family, network: Arc::new(network), scaled: None })
     }
 }
 
@@ -152,7 +175,7 @@ impl<E: Number> Simulated<E> {
             random: generator([0; 3]),
             state: Held::default(),
             action: Held::default(),
-            networks: Vec::new(),
+            made: Vec::new(),
             numbers: Vec::new(),
             uniforms: Vec::new(),
             drawn: Draws::default(),
@@ -168,19 +191,28 @@ impl<E: Number> Simulated<E> {
         self.random = generator([of[0], of[1] ^ SIMULATED, of[2]]);
     }
 
+    /// What the policy and the world of a simulation made at a step of it, of rows that are kept.
+    pub fn made(&self, simulation: usize, step: usize) -> &[Made<E>; 2] {
+        &self.made[simulation][step]
+    }
+
     /// Draws all rollouts of the rows in front, and writes the columns of each to its part of
-    /// `out`, column after column.
+    /// `out`, column after column. What is made of them stands behind the first `kept` rows, where
+    /// rows are kept.
     pub fn draw(
         &mut self,
         all: &[Simulator],
         point: Point<E>,
         on: (&World<E>, &Batch<E>),
+        kept: Option<usize>,
         out: &mut Vec<Vec<E>>,
     ) {
-        self.networks.resize_with(all.len(), Default::default);
+        self.made.resize_with(all.len(), Vec::new);
         out.resize_with(all.len(), Vec::new);
         for (at, (of, out)) in all.iter().zip(out).enumerate() {
-            self.roll_out((at, of), point, on, out);
+            let steps = if kept.is_some() { of.steps } else { 1 };
+            self.made[at].resize_with(steps, Default::default);
+            self.roll_out((at, of), point, on, kept, out);
         }
     }
 
@@ -189,6 +221,7 @@ impl<E: Number> Simulated<E> {
         (at, of): (usize, &Simulator),
         point: Point<E>,
         (world, batch): (&World<E>, &Batch<E>),
+        kept: Option<usize>,
         out: &mut Vec<E>,
     ) {
         let rows = batch.front();
@@ -201,12 +234,14 @@ impl<E: Number> Simulated<E> {
         self.read_start(of, (world, batch), rows);
         let acting =
             if of.previous { point.previous.unwrap_or(point.present) } else { point.present };
-        for step in out.chunks_exact_mut((states + actions) * rows) {
+        let first = kept.unwrap_or(0);
+        for (number, step) in out.chunks_exact_mut((states + actions) * rows).enumerate() {
+            let number = if kept.is_some() { number } else { 0 };
             let (of_state, of_action) = step.split_at_mut(states * rows);
-            self.draw_from(&of.policy, (at, POLICY), acting, rows);
+            self.draw_from(&of.policy, (at, number, POLICY), acting, first..first + rows);
             self.action
                 .take(of.policy.family.actions(&self.drawn, 0..rows, &mut self.columns), rows);
-            self.draw_from(&of.world, (at, WORLD), point.present, rows);
+            self.draw_from(&of.world, (at, number, WORLD), point.present, first..first + rows);
             self.state.take(of.world.family.actions(&self.drawn, 0..rows, &mut self.columns), rows);
             let Simulated { state, action, components, seen, .. } = self;
             let columns = state.seen(of.scaled.as_ref(), point.present, rows, seen);
@@ -243,21 +278,13 @@ impl<E: Number> Simulated<E> {
     fn draw_from(
         &mut self,
         of: &Drawer,
-        (at, which): (usize, usize),
+        (at, step, which): (usize, usize, usize),
         parameters: &[E],
-        rows: usize,
+        all: Range<usize>,
     ) {
+        let rows = all.len();
         let Simulated {
-            random,
-            state,
-            action,
-            networks,
-            numbers,
-            uniforms,
-            drawn,
-            zeros,
-            seen,
-            ..
+            random, state, action, made, numbers, uniforms, drawn, zeros, seen, ..
         } = self;
         let columns = state.seen(of.scaled.as_ref(), parameters, rows, seen);
         let most = of
@@ -276,13 +303,18 @@ impl<E: Number> Simulated<E> {
                 Source::Nothing(_) => Feed::Real { columns: zeros, stride: rows },
             })
             .collect();
-        let network = &mut networks[at][which];
-        of.network.forward(parameters, &feeds, 0..rows, network);
+        let Made { network, draws } = &mut made[at][step][which];
+        let network =
+            Arc::get_mut(network).expect("simulation: the tape of the last gradient is gone");
+        of.network.forward(parameters, &feeds, all.clone(), network);
         numbers.clear();
         numbers.resize(rows * of.family.numbers(), <E as Float>::ZERO);
-        of.family.describe(|root| network.output(&of.network, root, 0..rows), &[], numbers);
+        of.family.describe(|root| network.output(&of.network, root, all.clone()), &[], numbers);
         drawn.clear();
         of.family.draw(numbers, Choice::Sampled, random, uniforms, drawn);
+        draws.keep(all.start, of.family.width());
+        draws.numbers.extend_from_slice(&drawn.numbers);
+        draws.reals.extend_from_slice(&drawn.reals);
     }
 }
 

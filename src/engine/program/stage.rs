@@ -25,7 +25,8 @@ use crate::engine::numeric::stream::GAINS;
 use crate::expr::{ExprId, Node};
 use crate::model::{FiniteDomain, Input};
 use crate::plan::{
-    Baseline, Credited, Draw, Extent, OptionGradient, Plan, Prior, Quantity, Subject, Version,
+    Baseline, Beside, Credited, Draw, Extent, OptionGradient, Plan, Prior, Quantity, Subject,
+    Version,
 };
 use crate::world::{Told, World};
 use std::ops::Range;
@@ -325,6 +326,7 @@ impl<E> Stage<'_, E> {
     pub fn compares(&self) -> bool {
         self.plan.settings.baseline == Baseline::LeaveOneOut
             || self.scored_start.is_some()
+            || !self.plan.scored_beside().is_empty()
             || self.plan.unserved > 0
     }
 
@@ -339,6 +341,26 @@ impl<E> Stage<'_, E> {
             || !self.wholes.is_empty()
             || !self.learning.traced.is_empty()
             || self.imagination.as_ref().is_some_and(|of| !of.wired.traced.is_empty())
+            || !self.plan.scored_beside().is_empty()
+    }
+
+    /// The gradient goes through what kernels imagine.
+    pub fn imagines_through(&self) -> bool {
+        self.plan.pathwise.as_ref().is_some_and(|pathwise| pathwise.imagines)
+    }
+
+    /// Which draw of a row something is that keeps its score beside those of kernels.
+    pub fn beside(&self, wanted: Beside) -> Option<usize> {
+        let all = self.plan.scored_beside();
+        let at = all.iter().position(|beside| *beside == wanted)?;
+        Some(self.row_draws() - all.len() + at)
+    }
+
+    /// Whether a learned value is compared with the credit of a draw: not where it may read what
+    /// that moves.
+    pub fn is_served(&self, draw: usize) -> bool {
+        let of_kernels = self.row_draws() - self.plan.scored_beside().len();
+        draw >= self.plan.unserved && !(of_kernels..self.row_draws()).contains(&draw)
     }
 
     /// How many draws are credited: those of a step, and the next and the first state where a model
@@ -357,9 +379,12 @@ impl<E> Stage<'_, E> {
         self.ratios.iter().any(Ratio::learns_within)
     }
 
-    /// Those of each row: all but that of the first state.
+    /// Those of each row: all but that of the first state. The last are those that no kernel's
+    /// factor draws.
     pub fn row_draws(&self) -> usize {
-        self.draws.len() + usize::from(self.scored_model.is_some())
+        self.draws.len()
+            + usize::from(self.scored_model.is_some())
+            + self.plan.scored_beside().len()
     }
 
     /// What of the world is recorded.

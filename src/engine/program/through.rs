@@ -6,10 +6,11 @@ use crate::plan::{Plan, Slope};
 
 /// What a gradient through draws needs beside a stage.
 pub(in crate::engine) struct Through<E> {
-    /// The gradient goes through the action.
-    pub action: bool,
     pub terms: Slopes<E>,
     pub prior: Slopes<E>,
+    /// How the observation moves with the state: its components, or the logarithm of its
+    /// probability.
+    pub observation: Slopes<E>,
 }
 
 /// Derivatives of expressions in what a step reads.
@@ -23,7 +24,8 @@ pub(in crate::engine) struct Slopes<E> {
 pub(in crate::engine) struct SlopeRows<E> {
     pub terms: Vec<Vec<E>>,
     pub prior: Vec<Vec<E>>,
-    values: Option<(Values<E>, Values<E>)>,
+    pub observation: Vec<Vec<E>>,
+    values: Option<[Values<E>; 3]>,
 }
 
 impl<E: Number> Through<E> {
@@ -31,27 +33,23 @@ impl<E: Number> Through<E> {
     pub fn of(plan: &Plan) -> Option<Through<E>> {
         let pathwise = plan.pathwise.as_ref()?;
         Some(Through {
-            action: pathwise.action,
             terms: Slopes::of(plan, &pathwise.slopes),
             prior: Slopes::of(plan, &pathwise.of_prior),
+            observation: Slopes::of(plan, &pathwise.of_observation),
         })
+    }
+
+    fn all(&self) -> [&Slopes<E>; 3] {
+        [&self.terms, &self.prior, &self.observation]
     }
 }
 
 impl<E: Number> Slopes<E> {
     fn of(plan: &Plan, slopes: &[Slope]) -> Slopes<E> {
         let values: Vec<_> = slopes.iter().map(|slope| slope.value).collect();
-        let told = |at: Place| match at {
-            // the rewards that the model draws, in their order
-            Place::Reward(reward) => Place::Reward(plan.outcomes_before(reward)),
-            Place::State(_) | Place::NextState(_) | Place::Observation(_) | Place::Gain(_) => at,
-            Place::Drawn(..) | Place::LastDrawn(..) | Place::Trajectory(_) => at,
-        };
         let of = slopes.iter().map(|slope| {
-            (
-                slope.at,
-                told(place(plan, slope.of).expect("plan: a slope is in what its step reads")),
-            )
+            let at = place(plan, slope.of).expect("plan: a slope is in what its step reads");
+            (slope.at, at)
         });
         Slopes { of: of.collect(), expressions: Expressions::compile(plan, &values) }
     }
@@ -59,29 +57,30 @@ impl<E: Number> Slopes<E> {
 
 impl<E: Number> SlopeRows<E> {
     pub fn clear(&mut self) {
-        self.terms.iter_mut().chain(&mut self.prior).for_each(Vec::clear);
+        let SlopeRows { terms, prior, observation, .. } = self;
+        terms.iter_mut().chain(prior).chain(observation).for_each(Vec::clear);
     }
 
     /// Room for `rows` rows, where there are derivatives.
     pub fn new(of: Option<&Through<E>>, rows: usize) -> SlopeRows<E> {
-        let values =
-            of.map(|of| (of.terms.expressions.values(rows), of.prior.expressions.values(rows)));
-        SlopeRows { terms: Vec::new(), prior: Vec::new(), values }
+        let values = of.map(|of| of.all().map(|slopes| slopes.expressions.values(rows)));
+        SlopeRows { terms: Vec::new(), prior: Vec::new(), observation: Vec::new(), values }
     }
 
     /// Reads what stands before a step, or what a step has made, as `fill` does it.
     pub fn read(&mut self, of: &Through<E>, mut fill: impl FnMut(&Expressions<E>, &mut Values<E>)) {
-        let Some((terms, prior)) = &mut self.values else { return };
-        fill(&of.terms.expressions, terms);
-        fill(&of.prior.expressions, prior);
+        let Some(values) = &mut self.values else { return };
+        for (slopes, values) in of.all().into_iter().zip(values) {
+            fill(&slopes.expressions, values);
+        }
     }
 
     /// Appends the slopes of the `live` rows of a step, which has been made.
     pub fn add(&mut self, of: &Through<E>, t: usize, live: usize) {
-        let Some((terms, prior)) = &mut self.values else { return };
-        for (slopes, values, out) in
-            [(&of.terms, terms, &mut self.terms), (&of.prior, prior, &mut self.prior)]
-        {
+        let SlopeRows { terms, prior, observation, values } = self;
+        let Some(values) = values else { return };
+        let lists = of.all().into_iter().zip(values).zip([terms, prior, observation]);
+        for ((slopes, values), out) in lists {
             slopes.expressions.run(t, 0..live, values);
             out.resize_with(slopes.of.len(), Vec::new);
             out.iter_mut()
@@ -92,9 +91,9 @@ impl<E: Number> SlopeRows<E> {
 
     /// Moves what is scheduled to a batch.
     pub fn move_schedules(&mut self, of: &Through<E>, batch: u64, batches: u64) {
-        if let Some((terms, prior)) = &mut self.values {
-            of.terms.expressions.move_schedules(batch, batches, terms);
-            of.prior.expressions.move_schedules(batch, batches, prior);
+        let Some(values) = &mut self.values else { return };
+        for (slopes, values) in of.all().into_iter().zip(values) {
+            slopes.expressions.move_schedules(batch, batches, values);
         }
     }
 }

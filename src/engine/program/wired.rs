@@ -30,7 +30,7 @@ pub(in crate::engine) struct Wired {
     feeds: Vec<(Feed, InputKind)>,
     /// What is read of earlier steps: each read, which step of it, how many values there are, and
     /// whether what reads it is not drawn at the first step.
-    pub traced: Vec<(Variable, When, InputKind, bool)>,
+    pub traced: Vec<Traced>,
     /// The state's and the observation's numbers, where a world that does not number them feeds a
     /// network that needs them.
     state: Option<FiniteDomain>,
@@ -38,6 +38,10 @@ pub(in crate::engine) struct Wired {
     /// How real components are normalised, where they are.
     scaled: Vec<(Feed, Scaled)>,
 }
+
+/// A read of another step: the variable, when, how many values there are, and whether it begins
+/// what another draw goes on with.
+pub(in crate::engine) type Traced = (Variable, When, InputKind, bool);
 
 /// Layers of a kernel, and what its givens read.
 pub(in crate::engine) struct Part<'a> {
@@ -96,6 +100,30 @@ impl Feed {
         }
     }
 
+    /// The variable, where it is one of the present step.
+    fn variable(self) -> Option<Variable> {
+        match self {
+            Feed::State => Some(Variable::State),
+            Feed::Observation => Some(Variable::Observation),
+            Feed::Drawn(draw) => Some(Variable::Drawn(draw)),
+            Feed::Time | Feed::Last(_) | Feed::First(_) | Feed::Traced(_) | Feed::Simulated(_) => {
+                None
+            }
+        }
+    }
+
+    /// What it reads at step `t`, and at which time; `None` where that is no variable of the
+    /// trajectory, or there is none at that time.
+    fn reads_at(self, t: usize, traced: &[Traced]) -> Option<(Variable, usize)> {
+        let (variable, when) = match self {
+            Feed::Last(draw) => (Variable::Drawn(draw), When::After(-1)),
+            Feed::First(draw) => (Variable::Drawn(draw), When::At(1)),
+            Feed::Traced(at) => traced.get(at).map(|&(variable, when, ..)| (variable, when))?,
+            _ => (self.variable()?, When::After(0)),
+        };
+        Some((variable, usize::try_from(when.from(t)).unwrap_or(0)))
+    }
+
     /// The pass of a network in which it is there: a pass for each draw.
     fn pass(self) -> usize {
         match self {
@@ -146,10 +174,7 @@ impl Wired {
         let model = &plan.model;
         let environment = model.environment(plan.environment);
         let refused = |kernel: KernelId, what: &str| {
-            EngineError::Unsupported(format!(
-                "`{}` {what}, which this version does not run",
-                model.kernel(kernel).name
-            ))
+            EngineError::Unsupported(format!("`{}` {what}", model.kernel(kernel).name))
         };
         let whose = draws[draws.len() - 1].kernel;
         let drawn = |variable, once| {
@@ -199,12 +224,16 @@ impl Wired {
             let feeds: Option<Vec<Feed>> =
                 part.reads.iter().map(|read| feed(read, begins)).collect();
             let feeds = feeds.ok_or_else(|| {
-                refused(part.kernel, "reads what its environment does not draw before it")
+                refused(
+                    part.kernel,
+                    "reads what is drawn after it, or what its environment does not draw",
+                )
             })?;
             if known.iter().any(|(kernel, other)| *kernel == part.kernel && *other != feeds) {
                 return Err(refused(
                     part.kernel,
-                    "stands in prior and posterior with other arguments",
+                    "stands in prior and posterior with other arguments, which one pass of its network \
+                     does not compute yet",
                 ));
             }
             known.push((part.kernel, feeds));
@@ -229,12 +258,21 @@ impl Wired {
         };
         let network = NetworkPlan::compile_acting(model, &roots, source, simulated)
             .map_err(|error| EngineError::Unsupported(error.to_string()))?;
-        let network = match plan.pathwise {
-            Some(_) => network
-                .following(model, |source| {
-                    source != ELSEWHERE && matches!(Feed::of(source), Feed::State | Feed::Drawn(_))
-                })
-                .map_err(|error| EngineError::Unsupported(error.to_string()))?,
+        let network = match &plan.pathwise {
+            Some(pathwise) => {
+                let read = |at: usize| Variable::read(plan, earlier.borrow()[at].0, 0);
+                let of = |feed: Feed| match feed {
+                    Feed::Traced(at) => read(at).map(|(variable, _)| variable),
+                    _ => feed.reads_at(0, &[]).map(|(variable, _)| variable),
+                };
+                let follows = |feed: Feed| match feed {
+                    Feed::Simulated(_) => pathwise.imagines,
+                    _ => of(feed).is_some_and(|variable| variable.is_followed(plan)),
+                };
+                network
+                    .following(model, |source| source != ELSEWHERE && follows(Feed::of(source)))
+                    .map_err(|error| EngineError::Unsupported(error.to_string()))?
+            }
             None => network,
         };
         // a window that ends at its own step is there once that is drawn
@@ -310,23 +348,25 @@ impl Wired {
         Wired { scaled: Vec::new(), ..self }
     }
 
-    /// By input, what a gradient goes on to: the state, and what was drawn of the step.
-    pub fn through<'a, T>(
+    /// By input, which variable it reads at step `t`, at which time, and how it is normalised;
+    /// `None` of what is no variable of the trajectory, or not there.
+    pub fn reads_at(
         &self,
-        state: &'a T,
-        drawn: impl Fn(usize) -> Option<&'a T>,
-    ) -> Vec<Option<&'a T>> {
-        let of = |(feed, _): &(Feed, InputKind)| match *feed {
-            Feed::State => Some(state),
-            Feed::Drawn(draw) => drawn(draw),
-            Feed::Observation
-            | Feed::Time
-            | Feed::Last(_)
-            | Feed::First(_)
-            | Feed::Traced(_)
-            | Feed::Simulated(_) => None,
-        };
-        self.feeds.iter().map(of).collect()
+        t: usize,
+    ) -> impl Iterator<Item = Option<(Variable, usize, Option<&Scaled>)>> {
+        self.feeds.iter().map(move |(feed, _)| {
+            let (variable, time) = feed.reads_at(t, &self.traced)?;
+            let scaled = self.scaled.iter().find(|(of, _)| of.variable() == Some(variable));
+            Some((variable, time, scaled.map(|(_, scaled)| scaled)))
+        })
+    }
+
+    /// By input, which of the plan's simulations it is.
+    pub fn simulated(&self) -> impl Iterator<Item = Option<usize>> {
+        self.feeds.iter().map(|(feed, _)| match feed {
+            Feed::Simulated(at) => Some(*at),
+            _ => None,
+        })
     }
 
     /// Whether an input is the time, or of an earlier step.
@@ -536,8 +576,7 @@ fn verify_starts(plan: &Plan, known: &[(KernelId, Vec<Feed>)]) -> Result<(), Eng
         let of_kernel = known.iter().filter(|(of, _)| *of == simulation.kernel);
         if of_kernel.clone().any(|(_, feeds)| feeds[given] != Feed::State) {
             let message = format!(
-                "`{}` imagines from another state than that of its step, which this version does \
-                 not run",
+                "`{}` imagines from another state than that of its step, which does not run yet",
                 kernel.name
             );
             return Err(EngineError::Unsupported(message));

@@ -130,6 +130,87 @@ pub fn assess(plan: &Plan, at: &Viewpoint, looks: usize) -> Result<Assessment, E
     test(PILOT + BATCHES..PILOT + BATCHES + AGAIN, alarm)
 }
 
+/// Runs two estimators of one gradient, each over [`BATCHES`] batches of [`TRAJECTORIES`]
+/// trajectories, at parameters away from the initial ones, and compares their means number by
+/// number; where that leaves a doubt, over [`AGAIN`] others, which alone decide. Of real draws no
+/// oracle has the gradient. A classifier is what it is at these parameters.
+///
+/// # Errors
+/// One sentence: a construct cannot run, or the two have other parameters.
+pub fn compare(
+    plan: &Plan,
+    other: &Plan,
+    (seed, looks): (u64, usize),
+) -> Result<Assessment, EngineError> {
+    let at = |seed: u64| {
+        let mut parameters = Parameters::<f64>::initial(&plan.model, seed);
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
+        for value in parameters.values_mut() {
+            *value += 0.3 * (2.0 * random.random::<f64>() - 1.0);
+        }
+        parameters
+    };
+    let (parameters, previous) = (at(seed), at(!seed));
+    if Parameters::<f64>::initial(&other.model, seed).values().len() != parameters.values().len() {
+        return Err(EngineError::Unsupported("its scores have other parameters".to_owned()));
+    }
+    let trained: Vec<usize> =
+        plan.trained.iter().flat_map(|&id| parameters.layout().range(id)).collect();
+    let sampled = |plan: &Plan| {
+        let mut sampled = plan.settled();
+        sampled.settings.trajectories = TRAJECTORIES;
+        sampled.settings.shards = 2;
+        sampled
+    };
+    let (plan, other) = (sampled(plan), sampled(other));
+    let (stage, by_other) = (Stage::new(&plan)?, Stage::new(&other)?);
+    let test = |batches: Range<u64>, alarm: f64| -> Result<Assessment, EngineError> {
+        let count = batches.end - batches.start;
+        let apart = batches.start + AGAIN + 2 * BATCHES..batches.end + AGAIN + 2 * BATCHES;
+        let of = |stage: &Stage<f64>, batches| {
+            estimates_at(stage, (&parameters, &previous), Aim::Policy, batches)
+        };
+        let (found, wanted) = (of(&stage, batches)?, of(&by_other, apart)?);
+        let moments = |estimates: &[Vec<f64>], number: usize| {
+            Moments::of(estimates.iter().map(|estimate| estimate[number]))
+        };
+        let both: Vec<_> =
+            trained.iter().map(|&at| (moments(&found, at), moments(&wanted, at))).collect();
+        let scale = both.iter().fold(0.0, |scale: f64, (own, _)| scale.max(own.mean.abs()));
+        let mut worst = Assessment {
+            components: trained.len(),
+            untested: 0,
+            batches: count,
+            largest_z: 0.0,
+            threshold: threshold(trained.len(), alarm),
+            bias: 0.0,
+            standard_error: 0.0,
+            scale,
+            variance: both.iter().map(|(own, _)| own.variance).sum(),
+        };
+        for (own, other) in &both {
+            let bias = own.mean - other.mean;
+            let standard_error = ((own.variance + other.variance) / count as f64).sqrt();
+            let z = bias.abs() / standard_error.hypot(RESOLUTION * scale.max(1e-6));
+            let z = if z.is_nan() { f64::INFINITY } else { z };
+            if z > worst.largest_z {
+                worst = Assessment { largest_z: z, bias, standard_error, ..worst };
+            }
+        }
+        let told = [worst.bias, worst.standard_error, worst.scale, worst.variance];
+        match told.iter().all(|number| number.is_finite()) {
+            true => Ok(worst),
+            false => Err(EngineError::Unsupported(OVERFLOWS.to_owned())),
+        }
+    };
+    let first = test(0..BATCHES, DOUBT)?;
+    if first.holds() {
+        let alarm = FALSE_ALARM / looks.max(1) as f64;
+        return Ok(Assessment { threshold: threshold(trained.len(), alarm), ..first });
+    }
+    test(BATCHES..BATCHES + AGAIN, FALSE_ALARM / looks.max(1) as f64)
+}
+
 /// The z-score of a component, its bias and the standard error of that.
 fn judge(
     direction: &[(usize, f64)],

@@ -16,6 +16,7 @@ use crate::engine::program::imagine::Imagined;
 use crate::engine::program::point::Point;
 use crate::engine::program::points::Trajectories;
 use crate::engine::program::ratio::RatioRows;
+use crate::engine::program::simulation::Simulated;
 use crate::engine::program::stage::Stage;
 use crate::engine::program::through::SlopeRows;
 use crate::engine::sample::ledger::Ledger;
@@ -41,6 +42,8 @@ pub(in crate::engine) struct Episodes<E> {
     pub imagined_start: Imagined<E>,
     pub imagined: Imagined<E>,
     pub slopes: SlopeRows<E>,
+    /// What kernels imagined before they drew.
+    pub simulated: Simulated<E>,
     /// By gain, that of each row, where exponents read it when trajectories are whole.
     pub gains: Vec<Vec<E>>,
     /// The values of schedules in their batch.
@@ -85,6 +88,7 @@ impl<E: Number> Episodes<E> {
             slopes: SlopeRows::new(stage.through.as_ref(), trajectories),
             gains: vec![Vec::new(); stage.gains.len()],
             schedules: Vec::new(),
+            simulated: Simulated::new(),
             ledger: Ledger::default(),
             trace: Trace::default(),
             inputs: Sums::default(),

@@ -53,7 +53,7 @@ impl<E: Float> Tape<E> {
         plan: &Arc<NetworkPlan>,
         parameters: &Parameters<E>,
         (activations, rows): (&Arc<Activations<E>>, Range<usize>),
-        inputs: &[Option<&Matrix<E>>],
+        inputs: &[Option<Matrix<E>>],
     ) -> Vec<Matrix<E>> {
         let root = |root| {
             self.constant(activations.output(plan, root, rows.clone()).to_vec(), plan.width(root))
@@ -63,7 +63,7 @@ impl<E: Float> Tape<E> {
             .iter()
             .enumerate()
             .filter(|(at, _)| plan.passes_to(*at))
-            .filter_map(|(at, input)| Some((at, (*input)?.clone())))
+            .filter_map(|(at, input)| Some((at, input.clone()?)))
             .collect();
         let (plan, activations, outputs) = (plan.clone(), activations.clone(), roots.clone());
         let (leaf, values, scratch) =

@@ -216,7 +216,7 @@ fn batches_of_any_family_are_used_again() {
 }
 
 #[test]
-fn what_is_no_normal_keeps_its_score_beside_gradients_through_draws() {
+fn what_is_no_normal_moves_through_draws_as_by_its_score() {
     let text = |estimator: &str, seed: u64| {
         format!(
             "model dream

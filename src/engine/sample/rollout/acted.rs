@@ -26,7 +26,7 @@ impl<E: Number> Rollout<E> {
     /// Begins an episode whose imagination is named by `stream`.
     pub fn begin_shown(&mut self, stage: &Stage<E>, stream: [u64; 3]) {
         self.fault = None;
-        self.simulated.begin(stream);
+        self.episodes.simulated.begin(stream);
         self.episodes.clear(stage);
     }
 

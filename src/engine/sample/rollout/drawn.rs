@@ -76,7 +76,8 @@ impl<E: Number> Rollout<E> {
         let Rollout { episodes, feeds, batch, work, listed, .. } = self;
         let Episodes { draws, network, .. } = episodes;
         let origin = &work.origin[..live];
-        if stage.draws.iter().any(|of| of.shared) {
+        // a draw that is alone reads the last one where it may stay there
+        if stage.draws.len() > 1 || stage.draws[0].stays_at.is_some() {
             let all = stage.draws.iter().zip(&*draws).zip(&mut feeds.last);
             all.for_each(|((of, drawn), last)| drawn.read_last(of, t, origin, last));
             feeds.drawn.iter_mut().chain(&mut feeds.first).for_each(Values::clear);

@@ -25,7 +25,6 @@ use crate::engine::program::density::Density;
 use crate::engine::program::expressions;
 use crate::engine::program::gain::{Gain, GainRows, Transitions};
 use crate::engine::program::point::{Frozen, Point};
-use crate::engine::program::simulation::Simulated;
 use crate::engine::program::stage::Stage;
 use crate::engine::program::whole::Whole;
 use crate::engine::program::wired::Feeds;
@@ -46,7 +45,6 @@ pub(in crate::engine) struct Rollout<E> {
     /// Those of the last run.
     pub episodes: Episodes<E>,
     batch: Batch<E>,
-    simulated: Simulated<E>,
     gains: Vec<GainRows<E>>,
     /// What is drawn, where that is not sampled.
     pub listed: Option<Listed>,
@@ -86,7 +84,6 @@ impl<E: Number> Rollout<E> {
         Rollout {
             episodes: Episodes::new(stage, trajectories),
             batch: Batch::new(&stage.world, trajectories),
-            simulated: Simulated::new(),
             gains: stage.gains.iter().map(|_| GainRows::default()).collect(),
             listed: None,
             tally: None,
@@ -176,7 +173,7 @@ impl<E: Number> Rollout<E> {
     ) {
         self.fault = None;
         let mut random = generator(stream);
-        self.simulated.begin(stream);
+        self.episodes.simulated.begin(stream);
         self.episodes.clear(stage);
         self.gains.iter_mut().for_each(GainRows::clear);
         match (&self.listed, &stage.start) {
@@ -300,10 +297,12 @@ impl<E: Number> Rollout<E> {
             );
         }
         self.read_earlier((stage, wired, point.present), t, live);
-        self.simulated.draw(
+        let is_kept = keep == Keep::Rows && stage.imagines_through();
+        self.episodes.simulated.draw(
             &stage.simulators,
             point,
             (&stage.world, &self.batch),
+            is_kept.then_some(first),
             &mut self.feeds.simulated,
         );
         let broken = self.draw_step(stage, point, wired, random, rows.clone(), (t, choice));
@@ -415,10 +414,17 @@ impl<E: Number> Rollout<E> {
             episodes.slopes.read(through, |expressions, values| {
                 expressions.read_after(&stage.world, batch, live, values)
             });
-            episodes.slopes.add(through, t, live);
         }
         if !stage.gains.is_empty() {
             self.evaluate_gains(stage, point.frozen, t, live);
+        }
+        if let (Some(through), Keep::Rows) = (&stage.through, keep) {
+            let Rollout { episodes: Episodes { slopes, .. }, gains, .. } = self;
+            slopes.read(through, |expressions, values| {
+                let all = gains.iter().enumerate();
+                all.for_each(|(at, own)| expressions.put_gain(at, &own.values, values));
+            });
+            slopes.add(through, t, live);
         }
         stage.exponents.run(t, 0..live, &mut self.exponents);
         for (density, rows) in stage.densities.iter().zip(&mut self.episodes.densities) {

@@ -1,0 +1,452 @@
+//! The gradient through draws: the tape of whole trajectories, each draw a function of what its
+//! kernel computed and of its noise.
+//!
+//! The surrogate `Σ_i log q_i · A_i + Σ_k f_k`, of the draws `i` that keep their score, the
+//! advantages held fixed, is differentiated in all that its states, options and actions depend on:
+//! draws that are followed have no score, and where all are, the surrogate is the bound itself
+//! (Schulman et al. 2015, "Gradient estimation using stochastic computation graphs", corollary 1).
+//! Nothing ends an episode here before the horizon: the plan holds it.
+
+mod densities;
+mod paths;
+mod simulated;
+
+use self::paths::{Paths, Read};
+use crate::engine::episode::variable::Variable;
+use crate::engine::family::Draws;
+use crate::engine::family::path::OnPath;
+use crate::engine::numeric::float::Float;
+use crate::engine::numeric::number::Number;
+use crate::engine::program::draws::KlReference;
+use crate::engine::program::expressions::Place;
+use crate::engine::program::imagine::{Imagination, Imagined};
+use crate::engine::program::stage::{Source, Stage, Term};
+use crate::engine::program::through::{Slopes, Through};
+use crate::engine::program::wired::Wired;
+use crate::engine::sample::episodes::Episodes;
+use crate::engine::tape::parameters::Parameters;
+use crate::engine::tape::tensor::{Matrix, Tape};
+use crate::plan::{Beside, Less, Subject};
+use std::ops::Range;
+
+/// The trajectories of a shard, and what their draws are credited with.
+pub(in crate::engine) struct Trajectories<'a, E: Float> {
+    pub stage: &'a Stage<'a, E>,
+    pub through: &'a Through<E>,
+    pub parameters: &'a Parameters<E>,
+    /// Those of the last round, where a prior is of it.
+    pub previous: Option<&'a Parameters<E>>,
+    pub episodes: &'a Episodes<E>,
+    /// By draw, of each row; of no use where the gradient goes through what is drawn.
+    pub advantages: Vec<&'a [E]>,
+    pub share: f64,
+}
+
+/// What a surrogate is made of: tensors and the weights of their rows.
+type Weighted<E> = Vec<(Matrix<E>, Vec<E>)>;
+
+/// The step `t` and its rows.
+type AtStep = (usize, Range<usize>);
+
+impl<E: Number> Trajectories<'_, E> {
+    /// Puts the surrogate of `−L` on the tape.
+    pub fn weigh(&self, tape: &mut Tape<E>, weighted: &mut Weighted<E>) {
+        let Trajectories { stage, episodes, .. } = *self;
+        let count = episodes.size();
+        let mut paths = Paths::new(stage.plan.settings.discount, self.parameters.values());
+        if let Some(start) = &stage.start
+            && start.family.is_smooth()
+            && self.follows(Variable::State)
+        {
+            let state = self.draw(tape, (start, &episodes.imagined_start), 0..count, &[]).0;
+            paths.keep(Variable::State, (1, 1), state.value);
+        }
+        // kernels that are imagined with move by other bounds
+        let standing = stage.imagines_through().then(|| self.parameters.frozen());
+        let steps = || (1..).zip(episodes.rows.starts.windows(2)).map(|(t, of)| (t, of[0]..of[1]));
+        for at in steps() {
+            assert_eq!(at.1.len(), count, "pathwise: nothing ends before the horizon");
+            self.weigh_observation(tape, &mut paths, &at, weighted);
+            self.weigh_simulations(tape, (&mut paths, &standing), &at, weighted);
+            self.weigh_draws(tape, &mut paths, &at, weighted);
+            self.weigh_model(tape, &mut paths, &at, weighted);
+            self.weigh_expressions(tape, &mut paths, &at);
+            self.weigh_ratios(tape, &mut paths, &at, weighted);
+        }
+        // they may read what comes later
+        steps().for_each(|at| self.weigh_densities(tape, &mut paths, &at, weighted));
+    }
+
+    fn follows(&self, variable: Variable) -> bool {
+        variable.is_followed(self.stage.plan)
+    }
+
+    /// By input of a network at `t`, what gradient goes on to.
+    fn inputs(
+        tape: &mut Tape<E>,
+        paths: &mut Paths<E>,
+        wired: &Wired,
+        t: usize,
+    ) -> Vec<Option<Matrix<E>>> {
+        let read = |(variable, time, scaled)| Read { variable, time, scaled };
+        let mut inputs = paths.all(tape, wired.reads_at(t).map(|found| found.map(read)), t);
+        for (input, simulation) in inputs.iter_mut().zip(wired.simulated()) {
+            if let Some(at) = simulation {
+                *input = paths.simulated.get(at).cloned();
+            }
+        }
+        inputs
+    }
+
+    /// The roots of what decides at `t`, of what has been drawn so far.
+    fn decided(
+        &self,
+        tape: &mut Tape<E>,
+        paths: &mut Paths<E>,
+        (t, rows): &AtStep,
+    ) -> Vec<Matrix<E>> {
+        let wired = &self.stage.learning;
+        let inputs = Self::inputs(tape, paths, wired, *t);
+        let activations = (&self.episodes.network, rows.clone());
+        tape.network_through(&wired.network, self.parameters, activations, &inputs)
+    }
+
+    /// The terms and the scores of what is drawn at `t`.
+    fn weigh_draws(
+        &self,
+        tape: &mut Tape<E>,
+        paths: &mut Paths<E>,
+        at: &AtStep,
+        weighted: &mut Weighted<E>,
+    ) {
+        let stage = self.stage;
+        let t = at.0;
+        for (number, of) in stage.draws.iter().enumerate().filter(|(_, of)| !of.is_drawn_at(t)) {
+            // what is drawn once is kept; what goes on has been begun by another draw
+            let from = if of.once { number } else { of.begins.unwrap_or(number) };
+            if let (true, Some(kept)) = (of.once, paths.seen(tape, (Variable::Drawn(from), 1), 1)) {
+                paths.keep(Variable::Drawn(number), (t, 1), kept);
+            }
+        }
+        let mut roots = self.decided(tape, paths, at);
+        for number in (0..stage.draws.len()).filter(|&number| stage.draws[number].is_drawn_at(t)) {
+            if let Some(drawn) = self.weigh_draw(tape, paths, (at, number, &roots), weighted) {
+                paths.keep(Variable::Drawn(number), (t, t), drawn.clone());
+                for (other, of) in stage.draws.iter().enumerate() {
+                    if t == 1 && of.from > 1 && of.begins == Some(number) {
+                        paths.keep(Variable::Drawn(other), (1, 1), drawn.clone());
+                    }
+                }
+                // what is drawn next reads it from a pass of its own
+                if number + 1 < stage.draws.len() {
+                    roots = self.decided(tape, paths, at);
+                }
+            }
+        }
+    }
+
+    /// Those of one draw; what it is made of noise, where it is followed.
+    fn weigh_draw(
+        &self,
+        tape: &mut Tape<E>,
+        paths: &mut Paths<E>,
+        (at, number, roots): (&AtStep, usize, &[Matrix<E>]),
+        weighted: &mut Weighted<E>,
+    ) -> Option<Matrix<E>> {
+        let (stage, own) = (self.stage, &self.episodes.draws[number]);
+        let (t, rows) = (at.0, at.1.clone());
+        let (draw, wired) = (&stage.draws[number], &stage.learning);
+        let family = &draw.family;
+        let of_draw = &roots[wired.draws[number].clone()];
+        let drawn = part(&own.draws, rows.clone(), family.width());
+        let last = own.last.get(rows.clone()).unwrap_or(&[]);
+        let is_followed = self.follows(Variable::Drawn(number));
+        let is_own = |term: &&Term| match term.source {
+            Source::LogRatio { draw, .. } => is_followed && draw == number,
+            Source::Entropy(draw) => draw == number,
+            _ => false,
+        };
+        // −log q of a draw that is followed moves as the entropy does
+        let own_terms: Vec<&Term> = self.terms_at(t).filter(is_own).collect();
+        let compared = stage.densities.iter().filter(|density| {
+            is_followed && density.less == Less::Draw(number) && density.counts_at(t)
+        });
+        let compared: Vec<&Term> = compared.map(|density| &stage.terms[density.term]).collect();
+        let (log_prob, entropy) = if own_terms.is_empty() && compared.is_empty() {
+            (family.log_density(tape, of_draw, last, &drawn), None)
+        } else {
+            let (log_prob, entropy) = family.score(tape, of_draw, last, &drawn);
+            (log_prob, Some(entropy))
+        };
+        if !is_followed {
+            weighted.push((log_prob, self.scored(number, rows.clone())));
+        }
+        let on_path = is_followed.then(|| family.follow(tape, of_draw, &drawn.reals));
+        for term in self.terms_at(t) {
+            let weights = || vec![<E as Float>::of(-term.sign * self.share); rows.len()];
+            match (term.source, &entropy) {
+                (Source::Entropy(of), Some(entropy)) if of == number => {
+                    weighted.push((entropy.clone(), weights()));
+                }
+                (Source::Divergence(of), _) if of == number => {
+                    let prior = match &draw.reference {
+                        KlReference::Expressions(_) => self.prior(tape, paths, (at, number)),
+                        KlReference::Itself | KlReference::Previous(_) => {
+                            self.previous_prior(tape, paths, (at, number))
+                        }
+                        KlReference::Present | KlReference::None => {
+                            roots[wired.references[number].clone()].to_vec()
+                        }
+                    };
+                    weighted.push((family.divergence(tape, of_draw, &prior), weights()));
+                }
+                // of what keeps its score, −log q is credited like any other term
+                (
+                    Source::Entropy(_)
+                    | Source::Divergence(_)
+                    | Source::LogRatio { .. }
+                    | Source::Exponent(_)
+                    | Source::Whole
+                    | Source::WeightDivergence
+                    | Source::LogCount(_)
+                    | Source::Density
+                    | Source::Ratio,
+                    _,
+                ) => {}
+            }
+        }
+        let on_path = on_path?;
+        let sampled =
+            own_terms.into_iter().filter(|term| matches!(term.source, Source::LogRatio { .. }));
+        for (term, entropy) in sampled.chain(compared).zip(entropy.iter().cycle()) {
+            let weight = Float::of(-term.sign * self.share);
+            let own = (of_draw, entropy, &on_path);
+            family.weigh_own(tape, own, &drawn.reals, weight, weighted);
+        }
+        Some(on_path.value)
+    }
+
+    /// The weights of the scores of a draw.
+    fn scored(&self, draw: usize, rows: Range<usize>) -> Vec<E> {
+        let down: E = Float::of(-self.share);
+        self.advantages[draw][rows].iter().map(|&advantage| down * advantage).collect()
+    }
+
+    fn terms_at(&self, t: usize) -> impl Iterator<Item = &Term> {
+        self.stage.terms.iter().filter(move |term| (term.from..=term.to).contains(&t))
+    }
+
+    /// A prior of the last round, whose parameters stand still.
+    fn previous_prior(
+        &self,
+        tape: &mut Tape<E>,
+        paths: &mut Paths<E>,
+        ((t, rows), number): (&AtStep, usize),
+    ) -> Vec<Matrix<E>> {
+        let ((wired, of), parameters) = self
+            .stage
+            .previous_of(number)
+            .zip(self.previous)
+            .expect("pathwise: the prior is one of the last round");
+        let inputs = Self::inputs(tape, paths, wired, *t);
+        let activations = (&self.episodes.draws[number].previous, rows.clone());
+        let roots = tape.network_through(&wired.network, parameters, activations, &inputs);
+        roots[of.clone()].to_vec()
+    }
+
+    /// A prior in place, whose numbers may read what stands before the draw.
+    fn prior(
+        &self,
+        tape: &mut Tape<E>,
+        paths: &mut Paths<E>,
+        ((t, rows), number): (&AtStep, usize),
+    ) -> Vec<Matrix<E>> {
+        let Trajectories { stage, through, episodes, .. } = *self;
+        let family = &stage.draws[number].family;
+        let numbers = family.numbers();
+        let reference = &episodes.draws[number].reference;
+        let prior = family.frozen(tape, &reference[rows.start * numbers..rows.end * numbers]);
+        let width = numbers / prior.len();
+        for (slopes, &(number, of)) in episodes.slopes.prior.iter().zip(&through.prior.of) {
+            let Some((to, component)) = self.place(tape, paths, (of, *t), *t) else { continue };
+            let (from, slopes) = (prior[number / width].clone(), slopes[rows.clone()].to_vec());
+            tape.record(move |flow| {
+                let flows: Vec<E> =
+                    flow.of(&from)[number % width..].iter().step_by(width).copied().collect();
+                let to = flow.of(&to);
+                let components = to.len() / flows.len();
+                let to = to[component..].iter_mut().step_by(components);
+                to.zip(&flows).zip(&slopes).for_each(|((to, &d), &slope)| *to += d * slope);
+            });
+        }
+        prior
+    }
+
+    /// What a model draws, where the gradient goes through that, and all that its network computed.
+    fn draw(
+        &self,
+        tape: &mut Tape<E>,
+        (of, drawn): (&Imagination, &Imagined<E>),
+        rows: Range<usize>,
+        inputs: &[Option<Matrix<E>>],
+    ) -> (OnPath<E>, Vec<Matrix<E>>) {
+        let activations = (&drawn.network, rows.clone());
+        let roots = tape.network_through(&of.wired.network, self.parameters, activations, inputs);
+        let width = of.family.width();
+        let reals = &drawn.drawn.reals[rows.start * width..rows.end * width];
+        (of.family.follow(tape, &roots[of.wired.draws[0].clone()], reals), roots)
+    }
+
+    /// The next states and the rewards that the model draws, or their scores; and `log p − log
+    /// world` where that is compared with the environment's own density: `−log world` of a draw
+    /// that is followed moves as the entropy does.
+    fn weigh_model(
+        &self,
+        tape: &mut Tape<E>,
+        paths: &mut Paths<E>,
+        (t, rows): &AtStep,
+        weighted: &mut Weighted<E>,
+    ) {
+        let Trajectories { stage, episodes, .. } = *self;
+        let imagination = stage
+            .imagination
+            .as_ref()
+            .expect("plan: a gradient through draws is of imagined steps");
+        let inputs = Self::inputs(tape, paths, &imagination.wired, *t);
+        let (of, drawn) = (imagination, &episodes.imagined);
+        let family = &of.family;
+        if !self.follows(Variable::State) || !family.is_smooth() {
+            let activations = (&drawn.network, rows.clone());
+            let roots =
+                tape.network_through(&of.wired.network, self.parameters, activations, &inputs);
+            if stage.scored_model.is_some() {
+                let drawn = part(&drawn.drawn, rows.clone(), family.width());
+                let roots = &roots[of.wired.draws[0].clone()];
+                let log_prob = family.log_density(tape, roots, &[], &drawn);
+                weighted.push((log_prob, self.scored(stage.draws.len(), rows.clone())));
+            }
+            return;
+        }
+        let (next, roots) = self.draw(tape, (of, drawn), rows.clone(), &inputs);
+        let rewards = (0..).zip(&stage.plan.model.environment(stage.plan.environment).rewards);
+        let told = rewards.filter(|(at, _)| {
+            stage.plan.outcomes.iter().any(|outcome| outcome.of == Subject::Reward(*at))
+        });
+        for (((_, places), drawn), (reward, _)) in of.outcomes.iter().zip(&drawn.outcomes).zip(told)
+        {
+            let (mean, sd) = (&roots[places.start], &roots[places.start + 1]);
+            let drawn = tape.reparameterised((mean, sd), &drawn.reals[rows.clone()]);
+            paths.keep(Variable::Reward(reward), (*t, *t), drawn);
+        }
+        let own = stage
+            .densities
+            .iter()
+            .filter(|density| matches!(density.less, Less::Expression(_)) && density.counts_at(*t));
+        for density in own {
+            let policy = &roots[of.wired.draws[0].clone()];
+            let width = family.width();
+            let reals = &drawn.drawn.reals[rows.start * width..rows.end * width];
+            let drawn = Draws { numbers: vec![], reals: reals.to_vec() };
+            let (_, entropy) = family.score(tape, policy, &[], &drawn);
+            // the term is that of the draw's own density, less the other
+            let weight = Float::of(stage.terms[density.term].sign * self.share);
+            family.weigh_own(tape, (policy, &entropy, &next), reals, weight, weighted);
+        }
+        paths.keep(Variable::State, (t + 1, *t), next.value);
+    }
+
+    /// The observation of a state that moves: what it is made of noise, or its score.
+    fn weigh_observation(
+        &self,
+        tape: &mut Tape<E>,
+        paths: &mut Paths<E>,
+        (t, rows): &AtStep,
+        weighted: &mut Weighted<E>,
+    ) {
+        let Trajectories { stage, through, episodes, .. } = *self;
+        let Slopes { of, .. } = &through.observation;
+        if of.is_empty() {
+            return;
+        }
+        let width = stage.world.observation_width();
+        let scored = stage.beside(Beside::Observation);
+        let columns = if scored.is_some() { 1 } else { width };
+        let seen = if scored.is_some() {
+            tape.constant(vec![<E as Float>::ZERO; rows.len()], 1)
+        } else {
+            let reals = episodes.trace.observations(width);
+            tape.constant(reals[rows.start * width..rows.end * width].to_vec(), width)
+        };
+        for (slopes, &(column, place)) in episodes.slopes.observation.iter().zip(of) {
+            let Some((to, component)) = self.place(tape, paths, (place, *t), *t) else { continue };
+            let (from, slopes) = (seen.clone(), slopes[rows.clone()].to_vec());
+            tape.record(move |flow| {
+                let flows: Vec<E> =
+                    flow.of(&from)[column..].iter().step_by(columns).copied().collect();
+                let to = flow.of(&to);
+                let components = to.len() / flows.len();
+                let to = to[component..].iter_mut().step_by(components);
+                to.zip(&flows).zip(&slopes).for_each(|((to, &d), &slope)| *to += d * slope);
+            });
+        }
+        match scored {
+            Some(draw) => weighted.push((seen, self.scored(draw, rows.clone()))),
+            None => paths.keep(Variable::Observation, (*t, *t), seen),
+        }
+    }
+
+    /// The tensor that an input of an expression at `t` stands for, and the component of it, as
+    /// step `from` sees it.
+    fn place(
+        &self,
+        tape: &mut Tape<E>,
+        paths: &mut Paths<E>,
+        (place, t): (Place, usize),
+        from: usize,
+    ) -> Option<(Matrix<E>, usize)> {
+        let (variable, time, component) = match place {
+            Place::State(component) => (Variable::State, t, component),
+            Place::NextState(component) => (Variable::State, t + 1, component),
+            Place::Observation(component) => (Variable::Observation, t, component),
+            Place::Reward(reward) => (Variable::Reward(reward), t, 0),
+            Place::Drawn(draw, component) => (Variable::Drawn(draw), t, component),
+            Place::LastDrawn(draw, component) => (Variable::Drawn(draw), t - 1, component),
+            Place::Gain(_) | Place::Trajectory(_) => return None,
+        };
+        Some((paths.seen(tape, (variable, time), from)?, component))
+    }
+
+    /// What exponents and other expressions of the step pass on.
+    fn weigh_expressions(&self, tape: &mut Tape<E>, paths: &mut Paths<E>, (t, rows): &AtStep) {
+        let Trajectories { stage, through, episodes, .. } = *self;
+        for (slopes, &(term, of)) in episodes.slopes.terms.iter().zip(&through.terms.of) {
+            let term = &stage.terms[term];
+            if !(term.from..=term.to).contains(t) {
+                continue;
+            }
+            let Some((to, component)) = self.place(tape, paths, (of, *t), *t) else { continue };
+            // a density less an expression falls as that rises
+            let sign = if let Source::Density = term.source { -term.sign } else { term.sign };
+            let weight: E = Float::of(-sign * self.share);
+            let slopes = slopes[rows.clone()].to_vec();
+            tape.record(move |flow| {
+                let into = flow.of(&to);
+                let width = into.len() / slopes.len();
+                into[component..]
+                    .iter_mut()
+                    .step_by(width)
+                    .zip(&slopes)
+                    .for_each(|(into, &slope)| *into += weight * slope);
+            });
+        }
+    }
+}
+
+/// The draws of some rows, of `width` reals each where they are real.
+fn part<E: Copy>(draws: &Draws<E>, rows: Range<usize>, width: usize) -> Draws<E> {
+    let numbers = draws.numbers.get(rows.clone()).unwrap_or(&[]).to_vec();
+    Draws {
+        numbers,
+        reals: draws.reals.get(rows.start * width..rows.end * width).unwrap_or(&[]).to_vec(),
+    }
+}
