@@ -201,12 +201,14 @@ impl Rewriter<'_> {
         match distribution {
             Distribution::Categorical(Scores::Logits(logits)) => Some(*logits),
             Distribution::Categorical(Scores::Probs(probs)) => Some(log(self.model, *probs)),
-            Distribution::Bernoulli(scores) => {
-                let logit = match *scores {
-                    Scores::Logits(logit) => logit,
-                    Scores::Probs(prob) => log_odds(self.model, prob),
-                };
-                Some(self.sum(vec![(logit, vec![NO_COLUMN, 0])], logit))
+            Distribution::Bernoulli(Scores::Logits(logit)) => {
+                Some(self.sum(vec![(*logit, vec![NO_COLUMN, 0])], *logit))
+            }
+            // by each of the two: log odds of what is certain are infinite
+            Distribution::Bernoulli(Scores::Probs(prob)) => {
+                let (of_one, of_zero) = log_chances(self.model, *prob);
+                let each = vec![(of_zero, vec![0, NO_COLUMN]), (of_one, vec![NO_COLUMN, 0])];
+                Some(self.sum(each, *prob))
             }
             Distribution::Uniform => {
                 let zero = self.model.graph.constant(0.0);
@@ -405,12 +407,18 @@ fn log_odds(model: &mut Model, prob: LayerId) -> LayerId {
     if let LayerOp::Unary(UnaryOp::Sigmoid, logit) = model.network.layer(prob).op {
         return logit;
     }
+    let (of_one, of_zero) = log_chances(model, prob);
+    let span = model.network.layer(prob).span;
+    push(model, LayerOp::Binary(BinaryOp::Subtract, of_one, of_zero), 1, span)
+}
+
+/// `log p` and `log (1 − p)`.
+fn log_chances(model: &mut Model, prob: LayerId) -> (LayerId, LayerId) {
     let span = model.network.layer(prob).span;
     let one = model.graph.constant(1.0);
     let one = push(model, LayerOp::Scalars(vec![one]), 1, span);
     let rest = push(model, LayerOp::Binary(BinaryOp::Subtract, one, prob), 1, span);
-    let (of_one, of_zero) = (log(model, prob), log(model, rest));
-    push(model, LayerOp::Binary(BinaryOp::Subtract, of_one, of_zero), 1, span)
+    (log(model, prob), log(model, rest))
 }
 
 fn log(model: &mut Model, of: LayerId) -> LayerId {

@@ -68,6 +68,11 @@ impl Apart {
         self.real == side || self.model == side
     }
 
+    /// One side is of recorded data.
+    fn is_recorded(self) -> bool {
+        [self.real, self.model].into_iter().any(|side| matches!(side, Side::Data(_)))
+    }
+
     /// The names by which a key can be of it.
     fn names(self, model: &Model) -> Vec<(SettingOf, &str)> {
         let named = |side| match side {
@@ -136,7 +141,10 @@ pub(super) fn of_file(
                 errors.push(wrong(
                     line.span,
                     format!("`{name}` stands in several ratios, and each has its classifier"),
-                    format!("name the other side: {}", others.join(" and ")),
+                    match others.is_empty() {
+                        true => "leave it away: each has a network of its own".to_owned(),
+                        false => format!("name the other side: {}", others.join(" and ")),
+                    },
                 ));
             }
         }
@@ -164,7 +172,10 @@ pub(super) fn of_file(
                          of which it is",
                         left.len()
                     ),
-                    format!("write {}", names.collect::<Vec<_>>().join(" and ")),
+                    match left.iter().all(|&at| has_own_name(model, &asked, at)) {
+                        true => format!("write {}", names.collect::<Vec<_>>().join(" and ")),
+                        false => "leave it away: each has a network of its own".to_owned(),
+                    },
                 ));
             }
         }
@@ -172,7 +183,13 @@ pub(super) fn of_file(
     if !errors.is_empty() {
         return Err(errors);
     }
-    let names: Vec<String> = (0..asked.len()).map(|at| name_of(model, &asked, at)).collect();
+    let mut names: Vec<String> = Vec::with_capacity(asked.len());
+    for at in 0..asked.len() {
+        let name = name_of(model, &asked, at);
+        // those that no name tells apart are counted
+        let known = names.iter().filter(|known| **known == name).count();
+        names.push(if known == 0 { name } else { format!("{name}.{}", known + 1) });
+    }
     let several = asked.len() > 1;
     let mut all = Vec::with_capacity(asked.len());
     for ((asked, name), given) in asked.into_iter().zip(names).zip(given) {
@@ -186,12 +203,18 @@ pub(super) fn of_file(
             _ => {
                 let key =
                     if several { format!("infer.ratio.{name}") } else { "infer.ratio".into() };
-                let (kernel, layer) = network(model, key, &reads, span);
+                let (kernel, layer) = network(model, key, (&reads, apart.is_recorded()), span);
                 Classifier { apart, name, kernel, layer, arguments: reads, span }
             }
         });
     }
     Ok(all)
+}
+
+/// Whether a key can be of one of several ratios.
+fn has_own_name(model: &Model, asked: &[Asked], at: usize) -> bool {
+    let is_own = |of| asked.iter().filter(|other| other.apart.is_of(of)).count() == 1;
+    asked[at].apart.names(model).into_iter().any(|(of, _)| is_own(of))
 }
 
 /// The name of one of several ratios: that of one of its kernels which stands in no other, or both.
@@ -200,7 +223,10 @@ fn name_of(model: &Model, asked: &[Asked], at: usize) -> String {
     let is_own = |of| asked.iter().filter(|other| other.apart.is_of(of)).count() == 1;
     let own = names.iter().find(|(of, _)| is_own(*of));
     own.map_or_else(
-        || names.iter().map(|(_, name)| *name).collect::<Vec<_>>().join("."),
+        || match names[..] {
+            [] => "in_place".to_owned(),
+            _ => names.iter().map(|(_, name)| *name).collect::<Vec<_>>().join("."),
+        },
         |(_, name)| (*name).to_owned(),
     )
 }
@@ -261,7 +287,7 @@ fn reads(model: &Model, prior: &Factor, posterior: &Factor) -> Option<Vec<Value>
 fn network(
     model: &mut Model,
     name: String,
-    arguments: &[Value],
+    (arguments, is_recorded): (&[Value], bool),
     span: Span,
 ) -> (KernelId, LayerId) {
     let kernel = KernelId(model.kernels.len() as u32);
@@ -281,7 +307,7 @@ fn network(
             _ => ("t".to_owned(), FormalVariable::Time, None),
         };
         // after an end nothing is done, and a classifier of recorded actions sees that
-        let optional = !model.data.is_empty() && domain.is_some();
+        let optional = is_recorded && domain.is_some();
         let formal = Formal { name, variable, length: FormalLength::One, optional, span };
         let width = formal.columns(domain).expect("classifier: of one step");
         givens.push(formal);

@@ -129,7 +129,12 @@ pub(super) fn draws<'d>(
     let unread: Vec<usize> =
         unread.into_iter().filter(|&at| waiting[at].0.from > 1 || !begun(at)).collect();
     let last = unread.iter().copied().rfind(acts).or(unread.last().copied());
-    let last = waiting.remove(last.expect(NO_CIRCLE));
+    let circle = || {
+        let message = "the draws of the first step and those of later ones read each other so that \
+                       no one order of a step serves both";
+        vec![refused(bound.span, message)]
+    };
+    let last = waiting.remove(last.ok_or_else(circle)?);
     let mut ordered: Vec<(Draw, Option<&Score>)> = Vec::with_capacity(waiting.len() + 1);
     while !waiting.is_empty() {
         let waits = |draw: &Draw| {
@@ -141,13 +146,11 @@ pub(super) fn draws<'d>(
             waiting.iter().any(|(other, _)| waits_for(other))
         };
         let next = waiting.iter().position(|(draw, _)| !waits(draw));
-        ordered.push(waiting.remove(next.expect(NO_CIRCLE)));
+        ordered.push(waiting.remove(next.ok_or_else(circle)?));
     }
     ordered.push(last);
     Ok(ordered)
 }
-
-const NO_CIRCLE: &str = "check: what a step draws reads only what is drawn before it";
 
 /// What draws the state at `wanted`, the first or the next, where that is a learned kernel, and
 /// what else that draws.
@@ -256,7 +259,7 @@ fn unmoved(
             Some(("another line takes the gradient of this bound through its draws", by_draws))
         }
         DrawGradient::Score if predicts(factor) => {
-            Some(("scores are taken of states alone yet, without rewards and ends", by_draws))
+            Some(("as yet takes the scores of states alone, without rewards and ends", by_draws))
         }
         DrawGradient::Pathwise if predicts(factor) && !through => Some((
             "a part of what it draws is no smooth function of noise: no gradient passes through it",

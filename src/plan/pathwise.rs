@@ -424,6 +424,11 @@ fn of_terms(on: &Imagined, terms: &[Term]) -> Vec<Diagnostic> {
         Quantity::Exponent(_) if term.extent == Extent::Trajectory => {
             Some("reads variables at other steps than its own")
         }
+        Quantity::Density { density, less: Less::Expression(_) }
+            if density.kernel != on.transition.kernel =>
+        {
+            Some("compares what is drawn with a density that is written")
+        }
         Quantity::Density {
             density: Density { head: Head::Record(_) | Head::Blend { .. }, .. },
             ..

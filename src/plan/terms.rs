@@ -109,14 +109,16 @@ pub(super) fn terms(
                 }
                 _ => Extent::Step,
             };
+            let times = (term.times.from, term.times.to);
+            let (from, to) = steps(times, model.horizon.value, of_term);
             terms.push(Term {
                 id,
                 name,
                 extent,
                 sign: if against { -sign } else { sign },
                 quantity,
-                from: step(term.times.from, model.horizon.value, of_term),
-                to: step(term.times.to, model.horizon.value, of_term),
+                from,
+                to,
                 live: term.live,
                 estimator,
                 why,
@@ -138,8 +140,10 @@ fn is_unknown(bound: &Bound, kind: &TermKind) -> bool {
     matches!(bound.factor(factor).kernel, KernelRef::Environment(..))
 }
 
-fn step(at: Moment, horizon: usize, lead: i32) -> usize {
-    (at.at(horizon) + i64::from(lead)).clamp(1, horizon as i64) as usize
+/// The first and the last step at which a term counts; of none the last stands before the first.
+fn steps((from, to): (Moment, Moment), horizon: usize, lead: i32) -> (usize, usize) {
+    let at = |moment: Moment| moment.at(horizon) + i64::from(lead);
+    (at(from).max(1) as usize, at(to).clamp(0, horizon as i64) as usize)
 }
 
 fn estimator(quantity: &Quantity) -> (Estimator, String) {
@@ -281,6 +285,15 @@ impl Planner<'_> {
                         Subject::Read(_) => match kind {
                             TermKind::DensityRatio { .. } => {
                                 Quantity::Ratio(self.ratio(*p, *q, Some(density))?)
+                            }
+                            _ if self.is_imagined(*q) => {
+                                let message = format!(
+                                    "`{}` draws the end, too, and is compared with a model that \
+                                     draws the state alone: a classifier or the environment tells \
+                                     them apart, and here is neither",
+                                    self.kernel_name(*p)
+                                );
+                                return Err(vec![refused(self.bound.factor(*p).span, message)]);
                             }
                             _ => Quantity::Density { density, less: self.less(*q, scalars)? },
                         },

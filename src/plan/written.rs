@@ -28,7 +28,11 @@ impl Planner<'_> {
         let KernelRef::Environment(id, kernel) = &factor.kernel else { return Err(self.unlike(q)) };
         let environment = self.model.environment(*id);
         let finite = |variable| self.model.variable(variable).domain.finite.is_some();
-        if environment.transition_reads().all(finite) {
+        let observes = match kernel {
+            EnvironmentKernel::Observation => environment.observation.is_some_and(finite),
+            EnvironmentKernel::Initial | EnvironmentKernel::Transition => true,
+        };
+        if observes && environment.transition_reads().all(finite) {
             return Ok(Less::Environment(*kernel));
         }
         let written = match kernel {

@@ -232,8 +232,8 @@ impl Wired {
             if known.iter().any(|(kernel, other)| *kernel == part.kernel && *other != feeds) {
                 return Err(refused(
                     part.kernel,
-                    "stands in prior and posterior with other arguments, which one pass of its network \
-                     does not compute yet",
+                    "stands in prior and posterior with other arguments, and one pass of its \
+                     network does not compute both yet",
                 ));
             }
             known.push((part.kernel, feeds));

@@ -160,7 +160,8 @@ impl<E: Number> Trajectories<'_, E> {
         let of_draw = &roots[wired.draws[number].clone()];
         let drawn = part(&own.draws, rows.clone(), family.width());
         let last = own.last.get(rows.clone()).unwrap_or(&[]);
-        let is_followed = self.follows(Variable::Drawn(number));
+        // one draw of a variable may be smooth, and another not
+        let is_followed = self.follows(Variable::Drawn(number)) && family.is_smooth();
         let is_own = |term: &&Term| match term.source {
             Source::LogRatio { draw, .. } => is_followed && draw == number,
             Source::Entropy(draw) => draw == number,

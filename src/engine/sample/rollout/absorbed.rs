@@ -82,7 +82,8 @@ impl<E: Number> Rollout<E> {
                     if is_first && expressions.reads_last_draws() {
                         // it reads a draw of the last live step: whose credit it is depends on how
                         // far it looks
-                        self.episodes.ledger.add(k, t, trajectory, E::of(value));
+                        let beyond = E::of(value) - E::of(term.sign) * self.absorbed[k];
+                        self.episodes.ledger.add(k, t, trajectory, beyond);
                     } else if credited && !term.relative {
                         self.episodes.after[trajectory as usize] += E::of(value * faded);
                     }
