@@ -26,7 +26,7 @@ pub use kernel::{
     Activation, Data, EnvironmentKernel, Formal, FormalLength, FormalVariable, Kernel, Layer,
     LayerId, LayerOp, Mixed, NO_COLUMN, Network, Parameter, ParameterId,
 };
-pub(crate) use normal_form::{in_normal_form, normalise_kernel, unstick};
+pub(crate) use normal_form::{normalise_kernel, unstick};
 pub use parameters::{kernel_parameters, layers_of, parameters_of};
 pub use settings::{
     Claim, ClaimRelation, Expectation, Objective, QUANTITIES, Setting, SettingOf, SettingValue,

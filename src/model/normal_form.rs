@@ -13,7 +13,6 @@ use super::{
 use crate::expr::{BinaryOp, ExprId, UnaryOp};
 use crate::family::{FAMILIES, Family};
 use crate::source::Span;
-use std::borrow::Cow;
 
 /// Values of which each is compared with one that is certain.
 const MOST: usize = 1 << 16;
@@ -65,29 +64,6 @@ fn rewrite(model: &mut Model, kernel: KernelId, drawn: bool) {
         (other, _) => other,
     };
     model.kernels[kernel.0 as usize].distribution = rewritten;
-}
-
-/// The model with a kernel in its normal form, also one that has no parameters.
-pub(crate) fn in_normal_form(model: &Model, kernel: KernelId) -> Cow<'_, Model> {
-    let written = model.kernel(kernel);
-    if written.outputs.len() != 1 || is_normal(&written.distribution) {
-        return Cow::Borrowed(model);
-    }
-    let mut rewritten = model.clone();
-    normalise_kernel(&mut rewritten, kernel);
-    Cow::Owned(rewritten)
-}
-
-/// Whether a distribution over finite values is one that tables and draws know.
-fn is_normal(distribution: &Distribution<LayerId>) -> bool {
-    match distribution {
-        Distribution::Categorical(Scores::Logits(_))
-        | Distribution::Bernoulli(Scores::Logits(_)) => true,
-        Distribution::Sticky { fresh, .. } => {
-            matches!(**fresh, Distribution::Categorical(Scores::Logits(_)))
-        }
-        _ => false,
-    }
 }
 
 /// Turns a kernel that may stay at a given into a categorical.

@@ -11,8 +11,9 @@ use crate::engine::tables::head::{Head, Rows, cannot_run, head};
 use crate::engine::tape::parameters::Parameters;
 use crate::finite::{Axis, Conditions, KernelTable};
 use crate::model::{
-    Distribution, FormalVariable, Kernel, KernelId, LayerId, Model, Scores, in_normal_form,
+    Distribution, FormalVariable, Kernel, KernelId, LayerId, Model, Scores, normalise_kernel,
 };
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Conditions that go through the network together.
@@ -274,6 +275,29 @@ impl<'m> Table<'m> {
                 &Rows { range: start..start + rows, outcomes: self.outcomes, roots },
             );
         }
+    }
+}
+
+/// The model with a kernel in its normal form, also one that has no parameters.
+fn in_normal_form(model: &Model, kernel: KernelId) -> Cow<'_, Model> {
+    let written = model.kernel(kernel);
+    if written.outputs.len() != 1 || is_normal(&written.distribution) {
+        return Cow::Borrowed(model);
+    }
+    let mut rewritten = model.clone();
+    normalise_kernel(&mut rewritten, kernel);
+    Cow::Owned(rewritten)
+}
+
+/// Whether a distribution over finite values is one that tables and draws know.
+fn is_normal(distribution: &Distribution<LayerId>) -> bool {
+    match distribution {
+        Distribution::Categorical(Scores::Logits(_))
+        | Distribution::Bernoulli(Scores::Logits(_)) => true,
+        Distribution::Sticky { fresh, .. } => {
+            matches!(**fresh, Distribution::Categorical(Scores::Logits(_)))
+        }
+        _ => false,
     }
 }
 
