@@ -193,6 +193,9 @@ impl<'a, E: Number> Lead<'a, E> {
         }
         for k in 0..refits {
             crew.run(Job::Refit { step: self.step * refits + k });
+            if shared.stage.stop.has_given_up() {
+                return Ok(());
+            }
             shared.sum_gradients(&mut self.gradient);
             self.norm = self.update(shared, Aim::Policy)?;
         }
@@ -217,6 +220,9 @@ impl<'a, E: Number> Lead<'a, E> {
             let mut all = Classified::default();
             for k in 0..settings.ratio_steps {
                 crew.run(Job::Classify { of, step: self.step * settings.ratio_steps + k });
+                if shared.stage.stop.has_given_up() {
+                    return Ok(());
+                }
                 shared.sum_gradients(&mut self.gradient);
                 let mut parameters = write(&shared.parameters);
                 let norm = self.classifiers[of].norm(&self.gradient);
