@@ -179,12 +179,11 @@ fn an_option_begins_by_one_kernel_and_goes_on_by_another() {
     ] {
         let kernels = format!("{kernels}\n{back}");
         let text = chain(&kernels, posterior, &format!("auxiliary {{ {auxiliary} }}"));
-        // of one step nothing goes on
-        for text in [text.replace("T = 3", "T = 1"), text.replace("T = 3", "T = 2"), text] {
+        for text in [text.replace("T = 3", "T = 2"), text] {
             assert_unbiased(auxiliary, &text, &[1.0], &mut seen);
         }
     }
-    assert_eq!(seen.by_oracle, 12);
+    assert_eq!(seen.by_oracle, 8);
 }
 
 #[test]
