@@ -239,6 +239,20 @@ fn what_exceeds_the_machine_is_refused_with_the_number() {
             outcome.err
         );
     }
+    // of classifiers and of models that learn from kept transitions, too
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+    for (model, key) in [("world_chain", "ratio_batch"), ("world_cartpole", "refit_batch")] {
+        let file = models.join(format!("{model}.rlmodel"));
+        let batch = format!("infer.{key}=99999999999");
+        let file = file.to_str().expect("a path of text");
+        let outcome = run(folder.path(), &["infer", file, "--out", "mine", "--set", &batch]);
+        assert!(
+            outcome.code == 3 && outcome.err.contains("batches of classifiers and refits "),
+            "{key}: {}",
+            outcome.err
+        );
+        assert!(!folder.path().join("mine").exists());
+    }
     let wide = vec!["16384"; 200].join(", ");
     fs::write(
         folder.path().join("wide.rlmodel"),

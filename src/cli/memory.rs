@@ -32,9 +32,8 @@ pub fn verify(
         return Ok(());
     };
     Err(Failure::Run(format!(
-        "this would hold about {estimated} in memory, and {room}\nhint: fewer `trajectories`, a \
-         shorter horizon or smaller \
-         networks hold less; `--ignore-memory` begins all the same, as episodes that end before \
+        "this would hold about {estimated} in memory, and {room}\nhint: fewer `trajectories`, \
+         smaller batches, a shorter horizon or smaller networks hold less; `--ignore-memory` begins all the same, as episodes that end before \
          the horizon hold less"
     )))
 }

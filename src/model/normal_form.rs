@@ -180,12 +180,15 @@ impl Rewriter<'_> {
             Distribution::Bernoulli(Scores::Logits(logit)) => {
                 Some(self.sum(vec![(*logit, vec![NO_COLUMN, 0])], *logit))
             }
-            // by each of the two: log odds of what is certain are infinite
-            Distribution::Bernoulli(Scores::Probs(prob)) => {
-                let (of_one, of_zero) = log_chances(self.model, *prob);
-                let each = vec![(of_zero, vec![0, NO_COLUMN]), (of_one, vec![NO_COLUMN, 0])];
-                Some(self.sum(each, *prob))
-            }
+            Distribution::Bernoulli(Scores::Probs(prob)) => match logit_of(self.model, *prob) {
+                Some(logit) => Some(self.sum(vec![(logit, vec![NO_COLUMN, 0])], logit)),
+                // by each of the two: log odds of what is certain are infinite
+                None => {
+                    let (of_one, of_zero) = log_chances(self.model, *prob);
+                    let each = vec![(of_zero, vec![0, NO_COLUMN]), (of_one, vec![NO_COLUMN, 0])];
+                    Some(self.sum(each, *prob))
+                }
+            },
             Distribution::Uniform => {
                 let zero = self.model.graph.constant(0.0);
                 Some(self.scalars(vec![zero; finite.size()]))
@@ -379,13 +382,20 @@ fn joined(
 }
 
 fn log_odds(model: &mut Model, prob: LayerId) -> LayerId {
-    // whose logit it is the sigmoid of, which does not round to 0 or 1
-    if let LayerOp::Unary(UnaryOp::Sigmoid, logit) = model.network.layer(prob).op {
+    if let Some(logit) = logit_of(model, prob) {
         return logit;
     }
     let (of_one, of_zero) = log_chances(model, prob);
     let span = model.network.layer(prob).span;
     push(model, LayerOp::Binary(BinaryOp::Subtract, of_one, of_zero), 1, span)
+}
+
+/// What a probability is the sigmoid of, which does not round to that of 0 or 1.
+fn logit_of(model: &Model, prob: LayerId) -> Option<LayerId> {
+    match model.network.layer(prob).op {
+        LayerOp::Unary(UnaryOp::Sigmoid, logit) => Some(logit),
+        _ => None,
+    }
 }
 
 /// `log p` and `log (1 − p)`.

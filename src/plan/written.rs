@@ -169,19 +169,10 @@ impl Scalars {
     pub fn log_transition(&mut self, model: &Model, environment: EnvironmentId) -> Option<ExprId> {
         let environment = model.environment(environment);
         let Dynamics::Written { transition, .. } = &environment.dynamics else { return None };
-        let domain = &model.variable(environment.state).domain;
-        if domain.finite.is_some() {
+        if model.variable(environment.state).domain.is_finite() {
             return None;
         }
-        let next = (0..domain.width() as u32).map(|component| {
-            self.input(Input::Variable {
-                variable: environment.state,
-                component,
-                index: Index::Step(1),
-            })
-        });
-        let next: Vec<ExprId> = next.collect();
-        prior::log_density(&mut self.graph, transition, domain, &next).ok()
+        self.log_written(model, transition, (environment.state, Index::Step(1))).ok()
     }
 
     /// That of its first states.

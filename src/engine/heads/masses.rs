@@ -139,8 +139,11 @@ pub fn along<E: Float>(of: Parts<E>, log_m: &[E], tangents: &[&[E]], out: &mut [
     for (at, (log_m, out)) in log_m.chunks_exact(n).zip(out.chunks_exact_mut(n)).enumerate() {
         row.read(of, at);
         let log_total = row.total.ln();
+        // as the gradient has it, a part without weight does not move
         let mut moved = E::ZERO;
-        of_weights.iter().for_each(|of_weight| moved += of_weight[at]);
+        for (of_weight, &weight) in of_weights.iter().zip(&row.weights) {
+            moved += if weight == E::ZERO { E::ZERO } else { of_weight[at] };
+        }
         out.fill(E::ZERO - moved / row.total);
         for part in 0..count {
             let weight = row.weights[part];
@@ -242,11 +245,17 @@ mod tests {
         let wanted = [0.0, 0.75, 0.25, 0.5, 0.5, 0.0];
         assert!(log_m.iter().zip(wanted).all(|(l, p)| (l.exp() - p).abs() < 1e-12), "{log_m:?}");
         let mut gradient = vec![vec![0.0; 2], vec![0.0; 2], vec![0.0; 6], vec![0.0; 6]];
-        add_gradient(of, &log_m, &[1.0; 6], &mut gradient);
+        let dz = [0.3, -0.7, 0.2, 0.9, 0.4, -0.1];
+        add_gradient(of, &log_m, &dz, &mut gradient);
         assert!(gradient.concat().iter().all(|d| d.is_finite()), "{gradient:?}");
         let mut out = [0.0; 6];
-        let direction: Vec<&[f64]> = vec![&[1.0; 2], &[1.0; 2], &[1.0; 6], &[1.0; 6]];
+        let direction: Vec<&[f64]> = vec![&[1.0; 2], &[0.5; 2], &[1.0; 6], &[-1.0; 6]];
         along(of, &log_m, &direction, &mut out);
         assert!(out.iter().all(|d| d.is_finite()), "{out:?}");
+        // the one is the transpose of the other there, too
+        let forward: f64 = out.iter().zip(&dz).map(|(o, d)| o * d).sum();
+        let backward: f64 =
+            gradient.concat().iter().zip(direction.concat()).map(|(g, d)| g * d).sum();
+        assert!((forward - backward).abs() < 1e-12, "{forward} {backward}");
     }
 }

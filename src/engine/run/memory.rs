@@ -76,7 +76,7 @@ pub fn shown_bytes(bytes: u64) -> String {
 /// A construct that cannot run.
 pub fn memory(plan: &Plan) -> Result<Memory, EngineError> {
     let number = number(plan);
-    let (mut rows, mut tables, mut learning) = (0.0, 0.0, 0.0);
+    let (mut rows, mut tables, mut learning, mut batches) = (0.0, 0.0, 0.0, 0.0);
     let mut replays: BTreeMap<EnvironmentId, f64> = BTreeMap::new();
     let mut all = 0.0;
     for plan in plan.turns() {
@@ -96,6 +96,17 @@ pub fn memory(plan: &Plan) -> Result<Memory, EngineError> {
         // a gradient of each shard, their sum, what was good, the previous ones; then the memory of
         // the optimisers, and their copies in a checkpoint
         learning += number * (all * (shards + 3.0) + trained) + WIDE * (all + trained);
+        // both sides of a pair, and what draws the model's
+        for ratio in &stage.ratios {
+            let of_model = ratio.model.as_ref().map_or(0.0, |model| of.density(model));
+            let pair = 2.0 * of.network(&ratio.network) + of_model;
+            batches += settings.ratio_batch as f64 * pair;
+        }
+        if settings.refits > 0 {
+            let of_step = stage.densities.iter().filter(|density| density.is_of_step());
+            let row: f64 = of_step.map(|density| of.density(density)).sum();
+            batches += settings.refit_batch as f64 * row;
+        }
         if stage.imagination.is_some() || settings.refits > 0 {
             let width = (2 * stage.world.state_width()
                 + stage.world.action_width()
@@ -113,6 +124,7 @@ pub fn memory(plan: &Plan) -> Result<Memory, EngineError> {
         ("parameters", parameters),
         ("gradients and optimiser", learning),
         ("replay", replays.into_values().sum()),
+        ("batches of classifiers and refits", batches),
         ("tables", tables),
     ]))
 }

@@ -121,11 +121,10 @@ impl<E: Number> Trajectories<'_, E> {
     ) {
         let stage = self.stage;
         let t = at.0;
-        for (number, of) in stage.draws.iter().enumerate().filter(|(_, of)| !of.is_drawn_at(t)) {
-            // what is drawn once is kept; what goes on has been begun by another draw
-            let from = if of.once { number } else { of.begins.unwrap_or(number) };
-            if let (true, Some(kept)) = (of.once, paths.seen(tape, (Variable::Drawn(from), 1), 1)) {
-                paths.keep(Variable::Drawn(number), (t, 1), kept);
+        for (number, _) in stage.draws.iter().enumerate().filter(|(_, of)| of.once && t > 1) {
+            let variable = Variable::Drawn(number);
+            if let Some(kept) = paths.seen(tape, (variable, 1), 1) {
+                paths.keep(variable, (t, 1), kept);
             }
         }
         let mut roots = self.decided(tape, paths, at);
