@@ -33,8 +33,8 @@ pub fn verify(
     };
     Err(Failure::Run(format!(
         "this would hold about {estimated} in memory, and {room}\nhint: fewer `trajectories`, \
-         smaller batches, a shorter horizon or smaller networks hold less; `--ignore-memory` begins all the same, as episodes that end before \
-         the horizon hold less"
+         smaller batches, a shorter horizon or smaller networks hold less; `--ignore-memory` \
+         begins all the same, as episodes that end before the horizon hold less"
     )))
 }
 

@@ -130,8 +130,8 @@ fn log_beta(f: &mut Formula, a: ExprId, b: ExprId) -> ExprId {
     f.subtract(both, of_sum)
 }
 
-/// `∂y/∂a = −∂F/∂a / p(y)` of a draw `y`, which lies so far above 0 and below 1. With `y = σ(u)`
-/// and `h(u) = a log y + b log(1 − y)`, up to the constant that both have:
+/// `∂y/∂a = −∂F/∂a / p(y)` of a draw `y`, which lies so far above 0 and below 1. With
+/// `y = σ(u)` and `h(u) = a log y + b log(1 − y)`, up to the constant that both have:
 ///
 /// `∂F/∂a / p(y) = y (1 − y) ∫_{v ≤ u} e^(h(v) − h(u)) (log σ(v) − ψ(a) + ψ(a + b)) dv`
 ///

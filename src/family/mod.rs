@@ -114,8 +114,8 @@ pub enum Draw {
 pub type Sampler = fn(&mut dyn Rng, &[f64], (f64, f64)) -> f64;
 
 /// `∂x/∂argument` of a draw whose noise stands still, for each argument: of `x = g(noise)` the
-/// derivative of `g`, or by the distribution function `−∂F/∂argument / p(x)` (Figurnov, Mohamed and
-/// Mnih 2018).
+/// derivative of `g`, or by the distribution function `−∂F/∂argument / p(x)` (Figurnov, Mohamed
+/// and Mnih 2018).
 pub enum Path {
     /// As formulas of what was drawn.
     Formula(fn(&mut Formula, ExprId, &At) -> Vec<ExprId>),

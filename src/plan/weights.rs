@@ -47,8 +47,8 @@ pub(super) fn mean_fields(
         let name = model.kernel(kernel).name.clone();
         let Some((prior_mean, prior_sd)) = normal_prior(model, bound, kernel) else {
             let message = format!(
-                "the prior over `weights({name})` is not a `Normal(mean = …, sd = …)`, from which \
-                 alone a mean field has a divergence in closed form"
+                "the prior over `weights({name})` is not a `Normal(mean = …, sd = …)`, from \
+                 which alone a mean field has a divergence in closed form"
             );
             errors.push(refused(factor.span, message));
             continue;

@@ -52,8 +52,8 @@ impl Family {
         }
     }
 
-    /// Weighs `−log q` of draws that are [followed](Family::follow). That of a normal moves as its
-    /// entropy does, since its noise stands still.
+    /// Weighs `−log q` of draws that are [followed](Family::follow). That of a normal moves as
+    /// its entropy does, since its noise stands still.
     pub fn weigh_own<E: Number>(
         &self,
         tape: &mut Tape<E>,

@@ -134,8 +134,8 @@ pub fn add_score_gradient<E: Float>(
     }
 }
 
-/// `∂ log p(x) / ∂x` of every row, component by component: `Σ_k r_k (mean_k − x) / sd_k²`; the
-/// roots are those of [`describe`].
+/// `∂ log p(x) / ∂x` of every row, component by component: `Σ_k r_k (mean_k − x) / sd_k²`;
+/// the roots are those of [`describe`].
 pub fn slopes<'a, E: Float>(shape: Shape, root: impl Fn(usize) -> &'a [E], x: &[E]) -> Vec<E> {
     let width = shape.width;
     let mut rows = vec![E::ZERO; x.len() / width * shape.numbers()];

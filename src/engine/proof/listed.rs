@@ -25,7 +25,8 @@ pub struct Mean {
     /// Of the estimate of the bound's gradient, flat.
     pub gradient: Vec<f64>,
     pub bound: f64,
-    /// The mean of `Σ |A|` over what a trajectory draws, nats: what its scores are multiplied with.
+    /// The mean of `Σ |A|` over what a trajectory draws, nats: what its scores are multiplied
+    /// with.
     pub size: f64,
     /// Of all that is listed: 1, but for rounding.
     pub probability: f64,
