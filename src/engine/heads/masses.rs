@@ -89,7 +89,8 @@ pub fn mix<E: Float>(of: Parts<E>, out: &mut [E]) {
 
 /// Adds to the gradients of all weights, then of all logits, that of `Σ dz · log m`. With `f_k` a
 /// part and `r_k = w_k f_k / Σ w f` its share of an outcome,
-/// `∂/∂w_k = Σ_j dz_j f_kj / Σ w f_j − Σ_j dz_j / Σ w` and `∂/∂z_ki = dz_i r_ki − f_ki Σ_j dz_j r_kj`.
+/// `∂/∂w_k = Σ_j dz_j f_kj / Σ w f_j − Σ_j dz_j / Σ w` and
+/// `∂/∂z_ki = dz_i r_ki − f_ki Σ_j dz_j r_kj`.
 pub fn add_gradient<E: Float>(of: Parts<E>, log_m: &[E], dz: &[E], into: &mut [Vec<E>]) {
     let (n, count) = (of.outcomes, of.weights.len());
     let (of_weights, of_logits) = into.split_at_mut(count);
