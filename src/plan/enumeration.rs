@@ -4,7 +4,7 @@ use super::Plan;
 use super::draw::Draw;
 use super::read::Read;
 use super::settings::Settings;
-use super::term::{Density, Extent, Less, Quantity, Subject, Term};
+use super::term::{ComparedWith, Density, Extent, Quantity, Subject, Term};
 use crate::expr::{ExprId, Graph, InputId};
 use crate::model::{Index, Input, KernelId, Model, Role, Value};
 
@@ -91,7 +91,9 @@ pub fn against_exponents(
     }
     // the density of a draw is taken at the option that was drawn
     let beside = terms.iter().find(|term| {
-        let Quantity::Density { less: Less::Expression(value), .. } = term.quantity else {
+        let Quantity::Density { compared_with: ComparedWith::Expression(value), .. } =
+            term.quantity
+        else {
             return false;
         };
         let horizon = model.horizon.value;

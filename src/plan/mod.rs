@@ -3,6 +3,7 @@
 
 mod apart;
 mod classifier;
+mod conflicts;
 pub mod critic;
 mod draw;
 mod enumeration;
@@ -26,7 +27,6 @@ mod term;
 mod terms;
 #[cfg(test)]
 mod tests;
-mod together;
 mod turns;
 mod until;
 mod weights;
@@ -48,7 +48,9 @@ pub use settings::{
     Update, unknown_key,
 };
 pub use simulation::Simulation;
-pub use term::{Density, Estimator, Extent, Less, Prior, Quantity, Ratio, RatioOf, Subject, Term};
+pub use term::{
+    ComparedWith, Density, Estimator, Extent, Prior, Quantity, Ratio, RatioOf, Subject, Term,
+};
 pub use until::{Relation, Until, WATCHED, Watched};
 pub use weights::MeanField;
 
@@ -162,7 +164,7 @@ pub fn plan_with(
     environments: &Environments,
 ) -> Result<Plan, Diagnostics> {
     let mut errors = Vec::new();
-    let settings = match together::read(model) {
+    let settings = match conflicts::read(model) {
         Ok(settings) => Some(settings),
         Err(found) => {
             errors.extend(found);
@@ -382,7 +384,7 @@ fn assemble(
         Quantity::Kl { prior: Prior::Kernel { of: Version::Present, head, .. } } => Some(head),
         _ => None,
     });
-    if let Some(error) = together::without_metric(model, &settings, &draws[..=policy_at]) {
+    if let Some(error) = conflicts::without_metric(model, &settings, &draws[..=policy_at]) {
         return Err(vec![error]);
     }
     let heads = draws[..=policy_at].iter().map(|(draw, _)| &draw.head).chain(priors);
@@ -397,13 +399,13 @@ fn assemble(
     if let Update::TrustRegion { .. } = settings.update
         && region == trained
         && read_by_baseline.is_empty()
-        && let Some(error) = together::unused_beside_region(model, &settings)
+        && let Some(error) = conflicts::unused_beside_region(model, &settings)
     {
         return Err(vec![error]);
     }
     let fitted = read_by_baseline.difference(&used).copied().collect();
     let shared = !read_by_baseline.is_disjoint(&trained);
-    if let Some(error) = together::unshared(model, shared) {
+    if let Some(error) = conflicts::unshared(model, shared) {
         return Err(vec![error]);
     }
     if let (true, Update::TrustRegion { .. }, Some(setting)) =
@@ -424,14 +426,14 @@ fn assemble(
             .iter()
             .any(|term| matches!(term.quantity, Quantity::Density { .. } | Quantity::Ratio(_)))
         || !draws.iter().flat_map(|draw| &draw.reads).all(of_steps);
-    if beyond && let Some(error) = together::beyond_policies(model, &settings) {
+    if beyond && let Some(error) = conflicts::beyond_policies(model, &settings) {
         return Err(vec![error]);
     }
     let moves = |density: &Density| !of_head(&density.head).is_disjoint(&trained);
     let drawn = !weights.is_empty();
     if let (true, Some(error)) = (
         settings.refits > 0,
-        together::against_refits(model, (scored, drawn), &settings, (&terms, environment), moves),
+        conflicts::against_refits(model, (scored, drawn), &settings, (&terms, environment), moves),
     ) {
         return Err(vec![error]);
     }
@@ -563,9 +565,9 @@ impl Plan {
                 | Quantity::Entropy { .. }
                 | Quantity::LogCount(_)
                 | Quantity::LogRatio { .. }
-                | Quantity::Density { less: Less::Draw(_), .. } => sum -= value,
+                | Quantity::Density { compared_with: ComparedWith::Draw(_), .. } => sum -= value,
                 // what is drawn, beside a prior in place
-                Quantity::Density { density, less: Less::Expression(_) }
+                Quantity::Density { density, compared_with: ComparedWith::Expression(_) }
                     if self.draws.iter().any(|draw| draw.kernel == density.kernel) =>
                 {
                     sum -= value

@@ -6,7 +6,7 @@ use super::draw::{Draw, Outcome};
 use super::read::{Credited, Read};
 use super::settings::{OptionGradient, Settings, Update};
 use super::simulation::Simulation;
-use super::term::{Density, Extent, Less, Prior, Quantity, Subject, Term};
+use super::term::{ComparedWith, Density, Extent, Prior, Quantity, Subject, Term};
 use super::terms::Scalars;
 use super::{Head, prior, refused};
 use crate::bound::{BoundDerivation, Score};
@@ -117,7 +117,7 @@ pub(super) fn pathwise(
             Quantity::Exponent(value) | Quantity::LogRatio { log_prior: value } => {
                 (std::slice::from_ref(value), &mut slopes)
             }
-            Quantity::Density { less: Less::Expression(value), .. } => {
+            Quantity::Density { compared_with: ComparedWith::Expression(value), .. } => {
                 (std::slice::from_ref(value), &mut slopes)
             }
             Quantity::Kl { prior: Prior::Expressions(numbers) } => (&numbers[..], &mut of_prior),
@@ -424,7 +424,7 @@ fn of_terms(on: &Imagined, terms: &[Term]) -> Vec<Diagnostic> {
         Quantity::Exponent(_) if term.extent == Extent::Trajectory => {
             Some("reads variables at other steps than its own")
         }
-        Quantity::Density { density, less: Less::Expression(_) }
+        Quantity::Density { density, compared_with: ComparedWith::Expression(_) }
             if density.kernel != on.transition.kernel =>
         {
             Some("compares what is drawn with a density that is written")

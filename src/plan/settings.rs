@@ -119,7 +119,7 @@ pub enum Baseline {
 }
 
 /// Reads the settings of a model, and what is wrong with each; whether they go together is left to
-/// [`super::together`].
+/// [`super::conflicts`].
 pub fn read(model: &Model) -> (Settings, Vec<Diagnostic>) {
     let mut reader = Reader { model, errors: Vec::new() };
     for setting in &model.settings {

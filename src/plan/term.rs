@@ -57,7 +57,7 @@ pub enum Quantity {
     /// stands before it.
     LogRatio { log_prior: ExprId },
     /// `log p(x|·)` of a kernel at what was drawn, less a log-density there.
-    Density { density: Density, less: Less },
+    Density { density: Density, compared_with: ComparedWith },
     /// The logit of a classifier in the place of `log p − log q` at what was drawn.
     Ratio(Ratio),
     /// `KL(q(w) ‖ p(w))` of the mean field of that factor: once for all trajectories of a run, so
@@ -148,7 +148,7 @@ pub enum Subject {
 
 /// What a log-density is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Less {
+pub enum ComparedWith {
     Nothing,
     /// Itself, held fixed: its slope stands in the bound beside another estimate of its value.
     Itself,

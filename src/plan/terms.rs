@@ -7,7 +7,7 @@ use super::in_place::InPlace;
 use super::parts::{Part, of_values, parts, predicts};
 use super::read::Version;
 use super::read::{Credited, Read, another_time, learned, reads};
-use super::term::{Density, Estimator, Extent, Less, Prior, Quantity, Subject, Term};
+use super::term::{ComparedWith, Density, Estimator, Extent, Prior, Quantity, Subject, Term};
 use super::{Baseline, Head, Settings, prior, refused};
 use crate::bound::{BoundDerivation, Moment, Score, Sign, TermId, TermKind};
 use crate::diagnostic::Diagnostic;
@@ -78,14 +78,16 @@ pub(super) fn terms(
                     .map(Credited::of);
                 // sampled where the bound has a closed form, a divergence reads its own draw too
                 let credit = match (&quantity, derived) {
-                    (Quantity::Density { less: Less::Draw(own), .. }, derived)
+                    (Quantity::Density { compared_with: ComparedWith::Draw(own), .. }, derived)
                         if *own == draw && score.is_some() =>
                     {
                         Some(derived.map_or(Credited::From(0), Credited::at_its_own_step))
                     }
                     (
                         Quantity::Density {
-                            less: Less::Environment(_) | Less::Expression(_), ..
+                            compared_with:
+                                ComparedWith::Environment(_) | ComparedWith::Expression(_),
+                            ..
                         },
                         derived,
                     ) if score.is_some() && own == Some(draw) => {
@@ -161,15 +163,16 @@ fn estimator(quantity: &Quantity) -> (Estimator, String) {
             (Estimator::Sampled, "the divergence has no closed form".into())
         }
         Quantity::Density {
-            less: Less::Draw(_) | Less::Environment(_) | Less::Expression(_),
+            compared_with:
+                ComparedWith::Draw(_) | ComparedWith::Environment(_) | ComparedWith::Expression(_),
             ..
         } => (
             Estimator::Sampled,
             "a log-ratio at what was drawn, of which the divergence is the mean".into(),
         ),
-        Quantity::Density { less: Less::Nothing | Less::Itself, .. } => {
-            (Estimator::Sampled, "it reads what was drawn".into())
-        }
+        Quantity::Density {
+            compared_with: ComparedWith::Nothing | ComparedWith::Itself, ..
+        } => (Estimator::Sampled, "it reads what was drawn".into()),
         Quantity::Ratio(_) => (Estimator::Sampled, "a classifier's logit at what was drawn".into()),
         Quantity::WeightDivergence { .. } => (
             Estimator::ClosedForm,
@@ -213,7 +216,10 @@ impl Planner<'_> {
                     .map(|part| {
                         (
                             part.name,
-                            Quantity::Density { density: part.density, less: Less::Nothing },
+                            Quantity::Density {
+                                density: part.density,
+                                compared_with: ComparedWith::Nothing,
+                            },
                         )
                     })
                     .collect())
@@ -235,7 +241,8 @@ impl Planner<'_> {
                 let several = values.len() > 1;
                 let on = (values.as_slice(), likelihood.index);
                 let found = of_values(self.model, (kernel, givens), on, likelihood.span)?;
-                let quantity = |density| Quantity::Density { density, less: Less::Nothing };
+                let quantity =
+                    |density| Quantity::Density { density, compared_with: ComparedWith::Nothing };
                 let named = found.into_iter().map(|part| match several {
                     true => (part.name, quantity(part.density)),
                     false => (likelihood.name.clone(), quantity(part.density)),
@@ -268,7 +275,9 @@ impl Planner<'_> {
                 let mut found = Vec::new();
                 for Part { name, density } in parts(self.model, self.bound.factor(*p))? {
                     let quantity = match density.target {
-                        Subject::End => Quantity::Density { density, less: Less::Nothing },
+                        Subject::End => {
+                            Quantity::Density { density, compared_with: ComparedWith::Nothing }
+                        }
                         Subject::Reward(_) => {
                             let message = format!(
                                 "a reward follows in the environment from what else is drawn, so \
@@ -295,7 +304,10 @@ impl Planner<'_> {
                                 );
                                 return Err(vec![refused(self.bound.factor(*p).span, message)]);
                             }
-                            _ => Quantity::Density { density, less: self.less(*q, scalars)? },
+                            _ => Quantity::Density {
+                                density,
+                                compared_with: self.less(*q, scalars)?,
+                            },
                         },
                     };
                     found.push((name, quantity));
@@ -359,12 +371,12 @@ impl Planner<'_> {
                     // at the draw, of which the other density is an expression
                     true => Quantity::Density {
                         density: self.factor_density(*q)?,
-                        less: self.known(*p, scalars)?,
+                        compared_with: self.known(*p, scalars)?,
                     },
                     // a kernel, or a distribution in place that has become one
                     false => Quantity::Density {
                         density: self.factor_density(*p)?,
-                        less: self.less(*q, scalars)?,
+                        compared_with: self.less(*q, scalars)?,
                     },
                 };
                 Ok((format!("log_ratio({})", self.kernel_name(*q)), quantity))
@@ -375,7 +387,7 @@ impl Planner<'_> {
                     name,
                     Quantity::Density {
                         density: self.factor_density(*factor)?,
-                        less: Less::Nothing,
+                        compared_with: ComparedWith::Nothing,
                     },
                 ))
             }
@@ -390,7 +402,7 @@ impl Planner<'_> {
             TermKind::LogFactor { factor } => {
                 let of = bound.factor(*factor);
                 match self.known(*factor, scalars)? {
-                    Less::Expression(log) => {
+                    ComparedWith::Expression(log) => {
                         Ok((format!("log {}", self.kernel_name(*factor)), Quantity::Exponent(log)))
                     }
                     _ => Err(vec![refused(
@@ -499,10 +511,10 @@ impl Planner<'_> {
 
     /// What the density of the pair's other factor is compared with: that of a draw, or of the
     /// environment, whose density has to be known.
-    fn less(&self, q: FactorRef, scalars: &mut Scalars) -> Result<Less, Vec<Diagnostic>> {
+    fn less(&self, q: FactorRef, scalars: &mut Scalars) -> Result<ComparedWith, Vec<Diagnostic>> {
         match self.bound.factor(q).kernel {
             KernelRef::Environment(..) => self.known(q, scalars),
-            _ => Ok(Less::Draw(self.draw(q)?)),
+            _ => Ok(ComparedWith::Draw(self.draw(q)?)),
         }
     }
 

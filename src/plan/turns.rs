@@ -2,7 +2,7 @@
 //! evaluated.
 
 use super::critic::{self, CRITICS};
-use super::{DrawGradient, Plan, Settings, assemble, together};
+use super::{DrawGradient, Plan, Settings, assemble, conflicts};
 use crate::bound::{BoundDerivation, Derivation};
 use crate::diagnostic::Diagnostic;
 use crate::model::{BoundId, Model, Objective, Setting, SettingValue};
@@ -330,7 +330,7 @@ fn turn(
     let kept = model.settings.iter().filter(|setting| !own(&setting.key));
     let added = objective.settings.iter().filter(|setting| setting.key != "steps");
     let model = Model { settings: kept.chain(added).cloned().collect(), ..model.clone() };
-    let read = together::read(&model)?;
+    let read = conflicts::read(&model)?;
     if let (Some(setting), 0) =
         (objective.settings.iter().find(|setting| setting.key == "refit_batch"), read.refits)
     {

@@ -3,7 +3,7 @@
 
 use super::prior;
 use super::refused;
-use super::term::Less;
+use super::term::ComparedWith;
 use super::terms::{Drawn, Planner, SEVERAL, Scalars};
 use crate::diagnostic::Diagnostic;
 use crate::expr::{BinaryOp, ExprId, InputId, Node};
@@ -20,10 +20,12 @@ impl Planner<'_> {
         &self,
         q: FactorRef,
         scalars: &mut Scalars,
-    ) -> Result<Less, Vec<Diagnostic>> {
+    ) -> Result<ComparedWith, Vec<Diagnostic>> {
         let factor = self.bound.factor(q);
         if let KernelRef::InPlace(distribution) = &factor.kernel {
-            return self.in_place_density(factor, distribution, scalars).map(Less::Expression);
+            return self
+                .in_place_density(factor, distribution, scalars)
+                .map(ComparedWith::Expression);
         }
         let KernelRef::Environment(id, kernel) = &factor.kernel else { return Err(self.unlike(q)) };
         let environment = self.model.environment(*id);
@@ -33,7 +35,7 @@ impl Planner<'_> {
             EnvironmentKernel::Initial | EnvironmentKernel::Transition => true,
         };
         if observes && environment.transition_reads().all(finite) {
-            return Ok(Less::Environment(*kernel));
+            return Ok(ComparedWith::Environment(*kernel));
         }
         let written = match kernel {
             EnvironmentKernel::Transition => scalars
@@ -43,7 +45,7 @@ impl Planner<'_> {
             EnvironmentKernel::Initial => scalars.log_initial(self.model, *id),
             EnvironmentKernel::Observation => scalars.log_observation(self.model, *id),
         };
-        written.map(Less::Expression).map_err(|what| {
+        written.map(ComparedWith::Expression).map_err(|what| {
             let message = format!(
                 "the density of `{}` is compared with that of a learned kernel: {what}",
                 environment.name

@@ -9,8 +9,8 @@ use crate::engine::numeric::float::Float;
 use crate::engine::numeric::kernels;
 use crate::engine::numeric::number::Number;
 use crate::engine::numeric::stream::{CLASSIFYING, REFITTING, SHUFFLING, TRAINING, generator};
+use crate::engine::program::compiled::CompiledProgram;
 use crate::engine::program::point::{Frozen, Point};
-use crate::engine::program::stage::Stage;
 use crate::engine::program::weights::Drawn;
 use crate::engine::sample::fault::Fault;
 use crate::engine::sample::replay::Replay;
@@ -37,7 +37,7 @@ impl Hands<'_, '_> {
 
 /// What the threads of a run share of one bound; the parameters are those of all bounds.
 pub(in crate::engine) struct Shared<'a, E: Float> {
-    pub stage: &'a Stage<'a, E>,
+    pub program: &'a CompiledProgram<'a, E>,
     pub parameters: Arc<RwLock<Parameters<E>>>,
     pub previous: RwLock<Previous<E>>,
     pub shards: Vec<Mutex<Shard<E>>>,
@@ -129,27 +129,30 @@ pub(in crate::engine) enum Job {
 }
 
 impl<'a, E: Number> Shared<'a, E> {
-    pub fn new(stage: &'a Stage<'a, E>, all: Arc<RwLock<Parameters<E>>>) -> Shared<'a, E> {
+    pub fn new(
+        program: &'a CompiledProgram<'a, E>,
+        all: Arc<RwLock<Parameters<E>>>,
+    ) -> Shared<'a, E> {
         let parameters = read(&all);
-        let settings = &stage.plan.settings;
+        let settings = &program.plan.settings;
         let (trajectories, shards) = (settings.trajectories, settings.shards);
         let shards = (0..shards).map(|k| {
             let trajectories = part_of(trajectories, k, shards).len();
             Mutex::new(Shard {
-                rollout: Rollout::new(stage, trajectories),
-                objective: Objective::new(stage, &parameters),
-                trial: Trial::of(&stage.stop),
+                rollout: Rollout::new(program, trajectories),
+                objective: Objective::new(program, &parameters),
+                trial: Trial::of(&program.stop),
                 classifying: Classifying::default(),
                 classified: Classified::default(),
                 refitting: Refitting::default(),
             })
         });
         let shards = shards.collect();
-        let sums = vec![StepSums::default(); stage.credited()];
+        let sums = vec![StepSums::default(); program.credited()];
         let previous = RwLock::new(Previous { values: parameters.values().to_vec(), moved: false });
         drop(parameters);
         Shared {
-            stage,
+            program,
             parameters: all,
             previous,
             shards,
@@ -162,21 +165,21 @@ impl<'a, E: Number> Shared<'a, E> {
     }
 
     pub fn work(&self, job: Job, at: usize) {
-        if self.stage.stop.gives_up() {
+        if self.program.stop.gives_up() {
             return;
         }
         kernels::flush_denormals();
         let mut shard = locked(&self.shards[at]);
-        let (stage, parameters) = (self.stage, read(&self.parameters));
+        let (program, parameters) = (self.program, read(&self.parameters));
         // another bound may have fewer trajectories than this run has shards
         let rolls_out = !matches!(job, Job::Classify { .. } | Job::Refit { .. });
         if rolls_out && shard.rollout.size() == 0 {
-            return shard.rest(stage);
+            return shard.rest(program);
         }
         match job {
-            Job::Curvature => return shard.curve(stage, &parameters, &read(&self.direction)),
-            Job::Try => return shard.try_out(stage, &parameters),
-            Job::Diverge => return shard.diverge(stage, &parameters),
+            Job::Curvature => return shard.curve(program, &parameters, &read(&self.direction)),
+            Job::Try => return shard.try_out(program, &parameters),
+            Job::Diverge => return shard.diverge(program, &parameters),
             Job::Classify { of, step } => {
                 return self.classify(&mut shard, &parameters, of, (step, at));
             }
@@ -193,7 +196,7 @@ impl<'a, E: Number> Shared<'a, E> {
             | Job::Part { .. } => {}
         }
         let Shard { rollout, objective, .. } = &mut *shard;
-        let seed = stage.plan.settings.seed;
+        let seed = program.plan.settings.seed;
         let previous = read(&self.previous);
         let frozen = read(&self.frozen);
         let point = Point {
@@ -202,23 +205,23 @@ impl<'a, E: Number> Shared<'a, E> {
             frozen: &frozen,
         };
         if let Job::Assess { step } | Job::RollOut { step } | Job::All { step, .. } = job {
-            rollout.move_schedules(stage, step);
-            rollout.run(stage, point, stream(stage, step, at), Choice::Sampled, Keep::Rows);
+            rollout.move_schedules(program, step);
+            rollout.run(program, point, stream(program, step, at), Choice::Sampled, Keep::Rows);
         }
         if let (Job::Assess { .. } | Job::Value | Job::All { .. }, None) = (job, &rollout.fault) {
-            rollout.value(stage, point);
+            rollout.value(program, point);
         }
         // the run ends here: what is left of the job has no rows to work on
         if rolls_out && rollout.fault.is_some() {
             drop((previous, frozen));
-            return shard.rest(stage);
+            return shard.rest(program);
         }
         // what was rolled out in part is not to be read
-        if stage.stop.gives_up() {
+        if program.stop.gives_up() {
             return;
         }
         if let Job::Assess { .. } | Job::Value | Job::All { .. } = job {
-            objective.assess(stage, &rollout.episodes, point, *read(&self.returns));
+            objective.assess(program, &rollout.episodes, point, *read(&self.returns));
         }
         match job {
             Job::Assess { .. }
@@ -230,12 +233,12 @@ impl<'a, E: Number> Shared<'a, E> {
             | Job::Classify { .. }
             | Job::Refit { .. } => {}
             Job::Compare => {
-                objective.compare(stage, &rollout.episodes, (&read(&self.sums), Others::OfBatch));
+                objective.compare(program, &rollout.episodes, (&read(&self.sums), Others::OfBatch));
             }
             Job::Scale { factor } => objective.scale_advantages(factor),
             Job::Differentiate { weighing } | Job::All { weighing, .. } => {
                 objective.differentiate(
-                    stage,
+                    program,
                     (&parameters, point.previous),
                     &rollout.episodes,
                     weighing,
@@ -247,17 +250,22 @@ impl<'a, E: Number> Shared<'a, E> {
             }
             Job::Mirror { weighing } => {
                 rollout.episodes.revalue_densities(
-                    stage,
+                    program,
                     Point {
                         present: parameters.values(),
                         previous: None,
                         frozen: &read(&self.frozen),
                     },
                 );
-                objective.differentiate_densities(stage, &parameters, &rollout.episodes, weighing);
+                objective.differentiate_densities(
+                    program,
+                    &parameters,
+                    &rollout.episodes,
+                    weighing,
+                );
             }
             Job::Part { part, parts, weighing } => objective.differentiate_part(
-                stage,
+                program,
                 &parameters,
                 &rollout.episodes,
                 weighing,
@@ -274,14 +282,14 @@ impl<'a, E: Number> Shared<'a, E> {
     /// Where the last batch has a value that the baseline's network made none of: the shard, its
     /// step and trajectory.
     pub fn broken_value(&self) -> Option<(usize, (usize, usize), f64)> {
-        let root = self.stage.learning.value?;
+        let root = self.program.learning.value?;
         self.shards.iter().enumerate().find_map(|(at, shard)| {
             let Shard { rollout, .. } = &*locked(shard);
             if rollout.episodes.rows.len() == 0 {
                 return None;
             }
             let values = rollout.episodes.network.output(
-                &self.stage.learning.network,
+                &self.program.learning.network,
                 root,
                 0..rollout.episodes.rows.len(),
             );
@@ -308,9 +316,9 @@ impl<'a, E: Number> Shared<'a, E> {
         };
         let keep = (Choice::Sampled, Keep::Rows);
         locked(&self.shards[at]).rollout.state_before(
-            self.stage,
+            self.program,
             point,
-            stream(self.stage, step, at),
+            stream(self.program, step, at),
             keep,
             place,
         )
@@ -320,7 +328,7 @@ impl<'a, E: Number> Shared<'a, E> {
     pub fn keep_transitions(&self, replay: &mut Replay<E>) {
         self.shards
             .iter()
-            .for_each(|shard| replay.append(self.stage, &locked(shard).rollout.episodes));
+            .for_each(|shard| replay.append(self.program, &locked(shard).rollout.episodes));
     }
 
     /// A shard's part of the pairs of a step of the classifier.
@@ -331,8 +339,8 @@ impl<'a, E: Number> Shared<'a, E> {
         of: usize,
         (step, at): (u64, usize),
     ) {
-        let settings = &self.stage.plan.settings;
-        let ratio = &self.stage.ratios[of];
+        let settings = &self.program.plan.settings;
+        let ratio = &self.program.ratios[of];
         let Shard { rollout, objective, classifying, classified, .. } = shard;
         let gradient = &mut objective.gradient;
         gradient.fill(<E as Float>::ZERO);
@@ -340,12 +348,12 @@ impl<'a, E: Number> Shared<'a, E> {
         let weighed = (pairs, 1.0 / settings.ratio_batch as f64);
         let mut random = generator([
             settings.seed,
-            CLASSIFYING | self.stage.plan.number << 8 | (of as u64) << 32,
+            CLASSIFYING | self.program.plan.number << 8 | (of as u64) << 32,
             step << 16 | at as u64,
         ]);
         *classified = match (&ratio.model, &self.replay, &ratio.recorded) {
             (Some(model), Some(replay), None) => classifying.add_gradient(
-                (self.stage.plan, ratio, model),
+                (self.program.plan, ratio, model),
                 (parameters.values(), &read(replay)),
                 weighed,
                 &mut random,
@@ -359,7 +367,7 @@ impl<'a, E: Number> Shared<'a, E> {
                 gradient,
             ),
             (None, _, Some(recorded)) => {
-                let on = rollout.episodes.trajectories(self.stage);
+                let on = rollout.episodes.trajectories(self.program);
                 classifying.add_gradient_of_actions(
                     ratio,
                     (parameters.values(), recorded),
@@ -375,13 +383,12 @@ impl<'a, E: Number> Shared<'a, E> {
 
     /// A shard's part of the transitions of a step of a model.
     fn refit(&self, shard: &mut Shard<E>, parameters: &Parameters<E>, (step, at): (u64, usize)) {
-        let settings = &self.stage.plan.settings;
+        let settings = &self.program.plan.settings;
         let Some(replay) = &self.replay else { return };
-        let models = self
-            .stage
-            .densities
-            .iter()
-            .filter(|density| density.is_of_step() && self.stage.terms[density.term].pathwise);
+        let models =
+            self.program.densities.iter().filter(|density| {
+                density.is_of_step() && self.program.terms[density.term].pathwise
+            });
         let gradient = &mut shard.objective.gradient;
         gradient.fill(<E as Float>::ZERO);
         let count = part_of(settings.refit_batch, at, self.shards.len()).len();
@@ -389,10 +396,16 @@ impl<'a, E: Number> Shared<'a, E> {
             ((parameters, &*read(replay)), (count, 1.0 / settings.refit_batch as f64));
         let mut random = generator([
             settings.seed,
-            REFITTING | self.stage.plan.number << 8,
+            REFITTING | self.program.plan.number << 8,
             step << 16 | at as u64,
         ]);
-        shard.refitting.add_gradient((self.stage.plan, models), on, weighed, &mut random, gradient);
+        shard.refitting.add_gradient(
+            (self.program.plan, models),
+            on,
+            weighed,
+            &mut random,
+            gradient,
+        );
     }
 
     /// Adds up what a step of the classifier told, in the shards' order.
@@ -405,7 +418,7 @@ impl<'a, E: Number> Shared<'a, E> {
     /// Adds up the credit of all shards, in their order.
     pub fn sum_credit(&self) {
         let mut sums = write(&self.sums);
-        sums.iter_mut().for_each(|sums| sums.clear(self.stage.horizon));
+        sums.iter_mut().for_each(|sums| sums.clear(self.program.horizon));
         for shard in &self.shards {
             let shard = locked(shard);
             sums.iter_mut()
@@ -440,7 +453,7 @@ impl<'a, E: Number> Shared<'a, E> {
     pub fn advantage_size(&self) -> f64 {
         let each = self.shards.iter().map(|shard| {
             let shard = locked(shard);
-            shard.objective.squared_advantages(self.stage, &shard.rollout.episodes)
+            shard.objective.squared_advantages(self.program, &shard.rollout.episodes)
         });
         let (squares, draws) = each.fold((0.0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
         let mean = squares / draws.max(1) as f64;
@@ -462,22 +475,22 @@ impl<'a, E: Number> Shared<'a, E> {
 
     /// The weighing of a gradient from all rows, at the parameters that drew them.
     pub fn whole(&self, aim: Aim) -> Weighing {
-        Weighing { aim, share: 1.0 / self.stage.plan.settings.trajectories as f64, moved: false }
+        Weighing { aim, share: 1.0 / self.program.plan.settings.trajectories as f64, moved: false }
     }
 }
 
 impl<E: Number> Shard<E> {
     /// What a shard without trajectories gives to any job on them.
-    fn rest(&mut self, stage: &Stage<E>) {
-        self.rollout.episodes.clear(stage);
+    fn rest(&mut self, program: &CompiledProgram<E>) {
+        self.rollout.episodes.clear(program);
         self.objective.gradient.fill(<E as Float>::ZERO);
         self.objective.told = Told::default();
     }
 }
 
 /// The random numbers of a shard of a batch.
-fn stream<E>(stage: &Stage<E>, step: u64, at: usize) -> [u64; 3] {
-    [stage.plan.settings.seed, TRAINING | stage.plan.number << 8, step << 16 | at as u64]
+fn stream<E>(program: &CompiledProgram<E>, step: u64, at: usize) -> [u64; 3] {
+    [program.plan.settings.seed, TRAINING | program.plan.number << 8, step << 16 | at as u64]
 }
 
 pub(in crate::engine) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -495,7 +508,7 @@ pub(in crate::engine) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
 impl<E: Number> Shared<'_, E> {
     /// Takes the gradient of the batch at the mirror image of its draw, where that is asked for.
     pub fn mirror(&self, crew: Hands, drawn: &mut Drawn<E>) {
-        let weights = &self.stage.weights;
+        let weights = &self.program.weights;
         if !weights.mirror() {
             return;
         }

@@ -17,15 +17,15 @@ use crate::engine::episode::advantage::Advantages;
 use crate::engine::episode::variable::{Variable, When};
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
+use crate::engine::program::compiled::{CompiledProgram, Source, Term};
 use crate::engine::program::density::DensityRows;
 use crate::engine::program::enumerator::Enumerator;
 use crate::engine::program::point::Point;
-use crate::engine::program::points::Trajectories;
-use crate::engine::program::stage::{Source, Stage, Term};
+use crate::engine::program::points::EpisodeView;
 use crate::engine::sample::episodes::Episodes;
 use crate::engine::tape::parameters::Parameters;
 use crate::engine::tape::tensor::{Matrix, Tape};
-use crate::plan::{Credited, Less, OptionReads, Version};
+use crate::plan::{ComparedWith, Credited, OptionReads, Version};
 use std::collections::BTreeMap;
 
 /// Of one shard.
@@ -36,7 +36,7 @@ pub(in crate::engine) struct Enumeration<E> {
     action: DensityRows<E>,
     option_entropy: Vec<E>,
     action_entropy: Vec<E>,
-    /// By density of the stage; empty for one that does not read the option.
+    /// By density of the program; empty for one that does not read the option.
     densities: Vec<Summed<E>>,
     /// By exponent that reads the option.
     exponents: Vec<Summed<E>>,
@@ -84,28 +84,28 @@ impl<E: Number> Enumeration<E> {
     pub fn assess(
         &mut self,
         of: &Enumerator<E>,
-        stage: &Stage<E>,
+        program: &CompiledProgram<E>,
         episodes: &Episodes<E>,
         point: Point<E>,
         credit: &mut Vec<E>,
     ) {
-        let on = episodes.trajectories(stage);
+        let on = episodes.trajectories(program);
         self.pairs.list(of.outcomes, &on);
         self.evaluate_draws(of, point, &on);
-        self.densities.resize_with(stage.densities.len(), Summed::default);
+        self.densities.resize_with(program.densities.len(), Summed::default);
         for ((summed, density), &reads) in
-            self.densities.iter_mut().zip(&stage.densities).zip(&of.reads)
+            self.densities.iter_mut().zip(&program.densities).zip(&of.reads)
         {
-            let until = |t: usize, length: usize| of.until(&stage.terms[density.term], t, length);
+            let until = |t: usize, length: usize| of.until(&program.terms[density.term], t, length);
             summed.evaluate((density, reads), &self.pairs, point, &on, until);
         }
         self.exponents.resize_with(of.exponents.len(), Summed::default);
         for (summed, (whole, reads)) in self.exponents.iter_mut().zip(&of.exponents) {
-            let until = |t: usize, length: usize| of.until(&stage.terms[whole.term], t, length);
+            let until = |t: usize, length: usize| of.until(&program.terms[whole.term], t, length);
             let on = (&on, &episodes.gains[..], &episodes.schedules[..]);
             summed.evaluate_exponent((whole, *reads), &self.pairs, on, until);
         }
-        self.gather(of, stage, episodes, &on);
+        self.gather(of, program, episodes, &on);
         credit.clear();
         credit.resize(episodes.rows.len(), <E as Float>::ZERO);
         for (trajectory, &length) in on.lengths.iter().enumerate() {
@@ -116,7 +116,7 @@ impl<E: Number> Enumeration<E> {
     }
 
     /// What draws the option and the action, at every pair.
-    fn evaluate_draws(&mut self, of: &Enumerator<E>, point: Point<E>, on: &Trajectories<E>) {
+    fn evaluate_draws(&mut self, of: &Enumerator<E>, point: Point<E>, on: &EpisodeView<E>) {
         let Enumeration { pairs, option, action, option_entropy, action_entropy, .. } = self;
         for (rows, density, entropies) in
             [(option, &of.option, option_entropy), (action, &of.action, action_entropy)]
@@ -145,9 +145,9 @@ impl<E: Number> Enumeration<E> {
     fn gather(
         &mut self,
         of: &Enumerator<E>,
-        stage: &Stage<E>,
+        program: &CompiledProgram<E>,
         episodes: &Episodes<E>,
-        on: &Trajectories<E>,
+        on: &EpisodeView<E>,
     ) {
         self.potential.clear();
         for pair in 0..self.pairs.len() {
@@ -201,7 +201,8 @@ impl<E: Number> Enumeration<E> {
                     }
                 }
             };
-        for (at, (term, entries)) in stage.terms.iter().zip(&episodes.ledger.entries).enumerate() {
+        for (at, (term, entries)) in program.terms.iter().zip(&episodes.ledger.entries).enumerate()
+        {
             match term.source {
                 // by options, below
                 _ if of.exponents.iter().any(|(whole, _)| whole.term == at) => {}
@@ -222,11 +223,11 @@ impl<E: Number> Enumeration<E> {
         }
         let mut alone = Vec::new();
         let of_densities =
-            stage.densities.iter().zip(&episodes.densities).zip(densities.iter().zip(&of.reads));
+            program.densities.iter().zip(&episodes.densities).zip(densities.iter().zip(&of.reads));
         for ((density, sampled), (summed, reads)) in of_densities {
-            let term = &stage.terms[density.term];
-            if let Less::Draw(less) = density.less {
-                let log_q = if less == 0 { &option.log_prob[..] } else { &action.log_prob[..] };
+            let term = &program.terms[density.term];
+            if let ComparedWith::Draw(other) = density.compared_with {
+                let log_q = if other == 0 { &option.log_prob[..] } else { &action.log_prob[..] };
                 at_steps(term, &episodes.ledger.entries[density.term], Some((log_q, -term.sign)));
             }
             alone.clear();
@@ -252,7 +253,7 @@ impl<E: Number> Enumeration<E> {
             at_steps(term, &alone, None);
         }
         for (summed, (whole, _)) in exponents.iter().zip(&of.exponents) {
-            let term = &stage.terms[whole.term];
+            let term = &program.terms[whole.term];
             alone.clear();
             let points = summed.rows.points.iter().zip(&summed.rows.log_prob).enumerate();
             alone.extend(points.filter(|(at, _)| summed.is_any(*at)).map(
@@ -262,10 +263,10 @@ impl<E: Number> Enumeration<E> {
             ));
             at_steps(term, &alone, None);
         }
-        let summed = densities.iter().zip(stage.densities.iter().map(|density| density.term));
+        let summed = densities.iter().zip(program.densities.iter().map(|density| density.term));
         let exponents = exponents.iter().zip(of.exponents.iter().map(|(whole, _)| whole.term));
         for (summed, term) in summed.chain(exponents) {
-            let term = &stage.terms[term];
+            let term = &program.terms[term];
             for (at, (&(t, trajectory), &log_p)) in
                 summed.rows.points.iter().zip(&summed.rows.log_prob).enumerate()
             {
@@ -365,7 +366,7 @@ impl<E: Number> Enumeration<E> {
     /// Adds the scores, weighed, and the pathwise parts to a tape.
     pub fn weigh(
         &self,
-        (of, stage, episodes): (&Enumerator<E>, &Stage<E>, &Episodes<E>),
+        (of, program, episodes): (&Enumerator<E>, &CompiledProgram<E>, &Episodes<E>),
         (tape, parameters): (&mut Tape<E>, &Parameters<E>),
         advantages: &Advantages<E>,
         times: &[u32],
@@ -399,7 +400,7 @@ impl<E: Number> Enumeration<E> {
                     .for_each(|(w, _)| *w = <E as Float>::ZERO);
             }
             weighted.push((log_prob, own));
-            for term in stage.terms.iter().filter(|term| term.pathwise && term.source == source) {
+            for term in program.terms.iter().filter(|term| term.pathwise && term.source == source) {
                 let mut weights = vec![<E as Float>::ZERO; self.pairs.len()];
                 for (row, _) in times
                     .iter()
@@ -417,9 +418,9 @@ impl<E: Number> Enumeration<E> {
             }
         }
         for (((density, reads), summed), sampled) in
-            stage.densities.iter().zip(&of.reads).zip(&self.densities).zip(&episodes.densities)
+            program.densities.iter().zip(&of.reads).zip(&self.densities).zip(&episodes.densities)
         {
-            let term = &stage.terms[density.term];
+            let term = &program.terms[density.term];
             let rows = if *reads == OptionReads::Nothing { sampled } else { &summed.rows };
             let count = rows.points.len();
             if !term.pathwise || density.version != Version::Present || count == 0 {

@@ -18,10 +18,10 @@ use crate::engine::numeric::float::Float;
 use crate::engine::numeric::kernels;
 use crate::engine::numeric::moments::Sums;
 use crate::engine::numeric::number::Number;
+use crate::engine::program::compiled::{CompiledProgram, Source};
 use crate::engine::program::density::{Density, DensityRows};
 use crate::engine::program::draws::{DrawRows, KlReference};
 use crate::engine::program::point::Point;
-use crate::engine::program::stage::{Source, Stage};
 use crate::engine::sample::episodes::Episodes;
 use crate::engine::sample::start::StartCredit;
 use crate::engine::tape::parameters::Parameters;
@@ -189,23 +189,23 @@ struct Part<E> {
 }
 
 impl<E: Number> Objective<E> {
-    pub fn new(stage: &Stage<E>, parameters: &Parameters<E>) -> Objective<E> {
+    pub fn new(program: &CompiledProgram<E>, parameters: &Parameters<E>) -> Objective<E> {
         Objective {
             gradient: parameters.zero_gradient(),
             told: Told::default(),
-            draws: (0..stage.credited()).map(|_| Advantages::new()).collect(),
-            start: stage.scored_start.as_ref().map(|_| StartCredit::new()),
-            valued: (stage.plan.unserved..stage.row_draws())
-                .filter(|&draw| stage.is_served(draw))
-                .find(|&draw| stage.terms.iter().any(|term| term.credits[draw].is_some()))
-                .unwrap_or(stage.plan.unserved),
-            enumeration: stage.enumerator.as_ref().map(|_| Enumeration::default()),
+            draws: (0..program.credited()).map(|_| Advantages::new()).collect(),
+            start: program.scored_start.as_ref().map(|_| StartCredit::new()),
+            valued: (program.plan.unserved..program.row_draws())
+                .filter(|&draw| program.is_served(draw))
+                .find(|&draw| program.terms.iter().any(|term| term.credits[draw].is_some()))
+                .unwrap_or(program.plan.unserved),
+            enumeration: program.enumerator.as_ref().map(|_| Enumeration::default()),
             values: Vec::new(),
             returns: Sums::default(),
             times: Vec::new(),
             order: Vec::new(),
             part: Part::default(),
-            scratch: Arc::new(Mutex::new(Scratch::of(&stage.stop))),
+            scratch: Arc::new(Mutex::new(Scratch::of(&program.stop))),
         }
     }
 
@@ -213,7 +213,7 @@ impl<E: Number> Objective<E> {
     /// baseline, which needs the sums of all shards.
     pub fn assess(
         &mut self,
-        stage: &Stage<E>,
+        program: &CompiledProgram<E>,
         episodes: &Episodes<E>,
         point: Point<E>,
         scale: ReturnScale,
@@ -223,9 +223,9 @@ impl<E: Number> Objective<E> {
         for (t, bounds) in episodes.rows.starts.windows(2).enumerate() {
             self.times.resize(bounds[1], t as u32 + 1);
         }
-        let settings = &stage.plan.settings;
-        let mut values: &[E] = match stage.learning.value {
-            Some(root) => episodes.network.output(&stage.learning.network, root, 0..rows),
+        let settings = &program.plan.settings;
+        let mut values: &[E] = match program.learning.value {
+            Some(root) => episodes.network.output(&program.learning.network, root, 0..rows),
             None => &[],
         };
         if !scale.is_one() {
@@ -233,39 +233,43 @@ impl<E: Number> Objective<E> {
             self.values.extend(values.iter().map(|&v| scale.value_of(v)));
             values = &self.values;
         }
-        let mut sampled = 0..stage.row_draws();
-        if let (Some(enumeration), Some(enumerator)) = (&mut self.enumeration, &stage.enumerator) {
+        let mut sampled = 0..program.row_draws();
+        if let (Some(enumeration), Some(enumerator)) = (&mut self.enumeration, &program.enumerator)
+        {
             let draw = &mut self.draws[0];
-            enumeration.assess(enumerator, stage, episodes, point, &mut draw.credit);
+            enumeration.assess(enumerator, program, episodes, point, &mut draw.credit);
             draw.assess_credit(
                 settings,
                 &episodes.rows,
                 &episodes.after,
-                (&episodes.totals.lengths, stage.horizon),
+                (&episodes.totals.lengths, program.horizon),
                 values,
             );
             sampled = 0..0;
         }
         for number in sampled {
             let draw = &mut self.draws[number];
-            if !stage.credits(number) {
-                draw.clear(rows, stage.horizon);
+            if !program.credits(number) {
+                draw.clear(rows, program.horizon);
                 continue;
             }
-            let here =
-                if stage.keeps_ledger() { &episodes.ledger.given[number] } else { &episodes.here };
+            let here = if program.keeps_ledger() {
+                &episodes.ledger.given[number]
+            } else {
+                &episodes.here
+            };
             let given = Given { here, before: &episodes.before, after: &episodes.after };
             draw.assess(
-                (settings, stage.is_served(number)),
+                (settings, program.is_served(number)),
                 &episodes.rows,
                 &given,
-                (&episodes.totals.lengths, stage.horizon),
+                (&episodes.totals.lengths, program.horizon),
                 values,
             );
         }
         if let (Some(start), Some(draw)) = (&mut self.start, self.draws.last_mut()) {
             let ledger = (&episodes.ledger, &episodes.rows.weight[..]);
-            start.assess(stage, ledger, (&episodes.after, &episodes.totals.lengths), draw);
+            start.assess(program, ledger, (&episodes.after, &episodes.totals.lengths), draw);
         }
         self.returns.clear(1);
         if settings.normalize.returns {
@@ -277,10 +281,14 @@ impl<E: Number> Objective<E> {
     }
 
     /// `Σ A²` over all draws that are credited, and how many these are.
-    pub fn squared_advantages(&self, stage: &Stage<E>, episodes: &Episodes<E>) -> (f64, usize) {
+    pub fn squared_advantages(
+        &self,
+        program: &CompiledProgram<E>,
+        episodes: &Episodes<E>,
+    ) -> (f64, usize) {
         let first_step = episodes.rows.starts.get(1).copied().unwrap_or(0);
-        let credited = self.draws.iter().enumerate().filter(|(number, _)| stage.credits(*number));
-        let all = credited.map(|(number, draw)| match stage.draws.get(number) {
+        let credited = self.draws.iter().enumerate().filter(|(number, _)| program.credits(*number));
+        let all = credited.map(|(number, draw)| match program.draws.get(number) {
             // what is drawn once is drawn at the first step, and what another begins at the others
             Some(of) if of.once => &draw.advantage[..first_step],
             Some(of) if of.from > 1 => &draw.advantage[first_step..],
@@ -300,19 +308,19 @@ impl<E: Number> Objective<E> {
     /// The advantage of each row where it needs the sums of credit over all shards.
     pub fn compare(
         &mut self,
-        stage: &Stage<E>,
+        program: &CompiledProgram<E>,
         episodes: &Episodes<E>,
         (all, others): (&[StepSums], Others),
     ) {
         // summed out, all draws of a step are credited alike
-        let credited = if self.enumeration.is_some() { 1 } else { stage.row_draws() };
+        let credited = if self.enumeration.is_some() { 1 } else { program.row_draws() };
         for (draw, all) in self.draws.iter_mut().zip(all).take(credited) {
             draw.compare(&episodes.rows, (all, others));
         }
         if let (Some(start), Some(draw), Some(all)) =
             (&self.start, self.draws.last_mut(), all.last())
         {
-            start.compare(&stage.plan.settings.baseline, (all, others), draw);
+            start.compare(&program.plan.settings.baseline, (all, others), draw);
         }
     }
 
@@ -325,7 +333,7 @@ impl<E: Number> Objective<E> {
     /// at the beginning of the round, where they are others.
     pub fn differentiate(
         &mut self,
-        stage: &Stage<E>,
+        program: &CompiledProgram<E>,
         (parameters, previous): (&Parameters<E>, Option<&[E]>),
         episodes: &Episodes<E>,
         weighing: Weighing,
@@ -338,10 +346,10 @@ impl<E: Number> Objective<E> {
             trajectories: &episodes.rows.trajectory,
             weight: &episodes.rows.weight,
             draws: episodes.draws.iter().zip(&self.draws).map(Drawn::of).collect(),
-            of_model: stage
+            of_model: program
                 .scored_model
                 .as_ref()
-                .and(self.draws.get(stage.draws.len()))
+                .and(self.draws.get(program.draws.len()))
                 .map(|of| AtPoints::scored(&episodes.scored_model, of, weighing.share)),
             of_start: self
                 .start
@@ -355,13 +363,13 @@ impl<E: Number> Objective<E> {
             previous,
         };
         self.told =
-            sample.add_gradient(stage, parameters, weighing, &self.scratch, &mut self.gradient);
+            sample.add_gradient(program, parameters, weighing, &self.scratch, &mut self.gradient);
     }
 
     /// The gradient of the densities alone, as they were computed last.
     pub fn differentiate_densities(
         &mut self,
-        stage: &Stage<E>,
+        program: &CompiledProgram<E>,
         parameters: &Parameters<E>,
         episodes: &Episodes<E>,
         weighing: Weighing,
@@ -371,7 +379,7 @@ impl<E: Number> Objective<E> {
         let mut weighted = Vec::new();
         let all = densities(episodes, weighing.share);
         let weight = &episodes.rows.weight;
-        weigh_densities(&all, stage, (&mut tape, parameters, weight), &mut weighted);
+        weigh_densities(&all, program, (&mut tape, parameters, weight), &mut weighted);
         if !weighted.is_empty() {
             tape.backward(weighted, parameters, &mut self.gradient);
         }
@@ -398,7 +406,7 @@ impl<E: Number> Objective<E> {
     /// The gradient from the rows of minibatch `part` of `parts`.
     pub fn differentiate_part(
         &mut self,
-        stage: &Stage<E>,
+        program: &CompiledProgram<E>,
         parameters: &Parameters<E>,
         episodes: &Episodes<E>,
         weighing: Weighing,
@@ -409,12 +417,12 @@ impl<E: Number> Objective<E> {
         let mine = &mut self.part;
         let network = Arc::get_mut(&mut mine.network)
             .expect("objective: the tape of the last gradient is gone");
-        stage.learning.network.gather(&episodes.network, rows, network);
-        stage.learning.network.recompute(parameters.values(), 0..rows.len(), network);
+        program.learning.network.gather(&episodes.network, rows, network);
+        program.learning.network.recompute(parameters.values(), 0..rows.len(), network);
         // what rows were drawn from is asked for by a target alone
-        let with_numbers = stage.plan.settings.kl_target.is_some();
+        let with_numbers = program.plan.settings.kl_target.is_some();
         mine.drawn.resize_with(episodes.draws.len(), PartDrawn::default);
-        let all = episodes.draws.iter().zip(&self.draws).zip(&stage.draws);
+        let all = episodes.draws.iter().zip(&self.draws).zip(&program.draws);
         for (mine, ((from, worth), of)) in mine.drawn.iter_mut().zip(all) {
             let numbers = of.family.numbers();
             mine.draws.gather(&from.draws, rows, of.family.width());
@@ -427,17 +435,17 @@ impl<E: Number> Objective<E> {
             }
         }
         // a point stands in one minibatch of a pass
-        let share = parts as f64 / stage.plan.settings.trajectories as f64;
+        let share = parts as f64 / program.plan.settings.trajectories as f64;
         let at = (parameters.values(), (part, parts), share);
-        let of_model = stage.scored_model.as_ref().zip(self.draws.get(stage.draws.len()));
+        let of_model = program.scored_model.as_ref().zip(self.draws.get(program.draws.len()));
         let of_model = of_model.map(|(of, worth)| {
             mine.model.gather((of, &episodes.scored_model), Some(&worth.advantage), at)
         });
-        let of_start = stage.scored_start.as_ref().zip(self.draws.last());
+        let of_start = program.scored_start.as_ref().zip(self.draws.last());
         let of_start = of_start.map(|(of, worth)| {
             mine.start.gather((of, &episodes.scored_start), Some(&worth.advantage), at)
         });
-        let densities = stage.densities.iter().zip(&episodes.densities).zip(&mut mine.densities);
+        let densities = program.densities.iter().zip(&episodes.densities).zip(&mut mine.densities);
         let densities = densities.map(|(of, part)| part.gather(of, None, at)).collect();
         gather(&self.draws[self.valued].target, rows, 1, &mut mine.target);
         gather(&self.times, rows, 1, &mut mine.times);
@@ -459,7 +467,7 @@ impl<E: Number> Objective<E> {
             previous: None,
         };
         self.told =
-            sample.add_gradient(stage, parameters, weighing, &self.scratch, &mut self.gradient);
+            sample.add_gradient(program, parameters, weighing, &self.scratch, &mut self.gradient);
     }
 }
 
@@ -487,7 +495,7 @@ pub(in crate::engine) fn part_of(rows: usize, part: usize, parts: usize) -> std:
 impl<E: Number> Sample<'_, E> {
     fn add_gradient(
         &self,
-        stage: &Stage<E>,
+        program: &CompiledProgram<E>,
         parameters: &Parameters<E>,
         weighing: Weighing,
         scratch: &Arc<Mutex<Scratch<E>>>,
@@ -495,12 +503,12 @@ impl<E: Number> Sample<'_, E> {
     ) -> Told {
         let rows = self.times.len();
         let mut told = Told { rows, ..Told::default() };
-        let wired = &stage.learning;
+        let binding = &program.learning;
         let mut tape = Tape::reusing(scratch);
         let mut weighted = Vec::new();
         if weighing.aim != Aim::Baseline {
-            let of = (stage.scored_start.as_ref(), self.of_start.as_ref());
-            self.weigh_points(stage, of, (&mut tape, parameters), weighing, &mut weighted);
+            let of = (program.scored_start.as_ref(), self.of_start.as_ref());
+            self.weigh_points(program, of, (&mut tape, parameters), weighing, &mut weighted);
         }
         if rows == 0 {
             // all have ended where they started
@@ -509,12 +517,12 @@ impl<E: Number> Sample<'_, E> {
             }
             return told;
         }
-        let through = stage.through.as_ref().zip(self.episodes);
+        let through = program.through.as_ref().zip(self.episodes);
         // what goes through draws is on the tape step by step; the fit of a value is not a part of
         // it
-        let is_needed = through.is_none() || wired.value.is_some() && weighing.aim != Aim::Policy;
+        let is_needed = through.is_none() || binding.value.is_some() && weighing.aim != Aim::Policy;
         let roots = if is_needed {
-            tape.network(&wired.network, parameters, self.network, 0..rows)
+            tape.network(&binding.network, parameters, self.network, 0..rows)
         } else {
             Vec::new()
         };
@@ -522,12 +530,12 @@ impl<E: Number> Sample<'_, E> {
             && weighing.aim != Aim::Baseline
         {
             let of_density = |density: &Density| density.version == Version::Previous;
-            let reads_previous = stage.reads_previous()
-                || stage.densities.iter().any(of_density)
-                || stage.simulators.iter().any(|simulator| simulator.previous);
+            let reads_previous = program.reads_previous()
+                || program.densities.iter().any(of_density)
+                || program.simulators.iter().any(|simulator| simulator.previous);
             let previous = reads_previous.then(|| parameters.frozen_at(self.previous));
             let whole = pathwise::Trajectories {
-                stage,
+                program,
                 through,
                 parameters,
                 previous: previous.as_ref(),
@@ -537,12 +545,12 @@ impl<E: Number> Sample<'_, E> {
             };
             whole.weigh(&mut tape, &mut weighted);
         } else if let (Some(enumeration), Some(enumerator), Some((episodes, _))) =
-            (self.enumeration, &stage.enumerator, self.episodes)
+            (self.enumeration, &program.enumerator, self.episodes)
             && weighing.aim != Aim::Baseline
         {
             let on = (&mut tape, parameters);
             enumeration.weigh(
-                (enumerator, stage, episodes),
+                (enumerator, program, episodes),
                 on,
                 self.enumerated.expect("objective: what is summed out has its credit"),
                 self.times,
@@ -550,16 +558,16 @@ impl<E: Number> Sample<'_, E> {
                 &mut weighted,
             );
         } else if weighing.aim != Aim::Baseline {
-            self.weigh_draws(stage, &mut tape, &roots, weighing, &mut weighted);
-            let of = (stage.scored_model.as_ref(), self.of_model.as_ref());
-            self.weigh_points(stage, of, (&mut tape, parameters), weighing, &mut weighted);
+            self.weigh_draws(program, &mut tape, &roots, weighing, &mut weighted);
+            let of = (program.scored_model.as_ref(), self.of_model.as_ref());
+            self.weigh_points(program, of, (&mut tape, parameters), weighing, &mut weighted);
             let on = (&mut tape, parameters, self.weight);
-            weigh_densities(&self.densities, stage, on, &mut weighted);
-            if stage.plan.settings.kl_target.is_some() {
-                told.divergence = self.divergence(stage);
+            weigh_densities(&self.densities, program, on, &mut weighted);
+            if program.plan.settings.kl_target.is_some() {
+                told.divergence = self.divergence(program);
             }
         }
-        if let Some(root) = wired.value.filter(|_| weighing.aim != Aim::Policy) {
+        if let Some(root) = binding.value.filter(|_| weighing.aim != Aim::Policy) {
             let value = &roots[root];
             told.error = values_of(value)
                 .iter()
@@ -567,7 +575,8 @@ impl<E: Number> Sample<'_, E> {
                 .map(|(&v, &g)| Float::as_f64(v - g).powi(2))
                 .sum();
             let squares = tape.squared_error(value, self.target);
-            let weight = if stage.plan.shared { stage.plan.settings.baseline_weight } else { 1.0 };
+            let weight =
+                if program.plan.shared { program.plan.settings.baseline_weight } else { 1.0 };
             let mut weights = vec![Float::of(weight * weighing.share); rows];
             self.count(&mut weights);
             weighted.push((squares, weights));
@@ -580,16 +589,16 @@ impl<E: Number> Sample<'_, E> {
     /// form.
     fn weigh_draws(
         &self,
-        stage: &Stage<E>,
+        program: &CompiledProgram<E>,
         tape: &mut Tape<E>,
         roots: &[Matrix<E>],
         weighing: Weighing,
         weighted: &mut Vec<(Matrix<E>, Vec<E>)>,
     ) {
-        let wired = &stage.learning;
-        for (number, (draw, of)) in stage.draws.iter().zip(&self.draws).enumerate() {
-            let own = &roots[wired.draws[number].clone()];
-            let terms = || stage.terms.iter().filter(|term| term.pathwise);
+        let binding = &program.learning;
+        for (number, (draw, of)) in program.draws.iter().zip(&self.draws).enumerate() {
+            let own = &roots[binding.draws[number].clone()];
+            let terms = || program.terms.iter().filter(|term| term.pathwise);
             let (log_prob, entropy) =
                 match terms().any(|term| term.source == Source::Entropy(number)) {
                     true => {
@@ -598,7 +607,7 @@ impl<E: Number> Sample<'_, E> {
                     }
                     false => (draw.family.log_density(tape, own, of.last, of.draws), None),
                 };
-            let clip_ratio = stage.plan.settings.clip_ratio;
+            let clip_ratio = program.plan.settings.clip_ratio;
             let worth = (of.log_prob, of.advantage);
             let mut weights = score_weights(&values_of(&log_prob), worth, clip_ratio, weighing);
             if draw.once || draw.from > 1 {
@@ -618,7 +627,7 @@ impl<E: Number> Sample<'_, E> {
                     (Source::Divergence(by), _) if by == number => {
                         let prior = match draw.reference {
                             KlReference::Present => {
-                                roots[wired.references[number].clone()].to_vec()
+                                roots[binding.references[number].clone()].to_vec()
                             }
                             KlReference::None
                             | KlReference::Itself
@@ -651,7 +660,7 @@ impl<E: Number> Sample<'_, E> {
     /// ones one for each trajectory.
     fn weigh_points(
         &self,
-        stage: &Stage<E>,
+        program: &CompiledProgram<E>,
         (density, at): (Option<&Density>, Option<&AtPoints<E>>),
         (tape, parameters): (&mut Tape<E>, &Parameters<E>),
         weighing: Weighing,
@@ -665,7 +674,7 @@ impl<E: Number> Sample<'_, E> {
         let roots = tape.network(&density.network, parameters, at.network, points);
         let log_prob = density.family.log_density(tape, &roots, at.last, at.draws);
         let weighing = Weighing { share: at.share, ..weighing };
-        let clip_ratio = stage.plan.settings.clip_ratio;
+        let clip_ratio = program.plan.settings.clip_ratio;
         // that of a squashed draw before the squashing, too
         let mut then = Vec::new();
         if weighing.moved && density.family.is_squashed() {
@@ -697,18 +706,19 @@ impl<E: Number> Sample<'_, E> {
     }
 
     /// `Σ KL(π ‖ π_b)` over the rows, of all that they draw.
-    fn divergence(&self, stage: &Stage<E>) -> f64 {
+    fn divergence(&self, program: &CompiledProgram<E>) -> f64 {
         let rows = 0..self.times.len();
         let mut divergences = vec![<E as Float>::ZERO; rows.len()];
         let mut of = |family: &Family, roots: &Range<usize>, last: &[u32], then: &[E]| {
             let mut present = vec![<E as Float>::ZERO; then.len()];
-            let outputs = stage.learning.outputs(self.network, roots, &rows);
+            let outputs = program.learning.outputs(self.network, roots, &rows);
             family.describe(outputs, last, &mut present);
             family.divergences(&present, then, &mut divergences);
             divergences.iter().map(|kl| kl.as_f64()).collect::<Vec<f64>>()
         };
         let mut sum = 0.0;
-        for ((draw, drawn), roots) in stage.draws.iter().zip(&self.draws).zip(&stage.learning.draws)
+        for ((draw, drawn), roots) in
+            program.draws.iter().zip(&self.draws).zip(&program.learning.draws)
         {
             let all = of(&draw.family, roots, drawn.last, drawn.numbers);
             let counts =
@@ -838,12 +848,12 @@ fn score_weights<E: Number>(
 /// The gradients of densities in their own parameters.
 fn weigh_densities<E: Number>(
     densities: &[AtPoints<E>],
-    stage: &Stage<E>,
+    program: &CompiledProgram<E>,
     (tape, parameters, weight): (&mut Tape<E>, &Parameters<E>, &[f64]),
     weighted: &mut Vec<(Matrix<E>, Vec<E>)>,
 ) {
-    for (density, at) in stage.densities.iter().zip(densities) {
-        let term = &stage.terms[density.term];
+    for (density, at) in program.densities.iter().zip(densities) {
+        let term = &program.terms[density.term];
         if !term.pathwise || density.version != Version::Present || at.points.is_empty() {
             continue;
         }

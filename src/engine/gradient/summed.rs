@@ -5,7 +5,7 @@ use crate::engine::episode::variable::{Variable, When};
 use crate::engine::numeric::number::Number;
 use crate::engine::program::density::{Density, DensityRows};
 use crate::engine::program::point::Point;
-use crate::engine::program::points::Trajectories;
+use crate::engine::program::points::EpisodeView;
 use crate::engine::program::whole::Whole;
 use crate::plan::OptionReads;
 use std::ops::Range;
@@ -48,7 +48,7 @@ enum Of {
 
 impl Pairs {
     /// Those of all rows.
-    pub fn list<E>(&mut self, outcomes: usize, on: &Trajectories<E>) {
+    pub fn list<E>(&mut self, outcomes: usize, on: &EpisodeView<E>) {
         let none = outcomes as u32;
         self.outcomes = outcomes;
         self.start.clear();
@@ -92,7 +92,7 @@ impl<E: Number> Summed<E> {
         (density, reads): (&Density, OptionReads),
         pairs: &Pairs,
         point: Point<E>,
-        on: &Trajectories<E>,
+        on: &EpisodeView<E>,
         until: impl Fn(usize, usize) -> usize,
     ) {
         self.list(reads, pairs, density.points(on), on, until);
@@ -110,7 +110,7 @@ impl<E: Number> Summed<E> {
         &mut self,
         (whole, reads): (&Whole<E>, OptionReads),
         pairs: &Pairs,
-        (on, gains, schedules): (&Trajectories<E>, &[Vec<E>], &[E]),
+        (on, gains, schedules): (&EpisodeView<E>, &[Vec<E>], &[E]),
         until: impl Fn(usize, usize) -> usize,
     ) {
         let steps = whole.from as u32..=whole.to as u32;
@@ -142,7 +142,7 @@ impl<E: Number> Summed<E> {
         reads: OptionReads,
         pairs: &Pairs,
         points: impl Iterator<Item = (u32, u32)>,
-        on: &Trajectories<E>,
+        on: &EpisodeView<E>,
         until: impl Fn(usize, usize) -> usize,
     ) {
         let Summed { rows, of } = self;
@@ -175,7 +175,7 @@ impl Of {
         (reads, pairs): (OptionReads, &Pairs),
         (variable, when): (Variable, When),
         (t, of_trajectory): (usize, (usize, usize, usize)),
-        on: &Trajectories<E>,
+        on: &EpisodeView<E>,
     ) -> Option<u32> {
         // the option is the first draw of a step
         match (variable, self) {
@@ -198,7 +198,7 @@ impl Of {
 fn stands_for<E: Number>(
     reads: OptionReads,
     pairs: &Pairs,
-    on: &Trajectories<E>,
+    on: &EpisodeView<E>,
     (t, trajectory): (u32, u32),
     until: usize,
     out: &mut Vec<Of>,

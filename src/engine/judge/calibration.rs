@@ -5,9 +5,9 @@ use crate::engine::error::EngineError;
 use crate::engine::family::choice::Choice;
 use crate::engine::numeric::stop::Stop;
 use crate::engine::numeric::stream::{CALIBRATION, generator};
+use crate::engine::program::compiled::CompiledProgram;
 use crate::engine::program::expressions::Expressions;
 use crate::engine::program::point::Point;
-use crate::engine::program::stage::Stage;
 use crate::engine::sample::replay::Replay;
 use crate::engine::sample::rollout::{Keep, Rollout};
 use crate::engine::tape::parameters::Parameters;
@@ -51,9 +51,9 @@ pub(in crate::engine) fn calibrate(
     {
         return Ok(Vec::new());
     }
-    let stage = Stage::<f64>::new(plan)?;
+    let program = CompiledProgram::<f64>::new(plan)?;
     let scout = plan.scout();
-    let mut real = Stage::<f64>::new(&scout)?;
+    let mut real = CompiledProgram::<f64>::new(&scout)?;
     real.collects = true;
     real.stop = stop.clone();
     let mut rollout = Rollout::new(&real, trajectories);
@@ -76,11 +76,11 @@ pub(in crate::engine) fn calibrate(
     let mut classifying = Classifying::default();
     let mut random = generator(stream(1));
     let mut found = Vec::new();
-    for (ratio, (_, planned)) in stage.ratios.iter().zip(plan.ratios()) {
+    for (ratio, (_, planned)) in program.ratios.iter().zip(plan.ratios()) {
         if !is_judged(planned) {
             continue;
         }
-        let of = (&stage, ratio);
+        let of = (&program, ratio);
         let judged = classifying.judge(of, (parameters.values(), &replay), &mut random);
         let exact =
             if finite { in_tables(plan, &judged)? } else { in_expressions(plan, &replay, &judged) };

@@ -226,8 +226,8 @@ impl NetworkPlan {
         let mut start = rows.start;
         while start < rows.end {
             let block = start..rows.end.min(start + BLOCK);
-            for (step, &stage) in self.steps.iter().zip(&self.stages.steps) {
-                if pass.is_none_or(|pass| pass == stage) {
+            for (step, &program) in self.steps.iter().zip(&self.stages.steps) {
+                if pass.is_none_or(|pass| pass == program) {
                     self.step(step, parameters, block.clone(), activations);
                 }
             }
@@ -251,18 +251,18 @@ impl NetworkPlan {
             self.inputs.len(),
             "forward: one input for each that the plan asks for"
         );
-        let is_due = |stage: usize| pass.is_none_or(|pass| pass == stage);
-        for ((column, out), &stage) in
+        let is_due = |program: usize| pass.is_none_or(|pass| pass == program);
+        for ((column, out), &program) in
             self.columns.iter().zip(&mut activations.columns).zip(&self.stages.columns)
         {
-            if is_due(stage) {
+            if is_due(program) {
                 load_column(column, inputs, &mut out[rows.clone()]);
             }
         }
-        for (((load, slot), work), &stage) in
+        for (((load, slot), work), &program) in
             self.loads.iter().zip(&mut activations.workspaces).zip(&self.stages.loads)
         {
-            if !is_due(stage) {
+            if !is_due(program) {
                 continue;
             }
             let width = self.width_of(*slot);

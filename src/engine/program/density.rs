@@ -12,10 +12,10 @@ use crate::engine::network::forward::Activations;
 use crate::engine::network::plan::{InputKind, NetworkPlan};
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
-use crate::engine::program::points::{Columns, Inputs, Source, Trajectories, followed};
+use crate::engine::program::points::{Columns, EpisodeView, Inputs, Source, followed};
 use crate::finite::{self, Sparse};
 use crate::model::EnvironmentKernel;
-use crate::plan::{self, Head, Less, Plan, Quantity, Read, Subject, Version};
+use crate::plan::{self, ComparedWith, Head, Plan, Quantity, Read, Subject, Version};
 use std::sync::Arc;
 
 /// A density of a bound, compiled.
@@ -25,7 +25,7 @@ pub(in crate::engine) struct Density {
     pub version: Version,
     /// The term it is of, and what it is compared with.
     pub term: usize,
-    pub less: Less,
+    pub compared_with: ComparedWith,
     /// The environment's, where it is compared with that.
     known: Option<Known>,
     /// The output of [`crate::engine::program::expressions::Expressions::sampled`] that it is
@@ -65,12 +65,12 @@ impl Density {
     /// One sentence, where a network cannot run.
     pub fn all(plan: &Plan) -> Result<Vec<Density>, EngineError> {
         let density = |(term, planned): (usize, &plan::Term)| {
-            let less = match &planned.quantity {
-                Quantity::Density { less, .. } => *less,
+            let compared_with = match &planned.quantity {
+                Quantity::Density { compared_with, .. } => *compared_with,
                 // the classifier tells its value
-                _ => Less::Itself,
+                _ => ComparedWith::Itself,
             };
-            Some(Density::new(plan, (term, planned), planned.density()?, less))
+            Some(Density::new(plan, (term, planned), planned.density()?, compared_with))
         };
         plan.terms.iter().enumerate().filter_map(density).collect()
     }
@@ -79,15 +79,27 @@ impl Density {
         plan: &Plan,
         (term, planned): (usize, &plan::Term),
         of: &plan::Density,
-        less: Less,
+        compared_with: ComparedWith,
     ) -> Result<Density, EngineError> {
         let (from, to, live) = (planned.from, planned.to, planned.live);
-        let known = match less {
-            Less::Environment(kernel) => Some(Known::new(plan, kernel)?),
-            Less::Nothing | Less::Itself | Less::Draw(_) | Less::Expression(_) => None,
+        let known = match compared_with {
+            ComparedWith::Environment(kernel) => Some(Known::new(plan, kernel)?),
+            ComparedWith::Nothing
+            | ComparedWith::Itself
+            | ComparedWith::Draw(_)
+            | ComparedWith::Expression(_) => None,
         };
         let written = Expressions::<f64>::output_of(plan, term);
-        Ok(Density { term, less, known, written, from, to, live, ..Density::compile(plan, of)? })
+        Ok(Density {
+            term,
+            compared_with,
+            known,
+            written,
+            from,
+            to,
+            live,
+            ..Density::compile(plan, of)?
+        })
     }
 
     /// What a draw is drawn from, at every live step; of no term.
@@ -137,7 +149,7 @@ impl Density {
             family,
             version: of.of,
             term: usize::MAX,
-            less: Less::Nothing,
+            compared_with: ComparedWith::Nothing,
             known: None,
             written: None,
             inputs,
@@ -170,7 +182,7 @@ impl Density {
     /// trajectories; those that have a target.
     pub fn points<'a, E: Number>(
         &'a self,
-        on: &'a Trajectories<E>,
+        on: &'a EpisodeView<E>,
     ) -> impl Iterator<Item = (u32, u32)> + 'a {
         let steps =
             (1u32..).zip(on.rows.starts.windows(2)).filter(|(t, _)| self.counts_at(*t as usize));
@@ -213,17 +225,17 @@ impl<E: Number> DensityRows<E> {
         &self,
         at: usize,
         of: &Density,
-        on: &Trajectories<E>,
+        on: &EpisodeView<E>,
         (log_q, written): (impl Fn(usize, usize) -> E, impl Fn(usize) -> E),
     ) -> E {
         let (t, trajectory) = self.points[at];
         let (t, trajectory) = (t as usize, trajectory as usize);
-        match of.less {
-            Less::Nothing => <E as Float>::ZERO,
-            Less::Itself => self.log_prob[at],
-            Less::Draw(draw) => log_q(draw, on.trace.row(t, trajectory)),
-            Less::Expression(_) => written(on.trace.row(t, trajectory)),
-            Less::Environment(_) => {
+        match of.compared_with {
+            ComparedWith::Nothing => <E as Float>::ZERO,
+            ComparedWith::Itself => self.log_prob[at],
+            ComparedWith::Draw(draw) => log_q(draw, on.trace.row(t, trajectory)),
+            ComparedWith::Expression(_) => written(on.trace.row(t, trajectory)),
+            ComparedWith::Environment(_) => {
                 let of_trajectory = (trajectory, on.lengths[trajectory] as usize, on.horizon);
                 let number = |variable, offset| {
                     on.trace
@@ -236,7 +248,7 @@ impl<E: Number> DensityRows<E> {
     }
 
     /// Evaluates the density at all its points.
-    pub fn evaluate(&mut self, of: &Density, point: Point<E>, on: &Trajectories<E>) {
+    pub fn evaluate(&mut self, of: &Density, point: Point<E>, on: &EpisodeView<E>) {
         self.points.clear();
         self.points.extend(of.points(on));
         let drawn = |variable| on.drawn(variable);
@@ -251,7 +263,7 @@ impl<E: Number> DensityRows<E> {
         &mut self,
         of: &Density,
         point: Point<E>,
-        on: &Trajectories<E>,
+        on: &EpisodeView<E>,
         number: impl Fn(usize, (Variable, When), usize, (usize, usize, usize)) -> Option<u32>,
     ) {
         let count = self.points.len();

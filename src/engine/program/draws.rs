@@ -1,7 +1,7 @@
 //! What a step draws, one after the other, and what each trajectory holds of it.
 
+use super::binding::InputBinding;
 use super::expressions::{self, Expressions};
-use super::wired::Wired;
 use crate::engine::episode::listing::Listed;
 use crate::engine::episode::values::Values;
 use crate::engine::error::EngineError;
@@ -38,12 +38,12 @@ pub(in crate::engine) struct StepDraw<E> {
 pub(in crate::engine) enum KlReference<E> {
     /// The bound has no such term.
     None,
-    /// A kernel with the present parameters: [`Wired::references`].
+    /// A kernel with the present parameters: [`InputBinding::references`].
     Present,
     /// The draw's own kernel at the beginning of the round.
     Itself,
     /// Another kernel at the beginning of the round.
-    Previous(Wired),
+    Previous(InputBinding),
     /// The rows of numbers, as expressions.
     Expressions(Expressions<E>),
 }
@@ -133,7 +133,7 @@ pub(in crate::engine) type Begun<'a, E> = (&'a DrawRows<E>, &'a Values<E>);
 
 /// What a variable is drawn from.
 pub(in crate::engine) struct Outputs<'a, E> {
-    pub wired: &'a Wired,
+    pub binding: &'a InputBinding,
     pub network: &'a Activations<E>,
     /// The rows of this step.
     pub rows: Range<usize>,
@@ -212,7 +212,7 @@ impl<E: Number> DrawRows<E> {
         outputs: &Outputs<E>,
         (t, last): (usize, &[Values<E>]),
     ) -> Option<(usize, String)> {
-        let Outputs { wired, network, ref rows } = *outputs;
+        let Outputs { binding, network, ref rows } = *outputs;
         let width = of.family.numbers();
         if let Some(at) = of.stays_at {
             self.last.extend_from_slice(&last[at].numbers[..rows.len()]);
@@ -220,12 +220,12 @@ impl<E: Number> DrawRows<E> {
         self.numbers.resize(rows.end * width, <E as Float>::ZERO);
         let numbers = &mut self.numbers[rows.start * width..];
         let last = if of.stays_at.is_some() { &self.last[rows.clone()] } else { &[] };
-        of.family.describe(wired.outputs(network, &wired.draws[number], rows), last, numbers);
+        of.family.describe(binding.outputs(network, &binding.draws[number], rows), last, numbers);
         // what is drawn once is not drawn from later rows
         if !of.is_drawn_at(t) {
             return None;
         }
-        of.family.fault(name, numbers, wired.outputs(network, &wired.draws[number], rows))
+        of.family.fault(name, numbers, binding.outputs(network, &binding.draws[number], rows))
     }
 
     /// Draws at step `t` from the distributions of `rows`, or keeps what was drawn at 1, by itself

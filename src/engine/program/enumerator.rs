@@ -13,7 +13,7 @@ pub(in crate::engine) struct Enumerator<E> {
     /// Number of values.
     pub outcomes: usize,
     pub once: bool,
-    /// By density of the stage.
+    /// By density of the program.
     pub reads: Vec<OptionReads>,
     /// The exponents that read the option.
     pub exponents: Vec<(Whole<E>, OptionReads)>,

@@ -5,7 +5,7 @@ use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
 use crate::expr::{Column, ExprId, Graph, InputId, Node, Program, Scratch};
 use crate::model::{Domain, Index, Input, NONE};
-use crate::plan::{Extent, Less, Plan, Quantity, Schedule, Term};
+use crate::plan::{ComparedWith, Extent, Plan, Quantity, Schedule, Term};
 use crate::world::{Actions, Batch, World};
 use std::ops::Range;
 
@@ -378,14 +378,18 @@ fn sampled(term: &Term) -> Option<ExprId> {
         Quantity::Exponent(_) if term.extent == Extent::Trajectory => None,
         Quantity::Exponent(value)
         | Quantity::LogRatio { log_prior: value }
-        | Quantity::Density { less: Less::Expression(value), .. } => Some(value),
+        | Quantity::Density { compared_with: ComparedWith::Expression(value), .. } => Some(value),
         Quantity::Entropy { .. }
         | Quantity::Kl { .. }
         | Quantity::LogCount(_)
         | Quantity::WeightDivergence { .. }
         | Quantity::Ratio(_)
         | Quantity::Density {
-            less: Less::Nothing | Less::Itself | Less::Draw(_) | Less::Environment(_),
+            compared_with:
+                ComparedWith::Nothing
+                | ComparedWith::Itself
+                | ComparedWith::Draw(_)
+                | ComparedWith::Environment(_),
             ..
         } => None,
     }

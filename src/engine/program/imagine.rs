@@ -1,7 +1,7 @@
 //! Steps of a learned model in the place of the environment's transitions, and starts of one in the
 //! place of its initial distribution.
 
-use super::wired::{Feeds, Part, Wired};
+use super::binding::{Feeds, InputBinding, Part};
 use crate::engine::error::EngineError;
 use crate::engine::family::choice::Choice;
 use crate::engine::family::{Draws, Family};
@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 /// What draws next states, or first ones.
 pub(in crate::engine) struct Imagination {
-    pub wired: Wired,
+    pub binding: InputBinding,
     pub family: Family,
     /// What is drawn beside: the rewards in their order, then the end; each with its roots.
     pub outcomes: Vec<(Family, Range<usize>)>,
@@ -59,7 +59,7 @@ impl Imagination {
         let kernel = plan.model.kernel(draw.kernel).name.clone();
         Ok(Imagination {
             // a model of the world draws and reads states as they are
-            wired: Wired::new(plan, &[part], &[], None)?.unscaled(),
+            binding: InputBinding::new(plan, &[part], &[], None)?.unscaled(),
             family: Family::of(&draw.head),
             outcomes,
             kernel,
@@ -110,10 +110,13 @@ impl Imagination {
         outcomes.resize_with(self.outcomes.len(), Draws::default);
         for ((family, roots), drawn) in self.outcomes.iter().zip(outcomes) {
             numbers.resize(rows.len() * family.numbers(), <E as Float>::ZERO);
-            family.describe(self.wired.outputs(network, roots, &rows), last, numbers);
+            family.describe(self.binding.outputs(network, roots, &rows), last, numbers);
             if broken.is_none() {
-                *broken =
-                    family.fault(&self.kernel, numbers, self.wired.outputs(network, roots, &rows));
+                *broken = family.fault(
+                    &self.kernel,
+                    numbers,
+                    self.binding.outputs(network, roots, &rows),
+                );
             }
             drawn.keep(rows.start, 1);
             family.draw(numbers, Choice::Sampled, random, uniforms, drawn);
@@ -139,21 +142,21 @@ impl Imagination {
         let Imagined { network, numbers, uniforms, drawn, last, broken, .. } = into;
         let network =
             Arc::get_mut(network).expect("imagine: the tape of the last gradient is gone");
-        self.wired.network.draw_noise(rows.clone(), random, network);
-        self.wired.feed(parameters, (world, batch), rows.len(), feeds, |inputs| {
-            self.wired.network.forward(parameters, inputs, rows.clone(), network);
+        self.binding.network.draw_noise(rows.clone(), random, network);
+        self.binding.feed(parameters, (world, batch), rows.len(), feeds, |inputs| {
+            self.binding.network.forward(parameters, inputs, rows.clone(), network);
         });
         numbers.resize(rows.len() * self.family.numbers(), <E as Float>::ZERO);
         last.resize(rows.len(), 0);
         self.family.describe(
-            self.wired.outputs(network, &self.wired.draws[0], &rows),
+            self.binding.outputs(network, &self.binding.draws[0], &rows),
             last,
             numbers,
         );
         *broken = self.family.fault(
             &self.kernel,
             numbers,
-            self.wired.outputs(network, &self.wired.draws[0], &rows),
+            self.binding.outputs(network, &self.binding.draws[0], &rows),
         );
         drawn.keep(rows.start, world.state_width());
         self.family.draw(numbers, Choice::Sampled, random, uniforms, drawn);

@@ -1,5 +1,7 @@
 //! A plan compiled: what its draws and terms are computed by.
 
+pub(in crate::engine) mod binding;
+pub(in crate::engine) mod compiled;
 pub(in crate::engine) mod density;
 pub(in crate::engine) mod draws;
 pub(in crate::engine) mod enumerator;
@@ -12,8 +14,6 @@ pub(in crate::engine) mod ratio;
 pub(in crate::engine) mod recorded;
 pub(in crate::engine) mod scaled;
 pub(in crate::engine) mod simulation;
-pub(in crate::engine) mod stage;
 pub(in crate::engine) mod through;
 pub(in crate::engine) mod weights;
 pub(in crate::engine) mod whole;
-pub(in crate::engine) mod wired;

@@ -58,7 +58,7 @@ pub(in crate::engine) fn gather_values<E: Number>(
 }
 
 /// The trajectories of a shard.
-pub(in crate::engine) struct Trajectories<'a, E> {
+pub(in crate::engine) struct EpisodeView<'a, E> {
     pub rows: &'a Rows,
     pub lengths: &'a [u32],
     pub horizon: usize,
@@ -66,7 +66,7 @@ pub(in crate::engine) struct Trajectories<'a, E> {
     pub draws: &'a [DrawRows<E>],
 }
 
-impl<'a, E> Trajectories<'a, E> {
+impl<'a, E> EpisodeView<'a, E> {
     /// The numbers of what a draw gave, by row.
     pub fn drawn(&self, draw: usize) -> &'a [u32] {
         &self.draws[draw].draws.numbers
@@ -153,7 +153,7 @@ impl<E: Number> Columns<E> {
         &mut self,
         inputs: &Inputs,
         points: &[(u32, u32)],
-        on: &Trajectories<E>,
+        on: &EpisodeView<E>,
         number: impl Fn(usize, (Variable, When), usize, (usize, usize, usize)) -> Option<u32>,
     ) {
         self.clear(inputs);

@@ -9,7 +9,7 @@ use crate::engine::network::forward::Activations;
 use crate::engine::network::plan::NetworkPlan;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
-use crate::engine::program::points::{Columns, Inputs, Source, Trajectories, followed};
+use crate::engine::program::points::{Columns, EpisodeView, Inputs, Source, followed};
 use crate::engine::program::recorded::Recorded;
 use crate::engine::tables::known_ratio::KnownRatio;
 use crate::model::kernel_parameters;
@@ -124,7 +124,7 @@ impl<E> Ratio<E> {
 impl<E: Number> RatioRows<E> {
     /// The logits at all live steps. A classifier of actions also sees the steps after an end, at
     /// which there is neither a state nor an action: so does what it learned from.
-    pub fn evaluate(&mut self, of: &Ratio<E>, point: Point<E>, on: &Trajectories<E>) {
+    pub fn evaluate(&mut self, of: &Ratio<E>, point: Point<E>, on: &EpisodeView<E>) {
         let parameters = point.present;
         self.points.clear();
         for (t, bounds) in (1u32..).zip(on.rows.starts.windows(2)) {
@@ -176,7 +176,7 @@ impl<E: Number> RatioRows<E> {
 
     /// From the means of a model's weights, at which the classifier learns, to their draw: `log
     /// p/q` falls by what `log q` rises.
-    fn shift(&mut self, of: &Ratio<E>, model: &Density, point: Point<E>, on: &Trajectories<E>) {
+    fn shift(&mut self, of: &Ratio<E>, model: &Density, point: Point<E>, on: &EpisodeView<E>) {
         let at_means = Point { present: &point.frozen.values, ..point };
         self.means.clone_from(&point.frozen.values);
         for (rows, point) in self.of_model.iter_mut().zip([point, at_means]) {

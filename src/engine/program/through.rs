@@ -4,7 +4,7 @@ use super::expressions::{Expressions, Place, Values, place};
 use crate::engine::numeric::number::Number;
 use crate::plan::{Plan, Slope};
 
-/// What a gradient through draws needs beside a stage.
+/// What a gradient through draws needs beside a program.
 pub(in crate::engine) struct Through<E> {
     pub terms: Slopes<E>,
     pub prior: Slopes<E>,

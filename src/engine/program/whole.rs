@@ -2,7 +2,7 @@
 //! at each step at which their term stands, those after an end included.
 
 use super::expressions::{Expressions, Values, values_of};
-use super::points::Trajectories;
+use super::points::EpisodeView;
 use crate::engine::episode::variable::{Variable, When};
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
@@ -84,7 +84,7 @@ impl<E: Number> Whole<E> {
     pub fn evaluate<'v>(
         &self,
         t: usize,
-        on: &Trajectories<E>,
+        on: &EpisodeView<E>,
         gains: &[Vec<E>],
         values: &'v mut Values<E>,
     ) -> &'v [E] {
@@ -97,7 +97,7 @@ impl<E: Number> Whole<E> {
     pub fn evaluate_at<'v>(
         &self,
         points: &[(u32, u32)],
-        on: (&Trajectories<E>, &[Vec<E>]),
+        on: (&EpisodeView<E>, &[Vec<E>]),
         number: impl Fn(usize, (Variable, When), usize, (usize, usize, usize)) -> Option<u32>,
         values: &'v mut Values<E>,
     ) -> &'v [E] {
@@ -109,7 +109,7 @@ impl<E: Number> Whole<E> {
         &self,
         (t, count): (usize, usize),
         trajectory: impl Fn(usize) -> usize,
-        (on, gains): (&Trajectories<E>, &[Vec<E>]),
+        (on, gains): (&EpisodeView<E>, &[Vec<E>]),
         number: impl Fn(usize, (Variable, When), usize, (usize, usize, usize)) -> Option<u32>,
         values: &'v mut Values<E>,
     ) -> &'v [E] {
@@ -165,7 +165,7 @@ impl<E: Number> Source<E> {
         &self,
         t: usize,
         of: (usize, usize, usize),
-        (on, gains): (&Trajectories<E>, &[Vec<E>]),
+        (on, gains): (&EpisodeView<E>, &[Vec<E>]),
         number: impl Fn((Variable, When)) -> Option<u32>,
     ) -> E {
         let (trajectory, length, horizon) = of;

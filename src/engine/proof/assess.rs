@@ -4,7 +4,7 @@
 use crate::engine::error::EngineError;
 use crate::engine::gradient::objective::Aim;
 use crate::engine::judge::viewpoint::Viewpoint;
-use crate::engine::program::stage::Stage;
+use crate::engine::program::compiled::CompiledProgram;
 use crate::engine::run::train::estimates_at;
 use crate::engine::tables::known_ratio::KnownRatio;
 use crate::engine::tape::parameters::Parameters;
@@ -82,11 +82,11 @@ pub fn assess(plan: &Plan, at: &Viewpoint, looks: usize) -> Result<Assessment, E
     let mut sampled = plan.settled();
     sampled.settings.trajectories = sampled.settings.trajectories.min(TRAJECTORIES);
     sampled.settings.shards = sampled.settings.trajectories.min(2);
-    let stage = with_known_ratio(&sampled, &at.parameters)?;
+    let program = with_known_ratio(&sampled, &at.parameters)?;
     // a fit that moves what the bound moves is part of what is run
     let aim = if plan.fit_moves_bound() { Aim::Both } else { Aim::Policy };
     let estimates =
-        |batches: Range<u64>| estimates_at(&stage, (&at.parameters, &at.previous), aim, batches);
+        |batches: Range<u64>| estimates_at(&program, (&at.parameters, &at.previous), aim, batches);
     let pilot = estimates(0..PILOT)?;
     let scale = trained.iter().fold(0.0, |scale: f64, &number| scale.max(at.exact[number].abs()));
     let Directions { list, untested } = directions(&trained, &pilot, &at.exact, scale);
@@ -163,14 +163,14 @@ pub fn compare(
         sampled
     };
     let (plan, other) = (sampled(plan), sampled(other));
-    let (stage, by_other) = (Stage::new(&plan)?, Stage::new(&other)?);
+    let (program, by_other) = (CompiledProgram::new(&plan)?, CompiledProgram::new(&other)?);
     let test = |batches: Range<u64>, alarm: f64| -> Result<Assessment, EngineError> {
         let count = batches.end - batches.start;
         let apart = batches.start + AGAIN + 2 * BATCHES..batches.end + AGAIN + 2 * BATCHES;
-        let of = |stage: &Stage<f64>, batches| {
-            estimates_at(stage, (&parameters, &previous), Aim::Policy, batches)
+        let of = |program: &CompiledProgram<f64>, batches| {
+            estimates_at(program, (&parameters, &previous), Aim::Policy, batches)
         };
-        let (found, wanted) = (of(&stage, batches)?, of(&by_other, apart)?);
+        let (found, wanted) = (of(&program, batches)?, of(&by_other, apart)?);
         let moments = |estimates: &[Vec<f64>], number: usize| {
             Moments::of(estimates.iter().map(|estimate| estimate[number]))
         };
@@ -229,12 +229,12 @@ fn judge(
 fn with_known_ratio<'a>(
     plan: &'a Plan,
     parameters: &Parameters<f64>,
-) -> Result<Stage<'a, f64>, EngineError> {
-    let mut stage = Stage::new(plan)?;
-    for (ratio, (_, planned)) in stage.ratios.iter_mut().zip(plan.ratios()) {
+) -> Result<CompiledProgram<'a, f64>, EngineError> {
+    let mut program = CompiledProgram::new(plan)?;
+    for (ratio, (_, planned)) in program.ratios.iter_mut().zip(plan.ratios()) {
         ratio.known = KnownRatio::of(plan, planned, parameters)?;
     }
-    Ok(stage)
+    Ok(program)
 }
 
 /// What is tested.

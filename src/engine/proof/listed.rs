@@ -8,9 +8,9 @@ use crate::engine::error::EngineError;
 use crate::engine::family::choice::Choice;
 use crate::engine::gradient::objective::{Aim, Objective, ReturnScale, Weighing};
 use crate::engine::judge::viewpoint::Viewpoint;
+use crate::engine::program::compiled::CompiledProgram;
 use crate::engine::program::density::{Density, DensityRows};
 use crate::engine::program::point::{Frozen, Point};
-use crate::engine::program::stage::Stage;
 use crate::engine::sample::rollout::{Keep, Rollout};
 use crate::engine::tables::known_ratio::KnownRatio;
 use crate::engine::tables::tabulate::tabulate;
@@ -108,31 +108,31 @@ fn mean_from(
     let plan = plan.settled();
     let space = Space::of(&plan, parameters)?;
     let list = space.list(most)?;
-    let stage = space.stage(&plan, parameters)?;
+    let program = space.program(&plan, parameters)?;
     let frozen = Frozen::default();
     let previous = (parameters.values() != previous.values()).then_some(previous.values());
     let point = Point { present: parameters.values(), previous, frozen: &frozen };
-    let (mut list, mut all) = (list, Rollout::new(&stage, 0));
+    let (mut list, mut all) = (list, Rollout::new(&program, 0));
     let mut probabilities: Vec<f64> = Vec::new();
     // what cannot happen may have densities that are none: it is not listed a second time
     while probabilities.len() != list.len() || probabilities.contains(&0.0) {
-        all = run(&stage, point, &list);
+        all = run(&program, point, &list);
         verify_numbers(&all)?;
-        let log_q = log_q(&stage, point, &all, &list)?;
+        let log_q = log_q(&program, point, &all, &list)?;
         probabilities = log_q.iter().map(|log_q| log_q.exp()).collect();
         let mut likely = probabilities.iter().map(|&probability| probability > 0.0);
         list.retain(|_| likely.next().unwrap_or(false));
     }
     all.episodes.rows.weight.clone_from(&probabilities);
-    let mut objective = Objective::new(&stage, parameters);
-    objective.assess(&stage, &all.episodes, point, ReturnScale::ONE);
-    if stage.compares() {
+    let mut objective = Objective::new(&program, parameters);
+    objective.assess(&program, &all.episodes, point, ReturnScale::ONE);
+    if program.compares() {
         let sums: Vec<_> = objective.draws.iter().map(|draw| draw.sums.clone()).collect();
-        objective.compare(&stage, &all.episodes, (&sums, Others::OfCopy));
+        objective.compare(&program, &all.episodes, (&sums, Others::OfCopy));
     }
     let aim = if plan.fit_moves_bound() { Aim::Both } else { Aim::Policy };
     let whole = Weighing { aim, share: 1.0, moved: false };
-    objective.differentiate(&stage, (parameters, previous), &all.episodes, whole);
+    objective.differentiate(&program, (parameters, previous), &all.episodes, whole);
     let of_bound = all.episodes.totals.bound.iter().zip(&probabilities);
     let mean = Mean {
         // the objective is the bound's negative
@@ -226,19 +226,19 @@ impl Space {
         Ok(Space { environment, start, imagined, draws, acts, horizon })
     }
 
-    /// A stage to which states are told.
-    fn stage<'a>(
+    /// A program to which states are told.
+    fn program<'a>(
         &self,
         plan: &'a Plan,
         parameters: &Parameters<f64>,
-    ) -> Result<Stage<'a, f64>, EngineError> {
-        let mut stage = Stage::new(plan)?;
-        for (ratio, (_, planned)) in stage.ratios.iter_mut().zip(plan.ratios()) {
+    ) -> Result<CompiledProgram<'a, f64>, EngineError> {
+        let mut program = CompiledProgram::new(plan)?;
+        for (ratio, (_, planned)) in program.ratios.iter_mut().zip(plan.ratios()) {
             ratio.known = KnownRatio::of(plan, planned, parameters)?;
         }
         let world = World::followed(&plan.model, plan.environment, true, Told::default());
         let world = world.map_err(|error| EngineError::Unsupported(error.to_string()))?;
-        Ok(Stage { world, start: None, imagination: None, ..stage })
+        Ok(CompiledProgram { world, start: None, imagination: None, ..program })
     }
 
     /// All trajectories that can be.
@@ -310,17 +310,17 @@ fn verify_numbers(rollout: &Rollout<f64>) -> Result<(), EngineError> {
 }
 
 /// All trajectories as one batch.
-fn run(stage: &Stage<f64>, point: Point<f64>, list: &[Trajectory]) -> Rollout<f64> {
-    let mut all = Rollout::new(stage, list.len());
-    all.listed = Some(Listed::of(list, stage.horizon, stage.draws.len()));
-    all.run(stage, point, [0; 3], Choice::Sampled, Keep::Rows);
-    all.value(stage, point);
+fn run(program: &CompiledProgram<f64>, point: Point<f64>, list: &[Trajectory]) -> Rollout<f64> {
+    let mut all = Rollout::new(program, list.len());
+    all.listed = Some(Listed::of(list, program.horizon, program.draws.len()));
+    all.run(program, point, [0; 3], Choice::Sampled, Keep::Rows);
+    all.value(program, point);
     all
 }
 
 /// The log-probability of each trajectory under the posterior.
 fn log_q(
-    stage: &Stage<f64>,
+    program: &CompiledProgram<f64>,
     point: Point<f64>,
     all: &Rollout<f64>,
     list: &[Trajectory],
@@ -330,13 +330,13 @@ fn log_q(
         at.iter().zip(log_p).for_each(|(&trajectory, log_p)| log_q[trajectory as usize] += log_p)
     };
     all.episodes.draws.iter().for_each(|drawn| add(&all.episodes.rows.trajectory, &drawn.log_prob));
-    if let Some(draw) = &stage.plan.transition {
-        let model = draw.density(&stage.plan.model, Read::Step(draw.variable, 1));
+    if let Some(draw) = &program.plan.transition {
+        let model = draw.density(&program.plan.model, Read::Step(draw.variable, 1));
         let mut rows = DensityRows::default();
         rows.evaluate(
-            &Density::compile(stage.plan, &model)?,
+            &Density::compile(program.plan, &model)?,
             point,
-            &all.episodes.trajectories(stage),
+            &all.episodes.trajectories(program),
         );
         let of: Vec<u32> = rows.points.iter().map(|(_, trajectory)| *trajectory).collect();
         add(&of, &rows.log_prob);

@@ -6,8 +6,8 @@ use crate::engine::fleet::crew::{threads, with_crew};
 use crate::engine::numeric::kernels;
 use crate::engine::numeric::number::Number;
 use crate::engine::numeric::stream::{EVALUATION, WEIGHTS};
+use crate::engine::program::compiled::CompiledProgram;
 use crate::engine::program::point::Point;
-use crate::engine::program::stage::Stage;
 use crate::engine::run::outcome::{Evaluation, OptionUse};
 use crate::engine::sample::episodes::{Episodes, Totals};
 use crate::engine::sample::fault::{Fault, term_is};
@@ -46,9 +46,9 @@ pub fn evaluate(
                 .iter_mut()
                 .zip(parameters.values())
                 .for_each(|(mine, &theirs)| *mine = theirs as f32);
-            evaluator.run(&Stage::new(plan)?, &narrow)
+            evaluator.run(&CompiledProgram::new(plan)?, &narrow)
         }
-        Precision::F64 => evaluator.run(&Stage::new(plan)?, parameters),
+        Precision::F64 => evaluator.run(&CompiledProgram::new(plan)?, parameters),
     }
 }
 
@@ -85,47 +85,47 @@ impl Evaluator {
     /// A NaN or an infinity: nothing is told of trajectories among which there is one.
     pub fn run<E: Number>(
         &self,
-        stage: &Stage<E>,
+        program: &CompiledProgram<E>,
         parameters: &Parameters<E>,
     ) -> Result<Evaluation, EngineError> {
         // a shard's buffers are dropped with it: only what it told is kept
-        let draws = !stage.weights.is_empty() && self.choice == Choice::Sampled;
+        let draws = !program.weights.is_empty() && self.choice == Choice::Sampled;
         let size = if draws { SHARD_OF_A_DRAW } else { SHARD };
         let shards: Vec<Mutex<Shard<E>>> =
             (0..self.episodes.div_ceil(size)).map(|_| Mutex::default()).collect();
-        let frozen = stage.freeze(parameters.values(), (self.seed, u64::MAX));
+        let frozen = program.freeze(parameters.values(), (self.seed, u64::MAX));
         let work = |_: (), at: usize| {
             kernels::flush_denormals();
             let stream = [self.seed, EVALUATION, at as u64];
-            let mut rollout = Rollout::new(stage, size.min(self.episodes - at * size));
+            let mut rollout = Rollout::new(program, size.min(self.episodes - at * size));
             let mut own = if draws { parameters.values().to_vec() } else { Vec::new() };
             if draws {
-                stage.weights.draw([self.seed, WEIGHTS + 1, at as u64], &mut own);
+                program.weights.draw([self.seed, WEIGHTS + 1, at as u64], &mut own);
             }
             let point = Point {
                 present: if draws { &own } else { parameters.values() },
                 previous: None,
                 frozen: &frozen,
             };
-            let keep = if stage.reads_trajectories() { Keep::Rows } else { Keep::Nothing };
-            rollout.tally = stage.plan.has_options().then(|| Tally::new(stage));
+            let keep = if program.reads_trajectories() { Keep::Rows } else { Keep::Nothing };
+            rollout.tally = program.plan.has_options().then(|| Tally::new(program));
             rollout.extremes = Some(Vec::new());
-            rollout.run(stage, point, stream, self.choice, keep);
-            if stage.stop.has_given_up() {
+            rollout.run(program, point, stream, self.choice, keep);
+            if program.stop.has_given_up() {
                 return;
             }
             if keep == Keep::Rows && rollout.fault.is_none() {
-                rollout.value(stage, point);
+                rollout.value(program, point);
             }
             let Rollout { episodes: Episodes { totals, .. }, tally, extremes, fault, .. } = rollout;
             *shards[at].lock().unwrap_or_else(PoisonError::into_inner) =
                 Shard { totals, tally, extremes: extremes.unwrap_or_default(), fault };
         };
-        with_crew(threads(stage.plan), shards.len(), (), &work, |crew| crew.run(()));
+        with_crew(threads(program.plan), shards.len(), (), &work, |crew| crew.run(()));
         let (mut bounds, mut returns, mut lengths) = (Vec::new(), Vec::new(), Vec::new());
         let mut by_reward: Vec<Vec<f64>> = Vec::new();
-        let mut terms = vec![0.0; stage.terms.len()];
-        let (mut tally, mut rewards) = (Tally::new(stage), Vec::new());
+        let mut terms = vec![0.0; program.terms.len()];
+        let (mut tally, mut rewards) = (Tally::new(program), Vec::new());
         for shard in shards {
             let Shard { totals, tally: counts, extremes, fault } =
                 shard.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -145,10 +145,10 @@ impl Evaluator {
             terms.iter_mut().zip(totals.terms).for_each(|(sum, term)| *sum += term);
         }
         terms.iter_mut().for_each(|term| *term /= self.episodes.max(1) as f64);
-        for (term, share) in stage.weights.shares(parameters.values()) {
-            let share = stage.terms[term].sign * share;
+        for (term, share) in program.weights.shares(parameters.values()) {
+            let share = program.terms[term].sign * share;
             if !share.is_finite() {
-                return Err(EngineError::Broken(term_is(stage.plan, term, share)));
+                return Err(EngineError::Broken(term_is(program.plan, term, share)));
             }
             terms[term] += share;
             bounds.iter_mut().for_each(|bound| *bound += share);
@@ -167,7 +167,7 @@ impl Evaluator {
             .collect::<Result<_, _>>()?;
         let env_steps = lengths.iter().map(|&length| u64::from(length)).sum();
         let options = tally.visits.into_iter().map(|(at, mut visits)| {
-            let draw = &stage.plan.draws[at];
+            let draw = &program.plan.draws[at];
             visits.divide(self.episodes.max(1) as f64);
             OptionUse { option: draw.variable, once: draw.once, visits }
         });

@@ -8,9 +8,9 @@ use crate::engine::error::EngineError;
 use crate::engine::family::Family;
 use crate::engine::fleet::crew::threads;
 use crate::engine::network::plan::NetworkPlan;
+use crate::engine::program::compiled::CompiledProgram;
 use crate::engine::program::density::Density;
 use crate::engine::program::draws::KlReference;
-use crate::engine::program::stage::Stage;
 use crate::engine::run::evaluate::{SHARD, episodes_after_training};
 use crate::model::{EnvironmentId, Model};
 use crate::plan::{Plan, Precision};
@@ -80,14 +80,14 @@ pub fn memory(plan: &Plan) -> Result<Memory, EngineError> {
     let mut replays: BTreeMap<EnvironmentId, f64> = BTreeMap::new();
     let mut all = 0.0;
     for plan in plan.turns() {
-        let stage = Stage::<f32>::new(plan)?;
+        let program = CompiledProgram::<f32>::new(plan)?;
         let settings = &plan.settings;
-        let of = Rows { stage: &stage, number };
+        let of = Rows { program: &program, number };
         let (trajectories, shards, steps) =
-            (settings.trajectories as f64, settings.shards as f64, stage.horizon as f64);
+            (settings.trajectories as f64, settings.shards as f64, program.horizon as f64);
         rows += trajectories * (steps * GROWN * of.row(true) + of.trajectory())
             + shards * steps * of.step();
-        tables += stage.world.bytes() as f64;
+        tables += program.world.bytes() as f64;
         all = numbers(plan);
         let trained = 2.0
             * (count(plan, &plan.trained)
@@ -97,20 +97,20 @@ pub fn memory(plan: &Plan) -> Result<Memory, EngineError> {
         // the optimisers, and their copies in a checkpoint
         learning += number * (all * (shards + 3.0) + trained) + WIDE * (all + trained);
         // both sides of a pair, and what draws the model's
-        for ratio in &stage.ratios {
+        for ratio in &program.ratios {
             let of_model = ratio.model.as_ref().map_or(0.0, |model| of.density(model));
             let pair = 2.0 * of.network(&ratio.network) + of_model;
             batches += settings.ratio_batch as f64 * pair;
         }
         if settings.refits > 0 {
-            let of_step = stage.densities.iter().filter(|density| density.is_of_step());
+            let of_step = program.densities.iter().filter(|density| density.is_of_step());
             let row: f64 = of_step.map(|density| of.density(density)).sum();
             batches += settings.refit_batch as f64 * row;
         }
-        if stage.imagination.is_some() || settings.refits > 0 {
-            let width = (2 * stage.world.state_width()
-                + stage.world.action_width()
-                + stage.world.rewards()
+        if program.imagination.is_some() || settings.refits > 0 {
+            let width = (2 * program.world.state_width()
+                + program.world.action_width()
+                + program.world.rewards()
                 + 2) as f64;
             replays.insert(plan.environment, settings.replay as f64 * width * number);
         }
@@ -118,7 +118,8 @@ pub fn memory(plan: &Plan) -> Result<Memory, EngineError> {
     // those that move, those that the run began with, and a checkpoint: kept, as bytes, and as a
     // file
     let parameters = all * (2.0 * number + 3.0 * WIDE);
-    let evaluation = evaluation(plan, &Stage::<f32>::new(plan)?, episodes_after_training(plan));
+    let evaluation =
+        evaluation(plan, &CompiledProgram::<f32>::new(plan)?, episodes_after_training(plan));
     Ok(Memory::of(&[
         ("trajectories", rows.max(evaluation)),
         ("parameters", parameters),
@@ -134,12 +135,12 @@ pub fn memory(plan: &Plan) -> Result<Memory, EngineError> {
 /// # Errors
 /// A construct that cannot run.
 pub fn memory_of_evaluation(plan: &Plan, episodes: usize) -> Result<Memory, EngineError> {
-    let stage = Stage::<f32>::new(plan)?;
+    let program = CompiledProgram::<f32>::new(plan)?;
     let parameters = numbers(plan) * (number(plan) + WIDE);
     Ok(Memory::of(&[
-        ("trajectories", evaluation(plan, &stage, episodes)),
+        ("trajectories", evaluation(plan, &program, episodes)),
         ("parameters", parameters),
-        ("tables", stage.world.bytes() as f64),
+        ("tables", program.world.bytes() as f64),
     ]))
 }
 
@@ -150,10 +151,10 @@ pub fn memory_of_parameters(model: &Model) -> Memory {
 }
 
 /// Shards come and go, one a thread; what each trajectory gave stays.
-fn evaluation(plan: &Plan, stage: &Stage<f32>, episodes: usize) -> f64 {
-    let of = Rows { stage, number: number(plan) };
-    let kept = stage.reads_trajectories();
-    let steps = if kept { stage.horizon as f64 } else { 1.0 };
+fn evaluation(plan: &Plan, program: &CompiledProgram<f32>, episodes: usize) -> f64 {
+    let of = Rows { program, number: number(plan) };
+    let kept = program.reads_trajectories();
+    let steps = if kept { program.horizon as f64 } else { 1.0 };
     let at_once = (threads(plan) * SHARD).min(episodes.max(1)) as f64;
     at_once * (steps * GROWN * of.row(kept) + of.trajectory())
         + episodes as f64 * 2.0 * (2.0 * WIDE + INDEX)
@@ -188,67 +189,67 @@ fn count(plan: &Plan, of: &std::collections::BTreeSet<crate::model::ParameterId>
 
 /// Bytes of what rollouts and gradients keep of a trajectory.
 struct Rows<'a> {
-    stage: &'a Stage<'a, f32>,
+    program: &'a CompiledProgram<'a, f32>,
     number: f64,
 }
 
 impl Rows<'_> {
     /// Of a live step; where nothing learns from it, of what acting needs.
     fn row(&self, learns: bool) -> f64 {
-        let (stage, number) = (self.stage, self.number);
-        let last = &stage.draws[stage.draws.len() - 1];
+        let (program, number) = (self.program, self.number);
+        let last = &program.draws[program.draws.len() - 1];
         let numbers = last.family.numbers() as f64 * number;
-        let network = if learns { &stage.learning.network } else { &stage.acting.network };
+        let network = if learns { &program.learning.network } else { &program.acting.network };
         let mut bytes =
             INDEX + 3.0 * number + numbers + self.draw(&last.family) + self.network(network);
         if !matches!(last.reference, KlReference::None | KlReference::Present) {
             bytes += numbers;
         }
-        for draw in &stage.draws[..stage.draws.len() - 1] {
+        for draw in &program.draws[..program.draws.len() - 1] {
             bytes += draw.family.numbers() as f64 * number + number + 2.0 * INDEX;
         }
         if !learns {
             return bytes;
         }
         // times and their order, values, and by draw the advantage, the target and the credit
-        let draws = stage.credited() as f64;
+        let draws = program.credited() as f64;
         bytes += 2.0 * INDEX + number + 3.0 * number * draws;
         // the tape of a gradient: log-probabilities and their slopes, and a list a head and a term
         bytes += 2.0 * numbers + 6.0 * number;
-        if stage.keeps_ledger() {
-            let state = stage.world.state_width()
-                + stage.world.observation_width()
-                + stage.world.action_width()
-                + stage.world.rewards();
-            bytes += stage.terms.len() as f64 * (2.0 * INDEX + number)
+        if program.keeps_ledger() {
+            let state = program.world.state_width()
+                + program.world.observation_width()
+                + program.world.action_width()
+                + program.world.rewards();
+            bytes += program.terms.len() as f64 * (2.0 * INDEX + number)
                 + draws * number
                 + state as f64 * number
                 + 2.0 * INDEX;
         }
-        for density in stage.densities.iter().chain(&stage.scored_model) {
+        for density in program.densities.iter().chain(&program.scored_model) {
             bytes += self.density(density);
         }
-        for ratio in &stage.ratios {
+        for ratio in &program.ratios {
             bytes += 2.0 * INDEX + self.network(&ratio.network);
         }
-        if stage.enumerator.is_some() {
+        if program.enumerator.is_some() {
             // pairs of what is drawn, with their densities
-            let pairs = (stage.draws[0].family.numbers() as f64).powi(2);
+            let pairs = (program.draws[0].family.numbers() as f64).powi(2);
             bytes += pairs * (2.0 * INDEX + 4.0 * WIDE + 2.0 * number);
         }
-        if stage.through.is_some() {
-            let imagined = stage
+        if program.through.is_some() {
+            let imagined = program
                 .imagination
                 .as_ref()
-                .map_or(0.0, |imagined| self.network(&imagined.wired.network));
-            let previous: f64 = (0..stage.draws.len())
-                .filter_map(|draw| stage.previous_of(draw))
-                .map(|(wired, _)| self.network(&wired.network))
+                .map_or(0.0, |imagined| self.network(&imagined.binding.network));
+            let previous: f64 = (0..program.draws.len())
+                .filter_map(|draw| program.previous_of(draw))
+                .map(|(binding, _)| self.network(&binding.network))
                 .sum();
             // values, and their gradients
             bytes += 2.0 * imagined + previous + self.network(network);
         }
-        let settings = &stage.plan.settings;
+        let settings = &program.plan.settings;
         if settings.reuses_batches() {
             bytes +=
                 (self.network(network) + 3.0 * numbers) / settings.minibatch.map_or(1.0, |_| 2.0);
@@ -258,16 +259,16 @@ impl Rows<'_> {
 
     /// Of a trajectory, whatever its length.
     fn trajectory(&self) -> f64 {
-        let world = &self.stage.world;
+        let world = &self.program.world;
         let frame = (world.state_width() + world.observation_width() + world.rewards() + 1) as f64;
-        let wholes: usize = self.stage.wholes.iter().map(|whole| whole.width()).sum();
+        let wholes: usize = self.program.wholes.iter().map(|whole| whole.width()).sum();
         let columns = 3.0 * frame + (world.action_width() + wholes) as f64 + 8.0;
         columns * self.number + 2.0 * WIDE + 6.0 * INDEX
     }
 
     /// Of a step of a shard: where its rows begin, and by draw the sums over them.
     fn step(&self) -> f64 {
-        WIDE * (1.0 + 2.0 * self.stage.credited() as f64)
+        WIDE * (1.0 + 2.0 * self.program.credited() as f64)
     }
 
     fn density(&self, density: &Density) -> f64 {

@@ -4,9 +4,9 @@ use crate::engine::episode::variable::Variable;
 use crate::engine::error::EngineError;
 use crate::engine::family::choice::Choice;
 use crate::engine::numeric::stream::EVALUATION;
+use crate::engine::program::compiled::CompiledProgram;
 use crate::engine::program::draws::StepDraw;
 use crate::engine::program::point::{Frozen, Point};
-use crate::engine::program::stage::Stage;
 use crate::engine::run::outcome::Run;
 use crate::engine::sample::rollout::Rollout;
 use crate::engine::tape::parameters::Parameters;
@@ -18,7 +18,7 @@ use rand::Rng;
 /// The policy of a plan with fixed parameters, in float64; it reads nothing of the environment but
 /// what it is told.
 pub struct Policy<'p> {
-    stage: Stage<'p, f64>,
+    program: CompiledProgram<'p, f64>,
     parameters: Vec<f64>,
     frozen: Frozen<f64>,
     sees: Variable,
@@ -64,7 +64,7 @@ impl<'p> Policy<'p> {
     /// A network that cannot run, and a policy that reads the state beside an observation of it, in
     /// one sentence.
     pub fn new(plan: &'p Plan, parameters: &Parameters<f64>) -> Result<Policy<'p>, EngineError> {
-        let stage = Stage::<f64>::shown(plan)?;
+        let program = CompiledProgram::<f64>::shown(plan)?;
         let mut read: Vec<Variable> = plan
             .draws
             .iter()
@@ -90,9 +90,9 @@ impl<'p> Policy<'p> {
             (Some(_) | None, _) => Variable::State,
         };
         let keeps = |draw: &StepDraw<f64>| draw.once || draw.stays_at.is_some();
-        let reads_past = stage.acting.reads_past() || stage.draws.iter().any(keeps);
+        let reads_past = program.acting.reads_past() || program.draws.iter().any(keeps);
         Ok(Policy {
-            stage,
+            program,
             parameters: parameters.values().to_vec(),
             frozen: Frozen::default(),
             sees,
@@ -102,7 +102,7 @@ impl<'p> Policy<'p> {
 
     /// What it acts on: the observation where it reads that, else the state.
     pub fn sees(&self) -> VariableId {
-        let plan = self.stage.plan;
+        let plan = self.program.plan;
         let environment = plan.model.environment(plan.environment);
         match (self.sees, environment.observation) {
             (Variable::Observation, Some(observation)) => observation,
@@ -112,7 +112,7 @@ impl<'p> Policy<'p> {
 
     /// The memory of an episode that begins.
     pub fn memory(&self) -> EpisodeMemory {
-        EpisodeMemory { rollout: Box::new(Rollout::new(&self.stage, 1)), steps: 0 }
+        EpisodeMemory { rollout: Box::new(Rollout::new(&self.program, 1)), steps: 0 }
     }
 
     /// What it does next in the episode of `memory`, where it sees `seen`: the components of
@@ -129,12 +129,12 @@ impl<'p> Policy<'p> {
         memory: &mut EpisodeMemory,
         random: Option<&mut Random>,
     ) -> Result<Action, EngineError> {
-        let plan = self.stage.plan;
+        let plan = self.program.plan;
         self.verify_seen(seen)?;
-        if self.reads_past && memory.steps == self.stage.horizon {
+        if self.reads_past && memory.steps == self.program.horizon {
             return Err(EngineError::Observation(format!(
                 "the episode has had its {} steps: the next one begins with a new memory",
-                self.stage.horizon
+                self.program.horizon
             )));
         }
         let t = memory.steps + 1;
@@ -146,17 +146,17 @@ impl<'p> Policy<'p> {
         let rollout = &mut memory.rollout;
         if t == 1 {
             let imagined = if plan.simulations.is_empty() { 0 } else { random.next_u64() };
-            rollout.begin_shown(&self.stage, [imagined, EVALUATION, 0]);
+            rollout.begin_shown(&self.program, [imagined, EVALUATION, 0]);
         }
         let point = Point { present: &self.parameters, previous: None, frozen: &self.frozen };
         let (state, observation) =
-            (self.stage.world.state_width(), self.stage.world.observation_width());
+            (self.program.world.state_width(), self.program.world.observation_width());
         let unseen = vec![0.0; state.max(observation)];
         let shown = match self.sees {
             Variable::Observation => (&unseen[..state], seen),
             _ => (seen, &unseen[..observation]),
         };
-        let drawn = rollout.act(&self.stage, point, (shown, t), choice, random.generator());
+        let drawn = rollout.act(&self.program, point, (shown, t), choice, random.generator());
         let Some(drawn) = drawn else {
             let fault = rollout.fault.take();
             return Err(fault.expect("policy: a step without a draw has a fault").played());
@@ -172,7 +172,7 @@ impl<'p> Policy<'p> {
     }
 
     fn verify_seen(&self, seen: &[f64]) -> Result<(), EngineError> {
-        let variable = self.stage.plan.model.variable(self.sees());
+        let variable = self.program.plan.model.variable(self.sees());
         let (name, domain) = (&variable.name, &variable.domain);
         if seen.len() != domain.width() {
             return Err(EngineError::Observation(format!(

@@ -4,8 +4,8 @@ use crate::engine::episode::variable::{Variable, When};
 use crate::engine::error::EngineError;
 use crate::engine::family::choice::Choice;
 use crate::engine::numeric::stream::EVALUATION;
+use crate::engine::program::compiled::CompiledProgram;
 use crate::engine::program::point::Point;
-use crate::engine::program::stage::Stage;
 use crate::engine::sample::rollout::{Keep, Rollout};
 use crate::engine::tape::parameters::Parameters;
 use crate::plan::Plan;
@@ -35,17 +35,17 @@ pub fn record(
     seed: u64,
 ) -> Result<Vec<RecordedStep>, EngineError> {
     let scout = plan.scout();
-    let mut stage = Stage::<f64>::new(&scout)?;
-    stage.collects = true;
-    let mut rollout = Rollout::new(&stage, episodes);
+    let mut program = CompiledProgram::<f64>::new(&scout)?;
+    program.collects = true;
+    let mut rollout = Rollout::new(&program, episodes);
     let choice = if greedy { Choice::Greedy } else { Choice::Sampled };
-    let frozen = stage.freeze(parameters.values(), (plan.settings.seed, 0));
+    let frozen = program.freeze(parameters.values(), (plan.settings.seed, 0));
     let point = Point { present: parameters.values(), previous: None, frozen: &frozen };
-    rollout.run(&stage, point, [seed, EVALUATION, 0], choice, Keep::Rows);
+    rollout.run(&program, point, [seed, EVALUATION, 0], choice, Keep::Rows);
     if let Some(fault) = &rollout.fault {
         return Err(fault.played());
     }
-    let on = rollout.episodes.trajectories(&stage);
+    let on = rollout.episodes.trajectories(&program);
     let mut steps = Vec::new();
     for episode in 0..episodes {
         for t in 1..=on.lengths[episode] as usize {
@@ -53,7 +53,7 @@ pub fn record(
             let components = |variable, width| {
                 let what = (variable, When::After(0));
                 let mut value = vec![0.0; width];
-                match stage.finite_domain(variable) {
+                match program.finite_domain(variable) {
                     Some(finite) => {
                         let number = on.trace.number(what, t, of, |variable| on.drawn(variable));
                         finite.value(
@@ -70,7 +70,7 @@ pub fn record(
                 }
                 value
             };
-            let state = components(Variable::State, stage.world.state_width());
+            let state = components(Variable::State, program.world.state_width());
             let model = &plan.model;
             let actions = model.environment(plan.environment).actions.iter().flat_map(|&action| {
                 let of = Variable::of(plan, action).expect("record: the plan draws every action");

@@ -2,8 +2,8 @@
 //! order, until the run's last batch.
 
 use super::checkpoint::Checkpoint;
-use super::lead::Lead;
 use super::outcome::{Evaluation, Metrics, Observer, Run, Stopped};
+use super::trainer::BoundTrainer;
 use crate::engine::error::EngineError;
 use crate::engine::family::choice::Choice;
 use crate::engine::fleet::crew::{threads, with_crew};
@@ -13,7 +13,7 @@ use crate::engine::judge::calibration::{Calibration, calibrate};
 use crate::engine::numeric::kernels;
 use crate::engine::numeric::number::Number;
 use crate::engine::numeric::stream::WEIGHTS;
-use crate::engine::program::stage::Stage;
+use crate::engine::program::compiled::CompiledProgram;
 use crate::engine::run::evaluate::{self, Evaluator};
 use crate::engine::sample::replay::Replay;
 use crate::engine::tape::parameters::Parameters;
@@ -74,27 +74,27 @@ pub fn gradient_estimates(
     batches: Range<u64>,
 ) -> Result<Vec<Vec<f64>>, EngineError> {
     let plan = &plan.settled();
-    estimates_at(&Stage::new(plan)?, (parameters, parameters), Aim::Policy, batches)
+    estimates_at(&CompiledProgram::new(plan)?, (parameters, parameters), Aim::Policy, batches)
 }
 
-/// [`gradient_estimates`] of a stage that may have been altered, in the midst of a round that began
-/// with `previous`; with the baseline's fit where that is the aim, too.
+/// [`gradient_estimates`] of a program that may have been altered, in the midst of a round that
+/// began with `previous`; with the baseline's fit where that is the aim, too.
 pub(in crate::engine) fn estimates_at(
-    stage: &Stage<f64>,
+    program: &CompiledProgram<f64>,
     (parameters, previous): (&Parameters<f64>, &Parameters<f64>),
     aim: Aim,
     batches: Range<u64>,
 ) -> Result<Vec<Vec<f64>>, EngineError> {
-    let shared = Shared::new(stage, Arc::new(RwLock::new(parameters.clone())));
+    let shared = Shared::new(program, Arc::new(RwLock::new(parameters.clone())));
     *write(&shared.previous) = Previous {
         values: previous.values().to_vec(),
         moved: parameters.values() != previous.values(),
     };
     let estimate = |crew: Hands, step| {
-        let seed = stage.plan.settings.seed;
-        *write(&shared.frozen) = stage.freeze(parameters.values(), (seed, step));
+        let seed = program.plan.settings.seed;
+        *write(&shared.frozen) = program.freeze(parameters.values(), (seed, step));
         let mut drawn =
-            stage.weights.draw([seed, WEIGHTS, step], write(&shared.parameters).values_mut());
+            program.weights.draw([seed, WEIGHTS, step], write(&shared.parameters).values_mut());
         crew.run(Job::Assess { step });
         if let Some(fault) = shared.fault() {
             return Err(fault.played());
@@ -105,7 +105,7 @@ pub(in crate::engine) fn estimates_at(
         let mut gradient = parameters.zero_gradient();
         shared.sum_gradients(&mut gradient);
         shared.mirror(crew, &mut drawn);
-        stage.weights.settle(drawn, write(&shared.parameters).values_mut(), &mut gradient);
+        program.weights.settle(drawn, write(&shared.parameters).values_mut(), &mut gradient);
         gradient.iter_mut().for_each(|g| *g = -*g);
         match parameters.layout().verify_finite("gradient", &gradient) {
             Ok(()) => Ok(gradient),
@@ -113,7 +113,7 @@ pub(in crate::engine) fn estimates_at(
         }
     };
     let work = |(_, job): (usize, Job), shard| shared.work(job, shard);
-    with_crew(threads(stage.plan), shared.shards.len(), (0, Job::Compare), &work, |crew| {
+    with_crew(threads(program.plan), shared.shards.len(), (0, Job::Compare), &work, |crew| {
         batches.map(|step| estimate(Hands { crew, turn: 0 }, step)).collect()
     })
 }
@@ -121,7 +121,7 @@ pub(in crate::engine) fn estimates_at(
 /// A bound of a run in training.
 struct Turn<'a, E: Number> {
     plan: &'a Plan,
-    lead: Lead<'a, E>,
+    trainer: BoundTrainer<'a, E>,
     shared: &'a Shared<'a, E>,
 }
 
@@ -133,20 +133,24 @@ fn train<E: Number>(
     kernels::flush_denormals();
     let start = Instant::now();
     let plans: Vec<&Plan> = plan.turns().collect();
-    let mut stages =
-        plans.iter().map(|plan| Stage::<E>::new(plan)).collect::<Result<Vec<_>, _>>()?;
+    let mut programs =
+        plans.iter().map(|plan| CompiledProgram::<E>::new(plan)).collect::<Result<Vec<_>, _>>()?;
     let learns = |plan: &Plan| plan.tells_transitions_apart() || plan.settings.refits > 0;
     let learners: BTreeSet<EnvironmentId> =
         plans.iter().filter(|plan| learns(plan)).map(|plan| plan.environment).collect();
-    for stage in stages.iter_mut().filter(|stage| learners.contains(&stage.plan.environment)) {
-        stage.collects = stage.imagination.is_none();
+    for program in
+        programs.iter_mut().filter(|program| learners.contains(&program.plan.environment))
+    {
+        program.collects = program.imagination.is_none();
     }
     let stop = run.stop();
-    stages.iter_mut().for_each(|stage| stage.stop = stop.clone());
+    programs.iter_mut().for_each(|program| program.stop = stop.clone());
     let kept = |&environment: &EnvironmentId| {
-        let is_of = |stage: &&Stage<E>| stage.collects && stage.plan.environment == environment;
-        let stage = stages.iter().find(is_of)?;
-        let replay = Arc::new(RwLock::new(Replay::new(stage, plan.settings.replay)));
+        let is_of = |program: &&CompiledProgram<E>| {
+            program.collects && program.plan.environment == environment
+        };
+        let program = programs.iter().find(is_of)?;
+        let replay = Arc::new(RwLock::new(Replay::new(program, plan.settings.replay)));
         Some(Kept { environment, replay })
     };
     let replays: Vec<Kept<E>> = learners.iter().filter_map(kept).collect();
@@ -157,11 +161,12 @@ fn train<E: Number>(
     let initial = Parameters::<E>::initial(&plan.model, plan.settings.seed);
     let parameters = Arc::new(RwLock::new(initial.clone()));
     let mut shared: Vec<Shared<E>> =
-        stages.iter().map(|stage| Shared::new(stage, Arc::clone(&parameters))).collect();
-    for shared in shared.iter_mut().filter(|shared| learns(shared.stage.plan)) {
-        shared.replay = replay_of(shared.stage.plan);
+        programs.iter().map(|program| Shared::new(program, Arc::clone(&parameters))).collect();
+    for shared in shared.iter_mut().filter(|shared| learns(shared.program.plan)) {
+        shared.replay = replay_of(shared.program.plan);
     }
-    let turn = |(&plan, shared)| Turn { plan, lead: Lead::new(plan, &initial, &stop), shared };
+    let turn =
+        |(&plan, shared)| Turn { plan, trainer: BoundTrainer::new(plan, &initial, &stop), shared };
     let mut turns: Vec<Turn<E>> = plans.iter().zip(&shared).map(turn).collect();
     if let Some(checkpoint) = checkpoint {
         restore(&mut turns, checkpoint, &replays)?;
@@ -172,13 +177,13 @@ fn train<E: Number>(
         return Err(EngineError::Interrupted { kept: None });
     }
     let begun = Instant::now();
-    turns.iter_mut().for_each(|turn| turn.lead.start = begun);
+    turns.iter_mut().for_each(|turn| turn.trainer.start = begun);
     let work = |(turn, job): (usize, Job), at| shared[turn].work(job, at);
     let mut held = None;
     let ended = with_crew(threads(plan), plan.settings.shards, (0, Job::Compare), &work, |crew| {
-        let ended = |lead: &Lead<E>| match lead.watch.reached() {
+        let ended = |trainer: &BoundTrainer<E>| match trainer.watch.reached() {
             true => Some(Stopped::Until),
-            false => (lead.step >= plan.settings.steps).then_some(Stopped::Steps),
+            false => (trainer.step >= plan.settings.steps).then_some(Stopped::Steps),
         };
         loop {
             if let Some(stopped) = ended(last_of(&turns)) {
@@ -191,25 +196,25 @@ fn train<E: Number>(
             stop.begin_step();
             for (at, turn) in turns.iter_mut().enumerate() {
                 for _ in 0..turn.plan.per_turn {
-                    let done = turn.lead.batch(Hands { crew, turn: at }, turn.shared);
+                    let done = turn.trainer.batch(Hands { crew, turn: at }, turn.shared);
                     // what a step that was given up says is worth nothing, its errors included
                     if stop.has_given_up() {
                         return Ok(Ended::Within);
                     }
                     done?;
-                    let keeps = turn.shared.stage.collects && turn.plan.settings.refits == 0;
+                    let keeps = turn.shared.program.collects && turn.plan.settings.refits == 0;
                     if let Some(replay) = replay_of(turn.plan).filter(|_| keeps) {
                         turn.shared.keep_transitions(&mut write(&replay));
                     }
                 }
             }
-            let lead = last_of(&turns);
-            let last = ended(lead);
-            let logged = (lead.step / plan.per_turn).is_multiple_of(plan.settings.log_every)
+            let trainer = last_of(&turns);
+            let last = ended(trainer);
+            let logged = (trainer.step / plan.per_turn).is_multiple_of(plan.settings.log_every)
                 || last.is_some();
             if logged {
                 for (at, turn) in turns.iter_mut().enumerate() {
-                    turn.lead.measure_divergence(Hands { crew, turn: at }, turn.shared);
+                    turn.trainer.measure_divergence(Hands { crew, turn: at }, turn.shared);
                 }
                 if run.step(&metrics(&turns)) == ControlFlow::Break(()) {
                     return Ok(last.map_or(Ended::Between, Ended::Whole));
@@ -242,29 +247,29 @@ fn train<E: Number>(
     let last_metrics = metrics(&turns);
     let (steps, rounds) = (last_of(&turns).step, last_of(&turns).rounds());
     let parameters = read(&parameters);
-    let evaluated = |stage: &Stage<E>| {
-        let episodes = evaluate::episodes_after_training(stage.plan);
+    let evaluated = |program: &CompiledProgram<E>| {
+        let episodes = evaluate::episodes_after_training(program.plan);
         let evaluation = Evaluator { episodes, choice: Choice::Sampled, seed: plan.settings.seed }
-            .run(stage, &parameters);
+            .run(program, &parameters);
         evaluation.map_err(|error| last_of(&turns).broken_after(error, &parameters))
     };
-    let told = |stage: &Stage<E>| -> Result<_, EngineError> {
-        Ok((stage.plan.derivation.bound, evaluated(stage)?))
+    let told = |program: &CompiledProgram<E>| -> Result<_, EngineError> {
+        Ok((program.plan.derivation.bound, evaluated(program)?))
     };
-    let (last, earlier) = stages.split_last().expect("train: a run has a bound");
+    let (last, earlier) = programs.split_last().expect("train: a run has a bound");
     let evaluation = evaluated(last)?;
     // what only collects transitions has no bound
     let mut others: Vec<(BoundId, Evaluation)> = Vec::new();
-    for stage in earlier.iter().filter(|stage| !stage.terms.is_empty()) {
+    for program in earlier.iter().filter(|program| !program.terms.is_empty()) {
         // one that several lines maximise is told once
-        let of = stage.plan.derivation.bound;
+        let of = program.plan.derivation.bound;
         if of != plan.derivation.bound && others.iter().all(|(bound, _)| *bound != of) {
-            others.push(told(stage)?);
+            others.push(told(program)?);
         }
     }
     for watched in &plan.watched {
-        let stage = Stage { stop: stop.clone(), ..Stage::new(watched)? };
-        others.push(told(&stage)?);
+        let program = CompiledProgram { stop: stop.clone(), ..CompiledProgram::new(watched)? };
+        others.push(told(&program)?);
     }
     if stop.has_given_up() {
         return Err(EngineError::Interrupted { kept: Some(Box::new(checkpoint)) });
@@ -319,8 +324,8 @@ fn interrupted(kept: Option<Box<Checkpoint>>, run: &mut dyn Observer) -> EngineE
     EngineError::Interrupted { kept }
 }
 
-fn last_of<'t, 'a, E: Number>(turns: &'t [Turn<'a, E>]) -> &'t Lead<'a, E> {
-    &turns.last().expect("train: a run has a bound").lead
+fn last_of<'t, 'a, E: Number>(turns: &'t [Turn<'a, E>]) -> &'t BoundTrainer<'a, E> {
+    &turns.last().expect("train: a run has a bound").trainer
 }
 
 /// Live steps so far: of environments, or of models in their place.
@@ -328,21 +333,21 @@ fn live_steps<E: Number>(turns: &[Turn<E>], imagined: bool) -> u64 {
     turns
         .iter()
         .filter(|turn| turn.plan.transition.is_some() == imagined)
-        .map(|turn| turn.lead.env_steps)
+        .map(|turn| turn.trainer.env_steps)
         .sum()
 }
 
 fn metrics<E: Number>(turns: &[Turn<E>]) -> Metrics {
     let (last, earlier) = turns.split_last().expect("train: a run has a bound");
-    let earlier = earlier.iter().map(|turn| turn.lead.metrics(turn.shared)).collect();
+    let earlier = earlier.iter().map(|turn| turn.trainer.metrics(turn.shared)).collect();
     let (env_steps, imagined_steps) = (live_steps(turns, false), live_steps(turns, true));
     let mut classified: Vec<(String, Classified)> = Vec::new();
-    for (name, told) in turns.iter().flat_map(|turn| turn.lead.told()) {
+    for (name, told) in turns.iter().flat_map(|turn| turn.trainer.told()) {
         if classified.iter().all(|(known, _)| *known != name) {
             classified.push((name, told));
         }
     }
-    Metrics { earlier, env_steps, imagined_steps, classified, ..last.lead.metrics(last.shared) }
+    Metrics { earlier, env_steps, imagined_steps, classified, ..last.trainer.metrics(last.shared) }
 }
 
 /// The real transitions of an environment that are kept.
@@ -353,9 +358,9 @@ struct Kept<E> {
 
 fn checkpoint_of<E: Number>(turns: &[Turn<E>], replays: &[Kept<E>]) -> Checkpoint {
     let (last, earlier) = turns.split_last().expect("train: a run has a bound");
-    let earlier = earlier.iter().map(|turn| turn.lead.checkpoint(turn.shared)).collect();
+    let earlier = earlier.iter().map(|turn| turn.trainer.checkpoint(turn.shared)).collect();
     let replays = replays.iter().map(|kept| read(&kept.replay).to_numbers()).collect();
-    Checkpoint { earlier, replays, ..last.lead.checkpoint(last.shared) }
+    Checkpoint { earlier, replays, ..last.trainer.checkpoint(last.shared) }
 }
 
 fn restore<E: Number>(
@@ -373,5 +378,5 @@ fn restore<E: Number>(
         return Err(EngineError::Checkpoint("its transitions are not those of this model".into()));
     }
     let kept = checkpoint.earlier.iter().chain([checkpoint]);
-    turns.iter_mut().zip(kept).try_for_each(|(turn, kept)| turn.lead.restore(kept, turn.shared))
+    turns.iter_mut().zip(kept).try_for_each(|(turn, kept)| turn.trainer.restore(kept, turn.shared))
 }

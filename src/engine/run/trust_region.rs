@@ -12,8 +12,8 @@ use crate::engine::fleet::shards::{Hands, Job, Shard, Shared, read, write};
 use crate::engine::gradient::objective::Told;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
+use crate::engine::program::compiled::{CompiledProgram, Source};
 use crate::engine::program::draws::{KlReference, StepDraw};
-use crate::engine::program::stage::{Source, Stage};
 use crate::engine::sample::rollout::Rollout;
 use crate::engine::tape::parameters::Parameters;
 use crate::engine::update::optimiser::Optimiser;
@@ -53,7 +53,7 @@ impl TrustRegion {
             return;
         }
         // per state, as the Fisher matrix is
-        let scale = shared.stage.plan.settings.trajectories as f64 / before.rows as f64;
+        let scale = shared.program.plan.settings.trajectories as f64 / before.rows as f64;
         optimiser.keep_moving(gradient);
         let ascent: Vec<f64> = gradient.iter().map(|g| -g.as_f64() * scale).collect();
         let curvature = |damping| Curvature { crew, shared, optimiser, damping };
@@ -62,7 +62,7 @@ impl TrustRegion {
         let square: f64 =
             curvature.product(&direction).iter().zip(&direction).map(|(f, x)| f * x).sum();
         let radius = (2.0 * self.kl / square).sqrt();
-        let longest = if has_divergence(shared.stage) { radius.min(1.0) } else { radius };
+        let longest = if has_divergence(shared.program) { radius.min(1.0) } else { radius };
         if !(longest.is_finite() && longest > 0.0) {
             return;
         }
@@ -142,10 +142,10 @@ fn surrogate<E: Number>(crew: Hands, shared: &Shared<E>) -> Told {
     shared.sum_told()
 }
 
-fn has_divergence<E>(stage: &Stage<E>) -> bool {
-    stage.terms.iter().any(|term| match term.source {
+fn has_divergence<E>(program: &CompiledProgram<E>) -> bool {
+    program.terms.iter().any(|term| match term.source {
         Source::Divergence(draw) => {
-            term.pathwise && matches!(stage.draws[draw].reference, KlReference::Itself)
+            term.pathwise && matches!(program.draws[draw].reference, KlReference::Itself)
         }
         _ => false,
     })
@@ -154,7 +154,12 @@ fn has_divergence<E>(stage: &Stage<E>) -> bool {
 impl<E: Number> Shard<E> {
     /// `Σ_rows Jᵀ M J direction`, with the network as its rows were computed last, into the shard's
     /// gradient.
-    pub fn curve(&mut self, stage: &Stage<E>, parameters: &Parameters<E>, direction: &[E]) {
+    pub fn curve(
+        &mut self,
+        program: &CompiledProgram<E>,
+        parameters: &Parameters<E>,
+        direction: &[E],
+    ) {
         let Shard { rollout, objective, trial, .. } = self;
         let rows = 0..rollout.episodes.rows.len();
         objective.gradient.fill(<E as Float>::ZERO);
@@ -162,38 +167,38 @@ impl<E: Number> Shard<E> {
         if rows.is_empty() {
             return;
         }
-        let wired = &stage.learning;
-        wired.network.tangent(
+        let binding = &program.learning;
+        binding.network.tangent(
             parameters.values(),
             direction,
             &rollout.episodes.network,
             rows.clone(),
             &mut trial.tangents,
         );
-        let draws: Vec<Region<E>> = regions(stage, rollout).collect();
+        let draws: Vec<Region<E>> = regions(program, rollout).collect();
         trial.metric.resize_with(draws.len(), Default::default);
         for (draw, metric) in draws.iter().zip(&mut trial.metric) {
             let tangent =
-                |root: usize| trial.tangents.output(&wired.network, draw.roots.start + root);
-            let outputs = wired.outputs(&rollout.episodes.network, draw.roots, &rows);
+                |root: usize| trial.tangents.output(&binding.network, draw.roots.start + root);
+            let outputs = binding.outputs(&rollout.episodes.network, draw.roots, &rows);
             metric.resize_with(draw.roots.len(), Vec::new);
             draw.family.metric((draw.numbers, draw.last), outputs, tangent, metric);
             if draw.of.once || draw.of.from > 1 {
                 let first_step = rollout.episodes.rows.starts.get(1).copied().unwrap_or(0);
                 for (root, of) in draw.roots.clone().zip(metric) {
-                    let kept = first_step * wired.network.width(root);
+                    let kept = first_step * binding.network.width(root);
                     let kept = if draw.of.once { kept..of.len() } else { 0..kept };
                     of[kept].fill(<E as Float>::ZERO);
                 }
             }
         }
-        let mut outputs: Vec<&[E]> = vec![&[]; wired.network.outputs()];
+        let mut outputs: Vec<&[E]> = vec![&[]; binding.network.outputs()];
         for (draw, metric) in draws.iter().zip(&trial.metric) {
             for (at, root) in draw.roots.clone().enumerate() {
                 outputs[root] = &metric[at];
             }
         }
-        wired.network.backward(
+        binding.network.backward(
             parameters.values(),
             &rollout.episodes.network,
             rows,
@@ -206,7 +211,7 @@ impl<E: Number> Shard<E> {
     /// `Σ KL(π ‖ p)` over the rows, at the present parameters, of a prior that was drawn from
     /// before they moved: from all rows, or from [`MEASURED`] of them, evenly apart, as one of many
     /// numbers of a log is not to cost what a step does.
-    pub fn diverge(&mut self, stage: &Stage<E>, parameters: &Parameters<E>) {
+    pub fn diverge(&mut self, program: &CompiledProgram<E>, parameters: &Parameters<E>) {
         let Shard { rollout, objective, trial, .. } = self;
         let rows = rollout.episodes.rows.len();
         objective.told = Told { rows, ..Told::default() };
@@ -216,19 +221,20 @@ impl<E: Number> Shard<E> {
         // an odd distance meets other trajectories at each step
         let apart = rows.div_ceil(MEASURED) | 1;
         let of: Vec<u32> = (0..rows as u32).step_by(apart).collect();
-        let wired = &stage.learning;
-        wired.network.gather(&rollout.episodes.network, &of, &mut trial.network);
-        wired.network.recompute(parameters.values(), 0..of.len(), &mut trial.network);
-        let Some(number) = (0..stage.draws.len()).find(|&draw| stage.previous_of(draw).is_some())
+        let binding = &program.learning;
+        binding.network.gather(&rollout.episodes.network, &of, &mut trial.network);
+        binding.network.recompute(parameters.values(), 0..of.len(), &mut trial.network);
+        let Some(number) =
+            (0..program.draws.len()).find(|&draw| program.previous_of(draw).is_some())
         else {
             return;
         };
-        let (family, drawn) = (&stage.draws[number].family, &rollout.episodes.draws[number]);
+        let (family, drawn) = (&program.draws[number].family, &rollout.episodes.draws[number]);
         let width = family.numbers();
         trial.present.resize(of.len() * width, <E as Float>::ZERO);
         trial.column.resize(of.len(), <E as Float>::ZERO);
         let measured = 0..of.len();
-        let outputs = wired.outputs(&trial.network, &wired.draws[number], &measured);
+        let outputs = binding.outputs(&trial.network, &binding.draws[number], &measured);
         family.describe(outputs, &[], &mut trial.present);
         let prior = of.iter().flat_map(|&row| {
             drawn.reference[row as usize * width..(row as usize + 1) * width].iter().copied()
@@ -241,25 +247,25 @@ impl<E: Number> Shard<E> {
 
     /// The surrogate `Σ ρ A + …` and `Σ KL(π ‖ π_b)` at the present parameters, for which the
     /// network is computed anew.
-    pub fn try_out(&mut self, stage: &Stage<E>, parameters: &Parameters<E>) {
+    pub fn try_out(&mut self, program: &CompiledProgram<E>, parameters: &Parameters<E>) {
         let Shard { rollout, objective, trial, .. } = self;
         let rows = 0..rollout.episodes.rows.len();
         if rows.is_empty() {
             objective.told = Told::default();
             return;
         }
-        let wired = &stage.learning;
+        let binding = &program.learning;
         let network = Arc::get_mut(&mut rollout.episodes.network)
             .expect("trust region: the tape of the last gradient is gone");
-        wired.network.recompute(parameters.values(), rows.clone(), network);
+        binding.network.recompute(parameters.values(), rows.clone(), network);
         trial.log_prob.resize(rows.len(), <E as Float>::ZERO);
         trial.column.resize(rows.len(), <E as Float>::ZERO);
         let (mut surrogate, mut divergence) = (0.0, 0.0);
         let times = objective.times().to_vec();
-        let draws: Vec<Region<E>> = regions(stage, rollout).collect();
+        let draws: Vec<Region<E>> = regions(program, rollout).collect();
         for (number, draw) in draws.iter().enumerate() {
             trial.present.resize(draw.numbers.len(), <E as Float>::ZERO);
-            let outputs = wired.outputs(&rollout.episodes.network, draw.roots, &rows);
+            let outputs = binding.outputs(&rollout.episodes.network, draw.roots, &rows);
             draw.family.describe(outputs, draw.last, &mut trial.present);
             draw.family.log_probs(&trial.present, draw.draws, rows.clone(), &mut trial.log_prob);
             let counts = |t: u32| draw.of.is_drawn_at(t as usize);
@@ -271,19 +277,19 @@ impl<E: Number> Shard<E> {
                     (now - then).as_f64().exp() * advantage.as_f64()
                 })
                 .sum::<f64>();
-            for term in stage.terms.iter().filter(|term| term.pathwise) {
+            for term in program.terms.iter().filter(|term| term.pathwise) {
                 match term.source {
                     Source::Entropy(of) if of == number => {
                         draw.family.entropies(&trial.present, &mut trial.column)
                     }
                     Source::Divergence(of) if of == number => {
                         let mut present = Vec::new();
-                        let reference = match stage.draws[number].reference {
+                        let reference = match program.draws[number].reference {
                             KlReference::Present => {
                                 present.resize(trial.present.len(), <E as Float>::ZERO);
-                                let roots = &wired.references[number];
+                                let roots = &binding.references[number];
                                 let outputs =
-                                    wired.outputs(&rollout.episodes.network, roots, &rows);
+                                    binding.outputs(&rollout.episodes.network, roots, &rows);
                                 draw.family.describe(outputs, &[], &mut present);
                                 &present
                             }
@@ -334,10 +340,10 @@ struct Region<'a, E> {
 
 /// All draws of a step, in their order.
 fn regions<'a, E: Number>(
-    stage: &'a Stage<E>,
+    program: &'a CompiledProgram<E>,
     rollout: &'a Rollout<E>,
 ) -> impl Iterator<Item = Region<'a, E>> {
-    let of = stage.draws.iter().zip(&rollout.episodes.draws).zip(&stage.learning.draws);
+    let of = program.draws.iter().zip(&rollout.episodes.draws).zip(&program.learning.draws);
     of.map(|((of, rows), roots)| Region {
         family: &of.family,
         roots,

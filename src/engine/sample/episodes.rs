@@ -10,14 +10,14 @@ use crate::engine::network::forward::Activations;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::moments::Sums;
 use crate::engine::numeric::number::Number;
+use crate::engine::program::compiled::CompiledProgram;
 use crate::engine::program::density::DensityRows;
 use crate::engine::program::draws::DrawRows;
 use crate::engine::program::imagine::Imagined;
 use crate::engine::program::point::Point;
-use crate::engine::program::points::Trajectories;
+use crate::engine::program::points::EpisodeView;
 use crate::engine::program::ratio::RatioRows;
 use crate::engine::program::simulation::Simulated;
-use crate::engine::program::stage::Stage;
 use crate::engine::program::through::SlopeRows;
 use crate::engine::sample::ledger::Ledger;
 use std::sync::Arc;
@@ -71,22 +71,22 @@ pub(in crate::engine) struct Totals {
 
 impl<E: Number> Episodes<E> {
     /// Room for some trajectories.
-    pub fn new(stage: &Stage<E>, trajectories: usize) -> Episodes<E> {
+    pub fn new(program: &CompiledProgram<E>, trajectories: usize) -> Episodes<E> {
         Episodes {
             rows: Rows::default(),
-            draws: stage.draws.iter().map(|of| DrawRows::new(of, trajectories)).collect(),
+            draws: program.draws.iter().map(|of| DrawRows::new(of, trajectories)).collect(),
             here: Vec::new(),
             before: Vec::new(),
             after: vec![<E as Float>::ZERO; trajectories],
             network: Arc::new(Activations::default()),
-            densities: stage.densities.iter().map(|_| DensityRows::default()).collect(),
+            densities: program.densities.iter().map(|_| DensityRows::default()).collect(),
             scored_model: DensityRows::default(),
             scored_start: DensityRows::default(),
-            ratios: stage.ratios.iter().map(|_| RatioRows::default()).collect(),
+            ratios: program.ratios.iter().map(|_| RatioRows::default()).collect(),
             imagined_start: Imagined::default(),
             imagined: Imagined::default(),
-            slopes: SlopeRows::new(stage.through.as_ref(), trajectories),
-            gains: vec![Vec::new(); stage.gains.len()],
+            slopes: SlopeRows::new(program.through.as_ref(), trajectories),
+            gains: vec![Vec::new(); program.gains.len()],
             schedules: Vec::new(),
             simulated: Simulated::new(),
             ledger: Ledger::default(),
@@ -102,17 +102,17 @@ impl<E: Number> Episodes<E> {
     }
 
     /// As kernels read them afterwards, where they were recorded.
-    pub fn trajectories(&self, stage: &Stage<E>) -> Trajectories<'_, E> {
+    pub fn trajectories(&self, program: &CompiledProgram<E>) -> EpisodeView<'_, E> {
         let Episodes { rows, totals, trace, draws, .. } = self;
-        Trajectories { rows, lengths: &totals.lengths, horizon: stage.horizon, trace, draws }
+        EpisodeView { rows, lengths: &totals.lengths, horizon: program.horizon, trace, draws }
     }
 
     /// Evaluates the densities anew at `point`; what the trajectories gave stays.
-    pub fn revalue_densities(&mut self, stage: &Stage<E>, point: Point<E>) {
+    pub fn revalue_densities(&mut self, program: &CompiledProgram<E>, point: Point<E>) {
         let Episodes { rows, totals, trace, draws, densities, .. } = self;
         let on =
-            Trajectories { rows, lengths: &totals.lengths, horizon: stage.horizon, trace, draws };
-        stage
+            EpisodeView { rows, lengths: &totals.lengths, horizon: program.horizon, trace, draws };
+        program
             .densities
             .iter()
             .zip(densities)
@@ -120,20 +120,20 @@ impl<E: Number> Episodes<E> {
     }
 
     /// Forgets them.
-    pub fn clear(&mut self, stage: &Stage<E>) {
+    pub fn clear(&mut self, program: &CompiledProgram<E>) {
         let trajectories = self.size();
         self.clear_rows();
         self.after.fill(<E as Float>::ZERO);
         let totals = &mut self.totals;
-        self.inputs.clear(stage.learning.scaled_components());
+        self.inputs.clear(program.learning.scaled_components());
         totals.terms.clear();
-        totals.terms.resize(stage.terms.len(), 0.0);
+        totals.terms.resize(program.terms.len(), 0.0);
         totals.entropy = 0.0;
         for list in [&mut totals.bound, &mut totals.returns] {
             list.clear();
             list.resize(trajectories, 0.0);
         }
-        let several = if stage.world.rewards() > 1 { stage.world.rewards() } else { 0 };
+        let several = if program.world.rewards() > 1 { program.world.rewards() } else { 0 };
         totals.rewards.resize_with(several, Vec::new);
         for list in &mut totals.rewards {
             list.clear();
@@ -141,9 +141,9 @@ impl<E: Number> Episodes<E> {
         }
         totals.lengths.clear();
         totals.lengths.resize(trajectories, 0);
-        if stage.keeps_ledger() {
-            self.ledger.clear(stage.terms.len());
-            self.trace.clear(stage.horizon, trajectories);
+        if program.keeps_ledger() {
+            self.ledger.clear(program.terms.len());
+            self.trace.clear(program.horizon, trajectories);
         }
     }
 

@@ -4,7 +4,7 @@
 use crate::engine::episode::trace::Trace;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
-use crate::engine::program::stage::Term;
+use crate::engine::program::compiled::Term;
 use crate::plan::Credited;
 
 #[derive(Default)]

@@ -6,26 +6,27 @@ use crate::engine::episode::variable::{Variable, When};
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::kernels;
 use crate::engine::numeric::number::Number;
-use crate::engine::program::points::Trajectories;
-use crate::engine::program::stage::Stage;
+use crate::engine::program::compiled::CompiledProgram;
+use crate::engine::program::points::EpisodeView;
 use crate::world::Batch;
 
 /// The first of `live` rows in which the environment has drawn no number: a component of the state,
 /// of the observation, or a reward. Tables hold states by their numbers, so that only their rewards
 /// are looked at.
 pub(in crate::engine) fn of_world<E: Number>(
-    stage: &Stage<E>,
+    program: &CompiledProgram<E>,
     batch: &Batch<E>,
     live: usize,
 ) -> Option<(usize, String)> {
-    let (world, environment) = (&stage.world, stage.plan.model.environment(stage.plan.environment));
+    let (world, environment) =
+        (&program.world, program.plan.model.environment(program.plan.environment));
     let rows = batch.rows().max(1);
     let in_columns = |columns: Option<&[E]>| {
         let mut columns = columns?.chunks_exact(rows).map(|column| &column[..live]);
         let broken = columns.find(|column| !kernels::all_finite(column))?;
         position(broken)
     };
-    let name = |variable| &stage.plan.model.variable(variable).name;
+    let name = |variable| &program.plan.model.variable(variable).name;
     if let Some((row, value)) = in_columns(batch.state_columns(world)) {
         return Some((
             row,
@@ -47,27 +48,27 @@ pub(in crate::engine) fn of_world<E: Number>(
 
 /// The state that stands in a row of a batch: `s = 3`.
 pub(in crate::engine) fn state_of_row<E: Number>(
-    stage: &Stage<E>,
+    program: &CompiledProgram<E>,
     batch: &Batch<E>,
     row: usize,
 ) -> String {
     let mut column = vec![<E as Float>::ZERO; row + 1];
-    let value = (0..stage.world.state_width()).map(|component| {
-        batch.read_state(&stage.world, component, &mut column);
+    let value = (0..program.world.state_width()).map(|component| {
+        batch.read_state(&program.world, component, &mut column);
         Float::as_f64(column[row])
     });
-    shown_state(stage, &value.collect::<Vec<f64>>())
+    shown_state(program, &value.collect::<Vec<f64>>())
 }
 
 /// The state of a recorded trajectory at step `t`.
 pub(in crate::engine) fn state_at<E: Number>(
-    stage: &Stage<E>,
-    on: &Trajectories<E>,
+    program: &CompiledProgram<E>,
+    on: &EpisodeView<E>,
     point: (u32, u32),
 ) -> Option<String> {
     let (t, of) = on.place(&point);
-    let (what, width) = ((Variable::State, When::After(0)), stage.world.state_width());
-    let value = match stage.finite_domain(Variable::State) {
+    let (what, width) = ((Variable::State, When::After(0)), program.world.state_width());
+    let value = match program.finite_domain(Variable::State) {
         Some(finite) => {
             let mut value = vec![0.0; width];
             finite.value(
@@ -78,11 +79,11 @@ pub(in crate::engine) fn state_at<E: Number>(
         }
         None => on.trace.reals(what, t, of, width)?.iter().map(|x| Float::as_f64(*x)).collect(),
     };
-    Some(shown_state(stage, &value))
+    Some(shown_state(program, &value))
 }
 
-fn shown_state<E>(stage: &Stage<E>, value: &[f64]) -> String {
+fn shown_state<E>(program: &CompiledProgram<E>, value: &[f64]) -> String {
     let variable =
-        stage.plan.model.variable(stage.plan.model.environment(stage.plan.environment).state);
+        program.plan.model.variable(program.plan.model.environment(program.plan.environment).state);
     format!("{} = {}", variable.name, variable.domain.show(value))
 }

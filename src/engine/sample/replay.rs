@@ -4,9 +4,9 @@ use crate::engine::episode::variable::{Variable, When};
 use crate::engine::family::Draws;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
+use crate::engine::program::compiled::CompiledProgram;
 use crate::engine::program::expressions::Expressions;
 use crate::engine::program::points::{Columns, Inputs, Source, gather_values};
-use crate::engine::program::stage::Stage;
 use crate::engine::sample::episodes::Episodes;
 use crate::model::VariableId;
 use crate::plan::{Plan, RatioOf};
@@ -37,9 +37,9 @@ struct Values<E> {
 
 impl<E: Number> Replay<E> {
     /// Empty.
-    pub fn new(stage: &Stage<E>, capacity: usize) -> Replay<E> {
-        let model = &stage.plan.model;
-        let environment = model.environment(stage.plan.environment);
+    pub fn new(program: &CompiledProgram<E>, capacity: usize) -> Replay<E> {
+        let model = &program.plan.model;
+        let environment = model.environment(program.plan.environment);
         let values = |variable: VariableId| {
             let domain = &model.variable(variable).domain;
             match &domain.finite {
@@ -55,7 +55,7 @@ impl<E: Number> Replay<E> {
             states: values(environment.state),
             actions: environment.actions.iter().map(|&action| (action, values(action))).collect(),
             nexts: values(environment.state),
-            rewards: (0..stage.world.rewards()).map(reward).collect(),
+            rewards: (0..program.world.rewards()).map(reward).collect(),
             ends: Values { width: 0, size: 2, all: Draws::default() },
         }
     }
@@ -65,8 +65,8 @@ impl<E: Number> Replay<E> {
     }
 
     /// Adds all transitions of a shard's batch, in the order of its rows.
-    pub fn append(&mut self, stage: &Stage<E>, episodes: &Episodes<E>) {
-        let on = episodes.trajectories(stage);
+    pub fn append(&mut self, program: &CompiledProgram<E>, episodes: &Episodes<E>) {
+        let on = episodes.trajectories(program);
         for (t, bounds) in (1u32..).zip(on.rows.starts.windows(2)) {
             for row in bounds[0]..bounds[1] {
                 let (at, of) = on.place(&(t, on.rows.trajectory[row]));
@@ -74,7 +74,7 @@ impl<E: Number> Replay<E> {
                 let states =
                     [(&mut self.states, Variable::State, 0), (&mut self.nexts, Variable::State, 1)];
                 let actions = self.actions.iter_mut().map(|(action, values)| {
-                    let drawn = Variable::of(stage.plan, *action);
+                    let drawn = Variable::of(program.plan, *action);
                     (values, drawn.expect("replay: a bound draws every action"), 0)
                 });
                 for (values, variable, when) in states.into_iter().chain(actions) {

@@ -5,10 +5,10 @@ use crate::engine::episode::advantage::Advantages;
 use crate::engine::episode::credit::{self, Carry, Given, Others, Rows, StepSums};
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
+use crate::engine::program::compiled::CompiledProgram;
 use crate::engine::program::density::{Density, DensityRows};
 use crate::engine::program::point::Point;
-use crate::engine::program::points::Trajectories;
-use crate::engine::program::stage::Stage;
+use crate::engine::program::points::EpisodeView;
 use crate::engine::sample::ledger::Ledger;
 use crate::plan::Baseline;
 
@@ -18,7 +18,7 @@ pub(in crate::engine) fn evaluate<E: Number>(
     rows: &mut DensityRows<E>,
     of: &Density,
     point: Point<E>,
-    on: &Trajectories<E>,
+    on: &EpisodeView<E>,
 ) {
     rows.points.clear();
     rows.points.extend((0..on.lengths.len() as u32).map(|trajectory| (1, trajectory)));
@@ -47,7 +47,7 @@ impl<E: Number> StartCredit<E> {
     /// sums of all shards, unless there is no baseline.
     pub fn assess(
         &mut self,
-        stage: &Stage<E>,
+        program: &CompiledProgram<E>,
         (ledger, weight): (&Ledger<E>, &[f64]),
         (after, lengths): (&[E], &[u32]),
         out: &mut Advantages<E>,
@@ -62,9 +62,9 @@ impl<E: Number> StartCredit<E> {
             list.clear();
             list.resize(trajectories, <E as Float>::ZERO);
         }
-        let discount = stage.plan.settings.discount;
+        let discount = program.plan.settings.discount;
         let faded = |t: u32| <E as Float>::of(discount.powi(t as i32 - 1));
-        for (term, entries) in stage.terms.iter().zip(&ledger.entries) {
+        for (term, entries) in program.terms.iter().zip(&ledger.entries) {
             if term.credits.last().is_some_and(Option::is_some) {
                 entries.iter().for_each(|&(t, trajectory, value)| {
                     self.here[trajectory as usize] += faded(t) * value
@@ -80,7 +80,7 @@ impl<E: Number> StartCredit<E> {
         }
         credit::to_go(&self.rows, &given, Float::of(1.0), &mut Carry::default(), &mut out.credit);
         out.advantage.copy_from_slice(&out.credit);
-        out.sums.clear(stage.horizon);
+        out.sums.clear(program.horizon);
         out.sums.add_rows(&self.rows, &out.credit);
     }
 

@@ -3,8 +3,8 @@
 use crate::engine::episode::trace::Present;
 use crate::engine::episode::values::Values;
 use crate::engine::numeric::number::Number;
+use crate::engine::program::compiled::CompiledProgram;
 use crate::engine::program::draws::DrawRows;
-use crate::engine::program::stage::Stage;
 use crate::exact::OptionVisits;
 use crate::model::Role;
 use crate::plan::Draw;
@@ -22,17 +22,17 @@ pub(in crate::engine) struct Tally<E> {
 const LARGEST: usize = 1 << 22;
 
 impl<E: Number> Tally<E> {
-    pub fn new(stage: &Stage<E>) -> Tally<E> {
-        let plan = stage.plan;
+    pub fn new(program: &CompiledProgram<E>) -> Tally<E> {
+        let plan = program.plan;
         let is_counted = |at: &usize| {
             let variable = plan.model.variable(plan.draws[*at].variable);
             let is_whole = plan.draw_of(plan.draws[*at].variable) == Some(*at);
             variable.role == Role::Option && variable.domain.is_finite() && is_whole
         };
-        let counted = (0..stage.draws.len()).filter(is_counted);
-        let numbers = |at: usize| stage.draws[at].family.numbers();
-        let actions = stage.draws[acting(stage)].family.outcomes().unwrap_or(1);
-        let states = stage
+        let counted = (0..program.draws.len()).filter(is_counted);
+        let numbers = |at: usize| program.draws[at].family.numbers();
+        let actions = program.draws[acting(program)].family.outcomes().unwrap_or(1);
+        let states = program
             .states()
             .filter(|states| counted.clone().all(|at| states * numbers(at) * actions <= LARGEST));
         let visits = |values: usize| {
@@ -56,7 +56,7 @@ impl<E: Number> Tally<E> {
     /// the step before of each draw.
     pub fn add(
         &mut self,
-        stage: &Stage<E>,
+        program: &CompiledProgram<E>,
         batch: &Batch<E>,
         (t, rows): (usize, Range<usize>),
         (draws, last): (&[DrawRows<E>], &[Values<E>]),
@@ -64,8 +64,8 @@ impl<E: Number> Tally<E> {
         let states = self
             .states
             .as_mut()
-            .map(|present| present.state_numbers(&stage.seen(), batch, rows.len()));
-        let acts = &draws[acting(stage)].draws.numbers;
+            .map(|present| present.state_numbers(&program.seen(), batch, rows.len()));
+        let acts = &draws[acting(program)].draws.numbers;
         for (option, visits) in &mut self.visits {
             let (drawn, last) = (&draws[*option].draws.numbers, &last[*option].numbers);
             for (at, row) in rows.clone().enumerate() {
@@ -94,8 +94,8 @@ impl<E: Number> Tally<E> {
 }
 
 /// The last action that a step draws.
-fn acting<E>(stage: &Stage<E>) -> usize {
-    let plan = stage.plan;
+fn acting<E>(program: &CompiledProgram<E>) -> usize {
+    let plan = program.plan;
     let acts = |draw: &Draw| plan.model.variable(draw.variable).role == Role::Action;
     plan.draws.iter().rposition(acts).expect("plan: a step draws an action")
 }

@@ -5,7 +5,7 @@ use super::testing::{Log, bits, planned, resumed};
 use crate::bound::derive;
 use crate::engine::episode::variable::Variable;
 use crate::engine::gradient::objective::Aim;
-use crate::engine::program::stage::Stage;
+use crate::engine::program::compiled::CompiledProgram;
 use crate::engine::run::train::{estimates_at, infer};
 use crate::engine::tables::known_ratio::KnownRatio;
 use crate::engine::{
@@ -591,12 +591,13 @@ const BATCHES: u64 = 200;
 
 /// The mean of the estimates, with the exact log-ratio or with what the classifier says.
 fn mean_estimate(plan: &Plan, parameters: &Parameters<f64>, exact: bool) -> Vec<f64> {
-    let mut stage = Stage::<f64>::new(plan).unwrap();
-    for ratio in stage.ratios.iter_mut().filter(|_| exact) {
+    let mut program = CompiledProgram::<f64>::new(plan).unwrap();
+    for ratio in program.ratios.iter_mut().filter(|_| exact) {
         ratio.known = KnownRatio::of(plan, plan.ratios().next().unwrap().1, parameters).unwrap();
     }
     let mut mean = parameters.zero_gradient();
-    for estimate in estimates_at(&stage, (parameters, parameters), Aim::Policy, 0..BATCHES).unwrap()
+    for estimate in
+        estimates_at(&program, (parameters, parameters), Aim::Policy, 0..BATCHES).unwrap()
     {
         mean.iter_mut().zip(estimate).for_each(|(mean, value)| *mean += value / BATCHES as f64);
     }

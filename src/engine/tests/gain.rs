@@ -1,9 +1,9 @@
 //! The information gain of a transition: against its closed form, and what it is in a run.
 
 use super::testing::{bits, planned, resumed};
+use crate::engine::program::compiled::CompiledProgram;
 use crate::engine::program::gain::{Gain, GainRows, Transition};
 use crate::engine::program::point::Frozen;
-use crate::engine::program::stage::Stage;
 use crate::engine::run::train::{gradient_estimates, infer};
 use crate::engine::{Parameters, Run, evaluate};
 use crate::plan::Plan;
@@ -63,15 +63,15 @@ fn the_gain_of_a_normal_is_its_closed_form_and_near_the_exact_divergence() {
          }
          infer { maximize fit over world }",
     );
-    let stage = Stage::<f64>::new(&plan).unwrap();
+    let program = CompiledProgram::<f64>::new(&plan).unwrap();
     let mut values = Parameters::<f64>::initial(&plan.model, 0).values().to_vec();
-    let places: Vec<(usize, usize)> = stage.weights.places().collect();
+    let places: Vec<(usize, usize)> = program.weights.places().collect();
     let (mean, sd): (f64, f64) = (0.3, 0.1);
     values[places[1].0] = mean;
-    let frozen = stage.freeze(&values, (5, 0));
+    let frozen = program.freeze(&values, (5, 0));
     for x in [-1.0, 0.3, 2.0] {
         let transition = Transition { indices: vec![1], reals: vec![x], ..Default::default() };
-        let gain = of_transition(&stage.gains[0], &frozen, transition);
+        let gain = of_transition(&program.gains[0], &frozen, transition);
         // the draws come in pairs, so that E[g] is exact; E[g ε] = −sd · mean of ε²
         let second = frozen.mean_square_noise(places[1].0);
         let wanted = 0.5 * (sd.powi(2) * (x - mean).powi(2) + 0.5 * sd.powi(4) * second * second);
@@ -86,7 +86,7 @@ fn the_gain_of_a_normal_is_its_closed_form_and_near_the_exact_divergence() {
     // and never more than is declared
     assert_eq!(
         of_transition(
-            &stage.gains[0],
+            &program.gains[0],
             &frozen,
             Transition { indices: vec![1], reals: vec![1e6], ..Default::default() }
         ),
@@ -104,9 +104,9 @@ fn a_gain_has_no_gradient_and_is_credited_like_a_reward() {
         let plan =
             line("", eta, "table(s, a)", "trajectories = 16; shards = 2; threads = 1; seed = 4");
         let parameters = Parameters::<f64>::initial(&plan.model, 0);
-        let stage = Stage::<f64>::new(&plan).unwrap();
+        let program = CompiledProgram::<f64>::new(&plan).unwrap();
         let own: Vec<usize> =
-            stage.weights.places().flat_map(|(mean, log_sd)| [mean, log_sd]).collect();
+            program.weights.places().flat_map(|(mean, log_sd)| [mean, log_sd]).collect();
         let gradient = gradient_estimates(&plan, &parameters, 0..1).unwrap().remove(0);
         let world: Vec<f64> = own.iter().map(|&at| gradient[at]).collect();
         let policy: Vec<f64> =
@@ -229,13 +229,13 @@ fn the_gain_of_several_values_is_that_of_all_of_them() {
          }
          infer { maximize fit over world }",
     );
-    let stage = Stage::<f64>::new(&plan).unwrap();
+    let program = CompiledProgram::<f64>::new(&plan).unwrap();
     let values = Parameters::<f64>::initial(&plan.model, 0).values().to_vec();
-    let places: Vec<(usize, usize)> = stage.weights.places().collect();
-    let frozen = stage.freeze(&values, (5, 0));
+    let places: Vec<(usize, usize)> = program.weights.places().collect();
+    let frozen = program.freeze(&values, (5, 0));
     let (x, paid, sd): (f64, f64, f64) = (1.5, -2.0, 0.1);
     let transition = |x: f64| Transition { indices: vec![1], reals: vec![x], ..Default::default() };
-    let (gain, both) = (&stage.gains[0], vec![transition(x), transition(paid)]);
+    let (gain, both) = (&program.gains[0], vec![transition(x), transition(paid)]);
     let found = GainRows::default().of_transition(gain, &frozen, both);
     // by weight, of the second action: half the square of the step in units of its deviation
     let of = |(mean, _): (usize, usize), x: f64, own: f64| {
@@ -274,17 +274,18 @@ fn stays(keep: f64) -> Plan {
 fn what_may_have_stayed_tells_less_of_what_is_drawn_anew() {
     let gain = |keep: f64, to: u32| {
         let plan = stays(keep);
-        let stage = Stage::<f64>::new(&plan).unwrap();
+        let program = CompiledProgram::<f64>::new(&plan).unwrap();
         let values = Parameters::<f64>::initial(&plan.model, 3).values().to_vec();
         let (from, action) = (2, 1);
-        let indices = stage.gains[0].inputs().map(|is_state| if is_state { from } else { action });
+        let indices =
+            program.gains[0].inputs().map(|is_state| if is_state { from } else { action });
         let transition = Transition {
             indices: indices.collect(),
             numbers: vec![to],
             last: vec![from],
             reals: vec![],
         };
-        of_transition(&stage.gains[0], &stage.freeze(&values, (5, 0)), transition)
+        of_transition(&program.gains[0], &program.freeze(&values, (5, 0)), transition)
     };
     // what has moved was drawn anew, whatever the odds of that were
     assert!((gain(0.3, 1) - gain(0.8, 1)).abs() < 1e-12);

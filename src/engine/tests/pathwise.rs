@@ -5,8 +5,8 @@ use super::testing::{bits, ended_after, numbers, planned, resumed, try_plan};
 use crate::engine::evaluate;
 use crate::engine::family::choice::Choice;
 use crate::engine::gradient::objective::{Aim, Objective, ReturnScale, Weighing};
+use crate::engine::program::compiled::CompiledProgram;
 use crate::engine::program::point::Point;
-use crate::engine::program::stage::Stage;
 use crate::engine::run::train::{gradient_estimates, infer};
 use crate::engine::sample::rollout::{Keep, Rollout};
 use crate::engine::tape::parameters::Parameters;
@@ -61,7 +61,7 @@ const WORLD: &str = "kernel world(s' | s, a) = Normal(mean = s + mlp(s, a, s.x *
 
 /// The bound of one batch with noise of its own, as a function of the parameters, and its gradient.
 struct Batch<'a> {
-    stage: Stage<'a, f64>,
+    program: CompiledProgram<'a, f64>,
     rollout: Rollout<f64>,
     /// The parameters at the beginning of the round.
     previous: Vec<f64>,
@@ -69,31 +69,31 @@ struct Batch<'a> {
 
 impl<'a> Batch<'a> {
     fn of(plan: &'a Plan) -> Batch<'a> {
-        let stage = Stage::new(plan).unwrap();
+        let program = CompiledProgram::new(plan).unwrap();
         let previous = Parameters::<f64>::initial(&plan.model, 29).values().to_vec();
-        Batch { rollout: Rollout::new(&stage, plan.settings.trajectories), stage, previous }
+        Batch { rollout: Rollout::new(&program, plan.settings.trajectories), program, previous }
     }
 
     fn run(&mut self, parameters: &Parameters<f64>) -> f64 {
-        let frozen = self.stage.freeze(parameters.values(), (0, 0));
+        let frozen = self.program.freeze(parameters.values(), (0, 0));
         let point =
             Point { present: parameters.values(), previous: Some(&self.previous), frozen: &frozen };
-        self.rollout.run(&self.stage, point, [3, 5, 7], Choice::Sampled, Keep::Rows);
-        self.rollout.value(&self.stage, point);
+        self.rollout.run(&self.program, point, [3, 5, 7], Choice::Sampled, Keep::Rows);
+        self.rollout.value(&self.program, point);
         let bound = &self.rollout.episodes.totals.bound;
         bound.iter().sum::<f64>() / bound.len() as f64
     }
 
     fn gradient(&mut self, parameters: &Parameters<f64>) -> Vec<f64> {
         self.run(parameters);
-        let frozen = self.stage.freeze(parameters.values(), (0, 0));
+        let frozen = self.program.freeze(parameters.values(), (0, 0));
         let point =
             Point { present: parameters.values(), previous: Some(&self.previous), frozen: &frozen };
-        let mut objective = Objective::new(&self.stage, parameters);
-        objective.assess(&self.stage, &self.rollout.episodes, point, ReturnScale::ONE);
+        let mut objective = Objective::new(&self.program, parameters);
+        objective.assess(&self.program, &self.rollout.episodes, point, ReturnScale::ONE);
         let share = 1.0 / self.rollout.size() as f64;
         objective.differentiate(
-            &self.stage,
+            &self.program,
             (parameters, Some(&self.previous)),
             &self.rollout.episodes,
             Weighing { aim: Aim::Both, share, moved: false },

@@ -5,7 +5,7 @@ use crate::bound::derive;
 use crate::diagnostic::Diagnostics;
 use crate::engine::fleet::shards::{Job, Shared, locked, write};
 use crate::engine::numeric::stream::WEIGHTS;
-use crate::engine::program::stage::Stage;
+use crate::engine::program::compiled::CompiledProgram;
 use crate::engine::run::train::{gradient_estimates, infer};
 use crate::engine::{Parameters, Run, evaluate};
 use crate::model::{Overrides, check};
@@ -70,22 +70,22 @@ fn walk(infer: &str) -> Plan {
 
 /// The bound of a batch with its own draw of the weights; its trajectories do not depend on them.
 fn bound_of_batch(plan: &Plan, parameters: &Parameters<f64>, step: u64) -> f64 {
-    let stage = Stage::<f64>::new(plan).unwrap();
+    let program = CompiledProgram::<f64>::new(plan).unwrap();
     let shared =
-        Shared::new(&stage, std::sync::Arc::new(std::sync::RwLock::new(parameters.clone())));
-    let shares: f64 = stage
+        Shared::new(&program, std::sync::Arc::new(std::sync::RwLock::new(parameters.clone())));
+    let shares: f64 = program
         .weights
         .shares(parameters.values())
-        .map(|(term, share)| stage.terms[term].sign * share)
+        .map(|(term, share)| program.terms[term].sign * share)
         .sum();
-    let drawn = stage
+    let drawn = program
         .weights
         .draw([plan.settings.seed, WEIGHTS, step], write(&shared.parameters).values_mut());
     (0..shared.shards.len()).for_each(|at| shared.work(Job::Assess { step }, at));
     let mut sampled = sum(&shared);
     // the mean over the draw and its mirror image
-    if stage.weights.mirror() {
-        stage.weights.reflect(&drawn, write(&shared.parameters).values_mut());
+    if program.weights.mirror() {
+        program.weights.reflect(&drawn, write(&shared.parameters).values_mut());
         (0..shared.shards.len()).for_each(|at| shared.work(Job::Assess { step }, at));
         sampled = 0.5 * (sampled + sum(&shared));
     }
@@ -115,9 +115,9 @@ fn the_gradient_in_means_and_deviations_is_that_of_the_bound_with_its_draw() {
         for step in 0..2 {
             let gradient =
                 gradient_estimates(&plan, &parameters, step..step + 1).unwrap().remove(0);
-            let stage = Stage::<f64>::new(&plan).unwrap();
+            let program = CompiledProgram::<f64>::new(&plan).unwrap();
             let places: Vec<usize> =
-                stage.weights.places().flat_map(|(mean, log_sd)| [mean, log_sd]).collect();
+                program.weights.places().flat_map(|(mean, log_sd)| [mean, log_sd]).collect();
             for &at in &places {
                 let shifted = |by: f64| {
                     let mut moved = parameters.clone();
@@ -141,7 +141,7 @@ fn the_divergence_is_the_integral() {
     let mut parameters = Parameters::<f64>::initial(&plan.model, 1);
     let noise = numbers(parameters.values().len(), 7);
     parameters.values_mut().iter_mut().zip(noise).for_each(|(value, noise)| *value += 0.5 * noise);
-    let stage = Stage::<f64>::new(&plan).unwrap();
+    let program = CompiledProgram::<f64>::new(&plan).unwrap();
     let density = |x: f64, (mean, sd): (f64, f64)| {
         (-0.5 * ((x - mean) / sd).powi(2)).exp() / (sd * std::f64::consts::TAU.sqrt())
     };
@@ -154,17 +154,17 @@ fn the_divergence_is_the_integral() {
             * width
             / f64::from(count)
     };
-    let integral: f64 = stage.weights.places().map(of_weight).sum();
+    let integral: f64 = program.weights.places().map(of_weight).sum();
     let shares: Vec<f64> =
-        stage.weights.shares(parameters.values()).map(|(_, share)| share * 20.0).collect();
+        program.weights.shares(parameters.values()).map(|(_, share)| share * 20.0).collect();
     assert!(shares.len() == 1 && (shares[0] - integral).abs() < 1e-9, "{shares:?} and {integral}");
 }
 
 /// Mean and deviation of the weights of `world`, in order.
 fn field(plan: &Plan, run: &Run) -> Vec<(f64, f64)> {
-    let stage = Stage::<f64>::new(plan).unwrap();
+    let program = CompiledProgram::<f64>::new(plan).unwrap();
     let values = run.parameters.values();
-    stage.weights.places().map(|(mean, log_sd)| (values[mean], values[log_sd].exp())).collect()
+    program.weights.places().map(|(mean, log_sd)| (values[mean], values[log_sd].exp())).collect()
 }
 
 #[test]
@@ -220,8 +220,8 @@ fn a_share_of_the_divergence_stands_in_the_bound_that_is_told() {
     .unwrap();
     let run = infer(&plan, &mut ()).unwrap();
     let term = plan.terms.iter().position(|term| term.name == "KL(weights(world))").unwrap();
-    let stage = Stage::<f64>::new(&plan).unwrap();
-    let shares: Vec<(usize, f64)> = stage.weights.shares(run.parameters.values()).collect();
+    let program = CompiledProgram::<f64>::new(&plan).unwrap();
+    let shares: Vec<(usize, f64)> = program.weights.shares(run.parameters.values()).collect();
     assert_eq!(shares.len(), 1);
     assert!(
         shares[0].0 == term
@@ -263,9 +263,9 @@ fn files_keep_the_means_under_the_kernels_own_names() {
     assert_eq!(own.len(), 2, "{names:?}");
     assert_eq!(format!("{}.log_sd", own[0]), *own[1]);
     let initial = Parameters::<f64>::initial(&plan.model, 0);
-    let stage = Stage::<f64>::new(&plan).unwrap();
+    let program = CompiledProgram::<f64>::new(&plan).unwrap();
     assert!(
-        stage
+        program
             .weights
             .places()
             .all(|(_, log_sd)| (initial.values()[log_sd] - 0.7f64.ln()).abs() < 1e-12),

@@ -7,11 +7,11 @@ use crate::engine::family::choice::Choice;
 use crate::engine::network::forward::{Activations, Scratch};
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
+use crate::engine::program::compiled::CompiledProgram;
 use crate::engine::program::density::Density;
-use crate::engine::program::points::{Columns, Source, Trajectories};
+use crate::engine::program::points::{Columns, EpisodeView, Source};
 use crate::engine::program::ratio::Ratio;
 use crate::engine::program::recorded::Recorded;
-use crate::engine::program::stage::Stage;
 use crate::engine::sample::replay::Replay;
 use crate::plan::{Plan, RatioOf};
 use rand::{Rng, RngExt};
@@ -129,7 +129,7 @@ impl<E: Number> Classifying<E> {
         &mut self,
         ratio: &Ratio<E>,
         (parameters, records): (&[E], &Recorded<E>),
-        on: &Trajectories<E>,
+        on: &EpisodeView<E>,
         (pairs, share): (usize, f64),
         random: &mut impl Rng,
         gradient: &mut [E],
@@ -202,19 +202,19 @@ impl<E: Number> Classifying<E> {
     /// What a classifier says of every kept transition, and of one of the model beside each.
     pub fn judge(
         &mut self,
-        (stage, ratio): (&Stage<E>, &Ratio<E>),
+        (program, ratio): (&CompiledProgram<E>, &Ratio<E>),
         (parameters, replay): (&[E], &Replay<E>),
         random: &mut impl Rng,
     ) -> Vec<Judged> {
         let Some(model) = &ratio.model else { return vec![] };
         self.rows.clear();
         self.rows.extend(0..replay.len() as u32);
-        self.gather_from(replay, (stage.plan, model));
+        self.gather_from(replay, (program.plan, model));
         self.imagine(model, (parameters, self.rows.len()), random);
-        let (count, width) = (self.rows.len(), stage.world.state_width());
+        let (count, width) = (self.rows.len(), program.world.state_width());
         let mut judged = Vec::with_capacity(2 * count);
         for (side, next) in [(0, replay.nexts()), (1, &self.drawn)] {
-            let inputs = (stage.plan, &ratio.inputs);
+            let inputs = (program.plan, &ratio.inputs);
             replay.gather(inputs, &self.rows, Some((next, ratio.of)), &mut self.columns);
             let network = &mut self.sides[side];
             ratio.network.forward(

@@ -9,7 +9,7 @@ use crate::engine::program::density::{Density, DensityRows};
 use crate::engine::program::ratio::{Ratio, RatioRows};
 use crate::engine::tape::parameters::Parameters;
 use crate::engine::tape::tensor::{Matrix, Tape};
-use crate::plan::{Less, Version};
+use crate::plan::{ComparedWith, Version};
 use std::ops::Range;
 
 impl<E: Number> Trajectories<'_, E> {
@@ -22,13 +22,14 @@ impl<E: Number> Trajectories<'_, E> {
         (t, _): &AtStep,
         weighted: &mut Weighted<E>,
     ) {
-        let stage = self.stage;
-        for (density, rows) in stage.densities.iter().zip(&self.episodes.densities) {
-            let term = &stage.terms[density.term];
+        let program = self.program;
+        for (density, rows) in program.densities.iter().zip(&self.episodes.densities) {
+            let term = &program.terms[density.term];
             // the density of what a model draws stands with its draw
-            let beside_its_draw =
-                matches!(density.less, Less::Expression(_) | Less::Environment(_))
-                    && !term.pathwise;
+            let beside_its_draw = matches!(
+                density.compared_with,
+                ComparedWith::Expression(_) | ComparedWith::Environment(_)
+            ) && !term.pathwise;
             if beside_its_draw || !density.counts_at(*t) {
                 continue;
             }
@@ -60,7 +61,7 @@ impl<E: Number> Trajectories<'_, E> {
         let (target, when) = density.target;
         let target = (target, usize::try_from(when.from(t)).unwrap_or(0));
         // held beside another estimate of its value, it moves by its own parameters alone
-        let is_followed = density.less != Less::Itself;
+        let is_followed = density.compared_with != ComparedWith::Itself;
         let reads = density.inputs.reads_at(t).map(|read| {
             let (variable, time) = read?;
             let scaled = density.scaled.iter().find(|(of, _)| *of == variable);
@@ -91,8 +92,8 @@ impl<E: Number> Trajectories<'_, E> {
         at: &AtStep,
         weighted: &mut Weighted<E>,
     ) {
-        let (stage, episodes) = (self.stage, self.episodes);
-        for (ratio, said) in stage.ratios.iter().zip(&episodes.ratios) {
+        let (program, episodes) = (self.program, self.episodes);
+        for (ratio, said) in program.ratios.iter().zip(&episodes.ratios) {
             self.weigh_ratio(tape, paths, (ratio, said), at, weighted);
         }
     }
@@ -105,8 +106,8 @@ impl<E: Number> Trajectories<'_, E> {
         (t, rows): &AtStep,
         weighted: &mut Weighted<E>,
     ) {
-        let (stage, episodes) = (self.stage, self.episodes);
-        let term = &stage.terms[ratio.term];
+        let (program, episodes) = (self.program, self.episodes);
+        let term = &program.terms[ratio.term];
         if !(term.from..=term.to).contains(t) {
             return;
         }

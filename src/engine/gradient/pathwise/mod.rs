@@ -17,21 +17,21 @@ use crate::engine::family::Draws;
 use crate::engine::family::path::OnPath;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
+use crate::engine::program::binding::InputBinding;
+use crate::engine::program::compiled::{CompiledProgram, Source, Term};
 use crate::engine::program::draws::KlReference;
 use crate::engine::program::expressions::Place;
 use crate::engine::program::imagine::{Imagination, Imagined};
-use crate::engine::program::stage::{Source, Stage, Term};
 use crate::engine::program::through::{Slopes, Through};
-use crate::engine::program::wired::Wired;
 use crate::engine::sample::episodes::Episodes;
 use crate::engine::tape::parameters::Parameters;
 use crate::engine::tape::tensor::{Matrix, Tape};
-use crate::plan::{Beside, Less, Subject};
+use crate::plan::{Beside, ComparedWith, Subject};
 use std::ops::Range;
 
 /// The trajectories of a shard, and what their draws are credited with.
 pub(in crate::engine) struct Trajectories<'a, E: Float> {
-    pub stage: &'a Stage<'a, E>,
+    pub program: &'a CompiledProgram<'a, E>,
     pub through: &'a Through<E>,
     pub parameters: &'a Parameters<E>,
     /// Those of the last round, where a prior is of it.
@@ -51,10 +51,10 @@ type AtStep = (usize, Range<usize>);
 impl<E: Number> Trajectories<'_, E> {
     /// Puts the surrogate of `−L` on the tape.
     pub fn weigh(&self, tape: &mut Tape<E>, weighted: &mut Weighted<E>) {
-        let Trajectories { stage, episodes, .. } = *self;
+        let Trajectories { program, episodes, .. } = *self;
         let count = episodes.size();
-        let mut paths = Paths::new(stage.plan.settings.discount, self.parameters.values());
-        if let Some(start) = &stage.start
+        let mut paths = Paths::new(program.plan.settings.discount, self.parameters.values());
+        if let Some(start) = &program.start
             && start.family.is_smooth()
             && self.follows(Variable::State)
         {
@@ -62,7 +62,7 @@ impl<E: Number> Trajectories<'_, E> {
             paths.keep(Variable::State, (1, 1), state.value);
         }
         // kernels that are imagined with move by other bounds
-        let standing = stage.imagines_through().then(|| self.parameters.frozen());
+        let standing = program.imagines_through().then(|| self.parameters.frozen());
         let steps = || (1..).zip(episodes.rows.starts.windows(2)).map(|(t, of)| (t, of[0]..of[1]));
         for at in steps() {
             assert_eq!(at.1.len(), count, "pathwise: nothing ends before the horizon");
@@ -78,19 +78,19 @@ impl<E: Number> Trajectories<'_, E> {
     }
 
     fn follows(&self, variable: Variable) -> bool {
-        variable.is_followed(self.stage.plan)
+        variable.is_followed(self.program.plan)
     }
 
     /// By input of a network at `t`, what gradient goes on to.
     fn inputs(
         tape: &mut Tape<E>,
         paths: &mut Paths<E>,
-        wired: &Wired,
+        binding: &InputBinding,
         t: usize,
     ) -> Vec<Option<Matrix<E>>> {
         let read = |(variable, time, scaled)| Read { variable, time, scaled };
-        let mut inputs = paths.all(tape, wired.reads_at(t).map(|found| found.map(read)), t);
-        for (input, simulation) in inputs.iter_mut().zip(wired.simulated()) {
+        let mut inputs = paths.all(tape, binding.reads_at(t).map(|found| found.map(read)), t);
+        for (input, simulation) in inputs.iter_mut().zip(binding.simulated()) {
             if let Some(at) = simulation {
                 *input = paths.simulated.get(at).cloned();
             }
@@ -105,10 +105,10 @@ impl<E: Number> Trajectories<'_, E> {
         paths: &mut Paths<E>,
         (t, rows): &AtStep,
     ) -> Vec<Matrix<E>> {
-        let wired = &self.stage.learning;
-        let inputs = Self::inputs(tape, paths, wired, *t);
+        let binding = &self.program.learning;
+        let inputs = Self::inputs(tape, paths, binding, *t);
         let activations = (&self.episodes.network, rows.clone());
-        tape.network_through(&wired.network, self.parameters, activations, &inputs)
+        tape.network_through(&binding.network, self.parameters, activations, &inputs)
     }
 
     /// The terms and the scores of what is drawn at `t`.
@@ -119,25 +119,27 @@ impl<E: Number> Trajectories<'_, E> {
         at: &AtStep,
         weighted: &mut Weighted<E>,
     ) {
-        let stage = self.stage;
+        let program = self.program;
         let t = at.0;
-        for (number, _) in stage.draws.iter().enumerate().filter(|(_, of)| of.once && t > 1) {
+        for (number, _) in program.draws.iter().enumerate().filter(|(_, of)| of.once && t > 1) {
             let variable = Variable::Drawn(number);
             if let Some(kept) = paths.seen(tape, (variable, 1), 1) {
                 paths.keep(variable, (t, 1), kept);
             }
         }
         let mut roots = self.decided(tape, paths, at);
-        for number in (0..stage.draws.len()).filter(|&number| stage.draws[number].is_drawn_at(t)) {
+        for number in
+            (0..program.draws.len()).filter(|&number| program.draws[number].is_drawn_at(t))
+        {
             if let Some(drawn) = self.weigh_draw(tape, paths, (at, number, &roots), weighted) {
                 paths.keep(Variable::Drawn(number), (t, t), drawn.clone());
-                for (other, of) in stage.draws.iter().enumerate() {
+                for (other, of) in program.draws.iter().enumerate() {
                     if t == 1 && of.from > 1 && of.begins == Some(number) {
                         paths.keep(Variable::Drawn(other), (1, 1), drawn.clone());
                     }
                 }
                 // what is drawn next reads it from a pass of its own
-                if number + 1 < stage.draws.len() {
+                if number + 1 < program.draws.len() {
                     roots = self.decided(tape, paths, at);
                 }
             }
@@ -152,11 +154,11 @@ impl<E: Number> Trajectories<'_, E> {
         (at, number, roots): (&AtStep, usize, &[Matrix<E>]),
         weighted: &mut Weighted<E>,
     ) -> Option<Matrix<E>> {
-        let (stage, own) = (self.stage, &self.episodes.draws[number]);
+        let (program, own) = (self.program, &self.episodes.draws[number]);
         let (t, rows) = (at.0, at.1.clone());
-        let (draw, wired) = (&stage.draws[number], &stage.learning);
+        let (draw, binding) = (&program.draws[number], &program.learning);
         let family = &draw.family;
-        let of_draw = &roots[wired.draws[number].clone()];
+        let of_draw = &roots[binding.draws[number].clone()];
         let drawn = part(&own.draws, rows.clone(), family.width());
         let last = own.last.get(rows.clone()).unwrap_or(&[]);
         // one draw of a variable may be smooth, and another not
@@ -168,10 +170,12 @@ impl<E: Number> Trajectories<'_, E> {
         };
         // −log q of a draw that is followed moves as the entropy does
         let own_terms: Vec<&Term> = self.terms_at(t).filter(is_own).collect();
-        let compared = stage.densities.iter().filter(|density| {
-            is_followed && density.less == Less::Draw(number) && density.counts_at(t)
+        let compared = program.densities.iter().filter(|density| {
+            is_followed
+                && density.compared_with == ComparedWith::Draw(number)
+                && density.counts_at(t)
         });
-        let compared: Vec<&Term> = compared.map(|density| &stage.terms[density.term]).collect();
+        let compared: Vec<&Term> = compared.map(|density| &program.terms[density.term]).collect();
         let (log_prob, entropy) = if own_terms.is_empty() && compared.is_empty() {
             (family.log_density(tape, of_draw, last, &drawn), None)
         } else {
@@ -195,7 +199,7 @@ impl<E: Number> Trajectories<'_, E> {
                             self.previous_prior(tape, paths, (at, number))
                         }
                         KlReference::Present | KlReference::None => {
-                            roots[wired.references[number].clone()].to_vec()
+                            roots[binding.references[number].clone()].to_vec()
                         }
                     };
                     weighted.push((family.divergence(tape, of_draw, &prior), weights()));
@@ -233,7 +237,7 @@ impl<E: Number> Trajectories<'_, E> {
     }
 
     fn terms_at(&self, t: usize) -> impl Iterator<Item = &Term> {
-        self.stage.terms.iter().filter(move |term| (term.from..=term.to).contains(&t))
+        self.program.terms.iter().filter(move |term| (term.from..=term.to).contains(&t))
     }
 
     /// A prior of the last round, whose parameters stand still.
@@ -243,14 +247,14 @@ impl<E: Number> Trajectories<'_, E> {
         paths: &mut Paths<E>,
         ((t, rows), number): (&AtStep, usize),
     ) -> Vec<Matrix<E>> {
-        let ((wired, of), parameters) = self
-            .stage
+        let ((binding, of), parameters) = self
+            .program
             .previous_of(number)
             .zip(self.previous)
             .expect("pathwise: the prior is one of the last round");
-        let inputs = Self::inputs(tape, paths, wired, *t);
+        let inputs = Self::inputs(tape, paths, binding, *t);
         let activations = (&self.episodes.draws[number].previous, rows.clone());
-        let roots = tape.network_through(&wired.network, parameters, activations, &inputs);
+        let roots = tape.network_through(&binding.network, parameters, activations, &inputs);
         roots[of.clone()].to_vec()
     }
 
@@ -261,8 +265,8 @@ impl<E: Number> Trajectories<'_, E> {
         paths: &mut Paths<E>,
         ((t, rows), number): (&AtStep, usize),
     ) -> Vec<Matrix<E>> {
-        let Trajectories { stage, through, episodes, .. } = *self;
-        let family = &stage.draws[number].family;
+        let Trajectories { program, through, episodes, .. } = *self;
+        let family = &program.draws[number].family;
         let numbers = family.numbers();
         let reference = &episodes.draws[number].reference;
         let prior = family.frozen(tape, &reference[rows.start * numbers..rows.end * numbers]);
@@ -291,10 +295,10 @@ impl<E: Number> Trajectories<'_, E> {
         inputs: &[Option<Matrix<E>>],
     ) -> (OnPath<E>, Vec<Matrix<E>>) {
         let activations = (&drawn.network, rows.clone());
-        let roots = tape.network_through(&of.wired.network, self.parameters, activations, inputs);
+        let roots = tape.network_through(&of.binding.network, self.parameters, activations, inputs);
         let width = of.family.width();
         let reals = &drawn.drawn.reals[rows.start * width..rows.end * width];
-        (of.family.follow(tape, &roots[of.wired.draws[0].clone()], reals), roots)
+        (of.family.follow(tape, &roots[of.binding.draws[0].clone()], reals), roots)
     }
 
     /// The next states and the rewards that the model draws, or their scores; and `log p − log
@@ -307,30 +311,30 @@ impl<E: Number> Trajectories<'_, E> {
         (t, rows): &AtStep,
         weighted: &mut Weighted<E>,
     ) {
-        let Trajectories { stage, episodes, .. } = *self;
-        let imagination = stage
+        let Trajectories { program, episodes, .. } = *self;
+        let imagination = program
             .imagination
             .as_ref()
             .expect("plan: a gradient through draws is of imagined steps");
-        let inputs = Self::inputs(tape, paths, &imagination.wired, *t);
+        let inputs = Self::inputs(tape, paths, &imagination.binding, *t);
         let (of, drawn) = (imagination, &episodes.imagined);
         let family = &of.family;
         if !self.follows(Variable::State) || !family.is_smooth() {
             let activations = (&drawn.network, rows.clone());
             let roots =
-                tape.network_through(&of.wired.network, self.parameters, activations, &inputs);
-            if stage.scored_model.is_some() {
+                tape.network_through(&of.binding.network, self.parameters, activations, &inputs);
+            if program.scored_model.is_some() {
                 let drawn = part(&drawn.drawn, rows.clone(), family.width());
-                let roots = &roots[of.wired.draws[0].clone()];
+                let roots = &roots[of.binding.draws[0].clone()];
                 let log_prob = family.log_density(tape, roots, &[], &drawn);
-                weighted.push((log_prob, self.scored(stage.draws.len(), rows.clone())));
+                weighted.push((log_prob, self.scored(program.draws.len(), rows.clone())));
             }
             return;
         }
         let (next, roots) = self.draw(tape, (of, drawn), rows.clone(), &inputs);
-        let rewards = (0..).zip(&stage.plan.model.environment(stage.plan.environment).rewards);
+        let rewards = (0..).zip(&program.plan.model.environment(program.plan.environment).rewards);
         let told = rewards.filter(|(at, _)| {
-            stage.plan.outcomes.iter().any(|outcome| outcome.of == Subject::Reward(*at))
+            program.plan.outcomes.iter().any(|outcome| outcome.of == Subject::Reward(*at))
         });
         for (((_, places), drawn), (reward, _)) in of.outcomes.iter().zip(&drawn.outcomes).zip(told)
         {
@@ -338,18 +342,17 @@ impl<E: Number> Trajectories<'_, E> {
             let drawn = tape.reparameterised((mean, sd), &drawn.reals[rows.clone()]);
             paths.keep(Variable::Reward(reward), (*t, *t), drawn);
         }
-        let own = stage
-            .densities
-            .iter()
-            .filter(|density| matches!(density.less, Less::Expression(_)) && density.counts_at(*t));
+        let own = program.densities.iter().filter(|density| {
+            matches!(density.compared_with, ComparedWith::Expression(_)) && density.counts_at(*t)
+        });
         for density in own {
-            let policy = &roots[of.wired.draws[0].clone()];
+            let policy = &roots[of.binding.draws[0].clone()];
             let width = family.width();
             let reals = &drawn.drawn.reals[rows.start * width..rows.end * width];
             let drawn = Draws { numbers: vec![], reals: reals.to_vec() };
             let (_, entropy) = family.score(tape, policy, &[], &drawn);
             // the term is that of the draw's own density, less the other
-            let weight = Float::of(stage.terms[density.term].sign * self.share);
+            let weight = Float::of(program.terms[density.term].sign * self.share);
             family.weigh_own(tape, (policy, &entropy, &next), reals, weight, weighted);
         }
         paths.keep(Variable::State, (t + 1, *t), next.value);
@@ -363,13 +366,13 @@ impl<E: Number> Trajectories<'_, E> {
         (t, rows): &AtStep,
         weighted: &mut Weighted<E>,
     ) {
-        let Trajectories { stage, through, episodes, .. } = *self;
+        let Trajectories { program, through, episodes, .. } = *self;
         let Slopes { of, .. } = &through.observation;
         if of.is_empty() {
             return;
         }
-        let width = stage.world.observation_width();
-        let scored = stage.beside(Beside::Observation);
+        let width = program.world.observation_width();
+        let scored = program.beside(Beside::Observation);
         let columns = if scored.is_some() { 1 } else { width };
         let seen = if scored.is_some() {
             tape.constant(vec![<E as Float>::ZERO; rows.len()], 1)
@@ -418,9 +421,9 @@ impl<E: Number> Trajectories<'_, E> {
 
     /// What exponents and other expressions of the step pass on.
     fn weigh_expressions(&self, tape: &mut Tape<E>, paths: &mut Paths<E>, (t, rows): &AtStep) {
-        let Trajectories { stage, through, episodes, .. } = *self;
+        let Trajectories { program, through, episodes, .. } = *self;
         for (slopes, &(term, of)) in episodes.slopes.terms.iter().zip(&through.terms.of) {
-            let term = &stage.terms[term];
+            let term = &program.terms[term];
             if !(term.from..=term.to).contains(t) {
                 continue;
             }

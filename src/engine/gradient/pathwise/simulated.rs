@@ -27,7 +27,7 @@ impl<E: Number> Trajectories<'_, E> {
     ) {
         let Some(standing) = standing else { return };
         paths.simulated.clear();
-        for (number, simulator) in self.stage.simulators.iter().enumerate() {
+        for (number, simulator) in self.program.simulators.iter().enumerate() {
             let columns = self.simulate(tape, (paths, standing), (number, simulator, at), weighted);
             paths.simulated.push(columns);
         }
@@ -113,7 +113,7 @@ impl<E: Number> Trajectories<'_, E> {
         if of.family.is_smooth() {
             return Some(of.family.follow(tape, &roots, &drawn.reals).value);
         }
-        let draw = self.stage.beside(Beside::Simulation);
+        let draw = self.program.beside(Beside::Simulation);
         let draw = draw.expect("plan: what is imagined and not followed is scored");
         let log_prob = of.family.log_density(tape, &roots, &[], &drawn);
         weighted.push((log_prob, self.scored(draw, rows.clone())));

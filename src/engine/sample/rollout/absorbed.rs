@@ -4,21 +4,21 @@ use super::Rollout;
 use crate::engine::episode::values::Values;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
-use crate::engine::program::stage::{Source, Stage};
+use crate::engine::program::compiled::{CompiledProgram, Source};
 use crate::engine::sample::episodes::Episodes;
 use crate::engine::sample::fault::{self, Arose, Fault};
 
 impl<E: Number> Rollout<E> {
     /// What an absorbed step gives to each term that is credited relative to it.
-    pub(in crate::engine) fn value_absorbed_steps(&mut self, stage: &Stage<E>) {
+    pub(in crate::engine) fn value_absorbed_steps(&mut self, program: &CompiledProgram<E>) {
         self.absorbed.clear();
-        self.absorbed.resize(stage.terms.len(), <E as Float>::ZERO);
-        if self.size() == 0 || !stage.terms.iter().any(|term| term.relative) {
+        self.absorbed.resize(program.terms.len(), <E as Float>::ZERO);
+        if self.size() == 0 || !program.terms.iter().any(|term| term.relative) {
             return;
         }
-        stage.exponents.read_absorbed(&stage.world, &self.batch, 1, &mut self.exponents);
-        stage.exponents.run(1, 0..1, &mut self.exponents);
-        for (value, term) in self.absorbed.iter_mut().zip(&stage.terms) {
+        program.exponents.read_absorbed(&program.world, &self.batch, 1, &mut self.exponents);
+        program.exponents.run(1, 0..1, &mut self.exponents);
+        for (value, term) in self.absorbed.iter_mut().zip(&program.terms) {
             if let (true, Source::Exponent(at)) = (term.relative, term.source) {
                 *value = self.exponents.output(at)[0];
             }
@@ -30,27 +30,27 @@ impl<E: Number> Rollout<E> {
     /// fades them from the last live step on; where there is none, from the first step.
     pub(in crate::engine) fn absorb(
         &mut self,
-        stage: &Stage<E>,
+        program: &CompiledProgram<E>,
         last: usize,
         ended: std::ops::Range<usize>,
     ) {
-        if ended.is_empty() || last == stage.horizon {
+        if ended.is_empty() || last == program.horizon {
             return;
         }
-        let expressions = &stage.exponents;
-        expressions.read_absorbed(&stage.world, &self.batch, ended.end, &mut self.exponents);
-        let discount = stage.plan.settings.discount;
+        let expressions = &program.exponents;
+        expressions.read_absorbed(&program.world, &self.batch, ended.end, &mut self.exponents);
+        let discount = program.plan.settings.discount;
         let undiscounted = last.max(1);
         let mut t = last + 1;
-        while t <= stage.horizon {
+        while t <= program.horizon {
             let is_first = t == last + 1;
-            self.read_drawn_after(stage, last, ended.end, is_first);
+            self.read_drawn_after(program, last, ended.end, is_first);
             // all steps to come are one where the exponents do not read the time, nor what was
             // drawn in a step that was live
             let alone = expressions.reads_time || is_first && expressions.reads_last_draws();
-            let until = if alone { t } else { stage.horizon };
+            let until = if alone { t } else { program.horizon };
             expressions.run(t, ended.clone(), &mut self.exponents);
-            for (k, term) in stage.terms.iter().enumerate() {
+            for (k, term) in program.terms.iter().enumerate() {
                 let Source::Exponent(at) = term.source else { continue };
                 let (from, to) = (term.from.max(t), term.to.min(until));
                 if from > to {
@@ -69,7 +69,7 @@ impl<E: Number> Rollout<E> {
                     if !value.is_finite() && self.fault.is_none() {
                         let what = format!(
                             "{} in steps after the end",
-                            fault::term_is(stage.plan, k, value)
+                            fault::term_is(program.plan, k, value)
                         );
                         let (t, trajectory) = (last.max(1), trajectory as usize);
                         let arose = Arose::World;
@@ -94,14 +94,20 @@ impl<E: Number> Rollout<E> {
     }
     /// Reads what is left of draws in a step after `last`, of rows `0..rows`: what is drawn once is
     /// kept, and the first step after the end reads what the last live one drew.
-    fn read_drawn_after(&mut self, stage: &Stage<E>, last: usize, rows: usize, is_first: bool) {
+    fn read_drawn_after(
+        &mut self,
+        program: &CompiledProgram<E>,
+        last: usize,
+        rows: usize,
+        is_first: bool,
+    ) {
         let Rollout { episodes: Episodes { draws, .. }, batch, exponents, .. } = self;
-        let is_kept = stage.draws.iter().all(|of| of.shared);
-        if !is_kept || !stage.exponents.reads_draws() {
+        let is_kept = program.draws.iter().all(|of| of.shared);
+        if !is_kept || !program.exponents.reads_draws() {
             return;
         }
         let left = |is_first: bool| {
-            let values = stage.draws.iter().zip(&*draws).map(|(of, drawn)| {
+            let values = program.draws.iter().zip(&*draws).map(|(of, drawn)| {
                 let origin = &batch.origin()[..rows];
                 let is_there = last > 0 && (of.once || is_first);
                 let mut values = Values::default();
@@ -123,7 +129,7 @@ impl<E: Number> Rollout<E> {
             values.collect::<Vec<Values<E>>>()
         };
         let (now, before) = (left(false), left(is_first));
-        stage.exponents.read_drawn(
+        program.exponents.read_drawn(
             rows,
             |draw| now[draw].as_actions(rows),
             |draw| before[draw].as_actions(rows),

@@ -5,8 +5,8 @@ use super::{Keep, Rollout};
 use crate::engine::family::choice::Choice;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
+use crate::engine::program::compiled::CompiledProgram;
 use crate::engine::program::point::Point;
-use crate::engine::program::stage::Stage;
 use crate::engine::sample::episodes::Episodes;
 use crate::model::Domain;
 use crate::world::Actions;
@@ -24,42 +24,42 @@ pub(in crate::engine) struct Drawn {
 
 impl<E: Number> Rollout<E> {
     /// Begins an episode whose imagination is named by `stream`.
-    pub fn begin_shown(&mut self, stage: &Stage<E>, stream: [u64; 3]) {
+    pub fn begin_shown(&mut self, program: &CompiledProgram<E>, stream: [u64; 3]) {
         self.fault = None;
         self.episodes.simulated.begin(stream);
-        self.episodes.clear(stage);
+        self.episodes.clear(program);
     }
 
     /// Draws at step `t` of the only row, which is shown its state and its observation; nothing
     /// where a kernel has broken, which is the fault.
     pub fn act(
         &mut self,
-        stage: &Stage<E>,
+        program: &CompiledProgram<E>,
         point: Point<E>,
         (shown, t): ((&[f64], &[f64]), usize),
         choice: Choice,
         random: &mut Xoshiro256PlusPlus,
     ) -> Option<Drawn> {
-        self.batch.show(&stage.world, shown, t);
-        let keep = if stage.acting.traced.is_empty() { Keep::Nothing } else { Keep::Rows };
-        let rows = self.decide(stage, point, random, t, (choice, keep))?;
+        self.batch.show(&program.world, shown, t);
+        let keep = if program.acting.traced.is_empty() { Keep::Nothing } else { Keep::Rows };
+        let rows = self.decide(program, point, random, t, (choice, keep))?;
         let row = rows.start;
         let Rollout { episodes: Episodes { draws, trace, .. }, feeds, work, .. } = self;
         if keep == Keep::Rows {
-            let real = stage.draws.iter().enumerate().filter(|(_, of)| of.width > 0);
+            let real = program.draws.iter().enumerate().filter(|(_, of)| of.width > 0);
             real.for_each(|(at, _)| trace.record_drawn(at, &feeds.drawn[at].columns, 1));
         }
-        let drawn = |at: usize| draws[at].taken(&stage.draws[at], rows.clone(), &feeds.drawn[at]);
-        let done = stage.joint.actions(drawn, 1, &mut work.joint);
-        let model = &stage.plan.model;
-        let environment = model.environment(stage.plan.environment);
-        let each = stage
+        let drawn = |at: usize| draws[at].taken(&program.draws[at], rows.clone(), &feeds.drawn[at]);
+        let done = program.joint.actions(drawn, 1, &mut work.joint);
+        let model = &program.plan.model;
+        let environment = model.environment(program.plan.environment);
+        let each = program
             .plan
             .draws
             .iter()
             .enumerate()
             .map(|(at, draw)| components(drawn(at), &model.variable(draw.variable).domain));
-        let log_probs = stage.draws.iter().zip(draws.iter()).map(|(of, own)| {
+        let log_probs = program.draws.iter().zip(draws.iter()).map(|(of, own)| {
             // what is drawn once has no density at a later step
             let log_prob = || own.log_prob[row] + of.family.log_squash(&own.draws, row);
             if of.is_drawn_at(t) { log_prob().as_f64() } else { 0.0 }

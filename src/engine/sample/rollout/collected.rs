@@ -4,7 +4,7 @@ use super::{Keep, Rollout, Work};
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::kernels;
 use crate::engine::numeric::number::Number;
-use crate::engine::program::stage::{Credit, Source, Stage};
+use crate::engine::program::compiled::{CompiledProgram, Credit, Source};
 use crate::engine::sample::fault::{self, Arose};
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ impl<E: Number> Rollout<E> {
     /// Adds up what the rows of a step gave.
     pub(in crate::engine) fn collect(
         &mut self,
-        stage: &Stage<E>,
+        program: &CompiledProgram<E>,
         t: usize,
         rows: Range<usize>,
         keep: Keep,
@@ -20,18 +20,18 @@ impl<E: Number> Rollout<E> {
         let (first, live) = (rows.start, rows.len());
         self.episodes.here.resize(rows.end, <E as Float>::ZERO);
         self.episodes.before.resize(rows.end, <E as Float>::ZERO);
-        let last = stage.draws.len() - 1;
+        let last = program.draws.len() - 1;
         let Work { origin, entropy, values: scratch, .. } = &mut self.work;
         let (origin, entropy) = (&origin[..live], &entropy[..live]);
         self.episodes.totals.entropy += entropy.iter().map(|h| h.as_f64()).sum::<f64>();
         let mut broken = None;
         for (k, term) in
-            stage.terms.iter().enumerate().filter(|(_, term)| (term.from..=term.to).contains(&t))
+            program.terms.iter().enumerate().filter(|(_, term)| (term.from..=term.to).contains(&t))
         {
             let values = match term.source {
                 Source::Exponent(at) => &self.exponents.output(at)[..live],
                 Source::LogRatio { draw, log_prior } => {
-                    let (family, drawn) = (&stage.draws[draw].family, &self.episodes.draws[draw]);
+                    let (family, drawn) = (&program.draws[draw].family, &self.episodes.draws[draw]);
                     let log_q = drawn.log_prob[first..]
                         .iter()
                         .enumerate()
@@ -45,7 +45,7 @@ impl<E: Number> Rollout<E> {
                 }
                 Source::Entropy(draw) if draw == last => entropy,
                 Source::Entropy(draw) => {
-                    let family = &stage.draws[draw].family;
+                    let family = &program.draws[draw].family;
                     let numbers = &self.episodes.draws[draw].numbers[first * family.numbers()..];
                     family.entropies(numbers, &mut scratch[..live]);
                     &scratch[..live]
@@ -61,7 +61,7 @@ impl<E: Number> Rollout<E> {
                 }
             };
             let sign: E = Float::of(term.sign);
-            let keeps_ledger = stage.keeps_ledger();
+            let keeps_ledger = program.keeps_ledger();
             if keeps_ledger && keep == Keep::Rows {
                 let absorbed = self.absorbed[k];
                 for (&value, &trajectory) in values.iter().zip(origin) {
@@ -89,11 +89,12 @@ impl<E: Number> Rollout<E> {
             }
             self.episodes.totals.terms[k] += total;
             if !total.is_finite() && broken.is_none() {
-                broken = fault::of_term(stage.plan, k, values);
+                broken = fault::of_term(program.plan, k, values);
             }
         }
-        for reward in 0..stage.world.rewards() {
-            for (&value, &trajectory) in self.batch.reward(&stage.world, reward).iter().zip(origin)
+        for reward in 0..program.world.rewards() {
+            for (&value, &trajectory) in
+                self.batch.reward(&program.world, reward).iter().zip(origin)
             {
                 self.episodes.totals.returns[trajectory as usize] += value.as_f64();
                 if let Some(own) = self.episodes.totals.rewards.get_mut(reward) {
@@ -102,9 +103,9 @@ impl<E: Number> Rollout<E> {
             }
         }
         if let Some(extremes) = &mut self.extremes {
-            extremes.resize(stage.world.rewards(), (f64::INFINITY, f64::NEG_INFINITY));
+            extremes.resize(program.world.rewards(), (f64::INFINITY, f64::NEG_INFINITY));
             for (reward, (least, greatest)) in extremes.iter_mut().enumerate() {
-                let values = &self.batch.reward(&stage.world, reward)[..live];
+                let values = &self.batch.reward(&program.world, reward)[..live];
                 let (low, high) = kernels::extremes(values);
                 (*least, *greatest) = (least.min(low.as_f64()), greatest.max(high.as_f64()));
             }

@@ -6,10 +6,10 @@ use crate::engine::family::choice::Choice;
 use crate::engine::network::plan::InputKind;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
+use crate::engine::program::binding::InputBinding;
+use crate::engine::program::compiled::CompiledProgram;
 use crate::engine::program::draws::Outputs;
 use crate::engine::program::point::Point;
-use crate::engine::program::stage::Stage;
-use crate::engine::program::wired::Wired;
 use crate::engine::sample::episodes::Episodes;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use std::ops::Range;
@@ -19,15 +19,15 @@ impl<E: Number> Rollout<E> {
     /// What networks read of earlier steps.
     pub(in crate::engine) fn read_earlier(
         &mut self,
-        (stage, wired, parameters): (&Stage<E>, &Wired, &[E]),
+        (program, binding, parameters): (&CompiledProgram<E>, &InputBinding, &[E]),
         t: usize,
         live: usize,
     ) {
-        self.feeds.traced.resize_with(wired.traced.len(), Values::default);
+        self.feeds.traced.resize_with(binding.traced.len(), Values::default);
         let drawn = |draw: usize| &self.episodes.draws[draw].draws.numbers[..];
         let origin = &self.work.origin[..live];
         for (&(variable, when, kind, begins), values) in
-            wired.traced.iter().zip(&mut self.feeds.traced)
+            binding.traced.iter().zip(&mut self.feeds.traced)
         {
             values.clear();
             // what the first step does not draw sees zeros there
@@ -39,7 +39,7 @@ impl<E: Number> Rollout<E> {
                 }
                 InputKind::Finite { size } => {
                     values.numbers.extend(origin.iter().map(|&trajectory| {
-                        let of = (trajectory as usize, t, stage.horizon);
+                        let of = (trajectory as usize, t, program.horizon);
                         self.episodes
                             .trace
                             .number((variable, when), t, of, drawn)
@@ -49,13 +49,13 @@ impl<E: Number> Rollout<E> {
                 InputKind::Real { components } => {
                     values.columns.resize(components * live, Float::of(f64::NAN));
                     for (row, &trajectory) in origin.iter().enumerate() {
-                        let of = (trajectory as usize, t, stage.horizon);
+                        let of = (trajectory as usize, t, program.horizon);
                         let read = self.episodes.trace.reals((variable, when), t, of, components);
                         for (component, &value) in read.unwrap_or(&[]).iter().enumerate() {
                             values.columns[component * live + row] = value;
                         }
                     }
-                    wired.scale_earlier(variable, parameters, live, &mut values.columns);
+                    binding.scale_earlier(variable, parameters, live, &mut values.columns);
                 }
             }
         }
@@ -65,9 +65,9 @@ impl<E: Number> Rollout<E> {
     /// row of what is no distribution, and what is wrong with it.
     pub(in crate::engine) fn draw_step(
         &mut self,
-        stage: &Stage<E>,
+        program: &CompiledProgram<E>,
         point: Point<E>,
-        wired: &Wired,
+        binding: &InputBinding,
         random: &mut Xoshiro256PlusPlus,
         rows: Range<usize>,
         (t, choice): (usize, Choice),
@@ -77,26 +77,26 @@ impl<E: Number> Rollout<E> {
         let Episodes { draws, network, .. } = episodes;
         let origin = &work.origin[..live];
         // a draw that is alone reads the last one where it may stay there
-        if stage.draws.len() > 1 || stage.draws[0].stays_at.is_some() {
-            let all = stage.draws.iter().zip(&*draws).zip(&mut feeds.last);
+        if program.draws.len() > 1 || program.draws[0].stays_at.is_some() {
+            let all = program.draws.iter().zip(&*draws).zip(&mut feeds.last);
             all.for_each(|((of, drawn), last)| drawn.read_last(of, t, origin, last));
             feeds.drawn.iter_mut().chain(&mut feeds.first).for_each(Values::clear);
         }
-        for (number, of) in stage.draws.iter().enumerate() {
+        for (number, of) in program.draws.iter().enumerate() {
             let (earlier, drawn) = draws.split_at_mut(number);
             let drawn = &mut drawn[0];
             let computed =
                 Arc::get_mut(network).expect("rollout: the tape of the last gradient is gone");
-            wired.feed(point.present, (&stage.world, batch), live, feeds, |inputs| {
-                if stage.draws.len() == 1 {
-                    wired.network.forward(point.present, inputs, rows.clone(), computed);
+            binding.feed(point.present, (&program.world, batch), live, feeds, |inputs| {
+                if program.draws.len() == 1 {
+                    binding.network.forward(point.present, inputs, rows.clone(), computed);
                 } else {
                     let (of, rows) = (point.present, rows.clone());
-                    wired.network.forward_pass(number, of, inputs, rows, computed);
+                    binding.network.forward_pass(number, of, inputs, rows, computed);
                 }
             });
-            let outputs = Outputs { wired, network: computed, rows: rows.clone() };
-            let name = &stage.plan.model.kernel(stage.plan.draws[number].kernel).name;
+            let outputs = Outputs { binding, network: computed, rows: rows.clone() };
+            let name = &program.plan.model.kernel(program.plan.draws[number].kernel).name;
             let broken = drawn.describe((of, number, name), &outputs, (t, &feeds.last));
             if broken.is_some() {
                 return broken;

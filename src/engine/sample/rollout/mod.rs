@@ -21,13 +21,13 @@ use crate::engine::family::choice::Choice;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
 use crate::engine::numeric::stream::generator;
+use crate::engine::program::binding::Feeds;
+use crate::engine::program::compiled::CompiledProgram;
 use crate::engine::program::density::Density;
 use crate::engine::program::expressions;
 use crate::engine::program::gain::{Gain, GainRows, Transitions};
 use crate::engine::program::point::{Frozen, Point};
-use crate::engine::program::stage::Stage;
 use crate::engine::program::whole::Whole;
-use crate::engine::program::wired::Feeds;
 use crate::engine::sample::tally::Tally;
 use crate::world::{Actions, Batch};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -79,12 +79,12 @@ struct Work<E> {
 }
 
 impl<E: Number> Rollout<E> {
-    pub fn new(stage: &Stage<E>, trajectories: usize) -> Rollout<E> {
+    pub fn new(program: &CompiledProgram<E>, trajectories: usize) -> Rollout<E> {
         let column = || vec![<E as Float>::ZERO; trajectories];
         Rollout {
-            episodes: Episodes::new(stage, trajectories),
-            batch: Batch::new(&stage.world, trajectories),
-            gains: stage.gains.iter().map(|_| GainRows::default()).collect(),
+            episodes: Episodes::new(program, trajectories),
+            batch: Batch::new(&program.world, trajectories),
+            gains: program.gains.iter().map(|_| GainRows::default()).collect(),
             listed: None,
             tally: None,
             extremes: None,
@@ -92,9 +92,9 @@ impl<E: Number> Rollout<E> {
             sought: None,
             found: None,
             absorbed: Vec::new(),
-            exponents: stage.exponents.values(trajectories),
-            wholes: stage.wholes.iter().map(|whole| whole.values(trajectories)).collect(),
-            feeds: Feeds::of_draws(stage.draws.len()),
+            exponents: program.exponents.values(trajectories),
+            wholes: program.wholes.iter().map(|whole| whole.values(trajectories)).collect(),
+            feeds: Feeds::of_draws(program.draws.len()),
             work: Work {
                 uniforms: Vec::with_capacity(trajectories),
                 values: column(),
@@ -113,13 +113,13 @@ impl<E: Number> Rollout<E> {
     }
 
     /// Moves what is scheduled to batch `batch`, counted from 0; before, it stands at its end.
-    pub fn move_schedules(&mut self, stage: &Stage<E>, batch: u64) {
-        let batches = stage.plan.settings.steps;
-        stage.exponents.move_schedules(batch, batches, &mut self.exponents);
-        for (whole, values) in stage.wholes.iter().zip(&mut self.wholes) {
+    pub fn move_schedules(&mut self, program: &CompiledProgram<E>, batch: u64) {
+        let batches = program.plan.settings.steps;
+        program.exponents.move_schedules(batch, batches, &mut self.exponents);
+        for (whole, values) in program.wholes.iter().zip(&mut self.wholes) {
             whole.move_schedules(batch, batches, values);
         }
-        if let Some(through) = &stage.through {
+        if let Some(through) = &program.through {
             self.episodes.slopes.move_schedules(through, batch, batches);
         }
     }
@@ -129,16 +129,16 @@ impl<E: Number> Rollout<E> {
     /// the first number that is none, with a [`Fault`].
     pub fn run(
         &mut self,
-        stage: &Stage<E>,
+        program: &CompiledProgram<E>,
         point: Point<E>,
         stream: [u64; 3],
         choice: Choice,
         keep: Keep,
     ) {
-        self.roll_out(stage, point, stream, choice, keep);
+        self.roll_out(program, point, stream, choice, keep);
         if let Some(fault) = self.fault.take_if(|fault| fault.arose != Arose::Outside) {
             let state = self.state_before(
-                stage,
+                program,
                 point,
                 stream,
                 (choice, keep),
@@ -151,21 +151,21 @@ impl<E: Number> Rollout<E> {
     /// The state of a trajectory before step `t` of a run, which is made once more.
     pub fn state_before(
         &mut self,
-        stage: &Stage<E>,
+        program: &CompiledProgram<E>,
         point: Point<E>,
         stream: [u64; 3],
         (choice, keep): (Choice, Keep),
         sought: (usize, usize),
     ) -> Option<String> {
         self.sought = Some(sought);
-        self.roll_out(stage, point, stream, choice, keep);
+        self.roll_out(program, point, stream, choice, keep);
         self.sought = None;
         self.found.take()
     }
 
     fn roll_out(
         &mut self,
-        stage: &Stage<E>,
+        program: &CompiledProgram<E>,
         point: Point<E>,
         stream: [u64; 3],
         choice: Choice,
@@ -174,15 +174,15 @@ impl<E: Number> Rollout<E> {
         self.fault = None;
         let mut random = generator(stream);
         self.episodes.simulated.begin(stream);
-        self.episodes.clear(stage);
+        self.episodes.clear(program);
         self.gains.iter_mut().for_each(GainRows::clear);
-        match (&self.listed, &stage.start) {
+        match (&self.listed, &program.start) {
             (Some(listed), _) => {
-                self.batch.begin(&stage.world, Actions::Numbers(listed.starts()), &mut random)
+                self.batch.begin(&program.world, Actions::Numbers(listed.starts()), &mut random)
             }
-            (None, None) => self.batch.reset(&stage.world, &mut random),
+            (None, None) => self.batch.reset(&program.world, &mut random),
             (None, Some(start)) => {
-                let on = (&stage.world, &mut self.batch);
+                let on = (&program.world, &mut self.batch);
                 start.begin(
                     on,
                     point.present,
@@ -196,22 +196,22 @@ impl<E: Number> Rollout<E> {
             }
         }
         self.work.origin.copy_from_slice(self.batch.origin());
-        self.hold_outside(stage, None);
-        let started = reached::of_world(stage, &self.batch, self.batch.front());
+        self.hold_outside(program, None);
+        let started = reached::of_world(program, &self.batch, self.batch.front());
         self.is_broken(started, Arose::World, 1);
-        if stage.keeps_ledger() && keep == Keep::Rows {
+        if program.keeps_ledger() && keep == Keep::Rows {
             // one that has ended at its start has no row
-            self.episodes.trace.record_next(&stage.seen(), &self.batch, self.batch.origin());
+            self.episodes.trace.record_next(&program.seen(), &self.batch, self.batch.origin());
         }
-        self.value_absorbed_steps(stage);
+        self.value_absorbed_steps(program);
         let all = self.batch.front();
-        self.batch.compact(&stage.world);
-        self.absorb(stage, 0, self.batch.front()..all);
-        for t in 1..=stage.horizon {
-            if self.batch.front() == 0 || self.fault.is_some() || stage.stop.gives_up() {
+        self.batch.compact(&program.world);
+        self.absorb(program, 0, self.batch.front()..all);
+        for t in 1..=program.horizon {
+            if self.batch.front() == 0 || self.fault.is_some() || program.stop.gives_up() {
                 break;
             }
-            self.step(stage, point, &mut random, t, (choice, keep));
+            self.step(program, point, &mut random, t, (choice, keep));
         }
     }
 
@@ -226,7 +226,7 @@ impl<E: Number> Rollout<E> {
 
     /// Keeps what an environment from outside could not do: start, or make step `t`. A row whose
     /// step cannot be used has not moved.
-    fn hold_outside(&mut self, stage: &Stage<E>, t: Option<usize>) {
+    fn hold_outside(&mut self, program: &CompiledProgram<E>, t: Option<usize>) {
         if let (Some(trouble), None) = (self.batch.trouble(), &self.fault) {
             let row = trouble.row;
             let is_of_row = trouble.cause.is_none() && t.is_some();
@@ -235,14 +235,20 @@ impl<E: Number> Rollout<E> {
                 arose: Arose::Outside,
                 t: t.unwrap_or(1),
                 trajectory: self.work.origin.get(row).map_or(0, |&origin| origin as usize),
-                state: is_of_row.then(|| reached::state_of_row(stage, &self.batch, row)),
+                state: is_of_row.then(|| reached::state_of_row(program, &self.batch, row)),
                 outside: Some(trouble.clone()),
             });
         }
     }
 
     /// The gains of the rows of a step, which has been made.
-    fn evaluate_gains(&mut self, stage: &Stage<E>, frozen: &Frozen<E>, t: usize, live: usize) {
+    fn evaluate_gains(
+        &mut self,
+        program: &CompiledProgram<E>,
+        frozen: &Frozen<E>,
+        t: usize,
+        live: usize,
+    ) {
         let Rollout { episodes, gains, work, exponents, .. } = self;
         let Episodes { trace, draws, gains: kept, .. } = episodes;
         let drawn = |draw: usize| &draws[draw].draws.numbers[..];
@@ -250,13 +256,13 @@ impl<E: Number> Rollout<E> {
             trace,
             origin: &work.origin[..live],
             t,
-            horizon: stage.horizon,
+            horizon: program.horizon,
             drawn: &drawn,
         };
-        for (at, (gain, own)) in stage.gains.iter().zip(gains).enumerate() {
+        for (at, (gain, own)) in program.gains.iter().zip(gains).enumerate() {
             own.evaluate(gain, frozen, &rows);
-            stage.exponents.put_gain(at, &own.values, exponents);
-            if stage.valued_whole().any(|whole| whole.reads_gain(at)) {
+            program.exponents.put_gain(at, &own.values, exponents);
+            if program.valued_whole().any(|whole| whole.reads_gain(at)) {
                 kept[at].extend_from_slice(&own.values);
             }
         }
@@ -266,7 +272,7 @@ impl<E: Number> Rollout<E> {
     /// broken.
     fn decide(
         &mut self,
-        stage: &Stage<E>,
+        program: &CompiledProgram<E>,
         point: Point<E>,
         random: &mut Xoshiro256PlusPlus,
         t: usize,
@@ -284,33 +290,33 @@ impl<E: Number> Rollout<E> {
         if let Some((_, trajectory)) = self.sought.filter(|(at, _)| *at == t) {
             let row =
                 self.work.origin[..live].iter().position(|&origin| origin as usize == trajectory);
-            self.found = row.map(|row| reached::state_of_row(stage, &self.batch, row));
+            self.found = row.map(|row| reached::state_of_row(program, &self.batch, row));
         }
 
-        let wired = if keep == Keep::Rows { &stage.learning } else { &stage.acting };
-        if stage.keeps_ledger() && keep == Keep::Rows {
+        let binding = if keep == Keep::Rows { &program.learning } else { &program.acting };
+        if program.keeps_ledger() && keep == Keep::Rows {
             self.episodes.trace.record(
-                &stage.seen(),
+                &program.seen(),
                 &self.batch,
                 (t, first),
                 &self.work.origin[..live],
             );
         }
-        self.read_earlier((stage, wired, point.present), t, live);
-        let is_kept = keep == Keep::Rows && stage.imagines_through();
+        self.read_earlier((program, binding, point.present), t, live);
+        let is_kept = keep == Keep::Rows && program.imagines_through();
         self.episodes.simulated.draw(
-            &stage.simulators,
+            &program.simulators,
             point,
-            (&stage.world, &self.batch),
+            (&program.world, &self.batch),
             is_kept.then_some(first),
             &mut self.feeds.simulated,
         );
-        let broken = self.draw_step(stage, point, wired, random, rows.clone(), (t, choice));
+        let broken = self.draw_step(program, point, binding, random, rows.clone(), (t, choice));
         if self.is_broken(broken, Arose::Kernel, t) {
             return None;
         }
-        if keep == Keep::Rows && stage.learning.scaled_components() > 0 {
-            wired.observe(&stage.world, &self.batch, live, &mut self.episodes.inputs);
+        if keep == Keep::Rows && program.learning.scaled_components() > 0 {
+            binding.observe(&program.world, &self.batch, live, &mut self.episodes.inputs);
         }
         Some(rows)
     }
@@ -318,65 +324,65 @@ impl<E: Number> Rollout<E> {
     /// Moves the live rows by the step `t`.
     fn step(
         &mut self,
-        stage: &Stage<E>,
+        program: &CompiledProgram<E>,
         point: Point<E>,
         random: &mut Xoshiro256PlusPlus,
         t: usize,
         (choice, keep): (Choice, Keep),
     ) {
-        let Some(rows) = self.decide(stage, point, random, t, (choice, keep)) else { return };
-        let wired = if keep == Keep::Rows { &stage.learning } else { &stage.acting };
+        let Some(rows) = self.decide(program, point, random, t, (choice, keep)) else { return };
+        let binding = if keep == Keep::Rows { &program.learning } else { &program.acting };
         let (first, live) = (rows.start, rows.len());
-        let last = stage.draws.len() - 1;
-        let (family, drawn) = (&stage.draws[last].family, &self.episodes.draws[last]);
+        let last = program.draws.len() - 1;
+        let (family, drawn) = (&program.draws[last].family, &self.episodes.draws[last]);
         let numbers = &drawn.numbers[first * family.numbers()..];
         let entropies = &mut self.work.entropy[..live];
         family.estimated_entropies(numbers, &drawn.log_prob[first..], entropies);
-        self.divergences(stage, point, t, rows.clone(), wired);
+        self.divergences(program, point, t, rows.clone(), binding);
 
         if let Some(tally) = &mut self.tally {
             tally.add(
-                stage,
+                program,
                 &self.batch,
                 (t, rows.clone()),
                 (&self.episodes.draws, &self.feeds.last),
             );
         }
-        stage.exponents.read_before(&stage.world, &self.batch, live, &mut self.exponents);
-        if let (Some(through), Keep::Rows) = (&stage.through, keep) {
+        program.exponents.read_before(&program.world, &self.batch, live, &mut self.exponents);
+        if let (Some(through), Keep::Rows) = (&program.through, keep) {
             let Rollout { batch, episodes, .. } = self;
             episodes.slopes.read(through, |expressions, values| {
-                expressions.read_before(&stage.world, batch, live, values)
+                expressions.read_before(&program.world, batch, live, values)
             });
         }
-        if let Some(of) = stage.imagination.as_ref().filter(|of| !of.wired.traced.is_empty()) {
-            self.read_earlier((stage, &of.wired, point.present), t, live);
+        if let Some(of) = program.imagination.as_ref().filter(|of| !of.binding.traced.is_empty()) {
+            self.read_earlier((program, &of.binding, point.present), t, live);
         }
         let Rollout { episodes, batch, feeds, work, exponents, listed, .. } = &mut *self;
         let Episodes { draws, slopes, imagined, .. } = episodes;
-        let drawn = |at: usize| draws[at].taken(&stage.draws[at], rows.clone(), &feeds.drawn[at]);
+        let drawn = |at: usize| draws[at].taken(&program.draws[at], rows.clone(), &feeds.drawn[at]);
         let before = |at: usize| feeds.last[at].as_actions(live);
-        stage.exponents.read_drawn(live, drawn, before, exponents);
-        if let (Some(through), Keep::Rows) = (&stage.through, keep) {
+        program.exponents.read_drawn(live, drawn, before, exponents);
+        if let (Some(through), Keep::Rows) = (&program.through, keep) {
             slopes.read(through, |expressions, values| {
                 expressions.read_drawn(live, drawn, before, values)
             });
         }
         let Work { joint, taken, origin, .. } = work;
-        let done = stage.joint.actions(drawn, live, joint);
-        match (listed, &stage.imagination) {
+        let done = program.joint.actions(drawn, live, joint);
+        match (listed, &program.imagination) {
             (Some(listed), _) => {
                 let mut next = Vec::with_capacity(live);
                 listed.read_states(t + 1, &origin[..live], &mut next);
-                batch.follow(&stage.world, done, (Actions::Numbers(&next), &[]), random);
+                batch.follow(&program.world, done, (Actions::Numbers(&next), &[]), random);
             }
-            (None, None) => batch.step(&stage.world, done, random),
+            (None, None) => batch.step(&program.world, done, random),
             (None, Some(imagination)) => {
                 taken.copy(done, live);
                 let done = taken.as_actions(live);
-                let kept = if stage.through.is_some() { first } else { 0 };
+                let kept = if program.through.is_some() { first } else { 0 };
                 imagination.step(
-                    (&stage.world, batch),
+                    (&program.world, batch),
                     (point.present, done, kept),
                     feeds,
                     imagined,
@@ -385,40 +391,44 @@ impl<E: Number> Rollout<E> {
             }
         }
         if self.batch.trouble().is_some() {
-            self.hold_outside(stage, Some(t));
+            self.hold_outside(program, Some(t));
             return;
         }
         let broken = self.episodes.imagined.broken.take().map(|found| (found, Arose::Kernel));
         let broken =
-            broken.or_else(|| Some((reached::of_world(stage, &self.batch, live)?, Arose::World)));
+            broken.or_else(|| Some((reached::of_world(program, &self.batch, live)?, Arose::World)));
         if let Some((found, arose)) = broken {
             self.is_broken(Some(found), arose, t);
             return;
         }
-        if stage.keeps_ledger() && keep == Keep::Rows {
-            self.episodes.trace.record_next(&stage.seen(), &self.batch, &self.work.origin[..live]);
-            for (at, _) in stage.draws.iter().enumerate().filter(|(_, of)| of.width > 0) {
+        if program.keeps_ledger() && keep == Keep::Rows {
+            self.episodes.trace.record_next(
+                &program.seen(),
+                &self.batch,
+                &self.work.origin[..live],
+            );
+            for (at, _) in program.draws.iter().enumerate().filter(|(_, of)| of.width > 0) {
                 self.episodes.trace.record_drawn(at, &self.feeds.drawn[at].columns, live);
             }
-            if stage.collects
-                || stage.densities.iter().any(Density::knows_outcomes)
-                || stage.gains.iter().any(Gain::is_of_outcome)
-                || stage.valued_whole().any(Whole::reads_rewards)
+            if program.collects
+                || program.densities.iter().any(Density::knows_outcomes)
+                || program.gains.iter().any(Gain::is_of_outcome)
+                || program.valued_whole().any(Whole::reads_rewards)
             {
-                self.episodes.trace.record_outcomes(&stage.seen(), &self.batch, live);
+                self.episodes.trace.record_outcomes(&program.seen(), &self.batch, live);
             }
         }
-        stage.exponents.read_after(&stage.world, &self.batch, live, &mut self.exponents);
-        if let (Some(through), Keep::Rows) = (&stage.through, keep) {
+        program.exponents.read_after(&program.world, &self.batch, live, &mut self.exponents);
+        if let (Some(through), Keep::Rows) = (&program.through, keep) {
             let Rollout { batch, episodes, .. } = self;
             episodes.slopes.read(through, |expressions, values| {
-                expressions.read_after(&stage.world, batch, live, values)
+                expressions.read_after(&program.world, batch, live, values)
             });
         }
-        if !stage.gains.is_empty() {
-            self.evaluate_gains(stage, point.frozen, t, live);
+        if !program.gains.is_empty() {
+            self.evaluate_gains(program, point.frozen, t, live);
         }
-        if let (Some(through), Keep::Rows) = (&stage.through, keep) {
+        if let (Some(through), Keep::Rows) = (&program.through, keep) {
             let Rollout { episodes: Episodes { slopes, .. }, gains, .. } = self;
             slopes.read(through, |expressions, values| {
                 let all = gains.iter().enumerate();
@@ -426,14 +436,14 @@ impl<E: Number> Rollout<E> {
             });
             slopes.add(through, t, live);
         }
-        stage.exponents.run(t, 0..live, &mut self.exponents);
-        for (density, rows) in stage.densities.iter().zip(&mut self.episodes.densities) {
+        program.exponents.run(t, 0..live, &mut self.exponents);
+        for (density, rows) in program.densities.iter().zip(&mut self.episodes.densities) {
             if let Some(output) = density.written {
                 rows.written.extend_from_slice(&self.exponents.output(output)[..live]);
             }
         }
-        self.collect(stage, t, rows, keep);
-        self.batch.compact(&stage.world);
-        self.absorb(stage, t, self.batch.front()..live);
+        self.collect(program, t, rows, keep);
+        self.batch.compact(&program.world);
+        self.absorb(program, t, self.batch.front()..live);
     }
 }

@@ -3,10 +3,10 @@
 use super::Rollout;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
+use crate::engine::program::binding::InputBinding;
+use crate::engine::program::compiled::CompiledProgram;
 use crate::engine::program::draws::KlReference;
 use crate::engine::program::point::Point;
-use crate::engine::program::stage::Stage;
-use crate::engine::program::wired::Wired;
 use crate::engine::sample::episodes::Episodes;
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,15 +15,15 @@ impl<E: Number> Rollout<E> {
     /// `KL(q ‖ p)` of each row and draw, where the bound has that term.
     pub(in crate::engine) fn divergences(
         &mut self,
-        stage: &Stage<E>,
+        program: &CompiledProgram<E>,
         point: Point<E>,
         t: usize,
         rows: Range<usize>,
-        wired: &Wired,
+        binding: &InputBinding,
     ) {
         let live = rows.len();
         let Rollout { episodes: Episodes { draws, network, .. }, batch, feeds, work, .. } = self;
-        for (number, (of, drawn)) in stage.draws.iter().zip(draws).enumerate() {
+        for (number, (of, drawn)) in program.draws.iter().zip(draws).enumerate() {
             let width = of.family.numbers();
             let (reference, previous) = (&mut drawn.reference, &mut drawn.previous);
             let first = reference.len();
@@ -33,34 +33,34 @@ impl<E: Number> Rollout<E> {
                 KlReference::Present => {
                     work.prior.resize(live * width, <E as Float>::ZERO);
                     of.family.describe(
-                        wired.outputs(network, &wired.references[number], &rows),
+                        binding.outputs(network, &binding.references[number], &rows),
                         &[],
                         &mut work.prior,
                     );
                     &work.prior[..]
                 }
-                KlReference::Itself if point.previous.is_none() && stage.through.is_none() => {
+                KlReference::Itself if point.previous.is_none() && program.through.is_none() => {
                     reference.extend_from_slice(numbers);
                     &reference[first..]
                 }
                 KlReference::Itself | KlReference::Previous(_) => {
-                    let (wired, roots) =
-                        stage.previous_of(number).expect("rollout: it is of the last round");
-                    let at = if stage.through.is_some() { rows.clone() } else { 0..live };
+                    let (binding, roots) =
+                        program.previous_of(number).expect("rollout: it is of the last round");
+                    let at = if program.through.is_some() { rows.clone() } else { 0..live };
                     let previous = Arc::get_mut(previous)
                         .expect("rollout: the tape of the last gradient is gone");
                     let parameters = point.previous.unwrap_or(point.present);
-                    wired.feed(parameters, (&stage.world, batch), live, feeds, |inputs| {
-                        wired.network.forward(parameters, inputs, at.clone(), previous);
+                    binding.feed(parameters, (&program.world, batch), live, feeds, |inputs| {
+                        binding.network.forward(parameters, inputs, at.clone(), previous);
                     });
                     reference.resize(first + live * width, <E as Float>::ZERO);
-                    let outputs = wired.outputs(previous, roots, &at);
+                    let outputs = binding.outputs(previous, roots, &at);
                     of.family.describe(outputs, &[], &mut reference[first..]);
                     &reference[first..]
                 }
                 KlReference::Expressions(expressions) => {
                     let Some(values) = &mut drawn.reference_values else { continue };
-                    expressions.read_before(&stage.world, batch, live, values);
+                    expressions.read_before(&program.world, batch, live, values);
                     expressions.run(t, 0..live, values);
                     reference.resize(first + live * width, <E as Float>::ZERO);
                     for (row, out) in reference[first..].chunks_exact_mut(width).enumerate() {

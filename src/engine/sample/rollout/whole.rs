@@ -4,25 +4,25 @@
 use super::Rollout;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
+use crate::engine::program::compiled::CompiledProgram;
 use crate::engine::program::point::Point;
-use crate::engine::program::points::Trajectories;
-use crate::engine::program::stage::Stage;
+use crate::engine::program::points::EpisodeView;
 use crate::engine::sample::episodes::Episodes;
 use crate::engine::sample::fault::{self, Arose, Fault};
 use crate::engine::sample::reached;
 use crate::engine::sample::start;
-use crate::plan::Less;
+use crate::plan::ComparedWith;
 
 impl<E: Number> Rollout<E> {
     /// Adds what whole trajectories give, and credits the draws with it, where rows were kept for
     /// that.
-    pub fn value(&mut self, stage: &Stage<E>, point: Point<E>) {
-        if stage.keeps_ledger() {
-            self.evaluate_exponents(stage);
-            self.evaluate_densities(stage, point);
+    pub fn value(&mut self, program: &CompiledProgram<E>, point: Point<E>) {
+        if program.keeps_ledger() {
+            self.evaluate_exponents(program);
+            self.evaluate_densities(program, point);
             self.episodes.ledger.credit(
-                (&stage.terms, stage.plan.settings.discount),
-                stage.row_draws(),
+                (&program.terms, program.plan.settings.discount),
+                program.row_draws(),
                 self.episodes.rows.len(),
                 &self.episodes.totals.lengths,
                 &self.episodes.trace,
@@ -31,15 +31,15 @@ impl<E: Number> Rollout<E> {
     }
 
     /// What whole trajectories give to the exponents that read them, in all steps.
-    fn evaluate_exponents(&mut self, stage: &Stage<E>) {
+    fn evaluate_exponents(&mut self, program: &CompiledProgram<E>) {
         let Rollout { episodes, exponents, wholes, fault, .. } = self;
         episodes.schedules.clear();
         episodes.schedules.extend_from_slice(exponents.schedules());
         let Episodes { rows, totals, trace, draws, gains, ledger, .. } = episodes;
         let on =
-            Trajectories { rows, lengths: &totals.lengths, horizon: stage.horizon, trace, draws };
-        for (whole, values) in stage.wholes.iter().zip(wholes) {
-            let sign = stage.terms[whole.term].sign;
+            EpisodeView { rows, lengths: &totals.lengths, horizon: program.horizon, trace, draws };
+        for (whole, values) in program.wholes.iter().zip(wholes) {
+            let sign = program.terms[whole.term].sign;
             for t in whole.from..=whole.to {
                 let exponents = whole.evaluate(t, &on, gains, values);
                 for (trajectory, &value) in (0..).zip(exponents) {
@@ -47,12 +47,12 @@ impl<E: Number> Rollout<E> {
                     if !Float::is_finite(value) && fault.is_none() {
                         let is_live = t <= on.lengths[trajectory as usize] as usize;
                         *fault = Some(Fault {
-                            what: fault::term_is(stage.plan, whole.term, value.as_f64()),
+                            what: fault::term_is(program.plan, whole.term, value.as_f64()),
                             arose: Arose::World,
                             t,
                             trajectory: trajectory as usize,
                             state: is_live
-                                .then(|| reached::state_at(stage, &on, (t as u32, trajectory)))
+                                .then(|| reached::state_at(program, &on, (t as u32, trajectory)))
                                 .flatten(),
                             outside: None,
                         });
@@ -66,7 +66,7 @@ impl<E: Number> Rollout<E> {
     }
 
     /// What whole trajectories give to the densities of the bound, and to its density ratio.
-    fn evaluate_densities(&mut self, stage: &Stage<E>, point: Point<E>) {
+    fn evaluate_densities(&mut self, program: &CompiledProgram<E>, point: Point<E>) {
         let Rollout { episodes, fault, .. } = self;
         let Episodes {
             rows,
@@ -81,30 +81,30 @@ impl<E: Number> Rollout<E> {
             ..
         } = episodes;
         let lengths = totals.lengths.clone();
-        let on = Trajectories { rows, lengths: &lengths, horizon: stage.horizon, trace, draws };
-        if let Some(of) = &stage.scored_model {
+        let on = EpisodeView { rows, lengths: &lengths, horizon: program.horizon, trace, draws };
+        if let Some(of) = &program.scored_model {
             scored_model.evaluate(of, point, &on);
         }
-        if let Some(of) = &stage.scored_start {
+        if let Some(of) = &program.scored_start {
             start::evaluate(scored_start, of, point, &on);
         }
         let mut hold = |term: usize, value: E, point: (u32, u32)| {
             if !Float::is_finite(value) && fault.is_none() {
-                let what = fault::term_is(stage.plan, term, value.as_f64());
+                let what = fault::term_is(program.plan, term, value.as_f64());
                 let (t, trajectory) = (point.0 as usize, point.1 as usize);
                 *fault = Some(Fault {
                     what,
                     arose: Arose::Kernel,
                     t,
                     trajectory,
-                    state: reached::state_at(stage, &on, point),
+                    state: reached::state_at(program, &on, point),
                     outside: None,
                 });
             }
         };
-        for (of, ratio) in stage.ratios.iter().zip(ratios) {
+        for (of, ratio) in program.ratios.iter().zip(ratios) {
             ratio.evaluate(of, point, &on);
-            let sign = stage.terms[of.term].sign * of.sign;
+            let sign = program.terms[of.term].sign * of.sign;
             for (&(t, trajectory), &logit) in ratio.points.iter().zip(ratio.logits(of)) {
                 let value = <E as Float>::of(sign) * logit;
                 hold(of.term, value, (t, trajectory));
@@ -112,7 +112,7 @@ impl<E: Number> Rollout<E> {
                 totals.terms[of.term] += value.as_f64();
                 totals.bound[trajectory as usize] += value.as_f64();
             }
-            let discount = stage.plan.settings.discount;
+            let discount = program.plan.settings.discount;
             for &(trajectory, steps) in &ratio.absorbed {
                 let length = lengths[trajectory as usize] as usize;
                 let mut add = |first: usize, count: u32| {
@@ -134,21 +134,21 @@ impl<E: Number> Rollout<E> {
                 }
             }
         }
-        for (density, out) in stage.densities.iter().zip(densities) {
+        for (density, out) in program.densities.iter().zip(densities) {
             out.evaluate(density, point, &on);
-            if density.less == Less::Itself {
+            if density.compared_with == ComparedWith::Itself {
                 out.points
                     .iter()
                     .zip(&out.log_prob)
                     .for_each(|(&point, &log_p)| hold(density.term, log_p, point));
                 continue;
             }
-            let sign = stage.terms[density.term].sign;
+            let sign = program.terms[density.term].sign;
             for (at, (&(t, trajectory), &log_p)) in out.points.iter().zip(&out.log_prob).enumerate()
             {
                 // of a squashed draw the density of what it became
                 let of_draw = |draw: usize, row: usize| {
-                    let (family, drawn) = (&stage.draws[draw].family, &draws[draw]);
+                    let (family, drawn) = (&program.draws[draw].family, &draws[draw]);
                     drawn.log_prob[row] + family.log_squash(&drawn.draws, row)
                 };
                 let log_q =

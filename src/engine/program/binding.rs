@@ -1,5 +1,5 @@
-//! The networks of a plan wired to what the world draws: where each input comes from, and how it is
-//! fed step by step.
+//! The networks of a plan and what binds their inputs to what the world draws: where each comes
+//! from, and how it is fed step by step.
 
 use super::scaled::Scaled;
 use crate::engine::episode::values::Values;
@@ -19,7 +19,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// A network of several kernels and where its inputs come from.
-pub(in crate::engine) struct Wired {
+pub(in crate::engine) struct InputBinding {
     pub network: Arc<NetworkPlan>,
     /// The roots of each draw, in their order.
     pub draws: Vec<Range<usize>>,
@@ -61,7 +61,7 @@ enum Feed {
     Last(usize),
     /// What it gave at `t = 1`, of one that is made at every step.
     First(usize),
-    /// One of [`Wired::traced`].
+    /// One of [`InputBinding::traced`].
     Traced(usize),
     /// One of the plan's simulations.
     Simulated(usize),
@@ -153,7 +153,7 @@ pub(in crate::engine) struct Feeds<E> {
     pub drawn: Vec<Values<E>>,
     pub last: Vec<Values<E>>,
     pub first: Vec<Values<E>>,
-    /// By entry of [`Wired::traced`].
+    /// By entry of [`InputBinding::traced`].
     pub traced: Vec<Values<E>>,
     /// By simulation of the plan, the columns of its steps.
     pub simulated: Vec<Vec<E>>,
@@ -162,7 +162,7 @@ pub(in crate::engine) struct Feeds<E> {
 /// Inputs of a network are kept on the stack; a network with more is refused.
 const MOST_INPUTS: usize = 256;
 
-impl Wired {
+impl InputBinding {
     /// # Errors
     /// A network that cannot run, in one sentence.
     pub fn new(
@@ -170,7 +170,7 @@ impl Wired {
         draws: &[Part],
         references: &[Option<Part>],
         baseline: Option<&Part>,
-    ) -> Result<Wired, EngineError> {
+    ) -> Result<InputBinding, EngineError> {
         let model = &plan.model;
         let environment = model.environment(plan.environment);
         let refused = |kernel: KernelId, what: &str| {
@@ -324,7 +324,7 @@ impl Wired {
         };
         let of_draws = draws.iter().map(|part| roots_of(Some(part))).collect();
         let of_references = references.iter().map(|part| roots_of(part.as_ref())).collect();
-        Ok(Wired {
+        Ok(InputBinding {
             network: Arc::new(network),
             draws: of_draws,
             references: of_references,
@@ -344,8 +344,8 @@ impl Wired {
     }
 
     /// The same, whose inputs are what they are.
-    pub fn unscaled(self) -> Wired {
-        Wired { scaled: Vec::new(), ..self }
+    pub fn unscaled(self) -> InputBinding {
+        InputBinding { scaled: Vec::new(), ..self }
     }
 
     /// By input, which variable it reads at step `t`, at which time, and how it is normalised;

@@ -1,6 +1,7 @@
 //! What all shards of a run share and none changes: the world, the networks and expressions of a
 //! plan, compiled.
 
+use super::binding::{InputBinding, Part};
 use super::density::Density;
 use super::draws::{KlReference, StepDraw};
 use super::enumerator::Enumerator;
@@ -13,7 +14,6 @@ use super::simulation::Simulator;
 use super::through::Through;
 use super::weights::Weights;
 use super::whole::Whole;
-use super::wired::{Part, Wired};
 use crate::engine::episode::joint::Joint;
 use crate::engine::episode::trace::Seen;
 use crate::engine::episode::variable::Variable;
@@ -32,7 +32,7 @@ use crate::world::{Told, World};
 use std::ops::Range;
 
 /// A plan made ready to run in one precision.
-pub(in crate::engine) struct Stage<'a, E> {
+pub(in crate::engine) struct CompiledProgram<'a, E> {
     pub plan: &'a Plan,
     pub world: World<E>,
     /// What a step draws, in this order.
@@ -58,10 +58,10 @@ pub(in crate::engine) struct Stage<'a, E> {
     pub enumerator: Option<Enumerator<E>>,
     /// What acting needs: all that draws, and kernels with the present parameters that divergences
     /// are taken from.
-    pub acting: Wired,
+    pub acting: InputBinding,
     /// What learning needs: the same, and the baseline. What two of them compute alike is computed
     /// once.
-    pub learning: Wired,
+    pub learning: InputBinding,
     pub exponents: Expressions<E>,
     /// The exponents that read whole trajectories.
     pub wholes: Vec<Whole<E>>,
@@ -94,11 +94,11 @@ pub(in crate::engine) struct Term {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::engine) enum Source {
-    /// Output of [`Stage::exponents`].
+    /// Output of [`CompiledProgram::exponents`].
     Exponent(usize),
-    /// One of [`Stage::wholes`], which knows its term.
+    /// One of [`CompiledProgram::wholes`], which knows its term.
     Whole,
-    /// `log p − log q` of a draw, `log p` an output of [`Stage::exponents`].
+    /// `log p − log q` of a draw, `log p` an output of [`CompiledProgram::exponents`].
     LogRatio {
         draw: usize,
         log_prior: usize,
@@ -107,12 +107,12 @@ pub(in crate::engine) enum Source {
     Entropy(usize),
     /// Of a draw, from its [reference](StepDraw::reference).
     Divergence(usize),
-    /// Of [`Stage::weights`], not of a step.
+    /// Of [`CompiledProgram::weights`], not of a step.
     WeightDivergence,
     LogCount(f64),
-    /// One of [`Stage::densities`], which knows its term.
+    /// One of [`CompiledProgram::densities`], which knows its term.
     Density,
-    /// One of [`Stage::ratios`], which knows its term.
+    /// One of [`CompiledProgram::ratios`], which knows its term.
     Ratio,
 }
 
@@ -126,10 +126,10 @@ pub(in crate::engine) enum Credit {
     Nowhere,
 }
 
-impl<'a, E: Number> Stage<'a, E> {
+impl<'a, E: Number> CompiledProgram<'a, E> {
     /// # Errors
     /// Where the environment cannot be sampled or a network cannot run, in one sentence.
-    pub fn new(plan: &'a Plan) -> Result<Stage<'a, E>, EngineError> {
+    pub fn new(plan: &'a Plan) -> Result<CompiledProgram<'a, E>, EngineError> {
         let model = &plan.model;
         let world = match plan.transition {
             None if model.environment(plan.environment).is_outside() => {
@@ -148,18 +148,18 @@ impl<'a, E: Number> Stage<'a, E> {
             }
         };
         let world = world.map_err(|error| EngineError::Unsupported(error.to_string()))?;
-        Stage::on(plan, world)
+        CompiledProgram::on(plan, world)
     }
 
     /// For a policy alone, whose states somebody else tells.
     ///
     /// # Errors
     /// Where a network cannot run, in one sentence.
-    pub fn shown(plan: &'a Plan) -> Result<Stage<'a, E>, EngineError> {
-        Stage::on(plan, World::shown(&plan.model, plan.environment))
+    pub fn shown(plan: &'a Plan) -> Result<CompiledProgram<'a, E>, EngineError> {
+        CompiledProgram::on(plan, World::shown(&plan.model, plan.environment))
     }
 
-    fn on(plan: &'a Plan, world: World<E>) -> Result<Stage<'a, E>, EngineError> {
+    fn on(plan: &'a Plan, world: World<E>) -> Result<CompiledProgram<'a, E>, EngineError> {
         let part = |draw: &'a Draw| Part {
             kernel: draw.kernel,
             layers: draw.head.layers(),
@@ -201,7 +201,7 @@ impl<'a, E: Number> Stage<'a, E> {
                             KlReference::Itself
                         }
                         Version::Previous => {
-                            KlReference::Previous(Wired::new(plan, &[part], &[], None)?)
+                            KlReference::Previous(InputBinding::new(plan, &[part], &[], None)?)
                         }
                     };
                     Source::Divergence(last)
@@ -248,12 +248,12 @@ impl<'a, E: Number> Stage<'a, E> {
             OptionGradient::Enumerated if plan.draws.len() > 1 => Some(Enumerator::new(plan)?),
             OptionGradient::Enumerated | OptionGradient::Sampled => None,
         };
-        Ok(Stage {
+        Ok(CompiledProgram {
             plan,
             joint: Joint::of(plan),
             world,
-            learning: Wired::new(plan, &parts, &present, baseline.as_ref())?,
-            acting: Wired::new(plan, &parts, &present, None)?,
+            learning: InputBinding::new(plan, &parts, &present, baseline.as_ref())?,
+            acting: InputBinding::new(plan, &parts, &present, None)?,
             draws: plan
                 .draws
                 .iter()
@@ -293,7 +293,7 @@ impl<'a, E: Number> Stage<'a, E> {
     }
 }
 
-impl<E> Stage<'_, E> {
+impl<E> CompiledProgram<'_, E> {
     /// The exponents that are valued when trajectories are whole, those at options that were not
     /// drawn among them.
     pub fn valued_whole(&self) -> impl Iterator<Item = &Whole<E>> {
@@ -302,10 +302,10 @@ impl<E> Stage<'_, E> {
     }
 
     /// The network of a kernel of the last round that a draw's divergence is taken from.
-    pub fn previous_of(&self, draw: usize) -> Option<(&Wired, &Range<usize>)> {
+    pub fn previous_of(&self, draw: usize) -> Option<(&InputBinding, &Range<usize>)> {
         match &self.draws[draw].reference {
             KlReference::Itself => Some((&self.acting, &self.acting.draws[draw])),
-            KlReference::Previous(wired) => Some((wired, &wired.draws[0])),
+            KlReference::Previous(binding) => Some((binding, &binding.draws[0])),
             KlReference::None | KlReference::Present | KlReference::Expressions(_) => None,
         }
     }
@@ -340,7 +340,7 @@ impl<E> Stage<'_, E> {
             || !self.gains.is_empty()
             || !self.wholes.is_empty()
             || !self.learning.traced.is_empty()
-            || self.imagination.as_ref().is_some_and(|of| !of.wired.traced.is_empty())
+            || self.imagination.as_ref().is_some_and(|of| !of.binding.traced.is_empty())
             || !self.plan.scored_beside().is_empty()
     }
 
@@ -416,7 +416,7 @@ impl<E> Stage<'_, E> {
     }
 }
 
-impl<E: Number> Stage<'_, E> {
+impl<E: Number> CompiledProgram<'_, E> {
     /// The mean fields of `values`, the flat vector, in batch `batch` of a run; nothing where no
     /// gain is read.
     pub fn freeze(&self, values: &[E], (seed, batch): (u64, u64)) -> Frozen<E> {

@@ -26,7 +26,7 @@ use crate::model::parameters_of;
 use crate::plan::{self, Plan, Update};
 use std::time::Instant;
 
-pub(in crate::engine) struct Lead<'a, E: Float> {
+pub(in crate::engine) struct BoundTrainer<'a, E: Float> {
     plan: &'a Plan,
     /// Of the bound's gradient, and of the baseline's fit where that moves parameters of its own.
     optimiser: Optimiser<E>,
@@ -65,10 +65,10 @@ pub(in crate::engine) struct Lead<'a, E: Float> {
     pub start: Instant,
 }
 
-impl<'a, E: Number> Lead<'a, E> {
-    pub fn new(plan: &'a Plan, parameters: &Parameters<E>, stop: &Stop) -> Lead<'a, E> {
+impl<'a, E: Number> BoundTrainer<'a, E> {
+    pub fn new(plan: &'a Plan, parameters: &Parameters<E>, stop: &Stop) -> BoundTrainer<'a, E> {
         let config = config(plan.settings.optimizer);
-        Lead {
+        BoundTrainer {
             plan,
             optimiser: Optimiser::new(
                 config,
@@ -117,7 +117,7 @@ impl<'a, E: Number> Lead<'a, E> {
             write(&shared.previous).moved = false;
         }
         // where nothing is compared with the beginning of a round, each batch is one
-        if begins || settings.rounds == 1 && !shared.stage.reads_previous() {
+        if begins || settings.rounds == 1 && !shared.program.reads_previous() {
             self.normalise(shared);
         }
         // imagined steps are told from real ones before the batch, the policy's actions from
@@ -138,7 +138,7 @@ impl<'a, E: Number> Lead<'a, E> {
                 crew.run(Job::Assess { step: self.step });
                 self.hold_batch(shared)?;
                 let present = read(&shared.parameters).to_f64();
-                let improved = improve(self.plan, &present, iterations, &shared.stage.stop)
+                let improved = improve(self.plan, &present, iterations, &shared.program.stop)
                     .map_err(|error| EngineError::Unsupported(error.to_string()))?;
                 let mut parameters = write(&shared.parameters);
                 self.keep(parameters.values());
@@ -161,7 +161,7 @@ impl<'a, E: Number> Lead<'a, E> {
                 }
             }
         }
-        if shared.stage.stop.has_given_up() {
+        if shared.program.stop.has_given_up() {
             return Ok(());
         }
         self.hold_parameters(shared)?;
@@ -184,7 +184,7 @@ impl<'a, E: Number> Lead<'a, E> {
     fn refit(&mut self, crew: Hands, shared: &Shared<E>) -> Result<(), EngineError> {
         let refits = self.plan.settings.refits;
         crew.run(Job::Assess { step: self.step });
-        if shared.stage.stop.has_given_up() {
+        if shared.program.stop.has_given_up() {
             return Ok(());
         }
         self.hold_batch(shared)?;
@@ -193,7 +193,7 @@ impl<'a, E: Number> Lead<'a, E> {
         }
         for k in 0..refits {
             crew.run(Job::Refit { step: self.step * refits + k });
-            if shared.stage.stop.has_given_up() {
+            if shared.program.stop.has_given_up() {
                 return Ok(());
             }
             shared.sum_gradients(&mut self.gradient);
@@ -211,7 +211,7 @@ impl<'a, E: Number> Lead<'a, E> {
     ) -> Result<(), EngineError> {
         let settings = &self.plan.settings;
         let rate = rate(settings.optimizer).at(self.step, settings.steps);
-        let ratios = &shared.stage.ratios;
+        let ratios = &shared.program.ratios;
         for (of, ratio) in ratios.iter().enumerate() {
             let is_known = ratios[..of].iter().any(|other| other.apart == ratio.apart);
             if is_known || ratio.learns_within() != (learns == Learns::Within) {
@@ -220,7 +220,7 @@ impl<'a, E: Number> Lead<'a, E> {
             let mut all = Classified::default();
             for k in 0..settings.ratio_steps {
                 crew.run(Job::Classify { of, step: self.step * settings.ratio_steps + k });
-                if shared.stage.stop.has_given_up() {
+                if shared.program.stop.has_given_up() {
                     return Ok(());
                 }
                 shared.sum_gradients(&mut self.gradient);
@@ -244,13 +244,13 @@ impl<'a, E: Number> Lead<'a, E> {
         // of several bounds the last one's moments are those that all see
         let normalizes = self.plan.settings.normalize.observations && self.plan.number == 0;
         if self.step > 0 && normalizes {
-            shared.stage.learning.normalise(&self.inputs, write(&shared.parameters).values_mut());
+            shared.program.learning.normalise(&self.inputs, write(&shared.parameters).values_mut());
         }
     }
 
     /// Draws the weights of this batch, where they are drawn.
     fn draw(&mut self, shared: &Shared<E>) -> Result<(), EngineError> {
-        let weights = &shared.stage.weights;
+        let weights = &shared.program.weights;
         if weights.is_empty() {
             return Ok(());
         }
@@ -263,7 +263,7 @@ impl<'a, E: Number> Lead<'a, E> {
             return Err(self.ended(term_is(self.plan, *term, *share), hint, kept));
         }
         *write(&shared.frozen) =
-            shared.stage.freeze(parameters.values(), (self.plan.settings.seed, self.step));
+            shared.program.freeze(parameters.values(), (self.plan.settings.seed, self.step));
         self.drawn =
             weights.draw([self.plan.settings.seed, WEIGHTS, self.step], parameters.values_mut());
         Ok(())
@@ -280,13 +280,13 @@ impl<'a, E: Number> Lead<'a, E> {
     /// round has one batch, it is 0 before. It costs a pass over the batch, and only a step that is
     /// logged shows it.
     pub fn measure_divergence(&mut self, crew: Hands, shared: &Shared<E>) {
-        let stage = shared.stage;
+        let program = shared.program;
         let plan = self.plan;
-        let is_plain = stage.draws.len() == 1
-            && stage.through.is_none()
+        let is_plain = program.draws.len() == 1
+            && program.through.is_none()
             && plan.weights.is_empty()
             && plan.simulations.is_empty();
-        if !is_plain || !stage.reads_previous() {
+        if !is_plain || !program.reads_previous() {
             return;
         }
         crew.run(Job::Diverge);
@@ -316,7 +316,7 @@ impl<'a, E: Number> Lead<'a, E> {
 
     /// Samples a batch and finds the advantage of each row.
     fn assess(&mut self, crew: Hands, shared: &Shared<E>) -> Result<(), EngineError> {
-        if shared.stage.learns_within() {
+        if shared.program.learns_within() {
             crew.run(Job::RollOut { step: self.step });
             self.hold_batch(shared)?;
             self.classify(crew, shared, Learns::Within)?;
@@ -325,7 +325,7 @@ impl<'a, E: Number> Lead<'a, E> {
             crew.run(Job::Assess { step: self.step });
         }
         self.hold_batch(shared)?;
-        if shared.stage.compares() {
+        if shared.program.compares() {
             shared.sum_credit();
             crew.run(Job::Compare);
         }
@@ -338,7 +338,7 @@ impl<'a, E: Number> Lead<'a, E> {
     /// One gradient step from a new batch.
     fn one_gradient(&mut self, crew: Hands, shared: &Shared<E>) -> Result<(), EngineError> {
         let weighing = shared.whole(Aim::Both);
-        if shared.stage.compares() || shared.stage.learns_within() {
+        if shared.program.compares() || shared.program.learns_within() {
             self.assess(crew, shared)?;
             crew.run(Job::Differentiate { weighing });
         } else {
@@ -356,10 +356,10 @@ impl<'a, E: Number> Lead<'a, E> {
         let settings = &self.plan.settings;
         let rows = shared.rows();
         let parts = settings.minibatch.map_or(1, |size| rows.div_ceil(size)).max(1);
-        let weights = &shared.stage.weights;
+        let weights = &shared.program.weights;
         let noise = self.drawn.noise.clone();
         for epoch in 0..settings.epochs {
-            if shared.stage.stop.has_given_up() {
+            if shared.program.stop.has_given_up() {
                 return Ok(());
             }
             crew.run(Job::Shuffle { step: self.step, epoch });
@@ -411,7 +411,7 @@ impl<'a, E: Number> Lead<'a, E> {
         let mut parameters = write(&shared.parameters);
         let settings = &self.plan.settings;
         let drawn = std::mem::take(&mut self.drawn);
-        shared.stage.weights.settle(drawn, parameters.values_mut(), &mut self.gradient);
+        shared.program.weights.settle(drawn, parameters.values_mut(), &mut self.gradient);
         self.keep(parameters.values());
         let of_region = self.region.norm(&self.gradient);
         let beside = self.optimiser.clip(&mut self.gradient, settings.clip_norm);
@@ -442,7 +442,7 @@ impl<'a, E: Number> Lead<'a, E> {
         let mut parameters = write(&shared.parameters);
         let settings = &self.plan.settings;
         let rate = rate(settings.optimizer).at(self.step, settings.steps);
-        shared.stage.weights.settle(
+        shared.program.weights.settle(
             std::mem::take(&mut self.drawn),
             parameters.values_mut(),
             &mut self.gradient,

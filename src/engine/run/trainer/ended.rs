@@ -1,7 +1,7 @@
 //! What ends a run with a number that is none: of a batch, of a gradient, of an optimiser's memory,
 //! of a step.
 
-use super::Lead;
+use super::BoundTrainer;
 use crate::engine::error::EngineError;
 use crate::engine::fleet::shards::{Shared, read, write};
 use crate::engine::numeric::float::Float;
@@ -12,7 +12,7 @@ use crate::engine::tape::parameters::Parameters;
 use crate::engine::update::optimiser::Optimiser;
 use crate::plan::{self, Baseline, Plan};
 
-impl<E: Number> Lead<'_, E> {
+impl<E: Number> BoundTrainer<'_, E> {
     /// Holds that the trajectories of the batch have no number that is none.
     pub(in crate::engine) fn hold_batch(&self, shared: &Shared<E>) -> Result<(), EngineError> {
         let Some(fault) = shared.fault() else { return Ok(()) };
@@ -75,7 +75,7 @@ impl<E: Number> Lead<'_, E> {
         what: &str,
     ) -> EngineError {
         let drawn = std::mem::take(&mut self.drawn);
-        shared.stage.weights.put_back(drawn, parameters.values_mut());
+        shared.program.weights.put_back(drawn, parameters.values_mut());
         if !kernels::all_finite(parameters.values()) {
             return self.overstepped(parameters);
         }

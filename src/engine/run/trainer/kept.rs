@@ -1,7 +1,7 @@
 //! What a run keeps to go on from: a checkpoint, and within a round the parameters of its
 //! beginning.
 
-use super::Lead;
+use super::BoundTrainer;
 use crate::engine::error::EngineError;
 use crate::engine::fleet::shards::{Previous, Shared, read, write};
 use crate::engine::judge::improvement::Judge;
@@ -11,7 +11,7 @@ use crate::engine::run::checkpoint::Checkpoint;
 use crate::engine::tape::parameters::Parameters;
 use crate::engine::update::optimiser::OptimiserState;
 
-impl<E: Number> Lead<'_, E> {
+impl<E: Number> BoundTrainer<'_, E> {
     pub fn checkpoint(&self, shared: &Shared<E>) -> Checkpoint {
         let previous = read(&shared.previous);
         Checkpoint {
@@ -95,7 +95,7 @@ impl<E: Number> Lead<'_, E> {
         } else {
             parameters.to_f64()
         };
-        self.judge = Judge::new(self.plan, &at_round, &shared.stage.stop)
+        self.judge = Judge::new(self.plan, &at_round, &shared.program.stop)
             .map(|judge| judge.after(checkpoint.rounds));
         if self.plan.settings.normalize.returns {
             *write(&shared.returns) = self.return_scale();
