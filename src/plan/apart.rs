@@ -29,16 +29,15 @@ impl Planner<'_> {
         };
         let plain = |values: &[Value], span| reads(self.model, values, span, "the classifier");
         // what is told apart, what draws the model's side, and what else both sides know
-        let transition = self.transition.filter(|draw| draw.factor == q);
-        let start = self.start.filter(|draw| draw.factor == q);
+        let of_state = self.states.iter().map(|of| &of.draw).find(|draw| draw.factor == q);
         let (of, model, told_apart, given) = if let KernelRef::Data(data) = prior.kernel {
             let draw = self.draws.iter().find(|(draw, _)| draw.factor == q);
-            let (told, model) = match (transition, start, draw) {
-                (Some(draw), ..) => (Read::Step(state, 1), Some(draw)),
-                (_, Some(draw), _) => (Read::Variable(state), Some(draw)),
-                (.., Some((draw, _))) if draw.once => (Read::First(draw.variable), None),
-                (.., Some((draw, _))) => (Read::Variable(draw.variable), None),
-                (None, None, None) => return Err(self.two_unknown(span)),
+            let (told, model) = match (of_state, draw) {
+                (Some(draw), _) if draw.once => (Read::Variable(state), Some(draw)),
+                (Some(draw), _) => (Read::Step(state, 1), Some(draw)),
+                (None, Some((draw, _))) if draw.once => (Read::First(draw.variable), None),
+                (None, Some((draw, _))) => (Read::Variable(draw.variable), None),
+                (None, None) => return Err(self.two_unknown(span)),
             };
             let model = model.map(|draw| draw.density(self.model, told));
             (RatioOf::Recorded(data), model, told, plain(&prior.arguments, prior.span)?)
@@ -46,12 +45,14 @@ impl Planner<'_> {
             let actions = environment.actions.iter().map(|&action| Read::Variable(action));
             let known = [Read::Variable(state)].into_iter().chain(actions).chain([Read::Time]);
             let next = Read::Step(state, 1);
-            match (transition, start) {
-                (Some(draw), _) if of_environment(prior, EnvironmentKernel::Transition) => {
+            match of_state {
+                Some(draw)
+                    if !draw.once && of_environment(prior, EnvironmentKernel::Transition) =>
+                {
                     let model = draw.density(self.model, next);
                     (RatioOf::Transition, Some(model), next, known.collect())
                 }
-                (_, Some(draw)) if of_environment(prior, EnvironmentKernel::Initial) => {
+                Some(draw) if draw.once && of_environment(prior, EnvironmentKernel::Initial) => {
                     let first = Read::Variable(state);
                     let model = draw.density(self.model, first);
                     (RatioOf::Start, Some(model), first, Vec::new())

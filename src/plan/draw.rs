@@ -54,6 +54,24 @@ pub struct Outcome {
     pub head: Head,
 }
 
+/// A draw of the first state or the next in the environment's place, and what is drawn with it.
+#[derive(Clone, Debug)]
+pub struct StateDraw {
+    /// Made [once](Draw::once) where it is of the first state.
+    pub draw: Draw,
+    /// What stands in the place of the environment's own rewards and end.
+    pub outcomes: Vec<Outcome>,
+    /// The densities of what it draws, where the bound moves it and takes its score.
+    pub scores: Vec<Density>,
+}
+
+impl StateDraw {
+    /// The bound moves what it draws from, and takes its score.
+    pub fn is_scored(&self) -> bool {
+        !self.scores.is_empty()
+    }
+}
+
 /// The draws of a bound, in an order in which each reads what is drawn before it; the last is an
 /// action's, where no draw of the step reads that.
 pub(super) fn draws<'d>(
@@ -159,7 +177,7 @@ pub(super) fn imagined(
     (bound, in_place): (&Bound, &InPlace),
     (derivation, settings): (&BoundDerivation, &Settings),
     wanted: Index,
-) -> Result<Option<(Draw, Vec<Outcome>)>, Vec<Diagnostic>> {
+) -> Result<Option<StateDraw>, Vec<Diagnostic>> {
     for (at, factor) in bound.posterior.iter().enumerate() {
         let state = factor.targets.iter().find_map(|target| match target {
             Target::Variable { variable: TargetVariable::Variable(variable), index } => {
@@ -227,10 +245,8 @@ pub(super) fn imagined(
             ));
         }
         let once = wanted == Index::First;
-        return Ok(Some((
-            Draw { factor: at, kernel, variable: *variable, once, from: 1, head, reads },
-            outcomes,
-        )));
+        let draw = Draw { factor: at, kernel, variable: *variable, once, from: 1, head, reads };
+        return Ok(Some(StateDraw { draw, outcomes, scores: Vec::new() }));
     }
     Ok(None)
 }

@@ -3,7 +3,7 @@
 //! literature is used to.
 
 use super::enumeration::{against_enumeration, against_exponents, value_whole};
-use super::{Baseline, OptionGradient, Plan, Update, plan};
+use super::{Baseline, OptionGradient, Plan, StateDraw, Update, plan};
 use crate::bound::{Derivation, derive};
 use crate::diagnostic::Diagnostics;
 use crate::model::{Model, Setting};
@@ -150,7 +150,7 @@ fn unbiased(plain: &Plan) -> Vec<Alternative> {
         plan.settings.baseline_weight = 0.0;
         found.push(one("baseline = a network", plan));
     }
-    let moves_states = plain.scored_model.is_some() || plain.scored_start.is_some();
+    let moves_states = plain.states.iter().any(StateDraw::is_scored);
     let of = (&plain.draws[..], &plain.terms[..]);
     let against = against_enumeration(&plain.model, &plain.settings, of, (moves_states, 0))
         .or_else(|| {

@@ -33,7 +33,7 @@ mod weights;
 mod written;
 
 pub use classifier::{Apart, Classifier, Side};
-pub use draw::{Draw, Outcome};
+pub use draw::{Draw, Outcome, StateDraw};
 pub use enumeration::OptionReads;
 pub use estimators::{Alternative, Claim, alternatives};
 pub use gain::Gain;
@@ -54,7 +54,7 @@ pub use term::{
 pub use until::{Relation, Until, WATCHED, Watched};
 pub use weights::MeanField;
 
-use crate::bound::{BoundDerivation, Derivation, Score};
+use crate::bound::{BoundDerivation, Derivation};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::expr::{ExprId, Graph, ParamId};
 use crate::model::{
@@ -86,17 +86,10 @@ pub struct Plan {
     pub environment: EnvironmentId,
     /// What a step draws, in this order; each reads what stands before it.
     pub draws: Vec<Draw>,
-    /// What draws the first state, where that is a learned kernel.
-    pub start: Option<Draw>,
-    /// What draws the next state, where that is a learned model in the place of the environment.
-    pub transition: Option<Draw>,
-    /// What that draws with the next state in the place of the environment's own rewards and end.
-    pub outcomes: Vec<Outcome>,
-    /// The density of what that draws, where the bound moves it and takes its score; as a draw it
-    /// stands behind those of a step.
-    pub scored_model: Option<Density>,
-    /// The density of the first state, likewise; as a draw it stands behind all others.
-    pub scored_start: Option<Density>,
+    /// The states that learned kernels draw in the environment's place: next ones, then first ones.
+    /// Where a next state is scored it stands behind the draws of a step, as a draw; a first one
+    /// stands behind all others.
+    pub states: Vec<StateDraw>,
     /// Where the gradient goes through what is drawn.
     pub pathwise: Option<Pathwise>,
     /// What kernels imagine before they draw.
@@ -230,23 +223,22 @@ fn assemble(
     let model = &with_deviations;
     let bound = model.bound(derivation.bound);
     let mut draws = draw::draws(model, bound, derivation, &in_place)?;
-    let (transition, outcomes) =
-        draw::imagined(model, (bound, &in_place), (derivation, &settings), Index::Step(1))?.unzip();
-    let outcomes = outcomes.unwrap_or_default();
-    let start = draw::imagined(model, (bound, &in_place), (derivation, &settings), Index::First)?
-        .map(|(draw, _)| draw);
+    let mut states = Vec::new();
+    for index in [Index::Step(1), Index::First] {
+        let on = (derivation, &settings);
+        states.extend(draw::imagined(model, (bound, &in_place), on, index)?);
+    }
     let through = settings.estimator == DrawGradient::Pathwise
         && !derivation.gradient.reparameterised.is_empty();
-    let score_of =
-        |draw: &Draw| derivation.gradient.scores.iter().find(|score| score.factor == draw.factor);
-    let (model_score, start_score) =
-        (transition.as_ref().and_then(score_of), start.as_ref().and_then(score_of));
+    let score_of = |of: &StateDraw| {
+        derivation.gradient.scores.iter().find(|score| score.factor == of.draw.factor)
+    };
     // where no draw is scored there is no credit to compare
     let policy_at = draws.len() - 1;
-    draws.extend(transition.clone().zip(model_score.map(Some)));
-    draws.extend(start.clone().zip(start_score.map(Some)));
+    draws.extend(states.iter().filter_map(|of| Some((of.draw.clone(), Some(score_of(of)?)))));
     let simulations = simulation::simulations(model, bound, &weights)?;
-    let beside = match through && transition.is_some() {
+    let imagines = states.iter().any(|of| !of.draw.once);
+    let beside = match through && imagines {
         true => pathwise::scored(model, (bound, derivation), &simulations),
         false => Vec::new(),
     };
@@ -285,24 +277,26 @@ fn assemble(
         draws: &draws,
         policy,
         environment,
-        start: start.as_ref(),
-        transition: transition.as_ref(),
+        states: &states,
         classifiers: &settings.ratios,
         in_place: &in_place,
     };
     let mut terms = terms::terms(&planner, derivation, &settings, &mut scalars)?;
     // behind all draws of a row: only that of the start is not one of a row
-    let behind = draws.len() - usize::from(start_score.is_some());
+    let is_scored_once = |of: &&StateDraw| of.draw.once && score_of(of).is_some();
+    let behind = draws.len() - states.iter().filter(is_scored_once).count();
     for term in &mut terms {
         let credit = pathwise::credit((bound, derivation), &beside, term);
         term.credit.splice(behind..behind, credit);
     }
-    let density_of = |score: &Score| planner.factor_density(score.factor);
-    let (scored_model, scored_start) =
-        (model_score.map(density_of).transpose()?, start_score.map(density_of).transpose()?);
+    let scores = states.iter().map(|of| match score_of(of) {
+        Some(score) => planner.factor_density(score.factor).map(|density| vec![density]),
+        None => Ok(Vec::new()),
+    });
+    let scores: Vec<Vec<Density>> = scores.collect::<Result<_, _>>()?;
     let gains = gain::gains(&planner, &weights)?;
-    let pathwise = match &transition {
-        Some(transition) if through => {
+    let pathwise = match through && imagines {
+        true => {
             let of_step: Vec<&Draw> = draws[..=policy_at].iter().map(|(draw, _)| draw).collect();
             let on = pathwise::Imagined {
                 model,
@@ -310,15 +304,13 @@ fn assemble(
                 derivation,
                 environment,
                 draws: &of_step,
-                start: start.as_ref(),
-                transition,
-                outcomes: &outcomes,
+                states: &states,
                 simulations: &simulations,
                 gains: !gains.is_empty(),
             };
             Some(pathwise::pathwise(&on, &terms, &settings, &mut scalars)?)
         }
-        Some(_) | None => None,
+        false => None,
     };
     let moved: BTreeSet<ParameterId> =
         over.iter().flat_map(|&kernel| kernel_parameters(model, kernel)).collect();
@@ -328,11 +320,10 @@ fn assemble(
             .flat_map(|layer| parameters_of(&model.network, layer))
             .collect::<BTreeSet<_>>()
     };
-    let imagined = start
-        .iter()
-        .chain(&transition)
-        .map(|draw| &draw.head)
-        .chain(outcomes.iter().map(|outcome| &outcome.head));
+    let imagined = states.iter().flat_map(|of| {
+        let with = of.outcomes.iter().map(|outcome| &outcome.head);
+        std::iter::once(&of.draw.head).chain(with)
+    });
     let drawn_by: BTreeSet<ParameterId> =
         draws.iter().map(|(draw, _)| &draw.head).chain(imagined).flat_map(of_head).collect();
     let mut used = drawn_by.clone();
@@ -418,7 +409,10 @@ fn assemble(
     }
     let mut draws: Vec<Draw> = draws.into_iter().map(|(draw, _)| draw).collect();
     draws.truncate(policy_at + 1);
-    let moves_states = scored_model.is_some() || scored_start.is_some();
+    for (of, scores) in states.iter_mut().zip(scores) {
+        of.scores = scores;
+    }
+    let moves_states = states.iter().any(StateDraw::is_scored);
     let of_steps = |read: &Read| matches!(read, Read::Variable(_) | Read::Time);
     let beyond = draws.len() > 1
         || moves_states
@@ -497,11 +491,7 @@ fn assemble(
         settings,
         environment,
         draws,
-        start,
-        transition,
-        outcomes,
-        scored_model,
-        scored_start,
+        states,
         pathwise,
         simulations,
         baseline_reads,
@@ -528,6 +518,16 @@ impl Plan {
     /// The draw of a step that no other one of it reads.
     pub fn last_draw(&self) -> &Draw {
         self.draws.last().expect("plan: a step draws an action")
+    }
+
+    /// The first state, where a learned kernel draws it.
+    pub fn first_state(&self) -> Option<&StateDraw> {
+        self.states.iter().find(|of| of.draw.once)
+    }
+
+    /// The next state, where a learned model draws it in the environment's place.
+    pub fn next_state(&self) -> Option<&StateDraw> {
+        self.states.iter().find(|of| !of.draw.once)
     }
 
     /// It draws options, which no world takes.
@@ -612,7 +612,7 @@ impl Plan {
 
     /// It is rolled out in the environment itself.
     pub fn is_real(&self) -> bool {
-        self.transition.is_none()
+        self.next_state().is_none()
     }
 
     /// Gives all bounds of the run another seed.

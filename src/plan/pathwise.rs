@@ -2,7 +2,7 @@
 //! no parameter moves, so that the terms of the bound are differentiated in what was drawn (Kingma
 //! and Welling 2014; Heess et al. 2015).
 
-use super::draw::{Draw, Outcome};
+use super::draw::{Draw, Outcome, StateDraw};
 use super::read::{Credited, Read};
 use super::settings::{OptionGradient, Settings, Update};
 use super::simulation::Simulation;
@@ -68,9 +68,7 @@ pub(super) struct Imagined<'a> {
     pub environment: EnvironmentId,
     /// What a step draws, the action last.
     pub draws: &'a [&'a Draw],
-    pub start: Option<&'a Draw>,
-    pub transition: &'a Draw,
-    pub outcomes: &'a [Outcome],
+    pub states: &'a [StateDraw],
     /// What kernels imagine before they draw.
     pub simulations: &'a [Simulation],
     /// Exponents read information gains.
@@ -78,9 +76,20 @@ pub(super) struct Imagined<'a> {
 }
 
 impl Imagined<'_> {
+    /// What draws the next state.
+    fn transition(&self) -> &Draw {
+        let next = self.states.iter().map(|of| &of.draw).find(|draw| !draw.once);
+        next.expect("plan: a gradient goes through what a model imagines")
+    }
+
+    /// What is drawn with states.
+    fn outcomes(&self) -> impl Iterator<Item = &Outcome> {
+        self.states.iter().flat_map(|of| &of.outcomes)
+    }
+
     /// All that kernels draw.
     fn all(&self) -> impl Iterator<Item = &Draw> {
-        self.draws.iter().copied().chain(self.start).chain([self.transition])
+        self.draws.iter().copied().chain(self.states.iter().map(|of| &of.draw))
     }
 }
 
@@ -377,36 +386,36 @@ fn of_draws(on: &Imagined) -> Vec<Diagnostic> {
                 .hint("take the gradient by scores: `estimator = score`"),
         );
     };
-    for outcome in on.outcomes {
+    for outcome in on.outcomes() {
         match (&outcome.of, &outcome.head) {
             (Subject::End, _) => refuse(
-                span(on.transition),
+                span(on.transition()),
                 format!(
                     "`{}` draws the end of an episode: it comes or does not, and no gradient \
                      passes through that",
-                    name(on.transition)
+                    name(on.transition())
                 ),
             ),
             (_, Head::Real { family, .. }) if family.has_path() => {}
             (Subject::Reward(_) | Subject::Read(_), _) => refuse(
-                span(on.transition),
+                span(on.transition()),
                 format!(
                     "`{}` draws a reward that is no smooth function of noise: no gradient passes \
                      through it",
-                    name(on.transition)
+                    name(on.transition())
                 ),
             ),
         }
     }
     if let Dynamics::Written { end: Some(_), .. } = environment.dynamics
-        && !on.outcomes.iter().any(|outcome| outcome.of == Subject::End)
+        && !on.outcomes().any(|outcome| outcome.of == Subject::End)
     {
         let message = format!(
             "episodes of `{}` end by a condition on the state: they end or do not, and no \
              gradient passes through that",
             environment.name
         );
-        refuse(span(on.transition), message);
+        refuse(span(on.transition()), message);
     }
     if on.gains {
         errors.push(refused(
@@ -425,7 +434,7 @@ fn of_terms(on: &Imagined, terms: &[Term]) -> Vec<Diagnostic> {
             Some("reads variables at other steps than its own")
         }
         Quantity::Density { density, compared_with: ComparedWith::Expression(_) }
-            if density.kernel != on.transition.kernel =>
+            if density.kernel != on.transition().kernel =>
         {
             Some("compares what is drawn with a density that is written")
         }
@@ -455,7 +464,7 @@ fn of_networks(on: &Imagined, terms: &[Term], followed: &BTreeSet<VariableId>) -
     let roots = on
         .all()
         .flat_map(|draw| draw.head.layers())
-        .chain(on.outcomes.iter().flat_map(|outcome| outcome.head.layers()))
+        .chain(on.outcomes().flat_map(|outcome| outcome.head.layers()))
         .chain(beside)
         .chain(on.simulations.iter().flat_map(|simulation| {
             [simulation.world.layers(), simulation.policy.layers()].concat()
@@ -547,9 +556,8 @@ fn of_expression(
     scalars: &mut Scalars,
 ) -> Result<Vec<(Input, ExprId)>, &'static str> {
     let environment = on.model.environment(on.environment);
-    let told = |reward: u32| {
-        on.outcomes.iter().any(|outcome| outcome.of == Subject::Reward(reward as usize))
-    };
+    let told =
+        |reward: u32| on.outcomes().any(|outcome| outcome.of == Subject::Reward(reward as usize));
     let from = scalars.graph.clone();
     let rewards = |node: &Node| {
         let Node::Input(InputId(id)) = node else { return None };

@@ -4,7 +4,7 @@ use super::keys::key_named;
 use super::pathwise::variable_of;
 use super::{
     Baseline, Beside, Credited, Draw, DrawGradient, Estimator, KEYS, OptionGradient, Plan,
-    Precision, Quantity, Ratio, RatioOf, Subject,
+    Precision, Quantity, Ratio, RatioOf, StateDraw, Subject,
 };
 use crate::bound::Reparameterised;
 use crate::model::parameters_of;
@@ -68,14 +68,22 @@ impl Plan {
         let width = self.width();
         writeln!(f)?;
         writeln!(f, "gradient")?;
-        let model = self.transition.iter().filter(|_| self.scored_model.is_some());
-        let start = self.start.iter().filter(|_| self.scored_start.is_some());
+        let of_states = |once: bool| {
+            let scored = self.states.iter().filter(|of| of.is_scored());
+            scored.map(|of| &of.draw).filter(move |draw| draw.once == once)
+        };
         let name = |draw: &Draw| format!("`{}`", self.model.kernel(draw.kernel).name);
         let beside = self.scored_beside().iter().map(|beside| match beside {
             Beside::Observation => "the observation".to_owned(),
             Beside::Simulation => "what kernels imagine".to_owned(),
         });
-        let all = self.draws.iter().chain(model).map(name).chain(beside).chain(start.map(name));
+        let all = self
+            .draws
+            .iter()
+            .chain(of_states(false))
+            .map(name)
+            .chain(beside)
+            .chain(of_states(true).map(name));
         for (number, name) in all.enumerate() {
             if self.terms.iter().all(|term| term.credit[number].is_none()) {
                 continue;
@@ -177,10 +185,10 @@ impl Plan {
     }
 
     fn write_terms(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(draw) = &self.transition {
+        if let Some(StateDraw { draw, outcomes, .. }) = self.next_state() {
             let (state, kernel) =
                 (&self.model.variable(draw.variable).name, &self.model.kernel(draw.kernel).name);
-            let drawn = self.outcomes.iter().map(|outcome| match outcome.of {
+            let drawn = outcomes.iter().map(|outcome| match outcome.of {
                 Subject::Reward(reward) => format!(
                     "`{}[t]`",
                     self.model.environment(self.environment).rewards[reward].name

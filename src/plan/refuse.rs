@@ -65,8 +65,7 @@ fn outside(model: &Model, at: EnvironmentId, environments: &Environments) -> Vec
 pub fn imagined_from_outside(plan: Plan) -> Result<Plan, Vec<Diagnostic>> {
     let all = || plan.turns().chain(&plan.watched);
     let imagined = all().find(|plan| {
-        plan.model.environment(plan.environment).is_outside()
-            && (plan.start.is_some() || plan.transition.is_some())
+        plan.model.environment(plan.environment).is_outside() && !plan.states.is_empty()
     });
     let Some(imagined) = imagined else { return Ok(plan) };
     let environment = imagined.model.environment(imagined.environment);

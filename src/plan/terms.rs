@@ -2,7 +2,7 @@
 //! which draws it credits; what is not run is refused.
 
 use super::classifier::Classifier;
-use super::draw::{Draw, kernel_head, lead};
+use super::draw::{Draw, StateDraw, kernel_head, lead};
 use super::in_place::InPlace;
 use super::parts::{Part, of_values, parts, predicts};
 use super::read::Version;
@@ -193,8 +193,7 @@ pub(super) struct Planner<'a> {
     pub policy: &'a Draw,
     pub environment: EnvironmentId,
     /// What draws the first state, and the next one, where that is a learned model.
-    pub start: Option<&'a Draw>,
-    pub transition: Option<&'a Draw>,
+    pub states: &'a [StateDraw],
     /// Of the file's density ratios.
     pub classifiers: &'a [Classifier],
     /// Kernels in the place of distributions in place.
@@ -464,7 +463,7 @@ impl Planner<'_> {
 
     /// A learned model draws the state.
     fn is_imagined(&self, factor: FactorRef) -> bool {
-        self.start.into_iter().chain(self.transition).any(|draw| draw.factor == factor)
+        self.states.iter().any(|of| of.draw.factor == factor)
     }
 
     /// What stands in a term is the density of the draw itself, of which its partner's is taken

@@ -106,11 +106,7 @@ impl Plan {
         let settings = Settings { baseline: super::Baseline::None, ..self.settings.clone() };
         let nothing = BTreeSet::new;
         Plan {
-            start: None,
-            transition: None,
-            outcomes: Vec::new(),
-            scored_model: None,
-            scored_start: None,
+            states: Vec::new(),
             pathwise: None,
             terms: Vec::new(),
             trained: nothing(),

@@ -40,8 +40,8 @@ pub(in crate::engine) struct Objective<E> {
     pub told: Told,
     /// By draw: those of a step, and the next and the first state where its score is taken.
     pub draws: Vec<Advantages<E>>,
-    /// Where the first state's is taken, what it is credited with.
-    start: Option<StartCredit<E>>,
+    /// What first states are credited with, of those that are scored.
+    starts: Vec<StartCredit<E>>,
     /// The first that is credited: a learned value is that of what is to come before it.
     valued: usize,
     /// Where options are summed out: what all draws are then credited with stands in the first of
@@ -107,10 +107,8 @@ struct Sample<'a, E> {
     weight: &'a [f64],
     /// By draw of a step.
     draws: Vec<Drawn<'a, E>>,
-    /// Of the next states that a model draws, where their score is taken.
-    of_model: Option<AtPoints<'a, E>>,
-    /// Of the first states, likewise.
-    of_start: Option<AtPoints<'a, E>>,
+    /// Of the states that models draw, where their score is taken.
+    scored: Vec<AtPoints<'a, E>>,
     /// What whole trajectories give, by density of the bound.
     densities: Vec<AtPoints<'a, E>>,
     enumeration: Option<&'a Enumeration<E>>,
@@ -179,8 +177,7 @@ struct PartPoints<E> {
 #[derive(Default)]
 struct Part<E> {
     drawn: Vec<PartDrawn<E>>,
-    model: PartPoints<E>,
-    start: PartPoints<E>,
+    scored: Vec<PartPoints<E>>,
     densities: Vec<PartPoints<E>>,
     network: Arc<Activations<E>>,
     target: Vec<E>,
@@ -194,7 +191,7 @@ impl<E: Number> Objective<E> {
             gradient: parameters.zero_gradient(),
             told: Told::default(),
             draws: (0..program.credited()).map(|_| Advantages::new()).collect(),
-            start: program.scored_start.as_ref().map(|_| StartCredit::new()),
+            starts: (program.row_draws()..program.credited()).map(|_| StartCredit::new()).collect(),
             valued: (program.plan.unserved..program.row_draws())
                 .filter(|&draw| program.is_served(draw))
                 .find(|&draw| program.terms.iter().any(|term| term.credits[draw].is_some()))
@@ -267,9 +264,11 @@ impl<E: Number> Objective<E> {
                 values,
             );
         }
-        if let (Some(start), Some(draw)) = (&mut self.start, self.draws.last_mut()) {
-            let ledger = (&episodes.ledger, &episodes.rows.weight[..]);
-            start.assess(program, ledger, (&episodes.after, &episodes.totals.lengths), draw);
+        let ledger = (&episodes.ledger, &episodes.rows.weight[..]);
+        for (at, start) in self.starts.iter_mut().enumerate() {
+            let number = program.row_draws() + at;
+            let after = (&episodes.after[..], &episodes.totals.lengths[..]);
+            start.assess((program, number), ledger, after, &mut self.draws[number]);
         }
         self.returns.clear(1);
         if settings.normalize.returns {
@@ -317,10 +316,10 @@ impl<E: Number> Objective<E> {
         for (draw, all) in self.draws.iter_mut().zip(all).take(credited) {
             draw.compare(&episodes.rows, (all, others));
         }
-        if let (Some(start), Some(draw), Some(all)) =
-            (&self.start, self.draws.last_mut(), all.last())
-        {
-            start.compare(&program.plan.settings.baseline, (all, others), draw);
+        for (at, start) in self.starts.iter().enumerate() {
+            let number = program.row_draws() + at;
+            let draw = &mut self.draws[number];
+            start.compare(&program.plan.settings.baseline, (&all[number], others), draw);
         }
     }
 
@@ -346,16 +345,12 @@ impl<E: Number> Objective<E> {
             trajectories: &episodes.rows.trajectory,
             weight: &episodes.rows.weight,
             draws: episodes.draws.iter().zip(&self.draws).map(Drawn::of).collect(),
-            of_model: program
-                .scored_model
-                .as_ref()
-                .and(self.draws.get(program.draws.len()))
-                .map(|of| AtPoints::scored(&episodes.scored_model, of, weighing.share)),
-            of_start: self
-                .start
-                .as_ref()
-                .and(self.draws.last())
-                .map(|of| AtPoints::scored(&episodes.scored_start, of, weighing.share)),
+            scored: program
+                .scored
+                .iter()
+                .zip(&episodes.scored)
+                .map(|(of, rows)| AtPoints::scored(rows, &self.draws[of.credit], weighing.share))
+                .collect(),
             densities: densities(episodes, weighing.share),
             enumeration: self.enumeration.as_ref(),
             enumerated: self.draws.first(),
@@ -395,8 +390,10 @@ impl<E: Number> Objective<E> {
         };
         anew(&mut self.order, self.times.len());
         let part = &mut self.part;
-        anew(&mut part.model.order, episodes.scored_model.points.len());
-        anew(&mut part.start.order, episodes.scored_start.points.len());
+        part.scored.resize_with(episodes.scored.len(), PartPoints::default);
+        for (part, of) in part.scored.iter_mut().zip(&episodes.scored) {
+            anew(&mut part.order, of.points.len());
+        }
         part.densities.resize_with(episodes.densities.len(), PartPoints::default);
         for (part, of) in part.densities.iter_mut().zip(&episodes.densities) {
             anew(&mut part.order, of.points.len());
@@ -437,14 +434,11 @@ impl<E: Number> Objective<E> {
         // a point stands in one minibatch of a pass
         let share = parts as f64 / program.plan.settings.trajectories as f64;
         let at = (parameters.values(), (part, parts), share);
-        let of_model = program.scored_model.as_ref().zip(self.draws.get(program.draws.len()));
-        let of_model = of_model.map(|(of, worth)| {
-            mine.model.gather((of, &episodes.scored_model), Some(&worth.advantage), at)
+        let scored = program.scored.iter().zip(&episodes.scored).zip(&mut mine.scored);
+        let scored = scored.map(|((of, rows), part)| {
+            part.gather((&of.density, rows), Some(&self.draws[of.credit].advantage), at)
         });
-        let of_start = program.scored_start.as_ref().zip(self.draws.last());
-        let of_start = of_start.map(|(of, worth)| {
-            mine.start.gather((of, &episodes.scored_start), Some(&worth.advantage), at)
-        });
+        let scored = scored.collect();
         let densities = program.densities.iter().zip(&episodes.densities).zip(&mut mine.densities);
         let densities = densities.map(|(of, part)| part.gather(of, None, at)).collect();
         gather(&self.draws[self.valued].target, rows, 1, &mut mine.target);
@@ -457,8 +451,7 @@ impl<E: Number> Objective<E> {
             trajectories: &mine.trajectories,
             weight: &episodes.rows.weight,
             draws: mine.drawn.iter().map(PartDrawn::as_drawn).collect(),
-            of_model,
-            of_start,
+            scored,
             densities,
             // the plan takes no minibatches where options are summed out
             enumeration: None,
@@ -507,8 +500,7 @@ impl<E: Number> Sample<'_, E> {
         let mut tape = Tape::reusing(scratch);
         let mut weighted = Vec::new();
         if weighing.aim != Aim::Baseline {
-            let of = (program.scored_start.as_ref(), self.of_start.as_ref());
-            self.weigh_points(program, of, (&mut tape, parameters), weighing, &mut weighted);
+            self.weigh_scored((program, true), (&mut tape, parameters), weighing, &mut weighted);
         }
         if rows == 0 {
             // all have ended where they started
@@ -559,8 +551,7 @@ impl<E: Number> Sample<'_, E> {
             );
         } else if weighing.aim != Aim::Baseline {
             self.weigh_draws(program, &mut tape, &roots, weighing, &mut weighted);
-            let of = (program.scored_model.as_ref(), self.of_model.as_ref());
-            self.weigh_points(program, of, (&mut tape, parameters), weighing, &mut weighted);
+            self.weigh_scored((program, false), (&mut tape, parameters), weighing, &mut weighted);
             let on = (&mut tape, parameters, self.weight);
             weigh_densities(&self.densities, program, on, &mut weighted);
             if program.plan.settings.kl_target.is_some() {
@@ -656,20 +647,31 @@ impl<E: Number> Sample<'_, E> {
         }
     }
 
-    /// The scores of the states that a model draws: of the next ones one for each row, of the first
-    /// ones one for each trajectory.
-    fn weigh_points(
+    /// The scores of the first states that models draw, or of the next ones.
+    fn weigh_scored(
         &self,
-        program: &CompiledProgram<E>,
-        (density, at): (Option<&Density>, Option<&AtPoints<E>>),
+        (program, once): (&CompiledProgram<E>, bool),
         (tape, parameters): (&mut Tape<E>, &Parameters<E>),
         weighing: Weighing,
         weighted: &mut Vec<(Matrix<E>, Vec<E>)>,
     ) {
-        let (Some(density), Some(at)) = (density, at) else { return };
-        if at.points.is_empty() {
-            return;
+        for (of, at) in program.scored.iter().zip(&self.scored) {
+            if of.once == once && !at.points.is_empty() {
+                let on = (&mut *tape, parameters);
+                self.weigh_points((program, &of.density, at), on, weighing, weighted);
+            }
         }
+    }
+
+    /// The score of a state: of a next one one for each row, of a first one one for each
+    /// trajectory.
+    fn weigh_points(
+        &self,
+        (program, density, at): (&CompiledProgram<E>, &Density, &AtPoints<E>),
+        (tape, parameters): (&mut Tape<E>, &Parameters<E>),
+        weighing: Weighing,
+        weighted: &mut Vec<(Matrix<E>, Vec<E>)>,
+    ) {
         let points = 0..at.points.len();
         let roots = tape.network(&density.network, parameters, at.network, points);
         let log_prob = density.family.log_density(tape, &roots, at.last, at.draws);

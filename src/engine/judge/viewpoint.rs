@@ -144,7 +144,7 @@ pub fn random_parameters(
 
 /// The kernels that draw.
 fn drawn(plan: &Plan) -> impl Iterator<Item = KernelId> {
-    plan.draws.iter().chain(&plan.start).chain(&plan.transition).map(|draw| draw.kernel)
+    plan.draws.iter().chain(plan.states.iter().map(|of| &of.draw)).map(|draw| draw.kernel)
 }
 
 fn tables(plan: &Plan, parameters: &Parameters<f64>) -> Result<Vec<KernelTable>, EngineError> {

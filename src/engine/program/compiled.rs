@@ -10,6 +10,7 @@ use super::gain::{Gain, PAIRS};
 use super::imagine::Imagination;
 use super::point::Frozen;
 use super::ratio::Ratio;
+use super::scored::{Scored, scored_draws};
 use super::simulation::Simulator;
 use super::through::Through;
 use super::weights::Weights;
@@ -25,8 +26,8 @@ use crate::engine::numeric::stream::GAINS;
 use crate::expr::{ExprId, Node};
 use crate::model::{FiniteDomain, Input};
 use crate::plan::{
-    Baseline, Beside, Credited, Draw, Extent, OptionGradient, Plan, Prior, Quantity, Subject,
-    Version,
+    Baseline, Beside, Credited, Draw, Extent, OptionGradient, Plan, Prior, Quantity, StateDraw,
+    Subject, Version,
 };
 use crate::world::{Told, World};
 use std::ops::Range;
@@ -40,14 +41,10 @@ pub(in crate::engine) struct CompiledProgram<'a, E> {
     /// What the world takes of them.
     pub joint: Joint<E>,
     pub densities: Vec<Density>,
-    /// Where a learned model draws the first states.
-    pub start: Option<Imagination>,
-    /// Where a learned model draws the next states: what draws them in a rollout.
-    pub imagination: Option<Imagination>,
-    /// That of the next states, where their score is taken.
-    pub scored_model: Option<Density>,
-    /// That of the first states, likewise.
-    pub scored_start: Option<Density>,
+    /// Where learned models draw states, in the plan's order: what draws them in a rollout.
+    pub states: Vec<Imagination>,
+    /// The densities of states whose score is taken.
+    pub scored: Vec<Scored>,
     /// What kernels imagine before they draw, in the plan's order.
     pub simulators: Vec<Simulator>,
     /// What classifiers tell apart, in the order of its terms.
@@ -131,20 +128,21 @@ impl<'a, E: Number> CompiledProgram<'a, E> {
     /// Where the environment cannot be sampled or a network cannot run, in one sentence.
     pub fn new(plan: &'a Plan) -> Result<CompiledProgram<'a, E>, EngineError> {
         let model = &plan.model;
-        let world = match plan.transition {
+        let starts = plan.first_state().is_some();
+        let world = match plan.next_state() {
             None if model.environment(plan.environment).is_outside() => {
                 World::hosted(model, plan.environment, &plan.environments)
             }
-            None if plan.start.is_some() => World::started(model, plan.environment),
+            None if starts => World::started(model, plan.environment),
             None => World::compile(model, plan.environment),
-            Some(_) => {
-                let rewards = plan.outcomes.iter().filter_map(|outcome| match outcome.of {
+            Some(StateDraw { outcomes, .. }) => {
+                let rewards = outcomes.iter().filter_map(|outcome| match outcome.of {
                     Subject::Reward(reward) => Some(reward),
                     Subject::Read(_) | Subject::End => None,
                 });
                 let rewards: Vec<usize> = rewards.collect();
-                let told = Told { rewards: &rewards, end: rewards.len() < plan.outcomes.len() };
-                World::followed(model, plan.environment, plan.start.is_some(), told)
+                let told = Told { rewards: &rewards, end: rewards.len() < outcomes.len() };
+                World::followed(model, plan.environment, starts, told)
             }
         };
         let world = world.map_err(|error| EngineError::Unsupported(error.to_string()))?;
@@ -261,22 +259,12 @@ impl<'a, E: Number> CompiledProgram<'a, E> {
                 .map(|(draw, reference)| StepDraw::new(plan, draw, reference))
                 .collect::<Result<_, _>>()?,
             densities,
-            start: plan.start.as_ref().map(|draw| Imagination::new(plan, draw, &[])).transpose()?,
-            imagination: plan
-                .transition
-                .as_ref()
-                .map(|draw| Imagination::new(plan, draw, &plan.outcomes))
-                .transpose()?,
-            scored_model: plan
-                .scored_model
-                .as_ref()
-                .map(|density| Density::compile(plan, density))
-                .transpose()?,
-            scored_start: plan
-                .scored_start
-                .as_ref()
-                .map(|density| Density::compile(plan, density))
-                .transpose()?,
+            states: plan
+                .states
+                .iter()
+                .map(|of| Imagination::new(plan, of))
+                .collect::<Result<_, _>>()?,
+            scored: Scored::all(plan)?,
             simulators: Simulator::all(plan)?,
             ratios: Ratio::all(plan)?,
             collects: false,
@@ -299,6 +287,11 @@ impl<E> CompiledProgram<'_, E> {
     pub fn valued_whole(&self) -> impl Iterator<Item = &Whole<E>> {
         let of_options = self.enumerator.iter().flat_map(|enumerator| &enumerator.exponents);
         self.wholes.iter().chain(of_options.map(|(whole, _)| whole))
+    }
+
+    /// What draws first states, or next ones, where a learned model does.
+    pub fn imagination(&self, once: bool) -> Option<(usize, &Imagination)> {
+        self.states.iter().enumerate().find(|(_, of)| of.once == once)
     }
 
     /// The network of a kernel of the last round that a draw's divergence is taken from.
@@ -325,7 +318,7 @@ impl<E> CompiledProgram<'_, E> {
     /// baseline of a start, or of what it reads.
     pub fn compares(&self) -> bool {
         self.plan.settings.baseline == Baseline::LeaveOneOut
-            || self.scored_start.is_some()
+            || self.scored.iter().any(|of| of.once)
             || !self.plan.scored_beside().is_empty()
             || self.plan.unserved > 0
     }
@@ -334,13 +327,12 @@ impl<E> CompiledProgram<'_, E> {
     pub fn reads_trajectories(&self) -> bool {
         self.collects
             || !self.ratios.is_empty()
-            || self.scored_model.is_some()
-            || self.scored_start.is_some()
+            || !self.scored.is_empty()
             || !self.densities.is_empty()
             || !self.gains.is_empty()
             || !self.wholes.is_empty()
             || !self.learning.traced.is_empty()
-            || self.imagination.as_ref().is_some_and(|of| !of.binding.traced.is_empty())
+            || self.states.iter().any(|of| !of.once && !of.binding.traced.is_empty())
             || !self.plan.scored_beside().is_empty()
     }
 
@@ -366,7 +358,7 @@ impl<E> CompiledProgram<'_, E> {
     /// How many draws are credited: those of a step, and the next and the first state where a model
     /// draws it and moves.
     pub fn credited(&self) -> usize {
-        self.row_draws() + usize::from(self.scored_start.is_some())
+        self.draws.len() + self.plan.scored_beside().len() + scored_draws(self.plan, |_| true)
     }
 
     /// Whether a draw is credited with any term, and so scored.
@@ -383,8 +375,8 @@ impl<E> CompiledProgram<'_, E> {
     /// factor draws.
     pub fn row_draws(&self) -> usize {
         self.draws.len()
-            + usize::from(self.scored_model.is_some())
             + self.plan.scored_beside().len()
+            + scored_draws(self.plan, |of| !of.draw.once)
     }
 
     /// What of the world is recorded.

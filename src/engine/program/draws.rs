@@ -112,7 +112,7 @@ impl<E> StepDraw<E> {
         let width = if family.outcomes().is_some() { 0 } else { domain.width() };
         let is_begun = |other: &Draw| other.once && other.variable == draw.variable;
         let begins = plan.draws.iter().position(is_begun).filter(|_| draw.from > 1);
-        let shared = plan.draws.len() > 1 || plan.transition.is_some() || stays_at.is_some();
+        let shared = plan.draws.len() > 1 || plan.next_state().is_some() || stays_at.is_some();
         let (once, from) = (draw.once, draw.from);
         Ok(StepDraw { family, once, from, begins, stays_at, width, shared, reference })
     }

@@ -8,7 +8,7 @@ use crate::engine::family::{Draws, Family};
 use crate::engine::network::forward::Activations;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
-use crate::plan::{Draw, Outcome, Plan, Subject};
+use crate::plan::{Outcome, Plan, StateDraw, Subject};
 use crate::world::{Actions, Batch, World};
 use rand::Rng;
 use std::ops::Range;
@@ -16,6 +16,8 @@ use std::sync::Arc;
 
 /// What draws next states, or first ones.
 pub(in crate::engine) struct Imagination {
+    /// It draws first ones.
+    pub once: bool,
     pub binding: InputBinding,
     pub family: Family,
     /// What is drawn beside: the rewards in their order, then the end; each with its roots.
@@ -45,11 +47,12 @@ pub(in crate::engine) struct Imagined<E> {
 impl Imagination {
     /// # Errors
     /// One sentence, where the network cannot run.
-    pub fn new(plan: &Plan, draw: &Draw, with: &[Outcome]) -> Result<Imagination, EngineError> {
+    pub fn new(plan: &Plan, of: &StateDraw) -> Result<Imagination, EngineError> {
+        let draw = &of.draw;
         let mut layers = draw.head.layers();
-        let mut outcomes = Vec::with_capacity(with.len());
+        let mut outcomes = Vec::with_capacity(of.outcomes.len());
         let (rewards, end): (Vec<&Outcome>, Vec<&Outcome>) =
-            with.iter().partition(|outcome| outcome.of != Subject::End);
+            of.outcomes.iter().partition(|outcome| outcome.of != Subject::End);
         for outcome in rewards.into_iter().chain(end) {
             let first = layers.len();
             layers.extend(outcome.head.layers());
@@ -58,6 +61,7 @@ impl Imagination {
         let part = Part { kernel: draw.kernel, layers, reads: &draw.reads };
         let kernel = plan.model.kernel(draw.kernel).name.clone();
         Ok(Imagination {
+            once: draw.once,
             // a model of the world draws and reads states as they are
             binding: InputBinding::new(plan, &[part], &[], None)?.unscaled(),
             family: Family::of(&draw.head),

@@ -13,6 +13,7 @@ pub(in crate::engine) mod points;
 pub(in crate::engine) mod ratio;
 pub(in crate::engine) mod recorded;
 pub(in crate::engine) mod scaled;
+pub(in crate::engine) mod scored;
 pub(in crate::engine) mod simulation;
 pub(in crate::engine) mod through;
 pub(in crate::engine) mod weights;

@@ -16,7 +16,7 @@ use crate::engine::tables::known_ratio::KnownRatio;
 use crate::engine::tables::tabulate::tabulate;
 use crate::engine::tape::parameters::Parameters;
 use crate::finite::{self, Environment};
-use crate::plan::{Draw, Plan, Read};
+use crate::plan::{Draw, Plan, Read, StateDraw};
 use crate::world::{Told, World};
 
 /// The mean over all trajectories, each with its probability.
@@ -192,15 +192,15 @@ impl Space {
             .is_none_or(|table| (0..table.rows()).all(|row| table.row(row).count() == 1));
         let beside = !plan.weights.is_empty()
             || !plan.simulations.is_empty()
-            || !plan.outcomes.is_empty()
+            || plan.states.iter().any(|of| !of.outcomes.is_empty())
             || plan.pathwise.is_some();
         if !is_certain || beside {
             return Err(unsupported(
                 &"weights, noise, rewards and random observations are drawn, which are not listed",
             ));
         }
-        let start = match &plan.start {
-            Some(draw) => tabulate(&plan.model, parameters, draw.kernel)
+        let start = match plan.first_state() {
+            Some(StateDraw { draw, .. }) => tabulate(&plan.model, parameters, draw.kernel)
                 .map_err(|error| unsupported(&error))?
                 .row(0)
                 .to_vec(),
@@ -222,7 +222,7 @@ impl Space {
             Ok((plan.draw_of(action).expect("plan: it draws every action"), size(action)?))
         });
         let acts = acts.collect::<Result<_, finite::NotFinite>>().map_err(|e| unsupported(&e))?;
-        let (imagined, horizon) = (plan.transition.is_some(), plan.model.horizon.value);
+        let (imagined, horizon) = (plan.next_state().is_some(), plan.model.horizon.value);
         Ok(Space { environment, start, imagined, draws, acts, horizon })
     }
 
@@ -238,7 +238,7 @@ impl Space {
         }
         let world = World::followed(&plan.model, plan.environment, true, Told::default());
         let world = world.map_err(|error| EngineError::Unsupported(error.to_string()))?;
-        Ok(CompiledProgram { world, start: None, imagination: None, ..program })
+        Ok(CompiledProgram { world, states: Vec::new(), ..program })
     }
 
     /// All trajectories that can be.
@@ -330,7 +330,7 @@ fn log_q(
         at.iter().zip(log_p).for_each(|(&trajectory, log_p)| log_q[trajectory as usize] += log_p)
     };
     all.episodes.draws.iter().for_each(|drawn| add(&all.episodes.rows.trajectory, &drawn.log_prob));
-    if let Some(draw) = &program.plan.transition {
+    if let Some(StateDraw { draw, .. }) = program.plan.next_state() {
         let model = draw.density(&program.plan.model, Read::Step(draw.variable, 1));
         let mut rows = DensityRows::default();
         rows.evaluate(

@@ -107,7 +107,7 @@ pub fn memory(plan: &Plan) -> Result<Memory, EngineError> {
             let row: f64 = of_step.map(|density| of.density(density)).sum();
             batches += settings.refit_batch as f64 * row;
         }
-        if program.imagination.is_some() || settings.refits > 0 {
+        if program.imagination(false).is_some() || settings.refits > 0 {
             let width = (2 * program.world.state_width()
                 + program.world.action_width()
                 + program.world.rewards()
@@ -226,7 +226,11 @@ impl Rows<'_> {
                 + state as f64 * number
                 + 2.0 * INDEX;
         }
-        for density in program.densities.iter().chain(&program.scored_model) {
+        for density in program
+            .densities
+            .iter()
+            .chain(program.scored.iter().filter(|of| !of.once).map(|of| &of.density))
+        {
             bytes += self.density(density);
         }
         for ratio in &program.ratios {
@@ -239,9 +243,8 @@ impl Rows<'_> {
         }
         if program.through.is_some() {
             let imagined = program
-                .imagination
-                .as_ref()
-                .map_or(0.0, |imagined| self.network(&imagined.binding.network));
+                .imagination(false)
+                .map_or(0.0, |(_, imagined)| self.network(&imagined.binding.network));
             let previous: f64 = (0..program.draws.len())
                 .filter_map(|draw| program.previous_of(draw))
                 .map(|(binding, _)| self.network(&binding.network))

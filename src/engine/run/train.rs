@@ -141,7 +141,7 @@ fn train<E: Number>(
     for program in
         programs.iter_mut().filter(|program| learners.contains(&program.plan.environment))
     {
-        program.collects = program.imagination.is_none();
+        program.collects = program.imagination(false).is_none();
     }
     let stop = run.stop();
     programs.iter_mut().for_each(|program| program.stop = stop.clone());
@@ -332,7 +332,7 @@ fn last_of<'t, 'a, E: Number>(turns: &'t [Turn<'a, E>]) -> &'t BoundTrainer<'a, 
 fn live_steps<E: Number>(turns: &[Turn<E>], imagined: bool) -> u64 {
     turns
         .iter()
-        .filter(|turn| turn.plan.transition.is_some() == imagined)
+        .filter(|turn| turn.plan.next_state().is_some() == imagined)
         .map(|turn| turn.trainer.env_steps)
         .sum()
 }

@@ -35,12 +35,11 @@ pub(in crate::engine) struct Episodes<E> {
     pub after: Vec<E>,
     pub network: Arc<Activations<E>>,
     pub densities: Vec<DensityRows<E>>,
-    /// Of the next and of the first states, where their score is taken.
-    pub scored_model: DensityRows<E>,
-    pub scored_start: DensityRows<E>,
+    /// Of the states whose score is taken.
+    pub scored: Vec<DensityRows<E>>,
     pub ratios: Vec<RatioRows<E>>,
-    pub imagined_start: Imagined<E>,
-    pub imagined: Imagined<E>,
+    /// By what draws states.
+    pub states: Vec<Imagined<E>>,
     pub slopes: SlopeRows<E>,
     /// What kernels imagined before they drew.
     pub simulated: Simulated<E>,
@@ -80,11 +79,9 @@ impl<E: Number> Episodes<E> {
             after: vec![<E as Float>::ZERO; trajectories],
             network: Arc::new(Activations::default()),
             densities: program.densities.iter().map(|_| DensityRows::default()).collect(),
-            scored_model: DensityRows::default(),
-            scored_start: DensityRows::default(),
+            scored: program.scored.iter().map(|_| DensityRows::default()).collect(),
             ratios: program.ratios.iter().map(|_| RatioRows::default()).collect(),
-            imagined_start: Imagined::default(),
-            imagined: Imagined::default(),
+            states: program.states.iter().map(|_| Imagined::default()).collect(),
             slopes: SlopeRows::new(program.through.as_ref(), trajectories),
             gains: vec![Vec::new(); program.gains.len()],
             schedules: Vec::new(),

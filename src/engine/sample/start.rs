@@ -47,7 +47,7 @@ impl<E: Number> StartCredit<E> {
     /// sums of all shards, unless there is no baseline.
     pub fn assess(
         &mut self,
-        program: &CompiledProgram<E>,
+        (program, number): (&CompiledProgram<E>, usize),
         (ledger, weight): (&Ledger<E>, &[f64]),
         (after, lengths): (&[E], &[u32]),
         out: &mut Advantages<E>,
@@ -65,7 +65,7 @@ impl<E: Number> StartCredit<E> {
         let discount = program.plan.settings.discount;
         let faded = |t: u32| <E as Float>::of(discount.powi(t as i32 - 1));
         for (term, entries) in program.terms.iter().zip(&ledger.entries) {
-            if term.credits.last().is_some_and(Option::is_some) {
+            if term.credits[number].is_some() {
                 entries.iter().for_each(|&(t, trajectory, value)| {
                     self.here[trajectory as usize] += faded(t) * value
                 });

@@ -360,7 +360,7 @@ fn a_start_that_is_hidden_has_a_classifier_of_its_own() {
          }\n         infer",
     );
     // real steps from learned starts are no imagined ones
-    assert!(planned(&alone).turns().any(|plan| plan.start.is_some() && plan.is_real()));
+    assert!(planned(&alone).turns().any(|plan| plan.first_state().is_some() && plan.is_real()));
 }
 
 /// One step from one cell to one of two, of which the second pays and ends; `world` predicts all of

@@ -54,11 +54,11 @@ impl<E: Number> Trajectories<'_, E> {
         let Trajectories { program, episodes, .. } = *self;
         let count = episodes.size();
         let mut paths = Paths::new(program.plan.settings.discount, self.parameters.values());
-        if let Some(start) = &program.start
+        if let Some((at, start)) = program.imagination(true)
             && start.family.is_smooth()
             && self.follows(Variable::State)
         {
-            let state = self.draw(tape, (start, &episodes.imagined_start), 0..count, &[]).0;
+            let state = self.draw(tape, (start, &episodes.states[at]), 0..count, &[]).0;
             paths.keep(Variable::State, (1, 1), state.value);
         }
         // kernels that are imagined with move by other bounds
@@ -312,29 +312,33 @@ impl<E: Number> Trajectories<'_, E> {
         weighted: &mut Weighted<E>,
     ) {
         let Trajectories { program, episodes, .. } = *self;
-        let imagination = program
-            .imagination
-            .as_ref()
+        let (at, imagination) = program
+            .imagination(false)
             .expect("plan: a gradient through draws is of imagined steps");
         let inputs = Self::inputs(tape, paths, &imagination.binding, *t);
-        let (of, drawn) = (imagination, &episodes.imagined);
+        let (of, drawn) = (imagination, &episodes.states[at]);
         let family = &of.family;
         if !self.follows(Variable::State) || !family.is_smooth() {
             let activations = (&drawn.network, rows.clone());
             let roots =
                 tape.network_through(&of.binding.network, self.parameters, activations, &inputs);
-            if program.scored_model.is_some() {
+            for scored in program.scored.iter().filter(|of| !of.once) {
                 let drawn = part(&drawn.drawn, rows.clone(), family.width());
                 let roots = &roots[of.binding.draws[0].clone()];
                 let log_prob = family.log_density(tape, roots, &[], &drawn);
-                weighted.push((log_prob, self.scored(program.draws.len(), rows.clone())));
+                weighted.push((log_prob, self.scored(scored.credit, rows.clone())));
             }
             return;
         }
         let (next, roots) = self.draw(tape, (of, drawn), rows.clone(), &inputs);
         let rewards = (0..).zip(&program.plan.model.environment(program.plan.environment).rewards);
         let told = rewards.filter(|(at, _)| {
-            program.plan.outcomes.iter().any(|outcome| outcome.of == Subject::Reward(*at))
+            program
+                .plan
+                .states
+                .iter()
+                .flat_map(|of| &of.outcomes)
+                .any(|outcome| outcome.of == Subject::Reward(*at))
         });
         for (((_, places), drawn), (reward, _)) in of.outcomes.iter().zip(&drawn.outcomes).zip(told)
         {

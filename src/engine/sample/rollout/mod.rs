@@ -176,22 +176,22 @@ impl<E: Number> Rollout<E> {
         self.episodes.simulated.begin(stream);
         self.episodes.clear(program);
         self.gains.iter_mut().for_each(GainRows::clear);
-        match (&self.listed, &program.start) {
+        match (&self.listed, program.imagination(true)) {
             (Some(listed), _) => {
                 self.batch.begin(&program.world, Actions::Numbers(listed.starts()), &mut random)
             }
             (None, None) => self.batch.reset(&program.world, &mut random),
-            (None, Some(start)) => {
+            (None, Some((at, start))) => {
                 let on = (&program.world, &mut self.batch);
                 start.begin(
                     on,
                     point.present,
                     &mut self.feeds,
-                    &mut self.episodes.imagined_start,
+                    &mut self.episodes.states[at],
                     &mut random,
                 );
                 self.work.origin.copy_from_slice(self.batch.origin());
-                let broken = self.episodes.imagined_start.broken.take();
+                let broken = self.episodes.states[at].broken.take();
                 self.is_broken(broken, Arose::Kernel, 1);
             }
         }
@@ -355,11 +355,13 @@ impl<E: Number> Rollout<E> {
                 expressions.read_before(&program.world, batch, live, values)
             });
         }
-        if let Some(of) = program.imagination.as_ref().filter(|of| !of.binding.traced.is_empty()) {
+        if let Some((_, of)) =
+            program.imagination(false).filter(|(_, of)| !of.binding.traced.is_empty())
+        {
             self.read_earlier((program, &of.binding, point.present), t, live);
         }
         let Rollout { episodes, batch, feeds, work, exponents, listed, .. } = &mut *self;
-        let Episodes { draws, slopes, imagined, .. } = episodes;
+        let Episodes { draws, slopes, states, .. } = episodes;
         let drawn = |at: usize| draws[at].taken(&program.draws[at], rows.clone(), &feeds.drawn[at]);
         let before = |at: usize| feeds.last[at].as_actions(live);
         program.exponents.read_drawn(live, drawn, before, exponents);
@@ -370,14 +372,14 @@ impl<E: Number> Rollout<E> {
         }
         let Work { joint, taken, origin, .. } = work;
         let done = program.joint.actions(drawn, live, joint);
-        match (listed, &program.imagination) {
+        match (listed, program.imagination(false)) {
             (Some(listed), _) => {
                 let mut next = Vec::with_capacity(live);
                 listed.read_states(t + 1, &origin[..live], &mut next);
                 batch.follow(&program.world, done, (Actions::Numbers(&next), &[]), random);
             }
             (None, None) => batch.step(&program.world, done, random),
-            (None, Some(imagination)) => {
+            (None, Some((at, imagination))) => {
                 taken.copy(done, live);
                 let done = taken.as_actions(live);
                 let kept = if program.through.is_some() { first } else { 0 };
@@ -385,7 +387,7 @@ impl<E: Number> Rollout<E> {
                     (&program.world, batch),
                     (point.present, done, kept),
                     feeds,
-                    imagined,
+                    &mut states[at],
                     random,
                 );
             }
@@ -394,7 +396,8 @@ impl<E: Number> Rollout<E> {
             self.hold_outside(program, Some(t));
             return;
         }
-        let broken = self.episodes.imagined.broken.take().map(|found| (found, Arose::Kernel));
+        let broken = self.episodes.states.iter_mut().find_map(|of| of.broken.take());
+        let broken = broken.map(|found| (found, Arose::Kernel));
         let broken =
             broken.or_else(|| Some((reached::of_world(program, &self.batch, live)?, Arose::World)));
         if let Some((found, arose)) = broken {

@@ -68,25 +68,15 @@ impl<E: Number> Rollout<E> {
     /// What whole trajectories give to the densities of the bound, and to its density ratio.
     fn evaluate_densities(&mut self, program: &CompiledProgram<E>, point: Point<E>) {
         let Rollout { episodes, fault, .. } = self;
-        let Episodes {
-            rows,
-            totals,
-            trace,
-            draws,
-            densities,
-            ledger,
-            ratios,
-            scored_model,
-            scored_start,
-            ..
-        } = episodes;
+        let Episodes { rows, totals, trace, draws, densities, ledger, ratios, scored, .. } =
+            episodes;
         let lengths = totals.lengths.clone();
         let on = EpisodeView { rows, lengths: &lengths, horizon: program.horizon, trace, draws };
-        if let Some(of) = &program.scored_model {
-            scored_model.evaluate(of, point, &on);
-        }
-        if let Some(of) = &program.scored_start {
-            start::evaluate(scored_start, of, point, &on);
+        for (of, rows) in program.scored.iter().zip(scored) {
+            match of.once {
+                true => start::evaluate(rows, &of.density, point, &on),
+                false => rows.evaluate(&of.density, point, &on),
+            }
         }
         let mut hold = |term: usize, value: E, point: (u32, u32)| {
             if !Float::is_finite(value) && fault.is_none() {
