@@ -58,7 +58,7 @@ pub fn alternatives(
         plan.turns().filter(|turn| !turn.terms.is_empty()).map(alone).collect()
     };
     let (plain, own) = (turns(&plain), turns(&own));
-    let by_scores = match plain.iter().any(|turn| turn.pathwise.is_some()) {
+    let by_scores = match plain.iter().any(|turn| turn.is_pathwise()) {
         true => by_scores(model).map(|plan| turns(&plan)),
         false => None,
     };
@@ -66,8 +66,8 @@ pub fn alternatives(
     let mut found = Vec::new();
     for (at, (plain, own)) in plain.iter().zip(own).enumerate() {
         let mut of_bound = of_bound(plain, own);
-        for one in of_bound.iter_mut().filter(|one| one.plan.pathwise.is_some()) {
-            let scored = by_scores.get(at).filter(|scored| scored.pathwise.is_none());
+        for one in of_bound.iter_mut().filter(|one| one.plan.is_pathwise()) {
+            let scored = by_scores.get(at).filter(|scored| !scored.is_pathwise());
             one.by_scores = scored.map(|plan| with_baseline(plan, Baseline::LeaveOneOut));
         }
         found.extend(of_bound);
@@ -93,7 +93,7 @@ const KEPT: [&str; 4] = ["baseline", "ratio", "estimator", "threads"];
 fn of_bound(plain: &Plan, own: Plan) -> Vec<Alternative> {
     let mut found = unbiased(plain);
     if is_scored(plain)
-        && plain.pathwise.is_none()
+        && !plain.is_pathwise()
         && let Some(plan) = without_kl_to_go(with_baseline(plain, Baseline::LeaveOneOut))
     {
         found.push(Alternative {
@@ -158,7 +158,7 @@ fn unbiased(plain: &Plan) -> Vec<Alternative> {
             against_exponents(&plain.model, on, &plain.draws, &plain.terms)
         });
     // through draws, options are drawn
-    if against.is_none() && plain.pathwise.is_none() {
+    if against.is_none() && !plain.is_pathwise() {
         let mut plan = with_baseline(plain, Baseline::LeaveOneOut);
         plan.settings.options = OptionGradient::Enumerated;
         let on = (&plain.graph, &plain.model.inputs[..]);
@@ -200,7 +200,7 @@ fn is_same(one: &Plan, other: &Plan) -> bool {
     baseline
         && (&a.critics, a.discount, a.kl_to_go, a.options)
             == (&b.critics, b.discount, b.kl_to_go, b.options)
-        && one.pathwise.is_some() == other.pathwise.is_some()
+        && one.is_pathwise() == other.is_pathwise()
 }
 
 fn claim(own: &Plan) -> Claim {

@@ -90,8 +90,8 @@ pub struct Plan {
     /// Where a next state is scored it stands behind the draws of a step, as a draw; a first one
     /// stands behind all others.
     pub states: Vec<StateDraw>,
-    /// Where the gradient goes through what is drawn.
-    pub pathwise: Option<Pathwise>,
+    /// How the gradient goes through what is drawn; it follows nothing where it does not.
+    pub paths: Pathwise,
     /// What kernels imagine before they draw.
     pub simulations: Vec<Simulation>,
     /// What the baseline's network reads at `t`; empty where it is none.
@@ -295,7 +295,7 @@ fn assemble(
     });
     let scores: Vec<Vec<Density>> = scores.collect::<Result<_, _>>()?;
     let gains = gain::gains(&planner, &weights)?;
-    let pathwise = match through && imagines {
+    let paths = match through && imagines {
         true => {
             let of_step: Vec<&Draw> = draws[..=policy_at].iter().map(|(draw, _)| draw).collect();
             let on = pathwise::Imagined {
@@ -308,9 +308,9 @@ fn assemble(
                 simulations: &simulations,
                 gains: !gains.is_empty(),
             };
-            Some(pathwise::pathwise(&on, &terms, &settings, &mut scalars)?)
+            pathwise::pathwise(&on, &terms, &settings, &mut scalars)?
         }
-        false => None,
+        false => Pathwise::default(),
     };
     let moved: BTreeSet<ParameterId> =
         over.iter().flat_map(|&kernel| kernel_parameters(model, kernel)).collect();
@@ -492,7 +492,7 @@ fn assemble(
         environment,
         draws,
         states,
-        pathwise,
+        paths,
         simulations,
         baseline_reads,
         unserved,
@@ -540,9 +540,14 @@ impl Plan {
         self.draws.iter().rposition(|draw| draw.variable == variable)
     }
 
+    /// The gradient goes through draws.
+    pub fn is_pathwise(&self) -> bool {
+        !self.paths.followed.is_empty()
+    }
+
     /// What keeps its score beside the draws of kernels.
     pub fn scored_beside(&self) -> &[Beside] {
-        self.pathwise.as_ref().map_or(&[], |pathwise| &pathwise.scored)
+        &self.paths.scored
     }
 
     /// The density ratios of the bound that classifiers estimate, each with the number of its

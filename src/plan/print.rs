@@ -106,7 +106,7 @@ impl Plan {
         for term in self
             .terms
             .iter()
-            .filter(|term| term.pathwise || self.pathwise.is_some() && through.contains(&term.id))
+            .filter(|term| term.pathwise || self.is_pathwise() && through.contains(&term.id))
         {
             match &term.quantity {
                 Quantity::Ratio(Ratio { model: Some(model), turned: true, .. }) => {
@@ -116,7 +116,7 @@ impl Plan {
                 _ => writeln!(f, "  pathwise through {}", term.name)?,
             }
         }
-        if self.pathwise.is_some() {
+        if self.is_pathwise() {
             let drawn = self.derivation.gradient.reparameterised.iter();
             let kernel = |draw: &Reparameterised| match draw.kernel {
                 Some(kernel) => format!("`{}`", self.model.kernel(kernel).name),

@@ -107,7 +107,7 @@ impl Plan {
         let nothing = BTreeSet::new;
         Plan {
             states: Vec::new(),
-            pathwise: None,
+            paths: super::Pathwise::default(),
             terms: Vec::new(),
             trained: nothing(),
             region: nothing(),
@@ -181,7 +181,7 @@ fn verify_credit(model: &Model, planned: &[Plan]) -> Result<(), Vec<Diagnostic>>
         OF_BASELINES.contains(&setting.key.as_str())
             || critic::is_key(&setting.key)
             || setting.key == "kl_to_go"
-            || setting.key == "discount" && plan.pathwise.is_none()
+            || setting.key == "discount" && !plan.is_pathwise()
     };
     let is_scored =
         |plan: &&Plan| plan.terms.iter().any(|term| term.credit.iter().any(Option::is_some));
@@ -250,15 +250,13 @@ fn two_estimators(model: &Model) -> Vec<Diagnostic> {
 fn verify_estimator(model: &Model, planned: &[Plan]) -> Result<(), Vec<Diagnostic>> {
     let asked = |plan: &&Plan| plan.settings.estimator == DrawGradient::Pathwise;
     let own = |plan: &Plan| plan.own_settings.iter().any(|key| key == "estimator");
-    let idle = planned.iter().filter(asked).filter(|plan| plan.pathwise.is_none());
+    let idle = planned.iter().filter(asked).filter(|plan| !plan.is_pathwise());
     let lines =
         model.objectives.iter().flat_map(|objective| &objective.settings).chain(&model.settings);
     let Some(setting) = lines.into_iter().find(|setting| setting.key == "estimator") else {
         return Ok(());
     };
-    if idle.clone().any(own)
-        || idle.count() > 0 && planned.iter().all(|plan| plan.pathwise.is_none())
-    {
+    if idle.clone().any(own) || idle.count() > 0 && planned.iter().all(|plan| !plan.is_pathwise()) {
         let (message, hint) = match planned.iter().any(|plan| !plan.is_real()) {
             true => (
                 "`estimator = pathwise` goes through draws that are smooth functions of noise, and \

@@ -46,7 +46,7 @@ impl Variable {
 
     /// Gradient goes through what is drawn of it.
     pub fn is_followed(self, plan: &Plan) -> bool {
-        let followed = plan.pathwise.iter().flat_map(|pathwise| &pathwise.followed);
+        let followed = plan.paths.followed.iter();
         followed.into_iter().any(|&variable| Variable::of(plan, variable) == Some(self))
     }
 

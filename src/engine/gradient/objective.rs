@@ -44,9 +44,9 @@ pub(in crate::engine) struct Objective<E> {
     starts: Vec<StartCredit<E>>,
     /// The first that is credited: a learned value is that of what is to come before it.
     valued: usize,
-    /// Where options are summed out: what all draws are then credited with stands in the first of
+    /// By draw that is summed out: what all draws are then credited with stands in the first of
     /// `draws`.
-    enumeration: Option<Enumeration<E>>,
+    summed: Vec<Enumeration<E>>,
     /// What the baseline's network said, in nats.
     values: Vec<E>,
     /// Of what the baseline is fitted to, in nats.
@@ -111,7 +111,7 @@ struct Sample<'a, E> {
     scored: Vec<AtPoints<'a, E>>,
     /// What whole trajectories give, by density of the bound.
     densities: Vec<AtPoints<'a, E>>,
-    enumeration: Option<&'a Enumeration<E>>,
+    summed: &'a [Enumeration<E>],
     /// What all draws are credited with where options are summed out.
     enumerated: Option<&'a Advantages<E>>,
     /// Whose rows they all are, where none is left out, and the advantages of all of its draws.
@@ -196,7 +196,7 @@ impl<E: Number> Objective<E> {
                 .filter(|&draw| program.is_served(draw))
                 .find(|&draw| program.terms.iter().any(|term| term.credits[draw].is_some()))
                 .unwrap_or(program.plan.unserved),
-            enumeration: program.enumerator.as_ref().map(|_| Enumeration::default()),
+            summed: program.summed.iter().map(|_| Enumeration::default()).collect(),
             values: Vec::new(),
             returns: Sums::default(),
             times: Vec::new(),
@@ -231,8 +231,7 @@ impl<E: Number> Objective<E> {
             values = &self.values;
         }
         let mut sampled = 0..program.row_draws();
-        if let (Some(enumeration), Some(enumerator)) = (&mut self.enumeration, &program.enumerator)
-        {
+        for (enumeration, enumerator) in self.summed.iter_mut().zip(&program.summed) {
             let draw = &mut self.draws[0];
             enumeration.assess(enumerator, program, episodes, point, &mut draw.credit);
             draw.assess_credit(
@@ -312,7 +311,7 @@ impl<E: Number> Objective<E> {
         (all, others): (&[StepSums], Others),
     ) {
         // summed out, all draws of a step are credited alike
-        let credited = if self.enumeration.is_some() { 1 } else { program.row_draws() };
+        let credited = if !self.summed.is_empty() { 1 } else { program.row_draws() };
         for (draw, all) in self.draws.iter_mut().zip(all).take(credited) {
             draw.compare(&episodes.rows, (all, others));
         }
@@ -352,7 +351,7 @@ impl<E: Number> Objective<E> {
                 .map(|(of, rows)| AtPoints::scored(rows, &self.draws[of.credit], weighing.share))
                 .collect(),
             densities: densities(episodes, weighing.share),
-            enumeration: self.enumeration.as_ref(),
+            summed: &self.summed,
             enumerated: self.draws.first(),
             episodes: Some((episodes, &self.draws)),
             previous,
@@ -454,7 +453,7 @@ impl<E: Number> Objective<E> {
             scored,
             densities,
             // the plan takes no minibatches where options are summed out
-            enumeration: None,
+            summed: &[],
             enumerated: None,
             episodes: None,
             previous: None,
@@ -509,7 +508,7 @@ impl<E: Number> Sample<'_, E> {
             }
             return told;
         }
-        let through = program.through.as_ref().zip(self.episodes);
+        let through = self.episodes.filter(|_| program.is_pathwise());
         // what goes through draws is on the tape step by step; the fit of a value is not a part of
         // it
         let is_needed = through.is_none() || binding.value.is_some() && weighing.aim != Aim::Policy;
@@ -518,7 +517,7 @@ impl<E: Number> Sample<'_, E> {
         } else {
             Vec::new()
         };
-        if let Some((through, (episodes, draws))) = through
+        if let Some((episodes, draws)) = through
             && weighing.aim != Aim::Baseline
         {
             let of_density = |density: &Density| density.version == Version::Previous;
@@ -528,7 +527,7 @@ impl<E: Number> Sample<'_, E> {
             let previous = reads_previous.then(|| parameters.frozen_at(self.previous));
             let whole = pathwise::Trajectories {
                 program,
-                through,
+                through: &program.through,
                 parameters,
                 previous: previous.as_ref(),
                 episodes,
@@ -536,19 +535,19 @@ impl<E: Number> Sample<'_, E> {
                 share: weighing.share,
             };
             whole.weigh(&mut tape, &mut weighted);
-        } else if let (Some(enumeration), Some(enumerator), Some((episodes, _))) =
-            (self.enumeration, &program.enumerator, self.episodes)
+        } else if let (false, Some((episodes, _))) = (self.summed.is_empty(), self.episodes)
             && weighing.aim != Aim::Baseline
         {
-            let on = (&mut tape, parameters);
-            enumeration.weigh(
-                (enumerator, program, episodes),
-                on,
-                self.enumerated.expect("objective: what is summed out has its credit"),
-                self.times,
-                |trajectory| weighing.share * episodes.rows.weight_of(trajectory),
-                &mut weighted,
-            );
+            for (enumeration, enumerator) in self.summed.iter().zip(&program.summed) {
+                enumeration.weigh(
+                    (enumerator, program, episodes),
+                    (&mut tape, parameters),
+                    self.enumerated.expect("objective: what is summed out has its credit"),
+                    self.times,
+                    |trajectory| weighing.share * episodes.rows.weight_of(trajectory),
+                    &mut weighted,
+                );
+            }
         } else if weighing.aim != Aim::Baseline {
             self.weigh_draws(program, &mut tape, &roots, weighing, &mut weighted);
             self.weigh_scored((program, false), (&mut tape, parameters), weighing, &mut weighted);

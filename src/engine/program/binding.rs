@@ -258,22 +258,22 @@ impl InputBinding {
         };
         let network = NetworkPlan::compile_acting(model, &roots, source, simulated)
             .map_err(|error| EngineError::Unsupported(error.to_string()))?;
-        let network = match &plan.pathwise {
-            Some(pathwise) => {
+        let network = match plan.is_pathwise() {
+            true => {
                 let read = |at: usize| Variable::read(plan, earlier.borrow()[at].0, 0);
                 let of = |feed: Feed| match feed {
                     Feed::Traced(at) => read(at).map(|(variable, _)| variable),
                     _ => feed.reads_at(0, &[]).map(|(variable, _)| variable),
                 };
                 let follows = |feed: Feed| match feed {
-                    Feed::Simulated(_) => pathwise.imagines,
+                    Feed::Simulated(_) => plan.paths.imagines,
                     _ => of(feed).is_some_and(|variable| variable.is_followed(plan)),
                 };
                 network
                     .following(model, |source| source != ELSEWHERE && follows(Feed::of(source)))
                     .map_err(|error| EngineError::Unsupported(error.to_string()))?
             }
-            None => network,
+            false => network,
         };
         // a window that ends at its own step is there once that is drawn
         let drawn_now = |feed: Feed| match feed {

@@ -51,8 +51,8 @@ pub(in crate::engine) struct CompiledProgram<'a, E> {
     pub ratios: Vec<Ratio<E>>,
     /// Its real transitions are kept.
     pub collects: bool,
-    /// Where the gradient sums over the option.
-    pub enumerator: Option<Enumerator<E>>,
+    /// The draws that the gradient sums over; with one, all draws of a step are credited alike.
+    pub summed: Vec<Enumerator<E>>,
     /// What acting needs: all that draws, and kernels with the present parameters that divergences
     /// are taken from.
     pub acting: InputBinding,
@@ -66,8 +66,8 @@ pub(in crate::engine) struct CompiledProgram<'a, E> {
     pub horizon: usize,
     pub weights: Weights,
     pub gains: Vec<Gain>,
-    /// Where the gradient goes through what is drawn.
-    pub through: Option<Through<E>>,
+    /// How expressions move with what is drawn, where the gradient goes through that.
+    pub through: Through<E>,
     /// By what the run is asked to end.
     pub stop: Stop,
 }
@@ -242,9 +242,9 @@ impl<'a, E: Number> CompiledProgram<'a, E> {
             Baseline::None | Baseline::LeaveOneOut => None,
         };
         let densities = Density::all(plan)?;
-        let enumerator = match plan.settings.options {
-            OptionGradient::Enumerated if plan.draws.len() > 1 => Some(Enumerator::new(plan)?),
-            OptionGradient::Enumerated | OptionGradient::Sampled => None,
+        let summed = match plan.settings.options {
+            OptionGradient::Enumerated if plan.draws.len() > 1 => vec![Enumerator::new(plan)?],
+            OptionGradient::Enumerated | OptionGradient::Sampled => Vec::new(),
         };
         Ok(CompiledProgram {
             plan,
@@ -268,7 +268,7 @@ impl<'a, E: Number> CompiledProgram<'a, E> {
             simulators: Simulator::all(plan)?,
             ratios: Ratio::all(plan)?,
             collects: false,
-            enumerator,
+            summed,
             exponents: Expressions::sampled(plan),
             wholes: Whole::all(plan),
             terms,
@@ -285,13 +285,18 @@ impl<E> CompiledProgram<'_, E> {
     /// The exponents that are valued when trajectories are whole, those at options that were not
     /// drawn among them.
     pub fn valued_whole(&self) -> impl Iterator<Item = &Whole<E>> {
-        let of_options = self.enumerator.iter().flat_map(|enumerator| &enumerator.exponents);
+        let of_options = self.summed.iter().flat_map(|summed| &summed.exponents);
         self.wholes.iter().chain(of_options.map(|(whole, _)| whole))
     }
 
     /// What draws first states, or next ones, where a learned model does.
     pub fn imagination(&self, once: bool) -> Option<(usize, &Imagination)> {
         self.states.iter().enumerate().find(|(_, of)| of.once == once)
+    }
+
+    /// The gradient goes through draws.
+    pub fn is_pathwise(&self) -> bool {
+        self.plan.is_pathwise()
     }
 
     /// The network of a kernel of the last round that a draw's divergence is taken from.
@@ -338,7 +343,7 @@ impl<E> CompiledProgram<'_, E> {
 
     /// The gradient goes through what kernels imagine.
     pub fn imagines_through(&self) -> bool {
-        self.plan.pathwise.as_ref().is_some_and(|pathwise| pathwise.imagines)
+        self.plan.paths.imagines
     }
 
     /// Which draw of a row something is that keeps its score beside those of kernels.

@@ -134,7 +134,7 @@ pub(in crate::engine) fn followed(
     outputs: usize,
     reads: &[Read],
 ) -> Result<NetworkPlan, EngineError> {
-    if plan.pathwise.is_none() {
+    if !plan.is_pathwise() {
         return Ok(network);
     }
     let follows = |formal: u32| {

@@ -111,7 +111,7 @@ impl Simulator {
             let mut all = Scaled::all(plan).into_iter();
             all.find(|(variable, _)| *variable == written.state).map(|(_, scaled)| scaled)
         };
-        let follows = plan.pathwise.as_ref().is_some_and(|pathwise| pathwise.imagines);
+        let follows = plan.paths.imagines;
         let of = |kernel, head| {
             let drawer = Drawer::new(model, (kernel, head), written.state, follows)?;
             let is_drawn = plan.draws.iter().any(|draw| draw.kernel == kernel);

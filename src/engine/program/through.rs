@@ -25,18 +25,16 @@ pub(in crate::engine) struct SlopeRows<E> {
     pub terms: Vec<Vec<E>>,
     pub prior: Vec<Vec<E>>,
     pub observation: Vec<Vec<E>>,
-    values: Option<[Values<E>; 3]>,
+    values: [Values<E>; 3],
 }
 
 impl<E: Number> Through<E> {
-    /// Where the plan asks for it.
-    pub fn of(plan: &Plan) -> Option<Through<E>> {
-        let pathwise = plan.pathwise.as_ref()?;
-        Some(Through {
-            terms: Slopes::of(plan, &pathwise.slopes),
-            prior: Slopes::of(plan, &pathwise.of_prior),
-            observation: Slopes::of(plan, &pathwise.of_observation),
-        })
+    pub fn of(plan: &Plan) -> Through<E> {
+        Through {
+            terms: Slopes::of(plan, &plan.paths.slopes),
+            prior: Slopes::of(plan, &plan.paths.of_prior),
+            observation: Slopes::of(plan, &plan.paths.of_observation),
+        }
     }
 
     fn all(&self) -> [&Slopes<E>; 3] {
@@ -61,16 +59,15 @@ impl<E: Number> SlopeRows<E> {
         terms.iter_mut().chain(prior).chain(observation).for_each(Vec::clear);
     }
 
-    /// Room for `rows` rows, where there are derivatives.
-    pub fn new(of: Option<&Through<E>>, rows: usize) -> SlopeRows<E> {
-        let values = of.map(|of| of.all().map(|slopes| slopes.expressions.values(rows)));
+    /// Room for `rows` rows.
+    pub fn new(of: &Through<E>, rows: usize) -> SlopeRows<E> {
+        let values = of.all().map(|slopes| slopes.expressions.values(rows));
         SlopeRows { terms: Vec::new(), prior: Vec::new(), observation: Vec::new(), values }
     }
 
     /// Reads what stands before a step, or what a step has made, as `fill` does it.
     pub fn read(&mut self, of: &Through<E>, mut fill: impl FnMut(&Expressions<E>, &mut Values<E>)) {
-        let Some(values) = &mut self.values else { return };
-        for (slopes, values) in of.all().into_iter().zip(values) {
+        for (slopes, values) in of.all().into_iter().zip(&mut self.values) {
             fill(&slopes.expressions, values);
         }
     }
@@ -78,7 +75,6 @@ impl<E: Number> SlopeRows<E> {
     /// Appends the slopes of the `live` rows of a step, which has been made.
     pub fn add(&mut self, of: &Through<E>, t: usize, live: usize) {
         let SlopeRows { terms, prior, observation, values } = self;
-        let Some(values) = values else { return };
         let lists = of.all().into_iter().zip(values).zip([terms, prior, observation]);
         for ((slopes, values), out) in lists {
             slopes.expressions.run(t, 0..live, values);
@@ -91,8 +87,7 @@ impl<E: Number> SlopeRows<E> {
 
     /// Moves what is scheduled to a batch.
     pub fn move_schedules(&mut self, of: &Through<E>, batch: u64, batches: u64) {
-        let Some(values) = &mut self.values else { return };
-        for (slopes, values) in of.all().into_iter().zip(values) {
+        for (slopes, values) in of.all().into_iter().zip(&mut self.values) {
             slopes.expressions.move_schedules(batch, batches, values);
         }
     }

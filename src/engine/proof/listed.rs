@@ -193,7 +193,7 @@ impl Space {
         let beside = !plan.weights.is_empty()
             || !plan.simulations.is_empty()
             || plan.states.iter().any(|of| !of.outcomes.is_empty())
-            || plan.pathwise.is_some();
+            || plan.is_pathwise();
         if !is_certain || beside {
             return Err(unsupported(
                 &"weights, noise, rewards and random observations are drawn, which are not listed",

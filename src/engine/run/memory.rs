@@ -236,12 +236,12 @@ impl Rows<'_> {
         for ratio in &program.ratios {
             bytes += 2.0 * INDEX + self.network(&ratio.network);
         }
-        if program.enumerator.is_some() {
+        if !program.summed.is_empty() {
             // pairs of what is drawn, with their densities
             let pairs = (program.draws[0].family.numbers() as f64).powi(2);
             bytes += pairs * (2.0 * INDEX + 4.0 * WIDE + 2.0 * number);
         }
-        if program.through.is_some() {
+        if program.is_pathwise() {
             let imagined = program
                 .imagination(false)
                 .map_or(0.0, |(_, imagined)| self.network(&imagined.binding.network));

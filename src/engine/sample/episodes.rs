@@ -82,7 +82,7 @@ impl<E: Number> Episodes<E> {
             scored: program.scored.iter().map(|_| DensityRows::default()).collect(),
             ratios: program.ratios.iter().map(|_| RatioRows::default()).collect(),
             states: program.states.iter().map(|_| Imagined::default()).collect(),
-            slopes: SlopeRows::new(program.through.as_ref(), trajectories),
+            slopes: SlopeRows::new(&program.through, trajectories),
             gains: vec![Vec::new(); program.gains.len()],
             schedules: Vec::new(),
             simulated: Simulated::new(),

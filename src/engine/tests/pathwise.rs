@@ -284,7 +284,7 @@ fn through_observations_options_and_what_was_before() {
 fn assert_same_mean(text: &str, batches: u64) {
     let with = |estimator: &str| planned(&text.replace("pathwise", estimator));
     let (scored, followed) = (with("score"), with("pathwise"));
-    assert!(scored.pathwise.is_none() && followed.pathwise.is_some());
+    assert!(!scored.is_pathwise() && followed.is_pathwise());
     let mut parameters = Parameters::<f64>::initial(&scored.model, 3);
     let shifts = numbers(parameters.values().len(), 11);
     parameters.values_mut().iter_mut().zip(shifts).for_each(|(value, shift)| *value += 0.3 * shift);

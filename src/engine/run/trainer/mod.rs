@@ -283,7 +283,7 @@ impl<'a, E: Number> BoundTrainer<'a, E> {
         let program = shared.program;
         let plan = self.plan;
         let is_plain = program.draws.len() == 1
-            && program.through.is_none()
+            && !program.is_pathwise()
             && plan.weights.is_empty()
             && plan.simulations.is_empty();
         if !is_plain || !program.reads_previous() {

@@ -119,8 +119,8 @@ impl<E: Number> Rollout<E> {
         for (whole, values) in program.wholes.iter().zip(&mut self.wholes) {
             whole.move_schedules(batch, batches, values);
         }
-        if let Some(through) = &program.through {
-            self.episodes.slopes.move_schedules(through, batch, batches);
+        if program.is_pathwise() {
+            self.episodes.slopes.move_schedules(&program.through, batch, batches);
         }
     }
 
@@ -349,9 +349,9 @@ impl<E: Number> Rollout<E> {
             );
         }
         program.exponents.read_before(&program.world, &self.batch, live, &mut self.exponents);
-        if let (Some(through), Keep::Rows) = (&program.through, keep) {
+        if program.is_pathwise() && keep == Keep::Rows {
             let Rollout { batch, episodes, .. } = self;
-            episodes.slopes.read(through, |expressions, values| {
+            episodes.slopes.read(&program.through, |expressions, values| {
                 expressions.read_before(&program.world, batch, live, values)
             });
         }
@@ -365,8 +365,8 @@ impl<E: Number> Rollout<E> {
         let drawn = |at: usize| draws[at].taken(&program.draws[at], rows.clone(), &feeds.drawn[at]);
         let before = |at: usize| feeds.last[at].as_actions(live);
         program.exponents.read_drawn(live, drawn, before, exponents);
-        if let (Some(through), Keep::Rows) = (&program.through, keep) {
-            slopes.read(through, |expressions, values| {
+        if program.is_pathwise() && keep == Keep::Rows {
+            slopes.read(&program.through, |expressions, values| {
                 expressions.read_drawn(live, drawn, before, values)
             });
         }
@@ -382,7 +382,7 @@ impl<E: Number> Rollout<E> {
             (None, Some((at, imagination))) => {
                 taken.copy(done, live);
                 let done = taken.as_actions(live);
-                let kept = if program.through.is_some() { first } else { 0 };
+                let kept = if program.is_pathwise() { first } else { 0 };
                 imagination.step(
                     (&program.world, batch),
                     (point.present, done, kept),
@@ -422,22 +422,22 @@ impl<E: Number> Rollout<E> {
             }
         }
         program.exponents.read_after(&program.world, &self.batch, live, &mut self.exponents);
-        if let (Some(through), Keep::Rows) = (&program.through, keep) {
+        if program.is_pathwise() && keep == Keep::Rows {
             let Rollout { batch, episodes, .. } = self;
-            episodes.slopes.read(through, |expressions, values| {
+            episodes.slopes.read(&program.through, |expressions, values| {
                 expressions.read_after(&program.world, batch, live, values)
             });
         }
         if !program.gains.is_empty() {
             self.evaluate_gains(program, point.frozen, t, live);
         }
-        if let (Some(through), Keep::Rows) = (&program.through, keep) {
+        if program.is_pathwise() && keep == Keep::Rows {
             let Rollout { episodes: Episodes { slopes, .. }, gains, .. } = self;
-            slopes.read(through, |expressions, values| {
+            slopes.read(&program.through, |expressions, values| {
                 let all = gains.iter().enumerate();
                 all.for_each(|(at, own)| expressions.put_gain(at, &own.values, values));
             });
-            slopes.add(through, t, live);
+            slopes.add(&program.through, t, live);
         }
         program.exponents.run(t, 0..live, &mut self.exponents);
         for (density, rows) in program.densities.iter().zip(&mut self.episodes.densities) {

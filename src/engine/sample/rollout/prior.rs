@@ -39,14 +39,14 @@ impl<E: Number> Rollout<E> {
                     );
                     &work.prior[..]
                 }
-                KlReference::Itself if point.previous.is_none() && program.through.is_none() => {
+                KlReference::Itself if point.previous.is_none() && !program.is_pathwise() => {
                     reference.extend_from_slice(numbers);
                     &reference[first..]
                 }
                 KlReference::Itself | KlReference::Previous(_) => {
                     let (binding, roots) =
                         program.previous_of(number).expect("rollout: it is of the last round");
-                    let at = if program.through.is_some() { rows.clone() } else { 0..live };
+                    let at = if program.is_pathwise() { rows.clone() } else { 0..live };
                     let previous = Arc::get_mut(previous)
                         .expect("rollout: the tape of the last gradient is gone");
                     let parameters = point.previous.unwrap_or(point.present);
