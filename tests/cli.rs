@@ -219,6 +219,52 @@ fn set_takes_a_key_away() {
     assert_eq!(numbers("taken"), numbers("again"));
 }
 
+/// A key is the same whatever its spaces, and what is of no key is refused.
+#[test]
+fn set_takes_the_keys_of_ratios() {
+    let folder = folder();
+    let text = "model two
+        horizon T = 3
+        hidden environment chain {
+          state  s : 0..3
+          action a : { left, right }
+          reward r in [-1, 0]
+          s[1] ~ Uniform
+          s[t+1] ~ Mixture(0.9: Delta(clamp(s[t] + 2 * a[t] - 1, 0, 3)), 0.1: Delta(s[t]))
+          r[t] = if s[t+1] == 3 then 0 else -1
+        }
+        kernel pi(a | s)        = Categorical(logits = table(s))
+        kernel start(s)         = Categorical(logits = linear(1))
+        kernel world(s' | s, a) = Categorical(logits = table(s, a))
+        prior      { s[1] ~ chain.initial; a[t] ~ Uniform; s[t+1] ~ chain.transition(s[t], a[t]) }
+        likelihood { R[t] ~ exp(r[t]) }
+        posterior  { s[1] ~ start; a[t] ~ pi(s[t]); s[t+1] ~ world(s[t], a[t]) }
+        infer { ratio(start) = table(s); ratio(world) = table(s, a, s'); steps = 2 }";
+    fs::write(folder.path().join("two.rlmodel"), text).expect("written");
+    let network = |set: &str| {
+        let outcome = run(folder.path(), &["plan", "two.rlmodel", "--set", set]);
+        assert_eq!(outcome.code, 0, "--set {set}: {}", outcome.err);
+        outcome.out
+    };
+    let plain = network("infer.ratio(world)=mlp(s, a, s', hidden = [3])");
+    assert!(plain.contains("hidden = [3]"), "{plain}");
+    assert_eq!(network("infer. ratio ( world )=mlp(s, a, s', hidden = [3])"), plain);
+    for set in ["infer.ratio(world=table(s)", "infer.ratio world)=table(s)", "infer.=1"] {
+        let outcome = run(folder.path(), &["plan", "two.rlmodel", "--set", set]);
+        assert_eq!(outcome.code, 2, "--set {set}: {}", outcome.err);
+    }
+    // by both of its kernels, and again as it was run
+    let key = "infer.ratio( chain.transition , world )=table(s')";
+    let sets = ["--set", "infer.ratio(world)=default", "--set", key];
+    infer(folder.path(), &[&["two.rlmodel", "--out", "once", "--quiet"], &sets[..]].concat());
+    infer(folder.path(), &["once/model.rlmodel", "--out", "again", "--quiet"]);
+    assert_equal_files(
+        &["metrics.jsonl"],
+        &folder.path().join("once"),
+        &folder.path().join("again"),
+    );
+}
+
 #[test]
 fn a_mixture_of_choices_is_checked_and_trains() {
     let folder = folder();

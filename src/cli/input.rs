@@ -164,7 +164,7 @@ fn is_of_set(told: &Diagnostic, sources: &[Source]) -> bool {
 pub fn sets(arguments: &SetArguments) -> Result<Sets, Failure> {
     let split = arguments.set.iter().map(|set| match set.split_once('=') {
         Some((name, value)) if !name.trim().is_empty() && !value.trim().is_empty() => {
-            Ok((name.trim().to_owned(), value.trim().to_owned()))
+            Ok((called(name.trim()), value.trim().to_owned()))
         }
         _ => Err(Failure::Usage(format!(
             "`--set {set}` has to be `--set NAME=VALUE`, such as \
@@ -172,6 +172,12 @@ pub fn sets(arguments: &SetArguments) -> Result<Sets, Failure> {
         ))),
     });
     split.collect()
+}
+
+/// The name as all that reads it has it, whatever spaces a key is written with.
+fn called(name: &str) -> String {
+    name.strip_prefix("infer.")
+        .map_or_else(|| name.to_owned(), |key| format!("infer.{}", ast::SettingKey::read(key)))
 }
 
 /// The values are expressions of the language. A key that there is not is refused by every command,

@@ -64,6 +64,20 @@ pub enum EnvironmentKernel {
     Observation,
 }
 
+impl EnvironmentKernel {
+    pub const ALL: [EnvironmentKernel; 3] =
+        [EnvironmentKernel::Initial, EnvironmentKernel::Transition, EnvironmentKernel::Observation];
+
+    /// As a file has it behind the environment's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            EnvironmentKernel::Initial => "initial",
+            EnvironmentKernel::Transition => "transition",
+            EnvironmentKernel::Observation => "observation",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LayerId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -280,7 +280,7 @@ impl Model {
     }
     /// The value of a key of `infer`, after `--set infer.KEY=VALUE`.
     pub fn setting(&self, key: &str) -> Option<&Setting> {
-        self.settings.iter().find(|s| s.key == key && s.of.is_none())
+        self.settings.iter().find(|s| s.key == key && s.of.is_empty())
     }
 }
 

@@ -1,6 +1,6 @@
 //! What `infer` and `expect` say. Which keys there are and what they mean is the plan's business.
 
-use super::{BoundId, DataId, KernelId, LayerId, Value};
+use super::{BoundId, DataId, EnvironmentId, EnvironmentKernel, KernelId, LayerId, Value};
 use crate::source::Span;
 use crate::syntax::ast;
 
@@ -19,8 +19,8 @@ pub struct Objective {
 #[derive(Clone, Debug)]
 pub struct Setting {
     pub key: String,
-    /// What it is the key of: `ratio(world)`.
-    pub of: Option<SettingOf>,
+    /// What it is the key of: `ratio(world)`, `ratio(world, line.transition)`; nothing of most.
+    pub of: Vec<SettingOf>,
     pub value: SettingValue,
     /// As written, for print.
     pub written: ast::Expr,
@@ -32,6 +32,7 @@ pub struct Setting {
 pub enum SettingOf {
     Kernel(KernelId),
     Data(DataId),
+    Environment(EnvironmentId, EnvironmentKernel),
 }
 
 #[derive(Clone, Debug, PartialEq)]

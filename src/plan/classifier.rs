@@ -59,28 +59,43 @@ impl Apart {
         }
     }
 
-    /// Whether a key of that kernel, or of that data, is of this ratio.
-    fn is_of(self, of: SettingOf) -> bool {
-        let side = match of {
-            SettingOf::Kernel(kernel) => Side::Kernel(kernel),
-            SettingOf::Data(data) => Side::Data(data),
-        };
-        self.real == side || self.model == side
+    /// Whether a key that names these sides is of this ratio.
+    fn is_of(self, sides: &[SettingOf]) -> bool {
+        sides.iter().all(|&of| {
+            let side = Side::of(of);
+            self.real == side || self.model == side
+        })
+    }
+
+    /// What a key can name of it: no distribution in place.
+    fn sides(self) -> Vec<SettingOf> {
+        [self.real, self.model].into_iter().filter_map(Side::named).collect()
     }
 
     /// One side is of recorded data.
     fn is_recorded(self) -> bool {
         [self.real, self.model].into_iter().any(|side| matches!(side, Side::Data(_)))
     }
+}
 
-    /// The names by which a key can be of it.
-    fn names(self, model: &Model) -> Vec<(SettingOf, &str)> {
-        let named = |side| match side {
-            Side::Data(id) => Some((SettingOf::Data(id), model.data[id.0 as usize].name.as_str())),
-            Side::Kernel(id) => Some((SettingOf::Kernel(id), model.kernel(id).name.as_str())),
-            Side::Environment(..) | Side::InPlace(..) => None,
-        };
-        [self.real, self.model].into_iter().filter_map(named).collect()
+impl Side {
+    fn of(named: SettingOf) -> Side {
+        match named {
+            SettingOf::Kernel(kernel) => Side::Kernel(kernel),
+            SettingOf::Data(data) => Side::Data(data),
+            SettingOf::Environment(environment, kernel) => Side::Environment(environment, kernel),
+        }
+    }
+
+    fn named(self) -> Option<SettingOf> {
+        match self {
+            Side::Kernel(kernel) => Some(SettingOf::Kernel(kernel)),
+            Side::Data(data) => Some(SettingOf::Data(data)),
+            Side::Environment(environment, kernel) => {
+                Some(SettingOf::Environment(environment, kernel))
+            }
+            Side::InPlace(..) => None,
+        }
     }
 }
 
@@ -109,19 +124,32 @@ pub(super) fn of_file(
     };
     let mut errors = Vec::new();
     let mut given: Vec<Option<&Setting>> = vec![None; asked.len()];
-    for line in lines.iter().filter(|line| line.of.is_some()) {
-        let Some(of) = line.of else { continue };
-        let name = match of {
-            SettingOf::Kernel(kernel) => model.kernel(kernel).name.as_str(),
-            SettingOf::Data(data) => model.data[data.0 as usize].name.as_str(),
-        };
-        let found: Vec<usize> = (0..asked.len()).filter(|&at| asked[at].apart.is_of(of)).collect();
+    for line in lines.iter().filter(|line| !line.of.is_empty()) {
+        let found: Vec<usize> =
+            (0..asked.len()).filter(|&at| asked[at].apart.is_of(&line.of)).collect();
+        let named: Vec<String> =
+            line.of.iter().map(|&side| format!("`{}`", name_of_side(model, side))).collect();
         match found[..] {
+            _ if line.of.len() == 2 && line.of[0] == line.of[1] => errors.push(wrong(
+                line.span,
+                format!("both sides of this ratio are {}", named[0]),
+                "name each of its two sides once, or one of them".into(),
+            )),
+            [] if named.len() == 1 => errors.push(wrong(
+                line.span,
+                format!(
+                    "{} stands in no density ratio of a bound that is maximised, so that no \
+                     classifier is of it",
+                    named[0]
+                ),
+                "leave it away".into(),
+            )),
             [] => errors.push(wrong(
                 line.span,
                 format!(
-                    "`{name}` stands in no density ratio of a bound that is maximised, so that \
-                     no classifier is of it"
+                    "no density ratio of a bound that is maximised is of {}, so that no \
+                     classifier is",
+                    named.join(" and ")
                 ),
                 "leave it away".into(),
             )),
@@ -131,25 +159,17 @@ pub(super) fn of_file(
                 "leave one of them away".into(),
             )),
             [one] => given[one] = Some(line),
-            _ => {
-                let others: Vec<String> = found
-                    .iter()
-                    .flat_map(|&at| asked[at].apart.names(model))
-                    .filter(|(other, _)| *other != of)
-                    .map(|(_, name)| format!("`ratio({name})`"))
-                    .collect();
-                errors.push(wrong(
-                    line.span,
-                    format!("`{name}` stands in several ratios, and each has its classifier"),
-                    match others.is_empty() {
-                        true => "leave it away: each has a network of its own".to_owned(),
-                        false => format!("name the other side: {}", others.join(" and ")),
-                    },
-                ));
-            }
+            _ => errors.push(wrong(
+                line.span,
+                format!(
+                    "{} stands in several ratios, and each has its classifier",
+                    named.join(" beside ")
+                ),
+                keys_of(model, &asked, &found),
+            )),
         }
     }
-    if let Some(line) = lines.iter().find(|line| line.of.is_none()) {
+    if let Some(line) = lines.iter().find(|line| line.of.is_empty()) {
         let left: Vec<usize> = (0..asked.len()).filter(|&at| given[at].is_none()).collect();
         match left[..] {
             [one] => given[one] = Some(line),
@@ -160,24 +180,15 @@ pub(super) fn of_file(
                 "each ratio of this file has a line of its own, so that `ratio` is of none".into(),
                 "leave it away".into(),
             )),
-            _ => {
-                let names = (0..asked.len()).filter(|at| left.contains(at)).map(|at| {
-                    let name = name_of(model, &asked, at);
-                    format!("`ratio({name}) = …`")
-                });
-                errors.push(wrong(
-                    line.span,
-                    format!(
-                        "one network cannot be the logit of {} ratios, and `ratio` does not say \
-                         of which it is",
-                        left.len()
-                    ),
-                    match left.iter().all(|&at| has_own_name(model, &asked, at)) {
-                        true => format!("write {}", names.collect::<Vec<_>>().join(" and ")),
-                        false => "leave it away: each has a network of its own".to_owned(),
-                    },
-                ));
-            }
+            _ => errors.push(wrong(
+                line.span,
+                format!(
+                    "one network cannot be the logit of {} ratios, and `ratio` does not say of \
+                     which it is",
+                    left.len()
+                ),
+                keys_of(model, &asked, &left),
+            )),
         }
     }
     if !errors.is_empty() {
@@ -211,24 +222,66 @@ pub(super) fn of_file(
     Ok(all)
 }
 
-/// Whether a key can be of one of several ratios.
-fn has_own_name(model: &Model, asked: &[Asked], at: usize) -> bool {
-    let is_own = |of| asked.iter().filter(|other| other.apart.is_of(of)).count() == 1;
-    asked[at].apart.names(model).into_iter().any(|(of, _)| is_own(of))
+/// How to name each of several ratios, as a hint.
+fn keys_of(model: &Model, asked: &[Asked], of: &[usize]) -> String {
+    let keys: Option<Vec<String>> =
+        of.iter().map(|&at| Some(format!("`{} = …`", key_of(model, asked, at)?))).collect();
+    match keys {
+        Some(keys) => format!("write {}", keys.join(" and ")),
+        None => "leave it away: each has a network of its own; or declare the distribution in \
+                 place that stands in one of them as a `kernel`, so that a key can name it"
+            .to_owned(),
+    }
+}
+
+/// The key that is of one of several ratios alone: by the side that stands in no other, or by both.
+fn key_of(model: &Model, asked: &[Asked], at: usize) -> Option<String> {
+    let sides = asked[at].apart.sides();
+    let is_own =
+        |named: &[SettingOf]| asked.iter().filter(|other| other.apart.is_of(named)).count() == 1;
+    let one = sides.iter().find(|&&side| is_kernel(side) && is_own(&[side]));
+    let named = match one {
+        Some(&side) => vec![side],
+        None if sides.len() == 2 && is_own(&sides) => sides,
+        None => return None,
+    };
+    let names: Vec<String> = named.into_iter().map(|side| name_of_side(model, side)).collect();
+    Some(format!("ratio({})", names.join(", ")))
+}
+
+/// The file itself declares it, with a name of its own.
+fn is_kernel(side: SettingOf) -> bool {
+    !matches!(side, SettingOf::Environment(..))
+}
+
+fn name_of_side(model: &Model, side: SettingOf) -> String {
+    match side {
+        SettingOf::Kernel(id) => model.kernel(id).name.clone(),
+        SettingOf::Data(id) => model.data[id.0 as usize].name.clone(),
+        SettingOf::Environment(id, kernel) => {
+            format!("{}.{}", model.environment(id).name, kernel.name())
+        }
+    }
 }
 
 /// The name of one of several ratios: that of one of its kernels which stands in no other, or both.
 fn name_of(model: &Model, asked: &[Asked], at: usize) -> String {
-    let names = asked[at].apart.names(model);
-    let is_own = |of| asked.iter().filter(|other| other.apart.is_of(of)).count() == 1;
-    let own = names.iter().find(|(of, _)| is_own(*of));
-    own.map_or_else(
-        || match names[..] {
-            [] => "in_place".to_owned(),
-            _ => names.iter().map(|(_, name)| *name).collect::<Vec<_>>().join("."),
-        },
-        |(_, name)| (*name).to_owned(),
-    )
+    let kernels: Vec<SettingOf> =
+        asked[at].apart.sides().into_iter().filter(|&side| is_kernel(side)).collect();
+    let is_own =
+        |side: SettingOf| asked.iter().filter(|other| other.apart.is_of(&[side])).count() == 1;
+    let named = match kernels.iter().find(|&&side| is_own(side)) {
+        Some(&own) => vec![own],
+        None => kernels,
+    };
+    match named[..] {
+        [] => "in_place".to_owned(),
+        _ => {
+            let names: Vec<String> =
+                named.into_iter().map(|side| name_of_side(model, side)).collect();
+            names.join(".")
+        }
+    }
 }
 
 /// The ratios of all bounds that are maximised, in their order.

@@ -205,7 +205,8 @@ const LAST: &[Key] = &[
         "the classifier of a density ratio, where a bound has one: its logit is the logarithm of \
          the ratio; trained on real draws against those of the model, both after the same state \
          and actions. It reads these, the next state and the time, and so may the model. Where \
-         there are several ratios, `ratio(world)` is the key of the one in which `world` stands",
+         there are several ratios, `ratio(world)` is the key of the one in which `world` stands, \
+         and `ratio(world, line.transition)` that of these two",
     ),
     key(
         "ratio_steps",

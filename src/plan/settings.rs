@@ -9,6 +9,7 @@ use super::until::{self, Until};
 use crate::diagnostic::Diagnostic;
 use crate::model::{KernelId, LayerId, Model, Setting, SettingValue, Value};
 use crate::source::Span;
+use crate::syntax::ast::SettingKey;
 use crate::syntax::{Place, our_argument, ours};
 use std::fmt;
 
@@ -273,7 +274,7 @@ impl fmt::Display for Optimizer {
 /// What is wrong with a key of `infer` that there is not, in a file or after `--set`.
 pub fn unknown_key(key: &str, span: Span) -> Option<Diagnostic> {
     // the key alone; what it is the key of, the model knows
-    let key = key.split_once('(').map_or(key, |(key, _)| key.trim_end());
+    let key = &SettingKey::read(key).key;
     if key_named(key).is_some() {
         return None;
     }
@@ -287,7 +288,7 @@ pub fn unknown_key(key: &str, span: Span) -> Option<Diagnostic> {
 
 /// A key that is of the whole file, or of a bound, and of no kernel.
 fn of_nothing(setting: &Setting) -> Option<Diagnostic> {
-    let is_of_all = setting.of.is_some() && setting.key != "ratio";
+    let is_of_all = !setting.of.is_empty() && setting.key != "ratio";
     is_of_all.then(|| {
         let message = format!("`{}` is of no kernel: a file, or a bound, has one", setting.key);
         Diagnostic::error("bad-setting", setting.span, message)

@@ -40,7 +40,7 @@ fn overridden(file: &ast::File, name: &str) -> Option<Span> {
         ast::Item::Param(param) if param.name.text == name => Some(param.value.span),
         ast::Item::Horizon { name: horizon, value, .. } if horizon.text == name => Some(value.span),
         ast::Item::Infer(infer) => {
-            let key = name.strip_prefix("infer.")?;
+            let key = ast::SettingKey::read(name.strip_prefix("infer.")?);
             infer
                 .settings
                 .iter()
@@ -211,6 +211,14 @@ mod tests {
         assert_eq!(model("infer { steps = 3 }", &seed), "infer { steps = 3; seed = 3 }");
         assert_eq!(model("infer {}", &seed), "infer {seed = 3}");
         assert_eq!(model("horizon T = 3", &seed), "horizon T = 3\n\ninfer {\n  seed = 3\n}\n");
+    }
+
+    /// A key is what it is of, whatever its spaces and the order of two kernels.
+    #[test]
+    fn keys_of_ratios_are_replaced_where_they_stand() {
+        let text = "infer { ratio( pi , line.initial ) = table(s); steps = 3 }";
+        let key = [("infer.ratio(line . initial,pi)", "mlp(s)")];
+        assert_eq!(model(text, &key), "infer { ratio( pi , line.initial ) = mlp(s); steps = 3 }");
     }
 
     #[test]

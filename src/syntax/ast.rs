@@ -1,6 +1,7 @@
 //! The tree of a model file as it was written: data only, no meaning.
 
 use crate::source::{Source, Span};
+use std::fmt;
 
 /// A whole `.rlmodel` file.
 #[derive(Clone, Debug)]
@@ -277,22 +278,57 @@ pub struct Objective {
     pub span: Span,
 }
 
-/// `key = value`, `ratio(world) = value`
+/// `key = value`, `ratio(world) = value`, `ratio(world, line.transition) = value`
 #[derive(Clone, Debug)]
 pub struct Setting {
     pub key: Name,
-    /// What of a file it is the key of, where several things may have one.
-    pub of: Option<Name>,
+    /// What of a file it is the key of, where several things may have one: one or two of the
+    /// kernels that stand in a ratio.
+    pub of: Vec<Name>,
     pub value: Expr,
     pub span: Span,
 }
 
 impl Setting {
-    /// Its key as `--set infer.KEY` names it: `steps`, `ratio(world)`.
-    pub fn called(&self) -> String {
-        match &self.of {
-            None => self.key.text.clone(),
-            Some(of) => format!("{}({})", self.key.text, of.text),
+    /// Its key as `--set infer.KEY` names it.
+    pub fn called(&self) -> SettingKey {
+        let of = self.of.iter().map(|name| name.text.clone());
+        SettingKey::new(self.key.text.clone(), of.collect())
+    }
+}
+
+/// The key of a setting, whatever its spaces and the order of what it is of: `steps`,
+/// `ratio(world)`, `ratio(line.transition, world)`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SettingKey {
+    pub key: String,
+    pub of: Vec<String>,
+}
+
+impl SettingKey {
+    fn new(key: String, mut of: Vec<String>) -> SettingKey {
+        of.sort_unstable();
+        SettingKey { key, of }
+    }
+
+    /// As `--set infer.KEY` has it. A text that is no key is a key that there is not.
+    pub fn read(text: &str) -> SettingKey {
+        let of =
+            text.split_once('(').and_then(|(key, of)| Some((key, of.trim().strip_suffix(')')?)));
+        let Some((key, of)) = of else {
+            return SettingKey { key: text.trim().to_owned(), of: Vec::new() };
+        };
+        // the two parts of an environment's kernel may have spaces between them, too
+        let part = |part: &str| part.split('.').map(str::trim).collect::<Vec<_>>().join(".");
+        SettingKey::new(key.trim().to_owned(), of.split(',').map(part).collect())
+    }
+}
+
+impl fmt::Display for SettingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.of[..] {
+            [] => f.write_str(&self.key),
+            _ => write!(f, "{}({})", self.key, self.of.join(", ")),
         }
     }
 }

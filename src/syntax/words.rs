@@ -545,6 +545,7 @@ fn phrase(rule: Rule) -> &'static str {
         weights => "`weights(…)`",
         block | block_kind => "a block such as `prior { … }`",
         setting | setting_of => "a setting such as `steps = 300`",
+        side => "a kernel such as `world` or `line.transition`",
         settings => "settings in brackets such as `(slip = 0.1)`",
         maximize => "`maximize`",
         claim => "a claim such as `bound >= -1.5`",

@@ -10,8 +10,8 @@ use super::unit::{FILE, Meaning};
 use crate::diagnostic::Diagnostic;
 use crate::expr::ExprId;
 use crate::model::{
-    Bound, Distribution, Domain, EnvironmentKernel, Factor, FormalVariable, Index, Input,
-    KernelRef, Likelihood, LikelihoodForm, Target, TargetVariable,
+    Bound, Distribution, Domain, EnvironmentId, EnvironmentKernel, Factor, FormalVariable, Index,
+    Input, KernelRef, Likelihood, LikelihoodForm, Target, TargetVariable,
 };
 use crate::source::Span;
 use crate::syntax::ast::{self, At, BlockKind, ExprKind};
@@ -377,30 +377,9 @@ impl<'a> Lowering<'a> {
                     | ExprKind::Array(_)
                     | ExprKind::Record(_) => return Right::InPlace,
                 };
-                let part = match field.text.as_str() {
-                    "initial" => EnvironmentKernel::Initial,
-                    "transition" => EnvironmentKernel::Transition,
-                    "observation" => EnvironmentKernel::Observation,
-                    _ => {
-                        let known = ["initial", "transition", "observation"].map(str::to_owned);
-                        self.unknown(&field.text, field.span, "environment kernel", &known);
-                        return Right::Mistake;
-                    }
-                };
-                if part == EnvironmentKernel::Observation
-                    && self.environments[environment.0 as usize].observation.is_none()
-                {
-                    let name = self.environments[environment.0 as usize].name.clone();
-                    let told = Diagnostic::error(
-                        "environment",
-                        field.span,
-                        format!("the environment `{name}` has no observation"),
-                    );
-                    self.report(
-                        told.hint("its state is seen as it is; or declare `observation x : …`"),
-                    );
+                let Some(part) = self.environment_kernel(environment, field) else {
                     return Right::Mistake;
-                }
+                };
                 Right::Kernel(KernelRef::Environment(environment, part), &field.text, arguments)
             }
             ExprKind::Number { .. }
@@ -414,6 +393,28 @@ impl<'a> Lowering<'a> {
             | ExprKind::Array(_)
             | ExprKind::Record(_) => Right::InPlace,
         }
+    }
+
+    /// The kernel of an environment by its name; what is wrong with that is told.
+    pub fn environment_kernel(
+        &mut self,
+        environment: EnvironmentId,
+        name: &ast::Name,
+    ) -> Option<EnvironmentKernel> {
+        let all = EnvironmentKernel::ALL;
+        let Some(part) = all.into_iter().find(|part| part.name() == name.text) else {
+            let known = all.map(|part| part.name().to_owned());
+            self.unknown(&name.text, name.span, "environment kernel", &known);
+            return None;
+        };
+        let environment = &self.environments[environment.0 as usize];
+        if part == EnvironmentKernel::Observation && environment.observation.is_none() {
+            let told = format!("the environment `{}` has no observation", environment.name);
+            let told = Diagnostic::error("environment", name.span, told);
+            self.report(told.hint("its state is seen as it is; or declare `observation x : …`"));
+            return None;
+        }
+        Some(part)
     }
 
     fn check_targets(

@@ -14,7 +14,7 @@ use crate::model::{
     Index, KernelId, Objective, Overrides, QUANTITIES, Setting, SettingOf, SettingValue, Value,
 };
 use crate::source::Span;
-use crate::syntax::ast::{self, ArgumentLabel, BinaryOperator, ExprKind};
+use crate::syntax::ast::{self, ArgumentLabel, BinaryOperator, ExprKind, SettingKey};
 
 impl<'a> Lowering<'a> {
     pub fn lower_settings(&mut self) {
@@ -39,7 +39,8 @@ impl<'a> Lowering<'a> {
             for setting in &infer.settings {
                 match settings.iter().find(|first| first.called() == setting.called()) {
                     Some(first) => {
-                        let name = ast::Name { text: setting.called(), ..setting.key.clone() };
+                        let text = setting.called().to_string();
+                        let name = ast::Name { text, ..setting.key.clone() };
                         self.duplicate(&name, first.key.span);
                     }
                     None => settings.push(setting),
@@ -51,16 +52,19 @@ impl<'a> Lowering<'a> {
         } else {
             self.objectives = objectives;
         }
-        let overrides = self.overrides;
+        let overrides = self.overrides.settings.iter();
+        let overrides: Vec<(SettingKey, &'a ast::Expr)> =
+            overrides.map(|(key, value)| (SettingKey::read(key), value)).collect();
         for setting in settings {
-            if overrides.settings.iter().any(|(name, _)| *name == setting.called()) {
+            let called = setting.called();
+            if overrides.iter().any(|(key, _)| *key == called) {
                 continue;
             }
-            let setting = self.setting(&setting.called(), &setting.value, setting.span);
+            let setting = self.setting(&called, &setting.value, setting.span);
             self.settings.extend(setting);
         }
-        for (at, (key, value)) in overrides.settings.iter().enumerate() {
-            if overrides.settings[at + 1..].iter().any(|(later, _)| later == key) {
+        for (at, (key, value)) in overrides.iter().enumerate() {
+            if overrides[at + 1..].iter().any(|(later, _)| later == key) {
                 continue;
             }
             // with the key, which stands before the value
@@ -102,7 +106,7 @@ impl<'a> Lowering<'a> {
             match written.settings[..at].iter().find(|first| first.key.text == setting.key.text) {
                 Some(first) => self.duplicate(&setting.key, first.key.span),
                 None => {
-                    settings.extend(self.setting(&setting.key.text, &setting.value, setting.span))
+                    settings.extend(self.setting(&setting.called(), &setting.value, setting.span))
                 }
             }
         }
@@ -161,33 +165,37 @@ impl<'a> Lowering<'a> {
         found.map(|at| BoundId(at as u32))
     }
 
-    /// That of a key as [`ast::Setting::called`] names it. `None` also for `KEY = default`, which
-    /// says what the absence of the key says.
-    fn setting(&mut self, called: &str, value: &ast::Expr, span: Span) -> Option<Setting> {
+    /// `None` also for `KEY = default`, which says what the absence of the key says.
+    fn setting(&mut self, called: &SettingKey, value: &ast::Expr, span: Span) -> Option<Setting> {
         if matches!(&value.kind, ExprKind::Name(name)
             if name == "default" && self.meaning(FILE, name).is_none())
         {
             return None;
         }
-        let (key, of) = match called.split_once('(') {
-            None => (called, None),
-            Some((key, of)) => (key.trim_end(), Some(of.trim_end().trim_end_matches(')').trim())),
-        };
-        let object = match of {
-            None => None,
-            Some(of) => Some(self.object(of, span)?),
-        };
+        let of: Vec<Option<SettingOf>> =
+            called.of.iter().map(|name| self.object(name, span)).collect();
+        let of = of.into_iter().collect::<Option<Vec<_>>>()?;
         let lowered = if self.has_network(value) {
-            self.network_setting(key, of, value)
+            self.network_setting(called, value)
         } else {
             self.setting_value(value)
         };
-        let (key, written) = (key.to_owned(), value.clone());
-        Some(Setting { key, of: object, value: lowered?, written, span })
+        let (key, written) = (called.key.clone(), value.clone());
+        Some(Setting { key, of, value: lowered?, written, span })
     }
 
     /// What a key is the key of.
     fn object(&mut self, name: &str, span: Span) -> Option<SettingOf> {
+        if let Some((environment, part)) = name.split_once('.') {
+            let Some(Meaning::Environment(id)) = self.meaning(FILE, environment) else {
+                let known: Vec<String> =
+                    self.environments.iter().map(|slot| slot.name.clone()).collect();
+                self.unknown(environment, span, "environment", &known);
+                return None;
+            };
+            let part = self.environment_kernel(id, &ast::Name { text: part.to_owned(), span })?;
+            return Some(SettingOf::Environment(id, part));
+        }
         match self.meaning(FILE, name) {
             Some(Meaning::Kernel(id)) => Some(SettingOf::Kernel(id)),
             Some(Meaning::Data(id)) => Some(SettingOf::Data(id)),
@@ -195,7 +203,9 @@ impl<'a> Lowering<'a> {
             Some(_) => {
                 let told = format!("`{name}` is neither a kernel nor recorded `data`");
                 let told = Diagnostic::error("bad-setting", span, told);
-                self.report(told.hint("name one of the two kernels that stand in the ratio"));
+                self.report(
+                    told.hint("name one of the two kernels that stand in the ratio, or both"),
+                );
                 None
             }
             None => {
@@ -303,12 +313,7 @@ impl<'a> Lowering<'a> {
 
     /// A network over variables at `t` (`s'` is the next state) with one output, as the body of a
     /// kernel without outputs.
-    fn network_setting(
-        &mut self,
-        key: &str,
-        of: Option<&str>,
-        expr: &ast::Expr,
-    ) -> Option<SettingValue> {
+    fn network_setting(&mut self, called: &SettingKey, expr: &ast::Expr) -> Option<SettingValue> {
         let mut names: Vec<(String, Span)> = Vec::new();
         super::index::walk(expr, &mut |part| {
             if let ExprKind::Name(name) = &part.kind
@@ -322,7 +327,7 @@ impl<'a> Lowering<'a> {
         for (name, span) in names {
             let bare = name.trim_end_matches('\'');
             // after an end nothing is done, and a classifier of recorded actions sees that
-            let optional = key == "ratio" && !self.data.is_empty();
+            let optional = called.key == "ratio" && !self.data.is_empty();
             let formal = |variable| Formal {
                 name: name.clone(),
                 variable,
@@ -350,7 +355,8 @@ impl<'a> Lowering<'a> {
             }
         }
         let kernel = KernelId(self.kernels.len() as u32);
-        let name = of.map_or_else(|| format!("infer.{key}"), |of| format!("infer.{key}.{of}"));
+        let of = called.of.iter().map(|of| format!(".{of}"));
+        let name = format!("infer.{}{}", called.key, of.collect::<String>());
         self.kernels.push(KernelSlot {
             name: name.clone(),
             written: None,

@@ -1,9 +1,7 @@
 //! How messages of the checks name variables, steps and kernels: in the words of the model file.
 
 use super::times::{Read, ReadKind, Steps, horizon};
-use crate::model::{
-    Domain, Environment, EnvironmentKernel, Index, KernelRef, Kind, Model, Target, TargetVariable,
-};
+use crate::model::{Domain, Environment, Index, KernelRef, Kind, Model, Target, TargetVariable};
 use crate::source::Span;
 
 /// `s`, `r`, `end`
@@ -94,21 +92,13 @@ pub fn kernel(model: &Model, kernel: &KernelRef, factor: Span) -> String {
         KernelRef::Learned(id) => model.kernel(*id).name.clone(),
         KernelRef::Previous(id) => format!("previous {}", model.kernel(*id).name),
         KernelRef::Environment(id, part) => {
-            format!("{}.{}", model.environment(*id).name, environment_kernel(*part))
+            format!("{}.{}", model.environment(*id).name, part.name())
         }
         KernelRef::Data(id) => model.data[id.0 as usize].name.clone(),
         KernelRef::InPlace(_) => {
             let text = text(model, factor);
             text.split_once('~').map_or(text, |(_, right)| right).trim().to_owned()
         }
-    }
-}
-
-pub fn environment_kernel(part: EnvironmentKernel) -> &'static str {
-    match part {
-        EnvironmentKernel::Initial => "initial",
-        EnvironmentKernel::Transition => "transition",
-        EnvironmentKernel::Observation => "observation",
     }
 }
 

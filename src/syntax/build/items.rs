@@ -190,11 +190,20 @@ impl Builder<'_> {
 
     pub fn setting(&mut self, node: Node<'_>) -> Setting {
         let span = self.span(&node);
-        let has_object = node.as_rule() == Rule::setting_of;
         let mut parts = Parts::of(node);
         let key = self.name(parts.must());
-        let of = has_object.then(|| self.name(parts.must()));
+        let mut of = Vec::new();
+        while let Some(side) = parts.next_if(Rule::side) {
+            of.push(self.side(side));
+        }
         Setting { key, of, value: self.setting_value(parts.must()), span }
+    }
+
+    /// `world`, `line.transition`
+    fn side(&mut self, node: Node<'_>) -> Name {
+        let span = self.span(&node);
+        let names: Vec<String> = Parts::of(node).map(|part| self.name(part).text).collect();
+        Name { text: names.join("."), span }
     }
 
     pub fn settings(&mut self, node: Option<Node<'_>>) -> Vec<Setting> {

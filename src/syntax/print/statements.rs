@@ -109,7 +109,12 @@ impl<'a> Statements<'a, '_> {
                 }
             }
             Statement::Setting(setting) => {
-                self.row(Family::Setting, vec![setting.called()], "=", self.expr(&setting.value))
+                let sides: Vec<&str> = setting.of.iter().map(|name| name.text.as_str()).collect();
+                let key = match sides[..] {
+                    [] => setting.key.text.clone(),
+                    _ => format!("{}({})", setting.key.text, sides.join(", ")),
+                };
+                self.row(Family::Setting, vec![key], "=", self.expr(&setting.value))
             }
             Statement::Claim(claim) => self.claim(claim),
         }
