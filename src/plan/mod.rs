@@ -286,7 +286,7 @@ fn assemble(
     let is_scored_once = |of: &&StateDraw| of.draw.once && score_of(of).is_some();
     let behind = draws.len() - states.iter().filter(is_scored_once).count();
     for term in &mut terms {
-        let credit = pathwise::credit((bound, derivation), &beside, term);
+        let credit = pathwise::credit(&planner, derivation, &beside, term);
         term.credit.splice(behind..behind, credit);
     }
     let scores = states.iter().map(|of| match score_of(of) {

@@ -7,7 +7,7 @@ use super::read::{Credited, Read};
 use super::settings::{OptionGradient, Settings, Update};
 use super::simulation::Simulation;
 use super::term::{ComparedWith, Density, Extent, Prior, Quantity, Subject, Term};
-use super::terms::Scalars;
+use super::terms::{Planner, Scalars};
 use super::{Head, prior, refused};
 use crate::bound::{BoundDerivation, Score};
 use crate::diagnostic::Diagnostic;
@@ -172,14 +172,17 @@ pub(super) fn pathwise(
 
 /// The credit of a term to each thing that is [scored beside](Beside) the draws of kernels.
 pub(super) fn credit(
-    (bound, derivation): (&Bound, &BoundDerivation),
+    planner: &Planner,
+    derivation: &BoundDerivation,
     beside: &[Beside],
     term: &Term,
 ) -> Vec<Option<Credited>> {
+    let kind = &derivation.terms[term.id.0 as usize].kind;
     let of = |beside: &Beside| match beside {
         Beside::Observation => {
-            let score = scored_observation(bound, derivation)?;
-            score.credit.iter().find(|credit| credit.term == term.id).map(Credited::of)
+            let score = scored_observation(planner.bound, derivation)?;
+            let credit = score.credit.iter().find(|credit| credit.term == term.id)?;
+            Some(planner.in_steps(Credited::of(credit), kind, score.factor))
         }
         // it comes before all that its step draws: whatever is given from there on may move with it
         Beside::Simulation => Some(term.density().map_or(Credited::From(0), ahead)),

@@ -70,7 +70,6 @@ pub(super) fn terms(
                 (TermKind::LogRatio { .. }, Quantity::Density { .. }) => is_own,
                 _ => false,
             };
-            // a term is of the step that draws what it is of, as states are of the one before
             let of_term = planner.lead(&term.kind);
             let credit = draws.iter().enumerate().map(|(draw, (drawn, score))| {
                 let derived = score
@@ -95,12 +94,8 @@ pub(super) fn terms(
                     }
                     (_, derived) => derived,
                 };
-                let credit = credit.map(|credit| match credit {
-                    Credited::From(offset) => {
-                        Credited::From(offset + of_term - planner.lead_of(drawn.factor))
-                    }
-                    Credited::All => credit,
-                });
+                let credit =
+                    credit.map(|credit| planner.in_steps(credit, &term.kind, drawn.factor));
                 credit.filter(|_| settings.kl_to_go || !of_action)
             });
             let credit = credit.collect();
@@ -418,13 +413,22 @@ impl Planner<'_> {
         }
     }
 
+    /// A credit from the `t` of a draw's factor to those of a term, as one from step to step: each
+    /// is of the step in which what it is of is drawn.
+    pub fn in_steps(&self, credit: Credited, term: &TermKind, draw: FactorRef) -> Credited {
+        match credit {
+            Credited::From(offset) => Credited::From(offset + self.lead(term) - self.lead_of(draw)),
+            Credited::All => Credited::All,
+        }
+    }
+
     /// How many steps later than `t` the draw of a factor is made: 0 of a state's, which is of the
     /// step that leads to it.
     fn lead_of(&self, factor: FactorRef) -> i32 {
         let factor = self.bound.factor(factor);
         match factor.targets[..] {
             [Target::Variable { variable: TargetVariable::Variable(of), .. }]
-                if matches!(self.model.variable(of).role, Role::Option | Role::Action) =>
+                if self.model.variable(of).role != Role::State =>
             {
                 lead(factor)
             }

@@ -152,6 +152,60 @@ fn rewards_count_from_the_draw_on_and_action_terms_from_the_next() {
     assert!(dropped.remarks.iter().any(|remark| remark.contains("biased")));
 }
 
+/// An observation that keeps its score is credited with what its own step draws and later ones,
+/// however the option's factor is written: an option that is drawn for `t+1` is of that step.
+#[test]
+fn scores_of_observations_are_credited_from_their_step_on() {
+    let credited = |options: &str, kernels: &str, over: &str| {
+        let prior = if options.contains("o[1]") {
+            "o[1] ~ Uniform; o[t+1] ~ Uniform"
+        } else {
+            "o[t] ~ Uniform"
+        };
+        let text = format!(
+            "model line
+             horizon T = 3
+             environment line {{
+               state s : real; observation x : 0..2; action a : real; reward r
+               s[1] ~ Normal(mean = 0.5, sd = 0.5)
+               s[t+1] ~ Normal(mean = 0.9 * s[t] + 0.5 * a[t], sd = 0.5)
+               x[t] ~ Categorical(logits = [0, s[t], 0.5 * s[t]^2])
+               r[t] = -(s[t+1] - 1)^2
+             }}
+             option o : 2
+             {kernels}
+             kernel pi(a | x, o) = Normal(mean = linear(x, o), sd = 0.5)
+             kernel world(s' | s, a) = Normal(mean = linear(s, a), sd = 0.3 + softplus(linear(s)))
+             bound dream {{
+               prior      {{ s[1] ~ line.initial; x[t] ~ line.observation(s[t]); a[t] ~ \
+             Normal(mean = 0, sd = 1); s[t+1] ~ line.transition(s[t], a[t]); {prior} }}
+               likelihood {{ R[t] ~ exp(r[t]) }}
+               posterior  {{ s[1] ~ line.initial; x[t] ~ line.observation(s[t]); {options}; \
+             a[t] ~ pi(x[t], o[t]); s[t+1] ~ world(s[t], a[t]) }}
+             }}
+             infer {{ maximize dream over pi, world, {over}; estimator = pathwise }}"
+        );
+        let file = parse(&Source::new("line", text)).unwrap_or_else(|errors| panic!("{errors}"));
+        let model = check(&file, &Overrides::default()).unwrap_or_else(|errors| panic!("{errors}"));
+        let plan = plan(&model, &derive(&model).unwrap_or_else(|errors| panic!("{errors}")));
+        let plan = plan.unwrap_or_else(|errors| panic!("{errors}"));
+        assert_eq!(plan.scored_beside(), [super::Beside::Observation]);
+        let behind = plan.draws.len();
+        let credits: Vec<_> = plan.terms.iter().filter_map(|term| term.credit[behind]).collect();
+        assert!(credits.len() > 3, "{credits:?}");
+        credits
+    };
+    let last = "kernel pick(o | x, last: o?) = Categorical(logits = linear(x, last))";
+    let first = "kernel begin(o | x) = Categorical(logits = linear(x))
+                 kernel pick(o | x, last: o) = Categorical(logits = linear(x, last))";
+    for credits in [
+        credited("o[t] ~ pick(x[t], o[t-1])", last, "pick"),
+        credited("o[1] ~ begin(x[1]); o[t+1] ~ pick(x[t+1], o[t])", first, "pick, begin"),
+    ] {
+        assert!(credits.iter().all(|&credit| credit == Credited::From(0)), "{credits:?}");
+    }
+}
+
 #[test]
 fn what_is_wrong_with_the_settings_is_told_at_once() {
     let told = refusals(
