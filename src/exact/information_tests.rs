@@ -176,17 +176,21 @@ fn kept(pick: &str) -> Model {
     )
 }
 
-fn drawn_once() -> Model {
+fn drawn_once(posterior: &str) -> Model {
     read(&walk(
         "option o : 2
          kernel pick(o | s) = Categorical(logits = table(s))
          kernel pi(a | s, o) = Categorical(logits = table(s, o))",
         "o[1] ~ Uniform; a[t] ~ Uniform",
-        "o[1] ~ pick(s[1]); a[t] ~ pi(s[t], o[1])",
+        posterior,
         "R[t] ~ exp(alpha * r[t])",
         "",
     ))
 }
+
+const ONCE: &str = "o[1] ~ pick(s[1]); a[t] ~ pi(s[t], o[1])";
+/// The same: what the first action reads is drawn before it, wherever that is written.
+const ONCE_BEHIND: &str = "a[t] ~ pi(s[t], o[1]); o[1] ~ pick(s[1])";
 
 #[test]
 fn options_drawn_at_each_step() {
@@ -209,13 +213,15 @@ fn options_drawn_at_each_step() {
 
 #[test]
 fn options_drawn_once() {
-    let model = drawn_once();
-    for seed in 0..3 {
-        let told = judge(&model, &random_logits(&model, seed), true);
-        assert!(
-            told.end.unwrap() > 0.01 && told.visits.ends.iter().all(|&ends| ends == 0.0),
-            "{told:?}"
-        );
+    for posterior in [ONCE, ONCE_BEHIND] {
+        let model = drawn_once(posterior);
+        for seed in 0..3 {
+            let told = judge(&model, &random_logits(&model, seed), true);
+            assert!(
+                told.end.unwrap() > 0.01 && told.visits.ends.iter().all(|&ends| ends == 0.0),
+                "{told:?}"
+            );
+        }
     }
 }
 
@@ -229,7 +235,7 @@ fn a_model_without_options_tells_nothing() {
 #[test]
 fn the_posterior_over_options_of_each_trajectory() {
     let stepwise = kept("kernel pick(o | s, last: o?) = Categorical(logits = table(s, last))");
-    for (model, once) in [(stepwise, false), (drawn_once(), true)] {
+    for (model, once) in [(stepwise, false), (drawn_once(ONCE), true)] {
         let tables = random_logits(&model, 4);
         type Walk = (Vec<usize>, Vec<usize>);
         let mut by_walk: BTreeMap<Walk, Vec<[f64; 2]>> = BTreeMap::new();

@@ -258,12 +258,16 @@ pub(super) fn drawing_order(
                 written.push(target);
             }
             let waits = waits.entry(target).or_default();
+            // at the first step `[1]` is what that step draws
+            let is_first = placed.standing.slices.contains(&1);
             waits.extend(needs.iter().filter_map(|need| match need {
-                Need::Variable(variable, Index::Step(0))
-                    if model.variable(*variable).role != Role::State =>
+                Need::Variable(variable, Index::Step(0) | Index::First)
+                    if model.variable(*variable).role == Role::State =>
                 {
-                    Some(*variable)
+                    None
                 }
+                Need::Variable(variable, Index::Step(0)) => Some(*variable),
+                Need::Variable(variable, Index::First) if is_first => Some(*variable),
                 Need::Variable(..) | Need::Reward(..) => None,
             }));
         }
