@@ -14,6 +14,8 @@ pub const SHORT: usize = 6;
 /// Trajectories that are listed at the most where the bias of an estimator is found exactly: at
 /// the longest horizon, up to [`SHORT`], that has no more.
 pub const LISTED: usize = 2000;
+/// And if two steps have more, at these.
+pub const LISTED_AT_TWO: usize = 50_000;
 
 /// What was found of the engine's estimators.
 pub enum Judged {
@@ -65,7 +67,11 @@ impl Judged {
     }
 
     pub fn not_judged(&self) -> usize {
-        self.estimators().iter().filter(|estimator| !estimator.is_judged()).count()
+        self.estimators().iter().filter(|one| !one.is_judged() && !one.is_undecided()).count()
+    }
+
+    pub fn undecided(&self) -> usize {
+        self.estimators().iter().filter(|one| !one.is_judged() && one.is_undecided()).count()
     }
 }
 
@@ -80,9 +86,24 @@ impl Estimator {
         self.looks.iter().flatten().all(|look| look.found.holds())
     }
 
-    /// It was sampled, or its bias is known exactly.
+    /// It was sampled so often that something follows, or its bias is known exactly.
     pub fn is_judged(&self) -> bool {
-        self.looks.is_ok() || !self.listed.is_empty()
+        self.looks.is_ok() && !self.is_undecided() || !self.listed.is_empty()
+    }
+
+    /// It was sampled, and no look would have shown a bias as large as the gradient itself. What
+    /// is biased by design is measured, and nothing is decided of it.
+    pub fn is_undecided(&self) -> bool {
+        let looks = self.looks.as_deref().unwrap_or_default();
+        !self.is_biased_by_design
+            && !looks.is_empty()
+            && looks.iter().all(|look| !look.found.decides())
+    }
+
+    /// How many trajectories more would decide, about; infinite where none would.
+    pub fn trajectories_more(&self) -> f64 {
+        let more = self.looks.iter().flatten().map(|look| look.found.batches_more());
+        more.fold(f64::INFINITY, f64::min) * OF_A_BATCH as f64
     }
 
     /// The exact bias where it is largest beside what rounding explains.
@@ -92,11 +113,15 @@ impl Estimator {
         self.listed.iter().max_by(|a, b| beside(a).total_cmp(&beside(b)))
     }
 
-    /// The look in which the bias stands out most.
+    /// The look in which the bias stands out most, of those that decide something.
     pub fn worst(&self) -> Result<&Look, &str> {
         let looks = self.looks.as_ref().map_err(String::as_str)?;
+        let decides = |look: &&Look| look.found.decides() || self.is_biased_by_design;
         let beyond = |look: &&Look| look.found.largest_z / look.found.threshold;
-        looks.iter().max_by(|a, b| beyond(a).total_cmp(&beyond(b))).ok_or("no viewpoint was found")
+        let worst = looks
+            .iter()
+            .max_by(|a, b| decides(a).cmp(&decides(b)).then(beyond(a).total_cmp(&beyond(b))));
+        worst.ok_or("no viewpoint was found")
     }
 }
 
@@ -154,7 +179,13 @@ pub fn judge(
         }
     }
     let candidates = [&of_whole].into_iter().filter(|all| horizon(all) <= SHORT).chain(&shorter);
-    if let Some(listed) = candidates.into_iter().find_map(|all| by_listing(all, seed)) {
+    let mut shortest = None;
+    let by_few = candidates.into_iter().find_map(|all| {
+        shortest = (horizon(all) == 2).then_some(all);
+        by_listing(all, seed, LISTED)
+    });
+    let listed = by_few.or_else(|| shortest.and_then(|all| by_listing(all, seed, LISTED_AT_TWO)));
+    if let Some(listed) = listed {
         for (estimator, listed) in estimators.iter_mut().zip(listed) {
             estimator.listed = listed;
         }
@@ -163,10 +194,10 @@ pub fn judge(
 }
 
 /// The exact bias of each estimator; `None` where trajectories are too many, or none can be listed.
-fn by_listing(all: &[Alternative], seed: u64) -> Option<Vec<Vec<Listed>>> {
+fn by_listing(all: &[Alternative], seed: u64, most: usize) -> Option<Vec<Vec<Listed>>> {
     let look = |one: &Alternative, scale: Scale, seed: u64| -> Option<Listed> {
         let at = Viewpoint::of(&one.plan, scale, seed).ok()?;
-        let bias = engine::bias(&one.plan, &at, LISTED).ok()?;
+        let bias = engine::bias(&one.plan, &at, most).ok()?;
         Some(Listed { horizon: one.plan.model.horizon.value, scale, bias })
     };
     let of_one = |one: &Alternative| match one.claim {

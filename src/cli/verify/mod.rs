@@ -23,8 +23,8 @@ use estimators::{Estimator, Judged};
 /// of three scales. The bias is told in standard errors, against a threshold that an unbiased
 /// estimator exceeds once in 10 000 seeds at the most, over all looks together. What settings bias
 /// by design is measured and does not fail. Of a world that is small and finite all trajectories
-/// are listed, too, at the longest horizon that has at most 2000, up to 6: the trainer's own code
-/// runs each of them, and the bias of each estimator comes out exactly. Of a file with several
+/// are listed, too, at the longest horizon that has at most 2000, up to 6, or else at two steps:
+/// the trainer's own code runs each of them, and the bias of each estimator comes out exactly. Of a file with several
 /// bounds each that is maximised has its own. In the place of a classifier stands the log-ratio
 /// that it estimates.
 ///

@@ -55,11 +55,18 @@ fn conclusion(found: &Found) -> String {
     }
     match &found.sampled {
         Judged::NotRun(_) => open.push("no estimator was judged".into()),
-        Judged::NothingMaximised | Judged::Estimators(_) => match found.sampled.not_judged() {
-            0 => {}
-            1 => open.push("1 estimator was not judged".into()),
-            count => open.push(format!("{count} estimators were not judged")),
-        },
+        Judged::NothingMaximised | Judged::Estimators(_) => {
+            match found.sampled.not_judged() {
+                0 => {}
+                1 => open.push("1 estimator was not judged".into()),
+                count => open.push(format!("{count} estimators were not judged")),
+            }
+            match found.sampled.undecided() {
+                0 => {}
+                1 => open.push("1 estimator is undecided".into()),
+                count => open.push(format!("{count} estimators are undecided")),
+            }
+        }
     }
     if open.is_empty() {
         "all steps hold".into()
@@ -226,10 +233,10 @@ fn write_looks(out: &mut String, estimator: &Estimator, horizon: &str) {
             return;
         }
     };
-    let (says, known) = if estimator.is_biased_by_design {
-        ("    ", "biased  ")
-    } else {
-        (verdict(estimator.samples_hold()), "unbiased")
+    let (says, known) = match (estimator.is_biased_by_design, estimator.is_undecided()) {
+        (true, _) => ("    ", "biased  "),
+        (false, true) => ("??  ", "undecided"),
+        (false, false) => (verdict(estimator.samples_hold()), "unbiased"),
     };
     writeln!(
         out,
@@ -244,6 +251,26 @@ fn write_looks(out: &mut String, estimator: &Estimator, horizon: &str) {
         found.variance
     )
     .expect("a string");
+    if estimator.is_undecided() {
+        let more = estimator.trajectories_more();
+        let more = if more.is_finite() {
+            format!("some {} trajectories more would decide", rounded_up(more))
+        } else {
+            "there is no gradient that it could be compared with".to_owned()
+        };
+        writeln!(
+            out,
+            "         undecided: a bias as large as the gradient itself would not be noticed; {more}"
+        )
+        .expect("a string");
+    }
+}
+
+/// To two digits.
+fn rounded_up(count: f64) -> String {
+    let unit = 10f64.powf((count.max(1.0).log10().floor() - 1.0).max(0.0));
+    let count = (count / unit).ceil() * unit;
+    if count < 1e9 { format!("{count:.0}") } else { format!("{count:.1e}") }
 }
 
 fn verdict_of(step: &CheckedStep) -> &'static str {
@@ -333,6 +360,8 @@ fn sampled_json(sampled: &Judged) -> Value {
             "untested": found.untested,
             "bias": found.bias,
             "standard_error": found.standard_error,
+            "coarsest_standard_error": found.coarsest,
+            "decides": found.decides(),
             "scale": found.scale,
             "variance": found.variance,
             "holds": found.holds(),
@@ -356,11 +385,14 @@ fn sampled_json(sampled: &Judged) -> Value {
             "of_the_file": estimator.is_own,
             "claims_unbiased": !estimator.is_biased_by_design,
             "judged": estimator.is_judged(),
+            "undecided": estimator.is_undecided(),
             "against": if estimator.is_beside_scores { "scores" } else { "oracle" },
             "listed": estimator.listed.iter().map(listed).collect::<Vec<_>>(),
         });
         if estimator.is_judged() {
             told["holds"] = json!(estimator.holds());
+        } else if estimator.is_undecided() && estimator.trajectories_more().is_finite() {
+            told["trajectories_more"] = json!(estimator.trajectories_more().ceil());
         }
         match &estimator.looks {
             Ok(looks) => told["looks"] = json!(looks.iter().map(look).collect::<Vec<_>>()),

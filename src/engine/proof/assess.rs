@@ -55,6 +55,8 @@ pub struct Assessment {
     /// `mean − exact` and its standard error where `largest_z` is found.
     pub bias: f64,
     pub standard_error: f64,
+    /// The largest standard error of a component.
+    pub coarsest: f64,
     /// The largest number of the exact gradient; the resolution is [`RESOLUTION`] of it.
     pub scale: f64,
     /// The variance of one batch's estimate, summed over all trained numbers.
@@ -65,6 +67,21 @@ impl Assessment {
     /// No bias is seen.
     pub fn holds(&self) -> bool {
         self.largest_z <= self.threshold
+    }
+
+    /// A bias is seen, or one as large as the gradient would be, in whichever component.
+    pub fn decides(&self) -> bool {
+        !self.holds() || self.threshold * self.coarsest <= self.scale
+    }
+
+    /// How many more batches would decide: a standard error falls with the root of their number.
+    /// Infinite where there is no gradient that a bias could be compared with.
+    pub fn batches_more(&self) -> f64 {
+        if self.decides() {
+            return 0.0;
+        }
+        let batches = self.batches as f64;
+        batches * ((self.threshold * self.coarsest / self.scale).powi(2) - 1.0)
     }
 }
 
@@ -105,17 +122,12 @@ pub fn assess(plan: &Plan, at: &Viewpoint, looks: usize) -> Result<Assessment, E
             threshold: threshold(list.len(), alarm),
             bias: 0.0,
             standard_error: 0.0,
+            coarsest: 0.0,
             scale,
             variance,
         };
         let judged = list.iter().map(|direction| judge(direction, &estimates, &at.exact, scale));
-        let worst = judged.fold(none, |worst, (z, bias, standard_error)| {
-            if z > worst.largest_z {
-                Assessment { largest_z: z, bias, standard_error, ..worst }
-            } else {
-                worst
-            }
-        });
+        let worst = judged.fold(none, Assessment::with);
         let told = [worst.bias, worst.standard_error, worst.scale, worst.variance];
         match told.iter().all(|number| number.is_finite()) {
             true => Ok(worst),
@@ -185,6 +197,7 @@ pub fn compare(
             threshold: threshold(trained.len(), alarm),
             bias: 0.0,
             standard_error: 0.0,
+            coarsest: 0.0,
             scale,
             variance: both.iter().map(|(own, _)| own.variance).sum(),
         };
@@ -193,9 +206,7 @@ pub fn compare(
             let standard_error = ((own.variance + other.variance) / count as f64).sqrt();
             let z = bias.abs() / standard_error.hypot(RESOLUTION * scale.max(1e-6));
             let z = if z.is_nan() { f64::INFINITY } else { z };
-            if z > worst.largest_z {
-                worst = Assessment { largest_z: z, bias, standard_error, ..worst };
-            }
+            worst = worst.with((z, bias, standard_error));
         }
         let told = [worst.bias, worst.standard_error, worst.scale, worst.variance];
         match told.iter().all(|number| number.is_finite()) {
@@ -203,12 +214,28 @@ pub fn compare(
             false => Err(EngineError::Unsupported(OVERFLOWS.to_owned())),
         }
     };
+    let alarm = FALSE_ALARM / looks.max(1) as f64;
     let first = test(0..BATCHES, DOUBT)?;
     if first.holds() {
-        let alarm = FALSE_ALARM / looks.max(1) as f64;
-        return Ok(Assessment { threshold: threshold(trained.len(), alarm), ..first });
+        let first = Assessment { threshold: threshold(trained.len(), alarm), ..first };
+        // more are sampled only if they can decide
+        if first.batches_more() == 0.0 || first.batches_more() > (AGAIN - BATCHES) as f64 {
+            return Ok(first);
+        }
     }
-    test(BATCHES..BATCHES + AGAIN, FALSE_ALARM / looks.max(1) as f64)
+    test(BATCHES..BATCHES + AGAIN, alarm)
+}
+
+impl Assessment {
+    /// With another component: its z-score, its bias and the standard error of that.
+    fn with(self, (z, bias, standard_error): (f64, f64, f64)) -> Assessment {
+        let coarsest = self.coarsest.max(standard_error);
+        if z > self.largest_z {
+            Assessment { largest_z: z, bias, standard_error, coarsest, ..self }
+        } else {
+            Assessment { coarsest, ..self }
+        }
+    }
 }
 
 /// The z-score of a component, its bias and the standard error of that.
@@ -383,6 +410,32 @@ mod tests {
 
     fn viewpoint(plan: &Plan) -> Viewpoint {
         Viewpoint::of(plan, SCALES[1], 5).unwrap()
+    }
+
+    /// At z = 1.8 a bias as large as the gradient is no news: nothing is decided, and a standard
+    /// error of a fifth of it takes so many batches more.
+    #[test]
+    fn what_would_hide_a_bias_as_large_as_the_gradient_decides_nothing() {
+        let found = Assessment {
+            components: 22,
+            untested: 0,
+            batches: 300,
+            largest_z: 1.8,
+            threshold: 5.0,
+            bias: 1.8,
+            standard_error: 1.0,
+            coarsest: 1.0,
+            scale: 2.0,
+            variance: 1.0,
+        };
+        assert!(found.holds() && !found.decides());
+        assert!((found.batches_more() - 300.0 * 5.25).abs() < 1e-9);
+        let biased = Assessment { largest_z: 5.1, ..found.clone() };
+        assert!(!biased.holds() && biased.decides() && biased.batches_more() == 0.0);
+        let finer = Assessment { coarsest: 0.4, ..found.clone() };
+        assert!(finer.holds() && finer.decides() && finer.batches_more() == 0.0);
+        let flat = Assessment { scale: 0.0, ..found };
+        assert!(!flat.decides() && flat.batches_more().is_infinite());
     }
 
     #[test]
