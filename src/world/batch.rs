@@ -186,6 +186,22 @@ impl<E: Real> Batch<E> {
         self.ended_in_front = self.count_ended();
     }
 
+    /// Puts finite observations in the place of those that the environment made of the states, one
+    /// for each row in front.
+    ///
+    /// # Panics
+    /// Where the world is not one of [`World::followed`] with finite observations.
+    pub fn see(&mut self, world: &World<E>, seen: &[u32]) {
+        let (Kind::Columns(columns), Body::Frames { now, .. }) = (&world.kind, &mut self.body)
+        else {
+            unlike()
+        };
+        let Layout { state, observation, .. } = columns.layout;
+        let places = state * self.rows..(state + observation) * self.rows;
+        let seen = Actions::Numbers(seen);
+        fill(&columns.numbered_observations, seen, self.front, self.rows, &mut now[places]);
+    }
+
     /// Moves the rows in front by one step: `s[t+1]`, the rewards `r[t]`, whether it has ended, and
     /// the observation `x[t+1]`.
     ///

@@ -42,6 +42,8 @@ pub(super) struct Columns<E> {
     pub numbered_actions: Option<Vec<Numbered<E>>>,
     /// The components of a numbered state, where the state is finite.
     pub numbered_states: Option<Vec<Numbered<E>>>,
+    /// The components of a numbered observation, where there is one and it is finite.
+    pub numbered_observations: Option<Vec<Numbered<E>>>,
     start: Phase<E>,
     step: Phase<E>,
 }
@@ -206,6 +208,8 @@ impl<E: Real> Columns<E> {
             actions: action.width(),
             numbered_actions: action.finite.as_ref().map(|values| numbered(values, action.width())),
             numbered_states: state.finite.as_ref().map(|values| numbered(values, state.width())),
+            numbered_observations: seen
+                .and_then(|seen| Some(numbered(seen.finite.as_ref()?, seen.width()))),
             start: start.finish(),
             step: step.finish(),
         })

@@ -4,6 +4,8 @@
 pub(in crate::engine) struct Listed {
     trajectories: usize,
     states: Vec<u32>,
+    /// Empty where observations follow from the states.
+    observations: Vec<u32>,
     /// By draw of a step.
     draws: Vec<Vec<u32>>,
 }
@@ -12,6 +14,8 @@ pub(in crate::engine) struct Listed {
 #[derive(Clone, Default)]
 pub(in crate::engine) struct Trajectory {
     pub states: Vec<u32>,
+    /// By step, what is seen of its state, if that is drawn.
+    pub observations: Vec<u32>,
     /// By step, the value of each of its draws.
     pub draws: Vec<Vec<u32>>,
     /// Of what the environment draws.
@@ -32,9 +36,12 @@ impl Listed {
         let draw = |k: usize| {
             column(&move |one, step| one.draws.get(step).map(|values| values[k]), horizon)
         };
+        let is_seen = list.iter().any(|one| !one.observations.is_empty());
+        let seen = if is_seen { horizon + 1 } else { 0 };
         Listed {
             trajectories: list.len(),
             states: column(&|one, step| one.states.get(step).copied(), horizon + 1),
+            observations: column(&|one, step| one.observations.get(step).copied(), seen),
             draws: (0..draws).map(draw).collect(),
         }
     }
@@ -47,6 +54,16 @@ impl Listed {
     /// Appends the states `s[t]` of some trajectories.
     pub fn read_states(&self, t: usize, of: &[u32], out: &mut Vec<u32>) {
         self.read(&self.states, t, of, out);
+    }
+
+    /// Whether observations are drawn.
+    pub fn sees(&self) -> bool {
+        !self.observations.is_empty()
+    }
+
+    /// Appends the observations `x[t]` of some trajectories.
+    pub fn read_observations(&self, t: usize, of: &[u32], out: &mut Vec<u32>) {
+        self.read(&self.observations, t, of, out);
     }
 
     /// Appends what some trajectories draw at `t`, of a draw by its number.

@@ -186,18 +186,12 @@ impl Space {
             |sentence: &dyn std::fmt::Display| EngineError::Unsupported(sentence.to_string());
         let environment =
             finite::tabulate(&plan.model, plan.environment).map_err(|error| unsupported(&error))?;
-        let is_certain = environment
-            .observation
-            .as_ref()
-            .is_none_or(|table| (0..table.rows()).all(|row| table.row(row).count() == 1));
         let beside = !plan.weights.is_empty()
             || !plan.simulations.is_empty()
             || plan.states.iter().any(|of| !of.outcomes.is_empty())
             || plan.is_pathwise();
-        if !is_certain || beside {
-            return Err(unsupported(
-                &"weights, noise, rewards and random observations are drawn, which are not listed",
-            ));
+        if beside {
+            return Err(unsupported(&"weights, noise and rewards are drawn, which are not listed"));
         }
         let start = match plan.first_state() {
             Some(StateDraw { draw, .. }) => tabulate(&plan.model, parameters, draw.kernel)
@@ -261,26 +255,48 @@ impl Space {
                 list.push(trajectory);
                 continue;
             }
-            for drawn in self.drawn_after(&trajectory) {
-                let joint = self
-                    .acts
-                    .iter()
-                    .fold(0, |joint, &(draw, size)| joint * size + drawn[draw] as usize);
-                let row = self.environment.transition.row(state * self.environment.actions + joint);
-                let next: Vec<(usize, f64)> = match self.imagined {
-                    true => (0..self.environment.states).map(|next| (next, 1.0)).collect(),
-                    false => row.filter(|(_, p)| *p > 0.0).collect(),
-                };
-                for (next, p) in next {
-                    let mut longer = trajectory.clone();
-                    longer.states.push(next as u32);
-                    longer.draws.push(drawn.clone());
-                    longer.log_p += p.ln();
-                    waiting.push(longer);
+            for trajectory in self.seen(&trajectory, state) {
+                for drawn in self.drawn_after(&trajectory) {
+                    waiting.extend(self.longer(&trajectory, state, &drawn));
                 }
             }
         }
         Ok(list)
+    }
+
+    /// A trajectory with all that can be seen of the state it has come to.
+    fn seen(&self, trajectory: &Trajectory, state: usize) -> Vec<Trajectory> {
+        let Some(table) = &self.environment.observation else { return vec![trajectory.clone()] };
+        let seen = |(observation, p): (usize, f64)| {
+            let mut seen = trajectory.clone();
+            seen.observations.push(observation as u32);
+            seen.log_p += p.ln();
+            seen
+        };
+        table.row(state).filter(|(_, p)| *p > 0.0).map(seen).collect()
+    }
+
+    /// A trajectory one step longer, which draws `drawn`, with all states that this can lead to.
+    fn longer<'a>(
+        &'a self,
+        trajectory: &'a Trajectory,
+        state: usize,
+        drawn: &'a [u32],
+    ) -> impl Iterator<Item = Trajectory> + 'a {
+        let joint =
+            self.acts.iter().fold(0, |joint, &(draw, size)| joint * size + drawn[draw] as usize);
+        let row = self.environment.transition.row(state * self.environment.actions + joint);
+        let next: Vec<(usize, f64)> = match self.imagined {
+            true => (0..self.environment.states).map(|next| (next, 1.0)).collect(),
+            false => row.filter(|(_, p)| *p > 0.0).collect(),
+        };
+        next.into_iter().map(move |(next, p)| {
+            let mut longer = trajectory.clone();
+            longer.states.push(next as u32);
+            longer.draws.push(drawn.to_vec());
+            longer.log_p += p.ln();
+            longer
+        })
     }
 
     /// What the step after those of a trajectory may draw.

@@ -390,6 +390,46 @@ fn options_in_imagined_worlds_are_credited_with_the_model_s_error() {
     assert!(seen.by_oracle > 0);
 }
 
+/// What is seen of a state is drawn: each observation makes a trajectory of its own.
+#[test]
+fn policies_of_random_observations_are_credited_through_what_they_see() {
+    let mut seen = Seen::default();
+    for (posterior, kernels) in [
+        ("a[t] ~ pi(x[t])", "kernel pi(a | x) = Categorical(logits = table(x))"),
+        (
+            "o[t] ~ pick(x[t], o[t-1]); a[t] ~ pi(x[t], o[t])",
+            "option o : 2
+             kernel pick(o | x, last: o?) = Categorical(logits = table(x, last))
+             kernel pi(a | x, o) = Categorical(logits = table(x, o))",
+        ),
+    ] {
+        let option = if kernels.contains("option") { "o[t] ~ Uniform;" } else { "" };
+        let text = format!(
+            "model seen\nhorizon T = 2
+             environment e {{
+               state s : 0..2
+               action a : {{ left, right }}
+               observation x : {{ low, middle, high }}
+               reward r in [-2, 0]
+               s[1]   ~ Categorical(probs = [0.6, 0.4, 0])
+               s[t+1] ~ Mixture(0.7: Delta(min(s[t] + a[t], 2)), 0.3: Uniform)
+               x[t]   ~ Categorical(probs = if s[t] == 0 then [0.7, 0.3, 0] else [0.1, 0.4, 0.5])
+               r[t]   = -0.3 * a[t] - abs(s[t+1] - 1)
+               end when s[t] == 2
+             }}
+             {kernels}
+             prior      {{ s[1] ~ e.initial; x[t] ~ e.observation(s[t]); {option} a[t] ~ Uniform; \
+             s[t+1] ~ e.transition(s[t], a[t]) }}
+             likelihood {{ R[t] ~ exp(r[t]) }}
+             posterior  {{ s[1] ~ e.initial; x[t] ~ e.observation(s[t]); {posterior}; s[t+1] ~ \
+             e.transition(s[t], a[t]) }}
+             infer {{ trajectories = 4; threads = 1; precision = f64 }}"
+        );
+        assert_unbiased(posterior, &text, &SIZES, &mut seen);
+    }
+    assert!(seen.by_oracle > 0, "the oracle takes observations");
+}
+
 #[test]
 fn what_connects_options_that_are_no_neighbours_is_refused_and_runs_sampled() {
     let first = format!("{PICK}\nkernel pi(a | s, o) = Categorical(logits = table(s, o))");

@@ -29,7 +29,7 @@ use crate::engine::program::gain::{Gain, GainRows, Transitions};
 use crate::engine::program::point::{Frozen, Point};
 use crate::engine::program::whole::Whole;
 use crate::engine::sample::tally::Tally;
-use crate::world::{Actions, Batch};
+use crate::world::{Actions, Batch, World};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use std::ops::Range;
 
@@ -178,7 +178,9 @@ impl<E: Number> Rollout<E> {
         self.gains.iter_mut().for_each(GainRows::clear);
         match (&self.listed, program.imagination(true)) {
             (Some(listed), _) => {
-                self.batch.begin(&program.world, Actions::Numbers(listed.starts()), &mut random)
+                let first = Actions::Numbers(listed.starts());
+                self.batch.begin(&program.world, first, &mut random);
+                see(listed, (&program.world, &mut self.batch), 1);
             }
             (None, None) => self.batch.reset(&program.world, &mut random),
             (None, Some((at, start))) => {
@@ -377,6 +379,7 @@ impl<E: Number> Rollout<E> {
                 let mut next = Vec::with_capacity(live);
                 listed.read_states(t + 1, &origin[..live], &mut next);
                 batch.follow(&program.world, done, (Actions::Numbers(&next), &[]), random);
+                see(listed, (&program.world, batch), t + 1);
             }
             (None, None) => batch.step(&program.world, done, random),
             (None, Some((at, imagination))) => {
@@ -448,5 +451,14 @@ impl<E: Number> Rollout<E> {
         self.collect(program, t, rows, keep);
         self.batch.compact(&program.world);
         self.absorb(program, t, self.batch.front()..live);
+    }
+}
+
+/// Shows the rows in front what is listed as seen at `t`, where that is drawn.
+fn see<E: Number>(listed: &Listed, (world, batch): (&World<E>, &mut Batch<E>), t: usize) {
+    if listed.sees() {
+        let mut seen = Vec::with_capacity(batch.front());
+        listed.read_observations(t, &batch.origin()[..batch.front()], &mut seen);
+        batch.see(world, &seen);
     }
 }
