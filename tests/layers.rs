@@ -82,7 +82,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 /// The rooms of the engine: each imports only those above it.
 const ROOMS: &[&str] = &[
     "numeric", "heads", "network", "tape", "family", "episode", "tables", "program", "sample",
-    "gradient", "update", "fleet", "judge", "run", "proof",
+    "gradient", "update", "fleet", "run", "judge", "proof",
 ];
 
 /// Crates that only these layers may name.

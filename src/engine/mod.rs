@@ -35,14 +35,12 @@ mod tape;
 mod tests;
 mod update;
 
+use crate::plan::Plan;
+
 pub use error::EngineError;
 pub use fleet::crew::{Shortage, take_shortage};
 pub use heads::categorical;
-pub use judge::ascent::{Objective, moved};
-pub use judge::calibration::Calibration;
 pub use judge::gap::{Gap, Part, Supremum, gap};
-pub use judge::improvement::{Improvement, Rounds};
-pub use judge::optimise::{Optimum, Reach, optimise, reach, starts};
 pub use judge::viewpoint::{SCALES, Scale, Viewpoint, exact_gradient, random_parameters};
 pub use network::feed::Feed;
 pub use network::forward::{Activations, BLOCK, Scratch};
@@ -59,16 +57,40 @@ pub use proof::assess::{
 pub use proof::listed::{Bias, Mean, ROUNDING, bias, mean_gradient};
 pub use run::checkpoint::Checkpoint;
 pub use run::evaluate::evaluate;
+pub use run::judge::{Calibration, Improvement, Rounds};
 pub use run::memory::{Memory, memory, memory_of_evaluation, memory_of_parameters, shown_bytes};
 pub use run::outcome::{Evaluation, Metrics, Observer, OptionUse, Run, Stopped};
 pub use run::policy::{Action, EpisodeMemory, Policy};
 pub use run::record::{RecordedStep, record};
-pub use run::train::{gradient_estimates, infer, resume};
+pub use run::train::gradient_estimates;
 pub use sample::failure::EnvironmentFailure;
 pub use tables::kernels::{fixed_kernels, fixed_tables, kernel_tables, posterior_tables};
 pub use tables::tabulate::{logits_of, pull_back, tabulate};
 pub use tables::written::{Unwritten, written_tables};
 pub use tape::parameters::{FileError, NotFinite, Parameters, verify_finite};
 pub use tape::tensor::{Matrix, Tape, shape_of, values_of};
+pub use update::ascent::{Objective, moved};
 pub use update::classify::{Classified, SATURATED};
+pub use update::optimise::{Optimum, Reach, optimise, reach, starts};
 pub use update::optimiser::{Optimiser, OptimiserConfig, OptimiserState};
+
+/// Trains a plan from its seed, judged by the oracle where that takes the model.
+///
+/// # Errors
+/// A NaN or an infinity, by term or tensor and step; a construct that cannot run.
+pub fn infer(plan: &Plan, run: &mut dyn Observer) -> Result<Run, EngineError> {
+    run::train::train(plan, None, run, &judge::oracle::oracle)
+}
+
+/// Trains a plan from a checkpoint of an earlier run, to the same bits as a run that was never
+/// interrupted.
+///
+/// # Errors
+/// As [`infer`], and where the checkpoint does not fit.
+pub fn resume(
+    plan: &Plan,
+    checkpoint: &Checkpoint,
+    run: &mut dyn Observer,
+) -> Result<Run, EngineError> {
+    run::train::train(plan, Some(checkpoint), run, &judge::oracle::oracle)
+}

@@ -8,6 +8,7 @@ use crate::engine::numeric::stream::{CALIBRATION, generator};
 use crate::engine::program::compiled::CompiledProgram;
 use crate::engine::program::expressions::Expressions;
 use crate::engine::program::point::Point;
+use crate::engine::run::judge::Calibration;
 use crate::engine::sample::replay::Replay;
 use crate::engine::sample::rollout::{Keep, Rollout};
 use crate::engine::tape::parameters::Parameters;
@@ -15,16 +16,6 @@ use crate::engine::update::classify::Classifying;
 use crate::engine::update::judged::Judged;
 use crate::finite;
 use crate::plan::{self, Head, Plan, RatioOf};
-
-/// Over real pairs and imagined ones, each from the states and actions that the policy meets in the
-/// environment.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Calibration {
-    /// The mean of `|logit − log p/q|` over those that both sides can draw, nats.
-    pub error: f64,
-    /// Real transitions, each beside an imagined one.
-    pub pairs: usize,
-}
 
 /// Judges the classifiers of a plan that tell transitions apart, from `trajectories` of the policy
 /// in the environment, each by the name of its ratio; none where the density of the environment's

@@ -1,7 +1,7 @@
 //! `log p(R̂) − L(q)` in its four parts. All are the oracle's numbers, but for what the reverse
 //! model loses on trajectories too many to list: that is the mean of exact numbers over drawn ones.
 
-use super::optimise::Reach;
+use crate::engine::update::optimise::Reach;
 use crate::exact::{self, Exact, ReverseModel};
 use crate::finite::{KernelTables, NotFinite};
 use crate::model::{BoundId, Model};

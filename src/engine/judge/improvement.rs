@@ -5,6 +5,7 @@
 //! break this; by how much is its shortfall.
 
 use crate::engine::numeric::stop::Stop;
+use crate::engine::run::judge::{Improvement, Rounds};
 use crate::engine::tables::kernels::kernel_tables;
 use crate::engine::tape::parameters::Parameters;
 use crate::exact::Evaluator;
@@ -13,32 +14,8 @@ use crate::plan::{Plan, Term};
 /// Differences of nats below this are rounding.
 const ROUNDING: f64 = 1e-9;
 
-/// What a round was worth, exactly.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Improvement {
-    /// Of the policy it ended with.
-    pub expected_return: f64,
-    /// What it added to `E_q[ΣΛ]`, nats.
-    pub gain: f64,
-    /// `KL(π_j ‖ π_{j−1})` of trajectories, nats.
-    pub kl: f64,
-    /// By how much `gain` is less than `kl`, which the maximum of the round's bound does not fall
-    /// short of; nats.
-    pub shortfall: f64,
-}
-
-/// The rounds that were judged by the oracle.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Rounds {
-    pub done: u64,
-    /// Rounds after which `E_q[ΣΛ]` was less than before.
-    pub fell: u64,
-    /// Nats.
-    pub largest_shortfall: f64,
-}
-
 /// Judges one round after the other.
-pub(in crate::engine) struct Judge<'a> {
+pub(in crate::engine) struct OfRounds<'a> {
     plan: &'a Plan,
     evaluator: Evaluator<'a>,
     /// `G(π_{j−1})`
@@ -46,23 +23,23 @@ pub(in crate::engine) struct Judge<'a> {
     pub rounds: Rounds,
 }
 
-impl<'a> Judge<'a> {
+impl<'a> OfRounds<'a> {
     /// `start` is the policy that the next round begins with. None where no prior is a policy of
     /// the last round, where the bound itself moves by a schedule, or where the model is not
     /// finite.
-    pub fn new(plan: &'a Plan, start: &Parameters<f64>, stop: &Stop) -> Option<Judge<'a>> {
+    pub fn new(plan: &'a Plan, start: &Parameters<f64>, stop: &Stop) -> Option<OfRounds<'a>> {
         if !plan.terms.iter().any(Term::reads_previous) || !plan.schedules.is_empty() {
             return None;
         }
         let evaluator = Evaluator::new(&plan.model, plan.derivation.bound).asking(stop.asker());
-        let mut judge = Judge { plan, evaluator, before: 0.0, rounds: Rounds::default() };
+        let mut judge = OfRounds { plan, evaluator, before: 0.0, rounds: Rounds::default() };
         judge.before = judge.evaluate(start, start)?.expected_log_likelihood;
         Some(judge)
     }
 
     /// The same judge after other rounds.
-    pub fn after(self, rounds: Rounds) -> Judge<'a> {
-        Judge { rounds, ..self }
+    pub fn after(self, rounds: Rounds) -> OfRounds<'a> {
+        OfRounds { rounds, ..self }
     }
 
     /// Judges the round that moved `previous` to `present`; says nothing if the run gives up

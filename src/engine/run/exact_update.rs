@@ -1,11 +1,11 @@
 //! A round without estimates: the policy moves to the maximum of its exact bound on a finite model.
 
-use crate::engine::judge::ascent::Objective;
-use crate::engine::judge::optimise::optimise_until;
 use crate::engine::network::unsupported::Unsupported;
 use crate::engine::numeric::stop::Stop;
 use crate::engine::tables::kernels::kernel_tables;
 use crate::engine::tape::parameters::Parameters;
+use crate::engine::update::ascent::Objective;
+use crate::engine::update::optimise::optimise_until;
 use crate::exact::Evaluator;
 use crate::model::{LayerOp, ParameterId};
 use crate::plan::{Head, Plan};

@@ -3,6 +3,7 @@
 pub(in crate::engine) mod checkpoint;
 pub(in crate::engine) mod evaluate;
 pub(in crate::engine) mod exact_update;
+pub(in crate::engine) mod judge;
 pub(in crate::engine) mod memory;
 pub(in crate::engine) mod outcome;
 pub(in crate::engine) mod policy;

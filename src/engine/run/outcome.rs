@@ -1,8 +1,7 @@
 //! What a run tells while it goes, what it leaves, and why it may stop.
 
 use super::checkpoint::Checkpoint;
-use crate::engine::judge::calibration::Calibration;
-use crate::engine::judge::improvement::{Improvement, Rounds};
+use super::judge::{Calibration, Improvement, Rounds};
 use crate::engine::numeric::stop::Stop;
 use crate::engine::tape::parameters::Parameters;
 use crate::engine::update::classify::Classified;

@@ -2,6 +2,7 @@
 //! order, until the run's last batch.
 
 use super::checkpoint::Checkpoint;
+use super::judge::{Calibration, Judges};
 use super::outcome::{Evaluation, Metrics, Observer, Run, Stopped};
 use super::trainer::BoundTrainer;
 use crate::engine::error::EngineError;
@@ -9,7 +10,6 @@ use crate::engine::family::choice::Choice;
 use crate::engine::fleet::crew::{threads, with_crew};
 use crate::engine::fleet::shards::{Hands, Job, Previous, Shared, read, write};
 use crate::engine::gradient::objective::Aim;
-use crate::engine::judge::calibration::{Calibration, calibrate};
 use crate::engine::numeric::kernels;
 use crate::engine::numeric::number::Number;
 use crate::engine::numeric::stream::WEIGHTS;
@@ -29,35 +29,21 @@ use std::time::{Duration, Instant};
 /// run goes on from there.
 const LONG: Duration = Duration::from_millis(250);
 
-/// Trains a plan from its seed.
+/// Trains a plan from its seed, or from a checkpoint of an earlier run, to the same bits as a run
+/// that was never interrupted; `judges` stand beside it.
 ///
 /// # Errors
-/// A NaN or an infinity, by term or tensor and step; a construct that cannot run.
-pub fn infer(plan: &Plan, run: &mut dyn Observer) -> Result<Run, EngineError> {
-    infer_from(plan, None, run)
-}
-
-/// Trains a plan from a checkpoint of an earlier run, to the same bits as a run that was never
-/// interrupted.
-///
-/// # Errors
-/// As [`infer`], and where the checkpoint does not fit.
-pub fn resume(
-    plan: &Plan,
-    checkpoint: &Checkpoint,
-    run: &mut dyn Observer,
-) -> Result<Run, EngineError> {
-    infer_from(plan, Some(checkpoint), run)
-}
-
-fn infer_from(
+/// A NaN or an infinity, by term or tensor and step; a construct that cannot run; a checkpoint that
+/// does not fit.
+pub(in crate::engine) fn train(
     plan: &Plan,
     checkpoint: Option<&Checkpoint>,
     run: &mut dyn Observer,
+    judges: &Judges,
 ) -> Result<Run, EngineError> {
     match plan.settings.precision {
-        Precision::F32 => train::<f32>(plan, checkpoint, run),
-        Precision::F64 => train::<f64>(plan, checkpoint, run),
+        Precision::F32 => train_in::<f32>(plan, checkpoint, run, judges),
+        Precision::F64 => train_in::<f64>(plan, checkpoint, run, judges),
     }
 }
 
@@ -125,10 +111,11 @@ struct Turn<'a, E: Number> {
     shared: &'a Shared<'a, E>,
 }
 
-fn train<E: Number>(
+fn train_in<E: Number>(
     plan: &Plan,
     checkpoint: Option<&Checkpoint>,
     run: &mut dyn Observer,
+    judges: &Judges,
 ) -> Result<Run, EngineError> {
     kernels::flush_denormals();
     let start = Instant::now();
@@ -165,8 +152,11 @@ fn train<E: Number>(
     for shared in shared.iter_mut().filter(|shared| learns(shared.program.plan)) {
         shared.replay = replay_of(shared.program.plan);
     }
-    let turn =
-        |(&plan, shared)| Turn { plan, trainer: BoundTrainer::new(plan, &initial, &stop), shared };
+    let start_of_run = initial.to_f64();
+    let turn = |(&plan, shared)| {
+        let judge = judges(plan, &start_of_run, &stop);
+        Turn { plan, trainer: BoundTrainer::new(plan, &initial, judge), shared }
+    };
     let mut turns: Vec<Turn<E>> = plans.iter().zip(&shared).map(turn).collect();
     if let Some(checkpoint) = checkpoint {
         restore(&mut turns, checkpoint, &replays)?;
@@ -276,9 +266,10 @@ fn train<E: Number>(
     }
     let wide = parameters.to_f64();
     let mut calibrations: Vec<(String, Calibration)> = Vec::new();
-    for plan in plan.turns().filter(|plan| plan.tells_transitions_apart()) {
-        let judged = calibrate(plan, &wide, evaluate::episodes_after_training(plan), &stop)
-            .map_err(|error| last_of(&turns).broken_after(error, &parameters))?;
+    for turn in turns.iter().filter(|turn| turn.plan.tells_transitions_apart()) {
+        let trajectories = evaluate::episodes_after_training(turn.plan);
+        let judged = turn.trainer.calibrations(&wide, trajectories);
+        let judged = judged.map_err(|error| last_of(&turns).broken_after(error, &parameters))?;
         // one that stands in several bounds is told once
         for (name, found) in judged {
             if calibrations.iter().all(|(known, _)| *known != name) {

@@ -4,8 +4,8 @@
 
 use super::testing::{Log, bits, numbers, planned, resumed};
 use crate::bound::derive;
+use crate::engine::infer;
 use crate::engine::proof::listed::{bias, mean_gradient};
-use crate::engine::run::train::infer;
 use crate::engine::{
     Objective, Parameters, SCALES, Viewpoint, assess, evaluate, exact_gradient, kernel_tables,
     optimise, starts,

@@ -4,7 +4,7 @@
 use super::testing::planned;
 use crate::engine::family::Family;
 use crate::engine::heads::mixture::Shape;
-use crate::engine::run::train::infer;
+use crate::engine::infer;
 use crate::engine::{EngineError, Parameters, evaluate, tabulate};
 use crate::plan::Plan;
 

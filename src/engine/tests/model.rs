@@ -2,7 +2,7 @@
 //! rewards and ends.
 
 use super::testing::{bits, planned, resumed, try_plan};
-use crate::engine::run::train::infer;
+use crate::engine::infer;
 use crate::engine::{Parameters, evaluate};
 use crate::plan::Plan;
 

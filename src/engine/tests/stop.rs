@@ -3,7 +3,7 @@
 
 use super::testing::{mlp_policy, numbers, planned};
 use crate::engine::judge::calibration::calibrate;
-use crate::engine::judge::improvement::Judge;
+use crate::engine::judge::improvement::OfRounds;
 use crate::engine::network::feed::Feed;
 use crate::engine::network::forward::{Activations, Scratch};
 use crate::engine::network::plan::NetworkPlan;
@@ -94,12 +94,12 @@ fn an_exact_round_and_its_judge_give_up() {
         assert!(improve(&plan, &present, 60, &patient).is_ok() && !patient.has_given_up());
         let stop = asked_twice();
         assert!(improve(&plan, &present, 60, &stop).is_err() && stop.has_given_up(), "{policy}");
-        let mut judge = Judge::new(&plan, &present, &patient).expect("the model is finite");
+        let mut judge = OfRounds::new(&plan, &present, &patient).expect("the model is finite");
         assert!(judge.round(&present, &present).is_some());
         patient.ask();
         patient.ask();
         assert!(judge.round(&present, &present).is_none() && patient.has_given_up());
-        assert!(Judge::new(&plan, &present, &stop).is_none());
+        assert!(OfRounds::new(&plan, &present, &stop).is_none());
     }
 }
 

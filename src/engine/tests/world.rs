@@ -1,7 +1,7 @@
 //! Learning a model of the world: the learned transitions against the real ones.
 
 use super::testing::planned;
-use crate::engine::run::train::infer;
+use crate::engine::infer;
 use crate::engine::{evaluate, tabulate};
 use crate::finite;
 use crate::model::EnvironmentId;

@@ -4,7 +4,6 @@
 use super::BoundTrainer;
 use crate::engine::error::EngineError;
 use crate::engine::fleet::shards::{Previous, Shared, read, write};
-use crate::engine::judge::improvement::Judge;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
 use crate::engine::run::checkpoint::Checkpoint;
@@ -95,8 +94,7 @@ impl<E: Number> BoundTrainer<'_, E> {
         } else {
             parameters.to_f64()
         };
-        self.judge = Judge::new(self.plan, &at_round, &shared.program.stop)
-            .map(|judge| judge.after(checkpoint.rounds));
+        self.judge.resume(checkpoint.rounds, &at_round);
         if self.plan.settings.normalize.returns {
             *write(&shared.returns) = self.return_scale();
         }

@@ -4,16 +4,15 @@
 mod ended;
 mod kept;
 
+use super::judge::{BatchParameters, Calibration, Improvement, Judge, Rounds};
 use super::outcome::Metrics;
 use super::watch::Watch;
 use crate::engine::error::EngineError;
 use crate::engine::fleet::shards::{Hands, Job, Shared, locked, read, write};
 use crate::engine::gradient::objective::{Aim, ReturnScale, Told, Weighing};
-use crate::engine::judge::improvement::{Improvement, Judge, Rounds};
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::moments::Moments;
 use crate::engine::numeric::number::Number;
-use crate::engine::numeric::stop::Stop;
 use crate::engine::numeric::stream::WEIGHTS;
 use crate::engine::program::weights::Drawn;
 use crate::engine::run::exact_update::improve;
@@ -55,7 +54,8 @@ pub(in crate::engine) struct BoundTrainer<'a, E: Float> {
     /// Of the inputs and of the returns, where they are normalised.
     inputs: Moments,
     returns: Moments,
-    judge: Option<Judge<'a>>,
+    judge: Box<dyn Judge + 'a>,
+    /// What it found of the last batch.
     improvement: Option<Improvement>,
     /// How far the step has moved a policy from its prior, that of the last round; nats a
     /// trajectory.
@@ -66,7 +66,11 @@ pub(in crate::engine) struct BoundTrainer<'a, E: Float> {
 }
 
 impl<'a, E: Number> BoundTrainer<'a, E> {
-    pub fn new(plan: &'a Plan, parameters: &Parameters<E>, stop: &Stop) -> BoundTrainer<'a, E> {
+    pub fn new(
+        plan: &'a Plan,
+        parameters: &Parameters<E>,
+        judge: Box<dyn Judge + 'a>,
+    ) -> BoundTrainer<'a, E> {
         let config = config(plan.settings.optimizer);
         BoundTrainer {
             plan,
@@ -99,7 +103,7 @@ impl<'a, E: Number> BoundTrainer<'a, E> {
                 plan.normalizers.iter().map(|n| parameters.layout().range(n.mean).len()).sum(),
             ),
             returns: Moments::new(1),
-            judge: Judge::new(plan, &parameters.to_f64(), stop),
+            judge,
             improvement: None,
             moved: None,
             watch: Watch::new(plan.settings.until),
@@ -166,13 +170,12 @@ impl<'a, E: Number> BoundTrainer<'a, E> {
         }
         self.hold_parameters(shared)?;
         self.observe(shared);
-        self.improvement = if (self.step + 1).is_multiple_of(settings.steps_in_round()) {
-            self.judge(shared)
-        } else {
-            None
-        };
         self.env_steps += shared.rows() as u64;
         self.step += 1;
+        self.improvement = self.judge.batch(self.step, &|| {
+            let present = read(&shared.parameters).to_f64();
+            BatchParameters { previous: shared.previous_parameters(&present), present }
+        });
         if self.plan.settings.until.is_some() {
             let metrics = self.metrics(shared);
             self.watch.observe(&metrics);
@@ -267,13 +270,6 @@ impl<'a, E: Number> BoundTrainer<'a, E> {
         self.drawn =
             weights.draw([self.plan.settings.seed, WEIGHTS, self.step], parameters.values_mut());
         Ok(())
-    }
-
-    /// What the round that ends here was worth.
-    fn judge(&mut self, shared: &Shared<E>) -> Option<Improvement> {
-        let judge = self.judge.as_mut()?;
-        let present = read(&shared.parameters).to_f64();
-        judge.round(&present, &shared.previous_parameters(&present))
     }
 
     /// Finds what `KL(π ‖ previous π)` has become by the step, at the states of the batch: where a
@@ -483,9 +479,21 @@ impl<'a, E: Number> BoundTrainer<'a, E> {
         told.filter_map(|((_, ratio), told)| Some((ratio.name.clone(), (*told)?))).collect()
     }
 
-    /// The rounds that the oracle has judged.
+    /// The rounds that were judged.
     pub fn rounds(&self) -> Option<Rounds> {
-        self.judge.as_ref().map(|judge| judge.rounds)
+        self.judge.rounds()
+    }
+
+    /// How good the bound's classifiers are, by its judge.
+    ///
+    /// # Errors
+    /// A construct that cannot run.
+    pub fn calibrations(
+        &self,
+        parameters: &Parameters<f64>,
+        trajectories: usize,
+    ) -> Result<Vec<(String, Calibration)>, EngineError> {
+        self.judge.classifiers(parameters, trajectories)
     }
 
     pub fn metrics(&self, shared: &Shared<E>) -> Metrics {
