@@ -54,7 +54,7 @@ pub use numeric::stop::Stop;
 pub use proof::assess::{
     AGAIN, Assessment, BATCHES, FALSE_ALARM, RESOLUTION, TRAJECTORIES, assess, compare,
 };
-pub use proof::listed::{Bias, Mean, ROUNDING, bias, mean_gradient};
+pub use proof::listed::{Bias, Mean, ROUNDING, bias, mean_gradient, viewpoint_by_listing};
 pub use run::checkpoint::Checkpoint;
 pub use run::evaluate::evaluate;
 pub use run::judge::{Calibration, Improvement, Rounds};

@@ -6,7 +6,7 @@ use crate::engine::{
     self, Assessment, BATCHES, Bias, SCALES, Scale, TRAJECTORIES as OF_A_BATCH, Viewpoint,
 };
 use crate::model::{BoundId, Model};
-use crate::plan::{self, Alternative, Claim};
+use crate::plan::{self, Alternative, Claim, Plan};
 
 /// The horizon at which all estimators are compared: a missing term stands out there from the noise
 /// of the others.
@@ -45,6 +45,8 @@ pub struct Listed {
     pub horizon: usize,
     pub scale: Scale,
     pub bias: Bias,
+    /// From the oracle's gradient; else from that of draws that are credited with every term.
+    pub is_by_oracle: bool,
 }
 
 /// One estimator from one viewpoint.
@@ -196,9 +198,19 @@ pub fn judge(
 /// The exact bias of each estimator; `None` where trajectories are too many, or none can be listed.
 fn by_listing(all: &[Alternative], seed: u64, most: usize) -> Option<Vec<Vec<Listed>>> {
     let look = |one: &Alternative, scale: Scale, seed: u64| -> Option<Listed> {
-        let at = Viewpoint::of(&one.plan, scale, seed).ok()?;
+        let of_oracle = Viewpoint::of(&one.plan, scale, seed).ok();
+        let is_by_oracle = of_oracle.is_some();
+        let at = of_oracle.or_else(|| {
+            // the first of a bound has no baseline, and nothing that biases it
+            let is_of_bound = |plan: &&Plan| {
+                plan.derivation.bound == one.plan.derivation.bound
+                    && plan.trained == one.plan.trained
+            };
+            let plain = all.iter().map(|other| &other.plan).find(is_of_bound)?;
+            engine::viewpoint_by_listing(plain, scale, seed, most).ok()
+        })?;
         let bias = engine::bias(&one.plan, &at, most).ok()?;
-        Some(Listed { horizon: one.plan.model.horizon.value, scale, bias })
+        Some(Listed { horizon: one.plan.model.horizon.value, scale, bias, is_by_oracle })
     };
     let of_one = |one: &Alternative| match one.claim {
         Claim::BeyondOneBatch(_) => Some(Vec::new()),

@@ -210,14 +210,17 @@ fn write_sampled(out: &mut String, found: &Found) {
 
 fn write_estimator(out: &mut String, estimator: &Estimator, horizon: &str) {
     write_looks(out, estimator, horizon);
-    let Some(Listed { horizon: at, bias, .. }) = estimator.worst_listed() else { return };
+    let Some(Listed { horizon: at, bias, is_by_oracle, .. }) = estimator.worst_listed() else {
+        return;
+    };
+    let beside = if *is_by_oracle { "" } else { ", beside every term credited to each draw" };
     let says = match (estimator.is_biased_by_design, bias.is_rounding()) {
         (true, _) => "    ",
         (false, holds) => verdict(holds),
     };
     writeln!(
         out,
-        "  {says}   exactly: bias {:.1e} of {:.3}, by all {} trajectories at {horizon} = {at}",
+        "  {says}   exactly: bias {:.1e} of {:.3}, by all {} trajectories at {horizon} = {at}{beside}",
         bias.largest, bias.scale, bias.trajectories
     )
     .expect("a string");
@@ -229,7 +232,8 @@ fn write_looks(out: &mut String, estimator: &Estimator, horizon: &str) {
     let Look { horizon: at, found, .. } = match estimator.worst() {
         Ok(look) => look,
         Err(why) => {
-            writeln!(out, "  --   ∇L: {name:<25} not judged: {why}").expect("a string");
+            let judged = if estimator.is_judged() { "sampled" } else { "judged" };
+            writeln!(out, "  --   ∇L: {name:<25} not {judged}: {why}").expect("a string");
             return;
         }
     };
@@ -367,7 +371,7 @@ fn sampled_json(sampled: &Judged) -> Value {
             "holds": found.holds(),
         })
     };
-    let listed = |Listed { horizon, scale, bias }: &Listed| {
+    let listed = |Listed { horizon, scale, bias, is_by_oracle }: &Listed| {
         json!({
             "horizon": horizon,
             "rarest": scale.rarest,
@@ -376,6 +380,7 @@ fn sampled_json(sampled: &Judged) -> Value {
             "scale": bias.scale,
             "tolerance": bias.tolerance(),
             "is_rounding": bias.is_rounding(),
+            "against": if *is_by_oracle { "oracle" } else { "every term credited" },
         })
     };
     let of = |estimator: &Estimator| {
@@ -396,6 +401,7 @@ fn sampled_json(sampled: &Judged) -> Value {
         }
         match &estimator.looks {
             Ok(looks) => told["looks"] = json!(looks.iter().map(look).collect::<Vec<_>>()),
+            Err(why) if estimator.is_judged() => told["not_sampled"] = json!(why),
             Err(why) => told["not_judged"] = json!(why),
         }
         told

@@ -7,7 +7,7 @@ use crate::engine::episode::listing::{Listed, Trajectory};
 use crate::engine::error::EngineError;
 use crate::engine::family::choice::Choice;
 use crate::engine::gradient::objective::{Aim, Objective, ReturnScale, Weighing};
-use crate::engine::judge::viewpoint::Viewpoint;
+use crate::engine::judge::viewpoint::{Scale, Viewpoint};
 use crate::engine::program::compiled::CompiledProgram;
 use crate::engine::program::density::{Density, DensityRows};
 use crate::engine::program::point::{Frozen, Point};
@@ -16,8 +16,10 @@ use crate::engine::tables::known_ratio::KnownRatio;
 use crate::engine::tables::tabulate::tabulate;
 use crate::engine::tape::parameters::Parameters;
 use crate::finite::{self, Environment};
-use crate::plan::{Draw, Plan, Read, StateDraw};
+use crate::plan::{Credited, Draw, Plan, Read, StateDraw};
 use crate::world::{Told, World};
+use rand::{RngExt, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
 
 /// The mean over all trajectories, each with its probability.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,6 +85,34 @@ pub fn bias(plan: &Plan, at: &Viewpoint, most: usize) -> Result<Bias, EngineErro
         bound: mean.bound,
         trajectories: mean.trajectories,
     })
+}
+
+/// A viewpoint of a model whose trajectories can be listed and whose gradient no oracle has, such
+/// as that of a policy that reads a whole sequence. In the oracle's place stands the mean of
+/// `plain`, each of whose draws is credited with every term: no notion of what is downstream can
+/// make that wrong.
+///
+/// # Errors
+/// As [`mean_gradient`].
+pub fn viewpoint_by_listing(
+    plain: &Plan,
+    scale: Scale,
+    seed: u64,
+    most: usize,
+) -> Result<Viewpoint, EngineError> {
+    let noisy = |seed: u64| {
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let mut parameters = Parameters::<f64>::initial(&plain.model, seed);
+        let values = parameters.values_mut().iter_mut();
+        values.for_each(|value| *value += scale.others * (2.0 * random.random::<f64>() - 1.0));
+        parameters
+    };
+    let (parameters, previous) = (noisy(seed), noisy(!seed));
+    let mut wholly = plain.clone();
+    let credits = wholly.terms.iter_mut().flat_map(|term| &mut term.credit);
+    credits.for_each(|credit| *credit = Some(Credited::All));
+    let exact = mean_from(&wholly, (&parameters, &previous), most)?.gradient;
+    Ok(Viewpoint { parameters, previous, exact })
 }
 
 /// What the estimator of `plan` has as its mean at `parameters`, which are the previous ones, too;

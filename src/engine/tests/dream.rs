@@ -5,8 +5,9 @@ use super::testing::{Log, bits, planned, resumed};
 use crate::bound::derive;
 use crate::engine::episode::variable::Variable;
 use crate::engine::gradient::objective::Aim;
+use crate::engine::infer;
 use crate::engine::program::compiled::CompiledProgram;
-use crate::engine::run::train::{estimates_at, infer};
+use crate::engine::run::train::estimates_at;
 use crate::engine::tables::known_ratio::KnownRatio;
 use crate::engine::{
     Parameters, SCALES, Viewpoint, assess, evaluate, exact_gradient, random_parameters, tabulate,

@@ -1,10 +1,11 @@
 //! The information gain of a transition: against its closed form, and what it is in a run.
 
 use super::testing::{bits, planned, resumed};
+use crate::engine::infer;
 use crate::engine::program::compiled::CompiledProgram;
 use crate::engine::program::gain::{Gain, GainRows, Transition};
 use crate::engine::program::point::Frozen;
-use crate::engine::run::train::{gradient_estimates, infer};
+use crate::engine::run::train::gradient_estimates;
 use crate::engine::{Parameters, Run, evaluate};
 use crate::plan::Plan;
 

@@ -3,10 +3,11 @@
 
 use super::testing::{Log, ended_after, numbers, planned};
 use crate::bound::derive;
-use crate::engine::run::train::{gradient_estimates, infer, resume};
+use crate::engine::run::train::gradient_estimates;
 use crate::engine::{
     Parameters, SCALES, evaluate, kernel_tables, mean_gradient, random_parameters,
 };
+use crate::engine::{infer, resume};
 use crate::exact::Evaluator;
 use crate::model::{Overrides, check};
 use crate::plan::{Plan, plan};

@@ -2,8 +2,9 @@
 
 use super::testing::{Log, bits, resumed};
 use crate::bound::derive;
-use crate::engine::run::train::{gradient_estimates, infer, resume};
+use crate::engine::run::train::gradient_estimates;
 use crate::engine::{Metrics, Parameters, Run, Stopped, evaluate};
+use crate::engine::{infer, resume};
 use crate::model::{Overrides, check};
 use crate::plan::{Plan, plan};
 use crate::source::Source;

@@ -2,7 +2,8 @@
 //! what look-ahead is good for.
 
 use super::testing::{bits, numbers, planned, resumed, try_plan};
-use crate::engine::run::train::{gradient_estimates, infer};
+use crate::engine::infer;
+use crate::engine::run::train::gradient_estimates;
 use crate::engine::{Parameters, evaluate, tabulate};
 use crate::model::{BoundId, KernelId, ParameterId};
 use crate::plan::Plan;

@@ -4,7 +4,7 @@ use crate::bound::derive;
 use crate::engine::Checkpoint;
 use crate::engine::error::EngineError;
 use crate::engine::run::outcome::{Metrics, Observer, Run};
-use crate::engine::run::train::{infer, resume};
+use crate::engine::{infer, resume};
 use crate::expr::Graph;
 use crate::model::*;
 use crate::plan::{Plan, plan};

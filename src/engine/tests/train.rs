@@ -4,8 +4,9 @@
 use super::testing::{Log, bits, resumed};
 use crate::bound::derive;
 use crate::engine::judge::viewpoint::exact_gradient;
-use crate::engine::run::train::{gradient_estimates, infer, resume};
+use crate::engine::run::train::gradient_estimates;
 use crate::engine::{Checkpoint, EngineError, Parameters, evaluate, tabulate};
+use crate::engine::{infer, resume};
 use crate::exact;
 use crate::finite::KernelTables;
 use crate::model::{BoundId, Model, Overrides, check};

@@ -399,7 +399,7 @@ fn factor() -> BoxedStrategy<Factor> {
 fn settings() -> BoxedStrategy<Vec<Setting>> {
     let setting = (name(), expr()).prop_map(|(key, value)| Setting {
         key,
-        of: None,
+        of: vec![],
         value,
         span: Span::default(),
     });
