@@ -710,15 +710,11 @@ fn verify_samples_the_estimators_of_each_bound_of_a_file() {
 #[test]
 fn verify_says_what_it_did_not_judge() {
     let folder = folder();
-    let path = model("empowerment");
-    let text = run(folder.path(), &["verify", &path, "--tables", "1"]);
+    let path = model("imagining");
+    let verify = ["verify", &path, "--tables", "1", "--bound", "play"];
+    let text = run(folder.path(), &verify);
     assert_eq!(text.code, 0, "what is not judged is no failure: {}{}", text.out, text.err);
-    assert!(
-        text.out
-            .contains("not judged: `source` conditions on the sequence `past`: it has no table"),
-        "{}",
-        text.out
-    );
+    assert!(text.out.contains("not judged: `pi` imagines before it draws"), "{}", text.out);
     let last = text.out.lines().last().expect("a line");
     assert!(
         last.starts_with("what was judged holds; ")
@@ -726,7 +722,7 @@ fn verify_says_what_it_did_not_judge() {
         "{last}"
     );
     let told: serde_json::Value = serde_json::from_str(
-        &run(folder.path(), &["verify", &path, "--tables", "1", "--format", "json"]).out,
+        &run(folder.path(), &[&verify[..], &["--format", "json"]].concat()).out,
     )
     .unwrap();
     let estimators = told["sampled"]["estimators"].as_array().expect("a list");
@@ -739,6 +735,34 @@ fn verify_says_what_it_did_not_judge() {
         told["conclusion"].as_str().expect("a sentence") == last && told["holds"] == true,
         "{told}"
     );
+}
+
+/// A policy that reads a whole sequence has no table, and no oracle its gradient: its trajectories
+/// can be listed all the same, and its estimators are held against draws credited with every term.
+#[test]
+fn verify_lists_the_trajectories_of_policies_that_read_sequences() {
+    let folder = folder();
+    let path = model("empowerment");
+    let text = run(folder.path(), &["verify", &path, "--tables", "1"]);
+    let says = "not sampled: `source` conditions on the sequence `past`: it has no table";
+    assert!(text.code == 0 && text.out.contains(says), "{}{}", text.out, text.err);
+    let exactly = "trajectories at T = 2, beside every term credited to each draw\n";
+    assert!(text.out.contains(exactly), "{}", text.out);
+    let told: serde_json::Value = serde_json::from_str(
+        &run(folder.path(), &["verify", &path, "--tables", "1", "--format", "json"]).out,
+    )
+    .unwrap();
+    let estimators = told["sampled"]["estimators"].as_array().expect("a list");
+    for one in estimators.iter().filter(|one| one["claims_unbiased"] == true) {
+        let listed = one["listed"].as_array().expect("a list");
+        assert_eq!(listed.len(), 3, "{one}");
+        assert!(
+            listed.iter().all(|look| {
+                look["against"] == "every term credited" && look["is_rounding"] == true
+            }),
+            "{one}"
+        );
+    }
 }
 
 /// A world with real states has no list of trajectories, and a kernel may have too many
