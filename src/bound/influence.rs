@@ -177,13 +177,9 @@ impl Influence {
                     (Earliest::Always, _) | (_, Delay::Any) => Earliest::Always,
                     (Earliest::At(d), Delay::Steps(k)) => Earliest::At(d.saturating_add(k)),
                     // only a draw at time 1 is read as `[1]`; a later draw of the same variable is
-                    // not
+                    // not. It moves with draws up to `t = 1 − d`
                     (Earliest::At(d), Delay::FromFirst(later)) if d <= 0 => {
-                        if reach.once {
-                            Earliest::At(later)
-                        } else {
-                            Earliest::Always
-                        }
+                        Earliest::At(if reach.once { later } else { later.saturating_add(d) })
                     }
                     (Earliest::At(_), Delay::FromFirst(_)) => continue,
                 };
