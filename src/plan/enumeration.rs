@@ -168,12 +168,9 @@ fn against_reads(model: &Model, (option, last): (&Draw, &Draw), terms: &[Term]) 
             return more(density.kernel);
         }
         match &term.quantity {
+            // where the file asks for the sum, both are sums of log-ratios
             Quantity::Kl { .. } | Quantity::LogRatio { .. } => {
-                return Some(format!(
-                    "`options = enumerate` goes with a uniform prior of actions, and `{}` \
-                     compares another",
-                    term.name
-                ));
+                return Some(format!("`{}` is taken in closed form at what was drawn", term.name));
             }
             Quantity::Density { .. }
             | Quantity::Ratio(_)

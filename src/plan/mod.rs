@@ -234,7 +234,7 @@ fn assemble(
         derivation.gradient.scores.iter().find(|score| score.factor == of.draw.factor)
     };
     // where no draw is scored there is no credit to compare
-    let policy_at = draws.len() - 1;
+    let last = draws.len() - 1;
     draws.extend(states.iter().filter_map(|of| Some((of.draw.clone(), Some(score_of(of)?)))));
     let simulations = simulation::simulations(model, bound, &weights)?;
     let imagines = states.iter().any(|of| !of.draw.once);
@@ -248,7 +248,6 @@ fn assemble(
     } else {
         Settings { baseline: Baseline::None, options: OptionGradient::Sampled, ..settings }
     };
-    let policy = &draws[policy_at].0;
     let of_action = draws.iter().find_map(|(draw, _)| model.variable(draw.variable).environment);
     let environment = of_action.expect("draws: a step draws an action, which an environment takes");
     let mut unserved = 0;
@@ -264,7 +263,7 @@ fn assemble(
                     _ => {}
                 }
             }
-            unserved = draw::unserved(model, &draws[..=policy_at], &reads, span)?;
+            unserved = draw::unserved(model, &draws[..=last], &reads, span)?;
             reads
         }
         Baseline::None | Baseline::LeaveOneOut => Vec::new(),
@@ -275,7 +274,8 @@ fn assemble(
         bound,
         id: derivation.bound,
         draws: &draws,
-        policy,
+        of_step: last + 1,
+        sums: settings.options == OptionGradient::Enumerated,
         environment,
         states: &states,
         classifiers: &settings.ratios,
@@ -297,7 +297,7 @@ fn assemble(
     let gains = gain::gains(&planner, &weights)?;
     let paths = match through && imagines {
         true => {
-            let of_step: Vec<&Draw> = draws[..=policy_at].iter().map(|(draw, _)| draw).collect();
+            let of_step: Vec<&Draw> = draws[..=last].iter().map(|(draw, _)| draw).collect();
             let on = pathwise::Imagined {
                 model,
                 bound,
@@ -329,7 +329,7 @@ fn assemble(
     let mut used = drawn_by.clone();
     for term in &terms {
         match &term.quantity {
-            Quantity::Kl { prior: Prior::Kernel { of: Version::Present, head, .. } }
+            Quantity::Kl { prior: Prior::Kernel { of: Version::Present, head, .. }, .. }
             | Quantity::Density { density: Density { of: Version::Present, head, .. }, .. }
             | Quantity::Ratio(Ratio { model: Some(Density { head, .. }), .. }) => {
                 used.extend(of_head(head))
@@ -362,7 +362,7 @@ fn assemble(
     };
     let mut elsewhere: BTreeSet<ParameterId> = drawn_by.union(&read_by_baseline).copied().collect();
     for term in &terms {
-        if let Quantity::Kl { prior: Prior::Kernel { head, .. } } = &term.quantity {
+        if let Quantity::Kl { prior: Prior::Kernel { head, .. }, .. } = &term.quantity {
             elsewhere.extend(of_head(head));
         }
     }
@@ -372,13 +372,13 @@ fn assemble(
     }
     // what a step is drawn from, and where a divergence has a closed form what it is taken from
     let priors = terms.iter().filter_map(|term| match &term.quantity {
-        Quantity::Kl { prior: Prior::Kernel { of: Version::Present, head, .. } } => Some(head),
+        Quantity::Kl { prior: Prior::Kernel { of: Version::Present, head, .. }, .. } => Some(head),
         _ => None,
     });
-    if let Some(error) = conflicts::without_metric(model, &settings, &draws[..=policy_at]) {
+    if let Some(error) = conflicts::without_metric(model, &settings, &draws[..=last]) {
         return Err(vec![error]);
     }
-    let heads = draws[..=policy_at].iter().map(|(draw, _)| &draw.head).chain(priors);
+    let heads = draws[..=last].iter().map(|(draw, _)| &draw.head).chain(priors);
     let measured: BTreeSet<ParameterId> = heads.flat_map(of_head).collect();
     if let Some(error) = weights::along_a_metric(model, &settings, &weights, &measured) {
         return Err(vec![error]);
@@ -408,7 +408,7 @@ fn assemble(
         return Err(vec![error.hint("give the baseline a network of its own")]);
     }
     let mut draws: Vec<Draw> = draws.into_iter().map(|(draw, _)| draw).collect();
-    draws.truncate(policy_at + 1);
+    draws.truncate(last + 1);
     for (of, scores) in states.iter_mut().zip(scores) {
         of.scores = scores;
     }

@@ -123,13 +123,15 @@ pub(super) fn pathwise(
     let (mut slopes, mut of_prior) = (Vec::new(), Vec::new());
     for (at, term) in terms.iter().enumerate() {
         let (values, found) = match &term.quantity {
-            Quantity::Exponent(value) | Quantity::LogRatio { log_prior: value } => {
+            Quantity::Exponent(value) | Quantity::LogRatio { log_prior: value, .. } => {
                 (std::slice::from_ref(value), &mut slopes)
             }
             Quantity::Density { compared_with: ComparedWith::Expression(value), .. } => {
                 (std::slice::from_ref(value), &mut slopes)
             }
-            Quantity::Kl { prior: Prior::Expressions(numbers) } => (&numbers[..], &mut of_prior),
+            Quantity::Kl { prior: Prior::Expressions(numbers), .. } => {
+                (&numbers[..], &mut of_prior)
+            }
             Quantity::Kl { .. }
             | Quantity::Entropy { .. }
             | Quantity::Density { .. }
@@ -459,7 +461,7 @@ fn of_terms(on: &Imagined, terms: &[Term]) -> Vec<Diagnostic> {
 fn of_networks(on: &Imagined, terms: &[Term], followed: &BTreeSet<VariableId>) -> Vec<Diagnostic> {
     let model = on.model;
     let beside = terms.iter().flat_map(|term| match &term.quantity {
-        Quantity::Kl { prior: Prior::Kernel { head, .. } }
+        Quantity::Kl { prior: Prior::Kernel { head, .. }, .. }
         | Quantity::Density { density: Density { head, .. }, .. } => head.layers(),
         Quantity::Ratio(ratio) => vec![ratio.layer],
         _ => Vec::new(),

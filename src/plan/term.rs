@@ -51,11 +51,11 @@ pub enum Quantity {
     Exponent(ExprId),
     /// That of one of the draws, by its number, at `t`.
     Entropy { draw: usize },
-    /// `KL(π ‖ p)` at `t`.
-    Kl { prior: Prior },
-    /// `log p(a) − log π(a)` at the drawn action: `log_prior` is an expression of it, and of what
+    /// `KL(q ‖ p)` of one of the draws, by its number, at `t`.
+    Kl { draw: usize, prior: Prior },
+    /// `log p(x) − log q(x)` at what a draw gave: `log_prior` is an expression of it, and of what
     /// stands before it.
-    LogRatio { log_prior: ExprId },
+    LogRatio { draw: usize, log_prior: ExprId },
     /// `log p(x|·)` of a kernel at what was drawn, less a log-density there.
     Density { density: Density, compared_with: ComparedWith },
     /// The logit of a classifier in the place of `log p − log q` at what was drawn.
@@ -189,9 +189,9 @@ impl Term {
     /// A divergence from a kernel of the last round.
     pub fn reads_previous(&self) -> bool {
         match &self.quantity {
-            Quantity::Kl { prior: Prior::Kernel { of, .. } }
+            Quantity::Kl { prior: Prior::Kernel { of, .. }, .. }
             | Quantity::Density { density: Density { of, .. }, .. } => *of == Version::Previous,
-            Quantity::Kl { prior: Prior::Expressions(_) }
+            Quantity::Kl { prior: Prior::Expressions(_), .. }
             | Quantity::Ratio(_)
             | Quantity::Exponent(_)
             | Quantity::Entropy { .. }

@@ -185,7 +185,10 @@ pub(super) struct Planner<'a> {
     /// Of that bound.
     pub id: BoundId,
     pub draws: &'a [(Draw, Option<&'a Score>)],
-    pub policy: &'a Draw,
+    /// How many of the draws are of a step: states stand behind them.
+    pub of_step: usize,
+    /// The gradient sums over draws.
+    pub sums: bool,
     pub environment: EnvironmentId,
     /// What draws the first state, and the next one, where that is a learned model.
     pub states: &'a [StateDraw],
@@ -335,14 +338,10 @@ impl Planner<'_> {
                 format!("log_count({})", self.kernel_name(*q)),
                 Quantity::LogCount((*count as f64).ln()),
             )),
-            TermKind::Kl { q, p }
-                if *q == self.policy.factor && self.is_like(*p) && self.is_of_step(*p) =>
-            {
-                Ok((
-                    format!("KL({})", self.kernel_name(*q)),
-                    Quantity::Kl { prior: self.prior(*p, scalars)? },
-                ))
-            }
+            TermKind::Kl { q, p } if let Some(draw) = self.in_closed_form(*p, *q) => Ok((
+                format!("KL({})", self.kernel_name(*q)),
+                Quantity::Kl { draw, prior: self.prior(*p, draw, scalars)? },
+            )),
             TermKind::Kl { q, .. }
                 if let [Target::Weights(kernel)] = bound.factor(*q).targets[..] =>
             {
@@ -352,12 +351,13 @@ impl Planner<'_> {
                 ))
             }
             TermKind::LogRatio { p, q }
-                if *q == self.policy.factor
+                if let Some(draw) = self.step_draw(*q)
+                    && !self.sums
                     && learned(&bound.factor(*p).kernel).is_none()
                     && self.is_of_step(*p) =>
             {
                 let name = format!("log_ratio({})", self.kernel_name(*q));
-                Ok((name, Quantity::LogRatio { log_prior: self.log_prior(*p, scalars)? }))
+                Ok((name, Quantity::LogRatio { draw, log_prior: self.log_prior(*p, scalars)? }))
             }
             // sampled: −KL(q ‖ p) = E_q[log p − log q]
             TermKind::Kl { q, p } | TermKind::LogRatio { p, q } => {
@@ -450,14 +450,16 @@ impl Planner<'_> {
         }
     }
 
-    /// Whether a term is of the action's factors alone: what `kl_to_go` leaves out.
+    /// Whether a term is of the factors of an action alone: what `kl_to_go` leaves out.
     fn is_of_action(&self, kind: &TermKind) -> bool {
         match kind {
             TermKind::Kl { q, .. }
             | TermKind::Entropy { q }
             | TermKind::LogCount { q, .. }
             | TermKind::LogRatio { q, .. }
-            | TermKind::DensityRatio { q, .. } => *q == self.policy.factor,
+            | TermKind::DensityRatio { q, .. } => self.step_draw(*q).is_some_and(|at| {
+                self.model.variable(self.draws[at].0.variable).role == Role::Action
+            }),
             TermKind::Constant { of, .. } => self.is_of_action(of),
             TermKind::Exponent { .. }
             | TermKind::LogDensity { .. }
@@ -477,10 +479,17 @@ impl Planner<'_> {
         self.is_imagined(q) || in_place && !self.in_place.contains_key(&p)
     }
 
-    /// The divergence of the policy from a prior has a closed form here: both are of one family.
-    fn is_like(&self, p: FactorRef) -> bool {
+    /// The draw of a step whose divergence from a prior has a closed form here: both are of one
+    /// family, at one step. Where the gradient sums over draws, it sums their log-ratios.
+    fn in_closed_form(&self, p: FactorRef, q: FactorRef) -> Option<usize> {
+        let at = self.step_draw(q)?;
+        let is_alike = !self.sums && self.is_like(p, &self.draws[at].0) && self.is_of_step(p);
+        is_alike.then_some(at)
+    }
+
+    fn is_like(&self, p: FactorRef, draw: &Draw) -> bool {
         let factor = self.bound.factor(p);
-        let Draw { variable, head, .. } = self.policy;
+        let Draw { variable, head, .. } = draw;
         match &factor.kernel {
             // its expressions stand at another step
             KernelRef::InPlace(_) if self.lead_of(p) > 0 => false,
@@ -488,16 +497,21 @@ impl Planner<'_> {
                 let domain = &self.model.variable(*variable).domain;
                 prior::numbers(&mut self.model.graph.clone(), distribution, domain, head).is_ok()
             }
-            // one that reads the same, where it is the policy's own at its present parameters
-            KernelRef::Learned(kernel) if *kernel == self.policy.kernel => {
+            // one that reads the same, where it is the draw's own at its present parameters
+            KernelRef::Learned(kernel) if *kernel == draw.kernel => {
                 let reads = reads(self.model, &factor.arguments, factor.span, "it");
-                reads.is_ok_and(|reads| reads == self.policy.reads)
+                reads.is_ok_and(|reads| reads == draw.reads)
             }
             KernelRef::Learned(kernel) | KernelRef::Previous(kernel) => {
                 kernel_head(self.model, *kernel, *variable).is_ok_and(|other| other.is_like(head))
             }
             KernelRef::Environment(..) | KernelRef::Data(_) => false,
         }
+    }
+
+    /// The number of the draw of a factor, where a step makes it.
+    fn step_draw(&self, factor: FactorRef) -> Option<usize> {
+        self.draws[..self.of_step].iter().position(|(draw, _)| draw.factor == factor)
     }
 
     /// The number of the draw of a factor.
@@ -527,7 +541,7 @@ impl Planner<'_> {
         vec![refused(self.bound.factor(p).span, message)]
     }
 
-    /// Whether a prior of the policy is written for its own step, and where it stands in place
+    /// Whether a prior is written for its own step, and where it stands in place
     /// reads what that has before it draws: then the numbers of the two are compared there.
     fn is_of_step(&self, p: FactorRef) -> bool {
         let of = self.model.environment(self.environment);
@@ -619,12 +633,18 @@ impl Planner<'_> {
         })
     }
 
-    /// What the policy's divergence is taken from.
-    fn prior(&self, p: FactorRef, scalars: &mut Scalars) -> Result<Prior, Vec<Diagnostic>> {
+    /// What a draw's divergence is taken from.
+    fn prior(
+        &self,
+        p: FactorRef,
+        draw: usize,
+        scalars: &mut Scalars,
+    ) -> Result<Prior, Vec<Diagnostic>> {
         let factor = self.bound.factor(p);
-        let name = &self.model.variable(self.policy.variable).name;
+        let draw = &self.draws[draw].0;
+        let name = &self.model.variable(draw.variable).name;
         let kernel = |kernel: KernelId, of: Version| {
-            let head = kernel_head(self.model, kernel, self.policy.variable)?;
+            let head = kernel_head(self.model, kernel, draw.variable)?;
             let reads = reads(
                 self.model,
                 &factor.arguments,
@@ -638,10 +658,9 @@ impl Planner<'_> {
         };
         match &factor.kernel {
             KernelRef::InPlace(distribution) => {
-                let domain = &self.model.variable(self.policy.variable).domain;
-                let numbers =
-                    prior::numbers(&mut scalars.graph, distribution, domain, &self.policy.head)
-                        .expect("terms: both are of one family");
+                let domain = &self.model.variable(draw.variable).domain;
+                let numbers = prior::numbers(&mut scalars.graph, distribution, domain, &draw.head)
+                    .expect("terms: both are of one family");
                 self.verify_inputs(
                     scalars,
                     &numbers,
@@ -663,6 +682,8 @@ impl Planner<'_> {
     fn extent(&self, scalars: &Scalars, roots: &[ExprId], (at, drawn): (Index, Drawn)) -> Extent {
         let of = self.model.environment(self.environment);
         let drawn = drawn == Drawn::Yes;
+        // what is drawn last is held in its own step alone
+        let last = self.draws[self.of_step - 1].0.variable;
         // how many steps after its own, where that is the same for all of its steps
         let later = |index: Index| match (at, index) {
             (_, Index::Step(k)) | (Index::Last(_), Index::Last(k)) => Some(k),
@@ -672,7 +693,7 @@ impl Planner<'_> {
         let is_of_step = |input: InputId| match scalars.inputs[input.0 as usize] {
             Input::Variable { variable, index, .. }
                 if matches!(self.model.variable(variable).role, Role::Option | Role::Action)
-                    && variable != self.policy.variable =>
+                    && variable != last =>
             {
                 let mut draws = self.draws.iter().map(|(draw, _)| draw);
                 let option = draws.rfind(|draw| draw.variable == variable);
@@ -691,7 +712,7 @@ impl Planner<'_> {
                 Some(0) => {
                     variable == of.state
                         || Some(variable) == of.observation
-                        || (drawn && variable == self.policy.variable)
+                        || (drawn && variable == last)
                 }
                 Some(1) => drawn && variable == of.state,
                 Some(_) | None => false,

@@ -164,8 +164,7 @@ impl<'a, E: Number> CompiledProgram<'a, E> {
             reads: &draw.reads,
         };
         let parts: Vec<Part> = plan.draws.iter().map(part).collect();
-        // a divergence in closed form is of what is drawn last
-        let (last, drawn_last) = (plan.draws.len() - 1, plan.last_draw());
+        let last = plan.draws.len() - 1;
         let mut present: Vec<Option<Part>> = plan.draws.iter().map(|_| None).collect();
         let mut references: Vec<KlReference<E>> =
             plan.draws.iter().map(|_| KlReference::None).collect();
@@ -175,34 +174,35 @@ impl<'a, E: Number> CompiledProgram<'a, E> {
             let source = match &term.quantity {
                 Quantity::Exponent(_) if term.extent == Extent::Trajectory => Source::Whole,
                 Quantity::Exponent(_) => Source::Exponent(output),
-                Quantity::LogRatio { .. } => Source::LogRatio { draw: last, log_prior: output },
+                Quantity::LogRatio { draw, .. } => {
+                    Source::LogRatio { draw: *draw, log_prior: output }
+                }
                 Quantity::Entropy { draw } => Source::Entropy(*draw),
                 Quantity::Density { .. } => Source::Density,
                 Quantity::Ratio(_) => Source::Ratio,
                 Quantity::WeightDivergence { .. } => Source::WeightDivergence,
                 Quantity::LogCount(value) => Source::LogCount(*value),
-                Quantity::Kl { prior: Prior::Expressions(numbers) } => {
-                    references[last] =
+                Quantity::Kl { draw, prior: Prior::Expressions(numbers) } => {
+                    references[*draw] =
                         KlReference::Expressions(Expressions::compile(plan, numbers));
-                    Source::Divergence(last)
+                    Source::Divergence(*draw)
                 }
-                Quantity::Kl { prior: Prior::Kernel { of, kernel, head, reads } } => {
+                Quantity::Kl { draw, prior: Prior::Kernel { of, kernel, head, reads } } => {
+                    let drawn = &plan.draws[*draw];
                     let part = Part { kernel: *kernel, layers: head.layers(), reads };
-                    references[last] = match of {
+                    references[*draw] = match of {
                         Version::Present => {
-                            present[last] = Some(part);
+                            present[*draw] = Some(part);
                             KlReference::Present
                         }
-                        Version::Previous
-                            if (*kernel, reads) == (drawn_last.kernel, &drawn_last.reads) =>
-                        {
+                        Version::Previous if (*kernel, reads) == (drawn.kernel, &drawn.reads) => {
                             KlReference::Itself
                         }
                         Version::Previous => {
                             KlReference::Previous(InputBinding::new(plan, &[part], &[], None)?)
                         }
                     };
-                    Source::Divergence(last)
+                    Source::Divergence(*draw)
                 }
             };
             let credit = match term.credit[last] {

@@ -377,7 +377,7 @@ fn sampled(term: &Term) -> Option<ExprId> {
         // it is valued when the trajectory is whole
         Quantity::Exponent(_) if term.extent == Extent::Trajectory => None,
         Quantity::Exponent(value)
-        | Quantity::LogRatio { log_prior: value }
+        | Quantity::LogRatio { log_prior: value, .. }
         | Quantity::Density { compared_with: ComparedWith::Expression(value), .. } => Some(value),
         Quantity::Entropy { .. }
         | Quantity::Kl { .. }

@@ -642,3 +642,42 @@ fn the_bias_of_each_estimator_comes_out_exactly() {
     }
     assert!(unbiased >= 30 && biased >= 15, "{unbiased} {biased}");
 }
+
+/// Options are summed out beside any prior of the action: of one family with it or of another, in
+/// place or learned, and what it reads of the option is summed, too.
+#[test]
+fn options_are_summed_out_beside_any_prior_of_the_action() {
+    let pick = "kernel pi(a | s, o) = Categorical(logits = table(s, o))
+         kernel pick(o | s, last: o?) = Categorical(logits = table(s, last))";
+    let mut seen = Seen::default();
+    for (kernels, prior, option) in [
+        ("", "a[t] ~ Categorical(probs = [0.3, 0.7])", "o[t] ~ Uniform"),
+        (
+            "",
+            "a[t] ~ Categorical(probs = if s[t] == 1 then [0.2, 0.8] else [0.6, 0.4])",
+            "o[t] ~ Uniform",
+        ),
+        ("", "a[t] ~ Categorical(probs = [[0.2, 0.8], [0.6, 0.4]][o[t]])", "o[t] ~ Uniform"),
+        (
+            "kernel known(a | s) = Categorical(logits = table(s))
+             kernel before(o | last: o?) = Categorical(logits = table(last))",
+            "a[t] ~ known(s[t])",
+            "o[t] ~ before(o[t-1])",
+        ),
+        (
+            "kernel known(a | s, o) = Categorical(logits = table(s, o))",
+            "a[t] ~ known(s[t], o[t])",
+            "o[t] ~ Uniform",
+        ),
+    ] {
+        let prior = format!("{option}; {prior};");
+        let kernels = format!("{pick}\n{kernels}");
+        let draws = ("pick(s[t], o[t-1])", "pi(s[t], o[t])");
+        let rest = each(&kernels, &prior, "", draws, "").replace("a[t] ~ Uniform;", "");
+        for end in ["", "end when s[t] == 2"] {
+            assert_unbiased(&prior, &chain(3, end, &rest), &SIZES, &mut seen);
+        }
+    }
+    assert_eq!(seen.summed, 10);
+    assert!(seen.by_oracle > 0);
+}
