@@ -368,7 +368,7 @@ pub(super) fn lead(factor: &Factor) -> i32 {
 }
 
 /// Whether a step that draws knows what a read asks for, but for what it draws itself.
-fn is_there(model: &Model, read: &Read) -> bool {
+pub(super) fn is_there(model: &Model, read: &Read) -> bool {
     let seen =
         |of: &VariableId| matches!(model.variable(*of).role, Role::State | Role::Observation);
     let before = |of: &VariableId, offset: i32| offset < i32::from(seen(of));

@@ -2,7 +2,7 @@
 //! which draws it credits; what is not run is refused.
 
 use super::classifier::Classifier;
-use super::draw::{Draw, StateDraw, kernel_head, lead};
+use super::draw::{Draw, StateDraw, is_there, kernel_head, lead};
 use super::in_place::InPlace;
 use super::parts::{Part, of_values, parts, predicts};
 use super::read::Version;
@@ -553,7 +553,13 @@ impl Planner<'_> {
         };
         let is_own =
             |target: &Target| matches!(target, Target::Variable { index: Index::Step(0), .. });
-        self.bound.factor(p).targets.iter().all(is_own)
+        let factor = self.bound.factor(p);
+        // what no draw influences may still come later
+        let is_known = learned(&factor.kernel).is_none()
+            || reads(self.model, &factor.arguments, factor.span, "it")
+                .is_ok_and(|reads| reads.iter().all(|read| is_there(self.model, read)));
+        is_known
+            && factor.targets.iter().all(is_own)
             && self.in_place.get(&p).is_none_or(|(_, reads)| reads.iter().all(is_before))
     }
 
