@@ -698,7 +698,7 @@ fn a_prior_that_reads_a_state_which_no_action_moves_is_compared_there() {
     ] {
         let rest = each(kernels, prior, "", ("pick(s[t])", "pi(s[t], o[t])"), "");
         let rest = rest.replace(&format!("{prior} a[t] ~ Uniform;"), prior);
-        let text = chain(3, "", &rest).replace("min(s[t] + a[t], 2)", "(s[t] + 1) mod 3");
+        let text = chain(3, "", &rest).replace("min(s[t] + a[t], 2)", "mod(s[t] + 1, 3)");
         assert_unbiased(prior, &text, &SIZES, &mut seen);
     }
     assert_eq!(seen.summed, 3);
