@@ -57,12 +57,12 @@ pub use proof::assess::{
 pub use proof::listed::{Bias, Mean, ROUNDING, bias, mean_gradient, viewpoint_by_listing};
 pub use run::checkpoint::Checkpoint;
 pub use run::evaluate::evaluate;
-pub use run::judge::{Calibration, Improvement, Rounds};
 pub use run::memory::{Memory, memory, memory_of_evaluation, memory_of_parameters, shown_bytes};
 pub use run::outcome::{Evaluation, Metrics, Observer, OptionUse, Run, Stopped};
 pub use run::policy::{Action, EpisodeMemory, Policy};
 pub use run::record::{RecordedStep, record};
 pub use run::train::gradient_estimates;
+pub use run::verdict::{Calibration, Improvement, Rounds};
 pub use sample::failure::EnvironmentFailure;
 pub use tables::kernels::{fixed_kernels, fixed_tables, kernel_tables, posterior_tables};
 pub use tables::tabulate::{logits_of, pull_back, tabulate};

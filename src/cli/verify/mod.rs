@@ -24,12 +24,13 @@ use estimators::{Estimator, Judged};
 /// estimator exceeds once in 10 000 seeds at the most, over all looks together. What settings bias
 /// by design is measured and does not fail. Of a world that is small and finite all trajectories
 /// are listed, too, at the longest horizon that has at most 2000, up to 6, or else at two steps:
-/// the trainer's own code runs each of them, and the bias of each estimator comes out exactly. Of a file with several
-/// bounds each that is maximised has its own. In the place of a classifier stands the log-ratio
-/// that it estimates.
+/// the trainer's own code runs each of them, and the bias of each estimator comes out exactly. Of a
+/// file with several bounds each that is maximised has its own. In the place of a classifier stands
+/// the log-ratio that it estimates.
 ///
 /// What cannot be judged, such as the bound of a world with real states, is said to be not judged,
-/// with the reason; it is no failure. Exit status 1 tells that something that was judged does not
+/// with the reason, and what was sampled too little to decide, undecided; neither is a failure.
+/// Exit status 1 tells that something that was judged does not
 /// hold, or that the model is wrong.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\

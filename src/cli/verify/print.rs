@@ -220,7 +220,8 @@ fn write_estimator(out: &mut String, estimator: &Estimator, horizon: &str) {
     };
     writeln!(
         out,
-        "  {says}   exactly: bias {:.1e} of {:.3}, by all {} trajectories at {horizon} = {at}{beside}",
+        "  {says}   exactly: bias {:.1e} of {:.3}, by all {} trajectories at {horizon} = {at}\
+         {beside}",
         bias.largest, bias.scale, bias.trajectories
     )
     .expect("a string");
@@ -264,7 +265,8 @@ fn write_looks(out: &mut String, estimator: &Estimator, horizon: &str) {
         };
         writeln!(
             out,
-            "         undecided: a bias as large as the gradient itself would not be noticed; {more}"
+            "         undecided: a bias as large as the gradient itself would not be noticed; \
+             {more}"
         )
         .expect("a string");
     }

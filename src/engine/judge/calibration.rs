@@ -8,7 +8,7 @@ use crate::engine::numeric::stream::{CALIBRATION, generator};
 use crate::engine::program::compiled::CompiledProgram;
 use crate::engine::program::expressions::Expressions;
 use crate::engine::program::point::Point;
-use crate::engine::run::judge::Calibration;
+use crate::engine::run::verdict::Calibration;
 use crate::engine::sample::replay::Replay;
 use crate::engine::sample::rollout::{Keep, Rollout};
 use crate::engine::tape::parameters::Parameters;

@@ -5,7 +5,7 @@
 //! break this; by how much is its shortfall.
 
 use crate::engine::numeric::stop::Stop;
-use crate::engine::run::judge::{Improvement, Rounds};
+use crate::engine::run::verdict::{Improvement, Rounds};
 use crate::engine::tables::kernels::kernel_tables;
 use crate::engine::tape::parameters::Parameters;
 use crate::exact::Evaluator;

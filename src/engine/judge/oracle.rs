@@ -4,7 +4,8 @@ use super::calibration::calibrate;
 use super::improvement::OfRounds;
 use crate::engine::error::EngineError;
 use crate::engine::numeric::stop::Stop;
-use crate::engine::run::judge::{BatchParameters, Calibration, Improvement, Judge, Rounds};
+use crate::engine::run::judge::{BatchParameters, Judge};
+use crate::engine::run::verdict::{Calibration, Improvement, Rounds};
 use crate::engine::tape::parameters::Parameters;
 use crate::plan::Plan;
 

@@ -1,7 +1,7 @@
 //! A checkpoint as bytes: the parameters under their own names, the rest under names with a slash,
 //! which no parameter has.
 
-use super::judge::Rounds;
+use super::verdict::Rounds;
 use crate::engine::tape::parameters::{FileError, Parameters, verify_finite};
 use crate::engine::update::optimiser::OptimiserState;
 use crate::model::Model;

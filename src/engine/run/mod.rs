@@ -11,4 +11,5 @@ pub(in crate::engine) mod record;
 pub(in crate::engine) mod train;
 pub(in crate::engine) mod trainer;
 pub(in crate::engine) mod trust_region;
+pub(in crate::engine) mod verdict;
 pub(in crate::engine) mod watch;

@@ -1,7 +1,7 @@
 //! What a run tells while it goes, what it leaves, and why it may stop.
 
 use super::checkpoint::Checkpoint;
-use super::judge::{Calibration, Improvement, Rounds};
+use super::verdict::{Calibration, Improvement, Rounds};
 use crate::engine::numeric::stop::Stop;
 use crate::engine::tape::parameters::Parameters;
 use crate::engine::update::classify::Classified;

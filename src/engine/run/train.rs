@@ -2,9 +2,10 @@
 //! order, until the run's last batch.
 
 use super::checkpoint::Checkpoint;
-use super::judge::{Calibration, Judges};
+use super::judge::Judges;
 use super::outcome::{Evaluation, Metrics, Observer, Run, Stopped};
 use super::trainer::BoundTrainer;
+use super::verdict::Calibration;
 use crate::engine::error::EngineError;
 use crate::engine::family::choice::Choice;
 use crate::engine::fleet::crew::{threads, with_crew};

@@ -4,8 +4,9 @@
 mod ended;
 mod kept;
 
-use super::judge::{BatchParameters, Calibration, Improvement, Judge, Rounds};
+use super::judge::{BatchParameters, Judge};
 use super::outcome::Metrics;
+use super::verdict::{Calibration, Improvement, Rounds};
 use super::watch::Watch;
 use crate::engine::error::EngineError;
 use crate::engine::fleet::shards::{Hands, Job, Shared, locked, read, write};
