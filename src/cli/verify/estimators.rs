@@ -181,12 +181,10 @@ pub fn judge(
         }
     }
     let candidates = [&of_whole].into_iter().filter(|all| horizon(all) <= SHORT).chain(&shorter);
-    let mut shortest = None;
-    let by_few = candidates.into_iter().find_map(|all| {
-        shortest = (horizon(all) == 2).then_some(all);
-        by_listing(all, seed, LISTED)
-    });
-    let listed = by_few.or_else(|| shortest.and_then(|all| by_listing(all, seed, LISTED_AT_TWO)));
+    let candidates: Vec<&Vec<Alternative>> = candidates.collect();
+    let at_two = candidates.iter().find(|all| horizon(all) == 2);
+    let listed = candidates.iter().find_map(|all| by_listing(all, seed, LISTED));
+    let listed = listed.or_else(|| at_two.and_then(|all| by_listing(all, seed, LISTED_AT_TWO)));
     if let Some(listed) = listed {
         for (estimator, listed) in estimators.iter_mut().zip(listed) {
             estimator.listed = listed;

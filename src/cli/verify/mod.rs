@@ -30,8 +30,7 @@ use estimators::{Estimator, Judged};
 ///
 /// What cannot be judged, such as the bound of a world with real states, is said to be not judged,
 /// with the reason, and what was sampled too little to decide, undecided; neither is a failure.
-/// Exit status 1 tells that something that was judged does not
-/// hold, or that the model is wrong.
+/// Exit status 1 tells that something that was judged does not hold, or that the model is wrong.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
