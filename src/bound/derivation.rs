@@ -126,7 +126,7 @@ pub struct Gradient {
     /// Terms that the moving parameters enter directly.
     pub pathwise: Vec<Pathwise>,
     /// The posterior's factors through whose real draws the gradient passes, in the place of their
-    /// scores.
+    /// scores; beside them, where a part is drawn first.
     pub reparameterised: Vec<Reparameterised>,
     /// The terms that read what they draw, or hold their own densities: their gradient passes
     /// through the draws.
@@ -168,8 +168,25 @@ pub enum NoiseForm {
     TanhNormal,
     /// The kernel's own function of `ε`; it has no density.
     Implicit,
+    /// What the kernel computes, without noise; it has no density.
+    Point,
     /// The quantile of a number that is uniform between 0 and 1, component by component.
     Quantile,
+    /// What noise makes of a part of a mixture, which is drawn by its weight: its score is that of
+    /// the weights alone.
+    Part,
+}
+
+impl NoiseForm {
+    /// Its draws have a density, and a score.
+    pub fn has_density(self) -> bool {
+        match self {
+            NoiseForm::Implicit | NoiseForm::Point => false,
+            NoiseForm::Normal | NoiseForm::TanhNormal | NoiseForm::Quantile | NoiseForm::Part => {
+                true
+            }
+        }
+    }
 }
 
 /// What a baseline may read besides the time `t`: what the draw cannot influence, at the times the

@@ -1,7 +1,7 @@
 //! The gradient of a bound: which terms each score is credited with, which terms move directly, and
 //! which move through draws.
 
-use super::density::{Density, density};
+use super::density::{Density, density, is_finite};
 use super::derivation::{
     BaselineReads, Credit, Gradient, MeanField, NoiseForm, Pathwise, Peers, Remark,
     Reparameterised, Score,
@@ -42,7 +42,9 @@ pub fn gradient(work: &Work, terms: &[Term]) -> Gradient {
         if let Some(form) = through.form(work.model, factor) {
             let factor = FactorRef { block: Block::Posterior, at: at as u32 };
             gradient.reparameterised.push(Reparameterised { factor, kernel, form });
-            continue;
+            if form != NoiseForm::Part {
+                continue;
+            }
         }
         let reach = work.influence.from([factor]);
         // only terms that read what is influenced are looked at: a bound of many factors is not
@@ -112,7 +114,7 @@ impl<'a> Through<'a> {
             draws_state(work.model, factor) && matches!(factor.kernel, KernelRef::Learned(_))
         });
         let has_no_density = |factor: &Factor| {
-            noise_form(work.model, factor) == Some(NoiseForm::Implicit)
+            noise_form(work.model, factor).is_some_and(|form| !form.has_density())
                 && work.moves(&factor.kernel)
         };
         let asked = is_imagined && (is_asked(work) || posterior.clone().any(has_no_density));
@@ -169,7 +171,7 @@ fn noise_form(model: &Model, factor: &Factor) -> Option<NoiseForm> {
     if factor.targets.iter().any(|target| matches!(target, Target::Weights(_))) {
         return None;
     }
-    match &factor.kernel {
+    let form = match &factor.kernel {
         KernelRef::Learned(kernel) => NoiseForm::of(&model.kernel(*kernel).distribution),
         KernelRef::InPlace(distribution) => NoiseForm::of(distribution),
         KernelRef::Environment(environment, EnvironmentKernel::Observation) => {
@@ -181,6 +183,20 @@ fn noise_form(model: &Model, factor: &Factor) -> Option<NoiseForm> {
             }
         }
         KernelRef::Environment(..) | KernelRef::Previous(_) | KernelRef::Data(_) => None,
+    }?;
+    // whose part is drawn first has a credit of its own: a start's is not that of a step, and
+    // what draws several values has one of none
+    let is_of_step = match factor.targets[..] {
+        [Target::Variable { variable: TargetVariable::Variable(id), index }] => {
+            model.variable(id).role != Role::State || index != Index::First
+        }
+        _ => false,
+    };
+    match form {
+        NoiseForm::Part if !is_of_step => None,
+        // among finitely many values it jumps
+        NoiseForm::Point if is_finite(model, factor) => None,
+        _ => Some(form),
     }
 }
 
@@ -203,21 +219,27 @@ impl NoiseForm {
                 None => family.has_path().then_some(NoiseForm::Quantile),
             },
             Distribution::Implicit(_) => Some(NoiseForm::Implicit),
+            Distribution::Delta(_) => Some(NoiseForm::Point),
             Distribution::Record(parts) => {
                 let forms: Option<BTreeSet<NoiseForm>> = parts.iter().map(NoiseForm::of).collect();
-                let forms = forms.filter(|forms| !forms.contains(&NoiseForm::Implicit))?;
+                let forms = forms.filter(|forms| forms.iter().all(|form| form.has_density()))?;
                 match forms.len() {
                     1 => forms.first().copied(),
+                    _ if forms.contains(&NoiseForm::Part) => Some(NoiseForm::Part),
                     _ => Some(NoiseForm::Quantile),
                 }
+            }
+            Distribution::Mixture(parts) => {
+                let mut forms = parts.iter().map(|(_, part)| NoiseForm::of(part));
+                forms
+                    .all(|form| form.is_some_and(NoiseForm::has_density))
+                    .then_some(NoiseForm::Part)
             }
             Distribution::Uniform
             | Distribution::UniformBox { .. }
             | Distribution::UniformOver(_)
-            | Distribution::Delta(_)
             | Distribution::Categorical(_)
             | Distribution::Bernoulli(_)
-            | Distribution::Mixture(_)
             | Distribution::Sticky { .. }
             | Distribution::If { .. } => None,
         }

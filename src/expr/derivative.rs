@@ -15,6 +15,15 @@ pub enum Jump {
     Index,
 }
 
+/// What a condition makes of the slopes of its branches.
+#[derive(Clone, Copy)]
+enum Branches {
+    /// The slope on the way to a branch is 0 where it is not taken.
+    Weighed,
+    /// Those of the branch that is taken.
+    Chosen,
+}
+
 impl Graph {
     /// `∂ root / ∂ input` for each of the inputs of which it does not vanish. `min`, `max` and
     /// `abs` have the derivative of one of their sides where both meet.
@@ -25,6 +34,27 @@ impl Graph {
         &mut self,
         root: ExprId,
         inputs: &BTreeSet<InputId>,
+    ) -> Result<BTreeMap<InputId, ExprId>, Jump> {
+        self.differentiate(root, inputs, Branches::Weighed)
+    }
+
+    /// The same, where a branch that is not taken may read what is no number.
+    ///
+    /// # Errors
+    /// As [`Graph::derivatives`].
+    pub fn derivatives_of_taken(
+        &mut self,
+        root: ExprId,
+        inputs: &BTreeSet<InputId>,
+    ) -> Result<BTreeMap<InputId, ExprId>, Jump> {
+        self.differentiate(root, inputs, Branches::Chosen)
+    }
+
+    fn differentiate(
+        &mut self,
+        root: ExprId,
+        inputs: &BTreeSet<InputId>,
+        branches: Branches,
     ) -> Result<BTreeMap<InputId, ExprId>, Jump> {
         let order = self.reach(&[root]);
         let mut moving = BTreeSet::new();
@@ -42,7 +72,23 @@ impl Graph {
         for &id in order.iter().rev().filter(|id| moving.contains(id)) {
             let Some(slope) = slopes.remove(&id) else { continue };
             if let Node::Input(input) = *self.node(id) {
-                found.insert(input, slope);
+                self.add_to(&mut found, input, slope);
+            }
+            if let (Branches::Chosen, Node::If(condition, then, otherwise)) =
+                (branches, self.node(id).clone())
+            {
+                let then = self.differentiate(then, inputs, branches)?;
+                let otherwise = self.differentiate(otherwise, inputs, branches)?;
+                let zero = self.constant(0.0);
+                let all: BTreeSet<InputId> = then.keys().chain(otherwise.keys()).copied().collect();
+                for input in all {
+                    let of = |found: &BTreeMap<InputId, ExprId>| found.get(&input).copied();
+                    let (left, right) = (of(&then).unwrap_or(zero), of(&otherwise).unwrap_or(zero));
+                    let taken = self.if_(condition, left, right);
+                    let part = self.product(slope, taken);
+                    self.add_to(&mut found, input, part);
+                }
+                continue;
             }
             for (operand, own) in self.partials(id, &moving) {
                 let part = self.product(slope, own);
@@ -54,6 +100,14 @@ impl Graph {
             }
         }
         Ok(found)
+    }
+
+    fn add_to(&mut self, found: &mut BTreeMap<InputId, ExprId>, input: InputId, part: ExprId) {
+        let sum = match found.get(&input) {
+            Some(&known) => self.binary(BinaryOp::Add, known, part),
+            None => part,
+        };
+        found.insert(input, sum);
     }
 
     /// A node of which an operand moves has a derivative almost everywhere and does not jump.

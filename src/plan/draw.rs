@@ -77,7 +77,7 @@ impl StateDraw {
 pub(super) fn draws<'d>(
     model: &Model,
     bound: &Bound,
-    derivation: &'d BoundDerivation,
+    (derivation, settings): (&'d BoundDerivation, &Settings),
     in_place: &InPlace,
 ) -> Result<Vec<(Draw, Option<&'d Score>)>, Vec<Diagnostic>> {
     let maximised = model.objectives.iter().any(|objective| objective.bound == derivation.bound);
@@ -118,7 +118,13 @@ pub(super) fn draws<'d>(
                 continue;
             }
         };
-        match draw(model, factor, (at, kernel, arguments), variable) {
+        let found = draw(model, factor, (at, kernel, arguments), variable).and_then(|draw| {
+            match without_score(model, (derivation, settings), &draw) {
+                Some(told) => Err(vec![told]),
+                None => Ok(draw),
+            }
+        });
+        match found {
             Ok(draw) if role == Role::Option => options.push((draw, score)),
             Ok(draw) => actions.push((draw, score)),
             Err(found) => errors.extend(found),
@@ -271,6 +277,9 @@ fn unmoved(
         DrawGradient::Score if through && matches!(distribution, Distribution::Implicit(_)) => {
             Some(("it is `Implicit`: it has no density, and no score", by_draws))
         }
+        DrawGradient::Score if through && matches!(distribution, Distribution::Delta(_)) => {
+            Some(("it is a `Delta`: it has no density, and no score", by_draws))
+        }
         DrawGradient::Score if through => {
             Some(("another line takes the gradient of this bound through its draws", by_draws))
         }
@@ -283,6 +292,38 @@ fn unmoved(
         )),
         DrawGradient::Score | DrawGradient::Pathwise => None,
     }
+}
+
+/// Why draws that have no density cannot move as a bound asks: they have no score.
+fn without_score(
+    model: &Model,
+    (derivation, settings): (&BoundDerivation, &Settings),
+    draw: &Draw,
+) -> Option<Diagnostic> {
+    let Head::Implicit { .. } = draw.head else { return None };
+    let gradient = &derivation.gradient;
+    let is_followed = gradient.reparameterised.iter().any(|of| of.factor == draw.factor);
+    let is_scored = gradient.scores.iter().any(|score| score.factor == draw.factor);
+    let kernel = model.kernel(draw.kernel);
+    let hint = match (is_followed, is_scored) {
+        (true, _) if settings.estimator == DrawGradient::Score => {
+            "write `estimator = pathwise`: the gradient then passes through what is drawn"
+        }
+        (false, true) => {
+            "give it a density, such as a `Normal` of a small deviation, or let a learned kernel \
+             draw the states, and write `estimator = pathwise`"
+        }
+        (true | false, _) => return None,
+    };
+    let message = format!(
+        "`{}` is drawn from {}, which has no density: no score says how its draws are to move",
+        model.variable(draw.variable).name,
+        match kernel.distribution {
+            Distribution::Delta(_) => "a `Delta`",
+            _ => "`Implicit`",
+        }
+    );
+    Some(refused(kernel.span, message).hint(hint))
 }
 
 /// A kernel's read of what `draw` draws in the same step, if only at `t = 1`.
@@ -326,13 +367,6 @@ fn draw(
         }
     };
     let head = kernel_head(model, kernel, variable)?;
-    if let Head::Implicit { .. } = head {
-        let message = format!(
-            "`{name}` is drawn from `Implicit`, which has no density: no score says how its draws \
-             are to move"
-        );
-        return Err(vec![refused(model.kernel(kernel).span, message)]);
-    }
     let mut reads =
         reads(model, arguments, factor.span, &format!("`{}`", model.kernel(kernel).name))?;
     for read in &mut reads {

@@ -24,7 +24,7 @@ pub enum Head {
     /// Independent parts, not all of one family over real numbers, nor all over finitely many
     /// values.
     Record(Vec<Field>),
-    /// What the layer computes from noise: drawn, and without a density.
+    /// What the layer computes, from noise or without any: drawn, and without a density.
     Implicit { sample: LayerId, width: usize },
 }
 
@@ -113,11 +113,11 @@ impl Head {
     pub fn is_smooth(&self) -> bool {
         match self {
             Head::Real { family, .. } => family.has_path(),
+            Head::Record(fields) => fields.iter().all(|field| field.head.is_smooth()),
             Head::Implicit { .. } => true,
             Head::Categorical { .. }
             | Head::Bernoulli { .. }
             | Head::Sticky { .. }
-            | Head::Record(_)
             | Head::Blend { .. }
             | Head::Mixture { .. } => false,
         }
@@ -207,7 +207,7 @@ pub fn head(
                 });
                 let fields: Vec<Field> = fields.collect::<Result<_, String>>()?;
                 match fields.iter().any(|field| matches!(field.head, Head::Implicit { .. })) {
-                    true => Err("a record with an `Implicit` part".into()),
+                    true => Err("a record with a part that has no density".into()),
                     false => Ok(Head::Record(fields)),
                 }
             }
@@ -226,6 +226,10 @@ pub fn head(
              no gradient says where to"
                 .into(),
         ),
+        // what it computes is drawn as it is
+        Distribution::Delta(value) if width(*value) == domain.width() => {
+            Ok(Head::Implicit { sample: *value, width: domain.width() })
+        }
         Distribution::Delta(_) | Distribution::UniformOver(_) => {
             Err("without a density: it has point masses on a continuous domain".into())
         }
@@ -240,7 +244,7 @@ pub fn head(
             let heads = parts.iter().map(|(_, part)| head(model, outputs, part, domain));
             let parts: Vec<Head> = heads.collect::<Result<_, String>>()?;
             if parts.iter().any(|part| matches!(part, Head::Implicit { .. })) {
-                return Err("a `Mixture` with an `Implicit` part, which has no density".into());
+                return Err("a `Mixture` with a part that has no density".into());
             }
             if parts.iter().any(Head::has_own_bounds) {
                 return Err("a `Mixture` with a part that is uniform between bounds of its own: \

@@ -222,7 +222,7 @@ fn assemble(
     in_place::written_kernels(&mut with_deviations, derivation);
     let model = &with_deviations;
     let bound = model.bound(derivation.bound);
-    let mut draws = draw::draws(model, bound, derivation, &in_place)?;
+    let mut draws = draw::draws(model, bound, (derivation, &settings), &in_place)?;
     let mut states = Vec::new();
     for index in [Index::Step(1), Index::First] {
         let on = (derivation, &settings);
@@ -306,7 +306,7 @@ fn assemble(
                 draws: &of_step,
                 states: &states,
                 simulations: &simulations,
-                gains: !gains.is_empty(),
+                gains: &gains,
             };
             pathwise::pathwise(&on, &terms, &settings, &mut scalars)?
         }

@@ -8,18 +8,18 @@ use super::settings::{OptionGradient, Settings, Update};
 use super::simulation::Simulation;
 use super::term::{ComparedWith, Density, Extent, Prior, Quantity, Subject, Term};
 use super::terms::{Planner, Scalars};
-use super::{Head, prior, refused};
-use crate::bound::{BoundDerivation, Score};
+use super::{Gain, Head, Ratio, prior};
+use crate::bound::{BoundDerivation, Reparameterised, Score};
 use crate::diagnostic::Diagnostic;
-use crate::expr::{BinaryOp, ExprId, InputId, Jump, Node};
+use crate::expr::{BinaryOp, ExprId, InputId, Jump, Node, UnaryOp};
 use crate::family::{At, Family, Formula, Path};
 use crate::model::{
-    Bound, Component, Distribution, Domain, Dynamics, EnvironmentId, EnvironmentKernel,
-    FormalVariable, Index, Input, KernelRef, Kind, LayerId, LayerOp, Model, Target, TargetVariable,
-    VariableId, layers_of,
+    Activation, Bound, Component, Distribution, Domain, Dynamics, EnvironmentId, EnvironmentKernel,
+    FormalVariable, GainId, Index, Input, KernelRef, Kind, LayerId, LayerOp, Model, Target,
+    TargetVariable, VariableId, layers_of, parameters_of,
 };
 use crate::source::Span;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How a bound is differentiated through its draws.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +34,8 @@ pub struct Pathwise {
     /// How the environment's observation does: each component where it is followed, else the
     /// logarithm of its probability.
     pub of_observation: Vec<Slope>,
+    /// How the environment's rewards do that kernels read or have the density of, by reward.
+    pub of_rewards: Vec<Slope>,
     /// What keeps its score beside the draws of kernels: the credit of each stands behind theirs,
     /// in this order.
     pub scored: Vec<Beside>,
@@ -71,8 +73,15 @@ pub(super) struct Imagined<'a> {
     pub states: &'a [StateDraw],
     /// What kernels imagine before they draw.
     pub simulations: &'a [Simulation],
-    /// Exponents read information gains.
-    pub gains: bool,
+    /// What exponents read of what steps teach.
+    pub gains: &'a [Gain],
+}
+
+/// What moves with noise in an expression.
+#[derive(Clone, Copy)]
+struct Moving<'a> {
+    variables: &'a BTreeSet<VariableId>,
+    gains: &'a BTreeSet<GainId>,
 }
 
 impl Imagined<'_> {
@@ -116,10 +125,13 @@ pub(super) fn pathwise(
     scalars: &mut Scalars,
 ) -> Result<Pathwise, Vec<Diagnostic>> {
     let followed = followed(on.bound, on.derivation);
+    let gains: BTreeSet<GainId> =
+        on.gains.iter().filter(|gain| moves(on, gain, &followed)).map(|gain| gain.id).collect();
+    let moving = Moving { variables: &followed, gains: &gains };
     let mut errors = of_draws(on);
-    errors.extend(of_terms(on, terms));
     errors.extend(of_settings(on, settings));
     errors.extend(of_networks(on, terms, &followed));
+    errors.extend(of_gains(on, &gains));
     let (mut slopes, mut of_prior) = (Vec::new(), Vec::new());
     for (at, term) in terms.iter().enumerate() {
         let (values, found) = match &term.quantity {
@@ -142,7 +154,7 @@ pub(super) fn pathwise(
         let of_prior = matches!(term.quantity, Quantity::Kl { .. });
         for (number, &value) in values.iter().enumerate() {
             let at = if of_prior { number } else { at };
-            match of_expression(on, (value, &followed), scalars) {
+            match of_expression(on, (value, term.extent, moving), scalars) {
                 Ok(slopes) => {
                     found.extend(slopes.into_iter().map(|(of, value)| Slope { at, of, value }))
                 }
@@ -152,10 +164,7 @@ pub(super) fn pathwise(
                         on.bound.span,
                         format!("no gradient passes through `{}`: it {what}", term.name),
                     );
-                    errors.push(told.hint(
-                        "write it without jumps (`min`, `max` and `abs` have none), or take the \
-                         gradient by scores: `estimator = score`",
-                    ));
+                    errors.push(told.hint(format!("{WITHOUT_JUMPS}, or {}", by_scores(on))));
                     break;
                 }
             }
@@ -165,10 +174,15 @@ pub(super) fn pathwise(
         errors.push(found);
         Vec::new()
     });
+    let of_rewards = rewarded(on, (terms, moving), scalars).unwrap_or_else(|found| {
+        errors.extend(found);
+        Vec::new()
+    });
     let scored = scored(on.model, (on.bound, on.derivation), on.simulations);
     let state = on.model.environment(on.environment).state;
     let imagines = !on.simulations.is_empty() && followed.contains(&state);
-    let found = Pathwise { followed, slopes, of_prior, of_observation, scored, imagines };
+    let found =
+        Pathwise { followed, slopes, of_prior, of_observation, of_rewards, scored, imagines };
     if errors.is_empty() { Ok(found) } else { Err(errors) }
 }
 
@@ -272,7 +286,7 @@ fn observed(
     let name = &on.model.variable(variable).name;
     let refuse = |what: String| {
         let told = Diagnostic::error("pathwise", places.observation.unwrap_or(on.bound.span), what);
-        told.hint("take the gradient by scores: `estimator = score`")
+        told.hint(by_scores(on))
     };
     if environment.hidden {
         return Err(refuse(format!(
@@ -281,6 +295,7 @@ fn observed(
         )));
     }
     let state = BTreeSet::from([environment.state]);
+    let state = Moving { variables: &state, gains: &BTreeSet::new() };
     let domain = &on.model.variable(variable).domain;
     let index = Index::Step(0);
     let drawn = |scalars: &mut Scalars| -> Vec<ExprId> {
@@ -299,12 +314,12 @@ fn observed(
                  passes through it"
             ))
         })?;
-        let found = slopes(log, &state, scalars).map_err(jumps)?;
+        let found = slopes(log, state, scalars).map_err(jumps)?;
         return Ok(found.into_iter().map(|(of, value)| Slope { at: 0, of, value }).collect());
     }
     let mut found = Vec::new();
     for (at, moved) in made_of(distribution, domain).into_iter().enumerate() {
-        for (of, value) in moved.slopes(drawn[at], &state, scalars).map_err(jumps)? {
+        for (of, value) in moved.slopes(drawn[at], state, scalars).map_err(jumps)? {
             found.push(Slope { at, of, value });
         }
     }
@@ -351,7 +366,7 @@ impl Made<'_> {
     fn slopes(
         &self,
         x: ExprId,
-        state: &BTreeSet<VariableId>,
+        state: Moving,
         scalars: &mut Scalars,
     ) -> Result<Vec<(Input, ExprId)>, Jump> {
         let Kind::Real { lo, hi } = self.component.kind else {
@@ -386,10 +401,7 @@ fn of_draws(on: &Imagined) -> Vec<Diagnostic> {
     let span = |draw: &Draw| bound.factor(draw.factor).span;
     let mut errors = Vec::new();
     let mut refuse = |span: Span, message: String| {
-        errors.push(
-            Diagnostic::error("pathwise", span, message)
-                .hint("take the gradient by scores: `estimator = score`"),
-        );
+        errors.push(Diagnostic::error("pathwise", span, message).hint(by_scores(on)));
     };
     for outcome in on.outcomes() {
         match (&outcome.of, &outcome.head) {
@@ -422,40 +434,161 @@ fn of_draws(on: &Imagined) -> Vec<Diagnostic> {
         );
         refuse(span(on.transition()), message);
     }
-    if on.gains {
-        errors.push(refused(
-            bound.span,
-            "a gradient through draws does not pass through information gains yet: their slopes \
-             are second derivatives of networks",
-        ));
-    }
     errors
 }
 
-/// What is valued when trajectories are whole, and has no slopes yet.
-fn of_terms(on: &Imagined, terms: &[Term]) -> Vec<Diagnostic> {
-    let what = |term: &Term| match &term.quantity {
-        Quantity::Exponent(_) if term.extent == Extent::Trajectory => {
-            Some("reads variables at other steps than its own")
-        }
-        Quantity::Density { density, compared_with: ComparedWith::Expression(_) }
-            if density.kernel != on.transition().kernel =>
-        {
-            Some("compares what is drawn with a density that is written")
-        }
-        Quantity::Density {
-            density: Density { head: Head::Record(_) | Head::Blend { .. }, .. },
-            ..
-        } => Some("is the density of a record, or of a mixture of several families"),
-        _ => None,
+/// Whether a gain moves with noise: it reads, or is of, what is drawn smoothly or moves with such.
+fn moves(on: &Imagined, gain: &Gain, followed: &BTreeSet<VariableId>) -> bool {
+    let reads = |read: &Read| match *read {
+        Read::Variable(of)
+        | Read::Step(of, _)
+        | Read::First(of)
+        | Read::Last(of, _)
+        | Read::Window(of, ..)
+        | Read::Past(of, _)
+        | Read::Future(of, _)
+        | Read::Whole(of, _)
+        | Read::Between(of, ..)
+        | Read::Tail(of, _) => followed.contains(&of) && !on.model.variable(of).domain.is_finite(),
+        Read::Reward(..) => true,
+        Read::Time | Read::Absent => false,
     };
-    let found = terms.iter().filter_map(|term| Some((term, what(term)?)));
-    let told = found.map(|(term, what)| {
-        let message = format!("`{}` {what}, whose slopes in draws are not taken yet", term.name);
-        refused(on.bound.span, message).hint("take the gradient by scores: `estimator = score`")
-    });
-    told.collect()
+    gain.densities.iter().any(|density| {
+        density.reads.iter().any(reads)
+            || match &density.target {
+                Subject::Read(read) => reads(read),
+                Subject::Reward(_) => true,
+                Subject::End => false,
+            }
+    })
 }
+
+/// A gain is made of how a log-density moves with the weights, which jumps where a network of them
+/// has an edge.
+fn of_gains(on: &Imagined, moved: &BTreeSet<GainId>) -> Vec<Diagnostic> {
+    let network = &on.model.network;
+    let has_edge = |layer: &LayerId| {
+        !parameters_of(network, *layer).is_empty()
+            && match &network.layer(*layer).op {
+                LayerOp::Mlp { activation, last, .. } => {
+                    *activation == Activation::Relu || *last == Some(Activation::Relu)
+                }
+                LayerOp::Unary(op, _) => {
+                    use UnaryOp::{Abs, Floor, Round, Sign};
+                    matches!(op, Abs | Floor | Round | Sign)
+                }
+                LayerOp::Binary(op, ..) => {
+                    matches!(op, BinaryOp::Min | BinaryOp::Max | BinaryOp::Modulo)
+                }
+                LayerOp::Formal { .. }
+                | LayerOp::Scalars(_)
+                | LayerOp::Concat(_)
+                | LayerOp::Table { .. }
+                | LayerOp::Linear { .. }
+                | LayerOp::Per { .. }
+                | LayerOp::Gru { .. }
+                | LayerOp::Noise
+                | LayerOp::Simulate(_)
+                | LayerOp::Sum(_)
+                | LayerOp::Mixture(_) => false,
+            }
+    };
+    let found = on.gains.iter().filter(|gain| moved.contains(&gain.id)).filter_map(|gain| {
+        let roots = gain.densities.iter().flat_map(|density| density.head.layers());
+        let layers: BTreeSet<LayerId> = roots.flat_map(|root| layers_of(network, root)).collect();
+        let kernel = on.model.kernel(gain.densities[0].kernel);
+        layers.iter().any(has_edge).then(|| {
+            let message = format!(
+                "no gradient passes through the gain of `{}`: the slopes in its weights, which a \
+                 gain is made of, jump where one of its units has an edge",
+                kernel.name
+            );
+            let told = Diagnostic::error("pathwise", on.model.gain(gain.id).span, message);
+            told.hint(
+                "give it smooth units: `activation = tanh`, `softplus` in the place of `max`, \
+                 `min` and `abs` of layers",
+            )
+        })
+    });
+    found.collect()
+}
+
+/// How the environment's own rewards move, where kernels read them or have their density.
+fn rewarded(
+    on: &Imagined,
+    (terms, moving): (&[Term], Moving),
+    scalars: &mut Scalars,
+) -> Result<Vec<Slope>, Vec<Diagnostic>> {
+    let of_terms = terms.iter().filter_map(Term::density);
+    let of_priors = terms.iter().filter_map(|term| match &term.quantity {
+        Quantity::Ratio(Ratio { reads, .. })
+        | Quantity::Kl { prior: Prior::Kernel { reads, .. } } => Some(reads),
+        _ => None,
+    });
+    let of_gains = on.gains.iter().flat_map(|gain| &gain.densities);
+    let mut read: BTreeSet<usize> = BTreeSet::new();
+    for density in of_terms.chain(of_gains) {
+        if let Subject::Reward(reward) = density.target {
+            read.insert(reward);
+        }
+        read.extend(density.reads.iter().filter_map(reward_of));
+    }
+    read.extend(of_priors.flatten().filter_map(reward_of));
+    let environment = on.model.environment(on.environment);
+    let (mut found, mut errors) = (Vec::new(), Vec::new());
+    for at in read {
+        let is_told = on.outcomes().any(|outcome| outcome.of == Subject::Reward(at));
+        let Some(value) = environment.rewards[at].value.filter(|_| !is_told) else { continue };
+        match slopes(value, moving, scalars) {
+            Ok(slopes) => {
+                found.extend(slopes.into_iter().map(|(of, value)| Slope { at, of, value }))
+            }
+            Err(jump) => {
+                let (name, what) = (&environment.rewards[at].name, words(jump));
+                let message = format!("no gradient passes through the reward `{name}`: it {what}");
+                let told = Diagnostic::error("pathwise", on.bound.span, message);
+                errors.push(told.hint(format!("{WITHOUT_JUMPS}, or {}", by_scores(on))));
+            }
+        }
+    }
+    if errors.is_empty() { Ok(found) } else { Err(errors) }
+}
+
+fn reward_of(read: &Read) -> Option<usize> {
+    match *read {
+        Read::Reward(reward, _) => Some(reward),
+        _ => None,
+    }
+}
+
+/// How to do without draws that are followed.
+fn by_scores(on: &Imagined) -> String {
+    let drawn = on.derivation.gradient.reparameterised.iter();
+    let named: Vec<String> = drawn
+        .filter(|draw| !draw.form.has_density())
+        .filter_map(|draw| Some(format!("`{}`", on.model.kernel(draw.kernel?).name)))
+        .collect();
+    let told = on.outcomes().any(|outcome| !matches!(outcome.of, Subject::Read(_)));
+    let is_moved = |draw: &&Reparameterised| draw.factor == on.transition().factor;
+    match named.is_empty() {
+        // what has no density has no score
+        false => format!(
+            "give {} a density, a `Normal` or a `Mixture`, and take the gradient by scores: \
+             `estimator = score`",
+            named.join(" and ")
+        ),
+        true if told && on.derivation.gradient.reparameterised.iter().any(|d| is_moved(&d)) => {
+            format!(
+                "let another bound teach `{}`, `maximize BOUND over` the other kernels, and take \
+                 the gradient by scores: `estimator = score`",
+                on.model.kernel(on.transition().kernel).name
+            )
+        }
+        true => "take the gradient by scores: `estimator = score`".into(),
+    }
+}
+
+const WITHOUT_JUMPS: &str = "write it without jumps (`min`, `max` and `abs` have none)";
 
 /// Expressions that networks read: of what the gradient goes through, none may jump.
 fn of_networks(on: &Imagined, terms: &[Term], followed: &BTreeSet<VariableId>) -> Vec<Diagnostic> {
@@ -488,10 +621,12 @@ fn of_networks(on: &Imagined, terms: &[Term], followed: &BTreeSet<VariableId>) -
             };
             let kernel = model.kernel(kernel);
             of = Some(kernel);
-            if let Some(FormalVariable::Variable(variable)) =
-                kernel.formals().nth(formal as usize).map(|formal| formal.variable)
-                && followed.contains(&variable)
-            {
+            let moves = match kernel.formals().nth(formal as usize).map(|formal| formal.variable) {
+                Some(FormalVariable::Variable(variable)) => followed.contains(&variable),
+                Some(FormalVariable::Reward(..)) => true,
+                Some(FormalVariable::End | FormalVariable::Time) | None => false,
+            };
+            if moves {
                 moved.insert(id);
             }
         }
@@ -507,9 +642,7 @@ fn of_networks(on: &Imagined, terms: &[Term], followed: &BTreeSet<VariableId>) -
                     kernel.name
                 ),
             );
-            errors.push(told.hint(
-                "write it without jumps, or take the gradient by scores: `estimator = score`",
-            ));
+            errors.push(told.hint(format!("write it without jumps, or {}", by_scores(on))));
         }
     }
     errors
@@ -522,7 +655,7 @@ fn of_settings(on: &Imagined, settings: &Settings) -> Vec<Diagnostic> {
         if let Some(setting) = keys.iter().find_map(|key| model.setting(key)) {
             errors.push(
                 Diagnostic::error("bad-setting", setting.span, message)
-                    .hint("leave it away, or write `estimator = score`"),
+                    .hint(format!("leave it away, or {}", by_scores(on))),
             );
         }
     };
@@ -557,40 +690,89 @@ fn of_settings(on: &Imagined, settings: &Settings) -> Vec<Diagnostic> {
 /// for their expressions.
 fn of_expression(
     on: &Imagined,
-    (value, followed): (ExprId, &BTreeSet<VariableId>),
+    (value, extent, moving): (ExprId, Extent, Moving),
     scalars: &mut Scalars,
 ) -> Result<Vec<(Input, ExprId)>, &'static str> {
     let environment = on.model.environment(on.environment);
     let told =
         |reward: u32| on.outcomes().any(|outcome| outcome.of == Subject::Reward(reward as usize));
-    let from = scalars.graph.clone();
-    let rewards = |node: &Node| {
-        let Node::Input(InputId(id)) = node else { return None };
-        match scalars.inputs[*id as usize] {
-            Input::Reward { reward, .. } if !told(reward) => {
-                environment.rewards[reward as usize].value
-            }
-            _ => None,
+    let mut written: BTreeMap<InputId, ExprId> = BTreeMap::new();
+    for id in scalars.graph.inputs_of(&[value]) {
+        if let Input::Reward { reward, index, .. } = scalars.inputs[id.0 as usize]
+            && !told(reward)
+            && let Some(own) = environment.rewards[reward as usize].value
+        {
+            // what reads its own step alone is one of that step, however it names it
+            let own = match extent {
+                Extent::Step => own,
+                Extent::Trajectory => at_index(on.model, (own, index), scalars),
+            };
+            written.insert(id, own);
         }
+    }
+    let from = scalars.graph.clone();
+    let rewards = |node: &Node| match node {
+        Node::Input(id) => written.get(id).copied(),
+        _ => None,
     };
     let value = from.copy_into(&[value], &mut scalars.graph, &mut |_, node| rewards(node))[0];
-    slopes(value, followed, scalars).map_err(words)
+    slopes_of(value, moving, (extent, scalars)).map_err(words)
 }
 
-/// The derivatives of an expression in what is followed and in rewards that a model draws.
+/// An expression of the step `t`, as it reads at the step of `index`.
+fn at_index(model: &Model, (value, index): (ExprId, Index), scalars: &mut Scalars) -> ExprId {
+    let horizon = model.horizon.value as i32;
+    let later = |by: i32| match index {
+        Index::First if by == 0 => Index::First,
+        Index::First => Index::Last(1 + by - horizon),
+        Index::Step(offset) => Index::Step(offset + by),
+        Index::Last(offset) => Index::Last(offset + by),
+    };
+    let mut moved: BTreeMap<InputId, ExprId> = BTreeMap::new();
+    for id in scalars.graph.inputs_of(&[value]) {
+        if let Input::Variable { variable, component, index: Index::Step(by) } =
+            scalars.inputs[id.0 as usize]
+        {
+            let input = Input::Variable { variable, component, index: later(by) };
+            moved.insert(id, scalars.input(input));
+        }
+    }
+    let from = scalars.graph.clone();
+    let inputs = |node: &Node| match node {
+        Node::Input(id) => moved.get(id).copied(),
+        _ => None,
+    };
+    from.copy_into(&[value], &mut scalars.graph, &mut |_, node| inputs(node))[0]
+}
+
+/// The derivatives of an expression in what is followed, in rewards that a model draws and in gains
+/// that move.
 fn slopes(
     value: ExprId,
-    followed: &BTreeSet<VariableId>,
+    moving: Moving,
     scalars: &mut Scalars,
 ) -> Result<Vec<(Input, ExprId)>, Jump> {
+    slopes_of(value, moving, (Extent::Step, scalars))
+}
+
+fn slopes_of(
+    value: ExprId,
+    moving: Moving,
+    (extent, scalars): (Extent, &mut Scalars),
+) -> Result<Vec<(Input, ExprId)>, Jump> {
     let moves = |id: &InputId| match scalars.inputs[id.0 as usize] {
-        Input::Variable { variable, .. } => followed.contains(&variable),
+        Input::Variable { variable, .. } => moving.variables.contains(&variable),
         Input::Reward { .. } => true,
-        Input::Formal { .. } | Input::Gain(_) => false,
+        Input::Gain(id) => moving.gains.contains(&id),
+        Input::Formal { .. } => false,
     };
     let moved: BTreeSet<InputId> =
         scalars.graph.inputs_of(&[value]).into_iter().filter(moves).collect();
-    let found = scalars.graph.derivatives(value, &moved)?;
+    let found = match extent {
+        Extent::Step => scalars.graph.derivatives(value, &moved)?,
+        // what a condition on the time leaves out is not there
+        Extent::Trajectory => scalars.graph.derivatives_of_taken(value, &moved)?,
+    };
     Ok(found.into_iter().map(|(id, value)| (scalars.inputs[id.0 as usize], value)).collect())
 }
 

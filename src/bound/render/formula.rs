@@ -231,6 +231,13 @@ fn noise() -> Math {
     Math::row([Math::Mark(","), Math::name("ε"), Math::Sign("~"), standard])
 }
 
+/// `weight(pi(·|s[t]), j)`: the chance of a part of a mixture.
+fn weight_of_part(derivation: &BoundDerivation, made: &Reparameterised) -> Math {
+    let distribution =
+        derivation.notation.distribution(made.factor).at(clock_of(derivation, made.factor));
+    Math::call(Math::Word("weight".to_owned()), vec![distribution, Math::name("j")])
+}
+
 /// `s[t+1] = mean(world(·|s[t], a[t])) + sd(world(·|s[t], a[t]))·ε, ε ~ Normal(0, 1)`
 fn made_of_noise(derivation: &BoundDerivation, made: &Reparameterised) -> Math {
     let distribution =
@@ -241,6 +248,23 @@ fn made_of_noise(derivation: &BoundDerivation, made: &Reparameterised) -> Math {
         NoiseForm::TanhNormal => Math::call(Math::Operator("tanh"), vec![around(&of)]),
         NoiseForm::Implicit => {
             Math::call(Math::Word("function".to_owned()), vec![distribution(), Math::name("ε")])
+        }
+        NoiseForm::Point => {
+            let value = Math::call(Math::Word("function".to_owned()), vec![distribution()]);
+            return Math::row([draw(derivation, made.factor), Math::Sign("="), value]);
+        }
+        NoiseForm::Part => {
+            let of = vec![distribution(), Math::name("j"), Math::name("ε")];
+            let parts = [
+                Math::Mark(","),
+                Math::name("j"),
+                Math::Sign("~"),
+                Math::call(Math::Word("weights".to_owned()), vec![distribution()]),
+            ];
+            let made_of = Math::call(Math::Word("function".to_owned()), of);
+            return Math::row(
+                [draw(derivation, made.factor), Math::Sign("="), made_of].into_iter().chain(parts),
+            );
         }
         NoiseForm::Quantile => {
             let of = vec![distribution(), Math::name("u")];
@@ -278,8 +302,13 @@ fn ascent(derivation: &BoundDerivation, names: Vec<Math>, parts: Vec<(Sign, Math
 fn scored(derivation: &BoundDerivation, score: &Score) -> (Sign, Math) {
     let own =
         steps_of_factor(derivation, score.factor).expect("derive: a scored factor was split off");
-    let nabla =
-        Math::row([Math::Mark("∇"), Math::Operator("log"), density(derivation, score.factor)]);
+    let is_part =
+        |draw: &&Reparameterised| draw.factor == score.factor && draw.form == NoiseForm::Part;
+    let of = match derivation.gradient.reparameterised.iter().find(is_part) {
+        Some(draw) => weight_of_part(derivation, draw),
+        None => density(derivation, score.factor),
+    };
+    let nabla = Math::row([Math::Mark("∇"), Math::Operator("log"), of]);
     let mut inside: Vec<(Sign, Math)> = Vec::new();
     // neighbours that run over the same times share a sum
     let from = |credit: &Credit| credited_from(derivation, score, credit, &own);

@@ -83,6 +83,8 @@ fn bound(bound: &BoundDerivation) -> Value {
                     NoiseForm::TanhNormal => "tanh_normal",
                     NoiseForm::Implicit => "implicit",
                     NoiseForm::Quantile => "quantile",
+                    NoiseForm::Part => "part",
+                    NoiseForm::Point => "none",
                 },
             })).collect::<Vec<_>>(),
             "through": gradient.through.iter().map(|term| term.0 + 1).collect::<Vec<_>>(),

@@ -123,7 +123,17 @@ fn write_gradient(out: &mut String, bound: &BoundDerivation) {
         let what = plain(&formula::draw(bound, draw.factor));
         let scaled = if draw.form == NoiseForm::TanhNormal { ", scaled to its bounds" } else { "" };
         let noise = if draw.form == NoiseForm::Quantile { "u" } else { "ε" };
-        line(out, &format!("  ∇ passes through {what}{scaled}; no parameter moves {noise}"));
+        let more = match draw.form {
+            NoiseForm::Part => {
+                format!("; no parameter moves {noise}, and its part j has a score beside it")
+            }
+            NoiseForm::Point => String::new(),
+            NoiseForm::Normal
+            | NoiseForm::TanhNormal
+            | NoiseForm::Implicit
+            | NoiseForm::Quantile => format!("; no parameter moves {noise}"),
+        };
+        line(out, &format!("  ∇ passes through {what}{scaled}{more}"));
     }
     for field in &gradient.mean_fields {
         line(out, &format!("  {}", path(bound, field)));

@@ -1,7 +1,7 @@
 //! The variables of a trajectory, and the times at which kernels read them.
 
 use crate::model::{Index, VariableId};
-use crate::plan::{Plan, Read};
+use crate::plan::{Plan, Read, Subject};
 
 /// A variable of a trajectory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +46,14 @@ impl Variable {
 
     /// Gradient goes through what is drawn of it.
     pub fn is_followed(self, plan: &Plan) -> bool {
-        let followed = plan.paths.followed.iter();
-        followed.into_iter().any(|&variable| Variable::of(plan, variable) == Some(self))
+        let paths = &plan.paths;
+        if let Variable::Reward(reward) = self {
+            let mut told = plan.states.iter().flat_map(|of| &of.outcomes);
+            let is_told = told.any(|outcome| outcome.of == Subject::Reward(reward));
+            return is_told && !paths.followed.is_empty()
+                || paths.of_rewards.iter().any(|slope| slope.at == reward);
+        }
+        paths.followed.iter().any(|&variable| Variable::of(plan, variable) == Some(self))
     }
 
     /// What a read at step `step` of its window means; `None` for the time, or what is not of the

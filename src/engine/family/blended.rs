@@ -12,7 +12,7 @@ use crate::engine::heads::categorical;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::kernels;
 use crate::engine::numeric::number::Number;
-use crate::engine::tape::tensor::{Matrix, Tape, values_of};
+use crate::engine::tape::tensor::{Matrix, Tape, shape_of, values_of};
 use crate::plan::Head;
 use rand::Rng;
 use std::ops::Range;
@@ -155,6 +155,57 @@ impl Blend<Family> {
         row.iter().zip(&logs).map(of_part).collect()
     }
 
+    /// Of each part, its share of the density at values, by row.
+    pub fn shares<E: Number>(&self, roots: &[Vec<E>], values: &[E]) -> Vec<Vec<E>> {
+        let count = values.len() / self.width;
+        let mut rows = vec![<E as Float>::ZERO; count * self.numbers];
+        self.describe(&|root| &roots[root][..], &mut rows);
+        let logs = self.log_parts(&rows, values);
+        let mut shares = vec![Vec::with_capacity(count); logs.len()];
+        for (at, row) in rows.chunks_exact(self.numbers).enumerate() {
+            let sum = log_sum(row.iter().zip(&logs).map(|(&weight, log)| (weight, log[at])));
+            for ((shares, &weight), log) in shares.iter_mut().zip(row).zip(&logs) {
+                shares.push(match weight == <E as Float>::NEG_INFINITY {
+                    true => <E as Float>::ZERO,
+                    false => Float::exp(weight + log[at] - sum),
+                });
+            }
+        }
+        shares
+    }
+
+    /// `∂ log p(x) / ∂x` of values, row-major: those of the parts, each for its share.
+    pub fn slopes_in_draw<E: Number>(&self, roots: &[Vec<E>], values: &[E]) -> Vec<E> {
+        let shares = self.shares(roots, values);
+        let mut slopes = vec![<E as Float>::ZERO; values.len()];
+        for ((family, _, own), shares) in self.parts.iter().zip(&shares) {
+            let drawn = self.drawn(family, values);
+            let own = family.slopes_in_draw(&roots[own.clone()], &drawn.reals);
+            let rows = slopes.chunks_exact_mut(self.width).zip(own.chunks_exact(self.width));
+            for ((to, own), &share) in rows.zip(shares) {
+                // a part that has none of it may have no slope there
+                if share != <E as Float>::ZERO {
+                    to.iter_mut().zip(own).for_each(|(to, &own)| *to += share * own);
+                }
+            }
+        }
+        slopes
+    }
+
+    /// The values as each part makes them of its own noise.
+    pub fn follow<E: Number>(
+        &self,
+        tape: &mut Tape<E>,
+        roots: &[Matrix<E>],
+        values: &[E],
+    ) -> Vec<Matrix<E>> {
+        let of = |(family, _, own): &Share<Family>| {
+            let drawn = self.drawn(family, values);
+            family.follow(tape, &roots[own.clone()], &drawn.reals).value
+        };
+        self.parts.iter().map(of).collect()
+    }
+
     pub fn log_density<E: Number>(
         &self,
         tape: &mut Tape<E>,
@@ -189,6 +240,28 @@ fn log_sum<E: Number>(parts: impl Iterator<Item = (E, E)> + Clone) -> E {
 }
 
 impl<E: Number> Tape<E> {
+    /// The values `x`, whose gradient goes on to each of the parts for its share of a row.
+    pub(super) fn shared(
+        &mut self,
+        parts: Vec<Matrix<E>>,
+        shares: Vec<Vec<E>>,
+        x: &[E],
+    ) -> Matrix<E> {
+        let width = shape_of(&parts[0]).1;
+        let shared = self.constant(x.to_vec(), width);
+        let output = shared.clone();
+        self.record(move |flow| {
+            let d = flow.take(&output);
+            for (part, shares) in parts.iter().zip(&shares) {
+                let rows = flow.of(part).chunks_exact_mut(width).zip(d.chunks_exact(width));
+                for ((to, d), &share) in rows.zip(shares) {
+                    to.iter_mut().zip(d).for_each(|(to, &d)| *to += share * d);
+                }
+            }
+        });
+        shared
+    }
+
     /// `log Σ_k w_k e^(l_k + o_k) − log Σ w`, one number a row. With `r_k` a part's share, its
     /// log-density has the gradient `r_k`, its weight `r_k / w_k − 1 / Σ w`.
     fn log_mixture(

@@ -55,8 +55,7 @@ pub(in crate::engine) enum Family {
     Record(Record<Family>),
     /// A mixture of other parts than normals. Its entropy has no closed form.
     Blend(Blend<Family>),
-    /// Its numbers are the draw itself: a network has made it from noise. Only states are drawn
-    /// from it.
+    /// Its numbers are the draw itself: a network has made it, from noise or without any.
     Implicit {
         width: usize,
     },
@@ -118,13 +117,34 @@ impl Family {
         match self {
             Family::Normal { .. } | Family::Implicit { .. } => true,
             Family::Real(real) => real.has_path(),
+            Family::Record(record) => record.parts().all(|(part, _)| part.is_smooth()),
             Family::Categorical { .. }
             | Family::Bernoulli { .. }
             | Family::Sticky { .. }
-            | Family::Record(_)
             | Family::Blend(_)
             | Family::Mixture(_) => false,
         }
+    }
+
+    /// They are, given which part of a mixture draws, which is drawn before: a gradient passes
+    /// through them beside the score of that.
+    pub fn has_path(&self) -> bool {
+        match self {
+            Family::Mixture(_) => true,
+            Family::Blend(blend) => blend.parts().all(|(part, _)| part.has_path()),
+            Family::Record(record) => record.parts().all(|(part, _)| part.has_path()),
+            Family::Normal { .. }
+            | Family::Implicit { .. }
+            | Family::Real(_)
+            | Family::Categorical { .. }
+            | Family::Bernoulli { .. }
+            | Family::Sticky { .. } => self.is_smooth(),
+        }
+    }
+
+    /// Whether its draws have a density.
+    pub fn has_density(&self) -> bool {
+        !matches!(self, Family::Implicit { .. })
     }
 
     /// How many values a draw has, where they are finite.

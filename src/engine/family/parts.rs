@@ -6,12 +6,13 @@
 //! the first part, then those of the second, and so on; so it is with the roots of a network.
 
 use super::choice::Choice;
+use super::path::OnPath;
 use super::record::{Part, Record};
 use super::{Draws, Family};
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::kernels;
 use crate::engine::numeric::number::Number;
-use crate::engine::tape::tensor::{Matrix, Tape, values_of};
+use crate::engine::tape::tensor::{Matrix, Tape, shape_of, values_of};
 use crate::plan::Field;
 use rand::Rng;
 use std::ops::Range;
@@ -243,6 +244,54 @@ impl Record<Family> {
         tape.sum(all)
     }
 
+    /// The draws of all parts side by side, each of which is followed.
+    pub fn follow<E: Number>(
+        &self,
+        tape: &mut Tape<E>,
+        roots: &[Matrix<E>],
+        reals: &[E],
+    ) -> OnPath<E> {
+        let of = |part: &Part<Family>| {
+            let drawn = part.drawn(reals, self);
+            part.family.follow(tape, &roots[part.roots.clone()], &drawn.reals)
+        };
+        let parts: Vec<OnPath<E>> = self.parts.iter().map(of).collect();
+        let columns: Vec<Matrix<E>> = parts.iter().map(|part| part.value.clone()).collect();
+        let value = tape.beside(columns);
+        OnPath { plain: value.clone(), value, parts }
+    }
+
+    /// Weighs `−log q` of each part.
+    pub fn weigh_own<E: Number>(
+        &self,
+        tape: &mut Tape<E>,
+        (roots, on_path): (&[Matrix<E>], &OnPath<E>),
+        reals: &[E],
+        weight: E,
+        weighted: &mut Vec<(Matrix<E>, Vec<E>)>,
+    ) {
+        for (part, on_path) in self.parts.iter().zip(&on_path.parts) {
+            let (drawn, roots) = (part.drawn(reals, self), &roots[part.roots.clone()]);
+            let (_, entropy) = part.family.score(tape, roots, &[], &drawn);
+            let own = (roots, &entropy, on_path);
+            part.family.weigh_own(tape, own, &drawn.reals, weight, weighted);
+        }
+    }
+
+    /// `∂ log p(x) / ∂x` of draws, row-major; 0 of a finite part.
+    pub fn slopes_in_draw<E: Number>(&self, roots: &[Vec<E>], reals: &[E]) -> Vec<E> {
+        let mut slopes = vec![<E as Float>::ZERO; reals.len()];
+        for part in self.parts.iter().filter(|part| part.values.is_none()) {
+            let drawn = part.drawn(reals, self);
+            let own = part.family.slopes_in_draw(&roots[part.roots.clone()], &drawn.reals);
+            let rows = slopes.chunks_exact_mut(self.width);
+            for (to, own) in rows.zip(own.chunks_exact(part.components.len())) {
+                to[part.components.clone()].copy_from_slice(own);
+            }
+        }
+        slopes
+    }
+
     pub fn divergence<E: Number>(
         &self,
         tape: &mut Tape<E>,
@@ -272,6 +321,34 @@ fn component_rows<E: Copy>(reals: &[E], part: &Part<Family>, width: usize) -> Ve
 }
 
 impl<E: Number> Tape<E> {
+    /// The columns of several tensors, one after the other.
+    fn beside(&mut self, parts: Vec<Matrix<E>>) -> Matrix<E> {
+        let widths: Vec<usize> = parts.iter().map(|part| shape_of(part).1).collect();
+        let all: Vec<Vec<E>> = parts.iter().map(values_of).collect();
+        let rows = all[0].len() / widths[0];
+        let width = widths.iter().sum();
+        let mut values = Vec::with_capacity(rows * width);
+        for row in 0..rows {
+            for (part, width) in all.iter().zip(&widths) {
+                values.extend_from_slice(&part[row * width..(row + 1) * width]);
+            }
+        }
+        let beside = self.constant(values, width);
+        let output = beside.clone();
+        self.record(move |flow| {
+            let d = flow.take(&output);
+            let mut first = 0;
+            for (part, own) in parts.iter().zip(&widths) {
+                let rows = flow.of(part).chunks_exact_mut(*own).zip(d.chunks_exact(width));
+                for (to, d) in rows {
+                    kernels::add(to, &d[first..first + own]);
+                }
+                first += own;
+            }
+        });
+        beside
+    }
+
     /// The sums of columns of one number a row each.
     fn sum(&mut self, parts: Vec<Matrix<E>>) -> Matrix<E> {
         let mut total = values_of(&parts[0]);

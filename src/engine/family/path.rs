@@ -6,13 +6,21 @@ use crate::engine::heads::mixture;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::kernels;
 use crate::engine::numeric::number::Number;
-use crate::engine::tape::tensor::{Matrix, Tape, values_of};
+use crate::engine::tape::tensor::{Matrix, Tape, shape_of, values_of};
 
 /// A draw on the tape.
 pub(in crate::engine) struct OnPath<E: Float> {
     /// Before it is squashed.
     pub plain: Matrix<E>,
     pub value: Matrix<E>,
+    /// Of a record, its parts.
+    pub parts: Vec<OnPath<E>>,
+}
+
+impl<E: Float> OnPath<E> {
+    pub fn new(plain: Matrix<E>, value: Matrix<E>) -> OnPath<E> {
+        OnPath { plain, value, parts: Vec::new() }
+    }
 }
 
 impl Family {
@@ -26,29 +34,90 @@ impl Family {
         match self {
             Family::Normal { width, bounds } => {
                 let plain = tape.reparameterised((&roots[0], &roots[1]), reals);
-                let Some(bounds) = bounds else { return OnPath { value: plain.clone(), plain } };
+                let Some(bounds) = bounds else { return OnPath::new(plain.clone(), plain) };
                 let one: E = Float::of(1.0);
                 let slope = |(at, &u): (usize, &E)| {
                     let (tanh, half) = (Float::tanh(u), squashing::<E>(bounds[at % width]).1);
                     half * (one - tanh * tanh)
                 };
                 let slopes = reals.iter().enumerate().map(slope).collect();
-                OnPath { value: tape.scaled(&plain, slopes), plain }
+                let value = tape.scaled(&plain, slopes);
+                OnPath::new(plain, value)
             }
             // it is what the network made of noise
-            Family::Implicit { .. } => OnPath { plain: roots[0].clone(), value: roots[0].clone() },
+            Family::Implicit { .. } => OnPath::new(roots[0].clone(), roots[0].clone()),
             Family::Real(real) => {
                 let value = tape.real_draw(real, roots, reals);
-                OnPath { plain: value.clone(), value }
+                OnPath::new(value.clone(), value)
             }
-            Family::Mixture(_)
-            | Family::Record(_)
-            | Family::Blend(_)
-            | Family::Categorical { .. }
-            | Family::Bernoulli { .. }
-            | Family::Sticky { .. } => {
+            Family::Record(record) => record.follow(tape, roots, reals),
+            // of the part that drew it, which each was as likely as it is likely there
+            Family::Mixture(shape) => {
+                let values: Vec<Vec<E>> = roots.iter().map(values_of).collect();
+                let shares = mixture::shares(*shape, |root| &values[root][..], reals);
+                let parts = (0..shape.parts).map(|part| {
+                    let (mean, sd) = (&roots[shape.parts + part], &roots[2 * shape.parts + part]);
+                    tape.reparameterised((mean, sd), reals)
+                });
+                let parts: Vec<Matrix<E>> = parts.collect();
+                let value = tape.shared(parts, shares, reals);
+                OnPath::new(value.clone(), value)
+            }
+            Family::Blend(blend) => {
+                let values: Vec<Vec<E>> = roots.iter().map(values_of).collect();
+                let shares = blend.shares(&values, reals);
+                let parts = blend.follow(tape, roots, reals);
+                let value = tape.shared(parts, shares, reals);
+                OnPath::new(value.clone(), value)
+            }
+            Family::Categorical { .. } | Family::Bernoulli { .. } | Family::Sticky { .. } => {
                 unreachable!("plan: a gradient goes through draws that are smooth")
             }
+        }
+    }
+
+    /// The chance of the parts of mixtures that drew, as a logarithm, a number a row: its gradient
+    /// is the mean over all parts that may have drawn, `E[∇log w_k | x] = Σ_k r_k ∇log w_k`, with
+    /// `r_k` the share that a part has of the density at what was drawn. `None` where no part is
+    /// drawn.
+    pub fn log_choice<E: Number>(
+        &self,
+        tape: &mut Tape<E>,
+        roots: &[Matrix<E>],
+        reals: &[E],
+    ) -> Option<Matrix<E>> {
+        let mut weighs = vec![false; roots.len()];
+        self.mark_weights(&mut weighs);
+        if !weighs.contains(&true) {
+            return None;
+        }
+        // that of the density, in which the parts stand still
+        let still = |(root, &weighs): (&Matrix<E>, &bool)| match weighs {
+            true => root.clone(),
+            false => tape.constant(values_of(root), shape_of(root).1),
+        };
+        let roots: Vec<Matrix<E>> = roots.iter().zip(&weighs).map(still).collect();
+        let draws = Draws { numbers: vec![], reals: reals.to_vec() };
+        Some(self.log_density(tape, &roots, &[], &draws))
+    }
+
+    /// Marks those of its roots that weigh the parts of a mixture.
+    fn mark_weights(&self, roots: &mut [bool]) {
+        match self {
+            Family::Mixture(shape) => roots[..shape.parts].fill(true),
+            Family::Blend(blend) => {
+                roots[..blend.parts().count()].fill(true);
+                blend.parts().for_each(|(part, own)| part.mark_weights(&mut roots[own]));
+            }
+            Family::Record(record) => {
+                record.parts().for_each(|(part, own)| part.mark_weights(&mut roots[own]));
+            }
+            Family::Normal { .. }
+            | Family::Implicit { .. }
+            | Family::Real(_)
+            | Family::Categorical { .. }
+            | Family::Bernoulli { .. }
+            | Family::Sticky { .. } => {}
         }
     }
 
@@ -63,6 +132,9 @@ impl Family {
         weighted: &mut Vec<(Matrix<E>, Vec<E>)>,
     ) {
         let rows = values_of(entropy).len();
+        if let Family::Record(record) = self {
+            return record.weigh_own(tape, (roots, drawn), reals, weight, weighted);
+        }
         let Family::Normal { bounds, .. } = self else {
             let draws = Draws { numbers: vec![], reals: reals.to_vec() };
             let log_density = self.log_density(tape, roots, &[], &draws);
@@ -89,7 +161,8 @@ impl Family {
         reals: &[E],
         to: &Matrix<E>,
     ) {
-        let slopes = self.slopes_in_draw(roots, reals);
+        let values: Vec<Vec<E>> = roots.iter().map(values_of).collect();
+        let slopes = self.slopes_in_draw(&values, reals);
         let (width, from, to) = (self.width(), log_density.clone(), to.clone());
         tape.record(move |flow| {
             // the node of the density takes it
@@ -102,13 +175,25 @@ impl Family {
         });
     }
 
-    /// `∂ log p(x) / ∂x`, component by component of each row.
-    fn slopes_in_draw<E: Number>(&self, roots: &[Matrix<E>], reals: &[E]) -> Vec<E> {
-        let values: Vec<Vec<E>> = roots.iter().map(values_of).collect();
+    /// `∂ log p(x) / ∂x`, component by component of each row; of what is squashed, `x` is what that
+    /// has made.
+    pub(in crate::engine) fn slopes_in_draw<E: Number>(
+        &self,
+        values: &[Vec<E>],
+        reals: &[E],
+    ) -> Vec<E> {
         match self {
-            Family::Normal { .. } => {
+            Family::Normal { width, bounds } => {
                 let of = values[0].iter().zip(&values[1]).zip(reals);
-                of.map(|((&mean, &sd), &x)| (mean - x) / (sd * sd)).collect()
+                let plain = of.map(|((&mean, &sd), &x)| (mean - x) / (sd * sd));
+                let Some(bounds) = bounds else { return plain.collect() };
+                // of what `tanh` has made, whose density is that before it over da/du
+                let one: E = Float::of(1.0);
+                let of_value = |(at, (slope, &u)): (usize, (E, &E))| {
+                    let (tanh, half) = (Float::tanh(u), squashing::<E>(bounds[at % width]).1);
+                    (slope + tanh + tanh) / (half * (one - tanh * tanh))
+                };
+                plain.zip(reals).enumerate().map(of_value).collect()
             }
             Family::Mixture(shape) => mixture::slopes(*shape, |root| &values[root][..], reals),
             Family::Real(real) => {
@@ -116,12 +201,13 @@ impl Family {
                 self.describe(|root| &values[root][..], &[], &mut rows);
                 real.slopes_of_density(&rows, reals)
             }
-            Family::Implicit { .. }
-            | Family::Record(_)
-            | Family::Blend(_)
-            | Family::Categorical { .. }
-            | Family::Bernoulli { .. }
-            | Family::Sticky { .. } => unreachable!("plan: it is the density of real numbers"),
+            Family::Record(record) => record.slopes_in_draw(values, reals),
+            Family::Blend(blend) => blend.slopes_in_draw(values, reals),
+            // what has finitely many values does not move
+            Family::Categorical { .. } | Family::Bernoulli { .. } | Family::Sticky { .. } => {
+                Vec::new()
+            }
+            Family::Implicit { .. } => unreachable!("plan: it is the density of real numbers"),
         }
     }
 }

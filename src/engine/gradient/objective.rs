@@ -587,6 +587,10 @@ impl<E: Number> Sample<'_, E> {
     ) {
         let binding = &program.learning;
         for (number, (draw, of)) in program.draws.iter().zip(&self.draws).enumerate() {
+            // what has no density has no score, and moves by none
+            if !draw.family.has_density() {
+                continue;
+            }
             let own = &roots[binding.draws[number].clone()];
             let terms = || program.terms.iter().filter(|term| term.pathwise);
             let (log_prob, entropy) =

@@ -161,6 +161,23 @@ pub fn slopes<'a, E: Float>(shape: Shape, root: impl Fn(usize) -> &'a [E], x: &[
     slopes
 }
 
+/// Of each part, its share `r_k` of the density of every row.
+pub fn shares<'a, E: Float>(shape: Shape, root: impl Fn(usize) -> &'a [E], x: &[E]) -> Vec<Vec<E>> {
+    let mut rows = vec![E::ZERO; x.len() / shape.width * shape.numbers()];
+    describe(shape, root, &mut rows);
+    let mut joint = vec![E::ZERO; shape.parts];
+    let mut shares = vec![Vec::with_capacity(x.len() / shape.width); shape.parts];
+    for (row, x) in rows.chunks_exact(shape.numbers()).zip(x.chunks_exact(shape.width)) {
+        let (log_weights, means, sds) = shape.split(row);
+        shape.log_parts((means, sds), x, &mut joint);
+        let log_p = log_sum(log_weights, &mut joint);
+        shares.iter_mut().zip(&joint).for_each(|(shares, &joint)| {
+            shares.push((joint - log_p).exp());
+        });
+    }
+    shares
+}
+
 /// Appends a draw of each row: a part by its weight, then its normal.
 pub fn draw<E: Number>(shape: Shape, rows: &[E], random: &mut impl Rng, into: &mut Vec<E>) {
     for row in rows.chunks_exact(shape.numbers()) {

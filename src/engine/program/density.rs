@@ -4,6 +4,7 @@
 use super::expressions::Expressions;
 use super::point::Point;
 use super::scaled::Scaled;
+use crate::bound::TermKind;
 use crate::engine::episode::joint::JointNumber;
 use crate::engine::episode::variable::{Variable, When};
 use crate::engine::error::EngineError;
@@ -14,7 +15,7 @@ use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
 use crate::engine::program::points::{Columns, EpisodeView, Inputs, Source, followed};
 use crate::finite::{self, Sparse};
-use crate::model::EnvironmentKernel;
+use crate::model::{EnvironmentKernel, FactorRef};
 use crate::plan::{self, ComparedWith, Head, Plan, Quantity, Read, Subject, Version};
 use std::sync::Arc;
 
@@ -26,6 +27,8 @@ pub(in crate::engine) struct Density {
     /// The term it is of, and what it is compared with.
     pub term: usize,
     pub compared_with: ComparedWith,
+    /// The factor of the posterior whose draw it is, where it is that draw's own density.
+    pub own: Option<FactorRef>,
     /// The environment's, where it is compared with that.
     known: Option<Known>,
     /// The output of [`crate::engine::program::expressions::Expressions::sampled`] that it is
@@ -90,9 +93,13 @@ impl Density {
             | ComparedWith::Expression(_) => None,
         };
         let written = Expressions::<f64>::output_of(plan, term);
+        let own = own_factor(plan, planned).filter(|_| {
+            matches!(compared_with, ComparedWith::Environment(_) | ComparedWith::Expression(_))
+        });
         Ok(Density {
             term,
             compared_with,
+            own,
             known,
             written,
             from,
@@ -150,6 +157,7 @@ impl Density {
             version: of.of,
             term: usize::MAX,
             compared_with: ComparedWith::Nothing,
+            own: None,
             known: None,
             written: None,
             inputs,
@@ -332,6 +340,23 @@ impl<E: Number> DensityRows<E> {
             let rows = log_prob.iter_mut().enumerate();
             rows.for_each(|(row, log_prob)| *log_prob += of.family.log_squash(draws, row));
         }
+    }
+}
+
+/// The factor that draws what a term compares, where a kernel draws it.
+fn own_factor(plan: &Plan, term: &plan::Term) -> Option<FactorRef> {
+    match plan.derivation.terms[term.id.0 as usize].kind {
+        TermKind::Kl { q, .. } | TermKind::LogRatio { q, .. } => {
+            let mut all = plan.draws.iter().chain(plan.states.iter().map(|of| &of.draw));
+            all.any(|draw| draw.factor == q).then_some(q)
+        }
+        TermKind::Exponent { .. }
+        | TermKind::LogDensity { .. }
+        | TermKind::LogFactor { .. }
+        | TermKind::Entropy { .. }
+        | TermKind::LogCount { .. }
+        | TermKind::DensityRatio { .. }
+        | TermKind::Constant { .. } => None,
     }
 }
 

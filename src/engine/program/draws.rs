@@ -247,12 +247,14 @@ impl<E: Number> DrawRows<E> {
                 Some(listed) => listed.read_draws(number, t, origin, &mut self.draws.numbers),
                 None => of.family.draw(numbers, choice, random, uniforms, &mut self.draws),
             }
-            of.family.log_probs(
-                numbers,
-                &self.draws,
-                rows.clone(),
-                &mut self.log_prob[rows.start..],
-            );
+            if of.family.has_density() {
+                of.family.log_probs(
+                    numbers,
+                    &self.draws,
+                    rows.clone(),
+                    &mut self.log_prob[rows.start..],
+                );
+            }
         } else if let Some((begun, values)) = begun {
             let first = self.draws.reals.len();
             self.draws.numbers.extend(begun.draws.numbers.iter().skip(rows.start));

@@ -68,12 +68,12 @@ impl<E: Number> Expressions<E> {
         Expressions::placed(plan, roots, |input| place(plan, input))
     }
 
-    /// One that reads whole trajectories, and its inputs in the order of their columns.
-    pub fn of_inputs(plan: &Plan, root: ExprId) -> (Expressions<E>, Vec<Input>) {
-        let ids = plan.graph.inputs_of(&[root]).into_iter();
+    /// Some that read whole trajectories, and their inputs in the order of their columns.
+    pub fn of_inputs(plan: &Plan, roots: &[ExprId]) -> (Expressions<E>, Vec<Input>) {
+        let ids = plan.graph.inputs_of(roots).into_iter();
         let inputs: Vec<Input> = ids.map(|id| plan.model.inputs[id.0 as usize]).collect();
         let place = |input| inputs.iter().position(|known| *known == input).map(Place::Trajectory);
-        (Expressions::placed(plan, &[root], place), inputs.clone())
+        (Expressions::placed(plan, roots, place), inputs.clone())
     }
 
     fn placed(

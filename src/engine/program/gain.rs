@@ -46,6 +46,8 @@ pub(in crate::engine) struct Gain {
     /// Where the mean of each weight stands in the flat vector, and its `log sd`.
     weights: Vec<(usize, usize)>,
     at_most: f64,
+    /// What it moves with where gradients go through draws: the variable, when and the component.
+    pub moved: Vec<(Variable, When, usize)>,
 }
 
 /// The rows of one step, as a gain reads them.
@@ -70,6 +72,8 @@ pub(in crate::engine) struct GainRows<E> {
     activations: Vec<Vec<Activations<E>>>,
     scratch: Scratch<E>,
     gradient: Vec<E>,
+    /// How the rows of the last step move, by [`Gain::moved`].
+    pub slopes: Vec<Vec<E>>,
 }
 
 /// Rows that are to be computed: an index or real components by input, and what was drawn.
@@ -95,15 +99,15 @@ impl Gain {
             let weights = pairs
                 .flat_map(|(mean, log_sd)| layout.range(*mean).zip(layout.range(*log_sd)))
                 .collect();
-            Ok(Gain {
-                densities: gain
-                    .densities
-                    .iter()
-                    .map(|density| Density::compile(plan, density))
-                    .collect::<Result<_, _>>()?,
-                weights,
-                at_most: gain.at_most,
-            })
+            let densities = gain.densities.iter().map(|density| Density::compile(plan, density));
+            let densities = densities.collect::<Result<Vec<_>, _>>()?;
+            let mut moved: Vec<(Variable, When, usize)> = Vec::new();
+            for of in densities.iter().flat_map(Density::reals) {
+                if of.0.is_followed(plan) && !moved.contains(&of) {
+                    moved.push(of);
+                }
+            }
+            Ok(Gain { densities, weights, at_most: gain.at_most, moved })
         };
         plan.gains.iter().map(gain).collect()
     }
@@ -200,6 +204,140 @@ impl<E: Number> GainRows<E> {
     }
 }
 
+/// A central difference of eighth order: what each of its steps counts, of either sign.
+const STENCIL: [f64; 4] = [4.0 / 5.0, -1.0 / 5.0, 4.0 / 105.0, -1.0 / 280.0];
+
+/// Its step: far below what a smooth network bends in, far above rounding.
+const STEP: f64 = 1e-3;
+
+impl<E: Number> GainRows<E> {
+    /// Computes how the gains of the rows of a step move with what they read and are of.
+    ///
+    /// With `u = sd² E[g] + ½ sd² E[g·ε]·ε` held fixed, a gain moves as `Σ_draws u·∇_w log p` does,
+    /// whose slope in what it reads is that of `∇ log p` along `u`. So it is taken: as a difference
+    /// of eighth order along `u` of the gradient in what it reads, in double precision, which
+    /// leaves of a smooth network no more than rounding does.
+    pub fn differentiate(&mut self, gain: &Gain, frozen: &Frozen<E>, rows: &Transitions<E>) {
+        self.slopes.clear();
+        self.slopes.resize(gain.moved.len(), vec![<E as Float>::ZERO; rows.origin.len()]);
+        if gain.moved.is_empty() {
+            return;
+        }
+        let widened = |values: &Vec<E>| values.iter().map(|value| value.as_f64()).collect();
+        let mut draws: Vec<Vec<f64>> = frozen.draws.iter().map(widened).collect();
+        let noise: Vec<Vec<f64>> = frozen.noise.iter().map(widened).collect();
+        let sds: Vec<f64> =
+            gain.weights.iter().map(|&(_, log_sd)| frozen.values[log_sd].as_f64().exp()).collect();
+        let mut work = Work::new(gain, frozen.values.len());
+        let share = 1.0 / draws.len() as f64;
+        for row in 0..rows.origin.len() {
+            let fresh = gain.densities.iter().map(|density| {
+                let mut fresh = Fresh::new(density);
+                fresh.push(density, rows, row);
+                fresh.widened()
+            });
+            let fresh: Vec<Fresh<f64>> = fresh.collect();
+            let (mut of_mean, mut of_noise) = (vec![0.0; sds.len()], vec![0.0; sds.len()]);
+            for (draw, noise) in draws.iter().zip(&noise) {
+                work.differentiate(gain, &fresh, draw);
+                for (at, &(mean, _)) in gain.weights.iter().enumerate() {
+                    of_mean[at] += share * work.gradient[mean];
+                    of_noise[at] += share * work.gradient[mean] * noise[mean];
+                }
+            }
+            let moved = of_mean.iter().zip(&of_noise).zip(&sds);
+            let moved = moved.map(|((of_mean, of_noise), sd)| {
+                sd * sd * (of_mean * of_mean + 0.5 * of_noise * of_noise)
+            });
+            // beyond its bound it stands still
+            if 0.5 * moved.sum::<f64>() >= gain.at_most {
+                continue;
+            }
+            let mut slopes = vec![0.0; gain.moved.len()];
+            for (draw, noise) in draws.iter_mut().zip(&noise) {
+                let along: Vec<f64> = (gain.weights.iter().zip(&sds).enumerate())
+                    .map(|(at, (&(mean, _), sd))| {
+                        share * sd * sd * (of_mean[at] + 0.5 * of_noise[at] * noise[mean])
+                    })
+                    .collect();
+                let length = along.iter().map(|u| u * u).sum::<f64>().sqrt();
+                if length == 0.0 {
+                    continue;
+                }
+                let from: Vec<f64> = gain.weights.iter().map(|&(mean, _)| draw[mean]).collect();
+                for (steps, factor) in (1..).zip(STENCIL) {
+                    for sign in [1.0, -1.0] {
+                        let by = sign * f64::from(steps) * STEP / length;
+                        for ((&(mean, _), from), u) in gain.weights.iter().zip(&from).zip(&along) {
+                            draw[mean] = from + by * u;
+                        }
+                        work.differentiate(gain, &fresh, draw);
+                        let weight = sign * factor * length / STEP;
+                        slopes.iter_mut().zip(&work.moved).for_each(|(sum, d)| *sum += weight * d);
+                    }
+                }
+                gain.weights.iter().zip(&from).for_each(|(&(mean, _), from)| draw[mean] = *from);
+            }
+            self.slopes.iter_mut().zip(&slopes).for_each(|(of, d)| of[row] = Float::of(*d));
+        }
+    }
+}
+
+/// The gradient of a log-density at one transition: in all weights, and in what a gain moves with.
+struct Work {
+    gradient: Vec<f64>,
+    moved: Vec<f64>,
+    activations: Vec<Activations<f64>>,
+    scratch: Scratch<f64>,
+}
+
+impl Work {
+    fn new(gain: &Gain, weights: usize) -> Work {
+        Work {
+            gradient: vec![0.0; weights],
+            moved: vec![0.0; gain.moved.len()],
+            activations: gain.densities.iter().map(|_| Activations::default()).collect(),
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// At the weights `draw`.
+    fn differentiate(&mut self, gain: &Gain, fresh: &[Fresh<f64>], draw: &[f64]) {
+        let Work { gradient, moved, activations, scratch } = self;
+        gradient.fill(0.0);
+        moved.fill(0.0);
+        for ((density, fresh), activations) in gain.densities.iter().zip(fresh).zip(activations) {
+            let columns = fresh.columns(1);
+            let feeds = fresh.feeds(density, &columns, 1);
+            density.network.forward(draw, &feeds, 0..1, activations);
+            let roots = fresh.score(density, activations, 0);
+            let roots: Vec<&[f64]> = roots.iter().map(|root| &root[..]).collect();
+            let mut inputs = density.network.input_gradients(1);
+            density.network.backward_through(
+                (draw, activations),
+                0..1,
+                &roots,
+                scratch,
+                (gradient, &mut inputs),
+            );
+            let of_target = match density.family.outcomes() {
+                Some(_) => Vec::new(),
+                None => {
+                    let root = |at| activations.output(&density.network, at, 0..1).to_vec();
+                    let values: Vec<Vec<f64>> = (0..roots.len()).map(root).collect();
+                    density.family.slopes_in_draw(&values, &fresh.reals)
+                }
+            };
+            let of_inputs = inputs.iter().flatten().copied();
+            for (of, d) in density.reals().zip(of_inputs.chain(of_target)) {
+                if let Some(at) = gain.moved.iter().position(|known| *known == of) {
+                    moved[at] += d;
+                }
+            }
+        }
+    }
+}
+
 /// One transition: the indices of its finite inputs, what was drawn, finite or real, and what it
 /// may have stayed at.
 #[cfg(test)]
@@ -260,6 +398,21 @@ impl Gain {
 }
 
 impl Density {
+    /// What it reads of real numbers, component by component, input by input, and then what it is
+    /// the density of.
+    fn reals(&self) -> impl Iterator<Item = (Variable, When, usize)> {
+        let inputs = self.inputs.0.iter().filter_map(|&(source, kind)| match (source, kind) {
+            (Source::Trajectory(variable, when), InputKind::Real { components }) => {
+                Some((variable, when, components))
+            }
+            (Source::Time, _) | (_, InputKind::Finite { .. }) => None,
+        });
+        let target = (self.target.0, self.target.1, self.family.width());
+        inputs.chain([target]).flat_map(|(variable, when, components)| {
+            (0..components).map(move |component| (variable, when, component))
+        })
+    }
+
     /// Whether all that it reads, and what it is the density of, has finitely many values.
     fn is_finite(&self) -> bool {
         let finite = |(source, kind): &(Source, InputKind)| {
@@ -306,6 +459,18 @@ impl<E: Number> Fresh<E> {
             numbers: Vec::new(),
             last: Vec::new(),
             reals: Vec::new(),
+        }
+    }
+
+    /// The same in double precision.
+    fn widened(self) -> Fresh<f64> {
+        let widened = |values: Vec<E>| values.into_iter().map(|value| value.as_f64()).collect();
+        Fresh {
+            indices: self.indices,
+            reals_in: self.reals_in.into_iter().map(widened).collect(),
+            numbers: self.numbers,
+            last: self.last,
+            reals: widened(self.reals),
         }
     }
 

@@ -1,16 +1,22 @@
 //! Where the gradient goes through draws: the slopes of expressions in what a step reads.
 
 use super::expressions::{Expressions, Place, Values, place};
+use super::whole::{Moved, Whole};
 use crate::engine::numeric::number::Number;
-use crate::plan::{Plan, Slope};
+use crate::plan::{Extent, Plan, Slope};
 
 /// What a gradient through draws needs beside a program.
 pub(in crate::engine) struct Through<E> {
+    /// Of terms that read their own step alone.
     pub terms: Slopes<E>,
+    /// Of exponents that read more, and in what.
+    pub wholes: Vec<(Whole<E>, Vec<Moved>)>,
     pub prior: Slopes<E>,
     /// How the observation moves with the state: its components, or the logarithm of its
     /// probability.
     pub observation: Slopes<E>,
+    /// How the environment's rewards do that something reads, by reward.
+    pub rewards: Slopes<E>,
 }
 
 /// Derivatives of expressions in what a step reads.
@@ -25,20 +31,29 @@ pub(in crate::engine) struct SlopeRows<E> {
     pub terms: Vec<Vec<E>>,
     pub prior: Vec<Vec<E>>,
     pub observation: Vec<Vec<E>>,
-    values: [Values<E>; 3],
+    pub rewards: Vec<Vec<E>>,
+    /// By gain and what it moves with.
+    pub gains: Vec<Vec<Vec<E>>>,
+    values: [Values<E>; 4],
 }
 
 impl<E: Number> Through<E> {
     pub fn of(plan: &Plan) -> Through<E> {
+        let paths = &plan.paths;
+        let is_of_step = |slope: &Slope| plan.terms[slope.at].extent == Extent::Step;
+        let (of_steps, of_wholes): (Vec<Slope>, Vec<Slope>) =
+            paths.slopes.iter().copied().partition(is_of_step);
         Through {
-            terms: Slopes::of(plan, &plan.paths.slopes),
-            prior: Slopes::of(plan, &plan.paths.of_prior),
-            observation: Slopes::of(plan, &plan.paths.of_observation),
+            terms: Slopes::of(plan, &of_steps),
+            wholes: Whole::slopes(plan, &of_wholes),
+            prior: Slopes::of(plan, &paths.of_prior),
+            observation: Slopes::of(plan, &paths.of_observation),
+            rewards: Slopes::of(plan, &paths.of_rewards),
         }
     }
 
-    fn all(&self) -> [&Slopes<E>; 3] {
-        [&self.terms, &self.prior, &self.observation]
+    fn all(&self) -> [&Slopes<E>; 4] {
+        [&self.terms, &self.prior, &self.observation, &self.rewards]
     }
 }
 
@@ -55,14 +70,16 @@ impl<E: Number> Slopes<E> {
 
 impl<E: Number> SlopeRows<E> {
     pub fn clear(&mut self) {
-        let SlopeRows { terms, prior, observation, .. } = self;
-        terms.iter_mut().chain(prior).chain(observation).for_each(Vec::clear);
+        let SlopeRows { terms, prior, observation, rewards, gains, .. } = self;
+        let lists = terms.iter_mut().chain(prior).chain(observation).chain(rewards);
+        lists.chain(gains.iter_mut().flatten()).for_each(Vec::clear);
     }
 
     /// Room for `rows` rows.
     pub fn new(of: &Through<E>, rows: usize) -> SlopeRows<E> {
         let values = of.all().map(|slopes| slopes.expressions.values(rows));
-        SlopeRows { terms: Vec::new(), prior: Vec::new(), observation: Vec::new(), values }
+        let [terms, prior, observation, rewards] = std::array::from_fn(|_| Vec::new());
+        SlopeRows { terms, prior, observation, rewards, gains: Vec::new(), values }
     }
 
     /// Reads what stands before a step, or what a step has made, as `fill` does it.
@@ -74,8 +91,8 @@ impl<E: Number> SlopeRows<E> {
 
     /// Appends the slopes of the `live` rows of a step, which has been made.
     pub fn add(&mut self, of: &Through<E>, t: usize, live: usize) {
-        let SlopeRows { terms, prior, observation, values } = self;
-        let lists = of.all().into_iter().zip(values).zip([terms, prior, observation]);
+        let SlopeRows { terms, prior, observation, rewards, values, .. } = self;
+        let lists = of.all().into_iter().zip(values).zip([terms, prior, observation, rewards]);
         for ((slopes, values), out) in lists {
             slopes.expressions.run(t, 0..live, values);
             out.resize_with(slopes.of.len(), Vec::new);
@@ -83,6 +100,14 @@ impl<E: Number> SlopeRows<E> {
                 .enumerate()
                 .for_each(|(at, out)| out.extend_from_slice(&values.output(at)[..live]));
         }
+    }
+
+    /// Appends how a gain moves at the rows of a step, by what it moves with.
+    pub fn add_gain(&mut self, gain: usize, slopes: &[Vec<E>]) {
+        self.gains.resize_with(self.gains.len().max(gain + 1), Vec::new);
+        let kept = &mut self.gains[gain];
+        kept.resize_with(slopes.len(), Vec::new);
+        kept.iter_mut().zip(slopes).for_each(|(kept, slopes)| kept.extend_from_slice(slopes));
     }
 
     /// Moves what is scheduled to a batch.

@@ -1,13 +1,14 @@
 //! Exponents that read more of a trajectory than their own step: they are valued when it is whole,
-//! at each step at which their term stands, those after an end included.
+//! at each step at which their term stands, those after an end included. So are their slopes.
 
 use super::expressions::{Expressions, Values, values_of};
 use super::points::EpisodeView;
 use crate::engine::episode::variable::{Variable, When};
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
-use crate::model::{Index, Input, NONE, Role};
-use crate::plan::{self, Extent, Plan, Quantity};
+use crate::expr::ExprId;
+use crate::model::{GainId, Index, Input, NONE, Role};
+use crate::plan::{self, Extent, Plan, Quantity, Slope};
 
 /// The exponent of a term, compiled.
 pub(in crate::engine) struct Whole<E> {
@@ -18,6 +19,25 @@ pub(in crate::engine) struct Whole<E> {
     expressions: Expressions<E>,
     /// By input of the expression, what it reads.
     sources: Vec<Source<E>>,
+}
+
+/// What an exponent moves with.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::engine) enum Moved {
+    /// A component of a variable, when it is read.
+    Drawn(Variable, When, usize),
+    /// One of the plan's gains at the term's own step.
+    Gain(usize),
+}
+
+impl Moved {
+    fn of(plan: &Plan, input: Input) -> Moved {
+        if let Input::Gain(id) = input {
+            return Moved::Gain(number_of(plan, id));
+        }
+        let (variable, when, component) = place(plan, input);
+        Moved::Drawn(variable, when, component)
+    }
 }
 
 /// What an input reads of a trajectory.
@@ -45,9 +65,29 @@ impl<E: Number> Whole<E> {
     pub fn of(plan: &Plan, at: usize) -> Option<Whole<E>> {
         let term = &plan.terms[at];
         let Quantity::Exponent(value) = term.quantity else { return None };
-        let (expressions, inputs) = Expressions::of_inputs(plan, value);
+        Some(Whole::compile(plan, at, &[value]))
+    }
+
+    /// How those of a plan move with what they read, term by term: the slopes of each, and in what
+    /// they are.
+    pub fn slopes(plan: &Plan, slopes: &[Slope]) -> Vec<(Whole<E>, Vec<Moved>)> {
+        let is_whole = |term: &&plan::Term| term.extent == Extent::Trajectory;
+        let terms = (0..).zip(&plan.terms).filter(|(_, term)| is_whole(term));
+        let of_term = |(at, _): (usize, &plan::Term)| {
+            let own: Vec<&Slope> = slopes.iter().filter(|slope| slope.at == at).collect();
+            let values: Vec<ExprId> = own.iter().map(|slope| slope.value).collect();
+            let reads = own.iter().map(|slope| Moved::of(plan, slope.of)).collect();
+            (!own.is_empty()).then(|| (Whole::compile(plan, at, &values), reads))
+        };
+        terms.filter_map(of_term).collect()
+    }
+
+    /// Expressions of the term `at`.
+    fn compile(plan: &Plan, at: usize, roots: &[ExprId]) -> Whole<E> {
+        let (expressions, inputs) = Expressions::of_inputs(plan, roots);
         let sources = inputs.into_iter().map(|input| Source::of(plan, input)).collect();
-        Some(Whole { term: at, from: term.from, to: term.to, expressions, sources })
+        let term = &plan.terms[at];
+        Whole { term: at, from: term.from, to: term.to, expressions, sources }
     }
 
     /// Room for so many trajectories; schedules have their last values.
@@ -80,7 +120,8 @@ impl<E: Number> Whole<E> {
         self.sources.iter().any(|source| matches!(source, Source::Gain(at) if *at == gain))
     }
 
-    /// The exponent of all trajectories at step `t`.
+    /// The exponent of all trajectories at step `t`; of several expressions the first, and all of
+    /// them stand in `values`.
     pub fn evaluate<'v>(
         &self,
         t: usize,
@@ -128,20 +169,12 @@ impl<E: Number> Whole<E> {
 
 impl<E: Number> Source<E> {
     fn of(plan: &Plan, input: Input) -> Source<E> {
-        let when = |index: Index| match index {
-            Index::First => When::At(1),
-            Index::Step(k) => When::After(k),
-            Index::Last(k) => {
-                When::At((plan.model.horizon.value as i64 + i64::from(k)).max(0) as usize)
-            }
-        };
         match input {
-            Input::Variable { variable: id, component, index } => {
-                let (known, when) = (plan.model.variable(id), when(index));
-                let variable =
-                    Variable::of(plan, id).expect("check: a step draws what an exponent reads");
+            Input::Variable { variable: id, .. } => {
+                let known = plan.model.variable(id);
+                let (variable, when, component) = place(plan, input);
                 let none = if known.role == Role::State { f64::NAN } else { NONE };
-                let (none, component) = (Float::of(none), component as usize);
+                let none = Float::of(none);
                 if known.domain.is_finite() {
                     let mut values = values_of(&known.domain).swap_remove(component);
                     values.push(none);
@@ -149,13 +182,10 @@ impl<E: Number> Source<E> {
                 }
                 Source::Real { variable, when, component, width: known.domain.width(), none }
             }
-            Input::Reward { reward, index, .. } => {
-                Source::Reward { reward: reward as usize, when: when(index) }
+            Input::Reward { reward, .. } => {
+                Source::Reward { reward: reward as usize, when: place(plan, input).1 }
             }
-            Input::Gain(id) => {
-                let gain = plan.gains.iter().position(|gain| gain.id == id);
-                Source::Gain(gain.expect("plan: it has each gain that an exponent reads"))
-            }
+            Input::Gain(id) => Source::Gain(number_of(plan, id)),
             Input::Formal { .. } => panic!("check: an exponent reads no formals"),
         }
     }
@@ -188,6 +218,33 @@ impl<E: Number> Source<E> {
             }
             Source::Gain(gain) if t <= length => gains[*gain][on.trace.row(t, trajectory)],
             Source::Gain(_) => Float::of(0.0),
+        }
+    }
+}
+
+fn number_of(plan: &Plan, id: GainId) -> usize {
+    let gain = plan.gains.iter().position(|gain| gain.id == id);
+    gain.expect("plan: it has each gain that an exponent reads")
+}
+
+/// Where a variable or a reward that an expression reads stands in a trajectory, and the component.
+fn place(plan: &Plan, input: Input) -> (Variable, When, usize) {
+    let when = |index: Index| match index {
+        Index::First => When::At(1),
+        Index::Step(k) => When::After(k),
+        Index::Last(k) => {
+            When::At((plan.model.horizon.value as i64 + i64::from(k)).max(0) as usize)
+        }
+    };
+    match input {
+        Input::Variable { variable, component, index } => {
+            let of = Variable::of(plan, variable);
+            let of = of.expect("check: a step draws what an exponent reads");
+            (of, when(index), component as usize)
+        }
+        Input::Reward { reward, index, .. } => (Variable::Reward(reward as usize), when(index), 0),
+        Input::Gain(_) | Input::Formal { .. } => {
+            panic!("whole: it is neither a variable nor a reward")
         }
     }
 }

@@ -251,6 +251,10 @@ impl Rows<'_> {
                 .sum();
             // values, and their gradients
             bytes += 2.0 * imagined + previous + self.network(network);
+            // slopes of gains, and of what whole trajectories are read for
+            let gains: usize = program.gains.iter().map(|gain| gain.moved.len()).sum();
+            let wholes: usize = program.through.wholes.iter().map(|(whole, _)| whole.width()).sum();
+            bytes += (gains + wholes) as f64 * number;
         }
         let settings = &program.plan.settings;
         if settings.reuses_batches() {

@@ -25,12 +25,8 @@ impl<E: Number> Trajectories<'_, E> {
         let program = self.program;
         for (density, rows) in program.densities.iter().zip(&self.episodes.densities) {
             let term = &program.terms[density.term];
-            // the density of what a model draws stands with its draw
-            let beside_its_draw = matches!(
-                density.compared_with,
-                ComparedWith::Expression(_) | ComparedWith::Environment(_)
-            ) && !term.pathwise;
-            if beside_its_draw || !density.counts_at(*t) {
+            // the density of a draw itself stands with that
+            if density.own.is_some() || !density.counts_at(*t) {
                 continue;
             }
             let first = rows.points.partition_point(|(step, _)| (*step as usize) < *t);

@@ -12,9 +12,9 @@ mod paths;
 mod simulated;
 
 use self::paths::{Paths, Read};
-use crate::engine::episode::variable::Variable;
-use crate::engine::family::Draws;
+use crate::engine::episode::variable::{Variable, When};
 use crate::engine::family::path::OnPath;
+use crate::engine::family::{Draws, Family};
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
 use crate::engine::program::binding::InputBinding;
@@ -23,10 +23,13 @@ use crate::engine::program::draws::KlReference;
 use crate::engine::program::expressions::Place;
 use crate::engine::program::imagine::{Imagination, Imagined};
 use crate::engine::program::through::{Slopes, Through};
+use crate::engine::program::whole::Moved;
 use crate::engine::sample::episodes::Episodes;
 use crate::engine::tape::parameters::Parameters;
-use crate::engine::tape::tensor::{Matrix, Tape};
+use crate::engine::tape::tensor::{Matrix, Tape, shape_of};
+use crate::model::FactorRef;
 use crate::plan::{Beside, ComparedWith, Subject};
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// The trajectories of a shard, and what their draws are credited with.
@@ -58,7 +61,12 @@ impl<E: Number> Trajectories<'_, E> {
             && start.family.is_smooth()
             && self.follows(Variable::State)
         {
-            let state = self.draw(tape, (start, &episodes.states[at]), 0..count, &[]).0;
+            let drawn = &episodes.states[at];
+            let (state, roots) = self.draw(tape, (start, drawn), 0..count, &[]);
+            let of_draw = &roots[start.binding.draws[0].clone()];
+            let own = (&start.family, of_draw, &state);
+            let factor = Some(program.plan.states[at].draw.factor);
+            self.weigh_own(tape, (factor, 1), own, &drawn.drawn.reals, weighted);
             paths.keep(Variable::State, (1, 1), state.value);
         }
         // kernels that are imagined with move by other bounds
@@ -70,10 +78,12 @@ impl<E: Number> Trajectories<'_, E> {
             self.weigh_simulations(tape, (&mut paths, &standing), &at, weighted);
             self.weigh_draws(tape, &mut paths, &at, weighted);
             self.weigh_model(tape, &mut paths, &at, weighted);
+            self.follow_rewards(tape, &mut paths, &at);
             self.weigh_expressions(tape, &mut paths, &at);
             self.weigh_ratios(tape, &mut paths, &at, weighted);
         }
         // they may read what comes later
+        self.weigh_wholes(tape, &mut paths);
         steps().for_each(|at| self.weigh_densities(tape, &mut paths, &at, weighted));
     }
 
@@ -162,7 +172,7 @@ impl<E: Number> Trajectories<'_, E> {
         let drawn = part(&own.draws, rows.clone(), family.width());
         let last = own.last.get(rows.clone()).unwrap_or(&[]);
         // one draw of a variable may be smooth, and another not
-        let is_followed = self.follows(Variable::Drawn(number)) && family.is_smooth();
+        let is_followed = self.follows(Variable::Drawn(number)) && family.has_path();
         let is_own = |term: &&Term| match term.source {
             Source::LogRatio { draw, .. } => is_followed && draw == number,
             Source::Entropy(draw) => draw == number,
@@ -176,13 +186,22 @@ impl<E: Number> Trajectories<'_, E> {
                 && density.counts_at(t)
         });
         let compared: Vec<&Term> = compared.map(|density| &program.terms[density.term]).collect();
+        // no term compares what has no density
+        if !family.has_density() {
+            return is_followed.then(|| family.follow(tape, of_draw, &drawn.reals).value);
+        }
+        let factor = is_followed.then(|| program.plan.draws[number].factor);
         let (log_prob, entropy) = if own_terms.is_empty() && compared.is_empty() {
             (family.log_density(tape, of_draw, last, &drawn), None)
         } else {
             let (log_prob, entropy) = family.score(tape, of_draw, last, &drawn);
             (log_prob, Some(entropy))
         };
-        if !is_followed {
+        let scored = match is_followed {
+            true => family.log_choice(tape, of_draw, &drawn.reals),
+            false => Some(log_prob),
+        };
+        if let Some(log_prob) = scored {
             weighted.push((log_prob, self.scored(number, rows.clone())));
         }
         let on_path = is_followed.then(|| family.follow(tape, of_draw, &drawn.reals));
@@ -227,7 +246,31 @@ impl<E: Number> Trajectories<'_, E> {
             let own = (of_draw, entropy, &on_path);
             family.weigh_own(tape, own, &drawn.reals, weight, weighted);
         }
+        self.weigh_own(tape, (factor, t), (family, of_draw, &on_path), &drawn.reals, weighted);
         Some(on_path.value)
+    }
+
+    /// The terms at `t` that are the density of a draw which is followed, that of `factor`, less
+    /// one that is written: what is written passes its own slopes on.
+    fn weigh_own(
+        &self,
+        tape: &mut Tape<E>,
+        (factor, t): (Option<FactorRef>, usize),
+        (family, roots, drawn): (&Family, &[Matrix<E>], &OnPath<E>),
+        reals: &[E],
+        weighted: &mut Weighted<E>,
+    ) {
+        let program = self.program;
+        let own = program.densities.iter().filter(|density| {
+            density.own.is_some() && density.own == factor && density.counts_at(t)
+        });
+        for density in own {
+            let draws = Draws { numbers: vec![], reals: reals.to_vec() };
+            let (_, entropy) = family.score(tape, roots, &[], &draws);
+            // the term is that of the draw's own density, less the other
+            let weight = Float::of(program.terms[density.term].sign * self.share);
+            family.weigh_own(tape, (roots, &entropy, drawn), reals, weight, weighted);
+        }
     }
 
     /// The weights of the scores of a draw.
@@ -270,13 +313,19 @@ impl<E: Number> Trajectories<'_, E> {
         let numbers = family.numbers();
         let reference = &episodes.draws[number].reference;
         let prior = family.frozen(tape, &reference[rows.start * numbers..rows.end * numbers]);
-        let width = numbers / prior.len();
+        let widths: Vec<usize> = prior.iter().map(|tensor| shape_of(tensor).1).collect();
         for (slopes, &(number, of)) in episodes.slopes.prior.iter().zip(&through.prior.of) {
             let Some((to, component)) = self.place(tape, paths, (of, *t), *t) else { continue };
-            let (from, slopes) = (prior[number / width].clone(), slopes[rows.clone()].to_vec());
+            // the tensors have the numbers of a row in their order
+            let (mut at, mut column) = (0, number);
+            while column >= widths[at] {
+                (at, column) = (at + 1, column - widths[at]);
+            }
+            let (from, width) = (prior[at].clone(), widths[at]);
+            let slopes = slopes[rows.clone()].to_vec();
             tape.record(move |flow| {
                 let flows: Vec<E> =
-                    flow.of(&from)[number % width..].iter().step_by(width).copied().collect();
+                    flow.of(&from)[column..].iter().step_by(width).copied().collect();
                 let to = flow.of(&to);
                 let components = to.len() / flows.len();
                 let to = to[component..].iter_mut().step_by(components);
@@ -318,7 +367,7 @@ impl<E: Number> Trajectories<'_, E> {
         let inputs = Self::inputs(tape, paths, &imagination.binding, *t);
         let (of, drawn) = (imagination, &episodes.states[at]);
         let family = &of.family;
-        if !self.follows(Variable::State) || !family.is_smooth() {
+        if !self.follows(Variable::State) || !family.has_path() {
             let activations = (&drawn.network, rows.clone());
             let roots =
                 tape.network_through(&of.binding.network, self.parameters, activations, &inputs);
@@ -340,24 +389,18 @@ impl<E: Number> Trajectories<'_, E> {
                 .flat_map(|of| &of.outcomes)
                 .any(|outcome| outcome.of == Subject::Reward(*at))
         });
-        for (((_, places), drawn), (reward, _)) in of.outcomes.iter().zip(&drawn.outcomes).zip(told)
+        for (((family, places), drawn), (reward, _)) in
+            of.outcomes.iter().zip(&drawn.outcomes).zip(told)
         {
-            let (mean, sd) = (&roots[places.start], &roots[places.start + 1]);
-            let drawn = tape.reparameterised((mean, sd), &drawn.reals[rows.clone()]);
-            paths.keep(Variable::Reward(reward), (*t, *t), drawn);
+            let own = family.follow(tape, &roots[places.clone()], &drawn.reals[rows.clone()]);
+            paths.keep(Variable::Reward(reward), (*t, *t), own.value);
         }
-        let own = program.densities.iter().filter(|density| {
-            matches!(density.compared_with, ComparedWith::Expression(_)) && density.counts_at(*t)
-        });
-        for density in own {
-            let policy = &roots[of.binding.draws[0].clone()];
-            let width = family.width();
-            let reals = &drawn.drawn.reals[rows.start * width..rows.end * width];
-            let drawn = Draws { numbers: vec![], reals: reals.to_vec() };
-            let (_, entropy) = family.score(tape, policy, &[], &drawn);
-            // the term is that of the draw's own density, less the other
-            let weight = Float::of(program.terms[density.term].sign * self.share);
-            family.weigh_own(tape, (policy, &entropy, &next), reals, weight, weighted);
+        let factor = Some(program.plan.states[at].draw.factor);
+        let (own, width) = (&roots[of.binding.draws[0].clone()], family.width());
+        let reals = &drawn.drawn.reals[rows.start * width..rows.end * width];
+        self.weigh_own(tape, (factor, *t), (family, own, &next), reals, weighted);
+        if let Some(log_prob) = family.log_choice(tape, own, reals) {
+            weighted.push((log_prob, self.scored(program.draws.len(), rows.clone())));
         }
         paths.keep(Variable::State, (t + 1, *t), next.value);
     }
@@ -418,9 +461,50 @@ impl<E: Number> Trajectories<'_, E> {
             Place::Reward(reward) => (Variable::Reward(reward), t, 0),
             Place::Drawn(draw, component) => (Variable::Drawn(draw), t, component),
             Place::LastDrawn(draw, component) => (Variable::Drawn(draw), t - 1, component),
-            Place::Gain(_) | Place::Trajectory(_) => return None,
+            Place::Gain(gain) => return Some((self.gain(tape, paths, (gain, t), from), 0)),
+            Place::Trajectory(_) => return None,
         };
         Some((paths.seen(tape, (variable, time), from)?, component))
+    }
+
+    /// A gain at `t`, a number a row, which moves with what it reads, as step `from` sees that.
+    fn gain(
+        &self,
+        tape: &mut Tape<E>,
+        paths: &mut Paths<E>,
+        (gain, t): (usize, usize),
+        from: usize,
+    ) -> Matrix<E> {
+        let Trajectories { program, episodes, .. } = *self;
+        let rows = episodes.rows.starts[t - 1]..episodes.rows.starts[t];
+        let told = tape.constant(vec![<E as Float>::ZERO; rows.len()], 1);
+        let moved = &program.gains[gain].moved;
+        for (&(variable, when, component), slopes) in moved.iter().zip(&episodes.slopes.gains[gain])
+        {
+            let time = usize::try_from(when.from(t)).unwrap_or(0);
+            if let Some(to) = paths.seen(tape, (variable, time), from) {
+                pass_through(tape, &told, (to, component), &slopes[rows.clone()]);
+            }
+        }
+        told
+    }
+
+    /// The environment's rewards that something reads, which move with their step.
+    fn follow_rewards(&self, tape: &mut Tape<E>, paths: &mut Paths<E>, (t, rows): &AtStep) {
+        let Trajectories { through, episodes, .. } = *self;
+        let of = &through.rewards.of;
+        let rewards: BTreeSet<usize> = of.iter().map(|(reward, _)| *reward).collect();
+        for reward in rewards {
+            let told = tape.constant(vec![<E as Float>::ZERO; rows.len()], 1);
+            for (slopes, &(_, place)) in
+                episodes.slopes.rewards.iter().zip(of).filter(|(_, (at, _))| *at == reward)
+            {
+                if let Some(to) = self.place(tape, paths, (place, *t), *t) {
+                    pass_through(tape, &told, to, &slopes[rows.clone()]);
+                }
+            }
+            paths.keep(Variable::Reward(reward), (*t, *t), told);
+        }
     }
 
     /// What exponents and other expressions of the step pass on.
@@ -434,19 +518,77 @@ impl<E: Number> Trajectories<'_, E> {
             let Some((to, component)) = self.place(tape, paths, (of, *t), *t) else { continue };
             // a density less an expression falls as that rises
             let sign = if let Source::Density = term.source { -term.sign } else { term.sign };
-            let weight: E = Float::of(-sign * self.share);
-            let slopes = slopes[rows.clone()].to_vec();
-            tape.record(move |flow| {
-                let into = flow.of(&to);
-                let width = into.len() / slopes.len();
-                into[component..]
-                    .iter_mut()
-                    .step_by(width)
-                    .zip(&slopes)
-                    .for_each(|(into, &slope)| *into += weight * slope);
-            });
+            pass_on(tape, (to, component), Float::of(-sign * self.share), &slopes[rows.clone()]);
         }
     }
+
+    /// What exponents that read more than their own step pass on.
+    fn weigh_wholes(&self, tape: &mut Tape<E>, paths: &mut Paths<E>) {
+        let Trajectories { program, through, episodes, .. } = *self;
+        let (on, count) = (episodes.trajectories(program), episodes.size());
+        for (whole, of) in &through.wholes {
+            let weight: E = Float::of(-program.terms[whole.term].sign * self.share);
+            let mut values = whole.values_with(&episodes.schedules, count);
+            for t in whole.from..=whole.to {
+                whole.evaluate(t, &on, &episodes.gains, &mut values);
+                let time = |when: When| usize::try_from(when.from(t)).unwrap_or(0);
+                let drawn = of.iter().filter_map(|moved| match *moved {
+                    Moved::Drawn(variable, when, _) => paths.step_of(variable, time(when)),
+                    Moved::Gain(_) => None,
+                });
+                // as late as the last thing that it reads
+                let from = drawn.max().unwrap_or(t).max(t);
+                for (at, moved) in of.iter().enumerate() {
+                    let to = match *moved {
+                        Moved::Drawn(variable, when, component) => {
+                            let seen = paths.seen(tape, (variable, time(when)), from);
+                            seen.map(|to| (to, component))
+                        }
+                        Moved::Gain(gain) => Some((self.gain(tape, paths, (gain, t), from), 0)),
+                    };
+                    if let Some(to) = to {
+                        pass_on(tape, to, weight, &values.output(at)[..count]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What reaches `from`, a number a row, goes on to a component of `to`, times its slope.
+fn pass_through<E: Number>(
+    tape: &mut Tape<E>,
+    from: &Matrix<E>,
+    (to, component): (Matrix<E>, usize),
+    slopes: &[E],
+) {
+    let (from, slopes) = (from.clone(), slopes.to_vec());
+    tape.record(move |flow| {
+        let flows: Vec<E> = flow.of(&from).to_vec();
+        let to = flow.of(&to);
+        let components = to.len() / flows.len();
+        let to = to[component..].iter_mut().step_by(components);
+        to.zip(&flows).zip(&slopes).for_each(|((to, &d), &slope)| *to += d * slope);
+    });
+}
+
+/// Adds `weight · slopes`, a number a row, to the gradient of a component of `to`.
+fn pass_on<E: Number>(
+    tape: &mut Tape<E>,
+    (to, component): (Matrix<E>, usize),
+    weight: E,
+    slopes: &[E],
+) {
+    let slopes = slopes.to_vec();
+    tape.record(move |flow| {
+        let into = flow.of(&to);
+        let width = into.len() / slopes.len();
+        into[component..]
+            .iter_mut()
+            .step_by(width)
+            .zip(&slopes)
+            .for_each(|(into, &slope)| *into += weight * slope);
+    });
 }
 
 /// The draws of some rows, of `width` reals each where they are real.

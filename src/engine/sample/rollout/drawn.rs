@@ -82,6 +82,9 @@ impl<E: Number> Rollout<E> {
             all.for_each(|((of, drawn), last)| drawn.read_last(of, t, origin, last));
             feeds.drawn.iter_mut().chain(&mut feeds.first).for_each(Values::clear);
         }
+        let computed =
+            Arc::get_mut(network).expect("rollout: the tape of the last gradient is gone");
+        binding.network.draw_noise(rows.clone(), random, computed);
         for (number, of) in program.draws.iter().enumerate() {
             let (earlier, drawn) = draws.split_at_mut(number);
             let drawn = &mut drawn[0];

@@ -249,10 +249,10 @@ impl<E: Number> Rollout<E> {
         program: &CompiledProgram<E>,
         frozen: &Frozen<E>,
         t: usize,
-        live: usize,
+        (live, keep): (usize, Keep),
     ) {
         let Rollout { episodes, gains, work, exponents, .. } = self;
-        let Episodes { trace, draws, gains: kept, .. } = episodes;
+        let Episodes { trace, draws, gains: kept, slopes, .. } = episodes;
         let drawn = |draw: usize| &draws[draw].draws.numbers[..];
         let rows = Transitions {
             trace,
@@ -263,6 +263,10 @@ impl<E: Number> Rollout<E> {
         };
         for (at, (gain, own)) in program.gains.iter().zip(gains).enumerate() {
             own.evaluate(gain, frozen, &rows);
+            if program.is_pathwise() && keep == Keep::Rows {
+                own.differentiate(gain, frozen, &rows);
+                slopes.add_gain(at, &own.slopes);
+            }
             program.exponents.put_gain(at, &own.values, exponents);
             if program.valued_whole().any(|whole| whole.reads_gain(at)) {
                 kept[at].extend_from_slice(&own.values);
@@ -432,7 +436,7 @@ impl<E: Number> Rollout<E> {
             });
         }
         if !program.gains.is_empty() {
-            self.evaluate_gains(program, point.frozen, t, live);
+            self.evaluate_gains(program, point.frozen, t, (live, keep));
         }
         if program.is_pathwise() && keep == Keep::Rows {
             let Rollout { episodes: Episodes { slopes, .. }, gains, .. } = self;
