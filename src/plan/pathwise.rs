@@ -29,8 +29,8 @@ pub struct Pathwise {
     pub followed: BTreeSet<VariableId>,
     /// How what is sampled moves with what was drawn, by term.
     pub slopes: Vec<Slope>,
-    /// How the numbers of a prior in place do, by number.
-    pub of_prior: Vec<Slope>,
+    /// How the numbers of priors in place do, by the draw of the prior and its number.
+    pub of_priors: Vec<(usize, Slope)>,
     /// How the environment's observation does: each component where it is followed, else the
     /// logarithm of its probability.
     pub of_observation: Vec<Slope>,
@@ -132,17 +132,17 @@ pub(super) fn pathwise(
     errors.extend(of_settings(on, settings));
     errors.extend(of_networks(on, terms, &followed));
     errors.extend(of_gains(on, &gains));
-    let (mut slopes, mut of_prior) = (Vec::new(), Vec::new());
+    let (mut slopes, mut of_priors) = (Vec::new(), Vec::new());
     for (at, term) in terms.iter().enumerate() {
-        let (values, found) = match &term.quantity {
+        let (values, draw) = match &term.quantity {
             Quantity::Exponent(value) | Quantity::LogRatio { log_prior: value, .. } => {
-                (std::slice::from_ref(value), &mut slopes)
+                (std::slice::from_ref(value), None)
             }
             Quantity::Density { compared_with: ComparedWith::Expression(value), .. } => {
-                (std::slice::from_ref(value), &mut slopes)
+                (std::slice::from_ref(value), None)
             }
-            Quantity::Kl { prior: Prior::Expressions(numbers), .. } => {
-                (&numbers[..], &mut of_prior)
+            Quantity::Kl { prior: Prior::Expressions(numbers), draw } => {
+                (&numbers[..], Some(*draw))
             }
             Quantity::Kl { .. }
             | Quantity::Entropy { .. }
@@ -151,14 +151,16 @@ pub(super) fn pathwise(
             | Quantity::WeightDivergence { .. }
             | Quantity::LogCount(_) => continue,
         };
-        let of_prior = matches!(term.quantity, Quantity::Kl { .. });
         for (number, &value) in values.iter().enumerate() {
-            let at = if of_prior { number } else { at };
-            match of_expression(on, (value, term.extent, moving), scalars) {
-                Ok(slopes) => {
-                    found.extend(slopes.into_iter().map(|(of, value)| Slope { at, of, value }))
+            match (of_expression(on, (value, term.extent, moving), scalars), draw) {
+                (Ok(found), None) => {
+                    slopes.extend(found.into_iter().map(|(of, value)| Slope { at, of, value }))
                 }
-                Err(what) => {
+                (Ok(found), Some(draw)) => {
+                    let slope = |(of, value)| (draw, Slope { at: number, of, value });
+                    of_priors.extend(found.into_iter().map(slope));
+                }
+                (Err(what), _) => {
                     let told = Diagnostic::error(
                         "pathwise",
                         on.bound.span,
@@ -182,7 +184,7 @@ pub(super) fn pathwise(
     let state = on.model.environment(on.environment).state;
     let imagines = !on.simulations.is_empty() && followed.contains(&state);
     let found =
-        Pathwise { followed, slopes, of_prior, of_observation, of_rewards, scored, imagines };
+        Pathwise { followed, slopes, of_priors, of_observation, of_rewards, scored, imagines };
     if errors.is_empty() { Ok(found) } else { Err(errors) }
 }
 
@@ -522,7 +524,7 @@ fn rewarded(
     let of_terms = terms.iter().filter_map(Term::density);
     let of_priors = terms.iter().filter_map(|term| match &term.quantity {
         Quantity::Ratio(Ratio { reads, .. })
-        | Quantity::Kl { prior: Prior::Kernel { reads, .. } } => Some(reads),
+        | Quantity::Kl { prior: Prior::Kernel { reads, .. }, .. } => Some(reads),
         _ => None,
     });
     let of_gains = on.gains.iter().flat_map(|gain| &gain.densities);

@@ -11,7 +11,9 @@ pub(in crate::engine) struct Through<E> {
     pub terms: Slopes<E>,
     /// Of exponents that read more, and in what.
     pub wholes: Vec<(Whole<E>, Vec<Moved>)>,
+    /// Of the numbers of priors in place, and of which draw's each is.
     pub prior: Slopes<E>,
+    pub prior_draws: Vec<usize>,
     /// How the observation moves with the state: its components, or the logarithm of its
     /// probability.
     pub observation: Slopes<E>,
@@ -43,10 +45,13 @@ impl<E: Number> Through<E> {
         let is_of_step = |slope: &Slope| plan.terms[slope.at].extent == Extent::Step;
         let (of_steps, of_wholes): (Vec<Slope>, Vec<Slope>) =
             paths.slopes.iter().copied().partition(is_of_step);
+        let (prior_draws, of_priors): (Vec<usize>, Vec<Slope>) =
+            paths.of_priors.iter().copied().unzip();
         Through {
             terms: Slopes::of(plan, &of_steps),
             wholes: Whole::slopes(plan, &of_wholes),
-            prior: Slopes::of(plan, &paths.of_prior),
+            prior: Slopes::of(plan, &of_priors),
+            prior_draws,
             observation: Slopes::of(plan, &paths.of_observation),
             rewards: Slopes::of(plan, &paths.of_rewards),
         }

@@ -292,7 +292,7 @@ fn through_observations_options_and_what_was_before() {
 }
 
 /// Exponents that read other steps, whole trajectories, rewards of other steps and what a condition
-/// on the time leaves out.
+/// on the time leaves out; two priors in place that move with the state.
 #[test]
 fn through_exponents_of_other_steps() {
     assert_differences(&seen([
@@ -305,8 +305,8 @@ fn through_exponents_of_other_steps() {
         ),
         (
             "PRIOR",
-            "a[t] ~ Normal(mean = 0, sd = 1); b[t] ~ Uniform; o[t] ~ pick(x[t], o[t-1], \
-          k[1]); k[1] ~ keep(x[1])",
+            "a[t] ~ Normal(mean = 0.1 * x[t], sd = 1); b[t] ~ Uniform; o[t] ~ Normal(mean = 0.2 * \
+             x[t], sd = 1 + s[t].y^2); k[1] ~ keep(x[1])",
         ),
         (
             "LIKELIHOOD",

@@ -314,7 +314,9 @@ impl<E: Number> Trajectories<'_, E> {
         let reference = &episodes.draws[number].reference;
         let prior = family.frozen(tape, &reference[rows.start * numbers..rows.end * numbers]);
         let widths: Vec<usize> = prior.iter().map(|tensor| shape_of(tensor).1).collect();
-        for (slopes, &(number, of)) in episodes.slopes.prior.iter().zip(&through.prior.of) {
+        let all = episodes.slopes.prior.iter().zip(&through.prior.of).zip(&through.prior_draws);
+        let own = all.filter(|(_, draw)| **draw == number).map(|(of, _)| of);
+        for (slopes, &(number, of)) in own {
             let Some((to, component)) = self.place(tape, paths, (of, *t), *t) else { continue };
             // the tensors have the numbers of a row in their order
             let (mut at, mut column) = (0, number);
