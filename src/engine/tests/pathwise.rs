@@ -439,7 +439,7 @@ fn through_information_gains() {
             posterior: &format!(
                 "weights(taught) ~ Normal; {START}; a[t] ~ pi(s[t]); s[t+1] ~ world(s[t], a[t])"
             ),
-            over: "pi, world",
+            over: "pi",
             infer: "",
         };
         let gain = format!("gain(taught, s[t], a[t], s[t+1], at_most = {at_most})");
