@@ -681,25 +681,3 @@ fn options_are_summed_out_beside_any_prior_of_the_action() {
     assert_eq!(seen.summed, 10);
     assert!(seen.by_oracle > 0);
 }
-
-/// What is compared with a prior that reads a later state is compared there, also where no draw
-/// moves that: then the divergence has a closed form, and is not known when its step is made.
-#[test]
-fn a_prior_that_reads_a_state_which_no_action_moves_is_compared_there() {
-    let kernels = "kernel pi(a | s, o) = Categorical(logits = table(s, o))
-         kernel pick(o | s) = Categorical(logits = table(s))
-         kernel known(a | s, next: s) = Categorical(logits = table(s, next))
-         kernel before(o | next: s) = Categorical(logits = table(next))";
-    let mut seen = Seen::default();
-    for prior in [
-        "o[t] ~ Uniform; a[t] ~ known(s[t], s[t+1]);",
-        "o[t] ~ before(s[t+1]); a[t] ~ Uniform;",
-        "o[t] ~ before(s[t+1]); a[t] ~ known(s[t], s[t+1]);",
-    ] {
-        let rest = each(kernels, prior, "", ("pick(s[t])", "pi(s[t], o[t])"), "");
-        let rest = rest.replace(&format!("{prior} a[t] ~ Uniform;"), prior);
-        let text = chain(3, "", &rest).replace("min(s[t] + a[t], 2)", "mod(s[t] + 1, 3)");
-        assert_unbiased(prior, &text, &SIZES, &mut seen);
-    }
-    assert_eq!(seen.summed, 3);
-}
