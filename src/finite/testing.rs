@@ -167,6 +167,7 @@ impl Builder {
                 name: "pi".to_owned(),
                 outputs: vec![formal("a", ACTION)],
                 givens: vec![formal("s", STATE)],
+                called: None,
                 distribution: Distribution::Categorical(Scores::Logits(LayerId(0))),
                 span,
             }],

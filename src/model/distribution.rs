@@ -80,6 +80,38 @@ impl<A> Distribution<A> {
         }
     }
 
+    /// Changes every argument, in the order written.
+    pub fn for_each_mut(&mut self, change: &mut dyn FnMut(&mut A)) {
+        match self {
+            Distribution::Uniform => {}
+            Distribution::UniformBox { lo, hi } => [lo, hi].into_iter().for_each(change),
+            Distribution::Real { arguments, .. } => arguments.iter_mut().for_each(change),
+            Distribution::UniformOver(values) => values.iter_mut().for_each(change),
+            Distribution::Delta(value) | Distribution::Implicit(value) => change(value),
+            Distribution::Categorical(scores) | Distribution::Bernoulli(scores) => match scores {
+                Scores::Logits(scores) | Scores::Probs(scores) => change(scores),
+            },
+            Distribution::Mixture(parts) => {
+                for (weight, part) in parts {
+                    change(weight);
+                    part.for_each_mut(change);
+                }
+            }
+            Distribution::If { condition, then, otherwise } => {
+                change(condition);
+                then.for_each_mut(change);
+                otherwise.for_each_mut(change);
+            }
+            Distribution::Record(parts) => {
+                parts.iter_mut().for_each(|part| part.for_each_mut(change))
+            }
+            Distribution::Sticky { last: _, keep, fresh } => {
+                change(keep);
+                fresh.for_each_mut(change);
+            }
+        }
+    }
+
     /// Visits every argument, in the order written.
     pub fn for_each(&self, visit: &mut dyn FnMut(&A)) {
         match self {

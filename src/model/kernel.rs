@@ -10,9 +10,26 @@ pub struct Kernel {
     pub name: String,
     pub outputs: Vec<Formal>,
     pub givens: Vec<Formal>,
+    /// Which written kernel it is, called with what is computed; `None` of one that is written.
+    pub called: Option<Called>,
     /// Over the outputs jointly; where there are several, a `Record` with a part for each.
     pub distribution: Distribution<LayerId>,
     pub span: Span,
+}
+
+/// A call of a kernel, some of whose givens are computed from those of the call.
+#[derive(Clone, Debug)]
+pub struct Called {
+    pub kernel: KernelId,
+    pub computed: Vec<Computed>,
+}
+
+/// A given that is computed.
+#[derive(Clone, Debug)]
+pub struct Computed {
+    pub formal: Formal,
+    /// Its components, as expressions of the formals of the call.
+    pub values: Vec<ExprId>,
 }
 
 /// `data NAME(a | s) from "x.csv"`: a kernel known by its samples alone.
@@ -199,9 +216,16 @@ pub enum Activation {
 }
 
 impl Kernel {
-    /// Outputs, then givens: what [`LayerOp::Formal`] counts.
+    /// Outputs, then givens, then what is computed from these: what [`LayerOp::Formal`] counts.
     pub fn formals(&self) -> impl Iterator<Item = &Formal> {
-        self.outputs.iter().chain(&self.givens)
+        let computed = self.called.iter().flat_map(|called| &called.computed);
+        self.outputs.iter().chain(&self.givens).chain(computed.map(|computed| &computed.formal))
+    }
+
+    /// What the formal of that number is computed as, where it is.
+    pub fn computed(&self, formal: u32) -> Option<&Computed> {
+        let behind = (formal as usize).checked_sub(self.outputs.len() + self.givens.len())?;
+        self.called.as_ref()?.computed.get(behind)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a model file means: variables, domains, kernels, environments and the four lists of factors
 //! of each bound. Contains no tensors and never samples.
 
+mod called;
 mod check;
 mod distribution;
 mod domain;
@@ -14,6 +15,7 @@ mod settings;
 mod simulation;
 mod verify;
 
+pub(crate) use called::call;
 pub use check::check;
 pub use distribution::{Distribution, Scores};
 pub use domain::{Component, Domain, FiniteDomain, Kind, Shape};
@@ -23,8 +25,8 @@ pub use factor::{
 };
 pub use gain::{Gain, GainId};
 pub use kernel::{
-    Activation, Data, EnvironmentKernel, Formal, FormalLength, FormalVariable, Kernel, Layer,
-    LayerId, LayerOp, Mixed, NO_COLUMN, Network, Parameter, ParameterId,
+    Activation, Called, Computed, Data, EnvironmentKernel, Formal, FormalLength, FormalVariable,
+    Kernel, Layer, LayerId, LayerOp, Mixed, NO_COLUMN, Network, Parameter, ParameterId,
 };
 pub(crate) use normal_form::{normalise_kernel, unstick};
 pub use parameters::{kernel_parameters, layers_of, parameters_of};
@@ -34,7 +36,7 @@ pub use settings::{
 pub use simulation::{Actor, Simulation};
 
 use crate::diagnostic::Diagnostic;
-use crate::expr::{ExprId, Graph};
+use crate::expr::{ExprId, Graph, InputId};
 use crate::source::{Source, Span};
 use crate::syntax::ast;
 pub use crate::syntax::ast::Role;
@@ -217,13 +219,22 @@ impl Model {
         let read: Vec<Role> = policies
             .filter(|factor| factor.targets.iter().all(chosen))
             .flat_map(|factor| &factor.arguments)
-            .filter_map(|value| match value {
+            .flat_map(|value| match value {
                 Value::Variable { variable, .. }
                 | Value::Window { variable, .. }
                 | Value::Past { variable, .. }
-                | Value::Future { variable, .. } => Some(self.variable(*variable).role),
-                Value::Reward { .. } | Value::Time | Value::Expression(_) | Value::Absent => None,
+                | Value::Future { variable, .. } => vec![*variable],
+                Value::Expression(values) => {
+                    let read = self.graph.inputs_of(values).into_iter();
+                    let of = |input: InputId| match self.inputs[input.0 as usize] {
+                        Input::Variable { variable, .. } => Some(variable),
+                        Input::Reward { .. } | Input::Formal { .. } | Input::Gain(_) => None,
+                    };
+                    read.filter_map(of).collect()
+                }
+                Value::Reward { .. } | Value::Time | Value::Absent => Vec::new(),
             })
+            .map(|variable| self.variable(variable).role)
             .collect();
         read.contains(&Role::Observation) && !read.contains(&Role::State)
     }
@@ -258,6 +269,10 @@ impl Model {
     }
     pub fn kernel(&self, id: KernelId) -> &Kernel {
         &self.kernels[id.0 as usize]
+    }
+    /// The kernel as it is written, of one that is called with what is computed.
+    pub fn written(&self, kernel: KernelId) -> KernelId {
+        self.kernel(kernel).called.as_ref().map_or(kernel, |called| called.kernel)
     }
     pub fn bound(&self, id: BoundId) -> &Bound {
         &self.bounds[id.0 as usize]

@@ -3,6 +3,7 @@
 
 use crate::bound::{Derivation, TermKind};
 use crate::diagnostic::Diagnostic;
+use crate::expr::Node;
 use crate::model::{
     Activation, BoundId, DataId, Distribution, EnvironmentId, EnvironmentKernel, Factor, FactorRef,
     Formal, FormalLength, FormalVariable, Index, Kernel, KernelId, KernelRef, Layer, LayerId,
@@ -327,8 +328,15 @@ fn reads(model: &Model, prior: &Factor, posterior: &Factor) -> Option<Vec<Value>
         Index::First => vec![state],
         _ => {
             let actions = environment.actions.iter().map(|&action| at(action, 0));
-            let reads_time =
-                [prior, posterior].iter().any(|of| of.arguments.contains(&Value::Time));
+            let is_time = |value: &Value| match value {
+                Value::Time => true,
+                Value::Expression(values) => {
+                    let mut read = model.graph.reach(values).into_iter();
+                    read.any(|at| matches!(model.graph.node(at), Node::Time))
+                }
+                _ => false,
+            };
+            let reads_time = [prior, posterior].iter().any(|of| of.arguments.iter().any(is_time));
             let time = reads_time.then_some(Value::Time);
             let next = at(environment.state, 1);
             [state].into_iter().chain(actions).chain([next]).chain(time).collect()
@@ -385,6 +393,7 @@ fn network(
         name,
         outputs: Vec::new(),
         givens,
+        called: None,
         distribution: Distribution::Delta(layer),
         span,
     });

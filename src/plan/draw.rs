@@ -213,7 +213,7 @@ pub(super) fn imagined(
         };
         if let Some((what, hint)) = unmoved(model, derivation, settings, (factor, at, kernel)) {
             let of = &model.kernel(kernel).name;
-            let moves = match derivation.gradient.over.contains(&kernel) {
+            let moves = match derivation.gradient.over.contains(&model.written(kernel)) {
                 true => format!("this bound moves `{of}`, from which it draws, and"),
                 false => format!(
                     "the gradient goes through what `{of}` reads, and on through what it draws, but"

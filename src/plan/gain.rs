@@ -33,7 +33,7 @@ fn gain(planner: &Planner, id: GainId, fields: &[MeanField]) -> Result<Gain, Vec
     let refusal = |what: &str| vec![refused(of.span, format!("the gain of `{name}` {what}"))];
     let field = fields
         .iter()
-        .position(|field| field.kernel == of.kernel)
+        .position(|field| field.kernel == model.written(of.kernel))
         .ok_or_else(|| refusal("is of no mean field"))?;
     let kernel = KernelRef::Learned(of.kernel);
     let densities = match of.outputs.as_slice() {

@@ -173,7 +173,8 @@ fn kernel(
     let layers: Vec<LayerId> = parts.iter().map(|part| layer(model, id, part, &read)).collect();
     let distribution = with_layers(&in_families, &mut layers.into_iter());
     let name = format!("{} in place", model.variable(variable).name);
-    model.kernels.push(Kernel { name, outputs, givens, distribution, span: factor.span });
+    let span = factor.span;
+    model.kernels.push(Kernel { name, outputs, givens, called: None, distribution, span });
     Ok((id, arguments))
 }
 

@@ -2,6 +2,7 @@
 //! what, and the settings of the run. Allocates no tensors, never samples.
 
 mod apart;
+mod called;
 mod classifier;
 mod conflicts;
 pub mod critic;
@@ -220,8 +221,8 @@ fn assemble(
         weights::mean_fields(&mut with_deviations, model.bound(derivation.bound), derivation)?;
     let in_place = in_place::kernels(&mut with_deviations, derivation)?;
     in_place::written_kernels(&mut with_deviations, derivation);
+    let bound = &called::bound(&mut with_deviations, derivation.bound);
     let model = &with_deviations;
-    let bound = model.bound(derivation.bound);
     let mut draws = draw::draws(model, bound, (derivation, &settings), &in_place)?;
     let mut states = Vec::new();
     for index in [Index::Step(1), Index::First] {
@@ -480,6 +481,9 @@ fn assemble(
     } else {
         Vec::new()
     };
+    if let Some(error) = called::beside_normalized(&model, &normalizers) {
+        return Err(vec![error]);
+    }
     Ok(Plan {
         model: Arc::new(model),
         derivation: derivation.clone(),

@@ -614,10 +614,10 @@ fn of_networks(on: &Imagined, terms: &[Term], followed: &BTreeSet<VariableId>) -
     let mut errors = Vec::new();
     let mut graph = model.graph.clone();
     for layer in layers.into_iter().map(|layer| model.network.layer(layer)) {
-        let LayerOp::Scalars(values) = &layer.op else { continue };
+        let (values, counted) = expressions(model, &layer.op);
         let mut of = None;
         let mut moved = BTreeSet::new();
-        for id in graph.inputs_of(values) {
+        for id in graph.inputs_of(&[&values[..], &counted].concat()) {
             let Input::Formal { kernel, formal, .. } = model.inputs[id.0 as usize] else {
                 continue;
             };
@@ -633,6 +633,8 @@ fn of_networks(on: &Imagined, terms: &[Term], followed: &BTreeSet<VariableId>) -
             }
         }
         let jump = values.iter().find_map(|&value| graph.derivatives(value, &moved).err());
+        let counts = graph.inputs_of(&counted).iter().any(|id| moved.contains(id));
+        let jump = jump.or(counts.then_some(Jump::Index));
         if let (Some(jump), Some(kernel)) = (jump, of) {
             let span = if layer.span.end > layer.span.start { layer.span } else { kernel.span };
             let what = words(jump);
@@ -648,6 +650,34 @@ fn of_networks(on: &Imagined, terms: &[Term], followed: &BTreeSet<VariableId>) -
         }
     }
     errors
+}
+
+/// The expressions that a layer reads: those of real numbers, and those of what is counted, which
+/// move in steps.
+fn expressions(model: &Model, op: &LayerOp) -> (Vec<ExprId>, Vec<ExprId>) {
+    let (kernel, formals) = match op {
+        LayerOp::Scalars(values) => return (values.clone(), Vec::new()),
+        LayerOp::Formal { kernel, formal } | LayerOp::Per { kernel, formal, .. } => {
+            (*kernel, std::slice::from_ref(formal))
+        }
+        LayerOp::Table { kernel, formals, .. } => (*kernel, &formals[..]),
+        _ => return Default::default(),
+    };
+    let computed = formals.iter().filter_map(|&formal| model.kernel(kernel).computed(formal));
+    let components = computed.flat_map(|computed| {
+        let real = match computed.formal.variable {
+            FormalVariable::Variable(variable) => {
+                let components = model.variable(variable).domain.components.iter();
+                components.map(|of| matches!(of.kind, Kind::Real { .. })).collect()
+            }
+            FormalVariable::Reward(..) => vec![true],
+            FormalVariable::End | FormalVariable::Time => vec![false],
+        };
+        computed.values.iter().copied().zip(real)
+    });
+    let (real, counted): (Vec<_>, Vec<_>) = components.partition(|(_, real)| *real);
+    let values = |of: Vec<(ExprId, bool)>| of.into_iter().map(|(value, _)| value).collect();
+    (values(real), values(counted))
 }
 
 fn of_settings(on: &Imagined, settings: &Settings) -> Vec<Diagnostic> {

@@ -155,14 +155,19 @@ pub(super) fn reads(
         Value::Past { variable, to: Index::First } => Ok(Read::Whole(*variable, 1 - horizon)),
         Value::Future { variable, from } => Ok(Read::Tail(*variable, time(*from).unwrap_or(1))),
         Value::Reward { reward, index, .. } => Ok(Read::Reward(*reward as usize, *index)),
-        Value::Expression(_) => Err("reads an expression, and a kernel reads what is drawn"),
+        Value::Expression(_) => Err(
+            "is given what is computed, and records hold what was drawn under values of their own",
+        ),
         Value::Absent => Ok(Read::Absent),
     };
     let mut found = Vec::with_capacity(arguments.len());
     for value in arguments {
         let refusal = |what| {
             let told = refused(span, format!("{who} {what}"));
-            vec![told.hint("compute it in the kernel: its networks take expressions of its givens")]
+            vec![match value {
+                Value::Expression(_) => told.hint("give it what is recorded, the variable itself"),
+                _ => told,
+            }]
         };
         found.push(read(value).map_err(refusal)?);
     }

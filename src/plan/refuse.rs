@@ -1,11 +1,11 @@
 //! Constructs that the language has and `infer` does not train yet, each refused in one sentence
 //! with its place.
 
-use super::{Plan, refused};
+use super::{Plan, called, refused};
 use crate::bound::Derivation;
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    Block, Dynamics, EnvironmentId, Factor, KernelRef, Model, Role, System, Target,
+    Block, Dynamics, EnvironmentId, Factor, KernelRef, Model, Role, System, Target, Value,
 };
 use crate::world::{self, Environments};
 
@@ -29,6 +29,7 @@ pub fn constructs(
                     .filter_map(|factor| factor_refusal(model, factor, block)),
             );
         }
+        errors.extend(called::uncounted(model, bound));
     }
     errors
 }
@@ -86,6 +87,15 @@ fn factor_refusal(model: &Model, factor: &Factor, block: Block) -> Option<Diagno
                 model.data[data.0 as usize].name
             )
         }
+        KernelRef::Environment(environment, _) if is_computed(factor) => {
+            let name = &model.environment(*environment).name;
+            let message = format!(
+                "`{name}` is given what is computed, and an environment goes on from where it is: \
+                 its next state is that of the present one and of what has been done there"
+            );
+            let told = refused(factor.span, message);
+            return Some(told.hint("give it the state and the actions of the step"));
+        }
         KernelRef::Data(_)
         | KernelRef::Learned(_)
         | KernelRef::Previous(_)
@@ -93,6 +103,10 @@ fn factor_refusal(model: &Model, factor: &Factor, block: Block) -> Option<Diagno
         | KernelRef::InPlace(_) => target_refusal(model, factor, block)?,
     };
     Some(refused(factor.span, message))
+}
+
+fn is_computed(factor: &Factor) -> bool {
+    factor.arguments.iter().any(|argument| matches!(argument, Value::Expression(_)))
 }
 
 fn target_refusal(model: &Model, factor: &Factor, block: Block) -> Option<String> {

@@ -53,16 +53,14 @@ pub(super) fn terms(
                 Sign::Minus => -1.0,
             };
             // the density of the draw itself, less the other
-            let own_factor = match (&term.kind, &quantity) {
-                (TermKind::Kl { p, q } | TermKind::LogRatio { p, q }, Quantity::Density { .. })
-                    if planner.weighs_itself(*p, *q) =>
-                {
-                    Some(*q)
-                }
-                _ => None,
+            let (own_factor, is_own) = match (&term.kind, &quantity) {
+                (
+                    TermKind::Kl { p, q } | TermKind::LogRatio { p, q },
+                    Quantity::Density { density, .. },
+                ) if planner.weighs_itself(*p, *q) => (Some(*q), !planner.is_prior(*p, density)),
+                _ => (None, false),
             };
             let own = own_factor.and_then(|q| planner.draw(q).ok());
-            let is_own = own_factor.is_some();
             // E_q[log p − log q]: the density is the prior's of a divergence, and of an imagined
             // state the posterior's own
             let against = match (&term.kind, &quantity) {
@@ -85,7 +83,9 @@ pub(super) fn terms(
                     (
                         Quantity::Density {
                             compared_with:
-                                ComparedWith::Environment(_) | ComparedWith::Expression(_),
+                                ComparedWith::Environment(_)
+                                | ComparedWith::Expression(_)
+                                | ComparedWith::Nothing,
                             ..
                         },
                         derived,
@@ -311,6 +311,22 @@ impl Planner<'_> {
                 }
                 Ok(found)
             }
+            // a kernel beside the one that draws: learned, or a distribution in place that has
+            // become one, as it reads more than its step
+            TermKind::Kl { p, q } | TermKind::LogRatio { p, q }
+                if self.is_imagined(*q)
+                    && (self.in_place.contains_key(p)
+                        || learned(&self.bound.factor(*p).kernel).is_some())
+                    && self.known(*p, scalars).is_err() =>
+            {
+                let alone = |factor: FactorRef| -> Result<_, Vec<Diagnostic>> {
+                    let density = self.factor_density(factor)?;
+                    let compared_with = ComparedWith::Nothing;
+                    let name = format!("log {}", self.kernel_name(factor));
+                    Ok((name, Quantity::Density { density, compared_with }))
+                };
+                Ok(vec![alone(*p)?, alone(*q)?])
+            }
             _ => Ok(vec![self.quantity(kind, scalars)?]),
         }
     }
@@ -479,6 +495,11 @@ impl Planner<'_> {
         self.is_imagined(q) || in_place && !self.in_place.contains_key(&p)
     }
 
+    /// A density is that of the prior's factor, where that is a kernel.
+    fn is_prior(&self, p: FactorRef, density: &Density) -> bool {
+        self.factor_density(p).is_ok_and(|prior| prior == *density)
+    }
+
     /// The draw of a step whose divergence from a prior has a closed form here: both are of one
     /// family, at one step. Where the gradient sums over draws, it sums their log-ratios.
     fn in_closed_form(&self, p: FactorRef, q: FactorRef) -> Option<usize> {
@@ -496,11 +517,6 @@ impl Planner<'_> {
             KernelRef::InPlace(distribution) => {
                 let domain = &self.model.variable(*variable).domain;
                 prior::numbers(&mut self.model.graph.clone(), distribution, domain, head).is_ok()
-            }
-            // one that reads the same, where it is the draw's own at its present parameters
-            KernelRef::Learned(kernel) if *kernel == draw.kernel => {
-                let reads = reads(self.model, &factor.arguments, factor.span, "it");
-                reads.is_ok_and(|reads| reads == draw.reads)
             }
             KernelRef::Learned(kernel) | KernelRef::Previous(kernel) => {
                 kernel_head(self.model, *kernel, *variable).is_ok_and(|other| other.is_like(head))

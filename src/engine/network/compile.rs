@@ -39,8 +39,28 @@ impl NetworkPlan {
         source: impl Fn(KernelId, u32) -> u32,
         simulated: impl Fn(LayerId) -> Option<u32>,
     ) -> Result<NetworkPlan, Unsupported> {
+        let roots: Vec<(LayerId, usize)> = roots.iter().map(|&root| (root, 0)).collect();
+        NetworkPlan::compile_calls(
+            model,
+            &roots,
+            |_, kernel, formal| source(kernel, formal),
+            simulated,
+        )
+    }
+
+    /// The same of roots that belong to several calls, counted from 0: in each of them the formals
+    /// of a kernel are fed from sources of its own.
+    ///
+    /// # Errors
+    /// As [`NetworkPlan::compile`].
+    pub fn compile_calls(
+        model: &Model,
+        roots: &[(LayerId, usize)],
+        source: impl Fn(usize, KernelId, u32) -> u32,
+        simulated: impl Fn(LayerId) -> Option<u32>,
+    ) -> Result<NetworkPlan, Unsupported> {
         let layout = Layout::of(&model.network);
-        let plan = NetworkPlan {
+        let mut plan = NetworkPlan {
             inputs: vec![],
             columns: vec![],
             loads: vec![],
@@ -50,30 +70,39 @@ impl NetworkPlan {
             stages: Stages::default(),
             passages: vec![],
         };
-        let mut compiler = Compiler {
-            model,
-            layout,
-            source: &source,
-            simulated: &simulated,
-            plan,
-            layers: vec![None; model.network.layers.len()],
-        };
-        let mut needed = vec![false; model.network.layers.len()];
-        roots.iter().for_each(|root| needed[root.0 as usize] = true);
-        for at in (0..needed.len()).rev() {
-            if needed[at] {
-                operands(&model.network.layers[at].op, |layer| needed[layer.0 as usize] = true);
+        let calls = roots.iter().map(|(_, call)| call + 1).max().unwrap_or(0);
+        let mut outputs = vec![None; roots.len()];
+        for call in 0..calls {
+            let source = |kernel: KernelId, formal: u32| source(call, kernel, formal);
+            let mut compiler = Compiler {
+                model,
+                layout: layout.clone(),
+                source: &source,
+                simulated: &simulated,
+                plan,
+                layers: vec![None; model.network.layers.len()],
+            };
+            let mut needed = vec![false; model.network.layers.len()];
+            let own = roots.iter().filter(|(_, of)| *of == call);
+            own.for_each(|(root, _)| needed[root.0 as usize] = true);
+            for at in (0..needed.len()).rev() {
+                if needed[at] {
+                    operands(&model.network.layers[at].op, |layer| needed[layer.0 as usize] = true);
+                }
             }
+            for (at, _) in needed.iter().enumerate().filter(|(_, needed)| **needed) {
+                compiler.layer(LayerId(at as u32))?;
+            }
+            for ((root, _), slot) in
+                roots.iter().zip(&mut outputs).filter(|((_, of), _)| *of == call)
+            {
+                *slot = Some(compiler.dense(*root));
+            }
+            plan = compiler.plan;
         }
-        for (at, _) in needed.iter().enumerate().filter(|(_, needed)| **needed) {
-            compiler.layer(LayerId(at as u32))?;
-        }
-        for root in roots {
-            let slot = compiler.dense(*root);
-            compiler.plan.outputs.push(slot);
-        }
-        compiler.plan.order_gradients();
-        Ok(compiler.plan.staged(|_| 0))
+        plan.outputs = outputs.into_iter().flatten().collect();
+        plan.order_gradients();
+        Ok(plan.staged(|_| 0))
     }
 
     /// The same, run in passes: `pass` says in which one an input of a source is there.

@@ -1,12 +1,16 @@
 //! From the formals of a kernel to what a network reads: indices of one-hot columns, and columns of
 //! numbers.
 
-use super::plan::{Column, Load};
+use super::plan::{self, Column, Load, Numbered};
 use super::plan::{InputKind, InputSpec, NetworkPlan};
 use super::scalars::{Leaf, Program};
 use super::unsupported::{Unsupported, unsupported};
 use crate::expr::ExprId;
-use crate::model::{Domain, Formal, FormalLength, FormalVariable, KernelId, Kind, Model};
+use crate::model::{
+    Computed, Domain, FiniteDomain, Formal, FormalLength, FormalVariable, KernelId, Kind, Model,
+    NONE, Role,
+};
+use std::sync::Arc;
 
 /// What a formal contributes to a layer.
 pub(in crate::engine) enum Feature {
@@ -60,6 +64,9 @@ fn of_step(
     features: &mut Vec<Feature>,
 ) -> Result<(), Unsupported> {
     let declared = formal_of(model, kernel, formal);
+    if let Some(computed) = model.kernel(kernel).computed(formal) {
+        return of_computed(model, plan, computed, source, features);
+    }
     {
         let domain = match values_of_formal(model, declared) {
             Values::Domain(domain) => domain,
@@ -150,6 +157,54 @@ fn of_step(
     Ok(())
 }
 
+/// The features of a given that is computed.
+fn of_computed(
+    model: &Model,
+    plan: &mut NetworkPlan,
+    computed: &Computed,
+    source: &dyn Fn(KernelId, u32) -> u32,
+    features: &mut Vec<Feature>,
+) -> Result<(), Unsupported> {
+    let (formal, optional) = (&computed.formal, computed.formal.optional);
+    let number = Domain::real(f64::NEG_INFINITY, f64::INFINITY);
+    let domain = match values_of_formal(model, formal) {
+        Values::Domain(domain) => domain,
+        Values::Number => &number,
+        Values::Truth | Values::Time => return Err(unsupported("a time that is computed")),
+    };
+    for (at, (component, value)) in domain.components.iter().zip(&computed.values).enumerate() {
+        let Some((lo, count)) = finite_kind(&component.kind) else {
+            let program = program(model, plan, &[*value], source)?;
+            features.push(match optional {
+                true => Feature::Dense { load: Load::ScalarOrNone(program), width: 2 },
+                false => Feature::Dense { load: Load::Scalars(program), width: 1 },
+            });
+            continue;
+        };
+        // a component of a value that is real elsewhere is one by itself
+        let alone = FiniteDomain::of(std::slice::from_ref(component));
+        let (values, own, domain) = match &domain.finite {
+            Some(finite) => (&computed.values[..], at, finite.clone()),
+            None => (
+                std::slice::from_ref(value),
+                0,
+                alone.expect("model: a finite component has a finite domain"),
+            ),
+        };
+        let mut components = vec![0.0; domain.width()];
+        let decode = (0..domain.size()).map(|number| {
+            domain.value(number, &mut components);
+            (components[own] - lo as f64) as u32
+        });
+        let decode = decode.collect::<Vec<_>>().into_iter().chain([count as u32]).collect();
+        let program = program(model, plan, values, source)?;
+        let of = plan::Computed { from: 0, domain: Arc::new(domain), optional };
+        let column = column(plan, Column::Computed { program, of, decode });
+        features.push(Feature::OneHot { column, width: count + usize::from(optional) });
+    }
+    Ok(())
+}
+
 fn real(input: usize, from: usize, width: usize, optional: bool) -> Feature {
     if optional {
         Feature::Dense { load: Load::RealOrNone { input, component: from }, width: 2 }
@@ -167,9 +222,10 @@ pub(in crate::engine) fn joint(
     formals: &[u32],
     source: &dyn Fn(KernelId, u32) -> u32,
 ) -> Result<(usize, usize), Unsupported> {
-    let mut inputs = Vec::new();
+    let (mut inputs, mut values) = (Vec::new(), Vec::new());
     for &formal in formals {
         let declared = formal_of(model, kernel, formal);
+        let optional = usize::from(declared.optional);
         let size = match values_of_formal(model, declared) {
             Values::Domain(domain) => domain.finite.as_ref().map(|finite| finite.size()),
             Values::Time => Some(model.horizon.value),
@@ -182,15 +238,38 @@ pub(in crate::engine) fn joint(
                 declared.name
             ))
         })?;
+        if let Some(computed) = model.kernel(kernel).computed(formal) {
+            let domain = match values_of_formal(model, declared) {
+                Values::Domain(domain) => domain.finite.clone(),
+                Values::Truth | Values::Time | Values::Number => None,
+            };
+            let domain = domain.ok_or_else(|| unsupported("a time or an end that is computed"))?;
+            let of = plan::Computed {
+                from: values.len(),
+                domain: Arc::new(domain),
+                optional: declared.optional,
+            };
+            values.extend(&computed.values);
+            inputs.push((Numbered::Computed(of), size + optional));
+            continue;
+        }
         for step in 0..steps(declared)? {
             let input = input(plan, source(kernel, formal), step, InputKind::Finite { size });
-            inputs.push((input, size + usize::from(declared.optional)));
+            inputs.push((Numbered::Input(input), size + optional));
         }
     }
     let rows = inputs.iter().map(|&(_, size)| size).product();
-    let made = match inputs[..] {
-        [(input, _)] => Column::Number { input },
-        _ => Column::Joint { inputs },
+    let known = inputs.iter().map(|(of, size)| match of {
+        Numbered::Input(input) => Some((*input, *size)),
+        Numbered::Computed(..) => None,
+    });
+    let made = match (known.collect::<Option<Vec<_>>>(), &inputs[..]) {
+        (Some(_), &[(Numbered::Input(input), _)]) => Column::Number { input },
+        (Some(inputs), _) => Column::Joint { inputs },
+        (None, _) => {
+            let program = program(model, plan, &values, source)?;
+            Column::JointComputed { program, values: inputs }
+        }
     };
     Ok((column(plan, made), rows))
 }
@@ -202,7 +281,16 @@ pub(in crate::engine) fn scalars(
     values: &[ExprId],
     source: &dyn Fn(KernelId, u32) -> u32,
 ) -> Result<Load, Unsupported> {
-    let program = Program::compile(model, values, |kernel, formal, component| {
+    Ok(Load::Scalars(program(model, plan, values, source)?))
+}
+
+fn program(
+    model: &Model,
+    plan: &mut NetworkPlan,
+    values: &[ExprId],
+    source: &dyn Fn(KernelId, u32) -> u32,
+) -> Result<Program, Unsupported> {
+    Program::compile(model, values, |kernel, formal, component| {
         let declared = formal_of(model, kernel, formal);
         if !matches!(declared.length, FormalLength::One) {
             return Err(unsupported("an expression over a window"));
@@ -221,8 +309,17 @@ pub(in crate::engine) fn scalars(
                     finite.value(number, &mut value);
                     value[component as usize]
                 });
-                // `none` stands behind the values: an expression may leave it out
-                let decode = decode.chain([f64::NAN]).collect();
+                // `none` stands behind the values: an expression may leave it out, and one that
+                // an argument computes may compare it
+                let none = match (model.kernel(kernel).called.is_some(), declared.variable) {
+                    (true, FormalVariable::Variable(of))
+                        if model.variable(of).role != Role::State =>
+                    {
+                        NONE
+                    }
+                    _ => f64::NAN,
+                };
+                let decode = decode.chain([none]).collect();
                 Leaf::Decoded {
                     input: input(plan, source, 0, InputKind::Finite { size: finite.size() }),
                     decode,
@@ -248,8 +345,7 @@ pub(in crate::engine) fn scalars(
                 component: 0,
             },
         })
-    })?;
-    Ok(Load::Scalars(program))
+    })
 }
 
 /// The values that a formal takes.

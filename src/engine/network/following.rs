@@ -34,10 +34,12 @@ impl NetworkPlan {
                 Load::RealOrNone { input, component } if followed[input] => {
                     PassageKind::Straight { input, from: component, columns: 1 }
                 }
-                Load::Scalars(program) => match self.slopes_of(model, &program, &followed)? {
-                    Some(kind) => kind,
-                    None => continue,
-                },
+                Load::Scalars(program) | Load::ScalarOrNone(program) => {
+                    match self.slopes_of(model, &program, &followed)? {
+                        Some(kind) => kind,
+                        None => continue,
+                    }
+                }
                 Load::Real { .. }
                 | Load::RealOrNone { .. }
                 | Load::Time { .. }

@@ -9,6 +9,7 @@ use super::feed::Feed;
 use super::gru;
 use super::picked;
 use super::plan::{Column, Load};
+use super::plan::{Computed, Numbered};
 use super::plan::{NetworkPlan, Op, Part, PartSource, Slot, Step};
 use super::scalars::Workspace;
 use crate::engine::heads::masses;
@@ -30,6 +31,7 @@ pub struct Activations<E> {
     columns: Vec<Vec<u32>>,
     slots: Vec<Vec<E>>,
     /// One for each load.
+    /// Of columns, then of loads.
     workspaces: Vec<Workspace<E>>,
 }
 
@@ -60,7 +62,8 @@ impl<E: Float> Activations<E> {
     pub fn reserve(&mut self, plan: &NetworkPlan, rows: usize) {
         self.columns.resize_with(plan.columns.len(), Vec::new);
         self.slots.resize_with(plan.slots.len(), Vec::new);
-        self.workspaces.resize_with(plan.loads.len(), Workspace::default);
+        let programs = plan.columns.len() + plan.loads.len();
+        self.workspaces.resize_with(programs, Workspace::default);
         for column in &mut self.columns {
             column.resize(column.len().max(rows), 0);
         }
@@ -252,15 +255,20 @@ impl NetworkPlan {
             "forward: one input for each that the plan asks for"
         );
         let is_due = |program: usize| pass.is_none_or(|pass| pass == program);
-        for ((column, out), &program) in
-            self.columns.iter().zip(&mut activations.columns).zip(&self.stages.columns)
+        let (of_columns, of_loads) = activations.workspaces.split_at_mut(self.columns.len());
+        for (((column, out), work), &program) in self
+            .columns
+            .iter()
+            .zip(&mut activations.columns)
+            .zip(of_columns)
+            .zip(&self.stages.columns)
         {
             if is_due(program) {
-                load_column(column, inputs, &mut out[rows.clone()]);
+                load_column(column, inputs, &mut out[rows.clone()], work);
             }
         }
         for (((load, slot), work), &program) in
-            self.loads.iter().zip(&mut activations.workspaces).zip(&self.stages.loads)
+            self.loads.iter().zip(of_loads).zip(&self.stages.loads)
         {
             if !is_due(program) {
                 continue;
@@ -726,7 +734,12 @@ pub(in crate::engine) fn activate_back<E: Float>(
     }
 }
 
-fn load_column<E: Float>(column: &Column, feeds: &[Feed<E>], out: &mut [u32]) {
+fn load_column<E: Float>(
+    column: &Column,
+    feeds: &[Feed<E>],
+    out: &mut [u32],
+    work: &mut Workspace<E>,
+) {
     match column {
         Column::Number { input } => out.copy_from_slice(&feeds[*input].numbers()[..out.len()]),
         Column::Decoded { input, decode } => {
@@ -753,6 +766,37 @@ fn load_column<E: Float>(column: &Column, feeds: &[Feed<E>], out: &mut [u32]) {
                 };
             }
         }
+        Column::Computed { program, of, decode } => {
+            let rows = program.values(feeds, out.len(), work);
+            number_all(of, rows, out, |out, number| *out = decode[number as usize]);
+        }
+        Column::JointComputed { program, values } => {
+            let rows = program.values(feeds, out.len(), work);
+            out.fill(0);
+            for (of, size) in values {
+                let add = |out: &mut u32, number: u32| *out = *out * *size as u32 + number;
+                match of {
+                    Numbered::Input(input) => {
+                        let numbers = feeds[*input].numbers();
+                        out.iter_mut().zip(numbers).for_each(|(out, &number)| add(out, number));
+                    }
+                    Numbered::Computed(of) => number_all(of, rows, out, add),
+                }
+            }
+        }
+    }
+}
+
+/// Tells `each` row the number of the value that is computed there; `rows` has what the program of
+/// all such values comes to.
+fn number_all<E: Float>(of: &Computed, rows: &[E], out: &mut [u32], each: impl Fn(&mut u32, u32)) {
+    let Computed { from, domain, optional } = of;
+    let beyond = domain.size() - usize::from(!optional);
+    let mut value = vec![0.0; domain.width()];
+    let width = rows.len() / out.len().max(1);
+    for (out, row) in out.iter_mut().zip(rows.chunks_exact(width.max(1))) {
+        value.iter_mut().zip(&row[*from..]).for_each(|(to, of)| *to = of.as_f64());
+        each(out, domain.number(&value).unwrap_or(beyond) as u32);
     }
 }
 
@@ -786,6 +830,13 @@ fn load_slot<E: Float>(
             }
         }
         Load::Scalars(program) => program.run(feeds, out, work),
+        Load::ScalarOrNone(program) => {
+            let values = program.values(feeds, out.len() / 2, work);
+            for (out, &value) in out.chunks_exact_mut(2).zip(values) {
+                let none = value.as_f64().is_nan();
+                (out[0], out[1]) = if none { (E::ZERO, E::of(1.0)) } else { (value, E::ZERO) };
+            }
+        }
         // drawn before the pass
         Load::Noise(_) => {}
     }

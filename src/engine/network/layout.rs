@@ -4,7 +4,7 @@ use crate::model::{Network, ParameterId};
 use std::ops::Range;
 
 /// Where each parameter stands in the flat vector.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Layout {
     pub(in crate::engine) names: Vec<String>,
     pub(in crate::engine) shapes: Vec<(usize, usize)>,

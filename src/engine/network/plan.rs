@@ -3,7 +3,7 @@
 
 use super::scalars::{Program, Slope};
 use crate::expr::{BinaryOp, UnaryOp};
-use crate::model::{Activation, LayerId};
+use crate::model::{Activation, FiniteDomain, LayerId};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -146,6 +146,29 @@ pub(in crate::engine) enum Column {
     Joint { inputs: Vec<(usize, usize)> },
     /// A finite component of a domain that is not finite: its value less `lo`, below `count`.
     Cell { input: usize, component: usize, lo: i64, count: usize, optional: bool },
+    /// `decode[number]` of a computed value; behind those of all values that of `none`, where it
+    /// may be that.
+    Computed { program: Program, of: Computed, decode: Arc<[u32]> },
+    /// The joint number of several values of these sizes, some of them computed by `program`; the
+    /// last one fastest.
+    JointComputed { program: Program, values: Vec<(Numbered, usize)> },
+}
+
+/// The number of a value.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::engine) enum Numbered {
+    Input(usize),
+    Computed(Computed),
+}
+
+/// A value of a finite domain whose components a program computes.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::engine) struct Computed {
+    /// The first of its components among the results of the program.
+    pub from: usize,
+    pub domain: Arc<FiniteDomain>,
+    /// What is no value of the domain is `none`; else there is nothing that is none.
+    pub optional: bool,
 }
 
 /// Numbers per row, computed from the inputs.
@@ -159,6 +182,8 @@ pub(in crate::engine) enum Load {
     Time { input: usize, horizon: usize },
     /// Scalar expressions.
     Scalars(Program),
+    /// An expression that may be `none`, which NaN is: its value and 0, or 0 and 1.
+    ScalarOrNone(Program),
     /// Standard normals of that layer, which [`NetworkPlan::draw_noise`] has put there.
     Noise(LayerId),
 }
@@ -171,6 +196,14 @@ impl Column {
             | Column::Decoded { input, .. }
             | Column::Cell { input, .. } => vec![*input],
             Column::Joint { inputs } => inputs.iter().map(|(input, _)| *input).collect(),
+            Column::Computed { program, .. } => program.inputs(),
+            Column::JointComputed { program, values } => {
+                let inputs = values.iter().filter_map(|(of, _)| match of {
+                    Numbered::Input(input) => Some(*input),
+                    Numbered::Computed(_) => None,
+                });
+                inputs.chain(program.inputs()).collect()
+            }
         }
     }
 }
@@ -182,7 +215,7 @@ impl Load {
             Load::Real { input, .. }
             | Load::RealOrNone { input, .. }
             | Load::Time { input, .. } => vec![*input],
-            Load::Scalars(program) => program.inputs(),
+            Load::Scalars(program) | Load::ScalarOrNone(program) => program.inputs(),
             Load::Noise(_) => vec![],
         }
     }

@@ -44,13 +44,14 @@ pub(in crate::engine) struct Slope {
 pub(in crate::engine) struct Workspace<E> {
     leaves: Vec<Vec<E>>,
     out: Vec<E>,
+    rows: Vec<E>,
     /// Never locked: the mutex lets threads share activations that one of them has filled.
     scratch: Mutex<Option<expr::Scratch<E>>>,
 }
 
 impl<E> Clone for Workspace<E> {
     fn clone(&self) -> Self {
-        Workspace { leaves: vec![], out: vec![], scratch: Mutex::new(None) }
+        Workspace { leaves: vec![], out: vec![], rows: vec![], scratch: Mutex::new(None) }
     }
 }
 
@@ -147,6 +148,20 @@ impl Program {
         let params = model.param_values();
         let programs = compiled(&graph, &values, &params);
         Ok(Some((Program { values, leaves: self.leaves.clone(), programs }, of)))
+    }
+
+    /// The results of `rows` rows, row-major.
+    pub(in crate::engine) fn values<'w, E: Float>(
+        &self,
+        feeds: &[Feed<E>],
+        rows: usize,
+        work: &'w mut Workspace<E>,
+    ) -> &'w [E] {
+        let mut out = std::mem::take(&mut work.rows);
+        out.resize(self.values.len() * rows, E::ZERO);
+        self.run(feeds, &mut out, work);
+        work.rows = out;
+        &work.rows
     }
 
     /// Computes the results of all rows of `out`, row-major.

@@ -216,7 +216,9 @@ impl InputBinding {
         };
         let parts: Vec<&Part> =
             draws.iter().chain(references.iter().flatten()).chain(baseline).collect();
-        let mut known: Vec<(KernelId, Vec<Feed>)> = Vec::new();
+        // a kernel that is given several things computes each in a call of its own
+        let mut known: Vec<Vec<(KernelId, Vec<Feed>)>> = Vec::new();
+        let mut calls = Vec::with_capacity(parts.len());
         for part in &parts {
             let begins = plan.draws.iter().any(|draw| {
                 draw.from > 1 && draw.kernel == part.kernel && draw.reads == part.reads
@@ -229,34 +231,36 @@ impl InputBinding {
                     "reads what is drawn after it, or what its environment does not draw",
                 )
             })?;
-            if known.iter().any(|(kernel, other)| *kernel == part.kernel && *other != feeds) {
-                return Err(refused(
-                    part.kernel,
-                    "stands in prior and posterior with other arguments, and one pass of its \
-                     network does not compute both yet",
-                ));
-            }
-            known.push((part.kernel, feeds));
+            let agrees = |call: &Vec<(KernelId, Vec<Feed>)>| {
+                call.iter().all(|(kernel, other)| *kernel != part.kernel || *other == feeds)
+            };
+            let call = known.iter().position(agrees).unwrap_or(known.len());
+            known.resize_with(known.len().max(call + 1), Vec::new);
+            known[call].push((part.kernel, feeds));
+            calls.push(call);
         }
         const ELSEWHERE: u32 = u32::MAX;
-        let source = |of: KernelId, formal: u32| {
+        let source = |call: usize, of: KernelId, formal: u32| {
             let given = formal.checked_sub(model.kernel(of).outputs.len() as u32);
-            let feeds = known.iter().find(|(kernel, _)| *kernel == of).map(|(_, feeds)| feeds);
+            let feeds =
+                known[call].iter().find(|(kernel, _)| *kernel == of).map(|(_, feeds)| feeds);
             match given.zip(feeds).and_then(|(given, feeds)| feeds.get(given as usize)) {
                 Some(&feed) => feed.code(),
                 None => ELSEWHERE,
             }
         };
-        verify_starts(plan, &known)?;
-        let roots: Vec<LayerId> =
-            parts.iter().flat_map(|part| part.layers.iter().copied()).collect();
+        verify_starts(plan, &known.concat())?;
+        let roots = parts.iter().zip(&calls);
+        let roots: Vec<(LayerId, usize)> = roots
+            .flat_map(|(part, &call)| part.layers.iter().map(move |&layer| (layer, call)))
+            .collect();
         let simulated = |layer: LayerId| {
             plan.simulations
                 .iter()
                 .position(|known| known.layer == layer)
                 .map(|at| Feed::Simulated(at).code())
         };
-        let network = NetworkPlan::compile_acting(model, &roots, source, simulated)
+        let network = NetworkPlan::compile_calls(model, &roots, source, simulated)
             .map_err(|error| EngineError::Unsupported(error.to_string()))?;
         let network = match plan.is_pathwise() {
             true => {
@@ -574,7 +578,7 @@ fn verify_starts(plan: &Plan, known: &[(KernelId, Vec<Feed>)]) -> Result<(), Eng
         let kernel = model.kernel(simulation.kernel);
         let given = simulation.formal as usize - kernel.outputs.len();
         let of_kernel = known.iter().filter(|(of, _)| *of == simulation.kernel);
-        if of_kernel.clone().any(|(_, feeds)| feeds[given] != Feed::State) {
+        if of_kernel.clone().any(|(_, feeds)| feeds.get(given) != Some(&Feed::State)) {
             let message = format!(
                 "`{}` imagines from another state than that of its step, which does not run yet",
                 kernel.name

@@ -338,6 +338,10 @@ impl<E> CompiledProgram<'_, E> {
             || !self.wholes.is_empty()
             || !self.learning.traced.is_empty()
             || self.states.iter().any(|of| !of.once && !of.binding.traced.is_empty())
+            || self.draws.iter().any(|draw| match &draw.reference {
+                KlReference::Previous(binding) => !binding.traced.is_empty(),
+                _ => false,
+            })
             || !self.plan.scored_beside().is_empty()
     }
 

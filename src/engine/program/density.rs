@@ -166,7 +166,11 @@ impl Density {
             from: 1,
             to,
             live: true,
-            scaled: match plan.draws.iter().any(|draw| draw.kernel == of.kernel) {
+            scaled: match plan
+                .draws
+                .iter()
+                .any(|draw| model.written(draw.kernel) == model.written(of.kernel))
+            {
                 true => Scaled::all(plan)
                     .into_iter()
                     .filter_map(|(of, scaled)| Some((Variable::of(plan, of)?, scaled)))

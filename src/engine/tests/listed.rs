@@ -12,13 +12,13 @@ use crate::plan::{Claim, Credited, OptionGradient, Plan, alternatives};
 const MOST: usize = 20_000;
 
 /// A chain of three states; `rest` has the kernels and the blocks.
-fn chain(horizon: usize, end: &str, rest: &str) -> String {
+pub(super) fn chain(horizon: usize, end: &str, rest: &str) -> String {
     let infer = "infer { trajectories = 4; threads = 1; precision = f64 }";
     format!("model chain\nhorizon T = {horizon}\n{}\n{rest}\n{infer}", environment("Delta(0)", end))
 }
 
 /// It slips to `slip`.
-fn environment(slip: &str, end: &str) -> String {
+pub(super) fn environment(slip: &str, end: &str) -> String {
     format!(
         "environment e {{
            state s : 0..2

@@ -1,5 +1,6 @@
 //! Tests of the engine as a whole.
 
+pub(in crate::engine) mod called;
 pub(in crate::engine) mod composed;
 pub(in crate::engine) mod densities;
 pub(in crate::engine) mod drawn;

@@ -81,6 +81,7 @@ impl Model {
             name: name.into(),
             outputs: vec![formal(FormalVariable::Variable(output))],
             givens: givens.to_vec(),
+            called: None,
             distribution: Distribution::Uniform,
             span: Span::default(),
         });

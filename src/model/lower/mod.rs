@@ -257,6 +257,7 @@ impl<'a> Lowering<'a> {
                 name: slot.name,
                 outputs,
                 givens,
+                called: None,
                 distribution: slot.distribution?,
                 span: slot.span,
             })

@@ -22,8 +22,17 @@ impl<E: Number> Rollout<E> {
         binding: &InputBinding,
     ) {
         let live = rows.len();
-        let Rollout { episodes: Episodes { draws, network, .. }, batch, feeds, work, .. } = self;
-        for (number, (of, drawn)) in program.draws.iter().zip(draws).enumerate() {
+        for (number, of) in program.draws.iter().enumerate() {
+            // what a kernel of the last round reads of earlier steps
+            if let KlReference::Previous(binding) = &of.reference
+                && !binding.traced.is_empty()
+            {
+                let parameters = point.previous.unwrap_or(point.present);
+                self.read_earlier((program, binding, parameters), t, live);
+            }
+            let Rollout { episodes, batch, feeds, work, .. } = self;
+            let Episodes { draws, network, .. } = episodes;
+            let drawn = &mut draws[number];
             let width = of.family.numbers();
             let (reference, previous) = (&mut drawn.reference, &mut drawn.previous);
             let first = reference.len();
