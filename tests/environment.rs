@@ -391,8 +391,80 @@ fn no_learned_kernel_draws_the_states_of_an_outside_environment() {
     let text = without_likelihood(&walk(RUST, policy, lines));
     assert_eq!(
         refused(&text, &walks()),
-        ["`line` comes from outside: what it pays and when it ends only its own steps say, and a \
-          learned kernel that draws its states makes none"]
+        [
+            "`line` comes from outside: what it pays as `r` and when it ends only its own steps \
+             say, and a learned kernel draws its states",
+            "let kernels draw rewards and the end, too, in prior and posterior, as `s[t+1], r[t], \
+             end[t] ~ world(s[t], a[t])`"
+        ]
+    );
+}
+
+/// A bound of what kernels imagine alone.
+fn imagined(definition: &str, start: &str) -> String {
+    let step = "s[t+1], r[t] ~ world(s[t], a[t]); end[t] ~ stops(s[t+1])";
+    let text = walk(
+        definition,
+        &format!(
+            "kernel begin(s) = Categorical(logits = linear(1))
+             kernel pi(a | s) = Categorical(logits = table(s))
+             kernel world(s', r | s, a) = {{
+               s: Categorical(logits = table(s, a)),
+               r: Normal(mean = -sigmoid(linear(s, a)), sd = 0.1)
+             }}
+             kernel stops(end | s) = Bernoulli(logits = linear(s))
+             prior {{ s[1] ~ {start}; a[t] ~ Uniform; {step} }}
+             posterior {{ s[1] ~ {start}; a[t] ~ pi(s[t]); {step} }}"
+        ),
+        "",
+    );
+    text.replace("exp(r[t])", "exp(clamp(r[t], -1, 0))")
+}
+
+#[test]
+fn kernels_may_draw_all_that_an_outside_environment_would_say() {
+    // nothing of the environment is needed where its start is drawn, too
+    let written = imagined("", "begin")
+        .replace("; observation x : real", "")
+        .replace("x[t] ~ Normal(mean = s[t], sd = 0.1)", "")
+        .replace("environment line", "hidden environment line")
+        .replace("end when s[t] == 4", "");
+    let told = |text: &str| infer(&planned(text), &mut ()).unwrap();
+    let (outside, written) = (told(&imagined(RUST, "begin")), told(&written));
+    assert_eq!(outside.parameters.values(), written.parameters.values());
+    assert!(outside.imagined_steps > 0 && outside.env_steps == 0);
+    // it may begin the episodes that are imagined: at cell 0
+    let plan = planned(&imagined(RUST, "line.initial"));
+    let own = planned(&imagined("", "line.initial").replace("end when s[t] == 4", ""));
+    let values = |plan: &Plan| {
+        let parameters = Parameters::<f64>::initial(&plan.model, 3);
+        engine::evaluate(plan, &parameters, 20_000, false, 5).unwrap()
+    };
+    let (outside, written) = (values(&plan), values(&own));
+    let apart = (outside.bound - written.bound).abs();
+    assert!(apart < 4.0 * outside.bound_se.hypot(written.bound_se), "{apart}");
+}
+
+#[test]
+fn what_only_an_outside_environment_s_own_steps_say_is_refused() {
+    let starts = walk(RUST, OF_THE_STATE, "")
+        .replace("kernel pi", "kernel begin(s) = Categorical(logits = linear(1))\n    kernel pi")
+        .replace("s[1] ~ line.initial", "s[1] ~ begin");
+    assert_eq!(
+        refused(&starts, &walks()),
+        ["`line` comes from outside: it starts by itself, and nothing puts it into a state \
+             that a kernel has drawn"]
+    );
+    let ends = walk(RUST, OF_THE_STATE, "")
+        .replace(
+            "kernel pi",
+            "kernel stops(end | s) = Bernoulli(logits = linear(s))\n    kernel pi",
+        )
+        .replace("s[t+1] ~", "end[t] ~ stops(s[t]); s[t+1] ~");
+    assert_eq!(
+        refused(&ends, &walks()),
+        ["`line` comes from outside: where it has ended it makes no further step, whatever a \
+          kernel draws of its end"]
     );
 }
 

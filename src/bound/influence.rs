@@ -1,7 +1,7 @@
 //! Which draws a draw can influence: the graph of the posterior, unrolled in time.
 
 use super::term::{Downstream, Moment, Term, TermKind};
-use super::time::lead;
+use super::time::{lead, step_of_draw};
 use crate::expr::ExprId;
 use crate::model::{
     Bound, Distribution, Dynamics, Factor, Index, Input, KernelId, KernelRef, LikelihoodForm,
@@ -111,7 +111,14 @@ impl Influence {
         let mut influence =
             Influence { index: HashMap::new(), drawn: Vec::new(), readers: Vec::new(), size: 0 };
         for factor in &scope.bound.posterior {
-            let reads = factor_reads(scope, factor);
+            let mut reads = factor_reads(scope, factor);
+            // whatever later steps draw is absorbed, or there is none of it; before the first
+            // nothing can have ended
+            let is_first = drawn(factor.targets[0]).1 == When::Fixed(Moment::First(0));
+            if scope.ends.contains(&TargetVariable::End) && !is_first {
+                let when = When::Through(step_of_draw(scope.model, factor).saturating_sub(1));
+                reads.push(Read { what: Drawn::Variable(TargetVariable::End), when });
+            }
             for target in &factor.targets {
                 let (drawn, offset) = drawn(*target);
                 let reader = influence.node(drawn);

@@ -10,10 +10,11 @@ use super::{Head, head, refused};
 use crate::bound::{BoundDerivation, Score};
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    Block, Bound, Distribution, Factor, FactorRef, Index, KernelId, KernelRef, Model, Role, Target,
-    TargetVariable, Value, VariableId,
+    Block, Bound, Distribution, Dynamics, Factor, FactorRef, Index, KernelId, KernelRef, Model,
+    Role, Target, TargetVariable, Value, VariableId,
 };
 use crate::source::Span;
+use std::collections::BTreeSet;
 
 /// A factor of the posterior whose draws are scored.
 #[derive(Clone, Debug)]
@@ -46,12 +47,34 @@ impl Draw {
     }
 }
 
-/// A reward of a step, or whether it ends the episode, as a learned model draws it with the next
-/// state.
+/// A reward of a step, or whether it ends the episode, as a kernel of the posterior draws it in the
+/// place of the environment's own.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     pub of: Subject,
+    pub factor: FactorRef,
+    pub kernel: KernelId,
     pub head: Head,
+    /// What the kernel's givens read at `t`, in their order.
+    pub reads: Vec<Read>,
+    /// It reads nothing of what the step leads to, and is drawn before that.
+    pub ahead: bool,
+    /// The bound takes its score.
+    pub is_scored: bool,
+}
+
+impl Outcome {
+    /// The density of its kernel at what was drawn.
+    pub fn density(&self, model: &Model) -> Density {
+        Density {
+            of: Version::Present,
+            kernel: self.kernel,
+            head: self.head.clone(),
+            target: self.of,
+            reads: self.reads.clone(),
+            span: model.kernel(self.kernel).span,
+        }
+    }
 }
 
 /// A draw of the first state or the next in the environment's place, and what is drawn with it.
@@ -211,7 +234,7 @@ pub(super) fn imagined(
                 ));
             }
         };
-        if let Some((what, hint)) = unmoved(model, derivation, settings, (factor, at, kernel)) {
+        if let Some((what, hint)) = unmoved(model, derivation, settings, (at, kernel)) {
             let of = &model.kernel(kernel).name;
             let moves = match derivation.gradient.over.contains(&model.written(kernel)) {
                 true => format!("this bound moves `{of}`, from which it draws, and"),
@@ -227,7 +250,10 @@ pub(super) fn imagined(
                 match part.density.target {
                     Subject::Read(_) => head = Some(part.density.head),
                     of @ (Subject::Reward(_) | Subject::End) => {
-                        outcomes.push(Outcome { of, head: part.density.head })
+                        let Density { head, reads, .. } = part.density;
+                        let (ahead, is_scored) = (false, false);
+                        let factor = at;
+                        outcomes.push(Outcome { of, factor, kernel, head, reads, ahead, is_scored })
                     }
                 }
             }
@@ -238,17 +264,40 @@ pub(super) fn imagined(
         };
         let reads =
             reads(model, arguments, factor.span, &format!("`{}`", model.kernel(kernel).name))?;
-        if let Some(read) = reads.iter().find(|read| !is_there(model, read)) {
+        // `check` has it that no reward of its step waits for it; one that is paid does
+        let is_paid = |reward: usize| {
+            let drawn = bound.posterior.iter().flat_map(|factor| &factor.targets);
+            let mut drawn = drawn.filter_map(|target| match target {
+                Target::Variable { variable: TargetVariable::Reward(_, of), .. } => Some(*of),
+                Target::Variable { .. } | Target::Weights(_) => None,
+            });
+            !drawn.any(|of| of as usize == reward)
+        };
+        let is_had = |read: &&Read| match **read {
+            Read::Reward(reward, Index::Step(0)) => !is_paid(reward),
+            Read::Reward(_, Index::Step(offset)) => offset < 0,
+            ref read => is_there(model, read),
+        };
+        if let Some(read) = reads.iter().find(|read| !is_had(read)) {
             debug_assert!(*read != Read::Time, "draw: the time is always there");
             return refuse(format!(
                 "the model that imagines `{name}` reads what is drawn later, or its own step at \
                  the end of a sequence of any length"
             ));
         }
-        if wanted == Index::First && reads.iter().any(|read| *read != Read::Time) {
-            return refuse(format!(
-                "a kernel that draws the first `{name}` reads nothing but the time yet"
-            ));
+        let reads_draws = reads.iter().any(|read| !matches!(read, Read::Time | Read::Absent));
+        if wanted == Index::First && reads_draws && ends_where_it_starts(model, *variable) {
+            let told = refused(
+                factor.span,
+                format!(
+                    "`{name}[1]` is drawn from what its step draws, and a step draws nothing where \
+                     the episode has ended: neither of the two comes first"
+                ),
+            );
+            return Err(vec![told.hint(
+                "take `end when` away, and let a kernel draw the end: nothing is drawn before the \
+                 start",
+            )]);
         }
         let once = wanted == Index::First;
         let draw = Draw { factor: at, kernel, variable: *variable, once, from: 1, head, reads };
@@ -257,13 +306,57 @@ pub(super) fn imagined(
     Ok(None)
 }
 
+/// Which draws of the first step are made before the first state, which reads them.
+pub(super) fn before_start(draws: &[&Draw], states: &[StateDraw]) -> BTreeSet<usize> {
+    let mut found = BTreeSet::new();
+    let first = states.iter().filter(|of| of.draw.once);
+    let mut waiting: Vec<Read> = first.flat_map(|of| of.draw.reads.clone()).collect();
+    while let Some(read) = waiting.pop() {
+        let (Read::First(of) | Read::Variable(of)) = read else { continue };
+        let at_first = |draw: &&Draw| draw.variable == of && draw.from == 1;
+        if let Some(at) = draws.iter().position(at_first)
+            && found.insert(at)
+        {
+            waiting.extend(&draws[at].reads);
+        }
+    }
+    found
+}
+
+/// Refuses what is drawn before a first state and imagines: a rollout belongs to a step.
+pub(super) fn verify_before_start(
+    model: &Model,
+    bound: &Bound,
+    draws: &[(Draw, Option<&Score>)],
+    states: &[StateDraw],
+) -> Result<(), Vec<Diagnostic>> {
+    let draws: Vec<&Draw> = draws.iter().map(|(draw, _)| draw).collect();
+    for draw in before_start(&draws, states).into_iter().map(|at| draws[at]) {
+        if !model.simulations_of(draw.kernel).is_empty() {
+            let message = format!(
+                "`{}` imagines what would follow a state, and the first state is drawn from what \
+                 it draws: there is none yet to imagine from",
+                model.kernel(draw.kernel).name
+            );
+            return Err(vec![refused(bound.factor(draw.factor).span, message)]);
+        }
+    }
+    Ok(())
+}
+
+/// Whether an episode can end at its first state, which is one of an environment.
+fn ends_where_it_starts(model: &Model, state: VariableId) -> bool {
+    let of = model.variable(state).environment.map(|of| &model.environment(of).dynamics);
+    matches!(of, Some(Dynamics::Written { end: Some(_), .. }))
+}
+
 /// Why a bound cannot move a model that it draws from, and what to do; `None` where it can, or does
 /// not.
 fn unmoved(
     model: &Model,
     derivation: &BoundDerivation,
     settings: &Settings,
-    (factor, at, kernel): (&Factor, FactorRef, KernelId),
+    (at, kernel): (FactorRef, KernelId),
 ) -> Option<(&'static str, &'static str)> {
     let distribution = &model.kernel(kernel).distribution;
     let through = derivation.gradient.reparameterised.iter().any(|draw| draw.factor == at);
@@ -272,7 +365,6 @@ fn unmoved(
     }
     let by_draws = "write `estimator = pathwise`, or `maximize BOUND over` the other kernels, and \
                     let another bound teach this one";
-    let by_scores = "leave `estimator` away: the gradient is then taken by its score";
     match settings.estimator {
         DrawGradient::Score if through && matches!(distribution, Distribution::Implicit(_)) => {
             Some(("it is `Implicit`: it has no density, and no score", by_draws))
@@ -283,13 +375,6 @@ fn unmoved(
         DrawGradient::Score if through => {
             Some(("another line takes the gradient of this bound through its draws", by_draws))
         }
-        DrawGradient::Score if predicts(factor) => {
-            Some(("as yet takes the scores of states alone, without rewards and ends", by_draws))
-        }
-        DrawGradient::Pathwise if predicts(factor) && !through => Some((
-            "a part of what it draws is no smooth function of noise: no gradient passes through it",
-            by_scores,
-        )),
         DrawGradient::Score | DrawGradient::Pathwise => None,
     }
 }

@@ -150,7 +150,8 @@ fn unbiased(plain: &Plan) -> Vec<Alternative> {
         plan.settings.baseline_weight = 0.0;
         found.push(one("baseline = a network", plan));
     }
-    let moves_states = plain.states.iter().any(StateDraw::is_scored);
+    let moves_states = plain.states.iter().any(StateDraw::is_scored)
+        || plain.outcomes.iter().any(|outcome| outcome.is_scored);
     let of = (&plain.draws[..], &plain.terms[..]);
     let against = against_enumeration(&plain.model, &plain.settings, of, (moves_states, 0))
         .or_else(|| {

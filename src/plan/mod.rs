@@ -14,6 +14,7 @@ mod head;
 mod in_place;
 mod key;
 mod keys;
+mod outcomes;
 mod parts;
 mod pathwise;
 mod print;
@@ -55,12 +56,12 @@ pub use term::{
 pub use until::{Relation, Until, WATCHED, Watched};
 pub use weights::MeanField;
 
-use crate::bound::{BoundDerivation, Derivation};
+use crate::bound::{BoundDerivation, Derivation, Score};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::expr::{ExprId, Graph, ParamId};
 use crate::model::{
-    BoundId, DataId, EnvironmentId, Index, KernelId, Kind, Model, Parameter, ParameterId, Role,
-    VariableId, kernel_parameters, parameters_of,
+    BoundId, DataId, EnvironmentId, FactorRef, Index, KernelId, Kind, Model, Parameter,
+    ParameterId, Role, VariableId, kernel_parameters, parameters_of,
 };
 use crate::source::Span;
 use crate::world::Environments;
@@ -91,6 +92,9 @@ pub struct Plan {
     /// Where a next state is scored it stands behind the draws of a step, as a draw; a first one
     /// stands behind all others.
     pub states: Vec<StateDraw>,
+    /// The rewards and the ends that factors of their own draw, in this order. Those that are
+    /// scored stand behind the next state, as draws.
+    pub outcomes: Vec<Outcome>,
     /// How the gradient goes through what is drawn; it follows nothing where it does not.
     pub paths: Pathwise,
     /// What kernels imagine before they draw.
@@ -229,21 +233,25 @@ fn assemble(
         let on = (derivation, &settings);
         states.extend(draw::imagined(model, (bound, &in_place), on, index)?);
     }
+    let outcomes = outcomes::outcomes(model, (bound, derivation), &states)?;
+    draw::verify_before_start(model, bound, &draws, &states)?;
     let through = settings.estimator == DrawGradient::Pathwise
         && !derivation.gradient.reparameterised.is_empty();
-    let score_of = |of: &StateDraw| {
-        derivation.gradient.scores.iter().find(|score| score.factor == of.draw.factor)
-    };
+    let score_of = |of: &StateDraw| score_at(derivation, of.draw.factor);
+    let scored_outcomes = || outcomes.iter().filter_map(|of| score_at(derivation, of.factor));
     // where no draw is scored there is no credit to compare
     let last = draws.len() - 1;
     draws.extend(states.iter().filter_map(|of| Some((of.draw.clone(), Some(score_of(of)?)))));
-    let simulations = simulation::simulations(model, bound, &weights)?;
+    let of_step: Vec<&Draw> = draws.iter().map(|(draw, _)| draw).collect();
+    let simulations = simulation::simulations(model, bound, &of_step, &weights)?;
     let imagines = states.iter().any(|of| !of.draw.once);
     let beside = match through && imagines {
         true => pathwise::scored(model, (bound, derivation), &simulations),
         false => Vec::new(),
     };
-    let scored = draws.iter().any(|(_, score)| score.is_some()) || !beside.is_empty();
+    let scored = draws.iter().any(|(_, score)| score.is_some())
+        || scored_outcomes().next().is_some()
+        || !beside.is_empty();
     let settings = if scored {
         settings
     } else {
@@ -287,10 +295,18 @@ fn assemble(
     let is_scored_once = |of: &&StateDraw| of.draw.once && score_of(of).is_some();
     let behind = draws.len() - states.iter().filter(is_scored_once).count();
     for term in &mut terms {
-        let credit = pathwise::credit(&planner, derivation, &beside, term);
+        let of_outcome = |score| planner.credit((derivation, score), term, &settings);
+        let of_outcomes = scored_outcomes().map(of_outcome);
+        let credit = of_outcomes.chain(pathwise::credit(&planner, derivation, &beside, term));
+        let credit: Vec<Option<Credited>> = credit.collect();
         term.credit.splice(behind..behind, credit);
     }
     let scores = states.iter().map(|of| match score_of(of) {
+        Some(_) if !of.outcomes.is_empty() => {
+            let next = of.draw.density(model, Read::Step(of.draw.variable, 1));
+            let with = of.outcomes.iter().map(|outcome| outcome.density(model));
+            Ok(std::iter::once(next).chain(with).collect())
+        }
         Some(score) => planner.factor_density(score.factor).map(|density| vec![density]),
         None => Ok(Vec::new()),
     });
@@ -306,6 +322,7 @@ fn assemble(
                 environment,
                 draws: &of_step,
                 states: &states,
+                apart: &outcomes,
                 simulations: &simulations,
                 gains: &gains,
             };
@@ -325,6 +342,7 @@ fn assemble(
         let with = of.outcomes.iter().map(|outcome| &outcome.head);
         std::iter::once(&of.draw.head).chain(with)
     });
+    let imagined = imagined.chain(outcomes.iter().map(|outcome| &outcome.head));
     let drawn_by: BTreeSet<ParameterId> =
         draws.iter().map(|(draw, _)| &draw.head).chain(imagined).flat_map(of_head).collect();
     let mut used = drawn_by.clone();
@@ -413,7 +431,8 @@ fn assemble(
     for (of, scores) in states.iter_mut().zip(scores) {
         of.scores = scores;
     }
-    let moves_states = states.iter().any(StateDraw::is_scored);
+    let moves_states =
+        states.iter().any(StateDraw::is_scored) || outcomes.iter().any(|outcome| outcome.is_scored);
     let of_steps = |read: &Read| matches!(read, Read::Variable(_) | Read::Time);
     let beyond = draws.len() > 1
         || moves_states
@@ -496,6 +515,7 @@ fn assemble(
         environment,
         draws,
         states,
+        outcomes,
         paths,
         simulations,
         baseline_reads,
@@ -518,6 +538,11 @@ fn assemble(
     })
 }
 
+/// The score of a factor of the posterior, where the bound takes it.
+fn score_at(derivation: &BoundDerivation, factor: FactorRef) -> Option<&Score> {
+    derivation.gradient.scores.iter().find(|score| score.factor == factor)
+}
+
 impl Plan {
     /// The draw of a step that no other one of it reads.
     pub fn last_draw(&self) -> &Draw {
@@ -527,6 +552,12 @@ impl Plan {
     /// The first state, where a learned kernel draws it.
     pub fn first_state(&self) -> Option<&StateDraw> {
         self.states.iter().find(|of| of.draw.once)
+    }
+
+    /// Which draws of the first step are made before the first state, which reads them.
+    pub fn before_start(&self) -> Vec<usize> {
+        let draws: Vec<&Draw> = self.draws.iter().collect();
+        draw::before_start(&draws, &self.states).into_iter().collect()
     }
 
     /// The next state, where a learned model draws it in the environment's place.
@@ -544,9 +575,20 @@ impl Plan {
         self.draws.iter().rposition(|draw| draw.variable == variable)
     }
 
+    /// All rewards and ends that kernels draw, with a state or apart.
+    pub fn all_outcomes(&self) -> impl Iterator<Item = &Outcome> {
+        self.states.iter().flat_map(|of| &of.outcomes).chain(&self.outcomes)
+    }
+
     /// The gradient goes through draws.
     pub fn is_pathwise(&self) -> bool {
-        !self.paths.followed.is_empty()
+        !self.paths.followed.is_empty() || !self.paths.rewards.is_empty()
+    }
+
+    /// The gradient goes through what a factor of the posterior draws.
+    pub fn follows(&self, factor: FactorRef) -> bool {
+        let made = &self.derivation.gradient.reparameterised;
+        self.is_pathwise() && made.iter().any(|draw| draw.factor == factor)
     }
 
     /// What keeps its score beside the draws of kernels.
@@ -621,7 +663,7 @@ impl Plan {
 
     /// It is rolled out in the environment itself.
     pub fn is_real(&self) -> bool {
-        self.next_state().is_none()
+        self.next_state().is_none() && self.outcomes.is_empty()
     }
 
     /// Gives all bounds of the run another seed.

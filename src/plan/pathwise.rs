@@ -8,7 +8,7 @@ use super::settings::{OptionGradient, Settings, Update};
 use super::simulation::Simulation;
 use super::term::{ComparedWith, Density, Extent, Prior, Quantity, Subject, Term};
 use super::terms::{Planner, Scalars};
-use super::{Gain, Head, Ratio, prior};
+use super::{Gain, Ratio, prior};
 use crate::bound::{BoundDerivation, Reparameterised, Score};
 use crate::diagnostic::Diagnostic;
 use crate::expr::{BinaryOp, ExprId, InputId, Jump, Node, UnaryOp};
@@ -27,6 +27,8 @@ pub struct Pathwise {
     /// The variables that are drawn as smooth functions of noise, or move with such: the gradient
     /// goes through them, and they have no score.
     pub followed: BTreeSet<VariableId>,
+    /// The rewards, likewise.
+    pub rewards: BTreeSet<usize>,
     /// How what is sampled moves with what was drawn, by term.
     pub slopes: Vec<Slope>,
     /// How the numbers of priors in place do, by the draw of the prior and its number.
@@ -71,6 +73,8 @@ pub(super) struct Imagined<'a> {
     /// What a step draws, the action last.
     pub draws: &'a [&'a Draw],
     pub states: &'a [StateDraw],
+    /// What is drawn apart from states.
+    pub apart: &'a [Outcome],
     /// What kernels imagine before they draw.
     pub simulations: &'a [Simulation],
     /// What exponents read of what steps teach.
@@ -81,6 +85,8 @@ pub(super) struct Imagined<'a> {
 #[derive(Clone, Copy)]
 struct Moving<'a> {
     variables: &'a BTreeSet<VariableId>,
+    /// Those that a kernel draws.
+    rewards: &'a BTreeSet<usize>,
     gains: &'a BTreeSet<GainId>,
 }
 
@@ -91,9 +97,21 @@ impl Imagined<'_> {
         next.expect("plan: a gradient goes through what a model imagines")
     }
 
-    /// What is drawn with states.
+    /// The rewards and the end that kernels draw.
     fn outcomes(&self) -> impl Iterator<Item = &Outcome> {
-        self.states.iter().flat_map(|of| &of.outcomes)
+        self.states.iter().flat_map(|of| &of.outcomes).chain(self.apart)
+    }
+
+    /// The rewards that are drawn as smooth functions of noise.
+    fn rewards(&self) -> BTreeSet<usize> {
+        let made = &self.derivation.gradient.reparameterised;
+        let followed = self.outcomes().filter_map(|outcome| match outcome.of {
+            Subject::Reward(reward) if made.iter().any(|draw| draw.factor == outcome.factor) => {
+                Some(reward)
+            }
+            Subject::Reward(_) | Subject::End | Subject::Read(_) => None,
+        });
+        followed.collect()
     }
 
     /// All that kernels draw.
@@ -127,7 +145,8 @@ pub(super) fn pathwise(
     let followed = followed(on.bound, on.derivation);
     let gains: BTreeSet<GainId> =
         on.gains.iter().filter(|gain| moves(on, gain, &followed)).map(|gain| gain.id).collect();
-    let moving = Moving { variables: &followed, gains: &gains };
+    let rewards = on.rewards();
+    let moving = Moving { variables: &followed, rewards: &rewards, gains: &gains };
     let mut errors = of_draws(on);
     errors.extend(of_settings(on, settings));
     errors.extend(of_networks(on, terms, &followed));
@@ -182,9 +201,19 @@ pub(super) fn pathwise(
     });
     let scored = scored(on.model, (on.bound, on.derivation), on.simulations);
     let state = on.model.environment(on.environment).state;
-    let imagines = !on.simulations.is_empty() && followed.contains(&state);
-    let found =
-        Pathwise { followed, slopes, of_priors, of_observation, of_rewards, scored, imagines };
+    let starts = on.simulations.iter().filter_map(|simulation| simulation.start.variable());
+    let imagines = starts.chain([state]).any(|of| followed.contains(&of));
+    let imagines = !on.simulations.is_empty() && imagines;
+    let found = Pathwise {
+        followed,
+        rewards,
+        slopes,
+        of_priors,
+        of_observation,
+        of_rewards,
+        scored,
+        imagines,
+    };
     if errors.is_empty() { Ok(found) } else { Err(errors) }
 }
 
@@ -252,8 +281,9 @@ pub(super) fn scored(
     let is_finite =
         |simulation: &Simulation| !simulation.world.is_smooth() || !simulation.policy.is_smooth();
     let reads_moved = |simulation: &&Simulation| {
-        let written = model.simulation(simulation.layer);
-        written.is_some_and(|written| followed.contains(&written.state))
+        let written = model.simulation(simulation.layer).map(|written| written.state);
+        let mut read = written.into_iter().chain(simulation.start.variable());
+        read.any(|of| followed.contains(&of))
     };
     let imagined = simulations.iter().filter(reads_moved).any(is_finite);
     observation.into_iter().chain(imagined.then_some(Beside::Simulation)).collect()
@@ -297,7 +327,7 @@ fn observed(
         )));
     }
     let state = BTreeSet::from([environment.state]);
-    let state = Moving { variables: &state, gains: &BTreeSet::new() };
+    let state = Moving { variables: &state, rewards: &BTreeSet::new(), gains: &BTreeSet::new() };
     let domain = &on.model.variable(variable).domain;
     let index = Index::Step(0);
     let drawn = |scalars: &mut Scalars| -> Vec<ExprId> {
@@ -399,32 +429,20 @@ impl Made<'_> {
 fn of_draws(on: &Imagined) -> Vec<Diagnostic> {
     let Imagined { model, bound, .. } = *on;
     let environment = model.environment(on.environment);
-    let name = |draw: &Draw| &model.kernel(draw.kernel).name;
     let span = |draw: &Draw| bound.factor(draw.factor).span;
     let mut errors = Vec::new();
     let mut refuse = |span: Span, message: String| {
         errors.push(Diagnostic::error("pathwise", span, message).hint(by_scores(on)));
     };
-    for outcome in on.outcomes() {
-        match (&outcome.of, &outcome.head) {
-            (Subject::End, _) => refuse(
-                span(on.transition()),
-                format!(
-                    "`{}` draws the end of an episode: it comes or does not, and no gradient \
-                     passes through that",
-                    name(on.transition())
-                ),
+    for outcome in on.outcomes().filter(|outcome| outcome.of == Subject::End) {
+        refuse(
+            bound.factor(outcome.factor).span,
+            format!(
+                "`{}` draws the end of an episode: it comes or does not, and no gradient passes \
+                 through that",
+                model.kernel(outcome.kernel).name
             ),
-            (_, Head::Real { family, .. }) if family.has_path() => {}
-            (Subject::Reward(_) | Subject::Read(_), _) => refuse(
-                span(on.transition()),
-                format!(
-                    "`{}` draws a reward that is no smooth function of noise: no gradient passes \
-                     through it",
-                    name(on.transition())
-                ),
-            ),
-        }
+        );
     }
     if let Dynamics::Written { end: Some(_), .. } = environment.dynamics
         && !on.outcomes().any(|outcome| outcome.of == Subject::End)
@@ -794,7 +812,8 @@ fn slopes_of(
 ) -> Result<Vec<(Input, ExprId)>, Jump> {
     let moves = |id: &InputId| match scalars.inputs[id.0 as usize] {
         Input::Variable { variable, .. } => moving.variables.contains(&variable),
-        Input::Reward { .. } => true,
+        // what is not followed keeps its score
+        Input::Reward { reward, .. } => moving.rewards.contains(&(reward as usize)),
         Input::Gain(id) => moving.gains.contains(&id),
         Input::Formal { .. } => false,
     };

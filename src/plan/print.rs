@@ -4,7 +4,7 @@ use super::keys::key_named;
 use super::pathwise::variable_of;
 use super::{
     Baseline, Beside, Credited, Draw, DrawGradient, Estimator, KEYS, OptionGradient, Plan,
-    Precision, Quantity, Ratio, RatioOf, StateDraw, Subject,
+    Precision, Quantity, Ratio, RatioOf, Read, StateDraw, Subject,
 };
 use crate::bound::Reparameterised;
 use crate::model::parameters_of;
@@ -77,11 +77,14 @@ impl Plan {
             Beside::Observation => "the observation".to_owned(),
             Beside::Simulation => "what kernels imagine".to_owned(),
         });
+        let apart = self.outcomes.iter().filter(|outcome| outcome.is_scored);
+        let apart = apart.map(|outcome| format!("`{}`", self.model.kernel(outcome.kernel).name));
         let all = self
             .draws
             .iter()
             .chain(of_states(false))
             .map(name)
+            .chain(apart)
             .chain(beside)
             .chain(of_states(true).map(name));
         for (number, name) in all.enumerate() {
@@ -184,24 +187,38 @@ impl Plan {
         Ok(())
     }
 
+    /// What a step leads to, as a file writes it.
+    fn subject(&self, of: Subject) -> Option<String> {
+        match of {
+            Subject::Reward(reward) => {
+                let environment = self.model.environment(self.environment);
+                Some(format!("{}[t]", environment.rewards[reward].name))
+            }
+            Subject::End => Some("end[t]".to_owned()),
+            Subject::Read(Read::Step(variable, 1)) => {
+                Some(format!("{}[t+1]", self.model.variable(variable).name))
+            }
+            Subject::Read(_) => None,
+        }
+    }
+
     fn write_terms(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(StateDraw { draw, outcomes, .. }) = self.next_state() {
             let (state, kernel) =
                 (&self.model.variable(draw.variable).name, &self.model.kernel(draw.kernel).name);
-            let drawn = outcomes.iter().map(|outcome| match outcome.of {
-                Subject::Reward(reward) => format!(
-                    "`{}[t]`",
-                    self.model.environment(self.environment).rewards[reward].name
-                ),
-                Subject::Read(_) | Subject::End => "`end[t]`".to_owned(),
-            });
-            let with: Vec<String> = drawn.collect();
+            let drawn = outcomes.iter().filter_map(|outcome| self.subject(outcome.of));
+            let with: Vec<String> = drawn.map(|drawn| format!("`{drawn}`")).collect();
             let told = if with.is_empty() {
                 "rewards and the end are".to_owned()
             } else {
                 format!("so is {}, the rest is", with.join(", "))
             };
             writeln!(f, "\n`{state}[t+1]` is imagined by `{kernel}`; {told} the environment's")?;
+        }
+        for outcome in &self.outcomes {
+            let kernel = &self.model.kernel(outcome.kernel).name;
+            let drawn = self.subject(outcome.of).unwrap_or_default();
+            writeln!(f, "\n`{drawn}` is drawn by `{kernel}`, in the environment's place")?;
         }
         if self.terms.is_empty() {
             return Ok(());

@@ -40,6 +40,23 @@ pub enum Read {
 }
 
 impl Read {
+    /// The variable, where it is of one.
+    pub(super) fn variable(self) -> Option<VariableId> {
+        match self {
+            Read::Variable(of)
+            | Read::Step(of, _)
+            | Read::First(of)
+            | Read::Last(of, _)
+            | Read::Window(of, ..)
+            | Read::Past(of, _)
+            | Read::Future(of, _)
+            | Read::Whole(of, _)
+            | Read::Between(of, ..)
+            | Read::Tail(of, _) => Some(of),
+            Read::Time | Read::Reward(..) | Read::Absent => None,
+        }
+    }
+
     /// As a step reads it that is `by` steps later; `None` of the time, which would be another.
     pub(super) fn earlier(self, by: i32) -> Option<Read> {
         Some(match self {

@@ -1,11 +1,13 @@
 //! Constructs that the language has and `infer` does not train yet, each refused in one sentence
 //! with its place.
 
-use super::{Plan, called, refused};
+use super::pathwise::variable_of;
+use super::{Plan, Subject, called, refused};
 use crate::bound::Derivation;
 use crate::diagnostic::Diagnostic;
 use crate::model::{
     Block, Dynamics, EnvironmentId, Factor, KernelRef, Model, Role, System, Target, Value,
+    VariableId,
 };
 use crate::world::{self, Environments};
 
@@ -61,21 +63,58 @@ fn outside(model: &Model, at: EnvironmentId, environments: &Environments) -> Vec
     }
 }
 
-/// The plan, if no learned kernel stands in the place of an environment from outside: what follows
-/// what is imagined only the environment itself could say.
+/// The plan, if nothing is asked of an environment from outside that only its own steps say: what
+/// follows what a learned kernel draws in the place of its states.
 pub fn imagined_from_outside(plan: Plan) -> Result<Plan, Vec<Diagnostic>> {
-    let all = || plan.turns().chain(&plan.watched);
-    let imagined = all().find(|plan| {
-        plan.model.environment(plan.environment).is_outside() && !plan.states.is_empty()
-    });
-    let Some(imagined) = imagined else { return Ok(plan) };
-    let environment = imagined.model.environment(imagined.environment);
-    let message = format!(
-        "`{}` comes from outside: what it pays and when it ends only its own steps say, and a \
-         learned kernel that draws its states makes none",
-        environment.name
-    );
-    Err(vec![refused(environment.span, message)])
+    let errors: Vec<Diagnostic> =
+        plan.turns().chain(&plan.watched).filter_map(unsaid_by_outside).collect();
+    if errors.is_empty() { Ok(plan) } else { Err(errors) }
+}
+
+fn unsaid_by_outside(plan: &Plan) -> Option<Diagnostic> {
+    let environment = plan.model.environment(plan.environment);
+    if !environment.is_outside() {
+        return None;
+    }
+    let name = &environment.name;
+    let told =
+        |what: String| refused(environment.span, format!("`{name}` comes from outside: {what}"));
+    let draws_end = plan.all_outcomes().any(|outcome| outcome.of == Subject::End);
+    if plan.next_state().is_none() {
+        let what = match (plan.first_state(), draws_end) {
+            (Some(_), _) => {
+                "it starts by itself, and nothing puts it into a state that a kernel has drawn"
+            }
+            (None, true) => {
+                "where it has ended it makes no further step, whatever a kernel draws of its end"
+            }
+            (None, false) => return None,
+        };
+        return Some(told(what.to_owned()));
+    }
+    let is_drawn =
+        |reward: usize| plan.all_outcomes().any(|outcome| outcome.of == Subject::Reward(reward));
+    let rewards = environment.rewards.iter().enumerate().filter(|(at, _)| !is_drawn(*at));
+    let rewards = rewards.map(|(_, reward)| format!("what it pays as `{}`", reward.name));
+    let end = (!draws_end).then(|| "when it ends".to_owned());
+    let is_read = |variable: &VariableId| {
+        let factors = &plan.model.bound(plan.derivation.bound).posterior;
+        let mut drawn = factors.iter().flat_map(|factor| &factor.targets).filter_map(variable_of);
+        drawn.any(|of| of == *variable)
+    };
+    let seen = environment
+        .observation
+        .filter(is_read)
+        .map(|variable| format!("what is seen of it as `{}`", plan.model.variable(variable).name));
+    let missing: Vec<String> = rewards.chain(end).chain(seen).collect();
+    if missing.is_empty() {
+        return None;
+    }
+    let missing = missing.join(" and ");
+    let what = format!("{missing} only its own steps say, and a learned kernel draws its states");
+    let hint = "let kernels draw rewards and the end, too, in prior and posterior, as \
+                `s[t+1], r[t], end[t] ~ world(s[t], a[t])`";
+    Some(told(what).hint(hint))
 }
 
 fn factor_refusal(model: &Model, factor: &Factor, block: Block) -> Option<Diagnostic> {
@@ -114,19 +153,7 @@ fn target_refusal(model: &Model, factor: &Factor, block: Block) -> Option<String
     factor.targets.iter().find_map(|target| match target {
         // what of it does not run, the mean field says
         Target::Weights(_) => None,
-        Target::Variable { variable: TargetVariable::Reward(..) | TargetVariable::End, .. } => {
-            let is_state = |target: &Target| match target {
-                Target::Variable { variable: TargetVariable::Variable(variable), .. } => {
-                    model.variable(*variable).role == Role::State
-                }
-                Target::Variable { .. } | Target::Weights(_) => false,
-            };
-            (block != Block::Prior && !factor.targets.iter().any(is_state)).then(|| {
-                "a model makes a step at once: it draws rewards and the end with the next state, \
-                 as `s[t+1], r[t] ~ world(s[t], a[t])`, each a part of its own"
-                    .to_string()
-            })
-        }
+        Target::Variable { variable: TargetVariable::Reward(..) | TargetVariable::End, .. } => None,
         Target::Variable { variable: TargetVariable::Variable(variable), .. } => {
             let variable = model.variable(*variable);
             match variable.role {

@@ -1,11 +1,11 @@
 //! The rollouts that a bound's kernels imagine, and what draws them.
 
-use super::draw::kernel_head;
-use super::read::learned;
+use super::draw::{Draw, kernel_head, lead};
+use super::read::{Read, another_time, learned, reads};
 use super::{Head, MeanField, refused};
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    Actor, Bound, KernelId, LayerId, Model, ParameterId, VariableId, kernel_parameters,
+    Actor, Bound, Factor, KernelId, LayerId, Model, ParameterId, VariableId, kernel_parameters,
     parameters_of,
 };
 use std::collections::BTreeSet;
@@ -17,12 +17,15 @@ pub struct Simulation {
     pub layer: LayerId,
     pub world: Head,
     pub policy: Head,
+    /// The state that it starts from, as its kernel reads it at `t`.
+    pub start: Read,
 }
 
 /// Those of a bound, in the order of their layers.
 pub(super) fn simulations(
     model: &Model,
     bound: &Bound,
+    draws: &[&Draw],
     weights: &[MeanField],
 ) -> Result<Vec<Simulation>, Vec<Diagnostic>> {
     let layers: BTreeSet<LayerId> =
@@ -46,9 +49,30 @@ pub(super) fn simulations(
         let head = |kernel: KernelId, variable: VariableId| kernel_head(model, kernel, variable);
         let (world, policy) =
             (head(written.world, written.state)?, head(written.policy.kernel(), written.action)?);
-        found.push(Simulation { layer, world, policy });
+        let kernel = written.kernel;
+        let given = written.formal as usize - model.kernel(kernel).outputs.len();
+        let start = match draws.iter().find(|draw| draw.kernel == kernel) {
+            Some(draw) => draw.reads[given],
+            None => read_of_prior(model, bound, kernel, given)?,
+        };
+        found.push(Simulation { layer, world, policy, start });
     }
     Ok(found)
+}
+
+/// What a given of a kernel that stands in the prior alone reads.
+fn read_of_prior(
+    model: &Model,
+    bound: &Bound,
+    kernel: KernelId,
+    given: usize,
+) -> Result<Read, Vec<Diagnostic>> {
+    let is_of = |factor: &&Factor| learned(&factor.kernel).is_some_and(|(of, _)| of == kernel);
+    let factor = bound.prior.iter().chain(&bound.posterior).find(is_of);
+    let factor = factor.expect("simulation: a factor of the bound draws from its kernel");
+    let who = format!("`{}`", model.kernel(kernel).name);
+    let read = reads(model, &factor.arguments, factor.span, &who)?[given];
+    read.earlier(lead(factor)).ok_or_else(|| another_time(model, factor))
 }
 
 /// The parameters that draw what is imagined; no gradient reaches them by it, and draws depend on

@@ -45,7 +45,7 @@ pub(super) fn terms(
                 continue;
             }
         };
-        for (name, quantity) in quantities {
+        for Summand { name, quantity, of_draw } in quantities {
             let (estimator, why) = estimator(&quantity);
             let of_action = planner.is_of_action(&term.kind);
             let sign = match term.sign {
@@ -57,8 +57,11 @@ pub(super) fn terms(
                 (
                     TermKind::Kl { p, q } | TermKind::LogRatio { p, q },
                     Quantity::Density { density, .. },
-                ) if planner.weighs_itself(*p, *q) => (Some(*q), !planner.is_prior(*p, density)),
-                _ => (None, false),
+                ) if of_draw.is_some() || planner.weighs_itself(*p, *q) => {
+                    let is_own = of_draw.unwrap_or_else(|| !planner.is_prior(*p, density));
+                    (Some(*q), is_own)
+                }
+                _ => (None, of_draw.unwrap_or(false)),
             };
             let own = own_factor.and_then(|q| planner.draw(q).ok());
             // E_q[log p − log q]: the density is the prior's of a divergence, and of an imagined
@@ -177,6 +180,14 @@ fn estimator(quantity: &Quantity) -> (Estimator, String) {
     }
 }
 
+/// A quantity of a term. Where both densities of a divergence stand apart, it is said of each
+/// whether it is that of the draw.
+struct Summand {
+    name: String,
+    quantity: Quantity,
+    of_draw: Option<bool>,
+}
+
 /// What the terms of a bound are planned from.
 #[derive(Clone, Copy)]
 pub(super) struct Planner<'a> {
@@ -202,6 +213,46 @@ impl Planner<'_> {
     /// A term's quantities with their names: one, or where a factor draws several independent
     /// values, one of each.
     fn quantities(
+        &self,
+        kind: &TermKind,
+        scalars: &mut Scalars,
+    ) -> Result<Vec<Summand>, Vec<Diagnostic>> {
+        if let TermKind::Kl { p, q } | TermKind::LogRatio { p, q } = kind
+            && predicts(self.bound.factor(*q))
+            && let Some(both) = self.both_densities(*p, *q)?
+        {
+            return Ok(both);
+        }
+        let found = self.quantities_of_one(kind, scalars)?.into_iter();
+        Ok(found.map(|(name, quantity)| Summand { name, quantity, of_draw: None }).collect())
+    }
+
+    /// The densities of two kernels that draw the same rewards, or the same end, at the draws of
+    /// one of them; `None` where they draw something else, or one has no density.
+    fn both_densities(
+        &self,
+        p: FactorRef,
+        q: FactorRef,
+    ) -> Result<Option<Vec<Summand>>, Vec<Diagnostic>> {
+        let (prior, own) = (self.bound.factor(p), self.bound.factor(q));
+        if learned(&prior.kernel).is_none() || learned(&own.kernel).is_none() {
+            return Ok(None);
+        }
+        let (prior, own) = (parts(self.model, prior)?, parts(self.model, own)?);
+        let is_same = |part: &Part| own.iter().any(|of| of.density.target == part.density.target);
+        if prior.len() != own.len() || !prior.iter().all(is_same) {
+            return Ok(None);
+        }
+        let quantity = |part: Part, is_own: bool| {
+            let compared_with = ComparedWith::Nothing;
+            let quantity = Quantity::Density { density: part.density, compared_with };
+            Summand { name: part.name, quantity, of_draw: Some(is_own) }
+        };
+        let prior = prior.into_iter().map(|part| quantity(part, false));
+        Ok(Some(prior.chain(own.into_iter().map(|part| quantity(part, true))).collect()))
+    }
+
+    fn quantities_of_one(
         &self,
         kind: &TermKind,
         scalars: &mut Scalars,
@@ -464,6 +515,26 @@ impl Planner<'_> {
             TermKind::Constant { of, .. } => self.lead(of),
             TermKind::Exponent { .. } | TermKind::LogDensity { .. } => 0,
         }
+    }
+
+    /// The credit of a term to the score of a factor that draws rewards or the end.
+    pub fn credit(
+        &self,
+        (derivation, score): (&BoundDerivation, &Score),
+        term: &Term,
+        settings: &Settings,
+    ) -> Option<Credited> {
+        let kind = &derivation.terms[term.id.0 as usize].kind;
+        let derived = score.credit.iter().find(|credit| credit.term == term.id).map(Credited::of);
+        // sampled, a divergence reads its own draw, too
+        let is_own = matches!(kind, TermKind::Kl { q, .. } | TermKind::LogRatio { q, .. }
+            if *q == score.factor);
+        let derived = match is_own {
+            true => Some(derived.map_or(Credited::From(0), Credited::at_its_own_step)),
+            false => derived,
+        };
+        let credit = self.in_steps(derived?, kind, score.factor);
+        Some(credit).filter(|_| settings.kl_to_go || !term.of_action)
     }
 
     /// Whether a term is of the factors of an action alone: what `kl_to_go` leaves out.

@@ -107,6 +107,7 @@ impl Plan {
         let nothing = BTreeSet::new;
         Plan {
             states: Vec::new(),
+            outcomes: Vec::new(),
             paths: super::Pathwise::default(),
             terms: Vec::new(),
             trained: nothing(),

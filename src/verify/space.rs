@@ -125,8 +125,16 @@ impl<'m> Space<'m> {
 
     /// Whether the episode has ended before the step `time` begins.
     pub fn ended(&self, time: i64, values: &Assignment) -> bool {
+        // an end that the posterior draws stands in the place of the environment's, but for where
+        // an episode starts
+        let draws_end = self.bound.posterior.iter().flat_map(|factor| &factor.targets);
+        let mut draws_end = draws_end.map(|target| drawn(*target).0);
+        let time_of_state = match draws_end.any(|of| of == Drawn::Variable(TargetVariable::End)) {
+            true => 1,
+            false => time,
+        };
         let by_state = self.ends.iter().any(|(variable, ended)| {
-            let number = self.number(TargetVariable::Variable(*variable), time, values);
+            let number = self.number(TargetVariable::Variable(*variable), time_of_state, values);
             number != ABSENT && ended[number as usize]
         });
         by_state || (1..time).any(|earlier| self.number(TargetVariable::End, earlier, values) == 1)
@@ -252,6 +260,15 @@ impl<'m> Space<'m> {
                         when: When::Step((own - instance.t as i64) as i32),
                     });
                 }
+            }
+            if self.slots.contains_key(&(TargetVariable::End, 1)) {
+                let back = 1 + i64::from(matches!(factor.targets[0],
+                    Target::Variable { variable: TargetVariable::Variable(id), .. }
+                        if self.model.variable(id).role == Role::State));
+                reads.push(Read {
+                    what: Drawn::Variable(TargetVariable::End),
+                    when: When::Through((own - instance.t as i64 - back) as i32),
+                });
             }
             for read in reads {
                 let Drawn::Variable(variable) = read.what else { continue };

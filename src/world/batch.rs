@@ -252,6 +252,32 @@ impl<E: Real> Batch<E> {
         self.ended_in_front = self.count_ended();
     }
 
+    /// Puts what another model has drawn in the place of a reward of the last step.
+    pub fn tell_reward(&mut self, world: &World<E>, reward: usize, values: &[E]) {
+        let rows = self.rows;
+        let column = match (&mut self.body, &world.kind) {
+            (Body::Numbers { rewards, .. }, _) => &mut rewards[reward * rows..],
+            (Body::Frames { now, .. }, kind) => {
+                let rewards = kind.layout().map_or_else(|| unlike(), |layout| layout.rewards());
+                &mut now[(rewards.start + reward) * rows..]
+            }
+        };
+        column[..self.front].copy_from_slice(&values[..self.front]);
+    }
+
+    /// Likewise in the place of whether it ended the episode, which is 1 or 0.
+    pub fn tell_end(&mut self, values: &[E]) {
+        let ended = match &mut self.body {
+            Body::Numbers { ended, .. } => &mut ended[..],
+            Body::Frames { now, .. } => {
+                let first = now.len() - self.rows;
+                &mut now[first..]
+            }
+        };
+        ended[..self.front].copy_from_slice(&values[..self.front]);
+        self.ended_in_front = self.count_ended();
+    }
+
     fn step_columns<R: Rng + ?Sized>(
         &mut self,
         world: &World<E>,

@@ -138,12 +138,26 @@ impl<E: Real> Columns<E> {
         moved: Moved,
         told: Told,
     ) -> Result<Columns<E>, WorldError> {
-        let Dynamics::Written { initial, transition, observation, end, .. } = &environment.dynamics
-        else {
-            return Err(WorldError(format!(
+        let is_outside = matches!(environment.dynamics, Dynamics::External { .. });
+        let (initial, transition, observation, end) = match &environment.dynamics {
+            Dynamics::Written { initial, transition, observation, end, .. } => {
+                (Some(initial), Some(transition), observation.as_ref(), *end)
+            }
+            Dynamics::External { .. } => (None, None, None, None),
+        };
+        let unwritten = || {
+            WorldError(format!(
                 "sampling `{}`, which is not written in the language,",
                 environment.name
-            )));
+            ))
+        };
+        let initial = match started {
+            Moved::Itself => Some(initial.ok_or_else(unwritten)?),
+            Moved::ByAnother => None,
+        };
+        let transition = match moved {
+            Moved::Itself => Some(transition.ok_or_else(unwritten)?),
+            Moved::ByAnother => None,
         };
         let state = &model.variable(environment.state).domain;
         let action = environment.joint_action(model);
@@ -155,26 +169,32 @@ impl<E: Real> Columns<E> {
         };
 
         let mut start = Builder::new(model, environment);
-        match started {
-            Moved::Itself => start.draw_state(initial)?,
-            Moved::ByAnother => start.follow_state(layout.state),
+        match initial {
+            Some(initial) => start.draw_state(initial)?,
+            None => start.follow_state(layout.state),
         }
-        start.observe(observation.as_ref(), seen)?;
+        start.observe(observation, seen)?;
         let zero = start.zero();
         start.outputs.resize(layout.end(), zero);
-        start.end(*end)?;
+        start.end(end)?;
 
         let mut step = Builder::new(model, environment);
         step.here = (0..layout.state).map(|c| step.sampler.leaf(Leaf::State(c as u32))).collect();
-        match moved {
-            Moved::Itself => step.draw_state(transition)?,
-            Moved::ByAnother => step.follow_state(layout.state),
+        match transition {
+            Some(transition) => step.draw_state(transition)?,
+            None => step.follow_state(layout.state),
         }
         let next_time = step.next_time();
         for (at, reward) in environment.rewards.iter().enumerate() {
             if let Some(place) = told.rewards.iter().position(|told| *told == at) {
                 let drawn = step.sampler.leaf(Leaf::Next((layout.state + place) as u32));
                 step.rewards.push(drawn);
+                continue;
+            }
+            // what is told once the step is made
+            if is_outside {
+                let zero = step.zero();
+                step.rewards.push(zero);
                 continue;
             }
             let Some(value) = reward.value else {
@@ -190,13 +210,13 @@ impl<E: Real> Columns<E> {
         // from here on `s[t]` is the state that was reached
         step.here = step.there.clone();
         step.time = Some(next_time);
-        step.observe(observation.as_ref(), seen)?;
+        step.observe(observation, seen)?;
         step.outputs.append(&mut step.rewards);
         if told.end {
             let drawn = step.sampler.leaf(Leaf::Next((layout.state + told.rewards.len()) as u32));
             step.outputs.push(drawn);
         } else {
-            step.end(*end)?;
+            step.end(end)?;
         }
 
         let numbered = |values, width| {
@@ -407,10 +427,13 @@ impl<'m> Builder<'m> {
         distribution: Option<&Distribution<Vec<ExprId>>>,
         domain: Option<&Domain>,
     ) -> Result<(), WorldError> {
-        if let (Some(distribution), Some(domain)) = (distribution, domain) {
-            let seen = self.draw(distribution, domain)?;
-            self.outputs.extend(seen);
-        }
+        let Some(domain) = domain else { return Ok(()) };
+        let seen = match distribution {
+            Some(distribution) => self.draw(distribution, domain)?,
+            // nothing asks what is seen of it
+            None => vec![self.zero(); domain.width()],
+        };
+        self.outputs.extend(seen);
         Ok(())
     }
 

@@ -116,7 +116,8 @@ impl<E: Real> World<E> {
     /// An environment whose next states another model draws, step by step with [`Batch::follow`]:
     /// it has the environment's rewards, its end and its observations, but for what is `told` with
     /// them, and starts as the environment does, or, if `started`, where another model says, too,
-    /// with [`Batch::begin`]. Nothing of it knows the environment's transitions.
+    /// with [`Batch::begin`]. Nothing of it knows the environment's transitions. One from outside
+    /// is to be started; its rewards and its end are what is told.
     ///
     /// # Errors
     /// As [`World::compile`].

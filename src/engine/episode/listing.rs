@@ -1,5 +1,8 @@
 //! Trajectories that are known before they are rolled out: what each draws.
 
+use crate::engine::numeric::float::Float;
+use crate::engine::numeric::number::Number;
+
 /// What trajectories draw, by step and trajectory.
 pub(in crate::engine) struct Listed {
     trajectories: usize,
@@ -8,6 +11,8 @@ pub(in crate::engine) struct Listed {
     observations: Vec<u32>,
     /// By draw of a step.
     draws: Vec<Vec<u32>>,
+    /// Whether a step ends the episode, where that is drawn.
+    ends: Vec<u32>,
 }
 
 /// One trajectory: its states, one more than its steps.
@@ -18,6 +23,8 @@ pub(in crate::engine) struct Trajectory {
     pub observations: Vec<u32>,
     /// By step, the value of each of its draws.
     pub draws: Vec<Vec<u32>>,
+    /// By step, whether it ends the episode, where that is drawn; else empty.
+    pub ends: Vec<u32>,
     /// Of what the environment draws.
     pub log_p: f64,
 }
@@ -43,6 +50,7 @@ impl Listed {
             states: column(&|one, step| one.states.get(step).copied(), horizon + 1),
             observations: column(&|one, step| one.observations.get(step).copied(), seen),
             draws: (0..draws).map(draw).collect(),
+            ends: column(&|one, step| one.ends.get(step).copied(), horizon),
         }
     }
 
@@ -69,6 +77,13 @@ impl Listed {
     /// Appends what some trajectories draw at `t`, of a draw by its number.
     pub fn read_draws(&self, draw: usize, t: usize, of: &[u32], out: &mut Vec<u32>) {
         self.read(&self.draws[draw], t, of, out);
+    }
+
+    /// Whether the step `t` of some trajectories ends them.
+    pub fn ends<E: Number>(&self, t: usize, of: &[u32]) -> Vec<E> {
+        let mut ends = Vec::new();
+        self.read(&self.ends, t, of, &mut ends);
+        ends.into_iter().map(|end| <E as Float>::of(f64::from(end))).collect()
     }
 
     fn read(&self, list: &[u32], t: usize, of: &[u32], out: &mut Vec<u32>) {

@@ -113,13 +113,26 @@ impl<E: Number> Trace<E> {
         }
     }
 
-    /// The rewards of the first `rows` rows of a step, which has been made, and whether it ended
-    /// their episodes.
-    pub fn record_outcomes(&mut self, seen: &Seen<E>, batch: &Batch<E>, rows: usize) {
+    /// A reward of the rows of a step, of which the first is row `first`, drawn before the others.
+    pub fn record_reward(&mut self, seen: &Seen<E>, (reward, first): (usize, usize), values: &[E]) {
         self.rewards.resize_with(seen.world.rewards(), Vec::new);
-        for (reward, kept) in self.rewards.iter_mut().enumerate() {
-            kept.extend_from_slice(&batch.reward(seen.world, reward)[..rows]);
+        self.rewards[reward].truncate(first);
+        self.rewards[reward].extend_from_slice(values);
+    }
+
+    /// The rewards of `rows` rows of a step, of which the first is row `first`, and whether it
+    /// ended their episodes; the step has been made.
+    pub fn record_outcomes(
+        &mut self,
+        seen: &Seen<E>,
+        batch: &Batch<E>,
+        (first, rows): (usize, usize),
+    ) {
+        for reward in 0..seen.world.rewards() {
+            let paid = &batch.reward(seen.world, reward)[..rows];
+            self.record_reward(seen, (reward, first), paid);
         }
+        self.ended.truncate(first);
         self.ended.extend(
             batch.ended()[..rows].iter().map(|&ended| u32::from(ended != <E as Float>::ZERO)),
         );

@@ -44,6 +44,15 @@ impl Variable {
         }
     }
 
+    /// What stands in the place of the environment's own.
+    pub fn told(of: Subject) -> Variable {
+        match of {
+            Subject::Reward(reward) => Variable::Reward(reward),
+            Subject::End => Variable::End,
+            Subject::Read(_) => Variable::State,
+        }
+    }
+
     /// Gradient goes through what is drawn of it.
     pub fn is_followed(self, plan: &Plan) -> bool {
         let paths = &plan.paths;

@@ -720,6 +720,17 @@ impl<E: Copy> Draws<E> {
         self.reals.truncate(rows * width);
     }
 
+    /// Adds the draws of the rows `of`, in their order.
+    pub fn append(&mut self, from: &Draws<E>, of: &[u32], width: usize) {
+        if !from.numbers.is_empty() {
+            self.numbers.extend(of.iter().map(|&row| from.numbers[row as usize]));
+        }
+        if !from.reals.is_empty() {
+            let reals = |&row: &u32| &from.reals[row as usize * width..(row as usize + 1) * width];
+            self.reals.extend(of.iter().flat_map(reals));
+        }
+    }
+
     /// The draws of the rows `of`, in their order.
     pub fn gather(&mut self, from: &Draws<E>, of: &[u32], width: usize) {
         self.clear();

@@ -2,6 +2,7 @@
 //! from, and how it is fed step by step.
 
 use super::scaled::Scaled;
+use super::simulation;
 use crate::engine::episode::values::Values;
 use crate::engine::episode::values::number_all;
 use crate::engine::episode::variable::{Variable, When};
@@ -155,8 +156,10 @@ pub(in crate::engine) struct Feeds<E> {
     pub first: Vec<Values<E>>,
     /// By entry of [`InputBinding::traced`].
     pub traced: Vec<Values<E>>,
-    /// By simulation of the plan, the columns of its steps.
+    /// By simulation of the plan, the columns of its steps, and the states that it starts from,
+    /// where these are others than the present ones.
     pub simulated: Vec<Vec<E>>,
+    pub starts: Vec<Values<E>>,
 }
 
 /// Inputs of a network are kept on the stack; a network with more is refused.
@@ -198,7 +201,12 @@ impl InputBinding {
             Read::Step(variable, -1) if !begins && kept(variable).is_some() => {
                 kept(variable).map(Feed::Last)
             }
-            Read::First(_) | Read::Step(..) | Read::Window(..) | Read::Past(..) | Read::Absent => {
+            Read::First(_)
+            | Read::Step(..)
+            | Read::Window(..)
+            | Read::Past(..)
+            | Read::Reward(..)
+            | Read::Absent => {
                 let reads = &mut *earlier.borrow_mut();
                 let known = reads.iter().position(|known| *known == (*read, begins));
                 let at = known.unwrap_or_else(|| {
@@ -211,8 +219,7 @@ impl InputBinding {
             | Read::Future(..)
             | Read::Whole(..)
             | Read::Between(..)
-            | Read::Tail(..)
-            | Read::Reward(..) => None,
+            | Read::Tail(..) => None,
         };
         let parts: Vec<&Part> =
             draws.iter().chain(references.iter().flatten()).chain(baseline).collect();
@@ -249,7 +256,6 @@ impl InputBinding {
                 None => ELSEWHERE,
             }
         };
-        verify_starts(plan, &known.concat())?;
         let roots = parts.iter().zip(&calls);
         let roots: Vec<(LayerId, usize)> = roots
             .flat_map(|(part, &call)| part.layers.iter().map(move |&layer| (layer, call)))
@@ -287,7 +293,10 @@ impl InputBinding {
             },
             _ => None,
         };
-        let pass = |feed: Feed| drawn_now(feed).map_or(feed.pass(), |draw| draw + 1);
+        let pass = |feed: Feed| match feed {
+            Feed::Simulated(at) => simulation::after(plan, &plan.simulations[at]),
+            _ => drawn_now(feed).map_or(feed.pass(), |draw| draw + 1),
+        };
         let network =
             network.staged(|source| if source == ELSEWHERE { 0 } else { pass(Feed::of(source)) });
         let feeds = network.inputs().iter().map(|spec| {
@@ -567,26 +576,6 @@ fn values<E: Number>(values: &Values<E>, kind: InputKind, rows: usize) -> feed::
         InputKind::Finite { .. } => feed::Feed::Finite(&values.numbers),
         InputKind::Real { .. } => feed::Feed::Real { columns: &values.columns, stride: rows },
     }
-}
-
-/// A rollout starts at the present state.
-fn verify_starts(plan: &Plan, known: &[(KernelId, Vec<Feed>)]) -> Result<(), EngineError> {
-    let model = &plan.model;
-    for simulation in
-        plan.simulations.iter().filter_map(|simulation| model.simulation(simulation.layer))
-    {
-        let kernel = model.kernel(simulation.kernel);
-        let given = simulation.formal as usize - kernel.outputs.len();
-        let of_kernel = known.iter().filter(|(of, _)| *of == simulation.kernel);
-        if of_kernel.clone().any(|(_, feeds)| feeds.get(given) != Some(&Feed::State)) {
-            let message = format!(
-                "`{}` imagines from another state than that of its step, which does not run yet",
-                kernel.name
-            );
-            return Err(EngineError::Unsupported(message));
-        }
-    }
-    Ok(())
 }
 
 /// The columns of a real state or observation.

@@ -1,16 +1,17 @@
 //! What all shards of a run share and none changes: the world, the networks and expressions of a
 //! plan, compiled.
 
-use super::binding::{InputBinding, Part};
+use super::binding::{InputBinding, Part, Traced};
 use super::density::Density;
 use super::draws::{KlReference, StepDraw};
 use super::enumerator::Enumerator;
 use super::expressions::Expressions;
 use super::gain::{Gain, PAIRS};
 use super::imagine::Imagination;
+use super::outcome::Outcome;
 use super::point::Frozen;
 use super::ratio::Ratio;
-use super::scored::{Scored, scored_draws};
+use super::scored::{Scored, scored_draws, scored_outcomes};
 use super::simulation::Simulator;
 use super::through::Through;
 use super::weights::Weights;
@@ -29,13 +30,15 @@ use crate::plan::{
     Baseline, Beside, Credited, Draw, Extent, OptionGradient, Plan, Prior, Quantity, StateDraw,
     Subject, Version,
 };
-use crate::world::{Told, World};
+use crate::world::{Told, World, WorldError};
 use std::ops::Range;
 
 /// A plan made ready to run in one precision.
 pub(in crate::engine) struct CompiledProgram<'a, E> {
     pub plan: &'a Plan,
     pub world: World<E>,
+    /// An environment from outside that starts what a model then imagines.
+    pub starter: Option<World<E>>,
     /// What a step draws, in this order.
     pub draws: Vec<StepDraw<E>>,
     /// What the world takes of them.
@@ -43,7 +46,11 @@ pub(in crate::engine) struct CompiledProgram<'a, E> {
     pub densities: Vec<Density>,
     /// Where learned models draw states, in the plan's order: what draws them in a rollout.
     pub states: Vec<Imagination>,
-    /// The densities of states whose score is taken.
+    /// What draws before a first state that reads it, by draw of a step, in this order.
+    pub before_start: Vec<(usize, Imagination)>,
+    /// What draws rewards and ends in factors of their own, in this order.
+    pub outcomes: Vec<Outcome>,
+    /// The densities of states, rewards and ends whose score is taken.
     pub scored: Vec<Scored>,
     /// What kernels imagine before they draw, in the plan's order.
     pub simulators: Vec<Simulator>,
@@ -129,10 +136,11 @@ impl<'a, E: Number> CompiledProgram<'a, E> {
     pub fn new(plan: &'a Plan) -> Result<CompiledProgram<'a, E>, EngineError> {
         let model = &plan.model;
         let starts = plan.first_state().is_some();
+        let is_outside = model.environment(plan.environment).is_outside();
+        let hosted = || World::hosted(model, plan.environment, &plan.environments);
+        let unsupported = |error: WorldError| EngineError::Unsupported(error.to_string());
         let world = match plan.next_state() {
-            None if model.environment(plan.environment).is_outside() => {
-                World::hosted(model, plan.environment, &plan.environments)
-            }
+            None if is_outside => hosted(),
             None if starts => World::started(model, plan.environment),
             None => World::compile(model, plan.environment),
             Some(StateDraw { outcomes, .. }) => {
@@ -142,11 +150,13 @@ impl<'a, E: Number> CompiledProgram<'a, E> {
                 });
                 let rewards: Vec<usize> = rewards.collect();
                 let told = Told { rewards: &rewards, end: rewards.len() < outcomes.len() };
-                World::followed(model, plan.environment, starts, told)
+                World::followed(model, plan.environment, starts || is_outside, told)
             }
         };
-        let world = world.map_err(|error| EngineError::Unsupported(error.to_string()))?;
-        CompiledProgram::on(plan, world)
+        let program = CompiledProgram::on(plan, world.map_err(unsupported)?)?;
+        let starts_outside = is_outside && plan.next_state().is_some() && !starts;
+        let starter = starts_outside.then(hosted).transpose().map_err(unsupported)?;
+        Ok(CompiledProgram { starter, ..program })
     }
 
     /// For a policy alone, whose states somebody else tells.
@@ -250,6 +260,7 @@ impl<'a, E: Number> CompiledProgram<'a, E> {
             plan,
             joint: Joint::of(plan),
             world,
+            starter: None,
             learning: InputBinding::new(plan, &parts, &present, baseline.as_ref())?,
             acting: InputBinding::new(plan, &parts, &present, None)?,
             draws: plan
@@ -264,6 +275,12 @@ impl<'a, E: Number> CompiledProgram<'a, E> {
                 .iter()
                 .map(|of| Imagination::new(plan, of))
                 .collect::<Result<_, _>>()?,
+            before_start: plan
+                .before_start()
+                .into_iter()
+                .map(|at| Ok((at, Imagination::of(plan, &plan.draws[at], &[])?)))
+                .collect::<Result<_, EngineError>>()?,
+            outcomes: Outcome::all(plan)?,
             scored: Scored::all(plan)?,
             simulators: Simulator::all(plan)?,
             ratios: Ratio::all(plan)?,
@@ -333,6 +350,8 @@ impl<E> CompiledProgram<'_, E> {
         self.collects
             || !self.ratios.is_empty()
             || !self.scored.is_empty()
+            || !self.outcomes.is_empty()
+            || self.imagines_elsewhere()
             || !self.densities.is_empty()
             || !self.gains.is_empty()
             || !self.wholes.is_empty()
@@ -343,6 +362,11 @@ impl<E> CompiledProgram<'_, E> {
                 _ => false,
             })
             || !self.plan.scored_beside().is_empty()
+    }
+
+    /// Kernels imagine from other states than the present one.
+    pub fn imagines_elsewhere(&self) -> bool {
+        self.simulators.iter().any(|simulator| simulator.start.is_some())
     }
 
     /// The gradient goes through what kernels imagine.
@@ -367,7 +391,7 @@ impl<E> CompiledProgram<'_, E> {
     /// How many draws are credited: those of a step, and the next and the first state where a model
     /// draws it and moves.
     pub fn credited(&self) -> usize {
-        self.draws.len() + self.plan.scored_beside().len() + scored_draws(self.plan, |_| true)
+        self.row_draws() + scored_draws(self.plan, |of| of.draw.once)
     }
 
     /// Whether a draw is credited with any term, and so scored.
@@ -386,6 +410,7 @@ impl<E> CompiledProgram<'_, E> {
         self.draws.len()
             + self.plan.scored_beside().len()
             + scored_draws(self.plan, |of| !of.draw.once)
+            + scored_outcomes(self.plan).count()
     }
 
     /// What of the world is recorded.
@@ -418,6 +443,18 @@ impl<E> CompiledProgram<'_, E> {
 }
 
 impl<E: Number> CompiledProgram<'_, E> {
+    /// Rewards and ends are read of whole trajectories.
+    pub fn records_outcomes(&self) -> bool {
+        let is_reward = |(variable, ..): &Traced| matches!(variable, Variable::Reward(_));
+        self.collects
+            || self.densities.iter().any(Density::knows_outcomes)
+            || self.scored.iter().any(|scored| scored.density.knows_outcomes())
+            || self.gains.iter().any(Gain::is_of_outcome)
+            || self.valued_whole().any(Whole::reads_rewards)
+            || !self.outcomes.is_empty()
+            || self.states.iter().any(|of| of.binding.traced.iter().any(is_reward))
+    }
+
     /// The mean fields of `values`, the flat vector, in batch `batch` of a run; nothing where no
     /// gain is read.
     pub fn freeze(&self, values: &[E], (seed, batch): (u64, u64)) -> Frozen<E> {

@@ -131,6 +131,14 @@ impl<E> StepDraw<E> {
 /// What has drawn a variable at the first step in the place of a draw, and its values there.
 pub(in crate::engine) type Begun<'a, E> = (&'a DrawRows<E>, &'a Values<E>);
 
+/// What is drawn, where that is not sampled.
+#[derive(Clone, Copy)]
+pub(in crate::engine) enum Known<'a, E> {
+    Listed(&'a Listed),
+    /// It was drawn before the first state; by trajectory.
+    Made(&'a Draws<E>),
+}
+
 /// What a variable is drawn from.
 pub(in crate::engine) struct Outputs<'a, E> {
     pub binding: &'a InputBinding,
@@ -229,13 +237,13 @@ impl<E: Number> DrawRows<E> {
     }
 
     /// Draws at step `t` from the distributions of `rows`, or keeps what was drawn at 1, by itself
-    /// or by the draw that `begun` is; `listed` has what is drawn, where that is not sampled.
+    /// or by the draw that `begun` is; `known` is what is drawn, where that is not sampled.
     /// Writes the values of what is shared to `out`, and those of what is real.
     pub fn draw(
         &mut self,
         (of, number, begun): (&StepDraw<E>, usize, Option<Begun<E>>),
         rows: Range<usize>,
-        (t, choice, listed): (usize, Choice, Option<&Listed>),
+        (t, choice, known): (usize, Choice, Option<Known<E>>),
         origin: &[u32],
         random: &mut impl Rng,
         (uniforms, out): (&mut Vec<E>, &mut Values<E>),
@@ -243,8 +251,11 @@ impl<E: Number> DrawRows<E> {
         let numbers = &self.numbers[rows.start * of.family.numbers()..];
         self.log_prob.resize(rows.end, <E as Float>::ZERO);
         if of.is_drawn_at(t) {
-            match listed {
-                Some(listed) => listed.read_draws(number, t, origin, &mut self.draws.numbers),
+            match known {
+                Some(Known::Listed(listed)) => {
+                    listed.read_draws(number, t, origin, &mut self.draws.numbers)
+                }
+                Some(Known::Made(made)) => self.draws.append(made, origin, of.family.width()),
                 None => of.family.draw(numbers, choice, random, uniforms, &mut self.draws),
             }
             if of.family.has_density() {

@@ -2,13 +2,15 @@
 //! place of its initial distribution.
 
 use super::binding::{Feeds, InputBinding, Part};
+use crate::engine::episode::values::Values;
+use crate::engine::episode::variable::Variable;
 use crate::engine::error::EngineError;
 use crate::engine::family::choice::Choice;
 use crate::engine::family::{Draws, Family};
 use crate::engine::network::forward::Activations;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
-use crate::plan::{Outcome, Plan, StateDraw, Subject};
+use crate::plan::{Draw, Outcome, Plan, StateDraw, Subject};
 use crate::world::{Actions, Batch, World};
 use rand::Rng;
 use std::ops::Range;
@@ -21,7 +23,7 @@ pub(in crate::engine) struct Imagination {
     pub binding: InputBinding,
     pub family: Family,
     /// What is drawn beside: the rewards in their order, then the end; each with its roots.
-    pub outcomes: Vec<(Family, Range<usize>)>,
+    pub outcomes: Vec<(Variable, Family, Range<usize>)>,
     /// The name of what draws.
     kernel: String,
 }
@@ -48,15 +50,23 @@ impl Imagination {
     /// # Errors
     /// One sentence, where the network cannot run.
     pub fn new(plan: &Plan, of: &StateDraw) -> Result<Imagination, EngineError> {
-        let draw = &of.draw;
+        Imagination::of(plan, &of.draw, &of.outcomes)
+    }
+
+    /// A draw of a step, and what is drawn with it.
+    ///
+    /// # Errors
+    /// As [`Imagination::new`].
+    pub fn of(plan: &Plan, draw: &Draw, with: &[Outcome]) -> Result<Imagination, EngineError> {
         let mut layers = draw.head.layers();
-        let mut outcomes = Vec::with_capacity(of.outcomes.len());
+        let mut outcomes = Vec::with_capacity(with.len());
         let (rewards, end): (Vec<&Outcome>, Vec<&Outcome>) =
-            of.outcomes.iter().partition(|outcome| outcome.of != Subject::End);
+            with.iter().partition(|outcome| outcome.of != Subject::End);
         for outcome in rewards.into_iter().chain(end) {
             let first = layers.len();
             layers.extend(outcome.head.layers());
-            outcomes.push((Family::at_values(&outcome.head), first..layers.len()));
+            let family = Family::at_values(&outcome.head);
+            outcomes.push((Variable::told(outcome.of), family, first..layers.len()));
         }
         let part = Part { kernel: draw.kernel, layers, reads: &draw.reads };
         let kernel = plan.model.kernel(draw.kernel).name.clone();
@@ -68,6 +78,21 @@ impl Imagination {
             outcomes,
             kernel,
         })
+    }
+
+    /// Draws for all rows what the first state reads, as a step will have drawn it.
+    pub fn precede<E: Number>(
+        &self,
+        (world, batch): (&World<E>, &Batch<E>),
+        parameters: &[E],
+        feeds: &mut Feeds<E>,
+        (into, values): (&mut Imagined<E>, &mut Values<E>),
+        random: &mut impl Rng,
+    ) {
+        let rows = 0..batch.rows();
+        self.draw((world, batch), (parameters, rows.clone()), feeds, into, random);
+        let Imagined { drawn, columns, .. } = into;
+        values.copy(self.family.actions(drawn, rows.clone(), columns), rows.len());
     }
 
     /// Starts all rows anew.
@@ -112,7 +137,7 @@ impl Imagination {
         let Imagined { network, numbers, uniforms, outcomes, last, told, broken, .. } = into;
         told.clear();
         outcomes.resize_with(self.outcomes.len(), Draws::default);
-        for ((family, roots), drawn) in self.outcomes.iter().zip(outcomes) {
+        for ((_, family, roots), drawn) in self.outcomes.iter().zip(outcomes) {
             numbers.resize(rows.len() * family.numbers(), <E as Float>::ZERO);
             family.describe(self.binding.outputs(network, roots, &rows), last, numbers);
             if broken.is_none() {
@@ -151,7 +176,9 @@ impl Imagination {
             self.binding.network.forward(parameters, inputs, rows.clone(), network);
         });
         numbers.resize(rows.len() * self.family.numbers(), <E as Float>::ZERO);
-        last.resize(rows.len(), 0);
+        // nothing is drawn before
+        last.clear();
+        last.resize(rows.len(), self.family.numbers() as u32);
         self.family.describe(
             self.binding.outputs(network, &self.binding.draws[0], &rows),
             last,
@@ -162,7 +189,7 @@ impl Imagination {
             numbers,
             self.binding.outputs(network, &self.binding.draws[0], &rows),
         );
-        drawn.keep(rows.start, world.state_width());
+        drawn.keep(rows.start, self.family.width());
         self.family.draw(numbers, Choice::Sampled, random, uniforms, drawn);
     }
 }

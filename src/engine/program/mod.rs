@@ -8,6 +8,7 @@ pub(in crate::engine) mod enumerator;
 pub(in crate::engine) mod expressions;
 pub(in crate::engine) mod gain;
 pub(in crate::engine) mod imagine;
+pub(in crate::engine) mod outcome;
 pub(in crate::engine) mod point;
 pub(in crate::engine) mod points;
 pub(in crate::engine) mod ratio;

@@ -1,8 +1,8 @@
-//! The scores of states that learned models draw.
+//! The scores of states that learned models draw, and of rewards and ends.
 
 use super::density::Density;
 use crate::engine::error::EngineError;
-use crate::plan::{Plan, StateDraw};
+use crate::plan::{Outcome, Plan, StateDraw};
 
 /// The density of what a learned model draws, where its score is taken.
 pub(in crate::engine) struct Scored {
@@ -22,7 +22,10 @@ impl Scored {
     pub fn all(plan: &Plan) -> Result<Vec<Scored>, EngineError> {
         let (mut next, mut first) = (
             plan.draws.len(),
-            plan.draws.len() + plan.scored_beside().len() + scored_draws(plan, |of| !of.draw.once),
+            plan.draws.len()
+                + plan.scored_beside().len()
+                + scored_draws(plan, |of| !of.draw.once)
+                + scored_outcomes(plan).count(),
         );
         let mut all = Vec::new();
         for of in plan.states.iter().filter(|of| of.is_scored()) {
@@ -33,8 +36,18 @@ impl Scored {
             }
             *place += 1;
         }
+        for (outcome, credit) in scored_outcomes(plan).zip(next..) {
+            let density = Density::compile(plan, &outcome.density(&plan.model))?;
+            all.push(Scored { density, credit, once: false });
+        }
         Ok(all)
     }
+}
+
+/// The rewards and ends of factors of their own that are scored: draws of a row, behind the next
+/// state.
+pub(in crate::engine) fn scored_outcomes(plan: &Plan) -> impl Iterator<Item = &Outcome> {
+    plan.outcomes.iter().filter(|outcome| outcome.is_scored)
 }
 
 /// How many states are scored, of those wanted.

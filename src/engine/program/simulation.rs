@@ -6,7 +6,8 @@
 
 use super::point::Point;
 use super::scaled::Scaled;
-use crate::engine::episode::values::number_all;
+use crate::engine::episode::values::{Values, number_all};
+use crate::engine::episode::variable::{Variable, When};
 use crate::engine::error::EngineError;
 use crate::engine::family::choice::Choice;
 use crate::engine::family::{Draws, Family};
@@ -17,7 +18,7 @@ use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
 use crate::engine::numeric::stream::generator;
 use crate::model::{Actor, Domain, FormalVariable, KernelId, Kind, Model, VariableId};
-use crate::plan::{Head, Plan, Simulation};
+use crate::plan::{Head, Plan, Read, Simulation};
 use crate::world::{Actions, Batch, World};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use std::ops::Range;
@@ -39,6 +40,10 @@ pub(in crate::engine) struct Simulator {
     state: Domain,
     action: Domain,
     pub steps: usize,
+    /// What it starts from, where that is another state than the present one.
+    pub start: Option<(Variable, When)>,
+    /// How many draws of the step are made before it.
+    pub after: usize,
     /// How networks see the states, where they see them normalised.
     pub scaled: Option<Scaled>,
 }
@@ -124,12 +129,36 @@ impl Simulator {
             state: model.variable(written.state).domain.clone(),
             action: model.variable(written.action).domain.clone(),
             steps: written.steps,
+            start: start(plan, simulation),
+            after: after(plan, simulation),
             scaled: scaled(),
         })
     }
 }
 
+/// What a rollout starts from, where that is another state than the present one.
+fn start(plan: &Plan, of: &Simulation) -> Option<(Variable, When)> {
+    match of.start {
+        Read::Variable(of) if of == plan.model.environment(plan.environment).state => None,
+        read => Variable::read(plan, read, 0),
+    }
+}
+
+/// How many draws of a step are made before a rollout starts: those up to the one that it starts
+/// from.
+pub(in crate::engine) fn after(plan: &Plan, of: &Simulation) -> usize {
+    match start(plan, of) {
+        Some((Variable::Drawn(draw), When::After(0) | When::At(1))) => draw + 1,
+        _ => 0,
+    }
+}
+
 impl Simulator {
+    /// How many components a state has, and whether it has finitely many values.
+    pub fn domain(&self) -> (usize, bool) {
+        (self.state.width(), self.state.finite.is_some())
+    }
+
     /// Columns of a state and of an action of a rollout.
     pub fn columns(&self) -> (usize, usize) {
         (columns_of(&self.state), columns_of(&self.action))
@@ -196,23 +225,27 @@ impl<E: Number> Simulated<E> {
         &self.made[simulation][step]
     }
 
-    /// Draws all rollouts of the rows in front, and writes the columns of each to its part of
-    /// `out`, column after column. What is made of them stands behind the first `kept` rows, where
-    /// rows are kept.
+    /// Draws the rollouts of the rows in front that start once `after` draws of the step are made,
+    /// and writes the columns of each to its part of `out`, column after column; `starts` has the
+    /// states of those that start from another one than the present. What is made of them stands
+    /// behind the first `kept` rows, where rows are kept.
     pub fn draw(
         &mut self,
-        all: &[Simulator],
+        (all, after): (&[Simulator], usize),
         point: Point<E>,
         on: (&World<E>, &Batch<E>),
-        kept: Option<usize>,
+        (starts, kept): (&[Values<E>], Option<usize>),
         out: &mut Vec<Vec<E>>,
     ) {
         self.made.resize_with(all.len(), Vec::new);
         out.resize_with(all.len(), Vec::new);
         for (at, (of, out)) in all.iter().zip(out).enumerate() {
-            let steps = if kept.is_some() { of.steps } else { 1 };
-            self.made[at].resize_with(steps, Default::default);
-            self.roll_out((at, of), point, on, kept, out);
+            if of.after == after {
+                let steps = if kept.is_some() { of.steps } else { 1 };
+                self.made[at].resize_with(steps, Default::default);
+                let start = of.start.map(|_| &starts[at]);
+                self.roll_out((at, of), point, on, (start, kept), out);
+            }
         }
     }
 
@@ -221,7 +254,7 @@ impl<E: Number> Simulated<E> {
         (at, of): (usize, &Simulator),
         point: Point<E>,
         (world, batch): (&World<E>, &Batch<E>),
-        kept: Option<usize>,
+        (start, kept): (Option<&Values<E>>, Option<usize>),
         out: &mut Vec<E>,
     ) {
         let rows = batch.front();
@@ -231,7 +264,13 @@ impl<E: Number> Simulated<E> {
         if rows == 0 {
             return;
         }
-        self.read_start(of, (world, batch), rows);
+        match start {
+            Some(start) => {
+                self.state.numbers.clone_from(&start.numbers);
+                self.state.columns.clone_from(&start.columns);
+            }
+            None => self.read_start(of, (world, batch), rows),
+        }
         let acting =
             if of.previous { point.previous.unwrap_or(point.present) } else { point.present };
         let first = kept.unwrap_or(0);

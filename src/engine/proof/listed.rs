@@ -12,11 +12,12 @@ use crate::engine::program::compiled::CompiledProgram;
 use crate::engine::program::density::{Density, DensityRows};
 use crate::engine::program::point::{Frozen, Point};
 use crate::engine::sample::rollout::{Keep, Rollout};
+use crate::engine::sample::start;
 use crate::engine::tables::known_ratio::KnownRatio;
 use crate::engine::tables::tabulate::tabulate;
 use crate::engine::tape::parameters::Parameters;
 use crate::finite::{self, Environment};
-use crate::plan::{Credited, Draw, Plan, Read, StateDraw};
+use crate::plan::{Credited, Draw, Plan, Read, StateDraw, Subject};
 use crate::world::{Told, World};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -202,6 +203,8 @@ struct Space {
     start: Vec<f64>,
     /// A learned model draws the next states: any of them.
     imagined: bool,
+    /// A kernel draws whether a step ends the episode.
+    draws_end: bool,
     /// Of each draw of a step, how many values it has, whether it is made once, and where another
     /// makes it at the first step, which.
     draws: Vec<(u32, bool, Option<usize>)>,
@@ -218,12 +221,14 @@ impl Space {
             finite::tabulate(&plan.model, plan.environment).map_err(|error| unsupported(&error))?;
         let beside = !plan.weights.is_empty()
             || !plan.simulations.is_empty()
-            || plan.states.iter().any(|of| !of.outcomes.is_empty())
+            || plan.all_outcomes().any(|outcome| outcome.of != Subject::End)
             || plan.is_pathwise();
         if beside {
             return Err(unsupported(&"weights, noise and rewards are drawn, which are not listed"));
         }
         let start = match plan.first_state() {
+            // how likely each is what was drawn before it says
+            Some(_) if !plan.before_start().is_empty() => vec![0.0; environment.states],
             Some(StateDraw { draw, .. }) => tabulate(&plan.model, parameters, draw.kernel)
                 .map_err(|error| unsupported(&error))?
                 .row(0)
@@ -247,7 +252,8 @@ impl Space {
         });
         let acts = acts.collect::<Result<_, finite::NotFinite>>().map_err(|e| unsupported(&e))?;
         let (imagined, horizon) = (plan.next_state().is_some(), plan.model.horizon.value);
-        Ok(Space { environment, start, imagined, draws, acts, horizon })
+        let draws_end = plan.all_outcomes().next().is_some();
+        Ok(Space { environment, start, imagined, draws_end, draws, acts, horizon })
     }
 
     /// A program to which states are told.
@@ -260,9 +266,15 @@ impl Space {
         for (ratio, (_, planned)) in program.ratios.iter_mut().zip(plan.ratios()) {
             ratio.known = KnownRatio::of(plan, planned, parameters)?;
         }
-        let world = World::followed(&plan.model, plan.environment, true, Told::default());
+        let is_joint = plan.states.iter().any(|of| !of.outcomes.is_empty());
+        let told = Told { rewards: &[], end: is_joint };
+        let world = World::followed(&plan.model, plan.environment, true, told);
         let world = world.map_err(|error| EngineError::Unsupported(error.to_string()))?;
-        Ok(CompiledProgram { world, states: Vec::new(), ..program })
+        // how likely each is says what it held
+        let collects = self.draws_end
+            || (self.imagined || !program.before_start.is_empty()) && !program.keeps_ledger();
+        let (states, before_start) = (Vec::new(), Vec::new());
+        Ok(CompiledProgram { world, states, before_start, collects, ..program })
     }
 
     /// All trajectories that can be.
@@ -281,13 +293,19 @@ impl Space {
                 )));
             }
             let state = trajectory.states[trajectory.states.len() - 1] as usize;
-            if trajectory.draws.len() == self.horizon || self.environment.ended[state] {
+            let has_ended = match (self.draws_end, trajectory.ends.last()) {
+                (true, Some(&end)) => end == 1,
+                // nothing is drawn before the start
+                (true, None) | (false, _) => self.environment.ended[state],
+            };
+            if trajectory.draws.len() == self.horizon || has_ended {
                 list.push(trajectory);
                 continue;
             }
             for trajectory in self.seen(&trajectory, state) {
                 for drawn in self.drawn_after(&trajectory) {
-                    waiting.extend(self.longer(&trajectory, state, &drawn));
+                    let longer = self.longer(&trajectory, state, &drawn);
+                    waiting.extend(longer.flat_map(|longer| self.with_end(longer)));
                 }
             }
         }
@@ -327,6 +345,18 @@ impl Space {
             longer.log_p += p.ln();
             longer
         })
+    }
+
+    /// A trajectory whose last step may end it, where that is drawn.
+    fn with_end(&self, trajectory: Trajectory) -> impl Iterator<Item = Trajectory> {
+        let ends: &[u32] = if self.draws_end { &[0, 1] } else { &[] };
+        let plain = ends.is_empty().then(|| trajectory.clone());
+        let with = ends.iter().map(move |&end| {
+            let mut with = trajectory.clone();
+            with.ends.push(end);
+            with
+        });
+        plain.into_iter().chain(with)
     }
 
     /// What the step after those of a trajectory may draw.
@@ -376,14 +406,22 @@ fn log_q(
         at.iter().zip(log_p).for_each(|(&trajectory, log_p)| log_q[trajectory as usize] += log_p)
     };
     all.episodes.draws.iter().for_each(|drawn| add(&all.episodes.rows.trajectory, &drawn.log_prob));
-    if let Some(StateDraw { draw, .. }) = program.plan.next_state() {
-        let model = draw.density(&program.plan.model, Read::Step(draw.variable, 1));
+    let plan = program.plan;
+    let next = plan.next_state().map(|of| &of.draw);
+    let next = next.map(|draw| draw.density(&plan.model, Read::Step(draw.variable, 1)));
+    let outcomes = plan.all_outcomes().map(|outcome| outcome.density(&plan.model));
+    for density in next.into_iter().chain(outcomes) {
         let mut rows = DensityRows::default();
-        rows.evaluate(
-            &Density::compile(program.plan, &model)?,
-            point,
-            &all.episodes.trajectories(program),
-        );
+        let on = all.episodes.trajectories(program);
+        rows.evaluate(&Density::compile(plan, &density)?, point, &on);
+        let of: Vec<u32> = rows.points.iter().map(|(_, trajectory)| *trajectory).collect();
+        add(&of, &rows.log_prob);
+    }
+    if let Some(of) = plan.first_state().filter(|_| !plan.before_start().is_empty()) {
+        let first = of.draw.density(&plan.model, Read::Variable(of.draw.variable));
+        let mut rows = DensityRows::default();
+        let on = all.episodes.trajectories(program);
+        start::evaluate(&mut rows, &Density::compile(plan, &first)?, point, &on);
         let of: Vec<u32> = rows.points.iter().map(|(_, trajectory)| *trajectory).collect();
         add(&of, &rows.log_prob);
     }

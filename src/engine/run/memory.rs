@@ -233,6 +233,9 @@ impl Rows<'_> {
         {
             bytes += self.density(density);
         }
+        for outcome in &program.outcomes {
+            bytes += self.density(&outcome.density);
+        }
         for ratio in &program.ratios {
             bytes += 2.0 * INDEX + self.network(&ratio.network);
         }

@@ -129,7 +129,7 @@ fn train_in<E: Number>(
     for program in
         programs.iter_mut().filter(|program| learners.contains(&program.plan.environment))
     {
-        program.collects = program.imagination(false).is_none();
+        program.collects = program.plan.is_real();
     }
     let stop = run.stop();
     programs.iter_mut().for_each(|program| program.stop = stop.clone());

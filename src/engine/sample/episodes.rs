@@ -14,6 +14,7 @@ use crate::engine::program::compiled::CompiledProgram;
 use crate::engine::program::density::DensityRows;
 use crate::engine::program::draws::DrawRows;
 use crate::engine::program::imagine::Imagined;
+use crate::engine::program::outcome::OutcomeRows;
 use crate::engine::program::point::Point;
 use crate::engine::program::points::EpisodeView;
 use crate::engine::program::ratio::RatioRows;
@@ -35,11 +36,15 @@ pub(in crate::engine) struct Episodes<E> {
     pub after: Vec<E>,
     pub network: Arc<Activations<E>>,
     pub densities: Vec<DensityRows<E>>,
-    /// Of the states whose score is taken.
+    /// Of the states, rewards and ends whose score is taken.
     pub scored: Vec<DensityRows<E>>,
     pub ratios: Vec<RatioRows<E>>,
     /// By what draws states.
     pub states: Vec<Imagined<E>>,
+    /// What was drawn before first states.
+    pub before_start: Vec<Imagined<E>>,
+    /// Rewards and ends that are drawn in factors of their own, in the program's order.
+    pub outcomes: Vec<OutcomeRows<E>>,
     pub slopes: SlopeRows<E>,
     /// What kernels imagined before they drew.
     pub simulated: Simulated<E>,
@@ -82,6 +87,8 @@ impl<E: Number> Episodes<E> {
             scored: program.scored.iter().map(|_| DensityRows::default()).collect(),
             ratios: program.ratios.iter().map(|_| RatioRows::default()).collect(),
             states: program.states.iter().map(|_| Imagined::default()).collect(),
+            before_start: program.before_start.iter().map(|_| Imagined::default()).collect(),
+            outcomes: program.outcomes.iter().map(|_| OutcomeRows::default()).collect(),
             slopes: SlopeRows::new(&program.through, trajectories),
             gains: vec![Vec::new(); program.gains.len()],
             schedules: Vec::new(),

@@ -13,6 +13,7 @@ pub(in crate::engine) mod listed;
 pub(in crate::engine) mod model;
 pub(in crate::engine) mod optimise;
 pub(in crate::engine) mod options;
+pub(in crate::engine) mod outcomes;
 pub(in crate::engine) mod pathwise;
 pub(in crate::engine) mod ratios;
 pub(in crate::engine) mod schedule;

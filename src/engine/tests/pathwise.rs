@@ -703,7 +703,18 @@ fn through_rollouts_normalised_inputs_and_other_families() {
         let tanh = format!("TanhNormal(mean = linear(s, o, {sees}), sd = 0.4)");
         let told = text(infer, option, normal, &tanh);
         // kernels that are imagined with are taught elsewhere
-        assert_differences(&told.replace("over pi, pick, world, back", "over pi, pick, back"));
+        let told = told.replace("over pi, pick, world, back", "over pi, pick, back");
+        assert_differences(&told);
+        // a rollout may start elsewhere: at an earlier state, and at what is drawn before
+        for start in ["s[1]", "o[t]"] {
+            let sees = "imagine(world, home, policy = plain, steps = 2)";
+            let elsewhere = told
+                .replace("pi(a | s, o)", "pi(a | s, o, home: s)")
+                .replace("imagine(world, s, policy = plain, steps = 2)", sees)
+                .replace("pi(s[t], o[t])", &format!("pi(s[t], o[t], {start})"));
+            assert!(elsewhere.contains(sees));
+            assert_differences(&elsewhere);
+        }
         assert_differences(&text(
             infer,
             option,

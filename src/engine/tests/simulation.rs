@@ -57,6 +57,16 @@ struct ByHand {
     bias: Range<usize>,
     /// Rollouts are drawn by the policy itself, which sees zeros there.
     frozen: bool,
+    start: Start,
+}
+
+/// Where rollouts start: at the present cell, at the first one, or at a cell that is drawn with
+/// probabilities 0.3 and 0.7.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Start {
+    Present,
+    First,
+    Drawn,
 }
 
 impl ByHand {
@@ -69,28 +79,45 @@ impl ByHand {
             weight: range("pi.logits.0.weight"),
             bias: range("pi.logits.0.bias"),
             frozen,
+            start: Start::Present,
         }
     }
 
     fn bound(&self, values: &[f64]) -> f64 {
-        0.5 * (self.value(values, 0, 1) + self.value(values, 1, 1))
+        0.5 * (self.value(values, (0, 0), 1) + self.value(values, (1, 1), 1))
     }
 
-    fn value(&self, values: &[f64], s: usize, t: usize) -> f64 {
+    fn value(&self, values: &[f64], (first, s): (usize, usize), t: usize) -> f64 {
         if t > 2 {
             return 0.0;
         }
+        match self.start {
+            Start::Present => self.value_from(values, (first, s, s), t),
+            Start::First => self.value_from(values, (first, s, first), t),
+            Start::Drawn => {
+                let from = |start| self.value_from(values, (first, s, start), t);
+                0.3 * from(0) + 0.7 * from(1)
+            }
+        }
+    }
+
+    fn value_from(
+        &self,
+        values: &[f64],
+        (first, s, start): (usize, usize, usize),
+        t: usize,
+    ) -> f64 {
         let gains = [0, 1].map(|a| {
             let change = if a == 1 { 0.7 } else { 0.0 };
             [(1 - s, change), (s, 1.0 - change)]
-                .map(|(next, p)| p * (-(next as f64) + self.value(values, next, t + 1)))
+                .map(|(next, p)| p * (-(next as f64) + self.value(values, (first, next), t + 1)))
                 .iter()
                 .sum::<f64>()
         });
         let bias = [values[self.bias.start], values[self.bias.start + 1]];
         let mut sum = 0.0;
         for rollout in 0..16 {
-            let (mut now, mut p, mut logits) = (s, 1.0, bias);
+            let (mut now, mut p, mut logits) = (start, 1.0, bias);
             for step in 0..2 {
                 let (a, next) = (rollout >> (2 * step) & 1, rollout >> (2 * step + 1) & 1);
                 let plain = &values[self.plain.start + 2 * now..];
@@ -132,6 +159,55 @@ fn the_sampled_bound_is_the_sum_over_all_that_is_imagined() {
             sampled.bound,
             sampled.bound_se
         );
+    }
+}
+
+#[test]
+fn a_rollout_starts_from_whatever_state_its_kernel_is_given() {
+    for start in [Start::First, Start::Drawn] {
+        let text = cells(PLAIN, "Uniform", "trajectories = 32; shards = 2");
+        let text = match start {
+            Start::Present | Start::First => text.replace("a[t] ~ pi(s[t])", "a[t] ~ pi(s[1])"),
+            Start::Drawn => text
+                .replace("kernel late", "option g : 2\nkernel late")
+                .replace("a[t] ~ Uniform", "a[t] ~ Uniform; g[t] ~ Categorical(probs = [0.3, 0.7])")
+                .replace(
+                    "a[t] ~ pi(s[t])",
+                    "g[t] ~ Categorical(probs = [0.3, 0.7]); a[t] ~ pi(g[t])",
+                ),
+        };
+        let plan = planned(&text);
+        let parameters = random_parameters(&plan);
+        let by_hand = ByHand { start, ..ByHand::of(&plan, &parameters, false) };
+        let exact = by_hand.bound(parameters.values());
+        let sampled = evaluate(&plan, &parameters, 40_000, false, 5).unwrap();
+        assert!(
+            (sampled.bound - exact).abs() < 4.0 * sampled.bound_se,
+            "{start:?}: {} ± {}, {exact}",
+            sampled.bound,
+            sampled.bound_se
+        );
+        let other = ByHand::of(&plan, &parameters, false).bound(parameters.values());
+        assert!((other - exact).abs() > 1e-4, "{start:?} makes no difference");
+        let estimates = gradient_estimates(&plan, &parameters, 0..600).unwrap();
+        let n = estimates.len() as f64;
+        for at in by_hand.weight.clone().chain(by_hand.bias.clone()) {
+            let moved = |by: f64| {
+                let mut values = parameters.values().to_vec();
+                values[at] += by;
+                by_hand.bound(&values)
+            };
+            let exact = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+            let mean = estimates.iter().map(|estimate| estimate[at]).sum::<f64>() / n;
+            let squares =
+                estimates.iter().map(|estimate| (estimate[at] - mean).powi(2)).sum::<f64>();
+            let error = (squares / (n * (n - 1.0))).sqrt();
+            // of 18 standard normals the largest exceeds 4 with probability 0.1 %
+            assert!(
+                (mean - exact).abs() < 4.0 * error,
+                "{start:?}, number {at}: {mean} ± {error}, exactly {exact}"
+            );
+        }
     }
 }
 

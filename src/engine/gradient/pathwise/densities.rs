@@ -48,7 +48,7 @@ impl<E: Number> Trajectories<'_, E> {
     }
 
     /// `log p` of a density at some of its points, all of step `t`.
-    fn log_density(
+    pub(super) fn log_density(
         tape: &mut Tape<E>,
         (paths, parameters): (&mut Paths<E>, &Parameters<E>),
         (density, rows, of): (&Density, &DensityRows<E>, Range<usize>),

@@ -22,13 +22,14 @@ use crate::engine::program::compiled::{CompiledProgram, Source, Term};
 use crate::engine::program::draws::KlReference;
 use crate::engine::program::expressions::Place;
 use crate::engine::program::imagine::{Imagination, Imagined};
+use crate::engine::program::scored::Scored;
 use crate::engine::program::through::{Slopes, Through};
 use crate::engine::program::whole::Moved;
 use crate::engine::sample::episodes::Episodes;
 use crate::engine::tape::parameters::Parameters;
 use crate::engine::tape::tensor::{Matrix, Tape, shape_of};
 use crate::model::FactorRef;
-use crate::plan::{Beside, ComparedWith, Subject};
+use crate::plan::{Beside, ComparedWith};
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -61,8 +62,17 @@ impl<E: Number> Trajectories<'_, E> {
             && start.family.is_smooth()
             && self.follows(Variable::State)
         {
+            // what it reads is followed here, and again where its step draws it
+            for ((draw, of), own) in program.before_start.iter().zip(&episodes.before_start) {
+                if self.follows(Variable::Drawn(*draw)) && of.family.is_smooth() {
+                    let inputs = Self::inputs(tape, &mut paths, &of.binding, 1);
+                    let drawn = self.draw(tape, (of, own), 0..count, &inputs).0;
+                    paths.keep(Variable::Drawn(*draw), (1, 1), drawn.value);
+                }
+            }
+            let inputs = Self::inputs(tape, &mut paths, &start.binding, 1);
             let drawn = &episodes.states[at];
-            let (state, roots) = self.draw(tape, (start, drawn), 0..count, &[]);
+            let (state, roots) = self.draw(tape, (start, drawn), 0..count, &inputs);
             let of_draw = &roots[start.binding.draws[0].clone()];
             let own = (&start.family, of_draw, &state);
             let factor = Some(program.plan.states[at].draw.factor);
@@ -75,8 +85,9 @@ impl<E: Number> Trajectories<'_, E> {
         for at in steps() {
             assert_eq!(at.1.len(), count, "pathwise: nothing ends before the horizon");
             self.weigh_observation(tape, &mut paths, &at, weighted);
-            self.weigh_simulations(tape, (&mut paths, &standing), &at, weighted);
-            self.weigh_draws(tape, &mut paths, &at, weighted);
+            paths.simulated.clear();
+            self.weigh_simulations(tape, (&mut paths, &standing), (&at, 0), weighted);
+            self.weigh_draws(tape, (&mut paths, &standing), &at, weighted);
             self.weigh_model(tape, &mut paths, &at, weighted);
             self.follow_rewards(tape, &mut paths, &at);
             self.weigh_expressions(tape, &mut paths, &at);
@@ -102,7 +113,7 @@ impl<E: Number> Trajectories<'_, E> {
         let mut inputs = paths.all(tape, binding.reads_at(t).map(|found| found.map(read)), t);
         for (input, simulation) in inputs.iter_mut().zip(binding.simulated()) {
             if let Some(at) = simulation {
-                *input = paths.simulated.get(at).cloned();
+                *input = paths.simulated.get(at).cloned().flatten();
             }
         }
         inputs
@@ -125,7 +136,7 @@ impl<E: Number> Trajectories<'_, E> {
     fn weigh_draws(
         &self,
         tape: &mut Tape<E>,
-        paths: &mut Paths<E>,
+        (paths, standing): (&mut Paths<E>, &Option<Parameters<E>>),
         at: &AtStep,
         weighted: &mut Weighted<E>,
     ) {
@@ -138,20 +149,28 @@ impl<E: Number> Trajectories<'_, E> {
             }
         }
         let mut roots = self.decided(tape, paths, at);
-        for number in
-            (0..program.draws.len()).filter(|&number| program.draws[number].is_drawn_at(t))
-        {
-            if let Some(drawn) = self.weigh_draw(tape, paths, (at, number, &roots), weighted) {
+        for number in 0..program.draws.len() {
+            let drawn = match program.draws[number].is_drawn_at(t) {
+                true => self.weigh_draw(tape, paths, (at, number, &roots), weighted),
+                false => None,
+            };
+            let mut moves = false;
+            if let Some(drawn) = drawn {
                 paths.keep(Variable::Drawn(number), (t, t), drawn.clone());
                 for (other, of) in program.draws.iter().enumerate() {
                     if t == 1 && of.from > 1 && of.begins == Some(number) {
                         paths.keep(Variable::Drawn(other), (1, 1), drawn.clone());
                     }
                 }
-                // what is drawn next reads it from a pass of its own
-                if number + 1 < program.draws.len() {
-                    roots = self.decided(tape, paths, at);
-                }
+                moves = true;
+            }
+            if program.simulators.iter().any(|of| of.after == number + 1) {
+                self.weigh_simulations(tape, (paths, standing), (at, number + 1), weighted);
+                moves = true;
+            }
+            // what is drawn next reads it from a pass of its own
+            if moves && number + 1 < program.draws.len() {
+                roots = self.decided(tape, paths, at);
             }
         }
     }
@@ -366,6 +385,7 @@ impl<E: Number> Trajectories<'_, E> {
         let (at, imagination) = program
             .imagination(false)
             .expect("plan: a gradient through draws is of imagined steps");
+        self.keep_outcomes(tape, paths, (*t, rows), true);
         let inputs = Self::inputs(tape, paths, &imagination.binding, *t);
         let (of, drawn) = (imagination, &episodes.states[at]);
         let family = &of.family;
@@ -373,38 +393,77 @@ impl<E: Number> Trajectories<'_, E> {
             let activations = (&drawn.network, rows.clone());
             let roots =
                 tape.network_through(&of.binding.network, self.parameters, activations, &inputs);
-            for scored in program.scored.iter().filter(|of| !of.once) {
+            let is_state = |of: &&Scored| !of.once && !of.density.is_of_outcome();
+            for scored in program.scored.iter().filter(is_state) {
                 let drawn = part(&drawn.drawn, rows.clone(), family.width());
                 let roots = &roots[of.binding.draws[0].clone()];
                 let log_prob = family.log_density(tape, roots, &[], &drawn);
                 weighted.push((log_prob, self.scored(scored.credit, rows.clone())));
             }
+            self.keep_outcomes(tape, paths, (*t, rows), false);
+            self.weigh_outcomes(tape, paths, (*t, rows), weighted);
             return;
         }
         let (next, roots) = self.draw(tape, (of, drawn), rows.clone(), &inputs);
-        let rewards = (0..).zip(&program.plan.model.environment(program.plan.environment).rewards);
-        let told = rewards.filter(|(at, _)| {
-            program
-                .plan
-                .states
-                .iter()
-                .flat_map(|of| &of.outcomes)
-                .any(|outcome| outcome.of == Subject::Reward(*at))
-        });
-        for (((family, places), drawn), (reward, _)) in
-            of.outcomes.iter().zip(&drawn.outcomes).zip(told)
-        {
-            let own = family.follow(tape, &roots[places.clone()], &drawn.reals[rows.clone()]);
-            paths.keep(Variable::Reward(reward), (*t, *t), own.value);
+        for ((variable, family, places), drawn) in of.outcomes.iter().zip(&drawn.outcomes) {
+            let drawn = family.follow(tape, &roots[places.clone()], &drawn.reals[rows.clone()]);
+            paths.keep(*variable, (*t, *t), drawn.value);
         }
         let factor = Some(program.plan.states[at].draw.factor);
         let (own, width) = (&roots[of.binding.draws[0].clone()], family.width());
         let reals = &drawn.drawn.reals[rows.start * width..rows.end * width];
         self.weigh_own(tape, (factor, *t), (family, own, &next), reals, weighted);
-        if let Some(log_prob) = family.log_choice(tape, own, reals) {
-            weighted.push((log_prob, self.scored(program.draws.len(), rows.clone())));
+        let is_state = |of: &&Scored| !of.once && !of.density.is_of_outcome();
+        if let Some(scored) = program.scored.iter().find(is_state)
+            && let Some(log_prob) = family.log_choice(tape, own, reals)
+        {
+            weighted.push((log_prob, self.scored(scored.credit, rows.clone())));
         }
         paths.keep(Variable::State, (t + 1, *t), next.value);
+        self.keep_outcomes(tape, paths, (*t, rows), false);
+        self.weigh_outcomes(tape, paths, (*t, rows), weighted);
+    }
+
+    /// The rewards of factors of their own that are followed: those drawn `ahead` of the next
+    /// state, or those behind it.
+    fn keep_outcomes(
+        &self,
+        tape: &mut Tape<E>,
+        paths: &mut Paths<E>,
+        (t, rows): (usize, &Range<usize>),
+        ahead: bool,
+    ) {
+        let Trajectories { program, episodes, .. } = *self;
+        let all = program.outcomes.iter().zip(&episodes.outcomes);
+        for (of, own) in all.filter(|(of, _)| of.followed && of.ahead == ahead) {
+            let read = |read: Option<(Variable, usize)>| {
+                read.map(|(variable, time)| Read { variable, time, scaled: None })
+            };
+            let inputs = paths.all(tape, of.density.inputs.reads_at(t).map(read), t);
+            let activations = (&own.network, rows.clone());
+            let (network, parameters) = (&of.density.network, self.parameters);
+            let roots = tape.network_through(network, parameters, activations, &inputs);
+            let drawn = of.density.family.follow(tape, &roots, &own.draws.reals[rows.clone()]);
+            paths.keep(of.variable, (t, t), drawn.value);
+        }
+    }
+
+    /// The scores of the rewards that kernels draw at `t`.
+    fn weigh_outcomes(
+        &self,
+        tape: &mut Tape<E>,
+        paths: &mut Paths<E>,
+        (t, rows): (usize, &Range<usize>),
+        weighted: &mut Weighted<E>,
+    ) {
+        let Trajectories { program, episodes, .. } = *self;
+        for (of, drawn) in program.scored.iter().zip(&episodes.scored) {
+            if of.density.is_of_outcome() {
+                let at = (&of.density, drawn, rows.clone());
+                let log_prob = Self::log_density(tape, (paths, self.parameters), at, t);
+                weighted.push((log_prob, self.scored(of.credit, rows.clone())));
+            }
+        }
     }
 
     /// The observation of a state that moves: what it is made of noise, or its score.

@@ -24,7 +24,7 @@ pub(super) struct Paths<'a, E: Float> {
     /// What normalises, among others.
     parameters: &'a [E],
     /// What kernels imagined at the present step, by simulation.
-    pub simulated: Vec<Matrix<E>>,
+    pub simulated: Vec<Option<Matrix<E>>>,
     of: Vec<(Variable, Vec<Option<Drawn<E>>>)>,
 }
 

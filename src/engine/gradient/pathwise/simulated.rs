@@ -4,7 +4,7 @@
 
 use super::paths::{Paths, Read};
 use super::{AtStep, Trajectories, Weighted, part};
-use crate::engine::episode::variable::Variable;
+use crate::engine::episode::variable::{Variable, When};
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
 use crate::engine::program::simulation::{Drawer, Made, Simulator, Source};
@@ -16,20 +16,21 @@ use crate::plan::Beside;
 type Imagined<E> = Option<Matrix<E>>;
 
 impl<E: Number> Trajectories<'_, E> {
-    /// Keeps the columns of all rollouts at `t`, and puts the scores of their finite draws on the
-    /// tape.
+    /// Keeps the columns of the rollouts at `t` that start once `after` of its draws are made, and
+    /// puts the scores of their finite draws on the tape.
     pub(super) fn weigh_simulations(
         &self,
         tape: &mut Tape<E>,
         (paths, standing): (&mut Paths<E>, &Option<Parameters<E>>),
-        at: &AtStep,
+        (at, after): (&AtStep, usize),
         weighted: &mut Weighted<E>,
     ) {
         let Some(standing) = standing else { return };
-        paths.simulated.clear();
-        for (number, simulator) in self.program.simulators.iter().enumerate() {
+        paths.simulated.resize(self.program.simulators.len(), None);
+        let all = self.program.simulators.iter().enumerate();
+        for (number, simulator) in all.filter(|(_, simulator)| simulator.after == after) {
             let columns = self.simulate(tape, (paths, standing), (number, simulator, at), weighted);
-            paths.simulated.push(columns);
+            paths.simulated[number] = Some(columns);
         }
     }
 
@@ -41,7 +42,9 @@ impl<E: Number> Trajectories<'_, E> {
         weighted: &mut Weighted<E>,
     ) -> Matrix<E> {
         let (t, rows) = (at.0, at.1.len());
-        let read = Read { variable: Variable::State, time: t, scaled: None };
+        let (variable, when) = of.start.unwrap_or((Variable::State, When::After(0)));
+        let time = usize::try_from(when.from(t)).unwrap_or(0);
+        let read = Read { variable, time, scaled: None };
         let mut state = paths.read(tape, &read, t);
         let mut parts: Vec<(usize, Imagined<E>)> = Vec::with_capacity(2 * of.steps);
         let (of_state, of_action) = of.columns();

@@ -41,7 +41,8 @@ impl<E: Number> Rollout<E> {
         random: &mut Xoshiro256PlusPlus,
     ) -> Option<Drawn> {
         self.batch.show(&program.world, shown, t);
-        let keep = if program.acting.traced.is_empty() { Keep::Nothing } else { Keep::Rows };
+        let reads_past = !program.acting.traced.is_empty() || program.imagines_elsewhere();
+        let keep = if reads_past { Keep::Rows } else { Keep::Nothing };
         let rows = self.decide(program, point, random, t, (choice, keep))?;
         let row = rows.start;
         let Rollout { episodes: Episodes { draws, trace, .. }, feeds, work, .. } = self;

@@ -9,6 +9,7 @@ mod absorbed;
 mod acted;
 mod collected;
 mod drawn;
+mod outcomes;
 mod prior;
 mod whole;
 
@@ -23,11 +24,10 @@ use crate::engine::numeric::number::Number;
 use crate::engine::numeric::stream::generator;
 use crate::engine::program::binding::Feeds;
 use crate::engine::program::compiled::CompiledProgram;
-use crate::engine::program::density::Density;
 use crate::engine::program::expressions;
-use crate::engine::program::gain::{Gain, GainRows, Transitions};
+use crate::engine::program::gain::{GainRows, Transitions};
+use crate::engine::program::outcome::Stage;
 use crate::engine::program::point::{Frozen, Point};
-use crate::engine::program::whole::Whole;
 use crate::engine::sample::tally::Tally;
 use crate::world::{Actions, Batch, World};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -45,6 +45,8 @@ pub(in crate::engine) struct Rollout<E> {
     /// Those of the last run.
     pub episodes: Episodes<E>,
     batch: Batch<E>,
+    /// Of the environment from outside that starts what a model imagines.
+    starter: Option<Batch<E>>,
     gains: Vec<GainRows<E>>,
     /// What is drawn, where that is not sampled.
     pub listed: Option<Listed>,
@@ -84,6 +86,7 @@ impl<E: Number> Rollout<E> {
         Rollout {
             episodes: Episodes::new(program, trajectories),
             batch: Batch::new(&program.world, trajectories),
+            starter: program.starter.as_ref().map(|world| Batch::new(world, trajectories)),
             gains: program.gains.iter().map(|_| GainRows::default()).collect(),
             listed: None,
             tally: None,
@@ -182,8 +185,17 @@ impl<E: Number> Rollout<E> {
                 self.batch.begin(&program.world, first, &mut random);
                 see(listed, (&program.world, &mut self.batch), 1);
             }
-            (None, None) => self.batch.reset(&program.world, &mut random),
+            (None, None) => match (&program.starter, &mut self.starter) {
+                (Some(world), Some(starter)) => {
+                    starter.reset(world, &mut random);
+                    let values = starter.state_columns(world).unwrap_or(&[]);
+                    let first = Actions::Columns { values, stride: starter.rows() };
+                    self.batch.begin(&program.world, first, &mut random);
+                }
+                _ => self.batch.reset(&program.world, &mut random),
+            },
             (None, Some((at, start))) => {
+                self.draw_before_start(program, point.present, &mut random);
                 let on = (&program.world, &mut self.batch);
                 start.begin(
                     on,
@@ -229,7 +241,8 @@ impl<E: Number> Rollout<E> {
     /// Keeps what an environment from outside could not do: start, or make step `t`. A row whose
     /// step cannot be used has not moved.
     fn hold_outside(&mut self, program: &CompiledProgram<E>, t: Option<usize>) {
-        if let (Some(trouble), None) = (self.batch.trouble(), &self.fault) {
+        let starter = self.starter.as_ref().and_then(Batch::trouble);
+        if let (Some(trouble), None) = (self.batch.trouble().or(starter), &self.fault) {
             let row = trouble.row;
             let is_of_row = trouble.cause.is_none() && t.is_some();
             self.fault = Some(Fault {
@@ -310,14 +323,9 @@ impl<E: Number> Rollout<E> {
         }
         self.read_earlier((program, binding, point.present), t, live);
         let is_kept = keep == Keep::Rows && program.imagines_through();
-        self.episodes.simulated.draw(
-            &program.simulators,
-            point,
-            (&program.world, &self.batch),
-            is_kept.then_some(first),
-            &mut self.feeds.simulated,
-        );
-        let broken = self.draw_step(program, point, binding, random, rows.clone(), (t, choice));
+        let kept = is_kept.then_some(first);
+        let broken =
+            self.draw_step(program, point, binding, random, (rows.clone(), kept), (t, choice));
         if self.is_broken(broken, Arose::Kernel, t) {
             return None;
         }
@@ -361,6 +369,15 @@ impl<E: Number> Rollout<E> {
                 expressions.read_before(&program.world, batch, live, values)
             });
         }
+        if program.keeps_ledger() && keep == Keep::Rows {
+            for (at, _) in program.draws.iter().enumerate().filter(|(_, of)| of.width > 0) {
+                self.episodes.trace.record_drawn(at, &self.feeds.drawn[at].columns, live);
+            }
+        }
+        let drawn = self.draw_outcomes(program, point, (t, &rows), random, Stage::Ahead);
+        if self.is_broken(drawn, Arose::Kernel, t) {
+            return;
+        }
         if let Some((_, of)) =
             program.imagination(false).filter(|(_, of)| !of.binding.traced.is_empty())
         {
@@ -382,7 +399,14 @@ impl<E: Number> Rollout<E> {
             (Some(listed), _) => {
                 let mut next = Vec::with_capacity(live);
                 listed.read_states(t + 1, &origin[..live], &mut next);
-                batch.follow(&program.world, done, (Actions::Numbers(&next), &[]), random);
+                // of what is told beside the states only ends are listed
+                let mut states = program.plan.states.iter();
+                let told = match states.any(|of| !of.outcomes.is_empty()) {
+                    true => listed.ends(t, &origin[..live]),
+                    false => Vec::new(),
+                };
+                let next = (Actions::Numbers(&next), &told[..]);
+                batch.follow(&program.world, done, next, random);
                 see(listed, (&program.world, batch), t + 1);
             }
             (None, None) => batch.step(&program.world, done, random),
@@ -417,15 +441,16 @@ impl<E: Number> Rollout<E> {
                 &self.batch,
                 &self.work.origin[..live],
             );
-            for (at, _) in program.draws.iter().enumerate().filter(|(_, of)| of.width > 0) {
-                self.episodes.trace.record_drawn(at, &self.feeds.drawn[at].columns, live);
-            }
-            if program.collects
-                || program.densities.iter().any(Density::knows_outcomes)
-                || program.gains.iter().any(Gain::is_of_outcome)
-                || program.valued_whole().any(Whole::reads_rewards)
-            {
-                self.episodes.trace.record_outcomes(&program.seen(), &self.batch, live);
+            let records = program.records_outcomes();
+            for stage in [Stage::Made, Stage::Behind] {
+                let drawn = self.draw_outcomes(program, point, (t, &rows), random, stage);
+                if self.is_broken(drawn, Arose::Kernel, t) {
+                    return;
+                }
+                if records && (stage == Stage::Made || !program.outcomes.is_empty()) {
+                    let at = (first, live);
+                    self.episodes.trace.record_outcomes(&program.seen(), &self.batch, at);
+                }
             }
         }
         program.exponents.read_after(&program.world, &self.batch, live, &mut self.exponents);
