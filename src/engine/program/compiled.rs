@@ -89,6 +89,8 @@ pub(in crate::engine) struct Term {
     pub credit: Credit,
     /// By draw.
     pub credits: Vec<Option<Credited>>,
+    /// The most steps that a draw's credit begins after it.
+    pub delay: usize,
     /// Credit counts what a step gives beyond an absorbed one: the exponent reads rewards and gains
     /// alone, so that what an absorbed step gives is the same at every step, whatever is drawn, and
     /// has no covariance with any score.
@@ -241,6 +243,7 @@ impl<'a, E: Number> CompiledProgram<'a, E> {
                 to,
                 credit,
                 credits: term.credit.clone(),
+                delay: term.credit.iter().flatten().map(delay_of).max().unwrap_or(0),
                 relative,
                 pathwise,
             });
@@ -480,6 +483,13 @@ impl<E: Number> CompiledProgram<'_, E> {
         }
         frozen.values = values.to_vec();
         frozen
+    }
+}
+
+fn delay_of(credited: &Credited) -> usize {
+    match credited {
+        Credited::From(offset) => usize::try_from(*offset).unwrap_or(0),
+        Credited::All => 0,
     }
 }
 

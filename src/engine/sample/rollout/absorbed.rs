@@ -4,7 +4,7 @@ use super::Rollout;
 use crate::engine::episode::values::Values;
 use crate::engine::numeric::float::Float;
 use crate::engine::numeric::number::Number;
-use crate::engine::program::compiled::{CompiledProgram, Source};
+use crate::engine::program::compiled::{CompiledProgram, Source, Term};
 use crate::engine::sample::episodes::Episodes;
 use crate::engine::sample::fault::{self, Arose, Fault};
 
@@ -41,13 +41,18 @@ impl<E: Number> Rollout<E> {
         expressions.read_absorbed(&program.world, &self.batch, ended.end, &mut self.exponents);
         let discount = program.plan.settings.discount;
         let undiscounted = last.max(1);
+        // one draw a step is credited with all that its ledger would have, live or absorbed
+        let delay_of = |term: &Term| if program.keeps_ledger() { term.delay } else { 0 };
+        let delay = program.terms.iter().map(delay_of).max().unwrap_or(0);
         let mut t = last + 1;
         while t <= program.horizon {
             let is_first = t == last + 1;
             self.read_drawn_after(program, last, ended.end, is_first);
             // all steps to come are one where the exponents do not read the time, nor what was
-            // drawn in a step that was live
-            let alone = expressions.reads_time || is_first && expressions.reads_last_draws();
+            // drawn in a step that was live, nor are too near to some draws to be their credit
+            let alone = expressions.reads_time
+                || is_first && expressions.reads_last_draws()
+                || t - last < delay;
             let until = if alone { t } else { program.horizon };
             expressions.run(t, ended.clone(), &mut self.exponents);
             for (k, term) in program.terms.iter().enumerate() {
@@ -79,9 +84,9 @@ impl<E: Number> Rollout<E> {
                     self.episodes.totals.terms[k] += value * count;
                     self.episodes.totals.bound[trajectory as usize] += value * count;
                     let credited = term.credits.iter().any(Option::is_some);
-                    if is_first && expressions.reads_last_draws() {
-                        // it reads a draw of the last live step: whose credit it is depends on how
-                        // far it looks
+                    if is_first && expressions.reads_last_draws() || t - last < delay_of(term) {
+                        // it reads a draw of the last live step, or that moves only what comes
+                        // later: whose credit it is depends on how far it looks
                         let beyond = E::of(value) - E::of(term.sign) * self.absorbed[k];
                         self.episodes.ledger.add(k, t, trajectory, beyond);
                     } else if credited && !term.relative {
