@@ -412,7 +412,7 @@ fn without_score(
 }
 
 /// A kernel's read of what `draw` draws in the same step, if only at `t = 1`.
-fn reads_now(read: &Read, draw: &Draw) -> bool {
+pub(super) fn reads_now(read: &Read, draw: &Draw) -> bool {
     match *read {
         Read::Variable(of) | Read::First(of) | Read::Window(of, _, 0) => of == draw.variable,
         _ => false,

@@ -1,7 +1,7 @@
 //! What `options = enumerate` can sum over: the pairs of an option's values at neighbouring steps.
 
 use super::Plan;
-use super::draw::Draw;
+use super::draw::{Draw, Outcome, StateDraw};
 use super::read::Read;
 use super::settings::Settings;
 use super::term::{ComparedWith, Density, Extent, Quantity, Subject, Term};
@@ -26,6 +26,7 @@ pub fn against_enumeration(
     model: &Model,
     settings: &Settings,
     (draws, terms): (&[Draw], &[Term]),
+    (states, outcomes): (&[StateDraw], &[Outcome]),
     (moves_model, unserved): (bool, usize),
 ) -> Option<String> {
     let (last, before) = draws.split_last()?;
@@ -49,6 +50,10 @@ pub fn against_enumeration(
         [_] if !settings.kl_to_go || settings.discount < 1.0 || !settings.critics.is_empty() => {
             "goes with whole credit: without `kl_to_go = false`, `discount`, `lambda`, \
              `n_step` and `average_return`"
+        }
+        [option] if reads_option(option, states, outcomes) => {
+            "sums over the options that could have led to the drawn actions, and here a kernel \
+             that draws states, rewards or the end reads the option, too"
         }
         [option] if !last.head.is_finite() || !option.head.is_finite() => {
             "sums over finite values, and here a draw is real"
@@ -116,6 +121,13 @@ pub fn against_exponents(
          the exponent of `{}` connects steps that are farther apart",
         found.name
     ))
+}
+
+/// Whether what is drawn in the environment's place reads the option.
+fn reads_option(option: &Draw, states: &[StateDraw], outcomes: &[Outcome]) -> bool {
+    let of_states = states.iter().flat_map(|of| &of.draw.reads);
+    let mut reads = of_states.chain(outcomes.iter().flat_map(|of| &of.reads));
+    reads.any(|read| read.variable() == Some(option.variable))
 }
 
 /// Marks the exponents that read the option to be valued when trajectories are whole: at every

@@ -153,7 +153,8 @@ fn unbiased(plain: &Plan) -> Vec<Alternative> {
     let moves_states = plain.states.iter().any(StateDraw::is_scored)
         || plain.outcomes.iter().any(|outcome| outcome.is_scored);
     let of = (&plain.draws[..], &plain.terms[..]);
-    let against = against_enumeration(&plain.model, &plain.settings, of, (moves_states, 0))
+    let states = (&plain.states[..], &plain.outcomes[..]);
+    let against = against_enumeration(&plain.model, &plain.settings, of, states, (moves_states, 0))
         .or_else(|| {
             let on = (&plain.graph, &plain.model.inputs[..]);
             against_exponents(&plain.model, on, &plain.draws, &plain.terms)

@@ -457,6 +457,7 @@ fn assemble(
             model,
             &settings,
             (&draws, &terms),
+            (&states, &outcomes),
             (moves_states, unserved),
         )
         .or_else(|| {
@@ -547,6 +548,16 @@ impl Plan {
     /// The draw of a step that no other one of it reads.
     pub fn last_draw(&self) -> &Draw {
         self.draws.last().expect("plan: a step draws an action")
+    }
+
+    /// What is made before the first step, whose reads of `t = 1` are of that step.
+    pub fn made_first(&self, draw: &Draw) -> Draw {
+        let is_once = |of| self.draws.iter().any(|draw| draw.variable == of && draw.once);
+        let now = |read: &Read| match *read {
+            Read::First(of) if !is_once(of) => Read::Variable(of),
+            other => other,
+        };
+        Draw { reads: draw.reads.iter().map(now).collect(), ..draw.clone() }
     }
 
     /// The first state, where a learned kernel draws it.

@@ -54,7 +54,7 @@ pub(super) fn outcomes(
             Read::Step(_, offset) | Read::Window(_, _, offset) | Read::Past(_, offset) => {
                 offset <= 0
             }
-            Read::Reward(_, Index::Step(0)) => {
+            Read::Reward(_, Index::Step(0) | Index::First) => {
                 ordered.iter().any(|other| other.ahead && reads_outcome(read, other))
             }
             _ => true,
@@ -68,13 +68,24 @@ pub(super) fn outcomes(
         }
         ordered.push(outcome);
     }
+    for StateDraw { draw, .. } in states.iter().filter(|of| !of.draw.once) {
+        let late = ordered.iter().filter(|outcome| !outcome.ahead);
+        if late.clone().any(|outcome| draw.reads.iter().any(|read| reads_outcome(read, outcome))) {
+            let kernel = &model.kernel(draw.kernel).name;
+            let message = format!(
+                "`{kernel}` draws the next state and reads a reward that is drawn when that is \
+                 there"
+            );
+            return Err(vec![refused(bound.factor(draw.factor).span, message)]);
+        }
+    }
     Ok(ordered)
 }
 
 /// A kernel's read of a reward of the same step that `outcome` draws.
 fn reads_outcome(read: &Read, outcome: &Outcome) -> bool {
     match (*read, outcome.of) {
-        (Read::Reward(read, Index::Step(0)), Subject::Reward(of)) => read == of,
+        (Read::Reward(read, Index::Step(0) | Index::First), Subject::Reward(of)) => read == of,
         _ => false,
     }
 }

@@ -2,7 +2,7 @@
 //! which draws it credits; what is not run is refused.
 
 use super::classifier::Classifier;
-use super::draw::{Draw, StateDraw, is_there, kernel_head, lead};
+use super::draw::{Draw, StateDraw, is_there, kernel_head, lead, reads_now};
 use super::in_place::InPlace;
 use super::parts::{Part, of_values, parts, predicts};
 use super::read::Version;
@@ -576,7 +576,14 @@ impl Planner<'_> {
     fn in_closed_form(&self, p: FactorRef, q: FactorRef) -> Option<usize> {
         let at = self.step_draw(q)?;
         let is_alike = !self.sums && self.is_like(p, &self.draws[at].0) && self.is_of_step(p);
-        is_alike.then_some(at)
+        // what is drawn behind it is not there where its network runs
+        let factor = self.bound.factor(p);
+        let behind = &self.draws[at..self.of_step];
+        let reads_behind = |read: &Read| behind.iter().any(|(draw, _)| reads_now(read, draw));
+        let is_there = learned(&factor.kernel).is_none()
+            || reads(self.model, &factor.arguments, factor.span, "it")
+                .is_ok_and(|reads| !reads.iter().any(reads_behind));
+        (is_alike && is_there).then_some(at)
     }
 
     fn is_like(&self, p: FactorRef, draw: &Draw) -> bool {
@@ -588,6 +595,14 @@ impl Planner<'_> {
             KernelRef::InPlace(distribution) => {
                 let domain = &self.model.variable(*variable).domain;
                 prior::numbers(&mut self.model.graph.clone(), distribution, domain, head).is_ok()
+            }
+            // what a kernel imagines is told where it acts, and there alone
+            KernelRef::Learned(kernel) | KernelRef::Previous(kernel)
+                if !self.model.simulations_of(*kernel).is_empty()
+                    && !reads(self.model, &factor.arguments, factor.span, "it")
+                        .is_ok_and(|reads| reads == draw.reads) =>
+            {
+                false
             }
             KernelRef::Learned(kernel) | KernelRef::Previous(kernel) => {
                 kernel_head(self.model, *kernel, *variable).is_ok_and(|other| other.is_like(head))

@@ -276,12 +276,15 @@ impl<'a, E: Number> CompiledProgram<'a, E> {
             states: plan
                 .states
                 .iter()
-                .map(|of| Imagination::new(plan, of))
+                .map(|of| match of.draw.once {
+                    true => Imagination::of(plan, &plan.made_first(&of.draw), &of.outcomes),
+                    false => Imagination::new(plan, of),
+                })
                 .collect::<Result<_, _>>()?,
             before_start: plan
                 .before_start()
                 .into_iter()
-                .map(|at| Ok((at, Imagination::of(plan, &plan.draws[at], &[])?)))
+                .map(|at| Ok((at, Imagination::of(plan, &plan.made_first(&plan.draws[at]), &[])?)))
                 .collect::<Result<_, EngineError>>()?,
             outcomes: Outcome::all(plan)?,
             scored: Scored::all(plan)?,

@@ -681,3 +681,17 @@ fn options_are_summed_out_beside_any_prior_of_the_action() {
     assert_eq!(seen.summed, 10);
     assert!(seen.by_oracle > 0);
 }
+
+/// A prior that reads what its step draws behind it is compared at what was drawn: a divergence in
+/// closed form would read what is not there yet.
+#[test]
+fn a_prior_may_read_what_its_step_draws_later() {
+    let kernels = "kernel pi(a | s) = Categorical(logits = table(s))
+         kernel pick(o | s) = Categorical(logits = table(s))
+         kernel habit(o | s, a) = Categorical(logits = table(s, a))";
+    let mut seen = Seen::default();
+    let draws = ("pick(s[t])", "pi(s[t])");
+    let rest = each(kernels, "o[t] ~ habit(s[t], a[t]);", "", draws, "");
+    assert_unbiased("habit(s[t], a[t])", &chain(3, "end when s[t] == 2", &rest), &SIZES, &mut seen);
+    assert_eq!(seen.by_oracle, SIZES.len());
+}

@@ -196,6 +196,11 @@ impl<E: Number> Rollout<E> {
             },
             (None, Some((at, start))) => {
                 self.draw_before_start(program, point.present, &mut random);
+                if !start.binding.traced.is_empty() {
+                    let all = self.work.origin.len();
+                    self.work.origin.iter_mut().zip(0..).for_each(|(origin, row)| *origin = row);
+                    self.read_earlier((program, &start.binding, point.present), 1, all);
+                }
                 let on = (&program.world, &mut self.batch);
                 start.begin(
                     on,

@@ -24,7 +24,12 @@ impl<E: Number> Rollout<E> {
         let live = rows.len();
         for (number, of) in program.draws.iter().enumerate() {
             // what a kernel of the last round reads of earlier steps
-            if let KlReference::Previous(binding) = &of.reference
+            let earlier = match &of.reference {
+                KlReference::Previous(binding) => Some(binding),
+                KlReference::Itself => Some(&program.acting),
+                KlReference::None | KlReference::Present | KlReference::Expressions(_) => None,
+            };
+            if let Some(binding) = earlier
                 && !binding.traced.is_empty()
             {
                 let parameters = point.previous.unwrap_or(point.present);
