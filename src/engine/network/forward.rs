@@ -30,7 +30,6 @@ pub const BLOCK: usize = 128;
 pub struct Activations<E> {
     columns: Vec<Vec<u32>>,
     slots: Vec<Vec<E>>,
-    /// One for each load.
     /// Of columns, then of loads.
     workspaces: Vec<Workspace<E>>,
 }
@@ -229,8 +228,8 @@ impl NetworkPlan {
         let mut start = rows.start;
         while start < rows.end {
             let block = start..rows.end.min(start + BLOCK);
-            for (step, &program) in self.steps.iter().zip(&self.stages.steps) {
-                if pass.is_none_or(|pass| pass == program) {
+            for (step, &stage) in self.steps.iter().zip(&self.stages.steps) {
+                if pass.is_none_or(|pass| pass == stage) {
                     self.step(step, parameters, block.clone(), activations);
                 }
             }
@@ -254,23 +253,23 @@ impl NetworkPlan {
             self.inputs.len(),
             "forward: one input for each that the plan asks for"
         );
-        let is_due = |program: usize| pass.is_none_or(|pass| pass == program);
+        let is_due = |stage: usize| pass.is_none_or(|pass| pass == stage);
         let (of_columns, of_loads) = activations.workspaces.split_at_mut(self.columns.len());
-        for (((column, out), work), &program) in self
+        for (((column, out), work), &stage) in self
             .columns
             .iter()
             .zip(&mut activations.columns)
             .zip(of_columns)
             .zip(&self.stages.columns)
         {
-            if is_due(program) {
+            if is_due(stage) {
                 load_column(column, inputs, &mut out[rows.clone()], work);
             }
         }
-        for (((load, slot), work), &program) in
+        for (((load, slot), work), &stage) in
             self.loads.iter().zip(of_loads).zip(&self.stages.loads)
         {
-            if !is_due(program) {
+            if !is_due(stage) {
                 continue;
             }
             let width = self.width_of(*slot);
