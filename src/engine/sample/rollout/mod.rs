@@ -7,6 +7,7 @@
 
 mod absorbed;
 mod acted;
+mod before_start;
 mod collected;
 mod drawn;
 mod outcomes;

@@ -1,8 +1,6 @@
-//! What is drawn apart from the draws of a step: rewards and ends in factors of their own, and what
-//! first states read.
+//! What is drawn apart from the draws of a step: rewards and ends in factors of their own.
 
 use super::Rollout;
-use crate::engine::episode::values::Values;
 use crate::engine::episode::variable::Variable;
 use crate::engine::numeric::number::Number;
 use crate::engine::program::compiled::CompiledProgram;
@@ -10,7 +8,6 @@ use crate::engine::program::outcome::Stage;
 use crate::engine::program::point::Point;
 use crate::engine::program::points::EpisodeView;
 use crate::engine::sample::episodes::Episodes;
-use crate::engine::sample::fault::Arose;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use std::ops::Range;
 
@@ -63,34 +60,5 @@ impl<E: Number> Rollout<E> {
             }
         }
         None
-    }
-
-    /// Draws what the first states read.
-    pub(in crate::engine) fn draw_before_start(
-        &mut self,
-        program: &CompiledProgram<E>,
-        parameters: &[E],
-        random: &mut Xoshiro256PlusPlus,
-    ) {
-        let all = self.size();
-        if program.before_start.is_empty() {
-            return;
-        }
-        self.work.origin.iter_mut().zip(0..).for_each(|(origin, row)| *origin = row);
-        let Rollout { episodes, feeds, work, .. } = self;
-        let last = program.draws.iter().zip(&episodes.draws).zip(&mut feeds.last);
-        last.for_each(|((of, drawn), last)| drawn.read_last(of, 1, &work.origin, last));
-        for (number, (draw, of)) in program.before_start.iter().enumerate() {
-            self.read_earlier((program, &of.binding, parameters), 1, all);
-            let Rollout { episodes, batch, feeds, .. } = self;
-            let own = &mut episodes.before_start[number];
-            let mut values = Values::default();
-            let into = (&mut *own, &mut values);
-            of.precede((&program.world, batch), parameters, feeds, into, random);
-            feeds.first[*draw].clone_from(&values);
-            feeds.drawn[*draw] = values;
-            let broken = own.broken.take();
-            self.is_broken(broken, Arose::Kernel, 1);
-        }
     }
 }
