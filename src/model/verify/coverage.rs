@@ -26,10 +26,11 @@ pub fn faults(model: &Model, bound: &Bound) -> Vec<Diagnostic> {
     for factor in &bound.posterior {
         for target in &factor.targets {
             match *target {
+                // beside a state they are compared with what the environment makes of that
                 Target::Variable {
                     variable: TargetVariable::Reward(..) | TargetVariable::End,
                     ..
-                } => {}
+                } if factor.targets.iter().any(is_variable) => {}
                 Target::Variable { variable, index } => {
                     let covers = covers.get(&variable).map_or(&[][..], Vec::as_slice);
                     let missing = no_factor(model, bound, factor, variable, index, covers);
@@ -52,6 +53,10 @@ pub fn faults(model: &Model, bound: &Bound) -> Vec<Diagnostic> {
         }
     }
     found
+}
+
+fn is_variable(target: &Target) -> bool {
+    matches!(target, Target::Variable { variable: TargetVariable::Variable(_), .. })
 }
 
 fn covers(model: &Model, bound: &Bound) -> BTreeMap<TargetVariable, Vec<Cover>> {
