@@ -553,7 +553,10 @@ fn rewarded(
         }
         read.extend(density.reads.iter().filter_map(reward_of));
     }
-    read.extend(of_priors.flatten().filter_map(reward_of));
+    let of_draws = on.all().map(|draw| &draw.reads);
+    let of_outcomes = on.outcomes().map(|outcome| &outcome.reads);
+    let of_factors = of_priors.chain(of_draws).chain(of_outcomes);
+    read.extend(of_factors.flatten().filter_map(reward_of));
     let environment = on.model.environment(on.environment);
     let (mut found, mut errors) = (Vec::new(), Vec::new());
     for at in read {

@@ -57,9 +57,7 @@ impl Variable {
     pub fn is_followed(self, plan: &Plan) -> bool {
         let paths = &plan.paths;
         if let Variable::Reward(reward) = self {
-            let mut told = plan.states.iter().flat_map(|of| &of.outcomes);
-            let is_told = told.any(|outcome| outcome.of == Subject::Reward(reward));
-            return is_told && !paths.followed.is_empty()
+            return paths.rewards.contains(&reward)
                 || paths.of_rewards.iter().any(|slope| slope.at == reward);
         }
         paths.followed.iter().any(|&variable| Variable::of(plan, variable) == Some(self))

@@ -287,3 +287,75 @@ fn a_start_that_reads_is_followed_with_what_it_reads() {
     let found = compare(&plan, &by_scores, (3, 1)).unwrap();
     assert!(found.holds() && found.components >= 8, "{found:?}");
 }
+
+/// A state that is drawn with a reward by a mixture keeps its score beside a start that is followed,
+/// and so does a reward of its own; what reads a reward moves with it.
+#[test]
+fn each_factor_is_followed_or_scored_by_itself() {
+    let start = "kernel start(s) = Normal(mean = linear(1), sd = 0.6)
+                 kernel pi(a | s) = Categorical(logits = linear(s))";
+    let blended = (
+        "kernel world(s', r | s, a) = {
+           s: Mixture(0.4: Normal(mean = linear(s, a), sd = 0.5), 0.6: Normal(mean = s, sd = 0.3)),
+           r: Normal(mean = linear(s, a), sd = 0.4)
+         }",
+        "s[t+1], r[t] ~ world(s[t], a[t])",
+        "-0.3 * (r[t] - 1) ^ 2 - 0.1 * s[t] ^ 2",
+    );
+    let told = (
+        "kernel pay(r | s, a) = Normal(mean = linear(s, a), sd = 0.3)
+         kernel world(s' | s, a, r) = Normal(mean = s + 3 * r + linear(a), sd = 0.5)",
+        "r[t] ~ pay(s[t], a[t]); s[t+1] ~ world(s[t], a[t], r[t])",
+        "-0.1 * (s[t+1] - 1) ^ 2",
+    );
+    let computed = (
+        "kernel world(s' | s, a) = Normal(mean = s + linear(s, a), sd = 0.5)
+         kernel pay(r | q, a) = Normal(mean = 2 * q + linear(a), sd = 0.3)",
+        "s[t+1] ~ world(s[t], a[t]); r[t] ~ pay(q[t], a[t])",
+        "-0.1 * (r[t] - 1) ^ 2",
+    );
+    for (kernels, step, likelihood) in [blended, told, computed] {
+        let text = |infer: &str| {
+            started(&format!("{start}\n{kernels}"), ["", "s[1] ~ start()", step], likelihood, infer)
+        };
+        assert_agrees(text, step);
+    }
+}
+
+/// A line whose starts are drawn, too, of what is the same in the prior.
+fn started(
+    kernels: &str,
+    [option, start, step]: [&str; 3],
+    likelihood: &str,
+    infer: &str,
+) -> String {
+    let policy = if option.is_empty() { "pi(s[t])" } else { "pi(s[t], o[1])" };
+    let option = if option.is_empty() { String::new() } else { format!("{option};") };
+    format!(
+        "model started
+         horizon T = 2
+         environment line {{
+           state  s : real
+           action a : {{ left, right }}
+           reward r in [-2, 2]
+           reward q in [-9, 9]
+           s[1]   ~ Normal(mean = 0, sd = 1)
+           s[t+1] ~ Normal(mean = s[t] + a[t], sd = 0.5)
+           r[t]   = -1
+           q[t]   = s[t+1] - 0.5 * s[t]
+         }}
+         {kernels}
+         prior      {{ {option} {start}; a[t] ~ Uniform; {step} }}
+         likelihood {{ R[t] ~ exp({likelihood}) }}
+         posterior  {{ {option} {start}; a[t] ~ {policy}; {step} }}
+         infer      {{ trajectories = 16; threads = 1; precision = f64; {infer} }}"
+    )
+}
+
+/// Gradients through draws have the mean of those by scores.
+fn assert_agrees(text: impl Fn(&str) -> String, what: &str) {
+    let (plan, by_scores) = (planned(&text("estimator = pathwise")), planned(&text("")));
+    assert!(plan.is_pathwise() && !by_scores.is_pathwise(), "{what}");
+    let found = compare(&plan, &by_scores, (3, 1)).unwrap();
+    assert!(found.holds() && found.components >= 8, "{what}: {found:?}");
+}

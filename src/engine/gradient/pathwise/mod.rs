@@ -89,7 +89,6 @@ impl<E: Number> Trajectories<'_, E> {
             self.weigh_simulations(tape, (&mut paths, &standing), (&at, 0), weighted);
             self.weigh_draws(tape, (&mut paths, &standing), &at, weighted);
             self.weigh_model(tape, &mut paths, &at, weighted);
-            self.follow_rewards(tape, &mut paths, &at);
             self.weigh_expressions(tape, &mut paths, &at);
             self.weigh_ratios(tape, &mut paths, &at, weighted);
         }
@@ -389,7 +388,9 @@ impl<E: Number> Trajectories<'_, E> {
         let inputs = Self::inputs(tape, paths, &imagination.binding, *t);
         let (of, drawn) = (imagination, &episodes.states[at]);
         let family = &of.family;
-        if !self.follows(Variable::State) || !family.has_path() {
+        // of the state's factors one may be followed, and another keep its score
+        let factor = program.plan.states[at].draw.factor;
+        if !program.plan.follows(factor) {
             let activations = (&drawn.network, rows.clone());
             let roots =
                 tape.network_through(&of.binding.network, self.parameters, activations, &inputs);
@@ -400,6 +401,7 @@ impl<E: Number> Trajectories<'_, E> {
                 let log_prob = family.log_density(tape, roots, &[], &drawn);
                 weighted.push((log_prob, self.scored(scored.credit, rows.clone())));
             }
+            self.follow_rewards(tape, paths, (t, rows));
             self.keep_outcomes(tape, paths, (*t, rows), false);
             self.weigh_outcomes(tape, paths, (*t, rows), weighted);
             return;
@@ -409,10 +411,9 @@ impl<E: Number> Trajectories<'_, E> {
             let drawn = family.follow(tape, &roots[places.clone()], &drawn.reals[rows.clone()]);
             paths.keep(*variable, (*t, *t), drawn.value);
         }
-        let factor = Some(program.plan.states[at].draw.factor);
         let (own, width) = (&roots[of.binding.draws[0].clone()], family.width());
         let reals = &drawn.drawn.reals[rows.start * width..rows.end * width];
-        self.weigh_own(tape, (factor, *t), (family, own, &next), reals, weighted);
+        self.weigh_own(tape, (Some(factor), *t), (family, own, &next), reals, weighted);
         let is_state = |of: &&Scored| !of.once && !of.density.is_of_outcome();
         if let Some(scored) = program.scored.iter().find(is_state)
             && let Some(log_prob) = family.log_choice(tape, own, reals)
@@ -420,6 +421,7 @@ impl<E: Number> Trajectories<'_, E> {
             weighted.push((log_prob, self.scored(scored.credit, rows.clone())));
         }
         paths.keep(Variable::State, (t + 1, *t), next.value);
+        self.follow_rewards(tape, paths, (t, rows));
         self.keep_outcomes(tape, paths, (*t, rows), false);
         self.weigh_outcomes(tape, paths, (*t, rows), weighted);
     }
@@ -551,7 +553,12 @@ impl<E: Number> Trajectories<'_, E> {
     }
 
     /// The environment's rewards that something reads, which move with their step.
-    fn follow_rewards(&self, tape: &mut Tape<E>, paths: &mut Paths<E>, (t, rows): &AtStep) {
+    fn follow_rewards(
+        &self,
+        tape: &mut Tape<E>,
+        paths: &mut Paths<E>,
+        (t, rows): (&usize, &Range<usize>),
+    ) {
         let Trajectories { through, episodes, .. } = *self;
         let of = &through.rewards.of;
         let rewards: BTreeSet<usize> = of.iter().map(|(reward, _)| *reward).collect();
