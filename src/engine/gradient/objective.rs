@@ -498,7 +498,9 @@ impl<E: Number> Sample<'_, E> {
         let binding = &program.learning;
         let mut tape = Tape::reusing(scratch);
         let mut weighted = Vec::new();
-        if weighing.aim != Aim::Baseline {
+        let through = self.episodes.filter(|_| program.is_pathwise());
+        // the gradient through draws has them with what they read
+        if weighing.aim != Aim::Baseline && through.is_none() {
             self.weigh_scored((program, true), (&mut tape, parameters), weighing, &mut weighted);
         }
         if rows == 0 {
@@ -508,7 +510,6 @@ impl<E: Number> Sample<'_, E> {
             }
             return told;
         }
-        let through = self.episodes.filter(|_| program.is_pathwise());
         // what goes through draws is on the tape step by step; the fit of a value is not a part of
         // it
         let is_needed = through.is_none() || binding.value.is_some() && weighing.aim != Aim::Policy;

@@ -288,8 +288,8 @@ fn a_start_that_reads_is_followed_with_what_it_reads() {
     assert!(found.holds() && found.components >= 8, "{found:?}");
 }
 
-/// A state that is drawn with a reward by a mixture keeps its score beside a start that is followed,
-/// and so does a reward of its own; what reads a reward moves with it.
+/// A state that a mixture draws with a reward keeps its score beside a start that is followed, and
+/// what reads a reward moves with it.
 #[test]
 fn each_factor_is_followed_or_scored_by_itself() {
     let start = "kernel start(s) = Normal(mean = linear(1), sd = 0.6)
@@ -319,6 +319,32 @@ fn each_factor_is_followed_or_scored_by_itself() {
             started(&format!("{start}\n{kernels}"), ["", "s[1] ~ start()", step], likelihood, infer)
         };
         assert_agrees(text, step);
+    }
+}
+
+/// What is drawn before the start, and is followed into it: through the part of a mixture that was
+/// taken, into the score of a start that keeps its own, and at the noise that the start has read.
+#[test]
+fn what_a_start_reads_is_followed_into_it_however_it_is_drawn() {
+    let world = "kernel world(s' | s, a) = Normal(mean = s + linear(s, a), sd = 0.5)
+                 kernel pi(a | s, o) = Categorical(logits = linear(s, o))";
+    let (normal, mixture) = (
+        "Normal(mean = linear(1), sd = 0.4)",
+        "Mixture(0.4: Normal(mean = linear(1), sd = 0.4), 0.6: Normal(mean = 1, sd = 0.3))",
+    );
+    let given = "Normal(mean = linear(o), sd = 0.3)";
+    let parts = "Mixture(0.4: Normal(mean = 2 * o, sd = 0.4), 0.6: Normal(mean = linear(o), sd = \
+                 0.3))";
+    for (pick, start) in [(mixture, given), (normal, parts)] {
+        let kernels = format!(
+            "option o : real
+             kernel pick(o) = {pick}
+             kernel start(s | o) = {start}
+             {world}"
+        );
+        let blocks = ["o[1] ~ pick()", "s[1] ~ start(o[1])", "s[t+1] ~ world(s[t], a[t])"];
+        let text = |infer: &str| started(&kernels, blocks, "-0.3 * (s[t+1] - 1) ^ 2", infer);
+        assert_agrees(text, pick);
     }
 }
 

@@ -58,18 +58,22 @@ impl<E: Number> Trajectories<'_, E> {
         let Trajectories { program, episodes, .. } = *self;
         let count = episodes.size();
         let mut paths = Paths::new(program.plan.settings.discount, self.parameters.values());
-        if let Some((at, start)) = program.imagination(true)
-            && start.family.is_smooth()
-            && self.follows(Variable::State)
-        {
-            // what it reads is followed here, and again where its step draws it
-            for ((draw, of), own) in program.before_start.iter().zip(&episodes.before_start) {
-                if self.follows(Variable::Drawn(*draw)) && of.family.is_smooth() {
-                    let inputs = Self::inputs(tape, &mut paths, &of.binding, 1);
-                    let drawn = self.draw(tape, (of, own), 0..count, &inputs).0;
-                    paths.keep(Variable::Drawn(*draw), (1, 1), drawn.value);
-                }
+        // what the start reads is followed here, and again where its step draws it
+        for ((draw, of), own) in program.before_start.iter().zip(&episodes.before_start) {
+            if program.plan.follows(program.plan.draws[*draw].factor) {
+                let inputs = Self::inputs(tape, &mut paths, &of.binding, 1);
+                let drawn = self.draw(tape, (of, own), 0..count, &inputs).0;
+                self.keep_drawn(&mut paths, (*draw, 1), &drawn.value);
             }
+        }
+        for (of, rows) in program.scored.iter().zip(&episodes.scored).filter(|(of, _)| of.once) {
+            let at = (&of.density, rows, 0..count);
+            let log_prob = Self::log_density(tape, (&mut paths, self.parameters), at, 1);
+            weighted.push((log_prob, self.scored(of.credit, 0..count)));
+        }
+        if let Some((at, start)) = program.imagination(true)
+            && program.plan.follows(program.plan.states[at].draw.factor)
+        {
             let inputs = Self::inputs(tape, &mut paths, &start.binding, 1);
             let drawn = &episodes.states[at];
             let (state, roots) = self.draw(tape, (start, drawn), 0..count, &inputs);
@@ -155,12 +159,7 @@ impl<E: Number> Trajectories<'_, E> {
             };
             let mut moves = false;
             if let Some(drawn) = drawn {
-                paths.keep(Variable::Drawn(number), (t, t), drawn.clone());
-                for (other, of) in program.draws.iter().enumerate() {
-                    if t == 1 && of.from > 1 && of.begins == Some(number) {
-                        paths.keep(Variable::Drawn(other), (1, 1), drawn.clone());
-                    }
-                }
+                self.keep_drawn(paths, (number, t), &drawn);
                 moves = true;
             }
             if program.simulators.iter().any(|of| of.after == number + 1) {
@@ -170,6 +169,16 @@ impl<E: Number> Trajectories<'_, E> {
             // what is drawn next reads it from a pass of its own
             if moves && number + 1 < program.draws.len() {
                 roots = self.decided(tape, paths, at);
+            }
+        }
+    }
+
+    /// Keeps what step `t` draws, which another draw may go on with.
+    fn keep_drawn(&self, paths: &mut Paths<E>, (number, t): (usize, usize), drawn: &Matrix<E>) {
+        paths.keep(Variable::Drawn(number), (t, t), drawn.clone());
+        for (other, of) in self.program.draws.iter().enumerate() {
+            if t == 1 && of.from > 1 && of.begins == Some(number) {
+                paths.keep(Variable::Drawn(other), (1, 1), drawn.clone());
             }
         }
     }
