@@ -60,7 +60,16 @@ impl Variable {
             return paths.rewards.contains(&reward)
                 || paths.of_rewards.iter().any(|slope| slope.at == reward);
         }
-        paths.followed.iter().any(|&variable| Variable::of(plan, variable) == Some(self))
+        let of = match self {
+            // one kernel may begin what another goes on with
+            Variable::Drawn(draw) => plan.draws.get(draw).map(|of| of.variable),
+            _ => None,
+        };
+        let is_self = |&variable: &VariableId| match of {
+            Some(of) => of == variable,
+            None => Variable::of(plan, variable) == Some(self),
+        };
+        paths.followed.iter().any(is_self)
     }
 
     /// What a read at step `step` of its window means; `None` for the time, or what is not of the

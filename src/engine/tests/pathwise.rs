@@ -510,6 +510,64 @@ fn through_policies_without_a_density() {
     assert!(try_plan(&others.replace("estimator = pathwise", "estimator = score")).is_ok());
 }
 
+/// An option without a density that the start reads, and policies after it.
+#[test]
+fn through_options_without_a_density_into_a_start() {
+    let kernels = format!(
+        "{WORLD}
+         option o : real
+         kernel pick(o) = Implicit(linear(noise(2)))
+         kernel begin(s | o) = {{ x: Normal(mean = linear(o), sd = 0.4), y: Normal(mean = \
+         linear(o), sd = 0.5) }}
+         kernel pi(a | s, o) = Normal(mean = linear(s, o), sd = 0.2 + softplus(linear(s)))"
+    );
+    let start = "o[1] ~ pick(); s[1] ~ begin(o[1])";
+    assert_differences(
+        &Plane {
+            hidden: "",
+            action: "real",
+            kernels: &kernels,
+            prior: &format!(
+                "{start}; a[t] ~ Normal(mean = 0, sd = 1); s[t+1] ~ plane.transition(s[t], a[t])"
+            ),
+            posterior: &format!("{start}; a[t] ~ pi(s[t], o[1]); s[t+1] ~ world(s[t], a[t])"),
+            over: "pi, pick, begin, world",
+            infer: "",
+        }
+        .text(),
+    );
+}
+
+/// An option that one kernel begins and another goes on with.
+#[test]
+fn through_options_that_one_kernel_begins_and_another_goes_on_with() {
+    let kernels = format!(
+        "{WORLD}
+         option o : real
+         kernel first(o | s) = Normal(mean = linear(s), sd = 0.2 + softplus(linear(s)))
+         kernel next(o | last: o, s) = Normal(mean = linear(last, s), sd = 0.3)
+         kernel pi(a | s, o) = Normal(mean = linear(s, o), sd = 0.2 + softplus(linear(s)))"
+    );
+    let draws = "o[1] ~ first(s[1]); o[t+1] ~ next(o[t], s[t+1])";
+    assert_differences(
+        &Plane {
+            hidden: "",
+            action: "real",
+            kernels: &kernels,
+            prior: &format!(
+                "{START}; {draws}; a[t] ~ Normal(mean = 0, sd = 1); s[t+1] ~ \
+                 plane.transition(s[t], a[t])"
+            ),
+            posterior: &format!(
+                "{START}; {draws}; a[t] ~ pi(s[t], o[t]); s[t+1] ~ world(s[t], a[t])"
+            ),
+            over: "pi, first, next, world",
+            infer: "",
+        }
+        .text(),
+    );
+}
+
 /// Reverse models and decoders that read rewards, or have their density, those of the environment
 /// and those that a model draws.
 #[test]

@@ -215,6 +215,10 @@ impl<E: Number> Trajectories<'_, E> {
         let compared: Vec<&Term> = compared.map(|density| &program.terms[density.term]).collect();
         // no term compares what has no density
         if !family.has_density() {
+            // what the start has read was made of its own noise, and not of the step's
+            if is_followed && t == 1 && program.before_start.iter().any(|(of, _)| *of == number) {
+                return paths.seen(tape, (Variable::Drawn(number), 1), 1);
+            }
             return is_followed.then(|| family.follow(tape, of_draw, &drawn.reals).value);
         }
         let factor = is_followed.then(|| program.plan.draws[number].factor);
